@@ -1,0 +1,1 @@
+//! Examples: one program per user task.

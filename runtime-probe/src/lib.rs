@@ -1,0 +1,2 @@
+//! `net/http/pprof` for tokio.
+pub use tokio::*;
