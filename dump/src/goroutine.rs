@@ -1,0 +1,58 @@
+//! One task of a dump, in Go's terms a goroutine.
+//!
+//! A dump is tables (stacks, sites) and a row per task that points into them. Rows are handed to the encoders one by
+//! one, so that a dump of a million tasks is never in memory as text.
+
+use crate::stack::{Mapping, Site, Stack};
+
+/// What a task is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum State {
+    /// Being polled, or a blocking closure that runs.
+    Running,
+    /// Woken or new, waiting for a worker.
+    Runnable,
+    /// Waiting to be woken.
+    Waiting,
+}
+
+/// One task.
+#[derive(Clone, Debug)]
+pub struct Goroutine<'a> {
+    /// tokio's task id, or an id of the probe's own range.
+    pub id: u64,
+    /// The task that spawned it.
+    pub parent: Option<u64>,
+    /// What it is doing.
+    pub state: State,
+    /// What stands in the brackets of the header: `running`, `runnable`, or the wait reason.
+    pub reason: &'a str,
+    /// Nanoseconds in this state.
+    pub since_ns: u64,
+    /// Completed and current polls.
+    pub polls: u64,
+    /// Nanoseconds spent inside polls.
+    pub busy_ns: u64,
+    /// The name that the user gave it.
+    pub name: Option<&'a str>,
+    /// What else is known ("nothing can wake this task", "on worker tokio-runtime-worker-3"); each one sentence part
+    /// without a line break.
+    pub notes: &'a [&'a str],
+    /// Index into [`Tables::stacks`].
+    pub stack: u32,
+    /// Index into [`Tables::sites`]; `None` for a task without a spawn (the root of a `block_on`).
+    pub site: Option<u32>,
+}
+
+/// What the rows of a dump point into.
+#[derive(Clone, Debug, Default)]
+pub struct Tables {
+    /// Distinct stacks.
+    pub stacks: Vec<Stack>,
+    /// Distinct spawn sites.
+    pub sites: Vec<Site>,
+    /// Executable mappings of the process, the main binary first.
+    pub mappings: Vec<Mapping>,
+    /// Wall-clock time of the snapshot, nanoseconds since 1970.
+    pub time_ns: i64,
+}
