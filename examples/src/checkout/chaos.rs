@@ -1,0 +1,150 @@
+//! Classic faults, each behind a switch, to be found with the probe.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use crate::shop::Shop;
+
+/// How many tasks one request to `/chaos/leak` leaks.
+const LEAKED_TASKS: usize = 100;
+
+/// The faults that are on, and what it takes to switch them off.
+#[derive(Default)]
+pub struct Chaos {
+    faults: Mutex<Faults>,
+}
+
+#[derive(Default)]
+struct Faults {
+    tasks: Vec<JoinHandle<()>>,
+    /// Nobody ever sends; as long as the senders live, the receivers wait.
+    approvals: Vec<mpsc::Sender<()>>,
+}
+
+impl Chaos {
+    /// Spawns tasks that wait for ever for a channel whose sender is alive and silent.
+    pub fn leak(&self) -> String {
+        let (tasks, approvals): (Vec<_>, Vec<_>) = (0..LEAKED_TASKS)
+            .map(|_| {
+                let (approval, approved) = mpsc::channel(1);
+                (tokio::spawn(refund_when_approved(approved)), approval)
+            })
+            .unzip();
+        self.with_faults(|faults| {
+            faults.tasks.extend(tasks);
+            faults.approvals.extend(approvals);
+        });
+        format!("{LEAKED_TASKS} refunds now wait for an approval that nobody sends.\n")
+    }
+
+    /// Makes two tasks take the shop's two locks in opposite order, each its first before the other its second.
+    pub fn deadlock(&self, shop: &Arc<Shop>) -> String {
+        let (has_stock, stock_taken) = oneshot::channel();
+        let (has_ledger, ledger_taken) = oneshot::channel();
+        let tasks = [
+            tokio::spawn(count_stock(Arc::clone(shop), has_stock, ledger_taken)),
+            tokio::spawn(audit_books(Arc::clone(shop), stock_taken, has_ledger)),
+        ];
+        self.with_faults(|faults| faults.tasks.extend(tasks));
+        "count_stock has the stock and waits for the ledger, audit_books has the ledger and waits for the stock; \
+         every order and the ticker now wait for the stock.\n"
+            .to_owned()
+    }
+
+    /// Spawns a task that waits for a future which returned `Pending` and kept no waker.
+    pub fn lost_waker(&self) -> String {
+        let paid = Arc::new(AtomicBool::new(false));
+        let bank = tokio::spawn(report_payment(Arc::clone(&paid)));
+        let customer = tokio::spawn(ship_when_paid(PaymentConfirmed { paid }));
+        self.with_faults(|faults| faults.tasks.extend([bank, customer]));
+        "A shipment waits for a payment; the payment arrives in a second, and nobody will wake the shipment.\n".to_owned()
+    }
+
+    /// Ends every task of every fault; dropping them releases the locks that they hold.
+    pub fn off(&self) -> String {
+        let Faults { tasks, approvals } = self.with_faults(std::mem::take);
+        drop(approvals);
+        let alive = tasks.iter().filter(|task| !task.is_finished()).count();
+        tasks.iter().for_each(JoinHandle::abort);
+        format!("The faults are off; {alive} tasks end.\n")
+    }
+
+    fn with_faults<R>(&self, change: impl FnOnce(&mut Faults) -> R) -> R {
+        change(&mut self.faults.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The leaked task.
+async fn refund_when_approved(mut approved: mpsc::Receiver<()>) {
+    approved.recv().await;
+}
+
+/// Locks in the shop's order: stock, then ledger. Without the two channels the deadlock would need bad luck.
+async fn count_stock(
+    shop: Arc<Shop>,
+    has_stock: oneshot::Sender<()>,
+    ledger_taken: oneshot::Receiver<()>,
+) {
+    let stock = shop.stock.lock().await;
+    let _ = has_stock.send(());
+    let _ = ledger_taken.await;
+    let ledger = shop.ledger.lock().await;
+    println!(
+        "{} pieces in stock after {} orders",
+        stock.values().sum::<u64>(),
+        ledger.orders
+    );
+}
+
+/// Locks in the wrong order: ledger, then stock.
+async fn audit_books(
+    shop: Arc<Shop>,
+    stock_taken: oneshot::Receiver<()>,
+    has_ledger: oneshot::Sender<()>,
+) {
+    let _ = stock_taken.await;
+    let ledger = shop.ledger.lock().await;
+    let _ = has_ledger.send(());
+    let stock = shop.stock.lock().await;
+    println!(
+        "{} cents earned, {} items in stock",
+        ledger.cents,
+        stock.len()
+    );
+}
+
+/// Completes when the bank has reported the payment. The fault: `poll` keeps no waker that the bank could wake.
+struct PaymentConfirmed {
+    paid: Arc<AtomicBool>,
+}
+
+impl Future for PaymentConfirmed {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        // Acquire pairs with the Release in `report_payment`.
+        if self.paid.load(Ordering::Acquire) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+async fn ship_when_paid(payment: PaymentConfirmed) {
+    payment.await;
+    println!("shipped: something else has woken the task");
+}
+
+async fn report_payment(paid: Arc<AtomicBool>) {
+    sleep(Duration::from_secs(1)).await;
+    paid.store(true, Ordering::Release);
+}

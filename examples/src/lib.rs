@@ -1,1 +1,0 @@
-//! Examples: one program per user task.
