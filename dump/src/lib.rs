@@ -2,7 +2,26 @@
 //!
 //! In reading order:
 //! * [`stack`]: frames, locations, stacks and the sites that spawned tasks;
-//! * [`goroutine`]: one task of a dump, and the dump.
+//! * [`goroutine`]: one task of a dump, and the dump;
+//! * [`goroutine_text`]: a block of text for each task, Go's `debug=2`;
+//! * [`address_list`]: by which addresses a stack is counted;
+//! * [`count_profile`]: how many tasks have which stack, and as text, Go's `debug=1`;
+//! * [`profile`]: that and any other profile as `profile.proto`, Go's `debug=0`;
+//! * [`proto`]: the messages of `profile.proto`;
+//! * [`profile_file`]: their bytes, written and read.
 
+pub mod address_list;
+pub mod count_profile;
+mod count_text;
+mod digits;
+mod duration_text;
 pub mod goroutine;
+pub mod goroutine_text;
+pub mod profile;
+pub mod profile_file;
+pub mod proto;
+mod quoted;
+mod single_line;
 pub mod stack;
+mod stack_text;
+mod tabwriter;

@@ -1,0 +1,208 @@
+//! The addresses by which a stack is counted.
+//!
+//! Go's count profiles know a stack as one list of addresses and merge equal lists. Every stack here has exactly one
+//! such list, never an empty one (pprof's parsers reject it), and both the text and the binary profile take it from
+//! this file, so that they agree:
+//!
+//! 1. The list of a stack is its trunk. Branches are left out: one task is one sample, not one for each branch.
+//! 2. Where a stack has branches, the synthetic location `select` stands before the trunk.
+//! 3. Where frames are missing in the middle, the synthetic location `frames elided` stands in the gap. Otherwise a
+//!    graph would show a call that is none.
+//! 4. A stack without locations is one synthetic location, named after the reason that it has none.
+//!
+//! The addresses of these locations are the same in every process, so that profiles of two processes can be compared.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use crate::stack::{Frame, Location, SYNTHETIC_BASE, Stack};
+
+/// From here up lie the synthetic locations of this file; those of a probe MUST lie between [`SYNTHETIC_BASE`] and
+/// here. Otherwise two locations would share an address. The distance of 2^40 is room for every name that a process
+/// can hold.
+pub const RESERVED_BASE: u64 = SYNTHETIC_BASE + (1 << 40);
+
+/// Return address of the location `select`.
+const SELECT: u64 = RESERVED_BASE + 0x10;
+
+/// Return address of the location `frames elided`.
+const ELIDED: u64 = RESERVED_BASE + 0x20;
+
+/// The locations of reasons lie here, each at a hash of its name.
+const REASONS: u64 = RESERVED_BASE + (1 << 40);
+
+/// The most locations in a list: Go's own bound of the stack depth. It keeps the longest line of a text below 20 KiB
+/// (1024 times ` 0x` and 16 digits), where pprof's parser gives up at 64 KiB.
+const MAX_LOCATIONS: usize = 1024;
+
+/// The list of locations that stands for one stack, leaf first.
+#[derive(Clone, Debug)]
+pub struct AddressList {
+    locations: Vec<Arc<Location>>,
+}
+
+impl AddressList {
+    /// The list of a stack.
+    pub fn of(stack: &Stack) -> Self {
+        let mut locations = Vec::with_capacity(stack.trunk.len() + 2);
+        if !stack.branches.is_empty() {
+            locations.push(synthetic(SELECT, "select"));
+        }
+        match stack.elided {
+            Some((gap, elided)) if elided > 0 => {
+                let (leaf_side, root_side) = stack.trunk.split_at(gap.min(stack.trunk.len()));
+                locations.extend_from_slice(leaf_side);
+                locations.push(synthetic(ELIDED, "frames elided"));
+                locations.extend_from_slice(root_side);
+            }
+            _ => locations.extend_from_slice(&stack.trunk),
+        }
+        if locations.is_empty() {
+            locations.push(reason(stack.missing.as_deref()));
+        }
+        if locations.len() > MAX_LOCATIONS {
+            locations.truncate(MAX_LOCATIONS - 1);
+            locations.push(synthetic(ELIDED, "frames elided"));
+        }
+        Self { locations }
+    }
+
+    /// The locations, leaf first; at least one.
+    pub fn locations(&self) -> &[Arc<Location>] {
+        &self.locations
+    }
+
+    /// What two equal lists share: the return addresses as the texts print them, each behind a space.
+    pub(crate) fn key(&self) -> String {
+        let mut key = String::new();
+        for location in &self.locations {
+            let _ = write!(key, " {:#x}", location.return_address);
+        }
+        key
+    }
+}
+
+/// The address of the call, by which pprof knows a location: it subtracts 1 from every address of a text itself, for
+/// synthetic locations too, so that all formats do.
+pub(crate) fn call_address(location: &Location) -> u64 {
+    location.return_address.saturating_sub(1).max(1)
+}
+
+/// The location of a stack that is missing. Reasons that differ only behind a colon ("foreign task: of thread 7")
+/// are of one class.
+fn reason(text: Option<&str>) -> Arc<Location> {
+    let text = text.unwrap_or_default();
+    let class = text.split(':').next().unwrap_or(text).trim();
+    let class = if class.is_empty() {
+        "stack unavailable"
+    } else {
+        class
+    };
+    synthetic(REASONS + u64::from(fnv1a(class)), class)
+}
+
+/// A hash that is the same in every process and on every architecture.
+fn fnv1a(text: &str) -> u32 {
+    text.bytes().fold(0x811c_9dc5, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    })
+}
+
+fn synthetic(return_address: u64, function: &str) -> Arc<Location> {
+    Arc::new(Location {
+        return_address,
+        function_offset: None,
+        frames: vec![Frame {
+            function: function.into(),
+            file: "".into(),
+            line: 0,
+        }],
+        hidden: false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stack::{Branch, BranchKind};
+
+    fn trunk(length: u64) -> Vec<Arc<Location>> {
+        (1..=length)
+            .map(|address| synthetic(address * 0x10, "f"))
+            .collect()
+    }
+
+    fn names(stack: &Stack) -> Vec<String> {
+        let list = AddressList::of(stack);
+        list.locations()
+            .iter()
+            .map(|location| location.frames[0].function.to_string())
+            .collect()
+    }
+
+    fn missing(reason: &str) -> Stack {
+        Stack {
+            missing: Some(reason.into()),
+            ..Stack::default()
+        }
+    }
+
+    #[test]
+    fn a_plain_stack_is_its_trunk() {
+        let stack = Stack {
+            trunk: trunk(2),
+            ..Stack::default()
+        };
+        assert_eq!(AddressList::of(&stack).key(), " 0x10 0x20");
+    }
+
+    #[test]
+    fn branches_become_one_location() {
+        let branch = Branch {
+            kind: BranchKind::Waiting,
+            locations: trunk(3),
+        };
+        let stack = Stack {
+            branches: vec![branch.clone(), branch],
+            trunk: trunk(1),
+            ..Stack::default()
+        };
+        assert_eq!(names(&stack), ["select", "f"]);
+    }
+
+    #[test]
+    fn a_gap_is_marked() {
+        let stack = Stack {
+            trunk: trunk(2),
+            elided: Some((1, 7)),
+            ..Stack::default()
+        };
+        assert_eq!(names(&stack), ["f", "frames elided", "f"]);
+    }
+
+    #[test]
+    fn reasons_of_one_class_share_an_address() {
+        let key = |reason| AddressList::of(&missing(reason)).key();
+        assert_eq!(
+            names(&missing("foreign task: of thread 7")),
+            ["foreign task"]
+        );
+        assert_eq!(
+            key("foreign task: of thread 7"),
+            key("foreign task: of thread 8")
+        );
+        assert_ne!(key("foreign task: of thread 7"), key("being polled"));
+        assert_eq!(names(&Stack::default()), ["stack unavailable"]);
+    }
+
+    #[test]
+    fn a_deep_stack_is_cut_at_the_root() {
+        let stack = Stack {
+            trunk: trunk(5000),
+            ..Stack::default()
+        };
+        let names = names(&stack);
+        assert_eq!(names.len(), MAX_LOCATIONS);
+        assert_eq!(names.last().map(String::as_str), Some("frames elided"));
+    }
+}

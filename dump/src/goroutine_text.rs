@@ -1,0 +1,277 @@
+//! The goroutine dump as Go prints it for `debug=2`: a block of text for each task.
+//!
+//! Tasks share stacks and sites: 100,000 tasks of a server have some ten of each. So the text of a stack is rendered
+//! when it is first met and copied from then on; what is left for each task is its header and a few integers. Blocks
+//! go out in chunks, so that a dump of a million tasks is never in memory as text.
+
+use std::io::{self, Write};
+
+use crate::digits::push_decimal;
+use crate::duration_text::{MINUTE, push_duration};
+use crate::goroutine::{Goroutine, State, Tables};
+use crate::quoted::push_name;
+use crate::single_line::{push_file, push_function, push_reason, push_single_line};
+use crate::stack::{Site, Stack};
+use crate::stack_text::{push_position, push_pseudo_frame, push_stack};
+
+/// Text is handed on as soon as this much has come together: large enough that the calls do not matter, small enough
+/// to stay in the second-level cache.
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// The most text of stacks that is kept. Where tasks share stacks it is never reached; where each has its own, keeping
+/// them all would be the whole dump in memory.
+const KEPT_BYTES: usize = 16 << 20;
+
+/// What the dump shows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TextOptions {
+    /// Only what Go prints: no remark above the header.
+    pub plain: bool,
+}
+
+/// Writes a goroutine dump, one task after the other.
+///
+/// ```
+/// use runtime_dump::goroutine::{Goroutine, State, Tables};
+/// use runtime_dump::goroutine_text::{TextOptions, TextWriter};
+/// use runtime_dump::stack::Stack;
+///
+/// let stack = Stack { missing: Some("being polled".into()), ..Stack::default() };
+/// let tables = Tables { stacks: vec![stack], ..Tables::default() };
+/// let mut text = Vec::new();
+/// let mut writer = TextWriter::new(&mut text, &tables, TextOptions::default());
+/// writer.write(&Goroutine {
+///     id: 7,
+///     parent: None,
+///     state: State::Running,
+///     reason: "running",
+///     since_ns: 3_000_000,
+///     polls: 2,
+///     busy_ns: 20_000,
+///     name: Some("acceptor"),
+///     notes: &[],
+///     stack: 0,
+///     site: None,
+/// })?;
+/// writer.finish()?;
+/// assert_eq!(
+///     String::from_utf8_lossy(&text),
+///     "# acceptor, running 3ms, polls 2, busy 20us, no stack: being polled\n\
+///      goroutine 7 [running]:\n\
+///      stack.unavailable(...)\n\
+///      \t??:0\n"
+/// );
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "the last chunk is written by `finish`"]
+pub struct TextWriter<'t, W: Write> {
+    out: W,
+    tables: &'t Tables,
+    options: TextOptions,
+    chunk: Vec<u8>,
+    first: bool,
+    /// By index of the stack; empty where it was not met yet, or not kept.
+    stacks: Vec<Box<[u8]>>,
+    kept_bytes: usize,
+    /// By index of the site.
+    sites: Vec<Option<SiteText>>,
+}
+
+impl<'t, W: Write> TextWriter<'t, W> {
+    /// Starts a dump whose rows point into `tables`.
+    pub fn new(out: W, tables: &'t Tables, options: TextOptions) -> Self {
+        Self {
+            out,
+            tables,
+            options,
+            chunk: Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 4),
+            first: true,
+            stacks: vec![Box::default(); tables.stacks.len()],
+            kept_bytes: 0,
+            sites: vec![None; tables.sites.len()],
+        }
+    }
+
+    /// Writes the block of one task. Blocks appear in the order of the calls.
+    pub fn write(&mut self, goroutine: &Goroutine<'_>) -> io::Result<()> {
+        if !self.first {
+            self.chunk.push(b'\n');
+        }
+        self.first = false;
+        if !self.options.plain {
+            self.push_remark(goroutine);
+        }
+        push_header(&mut self.chunk, goroutine);
+        self.push_frames(goroutine);
+        self.push_created_by(goroutine);
+        if self.chunk.len() >= CHUNK_BYTES {
+            self.write_chunk()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Writes what is left.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.write_chunk()?;
+        self.out.flush()
+    }
+
+    fn write_chunk(&mut self) -> io::Result<()> {
+        self.out.write_all(&self.chunk)?;
+        self.chunk.clear();
+        Ok(())
+    }
+
+    /// The line above the header: what Go's grammar has no place for.
+    fn push_remark(&mut self, goroutine: &Goroutine<'_>) {
+        let site = site_text(&mut self.sites, self.tables, goroutine.site);
+        let out = &mut self.chunk;
+        out.extend_from_slice(b"# ");
+        if let Some(name) = goroutine.name {
+            push_name(out, name);
+            out.extend_from_slice(b", ");
+        }
+        out.extend_from_slice(state_word(goroutine.state).as_bytes());
+        out.push(b' ');
+        push_duration(out, goroutine.since_ns);
+        out.extend_from_slice(b", polls ");
+        push_decimal(out, goroutine.polls);
+        out.extend_from_slice(b", busy ");
+        push_duration(out, goroutine.busy_ns);
+        if let Some(site) = site {
+            out.extend_from_slice(&site.spawned_at);
+        }
+        for note in goroutine.notes {
+            out.extend_from_slice(b", ");
+            push_single_line(out, note);
+        }
+        if let Some(reason) = self
+            .tables
+            .stacks
+            .get(goroutine.stack as usize)
+            .and_then(|stack| stack.missing.as_deref())
+        {
+            out.extend_from_slice(b", no stack: ");
+            push_single_line(out, reason);
+        }
+        out.push(b'\n');
+    }
+
+    fn push_frames(&mut self, goroutine: &Goroutine<'_>) {
+        let index = goroutine.stack as usize;
+        let Some(stack) = self
+            .tables
+            .stacks
+            .get(index)
+            .filter(|stack| !is_empty(stack))
+        else {
+            let site = goroutine
+                .site
+                .and_then(|site| self.tables.sites.get(site as usize));
+            let (file, line) = site.map_or(("", 0), |site| (&*site.file, site.line));
+            push_pseudo_frame(&mut self.chunk, "stack.unavailable", file, line);
+            return;
+        };
+        let kept = &mut self.stacks[index];
+        if !kept.is_empty() {
+            self.chunk.extend_from_slice(kept);
+            return;
+        }
+        let start = self.chunk.len();
+        push_stack(&mut self.chunk, stack);
+        let text = &self.chunk[start..];
+        if self.kept_bytes + text.len() <= KEPT_BYTES {
+            self.kept_bytes += text.len();
+            *kept = text.into();
+        }
+    }
+
+    fn push_created_by(&mut self, goroutine: &Goroutine<'_>) {
+        let Some(site) = site_text(&mut self.sites, self.tables, goroutine.site) else {
+            return;
+        };
+        self.chunk.extend_from_slice(&site.created_by);
+        if let Some(parent) = goroutine.parent {
+            self.chunk.extend_from_slice(b" in goroutine ");
+            push_decimal(&mut self.chunk, parent);
+        }
+        self.chunk.extend_from_slice(&site.position);
+    }
+}
+
+/// What the dump says of a site, rendered once.
+#[derive(Clone, Debug)]
+struct SiteText {
+    /// `, spawned at FILE:LINE:COLUMN`
+    spawned_at: Vec<u8>,
+    /// `created by FUNCTION`
+    created_by: Vec<u8>,
+    /// The end of that line and the line below.
+    position: Vec<u8>,
+}
+
+impl SiteText {
+    fn of(site: &Site) -> Self {
+        let mut spawned_at = b", spawned at ".to_vec();
+        push_file(&mut spawned_at, &site.file);
+        spawned_at.push(b':');
+        push_decimal(&mut spawned_at, site.line.into());
+        spawned_at.push(b':');
+        push_decimal(&mut spawned_at, site.column.into());
+
+        let mut created_by = b"created by ".to_vec();
+        push_function(
+            &mut created_by,
+            site.function.as_deref().unwrap_or_default(),
+        );
+
+        let mut position = b"\n".to_vec();
+        push_position(&mut position, &site.file, site.line, site.function_offset);
+        Self {
+            spawned_at,
+            created_by,
+            position,
+        }
+    }
+}
+
+fn site_text<'s>(
+    texts: &'s mut [Option<SiteText>],
+    tables: &Tables,
+    site: Option<u32>,
+) -> Option<&'s SiteText> {
+    let index = site? as usize;
+    let site = tables.sites.get(index)?;
+    Some(texts[index].get_or_insert_with(|| SiteText::of(site)))
+}
+
+fn push_header(out: &mut Vec<u8>, goroutine: &Goroutine<'_>) {
+    out.extend_from_slice(b"goroutine ");
+    push_decimal(out, goroutine.id);
+    out.extend_from_slice(b" [");
+    if goroutine.reason.is_empty() {
+        out.extend_from_slice(state_word(goroutine.state).as_bytes());
+    } else {
+        push_reason(out, goroutine.reason);
+    }
+    if goroutine.state == State::Waiting && goroutine.since_ns >= MINUTE {
+        out.extend_from_slice(b", ");
+        push_decimal(out, goroutine.since_ns / MINUTE);
+        out.extend_from_slice(b" minutes");
+    }
+    out.extend_from_slice(b"]:\n");
+}
+
+fn state_word(state: State) -> &'static str {
+    match state {
+        State::Running => "running",
+        State::Runnable => "runnable",
+        State::Waiting => "waiting",
+    }
+}
+
+fn is_empty(stack: &Stack) -> bool {
+    stack.branches.is_empty() && stack.trunk.is_empty()
+}

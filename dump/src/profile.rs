@@ -1,0 +1,251 @@
+//! Builds a `profile.proto`: the tables of strings, functions, locations and mappings, and the samples.
+//!
+//! What pprof makes of a profile depends on details, so they are decided here, for every profile:
+//!
+//! 1. Every location MUST belong to a mapping that says it has functions. Otherwise pprof looks for the binary to
+//!    symbolize it again, and complains where it finds none. The symbols are already all that the process knows.
+//! 2. A function's `system_name` MUST differ from its name; it is left empty. Otherwise pprof takes the name for C++
+//!    and strips what stands in angle brackets: `<TcpStream as AsyncRead>::poll_read` would read `::poll_read`.
+//! 3. Locations MUST have distinct addresses, none 0. Otherwise pprof merges them when it adds or compares profiles.
+
+use std::collections::HashMap;
+
+use crate::address_list::{AddressList, call_address};
+use crate::count_profile::CountProfile;
+use crate::proto;
+use crate::stack::{Frame, Location, Mapping};
+
+/// What a value means: what is counted, and in which unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Measure<'a> {
+    /// What is counted (`goroutine`, `delay`).
+    pub kind: &'a str,
+    /// In which unit (`count`, `nanoseconds`).
+    pub unit: &'a str,
+}
+
+/// Collects samples and turns them into a profile.
+///
+/// ```
+/// use runtime_dump::address_list::AddressList;
+/// use runtime_dump::profile::{Measure, ProfileBuilder};
+/// use runtime_dump::stack::Stack;
+///
+/// let contentions = Measure { kind: "contentions", unit: "count" };
+/// let delay = Measure { kind: "delay", unit: "nanoseconds" };
+/// let mut builder = ProfileBuilder::new(&[], &[contentions, delay]).period(contentions, 1);
+/// builder.add(&AddressList::of(&Stack::default()), &[1, 250]);
+/// builder.add(&AddressList::of(&Stack::default()), &[1, 750]);
+/// assert_eq!(builder.build().sample[0].value, [2, 1000]);
+/// ```
+#[derive(Debug)]
+pub struct ProfileBuilder<'t> {
+    mappings: &'t [Mapping],
+    profile: proto::Profile,
+    strings: HashMap<String, i64>,
+    /// By indices of name and file.
+    functions: HashMap<(i64, i64), u64>,
+    /// By call address.
+    locations: HashMap<u64, u64>,
+    /// Index of the sample, by ids of its locations.
+    samples: HashMap<Vec<u64>, usize>,
+}
+
+impl<'t> ProfileBuilder<'t> {
+    /// A profile without samples, each of which will have one value for each measure.
+    pub fn new(mappings: &'t [Mapping], measures: &[Measure<'_>]) -> Self {
+        let mut builder = Self {
+            mappings,
+            profile: proto::Profile::default(),
+            strings: HashMap::new(),
+            functions: HashMap::new(),
+            locations: HashMap::new(),
+            samples: HashMap::new(),
+        };
+        builder.string("");
+        builder.profile.sample_type = measures
+            .iter()
+            .map(|measure| builder.value_type(*measure))
+            .collect();
+        for mapping in mappings {
+            builder.push_mapping(mapping);
+        }
+        if mappings.is_empty() {
+            let unknown = Mapping {
+                start: 0,
+                limit: 0,
+                offset: 0,
+                file: String::new(),
+                build_id: String::new(),
+            };
+            builder.push_mapping(&unknown);
+        }
+        builder
+    }
+
+    /// How many events one sample stands for.
+    #[must_use]
+    pub fn period(mut self, measure: Measure<'_>, period: i64) -> Self {
+        self.profile.period_type = Some(self.value_type(measure));
+        self.profile.period = period;
+        self
+    }
+
+    /// When the profile was taken (its start, where it took a while), in nanoseconds since 1970.
+    #[must_use]
+    pub fn time_ns(mut self, time_ns: i64) -> Self {
+        self.profile.time_nanos = time_ns;
+        self
+    }
+
+    /// How long it was collected; only for profiles of a span of time.
+    #[must_use]
+    pub fn duration_ns(mut self, duration_ns: i64) -> Self {
+        self.profile.duration_nanos = duration_ns;
+        self
+    }
+
+    /// The kind of the measure that pprof shows first; without this the last one.
+    #[must_use]
+    pub fn default_kind(mut self, kind: &str) -> Self {
+        self.profile.default_sample_type = self.string(kind);
+        self
+    }
+
+    /// Adds a sample, or its values to the sample with the same addresses. Values beyond the measures are ignored,
+    /// missing ones are 0.
+    pub fn add(&mut self, list: &AddressList, values: &[i64]) {
+        let ids: Vec<u64> = list
+            .locations()
+            .iter()
+            .map(|location| self.location(location))
+            .collect();
+        let samples = &mut self.profile.sample;
+        let index = *self.samples.entry(ids).or_insert_with_key(|ids| {
+            let value = vec![0; self.profile.sample_type.len()];
+            samples.push(proto::Sample {
+                location_id: ids.clone(),
+                value,
+                label: Vec::new(),
+            });
+            samples.len() - 1
+        });
+        for (sum, value) in samples[index].value.iter_mut().zip(values) {
+            *sum = sum.saturating_add(*value);
+        }
+    }
+
+    /// The profile.
+    pub fn build(self) -> proto::Profile {
+        self.profile
+    }
+
+    fn push_mapping(&mut self, mapping: &Mapping) {
+        let mapping = proto::Mapping {
+            id: self.profile.mapping.len() as u64 + 1,
+            memory_start: mapping.start,
+            memory_limit: mapping.limit,
+            file_offset: mapping.offset,
+            filename: self.string(&mapping.file),
+            build_id: self.string(&mapping.build_id),
+            has_functions: true,
+            ..proto::Mapping::default()
+        };
+        self.profile.mapping.push(mapping);
+    }
+
+    fn location(&mut self, location: &Location) -> u64 {
+        let address = call_address(location);
+        if let Some(id) = self.locations.get(&address) {
+            return *id;
+        }
+        let line: Vec<proto::Line> = location
+            .frames
+            .iter()
+            .map(|frame| self.line(frame))
+            .collect();
+        let index = self.mapping_index(address);
+        let mapping = &mut self.profile.mapping[index];
+        mapping.has_filenames |= location.frames.iter().any(|frame| !frame.file.is_empty());
+        mapping.has_line_numbers |= location.frames.iter().any(|frame| frame.line > 0);
+        mapping.has_inline_frames |= line.len() > 1;
+        let mapping_id = mapping.id;
+
+        let id = self.profile.location.len() as u64 + 1;
+        self.profile.location.push(proto::Location {
+            id,
+            mapping_id,
+            address,
+            line,
+            is_folded: false,
+        });
+        self.locations.insert(address, id);
+        id
+    }
+
+    /// The mapping of an address; the first for what lies in none, which are mostly synthetic locations.
+    fn mapping_index(&self, address: u64) -> usize {
+        self.mappings
+            .iter()
+            .position(|mapping| (mapping.start..mapping.limit).contains(&address))
+            .unwrap_or(0)
+    }
+
+    fn line(&mut self, frame: &Frame) -> proto::Line {
+        let name = self.string(&frame.function);
+        let filename = self.string(&frame.file);
+        let functions = &mut self.profile.function;
+        let function_id = *self.functions.entry((name, filename)).or_insert_with(|| {
+            let id = functions.len() as u64 + 1;
+            functions.push(proto::Function {
+                id,
+                name,
+                filename,
+                ..proto::Function::default()
+            });
+            id
+        });
+        proto::Line {
+            function_id,
+            line: frame.line.into(),
+            column: 0,
+        }
+    }
+
+    fn value_type(&mut self, measure: Measure<'_>) -> proto::ValueType {
+        proto::ValueType {
+            r#type: self.string(measure.kind),
+            unit: self.string(measure.unit),
+        }
+    }
+
+    fn string(&mut self, text: &str) -> i64 {
+        if let Some(index) = self.strings.get(text) {
+            return *index;
+        }
+        let index = self.profile.string_table.len() as i64;
+        self.profile.string_table.push(text.to_owned());
+        self.strings.insert(text.to_owned(), index);
+        index
+    }
+}
+
+impl CountProfile {
+    /// The binary form of the profile.
+    pub fn to_profile(&self, mappings: &[Mapping], time_ns: i64) -> proto::Profile {
+        let measure = Measure {
+            kind: self.name(),
+            unit: "count",
+        };
+        let mut builder = ProfileBuilder::new(mappings, &[measure])
+            .period(measure, 1)
+            .time_ns(time_ns);
+        for group in self.groups() {
+            builder.add(
+                &group.list,
+                &[i64::try_from(group.count).unwrap_or(i64::MAX)],
+            );
+        }
+        builder.build()
+    }
+}

@@ -1,0 +1,125 @@
+//! A stack in the form of Go's tracebacks: two lines for each frame.
+//!
+//! Go's grammar knows one stack for each goroutine. The branches of a `select!` or `join!` are therefore written one
+//! after the other, each under a pseudo frame that says which it is, and below them what they share.
+
+use std::sync::Arc;
+
+use crate::address_list::call_address;
+use crate::digits::{push_decimal, push_hex};
+use crate::single_line::{push_file, push_function};
+use crate::stack::{Branch, BranchKind, Frame, Location, Stack};
+
+/// Appends all frames of a stack; nothing for a stack without locations.
+pub(crate) fn push_stack(out: &mut Vec<u8>, stack: &Stack) {
+    let shown = Shown::of(stack);
+    for (index, branch) in stack.branches.iter().enumerate() {
+        push_branch_name(out, branch, index, stack, shown);
+        for location in branch
+            .locations
+            .iter()
+            .filter(|location| shown.shows(location))
+        {
+            push_location(out, location);
+        }
+    }
+    let (gap, elided) = match stack.elided {
+        Some((gap, elided)) if elided > 0 => (gap.min(stack.trunk.len()), elided),
+        _ => (usize::MAX, 0),
+    };
+    for index in 0..=stack.trunk.len() {
+        if index == gap {
+            out.extend_from_slice(b"...");
+            push_decimal(out, elided.into());
+            out.extend_from_slice(b" frames elided...\n");
+        }
+        if let Some(location) = stack
+            .trunk
+            .get(index)
+            .filter(|location| shown.shows(location))
+        {
+            push_location(out, location);
+        }
+    }
+}
+
+/// Appends a pseudo frame, which has neither arguments nor an offset.
+pub(crate) fn push_pseudo_frame(out: &mut Vec<u8>, name: &str, file: &str, line: u32) {
+    push_function(out, name);
+    out.extend_from_slice(b"(...)\n");
+    push_position(out, file, line, None);
+}
+
+/// Appends the second line of a frame: `<TAB>FILE:LINE +0xOFFSET`.
+pub(crate) fn push_position(out: &mut Vec<u8>, file: &str, line: u32, offset: Option<u64>) {
+    out.push(b'\t');
+    push_file(out, file);
+    out.push(b':');
+    push_decimal(out, line.into());
+    if let Some(offset) = offset {
+        out.extend_from_slice(b" +");
+        push_hex(out, offset);
+    }
+    out.push(b'\n');
+}
+
+/// Which locations of a stack are written. Go's rule: scaffolding is left out unless that leaves nothing.
+#[derive(Clone, Copy)]
+enum Shown {
+    All,
+    NotHidden,
+}
+
+impl Shown {
+    fn of(stack: &Stack) -> Self {
+        let mut locations = stack
+            .branches
+            .iter()
+            .flat_map(|branch| &branch.locations)
+            .chain(&stack.trunk);
+        if locations.all(|location| location.hidden) {
+            Self::All
+        } else {
+            Self::NotHidden
+        }
+    }
+
+    fn shows(self, location: &Arc<Location>) -> bool {
+        matches!(self, Self::All) || !location.hidden
+    }
+}
+
+/// Appends the pseudo frame above a branch, at the place where the branches meet.
+fn push_branch_name(out: &mut Vec<u8>, branch: &Branch, index: usize, stack: &Stack, shown: Shown) {
+    let kind = match branch.kind {
+        BranchKind::Waiting => "select",
+        BranchKind::AlsoRegistered => "also_registered",
+    };
+    let name = format!("{kind}.branch_{}_of_{}", index + 1, stack.branches.len());
+    let meeting = stack
+        .trunk
+        .iter()
+        .find(|location| shown.shows(location))
+        .and_then(|location| location.frames.first());
+    let (file, line) = meeting.map_or(("", 0), |frame| (&*frame.file, frame.line));
+    push_pseudo_frame(out, &name, file, line);
+}
+
+fn push_location(out: &mut Vec<u8>, location: &Location) {
+    let Some((physical, inlined)) = location.frames.split_last() else {
+        push_hex(out, call_address(location));
+        out.extend_from_slice(b"(...)\n");
+        push_position(out, "", 0, None);
+        return;
+    };
+    for frame in inlined {
+        push_frame(out, frame, None);
+    }
+    push_frame(out, physical, location.function_offset);
+}
+
+fn push_frame(out: &mut Vec<u8>, frame: &Frame, offset: Option<u64>) {
+    push_function(out, &frame.function);
+    out.extend_from_slice(b"(...)\n");
+    push_position(out, &frame.file, frame.line, offset);
+}
