@@ -77,7 +77,8 @@ async fn run(arguments: &Arguments) -> Result<(), String> {
         .map_err(|error| format!("the shop cannot listen on {listen}: {error}"))?;
 
     let shop = Shop::open();
-    print_what_to_try(arguments);
+    let listen = listener.local_addr().map_err(|error| error.to_string())?;
+    print_what_to_try(listen, probe, load);
     if load {
         load::start(listen);
     }
@@ -196,13 +197,8 @@ fn money(cents: u64) -> String {
     format!("{}.{:02}", cents / 100, cents % 100)
 }
 
-fn print_what_to_try(arguments: &Arguments) {
-    let Arguments {
-        listen,
-        probe,
-        load,
-    } = arguments;
-    let customers = if *load {
+fn print_what_to_try(listen: SocketAddr, probe: SocketAddr, load: bool) {
+    let customers = if load {
         format!(
             "{} customers send {} requests a second",
             load::CLIENTS,
