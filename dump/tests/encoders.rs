@@ -1,0 +1,283 @@
+//! Every case through every encoder, compared with a golden file that shows the four forms of the dump one below the
+//! other. `UPDATE_GOLDEN=1 cargo test -p runtime-dump --test encoders` writes the files anew.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use runtime_dump::goroutine_text::TextOptions;
+use runtime_dump::proto::{Profile, ValueType};
+use support::{cases, grammar};
+
+mod support {
+    pub mod cases;
+    pub mod grammar;
+}
+
+const ANNOTATED: TextOptions = TextOptions { plain: false };
+const PLAIN: TextOptions = TextOptions { plain: true };
+
+#[test]
+fn encoders_write_the_golden_files() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    for case in cases::all() {
+        let mut text = format!("==== debug=2 ====\n{}", case.goroutine_text(ANNOTATED));
+        let _ = write!(text, "==== debug=1 ====\n{}", case.count_text());
+        let _ = write!(text, "==== debug=0 ====\n{}", readable(&case.profile()));
+        let path = folder.join(case.name).with_extension("txt");
+        if update {
+            fs::write(&path, &text).unwrap();
+        }
+        let golden =
+            fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert!(
+            text == golden,
+            "{} differs; now it reads:\n{text}",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn every_golden_file_has_a_case() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let files = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let names = cases::all()
+        .into_iter()
+        .map(|case| format!("{}.txt", case.name));
+    assert_eq!(
+        files.collect::<BTreeSet<_>>(),
+        names.collect::<BTreeSet<_>>()
+    );
+}
+
+#[test]
+fn plain_text_is_the_annotated_one_without_remarks() {
+    for case in cases::all() {
+        let annotated = case.goroutine_text(ANNOTATED);
+        let without: String = annotated
+            .split_inclusive('\n')
+            .filter(|line| !line.starts_with("# "))
+            .collect();
+        assert_eq!(without, case.goroutine_text(PLAIN), "{}", case.name);
+    }
+}
+
+#[test]
+fn texts_match_the_grammar_of_go() {
+    for case in cases::all() {
+        for (options, remarks) in [(ANNOTATED, 1), (PLAIN, 0)] {
+            let blocks = grammar::read_goroutines(&case.goroutine_text(options)).unwrap();
+            assert_eq!(blocks.len(), case.rows.len(), "{}", case.name);
+            for (block, row) in blocks.iter().zip(&case.rows) {
+                assert_eq!(block.id, row.id);
+                assert_eq!(block.remarks.len(), remarks);
+                assert_eq!(block.created_by.is_some(), row.site.is_some());
+                assert!(!block.frames.is_empty());
+            }
+        }
+        let counts = grammar::read_counts(&case.count_text()).unwrap();
+        assert_eq!(counts.total, case.rows.len() as u64, "{}", case.name);
+        assert_eq!(
+            counts.groups.iter().map(|group| group.count).sum::<u64>(),
+            counts.total,
+            "{}",
+            case.name
+        );
+    }
+}
+
+#[test]
+fn profile_and_count_text_agree() {
+    for case in cases::all() {
+        let profile = case.profile();
+        let address = |id: &u64| {
+            profile
+                .location
+                .iter()
+                .find(|location| location.id == *id)
+                .unwrap()
+                .address
+        };
+        let samples = profile.sample.iter();
+        let samples: Vec<(u64, Vec<u64>)> = samples
+            .map(|sample| {
+                (
+                    sample.value[0] as u64,
+                    sample.location_id.iter().map(address).collect(),
+                )
+            })
+            .collect();
+        let counts = grammar::read_counts(&case.count_text())
+            .unwrap()
+            .groups
+            .into_iter();
+        let counts: Vec<(u64, Vec<u64>)> = counts
+            .map(|group| {
+                (
+                    group.count,
+                    group.addresses.iter().map(|address| address - 1).collect(),
+                )
+            })
+            .collect();
+        assert_eq!(samples, counts, "{}", case.name);
+    }
+}
+
+#[test]
+fn profiles_are_what_pprof_accepts() {
+    for case in cases::all() {
+        let profile = case.profile();
+        assert_eq!(Profile::decode(&profile.to_gzip()).unwrap(), profile);
+        assert_eq!(profile.string_table[0], "");
+        let locations: BTreeSet<u64> = profile
+            .location
+            .iter()
+            .map(|location| location.address)
+            .collect();
+        assert_eq!(locations.len(), profile.location.len());
+        assert!(!locations.contains(&0));
+        for (index, location) in profile.location.iter().enumerate() {
+            assert_eq!(location.id, index as u64 + 1);
+            let mapping = &profile.mapping[location.mapping_id as usize - 1];
+            assert!(mapping.has_functions);
+        }
+        assert!(
+            profile
+                .function
+                .iter()
+                .all(|function| function.system_name == 0 && function.name != 0)
+        );
+    }
+}
+
+#[test]
+fn a_long_dump_arrives_in_chunks() {
+    struct Chunks(Vec<usize>);
+
+    impl std::io::Write for Chunks {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.push(bytes.len());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let case = cases::all()
+        .into_iter()
+        .find(|case| case.name == "one_task")
+        .unwrap();
+    let mut chunks = Chunks(Vec::new());
+    let mut writer =
+        runtime_dump::goroutine_text::TextWriter::new(&mut chunks, &case.tables, ANNOTATED);
+    for _ in 0..1000 {
+        writer.write(&case.rows[0]).unwrap();
+    }
+    writer.finish().unwrap();
+    let (last, full) = chunks.0.split_last().unwrap();
+    assert!(
+        full.len() > 5
+            && full
+                .iter()
+                .all(|bytes| (64 << 10..66 << 10).contains(bytes)),
+        "{full:?}"
+    );
+    assert!(*last > 0);
+    assert_eq!(
+        full.iter().sum::<usize>() + last,
+        1000 * (case.goroutine_text(ANNOTATED).len() + 1) - 1
+    );
+}
+
+#[test]
+fn no_line_of_a_count_text_is_too_long_for_pprof() {
+    let mut case = cases::all()
+        .into_iter()
+        .find(|case| case.name == "one_task")
+        .unwrap();
+    let long: std::sync::Arc<str> = "größe::".repeat(20_000).into();
+    let trunk = &mut case.tables.stacks[0].trunk;
+    let location = std::sync::Arc::make_mut(&mut trunk[0]);
+    location.frames[0].function = long.clone();
+    location.frames[0].file = long;
+    for index in 0..5000 {
+        let mut location = (*trunk[1]).clone();
+        location.return_address += index;
+        trunk.push(location.into());
+    }
+    grammar::read_counts(&case.count_text()).unwrap();
+}
+
+/// A profile as text, in the order of its tables.
+fn readable(profile: &Profile) -> String {
+    let mut text = String::new();
+    let string = |index: i64| profile.string(index);
+    let value_type = |value: &ValueType| format!("{}/{}", string(value.r#type), string(value.unit));
+    let types: Vec<String> = profile.sample_type.iter().map(value_type).collect();
+    let period_type = profile
+        .period_type
+        .as_ref()
+        .map(value_type)
+        .unwrap_or_default();
+    let _ = writeln!(
+        text,
+        "samples {}, period {} {period_type}",
+        types.join(" "),
+        profile.period
+    );
+    let _ = writeln!(
+        text,
+        "time {}, duration {}",
+        profile.time_nanos, profile.duration_nanos
+    );
+    for sample in &profile.sample {
+        let _ = writeln!(
+            text,
+            "sample {:?} at {:?}",
+            sample.value, sample.location_id
+        );
+    }
+    for location in &profile.location {
+        let _ = writeln!(
+            text,
+            "location {} {:#x} in {}",
+            location.id, location.address, location.mapping_id
+        );
+        for line in &location.line {
+            let function = &profile.function[line.function_id as usize - 1];
+            let position = format!("{}:{}", string(function.filename), line.line);
+            let _ = writeln!(text, "    {:?} {position:?}", string(function.name));
+        }
+    }
+    for mapping in &profile.mapping {
+        let range = format!(
+            "{:#x}/{:#x}/{:#x}",
+            mapping.memory_start, mapping.memory_limit, mapping.file_offset
+        );
+        let _ = write!(
+            text,
+            "mapping {} {range} {:?} {:?}",
+            mapping.id,
+            string(mapping.filename),
+            string(mapping.build_id)
+        );
+        let flags = [
+            (mapping.has_functions, " functions"),
+            (mapping.has_filenames, " files"),
+            (mapping.has_line_numbers, " lines"),
+            (mapping.has_inline_frames, " inlined"),
+        ];
+        for (_, name) in flags.iter().filter(|(set, _)| *set) {
+            text.push_str(name);
+        }
+        text.push('\n');
+    }
+    text
+}
