@@ -1,2 +1,127 @@
-//! Comparative benchmarks.
-fn main() {}
+//! What the probe costs, measured side by side with bare tokio and with Go.
+//!
+//! `cargo run --release -p benches` builds the contestants, runs them in turns and prints ratios against bare, next to the
+//! budgets. `cargo run --release -p benches -- instructions` counts instructions under valgrind instead: these barely vary
+//! from run to run, so that a regression of a few percent shows on a busy machine. `-- --help` lists the options.
+//!
+//! * [`options`] - the command line
+//! * [`contestant`], [`golang`] - who takes part, and how each is built
+//! * [`machine`] - what it all runs on
+//! * [`workload`], [`budget`] - what is measured, and how much it may cost
+//! * [`run`] - one process, one value
+//! * [`statistics`], [`comparison`] - interleaved rounds to medians and ratios
+//! * [`hold`], [`http`], [`dump`] - dumps of a process with many waiting tasks
+//! * [`instructions`], [`baseline`] - instruction counts against the committed ones
+//! * [`table`], [`record`] - text for people
+
+use std::process::ExitCode;
+
+mod baseline;
+mod budget;
+mod comparison;
+mod contestant;
+mod dump;
+mod golang;
+mod hold;
+mod http;
+mod instructions;
+mod machine;
+mod options;
+mod record;
+mod run;
+mod statistics;
+mod table;
+mod workload;
+
+use budget::Verdict;
+use options::{Mode, Options};
+use record::Record;
+
+/// Why a run cannot go on: a sentence for the person at the terminal.
+type Error = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    let options = match Options::parse(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(message) => {
+            eprintln!("{message}");
+            return ExitCode::from(2);
+        }
+    };
+    let done = match options.mode {
+        Mode::Help => {
+            println!("{}", options::usage());
+            Ok(true)
+        }
+        Mode::Compare => compare(&options),
+        Mode::Instructions => instructions::run(&options),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The whole comparison; `false` where `--strict` is on and a budget is not kept.
+fn compare(options: &Options) -> Result<bool, Error> {
+    let contestants = contestant::build_all()?;
+    let go = golang::build();
+    if let Err(reason) = &go {
+        eprintln!("no Go rows: {reason}");
+    }
+    let go = go.ok();
+
+    let mut record = Record::new(options);
+    record.paragraph(&machine::describe(&contestants, go.as_ref())?);
+    let mut verdicts = Vec::new();
+    let workloads: Vec<_> = workload::WORKLOADS
+        .iter()
+        .filter(|workload| options.wants(workload.name))
+        .collect();
+    if !workloads.is_empty() {
+        record.section("Against bare tokio", comparison::EXPLANATION);
+        let rows = comparison::run(&workloads, &contestants, go.as_ref(), options)?;
+        verdicts.extend(rows.iter().filter_map(|row| row.verdict));
+        record.table(&comparison::table(&rows));
+    }
+    if options.wants(workload::DUMP) {
+        record.section("Dumps", dump::EXPLANATION);
+        let rows = dump::run(&contestants, go.as_ref(), options)?;
+        verdicts.extend(rows.iter().filter_map(dump::Row::verdict));
+        record.table(&dump::table(&rows));
+    }
+    if options.wants(workload::CRATES) {
+        record.section("Crates in a build", contestant::CRATES_EXPLANATION);
+        let (table, verdict) = contestant::crates(&contestants)?;
+        verdicts.push(verdict);
+        record.table(&table);
+    }
+    record.save()?;
+    let count = |wanted| {
+        verdicts
+            .iter()
+            .filter(|verdict| **verdict == wanted)
+            .count()
+    };
+    let (over, missing) = (count(Verdict::Over), count(Verdict::NotMeasured));
+    println!(
+        "of {} budgets {over} exceeded, {missing} not measured",
+        verdicts.len()
+    );
+    Ok(over + missing == 0 || !options.strict)
+}
+
+/// Where the workspace lies.
+fn workspace() -> std::path::PathBuf {
+    let benches = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    benches.parent().unwrap_or(benches).to_path_buf()
+}
+
+/// The contestants' own build output, apart from the workspace's.
+fn build_dir(contestant: &str) -> std::path::PathBuf {
+    workspace().join("target/bench").join(contestant)
+}

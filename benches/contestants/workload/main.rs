@@ -1,0 +1,107 @@
+//! The workloads that every contestant runs: one source, built once against tokio and once against the probe.
+//!
+//! `contestant NAME [COUNT]` runs one workload and prints one line, `NAME metric=value ops=count`. Each workload warms up by a
+//! fixed count first, so that the work of a run is start-up + COUNT x operation: the instruction counts rely on it.
+//! `contestant hold COUNT` is the odd one out: it holds that many waiting tasks for the dumps, see [`hold`].
+
+use std::process::ExitCode;
+
+mod echo;
+mod hold;
+mod memory;
+mod pingpong;
+mod poll;
+mod report;
+mod runtimes;
+mod spawn;
+mod wake;
+
+use report::Line;
+
+/// A workload by its name: what it runs, and how many operations where the command line names no count.
+struct Workload {
+    name: &'static str,
+    run: fn(u64) -> Line,
+    default_ops: u64,
+}
+
+const WORKLOADS: &[Workload] = &[
+    Workload {
+        name: "poll",
+        run: poll::stored,
+        default_ops: 5_000_000,
+    },
+    Workload {
+        name: "poll-yield",
+        run: poll::by_ref,
+        default_ops: 5_000_000,
+    },
+    Workload {
+        name: "wake",
+        run: wake::wake_again,
+        default_ops: 20_000_000,
+    },
+    Workload {
+        name: "clone",
+        run: wake::clone_and_drop,
+        default_ops: 20_000_000,
+    },
+    Workload {
+        name: "spawn",
+        run: spawn::one_by_one,
+        default_ops: 1_000_000,
+    },
+    Workload {
+        name: "spawn-batch",
+        run: spawn::in_batches,
+        default_ops: 1_000_000,
+    },
+    Workload {
+        name: "pingpong",
+        run: pingpong::one_thread,
+        default_ops: 1_000_000,
+    },
+    Workload {
+        name: "pingpong-mt",
+        run: pingpong::two_workers,
+        default_ops: 300_000,
+    },
+    Workload {
+        name: "echo",
+        run: echo::loopback,
+        default_ops: 100_000,
+    },
+    Workload {
+        name: "memory",
+        run: memory::waiting_tasks,
+        default_ops: 100_000,
+    },
+];
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let name = arguments.next().unwrap_or_default();
+    let count = match arguments.next().map(|text| text.parse::<u64>()) {
+        None => None,
+        Some(Ok(count)) => Some(count),
+        Some(Err(error)) => {
+            eprintln!("the count of operations: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    if name == "hold" {
+        hold::run(count.unwrap_or(1_000));
+        return ExitCode::SUCCESS;
+    }
+    let Some(workload) = WORKLOADS.iter().find(|workload| workload.name == name) else {
+        let names: Vec<&str> = WORKLOADS.iter().map(|workload| workload.name).collect();
+        eprintln!(
+            "usage: contestant NAME [COUNT], NAME one of {}, hold",
+            names.join(", ")
+        );
+        return ExitCode::FAILURE;
+    };
+    let line = (workload.run)(count.unwrap_or(workload.default_ops));
+    println!("{} {line}", workload.name);
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,360 @@
+//! What a dump costs, and what it costs the process meanwhile.
+
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::Error;
+use crate::budget::{DumpBudget, Verdict};
+use crate::contestant::Contestant;
+use crate::golang::Go;
+use crate::hold::Hold;
+use crate::http;
+use crate::options::Options;
+use crate::statistics::Quartiles;
+use crate::table::Table;
+
+/// What the table shows.
+pub const EXPLANATION: &str = "\
+`GET /debug/pprof/goroutine?debug=N` over a plain socket on loopback, of a process whose tasks wait in channels and sleeps, \
+eight calls deep, on two workers. `first` is the first reply of the process in this form, `time` the median of those after it, \
+from before the connection to the last byte. `in it` counts the tasks that the text names one by one; `app frames` tells \
+whether the application's own functions are in it. `stall` is the longest that a 1 ms ticker of the process was late during \
+any of the dumps, `idle` the same over as long a time without one. `peak` is how far a dump raised the resident memory.";
+
+/// The numbers of waiting tasks.
+const TASKS: &[u64] = &[1_000, 100_000];
+const MILLION: u64 = 1_000_000;
+
+/// The forms of a dump: every task by itself, equal stacks counted, the binary profile.
+const FORMS: &[u8] = &[2, 1, 0];
+
+const GETS: usize = 6;
+const QUICK_GETS: usize = 3;
+
+/// How long a server may take until it listens.
+const SERVER_WAIT: Duration = Duration::from_secs(2);
+
+/// How long the idle ticker is watched.
+const IDLE: Duration = Duration::from_millis(500);
+
+/// A function of the held call chain, as each language names it.
+const APP_FRAME: &str = "checkout";
+
+/// One form of dump of one process.
+pub struct Row {
+    contestant: &'static str,
+    tasks: u64,
+    debug: u8,
+    /// The measurement, or why there is none.
+    outcome: Result<Cost, String>,
+    budget: Option<DumpBudget>,
+}
+
+struct Cost {
+    first: Duration,
+    time: Duration,
+    bytes: usize,
+    content: Option<Content>,
+    stall: Duration,
+    idle_stall: Duration,
+    peak_bytes: u64,
+}
+
+/// What a dump in text holds.
+#[derive(Debug, PartialEq)]
+struct Content {
+    tasks: usize,
+    app_frames: bool,
+}
+
+/// Dumps every contestant that serves dumps.
+pub fn run(
+    contestants: &[Contestant],
+    go: Option<&Go>,
+    options: &Options,
+) -> Result<Vec<Row>, Error> {
+    let probes = contestants
+        .iter()
+        .filter(|contestant| contestant.entry.against.is_some());
+    let mut servers: Vec<(&'static str, &Path)> = probes
+        .map(|contestant| (contestant.name(), contestant.program.as_path()))
+        .collect();
+    servers.extend(go.map(|go| ("go", go.program.as_path())));
+    let mut rows = Vec::new();
+    let million = options.million.then_some(&MILLION);
+    for &tasks in TASKS.iter().chain(million) {
+        for &(name, program) in &servers {
+            eprintln!("dumping {name} with {tasks} tasks");
+            rows.extend(dump(name, program, tasks, options)?);
+        }
+    }
+    Ok(rows)
+}
+
+/// The rows in markdown.
+pub fn table(rows: &[Row]) -> Table {
+    let mut table = Table::new(&[
+        "tasks",
+        "contestant",
+        "debug",
+        "first",
+        "time",
+        "bytes",
+        "in it",
+        "app frames",
+        "stall",
+        "idle",
+        "peak",
+        "budget",
+        "verdict",
+    ]);
+    for row in rows {
+        let mut cells = vec![
+            row.tasks.to_string(),
+            row.contestant.to_owned(),
+            row.debug.to_string(),
+        ];
+        match &row.outcome {
+            Ok(cost) => cells.extend([
+                milliseconds(cost.first),
+                milliseconds(cost.time),
+                cost.bytes.to_string(),
+                cost.content
+                    .as_ref()
+                    .map(|content| content.tasks.to_string())
+                    .unwrap_or_default(),
+                cost.content
+                    .as_ref()
+                    .map(|content| yes_no(content.app_frames))
+                    .unwrap_or_default(),
+                milliseconds(cost.stall),
+                milliseconds(cost.idle_stall),
+                format!("+{:.1} MiB", cost.peak_bytes as f64 / f64::from(1 << 20)),
+            ]),
+            Err(reason) => {
+                cells.push(reason.clone());
+                cells.extend(std::iter::repeat_n(String::new(), 7));
+            }
+        }
+        cells.push(
+            row.budget
+                .map(|budget| budget.to_string())
+                .unwrap_or_default(),
+        );
+        cells.push(
+            row.verdict()
+                .map(|verdict| verdict.to_string())
+                .unwrap_or_default(),
+        );
+        table.row(cells);
+    }
+    table
+}
+
+impl Row {
+    /// `None` where there is no budget.
+    pub fn verdict(&self) -> Option<Verdict> {
+        let budget = self.budget?;
+        let Ok(cost) = &self.outcome else {
+            return Some(Verdict::NotMeasured);
+        };
+        let complete = cost
+            .content
+            .as_ref()
+            .is_none_or(|content| content.tasks as u64 >= self.tasks && content.app_frames);
+        if !complete {
+            return Some(Verdict::Over);
+        }
+        Some(budget.judge(cost.time, cost.stall, cost.peak_bytes))
+    }
+}
+
+/// Starts one process and takes all forms of dumps from it.
+fn dump(
+    contestant: &'static str,
+    program: &Path,
+    tasks: u64,
+    options: &Options,
+) -> Result<Vec<Row>, Error> {
+    let mut hold = Hold::start(program, tasks)?;
+    let listening = wait_for_server(&hold);
+    hold.take_longest_stall()?;
+    thread::sleep(IDLE);
+    let idle_stall = hold.take_longest_stall()?;
+    let mut rows = Vec::new();
+    for &debug in FORMS {
+        let gets = if options.quick { QUICK_GETS } else { GETS };
+        let outcome = match &listening {
+            Ok(()) => measure(&mut hold, debug, gets, idle_stall)?,
+            Err(reason) => Err(reason.clone()),
+        };
+        // Go's own numbers are the yardstick, not what is judged.
+        let budget = DumpBudget::of(tasks, debug).filter(|_| contestant != "go");
+        rows.push(Row {
+            contestant,
+            tasks,
+            debug,
+            outcome,
+            budget,
+        });
+    }
+    Ok(rows)
+}
+
+/// The outer error ends the run; the inner one is a row without a measurement.
+fn measure(
+    hold: &mut Hold,
+    debug: u8,
+    gets: usize,
+    idle_stall: Duration,
+) -> Result<Result<Cost, String>, Error> {
+    let path = format!("/debug/pprof/goroutine?debug={debug}");
+    let mut times = Vec::new();
+    let mut stall = Duration::ZERO;
+    let mut peak_bytes = 0;
+    let mut body = Vec::new();
+    for _ in 0..gets {
+        let resident = hold.restart_peak()?;
+        hold.take_longest_stall()?;
+        let reply = match http::get(hold.address, &path) {
+            Ok(reply) if reply.status == 200 => reply,
+            Ok(reply) => return Ok(Err(format!("status {}", reply.status))),
+            Err(reason) => return Ok(Err(reason)),
+        };
+        stall = stall.max(hold.take_longest_stall()?);
+        peak_bytes = peak_bytes.max(hold.peak()?.saturating_sub(resident));
+        times.push(reply.time);
+        body = reply.body;
+    }
+    let after_first = if times.len() > 1 {
+        &times[1..]
+    } else {
+        &times[..]
+    };
+    let time = Quartiles::of(after_first.iter().map(Duration::as_secs_f64)).median;
+    Ok(Ok(Cost {
+        first: times[0],
+        time: Duration::from_secs_f64(time),
+        bytes: body.len(),
+        content: Content::read(&body, debug),
+        stall,
+        idle_stall,
+        peak_bytes,
+    }))
+}
+
+impl Content {
+    /// `None` for the binary profile.
+    fn read(body: &[u8], debug: u8) -> Option<Self> {
+        let text = match debug {
+            0 => return None,
+            _ => String::from_utf8_lossy(body),
+        };
+        let tasks = text
+            .lines()
+            .map(|line| {
+                if debug == 2 {
+                    one_by_one(line)
+                } else {
+                    counted(line)
+                }
+            })
+            .sum();
+        Some(Self {
+            tasks,
+            app_frames: text.contains(APP_FRAME),
+        })
+    }
+}
+
+/// `goroutine 18 [chan receive]:` begins a task.
+fn one_by_one(line: &str) -> usize {
+    usize::from(line.starts_with("goroutine ") && line.trim_end().ends_with(':'))
+}
+
+/// `33334 @ 0x43e5ae 0x40fa85` begins a stack with the number of its tasks.
+fn counted(line: &str) -> usize {
+    line.split_once(" @ ")
+        .and_then(|(count, _)| count.parse().ok())
+        .unwrap_or(0)
+}
+
+fn wait_for_server(hold: &Hold) -> Result<(), String> {
+    let start = Instant::now();
+    loop {
+        match http::get(hold.address, "/debug/pprof/") {
+            Ok(_) => return Ok(()),
+            Err(error) if start.elapsed() > SERVER_WAIT => {
+                return Err(format!("no server: {error}"));
+            }
+            Err(_) => thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
+
+fn milliseconds(duration: Duration) -> String {
+    format!("{:.2} ms", duration.as_secs_f64() * 1e3)
+}
+
+fn yes_no(yes: bool) -> String {
+    if yes { "yes" } else { "NO" }.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tasks_are_counted_one_by_one() {
+        let text = b"goroutine 1 [running]:\nmain.main()\n\ngoroutine 18 [chan receive, 2 minutes]:\nmain.checkout(...)\n";
+        assert_eq!(
+            Content::read(text, 2),
+            Some(Content {
+                tasks: 2,
+                app_frames: true
+            })
+        );
+    }
+
+    #[test]
+    fn tasks_with_equal_stacks_are_added_up() {
+        let text = b"goroutine profile: total 5\n3 @ 0x1 0x2\n#\t0x1\tmain.main+0x1\n\n2 @ 0x3\n";
+        assert_eq!(
+            Content::read(text, 1),
+            Some(Content {
+                tasks: 5,
+                app_frames: false
+            })
+        );
+    }
+
+    #[test]
+    fn the_binary_profile_is_not_text() {
+        assert_eq!(Content::read(&[0x1f, 0x8b], 0), None);
+    }
+
+    #[test]
+    fn an_incomplete_dump_is_over_budget() {
+        let row = |tasks| Row {
+            contestant: "probe",
+            tasks: 100_000,
+            debug: 2,
+            outcome: Ok(Cost {
+                first: Duration::ZERO,
+                time: Duration::ZERO,
+                bytes: 0,
+                content: Some(Content {
+                    tasks,
+                    app_frames: true,
+                }),
+                stall: Duration::ZERO,
+                idle_stall: Duration::ZERO,
+                peak_bytes: 0,
+            }),
+            budget: DumpBudget::of(100_000, 2),
+        };
+        assert_eq!(row(100_000).verdict(), Some(Verdict::Within));
+        assert_eq!(row(99_999).verdict(), Some(Verdict::Over));
+    }
+}

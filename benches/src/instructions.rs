@@ -1,0 +1,197 @@
+//! Instructions an operation, counted by callgrind.
+//!
+//! A workload runs twice, with two counts of operations: what is the same in both (start-up, warm-up) falls out of
+//! (I(N2) - I(N1)) / (N2 - N1). Counts of one binary repeat to a fraction of a percent, whatever else the machine does.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::baseline::{self, Baseline};
+use crate::contestant::{self, Contestant};
+use crate::options::Options;
+use crate::record::Record;
+use crate::table::Table;
+use crate::{Error, build_dir, machine, run};
+
+const EXPLANATION: &str = "\
+Instructions in user space an operation, from two runs under callgrind with different numbers of operations. `baseline` is \
+the committed count; a count more than 5 % above it fails the run.";
+
+/// Only what runs on one thread: with two, the counts depend on who waits for whom.
+const WORKLOADS: &[Counted] = &[
+    Counted {
+        name: "poll",
+        few: 10_000,
+        many: 60_000,
+    },
+    Counted {
+        name: "poll-yield",
+        few: 10_000,
+        many: 60_000,
+    },
+    Counted {
+        name: "wake",
+        few: 10_000,
+        many: 210_000,
+    },
+    Counted {
+        name: "clone",
+        few: 10_000,
+        many: 210_000,
+    },
+    Counted {
+        name: "spawn",
+        few: 2_000,
+        many: 12_000,
+    },
+    Counted {
+        name: "spawn-batch",
+        few: 2_000,
+        many: 12_000,
+    },
+    Counted {
+        name: "pingpong",
+        few: 2_000,
+        many: 12_000,
+    },
+];
+
+const CONTESTANTS: &[&str] = &["bare", "probe"];
+
+struct Counted {
+    name: &'static str,
+    few: u64,
+    many: u64,
+}
+
+/// Counts and compares; `false` where a count is above the baseline, or not in it.
+pub fn run(options: &Options) -> Result<bool, Error> {
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        return Err("instruction counts need valgrind".into());
+    }
+    let contestants = contestant::build(CONTESTANTS)?;
+    let mut record = Record::new(options);
+    record.paragraph(&machine::describe(&contestants, None)?);
+    record.section("Instructions", EXPLANATION);
+
+    let path = baseline::path();
+    let mut baseline = Baseline::load(&path)?;
+    let mut table = Table::new(&[
+        "workload",
+        "contestant",
+        "instructions",
+        "above bare",
+        "baseline",
+        "change",
+        "verdict",
+    ]);
+    let mut passed = true;
+    for workload in WORKLOADS
+        .iter()
+        .filter(|workload| options.wants(workload.name))
+    {
+        let mut bare = None;
+        for contestant in &contestants {
+            let name = format!("{}/{}", contestant.name(), workload.name);
+            eprintln!("counting {name}");
+            let count = workload.instructions_per_op(contestant)?;
+            let before = baseline.get(&name);
+            let standing = baseline.standing(&name, count);
+            passed &= !standing.fails();
+            table.row([
+                workload.name.to_owned(),
+                contestant.name().to_owned(),
+                format!("{count:.1}"),
+                bare.map(|bare| format!("{:+.1}", count - bare))
+                    .unwrap_or_default(),
+                before
+                    .map(|before| format!("{before:.1}"))
+                    .unwrap_or_default(),
+                before
+                    .map(|before| format!("{:+.1} %", (count / before - 1.0) * 100.0))
+                    .unwrap_or_default(),
+                standing.to_string(),
+            ]);
+            bare.get_or_insert(count);
+            if options.bless {
+                baseline.set(name, count);
+            }
+        }
+    }
+    record.table(&table);
+    record.save()?;
+    if options.bless {
+        let tokio = contestants[0].entry.tokio()?;
+        let tokio = tokio.split(" [").next().unwrap_or_default();
+        let remark = format!(
+            "Instructions an operation; `cargo run --release -p benches -- instructions --bless` rewrites this.\n{}, {tokio}",
+            machine::rustc()
+        );
+        baseline.save(&path, &remark)?;
+        eprintln!("wrote {}", path.display());
+        return Ok(true);
+    }
+    Ok(passed)
+}
+
+impl Counted {
+    fn instructions_per_op(&self, contestant: &Contestant) -> Result<f64, Error> {
+        let few = self.instructions(contestant, self.few)?;
+        let many = self.instructions(contestant, self.many)?;
+        Ok((many as f64 - few as f64) / (self.many - self.few) as f64)
+    }
+
+    fn instructions(&self, contestant: &Contestant, ops: u64) -> Result<u64, Error> {
+        let profile = build_dir(contestant.name()).join("callgrind.out");
+        let mut command = Command::new("valgrind");
+        run::isolate(&mut command);
+        let output = command
+            .arg("--tool=callgrind")
+            .arg(format!("--callgrind-out-file={}", profile.display()))
+            .arg(&contestant.program)
+            .args([self.name, &ops.to_string()])
+            .output()?;
+        if !output.status.success() {
+            let why = String::from_utf8_lossy(&output.stderr);
+            return Err(format!(
+                "valgrind {} {}: {}\n{why}",
+                contestant.name(),
+                self.name,
+                output.status
+            )
+            .into());
+        }
+        read_total(&profile)
+    }
+}
+
+/// The profile's sum over all threads.
+fn read_total(profile: &Path) -> Result<u64, Error> {
+    let text = std::fs::read_to_string(profile)?;
+    total(&text).ok_or_else(|| format!("{}: no totals", profile.display()).into())
+}
+
+fn total(profile: &str) -> Option<u64> {
+    let last = |key: &str| {
+        profile
+            .lines()
+            .rev()
+            .find_map(|line| line.strip_prefix(key)?.trim().parse().ok())
+    };
+    last("totals:").or_else(|| last("summary:"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_total_is_the_last_line_of_a_profile() {
+        assert_eq!(
+            total("version: 1\nsummary: 7\nfn=(1)\n+1 5\ntotals: 7\n"),
+            Some(7)
+        );
+        assert_eq!(total("summary: 9\n"), Some(9));
+        assert_eq!(total("fn=(1)\n"), None);
+    }
+}

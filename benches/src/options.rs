@@ -1,0 +1,147 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use crate::workload;
+
+/// What the run is asked to do.
+#[derive(Debug, PartialEq)]
+pub struct Options {
+    pub mode: Mode,
+    /// Few short rounds: to see that everything works, not to judge numbers.
+    pub quick: bool,
+    /// Rounds of the comparison, where not the default.
+    rounds: Option<usize>,
+    /// The names to run; empty for all.
+    only: Vec<String>,
+    /// Also the dumps of a million tasks.
+    pub million: bool,
+    /// An exceeded budget makes the run fail.
+    pub strict: bool,
+    /// Rewrite the baseline of the instruction counts.
+    pub bless: bool,
+    /// Where to write the record.
+    pub record: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Mode {
+    Compare,
+    Instructions,
+    Help,
+}
+
+/// An odd number, so that the median is a run that took place.
+const DEFAULT_ROUNDS: usize = 11;
+const QUICK_ROUNDS: usize = 3;
+
+impl Options {
+    /// Reads the arguments after the program's name; an error is the sentence to print.
+    pub fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut options = Self {
+            mode: Mode::Compare,
+            quick: false,
+            rounds: None,
+            only: Vec::new(),
+            million: false,
+            strict: false,
+            bless: false,
+            record: None,
+        };
+        while let Some(argument) = arguments.next() {
+            let mut value = || {
+                arguments
+                    .next()
+                    .ok_or_else(|| format!("{argument} needs a value"))
+            };
+            match argument.as_str() {
+                "instructions" => options.mode = Mode::Instructions,
+                "--help" | "-h" => options.mode = Mode::Help,
+                "--quick" => options.quick = true,
+                "--million" => options.million = true,
+                "--strict" => options.strict = true,
+                "--bless" => options.bless = true,
+                "--record" => options.record = Some(PathBuf::from(value()?)),
+                "--rounds" => {
+                    let rounds = value()?.parse().ok().filter(|rounds| *rounds > 0);
+                    options.rounds = Some(rounds.ok_or("--rounds needs a number above zero")?);
+                }
+                "--only" => {
+                    let name = value()?;
+                    if !workload::names().any(|known| known == name) {
+                        let names: Vec<_> = workload::names().collect();
+                        return Err(format!("--only {name}: it is one of {}", names.join(", ")));
+                    }
+                    options.only.push(name);
+                }
+                unknown => return Err(format!("unknown argument {unknown}\n\n{}", usage())),
+            }
+        }
+        Ok(options)
+    }
+
+    /// Whether a workload, or group of rows, of this name is to run.
+    pub fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == name)
+    }
+
+    /// Rounds of the comparison.
+    pub fn rounds(&self) -> usize {
+        self.rounds.unwrap_or(if self.quick {
+            QUICK_ROUNDS
+        } else {
+            DEFAULT_ROUNDS
+        })
+    }
+}
+
+/// The text of `--help`.
+pub fn usage() -> String {
+    let names: Vec<_> = workload::names().collect();
+    format!(
+        "\
+usage: cargo run --release -p benches -- [OPTIONS]                 ratios against bare tokio, dumps, crates
+       cargo run --release -p benches -- instructions [OPTIONS]    instruction counts against the committed baseline
+
+  --quick         few short rounds
+  --rounds K      rounds of the comparison (default {DEFAULT_ROUNDS}, quick {QUICK_ROUNDS})
+  --only NAME     one of: {}; may be repeated
+  --million       also dump a million waiting tasks
+  --record FILE   also write a dated record in markdown
+  --strict        fail where a budget is exceeded or not measured
+  --bless         instructions: rewrite the baseline",
+        names.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Options, String> {
+        Options::parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn nothing_asked_for_is_the_whole_comparison() {
+        let options = parse("").unwrap();
+        assert_eq!(options.mode, Mode::Compare);
+        assert!(options.wants("poll") && options.wants(workload::DUMP));
+        assert_eq!(options.rounds(), DEFAULT_ROUNDS);
+    }
+
+    #[test]
+    fn only_names_what_runs() {
+        let options = parse("--only poll --only dump --quick").unwrap();
+        assert!(options.wants("poll") && options.wants("dump") && !options.wants("poll-yield"));
+        assert_eq!(options.rounds(), QUICK_ROUNDS);
+    }
+
+    #[test]
+    fn what_is_unknown_is_an_error() {
+        assert!(parse("--only nothing").unwrap_err().contains("poll"));
+        assert!(parse("--rounds 0").is_err());
+        assert!(parse("--record").unwrap_err().contains("needs a value"));
+        assert!(parse("--fast").unwrap_err().contains("usage"));
+    }
+}

@@ -1,0 +1,82 @@
+//! One run of one contestant: a process, a line, a value.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::Error;
+use crate::machine;
+use crate::workload::{Placement, Workload};
+
+/// Runs the workload once and returns the metric's value as the report shows it.
+pub fn once(program: &Path, workload: &Workload, ops: u64) -> Result<f64, Error> {
+    let mut command = match workload.placement {
+        Placement::OneCpu => pinned(program),
+        Placement::AllCpus => Command::new(program),
+    };
+    isolate(&mut command);
+    let output = command.arg(workload.name).arg(ops.to_string()).output()?;
+    if !output.status.success() {
+        let why = String::from_utf8_lossy(&output.stderr);
+        return Err(format!(
+            "{} {}: {}\n{why}",
+            program.display(),
+            workload.name,
+            output.status
+        )
+        .into());
+    }
+    let answer = String::from_utf8(output.stdout)?;
+    let value = value_of(&answer, workload.metric.key()).ok_or_else(|| {
+        format!(
+            "{}: no {} in {answer:?}",
+            workload.name,
+            workload.metric.key()
+        )
+    })?;
+    Ok(workload.metric.value(value))
+}
+
+/// Nothing of the caller's environment changes what a contestant does: the probe has its defaults and no server.
+pub fn isolate(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        if name
+            .to_str()
+            .is_some_and(|name| name.starts_with("RUNTIME_PROBE") || name.starts_with("TOKIO_"))
+        {
+            command.env_remove(name);
+        }
+    }
+}
+
+/// The program on one CPU where `taskset` is there, as it is otherwise.
+fn pinned(program: &Path) -> Command {
+    let taskset = ["/usr/bin/taskset", "/bin/taskset"]
+        .into_iter()
+        .find(|path| Path::new(path).exists());
+    let (Some(taskset), Some(cpu)) = (taskset, machine::pinned_cpu()) else {
+        return Command::new(program);
+    };
+    let mut command = Command::new(taskset);
+    command.args(["--cpu-list", &cpu]).arg(program);
+    command
+}
+
+/// The number behind `key=` in an answer like `poll ns_per_op=43.7 ops=1000`.
+fn value_of(answer: &str, key: &str) -> Option<f64> {
+    answer
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix(key)?.strip_prefix('=')?.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_found_by_its_whole_key() {
+        let answer = "poll ns_per_op=43.7 ops=1000\n";
+        assert_eq!(value_of(answer, "ns_per_op"), Some(43.7));
+        assert_eq!(value_of(answer, "ops"), Some(1000.0));
+        assert_eq!(value_of(answer, "ns"), None);
+    }
+}

@@ -1,0 +1,128 @@
+//! What is measured: the table of workloads, as `contestants/workload` names them.
+
+use crate::budget::Budget;
+
+/// A workload that each contestant runs for one value.
+pub struct Workload {
+    pub name: &'static str,
+    /// What the value is.
+    pub metric: Metric,
+    /// Operations of one run: a few tenths of a second each.
+    ops: u64,
+    /// Where the run takes place.
+    pub placement: Placement,
+    /// What the probe may cost here.
+    pub budget: Option<Budget>,
+    /// Whether the Go contestant knows it.
+    pub in_go: bool,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub enum Metric {
+    /// `ns_per_op`
+    NsPerOp,
+    /// `ns_per_op` of the contestant, shown as requests a second: more is better.
+    PerSecond,
+    /// `bytes_per_task`
+    BytesPerTask,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub enum Placement {
+    /// One thread: pinned to one CPU, so that the scheduler does not move it about.
+    OneCpu,
+    /// Several threads: left to the scheduler.
+    AllCpus,
+}
+
+/// The group of rows about dumps, a name for `--only`.
+pub const DUMP: &str = "dump";
+
+/// The row about dependencies, a name for `--only`.
+pub const CRATES: &str = "crates";
+
+/// Every workload, in the order of the report.
+pub const WORKLOADS: &[Workload] = &[
+    Workload::one_cpu("poll", 5_000_000, Some(Budget::POLL)),
+    Workload::one_cpu("poll-yield", 5_000_000, Some(Budget::POLL)),
+    Workload::one_cpu("wake", 20_000_000, None),
+    Workload::one_cpu("clone", 20_000_000, None),
+    Workload::one_cpu("spawn", 500_000, Some(Budget::SPAWN)),
+    Workload::one_cpu("spawn-batch", 500_000, Some(Budget::SPAWN)),
+    Workload {
+        in_go: true,
+        ..Workload::one_cpu("pingpong", 500_000, Some(Budget::PING_PONG))
+    },
+    Workload {
+        placement: Placement::AllCpus,
+        in_go: true,
+        ..Workload::one_cpu("pingpong-mt", 300_000, Some(Budget::PING_PONG))
+    },
+    Workload {
+        metric: Metric::PerSecond,
+        placement: Placement::AllCpus,
+        ..Workload::one_cpu("echo", 100_000, Some(Budget::ECHO))
+    },
+    Workload {
+        metric: Metric::BytesPerTask,
+        ..Workload::one_cpu("memory", 100_000, Some(Budget::MEMORY))
+    },
+];
+
+impl Workload {
+    const fn one_cpu(name: &'static str, ops: u64, budget: Option<Budget>) -> Self {
+        Self {
+            name,
+            metric: Metric::NsPerOp,
+            ops,
+            placement: Placement::OneCpu,
+            budget,
+            in_go: false,
+        }
+    }
+
+    /// Operations of one run.
+    pub fn ops(&self, quick: bool) -> u64 {
+        match self.metric {
+            // A table that doubles is half empty at other counts: memory is a matter of this one.
+            Metric::BytesPerTask => self.ops,
+            _ if quick => self.ops / 10,
+            _ => self.ops,
+        }
+    }
+}
+
+impl Metric {
+    /// The name in the contestant's answer.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::NsPerOp | Self::PerSecond => "ns_per_op",
+            Self::BytesPerTask => "bytes_per_task",
+        }
+    }
+
+    /// The value that the report shows, from the contestant's answer.
+    pub fn value(self, answer: f64) -> f64 {
+        match self {
+            Self::NsPerOp | Self::BytesPerTask => answer,
+            Self::PerSecond => 1e9 / answer,
+        }
+    }
+
+    /// A value with its unit.
+    pub fn show(self, value: f64) -> String {
+        match self {
+            Self::NsPerOp => format!("{value:.1} ns"),
+            Self::PerSecond => format!("{value:.0}/s"),
+            Self::BytesPerTask => format!("{value:.0} B"),
+        }
+    }
+}
+
+/// Every name that `--only` takes.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    WORKLOADS
+        .iter()
+        .map(|workload| workload.name)
+        .chain([DUMP, CRATES])
+}
