@@ -1,0 +1,223 @@
+//! The requests of one connection, one after the other.
+//!
+//! Requests that were sent ahead wait in the inbox. After anything doubtful the connection is closed: where one request
+//! ends and the next begins is never guessed.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use super::body::{self, Framing};
+use super::client::Client;
+use super::date::http_date;
+use super::head;
+use super::host::HostPolicy;
+use super::inbox::{Inbox, ReadError, Source};
+use super::limits::{LINGER_BYTES, Limits, MAX_REQUESTS};
+use super::outbox::Outbox;
+use super::refusal::Refusal;
+use super::reply::Reply;
+use super::request::{Request, Version};
+use super::seats::Seat;
+use super::transmit::{self, Connection, Manner, SendBody, Sent, Told};
+
+/// What all connections of a server share.
+pub(super) struct Service {
+    pub limits: Limits,
+    pub hosts: HostPolicy,
+    pub handler: Box<dyn Fn(&Request) -> Reply + Send + Sync>,
+}
+
+/// Why a connection ends.
+enum End {
+    /// At once.
+    Drop,
+    /// After a reply, which the client must have the time to read.
+    Linger,
+}
+
+/// Serves a connection to its end.
+pub(super) fn serve(stream: &Arc<TcpStream>, seat: &Seat, service: &Service) {
+    if let End::Linger = serve_requests(stream, seat, service) {
+        linger(stream, service.limits);
+    }
+    // The handler may hold the socket open for a moment longer. Fails if the client was first.
+    let _ = stream.shutdown(Shutdown::Both);
+}
+
+fn serve_requests(stream: &Arc<TcpStream>, seat: &Seat, service: &Service) -> End {
+    let limits = service.limits;
+    // Replies are written in one piece: waiting for more to fill a packet is only delay.
+    let _ = stream.set_nodelay(true);
+    let Ok(mut outbox) = Outbox::new(stream, limits.write_stall) else {
+        return End::Drop;
+    };
+    let mut inbox = Inbox::new(&**stream);
+    let mut first_byte_by = Instant::now() + limits.head_time;
+    for nth in 1..=MAX_REQUESTS {
+        if inbox.unread().is_empty() && inbox.more(first_byte_by).is_err() {
+            return End::Drop;
+        }
+        // The time of the first head began with the connection.
+        let head_by = if nth == 1 {
+            first_byte_by
+        } else {
+            Instant::now() + limits.head_time
+        };
+        let request = match receive(&mut inbox, &mut outbox, head_by, service) {
+            Ok(request) => request,
+            Err(ReadError::Lost) => return End::Drop,
+            Err(ReadError::Late) => {
+                let refusal = Refusal::new(408, "the request did not arrive in time");
+                return refuse(&mut outbox, refusal);
+            }
+            Err(ReadError::Refused(refusal)) => return refuse(&mut outbox, refusal),
+        };
+        let request = request.with_client(Client::of(stream));
+        if !seat.begin_answer() {
+            return End::Drop;
+        }
+        let last = nth == MAX_REQUESTS || !wants_keeping(&request);
+        let end = answer(&request, last, &mut outbox, seat, service);
+        if !seat.end_answer() {
+            return End::Drop;
+        }
+        if let Some(end) = end {
+            return end;
+        }
+        first_byte_by = Instant::now() + limits.idle_time;
+    }
+    End::Linger
+}
+
+/// Reads one request. It is judged by its head before its body is read.
+fn receive<S: Source>(
+    inbox: &mut Inbox<S>,
+    outbox: &mut Outbox<'_>,
+    head_by: Instant,
+    service: &Service,
+) -> Result<Request, ReadError> {
+    let request = head::read(inbox, head_by)?;
+    service.hosts.admit(&request)?;
+    let framing = body::framing(&request)?;
+    if let Some(expectation) = request.header("expect")
+        && request.version() == Version::Http11
+    {
+        if !expectation.eq_ignore_ascii_case("100-continue") {
+            let sentence = "of all expectations only 100-continue can be met";
+            return Err(Refusal::new(417, sentence).into());
+        }
+        // A client that did not wait for it needs no invitation.
+        if framing != Framing::Empty && inbox.unread().is_empty() {
+            outbox
+                .write_all(b"HTTP/1.1 100 Continue\r\n\r\n")
+                .map_err(|_| ReadError::Lost)?;
+        }
+    }
+    let body_by = Instant::now() + service.limits.body_time;
+    let body = body::read(inbox, framing, body_by)?;
+    Ok(request.with_body(body))
+}
+
+/// Answers one request; `None` if the connection goes on.
+fn answer(
+    request: &Request,
+    last: bool,
+    outbox: &mut Outbox<'_>,
+    seat: &Seat,
+    service: &Service,
+) -> Option<End> {
+    let handled = panic::catch_unwind(AssertUnwindSafe(|| (service.handler)(request)));
+    let (reply, last) = match handled {
+        Ok(reply) => (reply, last),
+        Err(panic) => {
+            seat.count_panic();
+            (
+                Reply::error(500, &transmit::panic_sentence(panic.as_ref())),
+                true,
+            )
+        }
+    };
+    let connection = if last || !seat.is_open() {
+        Connection::Close
+    } else {
+        Connection::Keep
+    };
+    let manner = Manner {
+        version: request.version(),
+        body: SendBody::of(request),
+        connection,
+        date: &http_date(SystemTime::now()),
+    };
+    let Ok(sent) = transmit::send(outbox, reply, manner) else {
+        return Some(End::Drop);
+    };
+    if let Sent::Panicked(_) = sent {
+        seat.count_panic();
+    }
+    match sent {
+        Sent::Whole(Connection::Keep) => None,
+        Sent::Whole(Connection::Close) => Some(End::Linger),
+        Sent::Failed(Told::Yes) | Sent::Panicked(Told::Yes) => Some(End::Linger),
+        Sent::Failed(Told::No) | Sent::Panicked(Told::No) => Some(End::Drop),
+    }
+}
+
+fn refuse(outbox: &mut Outbox<'_>, refusal: Refusal) -> End {
+    let manner = Manner {
+        version: Version::Http11,
+        body: SendBody::Yes,
+        connection: Connection::Close,
+        date: &http_date(SystemTime::now()),
+    };
+    match transmit::send(outbox, refusal.into(), manner) {
+        Ok(_) => End::Linger,
+        Err(_) => End::Drop,
+    }
+}
+
+fn wants_keeping(request: &Request) -> bool {
+    let mut tokens = request
+        .header_values("connection")
+        .flat_map(|value| value.split(','));
+    request.version() == Version::Http11
+        && !tokens.any(|token| token.trim().eq_ignore_ascii_case("close"))
+}
+
+/// Ends the sending half and drops what the client still sends, within bounds.
+fn linger(stream: &TcpStream, limits: Limits) {
+    let deadline = Instant::now() + limits.linger_time;
+    let mut source = stream;
+    let mut dropped = 0;
+    if stream.shutdown(Shutdown::Write).is_err() {
+        return;
+    }
+    while dropped < LINGER_BYTES {
+        match source.read_before(&mut [0; 4096], deadline) {
+            Ok(0) | Err(_) => return,
+            Ok(read) => dropped += read,
+        }
+    }
+}
+
+/// Tells a connection that has no seat why it is closed, without waiting for it.
+pub(super) fn turn_away(mut stream: &TcpStream) {
+    if stream.set_nonblocking(true).is_err() {
+        return;
+    }
+    let manner = Manner {
+        version: Version::Http11,
+        body: SendBody::Yes,
+        connection: Connection::Close,
+        date: &http_date(SystemTime::now()),
+    };
+    let reply = Reply::error(
+        503,
+        "the debugging server is busy: every connection it allows is being answered",
+    );
+    // The buffer of a new socket holds it. If not, or if the request has not come yet, a reset has to do.
+    let _ = transmit::send(&mut stream, reply, manner);
+    let _ = stream.read(&mut [0; 4096]);
+}

@@ -1,0 +1,103 @@
+//! Bytes in, under a deadline.
+//!
+//! The deadline is a point in time, not a time-out of a read: a client that dribbles a byte a second does not extend it.
+//! The source is a trait, so that the parsers are tested on bytes split at any point, without sockets or clocks.
+
+use std::io::{self, ErrorKind, Read};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use super::refusal::Refusal;
+
+/// What one read asks for: two of them hold a browser's head and leave little behind in an idle connection.
+const READ_BYTES: usize = 4 * 1024;
+
+/// Why no more of a request can be read.
+#[derive(Debug)]
+pub(super) enum ReadError {
+    /// The client is to be told.
+    Refused(Refusal),
+    /// The deadline has passed.
+    Late,
+    /// The client went away.
+    Lost,
+}
+
+/// Where bytes come from.
+pub(super) trait Source {
+    /// Reads some bytes, 0 at the end; [`ErrorKind::TimedOut`] once the deadline has passed.
+    fn read_before(&mut self, buffer: &mut [u8], deadline: Instant) -> io::Result<usize>;
+}
+
+/// What has been received and not yet understood. Its readers bound its length.
+#[derive(Debug)]
+pub(super) struct Inbox<S> {
+    source: S,
+    bytes: Vec<u8>,
+    consumed: usize,
+}
+
+impl<S: Source> Inbox<S> {
+    pub fn new(source: S) -> Self {
+        Inbox {
+            source,
+            bytes: Vec::new(),
+            consumed: 0,
+        }
+    }
+
+    /// The bytes at hand.
+    pub fn unread(&self) -> &[u8] {
+        self.bytes.get(self.consumed..).unwrap_or_default()
+    }
+
+    /// Removes bytes from the front.
+    pub fn consume(&mut self, count: usize) {
+        self.consumed = self.bytes.len().min(self.consumed.saturating_add(count));
+    }
+
+    /// Waits for more bytes: at least one.
+    pub fn more(&mut self, deadline: Instant) -> Result<(), ReadError> {
+        self.bytes.drain(..self.consumed);
+        self.consumed = 0;
+        let held = self.bytes.len();
+        self.bytes.resize(held + READ_BYTES, 0);
+        let outcome = self.source.read_before(&mut self.bytes[held..], deadline);
+        let read = outcome.as_ref().map_or(0, |read| *read);
+        self.bytes.truncate(held + read);
+        match outcome {
+            Ok(0) => Err(ReadError::Lost),
+            Ok(_) => Ok(()),
+            Err(error) if is_timeout(&error) => Err(ReadError::Late),
+            Err(_) => Err(ReadError::Lost),
+        }
+    }
+}
+
+impl From<Refusal> for ReadError {
+    fn from(refusal: Refusal) -> Self {
+        ReadError::Refused(refusal)
+    }
+}
+
+impl Source for &TcpStream {
+    fn read_before(&mut self, buffer: &mut [u8], deadline: Instant) -> io::Result<usize> {
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(ErrorKind::TimedOut.into());
+            }
+            // A time-out of 0 would mean none.
+            self.set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
+            match self.read(buffer) {
+                Err(error) if is_timeout(&error) || error.kind() == ErrorKind::Interrupted => {}
+                outcome => return outcome,
+            }
+        }
+    }
+}
+
+/// Sockets report a time-out as either, depending on the system.
+pub(super) fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock)
+}

@@ -1,0 +1,47 @@
+//! The HTTP surface: a small blocking HTTP/1.1 server for a debugging port, and the requests and replies it carries.
+//!
+//! It runs on threads of its own and knows no async runtime: it answers when the runtime it reports on is wedged.
+//! It lives inside somebody's production process, so everything in it is bounded: bytes, headers, time, threads.
+//! `hyper` and its like were rejected because they want a runtime; the blocking server crates because none bounds the
+//! time in which a header must arrive.
+//!
+//! In reading order, what a handler sees:
+//! * [`request`]: a request with its head, parameters and body in memory;
+//! * [`query`]: percent-decoding, and the parameters of a query string;
+//! * [`client`]: whether the one who asked is still there;
+//! * [`reply`]: status, headers and a body that is bytes or a stream;
+//! * [`refusal`]: a status and a sentence, the only error a client is ever shown;
+//! * [`host`]: which `Host` is let in;
+//!
+//! and what carries it:
+//! * [`server`]: the listener, its thread, shutdown;
+//! * [`limits`]: every bound, with its arithmetic;
+//! * [`seats`]: who is connected, who is evicted when it gets crowded, and the threads;
+//! * [`connection`]: the requests of one connection, one after the other;
+//! * [`inbox`]: bytes in, under a deadline;
+//! * [`head`]: from bytes to a request without its body;
+//! * [`body`]: the framing of a request's body, where requests are smuggled if one is careless;
+//! * [`outbox`]: bytes out, at a minimum pace;
+//! * [`transmit`]: from a reply to bytes;
+//! * [`date`]: the `Date` header.
+
+pub mod client;
+pub mod host;
+pub mod query;
+pub mod refusal;
+pub mod reply;
+pub mod request;
+pub mod server;
+
+mod body;
+mod connection;
+mod date;
+mod head;
+mod inbox;
+mod limits;
+mod outbox;
+mod seats;
+mod transmit;
+
+#[cfg(test)]
+mod tests;

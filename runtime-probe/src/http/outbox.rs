@@ -1,0 +1,122 @@
+//! Bytes out, at a minimum pace.
+//!
+//! The time-out of a socket bounds one write; a client that reads a byte every nine seconds passes it for ever. So the
+//! time spent in writes is counted, and what was taken pays for it at a minimum rate. A bound on the whole reply was
+//! rejected: a trace may stream for as long as it was asked to.
+
+use std::io::{self, ErrorKind, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use super::inbox::is_timeout;
+use super::limits::MIN_BYTES_PER_SECOND;
+
+/// The writing half of a connection. Once a write has failed all later ones fail at once, so that a closure that
+/// ignores errors does not wait again.
+#[derive(Debug)]
+pub(super) struct Outbox<'a> {
+    stream: &'a TcpStream,
+    pace: Pace,
+    failed: bool,
+}
+
+impl<'a> Outbox<'a> {
+    pub fn new(stream: &'a TcpStream, stall: Duration) -> io::Result<Self> {
+        stream.set_write_timeout(Some(stall))?;
+        Ok(Outbox {
+            stream,
+            pace: Pace {
+                stall,
+                owed: Duration::ZERO,
+            },
+            failed: false,
+        })
+    }
+}
+
+impl Write for Outbox<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.failed {
+            return Err(ErrorKind::BrokenPipe.into());
+        }
+        let before = Instant::now();
+        let outcome = match self.stream.write(bytes) {
+            Ok(written) => self
+                .pace
+                .charge(written, before.elapsed())
+                .map(|()| written),
+            Err(error) if is_timeout(&error) => Err(stalled()),
+            Err(error) => Err(error),
+        };
+        self.failed = outcome
+            .as_ref()
+            .is_err_and(|error| error.kind() != ErrorKind::Interrupted);
+        outcome
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Time owed for waiting, paid with bytes that were taken. Bytes are no credit for later.
+#[derive(Debug)]
+struct Pace {
+    stall: Duration,
+    owed: Duration,
+}
+
+impl Pace {
+    fn charge(&mut self, written: usize, waited: Duration) -> io::Result<()> {
+        let paid = Duration::from_secs_f64(written as f64 / f64::from(MIN_BYTES_PER_SECOND));
+        self.owed = self.owed.saturating_add(waited).saturating_sub(paid);
+        if self.owed > self.stall {
+            Err(stalled())
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn stalled() -> io::Error {
+    io::Error::new(ErrorKind::TimedOut, "the client reads too slowly")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes a client takes before it is dropped, up to a thousand.
+    fn writes(bytes: usize, waited: Duration) -> usize {
+        let mut pace = Pace {
+            stall: Duration::from_secs(10),
+            owed: Duration::ZERO,
+        };
+        (0..1000)
+            .take_while(|_| pace.charge(bytes, waited).is_ok())
+            .count()
+    }
+
+    #[test]
+    fn a_dribble_is_dropped_soon_and_a_slow_link_is_not() {
+        assert_eq!(writes(1, Duration::from_secs(9)), 1);
+        assert_eq!(
+            writes(MIN_BYTES_PER_SECOND as usize / 2, Duration::from_secs(1)),
+            20
+        );
+        assert_eq!(
+            writes(MIN_BYTES_PER_SECOND as usize, Duration::from_secs(1)),
+            1000
+        );
+        assert_eq!(writes(1, Duration::ZERO), 1000);
+    }
+
+    #[test]
+    fn no_number_makes_it_panic() {
+        let mut pace = Pace {
+            stall: Duration::MAX,
+            owed: Duration::MAX,
+        };
+        assert!(pace.charge(usize::MAX, Duration::MAX).is_ok());
+    }
+}

@@ -1,0 +1,269 @@
+//! A request with its head, parameters and body in memory.
+//!
+//! Everything that can be wrong with a request is found when it is made, so that a handler only meets well-formed ones.
+//! Parameters are strict: a parameter that is given twice is a refusal, since taking either is a guess.
+
+use super::client::Client;
+use super::query::{self, Plus};
+use super::refusal::Refusal;
+
+/// One request.
+#[derive(Clone, Debug)]
+pub struct Request {
+    method: Method,
+    version: Version,
+    authority: Option<String>,
+    path: String,
+    raw_query: String,
+    params: Vec<(String, String)>,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+    client: Client,
+}
+
+/// The method, as far as this server tells them apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// `GET`.
+    Get,
+    /// `HEAD`: a `GET` of which only the head is sent; a handler treats both alike.
+    Head,
+    /// `POST`.
+    Post,
+    /// Any other, by name.
+    Other(String),
+}
+
+/// The version of HTTP that the client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// No chunks; a connection carries one request.
+    Http10,
+    /// Chunks, and connections that are kept.
+    Http11,
+}
+
+impl Request {
+    /// A request from its parts, for a carrier other than this crate's server (a router the handlers are mounted in).
+    /// `target` is the path and query as they stood in the request line.
+    pub fn new(
+        method: &str,
+        target: &str,
+        headers: Vec<(String, String)>,
+        body: Vec<u8>,
+    ) -> Result<Self, Refusal> {
+        let head = Request::from_head(method, target, Version::Http11, headers)?;
+        Ok(Request { body, ..head })
+    }
+
+    pub(super) fn from_head(
+        method: &str,
+        target: &str,
+        version: Version,
+        headers: Vec<(String, String)>,
+    ) -> Result<Self, Refusal> {
+        if !target
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'#')
+        {
+            return Err(Refusal::bad_request(
+                "the request target has characters that must be percent-encoded",
+            ));
+        }
+        let (authority, target) = split_authority(target)?;
+        let (path, raw_query) = target.split_once('?').unwrap_or((target, ""));
+        Ok(Request {
+            method: Method::from(method),
+            version,
+            authority: authority.map(str::to_owned),
+            path: query::decode(path, Plus::Literal)?,
+            raw_query: raw_query.to_owned(),
+            params: query::pairs(raw_query)?,
+            headers,
+            body: Vec::new(),
+            client: Client::unknown(),
+        })
+    }
+
+    pub(super) fn with_body(self, body: Vec<u8>) -> Self {
+        Request { body, ..self }
+    }
+
+    /// The same request with another client: a carrier that can tell whether its client is there says so by this.
+    pub fn with_client(self, client: Client) -> Self {
+        Request { client, ..self }
+    }
+
+    /// The method.
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The version of HTTP.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The host and port of a target in absolute form (`GET http://host:port/path`), as proxies are asked.
+    pub fn authority(&self) -> Option<&str> {
+        self.authority.as_deref()
+    }
+
+    /// The path, percent-decoded; begins with `/`.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// What stands behind the `?`, as it was sent; empty if there is none.
+    pub fn raw_query(&self) -> &str {
+        &self.raw_query
+    }
+
+    /// All parameters in order, percent-decoded.
+    pub fn params(&self) -> &[(String, String)] {
+        &self.params
+    }
+
+    /// The names of all parameters in order; a repeated one is there repeatedly.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.params.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// The value of a parameter; a parameter that is given twice is refused.
+    pub fn param(&self, name: &str) -> Result<Option<&str>, Refusal> {
+        let mut values = self.params.iter().filter(|(other, _)| other == name);
+        let first = values.next().map(|(_, value)| value.as_str());
+        match values.next() {
+            None => Ok(first),
+            Some(_) => Err(Refusal::bad_request(format!(
+                "the parameter \"{name}\" is given twice"
+            ))),
+        }
+    }
+
+    /// The first header of that name, whatever its case. Bytes that are not UTF-8 are replaced.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let header = self
+            .headers
+            .iter()
+            .find(|(other, _)| other.eq_ignore_ascii_case(name));
+        header.map(|(_, value)| value.as_str())
+    }
+
+    /// All headers of that name.
+    pub fn header_values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.headers
+            .iter()
+            .filter(move |(other, _)| other.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// The body.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The other end of the connection.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl From<&str> for Method {
+    fn from(name: &str) -> Self {
+        match name {
+            "GET" => Method::Get,
+            "HEAD" => Method::Head,
+            "POST" => Method::Post,
+            other => Method::Other(other.to_owned()),
+        }
+    }
+}
+
+/// Takes the scheme and authority off a target in absolute form.
+fn split_authority(target: &str) -> Result<(Option<&str>, &str), Refusal> {
+    if target.starts_with('/') {
+        return Ok((None, target));
+    }
+    let Some((scheme, rest)) = target.split_once("://") else {
+        return Err(Refusal::bad_request(
+            "the request target does not begin with a /",
+        ));
+    };
+    if !scheme.eq_ignore_ascii_case("http") {
+        return Err(Refusal::bad_request(
+            "the scheme of the request target is not http",
+        ));
+    }
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    match path.starts_with('/') {
+        true => Ok((Some(authority), path)),
+        false => Err(Refusal::bad_request("the request target has no path")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn get(target: &str) -> Result<Request, Refusal> {
+        Request::new(
+            "GET",
+            target,
+            vec![("Accept".into(), "text/html".into())],
+            Vec::new(),
+        )
+    }
+
+    #[test]
+    fn path_and_query_are_told_apart() {
+        let request = get("/debug/pprof/go%72outine?debug=2&x=%3F?").unwrap();
+        assert_eq!(request.path(), "/debug/pprof/goroutine");
+        assert_eq!(request.raw_query(), "debug=2&x=%3F?");
+        assert_eq!(request.names().collect::<Vec<_>>(), ["debug", "x"]);
+        assert_eq!(request.param("x"), Ok(Some("??")));
+        assert_eq!(request.param("y"), Ok(None));
+        assert_eq!(request.header("ACCEPT"), Some("text/html"));
+        assert_eq!(request.authority(), None);
+    }
+
+    #[test]
+    fn a_parameter_given_twice_is_refused() {
+        let request = get("/?debug=1&seconds=2&debug=1").unwrap();
+        assert_eq!(request.param("seconds"), Ok(Some("2")));
+        let refusal = request.param("debug").unwrap_err();
+        assert_eq!(refusal.status(), 400);
+        assert_eq!(refusal.sentence(), "the parameter \"debug\" is given twice");
+    }
+
+    #[test]
+    fn an_absolute_target_keeps_its_authority() {
+        let request = get("HTTP://[::1]:6060/a?b").unwrap();
+        assert_eq!(
+            (request.authority(), request.path()),
+            (Some("[::1]:6060"), "/a")
+        );
+    }
+
+    #[test]
+    fn strange_targets_are_refused() {
+        for target in [
+            "",
+            "*",
+            "a",
+            "host:80",
+            "https://localhost/",
+            "http://localhost",
+            "http://localhost?a/b",
+            "/a#b",
+            "/é",
+            "/a b",
+            "/%",
+            "/%ff",
+            "/?%2",
+        ] {
+            assert_eq!(get(target).unwrap_err().status(), 400, "{target}");
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! Who is connected, who is evicted when it gets crowded, and the threads.
+//!
+//! A thread per connection, made on demand and never more than there are seats. When all seats are taken, the connection
+//! that has waited longest for a request gives way to the newest: half-open and forgotten connections cannot lock a
+//! person out. One whose request is being answered is never evicted; if all are, the newest is refused.
+//! A pool of threads was rejected: an idle debugging port should cost the process one thread.
+//!
+//! Under the lock, in this order: 1. a seat is taken and its thread made, 2. the thread moves it between `Waiting` and
+//! `Answering`, 3. an eviction moves it from `Waiting` to `Leaving` and wakes the thread by shutting the socket down,
+//! 4. the thread gives it up. A thread that finds its seat `Leaving` MUST NOT answer. Otherwise a reply could be cut off.
+
+use std::mem;
+use std::net::{Shutdown, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::limits::{EVICTION_TIME, STACK_BYTES};
+
+/// The name of every thread of the server. Linux shows its first 15 bytes.
+pub(super) const THREAD_NAME: &str = "runtime-probe-http";
+
+/// What became of connections, since the server was bound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tally {
+    /// Connections that got a seat.
+    pub admitted: u64,
+    /// Those of them that gave way to another.
+    pub evicted: u64,
+    /// Connections that found every seat busy.
+    pub refused: u64,
+    /// Connections for which no thread could be made.
+    pub without_thread: u64,
+    /// Failures to accept, above all for want of file descriptors.
+    pub accept_errors: u64,
+    /// Panics of handlers and of streams.
+    pub panics: u64,
+}
+
+/// All connections of one server.
+#[derive(Debug)]
+pub(super) struct Seats {
+    capacity: usize,
+    room: Mutex<Room>,
+    /// Someone left, or the door was closed.
+    changed: Condvar,
+}
+
+/// One connection's seat, held by its thread; dropping it gives it up.
+#[derive(Debug)]
+pub(super) struct Seat {
+    seats: Arc<Seats>,
+    number: u64,
+}
+
+/// Why a connection was not seated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotSeated {
+    Full,
+    WithoutThread,
+    Closed,
+}
+
+#[derive(Debug)]
+struct Room {
+    open: bool,
+    next_number: u64,
+    occupants: Vec<Occupant>,
+    /// Threads that have given up their seat; the next one to leave joins them.
+    ended: Vec<JoinHandle<()>>,
+    tally: Tally,
+}
+
+#[derive(Debug)]
+struct Occupant {
+    number: u64,
+    state: State,
+    stream: Arc<TcpStream>,
+    thread: JoinHandle<()>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// For a request, or the rest of one, since then.
+    Waiting(Instant),
+    Answering,
+    Leaving,
+}
+
+impl Seats {
+    pub fn new(capacity: usize) -> Arc<Self> {
+        let room = Room {
+            open: true,
+            next_number: 0,
+            occupants: Vec::new(),
+            ended: Vec::new(),
+            tally: Tally::default(),
+        };
+        Arc::new(Seats {
+            capacity,
+            room: Mutex::new(room),
+            changed: Condvar::new(),
+        })
+    }
+
+    /// Seats a connection and runs it on a thread of its own. Waits for a moment if someone must leave first.
+    pub fn admit(
+        self: &Arc<Self>,
+        stream: &Arc<TcpStream>,
+        run: impl FnOnce(&Seat) + Send + 'static,
+    ) -> Result<(), NotSeated> {
+        let deadline = Instant::now() + EVICTION_TIME;
+        let mut room = self.lock();
+        let full = room.occupants.len() >= self.capacity;
+        if full && !room.is_someone_leaving() && !room.evict() {
+            room.tally.refused += 1;
+            return Err(NotSeated::Full);
+        }
+        while room.open && room.occupants.len() >= self.capacity {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                room.tally.refused += 1;
+                return Err(NotSeated::Full);
+            }
+            room = self.wait(room, left);
+        }
+        if !room.open {
+            return Err(NotSeated::Closed);
+        }
+        let number = room.next_number;
+        room.next_number += 1;
+        let seats = Arc::clone(self);
+        // The seat is made by the thread: if there is none, nothing is given up under this lock.
+        let body = move || run(&Seat { seats, number });
+        let builder = thread::Builder::new()
+            .name(THREAD_NAME.into())
+            .stack_size(STACK_BYTES);
+        match builder.spawn(body) {
+            Ok(thread) => {
+                let state = State::Waiting(Instant::now());
+                let stream = Arc::clone(stream);
+                room.occupants.push(Occupant {
+                    number,
+                    state,
+                    stream,
+                    thread,
+                });
+                room.tally.admitted += 1;
+                Ok(())
+            }
+            Err(_) => {
+                room.tally.without_thread += 1;
+                Err(NotSeated::WithoutThread)
+            }
+        }
+    }
+
+    pub fn tally(&self) -> Tally {
+        self.lock().tally
+    }
+
+    /// Counts a failure to accept and frees a file descriptor, if a waiting connection holds one.
+    pub fn accept_failed(&self) {
+        let mut room = self.lock();
+        room.tally.accept_errors += 1;
+        room.evict();
+    }
+
+    /// Waits, but not beyond the closing of the door; whether it is open still.
+    pub fn pause(&self, time: Duration) -> bool {
+        let deadline = Instant::now() + time;
+        let mut room = self.lock();
+        while room.open {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            room = self.wait(room, left);
+        }
+        room.open
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.lock().open
+    }
+
+    /// Closes the door: waiting connections leave now, answering ones after their reply.
+    pub fn close(&self) {
+        let mut room = self.lock();
+        room.open = false;
+        while room.evict() {}
+        self.changed.notify_all();
+    }
+
+    /// Waits until all have left and joins their threads. Those that are answering get `grace`, then their sockets are
+    /// shut down. A handler that notices neither is left behind: its thread ends when it returns.
+    pub fn clear(&self, grace: Duration) {
+        let mut room = self.wait_until_empty(self.lock(), grace);
+        for occupant in &mut room.occupants {
+            occupant.dismiss();
+        }
+        room = self.wait_until_empty(room, EVICTION_TIME);
+        let ended = mem::take(&mut room.ended);
+        drop(room);
+        join(ended);
+    }
+
+    fn wait_until_empty<'a>(
+        &self,
+        mut room: MutexGuard<'a, Room>,
+        time: Duration,
+    ) -> MutexGuard<'a, Room> {
+        let deadline = Instant::now() + time;
+        while !room.occupants.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            room = self
+                .changed
+                .wait_timeout(room, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        room
+    }
+
+    fn wait<'a>(&self, room: MutexGuard<'a, Room>, time: Duration) -> MutexGuard<'a, Room> {
+        self.changed
+            .wait_timeout(room, time)
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Room> {
+        self.room.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seat {
+    /// A request is complete; whether it may be answered.
+    #[must_use]
+    pub fn begin_answer(&self) -> bool {
+        self.change(|state, _| match state {
+            State::Waiting(_) => Some(State::Answering),
+            State::Answering | State::Leaving => None,
+        })
+    }
+
+    /// The reply is sent; whether the connection may wait for something more.
+    #[must_use]
+    pub fn end_answer(&self) -> bool {
+        self.change(|state, open| match (state, open) {
+            (State::Answering, true) => Some(State::Waiting(Instant::now())),
+            _ => None,
+        })
+    }
+
+    /// Whether replies may still announce that the connection is kept.
+    pub fn is_open(&self) -> bool {
+        self.seats.is_open()
+    }
+
+    pub fn count_panic(&self) {
+        self.seats.lock().tally.panics += 1;
+    }
+
+    fn change(&self, transition: impl FnOnce(State, bool) -> Option<State>) -> bool {
+        let mut room = self.seats.lock();
+        let open = room.open;
+        let own = room
+            .occupants
+            .iter_mut()
+            .find(|occupant| occupant.number == self.number);
+        let Some(own) = own else { return false };
+        let next = transition(own.state, open);
+        own.state = next.unwrap_or(own.state);
+        next.is_some()
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut room = self.seats.lock();
+        let own = room
+            .occupants
+            .iter()
+            .position(|occupant| occupant.number == self.number);
+        let own = own.map(|index| room.occupants.swap_remove(index));
+        let ended = mem::take(&mut room.ended);
+        if let Some(Occupant { stream, thread, .. }) = own {
+            room.ended.push(thread);
+            // The last holder closes the socket: before anyone is told that there is a seat.
+            drop(stream);
+        }
+        self.seats.changed.notify_all();
+        drop(room);
+        join(ended);
+    }
+}
+
+impl Room {
+    fn is_someone_leaving(&self) -> bool {
+        self.occupants
+            .iter()
+            .any(|occupant| occupant.state == State::Leaving)
+    }
+
+    /// Makes the connection that has waited longest leave; whether there was one.
+    fn evict(&mut self) -> bool {
+        let waiting = self
+            .occupants
+            .iter_mut()
+            .filter_map(|occupant| match occupant.state {
+                State::Waiting(since) => Some((since, occupant)),
+                State::Answering | State::Leaving => None,
+            });
+        let Some((_, longest)) = waiting.min_by_key(|(since, _)| *since) else {
+            return false;
+        };
+        longest.dismiss();
+        self.tally.evicted += u64::from(self.open);
+        true
+    }
+}
+
+impl Occupant {
+    /// Wakes its thread with the end of its connection.
+    fn dismiss(&mut self) {
+        self.state = State::Leaving;
+        // Fails if the client was first.
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+}
+
+/// Each of these has left the lock behind it and is about to end.
+fn join(ended: Vec<JoinHandle<()>>) {
+    for thread in ended {
+        // A panic was counted where it happened.
+        let _ = thread.join();
+    }
+}

@@ -1,0 +1,172 @@
+//! The listener, its thread, shutdown.
+//!
+//! One thread blocks in `accept`; a connection to itself wakes it for shutdown. Waking up now and then to look at a flag
+//! was rejected: an idle debugging port should not run at all.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::connection::{self, Service};
+use super::host::HostPolicy;
+use super::limits::{Limits, STACK_BYTES};
+use super::reply::Reply;
+use super::request::Request;
+use super::seats::{NotSeated, Seats, THREAD_NAME, Tally};
+
+/// The first pause after a failure to accept; it doubles with each further one.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+
+/// The longest pause: at the limit of file descriptors the server asks once a second for one.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a shutdown tries to wake the accept thread; it takes one connection.
+const WAKE_TIME: Duration = Duration::from_secs(2);
+
+/// A server that is listening. Dropping it shuts it down.
+pub struct Server {
+    address: SocketAddr,
+    seats: Arc<Seats>,
+    grace: Duration,
+    /// Taken by a shutdown, and by [`Server::detach`].
+    accept: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Listens on a loopback address and answers with `handler`, which runs on one thread for each connection.
+    ///
+    /// Any other address is refused with [`io::ErrorKind::InvalidInput`]. For a name that has several addresses all
+    /// must be loopback; the first that is free is taken.
+    pub fn bind(
+        address: impl ToSocketAddrs,
+        hosts: HostPolicy,
+        handler: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> io::Result<Server> {
+        let addresses: Vec<SocketAddr> = address.to_socket_addrs()?.collect();
+        let handler = Box::new(handler);
+        Server::start(
+            &addresses,
+            Service {
+                limits: Limits::STANDARD,
+                hosts,
+                handler,
+            },
+        )
+    }
+
+    pub(super) fn start(addresses: &[SocketAddr], service: Service) -> io::Result<Server> {
+        let remote = addresses
+            .iter()
+            .find(|address| !address.ip().to_canonical().is_loopback());
+        if let Some(remote) = remote {
+            let reason = format!(
+                "refusing to listen on {remote}: what is served shows the inside of the process, and only \
+                 loopback addresses (127.0.0.1, [::1]) keep it on this machine"
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+        }
+        let listener = TcpListener::bind(addresses)?;
+        let address = listener.local_addr()?;
+        let seats = Seats::new(service.limits.connections);
+        let grace = service.limits.shutdown_grace;
+        let door = Arc::clone(&seats);
+        let accept = thread::Builder::new()
+            .name(THREAD_NAME.into())
+            .stack_size(STACK_BYTES)
+            .spawn(move || accept(&listener, &door, &Arc::new(service)))?;
+        Ok(Server {
+            address,
+            seats,
+            grace,
+            accept: Some(accept),
+        })
+    }
+
+    /// The address it listens on, with the port that was chosen if port 0 was asked for.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What became of connections so far.
+    pub fn tally(&self) -> Tally {
+        self.seats.tally()
+    }
+
+    /// Stops accepting, closes idle connections, waits for replies that are being made and joins the threads.
+    ///
+    /// It takes at most five seconds. Replies that need longer than two are cut off; a handler that does not come back
+    /// keeps its thread until it does.
+    pub fn shutdown(self) {
+        // By being dropped.
+    }
+
+    /// Lets it run for the life of the process.
+    pub fn detach(mut self) {
+        self.accept = None;
+    }
+
+    fn stop(&self, accept: JoinHandle<()>) {
+        self.seats.close();
+        let deadline = Instant::now() + WAKE_TIME;
+        while !accept.is_finished() && Instant::now() < deadline {
+            // Fails if the listener is closed by now, or for want of a file descriptor: then the thread is not blocked
+            // in `accept` but in a pause, which the closing has ended.
+            let _ = TcpStream::connect_timeout(&self.address, SHORTEST_PAUSE);
+            thread::sleep(SHORTEST_PAUSE);
+        }
+        if accept.is_finished() {
+            // It does not panic; if it did, there is nothing left to do.
+            let _ = accept.join();
+        }
+        self.seats.clear(self.grace);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(accept) = self.accept.take() {
+            self.stop(accept);
+        }
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The accept thread.
+fn accept(listener: &TcpListener, seats: &Arc<Seats>, service: &Arc<Service>) {
+    let mut pause = SHORTEST_PAUSE;
+    while seats.is_open() {
+        match listener.accept() {
+            Ok((stream, _)) => {
+                pause = SHORTEST_PAUSE;
+                seat(Arc::new(stream), seats, service);
+            }
+            // The client was gone before it was accepted.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            // All others last (no file descriptors, no memory): asking again at once would be a busy loop.
+            Err(_) => {
+                seats.accept_failed();
+                seats.pause(pause);
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+}
+
+fn seat(stream: Arc<TcpStream>, seats: &Arc<Seats>, service: &Arc<Service>) {
+    let service = Arc::clone(service);
+    let own = Arc::clone(&stream);
+    let run = move |seat: &_| connection::serve(&own, seat, &service);
+    if let Err(NotSeated::Full | NotSeated::WithoutThread) = seats.admit(&stream, run) {
+        connection::turn_away(&stream);
+    }
+}

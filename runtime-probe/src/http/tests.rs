@@ -1,0 +1,178 @@
+//! The server as a client sees it, on real sockets; the parser on bytes split at any point.
+//!
+//! Times are shortened and only ever asserted from one side, generously: a busy machine must not fail a test.
+
+mod bounds;
+mod carrier;
+mod framing;
+mod parser;
+mod shutdown;
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use super::connection::Service;
+use super::host::HostPolicy;
+use super::limits::Limits;
+use super::reply::{Body, Reply};
+use super::request::Request;
+use super::server::Server;
+
+/// Longer than anything takes; a test that waits so long has failed.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const SHORT: Duration = Duration::from_millis(250);
+
+/// All times short: for tests that wait for their end.
+const HASTY: Limits = Limits {
+    head_time: SHORT,
+    body_time: SHORT,
+    idle_time: SHORT,
+    write_stall: SHORT,
+    linger_time: SHORT,
+    shutdown_grace: SHORT,
+    connections: 64,
+};
+
+fn serve(limits: Limits, handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Server {
+    let service = Service {
+        limits,
+        hosts: HostPolicy::Loopback,
+        handler: Box::new(handler),
+    };
+    Server::start(&[SocketAddr::from((Ipv4Addr::LOCALHOST, 0))], service).unwrap()
+}
+
+/// Answers with what it was asked.
+fn echo(request: &Request) -> Reply {
+    let body = String::from_utf8_lossy(request.body()).into_owned();
+    Reply::text(
+        200,
+        format!("{:?} {} {body}", request.method(), request.path()),
+    )
+}
+
+/// A stream that never ends by itself.
+fn endless() -> Reply {
+    Reply::text(
+        200,
+        Body::stream(|out| {
+            loop {
+                out.write_all(&[b'x'; 4096])?;
+            }
+        }),
+    )
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")
+}
+
+/// A client that believes nothing it has not read.
+struct Caller(BufReader<TcpStream>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Answer {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: String,
+}
+
+impl Caller {
+    fn connect(server: &Server) -> Caller {
+        let stream = TcpStream::connect(server.local_addr()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Caller(BufReader::new(stream))
+    }
+
+    fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
+        self.try_send(bytes).unwrap();
+        self
+    }
+
+    fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        self.0.get_mut().write_all(bytes.as_ref())
+    }
+
+    fn answer(&mut self) -> Answer {
+        self.answer_to("GET").expect("an answer")
+    }
+
+    /// The next answer; `None` if the connection has ended or breaks within it.
+    fn answer_to(&mut self, method: &str) -> Option<Answer> {
+        let status = self.line()?.split(' ').nth(1)?.parse().ok()?;
+        let mut headers = Vec::new();
+        loop {
+            let line = self.line()?;
+            let Some((name, value)) = line.split_once(": ") else {
+                break;
+            };
+            headers.push((name.to_ascii_lowercase(), value.to_owned()));
+        }
+        let mut answer = Answer {
+            status,
+            headers,
+            body: String::new(),
+        };
+        let mut body = Vec::new();
+        if method == "HEAD" {
+        } else if let Some(length) = answer.header("content-length") {
+            body.resize(length.parse().ok()?, 0);
+            self.0.read_exact(&mut body).ok()?;
+        } else if answer.header("transfer-encoding") == Some("chunked") {
+            loop {
+                let size = usize::from_str_radix(&self.line()?, 16).ok()?;
+                let mut chunk = vec![0; size + 2];
+                self.0.read_exact(&mut chunk).ok()?;
+                assert!(chunk.ends_with(b"\r\n"));
+                body.extend_from_slice(&chunk[..size]);
+                if size == 0 {
+                    break;
+                }
+            }
+        } else if status != 100 {
+            self.0.read_to_end(&mut body).ok()?;
+        }
+        answer.body = String::from_utf8(body).ok()?;
+        Some(answer)
+    }
+
+    fn line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        self.0.read_line(&mut line).ok()?;
+        Some(line.strip_suffix("\r\n")?.to_owned())
+    }
+
+    /// Whether nothing more comes before the end; a reset is an end.
+    fn is_closed(&mut self) -> bool {
+        match self.0.read(&mut [0]) {
+            Ok(read) => read == 0,
+            Err(error) => error.kind() == io::ErrorKind::ConnectionReset,
+        }
+    }
+
+    fn finish_sending(&mut self) -> &mut Self {
+        self.0.get_mut().shutdown(Shutdown::Write).unwrap();
+        self
+    }
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(other, _)| other == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    fn closes(&self) -> bool {
+        self.header("connection") == Some("close")
+    }
+}
+
+/// The answer to one request on a connection of its own.
+fn ask(server: &Server, request: impl AsRef<[u8]>) -> Answer {
+    Caller::connect(server).send(request).answer()
+}

@@ -1,0 +1,358 @@
+//! From a reply to bytes.
+//!
+//! A body of known length goes out with `Content-Length`, a stream in chunks; to a client of HTTP/1.0, which knows no
+//! chunks, it ends where the connection does. The head of a stream waits for its first chunk: a stream that fails
+//! before it has filled one still becomes an honest 500. One that fails later is cut off without its last chunk, so that
+//! the client knows that something is missing.
+
+use std::any::Any;
+use std::io::{self, Write};
+use std::panic::{self, AssertUnwindSafe};
+
+use super::reply::{Body, Reply, Stream, reason};
+use super::request::{Method, Request, Version};
+
+/// Bytes in a chunk: what a socket takes at once, and far more than the head of a chunk (8 bytes).
+const CHUNK_BYTES: usize = 16 * 1024;
+
+/// Headers that only this file writes.
+const FRAMING: [&str; 3] = ["content-length", "transfer-encoding", "connection"];
+
+/// What happens to the connection after a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Connection {
+    Keep,
+    Close,
+}
+
+/// What the bytes of a reply depend on beside the reply.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Manner<'a> {
+    pub version: Version,
+    pub body: SendBody,
+    pub connection: Connection,
+    pub date: &'a str,
+}
+
+/// Whether the body is sent: a HEAD wants only the head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SendBody {
+    Yes,
+    No,
+}
+
+/// How a reply that could be sent ended.
+#[derive(Debug)]
+pub(super) enum Sent {
+    /// All of it.
+    Whole(Connection),
+    /// The stream failed, and the connection must be dropped unless the failure was told.
+    Failed(Told),
+    /// The same by a panic.
+    Panicked(Told),
+}
+
+/// Whether the client was sent a reply that says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    Yes,
+    No,
+}
+
+impl SendBody {
+    pub fn of(request: &Request) -> Self {
+        if *request.method() == Method::Head {
+            SendBody::No
+        } else {
+            SendBody::Yes
+        }
+    }
+}
+
+/// Sends a reply. An error is one of the wire.
+pub(super) fn send(wire: &mut dyn Write, reply: Reply, manner: Manner<'_>) -> io::Result<Sent> {
+    let (status, headers, body) = reply.into_parts();
+    match body {
+        Body::Bytes(bytes) => {
+            let connection = manner.connection;
+            let bodiless = status < 200 || status == 204 || status == 304;
+            let length = (!bodiless).then(|| format!("Content-Length: {}\r\n", bytes.len()));
+            let framing = length.unwrap_or_default();
+            let mut out = head(status, &headers, &framing, connection, manner);
+            if manner.body == SendBody::Yes && !bodiless {
+                // Together: the head alone would be a packet of its own.
+                if bytes.len() <= CHUNK_BYTES {
+                    out.extend_from_slice(&bytes);
+                } else {
+                    wire.write_all(&out)?;
+                    out = bytes;
+                }
+            }
+            wire.write_all(&out)?;
+            Ok(Sent::Whole(connection))
+        }
+        Body::Stream(stream) => {
+            let (framing, connection) = match manner.version {
+                Version::Http10 => ("", Connection::Close),
+                Version::Http11 => ("Transfer-Encoding: chunked\r\n", manner.connection),
+            };
+            let head = head(status, &headers, framing, connection, manner);
+            match manner.body {
+                SendBody::Yes => send_stream(wire, head, stream, connection, manner),
+                SendBody::No => wire.write_all(&head).map(|()| Sent::Whole(connection)),
+            }
+        }
+    }
+}
+
+fn send_stream(
+    wire: &mut dyn Write,
+    head: Vec<u8>,
+    stream: Stream,
+    connection: Connection,
+    manner: Manner<'_>,
+) -> io::Result<Sent> {
+    let mut chunks = Chunks {
+        wire,
+        pending: head,
+        body: Vec::with_capacity(CHUNK_BYTES),
+        version: manner.version,
+        state: State::Untouched,
+    };
+    let outcome = panic::catch_unwind(AssertUnwindSafe(|| stream(&mut chunks)));
+    let mut told = Told::No;
+    let sentence = match &outcome {
+        Ok(Ok(())) => return chunks.finish().map(|()| Sent::Whole(connection)),
+        Ok(Err(error)) => format!("the reply could not be made: {error}"),
+        Err(panic) => panic_sentence(panic.as_ref()),
+    };
+    if chunks.state == State::Untouched {
+        let manner = Manner {
+            connection: Connection::Close,
+            ..manner
+        };
+        send(chunks.wire, Reply::error(500, &sentence), manner)?;
+        told = Told::Yes;
+    }
+    Ok(if outcome.is_err() {
+        Sent::Panicked(told)
+    } else {
+        Sent::Failed(told)
+    })
+}
+
+/// What a client is told of a panic.
+pub(super) fn panic_sentence(panic: &(dyn Any + Send)) -> String {
+    let message = panic.downcast_ref::<&str>().copied();
+    let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("the handler panicked: {}", message.unwrap_or("no message"))
+}
+
+fn head(
+    status: u16,
+    headers: &[(&'static str, String)],
+    framing: &str,
+    connection: Connection,
+    manner: Manner<'_>,
+) -> Vec<u8> {
+    let mut out = format!(
+        "HTTP/1.1 {status} {}\r\nDate: {}\r\n",
+        reason(status),
+        manner.date
+    );
+    for (name, value) in headers {
+        if !FRAMING
+            .iter()
+            .any(|framing| framing.eq_ignore_ascii_case(name))
+        {
+            out.extend([name, ": ", value, "\r\n"]);
+        }
+    }
+    out.push_str(framing);
+    if connection == Connection::Close {
+        out.push_str("Connection: close\r\n");
+    }
+    out.push_str("\r\n");
+    out.into_bytes()
+}
+
+/// The writer that a stream is given.
+struct Chunks<'a> {
+    wire: &'a mut dyn Write,
+    /// What goes out before the body: the head, until the first chunk.
+    pending: Vec<u8>,
+    body: Vec<u8>,
+    version: Version,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Nothing has gone out.
+    Untouched,
+    Begun,
+    /// The wire failed.
+    Broken,
+}
+
+impl Chunks<'_> {
+    /// Sends what has been written so far.
+    fn send_chunk(&mut self) -> io::Result<()> {
+        self.stage();
+        self.push()
+    }
+
+    fn finish(mut self) -> io::Result<()> {
+        self.stage();
+        if self.version == Version::Http11 {
+            self.pending.extend_from_slice(b"0\r\n\r\n");
+        }
+        self.push()
+    }
+
+    /// Puts the body behind what is pending. No chunk is made of nothing: it would be the last one.
+    fn stage(&mut self) {
+        if self.body.is_empty() {
+            return;
+        }
+        if self.version == Version::Http11 {
+            self.pending
+                .extend_from_slice(format!("{:x}\r\n", self.body.len()).as_bytes());
+            self.body.extend_from_slice(b"\r\n");
+        }
+        self.pending.append(&mut self.body);
+    }
+
+    fn push(&mut self) -> io::Result<()> {
+        if self.state == State::Broken {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let outcome = self.wire.write_all(&self.pending);
+        self.pending.clear();
+        self.state = if outcome.is_ok() {
+            State::Begun
+        } else {
+            State::Broken
+        };
+        outcome
+    }
+}
+
+impl Write for Chunks<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let room = CHUNK_BYTES.saturating_sub(self.body.len());
+        let part = bytes.get(..room).unwrap_or(bytes);
+        self.body.extend_from_slice(part);
+        if self.body.len() >= CHUNK_BYTES || self.state == State::Broken {
+            self.send_chunk()?;
+        }
+        Ok(part.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.send_chunk()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(reply: Reply, version: Version, body: SendBody) -> (String, String, Sent) {
+        let mut wire = Vec::new();
+        let manner = Manner {
+            version,
+            body,
+            connection: Connection::Keep,
+            date: "now",
+        };
+        let sent = send(&mut wire, reply, manner).unwrap();
+        let wire = String::from_utf8(wire).unwrap();
+        let (head, body) = wire.split_once("\r\n\r\n").unwrap();
+        (head.to_owned(), body.to_owned(), sent)
+    }
+
+    fn streamed(write: fn(&mut dyn Write) -> io::Result<()>) -> Reply {
+        Reply::text(200, Body::stream(write))
+    }
+
+    #[test]
+    fn bytes_have_a_length() {
+        let (head, body, sent) = sent(Reply::text(200, "hi"), Version::Http11, SendBody::Yes);
+        assert_eq!(
+            head,
+            "HTTP/1.1 200 OK\r\nDate: now\r\nX-Content-Type-Options: nosniff\r\n\
+             Content-Type: text/plain; charset=utf-8\r\nContent-Length: 2"
+        );
+        assert_eq!(body, "hi");
+        assert!(matches!(sent, Sent::Whole(Connection::Keep)));
+    }
+
+    #[test]
+    fn a_stream_is_chunked_and_a_flush_sends_a_chunk() {
+        let reply = streamed(|out| {
+            out.flush()?;
+            out.write_all(b"ab")?;
+            out.flush()?;
+            out.flush()?;
+            out.write_all(b"c")
+        });
+        let (head, body, _) = sent(reply, Version::Http11, SendBody::Yes);
+        assert!(head.ends_with("Transfer-Encoding: chunked"));
+        assert_eq!(body, "2\r\nab\r\n1\r\nc\r\n0\r\n\r\n");
+        let (_, body, _) = sent(streamed(|_| Ok(())), Version::Http11, SendBody::Yes);
+        assert_eq!(body, "0\r\n\r\n");
+    }
+
+    #[test]
+    fn http_1_0_has_no_chunks() {
+        let reply = streamed(|out| out.write_all(b"abc"));
+        let (head, body, sent) = sent(reply, Version::Http10, SendBody::Yes);
+        assert!(head.ends_with("Connection: close") && !head.contains("chunked"));
+        assert_eq!(body, "abc");
+        assert!(matches!(sent, Sent::Whole(Connection::Close)));
+    }
+
+    #[test]
+    fn head_sends_the_head_only() {
+        let (head, body, _) = sent(Reply::text(200, "hi"), Version::Http11, SendBody::No);
+        assert!(head.ends_with("Content-Length: 2") && body.is_empty());
+        let reply = streamed(|_| panic!("not to be run"));
+        let (head, body, _) = sent(reply, Version::Http11, SendBody::No);
+        assert!(head.ends_with("Transfer-Encoding: chunked") && body.is_empty());
+    }
+
+    #[test]
+    fn an_early_failure_is_told_and_a_late_one_cuts_off() {
+        let early = streamed(|out| {
+            out.write_all(b"a")?;
+            Err(io::Error::other("no symbols"))
+        });
+        let (head, body, outcome) = sent(early, Version::Http11, SendBody::Yes);
+        assert!(head.starts_with("HTTP/1.1 500 ") && head.ends_with("Connection: close"));
+        assert_eq!(body, "the reply could not be made: no symbols\n");
+        assert!(matches!(outcome, Sent::Failed(Told::Yes)));
+
+        let late = streamed(|out| {
+            out.write_all(b"a")?;
+            out.flush()?;
+            panic!("late")
+        });
+        let (_, body, outcome) = sent(late, Version::Http11, SendBody::Yes);
+        assert_eq!(body, "1\r\na\r\n");
+        assert!(matches!(outcome, Sent::Panicked(Told::No)));
+    }
+
+    #[test]
+    fn framing_headers_of_a_handler_are_ignored() {
+        let reply = Reply::text(200, "hi").with_header("content-length", "7");
+        let (head, ..) = sent(reply, Version::Http11, SendBody::Yes);
+        assert_eq!(head.matches("ength:").count(), 1);
+    }
+
+    #[test]
+    fn a_bodiless_status_has_no_length() {
+        let (head, body, _) = sent(Reply::text(304, "x"), Version::Http11, SendBody::Yes);
+        assert!(!head.contains("Length") && body.is_empty());
+    }
+}

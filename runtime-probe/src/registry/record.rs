@@ -1,0 +1,456 @@
+//! All that is known of one task.
+//!
+//! A record lives in memory that is never given back ([`super::slab`]), so a reader may look at any record at any time;
+//! what it sees is checked for being of one piece. Nobody is kept alive by being looked at.
+//!
+//! | field | written by | when |
+//! |---|---|---|
+//! | `refs`, `slot` | poller and wakers | see below |
+//! | `phase`, `since`, `busy`, `worker`, `waits`, `waits_poll`, `generation`, `flags` | the polling thread | during or around a poll |
+//! | `woken`, `wake_at`, `woken_by` | whoever wakes first since the poll began | any time |
+//! | `id` | the spawner or the first poll, the same value | once |
+//! | the rest | the spawner | before the record is published |
+//!
+//! Invariants:
+//! 1. `version` is odd while the record is a task's and even while it is free. MUST change before any other field is
+//!    written for the next owner; otherwise a reader mixes two tasks.
+//! 2. `phase` is `polls << 1 | polling`. It changes before and after every poll, so a reader that finds it even and
+//!    unchanged has read fields that belong together.
+//! 3. A wake stores the number of the poll it follows in `woken`. `woken == polls` and not polling means runnable.
+//!    Two wakers may race for the stamp; both are right to within nanoseconds.
+//! 4. The record is given back when `refs` falls to 0: the wrapper holds one, every waker of ours another.
+
+use super::threads::ThreadNumber;
+use super::wake_slot::{WakeSlot, Written};
+use crate::clock::Ticks;
+use crate::primitive::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+use crate::stack::raw::{FutureMeta, WaitSet};
+use std::panic::Location;
+use std::task::Waker;
+
+/// What kind of task it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    /// `spawn`.
+    Task,
+    /// `spawn_local`.
+    Local,
+    /// The root of a `block_on`.
+    BlockOn,
+    /// A future inside another, wrapped by hand.
+    Nested,
+    /// The closure of a `spawn_blocking`.
+    Blocking,
+    /// A task that a dependency spawned past us; the hooks tell of it.
+    Foreign,
+}
+
+impl Kind {
+    const ALL: [Kind; 6] = [Kind::Task, Kind::Local, Kind::BlockOn, Kind::Nested, Kind::Blocking, Kind::Foreign];
+
+    fn written(self) -> Written {
+        match self {
+            Kind::BlockOn | Kind::Nested => Written::Often,
+            Kind::Task | Kind::Local | Kind::Blocking | Kind::Foreign => Written::Once,
+        }
+    }
+}
+
+/// Where a task was spawned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Spawn {
+    pub(crate) location: &'static Location<'static>,
+    /// An address inside the spawning function; 0 where unknown.
+    pub(crate) pc: usize,
+    /// The task that spawned it; 0 for none.
+    pub(crate) parent: u64,
+}
+
+/// How many generations a waker has: the number that fits into the low bits of a pointer to a record.
+pub(crate) const GENERATIONS: u32 = align_of::<Record>() as u32;
+/// Polls in a row in which a task woke itself through a waker of an older generation, after which its generation
+/// stays. One such poll is innocent (a task that sends to itself). A leaf that wakes the waker it replaces does it in
+/// every poll, and would do so for ever.
+const FREEZE_AFTER: u32 = 3;
+
+const FROZEN: u32 = 1 << 8;
+const CLOSED: u32 = 1 << 9;
+/// Low bits of `flags`: the kind.
+const KIND: u32 = 0xff;
+
+/// A task's record.
+#[repr(C, align(64))]
+pub(crate) struct Record {
+    refs: AtomicUsize,
+    slot: WakeSlot,
+    phase: AtomicU64,
+    since: AtomicU64,
+    wake_at: AtomicU64,
+    woken: AtomicU64,
+    // Second line: the poller's, except `woken_by`.
+    waits: AtomicPtr<WaitSet>,
+    waits_poll: AtomicU64,
+    busy: AtomicU64,
+    generation: AtomicU32,
+    self_wakes: AtomicU32,
+    worker: AtomicU32,
+    flags: AtomicU32,
+    id: AtomicU64,
+    woken_by: AtomicU64,
+    version: AtomicU64,
+    // Third line: written once.
+    parent: AtomicU64,
+    location: AtomicPtr<Location<'static>>,
+    pc: AtomicUsize,
+    meta: AtomicPtr<FutureMeta>,
+    spawned: AtomicU64,
+    /// While the record is free: the next one of its list. While it is a nested future's: the record around it.
+    pub(super) next: AtomicPtr<Record>,
+    pub(super) next_batch: AtomicPtr<Record>,
+}
+
+/// Who woke a task, packed: a task by its id, a thread by its number with the top bit set, 0 for unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waking {
+    Unknown,
+    Task(u64),
+    Thread(ThreadNumber),
+}
+
+const THREAD: u64 = 1 << 63;
+
+impl Waking {
+    fn pack(self) -> u64 {
+        match self {
+            Waking::Unknown => 0,
+            Waking::Task(id) => id & !THREAD,
+            Waking::Thread(number) => u64::from(number.0) | THREAD,
+        }
+    }
+
+    fn unpack(word: u64) -> Self {
+        match word {
+            0 => Waking::Unknown,
+            word if word & THREAD != 0 => Waking::Thread(ThreadNumber(word as u32)),
+            id => Waking::Task(id),
+        }
+    }
+}
+
+/// A copy of a record, of one piece.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View {
+    pub(crate) id: u64,
+    pub(crate) kind: Kind,
+    pub(crate) polls: u64,
+    pub(crate) polling: bool,
+    /// Begin of the current poll, or end of the last one, or the spawn.
+    pub(crate) since: Ticks,
+    /// The first wake since that poll began, if there was one.
+    pub(crate) woken: Option<(Ticks, Waking)>,
+    pub(crate) busy: Ticks,
+    pub(crate) worker: ThreadNumber,
+    pub(crate) waits: Option<&'static WaitSet>,
+    /// The poll that `waits` is of.
+    pub(crate) waits_poll: u64,
+    /// Wakers of ours that are out: with none, nothing can wake a waiting task.
+    pub(crate) wakers: usize,
+    pub(crate) frozen: bool,
+    pub(crate) parent: u64,
+    pub(crate) location: Option<&'static Location<'static>>,
+    pub(crate) pc: usize,
+    pub(crate) meta: Option<&'static FutureMeta>,
+    pub(crate) spawned: Ticks,
+    /// The record itself, as a name.
+    pub(crate) address: usize,
+    /// The record whose poll a nested one is polled in; 0 for none.
+    pub(crate) outer: usize,
+}
+
+impl Record {
+    pub(super) fn free() -> Self {
+        Record {
+            refs: AtomicUsize::new(0),
+            slot: WakeSlot::new(),
+            phase: AtomicU64::new(0),
+            since: AtomicU64::new(0),
+            wake_at: AtomicU64::new(0),
+            woken: AtomicU64::new(0),
+            waits: AtomicPtr::new(std::ptr::null_mut()),
+            waits_poll: AtomicU64::new(0),
+            busy: AtomicU64::new(0),
+            generation: AtomicU32::new(0),
+            self_wakes: AtomicU32::new(0),
+            worker: AtomicU32::new(0),
+            flags: AtomicU32::new(0),
+            id: AtomicU64::new(0),
+            woken_by: AtomicU64::new(0),
+            version: AtomicU64::new(0),
+            parent: AtomicU64::new(0),
+            location: AtomicPtr::new(std::ptr::null_mut()),
+            pc: AtomicUsize::new(0),
+            meta: AtomicPtr::new(std::ptr::null_mut()),
+            spawned: AtomicU64::new(0),
+            next: AtomicPtr::new(std::ptr::null_mut()),
+            next_batch: AtomicPtr::new(std::ptr::null_mut()),
+        }
+    }
+
+    /// Makes a free record a task's, with one reference.
+    pub(super) fn open(&self, kind: Kind, id: u64, spawn: Option<Spawn>, meta: Option<&'static FutureMeta>, now: Ticks) {
+        let set = |word: &AtomicU64, value: u64| word.store(value, Ordering::Relaxed);
+        self.refs.store(1, Ordering::Relaxed);
+        self.next.store(std::ptr::null_mut(), Ordering::Relaxed);
+        set(&self.phase, 0);
+        set(&self.since, now);
+        set(&self.wake_at, now);
+        set(&self.woken, 0);
+        self.waits.store(std::ptr::null_mut(), Ordering::Relaxed);
+        set(&self.waits_poll, 0);
+        set(&self.busy, 0);
+        self.generation.store(0, Ordering::Relaxed);
+        self.self_wakes.store(0, Ordering::Relaxed);
+        self.worker.store(0, Ordering::Relaxed);
+        self.flags.store(kind as u32, Ordering::Relaxed);
+        set(&self.id, id);
+        set(&self.woken_by, 0);
+        set(&self.parent, spawn.map_or(0, |spawn| spawn.parent));
+        let location = spawn.map_or(std::ptr::null(), |spawn| std::ptr::from_ref(spawn.location));
+        self.location.store(location.cast_mut(), Ordering::Relaxed);
+        self.pc.store(spawn.map_or(0, |spawn| spawn.pc), Ordering::Relaxed);
+        self.meta.store(meta.map_or(std::ptr::null(), std::ptr::from_ref).cast_mut(), Ordering::Relaxed);
+        set(&self.spawned, now);
+        let version = self.version.load(Ordering::Relaxed);
+        debug_assert!(version.is_multiple_of(2));
+        // Release: a reader that sees the odd version sees the fields above.
+        self.version.store(version + 1, Ordering::Release);
+    }
+
+    /// Ends the task's life in this record. The last reference is gone.
+    #[expect(unsafe_code, reason = "empties the waker slot")]
+    pub(super) fn shut(&self) {
+        // SAFETY: no reference is left, so no waker of ours and no poller.
+        unsafe { self.slot.clear() };
+        let version = self.version.load(Ordering::Relaxed);
+        self.version.store(version + 1, Ordering::Relaxed);
+        // Whatever is written for the next owner comes after the even version.
+        fence(Ordering::Release);
+    }
+
+    /// The task's id; 0 while it is not known.
+    #[inline(always)]
+    pub(crate) fn id(&self) -> u64 {
+        self.id.load(Ordering::Relaxed)
+    }
+
+    /// Whoever learns the id first sets it; both would set the same.
+    #[inline(always)]
+    pub(crate) fn set_id(&self, id: u64) {
+        self.id.store(id, Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    pub(crate) fn kind(&self) -> Kind {
+        let flags = self.flags.load(Ordering::Relaxed);
+        Kind::ALL.get((flags & KIND) as usize).copied().unwrap_or(Kind::Task)
+    }
+
+    /// Takes another reference.
+    #[inline(always)]
+    pub(crate) fn retain(&self) {
+        self.refs.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Gives a reference back; `true` if it was the last, and then the record has to go back to the slab.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn release(&self) -> bool {
+        if self.refs.fetch_sub(1, Ordering::Release) != 1 {
+            return false;
+        }
+        // Pairs with the Release of the others' decrements: all they did is visible now.
+        fence(Ordering::Acquire);
+        true
+    }
+
+    /// A poll begins on `thread`. Returns the generation of its waker.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "writes the waker slot")]
+    pub(crate) fn begin_poll(&self, waker: &Waker, thread: ThreadNumber, now: Ticks) -> u32 {
+        let phase = self.phase.load(Ordering::Relaxed);
+        self.phase.store((phase | 1) + 2, Ordering::Relaxed);
+        // Readers must see the odd phase before any field of this poll.
+        fence(Ordering::Release);
+        self.since.store(now, Ordering::Relaxed);
+        self.worker.store(thread.0, Ordering::Relaxed);
+        let written = self.kind().written();
+        if phase == 0 || written == Written::Often {
+            // SAFETY: the poller, at the first poll: no waker of this record has been handed out yet. What is handed
+            // out later is ordered by whatever carries it to another thread.
+            unsafe { self.slot.set(written, waker) };
+        }
+        let mut generation = self.generation.load(Ordering::Relaxed);
+        if self.flags.load(Ordering::Relaxed) & FROZEN == 0 {
+            generation = (generation + 1) % GENERATIONS;
+            self.generation.store(generation, Ordering::Relaxed);
+        }
+        generation
+    }
+
+    /// A closure begins to run on `thread`: it has no waker.
+    pub(crate) fn begin_closure(&self, thread: ThreadNumber, now: Ticks) {
+        self.phase.store(3, Ordering::Relaxed);
+        fence(Ordering::Release);
+        self.since.store(now, Ordering::Relaxed);
+        self.worker.store(thread.0, Ordering::Relaxed);
+    }
+
+    /// The record in whose poll this one, a nested future's, is being polled.
+    #[inline(always)]
+    pub(crate) fn set_outer(&self, outer: *const Record) {
+        self.next.store(outer.cast_mut(), Ordering::Relaxed);
+    }
+
+    /// The poll ended.
+    #[inline(always)]
+    pub(crate) fn end_poll(&self, began: Ticks, now: Ticks) {
+        let busy = self.busy.load(Ordering::Relaxed);
+        self.busy.store(busy + now.saturating_sub(began), Ordering::Relaxed);
+        self.since.store(now, Ordering::Relaxed);
+        let phase = self.phase.load(Ordering::Relaxed);
+        // Release: a reader that sees the even phase sees this poll's fields.
+        self.phase.store(phase & !1, Ordering::Release);
+    }
+
+    /// The stacks of this poll's registrations so far.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "reads a pointer to an interned set")]
+    pub(crate) fn waits_of_this_poll(&self) -> Option<&'static WaitSet> {
+        if self.waits_poll.load(Ordering::Relaxed) != self.phase.load(Ordering::Relaxed) >> 1 {
+            return None;
+        }
+        // SAFETY: null or from an interned set, which lives for ever.
+        unsafe { self.waits.load(Ordering::Relaxed).as_ref() }
+    }
+
+    /// Only the polling thread, during the poll.
+    #[inline(always)]
+    pub(crate) fn set_waits(&self, waits: Option<&'static WaitSet>) {
+        let waits = waits.map_or(std::ptr::null(), std::ptr::from_ref);
+        self.waits.store(waits.cast_mut(), Ordering::Relaxed);
+        self.waits_poll.store(self.phase.load(Ordering::Relaxed) >> 1, Ordering::Relaxed);
+    }
+
+    /// Somebody wakes the task. Returns whether it is the first wake since the poll began.
+    #[inline(always)]
+    pub(crate) fn note_wake(&self, now: impl FnOnce() -> Ticks, by: impl FnOnce() -> Waking) -> bool {
+        let polls = self.phase.load(Ordering::Relaxed) >> 1;
+        if self.woken.load(Ordering::Relaxed) == polls {
+            return false;
+        }
+        self.wake_at.store(now(), Ordering::Relaxed);
+        self.woken_by.store(by().pack(), Ordering::Relaxed);
+        // Release: a reader that sees this poll's number sees its stamp.
+        self.woken.store(polls, Ordering::Release);
+        true
+    }
+
+    /// A wake came through a waker of an older generation, from the polling thread, during the poll.
+    #[cold]
+    pub(crate) fn note_stale_self_wake(&self) {
+        // The poll number in the upper bits, the length of the run in the lower.
+        let polls = (self.phase.load(Ordering::Relaxed) >> 1) as u32 & 0x00ff_ffff;
+        let last = self.self_wakes.load(Ordering::Relaxed);
+        let (poll, run) = (last >> 8, last & 0xff);
+        let run = match polls.wrapping_sub(poll) & 0x00ff_ffff {
+            0 => return,
+            1 => run + 1,
+            _ => 1,
+        };
+        self.self_wakes.store(polls << 8 | run, Ordering::Relaxed);
+        if run >= FREEZE_AFTER {
+            self.flags.fetch_or(FROZEN, Ordering::Relaxed);
+        }
+    }
+
+    /// Hands a wake on to the task's own waker.
+    ///
+    /// # Safety
+    /// The caller holds a reference that came from a poll of this record.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "reads the waker slot")]
+    pub(crate) unsafe fn wake(&self) {
+        // SAFETY: the reference came from a poll, which wrote the slot before.
+        unsafe { self.slot.wake(self.kind().written()) }
+    }
+
+    /// The task is over, though wakers may still be out: readers leave it out from now on.
+    pub(crate) fn close(&self) {
+        self.flags.fetch_or(CLOSED, Ordering::Relaxed);
+    }
+
+    /// For tasks that are seen from outside only: a poll of `length` ended just now.
+    pub(crate) fn note_foreign_poll(&self, thread: ThreadNumber, length: Ticks, now: Ticks) {
+        let phase = self.phase.load(Ordering::Relaxed) & !1;
+        self.phase.store(phase + 3, Ordering::Relaxed);
+        fence(Ordering::Release);
+        self.busy.store(self.busy.load(Ordering::Relaxed) + length, Ordering::Relaxed);
+        self.worker.store(thread.0, Ordering::Relaxed);
+        self.since.store(now, Ordering::Relaxed);
+        self.phase.store(phase + 2, Ordering::Release);
+    }
+
+    /// A copy of one piece; `None` for a free record, and for one that changed owner meanwhile.
+    #[expect(unsafe_code, reason = "reads pointers to things that live for ever")]
+    pub(crate) fn view(&self) -> Option<View> {
+        const TRIES: usize = 8;
+        for attempt in 0..TRIES {
+            let version = self.version.load(Ordering::Acquire);
+            if version.is_multiple_of(2) {
+                return None;
+            }
+            let phase = self.phase.load(Ordering::Acquire);
+            let flags = self.flags.load(Ordering::Relaxed);
+            let woken = self.woken.load(Ordering::Acquire);
+            let load = |word: &AtomicU64| word.load(Ordering::Relaxed);
+            let (wake_at, woken_by) = (load(&self.wake_at), load(&self.woken_by));
+            let polls = phase >> 1;
+            let view = View {
+                id: load(&self.id),
+                kind: Kind::ALL.get((flags & KIND) as usize).copied().unwrap_or(Kind::Task),
+                polls,
+                polling: phase & 1 == 1,
+                since: load(&self.since),
+                woken: (woken == polls).then(|| (wake_at, Waking::unpack(woken_by))),
+                busy: load(&self.busy),
+                worker: ThreadNumber(self.worker.load(Ordering::Relaxed)),
+                // SAFETY: null or an interned set; those live for ever.
+                waits: unsafe { self.waits.load(Ordering::Relaxed).as_ref() },
+                waits_poll: load(&self.waits_poll),
+                wakers: self.refs.load(Ordering::Relaxed).saturating_sub(1),
+                frozen: flags & FROZEN != 0,
+                parent: load(&self.parent),
+                // SAFETY: null or a 'static location.
+                location: unsafe { self.location.load(Ordering::Relaxed).as_ref() },
+                pc: self.pc.load(Ordering::Relaxed),
+                // SAFETY: null or a 'static description.
+                meta: unsafe { self.meta.load(Ordering::Relaxed).as_ref() },
+                spawned: load(&self.spawned),
+                address: std::ptr::from_ref(self) as usize,
+                outer: self.next.load(Ordering::Relaxed) as usize,
+            };
+            // Everything above is read before the two checks.
+            fence(Ordering::Acquire);
+            if self.version.load(Ordering::Relaxed) != version || flags & CLOSED != 0 {
+                return None;
+            }
+            // A task that is polled all the time changes under the reader: the last attempt takes it as running.
+            if self.phase.load(Ordering::Relaxed) == phase || attempt == TRIES - 1 {
+                let steady = self.phase.load(Ordering::Relaxed) == phase;
+                return Some(View { polling: view.polling || !steady, ..view });
+            }
+        }
+        None
+    }
+}

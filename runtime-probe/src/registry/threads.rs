@@ -1,0 +1,135 @@
+//! The threads that poll and wake tasks: a small number that fits into a record, and the name behind it.
+
+use crate::sys::thread;
+use std::cell::Cell;
+use std::collections::HashMap;
+use crate::primitive::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// A thread. 0 is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct ThreadNumber(pub(crate) u32);
+
+/// What is known of a thread.
+#[derive(Clone, Debug)]
+pub(crate) struct Thread {
+    /// As std knows it; empty for a thread without a name.
+    pub(crate) name: Arc<str>,
+    /// Kernel thread id.
+    pub(crate) tid: u32,
+}
+
+/// What a thread tells others about itself, in memory that outlives it (slots are reused).
+#[derive(Debug, Default)]
+pub(crate) struct Slot {
+    number: AtomicU32,
+    /// The task that a hook said is being polled here and that no wrapper claimed; 0 for none.
+    pub(crate) foreign: AtomicU64,
+    /// When that poll began.
+    pub(crate) foreign_since: AtomicU64,
+}
+
+impl Slot {
+    /// The thread's number.
+    #[inline(always)]
+    pub(crate) fn number(&self) -> ThreadNumber {
+        ThreadNumber(self.number.load(Ordering::Relaxed))
+    }
+}
+
+#[derive(Default)]
+struct Table {
+    last: u32,
+    alive: HashMap<u32, (Thread, &'static Slot)>,
+    unused: Vec<&'static Slot>,
+}
+
+static TABLE: Mutex<Option<Table>> = Mutex::new(None);
+/// What a thread gets while it is being put on the list, or after it was taken off.
+static NOBODY: Slot = Slot { number: AtomicU32::new(0), foreign: AtomicU64::new(0), foreign_since: AtomicU64::new(0) };
+
+/// Takes the thread off the list when it ends.
+struct Own(Cell<Option<&'static Slot>>);
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        SLOT.with(|cell| cell.set(Some(&NOBODY)));
+        let Some(slot) = self.0.get() else { return };
+        slot.foreign.store(0, Ordering::Relaxed);
+        if let Some(table) = lock().as_mut() {
+            table.alive.remove(&slot.number().0);
+            table.unused.push(slot);
+        }
+    }
+}
+
+fn lock() -> std::sync::MutexGuard<'static, Option<Table>> {
+    TABLE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+thread_local! {
+    /// Without a destructor: one load on the hot path.
+    static SLOT: Cell<Option<&'static Slot>> = const { Cell::new(None) };
+    static OWN: Own = const { Own(Cell::new(None)) };
+}
+
+/// This thread's slot. The first call of a thread puts it on the list.
+#[inline(always)]
+pub(crate) fn slot() -> &'static Slot {
+    match SLOT.with(Cell::get) {
+        Some(slot) => slot,
+        None => enlist(),
+    }
+}
+
+/// This thread's number.
+#[inline(always)]
+pub(crate) fn current() -> ThreadNumber {
+    slot().number()
+}
+
+#[cold]
+#[inline(never)]
+fn enlist() -> &'static Slot {
+    // A thread that is being torn down stays off the list: nobody would take it off again. And whoever comes by here
+    // again before the end (an allocator that wakes tasks) is nobody in particular.
+    SLOT.with(|cell| cell.set(Some(&NOBODY)));
+    let Ok(()) = OWN.try_with(|_| ()) else { return &NOBODY };
+    let current = std::thread::current();
+    let thread = Thread { name: current.name().unwrap_or_default().into(), tid: thread::id() };
+    let mut table = lock();
+    let table = table.get_or_insert_with(Table::default);
+    table.last = table.last.wrapping_add(1).max(1);
+    let slot = table.unused.pop().unwrap_or_else(|| Box::leak(Box::default()));
+    slot.number.store(table.last, Ordering::Relaxed);
+    table.alive.insert(table.last, (thread, slot));
+    let _ = OWN.try_with(|own| own.0.set(Some(slot)));
+    SLOT.with(|cell| cell.set(Some(slot)));
+    slot
+}
+
+/// A copy of the list.
+pub(crate) fn alive() -> HashMap<u32, (Thread, &'static Slot)> {
+    lock().as_ref().map(|table| table.alive.clone()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_is_listed_while_it_lives() {
+        let number = std::thread::Builder::new()
+            .name("listed".into())
+            .spawn(|| {
+                let number = current();
+                assert_eq!(current(), number);
+                assert_eq!(&*alive()[&number.0].0.name, "listed");
+                number
+            })
+            .unwrap()
+            .join()
+            .unwrap();
+        assert!(!alive().contains_key(&number.0));
+    }
+}

@@ -1,0 +1,93 @@
+//! [`tokio::runtime::Handle`], instrumented.
+
+use super::root;
+use crate::registry::record::Kind;
+use crate::source::hooks::OurSpawn;
+use crate::source::instrumented::Instrumented;
+use crate::source::{blocking, spawn_here};
+use std::future::Future;
+use std::ops::Deref;
+use tokio::runtime::TryCurrentError;
+use tokio::task::JoinHandle;
+
+/// [`tokio::runtime::Handle`] whose tasks are instrumented. Derefs to tokio's and converts from and into it.
+#[derive(Clone, Debug)]
+pub struct Handle(tokio::runtime::Handle);
+
+impl Handle {
+    /// [`tokio::runtime::Handle::current`].
+    ///
+    /// # Panics
+    /// As tokio's: outside of a runtime.
+    #[track_caller]
+    pub fn current() -> Self {
+        Handle(tokio::runtime::Handle::current())
+    }
+
+    /// [`tokio::runtime::Handle::try_current`].
+    ///
+    /// # Errors
+    /// As tokio's: outside of a runtime.
+    pub fn try_current() -> Result<Self, TryCurrentError> {
+        tokio::runtime::Handle::try_current().map(Handle)
+    }
+
+    /// [`tokio::runtime::Handle::spawn`], instrumented.
+    #[inline(always)]
+    #[track_caller]
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let future = Instrumented::new(Kind::Task, 0, Some(spawn_here()), future);
+        let (spawned, _ours) = (future.spawned(), OurSpawn::begin());
+        let handle = self.0.spawn(future);
+        spawned.has_id(handle.id());
+        handle
+    }
+
+    /// [`tokio::runtime::Handle::spawn_blocking`], instrumented.
+    #[inline(always)]
+    #[track_caller]
+    pub fn spawn_blocking<F, R>(&self, func: F) -> JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        let (func, spawned) = blocking::watch(spawn_here(), func);
+        let handle = self.0.spawn_blocking(func);
+        spawned.has_id(handle.id());
+        handle
+    }
+
+    /// [`tokio::runtime::Handle::block_on`]; the future is a task of its own in a dump.
+    ///
+    /// # Panics
+    /// As tokio's: inside of a runtime.
+    #[inline(always)]
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.0.block_on(root(future))
+    }
+}
+
+impl Deref for Handle {
+    type Target = tokio::runtime::Handle;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl From<tokio::runtime::Handle> for Handle {
+    fn from(inner: tokio::runtime::Handle) -> Self {
+        Handle(inner)
+    }
+}
+
+impl From<Handle> for tokio::runtime::Handle {
+    fn from(outer: Handle) -> Self {
+        outer.0
+    }
+}

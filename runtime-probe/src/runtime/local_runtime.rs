@@ -1,0 +1,104 @@
+//! [`tokio::runtime::LocalRuntime`], instrumented.
+
+use super::{Handle, root};
+use crate::registry::record::Kind;
+use crate::source::hooks::OurSpawn;
+use crate::source::instrumented::Instrumented;
+use crate::source::{blocking, spawn_here};
+use std::future::Future;
+use std::io;
+use std::ops::Deref;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+/// [`tokio::runtime::LocalRuntime`] whose tasks are instrumented. Derefs to tokio's and converts from and into it.
+#[derive(Debug)]
+pub struct LocalRuntime {
+    inner: tokio::runtime::LocalRuntime,
+    handle: Handle,
+}
+
+impl LocalRuntime {
+    /// [`tokio::runtime::LocalRuntime::new`].
+    ///
+    /// # Errors
+    /// As tokio's: the system gives no I/O driver.
+    pub fn new() -> io::Result<LocalRuntime> {
+        super::Builder::new_current_thread().enable_all().build_local(Default::default())
+    }
+
+    /// [`tokio::runtime::LocalRuntime::handle`].
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// [`tokio::runtime::LocalRuntime::spawn_local`], instrumented.
+    #[inline(always)]
+    #[track_caller]
+    pub fn spawn_local<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        let future = Instrumented::new(Kind::Local, 0, Some(spawn_here()), future);
+        let (spawned, _ours) = (future.spawned(), OurSpawn::begin());
+        let handle = self.inner.spawn_local(future);
+        spawned.has_id(handle.id());
+        handle
+    }
+
+    /// [`tokio::runtime::LocalRuntime::spawn_blocking`], instrumented.
+    #[inline(always)]
+    #[track_caller]
+    pub fn spawn_blocking<F, R>(&self, func: F) -> JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        let (func, spawned) = blocking::watch(spawn_here(), func);
+        let handle = self.inner.spawn_blocking(func);
+        spawned.has_id(handle.id());
+        handle
+    }
+
+    /// [`tokio::runtime::LocalRuntime::block_on`]; the future is a task of its own in a dump.
+    ///
+    /// # Panics
+    /// As tokio's: inside of a runtime.
+    #[inline(always)]
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.inner.block_on(root(future))
+    }
+
+    /// [`tokio::runtime::LocalRuntime::shutdown_timeout`].
+    pub fn shutdown_timeout(self, duration: Duration) {
+        self.inner.shutdown_timeout(duration);
+    }
+
+    /// [`tokio::runtime::LocalRuntime::shutdown_background`].
+    pub fn shutdown_background(self) {
+        self.inner.shutdown_background();
+    }
+}
+
+impl Deref for LocalRuntime {
+    type Target = tokio::runtime::LocalRuntime;
+
+    fn deref(&self) -> &Self::Target {
+        &self.inner
+    }
+}
+
+impl From<tokio::runtime::LocalRuntime> for LocalRuntime {
+    fn from(inner: tokio::runtime::LocalRuntime) -> Self {
+        let handle = inner.handle().clone().into();
+        LocalRuntime { inner, handle }
+    }
+}
+
+impl From<LocalRuntime> for tokio::runtime::LocalRuntime {
+    fn from(outer: LocalRuntime) -> Self {
+        outer.inner
+    }
+}

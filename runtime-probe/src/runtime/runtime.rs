@@ -1,0 +1,106 @@
+//! [`tokio::runtime::Runtime`], instrumented.
+
+use super::{Handle, root};
+use crate::registry::record::Kind;
+use crate::source::hooks::OurSpawn;
+use crate::source::instrumented::Instrumented;
+use crate::source::{blocking, spawn_here};
+use std::future::Future;
+use std::io;
+use std::ops::Deref;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+/// [`tokio::runtime::Runtime`] whose tasks are instrumented. Derefs to tokio's and converts from and into it.
+#[derive(Debug)]
+pub struct Runtime {
+    inner: tokio::runtime::Runtime,
+    handle: Handle,
+}
+
+impl Runtime {
+    /// [`tokio::runtime::Runtime::new`].
+    ///
+    /// # Errors
+    /// As tokio's: the system gives no I/O driver or no thread.
+    #[cfg(feature = "rt-multi-thread")]
+    pub fn new() -> io::Result<Runtime> {
+        super::Builder::new_multi_thread().enable_all().build()
+    }
+
+    /// [`tokio::runtime::Runtime::handle`].
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// [`tokio::runtime::Runtime::spawn`], instrumented.
+    #[inline(always)]
+    #[track_caller]
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let future = Instrumented::new(Kind::Task, 0, Some(spawn_here()), future);
+        let (spawned, _ours) = (future.spawned(), OurSpawn::begin());
+        let handle = self.inner.spawn(future);
+        spawned.has_id(handle.id());
+        handle
+    }
+
+    /// [`tokio::runtime::Runtime::spawn_blocking`], instrumented.
+    #[inline(always)]
+    #[track_caller]
+    pub fn spawn_blocking<F, R>(&self, func: F) -> JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        let (func, spawned) = blocking::watch(spawn_here(), func);
+        let handle = self.inner.spawn_blocking(func);
+        spawned.has_id(handle.id());
+        handle
+    }
+
+    /// [`tokio::runtime::Runtime::block_on`]; the future is a task of its own in a dump.
+    ///
+    /// # Panics
+    /// As tokio's: inside of a runtime.
+    #[inline(always)]
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.inner.block_on(root(future))
+    }
+
+    /// [`tokio::runtime::Runtime::shutdown_timeout`].
+    pub fn shutdown_timeout(self, duration: Duration) {
+        self.inner.shutdown_timeout(duration);
+    }
+
+    /// [`tokio::runtime::Runtime::shutdown_background`].
+    pub fn shutdown_background(self) {
+        self.inner.shutdown_background();
+    }
+}
+
+impl Deref for Runtime {
+    type Target = tokio::runtime::Runtime;
+
+    fn deref(&self) -> &Self::Target {
+        &self.inner
+    }
+}
+
+impl From<tokio::runtime::Runtime> for Runtime {
+    /// Tasks that others spawn on such a runtime are not seen: hooks are set when a runtime is built.
+    fn from(inner: tokio::runtime::Runtime) -> Self {
+        let handle = inner.handle().clone().into();
+        Runtime { inner, handle }
+    }
+}
+
+impl From<Runtime> for tokio::runtime::Runtime {
+    fn from(outer: Runtime) -> Self {
+        outer.inner
+    }
+}

@@ -1,0 +1,33 @@
+//! The wrapper around a closure of the blocking pool.
+
+use super::instrumented::Spawned;
+use super::waker;
+use crate::clock;
+use crate::registry::record::{Kind, Spawn};
+use crate::registry::slab::RecordRef;
+use crate::stack::raw::HasMeta;
+
+/// Closes the record when the closure has run, has panicked, or is dropped unrun at a shutdown.
+struct Closing(RecordRef);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// `closure`, watched, and the handle by which the spawner tells the id.
+pub(crate) fn watch<F, R>(spawn: Spawn, closure: F) -> (impl FnOnce() -> R + use<F, R>, Spawned)
+where
+    F: FnOnce() -> R,
+{
+    let meta = <F as HasMeta>::META;
+    let record = super::is_on().then(|| RecordRef::new(Kind::Blocking, 0, Some(spawn), Some(meta), clock::ticks()));
+    let spawned = Spawned(record.clone());
+    let record = record.map(Closing);
+    let watched = move || match &record {
+        Some(record) => waker::run(&record.0, meta, closure),
+        None => closure(),
+    };
+    (watched, spawned)
+}

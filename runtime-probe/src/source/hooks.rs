@@ -1,0 +1,142 @@
+//! Tasks that somebody else spawned: a dependency that calls plain `tokio::spawn`. tokio's task hooks tell when they
+//! are spawned, polled and gone; nothing tells their stack.
+//!
+//! Hooks fire for our own tasks too, so they must be next to free for those: the hook before a poll stamps this
+//! thread's slot, the wrapper that runs inside claims the stamp, and only a poll that nobody claimed pays a look-up.
+
+use crate::clock::{self, Ticks};
+use crate::primitive::Ordering;
+use crate::registry::record::{Kind, Spawn};
+use crate::registry::slab::RecordRef;
+use crate::registry::threads;
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+use std::panic::Location;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
+
+/// Shards of the table, by id: neighbours in time fall into different ones.
+const SHARDS: usize = 16;
+
+static FOREIGN: [Mutex<Option<HashMap<u64, RecordRef>>>; SHARDS] = [const { Mutex::new(None) }; SHARDS];
+/// Entries of the table; most programs have none, and then the end of a task costs one load.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// A spawn of ours is under way on this thread: the hook has nothing to add.
+    static OURS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The number behind a tokio id, which tells it through `Hash` and `Display` only.
+#[inline(always)]
+pub(crate) fn number(id: tokio::task::Id) -> u64 {
+    struct Catch(u64);
+    impl Hasher for Catch {
+        #[inline(always)]
+        fn write_u64(&mut self, word: u64) {
+            self.0 = word;
+        }
+        fn write(&mut self, bytes: &[u8]) {
+            // Not what tokio does today; any tokio that hashes a number through bytes still gives one.
+            let mut word = [0u8; 8];
+            word.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+            self.0 = u64::from_ne_bytes(word);
+        }
+        fn finish(&self) -> u64 {
+            self.0
+        }
+    }
+    let mut catch = Catch(0);
+    id.hash(&mut catch);
+    catch.finish()
+}
+
+/// While it lives, spawns of this thread are ours.
+pub(crate) struct OurSpawn(bool);
+
+impl OurSpawn {
+    #[inline(always)]
+    pub(crate) fn begin() -> Self {
+        OurSpawn(OURS.with(|ours| ours.replace(true)))
+    }
+}
+
+impl Drop for OurSpawn {
+    #[inline(always)]
+    fn drop(&mut self) {
+        OURS.with(|ours| ours.set(self.0));
+    }
+}
+
+/// A wrapper at the top of a task runs: the stamp of the hook is of a task that is known.
+#[inline(always)]
+pub(super) fn claim() {
+    if cfg!(tokio_unstable) {
+        threads::slot().foreign.store(0, Ordering::Relaxed);
+    }
+}
+
+/// tokio is about to spawn a task.
+#[cfg_attr(not(tokio_unstable), expect(dead_code, reason = "hooks are unstable"))]
+pub(crate) fn on_spawn(id: u64, location: &'static Location<'static>) {
+    if OURS.with(Cell::get) {
+        return;
+    }
+    let spawn = Spawn { location, pc: 0, parent: super::waker::current_task() };
+    let record = RecordRef::new(Kind::Foreign, id, Some(spawn), None, clock::ticks());
+    if shard(id).get_or_insert_default().insert(id, record).is_none() {
+        COUNT.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// tokio is about to poll a task on this thread.
+#[inline(always)]
+#[cfg_attr(not(tokio_unstable), expect(dead_code, reason = "hooks are unstable"))]
+pub(crate) fn before_poll(id: u64) {
+    let slot = threads::slot();
+    slot.foreign_since.store(clock::ticks(), Ordering::Relaxed);
+    slot.foreign.store(id, Ordering::Release);
+}
+
+/// The poll is over.
+#[inline(always)]
+#[cfg_attr(not(tokio_unstable), expect(dead_code, reason = "hooks are unstable"))]
+pub(crate) fn after_poll(id: u64) {
+    let slot = threads::slot();
+    if slot.foreign.load(Ordering::Relaxed) == id && COUNT.load(Ordering::Relaxed) != 0 {
+        unclaimed(id, slot.foreign_since.load(Ordering::Relaxed), slot);
+    }
+    slot.foreign.store(0, Ordering::Relaxed);
+}
+
+#[cold]
+fn unclaimed(id: u64, began: Ticks, slot: &threads::Slot) {
+    if let Some(record) = shard(id).as_ref().and_then(|shard| shard.get(&id)) {
+        let now = clock::ticks();
+        record.note_foreign_poll(slot.number(), now.saturating_sub(began), now);
+    }
+}
+
+/// A task is gone. Comes before [`after_poll`] of its last poll, and for tasks that were never announced (closures of
+/// the blocking pool).
+#[inline(always)]
+#[cfg_attr(not(tokio_unstable), expect(dead_code, reason = "hooks are unstable"))]
+pub(crate) fn on_terminate(id: u64) {
+    if COUNT.load(Ordering::Relaxed) != 0 {
+        remove(id);
+    }
+}
+
+#[cold]
+fn remove(id: u64) {
+    let removed = shard(id).as_mut().and_then(|shard| shard.remove(&id));
+    if let Some(record) = removed {
+        COUNT.fetch_sub(1, Ordering::Relaxed);
+        record.close();
+    }
+}
+
+fn shard(id: u64) -> std::sync::MutexGuard<'static, Option<HashMap<u64, RecordRef>>> {
+    FOREIGN[id as usize % SHARDS].lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}

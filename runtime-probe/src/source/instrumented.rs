@@ -1,0 +1,98 @@
+//! The wrapper around a future: a record, and polls with our waker.
+
+use super::waker;
+use crate::clock;
+use crate::registry::record::{Kind, Spawn};
+use crate::registry::slab::RecordRef;
+use crate::stack::raw::HasMeta;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// A future that the probe watches. It polls, wakes, finishes, panics and is dropped exactly as the future inside.
+#[must_use = "futures do nothing unless polled"]
+pub struct Instrumented<F> {
+    /// `None` when the probe is switched off. Declared first but dropped by `Drop` below: the record is closed before
+    /// the future inside is dropped.
+    record: Option<RecordRef>,
+    future: F,
+}
+
+impl<F> std::fmt::Debug for Instrumented<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Instrumented").field("id", &self.record.as_ref().map(|record| record.id())).finish_non_exhaustive()
+    }
+}
+
+impl<F> Instrumented<F> {
+    /// Wraps `future`. An `id` of 0 is set later: by [`Spawned`] or the first poll, whoever comes first.
+    #[inline(always)]
+    pub(crate) fn new(kind: Kind, id: u64, spawn: Option<Spawn>, future: F) -> Self {
+        let record = super::is_on()
+            .then(|| RecordRef::new(kind, id, spawn, Some(<F as HasMeta>::META), clock::ticks()));
+        Instrumented { record, future }
+    }
+
+    /// A handle by which the spawner tells the id.
+    #[cfg(feature = "rt")]
+    #[inline(always)]
+    pub(crate) fn spawned(&self) -> Spawned {
+        Spawned(self.record.clone())
+    }
+}
+
+impl<F: Future> Future for Instrumented<F> {
+    type Output = F::Output;
+
+    // Never inlined: the frame that holds the root of the captured stacks is then this function's, whatever the
+    // executor's code looks like.
+    #[inline(never)]
+    #[expect(unsafe_code, reason = "pin projection")]
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        // SAFETY: `future` is pinned with the wrapper: it is never moved out, `Drop` does not touch it, and the
+        // wrapper is Unpin only if the future is. `record` is not pinned.
+        let (record, future) = unsafe {
+            let this = self.get_unchecked_mut();
+            (&this.record, Pin::new_unchecked(&mut this.future))
+        };
+        let Some(record) = record else { return future.poll(context) };
+        match record.kind() {
+            Kind::Nested => waker::note_outer(record),
+            #[cfg(feature = "rt")]
+            Kind::Task | Kind::Local => {
+                super::hooks::claim();
+                if record.id() == 0
+                    && let Some(id) = tokio::task::try_id()
+                {
+                    record.set_id(super::hooks::number(id));
+                }
+            }
+            _ => {}
+        }
+        waker::poll(record, <F as HasMeta>::META, context.waker(), |context| future.poll(context))
+    }
+}
+
+impl<F> Drop for Instrumented<F> {
+    fn drop(&mut self) {
+        if let Some(record) = &self.record {
+            record.close();
+        }
+    }
+}
+
+/// The spawner's end of a wrapper that has been handed to tokio.
+#[cfg(feature = "rt")]
+#[must_use]
+pub(crate) struct Spawned(pub(super) Option<RecordRef>);
+
+#[cfg(feature = "rt")]
+impl Spawned {
+    /// tokio's id of the task.
+    #[inline(always)]
+    pub(crate) fn has_id(self, id: tokio::task::Id) {
+        if let Some(record) = self.0 {
+            record.set_id(super::hooks::number(id));
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! What produces records: wrappers around futures and closures, the waker that they poll with, tokio's task hooks.
+//!
+//! Forbidden here: reading a store back, symbolizing, formatting, logging, blocking, panicking.
+//!
+//! In reading order:
+//! * [`waker`]: the waker that is the probe, and the poll that it belongs to;
+//! * [`instrumented`]: the wrapper around a future;
+//! * [`blocking`]: the wrapper around a closure of the blocking pool;
+//! * [`hooks`]: tasks that somebody else spawned.
+
+#[cfg(feature = "rt")]
+pub(crate) mod blocking;
+#[cfg(feature = "rt")]
+pub(crate) mod hooks;
+pub(crate) mod instrumented;
+pub(crate) mod waker;
+
+use crate::registry::record::Spawn;
+use std::panic::Location;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+const UNKNOWN: u8 = 0;
+const ON: u8 = 1;
+const OFF: u8 = 2;
+
+static SWITCH: AtomicU8 = AtomicU8::new(UNKNOWN);
+
+/// Whether the probe is on: it is, unless `RUNTIME_PROBE=off` was in the environment when it was first asked for.
+#[inline(always)]
+pub(crate) fn is_on() -> bool {
+    match SWITCH.load(Ordering::Acquire) {
+        ON => true,
+        OFF => false,
+        _ => start(),
+    }
+}
+
+#[cold]
+fn start() -> bool {
+    let off = std::env::var_os("RUNTIME_PROBE").is_some_and(|value| value == "off");
+    if !off {
+        crate::clock::init();
+        // Eagerly: a first capture happens inside some leaf's lock.
+        crate::stack::unwind::refresh();
+    }
+    SWITCH.store(if off { OFF } else { ON }, Ordering::Release);
+    !off
+}
+
+/// Where the caller of a public function stands: its source line, an address inside its code, and the task it runs in.
+/// Both functions between here and the caller are inlined, so that the address is the caller's.
+#[inline(always)]
+#[track_caller]
+pub(crate) fn spawn_here() -> Spawn {
+    Spawn { location: Location::caller(), pc: crate::stack::anchor::pc(), parent: waker::current_task() }
+}
+
+/// Ids of futures that are not tokio tasks (roots of `block_on`, wrapped futures) start here, far above any count of
+/// tasks, and small enough to be exact in a double.
+#[cfg_attr(not(feature = "rt"), expect(dead_code, reason = "without `rt` there are no tasks"))]
+pub(crate) fn own_id() -> u64 {
+    use crate::primitive::AtomicU64;
+    const FIRST: u64 = 9_000_000_000_000_001;
+    static NEXT: AtomicU64 = AtomicU64::new(FIRST);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}

@@ -1,0 +1,202 @@
+//! The waker is the probe.
+//!
+//! A leaf that has to wait clones the waker inside its own `poll`, on the task's stack. So `clone` runs at the very
+//! point where the task suspends, for every leaf there is, and captures the stack. `wake` runs when the task becomes
+//! runnable, in whoever makes it so.
+//!
+//! The data pointer is the record's address; its low bits hold the poll's generation. As each poll has another one,
+//! `will_wake` is false for what a leaf still holds, so the leaf clones again and every wait is seen. One vtable for
+//! all: with several, a leaf that sat out one poll looked registered at the next, and a linker that folds equal data
+//! merges them.
+//!
+//! Allowed here: the record's atomics, this thread's cells, a capture. Forbidden: allocating on the known path,
+//! blocking, panicking, calling the user's code except for the task's own waker.
+
+use crate::clock;
+use crate::registry::record::{GENERATIONS, Record, Waking};
+use crate::registry::slab::RecordRef;
+use crate::registry::threads;
+use crate::stack::anchor::here;
+use crate::stack::raw::FutureMeta;
+use crate::stack::template::{self, AnchorFrame};
+use std::cell::Cell;
+use std::mem::ManuallyDrop;
+use std::ptr::null;
+use std::task::{Context, RawWaker, RawWakerVTable, Waker};
+
+static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
+
+/// One poll, as a local of the wrapper's `poll`: its address is the root at which a capture ends.
+struct PollFrame {
+    /// The poll's waker data: record and generation. 0 for a closure, which has no waker.
+    data: usize,
+    record: *const Record,
+    meta: &'static FutureMeta,
+    outer: *const PollFrame,
+}
+
+thread_local! {
+    /// The innermost poll of ours on this thread. No destructor, so it can be read for as long as the thread runs.
+    static CURRENT: Cell<*const PollFrame> = const { Cell::new(null()) };
+}
+
+/// The id of the task that runs on this thread; 0 for none.
+#[inline(always)]
+pub(crate) fn current_task() -> u64 {
+    current().map_or(0, Record::id)
+}
+
+/// The record of the task that runs on this thread.
+#[inline(always)]
+#[expect(unsafe_code, reason = "reads the current poll's frame")]
+fn current<'a>() -> Option<&'a Record> {
+    // SAFETY: null or the frame of a poll further up on this thread's stack; `Entered` takes it out again before it
+    // goes. Records live for ever.
+    CURRENT.with(|current| unsafe { current.get().as_ref().map(|frame| &*frame.record) })
+}
+
+/// Puts a frame in force until it is dropped, whichever way the poll ends.
+struct Entered<'a> {
+    frame: &'a PollFrame,
+    began: clock::Ticks,
+}
+
+impl<'a> Entered<'a> {
+    #[inline(always)]
+    fn new(frame: &'a PollFrame, began: clock::Ticks) -> Self {
+        CURRENT.with(|current| current.set(frame));
+        Entered { frame, began }
+    }
+}
+
+impl Drop for Entered<'_> {
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "records live for ever")]
+    fn drop(&mut self) {
+        CURRENT.with(|current| current.set(self.frame.outer));
+        // SAFETY: records live for ever, and this one is held by the wrapper.
+        unsafe { &*self.frame.record }.end_poll(self.began, clock::ticks());
+    }
+}
+
+/// Polls: calls `inner` with a waker of this record and of a new generation.
+#[inline(always)]
+#[expect(unsafe_code, reason = "makes a waker")]
+pub(super) fn poll<R>(
+    record: &RecordRef,
+    meta: &'static FutureMeta,
+    waker: &Waker,
+    inner: impl FnOnce(&mut Context<'_>) -> R,
+) -> R {
+    let began = clock::ticks();
+    let outer = CURRENT.with(Cell::get);
+    let generation = record.begin_poll(waker, threads::current(), began);
+    let data = record.as_ptr().map_addr(|address| address | generation as usize).cast::<()>();
+    let frame = PollFrame { data: data.addr(), record: record.as_ptr(), meta, outer };
+    let _entered = Entered::new(&frame, began);
+    // SAFETY: the vtable is made for such data. The waker owns no reference and is never dropped: it borrows the
+    // wrapper's, which outlives the poll.
+    let waker = ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(data, &VTABLE)) });
+    inner(&mut Context::from_waker(&waker))
+}
+
+/// Tells a nested future's record in whose poll it is.
+#[inline(always)]
+pub(super) fn note_outer(record: &Record) {
+    record.set_outer(current().map_or(null(), std::ptr::from_ref));
+}
+
+/// Runs a closure as a task of its own.
+#[cfg(feature = "rt")]
+pub(super) fn run<R>(record: &RecordRef, meta: &'static FutureMeta, inner: impl FnOnce() -> R) -> R {
+    let began = clock::ticks();
+    record.begin_closure(threads::current(), began);
+    let frame = PollFrame { data: 0, record: record.as_ptr(), meta, outer: CURRENT.with(Cell::get) };
+    let _entered = Entered::new(&frame, began);
+    inner()
+}
+
+/// The record in a waker's data.
+///
+/// # Safety
+/// `data` is a waker's of ours.
+#[inline(always)]
+#[expect(unsafe_code, reason = "records live for ever")]
+unsafe fn record_of<'a>(data: *const ()) -> &'a Record {
+    let record = data.cast::<Record>().map_addr(|address| address & !(GENERATIONS as usize - 1));
+    // SAFETY: without the generation it is the address of a record, and records live for ever.
+    unsafe { &*record }
+}
+
+static CLONE_FRAME: AnchorFrame = AnchorFrame::new();
+
+/// A leaf keeps the waker: a registration, if it is the polling thread during the very poll that the waker is of. Any
+/// other clone counts a reference and nothing else.
+#[inline(never)]
+#[expect(unsafe_code, reason = "a waker's vtable")]
+unsafe fn clone(data: *const ()) -> RawWaker {
+    // SAFETY: called through the vtable, so `data` is ours.
+    let record = unsafe { record_of(data) };
+    record.retain();
+    let frame = CURRENT.with(Cell::get);
+    // SAFETY: null or a frame further up on this stack, see `current`.
+    if let Some(poll) = unsafe { frame.as_ref() }
+        && poll.data == data.addr()
+    {
+        let anchor = here!();
+        // SAFETY: this function took the anchor just now, and the frame is a local of a poll further up.
+        let waits = unsafe {
+            template::capture(&CLONE_FRAME, anchor, frame.addr(), poll.meta, record.waits_of_this_poll())
+        };
+        record.set_waits(waits);
+    }
+    RawWaker::new(data, &VTABLE)
+}
+
+#[expect(unsafe_code, reason = "a waker's vtable")]
+unsafe fn wake(data: *const ()) {
+    // SAFETY: called through the vtable, which owns a reference; it is given back when `record` goes.
+    unsafe {
+        let record = RecordRef::from_raw(record_of(data));
+        note_wake(&record, data);
+        record.wake();
+    }
+}
+
+#[expect(unsafe_code, reason = "a waker's vtable")]
+unsafe fn wake_by_ref(data: *const ()) {
+    // SAFETY: called through the vtable; the caller's waker holds a reference (or is the poll's own), so the record
+    // was polled.
+    unsafe {
+        let record = record_of(data);
+        note_wake(record, data);
+        record.wake();
+    }
+}
+
+#[expect(unsafe_code, reason = "a waker's vtable")]
+unsafe fn drop_waker(data: *const ()) {
+    // SAFETY: called through the vtable, which owns a reference.
+    drop(unsafe { RecordRef::from_raw(record_of(data)) });
+}
+
+#[inline(always)]
+#[expect(unsafe_code, reason = "reads the current poll's frame")]
+fn note_wake(record: &Record, data: *const ()) {
+    // SAFETY: null or a frame further up on this stack, see `current`.
+    let poll = CURRENT.with(|current| unsafe { current.get().as_ref() });
+    if let Some(poll) = poll
+        && std::ptr::eq(poll.record, record)
+        && poll.data != data.addr()
+    {
+        record.note_stale_self_wake();
+    }
+    record.note_wake(clock::ticks, || match poll {
+        // SAFETY: records live for ever.
+        Some(poll) => match unsafe { &*poll.record }.id() {
+            0 => Waking::Thread(threads::current()),
+            id => Waking::Task(id),
+        },
+        None => Waking::Thread(threads::current()),
+    });
+}

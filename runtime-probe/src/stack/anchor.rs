@@ -1,0 +1,74 @@
+//! The registers at the point of capture: where a walk of this thread's stack starts.
+
+/// Registers of the function in which [`here!`] stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Anchor {
+    /// An instruction of the function, behind its prologue.
+    pub(crate) pc: usize,
+    /// Stack pointer at that instruction.
+    pub(crate) sp: usize,
+    /// Frame pointer register at that instruction, whatever it holds.
+    pub(crate) fp: usize,
+}
+
+/// The registers right here. A macro, not a function: it has to read those of the function that uses it, which must be
+/// `#[inline(never)]` so that its frame has one size.
+macro_rules! here {
+    () => {{
+        #[cfg(target_arch = "x86_64")]
+        {
+            let (pc, sp, fp): (usize, usize, usize);
+            // SAFETY: copies three registers and touches nothing else.
+            unsafe {
+                core::arch::asm!(
+                    "lea {pc}, [rip]", "mov {sp}, rsp", "mov {fp}, rbp",
+                    pc = out(reg) pc, sp = out(reg) sp, fp = out(reg) fp,
+                    options(nomem, nostack, preserves_flags),
+                );
+            }
+            $crate::stack::anchor::Anchor { pc, sp, fp }
+        }
+        #[cfg(target_arch = "aarch64")]
+        {
+            let (pc, sp, fp): (usize, usize, usize);
+            // SAFETY: copies three registers and touches nothing else.
+            unsafe {
+                core::arch::asm!(
+                    "adr {pc}, .", "mov {sp}, sp", "mov {fp}, x29",
+                    pc = out(reg) pc, sp = out(reg) sp, fp = out(reg) fp,
+                    options(nomem, nostack, preserves_flags),
+                );
+            }
+            $crate::stack::anchor::Anchor { pc, sp, fp }
+        }
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+        {
+            $crate::stack::anchor::Anchor { pc: 0, sp: 0, fp: 0 }
+        }
+    }};
+}
+pub(crate) use here;
+
+/// An address inside the code that this is inlined into: tells which function called. 0 where unsupported.
+#[inline(always)]
+#[expect(unsafe_code, reason = "reads the program counter")]
+pub(crate) fn pc() -> usize {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let pc: usize;
+        // SAFETY: reads the instruction pointer and touches nothing else.
+        unsafe { core::arch::asm!("lea {}, [rip]", out(reg) pc, options(nomem, nostack, preserves_flags)) };
+        pc
+    }
+    #[cfg(target_arch = "aarch64")]
+    {
+        let pc: usize;
+        // SAFETY: reads the program counter and touches nothing else.
+        unsafe { core::arch::asm!("adr {}, .", out(reg) pc, options(nomem, nostack, preserves_flags)) };
+        pc
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    {
+        0
+    }
+}

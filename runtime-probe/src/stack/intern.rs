@@ -1,0 +1,147 @@
+//! An append-only hash table without locks, in which equal values are one value.
+//!
+//! It is written to from inside a leaf's `poll`, that is, under whatever locks that leaf holds, so nothing here may
+//! block or call out: an insertion is an allocation made beforehand and one compare-and-swap. Values are never removed;
+//! what is bounded is how many there may be, and over the bound a caller is told so and counts it.
+//!
+//! Rejected: a sharded `Mutex<HashMap>`. It allocates (calls the user's allocator) while locked, and an allocator that
+//! captures stacks would then wait for itself.
+
+use crate::primitive::{AtomicPtr, AtomicUsize, Ordering};
+
+/// The table. `B` buckets are part of it, so a static one needs no allocation to exist.
+pub(crate) struct Intern<T: 'static, const B: usize> {
+    buckets: [AtomicPtr<Node<T>>; B],
+    len: AtomicUsize,
+    most: usize,
+}
+
+struct Node<T: 'static> {
+    hash: u64,
+    /// Older values of the bucket. Written before the node is published and never after.
+    next: *mut Node<T>,
+    value: T,
+}
+
+impl<T: Sync + Send, const B: usize> Intern<T, B> {
+    /// A table of at most `most` values (a few more when threads race for the last places).
+    #[cfg(not(probe_loom))]
+    pub(crate) const fn new(most: usize) -> Self {
+        Self { buckets: [const { AtomicPtr::new(std::ptr::null_mut()) }; B], len: AtomicUsize::new(0), most }
+    }
+
+    #[cfg(probe_loom)]
+    pub(crate) fn new(most: usize) -> Self {
+        Self { buckets: std::array::from_fn(|_| AtomicPtr::new(std::ptr::null_mut())), len: AtomicUsize::new(0), most }
+    }
+
+    /// How many distinct values there are.
+    pub(crate) fn len(&self) -> usize {
+        self.len.load(Ordering::Relaxed)
+    }
+
+    /// The one value that `is` recognizes under `hash`, made by `make` if there is none yet; `None` when the table is
+    /// full. `make` is called outside of any lock, and its value is dropped again if another thread was quicker.
+    #[expect(unsafe_code, reason = "nodes are shared by pointer and live for ever")]
+    pub(crate) fn intern(&self, hash: u64, is: impl Fn(&T) -> bool, make: impl FnOnce() -> T) -> Option<&'static T> {
+        let bucket = &self.buckets[(hash as usize) % B];
+        // Acquire: pairs with the Release that published the node; its fields are visible.
+        let mut head = bucket.load(Ordering::Acquire);
+        if let Some(found) = find(head, std::ptr::null_mut(), hash, &is) {
+            return Some(found);
+        }
+        if self.len() >= self.most {
+            return None;
+        }
+        let node = Box::into_raw(Box::new(Node { hash, next: head, value: make() }));
+        loop {
+            // Release: publishes the node's fields. Acquire on failure: the newer nodes are read next.
+            match bucket.compare_exchange(head, node, Ordering::Release, Ordering::Acquire) {
+                Ok(_) => {
+                    self.len.fetch_add(1, Ordering::Relaxed);
+                    // SAFETY: the node was published just now and nodes are never freed once published.
+                    return Some(unsafe { &(*node).value });
+                }
+                Err(newer) => {
+                    if let Some(found) = find(newer, head, hash, &is) {
+                        // SAFETY: `node` came from Box::into_raw above and was never published.
+                        drop(unsafe { Box::from_raw(node) });
+                        return Some(found);
+                    }
+                    head = newer;
+                    // SAFETY: not yet published, so this thread alone may write it.
+                    unsafe { (*node).next = newer };
+                }
+            }
+        }
+    }
+}
+
+/// Searches from `from` up to, not including, `until`.
+#[expect(unsafe_code, reason = "nodes are shared by pointer and live for ever")]
+fn find<T>(from: *mut Node<T>, until: *mut Node<T>, hash: u64, is: &impl Fn(&T) -> bool) -> Option<&'static T> {
+    let mut at = from;
+    while at != until {
+        // SAFETY: `at` is not null: a chain ends in null, `until` is null or an earlier head of the same chain, and the
+        // walk stops there. Published nodes are never freed nor written.
+        let node: &'static Node<T> = unsafe { &*at };
+        if node.hash == hash && is(&node.value) {
+            return Some(&node.value);
+        }
+        at = node.next;
+    }
+    None
+}
+
+#[expect(unsafe_code, reason = "the raw pointers inside stand for shared references")]
+// SAFETY: nodes are reached through atomics, are immutable once published, and hold `T: Send + Sync` values.
+unsafe impl<T: Send + Sync, const B: usize> Sync for Intern<T, B> {}
+#[expect(unsafe_code, reason = "the raw pointers inside stand for shared references")]
+// SAFETY: as for Sync.
+unsafe impl<T: Send + Sync, const B: usize> Send for Intern<T, B> {}
+
+#[cfg(all(test, not(probe_loom)))]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    fn of(table: &Intern<u32, 4>, value: u32) -> Option<&'static u32> {
+        table.intern(u64::from(value % 3), |other| *other == value, || value)
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn equal_values_are_one_value(values in proptest::collection::vec(0u32..50, 0..200)) {
+            let table: Intern<u32, 4> = Intern::new(1000);
+            let mut model: HashMap<u32, *const u32> = HashMap::new();
+            for value in values {
+                let got = of(&table, value).unwrap();
+                proptest::prop_assert_eq!(*got, value);
+                let first = *model.entry(value).or_insert(got);
+                proptest::prop_assert_eq!(first, got as *const u32);
+            }
+            proptest::prop_assert_eq!(table.len(), model.len());
+        }
+    }
+
+    #[test]
+    fn a_full_table_still_finds_what_it_has() {
+        let table: Intern<u32, 4> = Intern::new(2);
+        assert!(of(&table, 1).is_some() && of(&table, 2).is_some());
+        assert!(of(&table, 3).is_none());
+        assert!(of(&table, 1).is_some());
+    }
+
+    #[test]
+    fn threads_agree() {
+        let table: Intern<u32, 4> = Intern::new(10_000);
+        let seen: Vec<Vec<usize>> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4)
+                .map(|_| scope.spawn(|| (0..1000).map(|value| of(&table, value).unwrap() as *const u32 as usize).collect()))
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(seen.windows(2).all(|pair| pair[0] == pair[1]));
+        assert_eq!(table.len(), 1000);
+    }
+}

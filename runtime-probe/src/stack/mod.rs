@@ -1,0 +1,14 @@
+//! Raw stacks: return addresses as they lie in memory. No names here, those cost too much for where this runs.
+//!
+//! In reading order:
+//! * [`intern`]: an append-only, lock-free table in which equal things are one thing;
+//! * [`raw`]: a captured stack, and the set of stacks that one poll left behind;
+//! * [`anchor`]: the registers at the point of capture;
+//! * [`unwind`]: walks from an anchor by the binary's own unwind tables;
+//! * [`template`]: remembers where a known path's return addresses lie, so that most captures need no walk.
+
+pub(crate) mod anchor;
+pub(crate) mod intern;
+pub(crate) mod raw;
+pub(crate) mod template;
+pub(crate) mod unwind;

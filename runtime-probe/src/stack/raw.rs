@@ -1,0 +1,168 @@
+//! A captured stack, and the set of stacks that one poll left behind.
+
+use super::intern::Intern;
+use crate::primitive::{AtomicU64, Ordering};
+
+/// What is known of a future by its type alone. One per type (a codegen unit may have a copy of its own).
+#[derive(Debug)]
+pub(crate) struct FutureMeta {
+    /// `std::any::type_name`, as a function: it is not callable in constants.
+    pub(crate) type_name: fn() -> &'static str,
+    /// Bytes of the future, before anybody boxes it.
+    pub(crate) size: usize,
+}
+
+/// Gives every future type its [`FutureMeta`].
+pub(crate) trait HasMeta {
+    const META: &'static FutureMeta;
+}
+
+impl<F> HasMeta for F {
+    const META: &'static FutureMeta = &FutureMeta { type_name: std::any::type_name::<F>, size: size_of::<F>() };
+}
+
+/// A stack of a future: return addresses from the leaf up to the poll of the wrapper.
+#[derive(Debug)]
+pub(crate) struct RawStack {
+    hash: u64,
+    /// The future at the root.
+    pub(crate) root: &'static FutureMeta,
+    /// Leaf first. The first lies in the waker's own clone, the last in the wrapper's poll.
+    pub(crate) pcs: Box<[usize]>,
+    /// Frames left out between the two halves of `pcs`.
+    pub(crate) elided: u32,
+    /// How the walk ended.
+    pub(crate) end: End,
+}
+
+/// How a walk ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// At the wrapper's frame: the stack is whole.
+    Root,
+    /// The unwind tables know no way on from the last frame.
+    Lost,
+    /// The poll runs on a stack that somebody switched to.
+    Switched,
+}
+
+/// At most this many distinct stacks are kept: at 40 frames each 320 B, so 21 MB. A program has as many as there are
+/// ways through its code to a wait; a service of 300,000 lines was seen to have under 2,000.
+const MOST_STACKS: usize = 1 << 16;
+/// At most this many distinct sets: a set is 32 B, so 8 MB.
+const MOST_SETS: usize = 1 << 18;
+/// Registrations of one poll that are kept; beyond, the last one replaces its predecessor and a mark says so.
+pub(crate) const MOST_WAITS: u16 = 32;
+
+static STACKS: Intern<RawStack, { 1 << 13 }> = Intern::new(MOST_STACKS);
+static SETS: Intern<WaitSet, { 1 << 13 }> = Intern::new(MOST_SETS);
+/// Captures that found a table full.
+static OVERFLOW: AtomicU64 = AtomicU64::new(0);
+
+/// (distinct stacks, distinct sets, captures lost to full tables)
+pub(crate) fn table_sizes() -> (usize, usize, u64) {
+    (STACKS.len(), SETS.len(), OVERFLOW.load(Ordering::Relaxed))
+}
+
+impl RawStack {
+    /// The one stack equal to this; `None` when the table is full.
+    pub(crate) fn intern(root: &'static FutureMeta, pcs: &[usize], elided: u32, end: End) -> Option<&'static RawStack> {
+        let hash = pcs.iter().fold(root as *const _ as u64 ^ u64::from(elided), |hash, pc| mix(hash, *pc as u64));
+        let is = |other: &RawStack| {
+            std::ptr::eq(other.root, root) && *other.pcs == *pcs && other.elided == elided && other.end == end
+        };
+        let stack = STACKS.intern(hash, is, || RawStack { hash, root, pcs: pcs.into(), elided, end });
+        if stack.is_none() {
+            OVERFLOW.fetch_add(1, Ordering::Relaxed);
+        }
+        stack
+    }
+}
+
+/// The stacks of the leaves that one poll registered with, as a list that shares its beginning with other lists: the
+/// task's record needs one pointer, however many leaves there are.
+#[derive(Debug)]
+pub(crate) struct WaitSet {
+    /// What was registered before, in the same poll.
+    pub(crate) earlier: Option<&'static WaitSet>,
+    /// The stack of the last registration.
+    pub(crate) last: &'static RawStack,
+    /// How many registrations the list holds.
+    pub(crate) len: u16,
+    /// More registrations happened than are kept.
+    pub(crate) overflowed: bool,
+}
+
+impl WaitSet {
+    /// `earlier` and then `last`. `None` when the table is full.
+    pub(crate) fn push(earlier: Option<&'static WaitSet>, last: &'static RawStack) -> Option<&'static WaitSet> {
+        // The same leaf once more (a loop that registers in each round) is no news.
+        if let Some(set) = earlier
+            && std::ptr::eq(set.last, last)
+        {
+            return earlier;
+        }
+        let (earlier, overflowed) = match earlier {
+            Some(full) if full.len >= MOST_WAITS => (full.earlier, true),
+            other => (other, other.is_some_and(|set| set.overflowed)),
+        };
+        let hash = mix(earlier.map_or(0, |set| set as *const _ as u64), last.hash);
+        let same = |a: Option<&WaitSet>, b: Option<&WaitSet>| a.map(std::ptr::from_ref) == b.map(std::ptr::from_ref);
+        let is = |other: &WaitSet| {
+            std::ptr::eq(other.last, last) && same(other.earlier, earlier) && other.overflowed == overflowed
+        };
+        let len = earlier.map_or(0, |set| set.len) + 1;
+        let set = SETS.intern(hash, is, || WaitSet { earlier, last, len, overflowed });
+        if set.is_none() {
+            OVERFLOW.fetch_add(1, Ordering::Relaxed);
+        }
+        set
+    }
+
+    /// The stacks, last registration first.
+    pub(crate) fn stacks(&'static self) -> impl Iterator<Item = &'static RawStack> {
+        std::iter::successors(Some(self), |set| set.earlier).map(|set| set.last)
+    }
+}
+
+/// Folds one word into a hash: a multiplication and a rotation, good enough for code addresses (a table of 8,192 chains).
+#[inline(always)]
+pub(crate) fn mix(hash: u64, word: u64) -> u64 {
+    (hash.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+#[cfg(all(test, not(probe_loom)))]
+mod tests {
+    use super::*;
+
+    fn stack(leaf: usize) -> &'static RawStack {
+        RawStack::intern(<() as HasMeta>::META, &[leaf, 2, 3], 0, End::Root).unwrap()
+    }
+
+    #[test]
+    fn equal_stacks_are_one() {
+        assert!(std::ptr::eq(stack(1), stack(1)));
+        assert!(!std::ptr::eq(stack(1), stack(2)));
+    }
+
+    #[test]
+    fn sets_keep_the_order_and_the_last() {
+        let two = WaitSet::push(WaitSet::push(None, stack(1)), stack(2)).unwrap();
+        let leaves: Vec<usize> = two.stacks().map(|stack| stack.pcs[0]).collect();
+        assert_eq!(leaves, [2, 1]);
+        assert!(std::ptr::eq(WaitSet::push(Some(two), stack(2)).unwrap(), two), "the same leaf again adds nothing");
+    }
+
+    #[test]
+    fn a_full_set_keeps_the_first_and_the_last() {
+        let mut set = None;
+        for leaf in 1..1000 {
+            set = WaitSet::push(set, stack(leaf));
+        }
+        let set = set.unwrap();
+        let leaves: Vec<usize> = set.stacks().map(|stack| stack.pcs[0]).collect();
+        assert_eq!(leaves.len(), usize::from(MOST_WAITS));
+        assert_eq!((leaves[0], *leaves.last().unwrap()), (999, 1));
+        assert!(set.overflowed);
+    }
+}

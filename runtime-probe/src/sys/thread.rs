@@ -1,0 +1,61 @@
+//! This thread: its kernel id and the bounds of its stack.
+
+use std::ops::Range;
+
+/// Kernel thread id; 0 where the system has none.
+pub(crate) fn id() -> u32 {
+    imp::id()
+}
+
+/// Where this thread's own stack lies. A stack pointer outside belongs to a stack that somebody switched to
+/// (coroutine libraries, stacker). Costs a system call or two; ask once per thread.
+pub(crate) fn stack_bounds() -> Option<Range<usize>> {
+    imp::stack_bounds()
+}
+
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "pthread_getattr_np and gettid have no safe wrapper in std")]
+mod imp {
+    use std::ops::Range;
+
+    pub(super) fn id() -> u32 {
+        // SAFETY: gettid has no preconditions and cannot fail.
+        (unsafe { libc::gettid() }) as u32
+    }
+
+    pub(super) fn stack_bounds() -> Option<Range<usize>> {
+        let mut attr = std::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
+        // SAFETY: asks for the attributes of this very thread; `attr` is initialized when the call returns 0, is read
+        // only then, and is destroyed exactly once.
+        unsafe {
+            if libc::pthread_getattr_np(libc::pthread_self(), attr.as_mut_ptr()) != 0 {
+                return None;
+            }
+            let (mut low, mut size) = (std::ptr::null_mut(), 0usize);
+            let failed = libc::pthread_attr_getstack(attr.as_ptr(), &mut low, &mut size) != 0;
+            libc::pthread_attr_destroy(attr.as_mut_ptr());
+            (!failed).then(|| low as usize..(low as usize).saturating_add(size))
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod imp {
+    pub(super) fn id() -> u32 {
+        0
+    }
+    pub(super) fn stack_bounds() -> Option<std::ops::Range<usize>> {
+        None
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    #[test]
+    fn a_local_lies_within_the_bounds() {
+        let local = 0u8;
+        assert!(super::stack_bounds().unwrap().contains(&((&raw const local) as usize)));
+        let other = std::thread::spawn(|| super::stack_bounds().unwrap()).join().unwrap();
+        assert!(!other.contains(&((&raw const local) as usize)));
+    }
+}

@@ -1,0 +1,180 @@
+//! [`tokio::task::JoinSet`], instrumented.
+
+use super::LocalSet;
+use crate::registry::record::Kind;
+use crate::runtime::Handle;
+use crate::source::hooks::OurSpawn;
+use crate::source::instrumented::Instrumented;
+use crate::source::{blocking, spawn_here};
+use std::future::Future;
+use std::ops::{Deref, DerefMut};
+use tokio::task::AbortHandle;
+
+#[cfg(all(tokio_unstable, feature = "tracing"))]
+pub use tokio::task::join_set::Builder;
+
+/// [`tokio::task::JoinSet`] whose tasks are instrumented. Derefs to tokio's and converts from and into it.
+#[derive(Debug)]
+pub struct JoinSet<T>(tokio::task::JoinSet<T>);
+
+/// Spawns by one of tokio's methods. A macro, so that `#[track_caller]` reaches tokio.
+macro_rules! spawn {
+    ($kind:expr, $future:expr, |$instrumented:ident| $spawn:expr) => {{
+        let $instrumented = Instrumented::new($kind, 0, Some(spawn_here()), $future);
+        let (spawned, _ours) = ($instrumented.spawned(), OurSpawn::begin());
+        let handle: AbortHandle = $spawn;
+        spawned.has_id(handle.id());
+        handle
+    }};
+}
+
+impl<T: 'static> JoinSet<T> {
+    /// [`tokio::task::JoinSet::spawn`], instrumented.
+    ///
+    /// # Panics
+    /// As tokio's: outside of a runtime.
+    #[inline(always)]
+    #[track_caller]
+    pub fn spawn<F>(&mut self, task: F) -> AbortHandle
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send,
+    {
+        spawn!(Kind::Task, task, |task| self.0.spawn(task))
+    }
+
+    /// [`tokio::task::JoinSet::spawn_on`], instrumented.
+    #[inline(always)]
+    #[track_caller]
+    pub fn spawn_on<F>(&mut self, task: F, handle: &Handle) -> AbortHandle
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send,
+    {
+        spawn!(Kind::Task, task, |task| self.0.spawn_on(task, handle))
+    }
+
+    /// [`tokio::task::JoinSet::spawn_local`], instrumented.
+    ///
+    /// # Panics
+    /// As tokio's: outside of a `LocalSet` or `LocalRuntime`.
+    #[inline(always)]
+    #[track_caller]
+    pub fn spawn_local<F>(&mut self, task: F) -> AbortHandle
+    where
+        F: Future<Output = T> + 'static,
+    {
+        spawn!(Kind::Local, task, |task| self.0.spawn_local(task))
+    }
+
+    /// [`tokio::task::JoinSet::spawn_local_on`], instrumented.
+    #[inline(always)]
+    #[track_caller]
+    pub fn spawn_local_on<F>(&mut self, task: F, local_set: &LocalSet) -> AbortHandle
+    where
+        F: Future<Output = T> + 'static,
+    {
+        spawn!(Kind::Local, task, |task| self.0.spawn_local_on(task, local_set))
+    }
+
+    /// [`tokio::task::JoinSet::spawn_blocking`], instrumented.
+    ///
+    /// # Panics
+    /// As tokio's: outside of a runtime.
+    #[inline(always)]
+    #[track_caller]
+    pub fn spawn_blocking<F>(&mut self, f: F) -> AbortHandle
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send,
+    {
+        let (f, spawned) = blocking::watch(spawn_here(), f);
+        let handle = self.0.spawn_blocking(f);
+        spawned.has_id(handle.id());
+        handle
+    }
+
+    /// [`tokio::task::JoinSet::spawn_blocking_on`], instrumented.
+    #[inline(always)]
+    #[track_caller]
+    pub fn spawn_blocking_on<F>(&mut self, f: F, handle: &Handle) -> AbortHandle
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send,
+    {
+        let (f, spawned) = blocking::watch(spawn_here(), f);
+        let handle = self.0.spawn_blocking_on(f, handle);
+        spawned.has_id(handle.id());
+        handle
+    }
+
+    /// [`tokio::task::JoinSet::join_all`].
+    pub async fn join_all(self) -> Vec<T> {
+        self.0.join_all().await
+    }
+}
+
+impl<T> JoinSet<T> {
+    /// [`tokio::task::JoinSet::new`].
+    pub fn new() -> Self {
+        JoinSet(tokio::task::JoinSet::new())
+    }
+}
+
+impl<T> Default for JoinSet<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> Deref for JoinSet<T> {
+    type Target = tokio::task::JoinSet<T>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for JoinSet<T> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+impl<T> From<tokio::task::JoinSet<T>> for JoinSet<T> {
+    fn from(inner: tokio::task::JoinSet<T>) -> Self {
+        JoinSet(inner)
+    }
+}
+
+impl<T> From<JoinSet<T>> for tokio::task::JoinSet<T> {
+    fn from(outer: JoinSet<T>) -> Self {
+        outer.0
+    }
+}
+
+impl<T, F> FromIterator<F> for JoinSet<T>
+where
+    F: Future<Output = T> + Send + 'static,
+    T: Send + 'static,
+{
+    #[track_caller]
+    fn from_iter<I: IntoIterator<Item = F>>(tasks: I) -> Self {
+        let mut set = Self::new();
+        set.extend(tasks);
+        set
+    }
+}
+
+impl<T, F> Extend<F> for JoinSet<T>
+where
+    F: Future<Output = T> + Send + 'static,
+    T: Send + 'static,
+{
+    #[track_caller]
+    fn extend<I: IntoIterator<Item = F>>(&mut self, tasks: I) {
+        for task in tasks {
+            self.spawn(task);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! [`tokio::task::LocalSet`] and `spawn_local`, instrumented.
+
+use crate::registry::record::Kind;
+use crate::runtime::Runtime;
+use crate::source::hooks::OurSpawn;
+use crate::source::instrumented::Instrumented;
+use crate::source::spawn_here;
+use std::future::Future;
+use std::ops::{Deref, DerefMut};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::task::JoinHandle;
+
+/// [`tokio::task::spawn_local`], instrumented.
+///
+/// # Panics
+/// As tokio's: outside of a `LocalSet` or `LocalRuntime`.
+#[inline(always)]
+#[track_caller]
+pub fn spawn_local<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    let future = Instrumented::new(Kind::Local, 0, Some(spawn_here()), future);
+    let (spawned, _ours) = (future.spawned(), OurSpawn::begin());
+    let handle = tokio::task::spawn_local(future);
+    spawned.has_id(handle.id());
+    handle
+}
+
+/// [`tokio::task::LocalSet`] whose tasks are instrumented. Derefs to tokio's and converts from and into it.
+#[derive(Debug, Default)]
+pub struct LocalSet(tokio::task::LocalSet);
+
+impl LocalSet {
+    /// [`tokio::task::LocalSet::new`].
+    pub fn new() -> Self {
+        LocalSet(tokio::task::LocalSet::new())
+    }
+
+    /// [`tokio::task::LocalSet::spawn_local`], instrumented.
+    #[inline(always)]
+    #[track_caller]
+    pub fn spawn_local<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        let future = Instrumented::new(Kind::Local, 0, Some(spawn_here()), future);
+        let (spawned, _ours) = (future.spawned(), OurSpawn::begin());
+        let handle = self.0.spawn_local(future);
+        spawned.has_id(handle.id());
+        handle
+    }
+
+    /// [`tokio::task::LocalSet::block_on`]; the future is a task of its own, as the root of a
+    /// [`Runtime::block_on`].
+    ///
+    /// # Panics
+    /// As tokio's: inside of a runtime.
+    #[inline(always)]
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, rt: &Runtime, future: F) -> F::Output {
+        rt.block_on(self.0.run_until(future))
+    }
+
+    /// [`tokio::task::LocalSet::run_until`].
+    pub async fn run_until<F: Future>(&self, future: F) -> F::Output {
+        self.0.run_until(future).await
+    }
+}
+
+impl Future for LocalSet {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.0).poll(context)
+    }
+}
+
+impl Deref for LocalSet {
+    type Target = tokio::task::LocalSet;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for LocalSet {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+impl From<tokio::task::LocalSet> for LocalSet {
+    fn from(inner: tokio::task::LocalSet) -> Self {
+        LocalSet(inner)
+    }
+}
+
+impl From<LocalSet> for tokio::task::LocalSet {
+    fn from(outer: LocalSet) -> Self {
+        outer.0
+    }
+}

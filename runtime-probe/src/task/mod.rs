@@ -1,0 +1,72 @@
+//! [`tokio::task`], with everything that starts a task instrumented. What is not named here is tokio's own.
+//!
+//! ```
+//! # fn main() -> std::io::Result<()> {
+//! # runtime_probe::runtime::Builder::new_current_thread().build()?.block_on(async {
+//! let answer = runtime_probe::task::spawn(async { 42 }).await;
+//! assert_eq!(answer.ok(), Some(42));
+//! # }); Ok(()) }
+//! ```
+
+pub mod join_set;
+mod local;
+
+pub use join_set::JoinSet;
+pub use local::{LocalSet, spawn_local};
+pub use tokio::task::*;
+
+use crate::registry::record::Kind;
+use crate::source::hooks::OurSpawn;
+use crate::source::instrumented::Instrumented;
+use crate::source::{blocking, spawn_here};
+use std::future::Future;
+
+/// [`tokio::task::spawn`], instrumented: the same task, id, results and panics. Costs a record of 192 bytes and about
+/// 50 ns more.
+///
+/// # Panics
+/// As tokio's: outside of a runtime.
+#[inline(always)]
+#[track_caller]
+pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    let future = Instrumented::new(Kind::Task, 0, Some(spawn_here()), future);
+    let (spawned, _ours) = (future.spawned(), OurSpawn::begin());
+    let handle = tokio::task::spawn(future);
+    spawned.has_id(handle.id());
+    handle
+}
+
+/// [`tokio::task::spawn_blocking`], instrumented.
+///
+/// # Panics
+/// As tokio's: outside of a runtime.
+#[inline(always)]
+#[track_caller]
+pub fn spawn_blocking<F, R>(f: F) -> JoinHandle<R>
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
+    let (f, spawned) = blocking::watch(spawn_here(), f);
+    let handle = tokio::task::spawn_blocking(f);
+    spawned.has_id(handle.id());
+    handle
+}
+
+/// [`tokio::task::block_in_place`]. The task goes on being shown as running: it is, in the closure.
+///
+/// # Panics
+/// As tokio's: on a current-thread runtime.
+#[cfg(feature = "rt-multi-thread")]
+#[inline(always)]
+#[track_caller]
+pub fn block_in_place<F, R>(f: F) -> R
+where
+    F: FnOnce() -> R,
+{
+    tokio::task::block_in_place(f)
+}
