@@ -5,6 +5,7 @@
 //! waits for a millisecond.
 
 use std::collections::HashMap;
+use std::ptr;
 
 use crate::address_list::AddressList;
 use crate::stack::Stack;
@@ -42,8 +43,18 @@ impl CountProfile {
     ///
     /// pprof takes no white space in the name; it becomes `_`.
     pub fn new<'s>(name: &str, records: impl IntoIterator<Item = (&'s Stack, u64)>) -> Self {
-        let mut groups = HashMap::new();
+        // First by identity: thousands of records share a stack of the table, and its address list takes a while.
+        let mut distinct: Vec<(&Stack, u64)> = Vec::new();
+        let mut indices = HashMap::new();
         for (stack, count) in records {
+            let index = *indices.entry(ptr::from_ref(stack)).or_insert_with(|| {
+                distinct.push((stack, 0));
+                distinct.len() - 1
+            });
+            distinct[index].1 = distinct[index].1.saturating_add(count);
+        }
+        let mut groups = HashMap::new();
+        for (stack, count) in distinct {
             let list = AddressList::of(stack);
             let key = list.key();
             let group = groups.entry(key.clone()).or_insert(Group {

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use crate::address_list::call_address;
 use crate::count_profile::{CountProfile, Group};
 use crate::digits::{push_decimal, push_hex};
-use crate::single_line::{push_file, push_single_line};
+use crate::single_line::{push_file, push_function};
 use crate::stack::{Frame, Location};
 use crate::tabwriter::push_aligned;
 
@@ -56,7 +56,7 @@ fn comments(location: &Location) -> Vec<Vec<String>> {
     }
     let line = |frame: &Frame| {
         let function = cell(|out| {
-            push_single_line(out, cut(&frame.function));
+            push_function(out, cut(&frame.function));
             if let Some(offset) = location.function_offset {
                 out.push(b'+');
                 push_hex(out, offset);

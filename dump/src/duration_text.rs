@@ -16,24 +16,28 @@ const HOUR: u64 = 60 * MINUTE;
 
 /// Appends a duration: `850ns`, `20us`, `3.25ms`, `12.345s`, `2m5.5s`, `26h0m1s`.
 pub(crate) fn push_duration(out: &mut Vec<u8>, ns: u64) {
-    let (unit, name): (u64, &[u8]) = match ns {
-        0 => (SECOND, b"s"),
-        1..MICROSECOND => (1, b"ns"),
-        MICROSECOND..MILLISECOND => (MICROSECOND, b"us"),
-        MILLISECOND..SECOND => (MILLISECOND, b"ms"),
-        SECOND.. => (SECOND, b"s"),
-    };
-    if ns >= HOUR {
-        push_decimal(out, ns / HOUR);
-        out.push(b'h');
+    match ns {
+        0 => out.extend_from_slice(b"0s"),
+        1..MICROSECOND => push_in::<1>(out, ns, b"ns"),
+        MICROSECOND..MILLISECOND => push_in::<MICROSECOND>(out, ns, b"us"),
+        MILLISECOND..SECOND => push_in::<MILLISECOND>(out, ns, b"ms"),
+        SECOND..MINUTE => push_in::<SECOND>(out, ns, b"s"),
+        MINUTE.. => {
+            if ns >= HOUR {
+                push_decimal(out, ns / HOUR);
+                out.push(b'h');
+            }
+            push_decimal(out, ns % HOUR / MINUTE);
+            out.push(b'm');
+            push_in::<SECOND>(out, ns % MINUTE, b"s");
+        }
     }
-    if ns >= MINUTE {
-        push_decimal(out, ns % HOUR / MINUTE);
-        out.push(b'm');
-    }
-    let ns = ns % MINUTE;
-    push_decimal(out, ns / unit);
-    push_thousandths(out, ns % unit * 1000 / unit);
+}
+
+/// Appends a duration in one unit, a constant so that the divisions are multiplications.
+fn push_in<const UNIT: u64>(out: &mut Vec<u8>, ns: u64, name: &[u8]) {
+    push_decimal(out, ns / UNIT);
+    push_thousandths(out, ns % UNIT * 1000 / UNIT);
     out.extend_from_slice(name);
 }
 

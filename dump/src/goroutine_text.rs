@@ -10,7 +10,7 @@ use crate::digits::push_decimal;
 use crate::duration_text::{MINUTE, push_duration};
 use crate::goroutine::{Goroutine, State, Tables};
 use crate::quoted::push_name;
-use crate::single_line::{push_file, push_function, push_reason, push_single_line};
+use crate::single_line::{push_called_function, push_file, push_reason, push_single_line};
 use crate::stack::{Site, Stack};
 use crate::stack_text::{push_position, push_pseudo_frame, push_stack};
 
@@ -222,7 +222,7 @@ impl SiteText {
         push_decimal(&mut spawned_at, site.column.into());
 
         let mut created_by = b"created by ".to_vec();
-        push_function(
+        push_called_function(
             &mut created_by,
             site.function.as_deref().unwrap_or_default(),
         );

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::address_list::call_address;
 use crate::digits::{push_decimal, push_hex};
-use crate::single_line::{push_file, push_function};
+use crate::single_line::{push_called_function, push_file};
 use crate::stack::{Branch, BranchKind, Frame, Location, Stack};
 
 /// Appends all frames of a stack; nothing for a stack without locations.
@@ -45,7 +45,7 @@ pub(crate) fn push_stack(out: &mut Vec<u8>, stack: &Stack) {
 
 /// Appends a pseudo frame, which has neither arguments nor an offset.
 pub(crate) fn push_pseudo_frame(out: &mut Vec<u8>, name: &str, file: &str, line: u32) {
-    push_function(out, name);
+    push_called_function(out, name);
     out.extend_from_slice(b"(...)\n");
     push_position(out, file, line, None);
 }
@@ -119,7 +119,7 @@ fn push_location(out: &mut Vec<u8>, location: &Location) {
 }
 
 fn push_frame(out: &mut Vec<u8>, frame: &Frame, offset: Option<u64>) {
-    push_function(out, &frame.function);
+    push_called_function(out, &frame.function);
     out.extend_from_slice(b"(...)\n");
     push_position(out, &frame.file, frame.line, offset);
 }

@@ -12,6 +12,7 @@ use support::{cases, grammar};
 
 mod support {
     pub mod cases;
+    #[allow(dead_code, reason = "each test reads another part of a dump")]
     pub mod grammar;
 }
 

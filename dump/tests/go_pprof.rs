@@ -1,0 +1,171 @@
+//! `go tool pprof` reads what the encoders write, and says the same of both forms.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use runtime_dump::proto::Profile;
+use support::cases::{self, Case};
+use support::go::Go;
+
+mod support {
+    #[allow(dead_code, reason = "pprof does not read the goroutine text")]
+    pub mod cases;
+    pub mod go;
+}
+
+/// pprof has no symbols for a text, and looks for a binary unless told not to.
+const NO_SYMBOLS: &str = "-symbolize=none";
+
+#[test]
+fn pprof_reads_both_forms_alike() {
+    let Some(go) = Go::find("both_forms") else {
+        return;
+    };
+    for case in cases::all() {
+        let (binary, text) = files(&go, &case);
+        let binary = go.pprof_text(&["-raw"], &binary);
+        assert!(
+            binary.starts_with("PeriodType: goroutine count\nPeriod: 1\nTime: 2023-11-14 "),
+            "{binary}"
+        );
+        let text = go.pprof_text(&["-raw", NO_SYMBOLS], &text);
+        assert_eq!(
+            samples_by_address(&binary),
+            samples_by_address(&text),
+            "{}",
+            case.name
+        );
+        let total: u64 = samples_by_address(&binary).values().sum();
+        assert_eq!(total, case.rows.len() as u64, "{}", case.name);
+    }
+}
+
+#[test]
+fn pprof_survives_its_own_round_trip() {
+    let Some(go) = Go::find("round_trip") else {
+        return;
+    };
+    for case in cases::all()
+        .iter()
+        .filter(|case| ["branches", "mappings", "rust_names"].contains(&case.name))
+    {
+        let (binary, _) = files(&go, case);
+        let again = go.file("again.pb.gz", &go.pprof(&["-proto"], &binary));
+        assert_eq!(
+            go.pprof_text(&["-raw"], &binary),
+            go.pprof_text(&["-raw"], &again),
+            "{}",
+            case.name
+        );
+        let again = Profile::decode(&std::fs::read(again).unwrap()).unwrap();
+        let ours = case.profile();
+        assert_eq!(again.sample, ours.sample, "{}", case.name);
+        assert_eq!(again.location, ours.location, "{}", case.name);
+    }
+}
+
+#[test]
+fn pprof_shows_rust_names_as_they_are() {
+    let Some(go) = Go::find("rust_names") else {
+        return;
+    };
+    let case = named("rust_names");
+    let (binary, _) = files(&go, &case);
+    let names = case.tables.stacks[0]
+        .trunk
+        .iter()
+        .map(|location| &*location.frames[0].function);
+    let top = go.pprof_text(&["-top", "-nodefraction=0"], &binary);
+    let traces = go.pprof_text(&["-traces"], &binary);
+    for name in names {
+        assert!(
+            top.lines()
+                .any(|line| line.ends_with(&format!("%  {name}"))),
+            "{name} in {top}"
+        );
+        assert!(
+            traces
+                .lines()
+                .any(|line| line.trim_start_matches("         1 ").trim() == name),
+            "{name} in {traces}"
+        );
+    }
+}
+
+#[test]
+fn pprof_shows_stacks_and_inlined_functions() {
+    let Some(go) = Go::find("stacks") else { return };
+    let (binary, _) = files(&go, &named("shared_stack"));
+    let traces = go.pprof_text(&["-traces"], &binary);
+    let expected = "
+         3   tokio::sync::Semaphore::acquire
+             app::db::get_conn (inline)
+             app::db::query::{{closure}}
+             app::serve::{{closure}}::{{closure}}
+-----------+-------------------------------------------------------
+         1   tokio::time::Sleep::poll
+-----------+-------------------------------------------------------
+";
+    assert!(traces.ends_with(expected), "{traces}");
+    let top = go.pprof_text(&["-top"], &binary);
+    assert!(top.contains("Type: goroutine\n"), "{top}");
+    assert!(
+        top.contains("Showing nodes accounting for 4, 100% of 4 total\n"),
+        "{top}"
+    );
+}
+
+#[test]
+fn pprof_subtracts_a_base() {
+    let Some(go) = Go::find("base") else { return };
+    let (base, _) = files(&go, &named("one_task"));
+    let (binary, _) = files(&go, &named("shared_stack"));
+    let top = go.pprof_text(&["-top", "-diff_base", base.to_str().unwrap()], &binary);
+    // Three tasks against one at the same addresses, and one that is new.
+    assert!(
+        top.contains("Showing nodes accounting for 3, 300.00% of 1 total\n"),
+        "{top}"
+    );
+}
+
+fn named(name: &str) -> Case {
+    cases::all()
+        .into_iter()
+        .find(|case| case.name == name)
+        .unwrap()
+}
+
+/// The binary file and the text.
+fn files(go: &Go, case: &Case) -> (PathBuf, PathBuf) {
+    let binary = go.file(&format!("{}.pb.gz", case.name), &case.profile().to_gzip());
+    let text = go.file(&format!("{}.txt", case.name), case.count_text().as_bytes());
+    (binary, text)
+}
+
+/// What `-raw` says: the count of each list of addresses.
+fn samples_by_address(raw: &str) -> BTreeMap<Vec<String>, u64> {
+    let lines = raw.lines().skip_while(|line| *line != "Samples:");
+    let samples = lines
+        .clone()
+        .skip(2)
+        .take_while(|line| *line != "Locations");
+    let locations = lines
+        .skip_while(|line| *line != "Locations")
+        .skip(1)
+        .take_while(|line| *line != "Mappings");
+    // `     2: 0x555500001010 M=1 app::db::get_conn src/db.rs:31:0 s=0`; inlined functions below it have no number.
+    let addresses: BTreeMap<&str, &str> = locations
+        .filter_map(|line| line.split_once(": 0x"))
+        .map(|(id, rest)| (id.trim(), rest.split_whitespace().next().unwrap()))
+        .collect();
+    // `          3: 1 2 3 `
+    let sample = |line: &str| {
+        let (count, ids) = line.split_once(':').unwrap();
+        let list = ids
+            .split_whitespace()
+            .map(|id| addresses[id].to_owned())
+            .collect();
+        (list, count.trim().parse().unwrap())
+    };
+    samples.map(sample).collect()
+}

@@ -1,0 +1,78 @@
+//! The real `go` command, as the foreign reader of our files.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The path of `go`: of the environment, or what `ci/go.sh` has installed. Without it a test has nothing to do and
+/// says so; in CI that is a failure.
+pub struct Go {
+    command: OsString,
+    folder: PathBuf,
+}
+
+impl Go {
+    /// `test` names the folder for temporary files.
+    pub fn find(test: &str) -> Option<Self> {
+        let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/go-venv/bin/go");
+        let command = std::env::var_os("RUNTIME_PROBE_GO")
+            .or_else(|| installed.exists().then(|| installed.into()));
+        let Some(command) = command else {
+            assert!(
+                std::env::var_os("CI").is_none(),
+                "no go command: run ci/go.sh first"
+            );
+            eprintln!(
+                "######## SKIPPED {test}: no go command. `bash ci/go.sh` installs one. ########"
+            );
+            return None;
+        };
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
+        fs::create_dir_all(&folder).unwrap();
+        Some(Self { command, folder })
+    }
+
+    /// Writes a file for `go` to read.
+    pub fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.folder.join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    /// What `go tool pprof` prints. It must succeed and have nothing to complain about.
+    pub fn pprof(&self, arguments: &[&str], file: &Path) -> Vec<u8> {
+        let arguments = arguments.iter().map(OsStr::new).chain([file.as_os_str()]);
+        self.run(
+            [OsStr::new("tool"), OsStr::new("pprof")]
+                .into_iter()
+                .chain(arguments),
+        )
+    }
+
+    /// The same as text.
+    pub fn pprof_text(&self, arguments: &[&str], file: &Path) -> String {
+        String::from_utf8(self.pprof(arguments, file)).unwrap()
+    }
+
+    /// Runs `go`, in the folder for temporary files.
+    pub fn run<'a>(&self, arguments: impl IntoIterator<Item = &'a OsStr>) -> Vec<u8> {
+        let arguments: Vec<&OsStr> = arguments.into_iter().collect();
+        let output = Command::new(&self.command)
+            .args(&arguments)
+            .current_dir(&self.folder)
+            .env("GOTOOLCHAIN", "local")
+            .env("GOFLAGS", "-mod=mod")
+            .env("PPROF_TMPDIR", &self.folder)
+            .env("BROWSER", "true")
+            .output()
+            .unwrap_or_else(|error| panic!("{}: {error}", self.command.display()));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success() && stderr.is_empty(),
+            "go {arguments:?}: {}, {stderr}",
+            output.status
+        );
+        output.stdout
+    }
+}
