@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::LazyLock;
 
 use crate::Error;
 use crate::machine;
@@ -50,16 +51,24 @@ pub fn isolate(command: &mut Command) {
 
 /// The program on one CPU where `taskset` is there, as it is otherwise.
 fn pinned(program: &Path) -> Command {
-    let taskset = ["/usr/bin/taskset", "/bin/taskset"]
-        .into_iter()
-        .find(|path| Path::new(path).exists());
-    let (Some(taskset), Some(cpu)) = (taskset, machine::pinned_cpu()) else {
+    let Some(cpu) = PINNED_CPU.as_deref() else {
         return Command::new(program);
     };
-    let mut command = Command::new(taskset);
-    command.args(["--cpu-list", &cpu]).arg(program);
+    let mut command = Command::new("taskset");
+    command.args(["--cpu-list", cpu]).arg(program);
     command
 }
+
+/// `None` where there is no `taskset` that works here.
+static PINNED_CPU: LazyLock<Option<String>> = LazyLock::new(|| {
+    let cpu = machine::pinned_cpu()?;
+    let trial = Command::new("taskset")
+        .args(["--cpu-list", &cpu, "true"])
+        .output();
+    trial
+        .is_ok_and(|output| output.status.success())
+        .then_some(cpu)
+});
 
 /// The number behind `key=` in an answer like `poll ns_per_op=43.7 ops=1000`.
 fn value_of(answer: &str, key: &str) -> Option<f64> {
