@@ -5,7 +5,7 @@
 /// Go's dumps quote labels with anything but `[A-Za-z0-9./_]`; `-` and `:` are left bare here too, since the names of
 /// tasks are full of them.
 pub(crate) fn push_name(out: &mut Vec<u8>, name: &str) {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"./_-:".contains(&byte);
+    let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'/' | b'_' | b'-' | b':');
     if !name.is_empty() && name.bytes().all(plain) {
         out.extend_from_slice(name.as_bytes());
     } else {
