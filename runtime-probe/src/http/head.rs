@@ -63,6 +63,12 @@ impl Scan {
     fn advance(&mut self, unread: &[u8]) -> Result<Option<usize>, Refusal> {
         for &byte in unread.get(self.seen..).unwrap_or_default() {
             self.seen += 1;
+            if self.seen > MAX_HEAD_BYTES {
+                return Err(Refusal::new(
+                    431,
+                    format!("the head of the request is longer than {MAX_HEAD_BYTES} bytes"),
+                ));
+            }
             match (byte, self.after_cr) {
                 (b'\n', true) => {
                     self.place = match (self.line, self.place) {
@@ -84,12 +90,6 @@ impl Scan {
             self.after_cr = byte == b'\r';
             if self.place != Place::Headers && self.line > MAX_TARGET_BYTES + REQUEST_LINE_EXTRA {
                 return Err(too_long());
-            }
-            if self.seen > MAX_HEAD_BYTES {
-                return Err(Refusal::new(
-                    431,
-                    format!("the head of the request is longer than {MAX_HEAD_BYTES} bytes"),
-                ));
             }
         }
         Ok(None)
@@ -131,7 +131,7 @@ fn refusal(error: Error) -> Refusal {
             431,
             format!("the request has more than {MAX_HEADERS} headers"),
         ),
-        Error::Version => Refusal::new(505, "only HTTP/1.0 and HTTP/1.1 are spoken here"),
+        Error::Version => bad("the request line does not end in HTTP/1.0 or HTTP/1.1"),
         Error::HeaderName | Error::HeaderValue => bad("a header of the request is malformed"),
         _ => bad("the request line is malformed"),
     }

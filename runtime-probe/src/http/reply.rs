@@ -178,7 +178,6 @@ pub(super) fn reason(status: u16) -> &'static str {
         500 => "Internal Server Error",
         501 => "Not Implemented",
         503 => "Service Unavailable",
-        505 => "HTTP Version Not Supported",
         _ => "Status",
     }
 }

@@ -160,11 +160,10 @@ impl Seats {
         self.lock().tally
     }
 
-    /// Counts a failure to accept and frees a file descriptor, if a waiting connection holds one.
+    /// Counts a failure to accept. Nobody is evicted for it: at the limit of file descriptors `accept` fails even if no
+    /// one is at the door, and who got in is the one who looks for the leak.
     pub fn accept_failed(&self) {
-        let mut room = self.lock();
-        room.tally.accept_errors += 1;
-        room.evict();
+        self.lock().tally.accept_errors += 1;
     }
 
     /// Waits, but not beyond the closing of the door; whether it is open still.
@@ -217,11 +216,7 @@ impl Seats {
             if left.is_zero() {
                 break;
             }
-            room = self
-                .changed
-                .wait_timeout(room, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            room = self.wait(room, left);
         }
         room
     }

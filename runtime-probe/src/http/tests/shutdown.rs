@@ -79,7 +79,7 @@ fn a_reply_that_is_being_made_is_finished() {
 
 #[test]
 fn a_stream_without_end_is_cut_off() {
-    let server = serve(HASTY, |_| endless());
+    let server = serve(HASTY, |_| Reply::text(200, Body::stream(endless)));
     let mut caller = Caller::connect(&server);
     caller.send(get("/"));
     assert_eq!(caller.line().unwrap(), "HTTP/1.1 200 OK");
