@@ -34,7 +34,7 @@ impl Client {
 
     /// Whether the client has closed the connection, or only its sending half (Go counts that as gone, too).
     ///
-    /// Takes about a millisecond. Bytes that the client sent ahead hide a close that comes after them.
+    /// Takes a few milliseconds. Bytes that the client sent ahead hide a close that comes after them.
     pub fn is_gone(&self) -> bool {
         let Some(socket) = &self.socket else {
             return false;

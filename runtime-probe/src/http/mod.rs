@@ -16,17 +16,18 @@
 //! and what carries it:
 //! * [`server`]: the listener, its thread, shutdown;
 //! * [`limits`]: every bound, with its arithmetic;
-//! * [`seats`]: who is connected, who is evicted when it gets crowded, and the threads;
-//! * [`connection`]: the requests of one connection, one after the other;
-//! * [`inbox`]: bytes in, under a deadline;
-//! * [`head`]: from bytes to a request without its body;
-//! * [`body`]: the framing of a request's body, where requests are smuggled if one is careless;
-//! * [`outbox`]: bytes out, at a minimum pace;
-//! * [`transmit`]: from a reply to bytes;
-//! * [`date`]: the `Date` header.
+//! * `seats`: who is connected, who is evicted when it gets crowded, and the threads;
+//! * `connection`: the requests of one connection, one after the other;
+//! * `inbox`: bytes in, under a deadline;
+//! * `head`: from bytes to a request without its body;
+//! * `body`: the framing of a request's body, where requests are smuggled if one is careless;
+//! * `outbox`: bytes out, at a minimum pace;
+//! * `transmit`: from a reply to bytes;
+//! * `date`: the `Date` header.
 
 pub mod client;
 pub mod host;
+pub mod limits;
 pub mod query;
 pub mod refusal;
 pub mod reply;
@@ -38,7 +39,6 @@ mod connection;
 mod date;
 mod head;
 mod inbox;
-mod limits;
 mod outbox;
 mod seats;
 mod transmit;

@@ -15,7 +15,9 @@ use super::host::HostPolicy;
 use super::limits::{Limits, STACK_BYTES};
 use super::reply::Reply;
 use super::request::Request;
-use super::seats::{NotSeated, Seats, THREAD_NAME, Tally};
+use super::seats::{NotSeated, Seats, THREAD_NAME};
+
+pub use super::seats::Tally;
 
 /// The first pause after a failure to accept; it doubles with each further one.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);

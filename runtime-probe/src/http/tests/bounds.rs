@@ -39,7 +39,13 @@ fn a_head_up_to_the_limits_is_read_and_no_longer() {
 
 #[test]
 fn a_dribble_does_not_extend_the_time_of_a_head() {
-    let server = serve(HASTY, echo);
+    let server = serve(
+        Limits {
+            idle_time: PATIENCE,
+            ..HASTY
+        },
+        echo,
+    );
     for first in [String::new(), get("/")] {
         let mut caller = Caller::connect(&server);
         caller.send(&first);

@@ -8,7 +8,13 @@ const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
 /// Sends a doubtful request with another behind it: one answer, and the end.
 fn refused(request: impl AsRef<[u8]>, status: u16) {
     let request = request.as_ref();
-    let server = serve(HASTY, echo);
+    let server = serve(
+        Limits {
+            linger_time: SHORT,
+            ..Limits::STANDARD
+        },
+        echo,
+    );
     let mut caller = Caller::connect(&server);
     let answer = caller
         .send([request, SMUGGLED.as_bytes()].concat())
