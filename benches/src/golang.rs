@@ -33,7 +33,8 @@ pub fn build() -> Result<Go, Error> {
 
 fn toolchain() -> Result<(PathBuf, String), Error> {
     let from_script = || {
-        let output = Command::new(workspace().join("ci/go.sh"))
+        let output = Command::new("bash")
+            .arg("ci/go.sh")
             .current_dir(workspace())
             .output()
             .ok()?;
