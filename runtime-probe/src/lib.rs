@@ -3,12 +3,15 @@
 // The probe's own layers, each knowing only those above it in this list. ARCHITECTURE.md has the reading path.
 mod clock;
 mod primitive;
+mod sys;
+mod stack;
 mod registry;
 mod source;
-mod stack;
-mod sys;
-
+mod snapshot;
+mod symbol;
+mod profile;
 pub mod pprof;
+mod http;
 
 // The tokio-shaped facade.
 pub use tokio::*;

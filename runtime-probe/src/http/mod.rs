@@ -13,6 +13,10 @@
 //! * [`refusal`]: a status and a sentence, the only error a client is ever shown;
 //! * [`host`]: which `Host` is let in;
 //!
+//! what is answered:
+//! * [`routes`]: which request gets which answer;
+//! * [`index`], [`goroutine`], [`cmdline`], [`symbol`]: a file per page;
+//!
 //! and what carries it:
 //! * [`server`]: the listener, its thread, shutdown;
 //! * [`limits`]: every bound, with its arithmetic;
@@ -35,12 +39,17 @@ pub mod request;
 pub mod server;
 
 mod body;
+mod cmdline;
 mod connection;
 mod date;
+mod goroutine;
 mod head;
 mod inbox;
+mod index;
 mod outbox;
+pub(crate) mod routes;
 mod seats;
+mod symbol;
 mod transmit;
 
 #[cfg(test)]

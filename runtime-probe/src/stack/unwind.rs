@@ -92,6 +92,11 @@ pub(crate) fn tables() -> Option<&'static Tables> {
 }
 
 impl Tables {
+    /// Whether there is anything to unwind by.
+    pub(crate) fn any(&self) -> bool {
+        !self.executable.is_empty()
+    }
+
     /// Whether code can lie there.
     pub(crate) fn is_code(&self, address: u64) -> bool {
         self.executable.iter().any(|range| range.contains(&address))

@@ -1,0 +1,62 @@
+//! `/debug/pprof/`: what there is, with counts and links as on Go's index page, and what this process cannot show and
+//! why.
+
+use super::refusal::Refusal;
+use super::reply::Reply;
+use super::request::Request;
+use super::routes::only;
+use crate::profile::diagnosis::Diagnosis;
+use crate::snapshot::tasks;
+use std::fmt::Write;
+
+/// A row of the page: path, link parameters, description.
+const ENTRIES: &[(&str, &str, &str)] = &[
+    ("cmdline", "", "The command line of the process, its arguments separated by NUL bytes."),
+    (
+        "goroutine",
+        "?debug=1",
+        "Stack traces of all tasks. debug=2 writes a block per task: its state, how long it has been in it, the stack of \
+         its await points and who spawned it; plain=1 leaves out the lines that Go does not have.",
+    ),
+    ("symbol", "", "Names for the addresses in the query or the body, for go tool pprof."),
+];
+
+/// Answers a request.
+pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
+    only(request, &[])?;
+    let mut page = String::from(
+        "<!DOCTYPE html>\n<html>\n<head>\n<meta charset=\"utf-8\">\n<title>/debug/pprof/</title>\n<style>\n\
+         .profile-name{display:inline-block;width:6rem}\n</style>\n</head>\n<body>\n/debug/pprof/\n<br>\n\
+         <p>Set debug=1 as a query parameter to export in legacy text format.</p>\n<br>\nTypes of profiles available:\n\
+         <table>\n<thead><td>Count</td><td>Profile</td></thead>\n",
+    );
+    for (name, parameters, _) in ENTRIES {
+        let count = if *name == "goroutine" { tasks::count() } else { 0 };
+        let _ = writeln!(page, "<tr><td>{count}</td><td><a href='{name}{parameters}'>{name}</a></td></tr>");
+    }
+    page.push_str("</table>\n<a href=\"goroutine?debug=2\">full goroutine stack dump</a>\n<br>\n<p>\nProfile Descriptions:\n<ul>\n");
+    for (name, _, description) in ENTRIES {
+        let _ = writeln!(page, "<li><div class=profile-name>{name}:</div> {}</li>", escape(description));
+    }
+    page.push_str("</ul>\n</p>\n<p>\nDiagnosis:\n<ul>\n");
+    for line in Diagnosis::now().lines() {
+        let _ = writeln!(page, "<li>{}</li>", escape(&line));
+    }
+    page.push_str("</ul>\n</p>\n</body>\n</html>\n");
+    Ok(Reply::html(200, page.into_bytes()))
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&#34;").replace('\'', "&#39;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_sorted_and_described() {
+        assert!(ENTRIES.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        assert!(ENTRIES.iter().all(|(_, _, description)| description.ends_with('.')));
+    }
+}

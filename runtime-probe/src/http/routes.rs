@@ -1,0 +1,45 @@
+//! Which request gets which answer. Plain functions from a request to a reply, for any server that carries them.
+
+use super::refusal::Refusal;
+use super::reply::Reply;
+use super::request::{Method, Request};
+use super::{cmdline, goroutine, index, symbol};
+
+/// Answers any request.
+pub(crate) fn answer(request: &Request) -> Reply {
+    route(request).unwrap_or_else(Reply::from)
+}
+
+fn route(request: &Request) -> Result<Reply, Refusal> {
+    let path = request.path();
+    if matches!(path, "/debug/pprof" | "/") {
+        return Ok(Reply::redirect(307, "/debug/pprof/"));
+    }
+    let Some(name) = path.strip_prefix("/debug/pprof/") else {
+        return Err(Refusal::new(404, "404 page not found: the profiles are under /debug/pprof/"));
+    };
+    // Go's mux refuses POST everywhere, though `go tool pprof` posts to symbol; there it is let in.
+    let read = matches!(request.method(), Method::Get | Method::Head);
+    if !read && !(name == "symbol" && *request.method() == Method::Post) {
+        return Ok(Reply::method_not_allowed());
+    }
+    match name {
+        "" => index::answer(request),
+        "cmdline" => cmdline::answer(request),
+        "symbol" => symbol::answer(request),
+        "goroutine" => goroutine::answer(request),
+        _ => Err(Refusal::new(404, "Unknown profile")),
+    }
+}
+
+/// Refuses a request that names a parameter which does not exist: a typing error must not pass for a default.
+pub(super) fn only(request: &Request, known: &[&str]) -> Result<(), Refusal> {
+    match request.names().find(|name| !known.contains(name)) {
+        None => Ok(()),
+        Some(unknown) => {
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            let unknown: String = unknown.chars().filter(|c| !c.is_control()).take(40).collect();
+            Err(Refusal::bad_request(format!("unknown parameter {unknown:?} (known here: {known})")))
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Why something is not shown: what this build, this binary and this process leave the probe unable to see.
+
+use crate::registry::slab;
+use crate::snapshot::tasks;
+use crate::source;
+use crate::stack::{raw, template, unwind};
+use crate::symbol::resolver::{Detail, resolver};
+use std::sync::atomic::Ordering;
+
+/// The state of the probe.
+#[derive(Clone, Debug)]
+pub(crate) struct Diagnosis {
+    on: bool,
+    detail: Detail,
+    tasks: usize,
+    foreign: usize,
+    unwinding: bool,
+    stacks: usize,
+    walks: u64,
+    overflowed: u64,
+    evictions: u64,
+    records: usize,
+}
+
+impl Diagnosis {
+    /// Looks.
+    pub(crate) fn now() -> Self {
+        let (foreign, tasks) = tasks::foreign_and_all();
+        let (stacks, _, overflowed) = raw::table_sizes();
+        Diagnosis {
+            on: source::is_on(),
+            detail: resolver().detail(),
+            tasks,
+            foreign,
+            unwinding: unwind::tables().is_some_and(unwind::Tables::any),
+            stacks,
+            walks: template::COUNTERS.walks.load(Ordering::Relaxed),
+            overflowed,
+            evictions: template::COUNTERS.evictions.load(Ordering::Relaxed),
+            records: slab::capacity(),
+        }
+    }
+
+    /// One sentence each.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if !self.on {
+            lines.push("the probe is switched off: RUNTIME_PROBE=off is in the environment".to_owned());
+            return lines;
+        }
+        match self.detail {
+            Detail::Lines => lines.push("the binary has line tables: stacks show files, lines and inlined functions".to_owned()),
+            Detail::Symbols => lines.push(
+                "the binary has no line tables: stacks show functions only, inlined ones are missing, and wait reasons \
+                 may read \"waiting\". Set debug = \"line-tables-only\" in the profile of Cargo.toml"
+                    .to_owned(),
+            ),
+            Detail::Nothing => lines.push(
+                "the binary is stripped: stacks show addresses only. Set strip = false and debug = \"line-tables-only\" in \
+                 the profile of Cargo.toml"
+                    .to_owned(),
+            ),
+        }
+        if !self.unwinding {
+            lines.push("this platform has no stacks: they need Linux on x86_64 or aarch64".to_owned());
+        }
+        if !cfg!(tokio_unstable) {
+            lines.push(
+                "built without --cfg tokio_unstable: tasks that dependencies spawn with plain tokio are not listed".to_owned(),
+            );
+        }
+        if self.foreign > 0 {
+            lines.push(format!(
+                "{} of {} tasks are foreign: a dependency spawned them with plain tokio, so they have a state and a spawn \
+                 site but no stack. A crate that depends on runtime-probe under the name tokio has stacks",
+                self.foreign, self.tasks
+            ));
+        }
+        if self.tasks == 0 {
+            lines.push(
+                "no tasks: either none is alive, or they are spawned through plain tokio. The crate that spawns needs \
+                 tokio = { package = \"runtime-probe\", .. }"
+                    .to_owned(),
+            );
+        }
+        lines.push(format!(
+            "captures: {} distinct stacks, {} full walks, {} templates replaced, {} captures lost to full tables; {} task \
+             records of 192 bytes",
+            self.stacks, self.walks, self.evictions, self.overflowed, self.records
+        ));
+        lines
+    }
+}

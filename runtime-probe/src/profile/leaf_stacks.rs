@@ -1,0 +1,241 @@
+//! One task's raw stacks become one readable stack and a wait reason.
+//!
+//! A poll leaves a stack per leaf that it registered with, in order. **A registration is not yet a wait.** In one poll a
+//! task may register with a select's leaves, get one ready, and go on to wait elsewhere; the earlier leaves stay
+//! registered. The last registration always belongs to the wait. An earlier one counts as waiting only where it parts
+//! from the last inside code that polls several futures (`select!`, `join!`, a hand-written `poll`); where the two part
+//! in an async body itself, the body has moved on and the earlier one is past. Where names cannot tell (no line
+//! tables, so inlined functions are unknown), it is shown as "also registered".
+
+use crate::stack::raw::{End, RawStack, WaitSet};
+use crate::symbol::name::readable;
+use crate::symbol::resolver::{Code, Resolver};
+use crate::symbol::role::{self, Reason, SELECT};
+use runtime_dump::stack::{Branch, BranchKind, Frame, Location, SYNTHETIC_BASE, Stack};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+/// A frame of one leaf's stack, inlined ones expanded.
+#[derive(Clone, Debug)]
+struct Step {
+    frame: Frame,
+    closures: usize,
+    /// The return address of the physical frame.
+    pc: u64,
+    /// Entry of the physical function; 0 where unknown.
+    entry: u64,
+    /// The innermost frame of its address.
+    innermost: bool,
+    /// The physical function itself, not one inlined into it.
+    physical: bool,
+    inlining_known: bool,
+    shown: bool,
+}
+
+/// The readable stack of a set of registrations, and what the task waits for. `around` is what the task around a
+/// nested future registered: its stack goes on where the nested one's ends.
+pub(crate) fn assemble(
+    waits: &'static WaitSet,
+    around: Option<&'static WaitSet>,
+    resolver: &mut Resolver,
+) -> (Stack, Reason) {
+    let mut last = expand(waits.last, resolver);
+    let mut reason = hide_leaf(&mut last);
+    let mut leaves: Vec<(BranchKind, Vec<Step>)> = vec![(BranchKind::Waiting, last)];
+    for earlier in waits.stacks().skip(1) {
+        let mut steps = expand(earlier, resolver);
+        let Some(kind) = relation(&steps, &leaves[0].1) else { continue };
+        hide_leaf(&mut steps);
+        if leaves.iter().all(|(_, other)| !same_path(other, &steps)) {
+            leaves.push((kind, steps));
+        }
+    }
+    if leaves.iter().filter(|(kind, _)| *kind == BranchKind::Waiting).count() > 1 {
+        reason = Reason::Known(SELECT);
+    }
+    // Registered first, shown first.
+    leaves.reverse();
+    if let Some(around) = around {
+        let outer = expand(around.last, resolver);
+        // The outer stack's leaf is the nested wrapper's own poll: only what lies above it is news.
+        let news: Vec<Step> = outer.into_iter().skip_while(|step| !step.shown).collect();
+        leaves.iter_mut().for_each(|(_, steps)| steps.extend(news.iter().cloned()));
+    }
+    let raw = waits.last;
+    let mut stack = stack(leaves);
+    if raw.elided > 0 {
+        stack.elided = Some((stack.trunk.len() / 2, raw.elided));
+    }
+    match raw.end {
+        End::Root => {}
+        End::Lost if stack.trunk.is_empty() => stack.missing = Some(LOST.into()),
+        End::Switched if stack.trunk.is_empty() => stack.missing = Some(SWITCHED.into()),
+        End::Lost | End::Switched => {}
+    }
+    (stack, reason)
+}
+
+const LOST: &str = "unwinding failed: the binary's unwind tables end here";
+const SWITCHED: &str = "switched stack: the poll ran on a stack that a library switched to";
+
+/// The frames of a raw stack, leaf first.
+fn expand(raw: &'static RawStack, resolver: &mut Resolver) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for pc in raw.pcs.iter() {
+        let code: Arc<Code> = resolver.code(*pc as u64 - 1);
+        let count = code.frames.len();
+        for (index, frame) in code.frames.iter().enumerate() {
+            steps.push(Step {
+                frame: Frame { function: frame.function.clone(), file: frame.file.clone(), line: frame.line },
+                closures: frame.closures,
+                pc: *pc as u64,
+                entry: code.entry,
+                innermost: index == 0,
+                physical: index + 1 == count,
+                inlining_known: code.inlining_known,
+                shown: !role::is_scaffolding(&frame.function),
+            });
+        }
+        if count == 0 {
+            let frame = Frame { function: format!("{pc:#x}").into(), file: "".into(), line: 0 };
+            steps.push(Step {
+                frame,
+                closures: 0,
+                pc: *pc as u64,
+                entry: 0,
+                innermost: true,
+                physical: true,
+                inlining_known: false,
+                shown: true,
+            });
+        }
+    }
+    if raw.end == End::Root {
+        name_root(&mut steps, raw, resolver);
+    }
+    steps
+}
+
+/// Makes the future at the root visible under its own name, where inlining has swallowed its poll and no line table
+/// brings it back: the type's name is always known.
+fn name_root(steps: &mut Vec<Step>, raw: &'static RawStack, resolver: &mut Resolver) {
+    let Some(root) = steps.last() else { return };
+    if root.inlining_known {
+        return;
+    }
+    let name = readable((raw.root.type_name)());
+    let last_shown = steps.iter().rev().find(|step| step.shown);
+    if last_shown.is_some_and(|step| step.physical && *step.frame.function == *name) {
+        return;
+    }
+    let frame = Frame { function: resolver.text(name), file: "".into(), line: 0 };
+    let root = Step { frame, closures: 1, shown: true, innermost: false, ..root.clone() };
+    steps.push(root);
+}
+
+/// Finds the leaf's reason, and hides its machinery below the public call.
+fn hide_leaf(steps: &mut [Step]) -> Reason {
+    let mut reason = Reason::Unknown;
+    let mut public = None;
+    for (index, step) in steps.iter().enumerate() {
+        if !role::is_library(&step.frame.function) {
+            break;
+        }
+        if let Some(found) = role::reason_of(&step.frame.function) {
+            // A leaf that yields does so in one of tokio's own waits too: the innermost word decides there.
+            if reason != Reason::Yield {
+                reason = found;
+            }
+            public = Some(index);
+        }
+    }
+    if let Some(public) = public {
+        steps[..public].iter_mut().for_each(|step| step.shown = false);
+        steps[public].shown = true;
+    }
+    reason
+}
+
+/// How an earlier registration's stack stands to the last one's; `None` if it is past, or the same.
+fn relation(earlier: &[Step], last: &[Step]) -> Option<BranchKind> {
+    // By function and line, not by address: the functions that were inlined into one may lead to different places.
+    let same = |a: &Step, b: &Step| a.entry == b.entry && a.frame == b.frame;
+    let common = earlier.iter().rev().zip(last.iter().rev()).take_while(|(a, b)| same(a, b)).count();
+    if common == earlier.len() || common == last.len() {
+        // One stack is the other's end: the same leaf polled at two depths cannot be told from a repetition.
+        return (earlier.len() != last.len()).then_some(BranchKind::AlsoRegistered);
+    }
+    let (a, b) = (&earlier[earlier.len() - 1 - common], &last[last.len() - 1 - common]);
+    // The function in which they part: both are at different lines of it, or it is the last common one, which called
+    // two different functions from one place.
+    let (parting, outer) = if a.frame.function == b.frame.function {
+        (a, last.get(last.len() - common))
+    } else if common > 0 {
+        (&last[last.len() - common], last.get(last.len() - common + 1))
+    } else {
+        return Some(BranchKind::AlsoRegistered);
+    };
+    if !parting.inlining_known || !a.inlining_known || !b.inlining_known {
+        return Some(BranchKind::AlsoRegistered);
+    }
+    let polled_by_poll_fn = outer.is_some_and(|step| role::is_poll_fn(&step.frame.function));
+    if parting.closures > 0 && !polled_by_poll_fn { None } else { Some(BranchKind::Waiting) }
+}
+
+fn same_path(a: &[Step], b: &[Step]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.pc == b.pc && a.frame == b.frame)
+}
+
+/// One trunk and, for several leaves, a branch each.
+fn stack(leaves: Vec<(BranchKind, Vec<Step>)>) -> Stack {
+    if leaves.len() == 1 {
+        let trunk = leaves.into_iter().next().map_or_else(Vec::new, |(_, steps)| locations(&steps));
+        return Stack { trunk, ..Stack::default() };
+    }
+    let shortest = leaves.iter().map(|(_, steps)| steps.len()).min().unwrap_or(0);
+    let agrees = |back: usize| {
+        let mut steps = leaves.iter().map(|(_, steps)| &steps[steps.len() - 1 - back]);
+        let first = steps.next();
+        steps.all(|step| first.is_some_and(|first| first.frame == step.frame && first.entry == step.entry))
+    };
+    let common = (0..shortest).take_while(|back| agrees(*back)).count();
+    let trunk = leaves.first().map_or_else(Vec::new, |(_, steps)| locations(&steps[steps.len() - common..]));
+    let branches = leaves
+        .iter()
+        .map(|(kind, steps)| Branch { kind: *kind, locations: locations(&steps[..steps.len() - common]) })
+        .collect();
+    Stack { trunk, branches, ..Stack::default() }
+}
+
+/// Steps of one physical frame become one location. Only what is shown is in it; a frame of which nothing is shown is a
+/// hidden location.
+fn locations(steps: &[Step]) -> Vec<Arc<Location>> {
+    steps
+        .chunk_by(|a, b| a.pc == b.pc && !a.physical)
+        .map(|steps| {
+            let shown: Vec<Frame> = steps.iter().filter(|step| step.shown).map(|step| step.frame.clone()).collect();
+            let hidden = shown.is_empty();
+            let frames = if hidden { steps.iter().map(|step| step.frame.clone()).collect() } else { shown };
+            let (first, last) = (&steps[0], &steps[steps.len() - 1]);
+            let offset = (last.entry != 0 && last.physical).then(|| last.pc - 1 - last.entry);
+            let known = frames.iter().any(|frame: &Frame| !frame.function.starts_with("0x"));
+            // A part of a physical frame is not what its address stands for elsewhere: it gets an address of its own.
+            let part = !first.innermost || !last.physical;
+            let return_address = if part { synthetic(&frames, last.entry) } else { last.pc };
+            Arc::new(Location {
+                return_address,
+                function_offset: if known { offset } else { None },
+                frames: if known { frames } else { Vec::new() },
+                hidden,
+            })
+        })
+        .collect()
+}
+
+/// A stable address for something that has none of its own, below those that `runtime-dump` gives out.
+pub(crate) fn synthetic(what: &impl Hash, salt: u64) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (what, salt).hash(&mut hasher);
+    // 39 bits of hash: among 10,000 such frames two would share an address once in 10,000 programs.
+    SYNTHETIC_BASE + 1 + (hasher.finish() >> 25)
+}

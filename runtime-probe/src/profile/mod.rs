@@ -1,0 +1,12 @@
+//! From snapshots and symbols to the models of `runtime-dump`, a file per profile.
+//!
+//! In reading order:
+//! * [`leaf_stacks`]: one task's raw stacks become one readable stack and a wait reason;
+//! * [`goroutine`]: all tasks;
+//! * [`diagnosis`]: what cannot be shown, and why;
+//! * [`mappings`]: the process's executable mappings.
+
+pub(crate) mod diagnosis;
+pub(crate) mod goroutine;
+pub(crate) mod leaf_stacks;
+pub(crate) mod mappings;

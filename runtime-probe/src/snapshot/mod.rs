@@ -1,0 +1,3 @@
+//! Owned copies of what is alive, taken at one moment.
+
+pub(crate) mod tasks;

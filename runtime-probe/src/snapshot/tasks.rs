@@ -1,0 +1,301 @@
+//! All tasks at one moment: a row each, and tables of what they share.
+//!
+//! A row is 72 bytes, so a million tasks are 72 MB; stacks and spawn sites, of which a program has few, are entered
+//! once. Taking the copy takes no lock that a task could wait for and disturbs nobody.
+
+use crate::clock::{Scale, Ticks};
+use crate::primitive::Ordering;
+use crate::registry::record::{Kind, View, Waking};
+use crate::registry::threads::{self, Thread, ThreadNumber};
+use crate::registry::slab;
+use crate::stack::raw::{FutureMeta, WaitSet};
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::panic::Location;
+use std::time::SystemTime;
+
+/// What a task is doing, as far as the record tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum State {
+    Running,
+    Runnable,
+    Waiting,
+    /// A blocking closure that runs.
+    Blocking,
+    /// A blocking closure that no thread has taken yet.
+    Queued,
+}
+
+/// One task.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row {
+    pub(crate) id: u64,
+    /// 0 for none.
+    pub(crate) parent: u64,
+    /// Nanoseconds in the state.
+    pub(crate) since_ns: u64,
+    pub(crate) busy_ns: u64,
+    pub(crate) polls: u64,
+    /// Who woke it; only for runnable ones.
+    pub(crate) woken_by: Option<Waking>,
+    /// Index into [`Tasks::places`].
+    pub(crate) place: u32,
+    /// Index into [`Tasks::sites`]; `u32::MAX` for none.
+    pub(crate) site: u32,
+    /// Where it runs or ran last.
+    pub(crate) thread: ThreadNumber,
+    pub(crate) flags: Flags,
+}
+
+/// What else is known of a task.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Flags {
+    /// It waits, and no waker is left that could wake it.
+    pub(crate) lost: bool,
+    /// Its waker keeps its generation: registrations may be missing.
+    pub(crate) frozen: bool,
+    /// The stack is of an earlier poll: the last one registered nowhere.
+    pub(crate) stale: bool,
+}
+
+/// Where tasks are: everything that decides a stack.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) state: State,
+    pub(crate) kind: Kind,
+    /// The registrations of the last poll that had any.
+    pub(crate) waits: Option<&'static WaitSet>,
+    /// For a nested future, those of the task around it.
+    pub(crate) around: Option<&'static WaitSet>,
+    pub(crate) meta: Option<&'static FutureMeta>,
+}
+
+impl Place {
+    fn key(&self) -> (State, Kind, usize, usize, usize) {
+        let address = |set: Option<&'static WaitSet>| set.map_or(0, |set| std::ptr::from_ref(set) as usize);
+        let meta = self.meta.map_or(0, |meta| std::ptr::from_ref(meta) as usize);
+        (self.state, self.kind, address(self.waits), address(self.around), meta)
+    }
+}
+
+impl PartialEq for Place {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Place {}
+
+impl Hash for Place {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.key().hash(hasher);
+    }
+}
+
+/// Where tasks were spawned.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SpawnSite {
+    pub(crate) location: &'static Location<'static>,
+    /// 0 where unknown.
+    pub(crate) pc: usize,
+}
+
+/// All tasks.
+#[derive(Debug)]
+pub(crate) struct Tasks {
+    pub(crate) rows: Vec<Row>,
+    pub(crate) places: Vec<Place>,
+    pub(crate) sites: Vec<SpawnSite>,
+    pub(crate) threads: HashMap<u32, Thread>,
+    /// Tasks that others spawned.
+    pub(crate) foreign: usize,
+    /// Wall-clock time, nanoseconds since 1970.
+    pub(crate) time_ns: i64,
+}
+
+/// How many tasks are alive, cheaper than a snapshot.
+pub(crate) fn count() -> usize {
+    foreign_and_all().1
+}
+
+/// How many tasks are foreign, and how many there are.
+pub(crate) fn foreign_and_all() -> (usize, usize) {
+    let (mut foreign, mut all) = (0, 0);
+    slab::for_each(|record| {
+        if let Some(view) = record.view() {
+            all += 1;
+            foreign += usize::from(view.kind == Kind::Foreign);
+        }
+    });
+    (foreign, all)
+}
+
+impl Tasks {
+    /// Takes the copy.
+    pub(crate) fn take() -> Tasks {
+        let scale = Scale::now();
+        let alive = threads::alive();
+        // Tasks of others that are being polled: the hook stamped the thread, the record learns only afterwards.
+        let running: HashMap<u64, (ThreadNumber, Ticks)> = alive
+            .values()
+            .map(|(_, slot)| (slot.foreign.load(Ordering::Acquire), slot))
+            .filter(|(id, _)| *id != 0)
+            .map(|(id, slot)| (id, (slot.number(), slot.foreign_since.load(Ordering::Relaxed))))
+            .collect();
+        let around = Surroundings::take();
+        let mut tables = Tables::default();
+        let mut rows = Vec::new();
+        let mut foreign = 0;
+        slab::for_each(|record| {
+            let Some(view) = record.view() else { return };
+            if rows.len() == rows.capacity() {
+                // Grow by an eighth, not by doubling: at a million rows doubling would cost 72 MB for nothing.
+                rows.reserve_exact((rows.len() / 8).max(1024));
+            }
+            foreign += usize::from(view.kind == Kind::Foreign);
+            rows.push(tables.row(&view, &scale, &running, &around));
+        });
+        Tasks {
+            rows,
+            places: tables.places,
+            sites: tables.sites,
+            threads: alive.into_iter().map(|(number, (thread, _))| (number, thread)).collect(),
+            foreign,
+            time_ns: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_nanos() as i64),
+        }
+    }
+}
+
+/// What nested futures and the tasks around them need to know of each other. Most programs have none.
+#[derive(Default)]
+struct Surroundings {
+    /// By the address of the outer record: its registrations.
+    waits: HashMap<usize, Option<&'static WaitSet>>,
+    /// By the address of the outer record: how many of its wakers are held by nested futures that nothing can wake.
+    dead_wakers: HashMap<usize, usize>,
+}
+
+impl Surroundings {
+    fn take() -> Self {
+        let mut all = Surroundings::default();
+        slab::for_each(|record| {
+            if record.kind() == Kind::Nested
+                && let Some(view) = record.view()
+                && view.outer != 0
+            {
+                all.waits.insert(view.outer, None);
+                let waiting = !view.polling && view.woken.is_none() && view.polls > 0;
+                *all.dead_wakers.entry(view.outer).or_default() += usize::from(waiting && view.wakers == 0);
+            }
+        });
+        if !all.waits.is_empty() {
+            slab::for_each(|record| {
+                if let Some(waits) = all.waits.get_mut(&(std::ptr::from_ref(record) as usize)) {
+                    *waits = record.view().and_then(|view| view.waits);
+                }
+            });
+        }
+        all
+    }
+}
+
+#[derive(Default)]
+struct Tables {
+    places: Vec<Place>,
+    sites: Vec<SpawnSite>,
+    place_of: HashMap<Place, u32, BuildHasherDefault<WordHasher>>,
+    site_of: HashMap<(usize, usize), u32, BuildHasherDefault<WordHasher>>,
+}
+
+impl Tables {
+    fn row(
+        &mut self,
+        view: &View,
+        scale: &Scale,
+        running: &HashMap<u64, (ThreadNumber, Ticks)>,
+        around: &Surroundings,
+    ) -> Row {
+        let mut thread = view.worker;
+        let mut woken_by = None;
+        let (state, since) = match (view.kind, view.woken) {
+            (Kind::Foreign, _) if running.contains_key(&view.id) => {
+                let (number, since) = running[&view.id];
+                thread = number;
+                (State::Running, since)
+            }
+            (Kind::Blocking, _) if view.polling => (State::Blocking, view.since),
+            (Kind::Blocking, _) => (State::Queued, view.spawned),
+            _ if view.polling => (State::Running, view.since),
+            (_, Some((at, by))) => {
+                woken_by = (view.polls > 0).then_some(by);
+                (State::Runnable, at.max(view.spawned))
+            }
+            _ => (State::Waiting, view.since),
+        };
+        let dead = around.dead_wakers.get(&view.address).copied().unwrap_or(0);
+        let flags = Flags {
+            lost: state == State::Waiting && view.kind != Kind::Foreign && view.wakers <= dead,
+            frozen: view.frozen,
+            stale: state == State::Waiting && view.waits.is_some() && view.waits_poll != view.polls,
+        };
+        let place = Place {
+            state,
+            kind: view.kind,
+            waits: if state == State::Running { None } else { view.waits },
+            around: around.waits.get(&view.outer).copied().flatten(),
+            meta: view.meta,
+        };
+        let now_busy = if view.polling { scale.since(view.since) } else { 0 };
+        Row {
+            id: view.id,
+            parent: view.parent,
+            since_ns: scale.since(since),
+            busy_ns: scale.ns(view.busy) + now_busy,
+            polls: view.polls,
+            woken_by,
+            place: self.place(place),
+            site: view.location.map_or(u32::MAX, |location| self.site(location, view.pc)),
+            thread,
+            flags,
+        }
+    }
+
+    fn place(&mut self, place: Place) -> u32 {
+        *self.place_of.entry(place).or_insert_with(|| {
+            self.places.push(place);
+            self.places.len() as u32 - 1
+        })
+    }
+
+    fn site(&mut self, location: &'static Location<'static>, pc: usize) -> u32 {
+        *self.site_of.entry((std::ptr::from_ref(location) as usize, pc)).or_insert_with(|| {
+            self.sites.push(SpawnSite { location, pc });
+            self.sites.len() as u32 - 1
+        })
+    }
+}
+
+/// Hashes the few words of a key: addresses of our own tables, which no outsider chooses.
+#[derive(Default)]
+struct WordHasher(u64);
+
+impl Hasher for WordHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+    fn write_u8(&mut self, word: u8) {
+        self.write_u64(u64::from(word));
+    }
+    fn write_isize(&mut self, word: isize) {
+        self.write_u64(word as u64);
+    }
+    fn write_usize(&mut self, word: usize) {
+        self.write_u64(word as u64);
+    }
+    fn write_u64(&mut self, word: u64) {
+        self.0 = crate::stack::raw::mix(self.0, word);
+    }
+    fn finish(&self) -> u64 {
+        self.0 ^ (self.0 >> 29)
+    }
+}

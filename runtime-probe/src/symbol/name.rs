@@ -1,0 +1,188 @@
+//! Readable names: no hash, no generic arguments, an async fn under its own name.
+//!
+//! | symbol | name |
+//! |---|---|
+//! | `_ZN3app2db8get_conn28_$u7b$$u7b$closure$u7d$$u7d$17h4dadE` | `app::db::get_conn` |
+//! | `app::main::{{closure}}::{{closure}}` | `app::main::{closure}` |
+//! | `tokio::sync::mpsc::bounded::Receiver<T>::recv::{{closure}}` | `tokio::sync::mpsc::bounded::Receiver::recv` |
+//! | `<alloc::vec::Vec<T> as core::ops::drop::Drop>::drop` | `<alloc::vec::Vec as core::ops::drop::Drop>::drop` |
+//!
+//! The body of an async fn is a closure of the function to the compiler, so one closure is taken off the end. A second
+//! one (an async block in the fn) stays, as `{closure}`.
+
+/// The readable form of a symbol: mangled or already a path.
+pub(crate) fn readable(symbol: &str) -> String {
+    match rustc_demangle::try_demangle(symbol) {
+        Ok(name) => shorten(&format!("{name:#}")),
+        Err(_) => shorten(symbol),
+    }
+}
+
+/// Whether a path (with its closures) names a closure or an async body, and of which depth.
+pub(crate) fn closure_depth(symbol: &str) -> usize {
+    let path = match rustc_demangle::try_demangle(symbol) {
+        Ok(name) => format!("{name:#}"),
+        Err(_) => symbol.to_owned(),
+    };
+    let bare = without_generics(&path);
+    bare.rsplit("::").take_while(|segment| is_closure(segment)).count()
+}
+
+fn shorten(path: &str) -> String {
+    let bare = without_generics(path);
+    let mut name = String::with_capacity(bare.len());
+    let mut closures = 0;
+    for segment in segments(&bare) {
+        if is_closure(segment) {
+            closures += 1;
+            if closures > 1 {
+                name.push_str("::{closure}");
+            }
+            continue;
+        }
+        closures = 0;
+        if !name.is_empty() {
+            name.push_str("::");
+        }
+        name.push_str(segment);
+    }
+    // Parentheses are the call in a dump's frame lines.
+    if name.contains(['(', ')']) {
+        name = name.replace('(', "{").replace(')', "}");
+    }
+    name
+}
+
+fn is_closure(segment: &str) -> bool {
+    segment.starts_with('{')
+        && (segment.starts_with("{{closure}}")
+            || segment.starts_with("{closure")
+            || segment.starts_with("{async")
+            || segment.starts_with("{coroutine"))
+}
+
+/// Splits at `::`, but not inside `<..>`.
+fn segments(path: &str) -> Vec<&str> {
+    let (mut depth, mut start, mut out) = (0usize, 0, Vec::new());
+    let bytes = path.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'<' => depth += 1,
+            b'>' if at > 0 && bytes[at - 1] != b'-' => depth = depth.saturating_sub(1),
+            b':' if depth == 0 && bytes.get(at + 1) == Some(&b':') => {
+                out.push(&path[start..at]);
+                start = at + 2;
+                at += 1;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    out.push(&path[start..]);
+    out
+}
+
+/// Removes generic arguments: `Vec<T>` and `f::<T>`. A leading `<T as Trait>` stays, a leading `<T>` loses its
+/// brackets.
+fn without_generics(path: &str) -> String {
+    let Some(inside) = path.strip_prefix('<') else { return strip(path) };
+    let Some(close) = matching(inside) else { return strip(path) };
+    let (own, rest) = (&inside[..close], strip(&inside[close + 1..]));
+    match as_split(own) {
+        Some((of, as_trait)) => format!("<{} as {}>{rest}", without_generics(of), without_generics(as_trait)),
+        None => format!("{}{rest}", without_generics(own)),
+    }
+}
+
+/// Index of the `>` that closes a bracket opened just before `text`.
+fn matching(text: &str) -> Option<usize> {
+    let (mut depth, mut before) = (1, 0u8);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'<' => depth += 1,
+            b'>' if before != b'-' => {
+                depth -= 1;
+                if depth == 0 {
+                    return Some(at);
+                }
+            }
+            _ => {}
+        }
+        before = byte;
+    }
+    None
+}
+
+/// Splits `T as Trait` at the outermost ` as `.
+fn as_split(text: &str) -> Option<(&str, &str)> {
+    let (mut depth, mut before) = (0usize, 0u8);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'<' => depth += 1,
+            b'>' if before != b'-' => depth = depth.saturating_sub(1),
+            b' ' if depth == 0 && text[at..].starts_with(" as ") => return Some((&text[..at], &text[at + 4..])),
+            _ => {}
+        }
+        before = byte;
+    }
+    None
+}
+
+/// Drops every `<..>` (with a `::` before it).
+fn strip(path: &str) -> String {
+    let mut out = String::with_capacity(path.len());
+    let mut rest = path;
+    while let Some(open) = rest.find('<') {
+        out.push_str(rest[..open].strip_suffix("::").unwrap_or(&rest[..open]));
+        match matching(&rest[open + 1..]) {
+            Some(close) => rest = &rest[open + 1 + close + 1..],
+            None => {
+                rest = &rest[open..];
+                break;
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_short() {
+        for (symbol, name) in [
+            ("_ZN3app2db8get_conn28_$u7b$$u7b$closure$u7d$$u7d$17h0123456789abcdefE", "app::db::get_conn"),
+            ("app::main::{{closure}}::{{closure}}", "app::main::{closure}"),
+            ("app::main::{closure#0}::{closure#1}", "app::main::{closure}"),
+            ("tokio::sync::mpsc::bounded::Receiver<T>::recv::{{closure}}", "tokio::sync::mpsc::bounded::Receiver::recv"),
+            ("<tokio::sync::mpsc::bounded::Receiver<u32>>::recv::{closure#0}", "tokio::sync::mpsc::bounded::Receiver::recv"),
+            ("<alloc::vec::Vec<T> as core::ops::drop::Drop>::drop", "<alloc::vec::Vec as core::ops::drop::Drop>::drop"),
+            ("core::ops::function::FnOnce::call_once::<fn(u8) -> bool>", "core::ops::function::FnOnce::call_once"),
+            ("app::f::<(u8, u16)>", "app::f"),
+            ("<(A, B) as app::T>::f", "<{A, B} as app::T>::f"),
+            ("a<b", "a<b"),
+            ("", ""),
+            ("main", "main"),
+        ] {
+            assert_eq!(readable(symbol), name, "{symbol}");
+        }
+    }
+
+    #[test]
+    fn closures_are_counted() {
+        assert_eq!(closure_depth("app::main"), 0);
+        assert_eq!(closure_depth("app::main::{{closure}}"), 1);
+        assert_eq!(closure_depth("app::main::{{closure}}::{{closure}}"), 2);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_symbol_gives_a_name_without_parentheses(symbol in "[a-z_:<>{}()$ ,0-9A-Z-]{0,60}") {
+            proptest::prop_assert!(!readable(&symbol).contains(['(', ')']));
+            closure_depth(&symbol);
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Address to functions and lines.
+//!
+//! addr2line reads the binary's own DWARF, lazily by compilation unit, and expands inlined functions; without DWARF
+//! the symbol table still gives the physical function. What is found is cached by address for the life of the process:
+//! a program has a few thousand distinct addresses in its stacks.
+
+use super::name::{closure_depth, readable};
+use crate::sys::modules::{self, Module};
+use addr2line::Loader;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
+
+/// One function at one source line.
+#[derive(Clone, Debug)]
+pub(crate) struct Frame {
+    /// Readable.
+    pub(crate) function: Arc<str>,
+    /// Empty where unknown.
+    pub(crate) file: Arc<str>,
+    /// 0 where unknown.
+    pub(crate) line: u32,
+    /// How many closures the symbol ends in: an async fn's body ends in one.
+    pub(crate) closures: usize,
+}
+
+/// What one address stands for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Code {
+    /// Innermost inlined function first, the physical one last; empty if no symbol is known.
+    pub(crate) frames: Vec<Frame>,
+    /// Entry of the physical function; 0 where unknown.
+    pub(crate) entry: u64,
+    /// The frames come from DWARF: inlined functions are known.
+    pub(crate) inlining_known: bool,
+}
+
+/// What the main binary tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// Functions, lines, inlined functions.
+    Lines,
+    /// Functions only.
+    Symbols,
+    /// Nothing: the binary is stripped, or cannot be read.
+    Nothing,
+}
+
+/// Names for this process's addresses.
+#[derive(Default)]
+pub(crate) struct Resolver {
+    modules: Vec<Module>,
+    generation: u64,
+    loaders: HashMap<u64, Option<Loader>>,
+    codes: HashMap<u64, Arc<Code>>,
+    texts: HashMap<String, Arc<str>>,
+    functions: HashMap<String, (Arc<str>, usize)>,
+}
+
+static RESOLVER: LazyLock<Mutex<Resolver>> = LazyLock::new(Mutex::default);
+
+/// The process's resolver, to one reader at a time. Waits for its turn and looks whether modules were loaded since.
+pub(crate) fn resolver() -> MutexGuard<'static, Resolver> {
+    let mut resolver = RESOLVER.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    resolver.refresh();
+    resolver
+}
+
+impl Resolver {
+    fn refresh(&mut self) {
+        let generation = modules::generation();
+        if self.modules.is_empty() || generation != self.generation {
+            self.generation = generation;
+            self.modules = modules::loaded();
+            // A module may have come to lie where another one was.
+            self.loaders.clear();
+            self.codes.clear();
+        }
+    }
+
+    /// The modules, the main binary first.
+    pub(crate) fn modules(&self) -> &[Module] {
+        &self.modules
+    }
+
+    /// What the main binary tells of its own code.
+    pub(crate) fn detail(&mut self) -> Detail {
+        let here = Resolver::detail as *const () as u64 + 1;
+        let code = self.code(here);
+        match code.frames.last() {
+            None => Detail::Nothing,
+            Some(frame) if code.inlining_known && frame.line != 0 => Detail::Lines,
+            Some(_) => Detail::Symbols,
+        }
+    }
+
+    /// The code that holds `address`; for a return address, pass the one before.
+    pub(crate) fn code(&mut self, address: u64) -> Arc<Code> {
+        if let Some(code) = self.codes.get(&address) {
+            return code.clone();
+        }
+        let code = Arc::new(self.look_up(address).unwrap_or_default());
+        self.codes.insert(address, code.clone());
+        code
+    }
+
+    fn look_up(&mut self, address: u64) -> Option<Code> {
+        let module = self.modules.iter().find(|module| {
+            module.range.contains(&address) && module.executable.iter().any(|(range, _)| range.contains(&address))
+        })?;
+        let relative = address - module.base;
+        let path = &module.path;
+        let loader = self.loaders.entry(module.range.start).or_insert_with(|| Loader::new(path).ok()).as_ref()?;
+        let mut found = Vec::new();
+        if let Ok(mut frames) = loader.find_frames(relative) {
+            while let Ok(Some(frame)) = frames.next() {
+                let symbol = frame.function.as_ref().and_then(|function| function.raw_name().ok().map(|n| n.into_owned()));
+                let file = frame.location.as_ref().and_then(|location| location.file).unwrap_or_default().to_owned();
+                let line = frame.location.as_ref().and_then(|location| location.line).unwrap_or_default();
+                found.push((symbol, file, line));
+            }
+        }
+        let symbol = loader.find_symbol_info(relative).map(|symbol| (symbol.name().to_owned(), symbol.address()));
+        let entry = symbol.as_ref().map_or(0, |(_, entry)| module.base + entry);
+        let inlining_known = found.iter().any(|(symbol, ..)| symbol.is_some());
+        if !inlining_known {
+            // Lines without functions, or nothing: the symbol table names the physical function.
+            let (name, _) = symbol?;
+            let (file, line) = found.pop().map_or((String::new(), 0), |(_, file, line)| (file, line));
+            found = vec![(Some(name), file, line)];
+        }
+        let frames = found
+            .into_iter()
+            .map(|(symbol, file, line)| {
+                let (function, closures) = self.function(symbol.as_deref().unwrap_or("??"));
+                Frame { function, file: self.text(file), line, closures }
+            })
+            .collect();
+        Some(Code { frames, entry, inlining_known })
+    }
+
+    fn function(&mut self, symbol: &str) -> (Arc<str>, usize) {
+        if let Some(known) = self.functions.get(symbol) {
+            return known.clone();
+        }
+        let made: (Arc<str>, usize) = (readable(symbol).into(), closure_depth(symbol));
+        self.functions.insert(symbol.to_owned(), made.clone());
+        made
+    }
+
+    /// Equal texts once.
+    pub(crate) fn text(&mut self, text: String) -> Arc<str> {
+        if let Some(known) = self.texts.get(&text) {
+            return known.clone();
+        }
+        let made: Arc<str> = text.as_str().into();
+        self.texts.insert(text, made.clone());
+        made
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_of_ours_is_found_by_its_address() {
+        let mut resolver = resolver();
+        let code = resolver.code(modules::loaded as *const () as u64 + 1);
+        let last = code.frames.last().unwrap();
+        assert_eq!(&*last.function, "runtime_probe::sys::modules::loaded");
+        assert!(last.file.ends_with("modules.rs"), "{}", last.file);
+        assert_eq!(code.entry, modules::loaded as *const () as u64);
+    }
+
+    #[test]
+    fn an_address_outside_of_code_is_nothing() {
+        let mut resolver = resolver();
+        assert!(resolver.code(8).frames.is_empty());
+        assert!(resolver.code(u64::MAX).frames.is_empty());
+    }
+}

@@ -1,0 +1,199 @@
+//! What a frame is for: a leaf that waits for something, scaffolding, or somebody's own code.
+//!
+//! The reason of a wait is told by the leaf's frames. Go's words stand where the meaning is the same, so that Go's
+//! tools group them; where Go has none, tokio's.
+
+/// What a task waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Reason {
+    /// By name.
+    Known(&'static str),
+    /// It does not wait: it gave way to others (`yield_now`, an exhausted budget) and is runnable.
+    Yield,
+    /// The names do not tell.
+    Unknown,
+}
+
+impl Reason {
+    /// As in a dump's brackets.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Reason::Known(text) => text,
+            Reason::Yield => "runnable",
+            Reason::Unknown => "waiting",
+        }
+    }
+}
+
+/// Several leaves at once.
+pub(crate) const SELECT: &str = "select";
+
+/// Prefixes of the functions of leaves, and what waiting there means. The outermost match of the leaf's own libraries
+/// counts: a `watch` waits in a `Notify`, a `Mutex` in a semaphore.
+const REASONS: &[(&str, Reason)] = &[
+    ("tokio::task::yield_now", Reason::Yield),
+    ("tokio::task::coop::poll_proceed", Reason::Yield),
+    ("tokio::task::coop::register_waker", Reason::Yield),
+    ("tokio::task::coop::consume_budget", Reason::Yield),
+    ("tokio::runtime::context::defer", Reason::Yield),
+    ("tokio::sync::mpsc::bounded::Sender", Reason::Known("chan send")),
+    ("tokio::sync::mpsc::unbounded::UnboundedSender", Reason::Known("chan send")),
+    ("tokio::sync::mpsc::bounded::Permit", Reason::Known("chan send")),
+    ("tokio::sync::mpsc", Reason::Known("chan receive")),
+    ("tokio::sync::oneshot::Sender", Reason::Known("chan send")),
+    ("tokio::sync::oneshot", Reason::Known("chan receive")),
+    ("tokio::sync::broadcast::Sender", Reason::Known("chan send")),
+    ("tokio::sync::broadcast", Reason::Known("chan receive")),
+    ("tokio::sync::watch::Sender", Reason::Known("chan send")),
+    ("tokio::sync::watch", Reason::Known("chan receive")),
+    ("tokio::sync::mutex", Reason::Known("sync.Mutex.Lock")),
+    ("tokio::sync::rwlock::RwLock::read", Reason::Known("sync.RWMutex.RLock")),
+    ("tokio::sync::rwlock", Reason::Known("sync.RWMutex.Lock")),
+    ("tokio::sync::semaphore", Reason::Known("semacquire")),
+    ("tokio::sync::batch_semaphore", Reason::Known("semacquire")),
+    ("tokio::sync::notify", Reason::Known("sync.Cond.Wait")),
+    ("tokio::sync::barrier", Reason::Known("sync.WaitGroup.Wait")),
+    ("tokio::sync::once_cell", Reason::Known("sync.Mutex.Lock")),
+    ("tokio::sync::set_once", Reason::Known("sync.Cond.Wait")),
+    ("tokio::runtime::task::join", Reason::Known("join")),
+    ("tokio::task::join_set", Reason::Known("join")),
+    ("tokio::util::idle_notified_set", Reason::Known("join")),
+    ("tokio::time", Reason::Known("sleep")),
+    ("tokio::runtime::time", Reason::Known("sleep")),
+    ("tokio::runtime::time_alt", Reason::Known("sleep")),
+    ("tokio::runtime::io", Reason::Known("IO wait")),
+    ("tokio::net", Reason::Known("IO wait")),
+    ("tokio::io", Reason::Known("IO wait")),
+    ("tokio::fs", Reason::Known("IO wait")),
+    ("tokio::process", Reason::Known("process wait")),
+    ("tokio::signal", Reason::Known("signal")),
+    ("tokio_util::sync::cancellation_token", Reason::Known("sync.Cond.Wait")),
+    ("futures_channel::mpsc::Sender", Reason::Known("chan send")),
+    ("futures_channel::mpsc::UnboundedSender", Reason::Known("chan send")),
+    ("futures_channel::mpsc::BoundedSenderInner", Reason::Known("chan send")),
+    ("futures_channel::mpsc", Reason::Known("chan receive")),
+    ("futures_channel::oneshot::Sender", Reason::Known("chan send")),
+    ("futures_channel::oneshot", Reason::Known("chan receive")),
+    ("futures_util::lock", Reason::Known("sync.Mutex.Lock")),
+    ("futures_util::stream::futures_unordered", Reason::Known("select")),
+    ("futures_util::future::pending", Reason::Known("select (no cases)")),
+    ("async_channel::Send", Reason::Known("chan send")),
+    ("async_channel", Reason::Known("chan receive")),
+    ("event_listener", Reason::Known("sync.Cond.Wait")),
+    ("async_lock", Reason::Known("sync.Mutex.Lock")),
+    ("flume::async::SendFut", Reason::Known("chan send")),
+    ("flume", Reason::Known("chan receive")),
+    ("want::", Reason::Known("sync.Cond.Wait")),
+];
+
+/// Code that a reader of a stack does not care for: plumbing between a future and the one it polls.
+const SCAFFOLDING: &[&str] = &[
+    "runtime_probe::",
+    "core::",
+    "std::",
+    "alloc::",
+    "tokio::loom",
+    "tokio::macros",
+    "tokio::task::coop",
+    "tokio::util::trace",
+    "tokio::runtime::context",
+    "tokio::runtime::coop",
+    "tokio::sync::task::atomic_waker",
+    "futures_core::",
+    "futures_task::",
+    "pin_project_lite::",
+    // Generic code that a linker folded, or blanket implementations: named by a type parameter.
+    "F as ",
+    "P as ",
+    "T as ",
+    "S as ",
+    "Fut as ",
+];
+
+/// Whether everything below a leaf's public call is its own machinery.
+const LIBRARIES: &[&str] = &[
+    "runtime_probe::",
+    "core::",
+    "std::",
+    "alloc::",
+    "tokio::",
+    "tokio_util::",
+    "tokio_stream::",
+    "futures_channel::",
+    "futures_util::",
+    "futures_core::",
+    "futures_task::",
+    "async_channel::",
+    "async_lock::",
+    "event_listener",
+    "concurrent_queue::",
+    "flume::",
+    "parking_lot",
+    "lock_api::",
+    "mio::",
+    "want::",
+    "F as ",
+    "P as ",
+    "T as ",
+    "S as ",
+    "Fut as ",
+];
+
+/// A method of a trait is told by the type that has it: `<tokio::net::TcpStream as ..>` counts as tokio's.
+fn owner(function: &str) -> &str {
+    function.strip_prefix('<').unwrap_or(function)
+}
+
+fn begins(function: &str, prefixes: &[&str]) -> bool {
+    prefixes.iter().any(|prefix| owner(function).starts_with(prefix))
+}
+
+/// Whether the function is plumbing.
+pub(crate) fn is_scaffolding(function: &str) -> bool {
+    begins(function, SCAFFOLDING)
+}
+
+/// Whether the function is part of the probe.
+pub(crate) fn is_own(function: &str) -> bool {
+    owner(function).starts_with("runtime_probe::")
+}
+
+/// Whether a leaf may consist of such functions.
+pub(crate) fn is_library(function: &str) -> bool {
+    begins(function, LIBRARIES)
+}
+
+/// What waiting in this function means, if it is a leaf's.
+pub(crate) fn reason_of(function: &str) -> Option<Reason> {
+    let owner = owner(function);
+    REASONS.iter().find(|(prefix, _)| owner.starts_with(prefix)).map(|(_, reason)| *reason)
+}
+
+/// Whether a function that polls several futures is known to be of the kind that waits for them together.
+pub(crate) fn is_poll_fn(function: &str) -> bool {
+    let owner = owner(function);
+    owner.starts_with("core::future::poll_fn::PollFn") || owner.starts_with("futures_util::future::poll_fn::PollFn")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_rule_that_matches_is_the_most_special() {
+        for (index, (prefix, _)) in REASONS.iter().enumerate() {
+            let hidden = REASONS[..index].iter().find(|(earlier, _)| prefix.starts_with(earlier));
+            assert!(hidden.is_none(), "{prefix} never matches: {hidden:?} comes before");
+        }
+    }
+
+    #[test]
+    fn methods_of_traits_belong_to_their_type() {
+        assert_eq!(
+            reason_of("<tokio::sync::oneshot::Receiver as core::future::future::Future>::poll"),
+            Some(Reason::Known("chan receive"))
+        );
+        assert!(is_scaffolding("<core::pin::Pin as core::future::future::Future>::poll"));
+        assert!(!is_scaffolding("<app::Connection as core::future::future::Future>::poll"));
+    }
+}
