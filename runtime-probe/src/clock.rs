@@ -41,10 +41,22 @@ fn pair() -> Pair {
         let instant = Instant::now();
         let gap = ticks().saturating_sub(before);
         if best.is_none_or(|(least, _)| gap < least) {
-            best = Some((gap, Pair { ticks: before + gap / 2, instant }));
+            best = Some((
+                gap,
+                Pair {
+                    ticks: before + gap / 2,
+                    instant,
+                },
+            ));
         }
     }
-    best.map_or_else(|| Pair { ticks: ticks(), instant: Instant::now() }, |(_, pair)| pair)
+    best.map_or_else(
+        || Pair {
+            ticks: ticks(),
+            instant: Instant::now(),
+        },
+        |(_, pair)| pair,
+    )
 }
 
 /// Converts stamps, at one moment of reading.
@@ -68,7 +80,10 @@ impl Scale {
         let end = pair();
         let ns = end.instant.duration_since(start.instant).as_nanos() as f64;
         let ticks = end.ticks.saturating_sub(start.ticks).max(1) as f64;
-        Scale { now: end.ticks, ns_per_tick: ns / ticks }
+        Scale {
+            now: end.ticks,
+            ns_per_tick: ns / ticks,
+        }
     }
 
     /// Nanoseconds in a number of ticks.
@@ -102,7 +117,9 @@ mod imp {
     pub(super) fn ticks() -> u64 {
         let ticks: u64;
         // SAFETY: CNTVCT_EL0 is readable from user space on Linux; the read has no side effect.
-        unsafe { core::arch::asm!("mrs {}, cntvct_el0", out(reg) ticks, options(nomem, nostack, preserves_flags)) };
+        unsafe {
+            core::arch::asm!("mrs {}, cntvct_el0", out(reg) ticks, options(nomem, nostack, preserves_flags))
+        };
         ticks
     }
 }
@@ -128,7 +145,10 @@ mod tests {
         let (stamp, instant) = (ticks(), Instant::now());
         std::thread::sleep(Duration::from_millis(50));
         let scale = Scale::now();
-        let (ours, std) = (scale.since(stamp) as f64, instant.elapsed().as_nanos() as f64);
+        let (ours, std) = (
+            scale.since(stamp) as f64,
+            instant.elapsed().as_nanos() as f64,
+        );
         // 2 %: the two clocks are read a few microseconds apart at each end of at least 50 ms, even on a busy machine
         // that preempts between them once.
         assert!((ours / std - 1.0).abs() < 0.02, "{ours} against {std}");

@@ -2,16 +2,16 @@
 
 // The probe's own layers, each knowing only those above it in this list. ARCHITECTURE.md has the reading path.
 mod clock;
-mod primitive;
-mod sys;
-mod stack;
-mod registry;
-mod source;
-mod snapshot;
-mod symbol;
-mod profile;
-pub mod pprof;
 mod http;
+pub mod pprof;
+mod primitive;
+mod profile;
+mod registry;
+mod snapshot;
+mod source;
+mod stack;
+mod symbol;
+mod sys;
 
 // The tokio-shaped facade.
 pub use tokio::*;

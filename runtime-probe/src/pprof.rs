@@ -75,7 +75,9 @@ pub struct Profile {
 /// assert!(runtime_probe::pprof::lookup("nosuch").is_none());
 /// ```
 pub fn lookup(name: &str) -> Option<Profile> {
-    (name == goroutine::NAME).then_some(Profile { name: goroutine::NAME })
+    (name == goroutine::NAME).then_some(Profile {
+        name: goroutine::NAME,
+    })
 }
 
 impl Profile {
@@ -116,7 +118,12 @@ impl Profile {
 #[inline(always)]
 #[track_caller]
 pub fn instrument<F: Future>(future: F) -> Instrumented<F> {
-    Instrumented::new(Kind::Nested, source::own_id(), Some(source::spawn_here()), future)
+    Instrumented::new(
+        Kind::Nested,
+        source::own_id(),
+        Some(source::spawn_here()),
+        future,
+    )
 }
 
 /// What the capturing of stacks did since the start, over all threads.
@@ -168,7 +175,11 @@ pub(crate) fn start_from_environment() {
         if !source::is_on() {
             return;
         }
-        let Some(address) = std::env::var_os("RUNTIME_PROBE_LISTEN").filter(|address| !address.is_empty()) else { return };
+        let Some(address) =
+            std::env::var_os("RUNTIME_PROBE_LISTEN").filter(|address| !address.is_empty())
+        else {
+            return;
+        };
         let address = address.to_string_lossy().into_owned();
         // Standard error may be closed; that is no reason to panic, as eprintln would.
         let mut stderr = io::stderr();
@@ -176,7 +187,10 @@ pub(crate) fn start_from_environment() {
             Ok(server) => {
                 let local = server.local_addr();
                 server.detach();
-                writeln!(stderr, "runtime-probe: listening on http://{local}/debug/pprof/")
+                writeln!(
+                    stderr,
+                    "runtime-probe: listening on http://{local}/debug/pprof/"
+                )
             }
             Err(error) => writeln!(stderr, "runtime-probe: cannot listen on {address}: {error}"),
         };

@@ -49,5 +49,7 @@ impl<T> UnsafeCell<T> {
 
 /// Locks a mutex of ours. No code of ours panics while holding one, so poison carries no news.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> impl std::ops::DerefMut<Target = T> + '_ {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    mutex
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }

@@ -20,7 +20,10 @@ impl Turn {
     fn take() -> Result<Turn, Refusal> {
         if UNDER_WAY.fetch_add(1, Ordering::Relaxed) >= MOST_AT_ONCE {
             UNDER_WAY.fetch_sub(1, Ordering::Relaxed);
-            return Err(Refusal::new(503, "too many goroutine dumps at once: four are being written, try again"));
+            return Err(Refusal::new(
+                503,
+                "too many goroutine dumps at once: four are being written, try again",
+            ));
         }
         Ok(Turn)
     }
@@ -36,30 +39,36 @@ impl Drop for Turn {
 pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
     only(request, &["debug", "plain", "seconds"])?;
     if request.param("seconds")?.is_some() {
-        return Err(Refusal::bad_request("\"seconds\" parameter is not supported for this profile type"));
+        return Err(Refusal::bad_request(
+            "\"seconds\" parameter is not supported for this profile type",
+        ));
     }
     let debug = number(request, "debug")?.unwrap_or(0);
     let plain = match number(request, "plain")? {
         None | Some(0) => false,
         Some(1) if debug >= 2 => true,
         Some(1) => return Err(Refusal::bad_request("plain=1 needs debug=2")),
-        Some(_) => return Err(Refusal::bad_request("invalid value for \"plain\" - must be 0 or 1")),
+        Some(_) => {
+            return Err(Refusal::bad_request(
+                "invalid value for \"plain\" - must be 0 or 1",
+            ));
+        }
     };
     let turn = Turn::take()?;
     let goroutines = Goroutines::collect();
     Ok(match debug {
         0 => {
             let mut bytes = Vec::new();
-            goroutines
-                .write_profile(&mut bytes)
-                .map_err(|error| Refusal::new(500, format!("could not write the profile: {error}")))?;
+            goroutines.write_profile(&mut bytes).map_err(|error| {
+                Refusal::new(500, format!("could not write the profile: {error}"))
+            })?;
             Reply::octets(NAME, bytes)
         }
         1 => {
             let mut text = Vec::new();
-            goroutines
-                .write_count_text(&mut text)
-                .map_err(|error| Refusal::new(500, format!("could not write the profile: {error}")))?;
+            goroutines.write_count_text(&mut text).map_err(|error| {
+                Refusal::new(500, format!("could not write the profile: {error}"))
+            })?;
             Reply::text(200, text)
         }
         _ => Reply::text(
@@ -80,6 +89,8 @@ fn number(request: &Request, name: &str) -> Result<Option<u32>, Refusal> {
             .parse()
             .map(Some)
             .map_err(|_| Refusal::bad_request(format!("invalid value for \"{name}\" - too large"))),
-        Some(_) => Err(Refusal::bad_request(format!("invalid value for \"{name}\" - must be a non-negative integer"))),
+        Some(_) => Err(Refusal::bad_request(format!(
+            "invalid value for \"{name}\" - must be a non-negative integer"
+        ))),
     }
 }

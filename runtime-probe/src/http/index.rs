@@ -11,14 +11,22 @@ use std::fmt::Write;
 
 /// A row of the page: path, link parameters, description.
 const ENTRIES: &[(&str, &str, &str)] = &[
-    ("cmdline", "", "The command line of the process, its arguments separated by NUL bytes."),
+    (
+        "cmdline",
+        "",
+        "The command line of the process, its arguments separated by NUL bytes.",
+    ),
     (
         "goroutine",
         "?debug=1",
         "Stack traces of all tasks. debug=2 writes a block per task: its state, how long it has been in it, the stack of \
          its await points and who spawned it; plain=1 leaves out the lines that Go does not have.",
     ),
-    ("symbol", "", "Names for the addresses in the query or the body, for go tool pprof."),
+    (
+        "symbol",
+        "",
+        "Names for the addresses in the query or the body, for go tool pprof.",
+    ),
 ];
 
 /// Answers a request.
@@ -31,12 +39,23 @@ pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
          <table>\n<thead><td>Count</td><td>Profile</td></thead>\n",
     );
     for (name, parameters, _) in ENTRIES {
-        let count = if *name == "goroutine" { tasks::count() } else { 0 };
-        let _ = writeln!(page, "<tr><td>{count}</td><td><a href='{name}{parameters}'>{name}</a></td></tr>");
+        let count = if *name == "goroutine" {
+            tasks::count()
+        } else {
+            0
+        };
+        let _ = writeln!(
+            page,
+            "<tr><td>{count}</td><td><a href='{name}{parameters}'>{name}</a></td></tr>"
+        );
     }
     page.push_str("</table>\n<a href=\"goroutine?debug=2\">full goroutine stack dump</a>\n<br>\n<p>\nProfile Descriptions:\n<ul>\n");
     for (name, _, description) in ENTRIES {
-        let _ = writeln!(page, "<li><div class=profile-name>{name}:</div> {}</li>", escape(description));
+        let _ = writeln!(
+            page,
+            "<li><div class=profile-name>{name}:</div> {}</li>",
+            escape(description)
+        );
     }
     page.push_str("</ul>\n</p>\n<p>\nDiagnosis:\n<ul>\n");
     for line in Diagnosis::now().lines() {
@@ -47,7 +66,11 @@ pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&#34;").replace('\'', "&#39;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&#34;")
+        .replace('\'', "&#39;")
 }
 
 #[cfg(test)]
@@ -57,6 +80,10 @@ mod tests {
     #[test]
     fn entries_are_sorted_and_described() {
         assert!(ENTRIES.windows(2).all(|pair| pair[0].0 < pair[1].0));
-        assert!(ENTRIES.iter().all(|(_, _, description)| description.ends_with('.')));
+        assert!(
+            ENTRIES
+                .iter()
+                .all(|(_, _, description)| description.ends_with('.'))
+        );
     }
 }

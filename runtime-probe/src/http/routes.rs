@@ -16,7 +16,10 @@ fn route(request: &Request) -> Result<Reply, Refusal> {
         return Ok(Reply::redirect(307, "/debug/pprof/"));
     }
     let Some(name) = path.strip_prefix("/debug/pprof/") else {
-        return Err(Refusal::new(404, "404 page not found: the profiles are under /debug/pprof/"));
+        return Err(Refusal::new(
+            404,
+            "404 page not found: the profiles are under /debug/pprof/",
+        ));
     };
     // Go's mux refuses POST everywhere, though `go tool pprof` posts to symbol; there it is let in.
     let read = matches!(request.method(), Method::Get | Method::Head);
@@ -37,9 +40,19 @@ pub(super) fn only(request: &Request, known: &[&str]) -> Result<(), Refusal> {
     match request.names().find(|name| !known.contains(name)) {
         None => Ok(()),
         Some(unknown) => {
-            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            let unknown: String = unknown.chars().filter(|c| !c.is_control()).take(40).collect();
-            Err(Refusal::bad_request(format!("unknown parameter {unknown:?} (known here: {known})")))
+            let known = if known.is_empty() {
+                "none".to_owned()
+            } else {
+                known.join(", ")
+            };
+            let unknown: String = unknown
+                .chars()
+                .filter(|c| !c.is_control())
+                .take(40)
+                .collect();
+            Err(Refusal::bad_request(format!(
+                "unknown parameter {unknown:?} (known here: {known})"
+            )))
         }
     }
 }

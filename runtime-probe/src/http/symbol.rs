@@ -12,7 +12,11 @@ const MOST: usize = 65_536;
 /// Answers a request.
 pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
     let body = String::from_utf8_lossy(request.body());
-    let input = if *request.method() == Method::Post { &*body } else { request.raw_query() };
+    let input = if *request.method() == Method::Post {
+        &*body
+    } else {
+        request.raw_query()
+    };
     // The number only has to be other than 0: "I know names".
     let mut out = "num_symbols: 1\n".to_owned();
     let addresses: Vec<u64> = input.split('+').take(MOST).filter_map(address).collect();
@@ -31,7 +35,9 @@ fn address(text: &str) -> Option<u64> {
         (None, Some(octal)) if !octal.is_empty() => u64::from_str_radix(octal, 8),
         _ => text.parse(),
     };
-    parsed.ok().filter(|address| *address != 0 && !text.starts_with('+'))
+    parsed
+        .ok()
+        .filter(|address| *address != 0 && !text.starts_with('+'))
 }
 
 #[cfg(test)]

@@ -45,7 +45,9 @@ impl Diagnosis {
     pub(crate) fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         if !self.on {
-            lines.push("the probe is switched off: RUNTIME_PROBE=off is in the environment".to_owned());
+            lines.push(
+                "the probe is switched off: RUNTIME_PROBE=off is in the environment".to_owned(),
+            );
             return lines;
         }
         match self.detail {
@@ -62,7 +64,9 @@ impl Diagnosis {
             ),
         }
         if !self.unwinding {
-            lines.push("this platform has no stacks: they need Linux on x86_64 or aarch64".to_owned());
+            lines.push(
+                "this platform has no stacks: they need Linux on x86_64 or aarch64".to_owned(),
+            );
         }
         if !cfg!(tokio_unstable) {
             lines.push(

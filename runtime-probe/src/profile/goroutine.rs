@@ -33,17 +33,35 @@ impl Goroutines {
         crate::stack::unwind::refresh();
         let mut tasks = Tasks::take();
         let mut resolver = resolver();
-        let mut tables = Tables { time_ns: tasks.time_ns, mappings: mappings(&resolver), ..Tables::default() };
+        let mut tables = Tables {
+            time_ns: tasks.time_ns,
+            mappings: mappings(&resolver),
+            ..Tables::default()
+        };
         let mut reasons = Vec::with_capacity(tasks.places.len());
         for place in &tasks.places {
             let (stack, reason, state) = locate(place, &mut resolver);
             tables.stacks.push(stack);
             reasons.push((reason, state));
         }
-        tables.sites = tasks.sites.iter().map(|site| named(site, &mut resolver)).collect();
-        let rank = |row: &Row| (reasons[row.place as usize].1 != State::Running, u64::MAX - row.since_ns, row.id);
+        tables.sites = tasks
+            .sites
+            .iter()
+            .map(|site| named(site, &mut resolver))
+            .collect();
+        let rank = |row: &Row| {
+            (
+                reasons[row.place as usize].1 != State::Running,
+                u64::MAX - row.since_ns,
+                row.id,
+            )
+        };
         tasks.rows.sort_unstable_by_key(rank);
-        Goroutines { tasks, tables, reasons }
+        Goroutines {
+            tasks,
+            tables,
+            reasons,
+        }
     }
 
     /// Go's `debug=2`: a block per task, running ones first, then those that have waited longest.
@@ -86,7 +104,9 @@ impl Goroutines {
     /// # Errors
     /// Those of `out`.
     pub(crate) fn write_profile(&self, mut out: impl Write) -> io::Result<()> {
-        let profile = self.counts().to_profile(&self.tables.mappings, self.tables.time_ns);
+        let profile = self
+            .counts()
+            .to_profile(&self.tables.mappings, self.tables.time_ns);
         out.write_all(&profile.to_gzip())
     }
 
@@ -104,7 +124,9 @@ impl Goroutines {
         let place = &self.tasks.places[row.place as usize];
         match (state, place.state) {
             (State::Running, _) => notes.push(format!("on {}", self.thread(row.thread))),
-            (_, tasks::State::Queued) => notes.push("waits for a thread of the blocking pool".to_owned()),
+            (_, tasks::State::Queued) => {
+                notes.push("waits for a thread of the blocking pool".to_owned())
+            }
             _ => {}
         }
         match row.woken_by {
@@ -147,7 +169,9 @@ pub(crate) fn names(addresses: &[u64]) -> Vec<(u64, Arc<str>)> {
     let mut resolver = resolver();
     let name = |address: &u64| {
         let code = resolver.code(*address);
-        code.frames.last().map(|frame| (*address, frame.function.clone()))
+        code.frames
+            .last()
+            .map(|frame| (*address, frame.function.clone()))
     };
     addresses.iter().filter_map(name).collect()
 }
@@ -186,23 +210,35 @@ fn locate(place: &Place, resolver: &mut Resolver) -> (Stack, &'static str, State
 }
 
 fn resolver_name(place: &Place) -> String {
-    place.meta.map_or_else(String::new, |meta| readable((meta.type_name)()))
+    place
+        .meta
+        .map_or_else(String::new, |meta| readable((meta.type_name)()))
 }
 
 /// A stack of the root alone: its name is known by its type.
 fn root_only(place: &Place, name: String) -> Stack {
-    let frame = Frame { function: name.into(), file: "".into(), line: 0 };
+    let frame = Frame {
+        function: name.into(),
+        file: "".into(),
+        line: 0,
+    };
     let location = Location {
         return_address: synthetic(&frame, place.kind as u64),
         function_offset: None,
         frames: vec![frame],
         hidden: false,
     };
-    Stack { trunk: vec![Arc::new(location)], ..Stack::default() }
+    Stack {
+        trunk: vec![Arc::new(location)],
+        ..Stack::default()
+    }
 }
 
 fn missing(why: &str) -> Stack {
-    Stack { missing: Some(why.into()), ..Stack::default() }
+    Stack {
+        missing: Some(why.into()),
+        ..Stack::default()
+    }
 }
 
 /// The function that called spawn: the first at the address that is not part of the probe.
@@ -210,9 +246,16 @@ fn named(site: &SpawnSite, resolver: &mut Resolver) -> Site {
     let mut function = None;
     let mut offset = None;
     if site.pc != 0 {
-        let code = resolver.code(site.pc as u64);
-        function = code.frames.iter().map(|frame| &frame.function).find(|name| !role::is_own(name)).cloned();
-        offset = (code.entry != 0).then(|| site.pc as u64 - code.entry);
+        // The address is that of the instruction after the one that read it: one back is inside.
+        let code = resolver.code(site.pc as u64 - 1);
+        let theirs = |name: &&Arc<str>| !role::is_own(name) && !role::is_scaffolding(name);
+        function = code
+            .frames
+            .iter()
+            .map(|frame| &frame.function)
+            .find(theirs)
+            .cloned();
+        offset = (code.entry != 0).then(|| site.pc as u64 - 1 - code.entry);
     }
     Site {
         function,

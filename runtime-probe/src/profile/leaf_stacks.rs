@@ -44,13 +44,20 @@ pub(crate) fn assemble(
     let mut leaves: Vec<(BranchKind, Vec<Step>)> = vec![(BranchKind::Waiting, last)];
     for earlier in waits.stacks().skip(1) {
         let mut steps = expand(earlier, resolver);
-        let Some(kind) = relation(&steps, &leaves[0].1) else { continue };
+        let Some(kind) = relation(&steps, &leaves[0].1) else {
+            continue;
+        };
         hide_leaf(&mut steps);
         if leaves.iter().all(|(_, other)| !same_path(other, &steps)) {
             leaves.push((kind, steps));
         }
     }
-    if leaves.iter().filter(|(kind, _)| *kind == BranchKind::Waiting).count() > 1 {
+    if leaves
+        .iter()
+        .filter(|(kind, _)| *kind == BranchKind::Waiting)
+        .count()
+        > 1
+    {
         reason = Reason::Known(SELECT);
     }
     // Registered first, shown first.
@@ -59,7 +66,9 @@ pub(crate) fn assemble(
         let outer = expand(around.last, resolver);
         // The outer stack's leaf is the nested wrapper's own poll: only what lies above it is news.
         let news: Vec<Step> = outer.into_iter().skip_while(|step| !step.shown).collect();
-        leaves.iter_mut().for_each(|(_, steps)| steps.extend(news.iter().cloned()));
+        leaves
+            .iter_mut()
+            .for_each(|(_, steps)| steps.extend(news.iter().cloned()));
     }
     let raw = waits.last;
     let mut stack = stack(leaves);
@@ -86,18 +95,26 @@ fn expand(raw: &'static RawStack, resolver: &mut Resolver) -> Vec<Step> {
         let count = code.frames.len();
         for (index, frame) in code.frames.iter().enumerate() {
             steps.push(Step {
-                frame: Frame { function: frame.function.clone(), file: frame.file.clone(), line: frame.line },
+                frame: Frame {
+                    function: frame.function.clone(),
+                    file: frame.file.clone(),
+                    line: frame.line,
+                },
                 closures: frame.closures,
                 pc: *pc as u64,
                 entry: code.entry,
                 innermost: index == 0,
                 physical: index + 1 == count,
                 inlining_known: code.inlining_known,
-                shown: !role::is_scaffolding(&frame.function),
+                shown: !role::is_scaffolding(&frame.function) && !role::is_macro_file(&frame.file),
             });
         }
         if count == 0 {
-            let frame = Frame { function: format!("{pc:#x}").into(), file: "".into(), line: 0 };
+            let frame = Frame {
+                function: format!("{pc:#x}").into(),
+                file: "".into(),
+                line: 0,
+            };
             steps.push(Step {
                 frame,
                 closures: 0,
@@ -128,8 +145,18 @@ fn name_root(steps: &mut Vec<Step>, raw: &'static RawStack, resolver: &mut Resol
     if last_shown.is_some_and(|step| step.physical && *step.frame.function == *name) {
         return;
     }
-    let frame = Frame { function: resolver.text(name), file: "".into(), line: 0 };
-    let root = Step { frame, closures: 1, shown: true, innermost: false, ..root.clone() };
+    let frame = Frame {
+        function: resolver.text(name),
+        file: "".into(),
+        line: 0,
+    };
+    let root = Step {
+        frame,
+        closures: 1,
+        shown: true,
+        innermost: false,
+        ..root.clone()
+    };
     steps.push(root);
 }
 
@@ -138,19 +165,21 @@ fn hide_leaf(steps: &mut [Step]) -> Reason {
     let mut reason = Reason::Unknown;
     let mut public = None;
     for (index, step) in steps.iter().enumerate() {
-        if !role::is_library(&step.frame.function) {
+        // A timeout is somebody else's wait with a sleep beside it; its own leaf is the sleep.
+        if !role::is_library(&step.frame.function)
+            || (public.is_some() && role::is_timeout(&step.frame.function))
+        {
             break;
         }
         if let Some(found) = role::reason_of(&step.frame.function) {
-            // A leaf that yields does so in one of tokio's own waits too: the innermost word decides there.
-            if reason != Reason::Yield {
-                reason = found;
-            }
+            reason = role::combine(reason, found);
             public = Some(index);
         }
     }
     if let Some(public) = public {
-        steps[..public].iter_mut().for_each(|step| step.shown = false);
+        steps[..public]
+            .iter_mut()
+            .for_each(|step| step.shown = false);
         steps[public].shown = true;
     }
     reason
@@ -160,18 +189,29 @@ fn hide_leaf(steps: &mut [Step]) -> Reason {
 fn relation(earlier: &[Step], last: &[Step]) -> Option<BranchKind> {
     // By function and line, not by address: the functions that were inlined into one may lead to different places.
     let same = |a: &Step, b: &Step| a.entry == b.entry && a.frame == b.frame;
-    let common = earlier.iter().rev().zip(last.iter().rev()).take_while(|(a, b)| same(a, b)).count();
+    let common = earlier
+        .iter()
+        .rev()
+        .zip(last.iter().rev())
+        .take_while(|(a, b)| same(a, b))
+        .count();
     if common == earlier.len() || common == last.len() {
         // One stack is the other's end: the same leaf polled at two depths cannot be told from a repetition.
         return (earlier.len() != last.len()).then_some(BranchKind::AlsoRegistered);
     }
-    let (a, b) = (&earlier[earlier.len() - 1 - common], &last[last.len() - 1 - common]);
+    let (a, b) = (
+        &earlier[earlier.len() - 1 - common],
+        &last[last.len() - 1 - common],
+    );
     // The function in which they part: both are at different lines of it, or it is the last common one, which called
     // two different functions from one place.
     let (parting, outer) = if a.frame.function == b.frame.function {
         (a, last.get(last.len() - common))
     } else if common > 0 {
-        (&last[last.len() - common], last.get(last.len() - common + 1))
+        (
+            &last[last.len() - common],
+            last.get(last.len() - common + 1),
+        )
     } else {
         return Some(BranchKind::AlsoRegistered);
     };
@@ -179,32 +219,62 @@ fn relation(earlier: &[Step], last: &[Step]) -> Option<BranchKind> {
         return Some(BranchKind::AlsoRegistered);
     }
     let polled_by_poll_fn = outer.is_some_and(|step| role::is_poll_fn(&step.frame.function));
-    if parting.closures > 0 && !polled_by_poll_fn { None } else { Some(BranchKind::Waiting) }
+    if parting.closures > 0 && !polled_by_poll_fn {
+        None
+    } else {
+        Some(BranchKind::Waiting)
+    }
 }
 
 fn same_path(a: &[Step], b: &[Step]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.pc == b.pc && a.frame == b.frame)
+    a.len() == b.len()
+        && a.iter()
+            .zip(b)
+            .all(|(a, b)| a.pc == b.pc && a.frame == b.frame)
 }
 
 /// One trunk and, for several leaves, a branch each.
 fn stack(leaves: Vec<(BranchKind, Vec<Step>)>) -> Stack {
     if leaves.len() == 1 {
-        let trunk = leaves.into_iter().next().map_or_else(Vec::new, |(_, steps)| locations(&steps));
-        return Stack { trunk, ..Stack::default() };
+        let trunk = leaves
+            .into_iter()
+            .next()
+            .map_or_else(Vec::new, |(_, steps)| locations(&steps));
+        return Stack {
+            trunk,
+            ..Stack::default()
+        };
     }
-    let shortest = leaves.iter().map(|(_, steps)| steps.len()).min().unwrap_or(0);
+    let shortest = leaves
+        .iter()
+        .map(|(_, steps)| steps.len())
+        .min()
+        .unwrap_or(0);
     let agrees = |back: usize| {
-        let mut steps = leaves.iter().map(|(_, steps)| &steps[steps.len() - 1 - back]);
+        let mut steps = leaves
+            .iter()
+            .map(|(_, steps)| &steps[steps.len() - 1 - back]);
         let first = steps.next();
-        steps.all(|step| first.is_some_and(|first| first.frame == step.frame && first.entry == step.entry))
+        steps.all(|step| {
+            first.is_some_and(|first| first.frame == step.frame && first.entry == step.entry)
+        })
     };
     let common = (0..shortest).take_while(|back| agrees(*back)).count();
-    let trunk = leaves.first().map_or_else(Vec::new, |(_, steps)| locations(&steps[steps.len() - common..]));
+    let trunk = leaves.first().map_or_else(Vec::new, |(_, steps)| {
+        locations(&steps[steps.len() - common..])
+    });
     let branches = leaves
         .iter()
-        .map(|(kind, steps)| Branch { kind: *kind, locations: locations(&steps[..steps.len() - common]) })
+        .map(|(kind, steps)| Branch {
+            kind: *kind,
+            locations: locations(&steps[..steps.len() - common]),
+        })
         .collect();
-    Stack { trunk, branches, ..Stack::default() }
+    Stack {
+        trunk,
+        branches,
+        ..Stack::default()
+    }
 }
 
 /// Steps of one physical frame become one location. Only what is shown is in it; a frame of which nothing is shown is a
@@ -213,15 +283,29 @@ fn locations(steps: &[Step]) -> Vec<Arc<Location>> {
     steps
         .chunk_by(|a, b| a.pc == b.pc && !a.physical)
         .map(|steps| {
-            let shown: Vec<Frame> = steps.iter().filter(|step| step.shown).map(|step| step.frame.clone()).collect();
+            let shown: Vec<Frame> = steps
+                .iter()
+                .filter(|step| step.shown)
+                .map(|step| step.frame.clone())
+                .collect();
             let hidden = shown.is_empty();
-            let frames = if hidden { steps.iter().map(|step| step.frame.clone()).collect() } else { shown };
+            let frames = if hidden {
+                steps.iter().map(|step| step.frame.clone()).collect()
+            } else {
+                shown
+            };
             let (first, last) = (&steps[0], &steps[steps.len() - 1]);
             let offset = (last.entry != 0 && last.physical).then(|| last.pc - 1 - last.entry);
-            let known = frames.iter().any(|frame: &Frame| !frame.function.starts_with("0x"));
+            let known = frames
+                .iter()
+                .any(|frame: &Frame| !frame.function.starts_with("0x"));
             // A part of a physical frame is not what its address stands for elsewhere: it gets an address of its own.
             let part = !first.innermost || !last.physical;
-            let return_address = if part { synthetic(&frames, last.entry) } else { last.pc };
+            let return_address = if part {
+                synthetic(&frames, last.entry)
+            } else {
+                last.pc
+            };
             Arc::new(Location {
                 return_address,
                 function_offset: if known { offset } else { None },

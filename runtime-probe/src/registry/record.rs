@@ -47,7 +47,14 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Kind; 6] = [Kind::Task, Kind::Local, Kind::BlockOn, Kind::Nested, Kind::Blocking, Kind::Foreign];
+    const ALL: [Kind; 6] = [
+        Kind::Task,
+        Kind::Local,
+        Kind::BlockOn,
+        Kind::Nested,
+        Kind::Blocking,
+        Kind::Foreign,
+    ];
 
     fn written(self) -> Written {
         match self {
@@ -198,7 +205,14 @@ impl Record {
     }
 
     /// Makes a free record a task's, with one reference.
-    pub(super) fn open(&self, kind: Kind, id: u64, spawn: Option<Spawn>, meta: Option<&'static FutureMeta>, now: Ticks) {
+    pub(super) fn open(
+        &self,
+        kind: Kind,
+        id: u64,
+        spawn: Option<Spawn>,
+        meta: Option<&'static FutureMeta>,
+        now: Ticks,
+    ) {
         let set = |word: &AtomicU64, value: u64| word.store(value, Ordering::Relaxed);
         self.refs.store(1, Ordering::Relaxed);
         self.next.store(std::ptr::null_mut(), Ordering::Relaxed);
@@ -218,8 +232,12 @@ impl Record {
         set(&self.parent, spawn.map_or(0, |spawn| spawn.parent));
         let location = spawn.map_or(std::ptr::null(), |spawn| std::ptr::from_ref(spawn.location));
         self.location.store(location.cast_mut(), Ordering::Relaxed);
-        self.pc.store(spawn.map_or(0, |spawn| spawn.pc), Ordering::Relaxed);
-        self.meta.store(meta.map_or(std::ptr::null(), std::ptr::from_ref).cast_mut(), Ordering::Relaxed);
+        self.pc
+            .store(spawn.map_or(0, |spawn| spawn.pc), Ordering::Relaxed);
+        self.meta.store(
+            meta.map_or(std::ptr::null(), std::ptr::from_ref).cast_mut(),
+            Ordering::Relaxed,
+        );
         set(&self.spawned, now);
         let version = self.version.load(Ordering::Relaxed);
         debug_assert!(version.is_multiple_of(2));
@@ -253,7 +271,10 @@ impl Record {
     #[inline(always)]
     pub(crate) fn kind(&self) -> Kind {
         let flags = self.flags.load(Ordering::Relaxed);
-        Kind::ALL.get((flags & KIND) as usize).copied().unwrap_or(Kind::Task)
+        Kind::ALL
+            .get((flags & KIND) as usize)
+            .copied()
+            .unwrap_or(Kind::Task)
     }
 
     /// Takes another reference.
@@ -316,7 +337,8 @@ impl Record {
     #[inline(always)]
     pub(crate) fn end_poll(&self, began: Ticks, now: Ticks) {
         let busy = self.busy.load(Ordering::Relaxed);
-        self.busy.store(busy + now.saturating_sub(began), Ordering::Relaxed);
+        self.busy
+            .store(busy + now.saturating_sub(began), Ordering::Relaxed);
         self.since.store(now, Ordering::Relaxed);
         let phase = self.phase.load(Ordering::Relaxed);
         // Release: a reader that sees the even phase sees this poll's fields.
@@ -339,12 +361,17 @@ impl Record {
     pub(crate) fn set_waits(&self, waits: Option<&'static WaitSet>) {
         let waits = waits.map_or(std::ptr::null(), std::ptr::from_ref);
         self.waits.store(waits.cast_mut(), Ordering::Relaxed);
-        self.waits_poll.store(self.phase.load(Ordering::Relaxed) >> 1, Ordering::Relaxed);
+        self.waits_poll
+            .store(self.phase.load(Ordering::Relaxed) >> 1, Ordering::Relaxed);
     }
 
     /// Somebody wakes the task. Returns whether it is the first wake since the poll began.
     #[inline(always)]
-    pub(crate) fn note_wake(&self, now: impl FnOnce() -> Ticks, by: impl FnOnce() -> Waking) -> bool {
+    pub(crate) fn note_wake(
+        &self,
+        now: impl FnOnce() -> Ticks,
+        by: impl FnOnce() -> Waking,
+    ) -> bool {
         let polls = self.phase.load(Ordering::Relaxed) >> 1;
         if self.woken.load(Ordering::Relaxed) == polls {
             return false;
@@ -395,7 +422,10 @@ impl Record {
         let phase = self.phase.load(Ordering::Relaxed) & !1;
         self.phase.store(phase + 3, Ordering::Relaxed);
         fence(Ordering::Release);
-        self.busy.store(self.busy.load(Ordering::Relaxed) + length, Ordering::Relaxed);
+        self.busy.store(
+            self.busy.load(Ordering::Relaxed) + length,
+            Ordering::Relaxed,
+        );
         self.worker.store(thread.0, Ordering::Relaxed);
         self.since.store(now, Ordering::Relaxed);
         self.phase.store(phase + 2, Ordering::Release);
@@ -418,7 +448,10 @@ impl Record {
             let polls = phase >> 1;
             let view = View {
                 id: load(&self.id),
-                kind: Kind::ALL.get((flags & KIND) as usize).copied().unwrap_or(Kind::Task),
+                kind: Kind::ALL
+                    .get((flags & KIND) as usize)
+                    .copied()
+                    .unwrap_or(Kind::Task),
                 polls,
                 polling: phase & 1 == 1,
                 since: load(&self.since),
@@ -448,7 +481,10 @@ impl Record {
             // A task that is polled all the time changes under the reader: the last attempt takes it as running.
             if self.phase.load(Ordering::Relaxed) == phase || attempt == TRIES - 1 {
                 let steady = self.phase.load(Ordering::Relaxed) == phase;
-                return Some(View { polling: view.polling || !steady, ..view });
+                return Some(View {
+                    polling: view.polling || !steady,
+                    ..view
+                });
             }
         }
         None

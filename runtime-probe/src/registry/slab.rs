@@ -45,7 +45,10 @@ struct Magazine {
     len: usize,
 }
 
-const EMPTY: Magazine = Magazine { head: null_mut(), len: 0 };
+const EMPTY: Magazine = Magazine {
+    head: null_mut(),
+    len: 0,
+};
 
 struct Local {
     current: Cell<Magazine>,
@@ -66,10 +69,16 @@ impl Drop for Local {
 /// A reference to a task's record, counted.
 pub(crate) struct RecordRef(NonNull<Record>);
 
-#[expect(unsafe_code, reason = "a counted reference to shared memory of atomics")]
+#[expect(
+    unsafe_code,
+    reason = "a counted reference to shared memory of atomics"
+)]
 // SAFETY: a record is meant to be used by any thread; what only the poller may do is bound to the poll.
 unsafe impl Send for RecordRef {}
-#[expect(unsafe_code, reason = "a counted reference to shared memory of atomics")]
+#[expect(
+    unsafe_code,
+    reason = "a counted reference to shared memory of atomics"
+)]
 // SAFETY: as for Send.
 unsafe impl Sync for RecordRef {}
 
@@ -197,7 +206,13 @@ fn pop(magazine: Magazine) -> (NonNull<Record>, Magazine) {
     unsafe {
         let record = NonNull::new_unchecked(magazine.head);
         let next = record.as_ref().next.load(Ordering::Relaxed);
-        (record, Magazine { head: next, len: magazine.len - 1 })
+        (
+            record,
+            Magazine {
+                head: next,
+                len: magazine.len - 1,
+            },
+        )
     }
 }
 
@@ -206,8 +221,13 @@ fn put(record: NonNull<Record>) {
     let put_on = |magazine: Magazine| {
         #[expect(unsafe_code, reason = "records live for ever")]
         // SAFETY: records are never freed, and this one is nobody's.
-        unsafe { record.as_ref() }.next.store(magazine.head, Ordering::Relaxed);
-        Magazine { head: record.as_ptr(), len: magazine.len + 1 }
+        unsafe { record.as_ref() }
+            .next
+            .store(magazine.head, Ordering::Relaxed);
+        Magazine {
+            head: record.as_ptr(),
+            len: magazine.len + 1,
+        }
     };
     let kept = LOCAL.try_with(|local| {
         let mut magazine = local.current.get();
@@ -230,9 +250,13 @@ fn give(magazine: Magazine) {
     if magazine.len == 0 {
         return;
     }
-    let mut shared = MAGAZINES.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let mut shared = MAGAZINES
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
     // SAFETY: the head of a magazine with `len > 0`; records live for ever.
-    unsafe { &*magazine.head }.next_batch.store(shared.0, Ordering::Relaxed);
+    unsafe { &*magazine.head }
+        .next_batch
+        .store(shared.0, Ordering::Relaxed);
     shared.0 = magazine.head;
 }
 
@@ -241,7 +265,9 @@ fn give(magazine: Magazine) {
 #[expect(unsafe_code, reason = "free lists link records by pointer")]
 fn refill() -> Magazine {
     let head = {
-        let mut shared = MAGAZINES.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut shared = MAGAZINES
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         let head = shared.0;
         // SAFETY: null or the head of a magazine.
         if let Some(record) = unsafe { head.as_ref() } {
@@ -277,12 +303,17 @@ fn grow() -> Magazine {
     };
     let mut magazines = chunk.records.chunks(MAGAZINE).map(|records| {
         for pair in records.windows(2) {
-            pair[0].next.store(std::ptr::from_ref(&pair[1]).cast_mut(), Ordering::Relaxed);
+            pair[0]
+                .next
+                .store(std::ptr::from_ref(&pair[1]).cast_mut(), Ordering::Relaxed);
         }
         if let Some(last) = records.last() {
             last.next.store(null_mut(), Ordering::Relaxed);
         }
-        Magazine { head: records.as_ptr().cast_mut(), len: records.len() }
+        Magazine {
+            head: records.as_ptr().cast_mut(),
+            len: records.len(),
+        }
     });
     let first = magazines.next().unwrap_or(EMPTY);
     magazines.for_each(give);
@@ -312,13 +343,19 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..250 {
-                        let held: Vec<_> = (0..1000).map(|id| RecordRef::new(Kind::Task, id, None, None, 0)).collect();
+                        let held: Vec<_> = (0..1000)
+                            .map(|id| RecordRef::new(Kind::Task, id, None, None, 0))
+                            .collect();
                         drop(held);
                     }
                 });
             }
         });
-        assert!(capacity() - before <= 4 * 1000 + 4 * 4 * CHUNK, "{} more", capacity() - before);
+        assert!(
+            capacity() - before <= 4 * 1000 + 4 * 4 * CHUNK,
+            "{} more",
+            capacity() - before
+        );
     }
 
     #[test]
@@ -328,8 +365,18 @@ mod tests {
             scope.spawn(|| {
                 for id in 1..200_000u64 {
                     // The same number in two fields: a mix of two owners would differ.
-                    let spawn = Spawn { location: std::panic::Location::caller(), pc: id as usize, parent: id };
-                    drop(RecordRef::new(Kind::Foreign, id | 1 << 50, Some(spawn), None, 0));
+                    let spawn = Spawn {
+                        location: std::panic::Location::caller(),
+                        pc: id as usize,
+                        parent: id,
+                    };
+                    drop(RecordRef::new(
+                        Kind::Foreign,
+                        id | 1 << 50,
+                        Some(spawn),
+                        None,
+                        0,
+                    ));
                 }
                 stop.store(true, Ordering::Relaxed);
             });
@@ -338,7 +385,10 @@ mod tests {
                     if let Some(view) = record.view()
                         && view.id & 1 << 50 != 0
                     {
-                        assert_eq!((view.id & !(1 << 50), view.id & !(1 << 50)), (view.parent, view.pc as u64));
+                        assert_eq!(
+                            (view.id & !(1 << 50), view.id & !(1 << 50)),
+                            (view.parent, view.pc as u64)
+                        );
                     }
                 });
             }

@@ -1,9 +1,9 @@
 //! The threads that poll and wake tasks: a small number that fits into a record, and the name behind it.
 
+use crate::primitive::{AtomicU32, AtomicU64, Ordering};
 use crate::sys::thread;
 use std::cell::Cell;
 use std::collections::HashMap;
-use crate::primitive::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// A thread. 0 is none.
@@ -46,7 +46,11 @@ struct Table {
 
 static TABLE: Mutex<Option<Table>> = Mutex::new(None);
 /// What a thread gets while it is being put on the list, or after it was taken off.
-static NOBODY: Slot = Slot { number: AtomicU32::new(0), foreign: AtomicU64::new(0), foreign_since: AtomicU64::new(0) };
+static NOBODY: Slot = Slot {
+    number: AtomicU32::new(0),
+    foreign: AtomicU64::new(0),
+    foreign_since: AtomicU64::new(0),
+};
 
 /// Takes the thread off the list when it ends.
 struct Own(Cell<Option<&'static Slot>>);
@@ -64,7 +68,9 @@ impl Drop for Own {
 }
 
 fn lock() -> std::sync::MutexGuard<'static, Option<Table>> {
-    TABLE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    TABLE
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 thread_local! {
@@ -94,13 +100,21 @@ fn enlist() -> &'static Slot {
     // A thread that is being torn down stays off the list: nobody would take it off again. And whoever comes by here
     // again before the end (an allocator that wakes tasks) is nobody in particular.
     SLOT.with(|cell| cell.set(Some(&NOBODY)));
-    let Ok(()) = OWN.try_with(|_| ()) else { return &NOBODY };
+    let Ok(()) = OWN.try_with(|_| ()) else {
+        return &NOBODY;
+    };
     let current = std::thread::current();
-    let thread = Thread { name: current.name().unwrap_or_default().into(), tid: thread::id() };
+    let thread = Thread {
+        name: current.name().unwrap_or_default().into(),
+        tid: thread::id(),
+    };
     let mut table = lock();
     let table = table.get_or_insert_with(Table::default);
     table.last = table.last.wrapping_add(1).max(1);
-    let slot = table.unused.pop().unwrap_or_else(|| Box::leak(Box::default()));
+    let slot = table
+        .unused
+        .pop()
+        .unwrap_or_else(|| Box::leak(Box::default()));
     slot.number.store(table.last, Ordering::Relaxed);
     table.alive.insert(table.last, (thread, slot));
     let _ = OWN.try_with(|own| own.0.set(Some(slot)));
@@ -110,7 +124,10 @@ fn enlist() -> &'static Slot {
 
 /// A copy of the list.
 pub(crate) fn alive() -> HashMap<u32, (Thread, &'static Slot)> {
-    lock().as_ref().map(|table| table.alive.clone()).unwrap_or_default()
+    lock()
+        .as_ref()
+        .map(|table| table.alive.clone())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

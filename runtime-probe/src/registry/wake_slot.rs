@@ -26,7 +26,10 @@ pub(crate) struct WakeSlot {
 
 impl WakeSlot {
     pub(crate) fn new() -> Self {
-        Self { guard: Mutex::new(()), waker: UnsafeCell::new(None) }
+        Self {
+            guard: Mutex::new(()),
+            waker: UnsafeCell::new(None),
+        }
     }
 
     /// Makes `waker` the one to wake; `true` if it was written.
@@ -35,7 +38,10 @@ impl WakeSlot {
     /// Only the poller calls this. With [`Written::Once`] it does so before it hands out the first waker that reads
     /// this slot, and hands it out in a way that orders the write before the read.
     #[inline(always)]
-    #[expect(unsafe_code, reason = "the slot is shared by rules that only the record knows")]
+    #[expect(
+        unsafe_code,
+        reason = "the slot is shared by rules that only the record knows"
+    )]
     pub(crate) unsafe fn set(&self, how: Written, waker: &Waker) {
         match how {
             // SAFETY: no reader yet, by this function's contract; a second call sees its own earlier write.
@@ -45,7 +51,12 @@ impl WakeSlot {
                 }
             }),
             // SAFETY: the poller is the only writer, so it may read without the lock.
-            Written::Often if self.waker.with(|slot| unsafe { &*slot }.as_ref().is_some_and(|old| old.will_wake(waker))) => {}
+            Written::Often
+                if self.waker.with(|slot| {
+                    unsafe { &*slot }
+                        .as_ref()
+                        .is_some_and(|old| old.will_wake(waker))
+                }) => {}
             Written::Often => {
                 // Clones and drops run foreign code: outside of the lock.
                 let new = waker.clone();
@@ -64,7 +75,10 @@ impl WakeSlot {
     /// # Safety
     /// `how` is what the slot is written with, and (for [`Written::Once`]) the write happened before.
     #[inline(always)]
-    #[expect(unsafe_code, reason = "the slot is shared by rules that only the record knows")]
+    #[expect(
+        unsafe_code,
+        reason = "the slot is shared by rules that only the record knows"
+    )]
     pub(crate) unsafe fn wake(&self, how: Written) {
         match how {
             Written::Once => self.waker.with(|slot| {
@@ -90,7 +104,10 @@ impl WakeSlot {
     ///
     /// # Safety
     /// Nobody else uses the slot any more.
-    #[expect(unsafe_code, reason = "the slot is shared by rules that only the record knows")]
+    #[expect(
+        unsafe_code,
+        reason = "the slot is shared by rules that only the record knows"
+    )]
     pub(crate) unsafe fn clear(&self) {
         // SAFETY: by contract there is no other user.
         drop(self.waker.with_mut(|slot| unsafe { (*slot).take() }));

@@ -134,28 +134,40 @@ impl Builder {
 
     /// [`tokio::runtime::Builder::on_task_spawn`]. Runs after the probe's own hook.
     #[cfg(tokio_unstable)]
-    pub fn on_task_spawn(&mut self, f: impl Fn(&TaskMeta<'_>) + Send + Sync + 'static) -> &mut Self {
+    pub fn on_task_spawn(
+        &mut self,
+        f: impl Fn(&TaskMeta<'_>) + Send + Sync + 'static,
+    ) -> &mut Self {
         self.hooks.spawn = Some(Arc::new(f));
         self
     }
 
     /// [`tokio::runtime::Builder::on_before_task_poll`]. Runs after the probe's own hook.
     #[cfg(tokio_unstable)]
-    pub fn on_before_task_poll(&mut self, f: impl Fn(&TaskMeta<'_>) + Send + Sync + 'static) -> &mut Self {
+    pub fn on_before_task_poll(
+        &mut self,
+        f: impl Fn(&TaskMeta<'_>) + Send + Sync + 'static,
+    ) -> &mut Self {
         self.hooks.before_poll = Some(Arc::new(f));
         self
     }
 
     /// [`tokio::runtime::Builder::on_after_task_poll`]. Runs after the probe's own hook.
     #[cfg(tokio_unstable)]
-    pub fn on_after_task_poll(&mut self, f: impl Fn(&TaskMeta<'_>) + Send + Sync + 'static) -> &mut Self {
+    pub fn on_after_task_poll(
+        &mut self,
+        f: impl Fn(&TaskMeta<'_>) + Send + Sync + 'static,
+    ) -> &mut Self {
         self.hooks.after_poll = Some(Arc::new(f));
         self
     }
 
     /// [`tokio::runtime::Builder::on_task_terminate`]. Runs after the probe's own hook.
     #[cfg(tokio_unstable)]
-    pub fn on_task_terminate(&mut self, f: impl Fn(&TaskMeta<'_>) + Send + Sync + 'static) -> &mut Self {
+    pub fn on_task_terminate(
+        &mut self,
+        f: impl Fn(&TaskMeta<'_>) + Send + Sync + 'static,
+    ) -> &mut Self {
         self.hooks.terminate = Some(Arc::new(f));
         self
     }
@@ -191,10 +203,17 @@ impl Builder {
 
         let user = self.hooks.clone();
         if crate::source::is_on() {
-            self.inner.on_task_spawn(with(user.spawn, |meta| on_spawn(number(meta.id()), meta.spawned_at())));
-            self.inner.on_before_task_poll(with(user.before_poll, |meta| before_poll(number(meta.id()))));
-            self.inner.on_after_task_poll(with(user.after_poll, |meta| after_poll(number(meta.id()))));
-            self.inner.on_task_terminate(with(user.terminate, |meta| on_terminate(number(meta.id()))));
+            self.inner.on_task_spawn(with(user.spawn, |meta| {
+                on_spawn(number(meta.id()), meta.spawned_at())
+            }));
+            self.inner
+                .on_before_task_poll(with(user.before_poll, |meta| {
+                    before_poll(number(meta.id()))
+                }));
+            self.inner
+                .on_after_task_poll(with(user.after_poll, |meta| after_poll(number(meta.id()))));
+            self.inner
+                .on_task_terminate(with(user.terminate, |meta| on_terminate(number(meta.id()))));
             return;
         }
         if let Some(hook) = user.spawn {
@@ -214,7 +233,10 @@ impl Builder {
 
 /// Our hook, then the user's.
 #[cfg(tokio_unstable)]
-fn with(user: Option<Hook>, ours: impl Fn(&TaskMeta<'_>) + Send + Sync + 'static) -> impl Fn(&TaskMeta<'_>) + Send + Sync {
+fn with(
+    user: Option<Hook>,
+    ours: impl Fn(&TaskMeta<'_>) + Send + Sync + 'static,
+) -> impl Fn(&TaskMeta<'_>) + Send + Sync {
     move |meta| {
         ours(meta);
         if let Some(user) = &user {

@@ -24,7 +24,9 @@ impl LocalRuntime {
     /// # Errors
     /// As tokio's: the system gives no I/O driver.
     pub fn new() -> io::Result<LocalRuntime> {
-        super::Builder::new_current_thread().enable_all().build_local(Default::default())
+        super::Builder::new_current_thread()
+            .enable_all()
+            .build_local(Default::default())
     }
 
     /// [`tokio::runtime::LocalRuntime::handle`].

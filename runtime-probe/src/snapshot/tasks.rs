@@ -6,8 +6,8 @@
 use crate::clock::{Scale, Ticks};
 use crate::primitive::Ordering;
 use crate::registry::record::{Kind, View, Waking};
-use crate::registry::threads::{self, Thread, ThreadNumber};
 use crate::registry::slab;
+use crate::registry::threads::{self, Thread, ThreadNumber};
 use crate::stack::raw::{FutureMeta, WaitSet};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
@@ -72,9 +72,18 @@ pub(crate) struct Place {
 
 impl Place {
     fn key(&self) -> (State, Kind, usize, usize, usize) {
-        let address = |set: Option<&'static WaitSet>| set.map_or(0, |set| std::ptr::from_ref(set) as usize);
-        let meta = self.meta.map_or(0, |meta| std::ptr::from_ref(meta) as usize);
-        (self.state, self.kind, address(self.waits), address(self.around), meta)
+        let address =
+            |set: Option<&'static WaitSet>| set.map_or(0, |set| std::ptr::from_ref(set) as usize);
+        let meta = self
+            .meta
+            .map_or(0, |meta| std::ptr::from_ref(meta) as usize);
+        (
+            self.state,
+            self.kind,
+            address(self.waits),
+            address(self.around),
+            meta,
+        )
     }
 }
 
@@ -140,7 +149,12 @@ impl Tasks {
             .values()
             .map(|(_, slot)| (slot.foreign.load(Ordering::Acquire), slot))
             .filter(|(id, _)| *id != 0)
-            .map(|(id, slot)| (id, (slot.number(), slot.foreign_since.load(Ordering::Relaxed))))
+            .map(|(id, slot)| {
+                (
+                    id,
+                    (slot.number(), slot.foreign_since.load(Ordering::Relaxed)),
+                )
+            })
             .collect();
         let around = Surroundings::take();
         let mut tables = Tables::default();
@@ -159,9 +173,14 @@ impl Tasks {
             rows,
             places: tables.places,
             sites: tables.sites,
-            threads: alive.into_iter().map(|(number, (thread, _))| (number, thread)).collect(),
+            threads: alive
+                .into_iter()
+                .map(|(number, (thread, _))| (number, thread))
+                .collect(),
             foreign,
-            time_ns: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_nanos() as i64),
+            time_ns: SystemTime::now()
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .map_or(0, |time| time.as_nanos() as i64),
         }
     }
 }
@@ -185,7 +204,8 @@ impl Surroundings {
             {
                 all.waits.insert(view.outer, None);
                 let waiting = !view.polling && view.woken.is_none() && view.polls > 0;
-                *all.dead_wakers.entry(view.outer).or_default() += usize::from(waiting && view.wakers == 0);
+                *all.dead_wakers.entry(view.outer).or_default() +=
+                    usize::from(waiting && view.wakers == 0);
             }
         });
         if !all.waits.is_empty() {
@@ -241,11 +261,19 @@ impl Tables {
         let place = Place {
             state,
             kind: view.kind,
-            waits: if state == State::Running { None } else { view.waits },
+            waits: if state == State::Running {
+                None
+            } else {
+                view.waits
+            },
             around: around.waits.get(&view.outer).copied().flatten(),
             meta: view.meta,
         };
-        let now_busy = if view.polling { scale.since(view.since) } else { 0 };
+        let now_busy = if view.polling {
+            scale.since(view.since)
+        } else {
+            0
+        };
         Row {
             id: view.id,
             parent: view.parent,
@@ -254,7 +282,9 @@ impl Tables {
             polls: view.polls,
             woken_by,
             place: self.place(place),
-            site: view.location.map_or(u32::MAX, |location| self.site(location, view.pc)),
+            site: view
+                .location
+                .map_or(u32::MAX, |location| self.site(location, view.pc)),
             thread,
             flags,
         }
@@ -268,10 +298,13 @@ impl Tables {
     }
 
     fn site(&mut self, location: &'static Location<'static>, pc: usize) -> u32 {
-        *self.site_of.entry((std::ptr::from_ref(location) as usize, pc)).or_insert_with(|| {
-            self.sites.push(SpawnSite { location, pc });
-            self.sites.len() as u32 - 1
-        })
+        *self
+            .site_of
+            .entry((std::ptr::from_ref(location) as usize, pc))
+            .or_insert_with(|| {
+                self.sites.push(SpawnSite { location, pc });
+                self.sites.len() as u32 - 1
+            })
     }
 }
 
@@ -281,7 +314,9 @@ struct WordHasher(u64);
 
 impl Hasher for WordHasher {
     fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+        bytes
+            .iter()
+            .for_each(|byte| self.write_u64(u64::from(*byte)));
     }
     fn write_u8(&mut self, word: u8) {
         self.write_u64(u64::from(word));

@@ -22,7 +22,8 @@ where
     F: FnOnce() -> R,
 {
     let meta = <F as HasMeta>::META;
-    let record = super::is_on().then(|| RecordRef::new(Kind::Blocking, 0, Some(spawn), Some(meta), clock::ticks()));
+    let record = super::is_on()
+        .then(|| RecordRef::new(Kind::Blocking, 0, Some(spawn), Some(meta), clock::ticks()));
     let spawned = Spawned(record.clone());
     let record = record.map(Closing);
     let watched = move || match &record {

@@ -19,7 +19,8 @@ use std::sync::atomic::AtomicUsize;
 /// Shards of the table, by id: neighbours in time fall into different ones.
 const SHARDS: usize = 16;
 
-static FOREIGN: [Mutex<Option<HashMap<u64, RecordRef>>>; SHARDS] = [const { Mutex::new(None) }; SHARDS];
+static FOREIGN: [Mutex<Option<HashMap<u64, RecordRef>>>; SHARDS] =
+    [const { Mutex::new(None) }; SHARDS];
 /// Entries of the table; most programs have none, and then the end of a task costs one load.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
@@ -40,7 +41,9 @@ pub(crate) fn number(id: tokio::task::Id) -> u64 {
         fn write(&mut self, bytes: &[u8]) {
             // Not what tokio does today; any tokio that hashes a number through bytes still gives one.
             let mut word = [0u8; 8];
-            word.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+            word.iter_mut()
+                .zip(bytes)
+                .for_each(|(to, from)| *to = *from);
             self.0 = u64::from_ne_bytes(word);
         }
         fn finish(&self) -> u64 {
@@ -83,9 +86,17 @@ pub(crate) fn on_spawn(id: u64, location: &'static Location<'static>) {
     if OURS.with(Cell::get) {
         return;
     }
-    let spawn = Spawn { location, pc: 0, parent: super::waker::current_task() };
+    let spawn = Spawn {
+        location,
+        pc: 0,
+        parent: super::waker::current_task(),
+    };
     let record = RecordRef::new(Kind::Foreign, id, Some(spawn), None, clock::ticks());
-    if shard(id).get_or_insert_default().insert(id, record).is_none() {
+    if shard(id)
+        .get_or_insert_default()
+        .insert(id, record)
+        .is_none()
+    {
         COUNT.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -138,5 +149,7 @@ fn remove(id: u64) {
 }
 
 fn shard(id: u64) -> std::sync::MutexGuard<'static, Option<HashMap<u64, RecordRef>>> {
-    FOREIGN[id as usize % SHARDS].lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    FOREIGN[id as usize % SHARDS]
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }

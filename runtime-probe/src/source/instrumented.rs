@@ -20,7 +20,9 @@ pub struct Instrumented<F> {
 
 impl<F> std::fmt::Debug for Instrumented<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Instrumented").field("id", &self.record.as_ref().map(|record| record.id())).finish_non_exhaustive()
+        f.debug_struct("Instrumented")
+            .field("id", &self.record.as_ref().map(|record| record.id()))
+            .finish_non_exhaustive()
     }
 }
 
@@ -55,7 +57,9 @@ impl<F: Future> Future for Instrumented<F> {
             let this = self.get_unchecked_mut();
             (&this.record, Pin::new_unchecked(&mut this.future))
         };
-        let Some(record) = record else { return future.poll(context) };
+        let Some(record) = record else {
+            return future.poll(context);
+        };
         match record.kind() {
             Kind::Nested => waker::note_outer(record),
             #[cfg(feature = "rt")]
@@ -69,7 +73,9 @@ impl<F: Future> Future for Instrumented<F> {
             }
             _ => {}
         }
-        waker::poll(record, <F as HasMeta>::META, context.waker(), |context| future.poll(context))
+        waker::poll(record, <F as HasMeta>::META, context.waker(), |context| {
+            future.poll(context)
+        })
     }
 }
 

@@ -52,12 +52,19 @@ fn start() -> bool {
 #[inline(always)]
 #[track_caller]
 pub(crate) fn spawn_here() -> Spawn {
-    Spawn { location: Location::caller(), pc: crate::stack::anchor::pc(), parent: waker::current_task() }
+    Spawn {
+        location: Location::caller(),
+        pc: crate::stack::anchor::pc(),
+        parent: waker::current_task(),
+    }
 }
 
 /// Ids of futures that are not tokio tasks (roots of `block_on`, wrapped futures) start here, far above any count of
 /// tasks, and small enough to be exact in a double.
-#[cfg_attr(not(feature = "rt"), expect(dead_code, reason = "without `rt` there are no tasks"))]
+#[cfg_attr(
+    not(feature = "rt"),
+    expect(dead_code, reason = "without `rt` there are no tasks")
+)]
 pub(crate) fn own_id() -> u64 {
     use crate::primitive::AtomicU64;
     const FIRST: u64 = 9_000_000_000_000_001;

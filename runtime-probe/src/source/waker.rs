@@ -91,8 +91,16 @@ pub(super) fn poll<R>(
     let began = clock::ticks();
     let outer = CURRENT.with(Cell::get);
     let generation = record.begin_poll(waker, threads::current(), began);
-    let data = record.as_ptr().map_addr(|address| address | generation as usize).cast::<()>();
-    let frame = PollFrame { data: data.addr(), record: record.as_ptr(), meta, outer };
+    let data = record
+        .as_ptr()
+        .map_addr(|address| address | generation as usize)
+        .cast::<()>();
+    let frame = PollFrame {
+        data: data.addr(),
+        record: record.as_ptr(),
+        meta,
+        outer,
+    };
     let _entered = Entered::new(&frame, began);
     // SAFETY: the vtable is made for such data. The waker owns no reference and is never dropped: it borrows the
     // wrapper's, which outlives the poll.
@@ -108,10 +116,19 @@ pub(super) fn note_outer(record: &Record) {
 
 /// Runs a closure as a task of its own.
 #[cfg(feature = "rt")]
-pub(super) fn run<R>(record: &RecordRef, meta: &'static FutureMeta, inner: impl FnOnce() -> R) -> R {
+pub(super) fn run<R>(
+    record: &RecordRef,
+    meta: &'static FutureMeta,
+    inner: impl FnOnce() -> R,
+) -> R {
     let began = clock::ticks();
     record.begin_closure(threads::current(), began);
-    let frame = PollFrame { data: 0, record: record.as_ptr(), meta, outer: CURRENT.with(Cell::get) };
+    let frame = PollFrame {
+        data: 0,
+        record: record.as_ptr(),
+        meta,
+        outer: CURRENT.with(Cell::get),
+    };
     let _entered = Entered::new(&frame, began);
     inner()
 }
@@ -123,7 +140,9 @@ pub(super) fn run<R>(record: &RecordRef, meta: &'static FutureMeta, inner: impl 
 #[inline(always)]
 #[expect(unsafe_code, reason = "records live for ever")]
 unsafe fn record_of<'a>(data: *const ()) -> &'a Record {
-    let record = data.cast::<Record>().map_addr(|address| address & !(GENERATIONS as usize - 1));
+    let record = data
+        .cast::<Record>()
+        .map_addr(|address| address & !(GENERATIONS as usize - 1));
     // SAFETY: without the generation it is the address of a record, and records live for ever.
     unsafe { &*record }
 }
@@ -146,7 +165,13 @@ unsafe fn clone(data: *const ()) -> RawWaker {
         let anchor = here!();
         // SAFETY: this function took the anchor just now, and the frame is a local of a poll further up.
         let waits = unsafe {
-            template::capture(&CLONE_FRAME, anchor, frame.addr(), poll.meta, record.waits_of_this_poll())
+            template::capture(
+                &CLONE_FRAME,
+                anchor,
+                frame.addr(),
+                poll.meta,
+                record.waits_of_this_poll(),
+            )
         };
         record.set_waits(waits);
     }

@@ -57,14 +57,18 @@ pub(crate) fn pc() -> usize {
     {
         let pc: usize;
         // SAFETY: reads the instruction pointer and touches nothing else.
-        unsafe { core::arch::asm!("lea {}, [rip]", out(reg) pc, options(nomem, nostack, preserves_flags)) };
+        unsafe {
+            core::arch::asm!("lea {}, [rip]", out(reg) pc, options(nomem, nostack, preserves_flags))
+        };
         pc
     }
     #[cfg(target_arch = "aarch64")]
     {
         let pc: usize;
         // SAFETY: reads the program counter and touches nothing else.
-        unsafe { core::arch::asm!("adr {}, .", out(reg) pc, options(nomem, nostack, preserves_flags)) };
+        unsafe {
+            core::arch::asm!("adr {}, .", out(reg) pc, options(nomem, nostack, preserves_flags))
+        };
         pc
     }
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]

@@ -27,12 +27,20 @@ impl<T: Sync + Send, const B: usize> Intern<T, B> {
     /// A table of at most `most` values (a few more when threads race for the last places).
     #[cfg(not(probe_loom))]
     pub(crate) const fn new(most: usize) -> Self {
-        Self { buckets: [const { AtomicPtr::new(std::ptr::null_mut()) }; B], len: AtomicUsize::new(0), most }
+        Self {
+            buckets: [const { AtomicPtr::new(std::ptr::null_mut()) }; B],
+            len: AtomicUsize::new(0),
+            most,
+        }
     }
 
     #[cfg(probe_loom)]
     pub(crate) fn new(most: usize) -> Self {
-        Self { buckets: std::array::from_fn(|_| AtomicPtr::new(std::ptr::null_mut())), len: AtomicUsize::new(0), most }
+        Self {
+            buckets: std::array::from_fn(|_| AtomicPtr::new(std::ptr::null_mut())),
+            len: AtomicUsize::new(0),
+            most,
+        }
     }
 
     /// How many distinct values there are.
@@ -43,7 +51,12 @@ impl<T: Sync + Send, const B: usize> Intern<T, B> {
     /// The one value that `is` recognizes under `hash`, made by `make` if there is none yet; `None` when the table is
     /// full. `make` is called outside of any lock, and its value is dropped again if another thread was quicker.
     #[expect(unsafe_code, reason = "nodes are shared by pointer and live for ever")]
-    pub(crate) fn intern(&self, hash: u64, is: impl Fn(&T) -> bool, make: impl FnOnce() -> T) -> Option<&'static T> {
+    pub(crate) fn intern(
+        &self,
+        hash: u64,
+        is: impl Fn(&T) -> bool,
+        make: impl FnOnce() -> T,
+    ) -> Option<&'static T> {
         let bucket = &self.buckets[(hash as usize) % B];
         // Acquire: pairs with the Release that published the node; its fields are visible.
         let mut head = bucket.load(Ordering::Acquire);
@@ -53,7 +66,11 @@ impl<T: Sync + Send, const B: usize> Intern<T, B> {
         if self.len() >= self.most {
             return None;
         }
-        let node = Box::into_raw(Box::new(Node { hash, next: head, value: make() }));
+        let node = Box::into_raw(Box::new(Node {
+            hash,
+            next: head,
+            value: make(),
+        }));
         loop {
             // Release: publishes the node's fields. Acquire on failure: the newer nodes are read next.
             match bucket.compare_exchange(head, node, Ordering::Release, Ordering::Acquire) {
@@ -79,7 +96,12 @@ impl<T: Sync + Send, const B: usize> Intern<T, B> {
 
 /// Searches from `from` up to, not including, `until`.
 #[expect(unsafe_code, reason = "nodes are shared by pointer and live for ever")]
-fn find<T>(from: *mut Node<T>, until: *mut Node<T>, hash: u64, is: &impl Fn(&T) -> bool) -> Option<&'static T> {
+fn find<T>(
+    from: *mut Node<T>,
+    until: *mut Node<T>,
+    hash: u64,
+    is: &impl Fn(&T) -> bool,
+) -> Option<&'static T> {
     let mut at = from;
     while at != until {
         // SAFETY: `at` is not null: a chain ends in null, `until` is null or an earlier head of the same chain, and the
@@ -93,10 +115,16 @@ fn find<T>(from: *mut Node<T>, until: *mut Node<T>, hash: u64, is: &impl Fn(&T) 
     None
 }
 
-#[expect(unsafe_code, reason = "the raw pointers inside stand for shared references")]
+#[expect(
+    unsafe_code,
+    reason = "the raw pointers inside stand for shared references"
+)]
 // SAFETY: nodes are reached through atomics, are immutable once published, and hold `T: Send + Sync` values.
 unsafe impl<T: Send + Sync, const B: usize> Sync for Intern<T, B> {}
-#[expect(unsafe_code, reason = "the raw pointers inside stand for shared references")]
+#[expect(
+    unsafe_code,
+    reason = "the raw pointers inside stand for shared references"
+)]
 // SAFETY: as for Sync.
 unsafe impl<T: Send + Sync, const B: usize> Send for Intern<T, B> {}
 
@@ -137,9 +165,18 @@ mod tests {
         let table: Intern<u32, 4> = Intern::new(10_000);
         let seen: Vec<Vec<usize>> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..4)
-                .map(|_| scope.spawn(|| (0..1000).map(|value| of(&table, value).unwrap() as *const u32 as usize).collect()))
+                .map(|_| {
+                    scope.spawn(|| {
+                        (0..1000)
+                            .map(|value| of(&table, value).unwrap() as *const u32 as usize)
+                            .collect()
+                    })
+                })
                 .collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
         });
         assert!(seen.windows(2).all(|pair| pair[0] == pair[1]));
         assert_eq!(table.len(), 1000);

@@ -18,7 +18,10 @@ pub(crate) trait HasMeta {
 }
 
 impl<F> HasMeta for F {
-    const META: &'static FutureMeta = &FutureMeta { type_name: std::any::type_name::<F>, size: size_of::<F>() };
+    const META: &'static FutureMeta = &FutureMeta {
+        type_name: std::any::type_name::<F>,
+        size: size_of::<F>(),
+    };
 }
 
 /// A stack of a future: return addresses from the leaf up to the poll of the wrapper.
@@ -66,12 +69,30 @@ pub(crate) fn table_sizes() -> (usize, usize, u64) {
 
 impl RawStack {
     /// The one stack equal to this; `None` when the table is full.
-    pub(crate) fn intern(root: &'static FutureMeta, pcs: &[usize], elided: u32, end: End) -> Option<&'static RawStack> {
-        let hash = pcs.iter().fold(root as *const _ as u64 ^ u64::from(elided), |hash, pc| mix(hash, *pc as u64));
+    pub(crate) fn intern(
+        root: &'static FutureMeta,
+        pcs: &[usize],
+        elided: u32,
+        end: End,
+    ) -> Option<&'static RawStack> {
+        let hash = pcs
+            .iter()
+            .fold(root as *const _ as u64 ^ u64::from(elided), |hash, pc| {
+                mix(hash, *pc as u64)
+            });
         let is = |other: &RawStack| {
-            std::ptr::eq(other.root, root) && *other.pcs == *pcs && other.elided == elided && other.end == end
+            std::ptr::eq(other.root, root)
+                && *other.pcs == *pcs
+                && other.elided == elided
+                && other.end == end
         };
-        let stack = STACKS.intern(hash, is, || RawStack { hash, root, pcs: pcs.into(), elided, end });
+        let stack = STACKS.intern(hash, is, || RawStack {
+            hash,
+            root,
+            pcs: pcs.into(),
+            elided,
+            end,
+        });
         if stack.is_none() {
             OVERFLOW.fetch_add(1, Ordering::Relaxed);
         }
@@ -95,7 +116,10 @@ pub(crate) struct WaitSet {
 
 impl WaitSet {
     /// `earlier` and then `last`. `None` when the table is full.
-    pub(crate) fn push(earlier: Option<&'static WaitSet>, last: &'static RawStack) -> Option<&'static WaitSet> {
+    pub(crate) fn push(
+        earlier: Option<&'static WaitSet>,
+        last: &'static RawStack,
+    ) -> Option<&'static WaitSet> {
         // The same leaf once more (a loop that registers in each round) is no news.
         if let Some(set) = earlier
             && std::ptr::eq(set.last, last)
@@ -107,12 +131,21 @@ impl WaitSet {
             other => (other, other.is_some_and(|set| set.overflowed)),
         };
         let hash = mix(earlier.map_or(0, |set| set as *const _ as u64), last.hash);
-        let same = |a: Option<&WaitSet>, b: Option<&WaitSet>| a.map(std::ptr::from_ref) == b.map(std::ptr::from_ref);
+        let same = |a: Option<&WaitSet>, b: Option<&WaitSet>| {
+            a.map(std::ptr::from_ref) == b.map(std::ptr::from_ref)
+        };
         let is = |other: &WaitSet| {
-            std::ptr::eq(other.last, last) && same(other.earlier, earlier) && other.overflowed == overflowed
+            std::ptr::eq(other.last, last)
+                && same(other.earlier, earlier)
+                && other.overflowed == overflowed
         };
         let len = earlier.map_or(0, |set| set.len) + 1;
-        let set = SETS.intern(hash, is, || WaitSet { earlier, last, len, overflowed });
+        let set = SETS.intern(hash, is, || WaitSet {
+            earlier,
+            last,
+            len,
+            overflowed,
+        });
         if set.is_none() {
             OVERFLOW.fetch_add(1, Ordering::Relaxed);
         }
@@ -150,7 +183,10 @@ mod tests {
         let two = WaitSet::push(WaitSet::push(None, stack(1)), stack(2)).unwrap();
         let leaves: Vec<usize> = two.stacks().map(|stack| stack.pcs[0]).collect();
         assert_eq!(leaves, [2, 1]);
-        assert!(std::ptr::eq(WaitSet::push(Some(two), stack(2)).unwrap(), two), "the same leaf again adds nothing");
+        assert!(
+            std::ptr::eq(WaitSet::push(Some(two), stack(2)).unwrap(), two),
+            "the same leaf again adds nothing"
+        );
     }
 
     #[test]

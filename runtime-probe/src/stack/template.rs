@@ -67,7 +67,10 @@ pub(crate) struct AnchorFrame {
 
 impl AnchorFrame {
     pub(crate) const fn new() -> Self {
-        Self { offset: AtomicU64::new(0), pc: AtomicU64::new(0) }
+        Self {
+            offset: AtomicU64::new(0),
+            pc: AtomicU64::new(0),
+        }
     }
 
     #[inline(always)]
@@ -145,7 +148,10 @@ thread_local! {
 /// `anchor` was taken by the calling function in this very call, and `root` is the address of an object that lives in
 /// a frame of the same thread further up.
 #[inline(always)]
-#[expect(unsafe_code, reason = "reads this thread's stack, and the thread-local through a raw pointer")]
+#[expect(
+    unsafe_code,
+    reason = "reads this thread's stack, and the thread-local through a raw pointer"
+)]
 pub(crate) unsafe fn capture(
     frame: &AnchorFrame,
     anchor: Anchor,
@@ -192,9 +198,14 @@ unsafe fn known(
     let first = unsafe { ((anchor.sp + own) as *const usize).read() };
     let key = key(first, depth, meta);
     let set = &capturer.sets[key as usize % SETS];
-    let template = set.iter().flatten().find(|template| template.matches(key, anchor.sp, depth))?;
+    let template = set
+        .iter()
+        .flatten()
+        .find(|template| template.matches(key, anchor.sp, depth))?;
     if !same(template.earlier.get(), earlier) {
-        template.set.set(WaitSet::push(earlier, template.stack).or(earlier));
+        template
+            .set
+            .set(WaitSet::push(earlier, template.stack).or(earlier));
         template.earlier.set(earlier);
     }
     Some(template.set.get())
@@ -228,17 +239,25 @@ unsafe fn walk(
     earlier: Option<&'static WaitSet>,
     hit: Option<&'static WaitSet>,
 ) -> Option<&'static WaitSet> {
-    let Some(tables) = unwind::tables() else { return earlier };
+    let Some(tables) = unwind::tables() else {
+        return earlier;
+    };
     local.busy.set(true);
     let _done = Done(&local.busy);
     // SAFETY: `busy` was clear and is set now, so this is the only reference until `_done` is dropped.
-    let capturer = unsafe { (*local.capturer.get()).get_or_insert_with(|| Box::new(Capturer::new())) };
+    let capturer =
+        unsafe { (*local.capturer.get()).get_or_insert_with(|| Box::new(Capturer::new())) };
     COUNTERS.walks.fetch_add(1, Ordering::Relaxed);
 
-    let own = capturer.bounds.as_ref().is_some_and(|bounds| bounds.contains(&anchor.sp) && bounds.contains(&root));
+    let own = capturer
+        .bounds
+        .as_ref()
+        .is_some_and(|bounds| bounds.contains(&anchor.sp) && bounds.contains(&root));
     if !own || anchor.sp >= root {
         let stack = RawStack::intern(meta, &[], 0, End::Switched);
-        return stack.and_then(|stack| WaitSet::push(earlier, stack)).or(earlier);
+        return stack
+            .and_then(|stack| WaitSet::push(earlier, stack))
+            .or(earlier);
     }
     let high = capturer.bounds.as_ref().map_or(root, |bounds| bounds.end);
     let scratch = &mut capturer.scratch;
@@ -257,7 +276,9 @@ unsafe fn walk(
         *pc = slot.pc;
     }
     // The first return address is the capturing function's own, the clone's caller: `pcs[0]`.
-    let Some(stack) = RawStack::intern(meta, &pcs[..scratch.len()], elided, end) else { return earlier };
+    let Some(stack) = RawStack::intern(meta, &pcs[..scratch.len()], elided, end) else {
+        return earlier;
+    };
     let set = WaitSet::push(earlier, stack).or(earlier);
 
     if let Some(hit) = hit {
@@ -267,7 +288,10 @@ unsafe fn walk(
         }
         return set;
     }
-    let known: Option<Vec<(u32, usize)>> = scratch.iter().map(|slot| Some((slot.offset?, slot.pc))).collect();
+    let known: Option<Vec<(u32, usize)>> = scratch
+        .iter()
+        .map(|slot| Some((slot.offset?, slot.pc)))
+        .collect();
     if let (Some(slots), End::Root, 0) = (known, end, elided)
         && let Some(first) = slots.first().copied()
     {

@@ -16,9 +16,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 #[cfg(target_arch = "aarch64")]
-use framehop::aarch64::{CacheAarch64 as CacheOf, UnwindRegsAarch64 as Regs, UnwinderAarch64 as UnwinderOf};
+use framehop::aarch64::{
+    CacheAarch64 as CacheOf, UnwindRegsAarch64 as Regs, UnwinderAarch64 as UnwinderOf,
+};
 #[cfg(not(target_arch = "aarch64"))]
-use framehop::x86_64::{CacheX86_64 as CacheOf, UnwindRegsX86_64 as Regs, UnwinderX86_64 as UnwinderOf};
+use framehop::x86_64::{
+    CacheX86_64 as CacheOf, UnwindRegsX86_64 as Regs, UnwinderX86_64 as UnwinderOf,
+};
 
 /// Rules seen before, one per thread that walks.
 pub(crate) type Cache = CacheOf;
@@ -47,7 +51,9 @@ static TABLES: AtomicPtr<Tables> = AtomicPtr::new(std::ptr::null_mut());
 /// when the probe starts and by readers, never from a capture.
 pub(crate) fn refresh() {
     static MAKING: Mutex<()> = Mutex::new(());
-    let _one_at_a_time = MAKING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _one_at_a_time = MAKING
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
     let generation = modules::generation();
     if tables().is_some_and(|tables| tables.generation == generation) {
         return;
@@ -57,15 +63,33 @@ pub(crate) fn refresh() {
     for (index, module) in modules::loaded().into_iter().enumerate() {
         executable.extend(module.executable.iter().map(|(range, _)| range.clone()));
         let sections = framehop::ExplicitModuleSectionInfo {
-            eh_frame_hdr_svma: module.eh_frame_hdr.as_ref().map(|range| relative(range, module.base)),
-            eh_frame_hdr: module.eh_frame_hdr.as_ref().map(|range| section(range, index)),
-            eh_frame_svma: module.eh_frame.as_ref().map(|range| relative(range, module.base)),
+            eh_frame_hdr_svma: module
+                .eh_frame_hdr
+                .as_ref()
+                .map(|range| relative(range, module.base)),
+            eh_frame_hdr: module
+                .eh_frame_hdr
+                .as_ref()
+                .map(|range| section(range, index)),
+            eh_frame_svma: module
+                .eh_frame
+                .as_ref()
+                .map(|range| relative(range, module.base)),
             eh_frame: module.eh_frame.as_ref().map(|range| section(range, index)),
             ..Default::default()
         };
-        unwinder.add_module(framehop::Module::new(String::new(), module.range, module.base, sections));
+        unwinder.add_module(framehop::Module::new(
+            String::new(),
+            module.range,
+            module.base,
+            sections,
+        ));
     }
-    let made = Box::into_raw(Box::new(Tables { unwinder, executable, generation }));
+    let made = Box::into_raw(Box::new(Tables {
+        unwinder,
+        executable,
+        generation,
+    }));
     // Release: pairs with the Acquire in `tables`.
     TABLES.store(made, Ordering::Release);
 }
@@ -80,12 +104,21 @@ fn relative(range: &Range<u64>, base: u64) -> Range<u64> {
 fn section(range: &Range<u64>, index: usize) -> &'static [u8] {
     // SAFETY: the range lies in a mapped, readable segment of a module that was on the loader's list a moment ago.
     // Index 0 is the main binary, which is never unmapped; of others a copy is kept.
-    let mapped = unsafe { std::slice::from_raw_parts(range.start as *const u8, (range.end - range.start) as usize) };
-    if index == 0 { mapped } else { Box::leak(mapped.into()) }
+    let mapped = unsafe {
+        std::slice::from_raw_parts(range.start as *const u8, (range.end - range.start) as usize)
+    };
+    if index == 0 {
+        mapped
+    } else {
+        Box::leak(mapped.into())
+    }
 }
 
 /// The tables, if [`refresh`] was ever called.
-#[expect(unsafe_code, reason = "reads a pointer that is published once and never freed")]
+#[expect(
+    unsafe_code,
+    reason = "reads a pointer that is published once and never freed"
+)]
 pub(crate) fn tables() -> Option<&'static Tables> {
     // SAFETY: null, or published by `refresh` with Release and never freed.
     unsafe { TABLES.load(Ordering::Acquire).as_ref() }
@@ -127,7 +160,9 @@ impl Tables {
         let mut at = FrameAddress::from_instruction_pointer(anchor.pc as u64);
         let mut sp = anchor.sp as u64;
         loop {
-            let Ok(Some(return_address)) = self.unwinder.unwind_frame(at, &mut regs, cache, &mut read) else {
+            let Ok(Some(return_address)) =
+                self.unwinder.unwind_frame(at, &mut regs, cache, &mut read)
+            else {
                 return End::Lost;
             };
             let above = regs.sp();
@@ -138,10 +173,16 @@ impl Tables {
             if above <= sp || !self.is_code(return_address.wrapping_sub(1)) {
                 return End::Lost;
             }
-            let offset = slot_of(return_address, sp, above, &mut read).map(|slot| (slot - anchor.sp as u64) as u32);
-            visit(Slot { offset, pc: return_address as usize });
+            let offset = slot_of(return_address, sp, above, &mut read)
+                .map(|slot| (slot - anchor.sp as u64) as u32);
+            visit(Slot {
+                offset,
+                pc: return_address as usize,
+            });
             sp = above;
-            let Some(next) = FrameAddress::from_return_address(return_address) else { return End::Lost };
+            let Some(next) = FrameAddress::from_return_address(return_address) else {
+                return End::Lost;
+            };
             at = next;
         }
     }
@@ -152,19 +193,30 @@ fn registers(anchor: Anchor) -> Regs {
     Regs::new(anchor.pc as u64, anchor.sp as u64, anchor.fp as u64)
 }
 
-
 /// Where the return address lies, in a frame from `low` to `high`: on x86_64 the call pushed it right below the frame
 /// above.
 #[cfg(not(target_arch = "aarch64"))]
-fn slot_of(pc: u64, _low: u64, high: u64, read: &mut impl FnMut(u64) -> Result<u64, ()>) -> Option<u64> {
+fn slot_of(
+    pc: u64,
+    _low: u64,
+    high: u64,
+    read: &mut impl FnMut(u64) -> Result<u64, ()>,
+) -> Option<u64> {
     (read(high - 8) == Ok(pc)).then_some(high - 8)
 }
 
 /// Where the return address lies, in a frame from `low` to `high`: on aarch64 the function saved it wherever it liked.
 /// If exactly one word of the frame equals it, that is the place.
 #[cfg(target_arch = "aarch64")]
-fn slot_of(pc: u64, low: u64, high: u64, read: &mut impl FnMut(u64) -> Result<u64, ()>) -> Option<u64> {
-    let mut places = (low..high).step_by(8).filter(|address| read(*address) == Ok(pc));
+fn slot_of(
+    pc: u64,
+    low: u64,
+    high: u64,
+    read: &mut impl FnMut(u64) -> Result<u64, ()>,
+) -> Option<u64> {
+    let mut places = (low..high)
+        .step_by(8)
+        .filter(|address| read(*address) == Ok(pc));
     let place = places.next();
     if places.next().is_some() { None } else { place }
 }

@@ -25,7 +25,9 @@ pub(crate) fn closure_depth(symbol: &str) -> usize {
         Err(_) => symbol.to_owned(),
     };
     let bare = without_generics(&path);
-    bare.rsplit("::").take_while(|segment| is_closure(segment)).count()
+    bare.rsplit("::")
+        .take_while(|segment| is_closure(segment))
+        .count()
 }
 
 fn shorten(path: &str) -> String {
@@ -86,11 +88,19 @@ fn segments(path: &str) -> Vec<&str> {
 /// Removes generic arguments: `Vec<T>` and `f::<T>`. A leading `<T as Trait>` stays, a leading `<T>` loses its
 /// brackets.
 fn without_generics(path: &str) -> String {
-    let Some(inside) = path.strip_prefix('<') else { return strip(path) };
-    let Some(close) = matching(inside) else { return strip(path) };
+    let Some(inside) = path.strip_prefix('<') else {
+        return strip(path);
+    };
+    let Some(close) = matching(inside) else {
+        return strip(path);
+    };
     let (own, rest) = (&inside[..close], strip(&inside[close + 1..]));
     match as_split(own) {
-        Some((of, as_trait)) => format!("<{} as {}>{rest}", without_generics(of), without_generics(as_trait)),
+        Some((of, as_trait)) => format!(
+            "<{} as {}>{rest}",
+            without_generics(of),
+            without_generics(as_trait)
+        ),
         None => format!("{}{rest}", without_generics(own)),
     }
 }
@@ -121,7 +131,9 @@ fn as_split(text: &str) -> Option<(&str, &str)> {
         match byte {
             b'<' => depth += 1,
             b'>' if before != b'-' => depth = depth.saturating_sub(1),
-            b' ' if depth == 0 && text[at..].starts_with(" as ") => return Some((&text[..at], &text[at + 4..])),
+            b' ' if depth == 0 && text[at..].starts_with(" as ") => {
+                return Some((&text[..at], &text[at + 4..]));
+            }
             _ => {}
         }
         before = byte;
@@ -154,13 +166,34 @@ mod tests {
     #[test]
     fn names_are_short() {
         for (symbol, name) in [
-            ("_ZN3app2db8get_conn28_$u7b$$u7b$closure$u7d$$u7d$17h0123456789abcdefE", "app::db::get_conn"),
-            ("app::main::{{closure}}::{{closure}}", "app::main::{closure}"),
-            ("app::main::{closure#0}::{closure#1}", "app::main::{closure}"),
-            ("tokio::sync::mpsc::bounded::Receiver<T>::recv::{{closure}}", "tokio::sync::mpsc::bounded::Receiver::recv"),
-            ("<tokio::sync::mpsc::bounded::Receiver<u32>>::recv::{closure#0}", "tokio::sync::mpsc::bounded::Receiver::recv"),
-            ("<alloc::vec::Vec<T> as core::ops::drop::Drop>::drop", "<alloc::vec::Vec as core::ops::drop::Drop>::drop"),
-            ("core::ops::function::FnOnce::call_once::<fn(u8) -> bool>", "core::ops::function::FnOnce::call_once"),
+            (
+                "_ZN3app2db8get_conn28_$u7b$$u7b$closure$u7d$$u7d$17h0123456789abcdefE",
+                "app::db::get_conn",
+            ),
+            (
+                "app::main::{{closure}}::{{closure}}",
+                "app::main::{closure}",
+            ),
+            (
+                "app::main::{closure#0}::{closure#1}",
+                "app::main::{closure}",
+            ),
+            (
+                "tokio::sync::mpsc::bounded::Receiver<T>::recv::{{closure}}",
+                "tokio::sync::mpsc::bounded::Receiver::recv",
+            ),
+            (
+                "<tokio::sync::mpsc::bounded::Receiver<u32>>::recv::{closure#0}",
+                "tokio::sync::mpsc::bounded::Receiver::recv",
+            ),
+            (
+                "<alloc::vec::Vec<T> as core::ops::drop::Drop>::drop",
+                "<alloc::vec::Vec as core::ops::drop::Drop>::drop",
+            ),
+            (
+                "core::ops::function::FnOnce::call_once::<fn(u8) -> bool>",
+                "core::ops::function::FnOnce::call_once",
+            ),
             ("app::f::<(u8, u16)>", "app::f"),
             ("<(A, B) as app::T>::f", "<{A, B} as app::T>::f"),
             ("a<b", "a<b"),

@@ -4,6 +4,7 @@
 //! the symbol table still gives the physical function. What is found is cached by address for the life of the process:
 //! a program has a few thousand distinct addresses in its stacks.
 
+use super::module_path;
 use super::name::{closure_depth, readable};
 use crate::sys::modules::{self, Module};
 use addr2line::Loader;
@@ -60,7 +61,9 @@ static RESOLVER: LazyLock<Mutex<Resolver>> = LazyLock::new(Mutex::default);
 
 /// The process's resolver, to one reader at a time. Waits for its turn and looks whether modules were loaded since.
 pub(crate) fn resolver() -> MutexGuard<'static, Resolver> {
-    let mut resolver = RESOLVER.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let mut resolver = RESOLVER
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
     resolver.refresh();
     resolver
 }
@@ -105,37 +108,78 @@ impl Resolver {
 
     fn look_up(&mut self, address: u64) -> Option<Code> {
         let module = self.modules.iter().find(|module| {
-            module.range.contains(&address) && module.executable.iter().any(|(range, _)| range.contains(&address))
+            module.range.contains(&address)
+                && module
+                    .executable
+                    .iter()
+                    .any(|(range, _)| range.contains(&address))
         })?;
         let relative = address - module.base;
         let path = &module.path;
-        let loader = self.loaders.entry(module.range.start).or_insert_with(|| Loader::new(path).ok()).as_ref()?;
+        let loader = self
+            .loaders
+            .entry(module.range.start)
+            .or_insert_with(|| Loader::new(path).ok())
+            .as_ref()?;
         let mut found = Vec::new();
         if let Ok(mut frames) = loader.find_frames(relative) {
             while let Ok(Some(frame)) = frames.next() {
-                let symbol = frame.function.as_ref().and_then(|function| function.raw_name().ok().map(|n| n.into_owned()));
-                let file = frame.location.as_ref().and_then(|location| location.file).unwrap_or_default().to_owned();
-                let line = frame.location.as_ref().and_then(|location| location.line).unwrap_or_default();
+                let symbol = frame
+                    .function
+                    .as_ref()
+                    .and_then(|function| function.raw_name().ok().map(|n| n.into_owned()));
+                let file = frame
+                    .location
+                    .as_ref()
+                    .and_then(|location| location.file)
+                    .unwrap_or_default()
+                    .to_owned();
+                let line = frame
+                    .location
+                    .as_ref()
+                    .and_then(|location| location.line)
+                    .unwrap_or_default();
                 found.push((symbol, file, line));
             }
         }
-        let symbol = loader.find_symbol_info(relative).map(|symbol| (symbol.name().to_owned(), symbol.address()));
+        let symbol = loader
+            .find_symbol_info(relative)
+            .map(|symbol| (symbol.name().to_owned(), symbol.address()));
         let entry = symbol.as_ref().map_or(0, |(_, entry)| module.base + entry);
         let inlining_known = found.iter().any(|(symbol, ..)| symbol.is_some());
-        if !inlining_known {
-            // Lines without functions, or nothing: the symbol table names the physical function.
-            let (name, _) = symbol?;
-            let (file, line) = found.pop().map_or((String::new(), 0), |(_, file, line)| (file, line));
-            found = vec![(Some(name), file, line)];
+        // The symbol table names the physical function in full, even where the DWARF knows only its last part, or
+        // nothing at all.
+        match (found.last_mut(), symbol) {
+            (Some((name, ..)), Some((symbol, _)))
+                if name.as_deref().is_none_or(|name| !is_full(name)) =>
+            {
+                *name = Some(symbol)
+            }
+            (None, Some((symbol, _))) => found.push((Some(symbol), String::new(), 0)),
+            (None, None) => return None,
+            _ => {}
         }
         let frames = found
             .into_iter()
             .map(|(symbol, file, line)| {
-                let (function, closures) = self.function(symbol.as_deref().unwrap_or("??"));
-                Frame { function, file: self.text(file), line, closures }
+                let (function, closures) = match symbol {
+                    Some(symbol) if is_full(&symbol) => self.function(&symbol),
+                    Some(part) => self.function_in(&part, &file),
+                    None => ("??".into(), 0),
+                };
+                Frame {
+                    function,
+                    file: self.text(file),
+                    line,
+                    closures,
+                }
             })
             .collect();
-        Some(Code { frames, entry, inlining_known })
+        Some(Code {
+            frames,
+            entry,
+            inlining_known,
+        })
     }
 
     fn function(&mut self, symbol: &str) -> (Arc<str>, usize) {
@@ -147,6 +191,19 @@ impl Resolver {
         made
     }
 
+    /// A function of which only the last part is known, by the module that its file is.
+    fn function_in(&mut self, part: &str, file: &str) -> (Arc<str>, usize) {
+        let module = module_path::of_file(file).unwrap_or_default();
+        let closures = closure_depth(part);
+        let part = part_name(part);
+        let name = if module.is_empty() {
+            part
+        } else {
+            format!("{module}::{part}")
+        };
+        (self.text(name), closures)
+    }
+
     /// Equal texts once.
     pub(crate) fn text(&mut self, text: String) -> Arc<str> {
         if let Some(known) = self.texts.get(&text) {
@@ -155,6 +212,27 @@ impl Resolver {
         let made: Arc<str> = text.as_str().into();
         self.texts.insert(text, made.clone());
         made
+    }
+}
+
+/// Whether a name says where its function is: a mangled symbol, or a path.
+fn is_full(name: &str) -> bool {
+    rustc_demangle::try_demangle(name).is_ok()
+        || name
+            .split('<')
+            .next()
+            .is_some_and(|head| head.contains("::"))
+}
+
+/// `recv` for `recv<u32>`, `{async fn}` for `{async_fn#0}<u32>`.
+fn part_name(part: &str) -> String {
+    let bare = part.split('<').next().unwrap_or(part);
+    match bare
+        .strip_prefix('{')
+        .and_then(|inside| inside.split(['#', '}']).next())
+    {
+        Some(kind) => format!("{{{}}}", kind.replace('_', " ")),
+        None => readable(bare),
     }
 }
 

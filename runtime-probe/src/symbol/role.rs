@@ -36,19 +36,40 @@ const REASONS: &[(&str, Reason)] = &[
     ("tokio::task::coop::register_waker", Reason::Yield),
     ("tokio::task::coop::consume_budget", Reason::Yield),
     ("tokio::runtime::context::defer", Reason::Yield),
-    ("tokio::sync::mpsc::bounded::Sender", Reason::Known("chan send")),
-    ("tokio::sync::mpsc::unbounded::UnboundedSender", Reason::Known("chan send")),
-    ("tokio::sync::mpsc::bounded::Permit", Reason::Known("chan send")),
+    (
+        "tokio::sync::mpsc::bounded::Sender",
+        Reason::Known("chan send"),
+    ),
+    (
+        "tokio::sync::mpsc::unbounded::UnboundedSender",
+        Reason::Known("chan send"),
+    ),
+    (
+        "tokio::sync::mpsc::bounded::Permit",
+        Reason::Known("chan send"),
+    ),
     ("tokio::sync::mpsc", Reason::Known("chan receive")),
     ("tokio::sync::oneshot::Sender", Reason::Known("chan send")),
+    (
+        "tokio::sync::oneshot::poll_closed",
+        Reason::Known("chan send"),
+    ),
     ("tokio::sync::oneshot", Reason::Known("chan receive")),
     ("tokio::sync::broadcast::Sender", Reason::Known("chan send")),
     ("tokio::sync::broadcast", Reason::Known("chan receive")),
     ("tokio::sync::watch::Sender", Reason::Known("chan send")),
     ("tokio::sync::watch", Reason::Known("chan receive")),
     ("tokio::sync::mutex", Reason::Known("sync.Mutex.Lock")),
-    ("tokio::sync::rwlock::RwLock::read", Reason::Known("sync.RWMutex.RLock")),
-    ("tokio::sync::rwlock", Reason::Known("sync.RWMutex.Lock")),
+    (
+        "tokio::sync::rwlock::RwLock::read",
+        Reason::Known("sync.RWMutex.RLock"),
+    ),
+    (
+        "tokio::sync::rwlock::RwLock::write",
+        Reason::Known("sync.RWMutex.Lock"),
+    ),
+    // Line tables alone do not tell a reader from a writer.
+    ("tokio::sync::rwlock", Reason::Known("sync.RWMutex")),
     ("tokio::sync::semaphore", Reason::Known("semacquire")),
     ("tokio::sync::batch_semaphore", Reason::Known("semacquire")),
     ("tokio::sync::notify", Reason::Known("sync.Cond.Wait")),
@@ -67,16 +88,34 @@ const REASONS: &[(&str, Reason)] = &[
     ("tokio::fs", Reason::Known("IO wait")),
     ("tokio::process", Reason::Known("process wait")),
     ("tokio::signal", Reason::Known("signal")),
-    ("tokio_util::sync::cancellation_token", Reason::Known("sync.Cond.Wait")),
+    (
+        "tokio_util::sync::cancellation_token",
+        Reason::Known("sync.Cond.Wait"),
+    ),
     ("futures_channel::mpsc::Sender", Reason::Known("chan send")),
-    ("futures_channel::mpsc::UnboundedSender", Reason::Known("chan send")),
-    ("futures_channel::mpsc::BoundedSenderInner", Reason::Known("chan send")),
+    (
+        "futures_channel::mpsc::UnboundedSender",
+        Reason::Known("chan send"),
+    ),
+    (
+        "futures_channel::mpsc::BoundedSenderInner",
+        Reason::Known("chan send"),
+    ),
     ("futures_channel::mpsc", Reason::Known("chan receive")),
-    ("futures_channel::oneshot::Sender", Reason::Known("chan send")),
+    (
+        "futures_channel::oneshot::Sender",
+        Reason::Known("chan send"),
+    ),
     ("futures_channel::oneshot", Reason::Known("chan receive")),
     ("futures_util::lock", Reason::Known("sync.Mutex.Lock")),
-    ("futures_util::stream::futures_unordered", Reason::Known("select")),
-    ("futures_util::future::pending", Reason::Known("select (no cases)")),
+    (
+        "futures_util::stream::futures_unordered",
+        Reason::Known("select"),
+    ),
+    (
+        "futures_util::future::pending",
+        Reason::Known("select (no cases)"),
+    ),
     ("async_channel::Send", Reason::Known("chan send")),
     ("async_channel", Reason::Known("chan receive")),
     ("event_listener", Reason::Known("sync.Cond.Wait")),
@@ -141,11 +180,17 @@ const LIBRARIES: &[&str] = &[
 
 /// A method of a trait is told by the type that has it: `<tokio::net::TcpStream as ..>` counts as tokio's.
 fn owner(function: &str) -> &str {
-    function.strip_prefix('<').unwrap_or(function)
+    let Some(inside) = function.strip_prefix('<') else {
+        return function;
+    };
+    let inside = inside.strip_prefix('&').unwrap_or(inside);
+    inside.strip_prefix("mut ").unwrap_or(inside)
 }
 
 fn begins(function: &str, prefixes: &[&str]) -> bool {
-    prefixes.iter().any(|prefix| owner(function).starts_with(prefix))
+    prefixes
+        .iter()
+        .any(|prefix| owner(function).starts_with(prefix))
 }
 
 /// Whether the function is plumbing.
@@ -166,13 +211,40 @@ pub(crate) fn is_library(function: &str) -> bool {
 /// What waiting in this function means, if it is a leaf's.
 pub(crate) fn reason_of(function: &str) -> Option<Reason> {
     let owner = owner(function);
-    REASONS.iter().find(|(prefix, _)| owner.starts_with(prefix)).map(|(_, reason)| *reason)
+    REASONS
+        .iter()
+        .find(|(prefix, _)| owner.starts_with(prefix))
+        .map(|(_, reason)| *reason)
+}
+
+/// The reason of a leaf: that of its outermost frame, with two exceptions.
+pub(crate) fn combine(inner: Reason, outer: Reason) -> Reason {
+    match (inner, outer) {
+        // Whoever gives way does so inside some other wait's code.
+        (Reason::Yield, _) => Reason::Yield,
+        // A receiver waits in the channel itself; who waits in a channel's semaphore wants to send.
+        (Reason::Known("semacquire" | "chan send"), Reason::Known("chan receive")) => {
+            Reason::Known("chan send")
+        }
+        (_, outer) => outer,
+    }
+}
+
+/// Whether a function polls somebody's future beside a timer.
+pub(crate) fn is_timeout(function: &str) -> bool {
+    owner(function).starts_with("tokio::time::timeout::")
+}
+
+/// Whether a file holds the code of tokio's macros: a frame there has no line that its reader wrote.
+pub(crate) fn is_macro_file(file: &str) -> bool {
+    file.contains("/src/macros/")
 }
 
 /// Whether a function that polls several futures is known to be of the kind that waits for them together.
 pub(crate) fn is_poll_fn(function: &str) -> bool {
     let owner = owner(function);
-    owner.starts_with("core::future::poll_fn::PollFn") || owner.starts_with("futures_util::future::poll_fn::PollFn")
+    owner.starts_with("core::future::poll_fn::")
+        || owner.starts_with("futures_util::future::poll_fn::")
 }
 
 #[cfg(test)]
@@ -182,8 +254,13 @@ mod tests {
     #[test]
     fn the_first_rule_that_matches_is_the_most_special() {
         for (index, (prefix, _)) in REASONS.iter().enumerate() {
-            let hidden = REASONS[..index].iter().find(|(earlier, _)| prefix.starts_with(earlier));
-            assert!(hidden.is_none(), "{prefix} never matches: {hidden:?} comes before");
+            let hidden = REASONS[..index]
+                .iter()
+                .find(|(earlier, _)| prefix.starts_with(earlier));
+            assert!(
+                hidden.is_none(),
+                "{prefix} never matches: {hidden:?} comes before"
+            );
         }
     }
 
@@ -193,7 +270,11 @@ mod tests {
             reason_of("<tokio::sync::oneshot::Receiver as core::future::future::Future>::poll"),
             Some(Reason::Known("chan receive"))
         );
-        assert!(is_scaffolding("<core::pin::Pin as core::future::future::Future>::poll"));
-        assert!(!is_scaffolding("<app::Connection as core::future::future::Future>::poll"));
+        assert!(is_scaffolding(
+            "<core::pin::Pin as core::future::future::Future>::poll"
+        ));
+        assert!(!is_scaffolding(
+            "<app::Connection as core::future::future::Future>::poll"
+        ));
     }
 }

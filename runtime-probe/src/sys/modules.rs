@@ -34,14 +34,21 @@ pub(crate) fn generation() -> u64 {
 }
 
 #[cfg(target_os = "linux")]
-#[expect(unsafe_code, reason = "walks the loader's list through dl_iterate_phdr")]
+#[expect(
+    unsafe_code,
+    reason = "walks the loader's list through dl_iterate_phdr"
+)]
 mod imp {
     use super::Module;
     use std::ffi::{CStr, OsStr};
     use std::os::unix::ffi::OsStrExt;
 
     pub(super) fn loaded() -> Vec<Module> {
-        extern "C" fn visit(info: *mut libc::dl_phdr_info, _: usize, out: *mut libc::c_void) -> libc::c_int {
+        extern "C" fn visit(
+            info: *mut libc::dl_phdr_info,
+            _: usize,
+            out: *mut libc::c_void,
+        ) -> libc::c_int {
             // SAFETY: the loader passes a valid info for the length of this call, and `out` is the Vec given below,
             // which nobody else holds.
             let (info, out) = unsafe { (&*info, &mut *out.cast::<Vec<Module>>()) };
@@ -56,11 +63,18 @@ mod imp {
     }
 
     pub(super) fn generation() -> u64 {
-        extern "C" fn visit(info: *mut libc::dl_phdr_info, size: usize, out: *mut libc::c_void) -> libc::c_int {
+        extern "C" fn visit(
+            info: *mut libc::dl_phdr_info,
+            size: usize,
+            out: *mut libc::c_void,
+        ) -> libc::c_int {
             // The counters are the last fields; an old C library may pass a shorter struct.
             if size >= size_of::<libc::dl_phdr_info>() {
                 // SAFETY: the loader passes a valid info of at least this size, and `out` is the u64 given below.
-                unsafe { *out.cast::<u64>() = ((*info).dlpi_adds as u64) << 32 | ((*info).dlpi_subs as u64 & 0xffff_ffff) };
+                unsafe {
+                    *out.cast::<u64>() =
+                        ((*info).dlpi_adds as u64) << 32 | ((*info).dlpi_subs as u64 & 0xffff_ffff)
+                };
             }
             1
         }
@@ -77,9 +91,12 @@ mod imp {
             return None;
         }
         // SAFETY: dlpi_phdr points at dlpi_phnum headers.
-        let headers = unsafe { std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) };
+        let headers =
+            unsafe { std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) };
         let base = info.dlpi_addr;
-        let at = |vaddr: u64, len: u64| base.wrapping_add(vaddr)..base.wrapping_add(vaddr).wrapping_add(len);
+        let at = |vaddr: u64, len: u64| {
+            base.wrapping_add(vaddr)..base.wrapping_add(vaddr).wrapping_add(len)
+        };
         let mut module = Module {
             path: if main {
                 "/proc/self/exe".into()
@@ -101,7 +118,8 @@ mod imp {
             let segment = at(header.p_vaddr, header.p_memsz);
             match header.p_type {
                 libc::PT_LOAD => {
-                    module.range = module.range.start.min(segment.start)..module.range.end.max(segment.end);
+                    module.range =
+                        module.range.start.min(segment.start)..module.range.end.max(segment.end);
                     if header.p_flags & libc::PF_X != 0 {
                         module.executable.push((segment.clone(), header.p_offset));
                     }
@@ -110,7 +128,12 @@ mod imp {
                 libc::PT_GNU_EH_FRAME => module.eh_frame_hdr = Some(segment),
                 libc::PT_NOTE => {
                     // SAFETY: a note segment lies inside a loaded segment, so it is mapped and readable.
-                    let notes = unsafe { std::slice::from_raw_parts(segment.start as *const u8, header.p_memsz as usize) };
+                    let notes = unsafe {
+                        std::slice::from_raw_parts(
+                            segment.start as *const u8,
+                            header.p_memsz as usize,
+                        )
+                    };
                     if let Some(id) = build_id(notes) {
                         module.build_id = id;
                     }
@@ -128,7 +151,10 @@ mod imp {
             if bytes[0] == 1 && bytes[1] == 0x1b {
                 let delta = i32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]);
                 let start = (hdr.start + 4).wrapping_add_signed(i64::from(delta));
-                module.eh_frame = loads.iter().find(|load| load.contains(&start)).map(|load| start..load.end);
+                module.eh_frame = loads
+                    .iter()
+                    .find(|load| load.contains(&start))
+                    .map(|load| start..load.end);
             }
         }
         (!module.executable.is_empty()).then_some(module)
@@ -137,7 +163,8 @@ mod imp {
     fn build_id(mut notes: &[u8]) -> Option<String> {
         const NT_GNU_BUILD_ID: u32 = 3;
         while notes.len() >= 12 {
-            let word = |i: usize| u32::from_le_bytes([notes[i], notes[i + 1], notes[i + 2], notes[i + 3]]);
+            let word =
+                |i: usize| u32::from_le_bytes([notes[i], notes[i + 1], notes[i + 2], notes[i + 3]]);
             let (name_len, desc_len, kind) = (word(0) as usize, word(4) as usize, word(8));
             let desc_at = 12usize.checked_add(name_len.next_multiple_of(4))?;
             let next = desc_at.checked_add(desc_len.next_multiple_of(4))?;
@@ -166,7 +193,10 @@ mod tests {
     #[test]
     fn the_main_binary_comes_first_and_holds_this_function() {
         let modules = super::loaded();
-        let here = modules[0].executable.iter().any(|(range, _)| range.contains(&(super::loaded as *const () as u64)));
+        let here = modules[0]
+            .executable
+            .iter()
+            .any(|(range, _)| range.contains(&(super::loaded as *const () as u64)));
         assert!(here, "{modules:?}");
         assert!(modules[0].eh_frame.is_some());
     }

@@ -14,7 +14,10 @@ pub(crate) fn stack_bounds() -> Option<Range<usize>> {
 }
 
 #[cfg(target_os = "linux")]
-#[expect(unsafe_code, reason = "pthread_getattr_np and gettid have no safe wrapper in std")]
+#[expect(
+    unsafe_code,
+    reason = "pthread_getattr_np and gettid have no safe wrapper in std"
+)]
 mod imp {
     use std::ops::Range;
 
@@ -54,8 +57,14 @@ mod tests {
     #[test]
     fn a_local_lies_within_the_bounds() {
         let local = 0u8;
-        assert!(super::stack_bounds().unwrap().contains(&((&raw const local) as usize)));
-        let other = std::thread::spawn(|| super::stack_bounds().unwrap()).join().unwrap();
+        assert!(
+            super::stack_bounds()
+                .unwrap()
+                .contains(&((&raw const local) as usize))
+        );
+        let other = std::thread::spawn(|| super::stack_bounds().unwrap())
+            .join()
+            .unwrap();
         assert!(!other.contains(&((&raw const local) as usize)));
     }
 }

@@ -74,7 +74,9 @@ impl<T: 'static> JoinSet<T> {
     where
         F: Future<Output = T> + 'static,
     {
-        spawn!(Kind::Local, task, |task| self.0.spawn_local_on(task, local_set))
+        spawn!(Kind::Local, task, |task| self
+            .0
+            .spawn_local_on(task, local_set))
     }
 
     /// [`tokio::task::JoinSet::spawn_blocking`], instrumented.
