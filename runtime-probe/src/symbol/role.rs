@@ -81,7 +81,6 @@ const REASONS: &[(&str, Reason)] = &[
     ("tokio::util::idle_notified_set", Reason::Known("join")),
     ("tokio::time", Reason::Known("sleep")),
     ("tokio::runtime::time", Reason::Known("sleep")),
-    ("tokio::runtime::time_alt", Reason::Known("sleep")),
     ("tokio::runtime::io", Reason::Known("IO wait")),
     ("tokio::net", Reason::Known("IO wait")),
     ("tokio::io", Reason::Known("IO wait")),
