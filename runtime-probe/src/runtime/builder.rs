@@ -13,7 +13,6 @@ use tokio::runtime::TaskMeta;
 ///
 /// With `--cfg tokio_unstable` it sets tokio's task hooks, so that tasks which others spawn are seen too. Hooks that are
 /// set through this builder run as well.
-#[derive(Debug)]
 pub struct Builder {
     inner: tokio::runtime::Builder,
     #[cfg(tokio_unstable)]
@@ -33,21 +32,19 @@ struct Hooks {
     terminate: Option<Hook>,
 }
 
-#[cfg(tokio_unstable)]
-impl std::fmt::Debug for Hooks {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Hooks").finish_non_exhaustive()
-    }
-}
-
-/// Methods that only pass on to tokio's method of the same name.
+/// Methods that only pass on to tokio's method of the same name. A closure is `Send + Sync + 'static` as well.
 macro_rules! forward {
-    ($($(#[$attribute:meta])* fn $name:ident($($argument:ident: $type:ty),*);)*) => {
+    ($(
+        $(#[$attribute:meta])*
+        fn $name:ident$(<$closure:ident: $call:path>)?($($argument:ident: $type:ty),*);
+    )*) => {
         impl Builder {
             $(
                 #[doc = concat!("[`tokio::runtime::Builder::", stringify!($name), "`].")]
                 $(#[$attribute])*
-                pub fn $name(&mut self $(, $argument: $type)*) -> &mut Self {
+                pub fn $name$(<$closure>)?(&mut self $(, $argument: $type)*) -> &mut Self
+                $(where $closure: $call + Send + Sync + 'static)?
+                {
                     self.inner.$name($($argument),*);
                     self
                 }
@@ -61,8 +58,10 @@ forward! {
     #[cfg(any(feature = "net", all(unix, feature = "process"), all(unix, feature = "signal")))]
     fn enable_io();
     #[cfg(any(feature = "net", all(unix, feature = "process"), all(unix, feature = "signal")))]
+    #[track_caller]
     fn max_io_events_per_tick(capacity: usize);
     #[cfg(any(feature = "net", all(unix, feature = "process"), all(unix, feature = "signal")))]
+    #[track_caller]
     fn max_io_events_per_busy_tick(capacity: usize);
     #[cfg(feature = "time")]
     fn enable_time();
@@ -74,19 +73,23 @@ forward! {
     fn enable_sharded_blocking_queue();
     #[cfg(all(tokio_unstable, feature = "io-uring", feature = "rt", feature = "fs", target_os = "linux"))]
     fn enable_io_uring();
+    #[track_caller]
     fn worker_threads(val: usize);
+    #[track_caller]
     fn max_blocking_threads(val: usize);
     fn thread_name(val: impl Into<String>);
+    #[track_caller]
     fn name(val: impl Into<String>);
-    fn thread_name_fn(f: impl Fn() -> String + Send + Sync + 'static);
+    fn thread_name_fn<F: Fn() -> String>(f: F);
     fn thread_stack_size(val: usize);
-    fn on_thread_start(f: impl Fn() + Send + Sync + 'static);
-    fn on_thread_stop(f: impl Fn() + Send + Sync + 'static);
-    fn on_thread_park(f: impl Fn() + Send + Sync + 'static);
-    fn on_thread_unpark(f: impl Fn() + Send + Sync + 'static);
+    fn on_thread_start<F: Fn()>(f: F);
+    fn on_thread_stop<F: Fn()>(f: F);
+    fn on_thread_park<F: Fn()>(f: F);
+    fn on_thread_unpark<F: Fn()>(f: F);
     fn thread_keep_alive(duration: Duration);
     #[track_caller]
     fn global_queue_interval(val: u32);
+    #[track_caller]
     fn event_interval(val: u32);
     #[cfg(feature = "test-util")]
     fn start_paused(start_paused: bool);
@@ -134,40 +137,40 @@ impl Builder {
 
     /// [`tokio::runtime::Builder::on_task_spawn`]. Runs after the probe's own hook.
     #[cfg(tokio_unstable)]
-    pub fn on_task_spawn(
-        &mut self,
-        f: impl Fn(&TaskMeta<'_>) + Send + Sync + 'static,
-    ) -> &mut Self {
+    pub fn on_task_spawn<F>(&mut self, f: F) -> &mut Self
+    where
+        F: Fn(&TaskMeta<'_>) + Send + Sync + 'static,
+    {
         self.hooks.spawn = Some(Arc::new(f));
         self
     }
 
     /// [`tokio::runtime::Builder::on_before_task_poll`]. Runs after the probe's own hook.
     #[cfg(tokio_unstable)]
-    pub fn on_before_task_poll(
-        &mut self,
-        f: impl Fn(&TaskMeta<'_>) + Send + Sync + 'static,
-    ) -> &mut Self {
+    pub fn on_before_task_poll<F>(&mut self, f: F) -> &mut Self
+    where
+        F: Fn(&TaskMeta<'_>) + Send + Sync + 'static,
+    {
         self.hooks.before_poll = Some(Arc::new(f));
         self
     }
 
     /// [`tokio::runtime::Builder::on_after_task_poll`]. Runs after the probe's own hook.
     #[cfg(tokio_unstable)]
-    pub fn on_after_task_poll(
-        &mut self,
-        f: impl Fn(&TaskMeta<'_>) + Send + Sync + 'static,
-    ) -> &mut Self {
+    pub fn on_after_task_poll<F>(&mut self, f: F) -> &mut Self
+    where
+        F: Fn(&TaskMeta<'_>) + Send + Sync + 'static,
+    {
         self.hooks.after_poll = Some(Arc::new(f));
         self
     }
 
     /// [`tokio::runtime::Builder::on_task_terminate`]. Runs after the probe's own hook.
     #[cfg(tokio_unstable)]
-    pub fn on_task_terminate(
-        &mut self,
-        f: impl Fn(&TaskMeta<'_>) + Send + Sync + 'static,
-    ) -> &mut Self {
+    pub fn on_task_terminate<F>(&mut self, f: F) -> &mut Self
+    where
+        F: Fn(&TaskMeta<'_>) + Send + Sync + 'static,
+    {
         self.hooks.terminate = Some(Arc::new(f));
         self
     }
@@ -204,14 +207,25 @@ impl Builder {
         let user = self.hooks.clone();
         if crate::source::is_on() {
             self.inner.on_task_spawn(with(user.spawn, |meta| {
-                on_spawn(number(meta.id()), meta.spawned_at())
+                on_spawn(number(meta.id()), meta.spawned_at());
             }));
-            self.inner
-                .on_before_task_poll(with(user.before_poll, |meta| {
-                    before_poll(number(meta.id()))
-                }));
-            self.inner
-                .on_after_task_poll(with(user.after_poll, |meta| after_poll(number(meta.id()))));
+            // The hooks around a poll are worth a closure of their own when nobody else wants to run there.
+            match user.before_poll {
+                None => self
+                    .inner
+                    .on_before_task_poll(|meta| before_poll(number(meta.id()))),
+                user => self
+                    .inner
+                    .on_before_task_poll(with(user, |meta| before_poll(number(meta.id())))),
+            };
+            match user.after_poll {
+                None => self
+                    .inner
+                    .on_after_task_poll(|meta| after_poll(number(meta.id()))),
+                user => self
+                    .inner
+                    .on_after_task_poll(with(user, |meta| after_poll(number(meta.id())))),
+            };
             self.inner
                 .on_task_terminate(with(user.terminate, |meta| on_terminate(number(meta.id()))));
             return;
@@ -242,6 +256,12 @@ fn with(
         if let Some(user) = &user {
             user(meta);
         }
+    }
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.inner.fmt(f)
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::runtime::TryCurrentError;
 use tokio::task::JoinHandle;
 
 /// [`tokio::runtime::Handle`] whose tasks are instrumented. Derefs to tokio's and converts from and into it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Handle(tokio::runtime::Handle);
 
 impl Handle {
@@ -69,6 +69,12 @@ impl Handle {
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.0.block_on(root(future))
+    }
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
     }
 }
 

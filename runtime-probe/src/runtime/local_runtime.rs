@@ -12,7 +12,6 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 /// [`tokio::runtime::LocalRuntime`] whose tasks are instrumented. Derefs to tokio's and converts from and into it.
-#[derive(Debug)]
 pub struct LocalRuntime {
     inner: tokio::runtime::LocalRuntime,
     handle: Handle,
@@ -81,6 +80,12 @@ impl LocalRuntime {
     /// [`tokio::runtime::LocalRuntime::shutdown_background`].
     pub fn shutdown_background(self) {
         self.inner.shutdown_background();
+    }
+}
+
+impl std::fmt::Debug for LocalRuntime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.inner.fmt(f)
     }
 }
 

@@ -12,7 +12,6 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 /// [`tokio::runtime::Runtime`] whose tasks are instrumented. Derefs to tokio's and converts from and into it.
-#[derive(Debug)]
 pub struct Runtime {
     inner: tokio::runtime::Runtime,
     handle: Handle,
@@ -80,6 +79,12 @@ impl Runtime {
     /// [`tokio::runtime::Runtime::shutdown_background`].
     pub fn shutdown_background(self) {
         self.inner.shutdown_background();
+    }
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.inner.fmt(f)
     }
 }
 

@@ -14,7 +14,6 @@ use tokio::task::AbortHandle;
 pub use tokio::task::join_set::Builder;
 
 /// [`tokio::task::JoinSet`] whose tasks are instrumented. Derefs to tokio's and converts from and into it.
-#[derive(Debug)]
 pub struct JoinSet<T>(tokio::task::JoinSet<T>);
 
 /// Spawns by one of tokio's methods. A macro, so that `#[track_caller]` reaches tokio.
@@ -126,6 +125,12 @@ impl<T> JoinSet<T> {
 impl<T> Default for JoinSet<T> {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl<T> std::fmt::Debug for JoinSet<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
     }
 }
 

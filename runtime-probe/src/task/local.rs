@@ -30,7 +30,7 @@ where
 }
 
 /// [`tokio::task::LocalSet`] whose tasks are instrumented. Derefs to tokio's and converts from and into it.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct LocalSet(tokio::task::LocalSet);
 
 impl LocalSet {
@@ -65,6 +65,16 @@ impl LocalSet {
         rt.block_on(self.0.run_until(future))
     }
 
+    /// [`tokio::task::LocalSet::unhandled_panic`].
+    ///
+    /// # Panics
+    /// As tokio's: when the set has been used.
+    #[cfg(tokio_unstable)]
+    pub fn unhandled_panic(&mut self, behavior: tokio::runtime::UnhandledPanic) -> &mut Self {
+        self.0.unhandled_panic(behavior);
+        self
+    }
+
     /// [`tokio::task::LocalSet::run_until`].
     pub async fn run_until<F: Future>(&self, future: F) -> F::Output {
         self.0.run_until(future).await
@@ -76,6 +86,12 @@ impl Future for LocalSet {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         Pin::new(&mut self.0).poll(context)
+    }
+}
+
+impl std::fmt::Debug for LocalSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
     }
 }
 

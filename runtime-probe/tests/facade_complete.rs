@@ -1,0 +1,444 @@
+//! The facade leaves no way into the runtime uninstrumented.
+//!
+//! tokio's own source is the list: every public function that takes a future or a closure to run, that hands out a type
+//! which the facade shadows, or that such a type's `Deref` cannot reach, has a namesake in the facade or stands below as
+//! an exception with its reason. A new tokio that adds a way to spawn fails this test.
+
+mod surface;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use surface::{Callable, Crate, TypeName};
+use syn::punctuated::Punctuated;
+use syn::visit::Visit;
+use syn::{FnArg, GenericParam, Generics, ReturnType, Token, TypeParamBound, WherePredicate};
+
+/// The types that the facade has one of its own of.
+const SHADOWED: [&str; 6] = [
+    "runtime::Builder",
+    "runtime::Handle",
+    "runtime::LocalRuntime",
+    "runtime::Runtime",
+    "task::JoinSet",
+    "task::LocalSet",
+];
+
+/// The traits whose implementors run.
+const RUNNABLE: [&str; 8] = [
+    "AsyncFn",
+    "AsyncFnMut",
+    "AsyncFnOnce",
+    "Fn",
+    "FnMut",
+    "FnOnce",
+    "Future",
+    "IntoFuture",
+];
+
+const IN_THE_CALLERS_TASK: &str =
+    "polls the future in the caller's task, whose waker shows the wait";
+const AT_ONCE: &str = "calls the closure before it returns, or in the caller's own poll";
+const NEEDS_TRACING: &str =
+    "exists with tokio's `tracing` only, and is not shadowed yet: such a task is foreign";
+const DUMPS: &str = "tokio's own task dump, which the probe never uses";
+
+/// What stays tokio's own.
+const EXCEPTIONS: &[(&str, &str)] = &[
+    ("io::unix::AsyncFd::async_io", AT_ONCE),
+    ("io::unix::AsyncFd::async_io_mut", AT_ONCE),
+    ("io::unix::AsyncFd::try_io", AT_ONCE),
+    ("io::unix::AsyncFd::try_io_mut", AT_ONCE),
+    ("io::unix::AsyncFdReadyGuard::try_io", AT_ONCE),
+    ("io::unix::AsyncFdReadyMutGuard::try_io", AT_ONCE),
+    ("macros::support::maybe_done", IN_THE_CALLERS_TASK),
+    ("net::TcpStream::async_io", AT_ONCE),
+    ("net::TcpStream::try_io", AT_ONCE),
+    ("net::UdpSocket::async_io", AT_ONCE),
+    ("net::UdpSocket::try_io", AT_ONCE),
+    ("net::UnixDatagram::async_io", AT_ONCE),
+    ("net::UnixDatagram::try_io", AT_ONCE),
+    ("net::UnixStream::async_io", AT_ONCE),
+    ("net::UnixStream::try_io", AT_ONCE),
+    ("net::unix::pipe::Receiver::try_io", AT_ONCE),
+    ("net::unix::pipe::Sender::try_io", AT_ONCE),
+    (
+        "net::windows::named_pipe::NamedPipeClient::async_io",
+        AT_ONCE,
+    ),
+    ("net::windows::named_pipe::NamedPipeClient::try_io", AT_ONCE),
+    (
+        "net::windows::named_pipe::NamedPipeServer::async_io",
+        AT_ONCE,
+    ),
+    ("net::windows::named_pipe::NamedPipeServer::try_io", AT_ONCE),
+    (
+        "process::Command::pre_exec",
+        "runs in the child process, between fork and exec",
+    ),
+    ("process::Command::spawn_with", AT_ONCE),
+    (
+        "runtime::Handle::is_tracing",
+        "hidden; for tokio's own tests",
+    ),
+    ("runtime::dump::Trace::capture", DUMPS),
+    ("runtime::dump::Trace::root", DUMPS),
+    ("runtime::dump::trace_with", DUMPS),
+    ("sync::MappedMutexGuard::map", AT_ONCE),
+    ("sync::MappedMutexGuard::try_map", AT_ONCE),
+    ("sync::MutexGuard::map", AT_ONCE),
+    ("sync::MutexGuard::try_map", AT_ONCE),
+    ("sync::OnceCell::get_or_init", IN_THE_CALLERS_TASK),
+    ("sync::OnceCell::get_or_try_init", IN_THE_CALLERS_TASK),
+    ("sync::OwnedMappedMutexGuard::map", AT_ONCE),
+    ("sync::OwnedMappedMutexGuard::try_map", AT_ONCE),
+    ("sync::OwnedMutexGuard::map", AT_ONCE),
+    ("sync::OwnedMutexGuard::try_map", AT_ONCE),
+    ("sync::OwnedRwLockMappedWriteGuard::map", AT_ONCE),
+    ("sync::OwnedRwLockMappedWriteGuard::try_map", AT_ONCE),
+    ("sync::OwnedRwLockReadGuard::map", AT_ONCE),
+    ("sync::OwnedRwLockReadGuard::try_map", AT_ONCE),
+    ("sync::OwnedRwLockWriteGuard::downgrade_map", AT_ONCE),
+    ("sync::OwnedRwLockWriteGuard::map", AT_ONCE),
+    ("sync::OwnedRwLockWriteGuard::try_downgrade_map", AT_ONCE),
+    ("sync::OwnedRwLockWriteGuard::try_map", AT_ONCE),
+    ("sync::RwLockMappedWriteGuard::map", AT_ONCE),
+    ("sync::RwLockMappedWriteGuard::try_map", AT_ONCE),
+    ("sync::RwLockReadGuard::map", AT_ONCE),
+    ("sync::RwLockReadGuard::try_map", AT_ONCE),
+    ("sync::RwLockWriteGuard::downgrade_map", AT_ONCE),
+    ("sync::RwLockWriteGuard::map", AT_ONCE),
+    ("sync::RwLockWriteGuard::try_downgrade_map", AT_ONCE),
+    ("sync::RwLockWriteGuard::try_map", AT_ONCE),
+    ("sync::watch::Receiver::wait_for", AT_ONCE),
+    ("sync::watch::Sender::send_if_modified", AT_ONCE),
+    ("sync::watch::Sender::send_modify", AT_ONCE),
+    ("task::Builder::spawn", NEEDS_TRACING),
+    ("task::Builder::spawn_blocking", NEEDS_TRACING),
+    ("task::Builder::spawn_blocking_on", NEEDS_TRACING),
+    ("task::Builder::spawn_local", NEEDS_TRACING),
+    ("task::Builder::spawn_local_on", NEEDS_TRACING),
+    ("task::Builder::spawn_on", NEEDS_TRACING),
+    ("task::LocalKey::scope", IN_THE_CALLERS_TASK),
+    ("task::LocalKey::sync_scope", AT_ONCE),
+    ("task::LocalKey::try_with", AT_ONCE),
+    ("task::LocalKey::with", AT_ONCE),
+    ("task::coop::cooperative", IN_THE_CALLERS_TASK),
+    ("task::join_set::Builder::spawn", NEEDS_TRACING),
+    ("task::join_set::Builder::spawn_blocking", NEEDS_TRACING),
+    ("task::join_set::Builder::spawn_blocking_on", NEEDS_TRACING),
+    ("task::join_set::Builder::spawn_local", NEEDS_TRACING),
+    ("task::join_set::Builder::spawn_local_on", NEEDS_TRACING),
+    ("task::join_set::Builder::spawn_on", NEEDS_TRACING),
+    ("time::timeout", IN_THE_CALLERS_TASK),
+    ("time::timeout_at", IN_THE_CALLERS_TASK),
+];
+
+/// Traits of a shadowed type that the facade's needs no `impl` for.
+const TRAIT_EXCEPTIONS: &[(&str, &str)] = &[
+    ("Drop", "the tokio type inside is dropped"),
+    ("RefUnwindSafe", "an auto trait, asserted below"),
+    ("UnwindSafe", "an auto trait, asserted below"),
+];
+
+/// Macros in item position whose bodies are not plain items: none makes a public function.
+const UNREAD: &[(&str, &str)] = &[
+    ("impl_traits", "trait impls of `io` types"),
+    ("mod imp", "platform modules by `#[path]`, all private"),
+    ("reader", "futures of `AsyncReadExt`"),
+    ("reader8", "futures of `AsyncReadExt`"),
+    ("tokio_thread_local", "private statics"),
+    ("writer", "futures of `AsyncWriteExt`"),
+    ("writer8", "futures of `AsyncWriteExt`"),
+];
+
+#[test]
+fn whatever_runs_something_is_shadowed_or_excepted() {
+    let (theirs, ours) = (tokio(), facade());
+    let offered: BTreeSet<String> = ours.callables().into_iter().map(|c| c.path).collect();
+    let shadowed = shadowed_types(&theirs);
+    let mut needed: BTreeMap<String, &str> = BTreeMap::new();
+    for callable in theirs.callables() {
+        if let Some(why) = must_be_shadowed(&theirs, &shadowed, &callable) {
+            needed.insert(callable.path, why);
+        }
+    }
+    let excepted: BTreeMap<&str, &str> = EXCEPTIONS.iter().copied().collect();
+    let mut wrong = Vec::new();
+    for (path, why) in &needed {
+        match (offered.contains(path), excepted.contains_key(path.as_str())) {
+            (false, false) => wrong.push(format!("{path}: {why}; neither shadowed nor excepted")),
+            (true, true) => wrong.push(format!("{path}: both shadowed and excepted")),
+            _ => {}
+        }
+    }
+    for path in excepted.keys().filter(|path| !needed.contains_key(**path)) {
+        wrong.push(format!("{path}: an exception that tokio no longer has"));
+    }
+    assert_eq!(
+        excepted.len(),
+        EXCEPTIONS.len(),
+        "an exception stands twice"
+    );
+    assert!(
+        needed.len() > 100,
+        "only {} found: is tokio read?",
+        needed.len()
+    );
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_builder_has_every_method() {
+    let methods = |all: &Crate| -> BTreeSet<String> {
+        all.callables()
+            .into_iter()
+            .map(|callable| callable.path)
+            .filter(|path| path.starts_with("runtime::Builder::"))
+            .collect()
+    };
+    let (theirs, ours) = (methods(&tokio()), methods(&facade()));
+    assert!(theirs.len() > 30, "only {} found", theirs.len());
+    assert_eq!(theirs, ours);
+}
+
+#[test]
+fn shadows_are_called_as_their_originals() {
+    let (theirs, ours) = (tokio().callables(), facade().callables());
+    let originals: BTreeMap<&str, &Callable> =
+        theirs.iter().map(|c| (c.path.as_str(), c)).collect();
+    let mut wrong = Vec::new();
+    let mut compared = 0;
+    for shadow in &ours {
+        let Some(original) = originals.get(shadow.path.as_str()) else {
+            continue;
+        };
+        compared += 1;
+        let (mine, its) = (Shape::of(shadow), Shape::of(original));
+        if mine != its {
+            wrong.push(format!("{}: {mine:?}, tokio's is {its:?}", shadow.path));
+        }
+    }
+    assert!(compared > 80, "only {compared} compared");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn shadowed_types_have_the_traits_of_their_originals() {
+    let (theirs, ours) = (tokio(), facade());
+    let mut missing = Vec::new();
+    for path in SHADOWED {
+        let traits =
+            |all: &Crate| all.traits_of(&all.type_at(path).unwrap_or_else(|| panic!("{path}")));
+        for name in traits(&theirs).difference(&traits(&ours)) {
+            if !TRAIT_EXCEPTIONS
+                .iter()
+                .any(|(excepted, _)| excepted == name)
+            {
+                missing.push(format!("impl {name} for {path}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
+/// Traits that come of themselves, and bounds that a derive would add: that this compiles is the test.
+#[test]
+fn shadowed_types_have_the_auto_traits_of_their_originals() {
+    use runtime_probe::runtime::{Builder, Handle, LocalRuntime, Runtime};
+    use runtime_probe::task::{JoinSet, LocalSet};
+    use std::panic::{RefUnwindSafe, UnwindSafe};
+
+    fn shared<T: Send + Sync + Unpin + UnwindSafe + RefUnwindSafe>() {}
+    fn movable<T: Send + Sync + Unpin>() {}
+    fn calm<T: Unpin + UnwindSafe + RefUnwindSafe>() {}
+    fn shown<T: std::fmt::Debug>() {}
+    /// No trait at all.
+    struct Plain;
+
+    shared::<Runtime>();
+    shared::<Handle>();
+    movable::<Builder>();
+    movable::<JoinSet<Plain>>();
+    calm::<LocalRuntime>();
+    shown::<JoinSet<Plain>>();
+    shown::<LocalSet>();
+    drop(JoinSet::<Plain>::default());
+}
+
+#[test]
+fn nothing_of_tokio_goes_unread() {
+    let known: BTreeSet<String> = UNREAD.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(tokio().unread, known);
+    assert!(
+        EXCEPTIONS
+            .iter()
+            .chain(UNREAD)
+            .all(|(_, reason)| !reason.is_empty())
+    );
+}
+
+/// Why the facade must have this one; `None` if it need not.
+fn must_be_shadowed(
+    all: &Crate,
+    shadowed: &[TypeName],
+    callable: &Callable,
+) -> Option<&'static str> {
+    if takes_something_to_run(callable) {
+        return Some("takes a future or a closure");
+    }
+    if let ReturnType::Type(_, output) = &callable.signature.output
+        && shadowed
+            .iter()
+            .any(|name| all.mentions(callable, output, name))
+    {
+        return Some("hands out a shadowed type");
+    }
+    if !callable
+        .owner
+        .as_ref()
+        .is_some_and(|owner| shadowed.contains(owner))
+    {
+        return None;
+    }
+    match callable.signature.receiver() {
+        None => Some("is called by the type's name"),
+        Some(receiver) if receiver.reference.is_none() => Some("takes a shadowed type by value"),
+        Some(_) => None,
+    }
+}
+
+fn takes_something_to_run(callable: &Callable) -> bool {
+    let mut runnable: BTreeSet<String> = RUNNABLE.iter().map(|name| (*name).to_owned()).collect();
+    // Parameters that are bounded by such a trait stand for it.
+    runnable.extend(bounded(&callable.outer));
+    runnable.extend(bounded(&callable.signature.generics));
+    callable
+        .signature
+        .inputs
+        .iter()
+        .any(|argument| match argument {
+            FnArg::Receiver(_) => false,
+            FnArg::Typed(argument) => {
+                let mut names = Names::default();
+                names.visit_type(&argument.ty);
+                names.0.iter().any(|name| runnable.contains(name))
+            }
+        })
+}
+
+/// Type parameters that are bounded by a trait whose implementors run.
+fn bounded(generics: &Generics) -> Vec<String> {
+    let runs = |bounds: &Punctuated<TypeParamBound, Token![+]>| {
+        bounds.iter().any(|bound| match bound {
+            TypeParamBound::Trait(bound) => bound
+                .path
+                .segments
+                .last()
+                .is_some_and(|segment| RUNNABLE.iter().any(|name| segment.ident == name)),
+            _ => false,
+        })
+    };
+    let inline = generics
+        .params
+        .iter()
+        .filter_map(|parameter| match parameter {
+            GenericParam::Type(parameter) if runs(&parameter.bounds) => {
+                Some(parameter.ident.to_string())
+            }
+            _ => None,
+        });
+    let predicates = generics
+        .where_clause
+        .iter()
+        .flat_map(|clause| &clause.predicates);
+    let listed = predicates.filter_map(|predicate| match predicate {
+        WherePredicate::Type(predicate) if runs(&predicate.bounds) => match &predicate.bounded_ty {
+            syn::Type::Path(path) => path.path.get_ident().map(ToString::to_string),
+            _ => None,
+        },
+        _ => None,
+    });
+    inline.chain(listed).collect()
+}
+
+/// What a caller's source depends on.
+#[derive(Debug, PartialEq)]
+struct Shape {
+    asynchronous: bool,
+    /// How many types a turbofish names.
+    type_parameters: usize,
+    arguments: usize,
+    receiver: Option<(bool, bool)>,
+    track_caller: bool,
+}
+
+impl Shape {
+    fn of(callable: &Callable) -> Shape {
+        let signature = &callable.signature;
+        Shape {
+            asynchronous: signature.asyncness.is_some(),
+            type_parameters: signature.generics.type_params().count(),
+            arguments: signature.inputs.len(),
+            receiver: signature.receiver().map(|receiver| {
+                let by_value = receiver.reference.is_none();
+                // `mut self` is the callee's own affair.
+                (by_value, !by_value && receiver.mutability.is_some())
+            }),
+            track_caller: callable.track_caller,
+        }
+    }
+}
+
+fn shadowed_types(all: &Crate) -> Vec<TypeName> {
+    SHADOWED
+        .iter()
+        .map(|path| {
+            all.type_at(path)
+                .unwrap_or_else(|| panic!("tokio has no {path}"))
+        })
+        .collect()
+}
+
+fn facade() -> Crate {
+    Crate::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs"))
+}
+
+/// The source of the tokio that the workspace's lock file names.
+fn tokio() -> Crate {
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "metadata",
+            "--offline",
+            "--format-version",
+            "1",
+            "--filter-platform",
+        ])
+        // What other platforms need was perhaps never downloaded.
+        .arg(format!("{}-unknown-linux-gnu", std::env::consts::ARCH))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo runs");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let packages = metadata["packages"].as_array().expect("packages");
+    let mut tokios = packages.iter().filter(|package| package["name"] == "tokio");
+    let tokio = tokios.next().expect("tokio is a dependency");
+    assert!(tokios.next().is_none(), "more than one tokio in the graph");
+    let manifest = PathBuf::from(tokio["manifest_path"].as_str().expect("a path"));
+    Crate::read(&manifest.with_file_name("src").join("lib.rs"))
+}
+
+/// All identifiers in a type.
+#[derive(Default)]
+struct Names(Vec<String>);
+
+impl<'ast> Visit<'ast> for Names {
+    fn visit_ident(&mut self, name: &'ast syn::Ident) {
+        self.0.push(name.to_string());
+    }
+}

@@ -1,0 +1,238 @@
+//! What a dump has to say, given what the binary can tell.
+
+use crate::dump::{Dump, Frame, Task};
+use crate::leaves::{Row, SOURCE};
+use std::fmt::Write as _;
+use std::io::{Read, Write as _};
+
+/// What the binary's debug information allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// Every name, every reason, exactly.
+    Full,
+    /// Inlined functions by their last part only.
+    Lines,
+    /// No inlined functions.
+    Symbols,
+    /// Addresses.
+    Stripped,
+}
+
+/// Complaints about all rows; none is what one wants.
+pub fn all(rows: &[Row], dump: &Dump, detail: Detail) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for row in rows {
+        let Some(task) = task_of(row, dump) else {
+            complaints.push(format!("{}: not in the dump", row.name));
+            continue;
+        };
+        let wrong = Checked { row, rows, task, detail }.wrong();
+        if !wrong.is_empty() {
+            complaints.push(describe(row, task, &wrong));
+        }
+    }
+    for task in &dump.tasks {
+        if let Some(frame) = task.frames.iter().find(|frame| is_probe(&frame.function)) {
+            complaints.push(format!("goroutine {} shows {}", task.id, frame.function));
+        }
+    }
+    complaints
+}
+
+/// Complaints about tasks that give way and go on: they never wait.
+pub fn never_waits(rows: &[Row], dump: &Dump) -> Vec<String> {
+    let rows = rows.iter().filter(|row| row.reason == "runnable");
+    rows.filter_map(|row| {
+        let task = task_of(row, dump)?;
+        let right = matches!(&*task.reason, "runnable" | "running");
+        (!right).then(|| format!("{}: waits: {}", row.name, task.reason))
+    })
+    .collect()
+}
+
+/// Complaints about the other formats and about what the index page says of the binary.
+pub fn index_page(detail: Detail) -> Vec<String> {
+    let profile = tokio::pprof::lookup("goroutine").expect("the goroutine profile exists");
+    for debug in 0..2 {
+        let written = profile.write_to(std::io::sink(), debug);
+        written.expect("a sink takes everything");
+    }
+    let sentence = match detail {
+        Detail::Full | Detail::Lines => "has line tables",
+        Detail::Symbols => "has no line tables",
+        Detail::Stripped => "stacks show addresses only",
+    };
+    let get = || -> std::io::Result<String> {
+        let server = tokio::pprof::serve("127.0.0.1:0")?;
+        let mut stream = std::net::TcpStream::connect(server.local_addr())?;
+        let (host, mut reply) = (server.local_addr(), String::new());
+        write!(stream, "GET /debug/pprof/ HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
+        stream.read_to_string(&mut reply)?;
+        Ok(reply)
+    };
+    match get() {
+        Ok(reply) if reply.contains(sentence) => Vec::new(),
+        Ok(reply) => vec![format!("the index page does not say {sentence:?}:\n{reply}")],
+        Err(error) => vec![format!("no index page: {error}")],
+    }
+}
+
+fn task_of<'d>(row: &Row, dump: &'d Dump) -> Option<&'d Task> {
+    dump.tasks.iter().find(|task| match row.id {
+        Some(id) => task.id == id,
+        None => task.remark.contains("root of a block_on"),
+    })
+}
+
+fn is_probe(function: &str) -> bool {
+    function.contains("runtime_probe")
+}
+
+struct Checked<'a> {
+    row: &'a Row,
+    rows: &'a [Row],
+    task: &'a Task,
+    detail: Detail,
+}
+
+impl Checked<'_> {
+    fn wrong(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if !self.reason_is_right() {
+            wrong.push(format!("reason: {}", self.task.reason));
+        }
+        let never = "nothing can wake this task";
+        if (self.row.name == "pending") != self.task.remark.contains(never) {
+            wrong.push(format!("{never:?} is said of a task that can be woken, or not of one that cannot"));
+        }
+        // Caught in the middle of a poll there is only the root.
+        let polled = self.task.reason == "running" && self.row.reason == "runnable";
+        match self.detail {
+            Detail::Full | Detail::Lines if !polled => wrong.extend(self.frames()),
+            Detail::Full | Detail::Lines | Detail::Symbols => wrong.extend(self.root()),
+            Detail::Stripped => wrong.extend(self.addresses()),
+        }
+        if matches!(self.detail, Detail::Full | Detail::Lines)
+            && self.row.id.is_some()
+            && !self.task.created_by.starts_with("leaf_table::leaves::spawn")
+        {
+            wrong.push(format!("created by: {}", self.task.created_by));
+        }
+        wrong
+    }
+
+    fn reason_is_right(&self) -> bool {
+        let (told, right) = (&*self.task.reason, self.row.reason);
+        let vague = told == "waiting"
+            || (told == "sync.RWMutex" && right.starts_with("sync.RWMutex."))
+            || (told == "running" && right == "runnable");
+        let last_of_several = || {
+            // Without names the last registration is taken for the wait: it is one of the waits.
+            let leaves = self.row.frames.iter();
+            let mut single = self.rows.iter().filter(|row| row.frames.len() == 1);
+            right == "select"
+                && leaves.rev().any(|leaf| {
+                    single.any(|row| row.frames[0] == *leaf && row.reason == told)
+                })
+        };
+        told == right
+            || match self.detail {
+                Detail::Full => told == "running" && right == "runnable",
+                Detail::Lines => vague,
+                Detail::Symbols | Detail::Stripped => vague || last_of_several(),
+            }
+    }
+
+    /// All frames, in order.
+    fn frames(&self) -> Vec<String> {
+        let own = [self.own("inner"), self.own("outer")];
+        let right: Vec<&str> = if self.row.name == "pending" {
+            // It registered nowhere, so there is no stack but the root.
+            vec![&own[1]]
+        } else {
+            let above = self.row.frames.iter().copied();
+            above.chain(own.iter().map(String::as_str)).collect()
+        };
+        let shown = &self.task.frames;
+        let same = right.len() == shown.len()
+            && right.iter().zip(shown).all(|(right, shown)| self.is_frame(right, shown));
+        if same { Vec::new() } else { vec![format!("frames, wanted:\n    {}", right.join("\n    "))] }
+    }
+
+    fn is_frame(&self, right: &str, shown: &Frame) -> bool {
+        let function = &*shown.function;
+        if right == "select.branch" {
+            return function.starts_with("select.branch_");
+        }
+        let own = right.starts_with("leaf_table::");
+        if own && self.row.name != "pending" && !self.is_own_line(shown, right.ends_with("inner")) {
+            return false;
+        }
+        if function == right {
+            return true;
+        }
+        if self.detail == Detail::Full {
+            return false;
+        }
+        // `tokio::sync::mpsc::bounded::{async fn}` for `tokio::sync::mpsc::bounded::Receiver::recv`.
+        let owner = right.trim_start_matches('<');
+        let (module, name) = function.rsplit_once("::").unwrap_or(("", function));
+        let braces = name.starts_with('{') && name.ends_with('}');
+        owner.starts_with(module) && (braces || right.ends_with(&format!("::{name}")))
+    }
+
+    /// Whether the frame's line is where the row waits.
+    fn is_own_line(&self, frame: &Frame, inner: bool) -> bool {
+        if !frame.file.ends_with("/leaves.rs") && frame.file != "src/leaves.rs" {
+            return false;
+        }
+        let text = |line: u32| SOURCE.lines().nth(line as usize - 1).unwrap_or_default();
+        if !inner {
+            return frame.line > 0 && text(frame.line).contains("inner().await");
+        }
+        let header = |text: &str| {
+            text.starts_with(&format!("    {}: ", self.row.name))
+                || text.starts_with(&format!("mod {} ", self.row.name))
+        };
+        let above = (1..=frame.line).rev().map(text);
+        let mut heads = above.filter(|text| {
+            (text.starts_with("    ") && text.as_bytes()[4].is_ascii_lowercase() && text.contains(": \""))
+                || text.starts_with("mod ")
+        });
+        let waits = text(frame.line).contains(".await") || text(frame.line).contains("!");
+        waits && heads.next().is_some_and(header)
+    }
+
+    /// The root's name is that of its type: it is there whatever the binary tells.
+    fn root(&self) -> Option<String> {
+        let right = self.own("outer");
+        let shown = self.task.frames.last().map(|frame| &*frame.function);
+        (shown != Some(&right)).then(|| format!("root, wanted {right}"))
+    }
+
+    /// Addresses, and the root.
+    fn addresses(&self) -> Option<String> {
+        let frames = &self.task.frames;
+        let named = frames.iter().rev().skip(1).find(|frame| {
+            !frame.function.starts_with("0x") && !frame.function.contains(".branch_")
+                && !frame.function.starts_with("also_registered.")
+        });
+        named.map(|frame| format!("a name in a stripped binary: {}", frame.function)).or_else(|| self.root())
+    }
+
+    fn own(&self, function: &str) -> String {
+        format!("leaf_table::leaves::{}::{function}", self.row.name)
+    }
+}
+
+fn describe(row: &Row, task: &Task, wrong: &[String]) -> String {
+    let mut text = format!("{} [{}]", row.name, row.reason);
+    for wrong in wrong {
+        _ = write!(text, "\n  {wrong}");
+    }
+    _ = write!(text, "\n  shown: {} [{}]", task.remark, task.reason);
+    for frame in &task.frames {
+        _ = write!(text, "\n    {}  {}:{}", frame.function, frame.file, frame.line);
+    }
+    text
+}

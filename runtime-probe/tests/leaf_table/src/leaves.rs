@@ -1,0 +1,480 @@
+//! The table. A row is `name: reason, [frames] { the body of the inner async fn }`.
+//!
+//! Frames are what a dump shows, leaf first, without the two frames of the row's own fns, which come last in all.
+//! `select.branch` stands for the pseudo frame above a branch. Each body has one line that waits, and only that line
+//! holds `.await;` or ends a macro call that waits.
+
+use futures::future::FutureExt;
+use futures::stream::{FuturesUnordered, StreamExt};
+use futures::{SinkExt, pin_mut};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
+use tokio::sync::{
+    Barrier, Mutex, Notify, OnceCell, RwLock, Semaphore, broadcast, mpsc, oneshot, watch,
+};
+use tokio::task::JoinSet;
+
+/// The text of this file, for what stands on a line.
+pub const SOURCE: &str = include_str!("leaves.rs");
+/// Longer than any run.
+const LONG: Duration = Duration::from_secs(100_000);
+
+/// A leaf, and the task that waits there.
+pub struct Row {
+    pub name: &'static str,
+    /// What the brackets say.
+    pub reason: &'static str,
+    /// The frames above the row's own.
+    pub frames: &'static [&'static str],
+    /// Of the task; `None` for the root of a `block_on`.
+    pub id: Option<u64>,
+}
+
+macro_rules! rows {
+    ($($name:ident: $reason:literal, [$($frame:literal),* $(,)?] $body:block)*) => {
+        $(mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+            pub async fn outer() {
+                inner().await
+            }
+            async fn inner() {
+                $body
+            }
+        })*
+
+        /// Spawns them all. Must be called inside a runtime.
+        pub fn spawn_all() -> Vec<Row> {
+            let mut rows = vec![$(Row {
+                name: stringify!($name),
+                reason: $reason,
+                frames: &[$($frame),*],
+                id: tokio::spawn($name::outer()).id().to_string().parse().ok(),
+            }),*];
+            rows.extend(spawn_special());
+            rows
+        }
+    };
+}
+
+rows! {
+    // tokio::sync
+    mpsc_recv: "chan receive", ["tokio::sync::mpsc::bounded::Receiver::recv"] {
+        let (_tx, mut rx) = mpsc::channel::<u32>(1);
+        rx.recv().await;
+    }
+    mpsc_send: "chan send", ["tokio::sync::mpsc::bounded::Sender::send"] {
+        let (tx, _rx) = mpsc::channel::<u32>(1);
+        tx.try_send(1).unwrap();
+        _ = tx.send(2).await;
+    }
+    mpsc_reserve: "chan send", ["tokio::sync::mpsc::bounded::Sender::reserve"] {
+        let (tx, _rx) = mpsc::channel::<u32>(1);
+        tx.try_send(1).unwrap();
+        _ = tx.reserve().await;
+    }
+    mpsc_recv_many: "chan receive", ["tokio::sync::mpsc::bounded::Receiver::recv_many"] {
+        let (_tx, mut rx) = mpsc::channel::<u32>(1);
+        rx.recv_many(&mut Vec::new(), 3).await;
+    }
+    mpsc_closed: "chan send", ["tokio::sync::mpsc::bounded::Sender::closed"] {
+        let (tx, _rx) = mpsc::channel::<u32>(1);
+        tx.closed().await;
+    }
+    mpsc_unbounded_recv: "chan receive", ["tokio::sync::mpsc::unbounded::UnboundedReceiver::recv"] {
+        let (_tx, mut rx) = mpsc::unbounded_channel::<u32>();
+        rx.recv().await;
+    }
+    mpsc_unbounded_closed: "chan send", ["tokio::sync::mpsc::unbounded::UnboundedSender::closed"] {
+        let (tx, _rx) = mpsc::unbounded_channel::<u32>();
+        tx.closed().await;
+    }
+    oneshot_recv: "chan receive", ["<tokio::sync::oneshot::Receiver as core::future::future::Future>::poll"] {
+        let (_tx, rx) = oneshot::channel::<u32>();
+        _ = rx.await;
+    }
+    oneshot_closed: "chan send", ["tokio::sync::oneshot::Sender::closed"] {
+        let (mut tx, _rx) = oneshot::channel::<u32>();
+        tx.closed().await;
+    }
+    mutex_lock: "sync.Mutex.Lock", ["tokio::sync::mutex::Mutex::lock"] {
+        let mutex = Mutex::new(());
+        let _held = mutex.try_lock().unwrap();
+        let _never = mutex.lock().await;
+    }
+    mutex_lock_owned: "sync.Mutex.Lock", ["tokio::sync::mutex::Mutex::lock_owned"] {
+        let mutex = Arc::new(Mutex::new(()));
+        let _held = mutex.try_lock().unwrap();
+        let _never = mutex.clone().lock_owned().await;
+    }
+    rwlock_read: "sync.RWMutex.RLock", ["tokio::sync::rwlock::RwLock::read"] {
+        let lock = RwLock::new(());
+        let _held = lock.try_write().unwrap();
+        let _never = lock.read().await;
+    }
+    rwlock_write: "sync.RWMutex.Lock", ["tokio::sync::rwlock::RwLock::write"] {
+        let lock = RwLock::new(());
+        let _held = lock.try_read().unwrap();
+        let _never = lock.write().await;
+    }
+    rwlock_read_owned: "sync.RWMutex.RLock", ["tokio::sync::rwlock::RwLock::read_owned"] {
+        let lock = Arc::new(RwLock::new(()));
+        let _held = lock.try_write().unwrap();
+        let _never = lock.clone().read_owned().await;
+    }
+    rwlock_write_owned: "sync.RWMutex.Lock", ["tokio::sync::rwlock::RwLock::write_owned"] {
+        let lock = Arc::new(RwLock::new(()));
+        let _held = lock.try_read().unwrap();
+        let _never = lock.clone().write_owned().await;
+    }
+    semaphore_acquire: "semacquire", ["tokio::sync::semaphore::Semaphore::acquire"] {
+        let semaphore = Semaphore::new(0);
+        _ = semaphore.acquire().await;
+    }
+    semaphore_acquire_many_owned: "semacquire", ["tokio::sync::semaphore::Semaphore::acquire_many_owned"] {
+        let semaphore = Arc::new(Semaphore::new(1));
+        _ = semaphore.acquire_many_owned(2).await;
+    }
+    notify: "sync.Cond.Wait", ["<tokio::sync::notify::Notified as core::future::future::Future>::poll"] {
+        let notify = Notify::new();
+        notify.notified().await;
+    }
+    barrier: "sync.WaitGroup.Wait", ["tokio::sync::barrier::Barrier::wait"] {
+        let barrier = Barrier::new(2);
+        barrier.wait().await;
+    }
+    watch_changed: "chan receive", ["tokio::sync::watch::Receiver::changed"] {
+        let (_tx, mut rx) = watch::channel(0);
+        _ = rx.changed().await;
+    }
+    watch_wait_for: "chan receive", ["tokio::sync::watch::Receiver::wait_for"] {
+        let (_tx, mut rx) = watch::channel(0);
+        _ = rx.wait_for(|value| *value == 1).await;
+    }
+    watch_closed: "chan send", ["tokio::sync::watch::Sender::closed"] {
+        let (tx, _rx) = watch::channel(0);
+        tx.closed().await;
+    }
+    broadcast_recv: "chan receive", ["tokio::sync::broadcast::Receiver::recv"] {
+        let (_tx, mut rx) = broadcast::channel::<u32>(1);
+        _ = rx.recv().await;
+    }
+    once_cell: "sync.Mutex.Lock", ["tokio::sync::once_cell::OnceCell::get_or_init"] {
+        let cell = Arc::new(OnceCell::<u32>::new());
+        let first = cell.clone();
+        tokio::spawn(async move { *first.get_or_init(std::future::pending).await });
+        tokio::time::sleep(Duration::from_millis(50)).map(drop).await;
+        cell.get_or_init(|| async { 1 }).await;
+    }
+
+    // tokio::time
+    sleep: "sleep", ["<tokio::time::sleep::Sleep as core::future::future::Future>::poll"] {
+        tokio::time::sleep(LONG).await;
+    }
+    sleep_until: "sleep", ["<tokio::time::sleep::Sleep as core::future::future::Future>::poll"] {
+        tokio::time::sleep_until(tokio::time::Instant::now() + LONG).await;
+    }
+    interval: "sleep", ["tokio::time::interval::Interval::tick"] {
+        let mut interval = tokio::time::interval_at(tokio::time::Instant::now() + LONG, LONG);
+        interval.tick().await;
+    }
+    timeout_recv: "select", [
+        "select.branch",
+        "tokio::sync::mpsc::bounded::Receiver::recv",
+        "select.branch",
+        "<tokio::time::sleep::Sleep as core::future::future::Future>::poll",
+        "<tokio::time::timeout::Timeout as core::future::future::Future>::poll",
+    ] {
+        let (_tx, mut rx) = mpsc::channel::<u32>(1);
+        _ = tokio::time::timeout(LONG, rx.recv()).await;
+    }
+
+    // tokio::net, tokio::io
+    tcp_accept: "IO wait", ["tokio::net::tcp::listener::TcpListener::accept"] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        _ = listener.accept().await;
+    }
+    tcp_read: "IO wait", ["<tokio::io::util::read::Read as core::future::future::Future>::poll"] {
+        let (mut here, _there) = tcp_pair().await;
+        _ = here.read(&mut [0; 9]).await;
+    }
+    tcp_read_exact: "IO wait", ["<tokio::io::util::read_exact::ReadExact as core::future::future::Future>::poll"] {
+        let (mut here, _there) = tcp_pair().await;
+        _ = here.read_exact(&mut [0; 9]).await;
+    }
+    tcp_write: "IO wait", ["<tokio::io::util::write_all::WriteAll as core::future::future::Future>::poll"] {
+        let (mut here, _there) = tcp_pair().await;
+        let much = vec![0; 64 << 20];
+        _ = here.write_all(&much).await;
+    }
+    tcp_readable: "IO wait", ["tokio::net::tcp::stream::TcpStream::readable"] {
+        let (here, _there) = tcp_pair().await;
+        _ = here.readable().await;
+    }
+    tcp_split_read: "IO wait", ["<tokio::io::util::read::Read as core::future::future::Future>::poll"] {
+        let (here, _there) = tcp_pair().await;
+        let (mut reader, _writer) = here.into_split();
+        _ = reader.read(&mut [0; 9]).await;
+    }
+    udp_recv: "IO wait", ["tokio::net::udp::UdpSocket::recv"] {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        _ = socket.recv(&mut [0; 9]).await;
+    }
+    unix_accept: "IO wait", ["tokio::net::unix::listener::UnixListener::accept"] {
+        let path = std::env::temp_dir().join(format!("leaf-table-{}", std::process::id()));
+        let listener = UnixListener::bind(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        _ = listener.accept().await;
+    }
+    unix_read: "IO wait", ["<tokio::io::util::read::Read as core::future::future::Future>::poll"] {
+        let (mut here, _there) = UnixStream::pair().unwrap();
+        _ = here.read(&mut [0; 9]).await;
+    }
+    duplex_read: "IO wait", ["<tokio::io::util::read::Read as core::future::future::Future>::poll"] {
+        let (mut here, _there) = tokio::io::duplex(9);
+        _ = here.read(&mut [0; 9]).await;
+    }
+
+    // tokio::task and the outside world
+    join_handle: "join", ["<tokio::runtime::task::join::JoinHandle as core::future::future::Future>::poll"] {
+        let task = tokio::spawn(std::future::pending::<()>());
+        _ = task.await;
+    }
+    join_set: "join", ["tokio::task::join_set::JoinSet::join_next"] {
+        let mut set = JoinSet::new();
+        set.spawn(std::future::pending::<()>());
+        _ = set.join_next().await;
+    }
+    spawn_blocking: "join", ["<tokio::runtime::task::join::JoinHandle as core::future::future::Future>::poll"] {
+        let task = tokio::task::spawn_blocking(|| loop {
+            std::thread::park();
+        });
+        task.await.unwrap()
+    }
+    yield_now: "runnable", ["tokio::task::yield_now::yield_now"] {
+        loop {
+            tokio::task::yield_now().await;
+        }
+    }
+    signal: "signal", ["tokio::signal::unix::Signal::recv"] {
+        let kind = tokio::signal::unix::SignalKind::user_defined2();
+        let mut signal = tokio::signal::unix::signal(kind).unwrap();
+        signal.recv().await;
+    }
+    child: "process wait", ["tokio::process::Child::wait"] {
+        let mut command = tokio::process::Command::new("sleep");
+        let mut child = command.arg("100").kill_on_drop(true).spawn().unwrap();
+        _ = child.wait().await;
+    }
+    pending: "waiting", [] {
+        std::future::pending::<()>().await;
+    }
+
+    // Several at once
+    select_of_three: "select", [
+        "select.branch",
+        "tokio::sync::mpsc::bounded::Receiver::recv",
+        "select.branch",
+        "<tokio::time::sleep::Sleep as core::future::future::Future>::poll",
+        "select.branch",
+        "<tokio::sync::notify::Notified as core::future::future::Future>::poll",
+    ] {
+        let (_tx, mut rx) = mpsc::channel::<u32>(1);
+        let notify = Notify::new();
+        tokio::select! {
+            biased;
+            _ = rx.recv() => {}
+            _ = tokio::time::sleep(LONG) => {}
+            _ = notify.notified() => {}
+        }
+    }
+    join_of_two: "select", [
+        "select.branch",
+        "tokio::sync::mpsc::bounded::Receiver::recv",
+        "select.branch",
+        "<tokio::sync::oneshot::Receiver as core::future::future::Future>::poll",
+    ] {
+        let (_tx, mut rx) = mpsc::channel::<u32>(1);
+        let (_sender, receiver) = oneshot::channel::<u32>();
+        _ = tokio::join!(rx.recv(), receiver);
+    }
+    try_join: "select", [
+        "select.branch",
+        "<tokio::sync::oneshot::Receiver as core::future::future::Future>::poll",
+        "select.branch",
+        "<tokio::sync::oneshot::Receiver as core::future::future::Future>::poll",
+    ] {
+        let (_sender, first) = oneshot::channel::<u32>();
+        let (_other, second) = oneshot::channel::<u32>();
+        _ = tokio::try_join!(first, second);
+    }
+    select_then_lock: "sync.Mutex.Lock", ["tokio::sync::mutex::Mutex::lock"] {
+        let (tx, mut rx) = mpsc::channel::<u32>(1);
+        let notify = Notify::new();
+        let mutex = Mutex::new(());
+        let _held = mutex.try_lock().unwrap();
+        tx.try_send(1).unwrap();
+        loop {
+            tokio::select! {
+                biased;
+                _ = notify.notified() => {}
+                _ = rx.recv() => {
+                    let _never = mutex.lock().await;
+                }
+            }
+        }
+    }
+
+    // futures
+    futures_mpsc_next: "chan receive", [
+        "<futures_channel::mpsc::Receiver as futures_core::stream::Stream>::poll_next",
+    ] {
+        let (_tx, mut rx) = futures::channel::mpsc::channel::<u32>(1);
+        _ = rx.next().await;
+    }
+    futures_mpsc_send: "chan send", [
+        "<futures_channel::mpsc::Sender as futures_sink::Sink>::poll_ready",
+    ] {
+        let (mut tx, _rx) = futures::channel::mpsc::channel::<u32>(0);
+        tx.try_send(1).unwrap();
+        _ = tx.send(2).await;
+    }
+    futures_oneshot: "chan receive", [
+        "<futures_channel::oneshot::Receiver as core::future::future::Future>::poll",
+    ] {
+        let (_tx, rx) = futures::channel::oneshot::channel::<u32>();
+        _ = rx.await;
+    }
+    futures_unordered: "select", [
+        "<futures_util::stream::futures_unordered::FuturesUnordered as futures_core::stream::Stream>::poll_next",
+    ] {
+        let mut all = FuturesUnordered::new();
+        all.push(tokio::time::sleep(LONG));
+        all.push(tokio::time::sleep(LONG));
+        all.next().await;
+    }
+    futures_select: "select", [
+        "select.branch",
+        "<tokio::time::sleep::Sleep as core::future::future::Future>::poll",
+        "select.branch",
+        "<futures_channel::oneshot::Receiver as core::future::future::Future>::poll",
+    ] {
+        let sleep = tokio::time::sleep(LONG).fuse();
+        let (_tx, mut rx) = futures::channel::oneshot::channel::<u32>();
+        pin_mut!(sleep);
+        futures::select_biased! {
+            _ = sleep => {}
+            _ = rx => {}
+        }
+    }
+    futures_join: "select", [
+        "select.branch",
+        "<tokio::time::sleep::Sleep as core::future::future::Future>::poll",
+        "select.branch",
+        "<futures_channel::oneshot::Receiver as core::future::future::Future>::poll",
+    ] {
+        let (_tx, rx) = futures::channel::oneshot::channel::<u32>();
+        _ = futures::join!(tokio::time::sleep(LONG), rx);
+    }
+    futures_mutex: "sync.Mutex.Lock", [
+        "<futures_util::lock::mutex::MutexLockFuture as core::future::future::Future>::poll",
+    ] {
+        let mutex = futures::lock::Mutex::new(());
+        let _held = mutex.try_lock().unwrap();
+        let _never = mutex.lock().await;
+    }
+
+    // Other libraries
+    async_channel_recv: "chan receive", [
+        "<async_channel::Recv as core::future::future::Future>::poll",
+    ] {
+        let (_tx, rx) = async_channel::bounded::<u32>(1);
+        _ = rx.recv().await;
+    }
+    async_channel_send: "chan send", [
+        "<async_channel::Send as core::future::future::Future>::poll",
+    ] {
+        let (tx, _rx) = async_channel::bounded::<u32>(1);
+        tx.try_send(1).unwrap();
+        _ = tx.send(2).await;
+    }
+    flume_recv: "chan receive", [
+        "<flume::async::RecvFut as core::future::future::Future>::poll",
+    ] {
+        let (_tx, rx) = flume::bounded::<u32>(1);
+        _ = rx.recv_async().await;
+    }
+    flume_send: "chan send", [
+        "<flume::async::SendFut as core::future::future::Future>::poll",
+    ] {
+        let (tx, _rx) = flume::bounded::<u32>(1);
+        tx.try_send(1).unwrap();
+        _ = tx.send_async(2).await;
+    }
+    cancellation_token: "sync.Cond.Wait", [
+        "<tokio_util::sync::cancellation_token::WaitForCancellationFuture as core::future::future::Future>::poll",
+    ] {
+        let token = tokio_util::sync::CancellationToken::new();
+        token.cancelled().await;
+    }
+}
+
+/// Connected sockets. No row waits here for long.
+async fn tcp_pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (there, here) = futures::join!(listener.accept(), TcpStream::connect(address));
+    (here.unwrap(), there.unwrap().0)
+}
+
+mod local_task {
+    pub async fn outer() {
+        inner().await
+    }
+    async fn inner() {
+        let notify = std::rc::Rc::new(tokio::sync::Notify::new());
+        notify.notified().await;
+    }
+}
+
+mod block_on_root {
+    pub async fn outer() {
+        inner().await
+    }
+    async fn inner() {
+        let (_tx, rx) = tokio::sync::oneshot::channel::<u32>();
+        _ = rx.await;
+    }
+}
+
+/// What is not a plain `spawn`: each on a thread with a runtime of its own.
+fn spawn_special() -> Vec<Row> {
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let set = tokio::task::LocalSet::new();
+        tell.send(set.spawn_local(local_task::outer()).id()).unwrap();
+        current_thread().block_on(set.run_until(std::future::pending::<()>()));
+    });
+    std::thread::spawn(|| current_thread().block_on(block_on_root::outer()));
+    vec![
+        Row {
+            name: "local_task",
+            reason: "sync.Cond.Wait",
+            frames: &["<tokio::sync::notify::Notified as core::future::future::Future>::poll"],
+            id: told.recv().unwrap().to_string().parse().ok(),
+        },
+        Row {
+            name: "block_on_root",
+            reason: "chan receive",
+            frames: &["<tokio::sync::oneshot::Receiver as core::future::future::Future>::poll"],
+            id: None,
+        },
+    ]
+}
+
+fn current_thread() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().unwrap()
+}

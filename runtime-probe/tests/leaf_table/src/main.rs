@@ -1,0 +1,71 @@
+//! The leaf table: for every public way to wait, a task that waits there inside two async fns of its own, and what a
+//! dump has to say of it. Run by `ci/leaf_table.sh` with one binary per way to build.
+//!
+//! `leaf-table full|lines|symbols|stripped [--print]` says what the binary's debug information allows:
+//! * `full`: every name, every reason, exactly;
+//! * `lines`: inlined functions are known by their last part, their files and lines are exact;
+//! * `symbols`: inlined functions are missing; the root and whatever is said of the reason are right;
+//! * `stripped`: addresses.
+
+mod check;
+mod dump;
+mod leaves;
+
+use check::Detail;
+use std::process::ExitCode;
+use std::time::Duration;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let detail = match arguments.first().map(String::as_str) {
+        Some("full") => Detail::Full,
+        Some("lines") => Detail::Lines,
+        Some("symbols") => Detail::Symbols,
+        Some("stripped") => Detail::Stripped,
+        _ => {
+            eprintln!("usage: leaf-table full|lines|symbols|stripped [--print]");
+            return ExitCode::from(2);
+        }
+    };
+    let print = arguments.iter().any(|argument| argument == "--print");
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("leaf-table: no runtime: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    let rows = {
+        let _entered = runtime.enter();
+        leaves::spawn_all()
+    };
+    let settled = dump::settled(Duration::from_secs(20));
+    if print {
+        println!("{}", settled.text);
+    }
+    let mut report = check::all(&rows, &settled, detail);
+    // What never waits is looked at often: each look may catch it polled or queued.
+    for _ in 0..200 {
+        report.extend(check::never_waits(&rows, &dump::take()));
+    }
+    report.extend(check::index_page(detail));
+    let unstable = if cfg!(tokio_unstable) {
+        "tokio_unstable"
+    } else {
+        "stable tokio"
+    };
+    for line in &report {
+        println!("{line}");
+    }
+    println!(
+        "leaf-table: {detail:?}, {unstable}: {} leaves, {} complaints",
+        rows.len(),
+        report.len()
+    );
+    // Tasks and threads of the table never end.
+    std::process::exit(i32::from(!report.is_empty()));
+}
