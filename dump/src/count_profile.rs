@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::ptr;
 
 use crate::address_list::AddressList;
-use crate::stack::Stack;
+use crate::stack::{Location, Stack};
 
 /// Counted stacks, in the order of Go's profiles.
 ///
@@ -85,6 +85,12 @@ impl CountProfile {
         self.groups
             .iter()
             .fold(0, |total, group| total.saturating_add(group.count))
+    }
+
+    /// The locations of all address lists; one that several lists have comes several times.
+    pub fn locations(&self) -> impl Iterator<Item = &Location> {
+        let lists = self.groups.iter().map(|group| group.list.locations());
+        lists.flatten().map(|location| &**location)
     }
 
     /// The groups, the largest first.

@@ -38,7 +38,12 @@ impl Drop for Turn {
 /// Answers a request.
 pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
     only(request, &["debug", "plain", "seconds"])?;
-    if request.param("seconds")?.is_some() {
+    if let Some(seconds) = request.param("seconds")? {
+        if !seconds.parse().is_ok_and(|seconds: u64| seconds > 0) {
+            return Err(Refusal::bad_request(
+                "invalid value for \"seconds\" - must be a positive integer",
+            ));
+        }
         return Err(Refusal::bad_request(
             "\"seconds\" parameter is not supported for this profile type",
         ));

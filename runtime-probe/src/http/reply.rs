@@ -78,9 +78,9 @@ impl Reply {
         Reply::text(status, format!("{location}\n")).with_header("Location", location)
     }
 
-    /// What a method other than GET and HEAD gets where only these are served.
-    pub fn method_not_allowed() -> Self {
-        Reply::text(405, "Method Not Allowed\n").with_header("Allow", "GET, HEAD")
+    /// What a method gets where only `allowed` are served.
+    pub fn method_not_allowed(allowed: &str) -> Self {
+        Reply::text(405, "Method Not Allowed\n").with_header("Allow", allowed)
     }
 
     /// Adds a header. Control characters are left out of its value, so that a value cannot begin another header.

@@ -22,9 +22,13 @@ fn route(request: &Request) -> Result<Reply, Refusal> {
         ));
     };
     // Go's mux refuses POST everywhere, though `go tool pprof` posts to symbol; there it is let in.
-    let read = matches!(request.method(), Method::Get | Method::Head);
-    if !read && !(name == "symbol" && *request.method() == Method::Post) {
-        return Ok(Reply::method_not_allowed());
+    let allowed = match (name, request.method()) {
+        (_, Method::Get | Method::Head) | ("symbol", Method::Post) => None,
+        ("symbol", _) => Some("GET, HEAD, POST"),
+        _ => Some("GET, HEAD"),
+    };
+    if let Some(allowed) = allowed {
+        return Ok(Reply::method_not_allowed(allowed));
     }
     match name {
         "" => index::answer(request),

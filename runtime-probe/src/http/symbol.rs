@@ -1,9 +1,13 @@
 //! `/debug/pprof/symbol`: names for the addresses of a text profile. `go tool pprof` posts them, joined by `+`.
+//!
+//! pprof takes a name with angle brackets for C++ and drops what stands in them: `<Sleep as Future>::poll` becomes
+//! `::poll`. A mangled Rust name it demangles whole. So an answer to a POST, which only a program sends, has such names
+//! mangled; an answer to a GET, which people send, has none.
 
 use super::refusal::Refusal;
 use super::reply::Reply;
 use super::request::{Method, Request};
-use crate::profile::goroutine;
+use crate::profile::address_names;
 use std::fmt::Write;
 
 /// Addresses that one request may ask for: a body of 1 MiB holds no more than this many of 16 digits.
@@ -12,18 +16,39 @@ const MOST: usize = 65_536;
 /// Answers a request.
 pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
     let body = String::from_utf8_lossy(request.body());
-    let input = if *request.method() == Method::Post {
-        &*body
-    } else {
-        request.raw_query()
-    };
+    let posted = *request.method() == Method::Post;
+    let input = if posted { &*body } else { request.raw_query() };
     // The number only has to be other than 0: "I know names".
     let mut out = "num_symbols: 1\n".to_owned();
     let addresses: Vec<u64> = input.split('+').take(MOST).filter_map(address).collect();
-    for (address, name) in goroutine::names(&addresses) {
-        let _ = writeln!(out, "{address:#x} {name}");
+    for (address, name) in address_names::names(&addresses) {
+        let _ = match posted && name.contains('<') {
+            true => writeln!(out, "{address:#x} {}", mangled(&name)),
+            false => writeln!(out, "{address:#x} {name}"),
+        };
     }
     Ok(Reply::text(200, out.into_bytes()))
+}
+
+/// A symbol in rustc's legacy mangling that demanglers turn into `name`. The hash, which they drop, only has to look
+/// like one.
+fn mangled(name: &str) -> String {
+    let mut escaped = String::with_capacity(name.len() * 2);
+    let mut rest = name.chars().peekable();
+    while let Some(c) = rest.next() {
+        let _ = match c {
+            ':' if rest.next_if_eq(&':').is_some() => write!(escaped, ".."),
+            '<' => write!(escaped, "$LT$"),
+            '>' => write!(escaped, "$GT$"),
+            c if c.is_ascii_alphanumeric() || c == '_' => write!(escaped, "{c}"),
+            c => write!(escaped, "$u{:x}$", u32::from(c)),
+        };
+    }
+    // An identifier does not begin with an escape.
+    if escaped.starts_with('$') {
+        escaped.insert(0, '_');
+    }
+    format!("_ZN{}{escaped}17h0123456789abcdefE", escaped.len())
 }
 
 /// Go's integer syntax: `0x..`, `0..` octal, decimal. What is none is left out, as Go does.
@@ -42,7 +67,21 @@ fn address(text: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::address;
+    use super::{address, mangled};
+
+    #[test]
+    fn mangled_names_are_demangled_to_what_they_were() {
+        for name in [
+            "<tokio::time::sleep::Sleep as core::future::future::Future>::poll",
+            "<[u8; 4] as app::Read<'a>>::{closure}",
+            "<&mut T as Iterator>::next",
+            "größe::<x>",
+        ] {
+            let symbol = mangled(name);
+            let demangled = rustc_demangle::try_demangle(&symbol).unwrap();
+            assert_eq!(format!("{demangled:#}"), name);
+        }
+    }
 
     #[test]
     fn addresses_are_in_gos_syntax() {

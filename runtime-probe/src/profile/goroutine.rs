@@ -1,5 +1,6 @@
 //! All tasks, as Go's goroutine profile shows goroutines.
 
+use super::address_names;
 use super::leaf_stacks::{assemble, synthetic};
 use super::mappings::mappings;
 use crate::registry::record::{Kind, Waking};
@@ -96,7 +97,9 @@ impl Goroutines {
     /// # Errors
     /// Those of `out`.
     pub(crate) fn write_count_text(&self, out: impl Write) -> io::Result<()> {
-        self.counts().write_text(out)
+        let counts = self.counts();
+        address_names::remember(counts.locations());
+        counts.write_text(out)
     }
 
     /// Go's `debug=0`: gzipped `profile.proto`.
@@ -162,18 +165,6 @@ impl Goroutines {
             None => "a thread that has ended".to_owned(),
         }
     }
-}
-
-/// The names of those addresses that have one, in the order given. As in Go, an address inside a function will do.
-pub(crate) fn names(addresses: &[u64]) -> Vec<(u64, Arc<str>)> {
-    let mut resolver = resolver();
-    let name = |address: &u64| {
-        let code = resolver.code(*address);
-        code.frames
-            .last()
-            .map(|frame| (*address, frame.function.clone()))
-    };
-    addresses.iter().filter_map(name).collect()
 }
 
 /// Why there is no stack.

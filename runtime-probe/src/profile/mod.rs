@@ -3,9 +3,11 @@
 //! In reading order:
 //! * [`leaf_stacks`]: one task's raw stacks become one readable stack and a wait reason;
 //! * [`goroutine`]: all tasks;
+//! * [`address_names`]: names for the addresses of a text that was handed out;
 //! * [`diagnosis`]: what cannot be shown, and why;
 //! * [`mappings`]: the process's executable mappings.
 
+pub(crate) mod address_names;
 pub(crate) mod diagnosis;
 pub(crate) mod goroutine;
 pub(crate) mod leaf_stacks;

@@ -3,10 +3,15 @@
 
 /// `tokio::sync::mpsc` for `/../tokio-1.54.1/src/sync/mpsc/mod.rs`; `None` for a path of no known shape.
 pub(crate) fn of_file(file: &str) -> Option<String> {
-    let mut parts: Vec<&str> = file
-        .split('/')
-        .filter(|part| !part.is_empty() && *part != ".")
-        .collect();
+    let mut parts: Vec<&str> = Vec::new();
+    for part in file.split('/') {
+        match part {
+            "" | "." => {}
+            // From `#[path = "../shop.rs"]`.
+            ".." if parts.last().is_some_and(|last| *last != "..") => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
     let last = parts.pop()?.strip_suffix(".rs")?;
     let root = parts
         .iter()
@@ -69,6 +74,7 @@ mod tests {
             ("/w/my-app/src/bin/shop.rs", "shop"),
             ("/w/my-app/src/bin/shop/main.rs", "shop"),
             ("/w/my-app/src/bin/shop/cart.rs", "shop::cart"),
+            ("/w/my-app/src/bin/../shop/cart.rs", "my_app::shop::cart"),
             ("/w/my-app/tests/leaves.rs", "leaves"),
         ] {
             assert_eq!(of_file(file).as_deref(), Some(module), "{file}");

@@ -130,6 +130,8 @@ const SCAFFOLDING: &[&str] = &[
     "core::",
     "std::",
     "alloc::",
+    // `__rust_try`: a frame of its own in unoptimized code, under every `catch_unwind`.
+    "__rust_",
     "tokio::loom",
     "tokio::macros",
     "tokio::task::coop",
@@ -154,6 +156,7 @@ const LIBRARIES: &[&str] = &[
     "core::",
     "std::",
     "alloc::",
+    "__rust_",
     "tokio::",
     "tokio_util::",
     "tokio_stream::",

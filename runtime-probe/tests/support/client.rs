@@ -79,7 +79,8 @@ fn parse(bytes: &[u8]) -> Option<Answer> {
         headers: lines.map(header).collect::<Option<_>>()?,
         body: body.to_vec(),
     };
-    if answer.header("transfer-encoding") == Some("chunked") {
+    // An answer to HEAD has no body, whatever its headers say.
+    if answer.header("transfer-encoding") == Some("chunked") && !body.is_empty() {
         answer.body = unchunk(body)?;
     }
     Some(answer)

@@ -23,11 +23,8 @@ use tokio::time::timeout;
 use crate::chaos::Chaos;
 use crate::shop::{Receipt, Refusal, Shop};
 
-#[path = "../checkout/chaos.rs"]
 mod chaos;
-#[path = "../checkout/load.rs"]
 mod load;
-#[path = "../checkout/shop.rs"]
 mod shop;
 
 const USAGE: &str = "\
@@ -99,9 +96,10 @@ async fn run(arguments: &Arguments) -> Result<(), String> {
     Ok(())
 }
 
-/// Starts the probe's server; it answers for as long as the returned value lives.
-fn start_probe(addr: SocketAddr) -> std::io::Result<std::net::TcpListener> {
-    std::net::TcpListener::bind(addr)
+/// Starts the probe's server; it answers for as long as the returned value lives. A service that does not want to
+/// decide this in code leaves it out and is run with `RUNTIME_PROBE_LISTEN=127.0.0.1:6060` instead.
+fn start_probe(addr: SocketAddr) -> std::io::Result<tokio::pprof::Server> {
+    tokio::pprof::serve(addr)
 }
 
 /// What the handlers share.

@@ -1,0 +1,121 @@
+//! Names for the addresses of a count text. `go tool pprof` reads nothing but addresses from such a text and asks for
+//! their names afterwards.
+//!
+//! An address of code is looked up anew. A synthetic one (`select`, a task without a stack, part of a chain of inlined
+//! functions) means something only to the text that gave it out, so these are remembered, within a bound.
+
+use crate::symbol::resolver::resolver;
+use crate::symbol::role;
+use runtime_dump::stack::{Location, SYNTHETIC_BASE};
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+/// Synthetic addresses that are remembered. A program has some hundred; names are shared with the resolver, so this many
+/// are 16,384 * 24 bytes at a load of one half: 1 MiB at the very most.
+const MOST: usize = 16_384;
+
+/// By return address, as the texts have them.
+static SYNTHETIC: LazyLock<Mutex<Names>> = LazyLock::new(Mutex::default);
+
+/// Remembers what the synthetic locations of a text that is being handed out stand for.
+pub(crate) fn remember<'l>(locations: impl Iterator<Item = &'l Location>) {
+    let mut names = SYNTHETIC.lock().unwrap_or_else(PoisonError::into_inner);
+    for location in locations {
+        names.remember(location);
+    }
+}
+
+/// The names of those addresses that have one, in the order given. As in Go, an address inside a function will do; for
+/// one that several inlined functions share, it is the outermost that the texts show.
+pub(crate) fn names(addresses: &[u64]) -> Vec<(u64, Arc<str>)> {
+    let synthetic = SYNTHETIC.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut resolver = resolver();
+    let mut name = |address: u64| {
+        if address >= SYNTHETIC_BASE {
+            return synthetic.get(address);
+        }
+        let code = resolver.code(address);
+        let mut outwards = code.frames.iter().rev().map(|frame| &frame.function);
+        let shown = outwards
+            .clone()
+            .find(|function| !role::is_scaffolding(function));
+        shown.or_else(|| outwards.next()).cloned()
+    };
+    addresses
+        .iter()
+        .filter_map(|address| Some((*address, name(*address)?)))
+        .collect()
+}
+
+#[derive(Default)]
+struct Names(HashMap<u64, Arc<str>>);
+
+impl Names {
+    fn remember(&mut self, location: &Location) {
+        let Some(frame) = location.frames.last() else {
+            return;
+        };
+        if location.return_address < SYNTHETIC_BASE {
+            return;
+        }
+        // The texts to come are worth more than those that were.
+        if self.0.len() >= MOST && !self.0.contains_key(&location.return_address) {
+            self.0.clear();
+        }
+        self.0
+            .insert(location.return_address, frame.function.clone());
+    }
+
+    /// pprof asks for the call, one before the address that the text has.
+    fn get(&self, address: u64) -> Option<Arc<str>> {
+        let of_call = address
+            .checked_add(1)
+            .and_then(|address| self.0.get(&address));
+        of_call.or_else(|| self.0.get(&address)).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use runtime_dump::stack::Frame;
+
+    fn location(return_address: u64) -> Location {
+        let frame = Frame {
+            function: format!("f{return_address:x}").into(),
+            file: "".into(),
+            line: 0,
+        };
+        Location {
+            return_address,
+            function_offset: None,
+            frames: vec![frame],
+            hidden: false,
+        }
+    }
+
+    #[test]
+    fn a_synthetic_address_is_found_by_itself_and_by_its_call() {
+        let mut names = Names::default();
+        let address = SYNTHETIC_BASE + 0x10;
+        names.remember(&location(address));
+        let name = format!("f{address:x}");
+        assert_eq!(names.get(address).as_deref(), Some(&*name));
+        assert_eq!(names.get(address - 1).as_deref(), Some(&*name));
+        assert_eq!(names.get(address + 1), None);
+        assert_eq!(names.get(u64::MAX), None);
+    }
+
+    #[test]
+    fn code_is_not_remembered_and_the_rest_is_bounded() {
+        let mut names = Names::default();
+        names.remember(&location(0x1000));
+        assert!(names.0.is_empty());
+        for number in 0..3 * MOST as u64 {
+            names.remember(&location(SYNTHETIC_BASE + 1 + number));
+            assert!(names.0.len() <= MOST);
+        }
+        let newest = SYNTHETIC_BASE + 3 * MOST as u64;
+        assert!(names.get(newest).is_some());
+    }
+}
