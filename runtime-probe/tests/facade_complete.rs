@@ -5,6 +5,7 @@
 //! an exception with its reason. A new tokio that adds a way to spawn fails this test.
 
 mod surface;
+mod syntax;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -4,12 +4,13 @@
 //! `cfg` counts as on, and so do the bodies of macros that only wrap items in one (tokio's `cfg_rt!` and its like).
 //! Not seen: items that any other macro makes. Those macros are listed in [`Crate::unread`], for a test to judge.
 
+use crate::syntax::{flatten, parse, segments};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::visit::Visit;
-use syn::{Attribute, Generics, ImplItem, Item, Signature, TraitItem, Type, UseTree, Visibility};
+use syn::{Attribute, Generics, ImplItem, Item, Signature, TraitItem, Type, Visibility};
 
 /// A crate's modules, by path from its root.
 #[derive(Default)]
@@ -454,68 +455,6 @@ impl Module {
                     .extend(derived);
                 Ok(())
             });
-        }
-    }
-}
-
-/// Reads a file, or fails the test.
-pub fn parse(file: &Path) -> syn::File {
-    let text = std::fs::read_to_string(file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
-    syn::parse_file(&text).unwrap_or_else(|e| panic!("{}: {e}", file.display()))
-}
-
-/// All `.rs` files below a directory, in order.
-pub fn rust_files(directory: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(directory).unwrap_or_else(|e| panic!("{directory:?}: {e}"));
-    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    paths
-        .into_iter()
-        .flat_map(|path| {
-            if path.is_dir() {
-                rust_files(&path)
-            } else {
-                vec![path]
-            }
-        })
-        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
-        .collect()
-}
-
-/// A path without its generic arguments.
-pub fn segments(path: &syn::Path) -> Vec<String> {
-    path.segments
-        .iter()
-        .map(|segment| segment.ident.to_string())
-        .collect()
-}
-
-/// Calls `leaf` with the path and the new name (`None` for a glob) of everything that a use tree brings in.
-pub fn flatten(
-    tree: &UseTree,
-    prefix: &mut Vec<String>,
-    leaf: &mut impl FnMut(Vec<String>, Option<String>),
-) {
-    match tree {
-        UseTree::Path(path) => {
-            prefix.push(path.ident.to_string());
-            flatten(&path.tree, prefix, leaf);
-            prefix.pop();
-        }
-        UseTree::Name(name) if name.ident == "self" => leaf(prefix.clone(), prefix.last().cloned()),
-        UseTree::Name(name) => {
-            let name = name.ident.to_string();
-            leaf([&prefix[..], &[name.clone()]].concat(), Some(name));
-        }
-        UseTree::Rename(rename) => leaf(
-            [&prefix[..], &[rename.ident.to_string()]].concat(),
-            Some(rename.rename.to_string()),
-        ),
-        UseTree::Glob(_) => leaf(prefix.clone(), None),
-        UseTree::Group(group) => {
-            for tree in &group.items {
-                flatten(tree, prefix, leaf);
-            }
         }
     }
 }

@@ -1,0 +1,376 @@
+//! The layers of the source, held by a look at every path in it. After Go's `go/build/deps_test.go`.
+
+mod syntax;
+
+use proc_macro2::{Ident, TokenStream, TokenTree};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use syn::visit::Visit;
+use syn::{Item, Visibility};
+use syntax::{flatten, parse, segments};
+
+/// From the ground up. A module may name itself and what stands before it.
+const LAYERS: [&str; 13] = [
+    "primitive",
+    "clock",
+    "sys",
+    "stack",
+    "registry",
+    "source",
+    "snapshot",
+    "symbol",
+    "profile",
+    "http",
+    // The composition root: it starts the server, so it stands above the surface that it starts.
+    "pprof",
+    // The facade, one layer of two modules.
+    "runtime",
+    "task",
+];
+
+/// What the siblings inside `source` know of each other: the user, the used.
+const SOURCE_EDGES: [(&str, &str); 5] = [
+    // A closure and a future tell their id by the same handle.
+    ("blocking", "instrumented"),
+    ("blocking", "waker"),
+    // The parent of a task that somebody else spawns is the one being polled.
+    ("hooks", "waker"),
+    // A wrapper claims the hook's stamp.
+    ("instrumented", "hooks"),
+    ("instrumented", "waker"),
+];
+
+/// Where unsafe code may stand.
+const UNSAFE: [&str; 6] = ["primitive", "clock", "sys", "stack", "registry", "source"];
+
+/// Who may name tokio; the rest must work when tokio is wedged, and is read without knowing it.
+const KNOWS_TOKIO: [&str; 4] = ["lib", "source", "runtime", "task"];
+
+#[test]
+fn imports_point_one_way() {
+    let mut wrong = Vec::new();
+    for file in sources() {
+        let own = rank(&file.layer());
+        for (path, line) in file.paths() {
+            let Some(layer) = path.first() else { continue };
+            let against = match (rank(layer), own) {
+                (Some(used), Some(own)) => used > own,
+                // The root, and items that it re-exports under its own name.
+                (None, Some(_)) => true,
+                (_, None) => false,
+            };
+            if against {
+                wrong.push(format!("{file}:{line} names crate::{}", path.join("::")));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_module_has_its_layer() {
+    let modules: BTreeSet<String> = sources().iter().map(Source::layer).collect();
+    let listed: BTreeSet<String> = LAYERS.iter().map(|layer| (*layer).to_owned()).collect();
+    let root = BTreeSet::from(["lib".to_owned()]);
+    assert_eq!(
+        modules.difference(&root).cloned().collect::<BTreeSet<_>>(),
+        listed
+    );
+}
+
+#[test]
+fn siblings_of_the_source_keep_to_their_edges() {
+    let known: BTreeSet<(String, String)> = SOURCE_EDGES
+        .iter()
+        .map(|(user, used)| ((*user).to_owned(), (*used).to_owned()))
+        .collect();
+    let mut edges = BTreeSet::new();
+    let sources = sources();
+    let siblings: BTreeSet<&String> = sources
+        .iter()
+        .filter(|file| file.layer() == "source")
+        .filter_map(|file| file.module.get(1))
+        .collect();
+    for file in sources.iter().filter(|file| file.layer() == "source") {
+        let Some(user) = file.module.get(1) else {
+            continue;
+        };
+        for (path, _) in file.paths() {
+            if let [layer, used, ..] = &path[..]
+                && layer == "source"
+                && siblings.contains(used)
+                && used != user
+            {
+                edges.insert((user.clone(), used.clone()));
+            }
+        }
+    }
+    assert_eq!(edges, known);
+}
+
+#[test]
+fn unsafe_stays_in_its_folders() {
+    let mut wrong = Vec::new();
+    for file in sources() {
+        if UNSAFE.contains(&file.layer().as_str()) {
+            continue;
+        }
+        for name in idents(file.tokens.clone()) {
+            if name == "unsafe" {
+                wrong.push(format!("{file}:{}", name.span().start().line));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "unsafe code at\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn few_know_tokio() {
+    let mut wrong = Vec::new();
+    for file in sources() {
+        if KNOWS_TOKIO.contains(&file.layer().as_str()) {
+            continue;
+        }
+        for path in absolute(file.tokens.clone(), "tokio") {
+            wrong.push(format!("{file}:{}", path.1));
+        }
+    }
+    assert!(wrong.is_empty(), "tokio is named at\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn names_say_what_things_are() {
+    let mut wrong = Vec::new();
+    for file in sources() {
+        let module = file.module.last().cloned().unwrap_or_default();
+        if ["utils", "util", "common", "shared", "helpers", "misc"].contains(&module.as_str()) {
+            wrong.push(format!("{file}: a module called {module}"));
+        }
+        let mut getters = Getters::default();
+        getters.visit_file(&file.parsed);
+        for name in getters.0 {
+            wrong.push(format!("{file}: a public {name}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A file of the crate.
+struct Source {
+    file: PathBuf,
+    /// `["source", "waker"]`; empty for the root.
+    module: Vec<String>,
+    parsed: syn::File,
+    tokens: TokenStream,
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.file.display())
+    }
+}
+
+impl Source {
+    fn layer(&self) -> String {
+        self.module
+            .first()
+            .cloned()
+            .unwrap_or_else(|| "lib".to_owned())
+    }
+
+    /// Every path into the crate, from its root, with its line: `use` and inline, in macros too.
+    fn paths(&self) -> Vec<(Vec<String>, usize)> {
+        let mut found = Paths {
+            module: self.module.clone(),
+            paths: Vec::new(),
+        };
+        found.visit_file(&self.parsed);
+        // Macros are tokens to the parser, and so are their definitions.
+        found.paths.extend(absolute(self.tokens.clone(), "crate"));
+        found.paths
+    }
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let sources: Vec<Source> = rust_files(&root)
+        .into_iter()
+        .map(|file| {
+            let inside = file
+                .strip_prefix(&root)
+                .expect("below the root")
+                .with_extension("");
+            let mut module: Vec<String> = inside
+                .iter()
+                .map(|part| part.to_string_lossy().into_owned())
+                .collect();
+            if module
+                .last()
+                .is_some_and(|last| last == "mod" || last == "lib")
+            {
+                module.pop();
+            }
+            let text = std::fs::read_to_string(&file).expect("a readable file");
+            Source {
+                parsed: parse(&file),
+                tokens: text.parse().expect("Rust"),
+                file: inside.with_extension("rs"),
+                module,
+            }
+        })
+        .collect();
+    assert!(sources.len() > 50, "only {} files found", sources.len());
+    sources
+}
+
+/// All `.rs` files below a directory, in order.
+fn rust_files(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).unwrap_or_else(|e| panic!("{directory:?}: {e}"));
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths
+        .into_iter()
+        .flat_map(|path| {
+            if path.is_dir() {
+                rust_files(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .collect()
+}
+
+/// The two modules of the facade are one layer.
+fn rank(layer: &str) -> Option<usize> {
+    let layer = if layer == "task" { "runtime" } else { layer };
+    LAYERS.iter().position(|name| *name == layer)
+}
+
+/// Paths into the crate, from its root.
+struct Paths {
+    module: Vec<String>,
+    paths: Vec<(Vec<String>, usize)>,
+}
+
+impl Paths {
+    /// Makes a path start at the root; `None` if it leads into another crate, or is of a local name.
+    fn add(&mut self, path: &[String], line: usize) {
+        let mut from = self.module.clone();
+        let mut rest = path;
+        match path.first().map(String::as_str) {
+            Some("crate") => {
+                from.clear();
+                rest = &path[1..];
+            }
+            Some("self") => rest = &path[1..],
+            Some("super") => {}
+            _ => return,
+        }
+        while rest.first().is_some_and(|part| part == "super") {
+            from.pop();
+            rest = &rest[1..];
+        }
+        from.extend_from_slice(rest);
+        self.paths.push((from, line));
+    }
+}
+
+impl<'ast> Visit<'ast> for Paths {
+    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
+        if item.content.is_some() {
+            self.module.push(item.ident.to_string());
+            syn::visit::visit_item_mod(self, item);
+            self.module.pop();
+        }
+    }
+
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        let line = item.use_token.span.start().line;
+        let mut paths = Vec::new();
+        flatten(&item.tree, &mut Vec::new(), &mut |path, _| paths.push(path));
+        for path in paths {
+            self.add(&path, line);
+        }
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        let line = path
+            .segments
+            .first()
+            .map_or(0, |first| first.ident.span().start().line);
+        self.add(&segments(path), line);
+        syn::visit::visit_path(self, path);
+    }
+
+    // `pub(in super::x)` and `pub(crate)` name no item.
+    fn visit_visibility(&mut self, _: &'ast Visibility) {}
+}
+
+/// Public functions that begin with `get_`.
+#[derive(Default)]
+struct Getters(Vec<String>);
+
+impl Getters {
+    fn look(&mut self, visibility: &Visibility, name: &Ident) {
+        if !matches!(visibility, Visibility::Inherited) && name.to_string().starts_with("get_") {
+            self.0.push(name.to_string());
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Getters {
+    fn visit_item(&mut self, item: &'ast Item) {
+        if let Item::Fn(item) = item {
+            self.look(&item.vis, &item.sig.ident);
+        }
+        syn::visit::visit_item(self, item);
+    }
+
+    fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
+        self.look(&item.vis, &item.sig.ident);
+    }
+}
+
+/// Paths that begin with `root`, without it, anywhere in the tokens; groups of a `use` end the path.
+fn absolute(tokens: TokenStream, root: &str) -> Vec<(Vec<String>, usize)> {
+    let mut found = Vec::new();
+    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+    for (at, token) in tokens.iter().enumerate() {
+        match token {
+            TokenTree::Group(group) => found.extend(absolute(group.stream(), root)),
+            TokenTree::Ident(name) if name == root => {
+                let mut path = Vec::new();
+                let mut rest = &tokens[at + 1..];
+                while let [
+                    TokenTree::Punct(a),
+                    TokenTree::Punct(b),
+                    TokenTree::Ident(part),
+                    ..,
+                ] = rest
+                    && (a.as_char(), b.as_char()) == (':', ':')
+                {
+                    path.push(part.to_string());
+                    rest = &rest[3..];
+                }
+                if !path.is_empty() {
+                    found.push((path, name.span().start().line));
+                }
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+fn idents(tokens: TokenStream) -> Vec<Ident> {
+    tokens
+        .into_iter()
+        .flat_map(|token| match token {
+            TokenTree::Group(group) => idents(group.stream()),
+            TokenTree::Ident(name) => vec![name],
+            _ => Vec::new(),
+        })
+        .collect()
+}
