@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 /// The path of `go`: of the environment, or what `ci/go.sh` has installed. Without it a test has nothing to do and
 /// says so; in CI that is a failure.
@@ -55,18 +55,10 @@ impl Go {
         String::from_utf8(self.pprof(arguments, file)).unwrap()
     }
 
-    /// Runs `go`, in the folder for temporary files.
+    /// Runs `go`, in the folder for temporary files. It must succeed and have nothing to complain about.
     pub fn run<'a>(&self, arguments: impl IntoIterator<Item = &'a OsStr>) -> Vec<u8> {
         let arguments: Vec<&OsStr> = arguments.into_iter().collect();
-        let output = Command::new(&self.command)
-            .args(&arguments)
-            .current_dir(&self.folder)
-            .env("GOTOOLCHAIN", "local")
-            .env("GOFLAGS", "-mod=mod")
-            .env("PPROF_TMPDIR", &self.folder)
-            .env("BROWSER", "true")
-            .output()
-            .unwrap_or_else(|error| panic!("{}: {error}", self.command.display()));
+        let output = self.output(arguments.iter().copied());
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(
             output.status.success() && stderr.is_empty(),
@@ -74,5 +66,18 @@ impl Go {
             output.status
         );
         output.stdout
+    }
+
+    /// Runs `go`, in the folder for temporary files.
+    pub fn output<'a>(&self, arguments: impl IntoIterator<Item = &'a OsStr>) -> Output {
+        Command::new(&self.command)
+            .args(arguments)
+            .current_dir(&self.folder)
+            .env("GOTOOLCHAIN", "local")
+            .env("GOFLAGS", "-mod=mod")
+            .env("PPROF_TMPDIR", &self.folder)
+            .env("BROWSER", "true")
+            .output()
+            .unwrap_or_else(|error| panic!("{}: {error}", self.command.display()))
     }
 }
