@@ -23,7 +23,6 @@ use crate::stack::{raw, template};
 use std::future::Future;
 use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::Once;
 use std::sync::atomic::Ordering;
 
 pub use crate::source::instrumented::Instrumented;
@@ -170,7 +169,7 @@ pub fn set_capture_verification(on: bool) {
 /// the environment. Whatever goes wrong is one line on standard error: the application comes first.
 #[cfg(feature = "rt")]
 pub(crate) fn start_from_environment() {
-    static FIRST: Once = Once::new();
+    static FIRST: std::sync::Once = std::sync::Once::new();
     FIRST.call_once(|| {
         if !source::is_on() {
             return;

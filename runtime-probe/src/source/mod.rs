@@ -61,10 +61,6 @@ pub(crate) fn spawn_here() -> Spawn {
 
 /// Ids of futures that are not tokio tasks (roots of `block_on`, wrapped futures) start here, far above any count of
 /// tasks, and small enough to be exact in a double.
-#[cfg_attr(
-    not(feature = "rt"),
-    expect(dead_code, reason = "without `rt` there are no tasks")
-)]
 pub(crate) fn own_id() -> u64 {
     use crate::primitive::AtomicU64;
     const FIRST: u64 = 9_000_000_000_000_001;
