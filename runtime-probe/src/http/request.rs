@@ -44,6 +44,10 @@ pub enum Version {
 }
 
 impl Request {
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for a carrier other than our server")
+    )]
     /// A request from its parts, for a carrier other than this crate's server (a router the handlers are mounted in).
     /// `target` is the path and query as they stood in the request line.
     pub fn new(
@@ -120,6 +124,10 @@ impl Request {
     }
 
     /// All parameters in order, percent-decoded.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for a carrier other than our server")
+    )]
     pub fn params(&self) -> &[(String, String)] {
         &self.params
     }
@@ -164,6 +172,10 @@ impl Request {
     }
 
     /// The other end of the connection.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for profiles that take a while")
+    )]
     pub fn client(&self) -> &Client {
         &self.client
     }

@@ -116,8 +116,6 @@ pub(crate) struct Tasks {
     pub(crate) places: Vec<Place>,
     pub(crate) sites: Vec<SpawnSite>,
     pub(crate) threads: HashMap<u32, Thread>,
-    /// Tasks that others spawned.
-    pub(crate) foreign: usize,
     /// Wall-clock time, nanoseconds since 1970.
     pub(crate) time_ns: i64,
 }
@@ -159,14 +157,12 @@ impl Tasks {
         let around = Surroundings::take();
         let mut tables = Tables::default();
         let mut rows = Vec::new();
-        let mut foreign = 0;
         slab::for_each(|record| {
             let Some(view) = record.view() else { return };
             if rows.len() == rows.capacity() {
                 // Grow by an eighth, not by doubling: at a million rows doubling would cost 72 MB for nothing.
                 rows.reserve_exact((rows.len() / 8).max(1024));
             }
-            foreign += usize::from(view.kind == Kind::Foreign);
             rows.push(tables.row(&view, &scale, &running, &around));
         });
         Tasks {
@@ -177,7 +173,6 @@ impl Tasks {
                 .into_iter()
                 .map(|(number, (thread, _))| (number, thread))
                 .collect(),
-            foreign,
             time_ns: SystemTime::now()
                 .duration_since(SystemTime::UNIX_EPOCH)
                 .map_or(0, |time| time.as_nanos() as i64),
@@ -248,7 +243,7 @@ impl Tables {
             _ if view.polling => (State::Running, view.since),
             (_, Some((at, by))) => {
                 woken_by = (view.polls > 0).then_some(by);
-                (State::Runnable, at.max(view.spawned))
+                (State::Runnable, at.max(view.since))
             }
             _ => (State::Waiting, view.since),
         };

@@ -72,8 +72,7 @@ mod imp {
             if size >= size_of::<libc::dl_phdr_info>() {
                 // SAFETY: the loader passes a valid info of at least this size, and `out` is the u64 given below.
                 unsafe {
-                    *out.cast::<u64>() =
-                        ((*info).dlpi_adds as u64) << 32 | ((*info).dlpi_subs as u64 & 0xffff_ffff)
+                    *out.cast::<u64>() = (*info).dlpi_adds << 32 | ((*info).dlpi_subs & 0xffff_ffff)
                 };
             }
             1
@@ -107,7 +106,11 @@ mod imp {
                 OsStr::from_bytes(unsafe { CStr::from_ptr(info.dlpi_name) }.to_bytes()).into()
             },
             base,
-            range: u64::MAX..0,
+            // Empty, until the first segment extends it.
+            range: std::ops::Range {
+                start: u64::MAX,
+                end: 0,
+            },
             executable: Vec::new(),
             eh_frame_hdr: None,
             eh_frame: None,
