@@ -67,7 +67,7 @@ async fn run(arguments: &Arguments) -> Result<(), String> {
         probe,
         load,
     } = *arguments;
-    let _probe = start_probe(probe)
+    let probe = start_probe(probe)
         .map_err(|error| format!("the probe cannot listen on {probe}: {error}"))?;
     let listener = TcpListener::bind(listen)
         .await
@@ -75,7 +75,7 @@ async fn run(arguments: &Arguments) -> Result<(), String> {
 
     let shop = Shop::open();
     let listen = listener.local_addr().map_err(|error| error.to_string())?;
-    print_what_to_try(listen, probe, load);
+    print_what_to_try(listen, probe.local_addr(), load);
     if load {
         load::start(listen);
     }

@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# The shop of the README: starts it, breaks it in each of its three ways, and finds every fault in the dump.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+cargo build --quiet --release -p examples --bin checkout
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+out=$(mktemp -d)
+"$target/release/checkout" --listen 127.0.0.1:0 --probe 127.0.0.1:0 > "$out/stdout" 2> "$out/stderr" &
+pid=$!
+trap 'kill "$pid" 2> /dev/null || true; rm -rf "$out"' EXIT
+
+fail() {
+    echo "checkout.sh: $1" >&2
+    cat "$out/stdout" "$out/stderr" "$out/dump" >&2 2> /dev/null || true
+    exit 1
+}
+
+addresses=
+for _ in $(seq 100); do
+    addresses=$(sed -n 's/^The shop listens on \([0-9.:]*\), the probe on \([0-9.:]*\);.*/\1 \2/p' "$out/stdout")
+    [ -n "$addresses" ] && break
+    sleep 0.1
+done
+[ -n "$addresses" ] || fail "the shop does not start"
+read -r shop probe <<< "$addresses"
+
+ask() { curl --silent --show-error --fail --max-time 10 "$@"; }
+dump() { ask "http://$probe/debug/pprof/goroutine?debug=$1" > "$out/dump"; }
+
+# Arguments: what it is, how often a line must match at least, the pattern.
+find_in_dump() {
+    local count
+    count=$(grep -cE "$3" "$out/dump" || true)
+    [ "$count" -ge "$2" ] || fail "$1: $count lines match $3"
+    echo "checkout.sh: $1"
+}
+
+# Arguments: a path of the shop, a fault; then as find_in_dump, with debug=$3. Asks until the fault shows.
+break_it() {
+    ask "http://$shop$1" > /dev/null
+    local tries=0
+    until dump "$3" && [ "$(grep -cE "$5" "$out/dump")" -ge "$4" ]; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 50 ] || break
+        sleep 0.1
+    done
+    find_in_dump "$2" "$4" "$5"
+}
+
+sleep 2
+orders=$(ask "http://$shop/stats" | cut -d ' ' -f 1)
+[ "$orders" -gt 0 ] || fail "no orders in two seconds"
+dump 2
+find_in_dump "its tasks are there" 1 '^checkout::shop::take_deliveries\(\.\.\.\)$'
+find_in_dump "and who spawned them" 1 '^created by checkout::shop::Shop::open in goroutine '
+
+break_it /chaos/leak "the leak: one stack, 100 times" 1 1 '^100 @ '
+find_in_dump "the leak: its name" 1 'checkout::chaos::refund_when_approved'
+dump 2
+find_in_dump "the leak: one spawn site, 100 times" 100 '^created by checkout::chaos::Chaos::leak( in goroutine [0-9]+)?$'
+ask "http://$shop/chaos/off" > /dev/null
+
+break_it /chaos/deadlock "the deadlock: one task" 2 1 '^checkout::chaos::count_stock\(\.\.\.\)$'
+find_in_dump "the deadlock: the other task" 1 '^checkout::chaos::audit_books\(\.\.\.\)$'
+find_in_dump "the deadlock: what they wait for" 2 '^goroutine [0-9]+ \[sync\.Mutex\.Lock\]:$'
+ask "http://$shop/chaos/off" > /dev/null
+
+break_it /chaos/lost-waker "the lost waker: nothing can wake this task" 2 1 'nothing can wake this task: no waker of it is left'
+find_in_dump "the lost waker: its name" 1 '^checkout::chaos::ship_when_paid\(\.\.\.\)$'
+ask "http://$shop/chaos/off" > /dev/null
+
+ask "http://$probe/debug/pprof/" | grep -q '<li>captures: ' || fail "the index has no diagnosis"
+ask "http://$probe/debug/pprof/goroutine" | head -c 2 | od -An -tx1 | grep -q '1f 8b' || fail "the profile is not gzipped"
+
+sleep 1
+more=$(ask "http://$shop/stats" | cut -d ' ' -f 1)
+[ "$more" -gt "$orders" ] || fail "no orders after the faults"
+kill -INT "$pid"
+wait "$pid" || fail "it did not end well"
+[ ! -s "$out/stderr" ] || fail "it complained"
+echo "checkout.sh: $more orders, and a clean end"

@@ -1,0 +1,152 @@
+#!/usr/bin/env bash
+# Every check, in one command. By hand a check whose tool is missing is skipped, and the summary says so; with CI in the
+# environment what is missing is installed, and what cannot be is a failure. Ends with "N passed, M failed".
+#
+# Steps that leave out `--cfg tokio_unstable` build in target/stable: RUSTFLAGS in the environment stands for what
+# .cargo/config.toml says, and a change of flags rebuilds everything.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+unset CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR RUSTFLAGS CARGO_ENCODED_RUSTFLAGS RUSTDOCFLAGS RUNTIME_PROBE RUNTIME_PROBE_LISTEN
+export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
+
+features=runtime-probe/full,runtime-probe/test-util
+passed=0
+skipped=()
+step=
+began=$SECONDS
+
+finish() {
+    local status=$?
+    if [ "$status" -ne 0 ]; then
+        echo
+        echo "FAILED: ${step:-before the first step}"
+        echo "$passed passed, 1 failed"
+        exit "$status"
+    fi
+}
+trap finish EXIT
+
+# Arguments: a name, a command. A failure ends the script.
+run() {
+    step=$1
+    shift
+    local start=$SECONDS
+    echo
+    echo "==> $step: $*"
+    "$@"
+    passed=$((passed + 1))
+    echo "<== $step: $((SECONDS - start)) s"
+}
+
+# Arguments: a name, a reason.
+skip() {
+    if [ -n "${CI:-}" ]; then
+        step=$1
+        echo "test.sh: $1: $2" >&2
+        exit 1
+    fi
+    skipped+=("$1: $2")
+    echo
+    echo "==> $1: SKIPPED: $2"
+}
+
+# Without CI's flags: the flags of these steps are empty, and so are those of what they start.
+stable() {
+    RUSTFLAGS='' CARGO_TARGET_DIR=$PWD/target/stable "$@"
+}
+
+# Arguments: a Debian package, a command that succeeds where it is installed.
+need() {
+    local package=$1
+    shift
+    "$@" > /dev/null 2>&1 && return
+    [ -n "${CI:-}" ] || return 1
+    local root=()
+    [ "$(id -u)" = 0 ] || root=(sudo)
+    echo "test.sh: installing $package"
+    "${root[@]}" apt-get update -qq > /dev/null || true
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package" > /dev/null &&
+        "$@" > /dev/null 2>&1
+}
+
+# Arguments: a component of the toolchain, its cargo command.
+component() {
+    cargo "$2" --version > /dev/null 2>&1 ||
+        { [ -n "${CI:-}" ] && rustup component add "$1" && cargo "$2" --version > /dev/null; }
+}
+
+format() {
+    cargo fmt --all --check
+    # Packages that are built alone are not in the workspace.
+    local manifest
+    while read -r manifest; do
+        cargo fmt --manifest-path "$manifest" --check
+    done < <(find benches/contestants runtime-probe/tests -name Cargo.toml -not -path '*/target/*')
+}
+
+documentation() {
+    RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --features "$features"
+    # The links between private modules, too.
+    RUSTDOCFLAGS='-D warnings' cargo doc -p runtime-dump -p runtime-probe --no-deps --features "$features" --document-private-items
+}
+
+test_crates() {
+    cargo test -p runtime-dump -p runtime-probe --features "$features"
+}
+
+examples() {
+    cargo build -p examples --all-targets
+    cargo test -p examples
+    bash ci/rename.sh
+}
+
+instructions() {
+    cargo build --release -p benches
+    cargo run --release -p benches -- instructions
+}
+
+echo "$(cargo --version), $(rustc --version), $(nproc) processors, ${CI:+in CI, }$(uname -srm)"
+
+if component rustfmt fmt; then run "format" format; else skip "format" "no rustfmt"; fi
+if component clippy clippy; then
+    run "clippy" cargo clippy --workspace --all-targets --features "$features" -- -D warnings
+    run "clippy, stable" stable cargo clippy --workspace --all-targets --features "$features" -- -D warnings
+else
+    skip "clippy" "no clippy"
+fi
+run "documentation" documentation
+
+# The tests that ask Go's tools find them where go.sh installs them; without them they say that they skip.
+if need python3-venv python3 -c 'import ensurepip, venv' && go=$(bash ci/go.sh); then
+    export RUNTIME_PROBE_GO=$go
+    run "Go's tools" "$go" version
+else
+    skip "Go's tools" "no go command, so no test of ours asks it"
+fi
+run "tests" test_crates
+run "tests, stable" stable test_crates
+run "examples" examples
+
+for script in features leaf_table loom memcheck; do
+    [ -e "ci/$script.sh" ] || continue
+    if [ "$script" = memcheck ] && ! need valgrind valgrind --version; then
+        skip "$script" "no valgrind"
+        continue
+    fi
+    run "$script" bash "ci/$script.sh"
+done
+
+if need curl curl --version; then run "checkout" bash ci/checkout.sh; else skip "checkout" "no curl"; fi
+if need valgrind valgrind --version; then
+    run "instructions" instructions
+else
+    skip "instructions" "no valgrind"
+fi
+
+echo
+if [ ${#skipped[@]} -gt 0 ]; then
+    echo "######## ${#skipped[@]} SKIPPED ########"
+    printf '######## %s\n' "${skipped[@]}"
+fi
+echo "$((SECONDS - began)) s"
+echo "$passed passed, 0 failed"
