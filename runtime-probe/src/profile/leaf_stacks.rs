@@ -172,7 +172,7 @@ fn hide_leaf(steps: &mut [Step]) -> Reason {
             break;
         }
         if let Some(found) = role::reason_of(&step.frame.function) {
-            reason = role::combine(reason, found);
+            reason = role::combine(reason, found, &step.frame.function);
             public = Some(index);
         }
     }
@@ -195,9 +195,12 @@ fn relation(earlier: &[Step], last: &[Step]) -> Option<BranchKind> {
         .zip(last.iter().rev())
         .take_while(|(a, b)| same(a, b))
         .count();
+    if common == earlier.len() && common == last.len() {
+        return same_lines(earlier, last);
+    }
     if common == earlier.len() || common == last.len() {
         // One stack is the other's end: the same leaf polled at two depths cannot be told from a repetition.
-        return (earlier.len() != last.len()).then_some(BranchKind::AlsoRegistered);
+        return Some(BranchKind::AlsoRegistered);
     }
     let (a, b) = (
         &earlier[earlier.len() - 1 - common],
@@ -205,25 +208,44 @@ fn relation(earlier: &[Step], last: &[Step]) -> Option<BranchKind> {
     );
     // The function in which they part: both are at different lines of it, or it is the last common one, which called
     // two different functions from one place.
-    let (parting, outer) = if a.frame.function == b.frame.function {
-        (a, last.get(last.len() - common))
+    let (parting, around) = if a.frame.function == b.frame.function {
+        (a, &last[last.len() - common..])
     } else if common > 0 {
-        (
-            &last[last.len() - common],
-            last.get(last.len() - common + 1),
-        )
+        (&last[last.len() - common], &last[last.len() - common + 1..])
     } else {
         return Some(BranchKind::AlsoRegistered);
     };
     if !parting.inlining_known || !a.inlining_known || !b.inlining_known {
         return Some(BranchKind::AlsoRegistered);
     }
-    let polled_by_poll_fn = outer.is_some_and(|step| role::is_poll_fn(&step.frame.function));
-    if parting.closures > 0 && !polled_by_poll_fn {
-        None
-    } else {
-        Some(BranchKind::Waiting)
+    (parting.closures == 0 || polls_several(parting, around)).then_some(BranchKind::Waiting)
+}
+
+/// The same for two stacks of the same functions and lines: they differ in addresses, if at all. `try_join!(a, b)` of two
+/// equal futures is such a case, and so is a loop that the compiler unrolled.
+fn same_lines(earlier: &[Step], last: &[Step]) -> Option<BranchKind> {
+    let pairs = earlier.iter().zip(last);
+    let parted = pairs.clone().rposition(|(a, b)| a.pc != b.pc)?;
+    // Addresses do not tell in which of the functions that share one the two part.
+    let sharing = last[..=parted]
+        .iter()
+        .rposition(|step| step.pc != last[parted].pc)
+        .map_or(0, |below| below + 1);
+    if pairs.clone().any(|(a, _)| !a.inlining_known) {
+        return Some(BranchKind::AlsoRegistered);
     }
+    (sharing..=parted)
+        .any(|at| last[at].closures > 0 && polls_several(&last[at], &last[at + 1..]))
+        .then_some(BranchKind::Waiting)
+}
+
+/// Whether a closure is one that polls several futures, not an async body: the next around it says so.
+fn polls_several(closure: &Step, around: &[Step]) -> bool {
+    // futures' select! has a closure for each branch.
+    role::is_macro_file(&closure.frame.file)
+        || around
+            .first()
+            .is_some_and(|step| role::is_poll_fn(&step.frame.function))
 }
 
 fn same_path(a: &[Step], b: &[Step]) -> bool {
@@ -245,9 +267,14 @@ fn stack(leaves: Vec<(BranchKind, Vec<Step>)>) -> Stack {
             ..Stack::default()
         };
     }
+    // Each branch keeps its leaf's public call, even where the branches differ in nothing that is shown.
+    let below_leaf = |steps: &[Step]| {
+        let leaf = steps.iter().position(|step| step.shown);
+        steps.len() - leaf.map_or(0, |leaf| leaf + 1)
+    };
     let shortest = leaves
         .iter()
-        .map(|(_, steps)| steps.len())
+        .map(|(_, steps)| below_leaf(steps))
         .min()
         .unwrap_or(0);
     let agrees = |back: usize| {

@@ -5,10 +5,13 @@
 //! | `_ZN3app2db8get_conn28_$u7b$$u7b$closure$u7d$$u7d$17h4dadE` | `app::db::get_conn` |
 //! | `app::main::{{closure}}::{{closure}}` | `app::main::{closure}` |
 //! | `tokio::sync::mpsc::bounded::Receiver<T>::recv::{{closure}}` | `tokio::sync::mpsc::bounded::Receiver::recv` |
+//! | `a::sink_impl::<impl a::Sink<T> for a::Sender<T>>::poll_ready` | `<a::Sender as a::Sink>::poll_ready` |
 //! | `<alloc::vec::Vec<T> as core::ops::drop::Drop>::drop` | `<alloc::vec::Vec as core::ops::drop::Drop>::drop` |
 //!
 //! The body of an async fn is a closure of the function to the compiler, so one closure is taken off the end. A second
 //! one (an async block in the fn) stays, as `{closure}`.
+
+use std::borrow::Cow;
 
 /// The readable form of a symbol: mangled or already a path.
 pub(crate) fn readable(symbol: &str) -> String {
@@ -24,14 +27,14 @@ pub(crate) fn closure_depth(symbol: &str) -> usize {
         Ok(name) => format!("{name:#}"),
         Err(_) => symbol.to_owned(),
     };
-    let bare = without_generics(&path);
+    let bare = without_generics(&without_impl(&path));
     bare.rsplit("::")
         .take_while(|segment| is_closure(segment))
         .count()
 }
 
 fn shorten(path: &str) -> String {
-    let bare = without_generics(path);
+    let bare = without_generics(&without_impl(path));
     let mut name = String::with_capacity(bare.len());
     let mut closures = 0;
     for segment in segments(&bare) {
@@ -95,7 +98,7 @@ fn without_generics(path: &str) -> String {
         return strip(path);
     };
     let (own, rest) = (&inside[..close], strip(&inside[close + 1..]));
-    match as_split(own) {
+    match split_at(own, " as ") {
         Some((of, as_trait)) => format!(
             "<{} as {}>{rest}",
             without_generics(of),
@@ -124,15 +127,33 @@ fn matching(text: &str) -> Option<usize> {
     None
 }
 
+/// An implementation is told by its type, not by the module it stands in: `a::b::<impl Trait for Type>::f` becomes
+/// `<Type as Trait>::f`, and `a::b::<impl Type>::f` becomes `<Type>::f`.
+fn without_impl(path: &str) -> Cow<'_, str> {
+    let Some(start) = path.find("<impl ") else {
+        return path.into();
+    };
+    let inside = &path[start + "<impl ".len()..];
+    let outermost = start == 0 || path[..start].ends_with("::") && !path[..start].contains('<');
+    let Some(close) = matching(inside).filter(|_| outermost) else {
+        return path.into();
+    };
+    let (own, rest) = (&inside[..close], &inside[close + 1..]);
+    match split_at(own, " for ") {
+        Some((a_trait, of)) => format!("<{of} as {a_trait}>{rest}").into(),
+        None => format!("<{own}>{rest}").into(),
+    }
+}
+
 /// Splits `T as Trait` at the outermost ` as `.
-fn as_split(text: &str) -> Option<(&str, &str)> {
+fn split_at<'t>(text: &'t str, word: &str) -> Option<(&'t str, &'t str)> {
     let (mut depth, mut before) = (0usize, 0u8);
     for (at, byte) in text.bytes().enumerate() {
         match byte {
             b'<' => depth += 1,
             b'>' if before != b'-' => depth = depth.saturating_sub(1),
-            b' ' if depth == 0 && text[at..].starts_with(" as ") => {
-                return Some((&text[..at], &text[at + 4..]));
+            b' ' if depth == 0 && text[at..].starts_with(word) => {
+                return Some((&text[..at], &text[at + word.len()..]));
             }
             _ => {}
         }
@@ -195,6 +216,15 @@ mod tests {
                 "core::ops::function::FnOnce::call_once",
             ),
             ("app::f::<(u8, u16)>", "app::f"),
+            (
+                "a::sink_impl::<impl sink::Sink<T> for a::mpsc::Sender<T>>::poll_ready",
+                "<a::mpsc::Sender as sink::Sink>::poll_ready",
+            ),
+            (
+                "a::more::<impl a::Pool<T>>::get::{{closure}}",
+                "a::Pool::get",
+            ),
+            ("a::<impl", "a::<impl"),
             ("<(A, B) as app::T>::f", "<{A, B} as app::T>::f"),
             ("a<b", "a<b"),
             ("", ""),

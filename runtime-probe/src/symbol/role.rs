@@ -58,6 +58,11 @@ const REASONS: &[(&str, Reason)] = &[
     ("tokio::sync::broadcast::Sender", Reason::Known("chan send")),
     ("tokio::sync::broadcast", Reason::Known("chan receive")),
     ("tokio::sync::watch::Sender", Reason::Known("chan send")),
+    // The one async block of that file is in `Sender::closed`.
+    (
+        "tokio::sync::watch::{async block}",
+        Reason::Known("chan send"),
+    ),
     ("tokio::sync::watch", Reason::Known("chan receive")),
     ("tokio::sync::mutex", Reason::Known("sync.Mutex.Lock")),
     (
@@ -116,6 +121,8 @@ const REASONS: &[(&str, Reason)] = &[
         Reason::Known("select (no cases)"),
     ),
     ("async_channel::Send", Reason::Known("chan send")),
+    // Line tables alone do not tell a sender from a receiver.
+    ("async_channel::poll_with_strategy", Reason::Unknown),
     ("async_channel", Reason::Known("chan receive")),
     ("event_listener", Reason::Known("sync.Cond.Wait")),
     ("async_lock", Reason::Known("sync.Mutex.Lock")),
@@ -139,9 +146,27 @@ const SCAFFOLDING: &[&str] = &[
     "tokio::runtime::context",
     "tokio::runtime::coop",
     "tokio::sync::task::atomic_waker",
+    "tokio::future::",
+    "tokio::time::timeout::poll_delay",
     "futures_core::",
+    "futures_sink::",
     "futures_task::",
+    "futures_util::async_await",
+    "futures_util::future::future::FutureExt",
+    "futures_util::future::future::fuse",
+    "futures_util::future::future::poll_unpin",
+    "futures_util::future::maybe_done",
+    "futures_util::future::poll_fn",
+    "futures_util::sink::SinkExt",
+    "futures_util::sink::feed",
+    "futures_util::sink::send",
+    "futures_util::stream::stream::StreamExt",
+    "futures_util::stream::stream::next",
+    "futures_util::stream::stream::poll_next_unpin",
+    "event_listener_strategy::",
     "pin_project_lite::",
+    // Where a panic is caught.
+    "__rust_try",
     // Generic code that a linker folded, or blanket implementations: named by a type parameter.
     "F as ",
     "P as ",
@@ -163,6 +188,7 @@ const LIBRARIES: &[&str] = &[
     "futures_channel::",
     "futures_util::",
     "futures_core::",
+    "futures_sink::",
     "futures_task::",
     "async_channel::",
     "async_lock::",
@@ -173,6 +199,7 @@ const LIBRARIES: &[&str] = &[
     "lock_api::",
     "mio::",
     "want::",
+    "__rust_try",
     "F as ",
     "P as ",
     "T as ",
@@ -212,6 +239,9 @@ pub(crate) fn is_library(function: &str) -> bool {
 
 /// What waiting in this function means, if it is a leaf's.
 pub(crate) fn reason_of(function: &str) -> Option<Reason> {
+    if is_scaffolding(function) && !function.starts_with("tokio::") {
+        return None;
+    }
     let owner = owner(function);
     REASONS
         .iter()
@@ -219,13 +249,21 @@ pub(crate) fn reason_of(function: &str) -> Option<Reason> {
         .map(|(_, reason)| *reason)
 }
 
-/// The reason of a leaf: that of its outermost frame, with two exceptions.
-pub(crate) fn combine(inner: Reason, outer: Reason) -> Reason {
+/// The reason of a leaf: that of its outermost frame, with exceptions. `outer` is what the frame `function` means.
+pub(crate) fn combine(inner: Reason, outer: Reason, function: &str) -> Reason {
     match (inner, outer) {
         // Whoever gives way does so inside some other wait's code.
         (Reason::Yield, _) => Reason::Yield,
         // A receiver waits in the channel itself; who waits in a channel's semaphore wants to send.
         (Reason::Known("semacquire" | "chan send"), Reason::Known("chan receive")) => {
+            Reason::Known("chan send")
+        }
+        // Who waits in the `Notify` of such a channel is a sender that waits for the receivers to go. (A receiver of
+        // a `watch` waits in a `Notify`, too.)
+        (Reason::Known("sync.Cond.Wait"), Reason::Known("chan receive"))
+            if function.starts_with("tokio::sync::mpsc")
+                || function.starts_with("tokio::sync::broadcast") =>
+        {
             Reason::Known("chan send")
         }
         (_, outer) => outer,
@@ -237,9 +275,9 @@ pub(crate) fn is_timeout(function: &str) -> bool {
     owner(function).starts_with("tokio::time::timeout::")
 }
 
-/// Whether a file holds the code of tokio's macros: a frame there has no line that its reader wrote.
+/// Whether a file holds the code of the macros `select!`, `join!` and the like, tokio's or futures': a frame there has no line that its reader wrote.
 pub(crate) fn is_macro_file(file: &str) -> bool {
-    file.contains("/src/macros/")
+    file.contains("/src/macros/") || file.contains("/src/async_await/")
 }
 
 /// Whether a function that polls several futures is known to be of the kind that waits for them together.

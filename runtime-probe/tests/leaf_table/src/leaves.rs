@@ -1,7 +1,7 @@
 //! The table. A row is `name: reason, [frames] { the body of the inner async fn }`.
 //!
 //! Frames are what a dump shows, leaf first, without the two frames of the row's own fns, which come last in all.
-//! `select.branch` stands for the pseudo frame above a branch. Each body has one line that waits, and only that line
+//! `a|b` is `a`, or `b` where line tables alone give the names. `select.branch` stands for the pseudo frame above a branch. Each body has one line that waits, and only that line
 //! holds `.await;` or ends a macro call that waits.
 
 use futures::future::FutureExt;
@@ -157,6 +157,10 @@ rows! {
         let (tx, _rx) = watch::channel(0);
         tx.closed().await;
     }
+    broadcast_closed: "chan send", ["tokio::sync::broadcast::Sender::closed"] {
+        let (tx, _rx) = broadcast::channel::<u32>(1);
+        tx.closed().await;
+    }
     broadcast_recv: "chan receive", ["tokio::sync::broadcast::Receiver::recv"] {
         let (_tx, mut rx) = broadcast::channel::<u32>(1);
         _ = rx.recv().await;
@@ -167,6 +171,11 @@ rows! {
         tokio::spawn(async move { *first.get_or_init(std::future::pending).await });
         tokio::time::sleep(Duration::from_millis(50)).map(drop).await;
         cell.get_or_init(|| async { 1 }).await;
+    }
+
+    set_once: "sync.Cond.Wait", ["tokio::sync::set_once::SetOnce::wait"] {
+        let cell = tokio::sync::SetOnce::<u32>::new();
+        cell.wait().await;
     }
 
     // tokio::time
@@ -183,6 +192,7 @@ rows! {
     timeout_recv: "select", [
         "select.branch",
         "tokio::sync::mpsc::bounded::Receiver::recv",
+        "<tokio::time::timeout::Timeout as core::future::future::Future>::poll",
         "select.branch",
         "<tokio::time::sleep::Sleep as core::future::future::Future>::poll",
         "<tokio::time::timeout::Timeout as core::future::future::Future>::poll",
@@ -388,13 +398,13 @@ rows! {
 
     // Other libraries
     async_channel_recv: "chan receive", [
-        "<async_channel::Recv as core::future::future::Future>::poll",
+        "<async_channel::Recv as core::future::future::Future>::poll|async_channel::poll_with_strategy",
     ] {
         let (_tx, rx) = async_channel::bounded::<u32>(1);
         _ = rx.recv().await;
     }
     async_channel_send: "chan send", [
-        "<async_channel::Send as core::future::future::Future>::poll",
+        "<async_channel::Send as core::future::future::Future>::poll|async_channel::poll_with_strategy",
     ] {
         let (tx, _rx) = async_channel::bounded::<u32>(1);
         tx.try_send(1).unwrap();
@@ -454,7 +464,8 @@ fn spawn_special() -> Vec<Row> {
     let (tell, told) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let set = tokio::task::LocalSet::new();
-        tell.send(set.spawn_local(local_task::outer()).id()).unwrap();
+        tell.send(set.spawn_local(local_task::outer()).id())
+            .unwrap();
         current_thread().block_on(set.run_until(std::future::pending::<()>()));
     });
     std::thread::spawn(|| current_thread().block_on(block_on_root::outer()));

@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Builds the leaf table (runtime-probe/tests/leaf_table) in every way that decides what a dump can show, and runs each.
+#
+#   ci/leaf_table.sh           all ways
+#   ci/leaf_table.sh --quick   a debug build and what the README asks of a user
+#   ci/leaf_table.sh NAME..    only these, by the first word of a row below
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+manifest=runtime-probe/tests/leaf_table/Cargo.toml
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")/leaf-table
+failed=()
+
+# Arguments: a name, the cargo profile, what its debug information allows, then RUSTFLAGS.
+row() {
+    local name=$1 profile=$2 detail=$3 flags=${4-"--cfg tokio_unstable"} folder=$2
+    wanted "$name" || return 0
+    [[ $profile == dev ]] && folder=debug
+    local began=$SECONDS
+    # Another RUSTFLAGS would rebuild everything in place, so it has a folder of its own.
+    local into=$target
+    [[ $flags == "--cfg tokio_unstable" ]] || into=$target/stable
+    RUSTFLAGS=$flags CARGO_TARGET_DIR=$into \
+        cargo build --quiet --locked --manifest-path "$manifest" --profile "$profile"
+    local built=$((SECONDS - began)) binary=$into/$folder/leaf-table
+    if [[ $name == strip ]]; then
+        # What `strip = true` has the linker do.
+        cp "$binary" "$binary-stripped"
+        binary=$binary-stripped
+        strip --strip-all "$binary"
+    fi
+    echo "== $name (built in ${built}s)"
+    timeout 120 "$binary" "$detail" || failed+=("$name")
+}
+
+ways=("$@")
+[[ ${1-} == --quick ]] && ways=(dev lines)
+wanted() {
+    [[ ${#ways[@]} == 0 || " ${ways[*]} " == *" $1 "* ]]
+}
+
+row dev dev full
+row stable dev full ""
+row lines lines lines
+row debug2 debug2 full
+row debug1 debug1 full
+row debug0 debug0 symbols
+row strip debug0 stripped
+row lto lto lines
+row abort abort lines
+
+if [[ ${#failed[@]} != 0 ]]; then
+    echo "leaf_table.sh: failed: ${failed[*]}" >&2
+    exit 1
+fi
