@@ -6,7 +6,6 @@ use crate::source::hooks::OurSpawn;
 use crate::source::instrumented::Instrumented;
 use crate::source::{blocking, spawn_here};
 use std::future::Future;
-use std::io;
 use std::ops::Deref;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -23,7 +22,7 @@ impl Runtime {
     /// # Errors
     /// As tokio's: the system gives no I/O driver or no thread.
     #[cfg(feature = "rt-multi-thread")]
-    pub fn new() -> io::Result<Runtime> {
+    pub fn new() -> std::io::Result<Runtime> {
         super::Builder::new_multi_thread().enable_all().build()
     }
 
