@@ -6,7 +6,7 @@
 //! | field | written by | when |
 //! |---|---|---|
 //! | `refs`, `slot` | poller and wakers | see below |
-//! | `phase`, `since`, `busy`, `worker`, `waits`, `waits_poll`, `generation`, `flags` | the polling thread | during or around a poll |
+//! | `phase`, `since`, `busy`, `worker`, `waits`, `waits_poll`, `frozen_at`, `flags` | the polling thread | during or around a poll |
 //! | `woken`, `wake_at`, `woken_by` | whoever wakes first since the poll began | any time |
 //! | `id` | the spawner or the first poll, the same value | once |
 //! | the rest | the spawner | before the record is published |
@@ -75,7 +75,7 @@ pub(crate) struct Spawn {
 }
 
 /// How many generations a waker has: the number that fits into the low bits of a pointer to a record.
-pub(crate) const GENERATIONS: u32 = align_of::<Record>() as u32;
+pub(crate) const GENERATIONS: usize = align_of::<Record>();
 /// Polls in a row in which a task woke itself through a waker of an older generation, after which its generation
 /// stays. One such poll is innocent (a task that sends to itself). A leaf that wakes the waker it replaces does it in
 /// every poll, and would do so for ever.
@@ -83,8 +83,14 @@ const FREEZE_AFTER: u32 = 3;
 
 const FROZEN: u32 = 1 << 8;
 const CLOSED: u32 = 1 << 9;
+/// The slot is [`Written::Often`].
+const OFTEN: u32 = 1 << 10;
 /// Low bits of `flags`: the kind.
 const KIND: u32 = 0xff;
+
+/// A poll under way, as the phase it wrote.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PollNumber(u64);
 
 /// A task's record.
 #[repr(C, align(64))]
@@ -99,7 +105,7 @@ pub(crate) struct Record {
     waits: AtomicPtr<WaitSet>,
     waits_poll: AtomicU64,
     busy: AtomicU64,
-    generation: AtomicU32,
+    frozen_at: AtomicU32,
     self_wakes: AtomicU32,
     worker: AtomicU32,
     flags: AtomicU32,
@@ -154,7 +160,7 @@ pub(crate) struct View {
     pub(crate) polling: bool,
     /// Begin of the current poll, or end of the last one, or the spawn.
     pub(crate) since: Ticks,
-    /// The first wake since that poll began, if there was one.
+    /// The first wake since that poll began, if there was one; its stamp is 0 if it came during the poll.
     pub(crate) woken: Option<(Ticks, Waking)>,
     pub(crate) busy: Ticks,
     pub(crate) worker: ThreadNumber,
@@ -187,7 +193,7 @@ impl Record {
             waits: AtomicPtr::new(std::ptr::null_mut()),
             waits_poll: AtomicU64::new(0),
             busy: AtomicU64::new(0),
-            generation: AtomicU32::new(0),
+            frozen_at: AtomicU32::new(0),
             self_wakes: AtomicU32::new(0),
             worker: AtomicU32::new(0),
             flags: AtomicU32::new(0),
@@ -223,10 +229,15 @@ impl Record {
         self.waits.store(std::ptr::null_mut(), Ordering::Relaxed);
         set(&self.waits_poll, 0);
         set(&self.busy, 0);
-        self.generation.store(0, Ordering::Relaxed);
+        self.frozen_at.store(0, Ordering::Relaxed);
         self.self_wakes.store(0, Ordering::Relaxed);
         self.worker.store(0, Ordering::Relaxed);
-        self.flags.store(kind as u32, Ordering::Relaxed);
+        let often = if kind.written() == Written::Often {
+            OFTEN
+        } else {
+            0
+        };
+        self.flags.store(kind as u32 | often, Ordering::Relaxed);
         set(&self.id, id);
         set(&self.woken_by, 0);
         set(&self.parent, spawn.map_or(0, |spawn| spawn.parent));
@@ -277,10 +288,30 @@ impl Record {
             .unwrap_or(Kind::Task)
     }
 
+    /// Whether the wrapper is the whole of a task, polled by nobody but an executor.
+    #[inline(always)]
+    pub(crate) fn is_top(&self) -> bool {
+        self.flags.load(Ordering::Relaxed) & OFTEN == 0
+    }
+
+    /// When the task became ready for the poll that is about to begin, at the earliest: it cannot begin before.
+    #[inline(always)]
+    pub(crate) fn ready_at(&self) -> Ticks {
+        let woken = self.wake_at.load(Ordering::Relaxed);
+        woken.max(self.since.load(Ordering::Relaxed))
+    }
+
     /// Takes another reference.
     #[inline(always)]
     pub(crate) fn retain(&self) {
         self.refs.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The same while no other thread knows the record.
+    #[inline(always)]
+    pub(crate) fn retain_unshared(&self) {
+        let refs = self.refs.load(Ordering::Relaxed);
+        self.refs.store(refs + 1, Ordering::Relaxed);
     }
 
     /// Gives a reference back; `true` if it was the last, and then the record has to go back to the slab.
@@ -295,36 +326,51 @@ impl Record {
         true
     }
 
-    /// A poll begins on `thread`. Returns the generation of its waker.
+    /// Whether a poll needs [`Record::prepare`] before it begins: the first one does, and every one of a record whose
+    /// waker may change.
     #[inline(always)]
+    pub(crate) fn needs_preparing(&self) -> bool {
+        self.phase.load(Ordering::Relaxed) == 0 || self.flags.load(Ordering::Relaxed) & OFTEN != 0
+    }
+
+    /// Makes `waker` the one that wakes are handed on to.
     #[expect(unsafe_code, reason = "writes the waker slot")]
-    pub(crate) fn begin_poll(&self, waker: &Waker, thread: ThreadNumber, now: Ticks) -> u32 {
-        let phase = self.phase.load(Ordering::Relaxed);
-        self.phase.store((phase | 1) + 2, Ordering::Relaxed);
+    pub(crate) fn prepare(&self, waker: &Waker) {
+        // SAFETY: the poller, before its poll. With `Once` it is the first: no waker of this record has been handed
+        // out yet, and what is handed out later is ordered by whatever carries it to another thread.
+        unsafe { self.slot.set(self.written(), waker) }
+    }
+
+    #[inline(always)]
+    fn written(&self) -> Written {
+        if self.flags.load(Ordering::Relaxed) & OFTEN == 0 {
+            Written::Once
+        } else {
+            Written::Often
+        }
+    }
+
+    /// A poll begins on `thread`.
+    #[inline(always)]
+    pub(crate) fn begin_poll(&self, thread: ThreadNumber, now: Ticks) -> PollNumber {
+        let phase = (self.phase.load(Ordering::Relaxed) | 1) + 2;
+        self.phase.store(phase, Ordering::Relaxed);
         // Readers must see the odd phase before any field of this poll.
         fence(Ordering::Release);
         self.since.store(now, Ordering::Relaxed);
         self.worker.store(thread.0, Ordering::Relaxed);
-        let written = self.kind().written();
-        if phase == 0 || written == Written::Often {
-            // SAFETY: the poller, at the first poll: no waker of this record has been handed out yet. What is handed
-            // out later is ordered by whatever carries it to another thread.
-            unsafe { self.slot.set(written, waker) };
-        }
-        let mut generation = self.generation.load(Ordering::Relaxed);
-        if self.flags.load(Ordering::Relaxed) & FROZEN == 0 {
-            generation = (generation + 1) % GENERATIONS;
-            self.generation.store(generation, Ordering::Relaxed);
-        }
-        generation
+        PollNumber(phase)
     }
 
-    /// A closure begins to run on `thread`: it has no waker.
-    pub(crate) fn begin_closure(&self, thread: ThreadNumber, now: Ticks) {
-        self.phase.store(3, Ordering::Relaxed);
-        fence(Ordering::Release);
-        self.since.store(now, Ordering::Relaxed);
-        self.worker.store(thread.0, Ordering::Relaxed);
+    /// The generation of a poll's waker: the poll's number, unless the record is frozen.
+    #[inline(always)]
+    pub(crate) fn generation(&self, poll: PollNumber) -> usize {
+        let generation = if self.flags.load(Ordering::Relaxed) & FROZEN == 0 {
+            (poll.0 >> 1) as usize
+        } else {
+            self.frozen_at.load(Ordering::Relaxed) as usize
+        };
+        generation & (GENERATIONS - 1)
     }
 
     /// The record in whose poll this one, a nested future's, is being polled.
@@ -335,14 +381,12 @@ impl Record {
 
     /// The poll ended.
     #[inline(always)]
-    pub(crate) fn end_poll(&self, began: Ticks, now: Ticks) {
-        let busy = self.busy.load(Ordering::Relaxed);
-        self.busy
-            .store(busy + now.saturating_sub(began), Ordering::Relaxed);
+    pub(crate) fn end_poll(&self, poll: PollNumber, began: Ticks, now: Ticks) {
+        let busy = self.busy.load(Ordering::Relaxed) + now.saturating_sub(began);
+        self.busy.store(busy, Ordering::Relaxed);
         self.since.store(now, Ordering::Relaxed);
-        let phase = self.phase.load(Ordering::Relaxed);
         // Release: a reader that sees the even phase sees this poll's fields.
-        self.phase.store(phase & !1, Ordering::Release);
+        self.phase.store(poll.0 & !1, Ordering::Release);
     }
 
     /// The stacks of this poll's registrations so far.
@@ -365,22 +409,20 @@ impl Record {
             .store(self.phase.load(Ordering::Relaxed) >> 1, Ordering::Relaxed);
     }
 
-    /// Somebody wakes the task. Returns whether it is the first wake since the poll began.
+    /// Somebody wakes the task. Only the first wake since the poll began counts.
     #[inline(always)]
-    pub(crate) fn note_wake(
-        &self,
-        now: impl FnOnce() -> Ticks,
-        by: impl FnOnce() -> Waking,
-    ) -> bool {
-        let polls = self.phase.load(Ordering::Relaxed) >> 1;
+    pub(crate) fn note_wake(&self, now: impl FnOnce() -> Ticks, by: impl FnOnce() -> Waking) {
+        let phase = self.phase.load(Ordering::Relaxed);
+        let polls = phase >> 1;
         if self.woken.load(Ordering::Relaxed) == polls {
-            return false;
+            return;
         }
-        self.wake_at.store(now(), Ordering::Relaxed);
+        // A task that is woken while it is polled becomes runnable at the end of that poll, whose stamp is taken anyway.
+        let at = if phase & 1 == 1 { 0 } else { now() };
+        self.wake_at.store(at, Ordering::Relaxed);
         self.woken_by.store(by().pack(), Ordering::Relaxed);
         // Release: a reader that sees this poll's number sees its stamp.
         self.woken.store(polls, Ordering::Release);
-        true
     }
 
     /// A wake came through a waker of an older generation, from the polling thread, during the poll.
@@ -395,9 +437,13 @@ impl Record {
             1 => run + 1,
             _ => 1,
         };
-        self.self_wakes.store(polls << 8 | run, Ordering::Relaxed);
-        if run >= FREEZE_AFTER {
-            self.flags.fetch_or(FROZEN, Ordering::Relaxed);
+        self.self_wakes
+            .store(polls << 8 | run.min(0xff), Ordering::Relaxed);
+        let flags = self.flags.load(Ordering::Relaxed);
+        if run >= FREEZE_AFTER && flags & FROZEN == 0 {
+            self.frozen_at.store(polls, Ordering::Relaxed);
+            // Only the poller writes flags, so a store loses nothing.
+            self.flags.store(flags | FROZEN, Ordering::Relaxed);
         }
     }
 
@@ -409,12 +455,14 @@ impl Record {
     #[expect(unsafe_code, reason = "reads the waker slot")]
     pub(crate) unsafe fn wake(&self) {
         // SAFETY: the reference came from a poll, which wrote the slot before.
-        unsafe { self.slot.wake(self.kind().written()) }
+        unsafe { self.slot.wake(self.written()) }
     }
 
     /// The task is over, though wakers may still be out: readers leave it out from now on.
     pub(crate) fn close(&self) {
-        self.flags.fetch_or(CLOSED, Ordering::Relaxed);
+        // Only the poller writes flags, and whoever drops the task is the only one who could poll it.
+        let flags = self.flags.load(Ordering::Relaxed);
+        self.flags.store(flags | CLOSED, Ordering::Relaxed);
     }
 
     /// For tasks that are seen from outside only: a poll of `length` ended just now.

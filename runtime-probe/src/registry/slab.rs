@@ -104,13 +104,14 @@ impl RecordRef {
         self.0.as_ptr()
     }
 
-    /// Gives up the handle without giving back the reference.
+    /// Another reference, while the caller holds the only ones: no other thread knows the record yet.
     #[inline(always)]
-    pub(crate) fn into_raw(self) -> *const Record {
-        std::mem::ManuallyDrop::new(self).0.as_ptr()
+    pub(crate) fn clone_unshared(&self) -> Self {
+        self.retain_unshared();
+        RecordRef(self.0)
     }
 
-    /// Takes over a reference that `into_raw` gave up.
+    /// Takes over a reference that a waker holds.
     ///
     /// # Safety
     /// `record` is a live record and the caller owns one of its references.
@@ -144,12 +145,19 @@ impl Drop for RecordRef {
     #[inline(always)]
     fn drop(&mut self) {
         if self.release() {
-            // The record is this thread's alone now. Shutting it drops the task's own waker, which may run anything,
-            // so it comes before the record is on any list.
-            self.shut();
-            put(self.0);
+            retire(self.0);
         }
     }
+}
+
+/// The last reference is gone: the record is this thread's alone. Shutting it drops the task's own waker, which may run
+/// anything, so it comes before the record is on any list.
+#[inline(never)]
+fn retire(record: NonNull<Record>) {
+    // SAFETY: records are never freed.
+    #[expect(unsafe_code, reason = "records live for ever")]
+    unsafe { record.as_ref() }.shut();
+    put(record);
 }
 
 /// Calls `visit` with every record, free ones included, in no particular order.

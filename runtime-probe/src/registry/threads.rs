@@ -27,6 +27,9 @@ pub(crate) struct Slot {
     pub(crate) foreign: AtomicU64,
     /// When that poll began.
     pub(crate) foreign_since: AtomicU64,
+    /// The last time stamp that this thread took: at the end of a poll, at a wake, after having been parked. What runs
+    /// next on the thread begins there; reading the clock once more would cost as much as all the rest of a poll.
+    pub(crate) now: AtomicU64,
 }
 
 impl Slot {
@@ -50,6 +53,7 @@ static NOBODY: Slot = Slot {
     number: AtomicU32::new(0),
     foreign: AtomicU64::new(0),
     foreign_since: AtomicU64::new(0),
+    now: AtomicU64::new(0),
 };
 
 /// Takes the thread off the list when it ends.
@@ -116,6 +120,7 @@ fn enlist() -> &'static Slot {
         .pop()
         .unwrap_or_else(|| Box::leak(Box::default()));
     slot.number.store(table.last, Ordering::Relaxed);
+    slot.now.store(crate::clock::ticks(), Ordering::Relaxed);
     table.alive.insert(table.last, (thread, slot));
     let _ = OWN.try_with(|own| own.0.set(Some(slot)));
     SLOT.with(|cell| cell.set(Some(slot)));

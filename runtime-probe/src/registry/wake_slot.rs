@@ -87,16 +87,26 @@ impl WakeSlot {
                     waker.wake_by_ref();
                 }
             }),
-            Written::Often => {
-                let waker = {
-                    let _guard = lock(&self.guard);
-                    // SAFETY: under the lock that the writer takes.
-                    self.waker.with(|slot| unsafe { &*slot }.clone())
-                };
-                if let Some(waker) = waker {
-                    waker.wake();
-                }
-            }
+            // SAFETY: passed on.
+            Written::Often => unsafe { self.wake_often() },
+        }
+    }
+
+    /// # Safety
+    /// As for [`WakeSlot::wake`] with [`Written::Often`].
+    #[inline(never)]
+    #[expect(
+        unsafe_code,
+        reason = "the slot is shared by rules that only the record knows"
+    )]
+    unsafe fn wake_often(&self) {
+        let waker = {
+            let _guard = lock(&self.guard);
+            // SAFETY: under the lock that the writer takes.
+            self.waker.with(|slot| unsafe { &*slot }.clone())
+        };
+        if let Some(waker) = waker {
+            waker.wake();
         }
     }
 

@@ -1,8 +1,8 @@
 //! [`tokio::runtime::Builder`], which sets the probe's hooks beside the user's.
 
 use super::{LocalRuntime, Runtime};
+use crate::source::hooks::on_unpark;
 use std::io;
-#[cfg(tokio_unstable)]
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::LocalOptions;
@@ -15,6 +15,7 @@ use tokio::runtime::TaskMeta;
 /// set through this builder run as well.
 pub struct Builder {
     inner: tokio::runtime::Builder,
+    unpark: Option<Arc<dyn Fn() + Send + Sync>>,
     #[cfg(tokio_unstable)]
     hooks: Hooks,
 }
@@ -30,6 +31,7 @@ struct Hooks {
     before_poll: Option<Hook>,
     after_poll: Option<Hook>,
     terminate: Option<Hook>,
+    park: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
 /// Methods that only pass on to tokio's method of the same name. A closure is `Send + Sync + 'static` as well.
@@ -84,8 +86,6 @@ forward! {
     fn thread_stack_size(val: usize);
     fn on_thread_start<F: Fn()>(f: F);
     fn on_thread_stop<F: Fn()>(f: F);
-    fn on_thread_park<F: Fn()>(f: F);
-    fn on_thread_unpark<F: Fn()>(f: F);
     fn thread_keep_alive(duration: Duration);
     #[track_caller]
     fn global_queue_interval(val: u32);
@@ -133,6 +133,29 @@ impl Builder {
     #[cfg(feature = "rt-multi-thread")]
     pub fn new_multi_thread() -> Builder {
         tokio::runtime::Builder::new_multi_thread().into()
+    }
+
+    /// [`tokio::runtime::Builder::on_thread_park`]. Runs after the probe's own hook.
+    pub fn on_thread_park<F>(&mut self, f: F) -> &mut Self
+    where
+        F: Fn() + Send + Sync + 'static,
+    {
+        #[cfg(tokio_unstable)]
+        {
+            self.hooks.park = Some(Arc::new(f));
+        }
+        #[cfg(not(tokio_unstable))]
+        self.inner.on_thread_park(f);
+        self
+    }
+
+    /// [`tokio::runtime::Builder::on_thread_unpark`]. Runs after the probe's own hook.
+    pub fn on_thread_unpark<F>(&mut self, f: F) -> &mut Self
+    where
+        F: Fn() + Send + Sync + 'static,
+    {
+        self.unpark = Some(Arc::new(f));
+        self
     }
 
     /// [`tokio::runtime::Builder::on_task_spawn`]. Runs after the probe's own hook.
@@ -196,20 +219,29 @@ impl Builder {
 
     fn prepare(&mut self) {
         crate::pprof::start_from_environment();
+        match (crate::source::is_on(), self.unpark.clone()) {
+            (true, None) => drop(self.inner.on_thread_unpark(on_unpark)),
+            (true, Some(user)) => drop(self.inner.on_thread_unpark(move || {
+                on_unpark();
+                user();
+            })),
+            (false, Some(user)) => drop(self.inner.on_thread_unpark(move || user())),
+            (false, None) => {}
+        }
         #[cfg(tokio_unstable)]
         self.set_hooks();
     }
 
     #[cfg(tokio_unstable)]
     fn set_hooks(&mut self) {
-        use crate::source::hooks::{after_poll, before_poll, number, on_spawn, on_terminate};
+        use crate::source::hooks::{before_poll, number, on_park, on_spawn, on_terminate};
 
         let user = self.hooks.clone();
         if crate::source::is_on() {
             self.inner.on_task_spawn(with(user.spawn, |meta| {
                 on_spawn(number(meta.id()), meta.spawned_at());
             }));
-            // The hooks around a poll are worth a closure of their own when nobody else wants to run there.
+            // The hook before a poll is worth a closure of its own when nobody else wants to run there.
             match user.before_poll {
                 None => self
                     .inner
@@ -218,17 +250,22 @@ impl Builder {
                     .inner
                     .on_before_task_poll(with(user, |meta| before_poll(number(meta.id())))),
             };
-            match user.after_poll {
-                None => self
-                    .inner
-                    .on_after_task_poll(|meta| after_poll(number(meta.id()))),
-                user => self
-                    .inner
-                    .on_after_task_poll(with(user, |meta| after_poll(number(meta.id())))),
-            };
+            if let Some(hook) = user.after_poll {
+                self.inner.on_after_task_poll(move |meta| hook(meta));
+            }
+            let park = user.park;
+            self.inner.on_thread_park(move || {
+                on_park();
+                if let Some(park) = &park {
+                    park();
+                }
+            });
             self.inner
                 .on_task_terminate(with(user.terminate, |meta| on_terminate(number(meta.id()))));
             return;
+        }
+        if let Some(park) = user.park {
+            self.inner.on_thread_park(move || park());
         }
         if let Some(hook) = user.spawn {
             self.inner.on_task_spawn(move |meta| hook(meta));
@@ -269,6 +306,7 @@ impl From<tokio::runtime::Builder> for Builder {
     fn from(inner: tokio::runtime::Builder) -> Self {
         Builder {
             inner,
+            unpark: None,
             #[cfg(tokio_unstable)]
             hooks: Hooks::default(),
         }

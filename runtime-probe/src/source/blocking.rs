@@ -24,7 +24,7 @@ where
     let meta = <F as HasMeta>::META;
     let record = super::is_on()
         .then(|| RecordRef::new(Kind::Blocking, 0, Some(spawn), Some(meta), clock::ticks()));
-    let spawned = Spawned(record.clone());
+    let spawned = Spawned(record.as_ref().map(RecordRef::clone_unshared));
     let record = record.map(Closing);
     let watched = move || match &record {
         Some(record) => waker::run(&record.0, meta, closure),

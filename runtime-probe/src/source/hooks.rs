@@ -4,7 +4,7 @@
 //! Hooks fire for our own tasks too, so they must be next to free for those: the hook before a poll stamps this
 //! thread's slot, the wrapper that runs inside claims the stamp, and only a poll that nobody claimed pays a look-up.
 
-use crate::clock::{self, Ticks};
+use crate::clock;
 use crate::primitive::Ordering;
 use crate::registry::record::{Kind, Spawn};
 use crate::registry::slab::RecordRef;
@@ -72,11 +72,11 @@ impl Drop for OurSpawn {
     }
 }
 
-/// A wrapper at the top of a task runs: the stamp of the hook is of a task that is known.
+/// A wrapper at the top of a task runs on the thread of `slot`: the stamp of the hook is of a task that is known.
 #[inline(always)]
-pub(super) fn claim() {
+pub(super) fn claim(slot: &threads::Slot) {
     if cfg!(tokio_unstable) {
-        threads::slot().foreign.store(0, Ordering::Relaxed);
+        slot.foreign.store(0, Ordering::Relaxed);
     }
 }
 
@@ -106,31 +106,47 @@ pub(crate) fn on_spawn(id: u64, location: &'static Location<'static>) {
 #[cfg_attr(not(tokio_unstable), expect(dead_code, reason = "hooks are unstable"))]
 pub(crate) fn before_poll(id: u64) {
     let slot = threads::slot();
-    slot.foreign_since.store(clock::ticks(), Ordering::Relaxed);
+    if slot.foreign.load(Ordering::Relaxed) != 0 {
+        unclaimed(slot);
+    }
+    let now = slot.now.load(Ordering::Relaxed);
+    slot.foreign_since.store(now, Ordering::Relaxed);
     slot.foreign.store(id, Ordering::Release);
 }
 
-/// The poll is over.
+/// This thread has nothing to poll. That, or the next poll, is when a poll of a foreign task is known to be over: a
+/// hook after each poll would cost every poll of every task.
 #[inline(always)]
 #[cfg_attr(not(tokio_unstable), expect(dead_code, reason = "hooks are unstable"))]
-pub(crate) fn after_poll(id: u64) {
+pub(crate) fn on_park() {
     let slot = threads::slot();
-    if slot.foreign.load(Ordering::Relaxed) == id && COUNT.load(Ordering::Relaxed) != 0 {
-        unclaimed(id, slot.foreign_since.load(Ordering::Relaxed), slot);
+    if slot.foreign.load(Ordering::Relaxed) != 0 {
+        unclaimed(slot);
+    }
+}
+
+/// This thread has something to do again.
+#[inline(always)]
+pub(crate) fn on_unpark() {
+    threads::slot().now.store(clock::ticks(), Ordering::Relaxed);
+}
+
+/// The last poll on this thread was a foreign task's, and it is over.
+#[cold]
+#[inline(never)]
+fn unclaimed(slot: &threads::Slot) {
+    let (id, now) = (slot.foreign.load(Ordering::Relaxed), clock::ticks());
+    slot.now.store(now, Ordering::Relaxed);
+    if COUNT.load(Ordering::Relaxed) != 0
+        && let Some(record) = shard(id).as_ref().and_then(|shard| shard.get(&id))
+    {
+        let length = now.saturating_sub(slot.foreign_since.load(Ordering::Relaxed));
+        record.note_foreign_poll(slot.number(), length, now);
     }
     slot.foreign.store(0, Ordering::Relaxed);
 }
 
-#[cold]
-fn unclaimed(id: u64, began: Ticks, slot: &threads::Slot) {
-    if let Some(record) = shard(id).as_ref().and_then(|shard| shard.get(&id)) {
-        let now = clock::ticks();
-        record.note_foreign_poll(slot.number(), now.saturating_sub(began), now);
-    }
-}
-
-/// A task is gone. Comes before [`after_poll`] of its last poll, and for tasks that were never announced (closures of
-/// the blocking pool).
+/// A task is gone. Comes for tasks that were never announced, too (closures of the blocking pool).
 #[inline(always)]
 #[cfg_attr(not(tokio_unstable), expect(dead_code, reason = "hooks are unstable"))]
 pub(crate) fn on_terminate(id: u64) {

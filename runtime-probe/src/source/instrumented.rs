@@ -2,8 +2,10 @@
 
 use super::waker;
 use crate::clock;
+use crate::primitive::Ordering;
 use crate::registry::record::{Kind, Spawn};
 use crate::registry::slab::RecordRef;
+use crate::registry::threads;
 use crate::stack::raw::HasMeta;
 use std::future::Future;
 use std::pin::Pin;
@@ -39,7 +41,8 @@ impl<F> Instrumented<F> {
     #[cfg(feature = "rt")]
     #[inline(always)]
     pub(crate) fn spawned(&self) -> Spawned {
-        Spawned(self.record.clone())
+        // Not handed to tokio yet, so nobody else counts.
+        Spawned(self.record.as_ref().map(RecordRef::clone_unshared))
     }
 }
 
@@ -60,23 +63,38 @@ impl<F: Future> Future for Instrumented<F> {
         let Some(record) = record else {
             return future.poll(context);
         };
-        match record.kind() {
-            Kind::Nested => waker::note_outer(record),
-            #[cfg(feature = "rt")]
-            Kind::Task | Kind::Local => {
-                super::hooks::claim();
-                if record.id() == 0
-                    && let Some(id) = tokio::task::try_id()
-                {
-                    record.set_id(super::hooks::number(id));
-                }
-            }
-            _ => {}
+        if record.needs_preparing() {
+            prepare(record, context);
         }
-        waker::poll(record, <F as HasMeta>::META, context.waker(), |context| {
+        let slot = threads::slot();
+        let began = if record.is_top() {
+            #[cfg(feature = "rt")]
+            super::hooks::claim(slot);
+            slot.now.load(Ordering::Relaxed).max(record.ready_at())
+        } else {
+            clock::ticks()
+        };
+        waker::poll(record, <F as HasMeta>::META, slot, began, |context| {
             future.poll(context)
         })
     }
+}
+
+/// What the first poll does, and every poll of a future that others poll as part of theirs.
+#[cold]
+#[inline(never)]
+fn prepare(record: &RecordRef, context: &Context<'_>) {
+    match record.kind() {
+        Kind::Nested => waker::note_outer(record),
+        #[cfg(feature = "rt")]
+        Kind::Task | Kind::Local if record.id() == 0 => {
+            if let Some(id) = tokio::task::try_id() {
+                record.set_id(super::hooks::number(id));
+            }
+        }
+        _ => {}
+    }
+    record.prepare(context.waker());
 }
 
 impl<F> Drop for Instrumented<F> {

@@ -13,9 +13,10 @@
 //! blocking, panicking, calling the user's code except for the task's own waker.
 
 use crate::clock;
-use crate::registry::record::{GENERATIONS, Record, Waking};
+use crate::primitive::Ordering;
+use crate::registry::record::{GENERATIONS, PollNumber, Record, Waking};
 use crate::registry::slab::RecordRef;
-use crate::registry::threads;
+use crate::registry::threads::{self, Slot};
 use crate::stack::anchor::here;
 use crate::stack::raw::FutureMeta;
 use crate::stack::template::{self, AnchorFrame};
@@ -58,14 +59,21 @@ fn current<'a>() -> Option<&'a Record> {
 /// Puts a frame in force until it is dropped, whichever way the poll ends.
 struct Entered<'a> {
     frame: &'a PollFrame,
+    slot: &'a Slot,
+    poll: PollNumber,
     began: clock::Ticks,
 }
 
 impl<'a> Entered<'a> {
     #[inline(always)]
-    fn new(frame: &'a PollFrame, began: clock::Ticks) -> Self {
+    fn new(frame: &'a PollFrame, slot: &'a Slot, poll: PollNumber, began: clock::Ticks) -> Self {
         CURRENT.with(|current| current.set(frame));
-        Entered { frame, began }
+        Entered {
+            frame,
+            slot,
+            poll,
+            began,
+        }
     }
 }
 
@@ -74,34 +82,37 @@ impl Drop for Entered<'_> {
     #[expect(unsafe_code, reason = "records live for ever")]
     fn drop(&mut self) {
         CURRENT.with(|current| current.set(self.frame.outer));
+        let now = clock::ticks();
+        self.slot.now.store(now, Ordering::Relaxed);
         // SAFETY: records live for ever, and this one is held by the wrapper.
-        unsafe { &*self.frame.record }.end_poll(self.began, clock::ticks());
+        unsafe { &*self.frame.record }.end_poll(self.poll, self.began, now);
     }
 }
 
-/// Polls: calls `inner` with a waker of this record and of a new generation.
+/// Polls on the thread of `slot`: calls `inner` with a waker of this record and of a new generation. The record has been prepared,
+/// if it needs that.
 #[inline(always)]
 #[expect(unsafe_code, reason = "makes a waker")]
 pub(super) fn poll<R>(
     record: &RecordRef,
     meta: &'static FutureMeta,
-    waker: &Waker,
+    slot: &Slot,
+    began: clock::Ticks,
     inner: impl FnOnce(&mut Context<'_>) -> R,
 ) -> R {
-    let began = clock::ticks();
-    let outer = CURRENT.with(Cell::get);
-    let generation = record.begin_poll(waker, threads::current(), began);
+    let poll = record.begin_poll(slot.number(), began);
+    let generation = record.generation(poll);
     let data = record
         .as_ptr()
-        .map_addr(|address| address | generation as usize)
+        .map_addr(|address| address | generation)
         .cast::<()>();
     let frame = PollFrame {
         data: data.addr(),
         record: record.as_ptr(),
         meta,
-        outer,
+        outer: CURRENT.with(Cell::get),
     };
-    let _entered = Entered::new(&frame, began);
+    let _entered = Entered::new(&frame, slot, poll, began);
     // SAFETY: the vtable is made for such data. The waker owns no reference and is never dropped: it borrows the
     // wrapper's, which outlives the poll.
     let waker = ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(data, &VTABLE)) });
@@ -121,15 +132,15 @@ pub(super) fn run<R>(
     meta: &'static FutureMeta,
     inner: impl FnOnce() -> R,
 ) -> R {
-    let began = clock::ticks();
-    record.begin_closure(threads::current(), began);
+    let (slot, began) = (threads::slot(), clock::ticks());
+    let poll = record.begin_poll(slot.number(), began);
     let frame = PollFrame {
         data: 0,
         record: record.as_ptr(),
         meta,
         outer: CURRENT.with(Cell::get),
     };
-    let _entered = Entered::new(&frame, began);
+    let _entered = Entered::new(&frame, slot, poll, began);
     inner()
 }
 
@@ -142,7 +153,7 @@ pub(super) fn run<R>(
 unsafe fn record_of<'a>(data: *const ()) -> &'a Record {
     let record = data
         .cast::<Record>()
-        .map_addr(|address| address & !(GENERATIONS as usize - 1));
+        .map_addr(|address| address & !(GENERATIONS - 1));
     // SAFETY: without the generation it is the address of a record, and records live for ever.
     unsafe { &*record }
 }
@@ -216,12 +227,21 @@ fn note_wake(record: &Record, data: *const ()) {
     {
         record.note_stale_self_wake();
     }
-    record.note_wake(clock::ticks, || match poll {
-        // SAFETY: records live for ever.
-        Some(poll) => match unsafe { &*poll.record }.id() {
-            0 => Waking::Thread(threads::current()),
-            id => Waking::Task(id),
+    record.note_wake(
+        || {
+            let now = clock::ticks();
+            if poll.is_none() {
+                // A driver or timer on a worker: what the worker polls next begins no earlier than this.
+                threads::slot().now.store(now, Ordering::Relaxed);
+            }
+            now
         },
-        None => Waking::Thread(threads::current()),
-    });
+        || {
+            // SAFETY: records live for ever.
+            match poll.map_or(0, |poll| unsafe { &*poll.record }.id()) {
+                0 => Waking::Thread(threads::current()),
+                id => Waking::Task(id),
+            }
+        },
+    );
 }

@@ -103,6 +103,20 @@ struct Template {
 }
 
 impl Template {
+    /// This stack after that set, remembered for the next time.
+    #[inline(never)]
+    fn after(
+        &self,
+        earlier: Option<&'static WaitSet>,
+        busy: &Cell<bool>,
+    ) -> Option<&'static WaitSet> {
+        busy.set(true);
+        let _done = Done(busy);
+        self.set.set(WaitSet::push(earlier, self.stack).or(earlier));
+        self.earlier.set(earlier);
+        self.set.get()
+    }
+
     /// Whether the path that is being captured is this one.
     #[inline(always)]
     #[expect(unsafe_code, reason = "reads this thread's stack")]
@@ -118,27 +132,68 @@ impl Template {
     }
 }
 
-/// A thread's templates, unwind cache and scratch space.
+/// What a thread has for capturing. Made on its first capture, freed with the thread.
 struct Capturer {
-    sets: Box<[[Option<Box<Template>>; WAYS]]>,
+    /// A walk is under way, or a set is being made. While it is set, `inner` belongs to that alone: the user's
+    /// allocator, which both may call, could capture a stack itself.
+    busy: Cell<bool>,
+    inner: UnsafeCell<Inner>,
+}
+
+/// A thread's templates, unwind cache and scratch space.
+struct Inner {
+    sets: Box<[[Option<Box<Template>>; WAYS]; SETS]>,
     cache: unwind::Cache,
     scratch: Vec<Slot>,
     bounds: Option<Range<usize>>,
     victim: usize,
 }
 
-/// What a thread has for capturing.
-struct Local {
-    /// A walk is under way. While it is set, the capturer belongs to that walk alone: the user's allocator, which a
-    /// walk may call, could capture a stack itself.
-    busy: Cell<bool>,
-    /// Made on the first capture of a thread, freed with the thread.
-    capturer: UnsafeCell<Option<Box<Capturer>>>,
+/// Frees the thread's capturer.
+struct Owner;
+
+impl Drop for Owner {
+    #[expect(unsafe_code, reason = "frees what `make` leaked")]
+    fn drop(&mut self) {
+        let capturer = CAPTURER.with(|cell| cell.replace(std::ptr::null_mut()));
+        if !capturer.is_null() {
+            // SAFETY: made by `make` with Box::into_raw, and out of reach from now on.
+            drop(unsafe { Box::from_raw(capturer) });
+        }
+    }
 }
 
 thread_local! {
-    /// Access is by `try_with` only: wakers are cloned while threads are torn down, too.
-    static LOCAL: Local = const { Local { busy: Cell::new(false), capturer: UnsafeCell::new(None) } };
+    /// Without a destructor, so it can be read while threads are torn down: null before the first capture and after
+    /// the last.
+    static CAPTURER: Cell<*mut Capturer> = const { Cell::new(std::ptr::null_mut()) };
+    static OWNER: Owner = const { Owner };
+    /// The capturer is being made: the allocator may come by.
+    static MAKING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Makes the thread's capturer; `None` for a thread on its way out, or in the middle of making it.
+#[cold]
+fn make() -> Option<*mut Capturer> {
+    OWNER.try_with(|_| ()).ok()?;
+    if MAKING.with(|making| making.replace(true)) {
+        COUNTERS.reentered.fetch_add(1, Ordering::Relaxed);
+        return None;
+    }
+    let inner = Inner {
+        sets: Box::new([const { [const { None }; WAYS] }; SETS]),
+        cache: unwind::Cache::new(),
+        scratch: Vec::with_capacity(MOST_FRAMES),
+        bounds: thread::stack_bounds(),
+        victim: 0,
+    };
+    let capturer = Box::into_raw(Box::new(Capturer {
+        busy: Cell::new(false),
+        inner: UnsafeCell::new(inner),
+    }));
+    CAPTURER.with(|cell| cell.set(capturer));
+    MAKING.with(|making| making.set(false));
+    Some(capturer)
 }
 
 /// The registration that is being made: `earlier` and the stack from `anchor` up to the stack address `root`. Where the
@@ -159,56 +214,44 @@ pub(crate) unsafe fn capture(
     meta: &'static FutureMeta,
     earlier: Option<&'static WaitSet>,
 ) -> Option<&'static WaitSet> {
-    LOCAL
-        .try_with(|local| {
-            if local.busy.get() {
-                COUNTERS.reentered.fetch_add(1, Ordering::Relaxed);
-                return earlier;
-            }
-            // SAFETY: not busy, so nobody holds a reference to this thread's capturer; this one ends with the call,
-            // which calls nothing outside of this crate.
-            let hit = unsafe { known(&*local.capturer.get(), frame, anchor, root, meta, earlier) };
-            match hit {
-                Some(set) if !VERIFY.load(Ordering::Relaxed) => set,
-                // SAFETY: passed on.
-                hit => unsafe { walk(local, frame, anchor, root, meta, earlier, hit.flatten()) },
-            }
-        })
-        .unwrap_or(earlier)
+    // SAFETY: null, or this thread's own, which lives until the thread ends.
+    if let Some(capturer) = unsafe { CAPTURER.with(Cell::get).as_ref() }
+        && !capturer.busy.get()
+        // SAFETY: not busy, so nobody holds a reference to `inner`. This one ends with the call.
+        && let Some(template) = unsafe { known(&*capturer.inner.get(), frame, anchor, root, meta) }
+        && !VERIFY.load(Ordering::Relaxed)
+    {
+        if same(template.earlier.get(), earlier) {
+            return template.set.get();
+        }
+        return template.after(earlier, &capturer.busy);
+    }
+    // SAFETY: passed on.
+    unsafe { walk(frame, anchor, root, meta, earlier) }
 }
 
-/// The set, if a template says which.
+/// The template of the path, if there is one.
 ///
 /// # Safety
 /// As for [`capture`].
 #[inline(always)]
 #[expect(unsafe_code, reason = "reads this thread's stack")]
-unsafe fn known(
-    capturer: &Option<Box<Capturer>>,
+unsafe fn known<'a>(
+    inner: &'a Inner,
     frame: &AnchorFrame,
     anchor: Anchor,
     root: usize,
     meta: &'static FutureMeta,
-    earlier: Option<&'static WaitSet>,
-) -> Option<Option<&'static WaitSet>> {
-    let capturer = capturer.as_ref()?;
+) -> Option<&'a Template> {
     let own = frame.offset(&anchor)?;
     let depth = root.checked_sub(anchor.sp)?;
     // SAFETY: `own` is where the anchor's function keeps its return address, in its own live frame.
     let first = unsafe { ((anchor.sp + own) as *const usize).read() };
     let key = key(first, depth, meta);
-    let set = &capturer.sets[key as usize % SETS];
-    let template = set
-        .iter()
-        .flatten()
-        .find(|template| template.matches(key, anchor.sp, depth))?;
-    if !same(template.earlier.get(), earlier) {
-        template
-            .set
-            .set(WaitSet::push(earlier, template.stack).or(earlier));
-        template.earlier.set(earlier);
-    }
-    Some(template.set.get())
+    let set = &inner.sets[key as usize % SETS];
+    let ways = set.iter().flatten();
+    ways.map(|template| &**template)
+        .find(|template| template.matches(key, anchor.sp, depth))
 }
 
 #[inline(always)]
@@ -226,27 +269,39 @@ fn key(first: usize, depth: usize, meta: &'static FutureMeta) -> u64 {
 /// The slow path: walks, interns, remembers.
 ///
 /// # Safety
-/// As for [`capture`]; `local` is this thread's and not busy.
+/// As for [`capture`].
 #[cold]
 #[inline(never)]
 #[expect(unsafe_code, reason = "the capturer through its cell")]
 unsafe fn walk(
-    local: &Local,
     frame: &AnchorFrame,
     anchor: Anchor,
     root: usize,
     meta: &'static FutureMeta,
     earlier: Option<&'static WaitSet>,
-    hit: Option<&'static WaitSet>,
 ) -> Option<&'static WaitSet> {
     let Some(tables) = unwind::tables() else {
         return earlier;
     };
-    local.busy.set(true);
-    let _done = Done(&local.busy);
-    // SAFETY: `busy` was clear and is set now, so this is the only reference until `_done` is dropped.
-    let capturer =
-        unsafe { (*local.capturer.get()).get_or_insert_with(|| Box::new(Capturer::new())) };
+    let mut capturer = CAPTURER.with(Cell::get);
+    if capturer.is_null() {
+        match make() {
+            Some(made) => capturer = made,
+            None => return earlier,
+        }
+    }
+    // SAFETY: this thread's own, which lives until the thread ends.
+    let Capturer { busy, inner } = unsafe { &*capturer };
+    if busy.replace(true) {
+        COUNTERS.reentered.fetch_add(1, Ordering::Relaxed);
+        return earlier;
+    }
+    let _done = Done(busy);
+    // SAFETY: as for `capture`; `busy` was clear and is set now, so these are the only references until `_done` goes.
+    let (capturer, hit) = unsafe {
+        let hit = known(&*inner.get(), frame, anchor, root, meta).map(|template| template.stack);
+        (&mut *inner.get(), hit)
+    };
     COUNTERS.walks.fetch_add(1, Ordering::Relaxed);
 
     let own = capturer
@@ -283,7 +338,7 @@ unsafe fn walk(
 
     if let Some(hit) = hit {
         COUNTERS.verified.fetch_add(1, Ordering::Relaxed);
-        if !std::ptr::eq(hit.last, stack) {
+        if !std::ptr::eq(hit, stack) {
             COUNTERS.wrong.fetch_add(1, Ordering::Relaxed);
         }
         return set;
@@ -321,17 +376,7 @@ impl Drop for Done<'_> {
     }
 }
 
-impl Capturer {
-    fn new() -> Self {
-        Capturer {
-            sets: (0..SETS).map(|_| Default::default()).collect(),
-            cache: unwind::Cache::new(),
-            scratch: Vec::with_capacity(MOST_FRAMES),
-            bounds: thread::stack_bounds(),
-            victim: 0,
-        }
-    }
-
+impl Inner {
     fn remember(&mut self, key: u64, template: Box<Template>) {
         let set = &mut self.sets[key as usize % SETS];
         let way = set.iter().position(Option::is_none).unwrap_or_else(|| {
