@@ -1,4 +1,79 @@
-//! `net/http/pprof` for tokio.
+//! `net/http/pprof` for tokio: which task waits where, since when, and who spawned it.
+//!
+//! This crate is tokio (`pub use tokio::*`) with some items shadowed by instrumented ones of the same name: `spawn`,
+//! [`task`] and [`runtime`]. A crate that depends on it under the name `tokio` is instrumented without a changed line:
+//!
+//! ```toml
+//! [dependencies]
+//! tokio = { package = "runtime-probe", version = "0.1", features = ["full"] }
+//!
+//! [profile.release]
+//! debug = 1 # or "line-tables-only": smaller, and inlined async fns are named by their module only
+//! ```
+//!
+//! ```text
+//! $ RUNTIME_PROBE_LISTEN=127.0.0.1:6060 cargo run --release
+//! $ curl 'http://127.0.0.1:6060/debug/pprof/goroutine?debug=2'
+//! $ go tool pprof http://127.0.0.1:6060/debug/pprof/goroutine
+//! ```
+//!
+//! [`pprof`] is the probe's own API, with the names of Go's `runtime/pprof` and `net/http/pprof`. The dump of a task that
+//! waits, without HTTP:
+//!
+//! ```
+//! # #[cfg(feature = "full")] {
+//! use runtime_probe as tokio; // What the rename does for a whole crate.
+//!
+//! async fn wait_for_payment(mut paid: tokio::sync::mpsc::Receiver<u64>) -> Option<u64> {
+//!     paid.recv().await
+//! }
+//!
+//! let runtime = tokio::runtime::Runtime::new()?;
+//! let text = runtime.block_on(async {
+//!     let (_customer, paid) = tokio::sync::mpsc::channel(1);
+//!     tokio::spawn(wait_for_payment(paid));
+//!     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+//!     let mut text = Vec::new();
+//!     tokio::pprof::lookup("goroutine").unwrap().write_to(&mut text, 2)?;
+//!     Ok::<_, std::io::Error>(String::from_utf8_lossy(&text).into_owned())
+//! })?;
+//! assert!(text.contains(" [chan receive]:\n"), "{text}");
+//! assert!(text.contains("::wait_for_payment(...)\n"), "{text}");
+//! # }
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! # How it works, and what it costs
+//!
+//! A spawned future is polled with a waker of ours. A leaf that has to wait clones its waker inside its own poll, on the
+//! task's stack, so that clone is the very point where the task suspends: there the stack is compared with those known at
+//! that depth, a handful of loads, and only an unknown one is unwound. So every wait of every instrumented task has its
+//! stack at all times, and a dump is a read: it stops, polls and wakes nothing, and it answers when every worker is stuck.
+//! The README has what that costs a poll, a spawn and a task, measured.
+//!
+//! # Features
+//!
+//! tokio's, under tokio's names, each of which turns on the same in tokio; none by default. Without `rt` there are no
+//! tasks and nothing is shadowed.
+//!
+//! `--cfg tokio_unstable` (in `RUSTFLAGS`, as tokio itself wants it) adds the tasks that dependencies spawn through plain
+//! tokio: their state, their wait and where they were spawned, without a stack. All else works without it.
+//!
+//! # Environment
+//!
+//! Each is read once; an address is listened on when the first runtime is built.
+//!
+//! | variable | effect |
+//! |---|---|
+//! | `RUNTIME_PROBE_LISTEN=ADDR` | serves `/debug/pprof/` on that loopback address; what goes wrong is a line on standard error |
+//! | `RUNTIME_PROBE=off` | nothing is instrumented: plain tokio |
+//!
+//! # Platforms
+//!
+//! Linux on x86_64 and aarch64: stacks are unwound there, and nowhere else yet.
+
+// loom's atomics have no const constructors, which statics need: tests/loom includes the files it tests by path.
+#![cfg(not(probe_loom))]
 
 // The probe's own layers, each knowing only those above it in this list. ARCHITECTURE.md has the reading path.
 mod clock;

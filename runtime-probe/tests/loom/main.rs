@@ -1,0 +1,68 @@
+//! Every interleaving of the lock-free parts, within loom's bound on preemptions. `bash ci/loom.sh` runs it.
+//!
+//! The crate's statics need const constructors, which loom's atomics do not have. So this includes the files under test
+//! by path, as modules of a crate of its own; `crate::primitive` gives them loom's types.
+
+#![cfg(probe_loom)]
+#![allow(
+    dead_code,
+    unused_imports,
+    missing_docs,
+    reason = "files of another crate, of which the scenarios use a part"
+)]
+#![expect(unsafe_code, reason = "the parts under test have unsafe functions")]
+
+#[path = "../../src/primitive.rs"]
+mod primitive;
+
+mod clock {
+    pub(crate) type Ticks = u64;
+}
+
+#[path = "../../src/stack"]
+mod stack {
+    pub(crate) mod intern;
+
+    /// What a record points to; the real ones are interned in statics.
+    pub(crate) mod raw {
+        #[derive(Debug)]
+        pub(crate) struct FutureMeta;
+        #[derive(Debug)]
+        pub(crate) struct WaitSet(pub(crate) u64);
+    }
+}
+
+#[path = "../../src/registry"]
+mod registry {
+    pub(crate) mod record;
+    pub(crate) mod wake_slot;
+
+    pub(crate) mod threads {
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+        pub(crate) struct ThreadNumber(pub(crate) u32);
+    }
+
+    use record::{Kind, Record, Spawn};
+
+    /// What the slab does with a record, without the slab.
+    pub(crate) fn free() -> Record {
+        Record::free()
+    }
+
+    pub(crate) fn open(record: &Record, kind: Kind, id: u64, spawn: Option<Spawn>, now: u64) {
+        record.open(kind, id, spawn, None, now);
+    }
+
+    pub(crate) fn release(record: &Record) -> bool {
+        let last = record.release();
+        if last {
+            record.shut();
+        }
+        last
+    }
+}
+
+mod counting_waker;
+mod intern;
+mod record;
+mod wake_slot;

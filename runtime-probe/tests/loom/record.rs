@@ -1,0 +1,259 @@
+//! A task's record: references, wakes against polls, and readers against everybody.
+//!
+//! A view reads some twenty words, each of them before or after each write that races with it: where a whole record is
+//! written meanwhile, there are more executions than there is time for. Those scenarios stop after [`ENOUGH`].
+
+use crate::counting_waker::{alive, counting};
+use crate::registry::record::{Kind, Record, Spawn, Waking};
+use crate::registry::threads::ThreadNumber;
+use crate::registry::{free, open, release};
+use loom::sync::atomic::{AtomicBool, Ordering};
+use loom::sync::{Arc, Mutex};
+use loom::thread;
+use std::panic::Location;
+use std::task::{Wake, Waker};
+use std::time::Duration;
+
+fn task() -> Arc<Record> {
+    let record = Arc::new(free());
+    open(&record, Kind::Task, 1, None, 0);
+    record
+}
+
+/// What a wrapper's first poll does before, and a poll that begins and ends at `stamp`.
+fn first_poll(record: &Record, waker: &Waker) {
+    record.prepare(waker);
+    poll(record, 1);
+}
+
+fn poll(record: &Record, stamp: u32) {
+    let poll = record.begin_poll(ThreadNumber(stamp), u64::from(stamp));
+    record.end_poll(poll, u64::from(stamp), u64::from(stamp));
+}
+
+/// What a waker's `wake` does, but for giving back the reference.
+fn wake_by_ref(record: &Record) {
+    record.note_wake(|| 5, || Waking::Unknown);
+    // SAFETY: the caller's reference came from a poll.
+    unsafe { record.wake() };
+}
+
+#[test]
+fn the_last_reference_and_no_other_empties_the_slot() {
+    loom::model(|| {
+        let record = task();
+        let (counting, waker) = counting();
+        first_poll(&record, &waker);
+        drop(waker);
+        // Two wakers of ours are out.
+        record.retain();
+        record.retain();
+        let waking = thread::spawn({
+            let record = record.clone();
+            move || {
+                wake_by_ref(&record);
+                release(&record)
+            }
+        });
+        let dropping = thread::spawn({
+            let record = record.clone();
+            move || release(&record)
+        });
+        record.close();
+        let own = release(&record);
+        let last = [own, waking.join().unwrap(), dropping.join().unwrap()];
+        assert_eq!(last.iter().filter(|last| **last).count(), 1);
+        assert_eq!((counting.wakes(), alive(&counting)), (1, 0));
+        assert!(record.view().is_none());
+    });
+}
+
+/// An executor's queue of one task.
+struct Queue(AtomicBool);
+
+impl Wake for Queue {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.0.swap(true, Ordering::AcqRel);
+    }
+}
+
+#[test]
+fn a_wake_is_followed_by_a_poll_and_a_runnable_task_is_queued() {
+    loom::model(|| {
+        let record = task();
+        let queue = std::sync::Arc::new(Queue(AtomicBool::new(false)));
+        record.prepare(&Waker::from(queue.clone()));
+        let ready = Arc::new(AtomicBool::new(false));
+        record.retain();
+        let waking = thread::spawn({
+            let (record, ready) = (record.clone(), ready.clone());
+            move || {
+                ready.store(true, Ordering::Relaxed);
+                wake_by_ref(&record);
+            }
+        });
+        // The first poll, and another one if the first was woken for.
+        let mut seen = false;
+        for stamp in 1..=2 {
+            queue.0.swap(false, Ordering::AcqRel);
+            let poll = record.begin_poll(ThreadNumber(stamp), 0);
+            seen |= ready.load(Ordering::Relaxed);
+            record.end_poll(poll, 0, 0);
+            if !queue.0.load(Ordering::Relaxed) {
+                break;
+            }
+        }
+        waking.join().unwrap();
+        let queued = queue.0.load(Ordering::Acquire);
+        assert!(seen || queued, "a lost wake-up");
+        let view = record.view().unwrap();
+        // The stamp may be of a poll before (and then the poll that follows corrects it), never of one to come.
+        assert!(view.woken.is_none() || queued);
+    });
+}
+
+#[test]
+fn wakes_in_a_row_without_a_poll_between_are_runnable() {
+    loom::model(|| {
+        let record = task();
+        let (counting, waker) = counting();
+        first_poll(&record, &waker);
+        let waking: Vec<_> = (0..2)
+            .map(|_| {
+                record.retain();
+                let record = record.clone();
+                thread::spawn(move || {
+                    wake_by_ref(&record);
+                    // Whoever has been woken knows it.
+                    assert!(record.view().unwrap().woken.is_some());
+                })
+            })
+            .collect();
+        for thread in waking {
+            thread.join().unwrap();
+        }
+        assert_eq!(counting.wakes(), 2);
+    });
+}
+
+#[test]
+fn a_view_between_polls_is_of_one_poll() {
+    loom::model(|| {
+        let record = task();
+        let (_counting, waker) = counting();
+        first_poll(&record, &waker);
+        let polling = thread::spawn({
+            let record = record.clone();
+            move || poll(&record, 2)
+        });
+        let view = record.view().unwrap();
+        if !view.polling {
+            assert_eq!((view.since, view.worker.0), (view.polls, view.polls as u32));
+        }
+        polling.join().unwrap();
+    });
+}
+
+fn spawn_of(number: u64) -> Option<Spawn> {
+    Some(Spawn {
+        location: Location::caller(),
+        pc: number as usize,
+        parent: number,
+    })
+}
+
+fn assert_of_one_owner(record: &Record) {
+    if let Some(view) = record.view() {
+        assert_eq!(
+            (view.parent, view.pc as u64, view.spawned),
+            (view.id, view.id, view.id)
+        );
+    }
+}
+
+/// A reader without the fence that it needs is found in the first tenth of a second.
+const ENOUGH: Duration = Duration::from_secs(12);
+
+fn for_a_while(f: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.max_duration = Some(ENOUGH);
+    builder.check(f);
+}
+
+#[test]
+fn a_view_of_a_record_being_opened_is_whole_or_nothing() {
+    for_a_while(|| {
+        let record = Arc::new(free());
+        let opening = thread::spawn({
+            let record = record.clone();
+            move || open(&record, Kind::Foreign, 1, spawn_of(1), 1)
+        });
+        assert_of_one_owner(&record);
+        opening.join().unwrap();
+    });
+}
+
+#[test]
+fn a_view_is_of_one_owner_when_a_thread_reuses_the_record() {
+    for_a_while(|| {
+        let record = Arc::new(free());
+        open(&record, Kind::Foreign, 1, spawn_of(1), 1);
+        let reusing = thread::spawn({
+            let record = record.clone();
+            move || {
+                assert!(release(&record));
+                open(&record, Kind::Foreign, 2, spawn_of(2), 2);
+            }
+        });
+        assert_of_one_owner(&record);
+        reusing.join().unwrap();
+    });
+}
+
+#[test]
+fn a_view_is_of_one_owner_when_another_thread_takes_the_record() {
+    for_a_while(|| {
+        let record = Arc::new(free());
+        open(&record, Kind::Foreign, 1, spawn_of(1), 1);
+        // The free list.
+        let list = Arc::new(Mutex::new(false));
+        let giving = thread::spawn({
+            let (record, list) = (record.clone(), list.clone());
+            move || {
+                assert!(release(&record));
+                *list.lock().unwrap() = true;
+            }
+        });
+        let taking = thread::spawn({
+            let record = record.clone();
+            move || {
+                if *list.lock().unwrap() {
+                    open(&record, Kind::Foreign, 2, spawn_of(2), 2);
+                }
+            }
+        });
+        assert_of_one_owner(&record);
+        giving.join().unwrap();
+        taking.join().unwrap();
+    });
+}
+
+#[test]
+fn a_task_that_is_being_woken_is_never_without_a_waker() {
+    loom::model(|| {
+        let record = task();
+        let (_counting, waker) = counting();
+        first_poll(&record, &waker);
+        record.retain();
+        let waking = thread::spawn({
+            let record = record.clone();
+            move || {
+                wake_by_ref(&record);
+                assert!(!release(&record));
+            }
+        });
+        let view = record.view().unwrap();
+        assert!(view.woken.is_some() || view.wakers > 0, "it looks lost");
+        waking.join().unwrap();
+    });
+}
