@@ -3,7 +3,7 @@
 //! In reading order:
 //! * [`resolver`]: address to functions and lines, inlined ones included, cached;
 //! * [`name`]: from a compiler's symbol to a short name;
-//! * [`module_path`]: a module guessed from its file, where the symbol tells none;
+//! * [`mod@module_path`]: a module guessed from its file, where the symbol tells none;
 //! * [`role`]: scaffolding or not, and what a leaf waits for.
 
 pub(crate) mod module_path;
