@@ -50,9 +50,9 @@ impl WakeSlot {
                     *slot = Some(waker.clone());
                 }
             }),
-            // SAFETY: the poller is the only writer, so it may read without the lock.
             Written::Often
                 if self.waker.with(|slot| {
+                    // SAFETY: the poller is the only writer, so it may read without the lock.
                     unsafe { &*slot }
                         .as_ref()
                         .is_some_and(|old| old.will_wake(waker))

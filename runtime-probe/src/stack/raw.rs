@@ -8,8 +8,6 @@ use crate::primitive::{AtomicU64, Ordering};
 pub(crate) struct FutureMeta {
     /// `std::any::type_name`, as a function: it is not callable in constants.
     pub(crate) type_name: fn() -> &'static str,
-    /// Bytes of the future, before anybody boxes it.
-    pub(crate) size: usize,
 }
 
 /// Gives every future type its [`FutureMeta`].
@@ -20,7 +18,6 @@ pub(crate) trait HasMeta {
 impl<F> HasMeta for F {
     const META: &'static FutureMeta = &FutureMeta {
         type_name: std::any::type_name::<F>,
-        size: size_of::<F>(),
     };
 }
 
