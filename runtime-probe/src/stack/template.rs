@@ -6,9 +6,11 @@
 //! # Why comparing is sound
 //! The frame size at a call site is static. So from the anchor (one instruction of one function) the place of the first
 //! return address is known; if the word there equals the template's first address, the frame above is that call
-//! site's, which makes the place of the second address known; and so on up to the root. By induction no stale word is
-//! ever compared: a place is only read after everything below it has matched. A frame that realigns its stack moves
-//! its return address by run-time amounts; that only makes the words differ, a miss.
+//! site's, which makes the place of the second address known; and so on up to the root. By induction no stale word
+//! decides: a word counts only if everything below it has matched. A frame that realigns its stack moves its return
+//! address by run-time amounts; that only makes the words differ, a miss. Words are read in fours, so some may be read
+//! that the induction does not vouch for; they lie between the anchor and the root on this thread's own stack, which is
+//! checked first, so they can be read.
 //!
 //! Out of 4.7 million hits none differed from a full walk; [`set_verify`] switches that comparison on.
 
@@ -18,7 +20,6 @@ use super::unwind::{self, Slot};
 use crate::primitive::{AtomicU64, Ordering};
 use crate::sys::thread;
 use std::cell::{Cell, UnsafeCell};
-use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 
 /// Sets of the table; with the ways: 1,024 templates a thread, at 20 frames of 16 B about 330 KB when all are in use.
@@ -95,7 +96,8 @@ impl AnchorFrame {
 struct Template {
     key: u64,
     depth: usize,
-    slots: Box<[(u32, usize)]>,
+    /// In fours, the last one filled up with repetitions of the first slot.
+    slots: Box<[[(usize, usize); 4]]>,
     stack: &'static RawStack,
     /// The last answer to "this stack after that set": most waits register with one leaf, after none.
     earlier: Cell<Option<&'static WaitSet>>,
@@ -121,13 +123,17 @@ impl Template {
     #[inline(always)]
     #[expect(unsafe_code, reason = "reads this thread's stack")]
     fn matches(&self, key: u64, sp: usize, depth: usize) -> bool {
-        // Depth first: equal depth puts every place that may be read below the root.
+        // Equal depth puts every place that is read below the root.
         self.key == key
             && self.depth == depth
-            && self.slots.iter().all(|(offset, pc)| {
-                // SAFETY: by the induction in the module's head this place holds a return address of a live frame
-                // between the anchor and the root; offsets were multiples of 8 from an aligned stack pointer.
-                (unsafe { ((sp + *offset as usize) as *const usize).read() }) == *pc
+            && self.slots.iter().all(|four| {
+                let differs = four.iter().fold(0, |differs, (offset, pc)| {
+                    // SAFETY: the offset is below the depth, so the place lies between the anchor's stack pointer and
+                    // the root, on this thread's own stack (the caller has checked both ends). It is aligned: offsets
+                    // are multiples of 8, as is the stack pointer.
+                    differs | (unsafe { ((sp + offset) as *const usize).read() } ^ pc)
+                });
+                differs == 0
             })
     }
 }
@@ -145,7 +151,9 @@ struct Inner {
     sets: Box<[[Option<Box<Template>>; WAYS]; SETS]>,
     cache: unwind::Cache,
     scratch: Vec<Slot>,
-    bounds: Option<Range<usize>>,
+    /// The bounds of the thread's own stack; empty if the system does not tell.
+    low: usize,
+    high: usize,
     victim: usize,
 }
 
@@ -180,11 +188,13 @@ fn make() -> Option<*mut Capturer> {
         COUNTERS.reentered.fetch_add(1, Ordering::Relaxed);
         return None;
     }
+    let bounds = thread::stack_bounds().unwrap_or(0..0);
     let inner = Inner {
         sets: Box::new([const { [const { None }; WAYS] }; SETS]),
         cache: unwind::Cache::new(),
         scratch: Vec::with_capacity(MOST_FRAMES),
-        bounds: thread::stack_bounds(),
+        low: bounds.start,
+        high: bounds.end,
         victim: 0,
     };
     let capturer = Box::into_raw(Box::new(Capturer {
@@ -244,7 +254,10 @@ unsafe fn known<'a>(
     meta: &'static FutureMeta,
 ) -> Option<&'a Template> {
     let own = frame.offset(&anchor)?;
-    let depth = root.checked_sub(anchor.sp)?;
+    if anchor.sp < inner.low || root >= inner.high || anchor.sp >= root {
+        return None;
+    }
+    let depth = root - anchor.sp;
     // SAFETY: `own` is where the anchor's function keeps its return address, in its own live frame.
     let first = unsafe { ((anchor.sp + own) as *const usize).read() };
     let key = key(first, depth, meta);
@@ -262,7 +275,10 @@ fn same(a: Option<&'static WaitSet>, b: Option<&'static WaitSet>) -> bool {
 #[inline(always)]
 fn key(first: usize, depth: usize, meta: &'static FutureMeta) -> u64 {
     // The future's type is in the key: it separates paths that have the same leaf and depth.
-    let hash = mix(mix(first as u64, depth as u64), meta as *const _ as u64);
+    let hash = mix(
+        first as u64 ^ (depth as u64) << 40,
+        std::ptr::from_ref(meta) as u64,
+    );
     hash ^ (hash >> 32)
 }
 
@@ -304,17 +320,13 @@ unsafe fn walk(
     };
     COUNTERS.walks.fetch_add(1, Ordering::Relaxed);
 
-    let own = capturer
-        .bounds
-        .as_ref()
-        .is_some_and(|bounds| bounds.contains(&anchor.sp) && bounds.contains(&root));
-    if !own || anchor.sp >= root {
+    if anchor.sp < capturer.low || root >= capturer.high || anchor.sp >= root {
         let stack = RawStack::intern(meta, &[], 0, End::Switched);
         return stack
             .and_then(|stack| WaitSet::push(earlier, stack))
             .or(earlier);
     }
-    let high = capturer.bounds.as_ref().map_or(root, |bounds| bounds.end);
+    let high = capturer.high;
     let scratch = &mut capturer.scratch;
     scratch.clear();
     let mut elided = 0;
@@ -354,10 +366,19 @@ unsafe fn walk(
         if frame.offset(&anchor) == Some(first.0 as usize) {
             let depth = root - anchor.sp;
             let key = key(first.1, depth, meta);
+            let first = (first.0 as usize, first.1);
+            let mut padded: Vec<[(usize, usize); 4]> = Vec::with_capacity(slots.len().div_ceil(4));
+            for four in slots.chunks(4) {
+                let mut padding = [first; 4];
+                for (to, (offset, pc)) in padding.iter_mut().zip(four) {
+                    *to = (*offset as usize, *pc);
+                }
+                padded.push(padding);
+            }
             let template = Template {
                 key,
                 depth,
-                slots: slots.into(),
+                slots: padded.into(),
                 stack,
                 earlier: Cell::new(earlier),
                 set: Cell::new(set),
