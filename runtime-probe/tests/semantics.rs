@@ -17,6 +17,9 @@ mod probe {
     pub use behaviour::{ALL, shown};
 }
 
+mod dump_text;
+
+use dump_text::{Dump, Task};
 use runtime_probe::runtime::{Builder, Handle, LocalRuntime, Runtime};
 use runtime_probe::task::{JoinSet, LocalSet};
 use runtime_probe::{pprof, spawn, task};
@@ -296,61 +299,5 @@ impl Gate {
 
     fn open(&self) {
         self.0.borrow_mut().clear();
-    }
-}
-
-/// A dump's blocks, read back.
-struct Dump(Vec<Task>);
-
-struct Task {
-    id: u64,
-    /// File and line.
-    spawned_at: Option<(String, u32)>,
-    text: String,
-}
-
-impl Dump {
-    fn take() -> Dump {
-        let mut text = Vec::new();
-        pprof::lookup("goroutine")
-            .unwrap()
-            .write_to(&mut text, 2)
-            .unwrap();
-        let text = String::from_utf8(text).unwrap();
-        Dump(text.split("\n\n").filter_map(Task::read).collect())
-    }
-
-    fn task(&self, id: &str) -> &Task {
-        let mut found = self.0.iter().filter(|task| task.id.to_string() == id);
-        let task = found.next().unwrap_or_else(|| panic!("no goroutine {id}"));
-        assert!(found.next().is_none(), "goroutine {id} twice");
-        task
-    }
-}
-
-impl Task {
-    fn read(block: &str) -> Option<Task> {
-        let id = block
-            .lines()
-            .find_map(|line| line.strip_prefix("goroutine "))?;
-        let site = block
-            .lines()
-            .find_map(|line| line.split("spawned at ").nth(1))
-            .map(|site| {
-                let mut parts = site.trim().split(':');
-                let file = parts.next().expect("a file").to_owned();
-                (
-                    file,
-                    parts
-                        .next()
-                        .and_then(|line| line.parse().ok())
-                        .expect("a line"),
-                )
-            });
-        Some(Task {
-            id: id.split(' ').next()?.parse().ok()?,
-            spawned_at: site,
-            text: format!("{}\n", block.trim_end()),
-        })
     }
 }

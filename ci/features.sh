@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Every set of features that tokio allows compiles: none, each alone, all, and sets in which features meet. With and
+# without `--cfg tokio_unstable`, and without a warning.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+alone=(fs io-std io-util macros net parking_lot process rt rt-multi-thread signal sync test-util time)
+together=(
+    rt,fs rt,macros rt,net rt,parking_lot rt,process rt,signal rt,sync rt,test-util rt,time
+    rt-multi-thread,macros rt-multi-thread,time rt-multi-thread,net macros,sync time,sync
+    full full,test-util
+)
+# What tokio itself has behind `tokio_unstable` only, and what each of these waits for before there is anything in it.
+unstable=(io-uring schedule-latency taskdump tracing)
+unstable_together=(
+    rt,schedule-latency rt,taskdump rt,tracing rt,fs,io-uring rt-multi-thread,tracing,taskdump
+    full,test-util,io-uring,schedule-latency,taskdump,tracing
+)
+
+# A target directory per set of flags, as each change of flags builds everything anew. RUSTFLAGS stands for what
+# .cargo/config.toml says. Cargo caps the warnings of dependencies, so only ours are errors.
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")/features
+check_all() {
+    local name=$1 flags=$2 features failed=0
+    shift 2
+    for features in "" "$@"; do
+        if CARGO_TARGET_DIR=$target/$name RUSTFLAGS=$flags \
+            cargo check --quiet --package runtime-probe --lib --no-default-features --features "$features"; then
+            printf 'features.sh: %-8s %s\n' "$name" "${features:-(none)}"
+        else
+            printf 'features.sh: %-8s %s DOES NOT COMPILE\n' "$name" "${features:-(none)}"
+            failed=1
+        fi
+    done
+    return "$failed"
+}
+
+# The two halves share nothing, so they run side by side.
+check_all stable "-D warnings" "${alone[@]}" "${together[@]}" &
+stable=$!
+check_all unstable "-D warnings --cfg tokio_unstable" \
+    "${alone[@]}" "${together[@]}" "${unstable[@]}" "${unstable_together[@]}" &
+unstable=$!
+status=0
+wait "$stable" || status=1
+wait "$unstable" || status=1
+exit "$status"
