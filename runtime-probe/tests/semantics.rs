@@ -1,5 +1,13 @@
 //! The probe changes nothing but what can be seen: `semantics/behaviour.rs` holds for tokio and for the probe, and what
 //! the dump says of the tasks is what their handles say.
+#![allow(
+    clippy::duplicate_mod,
+    reason = "the same source, once for each of two libraries"
+)]
+#![allow(
+    clippy::let_underscore_future,
+    reason = "what is dropped is beside the point"
+)]
 
 /// tokio, by its own name.
 #[path = "semantics"]

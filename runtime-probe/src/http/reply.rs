@@ -93,10 +93,7 @@ impl Reply {
     }
 
     /// The status.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for a carrier other than our server")
-    )]
+    #[expect(dead_code, reason = "for a carrier other than our server")]
     pub fn status(&self) -> u16 {
         self.status
     }

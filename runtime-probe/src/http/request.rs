@@ -124,10 +124,7 @@ impl Request {
     }
 
     /// All parameters in order, percent-decoded.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for a carrier other than our server")
-    )]
+    #[expect(dead_code, reason = "for a carrier other than our server")]
     pub fn params(&self) -> &[(String, String)] {
         &self.params
     }

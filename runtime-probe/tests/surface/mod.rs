@@ -238,7 +238,7 @@ impl Crate {
         for (name, _) in module.children.iter().filter(|(_, public)| **public) {
             emit(
                 name,
-                Definition::Module([&at[..], &[name.clone()]].concat()),
+                Definition::Module([&at[..], std::slice::from_ref(name)].concat()),
             );
         }
         for (name, _) in module.types.iter().filter(|(_, public)| **public) {
@@ -372,7 +372,7 @@ impl Crate {
             Item::Mod(item) if !is_test(&item.attrs) => {
                 let name = item.ident.to_string();
                 *module.children.entry(name.clone()).or_default() |= is_public(&item.vis);
-                let inner = [&at[..], &[name.clone()]].concat();
+                let inner = [&at[..], std::slice::from_ref(&name)].concat();
                 match item.content {
                     Some((_, items)) => self.items(items, &directory.join(&name), inner),
                     None => {

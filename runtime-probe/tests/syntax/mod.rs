@@ -32,7 +32,7 @@ pub fn flatten(
         UseTree::Name(name) if name.ident == "self" => leaf(prefix.clone(), prefix.last().cloned()),
         UseTree::Name(name) => {
             let name = name.ident.to_string();
-            leaf([&prefix[..], &[name.clone()]].concat(), Some(name));
+            leaf([prefix, std::slice::from_ref(&name)].concat(), Some(name));
         }
         UseTree::Rename(rename) => leaf(
             [&prefix[..], &[rename.ident.to_string()]].concat(),
