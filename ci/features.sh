@@ -10,10 +10,11 @@ together=(
     rt-multi-thread,macros rt-multi-thread,time rt-multi-thread,net macros,sync time,sync
     full full,test-util
 )
-# What tokio itself has behind `tokio_unstable` only, and what each of these waits for before there is anything in it.
+# What tokio itself has behind `tokio_unstable` only, and what there has to be before there is anything in it (tokio 1.54.1
+# itself does not compile with io-uring and fs but without sync).
 unstable=(io-uring schedule-latency taskdump tracing)
 unstable_together=(
-    rt,schedule-latency rt,taskdump rt,tracing rt,fs,io-uring rt-multi-thread,tracing,taskdump
+    rt,schedule-latency rt,taskdump rt,tracing rt,fs,sync,io-uring rt-multi-thread,tracing,taskdump
     full,test-util,io-uring,schedule-latency,taskdump,tracing
 )
 
