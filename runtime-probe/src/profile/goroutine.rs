@@ -6,7 +6,6 @@ use super::mappings::mappings;
 use crate::registry::record::{Kind, Waking};
 use crate::registry::threads::ThreadNumber;
 use crate::snapshot::tasks::{self, Place, Row, SpawnSite, Tasks};
-use crate::symbol::name::readable;
 use crate::symbol::resolver::{Resolver, resolver};
 use crate::symbol::role::{self, Reason};
 use runtime_dump::count_profile::CountProfile;
@@ -203,7 +202,7 @@ fn locate(place: &Place, resolver: &mut Resolver) -> (Stack, &'static str, State
 fn resolver_name(place: &Place) -> String {
     place
         .meta
-        .map_or_else(String::new, |meta| readable((meta.type_name)()))
+        .map_or_else(String::new, |meta| role::root_name((meta.type_name)()))
 }
 
 /// A stack of the root alone: its name is known by its type.

@@ -8,7 +8,6 @@
 //! tables, so inlined functions are unknown), it is shown as "also registered".
 
 use crate::stack::raw::{End, RawStack, WaitSet};
-use crate::symbol::name::readable;
 use crate::symbol::resolver::{Code, Resolver};
 use crate::symbol::role::{self, Reason, SELECT};
 use runtime_dump::stack::{Branch, BranchKind, Frame, Location, SYNTHETIC_BASE, Stack};
@@ -140,7 +139,7 @@ fn name_root(steps: &mut Vec<Step>, raw: &'static RawStack, resolver: &mut Resol
     if root.inlining_known {
         return;
     }
-    let name = readable((raw.root.type_name)());
+    let name = role::root_name((raw.root.type_name)());
     let last_shown = steps.iter().rev().find(|step| step.shown);
     if last_shown.is_some_and(|step| step.physical && *step.frame.function == *name) {
         return;
@@ -181,6 +180,9 @@ fn hide_leaf(steps: &mut [Step]) -> Reason {
             .iter_mut()
             .for_each(|step| step.shown = false);
         steps[public].shown = true;
+        if !steps[public].inlining_known {
+            reason = role::alone(reason, &steps[public].frame.function);
+        }
     }
     reason
 }

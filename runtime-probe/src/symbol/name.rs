@@ -224,7 +224,7 @@ mod tests {
                 "a::more::<impl a::Pool<T>>::get::{{closure}}",
                 "a::Pool::get",
             ),
-            ("a::<impl", "a::<impl"),
+            ("a::<impl", "a<impl"),
             ("<(A, B) as app::T>::f", "<{A, B} as app::T>::f"),
             ("a<b", "a<b"),
             ("", ""),

@@ -3,6 +3,8 @@
 //! The reason of a wait is told by the leaf's frames. Go's words stand where the meaning is the same, so that Go's
 //! tools group them; where Go has none, tokio's.
 
+use super::name::readable;
+
 /// What a task waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Reason {
@@ -36,6 +38,8 @@ const REASONS: &[(&str, Reason)] = &[
     ("tokio::task::coop::register_waker", Reason::Yield),
     ("tokio::task::coop::consume_budget", Reason::Yield),
     ("tokio::runtime::context::defer", Reason::Yield),
+    // Where a worker keeps the wakers of tasks that gave way.
+    ("tokio::runtime::scheduler", Reason::Yield),
     (
         "tokio::sync::mpsc::bounded::Sender",
         Reason::Known("chan send"),
@@ -267,6 +271,33 @@ pub(crate) fn combine(inner: Reason, outer: Reason, function: &str) -> Reason {
             Reason::Known("chan send")
         }
         (_, outer) => outer,
+    }
+}
+
+/// Of what tokio makes other waits, and what it therefore means if the functions around it, inlined, are not known: a
+/// mutex, a full channel and a `RwLock` wait in the same semaphore.
+const PARTS: &[&str] = &[
+    "tokio::sync::batch_semaphore",
+    "tokio::sync::semaphore",
+    "tokio::sync::notify",
+    "event_listener",
+];
+
+/// The reason of a wait in `function`, when nothing is known of the library's functions around it.
+pub(crate) fn alone(reason: Reason, function: &str) -> Reason {
+    if begins(function, PARTS) {
+        Reason::Unknown
+    } else {
+        reason
+    }
+}
+
+/// The name of a future at the root, from its type. The facade's own stand for tokio's.
+pub(crate) fn root_name(type_name: &str) -> String {
+    let name = readable(type_name);
+    match name.strip_prefix("runtime_probe::") {
+        Some(rest) => format!("tokio::{rest}"),
+        None => name,
     }
 }
 

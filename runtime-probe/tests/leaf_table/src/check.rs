@@ -45,13 +45,15 @@ pub fn all(rows: &[Row], dump: &Dump, detail: Detail) -> Vec<String> {
     complaints
 }
 
-/// Complaints about tasks that give way and go on: they never wait.
-pub fn never_waits(rows: &[Row], dump: &Dump) -> Vec<String> {
+/// Complaints about tasks that give way and go on: they never wait. Of a stripped binary nothing tells that they gave
+/// way.
+pub fn never_waits(rows: &[Row], dump: &Dump, detail: Detail) -> Vec<String> {
     let rows = rows.iter().filter(|row| row.reason == "runnable");
     rows.filter_map(|row| {
-        let task = task_of(row, dump)?;
-        let right = matches!(&*task.reason, "runnable" | "running");
-        (!right).then(|| format!("{}: waits: {}", row.name, task.reason))
+        let told = &*task_of(row, dump)?.reason;
+        let right = matches!(told, "runnable" | "running")
+            || (detail == Detail::Stripped && told == "waiting");
+        (!right).then(|| format!("{}: waits: {told}", row.name))
     })
     .collect()
 }
@@ -145,12 +147,11 @@ impl Checked<'_> {
             || (told == "running" && right == "runnable");
         let last_of_several = || {
             // Without names the last registration is taken for the wait: it is one of the waits.
-            let leaves = self.row.frames.iter();
-            let mut single = self.rows.iter().filter(|row| row.frames.len() == 1);
-            right == "select"
-                && leaves
-                    .rev()
-                    .any(|leaf| single.any(|row| row.frames[0] == *leaf && row.reason == told))
+            let one_of = |leaf: &&str| {
+                let mut rows = self.rows.iter();
+                rows.any(|row| row.frames == [*leaf] && row.reason == told)
+            };
+            right == "select" && self.row.frames.iter().any(one_of)
         };
         told == right
             || match self.detail {
@@ -184,8 +185,9 @@ impl Checked<'_> {
     }
 
     fn is_frame(&self, right: &str, shown: &Frame) -> bool {
-        let (right, short) = right.split_once('|').unwrap_or((right, right));
-        if self.detail == Detail::Lines && shown.function == short {
+        let mut names = right.split('|');
+        let right = names.next().unwrap_or_default();
+        if self.detail == Detail::Lines && names.any(|name| name == shown.function) {
             return true;
         }
         let function = &*shown.function;

@@ -345,7 +345,7 @@ rows! {
         _ = rx.next().await;
     }
     futures_mpsc_send: "chan send", [
-        "<futures_channel::mpsc::Sender as futures_sink::Sink>::poll_ready",
+        "<futures_channel::mpsc::Sender as futures_sink::Sink>::poll_ready|futures_channel::mpsc::sink_impl::poll_ready",
     ] {
         let (mut tx, _rx) = futures::channel::mpsc::channel::<u32>(0);
         tx.try_send(1).unwrap();
@@ -398,13 +398,13 @@ rows! {
 
     // Other libraries
     async_channel_recv: "chan receive", [
-        "<async_channel::Recv as core::future::future::Future>::poll|async_channel::poll_with_strategy",
+        "<async_channel::Recv as core::future::future::Future>::poll|async_channel::poll_with_strategy|<async_channel::RecvInner as event_listener_strategy::EventListenerFuture>::poll_with_strategy",
     ] {
         let (_tx, rx) = async_channel::bounded::<u32>(1);
         _ = rx.recv().await;
     }
     async_channel_send: "chan send", [
-        "<async_channel::Send as core::future::future::Future>::poll|async_channel::poll_with_strategy",
+        "<async_channel::Send as core::future::future::Future>::poll|async_channel::poll_with_strategy|<async_channel::SendInner as event_listener_strategy::EventListenerFuture>::poll_with_strategy",
     ] {
         let (tx, _rx) = async_channel::bounded::<u32>(1);
         tx.try_send(1).unwrap();

@@ -50,7 +50,7 @@ fn main() -> ExitCode {
     let mut report = check::all(&rows, &settled, detail);
     // What never waits is looked at often: each look may catch it polled or queued.
     for _ in 0..200 {
-        report.extend(check::never_waits(&rows, &dump::take()));
+        report.extend(check::never_waits(&rows, &dump::take(), detail));
     }
     report.extend(check::index_page(detail));
     let unstable = if cfg!(tokio_unstable) {
