@@ -303,6 +303,7 @@ impl std::fmt::Debug for Builder {
 }
 
 impl From<tokio::runtime::Builder> for Builder {
+    /// Hooks on tasks and on parking that tokio's builder already has are replaced by the probe's: set them here instead.
     fn from(inner: tokio::runtime::Builder) -> Self {
         Builder {
             inner,
