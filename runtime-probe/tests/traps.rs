@@ -591,7 +591,10 @@ fn a_waker_is_harmless_while_its_thread_is_torn_down() -> Outcome {
             self.0.wake_by_ref();
             self.0.clone().wake();
             // A capture on a thread whose cells are gone.
-            let leaf = poll_fn(|context| Poll::Ready(drop(context.waker().clone())));
+            let leaf = poll_fn(|context| {
+                drop(context.waker().clone());
+                Poll::Ready(())
+            });
             let wrapped = pin!(pprof::instrument(leaf));
             _ = wrapped.poll(&mut Context::from_waker(Waker::noop()));
         }
@@ -661,9 +664,9 @@ fn a_future_that_moved_to_another_task_wakes_that_one() -> Outcome {
             let first = runtime_probe::spawn(async move {
                 let polled = poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await;
                 assert!(polled.is_pending());
-                future
+                (future,)
             });
-            let future = first.await?;
+            let (future,) = first.await?;
             let second = runtime_probe::spawn(future);
             runtime_probe::task::yield_now().await;
             runtime_probe::time::sleep(Duration::from_millis(20)).await;
