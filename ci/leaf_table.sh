@@ -21,7 +21,7 @@ row() {
     local into=$target
     [[ $flags == "--cfg tokio_unstable" ]] || into=$target/stable
     RUSTFLAGS=$flags CARGO_TARGET_DIR=$into \
-        cargo build --quiet --locked --manifest-path "$manifest" --profile "$profile"
+        cargo build --quiet --manifest-path "$manifest" --profile "$profile"
     local built=$((SECONDS - began)) binary=$into/$folder/leaf-table
     if [[ $name == strip ]]; then
         # What `strip = true` has the linker do.
