@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 export LOOM_MAX_PREEMPTIONS=${LOOM_MAX_PREEMPTIONS:-3}
-# A target directory of its own: the flag changes every crate.
+# A package and a target directory of their own: the flag changes every crate, and loom is all that has to be built.
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 RUSTFLAGS="--cfg probe_loom" CARGO_TARGET_DIR=$target/loom \
-    cargo test --quiet --release -p runtime-probe --test loom "$@"
+    cargo test --quiet --release --manifest-path runtime-probe/tests/loom/Cargo.toml "$@"

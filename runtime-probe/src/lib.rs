@@ -72,9 +72,6 @@
 //!
 //! Linux on x86_64 and aarch64: stacks are unwound there, and nowhere else yet.
 
-// loom's atomics have no const constructors, which statics need: tests/loom includes the files it tests by path.
-#![cfg(not(probe_loom))]
-
 // The probe's own layers, each knowing only those above it in this list. ARCHITECTURE.md has the reading path.
 mod clock;
 mod http;

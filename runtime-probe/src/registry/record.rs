@@ -17,7 +17,8 @@
 //! 2. `phase` is `polls << 1 | polling`. It changes before and after every poll, so a reader that finds it even and
 //!    unchanged has read fields that belong together.
 //! 3. A wake stores the number of the poll it follows in `woken`. `woken == polls` and not polling means runnable.
-//!    Two wakers may race for the stamp; both are right to within nanoseconds.
+//!    Two wakers may race for the stamp; both are right to within nanoseconds. A waker that is delayed between reading
+//!    the number and storing it may undo a newer stamp; the task is then shown as waiting until the poll that follows.
 //! 4. The record is given back when `refs` falls to 0: the wrapper holds one, every waker of ours another.
 
 use super::threads::ThreadNumber;
@@ -88,6 +89,10 @@ const OFTEN: u32 = 1 << 10;
 /// Low bits of `flags`: the kind.
 const KIND: u32 = 0xff;
 
+fn worker_word(thread: ThreadNumber, poll: u64) -> u64 {
+    u64::from(thread.0) << 32 | poll & 0xffff_ffff
+}
+
 /// A poll under way, as the phase it wrote.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PollNumber(u64);
@@ -107,7 +112,8 @@ pub(crate) struct Record {
     busy: AtomicU64,
     frozen_at: AtomicU32,
     self_wakes: AtomicU32,
-    worker: AtomicU32,
+    /// The thread in the upper half, the low half of the number of the poll that it is of below.
+    worker: AtomicU64,
     flags: AtomicU32,
     id: AtomicU64,
     woken_by: AtomicU64,
@@ -195,7 +201,7 @@ impl Record {
             busy: AtomicU64::new(0),
             frozen_at: AtomicU32::new(0),
             self_wakes: AtomicU32::new(0),
-            worker: AtomicU32::new(0),
+            worker: AtomicU64::new(0),
             flags: AtomicU32::new(0),
             id: AtomicU64::new(0),
             woken_by: AtomicU64::new(0),
@@ -220,6 +226,8 @@ impl Record {
         now: Ticks,
     ) {
         let set = |word: &AtomicU64, value: u64| word.store(value, Ordering::Relaxed);
+        // Readers must see the even version before any field of this owner: another thread may have written it.
+        fence(Ordering::Release);
         self.refs.store(1, Ordering::Relaxed);
         self.next.store(std::ptr::null_mut(), Ordering::Relaxed);
         set(&self.phase, 0);
@@ -274,6 +282,7 @@ impl Record {
     }
 
     /// Whoever learns the id first sets it; both would set the same.
+    #[cfg(any(feature = "rt", probe_loom))]
     #[inline(always)]
     pub(crate) fn set_id(&self, id: u64) {
         self.id.store(id, Ordering::Relaxed);
@@ -308,6 +317,7 @@ impl Record {
     }
 
     /// The same while no other thread knows the record.
+    #[cfg(any(feature = "rt", probe_loom))]
     #[inline(always)]
     pub(crate) fn retain_unshared(&self) {
         let refs = self.refs.load(Ordering::Relaxed);
@@ -358,7 +368,9 @@ impl Record {
         // Readers must see the odd phase before any field of this poll.
         fence(Ordering::Release);
         self.since.store(now, Ordering::Relaxed);
-        self.worker.store(thread.0, Ordering::Relaxed);
+        // Release: a reader that sees this poll's number here sees its stamp.
+        self.worker
+            .store(worker_word(thread, phase >> 1), Ordering::Release);
         PollNumber(phase)
     }
 
@@ -466,6 +478,7 @@ impl Record {
     }
 
     /// For tasks that are seen from outside only: a poll of `length` ended just now.
+    #[cfg(any(feature = "rt", probe_loom))]
     pub(crate) fn note_foreign_poll(&self, thread: ThreadNumber, length: Ticks, now: Ticks) {
         let phase = self.phase.load(Ordering::Relaxed) & !1;
         self.phase.store(phase + 3, Ordering::Relaxed);
@@ -474,7 +487,8 @@ impl Record {
             self.busy.load(Ordering::Relaxed) + length,
             Ordering::Relaxed,
         );
-        self.worker.store(thread.0, Ordering::Relaxed);
+        self.worker
+            .store(worker_word(thread, (phase + 2) >> 1), Ordering::Relaxed);
         self.since.store(now, Ordering::Relaxed);
         self.phase.store(phase + 2, Ordering::Release);
     }
@@ -490,8 +504,12 @@ impl Record {
             }
             let phase = self.phase.load(Ordering::Acquire);
             let flags = self.flags.load(Ordering::Relaxed);
+            // Before `woken`; pairs with the Release in `release`: whoever consumes a waker has stamped before.
+            let wakers = self.refs.load(Ordering::Acquire).saturating_sub(1);
             let woken = self.woken.load(Ordering::Acquire);
             let load = |word: &AtomicU64| word.load(Ordering::Relaxed);
+            // Before `since`; pairs with the Release in `begin_poll`.
+            let worker = self.worker.load(Ordering::Acquire);
             let (wake_at, woken_by) = (load(&self.wake_at), load(&self.woken_by));
             let polls = phase >> 1;
             let view = View {
@@ -502,14 +520,19 @@ impl Record {
                     .unwrap_or(Kind::Task),
                 polls,
                 polling: phase & 1 == 1,
-                since: load(&self.since),
+                // A poll that has not got round to its stamp has just begun.
+                since: if phase & 1 == 1 && worker as u32 != polls as u32 {
+                    Ticks::MAX
+                } else {
+                    load(&self.since)
+                },
                 woken: (woken == polls).then(|| (wake_at, Waking::unpack(woken_by))),
                 busy: load(&self.busy),
-                worker: ThreadNumber(self.worker.load(Ordering::Relaxed)),
+                worker: ThreadNumber((worker >> 32) as u32),
                 // SAFETY: null or an interned set; those live for ever.
                 waits: unsafe { self.waits.load(Ordering::Relaxed).as_ref() },
                 waits_poll: load(&self.waits_poll),
-                wakers: self.refs.load(Ordering::Relaxed).saturating_sub(1),
+                wakers,
                 frozen: flags & FROZEN != 0,
                 parent: load(&self.parent),
                 // SAFETY: null or a 'static location.

@@ -105,6 +105,7 @@ impl RecordRef {
     }
 
     /// Another reference, while the caller holds the only ones: no other thread knows the record yet.
+    #[cfg(feature = "rt")]
     #[inline(always)]
     pub(crate) fn clone_unshared(&self) -> Self {
         self.retain_unshared();
@@ -192,6 +193,8 @@ fn take() -> NonNull<Record> {
                 magazine = local.spare.replace(EMPTY);
                 if magazine.len == 0 {
                     magazine = refill();
+                    // A new chunk came from the user's allocator, which may have let go of wakers meanwhile.
+                    give(local.current.replace(EMPTY));
                 }
             }
             let (record, rest) = pop(magazine);

@@ -129,6 +129,8 @@ fn enlist() -> &'static Slot {
 
 /// A copy of the list.
 pub(crate) fn alive() -> HashMap<u32, (Thread, &'static Slot)> {
+    // First: the copy allocates under the lock, and the allocator may wake tasks, which asks for this thread's slot.
+    slot();
     lock()
         .as_ref()
         .map(|table| table.alive.clone())

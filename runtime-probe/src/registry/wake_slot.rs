@@ -6,7 +6,9 @@
 //! became one of 75 to 105 ns.)
 
 use crate::primitive::{Mutex, UnsafeCell, lock};
-use std::task::Waker;
+use std::mem::ManuallyDrop;
+use std::sync::Arc;
+use std::task::{RawWaker, RawWakerVTable, Waker};
 
 /// How a slot is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,11 +57,12 @@ impl WakeSlot {
                     // SAFETY: the poller is the only writer, so it may read without the lock.
                     unsafe { &*slot }
                         .as_ref()
-                        .is_some_and(|old| old.will_wake(waker))
+                        .is_some_and(|old| held(old).will_wake(waker))
                 }) => {}
             Written::Often => {
-                // Clones and drops run foreign code: outside of the lock.
-                let new = waker.clone();
+                // Clones and drops of `waker` run foreign code, which may come back here: outside of the lock. Under it,
+                // readers clone our own [`hold`], which counts and nothing else.
+                let new = hold(waker.clone());
                 let old = {
                     let _guard = lock(&self.guard);
                     // SAFETY: readers of such a slot hold the lock.
@@ -123,3 +126,37 @@ impl WakeSlot {
         drop(self.waker.with_mut(|slot| unsafe { (*slot).take() }));
     }
 }
+
+/// A waker that hands on to `waker`, and whose clones only count.
+fn hold(waker: Waker) -> Waker {
+    raw_hold(Arc::new(waker))
+}
+
+#[expect(unsafe_code, reason = "a waker")]
+fn raw_hold(waker: Arc<Waker>) -> Waker {
+    // SAFETY: the functions below take such data, and Arc is thread-safe.
+    unsafe { Waker::from_raw(RawWaker::new(Arc::into_raw(waker).cast(), &HOLD)) }
+}
+
+/// The waker inside one that [`hold`] made.
+#[expect(unsafe_code, reason = "reads a waker's data")]
+fn held(hold: &Waker) -> &Waker {
+    debug_assert!(std::ptr::eq(hold.vtable(), &HOLD));
+    // SAFETY: slots that are written often hold nothing else, and the data lives as long as the waker.
+    unsafe { &*hold.data().cast::<Waker>() }
+}
+
+#[expect(unsafe_code, reason = "a waker's vtable")]
+static HOLD: RawWakerVTable = RawWakerVTable::new(
+    |data| {
+        // SAFETY: data of `raw_hold`; its own count stays.
+        let waker = ManuallyDrop::new(unsafe { Arc::from_raw(data.cast::<Waker>()) });
+        RawWaker::new(Arc::into_raw(Arc::clone(&waker)).cast(), &HOLD)
+    },
+    // SAFETY: data of `raw_hold`, whose count this call owns.
+    |data| unsafe { Arc::from_raw(data.cast::<Waker>()) }.wake_by_ref(),
+    // SAFETY: data of `raw_hold`, which lives as long as the waker.
+    |data| unsafe { &*data.cast::<Waker>() }.wake_by_ref(),
+    // SAFETY: data of `raw_hold`, whose count this call owns.
+    |data| drop(unsafe { Arc::from_raw(data.cast::<Waker>()) }),
+);

@@ -234,7 +234,7 @@ impl Builder {
 
     #[cfg(tokio_unstable)]
     fn set_hooks(&mut self) {
-        use crate::source::hooks::{before_poll, number, on_park, on_spawn, on_terminate};
+        use crate::source::hooks::{before_poll, between_polls, number, on_spawn, on_terminate};
 
         let user = self.hooks.clone();
         if crate::source::is_on() {
@@ -255,7 +255,7 @@ impl Builder {
             }
             let park = user.park;
             self.inner.on_thread_park(move || {
-                on_park();
+                between_polls();
                 if let Some(park) = &park {
                     park();
                 }

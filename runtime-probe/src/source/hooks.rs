@@ -72,10 +72,11 @@ impl Drop for OurSpawn {
     }
 }
 
-/// A wrapper at the top of a task runs on the thread of `slot`: the stamp of the hook is of a task that is known.
+/// A wrapper at the top of task `id` runs on the thread of `slot`: if the stamp is of that task, nothing is unknown.
+/// It is another's if that one drives a runtime of its own inside its poll.
 #[inline(always)]
-pub(super) fn claim(slot: &threads::Slot) {
-    if cfg!(tokio_unstable) {
+pub(super) fn claim(slot: &threads::Slot, id: u64) {
+    if cfg!(tokio_unstable) && slot.foreign.load(Ordering::Relaxed) == id {
         slot.foreign.store(0, Ordering::Relaxed);
     }
 }
@@ -106,22 +107,21 @@ pub(crate) fn on_spawn(id: u64, location: &'static Location<'static>) {
 #[cfg_attr(not(tokio_unstable), expect(dead_code, reason = "hooks are unstable"))]
 pub(crate) fn before_poll(id: u64) {
     let slot = threads::slot();
-    if slot.foreign.load(Ordering::Relaxed) != 0 {
-        unclaimed(slot);
+    if slot.foreign.load(Ordering::Relaxed) != 0 && !settle(slot) {
+        return;
     }
     let now = slot.now.load(Ordering::Relaxed);
     slot.foreign_since.store(now, Ordering::Relaxed);
     slot.foreign.store(id, Ordering::Release);
 }
 
-/// This thread has nothing to poll. That, or the next poll, is when a poll of a foreign task is known to be over: a
-/// hook after each poll would cost every poll of every task.
+/// This thread polls no task now: it parks, or goes back to the root of a `block_on`. That, or the next poll, is when a
+/// poll of a foreign task is known to be over: a hook after each poll would cost every poll of every task.
 #[inline(always)]
-#[cfg_attr(not(tokio_unstable), expect(dead_code, reason = "hooks are unstable"))]
-pub(crate) fn on_park() {
+pub(crate) fn between_polls() {
     let slot = threads::slot();
     if slot.foreign.load(Ordering::Relaxed) != 0 {
-        unclaimed(slot);
+        settle(slot);
     }
 }
 
@@ -131,11 +131,16 @@ pub(crate) fn on_unpark() {
     threads::slot().now.store(clock::ticks(), Ordering::Relaxed);
 }
 
-/// The last poll on this thread was a foreign task's, and it is over.
+/// The last poll on this thread was a foreign task's. Returns whether it is over: it is not if that task drives another
+/// runtime inside its poll.
 #[cold]
 #[inline(never)]
-fn unclaimed(slot: &threads::Slot) {
-    let (id, now) = (slot.foreign.load(Ordering::Relaxed), clock::ticks());
+fn settle(slot: &threads::Slot) -> bool {
+    let id = slot.foreign.load(Ordering::Relaxed);
+    if tokio::task::try_id().is_some_and(|running| number(running) == id) {
+        return false;
+    }
+    let now = clock::ticks();
     slot.now.store(now, Ordering::Relaxed);
     if COUNT.load(Ordering::Relaxed) != 0
         && let Some(record) = shard(id).as_ref().and_then(|shard| shard.get(&id))
@@ -144,6 +149,7 @@ fn unclaimed(slot: &threads::Slot) {
         record.note_foreign_poll(slot.number(), length, now);
     }
     slot.foreign.store(0, Ordering::Relaxed);
+    true
 }
 
 /// A task is gone. Comes for tasks that were never announced, too (closures of the blocking pool).

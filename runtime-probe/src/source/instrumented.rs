@@ -69,7 +69,7 @@ impl<F: Future> Future for Instrumented<F> {
         let slot = threads::slot();
         let began = if record.is_top() {
             #[cfg(feature = "rt")]
-            super::hooks::claim(slot);
+            super::hooks::claim(slot, record.id());
             slot.now.load(Ordering::Relaxed).max(record.ready_at())
         } else {
             clock::ticks()
@@ -86,6 +86,9 @@ impl<F: Future> Future for Instrumented<F> {
 fn prepare(record: &RecordRef, context: &Context<'_>) {
     match record.kind() {
         Kind::Nested => waker::note_outer(record),
+        // The root is polled when no task is: if the last poll was a foreign task's, it is over.
+        #[cfg(feature = "rt")]
+        Kind::BlockOn => super::hooks::between_polls(),
         #[cfg(feature = "rt")]
         Kind::Task | Kind::Local if record.id() == 0 => {
             if let Some(id) = tokio::task::try_id() {

@@ -8,7 +8,8 @@
 //! return address is known; if the word there equals the template's first address, the frame above is that call
 //! site's, which makes the place of the second address known; and so on up to the root. By induction no stale word
 //! decides: a word counts only if everything below it has matched. A frame that realigns its stack moves its return
-//! address by run-time amounts; that only makes the words differ, a miss. Words are read in fours, so some may be read
+//! address by run-time amounts: then the words differ, a miss, unless a stale copy of the right address lies in the
+//! padding and another frame makes up for the difference, so that the depth is the same: possible, never seen. Words are read in fours, so some may be read
 //! that the induction does not vouch for; they lie between the anchor and the root on this thread's own stack, which is
 //! checked first, so they can be read.
 //!
@@ -131,7 +132,7 @@ impl Template {
                     // SAFETY: the offset is below the depth, so the place lies between the anchor's stack pointer and
                     // the root, on this thread's own stack (the caller has checked both ends). It is aligned: offsets
                     // are multiples of 8, as is the stack pointer.
-                    differs | (unsafe { ((sp + offset) as *const usize).read() } ^ pc)
+                    differs | (unsafe { ((sp + offset) as *const usize).read_volatile() } ^ pc)
                 });
                 differs == 0
             })
@@ -183,11 +184,13 @@ thread_local! {
 /// Makes the thread's capturer; `None` for a thread on its way out, or in the middle of making it.
 #[cold]
 fn make() -> Option<*mut Capturer> {
-    OWNER.try_with(|_| ()).ok()?;
+    // Before the first use of `OWNER`: registering its destructor may allocate.
     if MAKING.with(|making| making.replace(true)) {
         COUNTERS.reentered.fetch_add(1, Ordering::Relaxed);
         return None;
     }
+    // On a thread that is on its way out this stays set: there is nothing to be made any more.
+    OWNER.try_with(|_| ()).ok()?;
     let bounds = thread::stack_bounds().unwrap_or(0..0);
     let inner = Inner {
         sets: Box::new([const { [const { None }; WAYS] }; SETS]),

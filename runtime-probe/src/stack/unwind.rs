@@ -9,8 +9,9 @@
 
 use super::anchor::Anchor;
 use super::raw::End;
-use crate::sys::modules;
+use crate::sys::modules::{self, Section};
 use framehop::{FrameAddress, Unwinder as _};
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -29,7 +30,7 @@ pub(crate) type Cache = CacheOf;
 
 /// The modules of this process and their tables. Immutable once made.
 pub(crate) struct Tables {
-    unwinder: UnwinderOf<&'static [u8]>,
+    unwinder: UnwinderOf<Cow<'static, [u8]>>,
     executable: Vec<Range<u64>>,
     generation: u64,
 }
@@ -60,22 +61,17 @@ pub(crate) fn refresh() {
     }
     let mut unwinder = UnwinderOf::new();
     let mut executable = Vec::new();
-    for (index, module) in modules::loaded().into_iter().enumerate() {
+    for module in modules::loaded() {
         executable.extend(module.executable.iter().map(|(range, _)| range.clone()));
+        let relative = |section: &Section| {
+            section.range.start.wrapping_sub(module.base)
+                ..section.range.end.wrapping_sub(module.base)
+        };
         let sections = framehop::ExplicitModuleSectionInfo {
-            eh_frame_hdr_svma: module
-                .eh_frame_hdr
-                .as_ref()
-                .map(|range| relative(range, module.base)),
-            eh_frame_hdr: module
-                .eh_frame_hdr
-                .as_ref()
-                .map(|range| section(range, index)),
-            eh_frame_svma: module
-                .eh_frame
-                .as_ref()
-                .map(|range| relative(range, module.base)),
-            eh_frame: module.eh_frame.as_ref().map(|range| section(range, index)),
+            eh_frame_hdr_svma: module.eh_frame_hdr.as_ref().map(relative),
+            eh_frame_svma: module.eh_frame.as_ref().map(relative),
+            eh_frame_hdr: module.eh_frame_hdr.map(|section| section.bytes),
+            eh_frame: module.eh_frame.map(|section| section.bytes),
             ..Default::default()
         };
         unwinder.add_module(framehop::Module::new(
@@ -92,26 +88,6 @@ pub(crate) fn refresh() {
     }));
     // Release: pairs with the Acquire in `tables`.
     TABLES.store(made, Ordering::Release);
-}
-
-fn relative(range: &Range<u64>, base: u64) -> Range<u64> {
-    range.start.wrapping_sub(base)..range.end.wrapping_sub(base)
-}
-
-/// A section as it lies in memory. The main binary stays mapped for ever; of a library, which may be unloaded, a copy
-/// is made (all libraries of a usual process together: under 1 MB).
-#[expect(unsafe_code, reason = "reads sections that the loader has mapped")]
-fn section(range: &Range<u64>, index: usize) -> &'static [u8] {
-    // SAFETY: the range lies in a mapped, readable segment of a module that was on the loader's list a moment ago.
-    // Index 0 is the main binary, which is never unmapped; of others a copy is kept.
-    let mapped = unsafe {
-        std::slice::from_raw_parts(range.start as *const u8, (range.end - range.start) as usize)
-    };
-    if index == 0 {
-        mapped
-    } else {
-        Box::leak(mapped.into())
-    }
 }
 
 /// The tables, if [`refresh`] was ever called.

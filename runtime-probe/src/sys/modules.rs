@@ -1,6 +1,7 @@
 //! The modules (main binary, shared libraries) that are mapped into this process, with the sections that unwinding
 //! and symbolization need. Read from the loader's own list, in memory: no file is opened.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -15,12 +16,21 @@ pub(crate) struct Module {
     pub(crate) range: Range<u64>,
     /// Its executable segments: (addresses in this process, offset in the file).
     pub(crate) executable: Vec<(Range<u64>, u64)>,
-    /// `.eh_frame_hdr` as addresses in this process; the index into the unwind table.
-    pub(crate) eh_frame_hdr: Option<Range<u64>>,
+    /// `.eh_frame_hdr`: the index into the unwind table.
+    pub(crate) eh_frame_hdr: Option<Section>,
     /// From the start of `.eh_frame` to the end of its segment (the index names no length).
-    pub(crate) eh_frame: Option<Range<u64>>,
+    pub(crate) eh_frame: Option<Section>,
     /// GNU build id, lower-case hex; empty where there is none.
     pub(crate) build_id: String,
+}
+
+/// A section of a module. The main binary stays mapped for ever; of a library, which may be unloaded as soon as the
+/// loader's list is let go, this is a copy (all libraries of a usual process together: under 1 MB).
+#[derive(Clone, Debug)]
+pub(crate) struct Section {
+    /// Its addresses in this process.
+    pub(crate) range: Range<u64>,
+    pub(crate) bytes: Cow<'static, [u8]>,
 }
 
 /// All modules, the main binary first.
@@ -39,8 +49,10 @@ pub(crate) fn generation() -> u64 {
     reason = "walks the loader's list through dl_iterate_phdr"
 )]
 mod imp {
-    use super::Module;
+    use super::{Module, Section};
+    use std::borrow::Cow;
     use std::ffi::{CStr, OsStr};
+    use std::ops::Range;
     use std::os::unix::ffi::OsStrExt;
 
     pub(super) fn loaded() -> Vec<Module> {
@@ -117,6 +129,7 @@ mod imp {
             build_id: String::new(),
         };
         let mut loads = Vec::new();
+        let mut index = None;
         for header in headers {
             let segment = at(header.p_vaddr, header.p_memsz);
             match header.p_type {
@@ -128,7 +141,7 @@ mod imp {
                     }
                     loads.push(segment);
                 }
-                libc::PT_GNU_EH_FRAME => module.eh_frame_hdr = Some(segment),
+                libc::PT_GNU_EH_FRAME => index = Some(segment),
                 libc::PT_NOTE => {
                     // SAFETY: a note segment lies inside a loaded segment, so it is mapped and readable.
                     let notes = unsafe {
@@ -144,23 +157,39 @@ mod imp {
                 _ => {}
             }
         }
-        if let Some(hdr) = &module.eh_frame_hdr
-            && hdr.end - hdr.start >= 8
+        if let Some(index) = index
+            && index.end - index.start >= 8
         {
+            // SAFETY: the loader's list is held, so its modules are mapped, and the range is a segment of one.
+            let section = |range: Range<u64>| unsafe { section(range, main) };
+            let index = section(index);
             // Layout: version, three encoding bytes, then a pointer to .eh_frame. Every linker writes that pointer as
             // pcrel|sdata4 (0x1b).
-            // SAFETY: the segment is mapped and at least 8 bytes long, checked above.
-            let bytes = unsafe { std::slice::from_raw_parts(hdr.start as *const u8, 8) };
-            if bytes[0] == 1 && bytes[1] == 0x1b {
-                let delta = i32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]);
-                let start = (hdr.start + 4).wrapping_add_signed(i64::from(delta));
-                module.eh_frame = loads
-                    .iter()
-                    .find(|load| load.contains(&start))
-                    .map(|load| start..load.end);
+            if let [1, 0x1b, _, _, delta @ ..] = &*index.bytes
+                && let Some(delta) = delta.first_chunk()
+            {
+                let delta = i64::from(i32::from_le_bytes(*delta));
+                let start = (index.range.start + 4).wrapping_add_signed(delta);
+                let load = loads.iter().find(|load| load.contains(&start));
+                module.eh_frame = load.map(|load| section(start..load.end));
             }
+            module.eh_frame_hdr = Some(index);
         }
         (!module.executable.is_empty()).then_some(module)
+    }
+
+    /// # Safety
+    /// The range is mapped and readable, and stays so during the call; if `stays`, for ever.
+    unsafe fn section(range: Range<u64>, stays: bool) -> Section {
+        let len = (range.end - range.start) as usize;
+        // SAFETY: by contract; of what may be unmapped later a copy is kept.
+        let bytes = unsafe { std::slice::from_raw_parts(range.start as *const u8, len) };
+        let bytes = if stays {
+            Cow::Borrowed(bytes)
+        } else {
+            Cow::Owned(bytes.to_vec())
+        };
+        Section { range, bytes }
     }
 
     fn build_id(mut notes: &[u8]) -> Option<String> {
