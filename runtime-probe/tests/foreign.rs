@@ -85,7 +85,6 @@ fn a_foreign_task_shows_its_state_and_its_spawn_site() {
 }
 
 #[test]
-#[ignore = "known: on the root's own thread, the end of a foreign task's poll shows at the next poll or park only"]
 fn a_foreign_task_waits_while_the_root_runs() {
     waits_where_it_was_spawned(&Builder::new_current_thread().build().unwrap());
 }
@@ -177,7 +176,6 @@ fn a_wrapped_future_inside_does_not_hide_the_foreign_task() {
 }
 
 #[test]
-#[ignore = "known: the inner runtime's first poll is taken for the end of the outer one"]
 fn a_foreign_task_is_still_running_after_another_runtime_ran_inside_its_poll() {
     shown_while_it_runs(|hold| async move {
         tokio::task::block_in_place(|| {
