@@ -54,11 +54,11 @@ impl Diagnosis {
             Detail::Lines => lines.push("the binary has line tables: stacks show files, lines and inlined functions".to_owned()),
             Detail::Symbols => lines.push(
                 "the binary has no line tables: stacks show functions only, inlined ones are missing, and wait reasons \
-                 may read \"waiting\". Set debug = \"line-tables-only\" in the profile of Cargo.toml"
+                 may read \"waiting\". Set debug = 1 in the profile of Cargo.toml"
                     .to_owned(),
             ),
             Detail::Nothing => lines.push(
-                "the binary is stripped: stacks show addresses only. Set strip = false and debug = \"line-tables-only\" in \
+                "the binary is stripped: stacks show addresses only. Set strip = false and debug = 1 in \
                  the profile of Cargo.toml"
                     .to_owned(),
             ),
