@@ -131,7 +131,14 @@ const REASONS: &[(&str, Reason)] = &[
     ("event_listener", Reason::Known("sync.Cond.Wait")),
     ("async_lock", Reason::Known("sync.Mutex.Lock")),
     ("flume::async::SendFut", Reason::Known("chan send")),
-    ("flume", Reason::Known("chan receive")),
+    ("flume::Shared::send", Reason::Known("chan send")),
+    ("flume::send", Reason::Known("chan send")),
+    ("flume::async::RecvFut", Reason::Known("chan receive")),
+    ("flume::async::poll_inner", Reason::Known("chan receive")),
+    ("flume::Shared::recv", Reason::Known("chan receive")),
+    ("flume::recv", Reason::Known("chan receive")),
+    // `flume::async::poll` from line tables is either.
+    ("flume", Reason::Unknown),
     ("want::", Reason::Known("sync.Cond.Wait")),
 ];
 
@@ -152,6 +159,7 @@ const SCAFFOLDING: &[&str] = &[
     "tokio::sync::task::atomic_waker",
     "tokio::future::",
     "tokio::time::timeout::poll_delay",
+    "tokio::time::timeout::{closure}",
     "futures_core::",
     "futures_sink::",
     "futures_task::",
@@ -269,6 +277,10 @@ pub(crate) fn combine(inner: Reason, outer: Reason, function: &str) -> Reason {
                 || function.starts_with("tokio::sync::broadcast") =>
         {
             Reason::Known("chan send")
+        }
+        // A name that tells nothing takes nothing away, but a `Notify` or an event is a part of something else.
+        (Reason::Known(inner), Reason::Unknown) if inner != "sync.Cond.Wait" => {
+            Reason::Known(inner)
         }
         (_, outer) => outer,
     }
