@@ -166,7 +166,8 @@ pub(crate) struct View {
     pub(crate) polling: bool,
     /// Begin of the current poll, or end of the last one, or the spawn.
     pub(crate) since: Ticks,
-    /// The first wake since that poll began, if there was one; its stamp is 0 if it came during the poll.
+    /// The first wake since that poll began, if there was one. Its stamp is 0 if it came during the poll, and the begin
+    /// of the waking task's poll if a task did it.
     pub(crate) woken: Option<(Ticks, Waking)>,
     pub(crate) busy: Ticks,
     pub(crate) worker: ThreadNumber,

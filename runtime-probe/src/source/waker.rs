@@ -229,12 +229,14 @@ fn note_wake(record: &Record, data: *const ()) {
     }
     record.note_wake(
         || {
-            let now = clock::ticks();
+            let slot = threads::slot();
             if poll.is_none() {
                 // A driver or timer on a worker: what the worker polls next begins no earlier than this.
-                threads::slot().now.store(now, Ordering::Relaxed);
+                slot.now.store(clock::ticks(), Ordering::Relaxed);
             }
-            now
+            // Inside a poll the thread's last stamp is the begin of that poll, and it has to do: the clock costs more
+            // than everything else that a wake does.
+            slot.now.load(Ordering::Relaxed)
         },
         || {
             // SAFETY: records live for ever.
