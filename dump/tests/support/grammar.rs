@@ -208,9 +208,10 @@ fn read_position(line: Option<&str>) -> Result<Position, String> {
     let rest = line
         .strip_prefix('\t')
         .ok_or_else(|| format!("position {line:?}"))?;
+    // A file's name may hold ` +` itself; an offset is hexadecimal to the end of the line.
     let (rest, offset) = match rest.rsplit_once(" +") {
-        Some((rest, offset)) => (rest, Some(hex(offset)?)),
-        None => (rest, None),
+        Some((rest, offset)) if hex(offset).is_ok() => (rest, Some(hex(offset)?)),
+        _ => (rest, None),
     };
     let (file, number) = rest
         .rsplit_once(':')
