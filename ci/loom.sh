@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Explores the interleavings of the lock-free parts. See runtime-probe/tests/loom/main.rs.
+# Explores the interleavings of the lock-free parts. See runtime-probe/tests/loom/src/lib.rs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -12,14 +12,14 @@
 )]
 #![expect(unsafe_code, reason = "the parts under test have unsafe functions")]
 
-#[path = "../../src/primitive.rs"]
+#[path = "../../../src/primitive.rs"]
 mod primitive;
 
 mod clock {
     pub(crate) type Ticks = u64;
 }
 
-#[path = "../../src/stack"]
+#[path = "../../../src/stack"]
 mod stack {
     pub(crate) mod intern;
 
@@ -32,7 +32,7 @@ mod stack {
     }
 }
 
-#[path = "../../src/registry"]
+#[path = "../../../src/registry"]
 mod registry {
     pub(crate) mod record;
     pub(crate) mod wake_slot;
