@@ -24,5 +24,5 @@ memcheck() {
 }
 
 # valgrind runs one thread at a time, twenty to fifty times slower.
-STRESS_SECONDS=${STRESS_SECONDS:-10} STRESS_WORKERS=2 memcheck "$(binary stress)" --test-threads=1
+STRESS_SECONDS=${STRESS_SECONDS:-10} STRESS_WORKERS=2 STRESS_VERIFIED=5000 memcheck "$(binary stress)" --test-threads=1
 memcheck "$(binary allocator_reenters)"

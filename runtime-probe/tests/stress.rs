@@ -33,10 +33,12 @@ fn every_known_path_is_the_walked_path() {
     let after = pprof::capture_counters();
     eprintln!("{after:?}");
     assert_eq!(after.wrong, 0, "{after:?}");
-    // A shorter run (under valgrind) has no time for as many.
-    if seconds() >= 5.0 {
-        assert!(after.verified - before.verified > 100_000, "{after:?}");
-    }
+    // Under valgrind there is no time for as many: the script that runs it there says how many are enough.
+    let enough = std::env::var("STRESS_VERIFIED").map_or(100_000, |text| {
+        text.parse()
+            .expect("STRESS_VERIFIED is a number of captures")
+    });
+    assert!(after.verified - before.verified > enough, "{after:?}");
 }
 
 #[test]

@@ -22,6 +22,10 @@ pub(crate) struct Diagnosis {
     records: usize,
 }
 
+/// What an empty dump means.
+pub(crate) const NO_TASKS: &str = "no tasks: either none is alive, or they are spawned through plain tokio. The crate that \
+                                   spawns needs tokio = { package = \"runtime-probe\", .. }";
+
 impl Diagnosis {
     /// Looks.
     pub(crate) fn now() -> Self {
@@ -81,11 +85,7 @@ impl Diagnosis {
             ));
         }
         if self.tasks == 0 {
-            lines.push(
-                "no tasks: either none is alive, or they are spawned through plain tokio. The crate that spawns needs \
-                 tokio = { package = \"runtime-probe\", .. }"
-                    .to_owned(),
-            );
+            lines.push(NO_TASKS.to_owned());
         }
         lines.push(format!(
             "captures: {} distinct stacks, {} full walks, {} templates replaced, {} captures lost to full tables; {} task \

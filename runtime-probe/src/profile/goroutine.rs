@@ -1,6 +1,7 @@
 //! All tasks, as Go's goroutine profile shows goroutines.
 
 use super::address_names;
+use super::diagnosis::NO_TASKS;
 use super::leaf_stacks::{assemble, synthetic};
 use super::mappings::mappings;
 use crate::registry::record::{Kind, Waking};
@@ -68,7 +69,10 @@ impl Goroutines {
     ///
     /// # Errors
     /// Those of `out`.
-    pub(crate) fn write_text(&self, out: impl Write, plain: bool) -> io::Result<()> {
+    pub(crate) fn write_text(&self, mut out: impl Write, plain: bool) -> io::Result<()> {
+        if self.tasks.rows.is_empty() && !plain {
+            return writeln!(out, "# {NO_TASKS}");
+        }
         let mut writer = TextWriter::new(out, &self.tables, TextOptions { plain });
         for row in &self.tasks.rows {
             let (reason, state) = self.reasons[row.place as usize];
