@@ -124,13 +124,6 @@ impl RecordRef {
     }
 }
 
-impl Clone for RecordRef {
-    fn clone(&self) -> Self {
-        self.retain();
-        RecordRef(self.0)
-    }
-}
-
 impl Deref for RecordRef {
     type Target = Record;
 
@@ -253,8 +246,7 @@ fn put(record: NonNull<Record>) {
     }
 }
 
-/// Hands a magazine to the other threads. Its length travels in the head's `next_batch` neighbour: magazines are
-/// counted again when taken.
+/// Hands a magazine to the other threads. Its length does not travel with it: whoever takes it counts again.
 #[cold]
 #[expect(unsafe_code, reason = "free lists link records by pointer")]
 fn give(magazine: Magazine) {

@@ -89,8 +89,8 @@ impl Drop for Entered<'_> {
     }
 }
 
-/// Polls on the thread of `slot`: calls `inner` with a waker of this record and of a new generation. The record has been prepared,
-/// if it needs that.
+/// Polls on the thread of `slot`: calls `inner` with a waker of this record and of a new generation. The record has
+/// been prepared, if it needs that.
 #[inline(always)]
 #[expect(unsafe_code, reason = "makes a waker")]
 pub(super) fn poll<R>(
