@@ -181,6 +181,47 @@ fn a_leaf_that_wakes_what_it_replaces_is_not_polled_for_ever() -> Outcome {
     Ok(())
 }
 
+/// Fails when a poll of a frozen task forgets the leaves of those before, which do not register again: the sleep does.
+#[test]
+fn a_leaf_that_a_frozen_task_waits_in_stays_in_sight() -> Outcome {
+    async fn sleeps() {
+        short_sleep().await;
+        // Begins before the freeze and ends after it.
+        short_sleep().await;
+    }
+    let runtime = runtime(2)?;
+    let (mut giver, _taker) = want::new();
+    let task = runtime.spawn(async move {
+        let wanted = poll_fn(|context| giver.poll_want(context));
+        _ = runtime_probe::join!(wanted, sleeps());
+    });
+    let block = idle_second(id(&task))?;
+    assert!(block.says(FROZEN), "{}", block.text);
+    assert!(block.says("want::Giver::poll_want"), "{}", block.text);
+    Ok(())
+}
+
+/// What a frozen task waited for before it went on is past.
+#[test]
+fn a_frozen_task_goes_on() -> Outcome {
+    let runtime = runtime(2)?;
+    let (mut giver, taker) = want::new();
+    let task = runtime.spawn(async move {
+        let wanted = poll_fn(|context| giver.poll_want(context));
+        _ = runtime_probe::join!(wanted, short_sleep());
+        runtime_probe::time::sleep(LONG).await;
+    });
+    let id = id(&task);
+    when(id, |block| block.says(FROZEN))?;
+    // With that, `poll_want` is over.
+    drop(taker);
+    let block = when(id, |block| {
+        block.reason() == "sleep" && !block.says("poll_want")
+    })?;
+    assert!(block.says(FROZEN), "{}", block.text);
+    Ok(())
+}
+
 /// Freezing needs a run of such polls: a task that sends to itself now and then keeps its generations.
 #[test]
 fn a_task_that_wakes_itself_now_and_then_is_not_frozen() -> Outcome {

@@ -413,6 +413,18 @@ impl Record {
         unsafe { self.waits.load(Ordering::Relaxed).as_ref() }
     }
 
+    /// The stacks of the polls before, if the record is frozen: their leaves hold the very waker of this poll, and do
+    /// not register again.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "reads a pointer to an interned set")]
+    pub(crate) fn waits_to_carry(&self) -> Option<&'static WaitSet> {
+        if self.flags.load(Ordering::Relaxed) & FROZEN == 0 {
+            return None;
+        }
+        // SAFETY: null or from an interned set, which lives for ever.
+        unsafe { self.waits.load(Ordering::Relaxed).as_ref() }
+    }
+
     /// Only the polling thread, during the poll.
     #[inline(always)]
     pub(crate) fn set_waits(&self, waits: Option<&'static WaitSet>) {

@@ -174,16 +174,12 @@ unsafe fn clone(data: *const ()) -> RawWaker {
         && poll.data == data.addr()
     {
         let anchor = here!();
+        let earlier = record
+            .waits_of_this_poll()
+            .or_else(|| template::carried(record.waits_to_carry()?));
         // SAFETY: this function took the anchor just now, and the frame is a local of a poll further up.
-        let waits = unsafe {
-            template::capture(
-                &CLONE_FRAME,
-                anchor,
-                frame.addr(),
-                poll.meta,
-                record.waits_of_this_poll(),
-            )
-        };
+        let waits =
+            unsafe { template::capture(&CLONE_FRAME, anchor, frame.addr(), poll.meta, earlier) };
         record.set_waits(waits);
     }
     RawWaker::new(data, &VTABLE)

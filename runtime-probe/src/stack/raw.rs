@@ -109,6 +109,8 @@ pub(crate) struct WaitSet {
     pub(crate) len: u16,
     /// More registrations happened than are kept.
     pub(crate) overflowed: bool,
+    /// Polls to come begin with this list: see [`WaitSet::carried`].
+    carried: bool,
 }
 
 impl WaitSet {
@@ -127,26 +129,45 @@ impl WaitSet {
             Some(full) if full.len >= MOST_WAITS => (full.earlier, true),
             other => (other, other.is_some_and(|set| set.overflowed)),
         };
-        let hash = mix(earlier.map_or(0, |set| set as *const _ as u64), last.hash);
-        let same = |a: Option<&WaitSet>, b: Option<&WaitSet>| {
-            a.map(std::ptr::from_ref) == b.map(std::ptr::from_ref)
-        };
-        let is = |other: &WaitSet| {
-            std::ptr::eq(other.last, last)
-                && same(other.earlier, earlier)
-                && other.overflowed == overflowed
-        };
-        let len = earlier.map_or(0, |set| set.len) + 1;
-        let set = SETS.intern(hash, is, || WaitSet {
+        WaitSet {
             earlier,
             last,
-            len,
+            len: earlier.map_or(0, |set| set.len) + 1,
             overflowed,
-        });
+            carried: false,
+        }
+        .intern()
+    }
+
+    fn intern(self) -> Option<&'static WaitSet> {
+        let earlier = self.earlier.map(std::ptr::from_ref);
+        let (last, marks) = (self.last, (self.overflowed, self.carried));
+        let hash = mix(earlier.map_or(0, |set| set as u64), last.hash);
+        let is = |other: &WaitSet| {
+            std::ptr::eq(other.last, last)
+                && other.earlier.map(std::ptr::from_ref) == earlier
+                && (other.overflowed, other.carried) == marks
+        };
+        let set = SETS.intern(hash, is, || self);
         if set.is_none() {
             OVERFLOW.fetch_add(1, Ordering::Relaxed);
         }
         set
+    }
+
+    /// What the next poll begins with, once a task's wakers stay the same from poll to poll: leaves that hold the waker
+    /// do not register again. The list of the first such poll; every later one adds its own registrations to that, so
+    /// the lists do not grow with the task's history.
+    pub(crate) fn carried(&'static self) -> Option<&'static WaitSet> {
+        std::iter::successors(Some(self), |set| set.earlier)
+            .find(|set| set.carried)
+            .or_else(|| {
+                WaitSet {
+                    carried: true,
+                    ..*self
+                }
+                .intern()
+            })
     }
 
     /// The stacks, last registration first.
@@ -184,6 +205,18 @@ mod tests {
             std::ptr::eq(WaitSet::push(Some(two), stack(2)).unwrap(), two),
             "the same leaf again adds nothing"
         );
+    }
+
+    #[test]
+    fn what_is_carried_does_not_grow() {
+        let first = WaitSet::push(WaitSet::push(None, stack(1)), stack(2)).unwrap();
+        let carried = first.carried().unwrap();
+        assert!(!std::ptr::eq(carried, first));
+        for leaf in 3..100 {
+            let set = WaitSet::push(Some(carried), stack(leaf)).unwrap();
+            assert_eq!(set.stacks().count(), 3);
+            assert!(std::ptr::eq(set.carried().unwrap(), carried));
+        }
     }
 
     #[test]

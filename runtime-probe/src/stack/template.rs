@@ -243,6 +243,19 @@ pub(crate) unsafe fn capture(
     unsafe { walk(frame, anchor, root, meta, earlier) }
 }
 
+/// [`WaitSet::carried`]; `None` where a capture is under way on this thread.
+#[cold]
+#[expect(unsafe_code, reason = "the thread-local through a raw pointer")]
+pub(crate) fn carried(set: &'static WaitSet) -> Option<&'static WaitSet> {
+    // SAFETY: null, or this thread's own, which lives until the thread ends.
+    let capturer = unsafe { CAPTURER.with(Cell::get).as_ref() }?;
+    if capturer.busy.replace(true) {
+        return None;
+    }
+    let _done = Done(&capturer.busy);
+    set.carried()
+}
+
 /// The template of the path, if there is one.
 ///
 /// # Safety
