@@ -27,6 +27,7 @@ use crate::stack::{Location, Stack};
 pub struct CountProfile {
     name: String,
     groups: Vec<Group>,
+    comments: Vec<String>,
 }
 
 /// The records that have one address list.
@@ -72,7 +73,22 @@ impl CountProfile {
         Self {
             name: name.replace(|c: char| c.is_whitespace() || c.is_control(), "_"),
             groups,
+            comments: Vec::new(),
         }
+    }
+
+    /// Adds a remark on the whole profile; every format has a place for it.
+    pub fn comment(&mut self, text: impl Into<String>) {
+        self.comments.push(text.into());
+    }
+
+    /// Keeps the `most` largest groups. Returns how many groups are left out, and how many records they are.
+    pub fn truncate(&mut self, most: usize) -> (usize, u64) {
+        let left_out = self.groups.split_off(most.min(self.groups.len()));
+        let records = left_out
+            .iter()
+            .fold(0, |sum: u64, group| sum.saturating_add(group.count));
+        (left_out.len(), records)
     }
 
     /// The name of the profile.
@@ -91,6 +107,11 @@ impl CountProfile {
     pub fn locations(&self) -> impl Iterator<Item = &Location> {
         let lists = self.groups.iter().map(|group| group.list.locations());
         lists.flatten().map(|location| &**location)
+    }
+
+    /// The remarks.
+    pub(crate) fn comments(&self) -> &[String] {
+        &self.comments
     }
 
     /// The groups, the largest first.

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use crate::address_list::call_address;
 use crate::count_profile::{CountProfile, Group};
 use crate::digits::{push_decimal, push_hex};
-use crate::single_line::{push_file, push_function};
+use crate::single_line::{push_file, push_function, push_single_line};
 use crate::stack::{Frame, Location};
 use crate::tabwriter::push_aligned;
 
@@ -22,6 +22,11 @@ impl CountProfile {
         text.extend_from_slice(b" profile: total ");
         push_decimal(&mut text, self.total());
         text.push(b'\n');
+        for comment in self.comments() {
+            text.extend_from_slice(b"# ");
+            push_single_line(&mut text, cut(comment));
+            text.push(b'\n');
+        }
         for group in self.groups() {
             push_group(&mut text, group);
             out.write_all(&text)?;

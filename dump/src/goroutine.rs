@@ -16,6 +16,17 @@ pub enum State {
     Waiting,
 }
 
+impl State {
+    /// As the texts have it: `running`, `runnable`, `waiting`.
+    pub fn word(self) -> &'static str {
+        match self {
+            State::Running => "running",
+            State::Runnable => "runnable",
+            State::Waiting => "waiting",
+        }
+    }
+}
+
 /// One task.
 #[derive(Clone, Debug)]
 pub struct Goroutine<'a> {
@@ -42,6 +53,28 @@ pub struct Goroutine<'a> {
     pub stack: u32,
     /// Index into [`Tables::sites`]; `None` for a task without a spawn (the root of a `block_on`).
     pub site: Option<u32>,
+}
+
+impl<'a> Goroutine<'a> {
+    /// What stands in the brackets: the reason, or the state's word where none is given.
+    pub(crate) fn brackets(&self) -> &'a str {
+        if self.reason.is_empty() {
+            self.state.word()
+        } else {
+            self.reason
+        }
+    }
+}
+
+/// Tasks of one stack, spawned at one place: one block of text for all of them.
+#[derive(Clone, Debug)]
+pub struct Group<'a> {
+    /// The one that stands for all: the longest in its state. Its notes are those that all have.
+    pub example: Goroutine<'a>,
+    /// How many there are.
+    pub count: u64,
+    /// Those that are the longest in their state, by id and nanoseconds, the longest first.
+    pub longest: &'a [(u64, u64)],
 }
 
 /// What the rows of a dump point into.

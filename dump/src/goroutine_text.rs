@@ -8,7 +8,7 @@ use std::io::{self, Write};
 
 use crate::digits::push_decimal;
 use crate::duration_text::{MINUTE, push_duration};
-use crate::goroutine::{Goroutine, State, Tables};
+use crate::goroutine::{Goroutine, Group, State, Tables};
 use crate::quoted::push_name;
 use crate::single_line::{push_called_function, push_file, push_reason, push_single_line};
 use crate::stack::{Site, Stack};
@@ -94,14 +94,37 @@ impl<'t, W: Write> TextWriter<'t, W> {
     }
 
     /// Writes the block of one task. Blocks appear in the order of the calls.
+    ///
+    /// # Errors
+    /// Those of the writer.
     pub fn write(&mut self, goroutine: &Goroutine<'_>) -> io::Result<()> {
+        self.begin_block();
+        if !self.options.plain {
+            self.push_remark(goroutine);
+        }
+        self.push_block(goroutine)
+    }
+
+    /// Writes one block for several tasks: that of the example, below a line with their number and the longest waits.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn write_group(&mut self, group: &Group<'_>) -> io::Result<()> {
+        self.begin_block();
+        if !self.options.plain {
+            self.push_group_remark(group);
+        }
+        self.push_block(&group.example)
+    }
+
+    fn begin_block(&mut self) {
         if !self.first {
             self.chunk.push(b'\n');
         }
         self.first = false;
-        if !self.options.plain {
-            self.push_remark(goroutine);
-        }
+    }
+
+    fn push_block(&mut self, goroutine: &Goroutine<'_>) -> io::Result<()> {
         push_header(&mut self.chunk, goroutine);
         self.push_frames(goroutine);
         self.push_created_by(goroutine);
@@ -126,20 +149,45 @@ impl<'t, W: Write> TextWriter<'t, W> {
 
     /// The line above the header: what Go's grammar has no place for.
     fn push_remark(&mut self, goroutine: &Goroutine<'_>) {
-        let site = site_text(&mut self.sites, self.tables, goroutine.site);
         let out = &mut self.chunk;
         out.extend_from_slice(b"# ");
         if let Some(name) = goroutine.name {
             push_name(out, name);
             out.extend_from_slice(b", ");
         }
-        out.extend_from_slice(state_word(goroutine.state).as_bytes());
+        out.extend_from_slice(goroutine.state.word().as_bytes());
         out.push(b' ');
         push_duration(out, goroutine.since_ns);
         out.extend_from_slice(b", polls ");
         push_decimal(out, goroutine.polls);
         out.extend_from_slice(b", busy ");
         push_duration(out, goroutine.busy_ns);
+        self.push_end_of_remark(goroutine);
+    }
+
+    /// The same for a group: `# 100 tasks, waiting 2m5s (goroutine 7), 3s (goroutine 9), ...`.
+    fn push_group_remark(&mut self, group: &Group<'_>) {
+        let out = &mut self.chunk;
+        out.extend_from_slice(b"# ");
+        push_decimal(out, group.count);
+        out.extend_from_slice(b" tasks, ");
+        out.extend_from_slice(group.example.state.word().as_bytes());
+        for (index, (id, since_ns)) in group.longest.iter().enumerate() {
+            out.extend_from_slice(if index == 0 { &b" "[..] } else { b", " });
+            push_duration(out, *since_ns);
+            out.extend_from_slice(b" (goroutine ");
+            push_decimal(out, *id);
+            out.push(b')');
+        }
+        if group.count > group.longest.len() as u64 {
+            out.extend_from_slice(b", ...");
+        }
+        self.push_end_of_remark(&group.example);
+    }
+
+    fn push_end_of_remark(&mut self, goroutine: &Goroutine<'_>) {
+        let site = site_text(&mut self.sites, self.tables, goroutine.site);
+        let out = &mut self.chunk;
         if let Some(site) = site {
             out.extend_from_slice(&site.spawned_at);
         }
@@ -251,25 +299,13 @@ fn push_header(out: &mut Vec<u8>, goroutine: &Goroutine<'_>) {
     out.extend_from_slice(b"goroutine ");
     push_decimal(out, goroutine.id);
     out.extend_from_slice(b" [");
-    if goroutine.reason.is_empty() {
-        out.extend_from_slice(state_word(goroutine.state).as_bytes());
-    } else {
-        push_reason(out, goroutine.reason);
-    }
+    push_reason(out, goroutine.brackets());
     if goroutine.state == State::Waiting && goroutine.since_ns >= MINUTE {
         out.extend_from_slice(b", ");
         push_decimal(out, goroutine.since_ns / MINUTE);
         out.extend_from_slice(b" minutes");
     }
     out.extend_from_slice(b"]:\n");
-}
-
-fn state_word(state: State) -> &'static str {
-    match state {
-        State::Running => "running",
-        State::Runnable => "runnable",
-        State::Waiting => "waiting",
-    }
 }
 
 fn is_empty(stack: &Stack) -> bool {

@@ -4,9 +4,11 @@
 //! * [`stack`]: frames, locations, stacks and the sites that spawned tasks;
 //! * [`goroutine`]: one task of a dump, and the dump;
 //! * [`goroutine_text`]: a block of text for each task, Go's `debug=2`;
+//! * [`goroutine_samples`]: a sample of `profile.proto` for each task, `debug=3`;
 //! * [`address_list`]: by which addresses a stack is counted;
 //! * [`count_profile`]: how many tasks have which stack, and as text, Go's `debug=1`;
 //! * [`profile`]: that and any other profile as `profile.proto`, Go's `debug=0`;
+//! * [`folded`]: any profile as folded stacks, for flame graphs;
 //! * [`proto`]: the messages of `profile.proto`;
 //! * [`profile_file`]: their bytes, written and read.
 
@@ -15,7 +17,9 @@ pub mod count_profile;
 mod count_text;
 mod digits;
 mod duration_text;
+pub mod folded;
 pub mod goroutine;
+pub mod goroutine_samples;
 pub mod goroutine_text;
 pub mod profile;
 pub mod profile_file;

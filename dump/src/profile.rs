@@ -112,14 +112,18 @@ impl<'t> ProfileBuilder<'t> {
         self
     }
 
+    /// A remark on the whole profile, which `go tool pprof -comments` shows.
+    #[must_use]
+    pub fn comment(mut self, text: &str) -> Self {
+        let text = self.string(text);
+        self.profile.comment.push(text);
+        self
+    }
+
     /// Adds a sample, or its values to the sample with the same addresses. Values beyond the measures are ignored,
     /// missing ones are 0.
     pub fn add(&mut self, list: &AddressList, values: &[i64]) {
-        let ids: Vec<u64> = list
-            .locations()
-            .iter()
-            .map(|location| self.location(location))
-            .collect();
+        let ids = self.locations(list);
         let samples = &mut self.profile.sample;
         let index = *self.samples.entry(ids).or_insert_with_key(|ids| {
             let value = vec![0; self.profile.sample_type.len()];
@@ -152,6 +156,14 @@ impl<'t> ProfileBuilder<'t> {
             ..proto::Mapping::default()
         };
         self.profile.mapping.push(mapping);
+    }
+
+    /// The ids of a list's locations.
+    pub(crate) fn locations(&mut self, list: &AddressList) -> Vec<u64> {
+        list.locations()
+            .iter()
+            .map(|location| self.location(location))
+            .collect()
     }
 
     fn location(&mut self, location: &Location) -> u64 {
@@ -219,7 +231,8 @@ impl<'t> ProfileBuilder<'t> {
         }
     }
 
-    fn string(&mut self, text: &str) -> i64 {
+    /// The index of a string.
+    pub(crate) fn string(&mut self, text: &str) -> i64 {
         if let Some(index) = self.strings.get(text) {
             return *index;
         }
@@ -233,19 +246,62 @@ impl<'t> ProfileBuilder<'t> {
 impl CountProfile {
     /// The binary form of the profile.
     pub fn to_profile(&self, mappings: &[Mapping], time_ns: i64) -> proto::Profile {
+        let mut builder = self.builder(mappings).time_ns(time_ns);
+        for group in self.groups() {
+            builder.add(&group.list, &[signed(group.count)]);
+        }
+        builder.build()
+    }
+
+    /// What became of the counts of `before` since: the binary form of the difference, as Go's `seconds=N` has it. A
+    /// stack that has more records now has a positive count, one that has fewer a negative one; the others are left out.
+    /// `time_ns` is that of this profile, `duration_ns` the time between the two.
+    pub fn to_delta(
+        &self,
+        before: &CountProfile,
+        mappings: &[Mapping],
+        time_ns: i64,
+        duration_ns: i64,
+    ) -> proto::Profile {
+        let count_in = |profile: &HashMap<&str, u64>, key: &str| profile.get(key).copied();
+        let (then, now) = (before.counts(), self.counts());
+        let mut builder = self
+            .builder(mappings)
+            .time_ns(time_ns)
+            .duration_ns(duration_ns);
+        for group in self.groups() {
+            let earlier = count_in(&then, &group.key).unwrap_or(0);
+            if group.count != earlier {
+                builder.add(&group.list, &[signed(group.count) - signed(earlier)]);
+            }
+        }
+        for group in before.groups() {
+            if count_in(&now, &group.key).is_none() {
+                builder.add(&group.list, &[-signed(group.count)]);
+            }
+        }
+        builder.build()
+    }
+
+    fn builder<'t>(&self, mappings: &'t [Mapping]) -> ProfileBuilder<'t> {
         let measure = Measure {
             kind: self.name(),
             unit: "count",
         };
-        let mut builder = ProfileBuilder::new(mappings, &[measure])
-            .period(measure, 1)
-            .time_ns(time_ns);
-        for group in self.groups() {
-            builder.add(
-                &group.list,
-                &[i64::try_from(group.count).unwrap_or(i64::MAX)],
-            );
-        }
-        builder.build()
+        let builder = ProfileBuilder::new(mappings, &[measure]).period(measure, 1);
+        self.comments()
+            .iter()
+            .fold(builder, |builder, comment| builder.comment(comment))
     }
+
+    fn counts(&self) -> HashMap<&str, u64> {
+        let groups = self.groups().iter();
+        groups
+            .map(|group| (group.key.as_str(), group.count))
+            .collect()
+    }
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -6,7 +6,9 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use runtime_dump::count_profile::CountProfile;
+use runtime_dump::folded::fold;
 use runtime_dump::goroutine::{Goroutine, State, Tables};
+use runtime_dump::goroutine_samples::SampleWriter;
 use runtime_dump::goroutine_text::{TextOptions, TextWriter};
 use runtime_dump::proto::Profile;
 use runtime_dump::stack::{Branch, BranchKind, Frame, Location, Mapping, Site, Stack};
@@ -68,6 +70,47 @@ proptest! {
             let site = row.site.filter(|site| (*site as usize) < tables.sites.len());
             prop_assert_eq!(block.created_by.is_some(), site.is_some());
         }
+    }
+
+    #[test]
+    fn samples_are_a_profile_of_their_rows(tables in tables(), rows in vec(row(), 0..6)) {
+        let mut bytes = Vec::new();
+        let mut writer = SampleWriter::new(&mut bytes, "goroutine", &tables, &[]);
+        for row in &rows {
+            let goroutine = Goroutine {
+                id: row.id,
+                parent: row.parent,
+                state: row.state,
+                reason: &row.reason,
+                since_ns: row.since_ns,
+                polls: row.id,
+                busy_ns: row.since_ns,
+                name: row.name.as_deref(),
+                notes: &[],
+                stack: row.stack,
+                site: row.site,
+            };
+            writer.write(&goroutine).unwrap();
+        }
+        writer.finish().unwrap();
+
+        let profile = Profile::decode(&bytes).unwrap();
+        prop_assert_eq!(profile.sample.len(), rows.len());
+        for (sample, row) in profile.sample.iter().zip(&rows) {
+            let label = |key: &str| {
+                let label = sample.label.iter().find(|label| profile.string(label.key) == key);
+                label.map(|label| profile.string(label.str))
+            };
+            prop_assert_eq!(label("name"), row.name.as_deref());
+            let state = if row.reason.is_empty() { row.state.word() } else { &row.reason };
+            prop_assert_eq!(label("state"), Some(state));
+            prop_assert!(sample.location_id.iter().all(|id| *id as usize <= profile.location.len()));
+        }
+
+        let folded = fold(&profile, 0);
+        let count = |line: &str| line.rsplit_once(' ').and_then(|(_, count)| count.parse().ok());
+        let counts: Option<Vec<usize>> = folded.lines().map(count).collect();
+        prop_assert_eq!(counts.map(|counts| counts.iter().sum()), Some(rows.len()), "{}", folded);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Every case through every encoder, compared with a golden file that shows the four forms of the dump one below the
+//! Every case through every encoder, compared with a golden file that shows all forms of the dump one below the
 //! other. `UPDATE_GOLDEN=1 cargo test -p runtime-dump --test encoders` writes the files anew.
 
 use std::collections::BTreeSet;
@@ -6,7 +6,10 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use runtime_dump::goroutine_text::TextOptions;
+use runtime_dump::count_profile::CountProfile;
+use runtime_dump::folded::fold;
+use runtime_dump::goroutine::Group;
+use runtime_dump::goroutine_text::{TextOptions, TextWriter};
 use runtime_dump::proto::{Profile, ValueType};
 use support::{cases, grammar};
 
@@ -27,6 +30,9 @@ fn encoders_write_the_golden_files() {
         let mut text = format!("==== debug=2 ====\n{}", case.goroutine_text(ANNOTATED));
         let _ = write!(text, "==== debug=1 ====\n{}", case.count_text());
         let _ = write!(text, "==== debug=0 ====\n{}", readable(&case.profile()));
+        let samples = Profile::decode(&case.samples()).unwrap();
+        let _ = write!(text, "==== debug=3 ====\n{}", readable_samples(&samples));
+        let _ = write!(text, "==== folded ====\n{}", fold(&case.profile(), 0));
         let path = folder.join(case.name).with_extension("txt");
         if update {
             fs::write(&path, &text).unwrap();
@@ -39,6 +45,100 @@ fn encoders_write_the_golden_files() {
             path.display()
         );
     }
+}
+
+#[test]
+fn samples_point_into_the_tables_of_the_counts() {
+    for case in cases::all() {
+        let (samples, counts) = (Profile::decode(&case.samples()).unwrap(), case.profile());
+        assert_eq!(samples.sample.len(), case.rows.len(), "{}", case.name);
+        let total = |profile: &Profile| -> i64 {
+            let values = profile.sample.iter().map(|sample| sample.value[0]);
+            values.sum()
+        };
+        assert_eq!(total(&samples), total(&counts));
+        assert_eq!(samples.sample_type, counts.sample_type);
+        assert_eq!(samples.period_type, counts.period_type);
+        assert_eq!(samples.time_nanos, counts.time_nanos);
+        assert_eq!(samples.string_table[0], "");
+        // A profile with samples for tasks, folded, is the one with samples for stacks, folded.
+        assert_eq!(fold(&samples, 0), fold(&counts, 0), "{}", case.name);
+    }
+}
+
+#[test]
+fn a_group_is_one_block_with_a_number() {
+    let case = cases::all()
+        .into_iter()
+        .find(|case| case.name == "one_task")
+        .unwrap();
+    let mut text = Vec::new();
+    let mut writer = TextWriter::new(&mut text, &case.tables, ANNOTATED);
+    let group = Group {
+        example: case.rows[0].clone(),
+        count: 100,
+        longest: &[(7, 125_000_000_000), (9, 3_000_000)],
+    };
+    writer.write_group(&group).unwrap();
+    writer.write(&case.rows[0]).unwrap();
+    writer.finish().unwrap();
+    let text = String::from_utf8(text).unwrap();
+    let blocks = grammar::read_goroutines(&text).unwrap();
+    assert_eq!(blocks.len(), 2);
+    let begins = "# 100 tasks, waiting 2m5s (goroutine 7), 3ms (goroutine 9), ..., spawned at ";
+    assert!(blocks[0].remarks[0].starts_with(begins), "{text}");
+    let block = |text: &str| text.split_once('\n').unwrap().1.trim_end().to_owned();
+    let (first, second) = text.split_once("\n\n").unwrap();
+    assert_eq!(block(first), block(second));
+}
+
+#[test]
+fn a_truncated_count_says_what_is_left_out() {
+    let case = cases::all()
+        .into_iter()
+        .find(|case| case.name == "shared_stack")
+        .unwrap();
+    let mut counts = case.counts();
+    assert_eq!(counts.truncate(2), (0, 0));
+    assert_eq!(counts.truncate(1), (1, 1));
+    counts.comment("1 of 2 stacks\nshown");
+    let mut text = Vec::new();
+    counts.write_text(&mut text).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    let begins = "goroutine profile: total 3\n# 1 of 2 stacks?shown\n3 @ 0x";
+    assert!(text.starts_with(begins), "{text}");
+    assert_eq!(grammar::read_counts(&text).unwrap().groups.len(), 1);
+    let profile = counts.to_profile(&[], 0);
+    assert_eq!(profile.sample.len(), 1);
+    assert_eq!(profile.string(profile.comment[0]), "1 of 2 stacks\nshown");
+    assert!(fold(&profile, 0).starts_with("# 1 of 2 stacks shown\napp::serve"));
+    assert_eq!(counts.truncate(0), (1, 3));
+    assert!(counts.to_profile(&[], 0).sample.is_empty());
+}
+
+#[test]
+fn a_delta_has_what_came_and_what_went() {
+    let case = cases::all()
+        .into_iter()
+        .find(|case| case.name == "shared_stack")
+        .unwrap();
+    let count = |first: u64, second: u64| {
+        let stacks = &case.tables.stacks;
+        CountProfile::new("goroutine", [(&stacks[0], first), (&stacks[1], second)])
+    };
+    let delta = |before: CountProfile, after: CountProfile| {
+        let delta = after.to_delta(&before, &case.tables.mappings, 9_000, 4_000);
+        assert_eq!((delta.time_nanos, delta.duration_nanos), (9_000, 4_000));
+        fold(&delta, 0)
+    };
+    let values = |text: String| -> Vec<i64> {
+        let value = |line: &str| line.rsplit_once(' ').unwrap().1.parse().unwrap();
+        text.lines().map(value).collect()
+    };
+    assert_eq!(delta(count(3, 1), count(3, 1)), "");
+    assert_eq!(values(delta(count(3, 1), count(5, 1))), [2]);
+    assert_eq!(values(delta(count(3, 0), count(0, 4))), [4, -3]);
+    assert_eq!(values(delta(count(0, 0), count(0, 4))), [4]);
 }
 
 #[test]
@@ -176,8 +276,7 @@ fn a_long_dump_arrives_in_chunks() {
         .find(|case| case.name == "one_task")
         .unwrap();
     let mut chunks = Chunks(Vec::new());
-    let mut writer =
-        runtime_dump::goroutine_text::TextWriter::new(&mut chunks, &case.tables, ANNOTATED);
+    let mut writer = TextWriter::new(&mut chunks, &case.tables, ANNOTATED);
     for _ in 0..1000 {
         writer.write(&case.rows[0]).unwrap();
     }
@@ -214,6 +313,28 @@ fn no_line_of_a_count_text_is_too_long_for_pprof() {
         trunk.push(location.into());
     }
     grammar::read_counts(&case.count_text()).unwrap();
+}
+
+/// The samples of a profile and their labels; its tables are those of the other one.
+fn readable_samples(profile: &Profile) -> String {
+    let mut text = String::new();
+    let string = |index: i64| profile.string(index);
+    for sample in &profile.sample {
+        let _ = write!(
+            text,
+            "sample {:?} at {:?}",
+            sample.value, sample.location_id
+        );
+        for label in &sample.label {
+            let key = string(label.key);
+            let _ = match label.str {
+                0 => write!(text, " {key}={}{}", label.num, string(label.num_unit)),
+                str => write!(text, " {key}={:?}", string(str)),
+            };
+        }
+        text.push('\n');
+    }
+    text
 }
 
 /// A profile as text, in the order of its tables.

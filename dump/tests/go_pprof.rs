@@ -1,8 +1,10 @@
 //! `go tool pprof` reads what the encoders write, and says the same of both forms.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
+use runtime_dump::count_profile::CountProfile;
 use runtime_dump::proto::Profile;
 use support::cases::{self, Case};
 use support::go::Go;
@@ -125,6 +127,98 @@ fn pprof_subtracts_a_base() {
     assert!(
         top.contains("Showing nodes accounting for 3, 300.00% of 1 total\n"),
         "{top}"
+    );
+}
+
+#[test]
+fn pprof_tells_tasks_apart_by_their_labels() {
+    let Some(go) = Go::find("labels") else { return };
+    for case in cases::all() {
+        let samples = go.file(&format!("{}.samples.pb.gz", case.name), &case.samples());
+        let raw = go.pprof_text(&["-raw"], &samples);
+        let ids = raw.matches(" id:[").count();
+        assert_eq!(ids, case.rows.len(), "{}: {raw}", case.name);
+    }
+    let case = named("minutes");
+    let samples = go.file("minutes.pb.gz", &case.samples());
+    let states = go.pprof_text(&["-tags"], &samples);
+    for part in [
+        " state: Total ",
+        " spawned: Total ",
+        " wait: Total ",
+        " id: Total ",
+    ] {
+        assert!(states.contains(part), "{part} in {states}");
+    }
+    let of_state = go.pprof_text(&["-top", "-tagfocus=state=receive"], &samples);
+    let waiting = case
+        .rows
+        .iter()
+        .filter(|row| row.reason == "chan receive")
+        .count();
+    let focused = format!("Showing nodes accounting for {waiting}, ");
+    assert!(waiting > 0 && of_state.contains(&focused), "{of_state}");
+    let long = case
+        .rows
+        .iter()
+        .filter(|row| row.since_ns >= 60_000_000_000);
+    let long = long.count();
+    // It says on standard error how it read the range.
+    let options = ["tool", "pprof", "-top", "-tagfocus=wait=60s:"];
+    let output = go.output(options.iter().map(OsStr::new).chain([samples.as_os_str()]));
+    let of_minutes = String::from_utf8(output.stdout).unwrap();
+    let focused = format!("Showing nodes accounting for {long}, ");
+    assert!(long > 0 && of_minutes.contains(&focused), "{of_minutes}");
+    let rooted = go.pprof_text(&["-traces", "-tagroot=state"], &samples);
+    assert!(
+        rooted.lines().any(|line| line.trim() == "chan receive"),
+        "{rooted}"
+    );
+}
+
+#[test]
+fn pprof_reads_deltas_and_comments() {
+    let Some(go) = Go::find("deltas") else { return };
+    let case = named("shared_stack");
+    let stacks = &case.tables.stacks;
+    let count =
+        |first, second| CountProfile::new("goroutine", [(&stacks[0], first), (&stacks[1], second)]);
+    let mut after = count(1, 5);
+    after.comment("two came, two went");
+    let delta = after.to_delta(
+        &count(3, 3),
+        &case.tables.mappings,
+        2_000_000_000,
+        1_000_000_000,
+    );
+    let delta = go.file("delta.pb.gz", &delta.to_gzip());
+    let raw = go.pprof_text(&["-raw"], &delta);
+    assert!(
+        raw.contains("\nDuration: 1\n") || raw.contains("Duration: 1s"),
+        "{raw}"
+    );
+    let values: Vec<&str> = raw
+        .lines()
+        .skip_while(|line| *line != "Samples:")
+        .skip(2)
+        .take_while(|line| *line != "Locations")
+        .map(|line| line.split_once(':').unwrap().0.trim())
+        .collect();
+    assert_eq!(values, ["2", "-2"], "{raw}");
+    let comments = go.pprof_text(&["-comments"], &delta);
+    assert_eq!(comments, "two came, two went\n");
+
+    let mut nothing = CountProfile::new("goroutine", []);
+    nothing.comment("no task matches");
+    let binary = go.file("nothing.pb.gz", &nothing.to_profile(&[], 0).to_gzip());
+    let top = go.pprof_text(&["-top"], &binary);
+    assert!(top.contains("Showing nodes accounting for 0, "), "{top}");
+    let mut text = Vec::new();
+    nothing.write_text(&mut text).unwrap();
+    let text = go.file("nothing.txt", &text);
+    assert!(
+        go.pprof_text(&["-raw"], &text)
+            .starts_with("PeriodType: goroutine count\n")
     );
 }
 

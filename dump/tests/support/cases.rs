@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use runtime_dump::count_profile::CountProfile;
 use runtime_dump::goroutine::{Goroutine, State, Tables};
+use runtime_dump::goroutine_samples::SampleWriter;
 use runtime_dump::goroutine_text::{TextOptions, TextWriter};
 use runtime_dump::proto::Profile;
 use runtime_dump::stack::{Branch, BranchKind, Frame, Location, Mapping, Site, Stack};
@@ -44,6 +45,17 @@ impl Case {
     pub fn profile(&self) -> Profile {
         self.counts()
             .to_profile(&self.tables.mappings, self.tables.time_ns)
+    }
+
+    /// The dump as `debug=3`, compressed.
+    pub fn samples(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut writer = SampleWriter::new(&mut bytes, "goroutine", &self.tables, &[]);
+        for row in &self.rows {
+            writer.write(row).unwrap();
+        }
+        writer.finish().unwrap();
+        bytes
     }
 }
 

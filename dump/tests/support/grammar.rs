@@ -55,7 +55,7 @@ pub struct CountGroup {
     pub comments: Vec<Vec<String>>,
 }
 
-/// Reads a goroutine dump: `block { "\n" block }`.
+/// Reads a goroutine dump: `block { "\n" block }`. A dump without a block may say why in lines that begin with `# `.
 pub fn read_goroutines(text: &str) -> Result<Vec<Block>, String> {
     if text.is_empty() {
         return Ok(Vec::new());
@@ -63,6 +63,9 @@ pub fn read_goroutines(text: &str) -> Result<Vec<Block>, String> {
     let text = text
         .strip_suffix('\n')
         .ok_or("the last line does not end")?;
+    if text.split('\n').all(|line| line.starts_with("# ")) {
+        return Ok(Vec::new());
+    }
     text.split("\n\n")
         .map(|block| read_block(block).map_err(|error| format!("{error} in block:\n{block}")))
         .collect()
@@ -76,7 +79,11 @@ pub fn read_counts(text: &str) -> Result<Counts, String> {
     if let Some(line) = text.split('\n').find(|line| line.len() > 64 << 10) {
         return Err(format!("a line of {} bytes", line.len()));
     }
-    let (header, groups) = text.split_once('\n').unwrap_or((text, ""));
+    let (header, mut groups) = text.split_once('\n').unwrap_or((text, ""));
+    // Remarks on the whole profile; those of a group have a tab behind the `#`.
+    while groups.starts_with("# ") {
+        groups = groups.split_once('\n').unwrap_or_default().1;
+    }
     let (name, total) = header
         .split_once(" profile: total ")
         .ok_or_else(|| format!("header {header:?}"))?;
@@ -87,13 +94,6 @@ pub fn read_counts(text: &str) -> Result<Counts, String> {
         .split_terminator("\n\n")
         .map(|group| read_group(group.trim_end_matches('\n')))
         .collect();
-    if !text.contains('\n') {
-        return Ok(Counts {
-            name: name.to_owned(),
-            total: decimal(total)?,
-            groups: Vec::new(),
-        });
-    }
     let groups = groups?;
     let order = |group: &CountGroup| {
         let key: Vec<String> = group

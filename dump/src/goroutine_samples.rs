@@ -1,0 +1,236 @@
+//! The goroutine profile with a sample for each task, `debug=3`: what pprof can group, focus and filter by.
+//!
+//! A million tasks are a million samples, so the profile is never in memory. Two messages of protobuf in a row are their
+//! merger: the tables, of which a program has few, go out as a first profile, each sample as another one of its own, and
+//! all of them through one gzip stream.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use prost::Message;
+
+use crate::address_list::AddressList;
+use crate::goroutine::{Goroutine, Tables};
+use crate::profile::{Measure, ProfileBuilder};
+use crate::proto;
+
+/// Bytes of samples that are compressed at a time.
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// Names and reasons that are remembered, so that the table has them once. A program has some ten reasons; where each task
+/// has a name of its own, the names beyond go out with their tasks, and no two are the same anyway.
+const REMEMBERED: usize = 4096;
+
+/// Writes a profile that has a sample for each task, with the labels
+///
+/// | label | what it is |
+/// |---|---|
+/// | `id` | the task's id |
+/// | `name` | the name that the user gave it; left out where there is none |
+/// | `state` | what stands in the brackets of the text: `running`, `runnable`, or the wait reason |
+/// | `wait` | nanoseconds in that state |
+/// | `spawned` | `FILE:LINE:COLUMN` of the spawn; left out where there is none |
+///
+/// ```
+/// use runtime_dump::goroutine::{Goroutine, State, Tables};
+/// use runtime_dump::goroutine_samples::SampleWriter;
+/// use runtime_dump::proto::Profile;
+/// use runtime_dump::stack::Stack;
+///
+/// let tables = Tables { stacks: vec![Stack::default()], ..Tables::default() };
+/// let mut bytes = Vec::new();
+/// let mut writer = SampleWriter::new(&mut bytes, "goroutine", &tables, &[]);
+/// writer.write(&Goroutine {
+///     id: 7,
+///     parent: None,
+///     state: State::Waiting,
+///     reason: "sleep",
+///     since_ns: 3_000_000,
+///     polls: 2,
+///     busy_ns: 20_000,
+///     name: None,
+///     notes: &[],
+///     stack: 0,
+///     site: None,
+/// })?;
+/// writer.finish()?;
+///
+/// let profile = Profile::decode(&bytes)?;
+/// let label = &profile.sample[0].label[1];
+/// assert_eq!((profile.string(label.key), profile.string(label.str)), ("state", "sleep"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "the last chunk is written by `finish`"]
+pub struct SampleWriter<W: Write> {
+    out: GzEncoder<W>,
+    /// Not compressed yet.
+    chunk: Vec<u8>,
+    /// By index of the stack: the ids of its locations.
+    stacks: Vec<Vec<u64>>,
+    /// By index of the site.
+    sites: Vec<i64>,
+    keys: Keys,
+    strings: Strings,
+}
+
+impl<W: Write> SampleWriter<W> {
+    /// Starts a profile whose samples point into `tables`. `comments` are remarks on the whole of it, which
+    /// `go tool pprof -comments` shows.
+    pub fn new(out: W, name: &str, tables: &Tables, comments: &[String]) -> Self {
+        let measure = Measure {
+            kind: name,
+            unit: "count",
+        };
+        let mut builder = ProfileBuilder::new(&tables.mappings, &[measure])
+            .period(measure, 1)
+            .time_ns(tables.time_ns);
+        for comment in comments {
+            builder = builder.comment(comment);
+        }
+        let stacks = tables
+            .stacks
+            .iter()
+            .map(|stack| builder.locations(&AddressList::of(stack)))
+            .collect();
+        let keys = Keys {
+            id: builder.string("id"),
+            name: builder.string("name"),
+            state: builder.string("state"),
+            wait: builder.string("wait"),
+            spawned: builder.string("spawned"),
+            nanoseconds: builder.string("nanoseconds"),
+        };
+        let sites = tables
+            .sites
+            .iter()
+            .map(|site| builder.string(&format!("{}:{}:{}", site.file, site.line, site.column)))
+            .collect();
+        let head = builder.build();
+        let mut writer = Self {
+            out: GzEncoder::new(out, Compression::fast()),
+            chunk: Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 4),
+            stacks,
+            sites,
+            keys,
+            strings: Strings {
+                next: head.string_table.len() as i64,
+                known: HashMap::new(),
+            },
+        };
+        writer.push(&head);
+        writer
+    }
+
+    /// Writes the sample of one task.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn write(&mut self, goroutine: &Goroutine<'_>) -> io::Result<()> {
+        let keys = self.keys;
+        let mut piece = proto::Profile::default();
+        let mut label = Vec::with_capacity(5);
+        label.push(number(keys.id, goroutine.id, 0));
+        if let Some(name) = goroutine.name {
+            label.push(text(keys.name, self.strings.index(name, &mut piece)));
+        }
+        let state = self.strings.index(goroutine.brackets(), &mut piece);
+        label.push(text(keys.state, state));
+        label.push(number(keys.wait, goroutine.since_ns, keys.nanoseconds));
+        if let Some(site) = goroutine
+            .site
+            .and_then(|site| self.sites.get(site as usize))
+        {
+            label.push(text(keys.spawned, *site));
+        }
+        piece.sample.push(proto::Sample {
+            location_id: self
+                .stacks
+                .get(goroutine.stack as usize)
+                .cloned()
+                .unwrap_or_default(),
+            value: vec![1],
+            label,
+        });
+        self.push(&piece);
+        if self.chunk.len() >= CHUNK_BYTES {
+            self.write_chunk()?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is left.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.write_chunk()?;
+        self.out.finish()?.flush()
+    }
+
+    fn push(&mut self, piece: &proto::Profile) {
+        piece
+            .encode(&mut self.chunk)
+            .expect("a Vec has room for any message");
+    }
+
+    fn write_chunk(&mut self) -> io::Result<()> {
+        self.out.write_all(&self.chunk)?;
+        self.chunk.clear();
+        Ok(())
+    }
+}
+
+/// Indices of the labels' keys, and of a unit.
+#[derive(Clone, Copy, Debug)]
+struct Keys {
+    id: i64,
+    name: i64,
+    state: i64,
+    wait: i64,
+    spawned: i64,
+    nanoseconds: i64,
+}
+
+fn text(key: i64, str: i64) -> proto::Label {
+    proto::Label {
+        key,
+        str,
+        ..proto::Label::default()
+    }
+}
+
+fn number(key: i64, num: u64, num_unit: i64) -> proto::Label {
+    proto::Label {
+        key,
+        num: i64::try_from(num).unwrap_or(i64::MAX),
+        num_unit,
+        ..proto::Label::default()
+    }
+}
+
+/// The part of the table of strings that grows with the samples.
+#[derive(Debug)]
+struct Strings {
+    /// The index of the next new one.
+    next: i64,
+    known: HashMap<String, i64>,
+}
+
+impl Strings {
+    /// The index of a string; a new one goes out with `piece`.
+    fn index(&mut self, text: &str, piece: &mut proto::Profile) -> i64 {
+        if let Some(index) = self.known.get(text) {
+            return *index;
+        }
+        let index = self.next;
+        self.next += 1;
+        piece.string_table.push(text.to_owned());
+        if self.known.len() < REMEMBERED {
+            self.known.insert(text.to_owned(), index);
+        }
+        index
+    }
+}
