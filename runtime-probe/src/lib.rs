@@ -66,6 +66,8 @@
 //! | variable | effect |
 //! |---|---|
 //! | `RUNTIME_PROBE_LISTEN=ADDR` | serves `/debug/pprof/` on that loopback address; what goes wrong is a line on standard error |
+//! | `RUNTIME_PROBE_LISTEN=unix:PATH` | the same on a unix socket, for this user only |
+//! | `RUNTIME_PROBE_TOKEN=TOKEN` | lets in whoever sends the token, see [`pprof::Server::allow_remote`]; then any address will do |
 //! | `RUNTIME_PROBE=off` | nothing is instrumented: plain tokio |
 //!
 //! # Platforms

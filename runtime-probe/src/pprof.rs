@@ -6,7 +6,7 @@
 //!
 //! // What `RUNTIME_PROBE_LISTEN=127.0.0.1:6060` does without a line of code:
 //! let server = pprof::serve("127.0.0.1:0")?;
-//! println!("curl 'http://{}/debug/pprof/goroutine?debug=2'", server.local_addr());
+//! println!("curl '{}goroutine?debug=2'", server.url());
 //!
 //! // The same dump without HTTP:
 //! let mut text = Vec::new();
@@ -14,40 +14,135 @@
 //! # Ok(()) }
 //! ```
 
-use crate::http::host::HostPolicy;
+use crate::http::token::Token;
 use crate::http::{routes, server};
 use crate::profile::goroutine::{self, Goroutines};
 use crate::registry::record::Kind;
 use crate::source;
 use crate::stack::{raw, template};
+#[cfg(feature = "rt")]
+use std::ffi::{OsStr, OsString};
 use std::future::Future;
 use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
+#[cfg(feature = "rt")]
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 pub use crate::source::instrumented::Instrumented;
 
-/// Serves `/debug/pprof/` on a loopback address until the returned [`Server`] is dropped; [`Server::detach`] keeps it
-/// for the life of the process. Mirrors importing Go's `net/http/pprof`.
-///
-/// The server runs on threads of its own and uses no async runtime, so it answers when tokio is wedged. An idle one
-/// costs one sleeping thread.
+/// Serves `/debug/pprof/` on a loopback address until the returned [`Serving`] is dropped; [`Serving::detach`] keeps it
+/// for the life of the process. Mirrors importing Go's `net/http/pprof`. Short for [`Server::new`] and [`Server::serve`].
 ///
 /// # Errors
 /// [`io::ErrorKind::InvalidInput`] for an address that is not loopback; otherwise what binding says (a port in use).
-pub fn serve(address: impl ToSocketAddrs) -> io::Result<Server> {
-    server::Server::bind(address, HostPolicy::Loopback, routes::answer).map(Server)
+pub fn serve(address: impl ToSocketAddrs) -> io::Result<Serving> {
+    Server::new(address).serve()
+}
+
+/// Where `/debug/pprof/` is to be served, and for whom.
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// use runtime_probe::pprof::Server;
+///
+/// // For this machine:
+/// let local = Server::new("127.0.0.1:0").serve()?;
+/// // For whoever has the token, from anywhere; what `RUNTIME_PROBE_TOKEN` does beside `RUNTIME_PROBE_LISTEN`:
+/// # let token = "0123456789abcdef";
+/// let remote = Server::new("0.0.0.0:0").allow_remote(token).serve()?;
+/// println!("go tool pprof http://x:TOKEN@{}/debug/pprof/goroutine", remote.local_addr().unwrap());
+/// # Ok(()) }
+/// ```
+///
+/// # What a server is
+/// It runs on threads of its own and uses no async runtime, so it answers when tokio is wedged. An idle one costs one
+/// sleeping thread; a busy one never has more than 64 connections, and whoever has waited longest for a request gives way
+/// to the next.
+#[derive(Debug)]
+#[must_use = "nothing listens before `serve`"]
+pub struct Server {
+    place: io::Result<Place>,
+    token: Option<Result<Token, &'static str>>,
+}
+
+#[derive(Debug)]
+enum Place {
+    Tcp(Vec<SocketAddr>),
+    Unix(PathBuf),
+}
+
+impl Server {
+    /// At an address, which must be loopback unless [`Server::allow_remote`] says otherwise. Port 0 is any free one. Of a
+    /// name with several addresses the first that is free is taken.
+    pub fn new(address: impl ToSocketAddrs) -> Server {
+        let addresses = address.to_socket_addrs();
+        Server {
+            place: addresses.map(|addresses| Place::Tcp(addresses.collect())),
+            token: None,
+        }
+    }
+
+    /// At a unix socket, which only the same user may connect to (its mode is 0600): `curl --unix-socket PATH
+    /// http://localhost/debug/pprof/`. A socket that a killed process left at `path` is replaced; the file is removed when
+    /// the server stops, unless it is stopped by the end of the process.
+    pub fn unix(path: impl Into<PathBuf>) -> Server {
+        Server {
+            place: Ok(Place::Unix(path.into())),
+            token: None,
+        }
+    }
+
+    /// Lets in whoever sends `token`, and nobody else, at any address and under any `Host`: as `Authorization: Bearer` or
+    /// as the password of Basic, as `curl -u x:TOKEN` and `go tool pprof http://x:TOKEN@host:port/debug/pprof/goroutine`
+    /// send it. It is compared in constant time and never shown. The connection is not encrypted: others on its way read
+    /// the token.
+    ///
+    /// A token is 16 to 1024 visible ASCII characters, and should be random (`openssl rand -hex 16`); [`Server::serve`]
+    /// refuses any other.
+    pub fn allow_remote(self, token: impl Into<String>) -> Server {
+        Server {
+            token: Some(Token::new(token.into())),
+            ..self
+        }
+    }
+
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] for a token that is too short, and for an address that is not loopback if there is
+    /// no token; otherwise what resolving and binding say (a port in use).
+    pub fn serve(self) -> io::Result<Serving> {
+        let token = self
+            .token
+            .transpose()
+            .map_err(|reason| io::Error::new(io::ErrorKind::InvalidInput, reason))?;
+        match self.place? {
+            Place::Tcp(addresses) => server::Server::bind(&addresses, token, routes::answer),
+            Place::Unix(path) => server::Server::bind_unix(&path, token, routes::answer),
+        }
+        .map(Serving)
+    }
 }
 
 /// A running HTTP server. Dropping it stops it.
 #[derive(Debug)]
 #[must_use = "the server stops when this is dropped"]
-pub struct Server(server::Server);
+pub struct Serving(server::Server);
 
-impl Server {
-    /// Where it listens; tells the port when it was asked for port 0.
-    pub fn local_addr(&self) -> SocketAddr {
+impl Serving {
+    /// Where it listens; tells the port when it was asked for port 0. `None` for a unix socket.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
         self.0.local_addr()
+    }
+
+    /// What to ask: `http://127.0.0.1:6060/debug/pprof/`, or `unix:/run/app.sock`.
+    pub fn url(&self) -> String {
+        match (self.0.local_addr(), self.0.path()) {
+            (Some(address), _) => format!("http://{address}/debug/pprof/"),
+            (None, path) => format!("unix:{}", path.unwrap_or(Path::new("")).display()),
+        }
     }
 
     /// Lets it run for the life of the process.
@@ -174,24 +269,35 @@ pub(crate) fn start_from_environment() {
         if !source::is_on() {
             return;
         }
-        let Some(address) =
-            std::env::var_os("RUNTIME_PROBE_LISTEN").filter(|address| !address.is_empty())
+        let Some(place) =
+            std::env::var_os("RUNTIME_PROBE_LISTEN").filter(|place| !place.is_empty())
         else {
             return;
         };
-        let address = address.to_string_lossy().into_owned();
+        let token = std::env::var_os("RUNTIME_PROBE_TOKEN");
+        let shown = place.to_string_lossy().replace(char::is_control, "?");
         // Standard error may be closed; that is no reason to panic, as eprintln would.
         let mut stderr = io::stderr();
-        let _ = match serve(address.as_str()) {
-            Ok(server) => {
-                let local = server.local_addr();
-                server.detach();
-                writeln!(
-                    stderr,
-                    "runtime-probe: listening on http://{local}/debug/pprof/"
-                )
+        let _ = match from_environment(&place, token).serve() {
+            Ok(serving) => {
+                let url = serving.url();
+                serving.detach();
+                writeln!(stderr, "runtime-probe: listening on {url}")
             }
-            Err(error) => writeln!(stderr, "runtime-probe: cannot listen on {address}: {error}"),
+            Err(error) => writeln!(stderr, "runtime-probe: cannot listen on {shown}: {error}"),
         };
     });
+}
+
+/// A variable that is set counts even if it is empty: a token that a script failed to fill in must not open the door.
+#[cfg(feature = "rt")]
+fn from_environment(place: &OsStr, token: Option<OsString>) -> Server {
+    let server = match place.as_bytes().strip_prefix(b"unix:") {
+        Some(path) => Server::unix(OsStr::from_bytes(path)),
+        None => Server::new(&*place.to_string_lossy()),
+    };
+    match token {
+        Some(token) => server.allow_remote(token.to_string_lossy()),
+        None => server,
+    }
 }

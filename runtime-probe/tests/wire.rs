@@ -392,7 +392,7 @@ fn half_open_connections_do_not_hold_the_application_or_the_server() {
     let application = application();
     // A server of its own: a crowd evicts whoever waits, the other tests' requests too.
     let crowded = pprof::serve("127.0.0.1:0").unwrap();
-    let server = crowded.local_addr();
+    let server = crowded.local_addr().unwrap();
     let mut open = VecDeque::new();
     for number in 0..1000 {
         let mut stream = client::connect(server).unwrap();
@@ -478,6 +478,7 @@ fn start(environment: &[(&str, &str)]) -> Child {
         .args(["--nocapture", "--test-threads=1"])
         .env_remove("RUNTIME_PROBE")
         .env_remove("RUNTIME_PROBE_LISTEN")
+        .env_remove("RUNTIME_PROBE_TOKEN")
         .env(INSIDE, "1")
         .envs(environment.iter().copied())
         .stdin(Stdio::piped())

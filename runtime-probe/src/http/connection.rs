@@ -4,16 +4,16 @@
 //! ends and the next begins is never guessed.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use super::access::Access;
 use super::body::{self, Framing};
 use super::client::Client;
 use super::date::http_date;
 use super::head;
-use super::host::HostPolicy;
 use super::inbox::{Inbox, ReadError, Source};
 use super::limits::{LINGER_BYTES, Limits, MAX_REQUESTS};
 use super::outbox::Outbox;
@@ -21,13 +21,28 @@ use super::refusal::Refusal;
 use super::reply::Reply;
 use super::request::{Request, Version};
 use super::seats::Seat;
+use super::socket::Stream;
 use super::transmit::{self, Connection, Manner, SendBody, Sent, Told};
 
 /// What all connections of a server share.
 pub(super) struct Service {
     pub limits: Limits,
-    pub hosts: HostPolicy,
+    pub access: Access,
     pub handler: Box<dyn Fn(&Request) -> Reply + Send + Sync>,
+}
+
+impl Service {
+    /// With the usual limits.
+    pub fn standard(
+        access: Access,
+        handler: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> Service {
+        Service {
+            limits: Limits::STANDARD,
+            access,
+            handler: Box::new(handler),
+        }
+    }
 }
 
 /// Why a connection ends.
@@ -39,7 +54,7 @@ enum End {
 }
 
 /// Serves a connection to its end.
-pub(super) fn serve(stream: &Arc<TcpStream>, seat: &Seat, service: &Service) {
+pub(super) fn serve(stream: &Arc<Stream>, seat: &Seat, service: &Service) {
     if let End::Linger = serve_requests(stream, seat, service) {
         linger(stream, service.limits);
     }
@@ -47,10 +62,10 @@ pub(super) fn serve(stream: &Arc<TcpStream>, seat: &Seat, service: &Service) {
     let _ = stream.shutdown(Shutdown::Both);
 }
 
-fn serve_requests(stream: &Arc<TcpStream>, seat: &Seat, service: &Service) -> End {
+fn serve_requests(stream: &Arc<Stream>, seat: &Seat, service: &Service) -> End {
     let limits = service.limits;
     // Replies are written in one piece: waiting for more to fill a packet is only delay.
-    let _ = stream.set_nodelay(true);
+    let _ = stream.set_nodelay();
     let Ok(mut outbox) = Outbox::new(stream, limits.write_stall) else {
         return End::Drop;
     };
@@ -100,7 +115,7 @@ fn receive<S: Source>(
     service: &Service,
 ) -> Result<Request, ReadError> {
     let request = head::read(inbox, head_by)?;
-    service.hosts.admit(&request)?;
+    service.access.admit(&request)?;
     let framing = body::framing(&request)?;
     if let Some(expectation) = request.header("expect")
         && request.version() == Version::Http11
@@ -187,7 +202,7 @@ fn wants_keeping(request: &Request) -> bool {
 }
 
 /// Ends the sending half and drops what the client still sends, within bounds.
-fn linger(stream: &TcpStream, limits: Limits) {
+fn linger(stream: &Stream, limits: Limits) {
     let deadline = Instant::now() + limits.linger_time;
     let mut source = stream;
     let mut dropped = 0;
@@ -203,7 +218,7 @@ fn linger(stream: &TcpStream, limits: Limits) {
 }
 
 /// Tells a connection that has no seat why it is closed, without waiting for it.
-pub(super) fn turn_away(mut stream: &TcpStream) {
+pub(super) fn turn_away(mut stream: &Stream) {
     if stream.set_nonblocking(true).is_err() {
         return;
     }

@@ -2,38 +2,23 @@
 //!
 //! A web page can point a name of its own at 127.0.0.1 and then read what is served there as if it were its own (DNS
 //! rebinding). The browser sends that name as `Host`, so on loopback only IP literals and `localhost`, which no foreign
-//! page can take, are let in. The check sees the whole head of the request, so that a policy that asks for a secret in
-//! `Authorization` instead can stand beside this one.
+//! page can take, are let in.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::refusal::Refusal;
 use super::request::{Request, Version};
 
-/// What a request must carry to be let in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum HostPolicy {
-    /// A `Host` (and an authority in the target, if there is one) that is an IP literal, `localhost` or ends in
-    /// `.localhost`, with or without a port.
-    Loopback,
-}
-
-impl HostPolicy {
-    /// Whether a request is let in; its body need not have arrived.
-    pub fn admit(&self, request: &Request) -> Result<(), Refusal> {
-        match self {
-            HostPolicy::Loopback => {
-                let host = sole_host(request)?;
-                match host.into_iter().chain(request.authority()).all(is_local) {
-                    true => Ok(()),
-                    false => Err(Refusal::new(
-                        403,
-                        "the Host of a request to this address must be an IP address or localhost",
-                    )),
-                }
-            }
-        }
+/// Lets in a request whose `Host` (and the authority in its target, if there is one) is an IP literal, `localhost` or
+/// ends in `.localhost`, with or without a port.
+pub(super) fn admit(request: &Request) -> Result<(), Refusal> {
+    let host = sole_host(request)?;
+    match host.into_iter().chain(request.authority()).all(is_local) {
+        true => Ok(()),
+        false => Err(Refusal::new(
+            403,
+            "the Host of a request to this address must be an IP address or localhost",
+        )),
     }
 }
 
@@ -89,9 +74,7 @@ mod tests {
             .map(|host| ("host".into(), host.to_string()))
             .collect();
         let request = Request::from_head("GET", target, version, headers).unwrap();
-        HostPolicy::Loopback
-            .admit(&request)
-            .map_err(|refusal| refusal.status())
+        super::admit(&request).map_err(|refusal| refusal.status())
     }
 
     #[test]

@@ -4,10 +4,10 @@
 //! The source is a trait, so that the parsers are tested on bytes split at any point, without sockets or clocks.
 
 use std::io::{self, ErrorKind, Read};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use super::refusal::Refusal;
+use super::socket::Stream;
 
 /// What one read asks for: two of them hold a browser's head and leave little behind in an idle connection.
 const READ_BYTES: usize = 4 * 1024;
@@ -80,7 +80,7 @@ impl From<Refusal> for ReadError {
     }
 }
 
-impl Source for &TcpStream {
+impl Source for &Stream {
     fn read_before(&mut self, buffer: &mut [u8], deadline: Instant) -> io::Result<usize> {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());

@@ -11,14 +11,15 @@
 //! * [`client`]: whether the one who asked is still there;
 //! * [`reply`]: status, headers and a body that is bytes or a stream;
 //! * [`refusal`]: a status and a sentence, the only error a client is ever shown;
-//! * [`host`]: which `Host` is let in;
+//! * [`access`]: who is let in: by [`host`], or by [`token`], which may come as `base64`;
 //!
 //! what is answered:
 //! * [`routes`]: which request gets which answer;
 //! * [`index`], [`goroutine`], [`cmdline`], [`symbol`]: a file per page;
 //!
 //! and what carries it:
-//! * [`server`]: the listener, its thread, shutdown;
+//! * [`server`]: its thread, shutdown;
+//! * `socket`: listeners and connections, over TCP and unix sockets;
 //! * [`limits`]: every bound, with its arithmetic;
 //! * `seats`: who is connected, who is evicted when it gets crowded, and the threads;
 //! * `connection`: the requests of one connection, one after the other;
@@ -29,26 +30,30 @@
 //! * `transmit`: from a reply to bytes;
 //! * `date`: the `Date` header.
 
+pub mod access;
 pub mod client;
-pub mod host;
 pub mod limits;
 pub mod query;
 pub mod refusal;
 pub mod reply;
 pub mod request;
 pub mod server;
+pub mod token;
 
+mod base64;
 mod body;
 mod cmdline;
 mod connection;
 mod date;
 mod goroutine;
 mod head;
+mod host;
 mod inbox;
 mod index;
 mod outbox;
 pub(crate) mod routes;
 mod seats;
+mod socket;
 mod symbol;
 mod transmit;
 

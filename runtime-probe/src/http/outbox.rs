@@ -5,23 +5,23 @@
 //! rejected: a trace may stream for as long as it was asked to.
 
 use std::io::{self, ErrorKind, Write};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use super::inbox::is_timeout;
 use super::limits::MIN_BYTES_PER_SECOND;
+use super::socket::Stream;
 
 /// The writing half of a connection. Once a write has failed all later ones fail at once, so that a closure that
 /// ignores errors does not wait again.
 #[derive(Debug)]
 pub(super) struct Outbox<'a> {
-    stream: &'a TcpStream,
+    stream: &'a Stream,
     pace: Pace,
     failed: bool,
 }
 
 impl<'a> Outbox<'a> {
-    pub fn new(stream: &'a TcpStream, stall: Duration) -> io::Result<Self> {
+    pub fn new(stream: &'a Stream, stall: Duration) -> io::Result<Self> {
         stream.set_write_timeout(Some(stall))?;
         Ok(Outbox {
             stream,
@@ -40,7 +40,7 @@ impl Write for Outbox<'_> {
             return Err(ErrorKind::BrokenPipe.into());
         }
         let before = Instant::now();
-        let outcome = match self.stream.write(bytes) {
+        let outcome = match (&mut &*self.stream).write(bytes) {
             Ok(written) => self
                 .pace
                 .charge(written, before.elapsed())

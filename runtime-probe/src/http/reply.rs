@@ -126,7 +126,14 @@ impl Body {
 
 impl From<Refusal> for Reply {
     fn from(refusal: Refusal) -> Self {
-        Reply::error(refusal.status(), refusal.sentence())
+        let reply = Reply::error(refusal.status(), refusal.sentence());
+        match refusal.status() {
+            // A browser asks for a password; HTTP demands that the ways in are named.
+            401 => reply
+                .with_header("WWW-Authenticate", "Basic realm=\"runtime-probe\"")
+                .with_header("WWW-Authenticate", "Bearer realm=\"runtime-probe\""),
+            _ => reply,
+        }
     }
 }
 

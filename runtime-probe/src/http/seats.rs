@@ -10,12 +10,13 @@
 //! 4. the thread gives it up. A thread that finds its seat `Leaving` MUST NOT answer. Otherwise a reply could be cut off.
 
 use std::mem;
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::limits::{EVICTION_TIME, STACK_BYTES};
+use super::socket::Stream;
 
 /// The name of every thread of the server. Linux shows its first 15 bytes.
 pub(super) const THREAD_NAME: &str = "runtime-probe-http";
@@ -76,7 +77,7 @@ struct Room {
 struct Occupant {
     number: u64,
     state: State,
-    stream: Arc<TcpStream>,
+    stream: Arc<Stream>,
     thread: JoinHandle<()>,
 }
 
@@ -107,7 +108,7 @@ impl Seats {
     /// Seats a connection and runs it on a thread of its own. Waits for a moment if someone must leave first.
     pub fn admit(
         self: &Arc<Self>,
-        stream: &Arc<TcpStream>,
+        stream: &Arc<Stream>,
         run: impl FnOnce(&Seat) + Send + 'static,
     ) -> Result<(), NotSeated> {
         let deadline = Instant::now() + EVICTION_TIME;

@@ -1,21 +1,24 @@
-//! The listener, its thread, shutdown.
+//! The thread that accepts, and shutdown.
 //!
-//! One thread blocks in `accept`; a connection to itself wakes it for shutdown. Waking up now and then to look at a flag
+//! It blocks in `accept`; for shutdown its listener wakes it. Waking up now and then to look at a flag
 //! was rejected: an idle debugging port should not run at all.
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use super::access::Access;
 use super::connection::{self, Service};
-use super::host::HostPolicy;
-use super::limits::{Limits, STACK_BYTES};
+use super::limits::STACK_BYTES;
 use super::reply::Reply;
 use super::request::Request;
 use super::seats::{NotSeated, Seats, THREAD_NAME};
+use super::socket::{Address, Listener, Stream};
+use super::token::Token;
 
 pub use super::seats::Tally;
 
@@ -25,12 +28,14 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 /// The longest pause: at the limit of file descriptors the server asks once a second for one.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long a shutdown tries to wake the accept thread; it takes one connection.
+/// How long a shutdown tries to wake the accept thread; once is enough.
 const WAKE_TIME: Duration = Duration::from_secs(2);
 
 /// A server that is listening. Dropping it shuts it down.
 pub struct Server {
-    address: SocketAddr,
+    address: Address,
+    /// The accept thread's, and closed when that ends.
+    listener: Weak<Listener>,
     seats: Arc<Seats>,
     grace: Duration,
     /// Taken by a shutdown, and by [`Server::detach`].
@@ -38,58 +43,80 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens on a loopback address and answers with `handler`, which runs on one thread for each connection.
+    /// Listens on an address and answers with `handler`, which runs on one thread for each connection. For a name that
+    /// has several addresses the first that is free is taken.
     ///
-    /// Any other address is refused with [`io::ErrorKind::InvalidInput`]. For a name that has several addresses all
-    /// must be loopback; the first that is free is taken.
+    /// Without a token, an address that is not loopback is refused with [`io::ErrorKind::InvalidInput`]; of several, all
+    /// must be loopback.
     pub fn bind(
-        address: impl ToSocketAddrs,
-        hosts: HostPolicy,
+        addresses: &[SocketAddr],
+        token: Option<Token>,
         handler: impl Fn(&Request) -> Reply + Send + Sync + 'static,
     ) -> io::Result<Server> {
-        let addresses: Vec<SocketAddr> = address.to_socket_addrs()?.collect();
-        let handler = Box::new(handler);
-        Server::start(
-            &addresses,
-            Service {
-                limits: Limits::STANDARD,
-                hosts,
-                handler,
-            },
-        )
-    }
-
-    pub(super) fn start(addresses: &[SocketAddr], service: Service) -> io::Result<Server> {
         let remote = addresses
             .iter()
             .find(|address| !address.ip().to_canonical().is_loopback());
-        if let Some(remote) = remote {
-            let reason = format!(
-                "refusing to listen on {remote}: what is served shows the inside of the process, and only \
-                 loopback addresses (127.0.0.1, [::1]) keep it on this machine"
-            );
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
-        }
-        let listener = TcpListener::bind(addresses)?;
-        let address = listener.local_addr()?;
+        let access = match (token, remote) {
+            (Some(token), _) => Access::Token(token),
+            (None, None) => Access::Loopback,
+            (None, Some(remote)) => {
+                let reason = format!(
+                    "refusing to listen on {remote} without a token: what is served shows the inside of the process, \
+                     and only loopback addresses (127.0.0.1, [::1]) keep it on this machine; \
+                     RUNTIME_PROBE_TOKEN or Server::allow_remote sets a token"
+                );
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+            }
+        };
+        Server::start(
+            Listener::tcp(addresses)?,
+            Service::standard(access, handler),
+        )
+    }
+
+    /// The same on a unix socket at `path`, which only this user may connect to. A token is asked for if there is one.
+    pub fn bind_unix(
+        path: &Path,
+        token: Option<Token>,
+        handler: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> io::Result<Server> {
+        let access = token.map_or(Access::SocketFile, Access::Token);
+        Server::start(Listener::unix(path)?, Service::standard(access, handler))
+    }
+
+    pub(super) fn start(listener: Listener, service: Service) -> io::Result<Server> {
+        let listener = Arc::new(listener);
         let seats = Seats::new(service.limits.connections);
         let grace = service.limits.shutdown_grace;
-        let door = Arc::clone(&seats);
+        let address = listener.address()?;
+        let (own, door) = (Arc::downgrade(&listener), Arc::clone(&seats));
         let accept = thread::Builder::new()
             .name(THREAD_NAME.into())
             .stack_size(STACK_BYTES)
             .spawn(move || accept(&listener, &door, &Arc::new(service)))?;
         Ok(Server {
             address,
+            listener: own,
             seats,
             grace,
             accept: Some(accept),
         })
     }
 
-    /// The address it listens on, with the port that was chosen if port 0 was asked for.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.address
+    /// The address it listens on, with the port that was chosen if port 0 was asked for; a unix socket has none.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        match &self.address {
+            Address::Tcp(address) => Some(*address),
+            Address::Unix(_) => None,
+        }
+    }
+
+    /// The path of the unix socket it listens on.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.address {
+            Address::Tcp(_) => None,
+            Address::Unix(path) => Some(path),
+        }
     }
 
     /// What became of connections so far.
@@ -115,9 +142,9 @@ impl Server {
         self.seats.close();
         let deadline = Instant::now() + WAKE_TIME;
         while !accept.is_finished() && Instant::now() < deadline {
-            // Fails if the listener is closed by now, or for want of a file descriptor: then the thread is not blocked
-            // in `accept` but in a pause, which the closing has ended.
-            let _ = TcpStream::connect_timeout(&self.address, SHORTEST_PAUSE);
+            if let Some(listener) = self.listener.upgrade() {
+                listener.wake();
+            }
             thread::sleep(SHORTEST_PAUSE);
         }
         if accept.is_finished() {
@@ -145,11 +172,11 @@ impl fmt::Debug for Server {
 }
 
 /// The accept thread.
-fn accept(listener: &TcpListener, seats: &Arc<Seats>, service: &Arc<Service>) {
+fn accept(listener: &Listener, seats: &Arc<Seats>, service: &Arc<Service>) {
     let mut pause = SHORTEST_PAUSE;
     while seats.is_open() {
         match listener.accept() {
-            Ok((stream, _)) => {
+            Ok(stream) => {
                 pause = SHORTEST_PAUSE;
                 seat(Arc::new(stream), seats, service);
             }
@@ -165,7 +192,7 @@ fn accept(listener: &TcpListener, seats: &Arc<Seats>, service: &Arc<Service>) {
     }
 }
 
-fn seat(stream: Arc<TcpStream>, seats: &Arc<Seats>, service: &Arc<Service>) {
+fn seat(stream: Arc<Stream>, seats: &Arc<Seats>, service: &Arc<Service>) {
     let service = Arc::clone(service);
     let own = Arc::clone(&stream);
     let run = move |seat: &_| connection::serve(&own, seat, &service);

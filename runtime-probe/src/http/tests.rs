@@ -12,12 +12,13 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use super::access::Access;
 use super::connection::Service;
-use super::host::HostPolicy;
 use super::limits::Limits;
 use super::reply::{Body, Reply};
 use super::request::Request;
 use super::server::Server;
+use super::socket::Listener;
 
 /// Longer than anything takes; a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -38,10 +39,11 @@ const HASTY: Limits = Limits {
 fn serve(limits: Limits, handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Server {
     let service = Service {
         limits,
-        hosts: HostPolicy::Loopback,
+        access: Access::Loopback,
         handler: Box::new(handler),
     };
-    Server::start(&[SocketAddr::from((Ipv4Addr::LOCALHOST, 0))], service).unwrap()
+    let listener = Listener::tcp(&[SocketAddr::from((Ipv4Addr::LOCALHOST, 0))]).unwrap();
+    Server::start(listener, service).unwrap()
 }
 
 /// Answers with what it was asked.
@@ -76,7 +78,7 @@ struct Answer {
 
 impl Caller {
     fn connect(server: &Server) -> Caller {
-        let stream = TcpStream::connect(server.local_addr()).unwrap();
+        let stream = TcpStream::connect(server.local_addr().unwrap()).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         Caller(BufReader::new(stream))

@@ -56,7 +56,7 @@ pub fn connect(server: SocketAddr) -> io::Result<TcpStream> {
 }
 
 /// Reads an answer up to the end of the connection.
-pub fn answer(stream: &mut TcpStream) -> io::Result<Answer> {
+pub fn answer(stream: &mut impl Read) -> io::Result<Answer> {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes)?;
     parse(&bytes).ok_or_else(|| {

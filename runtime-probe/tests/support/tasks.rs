@@ -52,7 +52,7 @@ pub fn application() -> &'static Application {
         let ticks = Arc::new(AtomicU64::new(0));
         runtime.block_on(start_all(Arc::clone(&ticks)));
         let server = pprof::serve("127.0.0.1:0").unwrap();
-        let address = server.local_addr();
+        let address = server.local_addr().unwrap();
         server.detach();
         let application = Application {
             server: address,

@@ -75,7 +75,7 @@ async fn run(arguments: &Arguments) -> Result<(), String> {
 
     let shop = Shop::open();
     let listen = listener.local_addr().map_err(|error| error.to_string())?;
-    print_what_to_try(listen, probe.local_addr(), load);
+    print_what_to_try(listen, probe.local_addr().unwrap_or(arguments.probe), load);
     if load {
         load::start(listen);
     }
@@ -98,7 +98,7 @@ async fn run(arguments: &Arguments) -> Result<(), String> {
 
 /// Starts the probe's server; it answers for as long as the returned value lives. A service that does not want to
 /// decide this in code leaves it out and is run with `RUNTIME_PROBE_LISTEN=127.0.0.1:6060` instead.
-fn start_probe(addr: SocketAddr) -> std::io::Result<tokio::pprof::Server> {
+fn start_probe(addr: SocketAddr) -> std::io::Result<tokio::pprof::Serving> {
     tokio::pprof::serve(addr)
 }
 

@@ -5,6 +5,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use super::*;
+use crate::http::token::Token;
 
 #[test]
 fn a_request_is_answered_and_the_connection_kept() {
@@ -236,15 +237,36 @@ fn any_host_but_this_machine_is_refused() {
 }
 
 #[test]
-fn only_loopback_is_listened_on() {
+fn without_a_token_only_loopback_is_listened_on() {
+    let bind = |addresses: &[&str], token: Option<Token>| {
+        let addresses: Vec<SocketAddr> = addresses.iter().map(|a| a.parse().unwrap()).collect();
+        Server::bind(&addresses, token, echo)
+    };
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0", "[::ffff:192.0.2.1]:0"] {
-        let error = Server::bind(address, HostPolicy::Loopback, echo).unwrap_err();
+        let error = bind(&[address], None).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{address}");
         assert!(error.to_string().contains("loopback"));
     }
-    let mixed = ["127.0.0.1:0".parse().unwrap(), "0.0.0.0:0".parse().unwrap()];
-    assert!(Server::bind(&mixed[..], HostPolicy::Loopback, echo).is_err());
-    let server = Server::bind("localhost:0", HostPolicy::Loopback, echo).unwrap();
-    assert!(server.local_addr().ip().is_loopback());
+    assert!(bind(&["127.0.0.1:0", "0.0.0.0:0"], None).is_err());
+    let server = bind(&["127.0.0.1:0"], None).unwrap();
     assert_eq!(ask(&server, get("/")).status, 200);
+
+    let token = Token::new("correct-horse-battery".into()).unwrap();
+    let server = bind(&["0.0.0.0:0"], Some(token)).unwrap();
+    assert!(server.local_addr().unwrap().ip().is_unspecified());
+    assert_eq!(ask(&server, get("/")).status, 401);
+    let anywhere = "GET / HTTP/1.1\r\nHost: evil.example\r\nAuthorization: Bearer correct-horse-battery\r\n\r\n";
+    assert_eq!(ask(&server, anywhere).status, 200);
+}
+
+#[test]
+fn a_request_without_the_token_is_refused_before_its_body_is_read() {
+    let token = Token::new("correct-horse-battery".into()).unwrap();
+    let address = "127.0.0.1:0".parse().unwrap();
+    let server = Server::bind(&[address], Some(token), echo).unwrap();
+    let mut caller = Caller::connect(&server);
+    // Of this body nothing is ever sent.
+    caller.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n");
+    let answer = caller.answer();
+    assert_eq!((answer.status, answer.closes()), (401, true));
 }

@@ -23,7 +23,7 @@ fn refuses(address: SocketAddr) -> bool {
 #[test]
 fn shutdown_closes_idle_connections_and_joins_all_threads() {
     let (server, token) = with_token(Limits::STANDARD);
-    let address = server.local_addr();
+    let address = server.local_addr().unwrap();
     let mut callers: Vec<Caller> = (0..20).map(|_| Caller::connect(&server)).collect();
     for caller in &mut callers {
         assert_eq!(caller.send(get("/")).answer().status, 200);
@@ -47,7 +47,7 @@ fn shutdown_closes_idle_connections_and_joins_all_threads() {
 #[test]
 fn dropping_is_shutting_down() {
     let (server, token) = with_token(Limits::STANDARD);
-    let address = server.local_addr();
+    let address = server.local_addr().unwrap();
     drop(server);
     assert_eq!(Arc::strong_count(&token), 1);
     assert!(refuses(address));

@@ -72,11 +72,11 @@ pub fn index_page(detail: Detail) -> Vec<String> {
     };
     let get = || -> std::io::Result<String> {
         let server = tokio::pprof::serve("127.0.0.1:0")?;
-        let mut stream = std::net::TcpStream::connect(server.local_addr())?;
-        let (host, mut reply) = (server.local_addr(), String::new());
+        let address = server.local_addr().ok_or(std::io::ErrorKind::NotFound)?;
+        let (mut stream, mut reply) = (std::net::TcpStream::connect(address)?, String::new());
         write!(
             stream,
-            "GET /debug/pprof/ HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+            "GET /debug/pprof/ HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
         )?;
         stream.read_to_string(&mut reply)?;
         Ok(reply)

@@ -1,0 +1,28 @@
+//! Who is let in. A request is judged by its head, before its body is read.
+
+use super::host;
+use super::refusal::Refusal;
+use super::request::Request;
+use super::token::Token;
+
+/// What a request must carry.
+#[derive(Clone, Debug)]
+pub enum Access {
+    /// A `Host` of this machine, see [`host`]: for addresses that only this machine reaches.
+    Loopback,
+    /// Nothing: for a unix socket, which no web page reaches; who may connect is what its file's mode says.
+    SocketFile,
+    /// The token, whatever the `Host`: for addresses that others reach.
+    Token(Token),
+}
+
+impl Access {
+    /// Whether a request is let in.
+    pub fn admit(&self, request: &Request) -> Result<(), Refusal> {
+        match self {
+            Access::Loopback => host::admit(request),
+            Access::SocketFile => Ok(()),
+            Access::Token(token) => token.admit(request),
+        }
+    }
+}
