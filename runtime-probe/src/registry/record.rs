@@ -86,11 +86,32 @@ const FROZEN: u32 = 1 << 8;
 const CLOSED: u32 = 1 << 9;
 /// The slot is [`Written::Often`].
 const OFTEN: u32 = 1 << 10;
+/// The slot has been written.
+const PREPARED: u32 = 1 << 11;
 /// Low bits of `flags`: the kind.
 const KIND: u32 = 0xff;
 
 fn worker_word(thread: ThreadNumber, poll: u64) -> u64 {
     u64::from(thread.0) << 32 | poll & 0xffff_ffff
+}
+
+/// A record's flags, read once for a whole poll: what matters of them only the poller changes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Manner(u32);
+
+impl Manner {
+    /// Whether the poll needs [`Record::prepare`] before it begins: the first one does, and every one of a record whose
+    /// waker may change.
+    #[inline(always)]
+    pub(crate) fn needs_preparing(self) -> bool {
+        self.0 & (PREPARED | OFTEN) != PREPARED
+    }
+
+    /// Whether the wrapper is the whole of a task, polled by nobody but an executor.
+    #[inline(always)]
+    pub(crate) fn is_top(self) -> bool {
+        self.0 & OFTEN == 0
+    }
 }
 
 /// A poll under way, as the phase it wrote.
@@ -298,10 +319,10 @@ impl Record {
             .unwrap_or(Kind::Task)
     }
 
-    /// Whether the wrapper is the whole of a task, polled by nobody but an executor.
+    /// What decides how the poll that is about to begin goes.
     #[inline(always)]
-    pub(crate) fn is_top(&self) -> bool {
-        self.flags.load(Ordering::Relaxed) & OFTEN == 0
+    pub(crate) fn manner(&self) -> Manner {
+        Manner(self.flags.load(Ordering::Relaxed))
     }
 
     /// When the task became ready for the poll that is about to begin, at the earliest: it cannot begin before.
@@ -337,19 +358,15 @@ impl Record {
         true
     }
 
-    /// Whether a poll needs [`Record::prepare`] before it begins: the first one does, and every one of a record whose
-    /// waker may change.
-    #[inline(always)]
-    pub(crate) fn needs_preparing(&self) -> bool {
-        self.phase.load(Ordering::Relaxed) == 0 || self.flags.load(Ordering::Relaxed) & OFTEN != 0
-    }
-
     /// Makes `waker` the one that wakes are handed on to.
     #[expect(unsafe_code, reason = "writes the waker slot")]
     pub(crate) fn prepare(&self, waker: &Waker) {
         // SAFETY: the poller, before its poll. With `Once` it is the first: no waker of this record has been handed
         // out yet, and what is handed out later is ordered by whatever carries it to another thread.
         unsafe { self.slot.set(self.written(), waker) }
+        // Only the poller writes flags, so a store loses nothing.
+        let flags = self.flags.load(Ordering::Relaxed);
+        self.flags.store(flags | PREPARED, Ordering::Relaxed);
     }
 
     #[inline(always)]
@@ -377,8 +394,8 @@ impl Record {
 
     /// The generation of a poll's waker: the poll's number, unless the record is frozen.
     #[inline(always)]
-    pub(crate) fn generation(&self, poll: PollNumber) -> usize {
-        let generation = if self.flags.load(Ordering::Relaxed) & FROZEN == 0 {
+    pub(crate) fn generation(&self, poll: PollNumber, manner: Manner) -> usize {
+        let generation = if manner.0 & FROZEN == 0 {
             (poll.0 >> 1) as usize
         } else {
             self.frozen_at.load(Ordering::Relaxed) as usize
@@ -402,27 +419,38 @@ impl Record {
         self.phase.store(poll.0 & !1, Ordering::Release);
     }
 
-    /// The stacks of this poll's registrations so far.
+    /// The stacks of the registrations in this poll, or else in the last one that had any.
     #[inline(always)]
     #[expect(unsafe_code, reason = "reads a pointer to an interned set")]
+    pub(crate) fn last_waits(&self) -> Option<&'static WaitSet> {
+        // SAFETY: null or from an interned set, which lives for ever.
+        unsafe { self.waits.load(Ordering::Relaxed).as_ref() }
+    }
+
+    /// What [`Record::last_waits`] says is this poll's, too.
+    #[inline(always)]
+    pub(crate) fn repeat_waits(&self) {
+        self.waits_poll
+            .store(self.phase.load(Ordering::Relaxed) >> 1, Ordering::Relaxed);
+    }
+
+    /// The stacks of this poll's registrations so far.
+    #[inline(always)]
     pub(crate) fn waits_of_this_poll(&self) -> Option<&'static WaitSet> {
         if self.waits_poll.load(Ordering::Relaxed) != self.phase.load(Ordering::Relaxed) >> 1 {
             return None;
         }
-        // SAFETY: null or from an interned set, which lives for ever.
-        unsafe { self.waits.load(Ordering::Relaxed).as_ref() }
+        self.last_waits()
     }
 
     /// The stacks of the polls before, if the record is frozen: their leaves hold the very waker of this poll, and do
     /// not register again.
     #[inline(always)]
-    #[expect(unsafe_code, reason = "reads a pointer to an interned set")]
     pub(crate) fn waits_to_carry(&self) -> Option<&'static WaitSet> {
         if self.flags.load(Ordering::Relaxed) & FROZEN == 0 {
             return None;
         }
-        // SAFETY: null or from an interned set, which lives for ever.
-        unsafe { self.waits.load(Ordering::Relaxed).as_ref() }
+        self.last_waits()
     }
 
     /// Only the polling thread, during the poll.
@@ -430,8 +458,7 @@ impl Record {
     pub(crate) fn set_waits(&self, waits: Option<&'static WaitSet>) {
         let waits = waits.map_or(std::ptr::null(), std::ptr::from_ref);
         self.waits.store(waits.cast_mut(), Ordering::Relaxed);
-        self.waits_poll
-            .store(self.phase.load(Ordering::Relaxed) >> 1, Ordering::Relaxed);
+        self.repeat_waits();
     }
 
     /// Somebody wakes the task. Only the first wake since the poll began counts.

@@ -63,20 +63,26 @@ impl<F: Future> Future for Instrumented<F> {
         let Some(record) = record else {
             return future.poll(context);
         };
-        if record.needs_preparing() {
+        let manner = record.manner();
+        if manner.needs_preparing() {
             prepare(record, context);
         }
         let slot = threads::slot();
-        let began = if record.is_top() {
+        let began = if manner.is_top() {
             #[cfg(feature = "rt")]
             super::hooks::claim(slot, record.id());
             slot.now.load(Ordering::Relaxed).max(record.ready_at())
         } else {
             clock::ticks()
         };
-        waker::poll(record, <F as HasMeta>::META, slot, began, |context| {
-            future.poll(context)
-        })
+        waker::poll(
+            record,
+            manner,
+            <F as HasMeta>::META,
+            slot,
+            began,
+            |context| future.poll(context),
+        )
     }
 }
 

@@ -14,11 +14,11 @@
 
 use crate::clock;
 use crate::primitive::Ordering;
-use crate::registry::record::{GENERATIONS, PollNumber, Record, Waking};
+use crate::registry::record::{GENERATIONS, Manner, PollNumber, Record, Waking};
 use crate::registry::slab::RecordRef;
 use crate::registry::threads::{self, Slot};
-use crate::stack::anchor::here;
-use crate::stack::raw::FutureMeta;
+use crate::stack::anchor::{Anchor, here};
+use crate::stack::raw::{FutureMeta, WaitSet};
 use crate::stack::template::{self, AnchorFrame};
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
@@ -95,13 +95,14 @@ impl Drop for Entered<'_> {
 #[expect(unsafe_code, reason = "makes a waker")]
 pub(super) fn poll<R>(
     record: &RecordRef,
+    manner: Manner,
     meta: &'static FutureMeta,
     slot: &Slot,
     began: clock::Ticks,
     inner: impl FnOnce(&mut Context<'_>) -> R,
 ) -> R {
     let poll = record.begin_poll(slot.number(), began);
-    let generation = record.generation(poll);
+    let generation = record.generation(poll, manner);
     let data = record
         .as_ptr()
         .map_addr(|address| address | generation)
@@ -174,15 +175,37 @@ unsafe fn clone(data: *const ()) -> RawWaker {
         && poll.data == data.addr()
     {
         let anchor = here!();
-        let earlier = record
-            .waits_of_this_poll()
-            .or_else(|| template::carried(record.waits_to_carry()?));
+        let last = record.last_waits();
         // SAFETY: this function took the anchor just now, and the frame is a local of a poll further up.
-        let waits =
-            unsafe { template::capture(&CLONE_FRAME, anchor, frame.addr(), poll.meta, earlier) };
-        record.set_waits(waits);
+        if last.is_some_and(|last| unsafe { template::repeats(&anchor, frame.addr(), last) }) {
+            record.repeat_waits();
+        } else {
+            // SAFETY: the same, and this function is still running while that one does.
+            unsafe { register(record, poll, anchor, last) };
+        }
     }
     RawWaker::new(data, &VTABLE)
+}
+
+/// A registration that is not the only one of its poll, or not that of the poll before.
+///
+/// # Safety
+/// [`clone`] took the anchor, and `poll` is a local further up on this stack.
+#[inline(never)]
+#[expect(unsafe_code, reason = "captures")]
+unsafe fn register(
+    record: &Record,
+    poll: &PollFrame,
+    anchor: Anchor,
+    last: Option<&'static WaitSet>,
+) {
+    let earlier = record
+        .waits_of_this_poll()
+        .or_else(|| template::carried(record.waits_to_carry()?));
+    let root = std::ptr::from_ref(poll).addr();
+    // SAFETY: by this function's own contract.
+    let waits = unsafe { template::capture(&CLONE_FRAME, anchor, root, poll.meta, earlier, last) };
+    record.set_waits(waits);
 }
 
 #[expect(unsafe_code, reason = "a waker's vtable")]

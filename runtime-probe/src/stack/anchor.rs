@@ -21,8 +21,9 @@ macro_rules! here {
             // SAFETY: copies three registers and touches nothing else.
             unsafe {
                 core::arch::asm!(
-                    "lea {pc}, [rip]", "mov {sp}, rsp", "mov {fp}, rbp",
-                    pc = out(reg) pc, sp = out(reg) sp, fp = out(reg) fp,
+                    // The frame pointer's register may be one of the outputs: it is read before any of them is written.
+                    "mov {fp}, rbp", "mov {sp}, rsp", "lea {pc}, [rip]",
+                    fp = out(reg) fp, sp = out(reg) sp, pc = out(reg) pc,
                     options(nomem, nostack, preserves_flags),
                 );
             }
@@ -34,8 +35,9 @@ macro_rules! here {
             // SAFETY: copies three registers and touches nothing else.
             unsafe {
                 core::arch::asm!(
-                    "adr {pc}, .", "mov {sp}, sp", "mov {fp}, x29",
-                    pc = out(reg) pc, sp = out(reg) sp, fp = out(reg) fp,
+                    // As above.
+                    "mov {fp}, x29", "mov {sp}, sp", "adr {pc}, .",
+                    fp = out(reg) fp, sp = out(reg) sp, pc = out(reg) pc,
                     options(nomem, nostack, preserves_flags),
                 );
             }

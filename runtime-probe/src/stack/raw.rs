@@ -1,7 +1,8 @@
 //! A captured stack, and the set of stacks that one poll left behind.
 
 use super::intern::Intern;
-use crate::primitive::{AtomicU64, Ordering};
+use super::path::Path;
+use crate::primitive::{AtomicPtr, AtomicU64, Ordering};
 
 /// What is known of a future by its type alone. One per type (a codegen unit may have a copy of its own).
 #[derive(Debug)]
@@ -49,7 +50,7 @@ pub(crate) enum End {
 /// At most this many distinct stacks are kept: at 40 frames each 320 B, so 21 MB. A program has as many as there are
 /// ways through its code to a wait; a service of 300,000 lines was seen to have under 2,000.
 const MOST_STACKS: usize = 1 << 16;
-/// At most this many distinct sets: a set is 32 B, so 8 MB.
+/// At most this many distinct sets: a set is 64 B with its place in the table, so 16 MB.
 const MOST_SETS: usize = 1 << 18;
 /// Registrations of one poll that are kept; beyond, the last one replaces its predecessor and a mark says so.
 pub(crate) const MOST_WAITS: u16 = 32;
@@ -111,6 +112,8 @@ pub(crate) struct WaitSet {
     pub(crate) overflowed: bool,
     /// Polls to come begin with this list: see [`WaitSet::carried`].
     carried: bool,
+    /// The way to the last registration, once it is known. Only of sets of one: see [`WaitSet::path`].
+    path: AtomicPtr<Path>,
 }
 
 impl WaitSet {
@@ -135,6 +138,7 @@ impl WaitSet {
             len: earlier.map_or(0, |set| set.len) + 1,
             overflowed,
             carried: false,
+            path: AtomicPtr::new(std::ptr::null_mut()),
         }
         .intern()
     }
@@ -163,11 +167,32 @@ impl WaitSet {
             .find(|set| set.carried)
             .or_else(|| {
                 WaitSet {
+                    earlier: self.earlier,
+                    last: self.last,
+                    len: self.len,
+                    overflowed: self.overflowed,
                     carried: true,
-                    ..*self
+                    path: AtomicPtr::new(std::ptr::null_mut()),
                 }
                 .intern()
             })
+    }
+
+    /// The way to the only registration of the set: the task's next poll most likely takes it again.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "reads a pointer to an interned path")]
+    pub(crate) fn path(&self) -> Option<&'static Path> {
+        // SAFETY: null or from `set_path`, and interned paths live for ever.
+        unsafe { self.path.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// Any of several ways will do. Does nothing where the path does not lead to the set's only stack.
+    pub(crate) fn set_path(&self, path: &'static Path) {
+        if self.earlier.is_none() && std::ptr::eq(self.last, path.stack) {
+            let path = std::ptr::from_ref(path).cast_mut();
+            // Release: whoever finds the pointer finds what it points to.
+            self.path.store(path, Ordering::Release);
+        }
     }
 
     /// The stacks, last registration first.

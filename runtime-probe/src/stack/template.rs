@@ -1,29 +1,24 @@
 //! Stack templates: the second capture of a path compares words instead of walking.
 //!
+//! Two are tried before a walk: the path that the task took the last time it waited ([`repeats`]), and those that this
+//! thread remembers ([`capture`]).
+//!
 //! Allowed here on a known path: reading this thread's stack between the anchor and the root, this thread's own
 //! template table, and atomics. Forbidden: allocating, blocking, logging, calling anything that is not ours.
-//!
-//! # Why comparing is sound
-//! The frame size at a call site is static. So from the anchor (one instruction of one function) the place of the first
-//! return address is known; if the word there equals the template's first address, the frame above is that call
-//! site's, which makes the place of the second address known; and so on up to the root. By induction no stale word
-//! decides: a word counts only if everything below it has matched. A frame that realigns its stack moves its return
-//! address by run-time amounts: then the words differ, a miss, unless a stale copy of the right address lies in the
-//! padding and another frame makes up for the difference, so that the depth is the same: possible, never seen. Words are read in fours, so some may be read
-//! that the induction does not vouch for; they lie between the anchor and the root on this thread's own stack, which is
-//! checked first, so they can be read.
 //!
 //! Out of 4.7 million hits none differed from a full walk; [`set_verify`] switches that comparison on.
 
 use super::anchor::Anchor;
+use super::path::Path;
 use super::raw::{End, FutureMeta, RawStack, WaitSet, mix};
 use super::unwind::{self, Slot};
 use crate::primitive::{AtomicU64, Ordering};
 use crate::sys::thread;
 use std::cell::{Cell, UnsafeCell};
+use std::iter;
 use std::sync::atomic::AtomicBool;
 
-/// Sets of the table; with the ways: 1,024 templates a thread, at 20 frames of 16 B about 330 KB when all are in use.
+/// Sets of the table; with the ways: 1,024 templates a thread, 32 KB.
 const SETS: usize = 256;
 /// Templates that share a set. Paths of one future to one leaf that differ only in the middle share one.
 const WAYS: usize = 4;
@@ -86,9 +81,9 @@ impl AnchorFrame {
         }
     }
 
-    fn learn(&self, anchor: &Anchor, offset: u32) {
+    fn learn(&self, anchor: &Anchor, offset: usize) {
         if self.pc.load(Ordering::Relaxed) == 0 {
-            self.offset.store(u64::from(offset), Ordering::Relaxed);
+            self.offset.store(offset as u64, Ordering::Relaxed);
             self.pc.store(anchor.pc as u64, Ordering::Release);
         }
     }
@@ -96,10 +91,7 @@ impl AnchorFrame {
 
 struct Template {
     key: u64,
-    depth: usize,
-    /// In fours, the last one filled up with repetitions of the first slot.
-    slots: Box<[[(usize, usize); 4]]>,
-    stack: &'static RawStack,
+    path: &'static Path,
     /// The last answer to "this stack after that set": most waits register with one leaf, after none.
     earlier: Cell<Option<&'static WaitSet>>,
     set: Cell<Option<&'static WaitSet>>,
@@ -115,27 +107,10 @@ impl Template {
     ) -> Option<&'static WaitSet> {
         busy.set(true);
         let _done = Done(busy);
-        self.set.set(WaitSet::push(earlier, self.stack).or(earlier));
+        self.set
+            .set(WaitSet::push(earlier, self.path.stack).or(earlier));
         self.earlier.set(earlier);
         self.set.get()
-    }
-
-    /// Whether the path that is being captured is this one.
-    #[inline(always)]
-    #[expect(unsafe_code, reason = "reads this thread's stack")]
-    fn matches(&self, key: u64, sp: usize, depth: usize) -> bool {
-        // Equal depth puts every place that is read below the root.
-        self.key == key
-            && self.depth == depth
-            && self.slots.iter().all(|four| {
-                let differs = four.iter().fold(0, |differs, (offset, pc)| {
-                    // SAFETY: the offset is below the depth, so the place lies between the anchor's stack pointer and
-                    // the root, on this thread's own stack (the caller has checked both ends). It is aligned: offsets
-                    // are multiples of 8, as is the stack pointer.
-                    differs | (unsafe { ((sp + offset) as *const usize).read_volatile() } ^ pc)
-                });
-                differs == 0
-            })
     }
 }
 
@@ -144,17 +119,25 @@ struct Capturer {
     /// A walk is under way, or a set is being made. While it is set, `inner` belongs to that alone: the user's
     /// allocator, which both may call, could capture a stack itself.
     busy: Cell<bool>,
+    /// The bounds of the thread's own stack; empty if the system does not tell.
+    low: usize,
+    high: usize,
     inner: UnsafeCell<Inner>,
+}
+
+impl Capturer {
+    /// Whether anchor and root are on the thread's own stack, the root further up.
+    #[inline(always)]
+    fn on_stack(&self, anchor: &Anchor, root: usize) -> bool {
+        self.low <= anchor.sp && anchor.sp < root && root < self.high
+    }
 }
 
 /// A thread's templates, unwind cache and scratch space.
 struct Inner {
-    sets: Box<[[Option<Box<Template>>; WAYS]; SETS]>,
+    sets: Box<[[Option<Template>; WAYS]]>,
     cache: unwind::Cache,
     scratch: Vec<Slot>,
-    /// The bounds of the thread's own stack; empty if the system does not tell.
-    low: usize,
-    high: usize,
     victim: usize,
 }
 
@@ -193,15 +176,18 @@ fn make() -> Option<*mut Capturer> {
     OWNER.try_with(|_| ()).ok()?;
     let bounds = thread::stack_bounds().unwrap_or(0..0);
     let inner = Inner {
-        sets: Box::new([const { [const { None }; WAYS] }; SETS]),
+        // Not through this thread's stack, which may be a small one.
+        sets: iter::repeat_with(|| [const { None }; WAYS])
+            .take(SETS)
+            .collect(),
         cache: unwind::Cache::new(),
         scratch: Vec::with_capacity(MOST_FRAMES),
-        low: bounds.start,
-        high: bounds.end,
         victim: 0,
     };
     let capturer = Box::into_raw(Box::new(Capturer {
         busy: Cell::new(false),
+        low: bounds.start,
+        high: bounds.end,
         inner: UnsafeCell::new(inner),
     }));
     CAPTURER.with(|cell| cell.set(capturer));
@@ -209,13 +195,41 @@ fn make() -> Option<*mut Capturer> {
     Some(capturer)
 }
 
-/// The registration that is being made: `earlier` and the stack from `anchor` up to the stack address `root`. Where the
-/// tables are full, or the thread is on its way out, `earlier` stays what it was.
+/// Whether the registration that is being made is known to be the one that `last` consists of.
 ///
 /// # Safety
-/// `anchor` was taken by the calling function in this very call, and `root` is the address of an object that lives in
-/// a frame of the same thread further up.
+/// As for [`capture`].
 #[inline(always)]
+#[expect(unsafe_code, reason = "passes its own contract on")]
+pub(crate) unsafe fn repeats(anchor: &Anchor, root: usize, last: &WaitSet) -> bool {
+    // SAFETY: passed on.
+    let taken = unsafe { takes_path_of(anchor, root, last) };
+    taken && !VERIFY.load(Ordering::Relaxed)
+}
+
+/// # Safety
+/// As for [`capture`].
+#[inline(always)]
+#[expect(
+    unsafe_code,
+    reason = "reads this thread's stack, and its own capturer"
+)]
+unsafe fn takes_path_of(anchor: &Anchor, root: usize, last: &WaitSet) -> bool {
+    // SAFETY: null, or this thread's own, which lives until the thread ends; the bounds are never written again.
+    let Some(capturer) = (unsafe { CAPTURER.with(Cell::get).as_ref() }) else {
+        return false;
+    };
+    capturer.on_stack(anchor, root)
+        // SAFETY: on this thread's own stack, and the caller took the anchor.
+        && last.path().is_some_and(|path| unsafe { path.is_taken(anchor, root - anchor.sp) })
+}
+
+/// The registration that is being made: `earlier` and the stack from `anchor` up to the stack address `root`. Where the
+/// tables are full, or the thread is on its way out, `earlier` stays what it was. `last` is what [`repeats`] was asked.
+///
+/// # Safety
+/// `anchor` was taken by a function that is still running on this thread, the one that `frame` is of, and `root` is the
+/// address of an object that lives in a frame of the same thread further up.
 #[expect(
     unsafe_code,
     reason = "reads this thread's stack, and the thread-local through a raw pointer"
@@ -226,12 +240,14 @@ pub(crate) unsafe fn capture(
     root: usize,
     meta: &'static FutureMeta,
     earlier: Option<&'static WaitSet>,
+    last: Option<&'static WaitSet>,
 ) -> Option<&'static WaitSet> {
     // SAFETY: null, or this thread's own, which lives until the thread ends.
     if let Some(capturer) = unsafe { CAPTURER.with(Cell::get).as_ref() }
         && !capturer.busy.get()
+        && capturer.on_stack(&anchor, root)
         // SAFETY: not busy, so nobody holds a reference to `inner`. This one ends with the call.
-        && let Some(template) = unsafe { known(&*capturer.inner.get(), frame, anchor, root, meta) }
+        && let Some(template) = unsafe { known(&*capturer.inner.get(), frame, &anchor, root, meta) }
         && !VERIFY.load(Ordering::Relaxed)
     {
         if same(template.earlier.get(), earlier) {
@@ -240,7 +256,7 @@ pub(crate) unsafe fn capture(
         return template.after(earlier, &capturer.busy);
     }
     // SAFETY: passed on.
-    unsafe { walk(frame, anchor, root, meta, earlier) }
+    unsafe { walk(frame, anchor, root, meta, earlier, last) }
 }
 
 /// [`WaitSet::carried`]; `None` where a capture is under way on this thread.
@@ -259,28 +275,26 @@ pub(crate) fn carried(set: &'static WaitSet) -> Option<&'static WaitSet> {
 /// The template of the path, if there is one.
 ///
 /// # Safety
-/// As for [`capture`].
+/// As for [`capture`], and the anchor and the root are on this thread's own stack.
 #[inline(always)]
 #[expect(unsafe_code, reason = "reads this thread's stack")]
 unsafe fn known<'a>(
     inner: &'a Inner,
     frame: &AnchorFrame,
-    anchor: Anchor,
+    anchor: &Anchor,
     root: usize,
     meta: &'static FutureMeta,
 ) -> Option<&'a Template> {
-    let own = frame.offset(&anchor)?;
-    if anchor.sp < inner.low || root >= inner.high || anchor.sp >= root {
-        return None;
-    }
+    let own = frame.offset(anchor)?;
     let depth = root - anchor.sp;
     // SAFETY: `own` is where the anchor's function keeps its return address, in its own live frame.
     let first = unsafe { ((anchor.sp + own) as *const usize).read() };
     let key = key(first, depth, meta);
     let set = &inner.sets[key as usize % SETS];
-    let ways = set.iter().flatten();
-    ways.map(|template| &**template)
-        .find(|template| template.matches(key, anchor.sp, depth))
+    set.iter().flatten().find(|template| {
+        // SAFETY: by contract.
+        template.key == key && unsafe { template.path.is_taken(anchor, depth) }
+    })
 }
 
 #[inline(always)]
@@ -311,6 +325,7 @@ unsafe fn walk(
     root: usize,
     meta: &'static FutureMeta,
     earlier: Option<&'static WaitSet>,
+    last: Option<&'static WaitSet>,
 ) -> Option<&'static WaitSet> {
     let Some(tables) = unwind::tables() else {
         return earlier;
@@ -323,30 +338,31 @@ unsafe fn walk(
         }
     }
     // SAFETY: this thread's own, which lives until the thread ends.
-    let Capturer { busy, inner } = unsafe { &*capturer };
-    if busy.replace(true) {
+    let capturer = unsafe { &*capturer };
+    if capturer.busy.replace(true) {
         COUNTERS.reentered.fetch_add(1, Ordering::Relaxed);
         return earlier;
     }
-    let _done = Done(busy);
-    // SAFETY: as for `capture`; `busy` was clear and is set now, so these are the only references until `_done` goes.
-    let (capturer, hit) = unsafe {
-        let hit = known(&*inner.get(), frame, anchor, root, meta).map(|template| template.stack);
-        (&mut *inner.get(), hit)
-    };
+    let _done = Done(&capturer.busy);
     COUNTERS.walks.fetch_add(1, Ordering::Relaxed);
-
-    if anchor.sp < capturer.low || root >= capturer.high || anchor.sp >= root {
+    if !capturer.on_stack(&anchor, root) {
         let stack = RawStack::intern(meta, &[], 0, End::Switched);
         return stack
             .and_then(|stack| WaitSet::push(earlier, stack))
             .or(earlier);
     }
+    // SAFETY: as for `capture`; `busy` was clear and is set now, so these are the only references until `_done` goes.
+    let (inner, hit, repeated) = unsafe {
+        let hit = known(&*capturer.inner.get(), frame, &anchor, root, meta);
+        let hit = hit.map(|template| template.path.stack);
+        let repeated = last.filter(|last| takes_path_of(&anchor, root, last));
+        (&mut *capturer.inner.get(), hit, repeated)
+    };
     let high = capturer.high;
-    let scratch = &mut capturer.scratch;
+    let scratch = &mut inner.scratch;
     scratch.clear();
     let mut elided = 0;
-    let end = tables.walk(anchor, root, high, &mut capturer.cache, &mut |slot| {
+    let end = tables.walk(anchor, root, high, &mut inner.cache, &mut |slot| {
         if scratch.len() == MOST_FRAMES {
             // Keep the leaf's half and the root's: the oldest of the upper half gives way.
             scratch.remove(MOST_FRAMES / 2);
@@ -364,42 +380,37 @@ unsafe fn walk(
     };
     let set = WaitSet::push(earlier, stack).or(earlier);
 
-    if let Some(hit) = hit {
+    let hits = hit.into_iter().chain(repeated.map(|set| set.last));
+    for hit in hits {
         COUNTERS.verified.fetch_add(1, Ordering::Relaxed);
         if !std::ptr::eq(hit, stack) {
             COUNTERS.wrong.fetch_add(1, Ordering::Relaxed);
         }
+    }
+    if hit.is_some() {
         return set;
     }
-    let known: Option<Vec<(u32, usize)>> = scratch
+    let slots: Option<Vec<(usize, usize)>> = scratch
         .iter()
-        .map(|slot| Some((slot.offset?, slot.pc)))
+        .map(|slot| Some((slot.offset? as usize, slot.pc)))
         .collect();
-    if let (Some(slots), End::Root, 0) = (known, end, elided)
-        && let Some(first) = slots.first().copied()
+    if let (Some(slots), End::Root, 0) = (slots, end, elided)
+        && let Some(&(offset, first)) = slots.first()
     {
-        frame.learn(&anchor, first.0);
-        if frame.offset(&anchor) == Some(first.0 as usize) {
-            let depth = root - anchor.sp;
-            let key = key(first.1, depth, meta);
-            let first = (first.0 as usize, first.1);
-            let mut padded: Vec<[(usize, usize); 4]> = Vec::with_capacity(slots.len().div_ceil(4));
-            for four in slots.chunks(4) {
-                let mut padding = [first; 4];
-                for (to, (offset, pc)) in padding.iter_mut().zip(four) {
-                    *to = (*offset as usize, *pc);
-                }
-                padded.push(padding);
+        frame.learn(&anchor, offset);
+        let depth = root - anchor.sp;
+        if frame.offset(&anchor) == Some(offset)
+            && let Some(path) = Path::intern(&anchor, depth, &slots, stack)
+        {
+            if let Some(set) = set {
+                set.set_path(path);
             }
-            let template = Template {
-                key,
-                depth,
-                slots: padded.into(),
-                stack,
+            inner.remember(Template {
+                key: key(first, depth, meta),
+                path,
                 earlier: Cell::new(earlier),
                 set: Cell::new(set),
-            };
-            capturer.remember(key, Box::new(template));
+            });
         }
     }
     set
@@ -414,8 +425,8 @@ impl Drop for Done<'_> {
 }
 
 impl Inner {
-    fn remember(&mut self, key: u64, template: Box<Template>) {
-        let set = &mut self.sets[key as usize % SETS];
+    fn remember(&mut self, template: Template) {
+        let set = &mut self.sets[template.key as usize % SETS];
         let way = set.iter().position(Option::is_none).unwrap_or_else(|| {
             COUNTERS.evictions.fetch_add(1, Ordering::Relaxed);
             self.victim = (self.victim + 1) % WAYS;
