@@ -4,6 +4,7 @@
 //! that has waited longest for a request gives way to the newest: half-open and forgotten connections cannot lock a
 //! person out. One whose request is being answered is never evicted; if all are, the newest is refused.
 //! A pool of threads was rejected: an idle debugging port should cost the process one thread.
+//! A new thread waits for those that have given up their seats to end, so there are never more threads than seats.
 //!
 //! Under the lock, in this order: 1. a seat is taken and its thread made, 2. the thread moves it between `Waiting` and
 //! `Answering`, 3. an eviction moves it from `Waiting` to `Leaving` and wakes the thread by shutting the socket down,
@@ -68,7 +69,7 @@ struct Room {
     open: bool,
     next_number: u64,
     occupants: Vec<Occupant>,
-    /// Threads that have given up their seat; the next one to leave joins them.
+    /// Threads that have given up their seat and are about to end.
     ended: Vec<JoinHandle<()>>,
     tally: Tally,
 }
@@ -113,6 +114,12 @@ impl Seats {
     ) -> Result<(), NotSeated> {
         let deadline = Instant::now() + EVICTION_TIME;
         let mut room = self.lock();
+        // Whoever gave up a seat must be gone before there is another thread: otherwise a crowd that comes and goes has
+        // far more threads than there are seats.
+        let ended = mem::take(&mut room.ended);
+        drop(room);
+        join(ended);
+        room = self.lock();
         let full = room.occupants.len() >= self.capacity;
         if full && !room.is_someone_leaving() && !room.evict() {
             room.tally.refused += 1;
@@ -284,7 +291,11 @@ impl Drop for Seat {
             .iter()
             .position(|occupant| occupant.number == self.number);
         let own = own.map(|index| room.occupants.swap_remove(index));
-        let ended = mem::take(&mut room.ended);
+        // Those that have not quite ended are left to the next connection: this thread must not stay for them.
+        let ended = room
+            .ended
+            .extract_if(.., |thread| thread.is_finished())
+            .collect();
         if let Some(Occupant { stream, thread, .. }) = own {
             room.ended.push(thread);
             // The last holder closes the socket: before anyone is told that there is a seat.
@@ -330,7 +341,7 @@ impl Occupant {
     }
 }
 
-/// Each of these has left the lock behind it and is about to end.
+/// Each of these has left the lock behind it and is about to end, or has ended.
 fn join(ended: Vec<JoinHandle<()>>) {
     for thread in ended {
         // A panic was counted where it happened.

@@ -1,0 +1,194 @@
+//! Ten thousand connections, none of which behaves: the server's threads and memory stay bounded, the application does
+//! not notice, and whoever comes next is answered. A process of its own, because it counts the process's threads.
+#![cfg(feature = "full")]
+
+use std::collections::VecDeque;
+use std::fs;
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use runtime_probe::{pprof, runtime::Runtime, time};
+use support::client::{self, PATIENCE};
+
+mod support {
+    #[allow(dead_code, reason = "this test asks in one way only")]
+    pub mod client;
+}
+
+const CONNECTIONS: usize = 10_000;
+
+/// A dump of so many is some 20 MB: far more than the buffers between a server and a client that does not read.
+const TASKS: usize = 50_000;
+
+/// The server's seats and its accept thread; one that gives up its seat may be on its way out while the next begins.
+const MOST_THREADS: usize = 64 + 1 + 2;
+
+/// What `limits` promises a hostile client at most, twice: an allocator keeps what it once had, per thread.
+const MOST_BYTES: usize = 2 * (68 << 20);
+
+/// The ticker rests a millisecond; a machine with one core to spare for all of this is late now and then.
+const LATEST_TICK: Duration = Duration::from_secs(2);
+
+const INDEX: &str = "/debug/pprof/";
+const DUMP: &str = "/debug/pprof/goroutine?debug=1";
+
+/// What a connection sends, and then no more. None of them ever reads.
+const MANNERS: [&str; 6] = [
+    "",
+    "GET /debug/pp",
+    "POST /debug/pprof/symbol HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n0x",
+    "GET /debug/pprof/cmdline HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "GET /debug/pprof/goroutine?debug=2 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "not HTTP at all\r\n\r\n",
+];
+
+#[test]
+fn ten_thousand_bad_connections_are_bounded() {
+    let runtime = Runtime::new().unwrap();
+    let ticks = Arc::new(Ticks::default());
+    for _ in 0..TASKS {
+        runtime.spawn(std::future::pending::<()>());
+    }
+    runtime.spawn(tick(Arc::clone(&ticks)));
+    let serving = pprof::serve("127.0.0.1:0").unwrap();
+    let server = serving.local_addr().unwrap();
+    // What a dump takes by itself is not what the crowd takes.
+    assert!(answers_a_person(server, DUMP));
+    let resident = resident_bytes();
+    ticks.latest_us.store(0, Relaxed);
+
+    let watched = Arc::new(Watched::default());
+    let watcher = Arc::clone(&watched);
+    let watcher = thread::spawn(move || watcher.watch());
+    let at_once = CONNECTIONS.min(file_descriptors().saturating_sub(300));
+    assert!(at_once > 300, "too few file descriptors");
+    let mut crowd = VecDeque::new();
+    for number in 0..CONNECTIONS {
+        if crowd.len() == at_once {
+            crowd.pop_front();
+        }
+        let mut stream = TcpStream::connect(server).unwrap();
+        // Fails if the server has already sent it away.
+        let _ = stream.write_all(MANNERS[number % MANNERS.len()].as_bytes());
+        crowd.push_back(stream);
+        // The listener's queue holds 128. Whoever finds it full waits for a second: that is the system's doing.
+        if number % 64 == 0 {
+            thread::sleep(Duration::from_millis(10));
+        }
+        if number % (CONNECTIONS / 4) == CONNECTIONS / 8 {
+            assert!(
+                answers_a_person(server, INDEX),
+                "after {number} connections"
+            );
+        }
+    }
+    assert!(answers_a_person(server, INDEX), "after all connections");
+    watched.enough.store(true, Relaxed);
+    watcher.join().unwrap();
+
+    let threads = watched.threads.load(Relaxed);
+    assert!(threads > 32, "only {threads} threads: there was no crowd");
+    assert!(threads <= MOST_THREADS as u64, "{threads} threads");
+    let grown = watched
+        .resident
+        .load(Relaxed)
+        .saturating_sub(resident as u64);
+    assert!(grown < MOST_BYTES as u64, "{grown} bytes more");
+    let latest = Duration::from_micros(ticks.latest_us.load(Relaxed));
+    assert!(latest < LATEST_TICK, "a tick was late by {latest:?}");
+    println!("{at_once} at once: {threads} threads, {grown} bytes more, a tick late by {latest:?}");
+
+    // Some dumps nobody reads are still under way. They end with their readers, and the next one is made.
+    let last = crowd.split_off(crowd.len() - 100);
+    drop(crowd);
+    assert!(answers_a_person(server, DUMP), "after the crowd");
+
+    // The silence of the rest does not keep the server.
+    let begin = Instant::now();
+    serving.shutdown();
+    assert!(
+        begin.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        begin.elapsed()
+    );
+    assert_eq!(server_threads(), 0);
+    drop(last);
+}
+
+/// Whether somebody with some patience gets a page. A crowded server may turn a caller away, and four dumps that nobody
+/// reads keep a fifth from being made; it must not stay so.
+fn answers_a_person(server: SocketAddr, page: &str) -> bool {
+    let request = format!("GET {page} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        match client::send(server, request.as_bytes()) {
+            Ok(answer) if answer.status == 200 => return true,
+            _ => thread::sleep(Duration::from_millis(50)),
+        }
+    }
+    false
+}
+
+#[derive(Default)]
+struct Ticks {
+    /// How late the latest one was.
+    latest_us: AtomicU64,
+}
+
+async fn tick(ticks: Arc<Ticks>) {
+    const REST: Duration = Duration::from_millis(1);
+    loop {
+        let due = Instant::now() + REST;
+        time::sleep(REST).await;
+        let late = due.elapsed().as_micros();
+        ticks.latest_us.fetch_max(late as u64, Relaxed);
+    }
+}
+
+/// The most that was seen.
+#[derive(Default)]
+struct Watched {
+    threads: AtomicU64,
+    resident: AtomicU64,
+    enough: AtomicBool,
+}
+
+impl Watched {
+    fn watch(&self) {
+        while !self.enough.load(Relaxed) {
+            self.threads.fetch_max(server_threads() as u64, Relaxed);
+            self.resident.fetch_max(resident_bytes() as u64, Relaxed);
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+/// Linux shows 15 bytes of a thread's name. One that ends while it is counted counts for nothing.
+fn server_threads() -> usize {
+    let threads = fs::read_dir("/proc/self/task").unwrap();
+    let names =
+        threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("comm")).ok());
+    names.filter(|name| name == "runtime-probe-h\n").count()
+}
+
+fn resident_bytes() -> usize {
+    let statm = fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: usize = statm.split(' ').nth(1).unwrap().parse().unwrap();
+    pages * 4096
+}
+
+/// How many this process may have.
+fn file_descriptors() -> usize {
+    let limits = fs::read_to_string("/proc/self/limits").unwrap();
+    let line = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"));
+    let soft = line
+        .and_then(|line| line.split_whitespace().next())
+        .unwrap();
+    soft.parse().unwrap_or(usize::MAX)
+}
