@@ -94,6 +94,8 @@ documentation() {
 
 test_crates() {
     cargo test -p runtime-dump -p runtime-probe --features "$features"
+    # What a feature of ours adds, and without it, above, what is said in its place.
+    cargo test -p runtime-probe --features "$features,runtime-probe/flamegraph" --test goroutine_parameters
 }
 
 examples() {

@@ -17,6 +17,8 @@
 use crate::http::token::Token;
 use crate::http::{routes, server};
 use crate::profile::goroutine::{self, Goroutines};
+use crate::profile::goroutine_forms::Lines;
+use crate::profile::selection::Selection;
 use crate::registry::record::Kind;
 use crate::source;
 use crate::stack::{raw, template};
@@ -185,17 +187,18 @@ impl Profile {
         crate::snapshot::tasks::count()
     }
 
-    /// Writes it: `debug` 0 is gzipped `profile.proto`, 1 Go's text by count, 2 or more a block of text per task.
-    /// Mirrors Go's `Profile.WriteTo`. Costs about a microsecond a task, on the calling thread; no task is disturbed.
+    /// Writes it: `debug` 0 is gzipped `profile.proto`, 1 Go's text by count, 3 `profile.proto` with a sample for each
+    /// task and its id, state and wait as labels, anything else a block of text per task. Mirrors Go's `Profile.WriteTo`. Costs about a microsecond a task, on the calling thread; no task is disturbed.
     ///
     /// # Errors
     /// Those of `out`.
-    pub fn write_to(&self, out: impl Write, debug: u32) -> io::Result<()> {
-        let goroutines = Goroutines::collect();
+    pub fn write_to(&self, mut out: impl Write, debug: u32) -> io::Result<()> {
+        let goroutines = Goroutines::collect(Selection::default());
         match debug {
-            0 => goroutines.write_profile(out),
+            0 => out.write_all(&goroutines.profile().to_gzip()),
             1 => goroutines.write_count_text(out),
-            _ => goroutines.write_text(out, false),
+            3 => goroutines.write_samples(out),
+            _ => goroutines.write_text(out, Lines::All),
         }
     }
 }

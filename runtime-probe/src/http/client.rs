@@ -31,10 +31,6 @@ impl Client {
     /// Whether the client has closed the connection, or only its sending half (Go counts that as gone, too).
     ///
     /// Does not wait. Bytes that the client sent ahead hide a close that comes after them.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for profiles that take a while")
-    )]
     pub fn is_gone(&self) -> bool {
         let Some(socket) = &self.socket else {
             return false;

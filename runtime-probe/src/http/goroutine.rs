@@ -1,89 +1,219 @@
-//! `/debug/pprof/goroutine`: `debug=0` (profile.proto, gzip), `1` (text by count), `2` (a block per task), and with
-//! `debug=2` also `plain=1`, which leaves out the lines that Go does not have.
+//! `/debug/pprof/goroutine`: tasks as profiles (`debug=0`, `format=`, `seconds=`), as text by count (`debug=1`), as a block
+//! of text each (`debug=2`) and as a sample each (`debug=3`), all of them or some.
 
+use super::client::Client;
+use super::go_duration;
 use super::refusal::Refusal;
 use super::reply::{Body, Reply};
 use super::request::Request;
 use super::routes::only;
+use super::seconds::Span;
+use super::stack_format::StackFormat;
 use crate::profile::goroutine::{Goroutines, NAME};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use crate::profile::goroutine_forms::Lines;
+use crate::profile::selection::Selection;
+use crate::symbol::name::Names;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+const PARAMETERS: [&str; 10] = [
+    "debug", "format", "group", "limit", "match", "minwait", "names", "plain", "seconds", "state",
+];
 
 /// Dumps that may be under way at once: each holds 72 bytes a task, so 4 of a million tasks hold 288 MB.
 const MOST_AT_ONCE: usize = 4;
 
-static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
+/// How long a dump waits for its turn. Others take milliseconds; only readers that are slow take longer, and a client that
+/// has waited for the end of its span should not lose it to a moment's crowd.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+static UNDER_WAY: Mutex<usize> = Mutex::new(0);
+static ENDED: Condvar = Condvar::new();
 
 /// Counts a dump for as long as it lives.
 struct Turn;
 
 impl Turn {
     fn take() -> Result<Turn, Refusal> {
-        if UNDER_WAY.fetch_add(1, Ordering::Relaxed) >= MOST_AT_ONCE {
-            UNDER_WAY.fetch_sub(1, Ordering::Relaxed);
+        let under_way = UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut under_way, _) = ENDED
+            .wait_timeout_while(under_way, PATIENCE, |count| *count >= MOST_AT_ONCE)
+            .unwrap_or_else(PoisonError::into_inner);
+        if *under_way >= MOST_AT_ONCE {
             return Err(Refusal::new(
                 503,
                 "too many goroutine dumps at once: four are being written, try again",
             ));
         }
+        *under_way += 1;
         Ok(Turn)
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        UNDER_WAY.fetch_sub(1, Ordering::Relaxed);
+        *UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        ENDED.notify_one();
     }
 }
 
 /// Answers a request.
 pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
-    only(request, &["debug", "plain", "seconds"])?;
-    if let Some(seconds) = request.param("seconds")? {
-        if !seconds.parse().is_ok_and(|seconds: u64| seconds > 0) {
-            return Err(Refusal::bad_request(
-                "invalid value for \"seconds\" - must be a positive integer",
-            ));
-        }
-        return Err(Refusal::bad_request(
-            "\"seconds\" parameter is not supported for this profile type",
-        ));
+    only(request, &PARAMETERS)?;
+    let span = Span::of(request)?;
+    let debug = number(request, "debug")?;
+    let form = Form::of(request, debug.unwrap_or(0))?;
+    let selection = selection(request)?;
+    match (span, form) {
+        (None, form) => form.answer(selection),
+        (Some(span), Form::Profile(StackFormat::Proto)) => delta(span, selection, request.client()),
+        (Some(_), Form::Profile(_)) => Err(incompatible("seconds", "format")),
+        (Some(_), _) => Err(incompatible("seconds", "debug")),
     }
-    let debug = number(request, "debug")?.unwrap_or(0);
-    let plain = match number(request, "plain")? {
-        None | Some(0) => false,
-        Some(1) if debug >= 2 => true,
-        Some(1) => return Err(Refusal::bad_request("plain=1 needs debug=2")),
-        Some(_) => {
-            return Err(Refusal::bad_request(
-                "invalid value for \"plain\" - must be 0 or 1",
-            ));
+}
+
+/// A form of the dump.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// Stacks, counted.
+    Profile(StackFormat),
+    /// The same as text.
+    Counts,
+    /// A block of text for each task.
+    Text(Lines),
+    /// A block of text for equal ones.
+    Groups,
+    /// A sample for each task.
+    Samples,
+}
+
+impl Form {
+    fn of(request: &Request, debug: u32) -> Result<Form, Refusal> {
+        let format = StackFormat::of(request)?;
+        if format != StackFormat::Proto && debug != 0 {
+            return Err(incompatible("format", "debug"));
         }
+        let plain = switch(request, "plain", debug)?;
+        let group = switch(request, "group", debug)?;
+        Ok(match debug {
+            0 => Form::Profile(format),
+            1 => Form::Counts,
+            2 if plain && group => {
+                return Err(Refusal::bad_request(
+                    "plain=1 leaves out the lines in which group=1 says how many tasks there are",
+                ));
+            }
+            2 if plain => Form::Text(Lines::Plain),
+            2 if group => Form::Groups,
+            2 => Form::Text(Lines::All),
+            3 => Form::Samples,
+            _ => {
+                return Err(Refusal::bad_request(
+                    "invalid value for \"debug\" - must be 0, 1, 2 or 3",
+                ));
+            }
+        })
+    }
+
+    fn answer(self, selection: Selection) -> Result<Reply, Refusal> {
+        let turn = Turn::take()?;
+        let goroutines = Goroutines::collect(selection);
+        Ok(match self {
+            Form::Profile(format) => return format.reply(NAME, &goroutines.profile()),
+            Form::Counts => {
+                let mut text = Vec::new();
+                goroutines.write_count_text(&mut text).map_err(|error| {
+                    Refusal::new(500, format!("could not write the profile: {error}"))
+                })?;
+                Reply::text(200, text)
+            }
+            Form::Text(lines) => Reply::text(
+                200,
+                Body::stream(move |out| {
+                    let _turn = turn;
+                    goroutines.write_text(out, lines)
+                }),
+            ),
+            Form::Groups => Reply::text(
+                200,
+                Body::stream(move |out| {
+                    let _turn = turn;
+                    goroutines.write_groups(out)
+                }),
+            ),
+            Form::Samples => Reply::octets(
+                NAME,
+                Body::stream(move |out| {
+                    let _turn = turn;
+                    goroutines.write_samples(out)
+                }),
+            ),
+        })
+    }
+}
+
+/// What changes while a client waits: Go's delta profile.
+fn delta(span: Span, selection: Selection, client: &Client) -> Result<Reply, Refusal> {
+    if selection.limit.is_some() {
+        // Whatever falls below the limit on one side only would look like a change.
+        return Err(incompatible("seconds", "limit"));
+    }
+    let before = {
+        let _turn = Turn::take()?;
+        Goroutines::collect(selection.clone()).counts()
     };
-    let turn = Turn::take()?;
-    let goroutines = Goroutines::collect();
-    Ok(match debug {
-        0 => {
-            let mut bytes = Vec::new();
-            goroutines.write_profile(&mut bytes).map_err(|error| {
-                Refusal::new(500, format!("could not write the profile: {error}"))
-            })?;
-            Reply::octets(NAME, bytes)
-        }
-        1 => {
-            let mut text = Vec::new();
-            goroutines.write_count_text(&mut text).map_err(|error| {
-                Refusal::new(500, format!("could not write the profile: {error}"))
-            })?;
-            Reply::text(200, text)
-        }
-        _ => Reply::text(
-            200,
-            Body::stream(move |out| {
-                let _turn = turn;
-                goroutines.write_text(out, plain)
-            }),
-        ),
-    })
+    let span = span.wait(client)?;
+    let _turn = Turn::take()?;
+    let delta = Goroutines::collect(selection).delta(&before, span);
+    Ok(Reply::octets(&format!("{NAME}-delta"), delta.to_gzip()))
+}
+
+fn selection(request: &Request) -> Result<Selection, Refusal> {
+    let invalid = |name: &str, reason: &str| {
+        Refusal::bad_request(format!("invalid value for \"{name}\" - {reason}"))
+    };
+    let mut selection = Selection::default();
+    if let Some(pattern) = request.param("match")? {
+        selection
+            .matching(pattern)
+            .map_err(|reason| invalid("match", &reason))?;
+    }
+    if let Some(text) = request.param("minwait")? {
+        let min_wait = go_duration::parse(text).map_err(|reason| invalid("minwait", reason))?;
+        // No more than 64 bits of nanoseconds are read.
+        selection.waiting_for(u64::try_from(min_wait.as_nanos()).unwrap_or(u64::MAX), text);
+    }
+    if let Some(list) = request.param("state")? {
+        selection
+            .in_states(list)
+            .map_err(|reason| invalid("state", &reason))?;
+    }
+    selection.limit = match number(request, "limit")? {
+        Some(0) => return Err(invalid("limit", "must be a positive integer")),
+        limit => limit.map(|limit| limit as usize),
+    };
+    selection.names = match request.param("names")? {
+        None | Some("short") => Names::Short,
+        Some("full") => Names::Full,
+        Some(_) => return Err(invalid("names", "must be short or full")),
+    };
+    Ok(selection)
+}
+
+fn incompatible(one: &str, other: &str) -> Refusal {
+    Refusal::bad_request(format!("{one} and {other} params are incompatible"))
+}
+
+/// A parameter that is 0 or 1, and 1 only with `debug=2`.
+fn switch(request: &Request, name: &str, debug: u32) -> Result<bool, Refusal> {
+    match number(request, name)? {
+        None | Some(0) => Ok(false),
+        Some(1) if debug == 2 => Ok(true),
+        Some(1) => Err(Refusal::bad_request(format!("{name}=1 needs debug=2"))),
+        Some(_) => Err(Refusal::bad_request(format!(
+            "invalid value for \"{name}\" - must be 0 or 1"
+        ))),
+    }
 }
 
 /// A parameter that is a number, if it is there.

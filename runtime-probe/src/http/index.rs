@@ -20,7 +20,10 @@ const ENTRIES: &[(&str, &str, &str)] = &[
         "goroutine",
         "?debug=1",
         "Stack traces of all tasks. debug=2 writes a block per task: its state, how long it has been in it, the stack of \
-         its await points and who spawned it; plain=1 leaves out the lines that Go does not have.",
+         its await points and who spawned it; plain=1 leaves out the lines that Go does not have, group=1 writes equal \
+         tasks once. debug=3 is a profile with a sample per task, labelled with its id, state, wait and spawn site. \
+         seconds=N returns a delta profile, format=folded and format=flamegraph the stacks of a flame graph. match=REGEX, \
+         state=LIST, minwait=10s and limit=N keep the tasks that one looks for; names=full shows generic arguments.",
     ),
     (
         "symbol",
@@ -49,7 +52,8 @@ pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
             "<tr><td>{count}</td><td><a href='{name}{parameters}'>{name}</a></td></tr>"
         );
     }
-    page.push_str("</table>\n<a href=\"goroutine?debug=2\">full goroutine stack dump</a>\n<br>\n<p>\nProfile Descriptions:\n<ul>\n");
+    page.push_str("</table>\n<a href=\"goroutine?debug=2\">full goroutine stack dump</a>\n<br>\n\
+         <a href=\"goroutine?debug=2&amp;group=1\">the same, equal tasks once</a>\n<br>\n<p>\nProfile Descriptions:\n<ul>\n");
     for (name, _, description) in ENTRIES {
         let _ = writeln!(
             page,

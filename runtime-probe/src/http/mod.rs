@@ -16,6 +16,8 @@
 //! what is answered:
 //! * [`routes`]: which request gets which answer;
 //! * [`index`], [`goroutine`], [`cmdline`], [`symbol`]: a file per page;
+//! * [`seconds`], [`stack_format`]: parameters that profiles share;
+//! * [`go_duration`]: durations as Go writes them;
 //!
 //! and what carries it:
 //! * [`server`]: its thread, shutdown;
@@ -45,6 +47,7 @@ mod body;
 mod cmdline;
 mod connection;
 mod date;
+mod go_duration;
 mod goroutine;
 mod head;
 mod host;
@@ -53,7 +56,9 @@ mod index;
 mod outbox;
 pub(crate) mod routes;
 mod seats;
+mod seconds;
 mod socket;
+mod stack_format;
 mod symbol;
 mod transmit;
 

@@ -171,10 +171,6 @@ impl Request {
     }
 
     /// The other end of the connection.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for profiles that take a while")
-    )]
     pub fn client(&self) -> &Client {
         &self.client
     }

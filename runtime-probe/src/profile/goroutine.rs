@@ -1,38 +1,38 @@
-//! All tasks, as Go's goroutine profile shows goroutines.
+//! Tasks, as Go's goroutine profile shows goroutines: what a dump is made of. Its forms are in [`super::goroutine_forms`].
 
-use super::address_names;
-use super::diagnosis::NO_TASKS;
 use super::leaf_stacks::{assemble, synthetic};
 use super::mappings::mappings;
+use super::selection::Selection;
 use crate::registry::record::{Kind, Waking};
 use crate::registry::threads::ThreadNumber;
 use crate::snapshot::tasks::{self, Place, Row, SpawnSite, Tasks};
-use crate::symbol::resolver::{Resolver, resolver};
+use crate::symbol::name::Names;
+use crate::symbol::resolver::{self as symbol, Resolver, resolver};
 use crate::symbol::role::{self, Reason};
-use runtime_dump::count_profile::CountProfile;
 use runtime_dump::goroutine::{Goroutine, State, Tables};
-use runtime_dump::goroutine_text::{TextOptions, TextWriter};
 use runtime_dump::stack::{Frame, Location, Site, Stack};
-use std::io::{self, Write};
 use std::sync::Arc;
 
 /// The name under which Go's tools ask for it.
 pub(crate) const NAME: &str = "goroutine";
 
-/// All tasks at one moment, with names.
+/// Tasks at one moment, with names: those that a selection wants.
 pub(crate) struct Goroutines {
-    tasks: Tasks,
-    tables: Tables,
+    pub(super) tasks: Tasks,
+    pub(super) tables: Tables,
     /// Per place: the text in the brackets, and what it means.
-    reasons: Vec<(&'static str, State)>,
+    pub(super) reasons: Vec<(&'static str, State)>,
+    pub(super) selection: Selection,
+    /// How many tasks there are, wanted or not.
+    pub(super) all: usize,
 }
 
 impl Goroutines {
-    /// Takes a snapshot and finds its names.
-    pub(crate) fn collect() -> Self {
+    /// Takes a snapshot, finds its names and keeps what is wanted: running tasks first, then the longest in their state.
+    pub(crate) fn collect(selection: Selection) -> Self {
         // A module that was loaded since has unwind tables of its own.
         crate::stack::unwind::refresh();
-        let mut tasks = Tasks::take();
+        let tasks = Tasks::take();
         let mut resolver = resolver();
         let mut tables = Tables {
             time_ns: tasks.time_ns,
@@ -41,94 +41,87 @@ impl Goroutines {
         };
         let mut reasons = Vec::with_capacity(tasks.places.len());
         for place in &tasks.places {
-            let (stack, reason, state) = locate(place, &mut resolver);
+            let (stack, reason, state) = locate(place, selection.names, &mut resolver);
             tables.stacks.push(stack);
             reasons.push((reason, state));
         }
         tables.sites = tasks
             .sites
             .iter()
-            .map(|site| named(site, &mut resolver))
+            .map(|site| named(site, selection.names, &mut resolver))
             .collect();
+        drop(resolver);
+        let mut goroutines = Goroutines {
+            all: tasks.rows.len(),
+            tasks,
+            tables,
+            reasons,
+            selection,
+        };
+        goroutines.select();
+        goroutines.sort();
+        goroutines
+    }
+
+    fn select(&mut self) {
+        let found = self.selection.finder().map(|mut finder| {
+            let in_stack = |stack: &Stack| shown_functions(stack).any(|name| finder.finds(name));
+            let stacks: Vec<bool> = self.tables.stacks.iter().map(in_stack).collect();
+            let in_site = |site: &Site| {
+                let location = format!("{}:{}:{}", site.file, site.line, site.column);
+                finder.finds(&location)
+                    || site
+                        .function
+                        .as_ref()
+                        .is_some_and(|name| finder.finds(name))
+            };
+            let sites: Vec<bool> = self.tables.sites.iter().map(in_site).collect();
+            (stacks, sites)
+        });
+        self.tasks.rows.retain(|row| {
+            let (reason, state) = self.reasons[row.place as usize];
+            let in_texts = found.as_ref().is_none_or(|(stacks, sites)| {
+                stacks[row.place as usize]
+                    || sites.get(row.site as usize).is_some_and(|found| *found)
+            });
+            in_texts && self.selection.wants(state, reason, row.since_ns)
+        });
+    }
+
+    fn sort(&mut self) {
         let rank = |row: &Row| {
             (
-                reasons[row.place as usize].1 != State::Running,
+                self.reasons[row.place as usize].1 != State::Running,
                 u64::MAX - row.since_ns,
                 row.id,
             )
         };
-        tasks.rows.sort_unstable_by_key(rank);
-        Goroutines {
-            tasks,
-            tables,
-            reasons,
-        }
+        self.tasks.rows.sort_unstable_by_key(rank);
     }
 
-    /// Go's `debug=2`: a block per task, running ones first, then those that have waited longest.
-    ///
-    /// # Errors
-    /// Those of `out`.
-    pub(crate) fn write_text(&self, mut out: impl Write, plain: bool) -> io::Result<()> {
-        if self.tasks.rows.is_empty() && !plain {
-            return writeln!(out, "# {NO_TASKS}");
+    /// A row as the encoders want it.
+    pub(super) fn goroutine<'a>(&self, row: &Row, notes: &'a [&'a str]) -> Goroutine<'a> {
+        let (reason, state) = self.reasons[row.place as usize];
+        Goroutine {
+            id: row.id,
+            parent: (row.parent != 0).then_some(row.parent),
+            state,
+            reason,
+            since_ns: row.since_ns,
+            polls: row.polls,
+            busy_ns: row.busy_ns,
+            name: None,
+            notes,
+            stack: row.place,
+            site: (row.site != u32::MAX).then_some(row.site),
         }
-        let mut writer = TextWriter::new(out, &self.tables, TextOptions { plain });
-        for row in &self.tasks.rows {
-            let (reason, state) = self.reasons[row.place as usize];
-            let notes = self.notes(row, state);
-            let notes: Vec<&str> = notes.iter().map(String::as_str).collect();
-            writer.write(&Goroutine {
-                id: row.id,
-                parent: (row.parent != 0).then_some(row.parent),
-                state,
-                reason,
-                since_ns: row.since_ns,
-                polls: row.polls,
-                busy_ns: row.busy_ns,
-                name: None,
-                notes: &notes,
-                stack: row.place,
-                site: (row.site != u32::MAX).then_some(row.site),
-            })?;
-        }
-        writer.finish()
-    }
-
-    /// Go's `debug=1`: equal stacks once, by count.
-    ///
-    /// # Errors
-    /// Those of `out`.
-    pub(crate) fn write_count_text(&self, out: impl Write) -> io::Result<()> {
-        let counts = self.counts();
-        address_names::remember(counts.locations());
-        counts.write_text(out)
-    }
-
-    /// Go's `debug=0`: gzipped `profile.proto`.
-    ///
-    /// # Errors
-    /// Those of `out`.
-    pub(crate) fn write_profile(&self, mut out: impl Write) -> io::Result<()> {
-        let profile = self
-            .counts()
-            .to_profile(&self.tables.mappings, self.tables.time_ns);
-        out.write_all(&profile.to_gzip())
-    }
-
-    fn counts(&self) -> CountProfile {
-        let mut counts = vec![0u64; self.tables.stacks.len()];
-        for row in &self.tasks.rows {
-            counts[row.place as usize] += 1;
-        }
-        CountProfile::new(NAME, self.tables.stacks.iter().zip(counts))
     }
 
     /// What else is known of a task; nothing, for most.
-    fn notes(&self, row: &Row, state: State) -> Vec<String> {
+    pub(super) fn notes(&self, row: &Row) -> Vec<String> {
         let mut notes = Vec::new();
         let place = &self.tasks.places[row.place as usize];
-        match (state, place.state) {
+        match (self.reasons[row.place as usize].1, place.state) {
             (State::Running, _) => notes.push(format!("on {}", self.thread(row.thread))),
             (_, tasks::State::Queued) => {
                 notes.push("waits for a thread of the blocking pool".to_owned())
@@ -141,24 +134,33 @@ impl Goroutines {
             Some(Waking::Thread(number)) => notes.push(format!("woken by {}", self.thread(number))),
             Some(Waking::Unknown) | None => {}
         }
-        match place.kind {
-            Kind::BlockOn => notes.push("root of a block_on".to_owned()),
-            Kind::Nested => notes.push("wrapped future inside another task".to_owned()),
-            _ => {}
-        }
-        if row.flags.lost {
-            notes.push("nothing can wake this task: no waker of it is left".to_owned());
-        }
-        if row.flags.frozen {
-            notes.push("a leaf wakes the waker it replaces: later waits may be missing".to_owned());
-        }
-        if row.flags.stale {
-            notes.push("stack as of an earlier poll".to_owned());
-        }
-        if place.waits.is_some_and(|waits| waits.overflowed) {
-            notes.push("more registrations than are kept".to_owned());
-        }
+        notes.extend(self.lasting_notes(row).map(str::to_owned));
         notes
+    }
+
+    /// The part of it that is the same for all tasks with the same place and flags.
+    pub(super) fn lasting_notes(&self, row: &Row) -> impl Iterator<Item = &'static str> + use<> {
+        let place = &self.tasks.places[row.place as usize];
+        let overflowed = place.waits.is_some_and(|waits| waits.overflowed);
+        [
+            (place.kind == Kind::BlockOn, "root of a block_on"),
+            (
+                place.kind == Kind::Nested,
+                "wrapped future inside another task",
+            ),
+            (
+                row.flags.lost,
+                "nothing can wake this task: no waker of it is left",
+            ),
+            (
+                row.flags.frozen,
+                "a leaf wakes the waker it replaces: later waits may be missing",
+            ),
+            (row.flags.stale, "stack as of an earlier poll"),
+            (overflowed, "more registrations than are kept"),
+        ]
+        .into_iter()
+        .filter_map(|(applies, note)| applies.then_some(note))
     }
 
     fn thread(&self, number: ThreadNumber) -> String {
@@ -170,13 +172,23 @@ impl Goroutines {
     }
 }
 
+/// The functions of a stack that the texts show.
+fn shown_functions(stack: &Stack) -> impl Iterator<Item = &str> {
+    let branches = stack.branches.iter().flat_map(|branch| &branch.locations);
+    branches
+        .chain(&stack.trunk)
+        .filter(|location| !location.hidden)
+        .flat_map(|location| &location.frames)
+        .map(|frame| &*frame.function)
+}
+
 /// Why there is no stack.
 const FOREIGN: &str = "foreign task: a dependency spawned it with plain tokio";
 const NO_WAIT: &str = "no wait: its last poll registered nowhere";
 
 /// The stack of a place, the text in the brackets, and the state it means.
-fn locate(place: &Place, resolver: &mut Resolver) -> (Stack, &'static str, State) {
-    let root = || root_only(place, resolver_name(place));
+fn locate(place: &Place, names: Names, resolver: &mut Resolver) -> (Stack, &'static str, State) {
+    let root = || root_only(place, names);
     match (place.state, place.kind) {
         (tasks::State::Running, Kind::Foreign) => (missing(FOREIGN), "running", State::Running),
         (tasks::State::Runnable, Kind::Foreign) => (missing(FOREIGN), "runnable", State::Runnable),
@@ -193,7 +205,7 @@ fn locate(place: &Place, resolver: &mut Resolver) -> (Stack, &'static str, State
                     (true, Some(_)) => (root(), "waiting", State::Waiting),
                 };
             };
-            let (stack, reason) = assemble(waits, place.around, resolver);
+            let (stack, reason) = assemble(waits, place.around, names, resolver);
             if waiting && reason != Reason::Yield {
                 (stack, reason.text(), State::Waiting)
             } else {
@@ -203,14 +215,15 @@ fn locate(place: &Place, resolver: &mut Resolver) -> (Stack, &'static str, State
     }
 }
 
-fn resolver_name(place: &Place) -> String {
-    place
-        .meta
-        .map_or_else(String::new, |meta| role::root_name((meta.type_name)()))
-}
-
 /// A stack of the root alone: its name is known by its type.
-fn root_only(place: &Place, name: String) -> Stack {
+fn root_only(place: &Place, names: Names) -> Stack {
+    let name = place.meta.map_or_else(String::new, |meta| {
+        let name = (meta.type_name)();
+        match names {
+            Names::Short => role::root_name(name),
+            Names::Full => name.to_owned(),
+        }
+    });
     let frame = Frame {
         function: name.into(),
         file: "".into(),
@@ -236,19 +249,20 @@ fn missing(why: &str) -> Stack {
 }
 
 /// The function that called spawn: the first at the address that is not part of the probe.
-fn named(site: &SpawnSite, resolver: &mut Resolver) -> Site {
+fn named(site: &SpawnSite, names: Names, resolver: &mut Resolver) -> Site {
     let mut function = None;
     let mut offset = None;
     if site.pc != 0 {
         // The address is that of the instruction after the one that read it: one back is inside.
         let code = resolver.code(site.pc as u64 - 1);
-        let theirs = |name: &&Arc<str>| !role::is_own(name) && !role::is_scaffolding(name);
+        let theirs = |frame: &&symbol::Frame| {
+            !role::is_own(&frame.function) && !role::is_scaffolding(&frame.function)
+        };
         function = code
             .frames
             .iter()
-            .map(|frame| &frame.function)
             .find(theirs)
-            .cloned();
+            .map(|frame| frame.name(names).clone());
         offset = (code.entry != 0).then(|| site.pc as u64 - 1 - code.entry);
     }
     Site {

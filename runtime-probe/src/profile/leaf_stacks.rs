@@ -8,6 +8,7 @@
 //! tables, so inlined functions are unknown), it is shown as "also registered".
 
 use crate::stack::raw::{End, RawStack, WaitSet};
+use crate::symbol::name::Names;
 use crate::symbol::resolver::{Code, Resolver};
 use crate::symbol::role::{self, Reason, SELECT};
 use runtime_dump::stack::{Branch, BranchKind, Frame, Location, SYNTHETIC_BASE, Stack};
@@ -18,6 +19,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 struct Step {
     frame: Frame,
+    /// The function under its full name.
+    full: Arc<str>,
     closures: usize,
     /// The return address of the physical frame.
     pc: u64,
@@ -36,6 +39,7 @@ struct Step {
 pub(crate) fn assemble(
     waits: &'static WaitSet,
     around: Option<&'static WaitSet>,
+    names: Names,
     resolver: &mut Resolver,
 ) -> (Stack, Reason) {
     let mut last = expand(waits.last, resolver);
@@ -70,7 +74,7 @@ pub(crate) fn assemble(
             .for_each(|(_, steps)| steps.extend(news.iter().cloned()));
     }
     let raw = waits.last;
-    let mut stack = stack(leaves);
+    let mut stack = stack(leaves, names);
     if raw.elided > 0 {
         stack.elided = Some((stack.trunk.len() / 2, raw.elided));
     }
@@ -99,6 +103,7 @@ fn expand(raw: &'static RawStack, resolver: &mut Resolver) -> Vec<Step> {
                     file: frame.file.clone(),
                     line: frame.line,
                 },
+                full: frame.full.clone(),
                 closures: frame.closures,
                 pc: *pc as u64,
                 entry: code.entry,
@@ -115,6 +120,7 @@ fn expand(raw: &'static RawStack, resolver: &mut Resolver) -> Vec<Step> {
                 line: 0,
             };
             steps.push(Step {
+                full: frame.function.clone(),
                 frame,
                 closures: 0,
                 pc: *pc as u64,
@@ -151,6 +157,7 @@ fn name_root(steps: &mut Vec<Step>, raw: &'static RawStack, resolver: &mut Resol
     };
     let root = Step {
         frame,
+        full: resolver.text((raw.root.type_name)().to_owned()),
         closures: 1,
         shown: true,
         innermost: false,
@@ -258,12 +265,12 @@ fn same_path(a: &[Step], b: &[Step]) -> bool {
 }
 
 /// One trunk and, for several leaves, a branch each.
-fn stack(leaves: Vec<(BranchKind, Vec<Step>)>) -> Stack {
+fn stack(leaves: Vec<(BranchKind, Vec<Step>)>, names: Names) -> Stack {
     if leaves.len() == 1 {
         let trunk = leaves
             .into_iter()
             .next()
-            .map_or_else(Vec::new, |(_, steps)| locations(&steps));
+            .map_or_else(Vec::new, |(_, steps)| locations(&steps, names));
         return Stack {
             trunk,
             ..Stack::default()
@@ -290,13 +297,13 @@ fn stack(leaves: Vec<(BranchKind, Vec<Step>)>) -> Stack {
     };
     let common = (0..shortest).take_while(|back| agrees(*back)).count();
     let trunk = leaves.first().map_or_else(Vec::new, |(_, steps)| {
-        locations(&steps[steps.len() - common..])
+        locations(&steps[steps.len() - common..], names)
     });
     let branches = leaves
         .iter()
         .map(|(kind, steps)| Branch {
             kind: *kind,
-            locations: locations(&steps[..steps.len() - common]),
+            locations: locations(&steps[..steps.len() - common], names),
         })
         .collect();
     Stack {
@@ -308,18 +315,21 @@ fn stack(leaves: Vec<(BranchKind, Vec<Step>)>) -> Stack {
 
 /// Steps of one physical frame become one location. Only what is shown is in it; a frame of which nothing is shown is a
 /// hidden location.
-fn locations(steps: &[Step]) -> Vec<Arc<Location>> {
+fn locations(steps: &[Step], names: Names) -> Vec<Arc<Location>> {
+    let named = |step: &Step| match names {
+        Names::Short => step.frame.clone(),
+        Names::Full => Frame {
+            function: step.full.clone(),
+            ..step.frame.clone()
+        },
+    };
     steps
         .chunk_by(|a, b| a.pc == b.pc && !a.physical)
         .map(|steps| {
-            let shown: Vec<Frame> = steps
-                .iter()
-                .filter(|step| step.shown)
-                .map(|step| step.frame.clone())
-                .collect();
+            let shown: Vec<Frame> = steps.iter().filter(|step| step.shown).map(named).collect();
             let hidden = shown.is_empty();
             let frames = if hidden {
-                steps.iter().map(|step| step.frame.clone()).collect()
+                steps.iter().map(named).collect()
             } else {
                 shown
             };

@@ -2,7 +2,9 @@
 //!
 //! In reading order:
 //! * [`leaf_stacks`]: one task's raw stacks become one readable stack and a wait reason;
-//! * [`goroutine`]: all tasks;
+//! * [`selection`]: which tasks a dump shows, how many, under which names;
+//! * [`goroutine`]: these tasks;
+//! * [`goroutine_forms`]: the forms of a dump of them;
 //! * [`address_names`]: names for the addresses of a text that was handed out;
 //! * [`diagnosis`]: what cannot be shown, and why;
 //! * [`mappings`]: the process's executable mappings.
@@ -10,5 +12,7 @@
 pub(crate) mod address_names;
 pub(crate) mod diagnosis;
 pub(crate) mod goroutine;
+pub(crate) mod goroutine_forms;
 pub(crate) mod leaf_stacks;
 pub(crate) mod mappings;
+pub(crate) mod selection;

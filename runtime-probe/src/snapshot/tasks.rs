@@ -48,7 +48,7 @@ pub(crate) struct Row {
 }
 
 /// What else is known of a task.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Flags {
     /// It waits, and no waker is left that could wake it.
     pub(crate) lost: bool,

@@ -13,20 +13,32 @@
 
 use std::borrow::Cow;
 
+/// How functions are named.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Names {
+    /// As [`readable`] has them.
+    #[default]
+    Short,
+    /// As [`full`] has them.
+    Full,
+}
+
+/// A symbol as the compiler means it, without the hash: generic arguments, and an async body as the closure that it is.
+pub(crate) fn full(symbol: &str) -> String {
+    match rustc_demangle::try_demangle(symbol) {
+        Ok(name) => format!("{name:#}"),
+        Err(_) => symbol.to_owned(),
+    }
+}
+
 /// The readable form of a symbol: mangled or already a path.
 pub(crate) fn readable(symbol: &str) -> String {
-    match rustc_demangle::try_demangle(symbol) {
-        Ok(name) => shorten(&format!("{name:#}")),
-        Err(_) => shorten(symbol),
-    }
+    shorten(&full(symbol))
 }
 
 /// Whether a path (with its closures) names a closure or an async body, and of which depth.
 pub(crate) fn closure_depth(symbol: &str) -> usize {
-    let path = match rustc_demangle::try_demangle(symbol) {
-        Ok(name) => format!("{name:#}"),
-        Err(_) => symbol.to_owned(),
-    };
+    let path = full(symbol);
     let bare = without_generics(&without_impl(&path));
     bare.rsplit("::")
         .take_while(|segment| is_closure(segment))
@@ -231,6 +243,23 @@ mod tests {
             ("main", "main"),
         ] {
             assert_eq!(readable(symbol), name, "{symbol}");
+        }
+    }
+
+    #[test]
+    fn full_names_have_all_but_the_hash() {
+        for (symbol, name) in [
+            (
+                "_ZN3app2db8get_conn28_$u7b$$u7b$closure$u7d$$u7d$17h0123456789abcdefE",
+                "app::db::get_conn::{{closure}}",
+            ),
+            (
+                "Receiver<T>::recv::{{closure}}",
+                "Receiver<T>::recv::{{closure}}",
+            ),
+            ("", ""),
+        ] {
+            assert_eq!(full(symbol), name, "{symbol}");
         }
     }
 

@@ -5,7 +5,7 @@
 //! a program has a few thousand distinct addresses in its stacks.
 
 use super::module_path;
-use super::name::{closure_depth, readable};
+use super::name::{Names, closure_depth, full, readable};
 use crate::sys::modules::{self, Module};
 use addr2line::Loader;
 use std::collections::HashMap;
@@ -16,12 +16,24 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 pub(crate) struct Frame {
     /// Readable.
     pub(crate) function: Arc<str>,
+    /// As the compiler has it.
+    pub(crate) full: Arc<str>,
     /// Empty where unknown.
     pub(crate) file: Arc<str>,
     /// 0 where unknown.
     pub(crate) line: u32,
     /// How many closures the symbol ends in: an async fn's body ends in one.
     pub(crate) closures: usize,
+}
+
+impl Frame {
+    /// The function's name.
+    pub(crate) fn name(&self, names: Names) -> &Arc<str> {
+        match names {
+            Names::Short => &self.function,
+            Names::Full => &self.full,
+        }
+    }
 }
 
 /// What one address stands for.
@@ -54,7 +66,15 @@ pub(crate) struct Resolver {
     loaders: HashMap<u64, Option<Loader>>,
     codes: HashMap<u64, Arc<Code>>,
     texts: HashMap<String, Arc<str>>,
-    functions: HashMap<String, (Arc<str>, usize)>,
+    functions: HashMap<String, Function>,
+}
+
+/// What a symbol says.
+#[derive(Clone)]
+struct Function {
+    readable: Arc<str>,
+    full: Arc<str>,
+    closures: usize,
 }
 
 static RESOLVER: LazyLock<Mutex<Resolver>> = LazyLock::new(Mutex::default);
@@ -162,16 +182,17 @@ impl Resolver {
         let frames = found
             .into_iter()
             .map(|(symbol, file, line)| {
-                let (function, closures) = match symbol {
+                let function = match symbol {
                     Some(symbol) if is_full(&symbol) => self.function(&symbol),
                     Some(part) => self.function_in(&part, &file),
-                    None => ("??".into(), 0),
+                    None => self.function("??"),
                 };
                 Frame {
-                    function,
+                    function: function.readable,
+                    full: function.full,
                     file: self.text(file),
                     line,
-                    closures,
+                    closures: function.closures,
                 }
             })
             .collect();
@@ -182,26 +203,34 @@ impl Resolver {
         })
     }
 
-    fn function(&mut self, symbol: &str) -> (Arc<str>, usize) {
+    fn function(&mut self, symbol: &str) -> Function {
         if let Some(known) = self.functions.get(symbol) {
             return known.clone();
         }
-        let made: (Arc<str>, usize) = (readable(symbol).into(), closure_depth(symbol));
+        let made = Function {
+            readable: self.text(readable(symbol)),
+            full: self.text(full(symbol)),
+            closures: closure_depth(symbol),
+        };
         self.functions.insert(symbol.to_owned(), made.clone());
         made
     }
 
     /// A function of which only the last part is known, by the module that its file is.
-    fn function_in(&mut self, part: &str, file: &str) -> (Arc<str>, usize) {
+    fn function_in(&mut self, part: &str, file: &str) -> Function {
         let module = module_path::of_file(file).unwrap_or_default();
-        let closures = closure_depth(part);
-        let part = part_name(part);
-        let name = if module.is_empty() {
-            part
-        } else {
-            format!("{module}::{part}")
+        let mut inside = |part: String| {
+            self.text(if module.is_empty() {
+                part
+            } else {
+                format!("{module}::{part}")
+            })
         };
-        (self.text(name), closures)
+        Function {
+            readable: inside(part_name(part)),
+            full: inside(part.to_owned()),
+            closures: closure_depth(part),
+        }
     }
 
     /// Equal texts once.

@@ -4,6 +4,7 @@
 //! tools group them; where Go has none, tokio's.
 
 use super::name::readable;
+use std::collections::BTreeSet;
 
 /// What a task waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -247,6 +248,15 @@ pub(crate) fn is_own(function: &str) -> bool {
 /// Whether a leaf may consist of such functions.
 pub(crate) fn is_library(function: &str) -> bool {
     begins(function, LIBRARIES)
+}
+
+/// All reasons by name, in order.
+pub(crate) fn reasons() -> BTreeSet<&'static str> {
+    let named = REASONS.iter().filter_map(|(_, reason)| match reason {
+        Reason::Known(text) => Some(*text),
+        Reason::Yield | Reason::Unknown => None,
+    });
+    named.chain([SELECT]).collect()
 }
 
 /// What waiting in this function means, if it is a leaf's.

@@ -1,0 +1,90 @@
+//! `seconds=N`: a profile of a span of time, and the wait for its end on behalf of a client.
+//!
+//! As in Go since 1.24, no write time-out cuts a long span off: a reply's time only runs while it is written. So the span
+//! itself is bounded, and so is how many are under way, since each holds a connection and its thread.
+
+use super::client::Client;
+use super::refusal::Refusal;
+use super::request::Request;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The longest span. A scraper asks for its interval, a person who watches something for minutes.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// Spans under way at once: a quarter of all connections, so that the others still answer.
+const MOST_AT_ONCE: usize = 16;
+
+/// How often a wait looks whether its client is still there.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
+
+/// A span that a client asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span(Duration);
+
+impl Span {
+    /// Reads the parameter, with Go's sentence if it is none.
+    pub(super) fn of(request: &Request) -> Result<Option<Span>, Refusal> {
+        let Some(text) = request.param("seconds")? else {
+            return Ok(None);
+        };
+        let seconds = Some(text)
+            .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
+            .and_then(|text| text.parse().ok())
+            .filter(|seconds: &u64| *seconds > 0)
+            .ok_or_else(|| {
+                let sentence = "invalid value for \"seconds\" - must be a positive integer";
+                Refusal::bad_request(sentence)
+            })?;
+        if seconds > LONGEST.as_secs() {
+            return Err(Refusal::bad_request(format!(
+                "invalid value for \"seconds\" - must not be more than {}",
+                LONGEST.as_secs()
+            )));
+        }
+        Ok(Some(Span(Duration::from_secs(seconds))))
+    }
+
+    /// Waits for the end of the span, as long as the client is there. Returns how long it was.
+    pub(super) fn wait(self, client: &Client) -> Result<Duration, Refusal> {
+        let _place = Place::take()?;
+        let began = Instant::now();
+        loop {
+            let elapsed = began.elapsed();
+            if elapsed >= self.0 {
+                return Ok(elapsed);
+            }
+            thread::sleep((self.0 - elapsed).min(LOOK_EVERY));
+            if client.is_gone() {
+                return Err(Refusal::new(500, "the client went away"));
+            }
+        }
+    }
+}
+
+/// Counts a span for as long as it lives.
+struct Place;
+
+impl Place {
+    fn take() -> Result<Place, Refusal> {
+        if UNDER_WAY.fetch_add(1, Ordering::Relaxed) >= MOST_AT_ONCE {
+            UNDER_WAY.fetch_sub(1, Ordering::Relaxed);
+            return Err(Refusal::new(
+                503,
+                format!(
+                    "too many profiles with \"seconds\" at once: {MOST_AT_ONCE} are under way, try again"
+                ),
+            ));
+        }
+        Ok(Place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        UNDER_WAY.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,78 @@
+//! `format=`: the forms in which a profile of stacks is answered, whatever it counts.
+
+use super::refusal::Refusal;
+use super::reply::Reply;
+use super::request::Request;
+use runtime_dump::folded::fold;
+use runtime_dump::proto::Profile;
+
+/// A form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StackFormat {
+    /// Gzipped `profile.proto`.
+    Proto,
+    /// Text: `root;...;leaf 12`, the input of flame graphs.
+    Folded,
+    /// A picture to click on.
+    #[cfg(feature = "flamegraph")]
+    FlameGraph,
+}
+
+impl StackFormat {
+    /// Reads the parameter; without it, [`StackFormat::Proto`].
+    pub(super) fn of(request: &Request) -> Result<StackFormat, Refusal> {
+        match request.param("format")? {
+            None => Ok(StackFormat::Proto),
+            Some("folded") => Ok(StackFormat::Folded),
+            #[cfg(feature = "flamegraph")]
+            Some("flamegraph") => Ok(StackFormat::FlameGraph),
+            #[cfg(not(feature = "flamegraph"))]
+            Some("flamegraph") => Err(Refusal::new(
+                501,
+                "format=flamegraph needs the feature \"flamegraph\" of runtime-probe, which this program was built \
+                 without; the tool inferno-flamegraph makes the same picture of format=folded",
+            )),
+            Some(_) => Err(Refusal::bad_request(
+                "invalid value for \"format\" - must be folded or flamegraph",
+            )),
+        }
+    }
+
+    /// Answers with a profile. A form that shows one value only shows the last, as pprof does.
+    pub(super) fn reply(self, name: &str, profile: &Profile) -> Result<Reply, Refusal> {
+        let last = profile.sample_type.len().saturating_sub(1);
+        match self {
+            StackFormat::Proto => Ok(Reply::octets(name, profile.to_gzip())),
+            StackFormat::Folded => Ok(Reply::text(200, fold(profile, last))),
+            #[cfg(feature = "flamegraph")]
+            StackFormat::FlameGraph => flame_graph(name, profile, last),
+        }
+    }
+}
+
+#[cfg(feature = "flamegraph")]
+fn flame_graph(name: &str, profile: &Profile, measure: usize) -> Result<Reply, Refusal> {
+    use inferno::flamegraph::{Options, from_lines};
+
+    let folded = fold(profile, measure);
+    let (remarks, stacks): (Vec<&str>, Vec<&str>) =
+        folded.lines().partition(|line| line.starts_with("# "));
+    if stacks.is_empty() {
+        // To inferno a picture of nothing is an error; why there is nothing is all there is to say.
+        return Ok(Reply::text(200, folded));
+    }
+    let mut options = Options::default();
+    options.title = name.to_owned();
+    let remarks: Vec<&str> = remarks.iter().map(|remark| &remark[2..]).collect();
+    options.subtitle = (!remarks.is_empty()).then(|| remarks.join("; "));
+    if let Some(shown) = profile.sample_type.get(measure) {
+        let (kind, unit) = (profile.string(shown.r#type), profile.string(shown.unit));
+        options.count_name = if unit == "count" { kind } else { unit }.to_owned();
+    }
+    // The same stacks, the same picture: two of them can be compared.
+    options.deterministic = true;
+    let mut svg = Vec::new();
+    from_lines(&mut options, stacks, &mut svg)
+        .map_err(|error| Refusal::new(500, format!("could not draw the flame graph: {error}")))?;
+    Ok(Reply::new(200, "image/svg+xml", svg))
+}

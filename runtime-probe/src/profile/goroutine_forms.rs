@@ -1,0 +1,243 @@
+//! The forms of a goroutine dump: what stands in them, and what each says about what it leaves out.
+
+use super::address_names;
+use super::diagnosis::NO_TASKS;
+use super::goroutine::{Goroutines, NAME};
+use super::selection::grouped;
+use crate::snapshot::tasks::{Flags, Row};
+use runtime_dump::count_profile::CountProfile;
+use runtime_dump::goroutine::{Group, State};
+use runtime_dump::goroutine_samples::SampleWriter;
+use runtime_dump::goroutine_text::{TextOptions, TextWriter};
+use runtime_dump::proto;
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::time::Duration;
+
+/// How many of a group's waits are told: enough to see whether one stands out.
+const LONGEST: usize = 3;
+
+/// What the lines of `debug=2` are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lines {
+    /// Go's, and ours that begin with `#`.
+    All,
+    /// Only Go's.
+    Plain,
+}
+
+impl Goroutines {
+    /// Go's `debug=2`: a block per task, running ones first, then those that have waited longest.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub(crate) fn write_text(&self, mut out: impl Write, lines: Lines) -> io::Result<()> {
+        if lines == Lines::All
+            && let Some(remark) = self.remark_on_tasks()
+        {
+            writeln!(out, "# {remark}")?;
+        }
+        let plain = lines == Lines::Plain;
+        let mut writer = TextWriter::new(out, &self.tables, TextOptions { plain });
+        for row in self.shown() {
+            self.write_task(&mut writer, row)?;
+        }
+        writer.finish()
+    }
+
+    fn write_task(&self, writer: &mut TextWriter<'_, impl Write>, row: &Row) -> io::Result<()> {
+        let notes = self.notes(row);
+        let notes: Vec<&str> = notes.iter().map(String::as_str).collect();
+        writer.write(&self.goroutine(row, &notes))
+    }
+
+    /// The same with one block for all tasks that have the same stack, spawn site and oddities.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub(crate) fn write_groups(&self, mut out: impl Write) -> io::Result<()> {
+        let groups = self.groups();
+        let most = self.selection.limit.unwrap_or(usize::MAX).min(groups.len());
+        let (shown, left_out) = groups.split_at(most);
+        let tasks = left_out.iter().map(|group| group.count).sum();
+        if let Some(remark) = self.remark(&self.stacks_left_out(left_out.len(), tasks)) {
+            writeln!(out, "# {remark}")?;
+        }
+        let mut writer = TextWriter::new(out, &self.tables, TextOptions::default());
+        for group in shown {
+            if group.count == 1 {
+                self.write_task(&mut writer, group.first)?;
+                continue;
+            }
+            let notes: Vec<&str> = self.lasting_notes(group.first).collect();
+            writer.write_group(&Group {
+                example: self.goroutine(group.first, &notes),
+                count: group.count,
+                longest: &group.longest,
+            })?;
+        }
+        writer.finish()
+    }
+
+    /// Go's `debug=1`: equal stacks once, by count.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub(crate) fn write_count_text(&self, out: impl Write) -> io::Result<()> {
+        let counts = self.counts();
+        address_names::remember(counts.locations());
+        counts.write_text(out)
+    }
+
+    /// `debug=3`: `profile.proto` with a sample for each task, in the order of [`Goroutines::write_text`].
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub(crate) fn write_samples(&self, out: impl Write) -> io::Result<()> {
+        let remarks: Vec<String> = self.remark_on_tasks().into_iter().collect();
+        let mut writer = SampleWriter::new(out, NAME, &self.tables, &remarks);
+        for row in self.shown() {
+            writer.write(&self.goroutine(row, &[]))?;
+        }
+        writer.finish()
+    }
+
+    /// Go's `debug=0`.
+    pub(crate) fn profile(&self) -> proto::Profile {
+        self.counts()
+            .to_profile(&self.tables.mappings, self.tables.time_ns)
+    }
+
+    /// How many tasks have which stack: the largest counts, as far as the limit goes.
+    pub(crate) fn counts(&self) -> CountProfile {
+        let mut counts = vec![0u64; self.tables.stacks.len()];
+        for row in &self.tasks.rows {
+            counts[row.place as usize] += 1;
+        }
+        let mut counts = CountProfile::new(NAME, self.tables.stacks.iter().zip(counts));
+        let (stacks, tasks) = counts.truncate(self.selection.limit.unwrap_or(usize::MAX));
+        if let Some(remark) = self.remark(&self.stacks_left_out(stacks, tasks)) {
+            counts.comment(remark);
+        }
+        counts
+    }
+
+    /// What changed since `before`, `span` ago: stacks that more tasks have now, and such that fewer have.
+    pub(crate) fn delta(&self, before: &CountProfile, span: Duration) -> proto::Profile {
+        let span_ns = i64::try_from(span.as_nanos()).unwrap_or(i64::MAX);
+        let (mappings, time_ns) = (&self.tables.mappings, self.tables.time_ns);
+        let mut counts = self.counts();
+        let delta = counts.to_delta(before, mappings, time_ns, span_ns);
+        if !delta.sample.is_empty() {
+            return delta;
+        }
+        counts.comment(format!(
+            "no stack has more or fewer tasks than {span:.1?} before"
+        ));
+        counts.to_delta(before, mappings, time_ns, span_ns)
+    }
+
+    /// The tasks, as far as the limit goes.
+    fn shown(&self) -> &[Row] {
+        let most = self.selection.limit.unwrap_or(usize::MAX);
+        &self.tasks.rows[..most.min(self.tasks.rows.len())]
+    }
+
+    fn remark_on_tasks(&self) -> Option<String> {
+        let left_out = self.tasks.rows.len() - self.shown().len();
+        self.remark(&match left_out {
+            0 => String::new(),
+            _ => format!("limit leaves out {} of them", grouped(left_out as u64)),
+        })
+    }
+
+    fn stacks_left_out(&self, stacks: usize, tasks: u64) -> String {
+        match stacks {
+            0 => String::new(),
+            _ => format!(
+                "limit leaves out {} stacks of {} tasks",
+                grouped(stacks as u64),
+                grouped(tasks)
+            ),
+        }
+    }
+
+    /// What a reader of the dump must know before he draws conclusions: why it is empty, what the filters left, what the
+    /// limit left out. Nothing, for all tasks there are.
+    fn remark(&self, left_out: &str) -> Option<String> {
+        let (all, wanted) = (grouped(self.all as u64), self.tasks.rows.len());
+        let remark = match self.selection.filters() {
+            _ if self.all == 0 => return Some(NO_TASKS.to_owned()),
+            Some(filters) if wanted == 0 => {
+                return Some(format!("no task matches {filters}: {all} tasks, 0 match"));
+            }
+            Some(filters) => format!("{} of {all} tasks match {filters}", grouped(wanted as u64)),
+            None if left_out.is_empty() => return None,
+            None => format!("{all} tasks"),
+        };
+        Some(match left_out {
+            "" => remark,
+            left_out => format!("{remark}; {left_out}"),
+        })
+    }
+
+    fn groups(&self) -> Vec<Tasks<'_>> {
+        let mut groups: Vec<Tasks> = Vec::new();
+        let mut known: HashMap<Key, usize> = HashMap::new();
+        // Places and sites differ by address; what is read is the same for some of them.
+        let (stacks, sites) = (
+            first_equal(&self.tables.stacks),
+            first_equal(&self.tables.sites),
+        );
+        for row in &self.tasks.rows {
+            let (reason, state) = self.reasons[row.place as usize];
+            let key = Key {
+                stack: stacks[row.place as usize],
+                site: sites.get(row.site as usize).copied(),
+                reason,
+                state,
+                flags: row.flags,
+            };
+            let index = *known.entry(key).or_insert_with(|| {
+                groups.push(Tasks {
+                    first: row,
+                    count: 0,
+                    longest: Vec::new(),
+                });
+                groups.len() - 1
+            });
+            let group = &mut groups[index];
+            group.count += 1;
+            if group.longest.len() < LONGEST {
+                group.longest.push((row.id, row.since_ns));
+            }
+        }
+        groups
+    }
+}
+
+/// Tasks whose blocks say the same.
+struct Tasks<'r> {
+    /// The longest in its state: rows are in that order.
+    first: &'r Row,
+    count: u64,
+    longest: Vec<(u64, u64)>,
+}
+
+#[derive(PartialEq, Eq, Hash)]
+struct Key {
+    stack: usize,
+    site: Option<usize>,
+    reason: &'static str,
+    state: State,
+    flags: Flags,
+}
+
+/// For each of `all`, the index of the first that equals it.
+fn first_equal<T: Eq + std::hash::Hash>(all: &[T]) -> Vec<usize> {
+    let mut first = HashMap::new();
+    let indices = all.iter().enumerate();
+    indices
+        .map(|(index, one)| *first.entry(one).or_insert(index))
+        .collect()
+}
