@@ -32,6 +32,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
+#[cfg(feature = "rt")]
+pub use crate::source::hooks::Hooks;
 pub use crate::source::instrumented::Instrumented;
 
 /// Serves `/debug/pprof/` on a loopback address until the returned [`Serving`] is dropped; [`Serving::detach`] keeps it

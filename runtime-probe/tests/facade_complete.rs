@@ -16,13 +16,15 @@ use syn::visit::Visit;
 use syn::{FnArg, GenericParam, Generics, ReturnType, Token, TypeParamBound, WherePredicate};
 
 /// The types that the facade has one of its own of.
-const SHADOWED: [&str; 6] = [
+const SHADOWED: [&str; 8] = [
     "runtime::Builder",
     "runtime::Handle",
     "runtime::LocalRuntime",
     "runtime::Runtime",
+    "task::Builder",
     "task::JoinSet",
     "task::LocalSet",
+    "task::join_set::Builder",
 ];
 
 /// The traits whose implementors run.
@@ -40,8 +42,6 @@ const RUNNABLE: [&str; 8] = [
 const IN_THE_CALLERS_TASK: &str =
     "polls the future in the caller's task, whose waker shows the wait";
 const AT_ONCE: &str = "calls the closure before it returns, or in the caller's own poll";
-const NEEDS_TRACING: &str =
-    "exists with tokio's `tracing` only, and is not shadowed yet: such a task is foreign";
 const DUMPS: &str = "tokio's own task dump, which the probe never uses";
 
 /// What stays tokio's own.
@@ -114,23 +114,11 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("sync::watch::Receiver::wait_for", AT_ONCE),
     ("sync::watch::Sender::send_if_modified", AT_ONCE),
     ("sync::watch::Sender::send_modify", AT_ONCE),
-    ("task::Builder::spawn", NEEDS_TRACING),
-    ("task::Builder::spawn_blocking", NEEDS_TRACING),
-    ("task::Builder::spawn_blocking_on", NEEDS_TRACING),
-    ("task::Builder::spawn_local", NEEDS_TRACING),
-    ("task::Builder::spawn_local_on", NEEDS_TRACING),
-    ("task::Builder::spawn_on", NEEDS_TRACING),
     ("task::LocalKey::scope", IN_THE_CALLERS_TASK),
     ("task::LocalKey::sync_scope", AT_ONCE),
     ("task::LocalKey::try_with", AT_ONCE),
     ("task::LocalKey::with", AT_ONCE),
     ("task::coop::cooperative", IN_THE_CALLERS_TASK),
-    ("task::join_set::Builder::spawn", NEEDS_TRACING),
-    ("task::join_set::Builder::spawn_blocking", NEEDS_TRACING),
-    ("task::join_set::Builder::spawn_blocking_on", NEEDS_TRACING),
-    ("task::join_set::Builder::spawn_local", NEEDS_TRACING),
-    ("task::join_set::Builder::spawn_local_on", NEEDS_TRACING),
-    ("task::join_set::Builder::spawn_on", NEEDS_TRACING),
     ("time::timeout", IN_THE_CALLERS_TASK),
     ("time::timeout_at", IN_THE_CALLERS_TASK),
 ];

@@ -5,6 +5,10 @@
 #![cfg(tokio_unstable)]
 
 mod dump_text;
+mod support {
+    #[allow(dead_code, reason = "each test needs a part of it")]
+    pub mod client;
+}
 
 use dump_text::{Dump, Task};
 use runtime_probe::runtime::{Builder, Runtime};
@@ -72,6 +76,172 @@ fn hooks_survive_the_way_to_a_builder_of_tokio() {
     runtime.block_on(tokio::task::yield_now());
     assert_eq!(counts.of(handle.id()).begun, 1);
     assert!(foreign(handle.id()).text.contains(WHY_NO_STACK));
+}
+
+#[test]
+fn a_hook_that_replaces_ours_is_reported_and_nothing_wrong_is_shown() {
+    type Replace = fn(&mut tokio::runtime::Builder);
+    let cases: [(&str, Replace, &str); 5] = [
+        (
+            "on_task_spawn",
+            |builder| {
+                builder.on_task_spawn(|_| ());
+            },
+            "tasks that dependencies spawn there are not listed",
+        ),
+        (
+            "on_before_task_poll",
+            |builder| {
+                builder.on_before_task_poll(|_| ());
+            },
+            "tasks that dependencies spawn there are not listed",
+        ),
+        (
+            "on_task_terminate",
+            |builder| {
+                builder.on_task_terminate(|_| ());
+            },
+            "tasks that dependencies spawn there are not listed",
+        ),
+        (
+            "on_thread_park",
+            |builder| {
+                builder.on_thread_park(|| ());
+            },
+            "polls there may seem longer than they are",
+        ),
+        (
+            "on_thread_unpark",
+            |builder| {
+                builder.on_thread_unpark(|| ());
+            },
+            "polls there may seem longer than they are",
+        ),
+    ];
+    for (hook, replace, so) in cases {
+        let name = format!("without {hook}");
+        let mut builder = Builder::new_current_thread();
+        builder.name(name.clone());
+        let mut plain: tokio::runtime::Builder = builder.into();
+        let untouched = plain.build().unwrap();
+        let page = diagnosis();
+        assert!(!page.contains(&name), "{hook}: {page}");
+        replace(&mut plain);
+        drop(untouched);
+        let runtime = plain.build().unwrap();
+        let expected = format!(
+            "<li>runtime {name}: a hook of somebody else&#39;s replaced our {hook}, so {so}. Set such hooks on \
+             runtime-probe&#39;s Builder or on pprof::Hooks, which run them beside ours</li>"
+        );
+        let page = diagnosis();
+        assert!(page.contains(&expected), "{expected}\n{page}");
+        let handle = runtime.spawn(pending::<()>());
+        runtime.block_on(tokio::task::yield_now());
+        let id = handle.id().to_string();
+        let listed = Dump::take().0.iter().any(|task| task.id.to_string() == id);
+        assert_eq!(listed, hook.starts_with("on_thread"), "{hook}");
+        drop((handle, plain, runtime));
+        assert!(!diagnosis().contains(&name), "{hook}");
+    }
+}
+
+#[test]
+fn a_runtime_without_our_hooks_is_reported() {
+    let plain = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    plain.block_on(async {
+        spawn(pending::<()>());
+        tokio::task::yield_now().await;
+        let page = diagnosis();
+        assert!(
+            page.contains("run on a runtime that has no hooks of ours"),
+            "{page}"
+        );
+        assert!(page.contains("pprof::Hooks::install"), "{page}");
+    });
+}
+
+#[test]
+fn hooks_make_a_builder_of_tokios_ours() {
+    let counts = Counts::default();
+    let started = Arc::new(Mutex::new(Vec::new()));
+    let mut hooks = pprof::Hooks::new();
+    counts.on(&mut hooks);
+    macro_rules! note {
+        ($($hook:ident)*) => {
+            $(
+                let noted = started.clone();
+                hooks.$hook(move || noted.lock().unwrap().push(stringify!($hook)));
+            )*
+        };
+    }
+    note!(on_thread_start on_thread_stop on_thread_park on_thread_unpark);
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    hooks.install(builder.worker_threads(1));
+    let runtime = builder.build().unwrap();
+    let id = runtime.block_on(async {
+        let gate = Arc::new(Notify::new());
+        let opened = gate.clone();
+        let handle = tokio::spawn(async move { opened.notified().await });
+        assert!(foreign(handle.id()).text.contains(WHY_NO_STACK));
+        become_state(handle.id(), "waiting");
+        gate.notify_one();
+        let id = handle.id();
+        handle.await.unwrap();
+        id
+    });
+    become_gone(id);
+    drop(runtime);
+    let count = counts.of(id);
+    assert_eq!(
+        (count.spawned, count.begun, count.ended, count.gone),
+        (1, 2, 2, 1)
+    );
+    let started = started.lock().unwrap();
+    for hook in [
+        "on_thread_start",
+        "on_thread_stop",
+        "on_thread_park",
+        "on_thread_unpark",
+    ] {
+        assert!(started.contains(&hook), "{hook}: {started:?}");
+    }
+}
+
+#[test]
+fn the_users_hooks_on_threads_run() {
+    let ran = Arc::new(Mutex::new(Vec::new()));
+    let mut builder = Builder::new_multi_thread();
+    macro_rules! note {
+        ($($hook:ident)*) => {
+            $(
+                let noted = ran.clone();
+                builder.$hook(move || noted.lock().unwrap().push(stringify!($hook)));
+            )*
+        };
+    }
+    note!(on_thread_start on_thread_stop on_thread_park on_thread_unpark);
+    let runtime = builder.worker_threads(1).build().unwrap();
+    runtime.block_on(async { spawn(tokio::task::yield_now()).await.unwrap() });
+    drop(runtime);
+    let ran = ran.lock().unwrap();
+    for hook in [
+        "on_thread_start",
+        "on_thread_stop",
+        "on_thread_park",
+        "on_thread_unpark",
+    ] {
+        assert!(ran.contains(&hook), "{hook}: {ran:?}");
+    }
+}
+
+/// The index page.
+fn diagnosis() -> String {
+    let server = pprof::serve("127.0.0.1:0").unwrap();
+    let answer = support::client::get(server.local_addr().unwrap(), "/debug/pprof/");
+    assert_eq!(answer.status, 200);
+    answer.text().to_owned()
 }
 
 #[test]
@@ -302,15 +472,25 @@ struct Count {
 #[derive(Clone, Default)]
 struct Counts(Arc<Mutex<BTreeMap<String, Count>>>);
 
-impl Counts {
-    fn hook(&self, builder: &mut Builder) {
-        let (spawned, begun, ended, gone) =
-            (self.clone(), self.clone(), self.clone(), self.clone());
-        builder
-            .on_task_spawn(move |meta| spawned.note(meta.id(), |count| count.spawned += 1))
+/// Sets hooks that count, on a builder or on `Hooks`.
+macro_rules! set {
+    ($counts:expr, $on:expr) => {{
+        let counts = || $counts.clone();
+        let (spawned, begun, ended, gone) = (counts(), counts(), counts(), counts());
+        $on.on_task_spawn(move |meta| spawned.note(meta.id(), |count| count.spawned += 1))
             .on_before_task_poll(move |meta| begun.note(meta.id(), |count| count.begun += 1))
             .on_after_task_poll(move |meta| ended.note(meta.id(), |count| count.ended += 1))
             .on_task_terminate(move |meta| gone.note(meta.id(), |count| count.gone += 1));
+    }};
+}
+
+impl Counts {
+    fn hook(&self, builder: &mut Builder) {
+        set!(self, builder);
+    }
+
+    fn on(&self, hooks: &mut pprof::Hooks) {
+        set!(self, hooks);
     }
 
     fn note(&self, id: tokio::task::Id, add: impl FnOnce(&mut Count)) {

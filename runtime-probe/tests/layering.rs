@@ -30,15 +30,22 @@ const LAYERS: [&str; 13] = [
 ];
 
 /// What the siblings inside `source` know of each other: the user, the used.
-const SOURCE_EDGES: [(&str, &str); 5] = [
+const SOURCE_EDGES: [(&str, &str); 10] = [
+    ("blocking", "driving"),
     // A closure and a future tell their id by the same handle.
     ("blocking", "instrumented"),
     ("blocking", "waker"),
+    // The number behind tokio's id.
+    ("driving", "foreign"),
     // The parent of a task that somebody else spawns is the one being polled.
-    ("hooks", "waker"),
+    ("foreign", "waker"),
+    // What the hooks call.
+    ("hooks", "foreign"),
+    ("instrumented", "driving"),
     // A wrapper claims the hook's stamp.
-    ("instrumented", "hooks"),
+    ("instrumented", "foreign"),
     ("instrumented", "waker"),
+    ("named", "instrumented"),
 ];
 
 /// Where unsafe code may stand.

@@ -116,6 +116,86 @@ fn local_tasks_have_their_ids_in_the_dump() {
 }
 
 #[test]
+fn a_named_task_has_its_name_and_its_spawn_site_in_the_dump() {
+    let runtime = current_thread();
+    let local_set = LocalSet::new();
+    let handle = runtime.handle();
+    let gate = gate();
+    let closures: Vec<_> = (0..4).map(|_| gate.wait()).collect();
+    let [one, two, three, four] = closures.try_into().unwrap_or_else(|_| unreachable!());
+    let mut set = JoinSet::new();
+    let mut expected = Vec::new();
+    macro_rules! note {
+        ($name:literal, $handle:expr) => {{
+            let line = line!();
+            let handle = $handle.unwrap();
+            expected.push((handle.id().to_string(), $name, line));
+            handle
+        }};
+    }
+    local_set.block_on(&runtime, async {
+        let forever = pending::<()>;
+        let named = |name| task::Builder::new().name(name);
+        note!("a", named("a").spawn(forever()));
+        note!("b", named("b").spawn_on(forever(), handle));
+        note!("c", named("c").spawn_local(forever()));
+        note!("d", named("d").spawn_local_on(forever(), &local_set));
+        note!("e", named("e").spawn_blocking(one));
+        note!("f", named("f").spawn_blocking_on(two, handle));
+        note!("g", set.build_task().name("g").spawn(forever()));
+        note!("h", set.build_task().name("h").spawn_on(forever(), handle));
+        note!("i", set.build_task().name("i").spawn_local(forever()));
+        let task = set.build_task().name("j");
+        note!("j", task.spawn_local_on(forever(), &local_set));
+        note!("k", set.build_task().name("k").spawn_blocking(three));
+        let task = set.build_task().name("l");
+        note!("l", task.spawn_blocking_on(four, handle));
+        let unnamed = task::Builder::new().spawn(forever()).unwrap();
+        task::yield_now().await;
+        let dump = Dump::take();
+        for (id, name, line) in &expected {
+            let task = dump.task(id);
+            assert!(
+                task.text.starts_with(&format!("# {name}, ")),
+                "{}",
+                task.text
+            );
+            assert_eq!(
+                task.spawned_at,
+                Some((file!().to_owned(), *line)),
+                "{}",
+                task.text
+            );
+        }
+        let unnamed = &dump.task(&unnamed.id().to_string()).text;
+        assert!(unnamed.starts_with("# waiting "), "{unnamed}");
+        gate.open();
+        set.shutdown().await;
+    });
+}
+
+#[test]
+fn a_named_task_is_one_as_any_other() {
+    current_thread().block_on(async {
+        let named = || task::Builder::new().name("as any other");
+        assert_eq!(named().spawn(async { 42 }).unwrap().await.unwrap(), 42);
+        let panicked = named().spawn(async { panic!("on purpose") }).unwrap();
+        assert!(panicked.await.unwrap_err().is_panic());
+        let aborted = named().spawn(pending::<()>()).unwrap();
+        aborted.abort();
+        assert!(aborted.await.unwrap_err().is_cancelled());
+        let closure = named().spawn_blocking(|| 43).unwrap();
+        assert_eq!(closure.await.unwrap(), 43);
+        // Its stack is that of its own future; what holds the name is not in it.
+        let waiting = named().spawn(pending::<()>()).unwrap();
+        task::yield_now().await;
+        let dump = Dump::take();
+        let text = &dump.task(&waiting.id().to_string()).text;
+        assert!(!text.contains("Named"), "{text}");
+    });
+}
+
+#[test]
 fn roots_have_ids_of_their_own() {
     let root = |dump: Dump, line: u32| {
         let site = Some((file!().to_owned(), line));

@@ -1,10 +1,12 @@
 //! Why something is not shown: what this build, this binary and this process leave the probe unable to see.
 
+use crate::registry::runtimes::{self, Replaced};
 use crate::registry::slab;
 use crate::snapshot::tasks;
 use crate::source;
 use crate::stack::{raw, template, unwind};
 use crate::symbol::resolver::{Detail, resolver};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// The state of the probe.
@@ -14,6 +16,10 @@ pub(crate) struct Diagnosis {
     detail: Detail,
     tasks: usize,
     foreign: usize,
+    /// Runtimes, by name, and the hooks of ours that somebody replaced there.
+    replaced: Vec<(Arc<str>, Replaced)>,
+    /// Tasks on runtimes that have no hook of ours.
+    unhooked: usize,
     unwinding: bool,
     stacks: usize,
     walks: u64,
@@ -29,13 +35,22 @@ pub(crate) const NO_TASKS: &str = "no tasks: either none is alive, or they are s
 impl Diagnosis {
     /// Looks.
     pub(crate) fn now() -> Self {
-        let (foreign, tasks) = tasks::foreign_and_all();
+        let tasks::Counts {
+            foreign,
+            unhooked,
+            all: tasks,
+        } = tasks::counts();
         let (stacks, _, overflowed) = raw::table_sizes();
         Diagnosis {
             on: source::is_on(),
             detail: resolver().detail(),
             tasks,
             foreign,
+            replaced: runtimes::alive()
+                .iter()
+                .map(|runtime| (runtime.name.clone(), runtime.replaced()))
+                .collect(),
+            unhooked,
             unwinding: unwind::tables().is_some_and(unwind::Tables::any),
             stacks,
             walks: template::COUNTERS.walks.load(Ordering::Relaxed),
@@ -76,6 +91,33 @@ impl Diagnosis {
             lines.push(
                 "built without --cfg tokio_unstable: tasks that dependencies spawn with plain tokio are not listed".to_owned(),
             );
+        }
+        for (runtime, replaced) in &self.replaced {
+            for (hooks, so) in [
+                (
+                    &replaced.on_tasks,
+                    "tasks that dependencies spawn there are not listed",
+                ),
+                (
+                    &replaced.on_threads,
+                    "polls there may seem longer than they are",
+                ),
+            ] {
+                if !hooks.is_empty() {
+                    lines.push(format!(
+                        "runtime {runtime}: a hook of somebody else's replaced our {}, so {so}. Set such hooks on \
+                         runtime-probe's Builder or on pprof::Hooks, which run them beside ours",
+                        hooks.join(" and ")
+                    ));
+                }
+            }
+        }
+        if self.unhooked > 0 && cfg!(tokio_unstable) {
+            lines.push(format!(
+                "{} of {} tasks run on a runtime that has no hooks of ours: what dependencies spawn there is not listed. \
+                 Build it with runtime-probe's Builder, or give its builder to pprof::Hooks::install",
+                self.unhooked, self.tasks
+            ));
         }
         if self.foreign > 0 {
             lines.push(format!(

@@ -100,7 +100,7 @@ impl Goroutines {
     }
 
     /// A row as the encoders want it.
-    pub(super) fn goroutine<'a>(&self, row: &Row, notes: &'a [&'a str]) -> Goroutine<'a> {
+    pub(super) fn goroutine<'a>(&'a self, row: &Row, notes: &'a [&'a str]) -> Goroutine<'a> {
         let (reason, state) = self.reasons[row.place as usize];
         Goroutine {
             id: row.id,
@@ -110,7 +110,7 @@ impl Goroutines {
             since_ns: row.since_ns,
             polls: row.polls,
             busy_ns: row.busy_ns,
-            name: None,
+            name: self.tasks.names.get(&row.name).map(|name| &**name),
             notes,
             stack: row.place,
             site: (row.site != u32::MAX).then_some(row.site),
@@ -128,11 +128,16 @@ impl Goroutines {
             }
             _ => {}
         }
-        match row.woken_by {
-            Some(Waking::Task(id)) if id == row.id => notes.push("woken by itself".to_owned()),
-            Some(Waking::Task(id)) => notes.push(format!("woken by goroutine {id}")),
-            Some(Waking::Thread(number)) => notes.push(format!("woken by {}", self.thread(number))),
-            Some(Waking::Unknown) | None => {}
+        match row.woken_by() {
+            Waking::Task(id) if id == row.id => notes.push("woken by itself".to_owned()),
+            Waking::Task(id) => notes.push(format!("woken by goroutine {id}")),
+            Waking::Thread(number) => notes.push(format!("woken by {}", self.thread(number))),
+            Waking::Unknown => {}
+        }
+        if let [_, _, ..] = &self.tasks.runtimes[..]
+            && let Some(runtime) = self.tasks.runtime(row.runtime)
+        {
+            notes.push(format!("runtime {runtime}"));
         }
         notes.extend(self.lasting_notes(row).map(str::to_owned));
         notes

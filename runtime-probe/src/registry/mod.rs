@@ -4,9 +4,21 @@
 //! * [`wake_slot`]: the task's own waker behind ours;
 //! * [`record`]: all that is known of one task;
 //! * [`slab`]: where records live;
-//! * [`threads`]: names for the threads that poll and wake.
+//! * [`threads`]: names for the threads that poll and wake;
+//! * [`runtimes`]: the runtimes that the probe has hooks in;
+//! * [`names`]: the names of tasks.
 
+#[cfg_attr(
+    not(feature = "rt"),
+    allow(dead_code, reason = "of tasks and runtimes")
+)]
+pub(crate) mod names;
 pub(crate) mod record;
+#[cfg_attr(
+    not(feature = "rt"),
+    allow(dead_code, reason = "of tasks and runtimes")
+)]
+pub(crate) mod runtimes;
 pub(crate) mod slab;
 pub(crate) mod threads;
 pub(crate) mod wake_slot;

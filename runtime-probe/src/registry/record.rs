@@ -21,6 +21,8 @@
 //!    the number and storing it may undo a newer stamp; the task is then shown as waiting until the poll that follows.
 //! 4. The record is given back when `refs` falls to 0: the wrapper holds one, every waker of ours another.
 
+use super::names::NameNumber;
+use super::runtimes::RuntimeNumber;
 use super::threads::ThreadNumber;
 use super::wake_slot::{WakeSlot, Written};
 use crate::clock::Ticks;
@@ -82,14 +84,18 @@ pub(crate) const GENERATIONS: usize = align_of::<Record>();
 /// every poll, and would do so for ever.
 const FREEZE_AFTER: u32 = 3;
 
-const FROZEN: u32 = 1 << 8;
-const CLOSED: u32 = 1 << 9;
+const FROZEN: u64 = 1 << 8;
+const CLOSED: u64 = 1 << 9;
 /// The slot is [`Written::Often`].
-const OFTEN: u32 = 1 << 10;
+const OFTEN: u64 = 1 << 10;
 /// The slot has been written.
-const PREPARED: u32 = 1 << 11;
+const PREPARED: u64 = 1 << 11;
 /// Low bits of `flags`: the kind.
-const KIND: u32 = 0xff;
+const KIND: u64 = 0xff;
+/// Above them in `flags`, 16 bits: the runtime. 0 where it is not known.
+const RUNTIME_SHIFT: u32 = 16;
+/// The upper half of `flags`: the name. 0 for none, so a task without one writes nothing for it.
+const NAME_SHIFT: u32 = 32;
 
 fn worker_word(thread: ThreadNumber, poll: u64) -> u64 {
     u64::from(thread.0) << 32 | poll & 0xffff_ffff
@@ -97,7 +103,7 @@ fn worker_word(thread: ThreadNumber, poll: u64) -> u64 {
 
 /// A record's flags, read once for a whole poll: what matters of them only the poller changes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Manner(u32);
+pub(crate) struct Manner(u64);
 
 impl Manner {
     /// Whether the poll needs [`Record::prepare`] before it begins: the first one does, and every one of a record whose
@@ -135,7 +141,7 @@ pub(crate) struct Record {
     self_wakes: AtomicU32,
     /// The thread in the upper half, the low half of the number of the poll that it is of below.
     worker: AtomicU64,
-    flags: AtomicU32,
+    flags: AtomicU64,
     id: AtomicU64,
     woken_by: AtomicU64,
     version: AtomicU64,
@@ -161,7 +167,7 @@ pub(crate) enum Waking {
 const THREAD: u64 = 1 << 63;
 
 impl Waking {
-    fn pack(self) -> u64 {
+    pub(crate) fn pack(self) -> u64 {
         match self {
             Waking::Unknown => 0,
             Waking::Task(id) => id & !THREAD,
@@ -169,7 +175,7 @@ impl Waking {
         }
     }
 
-    fn unpack(word: u64) -> Self {
+    pub(crate) fn unpack(word: u64) -> Self {
         match word {
             0 => Waking::Unknown,
             word if word & THREAD != 0 => Waking::Thread(ThreadNumber(word as u32)),
@@ -198,6 +204,8 @@ pub(crate) struct View {
     /// Wakers of ours that are out: with none, nothing can wake a waiting task.
     pub(crate) wakers: usize,
     pub(crate) frozen: bool,
+    pub(crate) name: NameNumber,
+    pub(crate) runtime: RuntimeNumber,
     pub(crate) parent: u64,
     pub(crate) location: Option<&'static Location<'static>>,
     pub(crate) pc: usize,
@@ -224,7 +232,7 @@ impl Record {
             frozen_at: AtomicU32::new(0),
             self_wakes: AtomicU32::new(0),
             worker: AtomicU64::new(0),
-            flags: AtomicU32::new(0),
+            flags: AtomicU64::new(0),
             id: AtomicU64::new(0),
             woken_by: AtomicU64::new(0),
             version: AtomicU64::new(0),
@@ -267,7 +275,7 @@ impl Record {
         } else {
             0
         };
-        self.flags.store(kind as u32 | often, Ordering::Relaxed);
+        self.flags.store(kind as u64 | often, Ordering::Relaxed);
         set(&self.id, id);
         set(&self.woken_by, 0);
         set(&self.parent, spawn.map_or(0, |spawn| spawn.parent));
@@ -308,6 +316,25 @@ impl Record {
     #[inline(always)]
     pub(crate) fn set_id(&self, id: u64) {
         self.id.store(id, Ordering::Relaxed);
+    }
+
+    /// The name that the user gave the task. The spawner sets it before tokio has the task.
+    #[cfg(any(feature = "rt", probe_loom))]
+    pub(crate) fn set_name(&self, name: NameNumber) {
+        let flags = self.flags.load(Ordering::Relaxed);
+        self.flags
+            .store(flags | u64::from(name.0) << NAME_SHIFT, Ordering::Relaxed);
+    }
+
+    /// The runtime that polls the task. Only the polling thread, once, like all that is in `flags`; or the spawner,
+    /// before anybody polls.
+    #[cfg(any(feature = "rt", probe_loom))]
+    pub(crate) fn set_runtime(&self, runtime: RuntimeNumber) {
+        let flags = self.flags.load(Ordering::Relaxed);
+        self.flags.store(
+            flags | u64::from(runtime.0) << RUNTIME_SHIFT,
+            Ordering::Relaxed,
+        );
     }
 
     #[inline(always)]
@@ -574,6 +601,8 @@ impl Record {
                 waits_poll: load(&self.waits_poll),
                 wakers,
                 frozen: flags & FROZEN != 0,
+                name: NameNumber((flags >> NAME_SHIFT) as u32),
+                runtime: RuntimeNumber((flags >> RUNTIME_SHIFT) as u16),
                 parent: load(&self.parent),
                 // SAFETY: null or a 'static location.
                 location: unsafe { self.location.load(Ordering::Relaxed).as_ref() },

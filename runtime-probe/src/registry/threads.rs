@@ -30,6 +30,8 @@ pub(crate) struct Slot {
     /// The last time stamp that this thread took: at the end of a poll, at a wake, after having been parked. What runs
     /// next on the thread begins there; reading the clock once more would cost as much as all the rest of a poll.
     pub(crate) now: AtomicU64,
+    /// The number of the runtime that this thread works for: its worker, or in a `block_on` of it. 0 where unknown.
+    pub(crate) runtime: AtomicU32,
 }
 
 impl Slot {
@@ -54,6 +56,7 @@ static NOBODY: Slot = Slot {
     foreign: AtomicU64::new(0),
     foreign_since: AtomicU64::new(0),
     now: AtomicU64::new(0),
+    runtime: AtomicU32::new(0),
 };
 
 /// Takes the thread off the list when it ends.
@@ -64,6 +67,7 @@ impl Drop for Own {
         SLOT.with(|cell| cell.set(Some(&NOBODY)));
         let Some(slot) = self.0.get() else { return };
         slot.foreign.store(0, Ordering::Relaxed);
+        slot.runtime.store(0, Ordering::Relaxed);
         if let Some(table) = lock().as_mut() {
             table.alive.remove(&slot.number().0);
             table.unused.push(slot);

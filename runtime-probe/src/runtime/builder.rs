@@ -1,9 +1,9 @@
 //! [`tokio::runtime::Builder`], which sets the probe's hooks beside the user's.
 
 use super::{LocalRuntime, Runtime};
-use crate::source::hooks::on_unpark;
+use crate::source::foreign::number;
+use crate::source::hooks::{Driver, Hooks};
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::LocalOptions;
 #[cfg(tokio_unstable)]
@@ -15,23 +15,9 @@ use tokio::runtime::TaskMeta;
 /// set through this builder run as well.
 pub struct Builder {
     inner: tokio::runtime::Builder,
-    unpark: Option<Arc<dyn Fn() + Send + Sync>>,
-    #[cfg(tokio_unstable)]
     hooks: Hooks,
-}
-
-#[cfg(tokio_unstable)]
-type Hook = Arc<dyn Fn(&TaskMeta<'_>) + Send + Sync>;
-
-/// The user's own.
-#[cfg(tokio_unstable)]
-#[derive(Clone, Default)]
-struct Hooks {
-    spawn: Option<Hook>,
-    before_poll: Option<Hook>,
-    after_poll: Option<Hook>,
-    terminate: Option<Hook>,
-    park: Option<Arc<dyn Fn() + Send + Sync>>,
+    /// Whether [`Builder::name`] was called, which says more than the name of its threads.
+    named: bool,
 }
 
 /// Methods that only pass on to tokio's method of the same name. A closure is `Send + Sync + 'static` as well.
@@ -79,13 +65,8 @@ forward! {
     fn worker_threads(val: usize);
     #[track_caller]
     fn max_blocking_threads(val: usize);
-    fn thread_name(val: impl Into<String>);
-    #[track_caller]
-    fn name(val: impl Into<String>);
     fn thread_name_fn<F: Fn() -> String>(f: F);
     fn thread_stack_size(val: usize);
-    fn on_thread_start<F: Fn()>(f: F);
-    fn on_thread_stop<F: Fn()>(f: F);
     fn thread_keep_alive(duration: Duration);
     #[track_caller]
     fn global_queue_interval(val: u32);
@@ -135,66 +116,26 @@ impl Builder {
         tokio::runtime::Builder::new_multi_thread().into()
     }
 
-    /// [`tokio::runtime::Builder::on_thread_park`]. Runs after the probe's own hook.
-    pub fn on_thread_park<F>(&mut self, f: F) -> &mut Self
-    where
-        F: Fn() + Send + Sync + 'static,
-    {
-        #[cfg(tokio_unstable)]
-        {
-            self.hooks.park = Some(Arc::new(f));
+    /// [`tokio::runtime::Builder::name`]. A dump says it of each task, where there are several runtimes.
+    ///
+    /// # Panics
+    /// As tokio's: with an empty name.
+    #[track_caller]
+    pub fn name(&mut self, val: impl Into<String>) -> &mut Self {
+        let val = val.into();
+        self.inner.name(val.clone());
+        self.hooks.runtime_name(val);
+        self.named = true;
+        self
+    }
+
+    /// [`tokio::runtime::Builder::thread_name`]. It is also what a dump calls a runtime that has no name of its own.
+    pub fn thread_name(&mut self, val: impl Into<String>) -> &mut Self {
+        let val = val.into();
+        if !self.named {
+            self.hooks.runtime_name(val.clone());
         }
-        #[cfg(not(tokio_unstable))]
-        self.inner.on_thread_park(f);
-        self
-    }
-
-    /// [`tokio::runtime::Builder::on_thread_unpark`]. Runs after the probe's own hook.
-    pub fn on_thread_unpark<F>(&mut self, f: F) -> &mut Self
-    where
-        F: Fn() + Send + Sync + 'static,
-    {
-        self.unpark = Some(Arc::new(f));
-        self
-    }
-
-    /// [`tokio::runtime::Builder::on_task_spawn`]. Runs after the probe's own hook.
-    #[cfg(tokio_unstable)]
-    pub fn on_task_spawn<F>(&mut self, f: F) -> &mut Self
-    where
-        F: Fn(&TaskMeta<'_>) + Send + Sync + 'static,
-    {
-        self.hooks.spawn = Some(Arc::new(f));
-        self
-    }
-
-    /// [`tokio::runtime::Builder::on_before_task_poll`]. Runs after the probe's own hook.
-    #[cfg(tokio_unstable)]
-    pub fn on_before_task_poll<F>(&mut self, f: F) -> &mut Self
-    where
-        F: Fn(&TaskMeta<'_>) + Send + Sync + 'static,
-    {
-        self.hooks.before_poll = Some(Arc::new(f));
-        self
-    }
-
-    /// [`tokio::runtime::Builder::on_after_task_poll`]. Runs after the probe's own hook.
-    #[cfg(tokio_unstable)]
-    pub fn on_after_task_poll<F>(&mut self, f: F) -> &mut Self
-    where
-        F: Fn(&TaskMeta<'_>) + Send + Sync + 'static,
-    {
-        self.hooks.after_poll = Some(Arc::new(f));
-        self
-    }
-
-    /// [`tokio::runtime::Builder::on_task_terminate`]. Runs after the probe's own hook.
-    #[cfg(tokio_unstable)]
-    pub fn on_task_terminate<F>(&mut self, f: F) -> &mut Self
-    where
-        F: Fn(&TaskMeta<'_>) + Send + Sync + 'static,
-    {
-        self.hooks.terminate = Some(Arc::new(f));
+        self.inner.thread_name(val);
         self
     }
 
@@ -204,8 +145,10 @@ impl Builder {
     /// # Errors
     /// As tokio's. A server that cannot start is one line on standard error, no error.
     pub fn build(&mut self) -> io::Result<Runtime> {
-        self.prepare();
-        self.inner.build().map(Runtime::from)
+        self.build_by(tokio::runtime::Builder::build, |runtime| {
+            runtime.handle().id()
+        })
+        .map(Runtime::from)
     }
 
     /// [`tokio::runtime::Builder::build_local`].
@@ -213,87 +156,60 @@ impl Builder {
     /// # Errors
     /// As tokio's.
     pub fn build_local(&mut self, options: LocalOptions) -> io::Result<LocalRuntime> {
-        self.prepare();
-        self.inner.build_local(options).map(LocalRuntime::from)
+        self.build_by(
+            |inner| inner.build_local(options),
+            |runtime| runtime.handle().id(),
+        )
+        .map(LocalRuntime::from)
     }
 
-    fn prepare(&mut self) {
+    fn build_by<R>(
+        &mut self,
+        build: impl FnOnce(&mut tokio::runtime::Builder) -> io::Result<R>,
+        id: impl FnOnce(&R) -> tokio::runtime::Id,
+    ) -> io::Result<R> {
         crate::pprof::start_from_environment();
-        match (crate::source::is_on(), self.unpark.clone()) {
-            (true, None) => drop(self.inner.on_thread_unpark(on_unpark)),
-            (true, Some(user)) => drop(self.inner.on_thread_unpark(move || {
-                on_unpark();
-                user();
-            })),
-            (false, Some(user)) => drop(self.inner.on_thread_unpark(move || user())),
-            (false, None) => {}
+        let listed = self.hooks.install_for(&mut self.inner, Driver::Ours);
+        let built = build(&mut self.inner)?;
+        if let Some(listed) = listed {
+            listed.set_id(number(id(&built)));
         }
-        #[cfg(tokio_unstable)]
-        self.set_hooks();
-    }
-
-    #[cfg(tokio_unstable)]
-    fn set_hooks(&mut self) {
-        use crate::source::hooks::{before_poll, between_polls, number, on_spawn, on_terminate};
-
-        let user = self.hooks.clone();
-        if crate::source::is_on() {
-            self.inner.on_task_spawn(with(user.spawn, |meta| {
-                on_spawn(number(meta.id()), meta.spawned_at());
-            }));
-            // The hook before a poll is worth a closure of its own when nobody else wants to run there.
-            match user.before_poll {
-                None => self
-                    .inner
-                    .on_before_task_poll(|meta| before_poll(number(meta.id()))),
-                user => self
-                    .inner
-                    .on_before_task_poll(with(user, |meta| before_poll(number(meta.id())))),
-            };
-            if let Some(hook) = user.after_poll {
-                self.inner.on_after_task_poll(move |meta| hook(meta));
-            }
-            let park = user.park;
-            self.inner.on_thread_park(move || {
-                between_polls();
-                if let Some(park) = &park {
-                    park();
-                }
-            });
-            self.inner
-                .on_task_terminate(with(user.terminate, |meta| on_terminate(number(meta.id()))));
-            return;
-        }
-        if let Some(park) = user.park {
-            self.inner.on_thread_park(move || park());
-        }
-        if let Some(hook) = user.spawn {
-            self.inner.on_task_spawn(move |meta| hook(meta));
-        }
-        if let Some(hook) = user.before_poll {
-            self.inner.on_before_task_poll(move |meta| hook(meta));
-        }
-        if let Some(hook) = user.after_poll {
-            self.inner.on_after_task_poll(move |meta| hook(meta));
-        }
-        if let Some(hook) = user.terminate {
-            self.inner.on_task_terminate(move |meta| hook(meta));
-        }
+        Ok(built)
     }
 }
 
-/// Our hook, then the user's.
-#[cfg(tokio_unstable)]
-fn with(
-    user: Option<Hook>,
-    ours: impl Fn(&TaskMeta<'_>) + Send + Sync + 'static,
-) -> impl Fn(&TaskMeta<'_>) + Send + Sync {
-    move |meta| {
-        ours(meta);
-        if let Some(user) = &user {
-            user(meta);
+/// Hooks, which run beside the probe's.
+macro_rules! hooks {
+    ($($(#[$attribute:meta])* fn $name:ident<$hook:ident: $call:path>($f:ident: $argument:ty);)*) => {
+        impl Builder {
+            $(
+                #[doc = concat!("[`tokio::runtime::Builder::", stringify!($name), "`]. Runs after the probe's own hook.")]
+                $(#[$attribute])*
+                pub fn $name<$hook>(&mut self, $f: $argument) -> &mut Self
+                where
+                    $hook: $call + Send + Sync + 'static,
+                {
+                    self.hooks.$name($f);
+                    self
+                }
+            )*
         }
-    }
+    };
+}
+
+hooks! {
+    fn on_thread_start<F: Fn()>(f: F);
+    fn on_thread_stop<F: Fn()>(f: F);
+    fn on_thread_park<F: Fn()>(f: F);
+    fn on_thread_unpark<F: Fn()>(f: F);
+    #[cfg(tokio_unstable)]
+    fn on_task_spawn<F: Fn(&TaskMeta<'_>)>(f: F);
+    #[cfg(tokio_unstable)]
+    fn on_before_task_poll<F: Fn(&TaskMeta<'_>)>(f: F);
+    #[cfg(tokio_unstable)]
+    fn on_after_task_poll<F: Fn(&TaskMeta<'_>)>(f: F);
+    #[cfg(tokio_unstable)]
+    fn on_task_terminate<F: Fn(&TaskMeta<'_>)>(f: F);
 }
 
 impl std::fmt::Debug for Builder {
@@ -303,20 +219,21 @@ impl std::fmt::Debug for Builder {
 }
 
 impl From<tokio::runtime::Builder> for Builder {
-    /// Hooks on tasks and on parking that tokio's builder already has are replaced by the probe's: set them here instead.
+    /// Hooks that tokio's builder already has are replaced by the probe's: set them here instead.
     fn from(inner: tokio::runtime::Builder) -> Self {
         Builder {
             inner,
-            unpark: None,
-            #[cfg(tokio_unstable)]
-            hooks: Hooks::default(),
+            hooks: Hooks::new(),
+            named: false,
         }
     }
 }
 
 impl From<Builder> for tokio::runtime::Builder {
+    /// With the probe's hooks; those that are set on tokio's builder afterwards replace them, and the index page says so.
     fn from(mut outer: Builder) -> Self {
-        outer.prepare();
+        crate::pprof::start_from_environment();
+        outer.hooks.install(&mut outer.inner);
         outer.inner
     }
 }

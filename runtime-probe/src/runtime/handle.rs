@@ -1,10 +1,8 @@
 //! [`tokio::runtime::Handle`], instrumented.
 
 use super::root;
-use crate::registry::record::Kind;
-use crate::source::hooks::OurSpawn;
-use crate::source::instrumented::Instrumented;
-use crate::source::{blocking, spawn_here};
+use crate::source::driving::Driving;
+use crate::task::spawning::{spawn, spawn_blocking};
 use std::future::Future;
 use std::ops::Deref;
 use tokio::runtime::TryCurrentError;
@@ -40,11 +38,7 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let future = Instrumented::new(Kind::Task, 0, Some(spawn_here()), future);
-        let (spawned, _ours) = (future.spawned(), OurSpawn::begin());
-        let handle = self.0.spawn(future);
-        spawned.has_id(handle.id());
-        handle
+        spawn!(Task, future, |future| self.0.spawn(future))
     }
 
     /// [`tokio::runtime::Handle::spawn_blocking`], instrumented.
@@ -55,10 +49,7 @@ impl Handle {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        let (func, spawned) = blocking::watch(spawn_here(), func);
-        let handle = self.0.spawn_blocking(func);
-        spawned.has_id(handle.id());
-        handle
+        spawn_blocking!(func, |func| self.0.spawn_blocking(func))
     }
 
     /// [`tokio::runtime::Handle::block_on`]; the future is a task of its own in a dump.
@@ -68,6 +59,7 @@ impl Handle {
     #[inline(always)]
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        let _driving = Driving::begin(self);
         self.0.block_on(root(future))
     }
 }

@@ -1,10 +1,8 @@
 //! [`tokio::runtime::LocalRuntime`], instrumented.
 
 use super::{Handle, root};
-use crate::registry::record::Kind;
-use crate::source::hooks::OurSpawn;
-use crate::source::instrumented::Instrumented;
-use crate::source::{blocking, spawn_here};
+use crate::source::driving::Driving;
+use crate::task::spawning::{spawn, spawn_blocking};
 use std::future::Future;
 use std::io;
 use std::ops::Deref;
@@ -41,11 +39,7 @@ impl LocalRuntime {
         F: Future + 'static,
         F::Output: 'static,
     {
-        let future = Instrumented::new(Kind::Local, 0, Some(spawn_here()), future);
-        let (spawned, _ours) = (future.spawned(), OurSpawn::begin());
-        let handle = self.inner.spawn_local(future);
-        spawned.has_id(handle.id());
-        handle
+        spawn!(Local, future, |future| self.inner.spawn_local(future))
     }
 
     /// [`tokio::runtime::LocalRuntime::spawn_blocking`], instrumented.
@@ -56,10 +50,7 @@ impl LocalRuntime {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        let (func, spawned) = blocking::watch(spawn_here(), func);
-        let handle = self.inner.spawn_blocking(func);
-        spawned.has_id(handle.id());
-        handle
+        spawn_blocking!(func, |func| self.inner.spawn_blocking(func))
     }
 
     /// [`tokio::runtime::LocalRuntime::block_on`]; the future is a task of its own in a dump.
@@ -69,6 +60,7 @@ impl LocalRuntime {
     #[inline(always)]
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        let _driving = Driving::begin(&self.handle);
         self.inner.block_on(root(future))
     }
 

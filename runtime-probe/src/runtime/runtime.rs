@@ -1,10 +1,8 @@
 //! [`tokio::runtime::Runtime`], instrumented.
 
 use super::{Handle, root};
-use crate::registry::record::Kind;
-use crate::source::hooks::OurSpawn;
-use crate::source::instrumented::Instrumented;
-use crate::source::{blocking, spawn_here};
+use crate::source::driving::Driving;
+use crate::task::spawning::{spawn, spawn_blocking};
 use std::future::Future;
 use std::ops::Deref;
 use std::time::Duration;
@@ -39,11 +37,7 @@ impl Runtime {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let future = Instrumented::new(Kind::Task, 0, Some(spawn_here()), future);
-        let (spawned, _ours) = (future.spawned(), OurSpawn::begin());
-        let handle = self.inner.spawn(future);
-        spawned.has_id(handle.id());
-        handle
+        spawn!(Task, future, |future| self.inner.spawn(future))
     }
 
     /// [`tokio::runtime::Runtime::spawn_blocking`], instrumented.
@@ -54,10 +48,7 @@ impl Runtime {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        let (func, spawned) = blocking::watch(spawn_here(), func);
-        let handle = self.inner.spawn_blocking(func);
-        spawned.has_id(handle.id());
-        handle
+        spawn_blocking!(func, |func| self.inner.spawn_blocking(func))
     }
 
     /// [`tokio::runtime::Runtime::block_on`]; the future is a task of its own in a dump.
@@ -67,6 +58,7 @@ impl Runtime {
     #[inline(always)]
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        let _driving = Driving::begin(&self.handle);
         self.inner.block_on(root(future))
     }
 

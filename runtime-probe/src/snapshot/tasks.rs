@@ -5,13 +5,16 @@
 
 use crate::clock::{Scale, Ticks};
 use crate::primitive::Ordering;
+use crate::registry::names::{self, NameNumber};
 use crate::registry::record::{Kind, View, Waking};
+use crate::registry::runtimes::{self, Runtime, RuntimeNumber};
 use crate::registry::slab;
 use crate::registry::threads::{self, Thread, ThreadNumber};
 use crate::stack::raw::{FutureMeta, WaitSet};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::panic::Location;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 /// What a task is doing, as far as the record tells.
@@ -36,15 +39,28 @@ pub(crate) struct Row {
     pub(crate) since_ns: u64,
     pub(crate) busy_ns: u64,
     pub(crate) polls: u64,
-    /// Who woke it; only for runnable ones.
-    pub(crate) woken_by: Option<Waking>,
+    /// Who woke it, packed; only for runnable ones.
+    pub(super) woken_by: u64,
+    /// Key of [`Tasks::names`]; 0 for a task without a name.
+    pub(crate) name: NameNumber,
     /// Index into [`Tasks::places`].
     pub(crate) place: u32,
     /// Index into [`Tasks::sites`]; `u32::MAX` for none.
     pub(crate) site: u32,
     /// Where it runs or ran last.
     pub(crate) thread: ThreadNumber,
+    /// Of one in [`Tasks::runtimes`]; 0 where it is not known.
+    pub(crate) runtime: RuntimeNumber,
     pub(crate) flags: Flags,
+}
+
+const _: () = assert!(size_of::<Row>() == 72);
+
+impl Row {
+    /// Who woke it; only for runnable ones.
+    pub(crate) fn woken_by(&self) -> Waking {
+        Waking::unpack(self.woken_by)
+    }
 }
 
 /// What else is known of a task.
@@ -116,25 +132,42 @@ pub(crate) struct Tasks {
     pub(crate) places: Vec<Place>,
     pub(crate) sites: Vec<SpawnSite>,
     pub(crate) threads: HashMap<u32, Thread>,
+    /// The runtimes that the probe has hooks in, in the order of their numbers.
+    pub(crate) runtimes: Vec<Arc<Runtime>>,
+    /// The names that tasks have; not those of tasks that ended meanwhile.
+    pub(crate) names: HashMap<NameNumber, Arc<str>>,
     /// Wall-clock time, nanoseconds since 1970.
     pub(crate) time_ns: i64,
 }
 
 /// How many tasks are alive, cheaper than a snapshot.
 pub(crate) fn count() -> usize {
-    foreign_and_all().1
+    counts().all
 }
 
-/// How many tasks are foreign, and how many there are.
-pub(crate) fn foreign_and_all() -> (usize, usize) {
-    let (mut foreign, mut all) = (0, 0);
+/// How many tasks there are of some kinds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) foreign: usize,
+    /// Polled by a runtime that has no hook of ours.
+    pub(crate) unhooked: usize,
+    pub(crate) all: usize,
+}
+
+/// Counts the tasks.
+pub(crate) fn counts() -> Counts {
+    let mut counts = Counts::default();
     slab::for_each(|record| {
         if let Some(view) = record.view() {
-            all += 1;
-            foreign += usize::from(view.kind == Kind::Foreign);
+            let of_a_runtime = matches!(view.kind, Kind::Task | Kind::Local | Kind::BlockOn);
+            counts.all += 1;
+            counts.foreign += usize::from(view.kind == Kind::Foreign);
+            counts.unhooked += usize::from(
+                of_a_runtime && view.polls > 0 && view.runtime == RuntimeNumber::default(),
+            );
         }
     });
-    (foreign, all)
+    counts
 }
 
 impl Tasks {
@@ -165,8 +198,17 @@ impl Tasks {
             }
             rows.push(tables.row(&view, &scale, &running, &around));
         });
+        let mut names: Vec<NameNumber> = rows
+            .iter()
+            .map(|row| row.name)
+            .filter(|name| *name != NameNumber(0))
+            .collect();
+        names.sort_unstable();
+        names.dedup();
         Tasks {
             rows,
+            runtimes: runtimes::alive(),
+            names: names::texts(&names),
             places: tables.places,
             sites: tables.sites,
             threads: alive
@@ -177,6 +219,14 @@ impl Tasks {
                 .duration_since(SystemTime::UNIX_EPOCH)
                 .map_or(0, |time| time.as_nanos() as i64),
         }
+    }
+
+    /// The name of a runtime that is still there.
+    pub(crate) fn runtime(&self, number: RuntimeNumber) -> Option<&str> {
+        let at = self
+            .runtimes
+            .binary_search_by_key(&number.0, |runtime| runtime.number.0);
+        at.ok().map(|at| &*self.runtimes[at].name)
     }
 }
 
@@ -231,7 +281,7 @@ impl Tables {
         around: &Surroundings,
     ) -> Row {
         let mut thread = view.worker;
-        let mut woken_by = None;
+        let mut woken_by = Waking::Unknown;
         let (state, since) = match (view.kind, view.woken) {
             (Kind::Foreign, _) if running.contains_key(&view.id) => {
                 let (number, since) = running[&view.id];
@@ -242,7 +292,9 @@ impl Tables {
             (Kind::Blocking, _) => (State::Queued, view.spawned),
             _ if view.polling => (State::Running, view.since),
             (_, Some((at, by))) => {
-                woken_by = (view.polls > 0).then_some(by);
+                if view.polls > 0 {
+                    woken_by = by;
+                }
                 (State::Runnable, at.max(view.since))
             }
             _ => (State::Waiting, view.since),
@@ -275,12 +327,14 @@ impl Tables {
             since_ns: scale.since(since),
             busy_ns: scale.ns(view.busy) + now_busy,
             polls: view.polls,
-            woken_by,
+            woken_by: woken_by.pack(),
+            name: view.name,
             place: self.place(place),
             site: view
                 .location
                 .map_or(u32::MAX, |location| self.site(location, view.pc)),
             thread,
+            runtime: view.runtime,
             flags,
         }
     }

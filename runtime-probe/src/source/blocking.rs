@@ -1,7 +1,7 @@
 //! The wrapper around a closure of the blocking pool.
 
 use super::instrumented::Spawned;
-use super::waker;
+use super::{driving, waker};
 use crate::clock;
 use crate::registry::record::{Kind, Spawn};
 use crate::registry::slab::RecordRef;
@@ -27,7 +27,10 @@ where
     let spawned = Spawned(record.as_ref().map(RecordRef::clone_unshared));
     let record = record.map(Closing);
     let watched = move || match &record {
-        Some(record) => waker::run(&record.0, meta, closure),
+        Some(record) => {
+            record.0.set_runtime(driving::told());
+            waker::run(&record.0, meta, closure)
+        }
         None => closure(),
     };
     (watched, spawned)

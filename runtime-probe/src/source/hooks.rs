@@ -1,177 +1,237 @@
-//! Tasks that somebody else spawned: a dependency that calls plain `tokio::spawn`. tokio's task hooks tell when they
-//! are spawned, polled and gone; nothing tells their stack.
-//!
-//! Hooks fire for our own tasks too, so they must be next to free for those: the hook before a poll stamps this
-//! thread's slot, the wrapper that runs inside claims the stamp, and only a poll that nobody claimed pays a look-up.
+//! Our hooks in a runtime, and the user's beside them.
 
-use crate::clock;
+use super::foreign::{self, number};
 use crate::primitive::Ordering;
-use crate::registry::record::{Kind, Spawn};
-use crate::registry::slab::RecordRef;
+use crate::registry::runtimes::{Installed, Runtime};
 use crate::registry::threads;
-use std::cell::Cell;
-use std::collections::HashMap;
-use std::hash::{Hash, Hasher};
-use std::panic::Location;
-use std::sync::Mutex;
-use std::sync::atomic::AtomicUsize;
+use std::sync::Arc;
+#[cfg(tokio_unstable)]
+use tokio::runtime::TaskMeta;
 
-/// Shards of the table, by id: neighbours in time fall into different ones.
-const SHARDS: usize = 16;
-
-static FOREIGN: [Mutex<Option<HashMap<u64, RecordRef>>>; SHARDS] =
-    [const { Mutex::new(None) }; SHARDS];
-/// Entries of the table; most programs have none, and then the end of a task costs one load.
-static COUNT: AtomicUsize = AtomicUsize::new(0);
-
-thread_local! {
-    /// A spawn of ours is under way on this thread: the hook has nothing to add.
-    static OURS: Cell<bool> = const { Cell::new(false) };
+/// Hooks for a runtime that tokio's own builder builds: the probe's, and your own beside them. tokio keeps one hook of
+/// each kind, and a later call replaces the former; so hand yours to this, and let it set them all.
+///
+/// A [`Builder`](crate::runtime::Builder) of this crate needs none of it: it composes by itself. Without
+/// `--cfg tokio_unstable` there are no hooks on tasks, and the tasks that dependencies spawn are not seen.
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// use runtime_probe::pprof::Hooks;
+///
+/// let mut builder = tokio::runtime::Builder::new_multi_thread();
+/// Hooks::new()
+///     .runtime_name("payments")
+///     .on_thread_start(|| println!("a worker more"))
+///     .install(&mut builder);
+/// let runtime = builder.build()?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Default)]
+#[must_use = "hooks do nothing unless installed"]
+pub struct Hooks {
+    name: Option<Arc<str>>,
+    thread_start: Option<ThreadHook>,
+    thread_stop: Option<ThreadHook>,
+    thread_park: Option<ThreadHook>,
+    thread_unpark: Option<ThreadHook>,
+    #[cfg(tokio_unstable)]
+    task_spawn: Option<TaskHook>,
+    #[cfg(tokio_unstable)]
+    before_task_poll: Option<TaskHook>,
+    #[cfg(tokio_unstable)]
+    after_task_poll: Option<TaskHook>,
+    #[cfg(tokio_unstable)]
+    task_terminate: Option<TaskHook>,
 }
 
-/// The number behind a tokio id, which tells it through `Hash` and `Display` only.
-#[inline(always)]
-pub(crate) fn number(id: tokio::task::Id) -> u64 {
-    struct Catch(u64);
-    impl Hasher for Catch {
-        #[inline(always)]
-        fn write_u64(&mut self, word: u64) {
-            self.0 = word;
+type ThreadHook = Arc<dyn Fn() + Send + Sync>;
+#[cfg(tokio_unstable)]
+type TaskHook = Arc<dyn Fn(&TaskMeta<'_>) + Send + Sync>;
+
+/// Who calls `block_on` of the runtime, as far as it is known beforehand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Driver {
+    /// Our `Runtime`, which knows tokio's id of it and tells the thread.
+    Ours,
+    /// Anybody.
+    Any,
+}
+
+macro_rules! setters {
+    ($($(#[$attribute:meta])* $method:ident $field:ident ($($argument:ty)?);)*) => {
+        impl Hooks {
+            $(
+                #[doc = concat!("As [`tokio::runtime::Builder::", stringify!($method), "`]. Runs after the probe's own; of two the later counts.")]
+                $(#[$attribute])*
+                pub fn $method<F>(&mut self, f: F) -> &mut Self
+                where
+                    F: Fn($($argument)?) + Send + Sync + 'static,
+                {
+                    self.$field = Some(Arc::new(f));
+                    self
+                }
+            )*
         }
-        fn write(&mut self, bytes: &[u8]) {
-            // Not what tokio does today; any tokio that hashes a number through bytes still gives one.
-            let mut word = [0u8; 8];
-            word.iter_mut()
-                .zip(bytes)
-                .for_each(|(to, from)| *to = *from);
-            self.0 = u64::from_ne_bytes(word);
-        }
-        fn finish(&self) -> u64 {
-            self.0
-        }
-    }
-    let mut catch = Catch(0);
-    id.hash(&mut catch);
-    catch.finish()
-}
-
-/// While it lives, spawns of this thread are ours.
-pub(crate) struct OurSpawn(bool);
-
-impl OurSpawn {
-    #[inline(always)]
-    pub(crate) fn begin() -> Self {
-        OurSpawn(OURS.with(|ours| ours.replace(true)))
-    }
-}
-
-impl Drop for OurSpawn {
-    #[inline(always)]
-    fn drop(&mut self) {
-        OURS.with(|ours| ours.set(self.0));
-    }
-}
-
-/// A wrapper at the top of task `id` runs on the thread of `slot`: if the stamp is of that task, nothing is unknown.
-/// It is another's if that one drives a runtime of its own inside its poll.
-#[inline(always)]
-pub(super) fn claim(slot: &threads::Slot, id: u64) {
-    if cfg!(tokio_unstable) && slot.foreign.load(Ordering::Relaxed) == id {
-        slot.foreign.store(0, Ordering::Relaxed);
-    }
-}
-
-/// tokio is about to spawn a task.
-#[cfg_attr(not(tokio_unstable), expect(dead_code, reason = "hooks are unstable"))]
-pub(crate) fn on_spawn(id: u64, location: &'static Location<'static>) {
-    if OURS.with(Cell::get) {
-        return;
-    }
-    let spawn = Spawn {
-        location,
-        pc: 0,
-        parent: super::waker::current_task(),
     };
-    let record = RecordRef::new(Kind::Foreign, id, Some(spawn), None, clock::ticks());
-    if shard(id)
-        .get_or_insert_default()
-        .insert(id, record)
-        .is_none()
+}
+
+setters! {
+    on_thread_start thread_start ();
+    on_thread_stop thread_stop ();
+    on_thread_park thread_park ();
+    on_thread_unpark thread_unpark ();
+    #[cfg(tokio_unstable)]
+    on_task_spawn task_spawn (&TaskMeta<'_>);
+    #[cfg(tokio_unstable)]
+    on_before_task_poll before_task_poll (&TaskMeta<'_>);
+    #[cfg(tokio_unstable)]
+    on_after_task_poll after_task_poll (&TaskMeta<'_>);
+    #[cfg(tokio_unstable)]
+    on_task_terminate task_terminate (&TaskMeta<'_>);
+}
+
+impl Hooks {
+    /// None but the probe's.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What a dump calls the runtime where there are several; `runtime-1` and so on without it.
+    pub fn runtime_name(&mut self, name: impl Into<String>) -> &mut Self {
+        self.name = Some(name.into().into());
+        self
+    }
+
+    /// Sets the probe's hooks and these. What `builder` had before is replaced; what is set there later replaces these, and
+    /// the index page says so.
+    pub fn install(&self, builder: &mut tokio::runtime::Builder) {
+        self.install_for(builder, Driver::Any);
+    }
+
+    /// Returns the runtime as it is on our list; `None` if the probe is off.
+    pub(crate) fn install_for(
+        &self,
+        builder: &mut tokio::runtime::Builder,
+        driver: Driver,
+    ) -> Option<Arc<Runtime>> {
+        if let Some(stop) = self.thread_stop.clone() {
+            builder.on_thread_stop(move || stop());
+        }
+        #[cfg(tokio_unstable)]
+        if let Some(after) = self.after_task_poll.clone() {
+            builder.on_after_task_poll(move |meta| after(meta));
+        }
+        let runtime = super::is_on()
+            .then(|| Runtime::enlist(self.name.clone()))
+            .flatten();
+        match &runtime {
+            Some(runtime) => self.beside_ours(builder, runtime, driver),
+            None => self.alone(builder),
+        }
+        runtime
+    }
+
+    fn beside_ours(
+        &self,
+        builder: &mut tokio::runtime::Builder,
+        runtime: &Arc<Runtime>,
+        #[cfg_attr(
+            not(tokio_unstable),
+            expect(unused_variables, reason = "hooks are unstable")
+        )]
+        driver: Driver,
+    ) {
+        let hook = |name| Installed::new(runtime, name);
+        let (start, ours) = (self.thread_start.clone(), runtime.clone());
+        builder.on_thread_start(move || {
+            let number = ours.number.0;
+            threads::slot()
+                .runtime
+                .store(number.into(), Ordering::Relaxed);
+            learn_id(&ours);
+            start.iter().for_each(|start| start());
+        });
+        let (park, ours) = (self.thread_park.clone(), hook("on_thread_park"));
+        builder.on_thread_park(move || {
+            learn_id(&ours.runtime);
+            foreign::between_polls();
+            park.iter().for_each(|park| park());
+        });
+        let (unpark, ours) = (self.thread_unpark.clone(), hook("on_thread_unpark"));
+        builder.on_thread_unpark(move || {
+            let _held = &ours;
+            foreign::on_unpark();
+            unpark.iter().for_each(|unpark| unpark());
+        });
+        #[cfg(tokio_unstable)]
+        {
+            let (spawn, ours) = (self.task_spawn.clone(), hook("on_task_spawn"));
+            builder.on_task_spawn(move |meta| {
+                foreign::on_spawn(number(meta.id()), meta.spawned_at(), &ours.runtime);
+                spawn.iter().for_each(|spawn| spawn(meta));
+            });
+            let (poll, ours) = (self.before_task_poll.clone(), hook("on_before_task_poll"));
+            // The hook before a poll is worth a closure of its own when nobody else wants to run there.
+            match (poll, driver) {
+                (None, Driver::Ours) => builder.on_before_task_poll(move |meta| {
+                    let _held = &ours;
+                    foreign::before_poll(number(meta.id()));
+                }),
+                (poll, _) => builder.on_before_task_poll(move |meta| {
+                    learn_id(&ours.runtime);
+                    foreign::before_poll(number(meta.id()));
+                    poll.iter().for_each(|poll| poll(meta));
+                }),
+            };
+            let (terminate, ours) = (self.task_terminate.clone(), hook("on_task_terminate"));
+            builder.on_task_terminate(move |meta| {
+                let _held = &ours;
+                foreign::on_terminate(number(meta.id()));
+                terminate.iter().for_each(|terminate| terminate(meta));
+            });
+        }
+    }
+
+    /// The user's, where the probe is off.
+    fn alone(&self, builder: &mut tokio::runtime::Builder) {
+        if let Some(start) = self.thread_start.clone() {
+            builder.on_thread_start(move || start());
+        }
+        if let Some(park) = self.thread_park.clone() {
+            builder.on_thread_park(move || park());
+        }
+        if let Some(unpark) = self.thread_unpark.clone() {
+            builder.on_thread_unpark(move || unpark());
+        }
+        #[cfg(tokio_unstable)]
+        {
+            if let Some(spawn) = self.task_spawn.clone() {
+                builder.on_task_spawn(move |meta| spawn(meta));
+            }
+            if let Some(poll) = self.before_task_poll.clone() {
+                builder.on_before_task_poll(move |meta| poll(meta));
+            }
+            if let Some(terminate) = self.task_terminate.clone() {
+                builder.on_task_terminate(move |meta| terminate(meta));
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hooks")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whoever runs inside a runtime knows tokio's id of it.
+#[inline(always)]
+fn learn_id(runtime: &Runtime) {
+    if !runtime.has_id()
+        && let Ok(handle) = tokio::runtime::Handle::try_current()
     {
-        COUNT.fetch_add(1, Ordering::Relaxed);
+        runtime.set_id(number(handle.id()));
     }
-}
-
-/// tokio is about to poll a task on this thread.
-#[inline(always)]
-#[cfg_attr(not(tokio_unstable), expect(dead_code, reason = "hooks are unstable"))]
-pub(crate) fn before_poll(id: u64) {
-    let slot = threads::slot();
-    if slot.foreign.load(Ordering::Relaxed) != 0 && !settle(slot) {
-        return;
-    }
-    let now = slot.now.load(Ordering::Relaxed);
-    slot.foreign_since.store(now, Ordering::Relaxed);
-    slot.foreign.store(id, Ordering::Release);
-}
-
-/// This thread polls no task now: it parks, or goes back to the root of a `block_on`. That, or the next poll, is when a
-/// poll of a foreign task is known to be over: a hook after each poll would cost every poll of every task.
-#[inline(always)]
-pub(crate) fn between_polls() {
-    let slot = threads::slot();
-    if slot.foreign.load(Ordering::Relaxed) != 0 {
-        settle(slot);
-    }
-}
-
-/// This thread has something to do again.
-#[inline(always)]
-pub(crate) fn on_unpark() {
-    threads::slot().now.store(clock::ticks(), Ordering::Relaxed);
-}
-
-/// The last poll on this thread was a foreign task's. Returns whether it is over: it is not if that task drives another
-/// runtime inside its poll.
-#[cold]
-#[inline(never)]
-fn settle(slot: &threads::Slot) -> bool {
-    let id = slot.foreign.load(Ordering::Relaxed);
-    if tokio::task::try_id().is_some_and(|running| number(running) == id) {
-        return false;
-    }
-    let now = clock::ticks();
-    slot.now.store(now, Ordering::Relaxed);
-    if COUNT.load(Ordering::Relaxed) != 0
-        && let Some(record) = shard(id).as_ref().and_then(|shard| shard.get(&id))
-    {
-        let length = now.saturating_sub(slot.foreign_since.load(Ordering::Relaxed));
-        record.note_foreign_poll(slot.number(), length, now);
-    }
-    slot.foreign.store(0, Ordering::Relaxed);
-    true
-}
-
-/// A task is gone. Comes for tasks that were never announced, too (closures of the blocking pool).
-#[inline(always)]
-#[cfg_attr(not(tokio_unstable), expect(dead_code, reason = "hooks are unstable"))]
-pub(crate) fn on_terminate(id: u64) {
-    if COUNT.load(Ordering::Relaxed) != 0 {
-        remove(id);
-    }
-}
-
-#[cold]
-fn remove(id: u64) {
-    let removed = shard(id).as_mut().and_then(|shard| shard.remove(&id));
-    if let Some(record) = removed {
-        COUNT.fetch_sub(1, Ordering::Relaxed);
-        record.close();
-    }
-}
-
-fn shard(id: u64) -> std::sync::MutexGuard<'static, Option<HashMap<u64, RecordRef>>> {
-    FOREIGN[id as usize % SHARDS]
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }

@@ -70,7 +70,7 @@ impl<F: Future> Future for Instrumented<F> {
         let slot = threads::slot();
         let began = if manner.is_top() {
             #[cfg(feature = "rt")]
-            super::hooks::claim(slot, record.id());
+            super::foreign::claim(slot, record.id());
             slot.now.load(Ordering::Relaxed).max(record.ready_at())
         } else {
             clock::ticks()
@@ -94,11 +94,17 @@ fn prepare(record: &RecordRef, context: &Context<'_>) {
         Kind::Nested => waker::note_outer(record),
         // The root is polled when no task is: if the last poll was a foreign task's, it is over.
         #[cfg(feature = "rt")]
-        Kind::BlockOn => super::hooks::between_polls(),
+        Kind::BlockOn => {
+            super::foreign::between_polls();
+            record.set_runtime(super::driving::told());
+        }
         #[cfg(feature = "rt")]
-        Kind::Task | Kind::Local if record.id() == 0 => {
-            if let Some(id) = tokio::task::try_id() {
-                record.set_id(super::hooks::number(id));
+        Kind::Task | Kind::Local => {
+            record.set_runtime(super::driving::current());
+            if record.id() == 0
+                && let Some(id) = tokio::task::try_id()
+            {
+                record.set_id(super::foreign::number(id));
             }
         }
         _ => {}
@@ -125,7 +131,7 @@ impl Spawned {
     #[inline(always)]
     pub(crate) fn has_id(self, id: tokio::task::Id) {
         if let Some(record) = self.0 {
-            record.set_id(super::hooks::number(id));
+            record.set_id(super::foreign::number(id));
         }
     }
 }

@@ -6,13 +6,22 @@
 //! * [`waker`]: the waker that is the probe, and the poll that it belongs to;
 //! * [`instrumented`]: the wrapper around a future;
 //! * [`blocking`]: the wrapper around a closure of the blocking pool;
-//! * [`hooks`]: tasks that somebody else spawned.
+//! * [`named`]: what holds the name of a task;
+//! * [`foreign`]: tasks that somebody else spawned;
+//! * [`driving`]: which runtime polls a task;
+//! * [`hooks`]: our hooks in a runtime, and the user's beside them.
 
 #[cfg(feature = "rt")]
 pub(crate) mod blocking;
 #[cfg(feature = "rt")]
+pub(crate) mod driving;
+#[cfg(feature = "rt")]
+pub(crate) mod foreign;
+#[cfg(feature = "rt")]
 pub(crate) mod hooks;
 pub(crate) mod instrumented;
+#[cfg(feature = "rt")]
+pub(crate) mod named;
 pub(crate) mod waker;
 
 use crate::registry::record::Spawn;

@@ -1,33 +1,26 @@
 //! [`tokio::task::JoinSet`], instrumented.
 
 use super::LocalSet;
-use crate::registry::record::Kind;
+use super::spawning::{spawn, spawn_blocking};
 use crate::runtime::Handle;
-use crate::source::hooks::OurSpawn;
-use crate::source::instrumented::Instrumented;
-use crate::source::{blocking, spawn_here};
 use std::future::Future;
 use std::ops::{Deref, DerefMut};
 use tokio::task::AbortHandle;
 
-#[cfg(all(tokio_unstable, feature = "tracing"))]
-pub use tokio::task::join_set::Builder;
+mod builder;
+
+pub use builder::Builder;
 
 /// [`tokio::task::JoinSet`] whose tasks are instrumented. Derefs to tokio's and converts from and into it.
 pub struct JoinSet<T>(tokio::task::JoinSet<T>);
 
-/// Spawns by one of tokio's methods. A macro, so that `#[track_caller]` reaches tokio.
-macro_rules! spawn {
-    ($kind:expr, $future:expr, |$instrumented:ident| $spawn:expr) => {{
-        let $instrumented = Instrumented::new($kind, 0, Some(spawn_here()), $future);
-        let (spawned, _ours) = ($instrumented.spawned(), OurSpawn::begin());
-        let handle: AbortHandle = $spawn;
-        spawned.has_id(handle.id());
-        handle
-    }};
-}
-
 impl<T: 'static> JoinSet<T> {
+    /// A builder for a task of this set, by which it gets a name. tokio's own is there with `tokio_unstable` and the feature
+    /// `tracing` only.
+    pub fn build_task(&mut self) -> Builder<'_, T> {
+        Builder::new(self)
+    }
+
     /// [`tokio::task::JoinSet::spawn`], instrumented.
     ///
     /// # Panics
@@ -39,7 +32,7 @@ impl<T: 'static> JoinSet<T> {
         F: Future<Output = T> + Send + 'static,
         T: Send,
     {
-        spawn!(Kind::Task, task, |task| self.0.spawn(task))
+        spawn!(Task, task, |task| self.0.spawn(task))
     }
 
     /// [`tokio::task::JoinSet::spawn_on`], instrumented.
@@ -50,7 +43,7 @@ impl<T: 'static> JoinSet<T> {
         F: Future<Output = T> + Send + 'static,
         T: Send,
     {
-        spawn!(Kind::Task, task, |task| self.0.spawn_on(task, handle))
+        spawn!(Task, task, |task| self.0.spawn_on(task, handle))
     }
 
     /// [`tokio::task::JoinSet::spawn_local`], instrumented.
@@ -63,7 +56,7 @@ impl<T: 'static> JoinSet<T> {
     where
         F: Future<Output = T> + 'static,
     {
-        spawn!(Kind::Local, task, |task| self.0.spawn_local(task))
+        spawn!(Local, task, |task| self.0.spawn_local(task))
     }
 
     /// [`tokio::task::JoinSet::spawn_local_on`], instrumented.
@@ -73,9 +66,7 @@ impl<T: 'static> JoinSet<T> {
     where
         F: Future<Output = T> + 'static,
     {
-        spawn!(Kind::Local, task, |task| self
-            .0
-            .spawn_local_on(task, local_set))
+        spawn!(Local, task, |task| self.0.spawn_local_on(task, local_set))
     }
 
     /// [`tokio::task::JoinSet::spawn_blocking`], instrumented.
@@ -89,10 +80,7 @@ impl<T: 'static> JoinSet<T> {
         F: FnOnce() -> T + Send + 'static,
         T: Send,
     {
-        let (f, spawned) = blocking::watch(spawn_here(), f);
-        let handle = self.0.spawn_blocking(f);
-        spawned.has_id(handle.id());
-        handle
+        spawn_blocking!(f, |f| self.0.spawn_blocking(f))
     }
 
     /// [`tokio::task::JoinSet::spawn_blocking_on`], instrumented.
@@ -103,10 +91,7 @@ impl<T: 'static> JoinSet<T> {
         F: FnOnce() -> T + Send + 'static,
         T: Send,
     {
-        let (f, spawned) = blocking::watch(spawn_here(), f);
-        let handle = self.0.spawn_blocking_on(f, handle);
-        spawned.has_id(handle.id());
-        handle
+        spawn_blocking!(f, |f| self.0.spawn_blocking_on(f, handle))
     }
 
     /// [`tokio::task::JoinSet::join_all`].

@@ -1,10 +1,7 @@
 //! [`tokio::task::LocalSet`] and `spawn_local`, instrumented.
 
-use crate::registry::record::Kind;
+use super::spawning::spawn;
 use crate::runtime::Runtime;
-use crate::source::hooks::OurSpawn;
-use crate::source::instrumented::Instrumented;
-use crate::source::spawn_here;
 use std::future::Future;
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
@@ -22,11 +19,7 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    let future = Instrumented::new(Kind::Local, 0, Some(spawn_here()), future);
-    let (spawned, _ours) = (future.spawned(), OurSpawn::begin());
-    let handle = tokio::task::spawn_local(future);
-    spawned.has_id(handle.id());
-    handle
+    spawn!(Local, future, |future| tokio::task::spawn_local(future))
 }
 
 /// [`tokio::task::LocalSet`] whose tasks are instrumented. Derefs to tokio's and converts from and into it.
@@ -47,11 +40,7 @@ impl LocalSet {
         F: Future + 'static,
         F::Output: 'static,
     {
-        let future = Instrumented::new(Kind::Local, 0, Some(spawn_here()), future);
-        let (spawned, _ours) = (future.spawned(), OurSpawn::begin());
-        let handle = self.0.spawn_local(future);
-        spawned.has_id(handle.id());
-        handle
+        spawn!(Local, future, |future| self.0.spawn_local(future))
     }
 
     /// [`tokio::task::LocalSet::block_on`]; the future is a task of its own, as the root of a

@@ -8,17 +8,16 @@
 //! # }); Ok(()) }
 //! ```
 
+mod builder;
 pub mod join_set;
 mod local;
+pub(crate) mod spawning;
 
+pub use builder::Builder;
 pub use join_set::JoinSet;
 pub use local::{LocalSet, spawn_local};
 pub use tokio::task::*;
 
-use crate::registry::record::Kind;
-use crate::source::hooks::OurSpawn;
-use crate::source::instrumented::Instrumented;
-use crate::source::{blocking, spawn_here};
 use std::future::Future;
 
 /// [`tokio::task::spawn`], instrumented: the same task, id, results and panics. Costs a record of 192 bytes and about
@@ -33,11 +32,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let future = Instrumented::new(Kind::Task, 0, Some(spawn_here()), future);
-    let (spawned, _ours) = (future.spawned(), OurSpawn::begin());
-    let handle = tokio::task::spawn(future);
-    spawned.has_id(handle.id());
-    handle
+    spawning::spawn!(Task, future, |future| tokio::task::spawn(future))
 }
 
 /// [`tokio::task::spawn_blocking`], instrumented.
@@ -51,10 +46,7 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    let (f, spawned) = blocking::watch(spawn_here(), f);
-    let handle = tokio::task::spawn_blocking(f);
-    spawned.has_id(handle.id());
-    handle
+    spawning::spawn_blocking!(f, |f| tokio::task::spawn_blocking(f))
 }
 
 /// [`tokio::task::block_in_place`]. The task goes on being shown as running: it is, in the closure.

@@ -8,6 +8,7 @@ pub struct Dump(pub Vec<Task>);
 pub struct Task {
     pub id: u64,
     /// File and line.
+    #[allow(dead_code, reason = "each test needs a part of it")]
     pub spawned_at: Option<(String, u32)>,
     pub text: String,
 }

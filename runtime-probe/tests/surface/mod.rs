@@ -427,7 +427,7 @@ impl Crate {
             return;
         }
         let tokens = item.mac.tokens;
-        if name == "forward" {
+        if name == "forward" || name == "hooks" {
             match Forwarded::parse.parse2(tokens) {
                 Ok(forwarded) => self.item(Item::Impl(forwarded.0), directory, at),
                 Err(_) => drop(self.unread.insert(name)),
@@ -530,7 +530,7 @@ fn unwrapped(items: Vec<ImplItem>, unread: &mut BTreeSet<String>) -> Vec<ImplIte
     flat
 }
 
-/// The body of our own `forward!`: heads of methods of `Builder`.
+/// The body of our own `forward!` and `hooks!`: heads of methods of `Builder`.
 struct Forwarded(syn::ItemImpl);
 
 impl Parse for Forwarded {

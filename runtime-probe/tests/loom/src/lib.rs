@@ -37,6 +37,16 @@ mod registry {
     pub(crate) mod record;
     pub(crate) mod wake_slot;
 
+    pub(crate) mod names {
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+        pub(crate) struct NameNumber(pub(crate) u32);
+    }
+
+    pub(crate) mod runtimes {
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+        pub(crate) struct RuntimeNumber(pub(crate) u16);
+    }
+
     pub(crate) mod threads {
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
         pub(crate) struct ThreadNumber(pub(crate) u32);

@@ -1,0 +1,178 @@
+//! The runtimes that the probe has hooks in: a number that fits into a record, and the name behind it.
+//!
+//! A runtime is on the list for as long as a hook of ours is alive in it, whatever type it is held by. A hook that goes
+//! before the others was replaced: tokio keeps one of each kind, and the last call counts. So nothing has to be asked
+//! while the runtime works; that our hooks are there is known by their not being dropped.
+
+use crate::primitive::{AtomicU32, AtomicU64, Ordering};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+
+/// A runtime. 0 is one that is not on the list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct RuntimeNumber(pub(crate) u16);
+
+/// Hooks of ours that are missed when they are gone, as the names of tokio's methods; a set of them has a bit for each, by
+/// index.
+const HOOKS: [&str; 5] = [
+    "on_thread_park",
+    "on_thread_unpark",
+    "on_task_spawn",
+    "on_before_task_poll",
+    "on_task_terminate",
+];
+
+/// In a set, the hooks on tasks: without one of them what dependencies spawn is not seen.
+const ON_TASKS: u32 = 0b11100;
+
+/// Hooks of ours that were replaced in a runtime.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Replaced {
+    pub(crate) on_tasks: Vec<&'static str>,
+    pub(crate) on_threads: Vec<&'static str>,
+}
+
+/// What is known of a runtime.
+#[derive(Debug)]
+pub(crate) struct Runtime {
+    pub(crate) number: RuntimeNumber,
+    pub(crate) name: Arc<str>,
+    /// tokio's own number of it; 0 until it is known.
+    id: AtomicU64,
+    /// The hooks that were set and are no longer there, as bits.
+    gone: AtomicU32,
+}
+
+static TABLE: Mutex<BTreeMap<u16, Weak<Runtime>>> = Mutex::new(BTreeMap::new());
+
+fn lock() -> MutexGuard<'static, BTreeMap<u16, Weak<Runtime>>> {
+    TABLE
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+impl Runtime {
+    /// Puts a runtime that is about to be built on the list; `None` if there are 65,535 already. Without a name it gets
+    /// one by its number.
+    pub(crate) fn enlist(name: Option<Arc<str>>) -> Option<Arc<Runtime>> {
+        let mut table = lock();
+        let number = (1..=u16::MAX).find(|number| !table.contains_key(number))?;
+        let runtime = Arc::new(Runtime {
+            number: RuntimeNumber(number),
+            name: name.unwrap_or_else(|| format!("runtime-{number}").into()),
+            id: AtomicU64::new(0),
+            gone: AtomicU32::new(0),
+        });
+        table.insert(number, Arc::downgrade(&runtime));
+        Some(runtime)
+    }
+
+    /// tokio's number of it, as soon as somebody knows.
+    pub(crate) fn set_id(&self, id: u64) {
+        self.id.store(id, Ordering::Relaxed);
+    }
+
+    /// Whether [`Runtime::set_id`] was called.
+    #[inline(always)]
+    pub(crate) fn has_id(&self) -> bool {
+        self.id.load(Ordering::Relaxed) != 0
+    }
+
+    /// The hooks that were replaced.
+    pub(crate) fn replaced(&self) -> Replaced {
+        let gone = self.gone.load(Ordering::Relaxed);
+        let named = |set: u32| {
+            let bits = HOOKS.into_iter().enumerate();
+            bits.filter_map(|(bit, hook)| (set >> bit & 1 == 1).then_some(hook))
+                .collect()
+        };
+        Replaced {
+            on_tasks: named(gone & ON_TASKS),
+            on_threads: named(gone & !ON_TASKS),
+        }
+    }
+
+    /// Whether all hooks on tasks are there.
+    pub(crate) fn sees_tasks(&self) -> bool {
+        self.gone.load(Ordering::Relaxed) & ON_TASKS == 0
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        lock().remove(&self.number.0);
+    }
+}
+
+/// What a hook of ours holds: while it lives the hook is there.
+#[derive(Debug)]
+pub(crate) struct Installed {
+    pub(crate) runtime: Arc<Runtime>,
+    hook: &'static str,
+}
+
+impl Installed {
+    /// For one of [`HOOKS`].
+    pub(crate) fn new(runtime: &Arc<Runtime>, hook: &'static str) -> Self {
+        debug_assert!(HOOKS.contains(&hook));
+        Installed {
+            runtime: runtime.clone(),
+            hook,
+        }
+    }
+}
+
+impl Drop for Installed {
+    fn drop(&mut self) {
+        if let Some(bit) = HOOKS.iter().position(|hook| *hook == self.hook) {
+            self.runtime.gone.fetch_or(1 << bit, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The runtimes on the list, in the order of their numbers.
+pub(crate) fn alive() -> Vec<Arc<Runtime>> {
+    lock().values().filter_map(Weak::upgrade).collect()
+}
+
+/// The runtime of that id.
+pub(crate) fn by_id(id: u64) -> RuntimeNumber {
+    let is_it = |runtime: &Arc<Runtime>| runtime.id.load(Ordering::Relaxed) == id;
+    // Not under the lock: letting go of the last reference takes it.
+    let found = alive().into_iter().find(is_it);
+    found.map_or(RuntimeNumber::default(), |runtime| runtime.number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_runtime_is_listed_while_one_hook_is_left_and_says_which_went() {
+        let runtime = Runtime::enlist(Some("listed".into())).unwrap();
+        runtime.set_id(u64::MAX);
+        let number = runtime.number;
+        let hooks = HOOKS.map(|hook| Installed::new(&runtime, hook));
+        drop(runtime);
+        let listed = || alive().into_iter().find(|other| other.number == number);
+        assert_eq!(listed().unwrap().replaced(), Replaced::default());
+        let [park, unpark, spawn, poll, terminate] = hooks;
+        drop((park, unpark, spawn, terminate));
+        let replaced = listed().unwrap().replaced();
+        assert_eq!(replaced.on_threads, ["on_thread_park", "on_thread_unpark"]);
+        assert_eq!(replaced.on_tasks, ["on_task_spawn", "on_task_terminate"]);
+        assert_eq!(by_id(u64::MAX), number);
+        drop(poll);
+        assert_eq!(by_id(u64::MAX), RuntimeNumber(0));
+    }
+
+    #[test]
+    fn the_number_of_a_runtime_that_is_gone_is_free_again() {
+        let kept = Runtime::enlist(None).unwrap();
+        let gone = Runtime::enlist(None).unwrap();
+        assert_ne!(kept.number, gone.number);
+        assert_eq!(*kept.name, format!("runtime-{}", kept.number.0));
+        drop(gone);
+        assert!(alive().iter().any(|runtime| runtime.number == kept.number));
+    }
+}

@@ -1,0 +1,59 @@
+//! Which runtime a task is polled by.
+//!
+//! A worker is told once, when it starts, and a `block_on` of ours tells its thread for as long as it lasts. So the first
+//! poll of a task finds the number where it looks for everything else of its thread. Only in a `block_on` of tokio's own
+//! the first poll has to ask tokio.
+
+use super::foreign::number;
+use crate::primitive::Ordering;
+use crate::registry::runtimes::{self, RuntimeNumber};
+use crate::registry::threads::{self, Slot};
+use std::marker::PhantomData;
+use tokio::runtime::Handle;
+
+/// While it lives, this thread is in a `block_on`.
+pub(crate) struct Driving {
+    slot: &'static Slot,
+    before: u32,
+    /// Of this thread.
+    _stays: PhantomData<*const ()>,
+}
+
+impl Driving {
+    /// `None` where the probe is off.
+    pub(crate) fn begin(runtime: &Handle) -> Option<Self> {
+        if !super::is_on() {
+            return None;
+        }
+        let slot = threads::slot();
+        let before = slot.runtime.load(Ordering::Relaxed);
+        let RuntimeNumber(now) = runtimes::by_id(number(runtime.id()));
+        slot.runtime.store(now.into(), Ordering::Relaxed);
+        Some(Driving {
+            slot,
+            before,
+            _stays: PhantomData,
+        })
+    }
+}
+
+impl Drop for Driving {
+    fn drop(&mut self) {
+        self.slot.runtime.store(self.before, Ordering::Relaxed);
+    }
+}
+
+/// The runtime that polls on this thread, as far as the thread was told.
+pub(super) fn told() -> RuntimeNumber {
+    RuntimeNumber(threads::slot().runtime.load(Ordering::Relaxed) as u16)
+}
+
+/// The runtime that polls a task of tokio's on this thread.
+pub(super) fn current() -> RuntimeNumber {
+    match told() {
+        RuntimeNumber(0) => Handle::try_current().map_or(RuntimeNumber(0), |handle| {
+            runtimes::by_id(number(handle.id()))
+        }),
+        told => told,
+    }
+}

@@ -1,0 +1,180 @@
+//! Tasks that somebody else spawned: a dependency that calls plain `tokio::spawn`. tokio's task hooks tell when they
+//! are spawned, polled and gone; nothing tells their stack.
+//!
+//! Hooks fire for our own tasks too, so they must be next to free for those: the hook before a poll stamps this
+//! thread's slot, the wrapper that runs inside claims the stamp, and only a poll that nobody claimed pays a look-up.
+
+use crate::clock;
+use crate::primitive::Ordering;
+use crate::registry::record::{Kind, Spawn};
+use crate::registry::runtimes::Runtime;
+use crate::registry::slab::RecordRef;
+use crate::registry::threads;
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+use std::panic::Location;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
+
+/// Shards of the table, by id: neighbours in time fall into different ones.
+const SHARDS: usize = 16;
+
+static FOREIGN: [Mutex<Option<HashMap<u64, RecordRef>>>; SHARDS] =
+    [const { Mutex::new(None) }; SHARDS];
+/// Entries of the table; most programs have none, and then the end of a task costs one load.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// A spawn of ours is under way on this thread: the hook has nothing to add.
+    static OURS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The number behind a tokio id, of a task or a runtime, which tells it through `Hash` and `Display` only.
+#[inline(always)]
+pub(crate) fn number(id: impl Hash) -> u64 {
+    struct Catch(u64);
+    impl Hasher for Catch {
+        #[inline(always)]
+        fn write_u64(&mut self, word: u64) {
+            self.0 = word;
+        }
+        fn write(&mut self, bytes: &[u8]) {
+            // Not what tokio does today; any tokio that hashes a number through bytes still gives one.
+            let mut word = [0u8; 8];
+            word.iter_mut()
+                .zip(bytes)
+                .for_each(|(to, from)| *to = *from);
+            self.0 = u64::from_ne_bytes(word);
+        }
+        fn finish(&self) -> u64 {
+            self.0
+        }
+    }
+    let mut catch = Catch(0);
+    id.hash(&mut catch);
+    catch.finish()
+}
+
+/// While it lives, spawns of this thread are ours.
+pub(crate) struct OurSpawn(bool);
+
+impl OurSpawn {
+    #[inline(always)]
+    pub(crate) fn begin() -> Self {
+        OurSpawn(OURS.with(|ours| ours.replace(true)))
+    }
+}
+
+impl Drop for OurSpawn {
+    #[inline(always)]
+    fn drop(&mut self) {
+        OURS.with(|ours| ours.set(self.0));
+    }
+}
+
+/// A wrapper at the top of task `id` runs on the thread of `slot`: if the stamp is of that task, nothing is unknown.
+/// It is another's if that one drives a runtime of its own inside its poll.
+#[inline(always)]
+pub(super) fn claim(slot: &threads::Slot, id: u64) {
+    if cfg!(tokio_unstable) && slot.foreign.load(Ordering::Relaxed) == id {
+        slot.foreign.store(0, Ordering::Relaxed);
+    }
+}
+
+/// tokio is about to spawn a task.
+#[cfg_attr(not(tokio_unstable), expect(dead_code, reason = "hooks are unstable"))]
+pub(super) fn on_spawn(id: u64, location: &'static Location<'static>, runtime: &Runtime) {
+    // Without the other hooks it would be shown as waiting, and for ever.
+    if OURS.with(Cell::get) || !runtime.sees_tasks() {
+        return;
+    }
+    let spawn = Spawn {
+        location,
+        pc: 0,
+        parent: super::waker::current_task(),
+    };
+    let record = RecordRef::new(Kind::Foreign, id, Some(spawn), None, clock::ticks());
+    record.set_runtime(runtime.number);
+    if shard(id)
+        .get_or_insert_default()
+        .insert(id, record)
+        .is_none()
+    {
+        COUNT.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// tokio is about to poll a task on this thread.
+#[inline(always)]
+#[cfg_attr(not(tokio_unstable), expect(dead_code, reason = "hooks are unstable"))]
+pub(super) fn before_poll(id: u64) {
+    let slot = threads::slot();
+    if slot.foreign.load(Ordering::Relaxed) != 0 && !settle(slot) {
+        return;
+    }
+    let now = slot.now.load(Ordering::Relaxed);
+    slot.foreign_since.store(now, Ordering::Relaxed);
+    slot.foreign.store(id, Ordering::Release);
+}
+
+/// This thread polls no task now: it parks, or goes back to the root of a `block_on`. That, or the next poll, is when a
+/// poll of a foreign task is known to be over: a hook after each poll would cost every poll of every task.
+#[inline(always)]
+pub(super) fn between_polls() {
+    let slot = threads::slot();
+    if slot.foreign.load(Ordering::Relaxed) != 0 {
+        settle(slot);
+    }
+}
+
+/// This thread has something to do again.
+#[inline(always)]
+pub(super) fn on_unpark() {
+    threads::slot().now.store(clock::ticks(), Ordering::Relaxed);
+}
+
+/// The last poll on this thread was a foreign task's. Returns whether it is over: it is not if that task drives another
+/// runtime inside its poll.
+#[cold]
+#[inline(never)]
+fn settle(slot: &threads::Slot) -> bool {
+    let id = slot.foreign.load(Ordering::Relaxed);
+    if tokio::task::try_id().is_some_and(|running| number(running) == id) {
+        return false;
+    }
+    let now = clock::ticks();
+    slot.now.store(now, Ordering::Relaxed);
+    if COUNT.load(Ordering::Relaxed) != 0
+        && let Some(record) = shard(id).as_ref().and_then(|shard| shard.get(&id))
+    {
+        let length = now.saturating_sub(slot.foreign_since.load(Ordering::Relaxed));
+        record.note_foreign_poll(slot.number(), length, now);
+    }
+    slot.foreign.store(0, Ordering::Relaxed);
+    true
+}
+
+/// A task is gone. Comes for tasks that were never announced, too (closures of the blocking pool).
+#[inline(always)]
+#[cfg_attr(not(tokio_unstable), expect(dead_code, reason = "hooks are unstable"))]
+pub(super) fn on_terminate(id: u64) {
+    if COUNT.load(Ordering::Relaxed) != 0 {
+        remove(id);
+    }
+}
+
+#[cold]
+fn remove(id: u64) {
+    let removed = shard(id).as_mut().and_then(|shard| shard.remove(&id));
+    if let Some(record) = removed {
+        COUNT.fetch_sub(1, Ordering::Relaxed);
+        record.close();
+    }
+}
+
+fn shard(id: u64) -> std::sync::MutexGuard<'static, Option<HashMap<u64, RecordRef>>> {
+    FOREIGN[id as usize % SHARDS]
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+}

@@ -1,0 +1,60 @@
+//! What holds the name of a task: a wrapper of its own around ours, so that a task without a name pays nothing.
+
+use super::instrumented::{Instrumented, Spawned};
+use crate::registry::names::Name;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// An instrumented future whose task may have a name.
+pub(crate) struct Named<F> {
+    // Dropped first: the record is closed before the name is forgotten.
+    task: Instrumented<F>,
+    _name: Option<Name>,
+}
+
+impl<F> Named<F> {
+    /// The task has not been handed to tokio yet.
+    pub(crate) fn new(name: Option<&str>, task: Instrumented<F>) -> Self {
+        let spawned = task.spawned();
+        Named {
+            _name: give(name, &spawned),
+            task,
+        }
+    }
+}
+
+impl<F: Future> Future for Named<F> {
+    type Output = F::Output;
+
+    #[expect(unsafe_code, reason = "pin projection")]
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        // SAFETY: `task` is pinned with the wrapper: it is never moved out, there is no `Drop`, and the wrapper is Unpin
+        // only if it is.
+        unsafe { self.map_unchecked_mut(|this| &mut this.task) }.poll(context)
+    }
+}
+
+/// The same for a closure that is watched already.
+pub(crate) fn closure<F, R>(
+    name: Option<&str>,
+    spawned: &Spawned,
+    watched: F,
+) -> impl FnOnce() -> R + use<F, R>
+where
+    F: FnOnce() -> R,
+{
+    let name = give(name, spawned);
+    move || {
+        let _name = name;
+        watched()
+    }
+}
+
+/// Writes the name into the record; nothing to write to where the probe is off.
+fn give(name: Option<&str>, spawned: &Spawned) -> Option<Name> {
+    let record = spawned.0.as_ref()?;
+    let name = Name::new(name?);
+    record.set_name(name.number());
+    Some(name)
+}
