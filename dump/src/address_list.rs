@@ -72,6 +72,17 @@ impl AddressList {
         &self.locations
     }
 
+    /// The list without scaffolding, for people to read; all of it where there is nothing else. Go's rule for texts.
+    #[must_use]
+    pub fn shown(&self) -> Self {
+        let shown = self.locations.iter().filter(|location| !location.hidden);
+        let locations: Vec<_> = shown.cloned().collect();
+        if locations.is_empty() {
+            return self.clone();
+        }
+        Self { locations }
+    }
+
     /// What two equal lists share: the return addresses as the texts print them, each behind a space.
     pub(crate) fn key(&self) -> String {
         let mut key = String::new();
@@ -168,6 +179,23 @@ mod tests {
             ..Stack::default()
         };
         assert_eq!(names(&stack), ["select", "f"]);
+    }
+
+    #[test]
+    fn scaffolding_is_left_out_unless_there_is_nothing_else() {
+        let mut trunk = trunk(3);
+        let hide = |location: &mut Arc<Location>| Arc::make_mut(location).hidden = true;
+        hide(&mut trunk[1]);
+        let list = |trunk: &[Arc<Location>]| {
+            let trunk = trunk.to_vec();
+            AddressList::of(&Stack {
+                trunk,
+                ..Stack::default()
+            })
+        };
+        assert_eq!(list(&trunk).shown().key(), " 0x10 0x30");
+        trunk.iter_mut().for_each(hide);
+        assert_eq!(list(&trunk).shown().key(), " 0x10 0x20 0x30");
     }
 
     #[test]

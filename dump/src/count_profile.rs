@@ -54,26 +54,24 @@ impl CountProfile {
             });
             distinct[index].1 = distinct[index].1.saturating_add(count);
         }
-        let mut groups = HashMap::new();
-        for (stack, count) in distinct {
-            let list = AddressList::of(stack);
-            let key = list.key();
-            let group = groups.entry(key.clone()).or_insert(Group {
-                key,
-                list,
-                count: 0,
-            });
-            group.count = group.count.saturating_add(count);
-        }
-        let mut groups: Vec<Group> = groups
-            .into_values()
-            .filter(|group| group.count > 0)
-            .collect();
-        groups.sort_unstable_by(|a, b| b.count.cmp(&a.count).then_with(|| a.key.cmp(&b.key)));
+        let lists = distinct
+            .into_iter()
+            .map(|(stack, count)| (AddressList::of(stack), count));
         Self {
             name: name.replace(|c: char| c.is_whitespace() || c.is_control(), "_"),
-            groups,
+            groups: group(lists),
             comments: Vec::new(),
+        }
+    }
+
+    /// The same with the scaffolding of all stacks left out, for forms that people look at.
+    #[must_use]
+    pub fn shown(&self) -> Self {
+        let lists = self.groups.iter();
+        Self {
+            name: self.name.clone(),
+            groups: group(lists.map(|group| (group.list.shown(), group.count))),
+            comments: self.comments.clone(),
         }
     }
 
@@ -118,4 +116,24 @@ impl CountProfile {
     pub(crate) fn groups(&self) -> &[Group] {
         &self.groups
     }
+}
+
+/// One group for equal lists, in the order of Go's profiles.
+fn group(lists: impl Iterator<Item = (AddressList, u64)>) -> Vec<Group> {
+    let mut groups = HashMap::new();
+    for (list, count) in lists {
+        let key = list.key();
+        let group = groups.entry(key.clone()).or_insert(Group {
+            key,
+            list,
+            count: 0,
+        });
+        group.count = group.count.saturating_add(count);
+    }
+    let mut groups: Vec<Group> = groups
+        .into_values()
+        .filter(|group| group.count > 0)
+        .collect();
+    groups.sort_unstable_by(|a, b| b.count.cmp(&a.count).then_with(|| a.key.cmp(&b.key)));
+    groups
 }

@@ -107,6 +107,76 @@ fn pprof_reads_the_profile_and_its_text() {
 }
 
 #[test]
+fn pprof_groups_and_filters_tasks_by_their_labels() {
+    let Some(go) = Go::find("pprof_labels") else {
+        return;
+    };
+    let server = application().server;
+    let path = "goroutine?debug=3&match=kind_";
+    let tags = pprof(&go, &["-tags"], server, path);
+    assert!(tags.contains("  3 (37.50%): chan receive\n"), "{tags}");
+    let text = pprof(&go, &["-traces", "-tagroot=state"], server, path);
+    // Labels, the count with the leaf, and the root, which is the state.
+    let mut states: BTreeMap<&str, usize> = BTreeMap::new();
+    for trace in text
+        .split("-----------+")
+        .skip(1)
+        .filter(|trace| trace.contains("id:  "))
+    {
+        *states
+            .entry(trace.lines().last().unwrap().trim())
+            .or_default() += 1;
+    }
+    assert_eq!(states, BTreeMap::from(KINDS), "{text}");
+    let raw = pprof(&go, &["-raw"], server, path);
+    assert_eq!(raw.matches("wait:[").count(), 8, "{raw}");
+    assert!(raw.contains(" nanoseconds]"), "{raw}");
+}
+
+#[test]
+fn pprof_reads_what_changed_and_why_nothing_is_there() {
+    let Some(go) = Go::find("pprof_delta") else {
+        return;
+    };
+    let server = application().server;
+    let span = std::thread::spawn(move || {
+        let delta = get(server, "/debug/pprof/goroutine?seconds=2&match=begins$");
+        assert_eq!(delta.status, 200);
+        delta.body
+    });
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    let runtime = runtime_probe::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    async fn begins() {
+        std::future::pending().await
+    }
+    let tasks: Vec<_> = (0..7).map(|_| runtime.spawn(begins())).collect();
+    let file = go.file("delta.pb.gz", &span.join().unwrap());
+    let top = go.pprof_text(&["-top"], &file);
+    assert!(top.contains("Duration: 2"), "{top}");
+    assert!(
+        top.contains("Showing nodes accounting for 7, 100% of 7 total\n"),
+        "{top}"
+    );
+    drop(tasks);
+
+    let nothing = "goroutine?match=nothing_at_all";
+    let comments = pprof(&go, &["-comments"], server, nothing);
+    assert!(
+        comments.starts_with("no task matches match=nothing_at_all: "),
+        "{comments}"
+    );
+    for path in [nothing, "goroutine?debug=1&match=nothing_at_all"] {
+        let top = pprof(&go, &["-top"], server, path);
+        assert!(
+            top.contains("Showing nodes accounting for 0, "),
+            "{path}: {top}"
+        );
+    }
+}
+
+#[test]
 fn pprof_shows_why_there_is_no_profile() {
     let Some(go) = Go::find("pprof_refused") else {
         return;

@@ -411,6 +411,7 @@ fn folded_stacks_count_all_tasks() {
         .map(|(stack, count)| (stack, count.parse().unwrap()))
         .collect();
     assert_eq!(counts.iter().map(|(_, count)| count).sum::<u64>(), 8);
+    assert!(!answer.text().contains("Instrumented"), "{counts:?}");
     let received = counts.iter().filter(|(stack, _)| {
         stack.contains("::kind_chan_receive;tokio::sync::mpsc::bounded::Receiver::recv")
     });

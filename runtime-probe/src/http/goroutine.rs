@@ -119,7 +119,10 @@ impl Form {
         let turn = Turn::take()?;
         let goroutines = Goroutines::collect(selection);
         Ok(match self {
-            Form::Profile(format) => return format.reply(NAME, &goroutines.profile()),
+            Form::Profile(StackFormat::Proto) => {
+                return StackFormat::Proto.reply(NAME, &goroutines.profile());
+            }
+            Form::Profile(picture) => return picture.reply(NAME, &goroutines.shown_profile()),
             Form::Counts => {
                 let mut text = Vec::new();
                 goroutines.write_count_text(&mut text).map_err(|error| {

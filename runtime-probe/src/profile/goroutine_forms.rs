@@ -108,6 +108,13 @@ impl Goroutines {
             .to_profile(&self.tables.mappings, self.tables.time_ns)
     }
 
+    /// The same without scaffolding.
+    pub(crate) fn shown_profile(&self) -> proto::Profile {
+        self.counts()
+            .shown()
+            .to_profile(&self.tables.mappings, self.tables.time_ns)
+    }
+
     /// How many tasks have which stack: the largest counts, as far as the limit goes.
     pub(crate) fn counts(&self) -> CountProfile {
         let mut counts = vec![0u64; self.tables.stacks.len()];
