@@ -96,6 +96,26 @@ fn match_is_found_in_functions_and_spawn_locations() {
     // The function that spawned it; scaffolding, which no dump shows, is not found.
     assert!(blocks("debug=2&match=start_all").1.len() >= 11);
     assert_eq!(blocks("debug=2&match=Instrumented").1.len(), 0);
+    // The name of a task.
+    let runtime = runtime_probe::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let name = "the one and only";
+    let named = runtime.block_on(async {
+        let pending = std::future::pending::<()>();
+        runtime_probe::task::Builder::new()
+            .name(name)
+            .spawn(pending)
+    });
+    let named = named.unwrap().id().to_string();
+    let (text, found) = blocks("debug=2&match=one+and+only");
+    let found: Vec<String> = found.iter().map(|block| block.id.to_string()).collect();
+    assert_eq!(found, [named], "{text}");
+    let sample = profile("debug=3&match=one+and+only");
+    let labels = sample.sample[0].label.iter();
+    let texts: Vec<&str> = labels.map(|label| sample.string(label.str)).collect();
+    assert!(texts.contains(&name), "{texts:?}");
+
     assert_eq!(profile("match=kind_chan_receive").sample[0].value, [3]);
     let counts = ask("debug=1&match=kind_chan_receive");
     let counts = grammar::read_counts(counts.text()).unwrap();

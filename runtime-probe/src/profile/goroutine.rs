@@ -2,7 +2,8 @@
 
 use super::leaf_stacks::{assemble, synthetic};
 use super::mappings::mappings;
-use super::selection::Selection;
+use super::selection::{Finder, Selection};
+use crate::registry::names::NameNumber;
 use crate::registry::record::{Kind, Waking};
 use crate::registry::threads::ThreadNumber;
 use crate::snapshot::tasks::{self, Place, Row, SpawnSite, Tasks};
@@ -11,6 +12,7 @@ use crate::symbol::resolver::{self as symbol, Resolver, resolver};
 use crate::symbol::role::{self, Reason};
 use runtime_dump::goroutine::{Goroutine, State, Tables};
 use runtime_dump::stack::{Frame, Location, Site, Stack};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// The name under which Go's tools ask for it.
@@ -64,28 +66,34 @@ impl Goroutines {
     }
 
     fn select(&mut self) {
-        let found = self.selection.finder().map(|mut finder| {
-            let in_stack = |stack: &Stack| shown_functions(stack).any(|name| finder.finds(name));
-            let stacks: Vec<bool> = self.tables.stacks.iter().map(in_stack).collect();
-            let in_site = |site: &Site| {
-                let location = format!("{}:{}:{}", site.file, site.line, site.column);
-                finder.finds(&location)
-                    || site
-                        .function
-                        .as_ref()
-                        .is_some_and(|name| finder.finds(name))
-            };
-            let sites: Vec<bool> = self.tables.sites.iter().map(in_site).collect();
-            (stacks, sites)
-        });
+        let found = self.selection.finder().map(|finder| self.find(finder));
         self.tasks.rows.retain(|row| {
             let (reason, state) = self.reasons[row.place as usize];
-            let in_texts = found.as_ref().is_none_or(|(stacks, sites)| {
-                stacks[row.place as usize]
-                    || sites.get(row.site as usize).is_some_and(|found| *found)
-            });
-            in_texts && self.selection.wants(state, reason, row.since_ns)
+            found.as_ref().is_none_or(|found| found.has(row))
+                && self.selection.wants(state, reason, row.since_ns)
         });
+    }
+
+    /// Looks through all that tasks share, once.
+    fn find(&self, mut finder: Finder<'_>) -> Found {
+        let in_stack = |stack: &Stack| shown_functions(stack).any(|name| finder.finds(name));
+        let stacks = self.tables.stacks.iter().map(in_stack).collect();
+        let in_site = |site: &Site| {
+            let location = format!("{}:{}:{}", site.file, site.line, site.column);
+            let function = site.function.as_deref();
+            finder.finds(&location) || function.is_some_and(|name| finder.finds(name))
+        };
+        let sites = self.tables.sites.iter().map(in_site).collect();
+        let names = self.tasks.names.iter();
+        let names = names
+            .filter(|(_, name)| finder.finds(name))
+            .map(|(number, _)| *number)
+            .collect();
+        Found {
+            stacks,
+            sites,
+            names,
+        }
     }
 
     fn sort(&mut self) {
@@ -174,6 +182,26 @@ impl Goroutines {
             Some(thread) => format!("thread {} ({})", thread.tid, thread.name),
             None => "a thread that has ended".to_owned(),
         }
+    }
+}
+
+/// In what of the tables a pattern is found.
+struct Found {
+    /// By index of the stack.
+    stacks: Vec<bool>,
+    /// By index of the site.
+    sites: Vec<bool>,
+    names: HashSet<NameNumber>,
+}
+
+impl Found {
+    fn has(&self, row: &Row) -> bool {
+        self.stacks[row.place as usize]
+            || self
+                .sites
+                .get(row.site as usize)
+                .is_some_and(|found| *found)
+            || self.names.contains(&row.name)
     }
 }
 

@@ -15,7 +15,8 @@ use std::fmt::Write;
 const LONGEST_PATTERN: usize = 256;
 
 /// What a pattern may take compiled, in bytes: a literal of [`LONGEST_PATTERN`] takes a quarter of it. A search takes time
-/// proportional to this; the names of a large program, 20,000 of 60 characters, then take seconds at the very worst.
+/// proportional to this; the names of a large program, 20,000 of 60 characters, then take seconds at the very worst, and so
+/// do as many tasks with names of their own.
 const LARGEST_PATTERN: usize = 32 << 10;
 
 /// Which tasks, how many, under which names. The default is all of them, under short ones.
@@ -43,8 +44,8 @@ enum Wanted {
 }
 
 impl Selection {
-    /// Only tasks with a function in their stack, a spawning function or a spawn location (`FILE:LINE:COLUMN`) in which
-    /// the regular expression is found.
+    /// Only tasks with a name, a function in their stack, a spawning function or a spawn location (`FILE:LINE:COLUMN`) in
+    /// which the regular expression is found.
     ///
     /// # Errors
     /// What is wrong with the expression.
