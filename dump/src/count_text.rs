@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use crate::address_list::call_address;
+use crate::address_list::{AddressList, call_address};
 use crate::count_profile::{CountProfile, Group};
 use crate::digits::{push_decimal, push_hex};
 use crate::single_line::{push_file, push_function, push_single_line};
@@ -22,11 +22,7 @@ impl CountProfile {
         text.extend_from_slice(b" profile: total ");
         push_decimal(&mut text, self.total());
         text.push(b'\n');
-        for comment in self.comments() {
-            text.extend_from_slice(b"# ");
-            push_single_line(&mut text, cut(comment));
-            text.push(b'\n');
-        }
+        push_remarks(&mut text, self.comments());
         for group in self.groups() {
             push_group(&mut text, group);
             out.write_all(&text)?;
@@ -42,8 +38,21 @@ fn push_group(text: &mut Vec<u8>, group: &Group) {
     text.extend_from_slice(b" @");
     text.extend_from_slice(group.key.as_bytes());
     text.push(b'\n');
+    push_frames(text, &group.list);
+}
 
-    let locations = group.list.locations();
+/// Appends a comment line for each remark.
+pub(crate) fn push_remarks(text: &mut Vec<u8>, remarks: &[String]) {
+    for remark in remarks {
+        text.extend_from_slice(b"# ");
+        push_single_line(text, cut(remark));
+        text.push(b'\n');
+    }
+}
+
+/// Appends the frames of a list, as comments, and an empty line.
+pub(crate) fn push_frames(text: &mut Vec<u8>, list: &AddressList) {
+    let locations = list.locations();
     let all_hidden = locations.iter().all(|location| location.hidden);
     let shown = locations
         .iter()

@@ -7,12 +7,14 @@
 //! * [`goroutine_samples`]: a sample of `profile.proto` for each task, `debug=3`;
 //! * [`address_list`]: by which addresses a stack is counted;
 //! * [`count_profile`]: how many tasks have which stack, and as text, Go's `debug=1`;
+//! * [`contention`]: how often and how long was waited where, Go's block and mutex profiles;
 //! * [`profile`]: that and any other profile as `profile.proto`, Go's `debug=0`;
 //! * [`folded`]: any profile as folded stacks, for flame graphs;
 //! * [`proto`]: the messages of `profile.proto`;
 //! * [`profile_file`]: their bytes, written and read.
 
 pub mod address_list;
+pub mod contention;
 pub mod count_profile;
 mod count_text;
 mod digits;

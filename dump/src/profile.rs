@@ -47,9 +47,12 @@ pub struct ProfileBuilder<'t> {
     functions: HashMap<(i64, i64), u64>,
     /// By call address.
     locations: HashMap<u64, u64>,
-    /// Index of the sample, by ids of its locations.
-    samples: HashMap<Vec<u64>, usize>,
+    /// Index of the sample, by ids of its locations, and keys and values of its labels.
+    samples: HashMap<(Vec<u64>, Labels), usize>,
 }
+
+/// Keys and values, as indices of strings.
+type Labels = Vec<(i64, i64)>;
 
 impl<'t> ProfileBuilder<'t> {
     /// A profile without samples, each of which will have one value for each measure.
@@ -123,17 +126,37 @@ impl<'t> ProfileBuilder<'t> {
     /// Adds a sample, or its values to the sample with the same addresses. Values beyond the measures are ignored,
     /// missing ones are 0.
     pub fn add(&mut self, list: &AddressList, values: &[i64]) {
+        self.add_labeled(list, values, &[]);
+    }
+
+    /// The same with labels, keys and values, by which pprof can filter and split (`-tagfocus`, `-tagroot`). Samples with
+    /// other labels are others.
+    pub fn add_labeled(&mut self, list: &AddressList, values: &[i64], labels: &[(&str, &str)]) {
         let ids = self.locations(list);
+        let labels = labels
+            .iter()
+            .map(|(key, value)| (self.string(key), self.string(value)))
+            .collect();
         let samples = &mut self.profile.sample;
-        let index = *self.samples.entry(ids).or_insert_with_key(|ids| {
-            let value = vec![0; self.profile.sample_type.len()];
-            samples.push(proto::Sample {
-                location_id: ids.clone(),
-                value,
-                label: Vec::new(),
+        let index = *self
+            .samples
+            .entry((ids, labels))
+            .or_insert_with_key(|(ids, labels)| {
+                let value = vec![0; self.profile.sample_type.len()];
+                samples.push(proto::Sample {
+                    location_id: ids.clone(),
+                    value,
+                    label: labels
+                        .iter()
+                        .map(|(key, str)| proto::Label {
+                            key: *key,
+                            str: *str,
+                            ..proto::Label::default()
+                        })
+                        .collect(),
+                });
+                samples.len() - 1
             });
-            samples.len() - 1
-        });
         for (sum, value) in samples[index].value.iter_mut().zip(values) {
             *sum = sum.saturating_add(*value);
         }

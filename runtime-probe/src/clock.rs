@@ -92,6 +92,16 @@ impl Scale {
         (ticks as f64 * self.ns_per_tick) as u64
     }
 
+    /// How long a tick is.
+    pub(crate) fn ns_per_tick(&self) -> f64 {
+        self.ns_per_tick
+    }
+
+    /// Ticks in a number of nanoseconds.
+    pub(crate) fn ticks(&self, ns: u64) -> Ticks {
+        (ns as f64 / self.ns_per_tick) as Ticks
+    }
+
     /// Nanoseconds since a stamp; 0 for one that lies ahead (another core's counter may be a little ahead).
     pub(crate) fn since(&self, stamp: Ticks) -> u64 {
         self.ns(self.now.saturating_sub(stamp))

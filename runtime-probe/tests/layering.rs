@@ -11,11 +11,13 @@ use syn::{Item, Visibility};
 use syntax::{flatten, parse, segments};
 
 /// From the ground up. A module may name itself and what stands before it.
-const LAYERS: [&str; 13] = [
+const LAYERS: [&str; 15] = [
     "primitive",
     "clock",
     "sys",
+    "sampling",
     "stack",
+    "record",
     "registry",
     "source",
     "snapshot",

@@ -61,14 +61,14 @@ impl Drop for Turn {
 pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
     only(request, &PARAMETERS)?;
     let span = Span::of(request)?;
-    let debug = number(request, "debug")?;
+    let debug = request.number("debug")?;
     let form = Form::of(request, debug.unwrap_or(0))?;
     let selection = selection(request)?;
     match (span, form) {
         (None, form) => form.answer(selection),
         (Some(span), Form::Profile(StackFormat::Proto)) => delta(span, selection, request.client()),
-        (Some(_), Form::Profile(_)) => Err(incompatible("seconds", "format")),
-        (Some(_), _) => Err(incompatible("seconds", "debug")),
+        (Some(_), Form::Profile(_)) => Err(Refusal::incompatible("seconds", "format")),
+        (Some(_), _) => Err(Refusal::incompatible("seconds", "debug")),
     }
 }
 
@@ -91,7 +91,7 @@ impl Form {
     fn of(request: &Request, debug: u32) -> Result<Form, Refusal> {
         let format = StackFormat::of(request)?;
         if format != StackFormat::Proto && debug != 0 {
-            return Err(incompatible("format", "debug"));
+            return Err(Refusal::incompatible("format", "debug"));
         }
         let plain = switch(request, "plain", debug)?;
         let group = switch(request, "group", debug)?;
@@ -159,7 +159,7 @@ impl Form {
 fn delta(span: Span, selection: Selection, client: &Client) -> Result<Reply, Refusal> {
     if selection.limit.is_some() {
         // Whatever falls below the limit on one side only would look like a change.
-        return Err(incompatible("seconds", "limit"));
+        return Err(Refusal::incompatible("seconds", "limit"));
     }
     let before = {
         let _turn = Turn::take()?;
@@ -191,7 +191,7 @@ fn selection(request: &Request) -> Result<Selection, Refusal> {
             .in_states(list)
             .map_err(|reason| invalid("state", &reason))?;
     }
-    selection.limit = match number(request, "limit")? {
+    selection.limit = match request.number("limit")? {
         Some(0) => return Err(invalid("limit", "must be a positive integer")),
         limit => limit.map(|limit| limit as usize),
     };
@@ -203,32 +203,10 @@ fn selection(request: &Request) -> Result<Selection, Refusal> {
     Ok(selection)
 }
 
-fn incompatible(one: &str, other: &str) -> Refusal {
-    Refusal::bad_request(format!("{one} and {other} params are incompatible"))
-}
-
-/// A parameter that is 0 or 1, and 1 only with `debug=2`.
+/// A switch that only `debug=2` has.
 fn switch(request: &Request, name: &str, debug: u32) -> Result<bool, Refusal> {
-    match number(request, name)? {
-        None | Some(0) => Ok(false),
-        Some(1) if debug == 2 => Ok(true),
-        Some(1) => Err(Refusal::bad_request(format!("{name}=1 needs debug=2"))),
-        Some(_) => Err(Refusal::bad_request(format!(
-            "invalid value for \"{name}\" - must be 0 or 1"
-        ))),
-    }
-}
-
-/// A parameter that is a number, if it is there.
-fn number(request: &Request, name: &str) -> Result<Option<u32>, Refusal> {
-    match request.param(name)? {
-        None => Ok(None),
-        Some(text) if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() => text
-            .parse()
-            .map(Some)
-            .map_err(|_| Refusal::bad_request(format!("invalid value for \"{name}\" - too large"))),
-        Some(_) => Err(Refusal::bad_request(format!(
-            "invalid value for \"{name}\" - must be a non-negative integer"
-        ))),
+    match request.switch(name)? {
+        true if debug != 2 => Err(Refusal::bad_request(format!("{name}=1 needs debug=2"))),
+        on => Ok(on),
     }
 }

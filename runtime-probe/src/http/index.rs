@@ -5,12 +5,20 @@ use super::refusal::Refusal;
 use super::reply::Reply;
 use super::request::Request;
 use super::routes::only;
+use crate::profile::block;
 use crate::profile::diagnosis::Diagnosis;
 use crate::snapshot::tasks;
 use std::fmt::Write;
 
 /// A row of the page: path, link parameters, description.
 const ENTRIES: &[(&str, &str, &str)] = &[
+    (
+        "block",
+        "?debug=1",
+        "Where tasks waited for each other: channels, locks, semaphores, joins. Counts only while a rate is set; \
+         seconds=10&rate=10000 sets one for ten seconds. include=sleep,io adds those waits, ongoing=1 those that have not \
+         ended.",
+    ),
     (
         "cmdline",
         "",
@@ -42,10 +50,10 @@ pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
          <table>\n<thead><td>Count</td><td>Profile</td></thead>\n",
     );
     for (name, parameters, _) in ENTRIES {
-        let count = if *name == "goroutine" {
-            tasks::count()
-        } else {
-            0
+        let count = match *name {
+            "block" => block::count(),
+            "goroutine" => tasks::count(),
+            _ => 0,
         };
         let _ = writeln!(
             page,

@@ -15,7 +15,7 @@
 //!
 //! what is answered:
 //! * [`routes`]: which request gets which answer;
-//! * [`index`], [`goroutine`], [`cmdline`], [`symbol`]: a file per page;
+//! * [`index`], [`goroutine`], [`block`], [`cmdline`], [`symbol`]: a file per page;
 //! * [`seconds`], [`stack_format`]: parameters that profiles share;
 //! * [`go_duration`]: durations as Go writes them;
 //!
@@ -43,6 +43,7 @@ pub mod server;
 pub mod token;
 
 mod base64;
+mod block;
 mod body;
 mod cmdline;
 mod connection;

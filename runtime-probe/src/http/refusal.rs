@@ -27,6 +27,11 @@ impl Refusal {
         Refusal::new(400, sentence)
     }
 
+    /// Two parameters that contradict each other, in Go's words.
+    pub(super) fn incompatible(one: &str, other: &str) -> Self {
+        Refusal::bad_request(format!("{one} and {other} params are incompatible"))
+    }
+
     /// The HTTP status.
     pub fn status(&self) -> u16 {
         self.status

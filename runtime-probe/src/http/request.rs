@@ -148,6 +148,38 @@ impl Request {
         }
     }
 
+    /// A parameter that is a number, if it is there.
+    ///
+    /// # Errors
+    /// 400 for anything else.
+    pub(super) fn number(&self, name: &str) -> Result<Option<u32>, Refusal> {
+        match self.param(name)? {
+            None => Ok(None),
+            Some(text) if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() => {
+                text.parse().map(Some).map_err(|_| {
+                    Refusal::bad_request(format!("invalid value for \"{name}\" - too large"))
+                })
+            }
+            Some(_) => Err(Refusal::bad_request(format!(
+                "invalid value for \"{name}\" - must be a non-negative integer"
+            ))),
+        }
+    }
+
+    /// A parameter that is 0 or 1; 0 if it is not there.
+    ///
+    /// # Errors
+    /// 400 for anything else.
+    pub(super) fn switch(&self, name: &str) -> Result<bool, Refusal> {
+        match self.number(name)? {
+            None | Some(0) => Ok(false),
+            Some(1) => Ok(true),
+            Some(_) => Err(Refusal::bad_request(format!(
+                "invalid value for \"{name}\" - must be 0 or 1"
+            ))),
+        }
+    }
+
     /// The first header of that name, whatever its case. Bytes that are not UTF-8 are replaced.
     pub fn header(&self, name: &str) -> Option<&str> {
         let header = self

@@ -3,7 +3,7 @@
 use super::refusal::Refusal;
 use super::reply::Reply;
 use super::request::{Method, Request};
-use super::{cmdline, goroutine, index, symbol};
+use super::{block, cmdline, goroutine, index, symbol};
 
 /// Answers any request.
 pub(crate) fn answer(request: &Request) -> Reply {
@@ -32,6 +32,7 @@ fn route(request: &Request) -> Result<Reply, Refusal> {
     }
     match name {
         "" => index::answer(request),
+        "block" => block::answer(request),
         "cmdline" => cmdline::answer(request),
         "symbol" => symbol::answer(request),
         "goroutine" => goroutine::answer(request),

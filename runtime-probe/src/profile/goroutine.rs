@@ -238,11 +238,11 @@ fn locate(place: &Place, names: Names, resolver: &mut Resolver) -> (Stack, &'sta
                     (true, Some(_)) => (root(), "waiting", State::Waiting),
                 };
             };
-            let (stack, reason) = assemble(waits, place.around, names, resolver);
-            if waiting && reason != Reason::Yield {
-                (stack, reason.text(), State::Waiting)
+            let found = assemble(waits, place.around, names, resolver);
+            if waiting && found.reason != Reason::Yield {
+                (found.stack, found.reason.text(), State::Waiting)
             } else {
-                (stack, "runnable", State::Runnable)
+                (found.stack, "runnable", State::Runnable)
             }
         }
     }
@@ -274,7 +274,8 @@ fn root_only(place: &Place, names: Names) -> Stack {
     }
 }
 
-fn missing(why: &str) -> Stack {
+/// A stack that is none.
+pub(super) fn missing(why: &str) -> Stack {
     Stack {
         missing: Some(why.into()),
         ..Stack::default()

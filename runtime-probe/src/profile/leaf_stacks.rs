@@ -34,6 +34,15 @@ struct Step {
     shown: bool,
 }
 
+/// What a set of registrations tells.
+pub(crate) struct Assembled {
+    pub(crate) stack: Stack,
+    /// What the task waits for.
+    pub(crate) reason: Reason,
+    /// What it waits for in each branch; in one leaf, the same.
+    pub(crate) leaves: Vec<Reason>,
+}
+
 /// The readable stack of a set of registrations, and what the task waits for. `around` is what the task around a
 /// nested future registered: its stack goes on where the nested one's ends.
 pub(crate) fn assemble(
@@ -41,26 +50,25 @@ pub(crate) fn assemble(
     around: Option<&'static WaitSet>,
     names: Names,
     resolver: &mut Resolver,
-) -> (Stack, Reason) {
+) -> Assembled {
     let mut last = expand(waits.last, resolver);
     let mut reason = hide_leaf(&mut last);
+    let mut reasons = vec![reason];
     let mut leaves: Vec<(BranchKind, Vec<Step>)> = vec![(BranchKind::Waiting, last)];
     for earlier in waits.stacks().skip(1) {
         let mut steps = expand(earlier, resolver);
         let Some(kind) = relation(&steps, &leaves[0].1) else {
             continue;
         };
-        hide_leaf(&mut steps);
+        let reason = hide_leaf(&mut steps);
         if leaves.iter().all(|(_, other)| !same_path(other, &steps)) {
+            if kind == BranchKind::Waiting {
+                reasons.push(reason);
+            }
             leaves.push((kind, steps));
         }
     }
-    if leaves
-        .iter()
-        .filter(|(kind, _)| *kind == BranchKind::Waiting)
-        .count()
-        > 1
-    {
+    if reasons.len() > 1 {
         reason = Reason::Known(SELECT);
     }
     // Registered first, shown first.
@@ -84,7 +92,11 @@ pub(crate) fn assemble(
         End::Switched if stack.trunk.is_empty() => stack.missing = Some(SWITCHED.into()),
         End::Lost | End::Switched => {}
     }
-    (stack, reason)
+    Assembled {
+        stack,
+        reason,
+        leaves: reasons,
+    }
 }
 
 const LOST: &str = "unwinding failed: the binary's unwind tables end here";
@@ -178,6 +190,9 @@ fn hide_leaf(steps: &mut [Step]) -> Reason {
             break;
         }
         if let Some(found) = role::reason_of(&step.frame.function) {
+            if found == Reason::Inner {
+                return found;
+            }
             reason = role::combine(reason, found, &step.frame.function);
             public = Some(index);
         }

@@ -5,11 +5,13 @@
 //! * [`selection`]: which tasks a dump shows, how many, under which names;
 //! * [`goroutine`]: these tasks;
 //! * [`goroutine_forms`]: the forms of a dump of them;
+//! * [`block`]: where tasks waited for each other;
 //! * [`address_names`]: names for the addresses of a text that was handed out;
 //! * [`diagnosis`]: what cannot be shown, and why;
 //! * [`mappings`]: the process's executable mappings.
 
 pub(crate) mod address_names;
+pub(crate) mod block;
 pub(crate) mod diagnosis;
 pub(crate) mod goroutine;
 pub(crate) mod goroutine_forms;

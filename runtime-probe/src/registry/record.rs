@@ -184,6 +184,16 @@ impl Waking {
     }
 }
 
+/// A wait that is over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EndedWait {
+    /// End of the poll that registered.
+    pub(crate) began: Ticks,
+    /// The wake.
+    pub(crate) ended: Ticks,
+    pub(crate) waits: Option<&'static WaitSet>,
+}
+
 /// A copy of a record, of one piece.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct View {
@@ -357,6 +367,39 @@ impl Record {
     pub(crate) fn ready_at(&self) -> Ticks {
         let woken = self.wake_at.load(Ordering::Relaxed);
         woken.max(self.since.load(Ordering::Relaxed))
+    }
+
+    /// The wait that ended with the wake before the poll that is about to begin; `None` if that wake came while the task
+    /// was still polled, or never came.
+    pub(crate) fn ended_wait(&self) -> Option<EndedWait> {
+        let polls = self.phase.load(Ordering::Relaxed) >> 1;
+        // Acquire: pairs with the Release in `note_wake`.
+        if polls == 0 || self.woken.load(Ordering::Acquire) != polls {
+            return None;
+        }
+        let ended = self.wake_at.load(Ordering::Relaxed);
+        (ended != 0).then(|| EndedWait {
+            began: self.since.load(Ordering::Relaxed),
+            ended,
+            waits: self.last_waits(),
+        })
+    }
+
+    /// Where the task was spawned.
+    #[expect(unsafe_code, reason = "reads a pointer to a location")]
+    pub(crate) fn location(&self) -> Option<&'static Location<'static>> {
+        // SAFETY: null or a 'static location.
+        unsafe { self.location.load(Ordering::Relaxed).as_ref() }
+    }
+
+    /// For a nested future that was polled: what the task around it registered with.
+    #[expect(unsafe_code, reason = "records live for ever")]
+    pub(crate) fn waits_around(&self) -> Option<&'static WaitSet> {
+        if self.kind() != Kind::Nested {
+            return None;
+        }
+        // SAFETY: null or a record, and those live for ever.
+        unsafe { self.next.load(Ordering::Relaxed).as_ref() }?.last_waits()
     }
 
     /// Takes another reference.
@@ -544,6 +587,13 @@ impl Record {
         self.flags.store(flags | CLOSED, Ordering::Relaxed);
     }
 
+    /// For tasks that are seen from outside only: when the last poll ended, if there was one.
+    #[cfg(any(feature = "rt", probe_loom))]
+    pub(crate) fn last_poll_ended(&self) -> Option<Ticks> {
+        let polled = self.phase.load(Ordering::Relaxed) != 0;
+        polled.then(|| self.since.load(Ordering::Relaxed))
+    }
+
     /// For tasks that are seen from outside only: a poll of `length` ended just now.
     #[cfg(any(feature = "rt", probe_loom))]
     pub(crate) fn note_foreign_poll(&self, thread: ThreadNumber, length: Ticks, now: Ticks) {
@@ -604,8 +654,7 @@ impl Record {
                 name: NameNumber((flags >> NAME_SHIFT) as u32),
                 runtime: RuntimeNumber((flags >> RUNTIME_SHIFT) as u16),
                 parent: load(&self.parent),
-                // SAFETY: null or a 'static location.
-                location: unsafe { self.location.load(Ordering::Relaxed).as_ref() },
+                location: self.location(),
                 pc: self.pc.load(Ordering::Relaxed),
                 // SAFETY: null or a 'static description.
                 meta: unsafe { self.meta.load(Ordering::Relaxed).as_ref() },

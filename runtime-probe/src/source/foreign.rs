@@ -6,6 +6,7 @@
 
 use crate::clock;
 use crate::primitive::Ordering;
+use crate::record::contention::{self, Place};
 use crate::registry::record::{Kind, Spawn};
 use crate::registry::runtimes::Runtime;
 use crate::registry::slab::RecordRef;
@@ -148,8 +149,18 @@ fn settle(slot: &threads::Slot) -> bool {
     if COUNT.load(Ordering::Relaxed) != 0
         && let Some(record) = shard(id).as_ref().and_then(|shard| shard.get(&id))
     {
-        let length = now.saturating_sub(slot.foreign_since.load(Ordering::Relaxed));
-        record.note_foreign_poll(slot.number(), length, now);
+        let began = slot.foreign_since.load(Ordering::Relaxed);
+        if contention::is_block_on()
+            && let Some(waited_since) = record.last_poll_ended()
+        {
+            // Nobody tells when it was woken: its time in the run queue counts, too.
+            let place = Place {
+                spawned_at: record.location(),
+                ..Place::ELSEWHERE
+            };
+            contention::note_wait(waited_since, began, place);
+        }
+        record.note_foreign_poll(slot.number(), now.saturating_sub(began), now);
     }
     slot.foreign.store(0, Ordering::Relaxed);
     true

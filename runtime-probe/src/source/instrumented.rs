@@ -3,6 +3,7 @@
 use super::waker;
 use crate::clock;
 use crate::primitive::Ordering;
+use crate::record::contention::{self, Place};
 use crate::registry::record::{Kind, Spawn};
 use crate::registry::slab::RecordRef;
 use crate::registry::threads;
@@ -67,6 +68,9 @@ impl<F: Future> Future for Instrumented<F> {
         if manner.needs_preparing() {
             prepare(record, context);
         }
+        if contention::is_block_on() {
+            note_wait(record);
+        }
         let slot = threads::slot();
         let began = if manner.is_top() {
             #[cfg(feature = "rt")]
@@ -110,6 +114,23 @@ fn prepare(record: &RecordRef, context: &Context<'_>) {
         _ => {}
     }
     record.prepare(context.waker());
+}
+
+/// The wait before this poll is over.
+#[cold]
+#[inline(never)]
+fn note_wait(record: &RecordRef) {
+    if let Some(wait) = record.ended_wait() {
+        let place = Place {
+            waits: wait.waits,
+            around: record.waits_around(),
+            spawned_at: match wait.waits {
+                Some(_) => None,
+                None => record.location(),
+            },
+        };
+        contention::note_wait(wait.began, wait.ended, place);
+    }
 }
 
 impl<F> Drop for Instrumented<F> {

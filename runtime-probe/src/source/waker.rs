@@ -14,6 +14,7 @@
 
 use crate::clock;
 use crate::primitive::Ordering;
+use crate::record::contention;
 use crate::registry::record::{GENERATIONS, Manner, PollNumber, Record, Waking};
 use crate::registry::slab::RecordRef;
 use crate::registry::threads::{self, Slot};
@@ -254,7 +255,10 @@ fn note_wake(record: &Record, data: *const ()) {
                 slot.now.store(clock::ticks(), Ordering::Relaxed);
             }
             // Inside a poll the thread's last stamp is the begin of that poll, and it has to do: the clock costs more
-            // than everything else that a wake does.
+            // than everything else that a wake does. Unless somebody wants to know how long the woken task has waited.
+            if poll.is_some() && contention::is_block_on() {
+                return clock::ticks();
+            }
             slot.now.load(Ordering::Relaxed)
         },
         || {

@@ -48,6 +48,19 @@ impl<T: Sync + Send, const B: usize> Intern<T, B> {
         self.len.load(Ordering::Relaxed)
     }
 
+    /// All values, in no particular order.
+    #[cfg(not(probe_loom))]
+    #[expect(unsafe_code, reason = "nodes are shared by pointer and live for ever")]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &'static T> {
+        let heads = self.buckets.iter();
+        heads.flat_map(|bucket| {
+            // SAFETY: null or a published node; those are never freed nor written.
+            let node = |at: *mut Node<T>| unsafe { at.cast_const().as_ref::<'static>() };
+            let first = node(bucket.load(Ordering::Acquire));
+            std::iter::successors(first, move |at| node(at.next)).map(|at| &at.value)
+        })
+    }
+
     /// The one value that `is` recognizes under `hash`, made by `make` if there is none yet; `None` when the table is
     /// full. `make` is called outside of any lock, and its value is dropped again if another thread was quicker.
     #[expect(unsafe_code, reason = "nodes are shared by pointer and live for ever")]

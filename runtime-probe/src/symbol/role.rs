@@ -13,6 +13,8 @@ pub(crate) enum Reason {
     Known(&'static str),
     /// It does not wait: it gave way to others (`yield_now`, an exhausted budget) and is runnable.
     Yield,
+    /// A wrapped future inside the task waits, which is a task of its own.
+    Inner,
     /// The names do not tell.
     Unknown,
 }
@@ -23,13 +25,42 @@ impl Reason {
         match self {
             Reason::Known(text) => text,
             Reason::Yield => "runnable",
-            Reason::Unknown => "waiting",
+            Reason::Inner | Reason::Unknown => "waiting",
         }
+    }
+}
+
+/// What kind of waiting a reason is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sort {
+    /// For another task: what Go's block profile is about.
+    Contention,
+    /// For a point in time.
+    Sleep,
+    /// For the world outside of the process.
+    Io,
+    /// It is none, or it is counted elsewhere.
+    None,
+    /// The names do not tell.
+    Unknown,
+}
+
+/// The kind of waiting that a leaf's reason is.
+pub(crate) fn sort_of(reason: Reason) -> Sort {
+    match reason {
+        Reason::Known("sleep") => Sort::Sleep,
+        Reason::Known("IO wait" | "process wait" | "signal") => Sort::Io,
+        Reason::Known(PENDING) | Reason::Yield | Reason::Inner => Sort::None,
+        Reason::Known(_) => Sort::Contention,
+        Reason::Unknown => Sort::Unknown,
     }
 }
 
 /// Several leaves at once.
 pub(crate) const SELECT: &str = "select";
+
+/// Nothing at all, for ever.
+const PENDING: &str = "select (no cases)";
 
 /// Prefixes of the functions of leaves, and what waiting there means. The outermost match of the leaf's own libraries
 /// counts: a `watch` waits in a `Notify`, a `Mutex` in a semaphore.
@@ -121,10 +152,7 @@ const REASONS: &[(&str, Reason)] = &[
         "futures_util::stream::futures_unordered",
         Reason::Known("select"),
     ),
-    (
-        "futures_util::future::pending",
-        Reason::Known("select (no cases)"),
-    ),
+    ("futures_util::future::pending", Reason::Known(PENDING)),
     ("async_channel::Send", Reason::Known("chan send")),
     // Line tables alone do not tell a sender from a receiver.
     ("async_channel::poll_with_strategy", Reason::Unknown),
@@ -254,13 +282,16 @@ pub(crate) fn is_library(function: &str) -> bool {
 pub(crate) fn reasons() -> BTreeSet<&'static str> {
     let named = REASONS.iter().filter_map(|(_, reason)| match reason {
         Reason::Known(text) => Some(*text),
-        Reason::Yield | Reason::Unknown => None,
+        Reason::Yield | Reason::Inner | Reason::Unknown => None,
     });
     named.chain([SELECT]).collect()
 }
 
 /// What waiting in this function means, if it is a leaf's.
 pub(crate) fn reason_of(function: &str) -> Option<Reason> {
+    if function.starts_with("runtime_probe::source::instrumented::prepare") {
+        return Some(Reason::Inner);
+    }
     if is_scaffolding(function) && !function.starts_with("tokio::") {
         return None;
     }

@@ -1,0 +1,297 @@
+//! A profile of waiting: `block` and `mutex`, how often at each place, and how long in all.
+//!
+//! Unlike a count profile it is cumulative, since the start of the process. Its values are estimates where events are
+//! sampled: each kept event stands for several.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::ptr;
+
+use crate::address_list::AddressList;
+use crate::count_text::{push_frames, push_remarks};
+use crate::digits::push_decimal;
+use crate::profile::{Measure, ProfileBuilder};
+use crate::proto;
+use crate::stack::{Location, Mapping, Stack};
+
+/// What is profiled; the two differ in the first line of their text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Waiting, charged to the one who waited.
+    Block,
+    /// Waiting for a lock, charged to the one who released it.
+    Mutex,
+}
+
+/// What happened at one place.
+#[derive(Clone, Copy, Debug)]
+pub struct Contention<'s> {
+    /// Where.
+    pub stack: &'s Stack,
+    /// What was waited for, as in a dump's brackets (`chan receive`); becomes the label `reason`. Empty: none.
+    pub reason: &'s str,
+    /// How often.
+    pub count: f64,
+    /// Nanoseconds of waiting, in all.
+    pub delay_ns: f64,
+}
+
+/// Contentions by place and reason, the longest delay first.
+///
+/// ```
+/// use runtime_dump::contention::{Contention, ContentionProfile, Kind};
+/// use runtime_dump::stack::Stack;
+///
+/// let stack = Stack { missing: Some("foreign task".into()), ..Stack::default() };
+/// let wait = Contention { stack: &stack, reason: "chan receive", count: 2.5, delay_ns: 750.0 };
+/// let mut text = Vec::new();
+/// ContentionProfile::new(Kind::Block, [wait]).write_text(&mut text)?;
+/// assert!(text.starts_with(b"--- contention:\ncycles/second=1000000000\n750 2 @ 0xffff82"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ContentionProfile {
+    kind: Kind,
+    groups: Vec<Group>,
+    comments: Vec<String>,
+}
+
+/// The events of one address list and reason.
+#[derive(Clone, Debug)]
+struct Group {
+    key: (String, String),
+    list: AddressList,
+    count: f64,
+    delay_ns: f64,
+}
+
+impl Group {
+    /// Events, as Go reports them: whole ones, at least one.
+    fn count(&self) -> i64 {
+        (self.count as i64).max(1)
+    }
+
+    fn delay_ns(&self) -> i64 {
+        self.delay_ns as i64
+    }
+
+    fn reason(&self) -> &str {
+        &self.key.1
+    }
+}
+
+impl ContentionProfile {
+    /// Adds up what happened at equal places for equal reasons.
+    pub fn new<'s>(kind: Kind, events: impl IntoIterator<Item = Contention<'s>>) -> Self {
+        let mut lists: HashMap<*const Stack, (AddressList, String)> = HashMap::new();
+        let mut groups: HashMap<(String, String), Group> = HashMap::new();
+        for event in events {
+            let (list, addresses) = lists.entry(ptr::from_ref(event.stack)).or_insert_with(|| {
+                let list = AddressList::of(event.stack);
+                let key = list.key();
+                (list, key)
+            });
+            let key = (addresses.clone(), event.reason.to_owned());
+            let group = groups.entry(key).or_insert_with_key(|key| Group {
+                key: key.clone(),
+                list: list.clone(),
+                count: 0.0,
+                delay_ns: 0.0,
+            });
+            group.count += event.count;
+            group.delay_ns += event.delay_ns;
+        }
+        let mut groups: Vec<Group> = groups.into_values().collect();
+        groups.sort_unstable_by(|a, b| {
+            b.delay_ns
+                .total_cmp(&a.delay_ns)
+                .then_with(|| a.key.cmp(&b.key))
+        });
+        Self {
+            kind,
+            groups,
+            comments: Vec::new(),
+        }
+    }
+
+    /// Adds a remark on the whole profile; every format has a place for it.
+    pub fn comment(&mut self, text: impl Into<String>) {
+        self.comments.push(text.into());
+    }
+
+    /// How many places there are, one for each reason.
+    pub fn len(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
+    /// The locations of all address lists; one that several lists have comes several times.
+    pub fn locations(&self) -> impl Iterator<Item = &Location> {
+        let lists = self.groups.iter().map(|group| group.list.locations());
+        lists.flatten().map(|location| &**location)
+    }
+
+    /// Writes the text of `debug=1`. A cycle is a nanosecond. Unlike Go's, the text of a mutex profile says no
+    /// `sampling period`: its values are scaled already, and pprof would scale them once more.
+    pub fn write_text(&self, mut out: impl Write) -> io::Result<()> {
+        let mut text = Vec::new();
+        text.extend_from_slice(match self.kind {
+            Kind::Block => b"--- contention:\n".as_slice(),
+            Kind::Mutex => b"--- mutex:\n",
+        });
+        text.extend_from_slice(b"cycles/second=1000000000\n");
+        push_remarks(&mut text, &self.comments);
+        for group in &self.groups {
+            push_decimal(&mut text, group.delay_ns().unsigned_abs());
+            text.push(b' ');
+            push_decimal(&mut text, group.count().unsigned_abs());
+            text.extend_from_slice(b" @");
+            text.extend_from_slice(group.key.0.as_bytes());
+            text.push(b'\n');
+            if !group.reason().is_empty() {
+                let label = format!("labels: {{\"reason\":\"{}\"}}", group.reason());
+                push_remarks(&mut text, &[label]);
+            }
+            push_frames(&mut text, &group.list);
+            out.write_all(&text)?;
+            text.clear();
+        }
+        out.write_all(&text)?;
+        out.flush()
+    }
+
+    /// The binary form, `debug=0`.
+    pub fn to_profile(&self, mappings: &[Mapping], time_ns: i64) -> proto::Profile {
+        let mut builder = self.builder(mappings).time_ns(time_ns);
+        for group in &self.groups {
+            add(&mut builder, group, [group.count(), group.delay_ns()]);
+        }
+        builder.build()
+    }
+
+    /// What happened since `before`, as Go's `seconds=N` has it. `time_ns` is that of this profile, `duration_ns` the time
+    /// between the two.
+    pub fn to_delta(
+        &self,
+        before: &ContentionProfile,
+        mappings: &[Mapping],
+        time_ns: i64,
+        duration_ns: i64,
+    ) -> proto::Profile {
+        let then: HashMap<_, _> = before
+            .groups
+            .iter()
+            .map(|group| (&group.key, [group.count(), group.delay_ns()]))
+            .collect();
+        let mut builder = self
+            .builder(mappings)
+            .time_ns(time_ns)
+            .duration_ns(duration_ns);
+        for group in &self.groups {
+            let [count, delay_ns] = then.get(&group.key).copied().unwrap_or_default();
+            let more = [group.count() - count, group.delay_ns() - delay_ns];
+            if more != [0, 0] {
+                add(&mut builder, group, more);
+            }
+        }
+        builder.build()
+    }
+
+    fn builder<'t>(&self, mappings: &'t [Mapping]) -> ProfileBuilder<'t> {
+        let contentions = Measure {
+            kind: "contentions",
+            unit: "count",
+        };
+        let delay = Measure {
+            kind: "delay",
+            unit: "nanoseconds",
+        };
+        let builder = ProfileBuilder::new(mappings, &[contentions, delay]).period(contentions, 1);
+        self.comments
+            .iter()
+            .fold(builder, |builder, comment| builder.comment(comment))
+    }
+}
+
+fn add(builder: &mut ProfileBuilder<'_>, group: &Group, values: [i64; 2]) {
+    let label = [("reason", group.reason())];
+    let labels = if group.reason().is_empty() {
+        &[]
+    } else {
+        label.as_slice()
+    };
+    builder.add_labeled(&group.list, &values, labels);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::folded::fold;
+
+    fn stack(name: &str) -> Stack {
+        Stack {
+            missing: Some(name.into()),
+            ..Stack::default()
+        }
+    }
+
+    fn wait<'s>(stack: &'s Stack, reason: &'s str, count: f64, delay_ns: f64) -> Contention<'s> {
+        Contention {
+            stack,
+            reason,
+            count,
+            delay_ns,
+        }
+    }
+
+    #[test]
+    fn equal_places_are_one_for_each_reason() {
+        let (a, again, b) = (stack("a"), stack("a"), stack("b"));
+        let profile = ContentionProfile::new(
+            Kind::Block,
+            [
+                wait(&a, "chan receive", 1.5, 10.0),
+                wait(&again, "chan receive", 1.5, 20.0),
+                wait(&a, "select", 1.0, 5.0),
+                wait(&b, "", 0.25, 100.0),
+            ],
+        );
+        let proto = profile.to_profile(&[], 7);
+        let values: Vec<_> = proto
+            .sample
+            .iter()
+            .map(|sample| &sample.value[..])
+            .collect();
+        assert_eq!(values, [[1, 100], [3, 30], [1, 5]]);
+        let label = &proto.sample[1].label[0];
+        assert_eq!(
+            (proto.string(label.key), proto.string(label.str)),
+            ("reason", "chan receive")
+        );
+        assert!(proto.sample[0].label.is_empty());
+        assert_eq!(fold(&proto, 1), "a 35\nb 100\n");
+    }
+
+    #[test]
+    fn a_delta_is_what_came_since() {
+        let (a, b) = (stack("a"), stack("b"));
+        let before = ContentionProfile::new(Kind::Mutex, [wait(&a, "", 2.0, 100.0)]);
+        let after = ContentionProfile::new(
+            Kind::Mutex,
+            [wait(&a, "", 5.0, 170.0), wait(&b, "", 1.0, 9.0)],
+        );
+        let delta = after.to_delta(&before, &[], 50, 20);
+        let values: Vec<_> = delta
+            .sample
+            .iter()
+            .map(|sample| &sample.value[..])
+            .collect();
+        assert_eq!(values, [[3, 70], [1, 9]]);
+        assert_eq!((delta.time_nanos, delta.duration_nanos), (50, 20));
+        assert!(after.to_delta(&after, &[], 50, 20).sample.is_empty());
+    }
+}

@@ -1,0 +1,3 @@
+//! What happened: bounded, lossy where it must be, and counted where it is lossy.
+
+pub(crate) mod contention;

@@ -1,0 +1,497 @@
+//! The block profile: whose waits count, how long they are, and what they add up to.
+//!
+//! Times are real: a machine that is busy makes waits longer, never shorter. Upper bounds are therefore wide, and lower
+//! ones sharp.
+#![cfg(feature = "full")]
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use runtime_dump::proto::{Profile, Sample};
+use runtime_probe::pprof;
+use runtime_probe::runtime::{Builder, Runtime};
+use runtime_probe::sync::{Mutex as AsyncMutex, Notify, Semaphore, mpsc};
+use runtime_probe::time::sleep;
+use support::client::{ask, get};
+use support::go::Go;
+
+mod support {
+    #[allow(dead_code, reason = "nothing is sent byte for byte here")]
+    pub mod client;
+    #[allow(dead_code, reason = "pprof reads URLs here, files elsewhere")]
+    #[path = "../../../dump/tests/support/go.rs"]
+    pub mod go;
+}
+
+/// The rate is the process's, so one test at a time; off when the test ends.
+struct Rate(#[expect(dead_code, reason = "held")] MutexGuard<'static, ()>);
+
+impl Rate {
+    fn set(ns: i64) -> Self {
+        static ONE: Mutex<()> = Mutex::new(());
+        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        pprof::set_block_profile_rate(ns);
+        Rate(one)
+    }
+}
+
+impl Drop for Rate {
+    fn drop(&mut self) {
+        pprof::set_block_profile_rate(0);
+    }
+}
+
+fn runtime() -> Runtime {
+    Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+fn server() -> SocketAddr {
+    static SERVER: OnceLock<SocketAddr> = OnceLock::new();
+    *SERVER.get_or_init(|| {
+        let serving = pprof::serve("127.0.0.1:0").unwrap();
+        let address = serving.local_addr().unwrap();
+        serving.detach();
+        address
+    })
+}
+
+/// The samples whose stack has a function of that name, as (reason, contentions, delay).
+fn samples(profile: &Profile, function: &str) -> BTreeMap<String, (i64, Duration)> {
+    let in_stack = |sample: &&Sample| {
+        let mut names = sample.location_id.iter().flat_map(|id| {
+            let location = &profile.location[*id as usize - 1];
+            location.line.iter().map(|line| {
+                let function = &profile.function[line.function_id as usize - 1];
+                profile.string(function.name)
+            })
+        });
+        names.any(|name| name.ends_with(function))
+    };
+    let mut found: BTreeMap<String, (i64, Duration)> = BTreeMap::new();
+    for sample in profile.sample.iter().filter(in_stack) {
+        let label = &sample.label[0];
+        assert_eq!(profile.string(label.key), "reason");
+        let sum = found
+            .entry(profile.string(label.str).to_owned())
+            .or_default();
+        sum.0 += sample.value[0];
+        sum.1 += Duration::from_nanos(sample.value[1] as u64);
+    }
+    found
+}
+
+fn profile(path: &str) -> Profile {
+    let answer = get(server(), &format!("/debug/pprof/{path}"));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    Profile::decode(&answer.body).unwrap()
+}
+
+async fn waits_for_the_lock(lock: Arc<AsyncMutex<()>>) {
+    drop(lock.lock().await);
+}
+
+const HELD: Duration = Duration::from_millis(300);
+
+/// Holds a lock for a while with five waiters. At least so long have they waited together.
+fn hold_a_lock() -> Duration {
+    let runtime = runtime();
+    runtime.block_on(async {
+        let lock = Arc::new(AsyncMutex::new(()));
+        let held = lock.lock().await;
+        let waiters: Vec<_> = (0..5)
+            .map(|_| runtime_probe::spawn(waits_for_the_lock(lock.clone())))
+            .collect();
+        // All five have registered.
+        while waiting_in("waits_for_the_lock") < 5 {
+            sleep(Duration::from_millis(1)).await;
+        }
+        sleep(HELD).await;
+        drop(held);
+        for waiter in waiters {
+            waiter.await.unwrap();
+        }
+    });
+    HELD * 5
+}
+
+/// Go's: a lock that is held for a while with five waiters is five contentions of five times the while.
+#[test]
+fn five_waiters_of_a_lock() {
+    let _rate = Rate::set(1);
+    let of_the_lock = || {
+        let found = samples(&profile("block"), "block::waits_for_the_lock");
+        assert!(
+            found.keys().all(|reason| reason == "sync.Mutex.Lock"),
+            "{found:?}"
+        );
+        found.into_values().next().unwrap_or_default()
+    };
+    let before = of_the_lock();
+    let least = hold_a_lock();
+    let after = of_the_lock();
+    assert_eq!(after.0 - before.0, 5);
+    let delay = after.1 - before.1;
+    assert!(delay >= least && delay < least * 2, "{delay:?}");
+}
+
+/// How many tasks wait in the function now.
+fn waiting_in(function: &str) -> usize {
+    let mut text = Vec::new();
+    let goroutines = pprof::lookup("goroutine").unwrap();
+    goroutines.write_to(&mut text, 2).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    let waits = |block: &&str| block.contains("[sync.Mutex.Lock]:") && block.contains(function);
+    text.split("\n\n").filter(waits).count()
+}
+
+async fn reads_one(mut receiver: mpsc::Receiver<()>) {
+    receiver.recv().await.unwrap();
+}
+
+async fn selects(notify: Arc<Notify>, semaphore: Arc<Semaphore>) {
+    runtime_probe::select! {
+        () = notify.notified() => {}
+        permit = semaphore.acquire() => drop(permit),
+    }
+}
+
+async fn only_sleeps() {
+    sleep(Duration::from_millis(50)).await;
+}
+
+async fn reads_a_socket(stream: std::net::TcpStream) {
+    use runtime_probe::io::AsyncReadExt;
+    let mut stream = runtime_probe::net::TcpStream::from_std(stream).unwrap();
+    stream.read_u8().await.unwrap();
+}
+
+async fn yields() {
+    for _ in 0..100 {
+        runtime_probe::task::yield_now().await;
+    }
+}
+
+#[test]
+fn what_counts_and_what_does_not() {
+    use std::io::Write;
+    const WAIT: Duration = Duration::from_millis(50);
+
+    let _rate = Rate::set(1);
+    let runtime = runtime();
+    runtime.block_on(async {
+        let (sender, receiver) = mpsc::channel(1);
+        let (notify, semaphore) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        client.set_nonblocking(true).unwrap();
+        let (mut peer, _) = listener.accept().unwrap();
+        let tasks = [
+            runtime_probe::spawn(reads_one(receiver)),
+            runtime_probe::spawn(selects(notify.clone(), semaphore)),
+            runtime_probe::spawn(only_sleeps()),
+            runtime_probe::spawn(reads_a_socket(client)),
+            runtime_probe::spawn(yields()),
+        ];
+        sleep(WAIT).await;
+        sender.send(()).await.unwrap();
+        notify.notify_one();
+        peer.write_all(b"!").unwrap();
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+    let once = |profile: &Profile, function: &str, reason: &str| {
+        let found = samples(profile, function);
+        assert_eq!(found.keys().collect::<Vec<_>>(), [reason], "{function}");
+        let (count, delay) = found[reason];
+        assert_eq!(count, 1, "{function}");
+        assert!(
+            delay > WAIT / 2 && delay < WAIT * 20,
+            "{function}: {delay:?}"
+        );
+    };
+    let block = profile("block");
+    once(&block, "block::reads_one", "chan receive");
+    once(&block, "block::selects", "select");
+    for function in ["only_sleeps", "reads_a_socket", "yields"] {
+        let found = samples(&block, &format!("block::{function}"));
+        assert!(found.is_empty(), "{function}: {found:?}");
+    }
+    let all = profile("block?include=sleep,io");
+    once(&all, "block::only_sleeps", "sleep");
+    once(&all, "block::reads_a_socket", "IO wait");
+    assert!(samples(&all, "block::yields").is_empty());
+    assert!(samples(&profile("block?include=io"), "block::only_sleeps").is_empty());
+}
+
+async fn waits_for_ever(notify: Arc<Notify>) {
+    notify.notified().await;
+}
+
+#[test]
+fn a_wait_that_goes_on_is_shown_on_demand() {
+    let _rate = Rate::set(1);
+    let runtime = runtime();
+    let notify = Arc::new(Notify::new());
+    runtime.spawn(waits_for_ever(notify.clone()));
+    let began = Instant::now();
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(samples(&profile("block"), "block::waits_for_ever").is_empty());
+    let (count, delay) =
+        samples(&profile("block?ongoing=1"), "block::waits_for_ever")["sync.Cond.Wait"];
+    assert_eq!(count, 1);
+    assert!(
+        delay > Duration::from_millis(50) && delay < began.elapsed(),
+        "{delay:?}"
+    );
+}
+
+async fn waited_while_off(mut receiver: mpsc::Receiver<()>) {
+    receiver.recv().await.unwrap();
+    receiver.recv().await.unwrap();
+}
+
+/// As in Go: a wait that began while the rate was 0 is not timed.
+#[test]
+fn a_wait_that_began_while_off_does_not_count() {
+    let _rate = Rate::set(0);
+    let runtime = runtime();
+    let (sender, receiver) = mpsc::channel(1);
+    let task = runtime.spawn(waited_while_off(receiver));
+    std::thread::sleep(Duration::from_millis(300));
+    pprof::set_block_profile_rate(1);
+    sender.blocking_send(()).unwrap();
+    std::thread::sleep(Duration::from_millis(20));
+    sender.blocking_send(()).unwrap();
+    runtime.block_on(task).unwrap();
+    let (count, delay) = samples(&profile("block"), "block::waited_while_off")["chan receive"];
+    assert_eq!(count, 1);
+    assert!(delay < Duration::from_millis(300), "{delay:?}");
+}
+
+async fn outer() {
+    pprof::instrument(inner()).await;
+}
+
+async fn inner() {
+    let notify = Arc::new(Notify::new());
+    let other = notify.clone();
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(50));
+        other.notify_one();
+    });
+    notify.notified().await;
+}
+
+/// The future inside and the task around it are two entries, and one wait.
+#[test]
+fn a_wrapped_futures_wait_counts_once() {
+    let _rate = Rate::set(1);
+    let runtime = runtime();
+    runtime.block_on(runtime.spawn(outer())).unwrap();
+    let profile = profile("block");
+    for function in ["block::inner", "block::outer"] {
+        let found = samples(&profile, function);
+        assert_eq!(found.len(), 1, "{function}: {found:?}");
+        assert_eq!(found["sync.Cond.Wait"].0, 1, "{function}");
+    }
+}
+
+const ROUNDS: u32 = 20_000;
+
+async fn samples_few(mut receiver: mpsc::Receiver<Instant>, back: mpsc::Sender<()>) -> Duration {
+    let mut waited = Duration::ZERO;
+    loop {
+        let began = Instant::now();
+        let Some(_sent) = receiver.recv().await else {
+            return waited;
+        };
+        waited += began.elapsed();
+        back.send(()).await.unwrap();
+    }
+}
+
+/// Waits of some ten microseconds at a rate of one sample a millisecond add up to what a stopwatch says. With 20,000 waits
+/// of 10 us or more at least 200 are kept, whose sum deviates by 1 / sqrt(200) = 7 % at most: 30 % is four of that. The
+/// stopwatch also counts the run queue, so the truth lies a little below it: on one thread, with one other task, by no
+/// more than that task's polls.
+#[test]
+fn short_waits_add_up() {
+    let _rate = Rate::set(1_000_000);
+    let runtime = Builder::new_current_thread().build().unwrap();
+    let waited = runtime.block_on(async {
+        let (sender, receiver) = mpsc::channel(1);
+        let (back, mut echoed) = mpsc::channel(1);
+        let task = runtime_probe::spawn(samples_few(receiver, back));
+        for _ in 0..ROUNDS {
+            let begin = Instant::now();
+            while begin.elapsed() < Duration::from_micros(10) {
+                std::hint::spin_loop();
+            }
+            sender.send(begin).await.unwrap();
+            echoed.recv().await.unwrap();
+        }
+        drop(sender);
+        task.await.unwrap()
+    });
+    let (count, delay) = samples(&profile("block"), "block::samples_few")["chan receive"];
+    let ratio = delay.as_secs_f64() / waited.as_secs_f64();
+    assert!((0.6..1.3).contains(&ratio), "{delay:?} of {waited:?}");
+    let ratio = count as f64 / f64::from(ROUNDS);
+    assert!((0.6..1.4).contains(&ratio), "{count} of {ROUNDS}");
+}
+
+/// A rate for the seconds of one request, and what was there before afterwards.
+#[test]
+fn a_rate_for_a_while() {
+    let _rate = Rate::set(0);
+    let runtime = runtime();
+    runtime.spawn(async {
+        loop {
+            let notify = Arc::new(Notify::new());
+            let other = notify.clone();
+            runtime_probe::spawn(async move {
+                sleep(Duration::from_millis(5)).await;
+                other.notify_one();
+            });
+            waits_now_and_then(&notify).await;
+        }
+    });
+    let idle = get(server(), "/debug/pprof/block?debug=1");
+    assert!(
+        idle.text().contains("# block profiling is off"),
+        "{}",
+        idle.text()
+    );
+    std::thread::scope(|scope| {
+        let fine = scope.spawn(|| profile("block?seconds=1&rate=1"));
+        let coarse = scope.spawn(|| profile("block?seconds=2&rate=1000000"));
+        std::thread::sleep(Duration::from_millis(500));
+        assert_eq!(pprof::block_profile_rate(), 1);
+        let delta = fine.join().unwrap();
+        assert_eq!(
+            pprof::block_profile_rate(),
+            1,
+            "the finest holds until the last one ends"
+        );
+        let (count, delay) = samples(&delta, "block::waits_now_and_then")["sync.Cond.Wait"];
+        assert!((10..250).contains(&count), "{count}");
+        assert!(delay < Duration::from_millis(1500), "{delay:?}");
+        assert!(delta.duration_nanos >= 1_000_000_000);
+        coarse.join().unwrap();
+    });
+    assert_eq!(pprof::block_profile_rate(), 0);
+    // Nothing is added while it is off, and nothing is forgotten.
+    // A wait that was just being counted is in by then.
+    std::thread::sleep(Duration::from_millis(50));
+    let before = profile("block");
+    std::thread::sleep(Duration::from_millis(50));
+    assert_eq!(
+        samples(&before, "waits_now_and_then"),
+        samples(&profile("block"), "waits_now_and_then")
+    );
+    assert!(profile("block?seconds=1").sample.is_empty());
+}
+
+async fn waits_now_and_then(notify: &Notify) {
+    notify.notified().await;
+}
+
+#[test]
+fn bad_input_is_told() {
+    for (query, says) in [
+        ("rate=10", "rate needs seconds"),
+        ("seconds=1&rate=0", "\"rate\" - must be a positive integer"),
+        ("seconds=1&rate=-5", "\"rate\" - must be a positive integer"),
+        (
+            "seconds=1&rate=1e3",
+            "\"rate\" - must be a positive integer",
+        ),
+        ("seconds=1&rate=99999999999999999999", "\"rate\" - must be"),
+        ("seconds=0", "\"seconds\" - must be a positive integer"),
+        (
+            "seconds=1&debug=1",
+            "seconds and debug params are incompatible",
+        ),
+        (
+            "seconds=1&ongoing=1",
+            "seconds and ongoing params are incompatible",
+        ),
+        (
+            "debug=1&format=folded",
+            "format and debug params are incompatible",
+        ),
+        ("debug=2", "\"debug\" - must be 0 or 1"),
+        ("debug=x", "\"debug\" - must be a non-negative integer"),
+        ("include=naps", "\"include\" - must be"),
+        ("ongoing=2", "\"ongoing\" - must be 0 or 1"),
+        ("rat=1", "unknown parameter \"rat\""),
+    ] {
+        let answer = get(server(), &format!("/debug/pprof/block?{query}"));
+        assert_eq!(answer.status, 400, "{query}");
+        assert!(answer.text().contains(says), "{query}: {}", answer.text());
+    }
+    assert_eq!(ask(server(), "POST", "/debug/pprof/block", "").status, 405);
+}
+
+#[test]
+fn pprof_reads_both_forms_to_the_same_totals() {
+    let Some(go) = Go::find("pprof_reads_block") else {
+        return;
+    };
+    let _rate = Rate::set(1);
+    hold_a_lock();
+    let totals = |path: &str| {
+        let url = format!("http://{}/debug/pprof/{path}", server());
+        let output = go.output(["tool", "pprof", "-raw", &url].map(std::ffi::OsStr::new));
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            output.status.success(),
+            "{path}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        assert!(
+            text.contains("contentions/count delay/nanoseconds"),
+            "{text}"
+        );
+        let values = text
+            .lines()
+            .skip_while(|line| !line.starts_with("contentions/count"))
+            .skip(1)
+            .take_while(|line| !line.starts_with("Locations"))
+            .filter_map(|line| {
+                let (values, _) = line.split_once(':')?;
+                let mut values = values.split_whitespace().map(str::parse::<i64>);
+                Some((values.next()?.ok()?, values.next()?.ok()?))
+            });
+        values.fold((0, 0), |(count, delay), (more, longer)| {
+            (count + more, delay + longer)
+        })
+    };
+    // Nothing else goes on, so nothing is added between the two.
+    pprof::set_block_profile_rate(0);
+    let binary = totals("block");
+    assert!(binary.0 >= 5 && binary.1 >= 1_500_000_000, "{binary:?}");
+    assert_eq!(binary, totals("block?debug=1"));
+}
+
+#[test]
+fn folded_stacks_have_the_delay() {
+    let _rate = Rate::set(1);
+    let least = hold_a_lock();
+    let text = get(server(), "/debug/pprof/block?format=folded");
+    let line = text
+        .text()
+        .lines()
+        .find(|line| line.contains("block::waits_for_the_lock"))
+        .unwrap_or_else(|| panic!("{}", text.text()))
+        .to_owned();
+    let (_, delay) = line.rsplit_once(' ').unwrap();
+    assert!(delay.parse::<u128>().unwrap() >= least.as_nanos(), "{line}");
+}
