@@ -172,7 +172,8 @@ fn take<S: Source>(
     Ok(())
 }
 
-fn too_large() -> Refusal {
+/// What a body beyond the limit gets, whoever carries it.
+pub(super) fn too_large() -> Refusal {
     Refusal::new(
         413,
         format!("the body of the request is longer than {MAX_BODY_BYTES} bytes"),

@@ -3,38 +3,57 @@
 //! A handler that waits (`?seconds=30`) asks now and then, so that the wait ends when nobody wants its result any more.
 //! A callback on disconnect was rejected: it would need a thread that watches.
 
+use std::fmt;
 use std::sync::{Arc, Weak};
 
 use super::socket::Stream;
 
 /// The other end of the connection that a request came by.
-///
-/// To be asked from the thread that runs the handler, or that writes its stream.
-#[derive(Clone, Debug, Default)]
-pub struct Client {
+#[derive(Clone)]
+pub struct Client(Presence);
+
+#[derive(Clone)]
+enum Presence {
+    Unknown,
     /// Weak: a handler that keeps a `Client` keeps no socket open.
-    socket: Option<Weak<Stream>>,
+    Socket(Weak<Stream>),
+    /// Another carrier knows.
+    Told(Arc<dyn Fn() -> bool + Send + Sync>),
 }
 
 impl Client {
     /// A client of whom nothing is known: it never counts as gone.
     pub fn unknown() -> Self {
-        Client { socket: None }
+        Client(Presence::Unknown)
     }
 
     pub(super) fn of(socket: &Arc<Stream>) -> Self {
-        Client {
-            socket: Some(Arc::downgrade(socket)),
-        }
+        Client(Presence::Socket(Arc::downgrade(socket)))
+    }
+
+    /// A client of whom another carrier tells whether it is gone.
+    pub(super) fn told(is_gone: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Client(Presence::Told(Arc::new(is_gone)))
     }
 
     /// Whether the client has closed the connection, or only its sending half (Go counts that as gone, too).
     ///
     /// Does not wait. Bytes that the client sent ahead hide a close that comes after them.
     pub fn is_gone(&self) -> bool {
-        let Some(socket) = &self.socket else {
-            return false;
-        };
-        socket.upgrade().is_none_or(|socket| socket.is_finished())
+        match &self.0 {
+            Presence::Unknown => false,
+            Presence::Socket(socket) => socket.upgrade().is_none_or(|socket| socket.is_finished()),
+            Presence::Told(is_gone) => is_gone(),
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match &self.0 {
+            Presence::Unknown => "Client(unknown)",
+            Presence::Socket(_) => "Client(socket)",
+            Presence::Told(_) => "Client(told)",
+        })
     }
 }

@@ -19,7 +19,10 @@
 //! * [`seconds`], [`stack_format`]: parameters that profiles share;
 //! * [`go_duration`]: durations as Go writes them;
 //!
-//! and what carries it:
+//! what lets another server carry it:
+//! * [`exchange`]: a request and its reply, without a socket;
+//!
+//! and what carries it here:
 //! * [`server`]: its thread, shutdown;
 //! * `socket`: listeners and connections, over TCP and unix sockets;
 //! * [`limits`]: every bound, with its arithmetic;
@@ -34,6 +37,7 @@
 
 pub mod access;
 pub mod client;
+pub mod exchange;
 pub mod limits;
 pub mod query;
 pub mod refusal;

@@ -46,10 +46,6 @@ pub enum Version {
 }
 
 impl Request {
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for a carrier other than our server")
-    )]
     /// A request from its parts, for a carrier other than this crate's server (a router the handlers are mounted in).
     /// `target` is the path and query as they stood in the request line.
     pub fn new(

@@ -13,7 +13,13 @@ pub(crate) fn answer(request: &Request) -> Reply {
 fn route(request: &Request) -> Result<Reply, Refusal> {
     let path = request.path();
     if matches!(path, "/debug/pprof" | "/") {
-        return Ok(Reply::redirect(307, "/debug/pprof/"));
+        // Relative, for a router that is nested below another path.
+        let below = if path == "/" {
+            "debug/pprof/"
+        } else {
+            "pprof/"
+        };
+        return Ok(Reply::redirect(307, below));
     }
     let Some(name) = path.strip_prefix("/debug/pprof/") else {
         return Err(Refusal::new(

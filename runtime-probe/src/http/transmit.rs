@@ -13,7 +13,7 @@ use super::reply::{Body, Reply, Stream, reason};
 use super::request::{Method, Request, Version};
 
 /// Bytes in a chunk: what a socket takes at once, and far more than the head of a chunk (8 bytes).
-const CHUNK_BYTES: usize = 16 * 1024;
+pub(super) const CHUNK_BYTES: usize = 16 * 1024;
 
 /// Headers that only this file writes.
 const FRAMING: [&str; 3] = ["content-length", "transfer-encoding", "connection"];

@@ -1,0 +1,269 @@
+//! A reply on its way from a blocking thread, which writes it, to hyper, which polls it.
+//!
+//! A channel of tokio's was rejected: its blocking send waits for as long as the client likes, and a bound on that would
+//! need a runtime with a timer. Here the writer waits on a condition variable, for [`STALL`] at most.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use http_body::{Body, Frame};
+use runtime_probe::pprof::http::Carrier;
+
+/// Pieces under way, of 16 KiB each where a reply is streamed: one that hyper sends, one for when it has.
+const ROOM: usize = 2;
+
+/// How long a client may take nothing: what the stand-alone server allows.
+const STALL: Duration = Duration::from_secs(10);
+
+/// A status, headers, and the length of the body if it is known.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub status: u16,
+    pub headers: Vec<(&'static str, String)>,
+    pub length: Option<usize>,
+}
+
+/// The two ends of a reply.
+pub(crate) fn pipe() -> (Writer, Reader) {
+    let shared = Arc::new(Shared::default());
+    let (writer, stall) = (Arc::clone(&shared), STALL);
+    (
+        Writer {
+            shared: writer,
+            stall,
+        },
+        Reader { shared },
+    )
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    reply: Mutex<Reply>,
+    /// There is room, or the reader is gone.
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Reply {
+    head: Option<Head>,
+    pieces: VecDeque<Bytes>,
+    /// The writer is gone, and whether all of the reply is there.
+    end: Option<End>,
+    reader_is_gone: bool,
+    waker: Option<Waker>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Whole,
+    BrokenOff,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Reply> {
+        self.reply.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the reader, after the lock is released: its waker is somebody else's code.
+    fn wake(mut reply: MutexGuard<'_, Reply>) {
+        let waker = reply.waker.take();
+        drop(reply);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+/// The end of the blocking thread. Dropped before [`Writer::finish`], it breaks the body off.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    shared: Arc<Shared>,
+    stall: Duration,
+}
+
+impl Writer {
+    /// All of the reply is written.
+    pub fn finish(self) {
+        self.shared.lock().end = Some(End::Whole);
+    }
+
+    /// Tells whether the reader is gone, for as long as anybody wants to know.
+    pub fn is_gone(&self) -> impl Fn() -> bool + Send + Sync + 'static {
+        let shared = Arc::downgrade(&self.shared);
+        move || {
+            shared
+                .upgrade()
+                .is_none_or(|shared| shared.lock().reader_is_gone)
+        }
+    }
+}
+
+impl Carrier for Writer {
+    fn begin(
+        &mut self,
+        status: u16,
+        headers: &[(&'static str, String)],
+        length: Option<usize>,
+    ) -> io::Result<()> {
+        let mut reply = self.shared.lock();
+        reply.head = Some(Head {
+            status,
+            headers: headers.to_vec(),
+            length,
+        });
+        Shared::wake(reply);
+        Ok(())
+    }
+
+    fn send(&mut self, piece: Vec<u8>) -> io::Result<()> {
+        let deadline = Instant::now() + self.stall;
+        let mut reply = self.shared.lock();
+        while reply.pieces.len() >= ROOM && !reply.reader_is_gone {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let reason = "the client reads too slowly";
+                return Err(io::Error::new(io::ErrorKind::TimedOut, reason));
+            }
+            let waited = self.shared.changed.wait_timeout(reply, left);
+            reply = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if reply.reader_is_gone {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        reply.pieces.push_back(piece.into());
+        Shared::wake(reply);
+        Ok(())
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let mut reply = self.shared.lock();
+        reply.end.get_or_insert(End::BrokenOff);
+        Shared::wake(reply);
+    }
+}
+
+/// The end of hyper: first the head, then a body.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    shared: Arc<Shared>,
+}
+
+impl Reader {
+    /// Waits for the head; `None` if there will be none.
+    pub async fn head(self) -> Option<(Head, Reader)> {
+        let head = poll_fn(|context| {
+            let mut reply = self.shared.lock();
+            match (reply.head.take(), reply.end) {
+                (None, None) => {
+                    reply.waker = Some(context.waker().clone());
+                    Poll::Pending
+                }
+                (head, _) => Poll::Ready(head),
+            }
+        });
+        head.await.map(|head| (head, self))
+    }
+}
+
+impl Body for Reader {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let mut reply = self.shared.lock();
+        if let Some(piece) = reply.pieces.pop_front() {
+            self.shared.changed.notify_one();
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
+        match reply.end {
+            Some(End::Whole) => Poll::Ready(None),
+            Some(End::BrokenOff) => Poll::Ready(Some(Err(io::ErrorKind::BrokenPipe.into()))),
+            None => {
+                reply.waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.shared.lock().reader_is_gone = true;
+        self.shared.changed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    fn next(reader: &mut Reader) -> Poll<Option<io::Result<Vec<u8>>>> {
+        let mut context = Context::from_waker(Waker::noop());
+        let frame = Pin::new(reader).poll_frame(&mut context);
+        frame.map_ok(|frame| frame.into_data().unwrap().to_vec())
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_then_it_ends() {
+        let (mut writer, mut reader) = pipe();
+        assert!(next(&mut reader).is_pending());
+        writer.send(b"a".to_vec()).unwrap();
+        writer.send(b"b".to_vec()).unwrap();
+        writer.finish();
+        for piece in [b"a", b"b"] {
+            assert!(matches!(next(&mut reader), Poll::Ready(Some(Ok(read))) if read == piece));
+        }
+        assert!(matches!(next(&mut reader), Poll::Ready(None)));
+    }
+
+    #[test]
+    fn a_writer_that_does_not_finish_breaks_the_body_off() {
+        let (mut writer, mut reader) = pipe();
+        writer.send(b"a".to_vec()).unwrap();
+        drop(writer);
+        assert!(matches!(next(&mut reader), Poll::Ready(Some(Ok(_)))));
+        assert!(matches!(next(&mut reader), Poll::Ready(Some(Err(_)))));
+    }
+
+    #[test]
+    fn a_writer_waits_for_room_and_not_for_ever() {
+        let (mut writer, mut reader) = pipe();
+        writer.stall = Duration::from_millis(50);
+        for _ in 0..ROOM {
+            writer.send(b"a".to_vec()).unwrap();
+        }
+        let error = writer.send(b"b".to_vec()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        writer.stall = Duration::from_secs(60);
+        let writer = thread::spawn(move || writer.send(b"c".to_vec()));
+        assert!(matches!(next(&mut reader), Poll::Ready(Some(Ok(_)))));
+        writer.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn a_writer_whose_reader_leaves_is_told() {
+        let (mut writer, reader) = pipe();
+        let is_gone = writer.is_gone();
+        assert!(!is_gone());
+        for _ in 0..ROOM {
+            writer.send(b"a".to_vec()).unwrap();
+        }
+        let waiting = thread::spawn(move || writer.send(b"b".to_vec()));
+        drop(reader);
+        let error = waiting.join().unwrap().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+        assert!(is_gone());
+    }
+}

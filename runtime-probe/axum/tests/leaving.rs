@@ -1,0 +1,61 @@
+//! Clients that do not read, and that leave. A process of its own, because it counts the dumps under way.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use client::PATIENCE;
+
+#[allow(dead_code, reason = "other tests ask in other ways")]
+#[path = "../../tests/support/client.rs"]
+mod client;
+
+/// A dump of so many is some 20 MB: more than the system's buffers between a server and a client that does not read.
+const TASKS: usize = 100_000;
+
+/// Four dumps are made at once, so four that nobody reads keep a fifth from being made for as long as they are under way:
+/// that shows when they end.
+#[test]
+fn a_client_that_leaves_ends_its_dump() {
+    let runtime = runtime_probe::runtime::Runtime::new().unwrap();
+    for _ in 0..TASKS {
+        runtime.spawn(std::future::pending::<()>());
+    }
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"));
+    let listener = listener.unwrap();
+    let server = listener.local_addr().unwrap();
+    let app = runtime_probe_axum::router().into_make_service_with_connect_info::<SocketAddr>();
+    runtime.spawn(async { axum::serve(listener, app).await });
+
+    let mut unread: Vec<TcpStream> = (0..4).map(|_| ask_for_a_dump(server, "200")).collect();
+    let begin = Instant::now();
+    drop(ask_for_a_dump(server, "503"));
+    assert!(begin.elapsed() < Duration::from_secs(5), "too slow to tell");
+    // The service itself goes on, its blocking threads too.
+    assert_eq!(client::get(server, "/debug/pprof/cmdline").status, 200);
+
+    drop(unread.pop());
+    let begin = Instant::now();
+    let status = || client::get(server, "/debug/pprof/goroutine?debug=1").status;
+    while status() != 200 {
+        assert!(begin.elapsed() < PATIENCE, "it goes on without its client");
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert!(
+        begin.elapsed() < Duration::from_secs(5),
+        "it was waited for, not ended"
+    );
+    drop(unread);
+}
+
+/// Sends the request and reads the status, and no more.
+fn ask_for_a_dump(server: SocketAddr, status: &str) -> TcpStream {
+    let dump = "GET /debug/pprof/goroutine?debug=2 HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let mut stream = client::connect(server).unwrap();
+    stream.write_all(dump.as_bytes()).unwrap();
+    let mut line = [0; 12];
+    stream.read_exact(&mut line).unwrap();
+    assert_eq!(String::from_utf8_lossy(&line), format!("HTTP/1.1 {status}"));
+    stream
+}

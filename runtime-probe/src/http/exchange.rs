@@ -1,0 +1,352 @@
+//! One request and its reply, for another server than ours: the same checks, handlers and rules, no socket.
+//!
+//! What is public of this module is all that such a server needs, in std's types: a router of any framework can mount the
+//! endpoints. A future-shaped interface was rejected: the handlers block, by design, and whoever has an executor knows
+//! best which of its threads may.
+
+use std::io::{self, Write};
+use std::panic::{self, AssertUnwindSafe};
+
+use super::access::Access;
+use super::body;
+use super::client::Client;
+use super::limits::MAX_BODY_BYTES;
+use super::refusal::Refusal;
+use super::reply::{Body, Reply, Stream};
+use super::request::{Method, Request};
+use super::routes;
+use super::token::Token;
+use super::transmit::{CHUNK_BYTES, panic_sentence};
+
+/// The endpoints below `/debug/pprof/`, and who may ask them.
+#[derive(Clone, Debug)]
+pub struct Endpoints {
+    access: Access,
+}
+
+/// Where a reply goes, piece by piece. Each call may block until there is room for more: that is the back pressure. An
+/// error of any call ends the reply: the client is gone, or reads too slowly.
+pub trait Carrier {
+    /// Takes the head, before all else and once. The length is that of the body if it is known; to a `HEAD` too, though
+    /// no body follows.
+    ///
+    /// # Errors
+    /// Any, if the client cannot be reached.
+    fn begin(
+        &mut self,
+        status: u16,
+        headers: &[(&'static str, String)],
+        length: Option<usize>,
+    ) -> io::Result<()>;
+
+    /// Takes the next piece of the body, which is never empty.
+    ///
+    /// # Errors
+    /// Any, if the client cannot be reached.
+    fn send(&mut self, piece: Vec<u8>) -> io::Result<()>;
+}
+
+/// A request that has been judged by its head, and waits for its body and its answer.
+#[derive(Debug)]
+pub struct Exchange {
+    request: Result<Request, Refusal>,
+}
+
+impl Endpoints {
+    /// For this machine only: a request must carry a `Host` that is an IP address or `localhost`.
+    ///
+    /// That keeps web pages out, not other machines: whoever passes requests on MUST only pass those from a loopback
+    /// address ([`Endpoints::is_local`]). Otherwise anyone who can reach the service reads its inside.
+    pub fn local() -> Endpoints {
+        Endpoints {
+            access: Access::Loopback,
+        }
+    }
+
+    /// For whoever sends the token, from anywhere; see [`Server::allow_remote`](crate::pprof::Server::allow_remote).
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] for a token that is too short, too long, or not visible ASCII.
+    pub fn remote(token: impl Into<String>) -> io::Result<Endpoints> {
+        Token::new(token.into())
+            .map(|token| Endpoints {
+                access: Access::Token(token),
+            })
+            .map_err(|reason| io::Error::new(io::ErrorKind::InvalidInput, reason))
+    }
+
+    /// Whether only requests from a loopback address may be passed on.
+    pub fn is_local(&self) -> bool {
+        matches!(self.access, Access::Loopback)
+    }
+
+    /// Judges a request by its head. `target` is the path and query, or an absolute `http://` target; a refusal is an
+    /// exchange as well, whose answer says why.
+    pub fn open(
+        &self,
+        method: &str,
+        target: &str,
+        headers: impl IntoIterator<Item = (String, String)>,
+    ) -> Exchange {
+        let headers = headers.into_iter().collect();
+        let request = Request::new(method, target, headers, Vec::new());
+        Exchange {
+            request: request.and_then(|request| self.access.admit(&request).map(|()| request)),
+        }
+    }
+}
+
+impl Exchange {
+    /// How many bytes of the request's body are wanted, at most; 0 where none is looked at.
+    pub fn body_limit(&self) -> usize {
+        match &self.request {
+            Ok(request) if *request.method() == Method::Post => MAX_BODY_BYTES,
+            _ => 0,
+        }
+    }
+
+    /// The same exchange, after a body that is longer than that, or never came to its end.
+    pub fn body_too_large(self) -> Exchange {
+        Exchange {
+            request: self.request.and_then(|_| Err(body::too_large())),
+        }
+    }
+
+    /// The same exchange, refused with a status and a sentence, unless it is refused already.
+    pub fn refuse(self, status: u16, sentence: &'static str) -> Exchange {
+        Exchange {
+            request: self
+                .request
+                .and_then(|_| Err(Refusal::new(status, sentence))),
+        }
+    }
+
+    /// Answers, on this thread, which it may keep for as long as the client takes. `is_gone` tells whether the client has
+    /// left: a handler that waits asks now and then. A panic of a handler is an answer with status 500.
+    ///
+    /// # Errors
+    /// When the reply broke off: an error of the carrier, or of a handler after the reply had begun. The client MUST NOT be
+    /// given an end of the body then. Otherwise it takes a part for the whole.
+    pub fn answer(
+        self,
+        body: Vec<u8>,
+        is_gone: impl Fn() -> bool + Send + Sync + 'static,
+        carrier: &mut dyn Carrier,
+    ) -> io::Result<()> {
+        let request = match self.request {
+            Ok(request) => request,
+            Err(refusal) => return send(refusal.into(), true, carrier),
+        };
+        let with_body = *request.method() != Method::Head;
+        let request = request.with_body(body).with_client(Client::told(is_gone));
+        let handled = panic::catch_unwind(AssertUnwindSafe(|| routes::answer(&request)));
+        let reply =
+            handled.unwrap_or_else(|panic| Reply::error(500, &panic_sentence(panic.as_ref())));
+        send(reply, with_body, carrier)
+    }
+}
+
+fn send(reply: Reply, with_body: bool, carrier: &mut dyn Carrier) -> io::Result<()> {
+    let (status, headers, body) = reply.into_parts();
+    match body {
+        Body::Bytes(bytes) => {
+            carrier.begin(status, &headers, Some(bytes.len()))?;
+            if with_body && !bytes.is_empty() {
+                carrier.send(bytes)?;
+            }
+            Ok(())
+        }
+        Body::Stream(_) if !with_body => carrier.begin(status, &headers, None),
+        Body::Stream(stream) => send_stream(status, headers, stream, carrier),
+    }
+}
+
+/// The head waits for the first piece, so that a stream that fails before that is still an honest 500.
+fn send_stream(
+    status: u16,
+    headers: Vec<(&'static str, String)>,
+    stream: Stream,
+    carrier: &mut dyn Carrier,
+) -> io::Result<()> {
+    let mut pieces = Pieces {
+        carrier,
+        head: Some((status, headers)),
+        piece: Vec::new(),
+    };
+    let written = panic::catch_unwind(AssertUnwindSafe(|| stream(&mut pieces)));
+    let sentence = match &written {
+        Ok(Ok(())) => {
+            pieces.begin()?;
+            return pieces.flush();
+        }
+        Ok(Err(error)) => format!("the reply could not be made: {error}"),
+        Err(panic) => panic_sentence(panic.as_ref()),
+    };
+    match pieces.head {
+        Some(_) => send(Reply::error(500, &sentence), true, pieces.carrier),
+        None => Err(io::Error::other(sentence)),
+    }
+}
+
+/// The writer that a stream is given.
+struct Pieces<'a> {
+    carrier: &'a mut dyn Carrier,
+    /// Until it is sent.
+    head: Option<(u16, Vec<(&'static str, String)>)>,
+    piece: Vec<u8>,
+}
+
+impl Pieces<'_> {
+    fn begin(&mut self) -> io::Result<()> {
+        match self.head.take() {
+            Some((status, headers)) => self.carrier.begin(status, &headers, None),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Write for Pieces<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let room = CHUNK_BYTES.saturating_sub(self.piece.len());
+        let part = bytes.get(..room).unwrap_or(bytes);
+        self.piece.extend_from_slice(part);
+        if self.piece.len() >= CHUNK_BYTES {
+            self.flush()?;
+        }
+        Ok(part.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.piece.is_empty() {
+            return Ok(());
+        }
+        self.begin()?;
+        self.carrier.send(std::mem::take(&mut self.piece))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Keeps what it is given; fails from the nth piece on.
+    #[derive(Default)]
+    struct Kept {
+        begun: Vec<(u16, Option<usize>)>,
+        body: Vec<u8>,
+        most: Option<usize>,
+    }
+
+    impl Carrier for Kept {
+        fn begin(
+            &mut self,
+            status: u16,
+            _: &[(&'static str, String)],
+            length: Option<usize>,
+        ) -> io::Result<()> {
+            self.begun.push((status, length));
+            Ok(())
+        }
+
+        fn send(&mut self, piece: Vec<u8>) -> io::Result<()> {
+            assert!(!piece.is_empty());
+            if self.most.is_some_and(|most| self.body.len() >= most) {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            self.body.extend(piece);
+            Ok(())
+        }
+    }
+
+    fn answered(method: &str, target: &str, host: &str) -> Kept {
+        let mut kept = Kept::default();
+        Endpoints::local()
+            .open(method, target, [("Host".into(), host.into())])
+            .answer(Vec::new(), || false, &mut kept)
+            .unwrap();
+        kept
+    }
+
+    fn streamed(
+        most: Option<usize>,
+        write: fn(&mut dyn Write) -> io::Result<()>,
+    ) -> (Kept, io::Result<()>) {
+        let mut kept = Kept {
+            most,
+            ..Kept::default()
+        };
+        let sent = send(Reply::text(200, Body::stream(write)), true, &mut kept);
+        (kept, sent)
+    }
+
+    #[test]
+    fn the_checks_and_answers_are_the_servers() {
+        let page = answered("GET", "/debug/pprof/cmdline", "localhost");
+        assert_eq!(page.begun, [(200, Some(page.body.len()))]);
+        assert!(!page.body.is_empty());
+        let head = answered("HEAD", "/debug/pprof/cmdline", "localhost");
+        assert_eq!((head.begun, head.body), (page.begun, Vec::new()));
+        assert_eq!(answered("GET", "/nosuch", "localhost").begun[0].0, 404);
+        assert_eq!(answered("GET", "/debug/pprof/", "evil.com").begun[0].0, 403);
+        assert_eq!(answered("GET", "not a target", "localhost").begun[0].0, 400);
+    }
+
+    #[test]
+    fn a_body_is_only_wanted_where_it_is_read_and_let_in() {
+        let open = |method, host: &str| {
+            Endpoints::local().open(
+                method,
+                "/debug/pprof/symbol",
+                [("Host".into(), host.into())],
+            )
+        };
+        assert_eq!(open("POST", "localhost").body_limit(), MAX_BODY_BYTES);
+        assert_eq!(open("GET", "localhost").body_limit(), 0);
+        assert_eq!(open("POST", "evil.com").body_limit(), 0);
+        let mut kept = Kept::default();
+        let refused = open("POST", "localhost").body_too_large();
+        refused.answer(Vec::new(), || false, &mut kept).unwrap();
+        assert_eq!(kept.begun[0].0, 413);
+    }
+
+    #[test]
+    fn a_stream_comes_in_pieces_after_its_head() {
+        let (kept, sent) = streamed(None, |out| out.write_all(&[b'x'; 100_000]));
+        assert!(sent.is_ok());
+        assert_eq!((kept.begun, kept.body.len()), (vec![(200, None)], 100_000));
+        let (kept, sent) = streamed(None, |_| Ok(()));
+        assert!(sent.is_ok());
+        assert_eq!(kept.begun, [(200, None)]);
+    }
+
+    #[test]
+    fn an_early_failure_is_told_and_a_late_one_breaks_off() {
+        for early in [
+            (|out| out.write_all(b"a").and(Err(io::Error::other("no symbols"))))
+                as fn(&mut dyn Write) -> _,
+            |_| panic!("oh"),
+        ] {
+            let (kept, sent) = streamed(None, early);
+            assert!(sent.is_ok());
+            assert_eq!(kept.begun[0].0, 500);
+        }
+        let (kept, sent) = streamed(None, |out| {
+            out.write_all(b"a")?;
+            out.flush()?;
+            panic!("late")
+        });
+        assert!(sent.is_err());
+        assert_eq!((kept.begun, kept.body), (vec![(200, None)], b"a".to_vec()));
+    }
+
+    #[test]
+    fn a_stream_whose_client_leaves_ends() {
+        let (kept, sent) = streamed(Some(40_000), |out| {
+            loop {
+                out.write_all(&[b'x'; 4096])?;
+            }
+        });
+        assert!(sent.is_err());
+        assert!(kept.body.len() < 80_000);
+    }
+}
