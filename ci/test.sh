@@ -11,7 +11,7 @@ unset CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR RUSTFLAGS CARGO_ENCODED_RUSTFLAGS 
 export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-20261121}
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
 
-features=runtime-probe/full,runtime-probe/test-util
+features=runtime-probe/full,runtime-probe/test-util,runtime-probe-axum/hyper
 passed=0
 skipped=()
 step=
@@ -89,11 +89,11 @@ format() {
 documentation() {
     RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --features "$features"
     # The links between private modules, too.
-    RUSTDOCFLAGS='-D warnings' cargo doc -p runtime-dump -p runtime-probe --no-deps --features "$features" --document-private-items
+    RUSTDOCFLAGS='-D warnings' cargo doc -p runtime-dump -p runtime-probe -p runtime-probe-axum --no-deps --features "$features" --document-private-items
 }
 
 test_crates() {
-    cargo test -p runtime-dump -p runtime-probe --features "$features"
+    cargo test -p runtime-dump -p runtime-probe -p runtime-probe-axum --features "$features"
     # What a feature of ours adds, and without it, above, what is said in its place.
     cargo test -p runtime-probe --features "$features,runtime-probe/flamegraph" --test goroutine_parameters
 }

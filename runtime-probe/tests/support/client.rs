@@ -22,10 +22,6 @@ impl Answer {
         header.map(|(_, value)| value.as_str())
     }
 
-    pub fn remove_header(&mut self, name: &str) {
-        self.headers.retain(|(other, _)| other != name);
-    }
-
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
