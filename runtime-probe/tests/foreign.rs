@@ -210,6 +210,26 @@ fn hooks_make_a_builder_of_tokios_ours() {
 }
 
 #[test]
+fn hooks_start_the_server_that_the_environment_asks_for() {
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["hooks_are_installed", "--exact", "--ignored", "--nocapture"])
+        .env("RUNTIME_PROBE_LISTEN", "127.0.0.1:0")
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        errors.contains("listening on http://127.0.0.1:"),
+        "{errors}"
+    );
+}
+
+#[test]
+#[ignore = "wants a process of its own"]
+fn hooks_are_installed() {
+    pprof::Hooks::new().install(&mut tokio::runtime::Builder::new_current_thread());
+}
+
+#[test]
 fn the_users_hooks_on_threads_run() {
     let ran = Arc::new(Mutex::new(Vec::new()));
     let mut builder = Builder::new_multi_thread();

@@ -109,10 +109,60 @@ fn local_tasks_have_their_ids_in_the_dump() {
             assert_eq!(task.spawned_at.as_ref().unwrap().0, file!());
         }
     });
+}
+
+#[test]
+fn whatever_a_local_set_or_runtime_hands_out_is_instrumented() {
+    let mut expected = Vec::new();
+    macro_rules! note {
+        ($handle:expr) => {{
+            let line = line!();
+            let handle = $handle;
+            expected.push((handle.id().to_string(), line));
+        }};
+    }
+    let set = LocalSet::new();
+    {
+        let _entered = set.enter();
+        note!(task::spawn_local(pending::<()>()));
+    }
+    let mut joined = JoinSet::new();
+    note!(joined.spawn_local_on(pending::<()>(), &set));
+    let runtime = current_thread();
+    runtime.block_on(set.run_until(async {
+        note!(task::spawn_local(pending::<()>()));
+        note!(joined.spawn_local(pending::<()>()));
+        // Not local, but spawned from inside.
+        note!(spawn(pending::<()>()));
+        note!(Handle::current().spawn(pending::<()>()));
+    }));
+
     let local = LocalRuntime::new().unwrap();
-    let handle = local.spawn_local(pending::<()>());
-    let dump = local.block_on(async { Dump::take() });
-    dump.task(&handle.id().to_string());
+    note!(local.spawn_local(pending::<()>()));
+    note!(local.handle().spawn(pending::<()>()));
+    {
+        let _entered = local.enter();
+        note!(spawn(pending::<()>()));
+    }
+    let gate = gate();
+    note!(local.spawn_blocking(gate.wait()));
+    local.block_on(async {
+        note!(task::spawn_local(pending::<()>()));
+        note!(joined.spawn_local(pending::<()>()));
+        note!(Handle::current().spawn_blocking(gate.wait()));
+    });
+    let dump = Dump::take();
+    for (id, line) in expected {
+        let task = dump.task(&id);
+        assert_eq!(
+            task.spawned_at,
+            Some((file!().to_owned(), line)),
+            "{}",
+            task.text
+        );
+        assert!(!task.text.contains("foreign task"), "{}", task.text);
+    }
+    gate.open();
 }
 
 #[test]

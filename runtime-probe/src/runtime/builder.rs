@@ -212,6 +212,16 @@ hooks! {
     fn on_task_terminate<F: Fn(&TaskMeta<'_>)>(f: F);
 }
 
+impl Hooks {
+    /// Sets the probe's hooks and these. What `builder` had before is replaced; what is set there later replaces these, and
+    /// the index page says so. As with a builder of ours, the first runtime of a process starts the server that
+    /// `RUNTIME_PROBE_LISTEN` asks for.
+    pub fn install(&self, builder: &mut tokio::runtime::Builder) {
+        crate::pprof::start_from_environment();
+        self.install_for(builder, Driver::Any);
+    }
+}
+
 impl std::fmt::Debug for Builder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.inner.fmt(f)
@@ -232,7 +242,6 @@ impl From<tokio::runtime::Builder> for Builder {
 impl From<Builder> for tokio::runtime::Builder {
     /// With the probe's hooks; those that are set on tokio's builder afterwards replace them, and the index page says so.
     fn from(mut outer: Builder) -> Self {
-        crate::pprof::start_from_environment();
         outer.hooks.install(&mut outer.inner);
         outer.inner
     }

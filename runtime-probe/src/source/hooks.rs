@@ -102,13 +102,7 @@ impl Hooks {
         self
     }
 
-    /// Sets the probe's hooks and these. What `builder` had before is replaced; what is set there later replaces these, and
-    /// the index page says so.
-    pub fn install(&self, builder: &mut tokio::runtime::Builder) {
-        self.install_for(builder, Driver::Any);
-    }
-
-    /// Returns the runtime as it is on our list; `None` if the probe is off.
+    /// Sets ours and these. Returns the runtime as it is on our list; `None` if the probe is off.
     pub(crate) fn install_for(
         &self,
         builder: &mut tokio::runtime::Builder,

@@ -832,6 +832,8 @@ fn panics_point_at_the_caller() {
     at!(WORKERS, builder.worker_threads(0));
     const BLOCKING: &str = "Max blocking threads cannot be set to 0";
     at!(BLOCKING, builder.max_blocking_threads(0));
+    const NAMELESS: &str = "runtime name shouldn't be empty";
+    at!(NAMELESS, builder.name(" "));
     const EVENTS: &str = "event_interval must be greater than 0";
     at!(EVENTS, builder.event_interval(0));
     const GLOBAL: &str = "global_queue_interval must be greater than 0";
