@@ -34,9 +34,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
+#[cfg(feature = "tower")]
+pub mod layer;
+
 #[cfg(feature = "rt")]
 pub use crate::source::hooks::Hooks;
 pub use crate::source::instrumented::Instrumented;
+#[cfg(feature = "tower")]
+pub use layer::layer;
 
 /// Serves `/debug/pprof/` on a loopback address until the returned [`Serving`] is dropped; [`Serving::detach`] keeps it
 /// for the life of the process. Mirrors importing Go's `net/http/pprof`. Short for [`Server::new`] and [`Server::serve`].

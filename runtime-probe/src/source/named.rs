@@ -7,7 +7,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 /// An instrumented future whose task may have a name.
-pub(crate) struct Named<F> {
+#[must_use = "futures do nothing unless polled"]
+pub struct Named<F> {
     // Dropped first: the record is closed before the name is forgotten.
     task: Instrumented<F>,
     _name: Option<Name>,
@@ -21,6 +22,12 @@ impl<F> Named<F> {
             _name: give(name, &spawned),
             task,
         }
+    }
+}
+
+impl<F> std::fmt::Debug for Named<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.task.fmt(f)
     }
 }
 

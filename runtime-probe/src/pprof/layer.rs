@@ -1,0 +1,175 @@
+//! A tower layer: each request is an entry of its own in a dump.
+//!
+//! Of tower only the two crates with its traits are used; they are tiny and do not depend on tokio.
+
+use std::fmt;
+use std::task::{Context, Poll};
+
+use tower_layer::Layer;
+use tower_service::Service;
+
+pub use crate::source::named::Named;
+
+use crate::registry::record::{Kind, Spawn};
+use crate::source::instrumented::Instrumented;
+use crate::source::{self, waker};
+
+/// A tower layer that makes each request an entry of its own, as [`instrument`](super::instrument) does for a future: what
+/// it waits for, since when, and on which line of its handler. Needs the feature `tower`.
+///
+/// Without it a request is part of the task that serves its connection, and where a dependency spawned that, as
+/// `axum::serve` does, it has no stack. An entry stands in a dump from the request to its response, with the line of this
+/// call as its spawn site; the body of the response is sent by the connection. It costs what a spawned task does.
+///
+/// ```
+/// # struct Request { path: &'static str }
+/// use runtime_probe::pprof;
+///
+/// let plain = pprof::layer();
+/// let named = pprof::layer().named("checkout");
+/// let by_path = pprof::layer().named_by(|request: &Request| request.path.to_owned());
+/// # let _ = (plain, named, by_path);
+/// ```
+#[inline(always)]
+#[track_caller]
+pub fn layer() -> RequestLayer<Unnamed> {
+    RequestLayer {
+        site: Site(source::spawn_here()),
+        naming: Unnamed,
+    }
+}
+
+/// What [`layer`] makes.
+#[derive(Clone, Debug)]
+pub struct RequestLayer<N> {
+    site: Site,
+    naming: N,
+}
+
+impl RequestLayer<Unnamed> {
+    /// One name for all requests; it stands in their `#` lines.
+    pub fn named(self, name: &'static str) -> RequestLayer<Fixed> {
+        RequestLayer {
+            site: self.site,
+            naming: Fixed(name),
+        }
+    }
+
+    /// A name for each request. It is cut off at 256 bytes, and a text is kept once for all that have it: a method and a
+    /// route, say. Not called where the probe is off.
+    ///
+    /// With axum: `layer().named_by(|request: &axum::extract::Request| format!("{} {}", request.method(), request.uri().path()))`.
+    pub fn named_by<R, F>(self, name: F) -> RequestLayer<By<F>>
+    where
+        F: Fn(&R) -> String,
+    {
+        RequestLayer {
+            site: self.site,
+            naming: By(name),
+        }
+    }
+}
+
+impl<S, N: Clone> Layer<S> for RequestLayer<N> {
+    type Service = RequestService<S, N>;
+
+    fn layer(&self, inner: S) -> RequestService<S, N> {
+        RequestService {
+            inner,
+            layer: self.clone(),
+        }
+    }
+}
+
+/// A service whose requests are entries; what [`RequestLayer`] makes of a service.
+#[derive(Clone, Debug)]
+pub struct RequestService<S, N> {
+    inner: S,
+    layer: RequestLayer<N>,
+}
+
+impl<R, S, N> Service<R> for RequestService<S, N>
+where
+    S: Service<R>,
+    N: Naming<R>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Named<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: R) -> Named<S::Future> {
+        let name = source::is_on()
+            .then(|| self.layer.naming.name(&request))
+            .flatten();
+        let spawn = Spawn {
+            parent: waker::current_task(),
+            ..self.layer.site.0
+        };
+        let future = self.inner.call(request);
+        let entry = Instrumented::new(Kind::Nested, source::own_id(), Some(spawn), future);
+        Named::new(name.as_deref(), entry)
+    }
+}
+
+/// Where the layer was made.
+#[derive(Clone)]
+struct Site(Spawn);
+
+impl fmt::Debug for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.location.fmt(f)
+    }
+}
+
+/// How requests are named. Implemented here only.
+pub trait Naming<R>: sealed::Sealed {
+    /// The name of a request, if it is to have one.
+    fn name(&self, request: &R) -> Option<String>;
+}
+
+/// No name.
+#[derive(Clone, Copy, Debug)]
+pub struct Unnamed;
+
+/// The same name for all, see [`RequestLayer::named`].
+#[derive(Clone, Copy, Debug)]
+pub struct Fixed(&'static str);
+
+/// A name by a function of the request, see [`RequestLayer::named_by`].
+#[derive(Clone, Copy)]
+pub struct By<F>(F);
+
+impl<R> Naming<R> for Unnamed {
+    fn name(&self, _: &R) -> Option<String> {
+        None
+    }
+}
+
+impl<R> Naming<R> for Fixed {
+    fn name(&self, _: &R) -> Option<String> {
+        Some(self.0.to_owned())
+    }
+}
+
+impl<R, F: Fn(&R) -> String> Naming<R> for By<F> {
+    fn name(&self, request: &R) -> Option<String> {
+        Some((self.0)(request))
+    }
+}
+
+impl<F> fmt::Debug for By<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("By(..)")
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for super::Unnamed {}
+    impl Sealed for super::Fixed {}
+    impl<F> Sealed for super::By<F> {}
+}
