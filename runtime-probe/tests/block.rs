@@ -347,6 +347,42 @@ fn short_waits_add_up() {
     assert!((0.6..1.4).contains(&ratio), "{count} of {ROUNDS}");
 }
 
+/// The same waits, of tasks that are ours and of tasks that somebody else spawned, add up to the same. Of the others only
+/// the spawn site is known, and their time in the run queue counts, which is short here: twenty tasks on one thread, that
+/// do nothing but sleep for 2 ms at a time.
+#[cfg(tokio_unstable)]
+#[test]
+fn foreign_tasks_wait_as_long() {
+    const TASKS: i64 = 10;
+    const ROUNDS: i64 = 100;
+    async fn naps() {
+        for _ in 0..ROUNDS {
+            sleep(Duration::from_millis(2)).await;
+        }
+    }
+    let _rate = Rate::set(100_000);
+    let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+    let line = runtime.block_on(async {
+        let ours: Vec<_> = (0..TASKS).map(|_| runtime_probe::spawn(naps())).collect();
+        let line = line!() + 1;
+        let others: Vec<_> = (0..TASKS).map(|_| tokio::spawn(naps())).collect();
+        for task in ours.into_iter().chain(others) {
+            task.await.unwrap();
+        }
+        line
+    });
+    let profile = profile("block?include=sleep");
+    let ours = samples(&profile, "foreign_tasks_wait_as_long::naps")["sleep"];
+    let theirs = samples(
+        &profile,
+        &format!("spawned at runtime-probe/tests/block.rs:{line}"),
+    );
+    let theirs = theirs["unknown"];
+    assert_eq!((ours.0, theirs.0), (TASKS * ROUNDS, TASKS * ROUNDS));
+    let ratio = theirs.1.as_secs_f64() / ours.1.as_secs_f64();
+    assert!((0.9..1.2).contains(&ratio), "{theirs:?} against {ours:?}");
+}
+
 /// A rate for the seconds of one request, and what was there before afterwards.
 #[test]
 fn a_rate_for_a_while() {
@@ -371,7 +407,7 @@ fn a_rate_for_a_while() {
     );
     std::thread::scope(|scope| {
         let fine = scope.spawn(|| profile("block?seconds=1&rate=1"));
-        let coarse = scope.spawn(|| profile("block?seconds=2&rate=1000000"));
+        let coarse = scope.spawn(|| profile("block?seconds=5&rate=1000000"));
         std::thread::sleep(Duration::from_millis(500));
         assert_eq!(pprof::block_profile_rate(), 1);
         let delta = fine.join().unwrap();

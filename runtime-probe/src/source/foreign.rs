@@ -150,20 +150,25 @@ fn settle(slot: &threads::Slot) -> bool {
         && let Some(record) = shard(id).as_ref().and_then(|shard| shard.get(&id))
     {
         let began = slot.foreign_since.load(Ordering::Relaxed);
-        if contention::is_block_on()
-            && let Some(waited_since) = record.last_poll_ended()
-        {
-            // Nobody tells when it was woken: its time in the run queue counts, too.
-            let place = Place {
-                spawned_at: record.location(),
-                ..Place::ELSEWHERE
-            };
-            contention::note_wait(waited_since, began, place);
-        }
+        note_wait(record, began);
         record.note_foreign_poll(slot.number(), now.saturating_sub(began), now);
     }
     slot.foreign.store(0, Ordering::Relaxed);
     true
+}
+
+/// The wait before the poll that began then is over.
+fn note_wait(record: &RecordRef, poll_began: clock::Ticks) {
+    if contention::is_block_on()
+        && let Some(waited_since) = record.last_poll_ended()
+    {
+        // Nobody tells when it was woken: its time in the run queue counts, too.
+        let place = Place {
+            spawned_at: record.location(),
+            ..Place::ELSEWHERE
+        };
+        contention::note_wait(waited_since, poll_began, place);
+    }
 }
 
 /// A task is gone. Comes for tasks that were never announced, too (closures of the blocking pool).
@@ -180,6 +185,11 @@ fn remove(id: u64) {
     let removed = shard(id).as_mut().and_then(|shard| shard.remove(&id));
     if let Some(record) = removed {
         COUNT.fetch_sub(1, Ordering::Relaxed);
+        // It goes in its last poll, unless it was aborted while it waited.
+        let slot = threads::slot();
+        if slot.foreign.load(Ordering::Relaxed) == id {
+            note_wait(&record, slot.foreign_since.load(Ordering::Relaxed));
+        }
         record.close();
     }
 }
