@@ -16,8 +16,9 @@ use crate::symbol::name::Names;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-const PARAMETERS: [&str; 10] = [
-    "debug", "format", "group", "limit", "match", "minwait", "names", "plain", "seconds", "state",
+const PARAMETERS: [&str; 11] = [
+    "debug", "format", "fresh", "group", "limit", "match", "minwait", "names", "plain", "seconds",
+    "state",
 ];
 
 /// Dumps that may be under way at once: each holds 72 bytes a task, so 4 of a million tasks hold 288 MB.
@@ -157,6 +158,10 @@ impl Form {
 
 /// What changes while a client waits: Go's delta profile.
 fn delta(span: Span, selection: Selection, client: &Client) -> Result<Reply, Refusal> {
+    if selection.fresh {
+        // What the first dump wakes would look like a change.
+        return Err(Refusal::incompatible("seconds", "fresh"));
+    }
     if selection.limit.is_some() {
         // Whatever falls below the limit on one side only would look like a change.
         return Err(Refusal::incompatible("seconds", "limit"));
@@ -195,6 +200,7 @@ fn selection(request: &Request) -> Result<Selection, Refusal> {
         Some(0) => return Err(invalid("limit", "must be a positive integer")),
         limit => limit.map(|limit| limit as usize),
     };
+    selection.fresh = request.switch("fresh")?;
     selection.names = match request.param("names")? {
         None | Some("short") => Names::Short,
         Some("full") => Names::Full,

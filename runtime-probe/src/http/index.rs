@@ -31,7 +31,8 @@ const ENTRIES: &[(&str, &str, &str)] = &[
          its await points and who spawned it; plain=1 leaves out the lines that Go does not have, group=1 writes equal \
          tasks once. debug=3 is a profile with a sample per task, labelled with its id, state, wait and spawn site. \
          seconds=N returns a delta profile, format=folded and format=flamegraph the stacks of a flame graph. match=REGEX, \
-         state=LIST, minwait=10s and limit=N keep the tasks that one looks for; names=full shows generic arguments.",
+         state=LIST, minwait=10s and limit=N keep the tasks that one looks for; names=full shows generic arguments; \
+         fresh=1 first wakes the tasks whose stacks leave open where they wait.",
     ),
     (
         "symbol",

@@ -6,12 +6,13 @@ use super::selection::{Finder, Selection};
 use crate::registry::names::NameNumber;
 use crate::registry::record::{Kind, Waking};
 use crate::registry::threads::ThreadNumber;
+use crate::snapshot::settling::{Settling, settle};
 use crate::snapshot::tasks::{self, Place, Row, SpawnSite, Tasks};
 use crate::symbol::name::Names;
 use crate::symbol::resolver::{self as symbol, Resolver, resolver};
 use crate::symbol::role::{self, Reason};
 use runtime_dump::goroutine::{Goroutine, State, Tables};
-use runtime_dump::stack::{Frame, Location, Site, Stack};
+use runtime_dump::stack::{BranchKind, Frame, Location, Site, Stack};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -27,11 +28,28 @@ pub(crate) struct Goroutines {
     pub(super) selection: Selection,
     /// How many tasks there are, wanted or not.
     pub(super) all: usize,
+    /// What became of those that were woken for this dump.
+    pub(super) settling: Settling,
 }
 
 impl Goroutines {
     /// Takes a snapshot, finds its names and keeps what is wanted: running tasks first, then the longest in their state.
     pub(crate) fn collect(selection: Selection) -> Self {
+        let fresh = selection.fresh;
+        let goroutines = Goroutines::take(selection);
+        if !fresh {
+            return goroutines;
+        }
+        let ambiguous = goroutines.ambiguous();
+        let selection = goroutines.selection;
+        let settling = settle(&ambiguous);
+        Goroutines {
+            settling,
+            ..Goroutines::take(selection)
+        }
+    }
+
+    fn take(selection: Selection) -> Self {
         // A module that was loaded since has unwind tables of its own.
         crate::stack::unwind::refresh();
         let tasks = Tasks::take();
@@ -59,10 +77,23 @@ impl Goroutines {
             tables,
             reasons,
             selection,
+            settling: Settling::default(),
         };
         goroutines.select();
         goroutines.sort();
         goroutines
+    }
+
+    /// The tasks of which the dump does not tell whether they wait everywhere they are registered.
+    fn ambiguous(&self) -> HashSet<u64> {
+        let open = |stack: &Stack| {
+            let mut kinds = stack.branches.iter().map(|branch| branch.kind);
+            kinds.any(|kind| kind == BranchKind::AlsoRegistered)
+        };
+        let rows = self.tasks.rows.iter();
+        rows.filter(|row| open(&self.tables.stacks[row.place as usize]))
+            .map(|row| row.id)
+            .collect()
     }
 
     fn select(&mut self) {

@@ -4,6 +4,7 @@ use super::address_names;
 use super::diagnosis::NO_TASKS;
 use super::goroutine::{Goroutines, NAME};
 use super::selection::grouped;
+use crate::snapshot::settling::Settling;
 use crate::snapshot::tasks::{Flags, Row};
 use runtime_dump::count_profile::CountProfile;
 use runtime_dump::goroutine::{Group, State};
@@ -170,8 +171,26 @@ impl Goroutines {
     }
 
     /// What a reader of the dump must know before he draws conclusions: why it is empty, what the filters left, what the
-    /// limit left out. Nothing, for all tasks there are.
+    /// limit left out, what was woken. Nothing, for all tasks there are.
     fn remark(&self, left_out: &str) -> Option<String> {
+        let told = self.remark_on_selection(left_out);
+        let Settling { woken, open } = self.settling;
+        let settled = match (woken, open) {
+            (0, _) => return told,
+            (woken, 0) => format!("fresh=1 woke {} of the tasks", grouped(woken as u64)),
+            (woken, open) => format!(
+                "fresh=1 woke {} of the tasks, {} of which were not polled in time",
+                grouped(woken as u64),
+                grouped(open as u64)
+            ),
+        };
+        Some(match told {
+            Some(told) => format!("{told}; {settled}"),
+            None => settled,
+        })
+    }
+
+    fn remark_on_selection(&self, left_out: &str) -> Option<String> {
         let (all, wanted) = (grouped(self.all as u64), self.tasks.rows.len());
         let remark = match self.selection.filters() {
             _ if self.all == 0 => return Some(NO_TASKS.to_owned()),

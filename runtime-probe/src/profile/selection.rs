@@ -32,6 +32,8 @@ pub(crate) struct Selection {
     pub(crate) limit: Option<usize>,
     /// How functions are named.
     pub(crate) names: Names,
+    /// Wakes tasks of which the dump would not tell where they wait.
+    pub(crate) fresh: bool,
 }
 
 /// A state that the user named.

@@ -4,10 +4,12 @@
 //! * [`wake_slot`]: the task's own waker behind ours;
 //! * [`record`]: all that is known of one task;
 //! * [`slab`]: where records live;
+//! * [`held`]: a reader's hold on a task, to wake it once;
 //! * [`threads`]: names for the threads that poll and wake;
 //! * [`runtimes`]: the runtimes that the probe has hooks in;
 //! * [`names`]: the names of tasks.
 
+pub(crate) mod held;
 #[cfg_attr(
     not(feature = "rt"),
     allow(dead_code, reason = "of tasks and runtimes")

@@ -19,7 +19,9 @@
 //! 3. A wake stores the number of the poll it follows in `woken`. `woken == polls` and not polling means runnable.
 //!    Two wakers may race for the stamp; both are right to within nanoseconds. A waker that is delayed between reading
 //!    the number and storing it may undo a newer stamp; the task is then shown as waiting until the poll that follows.
-//! 4. The record is given back when `refs` falls to 0: the wrapper holds one, every waker of ours another.
+//! 4. The record is given back when the count in `refs` falls to 0: the wrapper holds one, every waker of ours another.
+//!    The upper half of `refs` is the version's lower one. A reader that takes a reference compares both at once: MUST not
+//!    count on what another owner has begun to count with plain stores; otherwise one of the two counts is lost.
 
 use super::names::NameNumber;
 use super::runtimes::RuntimeNumber;
@@ -127,7 +129,7 @@ pub(crate) struct PollNumber(u64);
 /// A task's record.
 #[repr(C, align(64))]
 pub(crate) struct Record {
-    refs: AtomicUsize,
+    refs: AtomicU64,
     slot: WakeSlot,
     phase: AtomicU64,
     since: AtomicU64,
@@ -166,6 +168,11 @@ pub(crate) enum Waking {
 
 const THREAD: u64 = 1 << 63;
 
+/// The word of `count` references to a record of this version.
+fn counted(version: u64, count: u32) -> u64 {
+    version << 32 | u64::from(count)
+}
+
 impl Waking {
     pub(crate) fn pack(self) -> u64 {
         match self {
@@ -197,6 +204,8 @@ pub(crate) struct EndedWait {
 /// A copy of a record, of one piece.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct View {
+    /// Of the record: another task that has it later has another one.
+    pub(crate) version: u64,
     pub(crate) id: u64,
     pub(crate) kind: Kind,
     pub(crate) polls: u64,
@@ -230,7 +239,7 @@ pub(crate) struct View {
 impl Record {
     pub(super) fn free() -> Self {
         Record {
-            refs: AtomicUsize::new(0),
+            refs: AtomicU64::new(0),
             slot: WakeSlot::new(),
             phase: AtomicU64::new(0),
             since: AtomicU64::new(0),
@@ -268,7 +277,9 @@ impl Record {
         let set = |word: &AtomicU64, value: u64| word.store(value, Ordering::Relaxed);
         // Readers must see the even version before any field of this owner: another thread may have written it.
         fence(Ordering::Release);
-        self.refs.store(1, Ordering::Relaxed);
+        let version = self.version.load(Ordering::Relaxed);
+        debug_assert!(version.is_multiple_of(2));
+        set(&self.refs, counted(version + 1, 1));
         self.next.store(std::ptr::null_mut(), Ordering::Relaxed);
         set(&self.phase, 0);
         set(&self.since, now);
@@ -298,8 +309,6 @@ impl Record {
             Ordering::Relaxed,
         );
         set(&self.spawned, now);
-        let version = self.version.load(Ordering::Relaxed);
-        debug_assert!(version.is_multiple_of(2));
         // Release: a reader that sees the odd version sees the fields above.
         self.version.store(version + 1, Ordering::Release);
     }
@@ -416,11 +425,33 @@ impl Record {
         self.refs.store(refs + 1, Ordering::Relaxed);
     }
 
+    /// Takes another reference for a reader, of the task that `view` is of; `false` if that has given the record back, and
+    /// if the view is not of a time after a poll. Touches no other task's count.
+    #[must_use]
+    pub(super) fn retain_for(&self, view: &View) -> bool {
+        if view.polling || view.polls == 0 {
+            return false;
+        }
+        let mut refs = self.refs.load(Ordering::Relaxed);
+        while refs as u32 > 0 && refs == counted(view.version, refs as u32) {
+            match self.refs.compare_exchange_weak(
+                refs,
+                refs + 1,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return true,
+                Err(now) => refs = now,
+            }
+        }
+        false
+    }
+
     /// Gives a reference back; `true` if it was the last, and then the record has to go back to the slab.
     #[inline(always)]
     #[must_use]
     pub(crate) fn release(&self) -> bool {
-        if self.refs.fetch_sub(1, Ordering::Release) != 1 {
+        if self.refs.fetch_sub(1, Ordering::Release) as u32 != 1 {
             return false;
         }
         // Pairs with the Release of the others' decrements: all they did is visible now.
@@ -572,7 +603,8 @@ impl Record {
     /// Hands a wake on to the task's own waker.
     ///
     /// # Safety
-    /// The caller holds a reference that came from a poll of this record.
+    /// The caller holds a reference that came from a poll of this record, or that [`Record::retain_for`] gave for a view
+    /// of a finished poll.
     #[inline(always)]
     #[expect(unsafe_code, reason = "reads the waker slot")]
     pub(crate) unsafe fn wake(&self) {
@@ -622,7 +654,7 @@ impl Record {
             let phase = self.phase.load(Ordering::Acquire);
             let flags = self.flags.load(Ordering::Relaxed);
             // Before `woken`; pairs with the Release in `release`: whoever consumes a waker has stamped before.
-            let wakers = self.refs.load(Ordering::Acquire).saturating_sub(1);
+            let wakers = (self.refs.load(Ordering::Acquire) as u32).saturating_sub(1) as usize;
             let woken = self.woken.load(Ordering::Acquire);
             let load = |word: &AtomicU64| word.load(Ordering::Relaxed);
             // Before `since`; pairs with the Release in `begin_poll`.
@@ -630,6 +662,7 @@ impl Record {
             let (wake_at, woken_by) = (load(&self.wake_at), load(&self.woken_by));
             let polls = phase >> 1;
             let view = View {
+                version,
                 id: load(&self.id),
                 kind: Kind::ALL
                     .get((flags & KIND) as usize)

@@ -63,6 +63,10 @@ mod registry {
         record.open(kind, id, spawn, None, now);
     }
 
+    pub(crate) fn retain_for(record: &Record, view: &record::View) -> bool {
+        record.retain_for(view)
+    }
+
     pub(crate) fn release(record: &Record) -> bool {
         let last = record.release();
         if last {

@@ -6,7 +6,7 @@
 use crate::counting_waker::{alive, counting};
 use crate::registry::record::{Kind, Record, Spawn, Waking};
 use crate::registry::threads::ThreadNumber;
-use crate::registry::{free, open, release};
+use crate::registry::{free, open, release, retain_for};
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::sync::{Arc, Mutex};
 use loom::thread;
@@ -65,6 +65,76 @@ fn the_last_reference_and_no_other_empties_the_slot() {
         assert_eq!(last.iter().filter(|last| **last).count(), 1);
         assert_eq!((counting.wakes(), alive(&counting)), (1, 0));
         assert!(record.view().is_none());
+    });
+}
+
+#[test]
+fn a_reader_holds_the_task_it_saw_or_none() {
+    let mut model = loom::model::Builder::new();
+    model.max_duration = Some(ENOUGH);
+    model.check(|| {
+        let record = task();
+        let (first, waker) = counting();
+        first_poll(&record, &waker);
+        drop(waker);
+        let reading = thread::spawn({
+            let record = record.clone();
+            move || {
+                let Some(view) = record.view() else {
+                    return false;
+                };
+                if view.id != 1 || !retain_for(&record, &view) {
+                    return false;
+                }
+                wake_by_ref(&record);
+                release(&record)
+            }
+        });
+        record.close();
+        let own = release(&record);
+        let mut second = None;
+        if own {
+            // The record is another task's, whose spawner counts as long as nobody else can know it.
+            open(&record, Kind::Task, 2, None, 0);
+            record.retain_unshared();
+            let (counting, waker) = counting();
+            first_poll(&record, &waker);
+            second = Some(counting);
+        }
+        let last = reading.join().unwrap();
+        assert!(
+            own != last,
+            "given back once, by the owner or by the reader"
+        );
+        assert_eq!(alive(&first), 0);
+        assert!(first.wakes() <= 1);
+        if let Some(second) = second {
+            assert_eq!((second.wakes(), alive(&second)), (0, 1));
+            assert!(!release(&record));
+            assert!(release(&record), "the count is what the owner counted");
+            assert_eq!(alive(&second), 0);
+        }
+    });
+}
+
+#[test]
+fn a_reader_reads_the_waker_after_it_was_written() {
+    loom::model(|| {
+        let record = task();
+        let (counting, waker) = counting();
+        let reading = thread::spawn({
+            let record = record.clone();
+            move || {
+                let view = record.view().unwrap();
+                if retain_for(&record, &view) {
+                    wake_by_ref(&record);
+                    assert!(!release(&record));
+                }
+            }
+        });
+        first_poll(&record, &waker);
+        reading.join().unwrap();
+        assert!(counting.wakes() <= 1);
     });
 }
 
