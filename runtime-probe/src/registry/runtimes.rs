@@ -43,9 +43,18 @@ pub(crate) struct Runtime {
     gone: AtomicU32,
 }
 
-static TABLE: Mutex<BTreeMap<u16, Weak<Runtime>>> = Mutex::new(BTreeMap::new());
+struct Table {
+    alive: BTreeMap<u16, Weak<Runtime>>,
+    /// Those whose id is known, by it.
+    by_id: BTreeMap<u64, RuntimeNumber>,
+}
 
-fn lock() -> MutexGuard<'static, BTreeMap<u16, Weak<Runtime>>> {
+static TABLE: Mutex<Table> = Mutex::new(Table {
+    alive: BTreeMap::new(),
+    by_id: BTreeMap::new(),
+});
+
+fn lock() -> MutexGuard<'static, Table> {
     TABLE
         .lock()
         .unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -56,20 +65,22 @@ impl Runtime {
     /// one by its number.
     pub(crate) fn enlist(name: Option<Arc<str>>) -> Option<Arc<Runtime>> {
         let mut table = lock();
-        let number = (1..=u16::MAX).find(|number| !table.contains_key(number))?;
+        let number = (1..=u16::MAX).find(|number| !table.alive.contains_key(number))?;
         let runtime = Arc::new(Runtime {
             number: RuntimeNumber(number),
             name: name.unwrap_or_else(|| format!("runtime-{number}").into()),
             id: AtomicU64::new(0),
             gone: AtomicU32::new(0),
         });
-        table.insert(number, Arc::downgrade(&runtime));
+        table.alive.insert(number, Arc::downgrade(&runtime));
         Some(runtime)
     }
 
     /// tokio's number of it, as soon as somebody knows.
     pub(crate) fn set_id(&self, id: u64) {
+        let mut table = lock();
         self.id.store(id, Ordering::Relaxed);
+        table.by_id.insert(id, self.number);
     }
 
     /// Whether [`Runtime::set_id`] was called.
@@ -100,7 +111,9 @@ impl Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
-        lock().remove(&self.number.0);
+        let mut table = lock();
+        table.alive.remove(&self.number.0);
+        table.by_id.remove(&self.id.load(Ordering::Relaxed));
     }
 }
 
@@ -132,15 +145,13 @@ impl Drop for Installed {
 
 /// The runtimes on the list, in the order of their numbers.
 pub(crate) fn alive() -> Vec<Arc<Runtime>> {
-    lock().values().filter_map(Weak::upgrade).collect()
+    // To be let go outside of the lock, which the last reference takes.
+    lock().alive.values().filter_map(Weak::upgrade).collect()
 }
 
 /// The runtime of that id.
 pub(crate) fn by_id(id: u64) -> RuntimeNumber {
-    let is_it = |runtime: &Arc<Runtime>| runtime.id.load(Ordering::Relaxed) == id;
-    // Not under the lock: letting go of the last reference takes it.
-    let found = alive().into_iter().find(is_it);
-    found.map_or(RuntimeNumber::default(), |runtime| runtime.number)
+    lock().by_id.get(&id).copied().unwrap_or_default()
 }
 
 #[cfg(test)]
