@@ -1,13 +1,19 @@
-//! Requests behind the tower layer, in a dump: the service is axum's, and its connections are tasks of plain tokio.
+//! Requests behind the tower layer, in a dump.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::Request;
 use axum::routing::get;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
 use runtime_probe::pprof;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+
+/// A dump shows the whole process: the requests of the other test, too.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 async fn order() -> &'static str {
     tokio::time::sleep(Duration::from_secs(3600)).await;
@@ -29,8 +35,21 @@ fn blocks_with(text: &str) -> Vec<String> {
     blocks.map(str::to_owned).collect()
 }
 
+/// The entry of the request that waits in `order`, once there is one.
+async fn waiting_order() -> String {
+    let begin = Instant::now();
+    loop {
+        if let Some(block) = blocks_with("layer::order(").pop() {
+            return block;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(30), "no entry");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 #[test]
 fn a_request_is_an_entry_of_its_own() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let layer = pprof::layer();
     let here = format!("layer.rs:{}:", line!() - 1);
     let app = Router::new()
@@ -51,13 +70,7 @@ fn a_request_is_an_entry_of_its_own() {
             .await
             .unwrap();
         let begin = Instant::now();
-        let block = loop {
-            if let Some(block) = blocks_with("layer::order(").pop() {
-                break block;
-            }
-            assert!(begin.elapsed() < Duration::from_secs(30), "no entry");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        };
+        let block = waiting_order().await;
         assert!(block.contains(" [sleep]:\n"), "{block}");
         assert!(block.contains("GET /order"), "{block}");
         assert!(block.contains(&here), "{block}");
@@ -83,5 +96,44 @@ fn a_request_is_an_entry_of_its_own() {
             assert!(begin.elapsed() < Duration::from_secs(30), "it stays");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    });
+}
+
+#[test]
+fn a_request_names_itself_and_its_connection_leads_to_it() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let app = Router::new()
+        .route("/order", get(order))
+        .layer(pprof::layer().named("an order"));
+    let runtime = runtime_probe::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        // A connection whose task is instrumented, as in an accept loop of one's own.
+        let connection = hyper::server::conn::http1::Builder::new()
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
+        runtime_probe::spawn(async { connection.await.unwrap() });
+        client
+            .write_all(b"GET /order HTTP/1.1\r\nHost: a\r\n\r\n")
+            .await
+            .unwrap();
+        let request = waiting_order().await;
+        assert!(request.contains("\"an order\""), "{request}");
+        // The request's stack goes on into the connection that polls it, and says which task that is.
+        assert!(
+            request.contains("hyper::proto::h1::dispatch::Dispatcher::poll_"),
+            "{request}"
+        );
+        let parent = request
+            .split_once("_leads_to_it in goroutine ")
+            .and_then(|(_, rest)| rest.lines().next())
+            .unwrap_or_else(|| panic!("{request}"));
+        let connection = blocks_with(&format!("goroutine {parent} ")).remove(0);
+        // It waits for either: the client to hang up, or the request.
+        assert!(connection.contains(" [select]:\n"), "{connection}");
+        assert!(connection.contains("poll_read_from_io("), "{connection}");
     });
 }
