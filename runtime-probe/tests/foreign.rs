@@ -145,6 +145,24 @@ fn a_hook_that_replaces_ours_is_reported_and_nothing_wrong_is_shown() {
     }
 }
 
+/// tokio keeps one of the hooks with the handle of a closure (but with `test-util`, when it keeps them all).
+#[test]
+fn a_runtime_that_is_gone_is_not_one_whose_hooks_were_replaced() {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .name("gone but for a closure")
+        .build()
+        .unwrap();
+    let over = runtime.spawn_blocking(|| ());
+    while !over.is_finished() {
+        std::thread::yield_now();
+    }
+    drop(runtime);
+    let page = diagnosis();
+    assert!(!page.contains("gone but for a closure"), "{page}");
+    drop(over);
+}
+
 #[test]
 fn a_runtime_without_our_hooks_is_reported() {
     let plain = tokio::runtime::Builder::new_current_thread()

@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, Weak};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct RuntimeNumber(pub(crate) u16);
 
-/// Hooks of ours that are missed when they are gone, as the names of tokio's methods; a set of them has a bit for each, by
-/// index.
+/// Hooks of ours by which it is known that a runtime is there, as the names of tokio's methods; a set of them has a bit for
+/// each, by index.
 const HOOKS: [&str; 5] = [
     "on_thread_park",
     "on_thread_unpark",
@@ -24,6 +24,16 @@ const HOOKS: [&str; 5] = [
 
 /// In a set, the hooks on tasks: without one of them what dependencies spawn is not seen.
 const ON_TASKS: u32 = 0b11100;
+/// Those that tokio keeps with the scheduler. The last one goes with each closure of the blocking pool, too, and with the
+/// handle to it: if it is all that is left, the runtime is gone.
+const WITH_THE_SCHEDULER: u32 = 0b01111;
+
+/// Those that are missed: without foreign tasks nothing is lost with the hook on parking.
+const MISSED: u32 = if cfg!(tokio_unstable) {
+    0b11111
+} else {
+    0b11110
+};
 
 /// Hooks of ours that were replaced in a runtime.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,7 +49,9 @@ pub(crate) struct Runtime {
     pub(crate) name: Arc<str>,
     /// tokio's own number of it; 0 until it is known.
     id: AtomicU64,
-    /// The hooks that were set and are no longer there, as bits.
+    /// The hooks that were set, as bits.
+    set: AtomicU32,
+    /// Those of them that are no longer there.
     gone: AtomicU32,
 }
 
@@ -70,6 +82,7 @@ impl Runtime {
             number: RuntimeNumber(number),
             name: name.unwrap_or_else(|| format!("runtime-{number}").into()),
             id: AtomicU64::new(0),
+            set: AtomicU32::new(0),
             gone: AtomicU32::new(0),
         });
         table.alive.insert(number, Arc::downgrade(&runtime));
@@ -89,6 +102,11 @@ impl Runtime {
         self.id.load(Ordering::Relaxed) != 0
     }
 
+    fn is_alive(&self) -> bool {
+        let set = self.set.load(Ordering::Relaxed);
+        set & !self.gone.load(Ordering::Relaxed) & WITH_THE_SCHEDULER != 0
+    }
+
     /// The hooks that were replaced.
     pub(crate) fn replaced(&self) -> Replaced {
         let gone = self.gone.load(Ordering::Relaxed);
@@ -99,7 +117,7 @@ impl Runtime {
         };
         Replaced {
             on_tasks: named(gone & ON_TASKS),
-            on_threads: named(gone & !ON_TASKS),
+            on_threads: named(gone & !ON_TASKS & MISSED),
         }
     }
 
@@ -121,32 +139,35 @@ impl Drop for Runtime {
 #[derive(Debug)]
 pub(crate) struct Installed {
     pub(crate) runtime: Arc<Runtime>,
-    hook: &'static str,
+    bit: u32,
 }
 
 impl Installed {
     /// For one of [`HOOKS`].
     pub(crate) fn new(runtime: &Arc<Runtime>, hook: &'static str) -> Self {
-        debug_assert!(HOOKS.contains(&hook));
+        let position = HOOKS.iter().position(|known| *known == hook);
+        debug_assert!(position.is_some(), "{hook}");
+        let bit = position.map_or(0, |position| 1 << position);
+        runtime.set.fetch_or(bit, Ordering::Relaxed);
         Installed {
             runtime: runtime.clone(),
-            hook,
+            bit,
         }
     }
 }
 
 impl Drop for Installed {
     fn drop(&mut self) {
-        if let Some(bit) = HOOKS.iter().position(|hook| *hook == self.hook) {
-            self.runtime.gone.fetch_or(1 << bit, Ordering::Relaxed);
-        }
+        self.runtime.gone.fetch_or(self.bit, Ordering::Relaxed);
     }
 }
 
 /// The runtimes on the list, in the order of their numbers.
 pub(crate) fn alive() -> Vec<Arc<Runtime>> {
-    // To be let go outside of the lock, which the last reference takes.
-    lock().alive.values().filter_map(Weak::upgrade).collect()
+    // Some are let go again, outside of the lock, which the last reference takes.
+    let mut listed: Vec<_> = lock().alive.values().filter_map(Weak::upgrade).collect();
+    listed.retain(|runtime| runtime.is_alive());
+    listed
 }
 
 /// The runtime of that id.
@@ -168,18 +189,27 @@ mod tests {
         let listed = || alive().into_iter().find(|other| other.number == number);
         assert_eq!(listed().unwrap().replaced(), Replaced::default());
         let [park, unpark, spawn, poll, terminate] = hooks;
-        drop((park, unpark, spawn, terminate));
+        drop((unpark, spawn, park));
         let replaced = listed().unwrap().replaced();
-        assert_eq!(replaced.on_threads, ["on_thread_park", "on_thread_unpark"]);
-        assert_eq!(replaced.on_tasks, ["on_task_spawn", "on_task_terminate"]);
+        let (park, unpark) = ("on_thread_park", "on_thread_unpark");
+        let missed: &[&str] = if cfg!(tokio_unstable) {
+            &[park, unpark]
+        } else {
+            &[unpark]
+        };
+        assert_eq!(replaced.on_threads, missed);
+        assert_eq!(replaced.on_tasks, ["on_task_spawn"]);
         assert_eq!(by_id(u64::MAX), number);
         drop(poll);
+        assert!(listed().is_none(), "a closure of the pool has the rest");
+        drop(terminate);
         assert_eq!(by_id(u64::MAX), RuntimeNumber(0));
     }
 
     #[test]
     fn the_number_of_a_runtime_that_is_gone_is_free_again() {
         let kept = Runtime::enlist(None).unwrap();
+        let _hook = Installed::new(&kept, "on_thread_unpark");
         let gone = Runtime::enlist(None).unwrap();
         assert_ne!(kept.number, gone.number);
         assert_eq!(*kept.name, format!("runtime-{}", kept.number.0));

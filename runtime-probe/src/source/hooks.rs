@@ -145,12 +145,9 @@ impl Hooks {
             learn_id(&ours);
             start.iter().for_each(|start| start());
         });
-        let (park, ours) = (self.thread_park.clone(), runtime.clone());
-        // Where there are no foreign tasks nothing is lost with it.
-        let held = cfg!(tokio_unstable).then(|| hook("on_thread_park"));
+        let (park, ours) = (self.thread_park.clone(), hook("on_thread_park"));
         builder.on_thread_park(move || {
-            let _held = &held;
-            learn_id(&ours);
+            learn_id(&ours.runtime);
             foreign::between_polls();
             park.iter().for_each(|park| park());
         });
