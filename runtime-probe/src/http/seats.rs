@@ -10,6 +10,7 @@
 //! `Answering`, 3. an eviction moves it from `Waiting` to `Leaving` and wakes the thread by shutting the socket down,
 //! 4. the thread gives it up. A thread that finds its seat `Leaving` MUST NOT answer. Otherwise a reply could be cut off.
 
+use crate::sys::thread::give_way;
 use std::mem;
 use std::net::Shutdown;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -140,7 +141,11 @@ impl Seats {
         room.next_number += 1;
         let seats = Arc::clone(self);
         // The seat is made by the thread: if there is none, nothing is given up under this lock.
-        let body = move || run(&Seat { seats, number });
+        let body = move || {
+            // A dump of a hundred thousand tasks keeps a CPU busy for a while that the service may need.
+            give_way();
+            run(&Seat { seats, number });
+        };
         let builder = thread::Builder::new()
             .name(THREAD_NAME.into())
             .stack_size(STACK_BYTES);
