@@ -90,6 +90,7 @@ pub(crate) fn assemble(
         End::Root => {}
         End::Lost if stack.trunk.is_empty() => stack.missing = Some(LOST.into()),
         End::Switched if stack.trunk.is_empty() => stack.missing = Some(SWITCHED.into()),
+        End::Unkept => stack.missing = Some(UNKEPT.into()),
         End::Lost | End::Switched => {}
     }
     Assembled {
@@ -100,6 +101,8 @@ pub(crate) fn assemble(
 }
 
 const LOST: &str = "unwinding failed: the binary's unwind tables end here";
+const UNKEPT: &str =
+    "stack not kept: the program has more ways to wait than the probe has room for";
 const SWITCHED: &str = "switched stack: the poll ran on a stack that a library switched to";
 
 /// The frames of a raw stack, leaf first.

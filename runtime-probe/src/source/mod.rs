@@ -49,6 +49,7 @@ fn start() -> bool {
     let off = std::env::var_os("RUNTIME_PROBE").is_some_and(|value| value == "off");
     if !off {
         crate::clock::init();
+        crate::stack::raw::WaitSet::init();
         // Eagerly: a first capture happens inside some leaf's lock.
         crate::stack::unwind::refresh();
     }

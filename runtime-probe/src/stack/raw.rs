@@ -3,6 +3,7 @@
 use super::intern::Intern;
 use super::path::Path;
 use crate::primitive::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::OnceLock;
 
 /// What is known of a future by its type alone. One per type (a codegen unit may have a copy of its own).
 #[derive(Debug)]
@@ -45,6 +46,8 @@ pub(crate) enum End {
     Lost,
     /// The poll runs on a stack that somebody switched to.
     Switched,
+    /// The tables are full: where the task waits is not known, only that it does.
+    Unkept,
 }
 
 /// At most this many distinct stacks are kept: at 40 frames each 320 B, so 21 MB. A program has as many as there are
@@ -57,6 +60,7 @@ pub(crate) const MOST_WAITS: u16 = 32;
 
 static STACKS: Intern<RawStack, { 1 << 13 }> = Intern::new(MOST_STACKS);
 static SETS: Intern<WaitSet, { 1 << 13 }> = Intern::new(MOST_SETS);
+static UNKEPT: OnceLock<Option<&'static WaitSet>> = OnceLock::new();
 /// Captures that found a table full.
 static OVERFLOW: AtomicU64 = AtomicU64::new(0);
 
@@ -157,6 +161,19 @@ impl WaitSet {
             OVERFLOW.fetch_add(1, Ordering::Relaxed);
         }
         set
+    }
+
+    /// Makes [`WaitSet::unkept`], while there is room.
+    pub(crate) fn init() {
+        UNKEPT.get_or_init(|| {
+            let stack = RawStack::intern(<() as HasMeta>::META, &[], 0, End::Unkept)?;
+            WaitSet::push(None, stack)
+        });
+    }
+
+    /// What stands for a registration that the tables have no room for.
+    pub(crate) fn unkept() -> Option<&'static WaitSet> {
+        *UNKEPT.get()?
     }
 
     /// What the next poll begins with, once a task's wakers stay the same from poll to poll: leaves that hold the waker

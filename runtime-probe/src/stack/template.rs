@@ -107,8 +107,7 @@ impl Template {
     ) -> Option<&'static WaitSet> {
         busy.set(true);
         let _done = Done(busy);
-        self.set
-            .set(WaitSet::push(earlier, self.path.stack).or(earlier));
+        self.set.set(push(earlier, Some(self.path.stack)));
         self.earlier.set(earlier);
         self.set.get()
     }
@@ -347,9 +346,7 @@ unsafe fn walk(
     COUNTERS.walks.fetch_add(1, Ordering::Relaxed);
     if !capturer.on_stack(&anchor, root) {
         let stack = RawStack::intern(meta, &[], 0, End::Switched);
-        return stack
-            .and_then(|stack| WaitSet::push(earlier, stack))
-            .or(earlier);
+        return push(earlier, stack);
     }
     // SAFETY: as for `capture`; `busy` was clear and is set now, so these are the only references until `_done` goes.
     let (inner, hit, repeated) = unsafe {
@@ -375,10 +372,9 @@ unsafe fn walk(
         *pc = slot.pc;
     }
     // The first return address is the capturing function's own, the clone's caller: `pcs[0]`.
-    let Some(stack) = RawStack::intern(meta, &pcs[..scratch.len()], elided, end) else {
-        return earlier;
-    };
-    let set = WaitSet::push(earlier, stack).or(earlier);
+    let stack = RawStack::intern(meta, &pcs[..scratch.len()], elided, end);
+    let set = push(earlier, stack);
+    let Some(stack) = stack else { return set };
 
     let hits = hit.into_iter().chain(repeated.map(|set| set.last));
     for hit in hits {
@@ -414,6 +410,17 @@ unsafe fn walk(
         }
     }
     set
+}
+
+/// `earlier` and then `stack`; where the tables have no room for one of them, what there is.
+fn push(
+    earlier: Option<&'static WaitSet>,
+    stack: Option<&'static RawStack>,
+) -> Option<&'static WaitSet> {
+    stack
+        .and_then(|stack| WaitSet::push(earlier, stack))
+        .or(earlier)
+        .or_else(WaitSet::unkept)
 }
 
 struct Done<'a>(&'a Cell<bool>);

@@ -1,0 +1,121 @@
+//! More ways to a wait than the tables have room for: 100,000 distinct stacks. A process of its own, for the tables stay
+//! full.
+#![cfg(feature = "full")]
+
+use std::fs;
+use std::future::Future;
+use std::hint::black_box;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use runtime_probe::pprof;
+use runtime_probe::runtime::Builder;
+
+const PATHS: usize = 100_000;
+/// The tables keep that many stacks, as `stack/raw.rs` says.
+const KEPT: u64 = 1 << 16;
+
+/// Waits once, by the way that its number says: a bit decides which of two calls leads on, so each number has a stack of
+/// its own.
+struct Way {
+    number: usize,
+    waker: Arc<Mutex<Option<Waker>>>,
+    waited: bool,
+}
+
+impl Future for Way {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if self.waited {
+            return Poll::Ready(());
+        }
+        self.waited = true;
+        let waker = fork(self.number | 1 << 17, context);
+        *self.waker.lock().unwrap() = Some(waker);
+        Poll::Pending
+    }
+}
+
+#[inline(never)]
+fn fork(number: usize, context: &Context<'_>) -> Waker {
+    if number == 1 {
+        return context.waker().clone();
+    }
+    // Two call sites, neither of them a tail call.
+    if number & 1 == 0 {
+        black_box(fork(number >> 1, context))
+    } else {
+        let waker = fork(black_box(number >> 1), context);
+        black_box(waker)
+    }
+}
+
+fn resident_mib() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("RssAnon:"));
+    let kib: u64 = line
+        .and_then(|line| line.split_whitespace().nth(1))
+        .and_then(|kib| kib.parse().ok())
+        .unwrap();
+    kib >> 10
+}
+
+#[test]
+fn a_hundred_thousand_ways_to_wait() {
+    let runtime = Builder::new_current_thread().build().unwrap();
+    let before = resident_mib();
+    let mut tasks = Vec::new();
+    runtime.block_on(async {
+        for number in 0..PATHS {
+            let waker = Arc::new(Mutex::new(None));
+            let way = Way {
+                number,
+                waker: waker.clone(),
+                waited: false,
+            };
+            let task = runtime_probe::spawn(way);
+            while waker.lock().unwrap().is_none() {
+                runtime_probe::task::yield_now().await;
+            }
+            // The last ones wait on, to be looked at.
+            if number + 5 < PATHS {
+                waker.lock().unwrap().take().unwrap().wake();
+                task.await.unwrap();
+            } else {
+                tasks.push((task, waker));
+            }
+        }
+    });
+    let counters = pprof::capture_counters();
+    assert!(
+        counters.stacks >= KEPT && counters.stacks < KEPT + 100,
+        "{counters:?}"
+    );
+    assert!(
+        counters.overflowed >= PATHS as u64 - KEPT - 100,
+        "{counters:?}"
+    );
+    assert!(counters.evictions > 0, "{counters:?}");
+    // A stack of 20 frames is 160 B, and as a path 400 B; with their places in the tables less than 1 KiB.
+    let grown = resident_mib() - before;
+    assert!(grown <= (KEPT >> 10) + 16, "{grown} MiB");
+
+    let mut text = Vec::new();
+    let goroutines = pprof::lookup("goroutine").unwrap();
+    goroutines.write_to(&mut text, 2).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    assert_eq!(
+        text.matches("stack not kept").count(),
+        tasks.len(),
+        "{text}"
+    );
+    // They wait and wake as ever.
+    runtime.block_on(async {
+        for (task, waker) in tasks {
+            waker.lock().unwrap().take().unwrap().wake();
+            task.await.unwrap();
+        }
+    });
+}
