@@ -21,7 +21,7 @@ const PARAMETERS: [&str; 11] = [
     "state",
 ];
 
-/// Dumps that may be under way at once: each holds 72 bytes a task, so 4 of a million tasks hold 288 MB.
+/// Dumps that may be under way at once: each holds 64 bytes a task, so 4 of a million tasks hold 256 MB.
 const MOST_AT_ONCE: usize = 4;
 
 /// How long a dump waits for its turn. Others take milliseconds; only readers that are slow take longer, and a client that

@@ -160,14 +160,12 @@ impl Goroutines {
     pub(super) fn notes(&self, row: &Row) -> Vec<String> {
         let mut notes = Vec::new();
         let place = &self.tasks.places[row.place as usize];
-        match (self.reasons[row.place as usize].1, place.state) {
-            (State::Running, _) => notes.push(format!("on {}", self.thread(row.thread))),
-            (_, tasks::State::Queued) => {
-                notes.push("waits for a thread of the blocking pool".to_owned())
-            }
-            _ => {}
+        let running = self.reasons[row.place as usize].1 == State::Running;
+        if place.state == tasks::State::Queued {
+            notes.push("waits for a thread of the blocking pool".to_owned());
         }
-        match row.woken_by() {
+        match row.by() {
+            Waking::Thread(number) if running => notes.push(format!("on {}", self.thread(number))),
             Waking::Task(id) if id == row.id => notes.push("woken by itself".to_owned()),
             Waking::Task(id) => notes.push(format!("woken by goroutine {id}")),
             Waking::Thread(number) => notes.push(format!("woken by {}", self.thread(number))),
@@ -193,14 +191,14 @@ impl Goroutines {
                 "wrapped future inside another task",
             ),
             (
-                row.flags.lost,
+                row.flags.lost(),
                 "nothing can wake this task: no waker of it is left",
             ),
             (
-                row.flags.frozen,
+                row.flags.frozen(),
                 "a leaf wakes the waker it replaces: later waits may be missing",
             ),
-            (row.flags.stale, "stack as of an earlier poll"),
+            (row.flags.stale(), "stack as of an earlier poll"),
             (overflowed, "more registrations than are kept"),
         ]
         .into_iter()

@@ -1,6 +1,6 @@
 //! All tasks at one moment: a row each, and tables of what they share.
 //!
-//! A row is 72 bytes, so a million tasks are 72 MB; stacks and spawn sites, of which a program has few, are entered
+//! A row is 64 bytes, so a million tasks are 64 MB; stacks and spawn sites, of which a program has few, are entered
 //! once. Taking the copy takes no lock that a task could wait for and disturbs nobody.
 
 use crate::clock::{Scale, Ticks};
@@ -39,39 +39,55 @@ pub(crate) struct Row {
     pub(crate) since_ns: u64,
     pub(crate) busy_ns: u64,
     pub(crate) polls: u64,
-    /// Who woke it, packed; only for runnable ones.
-    pub(super) woken_by: u64,
+    /// Of a running task the thread, of a runnable one who woke it; packed.
+    by: u64,
     /// Key of [`Tasks::names`]; 0 for a task without a name.
     pub(crate) name: NameNumber,
     /// Index into [`Tasks::places`].
     pub(crate) place: u32,
     /// Index into [`Tasks::sites`]; `u32::MAX` for none.
     pub(crate) site: u32,
-    /// Where it runs or ran last.
-    pub(crate) thread: ThreadNumber,
     /// Of one in [`Tasks::runtimes`]; 0 where it is not known.
     pub(crate) runtime: RuntimeNumber,
     pub(crate) flags: Flags,
 }
 
-const _: () = assert!(size_of::<Row>() == 72);
+const _: () = assert!(size_of::<Row>() == 64);
 
 impl Row {
-    /// Who woke it; only for runnable ones.
-    pub(crate) fn woken_by(&self) -> Waking {
-        Waking::unpack(self.woken_by)
+    /// Who makes the task be where it is: the thread on which it runs, or who made it runnable.
+    pub(crate) fn by(&self) -> Waking {
+        Waking::unpack(self.by)
     }
 }
 
 /// What else is known of a task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Flags {
+pub(crate) struct Flags(u8);
+
+impl Flags {
+    fn with(self, flag: u8, is: bool) -> Self {
+        Flags(self.0 | u8::from(is) << flag)
+    }
+
+    fn has(self, flag: u8) -> bool {
+        self.0 >> flag & 1 == 1
+    }
+
     /// It waits, and no waker is left that could wake it.
-    pub(crate) lost: bool,
+    pub(crate) fn lost(self) -> bool {
+        self.has(0)
+    }
+
     /// Its waker keeps its generation: registrations may be missing.
-    pub(crate) frozen: bool,
+    pub(crate) fn frozen(self) -> bool {
+        self.has(1)
+    }
+
     /// The stack is of an earlier poll: the last one registered nowhere.
-    pub(crate) stale: bool,
+    pub(crate) fn stale(self) -> bool {
+        self.has(2)
+    }
 }
 
 /// Where tasks are: everything that decides a stack.
@@ -193,7 +209,7 @@ impl Tasks {
         slab::for_each(|record| {
             let Some(view) = record.view() else { return };
             if rows.len() == rows.capacity() {
-                // Grow by an eighth, not by doubling: at a million rows doubling would cost 72 MB for nothing.
+                // Grow by an eighth, not by doubling: at a million rows doubling would cost 64 MB for nothing.
                 rows.reserve_exact((rows.len() / 8).max(1024));
             }
             rows.push(tables.row(&view, &scale, &running, &around));
@@ -280,31 +296,42 @@ impl Tables {
         running: &HashMap<u64, (ThreadNumber, Ticks)>,
         around: &Surroundings,
     ) -> Row {
-        let mut thread = view.worker;
-        let mut woken_by = Waking::Unknown;
+        let mut by = Waking::Unknown;
         let (state, since) = match (view.kind, view.woken) {
             (Kind::Foreign, _) if running.contains_key(&view.id) => {
                 let (number, since) = running[&view.id];
-                thread = number;
+                by = Waking::Thread(number);
                 (State::Running, since)
             }
-            (Kind::Blocking, _) if view.polling => (State::Blocking, view.since),
+            (Kind::Blocking, _) if view.polling => {
+                by = Waking::Thread(view.worker);
+                (State::Blocking, view.since)
+            }
             (Kind::Blocking, _) => (State::Queued, view.spawned),
-            _ if view.polling => (State::Running, view.since),
-            (_, Some((at, by))) => {
+            _ if view.polling => {
+                by = Waking::Thread(view.worker);
+                (State::Running, view.since)
+            }
+            (_, Some((at, waker))) => {
                 if view.polls > 0 {
-                    woken_by = by;
+                    by = waker;
                 }
                 (State::Runnable, at.max(view.since))
             }
             _ => (State::Waiting, view.since),
         };
         let dead = around.dead_wakers.get(&view.address).copied().unwrap_or(0);
-        let flags = Flags {
-            lost: state == State::Waiting && view.kind != Kind::Foreign && view.wakers <= dead,
-            frozen: view.frozen,
-            stale: state == State::Waiting && view.waits.is_some() && view.waits_poll != view.polls,
-        };
+        let waiting = state == State::Waiting;
+        let flags = Flags::default()
+            .with(
+                0,
+                waiting && view.kind != Kind::Foreign && view.wakers <= dead,
+            )
+            .with(1, view.frozen)
+            .with(
+                2,
+                waiting && view.waits.is_some() && view.waits_poll != view.polls,
+            );
         let place = Place {
             state,
             kind: view.kind,
@@ -327,13 +354,12 @@ impl Tables {
             since_ns: scale.since(since),
             busy_ns: scale.ns(view.busy) + now_busy,
             polls: view.polls,
-            woken_by: woken_by.pack(),
+            by: by.pack(),
             name: view.name,
             place: self.place(place),
             site: view
                 .location
                 .map_or(u32::MAX, |location| self.site(location, view.pc)),
-            thread,
             runtime: view.runtime,
             flags,
         }
