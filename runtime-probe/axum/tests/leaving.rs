@@ -49,6 +49,38 @@ fn a_client_that_leaves_ends_its_dump() {
     drop(unread);
 }
 
+/// Sixteen profiles of a span may be under way at once, and each of these would be for ten minutes. Twice as many are asked
+/// for: one of our own must not have taken the place of one.
+#[test]
+fn a_client_that_leaves_ends_a_long_profile() {
+    // Its drop would wait for the profiles of a test that fails.
+    let runtime = std::mem::ManuallyDrop::new(tokio::runtime::Runtime::new().unwrap());
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"));
+    let listener = listener.unwrap();
+    let server = listener.local_addr().unwrap();
+    let app = runtime_probe_axum::router().into_make_service_with_connect_info::<SocketAddr>();
+    runtime.spawn(async { axum::serve(listener, app).await });
+
+    let long = "GET /debug/pprof/goroutine?seconds=600 HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let waiting: Vec<TcpStream> = (0..32)
+        .map(|_| {
+            let mut stream = client::connect(server).unwrap();
+            stream.write_all(long.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    let wait_for = |wanted: u16| {
+        let begin = Instant::now();
+        while client::get(server, "/debug/pprof/goroutine?seconds=1").status != wanted {
+            assert!(begin.elapsed() < PATIENCE, "no {wanted}");
+            thread::sleep(Duration::from_millis(20));
+        }
+    };
+    wait_for(503);
+    drop(waiting);
+    wait_for(200);
+}
+
 /// Sends the request and reads the status, and no more.
 fn ask_for_a_dump(server: SocketAddr, status: &str) -> TcpStream {
     let dump = "GET /debug/pprof/goroutine?debug=2 HTTP/1.1\r\nHost: localhost\r\n\r\n";
