@@ -3,10 +3,11 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-cargo build --quiet --release -p examples --bin checkout
+cargo build --quiet --release -p examples --bin checkout --bin scraper
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 out=$(mktemp -d)
-"$target/release/checkout" --listen 127.0.0.1:0 --probe 127.0.0.1:0 > "$out/stdout" 2> "$out/stderr" &
+RUNTIME_PROBE_BLOCK_RATE=10000 RUNTIME_PROBE_MUTEX_FRACTION=1 \
+    "$target/release/checkout" --listen 127.0.0.1:0 --probe 127.0.0.1:0 > "$out/stdout" 2> "$out/stderr" &
 pid=$!
 trap 'kill "$pid" 2> /dev/null || true; rm -rf "$out"' EXIT
 
@@ -73,7 +74,8 @@ ask "http://$shop/chaos/off" > /dev/null
 ask "http://$probe/debug/pprof/" | grep -q '<li>captures: ' || fail "the index has no diagnosis"
 ask "http://$probe/debug/pprof/goroutine" | head -c 2 | od -An -tx1 | grep -q '1f 8b' || fail "the profile is not gzipped"
 
-sleep 1
+"$target/release/scraper" "$probe" "${SCRAPE_SECONDS:-10}" || fail "a scraper would not take it"
+
 more=$(ask "http://$shop/stats" | cut -d ' ' -f 1)
 [ "$more" -gt "$orders" ] || fail "no orders after the faults"
 kill -INT "$pid"
