@@ -2,6 +2,9 @@
 //!
 //! Unlike a count profile it is cumulative, since the start of the process. Its values are estimates where events are
 //! sampled: each kept event stands for several.
+//!
+//! A stack begins with the call that waited, as in Go: what the runtime does below it, and between futures, is left out.
+//! So the flat values of `-top` are those of `Receiver::recv` and its like.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -87,7 +90,7 @@ impl ContentionProfile {
         let mut groups: HashMap<(String, String), Group> = HashMap::new();
         for event in events {
             let (list, addresses) = lists.entry(ptr::from_ref(event.stack)).or_insert_with(|| {
-                let list = AddressList::of(event.stack);
+                let list = AddressList::of(event.stack).shown();
                 let key = list.key();
                 (list, key)
             });
@@ -231,6 +234,8 @@ fn add(builder: &mut ProfileBuilder<'_>, group: &Group, values: [i64; 2]) {
 mod tests {
     use super::*;
     use crate::folded::fold;
+    use crate::stack::Frame;
+    use std::sync::Arc;
 
     fn stack(name: &str) -> Stack {
         Stack {
@@ -274,6 +279,37 @@ mod tests {
         );
         assert!(proto.sample[0].label.is_empty());
         assert_eq!(fold(&proto, 1), "a 35\nb 100\n");
+    }
+
+    #[test]
+    fn stacks_begin_with_the_call_that_waited() {
+        let location = |return_address, function: &str, hidden| {
+            Arc::new(Location {
+                return_address,
+                function_offset: None,
+                frames: vec![Frame {
+                    function: function.into(),
+                    file: "".into(),
+                    line: 0,
+                }],
+                hidden,
+            })
+        };
+        let stack = Stack {
+            trunk: vec![
+                location(0x10, "clone", true),
+                location(0x20, "recv", false),
+                location(0x30, "poll", true),
+                location(0x40, "app", false),
+            ],
+            ..Stack::default()
+        };
+        let profile = ContentionProfile::new(Kind::Block, [wait(&stack, "", 1.0, 1.0)]);
+        assert_eq!(fold(&profile.to_profile(&[], 0), 0), "app;recv 1\n");
+        let mut text = Vec::new();
+        profile.write_text(&mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.contains("\n1 1 @ 0x20 0x40\n"), "{text}");
     }
 
     #[test]
