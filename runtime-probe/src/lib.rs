@@ -96,6 +96,8 @@ pub use tokio::*;
 
 #[cfg(feature = "rt")]
 pub mod runtime;
+#[cfg(feature = "sync")]
+pub mod sync;
 #[cfg(feature = "rt")]
 pub mod task;
 

@@ -4,22 +4,22 @@
 //! ones sharp.
 #![cfg(feature = "full")]
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use runtime_dump::proto::{Profile, Sample};
+use runtime_dump::proto::Profile;
 use runtime_probe::pprof;
-use runtime_probe::runtime::{Builder, Runtime};
+use runtime_probe::runtime::Builder;
 use runtime_probe::sync::{Mutex as AsyncMutex, Notify, Semaphore, mpsc};
 use runtime_probe::time::sleep;
 use support::client::{ask, get};
+use support::contention::{profile, runtime, samples, server, totals, waiting_in};
 use support::go::Go;
 
 mod support {
     #[allow(dead_code, reason = "nothing is sent byte for byte here")]
     pub mod client;
+    pub mod contention;
     #[allow(dead_code, reason = "pprof reads URLs here, files elsewhere")]
     #[path = "../../../dump/tests/support/go.rs"]
     pub mod go;
@@ -43,55 +43,6 @@ impl Drop for Rate {
     }
 }
 
-fn runtime() -> Runtime {
-    Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap()
-}
-
-fn server() -> SocketAddr {
-    static SERVER: OnceLock<SocketAddr> = OnceLock::new();
-    *SERVER.get_or_init(|| {
-        let serving = pprof::serve("127.0.0.1:0").unwrap();
-        let address = serving.local_addr().unwrap();
-        serving.detach();
-        address
-    })
-}
-
-/// The samples whose stack has a function of that name, as (reason, contentions, delay).
-fn samples(profile: &Profile, function: &str) -> BTreeMap<String, (i64, Duration)> {
-    let in_stack = |sample: &&Sample| {
-        let mut names = sample.location_id.iter().flat_map(|id| {
-            let location = &profile.location[*id as usize - 1];
-            location.line.iter().map(|line| {
-                let function = &profile.function[line.function_id as usize - 1];
-                profile.string(function.name)
-            })
-        });
-        names.any(|name| name.ends_with(function))
-    };
-    let mut found: BTreeMap<String, (i64, Duration)> = BTreeMap::new();
-    for sample in profile.sample.iter().filter(in_stack) {
-        let label = &sample.label[0];
-        assert_eq!(profile.string(label.key), "reason");
-        let sum = found
-            .entry(profile.string(label.str).to_owned())
-            .or_default();
-        sum.0 += sample.value[0];
-        sum.1 += Duration::from_nanos(sample.value[1] as u64);
-    }
-    found
-}
-
-fn profile(path: &str) -> Profile {
-    let answer = get(server(), &format!("/debug/pprof/{path}"));
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    Profile::decode(&answer.body).unwrap()
-}
-
 async fn waits_for_the_lock(lock: Arc<AsyncMutex<()>>) {
     drop(lock.lock().await);
 }
@@ -108,7 +59,7 @@ fn hold_a_lock() -> Duration {
             .map(|_| runtime_probe::spawn(waits_for_the_lock(lock.clone())))
             .collect();
         // All five have registered.
-        while waiting_in("waits_for_the_lock") < 5 {
+        while waiting_in("waits_for_the_lock", "sync.Mutex.Lock") < 5 {
             sleep(Duration::from_millis(1)).await;
         }
         sleep(HELD).await;
@@ -138,16 +89,6 @@ fn five_waiters_of_a_lock() {
     assert_eq!(after.0 - before.0, 5);
     let delay = after.1 - before.1;
     assert!(delay >= least && delay < least * 2, "{delay:?}");
-}
-
-/// How many tasks wait in the function now.
-fn waiting_in(function: &str) -> usize {
-    let mut text = Vec::new();
-    let goroutines = pprof::lookup("goroutine").unwrap();
-    goroutines.write_to(&mut text, 2).unwrap();
-    let text = String::from_utf8(text).unwrap();
-    let waits = |block: &&str| block.contains("[sync.Mutex.Lock]:") && block.contains(function);
-    text.split("\n\n").filter(waits).count()
 }
 
 async fn reads_one(mut receiver: mpsc::Receiver<()>) {
@@ -483,38 +424,11 @@ fn pprof_reads_both_forms_to_the_same_totals() {
     };
     let _rate = Rate::set(1);
     hold_a_lock();
-    let totals = |path: &str| {
-        let url = format!("http://{}/debug/pprof/{path}", server());
-        let output = go.output(["tool", "pprof", "-raw", &url].map(std::ffi::OsStr::new));
-        let text = String::from_utf8(output.stdout).unwrap();
-        assert!(
-            output.status.success(),
-            "{path}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        assert!(
-            text.contains("contentions/count delay/nanoseconds"),
-            "{text}"
-        );
-        let values = text
-            .lines()
-            .skip_while(|line| !line.starts_with("contentions/count"))
-            .skip(1)
-            .take_while(|line| !line.starts_with("Locations"))
-            .filter_map(|line| {
-                let (values, _) = line.split_once(':')?;
-                let mut values = values.split_whitespace().map(str::parse::<i64>);
-                Some((values.next()?.ok()?, values.next()?.ok()?))
-            });
-        values.fold((0, 0), |(count, delay), (more, longer)| {
-            (count + more, delay + longer)
-        })
-    };
     // Nothing else goes on, so nothing is added between the two.
     pprof::set_block_profile_rate(0);
-    let binary = totals("block");
+    let binary = totals(&go, "block");
     assert!(binary.0 >= 5 && binary.1 >= 1_500_000_000, "{binary:?}");
-    assert_eq!(binary, totals("block?debug=1"));
+    assert_eq!(binary, totals(&go, "block?debug=1"));
 }
 
 #[test]

@@ -5,8 +5,8 @@ use super::refusal::Refusal;
 use super::reply::Reply;
 use super::request::Request;
 use super::routes::only;
-use crate::profile::block;
 use crate::profile::diagnosis::Diagnosis;
+use crate::profile::{block, mutex};
 use crate::snapshot::tasks;
 use std::fmt::Write;
 
@@ -35,6 +35,12 @@ const ENTRIES: &[(&str, &str, &str)] = &[
          fresh=1 first wakes the tasks whose stacks leave open where they wait.",
     ),
     (
+        "mutex",
+        "?debug=1",
+        "Who made others wait for a lock: the waiters' time, at the stack that released it. Counts only while a fraction is \
+         set; seconds=10&fraction=1 sets one for ten seconds.",
+    ),
+    (
         "symbol",
         "",
         "Names for the addresses in the query or the body, for go tool pprof.",
@@ -54,6 +60,7 @@ pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
         let count = match *name {
             "block" => block::count(),
             "goroutine" => tasks::count(),
+            "mutex" => mutex::count(),
             _ => 0,
         };
         let _ = writeln!(

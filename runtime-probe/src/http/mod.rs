@@ -15,8 +15,8 @@
 //!
 //! what is answered:
 //! * [`routes`]: which request gets which answer;
-//! * [`index`], [`goroutine`], [`block`], [`cmdline`], [`symbol`]: a file per page;
-//! * [`seconds`], [`stack_format`]: parameters that profiles share;
+//! * [`index`], [`goroutine`], [`block`], [`mutex`], [`cmdline`], [`symbol`]: a file per page;
+//! * [`seconds`], [`stack_format`], [`contended`]: parameters that profiles share;
 //! * [`go_duration`]: durations as Go writes them;
 //!
 //! what lets another server carry it:
@@ -51,6 +51,7 @@ mod block;
 mod body;
 mod cmdline;
 mod connection;
+mod contended;
 mod date;
 mod go_duration;
 mod goroutine;
@@ -58,6 +59,7 @@ mod head;
 mod host;
 mod inbox;
 mod index;
+mod mutex;
 mod outbox;
 pub(crate) mod routes;
 mod seats;

@@ -3,7 +3,7 @@
 use super::refusal::Refusal;
 use super::reply::Reply;
 use super::request::{Method, Request};
-use super::{block, cmdline, goroutine, index, symbol};
+use super::{block, cmdline, goroutine, index, mutex, symbol};
 
 /// Answers any request.
 pub(crate) fn answer(request: &Request) -> Reply {
@@ -40,6 +40,7 @@ fn route(request: &Request) -> Result<Reply, Refusal> {
         "" => index::answer(request),
         "block" => block::answer(request),
         "cmdline" => cmdline::answer(request),
+        "mutex" => mutex::answer(request),
         "symbol" => symbol::answer(request),
         "goroutine" => goroutine::answer(request),
         _ => Err(Refusal::new(404, "Unknown profile")),

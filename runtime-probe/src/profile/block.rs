@@ -1,22 +1,19 @@
 //! Where tasks waited for each other, as Go's block profile shows where goroutines did.
 
+use super::contended::Contended;
 use super::goroutine::missing;
 use super::leaf_stacks::{assemble, synthetic};
-use super::mappings::mappings;
-use crate::record::contention::{self, Place};
+use crate::record::contention::{Place, Sampled};
 use crate::registry::record::Kind;
 use crate::snapshot::tasks::{self, Tasks};
 use crate::snapshot::waits::{self, Waited};
 use crate::symbol::name::Names;
 use crate::symbol::resolver::{Resolver, resolver};
 use crate::symbol::role::{Reason, Sort, sort_of};
-use runtime_dump::contention::{Contention, ContentionProfile, Kind as Contended};
-use runtime_dump::proto;
-use runtime_dump::stack::{Frame, Location, Mapping, Stack};
+use runtime_dump::contention::{self, Contention, ContentionProfile};
+use runtime_dump::stack::{Frame, Location, Stack};
 use std::collections::HashMap;
-use std::io::{self, Write};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 /// The name under which Go's tools ask for it.
 pub(crate) const NAME: &str = "block";
@@ -43,86 +40,47 @@ impl Included {
     }
 }
 
-/// The profile, with what its binary form says of the process.
-pub(crate) struct Blocked {
-    waits: ContentionProfile,
-    mappings: Vec<Mapping>,
-    time_ns: i64,
-}
-
 /// How many places there are, with everything that a profile leaves out.
 pub(crate) fn count() -> usize {
     waits::blocked().len()
 }
 
-impl Blocked {
-    /// Adds up what there is.
-    pub(crate) fn collect(included: Included) -> Self {
-        crate::stack::unwind::refresh();
-        let mut waits = waits::blocked();
-        if included.ongoing {
-            waits.extend(ongoing());
-        }
-        let mut resolver = resolver();
-        // Events share places, and a place takes a while.
-        let mut places: HashMap<[usize; 3], Wait> = HashMap::new();
-        for waited in &waits {
-            places
-                .entry(waited.place.addresses())
-                .or_insert_with(|| Wait::at(&waited.place, &mut resolver));
-        }
-        let mappings = mappings(&resolver);
-        drop(resolver);
-        let events = waits.iter().filter_map(|waited| {
-            let wait = places.get(&waited.place.addresses())?;
-            wait.sorts
-                .iter()
-                .any(|sort| included.has(*sort))
-                .then_some(Contention {
-                    stack: &wait.stack,
-                    reason: wait.reason,
-                    count: waited.count,
-                    delay_ns: waited.delay_ns,
-                })
-        });
-        let mut waits = ContentionProfile::new(Contended::Block, events);
-        for remark in remarks(&waits, included) {
-            waits.comment(remark);
-        }
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        Blocked {
-            waits,
-            mappings,
-            time_ns: now.map_or(0, |now| now.as_nanos() as i64),
-        }
+/// Adds up what there is.
+pub(crate) fn collect(included: Included) -> Contended {
+    crate::stack::unwind::refresh();
+    let mut waits = waits::blocked();
+    if included.ongoing {
+        waits.extend(ongoing());
     }
-
-    /// The binary form.
-    pub(crate) fn profile(&self) -> proto::Profile {
-        self.waits.to_profile(&self.mappings, self.time_ns)
+    let mut resolver = resolver();
+    // Events share places, and a place takes a while.
+    let mut places: HashMap<[usize; 3], Wait> = HashMap::new();
+    for waited in &waits {
+        places
+            .entry(waited.place.addresses())
+            .or_insert_with(|| Wait::at(&waited.place, &mut resolver));
     }
-
-    /// What happened since `before`.
-    pub(crate) fn delta(&self, before: &Blocked, span: Duration) -> proto::Profile {
-        let span = i64::try_from(span.as_nanos()).unwrap_or(i64::MAX);
-        self.waits
-            .to_delta(&before.waits, &self.mappings, self.time_ns, span)
-    }
-
-    /// The text of `debug=1`.
-    ///
-    /// # Errors
-    /// Those of `out`.
-    pub(crate) fn write_text(&self, out: impl Write) -> io::Result<()> {
-        super::address_names::remember(self.waits.locations());
-        self.waits.write_text(out)
-    }
+    let events = waits.iter().filter_map(|waited| {
+        let wait = places.get(&waited.place.addresses())?;
+        wait.sorts
+            .iter()
+            .any(|sort| included.has(*sort))
+            .then_some(Contention {
+                stack: &wait.stack,
+                reason: wait.reason,
+                count: waited.count,
+                delay_ns: waited.delay_ns,
+            })
+    });
+    let waits = ContentionProfile::new(contention::Kind::Block, events);
+    let remarks = remarks(&waits, included);
+    Contended::new(waits, remarks, &resolver)
 }
 
 /// What the reader should know, first of all why there is nothing.
 fn remarks(waits: &ContentionProfile, included: Included) -> Vec<String> {
     let mut remarks = Vec::new();
-    match contention::block_rate_ns() {
+    match Sampled::Block.rate() {
         0 => remarks.push(
             "block profiling is off, so waits are not counted: RUNTIME_PROBE_BLOCK_RATE=10000, \
              pprof::set_block_profile_rate(10_000), or block?seconds=10&rate=10000 for ten seconds"
@@ -130,7 +88,7 @@ fn remarks(waits: &ContentionProfile, included: Included) -> Vec<String> {
         ),
         ns => remarks.push(format!("rate: a sample for each {ns} ns of waiting")),
     }
-    if waits.is_empty() && contention::block_rate_ns() != 0 {
+    if waits.is_empty() && Sampled::Block.rate() != 0 {
         let left_out = match (included.sleep, included.io) {
             (false, false) => "; sleep and I/O are left out, include=sleep,io adds them",
             (true, false) => "; I/O is left out, include=io adds it",

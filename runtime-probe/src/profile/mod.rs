@@ -6,15 +6,19 @@
 //! * [`goroutine`]: these tasks;
 //! * [`goroutine_forms`]: the forms of a dump of them;
 //! * [`block`]: where tasks waited for each other;
+//! * [`mutex`]: who made others wait for a lock;
+//! * [`contended`]: the forms of these two;
 //! * [`address_names`]: names for the addresses of a text that was handed out;
 //! * [`diagnosis`]: what cannot be shown, and why;
 //! * [`mappings`]: the process's executable mappings.
 
 pub(crate) mod address_names;
 pub(crate) mod block;
+pub(crate) mod contended;
 pub(crate) mod diagnosis;
 pub(crate) mod goroutine;
 pub(crate) mod goroutine_forms;
 pub(crate) mod leaf_stacks;
 pub(crate) mod mappings;
+pub(crate) mod mutex;
 pub(crate) mod selection;

@@ -110,6 +110,8 @@ pub(crate) struct Contentions {
 
 /// Waits that tasks made.
 pub(crate) static BLOCK: Contentions = Contentions::new();
+/// Waits for locks, where these were released.
+pub(crate) static MUTEX: Contentions = Contentions::new();
 
 impl Contentions {
     const fn new() -> Self {
@@ -142,25 +144,10 @@ impl Contentions {
     }
 }
 
-/// One sample for each so many ticks of waiting; 0 is off.
-static RATE: AtomicU64 = AtomicU64::new(0);
-/// When sampling began: waits that began before are not counted, as in Go.
-static SINCE: AtomicU64 = AtomicU64::new(0);
-/// The same as the user set it.
-static RATE_NS: AtomicI64 = AtomicI64::new(0);
-static RATES: Mutex<Rates> = Mutex::new(Rates {
-    base: 0,
-    leases: 0,
-    finest: None,
-});
-
-/// An `f64`, the bits: what turns ticks into nanoseconds. It is learned when a rate is set and applied to events as they
-/// come: what has been added up never changes with a better knowledge of it.
-static NS_PER_TICK: AtomicU64 = AtomicU64::new(0);
-
-/// Who wants which rate, in nanoseconds.
+/// How finely events are sampled, and who wants it so: 0 is off, 1 takes everything, and the smaller the finer.
+#[derive(Debug)]
 struct Rates {
-    /// As set for good; 0 is off.
+    /// As set for good.
     base: i64,
     /// How many want it finer for a while, and the finest of these wishes since there was none.
     leases: usize,
@@ -168,43 +155,110 @@ struct Rates {
 }
 
 impl Rates {
-    fn apply(&self) {
-        let wanted = [Some(self.base), self.finest];
-        let finest = wanted.into_iter().flatten().filter(|ns| *ns > 0).min();
-        let rate = finest.map_or(0, |ns| {
-            let scale = Scale::now();
-            NS_PER_TICK.store(scale.ns_per_tick().to_bits(), Ordering::Relaxed);
-            if ns == 1 {
-                1
-            } else {
-                scale.ticks(ns as u64).max(1)
-            }
-        });
-        if RATE.load(Ordering::Relaxed) == 0 {
-            SINCE.store(crate::clock::ticks(), Ordering::Relaxed);
+    const fn new() -> Self {
+        Rates {
+            base: 0,
+            leases: 0,
+            finest: None,
         }
-        RATE_NS.store(finest.unwrap_or(0), Ordering::Relaxed);
-        // Release: whoever sees the rate sees since when.
-        RATE.store(rate, Ordering::Release);
+    }
+
+    fn in_force(&self) -> i64 {
+        let wanted = [Some(self.base), self.finest];
+        let on = wanted.into_iter().flatten().filter(|rate| *rate > 0);
+        on.min().unwrap_or(0)
+    }
+
+    fn lease(&mut self, rate: i64) {
+        self.leases += 1;
+        self.finest = Some(self.finest.map_or(rate, |finest| finest.min(rate)));
+    }
+
+    fn end_lease(&mut self) {
+        self.leases -= 1;
+        if self.leases == 0 {
+            self.finest = None;
+        }
     }
 }
 
-fn rates() -> std::sync::MutexGuard<'static, Rates> {
-    RATES
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
+/// What is sampled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sampled {
+    /// Waits of tasks; the rate is nanoseconds of waiting for each sample.
+    Block,
+    /// Releases of locks; the rate is releases for each sample.
+    Mutex,
 }
 
-/// Sets the rate for good: nanoseconds of waiting for each sample, 1 for everything, 0 or less for nothing.
-pub(crate) fn set_block_rate(ns: i64) {
-    let mut rates = rates();
-    rates.base = ns.max(0);
-    rates.apply();
-}
+static BLOCK_RATES: Mutex<Rates> = Mutex::new(Rates::new());
+static MUTEX_RATES: Mutex<Rates> = Mutex::new(Rates::new());
 
-/// The rate in force, in nanoseconds; 0 is off.
-pub(crate) fn block_rate_ns() -> i64 {
-    RATE_NS.load(Ordering::Relaxed)
+/// One sample for each so many ticks of waiting; 0 is off.
+static RATE: AtomicU64 = AtomicU64::new(0);
+/// When sampling began: waits that began before are not counted, as in Go.
+static SINCE: AtomicU64 = AtomicU64::new(0);
+/// The same as the user set it.
+static RATE_NS: AtomicI64 = AtomicI64::new(0);
+/// One sample for each so many releases of locks; 0 is off.
+static FRACTION: AtomicU64 = AtomicU64::new(0);
+
+/// An `f64`, the bits: what turns ticks into nanoseconds. It is learned when a rate is set and applied to events as they
+/// come: what has been added up never changes with a better knowledge of it.
+static NS_PER_TICK: AtomicU64 = AtomicU64::new(0);
+
+impl Sampled {
+    /// Changes who wants what, and puts the finest wish in force.
+    fn change<R>(self, change: impl FnOnce(&mut Rates) -> R) -> R {
+        let rates = match self {
+            Sampled::Block => &BLOCK_RATES,
+            Sampled::Mutex => &MUTEX_RATES,
+        };
+        let mut rates = rates
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let result = change(&mut rates);
+        let rate = rates.in_force();
+        let scale = (rate != 0).then(Scale::now);
+        if let Some(scale) = &scale {
+            NS_PER_TICK.store(scale.ns_per_tick().to_bits(), Ordering::Relaxed);
+        }
+        match self {
+            Sampled::Block => {
+                let ticks = scale.map_or(0, |scale| match rate {
+                    1 => 1,
+                    ns => scale.ticks(ns as u64).max(1),
+                });
+                if RATE.load(Ordering::Relaxed) == 0 {
+                    SINCE.store(crate::clock::ticks(), Ordering::Relaxed);
+                }
+                RATE_NS.store(rate, Ordering::Relaxed);
+                // Release: whoever sees the rate sees since when.
+                RATE.store(ticks, Ordering::Release);
+            }
+            // Release: whoever sees the fraction sees how long a tick is.
+            Sampled::Mutex => FRACTION.store(rate as u64, Ordering::Release),
+        }
+        result
+    }
+
+    /// Sets the rate for good, 0 or less for nothing. Returns what was set for good before.
+    pub(crate) fn set_rate(self, rate: i64) -> i64 {
+        self.change(|rates| std::mem::replace(&mut rates.base, rate.max(0)))
+    }
+
+    /// What [`Sampled::set_rate`] was told last.
+    pub(crate) fn set_for_good(self) -> i64 {
+        self.change(|rates| rates.base)
+    }
+
+    /// The rate in force; 0 is off.
+    pub(crate) fn rate(self) -> i64 {
+        match self {
+            Sampled::Block => RATE_NS.load(Ordering::Relaxed),
+            Sampled::Mutex => FRACTION.load(Ordering::Relaxed) as i64,
+        }
+    }
 }
 
 /// Whether waits are sampled.
@@ -213,30 +267,28 @@ pub(crate) fn is_block_on() -> bool {
     RATE.load(Ordering::Relaxed) != 0
 }
 
+/// Whether releases of locks are sampled.
+#[cfg(feature = "sync")]
+pub(crate) fn is_mutex_on() -> bool {
+    FRACTION.load(Ordering::Relaxed) != 0
+}
+
 /// A rate for a while. Of several, and of what is set for good, the finest is in force until the last one ends: nobody
 /// gets fewer samples than he asked for.
 #[derive(Debug)]
 #[must_use = "the rate ends with this"]
-pub(crate) struct BlockLease(());
+pub(crate) struct Lease(Sampled);
 
-impl BlockLease {
-    pub(crate) fn take(ns: i64) -> Self {
-        let mut rates = rates();
-        rates.leases += 1;
-        rates.finest = Some(rates.finest.map_or(ns, |finest| finest.min(ns)));
-        rates.apply();
-        BlockLease(())
+impl Lease {
+    pub(crate) fn take(sampled: Sampled, rate: i64) -> Self {
+        sampled.change(|rates| rates.lease(rate));
+        Lease(sampled)
     }
 }
 
-impl Drop for BlockLease {
+impl Drop for Lease {
     fn drop(&mut self) {
-        let mut rates = rates();
-        rates.leases -= 1;
-        if rates.leases == 0 {
-            rates.finest = None;
-            rates.apply();
-        }
+        self.0.change(Rates::end_lease);
     }
 }
 
@@ -253,6 +305,21 @@ pub(crate) fn note_wait(began: Ticks, ended: Ticks, place: Place) {
         let delay = weight.delay * ns_per_tick;
         BLOCK.add(place, Weight { delay, ..weight });
     }
+}
+
+/// A lock was released for which others had waited so long: whether, and for how many, that is kept.
+#[cfg(feature = "sync")]
+pub(crate) fn sample_unlock(waited: Ticks) -> Option<Weight> {
+    let weight = sampling::unlock(waited, FRACTION.load(Ordering::Acquire), sampling::random)?;
+    let ns_per_tick = f64::from_bits(NS_PER_TICK.load(Ordering::Relaxed));
+    let delay = weight.delay * ns_per_tick;
+    Some(Weight { delay, ..weight })
+}
+
+/// Adds what was kept of it.
+#[cfg(feature = "sync")]
+pub(crate) fn note_unlock(weight: Weight, place: Place) {
+    MUTEX.add(place, weight);
 }
 
 #[cfg(test)]
@@ -341,23 +408,30 @@ mod tests {
         assert_eq!(table.totals().count(), 3);
     }
 
-    /// The only test that touches the rate of the process.
+    /// The only test that touches the rates of the process.
     #[test]
     fn the_finest_rate_holds_until_the_last_lease_ends() {
         crate::clock::init();
-        set_block_rate(1_000_000);
-        let coarse = BlockLease::take(2_000_000);
-        assert_eq!(block_rate_ns(), 1_000_000);
-        let fine = BlockLease::take(10_000);
-        assert_eq!(block_rate_ns(), 10_000);
-        drop(fine);
-        assert_eq!(block_rate_ns(), 10_000, "somebody may still count on it");
-        set_block_rate(500);
-        assert_eq!(block_rate_ns(), 500);
-        set_block_rate(-1);
-        assert_eq!(block_rate_ns(), 10_000);
-        drop(coarse);
-        assert_eq!(block_rate_ns(), 0);
+        for sampled in [Sampled::Block, Sampled::Mutex] {
+            sampled.set_rate(1_000_000);
+            let coarse = Lease::take(sampled, 2_000_000);
+            assert_eq!(sampled.rate(), 1_000_000);
+            let fine = Lease::take(sampled, 10_000);
+            assert_eq!(sampled.rate(), 10_000);
+            drop(fine);
+            assert_eq!(sampled.rate(), 10_000, "somebody may still count on it");
+            assert_eq!(
+                sampled.set_rate(500),
+                1_000_000,
+                "leases are not set for good"
+            );
+            assert_eq!(sampled.rate(), 500);
+            sampled.set_rate(-1);
+            assert_eq!(sampled.rate(), 10_000);
+            assert_eq!(sampled.set_for_good(), 0);
+            drop(coarse);
+            assert_eq!(sampled.rate(), 0);
+        }
         assert!(!is_block_on());
     }
 }

@@ -15,6 +15,11 @@ pub(crate) fn blocked() -> Vec<Waited> {
     copy(&contention::BLOCK)
 }
 
+/// Those for locks, where these were released.
+pub(crate) fn unlocked() -> Vec<Waited> {
+    copy(&contention::MUTEX)
+}
+
 fn copy(table: &Contentions) -> Vec<Waited> {
     table
         .totals()

@@ -9,6 +9,7 @@
 //! * [`named`]: what holds the name of a task;
 //! * [`foreign`]: tasks that somebody else spawned;
 //! * [`driving`]: which runtime polls a task;
+//! * [`locks`]: locks that know who waits for them;
 //! * [`hooks`]: our hooks in a runtime, and the user's beside them.
 
 #[cfg(feature = "rt")]
@@ -20,6 +21,8 @@ pub(crate) mod foreign;
 #[cfg(feature = "rt")]
 pub(crate) mod hooks;
 pub(crate) mod instrumented;
+#[cfg(feature = "sync")]
+pub(crate) mod locks;
 #[cfg(feature = "rt")]
 pub(crate) mod named;
 pub(crate) mod waker;

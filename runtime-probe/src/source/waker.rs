@@ -15,7 +15,7 @@
 use crate::clock;
 use crate::primitive::Ordering;
 use crate::record::contention;
-use crate::registry::record::{GENERATIONS, Manner, PollNumber, Record, Waking};
+use crate::registry::record::{GENERATIONS, Kind, Manner, PollNumber, Record, Waking};
 use crate::registry::slab::RecordRef;
 use crate::registry::threads::{self, Slot};
 use crate::stack::anchor::{Anchor, here};
@@ -55,6 +55,24 @@ fn current<'a>() -> Option<&'a Record> {
     // SAFETY: null or the frame of a poll further up on this thread's stack; `Entered` takes it out again before it
     // goes. Records live for ever.
     CURRENT.with(|current| unsafe { current.get().as_ref().map(|frame| &*frame.record) })
+}
+
+/// Where the stack of the task that is being polled begins, and of which future it is. Futures wrapped by hand inside a
+/// task are a part of it.
+#[cfg(feature = "sync")]
+#[expect(unsafe_code, reason = "reads the frames of polls")]
+pub(super) fn root() -> Option<(usize, &'static FutureMeta)> {
+    // SAFETY: null or the frame of a poll further up on this thread's stack, and so is what it points to. Records live
+    // for ever.
+    unsafe {
+        let mut frame = CURRENT.with(Cell::get).as_ref()?;
+        while (*frame.record).kind() == Kind::Nested
+            && let Some(outer) = frame.outer.as_ref()
+        {
+            frame = outer;
+        }
+        Some((std::ptr::from_ref(frame).addr(), frame.meta))
+    }
 }
 
 /// Puts a frame in force until it is dropped, whichever way the poll ends.

@@ -258,6 +258,19 @@ pub(crate) unsafe fn capture(
     unsafe { walk(frame, anchor, root, meta, earlier, last) }
 }
 
+/// The end of this thread's stack, a root for what no poll of ours surrounds. `None` on a thread on its way out, or whose
+/// stack the system does not tell.
+#[cfg(feature = "sync")]
+#[expect(unsafe_code, reason = "the thread-local through a raw pointer")]
+pub(crate) fn stack_end() -> Option<usize> {
+    let mut capturer = CAPTURER.with(Cell::get);
+    if capturer.is_null() {
+        capturer = make()?;
+    }
+    // SAFETY: this thread's own, which lives until the thread ends.
+    unsafe { &*capturer }.high.checked_sub(1)
+}
+
 /// [`WaitSet::carried`]; `None` where a capture is under way on this thread.
 #[cold]
 #[expect(unsafe_code, reason = "the thread-local through a raw pointer")]

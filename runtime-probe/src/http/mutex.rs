@@ -1,0 +1,23 @@
+//! `/debug/pprof/mutex`: who made others wait for a lock, since the start (`debug=0`, `debug=1`, `format=`) or while the
+//! client waits (`seconds=`), then also at a fraction for that time only (`fraction=`).
+
+use super::contended::{Question, RateParameter};
+use super::refusal::Refusal;
+use super::reply::Reply;
+use super::request::Request;
+use super::routes::only;
+use crate::profile::mutex::{NAME, collect};
+use crate::record::contention::Sampled;
+
+const FRACTION: RateParameter = RateParameter {
+    name: "fraction",
+    unit: "contended unlocks for each sample",
+    most: i32::MAX as i64,
+    sampled: Sampled::Mutex,
+};
+
+/// Answers a request.
+pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
+    only(request, &["debug", "format", "fraction", "seconds"])?;
+    Question::of(request, &FRACTION)?.answer(request, NAME, collect)
+}

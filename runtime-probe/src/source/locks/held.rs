@@ -1,0 +1,192 @@
+//! What a guard consists of: the permit, a pointer to the value, and the charge that its end brings.
+
+use super::waiters::{Charge, Waiters};
+use std::cell::UnsafeCell;
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
+
+/// A lock that is held, by a permit `P` to a value that `V` points to. `K` keeps what all of it borrows from.
+///
+/// The fields are dropped in this order. MUST: the charge before the permit, or whoever gets the lock next has left the
+/// queue before its wait is charged; the keeper last, or the permit releases a lock that is gone.
+pub(crate) struct Held<'a, P, V, K = ()> {
+    charge: Charge<'a>,
+    permit: P,
+    value: V,
+    keeper: K,
+}
+
+impl<'a, P, V, K> Held<'a, P, V, K> {
+    pub(super) fn new(waiters: &'a Waiters, permit: P, value: V, keeper: K) -> Self {
+        Held {
+            charge: Charge::new(waiters),
+            permit,
+            value,
+            keeper,
+        }
+    }
+
+    pub(crate) fn keeper(&self) -> &K {
+        &self.keeper
+    }
+
+    /// The same with another pointer.
+    fn with<W>(self, point: impl FnOnce(V) -> W) -> Held<'a, P, W, K> {
+        Held {
+            charge: self.charge,
+            value: point(self.value),
+            permit: self.permit,
+            keeper: self.keeper,
+        }
+    }
+}
+
+impl<P, V: Deref, K> Deref for Held<'_, P, V, K> {
+    type Target = V::Target;
+
+    #[inline(always)]
+    fn deref(&self) -> &V::Target {
+        &self.value
+    }
+}
+
+impl<P, V: DerefMut, K> DerefMut for Held<'_, P, V, K> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut V::Target {
+        &mut self.value
+    }
+}
+
+impl<'a, P, U: ?Sized, K> Held<'a, P, Exclusive<U>, K> {
+    pub(crate) fn map<V: ?Sized>(
+        mut self,
+        f: impl FnOnce(&mut U) -> &mut V,
+    ) -> Held<'a, P, Exclusive<V>, K> {
+        let value: *mut V = f(&mut self);
+        self.with(|_| Exclusive(value))
+    }
+
+    pub(crate) fn try_map<V: ?Sized>(
+        mut self,
+        f: impl FnOnce(&mut U) -> Option<&mut V>,
+    ) -> Result<Held<'a, P, Exclusive<V>, K>, Self> {
+        match f(&mut self).map(std::ptr::from_mut) {
+            Some(value) => Ok(self.with(|_| Exclusive(value))),
+            None => Err(self),
+        }
+    }
+}
+
+impl<'a, P, U: ?Sized, K> Held<'a, P, Shared<U>, K> {
+    pub(crate) fn map<V: ?Sized>(self, f: impl FnOnce(&U) -> &V) -> Held<'a, P, Shared<V>, K> {
+        let value = NonNull::from(f(&self));
+        self.with(|_| Shared(value))
+    }
+
+    pub(crate) fn try_map<V: ?Sized>(
+        self,
+        f: impl FnOnce(&U) -> Option<&V>,
+    ) -> Result<Held<'a, P, Shared<V>, K>, Self> {
+        match f(&self).map(NonNull::from) {
+            Some(value) => Ok(self.with(|_| Shared(value))),
+            None => Err(self),
+        }
+    }
+}
+
+/// What a writer's guard is when it has become a reader's.
+type Downgraded<'a, V, K> = Held<'a, RwLockReadGuard<'a, ()>, Shared<V>, K>;
+
+impl<'a, U: ?Sized, K> Held<'a, RwLockWriteGuard<'a, ()>, Exclusive<U>, K> {
+    pub(crate) fn downgrade_map<V: ?Sized>(self, f: impl FnOnce(&U) -> &V) -> Downgraded<'a, V, K> {
+        let value = NonNull::from(f(&self));
+        self.downgrade_to(Shared(value))
+    }
+
+    pub(crate) fn try_downgrade_map<V: ?Sized>(
+        self,
+        f: impl FnOnce(&U) -> Option<&V>,
+    ) -> Result<Downgraded<'a, V, K>, Self> {
+        match f(&self).map(NonNull::from) {
+            Some(value) => Ok(self.downgrade_to(Shared(value))),
+            None => Err(self),
+        }
+    }
+
+    /// Lets the readers in who wait, and is charged for their waiting as an unlock would be.
+    fn downgrade_to<V: ?Sized>(self, value: Shared<V>) -> Downgraded<'a, V, K> {
+        self.charge.now();
+        Held {
+            charge: self.charge,
+            permit: self.permit.downgrade(),
+            value,
+            keeper: self.keeper,
+        }
+    }
+}
+
+/// A pointer to a value that nobody else can reach. Not a reference: a guard is still a function's argument when it is
+/// dropped, and from that moment on the value is another thread's.
+pub(crate) struct Exclusive<U: ?Sized>(*mut U);
+
+/// A pointer to a value that nobody writes.
+pub(crate) struct Shared<U: ?Sized>(NonNull<U>);
+
+impl<U: ?Sized> Exclusive<U> {
+    pub(super) fn new(value: &UnsafeCell<U>) -> Self {
+        Exclusive(value.get())
+    }
+}
+
+impl<U: ?Sized> Shared<U> {
+    #[expect(unsafe_code, reason = "a cell is nowhere null")]
+    pub(super) fn new(value: &UnsafeCell<U>) -> Self {
+        // SAFETY: the place of a cell that there is a reference to.
+        Shared(unsafe { NonNull::new_unchecked(value.get()) })
+    }
+}
+
+impl<U: ?Sized> Deref for Exclusive<U> {
+    type Target = U;
+
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "reads what the permit gives access to")]
+    fn deref(&self) -> &U {
+        // SAFETY: made from a permit to the value, and goes no further than the `Held` with that permit.
+        unsafe { &*self.0 }
+    }
+}
+
+impl<U: ?Sized> DerefMut for Exclusive<U> {
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "writes what the permit gives access to")]
+    fn deref_mut(&mut self) -> &mut U {
+        // SAFETY: as above; the permit is that of the only one who has access.
+        unsafe { &mut *self.0 }
+    }
+}
+
+impl<U: ?Sized> Deref for Shared<U> {
+    type Target = U;
+
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "reads what the permit gives access to")]
+    fn deref(&self) -> &U {
+        // SAFETY: made from a permit to read the value, and goes no further than the `Held` with that permit.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+#[expect(unsafe_code, reason = "pointers that stand for references")]
+// SAFETY: stands for `&mut U`.
+unsafe impl<U: ?Sized + Send> Send for Exclusive<U> {}
+#[expect(unsafe_code, reason = "pointers that stand for references")]
+// SAFETY: as above.
+unsafe impl<U: ?Sized + Sync> Sync for Exclusive<U> {}
+#[expect(unsafe_code, reason = "pointers that stand for references")]
+// SAFETY: stands for `&U`.
+unsafe impl<U: ?Sized + Sync> Send for Shared<U> {}
+#[expect(unsafe_code, reason = "pointers that stand for references")]
+// SAFETY: as above.
+unsafe impl<U: ?Sized + Sync> Sync for Shared<U> {}

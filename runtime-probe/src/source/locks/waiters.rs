@@ -1,0 +1,312 @@
+//! Who waits for a lock, as a number and a sum: the time that its waiters have spent since somebody was last charged.
+//!
+//! The time is the integral of their number, so it is exact for any number of waiters and takes two words; a list of
+//! their start times would tell nothing more. What a waiter spends between the unlock that let it in and its next poll is
+//! the run queue's, and is taken out again, as Go leaves it out.
+//!
+//! Where this differs from Go (`semrelease`): Go's queue has a stamp for its head and one for its tail, and takes the
+//! waiters between to have come evenly. Here each counts for as long as it was there.
+//!
+//! Allowed here: two words under a lock of our own that is held for a few instructions, by those who wait and by those
+//! who release a lock that somebody waits for; tokio's own lock takes a mutex of its kind at each of these moments.
+//! Forbidden: allocating, calling out, anything at all on the way of a lock that nobody waits for, but one load.
+
+use crate::clock::{self, Ticks};
+use crate::primitive::{AtomicBool, Mutex, Ordering, lock};
+use crate::record::contention::{self, Place};
+use crate::source::waker;
+use crate::stack::anchor::here;
+use crate::stack::raw::HasMeta;
+use crate::stack::template::{self, AnchorFrame};
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// The waiters of one lock.
+pub(super) struct Waiters {
+    /// Whether a release has anything to be charged with. Written under the lock of `queue`. Relaxed: who misses a waiter
+    /// that came just now is charged nothing for it, and it has hardly waited.
+    contended: AtomicBool,
+    queue: Mutex<Queue>,
+}
+
+/// Pure arithmetic.
+#[derive(Debug)]
+struct Queue {
+    waiting: u64,
+    /// The latest moment that was seen. Counters of two cores may differ a little; time does not go back here.
+    now: Ticks,
+    /// Time spent up to `now` that nobody was charged with.
+    owed: Ticks,
+    /// When somebody was charged.
+    charged: Ticks,
+}
+
+impl Queue {
+    const fn new() -> Self {
+        Queue {
+            waiting: 0,
+            now: 0,
+            owed: 0,
+            charged: 0,
+        }
+    }
+
+    fn advance(&mut self, now: Ticks) {
+        let passed = now.saturating_sub(self.now);
+        self.owed = self
+            .owed
+            .saturating_add(self.waiting.saturating_mul(passed));
+        self.now += passed;
+    }
+
+    /// Somebody begins to wait. Returns since when.
+    fn enter(&mut self, now: Ticks) -> Ticks {
+        self.advance(now);
+        self.waiting += 1;
+        self.now
+    }
+
+    /// Somebody who has waited gives up: what it has spent stays owed.
+    fn give_up(&mut self, now: Ticks) {
+        self.advance(now);
+        self.waiting -= 1;
+    }
+
+    /// Somebody who has waited since `since` has the lock: what came after the release that let it in is not its wait.
+    fn leave(&mut self, since: Ticks, now: Ticks) {
+        self.give_up(now);
+        self.owed = self.owed.saturating_sub(self.now - since.max(self.charged));
+    }
+
+    /// Somebody releases the lock. Returns what it is charged with.
+    fn charge(&mut self, now: Ticks) -> Ticks {
+        self.advance(now);
+        self.charged = self.now;
+        std::mem::take(&mut self.owed)
+    }
+}
+
+impl Waiters {
+    pub(super) const fn new() -> Self {
+        Waiters {
+            contended: AtomicBool::new(false),
+            queue: Mutex::new(Queue::new()),
+        }
+    }
+
+    fn change<R>(&self, change: impl FnOnce(&mut Queue) -> R) -> R {
+        let mut queue = lock(&self.queue);
+        let result = change(&mut queue);
+        let contended = queue.waiting > 0 || queue.owed > 0;
+        self.contended.store(contended, Ordering::Relaxed);
+        result
+    }
+
+    /// A release for which somebody waits: samples it, with the stack of whoever releases.
+    #[cold]
+    #[inline(never)]
+    #[expect(unsafe_code, reason = "captures")]
+    fn charge(&self) {
+        static FRAME: AnchorFrame = AnchorFrame::new();
+        let waited = self.change(|queue| queue.charge(clock::ticks()));
+        let Some(weight) = contention::sample_unlock(waited) else {
+            return;
+        };
+        let anchor = here!();
+        let root = waker::root()
+            .or_else(|| Some((template::stack_end()?, <WholeThread as HasMeta>::META)));
+        let waits = root.and_then(|(root, meta)| {
+            // SAFETY: this function took the anchor, and the root is a frame of a poll further up, or the stack's end.
+            unsafe { template::capture(&FRAME, anchor, root, meta, None, None) }
+        });
+        let place = Place {
+            waits,
+            ..Place::ELSEWHERE
+        };
+        contention::note_unlock(weight, place);
+    }
+}
+
+/// What stands at the root of a stack that no poll of ours is part of.
+struct WholeThread;
+
+/// Charges whoever drops it, or says so, with what was waited since somebody was last charged.
+pub(super) struct Charge<'a>(&'a Waiters);
+
+impl<'a> Charge<'a> {
+    pub(super) fn new(waiters: &'a Waiters) -> Self {
+        Charge(waiters)
+    }
+
+    #[inline(always)]
+    pub(super) fn now(&self) {
+        if self.0.contended.load(Ordering::Relaxed) {
+            self.0.charge();
+        }
+    }
+}
+
+impl Drop for Charge<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.now();
+    }
+}
+
+/// One waiter. Dropped without [`Wait::end`], it has given up.
+pub(super) struct Wait<'a> {
+    waiters: &'a Waiters,
+    since: Option<Ticks>,
+}
+
+impl<'a> Wait<'a> {
+    pub(super) fn new(waiters: &'a Waiters) -> Self {
+        Wait {
+            waiters,
+            since: None,
+        }
+    }
+
+    /// Counts from now on, if locks are watched and it does not already.
+    pub(super) fn begin(&mut self) {
+        if self.since.is_none() && contention::is_mutex_on() {
+            let enter = |queue: &mut Queue| queue.enter(clock::ticks());
+            self.since = Some(self.waiters.change(enter));
+        }
+    }
+
+    /// It has the lock.
+    pub(super) fn end(&mut self) {
+        if let Some(since) = self.since.take() {
+            let leave = |queue: &mut Queue| queue.leave(since, clock::ticks());
+            self.waiters.change(leave);
+        }
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        if self.since.is_some() {
+            self.waiters.change(|queue| queue.give_up(clock::ticks()));
+        }
+    }
+}
+
+/// A future that is a waiter from when it is first pending.
+pub(super) struct Waiting<'a, F> {
+    /// First: what it gives back when it is dropped goes to others before this waiter has gone.
+    acquire: F,
+    wait: Wait<'a>,
+}
+
+impl<'a, F> Waiting<'a, F> {
+    pub(super) fn new(waiters: &'a Waiters, acquire: F) -> Self {
+        let wait = Wait::new(waiters);
+        Waiting { acquire, wait }
+    }
+}
+
+impl<F: Future> Future for Waiting<'_, F> {
+    type Output = F::Output;
+
+    #[inline]
+    #[expect(unsafe_code, reason = "pin projection")]
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        // SAFETY: `acquire` is pinned with this future: it is never moved out, there is no `Drop` of our own, and this is
+        // Unpin only if `acquire` is. `wait` is not pinned.
+        let (acquire, wait) = unsafe {
+            let this = self.get_unchecked_mut();
+            (Pin::new_unchecked(&mut this.acquire), &mut this.wait)
+        };
+        let polled = acquire.poll(context);
+        match polled {
+            Poll::Pending => wait.begin(),
+            Poll::Ready(_) => wait.end(),
+        }
+        polled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What may happen to a queue. Waiters are picked by their place, modulo how many there are.
+    #[derive(Clone, Copy, Debug)]
+    enum Event {
+        Enter,
+        Leave(usize),
+        GiveUp(usize),
+        Charge,
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        prop_oneof![
+            Just(Event::Enter),
+            Just(Event::Enter),
+            any::<usize>().prop_map(Event::Leave),
+            any::<usize>().prop_map(Event::GiveUp),
+            Just(Event::Charge),
+        ]
+    }
+
+    /// A list of waiters, each with the moment at which it began and that from which nobody was charged for it.
+    #[derive(Default)]
+    struct Model {
+        waiters: Vec<(Ticks, Ticks)>,
+        left_behind: Ticks,
+    }
+
+    impl Model {
+        fn charge(&mut self, now: Ticks) -> Ticks {
+            let mut waited = std::mem::take(&mut self.left_behind);
+            for (_, from) in &mut self.waiters {
+                waited += now - *from;
+                *from = now;
+            }
+            waited
+        }
+    }
+
+    proptest! {
+        /// Steps of time may go back, as they do between two cores: then no time has passed.
+        #[test]
+        fn the_sum_is_that_of_the_list(
+            events in proptest::collection::vec((event(), -3i64..1000), 0..200)
+        ) {
+            let (mut queue, mut model) = (Queue::new(), Model::default());
+            let (mut clock, mut now) = (1_000_000i64, 1_000_000);
+            queue.advance(now);
+            for (event, step) in events {
+                clock += step;
+                now = now.max(clock as u64);
+                match event {
+                    Event::Enter => {
+                        let since = queue.enter(clock as u64);
+                        prop_assert_eq!(since, now);
+                        model.waiters.push((since, since));
+                    }
+                    Event::Charge => {
+                        prop_assert_eq!(queue.charge(clock as u64), model.charge(now));
+                    }
+                    Event::Leave(_) | Event::GiveUp(_) if model.waiters.is_empty() => {
+                        queue.advance(clock as u64);
+                    }
+                    Event::Leave(which) => {
+                        let (since, _) = model.waiters.remove(which % model.waiters.len());
+                        queue.leave(since, clock as u64);
+                    }
+                    Event::GiveUp(which) => {
+                        let (_, from) = model.waiters.remove(which % model.waiters.len());
+                        model.left_behind += now - from;
+                        queue.give_up(clock as u64);
+                    }
+                }
+                prop_assert_eq!(queue.waiting, model.waiters.len() as u64);
+            }
+            prop_assert_eq!(queue.charge(clock as u64), model.charge(now));
+        }
+    }
+}
