@@ -104,7 +104,7 @@ rows! {
         let _held = mutex.try_lock().unwrap();
         let _never = mutex.lock().await;
     }
-    mutex_lock_owned: "sync.Mutex.Lock", ["tokio::sync::mutex::Mutex::lock_owned"] {
+    mutex_lock_owned: "sync.Mutex.Lock", ["tokio::sync::mutex::Mutex::lock"] {
         let mutex = Arc::new(Mutex::new(()));
         let _held = mutex.try_lock().unwrap();
         let _never = mutex.clone().lock_owned().await;
@@ -119,12 +119,12 @@ rows! {
         let _held = lock.try_read().unwrap();
         let _never = lock.write().await;
     }
-    rwlock_read_owned: "sync.RWMutex.RLock", ["tokio::sync::rwlock::RwLock::read_owned"] {
+    rwlock_read_owned: "sync.RWMutex.RLock", ["tokio::sync::rwlock::RwLock::read"] {
         let lock = Arc::new(RwLock::new(()));
         let _held = lock.try_write().unwrap();
         let _never = lock.clone().read_owned().await;
     }
-    rwlock_write_owned: "sync.RWMutex.Lock", ["tokio::sync::rwlock::RwLock::write_owned"] {
+    rwlock_write_owned: "sync.RWMutex.Lock", ["tokio::sync::rwlock::RwLock::write"] {
         let lock = Arc::new(RwLock::new(()));
         let _held = lock.try_read().unwrap();
         let _never = lock.clone().write_owned().await;
