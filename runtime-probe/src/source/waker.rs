@@ -15,7 +15,7 @@
 use crate::clock;
 use crate::primitive::Ordering;
 use crate::record::contention;
-use crate::registry::record::{GENERATIONS, Kind, Manner, PollNumber, Record, Waking};
+use crate::registry::record::{GENERATIONS, Manner, PollNumber, Record, Waking};
 use crate::registry::slab::RecordRef;
 use crate::registry::threads::{self, Slot};
 use crate::stack::anchor::{Anchor, here};
@@ -62,6 +62,7 @@ fn current<'a>() -> Option<&'a Record> {
 #[cfg(feature = "sync")]
 #[expect(unsafe_code, reason = "reads the frames of polls")]
 pub(super) fn root() -> Option<(usize, &'static FutureMeta)> {
+    use crate::registry::record::Kind;
     // SAFETY: null or the frame of a poll further up on this thread's stack, and so is what it points to. Records live
     // for ever.
     unsafe {

@@ -12,7 +12,7 @@
 //! Forbidden: allocating, calling out, anything at all on the way of a lock that nobody waits for, but one load.
 
 use crate::clock::{self, Ticks};
-use crate::primitive::{AtomicBool, Mutex, Ordering, lock};
+use crate::primitive::{Mutex, Ordering, lock};
 use crate::record::contention::{self, Place};
 use crate::source::waker;
 use crate::stack::anchor::here;
@@ -20,6 +20,7 @@ use crate::stack::raw::HasMeta;
 use crate::stack::template::{self, AnchorFrame};
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll};
 
 /// The waiters of one lock.
