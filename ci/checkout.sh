@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The shop of the README: starts it, breaks it in each of its three ways, and finds every fault in the dump.
+# The shop of the README: starts it, breaks it in each of its four ways, and finds every fault in the dump.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -69,6 +69,11 @@ ask "http://$shop/chaos/off" > /dev/null
 
 break_it /chaos/lost-waker "the lost waker: nothing can wake this task" 2 1 'nothing can wake this task: no waker of it is left'
 find_in_dump "the lost waker: its name" 1 '^checkout::chaos::ship_when_paid\(\.\.\.\)$'
+ask "http://$shop/chaos/off" > /dev/null
+
+ask "http://$shop/chaos/contention" > /dev/null
+ask "http://$probe/debug/pprof/mutex?seconds=2&fraction=1&format=folded" | sort -t ' ' -k 2 -n -r | head -1 > "$out/dump"
+find_in_dump "the hot lock: who makes the others wait most" 1 '^checkout::chaos::take_inventory [0-9]+$'
 ask "http://$shop/chaos/off" > /dev/null
 
 ask "http://$probe/debug/pprof/" | grep -q '<li>captures: ' || fail "the index has no diagnosis"

@@ -68,6 +68,14 @@ impl Chaos {
         "A shipment waits for a payment; the payment arrives in a second, and nobody will wake the shipment.\n".to_owned()
     }
 
+    /// Spawns a task that keeps the stock locked most of the time, and gives it back again and again.
+    pub fn contention(&self, shop: &Arc<Shop>) -> String {
+        let task = tokio::spawn(take_inventory(Arc::clone(shop)));
+        self.with_faults(|faults| faults.tasks.push(task));
+        "Somebody takes an inventory and has the stock locked while they count; orders and the ticker wait each time.\n"
+            .to_owned()
+    }
+
     /// Ends every task of every fault; dropping them releases the locks that they hold.
     pub fn off(&self) -> String {
         let Faults { tasks, approvals } = self.with_faults(std::mem::take);
@@ -119,6 +127,18 @@ async fn audit_books(
         ledger.cents,
         stock.len()
     );
+}
+
+/// Counts what is in stock. The fault: the lock is held while somebody counts, which takes longer than an order.
+async fn take_inventory(shop: Arc<Shop>) {
+    loop {
+        let stock = shop.stock.lock().await;
+        for _item in stock.keys() {
+            sleep(Duration::from_millis(10)).await;
+        }
+        drop(stock);
+        sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// Completes when the bank has reported the payment. The fault: `poll` keeps no waker that the bank could wake.

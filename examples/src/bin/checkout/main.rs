@@ -127,6 +127,10 @@ fn routes(shop: Arc<Shop>) -> Router {
             any(async |State(app): State<App>| app.chaos.lost_waker()),
         )
         .route(
+            "/chaos/contention",
+            any(async |State(app): State<App>| app.chaos.contention(&app.shop)),
+        )
+        .route(
             "/chaos/off",
             any(async |State(app): State<App>| app.chaos.off()),
         )
@@ -234,6 +238,10 @@ fn print_what_to_try(listen: SocketAddr, probe: SocketAddr, load: bool) {
         (
             format!("http://{listen}/chaos/lost-waker"),
             "a task that nothing can wake",
+        ),
+        (
+            format!("http://{listen}/chaos/contention"),
+            "somebody who has a lock most of the time",
         ),
         (
             format!("http://{listen}/chaos/off"),
