@@ -33,7 +33,7 @@ const LAYERS: [&str; 16] = [
 ];
 
 /// What the siblings inside `source` know of each other: the user, the used.
-const SOURCE_EDGES: [(&str, &str); 11] = [
+const SOURCE_EDGES: [(&str, &str); 12] = [
     ("blocking", "driving"),
     // A closure and a future tell their id by the same handle.
     ("blocking", "instrumented"),
@@ -43,6 +43,8 @@ const SOURCE_EDGES: [(&str, &str); 11] = [
     // The parent of a task that somebody else spawns is the one being polled.
     ("foreign", "waker"),
     // What the hooks call.
+    // A wait inside a poll ends at that poll.
+    ("futex", "waker"),
     ("hooks", "foreign"),
     ("instrumented", "driving"),
     // A wrapper claims the hook's stamp.

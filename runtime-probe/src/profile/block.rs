@@ -3,7 +3,7 @@
 use super::contended::Contended;
 use super::goroutine::missing;
 use super::leaf_stacks::{assemble, synthetic};
-use crate::record::contention::{Place, Sampled};
+use crate::record::contention::{How, Place, Sampled};
 use crate::registry::record::Kind;
 use crate::snapshot::tasks::{self, Tasks};
 use crate::snapshot::waits::{self, Waited};
@@ -54,7 +54,7 @@ pub(crate) fn collect(included: Included) -> Contended {
     }
     let mut resolver = resolver();
     // Events share places, and a place takes a while.
-    let mut places: HashMap<[usize; 3], Wait> = HashMap::new();
+    let mut places: HashMap<[usize; 4], Wait> = HashMap::new();
     for waited in &waits {
         places
             .entry(waited.place.addresses())
@@ -67,7 +67,7 @@ pub(crate) fn collect(included: Included) -> Contended {
             .any(|sort| included.has(*sort))
             .then_some(Contention {
                 stack: &wait.stack,
-                reason: wait.reason,
+                reason: &wait.reason,
                 count: waited.count,
                 delay_ns: waited.delay_ns,
             })
@@ -117,6 +117,7 @@ fn ongoing() -> Vec<Waited> {
                 waits: place.waits,
                 around: place.around,
                 spawned_at: site.filter(|_| unknown).map(|site| site.location),
+                how: How::Suspended,
             },
             count: 1.0,
             delay_ns: row.since_ns as f64,
@@ -125,10 +126,13 @@ fn ongoing() -> Vec<Waited> {
     .collect()
 }
 
+/// The reason of a wait whose names tell nothing.
+const UNKNOWN: &str = "unknown";
+
 /// What is known of a place.
 struct Wait {
     stack: Stack,
-    reason: &'static str,
+    reason: String,
     /// Of each branch.
     sorts: Vec<Sort>,
 }
@@ -137,17 +141,21 @@ impl Wait {
     fn at(place: &Place, resolver: &mut Resolver) -> Self {
         let unknown = |stack| Wait {
             stack,
-            reason: "unknown",
+            reason: UNKNOWN.to_owned(),
             sorts: vec![Sort::Unknown],
         };
         match (place.waits, place.spawned_at) {
             (Some(waits), _) => {
                 let found = assemble(waits, place.around, Names::Short, resolver);
+                let reason = match found.reason {
+                    Reason::Unknown => UNKNOWN,
+                    known => known.text(),
+                };
                 Wait {
                     stack: found.stack,
-                    reason: match found.reason {
-                        Reason::Unknown => "unknown",
-                        known => known.text(),
+                    reason: match place.how {
+                        How::Worker => format!("{reason}, blocks a worker"),
+                        How::Suspended | How::Thread => reason.to_owned(),
                     },
                     sorts: found.leaves.into_iter().map(sort_of).collect(),
                 }

@@ -26,6 +26,18 @@ pub(crate) struct Place {
     pub(crate) around: Option<&'static WaitSet>,
     /// Where the task was spawned, if nothing else is known.
     pub(crate) spawned_at: Option<&'static Location<'static>>,
+    pub(crate) how: How,
+}
+
+/// What waited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    /// A task, which left its thread to others.
+    Suspended,
+    /// A thread that polls no task of ours.
+    Thread,
+    /// A thread in the middle of polling a task of ours, which the others of that worker had to wait for, too.
+    Worker,
 }
 
 impl Place {
@@ -34,10 +46,11 @@ impl Place {
         waits: None,
         around: None,
         spawned_at: None,
+        how: How::Suspended,
     };
 
     /// What two equal places share.
-    pub(crate) fn addresses(&self) -> [usize; 3] {
+    pub(crate) fn addresses(&self) -> [usize; 4] {
         let of =
             |set: Option<&'static WaitSet>| set.map_or(0, |set| std::ptr::from_ref(set).addr());
         let spawned_at = self.spawned_at;
@@ -45,6 +58,7 @@ impl Place {
             of(self.waits),
             of(self.around),
             spawned_at.map_or(0, |location| std::ptr::from_ref(location).addr()),
+            self.how as usize,
         ]
     }
 }
@@ -235,6 +249,8 @@ impl Sampled {
                 RATE_NS.store(rate, Ordering::Relaxed);
                 // Release: whoever sees the rate sees since when.
                 RATE.store(ticks, Ordering::Release);
+                #[cfg(all(feature = "interpose", target_os = "linux"))]
+                crate::sys::futex::set_watched(ticks != 0);
             }
             // Release: whoever sees the fraction sees how long a tick is.
             Sampled::Mutex => FRACTION.store(rate as u64, Ordering::Release),
@@ -296,15 +312,26 @@ impl Drop for Lease {
 #[cold]
 #[inline(never)]
 pub(crate) fn note_wait(began: Ticks, ended: Ticks, place: Place) {
+    if let Some(weight) = sample_wait(began, ended) {
+        add_wait(weight, place);
+    }
+}
+
+/// Whether, and for how many, a wait that is over is kept.
+pub(crate) fn sample_wait(began: Ticks, ended: Ticks) -> Option<Weight> {
     let rate = RATE.load(Ordering::Acquire);
     if rate == 0 || began < SINCE.load(Ordering::Relaxed) {
-        return;
+        return None;
     }
-    if let Some(weight) = sampling::wait(ended.saturating_sub(began), rate, sampling::random) {
-        let ns_per_tick = f64::from_bits(NS_PER_TICK.load(Ordering::Relaxed));
-        let delay = weight.delay * ns_per_tick;
-        BLOCK.add(place, Weight { delay, ..weight });
-    }
+    let weight = sampling::wait(ended.saturating_sub(began), rate, sampling::random)?;
+    let ns_per_tick = f64::from_bits(NS_PER_TICK.load(Ordering::Relaxed));
+    let delay = weight.delay * ns_per_tick;
+    Some(Weight { delay, ..weight })
+}
+
+/// Adds what was kept of it.
+pub(crate) fn add_wait(weight: Weight, place: Place) {
+    BLOCK.add(place, weight);
 }
 
 /// A lock was released for which others had waited so long: whether, and for how many, that is kept.
@@ -344,7 +371,7 @@ mod tests {
         #[test]
         fn totals_are_sums(events in proptest::collection::vec((0usize..20, 1u32..1000), 0..200)) {
             let table = Contentions::new();
-            let mut model: HashMap<[usize; 3], (f64, f64)> = HashMap::new();
+            let mut model: HashMap<[usize; 4], (f64, f64)> = HashMap::new();
             for (number, delay) in events {
                 let place = place(number);
                 table.add(place, Weight { count: 1.0, delay: delay.into() });
@@ -400,7 +427,7 @@ mod tests {
         }
         let elsewhere = table
             .totals()
-            .find(|total| total.place.addresses() == [0; 3]);
+            .find(|total| total.place.addresses() == [0; 4]);
         assert_eq!(
             elsewhere.map(|total| (total.count, total.delay_ns)),
             Some((8.0, 40.0))

@@ -3,7 +3,7 @@
 use super::waker;
 use crate::clock;
 use crate::primitive::Ordering;
-use crate::record::contention::{self, Place};
+use crate::record::contention::{self, How, Place};
 use crate::registry::record::{Kind, Spawn};
 use crate::registry::slab::RecordRef;
 use crate::registry::threads;
@@ -128,6 +128,7 @@ fn note_wait(record: &RecordRef) {
                 Some(_) => None,
                 None => record.location(),
             },
+            how: How::Suspended,
         };
         contention::note_wait(wait.began, wait.ended, place);
     }

@@ -4,6 +4,7 @@
 //!
 //! In reading order:
 //! * [`waker`]: the waker that is the probe, and the poll that it belongs to;
+//! * `futex`: waits of threads, with the feature `interpose`;
 //! * [`instrumented`]: the wrapper around a future;
 //! * [`blocking`]: the wrapper around a closure of the blocking pool;
 //! * [`named`]: what holds the name of a task;
@@ -18,6 +19,8 @@ pub(crate) mod blocking;
 pub(crate) mod driving;
 #[cfg(feature = "rt")]
 pub(crate) mod foreign;
+#[cfg(all(feature = "interpose", target_os = "linux"))]
+mod futex;
 #[cfg(feature = "rt")]
 pub(crate) mod hooks;
 pub(crate) mod instrumented;
@@ -53,6 +56,8 @@ fn start() -> bool {
     if !off {
         crate::clock::init();
         crate::stack::raw::WaitSet::init();
+        #[cfg(all(feature = "interpose", target_os = "linux"))]
+        futex::install();
         // Eagerly: a first capture happens inside some leaf's lock.
         crate::stack::unwind::refresh();
     }

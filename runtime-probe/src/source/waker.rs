@@ -59,7 +59,7 @@ fn current<'a>() -> Option<&'a Record> {
 
 /// Where the stack of the task that is being polled begins, and of which future it is. Futures wrapped by hand inside a
 /// task are a part of it.
-#[cfg(feature = "sync")]
+#[cfg(any(feature = "sync", feature = "interpose"))]
 #[expect(unsafe_code, reason = "reads the frames of polls")]
 pub(super) fn root() -> Option<(usize, &'static FutureMeta)> {
     use crate::registry::record::Kind;

@@ -258,9 +258,13 @@ pub(crate) unsafe fn capture(
     unsafe { walk(frame, anchor, root, meta, earlier, last) }
 }
 
+/// What stands at the root of a stack that no poll of ours is part of.
+#[cfg(any(feature = "sync", feature = "interpose"))]
+pub(crate) struct WholeThread;
+
 /// The end of this thread's stack, a root for what no poll of ours surrounds. `None` on a thread on its way out, or whose
 /// stack the system does not tell.
-#[cfg(feature = "sync")]
+#[cfg(any(feature = "sync", feature = "interpose"))]
 #[expect(unsafe_code, reason = "the thread-local through a raw pointer")]
 pub(crate) fn stack_end() -> Option<usize> {
     let mut capturer = CAPTURER.with(Cell::get);

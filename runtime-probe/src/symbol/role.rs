@@ -15,6 +15,8 @@ pub(crate) enum Reason {
     Yield,
     /// A wrapped future inside the task waits, which is a task of its own.
     Inner,
+    /// A thread has nothing to do: a worker or a server that waits for work.
+    Idle,
     /// The names do not tell.
     Unknown,
 }
@@ -25,7 +27,7 @@ impl Reason {
         match self {
             Reason::Known(text) => text,
             Reason::Yield => "runnable",
-            Reason::Inner | Reason::Unknown => "waiting",
+            Reason::Inner | Reason::Idle | Reason::Unknown => "waiting",
         }
     }
 }
@@ -50,7 +52,7 @@ pub(crate) fn sort_of(reason: Reason) -> Sort {
     match reason {
         Reason::Known("sleep") => Sort::Sleep,
         Reason::Known("IO wait" | "process wait" | "signal") => Sort::Io,
-        Reason::Known(PENDING) | Reason::Yield | Reason::Inner => Sort::None,
+        Reason::Known(PENDING) | Reason::Yield | Reason::Inner | Reason::Idle => Sort::None,
         Reason::Known(_) => Sort::Contention,
         Reason::Unknown => Sort::Unknown,
     }
@@ -171,6 +173,66 @@ const REASONS: &[(&str, Reason)] = &[
     ("want::", Reason::Known("sync.Cond.Wait")),
 ];
 
+/// The same for what threads wait in.
+const THREADS: &[(&str, Reason)] = &[
+    ("std::sys::sync::mutex::", Reason::Known("sync.Mutex.Lock")),
+    (
+        "std::sync::poison::mutex::",
+        Reason::Known("sync.Mutex.Lock"),
+    ),
+    (
+        "std::sync::reentrant_lock::",
+        Reason::Known("sync.Mutex.Lock"),
+    ),
+    (
+        "std::sys::sync::rwlock::futex::RwLock::read",
+        Reason::Known("sync.RWMutex.RLock"),
+    ),
+    (
+        "std::sys::sync::rwlock::futex::RwLock::write",
+        Reason::Known("sync.RWMutex.Lock"),
+    ),
+    (
+        "std::sync::poison::rwlock::RwLock::read",
+        Reason::Known("sync.RWMutex.RLock"),
+    ),
+    (
+        "std::sync::poison::rwlock::RwLock::write",
+        Reason::Known("sync.RWMutex.Lock"),
+    ),
+    ("std::sys::sync::condvar::", Reason::Known("sync.Cond.Wait")),
+    (
+        "std::sync::poison::condvar::",
+        Reason::Known("sync.Cond.Wait"),
+    ),
+    ("std::sync::barrier::", Reason::Known("sync.WaitGroup.Wait")),
+    ("std::sys::sync::once::", Reason::Known("sync.Mutex.Lock")),
+    ("std::sync::mpmc::Sender", Reason::Known("chan send")),
+    ("std::sync::mpmc::", Reason::Known("chan receive")),
+    ("std::sync::mpsc::SyncSender", Reason::Known("chan send")),
+    ("std::sync::mpsc::Receiver", Reason::Known("chan receive")),
+    ("std::thread::functions::park", Reason::Known("park")),
+    ("std::thread::park", Reason::Known("park")),
+    ("std::thread::thread::Thread::park", Reason::Known("park")),
+    ("std::sys::sync::thread_parking::", Reason::Known("park")),
+    ("parking_lot::raw_mutex::", Reason::Known("sync.Mutex.Lock")),
+    (
+        "parking_lot::raw_rwlock::RawRwLock::lock_shared",
+        Reason::Known("sync.RWMutex.RLock"),
+    ),
+    (
+        "parking_lot::raw_rwlock::RawRwLock::lock_exclusive",
+        Reason::Known("sync.RWMutex.Lock"),
+    ),
+    ("parking_lot::raw_rwlock::", Reason::Known("sync.RWMutex")),
+    ("parking_lot::condvar::", Reason::Known("sync.Cond.Wait")),
+    ("tokio::runtime::park::", Reason::Idle),
+    ("tokio::runtime::blocking::pool::", Reason::Idle),
+    ("tokio::runtime::scheduler::", Reason::Yield),
+    ("runtime_probe::http::", Reason::Idle),
+    ("runtime_probe::pprof::", Reason::Idle),
+];
+
 /// Code that a reader of a stack does not care for: plumbing between a future and the one it polls.
 const SCAFFOLDING: &[&str] = &[
     "runtime_probe::",
@@ -282,7 +344,7 @@ pub(crate) fn is_library(function: &str) -> bool {
 pub(crate) fn reasons() -> BTreeSet<&'static str> {
     let named = REASONS.iter().filter_map(|(_, reason)| match reason {
         Reason::Known(text) => Some(*text),
-        Reason::Yield | Reason::Inner | Reason::Unknown => None,
+        Reason::Yield | Reason::Inner | Reason::Idle | Reason::Unknown => None,
     });
     named.chain([SELECT]).collect()
 }
@@ -291,6 +353,12 @@ pub(crate) fn reasons() -> BTreeSet<&'static str> {
 pub(crate) fn reason_of(function: &str) -> Option<Reason> {
     if function.starts_with("runtime_probe::source::instrumented::prepare") {
         return Some(Reason::Inner);
+    }
+    if let Some((_, reason)) = THREADS
+        .iter()
+        .find(|(prefix, _)| function.starts_with(prefix))
+    {
+        return Some(*reason);
     }
     if is_scaffolding(function) && !function.starts_with("tokio::") {
         return None;

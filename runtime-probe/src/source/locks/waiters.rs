@@ -17,7 +17,7 @@ use crate::record::contention::{self, Place};
 use crate::source::waker;
 use crate::stack::anchor::here;
 use crate::stack::raw::HasMeta;
-use crate::stack::template::{self, AnchorFrame};
+use crate::stack::template::{self, AnchorFrame, WholeThread};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::AtomicBool;
@@ -128,9 +128,6 @@ impl Waiters {
         contention::note_unlock(weight, place);
     }
 }
-
-/// What stands at the root of a stack that no poll of ours is part of.
-struct WholeThread;
 
 /// Charges whoever drops it, or says so, with what was waited since somebody was last charged.
 pub(super) struct Charge<'a>(&'a Waiters);

@@ -1,0 +1,125 @@
+//! The C function `syscall`, ours in place of libc's: `std`'s locks, condition variables and `park`, and parking_lot's, wait
+//! through it, so that is where their waits can be timed. Whatever else goes through it is passed on as it came.
+//!
+//! Linking this object defines the symbol for the program; libc's own calls, and those of shared libraries, do not come
+//! by here.
+//!
+//! MUST: the result and `errno` are the kernel's, whatever the watcher does; nothing is called before the system call;
+//! and a wait that nobody asks about costs three comparisons.
+
+use crate::clock::{self, Ticks};
+use std::ffi::{c_int, c_long};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Is told begin and end of a wait, on the thread that waited.
+type Watcher = fn(Ticks, Ticks);
+
+static WATCHER: OnceLock<Watcher> = OnceLock::new();
+static WATCHED: AtomicBool = AtomicBool::new(false);
+
+/// Who is told. Only the first call counts. It also makes sure that the linker takes the symbol from here.
+pub(crate) fn install(watcher: Watcher) {
+    let symbol = syscall as unsafe extern "C" fn(_, _, _, _, _, _, _) -> _;
+    std::hint::black_box(symbol);
+    WATCHER.get_or_init(|| watcher);
+}
+
+/// Whether the watcher wants to be told.
+pub(crate) fn set_watched(watched: bool) {
+    WATCHED.store(watched, Ordering::Relaxed);
+}
+
+/// What `errno` counts down from.
+const MOST_ERRNO: isize = 4095;
+
+/// As libc's.
+///
+/// libc's takes any number of arguments. Both architectures pass the first seven words in the same places for such a
+/// function as for this one; what a caller did not pass is read from a register, or from the caller's own frame, and the
+/// kernel does not look at it.
+///
+/// # Safety
+/// That of the system call.
+#[unsafe(no_mangle)]
+#[expect(unsafe_code, reason = "makes system calls")]
+pub unsafe extern "C" fn syscall(
+    number: c_long,
+    a: usize,
+    b: usize,
+    c: usize,
+    d: usize,
+    e: usize,
+    f: usize,
+) -> c_long {
+    let arguments = [a, b, c, d, e, f];
+    let is_wait = number == libc::SYS_futex && {
+        let operation = b as c_int & libc::FUTEX_CMD_MASK;
+        operation == libc::FUTEX_WAIT || operation == libc::FUTEX_WAIT_BITSET
+    };
+    let result = if is_wait && WATCHED.load(Ordering::Relaxed) {
+        let began = clock::ticks();
+        // SAFETY: the caller's system call.
+        let result = unsafe { call(number, arguments) };
+        // A value that had changed meanwhile is no wait.
+        if result != -(libc::EAGAIN as isize)
+            && let Some(watcher) = WATCHER.get()
+        {
+            watcher(began, clock::ticks());
+        }
+        result
+    } else {
+        // SAFETY: the caller's system call.
+        unsafe { call(number, arguments) }
+    };
+    if (-MOST_ERRNO..0).contains(&result) {
+        // SAFETY: the thread's own `errno`.
+        unsafe { *libc::__errno_location() = -result as c_int };
+        return -1;
+    }
+    result as c_long
+}
+
+/// The system call itself; negative for an error.
+///
+/// # Safety
+/// That of the system call.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+#[expect(unsafe_code, reason = "makes a system call")]
+unsafe fn call(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> isize {
+    let result: isize;
+    // SAFETY: the kernel's convention; it overwrites rcx and r11, and what the call says of memory.
+    unsafe {
+        core::arch::asm!(
+            "syscall",
+            inlateout("rax") number as isize => result,
+            in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e, in("r9") f,
+            lateout("rcx") _, lateout("r11") _,
+            options(nostack),
+        );
+    }
+    result
+}
+
+/// The system call itself; negative for an error.
+///
+/// # Safety
+/// That of the system call.
+#[cfg(target_arch = "aarch64")]
+#[inline(always)]
+#[expect(unsafe_code, reason = "makes a system call")]
+unsafe fn call(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> isize {
+    let result: isize;
+    // SAFETY: the kernel's convention; it keeps all other registers.
+    unsafe {
+        core::arch::asm!(
+            "svc 0",
+            in("x8") number,
+            inlateout("x0") a as isize => result,
+            in("x1") b, in("x2") c, in("x3") d, in("x4") e, in("x5") f,
+            options(nostack),
+        );
+    }
+    result
+}

@@ -1,0 +1,467 @@
+//! Waits of threads, with the feature `interpose`: what is seen, and that nothing else changes.
+#![cfg(all(feature = "full", feature = "interpose", target_os = "linux"))]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::collections::BTreeMap;
+use std::io::Error;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Barrier, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use runtime_dump::proto::Profile;
+use runtime_probe::pprof;
+use runtime_probe::runtime::{Builder, Runtime};
+
+const WHILE: Duration = Duration::from_millis(100);
+
+/// An allocator behind a lock of std's: whoever allocates while it notes a wait may have to wait again.
+struct Locked(Mutex<()>);
+
+#[global_allocator]
+static ALLOCATOR: Locked = Locked(Mutex::new(()));
+
+#[expect(unsafe_code, reason = "an allocator")]
+// SAFETY: hands on to the system's.
+unsafe impl GlobalAlloc for Locked {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let _lock = self.0.lock();
+        // SAFETY: passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        let _lock = self.0.lock();
+        // SAFETY: passed on.
+        unsafe { System.dealloc(place, layout) }
+    }
+}
+
+/// The rate is the process's, so one test at a time; off when the test ends.
+struct Rate(#[expect(dead_code, reason = "held")] MutexGuard<'static, ()>);
+
+impl Rate {
+    fn set(ns: i64) -> Self {
+        static ONE: Mutex<()> = Mutex::new(());
+        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        // The probe starts with its first runtime.
+        drop(runtime());
+        pprof::set_block_profile_rate(ns);
+        Rate(one)
+    }
+}
+
+impl Drop for Rate {
+    fn drop(&mut self) {
+        pprof::set_block_profile_rate(0);
+    }
+}
+
+fn runtime() -> Runtime {
+    Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+/// The waits whose stack has a function of this file by that name: by reason, how many and how long.
+fn waits_in(function: &str) -> BTreeMap<String, (i64, Duration)> {
+    let mut bytes = Vec::new();
+    let block = pprof::lookup("block").unwrap();
+    block.write_to(&mut bytes, 0).unwrap();
+    let profile = Profile::decode(&bytes).unwrap();
+    let named = |id: &u64| {
+        let location = &profile.location[*id as usize - 1];
+        location.line.iter().any(|line| {
+            let name = profile.function[line.function_id as usize - 1].name;
+            profile.string(name) == format!("interpose::{function}")
+        })
+    };
+    let mut found: BTreeMap<String, (i64, Duration)> = BTreeMap::new();
+    for sample in &profile.sample {
+        if sample.location_id.iter().any(named) {
+            let reason = profile.string(sample.label[0].str).to_owned();
+            let sum = found.entry(reason).or_default();
+            sum.0 += sample.value[0];
+            sum.1 += Duration::from_nanos(sample.value[1] as u64);
+        }
+    }
+    found
+}
+
+/// Tells who is about to wait.
+struct Waiter(std::sync::mpsc::Sender<libc::pid_t>);
+
+impl Waiter {
+    #[expect(unsafe_code, reason = "asks the kernel")]
+    fn here_i_am(&self) {
+        // SAFETY: takes nothing and cannot fail.
+        self.0.send(unsafe { libc::gettid() }).unwrap();
+    }
+}
+
+/// Starts something that says so before it waits, and ends its wait a while after it has fallen asleep.
+fn let_wait<T>(start: impl FnOnce(Waiter) -> T, end: impl FnOnce()) -> T {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let started = start(Waiter(sender));
+    let thread = receiver.recv().unwrap();
+    let asleep = || {
+        let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat")).unwrap();
+        stat.rsplit(") ").next().unwrap().starts_with('S')
+    };
+    // Twice in a row: it may have slept for something else.
+    let mut times = 0;
+    while times < 2 {
+        times = if asleep() { times + 1 } else { 0 };
+        thread::sleep(Duration::from_millis(5));
+    }
+    thread::sleep(WHILE);
+    end();
+    started
+}
+
+/// Runs one of the functions below on a thread of its own.
+fn waits(function: impl FnOnce() + Send + 'static, end: impl FnOnce()) {
+    let start = |waiter: Waiter| {
+        thread::spawn(move || {
+            waiter.here_i_am();
+            function();
+        })
+    };
+    let_wait(start, end).join().unwrap();
+}
+
+#[inline(never)]
+fn locks(mutex: &Mutex<()>) {
+    drop(mutex.lock());
+}
+
+#[inline(never)]
+fn reads(lock: &RwLock<()>) {
+    drop(lock.read());
+}
+
+#[inline(never)]
+fn waits_for_a_condition(mutex: &Mutex<bool>, condition: &Condvar) {
+    drop(condition.wait_while(mutex.lock().unwrap(), |done| !*done));
+}
+
+#[inline(never)]
+fn parks(done: &AtomicBool) {
+    while !done.load(Ordering::Acquire) {
+        thread::park();
+    }
+}
+
+#[inline(never)]
+fn receives(receiver: std::sync::mpsc::Receiver<()>) {
+    receiver.recv().unwrap();
+}
+
+#[test]
+fn the_locks_of_std() {
+    let _rate = Rate::set(1);
+    let mutex = Arc::new(Mutex::new(()));
+    let held = mutex.lock().unwrap();
+    waits(
+        {
+            let mutex = mutex.clone();
+            move || locks(&mutex)
+        },
+        || drop(held),
+    );
+
+    let lock = Arc::new(RwLock::new(()));
+    let held = lock.write().unwrap();
+    waits(
+        {
+            let lock = lock.clone();
+            move || reads(&lock)
+        },
+        || drop(held),
+    );
+
+    let pair = Arc::new((Mutex::new(false), Condvar::new()));
+    let other = pair.clone();
+    waits(
+        move || waits_for_a_condition(&other.0, &other.1),
+        || {
+            *pair.0.lock().unwrap() = true;
+            pair.1.notify_one();
+        },
+    );
+
+    let done = Arc::new(AtomicBool::new(false));
+    let parked = Arc::new(Mutex::new(None));
+    let (other, own) = (done.clone(), parked.clone());
+    waits(
+        move || {
+            *own.lock().unwrap() = Some(thread::current());
+            parks(&other);
+        },
+        || {
+            done.store(true, Ordering::Release);
+            parked.lock().unwrap().as_ref().unwrap().unpark();
+        },
+    );
+
+    let (sender, receiver) = std::sync::mpsc::channel();
+    waits(move || receives(receiver), || sender.send(()).unwrap());
+
+    for (function, reason) in [
+        ("locks", "sync.Mutex.Lock"),
+        ("reads", "sync.RWMutex.RLock"),
+        ("waits_for_a_condition", "sync.Cond.Wait"),
+        ("parks", "park"),
+        ("receives", "chan receive"),
+    ] {
+        let found = waits_in(function);
+        assert_eq!(found.keys().collect::<Vec<_>>(), [reason], "{function}");
+        let (count, delay) = found[reason];
+        assert!((1..5).contains(&count), "{function}: {count}");
+        assert!(delay > WHILE && delay < WHILE * 20, "{function}: {delay:?}");
+    }
+}
+
+#[inline(never)]
+fn locks_inside_a_task(mutex: &Mutex<()>) {
+    // Not the same code as that of `locks`, which an optimizer would make one function of.
+    std::hint::black_box(mutex);
+    drop(mutex.lock());
+}
+
+#[inline(never)]
+fn locks_of_parking_lot(mutex: &parking_lot::Mutex<()>) {
+    drop(mutex.lock());
+}
+
+#[inline(never)]
+fn reads_of_parking_lot(lock: &parking_lot::RwLock<()>) {
+    drop(lock.read());
+}
+
+#[test]
+fn the_locks_of_parking_lot() {
+    let _rate = Rate::set(1);
+    let mutex = Arc::new(parking_lot::Mutex::new(()));
+    let held = mutex.lock();
+    waits(
+        {
+            let mutex = mutex.clone();
+            move || locks_of_parking_lot(&mutex)
+        },
+        || drop(held),
+    );
+    let lock = Arc::new(parking_lot::RwLock::new(()));
+    let held = lock.write();
+    waits(
+        {
+            let lock = lock.clone();
+            move || reads_of_parking_lot(&lock)
+        },
+        || drop(held),
+    );
+    for (function, reason) in [
+        ("locks_of_parking_lot", "sync.Mutex.Lock"),
+        // Optimized, readers and writers meet in one function.
+        ("reads_of_parking_lot", "sync.RWMutex"),
+    ] {
+        let found = waits_in(function);
+        assert_eq!(found.len(), 1, "{function}: {found:?}");
+        let (found, (_, delay)) = found.into_iter().next().unwrap();
+        assert!(found.starts_with(reason), "{function}: {found}");
+        assert!(delay > WHILE, "{function}: {delay:?}");
+    }
+}
+
+/// The classic: a lock of std's inside an async task. Everything else on that worker waits, too, and the profile says so.
+#[test]
+fn a_lock_that_blocks_a_worker() {
+    async fn holds_up_its_worker(mutex: Arc<Mutex<()>>, waiter: Waiter) {
+        waiter.here_i_am();
+        locks_inside_a_task(&mutex);
+    }
+    let _rate = Rate::set(1);
+    let runtime = runtime();
+    let mutex = Arc::new(Mutex::new(()));
+    let held = mutex.lock().unwrap();
+    let task = let_wait(
+        |waiter| runtime.spawn(holds_up_its_worker(mutex.clone(), waiter)),
+        || drop(held),
+    );
+    runtime.block_on(task).unwrap();
+    let found = waits_in("locks_inside_a_task");
+    let (count, delay) = found["sync.Mutex.Lock, blocks a worker"];
+    assert_eq!((found.len(), count), (1, 1));
+    assert!(delay > WHILE, "{delay:?}");
+    // The stack is the task's: it ends at its root. Optimized, the async fn is part of it, under what name depends on the
+    // line tables.
+    #[cfg(debug_assertions)]
+    assert_eq!(
+        waits_in("a_lock_that_blocks_a_worker::holds_up_its_worker"),
+        found
+    );
+}
+
+/// A worker, a thread of the blocking pool and a thread in `block_on` that have nothing to do do not contend.
+#[test]
+fn idle_threads_do_not_count() {
+    let _rate = Rate::set(1);
+    let runtime = runtime();
+    runtime.block_on(async {
+        runtime_probe::task::spawn_blocking(|| ()).await.unwrap();
+        for _ in 0..5 {
+            runtime_probe::time::sleep(WHILE / 5).await;
+            runtime_probe::spawn(async {}).await.unwrap();
+        }
+    });
+    let mut bytes = Vec::new();
+    pprof::lookup("block")
+        .unwrap()
+        .write_to(&mut bytes, 1)
+        .unwrap();
+    let text = String::from_utf8(bytes).unwrap();
+    let idle = text.split("\n\n").find(|block| {
+        block.contains("tokio::runtime::park")
+            || block.contains("blocking::pool")
+            || block.contains("scheduler::multi_thread")
+    });
+    assert_eq!(idle, None);
+}
+
+#[expect(unsafe_code, reason = "asks the kernel")]
+fn futex_wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> (i64, Option<i32>) {
+    let timeout = timeout.map(|timeout| libc::timespec {
+        tv_sec: timeout.as_secs() as libc::time_t,
+        tv_nsec: timeout.subsec_nanos().into(),
+    });
+    let timeout = timeout
+        .as_ref()
+        .map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: a futex wait on a word that lives, with a timeout that lives.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            word.as_ptr(),
+            libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG,
+            expected,
+            timeout,
+        )
+    };
+    (result, Error::last_os_error().raw_os_error())
+}
+
+/// Results and `errno` are the kernel's, with a rate and without.
+#[test]
+#[expect(unsafe_code, reason = "asks the kernel")]
+fn errors_are_the_kernels() {
+    for rate in [0, 1] {
+        let _rate = Rate::set(rate);
+        let word = AtomicU32::new(1);
+        assert_eq!(futex_wait(&word, 2, None), (-1, Some(libc::EAGAIN)));
+        let began = Instant::now();
+        let short = Some(Duration::from_millis(20));
+        assert_eq!(futex_wait(&word, 1, short), (-1, Some(libc::ETIMEDOUT)));
+        assert!(began.elapsed() >= Duration::from_millis(20));
+        // SAFETY: calls without pointers, and one with a null pointer, which the kernel checks.
+        unsafe {
+            assert_eq!(
+                libc::syscall(libc::SYS_getpid),
+                i64::from(std::process::id())
+            );
+            assert_eq!(libc::syscall(libc::SYS_close, -1), -1);
+            assert_eq!(Error::last_os_error().raw_os_error(), Some(libc::EBADF));
+            assert_eq!(libc::syscall(1 << 20), -1);
+            assert_eq!(Error::last_os_error().raw_os_error(), Some(libc::ENOSYS));
+            // Six arguments, the last of which lies on the caller's stack.
+            let page = libc::syscall(
+                libc::SYS_mmap,
+                std::ptr::null::<u8>(),
+                4096_usize,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1_isize,
+                0_usize,
+            );
+            assert!(page > 0 && page % 4096 == 0);
+            assert_eq!(libc::syscall(libc::SYS_munmap, page, 4096_usize), 0);
+        }
+    }
+}
+
+/// A wait that a signal interrupts.
+#[test]
+#[expect(unsafe_code, reason = "signals")]
+fn an_interrupted_wait_says_so() {
+    extern "C" fn nothing(_: libc::c_int) {}
+    let _rate = Rate::set(1);
+    // SAFETY: an empty handler, without SA_RESTART.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = nothing as extern "C" fn(libc::c_int) as usize;
+        assert_eq!(
+            libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut()),
+            0
+        );
+    }
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let thread = thread::spawn(move || {
+        // SAFETY: takes nothing.
+        sender.send(unsafe { libc::pthread_self() }).unwrap();
+        futex_wait(&AtomicU32::new(1), 1, Some(Duration::from_secs(10)))
+    });
+    let target = receiver.recv().unwrap();
+    while !thread.is_finished() {
+        thread::sleep(Duration::from_millis(10));
+        // SAFETY: the thread has not been joined.
+        unsafe { libc::pthread_kill(target, libc::SIGUSR1) };
+    }
+    assert_eq!(thread.join().unwrap(), (-1, Some(libc::EINTR)));
+}
+
+/// Threads that come and go and fight, with destructors that wait, over an allocator with a lock: nothing hangs, nothing
+/// is lost, and all of it is counted within the bound.
+#[test]
+fn a_crowd_of_threads() {
+    static SHARED: Mutex<u64> = Mutex::new(0);
+    struct WaitsInItsEnd;
+    impl Drop for WaitsInItsEnd {
+        fn drop(&mut self) {
+            *SHARED.lock().unwrap() += 1;
+        }
+    }
+    thread_local! {
+        static LAST: WaitsInItsEnd = const { WaitsInItsEnd };
+    }
+    const THREADS: u64 = 16;
+    const ROUNDS: u64 = 20;
+    let _rate = Rate::set(1);
+    for _ in 0..ROUNDS {
+        let barrier = Arc::new(Barrier::new(THREADS as usize));
+        let threads: Vec<_> = (0..THREADS)
+            .map(|_| {
+                let barrier = barrier.clone();
+                thread::spawn(move || {
+                    LAST.with(|_| ());
+                    barrier.wait();
+                    let mut kept = Vec::new();
+                    for number in 0..100 {
+                        kept.push(vec![number; 10]);
+                        *SHARED.lock().unwrap() += 1;
+                    }
+                })
+            })
+            .collect();
+        threads
+            .into_iter()
+            .for_each(|thread| thread.join().unwrap());
+    }
+    // Destructors of thread-locals may run after join returns; the last ones are waited for.
+    let end = Instant::now() + Duration::from_secs(10);
+    let all = THREADS * ROUNDS * 101;
+    while *SHARED.lock().unwrap() != all && Instant::now() < end {
+        thread::yield_now();
+    }
+    assert_eq!(*SHARED.lock().unwrap(), all);
+}
