@@ -152,8 +152,9 @@ fn ready_of_hyper_is_not_polled_for_ever() -> Outcome {
         Ok::<_, Box<dyn Error + Send + Sync>>(())
     });
     let block = idle_second(id(&task))?;
+    // Where it is seen to wait depends on when it was frozen: if that was in the first `ready`, the second one holds the
+    // waker already and does not register. The mark says so.
     assert!(block.says(FROZEN), "{}", block.text);
-    assert!(block.says("SendRequest"), "{}", block.text);
     drop(server);
     Ok(())
 }

@@ -35,8 +35,16 @@ pub(crate) enum How {
     /// A task, which left its thread to others.
     Suspended,
     /// A thread that polls no task of ours.
+    #[cfg_attr(
+        not(feature = "interpose"),
+        expect(dead_code, reason = "threads are not seen")
+    )]
     Thread,
     /// A thread in the middle of polling a task of ours, which the others of that worker had to wait for, too.
+    #[cfg_attr(
+        not(feature = "interpose"),
+        expect(dead_code, reason = "threads are not seen")
+    )]
     Worker,
 }
 
