@@ -4,6 +4,8 @@
 //! ones sharp.
 #![cfg(feature = "full")]
 
+use std::ffi::OsStr;
+use std::path::Path;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -132,6 +134,33 @@ fn five_waiters_of_a_lock_are_one_contention() {
         delay >= HELD * 5 && delay < began.elapsed() * 5,
         "{delay:?}"
     );
+}
+
+/// Go's own profiles of the same: as many contentions, of as long, in functions of the same names.
+#[test]
+fn go_says_the_same_of_five_waiters() {
+    let Some(go) = Go::find("go_contention") else {
+        return;
+    };
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/go/contention.go");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("go_contention");
+    let began = Instant::now();
+    go.run([OsStr::new("run"), source.as_os_str(), folder.as_os_str()]);
+    let most = began.elapsed() * 5;
+    let theirs = |name: &str, function: &str| {
+        let bytes = std::fs::read(folder.join(name)).unwrap();
+        let found = samples(&Profile::decode(&bytes).unwrap(), function);
+        found.into_values().next().unwrap_or_default()
+    };
+    // The bounds that `five_waiters_of_a_lock_are_one_contention` has for ours.
+    let (count, delay) = theirs("mutex", "main.releases");
+    assert_eq!(count, 1);
+    assert!(delay > HELD * 4 && delay < most, "{delay:?}");
+    let (count, delay) = theirs("mutex", "main.waits_its_turn");
+    assert!(count <= 4 && delay < HELD * 2, "{count}, {delay:?}");
+    let (count, delay) = theirs("block", "main.waits_its_turn");
+    assert_eq!(count, 5);
+    assert!(delay > HELD * 4 && delay < most, "{delay:?}");
 }
 
 #[test]
