@@ -21,7 +21,7 @@ pub struct DumpBudget {
     pub time: Duration,
     /// How late a 1 ms ticker in the dumped process may be.
     pub stall: Option<Duration>,
-    /// The peak of resident memory above what the process had.
+    /// The peak of anonymous memory above what the process had.
     pub peak_bytes: Option<u64>,
 }
 
@@ -39,6 +39,10 @@ impl Budget {
     pub const SPAWN: Self = Self::AtMostTimes(1.2);
     pub const PING_PONG: Self = Self::AtMostTimes(1.12);
     pub const ECHO: Self = Self::AtLeastTimes(0.99);
+    /// With a block profile rate against the rate off: a wait of 1 ms, of 10 us, every wait is counted.
+    pub const BLOCK_RATE_1_000_000: Self = Self::AtMostTimes(1.03);
+    pub const BLOCK_RATE_10_000: Self = Self::AtMostTimes(1.05);
+    pub const BLOCK_RATE_1: Self = Self::AtMostTimes(1.3);
     /// Bytes a waiting task.
     pub const MEMORY: Self = Self::Added(256.0);
     /// Crates in a user's build.

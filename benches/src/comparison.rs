@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::Error;
 use crate::budget::{Budget, Verdict};
-use crate::contestant::Contestant;
+use crate::contestant::{Contestant, Role};
 use crate::golang::Go;
 use crate::options::Options;
 use crate::run;
@@ -17,32 +17,41 @@ pub const EXPLANATION: &str = "\
 Each round runs every contestant once, in turns. `absolute` is the median of the rounds; `against bare` and `difference` are \
 medians of what each round's value is to bare's of the same round, with the middle half of the rounds in brackets. \
 `-stable` contestants are built without `--cfg tokio_unstable` and compared with bare tokio built so. A budget is judged by \
-the median; Go is there for orientation.";
+the median. `dial9` (its spawns, task tracking and a recorder to disk, no profilers), `console` (console-subscriber, no \
+console connected) and Go are there for orientation. All but `pingpong-mt` and `echo` run on one CPU, background threads \
+included.";
+
+/// The part of a run's operations that tells how many fit.
+const TRIAL_PART: u64 = 20;
 
 /// One contestant's rounds of one workload.
 pub struct Row {
     workload: &'static str,
-    contestant: &'static str,
+    runner: String,
     metric: Metric,
     absolute: Quartiles,
-    against_bare: Option<AgainstBare>,
+    relative: Option<Relative>,
     budget: Option<Budget>,
     pub verdict: Option<Verdict>,
 }
 
-struct AgainstBare {
+/// To the runner that this one is compared with.
+struct Relative {
     ratio: Quartiles,
     difference: Quartiles,
 }
 
-/// Somebody who runs a workload, Go included.
-struct Runner<'a> {
-    name: &'static str,
-    program: &'a Path,
-    against: Option<&'static str>,
+/// A program that runs a workload, and how.
+pub struct Runner<'a> {
+    pub name: String,
+    pub program: &'a Path,
+    pub block_rate_ns: Option<u64>,
+    /// The name of the runner that its ratios are against.
+    pub against: Option<String>,
+    pub budget: Option<Budget>,
 }
 
-/// Runs all workloads.
+/// Runs all workloads with every contestant.
 pub fn run(
     workloads: &[&'static Workload],
     contestants: &[Contestant],
@@ -51,28 +60,33 @@ pub fn run(
 ) -> Result<Vec<Row>, Error> {
     let mut rows = Vec::new();
     for &workload in workloads {
-        let mut runners: Vec<Runner<'_>> = contestants.iter().map(Runner::of_contestant).collect();
-        if let Some(go) = go.filter(|_| workload.in_go) {
-            runners.push(Runner {
-                name: "go",
-                program: &go.program,
-                against: None,
-            });
-        }
-        eprintln!("running {}", workload.name);
-        let rounds = rounds(workload, &runners, options)?;
-        rows.extend(evaluate(workload, &runners, &rounds));
+        let of_contestant = |contestant| Runner::of_contestant(contestant, workload);
+        let mut runners: Vec<_> = contestants.iter().map(of_contestant).collect();
+        runners.extend(go.filter(|_| workload.in_go).map(Runner::of_go));
+        rows.extend(in_turns(workload, &runners, options)?);
     }
     Ok(rows)
 }
 
-/// The rows in markdown.
-pub fn table(rows: &[Row]) -> Table {
+/// Runs one workload with these runners, in turns.
+pub fn in_turns(
+    workload: &Workload,
+    runners: &[Runner<'_>],
+    options: &Options,
+) -> Result<Vec<Row>, Error> {
+    eprintln!("running {}", workload.name);
+    let rounds = rounds(workload, runners, options)?;
+    Ok(evaluate(workload, runners, &rounds))
+}
+
+/// The rows in markdown; `against` names what ratios are against.
+pub fn table(rows: &[Row], against: &str) -> Table {
+    let against = format!("against {against}");
     let headings = [
         "workload",
         "contestant",
         "absolute",
-        "against bare",
+        &against,
         "difference",
         "budget",
         "verdict",
@@ -80,24 +94,21 @@ pub fn table(rows: &[Row]) -> Table {
     let mut table = Table::new(&headings);
     for row in rows {
         let show = |value| row.metric.show(value);
-        let ratio = row.against_bare.as_ref().map(|AgainstBare { ratio, .. }| {
+        let ratio = row.relative.as_ref().map(|Relative { ratio, .. }| {
             format!("{:.3}x [{:.3} {:.3}]", ratio.median, ratio.low, ratio.high)
         });
-        let difference = row
-            .against_bare
-            .as_ref()
-            .map(|AgainstBare { difference, .. }| {
-                let sign = if difference.median < 0.0 { "" } else { "+" };
-                format!(
-                    "{sign}{} [{} {}]",
-                    show(difference.median),
-                    show(difference.low),
-                    show(difference.high)
-                )
-            });
+        let difference = row.relative.as_ref().map(|Relative { difference, .. }| {
+            let sign = if difference.median < 0.0 { "" } else { "+" };
+            format!(
+                "{sign}{} [{} {}]",
+                show(difference.median),
+                show(difference.low),
+                show(difference.high)
+            )
+        });
         table.row([
             row.workload.to_owned(),
-            row.contestant.to_owned(),
+            row.runner.clone(),
             show(row.absolute.median),
             ratio.unwrap_or_default(),
             difference.unwrap_or_default(),
@@ -118,45 +129,50 @@ fn rounds(
     runners: &[Runner<'_>],
     options: &Options,
 ) -> Result<Vec<Vec<f64>>, Error> {
+    let ops = |runner| operations(workload, runner, options);
+    let ops = runners.iter().map(ops).collect::<Result<Vec<_>, _>>()?;
     let mut values = vec![Vec::new(); runners.len()];
     for round in 0..options.rounds() {
         for turn in 0..runners.len() {
             let index = (round + turn) % runners.len();
-            values[index].push(run::once(
-                runners[index].program,
-                workload,
-                workload.ops(options.quick),
-            )?);
+            values[index].push(runners[index].run(workload, ops[index])?);
         }
     }
     Ok(values)
 }
 
+/// Operations of one run: the workload's, or as many as fit.
+fn operations(workload: &Workload, runner: &Runner<'_>, options: &Options) -> Result<u64, Error> {
+    let all = workload.ops(options.quick);
+    let trial = runner.run(workload, all / TRIAL_PART)?;
+    Ok(all.min(workload.metric.fitting(trial)).max(1))
+}
+
 fn evaluate(workload: &Workload, runners: &[Runner<'_>], values: &[Vec<f64>]) -> Vec<Row> {
     let row = |index: usize, runner: &Runner<'_>| {
-        let bare = runners
+        let other = runners
             .iter()
-            .position(|other| Some(other.name) == runner.against);
-        let against_bare = bare.map(|bare| {
-            let pairs = || values[index].iter().zip(&values[bare]);
-            AgainstBare {
-                ratio: Quartiles::of(pairs().map(|(own, bare)| own / bare)),
-                difference: Quartiles::of(pairs().map(|(own, bare)| own - bare)),
+            .position(|other| Some(&other.name) == runner.against.as_ref());
+        let relative = other.map(|other| {
+            let pairs = || values[index].iter().zip(&values[other]);
+            Relative {
+                ratio: Quartiles::of(pairs().map(|(own, other)| own / other)),
+                difference: Quartiles::of(pairs().map(|(own, other)| own - other)),
             }
         });
-        let budget = workload.budget.filter(|_| against_bare.is_some());
+        let budget = runner.budget;
         let verdict =
             budget
-                .zip(against_bare.as_ref())
-                .map(|(budget, AgainstBare { ratio, difference })| {
+                .zip(relative.as_ref())
+                .map(|(budget, Relative { ratio, difference })| {
                     budget.judge(ratio.median, difference.median)
                 });
         Row {
             workload: workload.name,
-            contestant: runner.name,
+            runner: runner.name.clone(),
             metric: workload.metric,
             absolute: Quartiles::of(values[index].iter().copied()),
-            against_bare,
+            relative,
             budget,
             verdict,
         }
@@ -169,12 +185,29 @@ fn evaluate(workload: &Workload, runners: &[Runner<'_>], values: &[Vec<f64>]) ->
 }
 
 impl<'a> Runner<'a> {
-    fn of_contestant(contestant: &'a Contestant) -> Self {
+    fn of_contestant(contestant: &'a Contestant, workload: &Workload) -> Self {
+        let entry = contestant.entry;
         Self {
-            name: contestant.name(),
+            name: entry.name.to_owned(),
             program: &contestant.program,
-            against: contestant.entry.against,
+            block_rate_ns: None,
+            against: entry.against.map(str::to_owned),
+            budget: workload.budget.filter(|_| entry.role == Role::Probe),
         }
+    }
+
+    fn of_go(go: &'a Go) -> Self {
+        Self {
+            name: "go".to_owned(),
+            program: &go.program,
+            block_rate_ns: None,
+            against: None,
+            budget: None,
+        }
+    }
+
+    fn run(&self, workload: &Workload, ops: u64) -> Result<f64, Error> {
+        run::once(self.program, workload, ops, self.block_rate_ns)
     }
 }
 
@@ -183,44 +216,44 @@ mod tests {
     use super::*;
     use crate::workload::WORKLOADS;
 
+    fn runner(name: &str, against: Option<&str>, budget: Option<Budget>) -> Runner<'static> {
+        Runner {
+            name: name.to_owned(),
+            program: Path::new(""),
+            block_rate_ns: None,
+            against: against.map(str::to_owned),
+            budget,
+        }
+    }
+
     #[test]
     fn a_round_is_compared_with_bare_of_the_same_round() {
-        let program = Path::new("");
         let runners = [
-            Runner {
-                name: "bare",
-                program,
-                against: None,
-            },
-            Runner {
-                name: "probe",
-                program,
-                against: Some("bare"),
-            },
-            Runner {
-                name: "go",
-                program,
-                against: None,
-            },
+            runner("bare", None, None),
+            runner("probe", Some("bare"), Some(Budget::POLL)),
+            runner("dial9", Some("bare"), None),
+            runner("go", None, None),
         ];
         // The machine was twice as slow in the second round and three times in the third: the ratio stays.
         let values = [
             vec![40.0, 80.0, 120.0],
             vec![50.0, 100.0, 150.0],
+            vec![80.0, 160.0, 240.0],
             vec![9.0, 9.0, 9.0],
         ];
         let rows = evaluate(&WORKLOADS[0], &runners, &values);
-        let probe = rows[1].against_bare.as_ref().unwrap();
-        assert_eq!(
-            probe.ratio,
-            Quartiles {
-                low: 1.25,
-                median: 1.25,
-                high: 1.25
-            }
-        );
+        let ratio = |row: usize| rows[row].relative.as_ref().map(|relative| relative.ratio);
+        let always = |value| Quartiles {
+            low: value,
+            median: value,
+            high: value,
+        };
+        assert_eq!(ratio(1), Some(always(1.25)));
+        assert_eq!(ratio(2), Some(always(2.0)));
+        let probe = rows[1].relative.as_ref().unwrap();
         assert_eq!(probe.difference.median, 20.0);
         assert_eq!(rows[1].verdict, Some(Verdict::Over));
-        assert!(rows[0].verdict.is_none() && rows[2].against_bare.is_none());
+        assert_eq!(rows[2].verdict, None);
+        assert!(ratio(0).is_none() && ratio(3).is_none());
     }
 }

@@ -1,7 +1,8 @@
 //! Who takes part: packages of their own below `benches/contestants`, each built alone.
 //!
 //! Cargo unifies features within a workspace and within one build; a contestant must have no more of tokio than it asked for.
-//! Each build gets its flags from here and nothing from `.cargo/config.toml`, and the versions of the workspace's lock file.
+//! Each build gets its flags from here and nothing from `.cargo/config.toml`. Bare and the probe have the versions of the
+//! workspace's lock file; a rival has a lock file of its own, committed, with the same tokio in it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,10 +13,22 @@ use crate::budget::{Budget, Verdict};
 use crate::table::Table;
 use crate::{Error, build_dir, workspace};
 
+/// Who takes part in this run, and who would have.
+pub struct Field {
+    pub built: Vec<Contestant>,
+    pub absent: Vec<Absent>,
+}
+
 /// A built contestant.
 pub struct Contestant {
     pub entry: &'static Entry,
     pub program: PathBuf,
+}
+
+/// A rival that takes no part, and why.
+pub struct Absent {
+    pub name: &'static str,
+    pub reason: String,
 }
 
 /// A package with the flags that it is built with.
@@ -24,10 +37,21 @@ pub struct Entry {
     pub name: &'static str,
     /// Its folder in `benches/contestants`.
     package: &'static str,
+    pub role: Role,
     /// One `--cfg` flag, where there is one.
     cfg: Option<&'static str>,
     /// The contestant that its ratios are against: bare tokio with the same flags.
     pub against: Option<&'static str>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Role {
+    /// Plain tokio: what ratios are against.
+    Bare,
+    /// The probe: what budgets are for.
+    Probe,
+    /// Another way to watch a runtime, for orientation. The run goes on without it.
+    Rival,
 }
 
 /// Bare first: the order of the report.
@@ -35,24 +59,42 @@ const ENTRIES: &[Entry] = &[
     Entry {
         name: "bare",
         package: "bare",
+        role: Role::Bare,
         cfg: Some("tokio_unstable"),
         against: None,
     },
     Entry {
         name: "probe",
         package: "probe",
+        role: Role::Probe,
+        cfg: Some("tokio_unstable"),
+        against: Some("bare"),
+    },
+    Entry {
+        name: "dial9",
+        package: "dial9",
+        role: Role::Rival,
+        cfg: Some("tokio_unstable"),
+        against: Some("bare"),
+    },
+    Entry {
+        name: "console",
+        package: "console-subscriber",
+        role: Role::Rival,
         cfg: Some("tokio_unstable"),
         against: Some("bare"),
     },
     Entry {
         name: "bare-stable",
         package: "bare",
+        role: Role::Bare,
         cfg: None,
         against: None,
     },
     Entry {
         name: "probe-stable",
         package: "probe",
+        role: Role::Probe,
         cfg: None,
         against: Some("bare-stable"),
     },
@@ -61,73 +103,125 @@ const ENTRIES: &[Entry] = &[
 /// What the table of crates shows.
 pub const CRATES_EXPLANATION: &str = "Packages that a build of the contestant compiles for itself, build scripts and macros included, the contestant not.";
 
-/// Builds every contestant.
-pub fn build_all() -> Result<Vec<Contestant>, Error> {
-    ENTRIES.iter().map(Entry::build).collect()
+/// Builds every contestant. One of ours that does not build ends the run; a rival is left out.
+pub fn build_all() -> Result<Field, Error> {
+    build_those(ENTRIES.iter())
 }
 
 /// Builds those of the given names.
-pub fn build(names: &[&str]) -> Result<Vec<Contestant>, Error> {
-    ENTRIES
-        .iter()
-        .filter(|entry| names.contains(&entry.name))
-        .map(Entry::build)
-        .collect()
+pub fn build(names: &[&str]) -> Result<Field, Error> {
+    build_those(ENTRIES.iter().filter(|entry| names.contains(&entry.name)))
 }
 
-/// The crates above bare tokio's, and whether they are within their budget.
-pub fn crates(contestants: &[Contestant]) -> Result<(Table, Verdict), Error> {
+fn build_those(entries: impl Iterator<Item = &'static Entry>) -> Result<Field, Error> {
+    let mut built: Vec<Contestant> = Vec::new();
+    let mut absent = Vec::new();
+    for entry in entries {
+        match entry
+            .build()
+            .and_then(|contestant| contestant.has_the_tokio_of(built.first()))
+        {
+            Ok(contestant) => built.push(contestant),
+            Err(error) if entry.role == Role::Rival => {
+                let reason = error.to_string();
+                eprintln!("no rows of {}: {reason}", entry.name);
+                absent.push(Absent {
+                    name: entry.name,
+                    reason,
+                });
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Field { built, absent })
+}
+
+/// The crates above bare tokio's, and whether the probe is within its budget.
+pub fn crates(field: &Field) -> Result<(Table, Verdict), Error> {
     let mut table = Table::new(&["contestant", "crates", "above bare", "budget", "verdict"]);
-    let count = |name: &str| -> Result<usize, Error> {
-        let contestant = contestants
-            .iter()
-            .find(|contestant| contestant.entry.name == name);
-        contestant
-            .ok_or_else(|| format!("no contestant {name}"))?
-            .entry
-            .crates()
-    };
-    let (bare, probe) = (count("bare")?, count("probe")?);
-    let added = probe as f64 - bare as f64;
-    let verdict = Budget::CRATES.judge(probe as f64 / bare as f64, added);
-    table.row([
-        "bare".into(),
-        bare.to_string(),
-        String::new(),
-        String::new(),
-        String::new(),
-    ]);
-    table.row([
-        "probe".into(),
-        probe.to_string(),
-        format!("{added:+}"),
-        Budget::CRATES.to_string(),
-        verdict.to_string(),
-    ]);
+    let mut bare = None;
+    let mut verdict = Verdict::NotMeasured;
+    for entry in field.entries().filter(|entry| entry.cfg.is_some()) {
+        let crates = entry.crates()? as f64;
+        let added = bare.map(|bare| crates - bare);
+        let ratio = crates / *bare.get_or_insert(crates);
+        let budget = (entry.role == Role::Probe).then_some(Budget::CRATES);
+        let judged = budget
+            .zip(added)
+            .map(|(budget, added)| budget.judge(ratio, added));
+        verdict = judged.unwrap_or(verdict);
+        table.row([
+            entry.name.to_owned(),
+            crates.to_string(),
+            added.map(|added| format!("{added:+}")).unwrap_or_default(),
+            budget.map(|budget| budget.to_string()).unwrap_or_default(),
+            judged
+                .map(|verdict| verdict.to_string())
+                .unwrap_or_default(),
+        ]);
+    }
+    for absent in &field.absent {
+        table.row([
+            absent.name.to_owned(),
+            "not built".to_owned(),
+            String::new(),
+            String::new(),
+            String::new(),
+        ]);
+    }
     Ok((table, verdict))
+}
+
+impl Field {
+    fn entries(&self) -> impl Iterator<Item = &'static Entry> {
+        self.built.iter().map(|contestant| contestant.entry)
+    }
 }
 
 impl Contestant {
     pub fn name(&self) -> &'static str {
         self.entry.name
     }
+
+    /// A rival's own lock file may have another tokio than bare's, and then a ratio would compare tokios.
+    fn has_the_tokio_of(self, bare: Option<&Self>) -> Result<Self, Error> {
+        let version = |contestant: &Self| -> Result<String, Error> {
+            let tokio = contestant.entry.tokio()?;
+            Ok(tokio.split(" [").next().unwrap_or_default().to_owned())
+        };
+        let own = version(&self)?;
+        let bares = bare.map_or_else(|| Ok(own.clone()), version)?;
+        if own == bares {
+            Ok(self)
+        } else {
+            Err(format!("its Cargo.lock has {own}, and bare has {bares}").into())
+        }
+    }
 }
 
 impl Entry {
     fn build(&'static self) -> Result<Contestant, Error> {
-        let folder = self.folder();
-        let locked = fs::read(workspace().join("Cargo.lock"))?;
-        fs::write(folder.join("Cargo.lock"), locked)?;
+        if self.role != Role::Rival {
+            let locked = fs::read(workspace().join("Cargo.lock"))?;
+            fs::write(self.folder().join("Cargo.lock"), locked)?;
+        }
         let target = build_dir(self.name);
         eprintln!("building {}", self.name);
-        let status = self
+        let output = self
             .cargo("build")
             .args(["--release", "--quiet", "--target-dir"])
             .arg(&target)
             .args(["--message-format", "short"])
-            .status()?;
-        if !status.success() {
-            return Err(format!("{} does not build", self.name).into());
+            .output()?;
+        if !output.status.success() {
+            let messages = String::from_utf8_lossy(&output.stderr);
+            eprintln!("{messages}");
+            let first = messages.lines().find(|line| line.contains("error"));
+            return Err(format!(
+                "does not build: {}",
+                first.unwrap_or("cargo does not say why")
+            )
+            .into());
         }
         Ok(Contestant {
             entry: self,
@@ -185,6 +279,9 @@ impl Entry {
             .env("CARGO_ENCODED_RUSTFLAGS", flags)
             .env_remove("RUSTFLAGS")
             .env_remove("CARGO_TARGET_DIR");
+        if self.role == Role::Rival {
+            command.arg("--locked");
+        }
         command
     }
 

@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use crate::Error;
 use crate::budget::{DumpBudget, Verdict};
-use crate::contestant::Contestant;
+use crate::contestant::{Contestant, Role};
 use crate::golang::Go;
 use crate::hold::Hold;
 use crate::http;
 use crate::options::Options;
 use crate::statistics::Quartiles;
 use crate::table::Table;
+use crate::workload;
 
 /// What the table shows.
 pub const EXPLANATION: &str = "\
@@ -20,10 +21,13 @@ pub const EXPLANATION: &str = "\
 eight calls deep, on two workers. `first` is the first reply of the process in this form, `time` the median of those after it, \
 from before the connection to the last byte. `in it` counts the tasks that the text names one by one; `app frames` tells \
 whether the application's own functions are in it. `stall` is the longest that a 1 ms ticker of the process was late during \
-any of the dumps, `idle` the same over as long a time without one. `peak` is how far a dump raised the resident memory.";
+any of the dumps, `idle` the same over as long a time without one. `peak` is how far a dump raised the \
+anonymous memory (`RssAnon`, sampled every 2 ms).";
 
-/// The numbers of waiting tasks.
+/// The numbers of waiting tasks of which everybody dumps.
 const TASKS: &[u64] = &[1_000, 100_000];
+
+/// Of which the probe alone dumps: Go's runs for minutes, over and over into a larger buffer, and is cut off in the end.
 const MILLION: u64 = 1_000_000;
 
 /// The forms of a dump: every task by itself, equal stacks counted, the binary profile.
@@ -39,6 +43,8 @@ const SERVER_WAIT: Duration = Duration::from_secs(2);
 
 /// How long the idle ticker is watched.
 const IDLE: Duration = Duration::from_millis(500);
+
+const GO: &str = "go";
 
 /// A function of the held call chain, as each language names it.
 const APP_FRAME: &str = "checkout";
@@ -70,30 +76,29 @@ struct Content {
     app_frames: bool,
 }
 
-/// Dumps every contestant that serves dumps.
+/// Dumps every contestant that serves dumps, of the numbers of tasks that the options want.
 pub fn run(
     contestants: &[Contestant],
     go: Option<&Go>,
     options: &Options,
 ) -> Result<Vec<Row>, Error> {
-    let probes = contestants
+    let probes: Vec<_> = contestants
         .iter()
-        .filter(|contestant| contestant.entry.against.is_some());
-    let mut servers: Vec<(&'static str, &Path)> = probes
+        .filter(|contestant| contestant.entry.role == Role::Probe)
         .map(|contestant| (contestant.name(), contestant.program.as_path()))
         .collect();
-    servers.extend(go.map(|go| ("go", go.program.as_path())));
+    let go = go.map(|go| (GO, go.program.as_path()));
     let mut rows = Vec::new();
-    let million = options.million.then_some(&MILLION);
-    for &tasks in TASKS.iter().chain(million) {
-        // Go's dump of a million runs for minutes, over and over into a larger buffer, and is cut off in the end.
-        for &(name, program) in servers
-            .iter()
-            .filter(|(name, _)| tasks < MILLION || *name != "go")
-        {
-            eprintln!("dumping {name} with {tasks} tasks");
-            rows.extend(dump(name, program, tasks, options)?);
+    if options.wants(workload::DUMP) {
+        for &tasks in TASKS {
+            for &(name, program) in probes.iter().chain(&go) {
+                rows.extend(dump(name, program, tasks, options)?);
+            }
         }
+    }
+    // One build is enough: what differs between them is not in the dump.
+    if let Some(&(name, program)) = probes.first().filter(|_| options.wants(workload::MILLION)) {
+        rows.extend(dump(name, program, MILLION, options)?);
     }
     Ok(rows)
 }
@@ -183,6 +188,7 @@ fn dump(
     tasks: u64,
     options: &Options,
 ) -> Result<Vec<Row>, Error> {
+    eprintln!("dumping {contestant} with {tasks} tasks");
     let mut hold = Hold::start(program, tasks)?;
     let listening = wait_for_server(&hold);
     hold.take_longest_stall()?;
@@ -196,7 +202,7 @@ fn dump(
             Err(reason) => Err(reason.clone()),
         };
         // Go's own numbers are the yardstick, not what is judged.
-        let budget = DumpBudget::of(tasks, debug).filter(|_| contestant != "go");
+        let budget = DumpBudget::of(tasks, debug).filter(|_| contestant != GO);
         rows.push(Row {
             contestant,
             tasks,
@@ -222,15 +228,16 @@ fn measure(
     let mut body = Vec::new();
     let start = Instant::now();
     while times.len() < gets && (times.is_empty() || start.elapsed() < ENOUGH) {
-        let resident = hold.restart_peak()?;
         hold.take_longest_stall()?;
-        let reply = match http::get(hold.address, &path) {
+        let memory = hold.watch_memory()?;
+        let reply = http::get(hold.address, &path);
+        peak_bytes = peak_bytes.max(memory.growth()?);
+        stall = stall.max(hold.take_longest_stall()?);
+        let reply = match reply {
             Ok(reply) if reply.status == 200 => reply,
             Ok(reply) => return Ok(Err(format!("status {}", reply.status))),
             Err(reason) => return Ok(Err(reason)),
         };
-        stall = stall.max(hold.take_longest_stall()?);
-        peak_bytes = peak_bytes.max(hold.peak()?.saturating_sub(resident));
         times.push(reply.time);
         body = reply.body;
     }

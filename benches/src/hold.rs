@@ -1,6 +1,5 @@
 //! A contestant that holds waiting tasks, as a child process: started, asked for its longest stall, and ended.
 
-use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
@@ -8,6 +7,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use crate::Error;
+use crate::memory::Watch;
 use crate::run;
 
 pub struct Hold {
@@ -59,24 +59,9 @@ impl Hold {
         })?))
     }
 
-    /// Resident memory now, in bytes; the peak counts anew from here.
-    pub fn restart_peak(&self) -> Result<u64, Error> {
-        // 5 resets the peak of resident memory: proc(5), /proc/pid/clear_refs.
-        fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5")?;
-        self.status_bytes("VmRSS:")
-    }
-
-    /// The peak of resident memory since [`Self::restart_peak`], in bytes.
-    pub fn peak(&self) -> Result<u64, Error> {
-        self.status_bytes("VmHWM:")
-    }
-
-    fn status_bytes(&self, field: &str) -> Result<u64, Error> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let kib = status
-            .lines()
-            .find_map(|line| line.strip_prefix(field)?.trim().strip_suffix(" kB"));
-        Ok(kib.ok_or_else(|| format!("no {field}"))?.parse::<u64>()? * 1024)
+    /// Watches the process's memory until [`Watch::growth`].
+    pub fn watch_memory(&self) -> Result<Watch, Error> {
+        Watch::start(format!("/proc/{}/status", self.child.id()))
     }
 
     fn answer(&mut self) -> Result<String, Error> {

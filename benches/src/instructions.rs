@@ -69,9 +69,10 @@ pub fn run(options: &Options) -> Result<bool, Error> {
     if Command::new("valgrind").arg("--version").output().is_err() {
         return Err("instruction counts need valgrind".into());
     }
-    let contestants = contestant::build(CONTESTANTS)?;
+    let field = contestant::build(CONTESTANTS)?;
+    let contestants = &field.built;
     let mut record = Record::new(options);
-    record.paragraph(&machine::describe(&contestants, None)?);
+    record.paragraph(&machine::describe(&field, None)?);
     record.section("Instructions", EXPLANATION);
 
     let path = baseline::path();
@@ -91,7 +92,7 @@ pub fn run(options: &Options) -> Result<bool, Error> {
         .filter(|workload| options.wants(workload.name))
     {
         let mut bare = None;
-        for contestant in &contestants {
+        for contestant in contestants {
             let name = format!("{}/{}", contestant.name(), workload.name);
             eprintln!("counting {name}");
             let count = workload.instructions_per_op(contestant)?;

@@ -3,12 +3,12 @@
 use std::fs;
 use std::process::Command;
 
-use crate::contestant::Contestant;
+use crate::contestant::Field;
 use crate::golang::Go;
 use crate::{Error, workspace};
 
 /// A markdown list: machine, toolchains, and tokio with its resolved features for each contestant.
-pub fn describe(contestants: &[Contestant], go: Option<&Go>) -> Result<String, Error> {
+pub fn describe(field: &Field, go: Option<&Go>) -> Result<String, Error> {
     let mut lines = vec![
         format!(
             "* cpu: {}, {} usable",
@@ -29,13 +29,19 @@ pub fn describe(contestants: &[Contestant], go: Option<&Go>) -> Result<String, E
         ),
     ];
     lines.extend(go.map(|go| format!("* {}", go.version)));
-    for contestant in contestants {
+    for contestant in &field.built {
         let entry = contestant.entry;
         lines.push(format!(
             "* {}: {}, {}",
             entry.name,
             entry.flags(),
             entry.tokio()?
+        ));
+    }
+    for absent in &field.absent {
+        lines.push(format!(
+            "* {}: not measured: {}",
+            absent.name, absent.reason
         ));
     }
     Ok(lines.join("\n"))

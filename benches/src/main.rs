@@ -1,4 +1,4 @@
-//! What the probe costs, measured side by side with bare tokio and with Go.
+//! What the probe costs, measured side by side with bare tokio, with dial9 and console-subscriber, and with Go.
 //!
 //! `cargo run --release -p benches` builds the contestants, runs them in turns and prints ratios against bare, next to the
 //! budgets. `cargo run --release -p benches -- instructions` counts instructions under valgrind instead: these barely vary
@@ -10,13 +10,15 @@
 //! * [`workload`], [`budget`] - what is measured, and how much it may cost
 //! * [`run`] - one process, one value
 //! * [`statistics`], [`comparison`] - interleaved rounds to medians and ratios
-//! * [`hold`], [`http`], [`dump`] - dumps of a process with many waiting tasks
+//! * [`block_rate`] - the same workloads with waits counted
+//! * [`hold`], [`memory`], [`http`], [`dump`] - dumps of a process with many waiting tasks
 //! * [`instructions`], [`baseline`] - instruction counts against the committed ones
 //! * [`table`], [`record`] - text for people
 
 use std::process::ExitCode;
 
 mod baseline;
+mod block_rate;
 mod budget;
 mod comparison;
 mod contestant;
@@ -26,6 +28,7 @@ mod hold;
 mod http;
 mod instructions;
 mod machine;
+mod memory;
 mod options;
 mod record;
 mod run;
@@ -68,7 +71,8 @@ fn main() -> ExitCode {
 
 /// The whole comparison; `false` where `--strict` is on and a budget is not kept.
 fn compare(options: &Options) -> Result<bool, Error> {
-    let contestants = contestant::build_all()?;
+    let field = contestant::build_all()?;
+    let contestants = &field.built;
     let go = golang::build();
     if let Err(reason) = &go {
         eprintln!("no Go rows: {reason}");
@@ -76,7 +80,7 @@ fn compare(options: &Options) -> Result<bool, Error> {
     let go = go.ok();
 
     let mut record = Record::new(options);
-    record.paragraph(&machine::describe(&contestants, go.as_ref())?);
+    record.paragraph(&machine::describe(&field, go.as_ref())?);
     let mut verdicts = Vec::new();
     let workloads: Vec<_> = workload::WORKLOADS
         .iter()
@@ -84,19 +88,25 @@ fn compare(options: &Options) -> Result<bool, Error> {
         .collect();
     if !workloads.is_empty() {
         record.section("Against bare tokio", comparison::EXPLANATION);
-        let rows = comparison::run(&workloads, &contestants, go.as_ref(), options)?;
+        let rows = comparison::run(&workloads, contestants, go.as_ref(), options)?;
         verdicts.extend(rows.iter().filter_map(|row| row.verdict));
-        record.table(&comparison::table(&rows));
+        record.table(&comparison::table(&rows, "bare"));
     }
-    if options.wants(workload::DUMP) {
+    if options.wants(workload::BLOCK_RATE) {
+        record.section("Block profile rates", block_rate::EXPLANATION);
+        let rows = block_rate::run(contestants, go.as_ref(), options)?;
+        verdicts.extend(rows.iter().filter_map(|row| row.verdict));
+        record.table(&comparison::table(&rows, "off"));
+    }
+    if options.wants(workload::DUMP) || options.wants(workload::MILLION) {
         record.section("Dumps", dump::EXPLANATION);
-        let rows = dump::run(&contestants, go.as_ref(), options)?;
+        let rows = dump::run(contestants, go.as_ref(), options)?;
         verdicts.extend(rows.iter().filter_map(dump::Row::verdict));
         record.table(&dump::table(&rows));
     }
     if options.wants(workload::CRATES) {
         record.section("Crates in a build", contestant::CRATES_EXPLANATION);
-        let (table, verdict) = contestant::crates(&contestants)?;
+        let (table, verdict) = contestant::crates(&field)?;
         verdicts.push(verdict);
         record.table(&table);
     }

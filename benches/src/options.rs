@@ -14,8 +14,6 @@ pub struct Options {
     rounds: Option<usize>,
     /// The names to run; empty for all.
     only: Vec<String>,
-    /// Also the dumps of a million tasks.
-    pub million: bool,
     /// An exceeded budget makes the run fail.
     pub strict: bool,
     /// Rewrite the baseline of the instruction counts.
@@ -43,7 +41,6 @@ impl Options {
             quick: false,
             rounds: None,
             only: Vec::new(),
-            million: false,
             strict: false,
             bless: false,
             record: None,
@@ -58,7 +55,6 @@ impl Options {
                 "instructions" => options.mode = Mode::Instructions,
                 "--help" | "-h" => options.mode = Mode::Help,
                 "--quick" => options.quick = true,
-                "--million" => options.million = true,
                 "--strict" => options.strict = true,
                 "--bless" => options.bless = true,
                 "--record" => options.record = Some(PathBuf::from(value()?)),
@@ -106,7 +102,6 @@ usage: cargo run --release -p benches -- [OPTIONS]                 ratios agains
   --quick         few short rounds
   --rounds K      rounds of the comparison (default {DEFAULT_ROUNDS}, quick {QUICK_ROUNDS})
   --only NAME     one of: {}; may be repeated
-  --million       also dump a million waiting tasks
   --record FILE   also write a dated record in markdown
   --strict        fail where a budget is exceeded or not measured
   --bless         instructions: rewrite the baseline",

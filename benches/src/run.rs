@@ -8,13 +8,22 @@ use crate::Error;
 use crate::machine;
 use crate::workload::{Placement, Workload};
 
+/// The block profile rate of the probe; the Go contestant reads the same name.
+const BLOCK_RATE: &str = "RUNTIME_PROBE_BLOCK_RATE";
+
 /// Runs the workload once and returns the metric's value as the report shows it.
-pub fn once(program: &Path, workload: &Workload, ops: u64) -> Result<f64, Error> {
+pub fn once(
+    program: &Path,
+    workload: &Workload,
+    ops: u64,
+    block_rate_ns: Option<u64>,
+) -> Result<f64, Error> {
     let mut command = match workload.placement {
         Placement::OneCpu => pinned(program),
         Placement::AllCpus => Command::new(program),
     };
     isolate(&mut command);
+    command.envs(block_rate_ns.map(|rate| (BLOCK_RATE, rate.to_string())));
     let output = command.arg(workload.name).arg(ops.to_string()).output()?;
     if !output.status.success() {
         let why = String::from_utf8_lossy(&output.stderr);
@@ -37,17 +46,20 @@ pub fn once(program: &Path, workload: &Workload, ops: u64) -> Result<f64, Error>
     Ok(workload.metric.value(value))
 }
 
-/// Nothing of the caller's environment changes what a contestant does: the probe has its defaults and no server.
+/// Nothing of the caller's environment changes what a contestant does: all have their defaults, the probe no server.
 pub fn isolate(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name
             .to_str()
-            .is_some_and(|name| name.starts_with("RUNTIME_PROBE") || name.starts_with("TOKIO_"))
+            .is_some_and(|name| PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
         {
             command.env_remove(name);
         }
     }
 }
+
+/// What the contestants are configured by.
+const PREFIXES: &[&str] = &["RUNTIME_PROBE", "TOKIO_", "DIAL9_", "RUST_LOG", "GO"];
 
 /// The program on one CPU where `taskset` is there, as it is otherwise.
 fn pinned(program: &Path) -> Command {

@@ -1,5 +1,7 @@
 //! What is measured: the table of workloads, as `contestants/workload` names them.
 
+use std::time::Duration;
+
 use crate::budget::Budget;
 
 /// A workload that each contestant runs for one value.
@@ -7,7 +9,7 @@ pub struct Workload {
     pub name: &'static str,
     /// What the value is.
     pub metric: Metric,
-    /// Operations of one run: a few tenths of a second each.
+    /// Operations of one run, a few tenths of a second with bare tokio; a slow contestant runs fewer.
     ops: u64,
     /// Where the run takes place.
     pub placement: Placement,
@@ -35,8 +37,18 @@ pub enum Placement {
     AllCpus,
 }
 
+/// A run is about this long at most, and this large: who takes a hundred times as much does fewer operations.
+const LONGEST_RUN: Duration = Duration::from_secs(1);
+const LARGEST_RUN_BYTES: f64 = (1_u64 << 30) as f64;
+
+/// The group of rows about block profile rates, a name for `--only`.
+pub const BLOCK_RATE: &str = "block-rate";
+
 /// The group of rows about dumps, a name for `--only`.
 pub const DUMP: &str = "dump";
+
+/// The rows about dumps of a million tasks, a name for `--only`.
+pub const MILLION: &str = "million";
 
 /// The row about dependencies, a name for `--only`.
 pub const CRATES: &str = "crates";
@@ -57,6 +69,10 @@ pub const WORKLOADS: &[Workload] = &[
         placement: Placement::AllCpus,
         in_go: true,
         ..Workload::one_cpu("pingpong-mt", 300_000, Some(Budget::PING_PONG))
+    },
+    Workload {
+        in_go: true,
+        ..Workload::one_cpu("mutex", 500_000, None)
     },
     Workload {
         metric: Metric::PerSecond,
@@ -109,6 +125,16 @@ impl Metric {
         }
     }
 
+    /// How many operations of this value, as the report shows it, fit into a run.
+    pub fn fitting(self, value: f64) -> u64 {
+        let fitting = match self {
+            Self::NsPerOp => LONGEST_RUN.as_nanos() as f64 / value,
+            Self::PerSecond => LONGEST_RUN.as_secs_f64() * value,
+            Self::BytesPerTask => LARGEST_RUN_BYTES / value,
+        };
+        fitting as u64
+    }
+
     /// A value with its unit.
     pub fn show(self, value: f64) -> String {
         match self {
@@ -124,5 +150,17 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     WORKLOADS
         .iter()
         .map(|workload| workload.name)
-        .chain([DUMP, CRATES])
+        .chain([BLOCK_RATE, DUMP, MILLION, CRATES])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_of_what_fits_lasts_a_second() {
+        assert_eq!(Metric::NsPerOp.fitting(100_000.0), 10_000);
+        assert_eq!(Metric::PerSecond.fitting(40_000.0), 40_000);
+        assert_eq!(Metric::BytesPerTask.fitting(65_536.0), 16_384);
+    }
 }

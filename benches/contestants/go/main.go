@@ -1,7 +1,9 @@
 // The Go contestant: the same workloads, under the same names and with the same one-line answers, as the Rust ones.
 //
-//	contestant pingpong|pingpong-mt [COUNT]
+//	contestant pingpong|pingpong-mt|mutex [COUNT]
 //	contestant hold COUNT ADDRESS
+//
+// RUNTIME_PROBE_BLOCK_RATE is the block profile's rate, off where it is not set.
 package main
 
 import (
@@ -11,8 +13,12 @@ import (
 	"strconv"
 )
 
+// blockRate sets the block profile's rate in nanoseconds, by the name that the probe knows it by.
+const blockRate = "RUNTIME_PROBE_BLOCK_RATE"
+
 const (
 	pingPongRounds = 1_000_000
+	mutexLocks     = 1_000_000
 	heldGoroutines = 1_000
 )
 
@@ -25,6 +31,13 @@ func main() {
 		}
 		count = parsed
 	}
+	if text := os.Getenv(blockRate); text != "" {
+		rate, err := strconv.Atoi(text)
+		if err != nil {
+			fail(blockRate + ": " + err.Error())
+		}
+		runtime.SetBlockProfileRate(rate)
+	}
 	switch name {
 	case "pingpong":
 		runtime.GOMAXPROCS(1)
@@ -32,11 +45,14 @@ func main() {
 	case "pingpong-mt":
 		runtime.GOMAXPROCS(2)
 		pingPong(name, orDefault(count, pingPongRounds))
+	case "mutex":
+		runtime.GOMAXPROCS(1)
+		contended(name, orDefault(count, mutexLocks))
 	case "hold":
 		runtime.GOMAXPROCS(2)
 		hold(orDefault(count, heldGoroutines), argument(3))
 	default:
-		fail("usage: contestant pingpong|pingpong-mt [COUNT], or contestant hold COUNT ADDRESS")
+		fail("usage: contestant pingpong|pingpong-mt|mutex [COUNT], or contestant hold COUNT ADDRESS")
 	}
 }
 

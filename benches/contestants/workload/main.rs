@@ -9,6 +9,7 @@ use std::process::ExitCode;
 mod echo;
 mod hold;
 mod memory;
+mod mutex;
 mod pingpong;
 mod poll;
 mod report;
@@ -65,6 +66,11 @@ const WORKLOADS: &[Workload] = &[
         name: "pingpong-mt",
         run: pingpong::two_workers,
         default_ops: 300_000,
+    },
+    Workload {
+        name: "mutex",
+        run: mutex::one_thread,
+        default_ops: 500_000,
     },
     Workload {
         name: "echo",
