@@ -9,7 +9,7 @@ use crate::budget::{DumpBudget, Verdict};
 use crate::contestant::{Contestant, Role};
 use crate::golang::Go;
 use crate::hold::Hold;
-use crate::http;
+use crate::http::Client;
 use crate::options::Options;
 use crate::statistics::Quartiles;
 use crate::table::Table;
@@ -190,7 +190,8 @@ fn dump(
 ) -> Result<Vec<Row>, Error> {
     eprintln!("dumping {contestant} with {tasks} tasks");
     let mut hold = Hold::start(program, tasks)?;
-    let listening = wait_for_server(&hold);
+    let mut client = Client::new(hold.address);
+    let listening = wait_for_server(&mut client);
     hold.take_longest_stall()?;
     thread::sleep(IDLE);
     let idle_stall = hold.take_longest_stall()?;
@@ -198,7 +199,7 @@ fn dump(
     for &debug in FORMS {
         let gets = if options.quick { QUICK_GETS } else { GETS };
         let outcome = match &listening {
-            Ok(()) => measure(&mut hold, debug, gets, idle_stall)?,
+            Ok(()) => measure(&mut hold, &mut client, debug, gets, idle_stall)?,
             Err(reason) => Err(reason.clone()),
         };
         // Go's own numbers are the yardstick, not what is judged.
@@ -217,6 +218,7 @@ fn dump(
 /// The outer error ends the run; the inner one is a row without a measurement.
 fn measure(
     hold: &mut Hold,
+    client: &mut Client,
     debug: u8,
     gets: usize,
     idle_stall: Duration,
@@ -230,7 +232,7 @@ fn measure(
     while times.len() < gets && (times.is_empty() || start.elapsed() < ENOUGH) {
         hold.take_longest_stall()?;
         let memory = hold.watch_memory()?;
-        let reply = http::get(hold.address, &path);
+        let reply = client.get(&path);
         peak_bytes = peak_bytes.max(memory.growth()?);
         stall = stall.max(hold.take_longest_stall()?);
         let reply = match reply {
@@ -294,10 +296,10 @@ fn counted(line: &str) -> usize {
         .unwrap_or(0)
 }
 
-fn wait_for_server(hold: &Hold) -> Result<(), String> {
+fn wait_for_server(client: &mut Client) -> Result<(), String> {
     let start = Instant::now();
     loop {
-        match http::get(hold.address, "/debug/pprof/") {
+        match client.get("/debug/pprof/") {
             Ok(_) => return Ok(()),
             Err(error) if start.elapsed() > SERVER_WAIT => {
                 return Err(format!("no server: {error}"));

@@ -1,4 +1,4 @@
-//! The least of an HTTP client: one GET on a fresh connection, the whole reply, timed.
+//! The least of an HTTP client: GETs, each on a fresh connection, the whole reply, timed.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,6 +7,13 @@ use std::time::{Duration, Instant};
 /// Longer than the slowest dump of the largest process.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
+/// Asks one server.
+pub struct Client {
+    address: SocketAddr,
+    /// The last reply as it came. Kept: to map memory for a gigabyte takes as long as a good part of what is measured.
+    raw: Vec<u8>,
+}
+
 pub struct Reply {
     pub status: u16,
     pub body: Vec<u8>,
@@ -14,25 +21,35 @@ pub struct Reply {
     pub time: Duration,
 }
 
-/// Fetches `path`; an error says what went wrong with the connection or the reply's form.
-pub fn get(address: SocketAddr, path: &str) -> Result<Reply, String> {
-    let start = Instant::now();
-    let raw = exchange(address, path).map_err(|error| error.to_string())?;
-    let time = start.elapsed();
-    let (status, body) = parse(&raw)?;
-    Ok(Reply { status, body, time })
-}
+impl Client {
+    pub fn new(address: SocketAddr) -> Self {
+        Self {
+            address,
+            raw: Vec::new(),
+        }
+    }
 
-fn exchange(address: SocketAddr, path: &str) -> std::io::Result<Vec<u8>> {
-    let mut connection = TcpStream::connect_timeout(&address, TIMEOUT)?;
-    connection.set_read_timeout(Some(TIMEOUT))?;
-    write!(
-        connection,
-        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
-    )?;
-    let mut raw = Vec::new();
-    connection.read_to_end(&mut raw)?;
-    Ok(raw)
+    /// Fetches `path`; an error says what went wrong with the connection or the reply's form.
+    pub fn get(&mut self, path: &str) -> Result<Reply, String> {
+        let start = Instant::now();
+        self.exchange(path).map_err(|error| error.to_string())?;
+        let time = start.elapsed();
+        let (status, body) = parse(&self.raw)?;
+        Ok(Reply { status, body, time })
+    }
+
+    fn exchange(&mut self, path: &str) -> std::io::Result<()> {
+        let mut connection = TcpStream::connect_timeout(&self.address, TIMEOUT)?;
+        connection.set_read_timeout(Some(TIMEOUT))?;
+        write!(
+            connection,
+            "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+            self.address
+        )?;
+        self.raw.clear();
+        connection.read_to_end(&mut self.raw)?;
+        Ok(())
+    }
 }
 
 fn parse(raw: &[u8]) -> Result<(u16, Vec<u8>), String> {
