@@ -17,7 +17,8 @@ pub const EXPLANATION: &str = "\
 Each round runs every contestant once, in turns. `absolute` is the median of the rounds; `against bare` and `difference` are \
 medians of what each round's value is to bare's of the same round, with the middle half of the rounds in brackets. \
 `-stable` contestants are built without `--cfg tokio_unstable` and compared with bare tokio built so. A budget is judged by \
-the median. `dial9` (its spawns, task tracking and a recorder to disk, no profilers), `console` (console-subscriber, no \
+the median. `dial9` (its spawns, task tracking and a recorder to disk, no profilers; `-hooks` with \
+tokio's spawns, whose wakes it does not see), `console` (console-subscriber, no \
 console connected) and Go are there for orientation. All but `pingpong-mt` and `echo` run on one CPU, background threads \
 included.";
 

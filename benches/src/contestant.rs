@@ -37,6 +37,8 @@ pub struct Entry {
     pub name: &'static str,
     /// Its folder in `benches/contestants`.
     package: &'static str,
+    /// A feature of the package, where it is built with one.
+    feature: Option<&'static str>,
     pub role: Role,
     /// One `--cfg` flag, where there is one.
     cfg: Option<&'static str>,
@@ -59,6 +61,7 @@ const ENTRIES: &[Entry] = &[
     Entry {
         name: "bare",
         package: "bare",
+        feature: None,
         role: Role::Bare,
         cfg: Some("tokio_unstable"),
         against: None,
@@ -66,6 +69,7 @@ const ENTRIES: &[Entry] = &[
     Entry {
         name: "probe",
         package: "probe",
+        feature: None,
         role: Role::Probe,
         cfg: Some("tokio_unstable"),
         against: Some("bare"),
@@ -73,6 +77,15 @@ const ENTRIES: &[Entry] = &[
     Entry {
         name: "dial9",
         package: "dial9",
+        feature: None,
+        role: Role::Rival,
+        cfg: Some("tokio_unstable"),
+        against: Some("bare"),
+    },
+    Entry {
+        name: "dial9-hooks",
+        package: "dial9",
+        feature: Some("hooks"),
         role: Role::Rival,
         cfg: Some("tokio_unstable"),
         against: Some("bare"),
@@ -80,6 +93,7 @@ const ENTRIES: &[Entry] = &[
     Entry {
         name: "console",
         package: "console-subscriber",
+        feature: None,
         role: Role::Rival,
         cfg: Some("tokio_unstable"),
         against: Some("bare"),
@@ -87,6 +101,7 @@ const ENTRIES: &[Entry] = &[
     Entry {
         name: "bare-stable",
         package: "bare",
+        feature: None,
         role: Role::Bare,
         cfg: None,
         against: None,
@@ -94,6 +109,7 @@ const ENTRIES: &[Entry] = &[
     Entry {
         name: "probe-stable",
         package: "probe",
+        feature: None,
         role: Role::Probe,
         cfg: None,
         against: Some("bare-stable"),
@@ -141,7 +157,7 @@ pub fn crates(field: &Field) -> Result<(Table, Verdict), Error> {
     let mut table = Table::new(&["contestant", "crates", "above bare", "budget", "verdict"]);
     let mut bare = None;
     let mut verdict = Verdict::NotMeasured;
-    for entry in field.entries().filter(|entry| entry.cfg.is_some()) {
+    for entry in field.entries().filter(|entry| entry.is_a_set_of_crates()) {
         let crates = entry.crates()? as f64;
         let added = bare.map(|bare| crates - bare);
         let ratio = crates / *bare.get_or_insert(crates);
@@ -212,6 +228,7 @@ impl Entry {
             .args(["--release", "--quiet", "--target-dir"])
             .arg(&target)
             .args(["--message-format", "short"])
+            .args(self.feature.map(|feature| format!("--features={feature}")))
             .output()?;
         if !output.status.success() {
             let messages = String::from_utf8_lossy(&output.stderr);
@@ -227,6 +244,11 @@ impl Entry {
             entry: self,
             program: target.join("release/contestant"),
         })
+    }
+
+    /// Whether what it is built of is not shown by another entry already.
+    fn is_a_set_of_crates(&self) -> bool {
+        self.cfg.is_some() && self.feature.is_none()
     }
 
     /// `--cfg` flags as people write them.

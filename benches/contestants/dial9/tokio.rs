@@ -1,7 +1,7 @@
 //! tokio as the workloads know it, recorded by dial9.
 //!
 //! Its README's setup: a recorder that writes to disk, the runtime attached to it, tasks spawned by `dial9::spawn`, so that
-//! their wakes are recorded too. None of its profilers is on.
+//! their wakes are recorded too; with the feature `hooks` by tokio's. None of its profilers is on.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,7 +9,10 @@ use std::sync::OnceLock;
 
 use dial9::{Dial9HandleTokioExt, DiskBuffer, Recorder, TokioAttachOptions};
 
+#[cfg(not(feature = "hooks"))]
 pub use dial9::spawn;
+#[cfg(feature = "hooks")]
+pub use upstream::spawn;
 pub use upstream::{io, net, sync, task, time};
 
 #[path = "../attached.rs"]
