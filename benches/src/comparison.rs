@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::Error;
 use crate::budget::{Budget, Verdict};
-use crate::contestant::{Contestant, Role};
+use crate::contestant::{Absent, Contestant, Role};
 use crate::golang::Go;
 use crate::options::Options;
 use crate::run;
@@ -80,8 +80,8 @@ pub fn in_turns(
     Ok(evaluate(workload, runners, &rounds))
 }
 
-/// The rows in markdown; `against` names what ratios are against.
-pub fn table(rows: &[Row], against: &str) -> Table {
+/// The rows in markdown; `against` names what ratios are against. Who is absent is in it by name.
+pub fn table(rows: &[Row], against: &str, absent: &[Absent]) -> Table {
     let against = format!("against {against}");
     let headings = [
         "workload",
@@ -120,6 +120,15 @@ pub fn table(rows: &[Row], against: &str) -> Table {
                 .map(|verdict| verdict.to_string())
                 .unwrap_or_default(),
         ]);
+    }
+    for absent in absent {
+        let mut cells = vec![
+            "all".to_owned(),
+            absent.name.to_owned(),
+            "not built".to_owned(),
+        ];
+        cells.resize(headings.len(), String::new());
+        table.row(cells);
     }
     table
 }

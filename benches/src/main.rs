@@ -90,13 +90,13 @@ fn compare(options: &Options) -> Result<bool, Error> {
         record.section("Against bare tokio", comparison::EXPLANATION);
         let rows = comparison::run(&workloads, contestants, go.as_ref(), options)?;
         verdicts.extend(rows.iter().filter_map(|row| row.verdict));
-        record.table(&comparison::table(&rows, "bare"));
+        record.table(&comparison::table(&rows, "bare", &field.absent));
     }
     if options.wants(workload::BLOCK_RATE) {
         record.section("Block profile rates", block_rate::EXPLANATION);
         let rows = block_rate::run(contestants, go.as_ref(), options)?;
         verdicts.extend(rows.iter().filter_map(|row| row.verdict));
-        record.table(&comparison::table(&rows, "off"));
+        record.table(&comparison::table(&rows, "off", &[]));
     }
     if options.wants(workload::DUMP) || options.wants(workload::MILLION) {
         record.section("Dumps", dump::EXPLANATION);
