@@ -52,7 +52,7 @@ pub(crate) fn assemble(
     resolver: &mut Resolver,
 ) -> Assembled {
     let mut last = expand(waits.last, resolver);
-    let mut reason = hide_leaf(&mut last);
+    let (mut reason, call) = hide_leaf(&mut last);
     let mut reasons = vec![reason];
     let mut leaves: Vec<(BranchKind, Vec<Step>)> = vec![(BranchKind::Waiting, last)];
     for earlier in waits.stacks().skip(1) {
@@ -60,7 +60,10 @@ pub(crate) fn assemble(
         let Some(kind) = relation(&steps, &leaves[0].1) else {
             continue;
         };
-        let reason = hide_leaf(&mut steps);
+        let (reason, its_call) = hide_leaf(&mut steps);
+        if same_call(&steps, its_call, &leaves[0].1, call) {
+            continue;
+        }
         if leaves.iter().all(|(_, other)| !same_path(other, &steps)) {
             if kind == BranchKind::Waiting {
                 reasons.push(reason);
@@ -181,20 +184,20 @@ fn name_root(steps: &mut Vec<Step>, raw: &'static RawStack, resolver: &mut Resol
     steps.push(root);
 }
 
-/// Finds the leaf's reason, and hides its machinery below the public call.
-fn hide_leaf(steps: &mut [Step]) -> Reason {
+/// Finds the leaf's reason and its public call, and hides the machinery below that.
+fn hide_leaf(steps: &mut [Step]) -> (Reason, Option<usize>) {
     let mut reason = Reason::Unknown;
     let mut public = None;
     for (index, step) in steps.iter().enumerate() {
         // A timeout is somebody else's wait with a sleep beside it; its own leaf is the sleep.
         if !role::is_library(&step.frame.function)
-            || (public.is_some() && role::is_timeout(&step.frame.function))
+            || (public.is_some() && role::is_beside(&step.frame.function))
         {
             break;
         }
         if let Some(found) = role::reason_of(&step.frame.function) {
             if found == Reason::Inner {
-                return found;
+                return (found, None);
             }
             reason = role::combine(reason, found, &step.frame.function);
             public = Some(index);
@@ -209,7 +212,33 @@ fn hide_leaf(steps: &mut [Step]) -> Reason {
             reason = role::alone(reason, &steps[public].frame.function);
         }
     }
-    reason
+    (reason, public)
+}
+
+/// Whether two registrations are of one wait: both were made inside the same public call of a library, as that of a
+/// socket that reads and writes, or of a queue that waits for a timer and for whoever fills it.
+fn same_call(a: &[Step], a_call: Option<usize>, b: &[Step], b_call: Option<usize>) -> bool {
+    let (Some(a_call), Some(b_call)) = (a_call, b_call) else {
+        return false;
+    };
+    let (a, b) = (&a[a_call..], &b[b_call..]);
+    // In the physical function that the call is inlined into, addresses differ anyway, and equal lines may be two calls
+    // of somebody who polls several futures.
+    let once = |call: &[Step]| {
+        let around = call.iter().take_while(|step| step.pc == call[0].pc);
+        let indices = 1..around.count();
+        indices.into_iter().all(|at| {
+            let plumbing = role::is_scaffolding(&call[at].frame.function);
+            (plumbing || call[at].closures > 0) && !polls_several(&call[at], &call[at + 1..])
+        })
+    };
+    let caller_of = |at: usize| at == 0 || (a[at].frame == b[at].frame);
+    let elsewhere = |at: usize| a[at].pc == b[at].pc || a[at].pc == a[0].pc;
+    a.len() == b.len()
+        && a[0].inlining_known
+        && a[0].frame.function == b[0].frame.function
+        && (0..a.len()).all(|at| caller_of(at) && elsewhere(at))
+        && once(a)
 }
 
 /// How an earlier registration's stack stands to the last one's; `None` if it is past, or the same.

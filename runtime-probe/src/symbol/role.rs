@@ -134,6 +134,17 @@ const REASONS: &[(&str, Reason)] = &[
         "tokio_util::sync::cancellation_token",
         Reason::Known("sync.Cond.Wait"),
     ),
+    ("tokio_util::sync::mpsc", Reason::Known("chan send")),
+    (
+        "tokio_util::sync::poll_semaphore",
+        Reason::Known("semacquire"),
+    ),
+    (
+        "tokio_util::task::task_tracker",
+        Reason::Known("sync.WaitGroup.Wait"),
+    ),
+    ("tokio_util::time", Reason::Known("sleep")),
+    ("tokio_util::codec", Reason::Known("IO wait")),
     ("futures_channel::mpsc::Sender", Reason::Known("chan send")),
     (
         "futures_channel::mpsc::UnboundedSender",
@@ -160,6 +171,22 @@ const REASONS: &[(&str, Reason)] = &[
     ("async_channel::poll_with_strategy", Reason::Unknown),
     ("async_channel", Reason::Known("chan receive")),
     ("event_listener", Reason::Known("sync.Cond.Wait")),
+    (
+        "async_lock::rwlock::futures::Write",
+        Reason::Known("sync.RWMutex.Lock"),
+    ),
+    (
+        "async_lock::rwlock::futures::Upgrade",
+        Reason::Known("sync.RWMutex.Lock"),
+    ),
+    (
+        "async_lock::rwlock::futures::Read",
+        Reason::Known("sync.RWMutex.RLock"),
+    ),
+    // Line tables alone do not tell a reader from a writer.
+    ("async_lock::rwlock", Reason::Known("sync.RWMutex")),
+    ("async_lock::semaphore", Reason::Known("semacquire")),
+    ("async_lock::barrier", Reason::Known("sync.WaitGroup.Wait")),
     ("async_lock", Reason::Known("sync.Mutex.Lock")),
     ("flume::async::SendFut", Reason::Known("chan send")),
     ("flume::Shared::send", Reason::Known("chan send")),
@@ -171,6 +198,27 @@ const REASONS: &[(&str, Reason)] = &[
     // `flume::async::poll` from line tables is either.
     ("flume", Reason::Unknown),
     ("want::", Reason::Known("sync.Cond.Wait")),
+    // The connection's task passes on what comes from the peer.
+    ("hyper::body::", Reason::Known("IO wait")),
+    (
+        "hyper::client::conn::http1::SendRequest",
+        Reason::Known("IO wait"),
+    ),
+    (
+        "hyper::client::conn::http2::SendRequest",
+        Reason::Known("IO wait"),
+    ),
+    // As line tables alone name the async fns of `SendRequest`; no others of these files wait.
+    (
+        "hyper::client::conn::http1::{async",
+        Reason::Known("IO wait"),
+    ),
+    (
+        "hyper::client::conn::http2::{async",
+        Reason::Known("IO wait"),
+    ),
+    ("h2::", Reason::Known("IO wait")),
+    ("tokio_tungstenite::", Reason::Known("IO wait")),
 ];
 
 /// The same for what threads wait in.
@@ -258,6 +306,7 @@ const SCAFFOLDING: &[&str] = &[
     "futures_util::future::future::FutureExt",
     "futures_util::future::future::fuse",
     "futures_util::future::future::poll_unpin",
+    "futures_util::future::future::shared::Inner",
     "futures_util::future::maybe_done",
     "futures_util::future::poll_fn",
     "futures_util::sink::SinkExt",
@@ -266,7 +315,10 @@ const SCAFFOLDING: &[&str] = &[
     "futures_util::stream::stream::StreamExt",
     "futures_util::stream::stream::next",
     "futures_util::stream::stream::poll_next_unpin",
+    "atomic_waker::",
     "event_listener_strategy::",
+    "http_body_util::combinators::frame",
+    "tokio_util::sync::reusable_box",
     "pin_project_lite::",
     // Where a panic is caught.
     "__rust_try",
@@ -302,6 +354,18 @@ const LIBRARIES: &[&str] = &[
     "lock_api::",
     "mio::",
     "want::",
+    "atomic_waker::",
+    "h2::",
+    "http_body_util::combinators::frame",
+    "hyper::body::",
+    "hyper::client::conn::http1::SendRequest",
+    "hyper::client::conn::http1::{async",
+    "hyper::client::conn::http2::SendRequest",
+    "hyper::client::conn::http2::{async",
+    "hyper::client::dispatch",
+    "hyper::common::future",
+    "tokio_tungstenite::",
+    "tungstenite::",
     "__rust_try",
     "F as ",
     "P as ",
@@ -387,6 +451,12 @@ pub(crate) fn combine(inner: Reason, outer: Reason, function: &str) -> Reason {
         {
             Reason::Known("chan send")
         }
+        // A request that was not sent yet waits for those before it.
+        (Reason::Known("sync.Cond.Wait"), Reason::Known("IO wait"))
+            if function.starts_with("hyper::client") =>
+        {
+            Reason::Known("sync.Cond.Wait")
+        }
         // A name that tells nothing takes nothing away, but a `Notify` or an event is a part of something else.
         (Reason::Known(inner), Reason::Unknown) if inner != "sync.Cond.Wait" => {
             Reason::Known(inner)
@@ -422,9 +492,18 @@ pub(crate) fn root_name(type_name: &str) -> String {
     }
 }
 
-/// Whether a function polls somebody's future beside a timer.
-pub(crate) fn is_timeout(function: &str) -> bool {
-    owner(function).starts_with("tokio::time::timeout::")
+/// Libraries that poll somebody's future beside a wait of their own.
+const BESIDE: &[&str] = &[
+    "tokio::time::timeout::",
+    "tokio_util::sync::cancellation_token::CancellationToken::run_until_cancelled",
+    "tokio_util::sync::cancellation_token::RunUntilCancelled",
+    // As line tables alone name that async fn.
+    "tokio_util::sync::cancellation_token::{async",
+];
+
+/// Whether a function polls somebody's future beside a wait of its own, such as a timer.
+pub(crate) fn is_beside(function: &str) -> bool {
+    begins(function, BESIDE)
 }
 
 /// Whether a file holds the code of the macros `select!`, `join!` and the like, tokio's or futures': a frame there has no line that its reader wrote.

@@ -1,7 +1,7 @@
 //! What a dump has to say, given what the binary can tell.
 
 use crate::dump::{Dump, Frame, Task};
-use crate::leaves::{Row, SOURCE};
+use crate::row::{self, Row};
 use std::fmt::Write as _;
 use std::io::{Read, Write as _};
 
@@ -91,7 +91,7 @@ pub fn index_page(detail: Detail) -> Vec<String> {
 }
 
 fn task_of<'d>(row: &Row, dump: &'d Dump) -> Option<&'d Task> {
-    let root = format!("leaf_table::leaves::{}::outer", row.name);
+    let root = own(row, "outer");
     dump.tasks.iter().find(|task| match row.id {
         Some(id) => task.id == id,
         None => task
@@ -133,7 +133,7 @@ impl Checked<'_> {
         }
         if matches!(self.detail, Detail::Full | Detail::Lines)
             && self.row.id.is_some()
-            && !self.task.created_by.starts_with("leaf_table::leaves::")
+            && !self.task.created_by.starts_with(self.row.table)
         {
             wrong.push(format!("created by: {}", self.task.created_by));
         }
@@ -172,15 +172,30 @@ impl Checked<'_> {
             above.chain(own.iter().map(String::as_str)).collect()
         };
         let shown = &self.task.frames;
-        let same = right.len() == shown.len()
-            && right
-                .iter()
-                .zip(shown)
-                .all(|(right, shown)| self.is_frame(right, shown));
-        if same {
+        if self.matches(&right, shown) {
             Vec::new()
         } else {
             vec![format!("frames, wanted:\n    {}", right.join("\n    "))]
+        }
+    }
+
+    /// Whether the frames are those of the row.
+    fn matches(&self, right: &[&str], shown: &[Frame]) -> bool {
+        let krate = |function: &str| {
+            let function = function.trim_start_matches('<');
+            function.split("::").next().unwrap_or_default().to_owned()
+        };
+        match (right, shown) {
+            ([], []) => true,
+            (["..", public, rest @ ..], _) => (0..shown.len())
+                .take_while(|&at| at == 0 || krate(&shown[at - 1].function) == krate(public))
+                .any(|at| {
+                    self.is_frame(public, &shown[at]) && self.matches(rest, &shown[at + 1..])
+                }),
+            ([first, rest @ ..], [frame, frames @ ..]) => {
+                self.is_frame(first, frame) && self.matches(rest, frames)
+            }
+            _ => false,
         }
     }
 
@@ -195,7 +210,7 @@ impl Checked<'_> {
             return function.starts_with("select.branch_");
         }
         let own = right.starts_with("leaf_table::");
-        if own && self.row.name != "pending" && !self.is_own_line(shown, right.ends_with("inner")) {
+        if own && self.row.name != "pending" && !self.is_own_line(shown, !right.ends_with("outer")) {
             return false;
         }
         if function == right {
@@ -213,12 +228,19 @@ impl Checked<'_> {
 
     /// Whether the frame's line is where the row waits.
     fn is_own_line(&self, frame: &Frame, inner: bool) -> bool {
-        if !frame.file.ends_with("/leaves.rs") && frame.file != "src/leaves.rs" {
+        let line = |source: &'static str, line: u32| {
+            source.lines().nth(line as usize - 1).unwrap_or_default()
+        };
+        if !inner && frame.file.ends_with("src/row.rs") {
+            return frame.line > 0 && line(row::SOURCE, frame.line).contains("inner().await");
+        }
+        let file = self.row.table.replace("leaf_table::", "src/") + ".rs";
+        if !frame.file.ends_with(&file) || frame.line == 0 {
             return false;
         }
-        let text = |line: u32| SOURCE.lines().nth(line as usize - 1).unwrap_or_default();
+        let text = |number: u32| line(self.row.source, number);
         if !inner {
-            return frame.line > 0 && text(frame.line).contains("inner().await");
+            return text(frame.line).contains("inner().await");
         }
         let header = |text: &str| {
             text.starts_with(&format!("    {}: ", self.row.name))
@@ -256,8 +278,13 @@ impl Checked<'_> {
     }
 
     fn own(&self, function: &str) -> String {
-        format!("leaf_table::leaves::{}::{function}", self.row.name)
+        own(self.row, function)
     }
+}
+
+/// A function of the row's own.
+fn own(row: &Row, function: &str) -> String {
+    format!("{}::{}::{function}", row.table, row.name)
 }
 
 fn describe(row: &Row, task: &Task, wrong: &[String]) -> String {

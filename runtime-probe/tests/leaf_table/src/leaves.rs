@@ -1,12 +1,7 @@
-//! The table. A row is `name: reason, [frames] { the body of the inner async fn }`.
-//!
-//! Frames are what a dump shows, leaf first, without the two frames of the row's own fns, which come last in all.
-//! `a|b` is `a`, or `b` where line tables alone give the names. `select.branch` stands for the pseudo frame above a branch. Each body has one line that waits, and only that line
-//! holds `.await;` or ends a macro call that waits.
+//! What tokio has to wait in, alone and several at once, and tasks that are not plainly spawned.
 
+use crate::row::{Row, rows};
 use futures::future::FutureExt;
-use futures::stream::{FuturesUnordered, StreamExt};
-use futures::{SinkExt, pin_mut};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -17,47 +12,9 @@ use tokio::sync::{
 use tokio::task::JoinSet;
 
 /// The text of this file, for what stands on a line.
-pub const SOURCE: &str = include_str!("leaves.rs");
+const SOURCE: &str = include_str!("leaves.rs");
 /// Longer than any run.
 const LONG: Duration = Duration::from_secs(100_000);
-
-/// A leaf, and the task that waits there.
-pub struct Row {
-    pub name: &'static str,
-    /// What the brackets say.
-    pub reason: &'static str,
-    /// The frames above the row's own.
-    pub frames: &'static [&'static str],
-    /// Of the task; `None` for the root of a `block_on`.
-    pub id: Option<u64>,
-}
-
-macro_rules! rows {
-    ($($name:ident: $reason:literal, [$($frame:literal),* $(,)?] $body:block)*) => {
-        $(mod $name {
-            #[allow(unused_imports)]
-            use super::*;
-            pub async fn outer() {
-                inner().await
-            }
-            async fn inner() {
-                $body
-            }
-        })*
-
-        /// Spawns them all. Must be called inside a runtime.
-        pub fn spawn_all() -> Vec<Row> {
-            let mut rows = vec![$(Row {
-                name: stringify!($name),
-                reason: $reason,
-                frames: &[$($frame),*],
-                id: tokio::spawn($name::outer()).id().to_string().parse().ok(),
-            }),*];
-            rows.extend(spawn_special());
-            rows
-        }
-    };
-}
 
 rows! {
     // tokio::sync
@@ -228,9 +185,29 @@ rows! {
         let (mut reader, _writer) = here.into_split();
         _ = reader.read(&mut [0; 9]).await;
     }
+    tcp_peek: "IO wait", ["tokio::net::tcp::stream::TcpStream::peek"] {
+        let (here, _there) = tcp_pair().await;
+        _ = here.peek(&mut [0; 9]).await;
+    }
+    tcp_connect: "IO wait", ["tokio::net::tcp::stream::TcpStream::connect"] {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let full = socket.listen(0).unwrap();
+        let address = full.local_addr().unwrap();
+        let _first = std::net::TcpStream::connect(address).unwrap();
+        _ = TcpStream::connect(address).await;
+    }
     udp_recv: "IO wait", ["tokio::net::udp::UdpSocket::recv"] {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         _ = socket.recv(&mut [0; 9]).await;
+    }
+    udp_recv_from: "IO wait", ["tokio::net::udp::UdpSocket::recv_from"] {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        _ = socket.recv_from(&mut [0; 9]).await;
+    }
+    unix_datagram_recv: "IO wait", ["tokio::net::unix::datagram::socket::UnixDatagram::recv"] {
+        let (here, _there) = tokio::net::UnixDatagram::pair().unwrap();
+        _ = here.recv(&mut [0; 9]).await;
     }
     unix_accept: "IO wait", ["tokio::net::unix::listener::UnixListener::accept"] {
         let path = std::env::temp_dir().join(format!("leaf-table-{}", std::process::id()));
@@ -242,12 +219,8 @@ rows! {
         let (mut here, _there) = UnixStream::pair().unwrap();
         _ = here.read(&mut [0; 9]).await;
     }
-    duplex_read: "IO wait", ["<tokio::io::util::read::Read as core::future::future::Future>::poll"] {
-        let (mut here, _there) = tokio::io::duplex(9);
-        _ = here.read(&mut [0; 9]).await;
-    }
 
-    // tokio::task and the outside world
+    // tokio::task
     join_handle: "join", ["<tokio::runtime::task::join::JoinHandle as core::future::future::Future>::poll"] {
         let task = tokio::spawn(std::future::pending::<()>());
         _ = task.await;
@@ -267,16 +240,6 @@ rows! {
         loop {
             tokio::task::yield_now().await;
         }
-    }
-    signal: "signal", ["tokio::signal::unix::Signal::recv"] {
-        let kind = tokio::signal::unix::SignalKind::user_defined2();
-        let mut signal = tokio::signal::unix::signal(kind).unwrap();
-        signal.recv().await;
-    }
-    child: "process wait", ["tokio::process::Child::wait"] {
-        let mut command = tokio::process::Command::new("sleep");
-        let mut child = command.arg("100").kill_on_drop(true).spawn().unwrap();
-        _ = child.wait().await;
     }
     pending: "waiting", [] {
         std::future::pending::<()>().await;
@@ -336,103 +299,10 @@ rows! {
             }
         }
     }
-
-    // futures
-    futures_mpsc_next: "chan receive", [
-        "<futures_channel::mpsc::Receiver as futures_core::stream::Stream>::poll_next",
-    ] {
-        let (_tx, mut rx) = futures::channel::mpsc::channel::<u32>(1);
-        _ = rx.next().await;
-    }
-    futures_mpsc_send: "chan send", [
-        "<futures_channel::mpsc::Sender as futures_sink::Sink>::poll_ready|futures_channel::mpsc::sink_impl::poll_ready",
-    ] {
-        let (mut tx, _rx) = futures::channel::mpsc::channel::<u32>(0);
-        tx.try_send(1).unwrap();
-        _ = tx.send(2).await;
-    }
-    futures_oneshot: "chan receive", [
-        "<futures_channel::oneshot::Receiver as core::future::future::Future>::poll",
-    ] {
-        let (_tx, rx) = futures::channel::oneshot::channel::<u32>();
-        _ = rx.await;
-    }
-    futures_unordered: "select", [
-        "<futures_util::stream::futures_unordered::FuturesUnordered as futures_core::stream::Stream>::poll_next",
-    ] {
-        let mut all = FuturesUnordered::new();
-        all.push(tokio::time::sleep(LONG));
-        all.push(tokio::time::sleep(LONG));
-        all.next().await;
-    }
-    futures_select: "select", [
-        "select.branch",
-        "<tokio::time::sleep::Sleep as core::future::future::Future>::poll",
-        "select.branch",
-        "<futures_channel::oneshot::Receiver as core::future::future::Future>::poll",
-    ] {
-        let sleep = tokio::time::sleep(LONG).fuse();
-        let (_tx, mut rx) = futures::channel::oneshot::channel::<u32>();
-        pin_mut!(sleep);
-        futures::select_biased! {
-            _ = sleep => {}
-            _ = rx => {}
-        }
-    }
-    futures_join: "select", [
-        "select.branch",
-        "<tokio::time::sleep::Sleep as core::future::future::Future>::poll",
-        "select.branch",
-        "<futures_channel::oneshot::Receiver as core::future::future::Future>::poll",
-    ] {
-        let (_tx, rx) = futures::channel::oneshot::channel::<u32>();
-        _ = futures::join!(tokio::time::sleep(LONG), rx);
-    }
-    futures_mutex: "sync.Mutex.Lock", [
-        "<futures_util::lock::mutex::MutexLockFuture as core::future::future::Future>::poll",
-    ] {
-        let mutex = futures::lock::Mutex::new(());
-        let _held = mutex.try_lock().unwrap();
-        let _never = mutex.lock().await;
-    }
-
-    // Other libraries
-    async_channel_recv: "chan receive", [
-        "<async_channel::Recv as core::future::future::Future>::poll|async_channel::poll_with_strategy|<async_channel::RecvInner as event_listener_strategy::EventListenerFuture>::poll_with_strategy",
-    ] {
-        let (_tx, rx) = async_channel::bounded::<u32>(1);
-        _ = rx.recv().await;
-    }
-    async_channel_send: "chan send", [
-        "<async_channel::Send as core::future::future::Future>::poll|async_channel::poll_with_strategy|<async_channel::SendInner as event_listener_strategy::EventListenerFuture>::poll_with_strategy",
-    ] {
-        let (tx, _rx) = async_channel::bounded::<u32>(1);
-        tx.try_send(1).unwrap();
-        _ = tx.send(2).await;
-    }
-    flume_recv: "chan receive", [
-        "<flume::async::RecvFut as core::future::future::Future>::poll",
-    ] {
-        let (_tx, rx) = flume::bounded::<u32>(1);
-        _ = rx.recv_async().await;
-    }
-    flume_send: "chan send", [
-        "<flume::async::SendFut as core::future::future::Future>::poll",
-    ] {
-        let (tx, _rx) = flume::bounded::<u32>(1);
-        tx.try_send(1).unwrap();
-        _ = tx.send_async(2).await;
-    }
-    cancellation_token: "sync.Cond.Wait", [
-        "<tokio_util::sync::cancellation_token::WaitForCancellationFuture as core::future::future::Future>::poll",
-    ] {
-        let token = tokio_util::sync::CancellationToken::new();
-        token.cancelled().await;
-    }
 }
 
 /// Connected sockets. No row waits here for long.
-async fn tcp_pair() -> (TcpStream, TcpStream) {
+pub async fn tcp_pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (there, here) = futures::join!(listener.accept(), TcpStream::connect(address));
@@ -460,7 +330,7 @@ mod block_on_root {
 }
 
 /// What is not a plain `spawn`: each on a thread with a runtime of its own.
-fn spawn_special() -> Vec<Row> {
+pub fn spawn_special() -> Vec<Row> {
     let (tell, told) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let set = tokio::task::LocalSet::new();
@@ -475,12 +345,16 @@ fn spawn_special() -> Vec<Row> {
             reason: "sync.Cond.Wait",
             frames: &["<tokio::sync::notify::Notified as core::future::future::Future>::poll"],
             id: told.recv().unwrap().to_string().parse().ok(),
+            table: module_path!(),
+            source: SOURCE,
         },
         Row {
             name: "block_on_root",
             reason: "chan receive",
             frames: &["<tokio::sync::oneshot::Receiver as core::future::future::Future>::poll"],
             id: None,
+            table: module_path!(),
+            source: SOURCE,
         },
     ]
 }

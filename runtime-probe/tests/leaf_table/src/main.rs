@@ -10,6 +10,11 @@
 mod check;
 mod dump;
 mod leaves;
+mod libraries;
+mod outside;
+mod row;
+#[cfg(feature = "services")]
+mod services;
 
 use check::Detail;
 use std::process::ExitCode;
@@ -41,7 +46,7 @@ fn main() -> ExitCode {
     };
     let rows = {
         let _entered = runtime.enter();
-        leaves::spawn_all()
+        all_rows()
     };
     let settled = dump::settled(Duration::from_secs(20));
     if print {
@@ -68,4 +73,15 @@ fn main() -> ExitCode {
     );
     // Tasks and threads of the table never end.
     std::process::exit(i32::from(!report.is_empty()));
+}
+
+/// Spawns all rows of all tables.
+fn all_rows() -> Vec<row::Row> {
+    let mut rows = leaves::spawn_all();
+    rows.extend(leaves::spawn_special());
+    rows.extend(outside::spawn_all());
+    rows.extend(libraries::spawn_all());
+    #[cfg(feature = "services")]
+    rows.extend(services::spawn_all());
+    rows
 }
