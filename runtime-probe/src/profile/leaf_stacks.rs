@@ -32,6 +32,8 @@ struct Step {
     physical: bool,
     inlining_known: bool,
     shown: bool,
+    /// The public call of the leaf's libraries.
+    call: bool,
 }
 
 /// What a set of registrations tells.
@@ -52,7 +54,7 @@ pub(crate) fn assemble(
     resolver: &mut Resolver,
 ) -> Assembled {
     let mut last = expand(waits.last, resolver);
-    let (mut reason, call) = hide_leaf(&mut last);
+    let mut reason = hide_leaf(&mut last);
     let mut reasons = vec![reason];
     let mut leaves: Vec<(BranchKind, Vec<Step>)> = vec![(BranchKind::Waiting, last)];
     for earlier in waits.stacks().skip(1) {
@@ -60,11 +62,9 @@ pub(crate) fn assemble(
         let Some(kind) = relation(&steps, &leaves[0].1) else {
             continue;
         };
-        let (reason, its_call) = hide_leaf(&mut steps);
-        if same_call(&steps, its_call, &leaves[0].1, call) {
-            continue;
-        }
-        if leaves.iter().all(|(_, other)| !same_path(other, &steps)) {
+        let reason = hide_leaf(&mut steps);
+        let again = |other: &[Step]| same_path(other, &steps) || same_call(other, &steps);
+        if leaves.iter().all(|(_, other)| !again(other)) {
             if kind == BranchKind::Waiting {
                 reasons.push(reason);
             }
@@ -129,6 +129,7 @@ fn expand(raw: &'static RawStack, resolver: &mut Resolver) -> Vec<Step> {
                 physical: index + 1 == count,
                 inlining_known: code.inlining_known,
                 shown: !role::is_scaffolding(&frame.function) && !role::is_macro_file(&frame.file),
+                call: false,
             });
         }
         if count == 0 {
@@ -147,6 +148,7 @@ fn expand(raw: &'static RawStack, resolver: &mut Resolver) -> Vec<Step> {
                 physical: true,
                 inlining_known: false,
                 shown: true,
+                call: false,
             });
         }
     }
@@ -178,6 +180,7 @@ fn name_root(steps: &mut Vec<Step>, raw: &'static RawStack, resolver: &mut Resol
         full: resolver.text((raw.root.type_name)().to_owned()),
         closures: 1,
         shown: true,
+        call: false,
         innermost: false,
         ..root.clone()
     };
@@ -185,7 +188,7 @@ fn name_root(steps: &mut Vec<Step>, raw: &'static RawStack, resolver: &mut Resol
 }
 
 /// Finds the leaf's reason and its public call, and hides the machinery below that.
-fn hide_leaf(steps: &mut [Step]) -> (Reason, Option<usize>) {
+fn hide_leaf(steps: &mut [Step]) -> Reason {
     let mut reason = Reason::Unknown;
     let mut public = None;
     for (index, step) in steps.iter().enumerate() {
@@ -197,7 +200,7 @@ fn hide_leaf(steps: &mut [Step]) -> (Reason, Option<usize>) {
         }
         if let Some(found) = role::reason_of(&step.frame.function) {
             if found == Reason::Inner {
-                return (found, None);
+                return found;
             }
             reason = role::combine(reason, found, &step.frame.function);
             public = Some(index);
@@ -208,37 +211,38 @@ fn hide_leaf(steps: &mut [Step]) -> (Reason, Option<usize>) {
             .iter_mut()
             .for_each(|step| step.shown = false);
         steps[public].shown = true;
+        steps[public].call = true;
         if !steps[public].inlining_known {
             reason = role::alone(reason, &steps[public].frame.function);
         }
     }
-    (reason, public)
+    reason
 }
 
 /// Whether two registrations are of one wait: both were made inside the same public call of a library, as that of a
 /// socket that reads and writes, or of a queue that waits for a timer and for whoever fills it.
-fn same_call(a: &[Step], a_call: Option<usize>, b: &[Step], b_call: Option<usize>) -> bool {
-    let (Some(a_call), Some(b_call)) = (a_call, b_call) else {
+fn same_call(a: &[Step], b: &[Step]) -> bool {
+    let call = |steps: &[Step]| steps.iter().position(|step| step.call);
+    let (Some(a_call), Some(b_call)) = (call(a), call(b)) else {
         return false;
     };
     let (a, b) = (&a[a_call..], &b[b_call..]);
     // In the physical function that the call is inlined into, addresses differ anyway, and equal lines may be two calls
     // of somebody who polls several futures.
-    let once = |call: &[Step]| {
-        let around = call.iter().take_while(|step| step.pc == call[0].pc);
-        let indices = 1..around.count();
-        indices.into_iter().all(|at| {
-            let plumbing = role::is_scaffolding(&call[at].frame.function);
-            (plumbing || call[at].closures > 0) && !polls_several(&call[at], &call[at + 1..])
-        })
+    let inlined = a.iter().take_while(|step| step.pc == a[0].pc).count();
+    let once = (1..inlined).all(|at| {
+        let plumbing = role::is_scaffolding(&a[at].frame.function);
+        (plumbing || a[at].closures > 0) && !polls_several(&a[at], &a[at + 1..])
+    });
+    let from_one_place = || {
+        let mut callers = a.iter().zip(b).enumerate().skip(1);
+        callers.all(|(at, (a, b))| a.frame == b.frame && (at < inlined || a.pc == b.pc))
     };
-    let caller_of = |at: usize| at == 0 || (a[at].frame == b[at].frame);
-    let elsewhere = |at: usize| a[at].pc == b[at].pc || a[at].pc == a[0].pc;
     a.len() == b.len()
         && a[0].inlining_known
         && a[0].frame.function == b[0].frame.function
-        && (0..a.len()).all(|at| caller_of(at) && elsewhere(at))
-        && once(a)
+        && once
+        && from_one_place()
 }
 
 /// How an earlier registration's stack stands to the last one's; `None` if it is past, or the same.

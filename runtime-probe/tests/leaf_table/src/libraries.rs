@@ -109,31 +109,31 @@ rows! {
     }
 
     // async-lock
-    async_mutex_lock: "sync.Mutex.Lock", ["<async_lock::mutex::Lock as core::future::future::Future>::poll"] {
+    async_mutex_lock: "sync.Mutex.Lock", ["<async_lock::mutex::Lock as core::future::future::Future>::poll|async_lock::mutex::poll_with_strategy"] {
         let mutex = async_lock::Mutex::new(());
         let _held = mutex.try_lock().unwrap();
         let _never = mutex.lock().await;
     }
-    async_mutex_lock_arc: "sync.Mutex.Lock", ["<async_lock::mutex::LockArc as core::future::future::Future>::poll"] {
+    async_mutex_lock_arc: "sync.Mutex.Lock", ["<async_lock::mutex::LockArc as core::future::future::Future>::poll|<async_lock::mutex::AcquireSlow as event_listener_strategy::EventListenerFuture>::poll_with_strategy"] {
         let mutex = Arc::new(async_lock::Mutex::new(()));
         let _held = mutex.try_lock().unwrap();
         let _never = mutex.lock_arc().await;
     }
-    async_rwlock_read: "sync.RWMutex.RLock", ["<async_lock::rwlock::futures::Read as core::future::future::Future>::poll"] {
+    async_rwlock_read: "sync.RWMutex.RLock", ["<async_lock::rwlock::futures::Read as core::future::future::Future>::poll|async_lock::rwlock::futures::poll_with_strategy"] {
         let lock = async_lock::RwLock::new(());
         let _held = lock.try_write().unwrap();
         let _never = lock.read().await;
     }
-    async_rwlock_write: "sync.RWMutex.Lock", ["<async_lock::rwlock::futures::Write as core::future::future::Future>::poll"] {
+    async_rwlock_write: "sync.RWMutex.Lock", ["<async_lock::rwlock::futures::Write as core::future::future::Future>::poll|async_lock::rwlock::futures::poll_with_strategy"] {
         let lock = async_lock::RwLock::new(());
         let _held = lock.try_read().unwrap();
         let _never = lock.write().await;
     }
-    async_semaphore: "semacquire", ["<async_lock::semaphore::Acquire as core::future::future::Future>::poll"] {
+    async_semaphore: "semacquire", ["<async_lock::semaphore::Acquire as core::future::future::Future>::poll|<async_lock::semaphore::AcquireInner as event_listener_strategy::EventListenerFuture>::poll_with_strategy"] {
         let semaphore = async_lock::Semaphore::new(0);
         semaphore.acquire().await;
     }
-    async_barrier: "sync.WaitGroup.Wait", ["<async_lock::barrier::BarrierWait as core::future::future::Future>::poll"] {
+    async_barrier: "sync.WaitGroup.Wait", ["<async_lock::barrier::BarrierWait as core::future::future::Future>::poll|<async_lock::barrier::BarrierWaitInner as event_listener_strategy::EventListenerFuture>::poll_with_strategy"] {
         let barrier = async_lock::Barrier::new(2);
         barrier.wait().await;
     }
@@ -155,8 +155,7 @@ rows! {
         let token = CancellationToken::new();
         token.cancelled_owned().await;
     }
-    run_until_cancelled: "select", [
-        "select.branch",
+    run_until_cancelled: "select", ["~", "select.branch",
         "<tokio::time::sleep::Sleep as core::future::future::Future>::poll",
         "<tokio_util::sync::cancellation_token::RunUntilCancelledFuture as core::future::future::Future>::poll",
         "select.branch",
@@ -182,8 +181,7 @@ rows! {
         let mut sender = PollSender::new(tx);
         _ = sender.send(2).await;
     }
-    poll_semaphore: "semacquire", [
-        "tokio_util::sync::poll_semaphore::PollSemaphore::poll_acquire",
+    poll_semaphore: "semacquire", ["~", "tokio_util::sync::poll_semaphore::PollSemaphore::poll_acquire",
         "leaf_table::libraries::poll_semaphore::inner::{closure}",
     ] {
         let mut semaphore = PollSemaphore::new(Arc::new(tokio::sync::Semaphore::new(0)));
@@ -215,8 +213,7 @@ rows! {
         let (_tx, mut rx) = futures::channel::mpsc::unbounded::<u32>();
         rx.next().await;
     }
-    futures_oneshot_cancellation: "chan send", [
-        "<futures_channel::oneshot::Cancellation as core::future::future::Future>::poll",
+    futures_oneshot_cancellation: "chan send", ["~", "<futures_channel::oneshot::Cancellation as core::future::future::Future>::poll",
     ] {
         let (mut tx, _rx) = futures::channel::oneshot::channel::<u32>();
         tx.cancellation().await;
@@ -242,8 +239,7 @@ rows! {
         let sleeps = futures::stream::iter(0..2).map(|_| tokio::time::sleep(LONG));
         sleeps.buffer_unordered(2).next().await;
     }
-    futures_shared: "waiting", [
-        "<futures_util::future::future::shared::Shared as core::future::future::Future>::poll",
+    futures_shared: "waiting", ["~", "<futures_util::future::future::shared::Shared as core::future::future::Future>::poll",
     ] {
         let shared = tokio::time::sleep(LONG).shared();
         shared.await;

@@ -22,7 +22,8 @@ pub struct Row {
 ///
 /// Frames are what a dump shows, leaf first, without the two frames of the row's own fns, which come last in all.
 /// `a|b` is `a`, or `b` where line tables alone give the names. `select.branch` stands for the pseudo frame above a
-/// branch, `..` for any frames of the crate of the frame below it. Each body has one line that waits, and only that
+/// branch, `..` for any frames of the crate of the frame below it, and a `~` before all for a library that has several
+/// functions of the same name in a file: of these, line tables alone tell the row's own frames. Each body has one line that waits, and only that
 /// line holds `.await;` or ends a macro call that waits. The module has its own text as `SOURCE`.
 macro_rules! rows {
     ($($name:ident: $reason:literal, [$($frame:literal),* $(,)?] $body:block)*) => {

@@ -23,8 +23,7 @@ const SOURCE: &str = include_str!("services.rs");
 
 rows! {
     // hyper
-    hyper_server_idle: "IO wait", [
-        "<tokio::net::tcp::stream::TcpStream as tokio::io::async_read::AsyncRead>::poll_read",
+    hyper_server_idle: "IO wait", ["~", "<tokio::net::tcp::stream::TcpStream as tokio::io::async_read::AsyncRead>::poll_read",
         "<hyper_util::rt::tokio::TokioIo as hyper::rt::io::Read>::poll_read",
         "..", "<hyper::server::conn::http1::Connection as core::future::future::Future>::poll",
     ] {
@@ -32,14 +31,12 @@ rows! {
         let server = hyper::server::conn::http1::Builder::new();
         _ = server.serve_connection(TokioIo::new(here), service_fn(answer)).await;
     }
-    hyper_server_body: "IO wait", [
-        "<hyper::body::incoming::Incoming as http_body::Body>::poll_frame",
+    hyper_server_body: "IO wait", ["~", "<hyper::body::incoming::Incoming as http_body::Body>::poll_frame",
     ] {
         let mut body = request_body().await;
         body.frame().await;
     }
-    hyper_client_idle: "select", [
-        "select.branch",
+    hyper_client_idle: "select", ["~", "select.branch",
         "<tokio::net::tcp::stream::TcpStream as tokio::io::async_read::AsyncRead>::poll_read",
         "<hyper_util::rt::tokio::TokioIo as hyper::rt::io::Read>::poll_read",
         "..", "hyper::proto::h1::dispatch::Dispatcher::poll_loop",
@@ -58,14 +55,13 @@ rows! {
         let (mut sender, _there) = client().await;
         _ = sender.send_request(Request::default()).await;
     }
-    hyper_client_ready: "sync.Cond.Wait", ["hyper::client::conn::http1::SendRequest::ready"] {
+    hyper_client_ready: "sync.Cond.Wait", ["~", "hyper::client::conn::http1::SendRequest::ready"] {
         let (mut sender, _there) = client().await;
         let first = sender.send_request(Request::default());
         tokio::spawn(first);
         _ = sender.ready().await;
     }
-    hyper_client_body: "IO wait", [
-        "<hyper::body::incoming::Incoming as http_body::Body>::poll_frame",
+    hyper_client_body: "IO wait", ["~", "<hyper::body::incoming::Incoming as http_body::Body>::poll_frame",
     ] {
         let (mut sender, mut there) = client().await;
         let reply = async {
@@ -97,8 +93,7 @@ rows! {
         let call = buffer.ready().await.unwrap().call(());
         _ = call.await;
     }
-    tower_concurrency_limit: "semacquire", [
-        "tokio_util::sync::poll_semaphore::PollSemaphore::poll_acquire",
+    tower_concurrency_limit: "semacquire", ["~", "tokio_util::sync::poll_semaphore::PollSemaphore::poll_acquire",
         "..", "<tower::util::ready::Ready as core::future::future::Future>::poll",
     ] {
         let mut limit = ConcurrencyLimit::new(tower::service_fn(never), 0);
