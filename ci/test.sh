@@ -83,7 +83,7 @@ format() {
     local manifest
     while read -r manifest; do
         cargo fmt --manifest-path "$manifest" --check
-    done < <(find benches/contestants runtime-probe/tests -name Cargo.toml -not -path '*/target/*')
+    done < <(find benches/contestants examples/ecosystem runtime-probe/tests -name Cargo.toml -not -path '*/target/*')
 }
 
 documentation() {
@@ -141,6 +141,12 @@ for script in features tokio_versions package leaf_table loom memcheck; do
 done
 
 if need curl curl --version; then run "checkout" bash ci/checkout.sh; else skip "checkout" "no curl"; fi
+if need curl curl --version; then
+    need redis-server redis-server --version || skip "ecosystem, redis" "no redis-server"
+    run "ecosystem" bash ci/ecosystem.sh
+else
+    skip "ecosystem" "no curl"
+fi
 if need valgrind valgrind --version; then
     run "instructions" instructions
 else
