@@ -156,11 +156,19 @@ impl Checked<'_> {
             };
             right == "select" && self.row.frames.iter().any(one_of)
         };
+        let part = || {
+            // Of a call that was inlined, the wait inside it is left: `fs::read` waits for a blocking task.
+            let is_leaf = |frame: &Frame| {
+                let mut rows = self.rows.iter();
+                rows.any(|row| row.frames == [&*frame.function] && row.reason == told)
+            };
+            self.task.frames.iter().any(is_leaf)
+        };
         told == right
             || match self.detail {
                 Detail::Full => told == "running" && right == "runnable",
                 Detail::Lines => vague,
-                Detail::Symbols | Detail::Stripped => vague || last_of_several(),
+                Detail::Symbols | Detail::Stripped => vague || last_of_several() || part(),
             }
     }
 
@@ -216,6 +224,9 @@ impl Checked<'_> {
     }
 
     fn is_frame(&self, right: &str, shown: &Frame) -> bool {
+        if let Some((call, jump)) = right.split_once('/') {
+            return self.is_frame(call, shown) || self.is_frame(jump, shown);
+        }
         let mut names = right.split('|');
         let right = names.next().unwrap_or_default();
         if self.detail == Detail::Lines && names.any(|name| name == shown.function) {

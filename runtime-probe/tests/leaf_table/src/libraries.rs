@@ -181,7 +181,7 @@ rows! {
         let mut sender = PollSender::new(tx);
         _ = sender.send(2).await;
     }
-    poll_semaphore: "semacquire", ["~", "tokio_util::sync::poll_semaphore::PollSemaphore::poll_acquire",
+    poll_semaphore: "semacquire", ["~", "tokio_util::sync::poll_semaphore::PollSemaphore::poll_acquire/tokio_util::sync::poll_semaphore::PollSemaphore::poll_acquire_many",
         "leaf_table::libraries::poll_semaphore::inner::{closure}",
     ] {
         let mut semaphore = PollSemaphore::new(Arc::new(tokio::sync::Semaphore::new(0)));

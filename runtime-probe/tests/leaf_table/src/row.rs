@@ -21,7 +21,8 @@ pub struct Row {
 /// The table of a module, from rows `name: reason, [frames] { the body of the inner async fn }`, and its `spawn_all`.
 ///
 /// Frames are what a dump shows, leaf first, without the two frames of the row's own fns, which come last in all.
-/// `a|b` is `a`, or `b` where line tables alone give the names. `select.branch` stands for the pseudo frame above a
+/// `a|b` is `a`, or `b` where line tables alone give the names; `a/b` is `a`, or `b` where `a` ends with a call of `b` that
+/// the optimizer made a jump. `select.branch` stands for the pseudo frame above a
 /// branch, `..` for any frames of the crate of the frame below it, and a `~` before all for a library that has several
 /// functions of the same name in a file: of these, line tables alone tell the row's own frames. Each body has one line that waits, and only that
 /// line holds `.await;` or ends a macro call that waits. The module has its own text as `SOURCE`.

@@ -23,7 +23,7 @@ const SOURCE: &str = include_str!("services.rs");
 
 rows! {
     // hyper
-    hyper_server_idle: "IO wait", ["~", "<tokio::net::tcp::stream::TcpStream as tokio::io::async_read::AsyncRead>::poll_read",
+    hyper_server_idle: "IO wait", ["~", "<tokio::net::tcp::stream::TcpStream as tokio::io::async_read::AsyncRead>::poll_read/tokio::net::tcp::stream::TcpStream::poll_read_priv",
         "<hyper_util::rt::tokio::TokioIo as hyper::rt::io::Read>::poll_read",
         "..", "<hyper::server::conn::http1::Connection as core::future::future::Future>::poll",
     ] {
@@ -37,7 +37,7 @@ rows! {
         body.frame().await;
     }
     hyper_client_idle: "select", ["~", "select.branch",
-        "<tokio::net::tcp::stream::TcpStream as tokio::io::async_read::AsyncRead>::poll_read",
+        "<tokio::net::tcp::stream::TcpStream as tokio::io::async_read::AsyncRead>::poll_read/tokio::net::tcp::stream::TcpStream::poll_read_priv",
         "<hyper_util::rt::tokio::TokioIo as hyper::rt::io::Read>::poll_read",
         "..", "hyper::proto::h1::dispatch::Dispatcher::poll_loop",
         "select.branch",
@@ -93,7 +93,7 @@ rows! {
         let call = buffer.ready().await.unwrap().call(());
         _ = call.await;
     }
-    tower_concurrency_limit: "semacquire", ["~", "tokio_util::sync::poll_semaphore::PollSemaphore::poll_acquire",
+    tower_concurrency_limit: "semacquire", ["~", "tokio_util::sync::poll_semaphore::PollSemaphore::poll_acquire/tokio_util::sync::poll_semaphore::PollSemaphore::poll_acquire_many",
         "..", "<tower::util::ready::Ready as core::future::future::Future>::poll",
     ] {
         let mut limit = ConcurrencyLimit::new(tower::service_fn(never), 0);
