@@ -69,9 +69,9 @@ struct Group {
 }
 
 impl Group {
-    /// Events, as Go reports them: whole ones, at least one.
+    /// Events, as Go reports them: whole ones, at least one. None where there is only a part of one that goes on.
     fn count(&self) -> i64 {
-        (self.count as i64).max(1)
+        (self.count as i64).max(i64::from(self.count > 0.0))
     }
 
     fn delay_ns(&self) -> i64 {

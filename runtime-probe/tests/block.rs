@@ -230,6 +230,36 @@ async fn inner() {
     notify.notified().await;
 }
 
+/// Polls of the task around it do not cut a wait short.
+#[test]
+fn a_wrapped_futures_wait_goes_on_beside_a_ticker() {
+    const WAIT: Duration = Duration::from_millis(300);
+    async fn waits_long() {
+        let notify = Arc::new(Notify::new());
+        let other = notify.clone();
+        std::thread::spawn(move || {
+            std::thread::sleep(WAIT);
+            other.notify_one();
+        });
+        notify.notified().await;
+    }
+    let _rate = Rate::set(1);
+    let runtime = runtime();
+    let task = runtime.spawn(async {
+        let mut waits = std::pin::pin!(pprof::instrument(waits_long()));
+        loop {
+            runtime_probe::select! {
+                () = &mut waits => break,
+                () = sleep(WAIT / 20) => {}
+            }
+        }
+    });
+    runtime.block_on(task).unwrap();
+    let (count, delay) = samples(&profile("block"), "::waits_long")["sync.Cond.Wait"];
+    assert_eq!(count, 1);
+    assert!(delay > WAIT * 9 / 10, "{delay:?}");
+}
+
 /// The future inside and the task around it are two entries, and one wait.
 #[test]
 fn a_wrapped_futures_wait_counts_once() {

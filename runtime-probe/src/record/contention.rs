@@ -162,7 +162,7 @@ impl Contentions {
             .iter()
             .map(Counter::total)
             .chain(std::iter::once(self.elsewhere.total()))
-            .filter(|total| total.count > 0.0)
+            .filter(|total| total.delay_ns > 0.0)
     }
 }
 
@@ -322,6 +322,21 @@ impl Drop for Lease {
 pub(crate) fn note_wait(began: Ticks, ended: Ticks, place: Place) {
     if let Some(weight) = sample_wait(began, ended) {
         add_wait(weight, place);
+    }
+}
+
+/// A part of a wait that goes on: its length counts, and it does not.
+#[cold]
+#[inline(never)]
+pub(crate) fn note_part_of_wait(began: Ticks, ended: Ticks, place: Place) {
+    if let Some(weight) = sample_wait(began, ended) {
+        add_wait(
+            Weight {
+                count: 0.0,
+                ..weight
+            },
+            place,
+        );
     }
 }
 

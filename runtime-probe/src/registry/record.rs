@@ -79,6 +79,9 @@ pub(crate) struct Spawn {
     pub(crate) parent: u64,
 }
 
+/// References of one task. Far above it the count would run into the version; threads that race stay below that.
+const MOST_REFS: u32 = i32::MAX as u32;
+
 /// How many generations a waker has: the number that fits into the low bits of a pointer to a record.
 pub(crate) const GENERATIONS: usize = align_of::<Record>();
 /// Polls in a row in which a task woke itself through a waker of an older generation, after which its generation
@@ -198,6 +201,8 @@ pub(crate) struct EndedWait {
     pub(crate) began: Ticks,
     /// The wake.
     pub(crate) ended: Ticks,
+    /// It was no wake.
+    pub(crate) goes_on: bool,
     pub(crate) waits: Option<&'static WaitSet>,
 }
 
@@ -380,16 +385,25 @@ impl Record {
 
     /// The wait that ended with the wake before the poll that is about to begin; `None` if that wake came while the task
     /// was still polled, or never came.
-    pub(crate) fn ended_wait(&self) -> Option<EndedWait> {
+    ///
+    /// A nested future is also polled because the task around it was woken: then its wait goes on after this poll, and the
+    /// part so far, up to `now`, has [`EndedWait::goes_on`].
+    pub(crate) fn ended_wait(&self, now: impl FnOnce() -> Ticks) -> Option<EndedWait> {
         let polls = self.phase.load(Ordering::Relaxed) >> 1;
-        // Acquire: pairs with the Release in `note_wake`.
-        if polls == 0 || self.woken.load(Ordering::Acquire) != polls {
+        if polls == 0 {
             return None;
         }
-        let ended = self.wake_at.load(Ordering::Relaxed);
+        // Acquire: pairs with the Release in `note_wake`.
+        let goes_on = self.woken.load(Ordering::Acquire) != polls;
+        let ended = match goes_on {
+            false => self.wake_at.load(Ordering::Relaxed),
+            true if self.kind() == Kind::Nested => now(),
+            true => return None,
+        };
         (ended != 0).then(|| EndedWait {
             began: self.since.load(Ordering::Relaxed),
             ended,
+            goes_on,
             waits: self.last_waits(),
         })
     }
@@ -414,7 +428,10 @@ impl Record {
     /// Takes another reference.
     #[inline(always)]
     pub(crate) fn retain(&self) {
-        self.refs.fetch_add(1, Ordering::Relaxed);
+        if self.refs.fetch_add(1, Ordering::Relaxed) as u32 > MOST_REFS {
+            // As in `Arc` and in tokio: with two thousand million forgotten wakers there is no way on.
+            std::process::abort();
+        }
     }
 
     /// The same while no other thread knows the record.
@@ -433,7 +450,8 @@ impl Record {
             return false;
         }
         let mut refs = self.refs.load(Ordering::Relaxed);
-        while refs as u32 > 0 && refs == counted(view.version, refs as u32) {
+        while (1..MOST_REFS).contains(&(refs as u32)) && refs == counted(view.version, refs as u32)
+        {
             match self.refs.compare_exchange_weak(
                 refs,
                 refs + 1,

@@ -182,16 +182,19 @@ fn take() -> NonNull<Record> {
     LOCAL
         .try_with(|local| {
             let mut magazine = local.current.get();
+            let mut refilled = false;
             if magazine.len == 0 {
                 magazine = local.spare.replace(EMPTY);
                 if magazine.len == 0 {
                     magazine = refill();
-                    // A new chunk came from the user's allocator, which may have let go of wakers meanwhile.
-                    give(local.current.replace(EMPTY));
+                    refilled = true;
                 }
             }
             let (record, rest) = pop(magazine);
+            // What is in `current` by now came from the user's allocator, which may have let go of wakers in `refill`.
+            let came = if refilled { local.current.get() } else { EMPTY };
             local.current.set(rest);
+            give(came);
             record
         })
         .unwrap_or_else(|_| {
@@ -234,12 +237,16 @@ fn put(record: NonNull<Record>) {
         }
     };
     let kept = LOCAL.try_with(|local| {
-        let mut magazine = local.current.get();
-        if magazine.len == MAGAZINE {
-            give(local.spare.replace(magazine));
-            magazine = EMPTY;
+        let current = local.current.get();
+        let mut given = EMPTY;
+        if current.len < MAGAZINE {
+            local.current.set(put_on(current));
+        } else {
+            given = local.spare.replace(current);
+            local.current.set(put_on(EMPTY));
         }
-        local.current.set(put_on(magazine));
+        // Last: a lock may call out (with `interpose` a wait for it does, to the user's allocator), which may come back.
+        give(given);
     });
     if kept.is_err() {
         give(put_on(EMPTY));

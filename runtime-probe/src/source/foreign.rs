@@ -146,27 +146,37 @@ fn settle(slot: &threads::Slot) -> bool {
     }
     let now = clock::ticks();
     slot.now.store(now, Ordering::Relaxed);
-    if COUNT.load(Ordering::Relaxed) != 0
-        && let Some(record) = shard(id).as_ref().and_then(|shard| shard.get(&id))
-    {
+    if COUNT.load(Ordering::Relaxed) != 0 {
         let began = slot.foreign_since.load(Ordering::Relaxed);
-        note_wait(record, began);
-        record.note_foreign_poll(slot.number(), now.saturating_sub(began), now);
+        let mut wait = None;
+        if let Some(record) = shard(id).as_ref().and_then(|shard| shard.get(&id)) {
+            wait = wait_before(record);
+            record.note_foreign_poll(slot.number(), now.saturating_sub(began), now);
+        }
+        // Not under the shard's lock: it may allocate, and the user's allocator may come back here.
+        note_wait(wait, began);
     }
     slot.foreign.store(0, Ordering::Relaxed);
     true
 }
 
-/// The wait before the poll that began then is over.
-fn note_wait(record: &RecordRef, poll_began: clock::Ticks) {
-    if contention::is_block_on()
-        && let Some(waited_since) = record.last_poll_ended()
-    {
-        // Nobody tells when it was woken: its time in the run queue counts, too.
-        let place = Place {
-            spawned_at: record.location(),
-            ..Place::ELSEWHERE
-        };
+/// Since when the task waited for the poll that is its last one now, and where it was spawned; `None` while nobody wants to
+/// know.
+fn wait_before(record: &RecordRef) -> Option<(clock::Ticks, Place)> {
+    if !contention::is_block_on() {
+        return None;
+    }
+    // Nobody tells when it was woken: its time in the run queue counts, too.
+    let place = Place {
+        spawned_at: record.location(),
+        ..Place::ELSEWHERE
+    };
+    Some((record.last_poll_ended()?, place))
+}
+
+/// That wait is over.
+fn note_wait(wait: Option<(clock::Ticks, Place)>, poll_began: clock::Ticks) {
+    if let Some((waited_since, place)) = wait {
         contention::note_wait(waited_since, poll_began, place);
     }
 }
@@ -188,7 +198,10 @@ fn remove(id: u64) {
         // It goes in its last poll, unless it was aborted while it waited.
         let slot = threads::slot();
         if slot.foreign.load(Ordering::Relaxed) == id {
-            note_wait(&record, slot.foreign_since.load(Ordering::Relaxed));
+            note_wait(
+                wait_before(&record),
+                slot.foreign_since.load(Ordering::Relaxed),
+            );
         }
         record.close();
     }

@@ -1,8 +1,9 @@
 //! Threads that wait for locks, condition variables and each other, as std and parking_lot make them wait.
 //!
 //! Called between a wait's end and the next look at the lock: the thread holds nothing that it waited for. It may hold
-//! other things, the user's allocator's lock among them if that is a lock of std's; so a wait within a wait's own
-//! book-keeping is left out, and everything else here does what a leaf's capture does, see [`super::waker`].
+//! other things; a wait within a wait's own book-keeping is left out, and everything else here does what a leaf's capture
+//! does, see [`super::waker`]. An allocator that waits for a second lock of std's while it holds its own is the one thing
+//! that this does not go with: noting that wait may allocate. The feature's documentation says so.
 
 use super::waker;
 use crate::clock::Ticks;

@@ -120,7 +120,7 @@ fn prepare(record: &RecordRef, context: &Context<'_>) {
 #[cold]
 #[inline(never)]
 fn note_wait(record: &RecordRef) {
-    if let Some(wait) = record.ended_wait() {
+    if let Some(wait) = record.ended_wait(clock::ticks) {
         let place = Place {
             waits: wait.waits,
             around: record.waits_around(),
@@ -130,7 +130,11 @@ fn note_wait(record: &RecordRef) {
             },
             how: How::Suspended,
         };
-        contention::note_wait(wait.began, wait.ended, place);
+        if wait.goes_on {
+            contention::note_part_of_wait(wait.began, wait.ended, place);
+        } else {
+            contention::note_wait(wait.began, wait.ended, place);
+        }
     }
 }
 

@@ -4,6 +4,8 @@
 //! Linking this object defines the symbol for the program; libc's own calls, and those of shared libraries, do not come
 //! by here.
 //!
+//! Not passed on as libc would: a call that returns twice onto another stack (`SYS_clone` with a stack) finds a frame here.
+//!
 //! MUST: the result and `errno` are the kernel's, whatever the watcher does; nothing is called before the system call;
 //! and a wait that nobody asks about costs three comparisons.
 
@@ -61,11 +63,18 @@ pub unsafe extern "C" fn syscall(
         let began = clock::ticks();
         // SAFETY: the caller's system call.
         let result = unsafe { call(number, arguments) };
-        // A value that had changed meanwhile is no wait.
-        if result != -(libc::EAGAIN as isize)
-            && let Some(watcher) = WATCHER.get()
-        {
-            watcher(began, clock::ticks());
+        // A value that had changed meanwhile is no wait. And parking_lot, which is who waits without a bit set, is still
+        // in its own queue after a wait that no other thread ended: there the watcher must not wait for its locks.
+        let operation = b as c_int & libc::FUTEX_CMD_MASK;
+        let told = result == 0
+            || operation == libc::FUTEX_WAIT_BITSET && result != -(libc::EAGAIN as isize);
+        if told && let Some(watcher) = WATCHER.get() {
+            // SAFETY: the thread's own `errno`, which a call that succeeds leaves alone.
+            unsafe {
+                let errno = *libc::__errno_location();
+                watcher(began, clock::ticks());
+                *libc::__errno_location() = errno;
+            }
         }
         result
     } else {
