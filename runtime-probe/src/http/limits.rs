@@ -33,7 +33,8 @@ pub const BODY_TIME: Duration = Duration::from_secs(10);
 /// Between two requests; a person who clicks through the index connects anew after that, which is cheap on loopback.
 pub const IDLE_TIME: Duration = Duration::from_secs(15);
 
-/// How long a client may read nothing.
+/// How long a client may read nothing. What the system's buffers take counts as read: they grow to 4 MiB in two steps, so a
+/// reply longer than that can stand still for 26 s.
 pub const WRITE_STALL: Duration = Duration::from_secs(10);
 
 /// How slowly a client may read for longer than [`WRITE_STALL`]: at this pace a 256 KiB profile takes a minute. A

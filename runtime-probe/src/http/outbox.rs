@@ -1,7 +1,9 @@
 //! Bytes out, at a minimum pace.
 //!
 //! The time-out of a socket bounds one write; a client that reads a byte every nine seconds passes it for ever. So the
-//! time spent in writes is counted, and what was taken pays for it at a minimum rate. A bound on the whole reply was
+//! time spent in writes is counted, and what was taken pays for it at a minimum rate. The time-out of each write is what is
+//! left of that: the system takes a part of a chunk at the end of a wait, and with the whole time for each write a client that
+//! reads nothing was seen to stay for one more (31 s instead of 26). A bound on the whole reply was
 //! rejected: a trace may stream for as long as it was asked to.
 
 use std::io::{self, ErrorKind, Write};
@@ -17,6 +19,8 @@ use super::socket::Stream;
 pub(super) struct Outbox<'a> {
     stream: &'a Stream,
     pace: Pace,
+    /// The time-out that the socket has.
+    time_out: Duration,
     failed: bool,
 }
 
@@ -29,6 +33,7 @@ impl<'a> Outbox<'a> {
                 stall,
                 owed: Duration::ZERO,
             },
+            time_out: stall,
             failed: false,
         })
     }
@@ -38,6 +43,11 @@ impl Write for Outbox<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.failed {
             return Err(ErrorKind::BrokenPipe.into());
+        }
+        let left = self.pace.left();
+        if left != self.time_out {
+            self.stream.set_write_timeout(Some(left))?;
+            self.time_out = left;
         }
         let before = Instant::now();
         let outcome = match (&mut &*self.stream).write(bytes) {
@@ -67,6 +77,13 @@ struct Pace {
 }
 
 impl Pace {
+    /// How long the next write may wait. A time-out of 0 would mean none.
+    fn left(&self) -> Duration {
+        self.stall
+            .saturating_sub(self.owed)
+            .max(Duration::from_millis(1))
+    }
+
     fn charge(&mut self, written: usize, waited: Duration) -> io::Result<()> {
         let paid = Duration::from_secs_f64(written as f64 / f64::from(MIN_BYTES_PER_SECOND));
         self.owed = self.owed.saturating_add(waited).saturating_sub(paid);
@@ -109,6 +126,20 @@ mod tests {
             1000
         );
         assert_eq!(writes(1, Duration::ZERO), 1000);
+    }
+
+    #[test]
+    fn a_wait_is_as_long_as_what_is_left_of_the_stall() {
+        let mut pace = Pace {
+            stall: Duration::from_secs(10),
+            owed: Duration::ZERO,
+        };
+        assert_eq!(pace.left(), Duration::from_secs(10));
+        let taken = 2 * MIN_BYTES_PER_SECOND as usize;
+        pace.charge(taken, Duration::from_secs(10)).unwrap();
+        assert_eq!(pace.left(), Duration::from_secs(2));
+        pace.charge(0, Duration::from_secs(2)).unwrap();
+        assert_eq!(pace.left(), Duration::from_millis(1));
     }
 
     #[test]
