@@ -78,14 +78,41 @@ fn names<'p>(profile: &'p Profile, location: &'p Location) -> impl Iterator<Item
     })
 }
 
-/// Appends a frame. What would end it, or the line, is replaced: `[u8; 4]` has a semicolon of its own.
-fn push_frame(stack: &mut String, name: &str) {
+/// Appends a frame. What would end it, or the line, is replaced: `[u8; 4]` has a semicolon of its own. So is what would make
+/// a comment of the line, whose readers would lose the stack.
+fn push_frame(stack: &mut String, mut name: &str) {
     if !stack.is_empty() {
         stack.push(';');
+    } else if let Some(rest) = name.strip_prefix('#') {
+        stack.push('?');
+        name = rest;
     }
     stack.extend(name.chars().map(|c| match c {
         ';' => ',',
         c if c.is_control() => ' ',
         c => c,
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fold;
+    use crate::address_list::AddressList;
+    use crate::profile::{Measure, ProfileBuilder};
+    use crate::stack::Stack;
+
+    #[test]
+    fn a_stack_is_no_comment_whatever_its_root_is_called() {
+        let stack = Stack {
+            missing: Some("# 1; 2".into()),
+            ..Stack::default()
+        };
+        let measure = Measure {
+            kind: "goroutine",
+            unit: "count",
+        };
+        let mut builder = ProfileBuilder::new(&[], &[measure]);
+        builder.add(&AddressList::of(&stack), &[3]);
+        assert_eq!(fold(&builder.build(), 0), "? 1, 2 3\n");
+    }
 }

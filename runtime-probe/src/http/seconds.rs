@@ -57,10 +57,11 @@ impl Span {
             if elapsed >= self.0 {
                 return Ok(elapsed);
             }
-            thread::sleep((self.0 - elapsed).min(LOOK_EVERY));
+            // Before the first pause, too: the begin of the profile may have taken longer than the client's patience.
             if client.is_gone() {
                 return Err(Refusal::new(500, "the client went away"));
             }
+            thread::sleep((self.0 - elapsed).min(LOOK_EVERY));
         }
     }
 }

@@ -13,6 +13,9 @@ pub(crate) fn of_file(file: &str) -> Option<String> {
         }
     }
     let last = parts.pop()?.strip_suffix(".rs")?;
+    if last.is_empty() {
+        return None;
+    }
     let root = parts
         .iter()
         .rposition(|part| matches!(*part, "src" | "tests" | "examples" | "benches"))?;
@@ -79,7 +82,7 @@ mod tests {
         ] {
             assert_eq!(of_file(file).as_deref(), Some(module), "{file}");
         }
-        for none in ["", "x.c", "main.rs", "/"] {
+        for none in ["", "x.c", "main.rs", "/", "tests/.rs"] {
             assert_eq!(of_file(none), None, "{none}");
         }
     }
