@@ -131,7 +131,7 @@ run "tests" test_crates
 run "tests, stable" stable test_crates
 run "examples" examples
 
-for script in features tokio_versions package leaf_table loom memcheck; do
+for script in features tokio_versions package leaf_table loom fuzz memcheck; do
     [ -e "ci/$script.sh" ] || continue
     if [ "$script" = memcheck ] && ! need valgrind valgrind --version; then
         skip "$script" "no valgrind"

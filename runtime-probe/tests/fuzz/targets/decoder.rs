@@ -1,0 +1,30 @@
+//! Bytes that claim to be a profile: the decoder refuses them or reads them, and what it has read it writes and reads
+//! again unchanged.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use prost::Message as _;
+use runtime_dump::folded::fold;
+use runtime_dump::proto::Profile;
+
+fuzz_target!(|bytes: &[u8]| {
+    match Profile::decode(bytes) {
+        Err(error) => assert!(!error.to_string().is_empty()),
+        Ok(profile) => {
+            let again = Profile::decode(&profile.encode_to_vec()).expect("a profile of ours");
+            assert_eq!(again, profile);
+            for measure in 0..=profile.sample_type.len().min(3) {
+                // `root;...;leaf 12`, and remarks.
+                for line in fold(&profile, measure).lines() {
+                    let count = line
+                        .rsplit_once(' ')
+                        .map(|(_, count)| count.parse::<i128>());
+                    assert!(
+                        line.starts_with("# ") || matches!(count, Some(Ok(_))),
+                        "{line:?}"
+                    );
+                }
+            }
+        }
+    }
+});
