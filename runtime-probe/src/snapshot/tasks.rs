@@ -6,7 +6,7 @@
 use crate::clock::{Scale, Ticks};
 use crate::primitive::Ordering;
 use crate::registry::names::{self, NameNumber};
-use crate::registry::record::{Kind, View, Waking};
+use crate::registry::record::{Kind, Record, View, Waking};
 use crate::registry::runtimes::{self, Runtime, RuntimeNumber};
 use crate::registry::slab;
 use crate::registry::threads::{self, Thread, ThreadNumber};
@@ -170,11 +170,17 @@ pub(crate) struct Counts {
     pub(crate) all: usize,
 }
 
+/// The task of a record. One without an id is being spawned at this moment: the call has not returned, and nothing tells
+/// it from others of its kind.
+fn known(record: &Record) -> Option<View> {
+    record.view().filter(|view| view.id != 0)
+}
+
 /// Counts the tasks.
 pub(crate) fn counts() -> Counts {
     let mut counts = Counts::default();
     slab::for_each(|record| {
-        if let Some(view) = record.view() {
+        if let Some(view) = known(record) {
             let of_a_runtime = matches!(view.kind, Kind::Task | Kind::Local | Kind::BlockOn);
             counts.all += 1;
             counts.foreign += usize::from(view.kind == Kind::Foreign);
@@ -207,7 +213,7 @@ impl Tasks {
         let mut tables = Tables::default();
         let mut rows = Vec::new();
         slab::for_each(|record| {
-            let Some(view) = record.view() else { return };
+            let Some(view) = known(record) else { return };
             if rows.len() == rows.capacity() {
                 // Grow by an eighth, not by doubling: at a million rows doubling would cost 64 MB for nothing.
                 rows.reserve_exact((rows.len() / 8).max(1024));
