@@ -6,6 +6,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 cargo build --quiet --release -p examples --bin checkout --bin scraper
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 out=$(mktemp -d)
+# Made here: the shell in the background may come to it later than the one that looks.
+: > "$out/stdout"
 RUNTIME_PROBE_BLOCK_RATE=10000 RUNTIME_PROBE_MUTEX_FRACTION=1 \
     "$target/release/checkout" --listen 127.0.0.1:0 --probe 127.0.0.1:0 > "$out/stdout" 2> "$out/stderr" &
 pid=$!

@@ -35,6 +35,8 @@ else
     skipped=' (redis SKIPPED: no redis-server)'
 fi
 
+# Made here: the shell in the background may come to it later than the one that looks.
+: > "$work/output"
 "$target/debug/ecosystem" > "$work/output" 2> "$work/errors" &
 started+=($!)
 url=
