@@ -24,8 +24,11 @@ pub enum Standing {
     Unknown,
 }
 
-/// Another build of the same source moves a count by a percent or two; a change that matters is above this.
-const TOLERANCE: f64 = 0.05;
+/// How far a count may be off: another build of the same source moves it by a percent or two. That of a spawn depends on which of the allocator's ways its blocks happen to take: a
+/// change elsewhere that moves them was seen to cost 200 of 3,400 instructions.
+fn tolerance(name: &str) -> f64 {
+    if name.contains("spawn") { 0.12 } else { 0.05 }
+}
 
 /// Where the baseline of this architecture is.
 pub fn path() -> PathBuf {
@@ -65,8 +68,8 @@ impl Baseline {
     pub fn standing(&self, name: &str, count: f64) -> Standing {
         match self.get(name) {
             None => Standing::Unknown,
-            Some(before) if count > before * (1.0 + TOLERANCE) => Standing::Worse,
-            Some(before) if count < before * (1.0 - TOLERANCE) => Standing::Better,
+            Some(before) if count > before * (1.0 + tolerance(name)) => Standing::Worse,
+            Some(before) if count < before * (1.0 - tolerance(name)) => Standing::Better,
             Some(_) => Standing::Near,
         }
     }
