@@ -138,8 +138,8 @@ for script in features tokio_versions package leaf_table loom fuzz memcheck; do
         continue
     fi
     ways=()
-    # Those that decide what a dump can show. The others (without the flag, LTO, panic=abort) take as long again: by hand.
-    [ "$script" != leaf_table ] || ways=(dev lines debug2 debug1 debug0 strip)
+    # Those that decide what a dump can show. The others (debug = 2, without the flag, LTO, panic=abort) take as long again: by hand.
+    [ "$script" != leaf_table ] || ways=(dev lines debug1 debug0 strip)
     run "$script" bash "ci/$script.sh" "${ways[@]}"
 done
 
