@@ -274,24 +274,24 @@ fn a_wrapped_futures_wait_counts_once() {
     }
 }
 
-const ROUNDS: u32 = 20_000;
+const ROUNDS: u32 = 8_000;
 
 async fn samples_few(mut receiver: mpsc::Receiver<Instant>, back: mpsc::Sender<()>) -> Duration {
     let mut waited = Duration::ZERO;
     loop {
         let began = Instant::now();
-        let Some(_sent) = receiver.recv().await else {
+        let Some(ended) = receiver.recv().await else {
             return waited;
         };
-        waited += began.elapsed();
+        waited += ended.saturating_duration_since(began);
         back.send(()).await.unwrap();
     }
 }
 
-/// Waits of some ten microseconds at a rate of one sample a millisecond add up to what a stopwatch says. With 20,000 waits
-/// of 10 us or more at least 200 are kept, whose sum deviates by 1 / sqrt(200) = 7 % at most: 30 % is four of that. The
-/// stopwatch also counts the run queue, so the truth lies a little below it: on one thread, with one other task, by no
-/// more than that task's polls.
+/// Waits of some hundred microseconds at a rate of one sample a millisecond add up to what a stopwatch says. With 8,000 of
+/// them at least 800 are kept, whose sum deviates by 1 / sqrt(800) = 4 %: 25 % is six of that. The stopwatch runs from
+/// before the wait to before the value that ends it, so that it leaves out the run queue as the profile does; what it has
+/// more, the code around a wait, is a few microseconds in a debug build.
 #[test]
 fn short_waits_add_up() {
     let _rate = Rate::set(1_000_000);
@@ -302,10 +302,10 @@ fn short_waits_add_up() {
         let task = runtime_probe::spawn(samples_few(receiver, back));
         for _ in 0..ROUNDS {
             let begin = Instant::now();
-            while begin.elapsed() < Duration::from_micros(10) {
+            while begin.elapsed() < Duration::from_micros(100) {
                 std::hint::spin_loop();
             }
-            sender.send(begin).await.unwrap();
+            sender.send(Instant::now()).await.unwrap();
             echoed.recv().await.unwrap();
         }
         drop(sender);
@@ -313,9 +313,9 @@ fn short_waits_add_up() {
     });
     let (count, delay) = samples(&profile("block"), "block::samples_few")["chan receive"];
     let ratio = delay.as_secs_f64() / waited.as_secs_f64();
-    assert!((0.6..1.3).contains(&ratio), "{delay:?} of {waited:?}");
+    assert!((0.75..1.25).contains(&ratio), "{delay:?} of {waited:?}");
     let ratio = count as f64 / f64::from(ROUNDS);
-    assert!((0.6..1.4).contains(&ratio), "{count} of {ROUNDS}");
+    assert!((0.75..1.25).contains(&ratio), "{count} of {ROUNDS}");
 }
 
 /// The same waits, of tasks that are ours and of tasks that somebody else spawned, add up to the same. Of the others only
