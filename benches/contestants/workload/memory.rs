@@ -1,7 +1,11 @@
 //! Resident memory of a live task that waits in a oneshot, the oneshot itself and the sender's slot in a `Vec` included:
 //! what they take is the same for every contestant and falls out of the difference.
+//!
+//! tokio rounds a task up to 128 bytes, so that eight bytes more cost nothing or 128, depending on the future's size. The
+//! tasks therefore have futures of all sizes between two such steps, equally often.
 
 use std::fs;
+use std::hint::black_box;
 
 use tokio::sync::oneshot;
 
@@ -34,11 +38,43 @@ async fn spawn_waiting(tasks: u64, senders: &mut Vec<oneshot::Sender<()>>) {
     for number in 1..=tasks {
         let (sender, receiver) = oneshot::channel();
         senders.push(sender);
-        tokio::spawn(async move { receiver.await.ok() });
+        spawn_of_size(number, receiver);
         if number % BURST == 0 || number == tasks {
             tokio::spawn(async {}).await.expect("the last of its burst");
         }
     }
+}
+
+/// Spawns a task whose future is `number % 16` words larger than need be.
+fn spawn_of_size(number: u64, receiver: oneshot::Receiver<()>) {
+    fn spawn<const WORDS: usize>(receiver: oneshot::Receiver<()>) {
+        tokio::spawn(async move {
+            let padding = [0_u64; WORDS];
+            let received = receiver.await.ok();
+            // Used after the wait, so it is a part of the future.
+            black_box(&padding);
+            received
+        });
+    }
+    const SIZES: [fn(oneshot::Receiver<()>); 16] = [
+        spawn::<0>,
+        spawn::<1>,
+        spawn::<2>,
+        spawn::<3>,
+        spawn::<4>,
+        spawn::<5>,
+        spawn::<6>,
+        spawn::<7>,
+        spawn::<8>,
+        spawn::<9>,
+        spawn::<10>,
+        spawn::<11>,
+        spawn::<12>,
+        spawn::<13>,
+        spawn::<14>,
+        spawn::<15>,
+    ];
+    SIZES[(number % SIZES.len() as u64) as usize](receiver);
 }
 
 /// The `Rss` of `/proc/self/smaps_rollup`: it walks the page tables. `statm` reads counters which the kernel updates in
