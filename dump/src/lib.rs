@@ -10,6 +10,7 @@
 //! * [`contention`]: how often and how long was waited where, Go's block and mutex profiles;
 //! * [`profile`]: that and any other profile as `profile.proto`, Go's `debug=0`;
 //! * [`folded`]: any profile as folded stacks, for flame graphs;
+//! * [`thread_text`]: threads, a block of text for each;
 //! * [`proto`]: the messages of `profile.proto`;
 //! * [`profile_file`]: their bytes, written and read.
 
@@ -31,3 +32,4 @@ mod single_line;
 pub mod stack;
 mod stack_text;
 mod tabwriter;
+pub mod thread_text;

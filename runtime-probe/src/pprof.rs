@@ -25,7 +25,9 @@ use crate::profile::selection::Selection;
 use crate::record::contention::Sampled;
 use crate::registry::record::Kind;
 use crate::source;
+use crate::source::signal::Unavailable;
 use crate::stack::{raw, template};
+use crate::sys::signal::InstallError;
 #[cfg(feature = "rt")]
 use std::ffi::{OsStr, OsString};
 use std::future::Future;
@@ -321,6 +323,38 @@ pub fn set_mutex_profile_fraction(n: i32) -> i32 {
         n => Sampled::Mutex.set_rate(n.into()),
     };
     i32::try_from(before).unwrap_or(i32::MAX)
+}
+
+/// Asks threads for their stacks by this signal from now on, which must be one that nobody handles. Without this, and without
+/// `RUNTIME_PROBE_SIGNAL`, it is the last real-time signal that nobody handled when the probe was started; who handles it
+/// later takes running tasks' stacks out of dumps, which say so.
+///
+/// A dump sends it to each thread that runs a task. Its handler takes ten microseconds and no lock, allocates nothing, and is
+/// installed with `SA_RESTART`: interrupted system calls go on, except those that Linux never restarts (`epoll_wait`,
+/// `poll`, `nanosleep`), which std and tokio call again. C code that takes `EINTR` for an error may not.
+///
+/// # Errors
+/// What is in the way: [`io::ErrorKind::AddrInUse`] where somebody handles the signal, [`io::ErrorKind::InvalidInput`] where
+/// there is none of that number, [`io::ErrorKind::Unsupported`] where threads cannot be asked at all.
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// # #[cfg(target_os = "linux")] {
+/// runtime_probe::pprof::set_stack_signal(42)?;
+/// # }
+/// # Ok(()) }
+/// ```
+pub fn set_stack_signal(number: i32) -> io::Result<()> {
+    // It chooses one of its own when it starts.
+    source::is_on();
+    source::signal::choose(number).map_err(|why| {
+        let kind = match why {
+            Unavailable::Install(InstallError::Taken(_)) => io::ErrorKind::AddrInUse,
+            Unavailable::Install(InstallError::Refused(_)) => io::ErrorKind::InvalidInput,
+            _ => io::ErrorKind::Unsupported,
+        };
+        io::Error::new(kind, why.to_string())
+    })
 }
 
 /// Wraps a future so that it is an entry of its own in a dump: one that runs inside another task (in a

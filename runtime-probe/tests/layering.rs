@@ -33,7 +33,7 @@ const LAYERS: [&str; 16] = [
 ];
 
 /// What the siblings inside `source` know of each other: the user, the used.
-const SOURCE_EDGES: [(&str, &str); 12] = [
+const SOURCE_EDGES: [(&str, &str); 13] = [
     ("blocking", "driving"),
     // A closure and a future tell their id by the same handle.
     ("blocking", "instrumented"),
@@ -53,6 +53,8 @@ const SOURCE_EDGES: [(&str, &str); 12] = [
     // Whoever releases a lock is charged in the task that is being polled.
     ("locks", "waker"),
     ("named", "instrumented"),
+    // Which polls a thread is in the middle of.
+    ("signal", "waker"),
 ];
 
 /// Where unsafe code may stand.

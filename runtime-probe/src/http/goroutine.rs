@@ -16,9 +16,9 @@ use crate::symbol::name::Names;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-const PARAMETERS: [&str; 11] = [
+const PARAMETERS: [&str; 12] = [
     "debug", "format", "fresh", "group", "limit", "match", "minwait", "names", "plain", "seconds",
-    "state",
+    "slow", "state",
 ];
 
 /// Dumps that may be under way at once: each holds 64 bytes a task, so 4 of a million tasks hold 256 MB.
@@ -190,6 +190,10 @@ fn selection(request: &Request) -> Result<Selection, Refusal> {
         let min_wait = go_duration::parse(text).map_err(|reason| invalid("minwait", reason))?;
         // No more than 64 bits of nanoseconds are read.
         selection.waiting_for(u64::try_from(min_wait.as_nanos()).unwrap_or(u64::MAX), text);
+    }
+    if let Some(text) = request.param("slow")? {
+        let slow = go_duration::parse(text).map_err(|reason| invalid("slow", reason))?;
+        selection.slow_from(u64::try_from(slow.as_nanos()).unwrap_or(u64::MAX));
     }
     if let Some(list) = request.param("state")? {
         selection

@@ -3,7 +3,7 @@
 use crate::registry::runtimes::{self, Replaced};
 use crate::registry::slab;
 use crate::snapshot::tasks;
-use crate::source;
+use crate::source::{self, signal};
 use crate::stack::{raw, template, unwind};
 use crate::symbol::resolver::{Detail, resolver};
 use std::sync::Arc;
@@ -21,6 +21,8 @@ pub(crate) struct Diagnosis {
     /// Tasks on runtimes that have no hook of ours.
     unhooked: usize,
     unwinding: bool,
+    /// By what threads are asked, or why they are not.
+    signal: Result<String, String>,
     stacks: usize,
     walks: u64,
     overflowed: u64,
@@ -52,6 +54,10 @@ impl Diagnosis {
                 .collect(),
             unhooked,
             unwinding: unwind::tables().is_some_and(unwind::Tables::any),
+            signal: match signal::chosen() {
+                Ok(signal) => Ok(signal.to_string()),
+                Err(why) => Err(why.to_string()),
+            },
             stacks,
             walks: template::COUNTERS.walks.load(Ordering::Relaxed),
             overflowed,
@@ -86,6 +92,12 @@ impl Diagnosis {
             lines.push(
                 "this platform has no stacks: they need Linux on x86_64 or aarch64".to_owned(),
             );
+        }
+        match &self.signal {
+            Ok(signal) => lines.push(format!(
+                "running tasks have stacks: their threads are asked by {signal}"
+            )),
+            Err(why) => lines.push(format!("running tasks have no stacks: {why}")),
         }
         if !cfg!(tokio_unstable) {
             lines.push(

@@ -3,9 +3,11 @@
 use super::leaf_stacks::{assemble, synthetic};
 use super::mappings::mappings;
 use super::selection::{Finder, Selection};
+use super::thread_stacks::{Walked, of_foreign, of_task};
 use crate::registry::names::NameNumber;
 use crate::registry::record::{Kind, Waking};
 use crate::registry::threads::ThreadNumber;
+use crate::snapshot::running::{Found as Where, Running};
 use crate::snapshot::settling::{Settling, settle};
 use crate::snapshot::tasks::{self, Place, Row, SpawnSite, Tasks};
 use crate::symbol::name::Names;
@@ -13,7 +15,7 @@ use crate::symbol::resolver::{self as symbol, Resolver, resolver};
 use crate::symbol::role::{self, Reason};
 use runtime_dump::goroutine::{Goroutine, State, Tables};
 use runtime_dump::stack::{BranchKind, Frame, Location, Site, Stack};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 /// The name under which Go's tools ask for it.
@@ -30,6 +32,25 @@ pub(crate) struct Goroutines {
     pub(super) all: usize,
     /// What became of those that were woken for this dump.
     pub(super) settling: Settling,
+    /// By task: what its thread did, and why its stack may not be the whole one.
+    asked: HashMap<u64, Asked>,
+    /// Why running tasks have no stack, and how many.
+    pub(super) unseen: BTreeMap<String, usize>,
+}
+
+/// Why the stack of a task that seemed to run was not found.
+enum Unseen {
+    /// Its poll is over: that of a task of somebody else's is noticed when its thread has something else to do.
+    Waits,
+    For(String),
+}
+
+/// What is known of a running task through its thread.
+#[derive(Clone, Debug)]
+struct Asked {
+    /// What the thread was doing.
+    doing: String,
+    unfinished: Option<&'static str>,
 }
 
 impl Goroutines {
@@ -53,6 +74,8 @@ impl Goroutines {
         // A module that was loaded since has unwind tables of its own.
         crate::stack::unwind::refresh();
         let tasks = Tasks::take();
+        // Before anything that takes its time: polls end.
+        let running = Running::take(&tasks);
         let mut resolver = resolver();
         let mut tables = Tables {
             time_ns: tasks.time_ns,
@@ -70,7 +93,6 @@ impl Goroutines {
             .iter()
             .map(|site| named(site, selection.names, &mut resolver))
             .collect();
-        drop(resolver);
         let mut goroutines = Goroutines {
             all: tasks.rows.len(),
             tasks,
@@ -78,10 +100,63 @@ impl Goroutines {
             reasons,
             selection,
             settling: Settling::default(),
+            asked: HashMap::new(),
+            unseen: BTreeMap::new(),
         };
+        goroutines.place_running(&running, &mut resolver);
+        drop(resolver);
         goroutines.select();
         goroutines.sort();
         goroutines
+    }
+
+    /// Gives each running task a place of its own, with its stack.
+    fn place_running(&mut self, running: &Running, resolver: &mut Resolver) {
+        for at in 0..self.tasks.rows.len() {
+            let row = self.tasks.rows[at];
+            let Some(found) = running.of(&self.tasks, &row) else {
+                continue;
+            };
+            let mut reason = self.reasons[row.place as usize];
+            let stack = match self.walked(found, resolver) {
+                Ok((walked, doing)) => {
+                    let unfinished = walked.unfinished;
+                    self.asked.insert(row.id, Asked { doing, unfinished });
+                    walked.stack
+                }
+                Err(Unseen::Waits) => {
+                    reason = ("waiting", State::Waiting);
+                    missing(FOREIGN)
+                }
+                Err(Unseen::For(why)) => {
+                    let mut stack = self.tables.stacks[row.place as usize].clone();
+                    *self.unseen.entry(why.clone()).or_default() += 1;
+                    stack.missing = Some(why.into());
+                    stack
+                }
+            };
+            let place = self.tasks.places[row.place as usize];
+            self.reasons.push(reason);
+            self.tasks.places.push(place);
+            self.tables.stacks.push(stack);
+            self.tasks.rows[at].place = self.tables.stacks.len() as u32 - 1;
+        }
+    }
+
+    /// The stack of a running task and what its thread is doing.
+    fn walked(&self, found: Where, resolver: &mut Resolver) -> Result<(Walked, String), Unseen> {
+        let names = self.selection.names;
+        match found {
+            Where::There(capture, Some(poll)) => {
+                Ok((of_task(capture, poll, names, resolver), capture.doing()))
+            }
+            Where::There(capture, None) => of_foreign(capture, names, resolver)
+                .map(|walked| (walked, capture.doing()))
+                .ok_or(Unseen::Waits),
+            Where::Over => Err(Unseen::For(OVER.to_owned())),
+            Where::Failed(error) => Err(Unseen::For(error.to_string())),
+            Where::NoThread => Err(Unseen::For(NO_THREAD.to_owned())),
+        }
     }
 
     /// The tasks of which the dump does not tell whether they wait everywhere they are registered.
@@ -163,6 +238,12 @@ impl Goroutines {
         let running = self.reasons[row.place as usize].1 == State::Running;
         if place.state == tasks::State::Queued {
             notes.push("waits for a thread of the blocking pool".to_owned());
+        }
+        if let Some(asked) = self.asked.get(&row.id) {
+            if self.selection.is_slow(row.since_ns) {
+                notes.push(format!("a long poll: its thread is {}", asked.doing));
+            }
+            notes.extend(asked.unfinished.map(str::to_owned));
         }
         match row.by() {
             Waking::Thread(number) if running => notes.push(format!("on {}", self.thread(number))),
@@ -246,13 +327,16 @@ fn shown_functions(stack: &Stack) -> impl Iterator<Item = &str> {
 
 /// Why there is no stack.
 const FOREIGN: &str = "foreign task: a dependency spawned it with plain tokio";
+const OVER: &str = "its poll ended before its thread was asked";
+const NO_THREAD: &str = "which thread runs it is not known";
 const NO_WAIT: &str = "no wait: its last poll registered nowhere";
 
 /// The stack of a place, the text in the brackets, and the state it means.
 fn locate(place: &Place, names: Names, resolver: &mut Resolver) -> (Stack, &'static str, State) {
     let root = || root_only(place, names);
     match (place.state, place.kind) {
-        (tasks::State::Running, Kind::Foreign) => (missing(FOREIGN), "running", State::Running),
+        // Their stacks come from their threads: what is said here is replaced.
+        (tasks::State::Running, Kind::Foreign) => (missing(OVER), "running", State::Running),
         (tasks::State::Runnable, Kind::Foreign) => (missing(FOREIGN), "runnable", State::Runnable),
         (_, Kind::Foreign) => (missing(FOREIGN), "waiting", State::Waiting),
         (tasks::State::Running, _) => (root(), "running", State::Running),

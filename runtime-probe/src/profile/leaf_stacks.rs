@@ -7,7 +7,7 @@
 //! in an async body itself, the body has moved on and the earlier one is past. Where names cannot tell (no line
 //! tables, so inlined functions are unknown), it is shown as "also registered".
 
-use crate::stack::raw::{End, RawStack, WaitSet};
+use crate::stack::raw::{End, FutureMeta, RawStack, WaitSet};
 use crate::symbol::name::Names;
 use crate::symbol::resolver::{Code, Resolver};
 use crate::symbol::role::{self, Reason, SELECT};
@@ -17,8 +17,8 @@ use std::sync::Arc;
 
 /// A frame of one leaf's stack, inlined ones expanded.
 #[derive(Clone, Debug)]
-struct Step {
-    frame: Frame,
+pub(super) struct Step {
+    pub(super) frame: Frame,
     /// The function under its full name.
     full: Arc<str>,
     closures: usize,
@@ -31,9 +31,16 @@ struct Step {
     /// The physical function itself, not one inlined into it.
     physical: bool,
     inlining_known: bool,
-    shown: bool,
+    pub(super) shown: bool,
     /// The public call of the leaf's libraries.
     call: bool,
+}
+
+impl Step {
+    /// Whether it is the physical function of its frame.
+    pub(super) fn is_physical(&self) -> bool {
+        self.physical
+    }
 }
 
 /// What a set of registrations tells.
@@ -53,12 +60,12 @@ pub(crate) fn assemble(
     names: Names,
     resolver: &mut Resolver,
 ) -> Assembled {
-    let mut last = expand(waits.last, resolver);
+    let mut last = expand_raw(waits.last, resolver);
     let mut reason = hide_leaf(&mut last);
     let mut reasons = vec![reason];
     let mut leaves: Vec<(BranchKind, Vec<Step>)> = vec![(BranchKind::Waiting, last)];
     for earlier in waits.stacks().skip(1) {
-        let mut steps = expand(earlier, resolver);
+        let mut steps = expand_raw(earlier, resolver);
         let Some(kind) = relation(&steps, &leaves[0].1) else {
             continue;
         };
@@ -77,7 +84,7 @@ pub(crate) fn assemble(
     // Registered first, shown first.
     leaves.reverse();
     if let Some(around) = around {
-        let outer = expand(around.last, resolver);
+        let outer = expand_raw(around.last, resolver);
         // The outer stack's leaf is the nested wrapper's own poll: only what lies above it is news.
         let news: Vec<Step> = outer.into_iter().skip_while(|step| !step.shown).collect();
         leaves
@@ -94,7 +101,7 @@ pub(crate) fn assemble(
         End::Lost if stack.trunk.is_empty() => stack.missing = Some(LOST.into()),
         End::Switched if stack.trunk.is_empty() => stack.missing = Some(SWITCHED.into()),
         End::Unkept => stack.missing = Some(UNKEPT.into()),
-        End::Lost | End::Switched => {}
+        End::Lost | End::Switched | End::NoRoom => {}
     }
     Assembled {
         stack,
@@ -109,9 +116,22 @@ const UNKEPT: &str =
 const SWITCHED: &str = "switched stack: the poll ran on a stack that a library switched to";
 
 /// The frames of a raw stack, leaf first.
-fn expand(raw: &'static RawStack, resolver: &mut Resolver) -> Vec<Step> {
+fn expand_raw(raw: &'static RawStack, resolver: &mut Resolver) -> Vec<Step> {
+    expand(
+        &raw.pcs,
+        (raw.end == End::Root).then_some(raw.root),
+        resolver,
+    )
+}
+
+/// The functions at return addresses, leaf first. With a future at the root, the last address is in its wrapper's poll.
+pub(super) fn expand(
+    pcs: &[usize],
+    root: Option<&'static FutureMeta>,
+    resolver: &mut Resolver,
+) -> Vec<Step> {
     let mut steps = Vec::new();
-    for pc in raw.pcs.iter() {
+    for pc in pcs {
         let code: Arc<Code> = resolver.code(*pc as u64 - 1);
         let count = code.frames.len();
         for (index, frame) in code.frames.iter().enumerate() {
@@ -152,20 +172,20 @@ fn expand(raw: &'static RawStack, resolver: &mut Resolver) -> Vec<Step> {
             });
         }
     }
-    if raw.end == End::Root {
-        name_root(&mut steps, raw, resolver);
+    if let Some(root) = root {
+        name_root(&mut steps, root, resolver);
     }
     steps
 }
 
 /// Makes the future at the root visible under its own name, where inlining has swallowed its poll and no line table
 /// brings it back: the type's name is always known.
-fn name_root(steps: &mut Vec<Step>, raw: &'static RawStack, resolver: &mut Resolver) {
+fn name_root(steps: &mut Vec<Step>, meta: &'static FutureMeta, resolver: &mut Resolver) {
     let Some(root) = steps.last() else { return };
     if root.inlining_known {
         return;
     }
-    let name = role::root_name((raw.root.type_name)());
+    let name = role::root_name((meta.type_name)());
     let last_shown = steps.iter().rev().find(|step| step.shown);
     if last_shown.is_some_and(|step| step.physical && *step.frame.function == *name) {
         return;
@@ -177,7 +197,7 @@ fn name_root(steps: &mut Vec<Step>, raw: &'static RawStack, resolver: &mut Resol
     };
     let root = Step {
         frame,
-        full: resolver.text((raw.root.type_name)().to_owned()),
+        full: resolver.text((meta.type_name)().to_owned()),
         closures: 1,
         shown: true,
         call: false,
@@ -366,7 +386,7 @@ fn stack(leaves: Vec<(BranchKind, Vec<Step>)>, names: Names) -> Stack {
 
 /// Steps of one physical frame become one location. Only what is shown is in it; a frame of which nothing is shown is a
 /// hidden location.
-fn locations(steps: &[Step], names: Names) -> Vec<Arc<Location>> {
+pub(super) fn locations(steps: &[Step], names: Names) -> Vec<Arc<Location>> {
     let named = |step: &Step| match names {
         Names::Short => step.frame.clone(),
         Names::Full => Frame {

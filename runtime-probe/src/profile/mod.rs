@@ -2,6 +2,7 @@
 //!
 //! In reading order:
 //! * [`leaf_stacks`]: one task's raw stacks become one readable stack and a wait reason;
+//! * [`thread_stacks`]: a thread's frames become that of a task that runs on it, or of the thread;
 //! * [`selection`]: which tasks a dump shows, how many, under which names;
 //! * [`goroutine`]: these tasks;
 //! * [`goroutine_forms`]: the forms of a dump of them;
@@ -22,3 +23,4 @@ pub(crate) mod leaf_stacks;
 pub(crate) mod mappings;
 pub(crate) mod mutex;
 pub(crate) mod selection;
+pub(crate) mod thread_stacks;

@@ -34,7 +34,12 @@ pub(crate) struct Selection {
     pub(crate) names: Names,
     /// Wakes tasks of which the dump would not tell where they wait.
     pub(crate) fresh: bool,
+    /// Polls that take longer than so many nanoseconds are slow; [`SLOW_NS`] by default.
+    slow_ns: Option<u64>,
 }
+
+/// tokio's rule of thumb is that a poll should take no longer than 10 to 100 us; this is a thousand times as long.
+const SLOW_NS: u64 = 100_000_000;
 
 /// A state that the user named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +73,16 @@ impl Selection {
     pub(crate) fn waiting_for(&mut self, min_wait_ns: u64, text: &str) {
         self.min_wait_ns = min_wait_ns;
         self.words.push(format!("minwait={}", text.escape_debug()));
+    }
+
+    /// Which polls are said to be slow, in nanoseconds.
+    pub(crate) fn slow_from(&mut self, ns: u64) {
+        self.slow_ns = Some(ns);
+    }
+
+    /// Whether a poll that has lasted so many nanoseconds is slow.
+    pub(crate) fn is_slow(&self, ns: u64) -> bool {
+        ns >= self.slow_ns.unwrap_or(SLOW_NS)
     }
 
     /// Only tasks in one of the states of a list with commas: `running`, `runnable`, `waiting`, or a wait reason as the

@@ -376,6 +376,11 @@ impl Record {
         Manner(self.flags.load(Ordering::Relaxed))
     }
 
+    /// The number of the current poll, or of the last one.
+    pub(crate) fn poll(&self) -> u64 {
+        self.phase.load(Ordering::Relaxed) >> 1
+    }
+
     /// When the task became ready for the poll that is about to begin, at the earliest: it cannot begin before.
     #[inline(always)]
     pub(crate) fn ready_at(&self) -> Ticks {

@@ -96,6 +96,11 @@ pub(crate) fn slot() -> &'static Slot {
     }
 }
 
+/// This thread's slot, if it has one. Async-signal-safe.
+pub(crate) fn if_listed() -> Option<&'static Slot> {
+    SLOT.with(Cell::get)
+}
+
 /// This thread's number.
 #[inline(always)]
 pub(crate) fn current() -> ThreadNumber {

@@ -5,6 +5,7 @@
 //! In reading order:
 //! * [`waker`]: the waker that is the probe, and the poll that it belongs to;
 //! * `futex`: waits of threads, with the feature `interpose`;
+//! * [`signal`]: asks a thread for its stack;
 //! * [`instrumented`]: the wrapper around a future;
 //! * [`blocking`]: the wrapper around a closure of the blocking pool;
 //! * [`named`]: what holds the name of a task;
@@ -28,6 +29,7 @@ pub(crate) mod instrumented;
 pub(crate) mod locks;
 #[cfg(feature = "rt")]
 pub(crate) mod named;
+pub(crate) mod signal;
 pub(crate) mod waker;
 
 use crate::registry::record::Spawn;
@@ -60,6 +62,7 @@ fn start() -> bool {
         futex::install();
         // Eagerly: a first capture happens inside some leaf's lock.
         crate::stack::unwind::refresh();
+        signal::start();
     }
     SWITCH.store(if off { OFF } else { ON }, Ordering::Release);
     !off

@@ -24,6 +24,7 @@ use crate::stack::template::{self, AnchorFrame};
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
 use std::ptr::null;
+use std::sync::atomic::compiler_fence;
 use std::task::{Context, RawWaker, RawWakerVTable, Waker};
 
 static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
@@ -76,6 +77,40 @@ pub(super) fn root() -> Option<(usize, &'static FutureMeta)> {
     }
 }
 
+/// A poll that a signal interrupted.
+#[derive(Clone, Copy)]
+pub(crate) struct Interrupted {
+    /// The task's, the blocking closure's or the wrapped future's.
+    pub(crate) record: &'static Record,
+    /// Which of its polls it is.
+    pub(crate) poll: u64,
+    pub(crate) meta: &'static FutureMeta,
+    /// The stack address at which the task's own stack ends.
+    pub(crate) root: usize,
+}
+
+/// The polls under way on this thread, the innermost first: a wrapped future's, the task's around it, and those around a
+/// `block_on` inside that task.
+///
+/// Async-signal-safe, and right at whatever instruction the handler stopped the thread: a frame is put in force when it is
+/// complete, and is taken out before it goes.
+#[expect(unsafe_code, reason = "reads the frames of polls")]
+pub(crate) fn interrupted() -> impl Iterator<Item = Interrupted> {
+    let innermost = CURRENT.with(Cell::get);
+    // SAFETY: null or the frame of a poll further up on this thread's stack, and so is what it points to.
+    let frame = |at: *const PollFrame| unsafe { at.as_ref() };
+    std::iter::successors(frame(innermost), move |at| frame(at.outer)).map(|at| {
+        // SAFETY: records live for ever.
+        let record = unsafe { &*at.record };
+        Interrupted {
+            record,
+            poll: record.poll(),
+            meta: at.meta,
+            root: std::ptr::from_ref(at).addr(),
+        }
+    })
+}
+
 /// Puts a frame in force until it is dropped, whichever way the poll ends.
 struct Entered<'a> {
     frame: &'a PollFrame,
@@ -87,6 +122,9 @@ struct Entered<'a> {
 impl<'a> Entered<'a> {
     #[inline(always)]
     fn new(frame: &'a PollFrame, slot: &'a Slot, poll: PollNumber, began: clock::Ticks) -> Self {
+        // A signal handler on this thread must not find a frame that is not written yet. When it is taken out, the phase,
+        // which is stored with Release afterwards, keeps the order.
+        compiler_fence(Ordering::Release);
         CURRENT.with(|current| current.set(frame));
         Entered {
             frame,

@@ -5,11 +5,13 @@
 //! * [`raw`]: a captured stack, and the set of stacks that one poll left behind;
 //! * [`anchor`]: the registers at the point of capture;
 //! * [`unwind`]: walks from an anchor by the binary's own unwind tables;
+//! * [`interrupted`]: the same from wherever a signal stopped a thread;
 //! * [`path`]: where on the stack a known path's return addresses lie;
 //! * [`template`]: finds the path that is being taken among the known ones, so that most captures need no walk.
 
 pub(crate) mod anchor;
 pub(crate) mod intern;
+pub(crate) mod interrupted;
 pub(crate) mod path;
 pub(crate) mod raw;
 pub(crate) mod template;

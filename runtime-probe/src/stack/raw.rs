@@ -46,6 +46,8 @@ pub(crate) enum End {
     Lost,
     /// The poll runs on a stack that somebody switched to.
     Switched,
+    /// The thread that a signal stopped has too little stack left to walk in.
+    NoRoom,
     /// The tables are full: where the task waits is not known, only that it does.
     Unkept,
 }

@@ -10,9 +10,13 @@
 use super::anchor::Anchor;
 use super::raw::End;
 use crate::sys::modules::{self, Section};
-use framehop::{FrameAddress, Unwinder as _};
+use crate::sys::signal::Registers;
+use framehop::{
+    AllocationPolicy, FrameAddress, MayAllocateDuringUnwind, MustNotAllocateDuringUnwind,
+    Unwinder as _,
+};
 use std::borrow::Cow;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -26,12 +30,22 @@ use framehop::x86_64::{
 };
 
 /// Rules seen before, one per thread that walks.
-pub(crate) type Cache = CacheOf;
+pub(crate) type Cache = CacheOf<MayAllocateDuringUnwind>;
+
+/// The same for a walk in a signal handler, which finds its memory here: 30 KB. It MUST NOT be one that the handler may have
+/// interrupted.
+pub(crate) type SignalCache = CacheOf<MustNotAllocateDuringUnwind>;
+
+type Bytes = Cow<'static, [u8]>;
 
 /// The modules of this process and their tables. Immutable once made.
 pub(crate) struct Tables {
-    unwinder: UnwinderOf<Cow<'static, [u8]>>,
+    unwinder: UnwinderOf<Bytes>,
+    /// Of the same modules, which it shares.
+    in_signals: UnwinderOf<Bytes, MustNotAllocateDuringUnwind>,
     executable: Vec<Range<u64>>,
+    /// The main binary.
+    program: Range<u64>,
     generation: u64,
 }
 
@@ -59,9 +73,11 @@ pub(crate) fn refresh() {
     if tables().is_some_and(|tables| tables.generation == generation) {
         return;
     }
-    let mut unwinder = UnwinderOf::new();
+    let (mut unwinder, mut in_signals) = (UnwinderOf::new(), UnwinderOf::new());
     let mut executable = Vec::new();
-    for module in modules::loaded() {
+    let modules = modules::loaded();
+    let program = modules.first().map_or(0..0, |main| main.range.clone());
+    for module in modules {
         executable.extend(module.executable.iter().map(|(range, _)| range.clone()));
         let relative = |section: &Section| {
             section.range.start.wrapping_sub(module.base)
@@ -74,16 +90,15 @@ pub(crate) fn refresh() {
             eh_frame: module.eh_frame.map(|section| section.bytes),
             ..Default::default()
         };
-        unwinder.add_module(framehop::Module::new(
-            String::new(),
-            module.range,
-            module.base,
-            sections,
-        ));
+        let module = framehop::Module::new(String::new(), module.range, module.base, sections);
+        in_signals.add_module(module.clone());
+        unwinder.add_module(module);
     }
     let made = Box::into_raw(Box::new(Tables {
         unwinder,
+        in_signals,
         executable,
+        program,
         generation,
     }));
     // Release: pairs with the Acquire in `tables`.
@@ -104,6 +119,11 @@ impl Tables {
     /// Whether there is anything to unwind by.
     pub(crate) fn any(&self) -> bool {
         !self.executable.is_empty()
+    }
+
+    /// Whether it lies in the program itself, and not in a library.
+    pub(crate) fn is_program(&self, address: u64) -> bool {
+        self.program.contains(&address)
     }
 
     /// Whether code can lie there.
@@ -132,30 +152,76 @@ impl Tables {
             // stack, all of which is mapped.
             Ok(unsafe { (address as *const u64).read_volatile() })
         };
-        let mut regs = registers(anchor);
-        let mut at = FrameAddress::from_instruction_pointer(anchor.pc as u64);
-        let mut sp = anchor.sp as u64;
+        // An anchor lies behind the prologue: what the link register holds is on the stack.
+        let registers = Registers {
+            pc: anchor.pc,
+            sp: anchor.sp,
+            fp: anchor.fp,
+            lr: anchor.pc,
+        };
+        let slot = |return_address, low, high, read: &mut _| {
+            let offset = slot_of(return_address, low, high, read)
+                .map(|slot| (slot - anchor.sp as u64) as u32);
+            visit(Slot {
+                offset,
+                pc: return_address as usize,
+            });
+            ControlFlow::Continue(())
+        };
+        self.follow(&self.unwinder, &registers, root, cache, &mut read, slot)
+    }
+
+    /// Walks from an interrupted instruction until the frame that holds the stack address `root`, or to the end of the stack,
+    /// and hands on each return address with the end of the frame that it returned from, until told to stop. Allocates
+    /// nothing and takes no lock; words of the stack come from `read`, which says where there are none.
+    pub(crate) fn walk_interrupted(
+        &self,
+        registers: &Registers,
+        root: usize,
+        cache: &mut SignalCache,
+        read: &mut impl FnMut(u64) -> Result<u64, ()>,
+        visit: &mut impl FnMut(usize, usize) -> ControlFlow<()>,
+    ) -> End {
+        let frame =
+            |return_address, _, high, _: &mut _| visit(return_address as usize, high as usize);
+        self.follow(&self.in_signals, registers, root, cache, read, frame)
+    }
+
+    /// The walk: `frame` is given a return address, begin and end of the frame below it, and what reads the stack.
+    fn follow<P: AllocationPolicy, R: FnMut(u64) -> Result<u64, ()>>(
+        &self,
+        unwinder: &UnwinderOf<Bytes, P>,
+        registers: &Registers,
+        root: usize,
+        cache: &mut CacheOf<P>,
+        read: &mut R,
+        mut frame: impl FnMut(u64, u64, u64, &mut R) -> ControlFlow<()>,
+    ) -> End {
+        let mut regs = unwound(registers);
+        let mut at = FrameAddress::from_instruction_pointer(registers.pc as u64);
+        let mut sp = registers.sp as u64;
+        let mut first = true;
         loop {
-            let Ok(Some(return_address)) =
-                self.unwinder.unwind_frame(at, &mut regs, cache, &mut read)
-            else {
-                return End::Lost;
+            let return_address = match unwinder.unwind_frame(at, &mut regs, cache, read) {
+                Ok(Some(return_address)) => return_address,
+                // The tables say that nobody called this function: the thread begins here.
+                Ok(None) => return End::Root,
+                Err(_) => return End::Lost,
             };
             let above = regs.sp();
             if above > root as u64 {
                 // The frame just left holds the root.
                 return End::Root;
             }
-            if above <= sp || !self.is_code(return_address.wrapping_sub(1)) {
+            // Only where the call leaves nothing on the stack (aarch64) the innermost frame may be empty.
+            let advanced = above > sp || (first && above == sp);
+            if !advanced || !self.is_code(return_address.wrapping_sub(1)) {
                 return End::Lost;
             }
-            let offset = slot_of(return_address, sp, above, &mut read)
-                .map(|slot| (slot - anchor.sp as u64) as u32);
-            visit(Slot {
-                offset,
-                pc: return_address as usize,
-            });
-            sp = above;
+            if frame(return_address, sp, above, read).is_break() {
+                return End::Lost;
+            }
+            (sp, first) = (above, false);
             let Some(next) = FrameAddress::from_return_address(return_address) else {
                 return End::Lost;
             };
@@ -164,9 +230,18 @@ impl Tables {
     }
 }
 
-/// Both architectures' registers are made of the same three.
-fn registers(anchor: Anchor) -> Regs {
-    Regs::new(anchor.pc as u64, anchor.sp as u64, anchor.fp as u64)
+/// What framehop needs of the registers.
+#[cfg(not(target_arch = "aarch64"))]
+fn unwound(registers: &Registers) -> Regs {
+    let Registers { pc, sp, fp, .. } = *registers;
+    Regs::new(pc as u64, sp as u64, fp as u64)
+}
+
+/// What framehop needs of the registers.
+#[cfg(target_arch = "aarch64")]
+fn unwound(registers: &Registers) -> Regs {
+    let Registers { lr, sp, fp, .. } = *registers;
+    Regs::new(lr as u64, sp as u64, fp as u64)
 }
 
 /// Where the return address lies, in a frame from `low` to `high`: on x86_64 the call pushed it right below the frame

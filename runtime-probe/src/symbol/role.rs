@@ -404,6 +404,21 @@ pub(crate) fn is_library(function: &str) -> bool {
     begins(function, LIBRARIES)
 }
 
+/// Whether it is a function of another language than Rust, by its name: the C library's, for the most part.
+pub(crate) fn is_c(function: &str) -> bool {
+    !function.contains("::") && !function.starts_with("__rust_")
+}
+
+/// Whether it is where tokio polls a task from, whatever the task: the outermost function that is the task's alone.
+pub(crate) fn polls_task(function: &str) -> bool {
+    owner(function).starts_with("tokio::runtime::task::raw::poll")
+}
+
+/// Whether it is of what tokio puts around the future of a task.
+pub(crate) fn is_harness(function: &str) -> bool {
+    owner(function).starts_with("tokio::runtime::task::")
+}
+
 /// All reasons by name, in order.
 pub(crate) fn reasons() -> BTreeSet<&'static str> {
     let named = REASONS.iter().filter_map(|(_, reason)| match reason {

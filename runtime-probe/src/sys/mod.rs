@@ -1,7 +1,11 @@
-//! What the operating system tells: loaded modules, threads, stack bounds, the state of a socket.
+//! What the operating system tells: loaded modules, threads, stack bounds, the state of a socket; and signals.
 
+pub(crate) mod bell;
 #[cfg(all(feature = "interpose", target_os = "linux"))]
 pub(crate) mod futex;
 pub(crate) mod modules;
+pub(crate) mod own_memory;
+pub(crate) mod signal;
 pub(crate) mod socket;
 pub(crate) mod thread;
+pub(crate) mod thread_status;

@@ -7,6 +7,11 @@ pub(crate) fn id() -> u32 {
     imp::id()
 }
 
+/// Whether this is the thread that the process began with. Async-signal-safe.
+pub(crate) fn is_main() -> bool {
+    id() == std::process::id()
+}
+
 /// Where this thread's own stack lies. A stack pointer outside belongs to a stack that somebody switched to
 /// (coroutine libraries, stacker). Costs a system call or two; ask once per thread.
 pub(crate) fn stack_bounds() -> Option<Range<usize>> {

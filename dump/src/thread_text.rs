@@ -1,0 +1,136 @@
+//! Threads as text: a block for each, as a goroutine dump has one for each task, and tables below.
+//!
+//! ```text
+//! # tokio-rt-worker, CPU 12.5s, runtime payments, polls goroutine 7
+//! thread 4711 [running]:
+//! app::checksum(...)
+//!     src/main.rs:17 +0x2f
+//! created by tokio::runtime::blocking::pool::Spawner::spawn_thread in thread 4700
+//!     ...
+//! ```
+
+use std::io::{self, Write};
+
+use crate::digits::push_decimal;
+use crate::duration_text::push_duration;
+use crate::quoted::push_name;
+use crate::single_line::{push_called_function, push_reason, push_single_line};
+use crate::stack::{Frame, Stack};
+use crate::stack_text::{push_position, push_pseudo_frame, push_stack};
+use crate::tabwriter::push_aligned;
+
+/// A thread.
+#[derive(Clone, Debug)]
+pub struct Thread<'a> {
+    /// The kernel's number of it.
+    pub id: u32,
+    /// Empty for one without.
+    pub name: &'a str,
+    /// What stands in the brackets: `running`, `sleeping`.
+    pub state: &'a str,
+    /// What it has used of CPUs, in nanoseconds; `None` where the system does not tell.
+    pub cpu_ns: Option<u64>,
+    /// What else is known; each one sentence part without a line break.
+    pub notes: &'a [&'a str],
+    /// Where it is.
+    pub stack: &'a Stack,
+    /// The function that created it, and in which thread; `None` where unknown.
+    pub created_by: Option<(&'a Frame, u32)>,
+}
+
+/// Writes a block for each thread.
+///
+/// ```
+/// use runtime_dump::stack::Stack;
+/// use runtime_dump::thread_text::{Thread, write_threads};
+///
+/// let stack = Stack { missing: Some("it blocks the signal".into()), ..Stack::default() };
+/// let main = Thread {
+///     id: 17,
+///     name: "main",
+///     state: "sleeping",
+///     cpu_ns: Some(1_500_000),
+///     notes: &["in epoll_wait"],
+///     stack: &stack,
+///     created_by: None,
+/// };
+/// let mut text = Vec::new();
+/// write_threads(&mut text, [main])?;
+/// assert_eq!(
+///     String::from_utf8_lossy(&text),
+///     "# main, CPU 1.5ms, in epoll_wait, no stack: it blocks the signal\n\
+///      thread 17 [sleeping]:\n\
+///      stack.unavailable(...)\n\
+///      \t??:0\n"
+/// );
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_threads<'a>(
+    mut out: impl Write,
+    threads: impl IntoIterator<Item = Thread<'a>>,
+) -> io::Result<()> {
+    let mut text = Vec::new();
+    for (index, thread) in threads.into_iter().enumerate() {
+        if index > 0 {
+            text.push(b'\n');
+        }
+        push_thread(&mut text, &thread);
+        out.write_all(&text)?;
+        text.clear();
+    }
+    Ok(())
+}
+
+/// Writes lines of cells as comments, the cells of a column below each other.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_table(mut out: impl Write, lines: &[Vec<String>]) -> io::Result<()> {
+    let mut text = Vec::new();
+    let line = |cells: &Vec<String>| {
+        let cells = cells.iter().map(|cell| cell.replace(char::is_control, "?"));
+        std::iter::once("#".to_owned()).chain(cells).collect()
+    };
+    push_aligned(&mut text, &lines.iter().map(line).collect::<Vec<_>>());
+    out.write_all(&text)
+}
+
+fn push_thread(out: &mut Vec<u8>, thread: &Thread<'_>) {
+    out.extend_from_slice(b"# ");
+    push_name(out, thread.name);
+    match thread.cpu_ns {
+        Some(ns) => {
+            out.extend_from_slice(b", CPU ");
+            push_duration(out, ns);
+        }
+        None => out.extend_from_slice(b", CPU unknown"),
+    }
+    for note in thread.notes {
+        out.extend_from_slice(b", ");
+        push_single_line(out, note);
+    }
+    if let Some(why) = &thread.stack.missing {
+        out.extend_from_slice(b", no stack: ");
+        push_single_line(out, why);
+    }
+    out.extend_from_slice(b"\nthread ");
+    push_decimal(out, thread.id.into());
+    out.extend_from_slice(b" [");
+    push_reason(out, thread.state);
+    out.extend_from_slice(b"]:\n");
+    match thread.stack.trunk.is_empty() {
+        true => push_pseudo_frame(out, "stack.unavailable", "", 0),
+        false => push_stack(out, thread.stack),
+    }
+    if let Some((by, creator)) = thread.created_by {
+        out.extend_from_slice(b"created by ");
+        push_called_function(out, &by.function);
+        out.extend_from_slice(b" in thread ");
+        push_decimal(out, creator.into());
+        out.push(b'\n');
+        push_position(out, &by.file, by.line, None);
+    }
+}

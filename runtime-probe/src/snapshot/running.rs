@@ -1,0 +1,95 @@
+//! Where running tasks are: the threads that run them are asked, each by a signal.
+//!
+//! The one part of a dump that interrupts anybody: a thread stops for some ten microseconds, in which it looks at its own
+//! stack. A system call that it sleeps in goes on, or returns `EINTR` to code that calls it again.
+
+use super::tasks::{Row, State, Tasks};
+use crate::registry::record::{Kind, Waking};
+use crate::source::signal::{self, Capture, CaptureError, PollThere};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// The most threads that one dump asks: a blocking pool has 512 unless told otherwise.
+const MOST_THREADS: usize = 1024;
+
+/// How long all threads of a dump have together.
+const ALL: Duration = Duration::from_secs(1);
+
+/// How long one has. It takes microseconds, unless the CPUs are in others' hands.
+const EACH: Duration = Duration::from_millis(100);
+
+/// The threads that run tasks, by number.
+#[derive(Debug, Default)]
+pub(crate) struct Running {
+    threads: BTreeMap<u32, Result<Capture, CaptureError>>,
+}
+
+/// Where a running task is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Found<'r> {
+    /// In this poll, of that thread. Without a poll it is a task that somebody else spawned.
+    There(&'r Capture, Option<&'r PollThere>),
+    /// Its thread does something else by now.
+    Over,
+    /// Its thread was not seen.
+    Failed(&'r CaptureError),
+    /// Which thread runs it was not known.
+    NoThread,
+}
+
+impl Running {
+    /// Asks the threads of all running tasks.
+    pub(crate) fn take(tasks: &Tasks) -> Running {
+        let all = Instant::now() + ALL;
+        let mut threads = BTreeMap::new();
+        for number in tasks.rows.iter().filter_map(|row| thread(tasks, row)) {
+            if threads.contains_key(&number) {
+                continue;
+            }
+            let capture = match tasks.threads.get(&number) {
+                None => Err(CaptureError::Gone),
+                Some(_) if threads.len() == MOST_THREADS => Err(CaptureError::NoTime),
+                Some(thread) => signal::capture(thread.tid, all.min(Instant::now() + EACH)),
+            };
+            threads.insert(number, capture);
+        }
+        Running { threads }
+    }
+
+    /// Where this task is; `None` if it does not run.
+    pub(crate) fn of(&self, tasks: &Tasks, row: &Row) -> Option<Found<'_>> {
+        let place = &tasks.places[row.place as usize];
+        if !matches!(place.state, State::Running | State::Blocking) {
+            return None;
+        }
+        let Some(thread) = thread(tasks, row) else {
+            return Some(Found::NoThread);
+        };
+        Some(match self.threads.get(&thread)? {
+            Err(error) => Found::Failed(error),
+            Ok(capture) if place.kind == Kind::Foreign => match capture.foreign == row.id {
+                true => Found::There(capture, None),
+                false => Found::Over,
+            },
+            Ok(capture) => {
+                let mut polls = capture.polls.iter();
+                let same = |poll: &&PollThere| (poll.id, poll.poll) == (row.id, row.polls);
+                polls
+                    .find(same)
+                    .map_or(Found::Over, |poll| Found::There(capture, Some(poll)))
+            }
+        })
+    }
+}
+
+/// The number of the thread that runs a task.
+fn thread(tasks: &Tasks, row: &Row) -> Option<u32> {
+    let runs = matches!(
+        tasks.places[row.place as usize].state,
+        State::Running | State::Blocking
+    );
+    match row.by() {
+        Waking::Thread(number) if runs => Some(number.0),
+        _ => None,
+    }
+}

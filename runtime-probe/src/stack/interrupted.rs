@@ -1,0 +1,227 @@
+//! The stack of a thread that a signal stopped anywhere, walked in the handler.
+//!
+//! Allowed here: memory made beforehand, the module tables (an atomic load), one kind of system call that reads the stack.
+//! Forbidden: locks, allocating, logging, panicking, writing `errno` for good (`sys::signal` keeps it).
+//!
+//! Words of the stack are read in windows of 8 KB, by a call that cannot fault (`sys::own_memory`): a walk that goes astray
+//! finds no words, where a load would end the process. The walker belongs to whoever gives the signal, one handler at a
+//! time: the interrupted thread may be in the middle of a walk with its own.
+
+use super::raw::End;
+use super::unwind::{self, SignalCache};
+use crate::sys::own_memory;
+use crate::sys::signal::Registers;
+use std::ops::ControlFlow;
+
+/// What the unwinder may use of a thread's stack below the interrupted function, and reserve. [measured] 21 KB with
+/// optimization, 61 KB without.
+const ROOM: usize = if cfg!(debug_assertions) {
+    96 << 10
+} else {
+    48 << 10
+};
+/// What the ABI lets a function use below its stack pointer.
+const RED_ZONE: usize = 128;
+
+/// Words of a window.
+const WINDOW: usize = 1024;
+
+/// Frames that a trace keeps: half of them the innermost, half the outermost.
+pub(crate) const MOST_FRAMES: usize = 256;
+const HALF: usize = MOST_FRAMES / 2;
+/// Frames that are walked: 4 ms at the most, in a recursion that has run wild.
+const MOST_WALKED: usize = 1 << 15;
+
+/// What a walk in a handler needs, made beforehand: 40 KB.
+pub(crate) struct Walker {
+    cache: SignalCache,
+    window: Window,
+}
+
+impl Walker {
+    /// Allocates.
+    pub(crate) fn new() -> Walker {
+        Walker {
+            cache: SignalCache::new_in(),
+            window: Window {
+                begin: 0,
+                words: [0; WINDOW],
+                len: 0,
+            },
+        }
+    }
+
+    /// Walks from `registers`, of this thread, until the frame that holds the stack address `root` (`usize::MAX` for none).
+    /// Hands on the interrupted instruction and then each return address, with the end of the frame that it is of: all are
+    /// one past an instruction of their function, as return addresses are. Async-signal-safe if `visit` is.
+    ///
+    /// [`End::Lost`] if `visit` breaks off, and where the thread has no room left to walk in.
+    pub(crate) fn walk(
+        &mut self,
+        registers: &Registers,
+        root: usize,
+        mut visit: impl FnMut(Frame) -> ControlFlow<()>,
+    ) -> End {
+        let frame = |pc| Frame {
+            pc,
+            end: usize::MAX,
+        };
+        let mut below = frame(registers.pc.wrapping_add(1));
+        let Some(tables) = unwind::tables() else {
+            return End::Lost;
+        };
+        self.window.len = 0;
+        let window = &mut self.window;
+        let mut read = |address: u64| window.word(address as usize).map(|word| word as u64);
+        let end = match has_room(registers.sp) {
+            true => {
+                let mut each = |pc, end| {
+                    let done = Frame { end, ..below };
+                    below = frame(pc);
+                    visit(done)
+                };
+                tables.walk_interrupted(registers, root, &mut self.cache, &mut read, &mut each)
+            }
+            false => End::NoRoom,
+        };
+        // The last one holds the root, or nobody knows how far it goes.
+        let _ = visit(below);
+        end
+    }
+}
+
+/// One function of an interrupted thread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Frame {
+    /// One past an instruction of it.
+    pub(crate) pc: usize,
+    /// The stack address at which its caller's frame begins: what lies below, and above the end of the frame before, is its
+    /// own. Of the last frame of a walk [`usize::MAX`].
+    pub(crate) end: usize,
+}
+
+/// The frames of a walk, in memory made beforehand.
+pub(crate) struct Trace {
+    frames: [Frame; MOST_FRAMES],
+    visited: usize,
+    end: End,
+}
+
+impl Trace {
+    pub(crate) const EMPTY: Trace = Trace {
+        frames: [Frame { pc: 0, end: 0 }; MOST_FRAMES],
+        visited: 0,
+        end: End::Lost,
+    };
+
+    /// Replaces what it holds by a walk. Async-signal-safe.
+    pub(crate) fn take(&mut self, walker: &mut Walker, registers: &Registers, root: usize) {
+        self.visited = 0;
+        self.end = walker.walk(registers, root, |frame| self.push(frame));
+    }
+
+    fn push(&mut self, frame: Frame) -> ControlFlow<()> {
+        // The innermost stay, then the newest takes the place of the oldest.
+        let at = match self.visited {
+            inner if inner < HALF => inner,
+            outer => HALF + (outer - HALF) % HALF,
+        };
+        self.frames[at] = frame;
+        self.visited += 1;
+        match self.visited < MOST_WALKED {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        }
+    }
+
+    /// The frames, innermost first, in two parts between which [`Trace::elided`] are missing. Not for handlers.
+    pub(crate) fn frames(&self) -> Vec<Frame> {
+        let (inner, outer) = self.frames.split_at(HALF);
+        let oldest = self.visited.saturating_sub(MOST_FRAMES) % HALF;
+        let outer = outer.iter().cycle().skip(oldest).take(HALF);
+        let kept = self.visited.min(MOST_FRAMES);
+        inner.iter().chain(outer).take(kept).copied().collect()
+    }
+
+    /// Frames that are missing behind the first [`HALF`](MOST_FRAMES).
+    pub(crate) fn elided(&self) -> usize {
+        self.visited.saturating_sub(MOST_FRAMES)
+    }
+
+    /// How the walk ended.
+    pub(crate) fn end(&self) -> End {
+        self.end
+    }
+}
+
+/// Whether the thread can go on from `sp` without running into what lies below its stack. That of the main thread grows by
+/// itself, and is taken for large enough.
+fn has_room(sp: usize) -> bool {
+    crate::sys::thread::is_main()
+        || own_memory::is_readable_below(sp.saturating_sub(RED_ZONE), ROOM)
+}
+
+/// The part of the stack that was read last.
+struct Window {
+    begin: usize,
+    words: [usize; WINDOW],
+    len: usize,
+}
+
+impl Window {
+    fn word(&mut self, address: usize) -> Result<usize, ()> {
+        if !address.is_multiple_of(size_of::<usize>()) {
+            return Err(());
+        }
+        let at = |window: &Window| {
+            let offset = address.checked_sub(window.begin)? / size_of::<usize>();
+            window.words[..window.len].get(offset).copied()
+        };
+        if let Some(word) = at(self) {
+            return Ok(word);
+        }
+        self.begin = address;
+        self.len = own_memory::read(address, &mut self.words);
+        at(self).ok_or(())
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_trace_keeps_both_ends_in_order() {
+        for visited in [0, 1, HALF, MOST_FRAMES, MOST_FRAMES + 1, 1000] {
+            let mut trace = Trace::EMPTY;
+            (0..visited).for_each(|pc| {
+                let _ = trace.push(Frame { pc, end: pc });
+            });
+            let pcs: Vec<usize> = trace.frames().iter().map(|frame| frame.pc).collect();
+            let kept = visited.min(MOST_FRAMES);
+            let outer = kept.saturating_sub(HALF);
+            let expected: Vec<usize> = (0..kept - outer).chain(visited - outer..visited).collect();
+            assert_eq!(pcs, expected);
+            assert_eq!(trace.elided(), visited - kept);
+        }
+    }
+
+    #[test]
+    fn a_wild_stack_pointer_is_only_the_end() {
+        crate::stack::unwind::refresh();
+        let mut walker = Walker::new();
+        let mut trace = Trace::EMPTY;
+        for sp in [0, 8, 4096, usize::MAX - 7, 0xdead_beef_0000] {
+            let pc = Walker::new as *const () as usize + 1;
+            let registers = Registers {
+                pc,
+                sp,
+                fp: sp,
+                lr: 0,
+            };
+            trace.take(&mut walker, &registers, usize::MAX);
+            assert_ne!(trace.end(), End::Root);
+            assert_eq!(trace.frames().len(), 1);
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What a signal handler wakes a waiting thread by: an eventfd, which a handler may write to. A condition variable it may
+//! not touch, and a futex would pass through `syscall`, which with the feature `interpose` is ours and counts waits.
+
+use std::io;
+use std::time::Duration;
+
+/// Rung in handlers, heard by one thread at a time.
+#[derive(Debug)]
+pub(crate) struct Bell(imp::Bell);
+
+impl Bell {
+    /// A silent one.
+    ///
+    /// # Errors
+    /// What the system says: no file descriptor is left.
+    pub(crate) fn new() -> io::Result<Bell> {
+        imp::Bell::new().map(Bell)
+    }
+
+    /// Async-signal-safe, but for `errno`. Never blocks.
+    pub(crate) fn ring(&self) {
+        self.0.ring();
+    }
+
+    /// Waits until it was rung since the last wait, or for so long. May also return earlier.
+    pub(crate) fn wait(&self, most: Duration) {
+        self.0.wait(most);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "eventfd and ppoll")]
+mod imp {
+    use std::io;
+    use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+    use std::ptr::null;
+    use std::time::Duration;
+
+    #[derive(Debug)]
+    pub(super) struct Bell(OwnedFd);
+
+    impl Bell {
+        pub(super) fn new() -> io::Result<Bell> {
+            // SAFETY: takes numbers only.
+            let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+            if fd < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            // SAFETY: opened just now, and nobody else's.
+            Ok(Bell(unsafe { OwnedFd::from_raw_fd(fd) }))
+        }
+
+        pub(super) fn ring(&self) {
+            let one = 1u64;
+            // SAFETY: eight bytes that live through the call. It can only fail if nobody has waited for 2^64 - 1 rings.
+            unsafe {
+                libc::write(
+                    self.0.as_raw_fd(),
+                    (&raw const one).cast(),
+                    size_of::<u64>(),
+                )
+            };
+        }
+
+        pub(super) fn wait(&self, most: Duration) {
+            let mut fd = libc::pollfd {
+                fd: self.0.as_raw_fd(),
+                events: libc::POLLIN,
+                revents: 0,
+            };
+            let most = libc::timespec {
+                tv_sec: most.as_secs().min(3600) as libc::time_t,
+                tv_nsec: most.subsec_nanos() as _,
+            };
+            let mut rings = 0u64;
+            // SAFETY: one pollfd, a time and eight bytes, which live through the calls.
+            unsafe {
+                if libc::ppoll(&mut fd, 1, &most, null()) == 1 {
+                    libc::read(fd.fd, (&raw mut rings).cast(), size_of::<u64>());
+                }
+            }
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod imp {
+    use std::io;
+    use std::time::Duration;
+
+    #[derive(Debug)]
+    pub(super) struct Bell;
+
+    impl Bell {
+        pub(super) fn new() -> io::Result<Bell> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+        pub(super) fn ring(&self) {}
+        pub(super) fn wait(&self, _: Duration) {}
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    #[test]
+    fn a_ring_is_heard_once_even_if_it_came_before() {
+        let bell = Bell::new().unwrap();
+        bell.ring();
+        bell.ring();
+        let began = Instant::now();
+        bell.wait(Duration::from_secs(3600));
+        assert!(began.elapsed() < Duration::from_secs(3600));
+        bell.wait(Duration::from_millis(30));
+        assert!(began.elapsed() >= Duration::from_millis(30));
+    }
+}

@@ -1,0 +1,135 @@
+//! Reads of this process's own memory that cannot fault, whatever the address: the kernel copies, and says how far it
+//! came. For stacks of which nobody knows the bounds, read in signal handlers. A page costs half a microsecond.
+//!
+//! Rejected: the bounds of each thread's stack, noted beforehand. Threads that the probe never met have none, and a
+//! thread may be on a stack that a library switched to.
+
+/// Pages of one read, at most: its list for the kernel lies on the stack of a thread that may have little left.
+const MOST_PAGES: usize = 32;
+/// The smallest page of any system of ours: what is asked for in larger ones only has more pieces than it needs.
+const PAGE: usize = 4096;
+
+/// Copies words from `address` on, as far as memory is readable. Returns how many words. At most 31 pages. Async-signal-safe,
+/// but for `errno`.
+pub(crate) fn read(address: usize, to: &mut [usize]) -> usize {
+    let wanted = size_of_val(to);
+    debug_assert!(wanted <= (MOST_PAGES - 1) * PAGE);
+    let end = address.saturating_add(wanted);
+    // A piece for each page: the kernel copies pieces as a whole or not at all.
+    let next = |at: usize| (at & !(PAGE - 1)).checked_add(PAGE);
+    let pages = std::iter::successors(Some(address), |at| next(*at))
+        .take_while(|at| *at < end)
+        .map(|at| (at, next(at).map_or(end, |next| next.min(end)) - at));
+    imp::copy(pages, to) / size_of::<usize>()
+}
+
+/// Whether all `bytes` below `address` can be read: room on a thread's stack. At most 31 pages. Async-signal-safe, but for
+/// `errno`.
+pub(crate) fn is_readable_below(address: usize, bytes: usize) -> bool {
+    let mut words = [0; MOST_PAGES];
+    let pages = bytes.div_ceil(PAGE).min(MOST_PAGES);
+    let Some(lowest) = address.checked_sub(pages * PAGE) else {
+        return false;
+    };
+    let each = (0..pages).map(|page| ((lowest + page * PAGE) & !7, size_of::<usize>()));
+    imp::copy(each, &mut words[..pages]) == pages * size_of::<usize>()
+}
+
+/// Whether the system lets a process do this at all (a sandbox may not).
+pub(crate) fn is_permitted() -> bool {
+    let known = [0x5eed_usize];
+    let mut copy = [0];
+    read(known.as_ptr().addr(), &mut copy) == 1 && copy == known
+}
+
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "process_vm_readv")]
+mod imp {
+    use super::MOST_PAGES;
+    use std::ptr::{null_mut, without_provenance_mut};
+
+    /// Copies the pieces, (address, bytes) each, one behind the other. Returns how many bytes.
+    pub(super) fn copy(pieces: impl Iterator<Item = (usize, usize)>, to: &mut [usize]) -> usize {
+        let nothing = libc::iovec {
+            iov_base: null_mut(),
+            iov_len: 0,
+        };
+        let mut from = [nothing; MOST_PAGES];
+        let mut count = 0;
+        for (piece, (address, bytes)) in from.iter_mut().zip(pieces) {
+            *piece = libc::iovec {
+                iov_base: without_provenance_mut(address),
+                iov_len: bytes,
+            };
+            count += 1;
+        }
+        let to = libc::iovec {
+            iov_base: to.as_mut_ptr().cast(),
+            iov_len: size_of_val(to),
+        };
+        // SAFETY: `to` is memory of the caller's, of that length, and both lists live through the call. What the pieces
+        // name need not be readable: then the kernel says so.
+        let copied =
+            unsafe { libc::process_vm_readv(libc::getpid(), &to, 1, from.as_ptr(), count, 0) };
+        usize::try_from(copied).unwrap_or(0)
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod imp {
+    pub(super) fn copy(_: impl Iterator<Item = (usize, usize)>, _: &mut [usize]) -> usize {
+        0
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_read_across_pages_and_up_to_the_end_of_what_is_mapped() {
+        let words: Vec<usize> = (0..2000).collect();
+        let mut copy = vec![0; 1500];
+        assert_eq!(read(words[7..].as_ptr().addr(), &mut copy), 1500);
+        assert_eq!(copy, words[7..1507]);
+        assert_eq!(read(8, &mut copy), 0);
+        assert_eq!(read(usize::MAX - 64, &mut copy), 0);
+    }
+
+    #[test]
+    #[expect(unsafe_code, reason = "maps two pages")]
+    fn what_comes_before_an_unreadable_page_is_read() {
+        // SAFETY: two fresh pages, which are nobody else's; the second is made unreadable and nobody touches it.
+        let pages = unsafe {
+            let (kind, access) = (
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                libc::PROT_READ | libc::PROT_WRITE,
+            );
+            let pages = libc::mmap(std::ptr::null_mut(), 2 * PAGE, access, kind, -1, 0);
+            assert_ne!(pages, libc::MAP_FAILED);
+            assert_eq!(
+                libc::mprotect(pages.byte_add(PAGE), PAGE, libc::PROT_NONE),
+                0
+            );
+            pages.addr()
+        };
+        let mut copy = [7; 100];
+        assert_eq!(read(pages + PAGE - 80, &mut copy), 10);
+        assert_eq!((copy[9], copy[10]), (0, 7));
+        assert_eq!(read(pages + PAGE, &mut copy), 0);
+    }
+
+    #[test]
+    fn room_below_ends_at_the_guard_page() {
+        let bounds = crate::sys::thread::stack_bounds().unwrap();
+        let here = (&raw const bounds).addr();
+        assert!(is_readable_below(here, 16 * PAGE));
+        assert!(!is_readable_below(bounds.start + 4 * PAGE, 8 * PAGE));
+        assert!(!is_readable_below(PAGE, 8 * PAGE));
+    }
+
+    #[test]
+    fn this_system_permits_it() {
+        assert!(is_permitted());
+    }
+}

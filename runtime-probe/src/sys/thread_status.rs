@@ -1,0 +1,142 @@
+//! What the kernel tells of the threads of this process: `/proc/self/task`.
+
+use std::fmt;
+use std::fs;
+
+/// What a thread is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Activity {
+    /// On a CPU, or waiting for one.
+    Running,
+    /// In a system call that a signal ends.
+    Sleeping,
+    /// In a system call that no signal ends: a disk or a network file system, mostly.
+    Uninterruptible,
+    /// By a debugger, or by `SIGSTOP`.
+    Stopped,
+    /// Ended, or ending.
+    Ended,
+    /// By a letter that is not known here.
+    Other(char),
+}
+
+impl Activity {
+    fn of(letter: char) -> Activity {
+        match letter {
+            'R' => Activity::Running,
+            'S' | 'I' => Activity::Sleeping,
+            'D' | 'K' | 'P' | 'W' => Activity::Uninterruptible,
+            'T' | 't' => Activity::Stopped,
+            'Z' | 'X' | 'x' => Activity::Ended,
+            other => Activity::Other(other),
+        }
+    }
+}
+
+impl fmt::Display for Activity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Activity::Running => f.write_str("running"),
+            Activity::Sleeping => f.write_str("asleep in the kernel"),
+            Activity::Uninterruptible => f.write_str("in uninterruptible sleep"),
+            Activity::Stopped => f.write_str("stopped"),
+            Activity::Ended => f.write_str("at its end"),
+            Activity::Other(letter) => write!(f, "in state {letter}"),
+        }
+    }
+}
+
+/// A thread's `/proc/self/task/TID/status`, as far as it is of use here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ThreadStatus {
+    /// At most 15 bytes.
+    pub(crate) name: String,
+    pub(crate) activity: Activity,
+    /// Bit `n - 1` is signal `n`.
+    blocked: u64,
+    pending: u64,
+}
+
+impl ThreadStatus {
+    /// `None` if there is no such thread, or no `/proc`. Costs 20 us.
+    pub(crate) fn of(tid: u32) -> Option<ThreadStatus> {
+        let text = fs::read(format!("/proc/self/task/{tid}/status")).ok()?;
+        ThreadStatus::parse(&String::from_utf8_lossy(&text))
+    }
+
+    fn parse(text: &str) -> Option<ThreadStatus> {
+        let mut status = ThreadStatus {
+            name: String::new(),
+            activity: Activity::Other('?'),
+            blocked: 0,
+            pending: 0,
+        };
+        let mut known = false;
+        for line in text.lines() {
+            let Some((key, value)) = line.split_once(":\t") else {
+                continue;
+            };
+            let set = || u64::from_str_radix(value.trim(), 16).ok();
+            match key {
+                "Name" => status.name = value.to_owned(),
+                "State" => {
+                    status.activity = Activity::of(value.chars().next()?);
+                    known = true;
+                }
+                "SigPnd" => status.pending = set()?,
+                "SigBlk" => status.blocked = set()?,
+                _ => {}
+            }
+        }
+        (known && status.activity != Activity::Ended).then_some(status)
+    }
+
+    /// Whether it blocks signal `number`.
+    pub(crate) fn blocks(&self, number: i32) -> bool {
+        has(self.blocked, number)
+    }
+
+    /// Whether signal `number` was sent to it and has not arrived.
+    pub(crate) fn is_pending(&self, number: i32) -> bool {
+        has(self.pending, number)
+    }
+}
+
+/// The kernel's function in which a thread sleeps; `None` for one that runs, and where the kernel does not tell. Costs 10 us.
+pub(crate) fn wait_channel(tid: u32) -> Option<String> {
+    let name = fs::read_to_string(format!("/proc/self/task/{tid}/wchan")).ok()?;
+    let name = name.trim();
+    (!matches!(name, "" | "0")).then(|| name.to_owned())
+}
+
+fn has(signals: u64, number: i32) -> bool {
+    (1..=64).contains(&number) && signals >> (number - 1) & 1 == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_read() {
+        let text = "Name:\ttokio-rt-worker\nUmask:\t0022\nState:\tS (sleeping)\nSigPnd:\t0000000000000000\n\
+                    ShdPnd:\t0000000000000000\nSigBlk:\t4000000000000000\nSigIgn:\t0000000000001000\n";
+        let status = ThreadStatus::parse(text).unwrap();
+        assert_eq!(status.name, "tokio-rt-worker");
+        assert_eq!(status.activity, Activity::Sleeping);
+        assert!(status.blocks(63) && !status.blocks(64) && !status.blocks(0));
+        assert!(!status.is_pending(63));
+        assert_eq!(ThreadStatus::parse("State:\tX (dead)\n"), None);
+        assert_eq!(ThreadStatus::parse("Name:\tx\n"), None);
+        assert_eq!(ThreadStatus::parse(""), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn this_thread_runs_and_blocks_nothing() {
+        let status = ThreadStatus::of(crate::sys::thread::id()).unwrap();
+        assert_eq!(status.activity, Activity::Running);
+        assert!(!(1..=64).any(|number| status.blocks(number)));
+        assert_eq!(ThreadStatus::of(u32::MAX), None);
+    }
+}
