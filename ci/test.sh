@@ -114,7 +114,8 @@ echo "$(cargo --version), $(rustc --version), $(nproc) processors, ${CI:+in CI, 
 if component rustfmt fmt; then run "format" format; else skip "format" "no rustfmt"; fi
 if component clippy clippy; then
     run "clippy" cargo clippy --workspace --all-targets --features "$features" -- -D warnings
-    run "clippy, stable" stable cargo clippy --workspace --all-targets --features "$features" -- -D warnings
+    # Only where `cfg(tokio_unstable)` occurs: the dependencies of the rest take longer than all of ours.
+    run "clippy, stable" stable cargo clippy -p runtime-probe --all-targets --features runtime-probe/full,runtime-probe/test-util,runtime-probe/tower -- -D warnings
 else
     skip "clippy" "no clippy"
 fi
@@ -138,8 +139,9 @@ for script in features tokio_versions package leaf_table loom fuzz memcheck; do
         continue
     fi
     ways=()
-    # Those that decide what a dump can show. The others (debug = 2, without the flag, LTO, panic=abort) take as long again: by hand.
-    [ "$script" != leaf_table ] || ways=(dev lines debug1 debug0 strip)
+    # Those that decide most of what a dump can show. The others (debug = 1 and 2, without the flag, LTO, panic=abort) take
+    # twice as long again: by hand.
+    [ "$script" != leaf_table ] || ways=(dev lines debug0 strip)
     run "$script" bash "ci/$script.sh" "${ways[@]}"
 done
 
