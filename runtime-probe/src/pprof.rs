@@ -17,7 +17,6 @@
 use crate::http::token::Token;
 use crate::http::{routes, server};
 use crate::profile::block::{self, Included};
-use crate::profile::contended::Contended;
 use crate::profile::goroutine::{self, Goroutines};
 use crate::profile::goroutine_forms::Lines;
 use crate::profile::mutex;
@@ -249,14 +248,16 @@ impl Profile {
     /// # Errors
     /// Those of `out`.
     pub fn write_to(&self, mut out: impl Write, debug: u32) -> io::Result<()> {
-        let of_waiting = |contended: Contended, mut out| match debug {
-            0 => Write::write_all(&mut out, &contended.profile().to_gzip()),
-            _ => contended.write_text(out),
+        let contended = match self.name {
+            block::NAME => Some(block::collect(Included::default())),
+            mutex::NAME => Some(mutex::collect()),
+            _ => None,
         };
-        match self.name {
-            block::NAME => return of_waiting(block::collect(Included::default()), out),
-            mutex::NAME => return of_waiting(mutex::collect(), out),
-            _ => {}
+        if let Some(contended) = contended {
+            return match debug {
+                0 => out.write_all(&contended.profile().to_gzip()),
+                _ => contended.write_text(out),
+            };
         }
         let goroutines = Goroutines::collect(Selection::default());
         match debug {
@@ -270,7 +271,7 @@ impl Profile {
 
 /// Samples the waits of tasks for each other from now on: on average one for each `ns` nanoseconds waited, so a wait of
 /// that length or longer always; 1 takes every wait, 0 or less none. Mirrors Go's `runtime.SetBlockProfileRate`. Any
-/// thread may call it at any time. `RUNTIME_PROBE_BLOCK_RATE` sets it at the start.
+/// thread may call it at any time. `RUNTIME_PROBE_BLOCK_RATE` sets it at the start. With `RUNTIME_PROBE=off` it stays 0.
 ///
 /// What is counted is the time from the end of the poll in which a task registered for something to the moment at which
 /// it was made ready, without its time in the run queue, at the stack with which it waits. Waits that began while the
@@ -286,7 +287,16 @@ impl Profile {
 /// pprof::set_block_profile_rate(0);
 /// ```
 pub fn set_block_profile_rate(ns: i64) {
-    Sampled::Block.set_rate(ns);
+    set_rate(Sampled::Block, ns);
+}
+
+/// Returns what was set before. A rate may be all that a program has asked of this crate: then nothing else has started
+/// the probe. Where it is off it stays off.
+fn set_rate(sampled: Sampled, rate: i64) -> i64 {
+    match source::is_on() {
+        true => sampled.set_rate(rate),
+        false => 0,
+    }
 }
 
 /// The rate in force, in nanoseconds; 0 is off. It may be finer than what [`set_block_profile_rate`] was told, while
@@ -318,9 +328,7 @@ pub fn block_profile_rate() -> i64 {
 pub fn set_mutex_profile_fraction(n: i32) -> i32 {
     let before = match n {
         ..0 => Sampled::Mutex.set_for_good(),
-        // Locks may be all that a program uses of this crate: then nothing else has started the probe.
-        _ if !source::is_on() => 0,
-        n => Sampled::Mutex.set_rate(n.into()),
+        n => set_rate(Sampled::Mutex, n.into()),
     };
     i32::try_from(before).unwrap_or(i32::MAX)
 }

@@ -9,9 +9,18 @@ use std::sync::{Arc, Barrier, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use runtime_dump::proto::Profile;
 use runtime_probe::pprof;
-use runtime_probe::runtime::{Builder, Runtime};
+use support::contention::{profile, runtime, samples};
+
+mod support {
+    #[allow(dead_code, reason = "nothing is sent byte for byte here")]
+    pub mod client;
+    #[allow(dead_code, reason = "Go has nothing to say of threads")]
+    pub mod contention;
+    #[allow(dead_code, reason = "Go has nothing to say of threads")]
+    #[path = "../../../dump/tests/support/go.rs"]
+    pub mod go;
+}
 
 const WHILE: Duration = Duration::from_millis(100);
 
@@ -57,37 +66,9 @@ impl Drop for Rate {
     }
 }
 
-fn runtime() -> Runtime {
-    Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap()
-}
-
 /// The waits whose stack has a function of this file by that name: by reason, how many and how long.
 fn waits_in(function: &str) -> BTreeMap<String, (i64, Duration)> {
-    let mut bytes = Vec::new();
-    let block = pprof::lookup("block").unwrap();
-    block.write_to(&mut bytes, 0).unwrap();
-    let profile = Profile::decode(&bytes).unwrap();
-    let named = |id: &u64| {
-        let location = &profile.location[*id as usize - 1];
-        location.line.iter().any(|line| {
-            let name = profile.function[line.function_id as usize - 1].name;
-            profile.string(name) == format!("interpose::{function}")
-        })
-    };
-    let mut found: BTreeMap<String, (i64, Duration)> = BTreeMap::new();
-    for sample in &profile.sample {
-        if sample.location_id.iter().any(named) {
-            let reason = profile.string(sample.label[0].str).to_owned();
-            let sum = found.entry(reason).or_default();
-            sum.0 += sample.value[0];
-            sum.1 += Duration::from_nanos(sample.value[1] as u64);
-        }
-    }
-    found
+    samples(&profile("block"), &format!("interpose::{function}"))
 }
 
 /// Tells who is about to wait.

@@ -42,9 +42,9 @@ const SOURCE_EDGES: [(&str, &str); 13] = [
     ("driving", "foreign"),
     // The parent of a task that somebody else spawns is the one being polled.
     ("foreign", "waker"),
-    // What the hooks call.
     // A wait inside a poll ends at that poll.
     ("futex", "waker"),
+    // What the hooks call.
     ("hooks", "foreign"),
     ("instrumented", "driving"),
     // A wrapper claims the hook's stamp.

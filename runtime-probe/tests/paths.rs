@@ -2,7 +2,6 @@
 //! full.
 #![cfg(feature = "full")]
 
-use std::fs;
 use std::future::Future;
 use std::hint::black_box;
 use std::pin::Pin;
@@ -11,6 +10,11 @@ use std::task::{Context, Poll, Waker};
 
 use runtime_probe::pprof;
 use runtime_probe::runtime::Builder;
+use support::memory::resident_kib;
+
+mod support {
+    pub mod memory;
+}
 
 const PATHS: usize = 100_000;
 /// The tables keep that many stacks, as `stack/raw.rs` says.
@@ -52,20 +56,10 @@ fn fork(number: usize, context: &Context<'_>) -> Waker {
     }
 }
 
-fn resident_mib() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("RssAnon:"));
-    let kib: u64 = line
-        .and_then(|line| line.split_whitespace().nth(1))
-        .and_then(|kib| kib.parse().ok())
-        .unwrap();
-    kib >> 10
-}
-
 #[test]
 fn a_hundred_thousand_ways_to_wait() {
     let runtime = Builder::new_current_thread().build().unwrap();
-    let before = resident_mib();
+    let before = resident_kib();
     let mut tasks = Vec::new();
     runtime.block_on(async {
         for number in 0..PATHS {
@@ -99,8 +93,8 @@ fn a_hundred_thousand_ways_to_wait() {
     );
     assert!(counters.evictions > 0, "{counters:?}");
     // A stack of 20 frames is 160 B, and as a path 400 B; with their places in the tables less than 1 KiB.
-    let grown = resident_mib() - before;
-    assert!(grown <= (KEPT >> 10) + 16, "{grown} MiB");
+    let grown = resident_kib() - before;
+    assert!(grown <= KEPT as usize + (16 << 10), "{grown} KiB");
 
     let mut text = Vec::new();
     let goroutines = pprof::lookup("goroutine").unwrap();

@@ -32,6 +32,8 @@ use runtime_probe::runtime::{Builder, Handle, LocalRuntime, Runtime};
 use runtime_probe::task::{JoinSet, LocalSet};
 use runtime_probe::{pprof, spawn, task};
 use std::future::pending;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::Command;
 use std::sync::mpsc;
 
@@ -387,6 +389,25 @@ mod child {
                 assert_eq!(pprof::instrument(async { 7 }).await, 7);
                 gate.open();
             });
+        }
+        // Rates, however they are asked for, change nothing.
+        pprof::set_block_profile_rate(1);
+        assert_eq!(pprof::block_profile_rate(), 0);
+        for fraction in [1, 2, -1] {
+            assert_eq!(pprof::set_mutex_profile_fraction(fraction), 0);
+        }
+        let server = pprof::serve("127.0.0.1:0").unwrap();
+        for (page, status) in [("block?seconds=1&rate=1", 400), ("mutex?debug=1", 200)] {
+            let mut stream = TcpStream::connect(server.local_addr().unwrap()).unwrap();
+            let head = "HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+            write!(stream, "GET /debug/pprof/{page} {head}").unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            assert!(
+                answer.starts_with(&format!("HTTP/1.1 {status} ")),
+                "{answer}"
+            );
+            assert!(answer.contains("the probe is switched off"), "{answer}");
         }
     }
 }

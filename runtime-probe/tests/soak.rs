@@ -6,6 +6,11 @@
 
 use runtime_probe::pprof;
 use runtime_probe::runtime::{Builder, Runtime};
+use support::memory::resident_kib;
+
+mod support {
+    pub mod memory;
+}
 
 /// A batch is alive at once.
 const BATCH: usize = 1000;
@@ -75,14 +80,4 @@ fn run(runtimes: &[Runtime], tasks: usize) {
         });
         assert_eq!(sum, BATCH * (BATCH - 1) / 2);
     }
-}
-
-fn resident_kib() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").expect("this is Linux");
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .and_then(|rest| rest.trim().strip_suffix("kB"))
-        .and_then(|number| number.trim().parse().ok())
-        .expect("VmRSS is a number of kB")
 }

@@ -6,7 +6,9 @@ use super::request::Request;
 use super::seconds::Span;
 use super::stack_format::StackFormat;
 use crate::profile::contended::Contended;
+use crate::profile::diagnosis::OFF;
 use crate::record::contention::{Lease, Sampled};
+use crate::source;
 
 /// How a profile asks for its rate.
 pub(super) struct RateParameter {
@@ -51,6 +53,9 @@ impl Question {
                 "{} needs seconds: it is in force for those seconds only",
                 rate.name
             )));
+        }
+        if question.lease.is_some() && !source::is_on() {
+            return Err(Refusal::bad_request(OFF));
         }
         Ok(question)
     }

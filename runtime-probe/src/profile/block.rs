@@ -1,12 +1,14 @@
 //! Where tasks waited for each other, as Go's block profile shows where goroutines did.
 
 use super::contended::Contended;
+use super::diagnosis::OFF;
 use super::goroutine::missing;
 use super::leaf_stacks::{assemble, synthetic};
 use crate::record::contention::{How, Place, Sampled};
 use crate::registry::record::Kind;
 use crate::snapshot::tasks::{self, Tasks};
 use crate::snapshot::waits::{self, Waited};
+use crate::source;
 use crate::symbol::name::Names;
 use crate::symbol::resolver::{Resolver, resolver};
 use crate::symbol::role::{Reason, Sort, sort_of};
@@ -81,6 +83,7 @@ pub(crate) fn collect(included: Included) -> Contended {
 fn remarks(waits: &ContentionProfile, included: Included) -> Vec<String> {
     let mut remarks = Vec::new();
     match Sampled::Block.rate() {
+        _ if !source::is_on() => remarks.push(OFF.to_owned()),
         0 => remarks.push(
             "block profiling is off, so waits are not counted: RUNTIME_PROBE_BLOCK_RATE=10000, \
              pprof::set_block_profile_rate(10_000), or block?seconds=10&rate=10000 for ten seconds"

@@ -30,6 +30,9 @@ pub(crate) struct Diagnosis {
     records: usize,
 }
 
+/// Why there is nothing at all.
+pub(crate) const OFF: &str = "the probe is switched off: RUNTIME_PROBE=off is in the environment";
+
 /// What an empty dump means.
 pub(crate) const NO_TASKS: &str = "no tasks: either none is alive, or they are spawned through plain tokio. The crate that \
                                    spawns needs tokio = { package = \"runtime-probe\", .. }";
@@ -70,9 +73,7 @@ impl Diagnosis {
     pub(crate) fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         if !self.on {
-            lines.push(
-                "the probe is switched off: RUNTIME_PROBE=off is in the environment".to_owned(),
-            );
+            lines.push(OFF.to_owned());
             return lines;
         }
         match self.detail {

@@ -4,10 +4,12 @@
 //! has the same five seconds as five contentions, where the waiters wait. An unlock counts once, however many wait.
 
 use super::contended::Contended;
+use super::diagnosis::OFF;
 use super::goroutine::missing;
 use super::leaf_stacks::assemble;
 use crate::record::contention::{Place, Sampled};
 use crate::snapshot::waits;
+use crate::source;
 use crate::symbol::name::Names;
 use crate::symbol::resolver::{Resolver, resolver};
 use runtime_dump::contention::{Contention, ContentionProfile, Kind};
@@ -54,6 +56,7 @@ fn stack(place: &Place, resolver: &mut Resolver) -> Stack {
 /// What the reader should know, first of all why there is nothing.
 fn remarks(events: &ContentionProfile) -> Vec<String> {
     let mut remarks = vec![match Sampled::Mutex.rate() {
+        _ if !source::is_on() => OFF.to_owned(),
         0 => "mutex profiling is off, so unlocks are not counted: RUNTIME_PROBE_MUTEX_FRACTION=1, \
               pprof::set_mutex_profile_fraction(1), or mutex?seconds=10&fraction=1 for ten seconds"
             .to_owned(),

@@ -36,13 +36,13 @@ pub(crate) enum How {
     Suspended,
     /// A thread that polls no task of ours.
     #[cfg_attr(
-        not(feature = "interpose"),
+        not(any(feature = "sync", feature = "interpose")),
         expect(dead_code, reason = "threads are not seen")
     )]
     Thread,
     /// A thread in the middle of polling a task of ours, which the others of that worker had to wait for, too.
     #[cfg_attr(
-        not(feature = "interpose"),
+        not(any(feature = "sync", feature = "interpose")),
         expect(dead_code, reason = "threads are not seen")
     )]
     Worker,

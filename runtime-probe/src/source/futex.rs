@@ -7,10 +7,7 @@
 
 use super::waker;
 use crate::clock::Ticks;
-use crate::record::contention::{self, How, Place};
-use crate::stack::anchor::here;
-use crate::stack::raw::HasMeta;
-use crate::stack::template::{self, AnchorFrame, WholeThread};
+use crate::record::contention;
 use crate::sys::futex;
 use std::cell::Cell;
 
@@ -30,32 +27,7 @@ fn waited(began: Ticks, ended: Ticks) {
         return;
     }
     if let Some(weight) = contention::sample_wait(began, ended) {
-        let place = place();
-        contention::add_wait(weight, place);
+        contention::add_wait(weight, waker::place());
     }
     BUSY.with(|busy| busy.set(false));
-}
-
-static FRAME: AnchorFrame = AnchorFrame::new();
-
-#[inline(never)]
-#[expect(unsafe_code, reason = "captures")]
-fn place() -> Place {
-    let anchor = here!();
-    let (how, root) = match waker::root() {
-        Some(root) => (How::Worker, Some(root)),
-        None => (
-            How::Thread,
-            template::stack_end().map(|end| (end, <WholeThread as HasMeta>::META)),
-        ),
-    };
-    let waits = root.and_then(|(root, meta)| {
-        // SAFETY: this function took the anchor, and the root is a frame of a poll further up, or the stack's end.
-        unsafe { template::capture(&FRAME, anchor, root, meta, None, None) }
-    });
-    Place {
-        waits,
-        how,
-        ..Place::ELSEWHERE
-    }
 }

@@ -15,11 +15,17 @@
 use crate::clock;
 use crate::primitive::Ordering;
 use crate::record::contention;
+#[cfg(any(feature = "sync", feature = "interpose"))]
+use crate::record::contention::{How, Place};
 use crate::registry::record::{GENERATIONS, Manner, PollNumber, Record, Waking};
 use crate::registry::slab::RecordRef;
 use crate::registry::threads::{self, Slot};
 use crate::stack::anchor::{Anchor, here};
+#[cfg(any(feature = "sync", feature = "interpose"))]
+use crate::stack::raw::HasMeta;
 use crate::stack::raw::{FutureMeta, WaitSet};
+#[cfg(any(feature = "sync", feature = "interpose"))]
+use crate::stack::template::WholeThread;
 use crate::stack::template::{self, AnchorFrame};
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
@@ -58,11 +64,36 @@ fn current<'a>() -> Option<&'a Record> {
     CURRENT.with(|current| unsafe { current.get().as_ref().map(|frame| &*frame.record) })
 }
 
+/// Where this thread is right now: in the task that it polls, or on its own, down to where it began.
+#[cfg(any(feature = "sync", feature = "interpose"))]
+#[inline(never)]
+#[expect(unsafe_code, reason = "captures")]
+pub(super) fn place() -> Place {
+    static FRAME: AnchorFrame = AnchorFrame::new();
+    let anchor = here!();
+    let (how, root) = match root() {
+        Some(root) => (How::Worker, Some(root)),
+        None => (
+            How::Thread,
+            template::stack_end().map(|end| (end, <WholeThread as HasMeta>::META)),
+        ),
+    };
+    let waits = root.and_then(|(root, meta)| {
+        // SAFETY: this function took the anchor, and the root is a frame of a poll further up, or the stack's end.
+        unsafe { template::capture(&FRAME, anchor, root, meta, None, None) }
+    });
+    Place {
+        waits,
+        how,
+        ..Place::ELSEWHERE
+    }
+}
+
 /// Where the stack of the task that is being polled begins, and of which future it is. Futures wrapped by hand inside a
 /// task are a part of it.
 #[cfg(any(feature = "sync", feature = "interpose"))]
 #[expect(unsafe_code, reason = "reads the frames of polls")]
-pub(super) fn root() -> Option<(usize, &'static FutureMeta)> {
+fn root() -> Option<(usize, &'static FutureMeta)> {
     use crate::registry::record::Kind;
     // SAFETY: null or the frame of a poll further up on this thread's stack, and so is what it points to. Records live
     // for ever.

@@ -55,17 +55,15 @@ pub unsafe extern "C" fn syscall(
     f: usize,
 ) -> c_long {
     let arguments = [a, b, c, d, e, f];
-    let is_wait = number == libc::SYS_futex && {
-        let operation = b as c_int & libc::FUTEX_CMD_MASK;
-        operation == libc::FUTEX_WAIT || operation == libc::FUTEX_WAIT_BITSET
-    };
+    let operation = b as c_int & libc::FUTEX_CMD_MASK;
+    let is_wait = number == libc::SYS_futex
+        && matches!(operation, libc::FUTEX_WAIT | libc::FUTEX_WAIT_BITSET);
     let result = if is_wait && WATCHED.load(Ordering::Relaxed) {
         let began = clock::ticks();
         // SAFETY: the caller's system call.
         let result = unsafe { call(number, arguments) };
         // A value that had changed meanwhile is no wait. And parking_lot, which is who waits without a bit set, is still
         // in its own queue after a wait that no other thread ended: there the watcher must not wait for its locks.
-        let operation = b as c_int & libc::FUTEX_CMD_MASK;
         let told = result == 0
             || operation == libc::FUTEX_WAIT_BITSET && result != -(libc::EAGAIN as isize);
         if told && let Some(watcher) = WATCHER.get() {

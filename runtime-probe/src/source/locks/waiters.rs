@@ -13,11 +13,8 @@
 
 use crate::clock::{self, Ticks};
 use crate::primitive::{Mutex, Ordering, lock};
-use crate::record::contention::{self, Place};
+use crate::record::contention;
 use crate::source::waker;
-use crate::stack::anchor::here;
-use crate::stack::raw::HasMeta;
-use crate::stack::template::{self, AnchorFrame, WholeThread};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::AtomicBool;
@@ -107,25 +104,11 @@ impl Waiters {
     /// A release for which somebody waits: samples it, with the stack of whoever releases.
     #[cold]
     #[inline(never)]
-    #[expect(unsafe_code, reason = "captures")]
     fn charge(&self) {
-        static FRAME: AnchorFrame = AnchorFrame::new();
         let waited = self.change(|queue| queue.charge(clock::ticks()));
-        let Some(weight) = contention::sample_unlock(waited) else {
-            return;
-        };
-        let anchor = here!();
-        let root = waker::root()
-            .or_else(|| Some((template::stack_end()?, <WholeThread as HasMeta>::META)));
-        let waits = root.and_then(|(root, meta)| {
-            // SAFETY: this function took the anchor, and the root is a frame of a poll further up, or the stack's end.
-            unsafe { template::capture(&FRAME, anchor, root, meta, None, None) }
-        });
-        let place = Place {
-            waits,
-            ..Place::ELSEWHERE
-        };
-        contention::note_unlock(weight, place);
+        if let Some(weight) = contention::sample_unlock(waited) {
+            contention::note_unlock(weight, waker::place());
+        }
     }
 }
 
