@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-alone=(fs io-std io-util macros net parking_lot process rt rt-multi-thread signal sync test-util time tower interpose)
+alone=(fs io-std io-util macros net parking_lot process rt rt-multi-thread signal sync test-util time tower interpose lock_api)
 together=(
     rt,fs rt,macros rt,net rt,parking_lot rt,process rt,signal rt,sync rt,test-util rt,time
     rt-multi-thread,macros rt-multi-thread,time rt-multi-thread,net macros,sync time,sync

@@ -11,7 +11,7 @@ unset CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR RUSTFLAGS CARGO_ENCODED_RUSTFLAGS 
 export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-20261121}
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
 
-features=runtime-probe/full,runtime-probe/test-util,runtime-probe/tower,runtime-probe-axum/hyper
+features=runtime-probe/full,runtime-probe/test-util,runtime-probe/tower,runtime-probe/lock_api,runtime-probe-axum/hyper
 passed=0
 skipped=()
 step=

@@ -56,7 +56,8 @@
 //! tokio's, under tokio's names, each of which turns on the same in tokio; none by default. Without `rt` there are no
 //! tasks and nothing is shadowed.
 //!
-//! Of the probe itself: `flamegraph` (`format=flamegraph`), and `tower` (`pprof::layer()`).
+//! Of the probe itself: `flamegraph` (`format=flamegraph`), `lock_api` (`sync::blocking::Watched`), and `tower`
+//! (`pprof::layer()`).
 //!
 //! `--cfg tokio_unstable` (in `RUSTFLAGS`, as tokio itself wants it) adds the tasks that dependencies spawn through plain
 //! tokio: their state, their wait and where they were spawned, without a stack. All else works without it.

@@ -310,8 +310,8 @@ pub fn block_profile_rate() -> i64 {
 /// `runtime.SetMutexProfileFraction`. Any thread may call it at any time. `RUNTIME_PROBE_MUTEX_FRACTION` sets it at the
 /// start. With `RUNTIME_PROBE=off` it stays 0.
 ///
-/// A release of a [`sync::Mutex`](crate::sync::Mutex) or [`sync::RwLock`](crate::sync::RwLock) is charged, at the stack
-/// that drops the guard, with what its waiters have waited since the last release, all together: a lock that is held for a
+/// A release of a [`sync::Mutex`](crate::sync::Mutex) or [`sync::RwLock`](crate::sync::RwLock), or of one that blocks its
+/// thread ([`sync::blocking`](crate::sync::blocking)), is charged, at the stack that drops the guard, with what its waiters have waited since the last release, all together: a lock that is held for a
 /// second with five waiters is one contention of five seconds. The time of a waiter that gave up goes to the next release.
 /// Waits that began while the fraction was 0 are left out, and so is the time in the run queue.
 ///

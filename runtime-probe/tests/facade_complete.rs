@@ -411,7 +411,7 @@ impl Shape {
     fn of(callable: &Callable) -> Shape {
         let signature = &callable.signature;
         Shape {
-            asynchronous: signature.asyncness.is_some(),
+            asynchronous: signature.asyncness.is_some() || gives_a_future(&signature.output),
             type_parameters: signature.generics.type_params().count(),
             arguments: signature.inputs.len(),
             receiver: signature.receiver().map(|receiver| {
@@ -422,6 +422,24 @@ impl Shape {
             track_caller: callable.track_caller,
         }
     }
+}
+
+/// Whether it is what an async fn is to its caller.
+fn gives_a_future(output: &ReturnType) -> bool {
+    let ReturnType::Type(_, output) = output else {
+        return false;
+    };
+    let syn::Type::ImplTrait(output) = &**output else {
+        return false;
+    };
+    output.bounds.iter().any(|bound| match bound {
+        TypeParamBound::Trait(bound) => bound
+            .path
+            .segments
+            .last()
+            .is_some_and(|segment| segment.ident == "Future"),
+        _ => false,
+    })
 }
 
 fn shadowed_types(all: &Crate) -> Vec<TypeName> {

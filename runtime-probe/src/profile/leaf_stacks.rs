@@ -97,7 +97,7 @@ pub(crate) fn assemble(
         stack.elided = Some((stack.trunk.len() / 2, raw.elided));
     }
     match raw.end {
-        End::Root => {}
+        End::Root | End::Thread => {}
         End::Lost if stack.trunk.is_empty() => stack.missing = Some(LOST.into()),
         End::Switched if stack.trunk.is_empty() => stack.missing = Some(SWITCHED.into()),
         End::Unkept => stack.missing = Some(UNKEPT.into()),

@@ -65,7 +65,7 @@ fn remarks(events: &ContentionProfile) -> Vec<String> {
     if events.is_empty() && Sampled::Mutex.rate() != 0 {
         remarks.push(
             "nobody has waited for a lock yet; seen are sync::Mutex and sync::RwLock of crates that depend on \
-             runtime-probe under the name tokio, not the locks of their dependencies"
+             runtime-probe under the name tokio, and those of sync::blocking, not std's own and not those of dependencies"
                 .to_owned(),
         );
     }

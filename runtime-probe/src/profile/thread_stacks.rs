@@ -102,7 +102,7 @@ fn finish(capture: &Capture, frames: usize, end: End, steps: &[Step], names: Nam
     let unfinished = match end {
         End::NoRoom => Some(NO_ROOM),
         End::Lost => Some(LOST),
-        End::Root | End::Switched | End::Unkept => None,
+        End::Root | End::Thread | End::Switched | End::Unkept => None,
     };
     Walked { stack, unfinished }
 }

@@ -5,12 +5,18 @@
 //! the gate is `tokio::sync::Mutex<()>` or `RwLock<()>`, and the value is reached by a pointer that goes with the permit.
 //! Waiting, fairness, cancelling and the coop budget are the gate's, untouched: it is polled, and what it answers decides.
 //!
+//! Locks that block their thread hide nothing, so there the gate is somebody's lock with the value in it: it is tried, and
+//! whom it does not let in at once is a waiter.
+//!
 //! In reading order:
 //! * [`waiters`]: the time that waiters have spent, and who was charged with it;
 //! * [`held`]: what a guard consists of;
-//! * this file: how one gets it.
+//! * this file: how one gets it;
+//! * `raw`: the same for locks of `lock_api`, with the feature of that name.
 
 pub(crate) mod held;
+#[cfg(feature = "lock_api")]
+pub(crate) mod raw;
 mod waiters;
 
 use held::{Exclusive, Held, Shared};
@@ -25,8 +31,8 @@ pub(crate) struct Guarded<G, T: ?Sized> {
     value: UnsafeCell<T>,
 }
 
-/// What of a lock has nothing to do with its value.
-struct Door<G> {
+/// A gate, which decides who is in, and those who wait before it.
+pub(crate) struct Door<G: ?Sized> {
     waiters: Waiters,
     gate: G,
 }
@@ -40,9 +46,8 @@ unsafe impl<T: ?Sized + Send + Sync> Sync for Guarded<RwLock<()>, T> {}
 
 impl<G, T> Guarded<G, T> {
     pub(crate) const fn new(gate: G, value: T) -> Self {
-        let waiters = Waiters::new();
         Guarded {
-            door: Door { waiters, gate },
+            door: Door::new(gate),
             value: UnsafeCell::new(value),
         }
     }
@@ -59,6 +64,15 @@ impl<G, T: ?Sized> Guarded<G, T> {
 }
 
 impl<G> Door<G> {
+    pub(crate) const fn new(gate: G) -> Self {
+        let waiters = Waiters::new();
+        Door { waiters, gate }
+    }
+
+    pub(crate) fn into_gate(self) -> G {
+        self.gate
+    }
+
     /// As long-lived as a guard that owns the lock wants it.
     ///
     /// # Safety
@@ -70,14 +84,63 @@ impl<G> Door<G> {
     }
 }
 
+impl<G: ?Sized> Door<G> {
+    /// Past which nobody is counted.
+    #[inline(always)]
+    pub(crate) fn gate(&self) -> &G {
+        &self.gate
+    }
+
+    pub(crate) fn gate_mut(&mut self) -> &mut G {
+        &mut self.gate
+    }
+
+    /// Gets in at once, or blocks the thread until it is in.
+    #[inline(always)]
+    pub(crate) fn enter<'a, P>(
+        &'a self,
+        attempt: impl FnOnce(&'a G) -> Option<P>,
+        block: impl FnOnce(&'a G) -> P,
+    ) -> P {
+        attempt(&self.gate).unwrap_or_else(|| self.wait(block, |_| true))
+    }
+
+    /// Blocks the thread until it is in, or has given up.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn wait<'a, R>(
+        &'a self,
+        block: impl FnOnce(&'a G) -> R,
+        is_in: impl FnOnce(&R) -> bool,
+    ) -> R {
+        let mut wait = Wait::new(&self.waiters);
+        wait.begin();
+        let result = block(&self.gate);
+        if is_in(&result) {
+            wait.end();
+        }
+        result
+    }
+
+    /// What a guard consists of whose gate gave out a pointer to the value.
+    #[inline(always)]
+    pub(crate) fn held<V>(&self, value: V) -> Held<'_, (), V> {
+        Held::new(&self.waiters, (), value, ())
+    }
+}
+
 /// The ways to get a guard: for a borrowed lock and for one in an `Arc`, in which `of` finds it; waiting, and not.
 macro_rules! ways {
     ($gate:ty, $permit:ident, $value:ident: $wait:ident, $wait_owned:ident, $try:ident, $try_owned:ident, $block:ident) => {
         impl<T: ?Sized> Guarded<$gate, T> {
-            pub(crate) async fn $wait(&self) -> Held<'_, $permit<'_, ()>, $value<T>> {
+            pub(crate) fn $wait<'a, O>(
+                &'a self,
+                guard: impl Fn(Held<'a, $permit<'a, ()>, $value<T>>) -> O,
+            ) -> impl Future<Output = O> {
                 let Door { waiters, gate } = &self.door;
-                let permit = Waiting::new(waiters, gate.$wait()).await;
-                Held::new(waiters, permit, $value::new(&self.value), ())
+                Waiting::new(waiters, gate.$wait(), move |permit| {
+                    guard(Held::new(waiters, permit, $value::new(&self.value), ()))
+                })
             }
 
             #[expect(unsafe_code, reason = "guards that own their lock refer to themselves")]
@@ -87,7 +150,7 @@ macro_rules! ways {
             ) -> Held<'static, $permit<'static, ()>, $value<T>, Arc<L>> {
                 // SAFETY: it lies in what the `Arc` holds, which this future, then the guard, drop last.
                 let Door { waiters, gate } = unsafe { of(&lock).door.unbound() };
-                let permit = Waiting::new(waiters, gate.$wait()).await;
+                let permit = Waiting::new(waiters, gate.$wait(), |permit| permit).await;
                 let value = $value::new(&of(&lock).value);
                 Held::new(waiters, permit, value, lock)
             }

@@ -536,7 +536,7 @@ mod tests {
             assert!(holds(&capture, &NAPS), "{capture:x?}");
             assert_eq!(
                 (capture.end, capture.elided),
-                (End::Root, None),
+                (End::Thread, None),
                 "{capture:x?}"
             );
             assert!(capture.polls.is_empty());
@@ -554,7 +554,7 @@ mod tests {
         for _ in 0..20 {
             let capture = asked(tid).unwrap();
             assert!(holds(&capture, &SPINS), "{capture:x?}");
-            assert_eq!(capture.end, End::Root);
+            assert_eq!(capture.end, End::Thread);
         }
         ENOUGH.store(true, Ordering::Relaxed);
         spinning.join().unwrap();
@@ -564,7 +564,7 @@ mod tests {
     fn the_asking_thread_may_ask_itself() {
         let capture = asked(thread::id()).unwrap();
         assert!(capture.frames.len() > 5, "{capture:x?}");
-        assert_eq!(capture.end, End::Root);
+        assert_eq!(capture.end, End::Thread);
     }
 
     #[test]

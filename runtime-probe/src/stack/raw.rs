@@ -42,6 +42,8 @@ pub(crate) struct RawStack {
 pub(crate) enum End {
     /// At the wrapper's frame: the stack is whole.
     Root,
+    /// At the thread's first function: the stack is whole.
+    Thread,
     /// The unwind tables know no way on from the last frame.
     Lost,
     /// The poll runs on a stack that somebody switched to.

@@ -407,7 +407,7 @@ unsafe fn walk(
         .iter()
         .map(|slot| Some((slot.offset? as usize, slot.pc)))
         .collect();
-    if let (Some(slots), End::Root, 0) = (slots, end, elided)
+    if let (Some(slots), End::Root | End::Thread, 0) = (slots, end, elided)
         && let Some(&(offset, first)) = slots.first()
     {
         frame.learn(&anchor, offset);

@@ -204,8 +204,8 @@ impl Tables {
         loop {
             let return_address = match unwinder.unwind_frame(at, &mut regs, cache, read) {
                 Ok(Some(return_address)) => return_address,
-                // The tables say that nobody called this function: the thread begins here.
-                Ok(None) => return End::Root,
+                // The tables say that nobody called this function.
+                Ok(None) => return End::Thread,
                 Err(_) => return End::Lost,
             };
             let above = regs.sp();

@@ -3,7 +3,10 @@
 //! What tasks and threads wait for such a lock is charged to whoever releases it, see
 //! [`set_mutex_profile_fraction`](crate::pprof::set_mutex_profile_fraction). Fairness, cancelling and everything else
 //! are tokio's: its lock decides. While no fraction is set, taking and releasing a lock costs one load more.
+//!
+//! [`blocking`] has the same for locks that block their thread, std's and parking_lot's.
 
+pub mod blocking;
 mod mutex;
 mod mutex_guards;
 mod read_guards;

@@ -36,8 +36,8 @@ impl<T: ?Sized> Mutex<T> {
     }
 
     /// Waits for its turn. Mirrors [`tokio::sync::Mutex::lock`]; cancel safe, but a place in the queue is lost.
-    pub async fn lock(&self) -> MutexGuard<'_, T> {
-        MutexGuard::new(self.0.lock().await, self)
+    pub fn lock(&self) -> impl Future<Output = MutexGuard<'_, T>> {
+        self.0.lock(|held| MutexGuard::new(held, self))
     }
 
     /// Blocks the thread until its turn. Mirrors [`tokio::sync::Mutex::blocking_lock`].

@@ -65,8 +65,8 @@ impl<T: ?Sized> RwLock<T> {
     }
 
     /// Waits until it may read. Mirrors [`tokio::sync::RwLock::read`]; cancel safe, but a place in the queue is lost.
-    pub async fn read(&self) -> RwLockReadGuard<'_, T> {
-        RwLockReadGuard::new(self.0.read().await)
+    pub fn read(&self) -> impl Future<Output = RwLockReadGuard<'_, T>> {
+        self.0.read(RwLockReadGuard::new)
     }
 
     /// Blocks the thread until it may read. Mirrors [`tokio::sync::RwLock::blocking_read`].
@@ -100,8 +100,8 @@ impl<T: ?Sized> RwLock<T> {
     }
 
     /// Waits until it may write. Mirrors [`tokio::sync::RwLock::write`]; cancel safe, but a place in the queue is lost.
-    pub async fn write(&self) -> RwLockWriteGuard<'_, T> {
-        RwLockWriteGuard::new(self.0.write().await)
+    pub fn write(&self) -> impl Future<Output = RwLockWriteGuard<'_, T>> {
+        self.0.write(RwLockWriteGuard::new)
     }
 
     /// Blocks the thread until it may write. Mirrors [`tokio::sync::RwLock::blocking_write`].

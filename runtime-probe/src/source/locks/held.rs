@@ -8,8 +8,8 @@ use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
 
 /// A lock that is held, by a permit `P` to a value that `V` points to. `K` keeps what all of it borrows from.
 ///
-/// The fields are dropped in this order. MUST: the charge before the permit, or whoever gets the lock next has left the
-/// queue before its wait is charged; the keeper last, or the permit releases a lock that is gone.
+/// The fields are dropped in this order. MUST: the charge before the permit, which may be the pointer, or whoever gets the
+/// lock next has left the queue before its wait is charged; the keeper last, or the permit releases a lock that is gone.
 pub(crate) struct Held<'a, P, V, K = ()> {
     charge: Charge<'a>,
     permit: P,

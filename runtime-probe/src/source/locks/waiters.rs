@@ -101,10 +101,18 @@ impl Waiters {
         result
     }
 
+    /// Charges a release that is about to happen with what was waited since the last one.
+    #[inline(always)]
+    pub(super) fn charge(&self) {
+        if self.contended.load(Ordering::Relaxed) {
+            self.charge_contended();
+        }
+    }
+
     /// A release for which somebody waits: samples it, with the stack of whoever releases.
     #[cold]
     #[inline(never)]
-    fn charge(&self) {
+    fn charge_contended(&self) {
         let waited = self.change(|queue| queue.charge(clock::ticks()));
         if let Some(weight) = contention::sample_unlock(waited) {
             contention::note_unlock(weight, waker::place());
@@ -122,9 +130,7 @@ impl<'a> Charge<'a> {
 
     #[inline(always)]
     pub(super) fn now(&self) {
-        if self.0.contended.load(Ordering::Relaxed) {
-            self.0.charge();
-        }
+        self.0.charge();
     }
 }
 
@@ -174,38 +180,50 @@ impl Drop for Wait<'_> {
     }
 }
 
-/// A future that is a waiter from when it is first pending.
-pub(super) struct Waiting<'a, F> {
+/// A future that is a waiter from when it is first pending, and gives what `guard` makes of what it waited for.
+///
+/// Written by hand: an async fn around it for each of these steps would move the guard once more.
+pub(super) struct Waiting<'a, F, G> {
     /// First: what it gives back when it is dropped goes to others before this waiter has gone.
     acquire: F,
     wait: Wait<'a>,
+    guard: G,
 }
 
-impl<'a, F> Waiting<'a, F> {
-    pub(super) fn new(waiters: &'a Waiters, acquire: F) -> Self {
+impl<'a, F, G> Waiting<'a, F, G> {
+    pub(super) fn new(waiters: &'a Waiters, acquire: F, guard: G) -> Self {
         let wait = Wait::new(waiters);
-        Waiting { acquire, wait }
+        Waiting {
+            acquire,
+            wait,
+            guard,
+        }
     }
 }
 
-impl<F: Future> Future for Waiting<'_, F> {
-    type Output = F::Output;
+impl<F: Future, O, G: Fn(F::Output) -> O> Future for Waiting<'_, F, G> {
+    type Output = O;
 
     #[inline]
     #[expect(unsafe_code, reason = "pin projection")]
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<O> {
         // SAFETY: `acquire` is pinned with this future: it is never moved out, there is no `Drop` of our own, and this is
-        // Unpin only if `acquire` is. `wait` is not pinned.
-        let (acquire, wait) = unsafe {
+        // Unpin only if `acquire` is. The others are not pinned.
+        let (acquire, wait, guard) = unsafe {
             let this = self.get_unchecked_mut();
-            (Pin::new_unchecked(&mut this.acquire), &mut this.wait)
+            let acquire = Pin::new_unchecked(&mut this.acquire);
+            (acquire, &mut this.wait, &this.guard)
         };
-        let polled = acquire.poll(context);
-        match polled {
-            Poll::Pending => wait.begin(),
-            Poll::Ready(_) => wait.end(),
+        match acquire.poll(context) {
+            Poll::Pending => {
+                wait.begin();
+                Poll::Pending
+            }
+            Poll::Ready(permit) => {
+                wait.end();
+                Poll::Ready(guard(permit))
+            }
         }
-        polled
     }
 }
 

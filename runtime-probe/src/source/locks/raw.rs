@@ -1,0 +1,244 @@
+//! Locks of `lock_api`, and so parking_lot's. A raw lock has no guards: who releases it says so.
+//!
+//! The waits of a lock's other ways in (upgrading, timed, recursive) are waits for the same lock, and are charged as such.
+//!
+//! SAFETY, for everything here: `R` decides who is in; each call is passed on to it, the unsafe ones under the contract that
+//! the caller keeps.
+
+#![expect(unsafe_code, reason = "the traits are unsafe")]
+#![expect(clippy::undocumented_unsafe_blocks, reason = "one reason for all")]
+
+use super::Door;
+use lock_api::{
+    RawMutex, RawMutexFair, RawMutexTimed, RawRwLock, RawRwLockDowngrade, RawRwLockFair,
+    RawRwLockRecursive, RawRwLockTimed, RawRwLockUpgrade, RawRwLockUpgradeDowngrade,
+};
+
+/// A raw lock of `lock_api` whose waiters' time is charged to whoever releases it. What `R` can do, this can.
+///
+/// ```
+/// use runtime_probe::sync::blocking::Watched;
+///
+/// type Mutex<T> = lock_api::Mutex<Watched<parking_lot::RawMutex>, T>;
+/// type RwLock<T> = lock_api::RwLock<Watched<parking_lot::RawRwLock>, T>;
+///
+/// static LOCK: Mutex<u32> = Mutex::new(1);
+/// *LOCK.lock() += 1;
+/// assert_eq!(*RwLock::new(2).read(), *LOCK.lock());
+/// ```
+pub struct Watched<R>(Door<R>);
+
+impl<R> Watched<R> {
+    /// Blocks the thread until it is in, unless `attempt` gets it in at once.
+    #[inline(always)]
+    fn enter(&self, attempt: impl FnOnce(&R) -> bool, block: impl FnOnce(&R)) {
+        self.0.enter(|raw| attempt(raw).then_some(()), block);
+    }
+
+    /// The same, for a wait that may be in vain.
+    #[inline(always)]
+    fn try_enter(&self, attempt: impl FnOnce(&R) -> bool, block: impl FnOnce(&R) -> bool) -> bool {
+        attempt(self.0.gate()) || self.0.wait(block, |is_in| *is_in)
+    }
+
+    /// The raw lock, for a release: its waiters are charged first.
+    #[inline(always)]
+    fn charged(&self) -> &R {
+        self.0.waiters.charge();
+        self.0.gate()
+    }
+}
+
+unsafe impl<R: RawMutex> RawMutex for Watched<R> {
+    const INIT: Self = Watched(Door::new(R::INIT));
+    type GuardMarker = R::GuardMarker;
+
+    #[inline]
+    fn lock(&self) {
+        self.enter(R::try_lock, R::lock);
+    }
+
+    #[inline]
+    fn try_lock(&self) -> bool {
+        self.0.gate().try_lock()
+    }
+
+    #[inline]
+    unsafe fn unlock(&self) {
+        unsafe { self.charged().unlock() }
+    }
+
+    #[inline]
+    fn is_locked(&self) -> bool {
+        self.0.gate().is_locked()
+    }
+}
+
+unsafe impl<R: RawMutexFair> RawMutexFair for Watched<R> {
+    #[inline]
+    unsafe fn unlock_fair(&self) {
+        unsafe { self.charged().unlock_fair() }
+    }
+}
+
+unsafe impl<R: RawMutexTimed> RawMutexTimed for Watched<R> {
+    type Duration = R::Duration;
+    type Instant = R::Instant;
+
+    #[inline]
+    fn try_lock_for(&self, timeout: R::Duration) -> bool {
+        self.try_enter(R::try_lock, |raw| raw.try_lock_for(timeout))
+    }
+
+    #[inline]
+    fn try_lock_until(&self, timeout: R::Instant) -> bool {
+        self.try_enter(R::try_lock, |raw| raw.try_lock_until(timeout))
+    }
+}
+
+unsafe impl<R: RawRwLock> RawRwLock for Watched<R> {
+    const INIT: Self = Watched(Door::new(R::INIT));
+    type GuardMarker = R::GuardMarker;
+
+    #[inline]
+    fn lock_shared(&self) {
+        self.enter(R::try_lock_shared, R::lock_shared);
+    }
+
+    #[inline]
+    fn try_lock_shared(&self) -> bool {
+        self.0.gate().try_lock_shared()
+    }
+
+    #[inline]
+    unsafe fn unlock_shared(&self) {
+        unsafe { self.charged().unlock_shared() }
+    }
+
+    #[inline]
+    fn lock_exclusive(&self) {
+        self.enter(R::try_lock_exclusive, R::lock_exclusive);
+    }
+
+    #[inline]
+    fn try_lock_exclusive(&self) -> bool {
+        self.0.gate().try_lock_exclusive()
+    }
+
+    #[inline]
+    unsafe fn unlock_exclusive(&self) {
+        unsafe { self.charged().unlock_exclusive() }
+    }
+
+    #[inline]
+    fn is_locked(&self) -> bool {
+        self.0.gate().is_locked()
+    }
+
+    #[inline]
+    fn is_locked_exclusive(&self) -> bool {
+        self.0.gate().is_locked_exclusive()
+    }
+}
+
+unsafe impl<R: RawRwLockFair> RawRwLockFair for Watched<R> {
+    #[inline]
+    unsafe fn unlock_shared_fair(&self) {
+        unsafe { self.charged().unlock_shared_fair() }
+    }
+
+    #[inline]
+    unsafe fn unlock_exclusive_fair(&self) {
+        unsafe { self.charged().unlock_exclusive_fair() }
+    }
+}
+
+unsafe impl<R: RawRwLockTimed> RawRwLockTimed for Watched<R> {
+    type Duration = R::Duration;
+    type Instant = R::Instant;
+
+    #[inline]
+    fn try_lock_shared_for(&self, timeout: R::Duration) -> bool {
+        self.try_enter(R::try_lock_shared, |raw| raw.try_lock_shared_for(timeout))
+    }
+
+    #[inline]
+    fn try_lock_shared_until(&self, timeout: R::Instant) -> bool {
+        self.try_enter(R::try_lock_shared, |raw| raw.try_lock_shared_until(timeout))
+    }
+
+    #[inline]
+    fn try_lock_exclusive_for(&self, timeout: R::Duration) -> bool {
+        self.try_enter(R::try_lock_exclusive, |raw| {
+            raw.try_lock_exclusive_for(timeout)
+        })
+    }
+
+    #[inline]
+    fn try_lock_exclusive_until(&self, timeout: R::Instant) -> bool {
+        self.try_enter(R::try_lock_exclusive, |raw| {
+            raw.try_lock_exclusive_until(timeout)
+        })
+    }
+}
+
+unsafe impl<R: RawRwLockRecursive> RawRwLockRecursive for Watched<R> {
+    #[inline]
+    fn lock_shared_recursive(&self) {
+        self.enter(R::try_lock_shared_recursive, R::lock_shared_recursive);
+    }
+
+    #[inline]
+    fn try_lock_shared_recursive(&self) -> bool {
+        self.0.gate().try_lock_shared_recursive()
+    }
+}
+
+unsafe impl<R: RawRwLockDowngrade> RawRwLockDowngrade for Watched<R> {
+    #[inline]
+    unsafe fn downgrade(&self) {
+        unsafe { self.charged().downgrade() }
+    }
+}
+
+unsafe impl<R: RawRwLockUpgrade> RawRwLockUpgrade for Watched<R> {
+    #[inline]
+    fn lock_upgradable(&self) {
+        self.enter(R::try_lock_upgradable, R::lock_upgradable);
+    }
+
+    #[inline]
+    fn try_lock_upgradable(&self) -> bool {
+        self.0.gate().try_lock_upgradable()
+    }
+
+    #[inline]
+    unsafe fn unlock_upgradable(&self) {
+        unsafe { self.charged().unlock_upgradable() }
+    }
+
+    #[inline]
+    unsafe fn upgrade(&self) {
+        self.enter(
+            |raw| unsafe { raw.try_upgrade() },
+            |raw| unsafe { raw.upgrade() },
+        );
+    }
+
+    #[inline]
+    unsafe fn try_upgrade(&self) -> bool {
+        unsafe { self.0.gate().try_upgrade() }
+    }
+}
+
+unsafe impl<R: RawRwLockUpgradeDowngrade> RawRwLockUpgradeDowngrade for Watched<R> {
+    #[inline]
+    unsafe fn downgrade_upgradable(&self) {
+        unsafe { self.charged().downgrade_upgradable() }
+    }
+
+    #[inline]
+    unsafe fn downgrade_to_upgradable(&self) {
+        unsafe { self.charged().downgrade_to_upgradable() }
+    }
+}

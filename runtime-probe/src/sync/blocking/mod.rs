@@ -1,0 +1,49 @@
+//! std's locks, which block their thread, knowing who waits for them: [`Mutex`], [`RwLock`] and their guards.
+//!
+//! What waiters wait is charged to whoever releases the lock, as with the locks of [`sync`](super), see
+//! [`set_mutex_profile_fraction`](crate::pprof::set_mutex_profile_fraction). Poisoning, results and all else are std's: its
+//! lock is inside. Taking and releasing one that nobody waits for costs a load more.
+//!
+//! ```
+//! # mod before {
+//! use std::sync::{Mutex, RwLock};
+//! # }
+//! // becomes
+//! use runtime_probe::sync::blocking::{Mutex, RwLock};
+//! # let _ = (Mutex::new(()), RwLock::new(()));
+//! ```
+//!
+//! Not here: a `Condvar`, which takes std's own guards, and `RwLockWriteGuard::downgrade`, which std has from Rust 1.92 on. Not
+//! for the locks of a global allocator: noting a release may allocate.
+//!
+//! With the feature `lock_api` there is `Watched`, the same for the locks of parking_lot and whatever else has a raw lock.
+
+mod mutex;
+mod rwlock;
+
+#[cfg(feature = "lock_api")]
+pub use crate::source::locks::raw::Watched;
+pub use mutex::{Mutex, MutexGuard};
+pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
+
+use super::points_to_its_value;
+
+/// What an attempt came to; `None` where it has to be waited.
+#[inline(always)]
+fn at_once<P>(attempt: TryLockResult<P>) -> Option<LockResult<P>> {
+    match attempt {
+        Ok(permit) => Some(Ok(permit)),
+        Err(TryLockError::Poisoned(poisoned)) => Some(Err(poisoned)),
+        Err(TryLockError::WouldBlock) => None,
+    }
+}
+
+/// The same result, poisoned or not, with another guard.
+#[inline(always)]
+fn map<P, G>(result: LockResult<P>, guard: impl FnOnce(P) -> G) -> LockResult<G> {
+    match result {
+        Ok(permit) => Ok(guard(permit)),
+        Err(poisoned) => Err(PoisonError::new(guard(poisoned.into_inner()))),
+    }
+}

@@ -1,0 +1,107 @@
+use super::{LockResult, TryLockError, TryLockResult, at_once, map, points_to_its_value};
+use crate::source::locks::Door;
+use crate::source::locks::held::Held;
+use std::fmt;
+use std::sync::{Mutex as Gate, MutexGuard as Permit};
+
+/// A lock whose waiters' time is charged to whoever releases it. Mirrors [`std::sync::Mutex`], whose documentation applies.
+///
+/// ```
+/// use runtime_probe::sync::blocking::Mutex;
+///
+/// static LOCK: Mutex<u32> = Mutex::new(1);
+/// *LOCK.lock().unwrap() += 1;
+/// assert_eq!(*LOCK.lock().unwrap(), 2);
+/// ```
+pub struct Mutex<T: ?Sized>(Door<Gate<T>>);
+
+impl<T> Mutex<T> {
+    /// An unlocked one. Mirrors [`std::sync::Mutex::new`].
+    #[inline]
+    pub const fn new(value: T) -> Self {
+        Mutex(Door::new(Gate::new(value)))
+    }
+
+    /// The value. Mirrors [`std::sync::Mutex::into_inner`].
+    ///
+    /// # Errors
+    /// It is poisoned; the error has the value.
+    pub fn into_inner(self) -> LockResult<T> {
+        self.0.into_gate().into_inner()
+    }
+}
+
+impl<T: ?Sized> Mutex<T> {
+    /// Blocks the thread until it has the lock. Mirrors [`std::sync::Mutex::lock`].
+    ///
+    /// # Errors
+    /// It is poisoned; the error has the guard.
+    #[inline]
+    pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
+        let permit = self.0.enter(|gate| at_once(gate.try_lock()), Gate::lock);
+        map(permit, |permit| self.guard(permit))
+    }
+
+    /// Takes it if it is free. Mirrors [`std::sync::Mutex::try_lock`].
+    ///
+    /// # Errors
+    /// It is locked, or it is poisoned; then the error has the guard.
+    #[inline]
+    pub fn try_lock(&self) -> TryLockResult<MutexGuard<'_, T>> {
+        let permit = at_once(self.0.gate().try_lock()).ok_or(TryLockError::WouldBlock)?;
+        Ok(map(permit, |permit| self.guard(permit))?)
+    }
+
+    /// Whether somebody panicked while holding it. Mirrors [`std::sync::Mutex::is_poisoned`].
+    #[inline]
+    pub fn is_poisoned(&self) -> bool {
+        self.0.gate().is_poisoned()
+    }
+
+    /// Forgets that somebody panicked. Mirrors [`std::sync::Mutex::clear_poison`].
+    #[inline]
+    pub fn clear_poison(&self) {
+        self.0.gate().clear_poison();
+    }
+
+    /// Needs no lock: nobody else has a reference. Mirrors [`std::sync::Mutex::get_mut`].
+    ///
+    /// # Errors
+    /// It is poisoned; the error has the reference.
+    pub fn get_mut(&mut self) -> LockResult<&mut T> {
+        self.0.gate_mut().get_mut()
+    }
+
+    #[inline(always)]
+    fn guard<'a>(&'a self, permit: Permit<'a, T>) -> MutexGuard<'a, T> {
+        let held = self.0.held(permit);
+        MutexGuard { held }
+    }
+}
+
+impl<T> From<T> for Mutex<T> {
+    fn from(value: T) -> Self {
+        Self::new(value)
+    }
+}
+
+impl<T: Default> Default for Mutex<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.gate().fmt(f)
+    }
+}
+
+/// Access to what a [`Mutex`] guards. Mirrors [`std::sync::MutexGuard`].
+#[clippy::has_significant_drop]
+#[must_use = "if unused the Mutex will immediately unlock"]
+pub struct MutexGuard<'a, T: ?Sized> {
+    held: Held<'a, (), Permit<'a, T>>,
+}
+
+points_to_its_value!(mut MutexGuard<'_, T>, T, [T: ?Sized]);

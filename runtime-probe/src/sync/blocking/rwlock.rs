@@ -1,0 +1,144 @@
+use super::{LockResult, TryLockError, TryLockResult, at_once, map, points_to_its_value};
+use crate::source::locks::Door;
+use crate::source::locks::held::Held;
+use std::fmt;
+use std::sync::{RwLock as Gate, RwLockReadGuard as ReadPermit, RwLockWriteGuard as WritePermit};
+
+/// A lock for many readers or one writer, whose waiters' time is charged to whoever releases it. Mirrors
+/// [`std::sync::RwLock`], whose documentation applies.
+///
+/// Each reader's release is charged with what was waited since the last release, by whomever.
+///
+/// ```
+/// use runtime_probe::sync::blocking::RwLock;
+///
+/// let lock = RwLock::new(1);
+/// *lock.write().unwrap() += 1;
+/// assert_eq!(*lock.read().unwrap() + *lock.read().unwrap(), 4);
+/// ```
+pub struct RwLock<T: ?Sized>(Door<Gate<T>>);
+
+impl<T> RwLock<T> {
+    /// An unlocked one. Mirrors [`std::sync::RwLock::new`].
+    #[inline]
+    pub const fn new(value: T) -> Self {
+        RwLock(Door::new(Gate::new(value)))
+    }
+
+    /// The value. Mirrors [`std::sync::RwLock::into_inner`].
+    ///
+    /// # Errors
+    /// It is poisoned; the error has the value.
+    pub fn into_inner(self) -> LockResult<T> {
+        self.0.into_gate().into_inner()
+    }
+}
+
+impl<T: ?Sized> RwLock<T> {
+    /// Blocks the thread until it may read. Mirrors [`std::sync::RwLock::read`].
+    ///
+    /// # Errors
+    /// It is poisoned; the error has the guard.
+    #[inline]
+    pub fn read(&self) -> LockResult<RwLockReadGuard<'_, T>> {
+        let permit = self.0.enter(|gate| at_once(gate.try_read()), Gate::read);
+        map(permit, |permit| self.reader(permit))
+    }
+
+    /// Reads if nobody writes or waits to. Mirrors [`std::sync::RwLock::try_read`].
+    ///
+    /// # Errors
+    /// It is locked, or it is poisoned; then the error has the guard.
+    #[inline]
+    pub fn try_read(&self) -> TryLockResult<RwLockReadGuard<'_, T>> {
+        let permit = at_once(self.0.gate().try_read()).ok_or(TryLockError::WouldBlock)?;
+        Ok(map(permit, |permit| self.reader(permit))?)
+    }
+
+    /// Blocks the thread until it may write. Mirrors [`std::sync::RwLock::write`].
+    ///
+    /// # Errors
+    /// It is poisoned; the error has the guard.
+    #[inline]
+    pub fn write(&self) -> LockResult<RwLockWriteGuard<'_, T>> {
+        let permit = self.0.enter(|gate| at_once(gate.try_write()), Gate::write);
+        map(permit, |permit| self.writer(permit))
+    }
+
+    /// Writes if nobody has the lock. Mirrors [`std::sync::RwLock::try_write`].
+    ///
+    /// # Errors
+    /// It is locked, or it is poisoned; then the error has the guard.
+    #[inline]
+    pub fn try_write(&self) -> TryLockResult<RwLockWriteGuard<'_, T>> {
+        let permit = at_once(self.0.gate().try_write()).ok_or(TryLockError::WouldBlock)?;
+        Ok(map(permit, |permit| self.writer(permit))?)
+    }
+
+    /// Whether somebody panicked while writing. Mirrors [`std::sync::RwLock::is_poisoned`].
+    #[inline]
+    pub fn is_poisoned(&self) -> bool {
+        self.0.gate().is_poisoned()
+    }
+
+    /// Forgets that somebody panicked. Mirrors [`std::sync::RwLock::clear_poison`].
+    #[inline]
+    pub fn clear_poison(&self) {
+        self.0.gate().clear_poison();
+    }
+
+    /// Needs no lock: nobody else has a reference. Mirrors [`std::sync::RwLock::get_mut`].
+    ///
+    /// # Errors
+    /// It is poisoned; the error has the reference.
+    pub fn get_mut(&mut self) -> LockResult<&mut T> {
+        self.0.gate_mut().get_mut()
+    }
+
+    #[inline(always)]
+    fn reader<'a>(&'a self, permit: ReadPermit<'a, T>) -> RwLockReadGuard<'a, T> {
+        let held = self.0.held(permit);
+        RwLockReadGuard { held }
+    }
+
+    #[inline(always)]
+    fn writer<'a>(&'a self, permit: WritePermit<'a, T>) -> RwLockWriteGuard<'a, T> {
+        let held = self.0.held(permit);
+        RwLockWriteGuard { held }
+    }
+}
+
+impl<T> From<T> for RwLock<T> {
+    fn from(value: T) -> Self {
+        Self::new(value)
+    }
+}
+
+impl<T: Default> Default for RwLock<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLock<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.gate().fmt(f)
+    }
+}
+
+/// A look at what an [`RwLock`] guards. Mirrors [`std::sync::RwLockReadGuard`].
+#[clippy::has_significant_drop]
+#[must_use = "if unused the RwLock will immediately unlock"]
+pub struct RwLockReadGuard<'a, T: ?Sized> {
+    held: Held<'a, (), ReadPermit<'a, T>>,
+}
+
+/// Access to what an [`RwLock`] guards. Mirrors [`std::sync::RwLockWriteGuard`].
+#[clippy::has_significant_drop]
+#[must_use = "if unused the RwLock will immediately unlock"]
+pub struct RwLockWriteGuard<'a, T: ?Sized> {
+    held: Held<'a, (), WritePermit<'a, T>>,
+}
+
+points_to_its_value!(RwLockReadGuard<'_, T>, T, [T: ?Sized]);
+points_to_its_value!(mut RwLockWriteGuard<'_, T>, T, [T: ?Sized]);
