@@ -54,6 +54,16 @@ const WORKLOADS: &[Counted] = &[
         few: 2_000,
         many: 12_000,
     },
+    Counted {
+        name: "lock",
+        few: 10_000,
+        many: 60_000,
+    },
+    Counted {
+        name: "lock-thread",
+        few: 10_000,
+        many: 210_000,
+    },
 ];
 
 const CONTESTANTS: &[&str] = &["bare", "probe"];

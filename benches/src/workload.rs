@@ -74,6 +74,8 @@ pub const WORKLOADS: &[Workload] = &[
         in_go: true,
         ..Workload::one_cpu("mutex", 500_000, None)
     },
+    Workload::one_cpu("lock", 10_000_000, None),
+    Workload::one_cpu("lock-thread", 50_000_000, None),
     Workload {
         metric: Metric::PerSecond,
         placement: Placement::AllCpus,

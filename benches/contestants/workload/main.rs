@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 mod echo;
 mod hold;
+mod lock;
 mod memory;
 mod mutex;
 mod pingpong;
@@ -71,6 +72,16 @@ const WORKLOADS: &[Workload] = &[
         name: "mutex",
         run: mutex::one_thread,
         default_ops: 500_000,
+    },
+    Workload {
+        name: "lock",
+        run: lock::of_tasks,
+        default_ops: 10_000_000,
+    },
+    Workload {
+        name: "lock-thread",
+        run: lock::of_threads,
+        default_ops: 50_000_000,
     },
     Workload {
         name: "echo",
