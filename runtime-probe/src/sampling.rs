@@ -24,7 +24,9 @@ pub(crate) fn wait(length: u64, rate: u64, random: impl FnOnce() -> u64) -> Opti
             delay: length as f64,
         });
     }
-    (random() % rate <= length).then(|| Weight {
+    // A number below the rate, without a division.
+    let chance = (u128::from(random()) * u128::from(rate)) >> 64;
+    (chance <= u128::from(length)).then(|| Weight {
         count: rate as f64 / length as f64,
         delay: rate as f64,
     })

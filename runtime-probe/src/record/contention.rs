@@ -316,31 +316,8 @@ impl Drop for Lease {
     }
 }
 
-/// A wait is over: samples it.
-#[cold]
-#[inline(never)]
-pub(crate) fn note_wait(began: Ticks, ended: Ticks, place: Place) {
-    if let Some(weight) = sample_wait(began, ended) {
-        add_wait(weight, place);
-    }
-}
-
-/// A part of a wait that goes on: its length counts, and it does not.
-#[cold]
-#[inline(never)]
-pub(crate) fn note_part_of_wait(began: Ticks, ended: Ticks, place: Place) {
-    if let Some(weight) = sample_wait(began, ended) {
-        add_wait(
-            Weight {
-                count: 0.0,
-                ..weight
-            },
-            place,
-        );
-    }
-}
-
-/// Whether, and for how many, a wait that is over is kept.
+/// A wait is over, or a part of it: whether, and for how many, that is kept.
+#[inline]
 pub(crate) fn sample_wait(began: Ticks, ended: Ticks) -> Option<Weight> {
     let rate = RATE.load(Ordering::Acquire);
     if rate == 0 || began < SINCE.load(Ordering::Relaxed) {

@@ -176,8 +176,10 @@ fn wait_before(record: &RecordRef) -> Option<(clock::Ticks, Place)> {
 
 /// That wait is over.
 fn note_wait(wait: Option<(clock::Ticks, Place)>, poll_began: clock::Ticks) {
-    if let Some((waited_since, place)) = wait {
-        contention::note_wait(waited_since, poll_began, place);
+    if let Some((waited_since, place)) = wait
+        && let Some(weight) = contention::sample_wait(waited_since, poll_began)
+    {
+        contention::add_wait(weight, place);
     }
 }
 

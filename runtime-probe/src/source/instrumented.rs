@@ -4,9 +4,10 @@ use super::waker;
 use crate::clock;
 use crate::primitive::Ordering;
 use crate::record::contention::{self, How, Place};
-use crate::registry::record::{Kind, Spawn};
+use crate::registry::record::{EndedWait, Kind, Spawn};
 use crate::registry::slab::RecordRef;
 use crate::registry::threads;
+use crate::sampling::Weight;
 use crate::stack::raw::HasMeta;
 use std::future::Future;
 use std::pin::Pin;
@@ -116,26 +117,32 @@ fn prepare(record: &RecordRef, context: &Context<'_>) {
     record.prepare(context.waker());
 }
 
-/// The wait before this poll is over.
+/// The wait before this poll is over, or a part of it that is counted here.
 #[cold]
 #[inline(never)]
 fn note_wait(record: &RecordRef) {
-    if let Some(wait) = record.ended_wait(clock::ticks) {
-        let place = Place {
-            waits: wait.waits,
-            around: record.waits_around(),
-            spawned_at: match wait.waits {
-                Some(_) => None,
-                None => record.location(),
-            },
-            how: How::Suspended,
-        };
-        if wait.goes_on {
-            contention::note_part_of_wait(wait.began, wait.ended, place);
-        } else {
-            contention::note_wait(wait.began, wait.ended, place);
-        }
+    if let Some(wait) = record.ended_wait(clock::ticks)
+        && let Some(weight) = contention::sample_wait(wait.began, wait.ended)
+    {
+        add_wait(record, &wait, weight);
     }
+}
+
+#[cold]
+#[inline(never)]
+fn add_wait(record: &RecordRef, wait: &EndedWait, weight: Weight) {
+    let place = Place {
+        waits: wait.waits,
+        around: record.waits_around(),
+        spawned_at: match wait.waits {
+            Some(_) => None,
+            None => record.location(),
+        },
+        how: How::Suspended,
+    };
+    // A part of a wait that goes on: its length counts, and it does not.
+    let count = if wait.goes_on { 0.0 } else { weight.count };
+    contention::add_wait(Weight { count, ..weight }, place);
 }
 
 impl<F> Drop for Instrumented<F> {
