@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The shop of the README: starts it, breaks it in each of its four ways, and finds every fault in the dump.
+# The shop of the README: starts it, breaks it in each of its ways, and finds every fault in the dump.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -77,6 +77,18 @@ ask "http://$shop/chaos/contention" > /dev/null
 ask "http://$probe/debug/pprof/mutex?seconds=2&fraction=1&format=folded" | sort -t ' ' -k 2 -n -r | head -1 > "$out/dump"
 find_in_dump "the hot lock: who makes the others wait most" 1 '^checkout::chaos::take_inventory [0-9]+$'
 ask "http://$shop/chaos/off" > /dev/null
+
+break_it /chaos/block-worker "the blocked worker: its task" 2 1 '^checkout::chaos::print_receipt\(\.\.\.\)$'
+find_in_dump "the blocked worker: the call that blocks it" 1 '^checkout::chaos::Printer::wait\(\.\.\.\)$'
+# The worker that is kept may be the one that should look at the sockets, until it is let go.
+ask --max-time 40 "http://$shop/chaos/off" > /dev/null
+
+sleep 1
+break_it /chaos/spin "the spinning worker: what it does" 2 1 '^# running .*, a long poll: its thread is burning CPU, '
+find_in_dump "the spinning worker: its task" 1 '^checkout::chaos::price_every_basket\(\.\.\.\)$'
+ask --max-time 40 "http://$shop/chaos/off" > /dev/null
+ask "http://$probe/debug/pprof/threads?debug=2" > "$out/dump"
+find_in_dump "the threads" 2 '^thread [0-9]+ \[(running|sleeping)\]:$'
 
 ask "http://$probe/debug/pprof/" | grep -q '<li>captures: ' || fail "the index has no diagnosis"
 ask "http://$probe/debug/pprof/goroutine" | head -c 2 | od -An -tx1 | grep -q '1f 8b' || fail "the profile is not gzipped"

@@ -21,11 +21,13 @@ use crate::profile::goroutine::{self, Goroutines};
 use crate::profile::goroutine_forms::Lines;
 use crate::profile::mutex;
 use crate::profile::selection::Selection;
+use crate::profile::threads::{self, CREATED, Shown, ThreadProfile};
 use crate::record::contention::Sampled;
 use crate::registry::record::Kind;
 use crate::source;
 use crate::source::signal::Unavailable;
 use crate::stack::{raw, template};
+use crate::symbol::name::Names;
 use crate::sys::signal::InstallError;
 #[cfg(feature = "rt")]
 use std::ffi::{OsStr, OsString};
@@ -211,17 +213,23 @@ pub struct Profile {
     name: &'static str,
 }
 
-/// The profile of that name: `goroutine`, `block` or `mutex`. Mirrors Go's `pprof.Lookup`.
+/// The profile of that name: `goroutine`, `block`, `mutex`, `threads` or `threadcreate`. Mirrors Go's `pprof.Lookup`.
 ///
 /// ```
 /// assert!(runtime_probe::pprof::lookup("goroutine").is_some());
 /// assert!(runtime_probe::pprof::lookup("nosuch").is_none());
 /// ```
 pub fn lookup(name: &str) -> Option<Profile> {
-    [block::NAME, goroutine::NAME, mutex::NAME]
-        .into_iter()
-        .find(|known| *known == name)
-        .map(|name| Profile { name })
+    [
+        block::NAME,
+        goroutine::NAME,
+        mutex::NAME,
+        CREATED,
+        threads::NAME,
+    ]
+    .into_iter()
+    .find(|known| *known == name)
+    .map(|name| Profile { name })
 }
 
 impl Profile {
@@ -231,18 +239,20 @@ impl Profile {
     }
 
     /// How many entries it has now: for `goroutine` the tasks alive, for `block` the places where something waited,
-    /// for `mutex` those where somebody made others wait. Mirrors Go's `Profile.Count`.
+    /// for `mutex` those where somebody made others wait, for `threads` and `threadcreate` the threads. Mirrors Go's `Profile.Count`.
     pub fn count(&self) -> usize {
         match self.name {
             block::NAME => block::count(),
             mutex::NAME => mutex::count(),
+            threads::NAME | CREATED => crate::snapshot::threads::count(),
             _ => crate::snapshot::tasks::count(),
         }
     }
 
     /// Writes it. `block` and `mutex`: `debug` 0 is gzipped `profile.proto`, anything else Go's text. `goroutine`: `debug` 0
     /// is gzipped `profile.proto`, 1 Go's text by count, 3 `profile.proto` with a sample for each task and its id, state and
-    /// wait as labels, anything else a block of text per task. Mirrors Go's `Profile.WriteTo`. Costs about a microsecond a
+    /// wait as labels, anything else a block of text per task. `threads` and `threadcreate`: `debug` 0 and 1 as that, anything
+    /// else a block of text per thread. Mirrors Go's `Profile.WriteTo`. Costs about a microsecond a
     /// task, on the calling thread; no task is disturbed.
     ///
     /// # Errors
@@ -257,6 +267,19 @@ impl Profile {
             return match debug {
                 0 => out.write_all(&contended.profile().to_gzip()),
                 _ => contended.write_text(out),
+            };
+        }
+        let shown = match self.name {
+            threads::NAME => Some(Shown::Now),
+            CREATED => Some(Shown::Creation),
+            _ => None,
+        };
+        if let Some(shown) = shown {
+            let threads = ThreadProfile::collect(shown, Names::Short);
+            return match debug {
+                0 => out.write_all(&threads.profile().to_gzip()),
+                1 => threads.write_count_text(out),
+                _ => threads.write_text(out),
             };
         }
         let goroutines = Goroutines::collect(Selection::default());

@@ -33,7 +33,7 @@ const LAYERS: [&str; 16] = [
 ];
 
 /// What the siblings inside `source` know of each other: the user, the used.
-const SOURCE_EDGES: [(&str, &str); 13] = [
+const SOURCE_EDGES: [(&str, &str); 14] = [
     ("blocking", "driving"),
     // A closure and a future tell their id by the same handle.
     ("blocking", "instrumented"),
@@ -52,6 +52,8 @@ const SOURCE_EDGES: [(&str, &str); 13] = [
     ("instrumented", "waker"),
     // Whoever releases a lock is charged in the task that is being polled.
     ("locks", "waker"),
+    // The number behind tokio's id.
+    ("metrics", "foreign"),
     ("named", "instrumented"),
     // Which polls a thread is in the middle of.
     ("signal", "waker"),

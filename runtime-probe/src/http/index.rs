@@ -7,7 +7,7 @@ use super::request::Request;
 use super::routes::only;
 use crate::profile::diagnosis::Diagnosis;
 use crate::profile::{block, mutex};
-use crate::snapshot::tasks;
+use crate::snapshot::{tasks, threads};
 use std::fmt::Write;
 
 /// A row of the page: path, link parameters, description.
@@ -32,7 +32,8 @@ const ENTRIES: &[(&str, &str, &str)] = &[
          tasks once. debug=3 is a profile with a sample per task, labelled with its id, state, wait and spawn site. \
          seconds=N returns a delta profile, format=folded and format=flamegraph the stacks of a flame graph. match=REGEX, \
          state=LIST, minwait=10s and limit=N keep the tasks that one looks for; names=full shows generic arguments; \
-         fresh=1 first wakes the tasks whose stacks leave open where they wait.",
+         fresh=1 first wakes the tasks whose stacks leave open where they wait. Threads that run a task are asked for its \
+         stack by a signal; slow=1s says of which polls the thread is told of.",
     ),
     (
         "mutex",
@@ -44,6 +45,17 @@ const ENTRIES: &[(&str, &str, &str)] = &[
         "symbol",
         "",
         "Names for the addresses in the query or the body, for go tool pprof.",
+    ),
+    (
+        "threadcreate",
+        "?debug=1",
+        "Who created the threads of the process: with the feature interpose; debug=2 writes a block per thread.",
+    ),
+    (
+        "threads",
+        "?debug=1",
+        "Where the threads of the process are, each asked by a signal. debug=2 writes a block per thread, with its state and \
+         the CPU time it has used. Below them, what tokio counts of its runtimes and workers.",
     ),
 ];
 
@@ -61,6 +73,7 @@ pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
             "block" => block::count(),
             "goroutine" => tasks::count(),
             "mutex" => mutex::count(),
+            "threadcreate" | "threads" => threads::count(),
             _ => 0,
         };
         let _ = writeln!(

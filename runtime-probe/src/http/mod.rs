@@ -15,9 +15,10 @@
 //!
 //! what is answered:
 //! * [`routes`]: which request gets which answer;
-//! * [`index`], [`goroutine`], [`block`], [`mutex`], [`cmdline`], [`symbol`]: a file per page;
+//! * [`index`], [`goroutine`], [`block`], [`mutex`], [`cmdline`], [`symbol`], [`threads`]: a file per page;
 //! * [`seconds`], [`stack_format`], [`contended`]: parameters that profiles share;
 //! * [`go_duration`]: durations as Go writes them;
+//! * [`turn`]: how many dumps may be under way at once;
 //!
 //! what lets another server carry it:
 //! * [`exchange`]: a request and its reply, without a socket;
@@ -67,7 +68,9 @@ mod seconds;
 mod socket;
 mod stack_format;
 mod symbol;
+mod threads;
 mod transmit;
+mod turn;
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,8 @@
 use super::refusal::Refusal;
 use super::reply::Reply;
 use super::request::{Method, Request};
-use super::{block, cmdline, goroutine, index, mutex, symbol};
+use super::{block, cmdline, goroutine, index, mutex, symbol, threads};
+use crate::profile::threads::Shown;
 
 /// Answers any request.
 pub(crate) fn answer(request: &Request) -> Reply {
@@ -43,6 +44,8 @@ fn route(request: &Request) -> Result<Reply, Refusal> {
         "mutex" => mutex::answer(request),
         "symbol" => symbol::answer(request),
         "goroutine" => goroutine::answer(request),
+        "threadcreate" => threads::answer(request, Shown::Creation),
+        "threads" => threads::answer(request, Shown::Now),
         _ => Err(Refusal::new(404, "Unknown profile")),
     }
 }

@@ -119,20 +119,34 @@ const SWITCHED: &str = "switched stack: the poll ran on a stack that a library s
 fn expand_raw(raw: &'static RawStack, resolver: &mut Resolver) -> Vec<Step> {
     expand(
         &raw.pcs,
+        Innermost::Call,
         (raw.end == End::Root).then_some(raw.root),
         resolver,
     )
 }
 
+/// What the innermost address of a stack is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Innermost {
+    /// A return address, of which a program has few.
+    Call,
+    /// One past any instruction.
+    Instruction,
+}
+
 /// The functions at return addresses, leaf first. With a future at the root, the last address is in its wrapper's poll.
 pub(super) fn expand(
     pcs: &[usize],
+    innermost: Innermost,
     root: Option<&'static FutureMeta>,
     resolver: &mut Resolver,
 ) -> Vec<Step> {
     let mut steps = Vec::new();
-    for pc in pcs {
-        let code: Arc<Code> = resolver.code(*pc as u64 - 1);
+    for (index, pc) in pcs.iter().enumerate() {
+        let code: Arc<Code> = match innermost {
+            Innermost::Instruction if index == 0 => resolver.code_once(*pc as u64 - 1),
+            _ => resolver.code(*pc as u64 - 1),
+        };
         let count = code.frames.len();
         for (index, frame) in code.frames.iter().enumerate() {
             steps.push(Step {

@@ -6,6 +6,8 @@
 //! * [`selection`]: which tasks a dump shows, how many, under which names;
 //! * [`goroutine`]: these tasks;
 //! * [`goroutine_forms`]: the forms of a dump of them;
+//! * [`threads`]: all threads, and what tokio counts of its workers;
+//! * `worker_table`: the latter as tables;
 //! * [`block`]: where tasks waited for each other;
 //! * [`mutex`]: who made others wait for a lock;
 //! * [`contended`]: the forms of these two;
@@ -24,3 +26,6 @@ pub(crate) mod mappings;
 pub(crate) mod mutex;
 pub(crate) mod selection;
 pub(crate) mod thread_stacks;
+pub(crate) mod threads;
+#[cfg(feature = "rt")]
+pub(crate) mod worker_table;

@@ -1,9 +1,9 @@
-//! A thread's frames become the stack of a task that runs on it.
+//! A thread's frames become the stack of a task that runs on it, or that of the thread.
 //!
 //! A task of ours is cut out by address: its wrapper's poll, and what it has called. Of a task that somebody else spawned
 //! nothing is on the stack but tokio's own functions, so it is cut by their names.
 
-use super::leaf_stacks::{Step, expand, locations};
+use super::leaf_stacks::{Innermost, Step, expand, locations};
 use crate::source::signal::{Capture, PollThere};
 use crate::stack::interrupted::Frame;
 use crate::stack::raw::{End, FutureMeta};
@@ -65,6 +65,15 @@ pub(super) fn of_foreign(
     Some(finish(capture, frames, End::Root, &steps, names))
 }
 
+/// All of a thread's stack.
+pub(super) fn of_thread(capture: &Capture, names: Names, resolver: &mut Resolver) -> Walked {
+    let mut steps = steps(&capture.frames, None, resolver);
+    let begins = |step: &&mut Step| !step.shown || role::begins_thread(&step.frame.function);
+    let outer = steps.iter_mut().rev().take_while(begins);
+    outer.for_each(|step| step.shown = false);
+    finish(capture, capture.frames.len(), capture.end, &steps, names)
+}
+
 /// The functions of frames, innermost first. Of what std and other libraries do at the innermost end, only the call that
 /// somebody made is shown, and what it does in C.
 fn steps(
@@ -73,7 +82,7 @@ fn steps(
     resolver: &mut Resolver,
 ) -> Vec<Step> {
     let pcs: Vec<usize> = frames.iter().map(|frame| frame.pc).collect();
-    let mut steps = expand(&pcs, root, resolver);
+    let mut steps = expand(&pcs, Innermost::Instruction, root, resolver);
     let library = |step: &&Step| {
         let function = &step.frame.function;
         role::is_library(function) || role::is_c(function)

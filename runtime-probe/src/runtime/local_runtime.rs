@@ -2,6 +2,7 @@
 
 use super::{Handle, root};
 use crate::source::driving::Driving;
+use crate::source::metrics::Measured;
 use crate::task::spawning::{spawn, spawn_blocking};
 use std::future::Future;
 use std::io;
@@ -11,6 +12,8 @@ use tokio::task::JoinHandle;
 
 /// [`tokio::runtime::LocalRuntime`] whose tasks are instrumented. Derefs to tokio's and converts from and into it.
 pub struct LocalRuntime {
+    // Before the runtime: off the list when its end is waited for.
+    measured: Measured,
     inner: tokio::runtime::LocalRuntime,
     handle: Handle,
 }
@@ -66,6 +69,7 @@ impl LocalRuntime {
 
     /// [`tokio::runtime::LocalRuntime::shutdown_timeout`].
     pub fn shutdown_timeout(self, duration: Duration) {
+        drop(self.measured);
         self.inner.shutdown_timeout(duration);
     }
 
@@ -91,8 +95,13 @@ impl Deref for LocalRuntime {
 
 impl From<tokio::runtime::LocalRuntime> for LocalRuntime {
     fn from(inner: tokio::runtime::LocalRuntime) -> Self {
+        let measured = Measured::new(inner.handle());
         let handle = inner.handle().clone().into();
-        LocalRuntime { inner, handle }
+        LocalRuntime {
+            measured,
+            inner,
+            handle,
+        }
     }
 }
 

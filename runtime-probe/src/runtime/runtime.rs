@@ -2,6 +2,7 @@
 
 use super::{Handle, root};
 use crate::source::driving::Driving;
+use crate::source::metrics::Measured;
 use crate::task::spawning::{spawn, spawn_blocking};
 use std::future::Future;
 use std::ops::Deref;
@@ -10,6 +11,8 @@ use tokio::task::JoinHandle;
 
 /// [`tokio::runtime::Runtime`] whose tasks are instrumented. Derefs to tokio's and converts from and into it.
 pub struct Runtime {
+    // Before the runtime: off the list when its end is waited for.
+    measured: Measured,
     inner: tokio::runtime::Runtime,
     handle: Handle,
 }
@@ -64,6 +67,7 @@ impl Runtime {
 
     /// [`tokio::runtime::Runtime::shutdown_timeout`].
     pub fn shutdown_timeout(self, duration: Duration) {
+        drop(self.measured);
         self.inner.shutdown_timeout(duration);
     }
 
@@ -90,8 +94,13 @@ impl Deref for Runtime {
 impl From<tokio::runtime::Runtime> for Runtime {
     /// Tasks that others spawn on such a runtime are not seen: hooks are set when a runtime is built.
     fn from(inner: tokio::runtime::Runtime) -> Self {
+        let measured = Measured::new(inner.handle());
         let handle = inner.handle().clone().into();
-        Runtime { inner, handle }
+        Runtime {
+            measured,
+            inner,
+            handle,
+        }
     }
 }
 

@@ -176,6 +176,12 @@ fn known(record: &Record) -> Option<View> {
     record.view().filter(|view| view.id != 0)
 }
 
+/// Wall-clock time, nanoseconds since 1970.
+pub(crate) fn now_ns() -> i64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    now.map_or(0, |now| now.as_nanos() as i64)
+}
+
 /// Counts the tasks.
 pub(crate) fn counts() -> Counts {
     let mut counts = Counts::default();
@@ -237,9 +243,7 @@ impl Tasks {
                 .into_iter()
                 .map(|(number, (thread, _))| (number, thread))
                 .collect(),
-            time_ns: SystemTime::now()
-                .duration_since(SystemTime::UNIX_EPOCH)
-                .map_or(0, |time| time.as_nanos() as i64),
+            time_ns: now_ns(),
         }
     }
 

@@ -11,6 +11,7 @@
 //! * [`named`]: what holds the name of a task;
 //! * [`foreign`]: tasks that somebody else spawned;
 //! * [`driving`]: which runtime polls a task;
+//! * [`metrics`]: what tokio counts itself;
 //! * [`locks`]: locks that know who waits for them;
 //! * [`hooks`]: our hooks in a runtime, and the user's beside them.
 
@@ -27,6 +28,8 @@ pub(crate) mod hooks;
 pub(crate) mod instrumented;
 #[cfg(feature = "sync")]
 pub(crate) mod locks;
+#[cfg(feature = "rt")]
+pub(crate) mod metrics;
 #[cfg(feature = "rt")]
 pub(crate) mod named;
 pub(crate) mod signal;

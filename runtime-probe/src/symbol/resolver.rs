@@ -126,6 +126,14 @@ impl Resolver {
         code
     }
 
+    /// The same for an address that is hardly asked for again, such as where a thread was interrupted: not remembered.
+    pub(crate) fn code_once(&mut self, address: u64) -> Arc<Code> {
+        match self.codes.get(&address) {
+            Some(code) => code.clone(),
+            None => Arc::new(self.look_up(address).unwrap_or_default()),
+        }
+    }
+
     fn look_up(&mut self, address: u64) -> Option<Code> {
         let module = self.modules.iter().find(|module| {
             module.range.contains(&address)

@@ -414,6 +414,19 @@ pub(crate) fn polls_task(function: &str) -> bool {
     owner(function).starts_with("tokio::runtime::task::raw::poll")
 }
 
+/// Whether it is what the C library begins a thread with; it may have no symbols.
+pub(crate) fn begins_thread(function: &str) -> bool {
+    const BEGIN: [&str; 6] = [
+        "start_thread",
+        "_start",
+        "clone",
+        "clone3",
+        "__clone",
+        "__clone3",
+    ];
+    BEGIN.contains(&function) || function.starts_with("__libc_start_") || function.starts_with("0x")
+}
+
 /// Whether it is of what tokio puts around the future of a task.
 pub(crate) fn is_harness(function: &str) -> bool {
     owner(function).starts_with("tokio::runtime::task::")

@@ -33,6 +33,20 @@ impl Activity {
     }
 }
 
+impl Activity {
+    /// In a word.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Activity::Running => "running",
+            Activity::Sleeping => "sleeping",
+            Activity::Uninterruptible => "uninterruptible",
+            Activity::Stopped => "stopped",
+            Activity::Ended => "ended",
+            Activity::Other(_) => "unknown",
+        }
+    }
+}
+
 impl fmt::Display for Activity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -102,6 +116,21 @@ impl ThreadStatus {
     }
 }
 
+/// The threads of this process, in order; none where there is no `/proc`.
+pub(crate) fn ids() -> Vec<u32> {
+    let entries = fs::read_dir("/proc/self/task").into_iter().flatten();
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut ids: Vec<u32> = names.filter_map(|name| name.parse().ok()).collect();
+    ids.sort_unstable();
+    ids
+}
+
+/// What a thread has used of CPUs, in nanoseconds; `None` where the kernel was built without scheduler statistics.
+pub(crate) fn cpu_ns(tid: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/self/task/{tid}/schedstat")).ok()?;
+    text.split(' ').next()?.parse().ok()
+}
+
 /// The kernel's function in which a thread sleeps; `None` for one that runs, and where the kernel does not tell. Costs 10 us.
 pub(crate) fn wait_channel(tid: u32) -> Option<String> {
     let name = fs::read_to_string(format!("/proc/self/task/{tid}/wchan")).ok()?;
@@ -138,5 +167,10 @@ mod tests {
         assert_eq!(status.activity, Activity::Running);
         assert!(!(1..=64).any(|number| status.blocks(number)));
         assert_eq!(ThreadStatus::of(u32::MAX), None);
+        let own = crate::sys::thread::id();
+        assert!(ids().contains(&own));
+        // It is added up when the thread gives its CPU away.
+        std::thread::sleep(std::time::Duration::from_millis(1));
+        assert!(cpu_ns(own).is_none_or(|ns| ns > 0));
     }
 }

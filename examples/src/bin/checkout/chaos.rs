@@ -3,9 +3,9 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -15,6 +15,10 @@ use crate::shop::Shop;
 
 /// How many tasks one request to `/chaos/leak` leaks.
 const LEAKED_TASKS: usize = 100;
+
+/// How long a worker is kept from its work at most: if it is the one that should look at the sockets, nobody can even ask to
+/// switch the fault off.
+const KEPT: Duration = Duration::from_secs(10);
 
 /// The faults that are on, and what it takes to switch them off.
 #[derive(Default)]
@@ -27,6 +31,7 @@ struct Faults {
     tasks: Vec<JoinHandle<()>>,
     /// Nobody ever sends; as long as the senders live, the receivers wait.
     approvals: Vec<mpsc::Sender<()>>,
+    printers: Vec<Arc<Printer>>,
 }
 
 impl Chaos {
@@ -76,10 +81,41 @@ impl Chaos {
             .to_owned()
     }
 
+    /// Spawns a task that waits for a printer as a thread does: the worker that polls it can poll nothing else meanwhile.
+    pub fn block_worker(&self) -> String {
+        let printer = self.printer();
+        let task = tokio::spawn(print_receipt(printer));
+        self.with_faults(|faults| faults.tasks.push(task));
+        format!(
+            "A worker waits for a printer, for {KEPT:?} at most; as often as you ask, one more.\n"
+        )
+    }
+
+    /// Spawns a task that computes for long between two awaits: the worker that polls it can poll nothing else meanwhile.
+    pub fn spin(&self) -> String {
+        let printer = self.printer();
+        let task = tokio::spawn(price_every_basket(printer));
+        self.with_faults(|faults| faults.tasks.push(task));
+        format!(
+            "A worker prices every basket there could be, for {KEPT:?} at most; as often as you ask, one more.\n"
+        )
+    }
+
+    fn printer(&self) -> Arc<Printer> {
+        let printer = Arc::new(Printer::default());
+        self.with_faults(|faults| faults.printers.push(Arc::clone(&printer)));
+        printer
+    }
+
     /// Ends every task of every fault; dropping them releases the locks that they hold.
     pub fn off(&self) -> String {
-        let Faults { tasks, approvals } = self.with_faults(std::mem::take);
+        let Faults {
+            tasks,
+            approvals,
+            printers,
+        } = self.with_faults(std::mem::take);
         drop(approvals);
+        printers.iter().for_each(|printer| printer.turn_on());
         let alive = tasks.iter().filter(|task| !task.is_finished()).count();
         tasks.iter().for_each(JoinHandle::abort);
         format!("The faults are off; {alive} tasks end.\n")
@@ -139,6 +175,55 @@ async fn take_inventory(shop: Arc<Shop>) {
         drop(stock);
         sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// Off until somebody turns it on.
+#[derive(Default)]
+struct Printer {
+    is_on: AtomicBool,
+    lock: Mutex<()>,
+    turned_on: Condvar,
+}
+
+impl Printer {
+    /// Waits until it is on. The fault: the whole thread waits.
+    fn wait(&self) {
+        let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let off = |(): &mut ()| !self.is_on();
+        let _woken = self.turned_on.wait_timeout_while(lock, KEPT, off);
+    }
+
+    fn is_on(&self) -> bool {
+        self.is_on.load(Ordering::Relaxed)
+    }
+
+    fn turn_on(&self) {
+        let _lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        self.is_on.store(true, Ordering::Relaxed);
+        self.turned_on.notify_all();
+    }
+}
+
+async fn print_receipt(printer: Arc<Printer>) {
+    printer.wait();
+}
+
+/// The fault: no await in all that time.
+async fn price_every_basket(printer: Arc<Printer>) {
+    let began = Instant::now();
+    let mut cents = 0;
+    while !printer.is_on() && began.elapsed() < KEPT {
+        cents += cheapest_basket(1_000_000);
+    }
+    println!("{cents} cents");
+}
+
+#[inline(never)]
+fn cheapest_basket(baskets: u64) -> u64 {
+    (0..baskets)
+        .map(|basket| std::hint::black_box(basket) % 997)
+        .min()
+        .unwrap_or(0)
 }
 
 /// Completes when the bank has reported the payment. The fault: `poll` keeps no waker that the bank could wake.

@@ -131,6 +131,14 @@ fn routes(shop: Arc<Shop>) -> Router {
             any(async |State(app): State<App>| app.chaos.contention(&app.shop)),
         )
         .route(
+            "/chaos/block-worker",
+            any(async |State(app): State<App>| app.chaos.block_worker()),
+        )
+        .route(
+            "/chaos/spin",
+            any(async |State(app): State<App>| app.chaos.spin()),
+        )
+        .route(
             "/chaos/off",
             any(async |State(app): State<App>| app.chaos.off()),
         )
@@ -242,6 +250,14 @@ fn print_what_to_try(listen: SocketAddr, probe: SocketAddr, load: bool) {
         (
             format!("http://{listen}/chaos/contention"),
             "somebody who has a lock most of the time",
+        ),
+        (
+            format!("http://{listen}/chaos/block-worker"),
+            "a task that blocks its worker",
+        ),
+        (
+            format!("http://{listen}/chaos/spin"),
+            "a task that computes and never awaits",
         ),
         (
             format!("http://{listen}/chaos/off"),

@@ -1,0 +1,49 @@
+//! `/debug/pprof/threads` and `/debug/pprof/threadcreate`: all threads, where they are and who created them, counted
+//! (`debug=0`, `format=`, `debug=1`) or a block for each (`debug=2`).
+
+use super::refusal::Refusal;
+use super::reply::Reply;
+use super::request::Request;
+use super::routes::only;
+use super::stack_format::StackFormat;
+use super::turn::Turn;
+use crate::profile::threads::{Shown, ThreadProfile};
+use crate::symbol::name::Names;
+
+/// Answers a request.
+pub(super) fn answer(request: &Request, shown: Shown) -> Result<Reply, Refusal> {
+    only(request, &["debug", "format", "names"])?;
+    let format = StackFormat::of(request)?;
+    let names = names(request)?;
+    let debug = request.number("debug")?.unwrap_or(0);
+    if debug > 2 {
+        return Err(Refusal::bad_request(
+            "invalid value for \"debug\" - must be 0, 1 or 2",
+        ));
+    }
+    if debug != 0 && format != StackFormat::Proto {
+        return Err(Refusal::incompatible("format", "debug"));
+    }
+    let _turn = Turn::take()?;
+    let threads = ThreadProfile::collect(shown, names);
+    let mut text = Vec::new();
+    let written = match debug {
+        0 if format == StackFormat::Proto => return format.reply(shown.name(), &threads.profile()),
+        0 => return format.reply(shown.name(), &threads.shown_profile()),
+        1 => threads.write_count_text(&mut text),
+        _ => threads.write_text(&mut text),
+    };
+    written.map_err(|error| Refusal::new(500, format!("could not write the profile: {error}")))?;
+    Ok(Reply::text(200, text))
+}
+
+/// Which names of functions are asked for.
+pub(super) fn names(request: &Request) -> Result<Names, Refusal> {
+    match request.param("names")? {
+        None | Some("short") => Ok(Names::Short),
+        Some("full") => Ok(Names::Full),
+        Some(_) => Err(Refusal::bad_request(
+            "invalid value for \"names\" - must be short or full",
+        )),
+    }
+}

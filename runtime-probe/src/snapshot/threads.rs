@@ -1,0 +1,100 @@
+//! All threads of the process at one moment, and what the runtimes count.
+
+use super::tasks;
+use crate::primitive::Ordering;
+use crate::registry::runtimes::{self, Runtime, RuntimeNumber};
+use crate::registry::threads;
+#[cfg(feature = "rt")]
+use crate::source::metrics::{self, RuntimeNumbers};
+use crate::source::signal::{self, Capture, CaptureError};
+use crate::sys::thread_status::{self, ThreadStatus};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The most threads that are asked; the others are listed.
+const MOST_ASKED: usize = 1024;
+
+/// How long all have together.
+const ALL: Duration = Duration::from_secs(2);
+
+/// How long one has.
+const EACH: Duration = Duration::from_millis(100);
+
+/// One thread.
+#[derive(Debug)]
+pub(crate) struct ThreadRow {
+    pub(crate) id: u32,
+    /// As std knows it, or as the kernel does, which keeps 15 bytes.
+    pub(crate) name: Arc<str>,
+    pub(crate) status: ThreadStatus,
+    pub(crate) cpu_ns: Option<u64>,
+    pub(crate) stack: Result<Capture, CaptureError>,
+    /// The runtime that it works for.
+    pub(crate) runtime: RuntimeNumber,
+}
+
+/// All of them.
+pub(crate) struct Threads {
+    /// By id.
+    pub(crate) rows: Vec<ThreadRow>,
+    pub(crate) runtimes: Vec<Arc<Runtime>>,
+    #[cfg(feature = "rt")]
+    pub(crate) numbers: Vec<RuntimeNumbers>,
+    /// Wall-clock time, nanoseconds since 1970.
+    pub(crate) time_ns: i64,
+}
+
+/// How many there are.
+pub(crate) fn count() -> usize {
+    thread_status::ids().len()
+}
+
+impl Threads {
+    /// Asks each thread.
+    pub(crate) fn take() -> Threads {
+        // Those that have met the probe, by the kernel's id.
+        let known: HashMap<u32, _> = threads::alive()
+            .into_values()
+            .map(|(thread, slot)| (thread.tid, (thread.name, slot)))
+            .collect();
+        let all = Instant::now() + ALL;
+        let mut rows = Vec::new();
+        for id in thread_status::ids() {
+            let (Some(status), cpu_ns) = (ThreadStatus::of(id), thread_status::cpu_ns(id)) else {
+                continue;
+            };
+            let stack = match rows.len() {
+                ..MOST_ASKED => signal::capture(id, all.min(Instant::now() + EACH)),
+                _ => Err(CaptureError::NoTime),
+            };
+            if stack
+                .as_ref()
+                .is_err_and(|error| *error == CaptureError::Gone)
+            {
+                continue;
+            }
+            let known = known.get(&id);
+            let name = known
+                .map(|(name, _)| name.clone())
+                .filter(|name| !name.is_empty());
+            rows.push(ThreadRow {
+                id,
+                name: name.unwrap_or_else(|| status.name.as_str().into()),
+                status,
+                cpu_ns,
+                stack,
+                runtime: known.map_or(RuntimeNumber(0), |(_, slot)| {
+                    RuntimeNumber(slot.runtime.load(Ordering::Relaxed) as u16)
+                }),
+            });
+        }
+        Threads {
+            rows,
+            runtimes: runtimes::alive(),
+            #[cfg(feature = "rt")]
+            numbers: metrics::all(),
+            time_ns: tasks::now_ns(),
+        }
+    }
+}

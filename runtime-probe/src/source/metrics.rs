@@ -1,0 +1,133 @@
+//! tokio's own numbers of the runtimes that our types hold. A runtime that tokio's builder built has its hooks, if it has
+//! any, but nobody knows its handle for as long as it lives.
+
+use super::foreign::number;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::runtime::{Handle, RuntimeFlavor};
+
+/// On the list until it is dropped, which MUST come before the runtime's own end is waited for: the list keeps a handle.
+#[derive(Debug)]
+pub(crate) struct Measured(Option<u64>);
+
+static LIST: Mutex<(u64, BTreeMap<u64, Handle>)> = Mutex::new((0, BTreeMap::new()));
+
+fn lock() -> MutexGuard<'static, (u64, BTreeMap<u64, Handle>)> {
+    LIST.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Measured {
+    /// Puts a runtime on the list.
+    pub(crate) fn new(handle: &Handle) -> Measured {
+        Measured(super::is_on().then(|| {
+            let handle = handle.clone();
+            let (last, list) = &mut *lock();
+            *last += 1;
+            list.insert(*last, handle);
+            *last
+        }))
+    }
+}
+
+impl Drop for Measured {
+    fn drop(&mut self) {
+        // The handle goes outside of the lock.
+        let _handle = self.0.and_then(|key| lock().1.remove(&key));
+    }
+}
+
+/// What tokio counts of a runtime; each `None` where this build does not tell.
+#[derive(Clone, Debug)]
+pub(crate) struct RuntimeNumbers {
+    /// tokio's number of it.
+    pub(crate) id: u64,
+    pub(crate) flavor: &'static str,
+    pub(crate) tasks_alive: u64,
+    pub(crate) tasks_spawned: Option<u64>,
+    /// Tasks that wait in the queue of all workers.
+    pub(crate) global_queue: u64,
+    /// Tasks that were woken from outside of the workers.
+    pub(crate) remote_schedules: Option<u64>,
+    /// Times that a task gave way because it had used up its budget.
+    pub(crate) forced_yields: Option<u64>,
+    pub(crate) blocking_threads: Option<u64>,
+    pub(crate) blocking_idle: Option<u64>,
+    /// Closures that wait for a thread.
+    pub(crate) blocking_queue: Option<u64>,
+    pub(crate) workers: Vec<WorkerNumbers>,
+}
+
+/// What tokio counts of a worker.
+#[derive(Clone, Debug)]
+pub(crate) struct WorkerNumbers {
+    pub(crate) busy: Duration,
+    pub(crate) parks: u64,
+    pub(crate) unstable: Option<UnstableNumbers>,
+}
+
+/// What it counts of a worker with `--cfg tokio_unstable` only.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UnstableNumbers {
+    pub(crate) polls: u64,
+    /// Parks after which there was nothing to do.
+    pub(crate) idle_unparks: u64,
+    pub(crate) steals: u64,
+    pub(crate) local_queue: u64,
+    /// Times that the local queue was full.
+    pub(crate) overflows: u64,
+    pub(crate) mean_poll: Duration,
+}
+
+/// The numbers of all runtimes on the list, as of now.
+pub(crate) fn all() -> Vec<RuntimeNumbers> {
+    // Under the lock: a runtime whose end has begun is off the list when it goes on.
+    lock().1.values().map(numbers).collect()
+}
+
+fn numbers(handle: &Handle) -> RuntimeNumbers {
+    let metrics = handle.metrics();
+    let flavor = match handle.runtime_flavor() {
+        RuntimeFlavor::CurrentThread => "current_thread",
+        _ => "multi_thread",
+    };
+    let workers = (0..metrics.num_workers())
+        .map(|worker| WorkerNumbers {
+            busy: metrics.worker_total_busy_duration(worker),
+            parks: metrics.worker_park_count(worker),
+            #[cfg(tokio_unstable)]
+            unstable: Some(UnstableNumbers {
+                polls: metrics.worker_poll_count(worker),
+                idle_unparks: metrics.worker_noop_count(worker),
+                steals: metrics.worker_steal_count(worker),
+                local_queue: metrics.worker_local_queue_depth(worker) as u64,
+                overflows: metrics.worker_overflow_count(worker),
+                mean_poll: metrics.worker_mean_poll_time(worker),
+            }),
+            #[cfg(not(tokio_unstable))]
+            unstable: None,
+        })
+        .collect();
+    macro_rules! unstable {
+        ($method:ident) => {{
+            #[cfg(tokio_unstable)]
+            let number = Some(metrics.$method() as u64);
+            #[cfg(not(tokio_unstable))]
+            let number = None;
+            number
+        }};
+    }
+    RuntimeNumbers {
+        id: number(handle.id()),
+        flavor,
+        tasks_alive: metrics.num_alive_tasks() as u64,
+        tasks_spawned: unstable!(spawned_tasks_count),
+        global_queue: metrics.global_queue_depth() as u64,
+        remote_schedules: unstable!(remote_schedule_count),
+        forced_yields: unstable!(budget_forced_yield_count),
+        blocking_threads: unstable!(num_blocking_threads),
+        blocking_idle: unstable!(num_idle_blocking_threads),
+        blocking_queue: unstable!(blocking_queue_depth),
+        workers,
+    }
+}
