@@ -8,6 +8,7 @@
 //! * [`address_list`]: by which addresses a stack is counted;
 //! * [`count_profile`]: how many tasks have which stack, and as text, Go's `debug=1`;
 //! * [`contention`]: how often and how long was waited where, Go's block and mutex profiles;
+//! * [`cpu_profile`]: what ran for how long;
 //! * [`profile`]: that and any other profile as `profile.proto`, Go's `debug=0`;
 //! * [`folded`]: any profile as folded stacks, for flame graphs;
 //! * [`thread_text`]: threads, a block of text for each;
@@ -18,6 +19,7 @@ pub mod address_list;
 pub mod contention;
 pub mod count_profile;
 mod count_text;
+pub mod cpu_profile;
 mod digits;
 mod duration_text;
 pub mod folded;

@@ -13,7 +13,8 @@ pub(crate) fn push_name(out: &mut Vec<u8>, name: &str) {
     }
 }
 
-fn push_quoted(out: &mut Vec<u8>, text: &str) {
+/// Appends `text` in quotation marks.
+pub(crate) fn push_quoted(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let mut utf8 = [0; 4];
     for c in text.chars() {

@@ -5,7 +5,9 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use runtime_dump::count_profile::CountProfile;
+use runtime_dump::cpu_profile::{CpuProfile, Ran, Taken};
 use runtime_dump::proto::Profile;
+use runtime_dump::stack::Stack;
 use support::cases::{self, Case};
 use support::go::Go;
 
@@ -220,6 +222,44 @@ fn pprof_reads_deltas_and_comments() {
         go.pprof_text(&["-raw"], &text)
             .starts_with("PeriodType: goroutine count\n")
     );
+}
+
+#[test]
+fn pprof_reads_cpu_time_in_both_forms() {
+    let Some(go) = Go::find("cpu_time") else {
+        return;
+    };
+    let stack = Stack {
+        missing: Some("no stack".into()),
+        ..Stack::default()
+    };
+    let labels = [("spawned_at", "src/a.rs:1:2"), ("task", "a \"b\", c")];
+    let ran = |labels, samples| Ran {
+        stack: &stack,
+        labels,
+        samples,
+    };
+    let mut profile = CpuProfile::new(10_000_000, [ran(&labels, 70), ran(&[], 30)]);
+    profile.comment("a remark");
+    let taken = Taken {
+        time_ns: 1_700_000_000_000_000_000,
+        duration_ns: 1_000_000_000,
+    };
+    let binary = go.file("cpu.pb.gz", &profile.to_profile(&[], taken).to_gzip());
+    let raw = go.pprof_text(&["-raw"], &binary);
+    assert!(raw.contains("samples/count cpu/nanoseconds\n"), "{raw}");
+    assert!(raw.contains("         70  700000000: 1 \n"), "{raw}");
+    assert!(raw.contains("task:[a \"b\", c]"), "{raw}");
+    let mut text = Vec::new();
+    profile.write_text(&mut text).unwrap();
+    let text = go.file("cpu.txt", &text);
+    let raw = go.pprof_text(&["-raw", NO_SYMBOLS], &text);
+    assert!(raw.starts_with("PeriodType: cpu count\n"), "{raw}");
+    let counts: Vec<u64> = raw
+        .lines()
+        .filter_map(|line| line.trim().split_once(": ")?.0.parse().ok())
+        .collect();
+    assert!(counts.starts_with(&[70, 30]), "{raw}");
 }
 
 fn named(name: &str) -> Case {

@@ -39,8 +39,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
+mod cpu;
 #[cfg(feature = "tower")]
 pub mod layer;
+
+pub use cpu::{start_cpu_profile, stop_cpu_profile};
 
 #[cfg(feature = "rt")]
 pub use crate::source::hooks::Hooks;

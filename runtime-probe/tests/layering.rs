@@ -33,11 +33,15 @@ const LAYERS: [&str; 16] = [
 ];
 
 /// What the siblings inside `source` know of each other: the user, the used.
-const SOURCE_EDGES: [(&str, &str); 14] = [
+const SOURCE_EDGES: [(&str, &str); 18] = [
     ("blocking", "driving"),
     // A closure and a future tell their id by the same handle.
     ("blocking", "instrumented"),
     ("blocking", "waker"),
+    // Whose stack it is that a thread was interrupted on, and whether that can be told.
+    ("cpu", "foreign"),
+    ("cpu", "signal"),
+    ("cpu", "waker"),
     // The number behind tokio's id.
     ("driving", "foreign"),
     // The parent of a task that somebody else spawns is the one being polled.
@@ -45,6 +49,7 @@ const SOURCE_EDGES: [(&str, &str); 14] = [
     // A wait inside a poll ends at that poll.
     ("futex", "waker"),
     // What the hooks call.
+    ("hooks", "cpu"),
     ("hooks", "foreign"),
     ("instrumented", "driving"),
     // A wrapper claims the hook's stamp.

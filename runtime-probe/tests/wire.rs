@@ -198,7 +198,7 @@ fn the_path_without_a_slash_leads_to_the_index() {
 #[test]
 fn what_is_not_there_is_a_404() {
     let server = application().server;
-    for path in ["nosuch", "goroutine/", "profile", "nosuch?debug=abc"] {
+    for path in ["nosuch", "goroutine/", "profile/", "nosuch?debug=abc"] {
         let answer = get(server, &format!("/debug/pprof/{path}"));
         assert_refused(&answer, 404, "Unknown profile");
     }

@@ -7,6 +7,7 @@
 //! * Parca takes a profile only if it is whole: an empty first string, ids in sequence, nothing that points nowhere.
 //! * Alloy makes a series of each set of addresses and labels. `block` and `mutex` are cumulative; it takes differences
 //!   itself, so no value may ever fall, and no series vanish.
+//! * Both ask for CPU profiles, of which there is one at a time: the other is to be told just that.
 //!
 //! Ends with 1 and a sentence if something is not so.
 
@@ -21,7 +22,11 @@ use std::time::{Duration, Instant};
 use runtime_dump::proto::Profile;
 
 /// What both ask for by default, of what there is.
-const PROFILES: [&str; 2] = ["block", "goroutine"];
+const PROFILES: [&str; 3] = ["block", "goroutine", CPU];
+/// Theirs are as long as their interval.
+const CPU: &str = "profile?seconds=1";
+/// What whoever comes second is told.
+const IN_USE: &str = "Could not enable CPU profiling: cpu profiling already in use";
 /// Profiles whose values only ever grow.
 const CUMULATIVE: [&str; 2] = ["block", "mutex"];
 /// Their intervals are 10 and 15 s; more often shows more.
@@ -62,11 +67,20 @@ fn main() -> ExitCode {
 /// Scrapes until `end`; what it saw, in a sentence.
 fn scrape(address: &str, end: Instant) -> Outcome<String> {
     let mut series: HashMap<&str, HashMap<Identity, Vec<i64>>> = HashMap::new();
-    let (mut scrapes, mut slowest) = (0, Duration::ZERO);
+    let (mut scrapes, mut refused, mut slowest) = (0, 0, Duration::ZERO);
     while Instant::now() < end {
         for name in PROFILES {
             let began = Instant::now();
-            let profile = get(address, name).and_then(|body| Ok(Profile::decode(&body)?));
+            let answer = get(address, name);
+            if name == CPU
+                && answer
+                    .as_ref()
+                    .is_err_and(|error| error.to_string().contains(IN_USE))
+            {
+                refused += 1;
+                continue;
+            }
+            let profile = answer.and_then(|body| Ok(Profile::decode(&body)?));
             let profile = profile.map_err(|error| format!("{name}: {error}"))?;
             slowest = slowest.max(began.elapsed());
             validate(&profile).map_err(|error| format!("{name} is not valid: {error}"))?;
@@ -95,7 +109,7 @@ fn scrape(address: &str, end: Instant) -> Outcome<String> {
         .collect();
     counts.sort();
     Ok(format!(
-        "{scrapes} scrapes, the slowest {slowest:.1?}; series: {}",
+        "{scrapes} scrapes, {refused} refused, the slowest {slowest:.1?}; series: {}",
         counts.join(", ")
     ))
 }
@@ -117,7 +131,8 @@ fn get(address: &str, name: &str) -> Outcome<Vec<u8>> {
     let status = String::from_utf8_lossy(&answer[..head]);
     let status = status.lines().next().unwrap_or_default().to_owned();
     if !status.ends_with(" 200 OK") {
-        return Err(status.into());
+        let body = String::from_utf8_lossy(&answer[head + 4..]).into_owned();
+        return Err(format!("{status}: {}", body.trim_end()).into());
     }
     Ok(answer.split_off(head + 4))
 }

@@ -42,6 +42,13 @@ const ENTRIES: &[(&str, &str, &str)] = &[
          set; seconds=10&fraction=1 sets one for ten seconds.",
     ),
     (
+        "profile",
+        "?seconds=5&debug=1",
+        "What uses the CPU, for seconds=30 if nothing else is said, at hz=100 samples for each second of CPU time; for go tool \
+         pprof without debug=1. format=folded and format=flamegraph are the stacks of a flame graph; labels=task,thread keeps \
+         the samples of tasks by name and of threads apart.",
+    ),
+    (
         "symbol",
         "",
         "Names for the addresses in the query or the body, for go tool pprof.",

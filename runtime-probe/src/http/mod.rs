@@ -15,7 +15,7 @@
 //!
 //! what is answered:
 //! * [`routes`]: which request gets which answer;
-//! * [`index`], [`goroutine`], [`block`], [`mutex`], [`cmdline`], [`symbol`], [`threads`]: a file per page;
+//! * [`index`], [`goroutine`], [`block`], [`mutex`], [`profile`], [`cmdline`], [`symbol`], [`threads`]: a file per page;
 //! * [`seconds`], [`stack_format`], [`contended`]: parameters that profiles share;
 //! * [`go_duration`]: durations as Go writes them;
 //! * [`turn`]: how many dumps may be under way at once;
@@ -62,6 +62,7 @@ mod inbox;
 mod index;
 mod mutex;
 mod outbox;
+mod profile;
 pub(crate) mod routes;
 mod seats;
 mod seconds;

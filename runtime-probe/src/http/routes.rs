@@ -3,7 +3,7 @@
 use super::refusal::Refusal;
 use super::reply::Reply;
 use super::request::{Method, Request};
-use super::{block, cmdline, goroutine, index, mutex, symbol, threads};
+use super::{block, cmdline, goroutine, index, mutex, profile, symbol, threads};
 use crate::profile::threads::Shown;
 
 /// Answers any request.
@@ -42,6 +42,7 @@ fn route(request: &Request) -> Result<Reply, Refusal> {
         "block" => block::answer(request),
         "cmdline" => cmdline::answer(request),
         "mutex" => mutex::answer(request),
+        "profile" => profile::answer(request),
         "symbol" => symbol::answer(request),
         "goroutine" => goroutine::answer(request),
         "threadcreate" => threads::answer(request, Shown::Creation),

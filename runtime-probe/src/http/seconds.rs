@@ -48,6 +48,11 @@ impl Span {
         Ok(Some(Span(Duration::from_secs(seconds))))
     }
 
+    /// A span that nobody asked for by a parameter.
+    pub(super) const fn of_seconds(seconds: u64) -> Span {
+        Span(Duration::from_secs(seconds))
+    }
+
     /// Waits for the end of the span, as long as the client is there. Returns how long it was.
     pub(super) fn wait(self, client: &Client) -> Result<Duration, Refusal> {
         let _place = Place::take()?;

@@ -11,6 +11,7 @@
 //! * [`block`]: where tasks waited for each other;
 //! * [`mutex`]: who made others wait for a lock;
 //! * [`contended`]: the forms of these two;
+//! * [`cpu`]: what ran;
 //! * [`address_names`]: names for the addresses of a text that was handed out;
 //! * [`diagnosis`]: what cannot be shown, and why;
 //! * [`mappings`]: the process's executable mappings.
@@ -18,6 +19,7 @@
 pub(crate) mod address_names;
 pub(crate) mod block;
 pub(crate) mod contended;
+pub(crate) mod cpu;
 pub(crate) mod diagnosis;
 pub(crate) mod goroutine;
 pub(crate) mod goroutine_forms;

@@ -1,3 +1,4 @@
 //! What happened: bounded, lossy where it must be, and counted where it is lossy.
 
 pub(crate) mod contention;
+pub(crate) mod ring;

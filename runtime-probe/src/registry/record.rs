@@ -361,6 +361,11 @@ impl Record {
         );
     }
 
+    /// What [`Record::set_name`] was told; none before.
+    pub(crate) fn name(&self) -> NameNumber {
+        NameNumber((self.flags.load(Ordering::Relaxed) >> NAME_SHIFT) as u32)
+    }
+
     #[inline(always)]
     pub(crate) fn kind(&self) -> Kind {
         let flags = self.flags.load(Ordering::Relaxed);

@@ -4,8 +4,10 @@
 //! * [`running`]: where those are that run;
 //! * [`threads`]: all threads;
 //! * [`waits`]: waits that have ended;
+//! * [`cpu`]: what ran meanwhile;
 //! * [`settling`]: wakes those whose copy leaves open where they wait; only on request.
 
+pub(crate) mod cpu;
 pub(crate) mod running;
 pub(crate) mod settling;
 pub(crate) mod tasks;

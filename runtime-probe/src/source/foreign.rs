@@ -183,6 +183,12 @@ fn note_wait(wait: Option<(clock::Ticks, Place)>, poll_began: clock::Ticks) {
     }
 }
 
+/// Where a foreign task was spawned, if it is still there.
+pub(super) fn spawned_at(id: u64) -> Option<&'static Location<'static>> {
+    let shard = shard(id);
+    shard.as_ref()?.get(&id)?.location()
+}
+
 /// A task is gone. Comes for tasks that were never announced, too (closures of the blocking pool).
 #[inline(always)]
 #[cfg_attr(not(tokio_unstable), expect(dead_code, reason = "hooks are unstable"))]

@@ -1,5 +1,6 @@
 //! Our hooks in a runtime, and the user's beside them.
 
+use super::cpu;
 use super::foreign::{self, number};
 use crate::primitive::Ordering;
 use crate::registry::runtimes::{Installed, Runtime};
@@ -143,6 +144,7 @@ impl Hooks {
                 .runtime
                 .store(number.into(), Ordering::Relaxed);
             learn_id(&ours);
+            cpu::thread_starts();
             start.iter().for_each(|start| start());
         });
         let (park, ours) = (self.thread_park.clone(), hook("on_thread_park"));

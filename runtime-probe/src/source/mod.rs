@@ -6,6 +6,7 @@
 //! * [`waker`]: the waker that is the probe, and the poll that it belongs to;
 //! * `futex`: waits of threads, with the feature `interpose`;
 //! * [`signal`]: asks a thread for its stack;
+//! * [`cpu`]: looks at each thread as often as it uses the CPU;
 //! * [`instrumented`]: the wrapper around a future;
 //! * [`blocking`]: the wrapper around a closure of the blocking pool;
 //! * [`named`]: what holds the name of a task;
@@ -17,6 +18,7 @@
 
 #[cfg(feature = "rt")]
 pub(crate) mod blocking;
+pub(crate) mod cpu;
 #[cfg(feature = "rt")]
 pub(crate) mod driving;
 #[cfg(feature = "rt")]

@@ -260,21 +260,29 @@ pub(crate) fn capture(tid: u32, deadline: Instant) -> Result<Capture, CaptureErr
     }
 }
 
+/// Whether a handler can walk the stack of its thread here.
+///
+/// # Errors
+/// Why not.
+pub(super) fn check() -> Result<(), Unavailable> {
+    if !Signal::is_supported() {
+        return Err(Unavailable::Install(InstallError::Unsupported));
+    }
+    if !own_memory::is_permitted() {
+        return Err(Unavailable::Memory);
+    }
+    if ThreadStatus::of(thread::id()).is_none() {
+        return Err(Unavailable::Proc);
+    }
+    if unwind::tables().is_some_and(|tables| !tables.is_program(on_signal as *const () as u64)) {
+        return Err(Unavailable::Library);
+    }
+    Ok(())
+}
+
 impl Asker {
     fn new(number: Option<i32>) -> Result<Asker, Unavailable> {
-        if !Signal::is_supported() {
-            return Err(Unavailable::Install(InstallError::Unsupported));
-        }
-        if !own_memory::is_permitted() {
-            return Err(Unavailable::Memory);
-        }
-        if ThreadStatus::of(thread::id()).is_none() {
-            return Err(Unavailable::Proc);
-        }
-        if unwind::tables().is_some_and(|tables| !tables.is_program(on_signal as *const () as u64))
-        {
-            return Err(Unavailable::Library);
-        }
+        check()?;
         let bell = match BELL.get() {
             Some(bell) => bell,
             None => {

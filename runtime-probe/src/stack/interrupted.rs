@@ -134,13 +134,18 @@ impl Trace {
         }
     }
 
-    /// The frames, innermost first, in two parts between which [`Trace::elided`] are missing. Not for handlers.
-    pub(crate) fn frames(&self) -> Vec<Frame> {
+    /// The frames, innermost first, in two parts between which [`Trace::elided`] are missing. Async-signal-safe.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Frame> {
         let (inner, outer) = self.frames.split_at(HALF);
         let oldest = self.visited.saturating_sub(MOST_FRAMES) % HALF;
         let outer = outer.iter().cycle().skip(oldest).take(HALF);
         let kept = self.visited.min(MOST_FRAMES);
-        inner.iter().chain(outer).take(kept).copied().collect()
+        inner.iter().chain(outer).take(kept)
+    }
+
+    /// A copy of them. Not for handlers.
+    pub(crate) fn frames(&self) -> Vec<Frame> {
+        self.iter().copied().collect()
     }
 
     /// Frames that are missing behind the first [`HALF`](MOST_FRAMES).

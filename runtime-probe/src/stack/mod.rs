@@ -6,6 +6,7 @@
 //! * [`anchor`]: the registers at the point of capture;
 //! * [`unwind`]: walks from an anchor by the binary's own unwind tables;
 //! * [`interrupted`]: the same from wherever a signal stopped a thread;
+//! * [`walkers`]: what it takes, for many threads at once;
 //! * [`path`]: where on the stack a known path's return addresses lie;
 //! * [`template`]: finds the path that is being taken among the known ones, so that most captures need no walk.
 
@@ -16,3 +17,4 @@ pub(crate) mod path;
 pub(crate) mod raw;
 pub(crate) mod template;
 pub(crate) mod unwind;
+pub(crate) mod walkers;

@@ -1,6 +1,7 @@
 //! What the operating system tells: loaded modules, threads, stack bounds, the state of a socket; and signals.
 
 pub(crate) mod bell;
+pub(crate) mod cpu_timer;
 #[cfg(all(feature = "interpose", target_os = "linux"))]
 pub(crate) mod futex;
 pub(crate) mod modules;

@@ -76,7 +76,13 @@ mod registry {
     }
 }
 
+#[path = "../../../src/record"]
+mod record_of_events {
+    pub(crate) mod ring;
+}
+
 mod counting_waker;
 mod intern;
 mod record;
+mod ring;
 mod wake_slot;

@@ -1,0 +1,287 @@
+//! A profile of what ran: CPU time by stack, estimated from samples.
+//!
+//! A sample stands for one period of CPU time, so a function with 300 of 1000 samples at 100 a second ran for three of ten
+//! seconds. What waits has none. The estimate has the error of counting: 300 samples are 300, give or take 17.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::ptr;
+
+use crate::address_list::AddressList;
+use crate::count_text::{push_frames, push_remarks};
+use crate::digits::push_decimal;
+use crate::profile::{Measure, ProfileBuilder};
+use crate::proto;
+use crate::quoted::push_quoted;
+use crate::stack::{Location, Mapping, Stack};
+
+/// Samples of one stack.
+#[derive(Clone, Copy, Debug)]
+pub struct Ran<'s> {
+    /// What ran.
+    pub stack: &'s Stack,
+    /// Keys and values by which pprof can filter and split; in the order of the keys, as Go has them.
+    pub labels: &'s [(&'s str, &'s str)],
+    /// Periods of CPU time.
+    pub samples: u64,
+}
+
+/// When a profile was taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Its begin, in nanoseconds since 1970.
+    pub time_ns: i64,
+    /// How long it took.
+    pub duration_ns: i64,
+}
+
+/// CPU time by stack and labels, the longest first.
+///
+/// ```
+/// use runtime_dump::cpu_profile::{CpuProfile, Ran, Taken};
+/// use runtime_dump::stack::Stack;
+///
+/// let stack = Stack { missing: Some("no stack".into()), ..Stack::default() };
+/// let ran = Ran { stack: &stack, labels: &[("thread", "worker")], samples: 30 };
+/// let profile = CpuProfile::new(10_000_000, [ran]);
+/// let taken = Taken { time_ns: 0, duration_ns: 1_000_000_000 };
+/// assert_eq!(profile.to_profile(&[], taken).sample[0].value, [30, 300_000_000]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct CpuProfile {
+    period_ns: i64,
+    groups: Vec<Group>,
+    comments: Vec<String>,
+}
+
+/// Keys and values.
+type Labels = Vec<(String, String)>;
+
+/// The samples of one address list and its labels.
+#[derive(Clone, Debug)]
+struct Group {
+    /// The list as text, and the labels.
+    key: (String, Labels),
+    list: AddressList,
+    samples: u64,
+}
+
+impl CpuProfile {
+    /// Adds up the samples of equal stacks with equal labels, each of which stands for `period_ns` nanoseconds.
+    pub fn new<'s>(period_ns: i64, samples: impl IntoIterator<Item = Ran<'s>>) -> Self {
+        let mut lists: HashMap<*const Stack, AddressList> = HashMap::new();
+        let groups = samples.into_iter().map(|ran| {
+            let list = lists
+                .entry(ptr::from_ref(ran.stack))
+                .or_insert_with(|| AddressList::of(ran.stack));
+            let labels = ran.labels.iter();
+            let labels = labels.map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+            (list.clone(), labels.collect(), ran.samples)
+        });
+        Self {
+            period_ns,
+            groups: group(groups),
+            comments: Vec::new(),
+        }
+    }
+
+    /// The same with the scaffolding of all stacks left out, for forms that people look at.
+    #[must_use]
+    pub fn shown(&self) -> Self {
+        let groups = self.groups.iter();
+        Self {
+            period_ns: self.period_ns,
+            groups: group(groups.map(|group| {
+                let labels = group.key.1.clone();
+                (group.list.shown(), labels, group.samples)
+            })),
+            comments: self.comments.clone(),
+        }
+    }
+
+    /// Adds a remark on the whole profile; every format has a place for it.
+    pub fn comment(&mut self, text: impl Into<String>) {
+        self.comments.push(text.into());
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
+    /// All samples.
+    pub fn total(&self) -> u64 {
+        self.groups
+            .iter()
+            .fold(0, |total, group| total.saturating_add(group.samples))
+    }
+
+    /// The locations of all address lists; one that several lists have comes several times.
+    pub fn locations(&self) -> impl Iterator<Item = &Location> {
+        let lists = self.groups.iter().map(|group| group.list.locations());
+        lists.flatten().map(|location| &**location)
+    }
+
+    /// Writes the text of `debug=1`: that of Go's count profiles, in samples. Go itself has none for CPU time.
+    pub fn write_text(&self, mut out: impl Write) -> io::Result<()> {
+        let mut text = b"cpu profile: total ".to_vec();
+        push_decimal(&mut text, self.total());
+        text.push(b'\n');
+        push_remarks(&mut text, &self.comments);
+        for group in &self.groups {
+            let (addresses, labels) = &group.key;
+            push_decimal(&mut text, group.samples);
+            text.extend_from_slice(b" @");
+            text.extend_from_slice(addresses.as_bytes());
+            text.push(b'\n');
+            push_labels(&mut text, labels);
+            push_frames(&mut text, &group.list);
+            out.write_all(&text)?;
+            text.clear();
+        }
+        out.write_all(&text)?;
+        out.flush()
+    }
+
+    /// The binary form, `debug=0`.
+    pub fn to_profile(&self, mappings: &[Mapping], taken: Taken) -> proto::Profile {
+        let measure = |kind, unit| Measure { kind, unit };
+        let time = measure("cpu", "nanoseconds");
+        let builder = ProfileBuilder::new(mappings, &[measure("samples", "count"), time])
+            .period(time, self.period_ns)
+            .time_ns(taken.time_ns)
+            .duration_ns(taken.duration_ns);
+        let mut builder = self
+            .comments
+            .iter()
+            .fold(builder, |builder, comment| builder.comment(comment));
+        for group in &self.groups {
+            let labels = group.key.1.iter();
+            let labels: Vec<_> = labels.map(|(key, value)| (&**key, &**value)).collect();
+            let samples = i64::try_from(group.samples).unwrap_or(i64::MAX);
+            let values = [samples, samples.saturating_mul(self.period_ns)];
+            builder.add_labeled(&group.list, &values, &labels);
+        }
+        builder.build()
+    }
+}
+
+/// Appends the line of labels as Go's texts have it.
+fn push_labels(text: &mut Vec<u8>, labels: &[(String, String)]) {
+    if labels.is_empty() {
+        return;
+    }
+    text.extend_from_slice(b"# labels: {");
+    for (index, (key, value)) in labels.iter().enumerate() {
+        if index > 0 {
+            text.extend_from_slice(b", ");
+        }
+        push_quoted(text, key);
+        text.push(b':');
+        push_quoted(text, value);
+    }
+    text.extend_from_slice(b"}\n");
+}
+
+/// One group for equal lists with equal labels, in the order of Go's profiles.
+fn group(samples: impl Iterator<Item = (AddressList, Labels, u64)>) -> Vec<Group> {
+    let mut groups: HashMap<(String, Labels), Group> = HashMap::new();
+    for (list, labels, samples) in samples {
+        let key = (list.key(), labels);
+        let group = groups.entry(key).or_insert_with_key(|key| Group {
+            key: key.clone(),
+            list,
+            samples: 0,
+        });
+        group.samples = group.samples.saturating_add(samples);
+    }
+    let mut groups: Vec<Group> = groups
+        .into_values()
+        .filter(|group| group.samples > 0)
+        .collect();
+    groups.sort_unstable_by(|a, b| b.samples.cmp(&a.samples).then_with(|| a.key.cmp(&b.key)));
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stack(name: &str) -> Stack {
+        Stack {
+            missing: Some(name.into()),
+            ..Stack::default()
+        }
+    }
+
+    fn ran<'s>(stack: &'s Stack, labels: &'s [(&'s str, &'s str)], samples: u64) -> Ran<'s> {
+        Ran {
+            stack,
+            labels,
+            samples,
+        }
+    }
+
+    #[test]
+    fn equal_stacks_are_one_for_each_set_of_labels() {
+        let (a, again, b) = (stack("a"), stack("a"), stack("b"));
+        let (one, other) = ([("task", "one")], [("task", "other")]);
+        let mut profile = CpuProfile::new(
+            10,
+            [
+                ran(&a, &one, 1),
+                ran(&b, &[], 4),
+                ran(&again, &one, 2),
+                ran(&a, &other, 2),
+                ran(&b, &one, 0),
+            ],
+        );
+        profile.comment("a remark");
+        let taken = Taken {
+            time_ns: 7,
+            duration_ns: 8,
+        };
+        let proto = profile.to_profile(&[], taken);
+        let values: Vec<_> = proto
+            .sample
+            .iter()
+            .map(|sample| &sample.value[..])
+            .collect();
+        assert_eq!(values, [[4, 40], [3, 30], [2, 20]]);
+        assert!(proto.sample[0].label.is_empty());
+        let label = &proto.sample[1].label[0];
+        assert_eq!(
+            (proto.string(label.key), proto.string(label.str)),
+            ("task", "one")
+        );
+        assert_eq!((proto.time_nanos, proto.duration_nanos), (7, 8));
+        assert_eq!(proto.period, 10);
+        let types = |at: usize| proto.string(proto.sample_type[at].r#type);
+        assert_eq!((types(0), types(1)), ("samples", "cpu"));
+        assert_eq!(profile.total(), 9);
+    }
+
+    #[test]
+    fn the_text_is_that_of_a_count_profile() {
+        let a = stack("a");
+        let labels = [("spawned_at", "src/a \"b\".rs:1:2"), ("task", "one")];
+        let mut profile = CpuProfile::new(10, [ran(&a, &labels, 5)]);
+        profile.comment("a remark");
+        let mut text = Vec::new();
+        profile.write_text(&mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let (head, rest) = text.split_once("5 @ 0x").unwrap();
+        assert_eq!(head, "cpu profile: total 5\n# a remark\n");
+        let labels =
+            "\n# labels: {\"spawned_at\":\"src/a \\\"b\\\".rs:1:2\", \"task\":\"one\"}\n#\t0x";
+        assert!(rest.contains(labels), "{text}");
+    }
+
+    #[test]
+    fn numbers_that_do_not_fit_stay_the_largest() {
+        let a = stack("a");
+        let profile = CpuProfile::new(10, [ran(&a, &[], u64::MAX), ran(&a, &[], 1)]);
+        let proto = profile.to_profile(&[], Taken::default());
+        assert_eq!(proto.sample[0].value, [i64::MAX, i64::MAX]);
+    }
+}

@@ -1,0 +1,174 @@
+//! What ran, as in Go's CPU profile: the CPU time of tasks and threads, by samples of their stacks.
+//!
+//! A task's stack ends at its root, as a goroutine's does, whichever thread polls it. What runs outside of any task (the
+//! scheduler, threads of the program's own) has the whole stack of its thread.
+
+use super::goroutine::missing;
+use super::leaf_stacks::{Innermost, expand, locations};
+use super::mappings::mappings;
+use crate::snapshot::cpu::{CpuTime, Seen};
+use crate::stack::unwind;
+use crate::symbol::name::Names;
+use crate::symbol::resolver::{Resolver, resolver};
+use crate::symbol::role;
+use crate::sys::cpu_timer;
+use runtime_dump::cpu_profile::{CpuProfile, Ran, Taken};
+use runtime_dump::proto;
+use runtime_dump::stack::{Mapping, Stack};
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// The name under which Go's tools ask for it.
+pub(crate) const NAME: &str = "profile";
+
+/// CPU time with names.
+pub(crate) struct Cpu {
+    profile: CpuProfile,
+    mappings: Vec<Mapping>,
+    taken: Taken,
+}
+
+impl Cpu {
+    /// Finds the names.
+    pub(crate) fn new(time: &CpuTime) -> Self {
+        // Of code that was loaded meanwhile, too.
+        unwind::refresh();
+        let mut resolver = resolver();
+        let named = |seen: &Seen| (stack(seen, &mut resolver), labels(seen));
+        let (stacks, labels): (Vec<Stack>, Vec<_>) = time.stacks.keys().map(named).unzip();
+        let elsewhere = missing("more stacks than are kept apart");
+        let labels: Vec<Vec<(&str, &str)>> = labels
+            .iter()
+            .map(|labels| labels.iter().map(|(key, value)| (*key, &**value)).collect())
+            .collect();
+        let ran = stacks.iter().zip(&labels).zip(time.stacks.values());
+        let ran = ran.map(|((stack, labels), samples)| Ran {
+            stack,
+            labels,
+            samples: *samples,
+        });
+        let rest = Ran {
+            stack: &elsewhere,
+            labels: &[],
+            samples: time.elsewhere,
+        };
+        let nanos = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
+        let mut profile = CpuProfile::new(nanos(time.period), ran.chain([rest]));
+        for remark in remarks(time, profile.total()) {
+            profile.comment(remark);
+        }
+        let since_1970 = time.began.duration_since(SystemTime::UNIX_EPOCH);
+        Cpu {
+            profile,
+            mappings: mappings(&resolver),
+            taken: Taken {
+                time_ns: since_1970.map_or(0, nanos),
+                duration_ns: nanos(time.duration),
+            },
+        }
+    }
+
+    /// The binary form, with everything.
+    pub(crate) fn profile(&self) -> proto::Profile {
+        self.profile.to_profile(&self.mappings, self.taken)
+    }
+
+    /// The same without scaffolding.
+    pub(crate) fn shown_profile(&self) -> proto::Profile {
+        self.profile.shown().to_profile(&self.mappings, self.taken)
+    }
+
+    /// The text of `debug=1`.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub(crate) fn write_text(&self, out: impl Write) -> io::Result<()> {
+        super::address_names::remember(self.profile.locations());
+        self.profile.write_text(out)
+    }
+}
+
+/// Keys and values, in the order of the keys.
+fn labels(seen: &Seen) -> Vec<(&'static str, Arc<str>)> {
+    let spawned_at = seen.spawned_at.map(|at| at.to_string().into());
+    [
+        ("spawned_at", spawned_at),
+        ("task", seen.task.clone()),
+        ("thread", seen.thread.clone()),
+    ]
+    .into_iter()
+    .filter_map(|(key, value)| Some((key, value?)))
+    .collect()
+}
+
+fn stack(seen: &Seen, resolver: &mut Resolver) -> Stack {
+    let mut steps = expand(&seen.pcs, Innermost::Instruction, seen.root(), resolver);
+    if seen.root().is_none() && seen.spawned_at.is_some() {
+        // A task that somebody else spawned: nothing of ours is on its stack, and it ends where tokio polls it.
+        let end = steps
+            .iter()
+            .position(|step| role::polls_task(&step.frame.function));
+        steps.truncate(end.unwrap_or(steps.len()));
+    }
+    // Where time is spent is always shown, scaffolding or not; above that only what tells something.
+    let leaf = steps.iter_mut().take_while(|step| !step.shown);
+    leaf.for_each(|step| step.shown = true);
+    if steps.is_empty() {
+        return missing("no stack: the unwind tables do not reach there");
+    }
+    Stack {
+        trunk: locations(&steps, Names::Short),
+        elided: (seen.elided > 0).then_some((seen.pcs.len() / 2, seen.elided)),
+        ..Stack::default()
+    }
+}
+
+/// What the reader should know, first of all why there is nothing.
+fn remarks(time: &CpuTime, samples: u64) -> Vec<String> {
+    let seconds = |time: Duration| time.as_secs_f64();
+    let (period, tick) = (time.period, cpu_timer::tick());
+    let in_samples = Duration::from_secs_f64(samples as f64 * seconds(period));
+    let mut remarks = vec![format!(
+        "rate: a sample for each {period:?} that a thread uses the CPU; samples stand for {:.2} s of the {:.2} s that all \
+         threads used",
+        seconds(in_samples),
+        seconds(time.used)
+    )];
+    if period < tick {
+        remarks.push(format!(
+            "effective rate: {:.0} points a second, the kernel's clock tick; more of hz adds to the weight of the points, not \
+             to their number",
+            1.0 / seconds(tick)
+        ));
+    }
+    if samples == 0 {
+        remarks.push("no sample: no thread used the CPU for long enough".to_owned());
+    }
+    if time.lost > 0 {
+        remarks.push(format!(
+            "{} samples were lost: the buffer was full",
+            time.lost
+        ));
+    }
+    let trouble = &time.trouble;
+    if trouble.gone > 0 {
+        remarks.push(format!(
+            "{} threads ended before they were found",
+            trouble.gone
+        ));
+    }
+    if let Some(error) = &trouble.refusal {
+        remarks.push(format!(
+            "{} threads are not in here, the system refused their timers: {error}",
+            trouble.refused
+        ));
+    }
+    if trouble.replaced {
+        remarks.push(
+            "somebody put his own handler for SIGPROF in the place of ours: samples are missing"
+                .to_owned(),
+        );
+    }
+    remarks
+}

@@ -1,0 +1,221 @@
+//! Entries from the signal handlers of all threads to one reader: a bounded queue that writers never wait at.
+//!
+//! Allowed in [`Ring::push`]: loads, stores and compare-exchanges of the ring's own words. Forbidden: locks, allocation,
+//! panics; it runs inside signal handlers, which may have interrupted any of these, and another `push`.
+//!
+//! An entry is words, so that a reader who is lapped reads old words at worst, and nothing here needs unsafe code. What
+//! they mean is the business of who writes and who reads.
+//!
+//! Each slot has a turn, by which its owner is known (Dmitry Vyukov's bounded queue):
+//!
+//! | turn of the slot for position p | it is |
+//! |---|---|
+//! | p | free, for the writer that takes position p |
+//! | p + 1 | written, for the reader |
+//! | p + slots | free again, for the next lap |
+//!
+//! 1. A writer MUST take a position by the compare-exchange of `next` before it writes. Otherwise two write one slot.
+//! 2. The turn MUST be stored with Release after the words, and loaded with Acquire before them, on both sides. Otherwise
+//!    an entry is read, or written over, before it is whole.
+//! 3. A writer that is stopped in between (a preempted handler) holds up the reader, not other writers; when these have
+//!    filled the ring they lose entries, and count them.
+
+use crate::primitive::{AtomicU64, Mutex, Ordering, lock};
+
+/// The queue. Entries have at most `WORDS` words.
+pub(crate) struct Ring<const WORDS: usize> {
+    slots: Box<[Slot<WORDS>]>,
+    /// The position of the next entry to be written.
+    next: AtomicU64,
+    lost: AtomicU64,
+    /// The position of the next entry to be read. Writers do not touch it.
+    read: Mutex<u64>,
+}
+
+struct Slot<const WORDS: usize> {
+    turn: AtomicU64,
+    len: AtomicU64,
+    words: [AtomicU64; WORDS],
+}
+
+impl<const WORDS: usize> Ring<WORDS> {
+    /// A ring of at least so many slots: a power of two, and not one, whose two turns could not be told apart.
+    pub(crate) fn new(slots: usize) -> Self {
+        let slot = |position| Slot {
+            turn: AtomicU64::new(position),
+            len: AtomicU64::new(0),
+            words: std::array::from_fn(|_| AtomicU64::new(0)),
+        };
+        Ring {
+            slots: (0..slots.max(2).next_power_of_two() as u64)
+                .map(slot)
+                .collect(),
+            next: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+            read: Mutex::new(0),
+        }
+    }
+
+    /// Writes an entry: what the iterator yields, at most `WORDS` words. Returns whether there was room; an entry that is
+    /// lost is counted.
+    pub(crate) fn push(&self, words: impl Iterator<Item = u64>) -> bool {
+        let mut position = self.next.load(Ordering::Relaxed);
+        let slot = loop {
+            let slot = self.slot(position);
+            // Acquire: pairs with the reader's Release, which read what was here a lap ago.
+            let turn = slot.turn.load(Ordering::Acquire);
+            if turn != position {
+                let now = self.next.load(Ordering::Relaxed);
+                if now == position {
+                    // Still nobody else's, and not free: the reader is a whole lap behind.
+                    self.lost.fetch_add(1, Ordering::Relaxed);
+                    return false;
+                }
+                position = now;
+                continue;
+            }
+            match self.next.compare_exchange(
+                position,
+                position + 1,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => break slot,
+                Err(now) => position = now,
+            }
+        };
+        let mut len = 0;
+        for (place, word) in slot.words.iter().zip(words) {
+            place.store(word, Ordering::Relaxed);
+            len += 1;
+        }
+        slot.len.store(len, Ordering::Relaxed);
+        // Release: pairs with the Acquire in `drain`.
+        slot.turn.store(position + 1, Ordering::Release);
+        true
+    }
+
+    /// Hands all whole entries to `visit`, in the order in which they were begun. Readers take turns.
+    pub(crate) fn drain(&self, mut visit: impl FnMut(&[u64])) {
+        let mut read = lock(&self.read);
+        let mut entry = [0; WORDS];
+        loop {
+            let slot = self.slot(*read);
+            // Acquire: pairs with the Release in `push`.
+            if slot.turn.load(Ordering::Acquire) != *read + 1 {
+                return;
+            }
+            let len = (slot.len.load(Ordering::Relaxed) as usize).min(WORDS);
+            for (to, from) in entry.iter_mut().zip(&slot.words[..len]) {
+                *to = from.load(Ordering::Relaxed);
+            }
+            // Release: pairs with the Acquire of the writer of the next lap.
+            slot.turn
+                .store(*read + self.slots.len() as u64, Ordering::Release);
+            *read += 1;
+            visit(&entry[..len]);
+        }
+    }
+
+    /// How many entries found no room, so far.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    fn slot(&self, position: u64) -> &Slot<WORDS> {
+        &self.slots[position as usize & (self.slots.len() - 1)]
+    }
+}
+
+#[cfg(all(test, not(probe_loom)))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::{HashMap, VecDeque};
+
+    fn read(ring: &Ring<3>) -> Vec<Vec<u64>> {
+        let mut entries = Vec::new();
+        ring.drain(|entry| entries.push(entry.to_vec()));
+        entries
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Push(Vec<u64>),
+        Drain,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => proptest::collection::vec(any::<u64>(), 0..5).prop_map(Step::Push),
+            1 => Just(Step::Drain),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_a_bounded_queue(steps in proptest::collection::vec(step(), 0..100)) {
+            let ring = Ring::<3>::new(4);
+            let (mut model, mut lost) = (VecDeque::new(), 0);
+            for step in steps {
+                match step {
+                    Step::Push(mut words) => {
+                        let room = model.len() < 4;
+                        prop_assert_eq!(ring.push(words.iter().copied()), room);
+                        words.truncate(3);
+                        if room {
+                            model.push_back(words);
+                        } else {
+                            lost += 1;
+                        }
+                    }
+                    Step::Drain => {
+                        prop_assert_eq!(read(&ring), model.drain(..).collect::<Vec<_>>());
+                    }
+                }
+                prop_assert_eq!(ring.lost(), lost);
+            }
+            prop_assert_eq!(read(&ring), Vec::from(model));
+        }
+    }
+
+    #[test]
+    fn threads_lose_nothing_uncounted_and_no_entry_is_of_two() {
+        const EACH: u64 = 20_000;
+        let ring = Ring::<3>::new(64);
+        let mut entries: HashMap<u64, Vec<u64>> = HashMap::new();
+        let mut collect = || {
+            ring.drain(|entry| {
+                let [writer, number, sum] = entry else {
+                    panic!("{entry:?}")
+                };
+                assert_eq!(writer ^ number, *sum);
+                entries.entry(*writer).or_default().push(*number);
+            });
+        };
+        std::thread::scope(|scope| {
+            let writers: Vec<_> = (0..3)
+                .map(|writer| {
+                    let ring = &ring;
+                    scope.spawn(move || {
+                        for number in 0..EACH {
+                            ring.push([writer, number, writer ^ number].into_iter());
+                        }
+                    })
+                })
+                .collect();
+            while writers.iter().any(|writer| !writer.is_finished()) {
+                collect();
+            }
+        });
+        collect();
+        let read: usize = entries.values().map(Vec::len).sum();
+        assert_eq!(read as u64 + ring.lost(), 3 * EACH);
+        // Of each writer in its order.
+        assert!(
+            entries
+                .values()
+                .all(|numbers| numbers.is_sorted_by(|a, b| a < b))
+        );
+    }
+}

@@ -1,0 +1,242 @@
+//! What ran while somebody watched: the samples of the CPU timers, added up.
+//!
+//! A thread of ours empties the ring between the signal handlers and here, several times a second, and looks for threads
+//! that are new. Names of tasks and threads are looked up then, while there is somebody who has them.
+
+use crate::clock;
+use crate::registry::names::{self, NameNumber};
+use crate::source::cpu::{Sample, Sampling, StartError, Trouble};
+use crate::stack::raw::FutureMeta;
+use crate::sys::cpu_timer;
+use crate::sys::thread_status::ThreadStatus;
+use std::collections::HashMap;
+use std::panic::Location;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+/// How often the ring is emptied. A thread that is new, and not one of tokio's, runs unseen for that long.
+const EVERY: Duration = Duration::from_millis(50);
+
+/// Stacks with their labels that are kept apart: at 40 frames each 500 B, so 16 MB. What comes beyond is one stack.
+const MOST_STACKS: usize = 1 << 15;
+
+/// By what samples are kept apart, beside stack and spawn site.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SplitBy {
+    /// The task's name.
+    pub(crate) task: bool,
+    /// The thread.
+    pub(crate) thread: bool,
+}
+
+/// A stack that was seen, and what else is known of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Seen {
+    /// Innermost first, each one past an instruction of its function.
+    pub(crate) pcs: Box<[usize]>,
+    /// Where the stack is a task's: the address of its future's [`FutureMeta`].
+    root: Option<Root>,
+    pub(crate) spawned_at: Option<&'static Location<'static>>,
+    pub(crate) task: Option<Arc<str>>,
+    pub(crate) thread: Option<Arc<str>>,
+    /// Frames left out in the middle.
+    pub(crate) elided: u32,
+}
+
+/// A future's type, compared by identity.
+#[derive(Clone, Copy, Debug)]
+struct Root(&'static FutureMeta);
+
+impl PartialEq for Root {
+    fn eq(&self, other: &Root) -> bool {
+        std::ptr::eq(self.0, other.0)
+    }
+}
+
+impl Eq for Root {}
+
+impl std::hash::Hash for Root {
+    fn hash<H: std::hash::Hasher>(&self, hasher: &mut H) {
+        std::ptr::from_ref(self.0).hash(hasher);
+    }
+}
+
+impl Seen {
+    /// The future whose poll the stack ends at.
+    pub(crate) fn root(&self) -> Option<&'static FutureMeta> {
+        self.root.map(|root| root.0)
+    }
+}
+
+/// What was sampled from begin to end.
+#[derive(Debug)]
+pub(crate) struct CpuTime {
+    /// With how many periods each was seen.
+    pub(crate) stacks: HashMap<Seen, u64>,
+    /// Periods of stacks that there was no room to keep apart.
+    pub(crate) elsewhere: u64,
+    pub(crate) period: Duration,
+    pub(crate) began: SystemTime,
+    pub(crate) duration: Duration,
+    /// CPU time that the process used meanwhile, all threads together.
+    pub(crate) used: Duration,
+    /// Samples that found the ring full.
+    pub(crate) lost: u64,
+    pub(crate) trouble: Trouble,
+}
+
+/// Sampling under way. Dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    /// Goes first: that is what the thread waits for.
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<CpuTime>>,
+}
+
+impl Watch {
+    /// Begins to sample every thread of the process, now and to come, once each `period` of its CPU time.
+    ///
+    /// # Errors
+    /// There is one already, or the timers' signal is somebody else's, or the system has no such timers.
+    pub(crate) fn start(period: Duration, split_by: SplitBy) -> Result<Watch, StartError> {
+        clock::init();
+        crate::stack::unwind::refresh();
+        let sampling = Sampling::start(period)?;
+        let mut collection = Collection::new(sampling, period, split_by);
+        let (stop, stopped) = channel();
+        let thread = std::thread::Builder::new()
+            .name("probe-cpu-profile".to_owned())
+            .spawn(move || {
+                while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
+                    collection.look();
+                }
+                collection.finish()
+            })
+            .map_err(StartError::Thread)?;
+        Ok(Watch {
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+
+    /// Ends it.
+    pub(crate) fn stop(mut self) -> Option<CpuTime> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Option<CpuTime> {
+        drop(self.stop.take());
+        self.thread.take()?.join().ok()
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// What the thread has so far.
+struct Collection {
+    sampling: Sampling,
+    split_by: SplitBy,
+    thread_names: HashMap<u32, Arc<str>>,
+    began: Instant,
+    cpu_before: u64,
+    lost_before: u64,
+    sum: CpuTime,
+}
+
+impl Collection {
+    fn new(sampling: Sampling, period: Duration, split_by: SplitBy) -> Self {
+        // What a handler of an earlier profile left behind.
+        sampling.drain(|_| {});
+        Collection {
+            lost_before: sampling.lost(),
+            sampling,
+            split_by,
+            thread_names: HashMap::new(),
+            began: Instant::now(),
+            cpu_before: cpu_timer::process_cpu_ns(),
+            sum: CpuTime {
+                stacks: HashMap::new(),
+                elsewhere: 0,
+                period,
+                began: SystemTime::now(),
+                duration: Duration::ZERO,
+                used: Duration::ZERO,
+                lost: 0,
+                trouble: Trouble::default(),
+            },
+        }
+    }
+
+    fn look(&mut self) {
+        self.sampling.find_threads();
+        self.collect();
+    }
+
+    fn collect(&mut self) {
+        // Outside of the ring: looking up names takes locks.
+        let mut samples = Vec::new();
+        self.sampling.drain(|sample| samples.push(sample));
+        for sample in samples {
+            self.add(sample);
+        }
+    }
+
+    fn add(&mut self, sample: Sample) {
+        let task = self.split_by.task.then(|| name_of(sample.name)).flatten();
+        let thread = self.split_by.thread.then(|| self.thread(sample.tid));
+        let seen = Seen {
+            root: sample.root.map(Root),
+            spawned_at: sample.spawned_at,
+            task,
+            thread,
+            elided: sample.elided,
+            pcs: sample.pcs,
+        };
+        let periods = u64::from(sample.periods);
+        let room = self.sum.stacks.len() < MOST_STACKS;
+        match self.sum.stacks.get_mut(&seen) {
+            Some(sum) => *sum += periods,
+            None if room => {
+                self.sum.stacks.insert(seen, periods);
+            }
+            None => self.sum.elsewhere += periods,
+        }
+    }
+
+    /// The thread's name and id: several workers have one name.
+    fn thread(&mut self, tid: u32) -> Arc<str> {
+        let known = self.thread_names.entry(tid);
+        known
+            .or_insert_with(|| match ThreadStatus::of(tid) {
+                Some(status) => format!("{} {tid}", status.name).into(),
+                None => tid.to_string().into(),
+            })
+            .clone()
+    }
+
+    fn finish(mut self) -> CpuTime {
+        // No timer from here on; what the handlers have written is there.
+        self.sum.trouble = self.sampling.end();
+        self.collect();
+        let used = cpu_timer::process_cpu_ns().saturating_sub(self.cpu_before);
+        CpuTime {
+            duration: self.began.elapsed(),
+            used: Duration::from_nanos(used),
+            lost: self.sampling.lost() - self.lost_before,
+            ..self.sum
+        }
+    }
+}
+
+/// The name, if a task that has it is still there.
+fn name_of(number: NameNumber) -> Option<Arc<str>> {
+    (number != NameNumber::default())
+        .then(|| names::texts(&[number]).remove(&number))
+        .flatten()
+}

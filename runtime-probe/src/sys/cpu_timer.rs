@@ -1,0 +1,174 @@
+//! Timers on the CPU time of one thread, and what the kernel tells of CPU time.
+//!
+//! A timer on a thread's own clock sends its signal to that very thread while it runs: threads that wait cost nothing, and
+//! each one is sampled by its own use of the CPU. `setitimer(ITIMER_PROF)`, which has one clock for all threads, lets the
+//! kernel choose who is interrupted, and with many threads it misses points. `perf_event_open` is finer and is forbidden
+//! in most containers.
+//!
+//! The kernel looks at these timers at its tick: periods shorter than [`tick`] give no more points, only larger overruns.
+
+use std::io;
+use std::time::Duration;
+
+/// A timer that runs until it is dropped.
+#[derive(Debug)]
+pub(crate) struct CpuTimer(#[expect(dead_code, reason = "it runs until it is dropped")] imp::Timer);
+
+impl CpuTimer {
+    /// Sends `signal` to a thread of this process each time it has used `period` more of the CPU, first after `first`. The
+    /// thread need not be the calling one.
+    ///
+    /// # Errors
+    /// The kernel's: the thread has ended, or the process has too many timers (`RLIMIT_SIGPENDING`). Elsewhere than on
+    /// Linux [`io::ErrorKind::Unsupported`].
+    pub(crate) fn start(
+        tid: u32,
+        signal: i32,
+        first: Duration,
+        period: Duration,
+    ) -> io::Result<CpuTimer> {
+        imp::start(tid, signal, first, period).map(CpuTimer)
+    }
+}
+
+/// CPU time used by this process, in nanoseconds, its ended threads included.
+pub(crate) fn process_cpu_ns() -> u64 {
+    imp::process_cpu_ns()
+}
+
+/// How long the kernel's clock tick is.
+pub(crate) fn tick() -> Duration {
+    imp::tick()
+}
+
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "POSIX timers have no safe wrapper in std")]
+mod imp {
+    use std::io;
+    use std::mem::MaybeUninit;
+    use std::time::Duration;
+
+    /// The kernel's number of the timer.
+    #[derive(Debug)]
+    pub(super) struct Timer(libc::timer_t);
+
+    // SAFETY: a number that any thread of the process may use; libc types it as a pointer.
+    unsafe impl Send for Timer {}
+
+    impl Drop for Timer {
+        fn drop(&mut self) {
+            // SAFETY: from timer_create, and deleted once.
+            unsafe { libc::timer_delete(self.0) };
+        }
+    }
+
+    pub(super) fn start(
+        tid: u32,
+        signal: i32,
+        first: Duration,
+        period: Duration,
+    ) -> io::Result<Timer> {
+        // SAFETY: a plain C structure, for which zeros are a value.
+        let mut event: libc::sigevent = unsafe { MaybeUninit::zeroed().assume_init() };
+        event.sigev_notify = libc::SIGEV_THREAD_ID;
+        event.sigev_signo = signal;
+        event.sigev_notify_thread_id = tid as i32;
+        let mut timer = MaybeUninit::uninit();
+        // SAFETY: both pointers are valid; `timer` is initialized when the call returns 0, and read only then.
+        let timer = unsafe {
+            if libc::timer_create(clock_of(tid), &mut event, timer.as_mut_ptr()) != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            Timer(timer.assume_init())
+        };
+        let spec = libc::itimerspec {
+            it_interval: timespec(period),
+            // 0 would disarm it.
+            it_value: timespec(first.max(Duration::from_nanos(1))),
+        };
+        // SAFETY: a timer of ours, and a valid structure.
+        if unsafe { libc::timer_settime(timer.0, 0, &spec, std::ptr::null_mut()) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(timer)
+    }
+
+    /// The clock of a thread's CPU time, as the kernel numbers it: the thread's id inverted, above three bits that say
+    /// "of a thread, by the scheduler's account". `pthread_getcpuclockid` makes the same number; it wants a `pthread_t`,
+    /// which nobody has of somebody else's thread.
+    fn clock_of(tid: u32) -> libc::clockid_t {
+        const OF_A_THREAD_BY_THE_SCHEDULER: i32 = 0b110;
+        !(tid as i32) << 3 | OF_A_THREAD_BY_THE_SCHEDULER
+    }
+
+    pub(super) fn process_cpu_ns() -> u64 {
+        let mut time = timespec(Duration::ZERO);
+        // SAFETY: a valid pointer; with this clock the call cannot fail.
+        unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
+        duration(time).as_nanos() as u64
+    }
+
+    pub(super) fn tick() -> Duration {
+        let mut time = timespec(Duration::ZERO);
+        // SAFETY: a valid pointer. The coarse clock moves with the tick, so its resolution is the tick's length.
+        unsafe { libc::clock_getres(libc::CLOCK_MONOTONIC_COARSE, &mut time) };
+        duration(time)
+    }
+
+    fn timespec(time: Duration) -> libc::timespec {
+        libc::timespec {
+            tv_sec: time.as_secs() as libc::time_t,
+            tv_nsec: time.subsec_nanos() as libc::c_long,
+        }
+    }
+
+    fn duration(time: libc::timespec) -> Duration {
+        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod imp {
+    use std::io;
+    use std::time::Duration;
+
+    #[derive(Debug)]
+    pub(super) struct Timer;
+
+    pub(super) fn start(_: u32, _: i32, _: Duration, _: Duration) -> io::Result<Timer> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(super) fn process_cpu_ns() -> u64 {
+        0
+    }
+
+    pub(super) fn tick() -> Duration {
+        Duration::from_millis(10)
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_has_ended_gets_no_timer() {
+        let tid = std::thread::spawn(crate::sys::thread::id).join().unwrap();
+        // It is gone from the kernel's list a moment after it was joined.
+        let ended = (0..1000).any(|_| {
+            std::thread::sleep(Duration::from_millis(1));
+            let second = Duration::from_secs(1);
+            CpuTimer::start(tid, libc::SIGURG, second, second).is_err()
+        });
+        assert!(ended);
+    }
+
+    #[test]
+    fn cpu_time_grows_and_the_tick_is_one_of_the_kernels() {
+        let before = process_cpu_ns();
+        while process_cpu_ns() == before {}
+        // CONFIG_HZ is between 100 and 1000.
+        assert!((1..=10).contains(&tick().as_millis()), "{:?}", tick());
+    }
+}
