@@ -13,7 +13,7 @@ use crate::sys::own_memory;
 use crate::sys::signal::Registers;
 use std::ops::ControlFlow;
 
-/// What the unwinder may use of a thread's stack below the interrupted function, and reserve. [measured] 21 KB with
+/// What the unwinder may use of a thread's stack below the interrupted function, and reserve. Measured: 21 KB with
 /// optimization, 61 KB without.
 const ROOM: usize = if cfg!(debug_assertions) {
     96 << 10
