@@ -193,13 +193,25 @@ pub(super) fn expand(
 }
 
 /// Makes the future at the root visible under its own name, where inlining has swallowed its poll and no line table
-/// brings it back: the type's name is always known.
+/// brings it back, or not all of its name: the type's name is always known.
 fn name_root(steps: &mut Vec<Step>, meta: &'static FutureMeta, resolver: &mut Resolver) {
     let Some(root) = steps.last() else { return };
+    let type_name = (meta.type_name)();
     if root.inlining_known {
+        // Inlined into its wrapper's poll, an async fn has only a part of its name in the line tables.
+        let pc = root.pc;
+        let polled = steps.iter_mut().rev().find(|step| step.shown);
+        if let Some(step) = polled
+            && step.pc == pc
+            && type_name.ends_with("{{closure}}")
+            && step.frame.function.ends_with("::{async fn}")
+        {
+            step.frame.function = resolver.text(role::root_name(type_name));
+            step.full = resolver.text(type_name.to_owned());
+        }
         return;
     }
-    let name = role::root_name((meta.type_name)());
+    let name = role::root_name(type_name);
     let last_shown = steps.iter().rev().find(|step| step.shown);
     if last_shown.is_some_and(|step| step.physical && *step.frame.function == *name) {
         return;
@@ -211,7 +223,7 @@ fn name_root(steps: &mut Vec<Step>, meta: &'static FutureMeta, resolver: &mut Re
     };
     let root = Step {
         frame,
-        full: resolver.text((meta.type_name)().to_owned()),
+        full: resolver.text(type_name.to_owned()),
         closures: 1,
         shown: true,
         call: false,

@@ -227,10 +227,9 @@ impl Checked<'_> {
         if let Some((call, jump)) = right.split_once('/') {
             return self.is_frame(call, shown) || self.is_frame(jump, shown);
         }
-        let mut names = right.split('|');
-        let right = names.next().unwrap_or_default();
-        if self.detail == Detail::Lines && names.any(|name| name == shown.function) {
-            return true;
+        if let Some((name, in_line_tables)) = right.split_once('|') {
+            return self.is_frame(name, shown)
+                || self.detail == Detail::Lines && self.is_frame(in_line_tables, shown);
         }
         let function = &*shown.function;
         if right == "select.branch" {
