@@ -21,6 +21,8 @@ pub(crate) struct Diagnosis {
     /// Tasks on runtimes that have no hook of ours.
     unhooked: usize,
     unwinding: bool,
+    /// Times that modules were loaded which no stack goes through.
+    unread_modules: u64,
     /// By what threads are asked, or why they are not.
     signal: Result<String, String>,
     stacks: usize,
@@ -57,6 +59,7 @@ impl Diagnosis {
                 .collect(),
             unhooked,
             unwinding: unwind::tables().is_some_and(unwind::Tables::any),
+            unread_modules: unwind::missed(),
             signal: match signal::chosen() {
                 Ok(signal) => Ok(signal.to_string()),
                 Err(why) => Err(why.to_string()),
@@ -93,6 +96,13 @@ impl Diagnosis {
             lines.push(
                 "this platform has no stacks: they need Linux on x86_64 or aarch64".to_owned(),
             );
+        }
+        if self.unread_modules > 0 {
+            lines.push(format!(
+                "libraries were loaded and unloaded so often that the last {} times were left out: stacks end where they \
+                 come to one of these",
+                self.unread_modules
+            ));
         }
         match &self.signal {
             Ok(signal) => lines.push(format!(

@@ -9,7 +9,7 @@
 
 use super::anchor::Anchor;
 use super::raw::End;
-use crate::sys::modules::{self, Section};
+use crate::sys::modules::{self, Module, Section};
 use crate::sys::signal::Registers;
 use framehop::{
     AllocationPolicy, FrameAddress, MayAllocateDuringUnwind, MustNotAllocateDuringUnwind,
@@ -17,8 +17,8 @@ use framehop::{
 };
 use std::borrow::Cow;
 use std::ops::{ControlFlow, Range};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 #[cfg(target_arch = "aarch64")]
 use framehop::aarch64::{
@@ -36,7 +36,7 @@ pub(crate) type Cache = CacheOf<MayAllocateDuringUnwind>;
 /// interrupted.
 pub(crate) type SignalCache = CacheOf<MustNotAllocateDuringUnwind>;
 
-type Bytes = Cow<'static, [u8]>;
+type Bytes = &'static [u8];
 
 /// The modules of this process and their tables. Immutable once made.
 pub(crate) struct Tables {
@@ -46,7 +46,6 @@ pub(crate) struct Tables {
     executable: Vec<Range<u64>>,
     /// The main binary.
     program: Range<u64>,
-    generation: u64,
 }
 
 /// A return address and where on the stack it lies.
@@ -58,51 +57,107 @@ pub(crate) struct Slot {
     pub(crate) pc: usize,
 }
 
-/// The current tables. Replaced when modules were loaded since; a replaced one stays (a walk may be using it, and a
-/// process loads modules a few times in its life).
+/// The current tables. Replaced when modules were loaded since; a replaced one stays, as a walk may be using it.
 static TABLES: AtomicPtr<Tables> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Tables are made for at most so many different sets of modules. A process loads modules a few times in its life; one that
+/// loads and unloads the same again and again comes back to sets that it had. Each takes some 10 KB beside its sections.
+const MOST_SETS: usize = 512;
+
+/// Times that [`refresh`] could make no tables for new modules.
+static MISSED: AtomicU64 = AtomicU64::new(0);
+
+/// What was ever made. Nothing of it is given back.
+struct Made {
+    generation: Option<u64>,
+    sets: Vec<(Vec<Shape>, &'static Tables)>,
+    sections: Vec<Bytes>,
+}
+
+/// What tells one module from another: where it lies, and its kept sections.
+#[derive(PartialEq, Eq)]
+struct Shape {
+    range: Range<u64>,
+    base: u64,
+    eh_frame_hdr: Option<*const u8>,
+    eh_frame: Option<*const u8>,
+}
+
+#[expect(unsafe_code, reason = "pointers that are only compared")]
+// SAFETY: the pointers are names: nobody reads through them.
+unsafe impl Send for Shape {}
+
+static MADE: Mutex<Made> = Mutex::new(Made {
+    generation: None,
+    sets: Vec::new(),
+    sections: Vec::new(),
+});
 
 /// Makes the tables, or makes them anew when the loaded modules have changed. Takes the loader's lock, so it is called
 /// when the probe starts and by readers, never from a capture.
 pub(crate) fn refresh() {
-    static MAKING: Mutex<()> = Mutex::new(());
-    let _one_at_a_time = MAKING
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
-    let generation = modules::generation();
-    if tables().is_some_and(|tables| tables.generation == generation) {
+    let made = &mut *MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    let generation = Some(modules::generation());
+    if made.generation == generation {
         return;
     }
-    let (mut unwinder, mut in_signals) = (UnwinderOf::new(), UnwinderOf::new());
-    let mut executable = Vec::new();
-    let modules = modules::loaded();
-    let program = modules.first().map_or(0..0, |main| main.range.clone());
-    for module in modules {
-        executable.extend(module.executable.iter().map(|(range, _)| range.clone()));
-        let relative = |section: &Section| {
-            section.range.start.wrapping_sub(module.base)
-                ..section.range.end.wrapping_sub(module.base)
-        };
-        let sections = framehop::ExplicitModuleSectionInfo {
-            eh_frame_hdr_svma: module.eh_frame_hdr.as_ref().map(relative),
-            eh_frame_svma: module.eh_frame.as_ref().map(relative),
-            eh_frame_hdr: module.eh_frame_hdr.map(|section| section.bytes),
-            eh_frame: module.eh_frame.map(|section| section.bytes),
-            ..Default::default()
-        };
-        let module = framehop::Module::new(String::new(), module.range, module.base, sections);
-        in_signals.add_module(module.clone());
-        unwinder.add_module(module);
+    made.generation = generation;
+    match made.tables(modules::loaded()) {
+        // Release: pairs with the Acquire in `tables`.
+        Some(tables) => TABLES.store(std::ptr::from_ref(tables).cast_mut(), Ordering::Release),
+        None => _ = MISSED.fetch_add(1, Ordering::Relaxed),
     }
-    let made = Box::into_raw(Box::new(Tables {
-        unwinder,
-        in_signals,
-        executable,
-        program,
-        generation,
-    }));
-    // Release: pairs with the Acquire in `tables`.
-    TABLES.store(made, Ordering::Release);
+}
+
+/// How often modules were loaded that no walk goes through, since too many different ones were loaded before.
+pub(crate) fn missed() -> u64 {
+    MISSED.load(Ordering::Relaxed)
+}
+
+impl Made {
+    /// The tables of these modules: those of before, if they were loaded in the same places before; `None` over the bound.
+    fn tables(&mut self, modules: Vec<Module>) -> Option<&'static Tables> {
+        let is_full = self.sets.len() >= MOST_SETS;
+        let mut kept = Vec::with_capacity(modules.len());
+        for module in &modules {
+            let mut keep = |section: &Option<Section>| match section {
+                None => Some(None),
+                Some(section) => self.section(&section.bytes, is_full).map(Some),
+            };
+            kept.push((keep(&module.eh_frame_hdr)?, keep(&module.eh_frame)?));
+        }
+        let shape = |(module, (hdr, frames)): (&Module, &(Option<Bytes>, Option<Bytes>))| Shape {
+            range: module.range.clone(),
+            base: module.base,
+            eh_frame_hdr: hdr.map(<[u8]>::as_ptr),
+            eh_frame: frames.map(<[u8]>::as_ptr),
+        };
+        let shapes: Vec<Shape> = modules.iter().zip(&kept).map(shape).collect();
+        if let Some((_, tables)) = self.sets.iter().find(|(set, _)| *set == shapes) {
+            return Some(tables);
+        }
+        if is_full {
+            return None;
+        }
+        let tables = Box::leak(Box::new(Tables::new(modules, kept)));
+        self.sets.push((shapes, tables));
+        Some(tables)
+    }
+
+    /// Bytes equal to these that stay; `None` if there are none and there are not to be more.
+    fn section(&mut self, bytes: &Cow<'static, [u8]>, is_full: bool) -> Option<Bytes> {
+        if let Cow::Borrowed(bytes) = bytes {
+            return Some(bytes);
+        }
+        if let Some(known) = self.sections.iter().find(|known| ***known == **bytes) {
+            return Some(known);
+        }
+        (!is_full).then(|| {
+            let bytes = bytes.to_vec().leak();
+            self.sections.push(bytes);
+            &*bytes
+        })
+    }
 }
 
 /// The tables, if [`refresh`] was ever called.
@@ -116,6 +171,36 @@ pub(crate) fn tables() -> Option<&'static Tables> {
 }
 
 impl Tables {
+    /// Of modules and what is kept of their two sections.
+    fn new(modules: Vec<Module>, kept: Vec<(Option<Bytes>, Option<Bytes>)>) -> Tables {
+        let (mut unwinder, mut in_signals) = (UnwinderOf::new(), UnwinderOf::new());
+        let mut executable = Vec::new();
+        let program = modules.first().map_or(0..0, |main| main.range.clone());
+        for (module, (eh_frame_hdr, eh_frame)) in modules.into_iter().zip(kept) {
+            executable.extend(module.executable.iter().map(|(range, _)| range.clone()));
+            let relative = |section: &Section| {
+                section.range.start.wrapping_sub(module.base)
+                    ..section.range.end.wrapping_sub(module.base)
+            };
+            let sections = framehop::ExplicitModuleSectionInfo {
+                eh_frame_hdr_svma: module.eh_frame_hdr.as_ref().map(relative),
+                eh_frame_svma: module.eh_frame.as_ref().map(relative),
+                eh_frame_hdr,
+                eh_frame,
+                ..Default::default()
+            };
+            let module = framehop::Module::new(String::new(), module.range, module.base, sections);
+            in_signals.add_module(module.clone());
+            unwinder.add_module(module);
+        }
+        Tables {
+            unwinder,
+            in_signals,
+            executable,
+            program,
+        }
+    }
+
     /// Whether there is anything to unwind by.
     pub(crate) fn any(&self) -> bool {
         !self.executable.is_empty()
@@ -270,4 +355,49 @@ fn slot_of(
         .filter(|address| read(*address) == Ok(pc));
     let place = places.next();
     if places.next().is_some() { None } else { place }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    /// The program, and as if it had been loaded once more at `base`.
+    fn with_library(base: u64) -> Vec<Module> {
+        let mut modules = modules::loaded();
+        modules.truncate(1);
+        let mut library = modules[0].clone();
+        library.range = base..base + 4096;
+        library.base = base;
+        for section in [&mut library.eh_frame_hdr, &mut library.eh_frame] {
+            let section = section.as_mut().unwrap();
+            section.bytes = Cow::Owned(section.bytes.to_vec());
+        }
+        modules.push(library);
+        modules
+    }
+
+    #[test]
+    fn what_is_loaded_again_takes_no_more_memory_and_the_rest_is_bounded() {
+        let mut made = Made {
+            generation: None,
+            sets: Vec::new(),
+            sections: Vec::new(),
+        };
+        let first = made.tables(with_library(1 << 32)).unwrap();
+        let other = made.tables(with_library(2 << 32)).unwrap();
+        assert!(!std::ptr::eq(first, other));
+        let again = made.tables(with_library(1 << 32)).unwrap();
+        assert!(std::ptr::eq(first, again));
+        assert_eq!((made.sets.len(), made.sections.len()), (2, 2));
+
+        for base in 3..=MOST_SETS as u64 {
+            assert!(made.tables(with_library(base << 32)).is_some());
+        }
+        assert!(made.tables(with_library(1 << 60)).is_none());
+        assert!(std::ptr::eq(
+            first,
+            made.tables(with_library(1 << 32)).unwrap()
+        ));
+        assert_eq!((made.sets.len(), made.sections.len()), (MOST_SETS, 2));
+    }
 }
