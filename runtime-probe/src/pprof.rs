@@ -42,8 +42,10 @@ use std::sync::atomic::Ordering;
 mod cpu;
 #[cfg(feature = "tower")]
 pub mod layer;
+mod sigquit;
 
 pub use cpu::{start_cpu_profile, stop_cpu_profile};
+pub use sigquit::{AfterDump, dump_on_sigquit};
 
 #[cfg(feature = "rt")]
 pub use crate::source::hooks::Hooks;
@@ -461,6 +463,7 @@ pub(crate) fn start_from_environment() {
             return;
         }
         set_rates_from_environment();
+        sigquit::from_environment();
         let Some(place) =
             std::env::var_os("RUNTIME_PROBE_LISTEN").filter(|place| !place.is_empty())
         else {
@@ -510,6 +513,13 @@ fn number_from_environment<N: std::str::FromStr>(variable: &str, expected: &str)
         );
     }
     number
+}
+
+/// A line on standard error, which may be closed: that is no reason to panic, as eprintln would.
+#[cfg(feature = "rt")]
+fn complain(what: std::fmt::Arguments<'_>) {
+    let line = what.to_string().replace(char::is_control, "?");
+    let _ = writeln!(io::stderr(), "runtime-probe: {line}");
 }
 
 /// A variable that is set counts even if it is empty: a token that a script failed to fill in must not open the door.

@@ -14,6 +14,7 @@
 //! * [`driving`]: which runtime polls a task;
 //! * [`metrics`]: what tokio counts itself;
 //! * [`locks`]: locks that know who waits for them;
+//! * [`quit`]: the signal by which somebody asks for a dump;
 //! * [`hooks`]: our hooks in a runtime, and the user's beside them.
 
 #[cfg(feature = "rt")]
@@ -34,6 +35,7 @@ pub(crate) mod locks;
 pub(crate) mod metrics;
 #[cfg(feature = "rt")]
 pub(crate) mod named;
+pub(crate) mod quit;
 pub(crate) mod signal;
 pub(crate) mod waker;
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod bell;
 pub(crate) mod cpu_timer;
+pub(crate) mod exit;
 #[cfg(all(feature = "interpose", target_os = "linux"))]
 pub(crate) mod futex;
 pub(crate) mod modules;

@@ -57,6 +57,13 @@ pub(crate) type Handler = fn(&Delivery);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Signal(c_int);
 
+/// What an ignored signal is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ignored {
+    Taken,
+    Free,
+}
+
 /// Why there is no handler.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum InstallError {
@@ -94,7 +101,19 @@ impl Signal {
     /// # Errors
     /// [`InstallError::Taken`] where anybody has said what is to be done with it.
     pub(crate) fn install(number: c_int, handler: Handler) -> Result<Signal, InstallError> {
-        imp::install(number, handler).map(|()| Signal(number))
+        imp::install(number, handler, Ignored::Taken).map(|()| Signal(number))
+    }
+
+    /// The same where it is no matter that the signal is ignored: a shell starts what it runs in the background so, whether
+    /// anybody wants it or not.
+    ///
+    /// # Errors
+    /// [`InstallError::Taken`] where somebody has a handler.
+    pub(crate) fn install_if_ignored_too(
+        number: c_int,
+        handler: Handler,
+    ) -> Result<Signal, InstallError> {
+        imp::install(number, handler, Ignored::Free).map(|()| Signal(number))
     }
 
     /// Installs `handler` for the first real-time signal that nobody uses, from the last one down: applications and
@@ -154,7 +173,7 @@ impl fmt::Display for Signal {
     reason = "sigaction and what the kernel passes to a handler"
 )]
 mod imp {
-    use super::{Delivery, Handler, InstallError, Origin, Registers};
+    use super::{Delivery, Handler, Ignored, InstallError, Origin, Registers};
     use std::ffi::{c_int, c_void};
     use std::io;
     use std::mem::MaybeUninit;
@@ -188,7 +207,16 @@ mod imp {
         libc::SIGRTMIN()..libc::SIGRTMAX() + 1
     }
 
-    pub(super) fn install(number: c_int, handler: Handler) -> Result<(), InstallError> {
+    pub(super) fn install(
+        number: c_int,
+        handler: Handler,
+        ignored: Ignored,
+    ) -> Result<(), InstallError> {
+        let is_free = |action: &libc::sigaction| match action.sa_sigaction {
+            libc::SIG_DFL => true,
+            libc::SIG_IGN => ignored == Ignored::Free,
+            _ => false,
+        };
         let refused = InstallError::Refused(number);
         let place = usize::try_from(number)
             .ok()
@@ -200,7 +228,7 @@ mod imp {
                 _ => Err(InstallError::Taken(number)),
             };
         }
-        if action(number, None).ok_or(refused.clone())?.sa_sigaction != libc::SIG_DFL {
+        if !is_free(&action(number, None).ok_or(refused.clone())?) {
             return Err(InstallError::Taken(number));
         }
         if !std::ptr::fn_addr_eq(*place.get_or_init(|| handler), handler) {
@@ -211,7 +239,7 @@ mod imp {
         ours.sa_sigaction = entry();
         ours.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
         let before = action(number, Some(&ours)).ok_or(refused)?;
-        if before.sa_sigaction != libc::SIG_DFL {
+        if !is_free(&before) {
             // Somebody was quicker by a moment: what he installed goes back.
             action(number, Some(&before));
             return Err(InstallError::Taken(number));
@@ -326,7 +354,7 @@ mod imp {
     any(target_arch = "x86_64", target_arch = "aarch64")
 )))]
 mod imp {
-    use super::{Handler, InstallError};
+    use super::{Handler, Ignored, InstallError};
     use std::ffi::c_int;
     use std::io;
     use std::ops::Range;
@@ -334,7 +362,7 @@ mod imp {
     pub(super) fn real_time() -> Range<c_int> {
         0..0
     }
-    pub(super) fn install(_: c_int, _: Handler) -> Result<(), InstallError> {
+    pub(super) fn install(_: c_int, _: Handler, _: Ignored) -> Result<(), InstallError> {
         Err(InstallError::Unsupported)
     }
     pub(super) fn is_ours(_: c_int) -> bool {

@@ -1,0 +1,90 @@
+//! `kill -QUIT`: the goroutine dump on standard error, as Go's runtime has it.
+
+use crate::profile::goroutine::Goroutines;
+use crate::profile::goroutine_forms::Lines;
+use crate::profile::selection::Selection;
+use crate::source;
+use crate::source::quit::{QuitError, Quits};
+use crate::sys::exit;
+use std::io::{self, Write};
+use std::thread;
+
+/// What becomes of the process after the dump.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterDump {
+    /// It goes on.
+    GoOn,
+    /// It ends at once with exit code 2, as a Go program does, without running destructors. In a container that is
+    /// restarted when it ends, `kill -QUIT` is then "tell me, and start again".
+    Exit,
+}
+
+/// Go's exit code.
+const EXIT_CODE: i32 = 2;
+
+/// Writes the dump of `goroutine?debug=2` to standard error whenever the process gets `SIGQUIT` (`kill -QUIT PID`, or
+/// ctrl-\ at its terminal), from now on. `RUNTIME_PROBE_SIGQUIT=dump`, or `exit`, does the same without code.
+///
+/// It works when every worker is stuck: a thread of its own writes, and it needs no server. A shell starts programs in the
+/// background (`app &`) with `SIGQUIT` ignored; that is no obstacle.
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// use runtime_probe::pprof::{self, AfterDump};
+///
+/// pprof::dump_on_sigquit(AfterDump::GoOn)?;
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+/// [`io::ErrorKind::AlreadyExists`] if it was called before, or somebody else handles `SIGQUIT` (`tokio::signal::unix` for
+/// `SignalKind::quit()` does); his handler stays. [`io::ErrorKind::Unsupported`] elsewhere than on Linux on x86_64 and
+/// aarch64.
+pub fn dump_on_sigquit(then: AfterDump) -> io::Result<()> {
+    // The probe is started, so that the dump has stacks.
+    let _ = source::is_on();
+    let mut quits = Quits::install().map_err(|error| {
+        let kind = match &error {
+            QuitError::Taken => io::ErrorKind::AlreadyExists,
+            QuitError::Install(_) => io::ErrorKind::Unsupported,
+            QuitError::Bell(error) => error.kind(),
+        };
+        io::Error::new(kind, error)
+    })?;
+    thread::Builder::new()
+        .name("probe-sigquit".to_owned())
+        .spawn(move || {
+            loop {
+                quits.wait();
+                dump(io::stderr());
+                if then == AfterDump::Exit {
+                    exit::at_once(EXIT_CODE);
+                }
+            }
+        })?;
+    Ok(())
+}
+
+/// In pieces, not at once: a dump may be large, and nobody reads standard error where it is closed.
+fn dump(mut out: impl Write) {
+    let _ = out.write_all(b"SIGQUIT: quit\n\n");
+    let goroutines = Goroutines::collect(Selection::default());
+    let _ = goroutines.write_text(io::BufWriter::new(out), Lines::All);
+}
+
+/// What `RUNTIME_PROBE_SIGQUIT` asks for. What is wrong with it is a line on standard error.
+#[cfg(feature = "rt")]
+pub(super) fn from_environment() {
+    const NAME: &str = "RUNTIME_PROBE_SIGQUIT";
+    let Some(wish) = std::env::var_os(NAME) else {
+        return;
+    };
+    let then = match wish.to_str() {
+        Some("dump") => AfterDump::GoOn,
+        Some("exit") => AfterDump::Exit,
+        _ => return super::complain(format_args!("{NAME} is neither dump nor exit")),
+    };
+    if let Err(error) = dump_on_sigquit(then) {
+        super::complain(format_args!("{NAME}: {error}"));
+    }
+}

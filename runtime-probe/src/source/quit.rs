@@ -1,0 +1,96 @@
+//! `SIGQUIT`: somebody at the terminal, or an operator, wants to see what the process does.
+//!
+//! The handler counts and rings; everything else is done by a thread of the probe's, which may allocate and wait.
+
+use crate::primitive::Ordering;
+use crate::sys::bell::Bell;
+use crate::sys::signal::{Delivery, InstallError, Signal};
+use std::fmt;
+use std::io;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::Duration;
+
+static BELL: OnceLock<Bell> = OnceLock::new();
+/// How often it was sent.
+static SENT: AtomicU64 = AtomicU64::new(0);
+
+/// The handler.
+fn on_quit(_: &Delivery) {
+    // Release: pairs with the Acquire in `wait`, though there is nothing behind it yet.
+    SENT.fetch_add(1, Ordering::Release);
+    if let Some(bell) = BELL.get() {
+        bell.ring();
+    }
+}
+
+/// Why the signal does not come here.
+#[derive(Debug)]
+pub(crate) enum QuitError {
+    /// Somebody handles it: he, or we since an earlier call.
+    Taken,
+    Install(InstallError),
+    /// The system has nothing to wait by.
+    Bell(io::Error),
+}
+
+impl std::error::Error for QuitError {}
+
+impl fmt::Display for QuitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            QuitError::Taken => f.write_str("SIGQUIT is handled by somebody already"),
+            QuitError::Install(error) => error.fmt(f),
+            QuitError::Bell(error) => error.fmt(f),
+        }
+    }
+}
+
+/// Whoever waits for the signal; there is one.
+#[derive(Debug)]
+pub(crate) struct Quits {
+    bell: &'static Bell,
+    seen: u64,
+}
+
+static INSTALLED: AtomicBool = AtomicBool::new(false);
+
+impl Quits {
+    /// Installs the handler, for the life of the process.
+    pub(crate) fn install() -> Result<Quits, QuitError> {
+        let bell = match BELL.get() {
+            Some(bell) => bell,
+            None => {
+                let bell = Bell::new().map_err(QuitError::Bell)?;
+                BELL.get_or_init(|| bell)
+            }
+        };
+        // A handler of ours is no obstacle to `install`; that somebody waits already is one here.
+        if INSTALLED.swap(true, Ordering::Relaxed) {
+            return Err(QuitError::Taken);
+        }
+        if let Err(error) = Signal::install_if_ignored_too(libc::SIGQUIT, on_quit) {
+            INSTALLED.store(false, Ordering::Relaxed);
+            return Err(match error {
+                InstallError::Taken(_) => QuitError::Taken,
+                error => QuitError::Install(error),
+            });
+        }
+        Ok(Quits {
+            bell,
+            seen: SENT.load(Ordering::Acquire),
+        })
+    }
+
+    /// Waits for the next one. Those that came meanwhile are one.
+    pub(crate) fn wait(&mut self) {
+        loop {
+            let sent = SENT.load(Ordering::Acquire);
+            if sent != self.seen {
+                self.seen = sent;
+                return;
+            }
+            self.bell.wait(Duration::from_secs(3600));
+        }
+    }
+}
