@@ -72,6 +72,8 @@
 //! | `RUNTIME_PROBE_LISTEN=unix:PATH` | the same on a unix socket, for this user only |
 //! | `RUNTIME_PROBE_TOKEN=TOKEN` | lets in whoever sends the token, see [`pprof::Server::allow_remote`]; then any address will do |
 //! | `RUNTIME_PROBE_SIGNAL=N` | asks threads for their stacks by signal N instead of one that nobody uses; `off` by none |
+//! | `RUNTIME_PROBE_WATCHDOG=1s` | warns of polls that last longer and more, see [`pprof::Watchdog`] |
+//! | `RUNTIME_PROBE_WATCHDOG_DIR=PATH` | keeps a dump of each warning there |
 //! | `RUNTIME_PROBE_SIGQUIT=dump`, `exit` | `SIGQUIT` writes a dump to standard error, see [`pprof::dump_on_sigquit`] |
 //! | `RUNTIME_PROBE=off` | nothing is instrumented: plain tokio |
 //!

@@ -43,9 +43,11 @@ mod cpu;
 #[cfg(feature = "tower")]
 pub mod layer;
 mod sigquit;
+mod watchdog;
 
 pub use cpu::{start_cpu_profile, stop_cpu_profile};
 pub use sigquit::{AfterDump, dump_on_sigquit};
+pub use watchdog::{Watchdog, WatchdogCounters, Watching, watchdog_counters};
 
 #[cfg(feature = "rt")]
 pub use crate::source::hooks::Hooks;
@@ -464,6 +466,7 @@ pub(crate) fn start_from_environment() {
         }
         set_rates_from_environment();
         sigquit::from_environment();
+        watchdog::from_environment();
         let Some(place) =
             std::env::var_os("RUNTIME_PROBE_LISTEN").filter(|place| !place.is_empty())
         else {

@@ -16,7 +16,7 @@ const UNITS: [(&str, u64); 8] = [
 
 /// Reads what Go's `time.ParseDuration` reads, but no negative ones and nothing above 2^64 nanoseconds (584 years).
 /// Fractions of a nanosecond are cut off. The error is the end of a sentence.
-pub(super) fn parse(text: &str) -> Result<Duration, &'static str> {
+pub(crate) fn parse(text: &str) -> Result<Duration, &'static str> {
     const NONE: &str = "must be a duration, such as 300ms, 10s or 1h2m3.5s";
     if text.starts_with('-') {
         return Err("must not be negative");

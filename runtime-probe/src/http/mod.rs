@@ -54,7 +54,7 @@ mod cmdline;
 mod connection;
 mod contended;
 mod date;
-mod go_duration;
+pub(crate) mod go_duration;
 mod goroutine;
 mod head;
 mod host;

@@ -12,11 +12,13 @@
 //! * [`mutex`]: who made others wait for a lock;
 //! * [`contended`]: the forms of these two;
 //! * [`cpu`]: what ran;
+//! * [`alarms`]: what a watchdog tells of what it sees;
 //! * [`address_names`]: names for the addresses of a text that was handed out;
 //! * [`diagnosis`]: what cannot be shown, and why;
 //! * [`mappings`]: the process's executable mappings.
 
 pub(crate) mod address_names;
+pub(crate) mod alarms;
 pub(crate) mod block;
 pub(crate) mod contended;
 pub(crate) mod cpu;

@@ -5,6 +5,7 @@
 //! * [`threads`]: all threads;
 //! * [`waits`]: waits that have ended;
 //! * [`cpu`]: what ran meanwhile;
+//! * [`watch`]: what may be wrong;
 //! * [`settling`]: wakes those whose copy leaves open where they wait; only on request.
 
 pub(crate) mod cpu;
@@ -13,3 +14,4 @@ pub(crate) mod settling;
 pub(crate) mod tasks;
 pub(crate) mod threads;
 pub(crate) mod waits;
+pub(crate) mod watch;

@@ -1,0 +1,339 @@
+//! Tells when a program does not run as it should, while nobody watches.
+
+#[cfg(feature = "rt")]
+use crate::http::go_duration;
+use crate::profile::alarms::{Alarm, Alarms, Patience, Told};
+use crate::profile::goroutine::Goroutines;
+use crate::profile::goroutine_forms::Lines;
+use crate::profile::selection::Selection;
+use crate::snapshot::watch::look;
+use crate::source;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// Warns, in one message with the stacks, when
+/// * a poll lasts longer than the limit: something blocks or computes inside a task, and keeps a worker from all others;
+/// * a task is ready for longer than the limit, and its runtime does not come round to it;
+/// * there are more and more tasks: ten counts in a row, a minute apart, each above the one before.
+///
+/// The message is a warning of `tracing` with that feature, lines on standard error without it. `RUNTIME_PROBE_WATCHDOG=1s`
+/// does the same as the example without code, and `RUNTIME_PROBE_WATCHDOG_DIR=PATH` keeps dumps.
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// use runtime_probe::pprof::Watchdog;
+/// use std::time::Duration;
+///
+/// let watching = Watchdog::new(Duration::from_secs(1)).start()?;
+/// # drop(watching);
+/// # Ok(()) }
+/// ```
+///
+/// # Cost
+/// A thread that walks over the records of all tasks twice within the limit, and at most once a second: 5 ms for 100,000
+/// tasks. A message takes a dump.
+///
+/// # Not seen
+/// A poll that ends before anybody has looked at it: it is certain to be found if it lasts half as long again as the limit. A
+/// task in `block_in_place` is in a poll, and counts. Closures of `spawn_blocking` are there to block, and do not.
+#[derive(Clone, Debug)]
+#[must_use = "nothing is watched before `start`"]
+pub struct Watchdog {
+    limit: Duration,
+    patience: Patience,
+    directory: Option<PathBuf>,
+    dumps: usize,
+    dump_bytes: u64,
+}
+
+impl Watchdog {
+    /// The default of [`Watchdog::quiet`].
+    pub const DEFAULT_QUIET: Duration = Duration::from_secs(60);
+    /// The default of [`Watchdog::growth_every`].
+    pub const DEFAULT_GROWTH_EVERY: Duration = Duration::from_secs(60);
+    /// The default number of dumps, see [`Watchdog::dump_into`].
+    pub const DEFAULT_DUMPS: usize = 10;
+    /// The default of the bytes of a dump: 16 MiB, some 30,000 tasks.
+    pub const DEFAULT_DUMP_BYTES: u64 = 16 << 20;
+
+    /// With the time that a poll may last, and a ready task may wait. At least a millisecond.
+    pub fn new(limit: Duration) -> Watchdog {
+        Watchdog {
+            limit,
+            patience: Patience {
+                quiet: Self::DEFAULT_QUIET,
+                growth_every: Self::DEFAULT_GROWTH_EVERY,
+            },
+            directory: None,
+            dumps: Self::DEFAULT_DUMPS,
+            dump_bytes: Self::DEFAULT_DUMP_BYTES,
+        }
+    }
+
+    /// How long it is quiet after a message; what happens meanwhile is counted, for each of the three kinds.
+    pub fn quiet(mut self, time: Duration) -> Watchdog {
+        self.patience.quiet = time;
+        self
+    }
+
+    /// How far apart the counts of tasks are of which ten in a row are growth.
+    pub fn growth_every(mut self, time: Duration) -> Watchdog {
+        self.patience.growth_every = time;
+        self
+    }
+
+    /// Writes a dump of all tasks for each message, `goroutine?debug=2`, to a new file in this directory,
+    /// `runtime-probe-PID-1.txt` and so on. Afterwards there are no more files: at most [`Watchdog::DEFAULT_DUMPS`], unless
+    /// [`Watchdog::dumps`] says otherwise.
+    pub fn dump_into(mut self, directory: impl Into<PathBuf>) -> Watchdog {
+        self.directory = Some(directory.into());
+        self
+    }
+
+    /// How many dumps are written in all, and how many bytes of each; what is longer is cut off.
+    pub fn dumps(mut self, most: usize, bytes: u64) -> Watchdog {
+        (self.dumps, self.dump_bytes) = (most, bytes);
+        self
+    }
+
+    /// Begins to watch.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] for a limit of less than a millisecond; what the system says if it has no thread to
+    /// spare.
+    pub fn start(self) -> io::Result<Watching> {
+        if self.limit < Duration::from_millis(1) {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a watchdog needs a limit of a millisecond or more",
+            ));
+        }
+        // The probe is started, so that messages have stacks.
+        let _ = source::is_on();
+        let (stop, stopped) = channel();
+        let thread = thread::Builder::new()
+            .name("probe-watchdog".to_owned())
+            .spawn(move || {
+                let every = (self.limit / 2).min(Duration::from_secs(1));
+                let mut alarms = Alarms::new(self.patience);
+                let mut written = 0;
+                while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+                    let before = alarms.counts();
+                    let told = alarms.judge(&look(self.limit), Instant::now());
+                    count(before, alarms.counts());
+                    for told in told {
+                        self.tell(told, &mut written);
+                    }
+                }
+            })?;
+        Ok(Watching {
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+
+    fn tell(&self, told: Told, written: &mut usize) {
+        let mut message = headline(told, self.limit);
+        if let Some(directory) = self.directory.as_deref().filter(|_| *written < self.dumps) {
+            *written += 1;
+            let path = directory.join(format!(
+                "runtime-probe-{}-{written}.txt",
+                std::process::id()
+            ));
+            let _ = match self.dump(&path) {
+                Ok(()) => write!(message, "; all tasks are in {}", path.display()),
+                Err(error) => write!(message, "; no dump in {}: {error}", path.display()),
+            };
+        }
+        message.push('\n');
+        message.push_str(&stacks(told.alarm, self.limit));
+        warn(message.trim_end());
+    }
+
+    fn dump(&self, path: &Path) -> io::Result<()> {
+        // Of a process with this id there may be files from before: they are kept.
+        let file = File::create_new(path)?;
+        let mut out = Cut {
+            inside: io::BufWriter::new(file),
+            left: self.dump_bytes,
+        };
+        Goroutines::collect(Selection::default()).write_text(&mut out, Lines::All)?;
+        out.flush()
+    }
+}
+
+/// A running watchdog. Dropping it ends it.
+#[derive(Debug)]
+#[must_use = "the watch ends when this is dropped"]
+pub struct Watching {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watching {
+    /// Lets it run for the life of the process.
+    pub fn detach(mut self) {
+        // The thread ends when the sender is dropped.
+        std::mem::forget(self.stop.take());
+        self.thread = None;
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What all watchdogs of the process have found since it began, told or not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WatchdogCounters {
+    /// Polls that lasted longer than the limit.
+    pub long_polls: u64,
+    /// Times that a runtime did not come round to a task within the limit.
+    pub late_runtimes: u64,
+    /// Times that the number of tasks grew ten times in a row.
+    pub growths: u64,
+}
+
+static COUNTERS: [AtomicU64; 3] = [const { AtomicU64::new(0) }; 3];
+
+fn count(before: [u64; 3], now: [u64; 3]) {
+    for (at, counter) in COUNTERS.iter().enumerate() {
+        counter.fetch_add(now[at] - before[at], Ordering::Relaxed);
+    }
+}
+
+/// Reads the counters.
+///
+/// ```
+/// assert_eq!(runtime_probe::pprof::watchdog_counters().growths, 0);
+/// ```
+pub fn watchdog_counters() -> WatchdogCounters {
+    let [long_polls, late_runtimes, growths] =
+        std::array::from_fn(|at| COUNTERS[at].load(Ordering::Relaxed));
+    WatchdogCounters {
+        long_polls,
+        late_runtimes,
+        growths,
+    }
+}
+
+/// What `RUNTIME_PROBE_WATCHDOG` asks for. What is wrong with it is a line on standard error.
+#[cfg(feature = "rt")]
+pub(super) fn from_environment() {
+    const NAME: &str = "RUNTIME_PROBE_WATCHDOG";
+    let Some(limit) = std::env::var_os(NAME) else {
+        return;
+    };
+    let limit = match go_duration::parse(&limit.to_string_lossy()) {
+        Ok(limit) => limit,
+        Err(reason) => return super::complain(format_args!("{NAME} {reason}")),
+    };
+    let watchdog = Watchdog {
+        directory: std::env::var_os("RUNTIME_PROBE_WATCHDOG_DIR").map(PathBuf::from),
+        ..Watchdog::new(limit)
+    };
+    match watchdog.start() {
+        Ok(watching) => watching.detach(),
+        Err(error) => super::complain(format_args!("{NAME}: {error}")),
+    }
+}
+
+fn headline(told: Told, limit: Duration) -> String {
+    let mut headline = match told.alarm {
+        Alarm::LongPoll(poll) => format!(
+            "a poll of goroutine {} has lasted {:.1?} (limit {limit:?}): it keeps its worker from all other tasks",
+            poll.id, poll.lasts
+        ),
+        Alarm::KeptWaiting(task) => format!(
+            "goroutine {} has been ready for {:.1?} (limit {limit:?}) and its runtime does not come round to it",
+            task.id, task.since
+        ),
+        Alarm::Growth { from, to } => {
+            format!("there are more and more tasks: {from} have become {to}, without a break")
+        }
+    };
+    if told.untold > 0 {
+        let _ = write!(headline, "; {} such were not told before", told.untold);
+    }
+    headline
+}
+
+/// The tasks that are to blame, or those that tell it best.
+fn stacks(alarm: Alarm, limit: Duration) -> String {
+    /// A worker each; more do not help.
+    const MOST: usize = 8;
+    let of = |states: &str, limit: Option<Duration>| {
+        let mut selection = Selection::default();
+        let known = selection.in_states(states);
+        debug_assert!(known.is_ok());
+        if let Some(limit) = limit {
+            let limit_ns = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
+            selection.waiting_for(limit_ns, &format!("{limit:?}"));
+        }
+        selection.limit = Some(MOST);
+        selection
+    };
+    let mut text = Vec::new();
+    // Into memory: nothing fails.
+    let _ = match alarm {
+        Alarm::LongPoll(_) => {
+            Goroutines::collect(of("running", Some(limit))).write_text(&mut text, Lines::All)
+        }
+        Alarm::KeptWaiting(_) => {
+            let late = Goroutines::collect(of("runnable", Some(limit)));
+            let busy = Goroutines::collect(of("running", None));
+            late.write_groups(&mut text)
+                .and_then(|()| writeln!(text))
+                .and_then(|()| busy.write_text(&mut text, Lines::All))
+        }
+        Alarm::Growth { .. } => {
+            let mut selection = Selection::default();
+            selection.limit = Some(1);
+            Goroutines::collect(selection).write_groups(&mut text)
+        }
+    };
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+#[cfg(feature = "tracing")]
+fn warn(message: &str) {
+    tracing::warn!(target: "runtime_probe::watchdog", "{message}");
+}
+
+#[cfg(not(feature = "tracing"))]
+fn warn(message: &str) {
+    // Standard error may be closed; that is no reason to panic, as eprintln would.
+    let _ = writeln!(io::stderr(), "runtime-probe: {message}");
+}
+
+/// A writer that takes so many bytes and drops the rest.
+struct Cut<W> {
+    inside: W,
+    left: u64,
+}
+
+impl<W: Write> Write for Cut<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let room = usize::try_from(self.left).unwrap_or(usize::MAX);
+        let part = &bytes[..bytes.len().min(room)];
+        self.inside.write_all(part)?;
+        self.left -= part.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inside.flush()
+    }
+}
