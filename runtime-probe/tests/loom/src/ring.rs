@@ -35,7 +35,11 @@ fn two_writers_and_the_reader_lose_nothing_uncounted() {
         read(&ring, &mut found);
         assert_eq!(found.len() as u64 + ring.lost(), 4);
         for values in [[1, 2], [3, 4]] {
-            let of: Vec<u64> = found.iter().copied().filter(|v| values.contains(v)).collect();
+            let of: Vec<u64> = found
+                .iter()
+                .copied()
+                .filter(|v| values.contains(v))
+                .collect();
             assert!(of.is_sorted_by(|a, b| a < b), "{found:?}");
         }
     });
