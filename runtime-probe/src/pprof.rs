@@ -40,6 +40,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 mod cpu;
+pub mod criterion;
 #[cfg(feature = "tower")]
 pub mod layer;
 mod sigquit;

@@ -1,0 +1,79 @@
+//! CPU profiles of benchmarks: `cargo bench -- --profile-time 5` leaves one for each benchmark, as `go test -cpuprofile` does.
+//!
+//! criterion's trait has been the same since its version 0.3, and other crates have it as well (codspeed's). A macro makes
+//! the type that implements it where criterion is a dependency, so that this crate needs none, and no feature for it.
+
+use super::{start_cpu_profile, stop_cpu_profile};
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+/// The file in a benchmark's directory.
+pub const FILE_NAME: &str = "cpu.pb.gz";
+
+#[doc(inline)]
+pub use crate::__criterion_profiler as profiler;
+
+/// Makes a profiler for `Criterion::with_profiler`; the crate that calls it depends on criterion, or names the module that
+/// stands for it: `profiler!(codspeed_criterion_compat)`.
+///
+/// ```ignore (needs criterion, which this crate does not depend on)
+/// use criterion::{Criterion, criterion_group, criterion_main};
+///
+/// criterion_group! {
+///     name = benches;
+///     config = Criterion::default().with_profiler(runtime_probe::pprof::criterion::profiler!());
+///     targets = orders
+/// }
+/// criterion_main!(benches);
+/// ```
+///
+/// ```text
+/// $ cargo bench -- --profile-time 5
+/// $ go tool pprof -top target/criterion/orders/profile/cpu.pb.gz
+/// ```
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __criterion_profiler {
+    () => {
+        $crate::pprof::criterion::profiler!(::criterion)
+    };
+    ($($criterion:tt)+) => {{
+        struct Profiler;
+
+        impl $($criterion)+::profiler::Profiler for Profiler {
+            fn start_profiling(&mut self, _id: &str, directory: &::std::path::Path) {
+                $crate::pprof::criterion::start(directory);
+            }
+
+            fn stop_profiling(&mut self, _id: &str, _directory: &::std::path::Path) {
+                $crate::pprof::criterion::stop();
+            }
+        }
+
+        Profiler
+    }};
+}
+
+/// What the profiler does before a benchmark: begins a profile that [`stop`] writes to [`FILE_NAME`] in this directory.
+///
+/// # Panics
+/// If there can be no profile, or no file: whoever asked for profiles is not to wait for a run without.
+pub fn start(directory: &Path) {
+    let started = fs::create_dir_all(directory)
+        .and_then(|()| File::create(directory.join(FILE_NAME)))
+        .and_then(|file| start_cpu_profile(io::BufWriter::new(file)));
+    if let Err(error) = started {
+        panic!("no CPU profile in {}: {error}", directory.display());
+    }
+}
+
+/// What the profiler does after it.
+///
+/// # Panics
+/// If the profile cannot be written.
+pub fn stop() {
+    if let Err(error) = stop_cpu_profile() {
+        panic!("the CPU profile was not written: {error}");
+    }
+}
