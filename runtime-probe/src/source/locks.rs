@@ -95,14 +95,19 @@ impl<G: ?Sized> Door<G> {
         &mut self.gate
     }
 
-    /// Gets in at once, or blocks the thread until it is in.
+    /// Gets in at once, or blocks the thread until it is in; the permit becomes a guard on each way by itself, so that on the
+    /// first it stays in registers.
     #[inline(always)]
-    pub(crate) fn enter<'a, P>(
+    pub(crate) fn enter<'a, P, R>(
         &'a self,
         attempt: impl FnOnce(&'a G) -> Option<P>,
         block: impl FnOnce(&'a G) -> P,
-    ) -> P {
-        attempt(&self.gate).unwrap_or_else(|| self.wait(block, |_| true))
+        guard: impl Fn(P) -> R,
+    ) -> R {
+        match attempt(&self.gate) {
+            Some(permit) => guard(permit),
+            None => guard(self.wait(block, |_| true)),
+        }
     }
 
     /// Blocks the thread until it is in, or has given up.

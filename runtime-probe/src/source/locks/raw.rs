@@ -32,7 +32,8 @@ impl<R> Watched<R> {
     /// Blocks the thread until it is in, unless `attempt` gets it in at once.
     #[inline(always)]
     fn enter(&self, attempt: impl FnOnce(&R) -> bool, block: impl FnOnce(&R)) {
-        self.0.enter(|raw| attempt(raw).then_some(()), block);
+        self.0
+            .enter(|raw| attempt(raw).then_some(()), block, |()| ());
     }
 
     /// The same, for a wait that may be in vain.

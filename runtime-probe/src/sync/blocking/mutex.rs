@@ -38,8 +38,11 @@ impl<T: ?Sized> Mutex<T> {
     /// It is poisoned; the error has the guard.
     #[inline]
     pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
-        let permit = self.0.enter(|gate| at_once(gate.try_lock()), Gate::lock);
-        map(permit, |permit| self.guard(permit))
+        self.0.enter(
+            |gate| at_once(gate.try_lock()),
+            Gate::lock,
+            |permit| map(permit, |permit| self.guard(permit)),
+        )
     }
 
     /// Takes it if it is free. Mirrors [`std::sync::Mutex::try_lock`].

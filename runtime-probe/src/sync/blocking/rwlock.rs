@@ -41,8 +41,11 @@ impl<T: ?Sized> RwLock<T> {
     /// It is poisoned; the error has the guard.
     #[inline]
     pub fn read(&self) -> LockResult<RwLockReadGuard<'_, T>> {
-        let permit = self.0.enter(|gate| at_once(gate.try_read()), Gate::read);
-        map(permit, |permit| self.reader(permit))
+        self.0.enter(
+            |gate| at_once(gate.try_read()),
+            Gate::read,
+            |permit| map(permit, |permit| self.reader(permit)),
+        )
     }
 
     /// Reads if nobody writes or waits to. Mirrors [`std::sync::RwLock::try_read`].
@@ -61,8 +64,11 @@ impl<T: ?Sized> RwLock<T> {
     /// It is poisoned; the error has the guard.
     #[inline]
     pub fn write(&self) -> LockResult<RwLockWriteGuard<'_, T>> {
-        let permit = self.0.enter(|gate| at_once(gate.try_write()), Gate::write);
-        map(permit, |permit| self.writer(permit))
+        self.0.enter(
+            |gate| at_once(gate.try_write()),
+            Gate::write,
+            |permit| map(permit, |permit| self.writer(permit)),
+        )
     }
 
     /// Writes if nobody has the lock. Mirrors [`std::sync::RwLock::try_write`].
