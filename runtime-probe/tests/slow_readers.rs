@@ -41,6 +41,16 @@ fn readers_of_a_byte_a_second_are_bounded() {
     }
     let latest_us = Arc::new(AtomicU64::new(0));
     runtime.spawn(tick(Arc::clone(&latest_us)));
+    // As late as this is whoever has nothing to do with it, on this machine.
+    let machine_us = Arc::new(AtomicU64::new(0));
+    let machine = Arc::clone(&machine_us);
+    thread::spawn(move || {
+        loop {
+            let due = Instant::now() + REST;
+            thread::sleep(REST);
+            machine.fetch_max(due.elapsed().as_micros() as u64, Relaxed);
+        }
+    });
     let serving = pprof::serve("127.0.0.1:0").unwrap();
     let server = serving.local_addr().unwrap();
     // Names are found and caches filled once for the process.
@@ -103,9 +113,10 @@ fn readers_of_a_byte_a_second_are_bounded() {
     );
     assert_eq!(client::get(server, DUMP).status, 200);
     let latest = Duration::from_micros(latest_us.load(Relaxed));
+    let machine = Duration::from_micros(machine_us.load(Relaxed));
     assert!(
-        latest < Duration::from_secs(1),
-        "a tick was late by {latest:?}"
+        latest < Duration::from_secs(1) + machine * 2,
+        "a tick was late by {latest:?}, others by {machine:?}"
     );
     over.store(true, Relaxed);
     for reader in readers {
@@ -113,8 +124,9 @@ fn readers_of_a_byte_a_second_are_bounded() {
     }
 }
 
+const REST: Duration = Duration::from_millis(1);
+
 async fn tick(latest_us: Arc<AtomicU64>) {
-    const REST: Duration = Duration::from_millis(1);
     loop {
         let due = Instant::now() + REST;
         time::sleep(REST).await;
