@@ -25,8 +25,8 @@ use crate::profile::threads::{self, CREATED, Shown, ThreadProfile};
 use crate::record::contention::Sampled;
 use crate::registry::record::Kind;
 use crate::source;
-use crate::source::signal::Unavailable;
-use crate::stack::{raw, template};
+use crate::source::signal::{CaptureError, Unavailable};
+use crate::stack::{raw, template, unwind};
 use crate::symbol::name::Names;
 use crate::sys::signal::InstallError;
 #[cfg(feature = "rt")]
@@ -38,6 +38,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 mod cpu;
 pub mod criterion;
@@ -394,6 +395,41 @@ pub fn set_stack_signal(number: i32) -> io::Result<()> {
         };
         io::Error::new(kind, why.to_string())
     })
+}
+
+/// The stack of a thread of this process, by its kernel id (`gettid`): one address in the code of each function, innermost
+/// first, each one past an instruction as return addresses are. Of a stack deeper than 256 frames both halves. Waits for the
+/// thread for 100 ms at the most; takes 20 us if it sleeps. `/debug/pprof/symbol?ADDRESS` names an address.
+///
+/// # Errors
+/// Why there is none: the thread has ended ([`io::ErrorKind::NotFound`]), blocks the signal, did not answer in time, or no
+/// thread can be asked ([`io::ErrorKind::Unsupported`]).
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// # #[cfg(target_os = "linux")] {
+/// let stack = runtime_probe::pprof::thread_stack(std::process::id())?; // The main thread's.
+/// assert!(stack.len() > 2);
+/// # }
+/// # Ok(()) }
+/// ```
+pub fn thread_stack(tid: u32) -> io::Result<Vec<usize>> {
+    source::is_on();
+    // A module that was loaded since has unwind tables of its own.
+    unwind::refresh();
+    let deadline = Instant::now() + Duration::from_millis(100);
+    match source::signal::capture(tid, deadline) {
+        Ok(capture) => Ok(capture.frames.iter().map(|frame| frame.pc).collect()),
+        Err(error) => {
+            let kind = match error {
+                CaptureError::Gone => io::ErrorKind::NotFound,
+                CaptureError::Unavailable(_) => io::ErrorKind::Unsupported,
+                CaptureError::Late(_) | CaptureError::NoTime => io::ErrorKind::TimedOut,
+                _ => io::ErrorKind::Other,
+            };
+            Err(io::Error::new(kind, error.to_string()))
+        }
+    }
 }
 
 /// Wraps a future so that it is an entry of its own in a dump: one that runs inside another task (in a

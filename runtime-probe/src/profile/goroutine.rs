@@ -122,7 +122,11 @@ impl Goroutines {
                 Ok((walked, doing)) => {
                     let unfinished = walked.unfinished;
                     self.asked.insert(row.id, Asked { doing, unfinished });
-                    walked.stack
+                    // Between the wrapper and the future there is nothing to show but the future's name.
+                    match walked.stack.trunk.iter().all(|location| location.hidden) {
+                        true => self.tables.stacks[row.place as usize].clone(),
+                        false => walked.stack,
+                    }
                 }
                 Err(Unseen::Waits) => {
                     reason = ("waiting", State::Waiting);

@@ -315,7 +315,7 @@ impl Asker {
             return Err(CaptureError::NoTime);
         }
         // Not sent to who would not take it: it would stay with the thread, and so would that of the next dump.
-        let before = self.status(tid)?;
+        let before = self.status(tid, deadline)?;
         if before.is_pending(self.signal.number()) {
             return Err(CaptureError::Late(before.activity));
         }
@@ -364,15 +364,20 @@ impl Asker {
     }
 
     /// What a thread does that may be asked.
-    fn status(&self, tid: u32) -> Result<ThreadStatus, CaptureError> {
-        let began = Instant::now();
+    fn status(&self, tid: u32, deadline: Instant) -> Result<ThreadStatus, CaptureError> {
+        let soon = deadline.min(Instant::now() + RETURNING);
         loop {
             let status = ThreadStatus::of(tid).ok_or(CaptureError::Gone)?;
             if !status.blocks(self.signal.number()) {
                 return Ok(status);
             }
-            // It does so too while it returns from the handler, having answered somebody else.
-            if began.elapsed() > RETURNING {
+            // It does so too while it returns from the handler, having answered somebody else, and while it creates a
+            // thread: for a moment, unless others have its CPU.
+            let patience = match status.activity {
+                Activity::Running => deadline,
+                _ => soon,
+            };
+            if Instant::now() >= patience {
                 return Err(CaptureError::Blocked(self.signal));
             }
             std::thread::yield_now();
@@ -404,7 +409,7 @@ impl Asker {
 /// How often it is looked whether a thread that does not answer is still there.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// How long a thread may take to return from the handler, with other threads in its way.
+/// How long a thread that sleeps, and blocks the signal, may take to do neither.
 const RETURNING: Duration = Duration::from_millis(20);
 
 /// How long is waited for a thread that cannot run at this moment. Most waits for a disk are over by then.

@@ -122,7 +122,7 @@ impl Made {
         for module in &modules {
             let mut keep = |section: &Option<Section>| match section {
                 None => Some(None),
-                Some(section) => self.section(&section.bytes, is_full).map(Some),
+                Some(section) => self.section(section, is_full).map(Some),
             };
             kept.push((keep(&module.eh_frame_hdr)?, keep(&module.eh_frame)?));
         }
@@ -144,16 +144,17 @@ impl Made {
         Some(tables)
     }
 
-    /// Bytes equal to these that stay; `None` if there are none and there are not to be more.
-    fn section(&mut self, bytes: &Cow<'static, [u8]>, is_full: bool) -> Option<Bytes> {
-        if let Cow::Borrowed(bytes) = bytes {
-            return Some(bytes);
-        }
-        if let Some(known) = self.sections.iter().find(|known| ***known == **bytes) {
+    /// Bytes equal to the section's that stay; `None` if there are none and there are not to be more.
+    fn section(&mut self, section: &Section, is_full: bool) -> Option<Bytes> {
+        let bytes = match &section.bytes {
+            Cow::Borrowed(bytes) => return Some(bytes),
+            Cow::Owned(bytes) => bytes,
+        };
+        if let Some(known) = self.sections.iter().find(|known| **known == bytes.as_slice()) {
             return Some(known);
         }
         (!is_full).then(|| {
-            let bytes = bytes.to_vec().leak();
+            let bytes = bytes.clone().leak();
             self.sections.push(bytes);
             &*bytes
         })
