@@ -88,6 +88,10 @@ fn steps(
         role::is_library(function) || role::is_c(function)
     };
     let machinery = steps.iter().take_while(library).count();
+    if machinery == steps.len() {
+        // Nobody called it: a worker that has nothing to do.
+        return steps;
+    }
     let rust = |step: &Step| {
         let function = &step.frame.function;
         !role::is_c(function) && !role::is_own(function)

@@ -39,7 +39,7 @@ impl Shown {
     }
 }
 
-const NO_CREATOR: &str = "creator unknown: threads note it with the feature interpose, and those that C code begins do not";
+const NO_CREATOR: &str = "creator unknown: nothing notes yet who creates a thread";
 
 /// The threads, with names.
 pub(crate) struct ThreadProfile {

@@ -150,7 +150,11 @@ impl Made {
             Cow::Borrowed(bytes) => return Some(bytes),
             Cow::Owned(bytes) => bytes,
         };
-        if let Some(known) = self.sections.iter().find(|known| **known == bytes.as_slice()) {
+        if let Some(known) = self
+            .sections
+            .iter()
+            .find(|known| **known == bytes.as_slice())
+        {
             return Some(known);
         }
         (!is_full).then(|| {
