@@ -369,7 +369,7 @@ pub fn set_mutex_profile_fraction(n: i32) -> i32 {
 /// `RUNTIME_PROBE_SIGNAL`, it is the last real-time signal that nobody handled when the probe was started; who handles it
 /// later takes running tasks' stacks out of dumps, which say so.
 ///
-/// A dump sends it to each thread that runs a task. Its handler takes ten microseconds and no lock, allocates nothing, and is
+/// A dump sends it to each thread that runs a task. Its handler takes some microseconds and no lock, allocates nothing, and is
 /// installed with `SA_RESTART`: interrupted system calls go on, except those that Linux never restarts (`epoll_wait`,
 /// `poll`, `nanosleep`), which std and tokio call again. C code that takes `EINTR` for an error may not.
 ///
@@ -399,7 +399,7 @@ pub fn set_stack_signal(number: i32) -> io::Result<()> {
 
 /// The stack of a thread of this process, by its kernel id (`gettid`): one address in the code of each function, innermost
 /// first, each one past an instruction as return addresses are. Of a stack deeper than 256 frames both halves. Waits for the
-/// thread for 100 ms at the most; takes 20 us if it sleeps. `/debug/pprof/symbol?ADDRESS` names an address.
+/// thread for 100 ms at the most; takes 50 us if it sleeps. `/debug/pprof/symbol?ADDRESS` names an address.
 ///
 /// # Errors
 /// Why there is none: the thread has ended ([`io::ErrorKind::NotFound`]), blocks the signal, did not answer in time, or no

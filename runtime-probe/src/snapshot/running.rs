@@ -1,6 +1,6 @@
 //! Where running tasks are: the threads that run them are asked, each by a signal.
 //!
-//! The one part of a dump that interrupts anybody: a thread stops for some ten microseconds, in which it looks at its own
+//! The one part of a dump that interrupts anybody: a thread stops for some microseconds, in which it looks at its own
 //! stack. A system call that it sleeps in goes on, or returns `EINTR` to code that calls it again.
 
 use super::tasks::{Row, State, Tasks};

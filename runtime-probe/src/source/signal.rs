@@ -248,7 +248,7 @@ pub(crate) fn chosen() -> Result<Signal, Unavailable> {
 }
 
 /// The stack of a thread of this process, by its kernel id; that of the calling thread, too. Waits for it until `deadline`
-/// at the most. Measured: 15 us for a thread that sleeps.
+/// at the most. Measured, without optimization: 46 us for a thread that sleeps.
 ///
 /// # Errors
 /// Why there is none.

@@ -1,5 +1,5 @@
 //! Reads of this process's own memory that cannot fault, whatever the address: the kernel copies, and says how far it
-//! came. For stacks of which nobody knows the bounds, read in signal handlers. A page costs half a microsecond.
+//! came. For stacks of which nobody knows the bounds, read in signal handlers.
 //!
 //! Rejected: the bounds of each thread's stack, noted beforehand. Threads that the probe never met have none, and a
 //! thread may be on a stack that a library switched to.

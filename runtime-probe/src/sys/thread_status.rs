@@ -72,7 +72,7 @@ pub(crate) struct ThreadStatus {
 }
 
 impl ThreadStatus {
-    /// `None` if there is no such thread, or no `/proc`. Costs 20 us.
+    /// `None` if there is no such thread, or no `/proc`.
     pub(crate) fn of(tid: u32) -> Option<ThreadStatus> {
         let text = fs::read(format!("/proc/self/task/{tid}/status")).ok()?;
         ThreadStatus::parse(&String::from_utf8_lossy(&text))
@@ -131,7 +131,7 @@ pub(crate) fn cpu_ns(tid: u32) -> Option<u64> {
     text.split(' ').next()?.parse().ok()
 }
 
-/// The kernel's function in which a thread sleeps; `None` for one that runs, and where the kernel does not tell. Costs 10 us.
+/// The kernel's function in which a thread sleeps; `None` for one that runs, and where the kernel does not tell.
 pub(crate) fn wait_channel(tid: u32) -> Option<String> {
     let name = fs::read_to_string(format!("/proc/self/task/{tid}/wchan")).ok()?;
     let name = name.trim();

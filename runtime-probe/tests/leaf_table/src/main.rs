@@ -13,6 +13,7 @@ mod leaves;
 mod libraries;
 mod outside;
 mod row;
+mod running;
 #[cfg(feature = "services")]
 mod services;
 
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         report.extend(check::never_waits(&rows, &dump::take(), detail));
     }
     report.extend(check::index_page(detail));
+    report.extend(running::complaints(detail));
     let unstable = if cfg!(tokio_unstable) {
         "tokio_unstable"
     } else {
