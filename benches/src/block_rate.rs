@@ -16,6 +16,9 @@ pub const EXPLANATION: &str = "\
 Channel ping-pong and a contended lock with `RUNTIME_PROBE_BLOCK_RATE` at so many nanoseconds, and in Go with `runtime.SetBlockProfileRate` at the \
 same; `against off` is to the same program with the rate off, in the same round. Go's own slowdown is there for orientation.";
 
+/// The block profile rate of the probe; the Go contestant reads the same name.
+const BLOCK_RATE: &str = "RUNTIME_PROBE_BLOCK_RATE";
+
 /// Nanoseconds blocked to a sample: one wait in some thousands, in some dozens, every wait.
 const RATES: &[(u64, Budget)] = &[
     (1_000_000, Budget::BLOCK_RATE_1_000_000),
@@ -48,14 +51,14 @@ fn at_every_rate<'a>(name: &str, program: &'a Path, ours: bool) -> Vec<Runner<'a
     let mut runners = vec![Runner {
         name: off.clone(),
         program,
-        block_rate_ns: None,
+        setting: None,
         against: None,
         budget: None,
     }];
     runners.extend(RATES.iter().map(|&(rate, budget)| Runner {
         name: format!("{name}, {rate}"),
         program,
-        block_rate_ns: Some(rate),
+        setting: Some((BLOCK_RATE, rate.to_string())),
         against: Some(off.clone()),
         budget: ours.then_some(budget),
     }));

@@ -43,6 +43,9 @@ impl Budget {
     pub const BLOCK_RATE_1_000_000: Self = Self::AtMostTimes(1.03);
     pub const BLOCK_RATE_10_000: Self = Self::AtMostTimes(1.05);
     pub const BLOCK_RATE_1: Self = Self::AtMostTimes(1.3);
+    /// With a CPU profile of 100 Hz against none: a fiftieth at most.
+    pub const CPU_PROFILE_PER_SECOND: Self = Self::AtLeastTimes(0.98);
+    pub const CPU_PROFILE_PER_OP: Self = Self::AtMostTimes(1.02);
     /// Bytes a waiting task.
     pub const MEMORY: Self = Self::Added(256.0);
     /// Crates in a user's build.

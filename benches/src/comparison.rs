@@ -7,7 +7,7 @@ use crate::budget::{Budget, Verdict};
 use crate::contestant::{Absent, Contestant, Role};
 use crate::golang::Go;
 use crate::options::Options;
-use crate::run;
+use crate::run::{self, Setting};
 use crate::statistics::Quartiles;
 use crate::table::Table;
 use crate::workload::{Metric, Workload};
@@ -46,7 +46,7 @@ struct Relative {
 pub struct Runner<'a> {
     pub name: String,
     pub program: &'a Path,
-    pub block_rate_ns: Option<u64>,
+    pub setting: Option<Setting>,
     /// The name of the runner that its ratios are against.
     pub against: Option<String>,
     pub budget: Option<Budget>,
@@ -200,7 +200,7 @@ impl<'a> Runner<'a> {
         Self {
             name: entry.name.to_owned(),
             program: &contestant.program,
-            block_rate_ns: None,
+            setting: None,
             against: entry.against.map(str::to_owned),
             budget: workload.budget.filter(|_| entry.role == Role::Probe),
         }
@@ -210,14 +210,14 @@ impl<'a> Runner<'a> {
         Self {
             name: "go".to_owned(),
             program: &go.program,
-            block_rate_ns: None,
+            setting: None,
             against: None,
             budget: None,
         }
     }
 
     fn run(&self, workload: &Workload, ops: u64) -> Result<f64, Error> {
-        run::once(self.program, workload, ops, self.block_rate_ns)
+        run::once(self.program, workload, ops, self.setting.as_ref())
     }
 }
 
@@ -230,7 +230,7 @@ mod tests {
         Runner {
             name: name.to_owned(),
             program: Path::new(""),
-            block_rate_ns: None,
+            setting: None,
             against: against.map(str::to_owned),
             budget,
         }

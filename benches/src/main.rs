@@ -10,7 +10,7 @@
 //! * [`workload`], [`budget`] - what is measured, and how much it may cost
 //! * [`run`] - one process, one value
 //! * [`statistics`], [`comparison`] - interleaved rounds to medians and ratios
-//! * [`block_rate`] - the same workloads with waits counted
+//! * [`block_rate`], [`cpu_profile`] - the same workloads with waits counted, with CPU time sampled
 //! * [`hold`], [`memory`], [`http`], [`dump`] - dumps of a process with many waiting tasks
 //! * [`instructions`], [`baseline`] - instruction counts against the committed ones
 //! * [`table`], [`record`] - text for people
@@ -22,6 +22,7 @@ mod block_rate;
 mod budget;
 mod comparison;
 mod contestant;
+mod cpu_profile;
 mod dump;
 mod golang;
 mod hold;
@@ -95,6 +96,12 @@ fn compare(options: &Options) -> Result<bool, Error> {
     if options.wants(workload::BLOCK_RATE) {
         record.section("Block profile rates", block_rate::EXPLANATION);
         let rows = block_rate::run(contestants, go.as_ref(), options)?;
+        verdicts.extend(rows.iter().filter_map(|row| row.verdict));
+        record.table(&comparison::table(&rows, "off", &[]));
+    }
+    if options.wants(workload::CPU_PROFILE) {
+        record.section("CPU profile", cpu_profile::EXPLANATION);
+        let rows = cpu_profile::run(contestants, options)?;
         verdicts.extend(rows.iter().filter_map(|row| row.verdict));
         record.table(&comparison::table(&rows, "off", &[]));
     }

@@ -8,22 +8,22 @@ use crate::Error;
 use crate::machine;
 use crate::workload::{Placement, Workload};
 
-/// The block profile rate of the probe; the Go contestant reads the same name.
-const BLOCK_RATE: &str = "RUNTIME_PROBE_BLOCK_RATE";
+/// A variable of the contestant's environment, and its value.
+pub type Setting = (&'static str, String);
 
 /// Runs the workload once and returns the metric's value as the report shows it.
 pub fn once(
     program: &Path,
     workload: &Workload,
     ops: u64,
-    block_rate_ns: Option<u64>,
+    setting: Option<&Setting>,
 ) -> Result<f64, Error> {
     let mut command = match workload.placement {
         Placement::OneCpu => pinned(program),
         Placement::AllCpus => Command::new(program),
     };
     isolate(&mut command);
-    command.envs(block_rate_ns.map(|rate| (BLOCK_RATE, rate.to_string())));
+    command.envs(setting.map(|(name, value)| (name, value)));
     let output = command.arg(workload.name).arg(ops.to_string()).output()?;
     if !output.status.success() {
         let why = String::from_utf8_lossy(&output.stderr);

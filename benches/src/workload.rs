@@ -44,6 +44,9 @@ const LARGEST_RUN_BYTES: f64 = (1_u64 << 30) as f64;
 /// The group of rows about block profile rates, a name for `--only`.
 pub const BLOCK_RATE: &str = "block-rate";
 
+/// The group of rows about CPU profiles, a name for `--only`.
+pub const CPU_PROFILE: &str = "cpu-profile";
+
 /// The group of rows about dumps, a name for `--only`.
 pub const DUMP: &str = "dump";
 
@@ -149,10 +152,13 @@ impl Metric {
 
 /// Every name that `--only` takes.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    WORKLOADS
-        .iter()
-        .map(|workload| workload.name)
-        .chain([BLOCK_RATE, DUMP, MILLION, CRATES])
+    WORKLOADS.iter().map(|workload| workload.name).chain([
+        BLOCK_RATE,
+        CPU_PROFILE,
+        DUMP,
+        MILLION,
+        CRATES,
+    ])
 }
 
 #[cfg(test)]

@@ -118,6 +118,13 @@ fn main() -> ExitCode {
         );
         return ExitCode::FAILURE;
     };
+    #[cfg(feature = "cpu-profile")]
+    if std::env::var_os("CONTESTANT_CPU_PROFILE").is_some()
+        && let Err(error) = tokio::pprof::start_cpu_profile(std::io::sink())
+    {
+        eprintln!("no CPU profile: {error}");
+        return ExitCode::FAILURE;
+    }
     let line = (workload.run)(count.unwrap_or(workload.default_ops));
     println!("{} {line}", workload.name);
     ExitCode::SUCCESS
