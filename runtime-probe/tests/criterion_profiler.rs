@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use runtime_dump::proto::Profile;
 use runtime_probe::pprof::criterion::{FILE_NAME, profiler};
-use support::burning::{burn_one, burn_two, samples_in};
+use support::burning::{burn_one, burn_two, remarks, samples_in};
 
 mod support {
     #[allow(dead_code, reason = "two functions burn here")]
@@ -31,7 +31,7 @@ fn run(mut profiler: impl criterion_like::profiler::Profiler + 'static, director
     for (id, burn) in [("one", burn_one as fn(Duration)), ("two", burn_two)] {
         let directory = directory.join(id).join("profile");
         profiler.start_profiling(id, &directory);
-        burn(Duration::from_millis(200));
+        burn(Duration::from_millis(500));
         profiler.stop_profiling(id, &directory);
     }
 }
@@ -47,7 +47,8 @@ fn each_benchmark_leaves_a_profile_of_its_own() {
     ] {
         let bytes = fs::read(directory.join(id).join("profile").join(FILE_NAME)).unwrap();
         let profile = Profile::decode(&bytes).unwrap();
-        assert!(samples_in(&profile, own) > 0, "{id}");
+        let told = remarks(&profile);
+        assert!(samples_in(&profile, own) > 0, "{id}: {told}");
         assert_eq!(samples_in(&profile, other), 0, "{id}");
     }
 }

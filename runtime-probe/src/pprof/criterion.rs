@@ -11,9 +11,6 @@ use std::path::Path;
 /// The file in a benchmark's directory.
 pub const FILE_NAME: &str = "cpu.pb.gz";
 
-#[doc(inline)]
-pub use crate::__criterion_profiler as profiler;
-
 /// Makes a profiler for `Criterion::with_profiler`; the crate that calls it depends on criterion, or names the module that
 /// stands for it: `profiler!(codspeed_criterion_compat)`.
 ///
@@ -54,6 +51,9 @@ macro_rules! __criterion_profiler {
         Profiler
     }};
 }
+
+#[doc(inline)]
+pub use __criterion_profiler as profiler;
 
 /// What the profiler does before a benchmark: begins a profile that [`stop`] writes to [`FILE_NAME`] in this directory.
 ///
