@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
-/// Words of an entry before its addresses; see [`Sample::write`].
+/// Words of an entry before its addresses; see [`Sample::read`].
 const HEAD: usize = 6;
 
 /// What the handler needs. Made for the first profile and never given back: a late handler may be using it.
