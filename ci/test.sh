@@ -95,7 +95,7 @@ documentation() {
 test_crates() {
     cargo test --no-fail-fast -p runtime-dump -p runtime-probe -p runtime-probe-axum --features "$features"
     # What a feature of ours adds, and without it, above, what is said in its place.
-    cargo test -p runtime-probe --features "$features,runtime-probe/flamegraph,runtime-probe/interpose" --test goroutine_parameters --test interpose --test block
+    cargo test -p runtime-probe --features "${features%,runtime-probe-axum/*},flamegraph,interpose" --test goroutine_parameters --test interpose --test block
 }
 
 examples() {

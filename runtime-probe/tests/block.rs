@@ -380,7 +380,11 @@ fn foreign_tasks_wait_as_long() {
         &format!("spawned at runtime-probe/tests/block.rs:{line}"),
     );
     let theirs = theirs["unknown"];
-    assert_eq!((ours.0, theirs.0), (TASKS * ROUNDS, TASKS * ROUNDS));
+    // A thread that is held up while it asks for a nap finds the time over: no wait then.
+    let all = TASKS * ROUNDS;
+    for count in [ours.0, theirs.0] {
+        assert!((all * 95 / 100..=all).contains(&count), "{count} of {all}");
+    }
     // A nap is at least as long as it was meant to be, but for the microseconds between asking for it and the poll's end.
     let least = NAP * (TASKS * ROUNDS) as u32 * 9 / 10;
     for ((_, delay), time) in [(ours, our_time), (theirs, their_time)] {
