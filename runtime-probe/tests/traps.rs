@@ -202,6 +202,47 @@ fn a_leaf_that_a_frozen_task_waits_in_stays_in_sight() -> Outcome {
     Ok(())
 }
 
+/// Fails when a thread that captures for the first time forgets the leaves of the polls before.
+#[test]
+fn a_frozen_task_that_comes_to_another_thread_stays_in_sight() -> Outcome {
+    const POLLS: usize = 6;
+    let (mut giver, _taker) = want::new();
+    let mut entry = Box::pin(pprof::instrument(async move {
+        let wanted = poll_fn(|context| giver.poll_want(context));
+        let mut kept = None;
+        let registers_each_time = poll_fn(|context| {
+            kept = Some(context.waker().clone());
+            Poll::<()>::Pending
+        });
+        _ = runtime_probe::join!(wanted, registers_each_time);
+    }));
+    let mut poll = move || {
+        let polled = entry.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(polled.is_pending());
+    };
+    for _ in 1..POLLS {
+        poll();
+    }
+    let (tell, told) = std_mpsc::channel();
+    let (end, ended) = std_mpsc::channel::<()>();
+    let other = thread::spawn(move || {
+        poll();
+        _ = tell.send(());
+        // The entry is dropped with `poll`.
+        _ = ended.recv();
+        drop(poll);
+    });
+    told.recv_timeout(Duration::from_secs(10))?;
+    let of_this = |block: &Block| block.says("that_comes_to_another_thread");
+    let block = dump().into_iter().find(of_this).unwrap_or_default();
+    drop(end);
+    assert!(other.join().is_ok());
+    assert!(block.says(FROZEN), "{}", block.text);
+    assert_eq!(block.polls(), POLLS as u64, "{}", block.text);
+    assert!(block.says("want::Giver::poll_want"), "{}", block.text);
+    Ok(())
+}
+
 /// What a frozen task waited for before it went on is past.
 #[test]
 fn a_frozen_task_goes_on() -> Outcome {

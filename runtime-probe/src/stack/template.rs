@@ -194,6 +194,16 @@ fn make() -> Option<*mut Capturer> {
     Some(capturer)
 }
 
+/// The thread's capturer, made on the first call; see [`make`].
+fn own() -> Option<*mut Capturer> {
+    let capturer = CAPTURER.with(Cell::get);
+    if capturer.is_null() {
+        make()
+    } else {
+        Some(capturer)
+    }
+}
+
 /// Whether the registration that is being made is known to be the one that `last` consists of.
 ///
 /// # Safety
@@ -267,20 +277,17 @@ pub(crate) struct WholeThread;
 #[cfg(any(feature = "sync", feature = "interpose"))]
 #[expect(unsafe_code, reason = "the thread-local through a raw pointer")]
 pub(crate) fn stack_end() -> Option<usize> {
-    let mut capturer = CAPTURER.with(Cell::get);
-    if capturer.is_null() {
-        capturer = make()?;
-    }
     // SAFETY: this thread's own, which lives until the thread ends.
-    unsafe { &*capturer }.high.checked_sub(1)
+    unsafe { &*own()? }.high.checked_sub(1)
 }
 
 /// [`WaitSet::carried`]; `None` where a capture is under way on this thread.
 #[cold]
 #[expect(unsafe_code, reason = "the thread-local through a raw pointer")]
 pub(crate) fn carried(set: &'static WaitSet) -> Option<&'static WaitSet> {
-    // SAFETY: null, or this thread's own, which lives until the thread ends.
-    let capturer = unsafe { CAPTURER.with(Cell::get).as_ref() }?;
+    // The task may have come to a thread that has captured nothing yet.
+    // SAFETY: this thread's own, which lives until the thread ends.
+    let capturer = unsafe { &*own()? };
     if capturer.busy.replace(true) {
         return None;
     }
@@ -346,13 +353,9 @@ unsafe fn walk(
     let Some(tables) = unwind::tables() else {
         return earlier;
     };
-    let mut capturer = CAPTURER.with(Cell::get);
-    if capturer.is_null() {
-        match make() {
-            Some(made) => capturer = made,
-            None => return earlier,
-        }
-    }
+    let Some(capturer) = own() else {
+        return earlier;
+    };
     // SAFETY: this thread's own, which lives until the thread ends.
     let capturer = unsafe { &*capturer };
     if capturer.busy.replace(true) {
