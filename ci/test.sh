@@ -14,6 +14,7 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
 features=runtime-probe/full,runtime-probe/test-util,runtime-probe/tower,runtime-probe/lock_api,runtime-probe-axum/hyper
 passed=0
 skipped=()
+failed_once=()
 step=
 began=$SECONDS
 
@@ -92,10 +93,28 @@ documentation() {
     RUSTDOCFLAGS='-D warnings' cargo doc -p runtime-dump -p runtime-probe -p runtime-probe-axum --no-deps --features "$features" --document-private-items
 }
 
+# Arguments: those of cargo test. What fails is run once more, one test at a time: a neighbour on a shared machine can hold
+# up a test of threads and clocks for longer than it has patience, and a fault fails both times. The summary names it.
+cargo_test() {
+    local log=target/test.log targets target
+    mkdir -p target
+    cargo test --no-fail-fast "$@" 2>&1 | tee "$log" && return
+    # As cargo lists them at the end; nothing there where the build failed.
+    mapfile -t targets < <(sed -n 's/^    `\(-p .*\)`$/\1/p' "$log")
+    [ ${#targets[@]} -gt 0 ]
+    failed_once+=("$(sed -n 's/^test \(.*\) \.\.\. FAILED$/\1/p' "$log" | paste -sd ' ')")
+    for target in "${targets[@]}"; do
+        echo "test.sh: once more, one at a time: $target"
+        # Words of cargo's: a package, and a target of it.
+        # shellcheck disable=SC2086
+        cargo test "$@" $target -- --test-threads=1
+    done
+}
+
 test_crates() {
-    cargo test --no-fail-fast -p runtime-dump -p runtime-probe -p runtime-probe-axum --features "$features"
+    cargo_test -p runtime-dump -p runtime-probe -p runtime-probe-axum --features "$features"
     # What a feature of ours adds, and without it, above, what is said in its place.
-    cargo test -p runtime-probe --features "${features%,runtime-probe-axum/*},flamegraph,interpose" --test goroutine_parameters --test interpose --test block
+    cargo_test -p runtime-probe --features "${features%,runtime-probe-axum/*},flamegraph,interpose" --test goroutine_parameters --test interpose --test block
 }
 
 examples() {
@@ -162,6 +181,10 @@ echo
 if [ ${#skipped[@]} -gt 0 ]; then
     echo "######## ${#skipped[@]} SKIPPED ########"
     printf '######## %s\n' "${skipped[@]}"
+fi
+if [ ${#failed_once[@]} -gt 0 ]; then
+    echo "######## FAILED ONCE, PASSED ALONE ########"
+    printf '######## %s\n' "${failed_once[@]}"
 fi
 echo "$((SECONDS - began)) s"
 echo "$passed passed, 0 failed"
