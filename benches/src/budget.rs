@@ -13,13 +13,24 @@ pub enum Budget {
     AtMostTimes(f64),
     /// At least this many times as much.
     AtLeastTimes(f64),
+    /// At most this part of what dial9 adds or takes in the same rounds.
+    PartOfDial9(f64),
+}
+
+/// What is judged: medians of what each round's value is to bare's of the same round.
+#[derive(Clone, Copy)]
+pub struct Measured {
+    pub ratio: f64,
+    pub added: f64,
+    /// What dial9 added.
+    pub dial9_added: Option<f64>,
 }
 
 /// What one dump may cost.
 #[derive(Clone, Copy)]
 pub struct DumpBudget {
     pub time: Duration,
-    /// How late a 1 ms ticker in the dumped process may be.
+    /// How much later a 1 ms ticker in the dumped process may be than beside threads that only keep the CPUs busy.
     pub stall: Option<Duration>,
     /// The peak of anonymous memory above what the process had.
     pub peak_bytes: Option<u64>,
@@ -34,11 +45,10 @@ pub enum Verdict {
 }
 
 impl Budget {
-    /// ns a poll.
-    pub const POLL: Self = Self::Added(12.0);
-    pub const SPAWN: Self = Self::AtMostTimes(1.2);
-    pub const PING_PONG: Self = Self::AtMostTimes(1.12);
-    pub const ECHO: Self = Self::AtLeastTimes(0.99);
+    pub const POLL: Self = Self::PartOfDial9(0.15);
+    pub const SPAWN: Self = Self::PartOfDial9(0.3);
+    pub const PING_PONG: Self = Self::PartOfDial9(0.15);
+    pub const ECHO: Self = Self::PartOfDial9(0.3);
     /// With a block profile rate against the rate off: a wait of 1 ms, of 10 us, every wait is counted.
     pub const BLOCK_RATE_1_000_000: Self = Self::AtMostTimes(1.03);
     pub const BLOCK_RATE_10_000: Self = Self::AtMostTimes(1.05);
@@ -51,12 +61,18 @@ impl Budget {
     /// Crates in a user's build.
     pub const CRATES: Self = Self::Added(40.0);
 
-    /// Judges the median ratio and difference.
-    pub fn judge(self, ratio: f64, added: f64) -> Verdict {
+    pub fn judge(self, measured: Measured) -> Verdict {
+        let Measured { ratio, added, .. } = measured;
         Verdict::of(match self {
             Self::Added(limit) => added <= limit,
             Self::AtMostTimes(limit) => ratio <= limit,
             Self::AtLeastTimes(limit) => ratio >= limit,
+            Self::PartOfDial9(limit) => match measured.dial9_added {
+                // Of requests a second both take away.
+                Some(dial9) if dial9 < 0.0 => added >= limit * dial9,
+                Some(dial9) => added <= limit * dial9,
+                None => return Verdict::NotMeasured,
+            },
         })
     }
 }
@@ -85,10 +101,10 @@ impl DumpBudget {
         }
     }
 
-    pub fn judge(self, time: Duration, stall: Duration, peak_bytes: u64) -> Verdict {
+    pub fn judge(self, time: Duration, added_stall: Duration, peak_bytes: u64) -> Verdict {
         Verdict::of(
             time <= self.time
-                && self.stall.is_none_or(|limit| stall <= limit)
+                && self.stall.is_none_or(|limit| added_stall <= limit)
                 && self.peak_bytes.is_none_or(|limit| peak_bytes <= limit),
         )
     }
@@ -106,6 +122,7 @@ impl fmt::Display for Budget {
             Self::Added(limit) => write!(f, "<= +{limit}"),
             Self::AtMostTimes(limit) => write!(f, "<= {limit}x"),
             Self::AtLeastTimes(limit) => write!(f, ">= {limit}x"),
+            Self::PartOfDial9(limit) => write!(f, "<= {:.0} % of dial9's", limit * 100.0),
         }
     }
 }
@@ -114,7 +131,7 @@ impl fmt::Display for DumpBudget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "<= {} ms", self.time.as_millis())?;
         if let Some(stall) = self.stall {
-            write!(f, ", stall <= {} ms", stall.as_millis())?;
+            write!(f, ", stall <= busy + {} ms", stall.as_millis())?;
         }
         if let Some(bytes) = self.peak_bytes {
             write!(f, ", peak <= {} MiB", bytes >> 20)?;
@@ -137,14 +154,35 @@ impl fmt::Display for Verdict {
 mod tests {
     use super::*;
 
+    fn measured(ratio: f64, added: f64, dial9_added: Option<f64>) -> Measured {
+        Measured {
+            ratio,
+            added,
+            dial9_added,
+        }
+    }
+
     #[test]
     fn a_limit_itself_is_within() {
-        assert_eq!(Budget::POLL.judge(9.9, 12.0), Verdict::Within);
-        assert_eq!(Budget::POLL.judge(1.0, 12.1), Verdict::Over);
-        assert_eq!(Budget::SPAWN.judge(1.2, 1000.0), Verdict::Within);
-        assert_eq!(Budget::SPAWN.judge(1.21, 0.0), Verdict::Over);
-        assert_eq!(Budget::ECHO.judge(0.99, 0.0), Verdict::Within);
-        assert_eq!(Budget::ECHO.judge(0.98, 0.0), Verdict::Over);
+        let judge = |budget: Budget, ratio, added| budget.judge(measured(ratio, added, None));
+        assert_eq!(judge(Budget::MEMORY, 9.9, 256.0), Verdict::Within);
+        assert_eq!(judge(Budget::MEMORY, 1.0, 256.1), Verdict::Over);
+        assert_eq!(judge(Budget::BLOCK_RATE_1, 1.3, 1000.0), Verdict::Within);
+        assert_eq!(judge(Budget::BLOCK_RATE_1, 1.31, 0.0), Verdict::Over);
+        let profile = Budget::CPU_PROFILE_PER_SECOND;
+        assert_eq!(judge(profile, 0.98, 0.0), Verdict::Within);
+        assert_eq!(judge(profile, 0.97, 0.0), Verdict::Over);
+    }
+
+    #[test]
+    fn a_part_of_what_dial9_adds_or_takes() {
+        let half = Budget::PartOfDial9(0.5);
+        let judge = |added, dial9| half.judge(measured(1.0, added, dial9));
+        assert_eq!(judge(50.0, Some(100.0)), Verdict::Within);
+        assert_eq!(judge(50.1, Some(100.0)), Verdict::Over);
+        assert_eq!(judge(-50.0, Some(-100.0)), Verdict::Within);
+        assert_eq!(judge(-50.1, Some(-100.0)), Verdict::Over);
+        assert_eq!(judge(0.0, None), Verdict::NotMeasured);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::Error;
-use crate::budget::{Budget, Verdict};
+use crate::budget::{Budget, Measured, Verdict};
 use crate::contestant::{Absent, Contestant, Role};
 use crate::golang::Go;
 use crate::options::Options;
@@ -21,6 +21,9 @@ the median. `dial9` (its spawns, task tracking and a recorder to disk, no profil
 tokio's spawns, whose wakes it does not see), `console` (console-subscriber, no \
 console connected) and Go are there for orientation. All but `pingpong-mt` and `echo` run on one CPU, background threads \
 included.";
+
+/// The contestant that some budgets are a part of.
+const DIAL9: &str = "dial9";
 
 /// The part of a run's operations that tells how many fit.
 const TRIAL_PART: u64 = 20;
@@ -159,39 +162,42 @@ fn operations(workload: &Workload, runner: &Runner<'_>, options: &Options) -> Re
 }
 
 fn evaluate(workload: &Workload, runners: &[Runner<'_>], values: &[Vec<f64>]) -> Vec<Row> {
-    let row = |index: usize, runner: &Runner<'_>| {
+    let relative = |index: usize| {
+        let against = runners[index].against.as_ref();
         let other = runners
             .iter()
-            .position(|other| Some(&other.name) == runner.against.as_ref());
-        let relative = other.map(|other| {
-            let pairs = || values[index].iter().zip(&values[other]);
-            Relative {
-                ratio: Quartiles::of(pairs().map(|(own, other)| own / other)),
-                difference: Quartiles::of(pairs().map(|(own, other)| own - other)),
-            }
+            .position(|other| Some(&other.name) == against)?;
+        let pairs = || values[index].iter().zip(&values[other]);
+        Some(Relative {
+            ratio: Quartiles::of(pairs().map(|(own, other)| own / other)),
+            difference: Quartiles::of(pairs().map(|(own, other)| own - other)),
+        })
+    };
+    let dial9 = runners.iter().position(|runner| runner.name == DIAL9);
+    let dial9_added = dial9
+        .and_then(relative)
+        .map(|dial9| dial9.difference.median);
+    let row = |(index, runner): (usize, &Runner<'_>)| {
+        let relative = relative(index);
+        let measured = relative.as_ref().map(|relative| Measured {
+            ratio: relative.ratio.median,
+            added: relative.difference.median,
+            dial9_added,
         });
-        let budget = runner.budget;
-        let verdict =
-            budget
-                .zip(relative.as_ref())
-                .map(|(budget, Relative { ratio, difference })| {
-                    budget.judge(ratio.median, difference.median)
-                });
         Row {
             workload: workload.name,
             runner: runner.name.clone(),
             metric: workload.metric,
             absolute: Quartiles::of(values[index].iter().copied()),
             relative,
-            budget,
-            verdict,
+            budget: runner.budget,
+            verdict: runner
+                .budget
+                .zip(measured)
+                .map(|(budget, measured)| budget.judge(measured)),
         }
     };
-    runners
-        .iter()
-        .enumerate()
-        .map(|(index, runner)| row(index, runner))
-        .collect()
+    runners.iter().enumerate().map(row).collect()
 }
 
 impl<'a> Runner<'a> {
@@ -240,7 +246,7 @@ mod tests {
     fn a_round_is_compared_with_bare_of_the_same_round() {
         let runners = [
             runner("bare", None, None),
-            runner("probe", Some("bare"), Some(Budget::POLL)),
+            runner("probe", Some("bare"), Some(Budget::PartOfDial9(0.24))),
             runner("dial9", Some("bare"), None),
             runner("go", None, None),
         ];

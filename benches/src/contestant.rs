@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::budget::{Budget, Verdict};
+use crate::budget::{Budget, Measured, Verdict};
 use crate::table::Table;
 use crate::{Error, build_dir, workspace};
 
@@ -162,9 +162,13 @@ pub fn crates(field: &Field) -> Result<(Table, Verdict), Error> {
         let added = bare.map(|bare| crates - bare);
         let ratio = crates / *bare.get_or_insert(crates);
         let budget = (entry.role == Role::Probe).then_some(Budget::CRATES);
-        let judged = budget
-            .zip(added)
-            .map(|(budget, added)| budget.judge(ratio, added));
+        let judged = budget.zip(added).map(|(budget, added)| {
+            budget.judge(Measured {
+                ratio,
+                added,
+                dial9_added: None,
+            })
+        });
         verdict = judged.unwrap_or(verdict);
         table.row([
             entry.name.to_owned(),

@@ -1,6 +1,7 @@
 //! What a dump costs, and what it costs the process meanwhile.
 
 use std::path::Path;
+use std::process::{Child, Command};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,8 +22,9 @@ pub const EXPLANATION: &str = "\
 eight calls deep, on two workers. `first` is the first reply of the process in this form, `time` the median of those after it, \
 from before the connection to the last byte. `in it` counts the tasks that the text names one by one; `app frames` tells \
 whether the application's own functions are in it. `stall` is the longest that a 1 ms ticker of the process was late during \
-any of the dumps, `idle` the same over as long a time without one. `peak` is how far a dump raised the \
-anonymous memory (`RssAnon`, sampled every 2 ms).";
+any of the dumps; `idle` the same without one, `busy` beside two processes that only keep the CPUs busy, at the nice value that \
+the probe's server has: what the machine itself does to a ticker. `peak` is how far a dump raised the anonymous memory \
+(`RssAnon`, sampled every 2 ms).";
 
 /// The numbers of waiting tasks of which everybody dumps.
 const TASKS: &[u64] = &[1_000, 100_000];
@@ -41,8 +43,8 @@ const ENOUGH: Duration = Duration::from_secs(10);
 /// How long a server may take until it listens.
 const SERVER_WAIT: Duration = Duration::from_secs(2);
 
-/// How long the idle ticker is watched.
-const IDLE: Duration = Duration::from_millis(500);
+/// How long the ticker is watched without a dump: about as long as the dumps of a form take.
+const WATCH: Duration = Duration::from_secs(2);
 
 const GO: &str = "go";
 
@@ -65,8 +67,15 @@ struct Cost {
     bytes: usize,
     content: Option<Content>,
     stall: Duration,
-    idle_stall: Duration,
+    without: Without,
     peak_bytes: u64,
+}
+
+/// How late the ticker was without a dump.
+#[derive(Clone, Copy)]
+struct Without {
+    idle: Duration,
+    busy: Duration,
 }
 
 /// What a dump in text holds.
@@ -116,6 +125,7 @@ pub fn table(rows: &[Row]) -> Table {
         "app frames",
         "stall",
         "idle",
+        "busy",
         "peak",
         "budget",
         "verdict",
@@ -140,12 +150,13 @@ pub fn table(rows: &[Row]) -> Table {
                     .map(|content| yes_no(content.app_frames))
                     .unwrap_or_default(),
                 milliseconds(cost.stall),
-                milliseconds(cost.idle_stall),
+                milliseconds(cost.without.idle),
+                milliseconds(cost.without.busy),
                 format!("+{:.1} MiB", cost.peak_bytes as f64 / f64::from(1 << 20)),
             ]),
             Err(reason) => {
                 cells.push(reason.clone());
-                cells.extend(std::iter::repeat_n(String::new(), 7));
+                cells.extend(std::iter::repeat_n(String::new(), 8));
             }
         }
         cells.push(
@@ -177,7 +188,8 @@ impl Row {
         if !complete {
             return Some(Verdict::Over);
         }
-        Some(budget.judge(cost.time, cost.stall, cost.peak_bytes))
+        let added_stall = cost.stall.saturating_sub(cost.without.busy);
+        Some(budget.judge(cost.time, added_stall, cost.peak_bytes))
     }
 }
 
@@ -192,14 +204,12 @@ fn dump(
     let mut hold = Hold::start(program, tasks)?;
     let mut client = Client::new(hold.address);
     let listening = wait_for_server(&mut client);
-    hold.take_longest_stall()?;
-    thread::sleep(IDLE);
-    let idle_stall = hold.take_longest_stall()?;
+    let without = Without::watch(&mut hold)?;
     let mut rows = Vec::new();
     for &debug in FORMS {
         let gets = if options.quick { QUICK_GETS } else { GETS };
         let outcome = match &listening {
-            Ok(()) => measure(&mut hold, &mut client, debug, gets, idle_stall)?,
+            Ok(()) => measure(&mut hold, &mut client, debug, gets, without)?,
             Err(reason) => Err(reason.clone()),
         };
         // Go's own numbers are the yardstick, not what is judged.
@@ -221,7 +231,7 @@ fn measure(
     client: &mut Client,
     debug: u8,
     gets: usize,
-    idle_stall: Duration,
+    without: Without,
 ) -> Result<Result<Cost, String>, Error> {
     let path = format!("/debug/pprof/goroutine?debug={debug}");
     let mut times = Vec::new();
@@ -255,9 +265,43 @@ fn measure(
         bytes: body.len(),
         content: Content::read(&body, debug),
         stall,
-        idle_stall,
+        without,
         peak_bytes,
     }))
+}
+
+impl Without {
+    fn watch(hold: &mut Hold) -> Result<Self, Error> {
+        let mut watch = || -> Result<Duration, Error> {
+            hold.take_longest_stall()?;
+            thread::sleep(WATCH);
+            hold.take_longest_stall()
+        };
+        let idle = watch()?;
+        // A server and a client.
+        let _busy = [Busy::start()?, Busy::start()?];
+        Ok(Self {
+            idle,
+            busy: watch()?,
+        })
+    }
+}
+
+/// A process that does nothing as fast as it can, while this lives.
+struct Busy(Child);
+
+impl Busy {
+    fn start() -> Result<Self, Error> {
+        let nothing = ["-n", "5", "sh", "-c", "while :; do :; done"];
+        Ok(Self(Command::new("nice").args(nothing).spawn()?))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 impl Content {
@@ -365,7 +409,10 @@ mod tests {
                     app_frames: true,
                 }),
                 stall: Duration::ZERO,
-                idle_stall: Duration::ZERO,
+                without: Without {
+                    idle: Duration::ZERO,
+                    busy: Duration::ZERO,
+                },
                 peak_bytes: 0,
             }),
             budget: DumpBudget::of(100_000, 2),
