@@ -15,6 +15,7 @@ use crate::count_text::{push_frames, push_remarks};
 use crate::digits::push_decimal;
 use crate::profile::{Measure, ProfileBuilder};
 use crate::proto;
+use crate::quoted::push_labels;
 use crate::stack::{Location, Mapping, Stack};
 
 /// What is profiled; the two differ in the first line of their text.
@@ -156,8 +157,7 @@ impl ContentionProfile {
             text.extend_from_slice(group.key.0.as_bytes());
             text.push(b'\n');
             if !group.reason().is_empty() {
-                let label = format!("labels: {{\"reason\":\"{}\"}}", group.reason());
-                push_remarks(&mut text, &[label]);
+                push_labels(&mut text, [("reason", group.reason())]);
             }
             push_frames(&mut text, &group.list);
             out.write_all(&text)?;

@@ -12,7 +12,7 @@ use crate::count_text::{push_frames, push_remarks};
 use crate::digits::push_decimal;
 use crate::profile::{Measure, ProfileBuilder};
 use crate::proto;
-use crate::quoted::push_quoted;
+use crate::quoted::push_labels;
 use crate::stack::{Location, Mapping, Stack};
 
 /// Samples of one stack.
@@ -134,7 +134,12 @@ impl CpuProfile {
             text.extend_from_slice(b" @");
             text.extend_from_slice(addresses.as_bytes());
             text.push(b'\n');
-            push_labels(&mut text, labels);
+            if !labels.is_empty() {
+                push_labels(
+                    &mut text,
+                    labels.iter().map(|(key, value)| (&**key, &**value)),
+                );
+            }
             push_frames(&mut text, &group.list);
             out.write_all(&text)?;
             text.clear();
@@ -164,23 +169,6 @@ impl CpuProfile {
         }
         builder.build()
     }
-}
-
-/// Appends the line of labels as Go's texts have it.
-fn push_labels(text: &mut Vec<u8>, labels: &[(String, String)]) {
-    if labels.is_empty() {
-        return;
-    }
-    text.extend_from_slice(b"# labels: {");
-    for (index, (key, value)) in labels.iter().enumerate() {
-        if index > 0 {
-            text.extend_from_slice(b", ");
-        }
-        push_quoted(text, key);
-        text.push(b':');
-        push_quoted(text, value);
-    }
-    text.extend_from_slice(b"}\n");
 }
 
 /// One group for equal lists with equal labels, in the order of Go's profiles.

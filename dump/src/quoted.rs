@@ -13,6 +13,23 @@ pub(crate) fn push_name(out: &mut Vec<u8>, name: &str) {
     }
 }
 
+/// Appends the line of labels as Go's texts have it.
+pub(crate) fn push_labels<'l>(
+    out: &mut Vec<u8>,
+    labels: impl IntoIterator<Item = (&'l str, &'l str)>,
+) {
+    out.extend_from_slice(b"# labels: {");
+    for (index, (key, value)) in labels.into_iter().enumerate() {
+        if index > 0 {
+            out.extend_from_slice(b", ");
+        }
+        push_quoted(out, key);
+        out.push(b':');
+        push_quoted(out, value);
+    }
+    out.extend_from_slice(b"}\n");
+}
+
 /// Appends `text` in quotation marks.
 pub(crate) fn push_quoted(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');

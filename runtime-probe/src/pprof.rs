@@ -510,17 +510,17 @@ pub(crate) fn start_from_environment() {
             return;
         };
         let token = std::env::var_os("RUNTIME_PROBE_TOKEN");
-        let shown = place.to_string_lossy().replace(char::is_control, "?");
-        // Standard error may be closed; that is no reason to panic, as eprintln would.
-        let mut stderr = io::stderr();
-        let _ = match from_environment(&place, token).serve() {
+        match from_environment(&place, token).serve() {
             Ok(serving) => {
                 let url = serving.url();
                 serving.detach();
-                writeln!(stderr, "runtime-probe: listening on {url}")
+                say(format_args!("listening on {url}"));
             }
-            Err(error) => writeln!(stderr, "runtime-probe: cannot listen on {shown}: {error}"),
-        };
+            Err(error) => {
+                let place = place.to_string_lossy();
+                say(format_args!("cannot listen on {place}: {error}"));
+            }
+        }
     });
 }
 
@@ -546,18 +546,15 @@ fn number_from_environment<N: std::str::FromStr>(variable: &str, expected: &str)
     let text = std::env::var_os(variable)?;
     let number = text.to_str().and_then(|text| text.parse().ok());
     if number.is_none() {
-        let text = text.to_string_lossy().replace(char::is_control, "?");
-        let _ = writeln!(
-            io::stderr(),
-            "runtime-probe: {variable}={text} is no {expected}"
-        );
+        let text = text.to_string_lossy();
+        say(format_args!("{variable}={text} is no {expected}"));
     }
     number
 }
 
 /// A line on standard error, which may be closed: that is no reason to panic, as eprintln would.
 #[cfg(feature = "rt")]
-fn complain(what: std::fmt::Arguments<'_>) {
+fn say(what: std::fmt::Arguments<'_>) {
     let line = what.to_string().replace(char::is_control, "?");
     let _ = writeln!(io::stderr(), "runtime-probe: {line}");
 }

@@ -2,7 +2,7 @@
 #![cfg(all(feature = "full", feature = "lock_api", target_os = "linux"))]
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Barrier, MutexGuard, PoisonError};
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,12 +10,14 @@ use runtime_probe::pprof;
 use runtime_probe::sync::blocking::{Mutex, MutexGuard as BlockingGuard, RwLock, Watched};
 use support::client::get;
 use support::contention::{profile, runtime, samples, server};
+use support::fraction::Fraction;
 
 mod support {
     #[allow(dead_code, reason = "nothing is sent byte for byte here")]
     pub mod client;
     #[allow(dead_code, reason = "threads are no tasks")]
     pub mod contention;
+    pub mod fraction;
     #[allow(dead_code, reason = "Go is asked elsewhere")]
     #[path = "../../../dump/tests/support/go.rs"]
     pub mod go;
@@ -43,24 +45,6 @@ fn they_do_what_those_of_std_do() {
         for ((name, theirs), (_, ours)) in of_std::SCENARIOS.iter().zip(ours::SCENARIOS) {
             assert_eq!(ours(), theirs(), "{name}");
         }
-    }
-}
-
-/// The fraction is the process's, so one test at a time; off when the test ends.
-struct Fraction(#[expect(dead_code, reason = "held")] MutexGuard<'static, ()>);
-
-impl Fraction {
-    fn set(n: i32) -> Self {
-        static ONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
-        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-        pprof::set_mutex_profile_fraction(n);
-        Fraction(one)
-    }
-}
-
-impl Drop for Fraction {
-    fn drop(&mut self) {
-        pprof::set_mutex_profile_fraction(0);
     }
 }
 

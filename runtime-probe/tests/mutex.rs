@@ -6,7 +6,7 @@
 
 use std::ffi::OsStr;
 use std::path::Path;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use runtime_dump::proto::Profile;
@@ -16,33 +16,17 @@ use runtime_probe::sync::{Mutex, RwLock, RwLockWriteGuard};
 use runtime_probe::time::{sleep, timeout};
 use support::client::{PATIENCE, ask, get};
 use support::contention::{profile, runtime, samples, server, totals, waiting_in};
+use support::fraction::Fraction;
 use support::go::Go;
 
 mod support {
     #[allow(dead_code, reason = "nothing is sent byte for byte here")]
     pub mod client;
     pub mod contention;
+    pub mod fraction;
     #[allow(dead_code, reason = "pprof reads URLs here, files elsewhere")]
     #[path = "../../../dump/tests/support/go.rs"]
     pub mod go;
-}
-
-/// The fraction is the process's, so one test at a time; off when the test ends.
-struct Fraction(#[expect(dead_code, reason = "held")] MutexGuard<'static, ()>);
-
-impl Fraction {
-    fn set(n: i32) -> Self {
-        static ONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
-        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-        pprof::set_mutex_profile_fraction(n);
-        Fraction(one)
-    }
-}
-
-impl Drop for Fraction {
-    fn drop(&mut self) {
-        pprof::set_mutex_profile_fraction(0);
-    }
 }
 
 /// What the function was charged with, in all.

@@ -74,6 +74,17 @@ fn runtimes() -> [Runtime; 2] {
         .map(|mut builder| builder.worker_threads(2).enable_all().build().unwrap())
 }
 
+/// A gate, and workers to keep with it. It is opened before the runtime goes.
+fn workers(count: usize) -> (Arc<Gate>, Runtime, OpenAtLast) {
+    let gate = Arc::new(Gate::default());
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(count)
+        .build()
+        .unwrap();
+    let last = OpenAtLast(Arc::clone(&gate));
+    (gate, runtime, last)
+}
+
 /// The block of a task, as soon as it says what a test waits for.
 fn block(id: impl ToString, says: impl Fn(&str) -> bool) -> String {
     let deadline = Instant::now() + Duration::from_secs(20);
@@ -154,12 +165,7 @@ fn a_task_that_keeps_a_worker_shows_where_though_all_workers_are_kept() {
 
 #[test]
 fn a_long_poll_says_what_its_thread_does() {
-    let gate = Arc::new(Gate::default());
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(3)
-        .build()
-        .unwrap();
-    let _last = OpenAtLast(Arc::clone(&gate));
+    let (gate, runtime, _last) = workers(3);
     let burning = runtime.spawn(burning(Arc::clone(&gate))).id();
     let napping = runtime.spawn(napping(Arc::clone(&gate))).id();
     let waiting = runtime.spawn(waiting(Arc::clone(&gate))).id();
@@ -185,12 +191,7 @@ fn a_long_poll_says_what_its_thread_does() {
 
 #[test]
 fn a_blocking_closure_shows_the_stack_of_its_thread() {
-    let gate = Arc::new(Gate::default());
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(1)
-        .build()
-        .unwrap();
-    let _last = OpenAtLast(Arc::clone(&gate));
+    let (gate, runtime, _last) = workers(1);
     let inside = Arc::clone(&gate);
     let id = runtime.spawn_blocking(move || wait_for(&inside)).id();
     let text = block(id, |text| has(text, "::wait_for"));
@@ -205,12 +206,7 @@ fn a_blocking_closure_shows_the_stack_of_its_thread() {
 
 #[test]
 fn nested_polls_are_cut_each_at_its_own_root() {
-    let gate = Arc::new(Gate::default());
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(1)
-        .build()
-        .unwrap();
-    let _last = OpenAtLast(Arc::clone(&gate));
+    let (gate, runtime, _last) = workers(1);
     let inside = Arc::clone(&gate);
     let outer = runtime.spawn(outermost(inside)).id();
     let text = block(outer, |text| has(text, "::burn"));
@@ -277,12 +273,7 @@ async fn asking() -> String {
 #[cfg(tokio_unstable)]
 #[test]
 fn a_running_task_that_others_spawned_has_a_stack() {
-    let gate = Arc::new(Gate::default());
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(1)
-        .build()
-        .unwrap();
-    let _last = OpenAtLast(Arc::clone(&gate));
+    let (gate, runtime, _last) = workers(1);
     let inside = Arc::clone(&gate);
     let id = {
         // Plain tokio's spawn.
@@ -296,12 +287,7 @@ fn a_running_task_that_others_spawned_has_a_stack() {
 
 #[test]
 fn a_thread_that_blocks_the_signal_says_so() {
-    let gate = Arc::new(Gate::default());
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(1)
-        .build()
-        .unwrap();
-    let _last = OpenAtLast(Arc::clone(&gate));
+    let (gate, runtime, _last) = workers(1);
     let inside = Arc::clone(&gate);
     let id = runtime
         .spawn_blocking(move || {

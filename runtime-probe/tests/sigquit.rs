@@ -1,19 +1,20 @@
 //! `SIGQUIT`: the dump on standard error, of a process whose workers are all stuck; and what becomes of the process.
 #![cfg(all(feature = "full", target_os = "linux"))]
 
-use std::io::{BufRead, BufReader};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::sync::mpsc;
-use std::time::Duration;
 
 use runtime_probe::pprof::{self, AfterDump};
 use runtime_probe::runtime::Builder;
+use support::application::Application;
+
+mod support {
+    pub mod application;
+}
 
 /// Tells the process of its own what to do.
 const HOW: &str = "SIGQUIT_TEST";
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 #[ignore = "wants a process of its own"]
@@ -56,12 +57,6 @@ fn take_it() {
     unsafe { libc::signal(libc::SIGQUIT, handler) };
 }
 
-/// The process, killed at the end of a test at the latest.
-struct Application {
-    child: Child,
-    stderr: mpsc::Receiver<String>,
-}
-
 impl Application {
     fn start(variable: &str, value: &str) -> Application {
         Application::start_with(libc::SIG_DFL, variable, value)
@@ -70,7 +65,7 @@ impl Application {
     /// With the signal as whoever starts it leaves it: this test may itself run in the background of a shell.
     #[expect(unsafe_code, reason = "sets what the child inherits")]
     fn start_with(action: libc::sighandler_t, variable: &str, value: &str) -> Application {
-        let mut command = Command::new(std::env::current_exe().unwrap());
+        let mut command = Application::command();
         // SAFETY: signal is async-signal-safe, as what runs between fork and exec must be.
         unsafe {
             command.pre_exec(move || {
@@ -78,30 +73,7 @@ impl Application {
                 Ok(())
             })
         };
-        let mut child = command
-            .args(["an_application", "--exact", "--ignored", "--nocapture"])
-            .env_remove("RUNTIME_PROBE")
-            .env(variable, value)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let stderr = lines(child.stderr.take().unwrap());
-        Application { child, stderr }
-    }
-
-    /// Lines up to one that has `end` in it.
-    fn until(&self, end: &str) -> String {
-        let mut text = String::new();
-        loop {
-            let line = self.stderr.recv_timeout(PATIENCE);
-            let line = line.unwrap_or_else(|_| panic!("no {end:?} in\n{text}"));
-            text.push_str(&line);
-            text.push('\n');
-            if line.contains(end) {
-                return text;
-            }
-        }
+        Application::spawn(command.env(variable, value))
     }
 
     #[expect(unsafe_code, reason = "sends a signal")]
@@ -114,23 +86,6 @@ impl Application {
     fn end(&mut self) -> ExitStatus {
         self.child.wait().unwrap()
     }
-}
-
-impl Drop for Application {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn lines(stderr: ChildStderr) -> mpsc::Receiver<String> {
-    let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || {
-        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-            let _ = sender.send(line);
-        }
-    });
-    receiver
 }
 
 #[test]

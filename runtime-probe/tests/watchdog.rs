@@ -4,17 +4,18 @@
 #![cfg(all(feature = "full", target_os = "linux", not(feature = "tracing")))]
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use runtime_probe::pprof::{self, Watchdog};
 use runtime_probe::runtime::Builder;
+use support::application::{Application, PATIENCE};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+mod support {
+    pub mod application;
+}
+
 /// What a busy machine does to a poll is shorter.
 const LIMIT: Duration = Duration::from_millis(500);
 
@@ -81,61 +82,17 @@ async fn leaked() {
     std::future::pending::<()>().await;
 }
 
-/// The process, killed at the end of a test at the latest.
-struct Application {
-    child: Child,
-    stderr: mpsc::Receiver<String>,
-}
-
 impl Application {
     fn start(fault: &str, environment: &[(&str, &str)]) -> Application {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["an_application", "--exact", "--ignored", "--nocapture"])
-            .env_remove("RUNTIME_PROBE")
-            .env("WATCHDOG_TEST", fault)
-            .envs(environment.iter().copied())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let stderr = child.stderr.take().unwrap();
-        let (sender, lines) = mpsc::channel();
-        thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                let _ = sender.send(line);
-            }
-        });
-        Application {
-            child,
-            stderr: lines,
-        }
-    }
-
-    /// Lines up to one that has `end` in it.
-    fn until(&self, end: &str) -> String {
-        let mut text = String::new();
-        loop {
-            let line = self.stderr.recv_timeout(PATIENCE);
-            let line = line.unwrap_or_else(|_| panic!("no {end:?} in\n{text}"));
-            text.push_str(&line);
-            text.push('\n');
-            if line.contains(end) {
-                return text;
-            }
-        }
+        let mut command = Application::command();
+        command.env("WATCHDOG_TEST", fault);
+        Application::spawn(command.envs(environment.iter().copied()))
     }
 
     /// What comes within a while.
     fn meanwhile(&self, time: Duration) -> String {
         thread::sleep(time);
         self.stderr.try_iter().map(|line| line + "\n").collect()
-    }
-}
-
-impl Drop for Application {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

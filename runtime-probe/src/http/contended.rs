@@ -37,14 +37,7 @@ impl Question {
             format: StackFormat::of(request)?,
             lease: rate.of(request)?.map(|wanted| (rate.sampled, wanted)),
         };
-        if question.debug > 1 {
-            return Err(Refusal::bad_request(
-                "invalid value for \"debug\" - must be 0 or 1",
-            ));
-        }
-        if question.debug != 0 && question.format != StackFormat::Proto {
-            return Err(Refusal::incompatible("format", "debug"));
-        }
+        question.format.goes_with(question.debug, 1)?;
         if question.debug != 0 && question.span.is_some() {
             return Err(Refusal::incompatible("seconds", "debug"));
         }
@@ -77,11 +70,7 @@ impl Question {
             if self.debug == 0 {
                 return self.format.reply(name, &contended.profile());
             }
-            let mut text = Vec::new();
-            contended.write_text(&mut text).map_err(|error| {
-                Refusal::new(500, format!("could not write the profile: {error}"))
-            })?;
-            return Ok(Reply::text(200, text));
+            return Reply::written(|text| contended.write_text(text));
         };
         let lease = self.lease.map(|(sampled, rate)| Lease::take(sampled, rate));
         let before = collect();
@@ -95,19 +84,8 @@ impl Question {
 
 impl RateParameter {
     fn of(&self, request: &Request) -> Result<Option<i64>, Refusal> {
-        let Some(text) = request.param(self.name)? else {
-            return Ok(None);
-        };
-        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-        text.parse()
-            .ok()
-            .filter(|rate| digits && (1..=self.most).contains(rate))
-            .map(Some)
-            .ok_or_else(|| {
-                Refusal::bad_request(format!(
-                    "invalid value for {:?} - must be a positive integer: {}",
-                    self.name, self.unit
-                ))
-            })
+        request.up_to(self.name, self.most, || {
+            format!("a positive integer: {}", self.unit)
+        })
     }
 }

@@ -86,13 +86,7 @@ impl Form {
                 return StackFormat::Proto.reply(NAME, &goroutines.profile());
             }
             Form::Profile(picture) => return picture.reply(NAME, &goroutines.shown_profile()),
-            Form::Counts => {
-                let mut text = Vec::new();
-                goroutines.write_count_text(&mut text).map_err(|error| {
-                    Refusal::new(500, format!("could not write the profile: {error}"))
-                })?;
-                Reply::text(200, text)
-            }
+            Form::Counts => Reply::written(|text| goroutines.write_count_text(text))?,
             Form::Text(lines) => Reply::text(
                 200,
                 Body::stream(move |out| {

@@ -8,7 +8,7 @@ use super::request::Request;
 use super::routes::only;
 use super::seconds::Span;
 use super::stack_format::StackFormat;
-use crate::profile::cpu::{Cpu, NAME};
+use crate::profile::cpu::{Cpu, HZ, NAME};
 use crate::snapshot::cpu::{SplitBy, Watch};
 use std::time::Duration;
 
@@ -16,9 +16,6 @@ const PARAMETERS: [&str; 5] = ["debug", "format", "hz", "labels", "seconds"];
 
 /// As in Go.
 const SECONDS: u64 = 30;
-
-/// Go's rate: fine enough to see what takes a hundredth of the time, and nobody notices.
-pub(super) const HZ: u32 = 100;
 
 /// No kernel ticks faster.
 const MOST_HZ: u32 = 1000;
@@ -30,16 +27,8 @@ pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
     let period = Duration::from_secs(1) / hz(request)?;
     let split_by = split_by(request)?;
     let format = StackFormat::of(request)?;
-    let text = match request.number("debug")? {
-        None | Some(0) => false,
-        Some(1) if format == StackFormat::Proto => true,
-        Some(1) => return Err(Refusal::incompatible("format", "debug")),
-        Some(_) => {
-            return Err(Refusal::bad_request(
-                "invalid value for \"debug\" - must be 0 or 1",
-            ));
-        }
-    };
+    let debug = request.number("debug")?.unwrap_or(0);
+    format.goes_with(debug, 1)?;
     let watch = Watch::start(period, split_by)
         .map_err(|error| Refusal::new(500, format!("Could not enable CPU profiling: {error}")))?;
     span.wait(request.client())?;
@@ -47,31 +36,16 @@ pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
         return Err(Refusal::new(500, "the profile could not be made"));
     };
     let cpu = Cpu::new(&time);
-    if text {
-        let mut text = Vec::new();
-        cpu.write_text(&mut text)
-            .map_err(|error| Refusal::new(500, format!("could not write the profile: {error}")))?;
-        return Ok(Reply::text(200, text));
-    }
     match format {
+        _ if debug == 1 => Reply::written(|text| cpu.write_text(text)),
         StackFormat::Proto => format.reply(NAME, &cpu.profile()),
         _ => format.reply(NAME, &cpu.shown_profile()),
     }
 }
 
 fn hz(request: &Request) -> Result<u32, Refusal> {
-    let Some(text) = request.param("hz")? else {
-        return Ok(HZ);
-    };
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse()
-        .ok()
-        .filter(|hz| digits && (1..=MOST_HZ).contains(hz))
-        .ok_or_else(|| {
-            Refusal::bad_request(format!(
-                "invalid value for \"hz\" - must be 1 to {MOST_HZ}: samples for each second of CPU time"
-            ))
-        })
+    let must_be = || format!("1 to {MOST_HZ}: samples for each second of CPU time");
+    Ok(request.up_to("hz", MOST_HZ, must_be)?.unwrap_or(HZ))
 }
 
 fn split_by(request: &Request) -> Result<SplitBy, Refusal> {

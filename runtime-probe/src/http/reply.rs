@@ -45,6 +45,19 @@ impl Reply {
         Reply::new(status, "text/plain; charset=utf-8", body)
     }
 
+    /// Plain text, from what writes it into memory.
+    ///
+    /// # Errors
+    /// 500, if that fails.
+    pub(super) fn written(
+        write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>,
+    ) -> Result<Self, Refusal> {
+        let mut text = Vec::new();
+        write(&mut text)
+            .map_err(|error| Refusal::new(500, format!("could not write the profile: {error}")))?;
+        Ok(Reply::text(200, text))
+    }
+
     /// A page.
     pub fn html(status: u16, body: impl Into<Body>) -> Self {
         Reply::new(status, "text/html; charset=utf-8", body)

@@ -4,6 +4,7 @@
 //! Parameters are strict: a parameter that is given twice is a refusal, since taking either is a guess.
 
 use std::fmt;
+use std::str::FromStr;
 
 use super::client::Client;
 use super::query::{self, Plus};
@@ -158,6 +159,30 @@ impl Request {
             }
             Some(_) => Err(Refusal::bad_request(format!(
                 "invalid value for \"{name}\" - must be a non-negative integer"
+            ))),
+        }
+    }
+
+    /// A parameter that is a number from 1 to `most`, if it is there.
+    ///
+    /// # Errors
+    /// 400 for anything else, with what it must be.
+    pub(super) fn up_to<N: FromStr + PartialOrd + From<u8>>(
+        &self,
+        name: &str,
+        most: N,
+        must_be: impl FnOnce() -> String,
+    ) -> Result<Option<N>, Refusal> {
+        let Some(text) = self.param(name)? else {
+            return Ok(None);
+        };
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text.parse().ok();
+        match number.filter(|number| digits && (N::from(1)..=most).contains(number)) {
+            Some(number) => Ok(Some(number)),
+            None => Err(Refusal::bad_request(format!(
+                "invalid value for \"{name}\" - must be {}",
+                must_be()
             ))),
         }
     }

@@ -38,6 +38,23 @@ impl StackFormat {
         }
     }
 
+    /// Whether `debug`, which is `most` at the most, leaves room for a format.
+    ///
+    /// # Errors
+    /// 400 if it is more, and for a text that is to have another format as well.
+    pub(super) fn goes_with(self, debug: u32, most: u32) -> Result<(), Refusal> {
+        if debug > most {
+            let choice = if most == 1 { "0 or 1" } else { "0, 1 or 2" };
+            return Err(Refusal::bad_request(format!(
+                "invalid value for \"debug\" - must be {choice}"
+            )));
+        }
+        if debug != 0 && self != StackFormat::Proto {
+            return Err(Refusal::incompatible("format", "debug"));
+        }
+        Ok(())
+    }
+
     /// Answers with a profile. A form that shows one value only shows the last, as pprof does.
     pub(super) fn reply(self, name: &str, profile: &Profile) -> Result<Reply, Refusal> {
         let last = profile.sample_type.len().saturating_sub(1);

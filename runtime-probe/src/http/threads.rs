@@ -16,25 +16,15 @@ pub(super) fn answer(request: &Request, shown: Shown) -> Result<Reply, Refusal> 
     let format = StackFormat::of(request)?;
     let names = names(request)?;
     let debug = request.number("debug")?.unwrap_or(0);
-    if debug > 2 {
-        return Err(Refusal::bad_request(
-            "invalid value for \"debug\" - must be 0, 1 or 2",
-        ));
-    }
-    if debug != 0 && format != StackFormat::Proto {
-        return Err(Refusal::incompatible("format", "debug"));
-    }
+    format.goes_with(debug, 2)?;
     let _turn = Turn::take()?;
     let threads = ThreadProfile::collect(shown, names);
-    let mut text = Vec::new();
-    let written = match debug {
-        0 if format == StackFormat::Proto => return format.reply(shown.name(), &threads.profile()),
-        0 => return format.reply(shown.name(), &threads.shown_profile()),
-        1 => threads.write_count_text(&mut text),
-        _ => threads.write_text(&mut text),
-    };
-    written.map_err(|error| Refusal::new(500, format!("could not write the profile: {error}")))?;
-    Ok(Reply::text(200, text))
+    match debug {
+        0 if format == StackFormat::Proto => format.reply(shown.name(), &threads.profile()),
+        0 => format.reply(shown.name(), &threads.shown_profile()),
+        1 => Reply::written(|text| threads.write_count_text(text)),
+        _ => Reply::written(|text| threads.write_text(text)),
+    }
 }
 
 /// Which names of functions are asked for.

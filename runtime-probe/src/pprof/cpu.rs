@@ -1,14 +1,11 @@
 //! The CPU profile without HTTP.
 
-use crate::profile::cpu::Cpu;
+use crate::profile::cpu::{Cpu, HZ};
 use crate::snapshot::cpu::{SplitBy, Watch};
 use crate::source::cpu::StartError;
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-
-/// 100 Hz, as Go's.
-const PERIOD: Duration = Duration::from_millis(10);
 
 /// A profile under way, and where it is to be written.
 type Started = (Watch, Box<dyn Write + Send>);
@@ -41,7 +38,7 @@ static STARTED: Mutex<Option<Started>> = Mutex::new(None);
 /// `SIGPROF` is somebody else's; [`io::ErrorKind::Unsupported`] elsewhere than on Linux on x86_64 and aarch64.
 pub fn start_cpu_profile(out: impl Write + Send + 'static) -> io::Result<()> {
     let mut started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
-    let watch = Watch::start(PERIOD, SplitBy::default()).map_err(|error| {
+    let watch = Watch::start(Duration::from_secs(1) / HZ, SplitBy::default()).map_err(|error| {
         let kind = match error {
             StartError::InUse | StartError::Taken => io::ErrorKind::ResourceBusy,
             StartError::Unavailable(_) => io::ErrorKind::Unsupported,

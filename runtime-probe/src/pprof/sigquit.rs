@@ -82,9 +82,9 @@ pub(super) fn from_environment() {
     let then = match wish.to_str() {
         Some("dump") => AfterDump::GoOn,
         Some("exit") => AfterDump::Exit,
-        _ => return super::complain(format_args!("{NAME} is neither dump nor exit")),
+        _ => return super::say(format_args!("{NAME} is neither dump nor exit")),
     };
     if let Err(error) = dump_on_sigquit(then) {
-        super::complain(format_args!("{NAME}: {error}"));
+        super::say(format_args!("{NAME}: {error}"));
     }
 }

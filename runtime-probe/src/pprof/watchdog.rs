@@ -238,7 +238,7 @@ pub(super) fn from_environment() {
     };
     let limit = match go_duration::parse(&limit.to_string_lossy()) {
         Ok(limit) => limit,
-        Err(reason) => return super::complain(format_args!("{NAME} {reason}")),
+        Err(reason) => return super::say(format_args!("{NAME} {reason}")),
     };
     let watchdog = Watchdog {
         directory: std::env::var_os("RUNTIME_PROBE_WATCHDOG_DIR").map(PathBuf::from),
@@ -246,7 +246,7 @@ pub(super) fn from_environment() {
     };
     match watchdog.start() {
         Ok(watching) => watching.detach(),
-        Err(error) => super::complain(format_args!("{NAME}: {error}")),
+        Err(error) => super::say(format_args!("{NAME}: {error}")),
     }
 }
 

@@ -161,11 +161,8 @@ fn now(
 /// What is known of a thread without its stack.
 fn notes(row: &ThreadRow, threads: &Threads) -> Vec<String> {
     let mut notes = Vec::new();
-    let runtime = |one: &&std::sync::Arc<_>| -> bool {
-        let one: &crate::registry::runtimes::Runtime = one;
-        one.number == row.runtime
-    };
-    if let Some(runtime) = threads.runtimes.iter().find(runtime) {
+    let mut runtimes = threads.runtimes.iter();
+    if let Some(runtime) = runtimes.find(|one| one.number == row.runtime) {
         notes.push(format!("runtime {}", runtime.name));
     }
     let polls = row.stack.iter().flat_map(|capture| &capture.polls);

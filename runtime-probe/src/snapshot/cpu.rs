@@ -3,6 +3,7 @@
 //! A thread of ours empties the ring between the signal handlers and here, several times a second, and looks for threads
 //! that are new. Names of tasks and threads are looked up then, while there is somebody who has them.
 
+use super::tasks;
 use crate::clock;
 use crate::registry::names::{self, NameNumber};
 use crate::source::cpu::{Sample, Sampling, StartError, Trouble};
@@ -14,7 +15,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// How often the ring is emptied. A thread that is new, and not one of tokio's, runs unseen for that long.
 const EVERY: Duration = Duration::from_millis(50);
@@ -78,7 +79,8 @@ pub(crate) struct CpuTime {
     /// Periods of stacks that there was no room to keep apart.
     pub(crate) elsewhere: u64,
     pub(crate) period: Duration,
-    pub(crate) began: SystemTime,
+    /// Wall-clock time of the begin, nanoseconds since 1970.
+    pub(crate) time_ns: i64,
     pub(crate) duration: Duration,
     /// CPU time that the process used meanwhile, all threads together.
     pub(crate) used: Duration,
@@ -164,7 +166,7 @@ impl Collection {
                 stacks: HashMap::new(),
                 elsewhere: 0,
                 period,
-                began: SystemTime::now(),
+                time_ns: tasks::now_ns(),
                 duration: Duration::ZERO,
                 used: Duration::ZERO,
                 lost: 0,

@@ -3,11 +3,13 @@
 //! * [`tasks`]: all tasks;
 //! * [`running`]: where those are that run;
 //! * [`threads`]: all threads;
+//! * [`asking`]: how many of these are asked for their stacks;
 //! * [`waits`]: waits that have ended;
 //! * [`cpu`]: what ran meanwhile;
 //! * [`watch`]: what may be wrong;
 //! * [`settling`]: wakes those whose copy leaves open where they wait; only on request.
 
+mod asking;
 pub(crate) mod cpu;
 pub(crate) mod running;
 pub(crate) mod settling;

@@ -3,20 +3,15 @@
 //! The one part of a dump that interrupts anybody: a thread stops for some microseconds, in which it looks at its own
 //! stack. A system call that it sleeps in goes on, or returns `EINTR` to code that calls it again.
 
+use super::asking::Asking;
 use super::tasks::{Row, State, Tasks};
 use crate::registry::record::{Kind, Waking};
-use crate::source::signal::{self, Capture, CaptureError, PollThere};
+use crate::source::signal::{Capture, CaptureError, PollThere};
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
-
-/// The most threads that one dump asks: a blocking pool has 512 unless told otherwise.
-const MOST_THREADS: usize = 1024;
+use std::time::Duration;
 
 /// How long all threads of a dump have together.
 const ALL: Duration = Duration::from_secs(1);
-
-/// How long one has. It takes microseconds, unless the CPUs are in others' hands.
-const EACH: Duration = Duration::from_millis(100);
 
 /// The threads that run tasks, by number.
 #[derive(Debug, Default)]
@@ -40,7 +35,7 @@ pub(crate) enum Found<'r> {
 impl Running {
     /// Asks the threads of all running tasks.
     pub(crate) fn take(tasks: &Tasks) -> Running {
-        let all = Instant::now() + ALL;
+        let mut asking = Asking::within(ALL);
         let mut threads = BTreeMap::new();
         for number in tasks.rows.iter().filter_map(|row| thread(tasks, row)) {
             if threads.contains_key(&number) {
@@ -48,8 +43,7 @@ impl Running {
             }
             let capture = match tasks.threads.get(&number) {
                 None => Err(CaptureError::Gone),
-                Some(_) if threads.len() == MOST_THREADS => Err(CaptureError::NoTime),
-                Some(thread) => signal::capture(thread.tid, all.min(Instant::now() + EACH)),
+                Some(thread) => asking.capture(thread.tid),
             };
             threads.insert(number, capture);
         }
@@ -58,16 +52,16 @@ impl Running {
 
     /// Where this task is; `None` if it does not run.
     pub(crate) fn of(&self, tasks: &Tasks, row: &Row) -> Option<Found<'_>> {
-        let place = &tasks.places[row.place as usize];
-        if !matches!(place.state, State::Running | State::Blocking) {
+        if !runs(tasks, row) {
             return None;
         }
         let Some(thread) = thread(tasks, row) else {
             return Some(Found::NoThread);
         };
+        let kind = tasks.places[row.place as usize].kind;
         Some(match self.threads.get(&thread)? {
             Err(error) => Found::Failed(error),
-            Ok(capture) if place.kind == Kind::Foreign => match capture.foreign == row.id {
+            Ok(capture) if kind == Kind::Foreign => match capture.foreign == row.id {
                 true => Found::There(capture, None),
                 false => Found::Over,
             },
@@ -82,14 +76,16 @@ impl Running {
     }
 }
 
+/// Whether a thread is in the middle of it.
+fn runs(tasks: &Tasks, row: &Row) -> bool {
+    let state = tasks.places[row.place as usize].state;
+    matches!(state, State::Running | State::Blocking)
+}
+
 /// The number of the thread that runs a task.
 fn thread(tasks: &Tasks, row: &Row) -> Option<u32> {
-    let runs = matches!(
-        tasks.places[row.place as usize].state,
-        State::Running | State::Blocking
-    );
     match row.by() {
-        Waking::Thread(number) if runs => Some(number.0),
+        Waking::Thread(number) if runs(tasks, row) => Some(number.0),
         _ => None,
     }
 }

@@ -172,7 +172,7 @@ pub(crate) struct Counts {
 
 /// The task of a record. One without an id is being spawned at this moment: the call has not returned, and nothing tells
 /// it from others of its kind.
-fn known(record: &Record) -> Option<View> {
+pub(super) fn known(record: &Record) -> Option<View> {
     record.view().filter(|view| view.id != 0)
 }
 

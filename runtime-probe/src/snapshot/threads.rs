@@ -1,25 +1,20 @@
 //! All threads of the process at one moment, and what the runtimes count.
 
+use super::asking::Asking;
 use super::tasks;
 use crate::primitive::Ordering;
 use crate::registry::runtimes::{self, Runtime, RuntimeNumber};
 use crate::registry::threads;
 #[cfg(feature = "rt")]
 use crate::source::metrics::{self, RuntimeNumbers};
-use crate::source::signal::{self, Capture, CaptureError};
+use crate::source::signal::{Capture, CaptureError};
 use crate::sys::thread_status::{self, ThreadStatus};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// The most threads that are asked; the others are listed.
-const MOST_ASKED: usize = 1024;
+use std::time::Duration;
 
 /// How long all have together.
 const ALL: Duration = Duration::from_secs(2);
-
-/// How long one has.
-const EACH: Duration = Duration::from_millis(100);
 
 /// One thread.
 #[derive(Debug)]
@@ -58,16 +53,13 @@ impl Threads {
             .into_values()
             .map(|(thread, slot)| (thread.tid, (thread.name, slot)))
             .collect();
-        let all = Instant::now() + ALL;
+        let mut asking = Asking::within(ALL);
         let mut rows = Vec::new();
         for id in thread_status::ids() {
             let (Some(status), cpu_ns) = (ThreadStatus::of(id), thread_status::cpu_ns(id)) else {
                 continue;
             };
-            let stack = match rows.len() {
-                ..MOST_ASKED => signal::capture(id, all.min(Instant::now() + EACH)),
-                _ => Err(CaptureError::NoTime),
-            };
+            let stack = asking.capture(id);
             if stack
                 .as_ref()
                 .is_err_and(|error| *error == CaptureError::Gone)

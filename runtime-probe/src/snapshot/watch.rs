@@ -1,6 +1,7 @@
 //! A look at what may be wrong, cheap enough for several a second: a walk over the records, and nothing is kept of the tasks
 //! that are well. 100,000 tasks take some 5 ms.
 
+use super::tasks;
 use crate::clock::Scale;
 use crate::primitive::Ordering;
 use crate::registry::record::Kind;
@@ -41,7 +42,7 @@ pub(crate) fn look(limit: Duration) -> Look {
         |since| Some(Duration::from_nanos(scale.since(since))).filter(|lasts| *lasts > limit);
     let mut look = Look::default();
     slab::for_each(|record| {
-        let Some(view) = record.view().filter(|view| view.id != 0) else {
+        let Some(view) = tasks::known(record) else {
             return;
         };
         look.tasks += 1;

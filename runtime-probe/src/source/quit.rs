@@ -58,13 +58,7 @@ static INSTALLED: AtomicBool = AtomicBool::new(false);
 impl Quits {
     /// Installs the handler, for the life of the process.
     pub(crate) fn install() -> Result<Quits, QuitError> {
-        let bell = match BELL.get() {
-            Some(bell) => bell,
-            None => {
-                let bell = Bell::new().map_err(QuitError::Bell)?;
-                BELL.get_or_init(|| bell)
-            }
-        };
+        let bell = Bell::of(&BELL).map_err(QuitError::Bell)?;
         // A handler of ours is no obstacle to `install`; that somebody waits already is one here.
         if INSTALLED.swap(true, Ordering::Relaxed) {
             return Err(QuitError::Taken);

@@ -283,13 +283,7 @@ pub(super) fn check() -> Result<(), Unavailable> {
 impl Asker {
     fn new(number: Option<i32>) -> Result<Asker, Unavailable> {
         check()?;
-        let bell = match BELL.get() {
-            Some(bell) => bell,
-            None => {
-                let bell = Bell::new().map_err(|error| Unavailable::Bell(error.kind()))?;
-                BELL.get_or_init(|| bell)
-            }
-        };
+        let bell = Bell::of(&BELL).map_err(|error| Unavailable::Bell(error.kind()))?;
         let signal = match number {
             Some(number) => Signal::install(number, on_signal),
             None => Signal::install_free(on_signal),

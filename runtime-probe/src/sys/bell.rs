@@ -2,6 +2,7 @@
 //! not touch, and a futex would pass through `syscall`, which with the feature `interpose` is ours and counts waits.
 
 use std::io;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// Rung in handlers, heard by one thread at a time.
@@ -15,6 +16,20 @@ impl Bell {
     /// What the system says: no file descriptor is left.
     pub(crate) fn new() -> io::Result<Bell> {
         imp::Bell::new().map(Bell)
+    }
+
+    /// The one in a handler's cell, put there by the first call.
+    ///
+    /// # Errors
+    /// As [`Bell::new`].
+    pub(crate) fn of(cell: &'static OnceLock<Bell>) -> io::Result<&'static Bell> {
+        match cell.get() {
+            Some(bell) => Ok(bell),
+            None => {
+                let bell = Bell::new()?;
+                Ok(cell.get_or_init(|| bell))
+            }
+        }
     }
 
     /// Async-signal-safe, but for `errno`. Never blocks.

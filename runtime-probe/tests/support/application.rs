@@ -1,0 +1,65 @@
+//! This very test binary as a process of its own, whose standard error is read: its ignored test `an_application`.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+/// Longer than anything takes; who waits so long has failed.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The process, killed at the end of a test at the latest.
+pub struct Application {
+    pub child: Child,
+    pub stderr: mpsc::Receiver<String>,
+}
+
+impl Application {
+    /// What starts it, with an environment to be added.
+    pub fn command() -> Command {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
+            .args(["an_application", "--exact", "--ignored", "--nocapture"])
+            .env_remove("RUNTIME_PROBE")
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    pub fn spawn(command: &mut Command) -> Application {
+        let mut child = command.spawn().unwrap();
+        let stderr = child.stderr.take().unwrap();
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        Application {
+            child,
+            stderr: lines,
+        }
+    }
+
+    /// Lines up to one that has `end` in it.
+    pub fn until(&self, end: &str) -> String {
+        let mut text = String::new();
+        loop {
+            let line = self.stderr.recv_timeout(PATIENCE);
+            let line = line.unwrap_or_else(|_| panic!("no {end:?} in\n{text}"));
+            text.push_str(&line);
+            text.push('\n');
+            if line.contains(end) {
+                return text;
+            }
+        }
+    }
+}
+
+impl Drop for Application {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
