@@ -50,8 +50,8 @@ impl Budget {
     pub const PING_PONG: Self = Self::PartOfDial9(0.15);
     pub const ECHO: Self = Self::PartOfDial9(0.3);
     /// With a block profile rate against the rate off: a wait of 1 ms, of 10 us, every wait is counted.
-    pub const BLOCK_RATE_1_000_000: Self = Self::AtMostTimes(1.03);
-    pub const BLOCK_RATE_10_000: Self = Self::AtMostTimes(1.05);
+    pub const BLOCK_RATE_1_000_000: Self = Self::AtMostTimes(1.2);
+    pub const BLOCK_RATE_10_000: Self = Self::AtMostTimes(1.2);
     pub const BLOCK_RATE_1: Self = Self::AtMostTimes(1.3);
     /// With a CPU profile of 100 Hz against none: a fiftieth at most.
     pub const CPU_PROFILE_PER_SECOND: Self = Self::AtLeastTimes(0.98);
