@@ -114,7 +114,7 @@ cargo_test() {
 test_crates() {
     cargo_test -p runtime-dump -p runtime-probe -p runtime-probe-axum --features "$features"
     # What a feature of ours adds, and without it, above, what is said in its place.
-    cargo_test -p runtime-probe --features "${features%,runtime-probe-axum/*},flamegraph,interpose" --test goroutine_parameters --test interpose --test block
+    cargo_test -p runtime-probe --features "${features%,runtime-probe-axum/*},flamegraph,interpose" --test goroutine_parameters --test interpose --test threadcreate --test block
 }
 
 examples() {

@@ -143,6 +143,8 @@ impl Server {
             .token
             .transpose()
             .map_err(|reason| io::Error::new(io::ErrorKind::InvalidInput, reason))?;
+        // Whoever creates threads from here on is noted.
+        source::is_on();
         match self.place? {
             Place::Tcp(addresses) => server::Server::bind(&addresses, token, routes::answer),
             Place::Unix(path) => server::Server::bind_unix(&path, token, routes::answer),

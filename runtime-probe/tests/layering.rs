@@ -33,7 +33,7 @@ const LAYERS: [&str; 16] = [
 ];
 
 /// What the siblings inside `source` know of each other: the user, the used.
-const SOURCE_EDGES: [(&str, &str); 18] = [
+const SOURCE_EDGES: [(&str, &str); 19] = [
     ("blocking", "driving"),
     // A closure and a future tell their id by the same handle.
     ("blocking", "instrumented"),
@@ -42,6 +42,8 @@ const SOURCE_EDGES: [(&str, &str); 18] = [
     ("cpu", "foreign"),
     ("cpu", "signal"),
     ("cpu", "waker"),
+    // Which task created a thread.
+    ("creation", "waker"),
     // The number behind tokio's id.
     ("driving", "foreign"),
     // The parent of a task that somebody else spawns is the one being polled.

@@ -56,7 +56,7 @@ const ENTRIES: &[(&str, &str, &str)] = &[
     (
         "threadcreate",
         "?debug=1",
-        "The threads of the process, to be counted by who created them, which nothing notes yet. debug=2 writes a block per thread.",
+        "The threads of the process, counted by who created them, which the feature interpose notes. debug=2 writes a block per thread.",
     ),
     (
         "threads",

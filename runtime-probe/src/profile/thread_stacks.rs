@@ -4,6 +4,7 @@
 //! nothing is on the stack but tokio's own functions, so it is cut by their names.
 
 use super::leaf_stacks::{Innermost, Step, expand, locations};
+use crate::source::creation::Creation;
 use crate::source::signal::{Capture, PollThere};
 use crate::stack::interrupted::Frame;
 use crate::stack::raw::{End, FutureMeta};
@@ -50,17 +51,9 @@ pub(super) fn of_foreign(
     resolver: &mut Resolver,
 ) -> Option<Walked> {
     let mut steps = steps(&capture.frames, None, resolver);
-    let root = steps
-        .iter()
-        .position(|step| role::polls_task(&step.frame.function));
-    let count = match root {
-        None if resolver.detail() == Detail::Nothing => steps.len(),
-        root => root?,
-    };
-    steps.truncate(count);
-    let harness = |step: &&mut Step| !step.shown || role::is_harness(&step.frame.function);
-    let outer = steps.iter_mut().rev().take_while(harness);
-    outer.for_each(|step| step.shown = false);
+    if !cut_foreign(&mut steps) && resolver.detail() != Detail::Nothing {
+        return None;
+    }
     let frames = steps.iter().filter(|step| step.is_physical()).count();
     Some(finish(capture, frames, End::Root, &steps, names))
 }
@@ -68,10 +61,62 @@ pub(super) fn of_foreign(
 /// All of a thread's stack.
 pub(super) fn of_thread(capture: &Capture, names: Names, resolver: &mut Resolver) -> Walked {
     let mut steps = steps(&capture.frames, None, resolver);
+    hide_begin(&mut steps);
+    finish(capture, capture.frames.len(), capture.end, &steps, names)
+}
+
+/// The stack of who created a thread, and the function that asked for it: the innermost that is no library's, if there is one.
+pub(super) struct Created {
+    pub(super) stack: Stack,
+    pub(super) by: Option<runtime_dump::stack::Frame>,
+    /// Whether it was a task.
+    pub(super) in_task: bool,
+}
+
+/// Where the creator of a thread stood.
+pub(super) fn of_creation(creation: &Creation, names: Names, resolver: &mut Resolver) -> Created {
+    let mut steps = steps_at(&creation.pcs, creation.root, resolver);
+    let in_task = creation.root.is_some() || creation.task.is_some() && cut_foreign(&mut steps);
+    if !in_task {
+        hide_begin(&mut steps);
+    }
+    let asks = |step: &&Step| {
+        let function = &step.frame.function;
+        !role::is_library(function) && !role::is_c(function)
+    };
+    let shown = || steps.iter().filter(|step| step.shown);
+    Created {
+        by: shown()
+            .find(asks)
+            .or(shown().next())
+            .map(|step| step.frame.clone()),
+        stack: Stack {
+            trunk: locations(&steps, names),
+            elided: (creation.elided > 0).then_some((creation.pcs.len() / 2, creation.elided)),
+            ..Stack::default()
+        },
+        in_task,
+    }
+}
+
+/// Leaves what a task of somebody else's has on the stack; `false` and all of it if there is none.
+fn cut_foreign(steps: &mut Vec<Step>) -> bool {
+    let polls = |step: &Step| role::polls_task(&step.frame.function);
+    let Some(root) = steps.iter().position(polls) else {
+        return false;
+    };
+    steps.truncate(root);
+    let harness = |step: &&mut Step| !step.shown || role::is_harness(&step.frame.function);
+    let outer = steps.iter_mut().rev().take_while(harness);
+    outer.for_each(|step| step.shown = false);
+    true
+}
+
+/// Hides what the C library begins a thread with.
+fn hide_begin(steps: &mut [Step]) {
     let begins = |step: &&mut Step| !step.shown || role::begins_thread(&step.frame.function);
     let outer = steps.iter_mut().rev().take_while(begins);
     outer.for_each(|step| step.shown = false);
-    finish(capture, capture.frames.len(), capture.end, &steps, names)
 }
 
 /// The functions of frames, innermost first. Of what std and other libraries do at the innermost end, only the call that
@@ -82,7 +127,15 @@ fn steps(
     resolver: &mut Resolver,
 ) -> Vec<Step> {
     let pcs: Vec<usize> = frames.iter().map(|frame| frame.pc).collect();
-    let mut steps = expand(&pcs, Innermost::Instruction, root, resolver);
+    steps_at(&pcs, root, resolver)
+}
+
+fn steps_at(
+    pcs: &[usize],
+    root: Option<&'static FutureMeta>,
+    resolver: &mut Resolver,
+) -> Vec<Step> {
+    let mut steps = expand(pcs, Innermost::Instruction, root, resolver);
     let library = |step: &&Step| {
         let function = &step.frame.function;
         role::is_library(function) || role::is_c(function)

@@ -2,15 +2,16 @@
 
 use super::goroutine::missing;
 use super::mappings::mappings;
-use super::thread_stacks::of_thread;
+use super::thread_stacks::{of_creation, of_thread};
 #[cfg(feature = "rt")]
 use super::worker_table;
 use crate::snapshot::threads::{ThreadRow, Threads};
+use crate::source::creation::Creator;
 use crate::symbol::name::Names;
 use crate::symbol::resolver::{Resolver, resolver};
 use runtime_dump::count_profile::CountProfile;
 use runtime_dump::proto;
-use runtime_dump::stack::{Mapping, Stack};
+use runtime_dump::stack::{Frame, Mapping, Stack};
 use runtime_dump::thread_text::{Thread, write_table, write_threads};
 use std::io::{self, Write};
 
@@ -39,14 +40,23 @@ impl Shown {
     }
 }
 
-const NO_CREATOR: &str = "creator unknown: nothing notes yet who creates a thread";
+const BEGINNING: &str = "creator unknown: the process began with this thread";
+const NO_STACK: &str = "creator's stack unknown: too many threads were being created at once";
+
+/// What is told of a thread.
+struct Told {
+    stack: Stack,
+    notes: Vec<String>,
+    /// The function that created it, and in which thread.
+    created_by: Option<(Frame, u32)>,
+}
 
 /// The threads, with names.
 pub(crate) struct ThreadProfile {
     threads: Threads,
     shown: Shown,
-    /// For each thread: its stack, and what else is known.
-    stacks: Vec<(Stack, Vec<String>)>,
+    /// For each thread.
+    told: Vec<Told>,
     mappings: Vec<Mapping>,
 }
 
@@ -58,17 +68,17 @@ impl ThreadProfile {
         let threads = Threads::take();
         let mut resolver = resolver();
         let rows = threads.rows.iter();
-        let stacks = rows
+        let told = rows
             .map(|row| match shown {
                 Shown::Now => now(row, &threads, names, &mut resolver),
-                Shown::Creation => (missing(NO_CREATOR), notes(row, &threads)),
+                Shown::Creation => creation(row, &threads, names, &mut resolver),
             })
             .collect();
         ThreadProfile {
             mappings: mappings(&resolver),
             threads,
             shown,
-            stacks,
+            told,
         }
     }
 
@@ -78,19 +88,19 @@ impl ThreadProfile {
     /// Those of `out`.
     pub(crate) fn write_text(&self, mut out: impl Write) -> io::Result<()> {
         let notes: Vec<Vec<&str>> = self
-            .stacks
+            .told
             .iter()
-            .map(|(_, notes)| notes.iter().map(String::as_str).collect())
+            .map(|told| told.notes.iter().map(String::as_str).collect())
             .collect();
-        let rows = self.threads.rows.iter().zip(&self.stacks).zip(&notes);
-        let threads = rows.map(|((row, (stack, _)), notes)| Thread {
+        let rows = self.threads.rows.iter().zip(&self.told).zip(&notes);
+        let threads = rows.map(|((row, told), notes)| Thread {
             id: row.id,
             name: &row.name,
             state: row.status.activity.word(),
             cpu_ns: row.cpu_ns,
             notes,
-            stack,
-            created_by: None,
+            stack: &told.stack,
+            created_by: told.created_by.as_ref().map(|(by, thread)| (by, *thread)),
         });
         write_threads(&mut out, threads)?;
         out.write_all(b"\n")?;
@@ -122,7 +132,7 @@ impl ThreadProfile {
     }
 
     fn counts(&self) -> CountProfile {
-        let stacks = self.stacks.iter().map(|(stack, _)| (stack, 1));
+        let stacks = self.told.iter().map(|told| (&told.stack, 1));
         CountProfile::new(self.shown.name(), stacks)
     }
 
@@ -138,24 +148,71 @@ impl ThreadProfile {
 }
 
 /// Where a thread is, and what else is known of it.
-fn now(
-    row: &ThreadRow,
-    threads: &Threads,
-    names: Names,
-    resolver: &mut Resolver,
-) -> (Stack, Vec<String>) {
+fn now(row: &ThreadRow, threads: &Threads, names: Names, resolver: &mut Resolver) -> Told {
     let mut notes = notes(row, threads);
-    match &row.stack {
-        Err(why) => (missing(&why.to_string()), notes),
+    let stack = match &row.stack {
+        Err(why) => missing(&why.to_string()),
         Ok(capture) => {
             if let Some(channel) = &capture.channel {
                 notes.push(format!("in {channel}"));
             }
             let walked = of_thread(capture, names, resolver);
             notes.extend(walked.unfinished.map(str::to_owned));
-            (walked.stack, notes)
+            walked.stack
+        }
+    };
+    let mut created_by = None;
+    if let Some(creation) = threads.creations.by_thread.get(&row.id) {
+        let created = of_creation(creation, names, resolver);
+        created_by = created.by.map(|by| (by, creation.by));
+        let task = creation.task.filter(|_| created.in_task);
+        notes.extend(task.map(|task| creator(&task, threads)));
+        if created_by.is_none() {
+            notes.push(format!("created in thread {}", creation.by));
         }
     }
+    Told {
+        stack,
+        notes,
+        created_by,
+    }
+}
+
+/// Who created a thread.
+fn creation(row: &ThreadRow, threads: &Threads, names: Names, resolver: &mut Resolver) -> Told {
+    let mut notes = notes(row, threads);
+    let stack = match threads.creations.by_thread.get(&row.id) {
+        None if row.id == std::process::id() => missing(BEGINNING),
+        None => missing(threads.creations.others),
+        Some(creation) => {
+            let created = of_creation(creation, names, resolver);
+            let task = creation.task.filter(|_| created.in_task);
+            notes.extend(task.map(|task| creator(&task, threads)));
+            notes.push(format!("created in thread {}", creation.by));
+            match creation.pcs.is_empty() {
+                true => missing(NO_STACK),
+                false => created.stack,
+            }
+        }
+    };
+    Told {
+        stack,
+        notes,
+        created_by: None,
+    }
+}
+
+/// Which task created a thread.
+fn creator(task: &Creator, threads: &Threads) -> String {
+    let mut text = format!("created by goroutine {}", task.id);
+    if let Some(name) = threads.names.get(&task.name) {
+        text.push_str(&format!(" {name:?}"));
+    }
+    if let Some(at) = task.spawned_at {
+        let (file, line, column) = (at.file(), at.line(), at.column());
+        text.push_str(&format!(" (spawned at {file}:{line}:{column})"));
+    }
+    text
 }
 
 /// What is known of a thread without its stack.

@@ -7,8 +7,15 @@
 //! * [`held`]: a reader's hold on a task, to wake it once;
 //! * [`threads`]: names for the threads that poll and wake;
 //! * [`runtimes`]: the runtimes that the probe has hooks in;
-//! * [`names`]: the names of tasks.
+//! * [`names`]: the names of tasks;
+//! * `births`: who created the threads, with the feature `interpose`.
 
+#[cfg(all(
+    feature = "interpose",
+    target_os = "linux",
+    not(target_feature = "crt-static")
+))]
+pub(crate) mod births;
 pub(crate) mod held;
 #[cfg_attr(
     not(feature = "rt"),

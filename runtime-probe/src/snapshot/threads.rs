@@ -3,8 +3,10 @@
 use super::asking::Asking;
 use super::tasks;
 use crate::primitive::Ordering;
+use crate::registry::names::{self, NameNumber};
 use crate::registry::runtimes::{self, Runtime, RuntimeNumber};
 use crate::registry::threads;
+use crate::source::creation::{self, Creations};
 #[cfg(feature = "rt")]
 use crate::source::metrics::{self, RuntimeNumbers};
 use crate::source::signal::{Capture, CaptureError};
@@ -33,6 +35,9 @@ pub(crate) struct ThreadRow {
 pub(crate) struct Threads {
     /// By id.
     pub(crate) rows: Vec<ThreadRow>,
+    pub(crate) creations: Creations,
+    /// The names of tasks that created threads and are still there.
+    pub(crate) names: HashMap<NameNumber, Arc<str>>,
     pub(crate) runtimes: Vec<Arc<Runtime>>,
     #[cfg(feature = "rt")]
     pub(crate) numbers: Vec<RuntimeNumbers>,
@@ -81,8 +86,17 @@ impl Threads {
                 }),
             });
         }
+        // After the threads: whoever is created meanwhile is in neither.
+        let creations = creation::all();
+        let tasks = creations.by_thread.values().filter_map(|one| one.task);
+        let named: Vec<NameNumber> = tasks
+            .map(|task| task.name)
+            .filter(|name| *name != NameNumber::default())
+            .collect();
         Threads {
             rows,
+            names: names::texts(&named),
+            creations,
             runtimes: runtimes::alive(),
             #[cfg(feature = "rt")]
             numbers: metrics::all(),

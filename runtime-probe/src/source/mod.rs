@@ -5,6 +5,7 @@
 //! In reading order:
 //! * [`waker`]: the waker that is the probe, and the poll that it belongs to;
 //! * `futex`: waits of threads, with the feature `interpose`;
+//! * [`creation`]: who creates threads, with the same;
 //! * [`signal`]: asks a thread for its stack;
 //! * [`cpu`]: looks at each thread as often as it uses the CPU;
 //! * [`instrumented`]: the wrapper around a future;
@@ -20,6 +21,7 @@
 #[cfg(feature = "rt")]
 pub(crate) mod blocking;
 pub(crate) mod cpu;
+pub(crate) mod creation;
 #[cfg(feature = "rt")]
 pub(crate) mod driving;
 #[cfg(feature = "rt")]
@@ -70,6 +72,12 @@ fn start() -> bool {
         // Eagerly: a first capture happens inside some leaf's lock.
         crate::stack::unwind::refresh();
         signal::start();
+        #[cfg(all(
+            feature = "interpose",
+            target_os = "linux",
+            not(target_feature = "crt-static")
+        ))]
+        creation::install();
     }
     SWITCH.store(if off { OFF } else { ON }, Ordering::Release);
     !off

@@ -7,6 +7,12 @@ pub(crate) mod exit;
 pub(crate) mod futex;
 pub(crate) mod modules;
 pub(crate) mod own_memory;
+#[cfg(all(
+    feature = "interpose",
+    target_os = "linux",
+    not(target_feature = "crt-static")
+))]
+pub(crate) mod pthread;
 pub(crate) mod signal;
 pub(crate) mod socket;
 pub(crate) mod thread;

@@ -1,0 +1,192 @@
+//! How the threads that are alive came to be: words that whoever creates a thread leaves, for as long as it lives.
+//!
+//! Allowed in [`Births::announce`]: loads and stores of the table's own words. Forbidden: locks and allocation; an allocator
+//! may create a thread while it holds its own lock. Bounded: beyond that, a thread has no entry, and is counted.
+//!
+//! | `taken` | `tid` | the slot is |
+//! |---|---|---|
+//! | 0 | 0 | free |
+//! | 1 | 0 | the creator's, then the thread's that has not begun yet |
+//! | 1 | a thread | of that thread, and readers may look |
+//!
+//! 1. `version` MUST change before the words do, and readers MUST look at it before and after them. Otherwise one reads
+//!    words of two threads.
+//! 2. `tid` MUST be 0 again before `taken` is. Otherwise a reader takes the words of the next thread for those of the last.
+
+use crate::primitive::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+use std::ffi::c_void;
+
+/// Threads that are alive at a time and have an entry.
+pub(crate) const MOST_THREADS: usize = 4096;
+
+/// The table. Entries have at most `WORDS` words.
+pub(crate) struct Births<const SLOTS: usize, const WORDS: usize> {
+    slots: [Slot<WORDS>; SLOTS],
+    /// Where to look for a free slot first.
+    next: AtomicUsize,
+    missed: AtomicU64,
+}
+
+/// A thread's place in it.
+pub(crate) struct Slot<const WORDS: usize> {
+    taken: AtomicU32,
+    tid: AtomicU32,
+    version: AtomicU64,
+    /// What the thread is to run, and with what.
+    pub(crate) function: AtomicPtr<c_void>,
+    pub(crate) argument: AtomicPtr<c_void>,
+    len: AtomicUsize,
+    words: [AtomicU64; WORDS],
+}
+
+impl<const WORDS: usize> Slot<WORDS> {
+    const FREE: Self = Slot {
+        taken: AtomicU32::new(0),
+        tid: AtomicU32::new(0),
+        version: AtomicU64::new(0),
+        function: AtomicPtr::new(std::ptr::null_mut()),
+        argument: AtomicPtr::new(std::ptr::null_mut()),
+        len: AtomicUsize::new(0),
+        words: [const { AtomicU64::new(0) }; WORDS],
+    };
+
+    /// From now on readers find it: it is of this thread.
+    pub(crate) fn begin(&self, tid: u32) {
+        // Release: pairs with the Acquire in `alive`.
+        self.tid.store(tid, Ordering::Release);
+    }
+
+    /// The thread has ended, or never began.
+    pub(crate) fn end(&self) {
+        self.tid.store(0, Ordering::Relaxed);
+        // Release: pairs with the Acquire of who takes it next.
+        self.taken.store(0, Ordering::Release);
+    }
+}
+
+impl<const SLOTS: usize, const WORDS: usize> Births<SLOTS, WORDS> {
+    pub(crate) const fn new() -> Self {
+        Births {
+            slots: [const { Slot::FREE }; SLOTS],
+            next: AtomicUsize::new(0),
+            missed: AtomicU64::new(0),
+        }
+    }
+
+    /// A thread is about to be created: writes what the iterator yields, at most `WORDS` words. `None` if there is no room.
+    pub(crate) fn announce(&self, words: impl Iterator<Item = u64>) -> Option<&Slot<WORDS>> {
+        let first = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut slots = (0..SLOTS).map(|at| &self.slots[first.wrapping_add(at) % SLOTS]);
+        let slot = slots.find(|slot| {
+            let taken = slot.taken.load(Ordering::Relaxed) == 0;
+            // Acquire: pairs with the Release in `end`.
+            taken && slot.taken.swap(1, Ordering::Acquire) == 0
+        });
+        let Some(slot) = slot else {
+            self.missed.fetch_add(1, Ordering::Relaxed);
+            return None;
+        };
+        // Release: a reader that sees the new version sees no thread in the slot, or the new one.
+        slot.version.fetch_add(1, Ordering::Release);
+        // Release: pairs with the fence of a reader who sees any of the words below.
+        fence(Ordering::Release);
+        let mut len = 0;
+        for (place, word) in slot.words.iter().zip(words) {
+            place.store(word, Ordering::Relaxed);
+            len += 1;
+        }
+        slot.len.store(len, Ordering::Relaxed);
+        Some(slot)
+    }
+
+    /// Hands the entries of the threads that are alive to `visit`: the thread, and its words.
+    pub(crate) fn alive(&self, mut visit: impl FnMut(u32, &[u64])) {
+        let mut entry = [0; WORDS];
+        for slot in &self.slots {
+            let version = slot.version.load(Ordering::Acquire);
+            // Acquire: pairs with the Release in `begin`.
+            let tid = slot.tid.load(Ordering::Acquire);
+            if tid == 0 {
+                continue;
+            }
+            let len = slot.len.load(Ordering::Relaxed).min(WORDS);
+            for (to, from) in entry.iter_mut().zip(&slot.words[..len]) {
+                *to = from.load(Ordering::Relaxed);
+            }
+            // Acquire: pairs with the fence in `announce`.
+            fence(Ordering::Acquire);
+            if slot.version.load(Ordering::Relaxed) == version {
+                visit(tid, &entry[..len]);
+            }
+        }
+    }
+
+    /// How many threads found no room, so far.
+    pub(crate) fn missed(&self) -> u64 {
+        self.missed.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+    use std::sync::atomic::AtomicBool;
+
+    fn read<const S: usize>(births: &Births<S, 3>) -> HashMap<u32, Vec<u64>> {
+        let mut alive = HashMap::new();
+        births.alive(|tid, words| {
+            alive.insert(tid, words.to_vec());
+        });
+        alive
+    }
+
+    #[test]
+    fn an_entry_lives_as_long_as_its_thread() {
+        let births = Births::<2, 3>::new();
+        let slot = births.announce([1, 2, 3, 4].into_iter()).unwrap();
+        assert!(read(&births).is_empty(), "it has not begun");
+        slot.begin(7);
+        let other = births.announce([5].into_iter()).unwrap();
+        other.begin(8);
+        let both = HashMap::from([(7, vec![1, 2, 3]), (8, vec![5])]);
+        assert_eq!(read(&births), both);
+        assert!(births.announce([6].into_iter()).is_none());
+        assert_eq!((births.missed(), read(&births)), (1, both));
+        slot.end();
+        assert_eq!(read(&births), HashMap::from([(8, vec![5])]));
+        births.announce([9].into_iter()).unwrap().begin(9);
+        assert_eq!(read(&births)[&9], [9]);
+    }
+
+    /// All words of an entry are its thread's number, whenever it is read.
+    #[test]
+    fn a_reader_never_mixes_two_threads() {
+        let births = Births::<4, 3>::new();
+        let (over, rounds) = (AtomicBool::new(false), AtomicU64::new(0));
+        std::thread::scope(|scope| {
+            for first in 1..4u32 {
+                let (births, over, rounds) = (&births, &over, &rounds);
+                scope.spawn(move || {
+                    let mut tid = first;
+                    while !over.load(Ordering::Relaxed) {
+                        if let Some(slot) = births.announce([u64::from(tid); 3].into_iter()) {
+                            slot.begin(tid);
+                            slot.end();
+                        }
+                        tid = tid.wrapping_add(4).max(1);
+                        rounds.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+            let mut seen = 0;
+            while seen < 1000 || rounds.load(Ordering::Relaxed) < 10_000 {
+                births.alive(|tid, words| {
+                    assert_eq!(words, [u64::from(tid); 3]);
+                    seen += 1;
+                });
+            }
+            over.store(true, Ordering::Relaxed);
+        });
+    }
+}
