@@ -84,7 +84,7 @@ format() {
     local manifest
     while read -r manifest; do
         cargo fmt --manifest-path "$manifest" --check
-    done < <(find benches/contestants examples/ecosystem runtime-probe/tests -name Cargo.toml -not -path '*/target/*')
+    done < <(find benches/contestants examples/criterion examples/ecosystem runtime-probe/tests -name Cargo.toml -not -path '*/target/*')
 }
 
 documentation() {
