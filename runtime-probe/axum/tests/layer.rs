@@ -39,7 +39,9 @@ fn blocks_with(text: &str) -> Vec<String> {
 async fn waiting_order() -> String {
     let begin = Instant::now();
     loop {
-        if let Some(block) = blocks_with("layer::order(").pop() {
+        let mut blocks = blocks_with("layer::order(").into_iter();
+        // Before that it is a part of the connection that polls it.
+        if let Some(block) = blocks.find(|block| block.contains(" [sleep")) {
             return block;
         }
         assert!(begin.elapsed() < Duration::from_secs(30), "no entry");
