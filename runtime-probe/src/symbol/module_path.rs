@@ -40,14 +40,14 @@ pub(crate) fn of_file(file: &str) -> Option<String> {
     Some(path.join("::"))
 }
 
-/// `tokio` for `tokio-1.54.1`.
+/// `tokio` for `tokio-1.54.1`. A version alone is the folder's name.
 fn without_version(package: &str) -> &str {
     let version = package.match_indices('-').find(|(at, _)| {
         let mut numbers = package[at + 1..].splitn(3, '.');
         let number = |part: Option<&str>| {
             part.is_some_and(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()))
         };
-        number(numbers.next()) && number(numbers.next())
+        *at > 0 && number(numbers.next()) && number(numbers.next())
     });
     version.map_or(package, |(at, _)| &package[..at])
 }
@@ -79,6 +79,7 @@ mod tests {
             ("/w/my-app/src/bin/shop/cart.rs", "shop::cart"),
             ("/w/my-app/src/bin/../shop/cart.rs", "my_app::shop::cart"),
             ("/w/my-app/tests/leaves.rs", "leaves"),
+            ("-1.2.3/src/mod.rs", "_1.2.3"),
         ] {
             assert_eq!(of_file(file).as_deref(), Some(module), "{file}");
         }
