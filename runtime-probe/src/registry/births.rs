@@ -40,15 +40,17 @@ pub(crate) struct Slot<const WORDS: usize> {
 }
 
 impl<const WORDS: usize> Slot<WORDS> {
-    const FREE: Self = Slot {
-        taken: AtomicU32::new(0),
-        tid: AtomicU32::new(0),
-        version: AtomicU64::new(0),
-        function: AtomicPtr::new(std::ptr::null_mut()),
-        argument: AtomicPtr::new(std::ptr::null_mut()),
-        len: AtomicUsize::new(0),
-        words: [const { AtomicU64::new(0) }; WORDS],
-    };
+    const fn free() -> Self {
+        Slot {
+            taken: AtomicU32::new(0),
+            tid: AtomicU32::new(0),
+            version: AtomicU64::new(0),
+            function: AtomicPtr::new(std::ptr::null_mut()),
+            argument: AtomicPtr::new(std::ptr::null_mut()),
+            len: AtomicUsize::new(0),
+            words: [const { AtomicU64::new(0) }; WORDS],
+        }
+    }
 
     /// From now on readers find it: it is of this thread.
     pub(crate) fn begin(&self, tid: u32) {
@@ -67,7 +69,7 @@ impl<const WORDS: usize> Slot<WORDS> {
 impl<const SLOTS: usize, const WORDS: usize> Births<SLOTS, WORDS> {
     pub(crate) const fn new() -> Self {
         Births {
-            slots: [const { Slot::FREE }; SLOTS],
+            slots: [const { Slot::free() }; SLOTS],
             next: AtomicUsize::new(0),
             missed: AtomicU64::new(0),
         }
