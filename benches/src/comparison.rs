@@ -65,7 +65,9 @@ pub fn run(
     let mut rows = Vec::new();
     for &workload in workloads {
         let of_contestant = |contestant| Runner::of_contestant(contestant, workload);
-        let mut runners: Vec<_> = contestants.iter().map(of_contestant).collect();
+        let watches = |contestant: &&Contestant| contestant.entry.role != Role::Sampler;
+        let watching = contestants.iter().filter(watches);
+        let mut runners: Vec<_> = watching.map(of_contestant).collect();
         runners.extend(go.filter(|_| workload.in_go).map(Runner::of_go));
         rows.extend(in_turns(workload, &runners, options)?);
     }

@@ -54,6 +54,15 @@ pub enum Role {
     Probe,
     /// Another way to watch a runtime, for orientation. The run goes on without it.
     Rival,
+    /// Another way to sample CPU time, beside a CPU profile of the probe's only. The run goes on without it.
+    Sampler,
+}
+
+impl Role {
+    /// Whether it is somebody else's, with a lock file of its own, and dispensable.
+    fn has_own_lock(self) -> bool {
+        matches!(self, Role::Rival | Role::Sampler)
+    }
 }
 
 /// Bare first: the order of the report.
@@ -99,6 +108,14 @@ const ENTRIES: &[Entry] = &[
         against: Some("bare"),
     },
     Entry {
+        name: "pprof-rs",
+        package: "pprof-rs",
+        feature: None,
+        role: Role::Sampler,
+        cfg: Some("tokio_unstable"),
+        against: None,
+    },
+    Entry {
         name: "bare-stable",
         package: "bare",
         feature: None,
@@ -138,7 +155,7 @@ fn build_those(entries: impl Iterator<Item = &'static Entry>) -> Result<Field, E
             .and_then(|contestant| contestant.has_the_tokio_of(built.first()))
         {
             Ok(contestant) => built.push(contestant),
-            Err(error) if entry.role == Role::Rival => {
+            Err(error) if entry.role.has_own_lock() => {
                 let reason = error.to_string();
                 eprintln!("no rows of {}: {reason}", entry.name);
                 absent.push(Absent {
@@ -203,6 +220,11 @@ impl Contestant {
         self.entry.name
     }
 
+    /// Whether it is built with `--cfg tokio_unstable`.
+    pub fn is_unstable(&self) -> bool {
+        self.entry.cfg.is_some()
+    }
+
     /// A rival's own lock file may have another tokio than bare's, and then a ratio would compare tokios.
     fn has_the_tokio_of(self, bare: Option<&Self>) -> Result<Self, Error> {
         let version = |contestant: &Self| -> Result<String, Error> {
@@ -221,7 +243,7 @@ impl Contestant {
 
 impl Entry {
     fn build(&'static self) -> Result<Contestant, Error> {
-        if self.role != Role::Rival {
+        if !self.role.has_own_lock() {
             let locked = fs::read(workspace().join("Cargo.lock"))?;
             fs::write(self.folder().join("Cargo.lock"), locked)?;
         }
@@ -252,7 +274,7 @@ impl Entry {
 
     /// Whether what it is built of is not shown by another entry already.
     fn is_a_set_of_crates(&self) -> bool {
-        self.cfg.is_some() && self.feature.is_none()
+        self.cfg.is_some() && self.feature.is_none() && self.role != Role::Sampler
     }
 
     /// `--cfg` flags as people write them.
@@ -305,7 +327,7 @@ impl Entry {
             .env("CARGO_ENCODED_RUSTFLAGS", flags)
             .env_remove("RUSTFLAGS")
             .env_remove("CARGO_TARGET_DIR");
-        if self.role == Role::Rival {
+        if self.role.has_own_lock() {
             command.arg("--locked");
         }
         command

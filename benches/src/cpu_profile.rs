@@ -10,7 +10,7 @@ use crate::workload::{Metric, WORKLOADS};
 /// What the table shows.
 pub const EXPLANATION: &str = "\
 Workloads while `pprof::start_cpu_profile` samples all threads, 100 times for each second of CPU time; `against off` is to the same program \
-without a profile, in the same round.";
+without a profile, in the same round. pprof-rs is there for orientation.";
 
 /// A task that computes and waits, tasks on two threads, and a service under load.
 const MEASURED: [&str; 3] = ["poll", "pingpong-mt", "echo"];
@@ -20,11 +20,9 @@ const VARIABLE: &str = "CONTESTANT_CPU_PROFILE";
 
 /// Runs them in turns.
 pub fn run(contestants: &[Contestant], options: &Options) -> Result<Vec<Row>, Error> {
-    let probe = contestants
-        .iter()
-        .find(|contestant| contestant.entry.role == Role::Probe)
-        .ok_or("no probe")?;
-    let off = format!("{}, off", probe.name());
+    let samples = |contestant: &&Contestant| {
+        matches!(contestant.entry.role, Role::Probe | Role::Sampler) && contestant.is_unstable()
+    };
     let mut rows = Vec::new();
     for workload in WORKLOADS
         .iter()
@@ -34,22 +32,24 @@ pub fn run(contestants: &[Contestant], options: &Options) -> Result<Vec<Row>, Er
             Metric::PerSecond => Budget::CPU_PROFILE_PER_SECOND,
             Metric::NsPerOp | Metric::BytesPerTask => Budget::CPU_PROFILE_PER_OP,
         };
-        let runners = [
-            Runner {
+        let mut runners = Vec::new();
+        for contestant in contestants.iter().filter(samples) {
+            let off = format!("{}, off", contestant.name());
+            runners.push(Runner {
                 name: off.clone(),
-                program: &probe.program,
+                program: &contestant.program,
                 setting: None,
                 against: None,
                 budget: None,
-            },
-            Runner {
-                name: format!("{}, 100 Hz", probe.name()),
-                program: &probe.program,
+            });
+            runners.push(Runner {
+                name: format!("{}, 100 Hz", contestant.name()),
+                program: &contestant.program,
                 setting: Some((VARIABLE, "1".to_owned())),
-                against: Some(off.clone()),
-                budget: Some(budget),
-            },
-        ];
+                against: Some(off),
+                budget: (contestant.entry.role == Role::Probe).then_some(budget),
+            });
+        }
         rows.extend(comparison::in_turns(workload, &runners, options)?);
     }
     Ok(rows)
