@@ -68,7 +68,9 @@ fn wrong(name: &str, task: &Task, detail: Detail) -> Option<String> {
         let (found, expected) = (addresses.count(), if name == "closure" { 3 } else { 4 });
         return (found < expected).then(|| format!("{found} frames"));
     }
-    let (inner, deep) = (at(function), at("leaf_table::running::deep"));
+    // The outermost of that name: what it has `deep` call may go by it, too.
+    let inner = functions.iter().rposition(|known| *known == function);
+    let deep = at("leaf_table::running::deep");
     // The innermost is `deep`, three times, and then who called it.
     if inner.is_none() || deep.is_none() || inner <= deep {
         return Some("not in the function that keeps the thread".to_owned());
