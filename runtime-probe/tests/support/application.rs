@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Longer than anything takes; who waits so long has failed.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -45,8 +45,10 @@ impl Application {
     /// Lines up to one that has `end` in it.
     pub fn until(&self, end: &str) -> String {
         let mut text = String::new();
+        let deadline = Instant::now() + PATIENCE;
         loop {
-            let line = self.stderr.recv_timeout(PATIENCE);
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = self.stderr.recv_timeout(left);
             let line = line.unwrap_or_else(|_| panic!("no {end:?} in\n{text}"));
             text.push_str(&line);
             text.push('\n');
