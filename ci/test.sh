@@ -11,7 +11,7 @@ unset CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR RUSTFLAGS CARGO_ENCODED_RUSTFLAGS 
 export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-20261121}
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
 
-features=runtime-probe/full,runtime-probe/test-util,runtime-probe/tower,runtime-probe/lock_api,runtime-probe-axum/hyper
+features=runtime-probe/full,runtime-probe/test-util,runtime-probe/tower,runtime-probe/lock_api,runtime-probe-axum/hyper,runtime-dump/cli
 passed=0
 skipped=()
 failed_once=()
@@ -168,6 +168,7 @@ if need curl curl --version; then run "checkout" bash ci/checkout.sh; else skip 
 if need curl curl --version; then
     need redis-server redis-server --version || skip "ecosystem, redis" "no redis-server"
     run "ecosystem" bash ci/ecosystem.sh
+    run "patch" bash ci/patch.sh
 else
     skip "ecosystem" "no curl"
 fi

@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# Whole-graph mode on a service that is plain tokio's: a copy of examples/ecosystem without the rename, and without what only
+# the probe has, is patched and built. In its dump every task of axum, hyper, tonic, reqwest and sqlx has a stack and a spawn
+# location inside the library, and none is foreign. Then the patch is taken back.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+root=$PWD
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+work=$target/patch
+# That of ci/ecosystem.sh: what does not depend on tokio is built there.
+build=$target/ecosystem
+# The patch says which flags count.
+unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
+service=
+trap '[[ -z $service ]] || kill "$service" 2> /dev/null || true' EXIT
+
+fail() {
+    echo "patch.sh: $1" >&2
+    exit 1
+}
+
+CARGO_TARGET_DIR=$target cargo build --quiet --locked -p runtime-dump --features cli --bin runtime-dump
+runtime_dump=$target/debug/runtime-dump
+
+rm -rf "$work/service"
+mkdir -p "$work"
+cp -r examples/ecosystem "$work/service"
+rm -rf "$work/service/target"
+cd "$work/service"
+# The shop's own tokio, and nothing of the probe's: its server is started by the environment.
+sed -i 's|^tokio = .*|tokio = { version = "1.54", features = ["full"] }|' Cargo.toml
+sed -i '/let name = |request/d; /\.layer(tokio::pprof/s/\.layer(.*)//; s/{Path, Request, State}/{Path, State}/' src/web.rs
+sed -i '/\.layer(tokio::pprof/s/\.layer(.*);/;/' src/grpc.rs
+sed -i '/pprof::serve/d; /let address = probe/d; /println!("curl/s/.*/    println!("all have answered");/' src/main.rs
+if grep -rn 'pprof\|runtime-probe' src Cargo.toml | grep -v '//'; then fail "the service still knows the probe"; fi
+# Only what the rename brought leaves the lock file.
+cargo tree --quiet > /dev/null
+before=$(find . -type f -exec sha256sum {} + | sort -k 2)
+
+"$runtime_dump" patch --path "$root/runtime-probe" --unstable
+"$runtime_dump" patch --check
+began=$SECONDS
+CARGO_TARGET_DIR=$build cargo build --quiet --locked
+echo "patch.sh: built in $((SECONDS - began)) s"
+
+: > "$work/output"
+RUNTIME_PROBE_LISTEN=unix:$work/socket "$build/debug/ecosystem" > "$work/output" 2> "$work/errors" &
+service=$!
+for _ in {1..600}; do
+    ! grep -q 'all have answered' "$work/output" || break
+    kill -0 "$service" 2> /dev/null || break
+    sleep 0.1
+done
+grep -q 'all have answered' "$work/output" || { cat "$work/output" "$work/errors" >&2; fail "the services did not start"; }
+
+# Arguments: what it is, then texts that one task of the dump has.
+task() {
+    local what=$1
+    shift
+    texts=$(printf '%s\n' "$@") awk -v RS= '
+        BEGIN { count = split(ENVIRON["texts"], texts, "\n") }
+        { for (i = 1; i <= count; i++) if (!index($0, texts[i])) next; found = 1 }
+        END { exit !found }' "$work/dump" || missing+="  $what: $*"$'\n'
+}
+
+expect() {
+    missing=
+    # Where the library spawns it, and a function of the library on its stack.
+    task "axum's connection" '/axum-' 'created by axum::serve::handle_connection' '<hyper::server::conn::http1::UpgradeableConnection' 'ecosystem::web::goods'
+    task "reqwest's connection" '/hyper-util-' '<hyper::client::conn::http1::upgrades::UpgradeableConnection'
+    task "hyper-util's idle connections" '/hyper-util-' 'hyper_util::client::legacy::pool::IdleTask::run'
+    task "tonic's connection" '/tonic-' 'created by tonic::transport::server' 'h2::server'
+    task "tonic's call" '/hyper-util-' 'tokio::sync::mpsc::bounded::Receiver::recv' 'ecosystem::grpc::restock'
+    task "tonic's client" '/hyper-util-' '<hyper::proto::h2::client::ClientTask'
+    task "sqlx's pool" '/sqlx-core-' '[sleep]' 'sqlx_core::pool::inner::spawn_maintenance_tasks'
+    ! grep -q 'foreign task' "$work/dump" || missing+="  no foreign task"$'\n'
+}
+
+for _ in {1..50}; do
+    curl --silent --show-error --fail --max-time 10 --unix-socket "$work/socket" 'http://localhost/debug/pprof/goroutine?debug=2' > "$work/dump"
+    expect
+    [[ $missing ]] || break
+    sleep 0.2
+done
+if [[ $missing ]]; then
+    cat "$work/dump"
+    printf 'patch.sh: not in the dump:\n%s' "$missing" >&2
+    exit 1
+fi
+echo "patch.sh: $(grep -c '^goroutine ' "$work/dump") tasks, none of them foreign"
+
+"$runtime_dump" unpatch
+[[ $(find . -type f -exec sha256sum {} + | sort -k 2) == "$before" ]] || fail "unpatch left something changed"
+echo "patch.sh: taken back"

@@ -1,0 +1,514 @@
+//! `patch`, `patch --check` and `unpatch`.
+//!
+//! What must hold:
+//! 1. `.cargo/config.toml` names packages that are there: it is written when they are in place, and taken back before they
+//!    go. Otherwise cargo refuses to build. Between the two renames that put new packages in the place of old ones nothing
+//!    is there; the next run, of either kind, finds the old ones aside and puts them back.
+//! 2. A refusal leaves every file as it was.
+//! 3. What was there before the first of several patches is what `unpatch` restores, to the byte, unless somebody edited
+//!    the file since: then only what is ours is taken out.
+
+use crate::config::{self, DIRECTORY};
+use crate::graph::{Cargo, Lock, Package};
+use crate::packages::{
+    FACADE_SOURCE, README, facade_manifest, probe_manifest, upstream_directory, upstream_manifest,
+};
+use crate::refusal::Refusal;
+use crate::tree;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Newest minor version of tokio 1 whose ways to spawn are all known; a test holds it against Cargo.lock.
+const NEWEST_KNOWN: u64 = 54;
+
+/// Below the directory of the packages: the files as they were before (`.before`; none if there was none), and as they
+/// were left (`.after`), by which it is seen whether somebody edited them since.
+const UNDO: &str = "undo";
+
+/// In `.runtime-probe.new`, until it is complete.
+const IN_THE_MAKING: &str = "new";
+/// In `.runtime-probe.old`, until what replaces it works.
+const REPLACED: &str = "old";
+
+/// Gives the workspace around the current directory the packages, made of the runtime-probe in `probe`.
+pub fn patch(probe: &Path, unstable: bool, offline: bool) -> Result<String, Refusal> {
+    let cargo = Cargo::new(offline)?;
+    let workspace = Workspace::find(&cargo)?;
+    let recovered = workspace.recover()?;
+    workspace.complete_lock(&cargo)?;
+    let probe = Probe::read(&cargo, probe)?;
+    let graph = workspace.graph(&cargo)?;
+    let tokio = workspace.tokio(&graph)?;
+    let note = match minor(&tokio)? {
+        minor if minor > NEWEST_KNOWN => format!(
+            "\nNote: tokio {} is newer than what this version knows, 1.{NEWEST_KNOWN}: a way to spawn that is new in it is not instrumented.",
+            tokio.version
+        ),
+        _ => String::new(),
+    };
+    let names = patched_names(&workspace, &graph)?;
+
+    let new = workspace.beside(IN_THE_MAKING);
+    let made = write_packages(&new, &tokio, &probe)
+        .and_then(|()| workspace.write_undo(&new, &names, unstable));
+    let after = match made {
+        Ok(after) => after,
+        Err(refusal) => {
+            tree::remove(&new)?;
+            return Err(refusal.and("nothing was changed"));
+        }
+    };
+    let place = workspace.packages();
+    if place.exists()
+        && workspace.config()?.as_deref() == Some(after.as_bytes())
+        && workspace.is_in_force(&graph)
+        && tree::same(&new, &place, UNDO)?
+    {
+        tree::remove(&new)?;
+        return Ok(format!(
+            "{recovered}Already patched: tokio {}.",
+            tokio.version
+        ));
+    }
+
+    let before = workspace.files()?;
+    if let Err(refusal) = workspace.put_in_force(&cargo, &after) {
+        workspace.take_back(&before)?;
+        return Err(refusal.and("nothing was changed"));
+    }
+    tree::remove(&workspace.beside(REPLACED))?;
+    Ok(format!(
+        "{recovered}Patched: tokio {} of every crate in {} is instrumented.\n\
+         Written: {DIRECTORY}/, .cargo/config.toml, and Cargo.lock, where tokio is now of {DIRECTORY}/ and the probe's \
+         dependencies are added; no other version moved, and `--locked` builds work as before.\n\
+         `runtime-dump unpatch` takes it back.{note}",
+        tokio.version,
+        workspace.root.display(),
+    ))
+}
+
+/// Tells whether the patch is in force.
+pub fn check(offline: bool) -> Result<String, Refusal> {
+    let cargo = Cargo::new(offline)?;
+    let workspace = Workspace::find(&cargo)?;
+    let config = workspace.config_text()?;
+    if !config::is_patched(&config)? {
+        return Err(Refusal::new(
+            "not patched: .cargo/config.toml has no patch of runtime-dump's",
+        ));
+    }
+    let graph = workspace.graph(&cargo)?;
+    if workspace.is_in_force(&graph) {
+        let version = |name: &str| {
+            let package = graph.iter().find(|package| package.name == name);
+            package.map_or("?", |package| &package.version)
+        };
+        return Ok(format!(
+            "In force: tokio {} by runtime-probe {}.",
+            version("tokio"),
+            version("runtime-probe")
+        ));
+    }
+    let found: Vec<String> = graph
+        .iter()
+        .filter(|package| package.name == "tokio")
+        .map(|tokio| format!("{} of {}", tokio.version, tokio.origin()))
+        .collect();
+    Err(Refusal::new(format!(
+        "not in force: the graph has tokio {}; run `runtime-dump patch` again",
+        found.join(" and ")
+    )))
+}
+
+/// Takes the patch back.
+pub fn unpatch(offline: bool) -> Result<String, Refusal> {
+    let cargo = Cargo::new(offline)?;
+    let workspace = Workspace::find(&cargo)?;
+    let recovered = workspace.recover()?;
+    let config = workspace.config_text()?;
+    if !config::is_patched(&config)? && !workspace.packages().exists() {
+        return Ok(format!(
+            "{recovered}Not patched: there is nothing to take back."
+        ));
+    }
+    let mut said = vec![format!("{recovered}Unpatched.")];
+    let version = fs::read_to_string(workspace.packages().join("tokio/Cargo.toml"))
+        .ok()
+        .and_then(|text| text.parse::<toml_edit::DocumentMut>().ok())
+        .and_then(|manifest| manifest["package"]["version"].as_str().map(str::to_owned));
+    let undo = Undo::read(&workspace.packages())?;
+    let restored = undo.config.restored(workspace.config()?.as_deref());
+    let content = match restored {
+        Some(content) => content,
+        None => {
+            said.push(
+                ".cargo/config.toml was edited since: only the patch is out of it; see whether it needs \
+                 `--cfg tokio_unstable`."
+                    .to_owned(),
+            );
+            Some(config::without_patch(&config)?.into_bytes())
+        }
+    };
+    tree::replace(&workspace.config_path(), content.as_deref())?;
+    if content.is_none() {
+        // Only if nothing else is in it.
+        let _ = fs::remove_dir(workspace.root.join(".cargo"));
+    }
+    let lock = tree::read(&workspace.lock_path())?;
+    match undo.lock.restored(lock.as_deref()).flatten() {
+        Some(content) => tree::replace(&workspace.lock_path(), Some(&content))?,
+        None => {
+            cargo.graph(&workspace.root, Lock::Free)?;
+            let version = version.unwrap_or_else(|| "VERSION".to_owned());
+            said.push(format!(
+                "Cargo.lock was changed since: cargo has written it anew; `cargo update tokio --precise {version}` \
+                 if tokio must not move."
+            ));
+        }
+    }
+    tree::remove(&workspace.packages())?;
+    Ok(said.join("\n"))
+}
+
+/// Which packages of crates.io are to be replaced: tokio, and runtime-probe where somebody depends on it by name.
+fn patched_names(workspace: &Workspace, graph: &[Package]) -> Result<Vec<&'static str>, Refusal> {
+    let mut names = vec!["tokio"];
+    for probe in graph
+        .iter()
+        .filter(|package| package.name == "runtime-probe")
+    {
+        if probe.is_on_crates_io() {
+            names.push("runtime-probe");
+        } else if !probe.directory.starts_with(workspace.packages()) {
+            return Err(Refusal::new(format!(
+                "the workspace depends on runtime-probe from {}, and every task would be instrumented twice: \
+                 take that dependency out (`tokio = \"1\"` for a renamed one)",
+                probe.origin()
+            )));
+        } else if workspace
+            .config_text()?
+            .contains(&format!("{DIRECTORY}/runtime-probe"))
+        {
+            names.push("runtime-probe");
+        }
+    }
+    Ok(names)
+}
+
+fn write_packages(place: &Path, tokio: &Package, probe: &Probe) -> Result<(), Refusal> {
+    tree::write(&place.join("README.md"), README)?;
+    let upstream = place.join(upstream_directory(tokio));
+    let leave_out = [".cargo-ok", "benches", "examples", "tests", "Cargo.lock"];
+    tree::copy(&tokio.directory, &upstream, &leave_out)?;
+    let manifest = upstream.join("Cargo.toml");
+    let text =
+        fs::read_to_string(&manifest).map_err(|error| Refusal::file("read", &manifest, &error))?;
+    tree::write(&manifest, upstream_manifest(&text)?)?;
+
+    for package in &probe.packages {
+        let directory = place.join(&package.name);
+        tree::copy(
+            &package.directory.join("src"),
+            &directory.join("src"),
+            &["bin"],
+        )?;
+        tree::write(
+            &directory.join("Cargo.toml"),
+            probe_manifest(package, tokio),
+        )?;
+    }
+
+    let facade = place.join("tokio");
+    let manifest = facade_manifest(tokio, &probe.packages[0]);
+    tree::write(&facade.join("Cargo.toml"), manifest)?;
+    tree::write(&facade.join("src/lib.rs"), FACADE_SOURCE)
+}
+
+fn minor(tokio: &Package) -> Result<u64, Refusal> {
+    let mut numbers = tokio.version.split('.').map(str::parse);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(1)), Some(Ok(minor))) => Ok(minor),
+        _ => Err(Refusal::new(format!(
+            "the graph has tokio {}, and runtime-probe instruments tokio 1",
+            tokio.version
+        ))),
+    }
+}
+
+/// runtime-probe in a checkout.
+struct Probe {
+    /// Itself first, then what it depends on by path.
+    packages: Vec<Package>,
+}
+
+impl Probe {
+    fn read(cargo: &Cargo, directory: &Path) -> Result<Probe, Refusal> {
+        let directory = directory
+            .canonicalize()
+            .map_err(|error| Refusal::file("read", directory, &error))?;
+        let members = cargo.members(&directory)?;
+        let member = |directory: &Path| {
+            let found = members.iter().find(|member| member.directory == directory);
+            found.cloned().ok_or_else(|| {
+                Refusal::new(format!(
+                    "{} has no package: --path names the directory with runtime-probe's Cargo.toml",
+                    directory.display()
+                ))
+            })
+        };
+        let probe = member(&directory)?;
+        if probe.name != "runtime-probe" {
+            return Err(Refusal::new(format!(
+                "--path names the package {} instead of runtime-probe",
+                probe.name
+            )));
+        }
+        let beside: Vec<_> = probe
+            .dependencies
+            .iter()
+            .filter_map(|dependency| dependency.path.as_deref())
+            .map(member)
+            .collect::<Result<_, _>>()?;
+        let packages = [vec![probe], beside].concat();
+        Ok(Probe { packages })
+    }
+}
+
+struct Workspace {
+    root: PathBuf,
+}
+
+/// What a patch changes beside its own directory.
+struct Files {
+    config: Option<Vec<u8>>,
+    lock: Option<Vec<u8>>,
+}
+
+impl Workspace {
+    fn find(cargo: &Cargo) -> Result<Workspace, Refusal> {
+        let here = std::env::current_dir()
+            .map_err(|error| Refusal::new(format!("the current directory is gone: {error}")))?;
+        let root = cargo.workspace_root(&here)?;
+        Ok(Workspace { root })
+    }
+
+    fn packages(&self) -> PathBuf {
+        self.root.join(DIRECTORY)
+    }
+
+    fn beside(&self, extension: &str) -> PathBuf {
+        self.root.join(format!("{DIRECTORY}.{extension}"))
+    }
+
+    fn lock_path(&self) -> PathBuf {
+        self.root.join("Cargo.lock")
+    }
+
+    /// cargo still reads the name without the extension, and prefers it.
+    fn config_path(&self) -> PathBuf {
+        let old = self.root.join(".cargo/config");
+        if old.is_file() {
+            old
+        } else {
+            self.root.join(".cargo/config.toml")
+        }
+    }
+
+    fn config(&self) -> Result<Option<Vec<u8>>, Refusal> {
+        tree::read(&self.config_path())
+    }
+
+    fn config_text(&self) -> Result<String, Refusal> {
+        String::from_utf8(self.config()?.unwrap_or_default())
+            .map_err(|_| Refusal::new(".cargo/config.toml is not UTF-8"))
+    }
+
+    fn files(&self) -> Result<Files, Refusal> {
+        Ok(Files {
+            config: self.config()?,
+            lock: tree::read(&self.lock_path())?,
+        })
+    }
+
+    /// Clears up after a run that was interrupted.
+    fn recover(&self) -> Result<&'static str, Refusal> {
+        let (new, old) = (self.beside(IN_THE_MAKING), self.beside(REPLACED));
+        let interrupted = new.exists() || old.exists();
+        tree::remove(&new)?;
+        if self.packages().exists() {
+            tree::remove(&old)?;
+        } else if old.exists() {
+            tree::rename(&old, &self.packages())?;
+        }
+        Ok(if interrupted {
+            "An earlier run was interrupted: cleared up after it.\n"
+        } else {
+            ""
+        })
+    }
+
+    fn graph(&self, cargo: &Cargo) -> Result<Vec<Package>, Refusal> {
+        if !self.lock_path().exists() {
+            return Err(Refusal::new(format!(
+                "{} has no Cargo.lock, which says which tokio it is about: run `cargo generate-lockfile`",
+                self.root.display()
+            )));
+        }
+        cargo.graph(&self.root, Lock::Fixed)
+    }
+
+    /// The tokio of the graph; of a graph that is patched, the one behind it.
+    fn tokio(&self, graph: &[Package]) -> Result<Package, Refusal> {
+        let found: Vec<&Package> = graph
+            .iter()
+            .filter(|package| package.name == "tokio")
+            .collect();
+        let [tokio] = found[..] else {
+            let versions: Vec<&str> = found.iter().map(|tokio| tokio.version.as_str()).collect();
+            return Err(Refusal::new(match versions.first() {
+                None => "nothing in this workspace depends on tokio".to_owned(),
+                Some(first) => format!(
+                    "the graph has tokio {}, and cargo patches one: `cargo tree -i tokio@{first}` tells who needs that",
+                    versions.join(" and "),
+                ),
+            }));
+        };
+        if self.is_in_force(graph) {
+            let upstream = graph
+                .iter()
+                .find(|package| package.name == "tokio-upstream");
+            return upstream.cloned().ok_or_else(|| {
+                Refusal::new(
+                    "the graph has our tokio and none behind it: run `runtime-dump unpatch`",
+                )
+            });
+        }
+        if !tokio.is_on_crates_io() {
+            return Err(Refusal::new(format!(
+                "tokio {} of this workspace is from {}: only one from crates.io can be replaced",
+                tokio.version,
+                tokio.origin()
+            )));
+        }
+        Ok(tokio.clone())
+    }
+
+    fn is_in_force(&self, graph: &[Package]) -> bool {
+        let mut tokios = graph.iter().filter(|package| package.name == "tokio");
+        tokios.next().is_some_and(|tokio| {
+            tokio.source.is_none() && tokio.directory == self.packages().join("tokio")
+        }) && tokios.next().is_none()
+    }
+
+    /// Writes what `unpatch` needs, and says what the config is to be.
+    fn write_undo(&self, new: &Path, names: &[&str], unstable: bool) -> Result<String, Refusal> {
+        let now = self.files()?;
+        let text = self.config_text()?;
+        let (config, lock) = if config::is_patched(&text)? {
+            let undo = Undo::read(&self.packages())?;
+            let config = match undo.config.restored(now.config.as_deref()) {
+                Some(config) => config,
+                None => Some(config::without_patch(&text)?.into_bytes()),
+            };
+            // A lock file that cargo has written since is nothing to go back behind.
+            (config, undo.lock.restored(now.lock.as_deref()).flatten())
+        } else {
+            (now.config, now.lock)
+        };
+        let before = String::from_utf8(config.clone().unwrap_or_default())
+            .map_err(|_| Refusal::new(".cargo/config.toml is not UTF-8"))?;
+        let after = config::with_patch(&before, names, unstable)?;
+        let undo = new.join(UNDO);
+        tree::write(&undo.join("config.toml.after"), &after)?;
+        for (name, content) in [("config.toml.before", config), ("Cargo.lock.before", lock)] {
+            if let Some(content) = content {
+                tree::write(&undo.join(name), content)?;
+            }
+        }
+        Ok(after)
+    }
+
+    fn put_in_force(&self, cargo: &Cargo, config: &str) -> Result<(), Refusal> {
+        if self.packages().exists() {
+            tree::rename(&self.packages(), &self.beside(REPLACED))?;
+        }
+        tree::rename(&self.beside(IN_THE_MAKING), &self.packages())?;
+        tree::replace(&self.config_path(), Some(config.as_bytes()))?;
+        let graph = cargo.graph(&self.root, Lock::Free)?;
+        if !self.is_in_force(&graph) {
+            return Err(Refusal::new(
+                "cargo does not use the patch; a `[patch]` in the workspace's Cargo.toml, or a config.toml above it, may stand against it",
+            ));
+        }
+        self.keep_lock()
+    }
+
+    /// After a run that wrote the config and did not come to the lock file: `--locked` finds that out of date.
+    fn complete_lock(&self, cargo: &Cargo) -> Result<(), Refusal> {
+        let complete = self.packages().join(UNDO).join("Cargo.lock.after");
+        if config::is_patched(&self.config_text()?)? && !complete.exists() {
+            cargo.graph(&self.root, Lock::Free)?;
+            self.keep_lock()?;
+        }
+        Ok(())
+    }
+
+    /// The last step.
+    fn keep_lock(&self) -> Result<(), Refusal> {
+        match tree::read(&self.lock_path())? {
+            Some(lock) => tree::write(&self.packages().join(UNDO).join("Cargo.lock.after"), lock),
+            None => Ok(()),
+        }
+    }
+
+    fn take_back(&self, before: &Files) -> Result<(), Refusal> {
+        tree::replace(&self.config_path(), before.config.as_deref())?;
+        if before.config.is_none() {
+            let _ = fs::remove_dir(self.root.join(".cargo"));
+        }
+        tree::replace(&self.lock_path(), before.lock.as_deref())?;
+        let old = self.beside(REPLACED);
+        tree::remove(&self.beside(IN_THE_MAKING))?;
+        tree::remove(&self.packages())?;
+        if old.exists() {
+            tree::rename(&old, &self.packages())?;
+        }
+        Ok(())
+    }
+}
+
+/// What is known of a file from before.
+struct Undo {
+    config: Former,
+    lock: Former,
+}
+
+struct Former {
+    before: Option<Vec<u8>>,
+    after: Option<Vec<u8>>,
+}
+
+impl Undo {
+    fn read(packages: &Path) -> Result<Undo, Refusal> {
+        let former = |name: &str| -> Result<Former, Refusal> {
+            let read = |when| tree::read(&packages.join(UNDO).join(format!("{name}.{when}")));
+            Ok(Former {
+                before: read("before")?,
+                after: read("after")?,
+            })
+        };
+        Ok(Undo {
+            config: former("config.toml")?,
+            lock: former("Cargo.lock")?,
+        })
+    }
+}
+
+impl Former {
+    /// What the file was, unless somebody has changed it since: then nobody knows.
+    fn restored(&self, now: Option<&[u8]>) -> Option<Option<Vec<u8>>> {
+        let known =
+            now == self.before.as_deref() || (now.is_some() && now == self.after.as_deref());
+        known.then(|| self.before.clone())
+    }
+}

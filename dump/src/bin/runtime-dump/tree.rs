@@ -1,0 +1,109 @@
+//! Files and directories that are there as a whole or not at all: written beside their place, and renamed.
+
+use crate::refusal::Refusal;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+/// The content, or none if there is no such file.
+pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Refusal> {
+    match fs::read(path) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Refusal::file("read", path, &error)),
+    }
+}
+
+/// Writes a file that nobody reads yet, with the directories above it.
+pub fn write(path: &Path, content: impl AsRef<[u8]>) -> Result<(), Refusal> {
+    if let Some(above) = path.parent() {
+        fs::create_dir_all(above).map_err(|error| Refusal::file("create", above, &error))?;
+    }
+    fs::write(path, content).map_err(|error| Refusal::file("write", path, &error))
+}
+
+/// Gives a file the content, or takes it away. It is the old one or the new one at all times.
+pub fn replace(path: &Path, content: Option<&[u8]>) -> Result<(), Refusal> {
+    let Some(content) = content else {
+        return match fs::remove_file(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(Refusal::file("remove", path, &error))
+            }
+            _ => Ok(()),
+        };
+    };
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(".runtime-probe-new");
+    let aside = Path::new(&aside);
+    write(aside, content)?;
+    rename(aside, path)
+}
+
+pub fn rename(from: &Path, to: &Path) -> Result<(), Refusal> {
+    fs::rename(from, to).map_err(|error| Refusal::file("write", to, &error))
+}
+
+/// Takes a directory away, if it is there.
+pub fn remove(path: &Path) -> Result<(), Refusal> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(Refusal::file("remove", path, &error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Copies what is in a directory, but for the names to leave out at its top. Permissions are not copied: a registry's
+/// cache may be read-only, and what is made of it must be removable.
+pub fn copy(from: &Path, to: &Path, leave_out: &[&str]) -> Result<(), Refusal> {
+    fs::create_dir_all(to).map_err(|error| Refusal::file("create", to, &error))?;
+    for entry in entries(from)? {
+        let name = entry.file_name();
+        if leave_out.iter().any(|out| name == *out) {
+            continue;
+        }
+        let (from, to) = (entry.path(), to.join(&name));
+        if from.is_dir() {
+            copy(&from, &to, &[])?;
+        } else {
+            let content = fs::read(&from).map_err(|error| Refusal::file("read", &from, &error))?;
+            fs::write(&to, content).map_err(|error| Refusal::file("write", &to, &error))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether two directories have the same content, but for a name at their top.
+pub fn same(one: &Path, other: &Path, leave_out: &str) -> Result<bool, Refusal> {
+    let names = |directory: &Path| -> Result<Vec<_>, Refusal> {
+        let mut names: Vec<_> = entries(directory)?
+            .into_iter()
+            .map(|entry| entry.file_name())
+            .filter(|name| name != leave_out)
+            .collect();
+        names.sort();
+        Ok(names)
+    };
+    let found = names(one)?;
+    if found != names(other)? {
+        return Ok(false);
+    }
+    for name in found {
+        let (one, other) = (one.join(&name), other.join(&name));
+        let equal = match (one.is_dir(), other.is_dir()) {
+            (true, true) => same(&one, &other, "")?,
+            (false, false) => read(&one)? == read(&other)?,
+            _ => false,
+        };
+        if !equal {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn entries(directory: &Path) -> Result<Vec<fs::DirEntry>, Refusal> {
+    fs::read_dir(directory)
+        .and_then(Iterator::collect)
+        .map_err(|error| Refusal::file("read", directory, &error))
+}

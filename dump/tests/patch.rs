@@ -1,0 +1,467 @@
+//! `runtime-dump patch` and `unpatch` on workspaces of real cargo, without a network: what they need is in cargo's cache,
+//! because this repository is built of it. Nothing is compiled here; ci/patch.sh does that.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+#[test]
+fn all_crates_get_our_tokio_and_unpatch_leaves_no_trace() {
+    let shop = Workspace::of_two_members("round_trip");
+    let config = "# Ours.\n[net]\nretry = 3 # often enough\n\n\n[alias]\nb = \"build\"\n";
+    shop.write(".cargo/config.toml", config);
+    let before = shop.files();
+
+    assert!(shop.check().contains("not patched"));
+    let said = shop.patch();
+    assert!(said.starts_with("Patched: tokio 1."), "{said}");
+    assert!(shop.read(".cargo/config.toml").starts_with(config));
+    // As CI has it: cargo may write nothing. Below a member, too.
+    for directory in ["", "members/till/src"] {
+        let tokio = shop.tokio(directory);
+        assert_eq!(tokio, [shop.root.join(".runtime-probe/tokio/Cargo.toml")]);
+    }
+    assert!(shop.check().starts_with("In force: tokio 1."));
+    let (old, new) = (locked(&before["Cargo.lock"]), shop.read("Cargo.lock"));
+    let new = locked(&new);
+    assert!(old.len() > 2 && old.is_subset(&new), "{old:?} {new:?}");
+    let version = said.split(' ').nth(2).expect("a version");
+    let upstream = shop.read(&format!(".runtime-probe/tokio-{version}/Cargo.toml"));
+    assert!(upstream.contains("\nname = \"tokio-upstream\"\n") && upstream.contains("unpatch"));
+
+    let after = shop.files();
+    assert!(shop.patch().starts_with("Already patched: tokio 1."));
+    assert_eq!(changes(&after, &shop.files()), "");
+
+    assert_eq!(shop.unpatch(), "Unpatched.\n");
+    assert_eq!(changes(&before, &shop.files()), "");
+    assert!(shop.unpatch().starts_with("Not patched"));
+    assert_eq!(changes(&before, &shop.files()), "");
+}
+
+#[test]
+fn the_unstable_flag_is_what_was_asked_for_last() {
+    let shop = Workspace::of_two_members("unstable");
+    let before = shop.files();
+    assert!(shop.patch_with(&["--unstable"]).starts_with("Patched"));
+    assert!(shop.read(".cargo/config.toml").contains("tokio_unstable"));
+    assert!(shop.patch().starts_with("Patched"));
+    assert!(!shop.read(".cargo/config.toml").contains("tokio_unstable"));
+    assert_eq!(shop.unpatch(), "Unpatched.\n");
+    assert_eq!(changes(&before, &shop.files()), "");
+    assert!(!shop.root.join(".cargo").exists());
+}
+
+#[test]
+fn what_was_edited_meanwhile_stays() {
+    let shop = Workspace::of_two_members("edited");
+    shop.patch();
+    let config = shop.read(".cargo/config.toml");
+    shop.write(
+        ".cargo/config.toml",
+        &format!("{config}\n[net]\nretry = 3\n"),
+    );
+    shop.write(
+        "members/till/Cargo.toml",
+        &member("till", "tokio = \"1\"\nlibc = \"0.2\""),
+    );
+    shop.resolve();
+    assert!(shop.patch().starts_with("Patched"));
+    let said = shop.unpatch();
+    assert!(said.contains("Cargo.lock was changed since"), "{said}");
+    assert_eq!(shop.read(".cargo/config.toml").trim(), "[net]\nretry = 3");
+    assert!(!shop.read("Cargo.lock").contains("runtime-probe"));
+    assert!(shop.read("Cargo.lock").contains("name = \"tokio\""));
+    assert!(!shop.root.join(".runtime-probe").exists());
+}
+
+#[test]
+fn a_tokio_that_moved_is_noticed_and_patched_again() {
+    let shop = Workspace::of_two_members("moved");
+    shop.patch();
+    // As if `cargo update` had found a newer one than the packages': theirs does not fit any more.
+    let facade = ".runtime-probe/tokio/Cargo.toml";
+    let manifest = shop.read(facade);
+    let version = manifest
+        .lines()
+        .find(|line| line.starts_with("version"))
+        .expect("a version");
+    shop.write(facade, &manifest.replace(version, "version = \"2.0.0\""));
+    shop.resolve();
+    let said = shop.check();
+    assert!(
+        said.contains("not in force: the graph has tokio 1."),
+        "{said}"
+    );
+    assert!(said.contains("run `runtime-dump patch` again"), "{said}");
+    assert!(shop.patch().starts_with("Patched"));
+    assert!(shop.check().starts_with("In force"));
+}
+
+#[test]
+fn a_run_that_was_interrupted_is_cleared_up_after() {
+    let shop = Workspace::of_two_members("interrupted");
+    let before = shop.files();
+    // While the packages were written.
+    shop.write(".runtime-probe.new/tokio/Cargo.toml", "[pack");
+    let said = shop.patch();
+    assert!(said.starts_with("An earlier run was interrupted"), "{said}");
+    let after = shop.files();
+    let place = |name: &str| shop.root.join(name);
+
+    // While new packages took the place of the old ones: cargo itself builds nothing now.
+    fs::rename(place(".runtime-probe"), place(".runtime-probe.old")).expect("rename");
+    shop.write(".runtime-probe.new/README.md", "half");
+    let said = shop.patch();
+    assert!(said.contains("Already patched"), "{said}");
+    assert_eq!(changes(&after, &shop.files()), "");
+
+    fs::rename(place(".runtime-probe"), place(".runtime-probe.old")).expect("rename");
+    assert!(shop.unpatch().contains("Unpatched"));
+    assert_eq!(changes(&before, &shop.files()), "");
+
+    // Before cargo wrote the lock file, and before the config was written.
+    shop.patch();
+    let not_locked = || {
+        shop.write("Cargo.lock", &before["Cargo.lock"]);
+        fs::remove_file(place(".runtime-probe/undo/Cargo.lock.after")).expect("remove");
+    };
+    not_locked();
+    assert!(shop.patch().starts_with("Already patched"));
+    assert_eq!(changes(&after, &shop.files()), "");
+    not_locked();
+    fs::remove_dir_all(place(".cargo")).expect("remove");
+    assert_eq!(shop.unpatch(), "Unpatched.\n");
+    assert_eq!(changes(&before, &shop.files()), "");
+}
+
+/// A name, what is done to a workspace, and what is said to that.
+type Case<'a> = (&'a str, &'a dyn Fn(&Workspace), &'a str);
+
+#[test]
+fn a_refusal_says_why_and_changes_nothing() {
+    let cases: [Case; 8] = [
+        (
+            "no_lock",
+            &|shop| fs::remove_file(shop.root.join("Cargo.lock")).expect("remove"),
+            "has no Cargo.lock",
+        ),
+        (
+            "stale_lock",
+            &|shop| {
+                shop.write(
+                    "members/till/Cargo.toml",
+                    &member("till", "bytes = \"1\"\ntokio = \"1\""),
+                )
+            },
+            "cargo says: ",
+        ),
+        (
+            "two_tokios",
+            &|shop| {
+                shop.own_tokio(
+                    "0.2.0",
+                    "tokio-02 = { package = \"tokio\", path = \"../../tokio\" }",
+                )
+            },
+            "and cargo patches one: `cargo tree -i tokio@",
+        ),
+        (
+            "own_tokio",
+            &|shop| {
+                shop.write("members/shelf/Cargo.toml", &member("shelf", ""));
+                shop.own_tokio("1.54.1", "");
+                shop.write(
+                    "members/till/Cargo.toml",
+                    &member("till", "tokio = { path = \"../../tokio\" }"),
+                );
+                shop.lock();
+            },
+            "only one from crates.io can be replaced",
+        ),
+        (
+            "conflict",
+            &|shop| {
+                shop.own_tokio("1.0.0", "");
+                shop.write(
+                    ".cargo/config.toml",
+                    "[patch.crates-io]\ntokio.path = \"tokio\"\n",
+                );
+                shop.lock();
+            },
+            "take it out first",
+        ),
+        (
+            "twice",
+            &|shop| {
+                let probe = format!("runtime-probe = {{ path = {:?} }}\ntokio = \"1\"", probe());
+                shop.write("members/till/Cargo.toml", &member("till", &probe));
+                shop.lock();
+            },
+            "every task would be instrumented twice",
+        ),
+        (
+            "unreadable",
+            &|shop| shop.write(".cargo", "a file"),
+            "cannot read",
+        ),
+        (
+            // The last file that is written cannot be: all the others have to be taken back.
+            "unwritable",
+            &|shop| shop.write(".cargo/config.toml.runtime-probe-new/x", ""),
+            "cannot write",
+        ),
+    ];
+    for (name, spoil, expected) in cases {
+        let shop = Workspace::of_two_members(name);
+        spoil(&shop);
+        let before = shop.files();
+        let said = shop.runtime_dump(&["patch", "--offline", "--path", &probe()], false);
+        assert!(said.contains(expected), "{name}: {said}");
+        assert_eq!(changes(&before, &shop.files()), "", "{name}: {said}");
+    }
+}
+
+#[test]
+fn a_directory_that_is_no_runtime_probe_is_refused() {
+    let shop = Workspace::of_two_members("path");
+    for (path, expected) in [
+        (
+            concat!(env!("CARGO_MANIFEST_DIR"), "/src"),
+            "has no package",
+        ),
+        (
+            env!("CARGO_MANIFEST_DIR"),
+            "the package runtime-dump instead",
+        ),
+        ("/no/such/directory", "cannot read /no/such/directory"),
+    ] {
+        let said = shop.runtime_dump(&["patch", "--offline", "--path", path], false);
+        assert!(said.contains(expected), "{said}");
+    }
+    let said = shop.runtime_dump(&["patch"], false);
+    assert!(said.contains("--path <DIR>"), "{said}");
+}
+
+#[test]
+fn the_newest_known_tokio_is_the_one_of_our_lock_file() {
+    let lock = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock"));
+    let (_, tokio) = lock
+        .split_once("\nname = \"tokio\"\nversion = \"1.")
+        .expect("tokio");
+    let (minor, _) = tokio.split_once('.').expect("a minor version");
+    let source = include_str!("../src/bin/runtime-dump/patch.rs");
+    assert!(
+        source.contains(&format!("NEWEST_KNOWN: u64 = {minor};")),
+        "{minor}"
+    );
+}
+
+/// A workspace in a directory of its own.
+struct Workspace {
+    root: PathBuf,
+}
+
+impl Workspace {
+    /// With a virtual manifest, and a lock file with the versions of this repository's.
+    fn of_two_members(name: &str) -> Workspace {
+        let root = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join("patch")
+            .join(name);
+        let _ = fs::remove_dir_all(&root);
+        let shop = Workspace { root };
+        shop.write(
+            "Cargo.toml",
+            "[workspace]\nresolver = \"2\"\nmembers = [\"members/*\"]\nexclude = [\"tokio\"]\n",
+        );
+        shop.write(
+            "members/till/Cargo.toml",
+            &member("till", "tokio = { version = \"1\", features = [\"rt\"] }"),
+        );
+        shop.write(
+            "members/shelf/Cargo.toml",
+            &member(
+                "shelf",
+                "tokio = { version = \"1\", features = [\"full\"] }",
+            ),
+        );
+        for name in ["till", "shelf"] {
+            shop.write(&format!("members/{name}/src/lib.rs"), "");
+        }
+        shop.lock();
+        shop
+    }
+
+    /// A package called tokio in the workspace's directory, and what depends on it.
+    fn own_tokio(&self, version: &str, dependency: &str) {
+        self.write(
+            "tokio/Cargo.toml",
+            &format!("[package]\nname = \"tokio\"\nversion = \"{version}\"\n"),
+        );
+        self.write("tokio/src/lib.rs", "");
+        let dependencies = format!("tokio = \"1\"\n{dependency}");
+        self.write("members/till/Cargo.toml", &member("till", &dependencies));
+        self.lock();
+    }
+
+    fn lock(&self) {
+        let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock");
+        fs::copy(ours, self.root.join("Cargo.lock")).expect("a lock file");
+        // Takes out what these members do not need.
+        self.resolve();
+    }
+
+    fn patch(&self) -> String {
+        self.patch_with(&[])
+    }
+
+    fn patch_with(&self, more: &[&str]) -> String {
+        let path = probe();
+        let mut arguments = vec!["patch", "--offline", "--path", &path];
+        arguments.extend(more);
+        self.runtime_dump(&arguments, true)
+    }
+
+    fn unpatch(&self) -> String {
+        self.runtime_dump(&["unpatch", "--offline"], true)
+    }
+
+    /// What is said, whatever it is.
+    fn check(&self) -> String {
+        let output = self.run(RUNTIME_DUMP, &["patch", "--check", "--offline"], "");
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert_eq!(
+            output.status.success(),
+            said.starts_with("In force"),
+            "{said}"
+        );
+        said
+    }
+
+    /// What is said on standard output, or of a failure on standard error. Runs below a member: that the root is found.
+    fn runtime_dump(&self, arguments: &[&str], succeeds: bool) -> String {
+        let output = self.run(RUNTIME_DUMP, arguments, "members/till/src");
+        assert_eq!(output.status.success(), succeeds, "{output:?}");
+        let (said, silent) = if succeeds {
+            (output.stdout, output.stderr)
+        } else {
+            (output.stderr, output.stdout)
+        };
+        assert_eq!(String::from_utf8_lossy(&silent), "");
+        String::from_utf8(said).expect("text")
+    }
+
+    /// Lets cargo write the lock file.
+    fn resolve(&self) {
+        self.metadata(&[], "");
+    }
+
+    fn metadata(&self, more: &[&str], directory: &str) -> Vec<u8> {
+        let host = host();
+        let mut arguments = vec![
+            "metadata",
+            "--offline",
+            "--format-version=1",
+            "--filter-platform",
+            &host,
+        ];
+        arguments.extend(more);
+        let output = self.run(env!("CARGO"), &arguments, directory);
+        assert!(output.status.success(), "{output:?}");
+        output.stdout
+    }
+
+    /// The manifests of every tokio of the graph, by a cargo that may not write the lock file.
+    fn tokio(&self, directory: &str) -> Vec<PathBuf> {
+        let metadata = self.metadata(&["--locked"], directory);
+        let metadata: serde_json::Value = serde_json::from_slice(&metadata).expect("JSON");
+        let packages = metadata["packages"].as_array().expect("packages").iter();
+        packages
+            .filter(|package| package["name"] == "tokio")
+            .map(|package| PathBuf::from(package["manifest_path"].as_str().expect("a path")))
+            .collect()
+    }
+
+    fn run(&self, program: &str, arguments: &[&str], directory: &str) -> Output {
+        Command::new(program)
+            .args(arguments)
+            .current_dir(self.root.join(directory))
+            .output()
+            .unwrap_or_else(|error| panic!("{program}: {error}"))
+    }
+
+    fn write(&self, name: &str, content: &str) {
+        let path = self.root.join(name);
+        fs::create_dir_all(path.parent().expect("a directory")).expect("create");
+        fs::write(path, content).expect("write");
+    }
+
+    fn read(&self, name: &str) -> String {
+        read(&self.root.join(name))
+    }
+
+    /// Every file, by its name.
+    fn files(&self) -> BTreeMap<String, String> {
+        let mut files = BTreeMap::new();
+        let mut directories = vec![self.root.clone()];
+        while let Some(directory) = directories.pop() {
+            for entry in fs::read_dir(directory).expect("a directory") {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() {
+                    directories.push(path);
+                } else {
+                    let name = path.strip_prefix(&self.root).expect("below the root");
+                    files.insert(name.display().to_string(), read(&path));
+                }
+            }
+        }
+        files
+    }
+}
+
+const RUNTIME_DUMP: &str = env!("CARGO_BIN_EXE_runtime-dump");
+
+/// Of other platforms cargo has no packages in its cache.
+fn host() -> String {
+    format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
+}
+
+/// The runtime-probe of this repository.
+fn probe() -> String {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../runtime-probe").to_owned()
+}
+
+fn member(name: &str, dependencies: &str) -> String {
+    format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\n\n[dependencies]\n{dependencies}\n")
+}
+
+/// Name and version of each package in a lock file.
+fn locked(lock: &str) -> BTreeSet<&str> {
+    lock.split("[[package]]\n")
+        .skip(1)
+        .filter_map(|package| {
+            package
+                .match_indices('\n')
+                .nth(1)
+                .map(|(at, _)| &package[..at])
+        })
+        .collect()
+}
+
+/// The files that are not the same, for people.
+fn changes(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> String {
+    let mut names: Vec<&str> = before
+        .keys()
+        .chain(after.keys())
+        .map(String::as_str)
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names.retain(|&name| before.get(name) != after.get(name));
+    names.join("\n")
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
