@@ -40,6 +40,7 @@ pub(crate) struct Slot<const WORDS: usize> {
 }
 
 impl<const WORDS: usize> Slot<WORDS> {
+    #[cfg(not(probe_loom))]
     const fn free() -> Self {
         Slot {
             taken: AtomicU32::new(0),
@@ -49,6 +50,20 @@ impl<const WORDS: usize> Slot<WORDS> {
             argument: AtomicPtr::new(std::ptr::null_mut()),
             len: AtomicUsize::new(0),
             words: [const { AtomicU64::new(0) }; WORDS],
+        }
+    }
+
+    /// loom's atomics are no constants.
+    #[cfg(probe_loom)]
+    fn free() -> Self {
+        Slot {
+            taken: AtomicU32::new(0),
+            tid: AtomicU32::new(0),
+            version: AtomicU64::new(0),
+            function: AtomicPtr::new(std::ptr::null_mut()),
+            argument: AtomicPtr::new(std::ptr::null_mut()),
+            len: AtomicUsize::new(0),
+            words: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
 
@@ -67,9 +82,19 @@ impl<const WORDS: usize> Slot<WORDS> {
 }
 
 impl<const SLOTS: usize, const WORDS: usize> Births<SLOTS, WORDS> {
+    #[cfg(not(probe_loom))]
     pub(crate) const fn new() -> Self {
         Births {
             slots: [const { Slot::free() }; SLOTS],
+            next: AtomicUsize::new(0),
+            missed: AtomicU64::new(0),
+        }
+    }
+
+    #[cfg(probe_loom)]
+    pub(crate) fn new() -> Self {
+        Births {
+            slots: std::array::from_fn(|_| Slot::free()),
             next: AtomicUsize::new(0),
             missed: AtomicU64::new(0),
         }
@@ -129,7 +154,7 @@ impl<const SLOTS: usize, const WORDS: usize> Births<SLOTS, WORDS> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(probe_loom)))]
 mod tests {
     use super::*;
     use std::collections::HashMap;

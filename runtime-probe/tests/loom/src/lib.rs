@@ -34,6 +34,7 @@ mod stack {
 
 #[path = "../../../src/registry"]
 mod registry {
+    pub(crate) mod births;
     pub(crate) mod record;
     pub(crate) mod wake_slot;
 
@@ -81,6 +82,7 @@ mod record_of_events {
     pub(crate) mod ring;
 }
 
+mod births;
 mod counting_waker;
 mod intern;
 mod record;
