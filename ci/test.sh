@@ -133,6 +133,7 @@ echo "$(cargo --version), $(rustc --version), $(nproc) processors, ${CI:+in CI, 
 if component rustfmt fmt; then run "format" format; else skip "format" "no rustfmt"; fi
 if component clippy clippy; then
     run "clippy" cargo clippy --workspace --all-targets --features "$features" -- -D warnings
+    run "clippy, interpose" cargo clippy -p runtime-probe --all-targets --features "${features%,runtime-probe-axum/*},flamegraph,interpose" -- -D warnings
     # Only where `cfg(tokio_unstable)` occurs: the dependencies of the rest take longer than all of ours.
     run "clippy, stable" stable cargo clippy -p runtime-probe --all-targets --features runtime-probe/full,runtime-probe/test-util,runtime-probe/tower -- -D warnings
 else
