@@ -80,7 +80,7 @@ fn what_was_edited_meanwhile_stays() {
 fn a_tokio_that_moved_is_noticed_and_patched_again() {
     let shop = Workspace::of_two_members("moved");
     shop.patch();
-    // As if `cargo update` had found a newer one than the packages': theirs does not fit any more.
+    // As if a crate needed another one by now: that of the packages does not fit any more.
     let facade = ".runtime-probe/tokio/Cargo.toml";
     let manifest = shop.read(facade);
     let version = manifest

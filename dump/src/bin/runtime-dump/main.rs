@@ -17,13 +17,15 @@ mod tree;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use refusal::Refusal;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     match run(&command().get_matches()) {
         Ok(message) => {
-            println!("{message}");
+            // Whoever has stopped reading does not want to know.
+            let _ = writeln!(std::io::stdout(), "{message}");
             ExitCode::SUCCESS
         }
         Err(refusal) => {
