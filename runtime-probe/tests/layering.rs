@@ -33,7 +33,7 @@ const LAYERS: [&str; 16] = [
 ];
 
 /// What the siblings inside `source` know of each other: the user, the used.
-const SOURCE_EDGES: [(&str, &str); 19] = [
+const SOURCE_EDGES: [(&str, &str); 20] = [
     ("blocking", "driving"),
     // A closure and a future tell their id by the same handle.
     ("blocking", "instrumented"),
@@ -53,6 +53,8 @@ const SOURCE_EDGES: [(&str, &str); 19] = [
     // What the hooks call.
     ("hooks", "cpu"),
     ("hooks", "foreign"),
+    // The workers of a runtime that is left out.
+    ("hooks", "untracked"),
     ("instrumented", "driving"),
     // A wrapper claims the hook's stamp.
     ("instrumented", "foreign"),

@@ -216,7 +216,10 @@ pub(crate) enum Sampled {
 static BLOCK_RATES: Mutex<Rates> = Mutex::new(Rates::new());
 static MUTEX_RATES: Mutex<Rates> = Mutex::new(Rates::new());
 
-/// One sample for each so many ticks of waiting; 0 is off.
+/// In [`RATE`]: somebody watches the polls of tasks ([`super::poll_times`]). One word, so that a poll has one question for
+/// both.
+const POLLS_WATCHED: u64 = 1 << 63;
+/// One sample for each so many ticks of waiting; 0 is off. Written under the lock of [`BLOCK_RATES`].
 static RATE: AtomicU64 = AtomicU64::new(0);
 /// When sampling began: waits that began before are not counted, as in Go.
 static SINCE: AtomicU64 = AtomicU64::new(0);
@@ -251,12 +254,13 @@ impl Sampled {
                     1 => 1,
                     ns => scale.ticks(ns as u64).max(1),
                 });
-                if RATE.load(Ordering::Relaxed) == 0 {
+                let before = RATE.load(Ordering::Relaxed);
+                if before & !POLLS_WATCHED == 0 {
                     SINCE.store(crate::clock::ticks(), Ordering::Relaxed);
                 }
                 RATE_NS.store(rate, Ordering::Relaxed);
                 // Release: whoever sees the rate sees since when.
-                RATE.store(ticks, Ordering::Release);
+                RATE.store(ticks | before & POLLS_WATCHED, Ordering::Release);
                 #[cfg(all(feature = "interpose", target_os = "linux"))]
                 crate::sys::futex::set_watched(ticks != 0);
             }
@@ -285,10 +289,30 @@ impl Sampled {
     }
 }
 
-/// Whether waits are sampled.
+/// Whether waits are sampled, or somebody watches polls.
 #[inline(always)]
-pub(crate) fn is_block_on() -> bool {
+pub(crate) fn is_noting() -> bool {
     RATE.load(Ordering::Relaxed) != 0
+}
+
+/// Whether waits are sampled.
+pub(crate) fn is_block_on() -> bool {
+    RATE.load(Ordering::Relaxed) & !POLLS_WATCHED != 0
+}
+
+/// Whether somebody watches polls.
+pub(crate) fn are_polls_watched() -> bool {
+    RATE.load(Ordering::Relaxed) & POLLS_WATCHED != 0
+}
+
+/// Somebody begins to watch polls, or nobody does any longer.
+pub(super) fn set_polls_watched(watched: bool) {
+    let _rates = BLOCK_RATES
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let rate = RATE.load(Ordering::Relaxed) & !POLLS_WATCHED;
+    let watched = if watched { POLLS_WATCHED } else { 0 };
+    RATE.store(rate | watched, Ordering::Release);
 }
 
 /// Whether releases of locks are sampled.
@@ -319,7 +343,7 @@ impl Drop for Lease {
 /// A wait is over, or a part of it: whether, and for how many, that is kept.
 #[inline]
 pub(crate) fn sample_wait(began: Ticks, ended: Ticks) -> Option<Weight> {
-    let rate = RATE.load(Ordering::Acquire);
+    let rate = RATE.load(Ordering::Acquire) & !POLLS_WATCHED;
     if rate == 0 || began < SINCE.load(Ordering::Relaxed) {
         return None;
     }

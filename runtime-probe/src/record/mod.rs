@@ -1,4 +1,5 @@
 //! What happened: bounded, lossy where it must be, and counted where it is lossy.
 
 pub(crate) mod contention;
+pub(crate) mod poll_times;
 pub(crate) mod ring;

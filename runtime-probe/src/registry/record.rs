@@ -6,7 +6,7 @@
 //! | field | written by | when |
 //! |---|---|---|
 //! | `refs`, `slot` | poller and wakers | see below |
-//! | `phase`, `since`, `busy`, `worker`, `waits`, `waits_poll`, `frozen_at`, `flags` | the polling thread | during or around a poll |
+//! | `phase`, `since`, `busy`, `worker`, `waits`, `waits_poll`, `self_wakes`, `stale_wakes`, `flags` | the polling thread | during or around a poll |
 //! | `woken`, `wake_at`, `woken_by` | whoever wakes first since the poll began | any time |
 //! | `id` | the spawner or the first poll, the same value | once |
 //! | the rest | the spawner | before the record is published |
@@ -89,6 +89,9 @@ pub(crate) const GENERATIONS: usize = align_of::<Record>();
 /// every poll, and would do so for ever.
 const FREEZE_AFTER: u32 = 3;
 
+/// The bits of `self_wakes` that are a generation.
+const GENERATION: u32 = GENERATIONS as u32 - 1;
+
 const FROZEN: u64 = 1 << 8;
 const CLOSED: u64 = 1 << 9;
 /// The slot is [`Written::Often`].
@@ -142,8 +145,10 @@ pub(crate) struct Record {
     waits: AtomicPtr<WaitSet>,
     waits_poll: AtomicU64,
     busy: AtomicU64,
-    frozen_at: AtomicU32,
+    /// Polls in which the task woke itself, above the bits of [`GENERATION`]. In these the generation that it froze at.
     self_wakes: AtomicU32,
+    /// The last poll in which it did so by a waker of an older generation, and how many before it in a row.
+    stale_wakes: AtomicU32,
     /// The thread in the upper half, the low half of the number of the poll that it is of below.
     worker: AtomicU64,
     flags: AtomicU64,
@@ -220,6 +225,11 @@ pub(crate) struct View {
     /// The first wake since that poll began, if there was one. Its stamp is 0 if it came during the poll, and the begin
     /// of the waking task's poll if a task did it.
     pub(crate) woken: Option<(Ticks, Waking)>,
+    /// The last wake, whenever it was; 0 if it came during a poll.
+    pub(crate) wake_at: Ticks,
+    /// Polls in which the task woke itself, up to 2^26.
+    pub(crate) self_wakes: u64,
+    /// The poll that lasts is not in it.
     pub(crate) busy: Ticks,
     pub(crate) worker: ThreadNumber,
     pub(crate) waits: Option<&'static WaitSet>,
@@ -253,8 +263,8 @@ impl Record {
             waits: AtomicPtr::new(std::ptr::null_mut()),
             waits_poll: AtomicU64::new(0),
             busy: AtomicU64::new(0),
-            frozen_at: AtomicU32::new(0),
             self_wakes: AtomicU32::new(0),
+            stale_wakes: AtomicU32::new(0),
             worker: AtomicU64::new(0),
             flags: AtomicU64::new(0),
             id: AtomicU64::new(0),
@@ -293,8 +303,8 @@ impl Record {
         self.waits.store(std::ptr::null_mut(), Ordering::Relaxed);
         set(&self.waits_poll, 0);
         set(&self.busy, 0);
-        self.frozen_at.store(0, Ordering::Relaxed);
         self.self_wakes.store(0, Ordering::Relaxed);
+        self.stale_wakes.store(0, Ordering::Relaxed);
         self.worker.store(0, Ordering::Relaxed);
         let often = if kind.written() == Written::Often {
             OFTEN
@@ -527,7 +537,7 @@ impl Record {
         let generation = if manner.0 & FROZEN == 0 {
             (poll.0 >> 1) as usize
         } else {
-            self.frozen_at.load(Ordering::Relaxed) as usize
+            self.self_wakes.load(Ordering::Relaxed) as usize
         };
         generation & (GENERATIONS - 1)
     }
@@ -601,9 +611,21 @@ impl Record {
         // A task that is woken while it is polled becomes runnable at the end of that poll, whose stamp is taken anyway.
         let at = if phase & 1 == 1 { 0 } else { now() };
         self.wake_at.store(at, Ordering::Relaxed);
-        self.woken_by.store(by().pack(), Ordering::Relaxed);
+        let by = by();
+        if phase & 1 == 1 && by == Waking::Task(self.id()) {
+            self.count_self_wake();
+        }
+        self.woken_by.store(by.pack(), Ordering::Relaxed);
         // Release: a reader that sees this poll's number sees its stamp.
         self.woken.store(polls, Ordering::Release);
+    }
+
+    /// The polling thread woke the task, during its poll: nobody else writes this word.
+    #[inline]
+    fn count_self_wake(&self) {
+        let word = self.self_wakes.load(Ordering::Relaxed);
+        let counted = word.checked_add(GENERATION + 1).unwrap_or(word);
+        self.self_wakes.store(counted, Ordering::Relaxed);
     }
 
     /// A wake came through a waker of an older generation, from the polling thread, during the poll.
@@ -611,18 +633,20 @@ impl Record {
     pub(crate) fn note_stale_self_wake(&self) {
         // The poll number in the upper bits, the length of the run in the lower.
         let polls = (self.phase.load(Ordering::Relaxed) >> 1) as u32 & 0x00ff_ffff;
-        let last = self.self_wakes.load(Ordering::Relaxed);
+        let last = self.stale_wakes.load(Ordering::Relaxed);
         let (poll, run) = (last >> 8, last & 0xff);
         let run = match polls.wrapping_sub(poll) & 0x00ff_ffff {
             0 => return,
             1 => run + 1,
             _ => 1,
         };
-        self.self_wakes
+        self.stale_wakes
             .store(polls << 8 | run.min(0xff), Ordering::Relaxed);
         let flags = self.flags.load(Ordering::Relaxed);
         if run >= FREEZE_AFTER && flags & FROZEN == 0 {
-            self.frozen_at.store(polls, Ordering::Relaxed);
+            let counted = self.self_wakes.load(Ordering::Relaxed) & !GENERATION;
+            self.self_wakes
+                .store(counted | polls & GENERATION, Ordering::Relaxed);
             // Only the poller writes flags, so a store loses nothing.
             self.flags.store(flags | FROZEN, Ordering::Relaxed);
         }
@@ -645,6 +669,11 @@ impl Record {
         // Only the poller writes flags, and whoever drops the task is the only one who could poll it.
         let flags = self.flags.load(Ordering::Relaxed);
         self.flags.store(flags | CLOSED, Ordering::Relaxed);
+    }
+
+    /// How many polls are over, and how long they took in all. Only the poller, between two polls.
+    pub(crate) fn finished(&self) -> (u64, Ticks) {
+        (self.poll(), self.busy.load(Ordering::Relaxed))
     }
 
     /// For tasks that are seen from outside only: when the last poll ended, if there was one.
@@ -705,6 +734,8 @@ impl Record {
                     load(&self.since)
                 },
                 woken: (woken == polls).then(|| (wake_at, Waking::unpack(woken_by))),
+                wake_at,
+                self_wakes: u64::from(self.self_wakes.load(Ordering::Relaxed) / (GENERATION + 1)),
                 busy: load(&self.busy),
                 worker: ThreadNumber((worker >> 32) as u32),
                 // SAFETY: null or an interned set; those live for ever.

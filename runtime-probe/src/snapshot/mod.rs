@@ -1,6 +1,8 @@
 //! Owned copies of what is alive, taken at one moment.
 //!
 //! * [`tasks`]: all tasks;
+//! * [`facts`]: all tasks, for readers outside of this crate;
+//! * [`polls`]: how long the polls of one task take;
 //! * [`running`]: where those are that run;
 //! * [`threads`]: all threads;
 //! * [`asking`]: how many of these are asked for their stacks;
@@ -11,6 +13,8 @@
 
 mod asking;
 pub(crate) mod cpu;
+pub(crate) mod facts;
+pub(crate) mod polls;
 pub(crate) mod running;
 pub(crate) mod settling;
 pub(crate) mod tasks;

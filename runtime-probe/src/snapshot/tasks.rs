@@ -9,7 +9,7 @@ use crate::registry::names::{self, NameNumber};
 use crate::registry::record::{Kind, Record, View, Waking};
 use crate::registry::runtimes::{self, Runtime, RuntimeNumber};
 use crate::registry::slab;
-use crate::registry::threads::{self, Thread, ThreadNumber};
+use crate::registry::threads::{self, Slot, Thread, ThreadNumber};
 use crate::stack::raw::{FutureMeta, WaitSet};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
@@ -203,18 +203,7 @@ impl Tasks {
     pub(crate) fn take() -> Tasks {
         let scale = Scale::now();
         let alive = threads::alive();
-        // Tasks of others that are being polled: the hook stamped the thread, the record learns only afterwards.
-        let running: HashMap<u64, (ThreadNumber, Ticks)> = alive
-            .values()
-            .map(|(_, slot)| (slot.foreign.load(Ordering::Acquire), slot))
-            .filter(|(id, _)| *id != 0)
-            .map(|(id, slot)| {
-                (
-                    id,
-                    (slot.number(), slot.foreign_since.load(Ordering::Relaxed)),
-                )
-            })
-            .collect();
+        let running = foreign_running(&alive);
         let around = Surroundings::take();
         let mut tables = Tables::default();
         let mut rows = Vec::new();
@@ -254,6 +243,22 @@ impl Tasks {
             .binary_search_by_key(&number.0, |runtime| runtime.number.0);
         at.ok().map(|at| &*self.runtimes[at].name)
     }
+}
+
+/// Tasks of others that are being polled, where and since when: the hook stamped the thread, the record learns only
+/// afterwards.
+pub(super) fn foreign_running(
+    alive: &HashMap<u32, (Thread, &'static Slot)>,
+) -> HashMap<u64, (ThreadNumber, Ticks)> {
+    alive
+        .values()
+        .map(|(_, slot)| (slot.foreign.load(Ordering::Acquire), slot))
+        .filter(|(id, _)| *id != 0)
+        .map(|(id, slot)| {
+            let since = slot.foreign_since.load(Ordering::Relaxed);
+            (id, (slot.number(), since))
+        })
+        .collect()
 }
 
 /// What nested futures and the tasks around them need to know of each other. Most programs have none.

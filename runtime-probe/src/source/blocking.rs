@@ -22,7 +22,7 @@ where
     F: FnOnce() -> R,
 {
     let meta = <F as HasMeta>::META;
-    let record = super::is_on()
+    let record = super::is_on_here()
         .then(|| RecordRef::new(Kind::Blocking, 0, Some(spawn), Some(meta), clock::ticks()));
     let spawned = Spawned(record.as_ref().map(RecordRef::clone_unshared));
     let record = record.map(Closing);

@@ -22,7 +22,7 @@ pub(crate) struct Driving {
 impl Driving {
     /// `None` where the probe is off.
     pub(crate) fn begin(runtime: &Handle) -> Option<Self> {
-        if !super::is_on() {
+        if !super::is_on_here() {
             return None;
         }
         let slot = threads::slot();

@@ -2,6 +2,7 @@
 
 use super::cpu;
 use super::foreign::{self, number};
+use super::untracked;
 use crate::primitive::Ordering;
 use crate::registry::runtimes::{Installed, Runtime};
 use crate::registry::threads;
@@ -116,7 +117,7 @@ impl Hooks {
         if let Some(after) = self.after_task_poll.clone() {
             builder.on_after_task_poll(move |meta| after(meta));
         }
-        let runtime = super::is_on()
+        let runtime = super::is_on_here()
             .then(|| Runtime::enlist(self.name.clone()))
             .flatten();
         match &runtime {
@@ -188,10 +189,16 @@ impl Hooks {
         }
     }
 
-    /// The user's, where the probe is off.
+    /// The user's, where the probe is off. The workers of a runtime that is left out are left out, too.
     fn alone(&self, builder: &mut tokio::runtime::Builder) {
-        if let Some(start) = self.thread_start.clone() {
-            builder.on_thread_start(move || start());
+        let (start, leave_out) = (self.thread_start.clone(), untracked::is_here());
+        if start.is_some() || leave_out {
+            builder.on_thread_start(move || {
+                if leave_out {
+                    untracked::for_good();
+                }
+                start.iter().for_each(|start| start());
+            });
         }
         if let Some(park) = self.thread_park.clone() {
             builder.on_thread_park(move || park());

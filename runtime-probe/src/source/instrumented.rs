@@ -4,6 +4,7 @@ use super::waker;
 use crate::clock;
 use crate::primitive::Ordering;
 use crate::record::contention::{self, How, Place};
+use crate::record::poll_times::{self, Finished};
 use crate::registry::record::{EndedWait, Kind, Spawn};
 use crate::registry::slab::RecordRef;
 use crate::registry::threads;
@@ -34,7 +35,7 @@ impl<F> Instrumented<F> {
     /// Wraps `future`. An `id` of 0 is set later: by [`Spawned`] or the first poll, whoever comes first.
     #[inline(always)]
     pub(crate) fn new(kind: Kind, id: u64, spawn: Option<Spawn>, future: F) -> Self {
-        let record = super::is_on()
+        let record = super::is_on_here()
             .then(|| RecordRef::new(kind, id, spawn, Some(<F as HasMeta>::META), clock::ticks()));
         Instrumented { record, future }
     }
@@ -69,8 +70,8 @@ impl<F: Future> Future for Instrumented<F> {
         if manner.needs_preparing() {
             prepare(record, context);
         }
-        if contention::is_block_on() {
-            note_wait(record);
+        if contention::is_noting() {
+            note_last(record);
         }
         let slot = threads::slot();
         let began = if manner.is_top() {
@@ -117,10 +118,17 @@ fn prepare(record: &RecordRef, context: &Context<'_>) {
     record.prepare(context.waker());
 }
 
-/// The wait before this poll is over, or a part of it that is counted here.
+/// The poll before this one is over, and so is the wait between them, or a part of it that is counted here.
 #[cold]
 #[inline(never)]
-fn note_wait(record: &RecordRef) {
+fn note_last(record: &RecordRef) {
+    if contention::are_polls_watched() {
+        let (polls, busy) = record.finished();
+        poll_times::note(record.id(), Finished { polls, busy });
+    }
+    if !contention::is_block_on() {
+        return;
+    }
     if let Some(wait) = record.ended_wait(clock::ticks)
         && let Some(weight) = contention::sample_wait(wait.began, wait.ended)
     {

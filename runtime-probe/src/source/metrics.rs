@@ -20,7 +20,7 @@ fn lock() -> MutexGuard<'static, (u64, BTreeMap<u64, Handle>)> {
 impl Measured {
     /// Puts a runtime on the list.
     pub(crate) fn new(handle: &Handle) -> Measured {
-        Measured(super::is_on().then(|| {
+        Measured(super::is_on_here().then(|| {
             let handle = handle.clone();
             let (last, list) = &mut *lock();
             *last += 1;

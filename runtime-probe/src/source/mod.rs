@@ -16,6 +16,7 @@
 //! * [`metrics`]: what tokio counts itself;
 //! * [`locks`]: locks that know who waits for them;
 //! * [`quit`]: the signal by which somebody asks for a dump;
+//! * [`untracked`]: threads whose tasks are left out;
 //! * [`hooks`]: our hooks in a runtime, and the user's beside them.
 
 #[cfg(feature = "rt")]
@@ -39,6 +40,7 @@ pub(crate) mod metrics;
 pub(crate) mod named;
 pub(crate) mod quit;
 pub(crate) mod signal;
+pub(crate) mod untracked;
 pub(crate) mod waker;
 
 use crate::registry::record::Spawn;
@@ -48,6 +50,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 const UNKNOWN: u8 = 0;
 const ON: u8 = 1;
 const OFF: u8 = 2;
+/// On, and some threads are left out.
+const PARTLY: u8 = 3;
 
 static SWITCH: AtomicU8 = AtomicU8::new(UNKNOWN);
 
@@ -55,9 +59,32 @@ static SWITCH: AtomicU8 = AtomicU8::new(UNKNOWN);
 #[inline(always)]
 pub(crate) fn is_on() -> bool {
     match SWITCH.load(Ordering::Acquire) {
-        ON => true,
+        ON | PARTLY => true,
         OFF => false,
         _ => start(),
+    }
+}
+
+/// Whether it watches what this thread begins: it does, unless somebody wants the thread left out ([`untracked`]). As long as
+/// nobody ever did, that costs no more than [`is_on`].
+#[inline(always)]
+pub(crate) fn is_on_here() -> bool {
+    match SWITCH.load(Ordering::Acquire) {
+        ON => true,
+        OFF => false,
+        _ => is_partly_on(),
+    }
+}
+
+#[cold]
+fn is_partly_on() -> bool {
+    is_on() && !untracked::is_here()
+}
+
+/// From now on some threads are left out.
+fn leave_some_out() {
+    if is_on() {
+        SWITCH.store(PARTLY, Ordering::Release);
     }
 }
 
@@ -79,7 +106,9 @@ fn start() -> bool {
         ))]
         creation::install();
     }
-    SWITCH.store(if off { OFF } else { ON }, Ordering::Release);
+    // Another thread may have been faster, and further.
+    let now = if off { OFF } else { ON };
+    let _ = SWITCH.compare_exchange(UNKNOWN, now, Ordering::AcqRel, Ordering::Acquire);
     !off
 }
 

@@ -344,7 +344,7 @@ fn note_wake(record: &Record, data: *const ()) {
             }
             // Inside a poll the thread's last stamp is the begin of that poll, and it has to do: the clock costs more
             // than everything else that a wake does. Unless somebody wants to know how long the woken task has waited.
-            if poll.is_some() && contention::is_block_on() {
+            if poll.is_some() && contention::is_noting() {
                 return clock::ticks();
             }
             slot.now.load(Ordering::Relaxed)

@@ -10,6 +10,8 @@ use std::sync::OnceLock;
 pub(crate) struct FutureMeta {
     /// `std::any::type_name`, as a function: it is not callable in constants.
     pub(crate) type_name: fn() -> &'static str,
+    /// Bytes.
+    pub(crate) size: usize,
 }
 
 /// Gives every future type its [`FutureMeta`].
@@ -20,6 +22,7 @@ pub(crate) trait HasMeta {
 impl<F> HasMeta for F {
     const META: &'static FutureMeta = &FutureMeta {
         type_name: std::any::type_name::<F>,
+        size: size_of::<F>(),
     };
 }
 

@@ -1,0 +1,189 @@
+//! How long the polls of single tasks take, for as long as somebody watches them: counts by length, each within 1 %.
+//!
+//! Histograms for all tasks would cost what they cost elsewhere, tens of kilobytes a task. So a few tasks are watched at a
+//! time, and nothing is asked of a poll while none is: one word tells whether waits are sampled or polls watched
+//! ([`contention::is_noting`]).
+//!
+//! A poll is noted when the next one begins, by what the task's busy time has grown, so that the end of a poll asks
+//! nothing either; a reader settles the last one. Whoever polls a task that is not watched reads [`MOST`] words. The poller
+//! of a watched one takes a lock, which a reader has for as long as it takes to copy the counts.
+
+use super::contention;
+use crate::clock::{Scale, Ticks};
+use crate::primitive::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
+
+/// How many are watched at a time: 35 KB each, so 560 KB.
+const MOST: usize = 16;
+
+/// Lengths below are counted one by one, in nanoseconds.
+const EXACT: u64 = 1 << PRECISION;
+/// From there on each power of two has half as many counts, so a length is known to one part in 128.
+const PRECISION: u32 = 8;
+/// The last power of two: 2^41 ns are 36 minutes. What is longer is counted as that.
+const LAST_POWER: u32 = 40;
+const HALF: usize = EXACT as usize / 2;
+const COUNTS: usize = EXACT as usize + (LAST_POWER - PRECISION + 1) as usize * HALF;
+
+/// The ids of the tasks that are watched; 0 where there is none. Each has the slot of its index.
+static IDS: [AtomicU64; MOST] = [const { AtomicU64::new(0) }; MOST];
+static SLOTS: [Mutex<Option<Box<Slot>>>; MOST] = [const { Mutex::new(None) }; MOST];
+/// How many watch. Held by who begins or ends to.
+static WATCHERS: Mutex<usize> = Mutex::new(0);
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// How many polls a task has behind it, and how long they took in all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Finished {
+    pub(crate) polls: u64,
+    pub(crate) busy: Ticks,
+}
+
+struct Slot {
+    /// What had been finished when the last poll was noted.
+    last: Finished,
+    ns_per_tick: f64,
+    longest_ns: u64,
+    counts: [u64; COUNTS],
+}
+
+impl Slot {
+    fn note(&mut self, finished: Finished) {
+        let polls = finished.polls.saturating_sub(self.last.polls);
+        let busy = finished.busy.saturating_sub(self.last.busy);
+        self.last = finished;
+        // More at once were begun before anybody looked: how long each took is not known.
+        if polls == 1 {
+            let ns = (busy as f64 * self.ns_per_tick) as u64;
+            self.counts[index(ns)] += 1;
+            self.longest_ns = self.longest_ns.max(ns);
+        }
+    }
+}
+
+fn index(ns: u64) -> usize {
+    if ns < EXACT {
+        return ns as usize;
+    }
+    let ns = ns.min((2 << LAST_POWER) - 1);
+    let power = ns.ilog2();
+    let within = (ns >> (power - PRECISION + 1)) as usize - HALF;
+    EXACT as usize + (power - PRECISION) as usize * HALF + within
+}
+
+/// The middle of the lengths that are counted there.
+fn length(index: usize) -> u64 {
+    let Some(above) = index.checked_sub(EXACT as usize) else {
+        return index as u64;
+    };
+    let shift = (above / HALF) as u32 + 1;
+    let first = ((above % HALF + HALF) as u64) << shift;
+    first + (1 << shift) / 2
+}
+
+/// A poll of the task `id` is about to begin. Called by its poller.
+pub(crate) fn note(id: u64, finished: Finished) {
+    for (watched, slot) in IDS.iter().zip(&SLOTS) {
+        if watched.load(Ordering::Relaxed) == id
+            && let Some(slot) = lock(slot).as_mut()
+        {
+            slot.note(finished);
+        }
+    }
+}
+
+/// Polls by their length.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PollTimes {
+    /// The middle of a range of lengths in nanoseconds, and how many were in it; those that occurred, shortest first.
+    pub(crate) counts: Vec<(u64, u64)>,
+    pub(crate) longest_ns: u64,
+}
+
+/// A task that is watched, until this is dropped.
+#[derive(Debug)]
+#[must_use = "nothing is watched after this"]
+pub(crate) struct Watch {
+    pub(crate) id: u64,
+    slot: usize,
+}
+
+impl Watch {
+    /// Watches the task of that id from its next poll on; `None` if as many are watched as can be.
+    pub(crate) fn begin(id: u64, finished: Finished) -> Option<Watch> {
+        let fresh = Box::new(Slot {
+            last: finished,
+            ns_per_tick: Scale::now().ns_per_tick(),
+            longest_ns: 0,
+            counts: [0; COUNTS],
+        });
+        let mut watchers = lock(&WATCHERS);
+        let slot = IDS.iter().position(|id| id.load(Ordering::Relaxed) == 0)?;
+        *lock(&SLOTS[slot]) = Some(fresh);
+        IDS[slot].store(id, Ordering::Relaxed);
+        *watchers += 1;
+        contention::set_polls_watched(true);
+        Some(Watch { id, slot })
+    }
+
+    /// What was seen so far. `finished` settles the last poll; without it that one is left out, as is one that lasts.
+    pub(crate) fn read(&self, finished: Option<Finished>) -> PollTimes {
+        let mut counts = Box::new([0; COUNTS]);
+        let mut longest_ns = 0;
+        if let Some(slot) = lock(&SLOTS[self.slot]).as_mut() {
+            if let Some(finished) = finished.filter(|finished| finished.polls > slot.last.polls) {
+                slot.note(finished);
+            }
+            *counts = slot.counts;
+            longest_ns = slot.longest_ns;
+        }
+        let occurred = counts.iter().enumerate().filter(|(_, count)| **count > 0);
+        PollTimes {
+            counts: occurred.map(|(at, count)| (length(at), *count)).collect(),
+            longest_ns,
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let mut watchers = lock(&WATCHERS);
+        IDS[self.slot].store(0, Ordering::Relaxed);
+        let slot = lock(&SLOTS[self.slot]).take();
+        *watchers -= 1;
+        if *watchers == 0 {
+            contention::set_polls_watched(false);
+        }
+        drop(watchers);
+        // Freed outside of the locks: pollers take one of them.
+        drop(slot);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_is_known_to_a_hundredth() {
+        let mut last = 0;
+        let lengths = (0..=LAST_POWER).flat_map(|power| {
+            let first = 1u64 << power;
+            (0..97).map(move |part| first + first * part / 97)
+        });
+        for ns in lengths {
+            let at = index(ns);
+            let known = length(at);
+            assert!(known.abs_diff(ns) <= ns / 128, "{ns} is known as {known}");
+            assert!(at >= last, "{ns} is counted below what is shorter");
+            last = at;
+        }
+        assert_eq!(index(u64::MAX), COUNTS - 1);
+        assert_eq!(index((2 << LAST_POWER) - 1), COUNTS - 1);
+    }
+}

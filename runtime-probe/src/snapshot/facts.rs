@@ -1,0 +1,153 @@
+//! All tasks at one moment, for readers outside of this crate: what is known of each without its stack, times as durations
+//! back from that moment.
+
+use super::tasks::{foreign_running, known};
+use crate::clock::{Scale, Ticks};
+use crate::registry::names::{self, NameNumber};
+use crate::registry::record::{Kind, View};
+use crate::registry::slab;
+use crate::registry::threads::{self, ThreadNumber};
+use std::collections::HashMap;
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What is known of a task, see [`tasks`](crate::pprof::tasks).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TaskFacts {
+    /// tokio's id of it; above 9 * 10^15 one of our own, for what is no task of tokio's. No other task of the process has
+    /// or had it.
+    pub id: u64,
+    /// What kind of task it is.
+    pub kind: TaskKind,
+    /// As the user named it.
+    pub name: Option<Arc<str>>,
+    /// Where it was spawned.
+    pub location: Option<&'static Location<'static>>,
+    /// The task that spawned it; it may have ended.
+    pub parent: Option<u64>,
+    /// The type of its future, as `std::any::type_name` has it. `None` for a task that a dependency spawned.
+    pub type_name: Option<&'static str>,
+    /// How large that future is, in bytes, as the user wrote it: without what the probe and tokio put around it.
+    pub size: Option<usize>,
+    /// How long ago it was spawned.
+    pub age: Duration,
+    /// What it is doing.
+    pub state: TaskState,
+    /// For how long it has been doing that.
+    pub since: Duration,
+    /// How long ago it was woken last; before the first wake, how long ago it was spawned. `None` where that is not known:
+    /// for a closure, for tasks of dependencies, and after a wake during a poll.
+    pub last_wake: Option<Duration>,
+    /// How often it was polled, the poll that lasts included.
+    pub polls: u64,
+    /// How long its polls took in all, without the one that lasts.
+    pub busy: Duration,
+    /// Polls in which the task woke itself; it counts 2^26 at the most.
+    pub self_wakes: u64,
+    /// How many wakers of it there are; without one nothing can wake it. `None` where nobody counts: for a closure and for
+    /// tasks of dependencies.
+    pub wakers: Option<usize>,
+}
+
+/// What kind of task it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TaskKind {
+    /// `spawn`.
+    Task,
+    /// `spawn_local`.
+    Local,
+    /// The root of a `block_on`.
+    BlockOn,
+    /// A future wrapped by [`instrument`](crate::pprof::instrument).
+    Instrumented,
+    /// The closure of a `spawn_blocking`.
+    Blocking,
+    /// A task that a dependency spawned by plain tokio.
+    Foreign,
+}
+
+impl From<Kind> for TaskKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Task => TaskKind::Task,
+            Kind::Local => TaskKind::Local,
+            Kind::BlockOn => TaskKind::BlockOn,
+            Kind::Nested => TaskKind::Instrumented,
+            Kind::Blocking => TaskKind::Blocking,
+            Kind::Foreign => TaskKind::Foreign,
+        }
+    }
+}
+
+/// What a task is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TaskState {
+    /// It is being polled; a closure runs.
+    Running,
+    /// It was woken, or spawned, and nobody polls it yet.
+    Runnable,
+    /// It waits to be woken.
+    Waiting,
+}
+
+/// Takes the copy.
+pub(crate) fn take() -> Vec<TaskFacts> {
+    let scale = Scale::now();
+    let running = foreign_running(&threads::alive());
+    let mut numbers = Vec::new();
+    let mut all = Vec::new();
+    slab::for_each(|record| {
+        let Some(view) = known(record) else { return };
+        if view.name != NameNumber(0) {
+            numbers.push((all.len(), view.name));
+        }
+        all.push(facts(&view, &scale, &running));
+    });
+    let mut distinct: Vec<NameNumber> = numbers.iter().map(|(_, number)| *number).collect();
+    distinct.sort_unstable();
+    distinct.dedup();
+    let texts = names::texts(&distinct);
+    for (task, number) in numbers {
+        all[task].name = texts.get(&number).cloned();
+    }
+    all
+}
+
+fn facts(view: &View, scale: &Scale, running: &HashMap<u64, (ThreadNumber, Ticks)>) -> TaskFacts {
+    let ago = |stamp| Duration::from_nanos(scale.since(stamp));
+    let (state, since) = match (view.kind, view.woken) {
+        (Kind::Foreign, _) if running.contains_key(&view.id) => {
+            (TaskState::Running, running[&view.id].1)
+        }
+        _ if view.polling => (TaskState::Running, view.since),
+        (Kind::Blocking, _) => (TaskState::Runnable, view.spawned),
+        (_, Some((at, _))) => (TaskState::Runnable, at.max(view.since)),
+        _ => (TaskState::Waiting, view.since),
+    };
+    let wakes_are_seen = !matches!(view.kind, Kind::Blocking | Kind::Foreign);
+    let last_wake = match state {
+        TaskState::Runnable => Some(since),
+        _ => Some(view.wake_at).filter(|at| *at != 0),
+    };
+    TaskFacts {
+        id: view.id,
+        kind: view.kind.into(),
+        name: None,
+        location: view.location,
+        parent: (view.parent != 0).then_some(view.parent),
+        type_name: view.meta.map(|meta| (meta.type_name)()),
+        size: view.meta.map(|meta| meta.size),
+        age: ago(view.spawned),
+        state,
+        since: ago(since),
+        last_wake: last_wake.filter(|_| wakes_are_seen).map(ago),
+        polls: view.polls,
+        busy: Duration::from_nanos(scale.ns(view.busy)),
+        self_wakes: view.self_wakes,
+        wakers: wakes_are_seen.then_some(view.wakers),
+    }
+}

@@ -1,0 +1,56 @@
+//! How long the polls of one task take, while somebody wants to know.
+
+use super::tasks::known;
+use crate::record::poll_times::{Finished, PollTimes, Watch};
+use crate::registry::record::{Kind, View};
+use crate::registry::slab;
+
+/// Why the polls of a task cannot be watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unwatchable {
+    NoSuchTask,
+    /// It is a closure, or a dependency's.
+    NotPolledByUs,
+    TooMany,
+}
+
+/// A task whose polls are watched.
+pub(crate) struct Watched(Watch);
+
+impl Watched {
+    /// Begins to watch the task of that id.
+    pub(crate) fn begin(id: u64) -> Result<Watched, Unwatchable> {
+        let view = find(id).ok_or(Unwatchable::NoSuchTask)?;
+        if matches!(view.kind, Kind::Blocking | Kind::Foreign) {
+            return Err(Unwatchable::NotPolledByUs);
+        }
+        // A poll that lasts is in the number of polls and not yet in the busy time: it is the first that is counted.
+        let finished = Finished {
+            polls: view.polls - u64::from(view.polling),
+            busy: view.busy,
+        };
+        let watch = Watch::begin(id, finished).ok_or(Unwatchable::TooMany)?;
+        Ok(Watched(watch))
+    }
+
+    /// The polls since then that are over; `None` once the task has ended.
+    pub(crate) fn read(&self) -> Option<PollTimes> {
+        let view = find(self.0.id)?;
+        let finished = (!view.polling).then_some(Finished {
+            polls: view.polls,
+            busy: view.busy,
+        });
+        Some(self.0.read(finished))
+    }
+}
+
+/// Looks at the id of each record: 100,000 take a millisecond.
+fn find(id: u64) -> Option<View> {
+    let mut found = None;
+    slab::for_each(|record| {
+        if record.id() == id {
+            found = found.or(known(record).filter(|view| view.id == id));
+        }
+    });
+    found
+}
