@@ -23,7 +23,7 @@ cp "examples/tests/$test.rs" "$plain/examples/tests/"
 cp Cargo.lock "$plain/"
 sed -E '/^members = /s/=.*/= ["examples"]/; /^(default-members|exclude) = /d' Cargo.toml > "$plain/Cargo.toml"
 # What reads profiles is none of the programs.
-sed -E "/^runtime-dump/d; s|package = \"runtime-probe\", path = \"[^\"]*\"|version = \"=$tokio\"|" \
+sed -E "/^runtime-(dump|probe-console)/d; s|package = \"runtime-probe\", path = \"[^\"]*\"|version = \"=$tokio\"|" \
     examples/Cargo.toml > "$plain/examples/Cargo.toml"
 if grep -n 'runtime-probe' "$plain/examples/Cargo.toml" | grep -v ':#'; then
     echo "rename.sh: the plain manifest still names runtime-probe" >&2

@@ -90,7 +90,7 @@ format() {
 documentation() {
     RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --features "$features"
     # The links between private modules, too.
-    RUSTDOCFLAGS='-D warnings' cargo doc -p runtime-dump -p runtime-probe -p runtime-probe-axum --no-deps --features "$features" --document-private-items
+    RUSTDOCFLAGS='-D warnings' cargo doc -p runtime-dump -p runtime-probe -p runtime-probe-axum -p runtime-probe-console --no-deps --features "$features" --document-private-items
 }
 
 # Arguments: those of cargo test. What fails is run once more, one test at a time: a neighbour on a shared machine can hold
@@ -112,7 +112,7 @@ cargo_test() {
 }
 
 test_crates() {
-    cargo_test -p runtime-dump -p runtime-probe -p runtime-probe-axum --features "$features"
+    cargo_test -p runtime-dump -p runtime-probe -p runtime-probe-axum -p runtime-probe-console --features "$features"
     # What a feature of ours adds, and without it, above, what is said in its place.
     cargo_test -p runtime-probe --features "${features%,runtime-probe-axum/*},flamegraph,interpose" --test goroutine_parameters --test interpose --test threadcreate --test block
 }
@@ -166,6 +166,13 @@ for script in features tokio_versions package leaf_table loom fuzz memcheck; do
 done
 
 if need curl curl --version; then run "checkout" bash ci/checkout.sh; else skip "checkout" "no curl"; fi
+if ! need curl curl --version; then
+    skip "console" "no curl"
+elif ! need tmux tmux -V; then
+    skip "console" "no tmux"
+else
+    run "console" bash ci/console.sh
+fi
 if need curl curl --version; then
     need redis-server redis-server --version || skip "ecosystem, redis" "no redis-server"
     run "ecosystem" bash ci/ecosystem.sh

@@ -4,7 +4,8 @@
 //!
 //! It listens on 127.0.0.1:8080 and sends itself 200 requests a second over TCP. The probe answers on 127.0.0.1:6060.
 //! Switch a fault on, look at the dump, and see which task waits where and who spawned it; the program prints the
-//! lines to try. `--no-load` leaves the customers out, `--listen` and `--probe` choose other addresses.
+//! lines to try. `--no-load` leaves the customers out, `--listen` and `--probe` choose other addresses, and with
+//! `--console 127.0.0.1:6669` `tokio-console` can attach.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -28,10 +29,11 @@ mod load;
 mod shop;
 
 const USAGE: &str = "\
-Usage: checkout [--listen ADDR] [--probe ADDR] [--no-load]
+Usage: checkout [--listen ADDR] [--probe ADDR] [--console ADDR] [--no-load]
 
   --listen ADDR  where the shop listens   [default: 127.0.0.1:8080]
   --probe ADDR   where the probe listens  [default: 127.0.0.1:6060]
+  --console ADDR where tokio-console attaches; nowhere without it
   --no-load      without the customers
 ";
 
@@ -65,10 +67,13 @@ async fn run(arguments: &Arguments) -> Result<(), String> {
     let Arguments {
         listen,
         probe,
+        console,
         load,
     } = *arguments;
     let probe = start_probe(probe)
         .map_err(|error| format!("the probe cannot listen on {probe}: {error}"))?;
+    let console = console.map(runtime_probe_console::serve).transpose();
+    let console = console.map_err(|error| format!("tokio-console cannot be served: {error}"))?;
     let listener = TcpListener::bind(listen)
         .await
         .map_err(|error| format!("the shop cannot listen on {listen}: {error}"))?;
@@ -76,6 +81,9 @@ async fn run(arguments: &Arguments) -> Result<(), String> {
     let shop = Shop::open();
     let listen = listener.local_addr().map_err(|error| error.to_string())?;
     print_what_to_try(listen, probe.local_addr().unwrap_or(arguments.probe), load);
+    if let Some(console) = &console {
+        println!("\n  tokio-console http://{}", console.local_addr());
+    }
     if load {
         load::start(listen);
     }
@@ -278,6 +286,7 @@ fn print_what_to_try(listen: SocketAddr, probe: SocketAddr, load: bool) {
 struct Arguments {
     listen: SocketAddr,
     probe: SocketAddr,
+    console: Option<SocketAddr>,
     load: bool,
 }
 
@@ -287,12 +296,14 @@ impl Arguments {
         let mut arguments = Arguments {
             listen: ([127, 0, 0, 1], 8080).into(),
             probe: ([127, 0, 0, 1], 6060).into(),
+            console: None,
             load: true,
         };
         while let Some(word) = words.next() {
             match word.as_str() {
                 "--listen" => arguments.listen = address(&word, words.next())?,
                 "--probe" => arguments.probe = address(&word, words.next())?,
+                "--console" => arguments.console = Some(address(&word, words.next())?),
                 "--no-load" => arguments.load = false,
                 "--help" | "-h" => return Ok(None),
                 _ => return Err(format!("unknown argument {word}")),

@@ -1,0 +1,156 @@
+#!/usr/bin/env bash
+# The real tokio-console on the shop of the README, in a terminal of tmux: what is on the screen is read, and must be what the
+# probe's own dumps say.
+#
+# The screens stay in target/console. TOKIO_CONSOLE=PATH uses a tokio-console that is there already.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+version=0.1.14
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+console=${TOKIO_CONSOLE:-$target/tokio-console/bin/tokio-console}
+if ! "$console" --version 2> /dev/null | grep -qx "tokio-console $version"; then
+    # Not with our flags: it is a program of its own.
+    RUSTFLAGS='' cargo install --quiet --locked tokio-console --version "$version" \
+        --root "$target/tokio-console" --target-dir "$target/tokio-console/build"
+    console=$target/tokio-console/bin/tokio-console
+fi
+cargo build --quiet -p examples --bin checkout
+
+screens=$target/console
+rm -rf "$screens"
+mkdir -p "$screens"
+out=$(mktemp -d)
+server=$out/tmux
+shop_pid=
+finish() {
+    tmux -S "$server" kill-server 2> /dev/null || true
+    [ -z "$shop_pid" ] || kill "$shop_pid" 2> /dev/null || true
+    rm -rf "$out"
+}
+trap finish EXIT
+
+fail() {
+    echo "console.sh: $1" >&2
+    tmux -S "$server" capture-pane -p >&2 2> /dev/null || true
+    cat "$out/stdout" "$out/stderr" >&2 2> /dev/null || true
+    exit 1
+}
+
+# Arguments: how many seconds at most, what is waited for, a command that succeeds then.
+within() {
+    local seconds=$1 what=$2 end=$((SECONDS + $1))
+    shift 2
+    until "$@"; do
+        [ "$SECONDS" -lt "$end" ] || fail "not within $seconds s: $what"
+        sleep 0.2
+    done
+    echo "console.sh: $what"
+}
+
+# Arguments: the address for tokio-console.
+start_shop() {
+    : > "$out/stdout"
+    "$target/debug/checkout" --listen 127.0.0.1:0 --probe 127.0.0.1:0 --console "$1" > "$out/stdout" 2>> "$out/stderr" &
+    shop_pid=$!
+    within 30 "the shop is open" grep -q 'tokio-console http' "$out/stdout"
+    read -r shop probe < <(sed -n 's/^The shop listens on \([0-9.:]*\), the probe on \([0-9.:]*\);.*/\1 \2/p' "$out/stdout")
+    address=$(sed -n 's|^ *tokio-console http://||p' "$out/stdout")
+}
+
+ask() { curl --silent --show-error --fail --max-time 20 "$@"; }
+keys() { tmux -S "$server" send-keys "$@"; }
+look() { tmux -S "$server" capture-pane -p > "$out/screen"; }
+
+# Whether a line of the screen matches.
+shows() { look && grep -qE "$1" "$out/screen"; }
+hides() { look && ! grep -qE "$1" "$out/screen"; }
+keep() { cp "$out/screen" "$screens/$1.txt"; }
+
+# "id polls" of each row of the list, from the top: the id comes first after the warnings, the polls before the kind.
+listed() {
+    sed -nE 's/^│[^0-9]* ([0-9]+)[^0-9].* ([0-9]+) +(task|block_on|blocking|local) .*/\1 \2/p' "$out/screen"
+}
+rows() { listed | sort; }
+# "id polls" of each task of the dump. A root has a number of the probe's own.
+dump() {
+    ask "http://$probe/debug/pprof/goroutine?debug=2" |
+        sed -nE '/^# /{s/.* polls ([0-9]+).*/\1/;h};/^goroutine /{s/^goroutine ([0-9]+) .*/\1/;G;s/\n/ /p}' | sort
+}
+# Whether all of the screen is as new as the dump: each task in both was polled as often as there, or more.
+is_as_new_as() {
+    look
+    [ "$(join <(rows) "$1" | wc -l)" -ge 5 ] && join <(rows) "$1" | awk '$2 < $3 { late = 1 } END { exit late }'
+}
+
+start_shop 127.0.0.1:0
+tmux -S "$server" -f /dev/null new-session -d -x 240 -y 50 \
+    "LANG=C.UTF-8 LC_ALL=C.UTF-8 TERM=xterm '$console' --no-colors --lang en_US.UTF-8 http://$address"
+within 30 "it is attached" shows 'CONNECTED'
+within 30 "its tasks are there" shows 'shop\.rs:[0-9]+'
+keep list
+
+dump > "$out/before"
+within 30 "each task was polled as often as the dump says, or more" is_as_new_as "$out/before"
+keep polls
+dump > "$out/after"
+rows > "$out/rows"
+join "$out/rows" "$out/after" | awk '$2 > $3 { print; late = 1 } END { exit late }' ||
+    fail "more polls on the screen than in the dump after it"
+echo "console.sh: and no more than the dump after it says"
+
+# Argument: what sort takes, so that nothing is out of order.
+is_sorted() {
+    look
+    [ "$(listed | wc -l)" -ge 5 ] && listed | cut -d ' ' -f 2 | sort --check=quiet "$@"
+}
+# From the total time to the polls.
+keys l l l l
+within 30 "sorted by polls, the most first" is_sorted -n -r
+keep sorted
+keys i
+within 30 "and the other way round" is_sorted -n
+keys i
+within 30 "and back" is_sorted -n -r
+
+# The task at the top is one that goes on.
+keys Down Enter
+within 30 "a task's page" shows 'Poll Times Percentiles'
+within 30 "with its histogram" shows '│p50: [0-9.]+(ns|µs|ms)'
+within 30 "and where it was spawned" shows 'Location: examples/src/bin/checkout/'
+keep task
+keys Escape
+
+keys Space
+within 30 "it pauses" shows 'CONNECTED\) PAUSED'
+# What was under way has come.
+sleep 1
+look
+listed > "$out/paused"
+sleep 2.5
+look
+listed | cmp -s - "$out/paused" || fail "polls go on while it is paused"
+keys Space
+within 30 "it goes on" hides 'PAUSED'
+moved() { look && ! listed | cmp -s - "$out/paused"; }
+within 30 "with new numbers" moved
+
+ask "http://$shop/chaos/lost-waker" > /dev/null
+within 30 "a lost waker is warned of" shows '1 tasks have lost their wakers'
+ask "http://$shop/chaos/spin" > /dev/null
+within 30 "a task that never yields is warned of" shows '1 tasks have never yielded'
+keep warnings
+
+kill "$shop_pid"
+wait "$shop_pid" 2> /dev/null || true
+# While it waits to connect it draws nothing unless a key is pressed.
+misses_the_shop() { keys k && shows 'RECONNECTING'; }
+within 30 "the shop is gone" misses_the_shop
+start_shop "$address"
+within 60 "it is attached again" shows '\(CONNECTED\)'
+dump > "$out/before"
+within 60 "to the new shop" is_as_new_as "$out/before"
+keep again
+
+[ ! -s "$out/stderr" ] || fail "the shop complained"
+echo "console.sh: ${SECONDS} s"

@@ -1,0 +1,73 @@
+//! One client: what it may send, and when it is hung up on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use console_api::instrument::instrument_server::InstrumentServer;
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+
+use crate::instrument::Client;
+use crate::model::Shared;
+
+/// What each connection of HTTP/2 begins with.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// How long a client has to send that.
+const GREETING: Duration = Duration::from_secs(5);
+
+/// What a browser or curl gets.
+const REFUSAL: &str = "This is the port of tokio-console, which speaks gRPC. Attach with: tokio-console http://ADDRESS:PORT\n";
+
+/// The largest request that the protocol has is a number in a message of its own, some ten bytes.
+const MOST_REQUEST: usize = 1024;
+
+/// Serves a client until it leaves, or takes nothing for too long.
+pub(crate) async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
+    match timeout(GREETING, speaks_http2(&stream)).await {
+        Ok(true) => {}
+        Ok(false) => {
+            let length = REFUSAL.len();
+            let head = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n";
+            let answer = format!("{head}Content-Length: {length}\r\n\r\n{REFUSAL}");
+            let _ = timeout(GREETING, stream.write_all(answer.as_bytes())).await;
+            return;
+        }
+        Err(_) => return,
+    }
+    let _ = stream.set_nodelay(true);
+    let too_slow = Arc::new(Notify::new());
+    let service = InstrumentServer::new(Client::new(shared, too_slow.clone()))
+        .max_decoding_message_size(MOST_REQUEST);
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Some(Duration::from_secs(10)))
+        .keep_alive_timeout(Duration::from_secs(10))
+        .max_concurrent_streams(16)
+        .max_header_list_size(8 * 1024)
+        .initial_stream_window_size(16 * 1024)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    tokio::select! {
+        _ = connection => {}
+        () = too_slow.notified() => {}
+    }
+}
+
+/// Looks at what the client begins with, and leaves it there.
+async fn speaks_http2(stream: &TcpStream) -> bool {
+    let mut greeting = [0; PREFACE.len()];
+    loop {
+        match stream.peek(&mut greeting).await {
+            Ok(0) | Err(_) => return false,
+            Ok(length) if greeting[..length] != PREFACE[..length] => return false,
+            Ok(length) if length == PREFACE.len() => return true,
+            // Nothing tells when there is more to peek at.
+            Ok(_) => sleep(Duration::from_millis(10)).await,
+        }
+    }
+}

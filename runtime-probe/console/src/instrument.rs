@@ -1,0 +1,224 @@
+//! The requests of one client, and the streams that answer them.
+//!
+//! Each stream is filled by a task of its own through a channel that holds one message, so what a client does not take is
+//! not made. One that takes nothing for too long is hung up on.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+
+use console_api::instrument::instrument_server::Instrument;
+use console_api::instrument::{
+    InstrumentRequest, PauseRequest, PauseResponse, ResumeRequest, ResumeResponse, State,
+    StateRequest, TaskDetailsRequest, Temporality, Update,
+};
+use console_api::tasks::TaskDetails;
+use console_api::tasks::task_details::PollTimesHistogram;
+use runtime_probe::pprof;
+use tokio::sync::{Notify, mpsc, watch};
+use tonic::codegen::tokio_stream::Stream;
+use tonic::{Request, Response, Status};
+
+use crate::histogram;
+use crate::model::Shared;
+use crate::updates::Updates;
+
+/// A client. Pausing is its own: others go on.
+pub(crate) struct Client {
+    shared: Arc<Shared>,
+    temporality: watch::Sender<Temporality>,
+    too_slow: Arc<Notify>,
+}
+
+impl Client {
+    pub(crate) fn new(shared: Arc<Shared>, too_slow: Arc<Notify>) -> Client {
+        Client {
+            shared,
+            temporality: watch::Sender::new(Temporality::Live),
+            too_slow,
+        }
+    }
+
+    fn stream<M>(&self) -> (Sender<M>, Response<Receiver<M>>) {
+        let (messages, receiver) = mpsc::channel(1);
+        let sender = Sender {
+            messages,
+            patience: self.shared.patience,
+            too_slow: self.too_slow.clone(),
+        };
+        (sender, Response::new(Receiver(receiver)))
+    }
+}
+
+#[tonic::async_trait]
+impl Instrument for Client {
+    type WatchUpdatesStream = Receiver<Update>;
+    type WatchTaskDetailsStream = Receiver<TaskDetails>;
+    type WatchStateStream = Receiver<State>;
+
+    async fn watch_updates(
+        &self,
+        _: Request<InstrumentRequest>,
+    ) -> Result<Response<Receiver<Update>>, Status> {
+        let (sender, response) = self.stream();
+        let (shared, temporality) = (self.shared.clone(), self.temporality.subscribe());
+        tokio::spawn(send_updates(shared, temporality, sender));
+        Ok(response)
+    }
+
+    async fn watch_task_details(
+        &self,
+        request: Request<TaskDetailsRequest>,
+    ) -> Result<Response<Receiver<TaskDetails>>, Status> {
+        let id = request.into_inner().id;
+        let id = id
+            .ok_or_else(|| Status::invalid_argument("the request names no task"))?
+            .id;
+        let polls = match pprof::watch_polls(id) {
+            Ok(polls) => Some(polls),
+            // The page is shown, without a histogram.
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => None,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(Status::not_found(error.to_string()));
+            }
+            Err(error) => return Err(Status::resource_exhausted(error.to_string())),
+        };
+        let (sender, response) = self.stream();
+        tokio::spawn(send_details(self.shared.clone(), id, polls, sender));
+        Ok(response)
+    }
+
+    async fn watch_state(
+        &self,
+        _: Request<StateRequest>,
+    ) -> Result<Response<Receiver<State>>, Status> {
+        let (sender, response) = self.stream();
+        tokio::spawn(send_states(self.temporality.subscribe(), sender));
+        Ok(response)
+    }
+
+    async fn pause(&self, _: Request<PauseRequest>) -> Result<Response<PauseResponse>, Status> {
+        self.temporality.send_replace(Temporality::Paused);
+        Ok(Response::new(PauseResponse {}))
+    }
+
+    async fn resume(&self, _: Request<ResumeRequest>) -> Result<Response<ResumeResponse>, Status> {
+        self.temporality.send_replace(Temporality::Live);
+        Ok(Response::new(ResumeResponse {}))
+    }
+}
+
+/// A stream is over when it cannot be sent to, or its client is gone with all that it had.
+struct Over;
+
+async fn send_updates(
+    shared: Arc<Shared>,
+    mut temporality: watch::Receiver<Temporality>,
+    sender: Sender<Update>,
+) {
+    let mut attached = shared.attach();
+    let mut updates = Updates::default();
+    let rounds = async {
+        loop {
+            attached.look_after(updates.seen()).await;
+            let live = temporality.wait_for(|now| *now == Temporality::Live);
+            live.await.map_err(|_| Over)?;
+            let mut round = updates.round(&shared.model());
+            loop {
+                // Apart from the wait: the model is not held while a client takes its time.
+                let message = updates.message(&mut round, &shared.model());
+                let Some(message) = message else { break };
+                sender.send(message).await?;
+            }
+        }
+    };
+    let _: Result<(), Over> = sender.until_closed(rounds).await;
+}
+
+async fn send_details(
+    shared: Arc<Shared>,
+    id: u64,
+    polls: Option<pprof::PollWatch>,
+    sender: Sender<TaskDetails>,
+) {
+    let mut attached = shared.attach();
+    let mut seen = 0;
+    let details = async {
+        loop {
+            attached.look_after(seen).await;
+            seen = shared.model().look;
+            let times = match &polls {
+                Some(polls) => Some(polls.read().ok_or(Over)?),
+                None => None,
+            };
+            let histogram = times.as_ref().and_then(histogram::of);
+            sender
+                .send(TaskDetails {
+                    task_id: Some(id.into()),
+                    now: Some(SystemTime::now().into()),
+                    poll_times_histogram: histogram.map(PollTimesHistogram::Histogram),
+                    scheduled_times_histogram: None,
+                })
+                .await?;
+        }
+    };
+    let _: Result<(), Over> = sender.until_closed(details).await;
+}
+
+async fn send_states(mut temporality: watch::Receiver<Temporality>, sender: Sender<State>) {
+    let states = async {
+        loop {
+            let now = *temporality.borrow_and_update();
+            sender
+                .send(State {
+                    temporality: now.into(),
+                })
+                .await?;
+            temporality.changed().await.map_err(|_| Over)?;
+        }
+    };
+    let _: Result<(), Over> = sender.until_closed(states).await;
+}
+
+/// Fills a stream.
+struct Sender<M> {
+    messages: mpsc::Sender<M>,
+    patience: Duration,
+    too_slow: Arc<Notify>,
+}
+
+impl<M> Sender<M> {
+    async fn send(&self, message: M) -> Result<(), Over> {
+        let sent = self.messages.send_timeout(message, self.patience).await;
+        sent.map_err(|error| {
+            if matches!(error, mpsc::error::SendTimeoutError::Timeout(_)) {
+                self.too_slow.notify_one();
+            }
+            Over
+        })
+    }
+
+    /// Runs `filling` until it ends or the client has left the stream.
+    async fn until_closed(
+        &self,
+        filling: impl Future<Output = Result<(), Over>>,
+    ) -> Result<(), Over> {
+        tokio::select! {
+            result = filling => result,
+            () = self.messages.closed() => Err(Over),
+        }
+    }
+}
+
+/// A stream that answers a request.
+pub(crate) struct Receiver<M>(mpsc::Receiver<M>);
+
+impl<M> Stream for Receiver<M> {
+    type Item = Result<M, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_recv(context).map(|message| message.map(Ok))
+    }
+}

@@ -1,0 +1,46 @@
+//! `tokio-console` attaches to a service that carries runtime-probe: without tokio's `tracing` feature, and at no cost per
+//! poll.
+//!
+//! ```
+//! # fn main() -> std::io::Result<()> {
+//! // In main, 127.0.0.1:6669 without an argument for tokio-console; here any free port.
+//! let console = runtime_probe_console::serve("127.0.0.1:0")?;
+//! println!("tokio-console http://{}", console.local_addr());
+//! # Ok(()) }
+//! ```
+//!
+//! It serves the protocol of `console-subscriber` (gRPC, from `console-api`) out of the probe's own records, on a thread
+//! and a runtime of its own, which are left out of everything that the probe shows. So it answers when the workers of the
+//! service are all stuck, and it never lists itself. While nobody is attached, nothing is read. With `RUNTIME_PROBE=off` there are no records, and the list is
+//! empty.
+//!
+//! # What is shown, and how exact it is
+//!
+//! Once a second, while somebody is attached, the records are read. What lives and ends between two looks is not listed.
+//!
+//! | value | |
+//! |---|---|
+//! | id, name, kind, location, parent, size | as tokio has them; a task that a dependency spawned by plain tokio has no size, and is listed with `--cfg tokio_unstable` |
+//! | polls, busy | exact, up to the last look before the task ended |
+//! | scheduled | the time in the run queue now; not summed up over earlier waits, which count as idle |
+//! | wakes | those that led to a poll; several before one poll are one |
+//! | self-wakes | polls in which the task woke itself |
+//! | wakers | how many there are now; it is the clones, and no drops |
+//! | the histogram of a task's page | its polls since the page was opened, each to within 1 % |
+//!
+//! All of the client's warnings about tasks can be trusted: lost wakers (the probe counts them), self-wakes, tasks that never
+//! yield, large futures and those that tokio boxes. Resources and asynchronous operations are not shown.
+
+// In reading order: who is let in, what is answered, what is known of the tasks, and what goes out of it to one client.
+mod server;
+
+mod connection;
+mod instrument;
+
+mod model;
+mod updates;
+
+mod histogram;
+mod wire;
+
+pub use server::{Server, Serving, serve};

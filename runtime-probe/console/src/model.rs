@@ -1,0 +1,207 @@
+//! What is known of the tasks, for all clients: who came when, what changed when, who is gone.
+//!
+//! It is filled by a look at the probe's records, once in a while and only as long as somebody is attached; with the last
+//! client all of it goes. A look has a number, and each task the number of the look that found it changed: a client needs
+//! no more than the number of the last look that it has been told of (see [`crate::updates`]).
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use runtime_probe::pprof::{self, TaskFacts};
+use tokio::sync::watch;
+
+/// Finished tasks that are kept at the most: 300 B each, so 3 MB.
+const MOST_FINISHED: usize = 10_000;
+
+/// A look that is younger than this will do for a client that attaches.
+const FRESH: Duration = Duration::from_millis(50);
+
+/// A task.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) facts: TaskFacts,
+    /// When these facts held.
+    pub(crate) at: SystemTime,
+    pub(crate) created_at: SystemTime,
+    /// When a look missed it first.
+    pub(crate) dropped_at: Option<SystemTime>,
+    /// The number of the look that found it changed.
+    pub(crate) changed: u64,
+    /// The number of the last look that found it.
+    found: u64,
+}
+
+/// All of them.
+#[derive(Debug)]
+pub(crate) struct Model {
+    pub(crate) tasks: BTreeMap<u64, Known>,
+    /// The number of the last look.
+    pub(crate) look: u64,
+    /// When that was.
+    pub(crate) at: SystemTime,
+    taken: Option<Instant>,
+    /// Those that are gone, in the order in which that was found.
+    finished: VecDeque<u64>,
+    /// How many have been forgotten.
+    pub(crate) forgotten: u64,
+    retention: Duration,
+}
+
+impl Model {
+    fn new(retention: Duration) -> Model {
+        Model {
+            tasks: BTreeMap::new(),
+            look: 0,
+            at: SystemTime::UNIX_EPOCH,
+            taken: None,
+            finished: VecDeque::new(),
+            forgotten: 0,
+            retention,
+        }
+    }
+
+    fn look(&mut self, all: Vec<TaskFacts>, at: SystemTime) {
+        self.look += 1;
+        self.at = at;
+        self.taken = Some(Instant::now());
+        let look = self.look;
+        for facts in all {
+            let known = self.tasks.entry(facts.id);
+            let known = known.or_insert_with(|| Known {
+                created_at: at.checked_sub(facts.age).unwrap_or(at),
+                at,
+                dropped_at: None,
+                changed: look,
+                found: look,
+                facts: facts.clone(),
+            });
+            known.found = look;
+            // Missed by one look and found by the next: it was changing hands then.
+            let back = known.dropped_at.take().is_some();
+            if back || differs(&known.facts, &facts) {
+                (known.facts, known.at, known.changed) = (facts, at, look);
+            }
+        }
+        for (id, known) in &mut self.tasks {
+            if known.found != look && known.dropped_at.is_none() {
+                known.dropped_at = Some(at);
+                known.changed = look;
+                self.finished.push_back(*id);
+            }
+        }
+        self.forget(at);
+    }
+
+    fn forget(&mut self, at: SystemTime) {
+        while let Some(id) = self.finished.front() {
+            let dropped_at = self.tasks.get(id).and_then(|known| known.dropped_at);
+            let kept_for = dropped_at.map(|dropped_at| at.duration_since(dropped_at));
+            let is_due = !matches!(kept_for, Some(Ok(kept_for)) if kept_for < self.retention);
+            if !is_due && self.finished.len() <= MOST_FINISHED {
+                return;
+            }
+            // One that was found again is not gone.
+            if dropped_at.is_some() {
+                self.tasks.remove(id);
+                self.forgotten += 1;
+            }
+            self.finished.pop_front();
+        }
+    }
+}
+
+/// Whether there is news in `now`. Time alone is none, nor is a busy time, which is known better from look to look.
+fn differs(before: &TaskFacts, now: &TaskFacts) -> bool {
+    let of = |facts: &TaskFacts| (facts.polls, facts.state, facts.self_wakes, facts.wakers);
+    of(before) != of(now) || before.name.is_none() && now.name.is_some()
+}
+
+/// The model, and who looks at it.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    model: Mutex<Model>,
+    /// The number of the last look.
+    looks: watch::Sender<u64>,
+    /// How long a client may take nothing.
+    pub(crate) patience: Duration,
+}
+
+impl Shared {
+    pub(crate) fn new(retention: Duration, patience: Duration) -> Shared {
+        Shared {
+            model: Mutex::new(Model::new(retention)),
+            looks: watch::Sender::new(0),
+            patience,
+        }
+    }
+
+    pub(crate) fn model(&self) -> MutexGuard<'_, Model> {
+        self.model.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at the tasks again and again while somebody is attached.
+    pub(crate) async fn look_every(&self, interval: Duration) {
+        let mut ticks = tokio::time::interval(interval);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            if self.looks.receiver_count() > 0 {
+                self.look();
+            }
+        }
+    }
+
+    fn look(&self) {
+        let (at, all) = (SystemTime::now(), pprof::tasks());
+        let mut model = self.model();
+        model.look(all, at);
+        self.looks.send_replace(model.look);
+    }
+
+    /// A client attaches: it finds a model that has just been made.
+    pub(crate) fn attach(self: &Arc<Self>) -> Attached {
+        let attached = Attached {
+            looks: Some(self.looks.subscribe()),
+            shared: self.clone(),
+        };
+        let taken = self.model().taken;
+        if taken.is_none_or(|taken| taken.elapsed() > FRESH) {
+            self.look();
+        }
+        attached
+    }
+}
+
+/// A client that is attached, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Attached {
+    /// `None` only while it is dropped.
+    looks: Option<watch::Receiver<u64>>,
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Attached {
+    /// Waits for a look after that of this number.
+    pub(crate) async fn look_after(&mut self, seen: u64) {
+        if let Some(looks) = &mut self.looks {
+            // The sender lives as long as `shared`.
+            let _ = looks.wait_for(|look| *look > seen).await;
+        }
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        self.looks = None;
+        if self.shared.looks.receiver_count() == 0 {
+            let mut model = self.shared.model();
+            let (look, forgotten, retention) = (model.look, model.forgotten, model.retention);
+            *model = Model {
+                look,
+                forgotten,
+                ..Model::new(retention)
+            };
+        }
+    }
+}

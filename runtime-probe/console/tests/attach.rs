@@ -1,0 +1,307 @@
+//! What a client is told of the tasks, over real sockets.
+
+use std::future::{pending, poll_fn};
+use std::net::SocketAddr;
+use std::sync::OnceLock;
+use std::task::Poll;
+use std::time::{Duration, SystemTime};
+
+use console_api::instrument::{
+    PauseRequest, ResumeRequest, StateRequest, TaskDetailsRequest, Temporality,
+};
+use console_api::tasks::Stats;
+use console_api::tasks::task_details::PollTimesHistogram;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::Deserializer;
+use runtime_probe::pprof::{self, TaskFacts, TaskState};
+use runtime_probe::runtime::Runtime;
+use runtime_probe::task::Builder;
+use runtime_probe_console::{Server, Serving, serve};
+use view::{PATIENCE, View, connect};
+
+#[path = "support/view.rs"]
+mod view;
+
+/// The service under test. Clients run on plain tokio, which the probe does not see.
+fn service() -> &'static Runtime {
+    static SERVICE: OnceLock<Runtime> = OnceLock::new();
+    SERVICE.get_or_init(|| Runtime::new().unwrap())
+}
+
+fn console() -> (Serving, SocketAddr) {
+    let console = Server::new("127.0.0.1:0").interval(Duration::from_millis(50));
+    let console = console.serve().unwrap();
+    let address = console.local_addr();
+    (console, address)
+}
+
+fn id_of(task: &runtime_probe::task::JoinHandle<()>) -> u64 {
+    task.id().to_string().parse().unwrap()
+}
+
+fn facts(id: u64) -> TaskFacts {
+    let found = pprof::tasks().into_iter().find(|task| task.id == id);
+    found.expect("a task that is alive")
+}
+
+fn named(name: &str) -> Builder<'_> {
+    Builder::new().name(name)
+}
+
+/// As tokio-console tells a lost waker: polled, not running, not woken since, and no waker is there.
+fn is_lost(stats: &Stats) -> bool {
+    let polls = stats.poll_stats.expect("numbers of polls");
+    let at = |stamp: Option<prost_types::Timestamp>| {
+        stamp.map(|stamp| SystemTime::try_from(stamp).expect("a time"))
+    };
+    let begun = at(polls.last_poll_started);
+    let (woken, running) = (
+        at(stats.last_wake) > begun,
+        begun > at(polls.last_poll_ended),
+    );
+    polls.polls > 0 && !woken && !running && stats.waker_clones == stats.waker_drops
+}
+
+#[tokio::test]
+async fn a_task_is_what_it_was_spawned_as() {
+    let (_console, address) = console();
+    let handle = service().handle();
+    let line = line!() + 1;
+    let waits = named("waits").spawn_on(pending::<()>(), handle).unwrap();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let blocks = move || released.recv().unwrap();
+    let blocks = named("blocks").spawn_blocking_on(blocks, handle).unwrap();
+
+    let mut view = View::attach(&mut connect(address).await).await;
+    let id = view.until(|view| view.one("waits")).await;
+    assert_eq!(id, id_of(&waits));
+    assert_eq!(view.field(id, "task.id").unwrap(), id.to_string());
+    assert_eq!(view.field(id, "kind").unwrap(), "task");
+    assert_eq!(
+        view.field(id, "size.bytes"),
+        view.field(id, "original_size.bytes")
+    );
+    let place = view.tasks[&id].location.clone().expect("a location");
+    assert!(place.file().ends_with("console/tests/attach.rs"), "{place}");
+    assert_eq!(place.line, Some(line));
+    let blocking = view.until(|view| view.one("blocks")).await;
+    assert_eq!(view.field(blocking, "kind").unwrap(), "blocking");
+    assert_eq!(view.tasks[&blocking].kind, 1);
+
+    waits.abort();
+    release.send(()).unwrap();
+    blocks.await.unwrap();
+    for id in [id, blocking] {
+        view.until(|view| view.stats[&id].dropped_at).await;
+    }
+    // Who attaches now is still told of them.
+    let mut later = View::attach(&mut connect(address).await).await;
+    let id = later.until(|view| view.one("waits")).await;
+    assert!(later.stats[&id].dropped_at.is_some());
+}
+
+#[tokio::test]
+async fn what_it_did_lies_between_two_looks() {
+    let (_console, address) = console();
+    let ticks = async {
+        loop {
+            runtime_probe::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let task = named("ticks").spawn_on(ticks, service().handle()).unwrap();
+    let before = facts(id_of(&task));
+    let mut view = View::attach(&mut connect(address).await).await;
+    let id = view.until(|view| view.one("ticks")).await;
+    let stats = view
+        .until(|view| Some(view.stats[&id]).filter(|stats| stats.wakes > before.polls + 5))
+        .await;
+    let after = facts(id);
+    let poll_stats = stats.poll_stats.unwrap();
+    assert!(
+        (before.polls..=after.polls).contains(&poll_stats.polls),
+        "{poll_stats:?}"
+    );
+    let busy: Duration = poll_stats.busy_time.unwrap().try_into().unwrap();
+    // The clock's rate is known better and better, and that of a young process on a busy machine to a few hundredths.
+    assert!(
+        busy.as_secs_f64() >= before.busy.as_secs_f64() * 0.95,
+        "{busy:?} < {before:?}"
+    );
+    assert!(
+        busy.as_secs_f64() <= after.busy.as_secs_f64() * 1.05,
+        "{busy:?} > {after:?}"
+    );
+    assert!(
+        (poll_stats.polls - 1..=poll_stats.polls).contains(&stats.wakes),
+        "{stats:?}"
+    );
+    assert!(!is_lost(&stats), "{stats:?}");
+}
+
+#[tokio::test]
+async fn lost_wakers_and_self_wakes_are_told() {
+    let (_console, address) = console();
+    let handle = service().handle();
+    // No leaf keeps a waker.
+    let lost = poll_fn(|_| Poll::<()>::Pending);
+    let lost = named("lost").spawn_on(lost, handle).unwrap();
+    let mut left = 100;
+    let wakes_itself = async move {
+        poll_fn(|context| {
+            context.waker().wake_by_ref();
+            left -= 1;
+            if left == 0 {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+        pending::<()>().await
+    };
+    let selfish = named("selfish").spawn_on(wakes_itself, handle).unwrap();
+    let mut view = View::attach(&mut connect(address).await).await;
+    view.until(|view| is_lost(&view.stats[&view.one("lost")?]).then_some(()))
+        .await;
+    let stats = view
+        .until(|view| Some(view.stats[&view.one("selfish")?]).filter(|stats| stats.wakes >= 99))
+        .await;
+    assert!(stats.self_wakes >= 98, "{stats:?}");
+    lost.abort();
+    selfish.abort();
+}
+
+#[tokio::test]
+async fn one_client_pauses_and_the_other_goes_on() {
+    let (_console, address) = console();
+    let (mut one, mut other) = (connect(address).await, connect(address).await);
+    let mut paused = View::attach(&mut one).await;
+    let mut live = View::attach(&mut other).await;
+    let mut states = one.watch_state(StateRequest {}).await.unwrap().into_inner();
+    let next = states.message().await.unwrap().unwrap();
+    assert_eq!(next.temporality(), Temporality::Live);
+    one.pause(PauseRequest {}).await.unwrap();
+    let next = states.message().await.unwrap().unwrap();
+    assert_eq!(next.temporality(), Temporality::Paused);
+
+    let task = named("meanwhile").spawn_on(pending::<()>(), service().handle());
+    live.until(|view| view.one("meanwhile")).await;
+    // What was under way when it paused has come by then.
+    let came = async {
+        loop {
+            paused.next().await;
+            assert!(paused.one("meanwhile").is_none());
+        }
+    };
+    let quiet = tokio::time::timeout(Duration::from_millis(300), came).await;
+    assert!(quiet.is_err());
+    one.resume(ResumeRequest {}).await.unwrap();
+    let next = states.message().await.unwrap().unwrap();
+    assert_eq!(next.temporality(), Temporality::Live);
+    paused.until(|view| view.one("meanwhile")).await;
+    task.unwrap().abort();
+}
+
+#[tokio::test]
+async fn the_polls_of_a_task_that_is_watched_are_counted() {
+    const BUSY: Duration = Duration::from_millis(2);
+    let (_console, address) = console();
+    let (polls, mut wanted) = tokio::sync::mpsc::unbounded_channel::<()>();
+    let works = async move {
+        while wanted.recv().await.is_some() {
+            let begin = std::time::Instant::now();
+            while begin.elapsed() < BUSY {}
+        }
+    };
+    let task = named("works").spawn_on(works, service().handle()).unwrap();
+    let id = id_of(&task);
+    let mut client = connect(address).await;
+    let request = TaskDetailsRequest {
+        id: Some(id.into()),
+    };
+    let mut details = client
+        .watch_task_details(request)
+        .await
+        .unwrap()
+        .into_inner();
+    let begun = tokio::time::timeout(PATIENCE, async {
+        loop {
+            let facts = facts(id);
+            if facts.state == TaskState::Waiting {
+                return facts;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    let begun = begun.await.expect("in time");
+    for more in 1..=20 {
+        polls.send(()).unwrap();
+        // One poll each: while it lasts, the next one would be a part of it.
+        let is_done = |facts: TaskFacts| {
+            facts.polls >= begun.polls + more && facts.state == TaskState::Waiting
+        };
+        while !is_done(facts(id)) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    let histogram = tokio::time::timeout(PATIENCE, async {
+        loop {
+            let details = details.message().await.unwrap().expect("no end");
+            assert_eq!(details.task_id.unwrap().id, id);
+            let Some(PollTimesHistogram::Histogram(told)) = details.poll_times_histogram else {
+                continue;
+            };
+            let bytes = &mut told.raw_histogram.as_slice();
+            let histogram: Histogram<u64> = Deserializer::new().deserialize(bytes).unwrap();
+            if histogram.len() >= 19 {
+                return histogram;
+            }
+        }
+    })
+    .await
+    .expect("in time");
+    let after = facts(id);
+    assert!(
+        histogram.len() <= after.polls - begun.polls + 1,
+        "{histogram:?}"
+    );
+    let (least, sum) = (
+        Duration::from_nanos(histogram.value_at_quantile(0.5)),
+        Duration::from_secs_f64(histogram.mean() * histogram.len() as f64 / 1e9),
+    );
+    assert!(least >= BUSY.mul_f64(0.98), "{least:?}");
+    assert!(
+        sum.as_secs_f64() <= after.busy.as_secs_f64() * 1.02,
+        "{sum:?} {after:?}"
+    );
+
+    task.abort();
+    let end = tokio::time::timeout(PATIENCE, async {
+        while let Ok(Some(_)) = details.message().await {}
+    });
+    end.await
+        .expect("the end of the task is that of its details");
+    let error = client.watch_task_details(request).await.unwrap_err();
+    assert_eq!(error.code(), tonic::Code::NotFound);
+    assert!(error.message().contains("no task of that id"), "{error}");
+}
+
+#[test]
+fn another_address_is_refused_unless_it_is_asked_for() {
+    let error = serve("0.0.0.0:0").unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+    assert!(
+        error
+            .to_string()
+            .contains("0.0.0.0:0 is not a loopback address"),
+        "{error}"
+    );
+    drop(Server::new("0.0.0.0:0").allow_remote().serve().unwrap());
+}
+
+#[test]
+fn it_stops_when_it_is_dropped() {
+    let (console, address) = console();
+    drop(console);
+    assert!(std::net::TcpStream::connect(address).is_err());
+}
