@@ -89,3 +89,50 @@ fn thread(tasks: &Tasks, row: &Row) -> Option<u32> {
         _ => None,
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use crate::registry::record::Kind;
+    use crate::source::instrumented::Instrumented;
+    use crate::source::signal;
+    use crate::sys::thread;
+    use std::pin::pin;
+    use std::sync::mpsc;
+    use std::task::{Context, Waker};
+    use std::time::{Duration, Instant};
+
+    /// Of a thread that is blocked in a task's poll. `cargo test --release --lib what_asking_takes -- --ignored --nocapture`
+    #[test]
+    #[ignore = "a measurement, for a quiet machine and a release build"]
+    fn what_asking_takes() {
+        const TIMES: u32 = 1000;
+        assert!(crate::source::is_on());
+        let (ready, told) = mpsc::channel();
+        let (done, wait) = mpsc::channel::<()>();
+        let stuck = std::thread::spawn(move || {
+            let task = Instrumented::new(Kind::Task, 1, None, async move {
+                ready.send(thread::id()).unwrap();
+                let _ = wait.recv();
+            });
+            pin!(task).poll(&mut Context::from_waker(Waker::noop()))
+        });
+        let tid = told.recv().unwrap();
+        let ask = |_| {
+            let began = Instant::now();
+            let capture = signal::capture(tid, began + Duration::from_secs(20)).unwrap();
+            assert_eq!(capture.polls.len(), 1);
+            began.elapsed()
+        };
+        let mut took: Vec<Duration> = (0..TIMES).map(ask).collect();
+        took.sort_unstable();
+        let at = |percent: usize| took[(took.len() - 1) * percent / 100];
+        println!(
+            "a capture: least {:?}, median {:?}, 90 of 100 within {:?}",
+            at(0),
+            at(50),
+            at(90)
+        );
+        drop(done);
+        assert!(stuck.join().unwrap().is_ready());
+    }
+}
