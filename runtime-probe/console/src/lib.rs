@@ -1,5 +1,5 @@
-//! `tokio-console` attaches to a service that carries runtime-probe: without tokio's `tracing` feature, and at no cost per
-//! poll.
+//! `tokio-console` attaches to a service that carries runtime-probe: without tokio's `tracing` feature, and at no cost while
+//! nobody is attached.
 //!
 //! ```
 //! # fn main() -> std::io::Result<()> {
@@ -11,8 +11,8 @@
 //!
 //! It serves the protocol of `console-subscriber` (gRPC, from `console-api`) out of the probe's own records, on a thread
 //! and a runtime of its own, which are left out of everything that the probe shows. So it answers when the workers of the
-//! service are all stuck, and it never lists itself. While nobody is attached, nothing is read. With `RUNTIME_PROBE=off` there are no records, and the list is
-//! empty.
+//! service are all stuck, and it never lists itself. While nobody is attached, nothing is read. With `RUNTIME_PROBE=off`
+//! there are no records, and the list is empty.
 //!
 //! # What is shown, and how exact it is
 //!

@@ -111,7 +111,8 @@ impl Resolver {
         let code = self.code(here);
         match code.frames.last() {
             None => Detail::Nothing,
-            Some(frame) if code.inlining_known && frame.line != 0 => Detail::Lines,
+            // Nothing is inlined where there are lines and no names, as in a debug build with line tables only.
+            Some(frame) if frame.line != 0 => Detail::Lines,
             Some(_) => Detail::Symbols,
         }
     }
