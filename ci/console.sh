@@ -24,7 +24,7 @@ out=$(mktemp -d)
 server=$out/tmux
 shop_pid=
 finish() {
-    tmux -S "$server" kill-server 2> /dev/null || true
+    tmux -u -S "$server" kill-server 2> /dev/null || true
     [ -z "$shop_pid" ] || kill "$shop_pid" 2> /dev/null || true
     rm -rf "$out"
 }
@@ -32,7 +32,7 @@ trap finish EXIT
 
 fail() {
     echo "console.sh: $1" >&2
-    tmux -S "$server" capture-pane -p >&2 2> /dev/null || true
+    tmux -u -S "$server" capture-pane -p >&2 2> /dev/null || true
     cat "$out/stdout" "$out/stderr" >&2 2> /dev/null || true
     exit 1
 }
@@ -59,8 +59,8 @@ start_shop() {
 }
 
 ask() { curl --silent --show-error --fail --max-time 20 "$@"; }
-keys() { tmux -S "$server" send-keys "$@"; }
-look() { tmux -S "$server" capture-pane -p > "$out/screen"; }
+keys() { tmux -u -S "$server" send-keys "$@"; }
+look() { tmux -u -S "$server" capture-pane -p > "$out/screen"; }
 
 # Whether a line of the screen matches.
 shows() { look && grep -qE "$1" "$out/screen"; }
@@ -84,7 +84,7 @@ is_as_new_as() {
 }
 
 start_shop 127.0.0.1:0
-tmux -S "$server" -f /dev/null new-session -d -x 240 -y 50 \
+tmux -u -S "$server" -f /dev/null new-session -d -x 240 -y 50 \
     "LANG=C.UTF-8 LC_ALL=C.UTF-8 TERM=xterm '$console' --no-colors --lang en_US.UTF-8 http://$address"
 within 30 "it is attached" shows 'CONNECTED'
 within 30 "its tasks are there" shows 'shop\.rs:[0-9]+'
