@@ -30,7 +30,7 @@ pub struct Measured {
 #[derive(Clone, Copy)]
 pub struct DumpBudget {
     pub time: Duration,
-    /// How much later a 1 ms ticker in the dumped process may be than beside threads that only keep the CPUs busy.
+    /// How much later a 1 ms ticker in the dumped process may be than without a dump, beside busy CPUs or idle ones.
     pub stall: Option<Duration>,
     /// The peak of anonymous memory above what the process had.
     pub peak_bytes: Option<u64>,
@@ -131,7 +131,7 @@ impl fmt::Display for DumpBudget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "<= {} ms", self.time.as_millis())?;
         if let Some(stall) = self.stall {
-            write!(f, ", stall <= busy + {} ms", stall.as_millis())?;
+            write!(f, ", stall <= +{} ms", stall.as_millis())?;
         }
         if let Some(bytes) = self.peak_bytes {
             write!(f, ", peak <= {} MiB", bytes >> 20)?;

@@ -188,7 +188,8 @@ impl Row {
         if !complete {
             return Some(Verdict::Over);
         }
-        let added_stall = cost.stall.saturating_sub(cost.without.busy);
+        let without = cost.without.idle.max(cost.without.busy);
+        let added_stall = cost.stall.saturating_sub(without);
         Some(budget.judge(cost.time, added_stall, cost.peak_bytes))
     }
 }
