@@ -29,11 +29,30 @@ pub struct Measured {
 /// What one dump may cost.
 #[derive(Clone, Copy)]
 pub struct DumpBudget {
-    pub time: Duration,
+    pub time: DumpTime,
     /// How much later a 1 ms ticker in the dumped process may be than without a dump, beside busy CPUs or idle ones.
     pub stall: Option<Duration>,
     /// The peak of anonymous memory above what the process had.
     pub peak_bytes: Option<u64>,
+}
+
+#[derive(Clone, Copy)]
+pub enum DumpTime {
+    /// At most this part of what Go's dump of as many goroutines takes in the same run.
+    PartOfGo(f64),
+    /// Where Go's is not taken.
+    Within(Duration),
+}
+
+/// What is judged of one form of dump.
+#[derive(Clone, Copy)]
+pub struct MeasuredDump {
+    pub time: Duration,
+    /// Go's of the same form and as many.
+    pub go_time: Option<Duration>,
+    /// How much later the ticker was than without.
+    pub added_stall: Duration,
+    pub peak_bytes: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -83,17 +102,17 @@ impl DumpBudget {
         let stall = Some(Duration::from_millis(3));
         match (tasks, debug) {
             (100_000, 2) => Some(Self {
-                time: Duration::from_millis(150),
+                time: DumpTime::PartOfGo(0.14),
                 stall,
                 peak_bytes: None,
             }),
             (100_000, 0) => Some(Self {
-                time: Duration::from_millis(30),
+                time: DumpTime::PartOfGo(0.33),
                 stall: None,
                 peak_bytes: None,
             }),
             (1_000_000, 2) => Some(Self {
-                time: Duration::from_secs(2),
+                time: DumpTime::Within(Duration::from_secs(2)),
                 stall,
                 peak_bytes: Some(64 << 20),
             }),
@@ -101,11 +120,18 @@ impl DumpBudget {
         }
     }
 
-    pub fn judge(self, time: Duration, added_stall: Duration, peak_bytes: u64) -> Verdict {
+    pub fn judge(self, measured: MeasuredDump) -> Verdict {
+        let time_limit = match (self.time, measured.go_time) {
+            (DumpTime::Within(limit), _) => limit,
+            (DumpTime::PartOfGo(part), Some(go)) => go.mul_f64(part),
+            (DumpTime::PartOfGo(_), None) => return Verdict::NotMeasured,
+        };
         Verdict::of(
-            time <= self.time
-                && self.stall.is_none_or(|limit| added_stall <= limit)
-                && self.peak_bytes.is_none_or(|limit| peak_bytes <= limit),
+            measured.time <= time_limit
+                && self.stall.is_none_or(|limit| measured.added_stall <= limit)
+                && self
+                    .peak_bytes
+                    .is_none_or(|limit| measured.peak_bytes <= limit),
         )
     }
 }
@@ -129,7 +155,10 @@ impl fmt::Display for Budget {
 
 impl fmt::Display for DumpBudget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "<= {} ms", self.time.as_millis())?;
+        match self.time {
+            DumpTime::PartOfGo(part) => write!(f, "<= {:.0} % of go's", part * 100.0)?,
+            DumpTime::Within(limit) => write!(f, "<= {} ms", limit.as_millis())?,
+        }
         if let Some(stall) = self.stall {
             write!(f, ", stall <= +{} ms", stall.as_millis())?;
         }
@@ -188,16 +217,44 @@ mod tests {
     #[test]
     fn a_dump_is_judged_by_all_its_limits() {
         let budget = DumpBudget::of(1_000_000, 2).unwrap();
-        let (second, millisecond) = (Duration::from_secs(1), Duration::from_millis(1));
-        assert_eq!(budget.judge(second, millisecond, 1 << 20), Verdict::Within);
-        assert_eq!(
-            budget.judge(3 * second, millisecond, 1 << 20),
-            Verdict::Over
-        );
-        assert_eq!(
-            budget.judge(second, 4 * millisecond, 1 << 20),
-            Verdict::Over
-        );
-        assert_eq!(budget.judge(second, millisecond, 65 << 20), Verdict::Over);
+        let good = MeasuredDump {
+            time: Duration::from_secs(2),
+            go_time: None,
+            added_stall: Duration::from_millis(3),
+            peak_bytes: 64 << 20,
+        };
+        assert_eq!(budget.judge(good), Verdict::Within);
+        let bad = [
+            MeasuredDump {
+                time: Duration::from_millis(2001),
+                ..good
+            },
+            MeasuredDump {
+                added_stall: Duration::from_millis(4),
+                ..good
+            },
+            MeasuredDump {
+                peak_bytes: (64 << 20) + 1,
+                ..good
+            },
+        ];
+        assert_eq!(bad.map(|bad| budget.judge(bad)), [Verdict::Over; 3]);
+    }
+
+    #[test]
+    fn a_dump_is_judged_by_what_go_takes() {
+        let budget = DumpBudget::of(100_000, 2).unwrap();
+        let judge = |millis, go_time| {
+            budget.judge(MeasuredDump {
+                time: Duration::from_millis(millis),
+                go_time,
+                added_stall: Duration::ZERO,
+                peak_bytes: 0,
+            })
+        };
+        let second = Some(Duration::from_secs(1));
+        assert_eq!(judge(140, second), Verdict::Within);
+        assert_eq!(judge(141, second), Verdict::Over);
+        assert_eq!(judge(1, None), Verdict::NotMeasured);
     }
 }

@@ -1,12 +1,13 @@
 //! What a dump costs, and what it costs the process meanwhile.
 
+use std::fmt;
 use std::path::Path;
 use std::process::{Child, Command};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::Error;
-use crate::budget::{DumpBudget, Verdict};
+use crate::budget::{DumpBudget, MeasuredDump, Verdict};
 use crate::contestant::{Contestant, Role};
 use crate::golang::Go;
 use crate::hold::Hold;
@@ -21,9 +22,10 @@ pub const EXPLANATION: &str = "\
 `GET /debug/pprof/goroutine?debug=N` over a plain socket on loopback, of a process whose tasks wait in channels and sleeps, \
 eight calls deep, on two workers. `first` is the first reply of the process in this form, `time` the median of those after it, \
 from before the connection to the last byte. `in it` counts the tasks that the text names one by one; `app frames` tells \
-whether the application's own functions are in it. `stall` is the longest that a 1 ms ticker of the process was late during \
-any of the dumps; `idle` the same without one, `busy` beside two processes that only keep the CPUs busy, at the nice value that \
-the probe's server has: what the machine itself does to a ticker. `peak` is how far a dump raised the anonymous memory \
+whether the application's own functions are in it. `stall` is the longest that a 1 ms ticker of the process was late during a \
+dump: the median of the dumps, and in brackets the longest of all. `idle` is the same without one, in as many times of the same \
+length, `busy` beside two processes that only keep the CPUs busy, at the nice value that the probe's server has: what the \
+machine itself does to a ticker; a dump may add to the worse of them. `peak` is how far a dump raised the anonymous memory \
 (`RssAnon`, sampled every 2 ms).";
 
 /// The numbers of waiting tasks of which everybody dumps.
@@ -43,7 +45,7 @@ const ENOUGH: Duration = Duration::from_secs(10);
 /// How long a server may take until it listens.
 const SERVER_WAIT: Duration = Duration::from_secs(2);
 
-/// How long the ticker is watched without a dump: about as long as the dumps of a form take.
+/// The ticker is watched without a dump for as long as a dump takes, but no longer than this.
 const WATCH: Duration = Duration::from_secs(2);
 
 const GO: &str = "go";
@@ -59,6 +61,8 @@ pub struct Row {
     /// The measurement, or why there is none.
     outcome: Result<Cost, String>,
     budget: Option<DumpBudget>,
+    /// What Go's took.
+    go_time: Option<Duration>,
 }
 
 struct Cost {
@@ -66,16 +70,18 @@ struct Cost {
     time: Duration,
     bytes: usize,
     content: Option<Content>,
-    stall: Duration,
-    without: Without,
+    stall: Stall,
+    /// The ticker without a dump, on idle CPUs and on busy ones.
+    idle: Stall,
+    busy: Stall,
     peak_bytes: u64,
 }
 
-/// How late the ticker was without a dump.
-#[derive(Clone, Copy)]
-struct Without {
-    idle: Duration,
-    busy: Duration,
+/// How late the ticker was at worst, in several stretches of time.
+#[derive(Clone, Copy, Default)]
+struct Stall {
+    median: Duration,
+    longest: Duration,
 }
 
 /// What a dump in text holds.
@@ -104,12 +110,25 @@ pub fn run(
                 rows.extend(dump(name, program, tasks, options)?);
             }
         }
+        compare_with_go(&mut rows);
     }
     // One build is enough: what differs between them is not in the dump.
     if let Some(&(name, program)) = probes.first().filter(|_| options.wants(workload::MILLION)) {
         rows.extend(dump(name, program, MILLION, options)?);
     }
     Ok(rows)
+}
+
+fn compare_with_go(rows: &mut [Row]) {
+    let go_times: Vec<_> = rows
+        .iter()
+        .filter(|row| row.contestant == GO)
+        .filter_map(|row| Some(((row.tasks, row.debug), row.outcome.as_ref().ok()?.time)))
+        .collect();
+    for row in rows {
+        let same = |(form, _): &&((u64, u8), Duration)| *form == (row.tasks, row.debug);
+        row.go_time = go_times.iter().find(same).map(|(_, time)| *time);
+    }
 }
 
 /// The rows in markdown.
@@ -149,9 +168,9 @@ pub fn table(rows: &[Row]) -> Table {
                     .as_ref()
                     .map(|content| yes_no(content.app_frames))
                     .unwrap_or_default(),
-                milliseconds(cost.stall),
-                milliseconds(cost.without.idle),
-                milliseconds(cost.without.busy),
+                cost.stall.to_string(),
+                cost.idle.to_string(),
+                cost.busy.to_string(),
                 format!("+{:.1} MiB", cost.peak_bytes as f64 / f64::from(1 << 20)),
             ]),
             Err(reason) => {
@@ -188,9 +207,13 @@ impl Row {
         if !complete {
             return Some(Verdict::Over);
         }
-        let without = cost.without.idle.max(cost.without.busy);
-        let added_stall = cost.stall.saturating_sub(without);
-        Some(budget.judge(cost.time, added_stall, cost.peak_bytes))
+        let without = cost.idle.median.max(cost.busy.median);
+        Some(budget.judge(MeasuredDump {
+            time: cost.time,
+            go_time: self.go_time,
+            added_stall: cost.stall.median.saturating_sub(without),
+            peak_bytes: cost.peak_bytes,
+        }))
     }
 }
 
@@ -205,12 +228,11 @@ fn dump(
     let mut hold = Hold::start(program, tasks)?;
     let mut client = Client::new(hold.address);
     let listening = wait_for_server(&mut client);
-    let without = Without::watch(&mut hold)?;
     let mut rows = Vec::new();
     for &debug in FORMS {
         let gets = if options.quick { QUICK_GETS } else { GETS };
         let outcome = match &listening {
-            Ok(()) => measure(&mut hold, &mut client, debug, gets, without)?,
+            Ok(()) => measure(&mut hold, &mut client, debug, gets)?,
             Err(reason) => Err(reason.clone()),
         };
         // Go's own numbers are the yardstick, not what is judged.
@@ -221,6 +243,7 @@ fn dump(
             debug,
             outcome,
             budget,
+            go_time: None,
         });
     }
     Ok(rows)
@@ -232,11 +255,10 @@ fn measure(
     client: &mut Client,
     debug: u8,
     gets: usize,
-    without: Without,
 ) -> Result<Result<Cost, String>, Error> {
     let path = format!("/debug/pprof/goroutine?debug={debug}");
     let mut times = Vec::new();
-    let mut stall = Duration::ZERO;
+    let mut stalls = Vec::new();
     let mut peak_bytes = 0;
     let mut body = Vec::new();
     let start = Instant::now();
@@ -245,7 +267,7 @@ fn measure(
         let memory = hold.watch_memory()?;
         let reply = client.get(&path);
         peak_bytes = peak_bytes.max(memory.growth()?);
-        stall = stall.max(hold.take_longest_stall()?);
+        stalls.push(hold.take_longest_stall()?);
         let reply = match reply {
             Ok(reply) if reply.status == 200 => reply,
             Ok(reply) => return Ok(Err(format!("status {}", reply.status))),
@@ -259,32 +281,57 @@ fn measure(
     } else {
         &times[..]
     };
-    let time = Quartiles::of(after_first.iter().map(Duration::as_secs_f64)).median;
+    let time = median(after_first);
+    let mut without = || -> Result<Stall, Error> {
+        let mut stalls = Vec::new();
+        for _ in &times {
+            hold.take_longest_stall()?;
+            thread::sleep(time.min(WATCH));
+            stalls.push(hold.take_longest_stall()?);
+        }
+        Ok(Stall::of(&stalls))
+    };
+    let idle = without()?;
+    let busy = {
+        // A server and a client.
+        let _busy = [Busy::start()?, Busy::start()?];
+        without()?
+    };
     Ok(Ok(Cost {
         first: times[0],
-        time: Duration::from_secs_f64(time),
+        time,
         bytes: body.len(),
         content: Content::read(&body, debug),
-        stall,
-        without,
+        stall: Stall::of(&stalls),
+        idle,
+        busy,
         peak_bytes,
     }))
 }
 
-impl Without {
-    fn watch(hold: &mut Hold) -> Result<Self, Error> {
-        let mut watch = || -> Result<Duration, Error> {
-            hold.take_longest_stall()?;
-            thread::sleep(WATCH);
-            hold.take_longest_stall()
-        };
-        let idle = watch()?;
-        // A server and a client.
-        let _busy = [Busy::start()?, Busy::start()?];
-        Ok(Self {
-            idle,
-            busy: watch()?,
-        })
+/// Of at least one.
+fn median(durations: &[Duration]) -> Duration {
+    let seconds = durations.iter().map(Duration::as_secs_f64);
+    Duration::from_secs_f64(Quartiles::of(seconds).median)
+}
+
+impl Stall {
+    fn of(stalls: &[Duration]) -> Self {
+        Self {
+            median: median(stalls),
+            longest: stalls.iter().copied().max().unwrap_or_default(),
+        }
+    }
+}
+
+impl fmt::Display for Stall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} ({})",
+            milliseconds(self.median),
+            milliseconds(self.longest)
+        )
     }
 }
 
@@ -409,14 +456,13 @@ mod tests {
                     tasks,
                     app_frames: true,
                 }),
-                stall: Duration::ZERO,
-                without: Without {
-                    idle: Duration::ZERO,
-                    busy: Duration::ZERO,
-                },
+                stall: Stall::default(),
+                idle: Stall::default(),
+                busy: Stall::default(),
                 peak_bytes: 0,
             }),
             budget: DumpBudget::of(100_000, 2),
+            go_time: Some(Duration::from_secs(1)),
         };
         assert_eq!(row(100_000).verdict(), Some(Verdict::Within));
         assert_eq!(row(99_999).verdict(), Some(Verdict::Over));
