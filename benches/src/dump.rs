@@ -24,8 +24,8 @@ eight calls deep, on two workers. `first` is the first reply of the process in t
 from before the connection to the last byte. `in it` counts the tasks that the text names one by one; `app frames` tells \
 whether the application's own functions are in it. `stall` is the longest that a 1 ms ticker of the process was late during a \
 dump: the median of the dumps, and in brackets the longest of all. `idle` is the same without one, in as many times of the same \
-length, `busy` beside two processes that only keep the CPUs busy, at the nice value that the probe's server has: what the \
-machine itself does to a ticker; a dump may add to the worse of them. `peak` is how far a dump raised the anonymous memory \
+length, `busy` beside two processes that only keep the CPUs busy, at the nice values of the probe's server and of the client: \
+what the machine itself does to a ticker; a dump may add to the worse of them. `peak` is how far a dump raised the anonymous memory \
 (`RssAnon`, sampled every 2 ms).";
 
 /// The numbers of waiting tasks of which everybody dumps.
@@ -293,8 +293,8 @@ fn measure(
     };
     let idle = without()?;
     let busy = {
-        // A server and a client.
-        let _busy = [Busy::start()?, Busy::start()?];
+        // A server, which is nice, and a client.
+        let _busy = [Busy::start(5)?, Busy::start(0)?];
         without()?
     };
     Ok(Ok(Cost {
@@ -339,9 +339,11 @@ impl fmt::Display for Stall {
 struct Busy(Child);
 
 impl Busy {
-    fn start() -> Result<Self, Error> {
-        let nothing = ["-n", "5", "sh", "-c", "while :; do :; done"];
-        Ok(Self(Command::new("nice").args(nothing).spawn()?))
+    fn start(niceness: u8) -> Result<Self, Error> {
+        let mut nothing = Command::new("nice");
+        nothing.args(["-n", &niceness.to_string()]);
+        nothing.args(["sh", "-c", "while :; do :; done"]);
+        Ok(Self(nothing.spawn()?))
     }
 }
 
