@@ -170,9 +170,9 @@ for script in features tokio_versions package leaf_table loom fuzz memcheck; do
         continue
     fi
     ways=()
-    # Those that decide most of what a dump can show. The others (a debug build, debug = 1 and 2, LTO, panic=abort, ..) take
+    # Those that decide most of what a dump can show. The others (debug = 1 and 2, LTO, panic=abort, ..) take
     # three times as long again: by hand.
-    [ "$script" != leaf_table ] || ways=(lines debug0 strip)
+    [ "$script" != leaf_table ] || ways=(devlines lines debug0 strip)
     run "$script" bash "ci/$script.sh" "${ways[@]}"
     done_with "$script" leaf-table docs.rs
 done

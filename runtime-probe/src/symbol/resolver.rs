@@ -43,7 +43,7 @@ pub(crate) struct Code {
     pub(crate) frames: Vec<Frame>,
     /// Entry of the physical function; 0 where unknown.
     pub(crate) entry: u64,
-    /// The frames come from DWARF: inlined functions are known.
+    /// There is debug information of the code: whatever is inlined there is among the frames.
     pub(crate) inlining_known: bool,
 }
 
@@ -175,7 +175,10 @@ impl Resolver {
             .find_symbol_info(relative)
             .map(|symbol| (symbol.name().to_owned(), symbol.address()));
         let entry = symbol.as_ref().map_or(0, |(_, entry)| module.base + entry);
-        let inlining_known = found.iter().any(|(symbol, ..)| symbol.is_some());
+        // A function of which there are lines and nothing else has nothing inlined.
+        let inlining_known = found
+            .iter()
+            .any(|(symbol, file, _)| symbol.is_some() || !file.is_empty());
         // The symbol table names the physical function in full, even where the DWARF knows only its last part, or
         // nothing at all.
         match (found.last_mut(), symbol) {
