@@ -110,6 +110,12 @@ fn a_run_that_was_interrupted_is_cleared_up_after() {
     let after = shop.files();
     let place = |name: &str| shop.root.join(name);
 
+    // While the config and the lock file were written.
+    shop.write(".cargo/config.toml.runtime-probe-new", "[pa");
+    shop.write("Cargo.lock.runtime-probe-new", "");
+    assert!(shop.patch().starts_with("Already patched"));
+    assert_eq!(changes(&after, &shop.files()), "");
+
     // While new packages took the place of the old ones: cargo itself builds nothing now.
     fs::rename(place(".runtime-probe"), place(".runtime-probe.old")).expect("rename");
     shop.write(".runtime-probe.new/README.md", "half");

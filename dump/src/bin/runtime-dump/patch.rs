@@ -39,13 +39,7 @@ pub fn patch(probe: &Path, unstable: bool, offline: bool) -> Result<String, Refu
     let probe = Probe::read(&cargo, probe)?;
     let graph = workspace.graph(&cargo)?;
     let tokio = workspace.tokio(&graph)?;
-    let note = match minor(&tokio)? {
-        minor if minor > NEWEST_KNOWN => format!(
-            "\nNote: tokio {} is newer than what this version knows, 1.{NEWEST_KNOWN}: a way to spawn that is new in it is not instrumented.",
-            tokio.version
-        ),
-        _ => String::new(),
-    };
+    let note = note_on(&tokio, &probe.packages[0])?;
     let names = patched_names(&workspace, &graph)?;
 
     let new = workspace.beside(IN_THE_MAKING);
@@ -224,15 +218,38 @@ fn write_packages(place: &Path, tokio: &Package, probe: &Probe) -> Result<(), Re
     tree::write(&facade.join("src/lib.rs"), FACADE_SOURCE)
 }
 
-fn minor(tokio: &Package) -> Result<u64, Refusal> {
-    let mut numbers = tokio.version.split('.').map(str::parse);
-    match (numbers.next(), numbers.next()) {
-        (Some(Ok(1)), Some(Ok(minor))) => Ok(minor),
-        _ => Err(Refusal::new(format!(
-            "the graph has tokio {}, and runtime-probe instruments tokio 1",
-            tokio.version
+/// What is to be said of a tokio that is newer than what this version knows; nothing of others.
+///
+/// # Errors
+///
+/// If it is older than what runtime-probe asks for, or no tokio 1: nothing would compile.
+fn note_on(tokio: &Package, probe: &Package) -> Result<String, Refusal> {
+    let needed = probe
+        .dependencies
+        .iter()
+        .find(|dependency| dependency.name == "tokio")
+        .map_or("", |dependency| {
+            dependency.requirement.trim_start_matches('^')
+        });
+    let version = &tokio.version;
+    match (minor(version), minor(needed)) {
+        (Some(found), Some(oldest)) if found < oldest => Err(Refusal::new(format!(
+            "the graph has tokio {version}, and runtime-probe needs {needed} or newer: `cargo update tokio`"
+        ))),
+        (Some(found), _) if found > NEWEST_KNOWN => Ok(format!(
+            "\nNote: tokio {version} is newer than what this version knows, 1.{NEWEST_KNOWN}: a way to spawn that is new \
+             in it is not instrumented."
+        )),
+        (Some(_), _) => Ok(String::new()),
+        (None, _) => Err(Refusal::new(format!(
+            "the graph has tokio {version}, and runtime-probe instruments tokio 1"
         ))),
     }
+}
+
+/// Of a version 1.
+fn minor(version: &str) -> Option<u64> {
+    version.strip_prefix("1.")?.split('.').next()?.parse().ok()
 }
 
 /// runtime-probe in a checkout.
@@ -334,6 +351,8 @@ impl Workspace {
     fn recover(&self) -> Result<&'static str, Refusal> {
         let (new, old) = (self.beside(IN_THE_MAKING), self.beside(REPLACED));
         let interrupted = new.exists() || old.exists();
+        tree::forget_replacement(&self.config_path());
+        tree::forget_replacement(&self.lock_path());
         tree::remove(&new)?;
         if self.packages().exists() {
             tree::remove(&old)?;
@@ -510,5 +529,73 @@ impl Former {
         let known =
             now == self.before.as_deref() || (now.is_some() && now == self.after.as_deref());
         known.then(|| self.before.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Dependency;
+
+    const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
+
+    fn package(name: &str, version: &str, source: &str) -> Package {
+        Package {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            source: Some(source.to_owned()),
+            directory: PathBuf::new(),
+            features: Default::default(),
+            edition: "2021".to_owned(),
+            dependencies: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_tokio_that_is_too_old_is_refused_and_one_that_is_new_is_noted() {
+        let mut probe = package("runtime-probe", "0.1.0", CRATES_IO);
+        probe.dependencies.push(Dependency {
+            name: "tokio".to_owned(),
+            requirement: "^1.54".to_owned(),
+            rename: None,
+            optional: false,
+            default_features: false,
+            features: Vec::new(),
+            target: None,
+            path: None,
+        });
+        let said = |version: &str| match note_on(&package("tokio", version, CRATES_IO), &probe) {
+            Ok(note) => note,
+            Err(refusal) => refusal.to_string(),
+        };
+        assert_eq!(said(&format!("1.{NEWEST_KNOWN}.7")), "");
+        assert!(said("1.999.0").contains("Note: tokio 1.999.0 is newer"));
+        assert!(said("1.53.9").contains("runtime-probe needs 1.54 or newer: `cargo update tokio`"));
+        assert!(said("2.60.0").contains("instruments tokio 1"));
+    }
+
+    #[test]
+    fn a_tokio_from_elsewhere_is_refused() {
+        let shop = Workspace {
+            root: PathBuf::from("/shop"),
+        };
+        let repository = "git+https://github.com/tokio-rs/tokio#0123456";
+        for (source, served) in [
+            (CRATES_IO, true),
+            ("registry+https://mirror.example/crates.io-index", true),
+            (repository, false),
+            ("registry+https://shop.example/index", false),
+        ] {
+            let found = shop.tokio(&[package("tokio", "1.54.1", source)]);
+            let said = found.map_or_else(|refusal| refusal.to_string(), |tokio| tokio.version);
+            let expected = if served {
+                "1.54.1".to_owned()
+            } else {
+                format!(
+                    "tokio 1.54.1 of this workspace is from {source}: only one from crates.io can be replaced"
+                )
+            };
+            assert_eq!(said, expected);
+        }
     }
 }

@@ -3,7 +3,7 @@
 use crate::refusal::Refusal;
 use std::fs;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The content, or none if there is no such file.
 pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Refusal> {
@@ -32,11 +32,20 @@ pub fn replace(path: &Path, content: Option<&[u8]>) -> Result<(), Refusal> {
             _ => Ok(()),
         };
     };
+    let aside = aside(path);
+    write(&aside, content)?;
+    rename(&aside, path)
+}
+
+/// Clears up after a [`replace`] that was interrupted. What cannot be removed is told by the next one.
+pub fn forget_replacement(path: &Path) {
+    let _ = fs::remove_file(aside(path));
+}
+
+fn aside(path: &Path) -> PathBuf {
     let mut aside = path.as_os_str().to_owned();
     aside.push(".runtime-probe-new");
-    let aside = Path::new(&aside);
-    write(aside, content)?;
-    rename(aside, path)
+    aside.into()
 }
 
 pub fn rename(from: &Path, to: &Path) -> Result<(), Refusal> {
