@@ -5,7 +5,7 @@ use crate::source::driving::Driving;
 use crate::task::spawning::{spawn, spawn_blocking};
 use std::future::Future;
 use std::ops::Deref;
-use tokio::runtime::TryCurrentError;
+use tokio::runtime::{EnterGuard, Id, RuntimeFlavor, RuntimeMetrics, TryCurrentError};
 use tokio::task::JoinHandle;
 
 /// [`tokio::runtime::Handle`] whose tasks are instrumented. Derefs to tokio's and converts from and into it.
@@ -61,6 +61,31 @@ impl Handle {
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let _driving = Driving::begin(self);
         self.0.block_on(root(future))
+    }
+
+    /// [`tokio::runtime::Handle::enter`].
+    pub fn enter(&self) -> EnterGuard<'_> {
+        self.0.enter()
+    }
+
+    /// [`tokio::runtime::Handle::id`].
+    pub fn id(&self) -> Id {
+        self.0.id()
+    }
+
+    /// [`tokio::runtime::Handle::metrics`].
+    pub fn metrics(&self) -> RuntimeMetrics {
+        self.0.metrics()
+    }
+
+    /// [`tokio::runtime::Handle::name`].
+    pub fn name(&self) -> Option<&str> {
+        self.0.name()
+    }
+
+    /// [`tokio::runtime::Handle::runtime_flavor`].
+    pub fn runtime_flavor(&self) -> RuntimeFlavor {
+        self.0.runtime_flavor()
     }
 }
 

@@ -8,6 +8,7 @@ use std::future::Future;
 use std::io;
 use std::ops::Deref;
 use std::time::Duration;
+use tokio::runtime::{EnterGuard, RuntimeMetrics};
 use tokio::task::JoinHandle;
 
 /// [`tokio::runtime::LocalRuntime`] whose tasks are instrumented. Derefs to tokio's and converts from and into it.
@@ -65,6 +66,16 @@ impl LocalRuntime {
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let _driving = Driving::begin(&self.handle);
         self.inner.block_on(root(future))
+    }
+
+    /// [`tokio::runtime::LocalRuntime::enter`].
+    pub fn enter(&self) -> EnterGuard<'_> {
+        self.inner.enter()
+    }
+
+    /// [`tokio::runtime::LocalRuntime::metrics`].
+    pub fn metrics(&self) -> RuntimeMetrics {
+        self.inner.metrics()
     }
 
     /// [`tokio::runtime::LocalRuntime::shutdown_timeout`].

@@ -7,6 +7,7 @@ use crate::task::spawning::{spawn, spawn_blocking};
 use std::future::Future;
 use std::ops::Deref;
 use std::time::Duration;
+use tokio::runtime::{EnterGuard, RuntimeMetrics};
 use tokio::task::JoinHandle;
 
 /// [`tokio::runtime::Runtime`] whose tasks are instrumented. Derefs to tokio's and converts from and into it.
@@ -63,6 +64,16 @@ impl Runtime {
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let _driving = Driving::begin(&self.handle);
         self.inner.block_on(root(future))
+    }
+
+    /// [`tokio::runtime::Runtime::enter`].
+    pub fn enter(&self) -> EnterGuard<'_> {
+        self.inner.enter()
+    }
+
+    /// [`tokio::runtime::Runtime::metrics`].
+    pub fn metrics(&self) -> RuntimeMetrics {
+        self.inner.metrics()
     }
 
     /// [`tokio::runtime::Runtime::shutdown_timeout`].

@@ -70,8 +70,7 @@ impl<T: ?Sized> OwnedMutexGuard<T> {
         U: ?Sized,
         F: FnOnce(&mut T) -> &mut U,
     {
-        let held = this.held.map(f);
-        OwnedMappedMutexGuard { held }
+        OwnedMappedMutexGuard::new(this.held.map(f))
     }
 
     /// Access to a part of the value, if there is such a part. Mirrors [`tokio::sync::OwnedMutexGuard::try_map`].
@@ -86,7 +85,7 @@ impl<T: ?Sized> OwnedMutexGuard<T> {
     {
         this.held
             .try_map(f)
-            .map(|held| OwnedMappedMutexGuard { held })
+            .map(OwnedMappedMutexGuard::new)
             .map_err(Self::new)
     }
 
@@ -143,9 +142,16 @@ impl<'a, T: ?Sized> MappedMutexGuard<'a, T> {
 #[must_use = "if unused the Mutex will immediately unlock"]
 pub struct OwnedMappedMutexGuard<T: ?Sized, U: ?Sized = T> {
     held: Held<'static, Permit<'static, ()>, Exclusive<U>, Arc<Mutex<T>>>,
+    // tokio's is shared between threads only where the whole value may be, too.
+    marker: PhantomData<Box<T>>,
 }
 
 impl<T: ?Sized, U: ?Sized> OwnedMappedMutexGuard<T, U> {
+    fn new(held: Held<'static, Permit<'static, ()>, Exclusive<U>, Arc<Mutex<T>>>) -> Self {
+        let marker = PhantomData;
+        OwnedMappedMutexGuard { held, marker }
+    }
+
     /// Access to a part of the part. Mirrors [`tokio::sync::OwnedMappedMutexGuard::map`].
     #[inline]
     pub fn map<S, F>(this: Self, f: F) -> OwnedMappedMutexGuard<T, S>
@@ -153,8 +159,7 @@ impl<T: ?Sized, U: ?Sized> OwnedMappedMutexGuard<T, U> {
         S: ?Sized,
         F: FnOnce(&mut U) -> &mut S,
     {
-        let held = this.held.map(f);
-        OwnedMappedMutexGuard { held }
+        OwnedMappedMutexGuard::new(this.held.map(f))
     }
 
     /// Access to a part of the part, if there is such. Mirrors [`tokio::sync::OwnedMappedMutexGuard::try_map`].
@@ -169,8 +174,8 @@ impl<T: ?Sized, U: ?Sized> OwnedMappedMutexGuard<T, U> {
     {
         this.held
             .try_map(f)
-            .map(|held| OwnedMappedMutexGuard { held })
-            .map_err(|held| Self { held })
+            .map(OwnedMappedMutexGuard::new)
+            .map_err(Self::new)
     }
 }
 

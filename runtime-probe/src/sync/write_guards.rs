@@ -176,7 +176,8 @@ impl<T: ?Sized> OwnedRwLockWriteGuard<T> {
 #[clippy::has_significant_drop]
 pub struct RwLockMappedWriteGuard<'a, T: ?Sized> {
     held: Held<'a, Permit<'a, ()>, Exclusive<T>>,
-    marker: PhantomData<&'a mut T>,
+    // tokio's goes to another thread only where the lock may be shared.
+    marker: PhantomData<&'a RwLock<T>>,
 }
 
 impl<'a, T: ?Sized> RwLockMappedWriteGuard<'a, T> {

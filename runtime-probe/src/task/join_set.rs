@@ -5,7 +5,8 @@ use super::spawning::{spawn, spawn_blocking};
 use crate::runtime::Handle;
 use std::future::Future;
 use std::ops::{Deref, DerefMut};
-use tokio::task::AbortHandle;
+use std::task::{Context, Poll};
+use tokio::task::{AbortHandle, Id, JoinError};
 
 mod builder;
 
@@ -94,6 +95,59 @@ impl<T: 'static> JoinSet<T> {
         spawn_blocking!(f, |f| self.0.spawn_blocking_on(f, handle))
     }
 
+    /// [`tokio::task::JoinSet::join_next`].
+    pub fn join_next(&mut self) -> impl Future<Output = Option<Result<T, JoinError>>> {
+        self.0.join_next()
+    }
+
+    /// [`tokio::task::JoinSet::join_next_with_id`].
+    pub fn join_next_with_id(
+        &mut self,
+    ) -> impl Future<Output = Option<Result<(Id, T), JoinError>>> {
+        self.0.join_next_with_id()
+    }
+
+    /// [`tokio::task::JoinSet::poll_join_next`].
+    pub fn poll_join_next(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<T, JoinError>>> {
+        self.0.poll_join_next(context)
+    }
+
+    /// [`tokio::task::JoinSet::poll_join_next_with_id`].
+    pub fn poll_join_next_with_id(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<(Id, T), JoinError>>> {
+        self.0.poll_join_next_with_id(context)
+    }
+
+    /// [`tokio::task::JoinSet::try_join_next`].
+    pub fn try_join_next(&mut self) -> Option<Result<T, JoinError>> {
+        self.0.try_join_next()
+    }
+
+    /// [`tokio::task::JoinSet::try_join_next_with_id`].
+    pub fn try_join_next_with_id(&mut self) -> Option<Result<(Id, T), JoinError>> {
+        self.0.try_join_next_with_id()
+    }
+
+    /// [`tokio::task::JoinSet::shutdown`].
+    pub fn shutdown(&mut self) -> impl Future<Output = ()> {
+        self.0.shutdown()
+    }
+
+    /// [`tokio::task::JoinSet::abort_all`].
+    pub fn abort_all(&mut self) {
+        self.0.abort_all();
+    }
+
+    /// [`tokio::task::JoinSet::detach_all`].
+    pub fn detach_all(&mut self) {
+        self.0.detach_all();
+    }
+
     /// [`tokio::task::JoinSet::join_all`].
     pub async fn join_all(self) -> Vec<T> {
         self.0.join_all().await
@@ -104,6 +158,16 @@ impl<T> JoinSet<T> {
     /// [`tokio::task::JoinSet::new`].
     pub fn new() -> Self {
         JoinSet(tokio::task::JoinSet::new())
+    }
+
+    /// [`tokio::task::JoinSet::len`].
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// [`tokio::task::JoinSet::is_empty`].
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 

@@ -6,7 +6,8 @@ use std::future::Future;
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use tokio::task::JoinHandle;
+use tokio::runtime::Id;
+use tokio::task::{JoinHandle, LocalEnterGuard};
 
 /// [`tokio::task::spawn_local`], instrumented.
 ///
@@ -62,6 +63,16 @@ impl LocalSet {
     pub fn unhandled_panic(&mut self, behavior: tokio::runtime::UnhandledPanic) -> &mut Self {
         self.0.unhandled_panic(behavior);
         self
+    }
+
+    /// [`tokio::task::LocalSet::enter`].
+    pub fn enter(&self) -> LocalEnterGuard {
+        self.0.enter()
+    }
+
+    /// [`tokio::task::LocalSet::id`].
+    pub fn id(&self) -> Id {
+        self.0.id()
     }
 
     /// [`tokio::task::LocalSet::run_until`].
