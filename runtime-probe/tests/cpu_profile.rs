@@ -4,44 +4,16 @@
 //! the CPU, not other shares.
 #![cfg(all(feature = "full", target_os = "linux"))]
 
-use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use runtime_dump::proto::Profile;
-use runtime_probe::pprof;
 use runtime_probe::runtime::Builder;
 use support::burning::*;
 
 mod support {
     #[allow(dead_code, reason = "names and remarks are read elsewhere")]
     pub mod burning;
-}
-
-/// Memory to write to, for somebody who keeps another handle to it.
-#[derive(Clone, Default)]
-struct Shared(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Shared {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// The profile of what happens meanwhile.
-fn profiled(meanwhile: impl FnOnce()) -> Profile {
-    let out = Shared::default();
-    pprof::start_cpu_profile(out.clone()).unwrap();
-    meanwhile();
-    pprof::stop_cpu_profile().unwrap();
-    let bytes = out.0.lock().unwrap();
-    Profile::decode(&bytes).unwrap()
 }
 
 /// How far a share of the samples may be from the truth: four standard deviations of counting, which one run in 15,000

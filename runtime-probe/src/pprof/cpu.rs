@@ -17,7 +17,8 @@ static STARTED: Mutex<Option<Started>> = Mutex::new(None);
 /// process are sampled, those to come as well. Mirrors Go's `pprof.StartCPUProfile`.
 ///
 /// A sample costs the thread some 20 µs, so 100 of them a second 0.2 % of its time. Signals interrupt it: `SIGPROF`, whose
-/// handler stays installed, and does nothing, when the profile has ended.
+/// handler stays installed, and does nothing, when the profile has ended. If somebody replaces that handler meanwhile, nothing
+/// is sampled for as long as he has the signal, and the profile's comments say how long that was.
 ///
 /// ```
 /// # fn main() -> std::io::Result<()> {

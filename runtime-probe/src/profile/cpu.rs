@@ -166,11 +166,11 @@ fn remarks(time: &CpuTime, samples: u64) -> Vec<String> {
             trouble.refused
         ));
     }
-    if trouble.replaced {
-        remarks.push(
-            "somebody put his own handler for SIGPROF in the place of ours: samples are missing"
-                .to_owned(),
-        );
+    if let Some(replaced) = trouble.replaced {
+        remarks.push(format!(
+            "another profiler had its own handler for SIGPROF in the place of ours for {:.2} s: nothing was sampled meanwhile",
+            seconds(replaced)
+        ));
     }
     remarks
 }

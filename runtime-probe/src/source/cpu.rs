@@ -3,7 +3,8 @@
 //! Allowed in the handler: what `sys::signal` allows; a walk with memory made beforehand, the ring's words, the record of
 //! the poll that was interrupted. Whatever is missing (a free walker, room in the ring) costs the sample, and is counted.
 //!
-//! `SIGPROF`, as everybody who profiles: two profilers that do not see each other would both be wrong.
+//! `SIGPROF`, as everybody who profiles: two profilers that do not see each other would both be wrong. Who had it before us
+//! keeps it; who takes it from us has it, too, and gets none of our signals (see [`Sampling::find_threads`]).
 
 use super::signal::{self, Unavailable};
 use super::waker;
@@ -25,7 +26,7 @@ use std::io;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Mutex, MutexGuard, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Words of an entry before its addresses; see [`Sample::read`].
 const HEAD: usize = 6;
@@ -72,11 +73,19 @@ pub(crate) struct Sample {
     pub(crate) pcs: Box<[usize]>,
 }
 
+/// The value of our timers' signals: somebody else's timers may send the same signal, and say nothing of ours.
+fn ours() -> usize {
+    std::ptr::from_ref(&KIT).addr()
+}
+
 /// The handler.
 fn on_tick(delivery: &Delivery) {
     let Origin::Timer { overrun } = delivery.origin else {
         return;
     };
+    if delivery.value != ours() {
+        return;
+    }
     let Some(kit) = KIT.get() else { return };
     // The task's poll: what is wrapped by hand inside it is a part of it.
     let polls = waker::interrupted();
@@ -181,14 +190,16 @@ pub(crate) struct Trouble {
     /// Threads for which the system refused a timer, and why the last one.
     pub(crate) refused: usize,
     pub(crate) refusal: Option<io::Error>,
-    /// Somebody put his handler in the place of ours.
-    pub(crate) replaced: bool,
+    /// For how long somebody had his handler in the place of ours.
+    pub(crate) replaced: Option<Duration>,
 }
 
 /// The timers of a profile under way, by thread.
 struct Armed {
     period: Duration,
     timers: HashMap<u32, CpuTimer>,
+    /// Since when our handler is known to be replaced; there are no timers meanwhile.
+    replaced: Option<Instant>,
     trouble: Trouble,
 }
 
@@ -204,7 +215,8 @@ impl Armed {
     fn arm(&mut self, tid: u32) {
         // Anywhere within the first period: of many threads that live shorter than one, the right share is seen.
         let first = sampling::random() % self.period.as_nanos().max(1) as u64 + 1;
-        match CpuTimer::start(tid, libc::SIGPROF, Duration::from_nanos(first), self.period) {
+        let first = Duration::from_nanos(first);
+        match CpuTimer::start(tid, libc::SIGPROF, ours(), first, self.period) {
             Ok(timer) => {
                 self.timers.insert(tid, timer);
             }
@@ -218,12 +230,22 @@ impl Armed {
             }
         }
     }
+
+    /// No timers while our handler is not there.
+    fn go_by_the_handler(&mut self, is_ours: bool) {
+        if !is_ours {
+            self.replaced.get_or_insert_with(Instant::now);
+            self.timers.clear();
+        } else if let Some(since) = self.replaced.take() {
+            *self.trouble.replaced.get_or_insert_default() += since.elapsed();
+        }
+    }
 }
 
 /// A thread of tokio's begins: it is sampled from its first instruction on, not from when it is found.
 #[cfg(feature = "rt")]
 pub(super) fn thread_starts() {
-    if let Some(armed) = armed().as_mut() {
+    if let Some(armed) = armed().as_mut().filter(|armed| armed.replaced.is_none()) {
         armed.arm(thread::id());
     }
 }
@@ -248,6 +270,7 @@ impl Sampling {
         *armed() = Some(Armed {
             period,
             timers: HashMap::new(),
+            replaced: None,
             trouble: Trouble::default(),
         });
         sampling.find_threads();
@@ -265,10 +288,17 @@ impl Sampling {
     }
 
     /// Gives threads that are new a timer, and takes those back that have ended.
+    ///
+    /// All of them, if somebody replaced our handler, for as long as he has it: our signals would be samples of his that
+    /// nobody asked for, and end the process if he left the default action behind.
     pub(crate) fn find_threads(&self) {
         let tids: HashSet<u32> = thread_status::ids().into_iter().collect();
         let mut armed = armed();
         let Some(armed) = armed.as_mut() else { return };
+        armed.go_by_the_handler(self.signal.is_ours());
+        if armed.replaced.is_some() {
+            return;
+        }
         armed.timers.retain(|tid, _| tids.contains(tid));
         for tid in tids {
             if !armed.timers.contains_key(&tid) {
@@ -296,11 +326,13 @@ impl Sampling {
 
     /// Takes all timers back. What the handlers have written can still be drained.
     pub(crate) fn end(&self) -> Trouble {
-        let trouble = armed().take().map(|armed| armed.trouble);
-        Trouble {
-            replaced: !self.signal.is_ours(),
-            ..trouble.unwrap_or_default()
-        }
+        let Some(mut armed) = armed().take() else {
+            return Trouble::default();
+        };
+        armed.go_by_the_handler(self.signal.is_ours());
+        // Whoever has it now, the time is over.
+        armed.go_by_the_handler(true);
+        armed.trouble
     }
 }
 

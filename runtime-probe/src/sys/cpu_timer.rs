@@ -15,8 +15,8 @@ use std::time::Duration;
 pub(crate) struct CpuTimer(#[expect(dead_code, reason = "it runs until it is dropped")] imp::Timer);
 
 impl CpuTimer {
-    /// Sends `signal` to a thread of this process each time it has used `period` more of the CPU, first after `first`. The
-    /// thread need not be the calling one.
+    /// Sends `signal`, with `value`, to a thread of this process each time it has used `period` more of the CPU, first after
+    /// `first`. The thread need not be the calling one.
     ///
     /// # Errors
     /// The kernel's: the thread has ended, or the process has too many timers (`RLIMIT_SIGPENDING`). Elsewhere than on
@@ -24,10 +24,11 @@ impl CpuTimer {
     pub(crate) fn start(
         tid: u32,
         signal: i32,
+        value: usize,
         first: Duration,
         period: Duration,
     ) -> io::Result<CpuTimer> {
-        imp::start(tid, signal, first, period).map(CpuTimer)
+        imp::start(tid, signal, value, first, period).map(CpuTimer)
     }
 }
 
@@ -65,6 +66,7 @@ mod imp {
     pub(super) fn start(
         tid: u32,
         signal: i32,
+        value: usize,
         first: Duration,
         period: Duration,
     ) -> io::Result<Timer> {
@@ -73,6 +75,7 @@ mod imp {
         event.sigev_notify = libc::SIGEV_THREAD_ID;
         event.sigev_signo = signal;
         event.sigev_notify_thread_id = tid as i32;
+        event.sigev_value.sival_ptr = std::ptr::without_provenance_mut(value);
         let mut timer = MaybeUninit::uninit();
         // SAFETY: both pointers are valid; `timer` is initialized when the call returns 0, and read only then.
         let timer = unsafe {
@@ -135,7 +138,7 @@ mod imp {
     #[derive(Debug)]
     pub(super) struct Timer;
 
-    pub(super) fn start(_: u32, _: i32, _: Duration, _: Duration) -> io::Result<Timer> {
+    pub(super) fn start(_: u32, _: i32, _: usize, _: Duration, _: Duration) -> io::Result<Timer> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
@@ -159,7 +162,7 @@ mod tests {
         let ended = (0..1000).any(|_| {
             std::thread::sleep(Duration::from_millis(1));
             let second = Duration::from_secs(1);
-            CpuTimer::start(tid, libc::SIGURG, second, second).is_err()
+            CpuTimer::start(tid, libc::SIGURG, 0, second, second).is_err()
         });
         assert!(ended);
     }

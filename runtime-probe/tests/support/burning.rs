@@ -1,11 +1,13 @@
 //! Functions that use the CPU, and know for how long.
 
 use std::hint::black_box;
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use runtime_dump::proto::{Profile, Sample};
+use runtime_probe::pprof;
 use runtime_probe::runtime::{Builder, Runtime};
 
 /// CPU time of this thread, in nanoseconds.
@@ -124,6 +126,30 @@ pub fn wait_for_cpu(more: Duration) {
         assert!(Instant::now() < deadline, "nothing uses the CPU");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Memory to write to, for somebody who keeps another handle to it.
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The profile of what happens meanwhile.
+pub fn profiled(meanwhile: impl FnOnce()) -> Profile {
+    let out = Shared::default();
+    pprof::start_cpu_profile(out.clone()).unwrap();
+    meanwhile();
+    pprof::stop_cpu_profile().unwrap();
+    let bytes = out.0.lock().unwrap();
+    Profile::decode(&bytes).unwrap()
 }
 
 /// The samples whose stack has a function whose name ends so.
