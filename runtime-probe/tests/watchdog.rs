@@ -5,11 +5,14 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use runtime_probe::pprof::{self, Watchdog};
-use runtime_probe::runtime::Builder;
+use runtime_probe::runtime::{Builder, Runtime};
+use runtime_probe::sync::oneshot;
 use support::application::{Application, PATIENCE};
 
 mod support {
@@ -19,11 +22,15 @@ mod support {
 /// What a busy machine does to a poll is shorter.
 const LIMIT: Duration = Duration::from_millis(500);
 
+/// A program without a fault; here a busy machine must not make one, so its limit is longer.
+const WELL: &str = "well";
+
 #[test]
 #[ignore = "wants a process of its own"]
 fn an_application() {
     let fault = std::env::var("WATCHDOG_TEST").unwrap();
-    let mut watchdog = Watchdog::new(LIMIT).growth_every(Duration::from_millis(100));
+    let limit = if fault == WELL { 4 * LIMIT } else { LIMIT };
+    let mut watchdog = Watchdog::new(limit).growth_every(Duration::from_millis(100));
     if let Some(directory) = std::env::var_os("WATCHDOG_TEST_DIR") {
         watchdog = watchdog
             .quiet(Duration::ZERO)
@@ -45,15 +52,24 @@ fn an_application() {
             }
         })),
         "starves" => {
-            // A current-thread runtime that nobody drives has a task that is ready.
-            let other = Builder::new_current_thread().build().unwrap();
-            let (sender, receiver) = runtime_probe::sync::oneshot::channel::<()>();
-            let waits = other.spawn(async { drop(receiver.await) });
-            other.block_on(runtime_probe::task::yield_now());
-            other.block_on(runtime_probe::task::yield_now());
-            drop(sender);
+            let _starving = starve();
             thread::sleep(PATIENCE);
-            drop(waits);
+        }
+        WELL => {
+            // What waits, and what is there to block, may do so for ever; and polls may last, if not too long.
+            for _ in 0..300 {
+                runtime.spawn(leaked());
+            }
+            runtime.spawn_blocking(|| thread::sleep(2 * PATIENCE));
+            runtime.spawn(async {
+                loop {
+                    thread::sleep(LIMIT / 4);
+                    runtime_probe::task::yield_now().await;
+                }
+            });
+            // It looks every second.
+            thread::sleep(7 * LIMIT);
+            eprintln!("so far");
         }
         "leaks" => {
             for batch in 0.. {
@@ -65,13 +81,24 @@ fn an_application() {
                 thread::sleep(Duration::from_millis(20));
             }
         }
-        _ => {}
+        fault => assert_eq!(fault, "nothing"),
     }
     runtime.block_on(async {
         loop {
             runtime_probe::time::sleep(LIMIT / 10).await;
         }
     });
+}
+
+/// A current-thread runtime that nobody drives, with a task that is ready.
+fn starve() -> Runtime {
+    let runtime = Builder::new_current_thread().build().unwrap();
+    let (sender, receiver) = oneshot::channel::<()>();
+    runtime.spawn(async { drop(receiver.await) });
+    runtime.block_on(runtime_probe::task::yield_now());
+    runtime.block_on(runtime_probe::task::yield_now());
+    drop(sender);
+    runtime
 }
 
 async fn blocks() {
@@ -112,7 +139,7 @@ fn a_task_that_is_ready_and_not_polled_is_told() {
     let application = Application::start("starves", &[]);
     let told = application.until("its runtime does not come round to it");
     assert!(told.contains("has been ready for "), "{told}");
-    let stack = application.until("created by watchdog::an_application");
+    let stack = application.until("created by watchdog::starve");
     assert!(stack.contains("[runnable"), "{stack}");
 }
 
@@ -125,8 +152,8 @@ fn tasks_that_only_become_more_are_told() {
 
 #[test]
 fn a_program_that_is_well_is_left_alone() {
-    let application = Application::start("nothing", &[]);
-    let said = application.meanwhile(6 * LIMIT);
+    let application = Application::start(WELL, &[]);
+    let said = application.until("so far");
     assert!(!said.contains("runtime-probe: "), "{said}");
 }
 
@@ -197,26 +224,57 @@ fn a_limit_that_is_none_is_refused() {
     assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
 }
 
+/// Waits for a counter that is above `before`.
+fn until_above(before: u64, counter: fn() -> u64) {
+    let deadline = Instant::now() + PATIENCE;
+    while counter() <= before {
+        assert!(Instant::now() < deadline);
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
 #[test]
-fn what_is_found_is_counted() {
-    let watching = Watchdog::new(Duration::from_millis(50)).start().unwrap();
-    let before = pprof::watchdog_counters();
+fn what_is_found_is_counted_by_its_kind() {
+    let growth_every = Duration::from_millis(20);
+    let watchdog = Watchdog::new(Duration::from_millis(50)).growth_every(growth_every);
+    let watching = watchdog.start().unwrap();
+    let long_polls = || pprof::watchdog_counters().long_polls;
+    let late_runtimes = || pprof::watchdog_counters().late_runtimes;
+    let growths = || pprof::watchdog_counters().growths;
     let runtime = Builder::new_multi_thread()
         .worker_threads(1)
         .build()
         .unwrap();
-    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let stopped = stop.clone();
-    runtime.spawn(async move {
-        while !stopped.load(std::sync::atomic::Ordering::Relaxed) {
-            thread::sleep(Duration::from_millis(10));
-        }
-    });
-    let deadline = std::time::Instant::now() + PATIENCE;
-    while pprof::watchdog_counters().long_polls == before.long_polls {
-        assert!(std::time::Instant::now() < deadline);
-        thread::sleep(Duration::from_millis(10));
+    // The second is not told, as the first was just now, and counts.
+    for before in [long_polls(), long_polls() + 1] {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let task = runtime.spawn(async move {
+            while !stopped.load(Relaxed) {
+                thread::sleep(Duration::from_millis(10));
+            }
+        });
+        until_above(before, long_polls);
+        stop.store(true, Relaxed);
+        runtime.block_on(task).unwrap();
     }
-    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(growths(), 0);
+
+    let late = late_runtimes();
+    let starving = starve();
+    // No task is polled from here on.
+    let long = long_polls();
+    until_above(late, late_runtimes);
+    assert_eq!((long_polls(), growths()), (long, 0));
+    drop(starving);
+
+    let deadline = Instant::now() + PATIENCE;
+    while growths() == 0 {
+        assert!(Instant::now() < deadline);
+        for _ in 0..30 {
+            runtime.spawn(leaked());
+        }
+        thread::sleep(growth_every / 4);
+    }
     drop(watching);
 }

@@ -235,6 +235,8 @@ mod tests {
         assert_eq!(grows_at(&pause), Some(19));
         let little: Vec<usize> = (0..20).map(|at| 1000 + at).collect();
         assert_eq!(grows_at(&little), None);
+        let few: Vec<usize> = (0..20).map(|at| 10 + 5 * at).collect();
+        assert_eq!(grows_at(&few), None);
         let small_beside_all: Vec<usize> = (0..20).map(|at| 1_000_000 + 50 * at).collect();
         assert_eq!(grows_at(&small_beside_all), None);
     }
