@@ -5,7 +5,7 @@
 #![cfg(feature = "full")]
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use runtime_dump::proto::Profile;
@@ -16,6 +16,7 @@ use runtime_probe::time::sleep;
 use support::client::{PATIENCE, ask, get};
 use support::contention::{profile, runtime, samples, server, totals, waiting_in};
 use support::go::Go;
+use support::rate::Rate;
 
 mod support {
     #[allow(dead_code, reason = "nothing is sent byte for byte here")]
@@ -24,24 +25,8 @@ mod support {
     #[allow(dead_code, reason = "pprof reads URLs here, files elsewhere")]
     #[path = "../../../dump/tests/support/go.rs"]
     pub mod go;
-}
-
-/// The rate is the process's, so one test at a time; off when the test ends.
-struct Rate(#[expect(dead_code, reason = "held")] MutexGuard<'static, ()>);
-
-impl Rate {
-    fn set(ns: i64) -> Self {
-        static ONE: Mutex<()> = Mutex::new(());
-        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-        pprof::set_block_profile_rate(ns);
-        Rate(one)
-    }
-}
-
-impl Drop for Rate {
-    fn drop(&mut self) {
-        pprof::set_block_profile_rate(0);
-    }
+    #[allow(dead_code, reason = "of one of two profiles")]
+    pub mod rate;
 }
 
 async fn waits_for_the_lock(lock: Arc<AsyncMutex<()>>) {
@@ -85,7 +70,7 @@ fn waits_in(function: &str, reason: &str) {
 /// Go's: a lock that is held for a while with five waiters is five contentions of five times the while.
 #[test]
 fn five_waiters_of_a_lock() {
-    let _rate = Rate::set(1);
+    let _rate = Rate::of_waits(1);
     let of_the_lock = || {
         let found = samples(&profile("block"), "block::waits_for_the_lock");
         // With the feature interpose a worker may be seen to wait for the lock inside tokio's.
@@ -134,7 +119,7 @@ fn what_counts_and_what_does_not() {
     use std::io::Write;
     const WAIT: Duration = Duration::from_millis(50);
 
-    let _rate = Rate::set(1);
+    let _rate = Rate::of_waits(1);
     let runtime = runtime();
     let began = Instant::now();
     runtime.block_on(async {
@@ -193,7 +178,7 @@ async fn waits_for_ever(notify: Arc<Notify>) {
 
 #[test]
 fn a_wait_that_goes_on_is_shown_on_demand() {
-    let _rate = Rate::set(1);
+    let _rate = Rate::of_waits(1);
     let runtime = runtime();
     let notify = Arc::new(Notify::new());
     let began = Instant::now();
@@ -218,7 +203,7 @@ async fn waited_while_off(mut receiver: mpsc::Receiver<()>) {
 /// As in Go: a wait that began while the rate was 0 is not timed.
 #[test]
 fn a_wait_that_began_while_off_does_not_count() {
-    let _rate = Rate::set(0);
+    let _rate = Rate::of_waits(0);
     let runtime = runtime();
     let (sender, receiver) = mpsc::channel(1);
     let task = runtime.spawn(waited_while_off(receiver));
@@ -267,7 +252,7 @@ fn a_wrapped_futures_wait_goes_on_beside_a_ticker() {
         });
         notify.notified().await;
     }
-    let _rate = Rate::set(1);
+    let _rate = Rate::of_waits(1);
     let runtime = runtime();
     let task = runtime.spawn(async {
         let mut waits = std::pin::pin!(pprof::instrument(waits_long()));
@@ -287,7 +272,7 @@ fn a_wrapped_futures_wait_goes_on_beside_a_ticker() {
 /// The future inside and the task around it are two entries, and one wait.
 #[test]
 fn a_wrapped_futures_wait_counts_once() {
-    let _rate = Rate::set(1);
+    let _rate = Rate::of_waits(1);
     let runtime = runtime();
     runtime.block_on(runtime.spawn(outer())).unwrap();
     let profile = profile("block");
@@ -318,7 +303,7 @@ async fn samples_few(mut receiver: mpsc::Receiver<Instant>, back: mpsc::Sender<(
 /// more, the code around a wait, is a few microseconds in a debug build.
 #[test]
 fn short_waits_add_up() {
-    let _rate = Rate::set(1_000_000);
+    let _rate = Rate::of_waits(1_000_000);
     let runtime = Builder::new_current_thread().build().unwrap();
     let waited = runtime.block_on(async {
         let (sender, receiver) = mpsc::channel(1);
@@ -359,7 +344,7 @@ fn foreign_tasks_wait_as_long() {
         }
         napped
     }
-    let _rate = Rate::set(100_000);
+    let _rate = Rate::of_waits(100_000);
     let runtime = Builder::new_current_thread().enable_time().build().unwrap();
     let (line, [our_time, their_time]) = runtime.block_on(async {
         let ours: Vec<_> = (0..TASKS).map(|_| runtime_probe::spawn(naps())).collect();
@@ -398,7 +383,7 @@ fn foreign_tasks_wait_as_long() {
 #[test]
 fn a_rate_for_a_while() {
     const SHORT: Duration = Duration::from_millis(5);
-    let _rate = Rate::set(0);
+    let _rate = Rate::of_waits(0);
     let runtime = runtime();
     runtime.spawn(async {
         loop {
@@ -504,7 +489,7 @@ fn pprof_reads_both_forms_to_the_same_totals() {
     let Some(go) = Go::find("pprof_reads_block") else {
         return;
     };
-    let _rate = Rate::set(1);
+    let _rate = Rate::of_waits(1);
     hold_a_lock();
     // Nothing else goes on, so nothing is added between the two.
     pprof::set_block_profile_rate(0);
@@ -515,7 +500,7 @@ fn pprof_reads_both_forms_to_the_same_totals() {
 
 #[test]
 fn folded_stacks_have_the_delay() {
-    let _rate = Rate::set(1);
+    let _rate = Rate::of_waits(1);
     let least = hold_a_lock().start;
     let text = get(server(), "/debug/pprof/block?format=folded");
     let line = text

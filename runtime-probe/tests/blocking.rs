@@ -10,17 +10,18 @@ use runtime_probe::pprof;
 use runtime_probe::sync::blocking::{Mutex, MutexGuard as BlockingGuard, RwLock, Watched};
 use support::client::get;
 use support::contention::{profile, runtime, samples, server};
-use support::fraction::Fraction;
+use support::rate::Rate;
 
 mod support {
     #[allow(dead_code, reason = "nothing is sent byte for byte here")]
     pub mod client;
     #[allow(dead_code, reason = "threads are no tasks")]
     pub mod contention;
-    pub mod fraction;
     #[allow(dead_code, reason = "Go is asked elsewhere")]
     #[path = "../../../dump/tests/support/go.rs"]
     pub mod go;
+    #[allow(dead_code, reason = "of one of two profiles")]
+    pub mod rate;
 }
 
 mod of_std {
@@ -41,7 +42,7 @@ mod ours {
 #[test]
 fn they_do_what_those_of_std_do() {
     for fraction in [0, 1] {
-        let _fraction = Fraction::set(fraction);
+        let _rate = Rate::of_locks(fraction);
         for ((name, theirs), (_, ours)) in of_std::SCENARIOS.iter().zip(ours::SCENARIOS) {
             assert_eq!(ours(), theirs(), "{name}");
         }
@@ -131,7 +132,7 @@ releases!(unlocks stops_writing stops_reading unlocks_raw stops_writing_raw);
 /// As of `sync::Mutex`, and of Go's: one contention, of what the five have waited together.
 #[test]
 fn five_waiters_are_one_contention() {
-    let _fraction = Fraction::set(1);
+    let _rate = Rate::of_locks(1);
 
     let lock = Arc::new(Mutex::new(0));
     let (held, other) = (lock.lock().unwrap(), lock.clone());
@@ -183,7 +184,7 @@ fn unlocks_in_vain<T>(guard: T) {
 
 #[test]
 fn a_lock_that_nobody_waits_for_is_not_there() {
-    let _fraction = Fraction::set(1);
+    let _rate = Rate::of_locks(1);
     let (mutex, lock) = (Mutex::new(()), RwLock::new(()));
     let raw = lock_api::Mutex::<Watched<parking_lot::RawMutex>, ()>::new(());
     for _ in 0..1000 {
@@ -203,7 +204,7 @@ fn unlocks_while_off<T>(guard: T) {
 
 #[test]
 fn nothing_counts_while_off() {
-    let _fraction = Fraction::set(0);
+    let _rate = Rate::of_locks(0);
     let lock = Arc::new(Mutex::new(()));
     let (held, other) = (lock.lock().unwrap(), lock.clone());
     five_wait(held, move || drop(other.lock()), unlocks_while_off);
@@ -219,7 +220,7 @@ fn unlocks_too_late<T>(guard: T) {
 /// A wait in vain is somebody's fault as well: it goes to the next release.
 #[test]
 fn who_gave_up_is_charged_to_the_next_release() {
-    let _fraction = Fraction::set(1);
+    let _rate = Rate::of_locks(1);
     static LOCK: lock_api::Mutex<Watched<parking_lot::RawMutex>, ()> = lock_api::Mutex::new(());
     let held = LOCK.lock();
     let waited = thread::spawn(|| {
@@ -250,7 +251,7 @@ fn stops_reading_last<T>(guard: T) {
 /// Who wants to write waits for those who read.
 #[test]
 fn an_upgrade_waits_for_readers() {
-    let _fraction = Fraction::set(1);
+    let _rate = Rate::of_locks(1);
     static LOCK: lock_api::RwLock<Watched<parking_lot::RawRwLock>, u8> = lock_api::RwLock::new(0);
     let reader = LOCK.read();
     let began = Instant::now();
@@ -281,7 +282,7 @@ fn unlocks_below_a_task<T>(guard: T) {
 /// Inside a task the stack is the task's, down to its root.
 #[test]
 fn a_task_that_unlocks_is_charged() {
-    let _fraction = Fraction::set(1);
+    let _rate = Rate::of_locks(1);
     let runtime = runtime();
     let lock = Arc::new(Mutex::new(()));
     let (locked, waits) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
@@ -356,7 +357,7 @@ fn unlocks_often(guard: BlockingGuard<'_, ()>) {
 #[test]
 fn a_fraction_adds_up() {
     const ROUNDS: u32 = 400;
-    let _fraction = Fraction::set(3);
+    let _rate = Rate::of_locks(3);
     contend(ROUNDS, unlocks_often);
     let (count, delay) = charged("unlocks_often");
     let ratio = count as f64 / f64::from(ROUNDS);
@@ -375,7 +376,7 @@ fn unlocks_as_ever(guard: BlockingGuard<'_, ()>) {
 #[test]
 fn a_known_release_walks_no_stack() {
     const ROUNDS: u32 = 100;
-    let _fraction = Fraction::set(1);
+    let _rate = Rate::of_locks(1);
     let before = pprof::capture_counters();
     contend(ROUNDS, unlocks_as_ever);
     let walks = pprof::capture_counters().walks - before.walks;

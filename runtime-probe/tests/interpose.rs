@@ -5,12 +5,13 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::BTreeMap;
 use std::io::Error;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Barrier, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Barrier, Condvar, Mutex, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use runtime_probe::pprof;
 use support::contention::{profile, runtime, samples};
+use support::rate::Rate;
 
 mod support {
     #[allow(dead_code, reason = "nothing is sent byte for byte here")]
@@ -20,6 +21,8 @@ mod support {
     #[allow(dead_code, reason = "Go has nothing to say of threads")]
     #[path = "../../../dump/tests/support/go.rs"]
     pub mod go;
+    #[allow(dead_code, reason = "of one of two profiles")]
+    pub mod rate;
 }
 
 const WHILE: Duration = Duration::from_millis(100);
@@ -46,24 +49,10 @@ unsafe impl GlobalAlloc for Locked {
     }
 }
 
-/// The rate is the process's, so one test at a time; off when the test ends.
-struct Rate(#[expect(dead_code, reason = "held")] MutexGuard<'static, ()>);
-
-impl Rate {
-    fn set(ns: i64) -> Self {
-        static ONE: Mutex<()> = Mutex::new(());
-        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-        // The probe starts with its first runtime.
-        drop(runtime());
-        pprof::set_block_profile_rate(ns);
-        Rate(one)
-    }
-}
-
-impl Drop for Rate {
-    fn drop(&mut self) {
-        pprof::set_block_profile_rate(0);
-    }
+/// The probe starts with its first runtime.
+fn at_rate(ns: i64) -> Rate {
+    drop(runtime());
+    Rate::of_waits(ns)
 }
 
 /// The waits whose stack has a function of this file by that name: by reason, how many and how long.
@@ -142,7 +131,7 @@ fn receives(receiver: std::sync::mpsc::Receiver<()>) {
 
 #[test]
 fn the_locks_of_std() {
-    let _rate = Rate::set(1);
+    let _rate = at_rate(1);
     let mutex = Arc::new(Mutex::new(()));
     let held = mutex.lock().unwrap();
     waits(
@@ -224,7 +213,7 @@ fn reads_of_parking_lot(lock: &parking_lot::RwLock<()>) {
 
 #[test]
 fn the_locks_of_parking_lot() {
-    let _rate = Rate::set(1);
+    let _rate = at_rate(1);
     let mutex = Arc::new(parking_lot::Mutex::new(()));
     let held = mutex.lock();
     waits(
@@ -263,7 +252,7 @@ fn a_lock_that_blocks_a_worker() {
         waiter.here_i_am();
         locks_inside_a_task(&mutex);
     }
-    let _rate = Rate::set(1);
+    let _rate = at_rate(1);
     let runtime = runtime();
     let mutex = Arc::new(Mutex::new(()));
     let held = mutex.lock().unwrap();
@@ -289,7 +278,7 @@ fn a_lock_that_blocks_a_worker() {
 /// the allocator or of tokio's, they may wait at any time, and that counts.
 #[test]
 fn idle_threads_do_not_count() {
-    let _rate = Rate::set(1);
+    let _rate = at_rate(1);
     let runtime = runtime();
     runtime.block_on(async {
         runtime_probe::task::spawn_blocking(|| ()).await.unwrap();
@@ -343,7 +332,7 @@ fn futex_wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> (i6
 #[expect(unsafe_code, reason = "asks the kernel")]
 fn errors_are_the_kernels() {
     for rate in [0, 1] {
-        let _rate = Rate::set(rate);
+        let _rate = at_rate(rate);
         let word = AtomicU32::new(1);
         assert_eq!(futex_wait(&word, 2, None), (-1, Some(libc::EAGAIN)));
         let began = Instant::now();
@@ -381,7 +370,7 @@ fn errors_are_the_kernels() {
 #[expect(unsafe_code, reason = "signals")]
 fn an_interrupted_wait_says_so() {
     extern "C" fn nothing(_: libc::c_int) {}
-    let _rate = Rate::set(1);
+    let _rate = at_rate(1);
     // SAFETY: an empty handler, without SA_RESTART.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
@@ -422,7 +411,7 @@ fn a_crowd_of_threads() {
     }
     const THREADS: u64 = 16;
     const ROUNDS: u64 = 20;
-    let _rate = Rate::set(1);
+    let _rate = at_rate(1);
     for _ in 0..ROUNDS {
         let barrier = Arc::new(Barrier::new(THREADS as usize));
         let threads: Vec<_> = (0..THREADS)

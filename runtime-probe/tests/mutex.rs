@@ -16,17 +16,18 @@ use runtime_probe::sync::{Mutex, RwLock, RwLockWriteGuard};
 use runtime_probe::time::{sleep, timeout};
 use support::client::{PATIENCE, ask, get};
 use support::contention::{profile, runtime, samples, server, totals, waiting_in};
-use support::fraction::Fraction;
 use support::go::Go;
+use support::rate::Rate;
 
 mod support {
     #[allow(dead_code, reason = "nothing is sent byte for byte here")]
     pub mod client;
     pub mod contention;
-    pub mod fraction;
     #[allow(dead_code, reason = "pprof reads URLs here, files elsewhere")]
     #[path = "../../../dump/tests/support/go.rs"]
     pub mod go;
+    #[allow(dead_code, reason = "of one of two profiles")]
+    pub mod rate;
 }
 
 /// What the function was charged with, in all.
@@ -90,7 +91,7 @@ async fn all_wait(function: &str, reason: &str, waiters: usize) {
 /// unlocks that follow cost next to nothing.
 #[test]
 fn five_waiters_of_a_lock_are_one_contention() {
-    let _fraction = Fraction::set(1);
+    let _rate = Rate::of_locks(1);
     let began = Instant::now();
     pprof::set_block_profile_rate(1);
     let release = Since::now("mutex::releases");
@@ -152,7 +153,7 @@ fn go_says_the_same_of_five_waiters() {
 
 #[test]
 fn a_lock_that_nobody_waits_for_is_not_there() {
-    let _fraction = Fraction::set(1);
+    let _rate = Rate::of_locks(1);
     let release = Since::now("mutex::releases");
     let lock = Mutex::new(());
     for _ in 0..1000 {
@@ -164,7 +165,7 @@ fn a_lock_that_nobody_waits_for_is_not_there() {
 
 #[test]
 fn nothing_counts_while_off_and_the_page_says_so() {
-    let _fraction = Fraction::set(0);
+    let _rate = Rate::of_locks(0);
     let release = Since::now("mutex::releases");
     let runtime = runtime();
     runtime.block_on(runtime.spawn(holds_a_lock(2))).unwrap();
@@ -182,7 +183,7 @@ async fn gives_up(lock: Arc<Mutex<()>>) {
 /// Nobody waits any more when the lock is released, but somebody had to.
 #[test]
 fn who_gave_up_is_charged_to_the_next_release() {
-    let _fraction = Fraction::set(1);
+    let _rate = Rate::of_locks(1);
     let release = Since::now("mutex::releases");
     let runtime = runtime();
     let waited = runtime.block_on(async {
@@ -212,7 +213,7 @@ async fn writes(lock: Arc<RwLock<u32>>) {
 
 #[test]
 fn readers_wait_for_a_writer() {
-    let _fraction = Fraction::set(1);
+    let _rate = Rate::of_locks(1);
     let began = Instant::now();
     let release = Since::now("mutex::releases");
     runtime().block_on(async {
@@ -245,7 +246,7 @@ fn lets_readers_in(
 
 #[test]
 fn a_downgrade_is_a_release() {
-    let _fraction = Fraction::set(1);
+    let _rate = Rate::of_locks(1);
     let began = Instant::now();
     let downgrade = Since::now("mutex::lets_readers_in");
     let release = Since::now("mutex::releases");
@@ -275,7 +276,7 @@ fn releases_first<T>(guard: T) {
 /// Each reader is charged with what was waited since the release before.
 #[test]
 fn a_writer_waits_for_each_of_two_readers() {
-    let _fraction = Fraction::set(1);
+    let _rate = Rate::of_locks(1);
     let began = Instant::now();
     let (first, second) = (
         Since::now("mutex::releases_first"),
@@ -310,7 +311,7 @@ fn thread_of_its_own<T>(guard: T) {
 /// No task is there to end the stack at, so it goes to the thread's beginning.
 #[test]
 fn an_owned_guard_is_charged_where_it_is_dropped() {
-    let _fraction = Fraction::set(1);
+    let _rate = Rate::of_locks(1);
     let began = Instant::now();
     let thread = Since::now("mutex::thread_of_its_own");
     runtime().block_on(async {
@@ -333,7 +334,7 @@ fn an_owned_guard_is_charged_where_it_is_dropped() {
 /// Threads wait, too: `blocking_lock`.
 #[test]
 fn a_thread_that_waits_counts() {
-    let _fraction = Fraction::set(1);
+    let _rate = Rate::of_locks(1);
     let began = Instant::now();
     let release = Since::now("mutex::releases");
     let lock = Mutex::new(());
@@ -376,7 +377,7 @@ async fn around() {
 
 #[test]
 fn the_stack_of_a_wrapped_future_goes_on_in_the_task() {
-    let _fraction = Fraction::set(1);
+    let _rate = Rate::of_locks(1);
     let (inner, outer) = (Since::now("mutex::wrapped"), Since::now("mutex::around"));
     let runtime = runtime();
     runtime.block_on(runtime.spawn(around())).unwrap();
@@ -399,7 +400,7 @@ async fn takes_turns(lock: Arc<Mutex<u32>>, rounds: u32) {
 fn a_fraction_adds_up() {
     const TASKS: u32 = 4;
     const ROUNDS: u32 = 10_000;
-    let _fraction = Fraction::set(20);
+    let _rate = Rate::of_locks(20);
     let turns = Since::now("mutex::takes_turns");
     let runtime = Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
@@ -428,7 +429,7 @@ async fn goes_on_for_ever() {
 /// A fraction for the seconds of one request, and what was there before afterwards.
 #[test]
 fn a_fraction_for_a_while() {
-    let _fraction = Fraction::set(0);
+    let _rate = Rate::of_locks(0);
     let runtime = runtime();
     runtime.spawn(goes_on_for_ever());
     std::thread::scope(|scope| {
@@ -463,7 +464,7 @@ fn a_fraction_for_a_while() {
 
 #[test]
 fn the_previous_fraction_is_returned() {
-    let _fraction = Fraction::set(7);
+    let _rate = Rate::of_locks(7);
     assert_eq!(pprof::set_mutex_profile_fraction(-1), 7);
     assert_eq!(pprof::set_mutex_profile_fraction(i32::MIN), 7);
     assert_eq!(pprof::set_mutex_profile_fraction(i32::MAX), 7);
@@ -505,7 +506,7 @@ fn pprof_reads_both_forms_to_the_same_totals() {
         return;
     };
     // Not 1: Go's own text is scaled twice by whoever reads it.
-    let fraction = Fraction::set(2);
+    let fraction = Rate::of_locks(2);
     let runtime = Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let lock = Arc::new(Mutex::new(0));
@@ -523,7 +524,7 @@ fn pprof_reads_both_forms_to_the_same_totals() {
 
 #[test]
 fn folded_stacks_have_the_delay_and_lookup_finds_it() {
-    let _fraction = Fraction::set(1);
+    let _rate = Rate::of_locks(1);
     let runtime = runtime();
     runtime.block_on(runtime.spawn(holds_a_lock(1))).unwrap();
     let text = get(server(), "/debug/pprof/mutex?format=folded");

@@ -8,9 +8,12 @@
     reason = "an allocator, dlopen, and a look at this thread's mask"
 )]
 
+mod support {
+    pub mod forbidding;
+}
+
 use runtime_probe::runtime::Builder;
 use runtime_probe::{net, pprof, spawn, sync, time};
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -19,13 +22,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+use support::forbidding::Forbidding;
 
 /// What threads are asked by, so that this test can tell whether it runs in a handler.
 const SIGNAL: i32 = 41;
 
-/// Ends the process when it is called in the handler: there its signal is masked.
-struct NotInHandlers;
-
+/// There its signal is masked.
 fn is_in_handler() -> bool {
     // SAFETY: a mask on this stack, filled by the call.
     unsafe {
@@ -35,34 +37,11 @@ fn is_in_handler() -> bool {
     }
 }
 
-fn check() {
-    if is_in_handler() {
-        let text = b"the handler allocates\n";
-        // SAFETY: bytes that live through the call; abort is what is wanted.
-        unsafe {
-            libc::write(2, text.as_ptr().cast(), text.len());
-            libc::abort();
-        }
-    }
-}
-
-// SAFETY: System's, or no return at all.
-unsafe impl GlobalAlloc for NotInHandlers {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        check();
-        // SAFETY: passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        check();
-        // SAFETY: passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
 #[global_allocator]
-static ALLOCATOR: NotInHandlers = NotInHandlers;
+static ALLOCATOR: Forbidding = Forbidding {
+    is_forbidden: is_in_handler,
+    told: "the handler allocates\n",
+};
 
 static OVER: AtomicBool = AtomicBool::new(false);
 

@@ -5,11 +5,11 @@
 mod support {
     #[allow(dead_code, reason = "each test needs a part of it")]
     pub mod client;
+    pub mod forbidding;
 }
 
 use runtime_probe::pprof;
 use runtime_probe::runtime::Builder;
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::net::SocketAddr;
@@ -19,42 +19,18 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use support::client::get;
-
-/// Ends the process when a thread allocates that said it would not.
-struct Forbids;
+use support::forbidding::Forbidding;
 
 thread_local! {
+    /// A thread that said it would not allocate.
     static FORBIDDEN: Cell<bool> = const { Cell::new(false) };
 }
 
-fn check() {
-    if FORBIDDEN.with(Cell::get) {
-        let text = b"creating a thread allocates\n";
-        // SAFETY: bytes that live through the call; abort is what is wanted.
-        unsafe {
-            libc::write(2, text.as_ptr().cast(), text.len());
-            libc::abort();
-        }
-    }
-}
-
-// SAFETY: System's, or no return at all.
-unsafe impl GlobalAlloc for Forbids {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        check();
-        // SAFETY: passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        check();
-        // SAFETY: passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
 #[global_allocator]
-static ALLOCATOR: Forbids = Forbids;
+static ALLOCATOR: Forbidding = Forbidding {
+    is_forbidden: || FORBIDDEN.with(Cell::get),
+    told: "creating a thread allocates\n",
+};
 
 /// The probe's, which a thread was there before.
 fn server() -> SocketAddr {

@@ -11,14 +11,6 @@ use std::panic::Location;
 
 /// How a thread came to be.
 #[derive(Debug)]
-#[cfg_attr(
-    not(all(
-        feature = "interpose",
-        target_os = "linux",
-        not(target_feature = "crt-static")
-    )),
-    allow(dead_code, reason = "made where creation is seen")
-)]
 pub(crate) struct Creation {
     /// The thread that created it, by the kernel's id.
     pub(crate) by: u32,
@@ -34,14 +26,6 @@ pub(crate) struct Creation {
 
 /// A task that created a thread; it may have ended.
 #[derive(Clone, Copy, Debug)]
-#[cfg_attr(
-    not(all(
-        feature = "interpose",
-        target_os = "linux",
-        not(target_feature = "crt-static")
-    )),
-    allow(dead_code, reason = "made where creation is seen")
-)]
 pub(crate) struct Creator {
     pub(crate) id: u64,
     /// The number of its name.
@@ -50,16 +34,47 @@ pub(crate) struct Creator {
 }
 
 /// Of the threads that are alive, those whose creation was seen.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Creations {
     pub(crate) by_thread: HashMap<u32, Creation>,
     /// Why the others are not among them.
     pub(crate) others: &'static str,
 }
 
+/// Words before the frames.
+const HEAD: usize = 6;
+
 /// Reads what there is.
 pub(crate) fn all() -> Creations {
-    imp::all()
+    let mut by_thread = HashMap::new();
+    imp::for_each_alive(|tid, words| by_thread.extend(Some(tid).zip(read(words))));
+    Creations {
+        by_thread,
+        others: imp::why_not_others(),
+    }
+}
+
+/// What the creator wrote.
+#[expect(unsafe_code, reason = "references come back as addresses")]
+fn read(words: &[u64]) -> Option<Creation> {
+    let (head, pcs) = words.split_first_chunk::<HEAD>()?;
+    let [by, elided, id, name, location, meta] = *head;
+    // SAFETY: 0, or the address of a location that is 'static; only creators write to the table.
+    let spawned_at: Option<&'static Location<'static>> =
+        unsafe { (location as *const Location<'static>).as_ref() };
+    // SAFETY: as above, of a type's `META`.
+    let root: Option<&'static FutureMeta> = unsafe { (meta as *const FutureMeta).as_ref() };
+    Some(Creation {
+        by: by as u32,
+        task: (id != 0).then_some(Creator {
+            id,
+            name: NameNumber(name as u32),
+            spawned_at,
+        }),
+        root,
+        elided: elided as u32,
+        pcs: pcs.iter().map(|pc| *pc as usize).collect(),
+    })
 }
 
 #[cfg(all(
@@ -76,29 +91,23 @@ pub(super) use imp::install;
 ))]
 mod imp {
     use super::super::waker;
-    use super::{Creation, Creations, Creator};
+    use super::HEAD;
     use crate::primitive::Ordering;
     use crate::registry::births::{Births, MOST_THREADS, Slot};
-    use crate::registry::names::NameNumber;
     use crate::registry::record::Kind;
     use crate::registry::threads;
     use crate::stack::anchor::here;
     use crate::stack::interrupted::Trace;
-    use crate::stack::raw::FutureMeta;
     use crate::stack::walkers::Walkers;
     use crate::sys::pthread::{self, Entry, Function, Watcher};
     use crate::sys::signal::Registers;
     use crate::sys::thread;
     use std::cell::Cell;
-    use std::collections::HashMap;
     use std::ffi::c_void;
-    use std::panic::Location;
     use std::sync::OnceLock;
 
     /// Frames of a creator that are kept, half of them its innermost.
     const MOST_FRAMES: usize = 64;
-    /// Words before the frames.
-    const HEAD: usize = 6;
     const WORDS: usize = HEAD + MOST_FRAMES;
 
     /// 2.5 MB of zeros, of which a thread that is alive touches 600 bytes.
@@ -206,43 +215,17 @@ mod imp {
         function(argument)
     }
 
-    pub(super) fn all() -> Creations {
-        let mut by_thread = HashMap::new();
-        BIRTHS.alive(|tid, words| {
-            by_thread.extend(Some(tid).zip(read(words)));
-        });
-        Creations {
-            by_thread,
-            others: match BIRTHS.missed() {
-                0 => {
-                    "creator unknown: the probe was not there yet when it was created, or a library created it past libc's own pthread_create"
-                }
-                _ => "creator unknown: there were more threads than are kept apart",
-            },
-        }
+    pub(super) fn for_each_alive(visit: impl FnMut(u32, &[u64])) {
+        BIRTHS.alive(visit);
     }
 
-    /// What [`creates`] wrote.
-    #[expect(unsafe_code, reason = "references come back as addresses")]
-    fn read(words: &[u64]) -> Option<Creation> {
-        let (head, pcs) = words.split_first_chunk::<HEAD>()?;
-        let [by, elided, id, name, location, meta] = *head;
-        // SAFETY: 0, or the address of a location that is 'static; only `creates` writes to the table.
-        let spawned_at: Option<&'static Location<'static>> =
-            unsafe { (location as *const Location<'static>).as_ref() };
-        // SAFETY: as above, of a type's `META`.
-        let root: Option<&'static FutureMeta> = unsafe { (meta as *const FutureMeta).as_ref() };
-        Some(Creation {
-            by: by as u32,
-            task: (id != 0).then_some(Creator {
-                id,
-                name: NameNumber(name as u32),
-                spawned_at,
-            }),
-            root,
-            elided: elided as u32,
-            pcs: pcs.iter().map(|pc| *pc as usize).collect(),
-        })
+    pub(super) fn why_not_others() -> &'static str {
+        match BIRTHS.missed() {
+            0 => {
+                "creator unknown: the probe was not there yet when it was created, or a library created it past libc's own pthread_create"
+            }
+            _ => "creator unknown: there were more threads than are kept apart",
+        }
     }
 }
 
@@ -252,20 +235,17 @@ mod imp {
     not(target_feature = "crt-static")
 )))]
 mod imp {
-    use super::Creations;
+    pub(super) fn for_each_alive(_: impl FnMut(u32, &[u64])) {}
 
-    pub(super) fn all() -> Creations {
-        Creations {
-            others: match () {
-                () if !cfg!(feature = "interpose") => {
-                    "creator unknown: only with the feature interpose it is noted who creates a thread"
-                }
-                () if cfg!(target_os = "linux") => {
-                    "creator unknown: a statically linked program has no pthread_create beside libc's"
-                }
-                () => "creator unknown: it is noted on Linux only",
-            },
-            ..Creations::default()
+    pub(super) fn why_not_others() -> &'static str {
+        match () {
+            () if !cfg!(feature = "interpose") => {
+                "creator unknown: only with the feature interpose it is noted who creates a thread"
+            }
+            () if cfg!(target_os = "linux") => {
+                "creator unknown: a statically linked program has no pthread_create beside libc's"
+            }
+            () => "creator unknown: it is noted on Linux only",
         }
     }
 }
