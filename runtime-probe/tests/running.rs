@@ -6,6 +6,8 @@ mod dump_text;
 use dump_text::{Dump, Task};
 use runtime_probe::runtime::{Builder, Runtime};
 use runtime_probe::{pprof, spawn, task};
+use std::io::{PipeReader, PipeWriter, Write};
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -300,6 +302,53 @@ fn a_thread_that_blocks_the_signal_says_so() {
         text.contains("no stack: its thread blocks SIGRTM"),
         "{text}"
     );
+}
+
+#[test]
+fn a_thread_that_no_signal_wakes_says_so_and_delays_nobody() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let (gate, runtime, _last) = workers(2);
+    let other = runtime.spawn(waiting(Arc::clone(&gate))).id();
+    let end = EndOfVfork(writer);
+    let task = runtime.spawn(async move { vforks(&reader) });
+    let text = block(task.id(), |text| text.contains("in uninterruptible sleep"));
+    assert!(text.contains("no stack: "), "{text}");
+    // The same dump shows the others; and the next one, for which the signal of the first is still there.
+    let text = block(other, |text| text.contains("::wait_for"));
+    assert!(is_whole(&text, "::waiting"), "{text}");
+    let text = block(task.id(), |text| text.contains("no stack: "));
+    assert!(text.contains("in uninterruptible sleep"), "{text}");
+    // Then its handler runs, for nobody.
+    drop(end);
+    runtime.block_on(task).unwrap();
+}
+
+/// Lets the child end.
+struct EndOfVfork(PipeWriter);
+
+impl Drop for EndOfVfork {
+    fn drop(&mut self) {
+        let _ = self.0.write_all(&[0]);
+    }
+}
+
+/// Waits for a child as for a disk: nothing but the child's end, or one's own, ends it.
+#[expect(unsafe_code, reason = "std has no vfork")]
+fn vforks(end: &PipeReader) {
+    let (end, mut byte) = (end.as_raw_fd(), 0u8);
+    // SAFETY: the child has a copy of all memory, and makes system calls only. The parent waits for it.
+    unsafe {
+        let none = 0usize;
+        let flags = libc::CLONE_VFORK | libc::SIGCHLD;
+        let child = libc::syscall(libc::SYS_clone, flags, none, none, none, none);
+        if child == 0 {
+            libc::read(end, (&raw mut byte).cast(), 1);
+            libc::_exit(0);
+        }
+        assert!(child > 0, "{}", std::io::Error::last_os_error());
+        let child = child as libc::pid_t;
+        assert_eq!(libc::waitpid(child, std::ptr::null_mut(), 0), child);
+    }
 }
 
 #[expect(unsafe_code, reason = "blocks signals")]
