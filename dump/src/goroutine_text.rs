@@ -270,10 +270,10 @@ impl SiteText {
         push_decimal(&mut spawned_at, site.column.into());
 
         let mut created_by = b"created by ".to_vec();
-        push_called_function(
-            &mut created_by,
-            site.function.as_deref().unwrap_or_default(),
-        );
+        // What follows the name where the parent is known. A name is whatever the binary calls it.
+        let function = site.function.as_deref().unwrap_or_default();
+        let function = function.replace(" in goroutine", " in?goroutine");
+        push_called_function(&mut created_by, &function);
 
         let mut position = b"\n".to_vec();
         push_position(&mut position, &site.file, site.line, site.function_offset);

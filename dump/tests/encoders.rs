@@ -196,6 +196,27 @@ fn texts_match_the_grammar_of_go() {
     }
 }
 
+/// A symbol may have any name: what `created by` says of a parent is not in it.
+#[test]
+fn the_name_of_a_function_makes_up_no_parent() {
+    let mut case = cases::all()
+        .into_iter()
+        .find(|case| case.rows.iter().any(|row| row.site.is_some()))
+        .unwrap();
+    for site in &mut case.tables.sites {
+        site.function = Some("f in goroutine 7 in goroutine in goroutine 8".into());
+    }
+    for parent in [None, Some(5)] {
+        for row in &mut case.rows {
+            row.parent = parent;
+        }
+        let text = case.goroutine_text(PLAIN);
+        let blocks = grammar::read_goroutines(&text).unwrap();
+        let mut creators = blocks.iter().filter_map(|block| block.created_by.as_ref());
+        assert!(creators.all(|creator| creator.parent == parent), "{text}");
+    }
+}
+
 #[test]
 fn profile_and_count_text_agree() {
     for case in cases::all() {
