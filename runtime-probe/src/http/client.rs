@@ -38,7 +38,8 @@ impl Client {
 
     /// Whether the client has closed the connection, or only its sending half (Go counts that as gone, too).
     ///
-    /// Does not wait. Bytes that the client sent ahead hide a close that comes after them.
+    /// Does not wait. Bytes that the client sent ahead do not hide a close that comes after them, except on systems that
+    /// do not tell; otherwise one byte would be enough to leave a handler waiting for nobody.
     pub fn is_gone(&self) -> bool {
         match &self.0 {
             Presence::Unknown => false,

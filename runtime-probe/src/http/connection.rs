@@ -83,12 +83,7 @@ fn serve_requests(stream: &Arc<Stream>, seat: &Seat, service: &Service) -> End {
         };
         let request = match receive(&mut inbox, &mut outbox, head_by, service) {
             Ok(request) => request,
-            Err(ReadError::Lost) => return End::Drop,
-            Err(ReadError::Late) => {
-                let refusal = Refusal::new(408, "the request did not arrive in time");
-                return refuse(&mut outbox, refusal);
-            }
-            Err(ReadError::Refused(refusal)) => return refuse(&mut outbox, refusal),
+            Err((error, body)) => return give_up(&mut outbox, error, body),
         };
         let request = request.with_client(Client::of(stream));
         if !seat.begin_answer() {
@@ -107,14 +102,25 @@ fn serve_requests(stream: &Arc<Stream>, seat: &Seat, service: &Service) -> End {
     End::Linger
 }
 
-/// Reads one request. It is judged by its head before its body is read.
+/// Reads one request. An error comes with whether what it is answered with may have a body.
 fn receive<S: Source>(
     inbox: &mut Inbox<S>,
     outbox: &mut Outbox<'_>,
     head_by: Instant,
     service: &Service,
+) -> Result<Request, (ReadError, SendBody)> {
+    let head = head::read(inbox, head_by).map_err(|error| (error, SendBody::Yes))?;
+    let body = SendBody::of(&head);
+    complete(head, inbox, outbox, service).map_err(|error| (error, body))
+}
+
+/// Judges a request by its head, then reads its body.
+fn complete<S: Source>(
+    request: Request,
+    inbox: &mut Inbox<S>,
+    outbox: &mut Outbox<'_>,
+    service: &Service,
 ) -> Result<Request, ReadError> {
-    let request = head::read(inbox, head_by)?;
     service.access.admit(&request)?;
     let framing = body::framing(&request)?;
     if let Some(expectation) = request.header("expect")
@@ -180,10 +186,16 @@ fn answer(
     }
 }
 
-fn refuse(outbox: &mut Outbox<'_>, refusal: Refusal) -> End {
+/// Ends a connection of which no more is read.
+fn give_up(outbox: &mut Outbox<'_>, error: ReadError, body: SendBody) -> End {
+    let refusal = match error {
+        ReadError::Lost => return End::Drop,
+        ReadError::Late => Refusal::new(408, "the request did not arrive in time"),
+        ReadError::Refused(refusal) => refusal,
+    };
     let manner = Manner {
         version: Version::Http11,
-        body: SendBody::Yes,
+        body,
         connection: Connection::Close,
         date: &http_date(SystemTime::now()),
     };

@@ -179,10 +179,7 @@ impl Stream {
 
     /// Whether the other end has finished sending, or the connection is broken. Does not wait.
     pub fn is_finished(&self) -> bool {
-        match socket::peek(self.as_fd()) {
-            Ok(seen) => seen == 0,
-            Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
-        }
+        socket::is_finished(self.as_fd())
     }
 }
 

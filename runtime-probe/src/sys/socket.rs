@@ -1,14 +1,29 @@
 //! What std has no safe call for: a look at a socket that takes nothing and does not wait, and the end of a listener.
 
+#[cfg(not(target_os = "linux"))]
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// How many of the next bytes are there, at most 1; 0 if the other end has finished sending.
-///
-/// # Errors
-/// [`io::ErrorKind::WouldBlock`] if there is nothing yet; otherwise the connection is broken.
+/// Whether the other end has finished sending, or the connection is broken. Does not wait. Bytes that nobody has read yet
+/// do not hide it.
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "std does not poll")]
+pub(crate) fn is_finished(socket: BorrowedFd<'_>) -> bool {
+    let mut polled = libc::pollfd {
+        fd: socket.as_raw_fd(),
+        events: libc::POLLRDHUP,
+        revents: 0,
+    };
+    // SAFETY: the descriptor is borrowed, so it is open; the call takes one `pollfd`, which outlives it.
+    // That the connection is broken (`POLLERR`, `POLLHUP`) it tells unasked. A failure tells nothing.
+    unsafe { libc::poll(&raw mut polled, 1, 0) > 0 }
+}
+
+/// Whether the other end has finished sending, or the connection is broken. Does not wait. Bytes that nobody has read yet
+/// hide it: only Linux tells.
+#[cfg(not(target_os = "linux"))]
 #[expect(unsafe_code, reason = "std peeks TCP only, and waits")]
-pub(crate) fn peek(socket: BorrowedFd<'_>) -> io::Result<usize> {
+pub(crate) fn is_finished(socket: BorrowedFd<'_>) -> bool {
     let mut byte = [0_u8; 1];
     // SAFETY: the descriptor is borrowed, so it is open; the buffer is one byte and outlives the call.
     let seen = unsafe {
@@ -19,7 +34,14 @@ pub(crate) fn peek(socket: BorrowedFd<'_>) -> io::Result<usize> {
             libc::MSG_PEEK | libc::MSG_DONTWAIT,
         )
     };
-    usize::try_from(seen).map_err(|_| io::Error::last_os_error())
+    match seen {
+        0 => true,
+        1.. => false,
+        _ => !matches!(
+            io::Error::last_os_error().kind(),
+            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+        ),
+    }
 }
 
 /// Makes `accept` on a listener return with an error, now and from now on. Linux does that; elsewhere nothing may happen.

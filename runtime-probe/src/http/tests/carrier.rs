@@ -218,6 +218,33 @@ fn a_handler_that_waits_notices_that_its_client_is_gone() {
     caller.send(get("/wait"));
     drop(caller);
     end.recv_timeout(PATIENCE).unwrap();
+    // What it sent ahead does not hide it, though it is more than the server reads at once.
+    #[cfg(target_os = "linux")]
+    {
+        Caller::connect(&server).send([&get("/wait"), &*"x".repeat(20_000)].concat());
+        end.recv_timeout(PATIENCE).unwrap();
+    }
+}
+
+#[test]
+fn a_refusal_has_no_body_where_only_the_head_is_wanted() {
+    let server = serve(Limits::STANDARD, echo);
+    for (headers, status) in [
+        ("Host: evil.example", 403),
+        ("Host: localhost\r\nContent-Length: x", 400),
+        ("Host: localhost\r\nExpect: miracles", 417),
+    ] {
+        let mut caller = Caller::connect(&server);
+        caller.send(format!("HEAD / HTTP/1.1\r\n{headers}\r\n\r\n"));
+        let answer = caller.answer_to("HEAD").unwrap();
+        assert_eq!(
+            (answer.status, answer.closes()),
+            (status, true),
+            "{headers}"
+        );
+        assert!(answer.header("content-length") > Some("0"), "{headers}");
+        assert!(caller.is_closed(), "{headers}");
+    }
 }
 
 #[test]
