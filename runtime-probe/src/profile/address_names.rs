@@ -4,11 +4,13 @@
 //! An address of code is looked up anew. A synthetic one (`select`, a task without a stack, part of a chain of inlined
 //! functions) means something only to the text that gave it out, so these are remembered, within a bound.
 
-use crate::symbol::resolver::resolver;
+use crate::symbol::resolver::{Resolver, resolver};
 use crate::symbol::role;
 use runtime_dump::stack::{Location, SYNTHETIC_BASE};
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 /// Synthetic addresses that are remembered. A program has some hundred; names are shared with the resolver, so this many
 /// are 16,384 * 24 bytes at a load of one half: 1 MiB at the very most.
@@ -25,26 +27,46 @@ pub(crate) fn remember<'l>(locations: impl Iterator<Item = &'l Location>) {
     }
 }
 
+/// Addresses that are looked up before others may have the resolver. One takes 20 to 100 us, so a dump waits for some
+/// hundredths of a second, where all that a request may ask for take 6 s.
+const TURN: usize = 256;
+
+/// How long the resolver is left to others: a lock that is taken again at once is seldom anybody else's.
+const PAUSE: Duration = Duration::from_millis(1);
+
 /// The names of those addresses that have one, in the order given. As in Go, an address inside a function will do; for
 /// one that several inlined functions share, it is the outermost that the texts show.
 pub(crate) fn names(addresses: &[u64]) -> Vec<(u64, Arc<str>)> {
-    let synthetic = SYNTHETIC.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut resolver = resolver();
-    let mut name = |address: u64| {
-        if address >= SYNTHETIC_BASE {
-            return synthetic.get(address);
+    names_in_turns(addresses, || thread::sleep(PAUSE))
+}
+
+fn names_in_turns(addresses: &[u64], pause: impl Fn()) -> Vec<(u64, Arc<str>)> {
+    let mut names = Vec::new();
+    for (turn, addresses) in addresses.chunks(TURN).enumerate() {
+        if turn > 0 {
+            pause();
         }
-        let code = resolver.code(address);
-        let mut outwards = code.frames.iter().rev().map(|frame| &frame.function);
-        let shown = outwards
-            .clone()
-            .find(|function| !role::is_scaffolding(function));
-        shown.or_else(|| outwards.next()).cloned()
-    };
-    addresses
-        .iter()
-        .filter_map(|address| Some((*address, name(*address)?)))
-        .collect()
+        let synthetic = SYNTHETIC.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut resolver = resolver();
+        let named = addresses
+            .iter()
+            .filter_map(|address| Some((*address, name(*address, &synthetic, &mut resolver)?)));
+        names.extend(named);
+    }
+    names
+}
+
+fn name(address: u64, synthetic: &Names, resolver: &mut Resolver) -> Option<Arc<str>> {
+    if address >= SYNTHETIC_BASE {
+        return synthetic.get(address);
+    }
+    // Whoever asks chooses the addresses: what was in no text is not remembered.
+    let code = resolver.code_once(address);
+    let mut outwards = code.frames.iter().rev().map(|frame| &frame.function);
+    let shown = outwards
+        .clone()
+        .find(|function| !role::is_scaffolding(function));
+    shown.or_else(|| outwards.next()).cloned()
 }
 
 #[derive(Default)]
@@ -79,6 +101,8 @@ impl Names {
 mod tests {
     use super::*;
     use runtime_dump::stack::Frame;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc::channel;
 
     fn location(return_address: u64) -> Location {
         let frame = Frame {
@@ -104,6 +128,33 @@ mod tests {
         assert_eq!(names.get(address - 1).as_deref(), Some(&*name));
         assert_eq!(names.get(address + 1), None);
         assert_eq!(names.get(u64::MAX), None);
+    }
+
+    #[test]
+    fn others_have_their_turn_and_nothing_is_left_out() {
+        let here = names as *const () as u64 + 1;
+        let turns = AtomicUsize::new(0);
+        let found = names_in_turns(&[here; 2 * TURN + 1], || {
+            turns.fetch_add(1, Ordering::Relaxed);
+            let (sender, receiver) = channel();
+            thread::spawn(move || {
+                drop((SYNTHETIC.lock(), resolver()));
+                sender.send(())
+            });
+            let had = receiver.recv_timeout(Duration::from_secs(60));
+            had.expect("both locks are free");
+        });
+        assert_eq!(turns.into_inner(), 2);
+        let own = "runtime_probe::profile::address_names::names";
+        assert_eq!(found, vec![(here, own.into()); 2 * TURN + 1]);
+    }
+
+    #[test]
+    fn what_is_asked_for_is_not_remembered() {
+        let here = what_is_asked_for_is_not_remembered as *const () as u64;
+        names(&(here..here + 8).collect::<Vec<_>>());
+        let resolver = resolver();
+        assert!((here..here + 8).all(|address| !resolver.remembers(address)));
     }
 
     #[test]

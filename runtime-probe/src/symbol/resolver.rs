@@ -135,6 +135,12 @@ impl Resolver {
         }
     }
 
+    /// Whether the code at an address is kept.
+    #[cfg(test)]
+    pub(crate) fn remembers(&self, address: u64) -> bool {
+        self.codes.contains_key(&address)
+    }
+
     fn look_up(&mut self, address: u64) -> Option<Code> {
         let module = self.modules.iter().find(|module| {
             module.range.contains(&address)
