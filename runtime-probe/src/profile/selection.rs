@@ -93,14 +93,17 @@ impl Selection {
     pub(crate) fn in_states(&mut self, list: &str) -> Result<(), String> {
         for word in list.split(',') {
             let wanted = Wanted::named(word.trim()).ok_or_else(|| {
-                let reasons: Vec<&str> = role::reasons().into_iter().collect();
+                let reasons: Vec<&str> = role::reasons().iter().copied().collect();
                 format!(
                     "{:?} is none of running, runnable, waiting, blocking, {}",
                     word.trim().chars().take(40).collect::<String>(),
                     reasons.join(", ")
                 )
             })?;
-            self.states.push(wanted);
+            // Each task is compared with all of them.
+            if !self.states.contains(&wanted) {
+                self.states.push(wanted);
+            }
         }
         self.words.push(format!("state={}", list.escape_debug()));
         Ok(())
@@ -136,7 +139,7 @@ impl Wanted {
             .into_iter()
             .find(|state| state.word().eq_ignore_ascii_case(word));
         let reason = || {
-            let mut reasons = role::reasons().into_iter().chain(["blocking"]);
+            let mut reasons = role::reasons().iter().copied().chain(["blocking"]);
             reasons.find(|reason| reason.eq_ignore_ascii_case(word))
         };
         state
@@ -206,6 +209,12 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn a_state_counts_once_however_often_it_is_named() {
+        let selection = states("running,sleep,".repeat(500).trim_end_matches(',')).unwrap();
+        assert_eq!(selection.states.len(), 2);
     }
 
     #[test]

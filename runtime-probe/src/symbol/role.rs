@@ -5,6 +5,7 @@
 
 use super::name::readable;
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 /// What a task waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -433,12 +434,15 @@ pub(crate) fn is_harness(function: &str) -> bool {
 }
 
 /// All reasons by name, in order.
-pub(crate) fn reasons() -> BTreeSet<&'static str> {
-    let named = REASONS.iter().filter_map(|(_, reason)| match reason {
-        Reason::Known(text) => Some(*text),
-        Reason::Yield | Reason::Inner | Reason::Idle | Reason::Unknown => None,
+pub(crate) fn reasons() -> &'static BTreeSet<&'static str> {
+    static ALL: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
+        let named = REASONS.iter().filter_map(|(_, reason)| match reason {
+            Reason::Known(text) => Some(*text),
+            Reason::Yield | Reason::Inner | Reason::Idle | Reason::Unknown => None,
+        });
+        named.chain([SELECT]).collect()
     });
-    named.chain([SELECT]).collect()
+    &ALL
 }
 
 /// What waiting in this function means, if it is a leaf's.
