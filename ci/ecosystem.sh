@@ -8,68 +8,19 @@ cd "$(dirname "$0")/.."
 
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")/ecosystem
 work=$(mktemp -d)
-started=()
-finish() {
-    [[ ${#started[@]} == 0 ]] || kill "${started[@]}" 2> /dev/null || true
-    rm -rf "$work"
-}
-trap finish EXIT
+source ci/services.sh
+trap 'end_services; rm -rf "$work"' EXIT
 
 began=$SECONDS
 CARGO_TARGET_DIR=$target RUSTFLAGS="--cfg tokio_unstable" \
     cargo build --quiet --locked --manifest-path examples/ecosystem/Cargo.toml
 echo "ecosystem.sh: built in $((SECONDS - began)) s"
 
-skipped=
-unset REDIS
-if command -v redis-server > /dev/null; then
-    redis-server --port 0 --unixsocket "$work/redis" --dir "$work" --save '' > "$work/redis.log" &
-    started+=($!)
-    for _ in {1..100}; do
-        [[ -S $work/redis ]] && break
-        sleep 0.1
-    done
-    [[ -S $work/redis ]] || { cat "$work/redis.log" >&2; exit 1; }
-    export REDIS=redis+unix://$work/redis
-else
-    skipped=' (redis SKIPPED: no redis-server)'
-fi
-
-# Made here: the shell in the background may come to it later than the one that looks.
-: > "$work/output"
-"$target/debug/ecosystem" > "$work/output" 2> "$work/errors" &
-started+=($!)
-url=
-for _ in {1..300}; do
-    url=$(sed -n "s/^curl '\(.*\)'$/\1/p" "$work/output")
-    [[ -z $url ]] || break
-    kill -0 "${started[-1]}" 2> /dev/null || break
-    sleep 0.1
-done
-[[ $url ]] || { echo "ecosystem.sh: the services did not start" >&2; cat "$work/output" "$work/errors" >&2; exit 1; }
-
-# Arguments: what it is, then texts that one task of the dump has, in order.
-task() {
-    local what=$1 texts
-    shift
-    texts=$(printf '%s\n' "$@") awk -v RS= '
-        BEGIN { count = split(ENVIRON["texts"], texts, "\n") }
-        {
-            rest = $0
-            for (i = 1; i <= count; i++) {
-                at = index(rest, texts[i])
-                if (!at) next
-                rest = substr(rest, at + length(texts[i]))
-            }
-            found = 1
-        }
-        END { exit !found }' "$work/dump" && return
-    missing+="  $what: $(printf ' %s ..' "$@")"$'\n'
-}
+start_redis
+start_services "$target/debug/ecosystem" "^curl '"
 
 foreign='foreign task: a dependency spawned it with plain tokio'
 expect() {
-    missing=
     task "axum's accept loop" '[IO wait]' 'TcpListener' 'ecosystem::web::serve'
     task "axum's connection" '/axum-' "$foreign"
     task "axum's request" '"GET /goods/2"' '[semacquire]' 'tokio::sync::semaphore::Semaphore::acquire_many' 'ecosystem::web::goods'
@@ -89,15 +40,5 @@ expect() {
     [[ ! ${REDIS-} ]] || task "redis's connection" '/redis-' "$foreign"
 }
 
-for _ in {1..50}; do
-    curl --silent --show-error --fail "$url" > "$work/dump"
-    expect
-    [[ $missing ]] || break
-    sleep 0.2
-done
-if [[ $missing ]]; then
-    cat "$work/dump"
-    printf 'ecosystem.sh: not in the dump:\n%s' "$missing" >&2
-    exit 1
-fi
+await_tasks "$(sed -n "s/^curl '\(.*\)'$/\1/p" "$work/output")"
 echo "ecosystem.sh: every service's tasks are in the dump$skipped"

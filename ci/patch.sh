@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Whole-graph mode on a service that is plain tokio's: a copy of examples/ecosystem without the rename, and without what only
-# the probe has, is patched and built. In its dump every task of axum, hyper, tonic, reqwest and sqlx has a stack and a spawn
-# location inside the library, and none is foreign. Then the patch is taken back.
+# the probe has, is patched and built. In its dump every task of axum, hyper, tonic, reqwest, sqlx and redis has a stack and a
+# spawn location inside the library, and none is foreign. Then the patch is taken back.
+#
+# The redis service needs a redis-server; without one it is left out, and the output says so.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,13 +14,7 @@ work=$target/patch
 build=$target/ecosystem
 # The patch says which flags count.
 unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
-service=
-trap '[[ -z $service ]] || kill "$service" 2> /dev/null || true' EXIT
-
-fail() {
-    echo "patch.sh: $1" >&2
-    exit 1
-}
+source ci/services.sh
 
 CARGO_TARGET_DIR=$target cargo build --quiet --locked -p runtime-dump --features cli --bin runtime-dump
 runtime_dump=$target/debug/runtime-dump
@@ -44,51 +40,24 @@ began=$SECONDS
 CARGO_TARGET_DIR=$build cargo build --quiet --locked
 echo "patch.sh: built in $((SECONDS - began)) s"
 
-: > "$work/output"
-RUNTIME_PROBE_LISTEN=unix:$work/socket "$build/debug/ecosystem" > "$work/output" 2> "$work/errors" &
-service=$!
-for _ in {1..600}; do
-    ! grep -q 'all have answered' "$work/output" || break
-    kill -0 "$service" 2> /dev/null || break
-    sleep 0.1
-done
-grep -q 'all have answered' "$work/output" || { cat "$work/output" "$work/errors" >&2; fail "the services did not start"; }
-
-# Arguments: what it is, then texts that one task of the dump has.
-task() {
-    local what=$1
-    shift
-    texts=$(printf '%s\n' "$@") awk -v RS= '
-        BEGIN { count = split(ENVIRON["texts"], texts, "\n") }
-        { for (i = 1; i <= count; i++) if (!index($0, texts[i])) next; found = 1 }
-        END { exit !found }' "$work/dump" || missing+="  $what: $*"$'\n'
-}
+start_redis
+RUNTIME_PROBE_LISTEN=unix:$work/socket start_services "$build/debug/ecosystem" 'all have answered'
 
 expect() {
-    missing=
     # Where the library spawns it, and a function of the library on its stack.
-    task "axum's connection" '/axum-' 'created by axum::serve::handle_connection' '<hyper::server::conn::http1::UpgradeableConnection' 'ecosystem::web::goods'
+    task "axum's connection" '/axum-' 'ecosystem::web::goods' '<hyper::server::conn::http1::UpgradeableConnection' 'created by axum::serve::handle_connection'
     task "reqwest's connection" '/hyper-util-' '<hyper::client::conn::http1::upgrades::UpgradeableConnection'
     task "hyper-util's idle connections" '/hyper-util-' 'hyper_util::client::legacy::pool::IdleTask::run'
-    task "tonic's connection" '/tonic-' 'created by tonic::transport::server' 'h2::server'
+    task "tonic's connection" '/tonic-' 'h2::server' 'created by tonic::transport::server'
     task "tonic's call" '/hyper-util-' 'tokio::sync::mpsc::bounded::Receiver::recv' 'ecosystem::grpc::restock'
     task "tonic's client" '/hyper-util-' '<hyper::proto::h2::client::ClientTask'
     task "sqlx's pool" '/sqlx-core-' '[sleep]' 'sqlx_core::pool::inner::spawn_maintenance_tasks'
+    [[ ! ${REDIS-} ]] || task "redis's connection" '/redis-' 'redis::aio::multiplexed_connection'
     ! grep -q 'foreign task' "$work/dump" || missing+="  no foreign task"$'\n'
 }
 
-for _ in {1..50}; do
-    curl --silent --show-error --fail --max-time 10 --unix-socket "$work/socket" 'http://localhost/debug/pprof/goroutine?debug=2' > "$work/dump"
-    expect
-    [[ $missing ]] || break
-    sleep 0.2
-done
-if [[ $missing ]]; then
-    cat "$work/dump"
-    printf 'patch.sh: not in the dump:\n%s' "$missing" >&2
-    exit 1
-fi
-echo "patch.sh: $(grep -c '^goroutine ' "$work/dump") tasks, none of them foreign"
+await_tasks --unix-socket "$work/socket" 'http://localhost/debug/pprof/goroutine?debug=2'
+echo "patch.sh: $(grep -c '^goroutine ' "$work/dump") tasks, none of them foreign$skipped"
 
 "$runtime_dump" unpatch
 [[ $(find . -type f -exec sha256sum {} + | sort -k 2) == "$before" ]] || fail "unpatch left something changed"
