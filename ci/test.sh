@@ -186,6 +186,12 @@ else
     run "console" bash ci/console.sh
     done_with tokio-console
 fi
+# tokio's tests of what the facade shadows; the others, and those of other crates, by hand.
+upstream=(async_send_sync join_handle_panic rt_basic rt_handle rt_handle_block_on rt_local rt_metrics sync_mutex
+    sync_mutex_owned sync_rwlock task_abort task_blocking task_builder task_hooks task_id task_join_set task_local
+    task_local_set task_panic unwindsafe)
+run "upstream" env QUICK=1 bash ci/upstream.sh tokio "${upstream[@]}"
+done_with upstream
 if need curl curl --version; then
     need redis-server redis-server --version || skip "ecosystem, redis" "no redis-server"
     run "ecosystem" bash ci/ecosystem.sh
