@@ -33,10 +33,12 @@ const LAYERS: [&str; 16] = [
 ];
 
 /// What the siblings inside `source` know of each other: the user, the used.
-const SOURCE_EDGES: [(&str, &str); 20] = [
+const SOURCE_EDGES: [(&str, &str); 23] = [
     ("blocking", "driving"),
     // A closure and a future tell their id by the same handle.
     ("blocking", "instrumented"),
+    // The end of each is counted by where it was spawned.
+    ("blocking", "timing"),
     ("blocking", "waker"),
     // Whose stack it is that a thread was interrupted on, and whether that can be told.
     ("cpu", "foreign"),
@@ -46,6 +48,7 @@ const SOURCE_EDGES: [(&str, &str); 20] = [
     ("creation", "waker"),
     // The number behind tokio's id.
     ("driving", "foreign"),
+    ("foreign", "timing"),
     // The parent of a task that somebody else spawns is the one being polled.
     ("foreign", "waker"),
     // A wait inside a poll ends at that poll.
@@ -58,6 +61,7 @@ const SOURCE_EDGES: [(&str, &str); 20] = [
     ("instrumented", "driving"),
     // A wrapper claims the hook's stamp.
     ("instrumented", "foreign"),
+    ("instrumented", "timing"),
     ("instrumented", "waker"),
     // Whoever releases a lock is charged in the task that is being polled.
     ("locks", "waker"),

@@ -7,7 +7,7 @@ use super::request::Request;
 use super::routes::only;
 use crate::profile::diagnosis::Diagnosis;
 use crate::profile::{block, mutex};
-use crate::snapshot::{tasks, threads};
+use crate::snapshot::{sites, tasks, threads};
 use std::fmt::Write;
 
 /// A row of the page: path, link parameters, description.
@@ -54,6 +54,12 @@ const ENTRIES: &[(&str, &str, &str)] = &[
         "Names for the addresses in the query or the body, for go tool pprof.",
     ),
     (
+        "tasks",
+        "?debug=1",
+        "Tasks by where they are spawned: how many are alive, were spawned and have finished or panicked, and how often they \
+         were polled. seconds=10 notes for ten seconds how long polls, waits, and the delays before polls are. debug=0 is JSON.",
+    ),
+    (
         "threadcreate",
         "?debug=1",
         "The threads of the process, counted by who created them, which the feature interpose notes. debug=2 writes a block per thread.",
@@ -80,6 +86,7 @@ pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
             "block" => block::count(),
             "goroutine" => tasks::count(),
             "mutex" => mutex::count(),
+            "tasks" => sites::count(),
             "threadcreate" | "threads" => threads::count(),
             _ => 0,
         };

@@ -15,7 +15,7 @@
 //!
 //! what is answered:
 //! * [`routes`]: which request gets which answer;
-//! * [`index`], [`goroutine`], [`block`], [`mutex`], [`profile`], [`cmdline`], [`symbol`], [`threads`]: a file per page;
+//! * [`index`], [`goroutine`], [`block`], [`mutex`], [`profile`], [`cmdline`], [`symbol`], [`threads`], [`tasks`]: a file per page;
 //! * [`seconds`], [`stack_format`], [`contended`]: parameters that profiles share;
 //! * [`go_duration`]: durations as Go writes them;
 //! * [`turn`]: how many dumps may be under way at once;
@@ -69,6 +69,7 @@ mod seconds;
 mod socket;
 mod stack_format;
 mod symbol;
+mod tasks;
 mod threads;
 mod transmit;
 mod turn;

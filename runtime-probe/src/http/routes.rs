@@ -3,7 +3,7 @@
 use super::refusal::Refusal;
 use super::reply::Reply;
 use super::request::{Method, Request};
-use super::{block, cmdline, goroutine, index, mutex, profile, symbol, threads};
+use super::{block, cmdline, goroutine, index, mutex, profile, symbol, tasks, threads};
 use crate::profile::threads::Shown;
 
 /// Answers any request.
@@ -45,6 +45,7 @@ fn route(request: &Request) -> Result<Reply, Refusal> {
         "profile" => profile::answer(request),
         "symbol" => symbol::answer(request),
         "goroutine" => goroutine::answer(request),
+        "tasks" => tasks::answer(request),
         "threadcreate" => threads::answer(request, Shown::Creation),
         "threads" => threads::answer(request, Shown::Now),
         _ => Err(Refusal::new(404, "Unknown profile")),

@@ -11,6 +11,7 @@
 //! * [`block`]: where tasks waited for each other;
 //! * [`mutex`]: who made others wait for a lock;
 //! * [`contended`]: the forms of these two;
+//! * [`sites`]: tasks by where they were spawned, and how long their polls and waits take;
 //! * [`cpu`]: what ran;
 //! * [`alarms`]: what a watchdog tells of what it sees;
 //! * [`address_names`]: names for the addresses of a text that was handed out;
@@ -29,6 +30,7 @@ pub(crate) mod leaf_stacks;
 pub(crate) mod mappings;
 pub(crate) mod mutex;
 pub(crate) mod selection;
+pub(crate) mod sites;
 pub(crate) mod thread_stacks;
 pub(crate) mod threads;
 #[cfg(feature = "rt")]

@@ -216,10 +216,18 @@ pub(crate) enum Sampled {
 static BLOCK_RATES: Mutex<Rates> = Mutex::new(Rates::new());
 static MUTEX_RATES: Mutex<Rates> = Mutex::new(Rates::new());
 
-/// In [`RATE`]: somebody watches the polls of tasks ([`super::poll_times`]). One word, so that a poll has one question for
-/// both.
-const POLLS_WATCHED: u64 = 1 << 63;
-/// One sample for each so many ticks of waiting; 0 is off. Written under the lock of [`BLOCK_RATES`].
+/// What else is asked of polls, as bits of [`RATE`]: one word, so that a poll has one question for all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub(crate) enum Switch {
+    /// Somebody watches the polls of a task ([`super::poll_times`]).
+    PollsWatched = 1 << 63,
+    /// Somebody wants the times of all tasks ([`super::task_times`]).
+    TasksTimed = 1 << 62,
+}
+
+const SWITCHES: u64 = Switch::PollsWatched as u64 | Switch::TasksTimed as u64;
+/// Beside the switches: one sample for each so many ticks of waiting; 0 is off. Written under the lock of [`BLOCK_RATES`].
 static RATE: AtomicU64 = AtomicU64::new(0);
 /// When sampling began: waits that began before are not counted, as in Go.
 static SINCE: AtomicU64 = AtomicU64::new(0);
@@ -252,15 +260,16 @@ impl Sampled {
             Sampled::Block => {
                 let ticks = scale.map_or(0, |scale| match rate {
                     1 => 1,
-                    ns => scale.ticks(ns as u64).max(1),
+                    // Far beyond any wait, and below the switches.
+                    ns => scale.ticks(ns as u64).clamp(1, !SWITCHES >> 2),
                 });
                 let before = RATE.load(Ordering::Relaxed);
-                if before & !POLLS_WATCHED == 0 {
+                if before & !SWITCHES == 0 {
                     SINCE.store(crate::clock::ticks(), Ordering::Relaxed);
                 }
                 RATE_NS.store(rate, Ordering::Relaxed);
                 // Release: whoever sees the rate sees since when.
-                RATE.store(ticks | before & POLLS_WATCHED, Ordering::Release);
+                RATE.store(ticks | before & SWITCHES, Ordering::Release);
                 #[cfg(all(feature = "interpose", target_os = "linux"))]
                 crate::sys::futex::set_watched(ticks != 0);
             }
@@ -289,7 +298,7 @@ impl Sampled {
     }
 }
 
-/// Whether waits are sampled, or somebody watches polls.
+/// Whether anything of it is on.
 #[inline(always)]
 pub(crate) fn is_noting() -> bool {
     RATE.load(Ordering::Relaxed) != 0
@@ -297,22 +306,23 @@ pub(crate) fn is_noting() -> bool {
 
 /// Whether waits are sampled.
 pub(crate) fn is_block_on() -> bool {
-    RATE.load(Ordering::Relaxed) & !POLLS_WATCHED != 0
+    RATE.load(Ordering::Relaxed) & !SWITCHES != 0
 }
 
-/// Whether somebody watches polls.
-pub(crate) fn are_polls_watched() -> bool {
-    RATE.load(Ordering::Relaxed) & POLLS_WATCHED != 0
+/// Whether that is on.
+pub(crate) fn is_set(switch: Switch) -> bool {
+    // Acquire: pairs with the Release in `set`; whoever sees a switch sees what was prepared for it.
+    RATE.load(Ordering::Acquire) & switch as u64 != 0
 }
 
-/// Somebody begins to watch polls, or nobody does any longer.
-pub(super) fn set_polls_watched(watched: bool) {
+/// Switches that on, or off.
+pub(super) fn set(switch: Switch, on: bool) {
     let _rates = BLOCK_RATES
         .lock()
         .unwrap_or_else(|poisoned| poisoned.into_inner());
-    let rate = RATE.load(Ordering::Relaxed) & !POLLS_WATCHED;
-    let watched = if watched { POLLS_WATCHED } else { 0 };
-    RATE.store(rate | watched, Ordering::Release);
+    let rate = RATE.load(Ordering::Relaxed) & !(switch as u64);
+    let bit = if on { switch as u64 } else { 0 };
+    RATE.store(rate | bit, Ordering::Release);
 }
 
 /// Whether releases of locks are sampled.
@@ -343,7 +353,7 @@ impl Drop for Lease {
 /// A wait is over, or a part of it: whether, and for how many, that is kept.
 #[inline]
 pub(crate) fn sample_wait(began: Ticks, ended: Ticks) -> Option<Weight> {
-    let rate = RATE.load(Ordering::Acquire) & !POLLS_WATCHED;
+    let rate = RATE.load(Ordering::Acquire) & !SWITCHES;
     if rate == 0 || began < SINCE.load(Ordering::Relaxed) {
         return None;
     }

@@ -8,7 +8,8 @@
 //! nothing either; a reader settles the last one. Whoever polls a task that is not watched reads [`MOST`] words. The poller
 //! of a watched one takes a lock, which a reader has for as long as it takes to copy the counts.
 
-use super::contention;
+use super::contention::{self, Switch};
+use super::lengths::Lengths;
 use crate::clock::{Scale, Ticks};
 use crate::primitive::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
@@ -16,14 +17,9 @@ use std::sync::{Mutex, MutexGuard};
 /// How many are watched at a time: 35 KB each, so 560 KB.
 const MOST: usize = 16;
 
-/// Lengths below are counted one by one, in nanoseconds.
-const EXACT: u64 = 1 << PRECISION;
-/// From there on each power of two has half as many counts, so a length is known to one part in 128.
-const PRECISION: u32 = 8;
-/// The last power of two: 2^41 ns are 36 minutes. What is longer is counted as that.
-const LAST_POWER: u32 = 40;
-const HALF: usize = EXACT as usize / 2;
-const COUNTS: usize = EXACT as usize + (LAST_POWER - PRECISION + 1) as usize * HALF;
+/// In nanoseconds, each known to one part in 256. What is longer than 2^41, 36 minutes, is counted as that.
+const LENGTHS: Lengths = Lengths::new(8, 40);
+const COUNTS: usize = LENGTHS.classes();
 
 /// The ids of the tasks that are watched; 0 where there is none. Each has the slot of its index.
 static IDS: [AtomicU64; MOST] = [const { AtomicU64::new(0) }; MOST];
@@ -60,30 +56,10 @@ impl Slot {
         // More at once were begun before anybody looked: how long each took is not known.
         if polls == 1 {
             let ns = (busy as f64 * self.ns_per_tick) as u64;
-            self.counts[index(ns)] += 1;
+            self.counts[LENGTHS.class(ns)] += 1;
             self.longest_ns = self.longest_ns.max(ns);
         }
     }
-}
-
-fn index(ns: u64) -> usize {
-    if ns < EXACT {
-        return ns as usize;
-    }
-    let ns = ns.min((2 << LAST_POWER) - 1);
-    let power = ns.ilog2();
-    let within = (ns >> (power - PRECISION + 1)) as usize - HALF;
-    EXACT as usize + (power - PRECISION) as usize * HALF + within
-}
-
-/// The middle of the lengths that are counted there.
-fn length(index: usize) -> u64 {
-    let Some(above) = index.checked_sub(EXACT as usize) else {
-        return index as u64;
-    };
-    let shift = (above / HALF) as u32 + 1;
-    let first = ((above % HALF + HALF) as u64) << shift;
-    first + (1 << shift) / 2
 }
 
 /// A poll of the task `id` is about to begin. Called by its poller.
@@ -127,7 +103,7 @@ impl Watch {
         *lock(&SLOTS[slot]) = Some(fresh);
         IDS[slot].store(id, Ordering::Relaxed);
         *watchers += 1;
-        contention::set_polls_watched(true);
+        contention::set(Switch::PollsWatched, true);
         Some(Watch { id, slot })
     }
 
@@ -144,7 +120,9 @@ impl Watch {
         }
         let occurred = counts.iter().enumerate().filter(|(_, count)| **count > 0);
         PollTimes {
-            counts: occurred.map(|(at, count)| (length(at), *count)).collect(),
+            counts: occurred
+                .map(|(at, count)| (LENGTHS.middle(at), *count))
+                .collect(),
             longest_ns,
         }
     }
@@ -157,33 +135,10 @@ impl Drop for Watch {
         let slot = lock(&SLOTS[self.slot]).take();
         *watchers -= 1;
         if *watchers == 0 {
-            contention::set_polls_watched(false);
+            contention::set(Switch::PollsWatched, false);
         }
         drop(watchers);
         // Freed outside of the locks: pollers take one of them.
         drop(slot);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_length_is_known_to_a_hundredth() {
-        let mut last = 0;
-        let lengths = (0..=LAST_POWER).flat_map(|power| {
-            let first = 1u64 << power;
-            (0..97).map(move |part| first + first * part / 97)
-        });
-        for ns in lengths {
-            let at = index(ns);
-            let known = length(at);
-            assert!(known.abs_diff(ns) <= ns / 128, "{ns} is known as {known}");
-            assert!(at >= last, "{ns} is counted below what is shorter");
-            last = at;
-        }
-        assert_eq!(index(u64::MAX), COUNTS - 1);
-        assert_eq!(index((2 << LAST_POWER) - 1), COUNTS - 1);
     }
 }

@@ -6,7 +6,7 @@
 //! | field | written by | when |
 //! |---|---|---|
 //! | `refs`, `slot` | poller and wakers | see below |
-//! | `phase`, `since`, `busy`, `worker`, `waits`, `waits_poll`, `self_wakes`, `stale_wakes`, `flags` | the polling thread | during or around a poll |
+//! | `phase`, `since`, `busy`, `worker`, `waits`, `waits_poll`, `self_wakes`, `stale_wakes`, `flags`, `next_batch` | the polling thread | during or around a poll |
 //! | `woken`, `wake_at`, `woken_by` | whoever wakes first since the poll began | any time |
 //! | `id` | the spawner or the first poll, the same value | once |
 //! | the rest | the spawner | before the record is published |
@@ -60,6 +60,11 @@ impl Kind {
         Kind::Blocking,
         Kind::Foreign,
     ];
+
+    /// The kind of that number.
+    pub(crate) fn of(number: u8) -> Option<Kind> {
+        Kind::ALL.get(usize::from(number)).copied()
+    }
 
     fn written(self) -> Written {
         match self {
@@ -163,6 +168,7 @@ pub(crate) struct Record {
     spawned: AtomicU64,
     /// While the record is free: the next one of its list. While it is a nested future's: the record around it.
     pub(super) next: AtomicPtr<Record>,
+    /// While the record is free: the next list. While it is a task's, what [`Record::set_noted`] was told, if it was.
     pub(super) next_batch: AtomicPtr<Record>,
 }
 
@@ -245,6 +251,8 @@ pub(crate) struct View {
     pub(crate) pc: usize,
     pub(crate) meta: Option<&'static FutureMeta>,
     pub(crate) spawned: Ticks,
+    /// What [`Record::noted`] says.
+    pub(crate) noted: u64,
     /// The record itself, as a name.
     pub(crate) address: usize,
     /// The record whose poll a nested one is polled in; 0 for none.
@@ -379,10 +387,7 @@ impl Record {
     #[inline(always)]
     pub(crate) fn kind(&self) -> Kind {
         let flags = self.flags.load(Ordering::Relaxed);
-        Kind::ALL
-            .get((flags & KIND) as usize)
-            .copied()
-            .unwrap_or(Kind::Task)
+        Kind::of((flags & KIND) as u8).unwrap_or(Kind::Task)
     }
 
     /// What decides how the poll that is about to begin goes.
@@ -426,6 +431,47 @@ impl Record {
             goes_on,
             waits: self.last_waits(),
         })
+    }
+
+    /// How long the task has waited since its last poll, up to the wake, and since when it has been ready for the poll that
+    /// is about to begin. `None` for what was not: a task that was woken while it was polled has not waited, and one that
+    /// nobody woke (a nested future, polled with the task around it) is not ready.
+    pub(crate) fn readiness(&self) -> (Option<Ticks>, Option<Ticks>) {
+        let polls = self.poll();
+        let (since, woken) = (
+            self.since.load(Ordering::Relaxed),
+            self.wake_at.load(Ordering::Relaxed),
+        );
+        // Acquire: pairs with the Release in `note_wake`.
+        match self.woken.load(Ordering::Acquire) == polls || polls == 0 {
+            false => (None, None),
+            true if polls == 0 || woken == 0 => (None, Some(since)),
+            true => (Some(woken.saturating_sub(since)), Some(woken.max(since))),
+        }
+    }
+
+    /// When the last poll ended, or else the spawn. Only the poller, between two polls.
+    pub(crate) fn since(&self) -> Ticks {
+        self.since.load(Ordering::Relaxed)
+    }
+
+    /// When the task was spawned.
+    #[cfg(any(feature = "rt", probe_loom))]
+    pub(crate) fn spawned(&self) -> Ticks {
+        self.spawned.load(Ordering::Relaxed)
+    }
+
+    /// Remembers that for the next begin of a poll. Only the poller, between two polls.
+    pub(crate) fn set_noted(&self, noted: u64) {
+        // A word in the place of a pointer: nobody follows it while the record is a task's. Where pointers are shorter, it
+        // is of no recording.
+        let word = std::ptr::without_provenance_mut(noted as usize);
+        self.next_batch.store(word, Ordering::Relaxed);
+    }
+
+    /// What it remembers, or what was left there.
+    pub(crate) fn noted(&self) -> u64 {
+        self.next_batch.load(Ordering::Relaxed).addr() as u64
     }
 
     /// Where the task was spawned.
@@ -721,10 +767,7 @@ impl Record {
             let view = View {
                 version,
                 id: load(&self.id),
-                kind: Kind::ALL
-                    .get((flags & KIND) as usize)
-                    .copied()
-                    .unwrap_or(Kind::Task),
+                kind: Kind::of((flags & KIND) as u8).unwrap_or(Kind::Task),
                 polls,
                 polling: phase & 1 == 1,
                 // A poll that has not got round to its stamp has just begun.
@@ -751,6 +794,7 @@ impl Record {
                 // SAFETY: null or a 'static description.
                 meta: unsafe { self.meta.load(Ordering::Relaxed).as_ref() },
                 spawned: load(&self.spawned),
+                noted: self.noted(),
                 address: std::ptr::from_ref(self) as usize,
                 outer: self.next.load(Ordering::Relaxed) as usize,
             };

@@ -2,6 +2,7 @@
 //!
 //! * [`tasks`]: all tasks;
 //! * [`facts`]: all tasks, for readers outside of this crate;
+//! * [`sites`]: all tasks, by where they were spawned;
 //! * [`polls`]: how long the polls of one task take;
 //! * [`running`]: where those are that run;
 //! * [`threads`]: all threads;
@@ -17,6 +18,7 @@ pub(crate) mod facts;
 pub(crate) mod polls;
 pub(crate) mod running;
 pub(crate) mod settling;
+pub(crate) mod sites;
 pub(crate) mod tasks;
 pub(crate) mod threads;
 pub(crate) mod waits;

@@ -1,7 +1,7 @@
 //! The wrapper around a closure of the blocking pool.
 
 use super::instrumented::Spawned;
-use super::{driving, waker};
+use super::{driving, timing, waker};
 use crate::clock;
 use crate::registry::record::{Kind, Spawn};
 use crate::registry::slab::RecordRef;
@@ -12,7 +12,7 @@ struct Closing(RecordRef);
 
 impl Drop for Closing {
     fn drop(&mut self) {
-        self.0.close();
+        timing::note_closure_end(&self.0);
     }
 }
 

@@ -4,6 +4,7 @@
 //! Hooks fire for our own tasks too, so they must be next to free for those: the hook before a poll stamps this
 //! thread's slot, the wrapper that runs inside claims the stamp, and only a poll that nobody claimed pays a look-up.
 
+use super::timing;
 use crate::clock;
 use crate::primitive::Ordering;
 use crate::record::contention::{self, Place};
@@ -149,12 +150,15 @@ fn settle(slot: &threads::Slot) -> bool {
     if COUNT.load(Ordering::Relaxed) != 0 {
         let began = slot.foreign_since.load(Ordering::Relaxed);
         let mut wait = None;
+        let mut lap = None;
         if let Some(record) = shard(id).as_ref().and_then(|shard| shard.get(&id)) {
             wait = wait_before(record);
+            lap = timing::foreign_lap(record, began, now);
             record.note_foreign_poll(slot.number(), now.saturating_sub(began), now);
         }
         // Not under the shard's lock: it may allocate, and the user's allocator may come back here.
         note_wait(wait, began);
+        timing::note_lap(lap);
     }
     slot.foreign.store(0, Ordering::Relaxed);
     true
@@ -206,12 +210,12 @@ fn remove(id: u64) {
         // It goes in its last poll, unless it was aborted while it waited.
         let slot = threads::slot();
         if slot.foreign.load(Ordering::Relaxed) == id {
-            note_wait(
-                wait_before(&record),
-                slot.foreign_since.load(Ordering::Relaxed),
-            );
+            let (began, now) = (slot.foreign_since.load(Ordering::Relaxed), clock::ticks());
+            note_wait(wait_before(&record), began);
+            timing::note_lap(timing::foreign_lap(&record, began, now));
+            record.note_foreign_poll(slot.number(), now.saturating_sub(began), now);
         }
-        record.close();
+        timing::note_foreign_end(&record);
     }
 }
 

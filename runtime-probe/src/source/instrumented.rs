@@ -1,9 +1,9 @@
 //! The wrapper around a future: a record, and polls with our waker.
 
-use super::waker;
+use super::{timing, waker};
 use crate::clock;
 use crate::primitive::Ordering;
-use crate::record::contention::{self, How, Place};
+use crate::record::contention::{self, How, Place, Switch};
 use crate::record::poll_times::{self, Finished};
 use crate::registry::record::{EndedWait, Kind, Spawn};
 use crate::registry::slab::RecordRef;
@@ -122,9 +122,16 @@ fn prepare(record: &RecordRef, context: &Context<'_>) {
 #[cold]
 #[inline(never)]
 fn note_last(record: &RecordRef) {
-    if contention::are_polls_watched() {
+    if contention::is_set(Switch::PollsWatched) {
         let (polls, busy) = record.finished();
         poll_times::note(record.id(), Finished { polls, busy });
+    }
+    if contention::is_set(Switch::TasksTimed) {
+        let begins = match record.manner().is_top() {
+            true => threads::slot().now.load(Ordering::Relaxed),
+            false => clock::ticks(),
+        };
+        timing::note_poll(record, begins);
     }
     if !contention::is_block_on() {
         return;
@@ -156,7 +163,7 @@ fn add_wait(record: &RecordRef, wait: &EndedWait, weight: Weight) {
 impl<F> Drop for Instrumented<F> {
     fn drop(&mut self) {
         if let Some(record) = &self.record {
-            record.close();
+            timing::note_end(record);
         }
     }
 }

@@ -8,6 +8,7 @@
 //! * [`creation`]: who creates threads, with the same;
 //! * [`signal`]: asks a thread for its stack;
 //! * [`cpu`]: looks at each thread as often as it uses the CPU;
+//! * [`timing`]: what ends of polls and of tasks add up to, by spawn location;
 //! * [`instrumented`]: the wrapper around a future;
 //! * [`blocking`]: the wrapper around a closure of the blocking pool;
 //! * [`named`]: what holds the name of a task;
@@ -40,6 +41,7 @@ pub(crate) mod metrics;
 pub(crate) mod named;
 pub(crate) mod quit;
 pub(crate) mod signal;
+mod timing;
 pub(crate) mod untracked;
 pub(crate) mod waker;
 

@@ -48,6 +48,11 @@ impl<T: Sync + Send, const B: usize> Intern<T, B> {
         self.len.load(Ordering::Relaxed)
     }
 
+    /// Whether there is no room for another one.
+    pub(crate) fn is_full(&self) -> bool {
+        self.len() >= self.most
+    }
+
     /// All values, in no particular order.
     #[cfg(not(probe_loom))]
     #[expect(unsafe_code, reason = "nodes are shared by pointer and live for ever")]
@@ -76,7 +81,7 @@ impl<T: Sync + Send, const B: usize> Intern<T, B> {
         if let Some(found) = find(head, std::ptr::null_mut(), hash, &is) {
             return Some(found);
         }
-        if self.len() >= self.most {
+        if self.is_full() {
             return None;
         }
         let node = Box::into_raw(Box::new(Node {

@@ -1,0 +1,39 @@
+//! `/debug/pprof/tasks`: tasks by where they were spawned, as JSON (`debug=0`) or text (`debug=1`), since the start or while
+//! the client waits (`seconds=`), then with times in any case.
+
+use super::refusal::Refusal;
+use super::reply::Reply;
+use super::request::Request;
+use super::routes::only;
+use super::seconds::Span;
+use crate::profile::diagnosis::OFF;
+use crate::profile::sites::SpawnSites;
+use crate::record::task_times::Lease;
+use crate::source;
+
+/// Answers a request.
+pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
+    only(request, &["debug", "seconds"])?;
+    let debug = request.number("debug")?.unwrap_or(0);
+    if debug > 1 {
+        return Err(Refusal::bad_request(
+            "invalid value for \"debug\" - must be 0 (JSON) or 1 (text)",
+        ));
+    }
+    let sites = match Span::of(request)? {
+        None => SpawnSites::collect(),
+        Some(_) if !source::is_on() => return Err(Refusal::bad_request(OFF)),
+        Some(span) => {
+            let lease = Lease::take();
+            let before = SpawnSites::collect();
+            let span = span.wait(request.client())?;
+            let delta = SpawnSites::collect().delta(&before, span);
+            drop(lease);
+            delta
+        }
+    };
+    match debug {
+        0 => Ok(Reply::new(200, "application/json", sites.json())),
+        _ => Reply::written(|text| sites.write_text(text)),
+    }
+}

@@ -1,0 +1,352 @@
+//! Tasks by where they were spawned: how many, and how long their polls, waits and delays are; as text and as JSON.
+//!
+//! * A *poll* is one call of the task's future, up to its return.
+//! * A *wait* is from the end of a poll to the wake that the next one follows.
+//! * A *delay* is from there, or from the spawn, or from the end of a poll in which the task was woken, to the poll: the time
+//!   in the run queue.
+//!
+//! So a task that is polled for 1 ms, sleeps for 100 ms, and then stands behind others for 5 ms before it is polled, adds 1 ms
+//! to the polls, 100 ms to the waits and 5 ms to the delays of its place. Of a task that a dependency spawned nobody tells when
+//! it was woken: its waits go on to the next poll. A closure of the blocking pool is one poll, and its delay is what it waited
+//! for a thread. A wait that goes on, and a poll that lasts, are not in it.
+
+use crate::clock::Scale;
+use crate::profile::diagnosis::{NO_TASKS, OFF};
+use crate::record::task_times::LENGTHS;
+use crate::registry::record::Kind;
+use crate::snapshot::sites::{self, SiteRow};
+use crate::source;
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::time::Duration;
+
+/// Every place, those with most tasks first.
+#[derive(Clone, Debug)]
+pub(crate) struct SpawnSites {
+    rows: Vec<Row>,
+    is_timed: bool,
+    scale: Scale,
+    /// How long the span was; `None` for all since the start.
+    span: Option<Duration>,
+}
+
+#[derive(Clone, Debug)]
+struct Row {
+    /// Those that are alive and those that are not.
+    spawned: u64,
+    is: SiteRow,
+}
+
+/// What times come to, in nanoseconds, each to within 3 %.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Summary {
+    count: u64,
+    p50: u64,
+    p90: u64,
+    p99: u64,
+    max: u64,
+}
+
+/// The fields of a lap.
+const TIMES: [&str; 3] = ["poll", "wait", "delay"];
+
+/// How times come to be noted.
+const UNTIMED: &str = "times are not noted now: RUNTIME_PROBE_TASK_HISTOGRAMS=1 or pprof::set_task_histograms(true) switches them \
+                       on, seconds=10 for ten seconds";
+
+impl SpawnSites {
+    /// Looks at all tasks now.
+    pub(crate) fn collect() -> Self {
+        let sites = sites::take();
+        let row = |is: SiteRow| Row {
+            spawned: is.alive + is.finished,
+            is,
+        };
+        let mut collected = SpawnSites {
+            rows: sites.rows.into_iter().map(row).collect(),
+            is_timed: sites.is_timed,
+            scale: sites.scale,
+            span: None,
+        };
+        collected.sort();
+        collected
+    }
+
+    /// What came in since `before`, so long ago. How many are alive is as of now.
+    pub(crate) fn delta(self, before: &SpawnSites, span: Duration) -> Self {
+        let before: HashMap<_, _> = before.rows.iter().map(|row| (row.is.key(), row)).collect();
+        let mut rows = self.rows;
+        for row in &mut rows {
+            let Some(old) = before.get(&row.is.key()) else {
+                continue;
+            };
+            // The numbers of a place are not of one moment, so a difference may fall short of zero.
+            row.spawned = row.spawned.saturating_sub(old.spawned);
+            row.is.finished = row.is.finished.saturating_sub(old.is.finished);
+            row.is.panicked = row.is.panicked.saturating_sub(old.is.panicked);
+            row.is.polls = row.is.polls.saturating_sub(old.is.polls);
+            for (counts, old) in row.is.counts.iter_mut().zip(&old.is.counts) {
+                for (count, old) in counts.iter_mut().zip(old) {
+                    *count = count.saturating_sub(*old);
+                }
+            }
+        }
+        rows.retain(|row| row.is.alive + row.spawned + row.is.finished + row.is.polls > 0);
+        let mut delta = SpawnSites {
+            rows,
+            span: Some(span),
+            ..self
+        };
+        delta.sort();
+        delta
+    }
+
+    fn sort(&mut self) {
+        let rank = |row: &Row| {
+            let (alive, spawned) = (u64::MAX - row.is.alive, u64::MAX - row.spawned);
+            (alive, spawned, row.is.location.map(|at| at.to_string()))
+        };
+        self.rows.sort_by_cached_key(rank);
+    }
+
+    /// A block for each place.
+    pub(crate) fn write_text(&self, mut out: impl Write) -> io::Result<()> {
+        let sum = |of: fn(&Row) -> u64| self.rows.iter().map(of).sum::<u64>();
+        let (alive, spawned) = (sum(|row| row.is.alive), sum(|row| row.spawned));
+        let count = self.rows.len();
+        match self.span {
+            Some(span) => writeln!(
+                out,
+                "{count} spawn locations, {alive} tasks alive, {spawned} spawned within {span:.1?}"
+            )?,
+            None => writeln!(
+                out,
+                "{count} spawn locations, {alive} tasks alive, {spawned} spawned"
+            )?,
+        }
+        match (source::is_on(), self.is_timed) {
+            (false, _) => writeln!(out, "{OFF}")?,
+            (true, true) => writeln!(
+                out,
+                "times to within 3 %: a wait ends with the wake, a delay is from there to the poll"
+            )?,
+            (true, false) => writeln!(out, "{UNTIMED}")?,
+        }
+        if self.rows.is_empty() && source::is_on() {
+            writeln!(out, "{NO_TASKS}")?;
+        }
+        for row in &self.rows {
+            writeln!(out)?;
+            self.write_block(&mut out, row)?;
+        }
+        Ok(())
+    }
+
+    fn write_block(&self, out: &mut impl Write, row: &Row) -> io::Result<()> {
+        let is = &row.is;
+        match (is.kind, is.location) {
+            (None, _) => writeln!(
+                out,
+                "elsewhere (there are more spawn locations than are kept apart)"
+            )?,
+            (Some(kind), None) => writeln!(out, "unknown ({})", long_name(kind))?,
+            (Some(kind), Some(at)) => writeln!(out, "{at} ({})", long_name(kind))?,
+        }
+        let panicked = match is.kind {
+            Some(Kind::Foreign) => "-".to_owned(),
+            _ => is.panicked.to_string(),
+        };
+        writeln!(
+            out,
+            "alive {}, spawned {}, finished {}, panicked {panicked}, polls {}",
+            is.alive, row.spawned, is.finished, is.polls
+        )?;
+        let summaries = self.summaries(is);
+        if summaries.iter().all(|summary| summary.count == 0) {
+            return Ok(());
+        }
+        let header = ["", "count", "p50", "p90", "p99", "max"];
+        let [name, count, cells @ ..] = header;
+        write!(out, "{name:<6}{count:>10}")?;
+        cells
+            .iter()
+            .try_for_each(|cell| write!(out, "{cell:>10}"))?;
+        writeln!(out)?;
+        for (name, summary) in TIMES.iter().zip(summaries) {
+            write!(out, "{name:<6}{:>10}", summary.count)?;
+            for ns in [summary.p50, summary.p90, summary.p99, summary.max] {
+                match summary.count {
+                    0 => write!(out, "{:>10}", "-")?,
+                    _ => write!(out, "{:>10.1?}", Duration::from_nanos(ns))?,
+                }
+            }
+            writeln!(out)?;
+        }
+        Ok(())
+    }
+
+    /// An object with the list `locations`; times in nanoseconds.
+    pub(crate) fn json(&self) -> String {
+        let mut json = String::from("{\n");
+        let _ = writeln!(json, "  \"histograms\": {},", self.is_timed);
+        let seconds = match self.span {
+            Some(span) => format!("{:.3}", span.as_secs_f64()),
+            None => "null".to_owned(),
+        };
+        let _ = writeln!(json, "  \"seconds\": {seconds},");
+        json.push_str("  \"locations\": [");
+        for (index, row) in self.rows.iter().enumerate() {
+            json.push_str(if index == 0 { "\n    " } else { ",\n    " });
+            self.push_object(&mut json, row);
+        }
+        json.push_str("\n  ]\n}\n");
+        json
+    }
+
+    fn push_object(&self, json: &mut String, row: &Row) {
+        let is = &row.is;
+        let location = is.location.map(|at| quoted(&at.to_string()));
+        let _ = write!(
+            json,
+            "{{\"location\": {}, \"kind\": {}, \"alive\": {}, \"spawned\": {}, \"finished\": {}, \"panicked\": {}, \"polls\": {}",
+            location.unwrap_or_else(|| "null".to_owned()),
+            quoted(is.kind.map_or("elsewhere", short_name)),
+            is.alive,
+            row.spawned,
+            is.finished,
+            match is.kind {
+                Some(Kind::Foreign) => "null".to_owned(),
+                _ => is.panicked.to_string(),
+            },
+            is.polls,
+        );
+        for (name, summary) in TIMES.iter().zip(self.summaries(is)) {
+            let _ = match summary.count {
+                0 => write!(json, ", \"{name}_ns\": null"),
+                count => write!(
+                    json,
+                    ", \"{name}_ns\": {{\"count\": {count}, \"p50\": {}, \"p90\": {}, \"p99\": {}, \"max\": {}}}",
+                    summary.p50, summary.p90, summary.p99, summary.max
+                ),
+            };
+        }
+        json.push('}');
+    }
+
+    fn summaries(&self, row: &SiteRow) -> [Summary; 3] {
+        [0, 1, 2].map(|field| summary(&row.counts[field], |ticks| self.scale.ns(ticks)))
+    }
+}
+
+/// What counts by class come to.
+fn summary(counts: &[u64], ns: impl Fn(u64) -> u64) -> Summary {
+    let count: u64 = counts.iter().sum();
+    // The shortest length that so many are no longer than.
+    let quantile = |per_cent: u64| {
+        let wanted = (count * per_cent).div_ceil(100).max(1);
+        let mut seen = 0;
+        let class = counts.iter().position(|count| {
+            seen += count;
+            seen >= wanted
+        });
+        class.map_or(0, |class| ns(LENGTHS.middle(class)))
+    };
+    Summary {
+        count,
+        p50: quantile(50),
+        p90: quantile(90),
+        p99: quantile(99),
+        max: quantile(100),
+    }
+}
+
+fn short_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Task => "task",
+        Kind::Local => "local",
+        Kind::BlockOn => "block_on",
+        Kind::Nested => "instrumented",
+        Kind::Blocking => "blocking",
+        Kind::Foreign => "foreign",
+    }
+}
+
+fn long_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Task => "task",
+        Kind::Local => "local task",
+        Kind::BlockOn => "block_on",
+        Kind::Nested => "instrumented future",
+        Kind::Blocking => "blocking closure",
+        Kind::Foreign => "task of a dependency, whose waits go on to the poll",
+    }
+}
+
+/// As a string of JSON.
+fn quoted(text: &str) -> String {
+    let mut json = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => json.extend(['\\', c]),
+            c if c.is_control() => {
+                let _ = write!(json, "\\u{:04x}", u32::from(c));
+            }
+            c => json.push(c),
+        }
+    }
+    json.push('"');
+    json
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::task_times::add;
+    use hdrhistogram::Histogram;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn percentiles_are_those_of_a_histogram(
+            lengths in proptest::collection::vec((0u32..40).prop_flat_map(|power| 0..1u64 << power), 1..400)
+        ) {
+            let mut counts = Vec::new();
+            let mut model = Histogram::<u64>::new(3).unwrap();
+            for length in &lengths {
+                add(&mut counts, LENGTHS.class(*length), 1);
+                model.record(*length).unwrap();
+            }
+            let ours = summary(&counts, |ticks| ticks);
+            prop_assert_eq!(ours.count, lengths.len() as u64);
+            for (ours, quantile) in [(ours.p50, 0.5), (ours.p90, 0.9), (ours.p99, 0.99), (ours.max, 1.0)] {
+                let theirs = model.value_at_quantile(quantile);
+                prop_assert!(ours.abs_diff(theirs) <= theirs / 30 + 1, "{} for {}", ours, theirs);
+            }
+        }
+
+        #[test]
+        fn a_string_is_read_as_it_was(text in any::<String>()) {
+            prop_assert_eq!(serde_json::from_str::<String>(&quoted(&text)).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn a_worked_case() {
+        let mut counts = Vec::new();
+        add(&mut counts, LENGTHS.class(10), 98);
+        add(&mut counts, LENGTHS.class(20), 1);
+        add(&mut counts, LENGTHS.class(30), 1);
+        let summary = summary(&counts, |ticks| ticks);
+        let Summary {
+            count,
+            p50,
+            p90,
+            p99,
+            max,
+        } = summary;
+        assert_eq!((count, p50, p90, p99, max), (100, 10, 10, 20, 30));
+    }
+}

@@ -1,0 +1,431 @@
+//! Tasks by where they were spawned: how many ended, and, while somebody wants to know, how long their polls take, how long
+//! they wait, and how long they are ready before they are polled.
+//!
+//! The end of a task is always counted: a look-up and two additions in its life. The times are off by default and cost
+//! nothing then: whether they are wanted is a bit of the word that a poll asks anyway ([`contention::is_noting`]). They are
+//! noted when the next poll begins, and at the end of the task.
+//!
+//! Counts are kept apart for every eighth thread, so that workers do not write to the same lines, and are added up by who
+//! reads. Nobody locks anything. Rejected: the crate hdrhistogram for the counts themselves, whose counters are plain memory,
+//! so that a reader would have to keep workers out; the classes are like its own, and a test compares the two.
+//!
+//! Bounded: [`MOST_SITES`] places are kept apart, what is spawned elsewhere is counted as [`Site::ELSEWHERE`]. A place with
+//! times takes 16 KB for each group of threads that polled it: 130 KB on a machine of eight and more, so 34 MB in all at the
+//! most.
+
+use super::contention::{self, Switch};
+use super::lengths::Lengths;
+use crate::clock::Ticks;
+use crate::primitive::{AtomicU64, Ordering};
+use crate::stack::intern::Intern;
+use crate::stack::raw::mix;
+use std::collections::HashMap;
+use std::panic::Location;
+use std::sync::{Mutex, PoisonError};
+
+/// Far more places than a program has that spawn.
+const MOST_SITES: usize = 256;
+/// Groups of threads.
+const GROUPS: usize = 8;
+/// In ticks, each known to one part in 32, which is 3 %; up to 2^44, an hour and a half at 3 GHz.
+pub(crate) const LENGTHS: Lengths = Lengths::new(5, 43);
+
+/// Where tasks were spawned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Site {
+    pub(crate) location: Option<&'static Location<'static>>,
+    /// What kind of task, as the registry numbers them.
+    pub(crate) kind: u8,
+}
+
+impl Site {
+    /// What found the table full.
+    pub(crate) const ELSEWHERE: Site = Site {
+        location: None,
+        kind: u8::MAX,
+    };
+
+    /// The same place may have several addresses: whoever reads adds them up.
+    fn key(&self) -> (usize, u8) {
+        let address = self.location.map_or(0, |at| std::ptr::from_ref(at).addr());
+        (address, self.kind)
+    }
+}
+
+/// What the begin of a poll tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lap {
+    /// How long the poll before it took.
+    pub(crate) poll: Option<Ticks>,
+    /// How long the task has waited between the two, up to the wake.
+    pub(crate) wait: Option<Ticks>,
+    /// How long it was ready since then.
+    pub(crate) delay: Option<Ticks>,
+}
+
+/// Of what there are times: fields of a [`Lap`], in its order.
+pub(crate) const TIMES: usize = 3;
+
+/// Counts by class of length, one after the other for each field of a lap.
+pub(crate) type Counts = [Vec<u64>; TIMES];
+
+/// The ends of the tasks of a place, as a group of threads saw them; a cache line.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Ends {
+    finished: AtomicU64,
+    panicked: AtomicU64,
+    polls: AtomicU64,
+}
+
+impl Ends {
+    const fn new() -> Self {
+        Ends {
+            finished: AtomicU64::new(0),
+            panicked: AtomicU64::new(0),
+            polls: AtomicU64::new(0),
+        }
+    }
+}
+
+/// A place.
+#[derive(Debug)]
+struct Entry {
+    site: Site,
+    ends: [Ends; GROUPS],
+}
+
+impl Entry {
+    const fn new(site: Site) -> Self {
+        Entry {
+            site,
+            ends: [const { Ends::new() }; GROUPS],
+        }
+    }
+}
+
+/// The times of a place, as a group of threads saw them.
+#[derive(Debug)]
+struct Times {
+    /// The address of its entry, and the group.
+    key: (usize, usize),
+    /// One after the other for each field of a [`Lap`].
+    counts: Box<[AtomicU64]>,
+}
+
+/// A table of places.
+pub(crate) struct TaskTimes {
+    sites: Intern<Entry, 512>,
+    elsewhere: Entry,
+    times: Intern<Times, 1024>,
+}
+
+/// The process's.
+pub(crate) static TASKS: TaskTimes = TaskTimes::new(MOST_SITES);
+
+/// What a place has added up to. Its numbers may be of neighbouring moments.
+#[derive(Clone, Debug)]
+pub(crate) struct Total {
+    pub(crate) site: Site,
+    pub(crate) finished: u64,
+    /// Of these.
+    pub(crate) panicked: u64,
+    /// Those of the tasks that have finished.
+    pub(crate) polls: u64,
+    pub(crate) counts: Counts,
+}
+
+impl TaskTimes {
+    const fn new(most: usize) -> Self {
+        TaskTimes {
+            sites: Intern::new(most),
+            elsewhere: Entry::new(Site::ELSEWHERE),
+            times: Intern::new((most + 1) * GROUPS),
+        }
+    }
+
+    fn entry(&self, site: Site) -> &Entry {
+        let (address, kind) = site.key();
+        let hash = mix(mix(0, address as u64), kind.into());
+        // The upper bits are the better ones.
+        let hash = hash ^ hash >> 32;
+        self.sites
+            .intern(
+                hash,
+                |entry| entry.site.key() == site.key(),
+                || Entry::new(site),
+            )
+            .unwrap_or(&self.elsewhere)
+    }
+
+    /// A task ended, on that thread, after so many polls.
+    pub(crate) fn note_end(&self, site: Site, thread: u32, polls: u64, panicked: bool) {
+        let ends = &self.entry(site).ends[thread as usize % GROUPS];
+        ends.finished.fetch_add(1, Ordering::Relaxed);
+        ends.polls.fetch_add(polls, Ordering::Relaxed);
+        if panicked {
+            ends.panicked.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A poll begins, or there will be none any more.
+    pub(crate) fn note(&self, site: Site, thread: u32, lap: Lap) {
+        let told = [lap.poll, lap.wait, lap.delay];
+        if told == [None; TIMES] {
+            return;
+        }
+        let group = thread as usize % GROUPS;
+        let key = (std::ptr::from_ref(self.entry(site)).addr(), group);
+        let hash = mix(mix(0, key.0 as u64), group as u64);
+        let times = self.times.intern(
+            hash ^ hash >> 32,
+            |times| times.key == key,
+            || Times {
+                key,
+                counts: (0..TIMES * LENGTHS.classes())
+                    .map(|_| AtomicU64::new(0))
+                    .collect(),
+            },
+        );
+        // There is room for all groups of all places; threads that race may have taken one too many.
+        let Some(times) = times else { return };
+        for (field, length) in told.into_iter().enumerate() {
+            if let Some(length) = length {
+                let at = field * LENGTHS.classes() + LENGTHS.class(length);
+                times.counts[at].fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Whether there is no room for another place.
+    pub(crate) fn is_full(&self) -> bool {
+        self.sites.is_full()
+    }
+
+    /// Everything so far, in no particular order; the tasks from elsewhere are last.
+    pub(crate) fn totals(&self) -> Vec<Total> {
+        let kept_apart = self.sites.iter().map(|entry| -> &Entry { entry });
+        let entries = kept_apart.chain(std::iter::once(&self.elsewhere));
+        let mut totals = Vec::new();
+        let mut by_address = HashMap::new();
+        for entry in entries {
+            let sum = |of: fn(&Ends) -> &AtomicU64| {
+                let groups = entry.ends.iter();
+                groups.map(|ends| of(ends).load(Ordering::Relaxed)).sum()
+            };
+            by_address.insert(std::ptr::from_ref(entry).addr(), totals.len());
+            totals.push(Total {
+                site: entry.site,
+                finished: sum(|ends| &ends.finished),
+                panicked: sum(|ends| &ends.panicked),
+                polls: sum(|ends| &ends.polls),
+                counts: Counts::default(),
+            });
+        }
+        for times in self.times.iter() {
+            // The entry may be younger than the look at the entries.
+            let Some(total) = by_address.get(&times.key.0) else {
+                continue;
+            };
+            let fields = times.counts.chunks(LENGTHS.classes());
+            for (sums, counts) in totals[*total].counts.iter_mut().zip(fields) {
+                for (class, count) in counts.iter().enumerate() {
+                    add(sums, class, count.load(Ordering::Relaxed));
+                }
+            }
+        }
+        totals
+    }
+}
+
+/// Adds so many lengths of a class to counts that end with the longest.
+pub(crate) fn add(counts: &mut Vec<u64>, class: usize, more: u64) {
+    if more == 0 {
+        return;
+    }
+    if counts.len() <= class {
+        counts.resize(class + 1, 0);
+    }
+    counts[class] += more;
+}
+
+/// Who wants times: for good, and for a while.
+#[derive(Debug, Default)]
+struct Wanted {
+    for_good: bool,
+    leases: usize,
+}
+
+static WANTED: Mutex<Wanted> = Mutex::new(Wanted {
+    for_good: false,
+    leases: 0,
+});
+
+/// The number of the recording; see [`Noted`].
+static RECORDING: AtomicU64 = AtomicU64::new(0);
+
+fn change<R>(change: impl FnOnce(&mut Wanted) -> R) -> R {
+    let mut wanted = WANTED.lock().unwrap_or_else(PoisonError::into_inner);
+    let result = change(&mut wanted);
+    let on = wanted.for_good || wanted.leases > 0;
+    if on && !is_on() {
+        let last = RECORDING.load(Ordering::Relaxed) % Noted::RECORDINGS;
+        RECORDING.store(last + 1, Ordering::Relaxed);
+    }
+    // Release: whoever sees that it is on sees the number.
+    contention::set(Switch::TasksTimed, on);
+    result
+}
+
+/// Whether times are noted.
+pub(crate) fn is_on() -> bool {
+    contention::is_set(Switch::TasksTimed)
+}
+
+/// Wants them for good, or not. Returns what was wanted before.
+pub(crate) fn set(on: bool) -> bool {
+    change(|wanted| std::mem::replace(&mut wanted.for_good, on))
+}
+
+/// The number of the recording that is on, or of the last one.
+pub(crate) fn recording() -> u64 {
+    RECORDING.load(Ordering::Relaxed)
+}
+
+/// Wants them for a while.
+#[derive(Debug)]
+#[must_use = "they are not noted after this"]
+pub(crate) struct Lease(());
+
+impl Lease {
+    pub(crate) fn take() -> Self {
+        change(|wanted| wanted.leases += 1);
+        Lease(())
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        change(|wanted| wanted.leases -= 1);
+    }
+}
+
+/// What a task remembers between two polls: how long its polls took in all when the last one began, in which recording.
+///
+/// A word of the same recording is of the poll before: every begin of a poll writes it while times are noted, also the
+/// first one of a task that has the memory of another. One of an older recording says nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Noted(pub(crate) u64);
+
+impl Noted {
+    /// How many recordings have a number of their own. After as many, a task that was polled in none of those between may
+    /// have the sum of several polls counted as one.
+    const RECORDINGS: u64 = (1 << 16) - 1;
+    /// 2^48 ticks are a day at 3 GHz; a sum beyond is known up to a multiple of it, which a difference does not show.
+    const BUSY: u64 = (1 << 48) - 1;
+
+    pub(crate) fn new(recording: u64, busy: Ticks) -> Self {
+        Noted(recording << 48 | busy & Self::BUSY)
+    }
+
+    /// What the polls have taken since then, up to `busy` in all; `None` if it was in another recording.
+    pub(crate) fn since(self, recording: u64, busy: Ticks) -> Option<Ticks> {
+        (self.0 >> 48 == recording).then(|| busy.wrapping_sub(self.0) & Self::BUSY)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hdrhistogram::Histogram;
+    use proptest::prelude::*;
+
+    fn site(kind: u8) -> Site {
+        Site {
+            location: Some(Location::caller()),
+            kind,
+        }
+    }
+
+    fn poll(length: Ticks) -> Lap {
+        Lap {
+            poll: Some(length),
+            ..Lap::default()
+        }
+    }
+
+    proptest! {
+        // A case is 130 KB of counts, each read.
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
+        #[test]
+        fn what_groups_of_threads_count_is_one_histogram(
+            lengths in proptest::collection::vec((0u32..20, (0u32..43).prop_flat_map(|power| 0..1u64 << power)), 1..100)
+        ) {
+            let table = TaskTimes::new(4);
+            let mut model = Histogram::<u64>::new(3).unwrap();
+            for (thread, length) in &lengths {
+                table.note(site(1), *thread, poll(*length));
+                model.record(*length).unwrap();
+            }
+            let totals = table.totals();
+            let counts = &totals[0].counts;
+            prop_assert_eq!(counts[0].iter().sum::<u64>(), lengths.len() as u64);
+            prop_assert!(counts[1].is_empty() && counts[2].is_empty());
+            let mut seen = 0;
+            for (class, count) in counts[0].iter().enumerate().filter(|(_, count)| **count > 0) {
+                seen += count;
+                let quantile = (seen as f64 - 0.5) / lengths.len() as f64;
+                let (ours, theirs) = (LENGTHS.middle(class), model.value_at_quantile(quantile));
+                // The two errors, 1/32 and 1/1000, and what is rounded.
+                prop_assert!(ours.abs_diff(theirs) <= theirs / 30 + 1, "{} for {}", ours, theirs);
+            }
+        }
+    }
+
+    #[test]
+    fn no_count_is_lost_between_threads() {
+        let table = TaskTimes::new(4);
+        std::thread::scope(|scope| {
+            // The first and the last share a group.
+            for thread in 0..=GROUPS as u32 {
+                let table = &table;
+                scope.spawn(move || {
+                    for length in 0..1000 {
+                        table.note(site(1), thread, poll(length % 7));
+                        table.note_end(site(1), thread, 3, length % 10 == 0);
+                    }
+                });
+            }
+        });
+        let total = table.totals().remove(0);
+        assert_eq!(
+            (total.finished, total.panicked, total.polls),
+            (9000, 900, 27_000)
+        );
+        assert_eq!(total.counts[0].iter().sum::<u64>(), 9000);
+        assert_eq!(total.counts[0][0], 9 * 143);
+    }
+
+    #[test]
+    fn what_finds_the_table_full_is_counted() {
+        let table = TaskTimes::new(2);
+        for kind in 0..10 {
+            table.note(site(kind), 0, poll(1));
+            table.note_end(site(kind), 0, 1, false);
+        }
+        let totals = table.totals();
+        assert_eq!(totals.len(), 3);
+        let elsewhere = totals.last().unwrap();
+        assert_eq!(elsewhere.site, Site::ELSEWHERE);
+        assert_eq!((elsewhere.finished, elsewhere.counts[0][1]), (8, 8));
+    }
+
+    #[test]
+    fn a_poll_is_known_from_its_own_recording_only() {
+        let noted = Noted::new(7, Noted::BUSY - 5);
+        assert_eq!(noted.since(7, Noted::BUSY + 15), Some(20));
+        assert_eq!(noted.since(8, Noted::BUSY + 15), None);
+        assert_eq!(Noted::default().since(1, 100), None);
+    }
+}

@@ -1,0 +1,107 @@
+//! What the begin of a poll and the end of a task add to what is known of the place where such tasks are spawned.
+
+use crate::clock::Ticks;
+use crate::primitive::Ordering;
+use crate::record::contention::{self, Switch};
+use crate::record::task_times::{self, Lap, Noted, Site, TASKS};
+use crate::registry::record::Record;
+use crate::registry::threads;
+
+/// A poll of a task of ours is about to begin, at that moment.
+pub(super) fn note_poll(record: &Record, begins: Ticks) {
+    let (waited, ready_at) = record.readiness();
+    let lap = Lap {
+        poll: settle(record),
+        wait: waited,
+        delay: ready_at.map(|since| begins.saturating_sub(since)),
+    };
+    TASKS.note(site(record), threads::current().0, lap);
+}
+
+/// The length of the last poll, if there was one that began while times were noted.
+fn settle(record: &Record) -> Option<Ticks> {
+    let recording = task_times::recording();
+    let (polls, busy) = record.finished();
+    let length = Noted(record.noted()).since(recording, busy);
+    record.set_noted(Noted::new(recording, busy).0);
+    length.filter(|_| polls > 0)
+}
+
+/// The task is over, and its record is closed. Every end of one comes by here, once: it returned, it panicked, or it was
+/// dropped.
+#[inline(never)]
+pub(super) fn note_end(record: &Record) {
+    if contention::is_set(Switch::TasksTimed) {
+        let lap = Lap {
+            poll: settle(record),
+            ..Lap::default()
+        };
+        TASKS.note(site(record), threads::current().0, lap);
+    }
+    end(record);
+}
+
+/// The same for a closure, which is polled once, or never.
+#[cfg(feature = "rt")]
+pub(super) fn note_closure_end(record: &Record) {
+    let (polls, busy) = record.finished();
+    if polls > 0 && contention::is_set(Switch::TasksTimed) {
+        let began = record.since().saturating_sub(busy);
+        let lap = Lap {
+            poll: Some(busy),
+            wait: None,
+            delay: Some(began.saturating_sub(record.spawned())),
+        };
+        TASKS.note(site(record), threads::current().0, lap);
+    }
+    end(record);
+}
+
+/// What a poll of a task that somebody else spawned tells, once it is over and before it is entered in the record. How long
+/// the task was ready before it nobody knows: its wait has that in it.
+#[cfg(feature = "rt")]
+pub(super) fn foreign_lap(record: &Record, began: Ticks, ended: Ticks) -> Option<(Site, Lap)> {
+    contention::is_set(Switch::TasksTimed).then(|| {
+        let lap = Lap {
+            poll: Some(ended.saturating_sub(began)),
+            wait: record
+                .last_poll_ended()
+                .map(|since| began.saturating_sub(since)),
+            delay: None,
+        };
+        (site(record), lap)
+    })
+}
+
+/// Notes that, outside of any lock.
+#[cfg(feature = "rt")]
+pub(super) fn note_lap(lap: Option<(Site, Lap)>) {
+    if let Some((site, lap)) = lap {
+        TASKS.note(site, threads::current().0, lap);
+    }
+}
+
+/// The end of a task that somebody else spawned.
+#[cfg(feature = "rt")]
+pub(super) fn note_foreign_end(record: &Record) {
+    TASKS.note_end(site(record), threads::current().0, record.poll(), false);
+    record.close();
+}
+
+fn end(record: &Record) {
+    let slot = threads::slot();
+    let polls = record.poll();
+    // A panic drops what it goes through, and at that moment the thread's last stamp is the end of that poll. Otherwise it
+    // is a task of a runtime that a panic drops.
+    let panicked =
+        std::thread::panicking() && polls > 0 && record.since() == slot.now.load(Ordering::Relaxed);
+    TASKS.note_end(site(record), slot.number().0, polls, panicked);
+    record.close();
+}
+
+fn site(record: &Record) -> Site {
+    Site {
+        location: record.location(),
+        kind: record.kind() as u8,
+    }
+}
