@@ -1,5 +1,6 @@
 //! Who is let in. A request is judged by its head, before its body is read.
 
+use super::foreign_page;
 use super::host;
 use super::refusal::Refusal;
 use super::request::Request;
@@ -20,9 +21,11 @@ impl Access {
     /// Whether a request is let in.
     pub fn admit(&self, request: &Request) -> Result<(), Refusal> {
         match self {
-            Access::Loopback => host::admit(request),
+            Access::Loopback => foreign_page::admit(request).and_then(|()| host::admit(request)),
             Access::SocketFile => Ok(()),
-            Access::Token(token) => token.admit(request),
+            Access::Token(token) => {
+                foreign_page::admit(request).and_then(|()| token.admit(request))
+            }
         }
     }
 }

@@ -11,7 +11,7 @@
 //! * [`client`]: whether the one who asked is still there;
 //! * [`reply`]: status, headers and a body that is bytes or a stream;
 //! * [`refusal`]: a status and a sentence, the only error a client is ever shown;
-//! * [`access`]: who is let in: by [`host`], or by [`token`], which may come as `base64`;
+//! * [`access`]: who is let in: by [`host`], or by [`token`], which may come as `base64`, and no [`foreign_page`];
 //!
 //! what is answered:
 //! * [`routes`]: which request gets which answer;
@@ -54,6 +54,7 @@ mod cmdline;
 mod connection;
 mod contended;
 mod date;
+mod foreign_page;
 pub(crate) mod go_duration;
 mod goroutine;
 mod head;
