@@ -1,11 +1,11 @@
-//! A request to the endpoints, through the interface that other servers use, and its answer.
+//! A request to the HTTP layer, through the interface that other servers use, and its answer.
 
 use std::io;
 
-use runtime_probe::pprof::http::{Carrier, Endpoints};
+use crate::http::exchange;
 
 /// An answer whose head and body agree.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Answer {
     pub status: u16,
     pub headers: Vec<(&'static str, String)>,
@@ -31,41 +31,29 @@ impl Answer {
     }
 }
 
-/// Asks. The client counts as gone for whoever waits, so nothing waits.
+/// Asks the HTTP layer, for loopback or for who has the token. The client counts as gone for whoever waits, so nothing waits.
 pub fn ask(
-    endpoints: &Endpoints,
+    token: Option<&str>,
     method: &str,
     target: &str,
     headers: impl IntoIterator<Item = (String, String)>,
     body: &[u8],
 ) -> Answer {
+    let endpoints = match token {
+        Some(token) => exchange::Endpoints::remote(token).expect("a good token"),
+        None => exchange::Endpoints::local(),
+    };
     let exchange = endpoints.open(method, target, headers);
     let body = body[..body.len().min(exchange.body_limit())].to_vec();
     let mut page = Page::default();
     exchange
         .answer(body, || true, &mut page)
         .expect("nothing breaks off");
-    let answer = page.0.expect("an answer has a head");
-    if method != "HEAD" {
-        let length = answer.length.unwrap_or(answer.body.len());
-        assert_eq!(answer.body.len(), length);
-    }
-    for (name, value) in &answer.headers {
-        assert!(
-            !name.is_empty() && !value.chars().any(char::is_control),
-            "{name}: {value:?}"
-        );
-    }
-    assert_eq!(answer.header("X-Content-Type-Options"), Some("nosniff"));
-    if answer.status >= 400 && method != "HEAD" {
-        assert_refusal(answer.status, answer.text(), answer.header("Content-Type"));
-    }
-    answer
+    page.checked(method)
 }
 
 /// A refusal has a sentence, in a body that no browser takes for a page.
 pub fn assert_refusal(status: u16, body: &str, content_type: Option<&str>) {
-    assert!((400..600).contains(&status), "{status}");
     assert_eq!(
         content_type,
         Some("text/plain; charset=utf-8"),
@@ -74,22 +62,29 @@ pub fn assert_refusal(status: u16, body: &str, content_type: Option<&str>) {
     let sentence = body
         .strip_suffix('\n')
         .expect("the sentence ends with its line");
+    assert_sentence(status, sentence);
+}
+
+/// What a refusal says.
+pub fn assert_sentence(status: u16, sentence: &str) {
+    assert!((400..600).contains(&status), "{status}");
     assert!(
-        sentence.contains(' ') && sentence.len() < 2000,
-        "{status} {body:?}"
+        sentence.contains(' ') && sentence.len() < 2000 && !sentence.contains(char::is_control),
+        "{status} {sentence:?}"
     );
 }
 
+/// An answer as it comes in.
 #[derive(Default)]
-struct Page(Option<Answer>);
+pub struct Page(Option<Answer>);
 
-impl Carrier for Page {
-    fn begin(
+impl Page {
+    pub fn begin(
         &mut self,
         status: u16,
         headers: &[(&'static str, String)],
         length: Option<usize>,
-    ) -> io::Result<()> {
+    ) {
         let answer = Answer {
             status,
             headers: headers.to_vec(),
@@ -97,16 +92,52 @@ impl Carrier for Page {
             body: Vec::new(),
         };
         assert!(self.0.replace(answer).is_none(), "a second head");
+    }
+
+    pub fn send(&mut self, piece: Vec<u8>) {
+        assert!(!piece.is_empty(), "an empty piece ends a chunked body");
+        let answer = self.0.as_mut().expect("a head comes first");
+        if answer.body.is_empty() {
+            answer.body = piece;
+        } else {
+            answer.body.extend(piece);
+        }
+    }
+
+    /// What holds of every answer.
+    pub fn checked(self, method: &str) -> Answer {
+        let answer = self.0.expect("an answer has a head");
+        if method != "HEAD" {
+            let length = answer.length.unwrap_or(answer.body.len());
+            assert_eq!(answer.body.len(), length);
+        }
+        for (name, value) in &answer.headers {
+            assert!(
+                !name.is_empty() && !value.chars().any(char::is_control),
+                "{name}: {value:?}"
+            );
+        }
+        assert_eq!(answer.header("X-Content-Type-Options"), Some("nosniff"));
+        if answer.status >= 400 && method != "HEAD" {
+            assert_refusal(answer.status, answer.text(), answer.header("Content-Type"));
+        }
+        answer
+    }
+}
+
+impl exchange::Carrier for Page {
+    fn begin(
+        &mut self,
+        status: u16,
+        headers: &[(&'static str, String)],
+        length: Option<usize>,
+    ) -> io::Result<()> {
+        Page::begin(self, status, headers, length);
         Ok(())
     }
 
     fn send(&mut self, piece: Vec<u8>) -> io::Result<()> {
-        assert!(!piece.is_empty(), "an empty piece ends a chunked body");
-        self.0
-            .as_mut()
-            .expect("a head comes first")
-            .body
-            .extend(piece);
+        Page::send(self, piece);
         Ok(())
     }
 }

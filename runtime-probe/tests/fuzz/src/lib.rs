@@ -1,7 +1,9 @@
 //! What the fuzz targets share. `bash ci/fuzz.sh` runs them; a target is a file in `targets`, its seeds are in `seeds`.
 //!
-//! Endpoints are reached through the public API. What is private (the parsers of the server, the names of functions) is
-//! included by path, as modules of this crate: nothing of the product is public for the sake of its tests.
+//! Where one slow check would hide a fast parser, they are targets of their own. The fast ones see requests alone: the
+//! HTTP layer is included by path, as a module of this crate, and stands on [`echo`], a program whose profiles say how they
+//! were asked for. So there is no snapshot, no symbol, no compressor and no server in them, and nothing of the product is
+//! public for the sake of its tests. The target `pages` asks a program that is one, through the public API.
 
 #![allow(
     dead_code,
@@ -14,7 +16,14 @@
 pub mod asked;
 pub mod models;
 
-pub use http::{duration, sent};
+pub use echo::{folded, proto};
+pub use http::{duration, sent, understood};
+
+mod echo;
+
+// What the HTTP layer knows under this name: the types of dumps are the product's, its profiles are ours.
+extern crate self as runtime_dump;
+pub use dump::goroutine;
 
 #[path = "../../../../dump/tests/support/grammar.rs"]
 pub mod grammar;
@@ -23,24 +32,45 @@ pub mod grammar;
 mod http {
     pub(crate) mod access;
     mod base64;
+    mod block;
     pub(crate) mod body;
     pub(crate) mod client;
+    mod cmdline;
+    mod contended;
+    pub(crate) mod exchange;
+    mod foreign_page;
     pub(crate) mod go_duration;
+    mod goroutine;
     pub(crate) mod head;
     mod host;
     pub(crate) mod inbox;
+    mod index;
     pub(crate) mod limits;
+    mod mutex;
+    mod profile;
     mod query;
     pub(crate) mod refusal;
     pub(crate) mod reply;
     pub(crate) mod request;
+    mod routes;
+    mod seconds;
     mod socket;
+    mod stack_format;
+    mod symbol;
+    mod threads;
     pub(crate) mod token;
     pub(crate) mod transmit;
+    mod turn;
 
     // What these parts show to each other only.
     #[path = "../../tests/fuzz/src/sent.rs"]
     pub mod sent;
+
+    /// The path of a request's target, and its parameters, if it is one.
+    pub fn understood(target: &str) -> Option<(String, Vec<(String, String)>)> {
+        let request = request::Request::new("GET", target, Vec::new(), Vec::new()).ok()?;
+        Some((request.path().to_owned(), request.params().to_vec()))
+    }
 
     /// A duration as Go writes it, if it is one.
     pub fn duration(text: &str) -> Option<std::time::Duration> {
@@ -48,10 +78,33 @@ mod http {
     }
 }
 
+#[path = "../../../src/profile"]
+mod profile {
+    pub(crate) mod selection;
+
+    pub(crate) use crate::echo::{address_names, block, contended, cpu, diagnosis};
+    pub(crate) use crate::echo::{goroutine, goroutine_forms, mutex, threads};
+}
+
+mod record {
+    pub(crate) use crate::echo::contention;
+}
+
+mod snapshot {
+    pub(crate) use crate::echo::{sampling as cpu, tasks, thread_count as threads};
+}
+
+mod source {
+    pub(crate) fn is_on() -> bool {
+        true
+    }
+}
+
 #[path = "../../../src/symbol"]
 mod symbol {
     pub(crate) mod module_path;
     pub(crate) mod name;
+    pub(crate) mod role;
 }
 
 #[path = "../../../src/sys"]

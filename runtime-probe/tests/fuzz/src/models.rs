@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use dump::contention::{Contention, ContentionProfile, Kind};
+use dump::count_profile::CountProfile;
+use dump::goroutine::{Goroutine, State, Tables};
+use dump::stack::{Branch, BranchKind, Frame, Location, Mapping, Site, Stack};
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
-use runtime_dump::goroutine::{Goroutine, State, Tables};
-use runtime_dump::stack::{Branch, BranchKind, Frame, Location, Mapping, Site, Stack};
 
 /// A row that owns its texts.
 #[derive(Clone, Debug)]
@@ -68,6 +70,40 @@ pub fn tables(u: &mut Unstructured) -> Result<Tables> {
         mappings: several(u, 2, mapping)?,
         time_ns: u.arbitrary()?,
     })
+}
+
+/// The stacks, with counts.
+pub fn counts(u: &mut Unstructured, tables: &Tables) -> Result<CountProfile> {
+    let mut records = Vec::new();
+    for stack in &tables.stacks {
+        records.push((stack, u64::from(u.arbitrary::<u16>()?)));
+    }
+    let mut profile = CountProfile::new("goroutine", records);
+    for remark in several(u, 2, Unstructured::arbitrary::<String>)? {
+        profile.comment(remark);
+    }
+    Ok(profile)
+}
+
+/// The rows, as if each had waited.
+pub fn contention(
+    u: &mut Unstructured,
+    tables: &Tables,
+    rows: &[Row],
+) -> Result<ContentionProfile> {
+    let mut events = Vec::new();
+    for row in rows {
+        if let Some(stack) = tables.stacks.get(row.stack as usize) {
+            let (count, delay_ns) = u.arbitrary()?;
+            events.push(Contention {
+                stack,
+                reason: &row.reason,
+                count,
+                delay_ns,
+            });
+        }
+    }
+    Ok(ContentionProfile::new(Kind::Block, events))
 }
 
 /// As many as the bytes want, up to `most`.

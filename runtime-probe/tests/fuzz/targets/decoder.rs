@@ -2,10 +2,10 @@
 //! again unchanged.
 #![no_main]
 
+use dump::folded::fold;
+use dump::proto::Profile;
 use libfuzzer_sys::fuzz_target;
 use prost::Message as _;
-use runtime_dump::folded::fold;
-use runtime_dump::proto::Profile;
 
 fuzz_target!(|bytes: &[u8]| {
     match Profile::decode(bytes) {

@@ -1,0 +1,309 @@
+//! A program in which nothing happens, as far as the HTTP layer looks at one: its profiles say how they were asked for.
+//!
+//! So an answer shows what was understood, two spellings of one request can be compared, and an answer takes a
+//! microsecond. What a profile of a real program looks like is for the target `pages`.
+
+use crate::profile::selection::Selection;
+use crate::symbol::name::Names;
+use proto::Profile;
+use std::io::{self, Write};
+use std::time::Duration;
+
+/// A profile that says how it was asked for. To compress it would take as long as twenty requests.
+pub mod proto {
+    #[derive(Clone, Debug, Default)]
+    pub struct Profile {
+        pub asked: String,
+        pub sample_type: Vec<()>,
+    }
+
+    impl Profile {
+        pub fn to_gzip(&self) -> Vec<u8> {
+            self.asked.clone().into()
+        }
+    }
+}
+
+pub mod folded {
+    pub fn fold(profile: &super::Profile, _: usize) -> String {
+        format!("# folded {}\n", profile.asked)
+    }
+}
+
+fn profile(asked: String) -> Profile {
+    Profile {
+        asked,
+        ..Profile::default()
+    }
+}
+
+pub(crate) mod goroutine {
+    use super::*;
+
+    pub(crate) const NAME: &str = "goroutine";
+
+    pub(crate) struct Goroutines(Selection);
+
+    impl Goroutines {
+        pub(crate) fn collect(selection: Selection) -> Self {
+            Goroutines(selection)
+        }
+
+        pub(crate) fn write_text(
+            &self,
+            mut out: impl Write,
+            lines: goroutine_forms::Lines,
+        ) -> io::Result<()> {
+            writeln!(out, "# {lines:?} of {:?}", self.0)
+        }
+
+        pub(crate) fn write_groups(&self, mut out: impl Write) -> io::Result<()> {
+            writeln!(out, "# groups of {:?}", self.0)
+        }
+
+        pub(crate) fn write_count_text(&self, mut out: impl Write) -> io::Result<()> {
+            writeln!(out, "# counts of {:?}", self.0)
+        }
+
+        pub(crate) fn write_samples(&self, mut out: impl Write) -> io::Result<()> {
+            writeln!(out, "# samples of {:?}", self.0)
+        }
+
+        pub(crate) fn profile(&self) -> Profile {
+            profile(format!("{:?}", self.0))
+        }
+
+        pub(crate) fn shown_profile(&self) -> Profile {
+            self.profile()
+        }
+
+        pub(crate) fn counts(&self) -> Profile {
+            self.profile()
+        }
+
+        pub(crate) fn delta(&self, before: &Profile, _: Duration) -> Profile {
+            before.clone()
+        }
+    }
+}
+
+pub(crate) mod goroutine_forms {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) enum Lines {
+        All,
+        Plain,
+    }
+}
+
+pub(crate) mod contended {
+    use super::*;
+
+    pub(crate) struct Contended(pub(super) String);
+
+    impl Contended {
+        pub(crate) fn profile(&self) -> Profile {
+            profile(self.0.clone())
+        }
+
+        pub(crate) fn delta(&self, _: &Contended, _: Duration) -> Profile {
+            self.profile()
+        }
+
+        pub(crate) fn write_text(&self, mut out: impl Write) -> io::Result<()> {
+            writeln!(out, "# {}", self.0)
+        }
+    }
+}
+
+pub(crate) mod block {
+    use super::contended::Contended;
+
+    pub(crate) const NAME: &str = "block";
+
+    #[derive(Clone, Copy, Debug, Default)]
+    pub(crate) struct Included {
+        pub(crate) sleep: bool,
+        pub(crate) io: bool,
+        pub(crate) ongoing: bool,
+    }
+
+    pub(crate) fn count() -> usize {
+        0
+    }
+
+    pub(crate) fn collect(included: Included) -> Contended {
+        Contended(format!("{included:?}"))
+    }
+}
+
+pub(crate) mod mutex {
+    use super::contended::Contended;
+
+    pub(crate) const NAME: &str = "mutex";
+
+    pub(crate) fn count() -> usize {
+        0
+    }
+
+    pub(crate) fn collect() -> Contended {
+        Contended("releases".to_owned())
+    }
+}
+
+pub(crate) mod contention {
+    #[derive(Clone, Copy, Debug)]
+    pub(crate) enum Sampled {
+        Block,
+        Mutex,
+    }
+
+    pub(crate) struct Lease;
+
+    impl Lease {
+        pub(crate) fn take(_: Sampled, rate: i64) -> Self {
+            assert!(rate > 0, "{rate}");
+            Lease
+        }
+    }
+
+    impl Drop for Lease {
+        fn drop(&mut self) {}
+    }
+}
+
+pub(crate) mod cpu {
+    use super::*;
+
+    pub(crate) const NAME: &str = "profile";
+    pub(crate) const HZ: u32 = 100;
+
+    pub(crate) struct Cpu;
+
+    impl Cpu {
+        pub(crate) fn new((): &()) -> Self {
+            Cpu
+        }
+
+        pub(crate) fn profile(&self) -> Profile {
+            profile("samples".to_owned())
+        }
+
+        pub(crate) fn shown_profile(&self) -> Profile {
+            self.profile()
+        }
+
+        pub(crate) fn write_text(&self, mut out: impl Write) -> io::Result<()> {
+            writeln!(out, "# samples")
+        }
+    }
+}
+
+pub(crate) mod sampling {
+    use std::convert::Infallible;
+    use std::time::Duration;
+
+    #[derive(Clone, Copy, Debug, Default)]
+    pub(crate) struct SplitBy {
+        pub(crate) task: bool,
+        pub(crate) thread: bool,
+    }
+
+    pub(crate) struct Watch;
+
+    impl Watch {
+        pub(crate) fn start(period: Duration, _: SplitBy) -> Result<Watch, Infallible> {
+            let second = Duration::from_secs(1);
+            assert!((second / 1000..=second).contains(&period), "{period:?}");
+            Ok(Watch)
+        }
+
+        pub(crate) fn stop(self) -> Option<()> {
+            Some(())
+        }
+    }
+}
+
+pub(crate) mod threads {
+    use super::*;
+
+    #[derive(Clone, Copy, Debug)]
+    pub(crate) enum Shown {
+        Now,
+        Creation,
+    }
+
+    impl Shown {
+        pub(crate) fn name(self) -> &'static str {
+            match self {
+                Shown::Now => "threads",
+                Shown::Creation => "threadcreate",
+            }
+        }
+    }
+
+    pub(crate) struct ThreadProfile(Shown, Names);
+
+    impl ThreadProfile {
+        pub(crate) fn collect(shown: Shown, names: Names) -> Self {
+            ThreadProfile(shown, names)
+        }
+
+        pub(crate) fn write_text(&self, mut out: impl Write) -> io::Result<()> {
+            writeln!(out, "# {:?} of {:?}", self.1, self.0)
+        }
+
+        pub(crate) fn write_count_text(&self, mut out: impl Write) -> io::Result<()> {
+            writeln!(out, "# counts: {:?} of {:?}", self.1, self.0)
+        }
+
+        pub(crate) fn profile(&self) -> Profile {
+            profile(format!("{:?} of {:?}", self.1, self.0))
+        }
+
+        pub(crate) fn shown_profile(&self) -> Profile {
+            self.profile()
+        }
+    }
+}
+
+pub(crate) mod diagnosis {
+    pub(crate) const OFF: &str = "off";
+
+    pub(crate) struct Diagnosis;
+
+    impl Diagnosis {
+        pub(crate) fn now() -> Self {
+            Diagnosis
+        }
+
+        pub(crate) fn lines(&self) -> Vec<String> {
+            vec!["<nothing> & nobody".to_owned()]
+        }
+    }
+}
+
+pub(crate) mod tasks {
+    pub(crate) fn count() -> usize {
+        0
+    }
+}
+
+pub(crate) mod thread_count {
+    pub(crate) fn count() -> usize {
+        1
+    }
+}
+
+pub(crate) mod address_names {
+    use std::sync::Arc;
+
+    /// One name of each kind that an answer treats in its own way, and none for odd addresses.
+    pub(crate) fn names(addresses: &[u64]) -> Vec<(u64, Arc<str>)> {
+        let even = addresses.iter().filter(|address| *address % 2 == 0);
+        let named = even.map(|address| match address % 4 {
+            0 => (*address, format!("<T{address} as Trait>::f").into()),
+            _ => (*address, format!("f{address}").into()),
+        });
+        named.collect()
+    }
+}
