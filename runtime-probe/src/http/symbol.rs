@@ -5,10 +5,11 @@
 //! mangled; an answer to a GET, which people send, has none.
 
 use super::refusal::Refusal;
-use super::reply::Reply;
+use super::reply::{Body, Reply};
 use super::request::{Method, Request};
 use crate::profile::address_names;
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write;
 
 /// Addresses that one request may ask for: a body of 1 MiB holds no more than this many of 16 digits.
 const MOST: usize = 65_536;
@@ -18,16 +19,19 @@ pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
     let body = String::from_utf8_lossy(request.body());
     let posted = *request.method() == Method::Post;
     let input = if posted { &*body } else { request.raw_query() };
-    // The number only has to be other than 0: "I know names".
-    let mut out = "num_symbols: 1\n".to_owned();
     let addresses: Vec<u64> = input.split('+').take(MOST).filter_map(address).collect();
-    for (address, name) in address_names::names(&addresses) {
-        let _ = match posted && name.contains('<') {
-            true => writeln!(out, "{address:#x} {}", mangled(&name)),
-            false => writeln!(out, "{address:#x} {name}"),
-        };
-    }
-    Ok(Reply::text(200, out.into_bytes()))
+    // Names are longer than addresses: as a whole the answer would be many times the question.
+    let write = move |out: &mut dyn Write| {
+        // The number only has to be other than 0: "I know names".
+        out.write_all(b"num_symbols: 1\n")?;
+        address_names::names(&addresses, |address, name| {
+            match posted && name.contains('<') {
+                true => writeln!(out, "{address:#x} {}", mangled(name)),
+                false => writeln!(out, "{address:#x} {name}"),
+            }
+        })
+    };
+    Ok(Reply::text(200, Body::stream(write)))
 }
 
 /// A symbol in rustc's legacy mangling that demanglers turn into `name`. The hash, which they drop, only has to look

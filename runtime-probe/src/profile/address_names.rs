@@ -8,6 +8,7 @@ use crate::symbol::resolver::{Resolver, resolver};
 use crate::symbol::role;
 use runtime_dump::stack::{Location, SYNTHETIC_BASE};
 use std::collections::HashMap;
+use std::io;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -34,26 +35,42 @@ const TURN: usize = 256;
 /// How long the resolver is left to others: a lock that is taken again at once is seldom anybody else's.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// The names of those addresses that have one, in the order given. As in Go, an address inside a function will do; for
-/// one that several inlined functions share, it is the outermost that the texts show.
-pub(crate) fn names(addresses: &[u64]) -> Vec<(u64, Arc<str>)> {
-    names_in_turns(addresses, || thread::sleep(PAUSE))
+/// Tells the names of those addresses that have one, in the order given. As in Go, an address inside a function will do;
+/// for one that several inlined functions share, it is the outermost that the texts show.
+///
+/// # Errors
+/// Those of `tell`, after which nothing more is looked up.
+pub(crate) fn names(
+    addresses: &[u64],
+    tell: impl FnMut(u64, &str) -> io::Result<()>,
+) -> io::Result<()> {
+    names_in_turns(addresses, || thread::sleep(PAUSE), tell)
 }
 
-fn names_in_turns(addresses: &[u64], pause: impl Fn()) -> Vec<(u64, Arc<str>)> {
-    let mut names = Vec::new();
+fn names_in_turns(
+    addresses: &[u64],
+    pause: impl Fn(),
+    mut tell: impl FnMut(u64, &str) -> io::Result<()>,
+) -> io::Result<()> {
     for (turn, addresses) in addresses.chunks(TURN).enumerate() {
         if turn > 0 {
             pause();
         }
-        let synthetic = SYNTHETIC.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut resolver = resolver();
-        let named = addresses
-            .iter()
-            .filter_map(|address| Some((*address, name(*address, &synthetic, &mut resolver)?)));
-        names.extend(named);
+        for (address, name) in named(addresses) {
+            tell(address, &name)?;
+        }
     }
-    names
+    Ok(())
+}
+
+/// Has the locks for as long as it takes.
+fn named(addresses: &[u64]) -> Vec<(u64, Arc<str>)> {
+    let synthetic = SYNTHETIC.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut resolver = resolver();
+    addresses
+        .iter()
+        .filter_map(|address| Some((*address, name(*address, &synthetic, &mut resolver)?)))
+        .collect()
 }
 
 fn name(address: u64, synthetic: &Names, resolver: &mut Resolver) -> Option<Arc<str>> {
@@ -132,9 +149,9 @@ mod tests {
 
     #[test]
     fn others_have_their_turn_and_nothing_is_left_out() {
-        let here = names as *const () as u64 + 1;
+        let here = named as *const () as u64 + 1;
         let turns = AtomicUsize::new(0);
-        let found = names_in_turns(&[here; 2 * TURN + 1], || {
+        let pause = || {
             turns.fetch_add(1, Ordering::Relaxed);
             let (sender, receiver) = channel();
             thread::spawn(move || {
@@ -143,18 +160,33 @@ mod tests {
             });
             let had = receiver.recv_timeout(Duration::from_secs(60));
             had.expect("both locks are free");
-        });
-        assert_eq!(turns.into_inner(), 2);
-        let own = "runtime_probe::profile::address_names::names";
-        assert_eq!(found, vec![(here, own.into()); 2 * TURN + 1]);
+        };
+        let mut found = 0;
+        names_in_turns(&[here; 2 * TURN + 1], pause, |address, name| {
+            let own = "runtime_probe::profile::address_names::named";
+            assert_eq!((address, name), (here, own));
+            found += 1;
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!((turns.into_inner(), found), (2, 2 * TURN + 1));
+    }
+
+    #[test]
+    fn nothing_is_looked_up_for_who_is_gone() {
+        let here = named as *const () as u64 + 1;
+        let gone = |_: u64, _: &str| Err(io::ErrorKind::BrokenPipe.into());
+        let told = names_in_turns(&[here; 2 * TURN], || panic!("a second turn"), gone);
+        assert!(told.is_err());
     }
 
     #[test]
     fn what_is_asked_for_is_not_remembered() {
         let here = what_is_asked_for_is_not_remembered as *const () as u64;
-        names(&(here..here + 8).collect::<Vec<_>>());
+        let addresses: Vec<u64> = (here..here + 8).collect();
+        names(&addresses, |_, _| Ok(())).unwrap();
         let resolver = resolver();
-        assert!((here..here + 8).all(|address| !resolver.remembers(address)));
+        assert!(!addresses.iter().any(|address| resolver.remembers(*address)));
     }
 
     #[test]

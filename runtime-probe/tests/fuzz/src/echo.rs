@@ -295,15 +295,20 @@ pub(crate) mod thread_count {
 }
 
 pub(crate) mod address_names {
-    use std::sync::Arc;
+    use std::io;
 
     /// One name of each kind that an answer treats in its own way, and none for odd addresses.
-    pub(crate) fn names(addresses: &[u64]) -> Vec<(u64, Arc<str>)> {
+    pub(crate) fn names(
+        addresses: &[u64],
+        mut tell: impl FnMut(u64, &str) -> io::Result<()>,
+    ) -> io::Result<()> {
         let even = addresses.iter().filter(|address| *address % 2 == 0);
-        let named = even.map(|address| match address % 4 {
-            0 => (*address, format!("<T{address} as Trait>::f").into()),
-            _ => (*address, format!("f{address}").into()),
-        });
-        named.collect()
+        for address in even {
+            match address % 4 {
+                0 => tell(*address, &format!("<T{address} as Trait>::f"))?,
+                _ => tell(*address, &format!("f{address}"))?,
+            }
+        }
+        Ok(())
     }
 }
