@@ -57,6 +57,7 @@ mod http {
     mod socket;
     mod stack_format;
     mod symbol;
+    mod tasks;
     mod threads;
     pub(crate) mod token;
     pub(crate) mod transmit;
@@ -83,15 +84,15 @@ mod profile {
     pub(crate) mod selection;
 
     pub(crate) use crate::echo::{address_names, block, contended, cpu, diagnosis};
-    pub(crate) use crate::echo::{goroutine, goroutine_forms, mutex, threads};
+    pub(crate) use crate::echo::{goroutine, goroutine_forms, mutex, sites, threads};
 }
 
 mod record {
-    pub(crate) use crate::echo::contention;
+    pub(crate) use crate::echo::{contention, task_times};
 }
 
 mod snapshot {
-    pub(crate) use crate::echo::{sampling as cpu, tasks, thread_count as threads};
+    pub(crate) use crate::echo::{sampling as cpu, tasks, tasks as sites, thread_count as threads};
 }
 
 mod source {
