@@ -122,7 +122,7 @@ cargo_test() {
 test_crates() {
     cargo_test -p runtime-dump -p runtime-probe -p runtime-probe-axum -p runtime-probe-console --features "$features"
     # What a feature of ours adds, and without it, above, what is said in its place.
-    cargo_test -p runtime-probe --features "${features%,runtime-probe-axum/*},flamegraph,interpose" --test goroutine_parameters --test interpose --test threadcreate --test block
+    cargo_test -p runtime-probe --features "${features%,runtime-probe-axum/*},flamegraph,interpose,tracing" --test goroutine_parameters --test interpose --test threadcreate --test block --test watchdog_tracing
 }
 
 examples() {
@@ -141,7 +141,7 @@ echo "$(cargo --version), $(rustc --version), $(nproc) processors, ${CI:+in CI, 
 if component rustfmt fmt; then run "format" format; else skip "format" "no rustfmt"; fi
 if component clippy clippy; then
     run "clippy" cargo clippy --workspace --all-targets --features "$features" -- -D warnings
-    run "clippy, interpose" cargo clippy -p runtime-probe --all-targets --features "${features%,runtime-probe-axum/*},flamegraph,interpose" -- -D warnings
+    run "clippy, interpose" cargo clippy -p runtime-probe --all-targets --features "${features%,runtime-probe-axum/*},flamegraph,interpose,tracing" -- -D warnings
     # Only where `cfg(tokio_unstable)` occurs: the dependencies of the rest take longer than all of ours.
     run "clippy, stable" stable cargo clippy -p runtime-probe --all-targets --features runtime-probe/full,runtime-probe/test-util,runtime-probe/tower -- -D warnings
 else
