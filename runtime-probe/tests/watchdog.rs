@@ -5,8 +5,7 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -67,8 +66,8 @@ fn an_application() {
                     runtime_probe::task::yield_now().await;
                 }
             });
-            // It looks every second.
-            thread::sleep(7 * LIMIT);
+            // It looks every second: from the third time on all of them have lasted longer than the limit.
+            thread::sleep(11 * LIMIT);
             eprintln!("so far");
         }
         "leaks" => {
@@ -247,15 +246,11 @@ fn what_is_found_is_counted_by_its_kind() {
         .unwrap();
     // The second is not told, as the first was just now, and counts.
     for before in [long_polls(), long_polls() + 1] {
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = stop.clone();
-        let task = runtime.spawn(async move {
-            while !stopped.load(Relaxed) {
-                thread::sleep(Duration::from_millis(10));
-            }
-        });
+        // Dropped, also by a failure, it ends the poll: the runtime waits for its worker.
+        let (going_on, over) = mpsc::channel::<()>();
+        let task = runtime.spawn(async move { drop(over.recv()) });
         until_above(before, long_polls);
-        stop.store(true, Relaxed);
+        drop(going_on);
         runtime.block_on(task).unwrap();
     }
     assert_eq!(growths(), 0);
