@@ -177,6 +177,8 @@ for script in features tokio_versions package leaf_table loom fuzz memcheck; do
     done_with "$script" leaf-table docs.rs
 done
 
+# tokio with its tracing, so everything is built again.
+run "console-subscriber" cargo_test -p runtime-probe-console --features subscriber --test subscriber
 if need curl curl --version; then run "checkout" bash ci/checkout.sh; else skip "checkout" "no curl"; fi
 if ! need curl curl --version; then
     skip "console" "no curl"

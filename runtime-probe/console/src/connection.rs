@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use console_api::instrument::instrument_server::InstrumentServer;
+use console_api::instrument::instrument_server::{Instrument, InstrumentServer};
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -11,9 +11,6 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
-
-use crate::instrument::Client;
-use crate::model::Shared;
 
 /// What each connection of HTTP/2 begins with.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -27,8 +24,12 @@ const REFUSAL: &str = "This is the port of tokio-console, which speaks gRPC. Att
 /// The largest request that the protocol has is a number in a message of its own, some ten bytes.
 const MOST_REQUEST: usize = 1024;
 
-/// Serves a client until it leaves, or takes nothing for too long.
-pub(crate) async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
+/// Answers a client by `instrument` until it leaves, or until that finds it `too_slow`.
+pub(crate) async fn serve(
+    mut stream: TcpStream,
+    instrument: InstrumentServer<impl Instrument>,
+    too_slow: Arc<Notify>,
+) {
     match timeout(GREETING, speaks_http2(&stream)).await {
         Ok(true) => {}
         Ok(false) => {
@@ -41,9 +42,7 @@ pub(crate) async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
         Err(_) => return,
     }
     let _ = stream.set_nodelay(true);
-    let too_slow = Arc::new(Notify::new());
-    let service = InstrumentServer::new(Client::new(shared, too_slow.clone()))
-        .max_decoding_message_size(MOST_REQUEST);
+    let service = instrument.max_decoding_message_size(MOST_REQUEST);
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .keep_alive_interval(Some(Duration::from_secs(10)))

@@ -29,10 +29,15 @@
 //! | the histogram of a task's page | its polls since the page was opened, each to within 1 % |
 //!
 //! All of the client's warnings about tasks can be trusted: lost wakers (the probe counts them), self-wakes, tasks that never
-//! yield, large futures and those that tokio boxes. Resources and asynchronous operations are not shown.
+//! yield, large futures and those that tokio boxes. Resources and asynchronous operations are not shown: tokio tells of these by
+//! tracing only. With the feature `subscriber` (and `--cfg tokio_unstable`) `subscriber()` shows them, by console-subscriber and at
+//! its cost. A process serves by one of the two ways.
 
 // In reading order: who is let in, what is answered, what is known of the tasks, and what goes out of it to one client.
 mod server;
+#[cfg(feature = "subscriber")]
+mod subscriber;
+mod ways;
 
 mod connection;
 mod instrument;
@@ -44,3 +49,5 @@ mod histogram;
 mod wire;
 
 pub use server::{Server, Serving, serve};
+#[cfg(feature = "subscriber")]
+pub use subscriber::subscriber;

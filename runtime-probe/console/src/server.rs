@@ -1,15 +1,19 @@
 //! Where it listens, and the thread that it runs on.
 
+use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, oneshot};
+use console_api::instrument::instrument_server::{Instrument, InstrumentServer};
+use tokio::sync::{Notify, Semaphore, oneshot};
 
 use crate::connection;
+use crate::instrument::Client;
 use crate::model::Shared;
+use crate::ways::{Way, Ways};
 
 /// Serves `tokio-console` on a loopback address until the returned [`Serving`] is dropped; [`Serving::detach`] keeps it for
 /// the life of the process. Mirrors `console_subscriber::init`. Short for [`Server::new`] and [`Server::serve`].
@@ -50,8 +54,8 @@ const MOST_CONNECTIONS: usize = 32;
 pub struct Server {
     addresses: io::Result<Vec<SocketAddr>>,
     remote: bool,
-    retention: Duration,
-    interval: Duration,
+    pub(crate) retention: Duration,
+    pub(crate) interval: Duration,
     patience: Duration,
 }
 
@@ -101,8 +105,26 @@ impl Server {
     ///
     /// # Errors
     /// [`io::ErrorKind::InvalidInput`] for an address that is not loopback, unless that is allowed; otherwise what resolving
-    /// and binding say (a port in use), and what starting a thread says.
+    /// and binding say (a port in use), and what starting a thread says. [`io::ErrorKind::AlreadyExists`] while
+    /// `Server::subscriber` (feature `subscriber`) serves in the same process.
     pub fn serve(self) -> io::Result<Serving> {
+        let interval = self.interval;
+        let shared = Arc::new(Shared::new(self.retention, self.patience));
+        let for_clients = shared.clone();
+        let client =
+            move |too_slow| InstrumentServer::new(Client::new(for_clients.clone(), too_slow));
+        self.start(Way::Records, client, async move {
+            shared.look_every(interval).await;
+        })
+    }
+
+    /// Listens on a thread of its own, where clients are answered by what `client` makes, and `beside` runs.
+    pub(crate) fn start<I: Instrument>(
+        self,
+        way: Way,
+        client: impl Fn(Arc<Notify>) -> InstrumentServer<I> + Send + 'static,
+        beside: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<Serving> {
         let addresses = self.addresses?;
         if let Some(address) = addresses.iter().find(|address| !address.ip().is_loopback())
             && !self.remote
@@ -113,13 +135,14 @@ impl Server {
             );
             return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
         }
+        let open = Ways::open(way)?;
         let listener = TcpListener::bind(&*addresses)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared::new(self.retention, self.patience));
         let (stop, stopped) = oneshot::channel();
         let run = move || {
-            runtime_probe::pprof::untracked(|| listen(listener, &shared, self.interval, stopped))
+            runtime_probe::pprof::untracked(|| listen(listener, client, beside, stopped));
+            drop(open);
         };
         let thread = std::thread::Builder::new()
             .name("probe-console".to_owned())
@@ -163,12 +186,15 @@ impl Drop for Serving {
 }
 
 /// The whole life of the thread. A runtime that cannot be built ends it, and clients find the port closed.
-fn listen(
+fn listen<I: Instrument>(
     listener: TcpListener,
-    shared: &Arc<Shared>,
-    interval: Duration,
+    client: impl Fn(Arc<Notify>) -> InstrumentServer<I>,
+    beside: impl Future<Output = ()>,
     stopped: oneshot::Receiver<()>,
 ) {
+    // What is traced here would be about the tracing.
+    #[cfg(feature = "subscriber")]
+    let _untraced = tracing::subscriber::set_default(tracing::subscriber::NoSubscriber::default());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -180,19 +206,23 @@ fn listen(
         };
         tokio::select! {
             _ = stopped => {}
-            () = accept(&listener, shared) => {}
-            () = shared.look_every(interval) => {}
+            () = accept(&listener, client) => {}
+            () = beside => {}
         }
     });
 }
 
-async fn accept(listener: &tokio::net::TcpListener, shared: &Arc<Shared>) {
+async fn accept<I: Instrument>(
+    listener: &tokio::net::TcpListener,
+    client: impl Fn(Arc<Notify>) -> InstrumentServer<I>,
+) {
     let seats = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 if let Ok(seat) = seats.clone().try_acquire_owned() {
-                    let connection = connection::serve(stream, shared.clone());
+                    let too_slow = Arc::new(Notify::new());
+                    let connection = connection::serve(stream, client(too_slow.clone()), too_slow);
                     tokio::spawn(async move {
                         connection.await;
                         drop(seat);

@@ -1,0 +1,93 @@
+//! The other way: what tokio traces, by console-subscriber, served as everything else is.
+
+use std::io;
+
+use console_subscriber::ConsoleLayer;
+use tracing::{Metadata, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::FilterFn;
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::server::{Server, Serving};
+use crate::ways::Way;
+
+/// A layer of `tracing` that has `tokio-console` show resources and asynchronous operations as well, at `127.0.0.1:6669`, for
+/// the life of the process. It goes beside the layers of the service, and takes nothing from them but what tokio traces.
+/// Mirrors `console_subscriber::spawn`. Short for [`Server::subscriber`] at the client's default address.
+///
+/// It costs what console-subscriber costs: with it a spawn takes a hundred times as long and a round through a channel twenty
+/// times, and each task takes some 50 KB. [`serve`](crate::serve) costs none of that, and shows tasks only.
+///
+/// # Errors
+/// Those of [`Server::subscriber`].
+///
+/// ```no_run
+/// # fn main() -> std::io::Result<()> {
+/// use tracing_subscriber::prelude::*;
+///
+/// tracing_subscriber::registry()
+///     .with(runtime_probe_console::subscriber()?)
+///     // .with(the layers of the service)
+///     .init();
+/// # Ok(()) }
+/// ```
+pub fn subscriber<S>() -> io::Result<impl Layer<S>>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let (layer, serving) = Server::new("127.0.0.1:6669").subscriber()?;
+    serving.detach();
+    Ok(layer)
+}
+
+impl Server {
+    /// The layer of [`subscriber()`], and what serves here what it sees. [`Server::patience`] does not hold: a client that
+    /// takes nothing for a while misses updates.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] while [`Server::serve`] serves in the same process: what it says tells which of the
+    /// two to choose. [`io::ErrorKind::Unsupported`] without `--cfg tokio_unstable`, without which tokio traces nothing.
+    /// Otherwise those of [`Server::serve`].
+    ///
+    /// ```
+    /// # #[cfg(tokio_unstable)]
+    /// # fn main() -> std::io::Result<()> {
+    /// use runtime_probe_console::Server;
+    /// use tracing_subscriber::prelude::*;
+    ///
+    /// let (layer, serving) = Server::new("127.0.0.1:0").subscriber()?;
+    /// tracing_subscriber::registry().with(layer).init();
+    /// println!("tokio-console http://{}", serving.local_addr());
+    /// # Ok(()) }
+    /// # #[cfg(not(tokio_unstable))]
+    /// # fn main() {}
+    /// ```
+    pub fn subscriber<S>(self) -> io::Result<(impl Layer<S>, Serving)>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        if !cfg!(tokio_unstable) {
+            let reason = "tokio traces tasks and resources with RUSTFLAGS=\"--cfg tokio_unstable\" only; \
+                          runtime_probe_console::serve shows tasks without it";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, reason));
+        }
+        let (layer, server) = ConsoleLayer::builder()
+            .publish_interval(self.interval)
+            .retention(self.retention)
+            .build();
+        let parts = server.into_parts();
+        let instrument = parts.instrument_server;
+        let client = move |_| instrument.clone();
+        let serving = self.start(Way::Tracing, client, parts.aggregator.run())?;
+        Ok((layer.with_filter(FilterFn::new(is_of_tokio)), serving))
+    }
+}
+
+/// What console-subscriber reads: spans of tokio's, and events about them.
+fn is_of_tokio(metadata: &Metadata<'_>) -> bool {
+    let of_tokio = metadata.target().starts_with("tokio");
+    match metadata.is_event() {
+        true => of_tokio || metadata.target().starts_with("runtime"),
+        false => of_tokio || metadata.name().starts_with("runtime."),
+    }
+}
