@@ -17,7 +17,7 @@ CARGO_TARGET_DIR=$target RUSTFLAGS="--cfg tokio_unstable" \
 echo "ecosystem.sh: built in $((SECONDS - began)) s"
 
 start_redis
-start_services "$target/debug/ecosystem" "^curl '"
+start_services "^curl '" "$target/debug/ecosystem"
 
 foreign='foreign task: a dependency spawned it with plain tokio'
 expect() {

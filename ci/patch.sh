@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Whole-graph mode on a service that is plain tokio's: a copy of examples/ecosystem without the rename, and without what only
-# the probe has, is patched and built. In its dump every task of axum, hyper, tonic, reqwest, sqlx and redis has a stack and a
-# spawn location inside the library, and none is foreign. Then the patch is taken back.
+# Whole-graph mode on services that are plain tokio's: a copy of examples/ecosystem, and of the shop of the README, without the
+# rename and without what only the probe has, is patched and built. In the dumps every task of axum, hyper, tonic, reqwest, sqlx
+# and redis has a stack and a spawn location inside the library, and none is foreign. Then the patch is taken back.
 #
 # The redis service needs a redis-server; without one it is left out, and the output says so.
 set -euo pipefail
@@ -29,7 +29,12 @@ sed -i 's|^tokio = .*|tokio = { version = "1.54", features = ["full"] }|' Cargo.
 sed -i '/let name = |request/d; /\.layer(tokio::pprof/s/\.layer(.*)//; s/{Path, Request, State}/{Path, State}/' src/web.rs
 sed -i '/\.layer(tokio::pprof/s/\.layer(.*);/;/' src/grpc.rs
 sed -i '/pprof::serve/d; /let address = probe/d; /println!("curl/s/.*/    println!("all have answered");/' src/main.rs
-if grep -rn 'pprof\|runtime-probe' src Cargo.toml | grep -v '//'; then fail "the service still knows the probe"; fi
+# The shop needs nothing that they do not need.
+mkdir src/bin
+cp -r "$root/examples/src/bin/checkout" src/bin/
+sed -i '/let probe = start_probe/,/tokio-console cannot/d; s/probe\.local_addr().unwrap_or(.*), load/probe, load/
+    /if let Some(console) = &console/,/^    }/d; s/^        console,$/        console: _,/; /^\/\/\/ Starts the probe/,/^}/d' src/bin/checkout/main.rs
+if grep -rn 'pprof\|runtime[-_]probe' src Cargo.toml | grep -v '//'; then fail "the service still knows the probe"; fi
 # Only what the rename brought leaves the lock file.
 cargo tree --quiet > /dev/null
 before=$(find . -type f -exec sha256sum {} + | sort -k 2)
@@ -41,7 +46,13 @@ CARGO_TARGET_DIR=$build cargo build --quiet --locked
 echo "patch.sh: built in $((SECONDS - began)) s"
 
 start_redis
-RUNTIME_PROBE_LISTEN=unix:$work/socket start_services "$build/debug/ecosystem" 'all have answered'
+RUNTIME_PROBE_LISTEN=unix:$work/socket start_services 'all have answered' "$build/debug/ecosystem"
+
+# Arguments: whose tasks, and the socket to ask.
+dump() {
+    await_tasks --unix-socket "$2" 'http://localhost/debug/pprof/goroutine?debug=2'
+    echo "patch.sh: $1: $(grep -c '^goroutine ' "$work/dump") tasks, none of them foreign"
+}
 
 expect() {
     # Where the library spawns it, and a function of the library on its stack.
@@ -56,8 +67,19 @@ expect() {
     ! grep -q 'foreign task' "$work/dump" || missing+="  no foreign task"$'\n'
 }
 
-await_tasks --unix-socket "$work/socket" 'http://localhost/debug/pprof/goroutine?debug=2'
-echo "patch.sh: $(grep -c '^goroutine ' "$work/dump") tasks, none of them foreign$skipped"
+dump "the services$skipped" "$work/socket"
+
+# With its customers.
+RUNTIME_PROBE_LISTEN=unix:$work/shop start_services 'chaos/off' "$build/debug/checkout" --listen 127.0.0.1:0
+
+expect() {
+    task "axum's connection" '/axum-' '<hyper::server::conn::http1::UpgradeableConnection' 'created by axum::serve::handle_connection'
+    task "a customer" 'checkout/load.rs' 'checkout::load::call' 'created by checkout::load::start'
+    task "the mail" '[chan receive]' 'tokio::sync::mpsc::bounded::Receiver::recv' 'checkout::shop::mail_receipts' 'created by checkout::shop::Shop::open'
+    ! grep -q 'foreign task' "$work/dump" || missing+="  no foreign task"$'\n'
+}
+
+dump "the shop" "$work/shop"
 
 "$runtime_dump" unpatch
 [[ $(find . -type f -exec sha256sum {} + | sort -k 2) == "$before" ]] || fail "unpatch left something changed"

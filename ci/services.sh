@@ -32,14 +32,16 @@ start_redis() {
     export REDIS=redis+unix://$work/redis
 }
 
-# Arguments: the program, a pattern of the line that it prints when all have answered.
+# Arguments: a pattern of a line that is printed when all is up, the program, its arguments.
 start_services() {
+    local pattern=$1
+    shift
     # Made here: the shell in the background may come to it later than the one that looks.
     : > "$work/output"
-    "$1" > "$work/output" 2> "$work/errors" &
+    "$@" > "$work/output" 2> "$work/errors" &
     started+=($!)
     for _ in {1..600}; do
-        ! grep -q "$2" "$work/output" || return 0
+        ! grep -q "$pattern" "$work/output" || return 0
         kill -0 "${started[-1]}" 2> /dev/null || break
         sleep 0.1
     done
