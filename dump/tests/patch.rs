@@ -230,6 +230,47 @@ fn a_refusal_says_why_and_changes_nothing() {
 }
 
 #[test]
+fn a_read_only_directory_is_refused() {
+    let shop = Workspace::of_two_members("read_only");
+    // Permissions do not hold root back; a mount does, and only this process sees it.
+    let read_only = |command: &str| {
+        let mount = "mount --bind . . && mount -o remount,bind,ro . && cd \"$PWD\" && ";
+        let script = format!("{mount}{command}");
+        shop.run(
+            "unshare",
+            &[
+                "--map-root-user",
+                "--mount",
+                "sh",
+                "-c",
+                &script,
+                RUNTIME_DUMP,
+                &probe(),
+            ],
+            "",
+        )
+    };
+    if !read_only("! touch file 2> /dev/null").status.success() {
+        println!("skipped: nothing can be mounted here");
+        return;
+    }
+    let refused = |command: &str, expected: &str| {
+        let before = shop.files();
+        let output = read_only(&format!("\"$0\" {command} --offline"));
+        let said = String::from_utf8_lossy(&output.stderr);
+        let expected = format!("/read_only/{expected}: Read-only file system");
+        assert!(
+            !output.status.success() && said.contains(&expected),
+            "{said}"
+        );
+        assert_eq!(changes(&before, &shop.files()), "", "{said}");
+    };
+    refused("patch --path \"$1\"", ".runtime-probe.new");
+    shop.patch();
+    refused("unpatch", ".cargo/config.toml");
+}
+
+#[test]
 fn a_directory_that_is_no_runtime_probe_is_refused() {
     let shop = Workspace::of_two_members("path");
     for (path, expected) in [

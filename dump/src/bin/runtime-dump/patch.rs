@@ -247,6 +247,20 @@ fn note_on(tokio: &Package, probe: &Package) -> Result<String, Refusal> {
     }
 }
 
+/// cargo moves nothing that is in the lock file for what is new in the graph.
+fn with_advice(refusal: Refusal) -> Refusal {
+    let said = refusal.to_string();
+    let name = said
+        .split_once("failed to select a version for `")
+        .and_then(|(_, after)| after.split_once('`'));
+    match name {
+        Some((name, _)) => refusal.and(&format!(
+            "what runtime-probe depends on needs another {name} than the one in Cargo.lock: `cargo update {name}`, then again"
+        )),
+        None => refusal,
+    }
+}
+
 /// Of a version 1.
 fn minor(version: &str) -> Option<u64> {
     version.strip_prefix("1.")?.split('.').next()?.parse().ok()
@@ -453,7 +467,7 @@ impl Workspace {
         }
         tree::rename(&self.beside(IN_THE_MAKING), &self.packages())?;
         tree::replace(&self.config_path(), Some(config.as_bytes()))?;
-        let graph = cargo.graph(&self.root, Lock::Free)?;
+        let graph = cargo.graph(&self.root, Lock::Free).map_err(with_advice)?;
         if !self.is_in_force(&graph) {
             return Err(Refusal::new(
                 "cargo does not use the patch; a `[patch]` in the workspace's Cargo.toml, or a config.toml above it, may stand against it",
@@ -572,6 +586,17 @@ mod tests {
         assert!(said("1.999.0").contains("Note: tokio 1.999.0 is newer"));
         assert!(said("1.53.9").contains("runtime-probe needs 1.54 or newer: `cargo update tokio`"));
         assert!(said("2.60.0").contains("instruments tokio 1"));
+    }
+
+    #[test]
+    fn a_dependency_that_is_locked_too_old_is_named() {
+        // As cargo 1.95 says it of a lock file with httparse 1.9.5.
+        let said = "cargo says: error: failed to select a version for `httparse`.\n    ... required by package ..";
+        let advice = with_advice(Refusal::new(said)).to_string();
+        assert!(advice.starts_with(said), "{advice}");
+        assert!(advice.ends_with("`cargo update httparse`, then again"));
+        let other = "cargo says: error: no matching package named `httparse` found";
+        assert_eq!(with_advice(Refusal::new(other)).to_string(), other);
     }
 
     #[test]
