@@ -157,6 +157,8 @@ if need python3-venv python3 -c 'import ensurepip, venv' && go=$(bash ci/go.sh);
 else
     skip "Go's tools" "no go command, so no test of ours asks it"
 fi
+# One test holds our CPU profile against perf's, where the kernel lets it.
+need linux-perf perf --version || skip "perf" "no perf, so no test of ours asks it"
 run "tests" test_crates
 run "tests, stable" stable test_crates
 done_with stable

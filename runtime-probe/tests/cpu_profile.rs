@@ -58,6 +58,7 @@ fn shares_are_those_that_the_program_measured() {
         whole.abs_diff(used as i64) < used / 5 + 100_000_000,
         "{whole} ns in samples of {used}"
     );
+    assert!(!remarks(&profile).contains("in no sample"));
     assert!(all * 10 >= 9 * profile.sample.iter().map(|s| s.value[0]).sum::<i64>());
 
     // Both tasks, each by the place that spawned it, and nothing that tells of them unless asked.
@@ -129,6 +130,19 @@ fn threads_that_come_meanwhile_are_in_it() {
     let (found, known) = (samples("::burn_thread"), samples("::burn_named"));
     assert!((10..=62).contains(&found), "{found}");
     assert!((15..=32).contains(&known), "{known}");
+}
+
+#[test]
+fn threads_too_short_to_be_found_are_told_by_their_time() {
+    let _alone = alone();
+    let profile = profiled(|| {
+        for _ in 0..200 {
+            let short = thread::spawn(|| burn_thread(Duration::from_millis(3)));
+            short.join().unwrap();
+        }
+    });
+    let remarks = remarks(&profile);
+    assert!(remarks.contains(" s are in no sample: "), "{remarks}");
 }
 
 #[test]

@@ -25,6 +25,9 @@ pub(crate) const NAME: &str = "profile";
 /// Go's rate, samples for each second of CPU time: fine enough to see what takes a hundredth of the time, and nobody notices.
 pub(crate) const HZ: u32 = 100;
 
+/// Less than this is what some threads used since their last sample.
+const MUCH_MISSING: Duration = Duration::from_millis(100);
+
 /// CPU time with names.
 pub(crate) struct Cpu {
     profile: CpuProfile,
@@ -151,6 +154,13 @@ fn remarks(time: &CpuTime, samples: u64) -> Vec<String> {
         remarks.push(format!(
             "{} samples were lost: the buffer was full",
             time.lost
+        ));
+    }
+    let missing = time.used.saturating_sub(in_samples);
+    if missing > MUCH_MISSING && missing * 5 > time.used {
+        remarks.push(format!(
+            "{:.2} s are in no sample: above all what threads used that began and ended between two looks for new ones",
+            seconds(missing)
         ));
     }
     let trouble = &time.trouble;
