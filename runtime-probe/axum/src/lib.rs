@@ -17,13 +17,14 @@
 //! a second port can be had: it has threads of its own and **answers when every worker of the runtime is stuck**, which a
 //! router, whose requests arrive through those workers, cannot.
 //!
-//! The work is done on tokio's blocking threads. A reply goes out as fast as its client takes it; one that takes nothing for
-//! ten seconds, or is gone, ends the work.
+//! The work is done on tokio's blocking threads, 64 at a time at the most: the next request is a 503. A reply goes out as fast
+//! as its client takes it; one that takes nothing for ten seconds, or is gone, ends the work.
 //!
 //! It is the same for a crate with the rename (`tokio = { package = "runtime-probe", .. }`) and for one with plain tokio.
 
-// In reading order: who is let in, the reply on its way from a blocking thread, and tasks that hyper spawns.
+// In reading order: who is let in, how many at once, the reply on its way from a blocking thread, and tasks that hyper spawns.
 mod pipe;
+mod places;
 mod router;
 
 #[cfg(feature = "hyper")]

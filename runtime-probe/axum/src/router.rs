@@ -14,6 +14,7 @@ use axum::routing::any;
 use runtime_probe::pprof::http::{Endpoints, Exchange};
 
 use crate::pipe::{self, Head};
+use crate::places::Place;
 
 /// `/debug/pprof/` for this machine: a request must come from a loopback address, and its `Host` must be an IP address or
 /// `localhost`. Mirrors the handlers that importing Go's `net/http/pprof` adds to its default mux, which lets everybody in.
@@ -69,14 +70,32 @@ async fn answer(State(endpoints): State<Endpoints>, request: Request) -> Respons
         exchange
     };
     let (exchange, body) = read(exchange, body).await;
+    let place = Place::take();
+    let exchange = match &place {
+        Some(_) => exchange,
+        None => exchange.refuse(
+            503,
+            "too many replies at once: 64 are being read, try again",
+        ),
+    };
     let (mut writer, reader) = pipe::pipe();
     let is_gone = writer.is_gone();
-    // tokio's own, not the probe's: whoever reads a dump does not want to find the dump in it.
-    tokio::task::spawn_blocking(move || match exchange.answer(body, is_gone, &mut writer) {
-        Ok(()) => writer.finish(),
-        // Dropped unfinished, it breaks the body off.
-        Err(_) => drop(writer),
-    });
+    let has_place = place.is_some();
+    let reply = move || {
+        match exchange.answer(body, is_gone, &mut writer) {
+            Ok(()) => writer.finish(),
+            // Dropped unfinished, it breaks the body off.
+            Err(_) => drop(writer),
+        }
+        drop(place);
+    };
+    if has_place {
+        // tokio's own, not the probe's: whoever reads a dump does not want to find the dump in it.
+        tokio::task::spawn_blocking(reply);
+    } else {
+        // A refusal is one piece, which nobody has to take for it to return.
+        reply();
+    }
     match reader.head().await {
         Some((head, body)) => response(head, Body::new(body)),
         // The runtime is shutting down.
@@ -154,4 +173,37 @@ fn response(head: Head, body: Body) -> Response {
             .insert(header::CONTENT_LENGTH, length.into());
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::places::MOST_AT_ONCE;
+
+    #[test]
+    fn who_finds_no_place_is_told_so_and_the_next_one_is_answered() {
+        const TOKEN: &str = "0123456789abcdef";
+        let endpoints = Endpoints::remote(TOKEN).unwrap();
+        let ask = async || {
+            let request = Request::get("/debug/pprof/cmdline").header("host", "localhost");
+            let request = request.header("authorization", format!("Bearer {TOKEN}"));
+            let request = request.body(Body::empty()).unwrap();
+            let response = answer(State(endpoints.clone()), request).await;
+            let status = response.status().as_u16();
+            let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+            (status, String::from_utf8(body.into()).unwrap())
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.unwrap().block_on(async {
+            let mut places: Vec<Place> = std::iter::from_fn(Place::take).collect();
+            assert_eq!(places.len(), MOST_AT_ONCE);
+            let (status, sentence) = ask().await;
+            assert_eq!(
+                (status, sentence.contains("64 are being read")),
+                (503, true)
+            );
+            places.pop();
+            assert_eq!(ask().await.0, 200);
+        });
+    }
 }
