@@ -185,9 +185,18 @@ fn a_plain_dump_is_what_go_would_write() {
 }
 
 #[test]
-fn the_path_without_a_slash_leads_to_the_index() {
-    // Relative, so that they lead there below any path that a router is nested at.
-    for (path, location) in [("/debug/pprof", "pprof/"), ("/", "debug/pprof/")] {
+fn a_slash_too_few_or_too_many_leads_on() {
+    // To the index relative, so that they lead there below any path that a router is nested at.
+    for (path, location) in [
+        ("/debug/pprof", "pprof/"),
+        ("/", "debug/pprof/"),
+        ("//debug/pprof/", "/debug/pprof/"),
+        ("///debug/pprof/cmdline", "/debug/pprof/cmdline"),
+        (
+            "//debug/pprof/goroutine?debug=2&match=a%2Fb",
+            "/debug/pprof/goroutine?debug=2&match=a%2Fb",
+        ),
+    ] {
         let answer = get(application().server, path);
         assert_eq!(answer.status, 307);
         assert_eq!(answer.header("location"), Some(location));

@@ -22,6 +22,9 @@ fn route(request: &Request) -> Result<Reply, Refusal> {
         };
         return Ok(Reply::redirect(307, below));
     }
+    if let Some(location) = with_one_slash(request) {
+        return Ok(Reply::redirect(307, &location));
+    }
     let Some(name) = path.strip_prefix("/debug/pprof/") else {
         return Err(Refusal::new(
             404,
@@ -50,6 +53,19 @@ fn route(request: &Request) -> Result<Reply, Refusal> {
         "threads" => threads::answer(request, Shown::Now),
         _ => Err(Refusal::new(404, "Unknown profile")),
     }
+}
+
+/// `//debug/pprof/` is what an address that ends in a slash and a path that begins with one come to. Go's mux redirects it.
+fn with_one_slash(request: &Request) -> Option<String> {
+    let name = request.path().strip_prefix("//")?.trim_start_matches('/');
+    // Then it is as it stood in the request line: nothing in it needs an escape.
+    let known = name.strip_prefix("debug/pprof/")?;
+    let plain = known.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let query = match request.raw_query() {
+        "" => String::new(),
+        query => format!("?{query}"),
+    };
+    plain.then(|| format!("/{name}{query}"))
 }
 
 /// Refuses a request that names a parameter which does not exist: a typing error must not pass for a default.
