@@ -25,7 +25,7 @@ row() {
     local began=$SECONDS
     # Another RUSTFLAGS would rebuild everything in place, so it has a folder of its own.
     local into=$target
-    [[ $flags == "--cfg tokio_unstable" ]] || into=$target/stable
+    [[ $flags == "--cfg tokio_unstable" ]] || into=$target/$name
     RUSTFLAGS=$flags CARGO_TARGET_DIR=$into \
         cargo build --quiet --manifest-path "$manifest" --profile "$profile" --features "$features"
     local built=$((SECONDS - began)) binary=$into/$folder/leaf-table
@@ -55,6 +55,7 @@ row debug0 debug0 symbols ""
 row strip debug0 stripped ""
 row lto lto lines ""
 row abort abort lines ""
+row pointers lines lines "" "--cfg tokio_unstable -Cforce-frame-pointers=yes"
 
 if [[ ${#failed[@]} != 0 ]]; then
     echo "leaf_table.sh: failed: ${failed[*]}" >&2
