@@ -210,7 +210,7 @@ impl<'a> Runner<'a> {
             program: &contestant.program,
             setting: None,
             against: entry.against.map(str::to_owned),
-            budget: workload.budget.filter(|_| entry.role == Role::Probe),
+            budget: workload.budget.filter(|_| entry.role.has_budgets()),
         }
     }
 

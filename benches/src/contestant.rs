@@ -52,6 +52,9 @@ pub enum Role {
     Bare,
     /// The probe: what budgets are for.
     Probe,
+    /// The probe under sources and manifest of `bare`, by `runtime-dump patch`. The budgets are the same; dumps and profiles
+    /// are what the probe's are.
+    Patched,
     /// Another way to watch a runtime, for orientation. The run goes on without it.
     Rival,
     /// Another way to sample CPU time, beside a CPU profile of the probe's only. The run goes on without it.
@@ -62,6 +65,11 @@ impl Role {
     /// Whether it is somebody else's, with a lock file of its own, and dispensable.
     fn has_own_lock(self) -> bool {
         matches!(self, Role::Rival | Role::Sampler)
+    }
+
+    /// Whether it must not cost more than the budgets say.
+    pub fn has_budgets(self) -> bool {
+        matches!(self, Role::Probe | Role::Patched)
     }
 }
 
@@ -80,6 +88,14 @@ const ENTRIES: &[Entry] = &[
         package: "probe",
         feature: None,
         role: Role::Probe,
+        cfg: Some("tokio_unstable"),
+        against: Some("bare"),
+    },
+    Entry {
+        name: "patched",
+        package: "bare",
+        feature: None,
+        role: Role::Patched,
         cfg: Some("tokio_unstable"),
         against: Some("bare"),
     },
@@ -169,16 +185,16 @@ fn build_those(entries: impl Iterator<Item = &'static Entry>) -> Result<Field, E
     Ok(Field { built, absent })
 }
 
-/// The crates above bare tokio's, and whether the probe is within its budget.
-pub fn crates(field: &Field) -> Result<(Table, Verdict), Error> {
+/// The crates above bare tokio's, and whether the probe is within its budget, by the rename and by the patch.
+pub fn crates(field: &Field) -> Result<(Table, Vec<Verdict>), Error> {
     let mut table = Table::new(&["contestant", "crates", "above bare", "budget", "verdict"]);
     let mut bare = None;
-    let mut verdict = Verdict::NotMeasured;
+    let mut verdicts = Vec::new();
     for entry in field.entries().filter(|entry| entry.is_a_set_of_crates()) {
         let crates = entry.crates()? as f64;
         let added = bare.map(|bare| crates - bare);
         let ratio = crates / *bare.get_or_insert(crates);
-        let budget = (entry.role == Role::Probe).then_some(Budget::CRATES);
+        let budget = entry.role.has_budgets().then_some(Budget::CRATES);
         let judged = budget.zip(added).map(|(budget, added)| {
             budget.judge(Measured {
                 ratio,
@@ -186,7 +202,7 @@ pub fn crates(field: &Field) -> Result<(Table, Verdict), Error> {
                 dial9_added: None,
             })
         });
-        verdict = judged.unwrap_or(verdict);
+        verdicts.extend(judged);
         table.row([
             entry.name.to_owned(),
             crates.to_string(),
@@ -206,7 +222,7 @@ pub fn crates(field: &Field) -> Result<(Table, Verdict), Error> {
             String::new(),
         ]);
     }
-    Ok((table, verdict))
+    Ok((table, verdicts))
 }
 
 impl Field {
@@ -243,9 +259,15 @@ impl Contestant {
 
 impl Entry {
     fn build(&'static self) -> Result<Contestant, Error> {
+        if self.role == Role::Patched {
+            self.copy_sources()?;
+        }
         if !self.role.has_own_lock() {
             let locked = fs::read(workspace().join("Cargo.lock"))?;
             fs::write(self.folder().join("Cargo.lock"), locked)?;
+        }
+        if self.role == Role::Patched {
+            self.patch()?;
         }
         let target = build_dir(self.name);
         eprintln!("building {}", self.name);
@@ -272,6 +294,31 @@ impl Entry {
         })
     }
 
+    /// The patch is of a directory, and of what lies below it: it has one of its own.
+    fn copy_sources(&self) -> Result<(), Error> {
+        let copy = self.copy();
+        if copy.exists() {
+            fs::remove_dir_all(&copy)?;
+        }
+        fs::create_dir_all(&copy)?;
+        let contestants = contestants();
+        let sources = [self.package, "workload"].map(|name| contestants.join(name));
+        succeed(Command::new("cp").arg("-r").args(sources).arg(&copy))
+    }
+
+    /// What the user of a service does.
+    fn patch(&self) -> Result<(), Error> {
+        // Leaves in the lock file, as it was copied, what is needed: the patch lets cargo write nothing before it has looked.
+        self.tree(&["--depth", "0"])?;
+        let mut runtime_dump = cargo("run", &workspace());
+        runtime_dump
+            .current_dir(self.folder())
+            .args(["--quiet", "--package", "runtime-dump", "--features", "cli"])
+            .args(["--bin", "runtime-dump", "--", "patch", "--path"])
+            .arg(workspace().join("runtime-probe"));
+        succeed(&mut runtime_dump)
+    }
+
     /// Whether what it is built of is not shown by another entry already.
     fn is_a_set_of_crates(&self) -> bool {
         self.cfg.is_some() && self.feature.is_none() && self.role != Role::Sampler
@@ -288,7 +335,7 @@ impl Entry {
         let tree = self.tree(&["--invert", "tokio", "--depth", "0", "--format", "{p} [{f}]"])?;
         tree.lines()
             .next()
-            .map(str::to_owned)
+            .map(without_directory)
             .ok_or_else(|| format!("no tokio in {}", self.name).into())
     }
 
@@ -315,14 +362,13 @@ impl Entry {
 
     /// A cargo command on this package, with exactly its own flags.
     fn cargo(&self, subcommand: &str) -> Command {
-        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        let mut command = cargo(subcommand, &self.folder());
         let flags = self
             .cfg
             .map_or(String::new(), |cfg| ["--cfg", cfg].join("\u{1f}"));
         command
-            .arg(subcommand)
-            .arg("--manifest-path")
-            .arg(self.folder().join("Cargo.toml"))
+            // Where a patch is looked for.
+            .current_dir(self.folder())
             // Set, even when empty, it takes the place of every other source of flags.
             .env("CARGO_ENCODED_RUSTFLAGS", flags)
             .env_remove("RUSTFLAGS")
@@ -334,15 +380,62 @@ impl Entry {
     }
 
     fn folder(&self) -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("contestants")
-            .join(self.package)
+        match self.role {
+            Role::Patched => self.copy(),
+            _ => contestants(),
+        }
+        .join(self.package)
     }
+
+    /// Where the sources of one that is patched are.
+    fn copy(&self) -> PathBuf {
+        build_dir(self.name).join("sources")
+    }
+}
+
+fn contestants() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("contestants")
+}
+
+fn cargo(subcommand: &str, folder: &Path) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command
+        .arg(subcommand)
+        .arg("--manifest-path")
+        .arg(folder.join("Cargo.toml"));
+    command
+}
+
+/// A line of `cargo tree`, which names the directory of a package that is in one.
+fn without_directory(line: &str) -> String {
+    let parts = line
+        .split_once(" (")
+        .and_then(|(package, rest)| Some((package, rest.split_once(')')?.1)));
+    parts.map_or(line.to_owned(), |(package, features)| {
+        [package, features].concat()
+    })
+}
+
+/// The output of one that fails is the reason.
+fn succeed(command: &mut Command) -> Result<(), Error> {
+    let output = command.output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(String::from_utf8_lossy(&output.stderr).into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tokio_is_named_without_its_directory() {
+        for from in ["", " (/work/.runtime-probe/tokio)"] {
+            let line = format!("tokio v1.54.1{from} [full,net]");
+            assert_eq!(without_directory(&line), "tokio v1.54.1 [full,net]");
+        }
+    }
 
     #[test]
     fn a_ratio_is_against_bare_tokio_with_the_same_flags() {

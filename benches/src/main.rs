@@ -113,8 +113,8 @@ fn compare(options: &Options) -> Result<bool, Error> {
     }
     if options.wants(workload::CRATES) {
         record.section("Crates in a build", contestant::CRATES_EXPLANATION);
-        let (table, verdict) = contestant::crates(&field)?;
-        verdicts.push(verdict);
+        let (table, of_crates) = contestant::crates(&field)?;
+        verdicts.extend(of_crates);
         record.table(&table);
     }
     record.save()?;
