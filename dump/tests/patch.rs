@@ -12,6 +12,9 @@ fn all_crates_get_our_tokio_and_unpatch_leaves_no_trace() {
     let config = "# Ours.\n[net]\nretry = 3 # often enough\n\n\n[alias]\nb = \"build\"\n";
     shop.write(".cargo/config.toml", config);
     let before = shop.files();
+    let [theirs] = &shop.tokio("")[..] else {
+        panic!("one tokio");
+    };
 
     assert!(shop.check().contains("not patched"));
     let said = shop.patch();
@@ -29,6 +32,14 @@ fn all_crates_get_our_tokio_and_unpatch_leaves_no_trace() {
     let version = said.split(' ').nth(2).expect("a version");
     let upstream = shop.read(&format!(".runtime-probe/tokio-{version}/Cargo.toml"));
     assert!(upstream.contains("\nname = \"tokio-upstream\"\n") && upstream.contains("unpatch"));
+    let theirs = files_of(&theirs.with_file_name("src"));
+    let ours = files_of(
+        &shop
+            .root
+            .join(format!(".runtime-probe/tokio-{version}/src")),
+    );
+    assert!(theirs.contains_key("lib.rs"));
+    assert_eq!(changes(&theirs, &ours), "");
 
     let after = shop.files();
     assert!(shop.patch().starts_with("Already patched: tokio 1."));
@@ -448,23 +459,27 @@ impl Workspace {
         read(&self.root.join(name))
     }
 
-    /// Every file, by its name.
     fn files(&self) -> BTreeMap<String, String> {
-        let mut files = BTreeMap::new();
-        let mut directories = vec![self.root.clone()];
-        while let Some(directory) = directories.pop() {
-            for entry in fs::read_dir(directory).expect("a directory") {
-                let path = entry.expect("an entry").path();
-                if path.is_dir() {
-                    directories.push(path);
-                } else {
-                    let name = path.strip_prefix(&self.root).expect("below the root");
-                    files.insert(name.display().to_string(), read(&path));
-                }
+        files_of(&self.root)
+    }
+}
+
+/// Every file below a directory, by its name.
+fn files_of(root: &Path) -> BTreeMap<String, String> {
+    let mut files = BTreeMap::new();
+    let mut directories = vec![root.to_owned()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).expect("a directory") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                directories.push(path);
+            } else {
+                let name = path.strip_prefix(root).expect("below the root");
+                files.insert(name.display().to_string(), read(&path));
             }
         }
-        files
     }
+    files
 }
 
 const RUNTIME_DUMP: &str = env!("CARGO_BIN_EXE_runtime-dump");
