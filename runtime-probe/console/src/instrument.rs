@@ -1,7 +1,7 @@
 //! The requests of one client, and the streams that answer them.
 //!
-//! Each stream is filled by a task of its own through a channel that holds one message, so what a client does not take is
-//! not made. One that takes nothing for too long is hung up on.
+//! Each stream is filled by a task of its own through a channel that holds one message, and a message is made when there is
+//! room for it, so what a client does not take is not made. One that takes nothing for too long is hung up on.
 
 use std::io;
 use std::pin::Pin;
@@ -18,6 +18,7 @@ use console_api::tasks::TaskDetails;
 use console_api::tasks::task_details::PollTimesHistogram;
 use runtime_probe::pprof;
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::timeout;
 use tonic::codegen::tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
@@ -128,9 +129,10 @@ async fn send_updates(
             let mut round = updates.round(&shared.model());
             loop {
                 // Apart from the wait: the model is not held while a client takes its time.
+                let room = sender.room().await?;
                 let message = updates.message(&mut round, &shared.model());
                 let Some(message) = message else { break };
-                sender.send(message).await?;
+                room.send(message);
             }
         }
     };
@@ -148,20 +150,19 @@ async fn send_details(
     let details = async {
         loop {
             attached.look_after(seen).await;
+            let room = sender.room().await?;
             seen = shared.model().look;
             let times = match &polls {
                 Some(polls) => Some(polls.read().ok_or(Over)?),
                 None => None,
             };
             let histogram = times.as_ref().and_then(histogram::of);
-            sender
-                .send(TaskDetails {
-                    task_id: Some(id.into()),
-                    now: Some(SystemTime::now().into()),
-                    poll_times_histogram: histogram.map(PollTimesHistogram::Histogram),
-                    scheduled_times_histogram: None,
-                })
-                .await?;
+            room.send(TaskDetails {
+                task_id: Some(id.into()),
+                now: Some(SystemTime::now().into()),
+                poll_times_histogram: histogram.map(PollTimesHistogram::Histogram),
+                scheduled_times_histogram: None,
+            });
         }
     };
     let _: Result<(), Over> = sender.until_closed(details).await;
@@ -170,12 +171,11 @@ async fn send_details(
 async fn send_states(mut temporality: watch::Receiver<Temporality>, sender: Sender<State>) {
     let states = async {
         loop {
+            let room = sender.room().await?;
             let now = *temporality.borrow_and_update();
-            sender
-                .send(State {
-                    temporality: now.into(),
-                })
-                .await?;
+            room.send(State {
+                temporality: now.into(),
+            });
             temporality.changed().await.map_err(|_| Over)?;
         }
     };
@@ -190,14 +190,15 @@ struct Sender<M> {
 }
 
 impl<M> Sender<M> {
-    async fn send(&self, message: M) -> Result<(), Over> {
-        let sent = self.messages.send_timeout(message, self.patience).await;
-        sent.map_err(|error| {
-            if matches!(error, mpsc::error::SendTimeoutError::Timeout(_)) {
+    /// Waits until there is room for a message.
+    async fn room(&self) -> Result<mpsc::Permit<'_, M>, Over> {
+        match timeout(self.patience, self.messages.reserve()).await {
+            Ok(room) => room.map_err(|_| Over),
+            Err(_) => {
                 self.too_slow.notify_one();
+                Err(Over)
             }
-            Over
-        })
+        }
     }
 
     /// Runs `filling` until it ends or the client has left the stream.

@@ -15,15 +15,20 @@ use std::collections::{HashMap, HashSet};
 
 use console_api::instrument::Update;
 use console_api::tasks::{Stats, Task, TaskUpdate};
+use prost::Message as _;
 
 use crate::model::{Known, Model};
 use crate::wire;
 
-/// A message is sent when it may be as large as this: the client takes up to 4 MiB.
-const LARGE: usize = 1 << 20;
+/// A message is sent when it is as large as this, in bytes: the client takes up to 4 MiB, of which a task with a name and a
+/// path takes 10 KiB at the most. Few messages, as the client draws all of its list after each.
+const LARGE: usize = (4 << 20) - (64 << 10);
 
-/// Tasks without a name or a place in a message: 100 B each, so 1 MB.
-const MOST_FORGOTTEN: usize = 10_000;
+/// The first one: a thousand tasks, so that there is something to see.
+const FIRST: usize = 256 << 10;
+
+/// What surrounds a task and its numbers in a message: two tags, two lengths, and the id once more.
+const ENVELOPE: usize = 32;
 
 /// What a client knows.
 #[derive(Debug, Default)]
@@ -66,10 +71,11 @@ impl Updates {
     /// The next message of a round; `None` at its end. There is one at least, which tells the time.
     pub(crate) fn message(&mut self, round: &mut Round, model: &Model) -> Option<Update> {
         let mut message = Message::default();
+        let large = if self.greeted { LARGE } else { FIRST };
         if let Some(from) = round.next {
             round.next = None;
             for (id, known) in model.tasks.range(from..) {
-                if message.bytes >= LARGE {
+                if message.bytes >= large {
                     round.next = Some(*id);
                     break;
                 }
@@ -81,9 +87,9 @@ impl Updates {
             return None;
         }
         if round.next.is_none() && model.forgotten != self.forgotten {
-            self.end_forgotten(model, &mut message);
-            // There may be more: the walk goes on where there are no tasks.
-            round.next = (message.stats.len() >= MOST_FORGOTTEN).then_some(u64::MAX);
+            let all = self.end_forgotten(model, &mut message);
+            // If there are more, the walk goes on where there are no tasks.
+            round.next = (!all).then_some(u64::MAX);
         }
         round.begun = true;
         let greeting = (!self.greeted).then(wire::metadata);
@@ -111,23 +117,31 @@ impl Updates {
             return;
         }
         if !told {
-            message.tasks.push(wire::task(&known.facts));
+            let task = wire::task(&known.facts);
+            message.bytes += task.encoded_len();
+            message.tasks.push(task);
         }
         match ended {
             true => self.told.remove(&id),
             false => self.told.insert(id),
         };
-        message.bytes += wire::most_bytes(&known.facts);
-        message.stats.insert(id, wire::stats(known));
+        let stats = wire::stats(known);
+        message.bytes += stats.encoded_len() + ENVELOPE;
+        message.stats.insert(id, stats);
     }
 
-    fn end_forgotten(&mut self, model: &Model, message: &mut Message) {
+    /// Ends as many as there is room for; whether these were all.
+    fn end_forgotten(&mut self, model: &Model, message: &mut Message) -> bool {
+        let gone = wire::gone(model.at);
+        let room = LARGE.saturating_sub(message.bytes) / (gone.encoded_len() + ENVELOPE);
         let forgotten = |id: &&u64| !model.tasks.contains_key(id);
-        let ids = self.told.iter().filter(forgotten).take(MOST_FORGOTTEN);
-        for id in ids.copied().collect::<Vec<u64>>() {
-            self.told.remove(&id);
-            message.stats.insert(id, wire::gone(model.at));
+        let ids = self.told.iter().filter(forgotten).take(room);
+        let ids: Vec<u64> = ids.copied().collect();
+        for id in &ids {
+            self.told.remove(id);
+            message.stats.insert(*id, gone);
         }
+        ids.len() < room
     }
 }
 
@@ -136,6 +150,6 @@ impl Updates {
 struct Message {
     tasks: Vec<Task>,
     stats: HashMap<u64, Stats>,
-    /// How large it may be.
+    /// How large it is.
     bytes: usize,
 }

@@ -83,13 +83,6 @@ pub(crate) fn task(facts: &TaskFacts) -> Task {
     }
 }
 
-/// How large a task is at the most, in bytes, for what its texts are long: 6 fields and 16 numbers, each with its tags.
-pub(crate) fn most_bytes(facts: &TaskFacts) -> usize {
-    let name = facts.name.as_ref().map_or(0, |name| name.len());
-    let file = facts.location.map_or(0, |place| place.file().len());
-    512 + name + 2 * file
-}
-
 fn kind(kind: TaskKind) -> &'static str {
     match kind {
         TaskKind::Local => "local",

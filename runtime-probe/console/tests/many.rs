@@ -1,11 +1,13 @@
-//! Many tasks for several clients, and one that takes nothing.
+//! Ten clients at once, and such as take nothing.
 
 use std::future::pending;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use runtime_probe::runtime::{Builder, Runtime};
+use runtime_probe::{task, time};
 use runtime_probe_console::Server;
 use view::{PATIENCE, View, connect};
 
@@ -16,36 +18,68 @@ use view::{PATIENCE, View, connect};
 #[path = "support/view.rs"]
 mod view;
 
-/// More than a message takes.
-const MANY: usize = 5_000;
+/// Clients at once.
+const CLIENTS: usize = 10;
 
-/// More than anybody keeps for a client that takes nothing.
-const TOO_MANY: usize = 12_000;
+/// More than the first message takes, where each has the longest name that is kept.
+const MANY: usize = 700;
 
+/// More than the client takes in one message: 4.5 MB.
+const TOO_MANY: usize = 9_000;
+
+/// One test at a time: all tasks of the process are shown to each client, and all of its memory is looked at.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// A service of so many tasks, all of one long name.
 fn service(tasks: usize) -> Runtime {
-    let service = Builder::new_multi_thread().worker_threads(1).build();
-    let service = service.unwrap();
+    let service = Builder::new_multi_thread()
+        .worker_threads(1)
+        .build()
+        .unwrap();
+    let name = "x".repeat(256);
     for _ in 0..tasks {
-        service.spawn(pending::<()>());
+        let task = task::Builder::new().name(&name);
+        task.spawn_on(pending::<()>(), service.handle()).unwrap();
     }
     service
 }
 
+fn clients() -> tokio::runtime::Runtime {
+    let mut clients = tokio::runtime::Builder::new_current_thread();
+    clients.enable_all().build().unwrap()
+}
+
+/// Attaches, and takes messages until there were so many tasks; how many messages that were.
+async fn take_all(server: SocketAddr, tasks: usize) -> usize {
+    let mut view = View::attach(&mut connect(server).await).await;
+    view.until(|view| (view.tasks.len() >= tasks).then_some(()))
+        .await;
+    view.messages
+}
+
 #[test]
-fn many_tasks_come_in_several_messages_and_once_to_each_client() {
+fn ten_clients_at_once_are_told_of_each_task_once() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let _service = service(MANY);
     let console = Server::new("127.0.0.1:0").serve().unwrap();
     let address = console.local_addr();
-    let mut clients = tokio::runtime::Builder::new_current_thread();
-    clients.enable_all().build().unwrap().block_on(async {
-        let whole = async || {
-            let mut view = View::attach(&mut connect(address).await).await;
-            view.until(|view| (view.tasks.len() >= MANY).then_some(()))
-                .await;
-            assert!(view.messages >= 3, "{} messages", view.messages);
-        };
-        tokio::join!(whole(), whole());
+    clients().block_on(async {
+        let attached: Vec<_> = (0..CLIENTS)
+            .map(|_| tokio::spawn(take_all(address, MANY)))
+            .collect();
+        for client in attached {
+            assert_eq!(client.await.unwrap(), 2);
+        }
     });
+}
+
+#[test]
+fn what_one_message_cannot_hold_comes_in_more() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _service = service(TOO_MANY);
+    let console = Server::new("127.0.0.1:0").serve().unwrap();
+    let messages = clients().block_on(take_all(console.local_addr(), TOO_MANY));
+    assert_eq!(messages, 3);
 }
 
 /// A frame of HTTP/2.
@@ -55,7 +89,7 @@ fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
     [&head, payload].concat()
 }
 
-/// Asks for updates, and reads none of them.
+/// Asks for updates, and takes nothing but the head of the first one.
 fn deaf(server: SocketAddr) -> TcpStream {
     let text = |text: &str| [&[text.len() as u8], text.as_bytes()].concat();
     let headers = [
@@ -78,25 +112,33 @@ fn deaf(server: SocketAddr) -> TcpStream {
     ];
     let mut stream = TcpStream::connect(server).unwrap();
     stream.write_all(&request.concat()).unwrap();
-    stream
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).expect("a frame");
+        let [high, middle, low, kind, ..] = head;
+        if kind == 0 {
+            return stream;
+        }
+        let mut payload = vec![0; u32::from_be_bytes([0, high, middle, low]) as usize];
+        stream.read_exact(&mut payload).expect("what is in it");
+    }
 }
 
 #[test]
 fn a_client_that_takes_nothing_is_hung_up_on() {
-    let _service = service(TOO_MANY);
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _service = service(MANY);
     for patience in [Duration::from_millis(500), Duration::from_secs(3600)] {
-        let console = Server::new("127.0.0.1:0").patience(patience);
-        let console = console.serve().unwrap();
-        let begin = Instant::now();
+        let console = Server::new("127.0.0.1:0").interval(Duration::from_millis(50));
+        let console = console.patience(patience).serve().unwrap();
         let mut deaf = deaf(console.local_addr());
+        let begin = Instant::now();
         // It is alive, and says so.
         let ping = frame(6, 0, 0, &[0; 8]);
         let is_patient = patience > PATIENCE;
-        let wait = if is_patient {
-            Duration::from_secs(2)
-        } else {
-            PATIENCE
-        };
+        // It answers no ping either, for which it would be hung up on after 20 s.
+        let wait = Duration::from_secs(if is_patient { 1 } else { 15 });
         while begin.elapsed() < wait && deaf.write_all(&ping).is_ok() {
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -108,4 +150,60 @@ fn a_client_that_takes_nothing_is_hung_up_on() {
             begin.elapsed()
         );
     }
+}
+
+/// What the process has allocated and written to, in KiB.
+fn allocated() -> i64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    kib.expect("this is Linux").parse().unwrap()
+}
+
+#[test]
+fn what_clients_do_not_take_is_not_kept_for_them() {
+    const TASKS: usize = 100;
+    /// Until the buffers of a connection are full: each update is 25 KB, and the window of a stream is 64 KB.
+    const FULL: usize = 10;
+    /// These, for ten clients, would be 8 MB as they are made.
+    const MORE: usize = 20;
+    const MOST_KIB: i64 = 3 << 10;
+
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let service = Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_time()
+        .build();
+    let service = service.unwrap();
+    for _ in 0..TASKS {
+        service.spawn(async {
+            loop {
+                time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+    }
+    let console = Server::new("127.0.0.1:0").interval(Duration::from_millis(50));
+    let console = console.serve().unwrap();
+    let address = console.local_addr();
+    let _deaf: Vec<TcpStream> = (0..CLIENTS).map(|_| deaf(address)).collect();
+    let polls = |view: &View| {
+        let polls = view.stats.values().filter_map(|stats| stats.poll_stats);
+        polls.map(|stats| stats.polls).sum::<u64>()
+    };
+    clients().block_on(async {
+        let mut view = View::attach(&mut connect(address).await).await;
+        for _ in 0..FULL {
+            view.next().await;
+        }
+        let (polled, filled) = (polls(&view), allocated());
+        for _ in 0..MORE {
+            view.next().await;
+        }
+        let more = allocated() - filled;
+        assert!(more < MOST_KIB, "{more} KiB more");
+        // There was news of each task in each update.
+        assert!(polls(&view) - polled >= (TASKS * MORE) as u64);
+    });
 }

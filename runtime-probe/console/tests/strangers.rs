@@ -18,6 +18,13 @@ mod view;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+// Why a connection of HTTP/2 is ended.
+const FRAME_SIZE_ERROR: u32 = 6;
+const ENHANCE_YOUR_CALM: u32 = 11;
+
+/// A frame of them, empty.
+const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+
 fn console() -> (Serving, SocketAddr) {
     let console = serve("127.0.0.1:0").unwrap();
     let address = console.local_addr();
@@ -35,6 +42,21 @@ fn send(server: SocketAddr, bytes: &[u8]) -> Vec<u8> {
         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
     }
     answer
+}
+
+/// The reason of a GOAWAY, which is the last frame that is sent.
+fn goaway(mut answer: &[u8]) -> Option<u32> {
+    loop {
+        let [high, middle, low, kind, _, _, _, _, _, rest @ ..] = answer else {
+            return None;
+        };
+        let (payload, next) =
+            rest.split_at_checked(u32::from_be_bytes([0, *high, *middle, *low]) as usize)?;
+        if *kind == 7 {
+            return Some(u32::from_be_bytes(payload.get(4..8)?.try_into().ok()?));
+        }
+        answer = next;
+    }
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -81,13 +103,14 @@ fn frames_that_are_too_large_end_the_connection() {
     let (_console, address) = console();
     // 16 MB of DATA on stream 1, of which no more than the head is ever sent.
     let frame = [0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 1];
-    send(address, &[PREFACE, &frame].concat());
+    let answer = send(address, &[PREFACE, &frame].concat());
+    assert_eq!(goaway(&answer), Some(FRAME_SIZE_ERROR), "{answer:?}");
     // SETTINGS, then HEADERS that never end.
-    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
     let continuation = [&[0, 0x40, 0, 9, 0, 0, 0, 0, 1][..], &[0; 0x4000]].concat();
     let headers = [0, 0, 1, 1, 0, 0, 0, 0, 1, 0x82];
-    let endless = [PREFACE, &settings, &headers, &continuation.repeat(100)].concat();
-    send(address, &endless);
+    let endless = [PREFACE, &SETTINGS, &headers, &continuation.repeat(100)].concat();
+    let answer = send(address, &endless);
+    assert_eq!(goaway(&answer), Some(ENHANCE_YOUR_CALM), "{answer:?}");
     is_served(address);
 }
 
@@ -144,5 +167,25 @@ fn who_says_nothing_is_hung_up_on() {
             Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
         }
     }
+    is_served(address);
+}
+
+#[test]
+fn who_comes_when_all_seats_are_taken_is_hung_up_on() {
+    const SEATS: usize = 32;
+    let (_console, address) = console();
+    let hello = [PREFACE, &SETTINGS].concat();
+    let seated: Vec<TcpStream> = (0..SEATS)
+        .map(|_| {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            stream.write_all(&hello).unwrap();
+            // Its own settings: it has sat down.
+            stream.read_exact(&mut [0; 9]).unwrap();
+            stream
+        })
+        .collect();
+    assert!(send(address, &hello).is_empty());
+    drop(seated);
     is_served(address);
 }
