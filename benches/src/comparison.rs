@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::Error;
 use crate::budget::{Budget, Measured, Verdict};
-use crate::contestant::{Absent, Contestant, Role};
+use crate::contestant::{Absent, Contestant};
 use crate::golang::Go;
 use crate::options::Options;
 use crate::run::{self, Setting};
@@ -65,9 +65,9 @@ pub fn run(
     let mut rows = Vec::new();
     for &workload in workloads {
         let of_contestant = |contestant| Runner::of_contestant(contestant, workload);
-        let watches = |contestant: &&Contestant| contestant.entry.role != Role::Sampler;
-        let watching = contestants.iter().filter(watches);
-        let mut runners: Vec<_> = watching.map(of_contestant).collect();
+        let compared = |contestant: &&Contestant| contestant.entry.role.is_always_compared();
+        let compared = contestants.iter().filter(compared);
+        let mut runners: Vec<_> = compared.map(of_contestant).collect();
         runners.extend(go.filter(|_| workload.in_go).map(Runner::of_go));
         rows.extend(in_turns(workload, &runners, options)?);
     }
@@ -85,8 +85,12 @@ pub fn in_turns(
     Ok(evaluate(workload, runners, &rounds))
 }
 
-/// The rows in markdown; `against` names what ratios are against. Who is absent is in it by name.
-pub fn table(rows: &[Row], against: &str, absent: &[Absent]) -> Table {
+/// The rows in markdown; `against` names what ratios are against. Who is absent is in it, with the reason.
+pub fn table<'a>(
+    rows: &[Row],
+    against: &str,
+    absent: impl IntoIterator<Item = &'a Absent>,
+) -> Table {
     let against = format!("against {against}");
     let headings = [
         "workload",
@@ -129,8 +133,8 @@ pub fn table(rows: &[Row], against: &str, absent: &[Absent]) -> Table {
     for absent in absent {
         let mut cells = vec![
             "all".to_owned(),
-            absent.name.to_owned(),
-            "not built".to_owned(),
+            absent.entry.name.to_owned(),
+            absent.reason.lines().collect::<Vec<_>>().join(" "),
         ];
         cells.resize(headings.len(), String::new());
         table.row(cells);

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::budget::{Budget, Measured, Verdict};
+use crate::options::Options;
 use crate::table::Table;
+use crate::workload;
 use crate::{Error, build_dir, workspace};
 
 /// Who takes part in this run, and who would have.
@@ -26,8 +28,9 @@ pub struct Contestant {
 }
 
 /// A rival that takes no part, and why.
+#[derive(Clone)]
 pub struct Absent {
-    pub name: &'static str,
+    pub entry: &'static Entry,
     pub reason: String,
 }
 
@@ -42,6 +45,8 @@ pub struct Entry {
     pub role: Role,
     /// One `--cfg` flag, where there is one.
     cfg: Option<&'static str>,
+    /// Built with frame pointers, where it unwinds by them.
+    frame_pointers: bool,
     /// The contestant that its ratios are against: bare tokio with the same flags.
     pub against: Option<&'static str>,
 }
@@ -59,9 +64,16 @@ pub enum Role {
     Rival,
     /// Another way to sample CPU time, beside a CPU profile of the probe's only. The run goes on without it.
     Sampler,
+    /// The probe with its console for tokio-console, beside console-subscriber only.
+    Console,
 }
 
 impl Role {
+    /// Whether it takes part in what is compared with bare tokio, and not only in a group of rows.
+    pub fn is_always_compared(self) -> bool {
+        !matches!(self, Role::Sampler | Role::Console)
+    }
+
     /// Whether it is somebody else's, with a lock file of its own, and dispensable.
     fn has_own_lock(self) -> bool {
         matches!(self, Role::Rival | Role::Sampler)
@@ -81,6 +93,7 @@ const ENTRIES: &[Entry] = &[
         feature: None,
         role: Role::Bare,
         cfg: Some("tokio_unstable"),
+        frame_pointers: false,
         against: None,
     },
     Entry {
@@ -89,6 +102,7 @@ const ENTRIES: &[Entry] = &[
         feature: None,
         role: Role::Probe,
         cfg: Some("tokio_unstable"),
+        frame_pointers: false,
         against: Some("bare"),
     },
     Entry {
@@ -97,6 +111,7 @@ const ENTRIES: &[Entry] = &[
         feature: None,
         role: Role::Patched,
         cfg: Some("tokio_unstable"),
+        frame_pointers: false,
         against: Some("bare"),
     },
     Entry {
@@ -105,6 +120,7 @@ const ENTRIES: &[Entry] = &[
         feature: None,
         role: Role::Rival,
         cfg: Some("tokio_unstable"),
+        frame_pointers: false,
         against: Some("bare"),
     },
     Entry {
@@ -113,6 +129,7 @@ const ENTRIES: &[Entry] = &[
         feature: Some("hooks"),
         role: Role::Rival,
         cfg: Some("tokio_unstable"),
+        frame_pointers: false,
         against: Some("bare"),
     },
     Entry {
@@ -121,6 +138,7 @@ const ENTRIES: &[Entry] = &[
         feature: None,
         role: Role::Rival,
         cfg: Some("tokio_unstable"),
+        frame_pointers: false,
         against: Some("bare"),
     },
     Entry {
@@ -129,7 +147,26 @@ const ENTRIES: &[Entry] = &[
         feature: None,
         role: Role::Sampler,
         cfg: Some("tokio_unstable"),
+        frame_pointers: false,
         against: None,
+    },
+    Entry {
+        name: "dial9-cpu",
+        package: "dial9-cpu",
+        feature: None,
+        role: Role::Sampler,
+        cfg: Some("tokio_unstable"),
+        frame_pointers: true,
+        against: None,
+    },
+    Entry {
+        name: "native-console",
+        package: "native-console",
+        feature: None,
+        role: Role::Console,
+        cfg: Some("tokio_unstable"),
+        frame_pointers: false,
+        against: Some("bare"),
     },
     Entry {
         name: "bare-stable",
@@ -137,6 +174,7 @@ const ENTRIES: &[Entry] = &[
         feature: None,
         role: Role::Bare,
         cfg: None,
+        frame_pointers: false,
         against: None,
     },
     Entry {
@@ -145,6 +183,7 @@ const ENTRIES: &[Entry] = &[
         feature: None,
         role: Role::Probe,
         cfg: None,
+        frame_pointers: false,
         against: Some("bare-stable"),
     },
 ];
@@ -152,9 +191,13 @@ const ENTRIES: &[Entry] = &[
 /// What the table of crates shows.
 pub const CRATES_EXPLANATION: &str = "Packages that a build of the contestant compiles for itself, build scripts and macros included, the contestant not.";
 
-/// Builds every contestant. One of ours that does not build ends the run; a rival is left out.
-pub fn build_all() -> Result<Field, Error> {
-    build_those(ENTRIES.iter())
+/// Builds every contestant that has a row in what is to run. One of ours that does not build ends the run; a rival is left out.
+pub fn build_wanted(options: &Options) -> Result<Field, Error> {
+    build_those(ENTRIES.iter().filter(|entry| match entry.role {
+        Role::Sampler => options.wants(workload::CPU_PROFILE),
+        Role::Console => options.wants(workload::CONSOLE),
+        Role::Bare | Role::Probe | Role::Patched | Role::Rival => true,
+    }))
 }
 
 /// Builds those of the given names.
@@ -174,10 +217,7 @@ fn build_those(entries: impl Iterator<Item = &'static Entry>) -> Result<Field, E
             Err(error) if entry.role.has_own_lock() => {
                 let reason = error.to_string();
                 eprintln!("no rows of {}: {reason}", entry.name);
-                absent.push(Absent {
-                    name: entry.name,
-                    reason,
-                });
+                absent.push(Absent { entry, reason });
             }
             Err(error) => return Err(error),
         }
@@ -215,7 +255,7 @@ pub fn crates(field: &Field) -> Result<(Table, Vec<Verdict>), Error> {
     }
     for absent in &field.absent {
         table.row([
-            absent.name.to_owned(),
+            absent.entry.name.to_owned(),
             "not built".to_owned(),
             String::new(),
             String::new(),
@@ -321,13 +361,18 @@ impl Entry {
 
     /// Whether what it is built of is not shown by another entry already.
     fn is_a_set_of_crates(&self) -> bool {
-        self.cfg.is_some() && self.feature.is_none() && self.role != Role::Sampler
+        self.cfg.is_some() && self.feature.is_none() && self.role.is_always_compared()
     }
 
     /// `--cfg` flags as people write them.
     pub fn flags(&self) -> String {
-        self.cfg
-            .map_or("no cfg".to_owned(), |cfg| format!("--cfg {cfg}"))
+        let cfg = self
+            .cfg
+            .map_or("no cfg".to_owned(), |cfg| format!("--cfg {cfg}"));
+        match self.frame_pointers {
+            true => cfg + ", frame pointers",
+            false => cfg,
+        }
     }
 
     /// tokio's version and the features that cargo resolved for it here.
@@ -363,14 +408,16 @@ impl Entry {
     /// A cargo command on this package, with exactly its own flags.
     fn cargo(&self, subcommand: &str) -> Command {
         let mut command = cargo(subcommand, &self.folder());
-        let flags = self
-            .cfg
-            .map_or(String::new(), |cfg| ["--cfg", cfg].join("\u{1f}"));
+        let mut flags = Vec::new();
+        flags.extend(self.cfg.map(|cfg| ["--cfg", cfg]).into_iter().flatten());
+        if self.frame_pointers {
+            flags.push("-Cforce-frame-pointers=yes");
+        }
         command
             // Where a patch is looked for.
             .current_dir(self.folder())
             // Set, even when empty, it takes the place of every other source of flags.
-            .env("CARGO_ENCODED_RUSTFLAGS", flags)
+            .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
             .env_remove("RUSTFLAGS")
             .env_remove("CARGO_TARGET_DIR");
         if self.role.has_own_lock() {

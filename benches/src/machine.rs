@@ -41,7 +41,7 @@ pub fn describe(field: &Field, go: Option<&Go>) -> Result<String, Error> {
     for absent in &field.absent {
         lines.push(format!(
             "* {}: not measured: {}",
-            absent.name, absent.reason
+            absent.entry.name, absent.reason
         ));
     }
     Ok(lines.join("\n"))

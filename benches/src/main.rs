@@ -10,7 +10,8 @@
 //! * [`workload`], [`budget`] - what is measured, and how much it may cost
 //! * [`run`] - one process, one value
 //! * [`statistics`], [`comparison`] - interleaved rounds to medians and ratios
-//! * [`block_rate`], [`cpu_profile`] - the same workloads with waits counted, with CPU time sampled
+//! * [`block_rate`], [`cpu_profile`], [`console`] - the same workloads with waits counted, with CPU time sampled, with
+//!   consoles attached
 //! * [`hold`], [`memory`], [`http`], [`dump`] - dumps of a process with many waiting tasks
 //! * [`instructions`], [`baseline`] - instruction counts against the committed ones
 //! * [`table`], [`record`] - text for people
@@ -21,6 +22,7 @@ mod baseline;
 mod block_rate;
 mod budget;
 mod comparison;
+mod console;
 mod contestant;
 mod cpu_profile;
 mod dump;
@@ -38,6 +40,7 @@ mod table;
 mod workload;
 
 use budget::Verdict;
+use contestant::Absent;
 use options::{Mode, Options};
 use record::Record;
 
@@ -72,7 +75,7 @@ fn main() -> ExitCode {
 
 /// The whole comparison; `false` where `--strict` is on and a budget is not kept.
 fn compare(options: &Options) -> Result<bool, Error> {
-    let field = contestant::build_all()?;
+    let field = contestant::build_wanted(options)?;
     let contestants = &field.built;
     let go = golang::build();
     if let Err(reason) = &go {
@@ -91,7 +94,9 @@ fn compare(options: &Options) -> Result<bool, Error> {
         record.section("Against bare tokio", comparison::EXPLANATION);
         let rows = comparison::run(&workloads, contestants, go.as_ref(), options)?;
         verdicts.extend(rows.iter().filter_map(|row| row.verdict));
-        record.table(&comparison::table(&rows, "bare", &field.absent));
+        let compared = |absent: &&Absent| absent.entry.role.is_always_compared();
+        let absent = field.absent.iter().filter(compared);
+        record.table(&comparison::table(&rows, "bare", absent));
     }
     if options.wants(workload::BLOCK_RATE) {
         record.section("Block profile rates", block_rate::EXPLANATION);
@@ -101,9 +106,16 @@ fn compare(options: &Options) -> Result<bool, Error> {
     }
     if options.wants(workload::CPU_PROFILE) {
         record.section("CPU profile", cpu_profile::EXPLANATION);
-        let rows = cpu_profile::run(contestants, options)?;
+        let (rows, absent) = cpu_profile::run(&field, options)?;
         verdicts.extend(rows.iter().filter_map(|row| row.verdict));
-        record.table(&comparison::table(&rows, "off", &[]));
+        record.table(&comparison::table(&rows, "off", &absent));
+    }
+    if options.wants(workload::CONSOLE) {
+        record.section("Consoles and histograms", console::EXPLANATION);
+        let rows = console::run(&field, options)?;
+        let rivals = field.absent.iter();
+        let rivals = rivals.filter(|absent| absent.entry.name == console::RIVAL);
+        record.table(&comparison::table(&rows, "bare", rivals));
     }
     if options.wants(workload::DUMP) || options.wants(workload::MILLION) {
         record.section("Dumps", dump::EXPLANATION);

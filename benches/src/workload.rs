@@ -47,6 +47,9 @@ pub const BLOCK_RATE: &str = "block-rate";
 /// The group of rows about CPU profiles, a name for `--only`.
 pub const CPU_PROFILE: &str = "cpu-profile";
 
+/// The group of rows about consoles and histograms, a name for `--only`.
+pub const CONSOLE: &str = "console";
+
 /// The group of rows about dumps, a name for `--only`.
 pub const DUMP: &str = "dump";
 
@@ -155,6 +158,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     WORKLOADS.iter().map(|workload| workload.name).chain([
         BLOCK_RATE,
         CPU_PROFILE,
+        CONSOLE,
         DUMP,
         MILLION,
         CRATES,

@@ -1,0 +1,51 @@
+//! tokio as the workloads know it, and dial9's CPU sampler where they ask for a CPU profile.
+//!
+//! Its timers on each thread's CPU time, as ours, and no runtime attached. Threads have to be tracked by whoever has them.
+
+use std::sync::OnceLock;
+
+use dial9::Recorder;
+pub use upstream::{io, net, spawn, sync, task, time};
+
+#[path = "../attached.rs"]
+pub mod runtime;
+
+/// While it is there, what it samples goes into memory.
+static RECORDER: OnceLock<Recorder> = OnceLock::new();
+
+fn build(mut builder: upstream::runtime::Builder) -> std::io::Result<runtime::Runtime> {
+    if let Some(recorder) = RECORDER.get() {
+        let handle = recorder.handle().clone();
+        builder.on_thread_start(move || {
+            let tracked = handle.track_current_thread();
+            std::mem::forget(tracked.expect("a timer for this thread"));
+        });
+    }
+    builder.build()
+}
+
+/// What the workloads ask for a CPU profile.
+pub mod pprof {
+    use std::io::{self, Write};
+
+    use dial9::MemoryBuffer;
+    use dial9::cpu::{CpuProfiler, CpuProfilingConfig};
+
+    /// More than a run of some seconds has samples.
+    const BYTES: u64 = 16 << 20;
+
+    /// Begins a profile of 100 Hz, of this thread and of the runtimes to come, that ends with the process.
+    ///
+    /// # Errors
+    /// dial9's.
+    pub fn start_cpu_profile(_: impl Write) -> io::Result<()> {
+        let config = CpuProfilingConfig::with_ctimer_backend().frequency_hz(100);
+        let sampler = CpuProfiler::start(config)?;
+        let recorder = dial9::recorder(MemoryBuffer::new(BYTES)?)
+            .source(sampler)
+            .build();
+        recorder.enable();
+        super::RECORDER.get_or_init(|| recorder);
+        Ok(())
+    }
+}
