@@ -15,11 +15,24 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# Crate, version, features.
+# Crate, version, features, and whether its dependencies are those of the lock file that it ships, or the newest: some ship
+# one that does not build, and many that are built of the same are built sooner.
 crates='
-tokio         locked  full,test-util,tracing
-tokio-stream  0.1.19  full
-tokio-util    0.7.20  full
+tokio             locked  shipped full,test-util,tracing
+tokio-stream      0.1.19  shipped full
+tokio-util        0.7.20  shipped full
+axum              0.8.9   newest  default,http2,macros,multipart,ws,axum-macros/__private
+bb8               0.9.1   newest  default
+deadpool          0.13.1  newest  default,rt_tokio_1
+h2                0.4.20  newest  stream,unstable
+hyper             1.12.0  newest  full
+hyper-util        0.1.21  newest  full
+quinn             0.11.12 newest  bloom,log,runtime-tokio,rustls-ring
+redis             1.8.1   newest  default,cluster-async,connection-manager,tokio-comp
+reqwest           0.13.5  newest  blocking,brotli,charset,cookies,form,gzip,http2,json,multipart,query,stream
+tokio-tungstenite 0.29.0  newest  default
+tonic             0.14.9  newest  default,deflate,gzip
+tower             0.5.3   newest  full,log
 '
 
 # Crate, test, and why it cannot be as on plain tokio.
@@ -29,15 +42,16 @@ tokio tracing_task::task_spawn_sizes_recorded the wrapper is part of the size
 tokio tracing_task::task_big_spawn_sizes_recorded the wrapper is part of the size
 '
 
-# They ask hosts on the internet.
-left_out='--skip io_driver_fd_count --skip io_driver_ready_count'
+# They ask hosts on the internet, or read files that h2 does not ship.
+left_out='--skip io_driver_fd_count --skip io_driver_ready_count --skip test_socks_v5_with_locally_resolved_domain_works
+    --skip hpack::test::fixture'
 
 name=${1:?a crate}
 shift
 root=$PWD
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 tests=("$@")
-read -r version features < <(awk -v name="$name" '$1 == name { print $2, $3 }' <<< "$crates") ||
+read -r version lock features < <(awk -v name="$name" '$1 == name { print $2, $3, $4 }' <<< "$crates") ||
     { echo "upstream.sh: no version of $name is known here" >&2; exit 1; }
 tokio=$(awk '/^name = /{name=$3} /^version = / && name=="\"tokio\""{print $3}' Cargo.lock | tr -d '"')
 [[ $version != locked ]] || version=$tokio
@@ -54,7 +68,7 @@ export RUSTFLAGS='--cfg tokio_unstable' RUST_BACKTRACE=0
 unset CARGO_ENCODED_RUSTFLAGS RUNTIME_PROBE RUNTIME_PROBE_LISTEN
 jobs=${JOBS:+-j$JOBS}
 
-# Arguments: plain or patched. Unpacks the crate into a workspace of its own, with the lock file that it ships.
+# Arguments: plain or patched. Unpacks the crate into a workspace of its own.
 unpack() {
     local place=$work/$1 source
     mkdir -p "$place/source/src"
@@ -75,6 +89,7 @@ unpack() {
         printf '\n[dependencies.tokio]\nversion = "=%s"\nfeatures = ["%s"]\n' "$version" "${features//,/\", \"}" >> Cargo.toml
     fi
     leave_out_unused
+    [[ $lock == shipped ]] || rm -f Cargo.lock
     cargo update --quiet --package tokio --precise "$tokio"
     [[ $1 == plain ]] || "$runtime_dump" patch --path "$root/runtime-probe" > /dev/null
 }
@@ -82,11 +97,14 @@ unpack() {
 # What none of the selected tests names is not built for them.
 leave_out_unused() {
     local sources=() test dependency
-    [[ ${#tests[@]} -gt 0 ]] || return 0
     [[ ! -d tests/support ]] || sources+=(tests/support)
     for test in "${tests[@]}"; do
         if [[ $test == lib ]]; then sources+=(src); else sources+=("tests/$test"*); fi
     done
+    if [[ ${#tests[@]} == 0 ]]; then
+        sources=(src)
+        [[ ! -d tests ]] || sources+=(tests)
+    fi
     sed -nE 's/^\[(target\..*\.)?dev-dependencies\.(.*)\]$/\2/p' Cargo.toml | sort -u | while read -r dependency; do
         grep -rqw "${dependency//-/_}" "${sources[@]}" || echo "$dependency"
     done > unused
