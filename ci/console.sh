@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The real tokio-console on the shop of the README, in a terminal of tmux: what is on the screen is read, and must be what the
-# probe's own dumps say.
+# The real tokio-console in a terminal of tmux, on the shop of the README: what is on the screen is read, and must be what the
+# probe's own dumps say. And on a bank that is served from tokio's tracing: what its tasks wait for.
 #
 # The screens stay in target/console. TOKIO_CONSOLE=PATH uses a tokio-console that is there already.
 set -euo pipefail
@@ -16,16 +16,17 @@ if ! "$console" --version 2> /dev/null | grep -qx "tokio-console $version"; then
     console=$target/tokio-console/bin/tokio-console
 fi
 cargo build --quiet -p examples --bin checkout
+cargo build --quiet -p runtime-probe-console --features subscriber --example resources
 
 screens=$target/console
 rm -rf "$screens"
 mkdir -p "$screens"
 out=$(mktemp -d)
 server=$out/tmux
-shop_pid=
+service_pid=
 finish() {
     tmux -u -S "$server" kill-server 2> /dev/null || true
-    [ -z "$shop_pid" ] || kill "$shop_pid" 2> /dev/null || true
+    [ -z "$service_pid" ] || kill "$service_pid" 2> /dev/null || true
     rm -rf "$out"
 }
 trap finish EXIT
@@ -52,11 +53,30 @@ within() {
 start_shop() {
     : > "$out/stdout"
     "$target/debug/checkout" --listen 127.0.0.1:0 --probe 127.0.0.1:0 --console "$1" > "$out/stdout" 2>> "$out/stderr" &
-    shop_pid=$!
-    within 30 "the shop is open" grep -q 'tokio-console http' "$out/stdout"
+    service_pid=$!
+    within 30 "the shop is open" is_open
     read -r shop probe < <(sed -n 's/^The shop listens on \([0-9.:]*\), the probe on \([0-9.:]*\);.*/\1 \2/p' "$out/stdout")
-    address=$(sed -n 's|^ *tokio-console http://||p' "$out/stdout")
 }
+
+start_bank() {
+    : > "$out/stdout"
+    "$target/debug/examples/resources" 127.0.0.1:0 > "$out/stdout" 2>> "$out/stderr" &
+    service_pid=$!
+    within 30 "the bank is open" is_open
+}
+is_open() { address=$(sed -n 's|^ *tokio-console http://||p' "$out/stdout") && [ -n "$address" ]; }
+
+stop_service() {
+    kill "$service_pid"
+    wait "$service_pid" 2> /dev/null || true
+}
+
+attach() {
+    tmux -u -S "$server" -f /dev/null new-session -d -x 240 -y 50 \
+        "LANG=C.UTF-8 LC_ALL=C.UTF-8 TERM=xterm '$console' --no-colors --lang en_US.UTF-8 http://$address"
+    within 30 "it is attached" shows '\(CONNECTED\)'
+}
+detach() { tmux -u -S "$server" kill-server; }
 
 ask() { curl --silent --show-error --fail --max-time 20 "$@"; }
 keys() { tmux -u -S "$server" send-keys "$@"; }
@@ -84,9 +104,7 @@ is_as_new_as() {
 }
 
 start_shop 127.0.0.1:0
-tmux -u -S "$server" -f /dev/null new-session -d -x 240 -y 50 \
-    "LANG=C.UTF-8 LC_ALL=C.UTF-8 TERM=xterm '$console' --no-colors --lang en_US.UTF-8 http://$address"
-within 30 "it is attached" shows 'CONNECTED'
+attach
 within 30 "its tasks are there" shows 'shop\.rs:[0-9]+'
 keep list
 
@@ -141,8 +159,7 @@ ask "http://$shop/chaos/spin" > /dev/null
 within 30 "a task that never yields is warned of" shows '1 tasks have never yielded'
 keep warnings
 
-kill "$shop_pid"
-wait "$shop_pid" 2> /dev/null || true
+stop_service
 # While it waits to connect it draws nothing unless a key is pressed.
 misses_the_shop() { keys k && shows 'RECONNECTING'; }
 within 30 "the shop is gone" misses_the_shop
@@ -151,6 +168,25 @@ within 60 "it is attached again" shows '\(CONNECTED\)'
 dump > "$out/before"
 within 60 "to the new shop" is_as_new_as "$out/before"
 keep again
+detach
+stop_service
 
-[ ! -s "$out/stderr" ] || fail "the shop complained"
+start_bank
+attach
+within 30 "its tasks are there" shows 'resources\.rs:[0-9]+'
+keys r
+within 30 "its counters among the resources" shows 'Semaphore .*console/examples/resources\.rs:[0-9]+'
+keep resources
+# The oldest first, so that what comes and goes is below.
+keys i
+chooses_the_counters() { keys Down && shows '>>.* Semaphore .*resources\.rs'; }
+within 30 "the counters are chosen" chooses_the_counters
+keys Enter
+within 30 "the counters' page" shows 'Type: .*Semaphore'
+# Of its twelve customers two are served; the others wait for several seconds each, one operation each.
+waiting() { look && [ "$(grep -cE 'Semaphore::acquire .* permits_obtained=0 ' "$out/screen")" -ge 10 ]; }
+within 30 "with the ten who wait for one" waiting
+keep resource
+
+[ ! -s "$out/stderr" ] || fail "a service complained"
 echo "console.sh: ${SECONDS} s"
