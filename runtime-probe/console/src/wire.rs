@@ -15,10 +15,10 @@ use crate::model::Known;
 /// All tasks have the same fields, under this number.
 const METADATA: MetaId = MetaId { id: 1 };
 
-/// What tokio puts around a future to spawn it beside what the user wrote: the probe's record.
+/// What tokio is given beside what the user wrote: the probe's record.
 const WRAPPER: usize = size_of::<usize>();
 
-/// tokio keeps a future that is larger in a box: `BOX_FUTURE_THRESHOLD` of tokio 1.54.
+/// tokio keeps a future or closure that is larger in a box, also that of a `block_on`: `BOX_FUTURE_THRESHOLD` of tokio 1.54.
 const BOXED_ABOVE: usize = if cfg!(debug_assertions) { 2048 } else { 16384 };
 
 /// The fields by their index, under the names that the client looks for.
@@ -95,11 +95,12 @@ fn kind(kind: TaskKind) -> &'static str {
 
 /// As the user wrote it, and as tokio keeps it.
 fn sizes(facts: &TaskFacts) -> [Option<Value>; 2] {
-    let spawned = matches!(facts.kind, TaskKind::Task | TaskKind::Local);
+    // What is a part of another future is kept where that one is.
+    let is_of_its_own = facts.kind != TaskKind::Instrumented;
     let Some(size) = facts.size else {
         return [None, None];
     };
-    let kept = match size + WRAPPER > BOXED_ABOVE && spawned {
+    let kept = match size + WRAPPER > BOXED_ABOVE && is_of_its_own {
         true => size_of::<Box<()>>(),
         false => size,
     };

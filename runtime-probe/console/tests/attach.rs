@@ -14,8 +14,8 @@ use console_api::tasks::task_details::PollTimesHistogram;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 use runtime_probe::pprof::{self, TaskFacts, TaskState};
-use runtime_probe::runtime::Runtime;
-use runtime_probe::task::Builder;
+use runtime_probe::runtime::{self, Runtime};
+use runtime_probe::task::{Builder, LocalSet};
 use runtime_probe_console::{Server, Serving, serve};
 use tonic::Streaming;
 use view::{PATIENCE, View, connect};
@@ -94,10 +94,8 @@ async fn a_task_is_what_it_was_spawned_as() {
     assert_eq!(id, id_of(&waits));
     assert_eq!(view.field(id, "task.id").unwrap(), id.to_string());
     assert_eq!(view.field(id, "kind").unwrap(), "task");
-    assert_eq!(
-        view.field(id, "size.bytes"),
-        view.field(id, "original_size.bytes")
-    );
+    let size = view.field(id, "size.bytes").expect("a size");
+    assert_eq!(view.field(id, "original_size.bytes").unwrap(), size);
     let place = view.tasks[&id].location.clone().expect("a location");
     assert!(place.file().ends_with("console/tests/attach.rs"), "{place}");
     assert_eq!(place.line, Some(line));
@@ -115,6 +113,66 @@ async fn a_task_is_what_it_was_spawned_as() {
     let mut later = View::attach(&mut connect(address).await).await;
     let id = later.until(|view| view.one("waits")).await;
     assert!(later.stats[&id].dropped_at.is_some());
+}
+
+/// As `body`, but larger than what tokio keeps without a box, in a debug build and in any other.
+fn large(body: impl Future<Output = ()>) -> impl Future<Output = ()> {
+    let bytes = [0u8; 20 << 10];
+    async move {
+        body.await;
+        std::hint::black_box(bytes);
+    }
+}
+
+#[tokio::test]
+async fn kinds_parents_and_boxes_are_told() {
+    let (_console, address) = console();
+    let child = large(pending());
+    let child_size = size_of_val(&child).to_string();
+    let spawns = async {
+        named("child").spawn(child).unwrap().await.unwrap();
+    };
+    let parent = named("parent").spawn_on(spawns, service().handle());
+    let (end, ended) = tokio::sync::oneshot::channel::<()>();
+    let root_line = line!() + 7;
+    let thread = std::thread::spawn(move || {
+        let runtime = runtime::Builder::new_current_thread().build().unwrap();
+        let root = large(async {
+            let _local = named("local").spawn_local(pending::<()>());
+            let _ = ended.await;
+        });
+        LocalSet::new().block_on(&runtime, root);
+    });
+
+    let mut view = View::attach(&mut connect(address).await).await;
+    let child = view.until(|view| view.one("child")).await;
+    assert_eq!(view.field(child, "kind").unwrap(), "task");
+    let parent = parent.unwrap();
+    assert_eq!(view.parents(child), [id_of(&parent)]);
+    // The test itself is a task of plain tokio's.
+    assert!(view.parents(id_of(&parent)).is_empty());
+    let boxed = size_of::<Box<()>>().to_string();
+    assert_eq!(view.field(child, "original_size.bytes"), Some(child_size));
+    assert_eq!(view.field(child, "size.bytes").unwrap(), boxed);
+
+    let local = view.until(|view| view.one("local")).await;
+    assert_eq!(view.field(local, "kind").unwrap(), "local");
+    let [root] = view.parents(local)[..] else {
+        panic!("{:?}", view.parents(local))
+    };
+    // Its number is greater than all of the tasks', and so it may come in a later message.
+    let place = view
+        .until(|view| view.tasks.get(&root)?.location.clone())
+        .await;
+    assert!(place.file().ends_with("console/tests/attach.rs"), "{place}");
+    assert_eq!(place.line, Some(root_line));
+    assert_eq!(view.field(root, "kind").unwrap(), "block_on");
+    assert_eq!(view.field(root, "size.bytes").unwrap(), boxed);
+
+    parent.abort();
+    end.send(()).unwrap();
+    thread.join().unwrap();
+    view.until(|view| view.stats[&root].dropped_at).await;
 }
 
 #[tokio::test]

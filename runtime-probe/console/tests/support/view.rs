@@ -101,6 +101,12 @@ impl View {
         })
     }
 
+    /// The tasks that spawned it.
+    pub fn parents(&self, id: u64) -> Vec<u64> {
+        let parents = self.tasks[&id].parents.iter();
+        parents.map(|parent| parent.id).collect()
+    }
+
     /// The tasks of that name.
     pub fn named(&self, name: &str) -> Vec<u64> {
         let ids = self.tasks.keys().copied();
