@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use console_api::instrument::TaskDetailsRequest;
 use runtime_probe::runtime::{Builder, Runtime};
 use runtime_probe::{task, time};
 use runtime_probe_console::Server;
@@ -13,7 +14,7 @@ use view::{PATIENCE, View, connect};
 
 #[allow(
     dead_code,
-    reason = "of the view no more is asked than how much there is"
+    reason = "of the view no more is asked than names and numbers"
 )]
 #[path = "support/view.rs"]
 mod view;
@@ -30,13 +31,17 @@ const TOO_MANY: usize = 9_000;
 /// One test at a time: all tasks of the process are shown to each client, and all of its memory is looked at.
 static ALONE: Mutex<()> = Mutex::new(());
 
+fn name() -> String {
+    "x".repeat(256)
+}
+
 /// A service of so many tasks, all of one long name.
 fn service(tasks: usize) -> Runtime {
     let service = Builder::new_multi_thread()
         .worker_threads(1)
         .build()
         .unwrap();
-    let name = "x".repeat(256);
+    let name = name();
     for _ in 0..tasks {
         let task = task::Builder::new().name(&name);
         task.spawn_on(pending::<()>(), service.handle()).unwrap();
@@ -49,12 +54,25 @@ fn clients() -> tokio::runtime::Runtime {
     clients.enable_all().build().unwrap()
 }
 
-/// Attaches, and takes messages until there were so many tasks; how many messages that were.
-async fn take_all(server: SocketAddr, tasks: usize) -> usize {
+/// Attaches, and takes messages until there were so many tasks.
+async fn take_all(server: SocketAddr, tasks: usize) -> View {
     let mut view = View::attach(&mut connect(server).await).await;
     view.until(|view| (view.tasks.len() >= tasks).then_some(()))
         .await;
-    view.messages
+    view
+}
+
+/// Opens the page of a task, and takes so many messages for it.
+async fn take_details(server: SocketAddr, id: u64, messages: usize) {
+    let request = TaskDetailsRequest {
+        id: Some(id.into()),
+    };
+    let details = connect(server).await.watch_task_details(request).await;
+    let mut details = details.unwrap().into_inner();
+    for _ in 0..messages {
+        let next = tokio::time::timeout(PATIENCE, details.message()).await;
+        assert_eq!(next.unwrap().unwrap().unwrap().task_id, Some(id.into()));
+    }
 }
 
 #[test]
@@ -68,7 +86,35 @@ fn ten_clients_at_once_are_told_of_each_task_once() {
             .map(|_| tokio::spawn(take_all(address, MANY)))
             .collect();
         for client in attached {
-            assert_eq!(client.await.unwrap(), 2);
+            assert_eq!(client.await.unwrap().messages, 2);
+        }
+    });
+}
+
+#[test]
+fn ten_clients_and_their_pages_are_none_of_the_tasks() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _service = service(CLIENTS);
+    let console = Server::new("127.0.0.1:0").interval(Duration::from_millis(50));
+    let console = console.serve().unwrap();
+    let address = console.local_addr();
+    clients().block_on(async {
+        let attached = (0..CLIENTS).map(|client| async move {
+            let mut view = take_all(address, CLIENTS).await;
+            let mut ids: Vec<u64> = view.tasks.keys().copied().collect();
+            ids.sort_unstable();
+            // Two looks while there are pages.
+            take_details(address, ids[client], 3).await;
+            for _ in 0..3 {
+                view.next().await;
+            }
+            view
+        });
+        let attached: Vec<_> = attached.map(tokio::spawn).collect();
+        for client in attached {
+            let view = client.await.unwrap();
+            assert_eq!(view.named(&name()).len(), CLIENTS);
+            assert_eq!(view.tasks.len(), CLIENTS, "{:#?}", view.tasks);
         }
     });
 }
@@ -78,8 +124,8 @@ fn what_one_message_cannot_hold_comes_in_more() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let _service = service(TOO_MANY);
     let console = Server::new("127.0.0.1:0").serve().unwrap();
-    let messages = clients().block_on(take_all(console.local_addr(), TOO_MANY));
-    assert_eq!(messages, 3);
+    let view = clients().block_on(take_all(console.local_addr(), TOO_MANY));
+    assert_eq!(view.messages, 3);
 }
 
 /// A frame of HTTP/2.
