@@ -205,3 +205,41 @@ impl Drop for Attached {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use runtime_probe::runtime::Builder;
+
+    #[test]
+    fn finished_tasks_are_kept_for_a_time_and_up_to_a_number() {
+        const KEPT: u64 = 10_000;
+        const TOO_MANY: u64 = 2_000;
+        let runtime = Builder::new_current_thread().build().unwrap();
+        let _task = runtime.spawn(std::future::pending::<()>());
+        let facts = pprof::tasks().pop().expect("a task");
+        let called = |id| {
+            let mut facts = facts.clone();
+            facts.id = id;
+            facts
+        };
+        let second = Duration::from_secs(1);
+        let (begun, last) = (SystemTime::now(), KEPT + TOO_MANY + 1);
+        let mut model = Model::new(6 * second);
+
+        model.look((1..=last).map(called).collect(), begun);
+        assert_eq!(model.tasks.len() as u64, last);
+        // All but the last one end.
+        model.look(vec![called(last)], begun + second);
+        let ended = |known: &&Known| known.dropped_at.is_some();
+        assert_eq!(model.tasks.values().filter(ended).count() as u64, KEPT);
+        assert_eq!(
+            (model.tasks.len() as u64, model.forgotten),
+            (KEPT + 1, TOO_MANY)
+        );
+        model.look(vec![called(last)], begun + 6 * second);
+        assert_eq!(model.tasks.len() as u64, KEPT + 1);
+        model.look(vec![called(last)], begun + 7 * second);
+        assert!(model.tasks.len() == 1 && model.tasks.contains_key(&last));
+    }
+}
