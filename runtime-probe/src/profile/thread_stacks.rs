@@ -40,7 +40,15 @@ pub(super) fn of_task(
         _ => (capture.frames.len(), capture.end),
     };
     let root = (end == End::Root).then_some(poll.meta);
-    let steps = steps(&capture.frames[..count], root, resolver);
+    let mut steps = steps(&capture.frames[..count], root, resolver);
+    // Where all in between was inlined into it (LTO does that to blocking closures) the frame of the wrapper's poll is tokio's.
+    if end == End::Root
+        && let Some((outermost, inner)) = steps.split_last()
+        && role::polls_task(&outermost.frame.function)
+    {
+        let root = inner.len();
+        cut_harness(&mut steps, root);
+    }
     finish(capture, count, end, &steps, names)
 }
 
@@ -105,11 +113,16 @@ fn cut_foreign(steps: &mut Vec<Step>) -> bool {
     let Some(root) = steps.iter().position(polls) else {
         return false;
     };
+    cut_harness(steps, root);
+    true
+}
+
+/// Leaves what is inside of tokio's poll of a task, and shows of that what is not tokio's.
+fn cut_harness(steps: &mut Vec<Step>, root: usize) {
     steps.truncate(root);
     let harness = |step: &&mut Step| !step.shown || role::is_harness(&step.frame.function);
     let outer = steps.iter_mut().rev().take_while(harness);
     outer.for_each(|step| step.shown = false);
-    true
 }
 
 /// Hides what the C library begins a thread with.

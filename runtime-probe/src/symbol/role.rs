@@ -428,9 +428,11 @@ pub(crate) fn begins_thread(function: &str) -> bool {
     BEGIN.contains(&function) || function.starts_with("__libc_start_") || function.starts_with("0x")
 }
 
-/// Whether it is of what tokio puts around the future of a task.
+/// Whether it is of what tokio puts around the future of a task, or around a blocking closure.
 pub(crate) fn is_harness(function: &str) -> bool {
-    owner(function).starts_with("tokio::runtime::task::")
+    let owner = owner(function);
+    owner.starts_with("tokio::runtime::task::")
+        || owner.starts_with("tokio::runtime::blocking::task::")
 }
 
 /// All reasons by name, in order.
