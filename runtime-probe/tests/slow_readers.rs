@@ -24,8 +24,8 @@ const TASKS: usize = 40_000;
 /// As many as there may be dumps at once.
 const READERS: usize = 4;
 
-/// A reader may stand still for 10 s. What the system's buffers take counts as read, and when they grow after the first 10 s
-/// that makes it 26 s; a busy machine may take a while longer to notice.
+/// A reader may stand still for 10 s. What the systems' buffers take counts as read, and when the reader's makes room after the
+/// first 10 s that makes it 21 s; a busy machine may take a while longer to notice.
 const SENT_AWAY_AFTER: Duration = Duration::from_secs(45);
 
 /// Each dump has 64 bytes a task, and a quarter of that again while its table grows.

@@ -15,7 +15,7 @@ use super::client::Client;
 use super::date::http_date;
 use super::head;
 use super::inbox::{Inbox, ReadError, Source};
-use super::limits::{LINGER_BYTES, Limits, MAX_REQUESTS};
+use super::limits::{LINGER_BYTES, Limits, MAX_REQUESTS, SEND_BUFFER_BYTES};
 use super::outbox::Outbox;
 use super::refusal::Refusal;
 use super::reply::Reply;
@@ -66,7 +66,9 @@ fn serve_requests(stream: &Arc<Stream>, seat: &Seat, service: &Service) -> End {
     let limits = service.limits;
     // Replies are written in one piece: waiting for more to fill a packet is only delay.
     let _ = stream.set_nodelay();
-    let Ok(mut outbox) = Outbox::new(stream, limits.write_stall) else {
+    // Then they are of the size that the system chooses.
+    let _ = stream.set_send_buffer(SEND_BUFFER_BYTES);
+    let Ok(mut outbox) = Outbox::new(stream, seat, limits.write_stall) else {
         return End::Drop;
     };
     let mut inbox = Inbox::new(&**stream);

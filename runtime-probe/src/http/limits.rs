@@ -2,8 +2,8 @@
 //!
 //! The sum is what a hostile client can cost the process: 64 connections of 512 KiB of stack (address space, of which a
 //! connection touches some 20 KiB), 24 KiB of head, 1 MiB of body and the 440 KiB that its addresses take are 125 MiB of
-//! address space and at worst 96 MiB of memory, held for 20 s and for as long as the answer is read; idle connections cost
-//! about 2 MiB together.
+//! address space and at worst 96 MiB of memory, held for 20 s and for as long as the answer is read, and 32 MiB of the
+//! system's; idle connections cost about 2 MiB together.
 //! The values are constants, no knobs: nobody tunes a debugging port. Tests shorten the times.
 
 use std::time::Duration;
@@ -34,8 +34,12 @@ pub const BODY_TIME: Duration = Duration::from_secs(10);
 /// Between two requests; a person who clicks through the index connects anew after that, which is cheap on loopback.
 pub const IDLE_TIME: Duration = Duration::from_secs(15);
 
-/// How long a client may read nothing. What the system's buffers take counts as read: they grow to 4 MiB in two steps, so a
-/// reply longer than that can stand still for 26 s.
+/// What the system takes of a reply before the client has read it; Linux needs twice that for it, 32 MiB for all. By itself it
+/// would take up to 4 MiB for each. At 100 ms to the client it is 2.6 MB/s.
+pub const SEND_BUFFER_BYTES: usize = 256 * 1024;
+
+/// How long a client may read nothing. What the systems' buffers take counts as read, also when the client's makes room late:
+/// 21 s were seen. A client that keeps a reply waiting for longer than this in all is served as long as there are seats.
 pub const WRITE_STALL: Duration = Duration::from_secs(10);
 
 /// How slowly a client may read for longer than [`WRITE_STALL`]: at this pace a 256 KiB profile takes a minute. A

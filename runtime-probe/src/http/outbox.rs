@@ -11,13 +11,19 @@ use std::time::{Duration, Instant};
 
 use super::inbox::is_timeout;
 use super::limits::MIN_BYTES_PER_SECOND;
+use super::seats::Seat;
 use super::socket::Stream;
+
+/// What a write takes that waits for nobody, and more: most of them are not worth a lock.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
 /// The writing half of a connection. Once a write has failed all later ones fail at once, so that a closure that
 /// ignores errors does not wait again.
 #[derive(Debug)]
 pub(super) struct Outbox<'a> {
     stream: &'a Stream,
+    /// Is told what is waited for.
+    seat: &'a Seat,
     pace: Pace,
     /// The time-out that the socket has.
     time_out: Duration,
@@ -25,10 +31,11 @@ pub(super) struct Outbox<'a> {
 }
 
 impl<'a> Outbox<'a> {
-    pub fn new(stream: &'a Stream, stall: Duration) -> io::Result<Self> {
+    pub fn new(stream: &'a Stream, seat: &'a Seat, stall: Duration) -> io::Result<Self> {
         stream.set_write_timeout(Some(stall))?;
         Ok(Outbox {
             stream,
+            seat,
             pace: Pace {
                 stall,
                 owed: Duration::ZERO,
@@ -50,11 +57,13 @@ impl Write for Outbox<'_> {
             self.time_out = left;
         }
         let before = Instant::now();
-        let outcome = match (&mut &*self.stream).write(bytes) {
-            Ok(written) => self
-                .pace
-                .charge(written, before.elapsed())
-                .map(|()| written),
+        let outcome = (&mut &*self.stream).write(bytes);
+        let waited = before.elapsed();
+        if waited >= SHORTEST_WAIT {
+            self.seat.count_wait(waited);
+        }
+        let outcome = match outcome {
+            Ok(written) => self.pace.charge(written, waited).map(|()| written),
             Err(error) if is_timeout(&error) => Err(stalled()),
             Err(error) => Err(error),
         };

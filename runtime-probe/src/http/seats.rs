@@ -2,13 +2,15 @@
 //!
 //! A thread per connection, made on demand and never more than there are seats. When all seats are taken, the connection
 //! that has waited longest for a request gives way to the newest: half-open and forgotten connections cannot lock a
-//! person out. One whose request is being answered is never evicted; if all are, the newest is refused.
+//! person out. Where none waits for a request, the one whose client has kept its answer waiting longest gives way, if that
+//! is longer than a stall: readers at a slow pace lock nobody out either, and are served as long as there is room. No other
+//! answer is evicted: if all are under way, the newest is refused.
 //! A pool of threads was rejected: an idle debugging port should cost the process one thread.
 //! A new thread waits for those that have given up their seats to end, so there are never more threads than seats.
 //!
 //! Under the lock, in this order: 1. a seat is taken and its thread made, 2. the thread moves it between `Waiting` and
-//! `Answering`, 3. an eviction moves it from `Waiting` to `Leaving` and wakes the thread by shutting the socket down,
-//! 4. the thread gives it up. A thread that finds its seat `Leaving` MUST NOT answer. Otherwise a reply could be cut off.
+//! `Answering`, 3. an eviction moves it to `Leaving` and wakes the thread by shutting the socket down, 4. the thread gives
+//! it up. A thread that finds its seat `Leaving` MUST NOT answer. Otherwise a reply could be cut off.
 
 use crate::sys::thread::give_way;
 use std::mem;
@@ -45,6 +47,8 @@ pub struct Tally {
 #[derive(Debug)]
 pub(super) struct Seats {
     capacity: usize,
+    /// How long an answer may wait for its client before it may have to give way.
+    stall: Duration,
     room: Mutex<Room>,
     /// Someone left, or the door was closed.
     changed: Condvar,
@@ -87,12 +91,13 @@ struct Occupant {
 enum State {
     /// For a request, or the rest of one, since then.
     Waiting(Instant),
-    Answering,
+    /// A request. So long did its client keep the answer waiting.
+    Answering(Duration),
     Leaving,
 }
 
 impl Seats {
-    pub fn new(capacity: usize) -> Arc<Self> {
+    pub fn new(capacity: usize, stall: Duration) -> Arc<Self> {
         let room = Room {
             open: true,
             next_number: 0,
@@ -102,6 +107,7 @@ impl Seats {
         };
         Arc::new(Seats {
             capacity,
+            stall,
             room: Mutex::new(room),
             changed: Condvar::new(),
         })
@@ -122,7 +128,7 @@ impl Seats {
         join(ended);
         room = self.lock();
         let full = room.occupants.len() >= self.capacity;
-        if full && !room.is_someone_leaving() && !room.evict() {
+        if full && !room.is_someone_leaving() && !room.evict() && !room.evict_slow(self.stall) {
             room.tally.refused += 1;
             return Err(NotSeated::Full);
         }
@@ -251,16 +257,24 @@ impl Seat {
     #[must_use]
     pub fn begin_answer(&self) -> bool {
         self.change(|state, _| match state {
-            State::Waiting(_) => Some(State::Answering),
-            State::Answering | State::Leaving => None,
+            State::Waiting(_) => Some(State::Answering(Duration::ZERO)),
+            State::Answering(_) | State::Leaving => None,
         })
+    }
+
+    /// The answer had to wait for its client.
+    pub fn count_wait(&self, time: Duration) {
+        let _ = self.change(|state, _| match state {
+            State::Answering(waited) => Some(State::Answering(waited.saturating_add(time))),
+            State::Waiting(_) | State::Leaving => None,
+        });
     }
 
     /// The reply is sent; whether the connection may wait for something more.
     #[must_use]
     pub fn end_answer(&self) -> bool {
         self.change(|state, open| match (state, open) {
-            (State::Answering, true) => Some(State::Waiting(Instant::now())),
+            (State::Answering(_), true) => Some(State::Waiting(Instant::now())),
             _ => None,
         })
     }
@@ -326,13 +340,31 @@ impl Room {
             .iter_mut()
             .filter_map(|occupant| match occupant.state {
                 State::Waiting(since) => Some((since, occupant)),
-                State::Answering | State::Leaving => None,
+                State::Answering(_) | State::Leaving => None,
             });
         let Some((_, longest)) = waiting.min_by_key(|(since, _)| *since) else {
             return false;
         };
         longest.dismiss();
         self.tally.evicted += u64::from(self.open);
+        true
+    }
+
+    /// Makes the connection leave whose answer has waited longest for its client, and for `stall` at least; whether there
+    /// was one.
+    fn evict_slow(&mut self, stall: Duration) -> bool {
+        let slow = self
+            .occupants
+            .iter_mut()
+            .filter_map(|occupant| match occupant.state {
+                State::Answering(waited) if waited >= stall => Some((waited, occupant)),
+                _ => None,
+            });
+        let Some((_, slowest)) = slow.max_by_key(|(waited, _)| *waited) else {
+            return false;
+        };
+        slowest.dismiss();
+        self.tally.evicted += 1;
         true
     }
 }

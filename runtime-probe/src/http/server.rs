@@ -86,7 +86,7 @@ impl Server {
 
     pub(super) fn start(listener: Listener, service: Service) -> io::Result<Server> {
         let listener = Arc::new(listener);
-        let seats = Seats::new(service.limits.connections);
+        let seats = Seats::new(service.limits.connections, service.limits.write_stall);
         let grace = service.limits.shutdown_grace;
         let address = listener.address()?;
         let (own, door) = (Arc::downgrade(&listener), Arc::clone(&seats));

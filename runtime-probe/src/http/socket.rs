@@ -177,6 +177,11 @@ impl Stream {
         }
     }
 
+    /// Bounds what the system takes before the client has read it; about twice that, with its own bookkeeping.
+    pub fn set_send_buffer(&self, bytes: usize) -> io::Result<()> {
+        socket::set_send_buffer(self.as_fd(), bytes)
+    }
+
     /// Whether the other end has finished sending, or the connection is broken. Does not wait.
     pub fn is_finished(&self) -> bool {
         socket::is_finished(self.as_fd())

@@ -1,6 +1,6 @@
-//! What std has no safe call for: a look at a socket that takes nothing and does not wait, and the end of a listener.
+//! What std has no safe call for: the size of a socket's buffer, a look at it that takes nothing and does not wait, and the end
+//! of a listener.
 
-#[cfg(not(target_os = "linux"))]
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -50,4 +50,28 @@ pub(crate) fn stop_accepting(listener: BorrowedFd<'_>) {
     // SAFETY: the descriptor is borrowed, so it is open; the call takes no memory.
     // It fails where a listener cannot be shut down: nothing is to be done about that.
     let _ = unsafe { libc::shutdown(listener.as_raw_fd(), libc::SHUT_RDWR) };
+}
+
+/// Sets how many bytes a socket takes before they are sent on. Linux doubles it, for its own bookkeeping, and has a limit.
+///
+/// # Errors
+/// What the system says.
+#[expect(unsafe_code, reason = "std does not set it")]
+pub(crate) fn set_send_buffer(socket: BorrowedFd<'_>, bytes: usize) -> io::Result<()> {
+    let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    // SAFETY: the descriptor is borrowed, so it is open; the value is a `c_int`, which the option wants, of the size that
+    // is given, and outlives the call.
+    let set = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_SNDBUF,
+            (&raw const bytes).cast(),
+            size_of_val(&bytes) as libc::socklen_t,
+        )
+    };
+    match set {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }

@@ -178,6 +178,59 @@ fn answers_are_not_evicted_and_the_newest_is_refused() {
     assert_eq!(server.tally().refused, 1);
 }
 
+/// One seat is taken by an answer that is being made, one by a client that reads slowly, yet fast enough not to be dropped.
+#[test]
+fn a_slow_reader_gives_way_and_an_answer_that_is_being_made_does_not() {
+    let limits = Limits {
+        connections: 2,
+        // So late a busy machine may run the reader.
+        write_stall: SHORT * 8,
+        ..Limits::STANDARD
+    };
+    let gate = Arc::new(Barrier::new(2));
+    let handlers_gate = Arc::clone(&gate);
+    let server = serve(limits, move |request| match request.path() {
+        "/endless" => Reply::text(200, Body::stream(endless)),
+        "/made" => {
+            handlers_gate.wait();
+            handlers_gate.wait();
+            echo(request)
+        }
+        _ => echo(request),
+    });
+    let mut made = Caller::connect(&server);
+    made.send(get("/made"));
+    gate.wait();
+    let begin = Instant::now();
+    let mut slow = Caller::connect(&server);
+    slow.send(get("/endless")).line().unwrap();
+    let reader = thread::spawn(move || {
+        while begin.elapsed() < PATIENCE
+            && let Ok(1..) = slow.0.get_mut().read(&mut [0; 16 * 1024])
+        {
+            thread::sleep(SHORT / 20);
+        }
+        begin.elapsed()
+    });
+
+    let mut refused = 0;
+    while ask(&server, get("/")).status == 503 {
+        refused += 1;
+        assert!(begin.elapsed() < PATIENCE);
+        thread::sleep(SHORT / 10);
+    }
+    let served = reader.join().unwrap();
+    assert!(
+        (limits.write_stall..PATIENCE).contains(&served),
+        "{served:?}"
+    );
+    let tally = server.tally();
+    assert_eq!((tally.refused, tally.evicted), (refused, 1), "{tally:?}");
+    assert!(refused > 0, "a moment is nothing to be sent away for");
+    gate.wait();
+    assert_eq!(made.answer().status, 200);
+}
+
 #[test]
 fn a_thousand_connections_come_and_go() {
     let server = serve(Limits::STANDARD, echo);
