@@ -326,25 +326,31 @@ fn grow() -> Magazine {
         }
     });
     let first = magazines.next().unwrap_or(EMPTY);
-    magazines.for_each(give);
     let mut newest = CHUNKS.load(Ordering::Relaxed);
     loop {
         chunk.next.store(newest, Ordering::Relaxed);
         let own = std::ptr::from_ref(chunk).cast_mut();
         // Release: a reader that finds the chunk finds its records.
         match CHUNKS.compare_exchange_weak(newest, own, Ordering::Release, Ordering::Relaxed) {
-            Ok(_) => return first,
+            Ok(_) => break,
             Err(other) => newest = other,
         }
     }
+    // MUST come last: what another thread takes from here would be a task that no reader finds.
+    magazines.for_each(give);
+    first
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// One counts the chunks that the other makes.
+    static CHUNKS_COUNT: Mutex<()> = Mutex::new(());
+
     #[test]
     fn records_are_reused() {
+        let _alone = CHUNKS_COUNT.lock();
         assert_eq!(size_of::<Record>(), 192, "three cache lines");
         // Other tests of this process use records as well, so the bound is generous: a leak of one in a hundred would
         // need 10,000 records more.
@@ -366,6 +372,38 @@ mod tests {
             "{} more",
             capacity() - before
         );
+    }
+
+    #[test]
+    #[expect(unsafe_code, reason = "chunks live for ever")]
+    fn what_is_taken_is_found() {
+        let _alone = CHUNKS_COUNT.lock();
+        // Newest first, so the walk is short. SAFETY: as in `for_each`.
+        let is_found = |record: *const Record| {
+            let mut at = CHUNKS.load(Ordering::Acquire);
+            while let Some(chunk) = unsafe { at.as_ref() } {
+                if chunk.records.as_ptr_range().contains(&record) {
+                    return true;
+                }
+                at = chunk.next.load(Ordering::Relaxed);
+            }
+            false
+        };
+        // One in four makes a chunk, and the others take what it gives.
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let taken: Vec<Magazine> = (0..300)
+                        .map(|_| {
+                            let magazine = refill();
+                            assert!(is_found(magazine.head), "in a chunk that is not there yet");
+                            magazine
+                        })
+                        .collect();
+                    taken.into_iter().for_each(give);
+                });
+            }
+        });
     }
 
     #[test]
