@@ -43,6 +43,7 @@ use std::time::{Duration, Instant};
 
 mod cpu;
 pub mod criterion;
+mod delays;
 #[cfg(feature = "tower")]
 pub mod layer;
 mod poll_watch;
@@ -50,7 +51,8 @@ mod sigquit;
 mod watchdog;
 
 pub use cpu::{start_cpu_profile, stop_cpu_profile};
-pub use poll_watch::{PollTimes, PollWatch, watch_polls};
+pub use delays::{DelaySum, sum_delays};
+pub use poll_watch::{Distribution, PollTimes, PollWatch, watch_polls};
 pub use sigquit::{AfterDump, dump_on_sigquit};
 pub use watchdog::{Watchdog, WatchdogCounters, Watching, watchdog_counters};
 

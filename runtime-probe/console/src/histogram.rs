@@ -1,20 +1,20 @@
-//! The lengths of polls as a histogram of the client's library.
+//! Lengths as a histogram of the client's library.
 
 use std::time::Duration;
 
 use console_api::tasks::DurationHistogram;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer, V2Serializer};
-use runtime_probe::pprof::PollTimes;
+use runtime_probe::pprof::Distribution;
 
-/// The longest poll that is told from longer ones, in nanoseconds: 18 minutes.
+/// The greatest length that is told from longer ones, in nanoseconds: 18 minutes.
 const MOST: u64 = 1 << 40;
 
 /// To how many digits: what the counts are exact to.
 const DIGITS: u8 = 2;
 
-/// `None` while there is no poll: an empty histogram has no percentiles.
-pub(crate) fn of(times: &PollTimes) -> Option<DurationHistogram> {
+/// `None` while there is nothing: an empty histogram has no percentiles.
+pub(crate) fn of(times: &Distribution) -> Option<DurationHistogram> {
     let mut histogram = Histogram::<u64>::new_with_bounds(1, MOST, DIGITS).ok()?;
     let mut longer = 0;
     for (length, count) in &times.counts {

@@ -16,7 +16,7 @@ use console_api::instrument::{
 };
 use console_api::tasks::TaskDetails;
 use console_api::tasks::task_details::PollTimesHistogram;
-use runtime_probe::pprof;
+use runtime_probe::pprof::{self, Distribution};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;
 use tonic::codegen::tokio_stream::Stream;
@@ -156,12 +156,14 @@ async fn send_details(
                 Some(polls) => Some(polls.read().ok_or(Over)?),
                 None => None,
             };
-            let histogram = times.as_ref().and_then(histogram::of);
+            let of = |times: Option<&Distribution>| histogram::of(times?);
+            let polls = of(times.as_ref().map(|times| &times.polls));
+            let delays = of(times.as_ref().map(|times| &times.delays));
             room.send(TaskDetails {
                 task_id: Some(id.into()),
                 now: Some(SystemTime::now().into()),
-                poll_times_histogram: histogram.map(PollTimesHistogram::Histogram),
-                scheduled_times_histogram: None,
+                poll_times_histogram: polls.map(PollTimesHistogram::Histogram),
+                scheduled_times_histogram: delays,
             });
         }
     };

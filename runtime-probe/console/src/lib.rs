@@ -22,11 +22,11 @@
 //! |---|---|
 //! | id, name, kind, location, parent, size | as tokio has them; a task that a dependency spawned by plain tokio has no size, and is listed with `--cfg tokio_unstable` |
 //! | polls, busy | exact, up to the last look before the task ended |
-//! | scheduled | the time in the run queue now; not summed up over earlier waits, which count as idle |
+//! | scheduled | exact while somebody is attached; what was before counts as idle, and so does that of a dependency's task |
 //! | wakes | those that led to a poll; several before one poll are one |
 //! | self-wakes | polls in which the task woke itself |
 //! | wakers | how many there are now; it is the clones, and no drops |
-//! | the histogram of a task's page | its polls since the page was opened, each to within 1 % |
+//! | the histograms of a task's page | its polls since the page was opened, each to within 1 % |
 //!
 //! All of the client's warnings about tasks can be trusted: lost wakers (the probe counts them), self-wakes, tasks that never
 //! yield, large futures and those that tokio boxes. Resources and asynchronous operations are not shown: tokio tells of these by

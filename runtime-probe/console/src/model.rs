@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use runtime_probe::pprof::{self, TaskFacts};
+use runtime_probe::pprof::{self, DelaySum, TaskFacts};
 use tokio::sync::watch;
 
 /// Finished tasks that are kept at the most: 300 B each, so 3 MB.
@@ -164,6 +164,7 @@ impl Shared {
         let attached = Attached {
             looks: Some(self.looks.subscribe()),
             shared: self.clone(),
+            _delays: pprof::sum_delays(),
         };
         let taken = self.model().taken;
         if taken.is_none_or(|taken| taken.elapsed() > FRESH) {
@@ -179,6 +180,7 @@ pub(crate) struct Attached {
     /// `None` only while it is dropped.
     looks: Option<watch::Receiver<u64>>,
     pub(crate) shared: Arc<Shared>,
+    _delays: DelaySum,
 }
 
 impl Attached {

@@ -148,7 +148,7 @@ pub(crate) fn stats(known: &Known) -> Stats {
             busy_time: facts.busy.try_into().ok(),
         }),
         self_wakes: facts.self_wakes.min(wakes),
-        scheduled_time: Some(prost_types::Duration::default()),
+        scheduled_time: facts.scheduled.try_into().ok(),
     }
 }
 

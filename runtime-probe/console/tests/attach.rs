@@ -352,6 +352,85 @@ async fn the_polls_of_a_task_that_is_watched_are_counted() {
     assert!(error.message().contains("no task of that id"), "{error}");
 }
 
+/// A task that is woken again and again by one that keeps their only thread for a while after that.
+#[tokio::test]
+async fn how_long_a_task_is_ready_is_told() {
+    const KEPT: Duration = Duration::from_millis(10);
+    const ROUNDS: u64 = 20;
+    let (_console, address) = console();
+    let (go, going) = tokio::sync::oneshot::channel::<()>();
+    let (end, ended) = tokio::sync::oneshot::channel::<()>();
+    let thread = std::thread::spawn(move || {
+        let runtime = runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let (round, mut rounds) = tokio::sync::mpsc::unbounded_channel::<()>();
+            let late = async move { while rounds.recv().await.is_some() {} };
+            let _late = named("late").spawn(late).unwrap();
+            going.await.unwrap();
+            for _ in 0..ROUNDS {
+                round.send(()).unwrap();
+                std::thread::sleep(KEPT);
+                runtime_probe::task::yield_now().await;
+            }
+            ended.await.unwrap();
+        });
+    });
+    let mut client = connect(address).await;
+    let mut view = View::attach(&mut client).await;
+    let id = view.until(|view| view.one("late")).await;
+    let request = TaskDetailsRequest {
+        id: Some(id.into()),
+    };
+    let details = client.watch_task_details(request).await.unwrap();
+    let mut details = details.into_inner();
+    let begun = polled(id, 1).await;
+    go.send(()).unwrap();
+
+    let after = polled(id, begun.polls + ROUNDS).await;
+    assert_eq!(after.polls, begun.polls + ROUNDS, "a poll for each round");
+    let least = KEPT * ROUNDS as u32;
+    // The clock's rate is known better and better.
+    let most = (after.age - begun.scheduled - after.busy).mul_f64(1.05);
+    let scheduled = after.scheduled - begun.scheduled;
+    assert!(
+        (least.mul_f64(0.95)..=most).contains(&scheduled),
+        "{begun:?} {after:?}"
+    );
+    let stats = view
+        .until(|view| Some(view.stats[&id]).filter(|stats| stats.wakes + 1 >= after.polls))
+        .await;
+    let told: Duration = stats.scheduled_time.unwrap().try_into().unwrap();
+    let last = facts(id).scheduled;
+    assert!(
+        (after.scheduled.mul_f64(0.95)..=last.mul_f64(1.05)).contains(&told),
+        "{told:?} {after:?}"
+    );
+
+    let histogram = tokio::time::timeout(PATIENCE, async {
+        loop {
+            let details = details.message().await.unwrap().expect("no end");
+            let Some(told) = details.scheduled_times_histogram else {
+                continue;
+            };
+            let bytes = &mut told.raw_histogram.as_slice();
+            let histogram: Histogram<u64> = Deserializer::new().deserialize(bytes).unwrap();
+            if histogram.len() >= ROUNDS {
+                return histogram;
+            }
+        }
+    });
+    let histogram = histogram.await.expect("in time");
+    // The task may have been spawned after the page was opened, and waited for its first poll.
+    assert!(histogram.len() <= ROUNDS + 1, "{histogram:?}");
+    let half = Duration::from_nanos(histogram.value_at_quantile(0.5));
+    assert!(
+        (KEPT.mul_f64(0.95)..=most).contains(&half),
+        "{half:?} of {most:?}"
+    );
+    end.send(()).unwrap();
+    thread.join().unwrap();
+}
+
 #[test]
 fn another_address_is_refused_unless_it_is_asked_for() {
     let error = serve("0.0.0.0:0").unwrap_err();

@@ -224,9 +224,12 @@ pub(crate) enum Switch {
     PollsWatched = 1 << 63,
     /// Somebody wants the times of all tasks ([`super::task_times`]).
     TasksTimed = 1 << 62,
+    /// Somebody wants to know how long each task was ready in all ([`super::delays`]).
+    DelaysSummed = 1 << 61,
 }
 
-const SWITCHES: u64 = Switch::PollsWatched as u64 | Switch::TasksTimed as u64;
+const SWITCHES: u64 =
+    Switch::PollsWatched as u64 | Switch::TasksTimed as u64 | Switch::DelaysSummed as u64;
 /// Beside the switches: one sample for each so many ticks of waiting; 0 is off. Written under the lock of [`BLOCK_RATES`].
 static RATE: AtomicU64 = AtomicU64::new(0);
 /// When sampling began: waits that began before are not counted, as in Go.
@@ -307,6 +310,11 @@ pub(crate) fn is_noting() -> bool {
 /// Whether waits are sampled.
 pub(crate) fn is_block_on() -> bool {
     RATE.load(Ordering::Relaxed) & !SWITCHES != 0
+}
+
+/// Whether a poll has to tell its times.
+pub(crate) fn is_timing() -> bool {
+    RATE.load(Ordering::Relaxed) & SWITCHES != 0
 }
 
 /// Whether that is on.

@@ -1,4 +1,5 @@
-//! How long the polls of single tasks take, for as long as somebody watches them: counts by length, each within 1 %.
+//! How long the polls of single tasks take, and how long these were ready before, for as long as somebody watches them: counts
+//! by length, each within 1 %.
 //!
 //! Histograms for all tasks would cost what they cost elsewhere, tens of kilobytes a task. So a few tasks are watched at a
 //! time, and nothing is asked of a poll while none is: one word tells whether waits are sampled or polls watched
@@ -6,7 +7,7 @@
 //!
 //! A poll is noted when the next one begins, by what the task's busy time has grown, so that the end of a poll asks
 //! nothing either; a reader settles the last one. Whoever polls a task that is not watched reads [`MOST`] words. The poller
-//! of a watched one takes a lock, which a reader has for as long as it takes to copy the counts.
+//! of a watched one takes a lock, which a reader has for as long as it takes to read the counts.
 
 use super::contention::{self, Switch};
 use super::lengths::Lengths;
@@ -14,7 +15,7 @@ use crate::clock::{Scale, Ticks};
 use crate::primitive::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
-/// How many are watched at a time: 35 KB each, so 560 KB.
+/// How many are watched at a time: 70 KB each, so 1.1 MB.
 const MOST: usize = 16;
 
 /// In nanoseconds, each known to one part in 256. What is longer than 2^41, 36 minutes, is counted as that.
@@ -44,38 +45,79 @@ struct Slot {
     /// What had been finished when the last poll was noted.
     last: Finished,
     ns_per_tick: f64,
+    polls: Counts,
+    delays: Counts,
+}
+
+/// Lengths of one kind.
+struct Counts {
     longest_ns: u64,
     counts: [u64; COUNTS],
 }
 
+impl Counts {
+    const EMPTY: Counts = Counts {
+        longest_ns: 0,
+        counts: [0; COUNTS],
+    };
+
+    fn note(&mut self, ns: u64) {
+        self.counts[LENGTHS.class(ns)] += 1;
+        self.longest_ns = self.longest_ns.max(ns);
+    }
+
+    fn distribution(&self) -> Distribution {
+        let occurred = self.counts.iter().enumerate();
+        let occurred = occurred.filter(|(_, count)| **count > 0);
+        Distribution {
+            counts: occurred
+                .map(|(at, count)| (LENGTHS.middle(at), *count))
+                .collect(),
+            longest_ns: self.longest_ns,
+        }
+    }
+}
+
 impl Slot {
+    fn ns(&self, ticks: Ticks) -> u64 {
+        (ticks as f64 * self.ns_per_tick) as u64
+    }
+
     fn note(&mut self, finished: Finished) {
         let polls = finished.polls.saturating_sub(self.last.polls);
         let busy = finished.busy.saturating_sub(self.last.busy);
         self.last = finished;
         // More at once were begun before anybody looked: how long each took is not known.
         if polls == 1 {
-            let ns = (busy as f64 * self.ns_per_tick) as u64;
-            self.counts[LENGTHS.class(ns)] += 1;
-            self.longest_ns = self.longest_ns.max(ns);
+            self.polls.note(self.ns(busy));
         }
     }
 }
 
-/// A poll of the task `id` is about to begin. Called by its poller.
-pub(crate) fn note(id: u64, finished: Finished) {
+/// A poll of the task `id` is about to begin, so long after the task was ready for it. Called by its poller.
+pub(crate) fn note(id: u64, finished: Finished, delay: Option<Ticks>) {
     for (watched, slot) in IDS.iter().zip(&SLOTS) {
         if watched.load(Ordering::Relaxed) == id
             && let Some(slot) = lock(slot).as_mut()
         {
             slot.note(finished);
+            if let Some(delay) = delay {
+                slot.delays.note(slot.ns(delay));
+            }
         }
     }
 }
 
-/// Polls by their length.
+/// What was seen of a task.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PollTimes {
+    pub(crate) polls: Distribution,
+    pub(crate) delays: Distribution,
+}
+
+/// How many there were of each length.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Distribution {
     /// The middle of a range of lengths in nanoseconds, and how many were in it; those that occurred, shortest first.
     pub(crate) counts: Vec<(u64, u64)>,
     pub(crate) longest_ns: u64,
@@ -95,8 +137,8 @@ impl Watch {
         let fresh = Box::new(Slot {
             last: finished,
             ns_per_tick: Scale::now().ns_per_tick(),
-            longest_ns: 0,
-            counts: [0; COUNTS],
+            polls: Counts::EMPTY,
+            delays: Counts::EMPTY,
         });
         let mut watchers = lock(&WATCHERS);
         let slot = IDS.iter().position(|id| id.load(Ordering::Relaxed) == 0)?;
@@ -109,21 +151,16 @@ impl Watch {
 
     /// What was seen so far. `finished` settles the last poll; without it that one is left out, as is one that lasts.
     pub(crate) fn read(&self, finished: Option<Finished>) -> PollTimes {
-        let mut counts = Box::new([0; COUNTS]);
-        let mut longest_ns = 0;
-        if let Some(slot) = lock(&SLOTS[self.slot]).as_mut() {
-            if let Some(finished) = finished.filter(|finished| finished.polls > slot.last.polls) {
-                slot.note(finished);
-            }
-            *counts = slot.counts;
-            longest_ns = slot.longest_ns;
+        let mut slot = lock(&SLOTS[self.slot]);
+        let Some(slot) = slot.as_mut() else {
+            return PollTimes::default();
+        };
+        if let Some(finished) = finished.filter(|finished| finished.polls > slot.last.polls) {
+            slot.note(finished);
         }
-        let occurred = counts.iter().enumerate().filter(|(_, count)| **count > 0);
         PollTimes {
-            counts: occurred
-                .map(|(at, count)| (LENGTHS.middle(at), *count))
-                .collect(),
-            longest_ns,
+            polls: slot.polls.distribution(),
+            delays: slot.delays.distribution(),
         }
     }
 }

@@ -6,14 +6,15 @@
 //! | field | written by | when |
 //! |---|---|---|
 //! | `refs`, `slot` | poller and wakers | see below |
-//! | `phase`, `since`, `busy`, `worker`, `waits`, `waits_poll`, `self_wakes`, `stale_wakes`, `flags`, `next_batch` | the polling thread | during or around a poll |
+//! | `phase`, `since`, `busy`, `delay`, `worker`, `waits`, `waits_poll`, `self_wakes`, `stale_wakes`, `flags`, `next_batch` | the polling thread | during or around a poll |
 //! | `woken`, `wake_at`, `woken_by` | whoever wakes first since the poll began | any time |
 //! | `id` | the spawner or the first poll, the same value | once |
 //! | the rest | the spawner | before the record is published |
 //!
 //! Invariants:
 //! 1. `version` is odd while the record is a task's and even while it is free. MUST change before any other field is
-//!    written for the next owner; otherwise a reader mixes two tasks.
+//!    written for the next owner; otherwise a reader mixes two tasks. It wraps: a reader would have to look away for two
+//!    thousand million owners.
 //! 2. `phase` is `polls << 1 | polling`. It changes before and after every poll, so a reader that finds it even and
 //!    unchanged has read fields that belong together.
 //! 3. A wake stores the number of the poll it follows in `woken`. `woken == polls` and not polling means runnable.
@@ -148,8 +149,11 @@ pub(crate) struct Record {
     woken: AtomicU64,
     // Second line: the poller's, except `woken_by`.
     waits: AtomicPtr<WaitSet>,
-    waits_poll: AtomicU64,
     busy: AtomicU64,
+    delay: AtomicU64,
+    /// The low half of the number of the poll that `waits` is of.
+    waits_poll: AtomicU32,
+    version: AtomicU32,
     /// Polls in which the task woke itself, above the bits of [`GENERATION`]. In these the generation that it froze at.
     self_wakes: AtomicU32,
     /// The last poll in which it did so by a waker of an older generation, and how many before it in a row.
@@ -159,7 +163,6 @@ pub(crate) struct Record {
     flags: AtomicU64,
     id: AtomicU64,
     woken_by: AtomicU64,
-    version: AtomicU64,
     // Third line: written once.
     parent: AtomicU64,
     location: AtomicPtr<Location<'static>>,
@@ -183,8 +186,8 @@ pub(crate) enum Waking {
 const THREAD: u64 = 1 << 63;
 
 /// The word of `count` references to a record of this version.
-fn counted(version: u64, count: u32) -> u64 {
-    version << 32 | u64::from(count)
+fn counted(version: u32, count: u32) -> u64 {
+    u64::from(version) << 32 | u64::from(count)
 }
 
 impl Waking {
@@ -221,7 +224,7 @@ pub(crate) struct EndedWait {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct View {
     /// Of the record: another task that has it later has another one.
-    pub(crate) version: u64,
+    pub(crate) version: u32,
     pub(crate) id: u64,
     pub(crate) kind: Kind,
     pub(crate) polls: u64,
@@ -237,10 +240,12 @@ pub(crate) struct View {
     pub(crate) self_wakes: u64,
     /// The poll that lasts is not in it.
     pub(crate) busy: Ticks,
+    /// From the wakes to the polls that followed, for those polls of which [`Record::add_delay`] was told.
+    pub(crate) delay: Ticks,
     pub(crate) worker: ThreadNumber,
     pub(crate) waits: Option<&'static WaitSet>,
-    /// The poll that `waits` is of.
-    pub(crate) waits_poll: u64,
+    /// `waits` is of the last poll, not of one before.
+    pub(crate) waits_are_new: bool,
     /// Wakers of ours that are out: with none, nothing can wake a waiting task.
     pub(crate) wakers: usize,
     pub(crate) frozen: bool,
@@ -269,15 +274,16 @@ impl Record {
             wake_at: AtomicU64::new(0),
             woken: AtomicU64::new(0),
             waits: AtomicPtr::new(std::ptr::null_mut()),
-            waits_poll: AtomicU64::new(0),
             busy: AtomicU64::new(0),
+            delay: AtomicU64::new(0),
+            waits_poll: AtomicU32::new(0),
+            version: AtomicU32::new(0),
             self_wakes: AtomicU32::new(0),
             stale_wakes: AtomicU32::new(0),
             worker: AtomicU64::new(0),
             flags: AtomicU64::new(0),
             id: AtomicU64::new(0),
             woken_by: AtomicU64::new(0),
-            version: AtomicU64::new(0),
             parent: AtomicU64::new(0),
             location: AtomicPtr::new(std::ptr::null_mut()),
             pc: AtomicUsize::new(0),
@@ -302,15 +308,16 @@ impl Record {
         fence(Ordering::Release);
         let version = self.version.load(Ordering::Relaxed);
         debug_assert!(version.is_multiple_of(2));
-        set(&self.refs, counted(version + 1, 1));
+        set(&self.refs, counted(version.wrapping_add(1), 1));
         self.next.store(std::ptr::null_mut(), Ordering::Relaxed);
         set(&self.phase, 0);
         set(&self.since, now);
         set(&self.wake_at, now);
         set(&self.woken, 0);
         self.waits.store(std::ptr::null_mut(), Ordering::Relaxed);
-        set(&self.waits_poll, 0);
+        self.waits_poll.store(0, Ordering::Relaxed);
         set(&self.busy, 0);
+        set(&self.delay, 0);
         self.self_wakes.store(0, Ordering::Relaxed);
         self.stale_wakes.store(0, Ordering::Relaxed);
         self.worker.store(0, Ordering::Relaxed);
@@ -333,7 +340,8 @@ impl Record {
         );
         set(&self.spawned, now);
         // Release: a reader that sees the odd version sees the fields above.
-        self.version.store(version + 1, Ordering::Release);
+        self.version
+            .store(version.wrapping_add(1), Ordering::Release);
     }
 
     /// Ends the task's life in this record. The last reference is gone.
@@ -342,7 +350,8 @@ impl Record {
         // SAFETY: no reference is left, so no waker of ours and no poller.
         unsafe { self.slot.clear() };
         let version = self.version.load(Ordering::Relaxed);
-        self.version.store(version + 1, Ordering::Relaxed);
+        self.version
+            .store(version.wrapping_add(1), Ordering::Relaxed);
         // Whatever is written for the next owner comes after the even version.
         fence(Ordering::Release);
     }
@@ -448,6 +457,12 @@ impl Record {
             true if polls == 0 || woken == 0 => (None, Some(since)),
             true => (Some(woken.saturating_sub(since)), Some(woken.max(since))),
         }
+    }
+
+    /// The poll that is about to begin came so long after the task was ready for it. Only its poller.
+    pub(crate) fn add_delay(&self, delay: Ticks) {
+        let sum = self.delay.load(Ordering::Relaxed) + delay;
+        self.delay.store(sum, Ordering::Relaxed);
     }
 
     /// When the last poll ended, or else the spawn. Only the poller, between two polls.
@@ -615,14 +630,14 @@ impl Record {
     /// What [`Record::last_waits`] says is this poll's, too.
     #[inline(always)]
     pub(crate) fn repeat_waits(&self) {
-        self.waits_poll
-            .store(self.phase.load(Ordering::Relaxed) >> 1, Ordering::Relaxed);
+        let poll = (self.phase.load(Ordering::Relaxed) >> 1) as u32;
+        self.waits_poll.store(poll, Ordering::Relaxed);
     }
 
     /// The stacks of this poll's registrations so far.
     #[inline(always)]
     pub(crate) fn waits_of_this_poll(&self) -> Option<&'static WaitSet> {
-        if self.waits_poll.load(Ordering::Relaxed) != self.phase.load(Ordering::Relaxed) >> 1 {
+        if self.waits_poll.load(Ordering::Relaxed) != self.poll() as u32 {
             return None;
         }
         self.last_waits()
@@ -780,10 +795,11 @@ impl Record {
                 wake_at,
                 self_wakes: u64::from(self.self_wakes.load(Ordering::Relaxed) / (GENERATION + 1)),
                 busy: load(&self.busy),
+                delay: load(&self.delay),
                 worker: ThreadNumber((worker >> 32) as u32),
                 // SAFETY: null or an interned set; those live for ever.
                 waits: unsafe { self.waits.load(Ordering::Relaxed).as_ref() },
-                waits_poll: load(&self.waits_poll),
+                waits_are_new: self.waits_poll.load(Ordering::Relaxed) == polls as u32,
                 wakers,
                 frozen: flags & FROZEN != 0,
                 name: NameNumber((flags >> NAME_SHIFT) as u32),

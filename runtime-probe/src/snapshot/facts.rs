@@ -44,6 +44,9 @@ pub struct TaskFacts {
     pub polls: u64,
     /// How long its polls took in all, without the one that lasts.
     pub busy: Duration,
+    /// How long it was ready and nobody polled it, in all, without the time that it is now: for a closure always, for a task
+    /// as long as somebody [sums that up](crate::pprof::sum_delays), and zero for tasks of dependencies.
+    pub scheduled: Duration,
     /// Polls in which the task woke itself; it counts 2^26 at the most.
     pub self_wakes: u64,
     /// How many wakers of it there are; without one nothing can wake it. `None` where nobody counts: for a closure and for
@@ -129,6 +132,10 @@ fn facts(view: &View, scale: &Scale, running: &HashMap<u64, (ThreadNumber, Ticks
         _ => (TaskState::Waiting, view.since),
     };
     let wakes_are_seen = !matches!(view.kind, Kind::Blocking | Kind::Foreign);
+    let scheduled = match (view.kind, state) {
+        (Kind::Blocking, TaskState::Running) => view.since.saturating_sub(view.spawned),
+        _ => view.delay,
+    };
     let last_wake = match state {
         TaskState::Runnable => Some(since),
         _ => Some(view.wake_at).filter(|at| *at != 0),
@@ -147,6 +154,7 @@ fn facts(view: &View, scale: &Scale, running: &HashMap<u64, (ThreadNumber, Ticks
         last_wake: last_wake.filter(|_| wakes_are_seen).map(ago),
         polls: view.polls,
         busy: Duration::from_nanos(scale.ns(view.busy)),
+        scheduled: Duration::from_nanos(scale.ns(scheduled)),
         self_wakes: view.self_wakes,
         wakers: wakes_are_seen.then_some(view.wakers),
     }

@@ -58,7 +58,7 @@ pub(crate) fn settle(ids: &HashSet<u64>) -> Settling {
 
 struct Woken {
     record: &'static Record,
-    version: u64,
+    version: u32,
     polls: u64,
 }
 

@@ -343,10 +343,7 @@ impl Tables {
                 waiting && view.kind != Kind::Foreign && view.wakers <= dead,
             )
             .with(1, view.frozen)
-            .with(
-                2,
-                waiting && view.waits.is_some() && view.waits_poll != view.polls,
-            );
+            .with(2, waiting && view.waits.is_some() && !view.waits_are_new);
         let place = Place {
             state,
             kind: view.kind,

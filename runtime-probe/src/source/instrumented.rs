@@ -3,8 +3,7 @@
 use super::{timing, waker};
 use crate::clock;
 use crate::primitive::Ordering;
-use crate::record::contention::{self, How, Place, Switch};
-use crate::record::poll_times::{self, Finished};
+use crate::record::contention::{self, How, Place};
 use crate::registry::record::{EndedWait, Kind, Spawn};
 use crate::registry::slab::RecordRef;
 use crate::registry::threads;
@@ -122,16 +121,8 @@ fn prepare(record: &RecordRef, context: &Context<'_>) {
 #[cold]
 #[inline(never)]
 fn note_last(record: &RecordRef) {
-    if contention::is_set(Switch::PollsWatched) {
-        let (polls, busy) = record.finished();
-        poll_times::note(record.id(), Finished { polls, busy });
-    }
-    if contention::is_set(Switch::TasksTimed) {
-        let begins = match record.manner().is_top() {
-            true => threads::slot().now.load(Ordering::Relaxed),
-            false => clock::ticks(),
-        };
-        timing::note_poll(record, begins);
+    if contention::is_timing() {
+        timing::note_poll(record, threads::slot());
     }
     if !contention::is_block_on() {
         return;

@@ -1,21 +1,34 @@
 //! What the begin of a poll and the end of a task add to what is known of the place where such tasks are spawned.
 
-use crate::clock::Ticks;
+use crate::clock::{self, Ticks};
 use crate::primitive::Ordering;
 use crate::record::contention::{self, Switch};
+use crate::record::poll_times::{self, Finished};
 use crate::record::task_times::{self, Lap, Noted, Site, TASKS};
 use crate::registry::record::Record;
-use crate::registry::threads;
+use crate::registry::threads::{self, Slot};
 
-/// A poll of a task of ours is about to begin, at that moment.
-pub(super) fn note_poll(record: &Record, begins: Ticks) {
+/// A poll of ours is about to begin on this thread. That is the moment: the thread's last stamp may be of before it slept.
+pub(super) fn note_poll(record: &Record, slot: &Slot) {
+    let begins = clock::ticks();
+    slot.now.store(begins, Ordering::Relaxed);
     let (waited, ready_at) = record.readiness();
-    let lap = Lap {
-        poll: settle(record),
-        wait: waited,
-        delay: ready_at.map(|since| begins.saturating_sub(since)),
-    };
-    TASKS.note(site(record), threads::current().0, lap);
+    let delay = ready_at.map(|since| begins.saturating_sub(since));
+    if contention::is_set(Switch::DelaysSummed) {
+        record.add_delay(delay.unwrap_or(0));
+    }
+    if contention::is_set(Switch::PollsWatched) {
+        let (polls, busy) = record.finished();
+        poll_times::note(record.id(), Finished { polls, busy }, delay);
+    }
+    if contention::is_set(Switch::TasksTimed) {
+        let lap = Lap {
+            poll: settle(record),
+            wait: waited,
+            delay,
+        };
+        TASKS.note(site(record), slot.number().0, lap);
+    }
 }
 
 /// The length of the last poll, if there was one that began while times were noted.

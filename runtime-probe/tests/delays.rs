@@ -1,0 +1,86 @@
+//! How long tasks are ready and not polled, and that it is summed up only while somebody wants to know. A process of its own, as
+//! anybody who wants to know switches it on for all.
+#![cfg(feature = "full")]
+
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use runtime_probe::pprof::{self, TaskFacts, TaskState};
+use runtime_probe::runtime::Builder;
+use runtime_probe::task;
+
+/// How long the only thread is kept from a task that is ready.
+const KEPT: Duration = Duration::from_millis(20);
+
+fn facts(id: task::Id) -> TaskFacts {
+    let of_it = |facts: &TaskFacts| facts.id.to_string() == id.to_string();
+    let found = pprof::tasks().into_iter().find(of_it);
+    found.expect("a task that is alive")
+}
+
+#[test]
+fn they_are_summed_up_while_somebody_wants_to_know() {
+    let runtime = Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let (round, mut rounds) = tokio::sync::mpsc::unbounded_channel::<()>();
+        let late = runtime_probe::spawn(async move { while rounds.recv().await.is_some() {} });
+        task::yield_now().await;
+        let grown = async || {
+            let before = facts(late.id());
+            round.send(()).unwrap();
+            thread::sleep(KEPT);
+            task::yield_now().await;
+            let after = facts(late.id());
+            assert_eq!(after.polls, before.polls + 1);
+            // The clock's rate is known better and better, so a sum may even shrink.
+            let grown = after.scheduled.saturating_sub(before.scheduled);
+            (grown, after.age)
+        };
+
+        assert_eq!(grown().await.0, Duration::ZERO, "nobody wants to know");
+        let (one, other) = (pprof::sum_delays(), pprof::sum_delays());
+        for sum in [Some(one), Some(other)] {
+            let (delay, age) = grown().await;
+            assert!((KEPT.mul_f64(0.95)..age).contains(&delay), "{delay:?}");
+            drop(sum);
+        }
+        assert!(grown().await.0 < KEPT / 10, "nobody does any more");
+        assert!(facts(late.id()).scheduled >= KEPT.mul_f64(1.9));
+    });
+}
+
+#[test]
+fn of_a_closure_it_is_always_known() {
+    let runtime = Builder::new_current_thread()
+        .max_blocking_threads(1)
+        .build()
+        .unwrap();
+    let (release, released) = mpsc::channel::<()>();
+    let first = runtime.spawn_blocking(move || released.recv().unwrap());
+    let (end, ended) = mpsc::channel::<()>();
+    let (begun, begins) = mpsc::channel::<()>();
+    let second = runtime.spawn_blocking(move || {
+        begun.send(()).unwrap();
+        ended.recv().unwrap();
+    });
+    thread::sleep(KEPT);
+    let waiting = facts(second.id());
+    assert_eq!(
+        (waiting.state, waiting.scheduled),
+        (TaskState::Runnable, Duration::ZERO)
+    );
+    release.send(()).unwrap();
+    begins.recv().unwrap();
+    let running = facts(second.id());
+    assert_eq!(running.state, TaskState::Running);
+    assert!(
+        (KEPT.mul_f64(0.95)..=running.age).contains(&running.scheduled),
+        "{running:?}"
+    );
+    end.send(()).unwrap();
+    runtime.block_on(async {
+        first.await.unwrap();
+        second.await.unwrap();
+    });
+}
