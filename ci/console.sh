@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # The real tokio-console in a terminal of tmux, on the shop of the README: what is on the screen is read, and must be what the
-# probe's own dumps say. And on a bank that is served from tokio's tracing: what its tasks wait for.
+# probe's own dumps say. Then on a service that stands still, with a task in each state and one for each warning. And on a bank
+# that is served from tokio's tracing: what its tasks wait for.
 #
-# The screens stay in target/console. TOKIO_CONSOLE=PATH uses a tokio-console that is there already.
+# Each value of the list is held against two dumps, one from before and one from after, by console_between.py. The screens stay in target/console. TOKIO_CONSOLE=PATH uses a tokio-console that is there already.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -16,6 +17,7 @@ if ! "$console" --version 2> /dev/null | grep -qx "tokio-console $version"; then
     console=$target/tokio-console/bin/tokio-console
 fi
 cargo build --quiet -p examples --bin checkout
+cargo build --quiet -p runtime-probe-console --example states
 cargo build --quiet -p runtime-probe-console --features subscriber --example resources
 
 screens=$target/console
@@ -34,6 +36,7 @@ trap finish EXIT
 fail() {
     echo "console.sh: $1" >&2
     tmux -u -S "$server" capture-pane -p >&2 2> /dev/null || true
+    cat "$out/complaints" >&2 2> /dev/null || true
     cat "$out/stdout" "$out/stderr" >&2 2> /dev/null || true
     exit 1
 }
@@ -51,11 +54,24 @@ within() {
 
 # Arguments: the address for tokio-console.
 start_shop() {
+    started=$SECONDS
     : > "$out/stdout"
     "$target/debug/checkout" --listen 127.0.0.1:0 --probe 127.0.0.1:0 --console "$1" > "$out/stdout" 2>> "$out/stderr" &
     service_pid=$!
     within 30 "the shop is open" is_open
     read -r shop probe < <(sed -n 's/^The shop listens on \([0-9.:]*\), the probe on \([0-9.:]*\);.*/\1 \2/p' "$out/stdout")
+}
+
+# Its standard input is file descriptor 3.
+start_states() {
+    started=$SECONDS
+    : > "$out/stdout"
+    mkfifo "$out/stdin"
+    "$target/debug/examples/states" 127.0.0.1:0 127.0.0.1:0 < "$out/stdin" > "$out/stdout" 2>> "$out/stderr" &
+    service_pid=$!
+    exec 3> "$out/stdin"
+    within 30 "the states are there" is_open
+    probe=$(sed -n 's|^http://\([0-9.:]*\)/debug/pprof/.*|\1|p' "$out/stdout")
 }
 
 start_bank() {
@@ -87,20 +103,33 @@ shows() { look && grep -qE "$1" "$out/screen"; }
 hides() { look && ! grep -qE "$1" "$out/screen"; }
 keep() { cp "$out/screen" "$screens/$1.txt"; }
 
-# "id polls" of each row of the list, from the top: the id comes first after the warnings, the polls before the kind.
+# "id polls" of each row of the list, from the top: the id comes before the state, the polls before the kind.
 listed() {
-    sed -nE 's/^│[^0-9]* ([0-9]+)[^0-9].* ([0-9]+) +(task|block_on|blocking|local) .*/\1 \2/p' "$out/screen"
+    sed -nE 's/^│.* ([0-9]+) +(▶|⏫|⏸|⏹).* ([0-9]+) +(task|block_on|blocking|local) .*/\1 \3/p' "$out/screen"
 }
 rows() { listed | sort; }
-# "id polls" of each task of the dump. A root has a number of the probe's own.
-dump() {
-    ask "http://$probe/debug/pprof/goroutine?debug=2" |
-        sed -nE '/^# /{s/.* polls ([0-9]+).*/\1/;h};/^goroutine /{s/^goroutine ([0-9]+) .*/\1/;G;s/\n/ /p}' | sort
+dump() { ask "http://$probe/debug/pprof/goroutine?debug=2"; }
+# "id polls" of each task of a dump. A root has a number of the probe's own.
+polls() {
+    sed -nE '/^# /{s/.* polls ([0-9]+).*/\1/;h};/^goroutine /{s/^goroutine ([0-9]+) .*/\1/;G;s/\n/ /p}' "$1" | sort
 }
 # Whether all of the screen is as new as the dump: each task in both was polled as often as there, or more.
 is_as_new_as() {
     look
-    [ "$(join <(rows) "$1" | wc -l)" -ge 5 ] && join <(rows) "$1" | awk '$2 < $3 { late = 1 } END { exit late }'
+    [ "$(join <(rows) <(polls "$1") | wc -l)" -ge 5 ] &&
+        join <(rows) <(polls "$1") | awk '$2 < $3 { late = 1 } END { exit late }'
+}
+# Arguments: as for console_between.py, from LEAST on. Repeated by who calls it: a screen may be older than the dump before it
+# though no task shows that by its polls.
+lies_between() {
+    dump > "$out/before"
+    local tries=0
+    until is_as_new_as "$out/before"; do
+        [ $((tries += 1)) -lt 100 ] || { echo "the screen is older than the dump before it" > "$out/complaints"; return 1; }
+        sleep 0.2
+    done
+    dump > "$out/after"
+    python3 ci/console_between.py "$out/before" "$out/screen" "$out/after" "$((SECONDS - started + 2))" "$@" > "$out/complaints"
 }
 
 start_shop 127.0.0.1:0
@@ -108,14 +137,8 @@ attach
 within 30 "its tasks are there" shows 'shop\.rs:[0-9]+'
 keep list
 
-dump > "$out/before"
-within 30 "each task was polled as often as the dump says, or more" is_as_new_as "$out/before"
-keep polls
-dump > "$out/after"
-rows > "$out/rows"
-join "$out/rows" "$out/after" | awk '$2 > $3 { print; late = 1 } END { exit late }' ||
-    fail "more polls on the screen than in the dump after it"
-echo "console.sh: and no more than the dump after it says"
+within 60 "each value lies between what two dumps say" lies_between 15 idle
+keep between
 
 # Argument: what sort takes, so that nothing is out of order.
 is_sorted() {
@@ -165,10 +188,41 @@ misses_the_shop() { keys k && shows 'RECONNECTING'; }
 within 30 "the shop is gone" misses_the_shop
 start_shop "$address"
 within 60 "it is attached again" shows '\(CONNECTED\)'
-dump > "$out/before"
-within 60 "to the new shop" is_as_new_as "$out/before"
+within 60 "to the new shop" lies_between 15 idle
 keep again
 detach
+stop_service
+
+start_states
+attach
+within 30 "each of them" shows ' selfish '
+echo >&3
+within 30 "its worker is stuck" grep -q stalled "$out/stdout"
+within 60 "what runs, what is scheduled and what is idle lies between two dumps" lies_between 8 running scheduled idle
+for warning in 'woken themselves over 50% of the time' 'lost their wakers' 'boxed by the runtime due to their size' \
+    'are 1024 bytes or larger'; do
+    within 30 "a warning" shows "1 tasks (have |have been )?$warning"
+done
+keep states
+# Long enough for the client to call it a task that never yields, was it not polled before; and to be seen in what follows.
+sleep 3
+echo >&3
+within 30 "it goes on" shows ' ready .* task '
+# What it was scheduled for is kept when it is not any more.
+within 60 "and each value still lies between two dumps" lies_between 8 idle
+within 10 "with the time that one was scheduled for" shows ' ready +[0-9ms]+ +[0-9.]+(ns|µs|ms) +([3-9]|[1-9][0-9])s '
+keep scheduled
+chooses_ready() { keys Down && shows '>>.* ready '; }
+within 30 "it is chosen" chooses_ready
+keys Enter
+within 30 "its page" shows 'Sched Times Percentiles'
+echo >&3
+sleep 1
+echo >&3
+within 30 "with how long it was scheduled" shows '│p50: [0-9.]+s'
+keep ready
+detach
+exec 3>&-
 stop_service
 
 start_bank
