@@ -6,7 +6,7 @@
 # .cargo/config.toml says, and a change of flags rebuilds everything.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-unset CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR RUSTFLAGS CARGO_ENCODED_RUSTFLAGS RUSTDOCFLAGS RUNTIME_PROBE RUNTIME_PROBE_LISTEN
+unset CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR RUSTFLAGS CARGO_ENCODED_RUSTFLAGS RUSTDOCFLAGS "${!RUNTIME_PROBE@}"
 # The same inputs for the property tests in every run: what fails here fails on every machine. New ones by hand.
 export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-20261121}
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
@@ -157,8 +157,9 @@ if need python3-venv python3 -c 'import ensurepip, venv' && go=$(bash ci/go.sh);
 else
     skip "Go's tools" "no go command, so no test of ours asks it"
 fi
-# One test holds our CPU profile against perf's, where the kernel lets it.
-need linux-perf perf --version || skip "perf" "no perf, so no test of ours asks it"
+# One test holds our CPU profile against perf's, where the kernel lets it. It is in Debian's package, or else in Ubuntu's.
+need linux-perf perf --version || need linux-tools-generic perf --version ||
+    skip "perf" "no perf, so no test of ours asks it"
 run "tests" test_crates
 run "tests, stable" stable test_crates
 done_with stable
@@ -186,6 +187,8 @@ if ! need curl curl --version; then
     skip "console" "no curl"
 elif ! need tmux tmux -V; then
     skip "console" "no tmux"
+elif ! need python3 python3 --version; then
+    skip "console" "no python3"
 else
     run "console" bash ci/console.sh
     done_with tokio-console
@@ -203,6 +206,7 @@ if need curl curl --version; then
     done_with ecosystem patch
 else
     skip "ecosystem" "no curl"
+    skip "patch" "no curl"
 fi
 if need valgrind valgrind --version; then
     run "instructions" instructions

@@ -65,7 +65,7 @@ runtime_dump=$target/debug/runtime-dump
 export CARGO_TARGET_DIR=$target/upstream/build CARGO_PROFILE_DEV_DEBUG=0 CARGO_TERM_COLOR=never
 export RUSTFLAGS='--cfg tokio_unstable' RUST_BACKTRACE=0
 [[ ! ${STABLE-} ]] || RUSTFLAGS=
-unset CARGO_ENCODED_RUSTFLAGS RUNTIME_PROBE RUNTIME_PROBE_LISTEN
+unset CARGO_ENCODED_RUSTFLAGS "${!RUNTIME_PROBE@}"
 jobs=${JOBS:+-j$JOBS}
 
 # Arguments: plain or patched. Unpacks the crate into a workspace of its own.
