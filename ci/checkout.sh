@@ -74,7 +74,8 @@ find_in_dump "the lost waker: its name" 1 '^checkout::chaos::ship_when_paid\(\.\
 ask "http://$shop/chaos/off" > /dev/null
 
 ask "http://$shop/chaos/contention" > /dev/null
-ask "http://$probe/debug/pprof/mutex?seconds=2&fraction=1&format=folded" | sort -t ' ' -k 2 -n -r | head -1 > "$out/dump"
+ask "http://$probe/debug/pprof/mutex?seconds=2&fraction=1&format=folded" > "$out/folded"
+sort -t ' ' -k 2 -n -r "$out/folded" | sed -n 1p > "$out/dump"
 find_in_dump "the hot lock: who makes the others wait most" 1 '^checkout::chaos::take_inventory [0-9]+$'
 ask "http://$shop/chaos/off" > /dev/null
 
@@ -90,8 +91,10 @@ ask --max-time 40 "http://$shop/chaos/off" > /dev/null
 ask "http://$probe/debug/pprof/threads?debug=2" > "$out/dump"
 find_in_dump "the threads" 2 '^thread [0-9]+ \[(running|sleeping)\]:$'
 
-ask "http://$probe/debug/pprof/" | grep -q '<li>captures: ' || fail "the index has no diagnosis"
-ask "http://$probe/debug/pprof/goroutine" | head -c 2 | od -An -tx1 | grep -q '1f 8b' || fail "the profile is not gzipped"
+ask "http://$probe/debug/pprof/" > "$out/dump"
+grep -q '<li>captures: ' "$out/dump" || fail "the index has no diagnosis"
+ask "http://$probe/debug/pprof/goroutine" > "$out/profile"
+gzip --test < "$out/profile" || fail "the profile is not gzipped"
 
 ask "http://$probe/debug/pprof/profile?seconds=1&format=folded" > "$out/dump"
 find_in_dump "what uses the CPU" 1 '^# rate: a sample for each 10ms '
