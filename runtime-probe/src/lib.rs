@@ -1,7 +1,8 @@
 //! `net/http/pprof` for tokio: which task waits where, since when, and who spawned it.
 //!
 //! This crate is tokio (`pub use tokio::*`) with some items shadowed by instrumented ones of the same name: `spawn`,
-//! [`task`] and [`runtime`]. A crate that depends on it under the name `tokio` is instrumented without a changed line:
+//! [`task`], [`runtime`] and the locks of [`sync`]. A crate that depends on it under the name `tokio` is instrumented without
+//! a changed line:
 //!
 //! ```toml
 //! [dependencies]
@@ -48,16 +49,20 @@
 //! A spawned future is polled with a waker of ours. A leaf that has to wait clones its waker inside its own poll, on the
 //! task's stack, so that clone is the very point where the task suspends: there the stack is compared with those known at
 //! that depth, a handful of loads, and only an unknown one is unwound. So every wait of every instrumented task has its
-//! stack at all times, and a dump is a read: it stops, polls and wakes nothing, and it answers when every worker is stuck.
+//! stack at all times, and a dump is a read: it polls and wakes nothing, and it answers when every worker is stuck. Only a
+//! thread that runs a task is interrupted, for some microseconds, by a signal in whose handler it walks its own stack.
 //! The README has what that costs a poll, a spawn and a task, measured.
 //!
 //! # Features
 //!
 //! tokio's, under tokio's names, each of which turns on the same in tokio; none by default. Without `rt` there are no
-//! tasks and nothing is shadowed.
+//! tasks, and nothing is shadowed but the `Mutex` and `RwLock` of `sync`, for the mutex profile. With `tracing` the watchdog
+//! warns by `tracing::warn!`, not on standard error.
 //!
-//! Of the probe itself: `flamegraph` (`format=flamegraph`), `lock_api` (`sync::blocking::Watched`), and `tower`
-//! (`pprof::layer()`).
+//! Of the probe itself: `flamegraph` (`format=flamegraph`), `lock_api` (`sync::blocking::Watched`), `tower`
+//! (`pprof::layer()`), and `interpose`: the block profile has the waits of threads for the locks of std and parking_lot, and
+//! `threadcreate` who created them. It defines the symbols `syscall` and `pthread_create`: not for a statically linked
+//! program, nor with a global allocator that waits for such a lock while it holds another one.
 //!
 //! `--cfg tokio_unstable` (in `RUSTFLAGS`, as tokio itself wants it) adds the tasks that dependencies spawn through plain
 //! tokio: their state, their wait and where they were spawned, without a stack. All else works without it.
@@ -71,6 +76,9 @@
 //! | `RUNTIME_PROBE_LISTEN=ADDR` | serves `/debug/pprof/` on that loopback address; what goes wrong is a line on standard error |
 //! | `RUNTIME_PROBE_LISTEN=unix:PATH` | the same on a unix socket, for this user only |
 //! | `RUNTIME_PROBE_TOKEN=TOKEN` | lets in whoever sends the token, see [`pprof::Server::allow_remote`]; then any address will do |
+//! | `RUNTIME_PROBE_BLOCK_RATE=NS` | [`pprof::set_block_profile_rate`] from the start |
+//! | `RUNTIME_PROBE_MUTEX_FRACTION=N` | [`pprof::set_mutex_profile_fraction`] from the start |
+//! | `RUNTIME_PROBE_TASK_HISTOGRAMS=1` | [`pprof::set_task_histograms`] from the start |
 //! | `RUNTIME_PROBE_SIGNAL=N` | asks threads for their stacks by signal N instead of one that nobody uses; `off` by none |
 //! | `RUNTIME_PROBE_WATCHDOG=1s` | warns of polls that last longer and more, see [`pprof::Watchdog`] |
 //! | `RUNTIME_PROBE_WATCHDOG_DIR=PATH` | keeps a dump of each warning there |

@@ -89,8 +89,8 @@ pub fn serve(address: impl ToSocketAddrs) -> io::Result<Serving> {
 ///
 /// # What a server is
 /// It runs on threads of its own and uses no async runtime, so it answers when tokio is wedged. An idle one costs one
-/// sleeping thread; a busy one never has more than 64 connections, and whoever has waited longest for a request gives way
-/// to the next.
+/// sleeping thread; a busy one never has more than 64 connections: whoever has waited longest for a request gives way to the
+/// next, or else whoever has read its answer slowest.
 #[derive(Debug)]
 #[must_use = "nothing listens before `serve`"]
 pub struct Server {

@@ -7,7 +7,7 @@ use std::process::Command;
 /// The platforms whose dependencies count: those that the probe supports.
 const PLATFORMS: [&str; 2] = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"];
 
-/// Crates above tokio's own; the whole of DESIGN's budget.
+/// How many crates the probe may add to tokio's own.
 const MOST_CRATES: usize = 40;
 
 #[test]
