@@ -1,21 +1,26 @@
 #!/usr/bin/env bash
-# Every set of features that tokio allows compiles: none, each alone, all, and sets in which features meet. With and
-# without `--cfg tokio_unstable`, and without a warning.
+# Sets of features that tokio allows compile: none, each alone, all, and those in which features meet. With and without
+# `--cfg tokio_unstable`, and without a warning.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-alone=(fs io-std io-util macros net parking_lot process rt rt-multi-thread signal sync test-util time tower interpose lock_api)
+# What tokio itself has behind `tokio_unstable` only, and below what there has to be before there is anything in it (tokio
+# 1.54.1 itself does not compile with io-uring and fs but without sync).
+unstable=(io-uring schedule-latency taskdump)
+# What tokio has only because it has an optional dependency of that name: no code here hangs on these.
+implied=(bytes libc mio signal-hook-registry socket2 tokio-macros windows-sys)
+# All others, ours among them.
+mapfile -t alone < <(sed -n '/^\[features\]/,/^\[d/s/^\([a-z0-9_-]*\) = .*/\1/p' runtime-probe/Cargo.toml |
+    grep -vxF -e default -e full "${unstable[@]/#/-e}" "${implied[@]/#/-e}")
+[ ${#alone[@]} -gt 15 ] || { echo "features.sh: no list of features in Cargo.toml" >&2; exit 1; }
 together=(
     rt,fs rt,macros rt,net rt,parking_lot rt,process rt,signal rt,sync rt,test-util rt,time
     rt-multi-thread,macros rt-multi-thread,time rt-multi-thread,net macros,sync time,sync
-    full full,test-util
+    full full,test-util,flamegraph,interpose,lock_api,tower,tracing
 )
-# What tokio itself has behind `tokio_unstable` only, and what there has to be before there is anything in it (tokio 1.54.1
-# itself does not compile with io-uring and fs but without sync).
-unstable=(io-uring schedule-latency taskdump tracing)
 unstable_together=(
     rt,schedule-latency rt,taskdump rt,tracing rt,fs,sync,io-uring rt-multi-thread,tracing,taskdump
-    full,test-util,io-uring,schedule-latency,taskdump,tracing
+    full,test-util,io-uring,schedule-latency,taskdump,flamegraph,interpose,lock_api,tower,tracing
 )
 
 # A target directory per set of flags, as each change of flags builds everything anew. RUSTFLAGS stands for what
