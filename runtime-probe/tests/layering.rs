@@ -33,8 +33,10 @@ const LAYERS: [&str; 16] = [
 ];
 
 /// What the siblings inside `source` know of each other: the user, the used.
-const SOURCE_EDGES: [(&str, &str); 23] = [
+const SOURCE_EDGES: [(&str, &str); 24] = [
     ("blocking", "driving"),
+    // A foreign task may have left its thread to closures.
+    ("blocking", "foreign"),
     // A closure and a future tell their id by the same handle.
     ("blocking", "instrumented"),
     // The end of each is counted by where it was spawned.

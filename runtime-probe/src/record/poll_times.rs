@@ -42,6 +42,7 @@ pub(crate) struct Finished {
 }
 
 struct Slot {
+    id: u64,
     /// What had been finished when the last poll was noted.
     last: Finished,
     ns_per_tick: f64,
@@ -98,7 +99,8 @@ impl Slot {
 pub(crate) fn note(id: u64, finished: Finished, delay: Option<Ticks>) {
     for (watched, slot) in IDS.iter().zip(&SLOTS) {
         if watched.load(Ordering::Relaxed) == id
-            && let Some(slot) = lock(slot).as_mut()
+            // By now it may be another task's.
+            && let Some(slot) = lock(slot).as_mut().filter(|slot| slot.id == id)
         {
             slot.note(finished);
             if let Some(delay) = delay {
@@ -135,6 +137,7 @@ impl Watch {
     /// Watches the task of that id from its next poll on; `None` if as many are watched as can be.
     pub(crate) fn begin(id: u64, finished: Finished) -> Option<Watch> {
         let fresh = Box::new(Slot {
+            id,
             last: finished,
             ns_per_tick: Scale::now().ns_per_tick(),
             polls: Counts::EMPTY,

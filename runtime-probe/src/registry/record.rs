@@ -612,9 +612,10 @@ impl Record {
     /// The poll ended.
     #[inline(always)]
     pub(crate) fn end_poll(&self, poll: PollNumber, began: Ticks, now: Ticks) {
+        // First: a reader between the two misses the poll, rather than counting it twice.
+        self.since.store(now, Ordering::Relaxed);
         let busy = self.busy.load(Ordering::Relaxed) + now.saturating_sub(began);
         self.busy.store(busy, Ordering::Relaxed);
-        self.since.store(now, Ordering::Relaxed);
         // Release: a reader that sees the even phase sees this poll's fields.
         self.phase.store(poll.0 & !1, Ordering::Release);
     }

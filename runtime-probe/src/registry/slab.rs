@@ -378,9 +378,10 @@ mod tests {
     #[expect(unsafe_code, reason = "chunks live for ever")]
     fn what_is_taken_is_found() {
         let _alone = CHUNKS_COUNT.lock();
-        // Newest first, so the walk is short. SAFETY: as in `for_each`.
+        // Newest first, so the walk is short.
         let is_found = |record: *const Record| {
             let mut at = CHUNKS.load(Ordering::Acquire);
+            // SAFETY: as in `for_each`.
             while let Some(chunk) = unsafe { at.as_ref() } {
                 if chunk.records.as_ptr_range().contains(&record) {
                     return true;

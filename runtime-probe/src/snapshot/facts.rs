@@ -124,7 +124,7 @@ fn facts(view: &View, scale: &Scale, running: &HashMap<u64, (ThreadNumber, Ticks
     let ago = |stamp| Duration::from_nanos(scale.since(stamp));
     let (state, since) = match (view.kind, view.woken) {
         (Kind::Foreign, _) if running.contains_key(&view.id) => {
-            (TaskState::Running, running[&view.id].1)
+            (TaskState::Running, running[&view.id].1.max(view.since))
         }
         _ if view.polling => (TaskState::Running, view.since),
         (Kind::Blocking, _) => (TaskState::Runnable, view.spawned),
@@ -133,8 +133,9 @@ fn facts(view: &View, scale: &Scale, running: &HashMap<u64, (ThreadNumber, Ticks
     };
     let wakes_are_seen = !matches!(view.kind, Kind::Blocking | Kind::Foreign);
     let scheduled = match (view.kind, state) {
-        (Kind::Blocking, TaskState::Running) => view.since.saturating_sub(view.spawned),
-        _ => view.delay,
+        // One that has just begun may have no stamp of it yet, which is read as now.
+        (Kind::Blocking, TaskState::Running) => ago(view.spawned).saturating_sub(ago(view.since)),
+        _ => Duration::from_nanos(scale.ns(view.delay)),
     };
     let last_wake = match state {
         TaskState::Runnable => Some(since),
@@ -154,7 +155,7 @@ fn facts(view: &View, scale: &Scale, running: &HashMap<u64, (ThreadNumber, Ticks
         last_wake: last_wake.filter(|_| wakes_are_seen).map(ago),
         polls: view.polls,
         busy: Duration::from_nanos(scale.ns(view.busy)),
-        scheduled: Duration::from_nanos(scale.ns(scheduled)),
+        scheduled,
         self_wakes: view.self_wakes,
         wakers: wakes_are_seen.then_some(view.wakers),
     }

@@ -69,7 +69,9 @@ pub(crate) fn take() -> Sites {
         row.alive += 1;
         row.polls += view.polls;
         // The last poll is noted when the next one begins; for a task that waits that may never be.
+        // Nothing has been added to one whose next poll is about to begin.
         let noted = Noted(view.noted).since(recording, view.busy);
+        let noted = noted.filter(|length| *length > 0);
         let is_between_polls = view.polls > 0 && !view.polling;
         let is_polled_by_us = !matches!(view.kind, Kind::Foreign | Kind::Blocking);
         if let Some(length) = noted.filter(|_| is_timed && is_between_polls && is_polled_by_us) {

@@ -315,6 +315,8 @@ impl Tables {
         let (state, since) = match (view.kind, view.woken) {
             (Kind::Foreign, _) if running.contains_key(&view.id) => {
                 let (number, since) = running[&view.id];
+                // The thread's last stamp may be older than the task.
+                let since = since.max(view.since);
                 by = Waking::Thread(number);
                 (State::Running, since)
             }

@@ -2,7 +2,7 @@
 //! that are well. 100,000 tasks take some 5 ms.
 
 use super::tasks;
-use crate::clock::Scale;
+use crate::clock::{Scale, Ticks};
 use crate::primitive::Ordering;
 use crate::registry::record::Kind;
 use crate::registry::{slab, threads};
@@ -41,15 +41,34 @@ pub(crate) fn look(limit: Duration) -> Look {
     let lasts =
         |since| Some(Duration::from_nanos(scale.since(since))).filter(|lasts| *lasts > limit);
     let mut look = Look::default();
+    // Of foreign tasks the thread knows which one it polls, and since when at the earliest.
+    let polled: Vec<(u64, Ticks)> = threads::alive()
+        .into_values()
+        .map(|(_, slot)| {
+            let id = slot.foreign.load(Ordering::Acquire);
+            (id, slot.foreign_since.load(Ordering::Relaxed))
+        })
+        .filter(|(id, _)| *id != 0)
+        .collect();
     slab::for_each(|record| {
         let Some(view) = tasks::known(record) else {
             return;
         };
         look.tasks += 1;
         match view.kind {
-            // A closure of the blocking pool is there to last, a foreign task tells nothing here, and a wrapped future is a
-            // part of the poll around it.
-            Kind::Blocking | Kind::Foreign => {}
+            Kind::Foreign => {
+                let begun = polled.iter().find(|(id, _)| *id == view.id);
+                look.long_polls.extend(begun.and_then(|(id, begun)| {
+                    let since = view.since.max(*begun);
+                    Some(LongPoll {
+                        id: *id,
+                        poll: since,
+                        lasts: lasts(since)?,
+                    })
+                }));
+            }
+            // A closure of the blocking pool is there to last, and a wrapped future is a part of the poll around it.
+            Kind::Blocking => {}
             Kind::Nested if view.outer != 0 => {}
             _ if view.polling => {
                 look.long_polls
@@ -68,17 +87,5 @@ pub(crate) fn look(limit: Duration) -> Look {
             }
         }
     });
-    // Of foreign tasks the thread knows which one it polls.
-    let foreign = threads::alive().into_values().filter_map(|(_, slot)| {
-        let id = slot.foreign.load(Ordering::Acquire);
-        let since = slot.foreign_since.load(Ordering::Relaxed);
-        let lasts = lasts(since).filter(|_| id != 0)?;
-        Some(LongPoll {
-            id,
-            poll: since,
-            lasts,
-        })
-    });
-    look.long_polls.extend(foreign);
     look
 }

@@ -29,6 +29,14 @@ where
     let watched = move || match &record {
         Some(record) => {
             record.0.set_runtime(driving::told());
+            // The spawner may not have come round to it, and what the closure spawns has a parent.
+            if record.0.id() == 0
+                && let Some(id) = tokio::task::try_id()
+            {
+                record.0.set_id(super::foreign::number(id));
+            }
+            // The poll of a foreign task that gave its worker away (`block_in_place`) is over.
+            super::foreign::between_polls();
             waker::run(&record.0, meta, closure)
         }
         None => closure(),

@@ -30,6 +30,8 @@ static COUNT: AtomicUsize = AtomicUsize::new(0);
 thread_local! {
     /// A spawn of ours is under way on this thread: the hook has nothing to add.
     static OURS: Cell<bool> = const { Cell::new(false) };
+    /// The task whose end was told last.
+    static ENDED: Cell<u64> = const { Cell::new(0) };
 }
 
 /// The number behind a tokio id, of a task or a runtime, which tells it through `Hash` and `Display` only.
@@ -91,6 +93,10 @@ pub(super) fn on_spawn(id: u64, location: &'static Location<'static>, runtime: &
     if OURS.with(Cell::get) || !runtime.sees_tasks() {
         return;
     }
+    // Of a task that is spawned on a runtime that is shut down, tokio tells the end first.
+    if ENDED.with(Cell::get) == id {
+        return;
+    }
     let spawn = Spawn {
         location,
         pc: 0,
@@ -148,10 +154,12 @@ fn settle(slot: &threads::Slot) -> bool {
     let now = clock::ticks();
     slot.now.store(now, Ordering::Relaxed);
     if COUNT.load(Ordering::Relaxed) != 0 {
-        let began = slot.foreign_since.load(Ordering::Relaxed);
+        let mut began = slot.foreign_since.load(Ordering::Relaxed);
         let mut wait = None;
         let mut lap = None;
         if let Some(record) = shard(id).as_ref().and_then(|shard| shard.get(&id)) {
+            // The thread's last stamp may be older than the task, or its last poll.
+            began = began.max(record.since());
             wait = wait_before(record);
             lap = timing::foreign_lap(record, began, now);
             record.note_foreign_poll(slot.number(), now.saturating_sub(began), now);
@@ -197,6 +205,7 @@ pub(super) fn spawned_at(id: u64) -> Option<&'static Location<'static>> {
 #[inline(always)]
 #[cfg_attr(not(tokio_unstable), expect(dead_code, reason = "hooks are unstable"))]
 pub(super) fn on_terminate(id: u64) {
+    ENDED.with(|ended| ended.set(id));
     if COUNT.load(Ordering::Relaxed) != 0 {
         remove(id);
     }
@@ -211,6 +220,7 @@ fn remove(id: u64) {
         let slot = threads::slot();
         if slot.foreign.load(Ordering::Relaxed) == id {
             let (began, now) = (slot.foreign_since.load(Ordering::Relaxed), clock::ticks());
+            let began = began.max(record.since());
             note_wait(wait_before(&record), began);
             timing::note_lap(timing::foreign_lap(&record, began, now));
             record.note_foreign_poll(slot.number(), now.saturating_sub(began), now);

@@ -78,7 +78,10 @@ impl<F: Future> Future for Instrumented<F> {
             super::foreign::claim(slot, record.id());
             slot.now.load(Ordering::Relaxed).max(record.ready_at())
         } else {
-            clock::ticks()
+            // Nothing stamps the end of what was before: the thread slept, or another part of the task was polled.
+            let now = clock::ticks();
+            slot.now.store(now, Ordering::Relaxed);
+            now
         };
         waker::poll(
             record,
@@ -86,7 +89,14 @@ impl<F: Future> Future for Instrumented<F> {
             <F as HasMeta>::META,
             slot,
             began,
-            |context| future.poll(context),
+            |context| {
+                let polled = future.poll(context);
+                if polled.is_ready() {
+                    // Not when it is dropped: until then it would be a task that nothing can wake.
+                    record.close();
+                }
+                polled
+            },
         )
     }
 }

@@ -230,8 +230,13 @@ pub(super) fn start() {
 /// # Errors
 /// Why it cannot be; then it stays as it was.
 pub(crate) fn choose(number: i32) -> Result<(), Unavailable> {
-    let chosen = Asker::new(Some(number))?;
-    *lock() = Some(Ok(chosen));
+    let mut chosen = Asker::new(Some(number))?;
+    let mut asker = lock();
+    if let Some(Ok(before)) = &*asker {
+        // The handler of a question asked by the old signal may be late: none by the new one has its number.
+        chosen.question = before.question;
+    }
+    *asker = Some(Ok(chosen));
     Ok(())
 }
 

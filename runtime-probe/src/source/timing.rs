@@ -14,9 +14,6 @@ pub(super) fn note_poll(record: &Record, slot: &Slot) {
     slot.now.store(begins, Ordering::Relaxed);
     let (waited, ready_at) = record.readiness();
     let delay = ready_at.map(|since| begins.saturating_sub(since));
-    if contention::is_set(Switch::DelaysSummed) {
-        record.add_delay(delay.unwrap_or(0));
-    }
     if contention::is_set(Switch::PollsWatched) {
         let (polls, busy) = record.finished();
         poll_times::note(record.id(), Finished { polls, busy }, delay);
@@ -28,6 +25,10 @@ pub(super) fn note_poll(record: &Record, slot: &Slot) {
             delay,
         };
         TASKS.note(site(record), slot.number().0, lap);
+    }
+    // Last: until the poll begins a reader counts the delay twice, in this sum and as the state that the task is in.
+    if contention::is_set(Switch::DelaysSummed) {
+        record.add_delay(delay.unwrap_or(0));
     }
 }
 
@@ -97,8 +98,9 @@ pub(super) fn note_lap(lap: Option<(Site, Lap)>) {
 /// The end of a task that somebody else spawned.
 #[cfg(feature = "rt")]
 pub(super) fn note_foreign_end(record: &Record) {
-    TASKS.note_end(site(record), threads::current().0, record.poll(), false);
+    // First: a reader misses it for a moment, rather than counting it twice.
     record.close();
+    TASKS.note_end(site(record), threads::current().0, record.poll(), false);
 }
 
 fn end(record: &Record) {
@@ -108,8 +110,8 @@ fn end(record: &Record) {
     // is a task of a runtime that a panic drops.
     let panicked =
         std::thread::panicking() && polls > 0 && record.since() == slot.now.load(Ordering::Relaxed);
-    TASKS.note_end(site(record), slot.number().0, polls, panicked);
     record.close();
+    TASKS.note_end(site(record), slot.number().0, polls, panicked);
 }
 
 fn site(record: &Record) -> Site {

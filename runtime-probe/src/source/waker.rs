@@ -223,6 +223,7 @@ pub(super) fn run<R>(
     inner: impl FnOnce() -> R,
 ) -> R {
     let (slot, began) = (threads::slot(), clock::ticks());
+    slot.now.store(began, Ordering::Relaxed);
     let poll = record.begin_poll(slot.number(), began);
     let frame = PollFrame {
         data: 0,
@@ -231,7 +232,9 @@ pub(super) fn run<R>(
         outer: CURRENT.with(Cell::get),
     };
     let _entered = Entered::new(&frame, slot, poll, began);
-    inner()
+    let result = inner();
+    record.close();
+    result
 }
 
 /// The record in a waker's data.
@@ -338,13 +341,15 @@ fn note_wake(record: &Record, data: *const ()) {
     record.note_wake(
         || {
             let slot = threads::slot();
-            if poll.is_none() {
+            // A closure may have run for an hour.
+            let is_in_a_poll = poll.is_some_and(|poll| poll.data != 0);
+            if !is_in_a_poll {
                 // A driver or timer on a worker: what the worker polls next begins no earlier than this.
                 slot.now.store(clock::ticks(), Ordering::Relaxed);
             }
             // Inside a poll the thread's last stamp is the begin of that poll, and it has to do: the clock costs more
             // than everything else that a wake does. Unless somebody wants to know how long the woken task has waited.
-            if poll.is_some() && contention::is_noting() {
+            if is_in_a_poll && contention::is_noting() {
                 return clock::ticks();
             }
             slot.now.load(Ordering::Relaxed)
