@@ -181,11 +181,15 @@ fn a_unix_socket_is_for_its_user_and_goes_with_its_server() {
     assert_eq!(serving.local_addr(), None);
     assert_eq!(serving.url(), format!("unix:{}", path.display()));
 
-    assert_eq!(get_over(&path).status, 200);
+    assert_eq!(get_over(&path, "localhost").status, 200);
+    // A tunnel may put a browser before it, and a page of some other site may know of that.
+    assert_eq!(get_over(&path, "evil.com").status, 403);
+    let asked = "localhost\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors";
+    assert_eq!(get_over(&path, asked).status, 403);
 
     let second = pprof::Server::unix(&path).serve().unwrap_err();
     assert_eq!(second.kind(), ErrorKind::AddrInUse, "{second}");
-    assert_eq!(get_over(&path).status, 200);
+    assert_eq!(get_over(&path, "localhost").status, 200);
 
     serving.shutdown();
     assert!(!path.exists());
@@ -198,7 +202,7 @@ fn a_unix_socket_asks_for_the_token_if_there_is_one() {
         .allow_remote(TOKEN)
         .serve()
         .unwrap();
-    assert_eq!(get_over(&path).status, 401);
+    assert_eq!(get_over(&path, "localhost").status, 401);
     if !has_curl() {
         return;
     }
@@ -219,7 +223,7 @@ fn a_leftover_socket_is_replaced_and_nothing_else_is() {
     // What a killed process leaves behind.
     drop(UnixListener::bind(&path).unwrap());
     let serving = pprof::Server::unix(&path).serve().unwrap();
-    assert_eq!(get_over(&path).status, 200);
+    assert_eq!(get_over(&path, "localhost").status, 200);
     // Another process has replaced it since: that one is not ours to remove.
     fs::remove_file(&path).unwrap();
     let successor = UnixListener::bind(&path).unwrap();
@@ -255,7 +259,7 @@ fn the_environment_says_all_of_it_and_errors_are_one_line() {
     let listen = format!("unix:{}", path.display());
     let child = start(&[], &[("RUNTIME_PROBE_LISTEN", &listen)]);
     assert_eq!(child.server.as_deref(), Some(listen.as_str()));
-    assert_eq!(get_over(&path).status, 200);
+    assert_eq!(get_over(&path, "localhost").status, 200);
     child.end();
 
     let child = start(
@@ -373,11 +377,11 @@ impl Application {
     }
 }
 
-fn get_over(path: &Path) -> Answer {
+fn get_over(path: &Path, host: &str) -> Answer {
     let mut stream = UnixStream::connect(path).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let request =
-        "GET /debug/pprof/cmdline HTTP/1.1\r\nHost: anything\r\nConnection: close\r\n\r\n";
+        format!("GET /debug/pprof/cmdline HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
     client::answer(&mut stream).unwrap()
 }

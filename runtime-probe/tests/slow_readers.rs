@@ -112,6 +112,46 @@ fn readers_of_a_byte_a_second_are_bounded() {
         began.elapsed()
     );
     assert_eq!(client::get(server, DUMP).status, 200);
+
+    // Those that read on, and slowly, are served, and one of them gives way to somebody who wants a dump as well.
+    let served = Arc::new(AtomicU64::new(0));
+    let readers_of_kilobytes: Vec<_> = (0..READERS)
+        .map(|_| {
+            let mut stream = client::connect(server).unwrap();
+            let request = format!("GET {DUMP} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            stream.write_all(request.as_bytes()).unwrap();
+            let (over, served) = (Arc::clone(&over), Arc::clone(&served));
+            thread::spawn(move || {
+                assert_eq!(stream.read(&mut [0]).unwrap(), 1);
+                served.fetch_add(1, Relaxed);
+                while !over.load(Relaxed) && stream.read(&mut [0; 4096]).is_ok_and(|read| read > 0)
+                {
+                    thread::sleep(Duration::from_millis(50));
+                }
+                served.fetch_sub(1, Relaxed);
+            })
+        })
+        .collect();
+    let began = Instant::now();
+    while served.load(Relaxed) < READERS as u64 {
+        assert!(began.elapsed() < client::PATIENCE);
+        thread::sleep(Duration::from_millis(10));
+    }
+    let began = Instant::now();
+    while client::get(server, DUMP).status != 200 {
+        assert!(began.elapsed() < SENT_AWAY_AFTER);
+    }
+    // The first of them had been served for a moment.
+    assert!(
+        began.elapsed() >= Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
+    while served.load(Relaxed) == READERS as u64 {
+        assert!(began.elapsed() < SENT_AWAY_AFTER);
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(served.load(Relaxed), READERS as u64 - 1);
     let latest = Duration::from_micros(latest_us.load(Relaxed));
     let machine = Duration::from_micros(machine_us.load(Relaxed));
     assert!(
@@ -119,7 +159,7 @@ fn readers_of_a_byte_a_second_are_bounded() {
         "a tick was late by {latest:?}, others by {machine:?}"
     );
     over.store(true, Relaxed);
-    for reader in readers {
+    for reader in readers.into_iter().chain(readers_of_kilobytes) {
         reader.join().unwrap();
     }
 }

@@ -71,6 +71,8 @@ fn an_application() {
             eprintln!("so far");
         }
         "leaks" => {
+            // The oldest of all, and not to blame.
+            runtime.spawn(std::future::pending::<()>());
             for batch in 0.. {
                 for _ in 0..30 {
                     runtime.spawn(leaked());
@@ -146,7 +148,11 @@ fn a_task_that_is_ready_and_not_polled_is_told() {
 fn tasks_that_only_become_more_are_told() {
     let application = Application::start("leaks", &[]);
     application.until("runtime-probe: there are more and more tasks: ");
-    application.until("watchdog::leaked(...)");
+    let stack = application.until("watchdog::leaked(...)");
+    assert!(
+        !stack.contains("created by "),
+        "another stack before it: {stack}"
+    );
 }
 
 #[test]
@@ -170,9 +176,11 @@ fn the_environment_starts_it_and_is_told_what_it_got_wrong() {
 struct Directory(PathBuf);
 
 impl Directory {
-    fn new() -> Directory {
-        let path =
-            std::env::temp_dir().join(format!("runtime-probe-watchdog-{}", std::process::id()));
+    fn new(name: &str) -> Directory {
+        let path = std::env::temp_dir().join(format!(
+            "runtime-probe-watchdog-{}-{name}",
+            std::process::id()
+        ));
         fs::create_dir(&path).unwrap();
         Directory(path)
     }
@@ -193,7 +201,7 @@ impl Drop for Directory {
 
 #[test]
 fn dumps_are_kept_few_and_short() {
-    let directory = Directory::new();
+    let directory = Directory::new("few");
     let path = directory.0.to_str().unwrap();
     let application = Application::start("blocks again", &[("WATCHDOG_TEST_DIR", path)]);
     let first = application.until("; all tasks are in ");
@@ -215,6 +223,28 @@ fn dumps_are_kept_few_and_short() {
         assert_eq!(text.len(), 400, "{text}");
         assert!(text.contains("goroutine "), "{text}");
     }
+}
+
+#[test]
+fn a_dump_of_a_process_before_is_kept() {
+    let directory = Directory::new("kept");
+    let path = directory.0.to_str().unwrap();
+    let application = Application::start("blocks again", &[("WATCHDOG_TEST_DIR", path)]);
+    let name = |number| format!("runtime-probe-{}-{number}.txt", application.child.id());
+    // Long before the first alarm.
+    let kept = directory.0.join(name(1));
+    fs::write(&kept, "kept").unwrap();
+    let told = application.until("; all tasks are in ");
+    assert!(told.contains(&name(2)), "{told}");
+    assert!(!told.contains("no dump in"), "{told}");
+    assert_eq!(fs::read_to_string(kept).unwrap(), "kept");
+    // Two are all there may be.
+    let told = application.until("runtime-probe: a poll of goroutine ");
+    assert!(
+        !told.lines().last().unwrap().contains("all tasks are in"),
+        "{told}"
+    );
+    assert_eq!(directory.files().len(), 2);
 }
 
 #[test]

@@ -9,10 +9,9 @@ use super::token::Token;
 /// What a request must carry.
 #[derive(Clone, Debug)]
 pub enum Access {
-    /// A `Host` of this machine, see [`host`]: for addresses that only this machine reaches.
+    /// A `Host` of this machine, see [`host`]: for addresses that only this machine reaches. For unix sockets, too: a tunnel
+    /// (`ssh -L 6060:/run/app.sock`) puts them before a browser.
     Loopback,
-    /// Nothing: for a unix socket, which no web page reaches; who may connect is what its file's mode says.
-    SocketFile,
     /// The token, whatever the `Host`: for addresses that others reach.
     Token(Token),
 }
@@ -22,7 +21,6 @@ impl Access {
     pub fn admit(&self, request: &Request) -> Result<(), Refusal> {
         match self {
             Access::Loopback => foreign_page::admit(request).and_then(|()| host::admit(request)),
-            Access::SocketFile => Ok(()),
             Access::Token(token) => {
                 foreign_page::admit(request).and_then(|()| token.admit(request))
             }

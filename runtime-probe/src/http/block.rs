@@ -6,6 +6,7 @@ use super::refusal::Refusal;
 use super::reply::Reply;
 use super::request::Request;
 use super::routes::only;
+use super::turn::Turn;
 use crate::profile::block::{Included, NAME, collect};
 use crate::record::contention::Sampled;
 
@@ -27,6 +28,8 @@ pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
         // What goes on at both ends would be in the difference as if it had ended.
         return Err(Refusal::incompatible("seconds", "ongoing"));
     }
+    // It looks at all tasks, as a dump does.
+    let _turn = included.ongoing.then(Turn::take).transpose()?;
     question.answer(request, NAME, || collect(included))
 }
 

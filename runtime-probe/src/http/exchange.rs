@@ -50,6 +50,8 @@ pub trait Carrier {
 #[derive(Debug)]
 pub struct Exchange {
     request: Result<Request, Refusal>,
+    /// A `HEAD` wants the head only, of a refusal too.
+    with_body: bool,
 }
 
 impl Endpoints {
@@ -92,6 +94,7 @@ impl Endpoints {
         let request = Request::new(method, target, headers, Vec::new());
         Exchange {
             request: request.and_then(|request| self.access.admit(&request).map(|()| request)),
+            with_body: method != "HEAD",
         }
     }
 }
@@ -109,6 +112,7 @@ impl Exchange {
     pub fn body_too_large(self) -> Exchange {
         Exchange {
             request: self.request.and_then(|_| Err(body::too_large())),
+            ..self
         }
     }
 
@@ -118,6 +122,7 @@ impl Exchange {
             request: self
                 .request
                 .and_then(|_| Err(Refusal::new(status, sentence))),
+            ..self
         }
     }
 
@@ -135,14 +140,13 @@ impl Exchange {
     ) -> io::Result<()> {
         let request = match self.request {
             Ok(request) => request,
-            Err(refusal) => return send(refusal.into(), true, carrier),
+            Err(refusal) => return send(refusal.into(), self.with_body, carrier),
         };
-        let with_body = *request.method() != Method::Head;
         let request = request.with_body(body).with_client(Client::told(is_gone));
         let handled = panic::catch_unwind(AssertUnwindSafe(|| routes::answer(&request)));
         let reply =
             handled.unwrap_or_else(|panic| Reply::error(500, &panic_sentence(panic.as_ref())));
-        send(reply, with_body, carrier)
+        send(reply, self.with_body, carrier)
     }
 }
 
@@ -286,6 +290,8 @@ mod tests {
         assert!(!page.body.is_empty());
         let head = answered("HEAD", "/debug/pprof/cmdline", "localhost");
         assert_eq!((head.begun, head.body), (page.begun, Vec::new()));
+        let refused = answered("HEAD", "/debug/pprof/", "evil.com");
+        assert_eq!((refused.begun[0].0, refused.body), (403, Vec::new()));
         assert_eq!(answered("GET", "/nosuch", "localhost").begun[0].0, 404);
         assert_eq!(answered("GET", "/debug/pprof/", "evil.com").begun[0].0, 403);
         assert_eq!(answered("GET", "not a target", "localhost").begun[0].0, 400);

@@ -89,24 +89,15 @@ impl Form {
             Form::Counts => Reply::written(|text| goroutines.write_count_text(text))?,
             Form::Text(lines) => Reply::text(
                 200,
-                Body::stream(move |out| {
-                    let _turn = turn;
-                    goroutines.write_text(out, lines)
-                }),
+                Body::stream(move |out| goroutines.write_text(turn.writer(out), lines)),
             ),
             Form::Groups => Reply::text(
                 200,
-                Body::stream(move |out| {
-                    let _turn = turn;
-                    goroutines.write_groups(out)
-                }),
+                Body::stream(move |out| goroutines.write_groups(turn.writer(out))),
             ),
             Form::Samples => Reply::octets(
                 NAME,
-                Body::stream(move |out| {
-                    let _turn = turn;
-                    goroutines.write_samples(out)
-                }),
+                Body::stream(move |out| goroutines.write_samples(turn.writer(out))),
             ),
         })
     }

@@ -1,7 +1,7 @@
 //! Every bound of the server, with its arithmetic.
 //!
 //! The sum is what a hostile client can cost the process: 64 connections of 512 KiB of stack (address space, of which a
-//! connection touches some 20 KiB), 24 KiB of head, 1 MiB of body and the 440 KiB that its addresses take are 125 MiB of
+//! connection touches some 20 KiB), 24 KiB of head, 1 MiB of body and the 512 KiB that its addresses take are 130 MiB of
 //! address space and at worst 96 MiB of memory, held for 20 s and for as long as the answer is read, and 32 MiB of the
 //! system's; idle connections cost about 2 MiB together.
 //! The values are constants, no knobs: nobody tunes a debugging port. Tests shorten the times.

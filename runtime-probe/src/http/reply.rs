@@ -105,17 +105,8 @@ impl Reply {
         self
     }
 
-    /// The status.
-    #[expect(dead_code, reason = "for a carrier other than our server")]
-    pub fn status(&self) -> u16 {
-        self.status
-    }
-
     /// The first header of that name, whatever its case.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for a carrier other than our server")
-    )]
+    #[cfg(test)]
     pub fn header(&self, name: &str) -> Option<&str> {
         let header = self
             .headers

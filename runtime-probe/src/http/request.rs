@@ -122,12 +122,6 @@ impl Request {
         &self.raw_query
     }
 
-    /// All parameters in order, percent-decoded.
-    #[expect(dead_code, reason = "for a carrier other than our server")]
-    pub fn params(&self) -> &[(String, String)] {
-        &self.params
-    }
-
     /// The names of all parameters in order; a repeated one is there repeatedly.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.params.iter().map(|(name, _)| name.as_str())

@@ -80,7 +80,7 @@ impl Server {
         token: Option<Token>,
         handler: impl Fn(&Request) -> Reply + Send + Sync + 'static,
     ) -> io::Result<Server> {
-        let access = token.map_or(Access::SocketFile, Access::Token);
+        let access = token.map_or(Access::Loopback, Access::Token);
         Server::start(Listener::unix(path)?, Service::standard(access, handler))
     }
 

@@ -16,10 +16,14 @@ const MOST: usize = 65_536;
 
 /// Answers a request.
 pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
-    let body = String::from_utf8_lossy(request.body());
     let posted = *request.method() == Method::Post;
-    let input = if posted { &*body } else { request.raw_query() };
-    let addresses: Vec<u64> = input.split('+').take(MOST).filter_map(address).collect();
+    let input = match posted {
+        true => request.body(),
+        false => request.raw_query().as_bytes(),
+    };
+    let texts = input.split(|byte| *byte == b'+').take(MOST);
+    let texts = texts.filter_map(|text| str::from_utf8(text).ok());
+    let addresses: Vec<u64> = texts.filter_map(address).collect();
     // Names are longer than addresses: as a whole the answer would be many times the question.
     let write = move |out: &mut dyn Write| {
         // The number only has to be other than 0: "I know names".

@@ -1,8 +1,11 @@
-//! How many dumps may be under way at once.
+//! How many dumps may be under way at once, and which of them gives way when that is too few.
 
+use super::limits::WRITE_STALL;
 use super::refusal::Refusal;
-use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::io::{self, ErrorKind, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Dumps that may be under way at once: each holds 64 bytes a task, so 4 of a million tasks hold 256 MB.
 const MOST_AT_ONCE: usize = 4;
@@ -11,33 +14,141 @@ const MOST_AT_ONCE: usize = 4;
 /// has waited for the end of its span should not lose it to a moment's crowd.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-static UNDER_WAY: Mutex<usize> = Mutex::new(0);
+static UNDER_WAY: Mutex<Vec<Arc<Dump>>> = Mutex::new(Vec::new());
 static ENDED: Condvar = Condvar::new();
 
+/// A dump under way.
+#[derive(Debug)]
+struct Dump {
+    began: Instant,
+    /// It has to end.
+    gives_way: AtomicBool,
+}
+
 /// Counts a dump for as long as it lives.
-pub(super) struct Turn;
+pub(super) struct Turn(Arc<Dump>);
 
 impl Turn {
-    /// Waits for a place.
+    /// Waits for a place. If all are taken until the end, the dump that has been read for longest gives way, if that is longer
+    /// than a client may stand still: four slow readers lock nobody out for as long as they like.
     pub(super) fn take() -> Result<Turn, Refusal> {
-        let under_way = UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut under_way, _) = ENDED
-            .wait_timeout_while(under_way, PATIENCE, |count| *count >= MOST_AT_ONCE)
-            .unwrap_or_else(PoisonError::into_inner);
-        if *under_way >= MOST_AT_ONCE {
-            return Err(Refusal::new(
-                503,
-                "too many dumps at once: four are being written, try again",
-            ));
+        let mut under_way = wait_for_place(lock());
+        if under_way.len() >= MOST_AT_ONCE {
+            if !send_one_away(&under_way, WRITE_STALL) {
+                return Err(refusal());
+            }
+            under_way = wait_for_place(under_way);
         }
-        *under_way += 1;
-        Ok(Turn)
+        if under_way.len() >= MOST_AT_ONCE {
+            return Err(refusal());
+        }
+        let dump = Arc::new(Dump {
+            began: Instant::now(),
+            gives_way: AtomicBool::new(false),
+        });
+        under_way.push(Arc::clone(&dump));
+        Ok(Turn(dump))
     }
+
+    /// A writer that fails once the dump has to give way.
+    pub(super) fn writer<W: Write>(&self, inside: W) -> Writer<'_, W> {
+        Writer { turn: self, inside }
+    }
+}
+
+fn lock() -> MutexGuard<'static, Vec<Arc<Dump>>> {
+    UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+type UnderWay = MutexGuard<'static, Vec<Arc<Dump>>>;
+
+fn wait_for_place(under_way: UnderWay) -> UnderWay {
+    let is_full = |dumps: &mut Vec<Arc<Dump>>| dumps.len() >= MOST_AT_ONCE;
+    ENDED
+        .wait_timeout_while(under_way, PATIENCE, is_full)
+        .unwrap_or_else(PoisonError::into_inner)
+        .0
+}
+
+/// Whether one of the dumps is about to end: it was told so before, or is now, if it has been under way for `stall`.
+fn send_one_away(dumps: &[Arc<Dump>], stall: Duration) -> bool {
+    let leaves = |dump: &Arc<Dump>| dump.gives_way.load(Ordering::Relaxed);
+    if dumps.iter().any(leaves) {
+        return true;
+    }
+    let oldest = dumps.iter().min_by_key(|dump| dump.began);
+    let oldest = oldest.filter(|dump| dump.began.elapsed() >= stall);
+    oldest.is_some_and(|dump| {
+        dump.gives_way.store(true, Ordering::Relaxed);
+        true
+    })
+}
+
+fn refusal() -> Refusal {
+    Refusal::new(
+        503,
+        "too many dumps at once: four are being written, try again",
+    )
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        *UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        lock().retain(|dump| !Arc::ptr_eq(dump, &self.0));
         ENDED.notify_one();
+    }
+}
+
+/// Writes what is inside as long as the dump need not give way.
+pub(super) struct Writer<'a, W> {
+    turn: &'a Turn,
+    inside: W,
+}
+
+impl<W: Write> Write for Writer<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.turn.0.gives_way.load(Ordering::Relaxed) {
+            let reason = "a dump that is read slowly gave way to another one";
+            return Err(io::Error::new(ErrorKind::TimedOut, reason));
+        }
+        self.inside.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inside.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_gives_way_and_one_at_a_time() {
+        let begun = |seconds| {
+            Arc::new(Dump {
+                began: Instant::now()
+                    .checked_sub(Duration::from_secs(seconds))
+                    .unwrap(),
+                gives_way: AtomicBool::new(false),
+            })
+        };
+        let dumps = [begun(5), begun(20), begun(40), begun(1)];
+        let told = || {
+            dumps
+                .each_ref()
+                .map(|dump| dump.gives_way.load(Ordering::Relaxed))
+        };
+        assert!(!send_one_away(&dumps, Duration::from_secs(60)));
+        assert_eq!(told(), [false; 4]);
+        for _ in 0..2 {
+            assert!(send_one_away(&dumps, Duration::from_secs(10)));
+            assert_eq!(told(), [false, false, true, false]);
+        }
+        let mut written = Vec::new();
+        let [young, _, old, _] = &dumps;
+        let turn = |dump: &Arc<Dump>| Turn(Arc::clone(dump));
+        assert!(turn(young).writer(&mut written).write_all(b"a").is_ok());
+        assert!(turn(old).writer(&mut written).write_all(b"b").is_err());
+        assert_eq!(written, b"a");
     }
 }

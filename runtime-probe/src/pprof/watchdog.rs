@@ -90,7 +90,8 @@ impl Watchdog {
 
     /// Writes a dump of all tasks for each message, `goroutine?debug=2`, to a new file in this directory,
     /// `runtime-probe-PID-1.txt` and so on. Afterwards there are no more files: at most [`Watchdog::DEFAULT_DUMPS`], unless
-    /// [`Watchdog::dumps`] says otherwise.
+    /// [`Watchdog::dumps`] says otherwise. Files that an earlier process of the same id left, as in a container, are kept, and
+    /// count.
     pub fn dump_into(mut self, directory: impl Into<PathBuf>) -> Watchdog {
         self.directory = Some(directory.into());
         self
@@ -141,14 +142,22 @@ impl Watchdog {
     fn tell(&self, told: Told, written: &mut usize) {
         let mut message = headline(told, self.limit);
         if let Some(directory) = self.directory.as_deref().filter(|_| *written < self.dumps) {
-            *written += 1;
-            let path = directory.join(format!(
-                "runtime-probe-{}-{written}.txt",
-                std::process::id()
-            ));
-            let _ = match self.dump(&path) {
-                Ok(()) => write!(message, "; all tasks are in {}", path.display()),
-                Err(error) => write!(message, "; no dump in {}: {error}", path.display()),
+            let _ = loop {
+                *written += 1;
+                let path = directory.join(format!(
+                    "runtime-probe-{}-{written}.txt",
+                    std::process::id()
+                ));
+                match self.dump(&path) {
+                    Ok(()) => break write!(message, "; all tasks are in {}", path.display()),
+                    // Of a process with this id, as in a container that was restarted: it is kept, and counts.
+                    Err(error)
+                        if error.kind() == io::ErrorKind::AlreadyExists
+                            && *written < self.dumps => {}
+                    Err(error) => {
+                        break write!(message, "; no dump in {}: {error}", path.display());
+                    }
+                }
             };
         }
         message.push('\n');
@@ -157,7 +166,6 @@ impl Watchdog {
     }
 
     fn dump(&self, path: &Path) -> io::Result<()> {
-        // Of a process with this id there may be files from before: they are kept.
         let file = File::create_new(path)?;
         let mut out = Cut {
             inside: io::BufWriter::new(file),
@@ -301,7 +309,7 @@ fn stacks(alarm: Alarm, limit: Duration) -> String {
         Alarm::Growth { .. } => {
             let mut selection = Selection::default();
             selection.limit = Some(1);
-            Goroutines::collect(selection).write_groups(&mut text)
+            Goroutines::collect(selection).write_largest_groups(&mut text)
         }
     };
     String::from_utf8_lossy(&text).into_owned()

@@ -56,8 +56,21 @@ impl Goroutines {
     ///
     /// # Errors
     /// Those of `out`.
-    pub(crate) fn write_groups(&self, mut out: impl Write) -> io::Result<()> {
-        let groups = self.groups();
+    pub(crate) fn write_groups(&self, out: impl Write) -> io::Result<()> {
+        self.write_these(self.groups(), out)
+    }
+
+    /// The same, the groups of most tasks first.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub(crate) fn write_largest_groups(&self, out: impl Write) -> io::Result<()> {
+        let mut groups = self.groups();
+        groups.sort_by_key(|group| std::cmp::Reverse(group.count));
+        self.write_these(groups, out)
+    }
+
+    fn write_these(&self, groups: Vec<Tasks<'_>>, mut out: impl Write) -> io::Result<()> {
         let most = self.selection.limit.unwrap_or(usize::MAX).min(groups.len());
         let (shown, left_out) = groups.split_at(most);
         let tasks = left_out.iter().map(|group| group.count).sum();
