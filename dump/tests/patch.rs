@@ -52,16 +52,150 @@ fn all_crates_get_our_tokio_and_unpatch_leaves_no_trace() {
 }
 
 #[test]
-fn the_unstable_flag_is_what_was_asked_for_last() {
+fn the_unstable_flag_stays_until_unpatch_takes_it_out() {
     let shop = Workspace::of_two_members("unstable");
     let before = shop.files();
+    let config = || shop.read(".cargo/config.toml");
     assert!(shop.patch_with(&["--unstable"]).starts_with("Patched"));
-    assert!(shop.read(".cargo/config.toml").contains("tokio_unstable"));
+    let after = shop.files();
+    assert!(config().contains("tokio_unstable"));
+    // Of a newer runtime-probe: everything is written anew.
+    shop.write(".runtime-probe/runtime-probe/src/lib.rs", "");
     assert!(shop.patch().starts_with("Patched"));
-    assert!(!shop.read(".cargo/config.toml").contains("tokio_unstable"));
+    assert_eq!(changes(&after, &shop.files()), "");
     assert_eq!(shop.unpatch(), "Unpatched.\n");
     assert_eq!(changes(&before, &shop.files()), "");
     assert!(!shop.root.join(".cargo").exists());
+
+    // Of a file that was edited since it is known whose it is, also after one more patch.
+    shop.patch_with(&["--unstable"]);
+    let edit = "\n[target.'cfg(windows)']\nrustflags = \"-g\"\n";
+    shop.write(".cargo/config.toml", &format!("{}{edit}", config()));
+    assert!(shop.patch().starts_with("Patched"));
+    assert!(config().contains("tokio_unstable"));
+    shop.write(".cargo/config.toml", &format!("{}# Why.\n", config()));
+    let said = shop.unpatch();
+    assert!(said.contains("and the rest stays.\n"), "{said}");
+    let expected = "[target.'cfg(windows)']\nrustflags = \"-g\"";
+    let left = config();
+    assert!(left.contains(expected) && left.contains("# Why."), "{left}");
+    assert!(!left.contains("tokio_unstable"), "{left}");
+
+    // Who takes it out by hand is not given it again, and who wrote it by hand keeps it.
+    fs::remove_dir_all(shop.root.join(".cargo")).expect("remove");
+    shop.patch_with(&["--unstable"]);
+    let without = config().replace("\"--cfg\", \"tokio_unstable\"", "");
+    shop.write(".cargo/config.toml", &without);
+    shop.patch();
+    assert!(!config().contains("tokio_unstable"));
+    shop.unpatch();
+    let theirs = "[build]\nrustflags = [\"--cfg\", \"tokio_unstable\"]\n";
+    shop.write(".cargo/config.toml", theirs);
+    shop.patch_with(&["--unstable"]);
+    shop.write(".cargo/config.toml", &format!("{}# Why.\n", config()));
+    let said = shop.unpatch();
+    assert!(said.contains("`--cfg tokio_unstable` included."), "{said}");
+    assert!(config().starts_with(theirs));
+}
+
+#[test]
+fn flags_from_elsewhere_that_keep_ours_from_its_effect_are_told() {
+    let mut shop = Workspace::of_two_members("flags/shop");
+    let root = shop.root.clone();
+    let above = root.with_file_name(".cargo/config.toml");
+    let home = root.with_file_name("home");
+    let _ = fs::remove_dir_all(&home);
+    let _ = fs::remove_file(&above);
+    fs::create_dir_all(&home).expect("create");
+    std::os::unix::fs::symlink(cargo_home().join("registry"), home.join("registry")).expect("link");
+    // Compiled with the flag, and not without. Nothing else has to be compiled for it.
+    shop.write("members/scale/Cargo.toml", &member("scale", ""));
+    shop.write(
+        "members/scale/src/lib.rs",
+        "#[cfg(not(tokio_unstable))]\ncompile_error!(\"without the flag\");\n",
+    );
+    shop.resolve();
+    shop.environment
+        .insert("CARGO_HOME".to_owned(), home.display().to_string());
+    assert!(!shop.patch_with(&["--unstable"]).contains("Note"));
+
+    let host_variable = format!(
+        "CARGO_TARGET_{}_RUSTFLAGS",
+        host().to_uppercase().replace('-', "_")
+    );
+    let host_flags = |flags: &str| format!("[target.{}]\nrustflags = {flags}\n", host());
+    let unix_flags = "[target.'cfg(unix)']\nrustflags = \"-g\"\n";
+    let both = format!("{unix_flags}{}", host_flags("\"--cfg=tokio_unstable\""));
+    let variable = Source::Variable;
+    let cases = [
+        (
+            variable("RUSTFLAGS"),
+            "",
+            Some("RUSTFLAGS in the environment"),
+        ),
+        (variable("RUSTFLAGS"), "-g --cfg  tokio_unstable", None),
+        (
+            variable("CARGO_ENCODED_RUSTFLAGS"),
+            "-g",
+            Some("CARGO_ENCODED_RUSTFLAGS in the environment"),
+        ),
+        (variable("CARGO_BUILD_RUSTFLAGS"), "-g", None),
+        (variable(&host_variable), "-g", Some(&host_variable)),
+        (Source::Above, "[build]\nrustflags = [\"-g\"]\n", None),
+        (
+            Source::Above,
+            &host_flags("[\"-g\"]"),
+            Some("/flags/.cargo/config.toml"),
+        ),
+        (Source::Above, &host_flags("[]"), None),
+        (Source::Above, &both, None),
+        (Source::Home, unix_flags, Some("`[target.'cfg(unix)']` in ")),
+    ];
+    for (source, flags, expected) in cases {
+        match source {
+            Source::Variable(name) => {
+                drop(shop.environment.insert(name.to_owned(), flags.to_owned()))
+            }
+            Source::Above => shop.write("../.cargo/config.toml", flags),
+            Source::Home => shop.write("../home/config.toml", flags),
+        }
+        let said = shop.check();
+        let note = said.split_once("\nNote: ").map(|(_, note)| note);
+        assert_eq!(note.is_some(), expected.is_some(), "{flags}: {said}");
+        let told = note.unwrap_or_default();
+        assert!(
+            told.contains(expected.unwrap_or_default()),
+            "{flags}: {said}"
+        );
+        assert_eq!(shop.has_effect("scale"), expected.is_none(), "{flags}");
+        if let Source::Variable(name) = source {
+            shop.environment.remove(name);
+        }
+        let _ = fs::remove_file(&above);
+    }
+    // As where the workspace is in somebody's home directory: the same file, found twice.
+    shop.write("../.cargo/config.toml", unix_flags);
+    fs::remove_file(home.join("config.toml")).expect("remove");
+    std::os::unix::fs::symlink(&above, home.join("config.toml")).expect("link");
+    let said = shop.patch();
+    assert_eq!(said.matches("cfg(unix)").count(), 1, "{said}");
+    // Without a flag of ours there is nothing that could be without effect.
+    shop.unpatch();
+    assert!(!shop.patch().contains("Note"));
+    let said = shop.patch_with(&["--unstable"]);
+    assert!(
+        said.starts_with("Patched") && said.contains("Note"),
+        "{said}"
+    );
+}
+
+/// Where flags come from that are not the workspace's.
+enum Source<'a> {
+    Variable(&'a str),
+    /// The directory above the workspace's.
+    Above,
+    /// That of cargo.
+    Home,
 }
 
 #[test]
@@ -105,8 +239,18 @@ fn a_tokio_that_moved_is_noticed_and_patched_again() {
         said.contains("not in force: the graph has tokio 1."),
         "{said}"
     );
-    assert!(said.contains("run `runtime-dump patch` again"), "{said}");
-    assert!(shop.patch().starts_with("Patched"));
+    // What is advised, as it stands there.
+    let (_, advice) = said.split_once("run `runtime-dump ").expect("an advice");
+    let (command, _) = advice.split_once('`').expect("a command");
+    let path = probe();
+    let mut arguments: Vec<&str> = command.split(' ').collect();
+    for argument in &mut arguments {
+        if *argument == "DIR" {
+            *argument = &path;
+        }
+    }
+    arguments.push("--offline");
+    assert!(shop.runtime_dump(&arguments, true).starts_with("Patched"));
     assert!(shop.check().starts_with("In force"));
 }
 
@@ -319,6 +463,8 @@ fn the_newest_known_tokio_is_the_one_of_our_lock_file() {
 /// A workspace in a directory of its own.
 struct Workspace {
     root: PathBuf,
+    /// What its commands have beside the environment of this process.
+    environment: BTreeMap<String, String>,
 }
 
 impl Workspace {
@@ -328,7 +474,10 @@ impl Workspace {
             .join("patch")
             .join(name);
         let _ = fs::remove_dir_all(&root);
-        let shop = Workspace { root };
+        let shop = Workspace {
+            root,
+            environment: BTreeMap::new(),
+        };
         shop.write(
             "Cargo.toml",
             "[workspace]\nresolver = \"2\"\nmembers = [\"members/*\"]\nexclude = [\"tokio\"]\n",
@@ -430,6 +579,27 @@ impl Workspace {
         output.stdout
     }
 
+    /// Whether cargo compiles a member, which it does with the flag only.
+    fn has_effect(&self, member: &str) -> bool {
+        let target = self.root.join("target");
+        let target = target.to_str().expect("text");
+        let arguments = [
+            "check",
+            "--offline",
+            "--package",
+            member,
+            "--target-dir",
+            target,
+        ];
+        let output = self.run(env!("CARGO"), &arguments, "");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success() || said.contains("error: without the flag"),
+            "{said}"
+        );
+        output.status.success()
+    }
+
     /// The manifests of every tokio of the graph, by a cargo that may not write the lock file.
     fn tokio(&self, directory: &str) -> Vec<PathBuf> {
         let metadata = self.metadata(&["--locked"], directory);
@@ -445,6 +615,10 @@ impl Workspace {
         Command::new(program)
             .args(arguments)
             .current_dir(self.root.join(directory))
+            // CI's flags are not the workspace's.
+            .env_remove("RUSTFLAGS")
+            .env_remove("CARGO_ENCODED_RUSTFLAGS")
+            .envs(&self.environment)
             .output()
             .unwrap_or_else(|error| panic!("{program}: {error}"))
     }
@@ -487,6 +661,14 @@ const RUNTIME_DUMP: &str = env!("CARGO_BIN_EXE_runtime-dump");
 /// Of other platforms cargo has no packages in its cache.
 fn host() -> String {
     format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
+}
+
+/// With the cache.
+fn cargo_home() -> PathBuf {
+    match std::env::var_os("CARGO_HOME") {
+        Some(home) => home.into(),
+        None => std::env::home_dir().expect("a home").join(".cargo"),
+    }
 }
 
 /// The runtime-probe of this repository.

@@ -2,6 +2,7 @@
 //! file finds it as it was, comments and blanks included.
 
 use crate::refusal::Refusal;
+use std::ops::Range;
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, value};
 
 /// Relative to the directory that `.cargo` is in.
@@ -14,7 +15,7 @@ const UNSTABLE: [&str; 2] = ["--cfg", "tokio_unstable"];
 ///
 /// # Errors
 ///
-/// If somebody else patches one of them, or if flags for a target stand above those that would be written.
+/// If somebody else patches one of them.
 pub fn with_patch(text: &str, packages: &[&str], unstable: bool) -> Result<String, Refusal> {
     let mut config = parse(text)?;
     let patch = table(config.as_table_mut(), "patch", Heading::Hidden)?;
@@ -58,7 +59,78 @@ pub fn is_patched(text: &str) -> Result<bool, Refusal> {
         .is_some_and(|patches| patches.iter().any(|(_, patch)| is_ours(patch))))
 }
 
-/// Takes the patches out of a file that was edited since. A flag stays: who knows who wants it by now.
+/// Whether the flag is among those of `[build]`.
+pub fn has_flag(text: &str) -> Result<bool, Refusal> {
+    let config = parse(text)?;
+    let flags = config.get("build").and_then(|build| build.get("rustflags"));
+    Ok(flags.is_some_and(|flags| place(&texts(flags)).is_some()))
+}
+
+/// # Errors
+///
+/// If flags for a target stand above those that would be written.
+pub fn accepts_flag(text: &str) -> Result<(), Refusal> {
+    match &target_flags(text)?[..] {
+        [] => Ok(()),
+        [target, ..] => Err(Refusal::new(format!(
+            "`[target.'{}']` in .cargo/config.toml has rustflags, which stand above those of `[build]`: \
+             add `--cfg tokio_unstable` there, and leave out --unstable",
+            target.name
+        ))),
+    }
+}
+
+/// The flags of a target.
+pub struct TargetFlags {
+    /// A triple or a `cfg(..)`.
+    pub name: String,
+    pub unstable: bool,
+}
+
+/// Of every target that has any flags.
+pub fn target_flags(text: &str) -> Result<Vec<TargetFlags>, Refusal> {
+    let config = parse(text)?;
+    let targets = config.get("target").and_then(Item::as_table_like);
+    let flags = targets.into_iter().flat_map(|targets| targets.iter());
+    Ok(flags
+        .filter_map(|(name, target)| {
+            let flags = texts(target.get("rustflags")?);
+            (!flags.is_empty()).then(|| TargetFlags {
+                name: name.to_owned(),
+                unstable: place(&flags).is_some(),
+            })
+        })
+        .collect())
+}
+
+/// Whether the flag is among these.
+pub fn is_unstable<'a>(flags: impl Iterator<Item = &'a str>) -> bool {
+    place(&flags.collect::<Vec<_>>()).is_some()
+}
+
+/// Takes the flag out of a file that was edited since it was written there.
+pub fn without_flag(text: &str) -> Result<String, Refusal> {
+    let mut config = parse(text)?;
+    if let Some(build) = config.get_mut("build").and_then(Item::as_table_like_mut)
+        && let Some(mut flags) = build.get("rustflags").and_then(list)
+        && let Some(place) = place(&elements(&flags))
+    {
+        for _ in place.clone() {
+            flags.remove(place.start);
+        }
+        if flags.is_empty() {
+            build.remove("rustflags");
+        } else {
+            build.insert("rustflags", value(flags));
+        }
+        if build.is_empty() {
+            config.remove("build");
+        }
+    }
+    Ok(config.to_string())
+}
+
+/// Takes the patches out of a file that was edited since.
 pub fn without_patch(text: &str) -> Result<String, Refusal> {
     let mut config = parse(text)?;
     if let Some(patch) = config.get_mut("patch").and_then(Item::as_table_like_mut) {
@@ -90,44 +162,54 @@ fn is_ours(patch: &Item) -> bool {
 }
 
 fn add_flag(config: &mut DocumentMut) -> Result<(), Refusal> {
-    let for_target = config
-        .get("target")
-        .and_then(Item::as_table_like)
-        .and_then(|targets| {
-            targets
-                .iter()
-                .find(|(_, target)| target.get("rustflags").is_some())
-        });
-    if let Some((target, _)) = for_target {
-        return Err(Refusal::new(format!(
-            "`[target.'{target}']` in .cargo/config.toml has rustflags, which stand above those of `[build]`: \
-             add `--cfg tokio_unstable` there, and leave out --unstable"
-        )));
-    }
     let build = table(config.as_table_mut(), "build", Heading::Shown)?;
     let mut flags = match build.get("rustflags") {
         None => Array::new(),
-        Some(Item::Value(toml_edit::Value::Array(flags))) => flags.clone(),
-        Some(other) => match other.as_str() {
-            Some(flags) => flags.split_whitespace().collect(),
-            None => {
-                return Err(Refusal::new(
-                    "`build.rustflags` in .cargo/config.toml is neither a list nor a text",
-                ));
-            }
-        },
+        Some(flags) => list(flags).ok_or_else(|| {
+            Refusal::new("`build.rustflags` in .cargo/config.toml is neither a list nor a text")
+        })?,
     };
-    let set = |pair: &[Option<&str>]| {
-        pair == UNSTABLE.map(Some) || pair.last() == Some(&Some("--cfg=tokio_unstable"))
-    };
-    let texts: Vec<Option<&str>> = flags.iter().map(toml_edit::Value::as_str).collect();
-    if !texts.windows(2).any(set) && !texts.windows(1).any(set) {
+    if place(&elements(&flags)).is_none() {
         for flag in UNSTABLE {
             flags.push(flag);
         }
     }
     build.insert("rustflags", value(flags));
     Ok(())
+}
+
+/// Flags as cargo takes them: a list, or a text with blanks between them.
+fn list(flags: &Item) -> Option<Array> {
+    match flags.as_array() {
+        Some(flags) => Some(flags.clone()),
+        None => Some(flags.as_str()?.split_whitespace().collect()),
+    }
+}
+
+fn texts(flags: &Item) -> Vec<&str> {
+    match flags.as_array() {
+        Some(flags) => elements(flags),
+        None => flags
+            .as_str()
+            .map_or(Vec::new(), |flags| flags.split_whitespace().collect()),
+    }
+}
+
+/// Each at its place, so one that is no text is an empty one.
+fn elements(flags: &Array) -> Vec<&str> {
+    let texts = flags.iter().map(toml_edit::Value::as_str);
+    texts.map(Option::unwrap_or_default).collect()
+}
+
+/// Where the flag is, in either spelling.
+fn place(flags: &[&str]) -> Option<Range<usize>> {
+    let one = |at: usize| flags[at] == "--cfg=tokio_unstable";
+    let two = |at: usize| flags.get(at..at + 2) == Some(&UNSTABLE[..]);
+    (0..flags.len()).find_map(|at| match (one(at), two(at)) {
+        (true, _) => Some(at..at + 1),
+        (_, true) => Some(at..at + 2),
+        _ => None,
+    })
 }
 
 #[derive(PartialEq)]
@@ -225,12 +307,36 @@ rustflags = [\"--cfg\", \"tokio_unstable\"]
                 "[patch.crates-io]\ntokio = { git = \"x\" }\n",
                 "take it out first",
             ),
-            ("[target.'cfg(unix)']\nrustflags = \"-g\"\n", "stand above"),
             ("patch = 1\n", "is no table"),
             ("[patch\n", "cannot be read"),
         ] {
             let refusal = with_patch(text, &["tokio"], true).unwrap_err().to_string();
             assert!(refusal.contains(said), "{refusal}");
+        }
+        let flags = "[target.'cfg(unix)']\nrustflags = \"-g\"\n";
+        let refusal = accepts_flag(flags).unwrap_err().to_string();
+        assert!(refusal.contains("stand above"), "{refusal}");
+    }
+
+    #[test]
+    fn the_flag_is_taken_out_from_among_others() {
+        for (flags, expected) in [
+            (
+                "[\"-g\", \"--cfg\", \"tokio_unstable\", \"-O\"]",
+                "[build]\nrustflags = [\"-g\", \"-O\"]\n",
+            ),
+            (
+                "\"-g --cfg=tokio_unstable\"",
+                "[build]\nrustflags = [\"-g\"]\n",
+            ),
+            ("[\"--cfg\", \"tokio_unstable\"]", ""),
+            (
+                "[\"--cfg\", \"loom\"]",
+                "[build]\nrustflags = [\"--cfg\", \"loom\"]\n",
+            ),
+        ] {
+            let text = format!("[build]\nrustflags = {flags}\n");
+            assert_eq!(without_flag(&text).unwrap(), expected);
         }
     }
 }

@@ -5,10 +5,12 @@
 //! * [`graph`]: which tokio the workspace has, by cargo's own account;
 //! * [`packages`]: the packages that stand in for it;
 //! * [`config`]: the lines of `.cargo/config.toml` that make cargo use them;
+//! * [`flags`]: what keeps cargo from using the flag among these;
 //! * [`tree`]: directories that are there as a whole or not at all;
 //! * [`refusal`]: why nothing was done.
 
 mod config;
+mod flags;
 mod graph;
 mod packages;
 mod patch;
@@ -60,7 +62,7 @@ fn command() -> Command {
                         .help("Directory of runtime-probe in a checkout: it has the Cargo.toml"),
                 )
                 .arg(
-                    flag("unstable", "Also adds `--cfg tokio_unstable` to the flags")
+                    flag("unstable", "Also adds `--cfg tokio_unstable` to the flags; later runs keep it")
                         .conflicts_with("check"),
                 )
                 .arg(

@@ -14,7 +14,7 @@ use crate::packages::{
     FACADE_SOURCE, README, facade_manifest, probe_manifest, upstream_directory, upstream_manifest,
 };
 use crate::refusal::Refusal;
-use crate::tree;
+use crate::{flags, tree};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -60,8 +60,9 @@ pub fn patch(probe: &Path, unstable: bool, offline: bool) -> Result<String, Refu
     {
         tree::remove(&new)?;
         return Ok(format!(
-            "{recovered}Already patched: tokio {}.",
-            tokio.version
+            "{recovered}Already patched: tokio {}.{}",
+            tokio.version,
+            flags::note(&workspace.root)
         ));
     }
 
@@ -75,9 +76,10 @@ pub fn patch(probe: &Path, unstable: bool, offline: bool) -> Result<String, Refu
         "{recovered}Patched: tokio {} of every crate in {} is instrumented.\n\
          Written: {DIRECTORY}/, .cargo/config.toml, and Cargo.lock, where tokio is now of {DIRECTORY}/ and the probe's \
          dependencies are added; no other version moved, and `--locked` builds work as before.\n\
-         `runtime-dump unpatch` takes it back.{note}",
+         `runtime-dump unpatch` takes it back.{note}{}",
         tokio.version,
         workspace.root.display(),
+        flags::note(&workspace.root)
     ))
 }
 
@@ -98,9 +100,10 @@ pub fn check(offline: bool) -> Result<String, Refusal> {
             package.map_or("?", |package| &package.version)
         };
         return Ok(format!(
-            "In force: tokio {} by runtime-probe {}.",
+            "In force: tokio {} by runtime-probe {}.{}",
             version("tokio"),
-            version("runtime-probe")
+            version("runtime-probe"),
+            flags::note(&workspace.root)
         ));
     }
     let found: Vec<String> = graph
@@ -109,7 +112,8 @@ pub fn check(offline: bool) -> Result<String, Refusal> {
         .map(|tokio| format!("{} of {}", tokio.version, tokio.origin()))
         .collect();
     Err(Refusal::new(format!(
-        "not in force: the graph has tokio {}; run `runtime-dump patch` again",
+        "not in force: the graph has tokio {}; run `runtime-dump patch --path DIR` again, where DIR is the directory of \
+         runtime-probe in a checkout",
         found.join(" and ")
     )))
 }
@@ -135,12 +139,15 @@ pub fn unpatch(offline: bool) -> Result<String, Refusal> {
     let content = match restored {
         Some(content) => content,
         None => {
-            said.push(
-                ".cargo/config.toml was edited since: only the patch is out of it; see whether it needs \
-                 `--cfg tokio_unstable`."
-                    .to_owned(),
-            );
-            Some(config::without_patch(&config)?.into_bytes())
+            let content = undo.taken_out_of(&config)?;
+            let flag = match config::has_flag(&content)? {
+                true => ", `--cfg tokio_unstable` included",
+                false => "",
+            };
+            said.push(format!(
+                ".cargo/config.toml was edited since: what `patch` wrote is out of it, and the rest stays{flag}."
+            ));
+            Some(content.into_bytes())
         }
     };
     tree::replace(&workspace.config_path(), content.as_deref())?;
@@ -335,14 +342,8 @@ impl Workspace {
         self.root.join("Cargo.lock")
     }
 
-    /// cargo still reads the name without the extension, and prefers it.
     fn config_path(&self) -> PathBuf {
-        let old = self.root.join(".cargo/config");
-        if old.is_file() {
-            old
-        } else {
-            self.root.join(".cargo/config.toml")
-        }
+        flags::config_in(&self.root.join(".cargo"))
     }
 
     fn config(&self) -> Result<Option<Vec<u8>>, Refusal> {
@@ -433,24 +434,28 @@ impl Workspace {
         }) && tokios.next().is_none()
     }
 
-    /// Writes what `unpatch` needs, and says what the config is to be.
+    /// Writes what `unpatch` needs, and says what the config is to be. A flag that an earlier run put in stays.
     fn write_undo(&self, new: &Path, names: &[&str], unstable: bool) -> Result<String, Refusal> {
         let now = self.files()?;
         let text = self.config_text()?;
-        let (config, lock) = if config::is_patched(&text)? {
+        let (config, lock, kept) = if config::is_patched(&text)? {
             let undo = Undo::read(&self.packages())?;
             let config = match undo.config.restored(now.config.as_deref()) {
                 Some(config) => config,
-                None => Some(config::without_patch(&text)?.into_bytes()),
+                None => Some(undo.taken_out_of(&text)?.into_bytes()),
             };
             // A lock file that cargo has written since is nothing to go back behind.
-            (config, undo.lock.restored(now.lock.as_deref()).flatten())
+            let lock = undo.lock.restored(now.lock.as_deref()).flatten();
+            (config, lock, undo.added_flag()? && config::has_flag(&text)?)
         } else {
-            (now.config, now.lock)
+            (now.config, now.lock, false)
         };
         let before = String::from_utf8(config.clone().unwrap_or_default())
             .map_err(|_| Refusal::new(".cargo/config.toml is not UTF-8"))?;
-        let after = config::with_patch(&before, names, unstable)?;
+        if unstable {
+            config::accepts_flag(&before)?;
+        }
+        let after = config::with_patch(&before, names, unstable || kept)?;
         let undo = new.join(UNDO);
         tree::write(&undo.join("config.toml.after"), &after)?;
         for (name, content) in [("config.toml.before", config), ("Cargo.lock.before", lock)] {
@@ -534,6 +539,25 @@ impl Undo {
             config: former("config.toml")?,
             lock: former("Cargo.lock")?,
         })
+    }
+
+    /// Whether the flag came with the patch.
+    fn added_flag(&self) -> Result<bool, Refusal> {
+        let has_flag = |config: &Option<Vec<u8>>| {
+            let text = String::from_utf8_lossy(config.as_deref().unwrap_or_default());
+            config::has_flag(&text)
+        };
+        Ok(has_flag(&self.config.after)? && !has_flag(&self.config.before)?)
+    }
+
+    /// A config that was edited since, without what is ours.
+    fn taken_out_of(&self, text: &str) -> Result<String, Refusal> {
+        let text = config::without_patch(text)?;
+        if self.added_flag()? {
+            config::without_flag(&text)
+        } else {
+            Ok(text)
+        }
     }
 }
 

@@ -1,0 +1,102 @@
+//! What keeps cargo from using the flag that stands in `[build]` of `.cargo/config.toml`.
+//!
+//! cargo takes its flags from the first of these that is there, and from that alone (held against cargo 1.95 by a test):
+//! 1. `CARGO_ENCODED_RUSTFLAGS`, then `RUSTFLAGS`, which may be empty;
+//! 2. `[target]`, of every config file from the workspace's directory upwards and of cargo's home, and
+//!    `CARGO_TARGET_<TRIPLE>_RUSTFLAGS`: those of the target that is built together, if there are any;
+//! 3. `[build]` of all these files, and `CARGO_BUILD_RUSTFLAGS`, together.
+//!
+//! Which target will be built is not known here, so each that has flags is told. What is set elsewhere, for one build, is
+//! not seen.
+
+use crate::config;
+use std::collections::BTreeSet;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// cargo's config in a directory: it still reads the name without the extension, and prefers it.
+pub fn config_in(directory: &Path) -> PathBuf {
+    let old = directory.join("config");
+    if old.is_file() {
+        old
+    } else {
+        directory.join("config.toml")
+    }
+}
+
+/// What is to be said of the flag in the config of the workspace in `root`; nothing if it has none, or that counts. A file
+/// that cannot be read says nothing here: cargo itself refuses it.
+pub fn note(root: &Path) -> String {
+    let text = |path: &Path| fs::read_to_string(path).unwrap_or_default();
+    let ours = text(&config_in(&root.join(".cargo")));
+    if !config::has_flag(&ours).unwrap_or_default() {
+        return String::new();
+    }
+    let sources = match variable() {
+        Some((_, true)) => Vec::new(),
+        Some((name, false)) => vec![format!("{name} in the environment")],
+        None => {
+            let mut targets = target_variables();
+            for path in config_files(root) {
+                for target in config::target_flags(&text(&path)).unwrap_or_default() {
+                    let source = format!("`[target.'{}']` in {}", target.name, path.display());
+                    targets.push((source, target.unstable));
+                }
+            }
+            // Those of several may be for one build together: who has the flag in one of them knows.
+            if targets.iter().any(|(_, unstable)| *unstable) {
+                targets.clear();
+            }
+            targets.into_iter().map(|(source, _)| source).collect()
+        }
+    };
+    if sources.is_empty() {
+        return String::new();
+    }
+    format!(
+        "\nNote: `--cfg tokio_unstable` in .cargo/config.toml is without effect where cargo takes its flags from {}: it \
+         takes them from one place only. Add it there, too.",
+        sources.join(" or ")
+    )
+}
+
+/// The variable that stands above every config file, and whether the flag is in it.
+fn variable() -> Option<(&'static str, bool)> {
+    let variables = [("CARGO_ENCODED_RUSTFLAGS", '\x1f'), ("RUSTFLAGS", ' ')];
+    variables.into_iter().find_map(|(name, separator)| {
+        let flags = env::var_os(name)?;
+        let flags = flags.to_string_lossy();
+        let flags = flags.split(separator).filter(|flag| !flag.is_empty());
+        Some((name, config::is_unstable(flags)))
+    })
+}
+
+fn target_variables() -> Vec<(String, bool)> {
+    env::vars_os()
+        .filter_map(|(name, flags)| {
+            let (name, flags) = (name.to_str()?, flags.to_string_lossy());
+            let triple = name.strip_prefix("CARGO_TARGET_")?;
+            let set = triple.ends_with("_RUSTFLAGS") && !flags.trim().is_empty();
+            let unstable = config::is_unstable(flags.split_whitespace());
+            set.then(|| (format!("{name} in the environment"), unstable))
+        })
+        .collect()
+}
+
+/// Those that cargo reads in this directory, the nearest first, each once: cargo's home is often above it.
+fn config_files(root: &Path) -> Vec<PathBuf> {
+    let home = env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(env::home_dir()?.join(".cargo")));
+    let directories = root.ancestors().map(|above| above.join(".cargo"));
+    let mut seen = BTreeSet::new();
+    directories
+        .chain(home)
+        .map(|directory| config_in(&directory))
+        .filter(|path| {
+            path.canonicalize()
+                .is_ok_and(|canonical| seen.insert(canonical))
+        })
+        .collect()
+}
