@@ -15,8 +15,11 @@ use axum::body::Bytes;
 use http_body::{Body, Frame};
 use runtime_probe::pprof::http::Carrier;
 
-/// Pieces under way, of 16 KiB each where a reply is streamed: one that hyper sends, one for when it has.
+/// Pieces under way: one that hyper sends, one for when it has.
 const ROOM: usize = 2;
+
+/// A piece at the most. hyper takes one of any size for a client, and keeps it until that has read it.
+pub(crate) const PIECE_BYTES: usize = 16 * 1024;
 
 /// How long a client may take nothing: what the stand-alone server allows.
 const STALL: Duration = Duration::from_secs(10);
@@ -102,6 +105,27 @@ impl Writer {
                 .is_none_or(|shared| shared.lock().reader_is_gone)
         }
     }
+
+    /// Waits for room.
+    fn push(&self, piece: Bytes) -> io::Result<()> {
+        let deadline = Instant::now() + self.stall;
+        let mut reply = self.shared.lock();
+        while reply.pieces.len() >= ROOM && !reply.reader_is_gone {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let reason = "the client reads too slowly";
+                return Err(io::Error::new(io::ErrorKind::TimedOut, reason));
+            }
+            let waited = self.shared.changed.wait_timeout(reply, left);
+            reply = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if reply.reader_is_gone {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        reply.pieces.push_back(piece);
+        Shared::wake(reply);
+        Ok(())
+    }
 }
 
 impl Carrier for Writer {
@@ -122,23 +146,9 @@ impl Carrier for Writer {
     }
 
     fn send(&mut self, piece: Vec<u8>) -> io::Result<()> {
-        let deadline = Instant::now() + self.stall;
-        let mut reply = self.shared.lock();
-        while reply.pieces.len() >= ROOM && !reply.reader_is_gone {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                let reason = "the client reads too slowly";
-                return Err(io::Error::new(io::ErrorKind::TimedOut, reason));
-            }
-            let waited = self.shared.changed.wait_timeout(reply, left);
-            reply = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        if reply.reader_is_gone {
-            return Err(io::ErrorKind::BrokenPipe.into());
-        }
-        reply.pieces.push_back(piece.into());
-        Shared::wake(reply);
-        Ok(())
+        let mut pieces = piece.chunks(PIECE_BYTES);
+        // Copies: a part of the whole would keep the whole.
+        pieces.try_for_each(|piece| self.push(Bytes::copy_from_slice(piece)))
     }
 }
 
@@ -235,6 +245,36 @@ mod tests {
         drop(writer);
         assert!(matches!(next(&mut reader), Poll::Ready(Some(Ok(_)))));
         assert!(matches!(next(&mut reader), Poll::Ready(Some(Err(_)))));
+    }
+
+    #[test]
+    fn a_whole_goes_piece_by_piece_as_it_is_read() {
+        let whole: Vec<u8> = (0..5 * PIECE_BYTES + 1).map(|at| (at >> 8) as u8).collect();
+        let (mut writer, mut reader) = pipe();
+        writer.stall = Duration::from_millis(50);
+        let error = writer.send(whole.clone()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        let mut read = Vec::new();
+        while let Poll::Ready(Some(Ok(piece))) = next(&mut reader) {
+            assert_eq!(piece.len(), PIECE_BYTES);
+            read.extend(piece);
+        }
+        assert_eq!(read, whole[..ROOM * PIECE_BYTES]);
+
+        let (mut writer, mut reader) = pipe();
+        writer.stall = Duration::from_secs(60);
+        let sent = whole.clone();
+        let writer = thread::spawn(move || writer.send(sent).map(|()| writer.finish()));
+        let mut read = Vec::new();
+        loop {
+            match next(&mut reader) {
+                Poll::Ready(Some(piece)) => read.extend(piece.unwrap()),
+                Poll::Ready(None) => break,
+                Poll::Pending => thread::yield_now(),
+            }
+        }
+        writer.join().unwrap().unwrap();
+        assert!(read == whole);
     }
 
     #[test]

@@ -10,7 +10,7 @@ pub(crate) const MOST_AT_ONCE: usize = 64;
 
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
 
-/// Counts a reply for as long as it lives.
+/// Counts a reply until hyper has all of it but the last pieces ([`crate::pipe`]), or it is given up.
 #[derive(Debug)]
 pub(crate) struct Place(());
 

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use runtime_probe::pprof::http::{Endpoints, Exchange};
 
-use crate::pipe::{self, Head};
+use crate::pipe::{self, Head, Writer};
 use crate::places::Place;
 
 /// `/debug/pprof/` for this machine: a request must come from a loopback address, and its `Host` must be an IP address or
@@ -70,36 +70,32 @@ async fn answer(State(endpoints): State<Endpoints>, request: Request) -> Respons
         exchange
     };
     let (exchange, body) = read(exchange, body).await;
-    let place = Place::take();
-    let exchange = match &place {
-        Some(_) => exchange,
-        None => exchange.refuse(
-            503,
-            "too many replies at once: 64 are being read, try again",
-        ),
-    };
-    let (mut writer, reader) = pipe::pipe();
-    let is_gone = writer.is_gone();
-    let has_place = place.is_some();
-    let reply = move || {
-        match exchange.answer(body, is_gone, &mut writer) {
-            Ok(()) => writer.finish(),
-            // Dropped unfinished, it breaks the body off.
-            Err(_) => drop(writer),
-        }
-        drop(place);
-    };
-    if has_place {
+    let (writer, reader) = pipe::pipe();
+    match Place::take() {
         // tokio's own, not the probe's: whoever reads a dump does not want to find the dump in it.
-        tokio::task::spawn_blocking(reply);
-    } else {
-        // A refusal is one piece, which nobody has to take for it to return.
-        reply();
+        Some(place) => drop(tokio::task::spawn_blocking(move || {
+            write(exchange, body, writer);
+            drop(place);
+        })),
+        // A refusal is one piece, which nobody has to take for this to return.
+        None => {
+            let sentence = "too many replies at once: 64 are being read, try again";
+            write(exchange.refuse(503, sentence), body, writer);
+        }
     }
     match reader.head().await {
         Some((head, body)) => response(head, Body::new(body)),
         // The runtime is shutting down.
         None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}
+
+/// Blocks until the client has taken all but the last pieces of the reply, or does so no more.
+fn write(exchange: Exchange, body: Vec<u8>, mut writer: Writer) {
+    match exchange.answer(body, writer.is_gone(), &mut writer) {
+        Ok(()) => writer.finish(),
+        // Dropped unfinished, it breaks the body off.
+        Err(_) => drop(writer),
     }
 }
 
@@ -178,32 +174,89 @@ fn response(head: Head, body: Body) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipe::PIECE_BYTES;
     use crate::places::MOST_AT_ONCE;
+    use std::pin::Pin;
+    use std::sync::{Mutex, PoisonError};
+    use std::time::{Duration, Instant};
+
+    /// Places are counted for the process.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+    async fn ask(page: &str) -> Response {
+        const TOKEN: &str = "0123456789abcdef";
+        let request = Request::get(format!("/debug/pprof/{page}")).header("host", "localhost");
+        let request = request.header("authorization", format!("Bearer {TOKEN}"));
+        let request = request.body(Body::empty()).unwrap();
+        answer(State(Endpoints::remote(TOKEN).unwrap()), request).await
+    }
+
+    async fn status(page: &str) -> u16 {
+        ask(page).await.status().as_u16()
+    }
 
     #[test]
     fn who_finds_no_place_is_told_so_and_the_next_one_is_answered() {
-        const TOKEN: &str = "0123456789abcdef";
-        let endpoints = Endpoints::remote(TOKEN).unwrap();
-        let ask = async || {
-            let request = Request::get("/debug/pprof/cmdline").header("host", "localhost");
-            let request = request.header("authorization", format!("Bearer {TOKEN}"));
-            let request = request.body(Body::empty()).unwrap();
-            let response = answer(State(endpoints.clone()), request).await;
-            let status = response.status().as_u16();
-            let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
-            (status, String::from_utf8(body.into()).unwrap())
-        };
+        let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         runtime.unwrap().block_on(async {
             let mut places: Vec<Place> = std::iter::from_fn(Place::take).collect();
             assert_eq!(places.len(), MOST_AT_ONCE);
-            let (status, sentence) = ask().await;
-            assert_eq!(
-                (status, sentence.contains("64 are being read")),
-                (503, true)
-            );
+            let refused = ask("cmdline").await;
+            assert_eq!(refused.status(), 503);
+            let sentence = to_bytes(refused.into_body(), usize::MAX).await.unwrap();
+            let sentence = String::from_utf8_lossy(&sentence);
+            assert!(sentence.contains("64 are being read"), "{sentence}");
             places.pop();
-            assert_eq!(ask().await.0, 200);
+            assert_eq!(status("cmdline").await, 200);
+        });
+    }
+
+    fn deep(calls: usize) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            match calls {
+                0 => runtime_probe::time::sleep(Duration::from_secs(3600)).await,
+                _ => deep(calls - 1).await,
+            }
+        })
+    }
+
+    #[test]
+    fn a_whole_that_nobody_reads_keeps_its_place() {
+        /// Each with a stack of its own.
+        const TASKS: usize = 30;
+        let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let service = runtime_probe::runtime::Runtime::new().unwrap();
+        for task in 0..TASKS {
+            service.spawn(deep(task));
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build();
+        runtime.unwrap().block_on(async {
+            let begin = Instant::now();
+            let patience = || assert!(begin.elapsed() < Duration::from_secs(30), "too long");
+            let mut places: Vec<Place> = std::iter::from_fn(Place::take).collect();
+            places.pop();
+            let whole = loop {
+                patience();
+                let whole = ask("goroutine?debug=1").await;
+                // That it has a length tells that it is made before it is sent.
+                let length = &whole.headers()[header::CONTENT_LENGTH];
+                let length: usize = length.to_str().unwrap().parse().unwrap();
+                // Before, the tasks were on their way, or the last one asked for kept its place for a moment.
+                if whole.status() == 200 && length > 4 * PIECE_BYTES {
+                    break whole;
+                }
+            };
+            for _ in 0..10 {
+                assert_eq!(status("cmdline").await, 503);
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            drop(whole);
+            while status("cmdline").await != 200 {
+                patience();
+            }
         });
     }
 }
