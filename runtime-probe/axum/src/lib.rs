@@ -18,7 +18,7 @@
 //! router, whose requests arrive through those workers, cannot.
 //!
 //! The work is done on tokio's blocking threads, 64 at a time at the most: the next request is a 503. A reply goes out as fast
-//! as its client takes it; one that takes nothing for ten seconds, or is gone, ends the work.
+//! as its client takes it; one that takes nothing for ten seconds, or less than 4 KiB/s for long, or is gone, ends the work.
 //!
 //! It is the same for a crate with the rename (`tokio = { package = "runtime-probe", .. }`) and for one with plain tokio.
 

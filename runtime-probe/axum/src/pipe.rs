@@ -1,7 +1,8 @@
 //! A reply on its way from a blocking thread, which writes it, to hyper, which polls it.
 //!
 //! A channel of tokio's was rejected: its blocking send waits for as long as the client likes, and a bound on that would
-//! need a runtime with a timer. Here the writer waits on a condition variable, for [`STALL`] at most.
+//! need a runtime with a timer. Here the writer waits on a condition variable. What it waits it is owed, pieces pay for it at
+//! [`MIN_BYTES_PER_SECOND`], and it is owed [`STALL`] at most: otherwise a piece every ten seconds would keep it for ever.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -24,6 +25,9 @@ pub(crate) const PIECE_BYTES: usize = 16 * 1024;
 /// How long a client may take nothing: what the stand-alone server allows.
 const STALL: Duration = Duration::from_secs(10);
 
+/// How slowly a client may take what there is for longer than that; the stand-alone server's, too.
+const MIN_BYTES_PER_SECOND: f64 = 4096.0;
+
 /// A status, headers, and the length of the body if it is known.
 #[derive(Debug)]
 pub(crate) struct Head {
@@ -40,6 +44,7 @@ pub(crate) fn pipe() -> (Writer, Reader) {
         Writer {
             shared: writer,
             stall,
+            owed: Duration::ZERO,
         },
         Reader { shared },
     )
@@ -88,6 +93,8 @@ impl Shared {
 pub(crate) struct Writer {
     shared: Arc<Shared>,
     stall: Duration,
+    /// What it has waited and pieces have not paid for. They are no credit for later.
+    owed: Duration,
 }
 
 impl Writer {
@@ -107,11 +114,12 @@ impl Writer {
     }
 
     /// Waits for room.
-    fn push(&self, piece: Bytes) -> io::Result<()> {
-        let deadline = Instant::now() + self.stall;
+    fn push(&mut self, piece: Bytes) -> io::Result<()> {
+        let paid = Duration::from_secs_f64(piece.len() as f64 / MIN_BYTES_PER_SECOND);
+        let begin = Instant::now();
         let mut reply = self.shared.lock();
         while reply.pieces.len() >= ROOM && !reply.reader_is_gone {
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = self.stall.saturating_sub(self.owed + begin.elapsed());
             if left.is_zero() {
                 let reason = "the client reads too slowly";
                 return Err(io::Error::new(io::ErrorKind::TimedOut, reason));
@@ -122,6 +130,7 @@ impl Writer {
         if reply.reader_is_gone {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
+        self.owed = (self.owed + begin.elapsed()).saturating_sub(paid);
         reply.pieces.push_back(piece);
         Shared::wake(reply);
         Ok(())
@@ -290,6 +299,31 @@ mod tests {
         let writer = thread::spawn(move || writer.send(b"c".to_vec()));
         assert!(matches!(next(&mut reader), Poll::Ready(Some(Ok(_)))));
         writer.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn a_dribble_is_given_up() {
+        const MANY: usize = 100;
+        let (mut writer, mut reader) = pipe();
+        writer.stall = Duration::from_millis(500);
+        let writer = thread::spawn(move || (0..MANY).try_for_each(|_| writer.send(b"a".to_vec())));
+        // One piece takes less than the stall, twenty take more.
+        while !writer.is_finished() {
+            thread::sleep(Duration::from_millis(25));
+            let _ = next(&mut reader);
+        }
+        let error = writer.join().unwrap().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn pieces_pay_for_waiting() {
+        let (mut writer, _reader) = pipe();
+        writer.owed = Duration::from_secs(5);
+        writer.send(vec![0; PIECE_BYTES]).unwrap();
+        assert!(writer.owed < Duration::from_secs(2), "{:?}", writer.owed);
+        writer.send(vec![0; PIECE_BYTES]).unwrap();
+        assert_eq!(writer.owed, Duration::ZERO);
     }
 
     #[test]
