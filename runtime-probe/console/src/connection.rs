@@ -24,6 +24,10 @@ const REFUSAL: &str = "This is the port of tokio-console, which speaks gRPC. Att
 /// The largest request that the protocol has is a number in a message of its own, some ten bytes.
 const MOST_REQUEST: usize = 1024;
 
+/// tokio-console has three, for updates, its state and a task's page, and a fourth to pause. Of a page that was left it may keep the
+/// stream for a while, and it stands still while it waits for one.
+const MOST_STREAMS: u32 = 8;
+
 /// Answers a client by `instrument` until it leaves, or until that finds it `too_slow`.
 pub(crate) async fn serve(
     mut stream: TcpStream,
@@ -47,7 +51,7 @@ pub(crate) async fn serve(
         .timer(TokioTimer::new())
         .keep_alive_interval(Some(Duration::from_secs(10)))
         .keep_alive_timeout(Duration::from_secs(10))
-        .max_concurrent_streams(16)
+        .max_concurrent_streams(MOST_STREAMS)
         .max_header_list_size(8 * 1024)
         .initial_stream_window_size(16 * 1024)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));

@@ -1,7 +1,8 @@
 //! The requests of one client, and the streams that answer them.
 //!
 //! Each stream is filled by a task of its own through a channel that holds one message, and a message is made when there is
-//! room for it, so what a client does not take is not made. One that takes nothing for too long is hung up on.
+//! room for it, so what a client does not take is not made. One that takes nothing for too long is hung up on. Of updates,
+//! whose messages are large, a client has one stream.
 
 use std::io;
 use std::pin::Pin;
@@ -17,7 +18,7 @@ use console_api::instrument::{
 use console_api::tasks::TaskDetails;
 use console_api::tasks::task_details::PollTimesHistogram;
 use runtime_probe::pprof::{self, Distribution};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::time::timeout;
 use tonic::codegen::tokio_stream::Stream;
 use tonic::{Request, Response, Status};
@@ -31,6 +32,8 @@ pub(crate) struct Client {
     shared: Arc<Shared>,
     temporality: watch::Sender<Temporality>,
     too_slow: Arc<Notify>,
+    /// Is taken while it is told of updates.
+    updates: Arc<Semaphore>,
 }
 
 impl Client {
@@ -39,6 +42,7 @@ impl Client {
             shared,
             temporality: watch::Sender::new(Temporality::Live),
             too_slow,
+            updates: Arc::new(Semaphore::new(1)),
         }
     }
 
@@ -63,9 +67,18 @@ impl Instrument for Client {
         &self,
         _: Request<InstrumentRequest>,
     ) -> Result<Response<Receiver<Update>>, Status> {
+        let only = self.updates.clone().try_acquire_owned();
+        let only = only.map_err(|_| {
+            Status::resource_exhausted(
+                "this connection has a stream of updates already: one will do, others need a connection of their own",
+            )
+        })?;
         let (sender, response) = self.stream();
         let (shared, temporality) = (self.shared.clone(), self.temporality.subscribe());
-        tokio::spawn(send_updates(shared, temporality, sender));
+        tokio::spawn(async move {
+            send_updates(shared, temporality, sender).await;
+            drop(only);
+        });
         Ok(response)
     }
 

@@ -14,6 +14,10 @@
 //! service are all stuck, and it never lists itself. While nobody is attached, nothing is read. With `RUNTIME_PROBE=off`
 //! there are no records, and the list is empty.
 //!
+//! What clients can cost is bounded: there are 32 at the most, each with one stream of updates and a few small ones. Of the updates
+//! one message is on its way, of 4 MiB at the most, and one waits, of some 20 MB where there are tens of thousands of tasks. A client
+//! that does not take the next message within ten seconds ([`Server::patience`]) is hung up on.
+//!
 //! # What is shown, and how exact it is
 //!
 //! Once a second, while somebody is attached, the records are read. What lives and ends between two looks is not listed.

@@ -6,10 +6,12 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use console_api::instrument::TaskDetailsRequest;
+use console_api::instrument::{InstrumentRequest, StateRequest, TaskDetailsRequest};
 use runtime_probe::runtime::{Builder, Runtime};
 use runtime_probe::{task, time};
 use runtime_probe_console::Server;
+use tokio::time::timeout;
+use tonic::Code;
 use view::{PATIENCE, View, connect};
 
 #[allow(
@@ -70,7 +72,7 @@ async fn take_details(server: SocketAddr, id: u64, messages: usize) {
     let details = connect(server).await.watch_task_details(request).await;
     let mut details = details.unwrap().into_inner();
     for _ in 0..messages {
-        let next = tokio::time::timeout(PATIENCE, details.message()).await;
+        let next = timeout(PATIENCE, details.message()).await;
         assert_eq!(next.unwrap().unwrap().unwrap().task_id, Some(id.into()));
     }
 }
@@ -126,6 +128,44 @@ fn what_one_message_cannot_hold_comes_in_more() {
     let console = Server::new("127.0.0.1:0").serve().unwrap();
     let view = clients().block_on(take_all(console.local_addr(), TOO_MANY));
     assert_eq!(view.messages, 3);
+}
+
+#[test]
+fn a_connection_has_one_stream_of_updates_and_a_few_others() {
+    /// In all.
+    const STREAMS: usize = 8;
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let console = Server::new("127.0.0.1:0").serve().unwrap();
+    clients().block_on(async {
+        let mut client = connect(console.local_addr()).await;
+        let view = View::attach(&mut client).await;
+        let refused = client.watch_updates(InstrumentRequest {}).await;
+        let refused = refused.map(drop).unwrap_err();
+        assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+        let sentence = refused.message();
+        assert!(
+            sentence.contains("a stream of updates already"),
+            "{sentence}"
+        );
+
+        let mut others = Vec::new();
+        while others.len() < STREAMS - 1 {
+            let state = timeout(PATIENCE, client.watch_state(StateRequest {})).await;
+            others.push(state.expect("room").unwrap());
+        }
+        let wait = Duration::from_millis(300);
+        let one_more = timeout(wait, client.watch_state(StateRequest {})).await;
+        assert!(one_more.is_err(), "there is room for more");
+
+        // The next ones get in once these have left.
+        drop((view, others));
+        let again = async {
+            while let Err(refused) = client.watch_updates(InstrumentRequest {}).await {
+                assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+            }
+        };
+        timeout(PATIENCE, again).await.expect("it is free again");
+    });
 }
 
 /// A frame of HTTP/2.
