@@ -24,7 +24,7 @@ pub fn serve(address: impl ToSocketAddrs) -> io::Result<Serving> {
     Server::new(address).serve()
 }
 
-/// How long finished tasks are kept for clients that attach later, see [`Server::retention`]; that of the client itself.
+/// How long finished tasks are kept, see [`Server::retention`]; that of the client itself.
 const DEFAULT_RETENTION: Duration = Duration::from_secs(6);
 
 /// How often the tasks are looked at while somebody is attached, see [`Server::interval`]; console-subscriber's.
@@ -81,8 +81,8 @@ impl Server {
         }
     }
 
-    /// For how long finished tasks are kept, for clients that attach later; 6 s unless said otherwise. 10,000 are kept at
-    /// the most.
+    /// For how long finished tasks are kept while somebody is attached, for whoever attaches meanwhile; 6 s unless said otherwise.
+    /// 10,000 are kept at the most. With the last client all of them go.
     pub fn retention(self, retention: Duration) -> Server {
         Server { retention, ..self }
     }
