@@ -126,7 +126,9 @@ impl Server {
         beside: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<Serving> {
         let addresses = self.addresses?;
-        if let Some(address) = addresses.iter().find(|address| !address.ip().is_loopback())
+        if let Some(address) = addresses
+            .iter()
+            .find(|address| !address.ip().to_canonical().is_loopback())
             && !self.remote
         {
             let reason = format!(

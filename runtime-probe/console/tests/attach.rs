@@ -442,6 +442,11 @@ fn another_address_is_refused_unless_it_is_asked_for() {
         "{error}"
     );
     drop(Server::new("0.0.0.0:0").allow_remote().serve().unwrap());
+    // An address of IPv4 in one of IPv6 is what it was, where there is IPv6.
+    let kind = |address| serve(address).map_err(|error| error.kind()).err();
+    let refused = Some(std::io::ErrorKind::InvalidInput);
+    assert_ne!(kind("[::ffff:127.0.0.1]:0"), refused);
+    assert_eq!(kind("[::ffff:0.0.0.0]:0"), refused);
 }
 
 #[test]
