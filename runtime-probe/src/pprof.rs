@@ -378,8 +378,8 @@ pub fn set_mutex_profile_fraction(n: i32) -> i32 {
 /// `RUNTIME_PROBE_TASK_HISTOGRAMS=1` sets it at the start. With `RUNTIME_PROBE=off` it stays off.
 ///
 /// Off it costs nothing. On, each poll adds to up to three counters, each poll and each wake from inside another task's poll reads
-/// the clock once more (9 to 25 ns), and there is memory: 16 KB for each place that spawns and each group of threads that polls what was
-/// spawned there, of which there are eight; 34 MB at the most. A length is known to within 3 %.
+/// the clock once more (9 to 25 ns), and there is memory: 16 KB for each place that spawns and each group of threads that polls
+/// what was spawned there, of which there are eight; 34 MB at the most. A length is known to within 3 %.
 ///
 /// Somebody who watches with `tasks?seconds=10` has it on for that time; that is not in what this returns.
 ///
