@@ -122,6 +122,15 @@ impl Request {
         &self.raw_query
     }
 
+    /// All parameters in order, percent-decoded.
+    #[expect(
+        dead_code,
+        reason = "for the fuzz targets, which hold them against another parser"
+    )]
+    pub fn params(&self) -> &[(String, String)] {
+        &self.params
+    }
+
     /// The names of all parameters in order; a repeated one is there repeatedly.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.params.iter().map(|(name, _)| name.as_str())

@@ -216,7 +216,9 @@ pub(super) fn note_outer(record: &Record) {
 }
 
 /// Runs a closure as a task of its own.
+// Never inlined, as the wrapper's poll: where it is a part of tokio's poll of the closure, that one would be the closure's.
 #[cfg(feature = "rt")]
+#[inline(never)]
 pub(super) fn run<R>(
     record: &RecordRef,
     meta: &'static FutureMeta,
