@@ -3,7 +3,8 @@
 # probe's own dumps say. Then on a service that stands still, with a task in each state and one for each warning. And on a bank
 # that is served from tokio's tracing: what its tasks wait for.
 #
-# Each value of the list is held against two dumps, one from before and one from after, by console_between.py. The screens stay in target/console. TOKIO_CONSOLE=PATH uses a tokio-console that is there already.
+# Each value of the list is held against two dumps, one from before and one from after, by console_between.py. The screens
+# stay in target/console. TOKIO_CONSOLE=PATH uses a tokio-console that is there already.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
