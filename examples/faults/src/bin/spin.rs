@@ -1,0 +1,37 @@
+//! A closed channel in a `select!` loop is always ready: a CPU is busy, and the service works.
+
+use std::time::Duration;
+use tokio::{sync::mpsc, time};
+
+async fn serve_orders(mut orders: mpsc::Receiver<u32>, mut returns: mpsc::Receiver<u32>) {
+    loop {
+        tokio::select! {
+            // `None` for ever once the senders are gone: the fault.
+            order = orders.recv() => if let Some(order) = order {
+                println!("order {order}");
+            },
+            item = returns.recv() => match item {
+                Some(item) => println!("return {item}"),
+                None => break,
+            },
+        }
+    }
+}
+
+async fn beat() {
+    let mut beats = time::interval(Duration::from_millis(50));
+    loop {
+        beats.tick().await;
+    }
+}
+
+#[tokio::main]
+async fn main() {
+    let (shop, orders) = mpsc::channel(8);
+    let (_returns, returns) = mpsc::channel(8);
+    tokio::spawn(serve_orders(orders, returns));
+    tokio::spawn(beat());
+    time::sleep(Duration::from_millis(300)).await;
+    drop(shop);
+    std::future::pending::<()>().await;
+}
