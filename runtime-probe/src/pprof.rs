@@ -277,7 +277,7 @@ impl Profile {
     pub fn write_to(&self, mut out: impl Write, debug: u32) -> io::Result<()> {
         let contended = match self.name {
             block::NAME => Some(block::collect(Included::default())),
-            mutex::NAME => Some(mutex::collect()),
+            mutex::NAME => Some(mutex::collect(false)),
             _ => None,
         };
         if let Some(contended) = contended {

@@ -6,7 +6,6 @@ use super::refusal::Refusal;
 use super::reply::Reply;
 use super::request::Request;
 use super::routes::only;
-use super::turn::Turn;
 use crate::profile::block::{Included, NAME, collect};
 use crate::record::contention::Sampled;
 
@@ -23,19 +22,14 @@ const RATE: RateParameter = RateParameter {
 pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
     only(request, &PARAMETERS)?;
     let question = Question::of(request, &RATE)?;
-    let included = included(request)?;
-    if included.ongoing && question.has_span() {
-        // What goes on at both ends would be in the difference as if it had ended.
-        return Err(Refusal::incompatible("seconds", "ongoing"));
-    }
-    // It looks at all tasks, as a dump does.
-    let _turn = included.ongoing.then(Turn::take).transpose()?;
+    let ongoing = question.ongoing(request)?;
+    let included = included(request, ongoing.is_some())?;
     question.answer(request, NAME, || collect(included))
 }
 
-fn included(request: &Request) -> Result<Included, Refusal> {
+fn included(request: &Request, ongoing: bool) -> Result<Included, Refusal> {
     let mut included = Included {
-        ongoing: request.switch("ongoing")?,
+        ongoing,
         ..Included::default()
     };
     for name in request

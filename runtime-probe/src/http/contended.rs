@@ -5,6 +5,7 @@ use super::reply::Reply;
 use super::request::Request;
 use super::seconds::Span;
 use super::stack_format::StackFormat;
+use super::turn::Turn;
 use crate::profile::contended::Contended;
 use crate::profile::diagnosis::OFF;
 use crate::record::contention::{Lease, Sampled};
@@ -53,9 +54,16 @@ impl Question {
         Ok(question)
     }
 
-    /// Whether it is about a span of time, not about all since the start.
-    pub(super) fn has_span(&self) -> bool {
-        self.span.is_some()
+    /// Whether waits that have not ended are wanted (`ongoing=1`): then a dump's turn, as it looks at all tasks.
+    pub(super) fn ongoing(&self, request: &Request) -> Result<Option<Turn>, Refusal> {
+        if !request.switch("ongoing")? {
+            return Ok(None);
+        }
+        if self.span.is_some() {
+            // What goes on at both ends would be in the difference as if it had ended.
+            return Err(Refusal::incompatible("seconds", "ongoing"));
+        }
+        Turn::take().map(Some)
     }
 
     /// Answers it with what `collect` finds, now or at both ends of the span.

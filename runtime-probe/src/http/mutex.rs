@@ -1,5 +1,5 @@
 //! `/debug/pprof/mutex`: who made others wait for a lock, since the start (`debug=0`, `debug=1`, `format=`) or while the
-//! client waits (`seconds=`), then also at a fraction for that time only (`fraction=`).
+//! client waits (`seconds=`), then also at a fraction for that time only (`fraction=`). `ongoing=1` adds who waits now.
 
 use super::contended::{Question, RateParameter};
 use super::refusal::Refusal;
@@ -18,6 +18,11 @@ const FRACTION: RateParameter = RateParameter {
 
 /// Answers a request.
 pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
-    only(request, &["debug", "format", "fraction", "seconds"])?;
-    Question::of(request, &FRACTION)?.answer(request, NAME, collect)
+    only(
+        request,
+        &["debug", "format", "fraction", "ongoing", "seconds"],
+    )?;
+    let question = Question::of(request, &FRACTION)?;
+    let ongoing = question.ongoing(request)?;
+    question.answer(request, NAME, || collect(ongoing.is_some()))
 }

@@ -234,7 +234,7 @@ fn name_root(steps: &mut Vec<Step>, meta: &'static FutureMeta, resolver: &mut Re
 }
 
 /// Finds the leaf's reason and its public call, and hides the machinery below that.
-fn hide_leaf(steps: &mut [Step]) -> Reason {
+pub(super) fn hide_leaf(steps: &mut [Step]) -> Reason {
     let mut reason = Reason::Unknown;
     let mut public = None;
     for (index, step) in steps.iter().enumerate() {

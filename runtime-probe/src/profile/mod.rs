@@ -8,6 +8,7 @@
 //! * [`goroutine_forms`]: the forms of a dump of them;
 //! * [`threads`]: all threads, and what tokio counts of its workers;
 //! * `worker_table`: the latter as tables;
+//! * [`ongoing`]: waits that have not ended, of tasks and threads;
 //! * [`block`]: where tasks waited for each other;
 //! * [`mutex`]: who made others wait for a lock;
 //! * [`contended`]: the forms of these two;
@@ -29,6 +30,7 @@ pub(crate) mod goroutine_forms;
 pub(crate) mod leaf_stacks;
 pub(crate) mod mappings;
 pub(crate) mod mutex;
+pub(crate) mod ongoing;
 pub(crate) mod selection;
 pub(crate) mod sites;
 pub(crate) mod thread_stacks;

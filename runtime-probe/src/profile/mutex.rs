@@ -2,18 +2,24 @@
 //!
 //! A lock that is held for a second with five waiters is one contention of five seconds, at the unlock; the block profile
 //! has the same five seconds as five contentions, where the waiters wait. An unlock counts once, however many wait.
+//!
+//! A lock that is never released is in none of it, and is the one that is looked for: a remark counts who waits now, and
+//! with `ongoing` their waits are here where they wait, each with its reason as a label, which no unlock has.
 
 use super::contended::Contended;
 use super::diagnosis::OFF;
 use super::goroutine::missing;
 use super::leaf_stacks::assemble;
+use super::ongoing::{Look, Ongoing, Wait};
 use crate::record::contention::{Place, Sampled};
-use crate::snapshot::waits;
+use crate::snapshot::waits::{self, Pending};
 use crate::source;
 use crate::symbol::name::Names;
 use crate::symbol::resolver::{Resolver, resolver};
 use runtime_dump::contention::{Contention, ContentionProfile, Kind};
 use runtime_dump::stack::Stack;
+use std::collections::HashMap;
+use std::time::Duration;
 
 /// The name under which Go's tools ask for it.
 pub(crate) const NAME: &str = "mutex";
@@ -23,16 +29,17 @@ pub(crate) fn count() -> usize {
     waits::unlocked().len()
 }
 
-/// Adds up what there is.
-pub(crate) fn collect() -> Contended {
+/// Adds up what there is; with `ongoing` also the waits that no unlock has ended.
+pub(crate) fn collect(ongoing: bool) -> Contended {
     crate::stack::unwind::refresh();
+    let look = ongoing.then(Look::take);
     let mut resolver = resolver();
     let waited = waits::unlocked();
     let stacks: Vec<Stack> = waited
         .iter()
         .map(|waited| stack(&waited.place, &mut resolver))
         .collect();
-    let events = waited
+    let unlocks = waited
         .iter()
         .zip(&stacks)
         .map(|(waited, stack)| Contention {
@@ -41,8 +48,39 @@ pub(crate) fn collect() -> Contended {
             count: waited.count,
             delay_ns: waited.delay_ns,
         });
-    let events = ContentionProfile::new(Kind::Mutex, events);
-    let remarks = remarks(&events);
+    let pending = Waiting::now(&mut resolver);
+    let ongoing = look.map(|look| Ongoing::of(&look, &mut resolver));
+    let mut places: HashMap<[usize; 4], Wait> = HashMap::new();
+    let tasks = ongoing.iter().flat_map(|ongoing| &ongoing.tasks);
+    for waited in tasks.clone() {
+        places
+            .entry(waited.place.addresses())
+            .or_insert_with(|| Wait::at(&waited.place, &mut resolver));
+    }
+    let tasks = tasks.filter_map(|waited| {
+        let wait = places.get(&waited.place.addresses())?;
+        wait.is_for_a_lock().then_some(Contention {
+            stack: &wait.stack,
+            reason: &wait.reason,
+            count: waited.count,
+            delay_ns: waited.delay_ns,
+        })
+    });
+    let threads = ongoing.iter().flat_map(|ongoing| &ongoing.threads);
+    let threads = threads.filter(|thread| thread.wait.is_for_a_lock());
+    let threads = threads.map(|thread| thread.contention());
+    let events = ContentionProfile::new(Kind::Mutex, unlocks.chain(tasks).chain(threads));
+    let mut remarks = remarks(waited.is_empty(), &pending);
+    match &ongoing {
+        Some(ongoing) => {
+            remarks.push(
+                "ongoing: waits with a reason go on, and stand where they wait; those without stand at the unlock that ended them"
+                    .to_owned(),
+            );
+            remarks.extend(ongoing.remark(Wait::is_for_a_lock));
+        }
+        None => remarks.extend(pending.remark()),
+    }
     Contended::new(events, remarks, &resolver)
 }
 
@@ -53,8 +91,48 @@ fn stack(place: &Place, resolver: &mut Resolver) -> Stack {
     }
 }
 
+/// The tasks that wait for a lock now.
+struct Waiting {
+    tasks: u64,
+    longest: Duration,
+    total: Duration,
+}
+
+impl Waiting {
+    fn now(resolver: &mut Resolver) -> Self {
+        let is_for_a_lock = |pending: &Pending| {
+            let found = assemble(pending.waits, None, Names::Short, resolver);
+            found.leaves.into_iter().any(|reason| reason.is_lock())
+        };
+        let pending: Vec<Pending> = waits::pending().into_iter().filter(is_for_a_lock).collect();
+        Waiting {
+            tasks: pending.iter().map(|one| one.count).sum(),
+            longest: pending
+                .iter()
+                .map(|one| one.longest)
+                .max()
+                .unwrap_or_default(),
+            total: pending.iter().map(|one| one.total).sum(),
+        }
+    }
+
+    fn remark(&self) -> Option<String> {
+        let Waiting {
+            tasks,
+            longest,
+            total,
+        } = self;
+        (*tasks > 0).then(|| {
+            format!(
+                "{tasks} tasks wait for a lock now, the longest for {longest:.1?}, all together for {total:.1?}: they count when \
+                 the lock is released; ongoing=1 shows where they wait"
+            )
+        })
+    }
+}
+
 /// What the reader should know, first of all why there is nothing.
-fn remarks(events: &ContentionProfile) -> Vec<String> {
+fn remarks(is_empty: bool, pending: &Waiting) -> Vec<String> {
     let mut remarks = vec![match Sampled::Mutex.rate() {
         _ if !source::is_on() => OFF.to_owned(),
         0 => "mutex profiling is off, so unlocks are not counted: RUNTIME_PROBE_MUTEX_FRACTION=1, \
@@ -62,10 +140,10 @@ fn remarks(events: &ContentionProfile) -> Vec<String> {
             .to_owned(),
         fraction => format!("fraction: a sample for each {fraction} contended unlocks"),
     }];
-    if events.is_empty() && Sampled::Mutex.rate() != 0 {
+    if is_empty && pending.tasks == 0 && Sampled::Mutex.rate() != 0 {
         remarks.push(
-            "nobody has waited for a lock yet; seen are sync::Mutex and sync::RwLock of crates that depend on \
-             runtime-probe under the name tokio, and those of sync::blocking, not std's own and not those of dependencies"
+            "no wait for a lock has ended yet, and no task waits for one; seen are sync::Mutex and sync::RwLock of crates that \
+             depend on runtime-probe under the name tokio, and those of sync::blocking, not std's own and not those of dependencies"
                 .to_owned(),
         );
     }

@@ -3,14 +3,14 @@
 //! A task of ours is cut out by address: its wrapper's poll, and what it has called. Of a task that somebody else spawned
 //! nothing is on the stack but tokio's own functions, so it is cut by their names.
 
-use super::leaf_stacks::{Innermost, Step, expand, locations};
+use super::leaf_stacks::{Innermost, Step, expand, hide_leaf, locations};
 use crate::source::creation::Creation;
 use crate::source::signal::{Capture, PollThere};
 use crate::stack::interrupted::Frame;
 use crate::stack::raw::{End, FutureMeta};
 use crate::symbol::name::Names;
 use crate::symbol::resolver::{Detail, Resolver};
-use crate::symbol::role;
+use crate::symbol::role::{self, Reason};
 use runtime_dump::stack::Stack;
 
 /// A stack, and why it may not be the whole one.
@@ -71,6 +71,47 @@ pub(super) fn of_thread(capture: &Capture, names: Names, resolver: &mut Resolver
     let mut steps = steps(&capture.frames, None, resolver);
     hide_begin(&mut steps);
     finish(capture, capture.frames.len(), capture.end, &steps, names)
+}
+
+/// The stack of a thread that sleeps, as a wait's: from the call that waits up to the task that is being polled, if there is
+/// one, and what is waited for.
+pub(super) fn of_waiting(capture: &Capture, resolver: &mut Resolver) -> (Stack, Reason) {
+    // Futures that are wrapped by hand inside a task are a part of it.
+    let poll = capture.polls.last();
+    let own = poll.and_then(|poll| {
+        let mut frames = capture.frames.iter();
+        frames.position(|frame| frame.end > poll.root)
+    });
+    let (count, root) = match own {
+        Some(last) if last + 1 < capture.frames.len() => (last + 1, poll.map(|poll| poll.meta)),
+        _ => (capture.frames.len(), None),
+    };
+    let pcs: Vec<usize> = capture.frames[..count]
+        .iter()
+        .map(|frame| frame.pc)
+        .collect();
+    let mut steps = expand(&pcs, Innermost::Instruction, root, resolver);
+    // The system call.
+    let below = steps
+        .iter()
+        .take_while(|step| role::is_c(&step.frame.function))
+        .count();
+    steps[..below]
+        .iter_mut()
+        .for_each(|step| step.shown = false);
+    let reason = hide_leaf(&mut steps[below..]);
+    if root.is_none() {
+        hide_begin(&mut steps);
+    }
+    let stack = Stack {
+        trunk: locations(&steps, Names::Short),
+        elided: capture
+            .elided
+            .filter(|(gap, _)| *gap < count)
+            .map(|(gap, elided)| (gap, u32::try_from(elided).unwrap_or(u32::MAX))),
+        ..Stack::default()
+    };
+    (stack, reason)
 }
 
 /// The stack of who created a thread, and the function that asked for it: the innermost that is no library's, if there is one.

@@ -6,6 +6,7 @@
 //! * [`polls`]: how long the polls of one task take;
 //! * [`running`]: where those are that run;
 //! * [`threads`]: all threads;
+//! * [`stuck`]: where threads are that sleep;
 //! * [`asking`]: how many of these are asked for their stacks;
 //! * [`waits`]: waits that have ended;
 //! * [`cpu`]: what ran meanwhile;
@@ -19,6 +20,7 @@ pub(crate) mod polls;
 pub(crate) mod running;
 pub(crate) mod settling;
 pub(crate) mod sites;
+pub(crate) mod stuck;
 pub(crate) mod tasks;
 pub(crate) mod threads;
 pub(crate) mod waits;

@@ -1,6 +1,13 @@
-//! What waits that are over add up to.
+//! What waits add up to: those that are over, and those that go on.
 
+use super::tasks::known;
+use crate::clock::Scale;
 use crate::record::contention::{self, Contentions, Place};
+use crate::registry::record::Kind;
+use crate::registry::slab;
+use crate::stack::raw::WaitSet;
+use std::collections::HashMap;
+use std::time::Duration;
 
 /// The waits at one place.
 #[derive(Clone, Copy, Debug)]
@@ -29,4 +36,47 @@ fn copy(table: &Contentions) -> Vec<Waited> {
             delay_ns: total.delay_ns,
         })
         .collect()
+}
+
+/// Tasks that wait with the same registrations.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pending {
+    pub(crate) waits: &'static WaitSet,
+    pub(crate) count: u64,
+    pub(crate) total: Duration,
+    /// The task that waits for longest, and for how long.
+    pub(crate) id: u64,
+    pub(crate) longest: Duration,
+}
+
+/// The tasks that wait now and whose stacks are known: a walk over the records, and nothing is kept for each.
+pub(crate) fn pending() -> Vec<Pending> {
+    let scale = Scale::now();
+    let mut all: HashMap<usize, Pending> = HashMap::new();
+    slab::for_each(|record| {
+        let Some(view) = known(record) else { return };
+        let has_a_stack = !matches!(view.kind, Kind::Foreign | Kind::Blocking);
+        let Some(waits) = view
+            .waits
+            .filter(|_| has_a_stack && !view.polling && view.woken.is_none())
+        else {
+            return;
+        };
+        let since = Duration::from_nanos(scale.since(view.since));
+        let pending = all
+            .entry(std::ptr::from_ref(waits).addr())
+            .or_insert(Pending {
+                waits,
+                count: 0,
+                total: Duration::ZERO,
+                id: view.id,
+                longest: Duration::ZERO,
+            });
+        pending.count += 1;
+        pending.total += since;
+        if since > pending.longest {
+            (pending.id, pending.longest) = (view.id, since);
+        }
+    });
+    all.into_values().collect()
 }

@@ -31,6 +31,11 @@ impl Reason {
             Reason::Inner | Reason::Idle | Reason::Unknown => "waiting",
         }
     }
+
+    /// Whether it is a wait for a lock, whichever.
+    pub(crate) fn is_lock(self) -> bool {
+        matches!(self, Reason::Known(text) if text.starts_with("sync.Mutex") || text.starts_with("sync.RWMutex"))
+    }
 }
 
 /// What kind of waiting a reason is.
@@ -275,6 +280,14 @@ const THREADS: &[(&str, Reason)] = &[
     ),
     ("parking_lot::raw_rwlock::", Reason::Known("sync.RWMutex")),
     ("parking_lot::condvar::", Reason::Known("sync.Cond.Wait")),
+    (
+        "dashmap::lock::RawRwLock::lock_shared",
+        Reason::Known("sync.RWMutex.RLock"),
+    ),
+    (
+        "dashmap::lock::RawRwLock::lock_exclusive",
+        Reason::Known("sync.RWMutex.Lock"),
+    ),
     ("tokio::runtime::park::", Reason::Idle),
     ("tokio::runtime::blocking::pool::", Reason::Idle),
     ("tokio::runtime::scheduler::", Reason::Yield),
@@ -352,6 +365,8 @@ const LIBRARIES: &[&str] = &[
     "concurrent_queue::",
     "flume::",
     "parking_lot",
+    // Its own lock, on parking_lot's parking places.
+    "dashmap::lock::",
     "lock_api::",
     "mio::",
     "want::",

@@ -1,0 +1,26 @@
+//! A server that puts each request into a set and takes none out: all tasks are finished, and their results stay.
+
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time;
+
+async fn respond(request: u64) -> [u64; 16] {
+    tokio::task::yield_now().await;
+    [request; 16]
+}
+
+async fn accept() {
+    let mut requests = JoinSet::new();
+    for request in 0.. {
+        requests.spawn(respond(request));
+        if request % 10 == 0 {
+            time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() {
+    tokio::spawn(accept());
+    std::future::pending::<()>().await;
+}

@@ -1,0 +1,195 @@
+//! Waits that have not ended: what waits for ever never shows otherwise. No rate is needed: records and stacks tell them.
+//!
+//! Of a task it is known since when it waits. Of a thread it is known when the poll, or the closure, that it is in the middle
+//! of began: it has waited for that long at the most. A thread outside of both has waited for an unknown time, counted as none.
+
+use super::goroutine::missing;
+use super::leaf_stacks::{assemble, synthetic};
+use super::thread_stacks::of_waiting;
+use crate::record::contention::{How, Place};
+use crate::registry::record::Kind;
+use crate::snapshot::stuck::{self, Asleep};
+use crate::snapshot::tasks::{self, Tasks};
+use crate::snapshot::waits::Waited;
+use crate::symbol::name::Names;
+use crate::symbol::resolver::Resolver;
+use crate::symbol::role::{Reason, Sort, sort_of};
+use runtime_dump::contention::Contention;
+use runtime_dump::stack::{Frame, Location, Stack};
+use std::sync::Arc;
+
+/// What waits now.
+pub(super) struct Ongoing {
+    /// A task each.
+    pub(super) tasks: Vec<Waited>,
+    /// Threads in locks, channels and the like.
+    pub(super) threads: Vec<Blocked>,
+}
+
+/// A thread that waits.
+pub(super) struct Blocked {
+    pub(super) wait: Wait,
+    /// Nanoseconds, at the most; `None` outside of any poll.
+    delay_ns: Option<u64>,
+}
+
+/// What waits now, without names.
+pub(super) struct Look {
+    tasks: Tasks,
+    threads: Vec<Asleep>,
+}
+
+impl Look {
+    /// Looks at all tasks and asks all threads that sleep.
+    pub(super) fn take() -> Self {
+        let tasks = Tasks::take();
+        let threads = stuck::threads(&tasks);
+        Look { tasks, threads }
+    }
+}
+
+impl Ongoing {
+    pub(super) fn of(look: &Look, resolver: &mut Resolver) -> Self {
+        let threads = look.threads.iter();
+        Ongoing {
+            threads: threads
+                .filter_map(|thread| Blocked::of(thread, resolver))
+                .collect(),
+            tasks: suspended(&look.tasks),
+        }
+    }
+
+    /// How the times of threads are to be read; nothing, if none is `shown`.
+    pub(super) fn remark(&self, shown: impl Fn(&Wait) -> bool) -> Option<String> {
+        let threads: Vec<_> = self.threads.iter().filter(|one| shown(&one.wait)).collect();
+        let outside = threads.iter().filter(|one| one.delay_ns.is_none()).count();
+        (!threads.is_empty()).then(|| {
+            format!(
+                "threads that wait now: {}; inside a poll or closure the delay is the time since that began, the most that it can                  be; outside of any ({outside} of them) it is not known, and counted as 0",
+                threads.len()
+            )
+        })
+    }
+}
+
+impl Blocked {
+    /// `None` for a thread that has nothing to do, or waits for the world outside.
+    fn of(thread: &Asleep, resolver: &mut Resolver) -> Option<Self> {
+        let (stack, reason) = of_waiting(&thread.stack, resolver);
+        let waits = sort_of(reason) == Sort::Contention;
+        waits.then(|| Blocked {
+            wait: Wait {
+                stack,
+                reason: match thread.within {
+                    Some(within) if !within.is_closure => {
+                        format!("{}, blocks a worker", reason.text())
+                    }
+                    _ => reason.text().to_owned(),
+                },
+                leaves: vec![reason],
+            },
+            delay_ns: thread.within.map(|within| within.since_ns),
+        })
+    }
+
+    pub(super) fn contention(&self) -> Contention<'_> {
+        Contention {
+            stack: &self.wait.stack,
+            reason: &self.wait.reason,
+            count: 1.0,
+            delay_ns: self.delay_ns.unwrap_or(0) as f64,
+        }
+    }
+}
+
+/// The tasks that have left their threads to others.
+fn suspended(tasks: &Tasks) -> Vec<Waited> {
+    let waiting = |row: &&tasks::Row| {
+        let place = &tasks.places[row.place as usize];
+        place.state == tasks::State::Waiting
+    };
+    let rows = tasks.rows.iter().filter(waiting);
+    rows.map(|row| {
+        let place = &tasks.places[row.place as usize];
+        let site = tasks.sites.get(row.site as usize);
+        let unknown = place.waits.is_none() || place.kind == Kind::Foreign;
+        Waited {
+            place: Place {
+                waits: place.waits,
+                around: place.around,
+                spawned_at: site.filter(|_| unknown).map(|site| site.location),
+                how: How::Suspended,
+            },
+            count: 1.0,
+            delay_ns: row.since_ns as f64,
+        }
+    })
+    .collect()
+}
+
+/// The reason of a wait whose names tell nothing.
+const UNKNOWN: &str = "unknown";
+
+/// What is known of a place where something waits.
+pub(super) struct Wait {
+    pub(super) stack: Stack,
+    pub(super) reason: String,
+    /// Of each branch.
+    leaves: Vec<Reason>,
+}
+
+impl Wait {
+    /// What kind of waiting it is, for each branch.
+    pub(super) fn sorts(&self) -> impl Iterator<Item = Sort> {
+        self.leaves.iter().copied().map(sort_of)
+    }
+
+    /// Whether a lock is waited for, in any branch.
+    pub(super) fn is_for_a_lock(&self) -> bool {
+        self.leaves.iter().copied().any(Reason::is_lock)
+    }
+
+    pub(super) fn at(place: &Place, resolver: &mut Resolver) -> Self {
+        let unknown = |stack| Wait {
+            stack,
+            reason: UNKNOWN.to_owned(),
+            leaves: vec![Reason::Unknown],
+        };
+        match (place.waits, place.spawned_at) {
+            (Some(waits), _) => {
+                let found = assemble(waits, place.around, Names::Short, resolver);
+                let reason = match found.reason {
+                    Reason::Unknown => UNKNOWN,
+                    known => known.text(),
+                };
+                Wait {
+                    stack: found.stack,
+                    reason: match place.how {
+                        How::Worker => format!("{reason}, blocks a worker"),
+                        How::Suspended | How::Thread => reason.to_owned(),
+                    },
+                    leaves: found.leaves,
+                }
+            }
+            (None, Some(location)) => {
+                let text = format!("task spawned at {}:{}", location.file(), location.line());
+                let frame = Frame {
+                    function: resolver.text(text),
+                    file: resolver.text(location.file().to_owned()),
+                    line: location.line(),
+                };
+                let location = Location {
+                    return_address: synthetic(&frame, 0),
+                    function_offset: None,
+                    frames: vec![frame],
+                    hidden: false,
+                };
+                unknown(Stack {
+                    trunk: vec![Arc::new(location)],
+                    ..Stack::default()
+                })
+            }
+            (None, None) => unknown(missing("more places than are kept apart")),
+        }
+    }
+}
