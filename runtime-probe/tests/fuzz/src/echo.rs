@@ -145,8 +145,8 @@ pub(crate) mod mutex {
         0
     }
 
-    pub(crate) fn collect() -> Contended {
-        Contended("releases".to_owned())
+    pub(crate) fn collect(ongoing: bool) -> Contended {
+        Contended(format!("releases, ongoing {ongoing}"))
     }
 }
 
