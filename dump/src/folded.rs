@@ -78,20 +78,49 @@ fn names<'p>(profile: &'p Profile, location: &'p Location) -> impl Iterator<Item
     })
 }
 
-/// Appends a frame. What would end it, or the line, is replaced: `[u8; 4]` has a semicolon of its own. So is what would make
-/// a comment of the line, whose readers would lose the stack.
-fn push_frame(stack: &mut String, mut name: &str) {
+/// Appends a frame, in a form that every reader of the format takes for the same frame.
+///
+/// * What would end a frame, or the line, is replaced: `[u8; 4]` has a semicolon of its own.
+/// * A number that ends a name would be read as a count (`conn 17 3` is the stack `conn` that grew from 17 to 3), so
+///   the blank before it becomes `_`. The first frame is treated like the last, as readers turn stacks around.
+/// * Readers trim lines, and refuse the ones that are out of order afterwards, so names have no blanks at their ends.
+/// * A line that begins with `#` is a comment to them.
+fn push_frame(stack: &mut String, name: &str) {
     if !stack.is_empty() {
         stack.push(';');
-    } else if let Some(rest) = name.strip_prefix('#') {
+    }
+    let name: String = name
+        .chars()
+        .map(|c| match c {
+            ';' => ',',
+            c if c.is_control() => ' ',
+            c => c,
+        })
+        .collect();
+    let mut name = name.trim();
+    if name.is_empty() {
+        name = "??";
+    } else if stack.is_empty()
+        && let Some(rest) = name.strip_prefix('#')
+    {
         stack.push('?');
         name = rest;
     }
-    stack.extend(name.chars().map(|c| match c {
-        ';' => ',',
-        c if c.is_control() => ' ',
-        c => c,
-    }));
+    match name.rsplit_once(char::is_whitespace) {
+        Some((front, last)) if is_number(last) => {
+            stack.push_str(front);
+            stack.push('_');
+            stack.push_str(last);
+        }
+        _ => stack.push_str(name),
+    }
+}
+
+/// Whether some reader takes the word for a count.
+fn is_number(word: &str) -> bool {
+    let digits = word.strip_prefix(['-', '+']).unwrap_or(word);
+    digits.contains(|c: char| c.is_ascii_digit())
+        && digits.chars().all(|c| c.is_ascii_digit() || c == '.')
 }
 
 #[cfg(test)]
@@ -113,6 +142,6 @@ mod tests {
         };
         let mut builder = ProfileBuilder::new(&[], &[measure]);
         builder.add(&AddressList::of(&stack), &[3]);
-        assert_eq!(fold(&builder.build(), 0), "? 1, 2 3\n");
+        assert_eq!(fold(&builder.build(), 0), "? 1,_2 3\n");
     }
 }
