@@ -1,5 +1,5 @@
 //! `/debug/pprof/tasks`: tasks by where they were spawned, as JSON (`debug=0`) or text (`debug=1`), since the start or while
-//! the client waits (`seconds=`), then with times in any case.
+//! the client waits (`seconds=`), then with times in any case; in the order of `sort=`.
 
 use super::refusal::Refusal;
 use super::reply::Reply;
@@ -7,19 +7,25 @@ use super::request::Request;
 use super::routes::only;
 use super::seconds::Span;
 use crate::profile::diagnosis::OFF;
-use crate::profile::sites::SpawnSites;
+use crate::profile::sites::{SortBy, SpawnSites};
 use crate::record::task_times::Lease;
 use crate::source;
 
 /// Answers a request.
 pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
-    only(request, &["debug", "seconds"])?;
+    only(request, &["debug", "seconds", "sort"])?;
     let debug = request.number("debug")?.unwrap_or(0);
     if debug > 1 {
         return Err(Refusal::bad_request(
             "invalid value for \"debug\" - must be 0 (JSON) or 1 (text)",
         ));
     }
+    let sort_by = match request.param("sort")? {
+        None => SortBy::default(),
+        Some(word) => SortBy::named(word).ok_or_else(|| {
+            Refusal::bad_request("invalid value for \"sort\" - must be alive, polls, busy or waits")
+        })?,
+    };
     let sites = match Span::of(request)? {
         None => SpawnSites::collect(),
         Some(_) if !source::is_on() => return Err(Refusal::bad_request(OFF)),
@@ -32,6 +38,12 @@ pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
             delta
         }
     };
+    if sort_by.needs_times() && !sites.is_timed() {
+        return Err(Refusal::bad_request(
+            "sort=busy and sort=waits need times, which are not noted now: seconds=10 notes them for ten seconds",
+        ));
+    }
+    let sites = sites.sorted_by(sort_by);
     match debug {
         0 => Ok(Reply::new(200, "application/json", sites.json())),
         _ => Reply::written(|text| sites.write_text(text)),

@@ -2,11 +2,12 @@
 
 use super::leaf_stacks::{assemble, synthetic};
 use super::mappings::mappings;
-use super::selection::{Finder, Selection};
+use super::selection::{Finder, Selection, grouped};
 use super::thread_stacks::{Walked, of_foreign, of_task};
 use crate::registry::names::NameNumber;
 use crate::registry::record::{Kind, Waking};
 use crate::registry::threads::ThreadNumber;
+use crate::snapshot::rates::{Rate, Rates};
 use crate::snapshot::running::{Found as Where, Running};
 use crate::snapshot::settling::{Settling, settle};
 use crate::snapshot::tasks::{self, Place, Row, SpawnSite, Tasks};
@@ -34,6 +35,8 @@ pub(crate) struct Goroutines {
     pub(super) settling: Settling,
     /// By task: what its thread did, and why its stack may not be the whole one.
     asked: HashMap<u64, Asked>,
+    /// By task: how often it is polled, if often.
+    rates: HashMap<u64, Rate>,
     /// Why running tasks have no stack, and how many.
     pub(super) unseen: BTreeMap<String, usize>,
 }
@@ -54,7 +57,8 @@ struct Asked {
 }
 
 impl Goroutines {
-    /// Takes a snapshot, finds its names and keeps what is wanted: running tasks first, then the longest in their state.
+    /// Takes a snapshot, finds its names and keeps what is wanted: tasks that are polled very often first, then running ones,
+    /// then the longest in their state.
     pub(crate) fn collect(selection: Selection) -> Self {
         let fresh = selection.fresh;
         let goroutines = Goroutines::take(selection);
@@ -73,9 +77,11 @@ impl Goroutines {
     fn take(selection: Selection) -> Self {
         // A module that was loaded since has unwind tables of its own.
         crate::stack::unwind::refresh();
+        let rates = Rates::begin();
         let tasks = Tasks::take();
         // Before anything that takes its time: polls end.
         let running = Running::take(&tasks);
+        let rates = rates.end();
         let mut resolver = resolver();
         let mut tables = Tables {
             time_ns: tasks.time_ns,
@@ -101,6 +107,7 @@ impl Goroutines {
             selection,
             settling: Settling::default(),
             asked: HashMap::new(),
+            rates,
             unseen: BTreeMap::new(),
         };
         goroutines.place_running(&running, &mut resolver);
@@ -208,7 +215,9 @@ impl Goroutines {
 
     fn sort(&mut self) {
         let rank = |row: &Row| {
+            let rate = self.rates.get(&row.id).map_or(0, |rate| rate.now);
             (
+                u64::MAX - rate,
                 self.reasons[row.place as usize].1 != State::Running,
                 u64::MAX - row.since_ns,
                 row.id,
@@ -240,6 +249,13 @@ impl Goroutines {
         let mut notes = Vec::new();
         let place = &self.tasks.places[row.place as usize];
         let running = self.reasons[row.place as usize].1 == State::Running;
+        if let Some(Rate { now, average, age }) = self.rates.get(&row.id) {
+            notes.push(format!(
+                "{} polls/s now, {} polls/s for the {age:.1?} since its spawn",
+                grouped(*now),
+                grouped(*average)
+            ));
+        }
         if place.state == tasks::State::Queued {
             notes.push("waits for a thread of the blocking pool".to_owned());
         }

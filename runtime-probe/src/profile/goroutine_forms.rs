@@ -28,7 +28,7 @@ pub(crate) enum Lines {
 }
 
 impl Goroutines {
-    /// Go's `debug=2`: a block per task, running ones first, then those that have waited longest.
+    /// Go's `debug=2`: a block per task, those that are polled very often first, then running ones, then those that have waited longest.
     ///
     /// # Errors
     /// Those of `out`.

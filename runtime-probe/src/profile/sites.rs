@@ -38,6 +38,38 @@ struct Row {
     is: SiteRow,
 }
 
+/// What places are in the order of, the most first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum SortBy {
+    /// Tasks that are alive.
+    #[default]
+    Alive,
+    /// Polls, of tasks that have ended, too.
+    Polls,
+    /// Time inside polls.
+    Busy,
+    /// Time of waits that are over.
+    Waits,
+}
+
+impl SortBy {
+    /// By its name in a request.
+    pub(crate) fn named(word: &str) -> Option<Self> {
+        Some(match word {
+            "alive" => SortBy::Alive,
+            "polls" => SortBy::Polls,
+            "busy" => SortBy::Busy,
+            "waits" => SortBy::Waits,
+            _ => return None,
+        })
+    }
+
+    /// Whether it is known only while times are noted.
+    pub(crate) fn needs_times(self) -> bool {
+        matches!(self, SortBy::Busy | SortBy::Waits)
+    }
+}
+
 /// What times come to, in nanoseconds, each to within 3 %.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Summary {
@@ -102,6 +134,31 @@ impl SpawnSites {
         delta
     }
 
+    /// Whether times are noted.
+    pub(crate) fn is_timed(&self) -> bool {
+        self.is_timed
+    }
+
+    /// The same in another order.
+    pub(crate) fn sorted_by(mut self, by: SortBy) -> Self {
+        let total = |counts: &[u64]| {
+            let classes = counts.iter().enumerate();
+            let sums = classes
+                .map(|(class, count)| u128::from(LENGTHS.middle(class)) * u128::from(*count));
+            sums.sum::<u128>()
+        };
+        // Stable: places that are equal stay in the order of those alive.
+        self.rows.sort_by_cached_key(|row| {
+            std::cmp::Reverse(match by {
+                SortBy::Alive => row.is.alive.into(),
+                SortBy::Polls => row.is.polls.into(),
+                SortBy::Busy => total(&row.is.counts[0]),
+                SortBy::Waits => total(&row.is.counts[1]),
+            })
+        });
+        self
+    }
+
     fn sort(&mut self) {
         let rank = |row: &Row| {
             let (alive, spawned) = (u64::MAX - row.is.alive, u64::MAX - row.spawned);
@@ -157,11 +214,15 @@ impl SpawnSites {
             Some(Kind::Foreign) => "-".to_owned(),
             _ => is.panicked.to_string(),
         };
-        writeln!(
+        write!(
             out,
             "alive {}, spawned {}, finished {}, panicked {panicked}, polls {}",
             is.alive, row.spawned, is.finished, is.polls
         )?;
+        match self.span {
+            Some(span) => writeln!(out, " ({:.0}/s)", is.polls as f64 / span.as_secs_f64())?,
+            None => writeln!(out)?,
+        }
         let summaries = self.summaries(is);
         if summaries.iter().all(|summary| summary.count == 0) {
             return Ok(());

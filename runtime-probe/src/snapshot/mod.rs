@@ -5,6 +5,7 @@
 //! * [`sites`]: all tasks, by where they were spawned;
 //! * [`polls`]: how long the polls of one task take;
 //! * [`running`]: where those are that run;
+//! * [`rates`]: how often those are polled that do not wait;
 //! * [`threads`]: all threads;
 //! * [`stuck`]: where threads are that sleep;
 //! * [`asking`]: how many of these are asked for their stacks;
@@ -17,6 +18,7 @@ mod asking;
 pub(crate) mod cpu;
 pub(crate) mod facts;
 pub(crate) mod polls;
+pub(crate) mod rates;
 pub(crate) mod running;
 pub(crate) mod settling;
 pub(crate) mod sites;

@@ -1,10 +1,27 @@
-//! A task that wakes itself for ever is seen.
+//! A task that wakes itself for ever is seen: first in the dump with its rate, and first by polls.
 
 use crate::process::{Faulty, never};
 
 #[test]
-fn its_task_is_listed() {
+fn it_is_first_with_its_rate() {
     let spin = Faulty::start(env!("CARGO_BIN_EXE_spin"), &[]);
-    let page = spin.must("goroutine?debug=2", r"^spin::serve_orders\(\.\.\.\)$");
+    let page = spin.must(
+        "goroutine?debug=2",
+        r"\A#.*, [0-9,]{5,} polls/s now, [0-9,]+ polls/s for the [\d.]+m?s since its spawn.*\n.*\nspin::serve_orders\(\.\.\.\)$",
+    );
     never(&page, "runtime_probe::source");
+    // The beat is none.
+    assert_eq!(page.matches("polls/s now").count(), 1, "{page}");
+    for sort in ["polls", "busy"] {
+        spin.must(
+            &format!("tasks?debug=1&seconds=1&sort={sort}"),
+            r"\A.*\n.*\n\nexamples/faults/src/bin/spin.rs:32:5 \(task\)\n.* polls \d{3,} \(\d{3,}/s\)$",
+        );
+    }
+    let refused = spin.page("tasks?sort=waits");
+    assert!(refused.contains("need times"), "{refused}");
+    assert!(
+        spin.page("tasks?sort=size")
+            .contains("must be alive, polls, busy or waits")
+    );
 }

@@ -190,7 +190,41 @@ pub(crate) mod sites {
 
     pub(crate) struct SpawnSites;
 
+    #[derive(Clone, Copy, Debug, Default)]
+    pub(crate) enum SortBy {
+        #[default]
+        Alive,
+        Polls,
+        Busy,
+        Waits,
+    }
+
+    impl SortBy {
+        pub(crate) fn named(word: &str) -> Option<Self> {
+            [
+                ("alive", SortBy::Alive),
+                ("polls", SortBy::Polls),
+                ("busy", SortBy::Busy),
+                ("waits", SortBy::Waits),
+            ]
+            .into_iter()
+            .find_map(|(name, by)| (name == word).then_some(by))
+        }
+
+        pub(crate) fn needs_times(self) -> bool {
+            false
+        }
+    }
+
     impl SpawnSites {
+        pub(crate) fn is_timed(&self) -> bool {
+            true
+        }
+
+        pub(crate) fn sorted_by(self, _: SortBy) -> Self {
+            self
+        }
+
         pub(crate) fn collect() -> Self {
             SpawnSites
         }
