@@ -213,6 +213,12 @@ if need valgrind valgrind --version; then
 else
     skip "instructions" "no valgrind"
 fi
+if [ "$(uname -m)" = x86_64 ] && [ -e /etc/debian_version ]; then
+    run "aarch64" bash ci/aarch64.sh
+    done_with aarch64
+else
+    skip "aarch64" "no Debian on x86_64"
+fi
 
 echo
 if [ ${#skipped[@]} -gt 0 ]; then

@@ -13,6 +13,7 @@
 use super::anchor::Anchor;
 use super::intern::Intern;
 use super::raw::{RawStack, mix};
+use super::signature;
 
 /// At most this many distinct paths are kept: at 20 frames 400 B, so 26 MB. There are hardly more than stacks: another
 /// path of the same stack comes from a frame that realigns.
@@ -86,7 +87,7 @@ impl Path {
                     // the root, on this thread's own stack. It is aligned: offsets are multiples of 8, as is the stack
                     // pointer.
                     let word = unsafe { ((anchor.sp + offset) as *const usize).read_volatile() };
-                    differs | (word ^ pc)
+                    differs | (signature::strip(word) ^ pc)
                 });
                 differs == 0
             })

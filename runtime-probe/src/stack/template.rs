@@ -11,6 +11,7 @@
 use super::anchor::Anchor;
 use super::path::Path;
 use super::raw::{End, FutureMeta, RawStack, WaitSet, mix};
+use super::signature;
 use super::unwind::{self, Slot};
 use crate::primitive::{AtomicU64, Ordering};
 use crate::sys::thread;
@@ -312,7 +313,7 @@ unsafe fn known<'a>(
     let depth = root - anchor.sp;
     // SAFETY: `own` is where the anchor's function keeps its return address, in its own live frame.
     let first = unsafe { ((anchor.sp + own) as *const usize).read() };
-    let key = key(first, depth, meta);
+    let key = key(signature::strip(first), depth, meta);
     let set = &inner.sets[key as usize % SETS];
     set.iter().flatten().find(|template| {
         // SAFETY: by contract.

@@ -9,6 +9,7 @@
 
 use super::anchor::Anchor;
 use super::raw::End;
+use super::signature;
 use crate::sys::modules::{self, Module, Section};
 use crate::sys::signal::Registers;
 use framehop::{
@@ -22,7 +23,7 @@ use std::sync::{Mutex, PoisonError};
 
 #[cfg(target_arch = "aarch64")]
 use framehop::aarch64::{
-    CacheAarch64 as CacheOf, UnwindRegsAarch64 as Regs, UnwinderAarch64 as UnwinderOf,
+    CacheAarch64 as CacheOf, PtrAuthMask, UnwindRegsAarch64 as Regs, UnwinderAarch64 as UnwinderOf,
 };
 #[cfg(not(target_arch = "aarch64"))]
 use framehop::x86_64::{
@@ -102,9 +103,14 @@ pub(crate) fn refresh() {
         return;
     }
     made.generation = generation;
-    match made.tables(modules::loaded()) {
+    let modules = modules::loaded();
+    let highest = modules.iter().map(|module| module.range.end).max();
+    match made.tables(modules) {
         // Release: pairs with the Acquire in `tables`.
-        Some(tables) => TABLES.store(std::ptr::from_ref(tables).cast_mut(), Ordering::Release),
+        Some(tables) => {
+            signature::code_reaches(highest.unwrap_or(0));
+            TABLES.store(std::ptr::from_ref(tables).cast_mut(), Ordering::Release);
+        }
         None => _ = MISSED.fetch_add(1, Ordering::Relaxed),
     }
 }
@@ -298,6 +304,8 @@ impl Tables {
                 Ok(None) => return End::Thread,
                 Err(_) => return End::Lost,
             };
+            // Where no cached rule fits, framehop hands on the word as it lies on the stack.
+            let return_address = signature::strip(return_address as usize) as u64;
             let above = regs.sp();
             if above > root as u64 {
                 // The frame just left holds the root.
@@ -331,7 +339,8 @@ fn unwound(registers: &Registers) -> Regs {
 #[cfg(target_arch = "aarch64")]
 fn unwound(registers: &Registers) -> Regs {
     let Registers { lr, sp, fp, .. } = *registers;
-    Regs::new(lr as u64, sp as u64, fp as u64)
+    let mask = PtrAuthMask(signature::address_bits());
+    Regs::new_with_ptr_auth_mask(mask, lr as u64, sp as u64, fp as u64)
 }
 
 /// Where the return address lies, in a frame from `low` to `high`: on x86_64 the call pushed it right below the frame
@@ -355,9 +364,9 @@ fn slot_of(
     high: u64,
     read: &mut impl FnMut(u64) -> Result<u64, ()>,
 ) -> Option<u64> {
-    let mut places = (low..high)
-        .step_by(8)
-        .filter(|address| read(*address) == Ok(pc));
+    let mut places = (low..high).step_by(8).filter(|address| {
+        read(*address).map(|word| signature::strip(word as usize) as u64) == Ok(pc)
+    });
     let place = places.next();
     if places.next().is_some() { None } else { place }
 }
