@@ -29,7 +29,9 @@ const WELL: &str = "well";
 fn an_application() {
     let fault = std::env::var("WATCHDOG_TEST").unwrap();
     let limit = if fault == WELL { 4 * LIMIT } else { LIMIT };
-    let mut watchdog = Watchdog::new(limit).growth_every(Duration::from_millis(100));
+    let mut watchdog = Watchdog::new(limit)
+        .growth_every(Duration::from_millis(100))
+        .wait_limit(limit);
     if let Some(directory) = std::env::var_os("WATCHDOG_TEST_DIR") {
         watchdog = watchdog
             .quiet(Duration::ZERO)
@@ -50,6 +52,28 @@ fn an_application() {
                 runtime_probe::task::yield_now().await;
             }
         })),
+        "blocks twice" => {
+            runtime.spawn_blocking(|| thread::sleep(2 * PATIENCE));
+            runtime.spawn(blocks());
+            thread::sleep(3 * LIMIT);
+            let local = runtime_probe::task::LocalSet::new();
+            let current = Builder::new_current_thread().build().unwrap();
+            local
+                .block_on(&current, async {
+                    runtime_probe::task::spawn_local(blocks_locally()).await
+                })
+                .unwrap();
+        }
+        "waits" => {
+            let semaphore = std::sync::Arc::new(runtime_probe::sync::Semaphore::new(0));
+            for _ in 0..3 {
+                runtime.spawn(wants_a_permit(semaphore.clone()));
+            }
+            let (sender, receiver) = runtime_probe::sync::mpsc::channel::<()>(1);
+            runtime.spawn(async move { sender.closed().await });
+            std::mem::forget(receiver);
+        }
+        "spins" => drop(runtime.spawn(spins())),
         "starves" => {
             let _starving = starve();
             thread::sleep(PATIENCE);
@@ -106,6 +130,20 @@ async fn blocks() {
     thread::sleep(2 * PATIENCE);
 }
 
+async fn blocks_locally() {
+    thread::sleep(2 * PATIENCE);
+}
+
+async fn wants_a_permit(semaphore: std::sync::Arc<runtime_probe::sync::Semaphore>) {
+    drop(semaphore.acquire().await);
+}
+
+async fn spins() {
+    loop {
+        runtime_probe::task::yield_now().await;
+    }
+}
+
 async fn leaked() {
     std::future::pending::<()>().await;
 }
@@ -133,6 +171,58 @@ fn a_poll_that_blocks_is_told_once_with_its_stack() {
     assert!(stack.contains("watchdog::blocks(...)"), "{stack}");
     let more = application.meanwhile(4 * LIMIT);
     assert!(!more.contains("a poll of"), "{more}");
+}
+
+#[test]
+fn a_second_culprit_is_told_at_once_and_is_the_innermost_task() {
+    let application = Application::start("blocks twice", &[]);
+    application.until("runtime-probe: a poll of goroutine ");
+    let first = application.until("created by watchdog::an_application");
+    assert!(first.contains("watchdog::blocks(...)"), "{first}");
+    let told = application.until("runtime-probe: a poll of goroutine ");
+    let (_, id) = told
+        .lines()
+        .last()
+        .unwrap()
+        .split_once("goroutine ")
+        .unwrap();
+    let id = id.split(' ').next().unwrap();
+    let stack = application.until("created by watchdog::an_application");
+    let header = stack
+        .lines()
+        .find(|line| line.starts_with("goroutine "))
+        .unwrap();
+    assert!(
+        header.starts_with(&format!("goroutine {id} [running")),
+        "{id}: {stack}"
+    );
+    assert!(stack.contains("watchdog::blocks_locally(...)"), "{stack}");
+    // The root around it is none of its own, and a closure of the pool is there to block.
+    let more = application.meanwhile(3 * LIMIT);
+    assert!(!more.contains("a poll of"), "{more}");
+    assert!(!(first + &stack + &more).contains("[blocking"));
+}
+
+#[test]
+fn a_wait_for_a_permit_is_told_and_one_for_receivers_to_go_is_not() {
+    let application = Application::start("waits", &[]);
+    let told = application.until("runtime-probe: goroutine ");
+    let told = told + &application.until("watchdog::wants_a_permit(...)");
+    assert!(
+        told.contains(" (semacquire), one of 3 tasks that wait there"),
+        "{told}"
+    );
+    let more = application.meanwhile(3 * LIMIT);
+    assert!(!more.contains("runtime-probe: "), "{more}");
+}
+
+#[test]
+fn a_task_that_spins_is_told_with_its_rate() {
+    let application = Application::start("spins", &[]);
+    let told = application.until(" spins: ");
+    assert!(told.contains(" polls/s for 5."), "{told}");
+    let stack = application.until("created by watchdog::an_application");
+    assert!(stack.contains("watchdog::spins"), "{stack}");
 }
 
 #[test]
@@ -169,6 +259,11 @@ fn the_environment_starts_it_and_is_told_what_it_got_wrong() {
         application.until("runtime-probe: RUNTIME_PROBE_WATCHDOG")
     };
     assert!(told("soon").contains("must be a duration"));
+    assert!(told("poll=1s,wat=2s").contains("has no rule \"wat\": poll, wait, growth and quiet"));
+    assert!(told("wait=soon").contains("wait: must be a duration"));
+    assert!(
+        told("wait=30s,poll=1us").contains("a watchdog needs a limit of a millisecond or more")
+    );
     assert!(told("1us").contains("a watchdog needs a limit of a millisecond or more"));
 }
 

@@ -2,10 +2,11 @@
 
 #[cfg(feature = "rt")]
 use crate::http::go_duration;
-use crate::profile::alarms::{Alarm, Alarms, Patience, Told};
+use crate::profile::alarms::{Alarm, Alarms, KINDS, Patience, Told};
 use crate::profile::goroutine::Goroutines;
 use crate::profile::goroutine_forms::Lines;
-use crate::profile::selection::Selection;
+use crate::profile::long_waits::LongWaits;
+use crate::profile::selection::{Selection, grouped};
 use crate::snapshot::watch::look;
 use crate::source;
 use std::fmt::Write as _;
@@ -20,7 +21,10 @@ use std::time::{Duration, Instant};
 /// Warns, in one message with the stacks, when
 /// * a poll lasts longer than the limit: something blocks or computes inside a task, and keeps a worker from all others;
 /// * a task is ready for longer than the limit, and its runtime does not come round to it;
-/// * there are more and more tasks: ten counts in a row, a minute apart, each above the one before.
+/// * a task waits longer than [`Watchdog::wait_limit`] for a lock, a permit or room in a channel;
+/// * a task spins: for five seconds it is polled a thousand times a second or more, and is never found waiting;
+/// * there are more and more tasks: ten counts in a row, ten seconds apart, each above the one before, and by a hundred tasks
+///   and a tenth in all. So a leak is told of after 100 seconds.
 ///
 /// The message is a warning of `tracing` with that feature, lines on standard error without it. `RUNTIME_PROBE_WATCHDOG=1s`
 /// does the same as the example without code, and `RUNTIME_PROBE_WATCHDOG_DIR=PATH` keeps dumps.
@@ -46,6 +50,7 @@ use std::time::{Duration, Instant};
 #[must_use = "nothing is watched before `start`"]
 pub struct Watchdog {
     limit: Duration,
+    wait_limit: Duration,
     patience: Patience,
     directory: Option<PathBuf>,
     dumps: usize,
@@ -56,7 +61,9 @@ impl Watchdog {
     /// The default of [`Watchdog::quiet`].
     pub const DEFAULT_QUIET: Duration = Duration::from_secs(60);
     /// The default of [`Watchdog::growth_every`].
-    pub const DEFAULT_GROWTH_EVERY: Duration = Duration::from_secs(60);
+    pub const DEFAULT_GROWTH_EVERY: Duration = Duration::from_secs(10);
+    /// The default of [`Watchdog::wait_limit`].
+    pub const DEFAULT_WAIT_LIMIT: Duration = Duration::from_secs(30);
     /// The default number of dumps, see [`Watchdog::dump_into`].
     pub const DEFAULT_DUMPS: usize = 10;
     /// The default of the bytes of a dump: 16 MiB, some 30,000 tasks.
@@ -66,6 +73,7 @@ impl Watchdog {
     pub fn new(limit: Duration) -> Watchdog {
         Watchdog {
             limit,
+            wait_limit: Self::DEFAULT_WAIT_LIMIT,
             patience: Patience {
                 quiet: Self::DEFAULT_QUIET,
                 growth_every: Self::DEFAULT_GROWTH_EVERY,
@@ -76,7 +84,14 @@ impl Watchdog {
         }
     }
 
-    /// How long it is quiet after a message; what happens meanwhile is counted, for each of the three kinds.
+    /// How long a task may wait for a lock, a permit or room in a channel.
+    pub fn wait_limit(mut self, limit: Duration) -> Watchdog {
+        self.wait_limit = limit;
+        self
+    }
+
+    /// How long it is quiet after a message on the same culprit (for a poll: its spawn location and its future's type); what
+    /// happens meanwhile is counted, for each kind.
     pub fn quiet(mut self, time: Duration) -> Watchdog {
         self.patience.quiet = time;
         self
@@ -123,10 +138,16 @@ impl Watchdog {
             .spawn(move || {
                 let every = (self.limit / 2).min(Duration::from_secs(1));
                 let mut alarms = Alarms::new(self.patience);
+                let mut known = LongWaits::default();
                 let mut written = 0;
                 while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
                     let before = alarms.counts();
-                    let told = alarms.judge(&look(self.limit), Instant::now());
+                    let mut look = look(self.limit);
+                    let mut gives_way =
+                        |waits: Option<_>| waits.is_none_or(|waits| known.gives_way(waits));
+                    look.busy.retain(|busy| gives_way(busy.waits));
+                    let waits = known.look(self.wait_limit);
+                    let told = alarms.judge(&look, &waits, Instant::now());
                     count(before, alarms.counts());
                     for told in told {
                         self.tell(told, &mut written);
@@ -212,11 +233,15 @@ pub struct WatchdogCounters {
     pub late_runtimes: u64,
     /// Times that the number of tasks grew ten times in a row.
     pub growths: u64,
+    /// Places where tasks waited longer than [`Watchdog::wait_limit`].
+    pub long_waits: u64,
+    /// Tasks that spun.
+    pub spins: u64,
 }
 
-static COUNTERS: [AtomicU64; 3] = [const { AtomicU64::new(0) }; 3];
+static COUNTERS: [AtomicU64; KINDS] = [const { AtomicU64::new(0) }; KINDS];
 
-fn count(before: [u64; 3], now: [u64; 3]) {
+fn count(before: [u64; KINDS], now: [u64; KINDS]) {
     for (at, counter) in COUNTERS.iter().enumerate() {
         counter.fetch_add(now[at] - before[at], Ordering::Relaxed);
     }
@@ -228,12 +253,14 @@ fn count(before: [u64; 3], now: [u64; 3]) {
 /// assert_eq!(runtime_probe::pprof::watchdog_counters().growths, 0);
 /// ```
 pub fn watchdog_counters() -> WatchdogCounters {
-    let [long_polls, late_runtimes, growths] =
+    let [long_polls, late_runtimes, growths, long_waits, spins] =
         std::array::from_fn(|at| COUNTERS[at].load(Ordering::Relaxed));
     WatchdogCounters {
         long_polls,
         late_runtimes,
         growths,
+        long_waits,
+        spins,
     }
 }
 
@@ -241,21 +268,47 @@ pub fn watchdog_counters() -> WatchdogCounters {
 #[cfg(feature = "rt")]
 pub(super) fn from_environment() {
     const NAME: &str = "RUNTIME_PROBE_WATCHDOG";
-    let Some(limit) = std::env::var_os(NAME) else {
+    let Some(rules) = std::env::var_os(NAME) else {
         return;
     };
-    let limit = match go_duration::parse(&limit.to_string_lossy()) {
-        Ok(limit) => limit,
+    let watchdog = match parse(&rules.to_string_lossy()) {
+        Ok(watchdog) => watchdog,
         Err(reason) => return super::say(format_args!("{NAME} {reason}")),
     };
     let watchdog = Watchdog {
         directory: std::env::var_os("RUNTIME_PROBE_WATCHDOG_DIR").map(PathBuf::from),
-        ..Watchdog::new(limit)
+        ..watchdog
     };
     match watchdog.start() {
         Ok(watching) => watching.detach(),
         Err(error) => super::say(format_args!("{NAME}: {error}")),
     }
+}
+
+/// Reads `1s`, or rules such as `poll=1s,wait=30s,growth=10s,quiet=60s`; what is not named has its default, `poll` a second.
+/// The error is the end of a sentence.
+#[cfg(feature = "rt")]
+fn parse(rules: &str) -> Result<Watchdog, String> {
+    if !rules.contains('=') {
+        return Ok(Watchdog::new(go_duration::parse(rules)?));
+    }
+    let mut watchdog = Watchdog::new(Duration::from_secs(1));
+    for rule in rules.split(',') {
+        let (name, time) = rule.split_once('=').unwrap_or((rule, ""));
+        let field = match name.trim() {
+            "poll" => &mut watchdog.limit,
+            "wait" => &mut watchdog.wait_limit,
+            "growth" => &mut watchdog.patience.growth_every,
+            "quiet" => &mut watchdog.patience.quiet,
+            _ => {
+                return Err(format!(
+                    "has no rule {name:?}: poll, wait, growth and quiet are known"
+                ));
+            }
+        };
+        *field = go_duration::parse(time.trim()).map_err(|reason| format!("{name}: {reason}"))?;
+    }
+    Ok(watchdog)
 }
 
 fn headline(told: Told, limit: Duration) -> String {
@@ -271,6 +324,16 @@ fn headline(told: Told, limit: Duration) -> String {
         Alarm::Growth { from, to } => {
             format!("there are more and more tasks: {from} have become {to}, without a break")
         }
+        Alarm::LongWait(wait) => format!(
+            "goroutine {} has waited for {:.1?} ({}), one of {} tasks that wait there",
+            wait.id, wait.since, wait.reason, wait.tasks
+        ),
+        Alarm::Spin(spin) => format!(
+            "goroutine {} spins: {} polls/s for {:.1?}, and it was never found waiting",
+            spin.id,
+            grouped(spin.rate),
+            spin.since
+        ),
     };
     if told.untold > 0 {
         let _ = write!(headline, "; {} such were not told before", told.untold);
@@ -282,8 +345,10 @@ fn headline(told: Told, limit: Duration) -> String {
 fn stacks(alarm: Alarm, limit: Duration) -> String {
     /// A worker each; more do not help.
     const MOST: usize = 8;
-    let of = |states: &str, limit: Option<Duration>| {
+    let of = |states: &str, limit: Option<Duration>, first: Option<u64>| {
         let mut selection = Selection::default();
+        selection.without_closures = true;
+        selection.first = first;
         let known = selection.in_states(states);
         debug_assert!(known.is_ok());
         if let Some(limit) = limit {
@@ -296,12 +361,18 @@ fn stacks(alarm: Alarm, limit: Duration) -> String {
     let mut text = Vec::new();
     // Into memory: nothing fails.
     let _ = match alarm {
-        Alarm::LongPoll(_) => {
-            Goroutines::collect(of("running", Some(limit))).write_text(&mut text, Lines::All)
+        Alarm::LongPoll(poll) => Goroutines::collect(of("running", Some(limit), Some(poll.id)))
+            .write_text(&mut text, Lines::All),
+        Alarm::LongWait(wait) => {
+            let mut waiting = of("waiting", Some(wait.since / 2), Some(wait.id));
+            waiting.limit = Some(1);
+            Goroutines::collect(waiting).write_groups(&mut text)
         }
+        Alarm::Spin(spin) => Goroutines::collect(of("running,runnable", None, Some(spin.id)))
+            .write_text(&mut text, Lines::All),
         Alarm::KeptWaiting(_) => {
-            let late = Goroutines::collect(of("runnable", Some(limit)));
-            let busy = Goroutines::collect(of("running", None));
+            let late = Goroutines::collect(of("runnable", Some(limit), None));
+            let busy = Goroutines::collect(of("running", None, None));
             late.write_groups(&mut text)
                 .and_then(|()| writeln!(text))
                 .and_then(|()| busy.write_text(&mut text, Lines::All))

@@ -1,8 +1,9 @@
 //! From looks at a process to what somebody should be told: nothing twice, and not too often.
 
-use crate::snapshot::watch::{KeptWaiting, LongPoll, Look};
-use std::collections::HashSet;
-use std::collections::VecDeque;
+use super::long_waits::LongWait;
+use crate::snapshot::rates::per_second;
+use crate::snapshot::watch::{Busy, KeptWaiting, LongPoll, Look};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 /// How often in a row a count of tasks must be above the one before: eleven numbers are in order by chance once in 11! times,
@@ -12,10 +13,19 @@ const GROWING: usize = 10;
 /// Growth by less than this is not worth a word, nor by less than a tenth.
 const LEAST_GROWTH: usize = 100;
 
+/// A task spins that was busy at each look for so long, and was polled [`SPINNING`] times a second.
+const SPINS_FOR: Duration = Duration::from_secs(5);
+
+/// Of one kind, so many culprits are told within the quiet time.
+const CULPRITS: usize = 8;
+
+/// The fewest polls a second of a task that spins.
+const SPINNING: u64 = 1_000;
+
 /// When to speak.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
-    /// Of one kind of alarm, one within this time is told.
+    /// Of one kind of alarm and one culprit, one within this time is told.
     pub(crate) quiet: Duration,
     /// How far apart counts of tasks are that are compared.
     pub(crate) growth_every: Duration,
@@ -30,7 +40,23 @@ pub(crate) enum Alarm {
     KeptWaiting(KeptWaiting),
     /// There are more and more tasks.
     Growth { from: usize, to: usize },
+    /// Tasks wait too long for what another has.
+    LongWait(LongWait),
+    /// A task is polled all the time, and does not wait.
+    Spin(Spin),
 }
+
+/// A task that spins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Spin {
+    pub(crate) id: u64,
+    /// Polls a second.
+    pub(crate) rate: u64,
+    pub(crate) since: Duration,
+}
+
+/// How many kinds there are.
+pub(crate) const KINDS: usize = 5;
 
 /// An alarm that is to be told, and how many of its kind were not since the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,17 +73,32 @@ pub(crate) struct Alarms {
     known: HashSet<(u64, u64)>,
     /// The task that was kept waiting at the last look.
     waited: bool,
+    /// Places where tasks waited too long at the last look.
+    waits: HashSet<usize>,
+    /// Tasks that were busy at all looks so far.
+    busy: HashMap<u64, Busily>,
     counts: VecDeque<usize>,
     counted: Option<Instant>,
-    kinds: [Kind; 3],
+    kinds: [Kind; KINDS],
 }
 
 /// What has become of one kind of alarm.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Kind {
-    told: Option<Instant>,
+    /// By culprit, within the quiet time.
+    told: Vec<(usize, Instant)>,
     untold: u64,
     all: u64,
+}
+
+/// A task that is busy.
+#[derive(Clone, Copy, Debug)]
+struct Busily {
+    since: Instant,
+    polls_then: u64,
+    seen: Instant,
+    polls: u64,
+    told: bool,
 }
 
 impl Alarms {
@@ -66,36 +107,72 @@ impl Alarms {
             patience,
             known: HashSet::new(),
             waited: false,
+            waits: HashSet::new(),
+            busy: HashMap::new(),
             counts: VecDeque::new(),
             counted: None,
-            kinds: [Kind::default(); 3],
+            kinds: Default::default(),
         }
     }
 
-    /// How many there were of each kind: long polls, tasks kept waiting, growths.
-    pub(crate) fn counts(&self) -> [u64; 3] {
-        self.kinds.map(|kind| kind.all)
+    /// How many there were of each kind: long polls, tasks kept waiting, growths, long waits, spins.
+    pub(crate) fn counts(&self) -> [u64; KINDS] {
+        self.kinds.each_ref().map(|kind| kind.all)
     }
 
     /// What is new in a look, and is to be told now.
-    pub(crate) fn judge(&mut self, look: &Look, now: Instant) -> Vec<Told> {
+    pub(crate) fn judge(&mut self, look: &Look, waits: &[LongWait], now: Instant) -> Vec<Told> {
         let mut new = Vec::new();
         let polls = look.long_polls.iter();
         let (known, polls): (HashSet<_>, Vec<_>) =
             polls.map(|poll| ((poll.id, poll.poll), *poll)).unzip();
         let unknown = polls
             .into_iter()
-            .filter(|poll| !self.known.contains(&(poll.id, poll.poll)));
+            .filter(|poll| poll.is_innermost && !self.known.contains(&(poll.id, poll.poll)));
         new.extend(unknown.map(Alarm::LongPoll));
         self.known = known;
         if let Some(task) = look.kept_waiting.filter(|_| !self.waited) {
             new.push(Alarm::KeptWaiting(task));
         }
         self.waited = look.kept_waiting.is_some();
+        let places = waits.iter().map(|wait| wait.place).collect();
+        let before = std::mem::replace(&mut self.waits, places);
+        let waits = waits.iter().filter(|wait| !before.contains(&wait.place));
+        new.extend(waits.copied().map(Alarm::LongWait));
+        new.extend(self.spins(&look.busy, now));
         new.extend(self.growth(look.tasks, now));
         new.into_iter()
             .filter_map(|alarm| self.tell(alarm, now))
             .collect()
+    }
+
+    /// Keeps those that were busy at the last look, too, and often polled in between.
+    fn spins(&mut self, busy: &[Busy], now: Instant) -> Vec<Alarm> {
+        let before = std::mem::take(&mut self.busy);
+        let mut spins = Vec::new();
+        for Busy { id, polls, .. } in busy {
+            let goes_on = before.get(id).filter(|task| {
+                let apart = now.duration_since(task.seen);
+                per_second(polls.saturating_sub(task.polls), apart) >= SPINNING
+            });
+            let mut task = goes_on.copied().unwrap_or(Busily {
+                since: now,
+                polls_then: *polls,
+                seen: now,
+                polls: *polls,
+                told: false,
+            });
+            (task.seen, task.polls) = (now, *polls);
+            let since = now.duration_since(task.since);
+            if since >= SPINS_FOR && !task.told {
+                task.told = true;
+                let rate = per_second(polls.saturating_sub(task.polls_then), since);
+                let id = *id;
+                spins.push(Alarm::Spin(Spin { id, rate, since }));
+            }
+            self.busy.insert(*id, task);
+        }
+        spins
     }
 
     fn growth(&mut self, tasks: usize, now: Instant) -> Option<Alarm> {
@@ -124,20 +201,24 @@ impl Alarms {
     }
 
     fn tell(&mut self, alarm: Alarm, now: Instant) -> Option<Told> {
-        let kind = match alarm {
-            Alarm::LongPoll(_) => &mut self.kinds[0],
-            Alarm::KeptWaiting(_) => &mut self.kinds[1],
-            Alarm::Growth { .. } => &mut self.kinds[2],
+        // What is to blame: another one within the quiet time is news.
+        let (kind, culprit) = match alarm {
+            Alarm::LongPoll(poll) => (0, poll.site),
+            Alarm::KeptWaiting(_) => (1, 0),
+            Alarm::Growth { .. } => (2, 0),
+            Alarm::LongWait(wait) => (3, wait.place),
+            Alarm::Spin(spin) => (4, spin.id as usize),
         };
+        let kind = &mut self.kinds[kind];
         kind.all += 1;
-        let quiet = kind
-            .told
-            .is_some_and(|told| now.duration_since(told) < self.patience.quiet);
-        if quiet {
+        let quiet = self.patience.quiet;
+        kind.told
+            .retain(|(_, told)| now.duration_since(*told) < quiet);
+        if kind.told.len() >= CULPRITS || kind.told.iter().any(|(known, _)| *known == culprit) {
             kind.untold += 1;
             return None;
         }
-        kind.told = Some(now);
+        kind.told.push((culprit, now));
         Some(Told {
             alarm,
             untold: std::mem::take(&mut kind.untold),
@@ -163,6 +244,8 @@ mod tests {
             id,
             poll,
             lasts: SECOND,
+            site: 0,
+            is_innermost: true,
         }
     }
 
@@ -178,17 +261,89 @@ mod tests {
         let (mut alarms, begin) = (alarms(), Instant::now());
         let at = |seconds| begin + seconds * SECOND;
         let told = |alarm, untold| vec![Told { alarm, untold }];
-        let first = alarms.judge(&polls(&[long(1, 1)]), at(0));
+        let first = alarms.judge(&polls(&[long(1, 1)]), &[], at(0));
         assert_eq!(first, told(Alarm::LongPoll(long(1, 1)), 0));
-        assert_eq!(alarms.judge(&polls(&[long(1, 1)]), at(70)), []);
+        assert_eq!(alarms.judge(&polls(&[long(1, 1)]), &[], at(70)), []);
         // Another poll of the same task, and one of another.
-        assert_eq!(alarms.judge(&polls(&[long(1, 2)]), at(71)).len(), 1);
-        assert_eq!(alarms.judge(&polls(&[long(1, 2), long(2, 2)]), at(72)), []);
-        assert_eq!(alarms.judge(&polls(&[]), at(73)), []);
-        assert_eq!(alarms.judge(&polls(&[long(2, 3)]), at(74)), []);
-        let later = alarms.judge(&polls(&[long(2, 4)]), at(132));
+        assert_eq!(alarms.judge(&polls(&[long(1, 2)]), &[], at(71)).len(), 1);
+        assert_eq!(
+            alarms.judge(&polls(&[long(1, 2), long(2, 2)]), &[], at(72)),
+            []
+        );
+        assert_eq!(alarms.judge(&polls(&[]), &[], at(73)), []);
+        assert_eq!(alarms.judge(&polls(&[long(2, 3)]), &[], at(74)), []);
+        let later = alarms.judge(&polls(&[long(2, 4)]), &[], at(132));
         assert_eq!(later, told(Alarm::LongPoll(long(2, 4)), 2));
-        assert_eq!(alarms.counts(), [5, 0, 0]);
+        assert_eq!(alarms.counts(), [5, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn another_culprit_is_told_at_once_and_only_so_many() {
+        let (mut alarms, now) = (alarms(), Instant::now());
+        let of = |site| LongPoll {
+            site,
+            ..long(site as u64, 1)
+        };
+        let outer = LongPoll {
+            is_innermost: false,
+            ..of(99)
+        };
+        assert_eq!(alarms.judge(&polls(&[of(1), outer]), &[], now).len(), 1);
+        assert_eq!(
+            alarms.judge(&polls(&[of(1), of(2), outer]), &[], now).len(),
+            1
+        );
+        // The local task's poll has ended, and that of the root around it was as long.
+        let around = LongPoll {
+            is_innermost: true,
+            ..outer
+        };
+        assert_eq!(alarms.judge(&polls(&[around]), &[], now), []);
+        let many: Vec<_> = (3..30).map(of).collect();
+        assert_eq!(alarms.judge(&polls(&many), &[], now).len(), CULPRITS - 2);
+    }
+
+    #[test]
+    fn a_wait_is_told_once_for_each_place() {
+        let (mut alarms, now) = (alarms(), Instant::now());
+        let wait = |place| LongWait {
+            place,
+            reason: "semacquire",
+            id: 1,
+            since: SECOND,
+            tasks: 3,
+        };
+        let mut judge = |waits: &[LongWait]| alarms.judge(&Look::default(), waits, now).len();
+        assert_eq!(judge(&[wait(1)]), 1);
+        assert_eq!(judge(&[wait(1), wait(2)]), 1);
+        assert_eq!(judge(&[wait(1), wait(2)]), 0);
+    }
+
+    /// A task that has so many polls at each look, a second apart: at which look it is told to spin.
+    fn spins_at(polls: impl Fn(u64) -> Option<u64>) -> Option<u64> {
+        let (mut alarms, begin) = (alarms(), Instant::now());
+        (0..20).find(|at| {
+            let busy = polls(*at).map(|polls| Busy {
+                id: 7,
+                polls,
+                waits: None,
+            });
+            let look = Look {
+                busy: busy.into_iter().collect(),
+                ..Look::default()
+            };
+            !alarms
+                .judge(&look, &[], begin + *at as u32 * SECOND)
+                .is_empty()
+        })
+    }
+
+    #[test]
+    fn a_task_spins_that_is_never_found_waiting_and_often_polled() {
+        assert_eq!(spins_at(|at| Some(at * 5000)), Some(5));
+        assert_eq!(spins_at(|at| Some(at * 900)), None);
+        assert_eq!(spins_at(|at| (at != 3).then_some(at * 5000)), Some(9));
+        assert_eq!(spins_at(|at| (at % 4 != 0).then_some(at * 5000)), None);
     }
 
     #[test]
@@ -203,11 +358,14 @@ mod tests {
             ..Look::default()
         };
         let kept = Alarm::KeptWaiting(task);
-        let first = alarms.judge(&late, begin);
+        let first = alarms.judge(&late, &[], begin);
         assert_eq!(first[0].alarm, kept);
-        assert_eq!(alarms.judge(&late, begin + 100 * SECOND), []);
-        assert_eq!(alarms.judge(&Look::default(), begin + 101 * SECOND), []);
-        assert_eq!(alarms.judge(&late, begin + 102 * SECOND).len(), 1);
+        assert_eq!(alarms.judge(&late, &[], begin + 100 * SECOND), []);
+        assert_eq!(
+            alarms.judge(&Look::default(), &[], begin + 101 * SECOND),
+            []
+        );
+        assert_eq!(alarms.judge(&late, &[], begin + 102 * SECOND).len(), 1);
     }
 
     /// Of counts that are ten seconds apart, at which one growth is told.
@@ -220,8 +378,8 @@ mod tests {
             };
             // Looks in between do not count.
             let now = begin + at as u32 * 10 * SECOND;
-            let told = alarms.judge(&look, now);
-            assert_eq!(alarms.judge(&look, now + SECOND), []);
+            let told = alarms.judge(&look, &[], now);
+            assert_eq!(alarms.judge(&look, &[], now + SECOND), []);
             !told.is_empty()
         })
     }

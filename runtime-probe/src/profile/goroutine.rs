@@ -186,7 +186,9 @@ impl Goroutines {
         let found = self.selection.finder().map(|finder| self.find(finder));
         self.tasks.rows.retain(|row| {
             let (reason, state) = self.reasons[row.place as usize];
-            found.as_ref().is_none_or(|found| found.has(row))
+            let is_closure = self.tasks.places[row.place as usize].kind == Kind::Blocking;
+            !(is_closure && self.selection.without_closures)
+                && found.as_ref().is_none_or(|found| found.has(row))
                 && self.selection.wants(state, reason, row.since_ns)
         });
     }
@@ -217,6 +219,7 @@ impl Goroutines {
         let rank = |row: &Row| {
             let rate = self.rates.get(&row.id).map_or(0, |rate| rate.now);
             (
+                self.selection.first != Some(row.id),
                 u64::MAX - rate,
                 self.reasons[row.place as usize].1 != State::Running,
                 u64::MAX - row.since_ns,

@@ -14,6 +14,7 @@
 //! * [`contended`]: the forms of these two;
 //! * [`sites`]: tasks by where they were spawned, and how long their polls and waits take;
 //! * [`cpu`]: what ran;
+//! * [`long_waits`]: waits that should have ended;
 //! * [`alarms`]: what a watchdog tells of what it sees;
 //! * [`address_names`]: names for the addresses of a text that was handed out;
 //! * [`diagnosis`]: what cannot be shown, and why;
@@ -28,6 +29,7 @@ pub(crate) mod diagnosis;
 pub(crate) mod goroutine;
 pub(crate) mod goroutine_forms;
 pub(crate) mod leaf_stacks;
+pub(crate) mod long_waits;
 pub(crate) mod mappings;
 pub(crate) mod mutex;
 pub(crate) mod ongoing;

@@ -32,6 +32,10 @@ pub(crate) struct Selection {
     pub(crate) limit: Option<usize>,
     /// How functions are named.
     pub(crate) names: Names,
+    /// Leaves out closures of the blocking pool, which are there to last.
+    pub(crate) without_closures: bool,
+    /// The task that comes first, whatever the others do.
+    pub(crate) first: Option<u64>,
     /// Wakes tasks of which the dump would not tell where they wait.
     pub(crate) fresh: bool,
     /// Polls that take longer than so many nanoseconds are slow; [`SLOW_NS`] by default.

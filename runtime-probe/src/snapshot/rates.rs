@@ -39,10 +39,11 @@ impl Rates {
     /// Looks for tasks that are polled, or are about to be, and have been often enough to spin.
     pub(crate) fn begin() -> Self {
         let mut tasks = Vec::new();
+        let scale = Scale::now();
         slab::for_each(|record| {
             if tasks.len() < MOST
                 && let Some(view) = known(record)
-                && is_busy(&view)
+                && is_busy(&view, &scale)
             {
                 tasks.push((record, view.id, view.polls));
             }
@@ -63,7 +64,7 @@ impl Rates {
         let apart = self.begun.elapsed();
         let tasks = self.tasks.into_iter();
         let rates = tasks.filter_map(|(record, id, polls)| {
-            let view = known(record).filter(|view| view.id == id && is_busy(view))?;
+            let view = known(record).filter(|view| view.id == id && is_busy(view, &scale))?;
             let now = per_second(view.polls.saturating_sub(polls), apart);
             let age = Duration::from_nanos(scale.since(view.spawned));
             let rate = Rate {
@@ -77,10 +78,15 @@ impl Rates {
     }
 }
 
-/// Whether it does not wait: polled, or ready to be. The first polls of a task tell nothing.
-pub(crate) fn is_busy(view: &View) -> bool {
+/// Nanoseconds that a task that gives way waits at the most: until its worker has looked for other work.
+const GIVES_WAY: u64 = 1_000_000;
+
+/// Whether it is polled, ready to be, or has been just now: what gives way (`yield_now`) is woken a moment after its poll. The
+/// first polls of a task tell nothing.
+pub(super) fn is_busy(view: &View, scale: &Scale) -> bool {
     let is_alone = !matches!(view.kind, Kind::Nested | Kind::Blocking);
-    is_alone && view.polls >= LEAST / 10 && (view.polling || view.woken.is_some())
+    let is_busy = || view.polling || view.woken.is_some() || scale.since(view.since) < GIVES_WAY;
+    is_alone && view.polls >= LEAST / 10 && is_busy()
 }
 
 pub(crate) fn per_second(polls: u64, time: Duration) -> u64 {

@@ -1,11 +1,14 @@
 //! A look at what may be wrong, cheap enough for several a second: a walk over the records, and nothing is kept of the tasks
 //! that are well. 100,000 tasks take some 5 ms.
 
+use super::rates::is_busy;
 use super::tasks;
 use crate::clock::{Scale, Ticks};
 use crate::primitive::Ordering;
-use crate::registry::record::Kind;
+use crate::registry::record::{Kind, View, Waking};
 use crate::registry::{slab, threads};
+use crate::stack::raw::WaitSet;
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// What a look finds.
@@ -15,6 +18,8 @@ pub(crate) struct Look {
     pub(crate) tasks: usize,
     /// Polls that last longer than the limit.
     pub(crate) long_polls: Vec<LongPoll>,
+    /// Tasks that are polled, or about to be, and were not woken by another task: those that spin are among them.
+    pub(crate) busy: Vec<Busy>,
     /// The task that has been ready for longest and is not polled, if for longer than the limit.
     pub(crate) kept_waiting: Option<KeptWaiting>,
 }
@@ -26,7 +31,23 @@ pub(crate) struct LongPoll {
     /// Which of the task's polls; 0 for a task that somebody else spawned, whose polls are told by their begin.
     pub(crate) poll: u64,
     pub(crate) lasts: Duration,
+    /// Of tasks that are spawned at one place with one type of future, the same.
+    pub(crate) site: usize,
+    /// No other of these is inside of it, such as a local task in the poll of its `block_on`.
+    pub(crate) is_innermost: bool,
 }
+
+/// A task that does not wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Busy {
+    pub(crate) id: u64,
+    pub(crate) polls: u64,
+    /// Of one that was found waiting, for what: it is busy only if it gives way.
+    pub(crate) waits: Option<&'static WaitSet>,
+}
+
+/// The most tasks that are watched for spinning.
+const MOST_BUSY: usize = 256;
 
 /// A task that nobody polls though it is ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +62,8 @@ pub(crate) fn look(limit: Duration) -> Look {
     let lasts =
         |since| Some(Duration::from_nanos(scale.since(since))).filter(|lasts| *lasts > limit);
     let mut look = Look::default();
+    // Long polls by thread: begin, whether it is no root, which.
+    let mut by_thread: HashMap<u32, (Ticks, bool, usize)> = HashMap::new();
     // Of foreign tasks the thread knows which one it polls, and since when at the earliest.
     let polled: Vec<(u64, Ticks)> = threads::alive()
         .into_values()
@@ -55,6 +78,14 @@ pub(crate) fn look(limit: Duration) -> Look {
             return;
         };
         look.tasks += 1;
+        let by_another = matches!(view.woken, Some((_, Waking::Task(id))) if id != view.id);
+        if look.busy.len() < MOST_BUSY && is_busy(&view, &scale) && !by_another {
+            look.busy.push(Busy {
+                id: view.id,
+                polls: view.polls,
+                waits: view.waits.filter(|_| !view.polling && view.woken.is_none()),
+            });
+        }
         match view.kind {
             Kind::Foreign => {
                 let begun = polled.iter().find(|(id, _)| *id == view.id);
@@ -64,20 +95,34 @@ pub(crate) fn look(limit: Duration) -> Look {
                         id: *id,
                         poll: since,
                         lasts: lasts(since)?,
+                        site: site(&view),
+                        is_innermost: true,
                     })
                 }));
             }
-            // A closure of the blocking pool is there to last, and a wrapped future is a part of the poll around it.
+            // A closure of the blocking pool is there to last.
             Kind::Blocking => {}
-            Kind::Nested if view.outer != 0 => {}
             _ if view.polling => {
-                look.long_polls
-                    .extend(lasts(view.since).map(|lasts| LongPoll {
-                        id: view.id,
-                        poll: view.polls,
-                        lasts,
-                    }));
+                let Some(lasts) = lasts(view.since) else {
+                    return;
+                };
+                let this = (
+                    view.since,
+                    view.kind != Kind::BlockOn,
+                    look.long_polls.len(),
+                );
+                let innermost = by_thread.entry(view.worker.0).or_insert(this);
+                *innermost = this.max(*innermost);
+                look.long_polls.push(LongPoll {
+                    id: view.id,
+                    poll: view.polls,
+                    lasts,
+                    site: site(&view),
+                    is_innermost: false,
+                });
             }
+            // A wrapped future is ready when the task around it is.
+            Kind::Nested if view.outer != 0 => {}
             _ => {
                 let ready = view.woken.and_then(|(at, _)| lasts(at.max(view.since)));
                 let longest = look.kept_waiting.map_or(Duration::ZERO, |task| task.since);
@@ -87,5 +132,14 @@ pub(crate) fn look(limit: Duration) -> Look {
             }
         }
     });
+    for (_, _, at) in by_thread.into_values() {
+        look.long_polls[at].is_innermost = true;
+    }
     look
+}
+
+fn site(view: &View) -> usize {
+    let location = view.location.map_or(0, |at| std::ptr::from_ref(at).addr());
+    let future = view.meta.map_or(0, |meta| std::ptr::from_ref(meta).addr());
+    location ^ future.rotate_left(32)
 }
