@@ -9,11 +9,11 @@ use std::collections::HashMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How far apart the looks are at least. A thousand polls a second, the fewest that are told, are ten in that time.
+/// How far apart the looks are at least. Two thousand polls a second, the fewest that are told, are twenty in that time.
 const APART: Duration = Duration::from_millis(10);
 
-/// The fewest polls a second that are told. A task that is polled so often does little in each.
-const LEAST: u64 = 1_000;
+/// The fewest polls a second that are told: no ticker of tokio's, whose finest is a millisecond, has as many.
+const LEAST: u64 = 2_000;
 
 /// The most tasks that are looked at twice.
 const MOST: usize = 256;
@@ -79,7 +79,7 @@ impl Rates {
 }
 
 /// Nanoseconds that a task that gives way waits at the most: until its worker has looked for other work.
-const GIVES_WAY: u64 = 1_000_000;
+const GIVES_WAY: u64 = 100_000;
 
 /// Whether it is polled, ready to be, or has been just now: what gives way (`yield_now`) is woken a moment after its poll. The
 /// first polls of a task tell nothing.
