@@ -7,6 +7,7 @@ use crate::profile::goroutine::Goroutines;
 use crate::profile::goroutine_forms::Lines;
 use crate::profile::long_waits::LongWaits;
 use crate::profile::selection::{Selection, grouped};
+use crate::profile::sites::{SortBy, SpawnSites};
 use crate::snapshot::watch::look;
 use crate::source;
 use std::fmt::Write as _;
@@ -324,6 +325,9 @@ fn headline(told: Told, limit: Duration) -> String {
         Alarm::Growth { from, to } => {
             format!("there are more and more tasks: {from} have become {to}, without a break")
         }
+        Alarm::Untaken { from, to } => format!(
+            "there are more and more results of finished tasks that nothing takes out of their JoinSet: {from} have become {to}"
+        ),
         Alarm::LongWait(wait) => format!(
             "goroutine {} has waited for {:.1?} ({}), one of {} tasks that wait there",
             wait.id, wait.since, wait.reason, wait.tasks
@@ -377,6 +381,10 @@ fn stacks(alarm: Alarm, limit: Duration) -> String {
                 .and_then(|()| writeln!(text))
                 .and_then(|()| busy.write_text(&mut text, Lines::All))
         }
+        Alarm::Untaken { .. } => SpawnSites::collect()
+            .sorted_by(SortBy::Untaken)
+            .first(1)
+            .write_text(&mut text),
         Alarm::Growth { .. } => {
             let mut selection = Selection::default();
             selection.limit = Some(1);

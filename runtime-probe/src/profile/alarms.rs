@@ -40,6 +40,8 @@ pub(crate) enum Alarm {
     KeptWaiting(KeptWaiting),
     /// There are more and more tasks.
     Growth { from: usize, to: usize },
+    /// There are more and more results that nothing takes out of their `JoinSet`s.
+    Untaken { from: usize, to: usize },
     /// Tasks wait too long for what another has.
     LongWait(LongWait),
     /// A task is polled all the time, and does not wait.
@@ -77,9 +79,36 @@ pub(crate) struct Alarms {
     waits: HashSet<usize>,
     /// Tasks that were busy at all looks so far.
     busy: HashMap<u64, Busily>,
-    counts: VecDeque<usize>,
+    counts: Counts,
+    results: Counts,
     counted: Option<Instant>,
     kinds: [Kind; KINDS],
+}
+
+/// Counts that became more, each time.
+#[derive(Debug, Default)]
+struct Counts(VecDeque<usize>);
+
+impl Counts {
+    /// From where to where it has grown, if that is enough with this count.
+    fn grown(&mut self, count: usize) -> Option<(usize, usize)> {
+        let Counts(counts) = self;
+        if counts.back().is_some_and(|last| count <= *last) {
+            counts.clear();
+        }
+        counts.push_back(count);
+        if counts.len() <= GROWING {
+            return None;
+        }
+        let from = counts.pop_front()?;
+        let enough = count - from >= LEAST_GROWTH.max(from / 10);
+        enough.then(|| {
+            // The next row begins here.
+            counts.clear();
+            counts.push_back(count);
+            (from, count)
+        })
+    }
 }
 
 /// What has become of one kind of alarm.
@@ -109,7 +138,8 @@ impl Alarms {
             waited: false,
             waits: HashSet::new(),
             busy: HashMap::new(),
-            counts: VecDeque::new(),
+            counts: Counts::default(),
+            results: Counts::default(),
             counted: None,
             kinds: Default::default(),
         }
@@ -140,7 +170,7 @@ impl Alarms {
         let waits = waits.iter().filter(|wait| !before.contains(&wait.place));
         new.extend(waits.copied().map(Alarm::LongWait));
         new.extend(self.spins(&look.busy, now));
-        new.extend(self.growth(look.tasks, now));
+        new.extend(self.growth(look, now));
         new.into_iter()
             .filter_map(|alarm| self.tell(alarm, now))
             .collect()
@@ -175,29 +205,21 @@ impl Alarms {
         spins
     }
 
-    fn growth(&mut self, tasks: usize, now: Instant) -> Option<Alarm> {
+    fn growth(&mut self, look: &Look, now: Instant) -> impl Iterator<Item = Alarm> + use<> {
         let due = self
             .counted
             .is_none_or(|counted| now.duration_since(counted) >= self.patience.growth_every);
-        if !due {
-            return None;
+        let mut grown = [None, None];
+        if due {
+            self.counted = Some(now);
+            let tasks = self.counts.grown(look.tasks);
+            let results = self.results.grown(look.untaken);
+            grown = [
+                tasks.map(|(from, to)| Alarm::Growth { from, to }),
+                results.map(|(from, to)| Alarm::Untaken { from, to }),
+            ];
         }
-        self.counted = Some(now);
-        if self.counts.back().is_some_and(|last| tasks <= *last) {
-            self.counts.clear();
-        }
-        self.counts.push_back(tasks);
-        if self.counts.len() <= GROWING {
-            return None;
-        }
-        let from = self.counts.pop_front()?;
-        let enough = tasks - from >= LEAST_GROWTH.max(from / 10);
-        enough.then(|| {
-            // The next row begins here.
-            self.counts.clear();
-            self.counts.push_back(tasks);
-            Alarm::Growth { from, to: tasks }
-        })
+        grown.into_iter().flatten()
     }
 
     fn tell(&mut self, alarm: Alarm, now: Instant) -> Option<Told> {
@@ -206,6 +228,7 @@ impl Alarms {
             Alarm::LongPoll(poll) => (0, poll.site),
             Alarm::KeptWaiting(_) => (1, 0),
             Alarm::Growth { .. } => (2, 0),
+            Alarm::Untaken { .. } => (2, 1),
             Alarm::LongWait(wait) => (3, wait.place),
             Alarm::Spin(spin) => (4, spin.id as usize),
         };
@@ -301,6 +324,25 @@ mod tests {
         assert_eq!(alarms.judge(&polls(&[around]), &[], now), []);
         let many: Vec<_> = (3..30).map(of).collect();
         assert_eq!(alarms.judge(&polls(&many), &[], now).len(), CULPRITS - 2);
+    }
+
+    #[test]
+    fn results_that_become_more_are_told_though_tasks_do_not() {
+        let (mut alarms, begin) = (alarms(), Instant::now());
+        let told = (0..20).find(|at| {
+            let look = Look {
+                tasks: 7,
+                untaken: 100 * *at as usize,
+                ..Look::default()
+            };
+            let told = alarms.judge(&look, &[], begin + at * 10 * SECOND);
+            assert!(
+                told.iter()
+                    .all(|told| matches!(told.alarm, Alarm::Untaken { .. }))
+            );
+            !told.is_empty()
+        });
+        assert_eq!(told, Some(10));
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub(crate) enum SortBy {
     Busy,
     /// Time of waits that are over.
     Waits,
+    /// Results that nothing has taken.
+    Untaken,
 }
 
 impl SortBy {
@@ -151,11 +153,18 @@ impl SpawnSites {
         self.rows.sort_by_cached_key(|row| {
             std::cmp::Reverse(match by {
                 SortBy::Alive => row.is.alive.into(),
+                SortBy::Untaken => row.is.untaken.into(),
                 SortBy::Polls => row.is.polls.into(),
                 SortBy::Busy => total(&row.is.counts[0]),
                 SortBy::Waits => total(&row.is.counts[1]),
             })
         });
+        self
+    }
+
+    /// The first so many places.
+    pub(crate) fn first(mut self, most: usize) -> Self {
+        self.rows.truncate(most);
         self
     }
 
@@ -219,6 +228,9 @@ impl SpawnSites {
             "alive {}, spawned {}, finished {}, panicked {panicked}, polls {}",
             is.alive, row.spawned, is.finished, is.polls
         )?;
+        if is.untaken > 0 {
+            write!(out, ", results not taken {}", is.untaken)?;
+        }
         match self.span {
             Some(span) => writeln!(out, " ({:.0}/s)", is.polls as f64 / span.as_secs_f64())?,
             None => writeln!(out)?,
@@ -282,6 +294,7 @@ impl SpawnSites {
             },
             is.polls,
         );
+        let _ = write!(json, ", \"results_not_taken\": {}", is.untaken);
         for (name, summary) in TIMES.iter().zip(self.summaries(is)) {
             let _ = match summary.count {
                 0 => write!(json, ", \"{name}_ns\": null"),

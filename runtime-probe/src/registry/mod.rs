@@ -8,6 +8,7 @@
 //! * [`threads`]: names for the threads that poll and wake;
 //! * [`runtimes`]: the runtimes that the probe has hooks in;
 //! * [`names`]: the names of tasks;
+//! * [`join_sets`]: how many tasks `JoinSet`s have;
 //! * `births`: who created the threads, with the feature `interpose`.
 
 #[cfg(all(
@@ -17,6 +18,11 @@
 ))]
 pub(crate) mod births;
 pub(crate) mod held;
+#[cfg_attr(
+    not(feature = "rt"),
+    allow(dead_code, reason = "of tasks and runtimes")
+)]
+pub(crate) mod join_sets;
 #[cfg_attr(
     not(feature = "rt"),
     allow(dead_code, reason = "of tasks and runtimes")

@@ -4,7 +4,7 @@ use super::tasks::known;
 use crate::clock::Scale;
 use crate::record::task_times::{self, Counts, LENGTHS, Noted, Site, TASKS, add};
 use crate::registry::record::Kind;
-use crate::registry::slab;
+use crate::registry::{join_sets, slab};
 use std::collections::HashMap;
 use std::panic::Location;
 
@@ -25,6 +25,8 @@ pub(crate) struct SiteRow {
     /// `None` for all that found the table full.
     pub(crate) kind: Option<Kind>,
     pub(crate) alive: u64,
+    /// Of tasks in `JoinSet`s that have ended: nothing has taken their results.
+    pub(crate) untaken: u64,
     pub(crate) finished: u64,
     /// Of these.
     pub(crate) panicked: u64,
@@ -59,6 +61,8 @@ pub(crate) fn take() -> Sites {
         }
     }
     rows.is_full = TASKS.is_full();
+    // Before the look at those alive: what is spawned in between makes it fewer.
+    let lens = join_sets::lens();
     let recording = task_times::recording();
     slab::for_each(|record| {
         let Some(view) = known(record) else { return };
@@ -79,12 +83,46 @@ pub(crate) fn take() -> Sites {
         }
     });
     let mut rows = rows.rows;
+    untaken(&mut rows, lens);
     rows.retain(|row| row.alive + row.finished > 0);
     Sites {
         rows,
         is_timed,
         scale: Scale::now(),
     }
+}
+
+/// Tasks that are in a set and not alive have ended. What was detached from its set, or is in one of tasks of several places,
+/// is not counted: then there are more.
+fn untaken(rows: &mut [SiteRow], lens: HashMap<Location<'static>, u64>) {
+    for (location, len) in lens {
+        let here = || {
+            rows.iter()
+                .enumerate()
+                .filter(|(_, row)| row.location == Some(location))
+        };
+        let alive: u64 = here().map(|(_, row)| row.alive).sum();
+        let most = here().max_by_key(|(_, row)| row.finished).map(|(at, _)| at);
+        if let Some(at) = most {
+            rows[at].untaken = len.saturating_sub(alive);
+        }
+    }
+}
+
+/// How many results nothing has taken, in all.
+pub(crate) fn untaken_now() -> u64 {
+    let mut lens = join_sets::lens();
+    if lens.is_empty() {
+        return 0;
+    }
+    slab::for_each(|record| {
+        if let Some(location) = known(record).and_then(|view| view.location)
+            && let Some(len) = lens.get_mut(location)
+        {
+            *len = len.saturating_sub(1);
+        }
+    });
+    lens.into_values().sum()
 }
 
 /// How many places there are.

@@ -2,7 +2,7 @@
 //! that are well. 100,000 tasks take some 5 ms.
 
 use super::rates::is_busy;
-use super::tasks;
+use super::{sites, tasks};
 use crate::clock::{Scale, Ticks};
 use crate::primitive::Ordering;
 use crate::registry::record::{Kind, View, Waking};
@@ -16,6 +16,8 @@ use std::time::Duration;
 pub(crate) struct Look {
     /// How many tasks there are.
     pub(crate) tasks: usize,
+    /// How many results of tasks nothing has taken out of their `JoinSet`s.
+    pub(crate) untaken: usize,
     /// Polls that last longer than the limit.
     pub(crate) long_polls: Vec<LongPoll>,
     /// Tasks that are polled, or about to be, and were not woken by another task: those that spin are among them.
@@ -61,7 +63,10 @@ pub(crate) fn look(limit: Duration) -> Look {
     let scale = Scale::now();
     let lasts =
         |since| Some(Duration::from_nanos(scale.since(since))).filter(|lasts| *lasts > limit);
-    let mut look = Look::default();
+    let mut look = Look {
+        untaken: sites::untaken_now() as usize,
+        ..Look::default()
+    };
     // Long polls by thread: begin, whether it is no root, which.
     let mut by_thread: HashMap<u32, (Ticks, bool, usize)> = HashMap::new();
     // Of foreign tasks the thread knows which one it polls, and since when at the earliest.

@@ -2,9 +2,11 @@
 
 use super::LocalSet;
 use super::spawning::{spawn, spawn_blocking};
+use crate::registry::join_sets::Members;
 use crate::runtime::Handle;
 use std::future::Future;
 use std::ops::{Deref, DerefMut};
+use std::panic::Location;
 use std::task::{Context, Poll};
 use tokio::task::{AbortHandle, Id, JoinError};
 
@@ -13,7 +15,7 @@ mod builder;
 pub use builder::Builder;
 
 /// [`tokio::task::JoinSet`] whose tasks are instrumented. Derefs to tokio's and converts from and into it.
-pub struct JoinSet<T>(tokio::task::JoinSet<T>);
+pub struct JoinSet<T>(tokio::task::JoinSet<T>, Members);
 
 impl<T: 'static> JoinSet<T> {
     /// A builder for a task of this set, by which it gets a name. tokio's own is there with `tokio_unstable` and the feature
@@ -33,7 +35,9 @@ impl<T: 'static> JoinSet<T> {
         F: Future<Output = T> + Send + 'static,
         T: Send,
     {
-        spawn!(Task, task, |task| self.0.spawn(task))
+        let handle = spawn!(Task, task, |task| self.0.spawn(task));
+        self.spawned(Location::caller());
+        handle
     }
 
     /// [`tokio::task::JoinSet::spawn_on`], instrumented.
@@ -44,7 +48,9 @@ impl<T: 'static> JoinSet<T> {
         F: Future<Output = T> + Send + 'static,
         T: Send,
     {
-        spawn!(Task, task, |task| self.0.spawn_on(task, handle))
+        let handle = spawn!(Task, task, |task| self.0.spawn_on(task, handle));
+        self.spawned(Location::caller());
+        handle
     }
 
     /// [`tokio::task::JoinSet::spawn_local`], instrumented.
@@ -57,7 +63,9 @@ impl<T: 'static> JoinSet<T> {
     where
         F: Future<Output = T> + 'static,
     {
-        spawn!(Local, task, |task| self.0.spawn_local(task))
+        let handle = spawn!(Local, task, |task| self.0.spawn_local(task));
+        self.spawned(Location::caller());
+        handle
     }
 
     /// [`tokio::task::JoinSet::spawn_local_on`], instrumented.
@@ -67,7 +75,9 @@ impl<T: 'static> JoinSet<T> {
     where
         F: Future<Output = T> + 'static,
     {
-        spawn!(Local, task, |task| self.0.spawn_local_on(task, local_set))
+        let handle = spawn!(Local, task, |task| self.0.spawn_local_on(task, local_set));
+        self.spawned(Location::caller());
+        handle
     }
 
     /// [`tokio::task::JoinSet::spawn_blocking`], instrumented.
@@ -81,7 +91,9 @@ impl<T: 'static> JoinSet<T> {
         F: FnOnce() -> T + Send + 'static,
         T: Send,
     {
-        spawn_blocking!(f, |f| self.0.spawn_blocking(f))
+        let handle = spawn_blocking!(f, |f| self.0.spawn_blocking(f));
+        self.spawned(Location::caller());
+        handle
     }
 
     /// [`tokio::task::JoinSet::spawn_blocking_on`], instrumented.
@@ -92,19 +104,31 @@ impl<T: 'static> JoinSet<T> {
         F: FnOnce() -> T + Send + 'static,
         T: Send,
     {
-        spawn_blocking!(f, |f| self.0.spawn_blocking_on(f, handle))
+        let handle = spawn_blocking!(f, |f| self.0.spawn_blocking_on(f, handle));
+        self.spawned(Location::caller());
+        handle
     }
 
     /// [`tokio::task::JoinSet::join_next`].
     pub fn join_next(&mut self) -> impl Future<Output = Option<Result<T, JoinError>>> {
-        self.0.join_next()
+        let JoinSet(set, members) = self;
+        async move {
+            let joined = set.join_next().await;
+            members.are(set.len());
+            joined
+        }
     }
 
     /// [`tokio::task::JoinSet::join_next_with_id`].
     pub fn join_next_with_id(
         &mut self,
     ) -> impl Future<Output = Option<Result<(Id, T), JoinError>>> {
-        self.0.join_next_with_id()
+        let JoinSet(set, members) = self;
+        async move {
+            let joined = set.join_next_with_id().await;
+            members.are(set.len());
+            joined
+        }
     }
 
     /// [`tokio::task::JoinSet::poll_join_next`].
@@ -112,7 +136,9 @@ impl<T: 'static> JoinSet<T> {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<T, JoinError>>> {
-        self.0.poll_join_next(context)
+        let joined = self.0.poll_join_next(context);
+        self.1.are(self.0.len());
+        joined
     }
 
     /// [`tokio::task::JoinSet::poll_join_next_with_id`].
@@ -120,21 +146,28 @@ impl<T: 'static> JoinSet<T> {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<(Id, T), JoinError>>> {
-        self.0.poll_join_next_with_id(context)
+        let joined = self.0.poll_join_next_with_id(context);
+        self.1.are(self.0.len());
+        joined
     }
 
     /// [`tokio::task::JoinSet::try_join_next`].
     pub fn try_join_next(&mut self) -> Option<Result<T, JoinError>> {
-        self.0.try_join_next()
+        let joined = self.0.try_join_next();
+        self.1.are(self.0.len());
+        joined
     }
 
     /// [`tokio::task::JoinSet::try_join_next_with_id`].
     pub fn try_join_next_with_id(&mut self) -> Option<Result<(Id, T), JoinError>> {
-        self.0.try_join_next_with_id()
+        let joined = self.0.try_join_next_with_id();
+        self.1.are(self.0.len());
+        joined
     }
 
     /// [`tokio::task::JoinSet::shutdown`].
     pub fn shutdown(&mut self) -> impl Future<Output = ()> {
+        self.1.are(0);
         self.0.shutdown()
     }
 
@@ -145,11 +178,14 @@ impl<T: 'static> JoinSet<T> {
 
     /// [`tokio::task::JoinSet::detach_all`].
     pub fn detach_all(&mut self) {
+        self.1.are(0);
         self.0.detach_all();
     }
 
     /// [`tokio::task::JoinSet::join_all`].
     pub async fn join_all(self) -> Vec<T> {
+        // They are taken one by one, into a list.
+        self.1.are(0);
         self.0.join_all().await
     }
 }
@@ -157,12 +193,18 @@ impl<T: 'static> JoinSet<T> {
 impl<T> JoinSet<T> {
     /// [`tokio::task::JoinSet::new`].
     pub fn new() -> Self {
-        JoinSet(tokio::task::JoinSet::new())
+        tokio::task::JoinSet::new().into()
     }
 
     /// [`tokio::task::JoinSet::len`].
     pub fn len(&self) -> usize {
         self.0.len()
+    }
+
+    fn spawned(&mut self, location: &'static Location<'static>) {
+        if crate::source::is_on_here() {
+            self.1.spawned(location, self.0.len());
+        }
     }
 
     /// [`tokio::task::JoinSet::is_empty`].
@@ -193,13 +235,15 @@ impl<T> Deref for JoinSet<T> {
 
 impl<T> DerefMut for JoinSet<T> {
     fn deref_mut(&mut self) -> &mut Self::Target {
+        // What is done to it past this type is not known.
+        self.1.are(0);
         &mut self.0
     }
 }
 
 impl<T> From<tokio::task::JoinSet<T>> for JoinSet<T> {
     fn from(inner: tokio::task::JoinSet<T>) -> Self {
-        JoinSet(inner)
+        JoinSet(inner, Members::default())
     }
 }
 

@@ -2,6 +2,7 @@
 //! A test says what must be printed and what must not, and waits until it is: no test sleeps for a fixed time.
 
 mod dashmap;
+mod joinset;
 mod process;
 mod spin;
 mod std_mutex_root;

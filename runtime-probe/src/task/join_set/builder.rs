@@ -5,6 +5,7 @@ use crate::runtime::Handle;
 use crate::task::spawning::{spawn_blocking_named, spawn_named};
 use std::future::Future;
 use std::io;
+use std::panic::Location;
 use tokio::task::AbortHandle;
 
 /// tokio's `task::join_set::Builder`, instrumented, and always there, as [`task::Builder`](crate::task::Builder) is.
@@ -43,8 +44,10 @@ impl<'a, T: 'static> Builder<'a, T> {
         T: Send,
     {
         let set = &mut self.set.0;
-        spawn_named!(self.name, Task, future, |task|
-            set.build_task() => spawn(task), set.spawn(task))
+        let handle = spawn_named!(self.name, Task, future, |task|
+            set.build_task() => spawn(task), set.spawn(task));
+        self.set.spawned(Location::caller());
+        handle
     }
 
     /// [`JoinSet::spawn_on`], with the name.
@@ -59,8 +62,10 @@ impl<'a, T: 'static> Builder<'a, T> {
         T: Send,
     {
         let set = &mut self.set.0;
-        spawn_named!(self.name, Task, future, |task|
-            set.build_task() => spawn_on(task, handle), set.spawn_on(task, handle))
+        let handle = spawn_named!(self.name, Task, future, |task|
+            set.build_task() => spawn_on(task, handle), set.spawn_on(task, handle));
+        self.set.spawned(Location::caller());
+        handle
     }
 
     /// [`JoinSet::spawn_local`], with the name.
@@ -77,8 +82,10 @@ impl<'a, T: 'static> Builder<'a, T> {
         F: Future<Output = T> + 'static,
     {
         let set = &mut self.set.0;
-        spawn_named!(self.name, Local, future, |task|
-            set.build_task() => spawn_local(task), set.spawn_local(task))
+        let handle = spawn_named!(self.name, Local, future, |task|
+            set.build_task() => spawn_local(task), set.spawn_local(task));
+        self.set.spawned(Location::caller());
+        handle
     }
 
     /// [`JoinSet::spawn_local_on`], with the name.
@@ -92,8 +99,10 @@ impl<'a, T: 'static> Builder<'a, T> {
         F: Future<Output = T> + 'static,
     {
         let set = &mut self.set.0;
-        spawn_named!(self.name, Local, future, |task|
-            set.build_task() => spawn_local_on(task, local_set), set.spawn_local_on(task, local_set))
+        let handle = spawn_named!(self.name, Local, future, |task|
+            set.build_task() => spawn_local_on(task, local_set), set.spawn_local_on(task, local_set));
+        self.set.spawned(Location::caller());
+        handle
     }
 
     /// [`JoinSet::spawn_blocking`], with the name.
@@ -111,8 +120,10 @@ impl<'a, T: 'static> Builder<'a, T> {
         T: Send,
     {
         let set = &mut self.set.0;
-        spawn_blocking_named!(self.name, f, |f|
-            set.build_task() => spawn_blocking(f), set.spawn_blocking(f))
+        let handle = spawn_blocking_named!(self.name, f, |f|
+            set.build_task() => spawn_blocking(f), set.spawn_blocking(f));
+        self.set.spawned(Location::caller());
+        handle
     }
 
     /// [`JoinSet::spawn_blocking_on`], with the name.
@@ -127,7 +138,9 @@ impl<'a, T: 'static> Builder<'a, T> {
         T: Send,
     {
         let set = &mut self.set.0;
-        spawn_blocking_named!(self.name, f, |f|
-            set.build_task() => spawn_blocking_on(f, handle), set.spawn_blocking_on(f, handle))
+        let handle = spawn_blocking_named!(self.name, f, |f|
+            set.build_task() => spawn_blocking_on(f, handle), set.spawn_blocking_on(f, handle));
+        self.set.spawned(Location::caller());
+        handle
     }
 }
