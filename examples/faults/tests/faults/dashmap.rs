@@ -4,7 +4,7 @@ use crate::process::Faulty;
 
 #[test]
 fn the_insert_waits_for_a_lock() {
-    for (how, workers) in [("join", 1), ("spawn", 2)] {
+    for (how, workers) in [("join", "1"), ("spawn", "[12]")] {
         let players = Faulty::start(env!("CARGO_BIN_EXE_dashmap"), &[how]);
         players.must(
             "block?debug=1&ongoing=1",
