@@ -2,6 +2,9 @@
 # Every check, in one command. By hand a check whose tool is missing is skipped, and the summary says so; with CI in the
 # environment what is missing is installed, and what cannot be is a failure. Ends with "N passed, M failed".
 #
+#   ci/test.sh          the commit tier: what every change has to pass
+#   ci/test.sh --all    the release tier, too: other builds, other crates' tests, tokio-console, the patch, counts
+#
 # Steps that leave out `--cfg tokio_unstable` build in target/stable: RUSTFLAGS in the environment stands for what
 # .cargo/config.toml says, and a change of flags rebuilds everything.
 set -euo pipefail
@@ -12,6 +15,13 @@ export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-20261121}
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
 # A machine that builds everything once has no use for what makes a second build faster: a third of the disk.
 [ -z "${CI:-}" ] || export CARGO_INCREMENTAL=0
+
+all=
+case "$*" in
+    '') ;;
+    --all) all=1 ;;
+    *) echo "test.sh: '$*': --all is the only argument" >&2; exit 2 ;;
+esac
 
 features=runtime-probe/full,runtime-probe/test-util,runtime-probe/tower,runtime-probe/lock_api,runtime-probe-axum/hyper,runtime-dump/cli
 passed=0
@@ -119,6 +129,12 @@ cargo_test() {
     done
 }
 
+# Without --cfg tokio_unstable only what asks for it can differ: the files in which the flag occurs.
+test_without_flag() {
+    local tests=(block facts foreign running runtimes semantics task_histograms threads wire)
+    cargo_test -p runtime-probe --features runtime-probe/full,runtime-probe/test-util,runtime-probe/tower,runtime-probe/lock_api --lib "${tests[@]/#/--test=}"
+}
+
 test_crates() {
     cargo_test -p runtime-dump -p runtime-probe -p runtime-probe-axum -p runtime-probe-console --features "$features"
     # What a feature of ours adds, and without it, above, what is said in its place.
@@ -128,6 +144,7 @@ test_crates() {
 examples() {
     cargo build -p examples --all-targets
     cargo test -p examples
+    cargo_test -p faults
     bash ci/rename.sh
 }
 
@@ -161,63 +178,76 @@ fi
 need linux-perf perf --version || need linux-tools-generic perf --version ||
     skip "perf" "no perf, so no test of ours asks it"
 run "tests" test_crates
-run "tests, stable" stable test_crates
+if [ -n "$all" ]; then
+    run "tests, stable" stable test_crates
+else
+    run "tests, stable" stable test_without_flag
+fi
 done_with stable
 run "examples" examples
 done_with rename-plain
 
-for script in features tokio_versions package leaf_table loom fuzz memcheck; do
+# The commit tier: the way of building that decides most beside full debug information, which the tests have.
+scripts=(leaf_table loom)
+ways=(devlines)
+if [ -n "$all" ]; then
+    scripts=(features tokio_versions package leaf_table loom fuzz memcheck)
+    ways=(devlines lines debug0 strip)
+fi
+for script in "${scripts[@]}"; do
     [ -e "ci/$script.sh" ] || continue
     if [ "$script" = memcheck ] && ! need valgrind valgrind --version; then
         skip "$script" "no valgrind"
         continue
     fi
-    ways=()
-    # Those that decide most of what a dump can show. The others (debug = 1 and 2, LTO, panic=abort, ..) take
-    # three times as long again: by hand.
-    [ "$script" != leaf_table ] || ways=(devlines lines debug0 strip)
-    run "$script" bash "ci/$script.sh" "${ways[@]}"
+    chosen=()
+    # The ways that are left out (debug = 1 and 2, LTO, panic=abort, ..) take three times as long again: by hand.
+    [ "$script" != leaf_table ] || chosen=("${ways[@]}")
+    run "$script" bash "ci/$script.sh" "${chosen[@]}"
     done_with "$script" leaf-table docs.rs
 done
 
-# tokio with its tracing, so everything is built again.
-run "console-subscriber" cargo_test -p runtime-probe-console --features subscriber --test subscriber
 if need curl curl --version; then run "checkout" bash ci/checkout.sh; else skip "checkout" "no curl"; fi
-if ! need curl curl --version; then
-    skip "console" "no curl"
-elif ! need tmux tmux -V; then
-    skip "console" "no tmux"
-elif ! need python3 python3 --version; then
-    skip "console" "no python3"
-else
-    run "console" bash ci/console.sh
-    done_with tokio-console
-fi
-# tokio's tests of what the facade shadows; the others, and those of other crates, by hand.
-upstream=(async_send_sync join_handle_panic rt_basic rt_handle rt_handle_block_on rt_local rt_metrics sync_mutex
-    sync_mutex_owned sync_rwlock task_abort task_blocking task_builder task_hooks task_id task_join_set task_local
-    task_local_set task_panic unwindsafe)
-run "upstream" env QUICK=1 bash ci/upstream.sh tokio "${upstream[@]}"
-done_with upstream
-if need curl curl --version; then
-    need redis-server redis-server --version || skip "ecosystem, redis" "no redis-server"
-    run "ecosystem" bash ci/ecosystem.sh
-    run "patch" bash ci/patch.sh
-    done_with ecosystem patch
-else
-    skip "ecosystem" "no curl"
-    skip "patch" "no curl"
-fi
-if need valgrind valgrind --version; then
-    run "instructions" instructions
-else
-    skip "instructions" "no valgrind"
-fi
-if [ "$(uname -m)" = x86_64 ] && [ -e /etc/debian_version ]; then
-    run "aarch64" bash ci/aarch64.sh
-    done_with aarch64
-else
-    skip "aarch64" "no Debian on x86_64"
+
+if [ -n "$all" ]; then
+    # tokio with its tracing, so everything is built again.
+    run "console-subscriber" cargo_test -p runtime-probe-console --features subscriber --test subscriber
+    if ! need curl curl --version; then
+        skip "console" "no curl"
+    elif ! need tmux tmux -V; then
+        skip "console" "no tmux"
+    elif ! need python3 python3 --version; then
+        skip "console" "no python3"
+    else
+        run "console" bash ci/console.sh
+        done_with tokio-console
+    fi
+    # tokio's tests of what the facade shadows; the others, and those of other crates, by hand.
+    upstream=(async_send_sync join_handle_panic rt_basic rt_handle rt_handle_block_on rt_local rt_metrics sync_mutex
+        sync_mutex_owned sync_rwlock task_abort task_blocking task_builder task_hooks task_id task_join_set task_local
+        task_local_set task_panic unwindsafe)
+    run "upstream" env QUICK=1 bash ci/upstream.sh tokio "${upstream[@]}"
+    done_with upstream
+    if need curl curl --version; then
+        need redis-server redis-server --version || skip "ecosystem, redis" "no redis-server"
+        run "ecosystem" bash ci/ecosystem.sh
+        run "patch" bash ci/patch.sh
+        done_with ecosystem patch
+    else
+        skip "ecosystem" "no curl"
+        skip "patch" "no curl"
+    fi
+    if need valgrind valgrind --version; then
+        run "instructions" instructions
+    else
+        skip "instructions" "no valgrind"
+    fi
+    if [ "$(uname -m)" = x86_64 ] && [ -e /etc/debian_version ]; then
+        run "aarch64" bash ci/aarch64.sh
+        done_with aarch64
+    else
+        skip "aarch64" "no Debian on x86_64"
+    fi
 fi
 
 echo
