@@ -109,22 +109,6 @@ fn untaken(rows: &mut [SiteRow], lens: HashMap<Location<'static>, u64>) {
     }
 }
 
-/// How many results nothing has taken, in all.
-pub(crate) fn untaken_now() -> u64 {
-    let mut lens = join_sets::lens();
-    if lens.is_empty() {
-        return 0;
-    }
-    slab::for_each(|record| {
-        if let Some(location) = known(record).and_then(|view| view.location)
-            && let Some(len) = lens.get_mut(location)
-        {
-            *len = len.saturating_sub(1);
-        }
-    });
-    lens.into_values().sum()
-}
-
 /// How many places there are.
 pub(crate) fn count() -> usize {
     take().rows.len()

@@ -2,11 +2,11 @@
 //! that are well. 100,000 tasks take some 5 ms.
 
 use super::rates::is_busy;
-use super::{sites, tasks};
+use super::tasks;
 use crate::clock::{Scale, Ticks};
 use crate::primitive::Ordering;
 use crate::registry::record::{Kind, View, Waking};
-use crate::registry::{slab, threads};
+use crate::registry::{join_sets, slab, threads};
 use crate::stack::raw::WaitSet;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -63,10 +63,9 @@ pub(crate) fn look(limit: Duration) -> Look {
     let scale = Scale::now();
     let lasts =
         |since| Some(Duration::from_nanos(scale.since(since))).filter(|lasts| *lasts > limit);
-    let mut look = Look {
-        untaken: sites::untaken_now() as usize,
-        ..Look::default()
-    };
+    let mut look = Look::default();
+    // What is spawned after this makes fewer of them.
+    let mut untaken = join_sets::lens();
     // Long polls by thread: begin, whether it is no root, which.
     let mut by_thread: HashMap<u32, (Ticks, bool, usize)> = HashMap::new();
     // Of foreign tasks the thread knows which one it polls, and since when at the earliest.
@@ -83,6 +82,10 @@ pub(crate) fn look(limit: Duration) -> Look {
             return;
         };
         look.tasks += 1;
+        if let Some(len) = view.location.and_then(|location| untaken.get_mut(location)) {
+            // A task that is alive has no result yet.
+            *len = len.saturating_sub(1);
+        }
         let by_another = matches!(view.woken, Some((_, Waking::Task(id))) if id != view.id);
         if look.busy.len() < MOST_BUSY && is_busy(&view, &scale) && !by_another {
             look.busy.push(Busy {
@@ -137,6 +140,7 @@ pub(crate) fn look(limit: Duration) -> Look {
             }
         }
     });
+    look.untaken = untaken.into_values().sum::<u64>() as usize;
     for (_, _, at) in by_thread.into_values() {
         look.long_polls[at].is_innermost = true;
     }
