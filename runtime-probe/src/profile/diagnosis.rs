@@ -88,7 +88,7 @@ impl Diagnosis {
             ),
             Detail::Nothing => lines.push(
                 "the binary is stripped: stacks show addresses only. Set strip = false and debug = 1 in \
-                 the profile of Cargo.toml"
+                 the profile of Cargo.toml, or put its debug file beside it"
                     .to_owned(),
             ),
         }

@@ -1,11 +1,14 @@
 //! From code addresses to names that people can read. Runs on the reader's thread only, never on a hot path.
 //!
 //! In reading order:
+//! * [`debug_file`]: the file that has the names, where the binary was stripped of them;
 //! * [`resolver`]: address to functions and lines, inlined ones included, cached;
 //! * [`name`]: from a compiler's symbol to a short name;
 //! * [`mod@module_path`]: a module guessed from its file, where the symbol tells none;
 //! * [`role`]: scaffolding or not, and what a leaf waits for.
 
+#[cfg(unix)]
+mod debug_file;
 pub(crate) mod module_path;
 pub(crate) mod name;
 pub(crate) mod resolver;

@@ -1,6 +1,6 @@
 //! Address to functions and lines.
 //!
-//! addr2line reads the binary's own DWARF, lazily by compilation unit, and expands inlined functions; without DWARF
+//! addr2line reads the DWARF of the binary, or of its debug file, lazily by compilation unit, and expands inlined functions; without DWARF
 //! the symbol table still gives the physical function. What is found is cached by address for the life of the process:
 //! a program has a few thousand distinct addresses in its stacks.
 
@@ -150,11 +150,10 @@ impl Resolver {
                     .any(|(range, _)| range.contains(&address))
         })?;
         let relative = address - module.base;
-        let path = &module.path;
         let loader = self
             .loaders
             .entry(module.range.start)
-            .or_insert_with(|| Loader::new(path).ok())
+            .or_insert_with(|| load(module))
             .as_ref()?;
         let mut found = Vec::new();
         if let Ok(mut frames) = loader.find_frames(relative) {
@@ -260,6 +259,15 @@ impl Resolver {
         self.texts.insert(text, made.clone());
         made
     }
+}
+
+/// Reads the file that has a module's debug information; its own where the other cannot be read.
+fn load(module: &Module) -> Option<Loader> {
+    #[cfg(unix)]
+    if let Ok(loader) = Loader::new(super::debug_file::of(module)) {
+        return Some(loader);
+    }
+    Loader::new(&module.path).ok()
 }
 
 /// Whether a name says where its function is: a mangled symbol, or a path.

@@ -1,0 +1,131 @@
+//! The file that has a module's debug information: the module itself, or one that was split off when it was stripped.
+//!
+//! Tried in gdb's order after what the user named: by build id, then by the name that `objcopy --add-gnu-debuglink` left. A
+//! file of another build would give wrong names, so one without the module's build id is not taken; where the module has
+//! none, the checksum of the link decides.
+
+use crate::sys::modules::Module;
+use object::read::{ReadCache, ReadRef};
+use object::{Object, ObjectSection};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// Names the debug file of the main binary.
+const NAMED: &str = "RUNTIME_PROBE_DEBUG_FILE";
+
+/// Where distributions keep debug files.
+const SYSTEM: &str = "/usr/lib/debug";
+
+/// The file to read a module's names from.
+pub(super) fn of(module: &Module) -> PathBuf {
+    let is_program = module.path == Path::new("/proc/self/exe");
+    let named = is_program
+        .then(|| std::env::var_os(NAMED))
+        .flatten()
+        .filter(|path| !path.is_empty());
+    let own = Own::read(&module.path).unwrap_or_default();
+    if own.has_lines && named.is_none() {
+        return module.path.clone();
+    }
+    // The link is relative to where the module really lies.
+    let real = std::fs::canonicalize(&module.path).unwrap_or_else(|_| module.path.clone());
+    let named = named.map(PathBuf::from);
+    let link = own.link.as_ref().map(|(name, _)| OsStr::from_bytes(name));
+    named
+        .into_iter()
+        .chain(places(&real, &module.build_id, link))
+        .find(|path| *path != real && belongs(path, module, own.link.as_ref()))
+        .unwrap_or_else(|| module.path.clone())
+}
+
+/// What a module's own file says.
+#[derive(Default)]
+struct Own {
+    has_lines: bool,
+    /// Name and checksum of `.gnu_debuglink`.
+    link: Option<(Vec<u8>, u32)>,
+}
+
+impl Own {
+    fn read(path: &Path) -> Option<Own> {
+        // Reads headers and a few sections: a binary may be a gigabyte.
+        let cache = ReadCache::new(File::open(path).ok()?);
+        let file = object::File::parse(&cache).ok()?;
+        let link = file.gnu_debuglink().ok().flatten();
+        Some(Own {
+            has_lines: has_lines(&file),
+            link: link.map(|(name, checksum)| (name.to_vec(), checksum)),
+        })
+    }
+}
+
+fn has_lines<'d, R: ReadRef<'d>>(file: &object::File<'d, R>) -> bool {
+    let lines = file.section_by_name(".debug_line");
+    lines.is_some_and(|section| section.size() > 0)
+}
+
+/// Where the debug file of a module can lie.
+fn places(real: &Path, build_id: &str, link: Option<&OsStr>) -> Vec<PathBuf> {
+    let mut places = Vec::new();
+    if let Some((folder, name)) = build_id.split_at_checked(2)
+        && !name.is_empty()
+    {
+        places.push(format!("{SYSTEM}/.build-id/{folder}/{name}.debug").into());
+    }
+    if let (Some(link), Some(folder)) = (link, real.parent()) {
+        places.push(folder.join(link));
+        places.push(folder.join(".debug").join(link));
+        let below = folder.strip_prefix("/").unwrap_or(folder);
+        places.push(Path::new(SYSTEM).join(below).join(link));
+    }
+    places
+}
+
+/// Whether a file is the debug file of this very build.
+fn belongs(path: &Path, module: &Module, link: Option<&(Vec<u8>, u32)>) -> bool {
+    let is_file = std::fs::metadata(path).is_ok_and(|found| found.is_file());
+    let Some(file) = is_file.then(|| File::open(path).ok()).flatten() else {
+        return false;
+    };
+    let cache = ReadCache::new(file);
+    let Ok(file) = object::File::parse(&cache) else {
+        return false;
+    };
+    if !module.build_id.is_empty() {
+        let id = file.build_id().ok().flatten().unwrap_or_default();
+        let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+        return id == module.build_id;
+    }
+    link.is_some_and(|(_, checksum)| checksum_of(path) == Some(*checksum))
+}
+
+/// The checksum that a debug link has: CRC-32 of the whole file.
+fn checksum_of(path: &Path) -> Option<u32> {
+    let mut reader = flate2::CrcReader::new(File::open(path).ok()?);
+    std::io::copy(&mut reader, &mut std::io::sink()).ok()?;
+    Some(reader.crc().sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_those_of_gdb() {
+        let link = OsStr::new("app.debug");
+        let found = places(Path::new("/srv/bin/app"), "ab12cd", Some(link));
+        let found: Vec<&str> = found.iter().map(|path| path.to_str().unwrap()).collect();
+        assert_eq!(
+            found,
+            [
+                "/usr/lib/debug/.build-id/ab/12cd.debug",
+                "/srv/bin/app.debug",
+                "/srv/bin/.debug/app.debug",
+                "/usr/lib/debug/srv/bin/app.debug",
+            ]
+        );
+        assert!(places(Path::new("/srv/bin/app"), "é", None).len() < 2);
+    }
+}

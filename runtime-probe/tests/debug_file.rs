@@ -1,0 +1,97 @@
+//! A stripped binary whose debug file lies beside it, or is named, has names and lines; a file of another build is not taken.
+#![cfg(target_os = "linux")]
+
+use std::path::Path;
+use std::process::Command;
+
+const CHILD: &str = "PROBE_TEST_DEBUG_FILE_CHILD";
+
+#[inline(never)]
+async fn waits_for_ever() {
+    std::future::pending::<()>().await
+}
+
+fn run(tool: &str, arguments: &[&Path]) {
+    let status = Command::new(tool).args(arguments).status();
+    assert!(status.is_ok_and(|status| status.success()), "{tool}");
+}
+
+/// The dump that a binary prints of itself.
+fn dump_of(binary: &Path, named: Option<&Path>) -> String {
+    let mut command = Command::new(binary);
+    command
+        .args(["child", "--exact", "--nocapture"])
+        .env(CHILD, "1");
+    if let Some(named) = named {
+        command.env("RUNTIME_PROBE_DEBUG_FILE", named);
+    }
+    let output = command.output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn child() {
+    if std::env::var_os(CHILD).is_none() {
+        return;
+    }
+    let runtime = runtime_probe::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let _task = runtime_probe::task::spawn(async {
+            runtime_probe::time::timeout(std::time::Duration::from_secs(60), waits_for_ever()).await
+        });
+        runtime_probe::task::yield_now().await;
+        runtime_probe::task::yield_now().await;
+        let mut text = Vec::new();
+        runtime_probe::pprof::lookup("goroutine")
+            .unwrap()
+            .write_to(&mut text, 2)
+            .unwrap();
+        println!("{}", String::from_utf8_lossy(&text));
+    });
+}
+
+#[test]
+fn a_stripped_binary_is_read_by_its_debug_file() {
+    let own = std::env::current_exe().unwrap();
+    let folder = std::env::temp_dir().join(format!("probe-debug-file-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let [binary, debug, moved, foreign] =
+        ["app", "app.debug", "moved.debug", "other.debug"].map(|name| folder.join(name));
+    run(
+        "objcopy",
+        &[
+            "--only-keep-debug".as_ref(),
+            "--compress-debug-sections".as_ref(),
+            &own,
+            &debug,
+        ],
+    );
+    run(
+        "strip",
+        &["--strip-all".as_ref(), "-o".as_ref(), &binary, &own],
+    );
+    let link = format!("--add-gnu-debuglink={}", debug.display());
+    run("objcopy", &[link.as_ref(), &binary]);
+
+    let beside = dump_of(&binary, None);
+    std::fs::rename(&debug, &moved).unwrap();
+    let without = dump_of(&binary, None);
+    let named = dump_of(&binary, Some(&moved));
+    let other_id = "--remove-section=.note.gnu.build-id";
+    run("objcopy", &[other_id.as_ref(), &moved, &foreign]);
+    let other = dump_of(&binary, Some(&foreign));
+    std::fs::remove_dir_all(&folder).unwrap();
+
+    for text in [&beside, &named] {
+        assert!(text.contains("[sleep"), "{text}");
+        assert!(text.contains("time::timeout"), "{text}");
+        assert!(!text.contains("??:0"), "{text}");
+    }
+    for text in [&without, &other] {
+        assert!(text.contains("goroutine "), "{text}");
+        assert!(!text.contains("time::timeout"), "{text}");
+    }
+}
