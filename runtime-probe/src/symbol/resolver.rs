@@ -178,7 +178,7 @@ impl Resolver {
         }
         let symbol = loader
             .find_symbol_info(relative)
-            .map(|symbol| (symbol.name().to_owned(), symbol.address()));
+            .map(|symbol| (public(symbol.name()).to_owned(), symbol.address()));
         let entry = symbol.as_ref().map_or(0, |(_, entry)| module.base + entry);
         // A function of which there are lines and nothing else has nothing inlined.
         let inlining_known = found
@@ -270,6 +270,11 @@ fn load(module: &Module) -> Option<Loader> {
     Loader::new(&module.path).ok()
 }
 
+/// The name under which programs call a function: glibc's debug files also have it as `__GI_NAME`, its own alias.
+fn public(symbol: &str) -> &str {
+    symbol.strip_prefix("__GI_").unwrap_or(symbol)
+}
+
 /// Whether a name says where its function is: a mangled symbol, or a path.
 fn is_full(name: &str) -> bool {
     rustc_demangle::try_demangle(name).is_ok()
@@ -294,6 +299,12 @@ fn part_name(part: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_alias_inside_of_glibc_has_the_public_name() {
+        assert_eq!(public("__GI___clone3"), "__clone3");
+        assert_eq!(public("start_thread"), "start_thread");
+    }
 
     #[test]
     fn a_function_of_ours_is_found_by_its_address() {
