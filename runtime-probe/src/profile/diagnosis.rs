@@ -36,8 +36,22 @@ pub(crate) struct Diagnosis {
 pub(crate) const OFF: &str = "the probe is switched off: RUNTIME_PROBE=off is in the environment";
 
 /// What an empty dump means.
-pub(crate) const NO_TASKS: &str = "no tasks: either none is alive, or they are spawned through plain tokio. The crate that \
-                                   spawns needs tokio = { package = \"runtime-probe\", .. }";
+pub(crate) fn no_tasks() -> &'static str {
+    match is_patched() {
+        true => {
+            "no tasks: none is alive. `runtime-dump patch` gave every crate of this build the instrumented tokio"
+        }
+        false => {
+            "no tasks: either none is alive, or they are spawned through plain tokio. The crate that spawns needs tokio = \
+             { package = \"runtime-probe\", .. }"
+        }
+    }
+}
+
+/// Whether `runtime-dump patch` gave every crate of this build the instrumented tokio: it builds the probe in its own directory.
+pub(crate) fn is_patched() -> bool {
+    env!("CARGO_MANIFEST_DIR").ends_with("/.runtime-probe/runtime-probe")
+}
 
 impl Diagnosis {
     /// Looks.
@@ -150,7 +164,7 @@ impl Diagnosis {
             ));
         }
         if self.tasks == 0 {
-            lines.push(NO_TASKS.to_owned());
+            lines.push(no_tasks().to_owned());
         }
         lines.push(format!(
             "captures: {} distinct stacks, {} full walks, {} templates replaced, {} captures lost to full tables; {} task \

@@ -1,7 +1,7 @@
 //! The forms of a goroutine dump: what stands in them, and what each says about what it leaves out.
 
 use super::address_names;
-use super::diagnosis::NO_TASKS;
+use super::diagnosis::no_tasks;
 use super::goroutine::{Goroutines, NAME};
 use super::selection::grouped;
 use crate::snapshot::settling::Settling;
@@ -206,7 +206,7 @@ impl Goroutines {
     fn remark_on_selection(&self, left_out: &str) -> Option<String> {
         let (all, wanted) = (grouped(self.all as u64), self.tasks.rows.len());
         let remark = match self.selection.filters() {
-            _ if self.all == 0 => return Some(NO_TASKS.to_owned()),
+            _ if self.all == 0 => return Some(no_tasks().to_owned()),
             Some(filters) if wanted == 0 => {
                 return Some(format!("no task matches {filters}: {all} tasks, 0 match"));
             }

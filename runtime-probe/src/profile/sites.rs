@@ -11,7 +11,7 @@
 //! for a thread. A wait that goes on, and a poll that lasts, are not in it.
 
 use crate::clock::Scale;
-use crate::profile::diagnosis::{NO_TASKS, OFF};
+use crate::profile::diagnosis::{OFF, no_tasks};
 use crate::record::task_times::LENGTHS;
 use crate::registry::record::Kind;
 use crate::snapshot::sites::{self, SiteRow};
@@ -200,7 +200,7 @@ impl SpawnSites {
             (true, false) => writeln!(out, "{UNTIMED}")?,
         }
         if self.rows.is_empty() && source::is_on() {
-            writeln!(out, "{NO_TASKS}")?;
+            writeln!(out, "{}", no_tasks())?;
         }
         for row in &self.rows {
             writeln!(out)?;
