@@ -2,11 +2,15 @@
 # Every check, in one command. By hand a check whose tool is missing is skipped, and the summary says so; with CI in the
 # environment what is missing is installed, and what cannot be is a failure. Ends with "N passed, M failed".
 #
-#   ci/test.sh          the commit tier: what every change has to pass
-#   ci/test.sh --all    the release tier, too: other builds, other crates' tests, tokio-console, the patch, counts
+#   ci/test.sh              the commit tier: what every change has to pass
+#   ci/test.sh --since REV  those of its steps whose inputs differ from REV's
+#   ci/test.sh --all        the release tier, too: other builds, other crates' tests, tokio-console, the patch, counts
+#   ci/test.sh NAME..       single steps, of either tier
+#   ci/test.sh --list       the table of the steps
 #
-# Steps that leave out `--cfg tokio_unstable` build in target/stable: RUSTFLAGS in the environment stands for what
-# .cargo/config.toml says, and a change of flags rebuilds everything.
+# RUSTFLAGS in the environment stands for what .cargo/config.toml says. Steps with other flags build in a directory of
+# their own below target: what cargo builds for two sets of flags in one directory does not replace each other, but the
+# programs that scripts start by path would.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 unset CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR RUSTFLAGS CARGO_ENCODED_RUSTFLAGS RUSTDOCFLAGS "${!RUNTIME_PROBE@}"
@@ -16,18 +20,98 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
 # A machine that builds everything once has no use for what makes a second build faster: a third of the disk.
 [ -z "${CI:-}" ] || export CARGO_INCREMENTAL=0
 
-all=
-case "$*" in
-    '') ;;
-    --all) all=1 ;;
-    *) echo "test.sh: '$*': --all is the only argument" >&2; exit 2 ;;
-esac
+probe_features=runtime-probe/full,runtime-probe/test-util,runtime-probe/tower,runtime-probe/lock_api
+features=$probe_features,runtime-probe-axum/hyper,runtime-dump/cli
+# What a build of ours may have beside them.
+other_features=$probe_features,flamegraph,interpose,tracing
+# Where the probe behaves otherwise with those.
+other_tests=(goroutine_parameters interpose threadcreate block watchdog_tracing)
 
-features=runtime-probe/full,runtime-probe/test-util,runtime-probe/tower,runtime-probe/lock_api,runtime-probe-axum/hyper,runtime-dump/cli
+# The steps, in the order in which they run: name, tier, inputs, what it covers, command. A step of the release tier says
+# after "first:" which file of the commit tier's tests notices the same kind of fault first, if one does.
+#
+# Inputs are words: rust (code, manifests, toolchain), text (Markdown), or paths.
+table() {
+    cat << 'TABLE'
+format              | commit  | rust ci            | formatting of all packages; this table                            | format
+clippy              | commit  | rust               | lints, with every feature that goes with plain tokio              | lint
+clippy-other        | commit  | rust               | lints with interpose, flamegraph and tracing                      | lint_other
+clippy-stable       | commit  | rust               | lints without --cfg tokio_unstable                                | stable lint_stable
+documentation       | commit  | rust text          | links and examples of public and private items                    | documentation
+oldest-rust         | commit  | rust               | the oldest Rust that the manifest names compiles the packages     | oldest_rust
+tests               | commit  | rust text          | all tests of the packages, Go's tools and perf                    | test_packages
+tests-other         | commit  | rust               | the tests of what interpose, flamegraph and tracing change        | test_other
+tests-stable        | commit  | rust               | without --cfg tokio_unstable, the tests in which the flag occurs  | stable test_flag
+examples            | commit  | rust               | examples build and pass                                           | examples
+faults              | commit  | rust               | programs with faults of real services                             | cargo_test -p faults
+rename              | commit  | rust ci/rename.sh  | the rename changes nothing that a program prints                  | bash ci/rename.sh
+leaf-table          | commit  | rust ci/leaf_table.sh | every leaf of tokio: debug build, line tables only             | bash ci/leaf_table.sh devlines
+loom                | commit  | rust ci/loom.sh    | interleavings of the lock-free parts                              | bash ci/loom.sh
+checkout            | commit  | rust ci/checkout.sh | the shop of the README and its faults, a release build           | checkout
+tests-without-flag  | release | rust text          | all tests without --cfg tokio_unstable; first: runtime-probe/tests/facts.rs | stable test_packages
+faults-release      | release | rust               | the programs with faults, a release build; first: examples/faults/tests/faults/main.rs | cargo_test --release -p faults
+features            | release | rust ci/features.sh | every feature alone and with others; first: runtime-probe/tests/facade_complete.rs | bash ci/features.sh
+tokio-versions      | release | rust ci/tokio_versions.sh | the oldest and the newest tokio; first: runtime-probe/tests/facade_complete.rs | bash ci/tokio_versions.sh
+package             | release | rust text ci/package.sh | what would be published, documentation by docs.rs's settings; first: none | package
+licences            | release | rust deny.toml     | licences, and crates in two versions, by cargo deny; first: runtime-probe/tests/dependencies.rs | licences
+leaf-table-ways     | release | rust ci/leaf_table.sh | every leaf: release builds, symbols only, stripped; first: runtime-probe/tests/semantics.rs | leaf_table_ways
+fuzz                | release | rust ci/fuzz.sh    | made-up bytes for what reads strangers' bytes; first: dump/tests/arbitrary.rs | bash ci/fuzz.sh
+memcheck            | release | rust ci/memcheck.sh | a stress run under valgrind; first: runtime-probe/tests/stress.rs | memcheck
+console-subscriber  | release | rust               | what we send beside what console-subscriber sends; first: runtime-probe/console/tests/many.rs | cargo_test -p runtime-probe-console --features subscriber --test subscriber
+console             | release | rust ci/console.sh | tokio-console on a terminal; first: runtime-probe/console/tests/attach.rs | console
+upstream            | release | rust ci/upstream.sh | tokio's own tests of what the facade shadows; first: runtime-probe/tests/facade_complete.rs | upstream
+ecosystem           | release | rust ci/ecosystem.sh ci/services.sh | services of axum, tonic, reqwest, sqlx, redis by the rename; first: runtime-probe/axum/tests/mounted.rs | ecosystem
+patch               | release | rust ci/patch.sh ci/services.sh | the same services, and the shop, under the patch; first: dump/tests/patch.rs | services_patched
+instructions        | release | rust               | instruction counts of the hot paths; first: none | instructions
+aarch64             | release | rust ci/aarch64.sh | the types on aarch64; first: none | aarch64
+TABLE
+}
+
+usage() {
+    echo "test.sh: $1" >&2
+    sed -n 's/^#   /  /p' "${BASH_SOURCE[0]}" >&2
+    exit 2
+}
+
+names=() tiers=() inputs=() covers=() commands=()
+while IFS='|' read -r name tier input cover command; do
+    names+=("${name%% *}")
+    read -r tier <<< "$tier"
+    read -r input <<< "$input"
+    read -r cover <<< "$cover"
+    read -r command <<< "$command"
+    tiers+=("$tier") inputs+=("$input") covers+=("$cover") commands+=("$command")
+done < <(table)
+
+all='' since='' chosen=()
+while [ $# -gt 0 ]; do
+    case $1 in
+        --all) all=1 ;;
+        --since)
+            [ $# -gt 1 ] || usage "--since needs a revision"
+            since=$(git rev-parse --verify --quiet "$2^{commit}") || usage "--since: '$2' is no revision"
+            shift
+            ;;
+        --list)
+            for at in "${!names[@]}"; do
+                printf '%-18s  %-7s  %s\n%29s%s\n' "${names[at]}" "${tiers[at]}" "${covers[at]}" '' "${commands[at]}"
+            done
+            exit
+            ;;
+        -*) usage "'$1' is no option" ;;
+        *)
+            [[ " ${names[*]} " == *" $1 "* ]] || usage "'$1' is no step; --list has them"
+            chosen+=("$1")
+            ;;
+    esac
+    shift
+done
+[ -z "$all" ] || [ -z "$since" ] || usage "--all runs every step, so it does not go with --since"
+[ -z "$all" ] || [ ${#chosen[@]} = 0 ] || usage "--all runs every step, so it does not go with a name"
+
 passed=0
-skipped=()
-failed_once=()
-step=
+skipped=() notes=() failed_once=() times=() unchanged=()
+step='' step_skipped=''
 began=$SECONDS
 
 finish() {
@@ -43,14 +127,38 @@ trap finish EXIT
 
 # Arguments: a name, a command. A failure ends the script.
 run() {
-    step=$1
+    step=$1 step_skipped=
     shift
     local start=$SECONDS
     echo
     echo "==> $step: $*"
     "$@"
-    passed=$((passed + 1))
-    echo "<== $step: $((SECONDS - start)) s"
+    local took=$((SECONDS - start))
+    [ -n "$step_skipped" ] || passed=$((passed + 1))
+    times+=("$took $step")
+    echo "<== $step: $took s"
+}
+
+# Argument: what of this step cannot be done, and why. A failure in CI.
+lacks() {
+    if [ -n "${CI:-}" ]; then
+        echo "test.sh: $step: $1" >&2
+        exit 1
+    fi
+    skipped+=("$step: $1")
+    echo "==> $step: SKIPPED: $1"
+}
+
+# The same for all of a step.
+skip() {
+    lacks "$1"
+    step_skipped=1
+}
+
+# Argument: what no machine can be asked for, and the summary says.
+note() {
+    notes+=("$step: $1")
+    echo "test.sh: $step: $1"
 }
 
 # Arguments: what steps built for themselves, in target. In CI it goes when they are done, so that the disk has to hold one of
@@ -59,19 +167,7 @@ done_with() {
     [ -z "${CI:-}" ] || rm -rf "${@/#/target/}"
 }
 
-# Arguments: a name, a reason.
-skip() {
-    if [ -n "${CI:-}" ]; then
-        step=$1
-        echo "test.sh: $1: $2" >&2
-        exit 1
-    fi
-    skipped+=("$1: $2")
-    echo
-    echo "==> $1: SKIPPED: $2"
-}
-
-# Without CI's flags: the flags of these steps are empty, and so are those of what they start.
+# Without the flags of .cargo/config.toml, here and in what is started from here.
 stable() {
     RUSTFLAGS='' CARGO_TARGET_DIR=$PWD/target/stable "$@"
 }
@@ -96,32 +192,84 @@ component() {
         { [ -n "${CI:-}" ] && rustup component add "$1" && cargo "$2" --version > /dev/null; }
 }
 
+# What the tests ask beside cargo: Go's tools, and perf, against which one test holds our CPU profile.
+peers() {
+    if [ -z "${RUNTIME_PROBE_GO:-}" ]; then
+        if need python3-venv python3 -c 'import ensurepip, venv' && RUNTIME_PROBE_GO=$(bash ci/go.sh); then
+            export RUNTIME_PROBE_GO
+            "$RUNTIME_PROBE_GO" version
+        else
+            lacks "no go command, so no test of ours asks it"
+        fi
+    fi
+    # In Debian's package, or else in Ubuntu's.
+    need linux-perf perf --version || need linux-tools-generic perf --version ||
+        lacks "no perf, so no test of ours asks it"
+}
+
 format() {
+    local manifest first
+    while read -r first; do
+        [ -e "$first" ] || { echo "test.sh: the table names $first, which does not exist" >&2; return 1; }
+    done < <(table | sed -n 's/.*; first: \([^ ]*\/[^ ]*\) .*/\1/p')
+    component rustfmt fmt || { skip "no rustfmt"; return; }
     cargo fmt --all --check
     # Packages that are built alone are not in the workspace.
-    local manifest
     while read -r manifest; do
         cargo fmt --manifest-path "$manifest" --check
     done < <(find benches/contestants examples/criterion examples/ecosystem runtime-probe/tests -name Cargo.toml -not -path '*/target/*')
+}
+
+lint() {
+    component clippy clippy || { skip "no clippy"; return; }
+    cargo clippy --workspace --all-targets --features "$features" -- -D warnings
+}
+
+lint_other() {
+    component clippy clippy || { skip "no clippy"; return; }
+    cargo clippy -p runtime-probe --all-targets --features "$other_features" -- -D warnings
+}
+
+# Only where `cfg(tokio_unstable)` occurs: the dependencies of the rest take longer than all of ours.
+lint_stable() {
+    component clippy clippy || { skip "no clippy"; return; }
+    cargo clippy -p runtime-probe --all-targets --features "${probe_features%,*}" -- -D warnings
 }
 
 documentation() {
     RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --features "$features"
     # The links between private modules, too.
     RUSTDOCFLAGS='-D warnings' cargo doc -p runtime-dump -p runtime-probe -p runtime-probe-axum -p runtime-probe-console --no-deps --features "$features" --document-private-items
+    done_with doc
 }
 
 # Arguments: those of cargo test. What fails is run once more, one test at a time: a neighbour on a shared machine can hold
 # up a test of threads and clocks for longer than it has patience, and a fault fails both times. The summary names it.
+# cargo-nextest, where it is present, runs tests of several programs side by side, all but the examples in comments.
+nextest=
+! cargo nextest --version > /dev/null 2>&1 || nextest=1
 cargo_test() {
-    local log=target/test.log targets target
+    local log=target/test.log failed target
     mkdir -p target
+    if [ -n "$nextest" ]; then
+        if ! cargo nextest run --no-fail-fast --no-tests=pass "$@" 2>&1 | tee "$log"; then
+            # As nextest lists them at the end; nothing there where the build failed.
+            mapfile -t failed < <(sed -n '/^ *Summary \[/,$s/^ *\(FAIL\|TIMEOUT\|SIG[A-Z]*\|ABORT\|LEAK-FAIL\) \[[^]]*\] \(([^)]*) \)\?\([^ ]*\) \([^ ]*\).*/\3 \4/p' "$log" | sort -u)
+            [ ${#failed[@]} -gt 0 ]
+            failed_once+=("${failed[@]}")
+            for target in "${failed[@]}"; do
+                echo "test.sh: once more, alone: $target"
+                cargo nextest run "$@" --test-threads 1 -E "binary_id(=${target% *}) & test(=${target#* })"
+            done
+        fi
+        return
+    fi
     cargo test --no-fail-fast "$@" 2>&1 | tee "$log" && return
     # As cargo lists them at the end; nothing there where the build failed.
-    mapfile -t targets < <(sed -n 's/^    `\(-p .*\)`$/\1/p' "$log")
-    [ ${#targets[@]} -gt 0 ]
-    failed_once+=("$(sed -n 's/^test \(.*\) \.\.\. FAILED$/\1/p' "$log" | paste -sd ' ')")
-    for target in "${targets[@]}"; do
+    mapfile -t failed < <(sed -n 's/^    `\(-p .*\)`$/\1/p' "$log")
+    [ ${#failed[@]} -gt 0 ]
+    mapfile -t -O "${#failed_once[@]}" failed_once < <(sed -n 's/^test \(.*\) \.\.\. FAILED$/\1/p' "$log")
+    for target in "${failed[@]}"; do
         echo "test.sh: once more, one at a time: $target"
         # Words of cargo's: a package, and a target of it.
         # shellcheck disable=SC2086
@@ -129,138 +277,165 @@ cargo_test() {
     done
 }
 
+test_packages() {
+    peers
+    local packages=(-p runtime-dump -p runtime-probe -p runtime-probe-axum -p runtime-probe-console --features "$features")
+    cargo_test "${packages[@]}"
+    [ -z "$nextest" ] || cargo test --doc "${packages[@]}"
+}
+
+test_other() {
+    cargo_test -p runtime-probe --features "$other_features" "${other_tests[@]/#/--test=}"
+}
+
 # Without --cfg tokio_unstable only the tests in whose files the flag occurs can differ.
-test_without_flag() {
+test_flag() {
     local files tests
     mapfile -t files < <(grep -l tokio_unstable runtime-probe/tests/*.rs)
     tests=("${files[@]##*/}")
     tests=("${tests[@]/#/--test=}")
-    cargo_test -p runtime-probe --features runtime-probe/full,runtime-probe/test-util,runtime-probe/tower,runtime-probe/lock_api --lib "${tests[@]%.rs}"
+    cargo_test -p runtime-probe --features "$probe_features" --lib "${tests[@]%.rs}"
+    [ -n "$all" ] || done_with stable
 }
 
-test_crates() {
-    cargo_test -p runtime-dump -p runtime-probe -p runtime-probe-axum -p runtime-probe-console --features "$features"
-    # What a feature of ours adds, and without it, above, what is said in its place.
-    cargo_test -p runtime-probe --features "${features%,runtime-probe-axum/*},flamegraph,interpose,tracing" --test goroutine_parameters --test interpose --test threadcreate --test block --test watchdog_tracing
+# No registry has toolchains: rustup may have it already, or fetch it from where its own come from.
+oldest_rust() {
+    local oldest
+    oldest=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+    if ! cargo "+$oldest" --version > /dev/null 2>&1 &&
+        ! { [ -n "${CI:-}" ] && timeout 60 rustup toolchain install "$oldest" --profile minimal > /dev/null 2>&1; }; then
+        note "DID NOT RUN: no Rust $oldest here. clippy's incompatible_msrv and the dependencies' rust-version are all that was looked at"
+        step_skipped=1
+        return
+    fi
+    CARGO_TARGET_DIR=target/oldest cargo "+$oldest" check -p runtime-dump -p runtime-probe -p runtime-probe-axum -p runtime-probe-console --features "$features"
+    done_with oldest
 }
 
 examples() {
     cargo build -p examples --all-targets
-    cargo test -p examples
-    cargo_test -p faults
-    bash ci/rename.sh
+    cargo_test -p examples
+    done_with rename-plain
+}
+
+checkout() {
+    need curl curl --version || { skip "no curl"; return; }
+    bash ci/checkout.sh
+}
+
+package() {
+    bash ci/package.sh
+    done_with docs.rs package
+}
+
+# A program of its own, not a library: installed in target where it is missing, in CI.
+licences() {
+    local into=target/cargo-deny
+    export PATH=$PWD/$into/bin:$PATH
+    if ! cargo deny --version > /dev/null 2>&1; then
+        [ -n "${CI:-}" ] || { skip "no cargo-deny; cargo install cargo-deny"; return; }
+        cargo install --quiet --locked --root "$into" cargo-deny
+    fi
+    cargo deny --all-features check licenses bans sources
+}
+
+# The ways that are left out (debug = 1 and 2, LTO, panic=abort, ..) take three times as long again: by hand.
+leaf_table_ways() {
+    bash ci/leaf_table.sh lines debug0 strip
+    done_with leaf-table
+}
+
+memcheck() {
+    need valgrind valgrind --version || { skip "no valgrind"; return; }
+    bash ci/memcheck.sh
+}
+
+console() {
+    need curl curl --version || { skip "no curl"; return; }
+    need tmux tmux -V || { skip "no tmux"; return; }
+    need python3 python3 --version || { skip "no python3"; return; }
+    bash ci/console.sh
+    done_with tokio-console
+}
+
+# tokio's tests of what the facade shadows; the others, and those of other crates, by hand.
+upstream() {
+    QUICK=1 bash ci/upstream.sh tokio async_send_sync join_handle_panic rt_basic rt_handle rt_handle_block_on rt_local \
+        rt_metrics sync_mutex sync_mutex_owned sync_rwlock task_abort task_blocking task_builder task_hooks task_id \
+        task_join_set task_local task_local_set task_panic unwindsafe
+    done_with upstream
+}
+
+ecosystem() {
+    need curl curl --version || { skip "no curl"; return; }
+    need redis-server redis-server --version || lacks "no redis-server, so no service of redis"
+    bash ci/ecosystem.sh
+}
+
+services_patched() {
+    need curl curl --version || { skip "no curl"; return; }
+    bash ci/patch.sh
+    done_with ecosystem patch
 }
 
 instructions() {
+    need valgrind valgrind --version || { skip "no valgrind"; return; }
     cargo build --release -p benches
     cargo run --release -p benches -- instructions
 }
 
+aarch64() {
+    { [ "$(uname -m)" = x86_64 ] && [ -e /etc/debian_version ]; } || { skip "no Debian on x86_64"; return; }
+    bash ci/aarch64.sh
+    done_with aarch64
+}
+
+# Argument: the index of a step. Whether one of its inputs differs from those of the revision, new files included.
+changed() {
+    local paths=(ci/test.sh) word
+    for word in ${inputs[$1]}; do
+        case $word in
+            rust) paths+=('*.rs' '*.toml' Cargo.lock .cargo dump runtime-probe examples benches ':!*.md') ;;
+            text) paths+=('*.md') ;;
+            *) paths+=("$word") ;;
+        esac
+    done
+    ! git diff --quiet "$since" -- "${paths[@]}" || [ -n "$(git ls-files --others --exclude-standard -- "${paths[@]}")" ]
+}
+
 echo "$(cargo --version), $(rustc --version), $(nproc) processors, ${CI:+in CI, }$(uname -srm), $(df -h --output=avail . | tail -1 | tr -d ' ') of disk free"
 
-if component rustfmt fmt; then run "format" format; else skip "format" "no rustfmt"; fi
-if component clippy clippy; then
-    run "clippy" cargo clippy --workspace --all-targets --features "$features" -- -D warnings
-    run "clippy, interpose" cargo clippy -p runtime-probe --all-targets --features "${features%,runtime-probe-axum/*},flamegraph,interpose,tracing" -- -D warnings
-    # Only where `cfg(tokio_unstable)` occurs: the dependencies of the rest take longer than all of ours.
-    run "clippy, stable" stable cargo clippy -p runtime-probe --all-targets --features runtime-probe/full,runtime-probe/test-util,runtime-probe/tower -- -D warnings
-else
-    skip "clippy" "no clippy"
-fi
-run "documentation" documentation
-done_with doc
-
-# The tests that ask Go's tools find them where go.sh installs them; without them they say that they skip.
-if need python3-venv python3 -c 'import ensurepip, venv' && go=$(bash ci/go.sh); then
-    export RUNTIME_PROBE_GO=$go
-    run "Go's tools" "$go" version
-else
-    skip "Go's tools" "no go command, so no test of ours asks it"
-fi
-# One test holds our CPU profile against perf's, where the kernel lets it. It is in Debian's package, or else in Ubuntu's.
-need linux-perf perf --version || need linux-tools-generic perf --version ||
-    skip "perf" "no perf, so no test of ours asks it"
-run "tests" test_crates
-if [ -n "$all" ]; then
-    run "tests, stable" stable test_crates
-else
-    run "tests, stable" stable test_without_flag
-fi
-done_with stable
-run "examples" examples
-done_with rename-plain
-
-# The commit tier: the way of building that decides most beside full debug information, which the tests have.
-scripts=(leaf_table loom)
-ways=(devlines)
-if [ -n "$all" ]; then
-    scripts=(features tokio_versions package leaf_table loom fuzz memcheck)
-    ways=(devlines lines debug0 strip)
-fi
-for script in "${scripts[@]}"; do
-    [ -e "ci/$script.sh" ] || continue
-    if [ "$script" = memcheck ] && ! need valgrind valgrind --version; then
-        skip "$script" "no valgrind"
+for at in "${!names[@]}"; do
+    name=${names[at]}
+    if [ ${#chosen[@]} -gt 0 ]; then
+        [[ " ${chosen[*]} " == *" $name "* ]] || continue
+    else
+        [ -n "$all" ] || [ "${tiers[at]}" = commit ] || continue
+    fi
+    if [ -n "$since" ] && ! changed "$at"; then
+        unchanged+=("$name")
         continue
     fi
-    chosen=()
-    # The ways that are left out (debug = 1 and 2, LTO, panic=abort, ..) take three times as long again: by hand.
-    [ "$script" != leaf_table ] || chosen=("${ways[@]}")
-    run "$script" bash "ci/$script.sh" "${chosen[@]}"
-    done_with "$script" leaf-table docs.rs
+    # Words of the table, without quotes.
+    # shellcheck disable=SC2086
+    run "$name" ${commands[at]}
 done
+step=
 
-if need curl curl --version; then run "checkout" bash ci/checkout.sh; else skip "checkout" "no curl"; fi
-
-if [ -n "$all" ]; then
-    # tokio with its tracing, so everything is built again.
-    run "console-subscriber" cargo_test -p runtime-probe-console --features subscriber --test subscriber
-    if ! need curl curl --version; then
-        skip "console" "no curl"
-    elif ! need tmux tmux -V; then
-        skip "console" "no tmux"
-    elif ! need python3 python3 --version; then
-        skip "console" "no python3"
-    else
-        run "console" bash ci/console.sh
-        done_with tokio-console
-    fi
-    # tokio's tests of what the facade shadows; the others, and those of other crates, by hand.
-    upstream=(async_send_sync join_handle_panic rt_basic rt_handle rt_handle_block_on rt_local rt_metrics sync_mutex
-        sync_mutex_owned sync_rwlock task_abort task_blocking task_builder task_hooks task_id task_join_set task_local
-        task_local_set task_panic unwindsafe)
-    run "upstream" env QUICK=1 bash ci/upstream.sh tokio "${upstream[@]}"
-    done_with upstream
-    if need curl curl --version; then
-        need redis-server redis-server --version || skip "ecosystem, redis" "no redis-server"
-        run "ecosystem" bash ci/ecosystem.sh
-        run "patch" bash ci/patch.sh
-        done_with ecosystem patch
-    else
-        skip "ecosystem" "no curl"
-        skip "patch" "no curl"
-    fi
-    if need valgrind valgrind --version; then
-        run "instructions" instructions
-    else
-        skip "instructions" "no valgrind"
-    fi
-    if [ "$(uname -m)" = x86_64 ] && [ -e /etc/debian_version ]; then
-        run "aarch64" bash ci/aarch64.sh
-        done_with aarch64
-    else
-        skip "aarch64" "no Debian on x86_64"
-    fi
-fi
+# Arguments: a heading, then what is under it.
+section() {
+    local heading=$1
+    shift
+    [ $# -gt 0 ] || return 0
+    echo "######## $heading ########"
+    printf '######## %s\n' "$@"
+}
 
 echo
-if [ ${#skipped[@]} -gt 0 ]; then
-    echo "######## ${#skipped[@]} SKIPPED ########"
-    printf '######## %s\n' "${skipped[@]}"
-fi
-if [ ${#failed_once[@]} -gt 0 ]; then
-    echo "######## FAILED ONCE, PASSED ALONE ########"
-    printf '######## %s\n' "${failed_once[@]}"
-fi
+section "${#skipped[@]} SKIPPED" "${skipped[@]}"
+section "NOTED" "${notes[@]}"
+section "FAILED ONCE, PASSED ALONE" "${failed_once[@]}"
+[ ${#unchanged[@]} = 0 ] || echo "unchanged since ${since:0:12}: ${unchanged[*]}"
+echo "the slowest: $(printf '%s\n' "${times[@]}" | sort -rn | head -n 5 | sed 's/\(.*\) \(.*\)/\2 \1 s/' | paste -sd , | sed 's/,/, /g')"
 echo "$((SECONDS - began)) s"
 echo "$passed passed, 0 failed"

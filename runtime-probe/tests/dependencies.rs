@@ -79,6 +79,76 @@ fn no_dependency_brings_its_defaults() {
     assert!(with_defaults.is_empty(), "{with_defaults:?}");
 }
 
+/// What a user's build takes in: the packages below each of ours that is published.
+fn taken_in(graph: &Graph) -> BTreeSet<String> {
+    const OURS: [&str; 4] = [
+        "runtime-dump",
+        "runtime-probe",
+        "runtime-probe-axum",
+        "runtime-probe-console",
+    ];
+    let ours = OURS.map(|name| graph.reachable(&graph.id(name)));
+    ours.into_iter().flatten().collect()
+}
+
+#[test]
+fn no_dependency_asks_for_a_later_rust() {
+    let number = |version: &str| {
+        let mut parts = version
+            .split('.')
+            .map(|part| part.parse().expect("a number"));
+        [(); 3].map(|()| parts.next().unwrap_or(0))
+    };
+    let graph = Graph::read(PLATFORMS[0]);
+    let ours: [u32; 3] = number(text(
+        &graph.packages[&graph.id("runtime-probe")]["rust_version"],
+    ));
+    let later: Vec<_> = taken_in(&graph)
+        .iter()
+        .map(|id| &graph.packages[id])
+        .filter(|package| {
+            let wanted = package["rust_version"].as_str();
+            wanted.is_some_and(|wanted| number(wanted) > ours)
+        })
+        .map(|package| format!("{} asks for {}", package["name"], package["rust_version"]))
+        .collect();
+    assert!(later.is_empty(), "{later:?}");
+}
+
+/// `deny.toml` says the same to `cargo deny`, of which the licence of a file that a package has may be another.
+#[test]
+fn the_licences_of_dependencies_are_known() {
+    const ALLOWED: [&str; 8] = [
+        "MIT",
+        "Apache-2.0",
+        "Apache-2.0 WITH LLVM-exception",
+        "BSD-3-Clause",
+        "BSL-1.0",
+        "Unicode-3.0",
+        "Unlicense",
+        "Zlib",
+    ];
+    /// Copyleft by file; only with the feature `flamegraph`.
+    const EXCEPTION: (&str, &str) = ("inferno", "CDDL-1.0");
+    let graph = Graph::read(PLATFORMS[0]);
+    let mut unknown = Vec::new();
+    for id in taken_in(&graph) {
+        let package = &graph.packages[&id];
+        let (name, licence) = (text(&package["name"]), package["license"].as_str());
+        let licence = licence.unwrap_or("none").replace('/', " OR ");
+        let one = |one: &str| {
+            let one = one.trim_matches(['(', ')', ' ']);
+            ALLOWED.contains(&one) || (name, one) == EXCEPTION
+        };
+        // Of several one may be chosen; what is joined by "AND" has to be allowed in each part.
+        let parts: Vec<&str> = licence.split(" AND ").collect();
+        if !parts.iter().all(|part| part.split(" OR ").any(one)) {
+            unknown.push(format!("{name}: {licence}"));
+        }
+    }
+    assert!(unknown.is_empty(), "{unknown:?}");
+}
+
 #[test]
 fn the_probe_adds_few_crates() {
     let tree = cargo(&[
