@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
-# The shop of the README: starts it, breaks it in each of its ways, and finds every fault in the dump.
+# The shop of the README: starts it, breaks it in each of its ways, and finds every fault in the dump. Argument: --release,
+# if the build should be one.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-cargo build --quiet --release -p examples --bin checkout --bin scraper
-target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+profile=${1:+release}
+cargo build --quiet "$@" -p examples --bin checkout --bin scraper
+programs=$(realpath -m "${CARGO_TARGET_DIR:-target}")/${profile:-debug}
 out=$(mktemp -d)
 # Made here: the shell in the background may come to it later than the one that looks.
 : > "$out/stdout"
 RUNTIME_PROBE_BLOCK_RATE=10000 RUNTIME_PROBE_MUTEX_FRACTION=1 \
-    "$target/release/checkout" --listen 127.0.0.1:0 --probe 127.0.0.1:0 > "$out/stdout" 2> "$out/stderr" &
+    "$programs/checkout" --listen 127.0.0.1:0 --probe 127.0.0.1:0 > "$out/stdout" 2> "$out/stderr" &
 pid=$!
 trap 'kill "$pid" 2> /dev/null || true; rm -rf "$out"' EXIT
 
@@ -99,7 +101,7 @@ gzip --test < "$out/profile" || fail "the profile is not gzipped"
 ask "http://$probe/debug/pprof/profile?seconds=1&format=folded" > "$out/dump"
 find_in_dump "what uses the CPU" 1 '^# rate: a sample for each 10ms '
 
-"$target/release/scraper" "$probe" "${SCRAPE_SECONDS:-10}" || fail "a scraper would not take it"
+"$programs/scraper" "$probe" "${SCRAPE_SECONDS:-10}" || fail "a scraper would not take it"
 
 more=$(ask "http://$shop/stats" | cut -d ' ' -f 1)
 [ "$more" -gt "$orders" ] || fail "no orders after the faults"

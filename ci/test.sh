@@ -22,9 +22,10 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
 
 probe_features=runtime-probe/full,runtime-probe/test-util,runtime-probe/tower,runtime-probe/lock_api
 features=$probe_features,runtime-probe-axum/hyper,runtime-dump/cli
-# What a build of ours may have beside them.
-other_features=$probe_features,flamegraph,interpose,tracing
-# Where the probe behaves otherwise with those.
+# Always the same ones together: cargo unites their features, so each other choice compiles tokio and what is above it anew.
+packages=(-p runtime-dump -p runtime-probe -p runtime-probe-axum -p runtime-probe-console -p examples -p faults)
+# What a build of ours may have beside them, and where the probe behaves otherwise with those.
+other_features=runtime-probe/flamegraph,runtime-probe/interpose,runtime-probe/tracing
 other_tests=(goroutine_parameters interpose threadcreate block watchdog_tracing)
 
 # The steps, in the order in which they run: name, tier, inputs, what it covers, command. A step of the release tier says
@@ -39,16 +40,15 @@ clippy-other        | commit  | rust               | lints with interpose, flame
 clippy-stable       | commit  | rust               | lints without --cfg tokio_unstable                                | stable lint_stable
 documentation       | commit  | rust text          | links and examples of public and private items                    | documentation
 oldest-rust         | commit  | rust               | the oldest Rust that the manifest names compiles the packages     | oldest_rust
-tests               | commit  | rust text          | all tests of the packages, Go's tools and perf                    | test_packages
+tests               | commit  | rust text          | all tests: packages, examples, programs with faults; Go's tools and perf | test_packages
 tests-other         | commit  | rust               | the tests of what interpose, flamegraph and tracing change        | test_other
 tests-stable        | commit  | rust               | without --cfg tokio_unstable, the tests in which the flag occurs  | stable test_flag
-examples            | commit  | rust               | examples build and pass                                           | examples
-faults              | commit  | rust               | programs with faults of real services                             | cargo_test -p faults
-rename              | commit  | rust ci/rename.sh  | the rename changes nothing that a program prints                  | bash ci/rename.sh
+rename              | commit  | rust ci/rename.sh  | the rename changes nothing that a program prints                  | rename
 leaf-table          | commit  | rust ci/leaf_table.sh | every leaf of tokio: debug build, line tables only             | bash ci/leaf_table.sh devlines
 loom                | commit  | rust ci/loom.sh    | interleavings of the lock-free parts                              | bash ci/loom.sh
-checkout            | commit  | rust ci/checkout.sh | the shop of the README and its faults, a release build           | checkout
+checkout            | commit  | rust ci/checkout.sh | the shop of the README and its faults                            | checkout
 tests-without-flag  | release | rust text          | all tests without --cfg tokio_unstable; first: runtime-probe/tests/facts.rs | stable test_packages
+checkout-release    | release | rust ci/checkout.sh | the same shop, a release build; first: ci/checkout.sh             | checkout --release
 faults-release      | release | rust               | the programs with faults, a release build; first: examples/faults/tests/faults/main.rs | cargo_test --release -p faults
 features            | release | rust ci/features.sh | every feature alone and with others; first: runtime-probe/tests/facade_complete.rs | bash ci/features.sh
 tokio-versions      | release | rust ci/tokio_versions.sh | the oldest and the newest tokio; first: runtime-probe/tests/facade_complete.rs | bash ci/tokio_versions.sh
@@ -227,7 +227,7 @@ lint() {
 
 lint_other() {
     component clippy clippy || { skip "no clippy"; return; }
-    cargo clippy -p runtime-probe --all-targets --features "$other_features" -- -D warnings
+    cargo clippy -p runtime-probe --all-targets --features "$probe_features,$other_features" -- -D warnings
 }
 
 # Only where `cfg(tokio_unstable)` occurs: the dependencies of the rest take longer than all of ours.
@@ -239,7 +239,7 @@ lint_stable() {
 documentation() {
     RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --features "$features"
     # The links between private modules, too.
-    RUSTDOCFLAGS='-D warnings' cargo doc -p runtime-dump -p runtime-probe -p runtime-probe-axum -p runtime-probe-console --no-deps --features "$features" --document-private-items
+    RUSTDOCFLAGS='-D warnings' cargo doc "${packages[@]:0:8}" --no-deps --features "$features" --document-private-items
     done_with doc
 }
 
@@ -279,13 +279,12 @@ cargo_test() {
 
 test_packages() {
     peers
-    local packages=(-p runtime-dump -p runtime-probe -p runtime-probe-axum -p runtime-probe-console --features "$features")
-    cargo_test "${packages[@]}"
-    [ -z "$nextest" ] || cargo test --doc "${packages[@]}"
+    cargo_test "${packages[@]}" --features "$features"
+    [ -z "$nextest" ] || cargo test --doc "${packages[@]:0:8}" --features "$features"
 }
 
 test_other() {
-    cargo_test -p runtime-probe --features "$other_features" "${other_tests[@]/#/--test=}"
+    cargo_test "${packages[@]}" --features "$features,$other_features" "${other_tests[@]/#/--test=}"
 }
 
 # Without --cfg tokio_unstable only the tests in whose files the flag occurs can differ.
@@ -308,19 +307,19 @@ oldest_rust() {
         step_skipped=1
         return
     fi
-    CARGO_TARGET_DIR=target/oldest cargo "+$oldest" check -p runtime-dump -p runtime-probe -p runtime-probe-axum -p runtime-probe-console --features "$features"
+    CARGO_TARGET_DIR=target/oldest cargo "+$oldest" check "${packages[@]:0:8}" --features "$features"
     done_with oldest
 }
 
-examples() {
-    cargo build -p examples --all-targets
-    cargo_test -p examples
+rename() {
+    bash ci/rename.sh
     done_with rename-plain
 }
 
+# Arguments: those of cargo build. In debug the shop is built with the tests.
 checkout() {
     need curl curl --version || { skip "no curl"; return; }
-    bash ci/checkout.sh
+    bash ci/checkout.sh "$@"
 }
 
 package() {
