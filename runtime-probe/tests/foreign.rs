@@ -294,6 +294,30 @@ fn a_foreign_task_shows_its_state_and_its_spawn_site() {
 }
 
 #[test]
+fn foreign_tasks_of_two_places_are_told_apart_in_every_form() {
+    let runtime = Builder::new_current_thread().build().unwrap();
+    let (handles, lines) = runtime.block_on(async {
+        let line = line!();
+        let one = tokio::spawn(pending::<()>());
+        let two = tokio::spawn(pending::<()>());
+        let three = tokio::spawn(pending::<()>());
+        tokio::task::yield_now().await;
+        ([one, two, three], [line + 1, line + 2, line + 3])
+    });
+    let server = pprof::serve("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    for form in ["debug=1", "debug=2", "debug=2&group=1", "format=folded"] {
+        let path = format!("/debug/pprof/goroutine?match=tests/foreign.rs&{form}");
+        let page = support::client::get(address, &path).text().to_owned();
+        for line in lines {
+            let place = format!("task spawned at runtime-probe/tests/foreign.rs:{line}");
+            assert!(page.contains(&place), "{form}: {place} in\n{page}");
+        }
+    }
+    drop(handles);
+}
+
+#[test]
 fn a_foreign_task_waits_while_the_root_runs() {
     waits_where_it_was_spawned(&Builder::new_current_thread().build().unwrap());
 }

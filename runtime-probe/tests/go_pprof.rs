@@ -112,6 +112,47 @@ fn pprof_reads_the_profile_and_its_text() {
 }
 
 #[test]
+fn a_stack_begins_with_the_call_that_waits_and_ends_with_the_tasks_future() {
+    let Some(go) = Go::find("pprof_clean") else {
+        return;
+    };
+    let server = application().server;
+    for path in ["goroutine", "goroutine?debug=1", "goroutine?debug=3"] {
+        let text = pprof(&go, &["-traces"], server, path);
+        for frame in ["runtime_probe::", "core::task::wake::", "atomic_waker"] {
+            assert!(!text.contains(frame), "{path}: {frame} in\n{text}");
+        }
+        // A sample of `debug=3` has its labels first.
+        let text: String = text
+            .lines()
+            .filter(|line| !line.contains(":  "))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let traces = traces(&text);
+        let of = |name: &str| {
+            let mut stacks = traces.iter().map(|(_, stack)| stack);
+            stacks.find(|stack| stack.iter().any(|f| f.ends_with(name)))
+        };
+        for (name, leaf) in [
+            (
+                "::kind_chan_receive",
+                "tokio::sync::mpsc::bounded::Receiver::recv",
+            ),
+            (
+                "::kind_chan_send",
+                "tokio::sync::mpsc::bounded::Sender::send",
+            ),
+            ("::kind_mutex_lock", "tokio::sync::mutex::Mutex::lock"),
+        ] {
+            let stack = of(name).unwrap_or_else(|| panic!("{path}: {name} in\n{text}"));
+            assert_eq!(stack[0], leaf, "{path}: {stack:?}");
+            let root = stack.last().unwrap();
+            assert!(root.ends_with(name), "{path}: {stack:?}");
+        }
+    }
+}
+
+#[test]
 fn pprof_groups_and_filters_tasks_by_their_labels() {
     let Some(go) = Go::find("pprof_labels") else {
         return;

@@ -137,7 +137,8 @@ impl Goroutines {
                 }
                 Err(Unseen::Waits) => {
                     reason = ("waiting", State::Waiting);
-                    missing(FOREIGN)
+                    let place = self.tasks.places[row.place as usize];
+                    unseen(&place, FOREIGN, resolver)
                 }
                 Err(Unseen::For(why)) => {
                     let mut stack = self.tables.stacks[row.place as usize].clone();
@@ -359,9 +360,15 @@ fn locate(place: &Place, names: Names, resolver: &mut Resolver) -> (Stack, &'sta
     let root = || root_only(place, names);
     match (place.state, place.kind) {
         // Their stacks come from their threads: what is said here is replaced.
-        (tasks::State::Running, Kind::Foreign) => (missing(OVER), "running", State::Running),
-        (tasks::State::Runnable, Kind::Foreign) => (missing(FOREIGN), "runnable", State::Runnable),
-        (_, Kind::Foreign) => (missing(FOREIGN), "waiting", State::Waiting),
+        (tasks::State::Running, Kind::Foreign) => {
+            (unseen(place, OVER, resolver), "running", State::Running)
+        }
+        (tasks::State::Runnable, Kind::Foreign) => (
+            unseen(place, FOREIGN, resolver),
+            "runnable",
+            State::Runnable,
+        ),
+        (_, Kind::Foreign) => (unseen(place, FOREIGN, resolver), "waiting", State::Waiting),
         (tasks::State::Running, _) => (root(), "running", State::Running),
         (tasks::State::Blocking, _) => (root(), "blocking", State::Running),
         (tasks::State::Queued, _) => (root(), "runnable", State::Runnable),
@@ -370,7 +377,7 @@ fn locate(place: &Place, names: Names, resolver: &mut Resolver) -> (Stack, &'sta
             let Some(waits) = place.waits else {
                 return match (waiting, place.meta) {
                     (false, _) => (root(), "runnable", State::Runnable),
-                    (true, None) => (missing(NO_WAIT), "waiting", State::Waiting),
+                    (true, None) => (unseen(place, NO_WAIT, resolver), "waiting", State::Waiting),
                     (true, Some(_)) => (root(), "waiting", State::Waiting),
                 };
             };
@@ -406,6 +413,39 @@ fn root_only(place: &Place, names: Names) -> Stack {
     };
     Stack {
         trunk: vec![Arc::new(location)],
+        ..Stack::default()
+    }
+}
+
+/// Where a task was spawned, of which nothing else is known.
+fn unseen(place: &Place, why: &str, resolver: &mut Resolver) -> Stack {
+    match place.spawned_at {
+        Some(location) => spawned(location, Some(why), resolver),
+        None => missing(why),
+    }
+}
+
+/// In the place of a stack where its task was spawned, so that such tasks are told apart.
+pub(super) fn spawned(
+    location: &'static std::panic::Location<'static>,
+    why: Option<&str>,
+    resolver: &mut Resolver,
+) -> Stack {
+    let text = format!("task spawned at {}:{}", location.file(), location.line());
+    let frame = Frame {
+        function: resolver.text(text),
+        file: resolver.text(location.file().to_owned()),
+        line: location.line(),
+    };
+    let location = Location {
+        return_address: synthetic(&frame, 0),
+        function_offset: None,
+        frames: vec![frame],
+        hidden: false,
+    };
+    Stack {
+        trunk: vec![Arc::new(location)],
+        missing: why.map(Arc::from),
         ..Stack::default()
     }
 }

@@ -32,6 +32,8 @@ pub(super) struct Step {
     physical: bool,
     inlining_known: bool,
     pub(super) shown: bool,
+    /// In no form, unless its frame has something that is shown: the probe's, or the way from a leaf to the waker.
+    left_out: bool,
     /// The public call of the leaf's libraries.
     call: bool,
 }
@@ -91,10 +93,17 @@ pub(crate) fn assemble(
             .iter_mut()
             .for_each(|(_, steps)| steps.extend(news.iter().cloned()));
     }
+    leaves
+        .iter_mut()
+        .for_each(|(_, steps)| leave_out(steps, Leaf::Wait));
     let raw = waits.last;
+    let gap = match &leaves[..] {
+        [(_, steps)] => Some(kept(steps, raw.pcs.len() / 2)),
+        _ => None,
+    };
     let mut stack = stack(leaves, names);
     if raw.elided > 0 {
-        stack.elided = Some((stack.trunk.len() / 2, raw.elided));
+        stack.elided = Some((gap.unwrap_or(stack.trunk.len() / 2), raw.elided));
     }
     match raw.end {
         End::Root | End::Thread => {}
@@ -163,6 +172,7 @@ pub(super) fn expand(
                 physical: index + 1 == count,
                 inlining_known: code.inlining_known,
                 shown: !role::is_scaffolding(&frame.function) && !role::is_macro_file(&frame.file),
+                left_out: false,
                 call: false,
             });
         }
@@ -182,6 +192,7 @@ pub(super) fn expand(
                 physical: true,
                 inlining_known: false,
                 shown: true,
+                left_out: false,
                 call: false,
             });
         }
@@ -263,6 +274,42 @@ pub(super) fn hide_leaf(steps: &mut [Step]) -> Reason {
         }
     }
     reason
+}
+
+/// What is at the innermost end of a stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leaf {
+    /// A library's call that waits: what it calls is its machinery.
+    Wait,
+    /// What runs.
+    Code,
+}
+
+/// Leaves out frames that tell nothing of the program: the probe's own and, below a wait's innermost shown function, the
+/// way to the waker's clone, where every wait would seem to be. Nothing, where no function is shown.
+pub(super) fn leave_out(steps: &mut [Step], leaf: Leaf) {
+    let Some(innermost) = steps.iter().position(|step| step.shown) else {
+        return;
+    };
+    for (at, step) in steps.iter_mut().enumerate() {
+        let below = leaf == Leaf::Wait && at < innermost;
+        step.left_out = below || role::is_own(&step.frame.function);
+    }
+}
+
+/// How many of the innermost `frames` physical frames become locations.
+pub(super) fn kept(steps: &[Step], frames: usize) -> usize {
+    let kept = physical_frames(steps).take(frames);
+    kept.filter(|steps| !is_left_out(steps)).count()
+}
+
+/// The functions of each physical frame.
+fn physical_frames(steps: &[Step]) -> impl Iterator<Item = &[Step]> {
+    steps.chunk_by(|a, b| a.pc == b.pc && !a.physical)
+}
+
+fn is_left_out(frame: &[Step]) -> bool {
+    frame.iter().all(|step| !step.shown) && frame.iter().any(|step| step.left_out)
 }
 
 /// Whether two registrations are of one wait: both were made inside the same public call of a library, as that of a
@@ -411,7 +458,7 @@ fn stack(leaves: Vec<(BranchKind, Vec<Step>)>, names: Names) -> Stack {
 }
 
 /// Steps of one physical frame become one location. Only what is shown is in it; a frame of which nothing is shown is a
-/// hidden location.
+/// hidden location, or none if it is left out.
 pub(super) fn locations(steps: &[Step], names: Names) -> Vec<Arc<Location>> {
     let named = |step: &Step| match names {
         Names::Short => step.frame.clone(),
@@ -420,8 +467,8 @@ pub(super) fn locations(steps: &[Step], names: Names) -> Vec<Arc<Location>> {
             ..step.frame.clone()
         },
     };
-    steps
-        .chunk_by(|a, b| a.pc == b.pc && !a.physical)
+    physical_frames(steps)
+        .filter(|steps| !is_left_out(steps))
         .map(|steps| {
             let shown: Vec<Frame> = steps.iter().filter(|step| step.shown).map(named).collect();
             let hidden = shown.is_empty();

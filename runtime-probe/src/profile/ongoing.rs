@@ -3,8 +3,8 @@
 //! Of a task it is known since when it waits. Of a thread it is known when the poll, or the closure, that it is in the middle
 //! of began: it has waited for that long at the most. A thread outside of both has waited for an unknown time, counted as none.
 
-use super::goroutine::missing;
-use super::leaf_stacks::{assemble, synthetic};
+use super::goroutine::{missing, spawned};
+use super::leaf_stacks::assemble;
 use super::thread_stacks::of_waiting;
 use crate::record::contention::{How, Place};
 use crate::registry::record::Kind;
@@ -15,8 +15,7 @@ use crate::symbol::name::Names;
 use crate::symbol::resolver::Resolver;
 use crate::symbol::role::{Reason, Sort, sort_of};
 use runtime_dump::contention::Contention;
-use runtime_dump::stack::{Frame, Location, Stack};
-use std::sync::Arc;
+use runtime_dump::stack::Stack;
 
 /// What waits now.
 pub(super) struct Ongoing {
@@ -171,24 +170,7 @@ impl Wait {
                     leaves: found.leaves,
                 }
             }
-            (None, Some(location)) => {
-                let text = format!("task spawned at {}:{}", location.file(), location.line());
-                let frame = Frame {
-                    function: resolver.text(text),
-                    file: resolver.text(location.file().to_owned()),
-                    line: location.line(),
-                };
-                let location = Location {
-                    return_address: synthetic(&frame, 0),
-                    function_offset: None,
-                    frames: vec![frame],
-                    hidden: false,
-                };
-                unknown(Stack {
-                    trunk: vec![Arc::new(location)],
-                    ..Stack::default()
-                })
-            }
+            (None, Some(location)) => unknown(spawned(location, None, resolver)),
             (None, None) => unknown(missing("more places than are kept apart")),
         }
     }

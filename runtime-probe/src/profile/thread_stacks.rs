@@ -3,7 +3,7 @@
 //! A task of ours is cut out by address: its wrapper's poll, and what it has called. Of a task that somebody else spawned
 //! nothing is on the stack but tokio's own functions, so it is cut by their names.
 
-use super::leaf_stacks::{Innermost, Step, expand, hide_leaf, locations};
+use super::leaf_stacks::{Innermost, Leaf, Step, expand, hide_leaf, kept, leave_out, locations};
 use crate::source::creation::Creation;
 use crate::source::signal::{Capture, PollThere};
 use crate::stack::interrupted::Frame;
@@ -49,7 +49,7 @@ pub(super) fn of_task(
         let root = inner.len();
         cut_harness(&mut steps, root);
     }
-    finish(capture, count, end, &steps, names)
+    finish(capture, count, end, steps, names)
 }
 
 /// The stack of a task that somebody else spawned; `None` if the thread polls none. Without symbols, the thread's.
@@ -63,14 +63,14 @@ pub(super) fn of_foreign(
         return None;
     }
     let frames = steps.iter().filter(|step| step.is_physical()).count();
-    Some(finish(capture, frames, End::Root, &steps, names))
+    Some(finish(capture, frames, End::Root, steps, names))
 }
 
 /// All of a thread's stack.
 pub(super) fn of_thread(capture: &Capture, names: Names, resolver: &mut Resolver) -> Walked {
     let mut steps = steps(&capture.frames, None, resolver);
     hide_begin(&mut steps);
-    finish(capture, capture.frames.len(), capture.end, &steps, names)
+    finish(capture, capture.frames.len(), capture.end, steps, names)
 }
 
 /// The stack of a thread that sleeps, as a wait's: from the call that waits up to the task that is being polled, if there is
@@ -103,12 +103,10 @@ pub(super) fn of_waiting(capture: &Capture, resolver: &mut Resolver) -> (Stack, 
     if root.is_none() {
         hide_begin(&mut steps);
     }
+    leave_out(&mut steps, Leaf::Wait);
     let stack = Stack {
         trunk: locations(&steps, Names::Short),
-        elided: capture
-            .elided
-            .filter(|(gap, _)| *gap < count)
-            .map(|(gap, elided)| (gap, u32::try_from(elided).unwrap_or(u32::MAX))),
+        elided: elided(capture, count, &steps),
         ..Stack::default()
     };
     (stack, reason)
@@ -129,6 +127,7 @@ pub(super) fn of_creation(creation: &Creation, names: Names, resolver: &mut Reso
     if !in_task {
         hide_begin(&mut steps);
     }
+    leave_out(&mut steps, Leaf::Code);
     let asks = |step: &&Step| {
         let function = &step.frame.function;
         !role::is_library(function) && !role::is_c(function)
@@ -141,7 +140,8 @@ pub(super) fn of_creation(creation: &Creation, names: Names, resolver: &mut Reso
             .map(|step| step.frame.clone()),
         stack: Stack {
             trunk: locations(&steps, names),
-            elided: (creation.elided > 0).then_some((creation.pcs.len() / 2, creation.elided)),
+            elided: (creation.elided > 0)
+                .then(|| (kept(&steps, creation.pcs.len() / 2), creation.elided)),
             ..Stack::default()
         },
         in_task,
@@ -210,19 +210,29 @@ fn steps_at(
     steps
 }
 
-fn finish(capture: &Capture, frames: usize, end: End, steps: &[Step], names: Names) -> Walked {
-    let mut stack = Stack {
-        trunk: locations(steps, names),
+fn finish(
+    capture: &Capture,
+    frames: usize,
+    end: End,
+    mut steps: Vec<Step>,
+    names: Names,
+) -> Walked {
+    leave_out(&mut steps, Leaf::Code);
+    let stack = Stack {
+        trunk: locations(&steps, names),
+        elided: elided(capture, frames, &steps),
         ..Stack::default()
     };
-    stack.elided = capture
-        .elided
-        .filter(|(gap, _)| *gap < frames)
-        .map(|(gap, elided)| (gap, u32::try_from(elided).unwrap_or(u32::MAX)));
     let unfinished = match end {
         End::NoRoom => Some(NO_ROOM),
         End::Lost => Some(LOST),
         End::Root | End::Thread | End::Switched | End::Unkept => None,
     };
     Walked { stack, unfinished }
+}
+
+/// Where frames are missing among the innermost `frames`, and how many.
+fn elided(capture: &Capture, frames: usize, steps: &[Step]) -> Option<(usize, u32)> {
+    let (gap, elided) = capture.elided.filter(|(gap, _)| *gap < frames)?;
+    Some((kept(steps, gap), u32::try_from(elided).unwrap_or(u32::MAX)))
 }

@@ -100,21 +100,27 @@ pub(crate) struct Place {
     /// For a nested future, those of the task around it.
     pub(crate) around: Option<&'static WaitSet>,
     pub(crate) meta: Option<&'static FutureMeta>,
+    /// Where the task was spawned, if nothing else tells where it is.
+    pub(crate) spawned_at: Option<&'static Location<'static>>,
 }
 
 impl Place {
-    fn key(&self) -> (State, Kind, usize, usize, usize) {
+    fn key(&self) -> (State, Kind, usize, usize, usize, usize) {
         let address =
             |set: Option<&'static WaitSet>| set.map_or(0, |set| std::ptr::from_ref(set) as usize);
         let meta = self
             .meta
             .map_or(0, |meta| std::ptr::from_ref(meta) as usize);
+        let spawned_at = self
+            .spawned_at
+            .map_or(0, |location| std::ptr::from_ref(location) as usize);
         (
             self.state,
             self.kind,
             address(self.waits),
             address(self.around),
             meta,
+            spawned_at,
         )
     }
 }
@@ -356,6 +362,9 @@ impl Tables {
             },
             around: around.waits.get(&view.outer).copied().flatten(),
             meta: view.meta,
+            spawned_at: view.location.filter(|_| {
+                view.kind == Kind::Foreign || view.waits.is_none() && view.meta.is_none()
+            }),
         };
         let now_busy = if view.polling {
             scale.since(view.since)
