@@ -16,7 +16,7 @@ build=$target/ecosystem
 unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
 source ci/services.sh
 
-CARGO_TARGET_DIR=$target cargo build --quiet --locked -p runtime-dump --features cli --bin runtime-dump
+CARGO_TARGET_DIR=$target cargo build --quiet --locked -p runtime-dump-cli
 runtime_dump=$target/debug/runtime-dump
 
 rm -rf "$work/service"

@@ -21,9 +21,9 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
 [ -z "${CI:-}" ] || export CARGO_INCREMENTAL=0
 
 probe_features=runtime-probe/full,runtime-probe/test-util,runtime-probe/tower,runtime-probe/lock_api
-features=$probe_features,runtime-probe-axum/hyper,runtime-dump/cli
+features=$probe_features,runtime-probe-axum/hyper
 # Always the same ones together: cargo unites their features, so each other choice compiles tokio and what is above it anew.
-packages=(-p runtime-dump -p runtime-probe -p runtime-probe-axum -p runtime-probe-console -p examples -p faults)
+packages=(-p runtime-dump -p runtime-probe -p runtime-probe-axum -p runtime-probe-console -p runtime-dump-cli -p examples -p faults)
 # What a build of ours may have beside them, and where the probe behaves otherwise with those.
 other_features=runtime-probe/flamegraph,runtime-probe/interpose,runtime-probe/tracing
 other_tests=(goroutine_parameters interpose threadcreate block watchdog_tracing)
@@ -61,7 +61,7 @@ console-subscriber  | release | rust               | what we send beside what co
 console             | release | rust ci/console.sh | tokio-console on a terminal; first: runtime-probe/console/tests/attach.rs | console
 upstream            | release | rust ci/upstream.sh | tokio's own tests of what the facade shadows; first: runtime-probe/tests/facade_complete.rs | upstream
 ecosystem           | release | rust ci/ecosystem.sh ci/services.sh | services of axum, tonic, reqwest, sqlx, redis by the rename; first: runtime-probe/axum/tests/mounted.rs | ecosystem
-patch               | release | rust ci/patch.sh ci/services.sh | the same services, and the shop, under the patch; first: dump/tests/patch.rs | services_patched
+patch               | release | rust ci/patch.sh ci/services.sh | the same services, and the shop, under the patch; first: dump/cli/tests/patch.rs | services_patched
 instructions        | release | rust               | instruction counts of the hot paths; first: none | instructions
 aarch64             | release | rust ci/aarch64.sh | the types on aarch64; first: none | aarch64
 TABLE
@@ -239,7 +239,7 @@ lint_stable() {
 documentation() {
     RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --features "$features"
     # The links between private modules, too.
-    RUSTDOCFLAGS='-D warnings' cargo doc "${packages[@]:0:8}" --no-deps --features "$features" --document-private-items
+    RUSTDOCFLAGS='-D warnings' cargo doc "${packages[@]:0:10}" --no-deps --features "$features" --document-private-items
     done_with doc
 }
 
@@ -307,7 +307,7 @@ oldest_rust() {
         step_skipped=1
         return
     fi
-    CARGO_TARGET_DIR=target/oldest cargo "+$oldest" check "${packages[@]:0:8}" --features "$features"
+    CARGO_TARGET_DIR=target/oldest cargo "+$oldest" check "${packages[@]:0:10}" --features "$features"
     done_with oldest
 }
 

@@ -58,7 +58,7 @@ tokio=$(awk '/^name = /{name=$3} /^version = / && name=="\"tokio\""{print $3}' C
 
 work=$target/upstream/$name
 export CARGO_TARGET_DIR=$target CARGO_INCREMENTAL=0
-cargo build --quiet --locked -p runtime-dump --features cli --bin runtime-dump
+cargo build --quiet --locked -p runtime-dump-cli
 runtime_dump=$target/debug/runtime-dump
 
 # What both sides have in common is built once, without debug information: some hundred programs.

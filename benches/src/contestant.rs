@@ -353,8 +353,8 @@ impl Entry {
         let mut runtime_dump = cargo("run", &workspace());
         runtime_dump
             .current_dir(self.folder())
-            .args(["--quiet", "--package", "runtime-dump", "--features", "cli"])
-            .args(["--bin", "runtime-dump", "--", "patch", "--path"])
+            .args(["--quiet", "--package", "runtime-dump-cli", "--"])
+            .args(["patch", "--path"])
             .arg(workspace().join("runtime-probe"));
         succeed(&mut runtime_dump)
     }

@@ -9,7 +9,7 @@
 //! Which target will be built is not known here, so each that has flags is told. What is set elsewhere, for one build, is
 //! not seen.
 
-use crate::config;
+use super::config;
 use std::collections::BTreeSet;
 use std::env;
 use std::fs;

@@ -7,14 +7,28 @@
 //! 2. A refusal leaves every file as it was.
 //! 3. What was there before the first of several patches is what `unpatch` restores, to the byte, unless somebody edited
 //!    the file since: then only what is ours is taken out.
+//!
+//! In reading order:
+//! * [`graph`]: which tokio the workspace has, by cargo's own account;
+//! * [`packages`]: the packages that stand in for it;
+//! * [`config`]: the lines of `.cargo/config.toml` that make cargo use them;
+//! * [`flags`]: what keeps cargo from using the flag among these;
+//! * [`tree`]: directories that are there as a whole or not at all;
+//! * [`refusal`]: why nothing was done.
 
-use crate::config::{self, DIRECTORY};
-use crate::graph::{Cargo, Lock, Package};
-use crate::packages::{
+mod config;
+mod flags;
+mod graph;
+mod packages;
+pub(crate) mod refusal;
+mod tree;
+
+use config::DIRECTORY;
+use graph::{Cargo, Lock, Package};
+use packages::{
     FACADE_SOURCE, README, facade_manifest, probe_manifest, upstream_directory, upstream_manifest,
 };
-use crate::refusal::Refusal;
-use crate::{flags, tree};
+use refusal::Refusal;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -572,8 +586,8 @@ impl Former {
 
 #[cfg(test)]
 mod tests {
+    use super::graph::Dependency;
     use super::*;
-    use crate::graph::Dependency;
 
     const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
 

@@ -1,24 +1,9 @@
 //! The command `runtime-dump`: what a user does with a workspace so that all of its tasks are seen.
-//!
-//! In reading order:
-//! * [`patch`]: `patch`, `patch --check` and `unpatch`, step by step;
-//! * [`graph`]: which tokio the workspace has, by cargo's own account;
-//! * [`packages`]: the packages that stand in for it;
-//! * [`config`]: the lines of `.cargo/config.toml` that make cargo use them;
-//! * [`flags`]: what keeps cargo from using the flag among these;
-//! * [`tree`]: directories that are there as a whole or not at all;
-//! * [`refusal`]: why nothing was done.
 
-mod config;
-mod flags;
-mod graph;
-mod packages;
 mod patch;
-mod refusal;
-mod tree;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use refusal::Refusal;
+use patch::refusal::Refusal;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;

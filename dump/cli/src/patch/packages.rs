@@ -10,8 +10,8 @@
 //! Only manifests are written here. That of runtime-probe is made from what cargo says of it: a checkout's own inherits
 //! from its workspace, which is not there.
 
-use crate::graph::{Dependency, Package};
-use crate::refusal::Refusal;
+use super::graph::{Dependency, Package};
+use super::refusal::Refusal;
 use std::collections::BTreeMap;
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, Value, value};
 

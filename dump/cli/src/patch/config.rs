@@ -1,7 +1,7 @@
 //! The lines of `.cargo/config.toml` that make cargo use the packages. Pure: text to text; whoever wrote the rest of the
 //! file finds it as it was, comments and blanks included.
 
-use crate::refusal::Refusal;
+use super::refusal::Refusal;
 use std::ops::Range;
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, value};
 

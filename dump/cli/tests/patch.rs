@@ -435,7 +435,7 @@ fn a_directory_that_is_no_runtime_probe_is_refused() {
         ),
         (
             env!("CARGO_MANIFEST_DIR"),
-            "the package runtime-dump instead",
+            "the package runtime-dump-cli instead",
         ),
         ("/no/such/directory", "cannot read /no/such/directory"),
     ] {
@@ -448,12 +448,12 @@ fn a_directory_that_is_no_runtime_probe_is_refused() {
 
 #[test]
 fn the_newest_known_tokio_is_the_one_of_our_lock_file() {
-    let lock = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock"));
+    let lock = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.lock"));
     let (_, tokio) = lock
         .split_once("\nname = \"tokio\"\nversion = \"1.")
         .expect("tokio");
     let (minor, _) = tokio.split_once('.').expect("a minor version");
-    let source = include_str!("../src/bin/runtime-dump/patch.rs");
+    let source = include_str!("../src/patch/mod.rs");
     assert!(
         source.contains(&format!("NEWEST_KNOWN: u64 = {minor};")),
         "{minor}"
@@ -513,7 +513,7 @@ impl Workspace {
     }
 
     fn lock(&self) {
-        let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock");
+        let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.lock");
         fs::copy(ours, self.root.join("Cargo.lock")).expect("a lock file");
         // Takes out what these members do not need.
         self.resolve();
@@ -673,7 +673,7 @@ fn cargo_home() -> PathBuf {
 
 /// The runtime-probe of this repository.
 fn probe() -> String {
-    concat!(env!("CARGO_MANIFEST_DIR"), "/../runtime-probe").to_owned()
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../../runtime-probe").to_owned()
 }
 
 fn member(name: &str, dependencies: &str) -> String {
