@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-go=${RUNTIME_PROBE_GO:-$(bash ci/go.sh)}
+go=${PROBE_TEST_GO:-$(bash ci/go.sh)}
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")/criterion-example
 began=$SECONDS
 export CARGO_TARGET_DIR=$target RUSTFLAGS=

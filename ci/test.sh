@@ -194,10 +194,10 @@ component() {
 
 # What the tests ask beside cargo: Go's tools, and perf, against which one test holds our CPU profile.
 peers() {
-    if [ -z "${RUNTIME_PROBE_GO:-}" ]; then
-        if need python3-venv python3 -c 'import ensurepip, venv' && RUNTIME_PROBE_GO=$(bash ci/go.sh); then
-            export RUNTIME_PROBE_GO
-            "$RUNTIME_PROBE_GO" version
+    if [ -z "${PROBE_TEST_GO:-}" ]; then
+        if need python3-venv python3 -c 'import ensurepip, venv' && PROBE_TEST_GO=$(bash ci/go.sh); then
+            export PROBE_TEST_GO
+            "$PROBE_TEST_GO" version
         else
             lacks "no go command, so no test of ours asks it"
         fi

@@ -69,7 +69,8 @@
 //!
 //! # Environment
 //!
-//! Each is read once; an address is listened on when the first runtime is built.
+//! Each is read once; an address is listened on when the first runtime is built. A value that cannot be used, and a name that
+//! is not known, is a line on standard error and on the index page.
 //!
 //! | variable | effect |
 //! |---|---|
@@ -84,7 +85,7 @@
 //! | `RUNTIME_PROBE_WATCHDOG=1s` | warns of polls that last longer and more, see [`pprof::Watchdog`] |
 //! | `RUNTIME_PROBE_WATCHDOG_DIR=PATH` | keeps a dump of each warning there |
 //! | `RUNTIME_PROBE_SIGQUIT=dump`, `exit` | `SIGQUIT` writes a dump to standard error, see [`pprof::dump_on_sigquit`] |
-//! | `RUNTIME_PROBE=off` | nothing is instrumented: plain tokio |
+//! | `RUNTIME_PROBE=off`, `0`, `false`, `no` | nothing is instrumented: plain tokio |
 //!
 //! # Platforms
 //!
@@ -92,6 +93,7 @@
 
 // The probe's own layers, each knowing only those above it in this list. ARCHITECTURE.md has the reading path.
 mod clock;
+mod environment;
 mod http;
 pub mod pprof;
 mod primitive;

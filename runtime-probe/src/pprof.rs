@@ -14,6 +14,8 @@
 //! # Ok(()) }
 //! ```
 
+#[cfg(feature = "rt")]
+use crate::environment::{self, BLOCK_RATE, LISTEN, MUTEX_FRACTION, TASK_HISTOGRAMS, TOKEN};
 use crate::http::token::Token;
 use crate::http::{routes, server};
 use crate::profile::block::{self, Included};
@@ -568,7 +570,7 @@ pub fn set_capture_verification(on: bool) {
 }
 
 /// Starts the probe, and the server if `RUNTIME_PROBE_LISTEN` names an address. Only the first call of a process reads
-/// the environment. Whatever goes wrong is one line on standard error: the application comes first.
+/// the environment. Whatever goes wrong is a complaint: the application comes first.
 #[cfg(feature = "rt")]
 pub(crate) fn start_from_environment() {
     static FIRST: std::sync::Once = std::sync::Once::new();
@@ -579,21 +581,18 @@ pub(crate) fn start_from_environment() {
         set_rates_from_environment();
         sigquit::from_environment();
         watchdog::from_environment();
-        let Some(place) =
-            std::env::var_os("RUNTIME_PROBE_LISTEN").filter(|place| !place.is_empty())
-        else {
+        let Some(place) = LISTEN.value() else {
             return;
         };
-        let token = std::env::var_os("RUNTIME_PROBE_TOKEN");
-        match from_environment(&place, token).serve() {
+        match from_environment(&place, TOKEN.value_or_empty()).serve() {
             Ok(serving) => {
                 let url = serving.url();
                 serving.detach();
-                say(format_args!("listening on {url}"));
+                environment::say(&format!("listening on {url}"));
             }
             Err(error) => {
                 let place = place.to_string_lossy();
-                say(format_args!("cannot listen on {place}: {error}"));
+                environment::complain(format!("cannot listen on {place}: {error}"));
             }
         }
     });
@@ -601,48 +600,22 @@ pub(crate) fn start_from_environment() {
 
 #[cfg(feature = "rt")]
 fn set_rates_from_environment() {
-    if let Some(ns) = number_from_environment(
-        "RUNTIME_PROBE_BLOCK_RATE",
-        "number of nanoseconds: block profiling stays off",
-    ) {
-        set_block_profile_rate(ns);
+    if let Some(ns) = BLOCK_RATE.number("a number of nanoseconds; block profiling stays off") {
+        set_block_profile_rate(ns.into());
     }
-    if let Some(fraction) = number_from_environment(
-        "RUNTIME_PROBE_MUTEX_FRACTION",
-        "number of unlocks: mutex profiling stays off",
-    ) {
-        set_mutex_profile_fraction(fraction);
+    let unlocks = "a number of unlocks; mutex profiling stays off";
+    if let Some(fraction) = MUTEX_FRACTION.number(unlocks) {
+        match fraction.try_into() {
+            Ok(fraction) => drop(set_mutex_profile_fraction(fraction)),
+            Err(_) => MUTEX_FRACTION.refuse(format_args!("not {unlocks}")),
+        }
     }
-    let histograms = number_from_environment(
-        "RUNTIME_PROBE_TASK_HISTOGRAMS",
-        "1 or 0: task histograms stay off",
-    );
-    match histograms {
-        None | Some(0u32) => {}
+    const SWITCH: &str = "1 or 0; task histograms stay off";
+    match TASK_HISTOGRAMS.number(SWITCH) {
+        None | Some(0) => {}
         Some(1) => drop(set_task_histograms(true)),
-        Some(other) => say(format_args!(
-            "RUNTIME_PROBE_TASK_HISTOGRAMS={other} is no 1 or 0: task histograms stay off"
-        )),
+        Some(_) => TASK_HISTOGRAMS.refuse(format_args!("not {SWITCH}")),
     }
-}
-
-/// The number in a variable; where there is none, what is wrong with it is told.
-#[cfg(feature = "rt")]
-fn number_from_environment<N: std::str::FromStr>(variable: &str, expected: &str) -> Option<N> {
-    let text = std::env::var_os(variable)?;
-    let number = text.to_str().and_then(|text| text.parse().ok());
-    if number.is_none() {
-        let text = text.to_string_lossy();
-        say(format_args!("{variable}={text} is no {expected}"));
-    }
-    number
-}
-
-/// A line on standard error, which may be closed: that is no reason to panic, as eprintln would.
-#[cfg(feature = "rt")]
-fn say(what: std::fmt::Arguments<'_>) {
-    let line = what.to_string().replace(char::is_control, "?");
-    let _ = writeln!(io::stderr(), "runtime-probe: {line}");
 }
 
 /// A variable that is set counts even if it is empty: a token that a script failed to fill in must not open the door.

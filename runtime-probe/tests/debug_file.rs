@@ -26,6 +26,10 @@ fn dump_of(binary: &Path, named: Option<&Path>) -> String {
         command.env("RUNTIME_PROBE_DEBUG_FILE", named);
     }
     let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    let refused = "not the debug file of this build";
+    let is_other = named.is_some_and(|named| named.ends_with("other.debug"));
+    assert_eq!(said.contains(refused), is_other, "{said}");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 

@@ -11,10 +11,11 @@ use syn::{Item, Visibility};
 use syntax::{flatten, parse, segments};
 
 /// From the ground up. A module may name itself and what stands before it.
-const LAYERS: [&str; 16] = [
+const LAYERS: [&str; 17] = [
     "primitive",
     "clock",
     "sys",
+    "environment",
     "sampling",
     "stack",
     "record",

@@ -315,7 +315,7 @@ fn the_environment_says_all_of_it_and_errors_are_one_line() {
 }
 
 /// The environment is read by another process: this test, started again with this variable.
-const INSIDE: &str = "RUNTIME_PROBE_TEST_INSIDE";
+const INSIDE: &str = "PROBE_TEST_INSIDE";
 
 #[test]
 fn an_application_in_a_process_of_its_own() {

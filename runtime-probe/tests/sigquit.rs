@@ -153,6 +153,6 @@ fn the_first_wish_counts() {
 #[test]
 fn a_wish_that_is_none_is_told() {
     let application = Application::start("RUNTIME_PROBE_SIGQUIT", "core");
-    application.until("runtime-probe: RUNTIME_PROBE_SIGQUIT is neither dump nor exit");
+    application.until("runtime-probe: RUNTIME_PROBE_SIGQUIT=core: neither dump nor exit");
     application.until("ready");
 }

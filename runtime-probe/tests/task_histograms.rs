@@ -408,8 +408,8 @@ fn the_environment_switches_them_on() {
     for (value, said) in [
         ("1", "noted before: true"),
         ("0", "noted before: false"),
-        ("2", "RUNTIME_PROBE_TASK_HISTOGRAMS=2 is no 1 or 0"),
-        ("yes", "RUNTIME_PROBE_TASK_HISTOGRAMS=yes is no 1 or 0"),
+        ("2", "RUNTIME_PROBE_TASK_HISTOGRAMS=2: not 1 or 0"),
+        ("yes", "RUNTIME_PROBE_TASK_HISTOGRAMS=yes: not 1 or 0"),
     ] {
         let mut command = Application::command();
         let application = Application::spawn(command.env("RUNTIME_PROBE_TASK_HISTOGRAMS", value));

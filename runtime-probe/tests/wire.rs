@@ -462,7 +462,7 @@ fn nanoseconds(duration: &str) -> u64 {
 }
 
 /// The environment is read by another process: this test, started again with this variable.
-const INSIDE: &str = "RUNTIME_PROBE_TEST_INSIDE";
+const INSIDE: &str = "PROBE_TEST_INSIDE";
 
 /// What the other process does: builds two runtimes, runs a task on each, and ends with its standard input.
 #[test]

@@ -16,7 +16,7 @@ impl Go {
     /// `test` names the folder for temporary files.
     pub fn find(test: &str) -> Option<Self> {
         let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/go-venv/bin/go");
-        let command = std::env::var_os("RUNTIME_PROBE_GO")
+        let command = std::env::var_os("PROBE_TEST_GO")
             .or_else(|| installed.exists().then(|| installed.into()));
         let Some(command) = command else {
             assert!(

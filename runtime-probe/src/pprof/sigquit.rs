@@ -1,5 +1,7 @@
 //! `kill -QUIT`: the goroutine dump on standard error, as Go's runtime has it.
 
+#[cfg(feature = "rt")]
+use crate::environment::SIGQUIT;
 use crate::profile::goroutine::Goroutines;
 use crate::profile::goroutine_forms::Lines;
 use crate::profile::selection::Selection;
@@ -72,19 +74,18 @@ fn dump(mut out: impl Write) {
     let _ = goroutines.write_text(io::BufWriter::new(out), Lines::All);
 }
 
-/// What `RUNTIME_PROBE_SIGQUIT` asks for. What is wrong with it is a line on standard error.
+/// What `RUNTIME_PROBE_SIGQUIT` asks for.
 #[cfg(feature = "rt")]
 pub(super) fn from_environment() {
-    const NAME: &str = "RUNTIME_PROBE_SIGQUIT";
-    let Some(wish) = std::env::var_os(NAME) else {
+    let Some(wish) = SIGQUIT.value() else {
         return;
     };
     let then = match wish.to_str() {
         Some("dump") => AfterDump::GoOn,
         Some("exit") => AfterDump::Exit,
-        _ => return super::say(format_args!("{NAME} is neither dump nor exit")),
+        _ => return SIGQUIT.refuse("neither dump nor exit"),
     };
     if let Err(error) = dump_on_sigquit(then) {
-        super::say(format_args!("{NAME}: {error}"));
+        SIGQUIT.refuse(error);
     }
 }

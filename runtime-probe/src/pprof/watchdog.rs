@@ -1,6 +1,8 @@
 //! Tells when a program does not run as it should, while nobody watches.
 
 #[cfg(feature = "rt")]
+use crate::environment::{WATCHDOG, WATCHDOG_DIR};
+#[cfg(feature = "rt")]
 use crate::http::go_duration;
 use crate::profile::alarms::{Alarm, Alarms, KINDS, Patience, Told};
 use crate::profile::goroutine::Goroutines;
@@ -265,24 +267,27 @@ pub fn watchdog_counters() -> WatchdogCounters {
     }
 }
 
-/// What `RUNTIME_PROBE_WATCHDOG` asks for. What is wrong with it is a line on standard error.
+/// What `RUNTIME_PROBE_WATCHDOG` asks for.
 #[cfg(feature = "rt")]
 pub(super) fn from_environment() {
-    const NAME: &str = "RUNTIME_PROBE_WATCHDOG";
-    let Some(rules) = std::env::var_os(NAME) else {
+    let Some(rules) = WATCHDOG.value() else {
         return;
     };
     let watchdog = match parse(&rules.to_string_lossy()) {
         Ok(watchdog) => watchdog,
-        Err(reason) => return super::say(format_args!("{NAME} {reason}")),
+        Err(reason) => return WATCHDOG.refuse(reason),
     };
+    let directory = WATCHDOG_DIR.value().map(PathBuf::from);
+    if directory.as_ref().is_some_and(|path| !path.is_dir()) {
+        WATCHDOG_DIR.refuse("not a directory, so no dump is written before it is one");
+    }
     let watchdog = Watchdog {
-        directory: std::env::var_os("RUNTIME_PROBE_WATCHDOG_DIR").map(PathBuf::from),
+        directory,
         ..watchdog
     };
     match watchdog.start() {
         Ok(watching) => watching.detach(),
-        Err(error) => super::say(format_args!("{NAME}: {error}")),
+        Err(error) => WATCHDOG.refuse(error),
     }
 }
 

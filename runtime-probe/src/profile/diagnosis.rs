@@ -1,5 +1,6 @@
 //! Why something is not shown: what this build, this binary and this process leave the probe unable to see.
 
+use crate::environment;
 use crate::registry::runtimes::{self, Replaced};
 use crate::registry::slab;
 use crate::snapshot::tasks;
@@ -30,10 +31,12 @@ pub(crate) struct Diagnosis {
     overflowed: u64,
     evictions: u64,
     records: usize,
+    /// What is wrong with the environment.
+    complaints: Vec<String>,
 }
 
 /// Why there is nothing at all.
-pub(crate) const OFF: &str = "the probe is switched off: RUNTIME_PROBE=off is in the environment";
+pub(crate) const OFF: &str = "the probe is switched off by RUNTIME_PROBE in the environment";
 
 /// What an empty dump means.
 pub(crate) fn no_tasks() -> &'static str {
@@ -83,6 +86,7 @@ impl Diagnosis {
             overflowed,
             evictions: template::COUNTERS.evictions.load(Ordering::Relaxed),
             records: slab::capacity(),
+            complaints: environment::complaints(),
         }
     }
 
@@ -93,6 +97,7 @@ impl Diagnosis {
             lines.push(OFF.to_owned());
             return lines;
         }
+        lines.extend(self.complaints.iter().cloned());
         match self.detail {
             Detail::Lines => lines.push("the binary has line tables: stacks show files, lines and inlined functions".to_owned()),
             Detail::Symbols => lines.push(

@@ -45,6 +45,7 @@ mod timing;
 pub(crate) mod untracked;
 pub(crate) mod waker;
 
+use crate::environment;
 use crate::registry::record::Spawn;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -57,7 +58,7 @@ const PARTLY: u8 = 3;
 
 static SWITCH: AtomicU8 = AtomicU8::new(UNKNOWN);
 
-/// Whether the probe is on: it is, unless `RUNTIME_PROBE=off` was in the environment when it was first asked for.
+/// Whether the probe is on: it is, unless the environment switched it off when it was first asked for.
 #[inline(always)]
 pub(crate) fn is_on() -> bool {
     match SWITCH.load(Ordering::Acquire) {
@@ -92,8 +93,9 @@ fn leave_some_out() {
 
 #[cold]
 fn start() -> bool {
-    let off = std::env::var_os("RUNTIME_PROBE").is_some_and(|value| value == "off");
+    let off = !environment::is_on();
     if !off {
+        environment::check();
         crate::clock::init();
         crate::stack::raw::WaitSet::init();
         #[cfg(all(feature = "interpose", target_os = "linux"))]

@@ -16,6 +16,7 @@
 //!    that is stopped in there): whoever gives up leaves it there, and it is taken up again when it is free.
 
 use super::waker;
+use crate::environment;
 use crate::primitive::{AtomicPtr, AtomicU64, Ordering, UnsafeCell};
 use crate::registry::threads;
 use crate::stack::interrupted::{Frame, Trace, Walker};
@@ -213,15 +214,16 @@ fn lock() -> MutexGuard<'static, Option<Result<Asker, Unavailable>>> {
 /// it is a real-time signal that nobody uses.
 pub(super) fn start() {
     lock().get_or_insert_with(|| {
-        let signal = match std::env::var_os("RUNTIME_PROBE_SIGNAL") {
-            None => None,
+        let named = match environment::SIGNAL.value() {
+            None => return Asker::new(None),
             Some(off) if off == "off" => return Err(Unavailable::Off),
-            Some(number) => {
-                let number = number.to_str().and_then(|number| number.parse().ok());
-                Some(number.ok_or(Unavailable::NoNumber)?)
-            }
+            Some(named) => named,
         };
-        Asker::new(signal)
+        let number = named.to_str().and_then(|number| number.parse().ok());
+        number
+            .ok_or(Unavailable::NoNumber)
+            .and_then(|number| Asker::new(Some(number)))
+            .inspect_err(|why| environment::SIGNAL.refuse(why))
     });
 }
 

@@ -4,6 +4,7 @@
 //! file of another build would give wrong names, so one without the module's build id is not taken; where the module has
 //! none, the checksum of the link decides.
 
+use crate::environment::DEBUG_FILE;
 use crate::sys::modules::Module;
 use object::read::{ReadCache, ReadRef};
 use object::{Object, ObjectSection};
@@ -12,26 +13,26 @@ use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// Names the debug file of the main binary.
-const NAMED: &str = "RUNTIME_PROBE_DEBUG_FILE";
-
 /// Where distributions keep debug files.
 const SYSTEM: &str = "/usr/lib/debug";
 
 /// The file to read a module's names from.
 pub(super) fn of(module: &Module) -> PathBuf {
     let is_program = module.path == Path::new("/proc/self/exe");
-    let named = is_program
-        .then(|| std::env::var_os(NAMED))
-        .flatten()
-        .filter(|path| !path.is_empty());
+    let named = is_program.then(|| DEBUG_FILE.value()).flatten();
     let own = Own::read(&module.path).unwrap_or_default();
     if own.has_lines && named.is_none() {
         return module.path.clone();
     }
     // The link is relative to where the module really lies.
     let real = std::fs::canonicalize(&module.path).unwrap_or_else(|_| module.path.clone());
-    let named = named.map(PathBuf::from);
+    let named = named.map(PathBuf::from).filter(|path| {
+        let belongs = belongs(path, module, own.link.as_ref());
+        if !belongs {
+            DEBUG_FILE.refuse("not the debug file of this build");
+        }
+        belongs
+    });
     let link = own.link.as_ref().map(|(name, _)| OsStr::from_bytes(name));
     named
         .into_iter()

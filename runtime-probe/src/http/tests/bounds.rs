@@ -274,7 +274,7 @@ fn without_file_descriptors_accept_does_not_spin() {
     use std::fs::File;
     use std::process::Command;
 
-    const INSIDE: &str = "RUNTIME_PROBE_TEST_FEW_FILES";
+    const INSIDE: &str = "PROBE_TEST_FEW_FILES";
     if env::var_os(INSIDE).is_none() {
         let name = format!(
             "{}::without_file_descriptors_accept_does_not_spin",
