@@ -262,16 +262,22 @@ fn a_lock_that_blocks_a_worker() {
     );
     runtime.block_on(task).unwrap();
     let found = waits_in("locks_inside_a_task");
-    let (count, delay) = found["sync.Mutex.Lock, blocks a worker"];
-    assert_eq!((found.len(), count), (1, 1));
+    let reason = "sync.Mutex.Lock, blocks a worker";
+    let (count, delay) = found[reason];
+    // To note the wait allocates, and then the allocator's lock may be waited for, too: more than one wait, not of others.
+    assert!(found.len() == 1 && count >= 1, "{found:?}");
     assert!(delay > WHILE, "{delay:?}");
     // The stack is the task's: it ends at its root. Optimized, the async fn is part of it, under what name depends on the
     // line tables.
     #[cfg(debug_assertions)]
-    assert_eq!(
-        waits_in("a_lock_that_blocks_a_worker::holds_up_its_worker"),
-        found
-    );
+    {
+        let around = waits_in("a_lock_that_blocks_a_worker::holds_up_its_worker");
+        let (all, in_all) = around[reason];
+        assert!(
+            around.len() == 1 && all >= count && in_all >= delay,
+            "{around:?}"
+        );
+    }
 }
 
 /// A worker, a thread of the blocking pool and a thread in `block_on` that have nothing to do do not contend. For a lock, of
