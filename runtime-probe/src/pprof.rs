@@ -424,6 +424,7 @@ pub fn set_stack_signal(number: i32) -> io::Result<()> {
         let kind = match why {
             Unavailable::Install(InstallError::Taken(_)) => io::ErrorKind::AddrInUse,
             Unavailable::Install(InstallError::Refused(_)) => io::ErrorKind::InvalidInput,
+            Unavailable::Install(InstallError::Forbidden(kind)) => kind,
             _ => io::ErrorKind::Unsupported,
         };
         io::Error::new(kind, why.to_string())

@@ -43,7 +43,7 @@ pub fn start_cpu_profile(out: impl Write + Send + 'static) -> io::Result<()> {
         let kind = match error {
             StartError::InUse | StartError::Taken => io::ErrorKind::ResourceBusy,
             StartError::Unavailable(_) => io::ErrorKind::Unsupported,
-            StartError::Thread(ref error) => error.kind(),
+            StartError::Thread(ref error) | StartError::NoTimer(ref error) => error.kind(),
         };
         io::Error::new(kind, error)
     })?;

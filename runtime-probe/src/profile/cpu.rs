@@ -147,7 +147,7 @@ fn remarks(time: &CpuTime, samples: u64) -> Vec<String> {
             1.0 / seconds(tick)
         ));
     }
-    if samples == 0 {
+    if samples == 0 && time.trouble.refusal.is_none() {
         remarks.push("no sample: no thread used the CPU for long enough".to_owned());
     }
     if time.lost > 0 {

@@ -14,6 +14,7 @@ use std::sync::atomic::Ordering;
 #[derive(Clone, Debug)]
 pub(crate) struct Diagnosis {
     on: bool,
+    patched: bool,
     detail: Detail,
     tasks: usize,
     foreign: usize,
@@ -67,6 +68,7 @@ impl Diagnosis {
         let (stacks, _, overflowed) = raw::table_sizes();
         Diagnosis {
             on: source::is_on(),
+            patched: is_patched(),
             detail: resolver().detail(),
             tasks,
             foreign,
@@ -98,7 +100,10 @@ impl Diagnosis {
             return lines;
         }
         lines.extend(self.complaints.iter().cloned());
-        match self.detail {
+        match &self.detail {
+            Detail::Unreadable(error) => lines.push(format!(
+                "the binary cannot be read ({error}), so stacks show addresses only"
+            )),
             Detail::Lines => lines.push("the binary has line tables: stacks show files, lines and inlined functions".to_owned()),
             Detail::Symbols => lines.push(
                 "the binary has no line tables: stacks show functions only, inlined ones are missing, and wait reasons \
@@ -129,7 +134,7 @@ impl Diagnosis {
             )),
             Err(why) => lines.push(format!("running tasks have no stacks: {why}")),
         }
-        if !cfg!(tokio_unstable) {
+        if !cfg!(tokio_unstable) && !self.patched {
             lines.push(
                 "built without --cfg tokio_unstable: tasks that dependencies spawn with plain tokio are not listed".to_owned(),
             );
@@ -177,5 +182,24 @@ impl Diagnosis {
             self.stacks, self.walks, self.evictions, self.overflowed, self.records
         ));
         lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patched_build_leaves_nothing_unlisted_for_want_of_a_flag() {
+        let says_so = |patched| {
+            let diagnosis = Diagnosis {
+                patched,
+                ..Diagnosis::now()
+            };
+            let lines = diagnosis.lines();
+            lines.iter().any(|line| line.contains("tokio_unstable"))
+        };
+        assert_eq!(says_so(false), !cfg!(tokio_unstable));
+        assert!(!says_so(true));
     }
 }

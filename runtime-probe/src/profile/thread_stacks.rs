@@ -59,7 +59,7 @@ pub(super) fn of_foreign(
     resolver: &mut Resolver,
 ) -> Option<Walked> {
     let mut steps = steps(&capture.frames, None, resolver);
-    if !cut_foreign(&mut steps) && resolver.detail() != Detail::Nothing {
+    if !cut_foreign(&mut steps) && matches!(resolver.detail(), Detail::Lines | Detail::Symbols) {
         return None;
     }
     let frames = steps.iter().filter(|step| step.is_physical()).count();

@@ -137,6 +137,10 @@ impl ThreadProfile {
     }
 
     fn write_tables(&self, mut out: impl Write) -> io::Result<()> {
+        if let Some(error) = &self.threads.unlisted {
+            let why = format!("no threads: /proc/self/task cannot be read: {error}");
+            write_table(&mut out, &[vec![why]])?;
+        }
         #[cfg(feature = "rt")]
         for table in worker_table::tables(&self.threads) {
             write_table(&mut out, &table)?;

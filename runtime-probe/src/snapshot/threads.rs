@@ -12,6 +12,7 @@ use crate::source::metrics::{self, RuntimeNumbers};
 use crate::source::signal::{Capture, CaptureError};
 use crate::sys::thread_status::{self, ThreadStatus};
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ pub(crate) struct ThreadRow {
 pub(crate) struct Threads {
     /// By id.
     pub(crate) rows: Vec<ThreadRow>,
+    /// Why there are none.
+    pub(crate) unlisted: Option<io::Error>,
     pub(crate) creations: Creations,
     /// The names of tasks that created threads and are still there.
     pub(crate) names: HashMap<NameNumber, Arc<str>>,
@@ -60,7 +63,11 @@ impl Threads {
             .collect();
         let mut asking = Asking::within(ALL);
         let mut rows = Vec::new();
-        for id in thread_status::ids() {
+        let (ids, unlisted) = match thread_status::listed() {
+            Ok(ids) => (ids, None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        for id in ids {
             let (Some(status), cpu_ns) = (ThreadStatus::of(id), thread_status::cpu_ns(id)) else {
                 continue;
             };
@@ -95,6 +102,7 @@ impl Threads {
             .collect();
         Threads {
             rows,
+            unlisted,
             names: names::texts(&named),
             creations,
             runtimes: runtimes::alive(),

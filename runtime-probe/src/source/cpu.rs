@@ -162,6 +162,8 @@ pub(crate) enum StartError {
     Taken,
     /// Threads cannot look at their stacks here.
     Unavailable(Unavailable),
+    /// The system gives no thread a timer.
+    NoTimer(io::Error),
     /// The system has no thread to spare.
     Thread(io::Error),
 }
@@ -177,6 +179,7 @@ impl fmt::Display for StartError {
                 "SIGPROF is somebody else's already: another profiler runs in this process, or it ignores the signal",
             ),
             StartError::Unavailable(why) => why.fmt(f),
+            StartError::NoTimer(error) => write!(f, "timer_create is refused here: {error}"),
             StartError::Thread(error) => error.fmt(f),
         }
     }
@@ -198,6 +201,7 @@ pub(crate) struct Trouble {
 struct Armed {
     period: Duration,
     timers: HashMap<u32, CpuTimer>,
+    refused: HashSet<u32>,
     /// Since when our handler is known to be replaced; there are no timers meanwhile.
     replaced: Option<Instant>,
     trouble: Trouble,
@@ -225,7 +229,8 @@ impl Armed {
                 self.trouble.gone += 1;
             }
             Err(error) => {
-                self.trouble.refused += 1;
+                self.refused.insert(tid);
+                self.trouble.refused = self.refused.len();
                 self.trouble.refusal = Some(error);
             }
         }
@@ -270,10 +275,19 @@ impl Sampling {
         *armed() = Some(Armed {
             period,
             timers: HashMap::new(),
+            refused: HashSet::new(),
             replaced: None,
             trouble: Trouble::default(),
         });
         sampling.find_threads();
+        match armed().as_mut() {
+            Some(armed) if armed.timers.is_empty() => armed
+                .trouble
+                .refusal
+                .take()
+                .map_or(Ok(()), |error| Err(StartError::NoTimer(error))),
+            _ => Ok(()),
+        }?;
         Ok(sampling)
     }
 

@@ -25,7 +25,6 @@ use crate::stack::unwind;
 use crate::sys::bell::Bell;
 use crate::sys::own_memory;
 use crate::sys::signal::{Delivery, InstallError, Origin, Signal};
-use crate::sys::thread;
 use crate::sys::thread_status::{self, Activity, ThreadStatus};
 use std::fmt;
 use std::io;
@@ -106,8 +105,8 @@ pub(crate) enum Unavailable {
     Install(InstallError),
     /// `RUNTIME_PROBE_SIGNAL` is no number of a signal.
     NoNumber,
-    /// There is no `/proc` to tell which thread would take a signal.
-    Proc,
+    /// There is no `/proc` to tell which thread would take a signal, or it cannot be read.
+    Proc(io::ErrorKind),
     /// The system does not let a process read its own memory by a system call.
     Memory,
     /// The probe is part of a shared library.
@@ -149,7 +148,7 @@ impl fmt::Display for Unavailable {
             Unavailable::NoNumber => {
                 f.write_str("RUNTIME_PROBE_SIGNAL is neither a number nor off")
             }
-            Unavailable::Proc => f.write_str("there is no /proc/self/task"),
+            Unavailable::Proc(error) => write!(f, "/proc/self/task cannot be read: {error}"),
             Unavailable::Memory => f.write_str("process_vm_readv is forbidden here"),
             Unavailable::Library => f.write_str(
                 "the probe is part of a shared library, whose thread-locals a handler may not use",
@@ -278,8 +277,8 @@ pub(super) fn check() -> Result<(), Unavailable> {
     if !own_memory::is_permitted() {
         return Err(Unavailable::Memory);
     }
-    if ThreadStatus::of(thread::id()).is_none() {
-        return Err(Unavailable::Proc);
+    if let Err(error) = thread_status::listed() {
+        return Err(Unavailable::Proc(error.kind()));
     }
     if unwind::tables().is_some_and(|tables| !tables.is_program(on_signal as *const () as u64)) {
         return Err(Unavailable::Library);
@@ -352,13 +351,13 @@ impl Asker {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             // A thread that ends does not say so.
-            let status = ThreadStatus::of(tid);
-            if left.is_zero() || status.is_none() {
+            let status = status_of(tid);
+            if left.is_zero() || status.is_err() {
                 slot.withdraw(question);
                 return match (slot.is_taken(question), status) {
                     (true, _) => Ok(slot.capture(before.activity, channel)),
-                    (false, None) => Err(CaptureError::Gone),
-                    (false, Some(status)) => Err(CaptureError::Late(status.activity)),
+                    (false, Err(why)) => Err(why),
+                    (false, Ok(status)) => Err(CaptureError::Late(status.activity)),
                 };
             }
         }
@@ -368,7 +367,7 @@ impl Asker {
     fn status(&self, tid: u32, deadline: Instant) -> Result<ThreadStatus, CaptureError> {
         let soon = deadline.min(Instant::now() + RETURNING);
         loop {
-            let status = ThreadStatus::of(tid).ok_or(CaptureError::Gone)?;
+            let status = status_of(tid)?;
             if !status.blocks(self.signal.number()) {
                 return Ok(status);
             }
@@ -404,6 +403,13 @@ impl Asker {
             self.slots.push(slot);
             slot
         })
+    }
+}
+
+fn status_of(tid: u32) -> Result<ThreadStatus, CaptureError> {
+    match ThreadStatus::read(tid) {
+        Ok(status) => status.ok_or(CaptureError::Gone),
+        Err(error) => Err(CaptureError::Unavailable(Unavailable::Proc(error.kind()))),
     }
 }
 
@@ -498,6 +504,7 @@ fn on_signal(delivery: &Delivery) {
 mod tests {
     use super::*;
     use crate::stack::anchor;
+    use crate::sys::thread;
     use std::sync::atomic::{AtomicBool, AtomicUsize};
     use std::sync::mpsc;
 

@@ -9,6 +9,8 @@ use super::name::{Names, closure_depth, full, readable};
 use crate::sys::modules::{self, Module};
 use addr2line::Loader;
 use std::collections::HashMap;
+use std::fs::File;
+use std::io;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
 /// One function at one source line.
@@ -54,8 +56,10 @@ pub(crate) enum Detail {
     Lines,
     /// Functions only.
     Symbols,
-    /// Nothing: the binary is stripped, or cannot be read.
+    /// Nothing: the binary is stripped.
     Nothing,
+    /// Nothing: the binary cannot be read.
+    Unreadable(io::ErrorKind),
 }
 
 /// Names for this process's addresses.
@@ -110,7 +114,12 @@ impl Resolver {
         let here = Resolver::detail as *const () as u64 + 1;
         let code = self.code(here);
         match code.frames.last() {
-            None => Detail::Nothing,
+            None => self.modules.first().map_or(Detail::Nothing, |program| {
+                match File::open(&program.path) {
+                    Ok(_) => Detail::Nothing,
+                    Err(error) => Detail::Unreadable(error.kind()),
+                }
+            }),
             // Nothing is inlined where there are lines and no names, as in a debug build with line tables only.
             Some(frame) if frame.line != 0 => Detail::Lines,
             Some(_) => Detail::Symbols,

@@ -75,6 +75,8 @@ pub(crate) enum InstallError {
     AllTaken,
     /// The system has no such signal, or does not let it be handled.
     Refused(c_int),
+    /// The system lets this process handle no signal.
+    Forbidden(io::ErrorKind),
 }
 
 impl fmt::Display for InstallError {
@@ -86,6 +88,7 @@ impl fmt::Display for InstallError {
             }
             InstallError::AllTaken => f.write_str("every real-time signal is somebody else's"),
             InstallError::Refused(number) => write!(f, "there is no signal {number} to handle"),
+            InstallError::Forbidden(error) => write!(f, "rt_sigaction is forbidden here: {error}"),
         }
     }
 }
@@ -136,7 +139,8 @@ impl Signal {
         self.0
     }
 
-    /// Whether the handler is still ours. Who replaced it would get our signals.
+    /// Whether the handler is still ours. Who replaced it would get our signals. Where the system does not tell, nobody can have
+    /// replaced it: that takes the same call.
     pub(crate) fn is_ours(self) -> bool {
         imp::is_ours(self.0)
     }
@@ -228,7 +232,13 @@ mod imp {
                 _ => Err(InstallError::Taken(number)),
             };
         }
-        if !is_free(&action(number, None).ok_or(refused.clone())?) {
+        let look_or_set = |new| {
+            action(number, new).map_err(|error| match error.raw_os_error() {
+                Some(libc::EINVAL) => refused.clone(),
+                _ => InstallError::Forbidden(error.kind()),
+            })
+        };
+        if !is_free(&look_or_set(None)?) {
             return Err(InstallError::Taken(number));
         }
         if !std::ptr::fn_addr_eq(*place.get_or_init(|| handler), handler) {
@@ -238,17 +248,21 @@ mod imp {
         let mut ours: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
         ours.sa_sigaction = entry();
         ours.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
-        let before = action(number, Some(&ours)).ok_or(refused)?;
+        let before = look_or_set(Some(&ours))?;
         if !is_free(&before) {
             // Somebody was quicker by a moment: what he installed goes back.
-            action(number, Some(&before));
+            let _ = action(number, Some(&before));
             return Err(InstallError::Taken(number));
         }
         Ok(())
     }
 
     pub(super) fn is_ours(number: c_int) -> bool {
-        action(number, None).is_some_and(|action| action.sa_sigaction == entry())
+        let installed = usize::try_from(number)
+            .ok()
+            .and_then(|at| HANDLERS.get(at)?.get());
+        installed.is_some()
+            && action(number, None).map_or(true, |action| action.sa_sigaction == entry())
     }
 
     fn entry() -> libc::sighandler_t {
@@ -256,7 +270,7 @@ mod imp {
     }
 
     /// Sets an action, if there is one to set, and returns the one before.
-    fn action(number: c_int, new: Option<&libc::sigaction>) -> Option<libc::sigaction> {
+    fn action(number: c_int, new: Option<&libc::sigaction>) -> io::Result<libc::sigaction> {
         let mut before = MaybeUninit::uninit();
         // SAFETY: both are valid for the call; the old action is initialized when it returns 0, and read only then. A new
         // one is ours, whose handler is async-signal-safe by the rules of this module, or somebody's that was in force.
@@ -266,7 +280,10 @@ mod imp {
                 new.map_or(null(), std::ptr::from_ref),
                 before.as_mut_ptr(),
             );
-            (done == 0).then(|| before.assume_init())
+            match done {
+                0 => Ok(before.assume_init()),
+                _ => Err(io::Error::last_os_error()),
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::io;
 
 /// What a thread is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,8 +75,21 @@ pub(crate) struct ThreadStatus {
 impl ThreadStatus {
     /// `None` if there is no such thread, or no `/proc`.
     pub(crate) fn of(tid: u32) -> Option<ThreadStatus> {
-        let text = fs::read(format!("/proc/self/task/{tid}/status")).ok()?;
-        ThreadStatus::parse(&String::from_utf8_lossy(&text))
+        ThreadStatus::read(tid).ok()?
+    }
+
+    /// `None` if there is no such thread.
+    ///
+    /// # Errors
+    /// The system does not tell.
+    pub(crate) fn read(tid: u32) -> io::Result<Option<ThreadStatus>> {
+        match fs::read(format!("/proc/self/task/{tid}/status")) {
+            Ok(text) => Ok(ThreadStatus::parse(&String::from_utf8_lossy(&text))),
+            // What ends while it is read is gone by an error of its own.
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn parse(text: &str) -> Option<ThreadStatus> {
@@ -116,13 +130,21 @@ impl ThreadStatus {
     }
 }
 
-/// The threads of this process, in order; none where there is no `/proc`.
+/// The threads of this process, in order; none where the system does not tell.
 pub(crate) fn ids() -> Vec<u32> {
-    let entries = fs::read_dir("/proc/self/task").into_iter().flatten();
+    listed().unwrap_or_default()
+}
+
+/// The threads of this process, in order.
+///
+/// # Errors
+/// The system does not tell.
+pub(crate) fn listed() -> io::Result<Vec<u32>> {
+    let entries = fs::read_dir("/proc/self/task")?;
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let mut ids: Vec<u32> = names.filter_map(|name| name.parse().ok()).collect();
     ids.sort_unstable();
-    ids
+    Ok(ids)
 }
 
 /// What a thread has used of CPUs, in nanoseconds; `None` where the kernel was built without scheduler statistics.
