@@ -491,7 +491,7 @@ fn bad_values_are_refused_with_a_sentence() {
         ),
         (
             "state=slep",
-            "invalid value for \"state\" - \"slep\" is none of running, runnable, waiting, blocking, IO wait, ",
+            "invalid value for \"state\" - \"slep\" is none of running, runnable, waiting, blocking, queued, IO wait, ",
         ),
         ("state=", "invalid value for \"state\" - \"\" is none of "),
         (

@@ -6,7 +6,7 @@ use super::reply::Reply;
 use super::request::Request;
 use super::routes::only;
 use crate::profile::diagnosis::Diagnosis;
-use crate::profile::{block, mutex};
+use crate::profile::{block, conditions, mutex};
 use crate::snapshot::{sites, tasks, threads};
 use std::fmt::Write;
 
@@ -103,6 +103,13 @@ pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
             "<li><div class=profile-name>{name}:</div> {}</li>",
             escape(description)
         );
+    }
+    let conditions = conditions::now();
+    if !conditions.is_empty() {
+        page.push_str("</ul>\n</p>\n<p>\nConditions:\n<ul>\n");
+        for line in conditions {
+            let _ = writeln!(page, "<li>{}</li>", escape(&line));
+        }
     }
     page.push_str("</ul>\n</p>\n<p>\nDiagnosis:\n<ul>\n");
     for line in Diagnosis::now().lines() {

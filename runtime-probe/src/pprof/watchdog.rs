@@ -5,6 +5,7 @@ use crate::environment::{WATCHDOG, WATCHDOG_DIR};
 #[cfg(feature = "rt")]
 use crate::http::go_duration;
 use crate::profile::alarms::{Alarm, Alarms, KINDS, Patience, Told};
+use crate::profile::conditions;
 use crate::profile::goroutine::Goroutines;
 use crate::profile::goroutine_forms::Lines;
 use crate::profile::long_waits::LongWaits;
@@ -25,6 +26,7 @@ use std::time::{Duration, Instant};
 /// * a poll lasts longer than the limit: something blocks or computes inside a task, and keeps a worker from all others;
 /// * a task is ready for longer than the limit, and its runtime does not come round to it;
 /// * a task waits longer than [`Watchdog::wait_limit`] for a lock, a permit or room in a channel;
+/// * a closure waits for a thread of the blocking pool for longer than the limit: all of them are taken;
 /// * a task spins: for five seconds it is polled a thousand times a second or more, and is never found waiting;
 /// * there are more and more tasks: ten counts in a row, ten seconds apart, each above the one before, and by a hundred tasks
 ///   and a tenth in all. So a leak is told of after 100 seconds.
@@ -240,6 +242,8 @@ pub struct WatchdogCounters {
     pub long_waits: u64,
     /// Tasks that spun.
     pub spins: u64,
+    /// Blocking pools in which a closure waited for a thread longer than the limit.
+    pub full_pools: u64,
 }
 
 static COUNTERS: [AtomicU64; KINDS] = [const { AtomicU64::new(0) }; KINDS];
@@ -256,14 +260,21 @@ fn count(before: [u64; KINDS], now: [u64; KINDS]) {
 /// assert_eq!(runtime_probe::pprof::watchdog_counters().growths, 0);
 /// ```
 pub fn watchdog_counters() -> WatchdogCounters {
-    let [long_polls, late_runtimes, growths, long_waits, spins] =
-        std::array::from_fn(|at| COUNTERS[at].load(Ordering::Relaxed));
+    let [
+        long_polls,
+        late_runtimes,
+        growths,
+        long_waits,
+        spins,
+        full_pools,
+    ] = std::array::from_fn(|at| COUNTERS[at].load(Ordering::Relaxed));
     WatchdogCounters {
         long_polls,
         late_runtimes,
         growths,
         long_waits,
         spins,
+        full_pools,
     }
 }
 
@@ -343,6 +354,12 @@ fn headline(told: Told, limit: Duration) -> String {
             grouped(spin.rate),
             spin.since
         ),
+        Alarm::FullPool(pool) => conditions::of_pool(pool.runtime).unwrap_or_else(|| {
+            format!(
+                "a closure has waited for {:.1?} for a thread of its blocking pool (limit {limit:?})",
+                pool.since
+            )
+        }),
     };
     if told.untold > 0 {
         let _ = write!(headline, "; {} such were not told before", told.untold);
@@ -385,6 +402,13 @@ fn stacks(alarm: Alarm, limit: Duration) -> String {
             late.write_groups(&mut text)
                 .and_then(|()| writeln!(text))
                 .and_then(|()| busy.write_text(&mut text, Lines::All))
+        }
+        Alarm::FullPool(_) => {
+            let mut closures = Selection::default();
+            let known = closures.in_states("blocking");
+            debug_assert!(known.is_ok());
+            closures.limit = Some(MOST);
+            Goroutines::collect(closures).write_largest_groups(&mut text)
         }
         Alarm::Untaken { .. } => SpawnSites::collect()
             .sorted_by(SortBy::Untaken)

@@ -2,7 +2,7 @@
 
 use super::long_waits::LongWait;
 use crate::snapshot::rates::per_second;
-use crate::snapshot::watch::{Busy, KeptWaiting, LongPoll, Look};
+use crate::snapshot::watch::{Busy, FullPool, KeptWaiting, LongPoll, Look};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -46,6 +46,8 @@ pub(crate) enum Alarm {
     LongWait(LongWait),
     /// A task is polled all the time, and does not wait.
     Spin(Spin),
+    /// A blocking pool has no thread for its closures.
+    FullPool(FullPool),
 }
 
 /// A task that spins.
@@ -58,7 +60,7 @@ pub(crate) struct Spin {
 }
 
 /// How many kinds there are.
-pub(crate) const KINDS: usize = 5;
+pub(crate) const KINDS: usize = 6;
 
 /// An alarm that is to be told, and how many of its kind were not since the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +79,8 @@ pub(crate) struct Alarms {
     waited: bool,
     /// Places where tasks waited too long at the last look.
     waits: HashSet<usize>,
+    /// Blocking pools that were full at the last look.
+    full: HashSet<u16>,
     /// Tasks that were busy at all looks so far.
     busy: HashMap<u64, Busily>,
     counts: Counts,
@@ -137,6 +141,7 @@ impl Alarms {
             known: HashSet::new(),
             waited: false,
             waits: HashSet::new(),
+            full: HashSet::new(),
             busy: HashMap::new(),
             counts: Counts::default(),
             results: Counts::default(),
@@ -145,7 +150,7 @@ impl Alarms {
         }
     }
 
-    /// How many there were of each kind: long polls, tasks kept waiting, growths, long waits, spins.
+    /// How many there were of each kind: long polls, tasks kept waiting, growths, long waits, spins, full pools.
     pub(crate) fn counts(&self) -> [u64; KINDS] {
         self.kinds.each_ref().map(|kind| kind.all)
     }
@@ -169,6 +174,11 @@ impl Alarms {
         let before = std::mem::replace(&mut self.waits, places);
         let waits = waits.iter().filter(|wait| !before.contains(&wait.place));
         new.extend(waits.copied().map(Alarm::LongWait));
+        let full = look.full_pools.iter().map(|pool| pool.runtime.0).collect();
+        let before = std::mem::replace(&mut self.full, full);
+        let pools = look.full_pools.iter();
+        let pools = pools.filter(|pool| !before.contains(&pool.runtime.0));
+        new.extend(pools.copied().map(Alarm::FullPool));
         new.extend(self.spins(&look.busy, now));
         new.extend(self.growth(look, now));
         new.into_iter()
@@ -231,6 +241,7 @@ impl Alarms {
             Alarm::Untaken { .. } => (2, 1),
             Alarm::LongWait(wait) => (3, wait.place),
             Alarm::Spin(spin) => (4, spin.id as usize),
+            Alarm::FullPool(pool) => (5, pool.runtime.0.into()),
         };
         let kind = &mut self.kinds[kind];
         kind.all += 1;
@@ -252,6 +263,7 @@ impl Alarms {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::runtimes::RuntimeNumber;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -297,7 +309,7 @@ mod tests {
         assert_eq!(alarms.judge(&polls(&[long(2, 3)]), &[], at(74)), []);
         let later = alarms.judge(&polls(&[long(2, 4)]), &[], at(132));
         assert_eq!(later, told(Alarm::LongPoll(long(2, 4)), 2));
-        assert_eq!(alarms.counts(), [5, 0, 0, 0, 0]);
+        assert_eq!(alarms.counts(), [5, 0, 0, 0, 0, 0]);
     }
 
     #[test]
@@ -386,6 +398,23 @@ mod tests {
         assert_eq!(spins_at(|at| Some(at * 900)), None);
         assert_eq!(spins_at(|at| (at != 3).then_some(at * 5000)), Some(9));
         assert_eq!(spins_at(|at| (at % 4 != 0).then_some(at * 5000)), None);
+    }
+
+    #[test]
+    fn a_pool_that_stays_full_is_told_once() {
+        let (mut alarms, now) = (alarms(), Instant::now());
+        let mut judge = |runtimes: &[u16]| {
+            let full = runtimes.iter().map(|number| FullPool {
+                runtime: RuntimeNumber(*number),
+                since: SECOND,
+            });
+            let look = Look {
+                full_pools: full.collect(),
+                ..Look::default()
+            };
+            alarms.judge(&look, &[], now).len()
+        };
+        assert_eq!([judge(&[1]), judge(&[1]), judge(&[1, 2])], [1, 0, 1]);
     }
 
     #[test]

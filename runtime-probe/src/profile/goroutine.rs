@@ -1,5 +1,6 @@
 //! Tasks, as Go's goroutine profile shows goroutines: what a dump is made of. Its forms are in [`super::goroutine_forms`].
 
+use super::conditions;
 use super::leaf_stacks::{assemble, synthetic};
 use super::mappings::mappings;
 use super::selection::{Finder, Selection, grouped};
@@ -37,6 +38,8 @@ pub(crate) struct Goroutines {
     asked: HashMap<u64, Asked>,
     /// By task: how often it is polled, if often.
     rates: HashMap<u64, Rate>,
+    /// What is wrong with a whole runtime.
+    pub(super) conditions: Vec<String>,
     /// Why running tasks have no stack, and how many.
     pub(super) unseen: BTreeMap<String, usize>,
 }
@@ -101,6 +104,7 @@ impl Goroutines {
             .collect();
         let mut goroutines = Goroutines {
             all: tasks.rows.len(),
+            conditions: conditions::of(&tasks),
             tasks,
             tables,
             reasons,
@@ -111,6 +115,7 @@ impl Goroutines {
             unseen: BTreeMap::new(),
         };
         goroutines.place_running(&running, &mut resolver);
+        goroutines.place_queued();
         drop(resolver);
         goroutines.select();
         goroutines.sort();
@@ -148,11 +153,81 @@ impl Goroutines {
                 }
             };
             let place = self.tasks.places[row.place as usize];
-            self.reasons.push(reason);
-            self.tasks.places.push(place);
-            self.tables.stacks.push(stack);
-            self.tasks.rows[at].place = self.tables.stacks.len() as u32 - 1;
+            self.tasks.rows[at].place = self.place(place, stack, reason);
         }
+    }
+
+    fn place(&mut self, place: Place, stack: Stack, reason: (&'static str, State)) -> u32 {
+        self.reasons.push(reason);
+        self.tasks.places.push(place);
+        self.tables.stacks.push(stack);
+        self.tables.stacks.len() as u32 - 1
+    }
+
+    /// Gives closures in the queue the stacks of the tasks that spawned and await them.
+    fn place_queued(&mut self) {
+        // How many closures each task has spawned, and where it is.
+        let mut parents: HashMap<u64, (usize, Option<u32>)> = HashMap::new();
+        for row in &self.tasks.rows {
+            if row.parent != 0 && self.tasks.places[row.place as usize].kind == Kind::Blocking {
+                parents.entry(row.parent).or_default().0 += 1;
+            }
+        }
+        for row in &self.tasks.rows {
+            if let Some((_, place)) = parents.get_mut(&row.id) {
+                *place = Some(row.place);
+            }
+        }
+        // By the places of both: such closures have one stack.
+        let mut joined: HashMap<(u32, u32), u32> = HashMap::new();
+        for at in 0..self.tasks.rows.len() {
+            let row = self.tasks.rows[at];
+            let place = self.tasks.places[row.place as usize];
+            if place.state == tasks::State::Queued
+                && let Some(&(closures, Some(parent))) = parents.get(&row.parent)
+                && let Some(site) = self.tables.sites.get(row.site as usize)
+                && self.awaits(parent, site, closures == 1)
+            {
+                let both = (row.place, parent);
+                self.tasks.rows[at].place = match joined.get(&both) {
+                    Some(known) => *known,
+                    None => {
+                        let stack = self.stack_below(row.place, parent);
+                        let reason = self.reasons[row.place as usize];
+                        let new = self.place(place, stack, reason);
+                        joined.insert(both, new);
+                        new
+                    }
+                };
+            }
+        }
+    }
+
+    /// The stack of a closure, which is one frame, and what awaits it.
+    fn stack_below(&self, closure: u32, around: u32) -> Stack {
+        let mut stack = self.tables.stacks[closure as usize].clone();
+        let around = &self.tables.stacks[around as usize];
+        stack.trunk.extend(around.trunk.iter().cloned());
+        stack.elided = around.elided.map(|(gap, elided)| (gap + 1, elided));
+        stack
+    }
+
+    /// Whether tasks at `place` wait for what they spawned at `site`: there, or later in that function if it is all that they
+    /// have spawned.
+    fn awaits(&self, place: u32, site: &Site, only_one: bool) -> bool {
+        if self.reasons[place as usize] != ("join", State::Waiting) {
+            return false;
+        }
+        let stack = &self.tables.stacks[place as usize];
+        let shown = stack.trunk.iter().filter(|location| !location.hidden);
+        let frames = shown.flat_map(|location| &location.frames);
+        // The call of the library that joins comes first.
+        let mut own = frames.filter(|frame| !role::is_library(&frame.function));
+        own.next().is_some_and(|frame| {
+            // Debug information has the whole path, a location what the compiler was given.
+            frame.file.ends_with(&*site.file)
+                && (frame.line == site.line || only_one && frame.line > site.line)
+        })
     }
 
     /// The stack of a running task and what its thread is doing.
@@ -371,7 +446,7 @@ fn locate(place: &Place, names: Names, resolver: &mut Resolver) -> (Stack, &'sta
         (_, Kind::Foreign) => (unseen(place, FOREIGN, resolver), "waiting", State::Waiting),
         (tasks::State::Running, _) => (root(), "running", State::Running),
         (tasks::State::Blocking, _) => (root(), "blocking", State::Running),
-        (tasks::State::Queued, _) => (root(), "runnable", State::Runnable),
+        (tasks::State::Queued, _) => (root(), "blocking, queued", State::Runnable),
         (tasks::State::Runnable, _) | (tasks::State::Waiting, _) => {
             let waiting = place.state == tasks::State::Waiting;
             let Some(waits) = place.waits else {
@@ -402,8 +477,8 @@ fn root_only(place: &Place, names: Names) -> Stack {
     });
     let frame = Frame {
         function: name.into(),
-        file: "".into(),
-        line: 0,
+        file: place.spawned_at.map_or("", |at| at.file()).into(),
+        line: place.spawned_at.map_or(0, |at| at.line()),
     };
     let location = Location {
         return_address: synthetic(&frame, place.kind as u64),

@@ -33,10 +33,8 @@ impl Goroutines {
     /// # Errors
     /// Those of `out`.
     pub(crate) fn write_text(&self, mut out: impl Write, lines: Lines) -> io::Result<()> {
-        if lines == Lines::All
-            && let Some(remark) = self.remark_on_tasks()
-        {
-            writeln!(out, "# {remark}")?;
+        if lines == Lines::All {
+            self.write_remarks(&mut out, self.remark_on_tasks())?;
         }
         let plain = lines == Lines::Plain;
         let mut writer = TextWriter::new(out, &self.tables, TextOptions { plain });
@@ -44,6 +42,11 @@ impl Goroutines {
             self.write_task(&mut writer, row)?;
         }
         writer.finish()
+    }
+
+    fn write_remarks(&self, out: &mut impl Write, remark: Option<String>) -> io::Result<()> {
+        let mut remarks = self.conditions.iter().chain(&remark);
+        remarks.try_for_each(|remark| writeln!(out, "# {remark}"))
     }
 
     fn write_task(&self, writer: &mut TextWriter<'_, impl Write>, row: &Row) -> io::Result<()> {
@@ -74,9 +77,8 @@ impl Goroutines {
         let most = self.selection.limit.unwrap_or(usize::MAX).min(groups.len());
         let (shown, left_out) = groups.split_at(most);
         let tasks = left_out.iter().map(|group| group.count).sum();
-        if let Some(remark) = self.remark(&self.stacks_left_out(left_out.len(), tasks)) {
-            writeln!(out, "# {remark}")?;
-        }
+        let remark = self.remark(&self.stacks_left_out(left_out.len(), tasks));
+        self.write_remarks(&mut out, remark)?;
         let mut writer = TextWriter::new(out, &self.tables, TextOptions::default());
         for group in shown {
             if group.count == 1 {
@@ -108,7 +110,12 @@ impl Goroutines {
     /// # Errors
     /// Those of `out`.
     pub(crate) fn write_samples(&self, out: impl Write) -> io::Result<()> {
-        let remarks: Vec<String> = self.remark_on_tasks().into_iter().collect();
+        let remarks = self
+            .conditions
+            .iter()
+            .cloned()
+            .chain(self.remark_on_tasks());
+        let remarks: Vec<String> = remarks.collect();
         let mut writer = SampleWriter::new(out, NAME, &self.tables, &remarks);
         for row in self.shown() {
             writer.write(&self.goroutine(row, &[]))?;
@@ -136,6 +143,9 @@ impl Goroutines {
             counts[row.place as usize] += 1;
         }
         let mut counts = CountProfile::new(NAME, self.tables.stacks.iter().zip(counts));
+        for condition in &self.conditions {
+            counts.comment(condition);
+        }
         let (stacks, tasks) = counts.truncate(self.selection.limit.unwrap_or(usize::MAX));
         if let Some(remark) = self.remark(&self.stacks_left_out(stacks, tasks)) {
             counts.comment(remark);

@@ -4,6 +4,7 @@
 //! * [`leaf_stacks`]: one task's raw stacks become one readable stack and a wait reason;
 //! * [`thread_stacks`]: a thread's frames become that of a task that runs on it, or of the thread;
 //! * [`selection`]: which tasks a dump shows, how many, under which names;
+//! * [`conditions`]: what is wrong with a whole runtime;
 //! * [`goroutine`]: these tasks;
 //! * [`goroutine_forms`]: the forms of a dump of them;
 //! * [`threads`]: all threads, and what tokio counts of its workers;
@@ -23,6 +24,7 @@
 pub(crate) mod address_names;
 pub(crate) mod alarms;
 pub(crate) mod block;
+pub(crate) mod conditions;
 pub(crate) mod contended;
 pub(crate) mod cpu;
 pub(crate) mod diagnosis;

@@ -45,6 +45,9 @@ pub(crate) struct Selection {
 /// tokio's rule of thumb is that a poll should take no longer than 10 to 100 us; this is a thousand times as long.
 const SLOW_NS: u64 = 100_000_000;
 
+/// What the brackets have of closures: `blocking` of all, `queued` also of those that no thread has taken.
+const CLOSURES: [&str; 2] = ["blocking", "queued"];
+
 /// A state that the user named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wanted {
@@ -99,8 +102,9 @@ impl Selection {
             let wanted = Wanted::named(word.trim()).ok_or_else(|| {
                 let reasons: Vec<&str> = role::reasons().iter().copied().collect();
                 format!(
-                    "{:?} is none of running, runnable, waiting, blocking, {}",
+                    "{:?} is none of running, runnable, waiting, {}, {}",
                     word.trim().chars().take(40).collect::<String>(),
+                    CLOSURES.join(", "),
                     reasons.join(", ")
                 )
             })?;
@@ -122,7 +126,7 @@ impl Selection {
     pub(crate) fn wants(&self, state: State, reason: &str, since_ns: u64) -> bool {
         let named = |wanted: &Wanted| match wanted {
             Wanted::State(wanted) => *wanted == state,
-            Wanted::Reason(wanted) => *wanted == reason,
+            Wanted::Reason(wanted) => reason.split(", ").any(|part| part == *wanted),
         };
         since_ns >= self.min_wait_ns && (self.states.is_empty() || self.states.iter().any(named))
     }
@@ -143,7 +147,7 @@ impl Wanted {
             .into_iter()
             .find(|state| state.word().eq_ignore_ascii_case(word));
         let reason = || {
-            let mut reasons = role::reasons().iter().copied().chain(["blocking"]);
+            let mut reasons = role::reasons().iter().copied().chain(CLOSURES);
             reasons.find(|reason| reason.eq_ignore_ascii_case(word))
         };
         state
@@ -209,7 +213,8 @@ mod tests {
         for wrong in ["", "slep", "running,", "wait ing"] {
             let error = states(wrong).unwrap_err();
             assert!(
-                error.contains("is none of running, runnable, waiting, blocking, IO wait, "),
+                error
+                    .contains("is none of running, runnable, waiting, blocking, queued, IO wait, "),
                 "{error}"
             );
         }

@@ -1,10 +1,12 @@
 //! All threads of the process: where each is, or who created it. Go's `threadcreate`, and what Go has no profile for.
 
+use super::conditions;
 use super::goroutine::missing;
 use super::mappings::mappings;
 use super::thread_stacks::{of_creation, of_thread};
 #[cfg(feature = "rt")]
 use super::worker_table;
+use crate::registry::threads::Role;
 use crate::snapshot::threads::{ThreadRow, Threads};
 use crate::source::creation::Creator;
 use crate::symbol::name::Names;
@@ -57,6 +59,8 @@ pub(crate) struct ThreadProfile {
     shown: Shown,
     /// For each thread.
     told: Vec<Told>,
+    /// What is wrong with a whole runtime.
+    conditions: Vec<String>,
     mappings: Vec<Mapping>,
 }
 
@@ -76,6 +80,7 @@ impl ThreadProfile {
             .collect();
         ThreadProfile {
             mappings: mappings(&resolver),
+            conditions: conditions::now(),
             threads,
             shown,
             told,
@@ -102,6 +107,9 @@ impl ThreadProfile {
             stack: &told.stack,
             created_by: told.created_by.as_ref().map(|(by, thread)| (by, *thread)),
         });
+        for condition in &self.conditions {
+            writeln!(out, "# {condition}")?;
+        }
         write_threads(&mut out, threads)?;
         out.write_all(b"\n")?;
         self.write_tables(out)
@@ -133,7 +141,11 @@ impl ThreadProfile {
 
     fn counts(&self) -> CountProfile {
         let stacks = self.told.iter().map(|told| (&told.stack, 1));
-        CountProfile::new(self.shown.name(), stacks)
+        let mut counts = CountProfile::new(self.shown.name(), stacks);
+        for condition in &self.conditions {
+            counts.comment(condition);
+        }
+        counts
     }
 
     fn write_tables(&self, mut out: impl Write) -> io::Result<()> {
@@ -224,7 +236,12 @@ fn notes(row: &ThreadRow, threads: &Threads) -> Vec<String> {
     let mut notes = Vec::new();
     let mut runtimes = threads.runtimes.iter();
     if let Some(runtime) = runtimes.find(|one| one.number == row.runtime) {
-        notes.push(format!("runtime {}", runtime.name));
+        let role = match row.role {
+            Role::Pool => ", blocking pool",
+            Role::Worker => ", worker",
+            Role::Other => "",
+        };
+        notes.push(format!("runtime {}{role}", runtime.name));
     }
     let polls = row.stack.iter().flat_map(|capture| &capture.polls);
     notes.extend(polls.map(|poll| format!("polls goroutine {}", poll.id)));

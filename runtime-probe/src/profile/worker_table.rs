@@ -1,6 +1,7 @@
 //! What tokio counts of its runtimes and workers, as tables.
 
 use crate::registry::runtimes;
+use crate::snapshot::pools::{self, Pool};
 use crate::snapshot::threads::Threads;
 use crate::source::metrics::{RuntimeNumbers, WorkerNumbers};
 
@@ -22,11 +23,13 @@ const COLUMNS: [&str; 9] = [
 /// Lines of cells: for each runtime a line and a table, and why something is missing.
 pub(crate) fn tables(threads: &Threads) -> Vec<Vec<Vec<String>>> {
     let mut tables: Vec<Vec<Vec<String>>> = Vec::new();
+    let pools = pools::now();
     for numbers in &threads.numbers {
         let listed = runtimes::by_id(numbers.id);
         let known = threads.runtimes.iter().find(|one| one.number == listed);
         let name = known.map_or("without hooks of ours", |runtime| &runtime.name);
-        tables.push(vec![vec![runtime_line(name, numbers)]]);
+        let pool = pools.iter().find(|pool| pool.runtime.number == listed);
+        tables.push(vec![vec![runtime_line(name, numbers, pool)]]);
         let header = COLUMNS.map(str::to_owned).to_vec();
         let workers = numbers.workers.iter().enumerate();
         let lines = workers.map(|(index, numbers)| worker_line(index, numbers));
@@ -50,7 +53,7 @@ pub(crate) fn tables(threads: &Threads) -> Vec<Vec<Vec<String>>> {
     tables
 }
 
-fn runtime_line(name: &str, numbers: &RuntimeNumbers) -> String {
+fn runtime_line(name: &str, numbers: &RuntimeNumbers, pool: Option<&Pool>) -> String {
     let told = |number: Option<u64>| number.map_or(UNKNOWN.to_owned(), |number| number.to_string());
     let RuntimeNumbers {
         flavor,
@@ -59,16 +62,18 @@ fn runtime_line(name: &str, numbers: &RuntimeNumbers) -> String {
         workers,
         ..
     } = numbers;
+    let limit = pool.and_then(|pool| pool.runtime.blocking_threads);
     format!(
         "runtime {name} ({flavor}, {} workers): {tasks_alive} tasks alive, {} spawned; global queue {global_queue}, remote \
-         schedules {}, forced yields {}; blocking pool: {} threads, {} idle, queue {}",
+         schedules {}, forced yields {}; blocking pool: {} threads{}, {} idle, queue {}",
         workers.len(),
         told(numbers.tasks_spawned),
         told(numbers.remote_schedules),
         told(numbers.forced_yields),
-        told(numbers.blocking_threads),
+        told(numbers.blocking_threads.or(pool.map(|pool| pool.threads))),
+        limit.map_or(String::new(), |limit| format!(" of {limit}")),
         told(numbers.blocking_idle),
-        told(numbers.blocking_queue),
+        told(pool.map(|pool| pool.queued).or(numbers.blocking_queue)),
     )
 }
 

@@ -47,6 +47,8 @@ pub(crate) struct Replaced {
 pub(crate) struct Runtime {
     pub(crate) number: RuntimeNumber,
     pub(crate) name: Arc<str>,
+    /// The most threads of its blocking pool, where it is known.
+    pub(crate) blocking_threads: Option<usize>,
     /// tokio's own number of it; 0 until it is known.
     id: AtomicU64,
     /// The hooks that were set, as bits.
@@ -75,12 +77,16 @@ fn lock() -> MutexGuard<'static, Table> {
 impl Runtime {
     /// Puts a runtime that is about to be built on the list; `None` if there are 65,535 already. Without a name it gets
     /// one by its number.
-    pub(crate) fn enlist(name: Option<Arc<str>>) -> Option<Arc<Runtime>> {
+    pub(crate) fn enlist(
+        name: Option<Arc<str>>,
+        blocking_threads: Option<usize>,
+    ) -> Option<Arc<Runtime>> {
         let mut table = lock();
         let number = (1..=u16::MAX).find(|number| !table.alive.contains_key(number))?;
         let runtime = Arc::new(Runtime {
             number: RuntimeNumber(number),
             name: name.unwrap_or_else(|| format!("runtime-{number}").into()),
+            blocking_threads,
             id: AtomicU64::new(0),
             set: AtomicU32::new(0),
             gone: AtomicU32::new(0),
@@ -181,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_runtime_is_listed_while_one_hook_is_left_and_says_which_went() {
-        let runtime = Runtime::enlist(Some("listed".into())).unwrap();
+        let runtime = Runtime::enlist(Some("listed".into()), None).unwrap();
         runtime.set_id(u64::MAX);
         let number = runtime.number;
         let hooks = HOOKS.map(|hook| Installed::new(&runtime, hook));
@@ -208,9 +214,9 @@ mod tests {
 
     #[test]
     fn the_number_of_a_runtime_that_is_gone_is_free_again() {
-        let kept = Runtime::enlist(None).unwrap();
+        let kept = Runtime::enlist(None, None).unwrap();
         let _hook = Installed::new(&kept, "on_thread_unpark");
-        let gone = Runtime::enlist(None).unwrap();
+        let gone = Runtime::enlist(None, None).unwrap();
         assert_ne!(kept.number, gone.number);
         assert_eq!(*kept.name, format!("runtime-{}", kept.number.0));
         drop(gone);

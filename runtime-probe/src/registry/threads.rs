@@ -19,6 +19,18 @@ pub(crate) struct Thread {
     pub(crate) tid: u32,
 }
 
+/// What a thread is to the runtime that it works for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Role {
+    /// The runtime did not start it: in a `block_on` of it, at most.
+    #[default]
+    Other,
+    /// Of the blocking pool, as far as it is known: a worker is one until it parks for the first time.
+    Pool,
+    Worker,
+}
+
 /// What a thread tells others about itself, in memory that outlives it (slots are reused).
 #[derive(Debug, Default)]
 pub(crate) struct Slot {
@@ -32,6 +44,8 @@ pub(crate) struct Slot {
     pub(crate) now: AtomicU64,
     /// The number of the runtime that this thread works for: its worker, or in a `block_on` of it. 0 where unknown.
     pub(crate) runtime: AtomicU32,
+    /// Its [`Role`] there.
+    role: AtomicU32,
 }
 
 impl Slot {
@@ -39,6 +53,17 @@ impl Slot {
     #[inline(always)]
     pub(crate) fn number(&self) -> ThreadNumber {
         ThreadNumber(self.number.load(Ordering::Relaxed))
+    }
+
+    #[inline(always)]
+    pub(crate) fn set_role(&self, role: Role) {
+        self.role.store(role as u32, Ordering::Relaxed);
+    }
+
+    pub(crate) fn role(&self) -> Role {
+        let known = [Role::Other, Role::Pool, Role::Worker];
+        let role = self.role.load(Ordering::Relaxed) as usize;
+        known.get(role).copied().unwrap_or_default()
     }
 }
 
@@ -57,6 +82,7 @@ static NOBODY: Slot = Slot {
     foreign_since: AtomicU64::new(0),
     now: AtomicU64::new(0),
     runtime: AtomicU32::new(0),
+    role: AtomicU32::new(0),
 };
 
 /// Takes the thread off the list when it ends.
@@ -68,6 +94,7 @@ impl Drop for Own {
         let Some(slot) = self.0.get() else { return };
         slot.foreign.store(0, Ordering::Relaxed);
         slot.runtime.store(0, Ordering::Relaxed);
+        slot.set_role(Role::Other);
         if let Some(table) = lock().as_mut() {
             table.alive.remove(&slot.number().0);
             table.unused.push(slot);

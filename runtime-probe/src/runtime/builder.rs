@@ -20,6 +20,9 @@ pub struct Builder {
     named: bool,
 }
 
+/// What tokio has unless it is told otherwise.
+const BLOCKING_THREADS: usize = 512;
+
 /// Methods that only pass on to tokio's method of the same name. A closure is `Send + Sync + 'static` as well.
 macro_rules! forward {
     ($(
@@ -63,8 +66,6 @@ forward! {
     fn enable_io_uring();
     #[track_caller]
     fn worker_threads(val: usize);
-    #[track_caller]
-    fn max_blocking_threads(val: usize);
     fn thread_name_fn<F: Fn() -> String>(f: F);
     fn thread_stack_size(val: usize);
     fn thread_keep_alive(duration: Duration);
@@ -107,13 +108,27 @@ forward! {
 impl Builder {
     /// [`tokio::runtime::Builder::new_current_thread`].
     pub fn new_current_thread() -> Builder {
-        tokio::runtime::Builder::new_current_thread().into()
+        Builder::new(tokio::runtime::Builder::new_current_thread())
     }
 
     /// [`tokio::runtime::Builder::new_multi_thread`].
     #[cfg(feature = "rt-multi-thread")]
     pub fn new_multi_thread() -> Builder {
-        tokio::runtime::Builder::new_multi_thread().into()
+        Builder::new(tokio::runtime::Builder::new_multi_thread())
+    }
+
+    fn new(fresh: tokio::runtime::Builder) -> Builder {
+        let mut new = Builder::from(fresh);
+        new.hooks.blocking_threads(BLOCKING_THREADS);
+        new
+    }
+
+    /// [`tokio::runtime::Builder::max_blocking_threads`].
+    #[track_caller]
+    pub fn max_blocking_threads(&mut self, val: usize) -> &mut Self {
+        self.inner.max_blocking_threads(val);
+        self.hooks.blocking_threads(val);
+        self
     }
 
     /// [`tokio::runtime::Builder::name`]. A dump says it of each task, where there are several runtimes.

@@ -49,7 +49,7 @@ impl Handle {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        spawn_blocking!(func, |func| self.0.spawn_blocking(func))
+        spawn_blocking!(func, on & self.0, |func| self.0.spawn_blocking(func))
     }
 
     /// [`tokio::runtime::Handle::block_on`]; the future is a task of its own in a dump.

@@ -52,7 +52,9 @@ impl Runtime {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        spawn_blocking!(func, |func| self.inner.spawn_blocking(func))
+        spawn_blocking!(func, on & self.handle, |func| self
+            .inner
+            .spawn_blocking(func))
     }
 
     /// [`tokio::runtime::Runtime::block_on`]; the future is a task of its own in a dump.

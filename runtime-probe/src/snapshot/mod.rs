@@ -3,6 +3,7 @@
 //! * [`tasks`]: all tasks;
 //! * [`facts`]: all tasks, for readers outside of this crate;
 //! * [`sites`]: all tasks, by where they were spawned;
+//! * [`pools`]: what runs and waits in blocking pools;
 //! * [`polls`]: how long the polls of one task take;
 //! * [`running`]: where those are that run;
 //! * [`rates`]: how often those are polled that do not wait;
@@ -18,6 +19,7 @@ mod asking;
 pub(crate) mod cpu;
 pub(crate) mod facts;
 pub(crate) mod polls;
+pub(crate) mod pools;
 pub(crate) mod rates;
 pub(crate) mod running;
 pub(crate) mod settling;

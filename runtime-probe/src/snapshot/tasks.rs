@@ -105,23 +105,17 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    fn key(&self) -> (State, Kind, usize, usize, usize, usize) {
-        let address =
-            |set: Option<&'static WaitSet>| set.map_or(0, |set| std::ptr::from_ref(set) as usize);
-        let meta = self
-            .meta
-            .map_or(0, |meta| std::ptr::from_ref(meta) as usize);
-        let spawned_at = self
-            .spawned_at
-            .map_or(0, |location| std::ptr::from_ref(location) as usize);
-        (
-            self.state,
-            self.kind,
+    fn key(&self) -> (State, Kind, [usize; 4]) {
+        fn address<T>(of: Option<&'static T>) -> usize {
+            of.map_or(0, |of| std::ptr::from_ref(of).addr())
+        }
+        let addresses = [
             address(self.waits),
             address(self.around),
-            meta,
-            spawned_at,
-        )
+            address(self.meta),
+            address(self.spawned_at),
+        ];
+        (self.state, self.kind, addresses)
     }
 }
 
@@ -363,7 +357,9 @@ impl Tables {
             around: around.waits.get(&view.outer).copied().flatten(),
             meta: view.meta,
             spawned_at: view.location.filter(|_| {
-                view.kind == Kind::Foreign || view.waits.is_none() && view.meta.is_none()
+                state == State::Queued
+                    || view.kind == Kind::Foreign
+                    || view.waits.is_none() && view.meta.is_none()
             }),
         };
         let now_busy = if view.polling {

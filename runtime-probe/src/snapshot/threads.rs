@@ -5,7 +5,7 @@ use super::tasks;
 use crate::primitive::Ordering;
 use crate::registry::names::{self, NameNumber};
 use crate::registry::runtimes::{self, Runtime, RuntimeNumber};
-use crate::registry::threads;
+use crate::registry::threads::{self, Role};
 use crate::source::creation::{self, Creations};
 #[cfg(feature = "rt")]
 use crate::source::metrics::{self, RuntimeNumbers};
@@ -30,6 +30,7 @@ pub(crate) struct ThreadRow {
     pub(crate) stack: Result<Capture, CaptureError>,
     /// The runtime that it works for.
     pub(crate) runtime: RuntimeNumber,
+    pub(crate) role: Role,
 }
 
 /// All of them.
@@ -88,6 +89,7 @@ impl Threads {
                 status,
                 cpu_ns,
                 stack,
+                role: known.map_or(Role::Other, |(_, slot)| slot.role()),
                 runtime: known.map_or(RuntimeNumber(0), |(_, slot)| {
                     RuntimeNumber(slot.runtime.load(Ordering::Relaxed) as u16)
                 }),

@@ -6,9 +6,10 @@ use super::tasks;
 use crate::clock::{Scale, Ticks};
 use crate::primitive::Ordering;
 use crate::registry::record::{Kind, View, Waking};
+use crate::registry::runtimes::RuntimeNumber;
 use crate::registry::{join_sets, slab, threads};
 use crate::stack::raw::WaitSet;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 /// What a look finds.
@@ -24,6 +25,15 @@ pub(crate) struct Look {
     pub(crate) busy: Vec<Busy>,
     /// The task that has been ready for longest and is not polled, if for longer than the limit.
     pub(crate) kept_waiting: Option<KeptWaiting>,
+    /// Blocking pools in which a closure has waited for a thread for longer than the limit.
+    pub(crate) full_pools: Vec<FullPool>,
+}
+
+/// A blocking pool that has no thread for its closures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FullPool {
+    pub(crate) runtime: RuntimeNumber,
+    pub(crate) since: Duration,
 }
 
 /// A poll that lasts too long.
@@ -77,6 +87,8 @@ pub(crate) fn look(limit: Duration) -> Look {
         })
         .filter(|(id, _)| *id != 0)
         .collect();
+    // By runtime.
+    let mut queued: BTreeMap<u16, Duration> = BTreeMap::new();
     slab::for_each(|record| {
         let Some(view) = tasks::known(record) else {
             return;
@@ -108,8 +120,14 @@ pub(crate) fn look(limit: Duration) -> Look {
                     })
                 }));
             }
-            // A closure of the blocking pool is there to last.
-            Kind::Blocking => {}
+            // A closure of the blocking pool is there to last, but not to wait for its thread.
+            Kind::Blocking if view.polling => {}
+            Kind::Blocking => {
+                if let Some(since) = lasts(view.spawned) {
+                    let longest = queued.entry(view.runtime.0).or_default();
+                    *longest = since.max(*longest);
+                }
+            }
             _ if view.polling => {
                 let Some(lasts) = lasts(view.since) else {
                     return;
@@ -140,6 +158,11 @@ pub(crate) fn look(limit: Duration) -> Look {
             }
         }
     });
+    let full = queued.into_iter().map(|(runtime, since)| FullPool {
+        runtime: RuntimeNumber(runtime),
+        since,
+    });
+    look.full_pools = full.collect();
     look.untaken = untaken.into_values().sum::<u64>() as usize;
     for (_, _, at) in by_thread.into_values() {
         look.long_polls[at].is_innermost = true;

@@ -5,7 +5,9 @@ use super::{driving, timing, waker};
 use crate::clock;
 use crate::registry::record::{Kind, Spawn};
 use crate::registry::slab::RecordRef;
+use crate::registry::threads::{self, Role};
 use crate::stack::raw::HasMeta;
+use tokio::runtime::Handle;
 
 /// Closes the record when the closure has run, has panicked, or is dropped unrun at a shutdown.
 struct Closing(RecordRef);
@@ -16,19 +18,27 @@ impl Drop for Closing {
     }
 }
 
-/// `closure`, watched, and the handle by which the spawner tells the id.
-pub(crate) fn watch<F, R>(spawn: Spawn, closure: F) -> (impl FnOnce() -> R + use<F, R>, Spawned)
+/// `closure`, watched, and the handle by which the spawner tells the id. It goes to the runtime of
+/// `on`, or to this thread's.
+pub(crate) fn watch<F, R>(
+    spawn: Spawn,
+    on: Option<&Handle>,
+    closure: F,
+) -> (impl FnOnce() -> R + use<F, R>, Spawned)
 where
     F: FnOnce() -> R,
 {
     let meta = <F as HasMeta>::META;
     let record = super::is_on_here()
         .then(|| RecordRef::new(Kind::Blocking, 0, Some(spawn), Some(meta), clock::ticks()));
+    if let Some(record) = &record {
+        // For as long as it is queued, too.
+        record.set_runtime(on.map_or_else(driving::current, driving::of));
+    }
     let spawned = Spawned(record.as_ref().map(RecordRef::clone_unshared));
     let record = record.map(Closing);
     let watched = move || match &record {
         Some(record) => {
-            record.0.set_runtime(driving::told());
             // The spawner may not have come round to it, and what the closure spawns has a parent.
             if record.0.id() == 0
                 && let Some(id) = tokio::task::try_id()
@@ -37,6 +47,8 @@ where
             }
             // The poll of a foreign task that gave its worker away (`block_in_place`) is over.
             super::foreign::between_polls();
+            // One that was a worker before that.
+            threads::slot().set_role(Role::Pool);
             waker::run(&record.0, meta, closure)
         }
         None => closure(),

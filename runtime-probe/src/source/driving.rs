@@ -7,7 +7,7 @@
 use super::foreign::number;
 use crate::primitive::Ordering;
 use crate::registry::runtimes::{self, RuntimeNumber};
-use crate::registry::threads::{self, Slot};
+use crate::registry::threads::{self, Role, Slot};
 use std::marker::PhantomData;
 use tokio::runtime::Handle;
 
@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 pub(crate) struct Driving {
     slot: &'static Slot,
     before: u32,
+    role_before: Role,
     /// Of this thread.
     _stays: PhantomData<*const ()>,
 }
@@ -27,11 +28,12 @@ impl Driving {
         }
         let slot = threads::slot();
         let before = slot.runtime.load(Ordering::Relaxed);
-        let RuntimeNumber(now) = runtimes::by_id(number(runtime.id()));
+        let RuntimeNumber(now) = of(runtime);
         slot.runtime.store(now.into(), Ordering::Relaxed);
         Some(Driving {
             slot,
             before,
+            role_before: slot.role(),
             _stays: PhantomData,
         })
     }
@@ -40,7 +42,14 @@ impl Driving {
 impl Drop for Driving {
     fn drop(&mut self) {
         self.slot.runtime.store(self.before, Ordering::Relaxed);
+        // A runtime of one thread made it its worker.
+        self.slot.set_role(self.role_before);
     }
+}
+
+/// That of a handle.
+pub(crate) fn of(runtime: &Handle) -> RuntimeNumber {
+    runtimes::by_id(number(runtime.id()))
 }
 
 /// The runtime that polls on this thread, as far as the thread was told.
@@ -48,12 +57,10 @@ pub(super) fn told() -> RuntimeNumber {
     RuntimeNumber(threads::slot().runtime.load(Ordering::Relaxed) as u16)
 }
 
-/// The runtime that polls a task of tokio's on this thread.
-pub(super) fn current() -> RuntimeNumber {
+/// The runtime whose tasks this thread polls, or to which it spawns.
+pub(crate) fn current() -> RuntimeNumber {
     match told() {
-        RuntimeNumber(0) => Handle::try_current().map_or(RuntimeNumber(0), |handle| {
-            runtimes::by_id(number(handle.id()))
-        }),
+        RuntimeNumber(0) => Handle::try_current().map_or(RuntimeNumber(0), |handle| of(&handle)),
         told => told,
     }
 }

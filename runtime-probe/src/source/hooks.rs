@@ -5,7 +5,7 @@ use super::foreign::{self, number};
 use super::untracked;
 use crate::primitive::Ordering;
 use crate::registry::runtimes::{Installed, Runtime};
-use crate::registry::threads;
+use crate::registry::threads::{self, Role};
 use std::sync::Arc;
 #[cfg(tokio_unstable)]
 use tokio::runtime::TaskMeta;
@@ -32,6 +32,7 @@ use tokio::runtime::TaskMeta;
 #[must_use = "hooks do nothing unless installed"]
 pub struct Hooks {
     name: Option<Arc<str>>,
+    blocking_threads: Option<usize>,
     thread_start: Option<ThreadHook>,
     thread_stop: Option<ThreadHook>,
     thread_park: Option<ThreadHook>,
@@ -104,6 +105,11 @@ impl Hooks {
         self
     }
 
+    /// The most threads of the blocking pool.
+    pub(crate) fn blocking_threads(&mut self, most: usize) {
+        self.blocking_threads = Some(most);
+    }
+
     /// Sets ours and these. Returns the runtime as it is on our list; `None` if the probe is off.
     pub(crate) fn install_for(
         &self,
@@ -118,7 +124,7 @@ impl Hooks {
             builder.on_after_task_poll(move |meta| after(meta));
         }
         let runtime = super::is_on_here()
-            .then(|| Runtime::enlist(self.name.clone()))
+            .then(|| Runtime::enlist(self.name.clone(), self.blocking_threads))
             .flatten();
         match &runtime {
             Some(runtime) => self.beside_ours(builder, runtime, driver),
@@ -140,10 +146,9 @@ impl Hooks {
         let hook = |name| Installed::new(runtime, name);
         let (start, ours) = (self.thread_start.clone(), runtime.clone());
         builder.on_thread_start(move || {
-            let number = ours.number.0;
-            threads::slot()
-                .runtime
-                .store(number.into(), Ordering::Relaxed);
+            let (number, slot) = (ours.number.0, threads::slot());
+            slot.runtime.store(number.into(), Ordering::Relaxed);
+            slot.set_role(Role::Pool);
             learn_id(&ours);
             cpu::thread_starts();
             start.iter().for_each(|start| start());
@@ -152,6 +157,8 @@ impl Hooks {
         builder.on_thread_park(move || {
             learn_id(&ours.runtime);
             foreign::between_polls();
+            // The threads of the blocking pool sleep without this hook.
+            threads::slot().set_role(Role::Worker);
             park.iter().for_each(|park| park());
         });
         let (unpark, ours) = (self.thread_unpark.clone(), hook("on_thread_unpark"));

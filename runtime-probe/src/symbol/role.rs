@@ -57,7 +57,7 @@ pub(crate) enum Sort {
 pub(crate) fn sort_of(reason: Reason) -> Sort {
     match reason {
         Reason::Known("sleep") => Sort::Sleep,
-        Reason::Known("IO wait" | "process wait" | "signal") => Sort::Io,
+        Reason::Known("IO wait" | "process wait" | "signal" | POOL) => Sort::Io,
         Reason::Known(PENDING) | Reason::Yield | Reason::Inner | Reason::Idle => Sort::None,
         Reason::Known(_) => Sort::Contention,
         Reason::Unknown => Sort::Unknown,
@@ -69,6 +69,9 @@ pub(crate) const SELECT: &str = "select";
 
 /// Nothing at all, for ever.
 const PENDING: &str = "select (no cases)";
+
+/// A thread of the blocking pool, which has begun with what is waited for or not: files, names, standard streams.
+const POOL: &str = "blocking pool";
 
 /// Prefixes of the functions of leaves, and what waiting there means. The outermost match of the leaf's own libraries
 /// counts: a `watch` waits in a `Notify`, a `Mutex` in a semaphore.
@@ -131,9 +134,16 @@ const REASONS: &[(&str, Reason)] = &[
     ("tokio::time", Reason::Known("sleep")),
     ("tokio::runtime::time", Reason::Known("sleep")),
     ("tokio::runtime::io", Reason::Known("IO wait")),
+    // An operation of io_uring.
+    ("tokio::runtime::driver::op", Reason::Known("IO wait")),
+    // The two that look up names.
+    ("tokio::net::addr", Reason::Known(POOL)),
+    ("tokio::net::lookup_host", Reason::Known(POOL)),
     ("tokio::net", Reason::Known("IO wait")),
+    // Standard streams.
+    ("tokio::io::blocking", Reason::Known(POOL)),
     ("tokio::io", Reason::Known("IO wait")),
-    ("tokio::fs", Reason::Known("IO wait")),
+    ("tokio::fs", Reason::Known(POOL)),
     ("tokio::process", Reason::Known("process wait")),
     ("tokio::signal", Reason::Known("signal")),
     (
@@ -500,6 +510,10 @@ pub(crate) fn combine(inner: Reason, outer: Reason, function: &str) -> Reason {
         {
             Reason::Known("chan send")
         }
+        // Reading from standard input, or connecting to a name that is looked up first.
+        (Reason::Known(POOL), Reason::Known("IO wait")) => Reason::Known(POOL),
+        // A file, by io_uring.
+        (Reason::Known("IO wait"), Reason::Known(POOL)) => Reason::Known("IO wait"),
         // A request that was not sent yet waits for those before it.
         (Reason::Known("sync.Cond.Wait"), Reason::Known("IO wait"))
             if function.starts_with("hyper::client") =>

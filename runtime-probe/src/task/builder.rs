@@ -129,7 +129,7 @@ impl<'a> Builder<'a> {
         Function: FnOnce() -> Output + Send + 'static,
         Output: Send + 'static,
     {
-        spawn_blocking_named!(self.name, function, |function|
+        spawn_blocking_named!(self.name, function, None, |function|
             tokio::task::Builder::new() => spawn_blocking(function), tokio::task::spawn_blocking(function))
     }
 
@@ -149,7 +149,7 @@ impl<'a> Builder<'a> {
         Output: Send + 'static,
     {
         let on: &tokio::runtime::Handle = handle;
-        spawn_blocking_named!(self.name, function, |function|
+        spawn_blocking_named!(self.name, function, Some(on), |function|
             tokio::task::Builder::new() => spawn_blocking_on(function, on), on.spawn_blocking(function))
     }
 }

@@ -104,7 +104,7 @@ impl<T: 'static> JoinSet<T> {
         F: FnOnce() -> T + Send + 'static,
         T: Send,
     {
-        let handle = spawn_blocking!(f, |f| self.0.spawn_blocking_on(f, handle));
+        let handle = spawn_blocking!(f, on handle, |f| self.0.spawn_blocking_on(f, handle));
         self.spawned(Location::caller());
         handle
     }

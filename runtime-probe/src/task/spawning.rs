@@ -14,11 +14,17 @@ macro_rules! spawn {
     }};
 }
 
-/// The same for a closure of the blocking pool.
+/// The same for a closure of the blocking pool, of this thread's runtime or that of a handle.
 macro_rules! spawn_blocking {
-    ($closure:expr, |$watched:ident| $spawn:expr) => {{
+    ($closure:expr, |$watched:ident| $spawn:expr) => {
+        $crate::task::spawning::spawn_blocking!(@ $closure, None, |$watched| $spawn)
+    };
+    ($closure:expr, on $handle:expr, |$watched:ident| $spawn:expr) => {
+        $crate::task::spawning::spawn_blocking!(@ $closure, Some($handle), |$watched| $spawn)
+    };
+    (@ $closure:expr, $on:expr, |$watched:ident| $spawn:expr) => {{
         let ($watched, spawned) =
-            $crate::source::blocking::watch($crate::source::spawn_here(), $closure);
+            $crate::source::blocking::watch($crate::source::spawn_here(), $on, $closure);
         let handle = $spawn;
         spawned.has_id(handle.id());
         handle
@@ -39,10 +45,10 @@ macro_rules! spawn_named {
 
 /// [`spawn_blocking`] by a builder.
 macro_rules! spawn_blocking_named {
-    ($name:expr, $closure:expr, |$watched:ident| $builder:expr => $method:ident($($argument:expr),*), $plain:expr) => {{
+    ($name:expr, $closure:expr, $on:expr, |$watched:ident| $builder:expr => $method:ident($($argument:expr),*), $plain:expr) => {{
         let name = $name;
         let ($watched, spawned) =
-            $crate::source::blocking::watch($crate::source::spawn_here(), $closure);
+            $crate::source::blocking::watch($crate::source::spawn_here(), $on, $closure);
         let $watched = $crate::source::named::closure(name, &spawned, $watched);
         let handle = $crate::task::spawning::by_builder!(name, $builder => $method($($argument),*), $plain);
         spawned.has_id(handle.id());

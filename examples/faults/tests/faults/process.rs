@@ -4,6 +4,7 @@ use regex_lite::Regex;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 /// Longer than any fault takes to show.
@@ -14,6 +15,8 @@ pub struct Faulty {
     child: Child,
     /// Host and port of the probe.
     server: String,
+    /// Lines of standard error, after that of the server.
+    said: Receiver<String>,
 }
 
 impl Faulty {
@@ -44,8 +47,33 @@ impl Faulty {
             })
             .expect("the probe listens");
         // A full pipe would stop the program.
-        std::thread::spawn(move || lines.for_each(drop));
-        Faulty { child, server }
+        let (sender, said) = channel();
+        std::thread::spawn(move || {
+            lines
+                .map_while(Result::ok)
+                .for_each(|line| drop(sender.send(line)));
+        });
+        Faulty {
+            child,
+            server,
+            said,
+        }
+    }
+
+    /// Waits for a line on standard error that matches.
+    #[track_caller]
+    pub fn must_say(&self, pattern: &str) -> String {
+        let wanted = lines_of(pattern);
+        let deadline = Instant::now() + PATIENCE;
+        let mut said = String::new();
+        while let Ok(line) = self.said.recv_timeout(deadline - Instant::now()) {
+            if wanted.is_match(&line) {
+                return line;
+            }
+            said.push_str(&line);
+            said.push('\n');
+        }
+        panic!("nothing said `{pattern}`:\n{said}");
     }
 
     /// The page at `/debug/pprof/` + `path`, whatever its status.

@@ -120,7 +120,7 @@ impl<'a, T: 'static> Builder<'a, T> {
         T: Send,
     {
         let set = &mut self.set.0;
-        let handle = spawn_blocking_named!(self.name, f, |f|
+        let handle = spawn_blocking_named!(self.name, f, None, |f|
             set.build_task() => spawn_blocking(f), set.spawn_blocking(f));
         self.set.spawned(Location::caller());
         handle
@@ -138,7 +138,7 @@ impl<'a, T: 'static> Builder<'a, T> {
         T: Send,
     {
         let set = &mut self.set.0;
-        let handle = spawn_blocking_named!(self.name, f, |f|
+        let handle = spawn_blocking_named!(self.name, f, Some(handle), |f|
             set.build_task() => spawn_blocking_on(f, handle), set.spawn_blocking_on(f, handle));
         self.set.spawned(Location::caller());
         handle

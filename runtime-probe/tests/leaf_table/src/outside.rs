@@ -64,38 +64,38 @@ rows! {
         _ = receiver.read(&mut [0; 9]).await;
     }
     // ci/leaf_table.sh gives it a standard input that says nothing and does not end.
-    stdin: "IO wait", ["<tokio::io::util::read::Read as core::future::future::Future>::poll"] {
+    stdin: "blocking pool", ["<tokio::io::util::read::Read as core::future::future::Future>::poll"] {
         _ = tokio::io::stdin().read(&mut [0; 9]).await;
     }
 
     // tokio::fs: a thread of the blocking pool does what is waited for
-    file_open: "IO wait", ["tokio::fs::file::File::open"] {
+    file_open: "blocking pool", ["tokio::fs::file::File::open"] {
         let path = std::env::temp_dir().join(format!("leaf-table-fifo-{}", std::process::id()));
         std::process::Command::new("mkfifo").arg(&path).status().unwrap();
         _ = File::open(path).await;
     }
-    file_read: "IO wait", ["<tokio::io::util::read::Read as core::future::future::Future>::poll"] {
+    file_read: "blocking pool", ["<tokio::io::util::read::Read as core::future::future::Future>::poll"] {
         let (reader, _writer) = std::io::pipe().unwrap();
         let mut file = File::from_std(OwnedFd::from(reader).into());
         _ = file.read(&mut [0; 9]).await;
     }
-    file_flush: "IO wait", ["<tokio::io::util::flush::Flush as core::future::future::Future>::poll"] {
+    file_flush: "blocking pool", ["<tokio::io::util::flush::Flush as core::future::future::Future>::poll"] {
         let (_reader, writer) = std::io::pipe().unwrap();
         let mut file = File::from_std(OwnedFd::from(writer).into());
         file.write_all(&[0; 1 << 20]).await.unwrap();
         _ = file.flush().await;
     }
-    file_sync_all: "IO wait", ["tokio::fs::file::File::sync_all"] {
+    file_sync_all: "blocking pool", ["tokio::fs::file::File::sync_all"] {
         let (_reader, writer) = std::io::pipe().unwrap();
         let mut file = File::from_std(OwnedFd::from(writer).into());
         file.write_all(&[0; 1 << 20]).await.unwrap();
         _ = file.sync_all().await;
     }
-    fs_read: "IO wait", ["tokio::fs::read::read"] {
+    fs_read: "blocking pool", ["tokio::fs::read::read"] {
         let (reader, _writer) = std::io::pipe().unwrap();
         _ = tokio::fs::read(path_of(&reader)).await;
     }
-    fs_read_to_string: "IO wait", ["tokio::fs::read_to_string::read_to_string"] {
+    fs_read_to_string: "blocking pool", ["tokio::fs::read_to_string::read_to_string"] {
         let (reader, _writer) = std::io::pipe().unwrap();
         _ = tokio::fs::read_to_string(path_of(&reader)).await;
     }
