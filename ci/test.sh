@@ -198,6 +198,8 @@ peers() {
         if need python3-venv python3 -c 'import ensurepip, venv' && PROBE_TEST_GO=$(bash ci/go.sh); then
             export PROBE_TEST_GO
             "$PROBE_TEST_GO" version
+            # Go compiles its tools when they are first asked for: once here, not in each test that waits for it.
+            "$PROBE_TEST_GO" tool -n pprof
         else
             lacks "no go command, so no test of ours asks it"
         fi
