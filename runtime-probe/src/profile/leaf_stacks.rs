@@ -2,11 +2,11 @@
 //!
 //! A poll leaves a stack per leaf that it registered with, in order. **A registration is not yet a wait.** In one poll a
 //! task may register with a select's leaves, get one ready, and go on to wait elsewhere; the earlier leaves stay
-//! registered. The last registration always belongs to the wait. An earlier one counts as waiting only where it parts
-//! from the last inside code that polls several futures (`select!`, `join!`, a hand-written `poll`); where the two part
-//! in an async body itself, the body has moved on and the earlier one is past. Where names cannot tell (no line
-//! tables, so inlined functions are unknown), it is shown as "also registered".
+//! registered. So each registration is compared with every later one, those that are past included (see
+//! [`super::parting`]): it is a wait as long as none of them says that its body has moved on. Where names cannot tell (no
+//! line tables, so inlined functions are unknown), it is shown as "also registered".
 
+use super::parting::{Earlier, Parting, polls_several};
 use crate::stack::raw::{End, FutureMeta, RawStack, WaitSet};
 use crate::symbol::name::Names;
 use crate::symbol::resolver::{Code, Resolver};
@@ -21,28 +21,23 @@ pub(super) struct Step {
     pub(super) frame: Frame,
     /// The function under its full name.
     full: Arc<str>,
-    closures: usize,
+    pub(super) closures: usize,
     /// The return address of the physical frame.
-    pc: u64,
+    pub(super) pc: u64,
     /// Entry of the physical function; 0 where unknown.
-    entry: u64,
+    pub(super) entry: u64,
     /// The innermost frame of its address.
     innermost: bool,
     /// The physical function itself, not one inlined into it.
-    physical: bool,
-    inlining_known: bool,
+    pub(super) physical: bool,
+    pub(super) inlining_known: bool,
+    /// Which of its copies an inlined function is.
+    pub(super) copy: u64,
     pub(super) shown: bool,
     /// In no form, unless its frame has something that is shown: the probe's, or the way from a leaf to the waker.
     left_out: bool,
     /// The public call of the leaf's libraries.
     call: bool,
-}
-
-impl Step {
-    /// Whether it is the physical function of its frame.
-    pub(super) fn is_physical(&self) -> bool {
-        self.physical
-    }
 }
 
 /// What a set of registrations tells.
@@ -62,29 +57,35 @@ pub(crate) fn assemble(
     names: Names,
     resolver: &mut Resolver,
 ) -> Assembled {
-    let mut last = expand_raw(waits.last, resolver);
-    let mut reason = hide_leaf(&mut last);
-    let mut reasons = vec![reason];
-    let mut leaves: Vec<(BranchKind, Vec<Step>)> = vec![(BranchKind::Waiting, last)];
-    for earlier in waits.stacks().skip(1) {
-        let mut steps = expand_raw(earlier, resolver);
-        let Some(kind) = relation(&steps, &leaves[0].1) else {
+    let stacks: Vec<Vec<Step>> = waits
+        .stacks()
+        .map(|raw| expand_raw(raw, resolver))
+        .collect();
+    let mut reasons = Vec::new();
+    let mut leaves: Vec<(BranchKind, Vec<Step>)> = Vec::new();
+    for at in 0..stacks.len() {
+        let (later, earlier) = stacks.split_at(at);
+        let Some(kind) = kind(&earlier[0], later) else {
             continue;
         };
+        let mut steps = earlier[0].clone();
         let reason = hide_leaf(&mut steps);
-        let again = |other: &[Step]| same_path(other, &steps) || same_call(other, &steps);
-        if leaves.iter().all(|(_, other)| !again(other)) {
+        if leaves.iter().all(|(_, other)| !same_call(other, &steps)) {
             if kind == BranchKind::Waiting {
                 reasons.push(reason);
             }
             leaves.push((kind, steps));
         }
     }
+    let mut reason = reasons[0];
     if reasons.len() > 1 {
         reason = Reason::Known(SELECT);
     }
-    // Registered first, shown first.
-    leaves.reverse();
+    // In the order of the code: `select!` and `join!` change that of the polls.
+    leaves.sort_by(|(_, a), (_, b)| {
+        let calls = |steps: &[Step]| steps.iter().rev().map(|step| step.pc).collect::<Vec<_>>();
+        calls(a).cmp(&calls(b))
+    });
     if let Some(around) = around {
         let outer = expand_raw(around.last, resolver);
         // The outer stack's leaf is the nested wrapper's own poll: only what lies above it is news.
@@ -171,6 +172,7 @@ pub(super) fn expand(
                 innermost: index == 0,
                 physical: index + 1 == count,
                 inlining_known: code.inlining_known,
+                copy: frame.copy,
                 shown: !role::is_scaffolding(&frame.function) && !role::is_macro_file(&frame.file),
                 left_out: false,
                 call: false,
@@ -191,6 +193,7 @@ pub(super) fn expand(
                 innermost: true,
                 physical: true,
                 inlining_known: false,
+                copy: 0,
                 shown: true,
                 left_out: false,
                 call: false,
@@ -325,7 +328,7 @@ fn same_call(a: &[Step], b: &[Step]) -> bool {
     let inlined = a.iter().take_while(|step| step.pc == a[0].pc).count();
     let once = (1..inlined).all(|at| {
         let plumbing = role::is_scaffolding(&a[at].frame.function);
-        (plumbing || a[at].closures > 0) && !polls_several(&a[at], &a[at + 1..])
+        (plumbing || a[at].closures > 0) && !polls_several(&a[at], a.get(at + 1))
     });
     let from_one_place = || {
         let mut callers = a.iter().zip(b).enumerate().skip(1);
@@ -338,74 +341,17 @@ fn same_call(a: &[Step], b: &[Step]) -> bool {
         && from_one_place()
 }
 
-/// How an earlier registration's stack stands to the last one's; `None` if it is past, or the same.
-fn relation(earlier: &[Step], last: &[Step]) -> Option<BranchKind> {
-    // By function and line, not by address: the functions that were inlined into one may lead to different places.
-    let same = |a: &Step, b: &Step| a.entry == b.entry && a.frame == b.frame;
-    let common = earlier
-        .iter()
-        .rev()
-        .zip(last.iter().rev())
-        .take_while(|(a, b)| same(a, b))
-        .count();
-    if common == earlier.len() && common == last.len() {
-        return same_lines(earlier, last);
+/// What a registration is, by those that were made later in the same poll; `None` if it is past, or made again.
+fn kind(earlier: &[Step], later: &[Vec<Step>]) -> Option<BranchKind> {
+    let mut kind = BranchKind::Waiting;
+    for later in later {
+        match Parting::of(earlier, later).earlier {
+            Earlier::Repeated | Earlier::Past => return None,
+            Earlier::Beside(BranchKind::AlsoRegistered) => kind = BranchKind::AlsoRegistered,
+            Earlier::Beside(BranchKind::Waiting) => {}
+        }
     }
-    if common == earlier.len() || common == last.len() {
-        // One stack is the other's end: the same leaf polled at two depths cannot be told from a repetition.
-        return Some(BranchKind::AlsoRegistered);
-    }
-    let (a, b) = (
-        &earlier[earlier.len() - 1 - common],
-        &last[last.len() - 1 - common],
-    );
-    // The function in which they part: both are at different lines of it, or it is the last common one, which called
-    // two different functions from one place.
-    let (parting, around) = if a.frame.function == b.frame.function {
-        (a, &last[last.len() - common..])
-    } else if common > 0 {
-        (&last[last.len() - common], &last[last.len() - common + 1..])
-    } else {
-        return Some(BranchKind::AlsoRegistered);
-    };
-    if !parting.inlining_known || !a.inlining_known || !b.inlining_known {
-        return Some(BranchKind::AlsoRegistered);
-    }
-    (parting.closures == 0 || polls_several(parting, around)).then_some(BranchKind::Waiting)
-}
-
-/// The same for two stacks of the same functions and lines: they differ in addresses, if at all. `try_join!(a, b)` of two
-/// equal futures is such a case, and so is a loop that the compiler unrolled.
-fn same_lines(earlier: &[Step], last: &[Step]) -> Option<BranchKind> {
-    let pairs = earlier.iter().zip(last);
-    let parted = pairs.clone().rposition(|(a, b)| a.pc != b.pc)?;
-    // Addresses do not tell in which of the functions that share one the two part.
-    let sharing = last[..=parted]
-        .iter()
-        .rposition(|step| step.pc != last[parted].pc)
-        .map_or(0, |below| below + 1);
-    if pairs.clone().any(|(a, _)| !a.inlining_known) {
-        return Some(BranchKind::AlsoRegistered);
-    }
-    (sharing..=parted)
-        .any(|at| last[at].closures > 0 && polls_several(&last[at], &last[at + 1..]))
-        .then_some(BranchKind::Waiting)
-}
-
-/// Whether a closure is one that polls several futures, not an async body: the next around it says so.
-fn polls_several(closure: &Step, around: &[Step]) -> bool {
-    // futures' select! has a closure for each branch.
-    role::is_macro_file(&closure.frame.file)
-        || around
-            .first()
-            .is_some_and(|step| role::is_poll_fn(&step.frame.function))
-}
-
-fn same_path(a: &[Step], b: &[Step]) -> bool {
-    a.len() == b.len()
-        && a.iter()
-            .zip(b)
-            .all(|(a, b)| a.pc == b.pc && a.frame == b.frame)
+    Some(kind)
 }
 
 /// One trunk and, for several leaves, a branch each.
@@ -430,16 +376,10 @@ fn stack(leaves: Vec<(BranchKind, Vec<Step>)>, names: Names) -> Stack {
         .map(|(_, steps)| below_leaf(steps))
         .min()
         .unwrap_or(0);
-    let agrees = |back: usize| {
-        let mut steps = leaves
-            .iter()
-            .map(|(_, steps)| &steps[steps.len() - 1 - back]);
-        let first = steps.next();
-        steps.all(|step| {
-            first.is_some_and(|first| first.frame == step.frame && first.entry == step.entry)
-        })
-    };
-    let common = (0..shortest).take_while(|back| agrees(*back)).count();
+    let parted = leaves[1..]
+        .iter()
+        .map(|(_, steps)| Parting::of(&leaves[0].1, steps).common);
+    let common = parted.min().unwrap_or(0).min(shortest);
     let trunk = leaves.first().map_or_else(Vec::new, |(_, steps)| {
         locations(&steps[steps.len() - common..], names)
     });

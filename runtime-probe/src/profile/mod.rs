@@ -1,6 +1,7 @@
 //! From snapshots and symbols to the models of `runtime-dump`, a file per profile.
 //!
 //! In reading order:
+//! * [`parting`]: where two registrations of one poll part, and what the earlier one is by that;
 //! * [`leaf_stacks`]: one task's raw stacks become one readable stack and a wait reason;
 //! * [`thread_stacks`]: a thread's frames become that of a task that runs on it, or of the thread;
 //! * [`selection`]: which tasks a dump shows, how many, under which names;
@@ -35,6 +36,7 @@ pub(crate) mod long_waits;
 pub(crate) mod mappings;
 pub(crate) mod mutex;
 pub(crate) mod ongoing;
+mod parting;
 pub(crate) mod selection;
 pub(crate) mod sites;
 pub(crate) mod thread_stacks;

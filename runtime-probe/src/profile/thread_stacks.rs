@@ -62,7 +62,7 @@ pub(super) fn of_foreign(
     if !cut_foreign(&mut steps) && matches!(resolver.detail(), Detail::Lines | Detail::Symbols) {
         return None;
     }
-    let frames = steps.iter().filter(|step| step.is_physical()).count();
+    let frames = steps.iter().filter(|step| step.physical).count();
     Some(finish(capture, frames, End::Root, steps, names))
 }
 

@@ -8,6 +8,7 @@ use super::module_path;
 use super::name::{Names, closure_depth, full, readable};
 use crate::sys::modules::{self, Module};
 use addr2line::Loader;
+use addr2line::gimli::ReaderOffset;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
@@ -26,6 +27,8 @@ pub(crate) struct Frame {
     pub(crate) line: u32,
     /// How many closures the symbol ends in: an async fn's body ends in one.
     pub(crate) closures: usize,
+    /// Which of the copies of an inlined function it is, among those of its compilation unit; 0 where unknown.
+    pub(crate) copy: u64,
 }
 
 impl Frame {
@@ -182,7 +185,8 @@ impl Resolver {
                     .as_ref()
                     .and_then(|location| location.line)
                     .unwrap_or_default();
-                found.push((symbol, file, line));
+                let copy = frame.dw_die_offset.map_or(0, |offset| offset.0.into_u64());
+                found.push((symbol, file, line, copy));
             }
         }
         let symbol = loader
@@ -192,7 +196,7 @@ impl Resolver {
         // A function of which there are lines and nothing else has nothing inlined.
         let inlining_known = found
             .iter()
-            .any(|(symbol, file, _)| symbol.is_some() || !file.is_empty());
+            .any(|(symbol, file, ..)| symbol.is_some() || !file.is_empty());
         // The symbol table names the physical function in full, even where the DWARF knows only its last part, or
         // nothing at all.
         match (found.last_mut(), symbol) {
@@ -201,13 +205,13 @@ impl Resolver {
             {
                 *name = Some(symbol)
             }
-            (None, Some((symbol, _))) => found.push((Some(symbol), String::new(), 0)),
+            (None, Some((symbol, _))) => found.push((Some(symbol), String::new(), 0, 0)),
             (None, None) => return None,
             _ => {}
         }
         let frames = found
             .into_iter()
-            .map(|(symbol, file, line)| {
+            .map(|(symbol, file, line, copy)| {
                 let function = match symbol {
                     Some(symbol) if is_full(&symbol) => self.function(&symbol),
                     Some(part) => self.function_in(&part, &file),
@@ -219,6 +223,7 @@ impl Resolver {
                     file: self.text(file),
                     line,
                     closures: function.closures,
+                    copy,
                 }
             })
             .collect();

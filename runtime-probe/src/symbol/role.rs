@@ -574,6 +574,19 @@ pub(crate) fn is_macro_file(file: &str) -> bool {
     file.contains("/src/macros/") || file.contains("/src/async_await/")
 }
 
+/// Functions that poll any number of futures by one call, in a loop.
+const MANY: &[&str] = &[
+    "futures_util::future::join_all::",
+    "futures_util::future::try_join_all::",
+    "futures_util::future::select_all::",
+    "futures_util::future::select_ok::",
+];
+
+/// Whether a function polls any number of futures by one call.
+pub(crate) fn polls_many(function: &str) -> bool {
+    begins(function, MANY)
+}
+
 /// Whether a function that polls several futures is known to be of the kind that waits for them together.
 pub(crate) fn is_poll_fn(function: &str) -> bool {
     let owner = owner(function);

@@ -4,6 +4,7 @@
 mod blocking_pool;
 mod dashmap;
 mod joinset;
+mod past_branches;
 mod process;
 mod spin;
 mod std_mutex_root;
