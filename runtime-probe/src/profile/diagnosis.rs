@@ -1,5 +1,6 @@
 //! Why something is not shown: what this build, this binary and this process leave the probe unable to see.
 
+use super::selection::grouped;
 use crate::environment;
 use crate::registry::runtimes::{self, Replaced};
 use crate::registry::slab;
@@ -18,6 +19,7 @@ pub(crate) struct Diagnosis {
     detail: Detail,
     tasks: usize,
     foreign: usize,
+    unlisted: u64,
     /// Runtimes, by name, and the hooks of ours that somebody replaced there.
     replaced: Vec<(Arc<str>, Replaced)>,
     /// Tasks on runtimes that have no hook of ours.
@@ -52,6 +54,30 @@ pub(crate) fn no_tasks() -> &'static str {
     }
 }
 
+/// What a number of tasks means that no dump lists, beside so many that are; nothing for none.
+pub(crate) fn unlisted(unlisted: u64, listed: usize) -> Option<String> {
+    let all = grouped(listed as u64 + unlisted);
+    let are = match unlisted {
+        0 => return None,
+        1 => format!("1 of {all} tasks is not listed"),
+        _ => format!("{} of {all} tasks are not listed", grouped(unlisted)),
+    };
+    Some(match is_patched() {
+        true => format!("{are}: nothing but tokio's own count tells of them"),
+        false => format!(
+            "{are}: spawned by dependencies through plain tokio; `runtime-dump patch` shows them"
+        ),
+    })
+}
+
+/// How many tasks no dump lists, as far as tokio's count tells.
+pub(crate) fn count_unlisted() -> u64 {
+    #[cfg(feature = "rt")]
+    return crate::snapshot::unlisted::count();
+    #[cfg(not(feature = "rt"))]
+    0
+}
+
 /// Whether `runtime-dump patch` gave every crate of this build the instrumented tokio: it builds the probe in its own directory.
 pub(crate) fn is_patched() -> bool {
     env!("CARGO_MANIFEST_DIR").ends_with("/.runtime-probe/runtime-probe")
@@ -72,6 +98,7 @@ impl Diagnosis {
             detail: resolver().detail(),
             tasks,
             foreign,
+            unlisted: count_unlisted(),
             replaced: runtimes::alive()
                 .iter()
                 .map(|runtime| (runtime.name.clone(), runtime.replaced()))
@@ -173,7 +200,8 @@ impl Diagnosis {
                 self.foreign, self.tasks
             ));
         }
-        if self.tasks == 0 {
+        lines.extend(unlisted(self.unlisted, self.tasks));
+        if self.tasks == 0 && self.unlisted == 0 {
             lines.push(no_tasks().to_owned());
         }
         lines.push(format!(

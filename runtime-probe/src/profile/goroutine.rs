@@ -1,6 +1,7 @@
 //! Tasks, as Go's goroutine profile shows goroutines: what a dump is made of. Its forms are in [`super::goroutine_forms`].
 
 use super::conditions;
+use super::diagnosis::{count_unlisted, unlisted};
 use super::leaf_stacks::{assemble, synthetic};
 use super::mappings::mappings;
 use super::selection::{Finder, Selection, grouped};
@@ -32,6 +33,8 @@ pub(crate) struct Goroutines {
     pub(super) selection: Selection,
     /// How many tasks there are, wanted or not.
     pub(super) all: usize,
+    /// How many there are that no dump lists.
+    pub(super) unlisted: u64,
     /// What became of those that were woken for this dump.
     pub(super) settling: Settling,
     /// By task: what its thread did, and why its stack may not be the whole one.
@@ -102,9 +105,13 @@ impl Goroutines {
             .iter()
             .map(|site| named(site, selection.names, &mut resolver))
             .collect();
+        let not_listed = count_unlisted();
+        let mut conditions = conditions::of(&tasks);
+        conditions.extend(unlisted(not_listed, tasks.rows.len()));
         let mut goroutines = Goroutines {
             all: tasks.rows.len(),
-            conditions: conditions::of(&tasks),
+            unlisted: not_listed,
+            conditions,
             tasks,
             tables,
             reasons,

@@ -216,6 +216,7 @@ impl Goroutines {
     fn remark_on_selection(&self, left_out: &str) -> Option<String> {
         let (all, wanted) = (grouped(self.all as u64), self.tasks.rows.len());
         let remark = match self.selection.filters() {
+            _ if self.all == 0 && self.unlisted > 0 => return None,
             _ if self.all == 0 => return Some(no_tasks().to_owned()),
             Some(filters) if wanted == 0 => {
                 return Some(format!("no task matches {filters}: {all} tasks, 0 match"));

@@ -11,7 +11,7 @@
 //! for a thread. A wait that goes on, and a poll that lasts, are not in it.
 
 use crate::clock::Scale;
-use crate::profile::diagnosis::{OFF, no_tasks};
+use crate::profile::diagnosis::{OFF, count_unlisted, no_tasks, unlisted};
 use crate::record::task_times::LENGTHS;
 use crate::registry::record::Kind;
 use crate::snapshot::sites::{self, SiteRow};
@@ -27,6 +27,8 @@ pub(crate) struct SpawnSites {
     rows: Vec<Row>,
     is_timed: bool,
     scale: Scale,
+    /// How many tasks are in no row.
+    unlisted: u64,
     /// How long the span was; `None` for all since the start.
     span: Option<Duration>,
 }
@@ -101,6 +103,7 @@ impl SpawnSites {
             rows: sites.rows.into_iter().map(row).collect(),
             is_timed: sites.is_timed,
             scale: sites.scale,
+            unlisted: count_unlisted(),
             span: None,
         };
         collected.sort();
@@ -199,8 +202,10 @@ impl SpawnSites {
             )?,
             (true, false) => writeln!(out, "{UNTIMED}")?,
         }
-        if self.rows.is_empty() && source::is_on() {
-            writeln!(out, "{}", no_tasks())?;
+        match unlisted(self.unlisted, alive as usize) {
+            Some(remark) => writeln!(out, "{remark}")?,
+            None if self.rows.is_empty() && source::is_on() => writeln!(out, "{}", no_tasks())?,
+            None => {}
         }
         for row in &self.rows {
             writeln!(out)?;
@@ -268,6 +273,7 @@ impl SpawnSites {
             None => "null".to_owned(),
         };
         let _ = writeln!(json, "  \"seconds\": {seconds},");
+        let _ = writeln!(json, "  \"tasks_not_listed\": {},", self.unlisted);
         json.push_str("  \"locations\": [");
         for (index, row) in self.rows.iter().enumerate() {
             json.push_str(if index == 0 { "\n    " } else { ",\n    " });

@@ -161,7 +161,8 @@ impl TaskTimes {
     /// A task ended, on that thread, after so many polls.
     pub(crate) fn note_end(&self, site: Site, thread: u32, polls: u64, panicked: bool) {
         let ends = &self.entry(site).ends[thread as usize % GROUPS];
-        ends.finished.fetch_add(1, Ordering::Relaxed);
+        // Release: a reader that counts it knows what the thread had said before.
+        ends.finished.fetch_add(1, Ordering::Release);
         ends.polls.fetch_add(polls, Ordering::Relaxed);
         if panicked {
             ends.panicked.fetch_add(1, Ordering::Relaxed);
@@ -200,6 +201,18 @@ impl TaskTimes {
     /// Whether there is no room for another place.
     pub(crate) fn is_full(&self) -> bool {
         self.sites.is_full()
+    }
+
+    /// How many tasks of some kinds have ended; those that found the table full are of any.
+    #[cfg(feature = "rt")]
+    pub(crate) fn ended(&self, wanted: impl Fn(u8) -> bool) -> u64 {
+        let kept_apart = self.sites.iter().map(|entry| -> &Entry { entry });
+        let entries = kept_apart.chain(std::iter::once(&self.elsewhere));
+        entries
+            .filter(|entry| wanted(entry.site.kind))
+            .flat_map(|entry| &entry.ends)
+            .map(|ends| ends.finished.load(Ordering::Acquire))
+            .sum()
     }
 
     /// Everything so far, in no particular order; the tasks from elsewhere are last.

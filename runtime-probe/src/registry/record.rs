@@ -761,6 +761,16 @@ impl Record {
         self.phase.store(phase + 2, Ordering::Release);
     }
 
+    /// The kind of the task and the runtime that polls it, also of one whose future has returned; `None` for a free record.
+    #[cfg(feature = "rt")]
+    pub(crate) fn owner(&self) -> Option<(Kind, RuntimeNumber)> {
+        let version = self.version.load(Ordering::Acquire);
+        let flags = self.flags.load(Ordering::Relaxed);
+        let kind = Kind::of((flags & KIND) as u8)?;
+        let runtime = RuntimeNumber((flags >> RUNTIME_SHIFT) as u16);
+        (!version.is_multiple_of(2)).then_some((kind, runtime))
+    }
+
     /// A copy of one piece; `None` for a free record, and for one that changed owner meanwhile.
     #[expect(unsafe_code, reason = "reads pointers to things that live for ever")]
     pub(crate) fn view(&self) -> Option<View> {

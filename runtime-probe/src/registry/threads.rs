@@ -42,6 +42,9 @@ pub(crate) struct Slot {
     /// The last time stamp that this thread took: at the end of a poll, at a wake, after having been parked. What runs
     /// next on the thread begins there; reading the clock once more would cost as much as all the rest of a poll.
     pub(crate) now: AtomicU64,
+    /// [`Slot::now`] when a task ended here. While no poll has ended since, tokio may not have taken the task off its list; 0
+    /// once the thread has parked.
+    pub(crate) ended: AtomicU64,
     /// The number of the runtime that this thread works for: its worker, or in a `block_on` of it. 0 where unknown.
     pub(crate) runtime: AtomicU32,
     /// Its [`Role`] there.
@@ -65,6 +68,15 @@ impl Slot {
         let role = self.role.load(Ordering::Relaxed) as usize;
         known.get(role).copied().unwrap_or_default()
     }
+
+    /// The thread wakes a task, outside of any poll: maybe the one that waits for the end of another.
+    #[inline(always)]
+    pub(crate) fn stamp_wake(&self, now: u64) {
+        if self.ended.load(Ordering::Relaxed) == self.now.load(Ordering::Relaxed) {
+            self.ended.store(now, Ordering::Relaxed);
+        }
+        self.now.store(now, Ordering::Relaxed);
+    }
 }
 
 #[derive(Default)]
@@ -81,6 +93,7 @@ static NOBODY: Slot = Slot {
     foreign: AtomicU64::new(0),
     foreign_since: AtomicU64::new(0),
     now: AtomicU64::new(0),
+    ended: AtomicU64::new(0),
     runtime: AtomicU32::new(0),
     role: AtomicU32::new(0),
 };
@@ -161,6 +174,21 @@ fn enlist() -> &'static Slot {
     let _ = OWN.try_with(|own| own.0.set(Some(slot)));
     SLOT.with(|cell| cell.set(Some(slot)));
     slot
+}
+
+/// How many threads of runtimes may be about to take a task off tokio's list, at the most.
+#[cfg(feature = "rt")]
+pub(crate) fn finishing() -> u64 {
+    // As below.
+    slot();
+    let table = lock();
+    let slots = table.iter().flat_map(|table| table.alive.values());
+    let finishing = slots.filter(|(_, slot)| {
+        let ended = slot.ended.load(Ordering::Acquire);
+        let works = slot.runtime.load(Ordering::Relaxed) != 0;
+        works && ended != 0 && ended >= slot.now.load(Ordering::Acquire)
+    });
+    finishing.count() as u64
 }
 
 /// A copy of the list.

@@ -108,7 +108,7 @@ impl Deref for LocalRuntime {
 
 impl From<tokio::runtime::LocalRuntime> for LocalRuntime {
     fn from(inner: tokio::runtime::LocalRuntime) -> Self {
-        let measured = Measured::new(inner.handle());
+        let measured = Measured::local(inner.handle());
         let handle = inner.handle().clone().into();
         LocalRuntime {
             measured,

@@ -4,6 +4,7 @@
 //! * [`facts`]: all tasks, for readers outside of this crate;
 //! * [`sites`]: all tasks, by where they were spawned;
 //! * [`pools`]: what runs and waits in blocking pools;
+//! * [`unlisted`]: how many there are beside these;
 //! * [`polls`]: how long the polls of one task take;
 //! * [`running`]: where those are that run;
 //! * [`rates`]: how often those are polled that do not wait;
@@ -27,5 +28,7 @@ pub(crate) mod sites;
 pub(crate) mod stuck;
 pub(crate) mod tasks;
 pub(crate) mod threads;
+#[cfg(feature = "rt")]
+pub(crate) mod unlisted;
 pub(crate) mod waits;
 pub(crate) mod watch;

@@ -131,6 +131,8 @@ pub(super) fn before_poll(id: u64) {
 #[inline(always)]
 pub(super) fn between_polls() {
     let slot = threads::slot();
+    // Pairs with the Acquire in `threads::finishing`: what ended here has left tokio's list.
+    slot.ended.store(0, Ordering::Release);
     if slot.foreign.load(Ordering::Relaxed) != 0 {
         settle(slot);
     }

@@ -2,6 +2,7 @@
 //! any, but nobody knows its handle for as long as it lives.
 
 use super::foreign::number;
+use crate::registry::runtimes::{self, RuntimeNumber};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,20 +12,34 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 #[derive(Debug)]
 pub(crate) struct Measured(Option<u64>);
 
-static LIST: Mutex<(u64, BTreeMap<u64, Handle>)> = Mutex::new((0, BTreeMap::new()));
+struct Held {
+    handle: Handle,
+    is_local: bool,
+}
 
-fn lock() -> MutexGuard<'static, (u64, BTreeMap<u64, Handle>)> {
+static LIST: Mutex<(u64, BTreeMap<u64, Held>)> = Mutex::new((0, BTreeMap::new()));
+
+fn lock() -> MutexGuard<'static, (u64, BTreeMap<u64, Held>)> {
     LIST.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Measured {
     /// Puts a runtime on the list.
     pub(crate) fn new(handle: &Handle) -> Measured {
+        Measured::enter(handle, false)
+    }
+
+    /// The same for a `LocalRuntime`.
+    pub(crate) fn local(handle: &Handle) -> Measured {
+        Measured::enter(handle, true)
+    }
+
+    fn enter(handle: &Handle, is_local: bool) -> Measured {
         Measured(super::is_on_here().then(|| {
             let handle = handle.clone();
             let (last, list) = &mut *lock();
             *last += 1;
-            list.insert(*last, handle);
+            list.insert(*last, Held { handle, is_local });
             *last
         }))
     }
@@ -33,7 +48,7 @@ impl Measured {
 impl Drop for Measured {
     fn drop(&mut self) {
         // The handle goes outside of the lock.
-        let _handle = self.0.and_then(|key| lock().1.remove(&key));
+        let _held = self.0.and_then(|key| lock().1.remove(&key));
     }
 }
 
@@ -82,7 +97,32 @@ pub(crate) struct UnstableNumbers {
 /// The numbers of all runtimes on the list, as of now.
 pub(crate) fn all() -> Vec<RuntimeNumbers> {
     // Under the lock: a runtime whose end has begun is off the list when it goes on.
-    lock().1.values().map(numbers).collect()
+    lock()
+        .1
+        .values()
+        .map(|held| numbers(&held.handle))
+        .collect()
+}
+
+/// How many tasks tokio counts in a runtime.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Alive {
+    /// 0 if it has no hook of ours.
+    pub(crate) runtime: RuntimeNumber,
+    /// Whether what is spawned by `spawn_local` is among them.
+    pub(crate) is_local: bool,
+    pub(crate) tasks: u64,
+}
+
+/// The tasks of each runtime on the list, as of now.
+pub(crate) fn alive() -> Vec<Alive> {
+    let list = lock();
+    let alive = list.1.values().map(|Held { handle, is_local }| Alive {
+        runtime: runtimes::by_id(number(handle.id())),
+        is_local: *is_local,
+        tasks: handle.metrics().num_alive_tasks() as u64,
+    });
+    alive.collect()
 }
 
 fn numbers(handle: &Handle) -> RuntimeNumbers {

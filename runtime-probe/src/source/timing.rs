@@ -5,7 +5,7 @@ use crate::primitive::Ordering;
 use crate::record::contention::{self, Switch};
 use crate::record::poll_times::{self, Finished};
 use crate::record::task_times::{self, Lap, Noted, Site, TASKS};
-use crate::registry::record::Record;
+use crate::registry::record::{Kind, Record};
 use crate::registry::threads::{self, Slot};
 
 /// A poll of ours is about to begin on this thread. That is the moment: the thread's last stamp may be of before it slept.
@@ -98,6 +98,7 @@ pub(super) fn note_lap(lap: Option<(Site, Lap)>) {
 /// The end of a task that somebody else spawned.
 #[cfg(feature = "rt")]
 pub(super) fn note_foreign_end(record: &Record) {
+    leaves_tokio(threads::slot());
     // First: a reader misses it for a moment, rather than counting it twice.
     record.close();
     TASKS.note_end(site(record), threads::current().0, record.poll(), false);
@@ -108,10 +109,19 @@ fn end(record: &Record) {
     let polls = record.poll();
     // A panic drops what it goes through, and at that moment the thread's last stamp is the end of that poll. Otherwise it
     // is a task of a runtime that a panic drops.
+    if matches!(record.kind(), Kind::Task | Kind::Local) {
+        leaves_tokio(slot);
+    }
     let panicked =
         std::thread::panicking() && polls > 0 && record.since() == slot.now.load(Ordering::Relaxed);
     record.close();
     TASKS.note_end(site(record), slot.number().0, polls, panicked);
+}
+
+/// tokio takes a task off its list soon, on this thread.
+fn leaves_tokio(slot: &Slot) {
+    let now = slot.now.load(Ordering::Relaxed);
+    slot.ended.store(now, Ordering::Relaxed);
 }
 
 fn site(record: &Record) -> Site {

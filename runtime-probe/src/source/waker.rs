@@ -347,7 +347,7 @@ fn note_wake(record: &Record, data: *const ()) {
             let is_in_a_poll = poll.is_some_and(|poll| poll.data != 0);
             if !is_in_a_poll {
                 // A driver or timer on a worker: what the worker polls next begins no earlier than this.
-                slot.now.store(clock::ticks(), Ordering::Relaxed);
+                slot.stamp_wake(clock::ticks());
             }
             // Inside a poll the thread's last stamp is the begin of that poll, and it has to do: the clock costs more
             // than everything else that a wake does. Unless somebody wants to know how long the woken task has waited.
