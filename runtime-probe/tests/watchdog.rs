@@ -32,6 +32,9 @@ fn an_application() {
     let mut watchdog = Watchdog::new(limit)
         .growth_every(Duration::from_millis(100))
         .wait_limit(limit);
+    if fault == "waits as it likes" {
+        watchdog = watchdog.wait_limit(Duration::ZERO);
+    }
     if let Some(directory) = std::env::var_os("WATCHDOG_TEST_DIR") {
         watchdog = watchdog
             .quiet(Duration::ZERO)
@@ -64,7 +67,7 @@ fn an_application() {
                 })
                 .unwrap();
         }
-        "waits" => {
+        "waits" | "waits as it likes" => {
             let semaphore = std::sync::Arc::new(runtime_probe::sync::Semaphore::new(0));
             for _ in 0..3 {
                 runtime.spawn(wants_a_permit(semaphore.clone()));
@@ -214,6 +217,13 @@ fn a_wait_for_a_permit_is_told_and_one_for_receivers_to_go_is_not() {
     );
     let more = application.meanwhile(3 * LIMIT);
     assert!(!more.contains("runtime-probe: "), "{more}");
+}
+
+#[test]
+fn no_wait_is_told_where_there_is_no_limit() {
+    let application = Application::start("waits as it likes", &[]);
+    let told = application.meanwhile(20 * LIMIT);
+    assert!(!told.contains("runtime-probe: "), "{told}");
 }
 
 #[test]

@@ -89,7 +89,7 @@ impl Watchdog {
         }
     }
 
-    /// How long a task may wait for a lock, a permit or room in a channel.
+    /// How long a task may wait for a lock, a permit or room in a channel; zero for as long as it likes.
     pub fn wait_limit(mut self, limit: Duration) -> Watchdog {
         self.wait_limit = limit;
         self
@@ -102,7 +102,7 @@ impl Watchdog {
         self
     }
 
-    /// How far apart the counts of tasks are of which ten in a row are growth.
+    /// How far apart the counts of tasks are of which ten in a row are growth; zero for no counts.
     pub fn growth_every(mut self, time: Duration) -> Watchdog {
         self.patience.growth_every = time;
         self
@@ -147,11 +147,11 @@ impl Watchdog {
                 let mut written = 0;
                 while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
                     let before = alarms.counts();
-                    let mut look = look(self.limit);
-                    let mut gives_way =
-                        |waits: Option<_>| waits.is_none_or(|waits| known.gives_way(waits));
-                    look.busy.retain(|busy| gives_way(busy.waits));
-                    let waits = known.look(self.wait_limit);
+                    let look = look(self.limit, |waits| known.gives_way(waits));
+                    let waits = match self.wait_limit {
+                        Duration::ZERO => Vec::new(),
+                        limit => known.look(limit),
+                    };
                     let told = alarms.judge(&look, &waits, Instant::now());
                     count(before, alarms.counts());
                     for told in told {
@@ -302,7 +302,7 @@ pub(super) fn from_environment() {
     }
 }
 
-/// Reads `1s`, or rules such as `poll=1s,wait=30s,growth=10s,quiet=60s`; what is not named has its default, `poll` a second.
+/// Reads `1s`, or rules such as `poll=1s,wait=30s,growth=off,quiet=60s`; what is not named has its default, `poll` a second.
 /// The error is the end of a sentence.
 #[cfg(feature = "rt")]
 fn parse(rules: &str) -> Result<Watchdog, String> {
@@ -323,7 +323,12 @@ fn parse(rules: &str) -> Result<Watchdog, String> {
                 ));
             }
         };
-        *field = go_duration::parse(time.trim()).map_err(|reason| format!("{name}: {reason}"))?;
+        *field = match (time.trim(), name.trim()) {
+            ("off", "wait" | "growth") => Duration::ZERO,
+            (time, name) => {
+                go_duration::parse(time).map_err(|reason| format!("{name}: {reason}"))?
+            }
+        };
     }
     Ok(watchdog)
 }
@@ -451,5 +456,22 @@ impl<W: Write> Write for Cut<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.inside.flush()
+    }
+}
+
+#[cfg(all(test, feature = "rt"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_and_growth_can_be_left_out() {
+        let rules = parse("poll=2s, wait=off, growth=off").unwrap();
+        assert_eq!(rules.limit, Duration::from_secs(2));
+        assert!(rules.wait_limit.is_zero() && rules.patience.growth_every.is_zero());
+        let rules = parse("wait=5s").unwrap();
+        assert_eq!(rules.wait_limit, Duration::from_secs(5));
+        assert_eq!(rules.patience.growth_every, Watchdog::DEFAULT_GROWTH_EVERY);
+        assert!(parse("poll=off").is_err());
+        assert!(parse("off").is_err());
     }
 }

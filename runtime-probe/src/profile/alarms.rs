@@ -1,6 +1,7 @@
 //! From looks at a process to what somebody should be told: nothing twice, and not too often.
 
 use super::long_waits::LongWait;
+use crate::registry::runtimes::RuntimeNumber;
 use crate::snapshot::rates::per_second;
 use crate::snapshot::watch::{Busy, FullPool, KeptWaiting, LongPoll, Look};
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -28,6 +29,7 @@ pub(crate) struct Patience {
     /// Of one kind of alarm and one culprit, one within this time is told.
     pub(crate) quiet: Duration,
     /// How far apart counts of tasks are that are compared.
+    /// Zero for none.
     pub(crate) growth_every: Duration,
 }
 
@@ -75,8 +77,8 @@ pub(crate) struct Alarms {
     patience: Patience,
     /// Polls that were too long at the last look: each is one alarm, however long it goes on.
     known: HashSet<(u64, u64)>,
-    /// The task that was kept waiting at the last look.
-    waited: bool,
+    /// Runtimes that kept a task waiting at the last look.
+    late: HashSet<RuntimeNumber>,
     /// Places where tasks waited too long at the last look.
     waits: HashSet<usize>,
     /// Blocking pools that were full at the last look.
@@ -139,7 +141,7 @@ impl Alarms {
         Alarms {
             patience,
             known: HashSet::new(),
-            waited: false,
+            late: HashSet::new(),
             waits: HashSet::new(),
             full: HashSet::new(),
             busy: HashMap::new(),
@@ -166,10 +168,10 @@ impl Alarms {
             .filter(|poll| poll.is_innermost && !self.known.contains(&(poll.id, poll.poll)));
         new.extend(unknown.map(Alarm::LongPoll));
         self.known = known;
-        if let Some(task) = look.kept_waiting.filter(|_| !self.waited) {
-            new.push(Alarm::KeptWaiting(task));
-        }
-        self.waited = look.kept_waiting.is_some();
+        let kept = look.kept_waiting.iter();
+        let unknown = kept.filter(|task| !self.late.contains(&task.runtime));
+        new.extend(unknown.copied().map(Alarm::KeptWaiting));
+        self.late = look.kept_waiting.iter().map(|task| task.runtime).collect();
         let places = waits.iter().map(|wait| wait.place).collect();
         let before = std::mem::replace(&mut self.waits, places);
         let waits = waits.iter().filter(|wait| !before.contains(&wait.place));
@@ -216,9 +218,9 @@ impl Alarms {
     }
 
     fn growth(&mut self, look: &Look, now: Instant) -> impl Iterator<Item = Alarm> + use<> {
-        let due = self
-            .counted
-            .is_none_or(|counted| now.duration_since(counted) >= self.patience.growth_every);
+        let every = self.patience.growth_every;
+        let is_due = |counted| now.duration_since(counted) >= every;
+        let due = !every.is_zero() && self.counted.is_none_or(is_due);
         let mut grown = [None, None];
         if due {
             self.counted = Some(now);
@@ -236,7 +238,7 @@ impl Alarms {
         // What is to blame: another one within the quiet time is news.
         let (kind, culprit) = match alarm {
             Alarm::LongPoll(poll) => (0, poll.site),
-            Alarm::KeptWaiting(_) => (1, 0),
+            Alarm::KeptWaiting(task) => (1, task.runtime.0.into()),
             Alarm::Growth { .. } => (2, 0),
             Alarm::Untaken { .. } => (2, 1),
             Alarm::LongWait(wait) => (3, wait.place),
@@ -377,11 +379,7 @@ mod tests {
     fn spins_at(polls: impl Fn(u64) -> Option<u64>) -> Option<u64> {
         let (mut alarms, begin) = (alarms(), Instant::now());
         (0..20).find(|at| {
-            let busy = polls(*at).map(|polls| Busy {
-                id: 7,
-                polls,
-                waits: None,
-            });
+            let busy = polls(*at).map(|polls| Busy { id: 7, polls });
             let look = Look {
                 busy: busy.into_iter().collect(),
                 ..Look::default()
@@ -420,12 +418,14 @@ mod tests {
     #[test]
     fn a_runtime_that_goes_on_not_getting_round_is_one_alarm() {
         let (mut alarms, begin) = (alarms(), Instant::now());
-        let task = KeptWaiting {
+        let of = |runtime| KeptWaiting {
             id: 7,
             since: SECOND,
+            runtime: RuntimeNumber(runtime),
         };
+        let task = of(1);
         let late = Look {
-            kept_waiting: Some(task),
+            kept_waiting: vec![task],
             ..Look::default()
         };
         let kept = Alarm::KeptWaiting(task);
@@ -437,6 +437,30 @@ mod tests {
             []
         );
         assert_eq!(alarms.judge(&late, &[], begin + 102 * SECOND).len(), 1);
+        // Another runtime is another culprit.
+        let both = Look {
+            kept_waiting: vec![task, of(2)],
+            ..Look::default()
+        };
+        let second = alarms.judge(&both, &[], begin + 103 * SECOND);
+        assert_eq!(second[0].alarm, Alarm::KeptWaiting(of(2)));
+        assert_eq!(second.len(), 1);
+    }
+
+    #[test]
+    fn growth_can_be_off() {
+        let mut alarms = Alarms::new(Patience {
+            quiet: SECOND,
+            growth_every: Duration::ZERO,
+        });
+        let begin = Instant::now();
+        for at in 0..20 {
+            let look = Look {
+                tasks: 1000 * at as usize,
+                ..Look::default()
+            };
+            assert_eq!(alarms.judge(&look, &[], begin + at * SECOND), []);
+        }
     }
 
     /// Of counts that are ten seconds apart, at which one growth is told.

@@ -2,9 +2,10 @@
 //! like any other task that runs at either of them.
 
 use super::tasks::known;
-use crate::clock::Scale;
+use crate::clock::{Scale, Ticks};
+use crate::primitive::Ordering;
 use crate::registry::record::{Kind, Record, View};
-use crate::registry::slab;
+use crate::registry::{slab, threads};
 use std::collections::HashMap;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -39,11 +40,11 @@ impl Rates {
     /// Looks for tasks that are polled, or are about to be, and have been often enough to spin.
     pub(crate) fn begin() -> Self {
         let mut tasks = Vec::new();
-        let scale = Scale::now();
+        let (scale, foreign) = (Scale::now(), Foreign::now());
         slab::for_each(|record| {
             if tasks.len() < MOST
                 && let Some(view) = known(record)
-                && is_busy(&view, &scale)
+                && is_busy(&view, &scale, &foreign)
             {
                 tasks.push((record, view.id, view.polls));
             }
@@ -60,11 +61,14 @@ impl Rates {
             return HashMap::new();
         }
         thread::sleep(APART.saturating_sub(self.begun.elapsed()));
-        let scale = Scale::now();
+        let (scale, foreign) = (Scale::now(), Foreign::now());
         let apart = self.begun.elapsed();
         let tasks = self.tasks.into_iter();
         let rates = tasks.filter_map(|(record, id, polls)| {
-            let view = known(record).filter(|view| view.id == id && is_busy(view, &scale))?;
+            let view = known(record).filter(|view| view.id == id)?;
+            if !is_busy(&view, &scale, &foreign) {
+                return None;
+            }
             let now = per_second(view.polls.saturating_sub(polls), apart);
             let age = Duration::from_nanos(scale.since(view.spawned));
             let rate = Rate {
@@ -78,15 +82,47 @@ impl Rates {
     }
 }
 
-/// Nanoseconds that a task that gives way waits at the most: until its worker has looked for other work.
-const GIVES_WAY: u64 = 100_000;
+/// Nanoseconds that a task that gives way (`yield_now`) waits at the most: until its worker has looked for other work.
+pub(super) const GIVES_WAY: u64 = 100_000;
 
-/// Whether it is polled, ready to be, or has been just now: what gives way (`yield_now`) is woken a moment after its poll. The
-/// first polls of a task tell nothing.
-pub(super) fn is_busy(view: &View, scale: &Scale) -> bool {
-    let is_alone = !matches!(view.kind, Kind::Nested | Kind::Blocking);
-    let is_busy = || view.polling || view.woken.is_some() || scale.since(view.since) < GIVES_WAY;
-    is_alone && view.polls >= LEAST / 10 && is_busy()
+/// The foreign tasks that are polled: their threads tell, not their records.
+pub(super) struct Foreign(HashMap<u64, Ticks>);
+
+impl Foreign {
+    pub(super) fn now() -> Self {
+        let threads = threads::alive().into_values();
+        let polled = threads.map(|(_, slot)| {
+            let id = slot.foreign.load(Ordering::Acquire);
+            (id, slot.foreign_since.load(Ordering::Relaxed))
+        });
+        Foreign(polled.filter(|(id, _)| *id != 0).collect())
+    }
+
+    /// When the poll of a task began, at the earliest.
+    pub(super) fn polled_since(&self, id: u64) -> Option<Ticks> {
+        self.0.get(&id).copied()
+    }
+}
+
+/// For how many nanoseconds a task has waited, 0 for one that is polled or ready to be. `None` for what does not spin; the first
+/// polls of a task tell nothing.
+pub(super) fn waited(view: &View, scale: &Scale, foreign: &Foreign) -> Option<u64> {
+    if matches!(view.kind, Kind::Nested | Kind::Blocking) || view.polls < LEAST / 10 {
+        return None;
+    }
+    let is_polled = match view.kind {
+        Kind::Foreign => foreign.polled_since(view.id).is_some(),
+        _ => view.polling,
+    };
+    match is_polled || view.woken.is_some() {
+        true => Some(0),
+        false => Some(scale.since(view.since)),
+    }
+}
+
+/// Whether a task is polled, ready to be, or has been just now.
+fn is_busy(view: &View, scale: &Scale, foreign: &Foreign) -> bool {
+    waited(view, scale, foreign).is_some_and(|ns| ns < GIVES_WAY)
 }
 
 pub(crate) fn per_second(polls: u64, time: Duration) -> u64 {

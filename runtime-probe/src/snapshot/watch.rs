@@ -1,13 +1,12 @@
 //! A look at what may be wrong, cheap enough for several a second: a walk over the records, and nothing is kept of the tasks
 //! that are well. 100,000 tasks take some 5 ms.
 
-use super::rates::is_busy;
+use super::rates::{Foreign, GIVES_WAY, waited};
 use super::tasks;
 use crate::clock::{Scale, Ticks};
-use crate::primitive::Ordering;
 use crate::registry::record::{Kind, View, Waking};
 use crate::registry::runtimes::RuntimeNumber;
-use crate::registry::{join_sets, slab, threads};
+use crate::registry::{join_sets, slab};
 use crate::stack::raw::WaitSet;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -23,8 +22,8 @@ pub(crate) struct Look {
     pub(crate) long_polls: Vec<LongPoll>,
     /// Tasks that are polled, or about to be, and were not woken by another task: those that spin are among them.
     pub(crate) busy: Vec<Busy>,
-    /// The task that has been ready for longest and is not polled, if for longer than the limit.
-    pub(crate) kept_waiting: Option<KeptWaiting>,
+    /// Of each runtime the task that has been ready for longest and is not polled, if for longer than the limit.
+    pub(crate) kept_waiting: Vec<KeptWaiting>,
     /// Blocking pools in which a closure has waited for a thread for longer than the limit.
     pub(crate) full_pools: Vec<FullPool>,
 }
@@ -54,9 +53,10 @@ pub(crate) struct LongPoll {
 pub(crate) struct Busy {
     pub(crate) id: u64,
     pub(crate) polls: u64,
-    /// Of one that was found waiting, for what: it is busy only if it gives way.
-    pub(crate) waits: Option<&'static WaitSet>,
 }
+
+/// Nanoseconds after which a task that gave way has been polled again, though its worker had no CPU meanwhile.
+const GIVES_WAY_AT_MOST: u64 = 50_000_000;
 
 /// The most tasks that are watched for spinning.
 const MOST_BUSY: usize = 256;
@@ -66,10 +66,12 @@ const MOST_BUSY: usize = 256;
 pub(crate) struct KeptWaiting {
     pub(crate) id: u64,
     pub(crate) since: Duration,
+    /// Which does not come round to it.
+    pub(crate) runtime: RuntimeNumber,
 }
 
-/// Looks for what has lasted longer than `limit`.
-pub(crate) fn look(limit: Duration) -> Look {
+/// Looks for what has lasted longer than `limit`. `gives_way` tells of registrations whether they are no wait.
+pub(crate) fn look(limit: Duration, mut gives_way: impl FnMut(&'static WaitSet) -> bool) -> Look {
     let scale = Scale::now();
     let lasts =
         |since| Some(Duration::from_nanos(scale.since(since))).filter(|lasts| *lasts > limit);
@@ -79,14 +81,8 @@ pub(crate) fn look(limit: Duration) -> Look {
     // Long polls by thread: begin, whether it is no root, which.
     let mut by_thread: HashMap<u32, (Ticks, bool, usize)> = HashMap::new();
     // Of foreign tasks the thread knows which one it polls, and since when at the earliest.
-    let polled: Vec<(u64, Ticks)> = threads::alive()
-        .into_values()
-        .map(|(_, slot)| {
-            let id = slot.foreign.load(Ordering::Acquire);
-            (id, slot.foreign_since.load(Ordering::Relaxed))
-        })
-        .filter(|(id, _)| *id != 0)
-        .collect();
+    let foreign = Foreign::now();
+    let mut kept_waiting: HashMap<RuntimeNumber, KeptWaiting> = HashMap::new();
     // By runtime.
     let mut queued: BTreeMap<u16, Duration> = BTreeMap::new();
     slab::for_each(|record| {
@@ -99,26 +95,33 @@ pub(crate) fn look(limit: Duration) -> Look {
             *len = len.saturating_sub(1);
         }
         let by_another = matches!(view.woken, Some((_, Waking::Task(id))) if id != view.id);
-        if look.busy.len() < MOST_BUSY && is_busy(&view, &scale) && !by_another {
+        if look.busy.len() < MOST_BUSY
+            && !by_another
+            && let Some(ns) = waited(&view, &scale, &foreign)
+            && (ns == 0
+                || match view.waits {
+                    None => ns < GIVES_WAY,
+                    Some(waits) => ns < GIVES_WAY_AT_MOST && gives_way(waits),
+                })
+        {
             look.busy.push(Busy {
                 id: view.id,
                 polls: view.polls,
-                waits: view.waits.filter(|_| !view.polling && view.woken.is_none()),
             });
         }
         match view.kind {
             Kind::Foreign => {
-                let begun = polled.iter().find(|(id, _)| *id == view.id);
-                look.long_polls.extend(begun.and_then(|(id, begun)| {
-                    let since = view.since.max(*begun);
-                    Some(LongPoll {
-                        id: *id,
-                        poll: since,
-                        lasts: lasts(since)?,
-                        site: site(&view),
-                        is_innermost: true,
-                    })
-                }));
+                look.long_polls
+                    .extend(foreign.polled_since(view.id).and_then(|begun| {
+                        let since = view.since.max(begun);
+                        Some(LongPoll {
+                            id: view.id,
+                            poll: since,
+                            lasts: lasts(since)?,
+                            site: site(&view),
+                            is_innermost: true,
+                        })
+                    }));
             }
             // A closure of the blocking pool is there to last, but not to wait for its thread.
             Kind::Blocking if view.polling => {}
@@ -151,9 +154,12 @@ pub(crate) fn look(limit: Duration) -> Look {
             Kind::Nested if view.outer != 0 => {}
             _ => {
                 let ready = view.woken.and_then(|(at, _)| lasts(at.max(view.since)));
-                let longest = look.kept_waiting.map_or(Duration::ZERO, |task| task.since);
+                let longest = kept_waiting.get(&view.runtime);
+                let longest = longest.map_or(Duration::ZERO, |task| task.since);
                 if let Some(since) = ready.filter(|since| *since > longest) {
-                    look.kept_waiting = Some(KeptWaiting { id: view.id, since });
+                    let (id, runtime) = (view.id, view.runtime);
+                    let task = KeptWaiting { id, since, runtime };
+                    kept_waiting.insert(runtime, task);
                 }
             }
         }
@@ -163,6 +169,7 @@ pub(crate) fn look(limit: Duration) -> Look {
         since,
     });
     look.full_pools = full.collect();
+    look.kept_waiting = kept_waiting.into_values().collect();
     look.untaken = untaken.into_values().sum::<u64>() as usize;
     for (_, _, at) in by_thread.into_values() {
         look.long_polls[at].is_innermost = true;
