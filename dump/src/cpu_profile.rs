@@ -3,7 +3,9 @@
 //! A sample stands for one period of CPU time, so a function with 300 of 1000 samples at 100 a second ran for three of ten
 //! seconds. What waits has none. The estimate has the error of counting: 300 samples are 300, give or take 17.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::ptr;
 
@@ -53,6 +55,9 @@ pub struct CpuProfile {
     groups: Vec<Group>,
     comments: Vec<String>,
 }
+
+/// Stacks that a text has: what comes beyond is a small part of the time.
+pub const MOST_WRITTEN: usize = 100;
 
 /// Keys and values.
 type Labels = Vec<(String, String)>;
@@ -122,13 +127,50 @@ impl CpuProfile {
         lists.flatten().map(|location| &**location)
     }
 
-    /// Writes the text of `debug=1`: that of Go's count profiles, in samples. Go itself has none for CPU time.
+    /// One group for stacks of the same functions with the same labels, whichever instructions were seen: under the addresses of
+    /// the stack with the most samples, without scaffolding.
+    fn by_function(&self) -> Vec<Group> {
+        let mut places: HashMap<(String, &Labels), usize> = HashMap::new();
+        let mut groups: Vec<Group> = Vec::new();
+        // The most samples come first.
+        for group in &self.groups {
+            let list = group.list.shown();
+            let place = places.entry((functions(&list), &group.key.1));
+            let at = *place.or_insert(groups.len());
+            match groups.get_mut(at) {
+                Some(known) => known.samples = known.samples.saturating_add(group.samples),
+                None => groups.push(Group {
+                    key: (list.key(), group.key.1.clone()),
+                    list,
+                    samples: group.samples,
+                }),
+            }
+        }
+        // Stable: equal ones stay in their order.
+        groups.sort_by_key(|group| Reverse(group.samples));
+        groups
+    }
+
+    /// Writes the text of `debug=1`: that of Go's count profiles, in samples, with stacks of the same functions as one, and no
+    /// more than [`MOST_WRITTEN`] of them. Go itself has none for CPU time.
     pub fn write_text(&self, mut out: impl Write) -> io::Result<()> {
         let mut text = b"cpu profile: total ".to_vec();
         push_decimal(&mut text, self.total());
         text.push(b'\n');
         push_remarks(&mut text, &self.comments);
-        for group in &self.groups {
+        let groups = self.by_function();
+        let (written, rest) = groups.split_at(groups.len().min(MOST_WRITTEN));
+        if !rest.is_empty() {
+            let samples = rest.iter().map(|group| group.samples).sum::<u64>();
+            let (stacks, most) = (rest.len(), MOST_WRITTEN);
+            push_remarks(
+                &mut text,
+                &[format!(
+                    "the {most} stacks with the most samples; {stacks} more, with {samples} samples, are in debug=0"
+                )],
+            );
+        }
+        for group in written {
             let (addresses, labels) = &group.key;
             push_decimal(&mut text, group.samples);
             text.extend_from_slice(b" @");
@@ -171,6 +213,21 @@ impl CpuProfile {
     }
 }
 
+/// The functions of a list, or the addresses of those without a name.
+fn functions(list: &AddressList) -> String {
+    let mut functions = String::new();
+    for location in list.locations() {
+        if location.frames.is_empty() {
+            let _ = write!(functions, "{:#x}", location.return_address);
+        }
+        for frame in &location.frames {
+            functions.push_str(&frame.function);
+            functions.push('\n');
+        }
+    }
+    functions
+}
+
 /// One group for equal lists with equal labels, in the order of Go's profiles.
 fn group(samples: impl Iterator<Item = (AddressList, Labels, u64)>) -> Vec<Group> {
     let mut groups: HashMap<(String, Labels), Group> = HashMap::new();
@@ -194,6 +251,8 @@ fn group(samples: impl Iterator<Item = (AddressList, Labels, u64)>) -> Vec<Group
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stack::Frame;
+    use std::sync::Arc;
 
     fn stack(name: &str) -> Stack {
         Stack {
@@ -263,6 +322,49 @@ mod tests {
         let labels =
             "\n# labels: {\"spawned_at\":\"src/a \\\"b\\\".rs:1:2\", \"task\":\"one\"}\n#\t0x";
         assert!(rest.contains(labels), "{text}");
+    }
+
+    #[test]
+    fn the_text_has_stacks_of_the_same_functions_once_and_not_all_of_them() {
+        let at = |address: u64, function: &str| Stack {
+            trunk: vec![Arc::new(Location {
+                return_address: address,
+                function_offset: None,
+                frames: vec![Frame {
+                    function: function.into(),
+                    file: "src/a.rs".into(),
+                    line: address as u32,
+                }],
+                hidden: false,
+            })],
+            ..Stack::default()
+        };
+        let stacks = [at(7, "hot"), at(8, "cold"), at(9, "hot"), at(10, "hot")];
+        let samples = stacks.iter().zip([2, 5, 3, 1]);
+        let labels = [("spawned_at", "src/a.rs:1:2")];
+        let samples = samples.map(|(stack, samples)| ran(stack, &labels, samples));
+        let text = |profile: CpuProfile| {
+            let mut text = Vec::new();
+            profile.write_text(&mut text).unwrap();
+            String::from_utf8(text).unwrap()
+        };
+        let hot = text(CpuProfile::new(10, samples));
+        assert_eq!(hot.matches("@ 0x").count(), 2, "{hot}");
+        assert!(hot.contains("\n6 @ 0x9\n"), "{hot}");
+        assert!(hot.contains("\n5 @ 0x8\n"), "{hot}");
+
+        let many: Vec<Stack> = (0..MOST_WRITTEN as u64 + 3)
+            .map(|address| at(100 + address, &format!("f{address}")))
+            .collect();
+        let text = text(CpuProfile::new(
+            10,
+            many.iter().map(|stack| ran(stack, &[], 1)),
+        ));
+        assert_eq!(text.matches("@ 0x").count(), MOST_WRITTEN, "{text}");
+        assert!(
+            text.contains("; 3 more, with 3 samples, are in debug=0\n"),
+            "{text}"
+        );
     }
 
     #[test]

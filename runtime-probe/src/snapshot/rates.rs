@@ -128,3 +128,29 @@ fn is_busy(view: &View, scale: &Scale, foreign: &Foreign) -> bool {
 pub(crate) fn per_second(polls: u64, time: Duration) -> u64 {
     (polls as f64 / time.as_secs_f64().max(1e-9)) as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+    use crate::registry::slab::RecordRef;
+
+    #[test]
+    fn a_foreign_task_is_busy_while_its_thread_polls_it() {
+        clock::init();
+        const ID: u64 = 1 << 50;
+        let begun = clock::ticks();
+        let record = RecordRef::new(Kind::Foreign, ID, None, None, begun);
+        let slot = threads::slot();
+        for _ in 0..LEAST {
+            record.note_foreign_poll(slot.number(), 1, begun);
+        }
+        thread::sleep(Duration::from_nanos(2 * GIVES_WAY));
+        let waited = || waited(&record.view().unwrap(), &Scale::now(), &Foreign::now());
+        assert!(waited() >= Some(GIVES_WAY));
+        slot.foreign.store(ID, Ordering::Release);
+        let polled = waited();
+        slot.foreign.store(0, Ordering::Release);
+        assert_eq!(polled, Some(0));
+    }
+}
