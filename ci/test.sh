@@ -337,7 +337,7 @@ licences() {
         [ -n "${CI:-}" ] || { skip "no cargo-deny; cargo install cargo-deny"; return; }
         cargo install --quiet --locked --root "$into" cargo-deny
     fi
-    cargo deny --all-features check licenses bans sources
+    cargo deny --all-features --exclude-dev --exclude examples --exclude faults --exclude benches check licenses bans sources
 }
 
 # The ways that are left out (debug = 1 and 2, LTO, panic=abort, ..) take three times as long again: by hand.
