@@ -107,8 +107,8 @@ pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
     let conditions = conditions::now();
     if !conditions.is_empty() {
         page.push_str("</ul>\n</p>\n<p>\nConditions:\n<ul>\n");
-        for line in conditions {
-            let _ = writeln!(page, "<li>{}</li>", escape(&line));
+        for condition in conditions {
+            let _ = writeln!(page, "<li>{}</li>", escape(&condition.text()));
         }
     }
     page.push_str("</ul>\n</p>\n<p>\nDiagnosis:\n<ul>\n");

@@ -5,13 +5,14 @@ use crate::environment::{WATCHDOG, WATCHDOG_DIR};
 #[cfg(feature = "rt")]
 use crate::http::go_duration;
 use crate::profile::alarms::{Alarm, Alarms, KINDS, Patience, Told};
-use crate::profile::conditions;
+use crate::profile::conditions::{self, Condition};
 use crate::profile::goroutine::Goroutines;
 use crate::profile::goroutine_forms::Lines;
 use crate::profile::long_waits::LongWaits;
 use crate::profile::selection::{Selection, grouped};
 use crate::profile::sites::{SortBy, SpawnSites};
-use crate::snapshot::watch::look;
+use crate::registry::runtimes::RuntimeNumber;
+use crate::snapshot::watch::{Trouble, look};
 use crate::source;
 use std::fmt::Write as _;
 use std::fs::File;
@@ -27,6 +28,8 @@ use std::time::{Duration, Instant};
 /// * a task is ready for longer than the limit, and its runtime does not come round to it;
 /// * a task waits longer than [`Watchdog::wait_limit`] for a lock, a permit or room in a channel;
 /// * a closure waits for a thread of the blocking pool for longer than the limit: all of them are taken;
+/// * the timers and the I/O of a runtime stand still for longer than the limit: its workers are in long polls, or sleep until
+///   one of these wakes them;
 /// * a task spins: for five seconds it is polled a thousand times a second or more, and is never found waiting;
 /// * there are more and more tasks: ten counts in a row, ten seconds apart, each above the one before, and by a hundred tasks
 ///   and a tenth in all. So a leak is told of after 100 seconds.
@@ -147,7 +150,10 @@ impl Watchdog {
                 let mut written = 0;
                 while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
                     let before = alarms.counts();
-                    let look = look(self.limit, |waits| known.gives_way(waits));
+                    let mut look = look(self.limit, |waits| known.gives_way(waits));
+                    if !look.long_polls.is_empty() {
+                        look.standstills = standstills(self.limit);
+                    }
                     let waits = match self.wait_limit {
                         Duration::ZERO => Vec::new(),
                         limit => known.look(limit),
@@ -244,6 +250,8 @@ pub struct WatchdogCounters {
     pub spins: u64,
     /// Blocking pools in which a closure waited for a thread longer than the limit.
     pub full_pools: u64,
+    /// Times that the timers and the I/O of a runtime stood still for longer than the limit.
+    pub standstills: u64,
 }
 
 static COUNTERS: [AtomicU64; KINDS] = [const { AtomicU64::new(0) }; KINDS];
@@ -267,6 +275,7 @@ pub fn watchdog_counters() -> WatchdogCounters {
         long_waits,
         spins,
         full_pools,
+        standstills,
     ] = std::array::from_fn(|at| COUNTERS[at].load(Ordering::Relaxed));
     WatchdogCounters {
         long_polls,
@@ -275,6 +284,7 @@ pub fn watchdog_counters() -> WatchdogCounters {
         long_waits,
         spins,
         full_pools,
+        standstills,
     }
 }
 
@@ -359,17 +369,48 @@ fn headline(told: Told, limit: Duration) -> String {
             grouped(spin.rate),
             spin.since
         ),
-        Alarm::FullPool(pool) => conditions::of_pool(pool.runtime).unwrap_or_else(|| {
-            format!(
-                "a closure has waited for {:.1?} for a thread of its blocking pool (limit {limit:?})",
-                pool.since
-            )
-        }),
+        Alarm::FullPool(pool) => told_now(|now| matches!(now, Condition::FullPool(_)), pool.runtime)
+            .unwrap_or_else(|| {
+                format!(
+                    "a closure has waited for {:.1?} for a thread of its blocking pool (limit {limit:?})",
+                    pool.since
+                )
+            }),
+        Alarm::Standstill(runtime) => {
+            told_now(|now| matches!(now, Condition::Standstill { .. }), runtime.runtime)
+                .unwrap_or_else(|| {
+                    format!(
+                        "timers and I/O of a runtime stood still for {:.1?} (limit {limit:?})",
+                        runtime.since
+                    )
+                })
+        }
     };
     if told.untold > 0 {
         let _ = write!(headline, "; {} such were not told before", told.untold);
     }
     headline
+}
+
+/// What is still wrong with a runtime.
+fn told_now(kind: impl Fn(&Condition) -> bool, runtime: RuntimeNumber) -> Option<String> {
+    let mut conditions = conditions::now().into_iter();
+    let found = conditions.find(|one| one.runtime() == runtime && kind(one))?;
+    Some(found.text())
+}
+
+/// The runtimes that have stood still for longer than `limit`.
+fn standstills(limit: Duration) -> Vec<Trouble> {
+    let conditions = conditions::now().into_iter();
+    conditions
+        .filter_map(|condition| match condition {
+            Condition::Standstill { runtime, since, .. } if since > limit => Some(Trouble {
+                runtime: runtime.0,
+                since,
+            }),
+            _ => None,
+        })
+        .collect()
 }
 
 /// The tasks that are to blame, or those that tell it best.
@@ -407,6 +448,9 @@ fn stacks(alarm: Alarm, limit: Duration) -> String {
             late.write_groups(&mut text)
                 .and_then(|()| writeln!(text))
                 .and_then(|()| busy.write_text(&mut text, Lines::All))
+        }
+        Alarm::Standstill(_) => {
+            Goroutines::collect(of("running", Some(limit), None)).write_text(&mut text, Lines::All)
         }
         Alarm::FullPool(_) => {
             let mut closures = Selection::default();

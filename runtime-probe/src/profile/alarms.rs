@@ -3,7 +3,7 @@
 use super::long_waits::LongWait;
 use crate::registry::runtimes::RuntimeNumber;
 use crate::snapshot::rates::per_second;
-use crate::snapshot::watch::{Busy, FullPool, KeptWaiting, LongPoll, Look};
+use crate::snapshot::watch::{Busy, KeptWaiting, LongPoll, Look, Trouble};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -49,7 +49,9 @@ pub(crate) enum Alarm {
     /// A task is polled all the time, and does not wait.
     Spin(Spin),
     /// A blocking pool has no thread for its closures.
-    FullPool(FullPool),
+    FullPool(Trouble),
+    /// Nobody looks after the timers and the I/O of a runtime.
+    Standstill(Trouble),
 }
 
 /// A task that spins.
@@ -62,7 +64,7 @@ pub(crate) struct Spin {
 }
 
 /// How many kinds there are.
-pub(crate) const KINDS: usize = 6;
+pub(crate) const KINDS: usize = 7;
 
 /// An alarm that is to be told, and how many of its kind were not since the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +85,8 @@ pub(crate) struct Alarms {
     waits: HashSet<usize>,
     /// Blocking pools that were full at the last look.
     full: HashSet<u16>,
+    /// Runtimes that stood still then.
+    standing: HashSet<u16>,
     /// Tasks that were busy at all looks so far.
     busy: HashMap<u64, Busily>,
     counts: Counts,
@@ -144,6 +148,7 @@ impl Alarms {
             late: HashSet::new(),
             waits: HashSet::new(),
             full: HashSet::new(),
+            standing: HashSet::new(),
             busy: HashMap::new(),
             counts: Counts::default(),
             results: Counts::default(),
@@ -152,7 +157,7 @@ impl Alarms {
         }
     }
 
-    /// How many there were of each kind: long polls, tasks kept waiting, growths, long waits, spins, full pools.
+    /// How many there were of each kind: long polls, tasks kept waiting, growths, long waits, spins, full pools, standstills.
     pub(crate) fn counts(&self) -> [u64; KINDS] {
         self.kinds.each_ref().map(|kind| kind.all)
     }
@@ -176,11 +181,10 @@ impl Alarms {
         let before = std::mem::replace(&mut self.waits, places);
         let waits = waits.iter().filter(|wait| !before.contains(&wait.place));
         new.extend(waits.copied().map(Alarm::LongWait));
-        let full = look.full_pools.iter().map(|pool| pool.runtime.0).collect();
-        let before = std::mem::replace(&mut self.full, full);
-        let pools = look.full_pools.iter();
-        let pools = pools.filter(|pool| !before.contains(&pool.runtime.0));
-        new.extend(pools.copied().map(Alarm::FullPool));
+        let pools = new_ones(&mut self.full, &look.full_pools);
+        new.extend(pools.into_iter().map(Alarm::FullPool));
+        let runtimes = new_ones(&mut self.standing, &look.standstills);
+        new.extend(runtimes.into_iter().map(Alarm::Standstill));
         new.extend(self.spins(&look.busy, now));
         new.extend(self.growth(look, now));
         new.into_iter()
@@ -244,6 +248,7 @@ impl Alarms {
             Alarm::LongWait(wait) => (3, wait.place),
             Alarm::Spin(spin) => (4, spin.id as usize),
             Alarm::FullPool(pool) => (5, pool.runtime.0.into()),
+            Alarm::Standstill(runtime) => (6, runtime.runtime.0.into()),
         };
         let kind = &mut self.kinds[kind];
         kind.all += 1;
@@ -260,6 +265,15 @@ impl Alarms {
             untold: std::mem::take(&mut kind.untold),
         })
     }
+}
+
+/// Those of runtimes that had none at the last look.
+fn new_ones(before: &mut HashSet<u16>, now: &[Trouble]) -> Vec<Trouble> {
+    let runtimes = now.iter().map(|trouble| trouble.runtime.0).collect();
+    let before = std::mem::replace(before, runtimes);
+    let mut new = now.to_vec();
+    new.retain(|trouble| !before.contains(&trouble.runtime.0));
+    new
 }
 
 #[cfg(test)]
@@ -311,7 +325,7 @@ mod tests {
         assert_eq!(alarms.judge(&polls(&[long(2, 3)]), &[], at(74)), []);
         let later = alarms.judge(&polls(&[long(2, 4)]), &[], at(132));
         assert_eq!(later, told(Alarm::LongPoll(long(2, 4)), 2));
-        assert_eq!(alarms.counts(), [5, 0, 0, 0, 0, 0]);
+        assert_eq!(alarms.counts(), [5, 0, 0, 0, 0, 0, 0]);
     }
 
     #[test]
@@ -402,7 +416,7 @@ mod tests {
     fn a_pool_that_stays_full_is_told_once() {
         let (mut alarms, now) = (alarms(), Instant::now());
         let mut judge = |runtimes: &[u16]| {
-            let full = runtimes.iter().map(|number| FullPool {
+            let full = runtimes.iter().map(|number| Trouble {
                 runtime: RuntimeNumber(*number),
                 since: SECOND,
             });

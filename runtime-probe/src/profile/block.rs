@@ -1,5 +1,6 @@
 //! Where tasks waited for each other, as Go's block profile shows where goroutines did.
 
+use super::conditions::{self, Condition};
 use super::contended::Contended;
 use super::diagnosis::OFF;
 use super::ongoing::{Look, Ongoing, Wait};
@@ -46,6 +47,7 @@ pub(crate) fn collect(included: Included) -> Contended {
     crate::stack::unwind::refresh();
     let mut waits = waits::blocked();
     let look = included.ongoing.then(Look::take);
+    let conditions = conditions::now();
     let mut resolver = resolver();
     let ongoing = look.map(|look| Ongoing::of(&look, &mut resolver));
     waits.extend(ongoing.iter().flat_map(|ongoing| &ongoing.tasks));
@@ -70,7 +72,8 @@ pub(crate) fn collect(included: Included) -> Contended {
     let threads = threads.filter(|thread| has(&thread.wait));
     let events = events.chain(threads.clone().map(|thread| thread.contention()));
     let waits = ContentionProfile::new(contention::Kind::Block, events);
-    let mut remarks = remarks(&waits, included);
+    let mut remarks: Vec<String> = conditions.iter().map(Condition::text).collect();
+    remarks.extend(self::remarks(&waits, included));
     remarks.extend(ongoing.as_ref().and_then(|ongoing| ongoing.remark(has)));
     Contended::new(waits, remarks, &resolver)
 }

@@ -1,34 +1,152 @@
-//! What is wrong with a whole runtime, so that a reader of any page must know it before he looks at single tasks.
+//! What is wrong with a whole runtime, so that a reader of any page must know it before he looks at single tasks. One list
+//! for the index, every dump and the watchdog.
 
 use super::selection::grouped;
+use super::thread_stacks::sleeps_until_woken;
 use crate::registry::runtimes::RuntimeNumber;
+use crate::registry::threads::Thread;
 use crate::snapshot::pools::{self, Pool};
-use crate::snapshot::tasks::Tasks;
+use crate::snapshot::standstill::{self, Stuck, Suspect};
+use crate::snapshot::under_way::{self, UnderWay};
+use crate::symbol::resolver::{Resolver, resolver};
+use std::time::Duration;
 
-/// As of now, a sentence each; none, for a process that is well.
-pub(crate) fn now() -> Vec<String> {
-    of_pools(&pools::now())
+/// What is wrong.
+#[derive(Debug)]
+pub(crate) enum Condition {
+    /// Every thread of a blocking pool is taken, and closures wait.
+    FullPool(Pool),
+    /// Nobody looks after the timers and the I/O of a runtime.
+    Standstill {
+        runtime: (RuntimeNumber, String),
+        since: Duration,
+        stuck: Vec<Stuck>,
+        asleep: usize,
+    },
 }
 
-/// The same of a snapshot.
-pub(super) fn of(tasks: &Tasks) -> Vec<String> {
-    of_pools(&pools::of(tasks))
+/// As of now; none, for a process that is well.
+pub(crate) fn now() -> Vec<Condition> {
+    of(&under_way::now())
 }
 
-/// Of the blocking pool of a runtime, if that is still full.
-pub(crate) fn of_pool(runtime: RuntimeNumber) -> Option<String> {
-    let mut pools = pools::now().into_iter();
-    let pool = pools.find(|pool| pool.runtime.number == runtime && pool.is_full())?;
-    Some(full_pool(&pool))
+/// With what is under way.
+pub(super) fn of(under_way: &[UnderWay]) -> Vec<Condition> {
+    // Threads may be asked.
+    crate::stack::unwind::refresh();
+    let look = Look::take(under_way);
+    look.conditions(resolver)
 }
 
-fn of_pools(pools: &[Pool]) -> Vec<String> {
-    let full = pools.iter().filter(|pool| pool.is_full());
-    full.map(full_pool).collect()
+/// What was found before any names.
+pub(super) struct Look {
+    full: Vec<Pool>,
+    suspects: Vec<Suspect>,
 }
 
-/// The most spawn locations that are named.
-const MOST_SITES: usize = 5;
+impl Look {
+    pub(super) fn take(under_way: &[UnderWay]) -> Look {
+        let mut full = pools::of(under_way);
+        full.retain(Pool::is_full);
+        Look {
+            full,
+            suspects: standstill::suspects(under_way),
+        }
+    }
+
+    /// What is left when names have been asked.
+    pub(super) fn conditions<R>(self, resolver: impl FnOnce() -> R) -> Vec<Condition>
+    where
+        R: std::ops::DerefMut<Target = Resolver>,
+    {
+        let mut conditions = Vec::new();
+        if !self.suspects.is_empty() {
+            let mut resolver = resolver();
+            let suspects = self.suspects.into_iter();
+            conditions.extend(suspects.filter_map(|suspect| stands_still(suspect, &mut resolver)));
+        }
+        conditions.extend(self.full.into_iter().map(Condition::FullPool));
+        conditions
+    }
+}
+
+/// `None` where another worker may be waiting for the system's events.
+fn stands_still(suspect: Suspect, resolver: &mut Resolver) -> Option<Condition> {
+    let asleep = suspect.asleep.iter();
+    let mut sleeps = asleep.map(|stack| sleeps_until_woken(stack, resolver));
+    if !sleeps.all(|sleeps| sleeps) {
+        return None;
+    }
+    Some(Condition::Standstill {
+        runtime: (suspect.runtime.number, suspect.runtime.name.to_string()),
+        since: suspect.since,
+        asleep: suspect.asleep.len(),
+        stuck: suspect.stuck,
+    })
+}
+
+impl Condition {
+    /// Of which runtime.
+    pub(crate) fn runtime(&self) -> RuntimeNumber {
+        match self {
+            Condition::FullPool(pool) => pool.runtime.number,
+            Condition::Standstill { runtime, .. } => runtime.0,
+        }
+    }
+
+    /// A sentence.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Condition::FullPool(pool) => full_pool(pool),
+            Condition::Standstill {
+                runtime: (_, name),
+                since,
+                stuck,
+                asleep,
+            } => standstill(name, *since, stuck, *asleep),
+        }
+    }
+}
+
+/// The most workers, and the most spawn locations, that are named.
+const MOST_NAMED: usize = 5;
+
+fn standstill(runtime: &str, since: Duration, stuck: &[Stuck], asleep: usize) -> String {
+    let mut workers: Vec<String> = stuck
+        .iter()
+        .take(MOST_NAMED)
+        .map(|one| {
+            format!(
+                "{} polls goroutine {} for {:.1?}",
+                named(&one.thread),
+                one.task,
+                one.since
+            )
+        })
+        .collect();
+    let more = stuck.len() - workers.len();
+    if more > 0 {
+        workers.push(format!("{more} more workers are in polls as long"));
+    }
+    match asleep {
+        0 => {}
+        1 => workers.push("the other worker sleeps until one of these wakes it".to_owned()),
+        others => workers.push(format!(
+            "the {others} other workers sleep until one of these wakes them"
+        )),
+    }
+    format!(
+        "timers and I/O of runtime {runtime} stand still since {since:.1?}: {}",
+        workers.join(", ")
+    )
+}
+
+fn named(thread: &Thread) -> String {
+    match thread.name.is_empty() {
+        true => format!("thread {}", thread.tid),
+        false => format!("thread {} ({})", thread.tid, thread.name),
+    }
+}
 
 fn full_pool(pool: &Pool) -> String {
     let of = match pool.runtime.blocking_threads {
@@ -38,7 +156,7 @@ fn full_pool(pool: &Pool) -> String {
     let mut sites: Vec<String> = pool
         .sites
         .iter()
-        .take(MOST_SITES)
+        .take(MOST_NAMED)
         .map(|(location, count)| match location {
             Some(at) => format!("{} spawned at {at}", grouped(*count)),
             None => format!(

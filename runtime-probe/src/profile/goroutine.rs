@@ -1,7 +1,7 @@
 //! Tasks, as Go's goroutine profile shows goroutines: what a dump is made of. Its forms are in [`super::goroutine_forms`].
 
-use super::conditions;
-use super::diagnosis::{count_unlisted, unlisted};
+use super::conditions::{self, Condition};
+use super::diagnosis::count_unlisted;
 use super::leaf_stacks::{assemble, synthetic};
 use super::mappings::mappings;
 use super::selection::{Finder, Selection, grouped};
@@ -13,6 +13,7 @@ use crate::snapshot::rates::{Rate, Rates};
 use crate::snapshot::running::{Found as Where, Running};
 use crate::snapshot::settling::{Settling, settle};
 use crate::snapshot::tasks::{self, Place, Row, SpawnSite, Tasks};
+use crate::snapshot::under_way;
 use crate::symbol::name::Names;
 use crate::symbol::resolver::{self as symbol, Resolver, resolver};
 use crate::symbol::role::{self, Reason};
@@ -42,7 +43,7 @@ pub(crate) struct Goroutines {
     /// By task: how often it is polled, if often.
     rates: HashMap<u64, Rate>,
     /// What is wrong with a whole runtime.
-    pub(super) conditions: Vec<String>,
+    pub(super) conditions: Vec<Condition>,
     /// Why running tasks have no stack, and how many.
     pub(super) unseen: BTreeMap<String, usize>,
 }
@@ -87,6 +88,7 @@ impl Goroutines {
         let tasks = Tasks::take();
         // Before anything that takes its time: polls end.
         let running = Running::take(&tasks);
+        let look = conditions::Look::take(&under_way::of(&tasks));
         let rates = rates.end();
         let mut resolver = resolver();
         let mut tables = Tables {
@@ -105,13 +107,10 @@ impl Goroutines {
             .iter()
             .map(|site| named(site, selection.names, &mut resolver))
             .collect();
-        let not_listed = count_unlisted();
-        let mut conditions = conditions::of(&tasks);
-        conditions.extend(unlisted(not_listed, tasks.rows.len()));
         let mut goroutines = Goroutines {
             all: tasks.rows.len(),
-            unlisted: not_listed,
-            conditions,
+            unlisted: count_unlisted(),
+            conditions: look.conditions(|| &mut *resolver),
             tasks,
             tables,
             reasons,
@@ -386,10 +385,31 @@ impl Goroutines {
                 "a leaf wakes the waker it replaces: later waits may be missing",
             ),
             (row.flags.stale(), "stack as of an earlier poll"),
+            (
+                self.may_be_due(row, "sleep"),
+                "its deadline may be past: the timers of its runtime stand still",
+            ),
+            (
+                self.may_be_due(row, "IO wait"),
+                "it may be over: the I/O of its runtime stands still",
+            ),
             (overflowed, "more registrations than are kept"),
         ]
         .into_iter()
         .filter_map(|(applies, note)| applies.then_some(note))
+    }
+
+    /// Whether it waits for that of a runtime that stands still.
+    fn may_be_due(&self, row: &Row, reason: &str) -> bool {
+        self.reasons[row.place as usize].0 == reason && self.stands_still(row)
+    }
+
+    /// Whether its runtime does.
+    pub(super) fn stands_still(&self, row: &Row) -> bool {
+        let mut conditions = self.conditions.iter();
+        conditions.any(|condition| {
+            matches!(condition, Condition::Standstill { .. }) && condition.runtime() == row.runtime
+        })
     }
 
     fn thread(&self, number: ThreadNumber) -> String {

@@ -1,7 +1,8 @@
 //! The forms of a goroutine dump: what stands in them, and what each says about what it leaves out.
 
 use super::address_names;
-use super::diagnosis::no_tasks;
+use super::conditions::Condition;
+use super::diagnosis::{no_tasks, unlisted};
 use super::goroutine::{Goroutines, NAME};
 use super::selection::grouped;
 use crate::snapshot::settling::Settling;
@@ -45,8 +46,13 @@ impl Goroutines {
     }
 
     fn write_remarks(&self, out: &mut impl Write, remark: Option<String>) -> io::Result<()> {
-        let mut remarks = self.conditions.iter().chain(&remark);
+        let mut remarks = self.conditions().chain(remark);
         remarks.try_for_each(|remark| writeln!(out, "# {remark}"))
+    }
+
+    fn conditions(&self) -> impl Iterator<Item = String> {
+        let unlisted = unlisted(self.unlisted, self.all);
+        self.conditions.iter().map(Condition::text).chain(unlisted)
     }
 
     fn write_task(&self, writer: &mut TextWriter<'_, impl Write>, row: &Row) -> io::Result<()> {
@@ -110,11 +116,7 @@ impl Goroutines {
     /// # Errors
     /// Those of `out`.
     pub(crate) fn write_samples(&self, out: impl Write) -> io::Result<()> {
-        let remarks = self
-            .conditions
-            .iter()
-            .cloned()
-            .chain(self.remark_on_tasks());
+        let remarks = self.conditions().chain(self.remark_on_tasks());
         let remarks: Vec<String> = remarks.collect();
         let mut writer = SampleWriter::new(out, NAME, &self.tables, &remarks);
         for row in self.shown() {
@@ -143,7 +145,7 @@ impl Goroutines {
             counts[row.place as usize] += 1;
         }
         let mut counts = CountProfile::new(NAME, self.tables.stacks.iter().zip(counts));
-        for condition in &self.conditions {
+        for condition in self.conditions() {
             counts.comment(condition);
         }
         let (stacks, tasks) = counts.truncate(self.selection.limit.unwrap_or(usize::MAX));
@@ -247,6 +249,7 @@ impl Goroutines {
                 reason,
                 state,
                 flags: row.flags,
+                stands_still: self.stands_still(row),
             };
             let index = *known.entry(key).or_insert_with(|| {
                 groups.push(Tasks {
@@ -281,6 +284,7 @@ struct Key {
     reason: &'static str,
     state: State,
     flags: Flags,
+    stands_still: bool,
 }
 
 /// For each of `all`, the index of the first that equals it.

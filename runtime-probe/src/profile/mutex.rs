@@ -6,6 +6,7 @@
 //! A lock that is never released is in none of it, and is the one that is looked for: a remark counts who waits now, and
 //! with `ongoing` their waits are here where they wait, each with its reason as a label, which no unlock has.
 
+use super::conditions::{self, Condition};
 use super::contended::Contended;
 use super::diagnosis::OFF;
 use super::goroutine::missing;
@@ -33,6 +34,7 @@ pub(crate) fn count() -> usize {
 pub(crate) fn collect(ongoing: bool) -> Contended {
     crate::stack::unwind::refresh();
     let look = ongoing.then(Look::take);
+    let conditions = conditions::now();
     let mut resolver = resolver();
     let waited = waits::unlocked();
     let stacks: Vec<Stack> = waited
@@ -70,7 +72,8 @@ pub(crate) fn collect(ongoing: bool) -> Contended {
     let threads = threads.filter(|thread| thread.wait.is_for_a_lock());
     let threads = threads.map(|thread| thread.contention());
     let events = ContentionProfile::new(Kind::Mutex, unlocks.chain(tasks).chain(threads));
-    let mut remarks = remarks(waited.is_empty(), &pending);
+    let mut remarks: Vec<String> = conditions.iter().map(Condition::text).collect();
+    remarks.extend(self::remarks(waited.is_empty(), &pending));
     match &ongoing {
         Some(ongoing) => {
             remarks.push(

@@ -11,6 +11,7 @@
 //! for a thread. A wait that goes on, and a poll that lasts, are not in it.
 
 use crate::clock::Scale;
+use crate::profile::conditions::{self, Condition};
 use crate::profile::diagnosis::{OFF, count_unlisted, no_tasks, unlisted};
 use crate::record::task_times::LENGTHS;
 use crate::registry::record::Kind;
@@ -31,6 +32,8 @@ pub(crate) struct SpawnSites {
     unlisted: u64,
     /// How long the span was; `None` for all since the start.
     span: Option<Duration>,
+    /// What is wrong with a whole runtime.
+    conditions: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -105,6 +108,7 @@ impl SpawnSites {
             scale: sites.scale,
             unlisted: count_unlisted(),
             span: None,
+            conditions: conditions::now().iter().map(Condition::text).collect(),
         };
         collected.sort();
         collected
@@ -201,6 +205,9 @@ impl SpawnSites {
                 "times to within 3 %: a wait ends with the wake, a delay is from there to the poll"
             )?,
             (true, false) => writeln!(out, "{UNTIMED}")?,
+        }
+        for condition in &self.conditions {
+            writeln!(out, "{condition}")?;
         }
         match unlisted(self.unlisted, alive as usize) {
             Some(remark) => writeln!(out, "{remark}")?,

@@ -73,6 +73,19 @@ pub(super) fn of_thread(capture: &Capture, names: Names, resolver: &mut Resolver
     finish(capture, capture.frames.len(), capture.end, steps, names)
 }
 
+/// Whether the thread of a runtime sleeps until another thread of it wakes it: a worker that has left timers and I/O to
+/// another, or a thread of the blocking pool. `false` where names do not tell.
+pub(super) fn sleeps_until_woken(capture: &Capture, resolver: &mut Resolver) -> bool {
+    if capture.end != End::Thread || capture.elided.is_some() {
+        return false;
+    }
+    let pcs: Vec<usize> = capture.frames.iter().map(|frame| frame.pc).collect();
+    let steps = expand(&pcs, Innermost::Instruction, None, resolver);
+    let names = || steps.iter().map(|step| &*step.frame.function);
+    let in_pool = || names().any(role::is_in_blocking_pool) && !names().any(role::is_in_scheduler);
+    names().any(role::sleeps_as_a_worker) || in_pool()
+}
+
 /// The stack of a thread that sleeps, as a wait's: from the call that waits up to the task that is being polled, if there is
 /// one, and what is waited for.
 pub(super) fn of_waiting(capture: &Capture, resolver: &mut Resolver) -> (Stack, Reason) {

@@ -1,6 +1,6 @@
 //! All threads of the process: where each is, or who created it. Go's `threadcreate`, and what Go has no profile for.
 
-use super::conditions;
+use super::conditions::{self, Condition};
 use super::goroutine::missing;
 use super::mappings::mappings;
 use super::thread_stacks::{of_creation, of_thread};
@@ -8,6 +8,7 @@ use super::thread_stacks::{of_creation, of_thread};
 use super::worker_table;
 use crate::registry::threads::Role;
 use crate::snapshot::threads::{ThreadRow, Threads};
+use crate::snapshot::under_way::{self, UnderWay};
 use crate::source::creation::Creator;
 use crate::symbol::name::Names;
 use crate::symbol::resolver::{Resolver, resolver};
@@ -59,8 +60,9 @@ pub(crate) struct ThreadProfile {
     shown: Shown,
     /// For each thread.
     told: Vec<Told>,
+    under_way: Vec<UnderWay>,
     /// What is wrong with a whole runtime.
-    conditions: Vec<String>,
+    conditions: Vec<Condition>,
     mappings: Vec<Mapping>,
 }
 
@@ -69,6 +71,8 @@ impl ThreadProfile {
     pub(crate) fn collect(shown: Shown, names: Names) -> Self {
         // A module that was loaded since has unwind tables of its own.
         crate::stack::unwind::refresh();
+        let under_way = under_way::now();
+        let conditions = conditions::of(&under_way);
         let threads = Threads::take();
         let mut resolver = resolver();
         let rows = threads.rows.iter();
@@ -80,7 +84,8 @@ impl ThreadProfile {
             .collect();
         ThreadProfile {
             mappings: mappings(&resolver),
-            conditions: conditions::now(),
+            under_way,
+            conditions,
             threads,
             shown,
             told,
@@ -108,7 +113,7 @@ impl ThreadProfile {
             created_by: told.created_by.as_ref().map(|(by, thread)| (by, *thread)),
         });
         for condition in &self.conditions {
-            writeln!(out, "# {condition}")?;
+            writeln!(out, "# {}", condition.text())?;
         }
         write_threads(&mut out, threads)?;
         out.write_all(b"\n")?;
@@ -143,7 +148,7 @@ impl ThreadProfile {
         let stacks = self.told.iter().map(|told| (&told.stack, 1));
         let mut counts = CountProfile::new(self.shown.name(), stacks);
         for condition in &self.conditions {
-            counts.comment(condition);
+            counts.comment(condition.text());
         }
         counts
     }
@@ -154,7 +159,7 @@ impl ThreadProfile {
             write_table(&mut out, &[vec![why]])?;
         }
         #[cfg(feature = "rt")]
-        for table in worker_table::tables(&self.threads) {
+        for table in worker_table::tables(&self.threads, &self.under_way) {
             write_table(&mut out, &table)?;
         }
         #[cfg(not(feature = "rt"))]

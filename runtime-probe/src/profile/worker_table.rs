@@ -1,14 +1,19 @@
 //! What tokio counts of its runtimes and workers, as tables.
 
-use crate::registry::runtimes;
+use crate::registry::{self, runtimes};
 use crate::snapshot::pools::{self, Pool};
+use crate::snapshot::standstill;
 use crate::snapshot::threads::Threads;
+use crate::snapshot::under_way::UnderWay;
 use crate::source::metrics::{RuntimeNumbers, WorkerNumbers};
+use std::collections::HashMap;
+use std::thread::ThreadId;
+use std::time::Duration;
 
 /// Where a build does not tell.
 const UNKNOWN: &str = "-";
 
-const COLUMNS: [&str; 9] = [
+const COLUMNS: [&str; 10] = [
     "worker",
     "busy",
     "parks",
@@ -18,12 +23,14 @@ const COLUMNS: [&str; 9] = [
     "local queue",
     "overflows",
     "idle unparks",
+    "in a poll",
 ];
 
 /// Lines of cells: for each runtime a line and a table, and why something is missing.
-pub(crate) fn tables(threads: &Threads) -> Vec<Vec<Vec<String>>> {
+pub(crate) fn tables(threads: &Threads, under_way: &[UnderWay]) -> Vec<Vec<Vec<String>>> {
     let mut tables: Vec<Vec<Vec<String>>> = Vec::new();
-    let pools = pools::now();
+    let pools = pools::of(under_way);
+    let polls = LongPolls::of(under_way);
     for numbers in &threads.numbers {
         let listed = runtimes::by_id(numbers.id);
         let known = threads.runtimes.iter().find(|one| one.number == listed);
@@ -32,7 +39,7 @@ pub(crate) fn tables(threads: &Threads) -> Vec<Vec<Vec<String>>> {
         tables.push(vec![vec![runtime_line(name, numbers, pool)]]);
         let header = COLUMNS.map(str::to_owned).to_vec();
         let workers = numbers.workers.iter().enumerate();
-        let lines = workers.map(|(index, numbers)| worker_line(index, numbers));
+        let lines = workers.map(|(index, numbers)| worker_line(index, numbers, &polls));
         tables.push(std::iter::once(header).chain(lines).collect());
     }
     for runtime in &threads.runtimes {
@@ -43,6 +50,10 @@ pub(crate) fn tables(threads: &Threads) -> Vec<Vec<Vec<String>>> {
                 runtime.name
             )]]);
         }
+    }
+    if !cfg!(tokio_unstable) {
+        let lines = polls.lines.into_iter();
+        tables.extend(lines.map(|line| vec![vec![line]]));
     }
     let why = match (tables.is_empty(), cfg!(tokio_unstable)) {
         (true, _) => Some("no runtime of this crate is alive"),
@@ -77,10 +88,39 @@ fn runtime_line(name: &str, numbers: &RuntimeNumbers, pool: Option<&Pool>) -> St
     )
 }
 
-fn worker_line(index: usize, numbers: &WorkerNumbers) -> Vec<String> {
+/// Polls that have lasted for long, which tokio has not counted yet.
+struct LongPolls {
+    by_worker: HashMap<ThreadId, (u64, Duration)>,
+    /// Where tokio does not tell which thread a worker has.
+    lines: Vec<String>,
+}
+
+impl LongPolls {
+    fn of(under_way: &[UnderWay]) -> Self {
+        let alive = registry::threads::alive();
+        let polls = standstill::long_polls(under_way).into_iter();
+        let known = polls.filter_map(|(thread, poll)| Some((&alive.get(&thread)?.0, poll)));
+        let (mut by_worker, mut lines) = (HashMap::new(), Vec::new());
+        for (thread, poll) in known {
+            let lasts = Duration::from_nanos(poll.since_ns);
+            by_worker.insert(thread.std_id, (poll.id, lasts));
+            lines.push(format!(
+                "thread {} ({}) is in a poll of goroutine {} for {lasts:.1?}, which busy does not have yet",
+                thread.tid, thread.name, poll.id
+            ));
+        }
+        lines.sort_unstable();
+        LongPolls { by_worker, lines }
+    }
+}
+
+fn worker_line(index: usize, numbers: &WorkerNumbers, polls: &LongPolls) -> Vec<String> {
+    let thread = numbers.thread.as_ref();
+    let poll = thread.and_then(|thread| polls.by_worker.get(thread));
+    let busy = numbers.busy + poll.map_or(Duration::ZERO, |(_, lasts)| *lasts);
     let mut line = vec![
         index.to_string(),
-        format!("{:.3?}", numbers.busy),
+        format!("{busy:.3?}"),
         numbers.parks.to_string(),
     ];
     match numbers.unstable {
@@ -92,6 +132,10 @@ fn worker_line(index: usize, numbers: &WorkerNumbers) -> Vec<String> {
             unstable.local_queue.to_string(),
             unstable.overflows.to_string(),
             unstable.idle_unparks.to_string(),
+            match poll {
+                Some((task, lasts)) => format!("goroutine {task} for {lasts:.1?}"),
+                None => "no".to_owned(),
+            },
         ]),
     }
     line

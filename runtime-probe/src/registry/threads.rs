@@ -5,6 +5,7 @@ use crate::sys::thread;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::thread::ThreadId;
 
 /// A thread. 0 is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -17,6 +18,8 @@ pub(crate) struct Thread {
     pub(crate) name: Arc<str>,
     /// Kernel thread id.
     pub(crate) tid: u32,
+    /// std's, by which tokio names its workers.
+    pub(crate) std_id: ThreadId,
 }
 
 /// What a thread is to the runtime that it works for.
@@ -160,6 +163,7 @@ fn enlist() -> &'static Slot {
     let thread = Thread {
         name: current.name().unwrap_or_default().into(),
         tid: thread::id(),
+        std_id: current.id(),
     };
     let mut table = lock();
     let table = table.get_or_insert_with(Table::default);

@@ -3,11 +3,13 @@
 //! * [`tasks`]: all tasks;
 //! * [`facts`]: all tasks, for readers outside of this crate;
 //! * [`sites`]: all tasks, by where they were spawned;
-//! * [`pools`]: what runs and waits in blocking pools;
 //! * [`unlisted`]: how many there are beside these;
 //! * [`polls`]: how long the polls of one task take;
 //! * [`running`]: where those are that run;
 //! * [`rates`]: how often those are polled that do not wait;
+//! * [`under_way`]: polls and closures that have not ended;
+//! * [`pools`]: which of them blocking pools have;
+//! * [`standstill`]: runtimes in which nobody looks after timers and I/O;
 //! * [`threads`]: all threads;
 //! * [`stuck`]: where threads are that sleep;
 //! * [`asking`]: how many of these are asked for their stacks;
@@ -25,9 +27,11 @@ pub(crate) mod rates;
 pub(crate) mod running;
 pub(crate) mod settling;
 pub(crate) mod sites;
+pub(crate) mod standstill;
 pub(crate) mod stuck;
 pub(crate) mod tasks;
 pub(crate) mod threads;
+pub(crate) mod under_way;
 #[cfg(feature = "rt")]
 pub(crate) mod unlisted;
 pub(crate) mod waits;

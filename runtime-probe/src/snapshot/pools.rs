@@ -2,12 +2,10 @@
 //! closures and threads are ours to count; what tokio itself runs there (files, names, standard streams) is in its own
 //! count of the queue only.
 
-use super::tasks::{State, Tasks, known};
-use crate::clock::Scale;
+use super::under_way::UnderWay;
 use crate::primitive::Ordering;
 use crate::registry::record::Kind;
-use crate::registry::runtimes::{self, Runtime, RuntimeNumber};
-use crate::registry::slab;
+use crate::registry::runtimes::{self, Runtime};
 use crate::registry::threads::{self, Role};
 #[cfg(feature = "rt")]
 use crate::source::metrics;
@@ -40,80 +38,41 @@ impl Pool {
 }
 
 /// All of them, in the order of the runtimes.
-pub(crate) fn now() -> Vec<Pool> {
-    let scale = Scale::now();
-    let mut closures = Closures::default();
-    slab::for_each(|record| {
-        if record.kind() == Kind::Blocking
-            && let Some(view) = known(record)
-        {
-            let queued = (!view.polling).then(|| scale.since(view.spawned));
-            closures.note(view.runtime, view.location, queued);
-        }
-    });
-    closures.by_pool()
-}
-
-/// The same of a snapshot.
-pub(crate) fn of(tasks: &Tasks) -> Vec<Pool> {
-    let mut closures = Closures::default();
-    for row in &tasks.rows {
-        let place = &tasks.places[row.place as usize];
-        if place.kind == Kind::Blocking {
-            let queued = (place.state == State::Queued).then_some(row.since_ns);
-            let site = tasks.sites.get(row.site as usize);
-            closures.note(row.runtime, site.map(|site| site.location), queued);
+pub(crate) fn of(all: &[UnderWay]) -> Vec<Pool> {
+    let mut closures: HashMap<u16, Counted> = HashMap::new();
+    for one in all.iter().filter(|one| one.kind == Kind::Blocking) {
+        let counted = closures.entry(one.runtime.0).or_default();
+        match one.thread {
+            Some(_) => counted.running += 1,
+            None => {
+                *counted.queued.entry(one.location).or_default() += 1;
+                counted.oldest_ns = counted.oldest_ns.max(one.since_ns);
+            }
         }
     }
-    closures.by_pool()
+    let mut threads: HashMap<u16, u64> = HashMap::new();
+    for (_, slot) in threads::alive().into_values() {
+        if slot.role() == Role::Pool {
+            let runtime = slot.runtime.load(Ordering::Relaxed) as u16;
+            *threads.entry(runtime).or_default() += 1;
+        }
+    }
+    let runtimes = runtimes::alive().into_iter();
+    runtimes
+        .map(|runtime| {
+            let number = runtime.number.0;
+            let counted = closures.remove(&number).unwrap_or_default();
+            let threads = threads.get(&number).copied().unwrap_or(0);
+            counted.pool(runtime, threads)
+        })
+        .collect()
 }
-
-#[derive(Default)]
-struct Closures(HashMap<u16, Counted>);
 
 #[derive(Default)]
 struct Counted {
     running: u64,
     queued: HashMap<Option<&'static Location<'static>>, u64>,
     oldest_ns: u64,
-}
-
-impl Closures {
-    /// `queued` is for how many nanoseconds it has waited, if no thread has taken it.
-    fn note(
-        &mut self,
-        runtime: RuntimeNumber,
-        location: Option<&'static Location<'static>>,
-        queued: Option<u64>,
-    ) {
-        let counted = self.0.entry(runtime.0).or_default();
-        match queued {
-            None => counted.running += 1,
-            Some(ns) => {
-                *counted.queued.entry(location).or_default() += 1;
-                counted.oldest_ns = counted.oldest_ns.max(ns);
-            }
-        }
-    }
-
-    fn by_pool(mut self) -> Vec<Pool> {
-        let mut threads: HashMap<u16, u64> = HashMap::new();
-        for (_, slot) in threads::alive().into_values() {
-            if slot.role() == Role::Pool {
-                let runtime = slot.runtime.load(Ordering::Relaxed) as u16;
-                *threads.entry(runtime).or_default() += 1;
-            }
-        }
-        let runtimes = runtimes::alive().into_iter();
-        runtimes
-            .map(|runtime| {
-                let number = runtime.number.0;
-                let counted = self.0.remove(&number).unwrap_or_default();
-                let threads = threads.get(&number).copied().unwrap_or(0);
-                counted.pool(runtime, threads)
-            })
-            .collect()
-    }
 }
 
 impl Counted {

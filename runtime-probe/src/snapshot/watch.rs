@@ -25,12 +25,14 @@ pub(crate) struct Look {
     /// Of each runtime the task that has been ready for longest and is not polled, if for longer than the limit.
     pub(crate) kept_waiting: Vec<KeptWaiting>,
     /// Blocking pools in which a closure has waited for a thread for longer than the limit.
-    pub(crate) full_pools: Vec<FullPool>,
+    pub(crate) full_pools: Vec<Trouble>,
+    /// Runtimes whose timers and I/O stand still for longer than the limit: filled in by those who know names.
+    pub(crate) standstills: Vec<Trouble>,
 }
 
-/// A blocking pool that has no thread for its closures.
+/// What has been wrong with a runtime for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct FullPool {
+pub(crate) struct Trouble {
     pub(crate) runtime: RuntimeNumber,
     pub(crate) since: Duration,
 }
@@ -164,7 +166,7 @@ pub(crate) fn look(limit: Duration, mut gives_way: impl FnMut(&'static WaitSet) 
             }
         }
     });
-    let full = queued.into_iter().map(|(runtime, since)| FullPool {
+    let full = queued.into_iter().map(|(runtime, since)| Trouble {
         runtime: RuntimeNumber(runtime),
         since,
     });

@@ -5,6 +5,7 @@ use super::foreign::number;
 use crate::registry::runtimes::{self, RuntimeNumber};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::ThreadId;
 use std::time::Duration;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
@@ -78,6 +79,8 @@ pub(crate) struct RuntimeNumbers {
 pub(crate) struct WorkerNumbers {
     pub(crate) busy: Duration,
     pub(crate) parks: u64,
+    /// The thread that it works on, where tokio tells.
+    pub(crate) thread: Option<ThreadId>,
     pub(crate) unstable: Option<UnstableNumbers>,
 }
 
@@ -135,6 +138,10 @@ fn numbers(handle: &Handle) -> RuntimeNumbers {
         .map(|worker| WorkerNumbers {
             busy: metrics.worker_total_busy_duration(worker),
             parks: metrics.worker_park_count(worker),
+            #[cfg(tokio_unstable)]
+            thread: metrics.worker_thread_id(worker),
+            #[cfg(not(tokio_unstable))]
+            thread: None,
             #[cfg(tokio_unstable)]
             unstable: Some(UnstableNumbers {
                 polls: metrics.worker_poll_count(worker),

@@ -460,6 +460,22 @@ pub(crate) fn is_harness(function: &str) -> bool {
         || owner.starts_with("tokio::runtime::blocking::task::")
 }
 
+/// Whether it is where a worker sleeps that has left timers and I/O to another one.
+pub(crate) fn sleeps_as_a_worker(function: &str) -> bool {
+    function.starts_with("tokio::runtime::scheduler::multi_thread::park::")
+        && function.ends_with("park_condvar")
+}
+
+/// Whether it is of what runs tasks.
+pub(crate) fn is_in_scheduler(function: &str) -> bool {
+    owner(function).starts_with("tokio::runtime::scheduler::")
+}
+
+/// Whether it is of the pool that all threads of a runtime are of.
+pub(crate) fn is_in_blocking_pool(function: &str) -> bool {
+    owner(function).starts_with("tokio::runtime::blocking::pool::")
+}
+
 /// All reasons by name, in order.
 pub(crate) fn reasons() -> &'static BTreeSet<&'static str> {
     static ALL: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {

@@ -1,6 +1,6 @@
 //! A thread that waits for a shard of a map is a wait that goes on, for a lock, by the call that the program made.
 
-use crate::process::Faulty;
+use crate::process::{Faulty, never};
 
 #[test]
 fn the_insert_waits_for_a_lock() {
@@ -13,4 +13,41 @@ fn the_insert_waits_for_a_lock() {
             ),
         );
     }
+}
+
+/// Both workers, or one and nothing to wake the other.
+#[test]
+fn timers_stand_still() {
+    let players = Faulty::start_with(
+        env!("CARGO_BIN_EXE_dashmap"),
+        &["spawn"],
+        &[("RUNTIME_PROBE_WATCHDOG", "1s")],
+    );
+    let told = "timers and I/O of runtime [^ ]* stand still since [0-9.]+m?s: thread [0-9]+ \\([^)]*\\) polls goroutine [0-9]+ for .*";
+    let page = players.must("goroutine?debug=2", &format!("^# {told}$"));
+    // A sleep of 5 ms is not simply one.
+    let blinks = r"^# waiting .*its deadline may be past: the timers of its runtime stand still\ngoroutine \d+ \[sleep";
+    let page_of_one = players.must("goroutine?debug=2&match=blink", blinks);
+    never(
+        &page_of_one,
+        r"^# waiting .*dashmap.rs:\d+:\d+\ngoroutine \d+ \[sleep",
+    );
+    for path in [
+        "goroutine?debug=1",
+        "goroutine?format=folded",
+        "block?debug=1",
+        "mutex?debug=1",
+        "threads?debug=1",
+    ] {
+        players.must(path, &format!("^# {told}$"));
+    }
+    players.must("tasks?debug=1", &format!("^{told}$"));
+    players.must("", &format!("<li>{told}</li>"));
+    players.must_say(&format!("^runtime-probe: {told}$"));
+    // Workers are as busy as they are.
+    let threads = players.must(
+        "threads?debug=2",
+        r"^#\t[01]\t+[0-9.]+s\t.*goroutine \d+ for [0-9.]+s$",
+    );
+    assert!(threads.contains("worker"), "{threads}{page}");
 }

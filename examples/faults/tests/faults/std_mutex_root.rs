@@ -11,4 +11,8 @@ fn workers_wait_for_the_root() {
     let page = members.must("block?debug=1&ongoing=1", wait);
     assert!(page.contains("std_mutex_root::main"), "{page}");
     members.must("mutex?debug=1&ongoing=1", wait);
+    members.must(
+        "goroutine?debug=2",
+        "^# timers and I/O of runtime [^ ]* stand still since .*: thread [0-9]+ .* polls goroutine [0-9]+ for ",
+    );
 }

@@ -1,0 +1,127 @@
+//! Runtimes whose timers and I/O may stand still: a worker has been in one poll for long, none has done anything since, and
+//! none of them waits for the system's events. Whether the others sleep until a worker wakes them, their stacks tell.
+
+use super::asking::Asking;
+use super::under_way::UnderWay;
+use crate::clock::Scale;
+use crate::primitive::Ordering;
+use crate::registry::record::Kind;
+use crate::registry::runtimes::{self, Runtime};
+use crate::registry::threads::{self, Role, Slot, Thread};
+use crate::source::signal::Capture;
+use crate::sys::thread_status;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A healthy worker comes back to its timers sooner.
+const LEAST: Duration = Duration::from_millis(100);
+
+/// How long all threads that are asked have together.
+const ALL: Duration = Duration::from_millis(500);
+
+/// A runtime of which nobody is known to look after timers and I/O.
+#[derive(Debug)]
+pub(crate) struct Suspect {
+    pub(crate) runtime: Arc<Runtime>,
+    /// How long ago a worker of it did something else than what they all do now.
+    pub(crate) since: Duration,
+    /// Workers that are in a long poll, the longest first.
+    pub(crate) stuck: Vec<Stuck>,
+    /// The others.
+    pub(crate) asleep: Vec<Capture>,
+}
+
+/// A worker in a long poll.
+#[derive(Clone, Debug)]
+pub(crate) struct Stuck {
+    pub(crate) thread: Thread,
+    /// The innermost task that it polls.
+    pub(crate) task: u64,
+    pub(crate) since: Duration,
+}
+
+/// The innermost polls that have lasted for long, by thread number.
+pub(crate) fn long_polls(all: &[UnderWay]) -> HashMap<u32, &UnderWay> {
+    let mut polls: HashMap<u32, &UnderWay> = HashMap::new();
+    let long = all
+        .iter()
+        .filter(|one| one.kind != Kind::Blocking && Duration::from_nanos(one.since_ns) >= LEAST);
+    for one in long {
+        let Some(thread) = one.thread else { continue };
+        let innermost = polls.entry(thread.0).or_insert(one);
+        // A local task is polled in the poll of a root.
+        let rank = |one: &UnderWay| (one.kind != Kind::BlockOn, u64::MAX - one.since_ns);
+        if rank(one) > rank(innermost) {
+            *innermost = one;
+        }
+    }
+    polls
+}
+
+/// Looks at the runtimes whose workers are in the midst of such polls.
+pub(crate) fn suspects(all: &[UnderWay]) -> Vec<Suspect> {
+    let polls = long_polls(all);
+    if polls.is_empty() {
+        return Vec::new();
+    }
+    let alive = threads::alive();
+    let mut asking = Asking::within(ALL);
+    let runtimes = runtimes::alive().into_iter();
+    runtimes
+        .filter_map(|runtime| suspect(runtime, &alive, &polls, &mut asking))
+        .collect()
+}
+
+fn suspect(
+    runtime: Arc<Runtime>,
+    alive: &HashMap<u32, (Thread, &'static Slot)>,
+    polls: &HashMap<u32, &UnderWay>,
+    asking: &mut Asking,
+) -> Option<Suspect> {
+    let number = u32::from(runtime.number.0);
+    // One that has never parked is known by its polling a task.
+    let works = |at: &u32, slot: &Slot| {
+        let polls_task = || polls.get(at).is_some_and(|poll| poll.kind != Kind::BlockOn);
+        slot.role() == Role::Worker || polls_task()
+    };
+    let workers: Vec<_> = alive
+        .iter()
+        .filter(|(at, (_, slot))| slot.runtime.load(Ordering::Relaxed) == number && works(at, slot))
+        .collect();
+    let scale = Scale::now();
+    let stamps = workers
+        .iter()
+        .map(|(_, (_, slot))| scale.since(slot.now.load(Ordering::Relaxed)));
+    let since = Duration::from_nanos(stamps.min()?);
+    let (stuck, others): (Vec<_>, Vec<_>) = workers
+        .into_iter()
+        .partition(|(at, _)| polls.contains_key(at));
+    if stuck.is_empty() || since < LEAST {
+        return None;
+    }
+    let mut asleep = Vec::new();
+    for (_, (thread, _)) in others {
+        let waits_for_events = thread_status::wait_channel(thread.tid)
+            .is_some_and(|channel| channel.contains("epoll") || channel.contains("ep_poll"));
+        if waits_for_events {
+            return None;
+        }
+        asleep.push(asking.capture(thread.tid).ok()?);
+    }
+    let mut stuck: Vec<Stuck> = stuck
+        .into_iter()
+        .map(|(at, (thread, _))| Stuck {
+            thread: thread.clone(),
+            task: polls[at].id,
+            since: Duration::from_nanos(polls[at].since_ns),
+        })
+        .collect();
+    stuck.sort_by_key(|one| std::cmp::Reverse(one.since));
+    Some(Suspect {
+        runtime,
+        since,
+        stuck,
+        asleep,
+    })
+}

@@ -1,0 +1,72 @@
+//! What is under way: polls, closures, and closures that wait for a thread. Of these few it is told what is wrong with a
+//! whole runtime.
+
+use super::tasks::{State, Tasks, foreign_running, known};
+use crate::clock::Scale;
+use crate::registry::record::{Kind, Waking};
+use crate::registry::runtimes::RuntimeNumber;
+use crate::registry::slab;
+use crate::registry::threads::{self, ThreadNumber};
+use std::panic::Location;
+
+/// A poll or a closure.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UnderWay {
+    pub(crate) id: u64,
+    pub(crate) kind: Kind,
+    pub(crate) runtime: RuntimeNumber,
+    pub(crate) location: Option<&'static Location<'static>>,
+    /// `None` for a closure in the queue.
+    pub(crate) thread: Option<ThreadNumber>,
+    /// Nanoseconds since it began, or was queued.
+    pub(crate) since_ns: u64,
+}
+
+/// All of it, by a walk over the records.
+pub(crate) fn now() -> Vec<UnderWay> {
+    let scale = Scale::now();
+    let foreign = foreign_running(&threads::alive());
+    let mut all = Vec::new();
+    slab::for_each(|record| {
+        let Some(view) = known(record) else { return };
+        let (thread, since) = match (view.kind, foreign.get(&view.id)) {
+            (Kind::Foreign, Some((thread, since))) => (Some(*thread), view.since.max(*since)),
+            (Kind::Foreign, None) => return,
+            _ if view.polling => (Some(view.worker), view.since),
+            (Kind::Blocking, _) => (None, view.spawned),
+            _ => return,
+        };
+        all.push(UnderWay {
+            id: view.id,
+            kind: view.kind,
+            runtime: view.runtime,
+            location: view.location,
+            thread,
+            since_ns: scale.since(since),
+        });
+    });
+    all
+}
+
+/// The same of a snapshot.
+pub(crate) fn of(tasks: &Tasks) -> Vec<UnderWay> {
+    let rows = tasks.rows.iter();
+    rows.filter_map(|row| {
+        let place = &tasks.places[row.place as usize];
+        let thread = match (place.state, row.by()) {
+            (State::Running | State::Blocking, Waking::Thread(number)) => Some(number),
+            (State::Queued, _) => None,
+            _ => return None,
+        };
+        let site = tasks.sites.get(row.site as usize);
+        Some(UnderWay {
+            id: row.id,
+            kind: place.kind,
+            runtime: row.runtime,
+            location: site.map(|site| site.location),
+            thread,
+            since_ns: row.since_ns,
+        })
+    })
+    .collect()
+}

@@ -1,0 +1,98 @@
+//! A runtime whose timers and I/O stand still says so; one that has a worker left for them does not.
+#![cfg(all(feature = "full", target_os = "linux"))]
+
+use runtime_probe::runtime::{Builder, Runtime};
+use runtime_probe::{pprof, time};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+const TOLD: &str = "# timers and I/O of runtime still stand still since ";
+
+fn dump() -> String {
+    let mut text = Vec::new();
+    let goroutine = pprof::lookup("goroutine").unwrap();
+    goroutine.write_to(&mut text, 2).unwrap();
+    String::from_utf8(text).unwrap()
+}
+
+#[track_caller]
+fn until(is: impl Fn(&str) -> bool) -> String {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let text = dump();
+        if is(&text) {
+            return text;
+        }
+        assert!(Instant::now() < deadline, "{text}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Blocks a worker until the sender is dropped.
+fn block(runtime: &Runtime) -> mpsc::Sender<()> {
+    let (release, wait) = mpsc::channel::<()>();
+    let (ready, is_ready) = mpsc::channel();
+    runtime.spawn(async move {
+        ready.send(()).unwrap();
+        wait.recv().ok();
+    });
+    is_ready.recv().unwrap();
+    release
+}
+
+async fn blink() {
+    loop {
+        time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[test]
+fn it_is_told_while_no_worker_is_left_for_timers() {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .name("still")
+        .build()
+        .unwrap();
+    runtime.spawn(blink());
+    let first = block(&runtime);
+    // A task from outside wakes the other worker, which has the timers from then on.
+    runtime.spawn(async {});
+    let began = Instant::now();
+    let mut told = 0;
+    while began.elapsed() < Duration::from_secs(1) {
+        let text = dump();
+        told += usize::from(text.contains(TOLD));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(told, 0, "one of two workers has the timers");
+
+    let second = block(&runtime);
+    let text = until(|text| text.contains(TOLD));
+    let line = text.lines().next().unwrap();
+    assert_eq!(line.matches(" polls goroutine ").count(), 2, "{line}");
+    let blinks = until(|text| {
+        text.contains("its deadline may be past: the timers of its runtime stand still")
+    });
+    assert!(blinks.contains("standstill::blink(...)"), "{blinks}");
+
+    drop((first, second));
+    until(|text| !text.contains(TOLD) && !text.contains("its deadline may be past"));
+}
+
+#[test]
+fn one_thread_in_a_long_poll_is_enough_for_a_runtime_of_one() {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .name("alone")
+        .build()
+        .unwrap();
+    let told = "# timers and I/O of runtime alone stand still since ";
+    let asked = std::thread::spawn(move || until(|text| text.contains(told)));
+    let text = runtime.block_on(async {
+        time::sleep(Duration::from_millis(10)).await;
+        asked.join().unwrap()
+    });
+    let line = text.lines().find(|line| line.starts_with(told)).unwrap();
+    assert!(line.contains(" polls goroutine 9000000000000"), "{line}");
+}
