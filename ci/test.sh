@@ -219,7 +219,7 @@ format() {
     # Packages that are built alone are not in the workspace.
     while read -r manifest; do
         cargo fmt --manifest-path "$manifest" --check
-    done < <(find benches/contestants examples/criterion examples/ecosystem runtime-probe/tests -name Cargo.toml -not -path '*/target/*')
+    done < <(find benches/contestants dump/cli/tests examples/criterion examples/ecosystem runtime-probe/tests -name Cargo.toml -not -path '*/target/*')
 }
 
 lint() {

@@ -69,6 +69,7 @@ pub struct TextWriter<'t, W: Write> {
     out: W,
     tables: &'t Tables,
     options: TextOptions,
+    is_timed: bool,
     chunk: Vec<u8>,
     first: bool,
     /// By index of the stack; empty where it was not met yet, or not kept.
@@ -85,12 +86,19 @@ impl<'t, W: Write> TextWriter<'t, W> {
             out,
             tables,
             options,
+            is_timed: true,
             chunk: Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 4),
             first: true,
             stacks: vec![Box::default(); tables.stacks.len()],
             kept_bytes: 0,
             sites: vec![None; tables.sites.len()],
         }
+    }
+
+    /// For tasks of which no times and no polls are known: the remarks leave them out.
+    pub fn untimed(mut self) -> Self {
+        self.is_timed = false;
+        self
     }
 
     /// Writes the block of one task. Blocks appear in the order of the calls.
@@ -156,12 +164,14 @@ impl<'t, W: Write> TextWriter<'t, W> {
             out.extend_from_slice(b", ");
         }
         out.extend_from_slice(goroutine.state.word().as_bytes());
-        out.push(b' ');
-        push_duration(out, goroutine.since_ns);
-        out.extend_from_slice(b", polls ");
-        push_decimal(out, goroutine.polls);
-        out.extend_from_slice(b", busy ");
-        push_duration(out, goroutine.busy_ns);
+        if self.is_timed {
+            out.push(b' ');
+            push_duration(out, goroutine.since_ns);
+            out.extend_from_slice(b", polls ");
+            push_decimal(out, goroutine.polls);
+            out.extend_from_slice(b", busy ");
+            push_duration(out, goroutine.busy_ns);
+        }
         self.push_end_of_remark(goroutine);
     }
 
@@ -173,14 +183,26 @@ impl<'t, W: Write> TextWriter<'t, W> {
         out.extend_from_slice(b" tasks, ");
         out.extend_from_slice(group.example.state.word().as_bytes());
         for (index, (id, since_ns)) in group.longest.iter().enumerate() {
-            out.extend_from_slice(if index == 0 { &b" "[..] } else { b", " });
-            push_duration(out, *since_ns);
-            out.extend_from_slice(b" (goroutine ");
-            push_decimal(out, *id);
-            out.push(b')');
+            if self.is_timed {
+                out.extend_from_slice(if index == 0 { &b" "[..] } else { b", " });
+                push_duration(out, *since_ns);
+                out.extend_from_slice(b" (goroutine ");
+                push_decimal(out, *id);
+                out.push(b')');
+            } else {
+                out.extend_from_slice(if index == 0 {
+                    &b" (goroutine "[..]
+                } else {
+                    b", "
+                });
+                push_decimal(out, *id);
+            }
         }
         if group.count > group.longest.len() as u64 {
             out.extend_from_slice(b", ...");
+        }
+        if !self.is_timed && !group.longest.is_empty() {
+            out.push(b')');
         }
         self.push_end_of_remark(&group.example);
     }
@@ -310,4 +332,54 @@ fn push_header(out: &mut Vec<u8>, goroutine: &Goroutine<'_>) {
 
 fn is_empty(stack: &Stack) -> bool {
     stack.branches.is_empty() && stack.trunk.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_is_left_out() {
+        let stack = Stack {
+            missing: Some("being polled".into()),
+            ..Stack::default()
+        };
+        let tables = Tables {
+            stacks: vec![stack],
+            ..Tables::default()
+        };
+        let goroutine = Goroutine {
+            id: 7,
+            parent: None,
+            state: State::Waiting,
+            reason: "sleep",
+            since_ns: 0,
+            polls: 0,
+            busy_ns: 0,
+            name: None,
+            notes: &["fires in 3.2s"],
+            stack: 0,
+            site: None,
+        };
+        let mut text = Vec::new();
+        let mut writer = TextWriter::new(&mut text, &tables, TextOptions::default()).untimed();
+        writer.write(&goroutine).unwrap();
+        writer
+            .write_group(&Group {
+                example: goroutine,
+                count: 3,
+                longest: &[(7, 0), (9, 0)],
+            })
+            .unwrap();
+        writer.finish().unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let remarks: Vec<_> = text.lines().filter(|line| line.starts_with('#')).collect();
+        assert_eq!(
+            remarks,
+            [
+                "# waiting, fires in 3.2s, no stack: being polled",
+                "# 3 tasks, waiting (goroutine 7, 9, ...), fires in 3.2s, no stack: being polled"
+            ]
+        );
+    }
 }

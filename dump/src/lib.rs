@@ -2,6 +2,7 @@
 //!
 //! In reading order:
 //! * [`stack`]: frames, locations, stacks and the sites that spawned tasks;
+//! * [`naming`]: what functions are called and what waiting in them means;
 //! * [`goroutine`]: one task of a dump, and the dump;
 //! * [`goroutine_text`]: a block of text for each task, Go's `debug=2`;
 //! * [`goroutine_samples`]: a sample of `profile.proto` for each task, `debug=3`;
@@ -26,6 +27,7 @@ pub mod folded;
 pub mod goroutine;
 pub mod goroutine_samples;
 pub mod goroutine_text;
+pub mod naming;
 pub mod profile;
 pub mod profile_file;
 pub mod proto;

@@ -1,6 +1,7 @@
-//! The command `runtime-dump`: what a user does with a workspace so that all of its tasks are seen.
+//! The command `runtime-dump`: tasks of a running process, and what makes a workspace show all of its tasks by itself.
 
 mod patch;
+mod pid;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use patch::refusal::Refusal;
@@ -9,12 +10,41 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match run(&command().get_matches()) {
+    let matches = command().get_matches();
+    if let Some(("pid", matches)) = matches.subcommand() {
+        return dump_process(matches);
+    }
+    match run(&matches) {
         Ok(message) => {
             // Whoever has stopped reading does not want to know.
             let _ = writeln!(std::io::stdout(), "{message}");
             ExitCode::SUCCESS
         }
+        Err(refusal) => {
+            eprintln!("runtime-dump: {refusal}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dump_process(matches: &ArgMatches) -> ExitCode {
+    let flag = |name| matches.get_flag(name);
+    let text = |name| matches.get_one::<String>(name).cloned();
+    let request = pid::Request {
+        pid: *matches.get_one("PID").expect("clap asks for it"),
+        debug_file: matches.get_one::<PathBuf>("debug-file").cloned(),
+        options: pid::Options {
+            plain: flag("plain"),
+            group: flag("group"),
+            matches: text("match"),
+            state: text("state"),
+            limit: matches.get_one::<usize>("limit").copied(),
+            verbose: flag("verbose"),
+        },
+    };
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    match pid::dump(&request, &mut out) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(refusal) => {
             eprintln!("runtime-dump: {refusal}");
             ExitCode::FAILURE
@@ -55,6 +85,35 @@ fn command() -> Command {
                         .conflicts_with("path"),
                 )
                 .arg(offline()),
+        )
+        .subcommand(
+            Command::new("pid")
+                .about("Dumps the tasks of a running process that was never prepared: plain tokio, `debug = 2`")
+                .arg(
+                    Arg::new("PID")
+                        .required(true)
+                        .value_parser(value_parser!(u32))
+                        .help("Number of the process"),
+                )
+                .arg(flag("plain", "Only what Go prints: no remarks"))
+                .arg(flag("group", "Tasks of one stack in one block"))
+                .arg(flag("verbose", "Also the wrappers and the machinery of libraries").short('v'))
+                .arg(Arg::new("match").long("match").value_name("TEXT").help("Only tasks with TEXT in the name of a function"))
+                .arg(Arg::new("state").long("state").value_name("STATE").help("Only tasks in this state or with this reason: running, sleep, IO wait"))
+                .arg(
+                    Arg::new("limit")
+                        .long("limit")
+                        .value_name("N")
+                        .value_parser(value_parser!(usize))
+                        .help("At most N blocks"),
+                )
+                .arg(
+                    Arg::new("debug-file")
+                        .long("debug-file")
+                        .value_name("FILE")
+                        .value_parser(value_parser!(PathBuf))
+                        .help("File that has the program's debug information, of the same build"),
+                ),
         )
         .subcommand(
             Command::new("unpatch")

@@ -3,13 +3,13 @@
 //! In reading order:
 //! * [`debug_file`]: the file that has the names, where the binary was stripped of them;
 //! * [`resolver`]: address to functions and lines, inlined ones included, cached;
-//! * [`name`]: from a compiler's symbol to a short name;
+//! * [`name`]: from a compiler's symbol to a short name (of the crate `runtime-dump`);
 //! * [`mod@module_path`]: a module guessed from its file, where the symbol tells none;
-//! * [`role`]: scaffolding or not, and what a leaf waits for.
+//! * [`role`]: scaffolding or not, and what a leaf waits for (of the crate `runtime-dump`).
 
 #[cfg(unix)]
 mod debug_file;
 pub(crate) mod module_path;
-pub(crate) mod name;
 pub(crate) mod resolver;
-pub(crate) mod role;
+
+pub(crate) use runtime_dump::naming::{name, role};

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 /// What a task waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Reason {
+pub enum Reason {
     /// By name.
     Known(&'static str),
     /// It does not wait: it gave way to others (`yield_now`, an exhausted budget) and is runnable.
@@ -24,7 +24,7 @@ pub(crate) enum Reason {
 
 impl Reason {
     /// As in a dump's brackets.
-    pub(crate) fn text(self) -> &'static str {
+    pub fn text(self) -> &'static str {
         match self {
             Reason::Known(text) => text,
             Reason::Yield => "runnable",
@@ -33,14 +33,14 @@ impl Reason {
     }
 
     /// Whether it is a wait for a lock, whichever.
-    pub(crate) fn is_lock(self) -> bool {
+    pub fn is_lock(self) -> bool {
         matches!(self, Reason::Known(text) if text.starts_with("sync.Mutex") || text.starts_with("sync.RWMutex"))
     }
 }
 
 /// What kind of waiting a reason is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sort {
+pub enum Sort {
     /// For another task: what Go's block profile is about.
     Contention,
     /// For a point in time.
@@ -54,7 +54,7 @@ pub(crate) enum Sort {
 }
 
 /// The kind of waiting that a leaf's reason is.
-pub(crate) fn sort_of(reason: Reason) -> Sort {
+pub fn sort_of(reason: Reason) -> Sort {
     match reason {
         Reason::Known("sleep") => Sort::Sleep,
         Reason::Known("IO wait" | "process wait" | "signal" | POOL) => Sort::Io,
@@ -65,7 +65,7 @@ pub(crate) fn sort_of(reason: Reason) -> Sort {
 }
 
 /// Several leaves at once.
-pub(crate) const SELECT: &str = "select";
+pub const SELECT: &str = "select";
 
 /// Nothing at all, for ever.
 const PENDING: &str = "select (no cases)";
@@ -416,32 +416,32 @@ fn begins(function: &str, prefixes: &[&str]) -> bool {
 }
 
 /// Whether the function is plumbing.
-pub(crate) fn is_scaffolding(function: &str) -> bool {
+pub fn is_scaffolding(function: &str) -> bool {
     begins(function, SCAFFOLDING)
 }
 
 /// Whether the function is part of the probe.
-pub(crate) fn is_own(function: &str) -> bool {
+pub fn is_own(function: &str) -> bool {
     owner(function).starts_with("runtime_probe::")
 }
 
 /// Whether a leaf may consist of such functions.
-pub(crate) fn is_library(function: &str) -> bool {
+pub fn is_library(function: &str) -> bool {
     begins(function, LIBRARIES)
 }
 
 /// Whether it is a function of another language than Rust, by its name: the C library's, for the most part.
-pub(crate) fn is_c(function: &str) -> bool {
+pub fn is_c(function: &str) -> bool {
     !function.contains("::") && !function.starts_with("__rust_")
 }
 
 /// Whether it is where tokio polls a task from, whatever the task: the outermost function that is the task's alone.
-pub(crate) fn polls_task(function: &str) -> bool {
+pub fn polls_task(function: &str) -> bool {
     owner(function).starts_with("tokio::runtime::task::raw::poll")
 }
 
 /// Whether it is what the C library begins a thread with; it may have no symbols.
-pub(crate) fn begins_thread(function: &str) -> bool {
+pub fn begins_thread(function: &str) -> bool {
     const BEGIN: [&str; 6] = [
         "start_thread",
         "_start",
@@ -454,30 +454,30 @@ pub(crate) fn begins_thread(function: &str) -> bool {
 }
 
 /// Whether it is of what tokio puts around the future of a task, or around a blocking closure.
-pub(crate) fn is_harness(function: &str) -> bool {
+pub fn is_harness(function: &str) -> bool {
     let owner = owner(function);
     owner.starts_with("tokio::runtime::task::")
         || owner.starts_with("tokio::runtime::blocking::task::")
 }
 
 /// Whether it is where a worker sleeps that has left timers and I/O to another one.
-pub(crate) fn sleeps_as_a_worker(function: &str) -> bool {
+pub fn sleeps_as_a_worker(function: &str) -> bool {
     function.starts_with("tokio::runtime::scheduler::multi_thread::park::")
         && function.ends_with("park_condvar")
 }
 
 /// Whether it is of what runs tasks.
-pub(crate) fn is_in_scheduler(function: &str) -> bool {
+pub fn is_in_scheduler(function: &str) -> bool {
     owner(function).starts_with("tokio::runtime::scheduler::")
 }
 
 /// Whether it is of the pool that all threads of a runtime are of.
-pub(crate) fn is_in_blocking_pool(function: &str) -> bool {
+pub fn is_in_blocking_pool(function: &str) -> bool {
     owner(function).starts_with("tokio::runtime::blocking::pool::")
 }
 
 /// All reasons by name, in order.
-pub(crate) fn reasons() -> &'static BTreeSet<&'static str> {
+pub fn reasons() -> &'static BTreeSet<&'static str> {
     static ALL: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
         let named = REASONS.iter().filter_map(|(_, reason)| match reason {
             Reason::Known(text) => Some(*text),
@@ -489,7 +489,7 @@ pub(crate) fn reasons() -> &'static BTreeSet<&'static str> {
 }
 
 /// What waiting in this function means, if it is a leaf's.
-pub(crate) fn reason_of(function: &str) -> Option<Reason> {
+pub fn reason_of(function: &str) -> Option<Reason> {
     if function.starts_with("runtime_probe::source::instrumented::prepare") {
         return Some(Reason::Inner);
     }
@@ -510,7 +510,7 @@ pub(crate) fn reason_of(function: &str) -> Option<Reason> {
 }
 
 /// The reason of a leaf: that of its outermost frame, with exceptions. `outer` is what the frame `function` means.
-pub(crate) fn combine(inner: Reason, outer: Reason, function: &str) -> Reason {
+pub fn combine(inner: Reason, outer: Reason, function: &str) -> Reason {
     match (inner, outer) {
         // Whoever gives way does so inside some other wait's code.
         (Reason::Yield, _) => Reason::Yield,
@@ -554,7 +554,7 @@ const PARTS: &[&str] = &[
 ];
 
 /// The reason of a wait in `function`, when nothing is known of the library's functions around it.
-pub(crate) fn alone(reason: Reason, function: &str) -> Reason {
+pub fn alone(reason: Reason, function: &str) -> Reason {
     if begins(function, PARTS) {
         Reason::Unknown
     } else {
@@ -563,7 +563,7 @@ pub(crate) fn alone(reason: Reason, function: &str) -> Reason {
 }
 
 /// The name of a future at the root, from its type. The facade's own stand for tokio's.
-pub(crate) fn root_name(type_name: &str) -> String {
+pub fn root_name(type_name: &str) -> String {
     let name = readable(type_name);
     match name.strip_prefix("runtime_probe::") {
         Some(rest) => format!("tokio::{rest}"),
@@ -581,12 +581,12 @@ const BESIDE: &[&str] = &[
 ];
 
 /// Whether a function polls somebody's future beside a wait of its own, such as a timer.
-pub(crate) fn is_beside(function: &str) -> bool {
+pub fn is_beside(function: &str) -> bool {
     begins(function, BESIDE)
 }
 
 /// Whether a file holds the code of the macros `select!`, `join!` and the like, tokio's or futures': a frame there has no line that its reader wrote.
-pub(crate) fn is_macro_file(file: &str) -> bool {
+pub fn is_macro_file(file: &str) -> bool {
     file.contains("/src/macros/") || file.contains("/src/async_await/")
 }
 
@@ -599,12 +599,12 @@ const MANY: &[&str] = &[
 ];
 
 /// Whether a function polls any number of futures by one call.
-pub(crate) fn polls_many(function: &str) -> bool {
+pub fn polls_many(function: &str) -> bool {
     begins(function, MANY)
 }
 
 /// Whether a function that polls several futures is known to be of the kind that waits for them together.
-pub(crate) fn is_poll_fn(function: &str) -> bool {
+pub fn is_poll_fn(function: &str) -> bool {
     let owner = owner(function);
     owner.starts_with("core::future::poll_fn::")
         || owner.starts_with("futures_util::future::poll_fn::")

@@ -15,7 +15,7 @@ use std::borrow::Cow;
 
 /// How functions are named.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Names {
+pub enum Names {
     /// As [`readable`] has them.
     #[default]
     Short,
@@ -24,7 +24,7 @@ pub(crate) enum Names {
 }
 
 /// A symbol as the compiler means it, without the hash: generic arguments, and an async body as the closure that it is.
-pub(crate) fn full(symbol: &str) -> String {
+pub fn full(symbol: &str) -> String {
     match rustc_demangle::try_demangle(symbol) {
         Ok(name) => format!("{name:#}"),
         Err(_) => symbol.to_owned(),
@@ -32,12 +32,12 @@ pub(crate) fn full(symbol: &str) -> String {
 }
 
 /// The readable form of a symbol: mangled or already a path.
-pub(crate) fn readable(symbol: &str) -> String {
+pub fn readable(symbol: &str) -> String {
     shorten(&full(symbol))
 }
 
 /// Whether a path (with its closures) names a closure or an async body, and of which depth.
-pub(crate) fn closure_depth(symbol: &str) -> usize {
+pub fn closure_depth(symbol: &str) -> usize {
     let path = full(symbol);
     let bare = without_generics(&without_impl(&path));
     bare.rsplit("::")

@@ -1,0 +1,612 @@
+//! Where in the debug information everything is that a dump needs, found in one pass.
+//!
+//! Of 1.3 million entries most are locals, members and inlined calls. Of those only the length is read, so 15 MB of
+//! `.debug_info` take 0.1 s; types are read when they are first met (`types`).
+
+use crate::pid::refusal::Refusal;
+use gimli::{AttributeValue, Dwarf, EndianSlice, LittleEndian, SectionId, Unit};
+use object::{Object, ObjectSection};
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+pub(crate) type Slice<'d> = EndianSlice<'d, LittleEndian>;
+
+/// An entry, by its offset in `.debug_info`.
+pub(crate) type Die = u32;
+
+/// No scope: an entry of the unit itself.
+const TOP: u32 = u32::MAX;
+
+/// The sections of a file, unpacked where they are compressed.
+#[derive(Debug)]
+pub(crate) struct Sections<'d>(gimli::DwarfSections<Cow<'d, [u8]>>);
+
+impl<'d> Sections<'d> {
+    /// Those of a program or of a debug file.
+    pub(crate) fn read(bytes: &'d [u8], path: &Path) -> Result<Self, Refusal> {
+        let unreadable = |error: object::Error| Refusal::Unreadable(path.into(), error.to_string());
+        let object = object::File::parse(bytes).map_err(unreadable)?;
+        let section = |id: SectionId| match object.section_by_name(id.name()) {
+            Some(section) => section.uncompressed_data(),
+            None => Ok(Cow::Borrowed(&[][..])),
+        };
+        gimli::DwarfSections::load(section)
+            .map(Self)
+            .map_err(unreadable)
+    }
+}
+
+/// Where everything is.
+#[derive(Debug)]
+pub(crate) struct Index<'d> {
+    pub(crate) dwarf: Dwarf<Slice<'d>>,
+    /// In the order of their offsets.
+    units: Vec<IndexedUnit<'d>>,
+    /// Namespaces and types, in the order of their offsets.
+    scopes: Vec<Scope<'d>>,
+    /// `tokio::runtime::task::raw::poll<T, S>` by its address. Equal functions of several types may have been merged.
+    pub(crate) polls: HashMap<u64, Vec<Poll>>,
+    /// `tokio::runtime::task::core::Cell<T, S>` by T and S.
+    cells: HashMap<(Die, Die), Die>,
+    /// The type of a vtable by its address.
+    pub(crate) vtables: HashMap<u64, Die>,
+    /// Thread-local variables of tokio's context.
+    pub(crate) contexts: Vec<ThreadLocal>,
+    /// Bodies of async functions and closures by their own name.
+    functions: HashMap<&'d [u8], Vec<Function<'d>>>,
+}
+
+/// A unit of compilation.
+#[derive(Debug)]
+struct IndexedUnit<'d> {
+    start: Die,
+    unit: Unit<Slice<'d>>,
+}
+
+#[derive(Debug)]
+struct Scope<'d> {
+    die: Die,
+    parent: u32,
+    name: &'d [u8],
+}
+
+/// What a poll function is of.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Poll {
+    pub(crate) future: Die,
+    pub(crate) scheduler: Die,
+}
+
+/// A thread-local variable: its type, and where in the block of such variables it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ThreadLocal {
+    pub(crate) of: Die,
+    pub(crate) offset: u64,
+}
+
+/// The body of an async function, or a closure.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Function<'d> {
+    scope: u32,
+    pub(crate) linkage_name: Option<&'d [u8]>,
+    pub(crate) position: Position,
+}
+
+/// A line of a source file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Position {
+    /// Index of the unit, whose table has the file.
+    unit: u32,
+    file: u32,
+    /// 0 where unknown.
+    pub(crate) line: u32,
+}
+
+/// What the entries around one are.
+#[derive(Clone, Copy, PartialEq)]
+enum Around {
+    Unit,
+    Namespace,
+    /// Its parameters are wanted.
+    Poll(u64),
+    Cell(Die),
+    Other,
+}
+
+#[derive(Clone, Copy)]
+struct Frame {
+    scope: u32,
+    around: Around,
+}
+
+/// Attributes of one entry, those that matter.
+#[derive(Default)]
+struct Attributes<'d> {
+    name: Option<&'d [u8]>,
+    linkage_name: Option<&'d [u8]>,
+    of: Option<Die>,
+    low_pc: Option<u64>,
+    location: Option<gimli::Expression<Slice<'d>>>,
+    line: u32,
+    file: u32,
+}
+
+impl Position {
+    /// A line of one of the files of a unit.
+    pub(crate) fn new(unit: u32, file: u32, line: u32) -> Self {
+        Self { unit, file, line }
+    }
+}
+
+impl<'d> Index<'d> {
+    /// Reads all of it.
+    pub(crate) fn build(sections: &'d Sections<'_>, path: &Path) -> Result<Self, Refusal> {
+        let dwarf = sections
+            .0
+            .borrow(|section| EndianSlice::new(section, LittleEndian));
+        let mut index = Self {
+            dwarf,
+            units: Vec::new(),
+            scopes: Vec::new(),
+            polls: HashMap::new(),
+            cells: HashMap::new(),
+            vtables: HashMap::new(),
+            contexts: Vec::new(),
+            functions: HashMap::new(),
+        };
+        let unreadable = |error: gimli::Error| Refusal::Unreadable(path.into(), error.to_string());
+        let (mut is_split, mut is_rust) = (false, false);
+        let mut headers = index.dwarf.units();
+        while let Some(header) = headers.next().map_err(unreadable)? {
+            let unit = index.dwarf.unit(header).map_err(unreadable)?;
+            let Some(start) = unit
+                .header
+                .debug_info_offset()
+                .and_then(|offset| Die::try_from(offset.0).ok())
+            else {
+                let why = "its debug information is larger than 4 GiB".to_owned();
+                return Err(Refusal::Unreadable(path.into(), why));
+            };
+            is_split |= matches!(unit.dwo_name(), Ok(Some(_)));
+            let root = unit.entry(unit.header.root_offset()).map_err(unreadable)?;
+            let language = root.attr_value(gimli::DW_AT_language);
+            let is_of_rust = language == Some(AttributeValue::Language(gimli::DW_LANG_Rust));
+            index.units.push(IndexedUnit { start, unit });
+            if is_of_rust {
+                is_rust = true;
+                index.read_unit(index.units.len() - 1).map_err(unreadable)?;
+            }
+        }
+        if !index.polls.is_empty() && !index.cells.is_empty() {
+            return Ok(index);
+        }
+        Err(match () {
+            () if is_split => Refusal::Split(path.into()),
+            // Every program has vtables, and with types they are in the debug information.
+            () if is_rust && index.vtables.is_empty() => Refusal::NoTypes(path.into()),
+            () => Refusal::NoTokio(path.into()),
+        })
+    }
+
+    fn read_unit(&mut self, number: usize) -> gimli::Result<()> {
+        let Self { dwarf, units, .. } = &*self;
+        let IndexedUnit { start, unit } = &units[number];
+        let start = *start;
+        let mut found = Found::default();
+        let first_scope = self.scopes.len() as u32;
+        let mut raw = unit.entries_raw(None)?;
+        let mut stack: Vec<Frame> = Vec::new();
+        while !raw.is_empty() {
+            let depth = usize::try_from(raw.next_depth()).unwrap_or(0);
+            let die = start + raw.next_offset().0 as Die;
+            let Some(abbreviation) = raw.read_abbreviation()? else {
+                continue;
+            };
+            stack.truncate(depth);
+            let parent = stack.last().copied().unwrap_or(Frame {
+                scope: TOP,
+                around: Around::Unit,
+            });
+            let is_outside = matches!(parent.around, Around::Unit | Around::Namespace);
+            let tag = abbreviation.tag();
+            let wanted = match tag {
+                gimli::DW_TAG_namespace
+                | gimli::DW_TAG_structure_type
+                | gimli::DW_TAG_union_type
+                | gimli::DW_TAG_enumeration_type
+                | gimli::DW_TAG_subprogram => true,
+                gimli::DW_TAG_variable => is_outside,
+                gimli::DW_TAG_template_type_parameter => {
+                    matches!(parent.around, Around::Poll(_) | Around::Cell(_))
+                }
+                _ => false,
+            };
+            let mut frame = Frame {
+                scope: parent.scope,
+                around: if stack.is_empty() {
+                    Around::Unit
+                } else {
+                    Around::Other
+                },
+            };
+            if !wanted {
+                raw.skip_attributes(abbreviation.attributes())?;
+            } else {
+                let mut attributes = Attributes::default();
+                for specification in abbreviation.attributes() {
+                    let attribute = raw.read_attribute(*specification)?;
+                    attributes.take(attribute, dwarf, unit, start);
+                }
+                let name = attributes.name.unwrap_or_default();
+                match tag {
+                    gimli::DW_TAG_subprogram => {
+                        let position = Position {
+                            unit: number as u32,
+                            file: attributes.file,
+                            line: attributes.line,
+                        };
+                        if name.starts_with(b"{async_") || name.starts_with(b"{closure#") {
+                            found.functions.push((
+                                name,
+                                Function {
+                                    scope: parent.scope,
+                                    linkage_name: attributes.linkage_name,
+                                    position,
+                                },
+                            ));
+                        } else if name.starts_with(b"poll<")
+                            && let Some(low_pc) = attributes.low_pc
+                            && found.ends_with(
+                                &self.scopes,
+                                parent.scope,
+                                first_scope,
+                                &[b"task", b"raw"],
+                            )
+                        {
+                            found.polls.push((low_pc, Vec::new()));
+                            frame.around = Around::Poll(low_pc);
+                        }
+                    }
+                    gimli::DW_TAG_variable => {
+                        if let Some(of) = attributes.of {
+                            let location = attributes.location.map(|location| location.0.slice());
+                            let address = attributes.low_pc.or_else(|| {
+                                location.and_then(|location| static_address(location, dwarf, unit))
+                            });
+                            if name.ends_with(b"::{vtable}") {
+                                if let Some(address) = address.filter(|address| *address != 0) {
+                                    found.vtables.push((address, of));
+                                }
+                            } else if (name == b"__RUST_STD_INTERNAL_VAL" || name == b"VAL")
+                                && let Some(offset) = location.and_then(thread_local_offset)
+                                && found.has(&self.scopes, parent.scope, first_scope, b"CONTEXT")
+                            {
+                                found.contexts.push(ThreadLocal { of, offset });
+                            }
+                        }
+                    }
+                    gimli::DW_TAG_template_type_parameter => {
+                        if let Some(of) = attributes.of {
+                            match parent.around {
+                                Around::Poll(_) => {
+                                    if let Some((_, parameters)) = found.polls.last_mut() {
+                                        parameters.push((name, of));
+                                    }
+                                }
+                                _ => {
+                                    if let Some((_, parameters)) = found.cells.last_mut() {
+                                        parameters.push((name, of));
+                                    }
+                                }
+                            }
+                        }
+                    }
+                    _ => {
+                        if name.starts_with(b"Cell<")
+                            && found.ends_with(
+                                &self.scopes,
+                                parent.scope,
+                                first_scope,
+                                &[b"task", b"core"],
+                            )
+                        {
+                            found.cells.push((die, Vec::new()));
+                            frame.around = Around::Cell(die);
+                        } else if tag == gimli::DW_TAG_namespace {
+                            frame.around = Around::Namespace;
+                        }
+                        frame.scope = first_scope + found.scopes.len() as u32;
+                        found.scopes.push(Scope {
+                            die,
+                            parent: parent.scope,
+                            name,
+                        });
+                    }
+                }
+            }
+            if abbreviation.has_children() {
+                stack.push(frame);
+            }
+        }
+        self.add(found);
+        Ok(())
+    }
+
+    fn add(&mut self, found: Found<'d>) {
+        self.scopes.extend(found.scopes);
+        for (address, parameters) in found.polls {
+            if let Some((future, scheduler)) = pair(&parameters) {
+                self.polls
+                    .entry(address)
+                    .or_default()
+                    .push(Poll { future, scheduler });
+            }
+        }
+        for (die, parameters) in found.cells {
+            if let Some(pair) = pair(&parameters) {
+                self.cells.insert(pair, die);
+            }
+        }
+        self.vtables.extend(found.vtables);
+        self.contexts.extend(found.contexts);
+        for (name, function) in found.functions {
+            self.functions.entry(name).or_default().push(function);
+        }
+    }
+
+    /// The memory of a task: its header, its future, its scheduler.
+    pub(crate) fn cell(&self, poll: Poll) -> Option<Die> {
+        self.cells.get(&(poll.future, poll.scheduler)).copied()
+    }
+
+    /// The unit that an entry is in, its index, and the entry's offset in it.
+    pub(crate) fn unit_of(&self, die: Die) -> Option<(u32, &Unit<Slice<'d>>, gimli::UnitOffset)> {
+        let behind = self.units.partition_point(|unit| unit.start <= die);
+        let unit = self.units.get(behind.checked_sub(1)?)?;
+        let offset = gimli::UnitOffset((die - unit.start) as usize);
+        Some((behind as u32 - 1, &unit.unit, offset))
+    }
+
+    /// The name of a namespace or type with all that it is in.
+    pub(crate) fn path(&self, die: Die) -> Option<String> {
+        let at = self
+            .scopes
+            .binary_search_by_key(&die, |scope| scope.die)
+            .ok()?;
+        let mut names = Vec::new();
+        let mut at = at as u32;
+        while let Some(scope) = self.scopes.get(at as usize) {
+            names.push(String::from_utf8_lossy(scope.name));
+            at = scope.parent;
+        }
+        names.reverse();
+        Some(names.join("::"))
+    }
+
+    /// The body of a coroutine or closure by its type: `{async_fn_env#0}<T>` is of `{async_fn#0}<T>` in the same namespace.
+    pub(crate) fn function(&self, die: Die) -> Option<Function<'d>> {
+        let at = self
+            .scopes
+            .binary_search_by_key(&die, |scope| scope.die)
+            .ok()?;
+        let scope = &self.scopes[at];
+        let name = String::from_utf8_lossy(scope.name).replacen("_env#", "#", 1);
+        let candidates = self.functions.get(name.as_bytes())?;
+        let is_same = |function: &&Function<'d>| self.same_path(function.scope, scope.parent);
+        let mut same = candidates.iter().filter(is_same);
+        let first = *same.next()?;
+        // Of several entries one may have the name only.
+        let named = candidates
+            .iter()
+            .filter(is_same)
+            .find(|function| function.linkage_name.is_some());
+        Some(named.copied().unwrap_or(first))
+    }
+
+    fn same_path(&self, mut left: u32, mut right: u32) -> bool {
+        loop {
+            if left == right {
+                return true;
+            }
+            match (
+                self.scopes.get(left as usize),
+                self.scopes.get(right as usize),
+            ) {
+                (Some(one), Some(other)) if one.name == other.name => {
+                    (left, right) = (one.parent, other.parent);
+                }
+                _ => return false,
+            }
+        }
+    }
+
+    /// The path of the source file; empty where unknown.
+    pub(crate) fn file(&self, position: Position) -> String {
+        self.try_file(position).unwrap_or_default()
+    }
+
+    fn try_file(&self, position: Position) -> Option<String> {
+        let unit = &self.units.get(position.unit as usize)?.unit;
+        let header = unit.line_program.as_ref()?.header();
+        let file = header.file(position.file.into())?;
+        let text = |value| {
+            let name = self.dwarf.attr_string(unit, value).ok()?;
+            Some(String::from_utf8_lossy(name.slice()).into_owned())
+        };
+        let mut path = text(file.path_name())?;
+        for directory in [
+            file.directory(header).and_then(text),
+            unit.comp_dir
+                .map(|name| String::from_utf8_lossy(name.slice()).into_owned()),
+        ] {
+            if path.starts_with('/') {
+                break;
+            }
+            if let Some(directory) = directory.filter(|directory| !directory.is_empty()) {
+                path = format!("{}/{path}", directory.trim_end_matches('/'));
+            }
+        }
+        Some(path)
+    }
+
+    /// The crates whose sources are neither cargo's nor Rust's: the program's own.
+    pub(crate) fn own_crates(&self) -> HashSet<String> {
+        let mut own: HashSet<String> = HashSet::new();
+        let mut files: HashMap<(u32, u32), bool> = HashMap::new();
+        for function in self.functions.values().flatten() {
+            let key = (function.position.unit, function.position.file);
+            let is_own = *files.entry(key).or_insert_with(|| {
+                let file = self.file(function.position);
+                let foreign = ["/registry/src/", "/git/checkouts/", "/rustc/", "/vendor/"];
+                !file.is_empty() && !foreign.iter().any(|part| file.contains(part))
+            });
+            if is_own && let Some(root) = self.root(function.scope) {
+                own.insert(String::from_utf8_lossy(root).into_owned());
+            }
+        }
+        own
+    }
+
+    fn root(&self, mut at: u32) -> Option<&'d [u8]> {
+        let mut name = None;
+        while let Some(scope) = self.scopes.get(at as usize) {
+            name = Some(scope.name);
+            at = scope.parent;
+        }
+        name
+    }
+}
+
+/// Names of generic parameters, and what they are.
+type Parameters<'d> = Vec<(&'d [u8], Die)>;
+
+/// What one unit has.
+#[derive(Default)]
+struct Found<'d> {
+    scopes: Vec<Scope<'d>>,
+    polls: Vec<(u64, Parameters<'d>)>,
+    cells: Vec<(Die, Parameters<'d>)>,
+    vtables: Vec<(u64, Die)>,
+    contexts: Vec<ThreadLocal>,
+    functions: Vec<(&'d [u8], Function<'d>)>,
+}
+
+impl<'d> Found<'d> {
+    fn scope<'s>(&'s self, earlier: &'s [Scope<'d>], at: u32, first: u32) -> Option<&'s Scope<'d>> {
+        match at.checked_sub(first) {
+            Some(here) => self.scopes.get(here as usize),
+            None => earlier.get(at as usize),
+        }
+    }
+
+    fn ends_with(&self, earlier: &[Scope<'d>], mut at: u32, first: u32, names: &[&[u8]]) -> bool {
+        names.iter().rev().all(|name| {
+            let scope = self.scope(earlier, at, first);
+            at = scope.map_or(TOP, |scope| scope.parent);
+            scope.is_some_and(|scope| scope.name == *name)
+        })
+    }
+
+    fn has(&self, earlier: &[Scope<'d>], mut at: u32, first: u32, name: &[u8]) -> bool {
+        let mut found = false;
+        let mut root: &[u8] = b"";
+        while let Some(scope) = self.scope(earlier, at, first) {
+            found |= scope.name == name;
+            root = scope.name;
+            at = scope.parent;
+        }
+        found && root == b"tokio"
+    }
+}
+
+impl<'d> Attributes<'d> {
+    fn take(
+        &mut self,
+        attribute: gimli::Attribute<Slice<'d>>,
+        dwarf: &Dwarf<Slice<'d>>,
+        unit: &Unit<Slice<'d>>,
+        start: Die,
+    ) {
+        let text = |value| {
+            let name = dwarf.attr_string(unit, value).ok()?;
+            Some(name.slice())
+        };
+        match attribute.name() {
+            gimli::DW_AT_name => self.name = text(attribute.value()),
+            gimli::DW_AT_linkage_name => self.linkage_name = text(attribute.value()),
+            gimli::DW_AT_type => self.of = reference(attribute.value(), start),
+            gimli::DW_AT_low_pc => {
+                self.low_pc = dwarf.attr_address(unit, attribute.value()).ok().flatten();
+            }
+            gimli::DW_AT_location => self.location = attribute.exprloc_value(),
+            gimli::DW_AT_decl_line => {
+                self.line = small(attribute.udata_value());
+            }
+            gimli::DW_AT_decl_file => self.file = file_number(attribute.value()),
+            _ => {}
+        }
+    }
+}
+
+/// The number of a file, whatever its form.
+pub(crate) fn file_number(value: AttributeValue<Slice<'_>>) -> u32 {
+    match value {
+        AttributeValue::FileIndex(number) => small(Some(number)),
+        other => small(other.udata_value()),
+    }
+}
+
+/// 0 for what has no place in 32 bits.
+pub(crate) fn small(number: Option<u64>) -> u32 {
+    number
+        .and_then(|number| u32::try_from(number).ok())
+        .unwrap_or(0)
+}
+
+/// The entry that an attribute refers to.
+pub(crate) fn reference(value: AttributeValue<Slice<'_>>, unit_start: Die) -> Option<Die> {
+    match value {
+        AttributeValue::UnitRef(offset) => unit_start.checked_add(Die::try_from(offset.0).ok()?),
+        AttributeValue::DebugInfoRef(offset) => Die::try_from(offset.0).ok(),
+        _ => None,
+    }
+}
+
+/// Future and scheduler, by the names of the parameters.
+fn pair(parameters: &[(&[u8], Die)]) -> Option<(Die, Die)> {
+    let named = |name: &[u8]| {
+        let found = parameters.iter().find(|(known, _)| *known == name);
+        found.map(|(_, die)| *die)
+    };
+    Some((named(b"T")?, named(b"S")?))
+}
+
+/// `DW_OP_addr`, `DW_OP_addrx`.
+fn static_address(
+    location: &[u8],
+    dwarf: &Dwarf<Slice<'_>>,
+    unit: &Unit<Slice<'_>>,
+) -> Option<u64> {
+    match location.split_first()? {
+        (&0x03, address) => Some(u64::from_le_bytes(address.try_into().ok()?)),
+        (&0xa1, index) => {
+            let mut number = 0u64;
+            for (at, byte) in index.iter().take(9).enumerate() {
+                number |= u64::from(byte & 0x7f) << (7 * at);
+            }
+            let index = gimli::DebugAddrIndex(usize::try_from(number).ok()?);
+            dwarf.address(unit, index).ok()
+        }
+        _ => None,
+    }
+}
+
+/// `DW_OP_const8u offset; DW_OP_GNU_push_tls_address`, or `DW_OP_form_tls_address`.
+fn thread_local_offset(location: &[u8]) -> Option<u64> {
+    let (&0x0e, rest) = location.split_first()? else {
+        return None;
+    };
+    let (offset, end) = rest.split_at_checked(8)?;
+    matches!(end, [0xe0] | [0x9b]).then(|| u64::from_le_bytes(offset.try_into().expect("8 bytes")))
+}

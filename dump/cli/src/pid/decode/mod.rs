@@ -1,0 +1,134 @@
+//! Memory and types in, tasks out.
+//!
+//! The decoder knows no process: it reads through [`Memory`] and an index of types. The memory may be anything: freed,
+//! half written, hostile. So the decoder is total: nothing that is read is trusted, and each loop has a bound.
+//!
+//! * [`memory`]: numbers and variants from memory, within a bound of bytes;
+//! * [`layout`]: where in tokio's structures everything is;
+//! * [`runtimes`]: runtimes and their lists of tasks;
+//! * [`plan`]: what to follow in a type, compiled once;
+//! * [`chain`]: from a task's future down to what it waits for;
+//! * [`leaf`]: what is known of a leaf beside its name;
+//! * [`model`]: the result.
+
+mod chain;
+mod layout;
+mod leaf;
+mod memory;
+pub(crate) mod model;
+mod plan;
+mod runtimes;
+
+use crate::pid::debug::index::Die;
+use crate::pid::debug::types::Types;
+use layout::Layout;
+pub(crate) use memory::Memory;
+use memory::Reader;
+use model::{Dump, Frame};
+use plan::Plan;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+/// What bounds a dump.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Budget {
+    /// Tasks of all runtimes.
+    pub(crate) tasks: u64,
+    /// Futures that are looked into for one task.
+    pub(crate) nodes: u32,
+    /// Futures inside each other.
+    pub(crate) depth: u32,
+    /// Futures side by side in one.
+    pub(crate) children: u64,
+    /// Bytes that are read for all of it.
+    pub(crate) bytes: u64,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            tasks: 4_000_000,
+            nodes: 5_000,
+            depth: 250,
+            children: 1_000,
+            bytes: 16 << 30,
+        }
+    }
+}
+
+/// The process as the decoder sees it.
+pub(crate) struct Process<'m> {
+    pub(crate) memory: &'m dyn Memory,
+    /// What was added to the program's addresses when it was loaded.
+    pub(crate) bias: u64,
+    /// How far below a thread's pointer its variables begin.
+    pub(crate) thread_locals: u64,
+    /// Threads and their pointers.
+    pub(crate) threads: &'m [(u32, u64)],
+}
+
+/// Decodes dumps; what it learns of types stays for the next one.
+pub(crate) struct Decoder<'t, 'i, 'd> {
+    types: &'t Types<'i, 'd>,
+    own_crates: HashSet<String>,
+    plans: HashMap<Die, Rc<Plan>>,
+    holds: HashMap<Die, bool>,
+    layouts: HashMap<Die, Option<Rc<Layout>>>,
+    frames: Vec<Frame>,
+    frame_numbers: HashMap<Frame, u32>,
+    /// Types by the addresses of vtables in the file.
+    dynamic: HashMap<u64, Option<Die>>,
+}
+
+impl<'t, 'i, 'd> Decoder<'t, 'i, 'd> {
+    /// One that has learned nothing yet.
+    pub(crate) fn new(types: &'t Types<'i, 'd>) -> Self {
+        Self {
+            types,
+            own_crates: types.index.own_crates(),
+            plans: HashMap::new(),
+            holds: HashMap::new(),
+            layouts: HashMap::new(),
+            frames: Vec::new(),
+            frame_numbers: HashMap::new(),
+            dynamic: HashMap::new(),
+        }
+    }
+
+    /// All tasks of all runtimes that a thread is inside of.
+    pub(crate) fn decode(&mut self, process: &Process<'_>, budget: Budget) -> Dump {
+        let reader = Reader::new(process.memory, budget.bytes);
+        let mut dump = Dump::default();
+        self.find_tasks(process, &reader, budget, &mut dump);
+        dump.frames = self.frames.clone();
+        dump.out_of_bytes = reader.is_exhausted();
+        dump
+    }
+
+    /// What was added to the addresses of the program, and what is the type of the object of this vtable.
+    fn dynamic_type(&mut self, address: u64) -> Option<Die> {
+        if let Some(known) = self.dynamic.get(&address) {
+            return *known;
+        }
+        let index = self.types.index;
+        let found = index.vtables.get(&address).and_then(|die| {
+            let (_, unit, offset) = index.unit_of(*die)?;
+            let start = die - u32::try_from(offset.0).ok()?;
+            let entry = unit.entry(offset).ok()?;
+            let containing = entry.attr_value(gimli::DW_AT_containing_type)?;
+            crate::pid::debug::index::reference(containing, start)
+        });
+        self.dynamic.insert(address, found);
+        found
+    }
+
+    fn frame(&mut self, frame: Frame) -> u32 {
+        if let Some(number) = self.frame_numbers.get(&frame) {
+            return *number;
+        }
+        let number = u32::try_from(self.frames.len()).unwrap_or(u32::MAX);
+        self.frames.push(frame.clone());
+        self.frame_numbers.insert(frame, number);
+        number
+    }
+}

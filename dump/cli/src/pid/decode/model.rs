@@ -1,0 +1,140 @@
+//! A dump as plain data.
+
+use std::sync::Arc;
+
+/// All that was found.
+#[derive(Debug, Default)]
+pub(crate) struct Dump {
+    pub(crate) runtimes: Vec<Runtime>,
+    pub(crate) tasks: Vec<Task>,
+    /// What chains point into.
+    pub(crate) frames: Vec<Frame>,
+    /// Whether reading ended at the bound of bytes.
+    pub(crate) out_of_bytes: bool,
+}
+
+/// A runtime, or a `LocalSet`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Runtime {
+    pub(crate) address: u64,
+    pub(crate) kind: Kind,
+    /// How many tasks it says that it has; `None` where it does not count them.
+    pub(crate) counted: Option<u64>,
+    /// How many its lists have.
+    pub(crate) listed: u64,
+    /// Whether the lists could be followed to their ends.
+    pub(crate) is_whole: bool,
+    /// How many threads are inside.
+    pub(crate) threads: u32,
+}
+
+/// What schedules the tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    MultiThread,
+    CurrentThread,
+    LocalSet,
+    /// One that this command does not know by name.
+    Other,
+}
+
+impl Kind {
+    /// As the text has it.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::MultiThread => "multi_thread runtime",
+            Self::CurrentThread => "current_thread runtime",
+            Self::LocalSet => "LocalSet",
+            Self::Other => "runtime",
+        }
+    }
+}
+
+/// A task.
+#[derive(Clone, Debug)]
+pub(crate) struct Task {
+    /// tokio's id of it; 0 where it cannot be read.
+    pub(crate) id: u64,
+    /// Index of its runtime.
+    pub(crate) runtime: u32,
+    pub(crate) state: State,
+    pub(crate) is_cancelled: bool,
+    /// Nothing has a waker of it.
+    pub(crate) has_no_waker: bool,
+    /// The thread that polls it.
+    pub(crate) thread: Option<u32>,
+    /// Where it was spawned, where tokio was built to know.
+    pub(crate) spawned_at: Option<(Arc<str>, u32, u32)>,
+    pub(crate) body: Body,
+}
+
+/// What a task is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Running,
+    Runnable,
+    Waiting,
+    Complete,
+}
+
+/// Where a task is.
+#[derive(Clone, Debug)]
+pub(crate) enum Body {
+    /// Not polled since this wait began.
+    Chain(Chain),
+    /// There is none to show.
+    Missing(&'static str),
+}
+
+/// Futures inside each other.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Chain {
+    /// The outermost first.
+    pub(crate) frames: Vec<u32>,
+    pub(crate) details: Vec<Detail>,
+    /// The innermost polls these side by side; none: it is the leaf.
+    pub(crate) branches: Vec<Chain>,
+    /// Why it ends before the leaf.
+    pub(crate) cut: Option<&'static str>,
+}
+
+/// What is known of a wait beside its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Detail {
+    /// A timer's deadline by the monotonic clock.
+    Fires {
+        what: Timer,
+        seconds: i64,
+        nanos: u32,
+    },
+    /// Permits of a semaphore: wanted, and there.
+    Acquires {
+        semaphore: u64,
+        wanted: u64,
+        available: u64,
+    },
+    /// A `Notify`.
+    Notify(u64),
+    /// The task whose end is waited for.
+    Joins(u64),
+    /// The future was made, and nothing has polled it yet.
+    NotPolled,
+}
+
+/// What a deadline is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Timer {
+    Sleep,
+    Timeout,
+}
+
+/// A future's function, and the line of the await that it is suspended at.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Frame {
+    pub(crate) function: Arc<str>,
+    pub(crate) file: Arc<str>,
+    /// 0 where unknown.
+    pub(crate) line: u32,
+    /// A wrapper that a library puts around a future.
+    pub(crate) is_folded: bool,
+}

@@ -1,0 +1,125 @@
+//! Why there is no dump, and the way out.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// How to build so that there is one.
+const BUILD: &str = "build with `debug = 2` in the profile (CARGO_PROFILE_RELEASE_DEBUG=2); of one build, \
+    `objcopy --only-keep-debug APP APP.debug` keeps the debug information beside a stripped program, for --debug-file";
+
+/// Why there is no dump.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// No such process.
+    Gone(u32),
+    /// A process of the kernel.
+    NoProgram(u32),
+    /// The kernel does not let this user read the process.
+    Denied {
+        pid: u32,
+        /// `ptrace_scope` of Yama, where that forbids it.
+        yama: Option<u32>,
+    },
+    /// One debugger at a time.
+    Traced { pid: u32, by: u32 },
+    /// A program that this command does not know how to read.
+    Foreign(&'static str),
+    /// A file that cannot be read.
+    Unreadable(PathBuf, String),
+    /// Neither in the program nor in a debug file.
+    NoDebugInformation(PathBuf),
+    /// Functions and lines, but no types.
+    NoTypes(PathBuf),
+    /// The types are in other files.
+    Split(PathBuf),
+    /// The debug file is of another build.
+    Mismatch {
+        debug: PathBuf,
+        debug_id: String,
+        program_id: String,
+    },
+    /// The program has no tokio.
+    NoTokio(PathBuf),
+    /// The program has tokio, and no thread is inside a runtime.
+    NoRuntime(u32),
+    /// The output cannot be written.
+    Output(String),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gone(pid) => write!(
+                f,
+                "there is no process {pid}; `pidof NAME` tells the number of a running program"
+            ),
+            Self::NoProgram(pid) => write!(
+                f,
+                "process {pid} runs no program: it is one of the kernel's, or has just ended"
+            ),
+            Self::Denied { pid, yama: None } => write!(
+                f,
+                "process {pid} may not be read by this user; run as its user, as root, or with CAP_SYS_PTRACE \
+                 (`setcap cap_sys_ptrace=ep` on this command; in a container `--cap-add SYS_PTRACE`)"
+            ),
+            Self::Denied { pid, yama: Some(3) } => write!(
+                f,
+                "process {pid} may not be read: kernel.yama.ptrace_scope is 3, which forbids it to all until the next boot; \
+                 take a core file (`kill -ABRT` with core files switched on)"
+            ),
+            Self::Denied {
+                pid,
+                yama: Some(scope),
+            } => write!(
+                f,
+                "process {pid} may not be read: kernel.yama.ptrace_scope is {scope}; run as root or with \
+                 `setcap cap_sys_ptrace=ep` on this command, or set `sysctl kernel.yama.ptrace_scope=0`, or take a core file"
+            ),
+            Self::Traced { pid, by } => write!(
+                f,
+                "process {pid} is traced by process {by} (a debugger or strace), and the kernel allows one tracer; end that first"
+            ),
+            Self::Foreign(what) => write!(
+                f,
+                "{what}; this command reads 64-bit x86_64 programs of Linux"
+            ),
+            Self::Unreadable(path, why) => write!(f, "{} cannot be read: {why}", path.display()),
+            Self::NoDebugInformation(path) => write!(
+                f,
+                "{} has no debug information, and no debug file of its build is at the usual places; {BUILD}",
+                path.display()
+            ),
+            Self::NoTypes(path) => write!(
+                f,
+                "{} has debug information without types (`debug = 1` or `line-tables-only`), so that the futures cannot be read; {BUILD}",
+                path.display()
+            ),
+            Self::Split(path) => write!(
+                f,
+                "{} has its types in other files (`split-debuginfo`), which this command does not read; \
+                 build with `split-debuginfo = \"off\"`",
+                path.display()
+            ),
+            Self::Mismatch {
+                debug,
+                debug_id,
+                program_id,
+            } => write!(
+                f,
+                "{} is of another build than the program: build id {debug_id} instead of {program_id}; \
+                 keep the debug file of the very build that runs",
+                debug.display()
+            ),
+            Self::NoTokio(path) => write!(
+                f,
+                "{} has no tokio that spawns tasks; is it the right process?",
+                path.display()
+            ),
+            Self::NoRuntime(pid) => write!(
+                f,
+                "process {pid} has tokio, but none of its threads is inside a runtime; has it started one, or ended it?"
+            ),
+            Self::Output(why) => write!(f, "the dump cannot be written: {why}"),
+        }
+    }
+}

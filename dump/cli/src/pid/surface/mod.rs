@@ -1,0 +1,161 @@
+//! A dump in the forms that people and tools read.
+//!
+//! * [`rows`]: tasks as rows of runtime-dump's model, with their stacks, reasons and notes.
+
+mod rows;
+
+use crate::pid::decode::model::{Dump, Runtime};
+use rows::Rows;
+use runtime_dump::goroutine::{Goroutine, Group};
+use runtime_dump::goroutine_text::{TextOptions, TextWriter};
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How many ids of a group are named.
+const NAMED_IN_GROUP: usize = 3;
+
+/// What of a dump is shown, and how.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Options {
+    /// Only what Go prints.
+    pub(crate) plain: bool,
+    /// Equal stacks once.
+    pub(crate) group: bool,
+    /// Only tasks with this text in a function's name.
+    pub(crate) matches: Option<String>,
+    /// Only tasks with this state or reason.
+    pub(crate) state: Option<String>,
+    /// At most so many blocks.
+    pub(crate) limit: Option<usize>,
+    /// Libraries' wrappers and machinery, too.
+    pub(crate) verbose: bool,
+}
+
+/// What the dump is of.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    pub(crate) pid: u32,
+    pub(crate) program: PathBuf,
+    /// The monotonic clock; `None` where it is not known.
+    pub(crate) now: Option<(i64, u32)>,
+    pub(crate) stopped_for: Duration,
+}
+
+/// Writes the dump.
+pub(crate) fn write(
+    dump: &Dump,
+    source: &Source,
+    options: &Options,
+    mut out: &mut dyn Write,
+) -> io::Result<()> {
+    let rows = Rows::of(dump, source, options);
+    if !options.plain {
+        write_head(dump, source, &rows, &mut out)?;
+    }
+    let most = options.limit.unwrap_or(usize::MAX);
+    let text_options = TextOptions {
+        plain: options.plain,
+    };
+    let mut writer = TextWriter::new(&mut out, &rows.tables, text_options).untimed();
+    if options.group {
+        let mut groups: HashMap<(u32, Option<u32>, &str), usize> = HashMap::new();
+        let mut members: Vec<Vec<usize>> = Vec::new();
+        for (at, row) in rows.rows.iter().enumerate() {
+            let key = (row.stack, row.site, row.reason.as_str());
+            let number = *groups.entry(key).or_insert_with(|| {
+                members.push(Vec::new());
+                members.len() - 1
+            });
+            members[number].push(at);
+        }
+        members.sort_by_key(|members| std::cmp::Reverse(members.len()));
+        for members in members.iter().take(most) {
+            let longest: Vec<(u64, u64)> = members
+                .iter()
+                .take(NAMED_IN_GROUP)
+                .map(|at| (rows.rows[*at].id, 0))
+                .collect();
+            let first = &rows.rows[members[0]];
+            // Notes that all have.
+            let shared: Vec<&str> = first
+                .notes
+                .iter()
+                .filter(|note| members.iter().all(|at| rows.rows[*at].notes.contains(note)))
+                .map(String::as_str)
+                .collect();
+            writer.write_group(&Group {
+                example: goroutine(first, &shared),
+                count: members.len() as u64,
+                longest: &longest,
+            })?;
+        }
+    } else {
+        for row in rows.rows.iter().take(most) {
+            let notes: Vec<&str> = row.notes.iter().map(String::as_str).collect();
+            writer.write(&goroutine(row, &notes))?;
+        }
+    }
+    writer.finish()
+}
+
+fn goroutine<'r>(row: &'r rows::Row, notes: &'r [&'r str]) -> Goroutine<'r> {
+    Goroutine {
+        id: row.id,
+        parent: None,
+        state: row.state,
+        reason: &row.reason,
+        since_ns: 0,
+        polls: 0,
+        busy_ns: 0,
+        name: None,
+        notes,
+        stack: row.stack,
+        site: row.site,
+    }
+}
+
+/// What there is, above the first task.
+fn write_head(dump: &Dump, source: &Source, rows: &Rows, out: &mut impl Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "# {} tasks of process {} ({}), which was stopped for {:.1}ms",
+        dump.tasks.len(),
+        source.pid,
+        source.program.display(),
+        source.stopped_for.as_secs_f64() * 1000.0
+    )?;
+    writeln!(
+        out,
+        "# not recorded without the probe: times of waits; not shown: roots of block_on, LocalSets, blocking closures, \
+         runtimes that no thread is inside of"
+    )?;
+    for (number, runtime) in dump.runtimes.iter().enumerate() {
+        writeln!(out, "# runtime {}: {}", number + 1, line_of(runtime))?;
+    }
+    if rows.rows.len() < dump.tasks.len() {
+        writeln!(out, "# {} of them are shown", rows.rows.len())?;
+    }
+    if dump.out_of_bytes {
+        writeln!(
+            out,
+            "# the dump ends at the bound of what is read of a process"
+        )?;
+    }
+    writeln!(out)
+}
+
+fn line_of(runtime: &Runtime) -> String {
+    let mut line = format!("{}, {} tasks", runtime.kind.text(), runtime.listed);
+    if !runtime.is_whole {
+        line += match runtime.counted {
+            Some(counted) => format!(" of {counted}"),
+            None => " at least".into(),
+        }
+        .as_str();
+        line += ": its list could not be followed to the end";
+    }
+    line += &format!(", {} threads inside", runtime.threads);
+    line
+}

@@ -1,0 +1,188 @@
+//! A process of this machine.
+
+use super::{Thread, sys};
+use crate::pid::refusal::Refusal;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long a thread may take to stop. One that waits for a disk or a device may take longer, and is left out.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// A process, by its number.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Process {
+    pub(crate) pid: u32,
+}
+
+impl Process {
+    /// Fails where there is none.
+    pub(crate) fn find(pid: u32) -> Result<Self, Refusal> {
+        let process = Self { pid };
+        if !process.path("").exists() {
+            return Err(Refusal::Gone(pid));
+        }
+        Ok(process)
+    }
+
+    /// The file that it runs, also where that was deleted or replaced since.
+    pub(crate) fn program(self) -> PathBuf {
+        self.path("exe")
+    }
+
+    /// The name of that file.
+    pub(crate) fn program_name(self) -> Result<PathBuf, Refusal> {
+        fs::read_link(self.program()).map_err(|error| match error.kind() {
+            ErrorKind::PermissionDenied => self.denied(),
+            // The kernel's own threads have none.
+            ErrorKind::NotFound if self.path("").exists() => Refusal::NoProgram(self.pid),
+            _ => Refusal::Gone(self.pid),
+        })
+    }
+
+    /// The file as the process sees it, in a container of its own.
+    pub(crate) fn file(self, path: &str) -> PathBuf {
+        let inside = PathBuf::from(format!("/proc/{}/root{path}", self.pid));
+        if inside.exists() { inside } else { path.into() }
+    }
+
+    /// Where the program headers are in memory.
+    pub(crate) fn program_headers(self) -> Result<u64, Refusal> {
+        let bytes = fs::read(self.path("auxv")).map_err(|error| match error.kind() {
+            ErrorKind::PermissionDenied => self.denied(),
+            _ => Refusal::Gone(self.pid),
+        })?;
+        let words: Vec<u64> = bytes
+            .chunks_exact(8)
+            .map(|word| u64::from_le_bytes(word.try_into().expect("8 bytes")))
+            .collect();
+        let found = words.chunks_exact(2).find(|pair| pair[0] == libc::AT_PHDR);
+        found
+            .map(|pair| pair[1])
+            .ok_or(Refusal::NoProgram(self.pid))
+    }
+
+    /// Fails where the kernel lets nobody read the memory.
+    pub(crate) fn check_readable(self, address: u64) -> Result<(), Refusal> {
+        match sys::try_read(self.pid, address) {
+            Err(error) if error.raw_os_error() == Some(libc::EPERM) => Err(self.denied()),
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Err(Refusal::Gone(self.pid)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Stops all threads, until the result is dropped. If this process ends before, the kernel lets them run on.
+    pub(crate) fn stop(self) -> Result<Stopped, Refusal> {
+        let mut stopped = Stopped {
+            threads: Vec::new(),
+        };
+        // A thread that is not stopped yet may make others.
+        loop {
+            let new: Vec<u32> = self
+                .tids()?
+                .into_iter()
+                .filter(|tid| stopped.threads.iter().all(|thread| thread.tid != *tid))
+                .collect();
+            if new.is_empty() {
+                break;
+            }
+            let mut seized = Vec::new();
+            for tid in new {
+                match sys::seize(tid).and_then(|()| sys::interrupt(tid)) {
+                    Ok(()) => seized.push(tid),
+                    Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
+                        return Err(self.traced().unwrap_or_else(|| self.denied()));
+                    }
+                    // It has ended meanwhile.
+                    Err(_) => {}
+                }
+                stopped.threads.push(StoppedThread { tid, signal: None });
+            }
+            for thread in &mut stopped.threads {
+                if seized.contains(&thread.tid) {
+                    thread.signal = sys::wait_for_stop(thread.tid, PATIENCE);
+                }
+            }
+        }
+        Ok(stopped)
+    }
+
+    fn tids(self) -> Result<Vec<u32>, Refusal> {
+        let entries = fs::read_dir(self.path("task")).map_err(|_| Refusal::Gone(self.pid))?;
+        let mut tids: Vec<u32> = entries
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .collect();
+        tids.sort_unstable();
+        Ok(tids)
+    }
+
+    /// Another debugger.
+    fn traced(self) -> Option<Refusal> {
+        let status = fs::read_to_string(self.path("status")).ok()?;
+        let tracer = status
+            .lines()
+            .find_map(|line| line.strip_prefix("TracerPid:"))?;
+        match tracer.trim().parse() {
+            Ok(0) | Err(_) => None,
+            Ok(by) => Some(Refusal::Traced { pid: self.pid, by }),
+        }
+    }
+
+    fn denied(self) -> Refusal {
+        if let Some(traced) = self.traced() {
+            return traced;
+        }
+        let yama = fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").ok();
+        let yama = yama.and_then(|scope| scope.trim().parse().ok());
+        Refusal::Denied {
+            pid: self.pid,
+            // 0 asks for no more than the kernel does without it.
+            yama: yama.filter(|scope| *scope > 0),
+        }
+    }
+
+    fn path(self, name: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/{name}", self.pid))
+    }
+}
+
+/// Threads that stand still.
+#[derive(Debug)]
+pub(crate) struct Stopped {
+    threads: Vec<StoppedThread>,
+}
+
+#[derive(Debug)]
+struct StoppedThread {
+    tid: u32,
+    /// Which it was about to take, 0 for none; `None`: it does not stand still.
+    signal: Option<i32>,
+}
+
+impl Stopped {
+    /// The threads and their registers.
+    pub(crate) fn threads(&self) -> Vec<Thread> {
+        let thread = |thread: &StoppedThread| Thread {
+            tid: thread.tid,
+            registers: thread.signal.and_then(|_| sys::registers(thread.tid)),
+        };
+        self.threads.iter().map(thread).collect()
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        for thread in &self.threads {
+            // A thread that did not stop in time is let go when this process ends.
+            if let Some(signal) = thread.signal {
+                let _ = sys::detach(thread.tid, signal);
+            }
+        }
+    }
+}
+
+/// Now, by the clock of tokio's timers.
+pub(crate) fn monotonic() -> (i64, u32) {
+    sys::monotonic()
+}

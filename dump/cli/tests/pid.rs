@@ -1,0 +1,276 @@
+//! `runtime-dump pid` on a program of every kind of wait: plain tokio, `debug = 2` in a release build.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+
+#[test]
+fn every_kind_of_wait_is_shown_down_to_its_leaf() {
+    let waits = Process::start(&waits());
+    let dump = dump(waits.id(), &[]);
+    let (head, blocks) = blocks(&dump);
+    assert!(
+        head[0].starts_with(&format!(
+            "# {} tasks of process {}",
+            blocks.len(),
+            waits.id()
+        )),
+        "{head:?}"
+    );
+    assert!(!dump.contains("could not be followed"), "{dump}");
+    let text: Vec<&str> = blocks.values().map(String::as_str).collect();
+    let text = text.join("\n");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/waits/golden.txt");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&golden, &text).unwrap();
+    }
+    let expected = std::fs::read_to_string(&golden).unwrap();
+    assert!(
+        text == expected,
+        "UPDATE_GOLDEN=1 writes what differs:\n{}",
+        difference(&expected, &text)
+    );
+}
+
+#[test]
+fn tasks_are_selected_grouped_and_limited() {
+    let waits = Process::start(&waits());
+    let of = |arguments: &[&str]| blocks(&dump(waits.id(), arguments)).1;
+    let sleeping = of(&["--state", "sleep"]);
+    assert!(sleeping.len() > 10);
+    assert!(sleeping.values().all(|block| block.contains("[sleep]:")));
+    let matching = of(&["--match", "kinds::locks_both"]);
+    assert_eq!(matching.len(), 2, "{matching:?}");
+    assert_eq!(of(&["--limit", "3"]).len(), 3);
+    let plain = dump(waits.id(), &["--plain"]);
+    assert!(!plain.contains('#') && plain.starts_with("goroutine "));
+    let groups = dump(waits.id(), &["--group", "--match", "in_a_set"]);
+    assert!(
+        groups.contains("# 2 tasks, waiting (goroutine "),
+        "{groups}"
+    );
+    // Below the call that waits is its machinery.
+    assert!(!dump(waits.id(), &[]).contains("batch_semaphore::Acquire"));
+    assert!(dump(waits.id(), &["-v"]).contains("tokio::sync::batch_semaphore::Acquire"));
+}
+
+#[test]
+fn a_stripped_program_is_read_by_its_debug_file() {
+    let program = waits();
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("stripped");
+    std::fs::create_dir_all(&directory).unwrap();
+    let (stripped, debug) = (directory.join("waits"), directory.join("waits.debug"));
+    let _ = std::fs::remove_file(&stripped);
+    run(Command::new("objcopy")
+        .arg("--only-keep-debug")
+        .arg("--compress-debug-sections")
+        .args([&program, &debug]));
+    run(Command::new("objcopy")
+        .arg("--strip-all")
+        .args([&program, &stripped]));
+    let waits = Process::start(&stripped);
+    let refused = refusal(waits.id(), &[]);
+    assert!(
+        refused.contains("has no debug information") && refused.contains("debug = 2"),
+        "{refused}"
+    );
+    let debug_file = ["--debug-file", debug.to_str().unwrap()];
+    assert_eq!(
+        blocks(&dump(waits.id(), &debug_file)).1.len(),
+        tasks(waits.id(), &debug_file)
+    );
+    assert!(dump(waits.id(), &debug_file).contains("waits::kinds::sleeps(...)"));
+    // Of another build.
+    let other = rustc("other", "fn main() {}", "2");
+    let refused = refusal(waits.id(), &["--debug-file", other.to_str().unwrap()]);
+    assert!(refused.contains("is of another build"), "{refused}");
+    // Found beside it.
+    run(Command::new("objcopy")
+        .current_dir(&directory)
+        .arg("--add-gnu-debuglink=waits.debug")
+        .arg(&stripped)
+        .arg("linked"));
+    let linked = Process::start(&directory.join("linked"));
+    assert!(dump(linked.id(), &[]).contains("waits::kinds::sleeps(...)"));
+}
+
+#[test]
+fn what_cannot_be_dumped_is_refused_with_the_way_out() {
+    let sleeper = "fn main() { println!(\"ready\"); std::thread::sleep(std::time::Duration::from_secs(600)); }";
+    let refused = |level: &str| {
+        let process = Process::start(&rustc(&format!("level{level}"), sleeper, level));
+        refusal(process.id(), &[])
+    };
+    assert!(
+        refused("0").contains("has no debug information") || refused("0").contains("without types")
+    );
+    let lines = refused("1");
+    assert!(
+        lines.contains("without types") && lines.contains("debug = 2"),
+        "{lines}"
+    );
+    let types = refused("2");
+    assert!(types.contains("has no tokio"), "{types}");
+    // The largest number that there can be, on a machine of 64 bits.
+    let gone = refusal(4_194_305, &[]);
+    assert!(gone.contains("there is no process 4194305"), "{gone}");
+}
+
+/// Builds the program once, beside this repository's own output. Other flags than this repository's: plain tokio.
+fn waits() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let build = || {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../waits-stable");
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/waits/Cargo.toml");
+        run(Command::new(env!("CARGO"))
+            .args(["build", "--release", "--quiet", "--manifest-path"])
+            .arg(manifest)
+            .arg("--target-dir")
+            .arg(&target)
+            .env("RUSTFLAGS", "-Cdebuginfo=2"));
+        target.join("release/waits")
+    };
+    BUILT.get_or_init(build).clone()
+}
+
+fn rustc(name: &str, source: &str, level: &str) -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let file = directory.join(format!("{name}.rs"));
+    std::fs::write(&file, source).unwrap();
+    let program = directory.join(name);
+    run(Command::new("rustc")
+        .arg(format!("-Cdebuginfo={level}"))
+        .args(["-Clink-arg=-Wl,--build-id", "-o"])
+        .args([&program, &file]));
+    program
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// A process that has said that it is ready, and ends with this.
+struct Process(Child);
+
+impl Process {
+    fn start(program: &Path) -> Self {
+        let mut child = Command::new(program)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+        let mut line = String::new();
+        let out = child.stdout.as_mut().unwrap();
+        BufReader::new(out).read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n");
+        Self(child)
+    }
+
+    fn id(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn runtime_dump(pid: u32, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_runtime-dump"))
+        .arg("pid")
+        .arg(pid.to_string())
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn dump(pid: u32, arguments: &[&str]) -> String {
+    let output = runtime_dump(pid, arguments);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn refusal(pid: u32, arguments: &[&str]) -> String {
+    let output = runtime_dump(pid, arguments);
+    assert!(!output.status.success() && output.stdout.is_empty());
+    let mut error = String::new();
+    output.stderr.as_slice().read_to_string(&mut error).unwrap();
+    assert_eq!(error.lines().count(), 1, "{error}");
+    error
+}
+
+/// How many tasks the first line says that there are.
+fn tasks(pid: u32, arguments: &[&str]) -> usize {
+    let dump = dump(pid, arguments);
+    let number = dump.split(' ').nth(1).unwrap();
+    number.parse().unwrap()
+}
+
+/// The lines above the first task, and the blocks without what differs between two runs: addresses, ids, times, and what is
+/// not of this program: lines of libraries.
+fn blocks(dump: &str) -> (Vec<String>, BTreeMap<String, String>) {
+    let (head, tasks) = dump.split_once("\n\n").unwrap();
+    let mut found = BTreeMap::new();
+    for (number, block) in tasks.trim_end().split("\n\n").enumerate() {
+        let mut text = String::new();
+        for line in block.lines() {
+            text += &plain_line(line);
+            text.push('\n');
+        }
+        let (remark, stack) = text.split_once('\n').unwrap();
+        let root = stack.trim_end().lines().rev().take(4).collect::<Vec<_>>();
+        let key = format!("{root:?} {stack} {remark} {number:04}");
+        found.insert(key, text);
+    }
+    (head.lines().map(str::to_owned).collect(), found)
+}
+
+fn plain_line(line: &str) -> String {
+    if let Some(at) = line.find("/registry/src/") {
+        let file = &line[at + "/registry/src/".len()..];
+        let (_, file) = file.split_once('/').unwrap();
+        let (package, file) = file.split_once('/').unwrap();
+        let name = package.rsplit_once('-').unwrap().0;
+        let (file, _) = file.split_once(':').unwrap();
+        return format!("\t{name}/{file}");
+    }
+    if let Some(at) = line.find("tests/waits/src/") {
+        return format!("\t{}", &line[at + "tests/waits/".len()..]);
+    }
+    let mut words: Vec<String> = Vec::new();
+    let mut before = "";
+    for word in line.split(' ') {
+        let trimmed = word.trim_end_matches([',', ':']);
+        let end = &word[trimmed.len()..];
+        let is_span = trimmed.ends_with('s') && trimmed.starts_with(|c: char| c.is_ascii_digit());
+        let is_id = matches!(before, "goroutine" | "thread");
+        words.push(match trimmed {
+            _ if trimmed.starts_with("0x") => format!("0x..{end}"),
+            _ if is_span => format!("..{end}"),
+            _ if is_id => format!("N{end}"),
+            _ => word.to_owned(),
+        });
+        before = word;
+    }
+    words.join(" ")
+}
+
+fn difference(expected: &str, found: &str) -> String {
+    let lines = |text: &str| text.split("\n\n").map(str::to_owned).collect::<Vec<_>>();
+    let (expected, found) = (lines(expected), lines(found));
+    let missing = expected.iter().filter(|block| !found.contains(block));
+    let new = found.iter().filter(|block| !expected.contains(block));
+    let missing: Vec<_> = missing.map(|block| format!("missing:\n{block}")).collect();
+    let new: Vec<_> = new.map(|block| format!("new:\n{block}")).collect();
+    format!("{}\n{}", missing.join("\n"), new.join("\n"))
+}

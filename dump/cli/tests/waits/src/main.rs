@@ -1,0 +1,68 @@
+//! A task in every kind of wait, on plain tokio. Prints `ready` when all of them wait, and stays.
+//!
+//! Each async fn of `kinds` is one kind; the dump of this process is compared with a golden text.
+
+mod kinds;
+
+use std::time::Duration;
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    std::thread::Builder::new()
+        .name("local".into())
+        .spawn(local_set)
+        .unwrap();
+    std::thread::Builder::new()
+        .name("current".into())
+        .spawn(current_thread)
+        .unwrap();
+    runtime.block_on(root());
+}
+
+async fn root() {
+    kinds::spawn_all().await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    println!("ready");
+    std::future::pending::<()>().await;
+}
+
+fn local_set() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let set = tokio::task::LocalSet::new();
+    set.block_on(&runtime, local_root());
+}
+
+async fn local_root() {
+    tokio::task::spawn_local(local_task());
+    std::future::pending::<()>().await;
+}
+
+async fn local_task() {
+    let kept = std::rc::Rc::new(1);
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    drop(kept);
+}
+
+fn current_thread() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(current_root());
+}
+
+async fn current_root() {
+    tokio::spawn(current_task());
+    tokio::time::sleep(Duration::from_secs(7200)).await;
+}
+
+async fn current_task() {
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+}
