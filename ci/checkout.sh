@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
 # The shop of the README: starts it, breaks it in each of its ways, and finds every fault in the dump. Argument: --release,
 # if the build should be one.
+#
+# It is built as a project of its own would be: without the flags of .cargo/config.toml.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 profile=${1:+release}
+export RUSTFLAGS= CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target/stable}
 cargo build --quiet "$@" -p examples --bin checkout --bin scraper
-programs=$(realpath -m "${CARGO_TARGET_DIR:-target}")/${profile:-debug}
+programs=$(realpath -m "$CARGO_TARGET_DIR")/${profile:-debug}
 out=$(mktemp -d)
 # Made here: the shell in the background may come to it later than the one that looks.
 : > "$out/stdout"
@@ -59,6 +62,7 @@ orders=$(ask "http://$shop/stats" | cut -d ' ' -f 1)
 dump 2
 find_in_dump "its tasks are there" 1 '^checkout::shop::take_deliveries\(\.\.\.\)$'
 find_in_dump "and who spawned them" 1 '^created by checkout::shop::Shop::open in goroutine '
+find_in_dump "how many tasks of dependencies are not listed" 1 '^# [0-9]+ of [0-9]+ tasks (are|is) not listed: '
 
 break_it /chaos/leak "the leak: one stack, 100 times" 1 1 '^100 @ '
 find_in_dump "the leak: its name" 1 'checkout::chaos::refund_when_approved'
@@ -69,6 +73,7 @@ ask "http://$shop/chaos/off" > /dev/null
 break_it /chaos/deadlock "the deadlock: one task" 2 1 '^checkout::chaos::count_stock\(\.\.\.\)$'
 find_in_dump "the deadlock: the other task" 1 '^checkout::chaos::audit_books\(\.\.\.\)$'
 find_in_dump "the deadlock: what they wait for" 2 '^goroutine [0-9]+ \[sync\.Mutex\.Lock\]:$'
+break_it /stats "the deadlock: the requests behind it" 2 1 '^# "POST /order/[a-z]+", waiting '
 ask "http://$shop/chaos/off" > /dev/null
 
 break_it /chaos/lost-waker "the lost waker: nothing can wake this task" 2 1 'nothing can wake this task: no waker of it is left'

@@ -22,8 +22,8 @@ for bin in "${bins[@]}"; do cp "examples/src/bin/$bin.rs" "$plain/examples/src/b
 cp "examples/tests/$test.rs" "$plain/examples/tests/"
 cp Cargo.lock "$plain/"
 sed -E '/^members = /s/=.*/= ["examples"]/; /^(default-members|exclude) = /d' Cargo.toml > "$plain/Cargo.toml"
-# What reads profiles is none of the programs.
-sed -E "/^runtime-(dump|probe-console)/d; s|package = \"runtime-probe\", path = \"[^\"]*\"|version = \"=$tokio\"|" \
+# What reads profiles is none of the programs, and the layer is the shop's only.
+sed -E "/^runtime-(dump|probe-console)/d; s/, \"tower\"\]/]/; s|package = \"runtime-probe\", path = \"[^\"]*\"|version = \"=$tokio\"|" \
     examples/Cargo.toml > "$plain/examples/Cargo.toml"
 if grep -n 'runtime-probe' "$plain/examples/Cargo.toml" | grep -v ':#'; then
     echo "rename.sh: the plain manifest still names runtime-probe" >&2

@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::routing::{any, get, post};
 use tokio::net::TcpListener;
@@ -149,6 +149,12 @@ fn routes(shop: Arc<Shop>) -> Router {
         .route(
             "/chaos/off",
             any(async |State(app): State<App>| app.chaos.off()),
+        )
+        // Each request is an entry of its own in a dump: its task is a connection, which axum spawns.
+        .layer(
+            tokio::pprof::layer().named_by(|request: &Request| {
+                format!("{} {}", request.method(), request.uri().path())
+            }),
         )
         .with_state(App {
             shop,
