@@ -11,8 +11,8 @@ use std::io::{self, Write};
 use std::ptr;
 
 use crate::address_list::AddressList;
+use crate::count_delta::{push_signed, push_span};
 use crate::count_text::{push_frames, push_remarks};
-use crate::digits::push_decimal;
 use crate::profile::{Measure, ProfileBuilder};
 use crate::proto;
 use crate::quoted::push_labels;
@@ -58,6 +58,8 @@ pub struct ContentionProfile {
     kind: Kind,
     groups: Vec<Group>,
     comments: Vec<String>,
+    /// Of what happened within a span its length.
+    duration_ns: Option<i64>,
 }
 
 /// The events of one address list and reason.
@@ -105,16 +107,11 @@ impl ContentionProfile {
             group.count += event.count;
             group.delay_ns += event.delay_ns;
         }
-        let mut groups: Vec<Group> = groups.into_values().collect();
-        groups.sort_unstable_by(|a, b| {
-            b.delay_ns
-                .total_cmp(&a.delay_ns)
-                .then_with(|| a.key.cmp(&b.key))
-        });
         Self {
             kind,
-            groups,
+            groups: sorted(groups.into_values().collect()),
             comments: Vec::new(),
+            duration_ns: None,
         }
     }
 
@@ -148,11 +145,14 @@ impl ContentionProfile {
             Kind::Mutex => b"--- mutex:\n",
         });
         text.extend_from_slice(b"cycles/second=1000000000\n");
+        if let Some(span) = self.duration_ns {
+            push_span(&mut text, span);
+        }
         push_remarks(&mut text, &self.comments);
         for group in &self.groups {
-            push_decimal(&mut text, group.delay_ns().unsigned_abs());
+            push_signed(&mut text, group.delay_ns());
             text.push(b' ');
-            push_decimal(&mut text, group.count().unsigned_abs());
+            push_signed(&mut text, group.count());
             text.extend_from_slice(b" @");
             text.extend_from_slice(group.key.0.as_bytes());
             text.push(b'\n');
@@ -170,38 +170,37 @@ impl ContentionProfile {
     /// The binary form, `debug=0`.
     pub fn to_profile(&self, mappings: &[Mapping], time_ns: i64) -> proto::Profile {
         let mut builder = self.builder(mappings).time_ns(time_ns);
+        if let Some(span) = self.duration_ns {
+            builder = builder.duration_ns(span);
+        }
         for group in &self.groups {
             add(&mut builder, group, [group.count(), group.delay_ns()]);
         }
         builder.build()
     }
 
-    /// What happened since `before`, as Go's `seconds=N` has it. `time_ns` is that of this profile, `duration_ns` the time
-    /// between the two.
-    pub fn to_delta(
-        &self,
-        before: &ContentionProfile,
-        mappings: &[Mapping],
-        time_ns: i64,
-        duration_ns: i64,
-    ) -> proto::Profile {
+    /// What happened since `before`, within `duration_ns` nanoseconds, as Go's `seconds=N` has it.
+    #[must_use]
+    pub fn since(&self, before: &ContentionProfile, duration_ns: i64) -> Self {
         let then: HashMap<_, _> = before
             .groups
             .iter()
             .map(|group| (&group.key, [group.count(), group.delay_ns()]))
             .collect();
-        let mut builder = self
-            .builder(mappings)
-            .time_ns(time_ns)
-            .duration_ns(duration_ns);
-        for group in &self.groups {
+        let more = self.groups.iter().filter_map(|group| {
             let [count, delay_ns] = then.get(&group.key).copied().unwrap_or_default();
-            let more = [group.count() - count, group.delay_ns() - delay_ns];
-            if more != [0, 0] {
-                add(&mut builder, group, more);
-            }
+            let more = Group {
+                count: (group.count() - count) as f64,
+                delay_ns: (group.delay_ns() - delay_ns) as f64,
+                ..group.clone()
+            };
+            (more.count != 0.0 || more.delay_ns != 0.0).then_some(more)
+        });
+        Self {
+            groups: sorted(more.collect()),
+            duration_ns: Some(duration_ns),
+            ..self.clone()
         }
-        builder.build()
     }
 
     fn builder<'t>(&self, mappings: &'t [Mapping]) -> ProfileBuilder<'t> {
@@ -218,6 +217,16 @@ impl ContentionProfile {
             .iter()
             .fold(builder, |builder, comment| builder.comment(comment))
     }
+}
+
+/// The longest delay first.
+fn sorted(mut groups: Vec<Group>) -> Vec<Group> {
+    groups.sort_unstable_by(|a, b| {
+        b.delay_ns
+            .total_cmp(&a.delay_ns)
+            .then_with(|| a.key.cmp(&b.key))
+    });
+    groups
 }
 
 fn add(builder: &mut ProfileBuilder<'_>, group: &Group, values: [i64; 2]) {
@@ -320,7 +329,7 @@ mod tests {
             Kind::Mutex,
             [wait(&a, "", 5.0, 170.0), wait(&b, "", 1.0, 9.0)],
         );
-        let delta = after.to_delta(&before, &[], 50, 20);
+        let delta = after.since(&before, 20).to_profile(&[], 50);
         let values: Vec<_> = delta
             .sample
             .iter()
@@ -328,6 +337,6 @@ mod tests {
             .collect();
         assert_eq!(values, [[3, 70], [1, 9]]);
         assert_eq!((delta.time_nanos, delta.duration_nanos), (50, 20));
-        assert!(after.to_delta(&after, &[], 50, 20).sample.is_empty());
+        assert!(after.since(&after, 20).is_empty());
     }
 }

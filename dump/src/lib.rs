@@ -8,6 +8,7 @@
 //! * [`goroutine_samples`]: a sample of `profile.proto` for each task, `debug=3`;
 //! * [`address_list`]: by which addresses a stack is counted;
 //! * [`count_profile`]: how many tasks have which stack, and as text, Go's `debug=1`;
+//! * [`count_delta`]: what that has changed by;
 //! * [`contention`]: how often and how long was waited where, Go's block and mutex profiles;
 //! * [`cpu_profile`]: what ran for how long;
 //! * [`profile`]: that and any other profile as `profile.proto`, Go's `debug=0`;
@@ -18,6 +19,7 @@
 
 pub mod address_list;
 pub mod contention;
+pub mod count_delta;
 pub mod count_profile;
 mod count_text;
 pub mod cpu_profile;

@@ -276,36 +276,6 @@ impl CountProfile {
         builder.build()
     }
 
-    /// What became of the counts of `before` since: the binary form of the difference, as Go's `seconds=N` has it. A
-    /// stack that has more records now has a positive count, one that has fewer a negative one; the others are left out.
-    /// `time_ns` is that of this profile, `duration_ns` the time between the two.
-    pub fn to_delta(
-        &self,
-        before: &CountProfile,
-        mappings: &[Mapping],
-        time_ns: i64,
-        duration_ns: i64,
-    ) -> proto::Profile {
-        let count_in = |profile: &HashMap<&str, u64>, key: &str| profile.get(key).copied();
-        let (then, now) = (before.counts(), self.counts());
-        let mut builder = self
-            .builder(mappings)
-            .time_ns(time_ns)
-            .duration_ns(duration_ns);
-        for group in self.groups() {
-            let earlier = count_in(&then, &group.key).unwrap_or(0);
-            if group.count != earlier {
-                builder.add(&group.list, &[signed(group.count) - signed(earlier)]);
-            }
-        }
-        for group in before.groups() {
-            if count_in(&now, &group.key).is_none() {
-                builder.add(&group.list, &[-signed(group.count)]);
-            }
-        }
-        builder.build()
-    }
-
     fn builder<'t>(&self, mappings: &'t [Mapping]) -> ProfileBuilder<'t> {
         let measure = Measure {
             kind: self.name(),
@@ -315,13 +285,6 @@ impl CountProfile {
         self.comments()
             .iter()
             .fold(builder, |builder, comment| builder.comment(comment))
-    }
-
-    fn counts(&self) -> HashMap<&str, u64> {
-        let groups = self.groups().iter();
-        groups
-            .map(|group| (group.key.as_str(), group.count))
-            .collect()
     }
 }
 

@@ -131,7 +131,9 @@ fn a_delta_has_what_came_and_what_went() {
         CountProfile::new("goroutine", [(&stacks[0], first), (&stacks[1], second)])
     };
     let delta = |before: CountProfile, after: CountProfile| {
-        let delta = after.to_delta(&before, &case.tables.mappings, 9_000, 4_000);
+        let delta = after
+            .since(&before, 4_000)
+            .to_profile(&case.tables.mappings, 9_000);
         assert_eq!((delta.time_nanos, delta.duration_nanos), (9_000, 4_000));
         fold(&delta, 0)
     };

@@ -187,12 +187,8 @@ fn pprof_reads_deltas_and_comments() {
         |first, second| CountProfile::new("goroutine", [(&stacks[0], first), (&stacks[1], second)]);
     let mut after = count(1, 5);
     after.comment("two came, two went");
-    let delta = after.to_delta(
-        &count(3, 3),
-        &case.tables.mappings,
-        2_000_000_000,
-        1_000_000_000,
-    );
+    let delta = after.since(&count(3, 3), 1_000_000_000);
+    let delta = delta.to_profile(&case.tables.mappings, 2_000_000_000);
     let delta = go.file("delta.pb.gz", &delta.to_gzip());
     let raw = go.pprof_text(&["-raw"], &delta);
     assert!(

@@ -441,6 +441,27 @@ fn a_rate_for_a_while() {
         samples(&profile("block"), "waits_now_and_then")
     );
     assert!(profile("block?seconds=1").sample.is_empty());
+    let text = get(server(), "/debug/pprof/block?seconds=1&rate=1&debug=1");
+    assert!(
+        text.text()
+            .starts_with("--- contention:\ncycles/second=1000000000\n# change within 1"),
+        "{}",
+        text.text()
+    );
+    assert!(
+        text.text().contains("block::waits_now_and_then"),
+        "{}",
+        text.text()
+    );
+    let folded = get(
+        server(),
+        "/debug/pprof/block?seconds=1&rate=1&format=folded",
+    );
+    assert!(
+        folded.text().contains("block::waits_now_and_then;"),
+        "{}",
+        folded.text()
+    );
 }
 
 async fn waits_now_and_then(notify: &Notify) {
@@ -459,10 +480,6 @@ fn bad_input_is_told() {
         ),
         ("seconds=1&rate=99999999999999999999", "\"rate\" - must be"),
         ("seconds=0", "\"seconds\" - must be a positive integer"),
-        (
-            "seconds=1&debug=1",
-            "seconds and debug params are incompatible",
-        ),
         (
             "seconds=1&ongoing=1",
             "seconds and ongoing params are incompatible",

@@ -384,9 +384,50 @@ fn seconds_is_what_changed_meanwhile() {
         assert_eq!(answer.header("content-disposition"), Some(disposition));
         Profile::decode(&answer.body).unwrap()
     });
+    let in_form = |form: &'static str| {
+        std::thread::spawn(move || {
+            let answer = ask(&format!("seconds=2&match=::(begins|ends)$&{form}"));
+            assert_eq!(answer.status, 200, "{form}");
+            answer.text().to_owned()
+        })
+    };
+    let text = in_form("debug=1");
+    let folded = in_form("format=folded");
+    #[cfg(feature = "flamegraph")]
+    let picture = in_form("format=flamegraph");
     std::thread::sleep(Duration::from_millis(700));
     drop(gates);
     (0..3).for_each(|_| drop(runtime.spawn(begins())));
+    let text = text.join().unwrap();
+    assert!(
+        text.starts_with("goroutine profile: total -2\n# change within 2"),
+        "{text}"
+    );
+    let (begun, ended) = (text.find("\n3 @ 0x"), text.find("\n-5 @ 0x"));
+    assert!(begun.is_some() && begun < ended, "{text}");
+    assert!(
+        text[begun.unwrap()..ended.unwrap()].contains("::begins"),
+        "{text}"
+    );
+    let folded = folded.join().unwrap();
+    let mut lines: Vec<_> = folded
+        .lines()
+        .filter(|line| line.contains(';') || line.contains("::begins"))
+        .collect();
+    lines.sort_unstable();
+    assert!(
+        matches!(lines[..], [begins, ends] if begins.ends_with("::begins 3") && ends.contains("::ends;") && ends.ends_with(" -5")),
+        "{folded}"
+    );
+    #[cfg(feature = "flamegraph")]
+    {
+        let picture = picture.join().unwrap();
+        assert!(
+            picture.contains("::begins (3 goroutine, 100.00%)"),
+            "{picture}"
+        );
+        assert!(picture.contains("1 stacks that became fewer are left out"));
+    }
     let delta = span.join().unwrap();
     let of = |name: &str| {
         let function = |id: &u64| {
@@ -531,10 +572,6 @@ fn bad_values_are_refused_with_a_sentence() {
         (
             "seconds=1&debug=2",
             "seconds and debug params are incompatible",
-        ),
-        (
-            "seconds=1&format=folded",
-            "seconds and format params are incompatible",
         ),
         (
             "seconds=1&limit=2",

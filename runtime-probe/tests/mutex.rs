@@ -460,6 +460,14 @@ fn a_fraction_for_a_while() {
     std::thread::sleep(Duration::from_millis(50));
     assert_eq!(turns.charged(), (0, Duration::ZERO));
     assert!(profile("mutex?seconds=1").sample.is_empty());
+    let text = get(server(), "/debug/pprof/mutex?seconds=1&fraction=1&debug=1");
+    let head = "--- mutex:\ncycles/second=1000000000\n# change within 1";
+    assert!(text.text().starts_with(head), "{}", text.text());
+    assert!(
+        text.text().contains("mutex::takes_turns"),
+        "{}",
+        text.text()
+    );
 }
 
 #[test]
@@ -482,10 +490,6 @@ fn bad_input_is_told() {
         ("seconds=1&fraction=1e3", fraction),
         ("seconds=1&fraction=2147483648", fraction),
         ("seconds=0", "\"seconds\" - must be a positive integer"),
-        (
-            "seconds=1&debug=1",
-            "seconds and debug params are incompatible",
-        ),
         (
             "debug=1&format=folded",
             "format and debug params are incompatible",

@@ -211,6 +211,14 @@ fn what_is_not_there_is_a_404() {
         let answer = get(server, &format!("/debug/pprof/{path}"));
         assert_refused(&answer, 404, "Unknown profile");
     }
+    for (path, sentence) in [
+        ("heap", "no profile of the heap"),
+        ("allocs?debug=1", "no profile of the heap"),
+        ("trace?seconds=5", "no execution trace"),
+    ] {
+        let answer = get(server, &format!("/debug/pprof/{path}"));
+        assert_refused(&answer, 404, sentence);
+    }
     let answer = get(server, "/favicon.ico");
     let sentence = "404 page not found: the profiles are under /debug/pprof/";
     assert_refused(&answer, 404, sentence);
@@ -282,7 +290,7 @@ fn parameters_are_strict() {
             "invalid value for \"seconds\" - must be a positive integer",
         ),
         (
-            "seconds=5&debug=1",
+            "seconds=5&debug=2",
             "seconds and debug params are incompatible",
         ),
         ("debug=%zz", "a % is not followed by two hexadecimal digits"),

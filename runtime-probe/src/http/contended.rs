@@ -39,9 +39,6 @@ impl Question {
             lease: rate.of(request)?.map(|wanted| (rate.sampled, wanted)),
         };
         question.format.goes_with(question.debug, 1)?;
-        if question.debug != 0 && question.span.is_some() {
-            return Err(Refusal::incompatible("seconds", "debug"));
-        }
         if question.lease.is_some() && question.span.is_none() {
             return Err(Refusal::bad_request(format!(
                 "{} needs seconds: it is in force for those seconds only",
@@ -74,19 +71,21 @@ impl Question {
         collect: impl Fn() -> Contended,
     ) -> Result<Reply, Refusal> {
         let Some(span) = self.span else {
-            let contended = collect();
-            if self.debug == 0 {
-                return self.format.reply(name, &contended.profile());
-            }
-            return Reply::written(|text| contended.write_text(text));
+            return self.reply(name, &collect());
         };
         let lease = self.lease.map(|(sampled, rate)| Lease::take(sampled, rate));
         let before = collect();
         let span = span.wait(request.client())?;
         let after = collect();
         drop(lease);
-        let delta = after.delta(&before, span);
-        self.format.reply(&format!("{name}-delta"), &delta)
+        self.reply(&format!("{name}-delta"), &after.since(&before, span))
+    }
+
+    fn reply(&self, name: &str, contended: &Contended) -> Result<Reply, Refusal> {
+        match self.debug {
+            0 => self.format.reply(name, &contended.profile()),
+            _ => Reply::written(|text| contended.write_text(text)),
+        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! `/debug/pprof/goroutine`: tasks as profiles (`debug=0`, `format=`, `seconds=`), as text by count (`debug=1`), as a block
-//! of text each (`debug=2`) and as a sample each (`debug=3`), all of them or some.
+//! `/debug/pprof/goroutine`: tasks as profiles (`debug=0`, `format=`) and as text by count (`debug=1`), or what these change
+//! by (`seconds=`), as a block of text each (`debug=2`) and as a sample each (`debug=3`), all of them or some.
 
 use super::client::Client;
 use super::go_duration;
@@ -29,9 +29,11 @@ pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
     let selection = selection(request)?;
     match (span, form) {
         (None, form) => form.answer(selection),
-        (Some(span), Form::Profile(StackFormat::Proto)) => delta(span, selection, request.client()),
-        (Some(_), Form::Profile(_)) => Err(Refusal::incompatible("seconds", "format")),
-        (Some(_), _) => Err(Refusal::incompatible("seconds", "debug")),
+        (Some(_), Form::Text(_) | Form::Groups | Form::Samples) => {
+            // A task that has come is in the dump after the span.
+            Err(Refusal::incompatible("seconds", "debug"))
+        }
+        (Some(span), form) => change(span, form, selection, request.client()),
     }
 }
 
@@ -103,8 +105,8 @@ impl Form {
     }
 }
 
-/// What changes while a client waits: Go's delta profile.
-fn delta(span: Span, selection: Selection, client: &Client) -> Result<Reply, Refusal> {
+/// What changes while a client waits: Go's delta profile, and other forms of it.
+fn change(span: Span, form: Form, selection: Selection, client: &Client) -> Result<Reply, Refusal> {
     if selection.fresh {
         // What the first dump wakes would look like a change.
         return Err(Refusal::incompatible("seconds", "fresh"));
@@ -119,8 +121,16 @@ fn delta(span: Span, selection: Selection, client: &Client) -> Result<Reply, Ref
     };
     let span = span.wait(client)?;
     let _turn = Turn::take()?;
-    let delta = Goroutines::collect(selection).delta(&before, span);
-    Ok(Reply::octets(&format!("{NAME}-delta"), delta.to_gzip()))
+    let goroutines = Goroutines::collect(selection);
+    let delta = goroutines.since(&before, span);
+    let name = format!("{NAME}-delta");
+    match form {
+        Form::Profile(StackFormat::Proto) => {
+            StackFormat::Proto.reply(&name, &goroutines.change_profile(&delta))
+        }
+        Form::Profile(picture) => picture.reply(&name, &goroutines.change_profile(&delta.shown())),
+        _ => Reply::written(|text| Goroutines::write_change(&delta, text)),
+    }
 }
 
 fn selection(request: &Request) -> Result<Selection, Refusal> {

@@ -51,6 +51,14 @@ fn route(request: &Request) -> Result<Reply, Refusal> {
         "tasks" => tasks::answer(request),
         "threadcreate" => threads::answer(request, Shown::Creation),
         "threads" => threads::answer(request, Shown::Now),
+        "heap" | "allocs" => Err(Refusal::new(
+            404,
+            "no profile of the heap: runtime-probe does not look at allocations",
+        )),
+        "trace" => Err(Refusal::new(
+            404,
+            "no execution trace: runtime-probe records none",
+        )),
         _ => Err(Refusal::new(404, "Unknown profile")),
     }
 }

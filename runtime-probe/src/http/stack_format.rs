@@ -74,13 +74,27 @@ fn flame_graph(name: &str, profile: &Profile, measure: usize) -> Result<Reply, R
     let folded = fold(profile, measure);
     let (remarks, stacks): (Vec<&str>, Vec<&str>) =
         folded.lines().partition(|line| line.starts_with("# "));
+    // Of a change, a picture has room for what became more only.
+    let (less, stacks): (Vec<&str>, Vec<&str>) = stacks.into_iter().partition(|line| {
+        let value = line.rsplit(' ').next();
+        value.is_some_and(|value| value.starts_with('-'))
+    });
     if stacks.is_empty() {
         // To inferno a picture of nothing is an error; why there is nothing is all there is to say.
         return Ok(Reply::text(200, folded));
     }
     let mut options = Options::default();
     options.title = name.to_owned();
-    let remarks: Vec<&str> = remarks.iter().map(|remark| &remark[2..]).collect();
+    let mut remarks: Vec<String> = remarks
+        .iter()
+        .map(|remark| remark[2..].to_owned())
+        .collect();
+    if !less.is_empty() {
+        remarks.push(format!(
+            "{} stacks that became fewer are left out",
+            less.len()
+        ));
+    }
     options.subtitle = (!remarks.is_empty()).then(|| remarks.join("; "));
     if let Some(shown) = profile.sample_type.get(measure) {
         let (kind, unit) = (profile.string(shown.r#type), profile.string(shown.unit));

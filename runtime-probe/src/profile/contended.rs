@@ -38,11 +38,13 @@ impl Contended {
         self.events.to_profile(&self.mappings, self.time_ns)
     }
 
-    /// What happened since `before`.
-    pub(crate) fn delta(&self, before: &Contended, span: Duration) -> proto::Profile {
+    /// What happened since `before`, `span` ago.
+    pub(crate) fn since(self, before: &Contended, span: Duration) -> Contended {
         let span = i64::try_from(span.as_nanos()).unwrap_or(i64::MAX);
-        self.events
-            .to_delta(&before.events, &self.mappings, self.time_ns, span)
+        Contended {
+            events: self.events.since(&before.events, span),
+            ..self
+        }
     }
 
     /// The text of `debug=1`.

@@ -7,6 +7,7 @@ use super::goroutine::{Goroutines, NAME};
 use super::selection::grouped;
 use crate::snapshot::settling::Settling;
 use crate::snapshot::tasks::{Flags, Row};
+use runtime_dump::count_delta::CountDelta;
 use runtime_dump::count_profile::CountProfile;
 use runtime_dump::goroutine::{Group, State};
 use runtime_dump::goroutine_samples::SampleWriter;
@@ -156,18 +157,29 @@ impl Goroutines {
     }
 
     /// What changed since `before`, `span` ago: stacks that more tasks have now, and such that fewer have.
-    pub(crate) fn delta(&self, before: &CountProfile, span: Duration) -> proto::Profile {
+    pub(crate) fn since(&self, before: &CountProfile, span: Duration) -> CountDelta {
         let span_ns = i64::try_from(span.as_nanos()).unwrap_or(i64::MAX);
-        let (mappings, time_ns) = (&self.tables.mappings, self.tables.time_ns);
-        let mut counts = self.counts();
-        let delta = counts.to_delta(before, mappings, time_ns, span_ns);
-        if !delta.sample.is_empty() {
-            return delta;
+        let mut delta = self.counts().since(before, span_ns);
+        if delta.is_empty() {
+            delta.comment(format!(
+                "no stack has more or fewer tasks than {span:.1?} before"
+            ));
         }
-        counts.comment(format!(
-            "no stack has more or fewer tasks than {span:.1?} before"
-        ));
-        counts.to_delta(before, mappings, time_ns, span_ns)
+        delta
+    }
+
+    /// The binary form of a change up to now.
+    pub(crate) fn change_profile(&self, delta: &CountDelta) -> proto::Profile {
+        delta.to_profile(&self.tables.mappings, self.tables.time_ns)
+    }
+
+    /// The same as the text of `debug=1`.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub(crate) fn write_change(delta: &CountDelta, out: impl Write) -> io::Result<()> {
+        address_names::remember(delta.locations());
+        delta.write_text(out)
     }
 
     /// The tasks, as far as the limit goes.

@@ -1,0 +1,161 @@
+//! What changed between two count profiles: Go's `seconds=N`, and as text, which Go has not.
+//!
+//! A stack that more records have has a positive count, one that fewer have a negative one; the others are left out. pprof
+//! reads the text where nothing became less.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+
+use crate::address_list::AddressList;
+use crate::count_profile::CountProfile;
+use crate::count_text::{push_frames, push_remarks};
+use crate::digits::push_decimal;
+use crate::duration_text::push_duration;
+use crate::profile::{Measure, ProfileBuilder};
+use crate::proto;
+use crate::stack::{Location, Mapping};
+
+/// The changes, what grew most first.
+///
+/// ```
+/// use runtime_dump::count_profile::CountProfile;
+/// use runtime_dump::stack::Stack;
+///
+/// let [a, b] = ["a", "b"].map(|why| Stack { missing: Some(why.into()), ..Stack::default() });
+/// let before = CountProfile::new("goroutine", [(&a, 2), (&b, 2)]);
+/// let after = CountProfile::new("goroutine", [(&a, 5)]);
+/// let mut text = Vec::new();
+/// after.since(&before, 2_000_000_000).write_text(&mut text)?;
+/// let text = String::from_utf8(text)?;
+/// assert!(text.starts_with("goroutine profile: total 1\n# change within 2s\n3 @ 0xffff82"));
+/// assert!(text.contains("\n-2 @ 0xffff82"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct CountDelta {
+    name: String,
+    /// The list as text, as [`AddressList::key`] has it, the list and what its count changed by.
+    groups: Vec<(String, AddressList, i64)>,
+    comments: Vec<String>,
+    duration_ns: i64,
+}
+
+impl CountProfile {
+    /// What became of the counts of `before` within `duration_ns` nanoseconds.
+    pub fn since(&self, before: &CountProfile, duration_ns: i64) -> CountDelta {
+        let counts = |profile: &CountProfile, sign: i64| {
+            let groups = profile.groups().iter();
+            let signed = |count: u64| sign * i64::try_from(count).unwrap_or(i64::MAX);
+            groups
+                .map(|group| (group.list.clone(), signed(group.count)))
+                .collect::<Vec<_>>()
+        };
+        CountDelta {
+            name: self.name().to_owned(),
+            groups: added_up(counts(self, 1).into_iter().chain(counts(before, -1))),
+            comments: self.comments().to_vec(),
+            duration_ns,
+        }
+    }
+}
+
+impl CountDelta {
+    /// Whether nothing changed.
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
+    /// The same with the scaffolding of all stacks left out, for forms that people look at.
+    #[must_use]
+    pub fn shown(&self) -> Self {
+        let groups = self.groups.iter();
+        Self {
+            groups: added_up(groups.map(|(_, list, count)| (list.shown(), *count))),
+            ..self.clone()
+        }
+    }
+
+    /// Adds a remark on the whole of it; every format has a place for it.
+    pub fn comment(&mut self, text: impl Into<String>) {
+        self.comments.push(text.into());
+    }
+
+    /// The locations of all address lists; one that several lists have comes several times.
+    pub fn locations(&self) -> impl Iterator<Item = &Location> {
+        let lists = self.groups.iter().map(|(_, list, _)| list.locations());
+        lists.flatten().map(|location| &**location)
+    }
+
+    /// Writes the text of `debug=1`, with signed counts.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn write_text(&self, mut out: impl Write) -> io::Result<()> {
+        let total = self.groups.iter().map(|(_, _, count)| *count);
+        let mut text = format!("{} profile: total ", self.name).into_bytes();
+        push_signed(&mut text, total.fold(0, i64::saturating_add));
+        text.push(b'\n');
+        push_span(&mut text, self.duration_ns);
+        push_remarks(&mut text, &self.comments);
+        for (key, list, count) in &self.groups {
+            push_signed(&mut text, *count);
+            text.extend_from_slice(b" @");
+            text.extend_from_slice(key.as_bytes());
+            text.push(b'\n');
+            push_frames(&mut text, list);
+            out.write_all(&text)?;
+            text.clear();
+        }
+        out.write_all(&text)?;
+        out.flush()
+    }
+
+    /// The binary form. `time_ns` is when it ended.
+    pub fn to_profile(&self, mappings: &[Mapping], time_ns: i64) -> proto::Profile {
+        let measure = Measure {
+            kind: &self.name,
+            unit: "count",
+        };
+        let builder = ProfileBuilder::new(mappings, &[measure])
+            .period(measure, 1)
+            .time_ns(time_ns)
+            .duration_ns(self.duration_ns);
+        let comments = self.comments.iter();
+        let mut builder = comments.fold(builder, |builder, comment| builder.comment(comment));
+        for (_, list, count) in &self.groups {
+            builder.add(list, &[*count]);
+        }
+        builder.build()
+    }
+}
+
+/// Appends the line by which a text says that it is about a span of time.
+pub(crate) fn push_span(text: &mut Vec<u8>, duration_ns: i64) {
+    text.extend_from_slice(b"# change within ");
+    push_duration(text, duration_ns.unsigned_abs());
+    text.push(b'\n');
+}
+
+/// Appends a number with its sign, if that is a minus.
+pub(crate) fn push_signed(text: &mut Vec<u8>, number: i64) {
+    if number < 0 {
+        text.push(b'-');
+    }
+    push_decimal(text, number.unsigned_abs());
+}
+
+/// One group for equal lists, without those that come to nothing.
+fn added_up(lists: impl Iterator<Item = (AddressList, i64)>) -> Vec<(String, AddressList, i64)> {
+    let mut groups: HashMap<String, (AddressList, i64)> = HashMap::new();
+    for (list, count) in lists {
+        let sum = &mut groups.entry(list.key()).or_insert((list, 0)).1;
+        *sum = sum.saturating_add(count);
+    }
+    let mut groups: Vec<_> = groups
+        .into_iter()
+        .filter(|(_, (_, count))| *count != 0)
+        .map(|(key, (list, count))| (key, list, count))
+        .collect();
+    groups.sort_unstable_by(|a, b| b.2.cmp(&a.2).then_with(|| a.0.cmp(&b.0)));
+    groups
+}
