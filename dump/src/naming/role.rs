@@ -466,6 +466,11 @@ pub fn sleeps_as_a_worker(function: &str) -> bool {
         && function.ends_with("park_condvar")
 }
 
+/// Whether it is of std's standard input.
+pub fn is_stdin(function: &str) -> bool {
+    owner(function).starts_with("std::io::stdio::Stdin")
+}
+
 /// Whether it is of what runs tasks.
 pub fn is_in_scheduler(function: &str) -> bool {
     owner(function).starts_with("tokio::runtime::scheduler::")
@@ -571,6 +576,17 @@ pub fn root_name(type_name: &str) -> String {
     }
 }
 
+/// The type whose end a function is, under its own name, if the compiler made it or `drop` was called. `full` is the name with
+/// generic arguments; `None` within is where they are not known.
+pub fn dropped(full: &str) -> Option<Option<String>> {
+    let rest = ["core::ptr::drop_in_place", "core::mem::drop"]
+        .iter()
+        .find_map(|name| full.strip_prefix(name))?;
+    let inside = rest.strip_prefix("::").unwrap_or(rest).strip_prefix('<');
+    let inside = inside.and_then(|inside| inside.strip_suffix('>'));
+    Some(inside.map(root_name))
+}
+
 /// Libraries that poll somebody's future beside a wait of their own.
 const BESIDE: &[&str] = &[
     "tokio::time::timeout::",
@@ -625,6 +641,20 @@ mod tests {
                 "{prefix} never matches: {hidden:?} comes before"
             );
         }
+    }
+
+    #[test]
+    fn the_end_of_a_value_is_named_by_its_type() {
+        let of = |name| dropped(name).map(|inside| inside.unwrap_or_default());
+        let glue = "core::ptr::drop_in_place<runtime_probe::runtime::runtime::Runtime>";
+        assert_eq!(
+            of(glue).as_deref(),
+            Some("tokio::runtime::runtime::Runtime")
+        );
+        let call = "core::mem::drop::<std::sync::mpsc::Sender<()>>";
+        assert_eq!(of(call).as_deref(), Some("std::sync::mpsc::Sender"));
+        assert_eq!(of("core::mem::drop").as_deref(), Some(""));
+        assert_eq!(of("core::mem::replace<u8>"), None);
     }
 
     #[test]

@@ -2,9 +2,10 @@
 //! for the index, every dump and the watchdog.
 
 use super::selection::grouped;
-use super::thread_stacks::sleeps_until_woken;
+use super::thread_stacks::{innermost_call, reads_stdin, sleeps_until_woken};
 use crate::registry::runtimes::RuntimeNumber;
 use crate::registry::threads::Thread;
+use crate::snapshot::endings::{self, Ending};
 use crate::snapshot::pools::{self, Pool};
 use crate::snapshot::standstill::{self, Stuck, Suspect};
 use crate::snapshot::under_way::{self, UnderWay};
@@ -22,6 +23,13 @@ pub(crate) enum Condition {
         since: Duration,
         stuck: Vec<Stuck>,
         asleep: usize,
+    },
+    /// A runtime is being dropped.
+    Ending {
+        name: String,
+        thread: String,
+        since: Duration,
+        left: Vec<String>,
     },
 }
 
@@ -42,6 +50,7 @@ pub(super) fn of(under_way: &[UnderWay]) -> Vec<Condition> {
 pub(super) struct Look {
     full: Vec<Pool>,
     suspects: Vec<Suspect>,
+    endings: Vec<Ending>,
 }
 
 impl Look {
@@ -51,6 +60,7 @@ impl Look {
         Look {
             full,
             suspects: standstill::suspects(under_way),
+            endings: endings::now(under_way),
         }
     }
 
@@ -60,8 +70,10 @@ impl Look {
         R: std::ops::DerefMut<Target = Resolver>,
     {
         let mut conditions = Vec::new();
-        if !self.suspects.is_empty() {
+        if !self.suspects.is_empty() || !self.endings.is_empty() {
             let mut resolver = resolver();
+            let endings = self.endings.into_iter();
+            conditions.extend(endings.map(|ending| is_ending(ending, &mut resolver)));
             let suspects = self.suspects.into_iter();
             conditions.extend(suspects.filter_map(|suspect| stands_still(suspect, &mut resolver)));
         }
@@ -85,12 +97,38 @@ fn stands_still(suspect: Suspect, resolver: &mut Resolver) -> Option<Condition> 
     })
 }
 
+/// What keeps a runtime from its end.
+fn is_ending(ending: Ending, resolver: &mut Resolver) -> Condition {
+    let left = ending.left.iter().map(|left| {
+        let is = match &left.stack {
+            Some(stack) if reads_stdin(stack, resolver) => "reads standard input".to_owned(),
+            stack => match (left.task, stack) {
+                (Some(task), _) => format!("is in goroutine {task}"),
+                (None, Some(stack)) => innermost_call(stack, resolver)
+                    .map_or_else(|| "is not asked".to_owned(), |call| format!("is in {call}")),
+                (None, None) => "did not answer".to_owned(),
+            },
+        };
+        format!("{}, which {is}", named(&left.thread))
+    });
+    Condition::Ending {
+        left: left.collect(),
+        name: ending.name.to_string(),
+        since: ending.since,
+        thread: ending
+            .thread
+            .as_ref()
+            .map_or_else(|| "a thread".to_owned(), named),
+    }
+}
+
 impl Condition {
-    /// Of which runtime.
+    /// Of which runtime; 0 where that is off the list.
     pub(crate) fn runtime(&self) -> RuntimeNumber {
         match self {
             Condition::FullPool(pool) => pool.runtime.number,
             Condition::Standstill { runtime, .. } => runtime.0,
+            Condition::Ending { .. } => RuntimeNumber(0),
         }
     }
 
@@ -104,6 +142,12 @@ impl Condition {
                 stuck,
                 asleep,
             } => standstill(name, *since, stuck, *asleep),
+            Condition::Ending {
+                name,
+                thread,
+                since,
+                left,
+            } => being_dropped(name, thread, *since, left),
         }
     }
 }
@@ -139,6 +183,19 @@ fn standstill(runtime: &str, since: Duration, stuck: &[Stuck], asleep: usize) ->
         "timers and I/O of runtime {runtime} stand still since {since:.1?}: {}",
         workers.join(", ")
     )
+}
+
+fn being_dropped(name: &str, thread: &str, since: Duration, left: &[String]) -> String {
+    let mut waits_for = left.iter().take(MOST_NAMED).cloned().collect::<Vec<_>>();
+    let more = left.len() - waits_for.len();
+    if more > 0 {
+        waits_for.push(format!("{more} threads more"));
+    }
+    let why = match waits_for.is_empty() {
+        true => String::new(),
+        false => format!("; it waits for {}", waits_for.join(", ")),
+    };
+    format!("runtime {name} is being dropped since {since:.1?} by {thread}{why}")
 }
 
 fn named(thread: &Thread) -> String {

@@ -3,6 +3,7 @@
 //! A task's stack ends at its root, as a goroutine's does, whichever thread polls it. What runs outside of any task (the
 //! scheduler, threads of the program's own) has the whole stack of its thread.
 
+use super::conditions::{self, Condition};
 use super::goroutine::missing;
 use super::leaf_stacks::{Innermost, expand, locations};
 use super::mappings::mappings;
@@ -40,6 +41,7 @@ impl Cpu {
     pub(crate) fn new(time: &CpuTime) -> Self {
         // Of code that was loaded meanwhile, too.
         unwind::refresh();
+        let conditions = conditions::now();
         let mut resolver = resolver();
         let named = |seen: &Seen| (stack(seen, &mut resolver), labels(seen));
         let (stacks, labels): (Vec<Stack>, Vec<_>) = time.stacks.keys().map(named).unzip();
@@ -61,7 +63,8 @@ impl Cpu {
         };
         let nanos = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
         let mut profile = CpuProfile::new(nanos(time.period), ran.chain([rest]));
-        for remark in remarks(time, profile.total()) {
+        let conditions = conditions.iter().map(Condition::text);
+        for remark in conditions.chain(remarks(time, profile.total())) {
             profile.comment(remark);
         }
         Cpu {

@@ -2,6 +2,7 @@
 
 use super::selection::grouped;
 use crate::environment;
+use crate::registry::endings;
 use crate::registry::runtimes::{self, Replaced};
 use crate::registry::slab;
 use crate::snapshot::tasks;
@@ -43,11 +44,16 @@ pub(crate) const OFF: &str = "the probe is switched off by RUNTIME_PROBE in the 
 
 /// What an empty dump means.
 pub(crate) fn no_tasks() -> &'static str {
-    match is_patched() {
-        true => {
+    empty(!endings::under_way().is_empty(), is_patched())
+}
+
+fn empty(is_ending: bool, is_patched: bool) -> &'static str {
+    match (is_ending, is_patched) {
+        (true, _) => "no tasks: those of a runtime that is being dropped have ended",
+        (false, true) => {
             "no tasks: none is alive. `runtime-dump patch` gave every crate of this build the instrumented tokio"
         }
-        false => {
+        (false, false) => {
             "no tasks: either none is alive, or they are spawned through plain tokio. The crate that spawns needs tokio = \
              { package = \"runtime-probe\", .. }"
         }
@@ -216,6 +222,14 @@ impl Diagnosis {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_empty_dump_has_one_of_its_reasons() {
+        let advice = "needs tokio = ";
+        assert!(empty(false, false).contains(advice));
+        assert!(!empty(false, true).contains(advice));
+        assert!(!empty(true, false).contains(advice));
+    }
 
     #[test]
     fn a_patched_build_leaves_nothing_unlisted_for_want_of_a_flag() {

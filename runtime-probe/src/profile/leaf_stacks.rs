@@ -20,7 +20,7 @@ use std::sync::Arc;
 pub(super) struct Step {
     pub(super) frame: Frame,
     /// The function under its full name.
-    full: Arc<str>,
+    pub(super) full: Arc<str>,
     pub(super) closures: usize,
     /// The return address of the physical frame.
     pub(super) pc: u64,

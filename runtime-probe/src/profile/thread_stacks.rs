@@ -73,6 +73,27 @@ pub(super) fn of_thread(capture: &Capture, names: Names, resolver: &mut Resolver
     finish(capture, capture.frames.len(), capture.end, steps, names)
 }
 
+/// Whether a thread reads standard input, which nothing but input ends.
+pub(super) fn reads_stdin(capture: &Capture, resolver: &mut Resolver) -> bool {
+    let pcs: Vec<usize> = capture.frames.iter().map(|frame| frame.pc).collect();
+    let steps = expand(&pcs, Innermost::Instruction, None, resolver);
+    let mut functions = steps.iter().map(|step| &*step.frame.function);
+    functions.any(role::is_stdin)
+}
+
+/// The innermost function that the stack of a thread shows, if it is not the C library's.
+pub(super) fn innermost_call(capture: &Capture, resolver: &mut Resolver) -> Option<String> {
+    let walked = of_thread(capture, Names::Short, resolver);
+    let shown = walked
+        .stack
+        .trunk
+        .iter()
+        .filter(|location| !location.hidden);
+    let mut frames = shown.flat_map(|location| &location.frames);
+    let call = frames.find(|frame| !role::is_c(&frame.function))?;
+    Some(call.function.to_string())
+}
+
 /// Whether the thread of a runtime sleeps until another thread of it wakes it: a worker that has left timers and I/O to
 /// another, or a thread of the blocking pool. `false` where names do not tell.
 pub(super) fn sleeps_until_woken(capture: &Capture, resolver: &mut Resolver) -> bool {
@@ -216,11 +237,32 @@ fn steps_at(
         let function = &step.frame.function;
         !role::is_c(function) && !role::is_own(function)
     };
-    let call = steps[..machinery].iter().rposition(rust);
+    let call = name_dropped(&mut steps[..machinery], resolver)
+        .or_else(|| steps[..machinery].iter().rposition(rust));
     for (at, step) in steps[..machinery].iter_mut().enumerate() {
         step.shown = role::is_c(&step.frame.function) || call == Some(at);
     }
     steps
+}
+
+/// Where the call is the end of a value: the step that stands for it, which gets the name of the type if that is known.
+fn name_dropped(machinery: &mut [Step], resolver: &mut Resolver) -> Option<usize> {
+    let outermost = machinery.iter().rposition(|step| {
+        let function = &step.frame.function;
+        !role::is_c(function) && !role::is_own(function)
+    })?;
+    match role::dropped(&machinery[outermost].full)? {
+        Some(name) => {
+            machinery[outermost].frame.function = resolver.text(format!("{name}::drop"));
+            Some(outermost)
+        }
+        // What it calls says more.
+        None => machinery.iter().rposition(|step| {
+            let function = &step.frame.function;
+            let plumbing = role::dropped(function).is_some() || role::is_own(function);
+            !plumbing && !role::is_c(function)
+        }),
+    }
 }
 
 fn finish(

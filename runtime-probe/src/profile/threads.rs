@@ -3,7 +3,7 @@
 use super::conditions::{self, Condition};
 use super::goroutine::missing;
 use super::mappings::mappings;
-use super::thread_stacks::{of_creation, of_thread};
+use super::thread_stacks::{of_creation, of_thread, reads_stdin};
 #[cfg(feature = "rt")]
 use super::worker_table;
 use crate::registry::threads::Role;
@@ -176,6 +176,9 @@ fn now(row: &ThreadRow, threads: &Threads, names: Names, resolver: &mut Resolver
         Ok(capture) => {
             if let Some(channel) = &capture.channel {
                 notes.push(format!("in {channel}"));
+            }
+            if reads_stdin(capture, resolver) {
+                notes.push("reads standard input, which nothing but input ends".to_owned());
             }
             let walked = of_thread(capture, names, resolver);
             notes.extend(walked.unfinished.map(str::to_owned));

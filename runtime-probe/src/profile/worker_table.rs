@@ -1,6 +1,6 @@
 //! What tokio counts of its runtimes and workers, as tables.
 
-use crate::registry::{self, runtimes};
+use crate::registry::{self, endings, runtimes};
 use crate::snapshot::pools::{self, Pool};
 use crate::snapshot::standstill;
 use crate::snapshot::threads::Threads;
@@ -30,6 +30,7 @@ const COLUMNS: [&str; 10] = [
 pub(crate) fn tables(threads: &Threads, under_way: &[UnderWay]) -> Vec<Vec<Vec<String>>> {
     let mut tables: Vec<Vec<Vec<String>>> = Vec::new();
     let pools = pools::of(under_way);
+    let endings = endings::under_way();
     let polls = LongPolls::of(under_way);
     for numbers in &threads.numbers {
         let listed = runtimes::by_id(numbers.id);
@@ -44,7 +45,12 @@ pub(crate) fn tables(threads: &Threads, under_way: &[UnderWay]) -> Vec<Vec<Vec<S
     }
     for runtime in &threads.runtimes {
         let mut measured = threads.numbers.iter();
-        if !measured.any(|numbers| runtimes::by_id(numbers.id) == runtime.number) {
+        // Its numbers go first.
+        let is_ending = || {
+            let mut endings = endings.iter();
+            endings.any(|ending| ending.runtime == runtime.number)
+        };
+        if !is_ending() && !measured.any(|numbers| runtimes::by_id(numbers.id) == runtime.number) {
             tables.push(vec![vec![format!(
                 "runtime {}: what tokio counts of it cannot be reached, for no Runtime of this crate holds it",
                 runtime.name

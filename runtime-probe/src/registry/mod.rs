@@ -7,6 +7,7 @@
 //! * [`held`]: a reader's hold on a task, to wake it once;
 //! * [`threads`]: names for the threads that poll and wake;
 //! * [`runtimes`]: the runtimes that the probe has hooks in;
+//! * [`endings`]: runtimes that are being dropped;
 //! * [`names`]: the names of tasks;
 //! * [`join_sets`]: how many tasks `JoinSet`s have;
 //! * `births`: who created the threads, with the feature `interpose`.
@@ -17,6 +18,11 @@
     not(target_feature = "crt-static")
 ))]
 pub(crate) mod births;
+#[cfg_attr(
+    not(feature = "rt"),
+    allow(dead_code, reason = "of tasks and runtimes")
+)]
+pub(crate) mod endings;
 pub(crate) mod held;
 #[cfg_attr(
     not(feature = "rt"),

@@ -176,6 +176,13 @@ pub(crate) fn alive() -> Vec<Arc<Runtime>> {
     listed
 }
 
+/// The name of one on the list.
+pub(crate) fn name(number: RuntimeNumber) -> Option<Arc<str>> {
+    // The last reference takes the lock, so it goes outside of that.
+    let runtime = lock().alive.get(&number.0).and_then(Weak::upgrade);
+    Some(runtime?.name.clone())
+}
+
 /// The runtime of that id.
 pub(crate) fn by_id(id: u64) -> RuntimeNumber {
     lock().by_id.get(&id).copied().unwrap_or_default()

@@ -1,7 +1,8 @@
 //! [`tokio::runtime::LocalRuntime`], instrumented.
 
 use super::{Handle, root};
-use crate::source::driving::Driving;
+use crate::registry::endings::{self, Begins, Ends};
+use crate::source::driving::{self, Driving};
 use crate::source::metrics::Measured;
 use crate::task::spawning::{spawn, spawn_blocking};
 use std::future::Future;
@@ -15,7 +16,9 @@ use tokio::task::JoinHandle;
 pub struct LocalRuntime {
     // Before the runtime: off the list when its end is waited for.
     measured: Measured,
+    begins: Begins,
     inner: tokio::runtime::LocalRuntime,
+    ends: Ends,
     handle: Handle,
 }
 
@@ -82,13 +85,19 @@ impl LocalRuntime {
 
     /// [`tokio::runtime::LocalRuntime::shutdown_timeout`].
     pub fn shutdown_timeout(self, duration: Duration) {
-        drop(self.measured);
-        self.inner.shutdown_timeout(duration);
+        self.end(|inner| inner.shutdown_timeout(duration));
     }
 
     /// [`tokio::runtime::LocalRuntime::shutdown_background`].
     pub fn shutdown_background(self) {
-        self.inner.shutdown_background();
+        self.end(|inner| inner.shutdown_background());
+    }
+
+    fn end(self, end: impl FnOnce(tokio::runtime::LocalRuntime)) {
+        drop(self.measured);
+        drop(self.begins);
+        end(self.inner);
+        drop(self.ends);
     }
 }
 
@@ -109,10 +118,13 @@ impl Deref for LocalRuntime {
 impl From<tokio::runtime::LocalRuntime> for LocalRuntime {
     fn from(inner: tokio::runtime::LocalRuntime) -> Self {
         let measured = Measured::local(inner.handle());
+        let (begins, ends) = endings::around(driving::of(inner.handle()));
         let handle = inner.handle().clone().into();
         LocalRuntime {
             measured,
+            begins,
             inner,
+            ends,
             handle,
         }
     }

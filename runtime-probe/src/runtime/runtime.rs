@@ -1,7 +1,8 @@
 //! [`tokio::runtime::Runtime`], instrumented.
 
 use super::{Handle, root};
-use crate::source::driving::Driving;
+use crate::registry::endings::{self, Begins, Ends};
+use crate::source::driving::{self, Driving};
 use crate::source::metrics::Measured;
 use crate::task::spawning::{spawn, spawn_blocking};
 use std::future::Future;
@@ -14,7 +15,9 @@ use tokio::task::JoinHandle;
 pub struct Runtime {
     // Before the runtime: off the list when its end is waited for.
     measured: Measured,
+    begins: Begins,
     inner: tokio::runtime::Runtime,
+    ends: Ends,
     handle: Handle,
 }
 
@@ -80,13 +83,19 @@ impl Runtime {
 
     /// [`tokio::runtime::Runtime::shutdown_timeout`].
     pub fn shutdown_timeout(self, duration: Duration) {
-        drop(self.measured);
-        self.inner.shutdown_timeout(duration);
+        self.end(|inner| inner.shutdown_timeout(duration));
     }
 
     /// [`tokio::runtime::Runtime::shutdown_background`].
     pub fn shutdown_background(self) {
-        self.inner.shutdown_background();
+        self.end(|inner| inner.shutdown_background());
+    }
+
+    fn end(self, end: impl FnOnce(tokio::runtime::Runtime)) {
+        drop(self.measured);
+        drop(self.begins);
+        end(self.inner);
+        drop(self.ends);
     }
 }
 
@@ -108,10 +117,13 @@ impl From<tokio::runtime::Runtime> for Runtime {
     /// Tasks that others spawn on such a runtime are not seen: hooks are set when a runtime is built.
     fn from(inner: tokio::runtime::Runtime) -> Self {
         let measured = Measured::new(inner.handle());
+        let (begins, ends) = endings::around(driving::of(inner.handle()));
         let handle = inner.handle().clone().into();
         Runtime {
             measured,
+            begins,
             inner,
+            ends,
             handle,
         }
     }

@@ -9,6 +9,7 @@
 //! * [`rates`]: how often those are polled that do not wait;
 //! * [`under_way`]: polls and closures that have not ended;
 //! * [`pools`]: which of them blocking pools have;
+//! * [`endings`]: runtimes that are being dropped;
 //! * [`standstill`]: runtimes in which nobody looks after timers and I/O;
 //! * [`threads`]: all threads;
 //! * [`stuck`]: where threads are that sleep;
@@ -20,6 +21,7 @@
 
 mod asking;
 pub(crate) mod cpu;
+pub(crate) mod endings;
 pub(crate) mod facts;
 pub(crate) mod polls;
 pub(crate) mod pools;

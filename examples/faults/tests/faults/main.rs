@@ -8,4 +8,5 @@ mod past_branches;
 mod process;
 mod spin;
 mod std_mutex_root;
+mod stdin;
 mod token;

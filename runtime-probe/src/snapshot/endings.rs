@@ -1,0 +1,70 @@
+//! Runtimes that are being dropped, and what keeps them: the threads that they have left.
+
+use super::asking::Asking;
+use super::under_way::UnderWay;
+use crate::clock::Scale;
+use crate::primitive::Ordering;
+use crate::registry::endings;
+use crate::registry::threads::{self, Role, Thread};
+use crate::source::signal::Capture;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long all threads that are asked have together.
+const ALL: Duration = Duration::from_millis(500);
+
+/// A runtime whose end is waited for.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    pub(crate) name: Arc<str>,
+    pub(crate) since: Duration,
+    /// The thread that waits.
+    pub(crate) thread: Option<Thread>,
+    /// The threads that it still has.
+    pub(crate) left: Vec<Left>,
+}
+
+/// A thread of such a runtime.
+#[derive(Debug)]
+pub(crate) struct Left {
+    pub(crate) thread: Thread,
+    /// The task or closure that it is in the midst of.
+    pub(crate) task: Option<u64>,
+    pub(crate) stack: Option<Capture>,
+}
+
+/// All of them.
+pub(crate) fn now(under_way: &[UnderWay]) -> Vec<Ending> {
+    let endings = endings::under_way();
+    if endings.is_empty() {
+        return Vec::new();
+    }
+    let scale = Scale::now();
+    let alive = threads::alive();
+    let mut asking = Asking::within(ALL);
+    let all = endings.into_iter().map(|ending| {
+        let number = u32::from(ending.runtime.0);
+        let of_it = alive.iter().filter(|(at, (_, slot))| {
+            let works = slot.role() != Role::Other && **at != ending.thread.0;
+            works && number != 0 && slot.runtime.load(Ordering::Relaxed) == number
+        });
+        let mut left: Vec<Left> = of_it
+            .map(|(at, (thread, _))| Left {
+                thread: thread.clone(),
+                task: under_way
+                    .iter()
+                    .find(|one| one.thread.is_some_and(|thread| thread.0 == *at))
+                    .map(|one| one.id),
+                stack: asking.capture(thread.tid).ok(),
+            })
+            .collect();
+        left.sort_by_key(|left| left.thread.tid);
+        Ending {
+            name: ending.name.clone(),
+            since: Duration::from_nanos(scale.since(ending.since)),
+            thread: ending.waits_on(),
+            left,
+        }
+    });
+    all.collect()
+}
