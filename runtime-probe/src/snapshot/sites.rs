@@ -92,8 +92,7 @@ pub(crate) fn take() -> Sites {
     }
 }
 
-/// Tasks that are in a set and not alive have ended. What was detached from its set, or is in one of tasks of several places,
-/// is not counted: then there are more.
+/// Tasks that are in a set and not alive have ended. What was detached from its set is not counted.
 fn untaken(rows: &mut [SiteRow], lens: HashMap<Location<'static>, u64>) {
     for (location, len) in lens {
         let here = || {

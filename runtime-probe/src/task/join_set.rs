@@ -4,6 +4,7 @@ use super::LocalSet;
 use super::spawning::{spawn, spawn_blocking};
 use crate::registry::join_sets::Members;
 use crate::runtime::Handle;
+use crate::source::foreign::number;
 use std::future::Future;
 use std::ops::{Deref, DerefMut};
 use std::panic::Location;
@@ -36,7 +37,7 @@ impl<T: 'static> JoinSet<T> {
         T: Send,
     {
         let handle = spawn!(Task, task, |task| self.0.spawn(task));
-        self.spawned(Location::caller());
+        self.spawned(Location::caller(), &handle);
         handle
     }
 
@@ -49,7 +50,7 @@ impl<T: 'static> JoinSet<T> {
         T: Send,
     {
         let handle = spawn!(Task, task, |task| self.0.spawn_on(task, handle));
-        self.spawned(Location::caller());
+        self.spawned(Location::caller(), &handle);
         handle
     }
 
@@ -64,7 +65,7 @@ impl<T: 'static> JoinSet<T> {
         F: Future<Output = T> + 'static,
     {
         let handle = spawn!(Local, task, |task| self.0.spawn_local(task));
-        self.spawned(Location::caller());
+        self.spawned(Location::caller(), &handle);
         handle
     }
 
@@ -76,7 +77,7 @@ impl<T: 'static> JoinSet<T> {
         F: Future<Output = T> + 'static,
     {
         let handle = spawn!(Local, task, |task| self.0.spawn_local_on(task, local_set));
-        self.spawned(Location::caller());
+        self.spawned(Location::caller(), &handle);
         handle
     }
 
@@ -92,7 +93,7 @@ impl<T: 'static> JoinSet<T> {
         T: Send,
     {
         let handle = spawn_blocking!(f, |f| self.0.spawn_blocking(f));
-        self.spawned(Location::caller());
+        self.spawned(Location::caller(), &handle);
         handle
     }
 
@@ -105,7 +106,7 @@ impl<T: 'static> JoinSet<T> {
         T: Send,
     {
         let handle = spawn_blocking!(f, on handle, |f| self.0.spawn_blocking_on(f, handle));
-        self.spawned(Location::caller());
+        self.spawned(Location::caller(), &handle);
         handle
     }
 
@@ -113,8 +114,13 @@ impl<T: 'static> JoinSet<T> {
     pub fn join_next(&mut self) -> impl Future<Output = Option<Result<T, JoinError>>> {
         let JoinSet(set, members) = self;
         async move {
+            if members.are_of_several_places() {
+                let joined = set.join_next_with_id().await;
+                note_joined(members, &joined);
+                return joined.map(without_id);
+            }
             let joined = set.join_next().await;
-            members.are(set.len());
+            note_taken(members, &joined);
             joined
         }
     }
@@ -126,7 +132,7 @@ impl<T: 'static> JoinSet<T> {
         let JoinSet(set, members) = self;
         async move {
             let joined = set.join_next_with_id().await;
-            members.are(set.len());
+            note_joined(members, &joined);
             joined
         }
     }
@@ -136,8 +142,14 @@ impl<T: 'static> JoinSet<T> {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<T, JoinError>>> {
+        if self.1.are_of_several_places() {
+            let joined = self.poll_join_next_with_id(context);
+            return joined.map(|joined| joined.map(without_id));
+        }
         let joined = self.0.poll_join_next(context);
-        self.1.are(self.0.len());
+        if let Poll::Ready(joined) = &joined {
+            note_taken(&mut self.1, joined);
+        }
         joined
     }
 
@@ -147,27 +159,32 @@ impl<T: 'static> JoinSet<T> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<(Id, T), JoinError>>> {
         let joined = self.0.poll_join_next_with_id(context);
-        self.1.are(self.0.len());
+        if let Poll::Ready(joined) = &joined {
+            note_joined(&mut self.1, joined);
+        }
         joined
     }
 
     /// [`tokio::task::JoinSet::try_join_next`].
     pub fn try_join_next(&mut self) -> Option<Result<T, JoinError>> {
+        if self.1.are_of_several_places() {
+            return self.try_join_next_with_id().map(without_id);
+        }
         let joined = self.0.try_join_next();
-        self.1.are(self.0.len());
+        note_taken(&mut self.1, &joined);
         joined
     }
 
     /// [`tokio::task::JoinSet::try_join_next_with_id`].
     pub fn try_join_next_with_id(&mut self) -> Option<Result<(Id, T), JoinError>> {
         let joined = self.0.try_join_next_with_id();
-        self.1.are(self.0.len());
+        note_joined(&mut self.1, &joined);
         joined
     }
 
     /// [`tokio::task::JoinSet::shutdown`].
     pub fn shutdown(&mut self) -> impl Future<Output = ()> {
-        self.1.are(0);
+        self.1.lose();
         self.0.shutdown()
     }
 
@@ -178,14 +195,14 @@ impl<T: 'static> JoinSet<T> {
 
     /// [`tokio::task::JoinSet::detach_all`].
     pub fn detach_all(&mut self) {
-        self.1.are(0);
+        self.1.lose();
         self.0.detach_all();
     }
 
     /// [`tokio::task::JoinSet::join_all`].
-    pub async fn join_all(self) -> Vec<T> {
+    pub async fn join_all(mut self) -> Vec<T> {
         // They are taken one by one, into a list.
-        self.1.are(0);
+        self.1.lose();
         self.0.join_all().await
     }
 }
@@ -201,9 +218,10 @@ impl<T> JoinSet<T> {
         self.0.len()
     }
 
-    fn spawned(&mut self, location: &'static Location<'static>) {
-        if crate::source::is_on_here() {
-            self.1.spawned(location, self.0.len());
+    fn spawned(&mut self, location: &'static Location<'static>, task: &AbortHandle) {
+        match crate::source::is_on_here() {
+            true => self.1.spawned(location, number(task.id()), self.0.len()),
+            false => self.1.lose(),
         }
     }
 
@@ -211,6 +229,28 @@ impl<T> JoinSet<T> {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+/// A task of a set that is of one place was joined, if any.
+fn note_taken<T>(members: &mut Members, joined: &Option<T>) {
+    if joined.is_some() {
+        members.joined(None);
+    }
+}
+
+/// That task was joined, if any.
+fn note_joined<T>(members: &mut Members, joined: &Option<Result<(Id, T), JoinError>>) {
+    let id = joined.as_ref().map(|joined| match joined {
+        Ok((id, _)) => *id,
+        Err(error) => error.id(),
+    });
+    if let Some(id) = id {
+        members.joined(Some(number(id)));
+    }
+}
+
+fn without_id<T>(joined: Result<(Id, T), JoinError>) -> Result<T, JoinError> {
+    joined.map(|(_, value)| value)
 }
 
 impl<T> Default for JoinSet<T> {
@@ -236,14 +276,18 @@ impl<T> Deref for JoinSet<T> {
 impl<T> DerefMut for JoinSet<T> {
     fn deref_mut(&mut self) -> &mut Self::Target {
         // What is done to it past this type is not known.
-        self.1.are(0);
+        self.1.lose();
         &mut self.0
     }
 }
 
 impl<T> From<tokio::task::JoinSet<T>> for JoinSet<T> {
     fn from(inner: tokio::task::JoinSet<T>) -> Self {
-        JoinSet(inner, Members::default())
+        let members = match inner.is_empty() {
+            true => Members::default(),
+            false => Members::unknown(),
+        };
+        JoinSet(inner, members)
     }
 }
 

@@ -46,7 +46,9 @@ impl<'a, T: 'static> Builder<'a, T> {
         let set = &mut self.set.0;
         let handle = spawn_named!(self.name, Task, future, |task|
             set.build_task() => spawn(task), set.spawn(task));
-        self.set.spawned(Location::caller());
+        if let Ok(handle) = &handle {
+            self.set.spawned(Location::caller(), handle);
+        }
         handle
     }
 
@@ -64,7 +66,9 @@ impl<'a, T: 'static> Builder<'a, T> {
         let set = &mut self.set.0;
         let handle = spawn_named!(self.name, Task, future, |task|
             set.build_task() => spawn_on(task, handle), set.spawn_on(task, handle));
-        self.set.spawned(Location::caller());
+        if let Ok(handle) = &handle {
+            self.set.spawned(Location::caller(), handle);
+        }
         handle
     }
 
@@ -84,7 +88,9 @@ impl<'a, T: 'static> Builder<'a, T> {
         let set = &mut self.set.0;
         let handle = spawn_named!(self.name, Local, future, |task|
             set.build_task() => spawn_local(task), set.spawn_local(task));
-        self.set.spawned(Location::caller());
+        if let Ok(handle) = &handle {
+            self.set.spawned(Location::caller(), handle);
+        }
         handle
     }
 
@@ -101,7 +107,9 @@ impl<'a, T: 'static> Builder<'a, T> {
         let set = &mut self.set.0;
         let handle = spawn_named!(self.name, Local, future, |task|
             set.build_task() => spawn_local_on(task, local_set), set.spawn_local_on(task, local_set));
-        self.set.spawned(Location::caller());
+        if let Ok(handle) = &handle {
+            self.set.spawned(Location::caller(), handle);
+        }
         handle
     }
 
@@ -122,7 +130,9 @@ impl<'a, T: 'static> Builder<'a, T> {
         let set = &mut self.set.0;
         let handle = spawn_blocking_named!(self.name, f, None, |f|
             set.build_task() => spawn_blocking(f), set.spawn_blocking(f));
-        self.set.spawned(Location::caller());
+        if let Ok(handle) = &handle {
+            self.set.spawned(Location::caller(), handle);
+        }
         handle
     }
 
@@ -140,7 +150,9 @@ impl<'a, T: 'static> Builder<'a, T> {
         let set = &mut self.set.0;
         let handle = spawn_blocking_named!(self.name, f, Some(handle), |f|
             set.build_task() => spawn_blocking_on(f, handle), set.spawn_blocking_on(f, handle));
-        self.set.spawned(Location::caller());
+        if let Ok(handle) = &handle {
+            self.set.spawned(Location::caller(), handle);
+        }
         handle
     }
 }
