@@ -33,6 +33,7 @@ fn dump_process(matches: &ArgMatches) -> ExitCode {
     let request = pid::Request {
         pid: *matches.get_one("PID").expect("clap asks for it"),
         debug_file: matches.get_one::<PathBuf>("debug-file").cloned(),
+        threads: flag("threads"),
         options: pid::Options {
             plain: flag("plain"),
             group: flag("group"),
@@ -95,6 +96,7 @@ fn command() -> Command {
                         .value_parser(value_parser!(u32))
                         .help("Number of the process"),
                 )
+                .arg(flag("threads", "Threads and their stacks instead of tasks; needs no debug information"))
                 .arg(flag("plain", "Only what Go prints: no remarks"))
                 .arg(flag("group", "Tasks of one stack in one block"))
                 .arg(flag("verbose", "Also the wrappers and the machinery of libraries").short('v'))

@@ -35,6 +35,19 @@ fn every_kind_of_wait_is_shown_down_to_its_leaf() {
 }
 
 #[test]
+fn threads_are_shown_without_any_debug_information() {
+    let sleeper = "fn main() { println!(\"ready\"); rests() }
+        #[inline(never)] fn rests() { std::thread::sleep(std::time::Duration::from_secs(600)) }";
+    let process = Process::start(&rustc("rests", sleeper, "0"));
+    let threads = dump(process.id(), &["--threads"]);
+    assert!(threads.starts_with("# rests, CPU "), "{threads}");
+    let thread = format!("\nthread {} [sleeping]:\n", process.id());
+    assert!(threads.contains(&thread), "{threads}");
+    assert!(threads.contains("\nrests::rests(...)\n"), "{threads}");
+    assert!(threads.contains("\nrests::main(...)\n"), "{threads}");
+}
+
+#[test]
 fn tasks_are_selected_grouped_and_limited() {
     let waits = Process::start(&waits());
     let of = |arguments: &[&str]| blocks(&dump(waits.id(), arguments)).1;
@@ -245,7 +258,11 @@ fn plain_line(line: &str) -> String {
         return format!("\t{name}/{file}");
     }
     if let Some(at) = line.find("tests/waits/src/") {
-        return format!("\t{}", &line[at + "tests/waits/".len()..]);
+        let place = &line[at + "tests/waits/".len()..];
+        return format!("\t{}", place.split(" +").next().unwrap());
+    }
+    if line.starts_with("\t/rustc/") || line.starts_with("\t??:0 +") {
+        return "\t..".to_owned();
     }
     let mut words: Vec<String> = Vec::new();
     let mut before = "";
@@ -253,7 +270,7 @@ fn plain_line(line: &str) -> String {
         let trimmed = word.trim_end_matches([',', ':']);
         let end = &word[trimmed.len()..];
         let is_span = trimmed.ends_with('s') && trimmed.starts_with(|c: char| c.is_ascii_digit());
-        let is_id = matches!(before, "goroutine" | "thread");
+        let is_id = matches!(before, "goroutine" | "thread") && trimmed != "0";
         words.push(match trimmed {
             _ if trimmed.starts_with("0x") => format!("0x..{end}"),
             _ if is_span => format!("..{end}"),

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 /// How to build so that there is one.
 const BUILD: &str = "build with `debug = 2` in the profile (CARGO_PROFILE_RELEASE_DEBUG=2); of one build, \
-    `objcopy --only-keep-debug APP APP.debug` keeps the debug information beside a stripped program, for --debug-file";
+    `objcopy --only-keep-debug APP APP.debug` keeps the debug information beside a stripped program, for --debug-file; \
+    --threads shows threads and their stacks without it";
 
 /// Why there is no dump.
 #[derive(Debug)]

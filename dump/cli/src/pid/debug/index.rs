@@ -368,6 +368,11 @@ impl<'d> Index<'d> {
         Some((behind as u32 - 1, &unit.unit, offset))
     }
 
+    /// All units, and where they begin.
+    pub(crate) fn all_units(&self) -> impl Iterator<Item = (Die, &Unit<Slice<'d>>)> {
+        self.units.iter().map(|unit| (unit.start, &unit.unit))
+    }
+
     /// The name of a namespace or type with all that it is in.
     pub(crate) fn path(&self, die: Die) -> Option<String> {
         let at = self

@@ -10,6 +10,8 @@ const TOO_MANY: &str = "futures beyond the bound are left out";
 const UNREADABLE: &str = "the memory of the next future cannot be read";
 const UNKNOWN: &str = "the type of the next future is not in the debug information";
 
+const DOUBTFUL: &str = "its details cannot be read";
+
 /// What one task may still cost.
 struct Walk<'r, 'm> {
     reader: &'r Reader<'m>,
@@ -123,6 +125,9 @@ impl Decoder<'_, '_, '_> {
                     let detail = row
                         .detail
                         .and_then(|detail| detail(self, walk.reader, walk.bias, (at, die)));
+                    if row.is_leaf && row.detail.is_some() && detail.is_none() {
+                        chain.cut = Some(DOUBTFUL);
+                    }
                     chain.details.extend(detail);
                 }
                 let found = parts.is_empty() || self.walk_parts(walk, at, parts, chain, depth);

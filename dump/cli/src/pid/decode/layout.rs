@@ -17,6 +17,7 @@ pub(super) struct Layout {
     pub(super) stage: (u64, Die),
     pub(super) next: u64,
     pub(super) prev: u64,
+    pub(super) scheduler: Option<(u64, Die)>,
     /// `None` unless tokio was built to keep it.
     pub(super) spawned_at: Option<(u64, Die)>,
 }
@@ -54,6 +55,7 @@ impl Decoder<'_, '_, '_> {
             stage: (core.0 + stage, of),
             next: within(owned, "next")?.0,
             prev: within(owned, "prev")?.0,
+            scheduler: within(core, "scheduler"),
             spawned_at: within(core, "spawned_at"),
         })
     }

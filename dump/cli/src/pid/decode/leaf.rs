@@ -65,6 +65,15 @@ fn sleep(
     _: u64,
     part: Part,
 ) -> Option<Detail> {
+    // A timer knows its runtime: what is none is not of a timer.
+    let (at, die) = part;
+    if let Some((offset, handle)) = decoder
+        .types
+        .find_type(die, "tokio::runtime::scheduler::Handle")
+    {
+        let (scheduler, _) = decoder.scheduler(at.wrapping_add(offset), handle, reader)?;
+        decoder.schedulers.contains(&scheduler).then_some(())?;
+    }
     deadline(decoder, reader, part, Timer::Sleep)
 }
 
@@ -75,12 +84,10 @@ fn timeout(
     (at, die): Part,
 ) -> Option<Detail> {
     let (offset, delay) = decoder.types.find(die, "delay")?;
-    deadline(
-        decoder,
-        reader,
-        (at.wrapping_add(offset), delay),
-        Timer::Timeout,
-    )
+    // None, where the deadline is too far off to be one.
+    let delay = (at.wrapping_add(offset), delay);
+    let delay = decoder.within(delay, "tokio::time::sleep::Sleep", reader)?;
+    deadline(decoder, reader, delay, Timer::Timeout)
 }
 
 fn deadline(
@@ -143,6 +150,7 @@ fn join(
     let (offset, raw) = decoder.types.find(die, "raw")?;
     let (inner, _) = decoder.types.peel(raw);
     let task = reader.word(at.wrapping_add(offset + inner))?;
-    let id = decoder.id_of_task(task, bias, reader)?;
-    Some(Detail::Joins(id))
+    Some(Detail::Joins(
+        decoder.id_of_task(task, bias, reader).unwrap_or(0),
+    ))
 }

@@ -6,6 +6,8 @@
 //! * [`memory`]: numbers and variants from memory, within a bound of bytes;
 //! * [`layout`]: where in tokio's structures everything is;
 //! * [`runtimes`]: runtimes and their lists of tasks;
+//! * [`seeds`]: schedulers that no thread is inside of;
+//! * [`roots`]: futures that threads are blocked on;
 //! * [`plan`]: what to follow in a type, compiled once;
 //! * [`chain`]: from a task's future down to what it waits for;
 //! * [`leaf`]: what is known of a leaf beside its name;
@@ -17,7 +19,9 @@ mod leaf;
 mod memory;
 pub(crate) mod model;
 mod plan;
+mod roots;
 mod runtimes;
+pub(crate) mod seeds;
 
 use crate::pid::debug::index::Die;
 use crate::pid::debug::types::Types;
@@ -63,8 +67,27 @@ pub(crate) struct Process<'m> {
     pub(crate) bias: u64,
     /// How far below a thread's pointer its variables begin.
     pub(crate) thread_locals: u64,
-    /// Threads and their pointers.
-    pub(crate) threads: &'m [(u32, u64)],
+    pub(crate) threads: &'m [ThreadView],
+    /// Schedulers that may be there beside those of the threads.
+    pub(crate) seeds: &'m [seeds::Seed],
+}
+
+/// A thread as the decoder sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct ThreadView {
+    pub(crate) tid: u32,
+    /// Of its variables.
+    pub(crate) pointer: u64,
+    /// Its frames that are inside `block_on`, the innermost first.
+    pub(crate) roots: Vec<RootFrame>,
+}
+
+/// A part of a stack.
+#[derive(Clone, Debug)]
+pub(crate) struct RootFrame {
+    pub(crate) futures: Vec<Die>,
+    pub(crate) low: u64,
+    pub(crate) high: u64,
 }
 
 /// Decodes dumps; what it learns of types stays for the next one.
@@ -76,6 +99,8 @@ pub(crate) struct Decoder<'t, 'i, 'd> {
     layouts: HashMap<Die, Option<Rc<Layout>>>,
     frames: Vec<Frame>,
     frame_numbers: HashMap<Frame, u32>,
+    /// Addresses of the schedulers of this dump.
+    schedulers: HashSet<u64>,
     /// Types by the addresses of vtables in the file.
     dynamic: HashMap<u64, Option<Die>>,
 }
@@ -91,6 +116,7 @@ impl<'t, 'i, 'd> Decoder<'t, 'i, 'd> {
             layouts: HashMap::new(),
             frames: Vec::new(),
             frame_numbers: HashMap::new(),
+            schedulers: HashSet::new(),
             dynamic: HashMap::new(),
         }
     }

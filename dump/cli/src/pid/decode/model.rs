@@ -7,6 +7,8 @@ use std::sync::Arc;
 pub(crate) struct Dump {
     pub(crate) runtimes: Vec<Runtime>,
     pub(crate) tasks: Vec<Task>,
+    /// Tasks that are in no list, by the threads that run them: blocking closures, and the workers' own.
+    pub(crate) unlisted: Vec<(u32, u64)>,
     /// What chains point into.
     pub(crate) frames: Vec<Frame>,
     /// Whether reading ended at the bound of bytes.
@@ -63,6 +65,8 @@ pub(crate) struct Task {
     pub(crate) has_no_waker: bool,
     /// The thread that polls it.
     pub(crate) thread: Option<u32>,
+    /// The thread that is in `block_on` for it.
+    pub(crate) root_of: Option<u32>,
     /// Where it was spawned, where tokio was built to know.
     pub(crate) spawned_at: Option<(Arc<str>, u32, u32)>,
     pub(crate) body: Body,
@@ -115,7 +119,7 @@ pub(crate) enum Detail {
     },
     /// A `Notify`.
     Notify(u64),
-    /// The task whose end is waited for.
+    /// The task whose end is waited for; 0 where its id cannot be read.
     Joins(u64),
     /// The future was made, and nothing has polled it yet.
     NotPolled,

@@ -9,6 +9,7 @@ use super::model::{Body, Chain, Dump, Kind, Runtime, State, Task};
 use super::{Budget, Decoder, Process};
 use crate::pid::debug::index::{Die, Poll};
 use crate::pid::debug::types::Shape;
+use std::collections::HashSet;
 use std::rc::Rc;
 
 /// Bits of a task's state word, of tokio's `runtime/task/state.rs`. Constants have no place in the debug information.
@@ -44,9 +45,9 @@ impl Decoder<'_, '_, '_> {
         let inside: Vec<Inside> = process
             .threads
             .iter()
-            .filter_map(|(thread, pointer)| {
-                let variables = pointer.checked_sub(process.thread_locals)?;
-                self.context(*thread, variables, reader)
+            .filter_map(|thread| {
+                let variables = thread.pointer.checked_sub(process.thread_locals)?;
+                self.context(thread.tid, variables, reader)
             })
             .collect();
         let mut schedulers: Vec<(u64, Die)> = Vec::new();
@@ -55,8 +56,16 @@ impl Decoder<'_, '_, '_> {
                 schedulers.push((address, of));
             }
         }
+        let certain = schedulers.len();
+        for (address, of) in process.seeds {
+            if schedulers.iter().all(|(known, _)| known != address) {
+                schedulers.push((*address, *of));
+            }
+        }
+        self.schedulers = schedulers.iter().map(|(address, _)| *address).collect();
         let mut left = budget.tasks;
-        for (address, of) in schedulers {
+        for (place, (address, of)) in schedulers.into_iter().enumerate() {
+            let before = (dump.tasks.len(), left);
             let Some((lists, counted)) = self.lists(address, of, reader) else {
                 continue;
             };
@@ -100,10 +109,35 @@ impl Decoder<'_, '_, '_> {
                     at = reader.word(at.wrapping_add(layout.next)).unwrap_or(0);
                 }
             }
-            runtime.is_whole &= runtime
+            let is_counted = runtime
                 .counted
                 .is_none_or(|counted| counted == runtime.listed);
+            runtime.is_whole &= is_counted;
+            // What is only proposed must prove itself.
+            if place >= certain && (!runtime.is_whole || runtime.listed == 0) {
+                dump.tasks.truncate(before.0);
+                left = before.1;
+                continue;
+            }
             dump.runtimes.push(runtime);
+        }
+        let ids: HashSet<u64> = dump.tasks.iter().map(|task| task.id).collect();
+        dump.unlisted = inside
+            .iter()
+            .filter_map(|inside| Some((inside.thread, inside.task?)))
+            .filter(|(_, task)| !ids.contains(task))
+            .collect();
+        for thread in process.threads {
+            let Some(mut root) = self.root(thread, process, reader, budget) else {
+                continue;
+            };
+            let of = inside.iter().find(|inside| inside.thread == thread.tid);
+            let scheduler = of.and_then(|inside| inside.scheduler);
+            let runtime = dump.runtimes.iter().position(|runtime| {
+                scheduler.is_some_and(|(address, _)| address == runtime.address)
+            });
+            root.runtime = runtime.unwrap_or(0) as u32;
+            dump.tasks.push(root);
         }
     }
 
@@ -133,8 +167,45 @@ impl Decoder<'_, '_, '_> {
         })
     }
 
+    /// Through wrappers and active variants to a type whose path begins so.
+    pub(super) fn within(
+        &self,
+        (at, die): (u64, Die),
+        prefix: &str,
+        reader: &Reader<'_>,
+    ) -> Option<(u64, Die)> {
+        let (mut at, mut die) = (at, die);
+        for _ in 0..MOST_LEVELS {
+            let of = self.types.get(die);
+            if of.path.starts_with(prefix) {
+                return Some((at, die));
+            }
+            let (offset, inner) = match &of.shape {
+                Shape::Enum(variants) => {
+                    let number = match variants.discriminant {
+                        Some((place, size)) => Some(reader.number(at.checked_add(place)?, size)?),
+                        None => None,
+                    };
+                    let (_, variant) = variants.active(number)?;
+                    (variant.member.offset, variant.member.of)
+                }
+                Shape::Structure(members) => {
+                    let mut sized = members
+                        .iter()
+                        .filter(|member| self.types.get(member.of).size > 0);
+                    let only = sized.next()?;
+                    (only.offset, only.of)
+                }
+                _ => return None,
+            };
+            at = at.checked_add(offset)?;
+            die = inner;
+        }
+        None
+    }
+
     /// From an optional handle through its variants to what its `Arc` points to.
-    fn scheduler(&self, at: u64, of: Die, reader: &Reader<'_>) -> Option<(u64, Die)> {
+    pub(super) fn scheduler(&self, at: u64, of: Die, reader: &Reader<'_>) -> Option<(u64, Die)> {
         let (mut at, mut die) = (at, of);
         for _ in 0..MOST_LEVELS {
             let of = self.types.get(die);
@@ -245,9 +316,7 @@ impl Decoder<'_, '_, '_> {
         // The list has one, a JoinHandle another one; each waker has one of its own.
         let unwakeable = 1 + u64::from(word & JOIN_INTEREST != 0);
         let body = match state {
-            State::Running => {
-                Body::Missing("it is being polled, and the stack of its thread is not read")
-            }
+            State::Running => Body::Missing("it is being polled"),
             State::Complete => Body::Missing("it has ended"),
             State::Runnable | State::Waiting => self.body(at, layout, poll, bias, reader, budget),
         };
@@ -258,6 +327,7 @@ impl Decoder<'_, '_, '_> {
             is_cancelled: word & CANCELLED != 0,
             has_no_waker: state == State::Waiting && references == unwakeable,
             thread: None,
+            root_of: None,
             spawned_at: self.spawned_at(at, layout, reader),
             body,
         }

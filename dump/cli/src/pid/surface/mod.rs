@@ -8,9 +8,12 @@ use crate::pid::decode::model::{Dump, Runtime};
 use rows::Rows;
 use runtime_dump::goroutine::{Goroutine, Group};
 use runtime_dump::goroutine_text::{TextOptions, TextWriter};
+use runtime_dump::stack::{Location, Stack};
+use runtime_dump::thread_text;
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How many ids of a group are named.
@@ -41,6 +44,64 @@ pub(crate) struct Source {
     /// The monotonic clock; `None` where it is not known.
     pub(crate) now: Option<(i64, u32)>,
     pub(crate) stopped_for: Duration,
+    pub(crate) threads: Vec<Thread>,
+}
+
+impl Source {
+    /// A thread by its number.
+    fn thread(&self, tid: u32) -> Option<&Thread> {
+        self.threads.iter().find(|thread| thread.tid == tid)
+    }
+}
+
+/// A thread and where it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Thread {
+    pub(crate) tid: u32,
+    pub(crate) name: String,
+    pub(crate) state: &'static str,
+    pub(crate) cpu_ns: Option<u64>,
+    /// The innermost frame first.
+    pub(crate) stack: Vec<Arc<Location>>,
+}
+
+/// Writes threads, a block for each.
+pub(crate) fn write_threads(
+    threads: &[Thread],
+    options: &Options,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let has = |thread: &&Thread| {
+        let mut frames = thread.stack.iter().flat_map(|location| &location.frames);
+        options
+            .matches
+            .as_ref()
+            .is_none_or(|text| frames.any(|frame| frame.function.contains(text)))
+    };
+    let stacks: Vec<(&Thread, Stack)> = threads
+        .iter()
+        .filter(has)
+        .filter(|thread| {
+            options
+                .state
+                .as_deref()
+                .is_none_or(|state| state == thread.state)
+        })
+        .take(options.limit.unwrap_or(usize::MAX))
+        .map(|thread| (thread, rows::thread_stack(thread, options.verbose)))
+        .collect();
+    thread_text::write_threads(
+        out,
+        stacks.iter().map(|(thread, stack)| thread_text::Thread {
+            id: thread.tid,
+            name: &thread.name,
+            state: thread.state,
+            cpu_ns: thread.cpu_ns,
+            notes: &[],
+            stack,
+            created_by: None,
+        }),
+    )
 }
 
 /// Writes the dump.
@@ -121,20 +182,19 @@ fn write_head(dump: &Dump, source: &Source, rows: &Rows, out: &mut impl Write) -
     writeln!(
         out,
         "# {} tasks of process {} ({}), which was stopped for {:.1}ms",
-        dump.tasks.len(),
+        rows.total,
         source.pid,
         source.program.display(),
         source.stopped_for.as_secs_f64() * 1000.0
     )?;
     writeln!(
         out,
-        "# not recorded without the probe: times of waits; not shown: roots of block_on, LocalSets, blocking closures, \
-         runtimes that no thread is inside of"
+        "# not recorded without the probe: times of waits and polls"
     )?;
     for (number, runtime) in dump.runtimes.iter().enumerate() {
         writeln!(out, "# runtime {}: {}", number + 1, line_of(runtime))?;
     }
-    if rows.rows.len() < dump.tasks.len() {
+    if rows.rows.len() < rows.total {
         writeln!(out, "# {} of them are shown", rows.rows.len())?;
     }
     if dump.out_of_bytes {

@@ -1,6 +1,6 @@
 //! Tasks as rows of runtime-dump's model.
 
-use super::{Options, Source};
+use super::{Options, Source, Thread};
 use crate::pid::decode::model::{
     Body, Chain, Detail, Dump, Frame, State as TaskState, Task, Timer,
 };
@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 /// The tasks that are shown, and what they point into.
 pub(super) struct Rows {
+    /// How many tasks there are, those that are not shown included.
+    pub(super) total: usize,
     pub(super) tables: Tables,
     pub(super) rows: Vec<Row>,
 }
@@ -37,6 +39,7 @@ struct Made {
 impl Rows {
     pub(super) fn of(dump: &Dump, source: &Source, options: &Options) -> Self {
         let mut rows = Self {
+            total: 0,
             tables: Tables::default(),
             rows: Vec::new(),
         };
@@ -44,8 +47,29 @@ impl Rows {
         let mut chains: HashMap<Shape, Made> = HashMap::new();
         let mut missing: HashMap<&'static str, u32> = HashMap::new();
         let mut sites: HashMap<(Arc<str>, u32, u32), u32> = HashMap::new();
-        for task in &dump.tasks {
+        let closures: Vec<Task> = dump
+            .unlisted
+            .iter()
+            .filter_map(|(thread, id)| closure(*thread, *id, source))
+            .collect();
+        for task in dump.tasks.iter().chain(&closures) {
+            rows.total += 1;
+            let thread = task.thread.and_then(|tid| source.thread(tid));
             let (made, mut notes) = match &task.body {
+                Body::Missing(_) if task.state == TaskState::Running && thread.is_some() => {
+                    let stack = task_stack(thread.expect("checked"), options.verbose);
+                    let matches = options.matches.as_ref().is_none_or(|text| {
+                        let mut frames = stack.trunk.iter().flat_map(|location| &location.frames);
+                        frames.any(|frame| frame.function.contains(text))
+                    });
+                    rows.tables.stacks.push(stack);
+                    let made = Made {
+                        stack: rows.tables.stacks.len() as u32 - 1,
+                        reason: "running",
+                        matches,
+                    };
+                    (made, Vec::new())
+                }
                 Body::Chain(chain) => {
                     let made = chains.entry(Shape::of(chain)).or_insert_with(|| {
                         let (stack, reason) = locations.stack(chain, options.verbose);
@@ -117,6 +141,84 @@ impl Rows {
         }
         rows.rows.sort_by_key(|row| row.id);
         rows
+    }
+}
+
+/// A task that is in no list: a blocking closure, unless it is what a worker of tokio's runs in.
+fn closure(thread: u32, id: u64, source: &Source) -> Option<Task> {
+    eprintln!(
+        "unlisted {thread} {id} {:?}",
+        source.thread(thread).map(|t| t
+            .stack
+            .iter()
+            .flat_map(|l| l.frames.iter().map(|f| f.function.to_string()))
+            .collect::<Vec<_>>())
+    );
+    const WORKER: &str = "tokio::runtime::scheduler::multi_thread::worker::";
+    let frames = task_part(source.thread(thread)?);
+    let mut functions = frames.iter().flat_map(|location| &location.frames);
+    let is_worker = functions.any(|frame| frame.function.starts_with(WORKER));
+    (!is_worker && !frames.is_empty()).then_some(Task {
+        id,
+        runtime: 0,
+        state: TaskState::Running,
+        is_cancelled: false,
+        has_no_waker: false,
+        thread: Some(thread),
+        root_of: None,
+        spawned_at: None,
+        body: Body::Missing("it is a blocking closure"),
+    })
+}
+
+/// The frames of the innermost task that a thread runs; none, where it runs none. What polls a task may be inlined into the
+/// same physical frame as the task's own code, or have it inlined.
+fn task_part(thread: &Thread) -> Vec<Arc<Location>> {
+    let mut part = Vec::new();
+    for location in &thread.stack {
+        let mut frames = location.frames.iter();
+        match frames.position(|frame| role::is_harness(&frame.function)) {
+            None => part.push(location.clone()),
+            Some(0) => return part,
+            Some(own) => {
+                part.push(Arc::new(Location {
+                    frames: location.frames[..own].to_vec(),
+                    ..(**location).clone()
+                }));
+                return part;
+            }
+        }
+    }
+    Vec::new()
+}
+
+fn task_stack(thread: &Thread, verbose: bool) -> Stack {
+    let part = task_part(thread);
+    match part.is_empty() {
+        true => thread_stack(thread, verbose),
+        false => stack_of(&part, verbose),
+    }
+}
+
+/// All of a thread's frames.
+pub(super) fn thread_stack(thread: &Thread, verbose: bool) -> Stack {
+    stack_of(&thread.stack, verbose)
+}
+
+fn stack_of(locations: &[Arc<Location>], verbose: bool) -> Stack {
+    let shown = |location: &Arc<Location>| match verbose && location.hidden {
+        true => Arc::new(Location {
+            hidden: false,
+            ..(**location).clone()
+        }),
+        false => location.clone(),
+    };
+    Stack {
+        trunk: locations.iter().map(shown).collect(),
+        missing: locations
+            .is_empty()
+            .then(|| "its thread did not stop in time".into()),
+        ..Stack::default()
     }
 }
 
@@ -314,7 +416,10 @@ fn push_facts(notes: &mut Vec<String>, task: &Task, runtimes: usize) {
         notes.push(format!("runtime {}", task.runtime + 1));
     }
     if let Some(thread) = task.thread {
-        notes.push(format!("polled by thread {thread}"));
+        notes.push(format!("on thread {thread}"));
+    }
+    if let Some(thread) = task.root_of {
+        notes.push(format!("root of block_on in thread {thread}"));
     }
     if task.is_cancelled {
         notes.push("aborted".into());
@@ -349,6 +454,7 @@ fn text_of(detail: &Detail, source: &Source) -> Option<String> {
             available,
         } => format!("wants {wanted} of the {available} permits of semaphore {semaphore:#x}"),
         Detail::Notify(address) => format!("waits for Notify {address:#x}"),
+        Detail::Joins(0) => return None,
         Detail::Joins(id) => format!("joins goroutine {id}"),
         Detail::NotPolled => "not polled yet".into(),
     })

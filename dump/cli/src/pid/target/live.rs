@@ -1,6 +1,7 @@
 //! A process of this machine.
 
-use super::{Thread, sys};
+use super::{Mapping, Thread, sys};
+use crate::pid::decode::Memory;
 use crate::pid::refusal::Refusal;
 use std::fs;
 use std::io::ErrorKind;
@@ -47,6 +48,15 @@ impl Process {
         if inside.exists() { inside } else { path.into() }
     }
 
+    /// The address space.
+    pub(crate) fn mappings(self) -> Result<Vec<Mapping>, Refusal> {
+        let text = fs::read_to_string(self.path("maps")).map_err(|error| match error.kind() {
+            ErrorKind::PermissionDenied => self.denied(),
+            _ => Refusal::Gone(self.pid),
+        })?;
+        Ok(text.lines().filter_map(mapping).collect())
+    }
+
     /// Where the program headers are in memory.
     pub(crate) fn program_headers(self) -> Result<u64, Refusal> {
         let bytes = fs::read(self.path("auxv")).map_err(|error| match error.kind() {
@@ -89,6 +99,7 @@ impl Process {
             }
             let mut seized = Vec::new();
             for tid in new {
+                let about = about(self.pid, tid);
                 match sys::seize(tid).and_then(|()| sys::interrupt(tid)) {
                     Ok(()) => seized.push(tid),
                     Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
@@ -97,7 +108,11 @@ impl Process {
                     // It has ended meanwhile.
                     Err(_) => {}
                 }
-                stopped.threads.push(StoppedThread { tid, signal: None });
+                stopped.threads.push(StoppedThread {
+                    tid,
+                    signal: None,
+                    about,
+                });
             }
             for thread in &mut stopped.threads {
                 if seized.contains(&thread.tid) {
@@ -147,6 +162,14 @@ impl Process {
     }
 }
 
+/// Its memory as it is at each moment.
+impl Memory for Process {
+    fn read(&self, address: u64, into: &mut [u8]) -> bool {
+        let length = into.len();
+        sys::read_ranges(self.pid, &[address], length, into) == length
+    }
+}
+
 /// Threads that stand still.
 #[derive(Debug)]
 pub(crate) struct Stopped {
@@ -158,6 +181,33 @@ struct StoppedThread {
     tid: u32,
     /// Which it was about to take, 0 for none; `None`: it does not stand still.
     signal: Option<i32>,
+    about: About,
+}
+
+/// What the system tells of a thread.
+#[derive(Clone, Debug)]
+struct About {
+    name: String,
+    state: &'static str,
+    cpu_ns: Option<u64>,
+}
+
+fn about(pid: u32, tid: u32) -> About {
+    let read = |name| fs::read_to_string(format!("/proc/{pid}/task/{tid}/{name}")).ok();
+    let stat = read("stat").unwrap_or_default();
+    // The name is in parentheses, and may have some itself.
+    let state = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+    About {
+        name: read("comm").unwrap_or_default().trim_end().to_owned(),
+        state: match state.chars().next() {
+            Some('R') => "running",
+            Some('S') => "sleeping",
+            Some('D') => "disk sleep",
+            Some('T' | 't') => "stopped",
+            _ => "unknown",
+        },
+        cpu_ns: read("schedstat").and_then(|text| text.split(' ').next()?.parse().ok()),
+    }
 }
 
 impl Stopped {
@@ -165,6 +215,9 @@ impl Stopped {
     pub(crate) fn threads(&self) -> Vec<Thread> {
         let thread = |thread: &StoppedThread| Thread {
             tid: thread.tid,
+            name: thread.about.name.clone(),
+            state: thread.about.state,
+            cpu_ns: thread.about.cpu_ns,
             registers: thread.signal.and_then(|_| sys::registers(thread.tid)),
         };
         self.threads.iter().map(thread).collect()
@@ -185,4 +238,46 @@ impl Drop for Stopped {
 /// Now, by the clock of tokio's timers.
 pub(crate) fn monotonic() -> (i64, u32) {
     sys::monotonic()
+}
+
+/// A line of `/proc/PID/maps`.
+fn mapping(line: &str) -> Option<Mapping> {
+    let mut rest = line;
+    let mut word = || {
+        let trimmed = rest.trim_start();
+        let end = trimmed.find(' ').unwrap_or(trimmed.len());
+        let (word, behind) = trimmed.split_at(end);
+        rest = behind;
+        word
+    };
+    let (range, flags, offset, _device, inode) = (word(), word(), word(), word(), word());
+    let (start, end) = range.split_once('-')?;
+    let path = rest.trim_start();
+    Some(Mapping {
+        start: u64::from_str_radix(start, 16).ok()?,
+        end: u64::from_str_radix(end, 16).ok()?,
+        offset: u64::from_str_radix(offset, 16).ok()?,
+        executable: flags.contains('x'),
+        is_data: flags.starts_with("rw") && flags.ends_with('p') && inode == "0",
+        path: if path.starts_with('/') {
+            path.trim_end_matches(" (deleted)").to_owned()
+        } else {
+            String::new()
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn maps_are_read() {
+        let heap = mapping("7f00-8f00 rw-p 00000000 00:00 0          [heap]").unwrap();
+        assert!(heap.is_data && heap.path.is_empty() && (heap.start, heap.end) == (0x7f00, 0x8f00));
+        let text = mapping("10-20 r-xp 00001000 fe:00 17    /srv/my app (deleted)").unwrap();
+        assert!(text.executable && !text.is_data);
+        assert_eq!((text.path.as_str(), text.offset), ("/srv/my app", 0x1000));
+        assert_eq!(mapping("nonsense"), None);
+    }
 }

@@ -130,6 +130,9 @@ pub(super) fn registers(tid: u32) -> Option<Registers> {
     // SAFETY: the call has succeeded, so all of it is written.
     let registers = unsafe { registers.assume_init() };
     Some(Registers {
+        pc: registers.rip,
+        sp: registers.rsp,
+        fp: registers.rbp,
         fs_base: registers.fs_base,
     })
 }

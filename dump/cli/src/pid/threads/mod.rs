@@ -1,0 +1,9 @@
+//! Threads and their stacks.
+//!
+//! * [`modules`]: the program and its libraries, where they are loaded;
+//! * [`unwind`]: from registers to frames;
+//! * [`symbols`]: from frames to functions and lines.
+
+pub(crate) mod modules;
+pub(crate) mod symbols;
+pub(crate) mod unwind;

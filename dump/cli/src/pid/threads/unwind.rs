@@ -1,0 +1,131 @@
+//! From a thread's registers to its frames, by the unwind tables that programs carry for panics.
+
+use super::modules::Module;
+use crate::pid::decode::Memory;
+use crate::pid::target::Registers;
+use framehop::x86_64::{CacheX86_64, UnwindRegsX86_64, UnwinderX86_64};
+use framehop::{ExplicitModuleSectionInfo, FrameAddress, Unwinder as _};
+use object::{Object, ObjectSection};
+
+/// The most frames of one thread.
+const MOST_FRAMES: usize = 512;
+
+/// A function that has not returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Frame {
+    /// Behind the call that has not returned; of the innermost frame the next instruction.
+    pub(crate) pc: u64,
+    pub(crate) is_innermost: bool,
+    /// The part of the stack that is the frame's.
+    pub(crate) low: u64,
+    pub(crate) high: u64,
+}
+
+impl Frame {
+    /// An address of the instruction that has not returned.
+    pub(crate) fn lookup(&self) -> u64 {
+        match self.is_innermost {
+            true => self.pc,
+            false => self.pc.wrapping_sub(1),
+        }
+    }
+}
+
+/// Walks stacks.
+pub(crate) struct Unwinder<'m> {
+    unwinder: UnwinderX86_64<&'m [u8]>,
+    cache: CacheX86_64,
+    modules: &'m [Module],
+}
+
+impl<'m> Unwinder<'m> {
+    /// By the tables of these modules.
+    pub(crate) fn new(modules: &'m [Module]) -> Self {
+        let mut unwinder = UnwinderX86_64::new();
+        for module in modules {
+            let Ok(object) = object::File::parse(&*module.file) else {
+                continue;
+            };
+            let section = |name: &str| {
+                let section = object.section_by_name(name)?;
+                let start = section.address();
+                let range = start..start.checked_add(section.size())?;
+                Some((range, section.data().ok()?))
+            };
+            let (text, frames, index) = (
+                section(".text"),
+                section(".eh_frame"),
+                section(".eh_frame_hdr"),
+            );
+            let sections = ExplicitModuleSectionInfo {
+                base_svma: 0,
+                text_svma: text.as_ref().map(|(range, _)| range.clone()),
+                text: text.map(|(_, data)| data),
+                eh_frame_svma: frames.as_ref().map(|(range, _)| range.clone()),
+                eh_frame: frames.map(|(_, data)| data),
+                eh_frame_hdr_svma: index.as_ref().map(|(range, _)| range.clone()),
+                eh_frame_hdr: index.map(|(_, data)| data),
+                ..ExplicitModuleSectionInfo::default()
+            };
+            unwinder.add_module(framehop::Module::new(
+                String::new(),
+                module.range.clone(),
+                module.bias,
+                sections,
+            ));
+        }
+        Self {
+            unwinder,
+            cache: CacheX86_64::new(),
+            modules,
+        }
+    }
+
+    /// The innermost frame first. Ends where a return address is no code, which is what guesses come to.
+    pub(crate) fn walk(&mut self, registers: Registers, memory: &dyn Memory) -> Vec<Frame> {
+        let mut read = |address: u64| {
+            let mut bytes = [0; 8];
+            match memory.read(address, &mut bytes) {
+                true => Ok(u64::from_le_bytes(bytes)),
+                false => Err(()),
+            }
+        };
+        let mut state = UnwindRegsX86_64::new(registers.pc, registers.sp, registers.fp);
+        let mut address = FrameAddress::from_instruction_pointer(registers.pc);
+        let mut frames: Vec<Frame> = Vec::new();
+        let mut pc = registers.pc;
+        while frames.len() < MOST_FRAMES {
+            let low = state.sp();
+            let is_innermost = frames.is_empty();
+            if !is_innermost
+                && self
+                    .modules
+                    .iter()
+                    .all(|module| !module.range.contains(&pc))
+            {
+                break;
+            }
+            let next = self
+                .unwinder
+                .unwind_frame(address, &mut state, &mut self.cache, &mut read);
+            let high = state.sp();
+            frames.push(Frame {
+                pc,
+                is_innermost,
+                low,
+                high: high.max(low),
+            });
+            let Ok(Some(return_address)) = next else {
+                break;
+            };
+            if high <= low {
+                break;
+            }
+            let Some(caller) = FrameAddress::from_return_address(return_address) else {
+                break;
+            };
+            (address, pc) = (caller, return_address);
+        }
+        frames
+    }
+}
