@@ -423,3 +423,58 @@ fn an_application() {
     let _runtime = runtime();
     eprintln!("noted before: {}", pprof::set_task_histograms(false));
 }
+
+#[test]
+fn futures_of_one_line_are_told_apart_by_their_type() {
+    async fn soon() {
+        tokio::task::yield_now().await;
+    }
+    async fn never() {
+        std::future::pending::<()>().await;
+    }
+    let _alone = alone();
+    let runtime = runtime();
+    fn start<F: Future<Output = ()> + Send + 'static>(runtime: &Runtime, future: F) -> u32 {
+        runtime.spawn(future);
+        line!() - 1
+    }
+    let lines = [(); 3].map(|()| start(&runtime, never()));
+    let line = lines[0];
+    let name = format!("{}:{line}:", file!());
+    let span = thread::spawn(|| ask("tasks?seconds=2"));
+    thread::sleep(Duration::from_millis(500));
+    (0..5).for_each(|_| drop(start(&runtime, soon())));
+    let delta: Value = serde_json::from_slice(&span.join().unwrap().body).unwrap();
+    let of = |future: &str| {
+        let mut rows = delta["locations"].as_array().unwrap().iter();
+        let row = rows.find(|row| {
+            let is =
+                |key: &str, part: &str| row[key].as_str().is_some_and(|text| text.contains(part));
+            is("location", &name) && is("future", future)
+        });
+        numbers(
+            row.unwrap_or_else(|| panic!("{future}: {delta:#}")),
+            &["alive", "spawned", "finished", "polls"],
+        )
+    };
+    assert_eq!(of("::never::"), [3, 0, 0, 0]);
+    assert_eq!(of("::soon::"), [0, 5, 5, 10]);
+    let row = |future: &str| {
+        let mut rows = delta["locations"].as_array().unwrap().iter();
+        let is = |row: &&Value| {
+            row["future"]
+                .as_str()
+                .is_some_and(|name| name.contains(future))
+        };
+        rows.find(is).unwrap().clone()
+    };
+    assert_eq!(row("::soon::")["poll_ns"]["count"], 10);
+    assert!(row("::never::")["poll_ns"].is_null());
+    let text = ask("tasks?debug=1");
+    for function in ["never", "soon"] {
+        let line = text.text().lines().find(|line| {
+            line.contains(&name) && line.ends_with(&format!(" (task): task_histograms::futures_of_one_line_are_told_apart_by_their_type::{function}"))
+        });
+        assert!(line.is_some(), "{function}: {}", text.text());
+    }
+}

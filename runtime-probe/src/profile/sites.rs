@@ -1,4 +1,4 @@
-//! Tasks by where they were spawned: how many, and how long their polls, waits and delays are; as text and as JSON.
+//! Tasks by where they were spawned, and by the type of their future: how many, and how long their polls, waits and delays are; as text and as JSON.
 //!
 //! * A *poll* is one call of the task's future, up to its return.
 //! * A *wait* is from the end of a poll to the wake that the next one follows.
@@ -17,6 +17,7 @@ use crate::record::task_times::LENGTHS;
 use crate::registry::record::Kind;
 use crate::snapshot::sites::{self, SiteRow};
 use crate::source;
+use crate::symbol::role;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -178,7 +179,8 @@ impl SpawnSites {
     fn sort(&mut self) {
         let rank = |row: &Row| {
             let (alive, spawned) = (u64::MAX - row.is.alive, u64::MAX - row.spawned);
-            (alive, spawned, row.is.location.map(|at| at.to_string()))
+            let location = row.is.location.map(|at| at.to_string());
+            (alive, spawned, location, row.is.future)
         };
         self.rows.sort_by_cached_key(rank);
     }
@@ -224,12 +226,16 @@ impl SpawnSites {
     fn write_block(&self, out: &mut impl Write, row: &Row) -> io::Result<()> {
         let is = &row.is;
         match (is.kind, is.location) {
-            (None, _) => writeln!(
+            (None, _) => write!(
                 out,
                 "elsewhere (there are more spawn locations than are kept apart)"
             )?,
-            (Some(kind), None) => writeln!(out, "unknown ({})", long_name(kind))?,
-            (Some(kind), Some(at)) => writeln!(out, "{at} ({})", long_name(kind))?,
+            (Some(kind), None) => write!(out, "unknown ({})", long_name(kind))?,
+            (Some(kind), Some(at)) => write!(out, "{at} ({})", long_name(kind))?,
+        }
+        match is.future {
+            Some(future) => writeln!(out, ": {}", self.future_name(row, future))?,
+            None => writeln!(out)?,
         }
         let panicked = match is.kind {
             Some(Kind::Foreign) => "-".to_owned(),
@@ -295,8 +301,9 @@ impl SpawnSites {
         let location = is.location.map(|at| quoted(&at.to_string()));
         let _ = write!(
             json,
-            "{{\"location\": {}, \"kind\": {}, \"alive\": {}, \"spawned\": {}, \"finished\": {}, \"panicked\": {}, \"polls\": {}",
+            "{{\"location\": {}, \"future\": {}, \"kind\": {}, \"alive\": {}, \"spawned\": {}, \"finished\": {}, \"panicked\": {}, \"polls\": {}",
             location.unwrap_or_else(|| "null".to_owned()),
+            is.future.map_or_else(|| "null".to_owned(), quoted),
             quoted(is.kind.map_or("elsewhere", short_name)),
             is.alive,
             row.spawned,
@@ -319,6 +326,19 @@ impl SpawnSites {
             };
         }
         json.push('}');
+    }
+
+    /// The readable name of a future's type, or all of it where that is another's of the same line, too.
+    fn future_name(&self, row: &Row, future: &str) -> String {
+        let name = role::root_name(future);
+        let others = self.rows.iter().filter(|other| {
+            other.is.location == row.is.location && other.is.future != row.is.future
+        });
+        let mut names = others.filter_map(|other| other.is.future.map(role::root_name));
+        match names.any(|other| other == name) {
+            true => future.to_owned(),
+            false => name,
+        }
     }
 
     fn summaries(&self, row: &SiteRow) -> [Summary; 3] {

@@ -18,7 +18,7 @@ use super::lengths::Lengths;
 use crate::clock::Ticks;
 use crate::primitive::{AtomicU64, Ordering};
 use crate::stack::intern::Intern;
-use crate::stack::raw::mix;
+use crate::stack::raw::{FutureMeta, mix};
 use std::collections::HashMap;
 use std::panic::Location;
 use std::sync::{Mutex, PoisonError};
@@ -30,12 +30,14 @@ const GROUPS: usize = 8;
 /// In ticks, each known to one part in 32, which is 3 %; up to 2^44, an hour and a half at 3 GHz.
 pub(crate) const LENGTHS: Lengths = Lengths::new(5, 43);
 
-/// Where tasks were spawned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where tasks were spawned, and what: all tasks of a library may be spawned on one line.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Site {
     pub(crate) location: Option<&'static Location<'static>>,
     /// What kind of task, as the registry numbers them.
     pub(crate) kind: u8,
+    /// The future, or the closure; `None` where it is not known.
+    pub(crate) future: Option<&'static FutureMeta>,
 }
 
 impl Site {
@@ -43,12 +45,16 @@ impl Site {
     pub(crate) const ELSEWHERE: Site = Site {
         location: None,
         kind: u8::MAX,
+        future: None,
     };
 
-    /// The same place may have several addresses: whoever reads adds them up.
-    fn key(&self) -> (usize, u8) {
+    /// The same place may have several addresses, and so may the same type: a reader adds them up.
+    pub(crate) fn key(&self) -> (usize, u8, usize) {
         let address = self.location.map_or(0, |at| std::ptr::from_ref(at).addr());
-        (address, self.kind)
+        let future = self
+            .future
+            .map_or(0, |meta| std::ptr::from_ref(meta).addr());
+        (address, self.kind, future)
     }
 }
 
@@ -145,8 +151,8 @@ impl TaskTimes {
     }
 
     fn entry(&self, site: Site) -> &Entry {
-        let (address, kind) = site.key();
-        let hash = mix(mix(0, address as u64), kind.into());
+        let (address, kind, future) = site.key();
+        let hash = mix(mix(mix(0, address as u64), kind.into()), future as u64);
         // The upper bits are the better ones.
         let hash = hash ^ hash >> 32;
         self.sites
@@ -357,6 +363,7 @@ mod tests {
         Site {
             location: Some(Location::caller()),
             kind,
+            future: None,
         }
     }
 
@@ -430,7 +437,7 @@ mod tests {
         let totals = table.totals();
         assert_eq!(totals.len(), 3);
         let elsewhere = totals.last().unwrap();
-        assert_eq!(elsewhere.site, Site::ELSEWHERE);
+        assert_eq!(elsewhere.site.key(), Site::ELSEWHERE.key());
         assert_eq!((elsewhere.finished, elsewhere.counts[0][1]), (8, 8));
     }
 

@@ -761,6 +761,13 @@ impl Record {
         self.phase.store(phase + 2, Ordering::Release);
     }
 
+    /// The type of the future, where it is known.
+    #[expect(unsafe_code, reason = "reads a pointer to what lives for ever")]
+    pub(crate) fn meta(&self) -> Option<&'static FutureMeta> {
+        // SAFETY: null or a 'static description.
+        unsafe { self.meta.load(Ordering::Relaxed).as_ref() }
+    }
+
     /// The kind of the task and the runtime that polls it, also of one whose future has returned; `None` for a free record.
     #[cfg(feature = "rt")]
     pub(crate) fn owner(&self) -> Option<(Kind, RuntimeNumber)> {
@@ -818,8 +825,7 @@ impl Record {
                 parent: load(&self.parent),
                 location: self.location(),
                 pc: self.pc.load(Ordering::Relaxed),
-                // SAFETY: null or a 'static description.
-                meta: unsafe { self.meta.load(Ordering::Relaxed).as_ref() },
+                meta: self.meta(),
                 spawned: load(&self.spawned),
                 noted: self.noted(),
                 address: std::ptr::from_ref(self) as usize,

@@ -18,12 +18,21 @@ pub(crate) struct Sites {
     pub(crate) scale: Scale,
 }
 
+/// A spawn location, a kind of task and the type of its future.
+pub(crate) type PlaceKey = (
+    Option<Location<'static>>,
+    Option<Kind>,
+    Option<&'static str>,
+);
+
 /// A place.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SiteRow {
     pub(crate) location: Option<Location<'static>>,
     /// `None` for all that found the table full.
     pub(crate) kind: Option<Kind>,
+    /// The name of the future's type; `None` where it is not known.
+    pub(crate) future: Option<&'static str>,
     pub(crate) alive: u64,
     /// Of tasks in `JoinSet`s that have ended: nothing has taken their results.
     pub(crate) untaken: u64,
@@ -39,8 +48,8 @@ pub(crate) struct SiteRow {
 
 impl SiteRow {
     /// What two rows of the same place share.
-    pub(crate) fn key(&self) -> (Option<Location<'static>>, Option<Kind>) {
-        (self.location, self.kind)
+    pub(crate) fn key(&self) -> PlaceKey {
+        (self.location, self.kind, self.future)
     }
 }
 
@@ -69,6 +78,7 @@ pub(crate) fn take() -> Sites {
         let row = rows.of(Site {
             location: view.location,
             kind: view.kind as u8,
+            future: view.meta,
         });
         row.alive += 1;
         row.polls += view.polls;
@@ -117,20 +127,19 @@ pub(crate) fn count() -> usize {
 struct Rows {
     rows: Vec<SiteRow>,
     /// By address, which is quicker to hash than a path: an index for each.
-    by_address: HashMap<(usize, u8), usize>,
-    by_place: HashMap<(Option<Location<'static>>, Option<Kind>), usize>,
+    by_address: HashMap<(usize, u8, usize), usize>,
+    by_place: HashMap<PlaceKey, usize>,
     /// No further place is added.
     is_full: bool,
 }
 
 impl Rows {
     fn of(&mut self, site: Site) -> &mut SiteRow {
-        let address = site.location.map_or(0, |at| std::ptr::from_ref(at).addr());
-        let at = match self.by_address.get(&(address, site.kind)) {
+        let at = match self.by_address.get(&site.key()) {
             Some(at) => *at,
             None => {
                 let at = self.enter(site);
-                self.by_address.insert((address, site.kind), at);
+                self.by_address.insert(site.key(), at);
                 at
             }
         };
@@ -138,15 +147,17 @@ impl Rows {
     }
 
     fn enter(&mut self, site: Site) -> usize {
-        let mut place = (site.location.copied(), Kind::of(site.kind));
+        let future = site.future.map(|meta| (meta.type_name)());
+        let mut place = (site.location.copied(), Kind::of(site.kind), future);
         if self.is_full && !self.by_place.contains_key(&place) {
-            place = (None, None);
+            place = (None, None, None);
         }
-        let (location, kind) = place;
+        let (location, kind, future) = place;
         *self.by_place.entry(place).or_insert_with(|| {
             self.rows.push(SiteRow {
                 location,
                 kind,
+                future,
                 ..SiteRow::default()
             });
             self.rows.len() - 1

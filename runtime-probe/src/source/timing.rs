@@ -128,5 +128,6 @@ fn site(record: &Record) -> Site {
     Site {
         location: record.location(),
         kind: record.kind() as u8,
+        future: record.meta(),
     }
 }
