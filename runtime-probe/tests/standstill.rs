@@ -2,7 +2,9 @@
 #![cfg(all(feature = "full", target_os = "linux"))]
 
 use runtime_probe::runtime::{Builder, Runtime};
+use runtime_probe::sync::oneshot;
 use runtime_probe::{pprof, time};
+use std::future::Future;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -95,4 +97,47 @@ fn one_thread_in_a_long_poll_is_enough_for_a_runtime_of_one() {
     });
     let line = text.lines().find(|line| line.starts_with(told)).unwrap();
     assert!(line.contains(" polls goroutine 9000000000000"), "{line}");
+}
+
+#[test]
+fn a_task_of_a_runtime_that_is_in_no_block_on_says_so() {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let wake = runtime.block_on(async {
+        let (wake, woken) = oneshot::channel::<()>();
+        runtime_probe::spawn(left_behind(woken));
+        runtime_probe::task::yield_now().await;
+        wake
+    });
+    wake.send(()).unwrap();
+    let text =
+        until(|text| text.contains("its runtime has one thread and is in no block_on since"));
+    assert!(text.contains("standstill::left_behind("), "{text}");
+    // It is run again.
+    runtime.block_on(runtime_probe::task::yield_now());
+}
+
+async fn left_behind(woken: oneshot::Receiver<()>) {
+    woken.await.ok();
+}
+
+#[test]
+fn a_wrapped_future_that_is_not_polled_says_so() {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .build()
+        .unwrap();
+    let (wake, woken) = oneshot::channel::<()>();
+    runtime.spawn(async move {
+        let mut inside = Box::pin(pprof::instrument(left_behind(woken)));
+        // Once, and never again: the fault.
+        std::future::poll_fn(|context| {
+            assert!(inside.as_mut().poll(context).is_pending());
+            std::task::Poll::Ready(())
+        })
+        .await;
+        std::future::pending::<()>().await;
+    });
+    until(|text| text.contains("wrapped future inside another task"));
+    wake.send(()).unwrap();
+    until(|text| text.contains("the task around it has not polled it since"));
 }

@@ -8,6 +8,7 @@ use crate::profile::alarms::{Alarm, Alarms, KINDS, Patience, Told};
 use crate::profile::conditions::{self, Condition};
 use crate::profile::goroutine::Goroutines;
 use crate::profile::goroutine_forms::Lines;
+use crate::profile::idle;
 use crate::profile::long_waits::LongWaits;
 use crate::profile::selection::{Selection, grouped};
 use crate::profile::sites::{SortBy, SpawnSites};
@@ -350,8 +351,13 @@ fn headline(told: Told, limit: Duration) -> String {
             poll.id, poll.lasts
         ),
         Alarm::KeptWaiting(task) => format!(
-            "goroutine {} has been ready for {:.1?} (limit {limit:?}) and its runtime does not come round to it",
-            task.id, task.since
+            "goroutine {} has been ready for {:.1?} (limit {limit:?}){}",
+            task.id,
+            task.since,
+            match idle::now(task.local_set, task.runtime) {
+                Some(why) => format!(": {why}"),
+                None => " and its runtime does not come round to it".to_owned(),
+            }
         ),
         Alarm::Growth { from, to } => {
             format!("there are more and more tasks: {from} have become {to}, without a break")

@@ -436,6 +436,7 @@ mod tests {
             id: 7,
             since: SECOND,
             runtime: RuntimeNumber(runtime),
+            local_set: 0,
         };
         let task = of(1);
         let late = Look {

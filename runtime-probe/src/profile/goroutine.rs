@@ -2,6 +2,7 @@
 
 use super::conditions::{self, Condition};
 use super::diagnosis::count_unlisted;
+use super::idle;
 use super::leaf_stacks::{assemble, synthetic};
 use super::mappings::mappings;
 use super::selection::{Finder, Selection, grouped};
@@ -42,6 +43,8 @@ pub(crate) struct Goroutines {
     asked: HashMap<u64, Asked>,
     /// By task: how often it is polled, if often.
     rates: HashMap<u64, Rate>,
+    /// The local tasks that threads poll, which may be in the poll of a root.
+    polled_on: HashMap<ThreadNumber, u64>,
     /// What is wrong with a whole runtime.
     pub(super) conditions: Vec<Condition>,
     /// Why running tasks have no stack, and how many.
@@ -107,7 +110,17 @@ impl Goroutines {
             .iter()
             .map(|site| named(site, selection.names, &mut resolver))
             .collect();
+        let polled_on = tasks.rows.iter().filter_map(|row| {
+            let place = &tasks.places[row.place as usize];
+            match (row.by(), place.kind) {
+                (Waking::Thread(thread), Kind::Local) if place.state == tasks::State::Running => {
+                    Some((thread, row.id))
+                }
+                _ => None,
+            }
+        });
         let mut goroutines = Goroutines {
+            polled_on: polled_on.collect(),
             all: tasks.rows.len(),
             unlisted: count_unlisted(),
             conditions: look.conditions(|| &mut *resolver),
@@ -297,18 +310,33 @@ impl Goroutines {
         }
     }
 
+    /// Which task is being polled in the poll of this one, a root.
+    fn inside(&self, row: &Row) -> Option<u64> {
+        let place = &self.tasks.places[row.place as usize];
+        match row.by() {
+            Waking::Thread(thread) if place.kind == Kind::BlockOn => {
+                let inner = self.polled_on.get(&thread).copied();
+                inner.filter(|_| place.state == tasks::State::Running)
+            }
+            _ => None,
+        }
+    }
+
     fn sort(&mut self) {
+        let mut rows = std::mem::take(&mut self.tasks.rows);
         let rank = |row: &Row| {
             let rate = self.rates.get(&row.id).map_or(0, |rate| rate.now);
             (
                 self.selection.first != Some(row.id),
                 u64::MAX - rate,
                 self.reasons[row.place as usize].1 != State::Running,
+                self.inside(row).is_some(),
                 u64::MAX - row.since_ns,
                 row.id,
             )
         };
-        self.tasks.rows.sort_unstable_by_key(rank);
+        rows.sort_unstable_by_key(rank);
+        self.tasks.rows = rows;
     }
 
     /// A row as the encoders want it.
@@ -341,6 +369,9 @@ impl Goroutines {
                 grouped(*average)
             ));
         }
+        if let Some(inner) = self.inside(row) {
+            notes.push(format!("inside it goroutine {inner} is polled"));
+        }
         if place.state == tasks::State::Queued {
             notes.push("waits for a thread of the blocking pool".to_owned());
         }
@@ -362,6 +393,7 @@ impl Goroutines {
         {
             notes.push(format!("runtime {runtime}"));
         }
+        notes.extend(self.not_polled(row));
         notes.extend(self.lasting_notes(row).map(str::to_owned));
         notes
     }
@@ -397,6 +429,22 @@ impl Goroutines {
         ]
         .into_iter()
         .filter_map(|(applies, note)| applies.then_some(note))
+    }
+
+    /// Why a task that is ready is not polled, where that is neither here nor there in its runtime.
+    fn not_polled(&self, row: &Row) -> Option<String> {
+        let (place, tasks) = (&self.tasks.places[row.place as usize], &self.tasks);
+        if place.state != tasks::State::Runnable {
+            return None;
+        }
+        if place.kind == Kind::Nested && row.since_ns >= NESTED_LATE_NS {
+            return Some("the task around it has not polled it since".to_owned());
+        }
+        let thread = |number| self.thread(number);
+        let polled = tasks.local_sets.get(&place.local_set);
+        polled
+            .and_then(|polled| idle::set(*polled, &tasks.scale, thread))
+            .or_else(|| idle::runtime(tasks.idle(row.runtime)?, &tasks.scale, thread))
     }
 
     /// Whether it waits for that of a runtime that stands still.
@@ -450,6 +498,9 @@ fn shown_functions(stack: &Stack) -> impl Iterator<Item = &str> {
         .flat_map(|location| &location.frames)
         .map(|frame| &*frame.function)
 }
+
+/// A wrapped future that has been ready for so long is one that the task around it does not poll.
+const NESTED_LATE_NS: u64 = 100_000_000;
 
 /// Why there is no stack.
 const FOREIGN: &str = "foreign task: a dependency spawned it with plain tokio";

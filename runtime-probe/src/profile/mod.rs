@@ -6,6 +6,7 @@
 //! * [`thread_stacks`]: a thread's frames become that of a task that runs on it, or of the thread;
 //! * [`selection`]: which tasks a dump shows, how many, under which names;
 //! * [`conditions`]: what is wrong with a whole runtime;
+//! * [`idle`]: who does not poll a task that is ready;
 //! * [`goroutine`]: these tasks;
 //! * [`goroutine_forms`]: the forms of a dump of them;
 //! * [`threads`]: all threads, and what tokio counts of its workers;
@@ -31,6 +32,7 @@ pub(crate) mod cpu;
 pub(crate) mod diagnosis;
 pub(crate) mod goroutine;
 pub(crate) mod goroutine_forms;
+pub(crate) mod idle;
 pub(crate) mod leaf_stacks;
 pub(crate) mod long_waits;
 pub(crate) mod mappings;

@@ -8,6 +8,7 @@
 //! * [`threads`]: names for the threads that poll and wake;
 //! * [`runtimes`]: the runtimes that the probe has hooks in;
 //! * [`endings`]: runtimes that are being dropped;
+//! * [`local_sets`]: which `LocalSet`s are being polled;
 //! * [`names`]: the names of tasks;
 //! * [`join_sets`]: how many tasks `JoinSet`s have;
 //! * `births`: who created the threads, with the feature `interpose`.
@@ -29,6 +30,11 @@ pub(crate) mod held;
     allow(dead_code, reason = "of tasks and runtimes")
 )]
 pub(crate) mod join_sets;
+#[cfg_attr(
+    not(feature = "rt"),
+    allow(dead_code, reason = "of tasks and runtimes")
+)]
+pub(crate) mod local_sets;
 #[cfg_attr(
     not(feature = "rt"),
     allow(dead_code, reason = "of tasks and runtimes")

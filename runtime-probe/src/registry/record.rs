@@ -169,7 +169,8 @@ pub(crate) struct Record {
     pc: AtomicUsize,
     meta: AtomicPtr<FutureMeta>,
     spawned: AtomicU64,
-    /// While the record is free: the next one of its list. While it is a nested future's: the record around it.
+    /// While the record is free: the next one of its list. While it is a nested future's: the record around it. While it is a
+    /// local task's: the number of its `LocalSet`, as an address.
     pub(super) next: AtomicPtr<Record>,
     /// While the record is free: the next list. While it is a task's, what [`Record::set_noted`] was told, if it was.
     pub(super) next_batch: AtomicPtr<Record>,
@@ -262,6 +263,8 @@ pub(crate) struct View {
     pub(crate) address: usize,
     /// The record whose poll a nested one is polled in; 0 for none.
     pub(crate) outer: usize,
+    /// The `LocalSet` of a local task; 0 where it is not known.
+    pub(crate) local_set: u32,
 }
 
 impl Record {
@@ -603,6 +606,12 @@ impl Record {
         generation & (GENERATIONS - 1)
     }
 
+    /// The `LocalSet` of a local task. The spawner, before tokio has the task.
+    pub(crate) fn set_local_set(&self, number: u32) {
+        let word = std::ptr::without_provenance_mut(number as usize);
+        self.next.store(word, Ordering::Relaxed);
+    }
+
     /// The record in whose poll this one, a nested future's, is being polled.
     #[inline(always)]
     pub(crate) fn set_outer(&self, outer: *const Record) {
@@ -797,10 +806,12 @@ impl Record {
             let worker = self.worker.load(Ordering::Acquire);
             let (wake_at, woken_by) = (load(&self.wake_at), load(&self.woken_by));
             let polls = phase >> 1;
+            let kind = Kind::of((flags & KIND) as u8).unwrap_or(Kind::Task);
+            let next = self.next.load(Ordering::Relaxed).addr();
             let view = View {
                 version,
                 id: load(&self.id),
-                kind: Kind::of((flags & KIND) as u8).unwrap_or(Kind::Task),
+                kind,
                 polls,
                 polling: phase & 1 == 1,
                 // A poll that has not got round to its stamp has just begun.
@@ -829,7 +840,8 @@ impl Record {
                 spawned: load(&self.spawned),
                 noted: self.noted(),
                 address: std::ptr::from_ref(self) as usize,
-                outer: self.next.load(Ordering::Relaxed) as usize,
+                outer: if kind == Kind::Nested { next } else { 0 },
+                local_set: if kind == Kind::Local { next as u32 } else { 0 },
             };
             // Everything above is read before the two checks.
             fence(Ordering::Acquire);

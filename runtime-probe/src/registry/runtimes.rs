@@ -4,6 +4,8 @@
 //! before the others was replaced: tokio keeps one of each kind, and the last call counts. So nothing has to be asked
 //! while the runtime works; that our hooks are there is known by their not being dropped.
 
+use super::threads::ThreadNumber;
+use crate::clock::{self, Ticks};
 use crate::primitive::{AtomicU32, AtomicU64, Ordering};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
@@ -42,6 +44,14 @@ pub(crate) struct Replaced {
     pub(crate) on_threads: Vec<&'static str>,
 }
 
+/// A runtime of one thread that no thread runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Idle {
+    pub(crate) since: Ticks,
+    /// The thread that ran it last.
+    pub(crate) last: ThreadNumber,
+}
+
 /// What is known of a runtime.
 #[derive(Debug)]
 pub(crate) struct Runtime {
@@ -51,6 +61,10 @@ pub(crate) struct Runtime {
     pub(crate) blocking_threads: Option<usize>,
     /// tokio's own number of it; 0 until it is known.
     id: AtomicU64,
+    /// Of a runtime of one thread: how many threads run it, and of the last one that ended since when, and which.
+    running: AtomicU32,
+    idle_since: AtomicU64,
+    last: AtomicU32,
     /// The hooks that were set, as bits.
     set: AtomicU32,
     /// Those of them that are no longer there.
@@ -88,6 +102,9 @@ impl Runtime {
             name: name.unwrap_or_else(|| format!("runtime-{number}").into()),
             blocking_threads,
             id: AtomicU64::new(0),
+            running: AtomicU32::new(0),
+            idle_since: AtomicU64::new(0),
+            last: AtomicU32::new(0),
             set: AtomicU32::new(0),
             gone: AtomicU32::new(0),
         });
@@ -106,6 +123,28 @@ impl Runtime {
     #[inline(always)]
     pub(crate) fn has_id(&self) -> bool {
         self.id.load(Ordering::Relaxed) != 0
+    }
+
+    /// A thread runs its tasks: the runtime has no other.
+    pub(crate) fn run(&self) {
+        self.running.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It does not any more.
+    pub(crate) fn leave(&self, thread: ThreadNumber) {
+        self.last.store(thread.0, Ordering::Relaxed);
+        self.idle_since.store(clock::ticks(), Ordering::Relaxed);
+        self.running.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Since when no thread runs it; `None` where one does, or one never did, and for a runtime with workers.
+    pub(crate) fn idle(&self) -> Option<Idle> {
+        let since = self.idle_since.load(Ordering::Relaxed);
+        let is_idle = since != 0 && self.running.load(Ordering::Relaxed) == 0;
+        is_idle.then(|| Idle {
+            since,
+            last: ThreadNumber(self.last.load(Ordering::Relaxed)),
+        })
     }
 
     fn is_alive(&self) -> bool {
@@ -176,11 +215,15 @@ pub(crate) fn alive() -> Vec<Arc<Runtime>> {
     listed
 }
 
+/// One on the list.
+pub(crate) fn listed(number: RuntimeNumber) -> Option<Arc<Runtime>> {
+    // The last reference takes the lock, so it goes outside of that.
+    lock().alive.get(&number.0).and_then(Weak::upgrade)
+}
+
 /// The name of one on the list.
 pub(crate) fn name(number: RuntimeNumber) -> Option<Arc<str>> {
-    // The last reference takes the lock, so it goes outside of that.
-    let runtime = lock().alive.get(&number.0).and_then(Weak::upgrade);
-    Some(runtime?.name.clone())
+    Some(listed(number)?.name.clone())
 }
 
 /// The runtime of that id.

@@ -59,7 +59,7 @@ impl Handle {
     #[inline(always)]
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        let _driving = Driving::begin(self);
+        let _driving = Driving::beside(self);
         self.0.block_on(root(future))
     }
 

@@ -5,9 +5,10 @@
 
 use crate::clock::{Scale, Ticks};
 use crate::primitive::Ordering;
+use crate::registry::local_sets::{self, Polled};
 use crate::registry::names::{self, NameNumber};
 use crate::registry::record::{Kind, Record, View, Waking};
-use crate::registry::runtimes::{self, Runtime, RuntimeNumber};
+use crate::registry::runtimes::{self, Idle, Runtime, RuntimeNumber};
 use crate::registry::slab;
 use crate::registry::threads::{self, Slot, Thread, ThreadNumber};
 use crate::stack::raw::{FutureMeta, WaitSet};
@@ -100,12 +101,14 @@ pub(crate) struct Place {
     /// For a nested future, those of the task around it.
     pub(crate) around: Option<&'static WaitSet>,
     pub(crate) meta: Option<&'static FutureMeta>,
+    /// Of a local task that is ready, its `LocalSet`; 0 otherwise.
+    pub(crate) local_set: u32,
     /// Where the task was spawned, if nothing else tells where it is.
     pub(crate) spawned_at: Option<&'static Location<'static>>,
 }
 
 impl Place {
-    fn key(&self) -> (State, Kind, [usize; 4]) {
+    fn key(&self) -> (State, Kind, u32, [usize; 4]) {
         fn address<T>(of: Option<&'static T>) -> usize {
             of.map_or(0, |of| std::ptr::from_ref(of).addr())
         }
@@ -115,7 +118,7 @@ impl Place {
             address(self.meta),
             address(self.spawned_at),
         ];
-        (self.state, self.kind, addresses)
+        (self.state, self.kind, self.local_set, addresses)
     }
 }
 
@@ -150,6 +153,10 @@ pub(crate) struct Tasks {
     pub(crate) threads: HashMap<u32, Thread>,
     /// The runtimes that the probe has hooks in, in the order of their numbers.
     pub(crate) runtimes: Vec<Arc<Runtime>>,
+    /// Their `LocalSet`s.
+    pub(crate) local_sets: HashMap<u32, Polled>,
+    /// By which stamps are read.
+    pub(crate) scale: Scale,
     /// The names that tasks have; not those of tasks that ended meanwhile.
     pub(crate) names: HashMap<NameNumber, Arc<str>>,
     /// Wall-clock time, nanoseconds since 1970.
@@ -225,6 +232,8 @@ impl Tasks {
         Tasks {
             rows,
             runtimes: runtimes::alive(),
+            local_sets: local_sets::all(),
+            scale,
             names: names::texts(&names),
             places: tables.places,
             sites: tables.sites,
@@ -234,6 +243,12 @@ impl Tasks {
                 .collect(),
             time_ns: now_ns(),
         }
+    }
+
+    /// Since when no thread runs a runtime of one thread.
+    pub(crate) fn idle(&self, number: RuntimeNumber) -> Option<Idle> {
+        let mut runtimes = self.runtimes.iter();
+        runtimes.find(|runtime| runtime.number == number)?.idle()
     }
 
     /// The name of a runtime that is still there.
@@ -356,6 +371,11 @@ impl Tables {
             },
             around: around.waits.get(&view.outer).copied().flatten(),
             meta: view.meta,
+            local_set: if state == State::Runnable {
+                view.local_set
+            } else {
+                0
+            },
             spawned_at: view.location.filter(|_| {
                 state == State::Queued
                     || view.kind == Kind::Foreign

@@ -70,6 +70,8 @@ pub(crate) struct KeptWaiting {
     pub(crate) since: Duration,
     /// Which does not come round to it.
     pub(crate) runtime: RuntimeNumber,
+    /// Of a local task its set; 0 otherwise.
+    pub(crate) local_set: u32,
 }
 
 /// Looks for what has lasted longer than `limit`. `gives_way` tells of registrations whether they are no wait.
@@ -160,7 +162,12 @@ pub(crate) fn look(limit: Duration, mut gives_way: impl FnMut(&'static WaitSet) 
                 let longest = longest.map_or(Duration::ZERO, |task| task.since);
                 if let Some(since) = ready.filter(|since| *since > longest) {
                     let (id, runtime) = (view.id, view.runtime);
-                    let task = KeptWaiting { id, since, runtime };
+                    let task = KeptWaiting {
+                        id,
+                        since,
+                        runtime,
+                        local_set: view.local_set,
+                    };
                     kept_waiting.insert(runtime, task);
                 }
             }

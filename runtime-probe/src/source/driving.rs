@@ -6,23 +6,37 @@
 
 use super::foreign::number;
 use crate::primitive::Ordering;
-use crate::registry::runtimes::{self, RuntimeNumber};
+use crate::registry::runtimes::{self, Runtime, RuntimeNumber};
 use crate::registry::threads::{self, Role, Slot};
 use std::marker::PhantomData;
-use tokio::runtime::Handle;
+use std::sync::Arc;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// While it lives, this thread is in a `block_on`.
 pub(crate) struct Driving {
     slot: &'static Slot,
     before: u32,
     role_before: Role,
+    /// A runtime of one thread, which has none but this.
+    runs: Option<Arc<Runtime>>,
     /// Of this thread.
     _stays: PhantomData<*const ()>,
 }
 
 impl Driving {
-    /// `None` where the probe is off.
+    /// In a `block_on` of the runtime itself, which runs tasks if that has no workers. `None` where the probe is off.
     pub(crate) fn begin(runtime: &Handle) -> Option<Self> {
+        let mut driving = Driving::beside(runtime)?;
+        driving.runs = match runtime.runtime_flavor() {
+            RuntimeFlavor::CurrentThread => runtimes::listed(of(runtime)),
+            _ => None,
+        };
+        driving.runs.iter().for_each(|runtime| runtime.run());
+        Some(driving)
+    }
+
+    /// In one of a handle, which runs the one future.
+    pub(crate) fn beside(runtime: &Handle) -> Option<Self> {
         if !super::is_on_here() {
             return None;
         }
@@ -34,6 +48,7 @@ impl Driving {
             slot,
             before,
             role_before: slot.role(),
+            runs: None,
             _stays: PhantomData,
         })
     }
@@ -41,6 +56,9 @@ impl Driving {
 
 impl Drop for Driving {
     fn drop(&mut self) {
+        if let Some(runtime) = &self.runs {
+            runtime.leave(self.slot.number());
+        }
         self.slot.runtime.store(self.before, Ordering::Relaxed);
         // A runtime of one thread made it its worker.
         self.slot.set_role(self.role_before);

@@ -4,6 +4,7 @@ use super::{timing, waker};
 use crate::clock;
 use crate::primitive::Ordering;
 use crate::record::contention::{self, How, Place};
+use crate::registry::local_sets;
 use crate::registry::record::{EndedWait, Kind, Spawn};
 use crate::registry::slab::RecordRef;
 use crate::registry::threads;
@@ -36,6 +37,11 @@ impl<F> Instrumented<F> {
     pub(crate) fn new(kind: Kind, id: u64, spawn: Option<Spawn>, future: F) -> Self {
         let record = super::is_on_here()
             .then(|| RecordRef::new(kind, id, spawn, Some(<F as HasMeta>::META), clock::ticks()));
+        if kind == Kind::Local
+            && let Some(record) = &record
+        {
+            record.set_local_set(local_sets::current());
+        }
         Instrumented { record, future }
     }
 

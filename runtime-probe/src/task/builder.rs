@@ -107,6 +107,7 @@ impl<'a> Builder<'a> {
         Fut: Future + 'static,
         Fut::Output: 'static,
     {
+        let _current = local_set.spawns();
         let on: &tokio::task::LocalSet = local_set;
         spawn_named!(self.name, Local, future, |task|
             tokio::task::Builder::new() => spawn_local_on(task, on), on.spawn_local(task))

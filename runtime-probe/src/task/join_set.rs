@@ -76,6 +76,7 @@ impl<T: 'static> JoinSet<T> {
     where
         F: Future<Output = T> + 'static,
     {
+        let _current = local_set.spawns();
         let handle = spawn!(Local, task, |task| self.0.spawn_local_on(task, local_set));
         self.spawned(Location::caller(), &handle);
         handle

@@ -1,10 +1,13 @@
 //! [`tokio::task::LocalSet`] and `spawn_local`, instrumented.
 
 use super::spawning::spawn;
+use crate::registry::local_sets;
 use crate::runtime::Runtime;
-use std::future::Future;
+use crate::source::waker;
+use std::future::{Future, poll_fn};
 use std::ops::{Deref, DerefMut};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::runtime::Id;
 use tokio::task::{JoinHandle, LocalEnterGuard};
@@ -24,13 +27,12 @@ where
 }
 
 /// [`tokio::task::LocalSet`] whose tasks are instrumented. Derefs to tokio's and converts from and into it.
-#[derive(Default)]
-pub struct LocalSet(tokio::task::LocalSet);
+pub struct LocalSet(tokio::task::LocalSet, Arc<local_sets::LocalSet>);
 
 impl LocalSet {
     /// [`tokio::task::LocalSet::new`].
     pub fn new() -> Self {
-        LocalSet(tokio::task::LocalSet::new())
+        tokio::task::LocalSet::new().into()
     }
 
     /// [`tokio::task::LocalSet::spawn_local`], instrumented.
@@ -41,7 +43,13 @@ impl LocalSet {
         F: Future + 'static,
         F::Output: 'static,
     {
+        let _current = self.spawns();
         spawn!(Local, future, |future| self.0.spawn_local(future))
+    }
+
+    /// While it lives, local tasks that this thread spawns are of this set.
+    pub(super) fn spawns(&self) -> local_sets::Current {
+        self.1.spawns()
     }
 
     /// [`tokio::task::LocalSet::block_on`]; the future is a task of its own, as the root of a
@@ -52,7 +60,7 @@ impl LocalSet {
     #[inline(always)]
     #[track_caller]
     pub fn block_on<F: Future>(&self, rt: &Runtime, future: F) -> F::Output {
-        rt.block_on(self.0.run_until(future))
+        rt.block_on(self.run_until(future))
     }
 
     /// [`tokio::task::LocalSet::unhandled_panic`].
@@ -77,7 +85,12 @@ impl LocalSet {
 
     /// [`tokio::task::LocalSet::run_until`].
     pub async fn run_until<F: Future>(&self, future: F) -> F::Output {
-        self.0.run_until(future).await
+        let mut running = pin!(self.0.run_until(future));
+        poll_fn(|context| {
+            let _polling = self.1.is_polled(waker::current_task());
+            running.as_mut().poll(context)
+        })
+        .await
     }
 }
 
@@ -85,7 +98,15 @@ impl Future for LocalSet {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        Pin::new(&mut self.0).poll(context)
+        let LocalSet(set, listed) = &mut *self;
+        let _polling = listed.is_polled(waker::current_task());
+        Pin::new(set).poll(context)
+    }
+}
+
+impl Default for LocalSet {
+    fn default() -> Self {
+        LocalSet::new()
     }
 }
 
@@ -111,7 +132,7 @@ impl DerefMut for LocalSet {
 
 impl From<tokio::task::LocalSet> for LocalSet {
     fn from(inner: tokio::task::LocalSet) -> Self {
-        LocalSet(inner)
+        LocalSet(inner, local_sets::LocalSet::enlist())
     }
 }
 

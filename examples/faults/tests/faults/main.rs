@@ -4,6 +4,7 @@
 mod blocking_pool;
 mod dashmap;
 mod joinset;
+mod localset;
 mod past_branches;
 mod process;
 mod spin;

@@ -104,6 +104,7 @@ impl<'a, T: 'static> Builder<'a, T> {
     where
         F: Future<Output = T> + 'static,
     {
+        let _current = local_set.spawns();
         let set = &mut self.set.0;
         let handle = spawn_named!(self.name, Local, future, |task|
             set.build_task() => spawn_local_on(task, local_set), set.spawn_local_on(task, local_set));

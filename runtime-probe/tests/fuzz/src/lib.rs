@@ -83,7 +83,7 @@ mod http {
 mod profile {
     pub(crate) mod selection;
 
-    pub(crate) use crate::echo::{address_names, block, contended, cpu, diagnosis};
+    pub(crate) use crate::echo::{address_names, block, conditions, contended, cpu, diagnosis};
     pub(crate) use crate::echo::{goroutine, goroutine_forms, mutex, sites, threads};
 }
 
