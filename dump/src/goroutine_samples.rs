@@ -74,6 +74,7 @@ pub struct SampleWriter<W: Write> {
     sites: Vec<i64>,
     keys: Keys,
     strings: Strings,
+    is_timed: bool,
 }
 
 impl<W: Write> SampleWriter<W> {
@@ -119,9 +120,16 @@ impl<W: Write> SampleWriter<W> {
                 next: head.string_table.len() as i64,
                 known: HashMap::new(),
             },
+            is_timed: true,
         };
         writer.push(&head);
         writer
+    }
+
+    /// For tasks of which no times are known: without the label `wait`.
+    pub fn untimed(mut self) -> Self {
+        self.is_timed = false;
+        self
     }
 
     /// Writes the sample of one task.
@@ -138,7 +146,9 @@ impl<W: Write> SampleWriter<W> {
         }
         let state = self.strings.index(goroutine.brackets(), &mut piece);
         label.push(text(keys.state, state));
-        label.push(number(keys.wait, goroutine.since_ns, keys.nanoseconds));
+        if self.is_timed {
+            label.push(number(keys.wait, goroutine.since_ns, keys.nanoseconds));
+        }
         if let Some(site) = goroutine
             .site
             .and_then(|site| self.sites.get(site as usize))

@@ -5,14 +5,24 @@ mod pid;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use patch::refusal::Refusal;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let matches = command().get_matches();
-    if let Some(("pid", matches)) = matches.subcommand() {
-        return dump_process(matches);
+    match matches.subcommand() {
+        Some(("pid", matches)) => {
+            let pid = *matches.get_one("PID").expect("clap asks for it");
+            return dump(pid::Subject::Process(pid), matches);
+        }
+        Some(("core", matches)) => {
+            let path = |name| matches.get_one::<PathBuf>(name).cloned();
+            let file = path("FILE").expect("clap asks for it");
+            let exe = path("exe");
+            return dump(pid::Subject::Core { file, exe }, matches);
+        }
+        _ => {}
     }
     match run(&matches) {
         Ok(message) => {
@@ -27,11 +37,18 @@ fn main() -> ExitCode {
     }
 }
 
-fn dump_process(matches: &ArgMatches) -> ExitCode {
+fn dump(subject: pid::Subject, matches: &ArgMatches) -> ExitCode {
     let flag = |name| matches.get_flag(name);
     let text = |name| matches.get_one::<String>(name).cloned();
+    let output = matches.get_one::<PathBuf>("output");
+    let form = match () {
+        () if output.is_some() => pid::Form::Profile,
+        () if flag("json") => pid::Form::Json,
+        () if flag("folded") => pid::Form::Folded,
+        () => pid::Form::Text,
+    };
     let request = pid::Request {
-        pid: *matches.get_one("PID").expect("clap asks for it"),
+        subject,
         debug_file: matches.get_one::<PathBuf>("debug-file").cloned(),
         threads: flag("threads"),
         options: pid::Options {
@@ -41,10 +58,20 @@ fn dump_process(matches: &ArgMatches) -> ExitCode {
             state: text("state"),
             limit: matches.get_one::<usize>("limit").copied(),
             verbose: flag("verbose"),
+            form,
         },
     };
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    match pid::dump(&request, &mut out) {
+    // A refusal leaves no empty file behind.
+    let mut bytes = Vec::new();
+    let dumped = match output {
+        None => pid::dump(&request, &mut BufWriter::new(std::io::stdout().lock())),
+        Some(path) => pid::dump(&request, &mut bytes).and_then(|()| {
+            std::fs::write(path, &bytes).map_err(|error| {
+                pid::refusal::Refusal::Output(format!("{}: {error}", path.display()))
+            })
+        }),
+    };
+    match dumped {
         Ok(()) => ExitCode::SUCCESS,
         Err(refusal) => {
             eprintln!("runtime-dump: {refusal}");
@@ -88,39 +115,102 @@ fn command() -> Command {
                 .arg(offline()),
         )
         .subcommand(
-            Command::new("pid")
-                .about("Dumps the tasks of a running process that was never prepared: plain tokio, `debug = 2`")
-                .arg(
-                    Arg::new("PID")
-                        .required(true)
-                        .value_parser(value_parser!(u32))
-                        .help("Number of the process"),
-                )
-                .arg(flag("threads", "Threads and their stacks instead of tasks; needs no debug information"))
-                .arg(flag("plain", "Only what Go prints: no remarks"))
-                .arg(flag("group", "Tasks of one stack in one block"))
-                .arg(flag("verbose", "Also the wrappers and the machinery of libraries").short('v'))
-                .arg(Arg::new("match").long("match").value_name("TEXT").help("Only tasks with TEXT in the name of a function"))
-                .arg(Arg::new("state").long("state").value_name("STATE").help("Only tasks in this state or with this reason: running, sleep, IO wait"))
-                .arg(
-                    Arg::new("limit")
-                        .long("limit")
-                        .value_name("N")
-                        .value_parser(value_parser!(usize))
-                        .help("At most N blocks"),
-                )
-                .arg(
-                    Arg::new("debug-file")
-                        .long("debug-file")
-                        .value_name("FILE")
-                        .value_parser(value_parser!(PathBuf))
-                        .help("File that has the program's debug information, of the same build"),
-                ),
+            with_dump_options(
+                Command::new("pid")
+                    .about("Dumps the tasks of a running process that was never prepared: plain tokio, `debug = 2`")
+                    .arg(
+                        Arg::new("PID")
+                            .required(true)
+                            .value_parser(value_parser!(u32))
+                            .help("Number of the process"),
+                    ),
+            ),
+        )
+        .subcommand(
+            with_dump_options(
+                Command::new("core")
+                    .about("Dumps the tasks of a core file, the kernel's or gcore's")
+                    .arg(
+                        Arg::new("FILE")
+                            .required(true)
+                            .value_parser(value_parser!(PathBuf))
+                            .help("The core file"),
+                    )
+                    .arg(
+                        Arg::new("exe")
+                            .long("exe")
+                            .value_name("FILE")
+                            .value_parser(value_parser!(PathBuf))
+                            .help("The program, where it is no more where the core says"),
+                    ),
+            ),
         )
         .subcommand(
             Command::new("unpatch")
                 .about("Takes the patch back: every file is what it was")
                 .arg(offline()),
+        )
+}
+
+fn with_dump_options(command: Command) -> Command {
+    let flag = |name, help| {
+        Arg::new(name)
+            .long(name)
+            .action(ArgAction::SetTrue)
+            .help(help)
+    };
+    let value =
+        |name, value_name, help| Arg::new(name).long(name).value_name(value_name).help(help);
+    command
+        .arg(flag(
+            "threads",
+            "Threads and their stacks instead of tasks; needs no debug information",
+        ))
+        .arg(flag("plain", "Only what Go prints: no remarks"))
+        .arg(flag("group", "Tasks of one stack in one block"))
+        .arg(
+            flag(
+                "verbose",
+                "Also the wrappers and the machinery of libraries",
+            )
+            .short('v'),
+        )
+        .arg(value(
+            "match",
+            "TEXT",
+            "Only tasks with TEXT in the name of a function",
+        ))
+        .arg(value(
+            "state",
+            "STATE",
+            "Only tasks in this state or with this reason: running, sleep, IO wait",
+        ))
+        .arg(value("limit", "N", "At most N blocks").value_parser(value_parser!(usize)))
+        .arg(
+            value(
+                "debug-file",
+                "FILE",
+                "File that has the program's debug information, of the same build",
+            )
+            .value_parser(value_parser!(PathBuf)),
+        )
+        .arg(
+            flag("json", "An array with an object for each task")
+                .conflicts_with_all(["folded", "output", "threads", "group", "plain"]),
+        )
+        .arg(
+            flag("folded", "Folded stacks, for flame graphs")
+                .conflicts_with_all(["output", "threads", "group", "plain"]),
+        )
+        .arg(
+            value(
+                "output",
+                "FILE",
+                "Writes a profile for `go tool pprof`: a sample for each task",
+            )
+            .short('o')
+            .value_parser(value_parser!(PathBuf))
+            .conflicts_with_all(["threads", "group", "plain"]),
         )
 }
 

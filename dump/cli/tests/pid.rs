@@ -35,6 +35,67 @@ fn every_kind_of_wait_is_shown_down_to_its_leaf() {
 }
 
 #[test]
+fn a_core_has_the_same_tasks() {
+    let core = |name: &str| Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let waits = Process::start(&waits());
+    let live = blocks(&dump(waits.id(), &["--plain"])).1;
+    if Command::new("gcore").arg("--version").output().is_err() {
+        println!("no gcore, so no core file");
+        return;
+    }
+    run(Command::new("gcore")
+        .arg("-o")
+        .arg(core("waits.core"))
+        .arg(waits.id().to_string()));
+    let file = core(&format!("waits.core.{}", waits.id()));
+    let file = file.to_str().unwrap();
+    let of = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_runtime-dump"))
+            .arg("core")
+            .args(arguments)
+            .output()
+            .unwrap()
+    };
+    let dumped = String::from_utf8(of(&[file, "--plain"]).stdout).unwrap();
+    let stacks = |blocks: BTreeMap<String, String>| {
+        let mut stacks: Vec<String> = blocks.into_values().collect();
+        stacks.sort();
+        stacks.join("\n")
+    };
+    let (live, dumped) = (stacks(live), stacks(blocks(&dumped).1));
+    assert!(live == dumped, "{}", difference(&live, &dumped));
+    // Of another program.
+    let other = rustc("stranger", "fn main() {}", "2");
+    let refused = of(&[file, "--exe", other.to_str().unwrap()]);
+    let error = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        error.contains("is of another build of the program"),
+        "{error}"
+    );
+    let none = of(&[other.to_str().unwrap()]);
+    let error = String::from_utf8(none.stderr).unwrap();
+    assert!(error.contains("it is no core file"), "{error}");
+    std::fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn tools_read_the_other_forms() {
+    let waits = Process::start(&waits());
+    let number = tasks(waits.id(), &[]);
+    let json: serde_json::Value = serde_json::from_str(&dump(waits.id(), &["--json"])).unwrap();
+    assert_eq!(json.as_array().unwrap().len(), number);
+    let folded = dump(waits.id(), &["--folded"]);
+    assert!(
+        folded.contains("waits::kinds::boxes;waits::kinds::sleeps;tokio::time::sleep::Sleep 1\n"),
+        "{folded}"
+    );
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("waits.pb.gz");
+    dump(waits.id(), &["-o", file.to_str().unwrap()]);
+    let profile = runtime_dump::proto::Profile::decode(&std::fs::read(&file).unwrap()).unwrap();
+    assert_eq!(profile.sample.len(), number);
+}
+
+#[test]
 fn threads_are_shown_without_any_debug_information() {
     let sleeper = "fn main() { println!(\"ready\"); rests() }
         #[inline(never)] fn rests() { std::thread::sleep(std::time::Duration::from_secs(600)) }";
@@ -209,7 +270,7 @@ fn runtime_dump(pid: u32, arguments: &[&str]) -> Output {
 fn dump(pid: u32, arguments: &[&str]) -> String {
     let output = runtime_dump(pid, arguments);
     let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{error}");
+    assert!(output.status.success() && error.is_empty(), "{error}");
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -232,7 +293,10 @@ fn tasks(pid: u32, arguments: &[&str]) -> usize {
 /// The lines above the first task, and the blocks without what differs between two runs: addresses, ids, times, and what is
 /// not of this program: lines of libraries.
 fn blocks(dump: &str) -> (Vec<String>, BTreeMap<String, String>) {
-    let (head, tasks) = dump.split_once("\n\n").unwrap();
+    let (head, tasks) = match dump.starts_with('#') {
+        true => dump.split_once("\n\n").unwrap(),
+        false => ("", dump),
+    };
     let mut found = BTreeMap::new();
     for (number, block) in tasks.trim_end().split("\n\n").enumerate() {
         let mut text = String::new();
@@ -240,7 +304,10 @@ fn blocks(dump: &str) -> (Vec<String>, BTreeMap<String, String>) {
             text += &plain_line(line);
             text.push('\n');
         }
-        let (remark, stack) = text.split_once('\n').unwrap();
+        let (remark, stack) = match text.starts_with('#') {
+            true => text.split_once('\n').unwrap(),
+            false => ("", text.as_str()),
+        };
         let root = stack.trim_end().lines().rev().take(4).collect::<Vec<_>>();
         let key = format!("{root:?} {stack} {remark} {number:04}");
         found.insert(key, text);

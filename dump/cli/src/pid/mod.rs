@@ -1,11 +1,12 @@
-//! `runtime-dump pid PID`: the tasks of a process that was never prepared.
+//! `runtime-dump pid PID` and `runtime-dump core FILE`: the tasks of a process that was never prepared.
 //!
 //! In the order of the data:
 //! * [`target`]: memory, threads and registers of the process;
 //! * [`threads`]: their stacks;
 //! * [`debug`]: the types of its program;
 //! * [`decode`]: from both, its tasks: pure and total;
-//! * [`surface`]: their text.
+//! * [`view`]: one look at a process or a core with all of these;
+//! * [`surface`]: the tasks as text, JSON, profile.
 
 mod debug;
 mod decode;
@@ -13,34 +14,29 @@ pub(crate) mod refusal;
 mod surface;
 mod target;
 mod threads;
+mod view;
 
-use debug::index::{Die, Index, Sections};
+use debug::index::{Index, Sections};
 use debug::program::Program;
 use debug::types::Types;
-use decode::model::Dump;
-use decode::seeds::Seed;
-use decode::{Budget, Decoder, Memory, RootFrame, ThreadView};
 use refusal::Refusal;
-use std::collections::HashMap;
 use std::io::Write;
-use std::ops::Range;
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
-pub(crate) use surface::Options;
-use target::live::{self, Process, Stopped};
+use std::path::{Path, PathBuf};
+pub(crate) use surface::{Form, Options};
+use target::Mapping;
+use target::core::Core;
+use target::live::Process;
+use target::mapped::Mapped;
 use target::snapshot::Snapshot;
-use target::{Mapping, Thread};
 use threads::modules::{Module, modules};
 use threads::symbols::Symbols;
-use threads::unwind::{Frame, Unwinder};
-
-/// The most data that is searched for schedulers that no thread is inside of; 0.8 s of CPU.
-const MOST_SCANNED: u64 = 1 << 30;
+use threads::unwind::{Stack, Unwinder, walk};
+use view::{Seen, View};
 
 /// What is asked for.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Request {
-    pub(crate) pid: u32,
+    pub(crate) subject: Subject,
     /// The file that has the debug information.
     pub(crate) debug_file: Option<PathBuf>,
     /// Threads instead of tasks.
@@ -48,229 +44,195 @@ pub(crate) struct Request {
     pub(crate) options: Options,
 }
 
-/// Writes the dump of a live process.
+/// Of what.
+#[derive(Clone, Debug)]
+pub(crate) enum Subject {
+    Process(u32),
+    Core {
+        file: PathBuf,
+        /// The program, where it is not under its name.
+        exe: Option<PathBuf>,
+    },
+}
+
+/// Writes the dump.
 pub(crate) fn dump(request: &Request, out: &mut dyn Write) -> Result<(), Refusal> {
-    let process = Process::find(request.pid)?;
-    let real = process.program_name()?;
-    let program = Program::open(&process.program(), &real)?;
+    match &request.subject {
+        Subject::Process(pid) => dump_process(request, *pid, out),
+        Subject::Core { file, exe } => dump_core(request, file, exe.as_deref(), out),
+    }
+}
+
+fn dump_process(request: &Request, pid: u32, out: &mut dyn Write) -> Result<(), Refusal> {
+    let process = Process::find(pid)?;
+    let name = process.program_name()?;
+    let program = Program::open(&process.program(), &name)?;
     let headers = process.program_headers()?;
     process.check_readable(headers)?;
     let mappings = process.mappings()?;
-    let modules = modules(&mappings, &real, |path| match path {
-        "" => process.program(),
-        path => process.file(path),
+    let modules = modules(&mappings, &name, &process.program(), |path| {
+        process.file(path)
     });
-    if request.threads {
-        return dump_threads(request, process, &modules, out);
-    }
-    let bias = headers.wrapping_sub(program.headers);
-    let debug_file = program.debug_file(
-        &process.file(&real.to_string_lossy()),
-        request.debug_file.as_deref(),
-    )?;
-    let (bytes, path) = match &debug_file {
-        Some(file) => (&**file, file.path.clone()),
-        None => (&*program.file, real.clone()),
-    };
-    let sections = Sections::read(bytes, &path)?;
-    let index = Index::build(&sections, &path)?;
-    let types = Types::new(&index);
-    let (size, align) = program.thread_locals;
-    let mut view = View {
-        process,
-        bias,
-        thread_locals: size.next_multiple_of(align),
+    let loaded = Loaded {
+        bias: headers.wrapping_sub(program.headers),
+        program,
+        pid,
+        beside: process.file(&name.to_string_lossy()),
+        name,
         mappings: &mappings,
-        index: &index,
-        decoder: Decoder::new(&types),
-        unwinder: Unwinder::new(&modules),
-        blocked_on: HashMap::new(),
+        modules: &modules,
     };
-    let seen = view.look()?;
-    if seen.dump.runtimes.is_empty() {
-        return Err(Refusal::NoRuntime(request.pid));
+    if request.threads {
+        let mut unwinder = Unwinder::new(&modules);
+        let stopped = process.stop()?;
+        let snapshot = Snapshot::new(pid);
+        let stacks = walk(stopped.threads(), &mut unwinder, &snapshot);
+        drop(stopped);
+        return loaded.write_threads(request, &stacks, out);
     }
-    let debug_path = debug_file.as_ref().map(|file| file.path.as_path());
-    let mut symbols = Symbols::new(&modules, debug_path, &process.program());
-    let source = surface::Source {
-        pid: request.pid,
-        program: real,
-        now: Some(seen.now),
-        stopped_for: seen.stopped_for,
-        threads: stacks(&seen.threads, &mut symbols),
-    };
-    surface::write(&seen.dump, &source, &request.options, out)
-        .map_err(|error| Refusal::Output(error.to_string()))
+    loaded.write_tasks(request, out, |view| {
+        let seen = view.look_at_process(process)?;
+        let stop = seen.stopped_for.as_secs_f64() * 1000.0;
+        Ok((seen, format!(", which was stopped for {stop:.1}ms")))
+    })
 }
 
-/// Writes threads and their stacks: what there is without types.
-fn dump_threads(
+fn dump_core(
     request: &Request,
-    process: Process,
-    modules: &[Module],
+    file: &Path,
+    exe: Option<&Path>,
     out: &mut dyn Write,
 ) -> Result<(), Refusal> {
-    let mut unwinder = Unwinder::new(modules);
-    let stopped = process.stop()?;
-    let snapshot = Snapshot::new(process.pid);
-    let threads = walk(&stopped, &mut unwinder, &snapshot);
-    drop(stopped);
-    let mut symbols = Symbols::new(modules, request.debug_file.as_deref(), &process.program());
-    surface::write_threads(&stacks(&threads, &mut symbols), &request.options, out)
-        .map_err(|error| Refusal::Output(error.to_string()))
-}
-
-/// Names for what the threads are in.
-fn stacks(threads: &[(Thread, Vec<Frame>)], symbols: &mut Symbols<'_>) -> Vec<surface::Thread> {
-    let stack = |(thread, frames): &(Thread, Vec<Frame>)| surface::Thread {
-        tid: thread.tid,
-        name: thread.name.clone(),
-        state: thread.state,
-        cpu_ns: thread.cpu_ns,
-        stack: frames.iter().map(|frame| symbols.location(frame)).collect(),
+    let mut core = Core::open(file)?;
+    let name = core.program_name();
+    let exe = exe.map(Path::to_owned).or_else(|| name.clone());
+    let exe = exe.ok_or_else(|| Refusal::NoProgramOfCore(file.into()))?;
+    let program = Program::open(&exe, &exe)?;
+    let bias = core.program_headers.wrapping_sub(program.headers);
+    if let Some((address, id)) = program.build_id_note()
+        && !core.agrees(address.wrapping_add(bias), &id)
+    {
+        return Err(Refusal::OtherProgram {
+            core: file.into(),
+            program: exe,
+        });
+    }
+    let name = name.unwrap_or_else(|| exe.clone());
+    core.fill_from_files(&name, &exe);
+    let core = core;
+    let modules = modules(&core.mappings, &name, &exe, |path| path.into());
+    let loaded = Loaded {
+        program,
+        bias,
+        pid: core.pid,
+        name,
+        beside: exe,
+        mappings: &core.mappings,
+        modules: &modules,
     };
-    threads.iter().map(stack).collect()
+    if request.threads {
+        let mut unwinder = Unwinder::new(&modules);
+        let stacks = walk(core.threads.clone(), &mut unwinder, &core);
+        return loaded.write_threads(request, &stacks, out);
+    }
+    loaded.write_tasks(request, out, |view| {
+        Ok((
+            view.look_at_core(&core),
+            format!(", as {} has it", file.display()),
+        ))
+    })
 }
 
-/// Stacks of stopped threads.
-fn walk(
-    stopped: &Stopped,
-    unwinder: &mut Unwinder<'_>,
-    memory: &dyn Memory,
-) -> Vec<(Thread, Vec<Frame>)> {
-    let threads = stopped.threads().into_iter();
-    threads
-        .map(|thread| {
-            let frames = thread
-                .registers
-                .map_or_else(Vec::new, |registers| unwinder.walk(registers, memory));
-            (thread, frames)
-        })
-        .collect()
-}
-
-/// A dump, and when it was taken.
-struct Seen {
-    dump: Dump,
-    threads: Vec<(Thread, Vec<Frame>)>,
-    now: (i64, u32),
-    stopped_for: Duration,
-}
-
-/// What looks at the process.
-struct View<'v, 'i, 'd> {
-    process: Process,
+/// A program, and where its parts are in memory.
+struct Loaded<'l> {
+    program: Program,
+    /// What was added to its addresses.
     bias: u64,
-    thread_locals: u64,
-    mappings: &'v [Mapping],
-    index: &'i Index<'d>,
-    decoder: Decoder<'v, 'i, 'd>,
-    unwinder: Unwinder<'v>,
-    /// Futures of `block_on` by code addresses.
-    blocked_on: HashMap<u64, Vec<Die>>,
+    pid: u32,
+    name: PathBuf,
+    /// The file beside which debug files are looked for.
+    beside: PathBuf,
+    mappings: &'l [Mapping],
+    modules: &'l [Module],
 }
 
-impl View<'_, '_, '_> {
-    /// Stops the process, copies what there is to decode and lets it run on.
-    ///
-    /// What that is, a look at the running process tells, so that most of it is copied in a few calls.
-    fn look(&mut self) -> Result<Seen, Refusal> {
-        let rehearsal = Snapshot::new(self.process.pid);
-        let threads = {
-            let stopped = self.process.stop()?;
-            walk(&stopped, &mut self.unwinder, &rehearsal)
+impl Loaded<'_> {
+    /// Writes what a look finds. It also says how it was taken.
+    fn write_tasks(
+        &self,
+        request: &Request,
+        out: &mut dyn Write,
+        look: impl FnOnce(&mut View<'_, '_, '_>) -> Result<(Seen, String), Refusal>,
+    ) -> Result<(), Refusal> {
+        let debug_file = self
+            .program
+            .debug_file(&self.beside, request.debug_file.as_deref())?;
+        let (bytes, path) = match &debug_file {
+            Some(file) => (&**file, file.path.clone()),
+            None => (&*self.program.file, self.name.clone()),
         };
-        let seeds = self.seeds();
-        self.decode(&rehearsal, &threads, &seeds);
-        let pages = rehearsal.pages();
-        drop(rehearsal);
-
-        let snapshot = Snapshot::new(self.process.pid);
-        snapshot.prepare(pages.len() + pages.len() / 8 + 64);
-        let begin = Instant::now();
-        let stopped = self.process.stop()?;
-        let now = live::monotonic();
-        snapshot.fetch(&pages);
-        let threads = walk(&stopped, &mut self.unwinder, &snapshot);
-        let dump = self.decode(&snapshot, &threads, &seeds);
-        drop(stopped);
-        Ok(Seen {
-            dump,
-            threads,
-            now,
-            stopped_for: begin.elapsed(),
-        })
-    }
-
-    /// Schedulers that no thread needs to be inside of.
-    fn seeds(&mut self) -> Vec<Seed> {
-        let all = self.mappings.iter();
-        let data: Vec<Range<u64>> = all
-            .clone()
-            .filter(|mapping| mapping.is_data)
-            .map(|mapping| mapping.start..mapping.end)
-            .collect();
-        if data
-            .iter()
-            .map(|range| range.end - range.start)
-            .sum::<u64>()
-            > MOST_SCANNED
-        {
-            return Vec::new();
+        let sections = Sections::read(bytes, &path)?;
+        let index = Index::build(&sections, &path)?;
+        let types = Types::new(&index);
+        let (size, align) = self.program.thread_locals;
+        let mut view = View::new(
+            self.bias,
+            size.checked_next_multiple_of(align).unwrap_or(size),
+            self.mappings,
+            &types,
+            Unwinder::new(self.modules),
+        );
+        let (seen, how) = look(&mut view)?;
+        if seen.dump.runtimes.is_empty() {
+            return Err(Refusal::NoRuntime(self.pid));
         }
-        let constants: Vec<Range<u64>> = all
-            .filter(|mapping| self.is_constants(mapping))
-            .map(|mapping| mapping.start..mapping.end)
-            .collect();
-        self.decoder
-            .seeds(&self.process, self.bias, &constants, &data)
-    }
-
-    /// Whether vtables can be in it: it is of the program, and no code.
-    fn is_constants(&self, mapping: &Mapping) -> bool {
-        let program = self
-            .mappings
-            .iter()
-            .find(|mapping| !mapping.path.is_empty());
-        !mapping.executable && program.is_some_and(|program| program.path == mapping.path)
-    }
-
-    fn decode(
-        &mut self,
-        snapshot: &Snapshot,
-        threads: &[(Thread, Vec<Frame>)],
-        seeds: &[Seed],
-    ) -> Dump {
-        let views: Vec<ThreadView> = threads
-            .iter()
-            .filter_map(|(thread, frames)| {
-                Some(ThreadView {
-                    tid: thread.tid,
-                    pointer: thread.registers?.fs_base,
-                    roots: frames.iter().filter_map(|frame| self.root(frame)).collect(),
-                })
-            })
-            .collect();
-        let process = decode::Process {
-            memory: snapshot,
-            bias: self.bias,
-            thread_locals: self.thread_locals,
-            threads: &views,
-            seeds,
+        let source = surface::Source {
+            title: format!("process {} ({}){how}", self.pid, self.name.display()),
+            now: seen.now,
+            threads: self.named(&seen.stacks, debug_file.as_ref()),
         };
-        self.decoder.decode(&process, Budget::default())
+        surface::write(&seen.dump, &source, &request.options, out)
+            .map_err(|error| Refusal::Output(error.to_string()))
     }
 
-    /// The frame, if it is inside `block_on`.
-    fn root(&mut self, frame: &Frame) -> Option<RootFrame> {
-        let address = frame.lookup().wrapping_sub(self.bias);
-        let index = self.index;
-        let known = self.blocked_on.entry(address);
-        let futures = known.or_insert_with(|| index.blocked_on(address)).clone();
-        (!futures.is_empty()).then_some(RootFrame {
-            futures,
-            low: frame.low,
-            high: frame.high,
-        })
+    /// Writes threads and their stacks: what there is without types.
+    fn write_threads(
+        &self,
+        request: &Request,
+        stacks: &[Stack],
+        out: &mut dyn Write,
+    ) -> Result<(), Refusal> {
+        // A debug file gives names; without one the program's symbols do.
+        let debug_file = self
+            .program
+            .debug_file(&self.beside, request.debug_file.as_deref());
+        let debug_file = match debug_file {
+            Err(refusal) if request.debug_file.is_some() => return Err(refusal),
+            other => other.ok().flatten(),
+        };
+        surface::write_threads(
+            &self.named(stacks, debug_file.as_ref()),
+            &request.options,
+            out,
+        )
+        .map_err(|error| Refusal::Output(error.to_string()))
+    }
+
+    /// Names for what the threads are in.
+    fn named(&self, stacks: &[Stack], debug_file: Option<&Mapped>) -> Vec<surface::Thread> {
+        let debug_path = debug_file.map(|file| file.path.as_path());
+        let mut symbols = Symbols::new(self.modules, debug_path, &self.program.file.path);
+        let stack = |stack: &Stack| surface::Thread {
+            tid: stack.thread.tid,
+            name: stack.thread.name.clone(),
+            state: stack.thread.state,
+            cpu_ns: stack.thread.cpu_ns,
+            stack: stack
+                .frames
+                .iter()
+                .map(|frame| symbols.location(frame))
+                .collect(),
+        };
+        stacks.iter().map(stack).collect()
     }
 }

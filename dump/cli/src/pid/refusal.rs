@@ -43,6 +43,10 @@ pub(crate) enum Refusal {
     NoTokio(PathBuf),
     /// The program has tokio, and no thread is inside a runtime.
     NoRuntime(u32),
+    /// A core that does not name its program.
+    NoProgramOfCore(PathBuf),
+    /// A core of another build than the program.
+    OtherProgram { core: PathBuf, program: PathBuf },
     /// The output cannot be written.
     Output(String),
 }
@@ -119,6 +123,17 @@ impl fmt::Display for Refusal {
             Self::NoRuntime(pid) => write!(
                 f,
                 "process {pid} has tokio, but none of its threads is inside a runtime; has it started one, or ended it?"
+            ),
+            Self::NoProgramOfCore(core) => write!(
+                f,
+                "{} does not name its program; give it by --exe",
+                core.display()
+            ),
+            Self::OtherProgram { core, program } => write!(
+                f,
+                "{} is of another build of the program than {}; give the one that ran by --exe",
+                core.display(),
+                program.display()
             ),
             Self::Output(why) => write!(f, "the dump cannot be written: {why}"),
         }

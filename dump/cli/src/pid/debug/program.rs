@@ -66,6 +66,15 @@ impl Program {
         })
     }
 
+    /// Where the build id is in the file's addresses, and its bytes.
+    pub(crate) fn build_id_note(&self) -> Option<(u64, Vec<u8>)> {
+        let object = object::File::parse(&*self.file).ok()?;
+        let id = object.build_id().ok()??.to_vec();
+        let section = object.section_by_name(".note.gnu.build-id")?;
+        let behind = section.data().ok()?.len().checked_sub(id.len())?;
+        Some((section.address().checked_add(behind as u64)?, id))
+    }
+
     /// The file that has the debug information, which is `None` for the program itself.
     pub(crate) fn debug_file(
         &self,

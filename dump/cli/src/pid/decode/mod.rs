@@ -22,6 +22,8 @@ mod plan;
 mod roots;
 mod runtimes;
 pub(crate) mod seeds;
+#[cfg(test)]
+mod tests;
 
 use crate::pid::debug::index::Die;
 use crate::pid::debug::types::Types;

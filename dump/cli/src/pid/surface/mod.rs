@@ -1,7 +1,9 @@
 //! A dump in the forms that people and tools read.
 //!
+//! * [`forms`]: JSON, folded stacks, `profile.proto`;
 //! * [`rows`]: tasks as rows of runtime-dump's model, with their stacks, reasons and notes.
 
+mod forms;
 mod rows;
 
 use crate::pid::decode::model::{Dump, Runtime};
@@ -12,9 +14,7 @@ use runtime_dump::stack::{Location, Stack};
 use runtime_dump::thread_text;
 use std::collections::HashMap;
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// How many ids of a group are named.
 const NAMED_IN_GROUP: usize = 3;
@@ -34,16 +34,28 @@ pub(crate) struct Options {
     pub(crate) limit: Option<usize>,
     /// Libraries' wrappers and machinery, too.
     pub(crate) verbose: bool,
+    pub(crate) form: Form,
+}
+
+/// The form.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Go's goroutine dump.
+    #[default]
+    Text,
+    Json,
+    Folded,
+    /// `profile.proto`, compressed.
+    Profile,
 }
 
 /// What the dump is of.
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
-    pub(crate) pid: u32,
-    pub(crate) program: PathBuf,
+    /// As in `12 tasks of process 7 (app)`.
+    pub(crate) title: String,
     /// The monotonic clock; `None` where it is not known.
     pub(crate) now: Option<(i64, u32)>,
-    pub(crate) stopped_for: Duration,
     pub(crate) threads: Vec<Thread>,
 }
 
@@ -112,10 +124,16 @@ pub(crate) fn write(
     mut out: &mut dyn Write,
 ) -> io::Result<()> {
     let rows = Rows::of(dump, source, options);
+    let most = options.limit.unwrap_or(usize::MAX);
+    match options.form {
+        Form::Text => {}
+        Form::Json => return forms::write_json(&rows, most, out),
+        Form::Folded => return forms::write_folded(&rows, most, out),
+        Form::Profile => return forms::write_profile(&rows, most, &source.title, out),
+    }
     if !options.plain {
         write_head(dump, source, &rows, &mut out)?;
     }
-    let most = options.limit.unwrap_or(usize::MAX);
     let text_options = TextOptions {
         plain: options.plain,
     };
@@ -179,14 +197,7 @@ fn goroutine<'r>(row: &'r rows::Row, notes: &'r [&'r str]) -> Goroutine<'r> {
 
 /// What there is, above the first task.
 fn write_head(dump: &Dump, source: &Source, rows: &Rows, out: &mut impl Write) -> io::Result<()> {
-    writeln!(
-        out,
-        "# {} tasks of process {} ({}), which was stopped for {:.1}ms",
-        rows.total,
-        source.pid,
-        source.program.display(),
-        source.stopped_for.as_secs_f64() * 1000.0
-    )?;
+    writeln!(out, "# {} tasks of {}", rows.total, source.title)?;
     writeln!(
         out,
         "# not recorded without the probe: times of waits and polls"

@@ -146,14 +146,6 @@ impl Rows {
 
 /// A task that is in no list: a blocking closure, unless it is what a worker of tokio's runs in.
 fn closure(thread: u32, id: u64, source: &Source) -> Option<Task> {
-    eprintln!(
-        "unlisted {thread} {id} {:?}",
-        source.thread(thread).map(|t| t
-            .stack
-            .iter()
-            .flat_map(|l| l.frames.iter().map(|f| f.function.to_string()))
-            .collect::<Vec<_>>())
-    );
     const WORKER: &str = "tokio::runtime::scheduler::multi_thread::worker::";
     let frames = task_part(source.thread(thread)?);
     let mut functions = frames.iter().flat_map(|location| &location.frames);

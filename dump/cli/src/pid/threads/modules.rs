@@ -19,6 +19,7 @@ pub(crate) struct Module {
 pub(crate) fn modules(
     mappings: &[Mapping],
     program: &Path,
+    exe: &Path,
     open: impl Fn(&str) -> PathBuf,
 ) -> Vec<Module> {
     let executable = mappings.iter().filter(|mapping| mapping.executable);
@@ -26,8 +27,8 @@ pub(crate) fn modules(
         .filter(|mapping| !mapping.path.is_empty())
         .filter_map(|mapping| {
             let path = match Path::new(&mapping.path) == program {
-                // Under this name the file is there also when it was replaced.
-                true => open(""),
+                // Also where the file was replaced since.
+                true => exe.to_owned(),
                 false => open(&mapping.path),
             };
             let file = Mapped::open(&path).ok()?;

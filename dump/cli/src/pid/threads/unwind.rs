@@ -2,7 +2,7 @@
 
 use super::modules::Module;
 use crate::pid::decode::Memory;
-use crate::pid::target::Registers;
+use crate::pid::target::{Registers, Thread};
 use framehop::x86_64::{CacheX86_64, UnwindRegsX86_64, UnwinderX86_64};
 use framehop::{ExplicitModuleSectionInfo, FrameAddress, Unwinder as _};
 use object::{Object, ObjectSection};
@@ -29,6 +29,28 @@ impl Frame {
             false => self.pc.wrapping_sub(1),
         }
     }
+}
+
+/// A thread and its frames, the innermost first.
+#[derive(Clone, Debug)]
+pub(crate) struct Stack {
+    pub(crate) thread: Thread,
+    pub(crate) frames: Vec<Frame>,
+}
+
+/// The stacks of threads that stand still.
+pub(crate) fn walk(
+    threads: Vec<Thread>,
+    unwinder: &mut Unwinder<'_>,
+    memory: &dyn Memory,
+) -> Vec<Stack> {
+    let stack = |thread: Thread| Stack {
+        frames: thread
+            .registers
+            .map_or_else(Vec::new, |registers| unwinder.walk(registers, memory)),
+        thread,
+    };
+    threads.into_iter().map(stack).collect()
 }
 
 /// Walks stacks.

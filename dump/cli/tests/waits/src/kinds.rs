@@ -73,7 +73,7 @@ pub async fn spawn_all() {
     let large = [0u8; 20_000];
     tokio::spawn(async move {
         tokio::time::sleep(LONG).await;
-        drop(large);
+        std::hint::black_box(&large);
     });
     std::thread::spawn(|| futures::executor::block_on(std::future::pending::<()>()));
 }

@@ -1,0 +1,289 @@
+//! A core file: of the kernel, or of gcore.
+
+use super::mapped::Mapped;
+use super::{Mapping, Registers, Thread};
+use crate::pid::decode::Memory;
+use crate::pid::refusal::Refusal;
+use object::Endianness;
+use object::elf;
+use object::read::elf::{FileHeader, ProgramHeader};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// `NT_FILE`: which files are mapped where.
+const NT_FILE: u32 = 0x4649_4c45;
+
+/// Words of `pr_reg` in `NT_PRSTATUS`, and where it begins.
+const REGISTERS: usize = 112;
+const RBP: usize = 4;
+const RIP: usize = 16;
+const RSP: usize = 19;
+const FS_BASE: usize = 21;
+
+/// A core file.
+#[derive(Debug)]
+pub(crate) struct Core {
+    file: Mapped,
+    /// In the order of their addresses.
+    segments: Vec<Segment>,
+    pub(crate) mappings: Vec<Mapping>,
+    /// Files whose pages the core leaves out, by their names.
+    files: HashMap<String, Mapped>,
+    pub(crate) threads: Vec<Thread>,
+    pub(crate) pid: u32,
+    /// Where the program headers are in memory.
+    pub(crate) program_headers: u64,
+}
+
+/// A part of memory, as far as the core has it.
+#[derive(Clone, Copy, Debug)]
+struct Segment {
+    start: u64,
+    /// Bytes in the core.
+    length: u64,
+    offset: u64,
+}
+
+impl Core {
+    /// Reads its notes.
+    pub(crate) fn open(path: &Path) -> Result<Self, Refusal> {
+        let unreadable = |why: &dyn ToString| Refusal::Unreadable(path.into(), why.to_string());
+        let file = Mapped::open(path).map_err(|error| unreadable(&error))?;
+        let bytes: &[u8] = &file;
+        if bytes.starts_with(&elf::ELFMAG) && bytes.get(4) == Some(&elf::ELFCLASS32) {
+            return Err(Refusal::Foreign("the core is of a 32-bit program"));
+        }
+        let header = elf::FileHeader64::<Endianness>::parse(bytes)
+            .map_err(|_| unreadable(&"it is no ELF file"))?;
+        let endian = header.endian().map_err(|error| unreadable(&error))?;
+        if header.e_type(endian) != elf::ET_CORE {
+            return Err(unreadable(&"it is no core file"));
+        }
+        if header.e_machine(endian) != elf::EM_X86_64 {
+            return Err(Refusal::Foreign("the core is of another processor"));
+        }
+        let headers = header
+            .program_headers(endian, bytes)
+            .map_err(|error| unreadable(&error))?;
+        let (mut threads, mut named, mut program_headers, mut pid) =
+            (Vec::new(), Vec::new(), None, 0);
+        for segment in headers {
+            let Ok(Some(mut notes)) = segment.notes(endian, bytes) else {
+                continue;
+            };
+            while let Ok(Some(note)) = notes.next() {
+                let words = Words(note.desc());
+                match note.n_type(endian) {
+                    elf::NT_PRSTATUS => threads.extend(thread(words)),
+                    elf::NT_PRPSINFO => pid = words.half(24).unwrap_or(0),
+                    elf::NT_AUXV => program_headers = program_headers.or(auxiliary(words)),
+                    NT_FILE => named = files(words).unwrap_or_default(),
+                    _ => {}
+                }
+            }
+        }
+        let mut segments = Vec::new();
+        let mut mappings = Vec::new();
+        for segment in headers {
+            if segment.p_type(endian) != elf::PT_LOAD {
+                continue;
+            }
+            let start = segment.p_vaddr(endian);
+            let end = start.saturating_add(segment.p_memsz(endian));
+            let flags = segment.p_flags(endian);
+            let of = named
+                .iter()
+                .find(|file: &&Named| (file.start..file.end).contains(&start));
+            segments.push(Segment {
+                start,
+                length: segment.p_filesz(endian),
+                offset: segment.p_offset(endian),
+            });
+            mappings.push(Mapping {
+                start,
+                end,
+                offset: of.map_or(0, |file| file.offset + (start - file.start)),
+                executable: flags & elf::PF_X != 0,
+                is_data: flags & elf::PF_W != 0 && of.is_none(),
+                path: of.map_or_else(String::new, |file| file.path.clone()),
+            });
+        }
+        // gcore leaves code out. Of a file that is not in the core the file itself tells what is code.
+        for file in &named {
+            if !segments
+                .iter()
+                .any(|segment: &Segment| segment.start == file.start)
+            {
+                mappings.push(Mapping {
+                    start: file.start,
+                    end: file.end,
+                    offset: file.offset,
+                    executable: true,
+                    is_data: false,
+                    path: file.path.clone(),
+                });
+            }
+        }
+        mappings.sort_by_key(|mapping| mapping.start);
+        segments.sort_by_key(|segment| segment.start);
+        Ok(Self {
+            segments,
+            mappings,
+            files: HashMap::new(),
+            threads,
+            pid,
+            program_headers: program_headers
+                .ok_or_else(|| unreadable(&"it does not tell where its program is"))?,
+            file,
+        })
+    }
+
+    /// The program's name.
+    pub(crate) fn program_name(&self) -> Option<PathBuf> {
+        let at = self.program_headers;
+        let has = |mapping: &&Mapping| (mapping.start..mapping.end).contains(&at);
+        let found = self.mappings.iter().find(has)?;
+        (!found.path.is_empty()).then(|| found.path.clone().into())
+    }
+
+    /// Takes pages that the core leaves out from the files that were mapped there.
+    pub(crate) fn fill_from_files(&mut self, program: &Path, exe: &Path) {
+        let names: Vec<String> = self
+            .mappings
+            .iter()
+            .map(|mapping| mapping.path.clone())
+            .collect();
+        for name in names {
+            if name.is_empty() || self.files.contains_key(&name) {
+                continue;
+            }
+            let path = match Path::new(&name) == program {
+                true => exe,
+                false => Path::new(&name),
+            };
+            if let Ok(file) = Mapped::open(path) {
+                self.files.insert(name, file);
+            }
+        }
+    }
+
+    /// What the core itself has at an address, as much as `into` takes.
+    fn dumped(&self, address: u64, into: &mut [u8]) -> Option<usize> {
+        let behind = self
+            .segments
+            .partition_point(|segment| segment.start <= address);
+        let segment = self.segments.get(behind.checked_sub(1)?)?;
+        let inside = address - segment.start;
+        let left = segment
+            .length
+            .checked_sub(inside)
+            .filter(|left| *left > 0)?;
+        let some = into.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let from = usize::try_from(segment.offset.checked_add(inside)?).ok()?;
+        into[..some].copy_from_slice(self.file.get(from..from.checked_add(some)?)?);
+        Some(some)
+    }
+
+    fn mapped(&self, address: u64, into: &mut [u8]) -> Option<usize> {
+        let has = |mapping: &&Mapping| (mapping.start..mapping.end).contains(&address);
+        let mapping = self.mappings.iter().find(has)?;
+        let file = self.files.get(&mapping.path)?;
+        let left = usize::try_from(mapping.end - address).unwrap_or(usize::MAX);
+        let some = into.len().min(left);
+        let from = usize::try_from(mapping.offset.checked_add(address - mapping.start)?).ok()?;
+        into[..some].copy_from_slice(file.get(from..from.checked_add(some)?)?);
+        Some(some)
+    }
+
+    /// Whether the core has these bytes at this address, or does not tell.
+    pub(crate) fn agrees(&self, address: u64, bytes: &[u8]) -> bool {
+        let mut found = vec![0; bytes.len()];
+        match self.dumped(address, &mut found) {
+            Some(length) if length == bytes.len() => found == bytes,
+            _ => true,
+        }
+    }
+}
+
+impl Memory for Core {
+    fn read(&self, address: u64, into: &mut [u8]) -> bool {
+        let (mut address, mut into) = (address, into);
+        while !into.is_empty() {
+            let Some(some) = self
+                .dumped(address, into)
+                .or_else(|| self.mapped(address, into))
+            else {
+                return false;
+            };
+            into = &mut into[some..];
+            let Some(next) = address.checked_add(some as u64) else {
+                return into.is_empty();
+            };
+            address = next;
+        }
+        true
+    }
+}
+
+/// Numbers in a note.
+#[derive(Clone, Copy)]
+struct Words<'n>(&'n [u8]);
+
+impl Words<'_> {
+    fn word(self, at: usize) -> Option<u64> {
+        let bytes = self.0.get(at..at.checked_add(8)?)?;
+        Some(u64::from_le_bytes(bytes.try_into().ok()?))
+    }
+
+    fn half(self, at: usize) -> Option<u32> {
+        let bytes = self.0.get(at..at.checked_add(4)?)?;
+        Some(u32::from_le_bytes(bytes.try_into().ok()?))
+    }
+}
+
+fn thread(note: Words<'_>) -> Option<Thread> {
+    let register = |number: usize| note.word(REGISTERS + 8 * number);
+    Some(Thread {
+        tid: note.half(32)?,
+        name: String::new(),
+        state: "unknown",
+        cpu_ns: None,
+        registers: Some(Registers {
+            pc: register(RIP)?,
+            sp: register(RSP)?,
+            fp: register(RBP)?,
+            fs_base: register(FS_BASE)?,
+        }),
+    })
+}
+
+fn auxiliary(note: Words<'_>) -> Option<u64> {
+    (0..note.0.len() / 16)
+        .find(|number| note.word(16 * number) == Some(libc::AT_PHDR))
+        .and_then(|number| note.word(16 * number + 8))
+}
+
+/// A file that was mapped.
+struct Named {
+    start: u64,
+    end: u64,
+    offset: u64,
+    path: String,
+}
+
+fn files(note: Words<'_>) -> Option<Vec<Named>> {
+    let count = usize::try_from(note.word(0)?).ok()?;
+    let page = note.word(8)?;
+    let names = note.0.get(count.checked_mul(24)?.checked_add(16)?..)?;
+    let names = names.split(|byte| *byte == 0);
+    let named = (0..count).zip(names).filter_map(|(number, name)| {
+        let word = |place: usize| note.word(16 + 24 * number + 8 * place);
+        Some(Named {
+            start: word(0)?,
+            end: word(1)?,
+            offset: word(2)?.checked_mul(page)?,
+            path: String::from_utf8_lossy(name).into_owned(),
+        })
+    });
+    Some(named.collect())
+}
