@@ -16,6 +16,52 @@ fn run(tool: &str, arguments: &[&Path]) {
     assert!(status.is_ok_and(|status| status.success()), "{tool}");
 }
 
+/// With a blank, so that it is quoted in a dump.
+fn quoted(name: &str) -> String {
+    format!("it waits: {name}")
+}
+
+/// Tasks that wait, with the name that a dump has for it.
+fn one_of_each_kind() -> impl Sized {
+    use runtime_probe::sync::{Mutex, Notify, RwLock, Semaphore, mpsc, oneshot};
+    use runtime_probe::task::{Builder, JoinHandle};
+    fn kind<F: Future<Output = ()> + Send + 'static>(name: &str, waits: F) -> JoinHandle<()> {
+        Builder::new().name(&quoted(name)).spawn(waits).unwrap()
+    }
+    let hour = std::time::Duration::from_secs(3600);
+    let (sender, mut receiver) = mpsc::channel::<String>(1);
+    let (answer, question) = oneshot::channel::<u16>();
+    let lock: &'static Mutex<Vec<u8>> = Box::leak(Box::default());
+    let shared: &'static RwLock<Vec<u8>> = Box::leak(Box::default());
+    std::mem::forget((lock.try_lock(), shared.try_write()));
+    let (near, far) = runtime_probe::net::UnixStream::pair().unwrap();
+    kind("sleep", runtime_probe::time::sleep(hour));
+    kind("chan receive", async move { drop(receiver.recv().await) });
+    kind("chan receive, once", async move { drop(question.await) });
+    kind("lock", async move { drop(lock.lock().await) });
+    kind("read", async move { drop(shared.read().await) });
+    kind("permit", async { drop(Semaphore::new(0).acquire().await) });
+    kind("notice", async { Notify::new().notified().await });
+    kind("IO wait", async move { drop(near.readable().await) });
+    kind(
+        "own",
+        std::future::poll_fn(|context| {
+            std::mem::forget(context.waker().clone());
+            std::task::Poll::Pending
+        }),
+    );
+    (sender, answer, far)
+}
+
+/// The words in brackets of the task of that name.
+fn state_of<'d>(dump: &'d str, name: &str) -> &'d str {
+    let (_, task) = dump
+        .split_once(&format!("# {:?}, ", quoted(name)))
+        .expect(dump);
+    let (_, state) = task.split_once(" [").unwrap();
+    state.split_once(']').unwrap().0
+}
+
 /// The dump that a binary prints of itself.
 fn dump_of(binary: &Path, named: Option<&Path>) -> String {
     let mut command = Command::new(binary);
@@ -43,6 +89,7 @@ fn child() {
         .build()
         .unwrap();
     runtime.block_on(async {
+        let _kinds = one_of_each_kind();
         let _task = runtime_probe::task::spawn(async {
             runtime_probe::time::timeout(std::time::Duration::from_secs(60), waits_for_ever()).await
         });
@@ -93,6 +140,26 @@ fn a_stripped_binary_is_read_by_its_debug_file() {
         assert!(text.contains("[sleep"), "{text}");
         assert!(text.contains("time::timeout"), "{text}");
         assert!(!text.contains("??:0"), "{text}");
+    }
+    // A stripped binary knows tokio's primitives by their addresses, and nothing of other futures.
+    for (name, state) in [
+        ("sleep", "sleep"),
+        ("chan receive", "chan receive"),
+        ("chan receive, once", "chan receive"),
+        ("permit", "semacquire"),
+        ("notice", "sync.Cond.Wait"),
+        ("IO wait", "IO wait"),
+        ("own", "waiting"),
+    ] {
+        assert_eq!(state_of(&without, name), state, "{name}: {without}");
+    }
+    for (name, state) in [("lock", "sync.Mutex.Lock"), ("read", "sync.RWMutex.RLock")] {
+        assert_eq!(state_of(&beside, name), state, "{name}: {beside}");
+        let learned = state_of(&without, name);
+        assert!(
+            learned == state || learned == "semacquire",
+            "{name}: {without}"
+        );
     }
     for text in [&without, &other] {
         assert!(text.contains("goroutine "), "{text}");

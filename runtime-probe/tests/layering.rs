@@ -34,7 +34,7 @@ const LAYERS: [&str; 17] = [
 ];
 
 /// What the siblings inside `source` know of each other: the user, the used.
-const SOURCE_EDGES: [(&str, &str); 24] = [
+const SOURCE_EDGES: [(&str, &str); 26] = [
     ("blocking", "driving"),
     // A foreign task may have left its thread to closures.
     ("blocking", "foreign"),
@@ -73,6 +73,9 @@ const SOURCE_EDGES: [(&str, &str); 24] = [
     ("named", "instrumented"),
     // Which polls a thread is in the middle of.
     ("signal", "waker"),
+    // What waits, and in which locks.
+    ("specimens", "instrumented"),
+    ("specimens", "locks"),
 ];
 
 /// Where unsafe code may stand.

@@ -144,7 +144,8 @@ impl Diagnosis {
                     .to_owned(),
             ),
             Detail::Nothing => lines.push(
-                "the binary is stripped: stacks show addresses only. Set strip = false and debug = 1 in \
+                "the binary is stripped: stacks show addresses only, and waits are told by tokio's primitive (a lock may be \
+                 semacquire). Set strip = false and debug = 1 in \
                  the profile of Cargo.toml, or put its debug file beside it"
                     .to_owned(),
             ),

@@ -8,6 +8,7 @@
 
 use super::parting::{Earlier, Parting, polls_several};
 use crate::stack::raw::{End, FutureMeta, RawStack, WaitSet};
+use crate::symbol::learned;
 use crate::symbol::name::Names;
 use crate::symbol::resolver::{Code, Resolver};
 use crate::symbol::role::{self, Reason, SELECT};
@@ -40,6 +41,13 @@ pub(super) struct Step {
     call: bool,
 }
 
+impl Step {
+    /// Nothing is known of its function: the binary is stripped.
+    fn is_nameless(&self) -> bool {
+        self.entry == 0 && self.frame.function.starts_with("0x")
+    }
+}
+
 /// What a set of registrations tells.
 pub(crate) struct Assembled {
     pub(crate) stack: Stack,
@@ -63,13 +71,17 @@ pub(crate) fn assemble(
         .collect();
     let mut reasons = Vec::new();
     let mut leaves: Vec<(BranchKind, Vec<Step>)> = Vec::new();
+    let raws: Vec<_> = waits.stacks().collect();
     for at in 0..stacks.len() {
         let (later, earlier) = stacks.split_at(at);
         let Some(kind) = kind(&earlier[0], later) else {
             continue;
         };
         let mut steps = earlier[0].clone();
-        let reason = hide_leaf(&mut steps);
+        let reason = match steps.first() {
+            Some(leaf) if leaf.is_nameless() => learned::reason(&raws[at].pcs),
+            _ => hide_leaf(&mut steps),
+        };
         if leaves.iter().all(|(_, other)| !same_call(other, &steps)) {
             if kind == BranchKind::Waiting {
                 reasons.push(reason);

@@ -10,6 +10,8 @@ use crate::registry::slab::RecordRef;
 use crate::registry::threads;
 use crate::sampling::Weight;
 use crate::stack::raw::HasMeta;
+#[cfg(feature = "rt")]
+use crate::stack::raw::WaitSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -43,6 +45,12 @@ impl<F> Instrumented<F> {
             record.set_local_set(local_sets::current());
         }
         Instrumented { record, future }
+    }
+
+    /// What it registered for in its last poll.
+    #[cfg(feature = "rt")]
+    pub(super) fn waits(&self) -> Option<&'static WaitSet> {
+        self.record.as_ref()?.view()?.waits
     }
 
     /// A handle by which the spawner tells the id.

@@ -16,6 +16,7 @@
 //! * [`driving`]: which runtime polls a task;
 //! * [`metrics`]: what tokio counts itself;
 //! * [`locks`]: locks that know who waits for them;
+//! * [`specimens`]: waits of tokio's own, to be looked at;
 //! * [`quit`]: the signal by which somebody asks for a dump;
 //! * [`untracked`]: threads whose tasks are left out;
 //! * [`hooks`]: our hooks in a runtime, and the user's beside them.
@@ -41,6 +42,8 @@ pub(crate) mod metrics;
 pub(crate) mod named;
 pub(crate) mod quit;
 pub(crate) mod signal;
+#[cfg(feature = "rt")]
+pub(crate) mod specimens;
 mod timing;
 pub(crate) mod untracked;
 pub(crate) mod waker;

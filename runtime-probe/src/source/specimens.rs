@@ -1,0 +1,145 @@
+//! Waits of tokio's own, made to be looked at: with which return addresses a stack begins that waits so. A stripped binary has no
+//! other sign of what a task waits for.
+//!
+//! Each kind of wait is polled at two places. What the two stacks have in common at the leaf is code of tokio's that is there once
+//! for the whole program; behind that they part, as every caller's does. Where compilers inlined all of it, nothing is left, and
+//! the kind stays unknown.
+//!
+//! tokio's primitives are told, not what is built of them: a sender that waits for room is in the channel's semaphore, a `watch` in
+//! its `Notify`. Locks are told by their gates of this crate.
+
+use super::instrumented::Instrumented;
+#[cfg(feature = "sync")]
+use super::locks::Guarded;
+use super::own_id;
+use crate::registry::record::Kind;
+use crate::stack::unwind;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::{Context, Waker};
+use std::thread;
+
+/// The return addresses with which stacks of one kind of wait begin, leaf first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Specimen {
+    /// `None` for a future of nobody's: where a stack has no more in common with a specimen than with this, nothing is known.
+    pub(crate) reason: Option<&'static str>,
+    pub(crate) pcs: Vec<usize>,
+}
+
+/// All of them. On a thread of its own, since a runtime can be neither entered nor dropped everywhere.
+pub(crate) fn take() -> Vec<Specimen> {
+    unwind::refresh();
+    let taken = thread::Builder::new()
+        .name("probe-specimens".to_owned())
+        .spawn(look);
+    let taken = taken.map(|thread| thread.join().unwrap_or_default());
+    taken.unwrap_or_default()
+}
+
+/// A future for each of two places, by which a stack goes on in different code.
+macro_rules! specimen {
+    ($taken:ident, $reason:expr, $wait:expr) => {
+        $taken.extend(common(
+            $reason,
+            async {
+                let _ = $wait.await;
+                std::hint::black_box(1)
+            },
+            async {
+                let _ = $wait.await;
+                std::hint::black_box([2u8; 3])
+            },
+        ))
+    };
+}
+
+fn look() -> Vec<Specimen> {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    else {
+        return Vec::new();
+    };
+    let _entered = runtime.enter();
+    let mut taken = Vec::new();
+    let kept = |context: &mut Context<'_>| {
+        let waker = context.waker().clone();
+        drop(std::hint::black_box(waker));
+        std::task::Poll::<()>::Pending
+    };
+    specimen!(taken, None, poll_fn(kept));
+    #[cfg(feature = "time")]
+    {
+        let far = std::time::Duration::from_secs(3600);
+        specimen!(taken, Some("sleep"), tokio::time::sleep(far));
+    }
+    #[cfg(feature = "sync")]
+    {
+        use tokio::sync::{Notify, Semaphore, broadcast, mpsc, oneshot};
+        specimen!(taken, Some("semacquire"), Semaphore::new(0).acquire());
+        specimen!(taken, Some("sync.Cond.Wait"), Notify::new().notified());
+        let (_sender, mut a) = mpsc::channel::<u8>(1);
+        let (_other, mut b) = mpsc::channel::<[u64; 3]>(1);
+        let (a, b) = (a.recv(), b.recv());
+        taken.extend(common(Some("chan receive"), a, b));
+        let (_sender, a) = oneshot::channel::<u8>();
+        let (_other, b) = oneshot::channel::<[u64; 3]>();
+        taken.extend(common(Some("chan receive"), a, b));
+        let (a, b) = (gate::<u8>(), gate::<[u64; 3]>());
+        let _held = (a.0.try_lock(), b.0.try_lock());
+        let _written = (a.1.try_write(), b.1.try_write());
+        let (lock, other) = (a.0.lock(drop), b.0.lock(drop));
+        taken.extend(common(Some("sync.Mutex.Lock"), lock, other));
+        let (read, other) = (a.1.read(drop), b.1.read(drop));
+        taken.extend(common(Some("sync.RWMutex.RLock"), read, other));
+        let (write, other) = (a.1.write(drop), b.1.write(drop));
+        taken.extend(common(Some("sync.RWMutex.Lock"), write, other));
+        let (_sender, mut a) = broadcast::channel::<u8>(1);
+        let (_other, mut b) = broadcast::channel::<[u64; 3]>(1);
+        taken.extend(common(Some("chan receive"), a.recv(), b.recv()));
+    }
+    #[cfg(feature = "net")]
+    if let Ok((a, b)) = tokio::net::UnixStream::pair() {
+        taken.extend(common(
+            Some("IO wait"),
+            poll_fn(|context| a.poll_read_ready(context)),
+            async {
+                std::hint::black_box(poll_fn(|context| b.poll_read_ready(context)).await).is_ok()
+            },
+        ));
+        specimen!(taken, Some("IO wait"), async { a.readable().await });
+    }
+    taken
+}
+
+/// Locks as those of this crate are.
+#[cfg(feature = "sync")]
+#[expect(clippy::type_complexity, reason = "two locks")]
+fn gate<T: Default>() -> (
+    Guarded<tokio::sync::Mutex<()>, T>,
+    Guarded<tokio::sync::RwLock<()>, T>,
+) {
+    (
+        Guarded::new(tokio::sync::Mutex::new(()), T::default()),
+        Guarded::new(tokio::sync::RwLock::new(()), T::default()),
+    )
+}
+
+/// What the stacks of two futures begin with.
+fn common(reason: Option<&'static str>, one: impl Future, other: impl Future) -> Option<Specimen> {
+    let (one, other) = (stack_of(one)?, stack_of(other)?);
+    let pairs = one.iter().zip(&other);
+    let pcs: Vec<usize> = pairs.take_while(|(a, b)| a == b).map(|(a, _)| *a).collect();
+    (!pcs.is_empty()).then_some(Specimen { reason, pcs })
+}
+
+/// Where a future waits after its first poll.
+fn stack_of(future: impl Future) -> Option<Vec<usize>> {
+    let mut future = pin!(Instrumented::new(Kind::Nested, own_id(), None, future));
+    let polled = future
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()));
+    let waits = future.waits().filter(|_| polled.is_pending())?;
+    Some(waits.last.pcs.to_vec())
+}

@@ -1,0 +1,56 @@
+//! What a leaf waits for, told by its return addresses: of a stripped binary nothing else is known.
+
+use super::role::Reason;
+#[cfg(feature = "rt")]
+use crate::source::specimens;
+use std::sync::OnceLock;
+
+/// What stacks begin with, and what they wait for.
+type Beginnings = Vec<(Vec<usize>, Reason)>;
+
+/// What a stack waits for, by the longest beginning that it shares with a known one.
+pub(crate) fn reason(pcs: &[usize]) -> Reason {
+    static KNOWN: OnceLock<Beginnings> = OnceLock::new();
+    longest(KNOWN.get_or_init(beginnings), pcs)
+}
+
+fn longest(known: &Beginnings, pcs: &[usize]) -> Reason {
+    let fits = known.iter().filter(|(begin, _)| pcs.starts_with(begin));
+    // Of equals the first: a primitive stands before what is built of it.
+    let best = fits.rev().max_by_key(|(begin, _)| begin.len());
+    best.map_or(Reason::Unknown, |(_, reason)| *reason)
+}
+
+#[cfg(feature = "rt")]
+fn beginnings() -> Beginnings {
+    let taken = specimens::take().into_iter();
+    let reason = |known: Option<_>| known.map_or(Reason::Unknown, Reason::Known);
+    taken
+        .map(|specimen| (specimen.pcs, reason(specimen.reason)))
+        .collect()
+}
+
+#[cfg(not(feature = "rt"))]
+fn beginnings() -> Beginnings {
+    Vec::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_beginning_decides() {
+        let (sleep, receive) = (Reason::Known("sleep"), Reason::Known("chan receive"));
+        let known = vec![
+            (vec![1], Reason::Unknown),
+            (vec![1, 2, 3], sleep),
+            (vec![1, 2], receive),
+            (vec![1, 2], Reason::Yield),
+        ];
+        assert_eq!(longest(&known, &[1, 2, 3, 9]), sleep);
+        assert_eq!(longest(&known, &[1, 2, 9]), receive);
+        assert_eq!(longest(&known, &[1, 9]), Reason::Unknown);
+        assert_eq!(longest(&known, &[7]), Reason::Unknown);
+    }
+}
