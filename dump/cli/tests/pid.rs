@@ -96,6 +96,19 @@ fn tools_read_the_other_forms() {
 }
 
 #[test]
+fn under_churn_the_lists_have_as_many_tasks_as_the_runtime_counts() {
+    let waits = Process::start_with(&waits(), &["400"]);
+    for _ in 0..10 {
+        let dump = dump(waits.id(), &[]);
+        let (head, blocks) = blocks(&dump);
+        assert!(!dump.contains("could not be followed"), "{head:?}");
+        let of = |part: &str| blocks.values().filter(|block| block.contains(part)).count();
+        assert_eq!(of("waits::kinds::waits_for_long(...)"), 200);
+        assert_eq!(of("waits::kinds::comes_and_goes(...)"), 200, "{head:?}");
+    }
+}
+
+#[test]
 fn threads_are_shown_without_any_debug_information() {
     let sleeper = "fn main() { println!(\"ready\"); rests() }
         #[inline(never)] fn rests() { std::thread::sleep(std::time::Duration::from_secs(600)) }";
@@ -235,7 +248,12 @@ struct Process(Child);
 
 impl Process {
     fn start(program: &Path) -> Self {
+        Self::start_with(program, &[])
+    }
+
+    fn start_with(program: &Path, arguments: &[&str]) -> Self {
         let mut child = Command::new(program)
+            .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
@@ -332,12 +350,16 @@ fn plain_line(line: &str) -> String {
         return "\t..".to_owned();
     }
     let mut words: Vec<String> = Vec::new();
-    let mut before = "";
+    let (mut before, mut is_cycle) = ("", false);
     for word in line.split(' ') {
         let trimmed = word.trim_end_matches([',', ':']);
         let end = &word[trimmed.len()..];
-        let is_span = trimmed.ends_with('s') && trimmed.starts_with(|c: char| c.is_ascii_digit());
-        let is_id = matches!(before, "goroutine" | "thread") && trimmed != "0";
+        let is_number = trimmed.starts_with(|c: char| c.is_ascii_digit());
+        let is_span = trimmed.ends_with('s') && is_number;
+        is_cycle |= before == "cycle";
+        is_cycle &= word != "runtime";
+        let is_id = matches!(before, "goroutine" | "thread" | "descriptor") && trimmed != "0"
+            || is_cycle && is_number;
         words.push(match trimmed {
             _ if trimmed.starts_with("0x") => format!("0x..{end}"),
             _ if is_span => format!("..{end}"),

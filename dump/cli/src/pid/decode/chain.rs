@@ -1,5 +1,6 @@
 //! From a task's future down to what it waits for.
 
+use super::held;
 use super::memory::Reader;
 use super::model::{Chain, Detail};
 use super::plan::{Part, Phase, Plan};
@@ -71,6 +72,7 @@ impl Decoder<'_, '_, '_> {
                     }
                     Phase::Suspended => {
                         chain.frames.extend(&state.frames);
+                        chain.details.extend(state.held.read(at, walk.reader));
                         self.walk_parts(walk, at, &state.parts, chain, depth);
                         true
                     }
@@ -118,9 +120,19 @@ impl Decoder<'_, '_, '_> {
                 let parts = active.map_or(&[][..], |(_, parts)| parts);
                 !parts.is_empty() && self.walk_parts(walk, at, parts, chain, depth)
             }
-            Plan::Structure { frame, row, parts } => {
+            Plan::Structure {
+                descriptor,
+                frame,
+                row,
+                parts,
+            } => {
                 let before = chain.frames.len();
                 chain.frames.extend(frame);
+                if let Some(way) = descriptor {
+                    chain
+                        .details
+                        .extend(held::descriptor_at(way, at, walk.reader));
+                }
                 if let Some(row) = row {
                     let detail = row
                         .detail

@@ -10,10 +10,12 @@
 //! * [`roots`]: futures that threads are blocked on;
 //! * [`plan`]: what to follow in a type, compiled once;
 //! * [`chain`]: from a task's future down to what it waits for;
+//! * [`held`]: what an async body has beside what it awaits;
 //! * [`leaf`]: what is known of a leaf beside its name;
 //! * [`model`]: the result.
 
 mod chain;
+mod held;
 mod layout;
 mod leaf;
 mod memory;

@@ -121,6 +121,10 @@ pub(crate) enum Detail {
     Notify(u64),
     /// The task whose end is waited for; 0 where its id cannot be read.
     Joins(u64),
+    /// A guard of the lock with this semaphore is among the locals.
+    MayHold(u64),
+    /// A file descriptor.
+    Descriptor(i32),
     /// The future was made, and nothing has polled it yet.
     NotPolled,
 }

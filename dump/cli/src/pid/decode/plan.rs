@@ -1,6 +1,7 @@
 //! What to follow in a type on the way from a future to its leaf, compiled once for each type.
 
 use super::Decoder;
+use super::held::{Held, Way};
 use super::leaf::{self, Row};
 use super::model::Frame;
 use crate::pid::debug::index::{Die, Position};
@@ -35,6 +36,8 @@ pub(super) enum Plan {
     },
     /// The parts are polled side by side; none: it is a leaf.
     Structure {
+        /// To its file descriptor.
+        descriptor: Option<Way>,
         frame: Option<u32>,
         row: Option<&'static Row>,
         parts: Vec<Part>,
@@ -62,6 +65,7 @@ pub(super) struct CoroutineState {
     pub(super) frames: Vec<u32>,
     /// What is awaited.
     pub(super) parts: Vec<Part>,
+    pub(super) held: Held,
 }
 
 /// Where an async body is.
@@ -144,9 +148,18 @@ impl Decoder<'_, '_, '_> {
                     false if is_plumbing => None,
                     false => Some(self.type_frame(&of, false)),
                 };
-                Plan::Structure { frame, row, parts }
+                let descriptor = (is_io(&of.path) && parts.is_empty())
+                    .then(|| self.descriptor(die, 3))
+                    .flatten();
+                Plan::Structure {
+                    descriptor,
+                    frame,
+                    row,
+                    parts,
+                }
             }
             _ => Plan::Structure {
+                descriptor: None,
                 frame: Some(self.type_frame(&of, true)),
                 row: None,
                 parts: Vec::new(),
@@ -201,6 +214,7 @@ impl Decoder<'_, '_, '_> {
             .map(|function| function.position)
             .filter(|position| position.line > 0)
             .or(begin);
+        let is_io = is_io(&name);
         let states = variants
             .variants
             .iter()
@@ -224,7 +238,14 @@ impl Decoder<'_, '_, '_> {
                     }
                     _ => Vec::new(),
                 };
+                let held = match (&inner.shape, phase) {
+                    (Shape::Structure(members), Phase::Suspended) => {
+                        self.held(variant.member.offset, members, is_io)
+                    }
+                    _ => Held::default(),
+                };
                 CoroutineState {
+                    held,
                     value: variant.value,
                     phase,
                     frames,
@@ -365,6 +386,13 @@ fn is_shared(path: &str) -> bool {
     ]
     .iter()
     .any(|prefix| path.starts_with(prefix))
+}
+
+/// Futures of tokio that wait for a file descriptor.
+fn is_io(path: &str) -> bool {
+    ["tokio::net::", "tokio::io::"]
+        .iter()
+        .any(|prefix| path.trim_start_matches('<').starts_with(prefix))
 }
 
 /// The macro whose await is in this file.

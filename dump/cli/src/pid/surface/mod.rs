@@ -1,9 +1,11 @@
 //! A dump in the forms that people and tools read.
 //!
 //! * [`forms`]: JSON, folded stacks, `profile.proto`;
+//! * [`locks`]: who waits for whom;
 //! * [`rows`]: tasks as rows of runtime-dump's model, with their stacks, reasons and notes.
 
 mod forms;
+mod locks;
 mod rows;
 
 use crate::pid::decode::model::{Dump, Runtime};

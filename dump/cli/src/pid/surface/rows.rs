@@ -1,5 +1,6 @@
 //! Tasks as rows of runtime-dump's model.
 
+use super::locks::Locks;
 use super::{Options, Source, Thread};
 use crate::pid::decode::model::{
     Body, Chain, Detail, Dump, Frame, State as TaskState, Task, Timer,
@@ -47,6 +48,7 @@ impl Rows {
         let mut chains: HashMap<Shape, Made> = HashMap::new();
         let mut missing: HashMap<&'static str, u32> = HashMap::new();
         let mut sites: HashMap<(Arc<str>, u32, u32), u32> = HashMap::new();
+        let locks = Locks::of(dump);
         let closures: Vec<Task> = dump
             .unlisted
             .iter()
@@ -84,7 +86,8 @@ impl Rows {
                         }
                     });
                     let mut notes = Vec::new();
-                    push_details(&mut notes, chain, source, "");
+                    push_details(&mut notes, chain, source, &locks, "");
+                    notes.extend(locks.cycle(task.id));
                     (made.clone(), notes)
                 }
                 Body::Missing(why) => {
@@ -358,10 +361,24 @@ fn has(chain: &Chain, frames: &[Frame], text: &str) -> bool {
             .any(|branch| has(branch, frames, text))
 }
 
-fn push_details(notes: &mut Vec<String>, chain: &Chain, source: &Source, before: &str) {
+fn push_details(
+    notes: &mut Vec<String>,
+    chain: &Chain,
+    source: &Source,
+    locks: &Locks,
+    before: &str,
+) {
     for detail in &chain.details {
         if let Some(text) = text_of(detail, source) {
-            notes.push(format!("{before}{text}"));
+            let note = format!("{before}{text}");
+            // A future and the one inside it may have the same descriptor.
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
+        }
+        if let Detail::Acquires { semaphore, .. } = detail {
+            let holders = locks.holders(*semaphore);
+            notes.extend(holders.map(|holders| format!("{before}{holders}")));
         }
     }
     if let Some(why) = chain.cut.filter(|_| !chain.frames.is_empty()) {
@@ -380,7 +397,13 @@ fn push_details(notes: &mut Vec<String>, chain: &Chain, source: &Source, before:
                 frames: chain.frames.clone(),
                 branches: Vec::new(),
             };
-            push_details(notes, &branch, source, &format!("branch {}: ", number + 1));
+            push_details(
+                notes,
+                &branch,
+                source,
+                locks,
+                &format!("branch {}: ", number + 1),
+            );
         }
     }
 }
@@ -448,6 +471,8 @@ fn text_of(detail: &Detail, source: &Source) -> Option<String> {
         Detail::Notify(address) => format!("waits for Notify {address:#x}"),
         Detail::Joins(0) => return None,
         Detail::Joins(id) => format!("joins goroutine {id}"),
+        Detail::MayHold(semaphore) => format!("may hold semaphore {semaphore:#x}"),
+        Detail::Descriptor(number) => format!("file descriptor {number}"),
         Detail::NotPolled => "not polled yet".into(),
     })
 }

@@ -399,3 +399,28 @@ async fn polls_fn() {
 async fn never() {
     std::future::pending::<()>().await;
 }
+
+/// Tasks that come and go: half of them wait, the other half end again and again and begin anew.
+pub fn spawn_more(number: u32) {
+    for _ in 0..number / 2 {
+        tokio::spawn(waits_for_long());
+        tokio::spawn(comes_and_goes());
+    }
+}
+
+async fn waits_for_long() {
+    tokio::time::sleep(LONG).await;
+}
+
+async fn comes_and_goes() {
+    loop {
+        let task = tokio::spawn(comes());
+        let _ = task.await;
+    }
+}
+
+async fn comes() {
+    let inner: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(tokio::task::yield_now());
+    inner.await;
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}

@@ -25,6 +25,10 @@ fn main() {
 
 async fn root() {
     kinds::spawn_all().await;
+    let more = std::env::args()
+        .nth(1)
+        .map_or(0, |more| more.parse().unwrap());
+    kinds::spawn_more(more);
     tokio::time::sleep(Duration::from_secs(2)).await;
     println!("ready");
     std::future::pending::<()>().await;
