@@ -71,15 +71,14 @@ pub(crate) fn assemble(
         .collect();
     let mut reasons = Vec::new();
     let mut leaves: Vec<(BranchKind, Vec<Step>)> = Vec::new();
-    let raws: Vec<_> = waits.stacks().collect();
-    for at in 0..stacks.len() {
+    for (at, raw) in waits.stacks().enumerate() {
         let (later, earlier) = stacks.split_at(at);
         let Some(kind) = kind(&earlier[0], later) else {
             continue;
         };
         let mut steps = earlier[0].clone();
         let reason = match steps.first() {
-            Some(leaf) if leaf.is_nameless() => learned::reason(&raws[at].pcs),
+            Some(leaf) if leaf.is_nameless() => learned::reason(&raw.pcs),
             _ => hide_leaf(&mut steps),
         };
         if leaves.iter().all(|(_, other)| !same_call(other, &steps)) {

@@ -115,7 +115,6 @@ fn look() -> Vec<Specimen> {
 
 /// Locks as those of this crate are.
 #[cfg(feature = "sync")]
-#[expect(clippy::type_complexity, reason = "two locks")]
 fn gate<T: Default>() -> (
     Guarded<tokio::sync::Mutex<()>, T>,
     Guarded<tokio::sync::RwLock<()>, T>,
