@@ -9,7 +9,7 @@ fn the_insert_waits_for_a_lock() {
         players.must(
             "block?debug=1&ongoing=1",
             &format!(
-                "^[0-9]{{9,}} {workers} @ .*\n# labels: .*sync.RWMutex.Lock, blocks a worker.*\n(#.*\n)*#.*dashmap::record"
+                "^[0-9]{{9,}} {workers} @ .*\n# labels: .*sync.RWMutex.Lock, blocks a worker.*\n(#.*\n)*#.*dashmap::(record|.async fn.)"
             ),
         );
     }

@@ -7,7 +7,7 @@ fn workers_wait_for_the_root() {
     let members = Faulty::start(env!("CARGO_BIN_EXE_std_mutex_root"), &[]);
     // The second worker may stand still before it comes to the lock: the first one had the timers.
     let wait = "^[0-9]{9,} [12] @ .*\n# labels: .*sync.Mutex.Lock, blocks a worker.*\n\
-                #.*Mutex::lock.*\n(#.*\n)*#.*std_mutex_root::join_members";
+                #.*[Mm]utex::lock.*\n(#.*\n)*#.*std_mutex_root::join_members";
     let page = members.must("block?debug=1&ongoing=1", wait);
     assert!(page.contains("std_mutex_root::main"), "{page}");
     members.must("mutex?debug=1&ongoing=1", wait);
