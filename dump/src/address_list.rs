@@ -4,8 +4,11 @@
 //! such list, never an empty one (pprof's parsers reject it), and both the text and the binary profile take it from
 //! this file, so that they agree:
 //!
-//! 1. The list of a stack is its trunk. Branches are left out: one task is one sample, not one for each branch.
-//! 2. Where a stack has branches, the synthetic location `select` stands before the trunk.
+//! 1. The list of a stack without branches is its trunk.
+//! 2. That of a stack with branches has all of them below the trunk, in their order, each under a synthetic location that
+//!    says which it is, named as in `debug=2`. So one task is one sample, whose list is told by the trunk and the set of
+//!    branches, and each function in which a branch waits is found. A sample for each branch was rejected: the counts have
+//!    to add up to the number of tasks and are integers, so all branches but one of a lone task would be gone.
 //! 3. Where frames are missing in the middle, the synthetic location `frames elided` stands in the gap. Otherwise a
 //!    graph would show a call that is none.
 //! 4. A stack without locations is one synthetic location, named after the reason that it has none.
@@ -22,8 +25,8 @@ use crate::stack::{Frame, Location, SYNTHETIC_BASE, Stack};
 /// can hold.
 pub const RESERVED_BASE: u64 = SYNTHETIC_BASE + (1 << 40);
 
-/// Return address of the location `select`.
-const SELECT: u64 = RESERVED_BASE + 0x10;
+/// The locations of branches lie here, each at a hash of its name.
+const BRANCHES: u64 = RESERVED_BASE + (2 << 40);
 
 /// Return address of the location `frames elided`.
 const ELIDED: u64 = RESERVED_BASE + 0x20;
@@ -45,8 +48,10 @@ impl AddressList {
     /// The list of a stack.
     pub fn of(stack: &Stack) -> Self {
         let mut locations = Vec::with_capacity(stack.trunk.len() + 2);
-        if !stack.branches.is_empty() {
-            locations.push(synthetic(SELECT, "select"));
+        // Leaf first: the first branch is next to the trunk.
+        for (index, branch) in stack.branches.iter().enumerate().rev() {
+            locations.extend_from_slice(&branch.locations);
+            locations.push(named(BRANCHES, &stack.branch_name(index)));
         }
         match stack.elided {
             Some((gap, elided)) if elided > 0 => {
@@ -109,7 +114,12 @@ fn reason(text: Option<&str>) -> Arc<Location> {
     } else {
         class
     };
-    synthetic(REASONS + u64::from(fnv1a(class)), class)
+    named(REASONS, class)
+}
+
+/// A location that has its address by its name.
+fn named(base: u64, function: &str) -> Arc<Location> {
+    synthetic(base + u64::from(fnv1a(function)), function)
 }
 
 /// A hash that is the same in every process and on every architecture.
@@ -168,17 +178,27 @@ mod tests {
     }
 
     #[test]
-    fn branches_become_one_location() {
-        let branch = Branch {
-            kind: BranchKind::Waiting,
-            locations: trunk(3),
+    fn branches_stand_below_the_trunk_in_their_order() {
+        let branch = |kind, function| Branch {
+            kind,
+            locations: vec![synthetic(0x70, function)],
         };
         let stack = Stack {
-            branches: vec![branch.clone(), branch],
+            branches: vec![
+                branch(BranchKind::Waiting, "a"),
+                branch(BranchKind::AlsoRegistered, "b"),
+            ],
             trunk: trunk(1),
             ..Stack::default()
         };
-        assert_eq!(names(&stack), ["select", "f"]);
+        let list = [
+            "b",
+            "also_registered.branch_2_of_2",
+            "a",
+            "select.branch_1_of_2",
+            "f",
+        ];
+        assert_eq!(names(&stack), list);
     }
 
     #[test]

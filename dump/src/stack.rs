@@ -63,6 +63,17 @@ pub struct Stack {
     pub missing: Option<Arc<str>>,
 }
 
+impl Stack {
+    /// How the texts name a branch, by its index: `select.branch_1_of_2`, or `also_registered.branch_1_of_2`.
+    pub(crate) fn branch_name(&self, index: usize) -> String {
+        let kind = match self.branches.get(index).map(|branch| branch.kind) {
+            Some(BranchKind::AlsoRegistered) => "also_registered",
+            Some(BranchKind::Waiting) | None => "select",
+        };
+        format!("{kind}.branch_{}_of_{}", index + 1, self.branches.len())
+    }
+}
+
 /// Where tasks were spawned.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Site {

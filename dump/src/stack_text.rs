@@ -8,13 +8,13 @@ use std::sync::Arc;
 use crate::address_list::call_address;
 use crate::digits::{push_decimal, push_hex};
 use crate::single_line::{push_called_function, push_file};
-use crate::stack::{Branch, BranchKind, Frame, Location, Stack};
+use crate::stack::{Frame, Location, Stack};
 
 /// Appends all frames of a stack; nothing for a stack without locations.
 pub(crate) fn push_stack(out: &mut Vec<u8>, stack: &Stack) {
     let shown = Shown::of(stack);
     for (index, branch) in stack.branches.iter().enumerate() {
-        push_branch_name(out, branch, index, stack, shown);
+        push_branch_name(out, index, stack, shown);
         for location in branch
             .locations
             .iter()
@@ -90,12 +90,8 @@ impl Shown {
 }
 
 /// Appends the pseudo frame above a branch, at the place where the branches meet.
-fn push_branch_name(out: &mut Vec<u8>, branch: &Branch, index: usize, stack: &Stack, shown: Shown) {
-    let kind = match branch.kind {
-        BranchKind::Waiting => "select",
-        BranchKind::AlsoRegistered => "also_registered",
-    };
-    let name = format!("{kind}.branch_{}_of_{}", index + 1, stack.branches.len());
+fn push_branch_name(out: &mut Vec<u8>, index: usize, stack: &Stack, shown: Shown) {
+    let name = stack.branch_name(index);
     let meeting = stack
         .trunk
         .iter()

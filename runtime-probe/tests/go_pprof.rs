@@ -76,7 +76,7 @@ fn pprof_reads_the_profile_and_its_text() {
             "go_pprof::support::tasks::kind_chan_receive",
             "tokio::sync::mpsc::bounded::Receiver::recv",
             "<tokio::time::sleep::Sleep as core::future::future::Future>::poll",
-            "select",
+            "select.branch_1_of_2",
         ] {
             let has = |line: &str| line.ends_with(&format!("%  {name}"));
             assert!(top.lines().any(has), "{path}: {name} in\n{top}");
@@ -92,7 +92,19 @@ fn pprof_reads_the_profile_and_its_text() {
             stacks[0].clone()
         };
         assert_eq!(of("::kind_chan_receive").0, 3);
-        assert_eq!(of("::kind_select").1[0], "select");
+        // Each branch below the trunk, in one sample.
+        let selects = of("::kind_select");
+        let at = |name: &str| selects.1.iter().position(|frame| frame.ends_with(name));
+        let frames = [
+            at("Future>::poll"),
+            at("select.branch_2_of_2"),
+            at("Receiver::recv"),
+            at("select.branch_1_of_2"),
+            at("::kind_select"),
+        ];
+        assert!(frames.iter().all(Option::is_some), "{selects:?}");
+        assert!(frames.is_sorted(), "{selects:?}");
+        assert_eq!(selects.0, 1);
         // It runs: its stack is its thread's.
         let running = of("::hold_a_worker").1;
         assert!(

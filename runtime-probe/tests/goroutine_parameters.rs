@@ -133,7 +133,8 @@ fn state_is_a_word_or_a_reason() {
     }));
     assert!(kinds(&waiting).contains(&"sleep"));
     let (text, some) = blocks("debug=2&state=Sleep,chan%20send&match=kind_");
-    assert_eq!(kinds(&some), ["chan_send", "sleep"], "{text}");
+    // A branch of the select sleeps.
+    assert_eq!(kinds(&some), ["chan_send", "select", "sleep"], "{text}");
     let (_, running) = blocks("debug=2&state=running");
     let roots = running.iter().filter_map(|block| block.frames.last());
     let mut roots = roots.map(|frame| &frame.function);

@@ -73,6 +73,9 @@ const PENDING: &str = "select (no cases)";
 /// A thread of the blocking pool, which has begun with what is waited for or not: files, names, standard streams.
 const POOL: &str = "blocking pool";
 
+/// For room at the peer's.
+const FLOW_CONTROL: Reason = Reason::Known("chan send");
+
 /// Prefixes of the functions of leaves, and what waiting there means. The outermost match of the leaf's own libraries
 /// counts: a `watch` waits in a `Notify`, a `Mutex` in a semaphore.
 const REASONS: &[(&str, Reason)] = &[
@@ -177,10 +180,8 @@ const REASONS: &[(&str, Reason)] = &[
     ),
     ("futures_channel::oneshot", Reason::Known("chan receive")),
     ("futures_util::lock", Reason::Known("sync.Mutex.Lock")),
-    (
-        "futures_util::stream::futures_unordered",
-        Reason::Known("select"),
-    ),
+    // Its futures have wakers of its own: how many there are, and what they wait for, is not seen.
+    ("futures_util::stream::futures_unordered", Reason::Unknown),
     ("futures_util::future::pending", Reason::Known(PENDING)),
     ("async_channel::Send", Reason::Known("chan send")),
     // Line tables alone do not tell a sender from a receiver.
@@ -233,6 +234,31 @@ const REASONS: &[(&str, Reason)] = &[
         "hyper::client::conn::http2::{async",
         Reason::Known("IO wait"),
     ),
+    // Who sends more than the peer's window takes, or opens more streams than the peer allows, waits for the peer's
+    // program to take it, as in a full channel.
+    ("h2::share::SendStream::poll_capacity", FLOW_CONTROL),
+    ("h2::share::poll_capacity", FLOW_CONTROL),
+    (
+        "h2::proto::streams::send::Send::poll_capacity",
+        FLOW_CONTROL,
+    ),
+    ("h2::proto::streams::send::poll_capacity", FLOW_CONTROL),
+    (
+        "h2::proto::streams::streams::StreamRef::poll_capacity",
+        FLOW_CONTROL,
+    ),
+    ("h2::proto::streams::streams::poll_capacity", FLOW_CONTROL),
+    (
+        "h2::proto::streams::streams::Streams::poll_pending_open",
+        FLOW_CONTROL,
+    ),
+    (
+        "h2::proto::streams::streams::poll_pending_open",
+        FLOW_CONTROL,
+    ),
+    ("h2::client::SendRequest::poll_ready", FLOW_CONTROL),
+    ("h2::client::poll_ready", FLOW_CONTROL),
+    ("h2::client::ReadySendRequest", FLOW_CONTROL),
     ("h2::", Reason::Known("IO wait")),
     ("tokio_tungstenite::", Reason::Known("IO wait")),
 ];
@@ -541,6 +567,8 @@ pub fn combine(inner: Reason, outer: Reason, function: &str) -> Reason {
         {
             Reason::Known("sync.Cond.Wait")
         }
+        // Whatever of h2's is around it.
+        (FLOW_CONTROL, Reason::Known("IO wait")) if function.starts_with("h2::") => FLOW_CONTROL,
         // A name that tells nothing takes nothing away, but a `Notify` or an event is a part of something else.
         (Reason::Known(inner), Reason::Unknown) if inner != "sync.Cond.Wait" => {
             Reason::Known(inner)
@@ -606,6 +634,55 @@ pub fn is_macro_file(file: &str) -> bool {
     file.contains("/src/macros/") || file.contains("/src/async_await/")
 }
 
+/// Futures of libraries that poll several futures for their own sake.
+const TOGETHER: &[&str] = &["futures_util::", "futures_lite::", "futures_concurrency::"];
+
+/// Whether a wrapper polls somebody's future beside a leaf with such a call, for such a reason, that may end it.
+pub fn may_end(wrapper: &str, call: &str, reason: Reason) -> bool {
+    const TOKENS: &[&str] = &["tokio_util::sync::cancellation_token::"];
+    match begins(wrapper, TOKENS) {
+        true => begins(call, TOKENS),
+        false => reason == Reason::Known("sleep") && !begins(wrapper, TOGETHER),
+    }
+}
+
+/// Whether a function is nothing but a clock's, such as one library's name for another's timer.
+pub fn is_clock(function: &str) -> bool {
+    begins(function, &["hyper_util::rt::tokio::TokioSleep"])
+}
+
+/// Leaves that register before they look whether they are ready.
+const REGISTER_FIRST: &[&str] = &[
+    "tokio::time::",
+    "tokio::runtime::time::",
+    "tokio_util::time::",
+    "tokio::task::join_set::",
+    "tokio::util::idle_notified_set::",
+    "futures_util::stream::futures_unordered::",
+];
+
+/// Whether a leaf, by its public call, is one timer of tokio's.
+pub fn is_timer(function: &str) -> bool {
+    begins(
+        function,
+        &["tokio::time::sleep::", "tokio::time::interval::"],
+    )
+}
+
+/// Whether a leaf, by its public call, registers although it is ready.
+pub fn registers_when_ready(function: &str) -> bool {
+    begins(function, REGISTER_FIRST)
+}
+
+/// The type whose method a function is, as far as its name tells.
+pub fn type_of(function: &str) -> &str {
+    let owner = owner(function);
+    match owner.split_once(" as ") {
+        Some((owner, _)) => owner,
+        None => owner.rsplit_once("::").map_or(owner, |(owner, _)| owner),
+    }
+}
+
 /// Functions that poll any number of futures by one call, in a loop.
 const MANY: &[&str] = &[
     "futures_util::future::join_all::",
@@ -655,6 +732,21 @@ mod tests {
         assert_eq!(of(call).as_deref(), Some("std::sync::mpsc::Sender"));
         assert_eq!(of("core::mem::drop").as_deref(), Some(""));
         assert_eq!(of("core::mem::replace<u8>"), None);
+    }
+
+    #[test]
+    fn flow_control_is_no_io() {
+        let calls = [
+            "h2::proto::streams::send::Send::poll_capacity",
+            "h2::proto::streams::streams::StreamRef::poll_capacity",
+            "h2::share::SendStream::poll_capacity",
+        ];
+        let reason = calls.iter().fold(Reason::Unknown, |inner, call| {
+            combine(inner, reason_of(call).unwrap(), call)
+        });
+        assert_eq!(sort_of(reason), Sort::Contention);
+        let receives = reason_of("h2::share::RecvStream::poll_data");
+        assert_eq!(receives, Some(Reason::Known("IO wait")));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::conditions::{self, Condition};
 use super::contended::Contended;
 use super::diagnosis::OFF;
-use super::ongoing::{Look, Ongoing, Wait};
+use super::ongoing::{Key, Look, Ongoing, Wait, key};
 use crate::record::contention::Sampled;
 use crate::snapshot::waits;
 use crate::source;
@@ -52,15 +52,15 @@ pub(crate) fn collect(included: Included) -> Contended {
     let ongoing = look.map(|look| Ongoing::of(&look, &mut resolver));
     waits.extend(ongoing.iter().flat_map(|ongoing| &ongoing.tasks));
     // Events share places, and a place takes a while.
-    let mut places: HashMap<[usize; 4], Wait> = HashMap::new();
+    let mut places: HashMap<Key, Wait> = HashMap::new();
     for waited in &waits {
         places
-            .entry(waited.place.addresses())
-            .or_insert_with(|| Wait::at(&waited.place, &mut resolver));
+            .entry(key(waited))
+            .or_insert_with(|| Wait::at(waited, &mut resolver));
     }
     let has = |wait: &Wait| wait.sorts().any(|sort| included.has(sort));
     let events = waits.iter().filter_map(|waited| {
-        let wait = places.get(&waited.place.addresses())?;
+        let wait = places.get(&key(waited))?;
         has(wait).then_some(Contention {
             stack: &wait.stack,
             reason: &wait.reason,

@@ -3,7 +3,7 @@
 use super::conditions::{self, Condition};
 use super::diagnosis::count_unlisted;
 use super::idle;
-use super::leaf_stacks::{assemble, synthetic};
+use super::leaf_stacks::{Assembled, assemble, synthetic};
 use super::mappings::mappings;
 use super::selection::{Finder, Selection, grouped};
 use super::thread_stacks::{Walked, of_foreign, of_task};
@@ -30,8 +30,8 @@ pub(crate) const NAME: &str = "goroutine";
 pub(crate) struct Goroutines {
     pub(super) tasks: Tasks,
     pub(super) tables: Tables,
-    /// Per place: the text in the brackets, and what it means.
-    pub(super) reasons: Vec<(&'static str, State)>,
+    /// Per place.
+    pub(super) doings: Vec<Doing>,
     pub(super) selection: Selection,
     /// How many tasks there are, wanted or not.
     pub(super) all: usize,
@@ -49,6 +49,47 @@ pub(crate) struct Goroutines {
     pub(super) conditions: Vec<Condition>,
     /// Why running tasks have no stack, and how many.
     pub(super) unseen: BTreeMap<String, usize>,
+}
+
+/// What the tasks at a place do.
+#[derive(Clone, Debug)]
+pub(super) struct Doing {
+    /// The text in the brackets.
+    pub(super) reason: &'static str,
+    pub(super) state: State,
+    /// What is waited for in each branch, where there are several.
+    branches: Vec<&'static str>,
+    /// What may end the future that waits: its wrapper waits for that, too.
+    deadline: Option<Reason>,
+}
+
+impl Doing {
+    fn of(reason: &'static str, state: State) -> Self {
+        Doing {
+            reason,
+            state,
+            branches: Vec::new(),
+            deadline: None,
+        }
+    }
+
+    fn waiting(found: &Assembled) -> Self {
+        let branches = match &found.leaves[..] {
+            [_] => Vec::new(),
+            several => several.iter().map(|reason| reason.text()).collect(),
+        };
+        Doing {
+            branches,
+            deadline: found.deadline,
+            ..Doing::of(found.reason.text(), State::Waiting)
+        }
+    }
+
+    /// What a filter by state looks at.
+    fn reasons(&self) -> impl Iterator<Item = &'static str> + Clone {
+        let branches = self.branches.iter().copied();
+        branches.chain(self.reason.split(", "))
+    }
 }
 
 /// Why the stack of a task that seemed to run was not found.
@@ -99,11 +140,11 @@ impl Goroutines {
             mappings: mappings(&resolver),
             ..Tables::default()
         };
-        let mut reasons = Vec::with_capacity(tasks.places.len());
+        let mut doings = Vec::with_capacity(tasks.places.len());
         for place in &tasks.places {
-            let (stack, reason, state) = locate(place, selection.names, &mut resolver);
+            let (stack, doing) = locate(place, selection.names, &mut resolver);
             tables.stacks.push(stack);
-            reasons.push((reason, state));
+            doings.push(doing);
         }
         tables.sites = tasks
             .sites
@@ -126,7 +167,7 @@ impl Goroutines {
             conditions: look.conditions(|| &mut *resolver),
             tasks,
             tables,
-            reasons,
+            doings,
             selection,
             settling: Settling::default(),
             asked: HashMap::new(),
@@ -148,11 +189,15 @@ impl Goroutines {
             let Some(found) = running.of(&self.tasks, &row) else {
                 continue;
             };
-            let mut reason = self.reasons[row.place as usize];
+            let mut doing = self.doings[row.place as usize].clone();
             let stack = match self.walked(found, resolver) {
-                Ok((walked, doing)) => {
+                Ok((walked, thread)) => {
                     let unfinished = walked.unfinished;
-                    self.asked.insert(row.id, Asked { doing, unfinished });
+                    let asked = Asked {
+                        doing: thread,
+                        unfinished,
+                    };
+                    self.asked.insert(row.id, asked);
                     // Between the wrapper and the future there is nothing to show but the future's name.
                     match walked.stack.trunk.iter().all(|location| location.hidden) {
                         true => self.tables.stacks[row.place as usize].clone(),
@@ -160,7 +205,7 @@ impl Goroutines {
                     }
                 }
                 Err(Unseen::Waits) => {
-                    reason = ("waiting", State::Waiting);
+                    doing = Doing::of("waiting", State::Waiting);
                     let place = self.tasks.places[row.place as usize];
                     unseen(&place, FOREIGN, resolver)
                 }
@@ -172,12 +217,12 @@ impl Goroutines {
                 }
             };
             let place = self.tasks.places[row.place as usize];
-            self.tasks.rows[at].place = self.place(place, stack, reason);
+            self.tasks.rows[at].place = self.place(place, stack, doing);
         }
     }
 
-    fn place(&mut self, place: Place, stack: Stack, reason: (&'static str, State)) -> u32 {
-        self.reasons.push(reason);
+    fn place(&mut self, place: Place, stack: Stack, doing: Doing) -> u32 {
+        self.doings.push(doing);
         self.tasks.places.push(place);
         self.tables.stacks.push(stack);
         self.tables.stacks.len() as u32 - 1
@@ -212,8 +257,8 @@ impl Goroutines {
                     Some(known) => *known,
                     None => {
                         let stack = self.stack_below(row.place, parent);
-                        let reason = self.reasons[row.place as usize];
-                        let new = self.place(place, stack, reason);
+                        let doing = self.doings[row.place as usize].clone();
+                        let new = self.place(place, stack, doing);
                         joined.insert(both, new);
                         new
                     }
@@ -234,7 +279,7 @@ impl Goroutines {
     /// Whether tasks at `place` wait for what they spawned at `site`: there, or later in that function if it is all that they
     /// have spawned.
     fn awaits(&self, place: u32, site: &Site, only_one: bool) -> bool {
-        if self.reasons[place as usize] != ("join", State::Waiting) {
+        if self.doings[place as usize].reason != "join" {
             return false;
         }
         let stack = &self.tables.stacks[place as usize];
@@ -280,11 +325,13 @@ impl Goroutines {
     fn select(&mut self) {
         let found = self.selection.finder().map(|finder| self.find(finder));
         self.tasks.rows.retain(|row| {
-            let (reason, state) = self.reasons[row.place as usize];
+            let doing = &self.doings[row.place as usize];
             let is_closure = self.tasks.places[row.place as usize].kind == Kind::Blocking;
             !(is_closure && self.selection.without_closures)
                 && found.as_ref().is_none_or(|found| found.has(row))
-                && self.selection.wants(state, reason, row.since_ns)
+                && self
+                    .selection
+                    .wants(doing.state, doing.reasons(), row.since_ns)
         });
     }
 
@@ -329,7 +376,7 @@ impl Goroutines {
             (
                 self.selection.first != Some(row.id),
                 u64::MAX - rate,
-                self.reasons[row.place as usize].1 != State::Running,
+                self.doings[row.place as usize].state != State::Running,
                 self.inside(row).is_some(),
                 u64::MAX - row.since_ns,
                 row.id,
@@ -341,7 +388,7 @@ impl Goroutines {
 
     /// A row as the encoders want it.
     pub(super) fn goroutine<'a>(&'a self, row: &Row, notes: &'a [&'a str]) -> Goroutine<'a> {
-        let (reason, state) = self.reasons[row.place as usize];
+        let Doing { reason, state, .. } = self.doings[row.place as usize];
         Goroutine {
             id: row.id,
             parent: (row.parent != 0).then_some(row.parent),
@@ -361,7 +408,7 @@ impl Goroutines {
     pub(super) fn notes(&self, row: &Row) -> Vec<String> {
         let mut notes = Vec::new();
         let place = &self.tasks.places[row.place as usize];
-        let running = self.reasons[row.place as usize].1 == State::Running;
+        let running = self.doings[row.place as usize].state == State::Running;
         if let Some(Rate { now, average, age }) = self.rates.get(&row.id) {
             notes.push(format!(
                 "{} polls/s now, {} polls/s for the {age:.1?} since its spawn",
@@ -402,6 +449,7 @@ impl Goroutines {
     pub(super) fn lasting_notes(&self, row: &Row) -> impl Iterator<Item = &'static str> + use<> {
         let place = &self.tasks.places[row.place as usize];
         let overflowed = place.waits.is_some_and(|waits| waits.overflowed);
+        let deadline = self.doings[row.place as usize].deadline;
         [
             (place.kind == Kind::BlockOn, "root of a block_on"),
             (
@@ -424,6 +472,11 @@ impl Goroutines {
             (
                 self.may_be_due(row, "IO wait"),
                 "it may be over: the I/O of its runtime stands still",
+            ),
+            (deadline == Some(Reason::Known("sleep")), "with a time-out"),
+            (
+                deadline.is_some_and(|deadline| deadline != Reason::Known("sleep")),
+                "until it is cancelled",
             ),
             (overflowed, "more registrations than are kept"),
         ]
@@ -449,7 +502,10 @@ impl Goroutines {
 
     /// Whether it waits for that of a runtime that stands still.
     fn may_be_due(&self, row: &Row, reason: &str) -> bool {
-        self.reasons[row.place as usize].0 == reason && self.stands_still(row)
+        let doing = &self.doings[row.place as usize];
+        let deadline = doing.deadline.map(Reason::text);
+        let mut reasons = doing.reasons().chain(deadline);
+        reasons.any(|waits| waits == reason) && self.stands_still(row)
     }
 
     /// Whether its runtime does.
@@ -508,38 +564,38 @@ const OVER: &str = "its poll ended before its thread was asked";
 const NO_THREAD: &str = "which thread runs it is not known";
 const NO_WAIT: &str = "no wait: its last poll registered nowhere";
 
-/// The stack of a place, the text in the brackets, and the state it means.
-fn locate(place: &Place, names: Names, resolver: &mut Resolver) -> (Stack, &'static str, State) {
+/// The stack of a place, and what its tasks do.
+fn locate(place: &Place, names: Names, resolver: &mut Resolver) -> (Stack, Doing) {
+    let runnable = || Doing::of("runnable", State::Runnable);
+    let waiting = || Doing::of("waiting", State::Waiting);
+    let running = |reason| Doing::of(reason, State::Running);
+    let queued = || Doing::of("blocking, queued", State::Runnable);
     let root = || root_only(place, names);
     match (place.state, place.kind) {
         // Their stacks come from their threads: what is said here is replaced.
         (tasks::State::Running, Kind::Foreign) => {
-            (unseen(place, OVER, resolver), "running", State::Running)
+            (unseen(place, OVER, resolver), running("running"))
         }
-        (tasks::State::Runnable, Kind::Foreign) => (
-            unseen(place, FOREIGN, resolver),
-            "runnable",
-            State::Runnable,
-        ),
-        (_, Kind::Foreign) => (unseen(place, FOREIGN, resolver), "waiting", State::Waiting),
-        (tasks::State::Running, _) => (root(), "running", State::Running),
-        (tasks::State::Blocking, _) => (root(), "blocking", State::Running),
-        (tasks::State::Queued, _) => (root(), "blocking, queued", State::Runnable),
+        (tasks::State::Runnable, Kind::Foreign) => (unseen(place, FOREIGN, resolver), runnable()),
+        (_, Kind::Foreign) => (unseen(place, FOREIGN, resolver), waiting()),
+        (tasks::State::Running, _) => (root(), running("running")),
+        (tasks::State::Blocking, _) => (root(), running("blocking")),
+        (tasks::State::Queued, _) => (root(), queued()),
         (tasks::State::Runnable, _) | (tasks::State::Waiting, _) => {
-            let waiting = place.state == tasks::State::Waiting;
-            let Some(waits) = place.waits else {
-                return match (waiting, place.meta) {
-                    (false, _) => (root(), "runnable", State::Runnable),
-                    (true, None) => (unseen(place, NO_WAIT, resolver), "waiting", State::Waiting),
-                    (true, Some(_)) => (root(), "waiting", State::Waiting),
+            let waits = place.state == tasks::State::Waiting;
+            let Some(registered) = place.waits else {
+                return match (waits, place.meta) {
+                    (false, _) => (root(), runnable()),
+                    (true, None) => (unseen(place, NO_WAIT, resolver), waiting()),
+                    (true, Some(_)) => (root(), waiting()),
                 };
             };
-            let found = assemble(waits, place.around, names, resolver);
-            if waiting && found.reason != Reason::Yield {
-                (found.stack, found.reason.text(), State::Waiting)
-            } else {
-                (found.stack, "runnable", State::Runnable)
-            }
+            let found = assemble(registered, place.remaining, place.around, names, resolver);
+            let doing = match waits && found.reason != Reason::Yield {
+                true => Doing::waiting(&found),
+                false => runnable(),
+            };
+            (found.stack, doing)
         }
     }
 }

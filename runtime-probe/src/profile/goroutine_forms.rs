@@ -3,7 +3,7 @@
 use super::address_names;
 use super::conditions::Condition;
 use super::diagnosis::{no_tasks, unlisted};
-use super::goroutine::{Goroutines, NAME};
+use super::goroutine::{Doing, Goroutines, NAME};
 use super::selection::grouped;
 use crate::snapshot::settling::Settling;
 use crate::snapshot::tasks::{Flags, Row};
@@ -92,7 +92,7 @@ impl Goroutines {
                 self.write_task(&mut writer, group.first)?;
                 continue;
             }
-            let notes: Vec<&str> = self.lasting_notes(group.first).collect();
+            let notes: Vec<&str> = group.notes.iter().map(String::as_str).collect();
             writer.write_group(&Group {
                 example: self.goroutine(group.first, &notes),
                 count: group.count,
@@ -254,7 +254,7 @@ impl Goroutines {
             first_equal(&self.tables.sites),
         );
         for row in &self.tasks.rows {
-            let (reason, state) = self.reasons[row.place as usize];
+            let Doing { reason, state, .. } = self.doings[row.place as usize];
             let key = Key {
                 stack: stacks[row.place as usize],
                 site: sites.get(row.site as usize).copied(),
@@ -268,10 +268,15 @@ impl Goroutines {
                     first: row,
                     count: 0,
                     longest: Vec::new(),
+                    notes: self.notes(row),
                 });
                 groups.len() - 1
             });
             let group = &mut groups[index];
+            if group.count > 0 && !group.notes.is_empty() {
+                let notes = self.notes(row);
+                group.notes.retain(|note| notes.contains(note));
+            }
             group.count += 1;
             if group.longest.len() < LONGEST {
                 group.longest.push((row.id, row.since_ns));
@@ -287,6 +292,8 @@ struct Tasks<'r> {
     first: &'r Row,
     count: u64,
     longest: Vec<(u64, u64)>,
+    /// What is known of each of them.
+    notes: Vec<String>,
 }
 
 #[derive(PartialEq, Eq, Hash)]

@@ -6,13 +6,14 @@
 //! [`super::parting`]): it is a wait as long as none of them says that its body has moved on. Where names cannot tell (no
 //! line tables, so inlined functions are unknown), it is shown as "also registered".
 
-use super::parting::{Earlier, Parting, polls_several};
+use super::leaves::{Leaves, Registration};
+use super::parting::Parting;
+use crate::snapshot::remaining::Remaining;
 use crate::stack::raw::{End, FutureMeta, RawStack, WaitSet};
-use crate::symbol::learned;
 use crate::symbol::name::Names;
 use crate::symbol::resolver::{Code, Resolver};
-use crate::symbol::role::{self, Reason, SELECT};
-use runtime_dump::stack::{Branch, BranchKind, Frame, Location, SYNTHETIC_BASE, Stack};
+use crate::symbol::role::{self, Reason};
+use runtime_dump::stack::{Branch, Frame, Location, SYNTHETIC_BASE, Stack};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -38,12 +39,12 @@ pub(super) struct Step {
     /// In no form, unless its frame has something that is shown: the probe's, or the way from a leaf to the waker.
     left_out: bool,
     /// The public call of the leaf's libraries.
-    call: bool,
+    pub(super) call: bool,
 }
 
 impl Step {
     /// Nothing is known of its function: the binary is stripped.
-    fn is_nameless(&self) -> bool {
+    pub(super) fn is_nameless(&self) -> bool {
         self.entry == 0 && self.frame.function.starts_with("0x")
     }
 }
@@ -55,12 +56,15 @@ pub(crate) struct Assembled {
     pub(crate) reason: Reason,
     /// What it waits for in each branch; in one leaf, the same.
     pub(crate) leaves: Vec<Reason>,
+    /// What may end the future that waits: its wrapper waits for that, too.
+    pub(crate) deadline: Option<Reason>,
 }
 
-/// The readable stack of a set of registrations, and what the task waits for. `around` is what the task around a
-/// nested future registered: its stack goes on where the nested one's ends.
+/// The readable stack of a set of registrations, of which so many are `remaining`, and what the task waits for. `around` is
+/// what the task around a nested future registered: its stack goes on where the nested one's ends.
 pub(crate) fn assemble(
     waits: &'static WaitSet,
+    remaining: Remaining,
     around: Option<&'static WaitSet>,
     names: Names,
     resolver: &mut Resolver,
@@ -69,51 +73,36 @@ pub(crate) fn assemble(
         .stacks()
         .map(|raw| expand_raw(raw, resolver))
         .collect();
-    let mut reasons = Vec::new();
-    let mut leaves: Vec<(BranchKind, Vec<Step>)> = Vec::new();
-    for (at, raw) in waits.stacks().enumerate() {
-        let (later, earlier) = stacks.split_at(at);
-        let Some(kind) = kind(&earlier[0], later) else {
-            continue;
-        };
-        let mut steps = earlier[0].clone();
-        let reason = match steps.first() {
-            Some(leaf) if leaf.is_nameless() => learned::reason(&raw.pcs),
-            _ => hide_leaf(&mut steps),
-        };
-        if leaves.iter().all(|(_, other)| !same_call(other, &steps)) {
-            if kind == BranchKind::Waiting {
-                reasons.push(reason);
-            }
-            leaves.push((kind, steps));
-        }
-    }
-    let mut reason = reasons[0];
-    if reasons.len() > 1 {
-        reason = Reason::Known(SELECT);
-    }
-    // In the order of the code: `select!` and `join!` change that of the polls.
-    leaves.sort_by(|(_, a), (_, b)| {
-        let calls = |steps: &[Step]| steps.iter().rev().map(|step| step.pc).collect::<Vec<_>>();
-        calls(a).cmp(&calls(b))
-    });
+    let addresses: Vec<&[usize]> = waits.stacks().map(|raw| &raw.pcs[..]).collect();
+    let mut leaves = Leaves::of(&stacks, &addresses, remaining);
+    let (mut reason, mut reasons) = leaves.reasons();
+    // Of a future wrapped by hand that waits: its task waits there.
+    let over = match remaining {
+        // A timer that has woken the task is not asked again before it is set again.
+        Remaining::Repeated => leaves.all.iter().all(Registration::is_timer),
+        remaining => !remaining.is_some() && reason != Reason::Inner,
+    };
     if let Some(around) = around {
         let outer = expand_raw(around.last, resolver);
         // The outer stack's leaf is the nested wrapper's own poll: only what lies above it is news.
         let news: Vec<Step> = outer.into_iter().skip_while(|step| !step.shown).collect();
-        leaves
-            .iter_mut()
-            .for_each(|(_, steps)| steps.extend(news.iter().cloned()));
+        let all = leaves.all.iter_mut();
+        all.for_each(|leaf| leaf.steps.extend(news.iter().cloned()));
     }
-    leaves
-        .iter_mut()
-        .for_each(|(_, steps)| leave_out(steps, Leaf::Wait));
+    let all = leaves.all.iter_mut();
+    all.for_each(|leaf| leave_out(&mut leaf.steps, Leaf::Wait));
     let raw = waits.last;
-    let gap = match &leaves[..] {
-        [(_, steps)] => Some(kept(steps, raw.pcs.len() / 2)),
+    let gap = match &leaves.all[..] {
+        [leaf] => Some(kept(&leaf.steps, raw.pcs.len() / 2)),
         _ => None,
     };
-    let mut stack = stack(leaves, names);
+    let mut stack = match over {
+        false => stack(&leaves.all, names),
+        true => {
+            (reason, reasons) = (Reason::Unknown, vec![Reason::Unknown]);
+            passed(&leaves.all, remaining, names, resolver)
+        }
+    };
     if raw.elided > 0 {
         stack.elided = Some((gap.unwrap_or(stack.trunk.len() / 2), raw.elided));
     }
@@ -128,6 +117,7 @@ pub(crate) fn assemble(
         stack,
         reason,
         leaves: reasons,
+        deadline: leaves.deadline.filter(|_| !over),
     }
 }
 
@@ -326,79 +316,23 @@ fn is_left_out(frame: &[Step]) -> bool {
     frame.iter().all(|step| !step.shown) && frame.iter().any(|step| step.left_out)
 }
 
-/// Whether two registrations are of one wait: both were made inside the same public call of a library, as that of a
-/// socket that reads and writes, or of a queue that waits for a timer and for whoever fills it.
-fn same_call(a: &[Step], b: &[Step]) -> bool {
-    let call = |steps: &[Step]| steps.iter().position(|step| step.call);
-    let (Some(a_call), Some(b_call)) = (call(a), call(b)) else {
-        return false;
-    };
-    let (a, b) = (&a[a_call..], &b[b_call..]);
-    // In the physical function that the call is inlined into, addresses differ anyway, and equal lines may be two calls
-    // of somebody who polls several futures.
-    let inlined = a.iter().take_while(|step| step.pc == a[0].pc).count();
-    let once = (1..inlined).all(|at| {
-        let plumbing = role::is_scaffolding(&a[at].frame.function);
-        (plumbing || a[at].closures > 0) && !polls_several(&a[at], a.get(at + 1))
-    });
-    let from_one_place = || {
-        let mut callers = a.iter().zip(b).enumerate().skip(1);
-        callers.all(|(at, (a, b))| a.frame == b.frame && (at < inlined || a.pc == b.pc))
-    };
-    a.len() == b.len()
-        && a[0].inlining_known
-        && a[0].frame.function == b[0].frame.function
-        && once
-        && from_one_place()
-}
-
-/// What a registration is, by those that were made later in the same poll; `None` if it is past, or made again.
-fn kind(earlier: &[Step], later: &[Vec<Step>]) -> Option<BranchKind> {
-    let mut kind = BranchKind::Waiting;
-    for later in later {
-        match Parting::of(earlier, later).earlier {
-            Earlier::Repeated | Earlier::Past => return None,
-            Earlier::Beside(BranchKind::AlsoRegistered) => kind = BranchKind::AlsoRegistered,
-            Earlier::Beside(BranchKind::Waiting) => {}
-        }
-    }
-    Some(kind)
-}
-
 /// One trunk and, for several leaves, a branch each.
-fn stack(leaves: Vec<(BranchKind, Vec<Step>)>, names: Names) -> Stack {
-    if leaves.len() == 1 {
-        let trunk = leaves
-            .into_iter()
-            .next()
-            .map_or_else(Vec::new, |(_, steps)| locations(&steps, names));
+fn stack(leaves: &[Registration], names: Names) -> Stack {
+    if let [leaf] = leaves {
         return Stack {
-            trunk,
+            trunk: locations(&leaf.steps, names),
             ..Stack::default()
         };
     }
-    // Each branch keeps its leaf's public call, even where the branches differ in nothing that is shown.
-    let below_leaf = |steps: &[Step]| {
-        let leaf = steps.iter().position(|step| step.shown);
-        steps.len() - leaf.map_or(0, |leaf| leaf + 1)
-    };
-    let shortest = leaves
-        .iter()
-        .map(|(_, steps)| below_leaf(steps))
-        .min()
-        .unwrap_or(0);
-    let parted = leaves[1..]
-        .iter()
-        .map(|(_, steps)| Parting::of(&leaves[0].1, steps).common);
-    let common = parted.min().unwrap_or(0).min(shortest);
-    let trunk = leaves.first().map_or_else(Vec::new, |(_, steps)| {
-        locations(&steps[steps.len() - common..], names)
+    let common = common(leaves);
+    let trunk = leaves.first().map_or_else(Vec::new, |leaf| {
+        locations(&leaf.steps[leaf.steps.len() - common..], names)
     });
     let branches = leaves
         .iter()
-        .map(|(kind, steps)| Branch {
-            kind: *kind,
-            locations: locations(&steps[..steps.len() - common], names),
+        .map(|leaf| Branch {
+            kind: leaf.kind,
+            locations: locations(&leaf.steps[..leaf.steps.len() - common], names),
         })
         .collect();
     Stack {
@@ -407,6 +341,71 @@ fn stack(leaves: Vec<(BranchKind, Vec<Step>)>, names: Names) -> Stack {
         ..Stack::default()
     }
 }
+
+/// How many frames, from the root, all leaves share. Each keeps its public call for itself, even where they differ in nothing
+/// that is shown.
+fn common(leaves: &[Registration]) -> usize {
+    let [first, others @ ..] = leaves else {
+        return 0;
+    };
+    let below_leaf = |leaf: &Registration| {
+        let call = leaf.steps.iter().position(|step| step.shown);
+        leaf.steps.len() - call.map_or(0, |call| call + 1)
+    };
+    let parted = others
+        .iter()
+        .map(|leaf| Parting::of(&first.steps, &leaf.steps).common);
+    let below_leaf = leaves.iter().map(below_leaf);
+    parted.chain(below_leaf).min().unwrap_or(0)
+}
+
+/// The stack of a task of which only the last registrations are known, and they are over, or may be: below a frame that says
+/// so there is what called them.
+fn passed(
+    leaves: &[Registration],
+    remaining: Remaining,
+    names: Names,
+    resolver: &mut Resolver,
+) -> Stack {
+    // Where the program's own code begins, outside of a library's call.
+    let own = |steps: &[Step]| match steps.iter().position(|step| step.call) {
+        None => 0,
+        Some(call) => {
+            let of_a_library = |step: &&Step| !step.shown || role::is_library(&step.frame.function);
+            call + steps[call..].iter().take_while(of_a_library).count()
+        }
+    };
+    let (name, steps) = match (leaves, remaining) {
+        ([leaf], Remaining::None | Remaining::Repeated) => (AFTER, &leaf.steps[own(&leaf.steps)..]),
+        ([leaf], _) => (AT_OR_AFTER, &leaf.steps[..]),
+        ([first, ..], _) => (AFTER, &first.steps[first.steps.len() - common(leaves)..]),
+        ([], _) => (AFTER, &[][..]),
+    };
+    let known = steps[own(steps)..].iter().find(|step| step.shown);
+    let known = known.map(|step| &step.frame);
+    let frame = Frame {
+        function: resolver.text(name.to_owned()),
+        file: known.map_or_else(|| "".into(), |frame| frame.file.clone()),
+        line: known.map_or(0, |frame| frame.line),
+    };
+    let after = Location {
+        return_address: synthetic(&frame, 0),
+        function_offset: None,
+        frames: vec![frame],
+        hidden: false,
+    };
+    let mut trunk = vec![Arc::new(after)];
+    trunk.extend(locations(steps, names));
+    Stack {
+        trunk,
+        ..Stack::default()
+    }
+}
+
+/// In the place of a leaf's function where the task waits, nobody knows for what, at a later line than the one below.
+const AFTER: &str = "waits.after";
+/// The same where it may be that line.
+const AT_OR_AFTER: &str = "waits.at_or_after";
 
 /// Steps of one physical frame become one location. Only what is shown is in it; a frame of which nothing is shown is a
 /// hidden location, or none if it is left out.

@@ -2,6 +2,7 @@
 //! short time only; of others, such as a receiver's, nothing tells how long is too long.
 
 use super::leaf_stacks::{Assembled, assemble};
+use crate::snapshot::remaining::Remaining;
 use crate::snapshot::waits;
 use crate::stack::raw::WaitSet;
 use crate::symbol::name::Names;
@@ -26,7 +27,7 @@ pub(crate) struct LongWait {
 /// Looks for such waits, and remembers which registrations are one: sets are never freed, and a program has few.
 #[derive(Debug, Default)]
 pub(crate) struct LongWaits {
-    known: HashMap<usize, Verdict>,
+    known: HashMap<(usize, Remaining), Verdict>,
 }
 
 /// What is known of registrations.
@@ -44,7 +45,7 @@ impl LongWaits {
         let pending = waits::pending().into_iter();
         let long = pending.filter(|pending| pending.longest > limit);
         long.filter_map(|pending| {
-            let reason = self.verdict(pending.waits).reason;
+            let reason = self.verdict(pending.waits, pending.remaining).reason;
             Some(LongWait {
                 place: std::ptr::from_ref(pending.waits).addr(),
                 reason: reason?,
@@ -58,13 +59,13 @@ impl LongWaits {
 
     /// Whether a task with these registrations has only given way.
     pub(crate) fn gives_way(&mut self, waits: &'static WaitSet) -> bool {
-        self.verdict(waits).gives_way
+        self.verdict(waits, Remaining::All).gives_way
     }
 
-    fn verdict(&mut self, waits: &'static WaitSet) -> Verdict {
+    fn verdict(&mut self, waits: &'static WaitSet, remaining: Remaining) -> Verdict {
         let place = std::ptr::from_ref(waits).addr();
-        *self.known.entry(place).or_insert_with(|| {
-            let found = assemble(waits, None, Names::Short, &mut resolver());
+        *self.known.entry((place, remaining)).or_insert_with(|| {
+            let found = assemble(waits, remaining, None, Names::Short, &mut resolver());
             Verdict {
                 reason: reason(&found),
                 gives_way: found.leaves.contains(&Reason::Yield),

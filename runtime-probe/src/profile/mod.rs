@@ -2,6 +2,7 @@
 //!
 //! In reading order:
 //! * [`parting`]: where two registrations of one poll part, and what the earlier one is by that;
+//! * [`leaves`]: which registrations of a poll are waits;
 //! * [`leaf_stacks`]: one task's raw stacks become one readable stack and a wait reason;
 //! * [`thread_stacks`]: a thread's frames become that of a task that runs on it, or of the thread;
 //! * [`selection`]: which tasks a dump shows, how many, under which names;
@@ -34,6 +35,7 @@ pub(crate) mod goroutine;
 pub(crate) mod goroutine_forms;
 pub(crate) mod idle;
 pub(crate) mod leaf_stacks;
+mod leaves;
 pub(crate) mod long_waits;
 pub(crate) mod mappings;
 pub(crate) mod mutex;

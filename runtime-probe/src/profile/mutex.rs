@@ -11,8 +11,9 @@ use super::contended::Contended;
 use super::diagnosis::OFF;
 use super::goroutine::missing;
 use super::leaf_stacks::assemble;
-use super::ongoing::{Look, Ongoing, Wait};
+use super::ongoing::{Key, Look, Ongoing, Wait, key};
 use crate::record::contention::{Place, Sampled};
+use crate::snapshot::remaining::Remaining;
 use crate::snapshot::waits::{self, Pending};
 use crate::source;
 use crate::symbol::name::Names;
@@ -52,15 +53,15 @@ pub(crate) fn collect(ongoing: bool) -> Contended {
         });
     let pending = Waiting::now(&mut resolver);
     let ongoing = look.map(|look| Ongoing::of(&look, &mut resolver));
-    let mut places: HashMap<[usize; 4], Wait> = HashMap::new();
+    let mut places: HashMap<Key, Wait> = HashMap::new();
     let tasks = ongoing.iter().flat_map(|ongoing| &ongoing.tasks);
     for waited in tasks.clone() {
         places
-            .entry(waited.place.addresses())
-            .or_insert_with(|| Wait::at(&waited.place, &mut resolver));
+            .entry(key(waited))
+            .or_insert_with(|| Wait::at(waited, &mut resolver));
     }
     let tasks = tasks.filter_map(|waited| {
-        let wait = places.get(&waited.place.addresses())?;
+        let wait = places.get(&key(waited))?;
         wait.is_for_a_lock().then_some(Contention {
             stack: &wait.stack,
             reason: &wait.reason,
@@ -89,7 +90,7 @@ pub(crate) fn collect(ongoing: bool) -> Contended {
 
 fn stack(place: &Place, resolver: &mut Resolver) -> Stack {
     match place.waits {
-        Some(waits) => assemble(waits, None, Names::Short, resolver).stack,
+        Some(waits) => assemble(waits, Remaining::All, None, Names::Short, resolver).stack,
         None => missing("more places than are kept apart"),
     }
 }
@@ -104,7 +105,13 @@ struct Waiting {
 impl Waiting {
     fn now(resolver: &mut Resolver) -> Self {
         let is_for_a_lock = |pending: &Pending| {
-            let found = assemble(pending.waits, None, Names::Short, resolver);
+            let found = assemble(
+                pending.waits,
+                pending.remaining,
+                None,
+                Names::Short,
+                resolver,
+            );
             found.leaves.into_iter().any(|reason| reason.is_lock())
         };
         let pending: Vec<Pending> = waits::pending().into_iter().filter(is_for_a_lock).collect();

@@ -8,6 +8,7 @@ use super::leaf_stacks::assemble;
 use super::thread_stacks::of_waiting;
 use crate::record::contention::{How, Place};
 use crate::registry::record::Kind;
+use crate::snapshot::remaining::Remaining;
 use crate::snapshot::stuck::{self, Asleep};
 use crate::snapshot::tasks::{self, Tasks};
 use crate::snapshot::waits::Waited;
@@ -119,6 +120,7 @@ fn suspended(tasks: &Tasks) -> Vec<Waited> {
                 spawned_at: site.filter(|_| unknown).map(|site| site.location),
                 how: How::Suspended,
             },
+            remaining: place.remaining,
             count: 1.0,
             delay_ns: row.since_ns as f64,
         }
@@ -128,6 +130,13 @@ fn suspended(tasks: &Tasks) -> Vec<Waited> {
 
 /// The reason of a wait whose names tell nothing.
 const UNKNOWN: &str = "unknown";
+
+/// What waits share that are shown alike.
+pub(super) type Key = ([usize; 4], Remaining);
+
+pub(super) fn key(waited: &Waited) -> Key {
+    (waited.place.addresses(), waited.remaining)
+}
 
 /// What is known of a place where something waits.
 pub(super) struct Wait {
@@ -148,7 +157,8 @@ impl Wait {
         self.leaves.iter().copied().any(Reason::is_lock)
     }
 
-    pub(super) fn at(place: &Place, resolver: &mut Resolver) -> Self {
+    pub(super) fn at(waited: &Waited, resolver: &mut Resolver) -> Self {
+        let place = &waited.place;
         let unknown = |stack| Wait {
             stack,
             reason: UNKNOWN.to_owned(),
@@ -156,7 +166,13 @@ impl Wait {
         };
         match (place.waits, place.spawned_at) {
             (Some(waits), _) => {
-                let found = assemble(waits, place.around, Names::Short, resolver);
+                let found = assemble(
+                    waits,
+                    waited.remaining,
+                    place.around,
+                    Names::Short,
+                    resolver,
+                );
                 let reason = match found.reason {
                     Reason::Unknown => UNKNOWN,
                     known => known.text(),

@@ -17,7 +17,18 @@ pub(super) enum Earlier {
     /// The body that made it has moved on.
     Past,
     /// It is another one.
-    Beside(BranchKind),
+    Beside(BranchKind, By),
+}
+
+/// What polls the one and the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    /// A closure that is made for it, as in `select!` and `join!`.
+    Closure,
+    /// A function, such as a `poll` that is written by hand.
+    Function,
+    /// The names do not tell.
+    Unknown,
 }
 
 /// Where two stacks part.
@@ -25,6 +36,8 @@ pub(super) enum Earlier {
 pub(super) struct Parting {
     /// How many frames, from the root, are those of both.
     pub(super) common: usize,
+    /// Which frame, from the root, is that of the function that goes two ways.
+    pub(super) function: usize,
     pub(super) earlier: Earlier,
 }
 
@@ -38,66 +51,64 @@ impl Parting {
         for at in 0..shorter {
             let (a, b) = outer(at);
             let known = a.inlining_known && b.inlining_known;
-            let parts = |common, earlier| Parting { common, earlier };
-            let moved_on = |common| {
-                parts(
-                    common,
-                    match many {
-                        true => Earlier::Beside(BranchKind::AlsoRegistered),
-                        false => Earlier::Past,
-                    },
-                )
+            // The functions that are compared were called by this one, or it is the first.
+            let caller = at.saturating_sub(1);
+            let parts = |function: usize, earlier| Parting {
+                common: at,
+                function,
+                earlier,
             };
-            let caller = at.checked_sub(1).map(|at| outer(at).0);
-            let several = |at: usize| from_several_places(later, at);
+            let by = |function: usize| match from_root(later, function) {
+                _ if is_closure_of_several(later, function) => Some(By::Closure),
+                step if step.closures == 0 => Some(By::Function),
+                _ => None,
+            };
+            let by_lines = |function: usize| match by(function) {
+                Some(by) => parts(function, Earlier::Beside(BranchKind::Waiting, by)),
+                None if many => parts(function, UNKNOWN),
+                None => parts(function, Earlier::Past),
+            };
             if a.entry != b.entry || a.frame.function != b.frame.function {
-                return match caller {
-                    Some(caller) if known && caller.inlining_known => {
-                        if caller.closures == 0 || several(at - 1) {
-                            parts(at, Earlier::Beside(BranchKind::Waiting))
-                        } else {
-                            moved_on(at)
-                        }
-                    }
-                    _ => parts(at, Earlier::Beside(BranchKind::AlsoRegistered)),
+                let known = known && at > 0 && outer(caller).0.inlining_known;
+                return match known {
+                    true => by_lines(caller),
+                    false => parts(caller, UNKNOWN),
                 };
             }
-            if at > 0 && called_from_two_places(outer(at - 1), (a, b)) {
+            if at > 0 && called_from_two_places(outer(caller), (a, b)) {
                 if !known {
-                    return parts(at, Earlier::Beside(BranchKind::AlsoRegistered));
+                    return parts(caller, UNKNOWN);
                 }
-                if several(at - 1) {
-                    return parts(at, Earlier::Beside(BranchKind::Waiting));
+                if by(caller) == Some(By::Closure) {
+                    return parts(caller, Earlier::Beside(BranchKind::Waiting, By::Closure));
                 }
             }
             if a.frame != b.frame {
-                return if a.closures == 0 || several(at) {
-                    parts(at, Earlier::Beside(BranchKind::Waiting))
-                } else {
-                    moved_on(at)
-                };
+                return by_lines(at);
             }
             many |= role::polls_many(&a.frame.function);
         }
         let earlier = match earlier.len() == later.len() {
             true => repeated(earlier, later),
             // One stack is the other's end: the same leaf polled at two depths cannot be told from a repetition.
-            false => Earlier::Beside(BranchKind::AlsoRegistered),
+            false => UNKNOWN,
         };
         Parting {
             common: shorter,
+            function: shorter.saturating_sub(1),
             earlier,
         }
     }
 }
 
+/// The names do not tell.
+pub(super) const UNKNOWN: Earlier = Earlier::Beside(BranchKind::AlsoRegistered, By::Unknown);
+
 /// The same functions and lines. Their innermost addresses may differ still: where nothing is known of inlined functions, two
 /// leaves.
 fn repeated(earlier: &[Step], later: &[Step]) -> Earlier {
     match (earlier.first(), later.first()) {
-        (Some(a), Some(b)) if a.pc != b.pc && !a.inlining_known => {
-            Earlier::Beside(BranchKind::AlsoRegistered)
-        }
+        (Some(a), Some(b)) if a.pc != b.pc && !a.inlining_known => UNKNOWN,
         _ => Earlier::Repeated,
     }
 }
@@ -114,15 +125,14 @@ fn called_from_two_places(callers: (&Step, &Step), called: (&Step, &Step)) -> bo
     }
 }
 
-/// Whether a frame is one that polls several futures, each by a call of its own, and no async body: the next around it
-/// says so.
-fn from_several_places(steps: &[Step], at: usize) -> bool {
+/// [`polls_several`] of a frame, from the root.
+fn is_closure_of_several(steps: &[Step], at: usize) -> bool {
     let around = at.checked_sub(1).map(|at| from_root(steps, at));
     polls_several(from_root(steps, at), around)
 }
 
 /// Whether a closure is one that polls several futures, not an async body: the next around it says so.
-pub(super) fn polls_several(closure: &Step, around: Option<&Step>) -> bool {
+fn polls_several(closure: &Step, around: Option<&Step>) -> bool {
     // futures' select! has a closure for each branch.
     role::is_macro_file(&closure.frame.file)
         || around.is_some_and(|step| role::is_poll_fn(&step.frame.function))

@@ -122,13 +122,19 @@ impl Selection {
         (!self.words.is_empty()).then(|| self.words.join(", "))
     }
 
-    /// Whether a task in this state, for this reason, for so many nanoseconds, is wanted.
-    pub(crate) fn wants(&self, state: State, reason: &str, since_ns: u64) -> bool {
-        let named = |wanted: &Wanted| match wanted {
+    /// Whether a task in this state, for any of these reasons, for so many nanoseconds, is wanted.
+    pub(crate) fn wants<'r>(
+        &self,
+        state: State,
+        reasons: impl Iterator<Item = &'r str> + Clone,
+        since_ns: u64,
+    ) -> bool {
+        let is_wanted = |wanted: &Wanted| match wanted {
             Wanted::State(wanted) => *wanted == state,
-            Wanted::Reason(wanted) => reason.split(", ").any(|part| part == *wanted),
+            Wanted::Reason(wanted) => reasons.clone().any(|reason| reason == *wanted),
         };
-        since_ns >= self.min_wait_ns && (self.states.is_empty() || self.states.iter().any(named))
+        since_ns >= self.min_wait_ns
+            && (self.states.is_empty() || self.states.iter().any(is_wanted))
     }
 
     /// Looks for the pattern in texts; `None` if there is none to look for.
@@ -199,16 +205,16 @@ mod tests {
     #[test]
     fn a_state_is_a_word_or_a_reason() {
         let selection = states("Running, io wait").unwrap();
-        assert!(selection.wants(State::Running, "blocking", 0));
-        assert!(selection.wants(State::Waiting, "IO wait", 0));
-        assert!(!selection.wants(State::Waiting, "sleep", 0));
+        assert!(selection.wants(State::Running, ["blocking"].into_iter(), 0));
+        assert!(selection.wants(State::Waiting, ["IO wait"].into_iter(), 0));
+        assert!(!selection.wants(State::Waiting, ["sleep"].into_iter(), 0));
         let selection = states("waiting").unwrap();
-        assert!(selection.wants(State::Waiting, "sleep", 0));
-        assert!(!selection.wants(State::Runnable, "runnable", 0));
+        assert!(selection.wants(State::Waiting, ["sleep"].into_iter(), 0));
+        assert!(!selection.wants(State::Runnable, ["runnable"].into_iter(), 0));
         assert!(
             states("blocking")
                 .unwrap()
-                .wants(State::Running, "blocking", 0)
+                .wants(State::Running, ["blocking"].into_iter(), 0)
         );
         for wrong in ["", "slep", "running,", "wait ing"] {
             let error = states(wrong).unwrap_err();
@@ -231,10 +237,10 @@ mod tests {
         let mut selection = Selection::default();
         assert_eq!(selection.filters(), None);
         assert!(selection.finder().is_none());
-        assert!(selection.wants(State::Runnable, "runnable", 0));
+        assert!(selection.wants(State::Runnable, ["runnable"].into_iter(), 0));
         selection.waiting_for(10, "10ns");
-        assert!(!selection.wants(State::Waiting, "sleep", 9));
-        assert!(selection.wants(State::Waiting, "sleep", 10));
+        assert!(!selection.wants(State::Waiting, ["sleep"].into_iter(), 9));
+        assert!(selection.wants(State::Waiting, ["sleep"].into_iter(), 10));
         selection.matching("a\nb").unwrap();
         assert_eq!(
             selection.filters().as_deref(),

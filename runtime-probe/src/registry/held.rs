@@ -31,7 +31,7 @@ impl Held {
     #[expect(unsafe_code, reason = "reads the waker slot")]
     pub(crate) fn wake(self) {
         self.0
-            .note_wake(clock::ticks, || Waking::Thread(threads::current()));
+            .note_wake(false, clock::ticks, || Waking::Thread(threads::current()));
         // SAFETY: the view was of a finished poll of the task, for which the reference was counted.
         unsafe { self.0.wake() }
     }

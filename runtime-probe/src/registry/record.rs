@@ -185,6 +185,19 @@ pub(crate) enum Waking {
 }
 
 const THREAD: u64 = 1 << 63;
+/// Beside it in `woken_by`: the wake came by the only waker that was out.
+const ALONE: u64 = 1 << 62;
+
+/// In `waits_poll`, below the poll's number: how `waits` came to be those of that poll.
+const REGISTERED: u32 = 0;
+/// One registration, which repeats that of an earlier poll; with a further one it is one more.
+const REPEATED: u32 = 1;
+const REGISTRATION_BITS: u32 = 2;
+
+/// The part of a poll's number that `waits_poll` has.
+fn poll_mark(poll: u64) -> u32 {
+    (poll as u32) << REGISTRATION_BITS
+}
 
 /// The word of `count` references to a record of this version.
 fn counted(version: u32, count: u32) -> u64 {
@@ -195,13 +208,13 @@ impl Waking {
     pub(crate) fn pack(self) -> u64 {
         match self {
             Waking::Unknown => 0,
-            Waking::Task(id) => id & !THREAD,
+            Waking::Task(id) => id & !(THREAD | ALONE),
             Waking::Thread(number) => u64::from(number.0) | THREAD,
         }
     }
 
     pub(crate) fn unpack(word: u64) -> Self {
-        match word {
+        match word & !ALONE {
             0 => Waking::Unknown,
             word if word & THREAD != 0 => Waking::Thread(ThreadNumber(word as u32)),
             id => Waking::Task(id),
@@ -247,6 +260,8 @@ pub(crate) struct View {
     pub(crate) waits: Option<&'static WaitSet>,
     /// `waits` is of the last poll, not of one before.
     pub(crate) waits_are_new: bool,
+    /// The last poll was due to a wake by the only waker, and did nothing but repeat the registration that this one was of.
+    pub(crate) only_repeats: bool,
     /// Wakers of ours that are out: with none, nothing can wake a waiting task.
     pub(crate) wakers: usize,
     pub(crate) frozen: bool,
@@ -640,14 +655,18 @@ impl Record {
     /// What [`Record::last_waits`] says is this poll's, too.
     #[inline(always)]
     pub(crate) fn repeat_waits(&self) {
-        let poll = (self.phase.load(Ordering::Relaxed) >> 1) as u32;
-        self.waits_poll.store(poll, Ordering::Relaxed);
+        let mark = poll_mark(self.poll());
+        let before = self.waits_poll.load(Ordering::Relaxed);
+        let again = before >> REGISTRATION_BITS == mark >> REGISTRATION_BITS;
+        let how = REPEATED + u32::from(again);
+        self.waits_poll.store(mark | how, Ordering::Relaxed);
     }
 
     /// The stacks of this poll's registrations so far.
     #[inline(always)]
     pub(crate) fn waits_of_this_poll(&self) -> Option<&'static WaitSet> {
-        if self.waits_poll.load(Ordering::Relaxed) != self.poll() as u32 {
+        let mark = self.waits_poll.load(Ordering::Relaxed) >> REGISTRATION_BITS;
+        if mark != poll_mark(self.poll()) >> REGISTRATION_BITS {
             return None;
         }
         self.last_waits()
@@ -668,12 +687,39 @@ impl Record {
     pub(crate) fn set_waits(&self, waits: Option<&'static WaitSet>) {
         let waits = waits.map_or(std::ptr::null(), std::ptr::from_ref);
         self.waits.store(waits.cast_mut(), Ordering::Relaxed);
-        self.repeat_waits();
+        let mark = poll_mark(self.poll());
+        self.waits_poll.store(mark | REGISTERED, Ordering::Relaxed);
+    }
+
+    /// Takes the last registration of this poll back. Only the polling thread may.
+    #[cfg(feature = "rt")]
+    pub(crate) fn withdraw_wait(&self) {
+        // A frozen record adds to what it carries.
+        let Some(waits) = self
+            .waits_of_this_poll()
+            .filter(|_| self.waits_to_carry().is_none())
+        else {
+            return;
+        };
+        match waits.earlier {
+            Some(earlier) => self.set_waits(Some(earlier)),
+            None => {
+                let before = poll_mark(self.poll().wrapping_sub(1));
+                self.waits_poll.store(before, Ordering::Relaxed);
+            }
+        }
     }
 
     /// Somebody wakes the task. Only the first wake since the poll began counts.
     #[inline(always)]
-    pub(crate) fn note_wake(&self, now: impl FnOnce() -> Ticks, by: impl FnOnce() -> Waking) {
+    ///
+    /// `consumed`: by a waker that is gone with it.
+    pub(crate) fn note_wake(
+        &self,
+        consumed: bool,
+        now: impl FnOnce() -> Ticks,
+        by: impl FnOnce() -> Waking,
+    ) {
         let phase = self.phase.load(Ordering::Relaxed);
         let polls = phase >> 1;
         if self.woken.load(Ordering::Relaxed) == polls {
@@ -686,7 +732,10 @@ impl Record {
         if phase & 1 == 1 && by == Waking::Task(self.id()) {
             self.count_self_wake();
         }
-        self.woken_by.store(by.pack(), Ordering::Relaxed);
+        // The wrapper has the other reference.
+        let alone = consumed && self.refs.load(Ordering::Relaxed) as u32 == 2;
+        let alone = if alone { ALONE } else { 0 };
+        self.woken_by.store(by.pack() | alone, Ordering::Relaxed);
         // Release: a reader that sees this poll's number sees its stamp.
         self.woken.store(polls, Ordering::Release);
     }
@@ -808,6 +857,7 @@ impl Record {
             let polls = phase >> 1;
             let kind = Kind::of((flags & KIND) as u8).unwrap_or(Kind::Task);
             let next = self.next.load(Ordering::Relaxed).addr();
+            let (waits_poll, mark) = (self.waits_poll.load(Ordering::Relaxed), poll_mark(polls));
             let view = View {
                 version,
                 id: load(&self.id),
@@ -828,7 +878,10 @@ impl Record {
                 worker: ThreadNumber((worker >> 32) as u32),
                 // SAFETY: null or an interned set; those live for ever.
                 waits: unsafe { self.waits.load(Ordering::Relaxed).as_ref() },
-                waits_are_new: self.waits_poll.load(Ordering::Relaxed) == polls as u32,
+                waits_are_new: waits_poll >> REGISTRATION_BITS == mark >> REGISTRATION_BITS,
+                only_repeats: waits_poll == mark | REPEATED
+                    && woken == polls.wrapping_sub(1)
+                    && woken_by & ALONE != 0,
                 wakers,
                 frozen: flags & FROZEN != 0,
                 name: NameNumber((flags >> NAME_SHIFT) as u32),

@@ -1,6 +1,7 @@
 //! Owned copies of what is alive, taken at one moment.
 //!
 //! * [`tasks`]: all tasks;
+//! * [`remaining`]: what is left of the registrations of one;
 //! * [`facts`]: all tasks, for readers outside of this crate;
 //! * [`sites`]: all tasks, by where they were spawned;
 //! * [`unlisted`]: how many there are beside these;
@@ -26,6 +27,7 @@ pub(crate) mod facts;
 pub(crate) mod polls;
 pub(crate) mod pools;
 pub(crate) mod rates;
+pub(crate) mod remaining;
 pub(crate) mod running;
 pub(crate) mod settling;
 pub(crate) mod sites;

@@ -3,6 +3,7 @@
 //! A row is 64 bytes, so a million tasks are 64 MB; stacks and spawn sites, of which a program has few, are entered
 //! once. Taking the copy takes no lock that a task could wait for and disturbs nobody.
 
+use super::remaining::Remaining;
 use crate::clock::{Scale, Ticks};
 use crate::primitive::Ordering;
 use crate::registry::local_sets::{self, Polled};
@@ -98,6 +99,7 @@ pub(crate) struct Place {
     pub(crate) kind: Kind,
     /// The registrations of the last poll that had any.
     pub(crate) waits: Option<&'static WaitSet>,
+    pub(crate) remaining: Remaining,
     /// For a nested future, those of the task around it.
     pub(crate) around: Option<&'static WaitSet>,
     pub(crate) meta: Option<&'static FutureMeta>,
@@ -108,7 +110,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    fn key(&self) -> (State, Kind, u32, [usize; 4]) {
+    fn key(&self) -> (State, Kind, u32, Remaining, [usize; 4]) {
         fn address<T>(of: Option<&'static T>) -> usize {
             of.map_or(0, |of| std::ptr::from_ref(of).addr())
         }
@@ -118,7 +120,13 @@ impl Place {
             address(self.meta),
             address(self.spawned_at),
         ];
-        (self.state, self.kind, self.local_set, addresses)
+        (
+            self.state,
+            self.kind,
+            self.local_set,
+            self.remaining,
+            addresses,
+        )
     }
 }
 
@@ -354,11 +362,12 @@ impl Tables {
         };
         let dead = around.dead_wakers.get(&view.address).copied().unwrap_or(0);
         let waiting = state == State::Waiting;
+        let remaining = match waiting && view.kind != Kind::Foreign {
+            true => Remaining::of(view, dead),
+            false => Remaining::All,
+        };
         let flags = Flags::default()
-            .with(
-                0,
-                waiting && view.kind != Kind::Foreign && view.wakers <= dead,
-            )
+            .with(0, remaining == Remaining::None)
             .with(1, view.frozen)
             .with(2, waiting && view.waits.is_some() && !view.waits_are_new);
         let place = Place {
@@ -369,6 +378,7 @@ impl Tables {
             } else {
                 view.waits
             },
+            remaining,
             around: around.waits.get(&view.outer).copied().flatten(),
             meta: view.meta,
             local_set: if state == State::Runnable {

@@ -1,5 +1,6 @@
 //! What waits add up to: those that are over, and those that go on.
 
+use super::remaining::Remaining;
 use super::tasks::known;
 use crate::clock::Scale;
 use crate::record::contention::{self, Contentions, Place};
@@ -13,6 +14,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Waited {
     pub(crate) place: Place,
+    pub(crate) remaining: Remaining,
     pub(crate) count: f64,
     pub(crate) delay_ns: f64,
 }
@@ -32,6 +34,7 @@ fn copy(table: &Contentions) -> Vec<Waited> {
         .totals()
         .map(|total| Waited {
             place: total.place,
+            remaining: Remaining::All,
             count: total.count,
             delay_ns: total.delay_ns,
         })
@@ -42,6 +45,7 @@ fn copy(table: &Contentions) -> Vec<Waited> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pending {
     pub(crate) waits: &'static WaitSet,
+    pub(crate) remaining: Remaining,
     pub(crate) count: u64,
     pub(crate) total: Duration,
     /// The task that waits for longest, and for how long.
@@ -49,10 +53,10 @@ pub(crate) struct Pending {
     pub(crate) longest: Duration,
 }
 
-/// The tasks that wait now and whose stacks are known: a walk over the records, and nothing is kept for each.
+/// The tasks that wait now and of which it is known where: a walk over the records, and nothing is kept for each.
 pub(crate) fn pending() -> Vec<Pending> {
     let scale = Scale::now();
-    let mut all: HashMap<usize, Pending> = HashMap::new();
+    let mut all: HashMap<(usize, Remaining), Pending> = HashMap::new();
     slab::for_each(|record| {
         let Some(view) = known(record) else { return };
         let has_a_stack = !matches!(view.kind, Kind::Foreign | Kind::Blocking);
@@ -62,11 +66,16 @@ pub(crate) fn pending() -> Vec<Pending> {
         else {
             return;
         };
+        let remaining = Remaining::of(&view, 0);
+        if !remaining.is_some() {
+            return;
+        }
         let since = Duration::from_nanos(scale.since(view.since));
         let pending = all
-            .entry(std::ptr::from_ref(waits).addr())
+            .entry((std::ptr::from_ref(waits).addr(), remaining))
             .or_insert(Pending {
                 waits,
+                remaining,
                 count: 0,
                 total: Duration::ZERO,
                 id: view.id,

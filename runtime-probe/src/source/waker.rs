@@ -64,6 +64,14 @@ fn current<'a>() -> Option<&'a Record> {
     CURRENT.with(|current| unsafe { current.get().as_ref().map(|frame| &*frame.record) })
 }
 
+/// The task that runs on this thread waits no longer where it registered last in this poll.
+#[cfg(feature = "rt")]
+pub(crate) fn withdraw() {
+    if let Some(record) = current() {
+        record.withdraw_wait();
+    }
+}
+
 /// Where this thread is right now: in the task that it polls, or on its own, down to where it began.
 #[cfg(any(feature = "sync", feature = "interpose"))]
 #[inline(never)]
@@ -307,7 +315,7 @@ unsafe fn wake(data: *const ()) {
     // SAFETY: called through the vtable, which owns a reference; it is given back when `record` goes.
     unsafe {
         let record = RecordRef::from_raw(record_of(data));
-        note_wake(&record, data);
+        note_wake(&record, data, true);
         record.wake();
     }
 }
@@ -318,7 +326,7 @@ unsafe fn wake_by_ref(data: *const ()) {
     // was polled.
     unsafe {
         let record = record_of(data);
-        note_wake(record, data);
+        note_wake(record, data, false);
         record.wake();
     }
 }
@@ -331,7 +339,7 @@ unsafe fn drop_waker(data: *const ()) {
 
 #[inline(always)]
 #[expect(unsafe_code, reason = "reads the current poll's frame")]
-fn note_wake(record: &Record, data: *const ()) {
+fn note_wake(record: &Record, data: *const (), consumed: bool) {
     // SAFETY: null or a frame further up on this stack, see `current`.
     let poll = CURRENT.with(|current| unsafe { current.get().as_ref() });
     if let Some(poll) = poll
@@ -341,6 +349,7 @@ fn note_wake(record: &Record, data: *const ()) {
         record.note_stale_self_wake();
     }
     record.note_wake(
+        consumed,
         || {
             let slot = threads::slot();
             // A closure may have run for an hour.

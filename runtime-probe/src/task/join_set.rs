@@ -117,10 +117,12 @@ impl<T: 'static> JoinSet<T> {
         async move {
             if members.are_of_several_places() {
                 let joined = set.join_next_with_id().await;
+                taken(&joined);
                 note_joined(members, &joined);
                 return joined.map(without_id);
             }
             let joined = set.join_next().await;
+            taken(&joined);
             note_taken(members, &joined);
             joined
         }
@@ -133,6 +135,7 @@ impl<T: 'static> JoinSet<T> {
         let JoinSet(set, members) = self;
         async move {
             let joined = set.join_next_with_id().await;
+            taken(&joined);
             note_joined(members, &joined);
             joined
         }
@@ -149,6 +152,7 @@ impl<T: 'static> JoinSet<T> {
         }
         let joined = self.0.poll_join_next(context);
         if let Poll::Ready(joined) = &joined {
+            taken(joined);
             note_taken(&mut self.1, joined);
         }
         joined
@@ -161,6 +165,7 @@ impl<T: 'static> JoinSet<T> {
     ) -> Poll<Option<Result<(Id, T), JoinError>>> {
         let joined = self.0.poll_join_next_with_id(context);
         if let Poll::Ready(joined) = &joined {
+            taken(joined);
             note_joined(&mut self.1, joined);
         }
         joined
@@ -321,5 +326,12 @@ where
         for task in tasks {
             self.spawn(task);
         }
+    }
+}
+
+/// tokio's set registers the task before it looks for a result, and keeps the waker when it has one.
+fn taken<R>(joined: &Option<R>) {
+    if joined.is_some() {
+        crate::source::waker::withdraw();
     }
 }

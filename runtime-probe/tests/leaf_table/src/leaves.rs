@@ -146,12 +146,8 @@ rows! {
         let mut interval = tokio::time::interval_at(tokio::time::Instant::now() + LONG, LONG);
         interval.tick().await;
     }
-    timeout_recv: "select", [
-        "select.branch",
+    timeout_recv: "chan receive", [
         "tokio::sync::mpsc::bounded::Receiver::recv",
-        "<tokio::time::timeout::Timeout as core::future::future::Future>::poll",
-        "select.branch",
-        "<tokio::time::sleep::Sleep as core::future::future::Future>::poll",
         "<tokio::time::timeout::Timeout as core::future::future::Future>::poll",
     ] {
         let (_tx, mut rx) = mpsc::channel::<u32>(1);

@@ -37,7 +37,7 @@ rows! {
         let (_tx, rx) = futures::channel::oneshot::channel::<u32>();
         _ = rx.await;
     }
-    futures_unordered: "select", [
+    futures_unordered: "waiting", [
         "<futures_util::stream::futures_unordered::FuturesUnordered as futures_core::stream::Stream>::poll_next",
     ] {
         let mut all = FuturesUnordered::new();
@@ -155,11 +155,8 @@ rows! {
         let token = CancellationToken::new();
         token.cancelled_owned().await;
     }
-    run_until_cancelled: "select", ["~", "select.branch",
+    run_until_cancelled: "sleep", ["~",
         "<tokio::time::sleep::Sleep as core::future::future::Future>::poll",
-        "<tokio_util::sync::cancellation_token::RunUntilCancelledFuture as core::future::future::Future>::poll",
-        "select.branch",
-        "<tokio_util::sync::cancellation_token::WaitForCancellationFuture as core::future::future::Future>::poll",
         "<tokio_util::sync::cancellation_token::RunUntilCancelledFuture as core::future::future::Future>::poll",
         "tokio_util::sync::cancellation_token::CancellationToken::run_until_cancelled",
     ] {
@@ -232,7 +229,7 @@ rows! {
         let (_tx, rx) = futures::channel::mpsc::unbounded::<u32>();
         rx.for_each(|_| std::future::ready(())).await;
     }
-    futures_buffer_unordered: "select", [
+    futures_buffer_unordered: "waiting", [
         "<futures_util::stream::futures_unordered::FuturesUnordered as futures_core::stream::Stream>::poll_next",
         "<futures_util::stream::stream::buffer_unordered::BufferUnordered as futures_core::stream::Stream>::poll_next",
     ] {

@@ -33,7 +33,7 @@ fn poll(record: &Record, stamp: u32) {
 
 /// What a waker's `wake` does, but for giving back the reference.
 fn wake_by_ref(record: &Record) {
-    record.note_wake(|| 5, || Waking::Unknown);
+    record.note_wake(false, || 5, || Waking::Unknown);
     // SAFETY: the caller's reference came from a poll.
     unsafe { record.wake() };
 }

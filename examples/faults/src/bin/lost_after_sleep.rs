@@ -1,0 +1,73 @@
+//! A hand-written future that forgets to register, awaited after a sleep, after a queue that had a message, after a stream that
+//! was empty and after a set of tasks: each of these registered the task on its last poll, too.
+
+use futures_util::StreamExt;
+use futures_util::stream;
+use std::future::{pending, poll_fn};
+use std::task::Poll;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time;
+
+/// `Pending`, and no waker is kept: the fault.
+async fn payment_arrives() {
+    poll_fn(|_| Poll::<()>::Pending).await;
+}
+
+async fn ship_after_sleep() {
+    time::sleep(Duration::from_millis(20)).await;
+    payment_arrives().await;
+}
+
+async fn ship_after_message(mut orders: mpsc::Receiver<u32>) {
+    orders.recv().await;
+    payment_arrives().await;
+}
+
+async fn ship_after_batch() {
+    let parts = stream::iter(0..3).map(|part| async move { part });
+    let mut parts = parts.buffer_unordered(2);
+    while parts.next().await.is_some() {}
+    drop(parts);
+    payment_arrives().await;
+}
+
+/// The clock keeps a waker, though it is not set.
+async fn ship_with_clock() {
+    let mut clock = time::interval(Duration::from_millis(20));
+    clock.tick().await;
+    clock.tick().await;
+    payment_arrives().await;
+}
+
+/// The set keeps a waker of the task that took a result, though it can wake nobody any more.
+async fn ship_after_join() {
+    let mut packers = JoinSet::new();
+    packers.spawn(time::sleep(Duration::from_millis(20)));
+    packers.join_next().await;
+    payment_arrives().await;
+    drop(packers);
+}
+
+/// One of two is over, and its clock with it.
+async fn ship_both(mut orders: mpsc::Receiver<u32>) {
+    let pause = time::sleep(Duration::from_millis(20));
+    tokio::join!(pause, orders.recv());
+}
+
+#[tokio::main]
+async fn main() {
+    tokio::spawn(ship_after_sleep());
+    let (send, orders) = mpsc::channel(1);
+    tokio::spawn(ship_after_message(orders));
+    time::sleep(Duration::from_millis(10)).await;
+    send.send(1).await.unwrap();
+    tokio::spawn(ship_after_batch());
+    tokio::spawn(ship_with_clock());
+    tokio::spawn(ship_after_join());
+    let (_keep, orders) = mpsc::channel(1);
+    tokio::spawn(ship_both(orders));
+    time::sleep(Duration::from_millis(20)).await;
+    pending::<()>().await;
+}

@@ -1,0 +1,55 @@
+//! Requests that are cancelled between taking a place of a limiter and noting that they have it: in the end nobody holds a
+//! place, and all wait for one.
+
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::time;
+
+struct Limiter {
+    places: Semaphore,
+}
+
+struct Place(Arc<Limiter>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.places.add_permits(1);
+    }
+}
+
+impl Limiter {
+    async fn enter(self: &Arc<Self>) -> Place {
+        self.places.acquire().await.unwrap().forget();
+        // A request that is cancelled here leaves its place behind: the fault.
+        check_quota().await;
+        Place(self.clone())
+    }
+}
+
+async fn check_quota() {
+    time::sleep(Duration::from_millis(30)).await;
+}
+
+async fn request(limiter: Arc<Limiter>, patience: Duration) {
+    let served = async {
+        let _place = limiter.enter().await;
+        time::sleep(Duration::from_millis(10)).await;
+    };
+    let _ = time::timeout(patience, served).await;
+}
+
+#[tokio::main]
+async fn main() {
+    let limiter = Arc::new(Limiter {
+        places: Semaphore::new(10),
+    });
+    for _ in 0..10 {
+        tokio::spawn(request(limiter.clone(), Duration::from_millis(10)));
+    }
+    time::sleep(Duration::from_millis(50)).await;
+    for _ in 0..60 {
+        tokio::spawn(request(limiter.clone(), Duration::from_secs(600)));
+    }
+    std::future::pending::<()>().await;
+}

@@ -1,0 +1,21 @@
+//! A lock of another crate is a lock, and one under a time-out is what it is without.
+
+use crate::process::{Faulty, never};
+
+#[test]
+fn all_of_them_wait_for_locks() {
+    let bank = Faulty::start(env!("CARGO_BIN_EXE_other_locks"), &[]);
+    let page = bank.must(
+        "goroutine?debug=2&state=sync.Mutex.Lock",
+        r"\A# 4 of 5 tasks match ",
+    );
+    for lock in ["futures_util::lock::mutex::", "tokio::sync::mutex::"] {
+        assert_eq!(
+            page.matches(&format!("]:\n{lock}")).count()
+                + page.matches(&format!("]:\n<{lock}")).count(),
+            2,
+            "{page}"
+        );
+    }
+    never(&page, r"select|Sleep|sleep");
+}
