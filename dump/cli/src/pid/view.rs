@@ -18,6 +18,9 @@ use std::time::{Duration, Instant};
 /// The most data that is searched for schedulers that no thread is inside of; 0.8 s of CPU.
 const MOST_SCANNED: u64 = 1 << 30;
 
+/// A dump that takes longer is decoded after the process runs again.
+const LARGE: Duration = Duration::from_millis(100);
+
 /// A dump, and when it was taken.
 pub(super) struct Seen {
     pub(super) dump: Dump,
@@ -68,7 +71,9 @@ impl<'v, 'i, 'd> View<'v, 'i, 'd> {
             walk(stopped.threads(), &mut self.unwinder, &rehearsal)
         };
         let seeds = self.seeds(&process);
-        self.decode(&rehearsal, &stacks, &seeds);
+        let begin = Instant::now();
+        self.decode(&rehearsal, &stacks, &seeds, Budget::default());
+        let is_large = begin.elapsed() > LARGE;
         let pages = rehearsal.pages();
         drop(rehearsal);
 
@@ -79,13 +84,26 @@ impl<'v, 'i, 'd> View<'v, 'i, 'd> {
         let now = live::monotonic();
         snapshot.fetch(&pages);
         let stacks = walk(stopped.threads(), &mut self.unwinder, &snapshot);
-        let dump = self.decode(&snapshot, &stacks, &seeds);
+        // Of many tasks only the lists are followed meanwhile, and what is on pages that were not known before is not read.
+        let budget = match is_large {
+            true => Budget {
+                nodes: 0,
+                ..Budget::default()
+            },
+            false => Budget::default(),
+        };
+        let mut dump = self.decode(&snapshot, &stacks, &seeds, budget);
         drop(stopped);
+        let stopped_for = begin.elapsed();
+        if is_large {
+            snapshot.close();
+            dump = self.decode(&snapshot, &stacks, &seeds, Budget::default());
+        }
         Ok(Seen {
             dump,
             stacks,
             now: Some(now),
-            stopped_for: begin.elapsed(),
+            stopped_for,
         })
     }
 
@@ -94,7 +112,7 @@ impl<'v, 'i, 'd> View<'v, 'i, 'd> {
         let stacks = walk(core.threads.clone(), &mut self.unwinder, core);
         let seeds = self.seeds(core);
         Seen {
-            dump: self.decode(core, &stacks, &seeds),
+            dump: self.decode(core, &stacks, &seeds, Budget::default()),
             stacks,
             now: None,
             stopped_for: Duration::ZERO,
@@ -133,7 +151,13 @@ impl<'v, 'i, 'd> View<'v, 'i, 'd> {
         !mapping.executable && program.is_some_and(|program| program.path == mapping.path)
     }
 
-    fn decode(&mut self, memory: &dyn Memory, stacks: &[Stack], seeds: &[Seed]) -> Dump {
+    fn decode(
+        &mut self,
+        memory: &dyn Memory,
+        stacks: &[Stack],
+        seeds: &[Seed],
+        budget: Budget,
+    ) -> Dump {
         let views: Vec<ThreadView> = stacks
             .iter()
             .filter_map(|stack| {
@@ -155,7 +179,7 @@ impl<'v, 'i, 'd> View<'v, 'i, 'd> {
             threads: &views,
             seeds,
         };
-        self.decoder.decode(&process, Budget::default())
+        self.decoder.decode(&process, budget)
     }
 
     /// The frame, if it is inside `block_on`.

@@ -8,6 +8,7 @@ use std::rc::Rc;
 /// Offsets in a task's memory, from its header.
 #[derive(Clone, Debug)]
 pub(super) struct Layout {
+    pub(super) size: u64,
     pub(super) state: u64,
     pub(super) vtable: u64,
     /// Of the pointer to the poll function in the vtable.
@@ -48,6 +49,7 @@ impl Decoder<'_, '_, '_> {
         let owned = within(trailer, "owned")?;
         let (stage, of) = types.find_type(core.1, "tokio::runtime::task::core::Stage<")?;
         Some(Layout {
+            size: types.get(cell).size,
             state: within(header, "state")?.0,
             vtable: vtable.0,
             poll,

@@ -305,6 +305,15 @@ impl Decoder<'_, '_, '_> {
         reader: &Reader<'_>,
         budget: Budget,
     ) -> Task {
+        // A look that does not follow futures has their pages copied.
+        if budget.nodes == 0 {
+            for offset in (0..layout.size)
+                .step_by(4096)
+                .chain([layout.size.saturating_sub(8)])
+            {
+                reader.word(at.wrapping_add(offset));
+            }
+        }
         let word = reader.word(at.wrapping_add(layout.state)).unwrap_or(0);
         let state = match word {
             _ if word & RUNNING != 0 => State::Running,

@@ -5,7 +5,7 @@
 
 use super::sys::{self, MOST_RANGES};
 use crate::pid::decode::Memory;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
 const PAGE: usize = 4096;
@@ -18,6 +18,8 @@ const MOST_PAGES: usize = 1 << 18;
 pub(crate) struct Snapshot {
     pid: u32,
     pages: RefCell<Pages>,
+    /// Whether pages that are not here are still fetched.
+    is_open: Cell<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -34,6 +36,7 @@ impl Snapshot {
         Self {
             pid,
             pages: RefCell::default(),
+            is_open: Cell::new(true),
         }
     }
 
@@ -82,6 +85,11 @@ impl Snapshot {
         }
     }
 
+    /// The process may run again: what is not here is not there.
+    pub(crate) fn close(&self) {
+        self.is_open.set(false);
+    }
+
     fn place(&self, number: u64) -> Option<u32> {
         if let Some((last, place)) = self.pages.borrow().last
             && last == number
@@ -91,6 +99,7 @@ impl Snapshot {
         let known = self.pages.borrow().places.get(&number).copied();
         let place = match known {
             Some(place) => place?,
+            None if !self.is_open.get() => return None,
             None => {
                 self.fetch(&[number]);
                 self.pages.borrow().places.get(&number).copied()??
