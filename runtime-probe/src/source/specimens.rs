@@ -1,7 +1,7 @@
 //! Waits of tokio's own, made to be looked at: with which return addresses a stack begins that waits so. A stripped binary has no
 //! other sign of what a task waits for.
 //!
-//! Each kind of wait is polled at two places. What the two stacks have in common at the leaf is code of tokio's that is there once
+//! Each kind of wait is polled by two users. What the two stacks have in common at the leaf is code of tokio's that is there once
 //! for the whole program; behind that they part, as every caller's does. Where compilers inlined all of it, nothing is left, and
 //! the kind stays unknown.
 //!
@@ -76,9 +76,15 @@ fn look() -> Vec<Specimen> {
     }
     #[cfg(feature = "sync")]
     {
-        use tokio::sync::{Notify, Semaphore, broadcast, mpsc, oneshot};
-        specimen!(taken, Some("semacquire"), Semaphore::new(0).acquire());
-        specimen!(taken, Some("sync.Cond.Wait"), Notify::new().notified());
+        use tokio::sync::{Notify, Semaphore, broadcast, mpsc, oneshot, watch};
+        // By two users of each: futures of one type may be compiled into the crate that polls them.
+        let (permit, locked) = (Semaphore::new(0), tokio::sync::Mutex::new(()));
+        let _guard = locked.try_lock();
+        let (acquire, lock) = (permit.acquire(), locked.lock());
+        taken.extend(common(Some("semacquire"), acquire, lock));
+        let (notify, (_sender, mut value)) = (Notify::new(), watch::channel(0u8));
+        let (notified, changed) = (notify.notified(), value.changed());
+        taken.extend(common(Some("sync.Cond.Wait"), notified, changed));
         let (_sender, mut a) = mpsc::channel::<u8>(1);
         let (_other, mut b) = mpsc::channel::<[u64; 3]>(1);
         let (a, b) = (a.recv(), b.recv());
@@ -100,15 +106,15 @@ fn look() -> Vec<Specimen> {
         taken.extend(common(Some("chan receive"), a.recv(), b.recv()));
     }
     #[cfg(feature = "net")]
-    if let Ok((a, b)) = tokio::net::UnixStream::pair() {
-        taken.extend(common(
-            Some("IO wait"),
-            poll_fn(|context| a.poll_read_ready(context)),
-            async {
-                std::hint::black_box(poll_fn(|context| b.poll_read_ready(context)).await).is_ok()
-            },
-        ));
-        specimen!(taken, Some("IO wait"), async { a.readable().await });
+    if let (Ok((stream, _one)), Ok((datagram, _other))) = (
+        tokio::net::UnixStream::pair(),
+        tokio::net::UnixDatagram::pair(),
+    ) {
+        let read = poll_fn(|context| stream.poll_read_ready(context));
+        let receive = poll_fn(|context| datagram.poll_recv_ready(context));
+        taken.extend(common(Some("IO wait"), read, receive));
+        let (read, receive) = (stream.readable(), datagram.readable());
+        taken.extend(common(Some("IO wait"), read, receive));
     }
     taken
 }
