@@ -28,7 +28,7 @@ impl Limiter {
 }
 
 async fn check_quota() {
-    time::sleep(Duration::from_millis(30)).await;
+    time::sleep(Duration::from_secs(1)).await;
 }
 
 async fn request(limiter: Arc<Limiter>, patience: Duration) {
