@@ -51,20 +51,20 @@ RUNTIME_PROBE_LISTEN=unix:$work/socket start_services 'all have answered' "$buil
 
 # Arguments: whose tasks, and the socket to ask.
 dump() {
-    await_tasks --unix-socket "$2" 'http://localhost/debug/pprof/goroutine?debug=2'
+    await_tasks --unix-socket "$2" 'http://localhost/debug/pprof/goroutine?debug=2&frames=all'
     echo "patch.sh: $1: $(grep -c '^goroutine ' "$work/dump") tasks, none of them foreign"
 }
 
 expect() {
     # Where the library spawns it, and a function of the library on its stack.
-    task "axum's connection" '/axum-' 'ecosystem::web::goods' '<hyper::server::conn::http1::UpgradeableConnection' 'created by axum::serve::handle_connection'
-    task "reqwest's connection" '/hyper-util-' '<hyper::client::conn::http1::upgrades::UpgradeableConnection'
-    task "hyper-util's idle connections" '/hyper-util-' 'hyper_util::client::legacy::pool::IdleTask::run'
-    task "tonic's connection" '/tonic-' 'h2::server' 'created by tonic::transport::server'
-    task "tonic's call" '/hyper-util-' 'tokio::sync::mpsc::bounded::Receiver::recv' 'ecosystem::grpc::restock'
-    task "tonic's client" '/hyper-util-' '<hyper::proto::h2::client::ClientTask'
-    task "sqlx's pool" '/sqlx-core-' '[sleep]' 'sqlx_core::pool::inner::spawn_maintenance_tasks'
-    [[ ! ${REDIS-} ]] || task "redis's connection" '/redis-' 'redis::aio::multiplexed_connection'
+    task "axum's connection" 'axum-' 'ecosystem::web::goods' '<hyper::server::conn::http1::UpgradeableConnection' 'created by axum::serve::handle_connection'
+    task "reqwest's connection" 'hyper-util-' '<hyper::client::conn::http1::upgrades::UpgradeableConnection'
+    task "hyper-util's idle connections" 'hyper-util-' 'hyper_util::client::legacy::pool::IdleTask::run'
+    task "tonic's connection" 'tonic-' 'h2::server' 'created by tonic::transport::server'
+    task "tonic's call" 'hyper-util-' 'tokio::sync::mpsc::bounded::Receiver::recv' 'ecosystem::grpc::restock'
+    task "tonic's client" 'hyper-util-' '<hyper::proto::h2::client::ClientTask'
+    task "sqlx's pool" 'sqlx-core-' '[sleep]' 'sqlx_core::pool::inner::spawn_maintenance_tasks'
+    [[ ! ${REDIS-} ]] || task "redis's connection" 'redis-' 'redis::aio::multiplexed_connection'
     ! grep -q 'foreign task' "$work/dump" || missing+="  no foreign task"$'\n'
 }
 
@@ -74,7 +74,7 @@ dump "the services$skipped" "$work/socket"
 RUNTIME_PROBE_LISTEN=unix:$work/shop start_services 'chaos/off' "$build/debug/checkout" --listen 127.0.0.1:0
 
 expect() {
-    task "axum's connection" '/axum-' '<hyper::server::conn::http1::UpgradeableConnection' 'created by axum::serve::handle_connection'
+    task "axum's connection" 'axum-' '<hyper::server::conn::http1::UpgradeableConnection' 'created by axum::serve::handle_connection'
     task "a customer" 'checkout/load.rs' 'checkout::load::call' 'created by checkout::load::start'
     task "the mail" '[chan receive]' 'tokio::sync::mpsc::bounded::Receiver::recv' 'checkout::shop::mail_receipts' 'created by checkout::shop::Shop::open'
     ! grep -q 'foreign task' "$work/dump" || missing+="  no foreign task"$'\n'

@@ -14,6 +14,7 @@
 //! * [`profile`]: that and any other profile as `profile.proto`, Go's `debug=0`;
 //! * [`folded`]: any profile as folded stacks, for flame graphs;
 //! * [`thread_text`]: threads, a block of text for each;
+//! * [`source_path`]: paths of source files, as people read them;
 //! * [`proto`]: the messages of `profile.proto`;
 //! * [`profile_file`]: their bytes, written and read.
 
@@ -35,6 +36,7 @@ pub mod profile_file;
 pub mod proto;
 mod quoted;
 mod single_line;
+pub mod source_path;
 pub mod stack;
 mod stack_text;
 mod tabwriter;

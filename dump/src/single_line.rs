@@ -4,6 +4,8 @@
 //! dumped: a line break in one of them would tear a block apart, so what would break the grammar is replaced. In
 //! practice nothing is; the check is one pass over the bytes.
 
+use crate::source_path::shortened;
+
 /// Appends `text` without line breaks, tabs and other control characters.
 pub(crate) fn push_single_line(out: &mut Vec<u8>, text: &str) {
     push_replaced(out, text, printable);
@@ -34,7 +36,7 @@ pub(crate) fn push_reason(out: &mut Vec<u8>, reason: &str) {
 
 /// Appends the path of a source file.
 pub(crate) fn push_file(out: &mut Vec<u8>, file: &str) {
-    push_single_line(out, or(file, "??"));
+    push_single_line(out, or(shortened(file), "??"));
 }
 
 fn or<'a>(text: &'a str, substitute: &'a str) -> &'a str {

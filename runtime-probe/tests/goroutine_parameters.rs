@@ -499,6 +499,7 @@ fn a_flame_graph_is_a_picture_or_a_sentence_that_says_what_it_needs() {
             picture.contains("kind_chan_receive (3 goroutine, 37.50%)"),
             "{picture}"
         );
+        assert!(picture.contains("truncate_text_right = true"), "{picture}");
         assert!(picture.contains("match=kind_|&lt;script&gt;"), "{picture}");
         let empty = ask("format=flamegraph&match=nothing");
         assert!(
@@ -514,6 +515,32 @@ fn a_flame_graph_is_a_picture_or_a_sentence_that_says_what_it_needs() {
                 .contains("needs the feature \"flamegraph\" of runtime-probe")
         );
     }
+}
+
+#[test]
+fn frames_are_those_of_some_crates_and_of_what_is_waited_for() {
+    let name = "kind_chan_receive";
+    let (_, found) = blocks(&format!("debug=2&match={name}&crate=goroutine-parameters"));
+    assert_eq!(found.len(), 3);
+    for block in &found {
+        let functions: Vec<_> = block.frames.iter().map(|frame| &*frame.function).collect();
+        assert!(
+            matches!(functions[..], ["tokio::sync::mpsc::bounded::Receiver::recv", own] if own.ends_with(name)),
+            "{functions:?}"
+        );
+        let position = &block.frames[0].position;
+        assert!(position.file.starts_with("tokio-"), "{position:?}");
+    }
+    let folded = ask(&format!(
+        "format=folded&match={name}&crate=goroutine_parameters"
+    ));
+    assert!(
+        folded.text().contains(&format!(
+            "{name};tokio::sync::mpsc::bounded::Receiver::recv 3\n"
+        )),
+        "{}",
+        folded.text()
+    );
 }
 
 #[test]

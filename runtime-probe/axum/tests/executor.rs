@@ -34,7 +34,7 @@ fn the_connection_of_a_client_has_a_stack() {
             let mut blocks = text.split("\n\n");
             let connection = blocks.find(|block| {
                 block.contains("\ncreated by hyper_util::")
-                    || block.contains("spawned at ") && block.contains("/hyper-util-")
+                    || block.contains("spawned at ") && block.contains("hyper-util-")
             });
             if connection.is_some_and(|block| block.contains("hyper::")) {
                 break;

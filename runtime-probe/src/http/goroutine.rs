@@ -15,9 +15,9 @@ use crate::profile::goroutine::{Goroutines, NAME};
 use crate::profile::goroutine_forms::Lines;
 use crate::profile::selection::Selection;
 
-const PARAMETERS: [&str; 12] = [
-    "debug", "format", "fresh", "group", "limit", "match", "minwait", "names", "plain", "seconds",
-    "slow", "state",
+const PARAMETERS: [&str; 14] = [
+    "crate", "debug", "format", "frames", "fresh", "group", "limit", "match", "minwait", "names",
+    "plain", "seconds", "slow", "state",
 ];
 
 /// Answers a request.
@@ -162,8 +162,35 @@ fn selection(request: &Request) -> Result<Selection, Refusal> {
         limit => limit.map(|limit| limit as usize),
     };
     selection.fresh = request.switch("fresh")?;
+    selection.crates = crates(request)?;
+    selection.all_frames = match request.param("frames")? {
+        None => false,
+        Some("all") if request.number("debug")? == Some(2) => true,
+        Some("all") => return Err(Refusal::bad_request("frames=all needs debug=2")),
+        Some(_) => return Err(invalid("frames", "must be all")),
+    };
     selection.names = names(request)?;
     Ok(selection)
+}
+
+/// The crates whose frames are wanted, as they are called in code.
+fn crates(request: &Request) -> Result<Vec<String>, Refusal> {
+    let Some(list) = request.param("crate")? else {
+        return Ok(Vec::new());
+    };
+    let is_a_name = |name: &str| {
+        !name.is_empty()
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    };
+    let names: Vec<String> = list.split(',').map(|name| name.replace('-', "_")).collect();
+    match names.iter().all(|name| is_a_name(name)) {
+        true => Ok(names),
+        false => Err(Refusal::bad_request(
+            "invalid value for \"crate\" - must be names of crates: app,app-core",
+        )),
+    }
 }
 
 /// A switch that only `debug=2` has.

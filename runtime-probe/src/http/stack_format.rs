@@ -69,7 +69,7 @@ impl StackFormat {
 
 #[cfg(feature = "flamegraph")]
 fn flame_graph(name: &str, profile: &Profile, measure: usize) -> Result<Reply, Refusal> {
-    use inferno::flamegraph::{Options, from_lines};
+    use inferno::flamegraph::{Options, TextTruncateDirection, from_lines};
 
     let folded = fold(profile, measure);
     let (remarks, stacks): (Vec<&str>, Vec<&str>) =
@@ -102,6 +102,8 @@ fn flame_graph(name: &str, profile: &Profile, measure: usize) -> Result<Reply, R
     }
     // The same stacks, the same picture: two of them can be compared.
     options.deterministic = true;
+    // A name begins with its crate.
+    options.text_truncate_direction = TextTruncateDirection::Right;
     let mut svg = Vec::new();
     from_lines(&mut options, stacks, &mut svg)
         .map_err(|error| Refusal::new(500, format!("could not draw the flame graph: {error}")))?;

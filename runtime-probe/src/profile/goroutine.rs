@@ -1,5 +1,6 @@
 //! Tasks, as Go's goroutine profile shows goroutines: what a dump is made of. Its forms are in [`super::goroutine_forms`].
 
+use super::condensed;
 use super::conditions::{self, Condition};
 use super::diagnosis::count_unlisted;
 use super::idle;
@@ -19,6 +20,7 @@ use crate::symbol::name::Names;
 use crate::symbol::resolver::{self as symbol, Resolver, resolver};
 use crate::symbol::role::{self, Reason};
 use runtime_dump::goroutine::{Goroutine, State, Tables};
+use runtime_dump::source_path::shortened;
 use runtime_dump::stack::{BranchKind, Frame, Location, Site, Stack};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -178,6 +180,12 @@ impl Goroutines {
         goroutines.place_queued();
         drop(resolver);
         goroutines.select();
+        if !goroutines.selection.crates.is_empty() {
+            let crates = &goroutines.selection.crates;
+            for stack in &mut goroutines.tables.stacks {
+                *stack = condensed::of_crates(stack, crates);
+            }
+        }
         goroutines.sort();
         goroutines
     }
@@ -640,7 +648,11 @@ pub(super) fn spawned(
     why: Option<&str>,
     resolver: &mut Resolver,
 ) -> Stack {
-    let text = format!("task spawned at {}:{}", location.file(), location.line());
+    let text = format!(
+        "task spawned at {}:{}",
+        shortened(location.file()),
+        location.line()
+    );
     let frame = Frame {
         function: resolver.text(text),
         file: resolver.text(location.file().to_owned()),

@@ -1,6 +1,7 @@
 //! The forms of a goroutine dump: what stands in them, and what each says about what it leaves out.
 
 use super::address_names;
+use super::condensed;
 use super::conditions::Condition;
 use super::diagnosis::{no_tasks, unlisted};
 use super::goroutine::{Doing, Goroutines, NAME};
@@ -9,10 +10,11 @@ use crate::snapshot::settling::Settling;
 use crate::snapshot::tasks::{Flags, Row};
 use runtime_dump::count_delta::CountDelta;
 use runtime_dump::count_profile::CountProfile;
-use runtime_dump::goroutine::{Group, State};
+use runtime_dump::goroutine::{Group, State, Tables};
 use runtime_dump::goroutine_samples::SampleWriter;
 use runtime_dump::goroutine_text::{TextOptions, TextWriter};
 use runtime_dump::proto;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::time::Duration;
@@ -39,7 +41,11 @@ impl Goroutines {
             self.write_remarks(&mut out, self.remark_on_tasks())?;
         }
         let plain = lines == Lines::Plain;
-        let mut writer = TextWriter::new(out, &self.tables, TextOptions { plain });
+        let tables = match plain {
+            true => Cow::Borrowed(&self.tables),
+            false => self.text_tables(),
+        };
+        let mut writer = TextWriter::new(out, &tables, TextOptions { plain });
         for row in self.shown() {
             self.write_task(&mut writer, row)?;
         }
@@ -86,7 +92,8 @@ impl Goroutines {
         let tasks = left_out.iter().map(|group| group.count).sum();
         let remark = self.remark(&self.stacks_left_out(left_out.len(), tasks));
         self.write_remarks(&mut out, remark)?;
-        let mut writer = TextWriter::new(out, &self.tables, TextOptions::default());
+        let tables = self.text_tables();
+        let mut writer = TextWriter::new(out, &tables, TextOptions::default());
         for group in shown {
             if group.count == 1 {
                 self.write_task(&mut writer, group.first)?;
@@ -180,6 +187,18 @@ impl Goroutines {
     pub(crate) fn write_change(delta: &CountDelta, out: impl Write) -> io::Result<()> {
         address_names::remember(delta.locations());
         delta.write_text(out)
+    }
+
+    /// The tables with the towers of servers folded, unless all frames are wanted.
+    fn text_tables(&self) -> Cow<'_, Tables> {
+        if self.selection.all_frames {
+            return Cow::Borrowed(&self.tables);
+        }
+        Cow::Owned(Tables {
+            stacks: self.tables.stacks.iter().map(condensed::folded).collect(),
+            sites: self.tables.sites.clone(),
+            ..Tables::default()
+        })
     }
 
     /// The tasks, as far as the limit goes.

@@ -8,6 +8,7 @@
 //! * [`selection`]: which tasks a dump shows, how many, under which names;
 //! * [`conditions`]: what is wrong with a whole runtime;
 //! * [`idle`]: who does not poll a task that is ready;
+//! * [`condensed`]: which frames it leaves out;
 //! * [`goroutine`]: these tasks;
 //! * [`goroutine_forms`]: the forms of a dump of them;
 //! * [`threads`]: all threads, and what tokio counts of its workers;
@@ -27,6 +28,7 @@
 pub(crate) mod address_names;
 pub(crate) mod alarms;
 pub(crate) mod block;
+mod condensed;
 pub(crate) mod conditions;
 pub(crate) mod contended;
 pub(crate) mod cpu;

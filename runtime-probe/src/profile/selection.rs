@@ -30,6 +30,10 @@ pub(crate) struct Selection {
     words: Vec<String>,
     /// The most entries of a dump: tasks, or stacks where those are what it lists.
     pub(crate) limit: Option<usize>,
+    /// Only frames of these crates, and what is waited for; empty: of all.
+    pub(crate) crates: Vec<String>,
+    /// Whether the text shows all frames of servers' layers.
+    pub(crate) all_frames: bool,
     /// How functions are named.
     pub(crate) names: Names,
     /// Leaves out closures of the blocking pool, which are there to last.

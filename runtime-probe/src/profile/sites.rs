@@ -18,6 +18,7 @@ use crate::registry::record::Kind;
 use crate::snapshot::sites::{self, SiteRow};
 use crate::source;
 use crate::symbol::role;
+use runtime_dump::source_path::shortened;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -231,7 +232,9 @@ impl SpawnSites {
                 "elsewhere (there are more spawn locations than are kept apart)"
             )?,
             (Some(kind), None) => write!(out, "unknown ({})", long_name(kind))?,
-            (Some(kind), Some(at)) => write!(out, "{at} ({})", long_name(kind))?,
+            (Some(kind), Some(at)) => {
+                write!(out, "{} ({})", shortened(&at.to_string()), long_name(kind))?
+            }
         }
         match is.future {
             Some(future) => writeln!(out, ": {}", self.future_name(row, future))?,
