@@ -15,7 +15,7 @@ fn it_is_first_with_its_rate() {
     for sort in ["polls", "busy"] {
         spin.must(
             &format!("tasks?debug=1&seconds=1&sort={sort}"),
-            r"\A.*\n.*\n\nexamples/faults/src/bin/spin.rs:32:5 \(task\)\n.* polls \d{3,} \(\d{3,}/s\)$",
+            r"\A.*\n.*\n\nexamples/faults/src/bin/spin.rs:32:5 \(task\).*\n.* polls \d{3,} \(\d{3,}/s\)$",
         );
     }
     let refused = spin.page("tasks?sort=waits");

@@ -54,7 +54,16 @@ impl Rows {
             .iter()
             .filter_map(|(thread, id)| closure(*thread, *id, source))
             .collect();
-        for task in dump.tasks.iter().chain(&closures) {
+        let polled: Vec<Task> = dump
+            .tasks
+            .iter()
+            .filter_map(|task| polled_root(task, source))
+            .collect();
+        let others = dump.tasks.iter().filter(|task| {
+            let is_polled = |root: &Task| root.root_of == task.root_of;
+            task.root_of.is_none() || !polled.iter().any(is_polled)
+        });
+        for task in others.chain(&polled).chain(&closures) {
             rows.total += 1;
             let thread = task.thread.and_then(|tid| source.thread(tid));
             let (made, mut notes) = match &task.body {
@@ -185,6 +194,37 @@ fn task_part(thread: &Thread) -> Vec<Arc<Location>> {
         }
     }
     Vec::new()
+}
+
+/// A root whose thread is polling it: its future has the await of the wait before, so the thread's stack is what tells.
+fn polled_root(task: &Task, source: &Source) -> Option<Task> {
+    let tid = task.root_of?;
+    let thread = source.thread(tid)?;
+    is_in_root(thread).then(|| Task {
+        state: TaskState::Running,
+        thread: Some(tid),
+        body: Body::Missing("its thread polls it"),
+        ..task.clone()
+    })
+}
+
+/// Whether a thread that is in `block_on` polls that future: it neither waits for it to be woken nor polls a task beside it.
+/// The tasks of a `LocalSet` are polled by the future itself.
+fn is_in_root(thread: &Thread) -> bool {
+    let has = |part: &str| {
+        let mut frames = thread.stack.iter().flat_map(|location| &location.frames);
+        frames.any(|frame| frame.function.contains(part))
+    };
+    let parks = [
+        "tokio::runtime::park::",
+        "tokio::runtime::driver::",
+        "tokio::runtime::io::driver::",
+        "tokio::runtime::time::Driver",
+        "current_thread::Context::park",
+    ];
+    let polls_task = has("tokio::runtime::task::raw::") || has("tokio::runtime::task::harness::");
+    let polls_local = has("tokio::task::local::");
+    !thread.stack.is_empty() && !parks.iter().any(|part| has(part)) && (!polls_task || polls_local)
 }
 
 fn task_stack(thread: &Thread, verbose: bool) -> Stack {
@@ -490,5 +530,65 @@ fn span(nanos: i128) -> String {
             seconds % 3600 / 60,
             seconds % 60
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn thread(functions: &[&str]) -> Thread {
+        let location = |function: &&str| {
+            Arc::new(Location {
+                return_address: 0x10,
+                function_offset: None,
+                frames: vec![stack::Frame {
+                    function: (*function).into(),
+                    file: "".into(),
+                    line: 0,
+                }],
+                hidden: false,
+            })
+        };
+        Thread {
+            tid: 1,
+            name: "main".into(),
+            state: "running",
+            cpu_ns: None,
+            stack: functions.iter().map(location).collect(),
+        }
+    }
+
+    #[test]
+    fn a_root_is_polled_unless_its_thread_parks_or_polls_a_task() {
+        let block_on = "tokio::runtime::runtime::Runtime::block_on";
+        let cases: [(&[&str], bool); 5] = [
+            (
+                &["app::compute", "app::main::{async block}", block_on],
+                true,
+            ),
+            (
+                &["syscall", "tokio::runtime::park::Inner::park", block_on],
+                false,
+            ),
+            (
+                &["app::job", "tokio::runtime::task::raw::poll", block_on],
+                false,
+            ),
+            (
+                &[
+                    "app::job",
+                    "tokio::runtime::task::raw::poll",
+                    "tokio::task::local::LocalSet::tick",
+                    block_on,
+                ],
+                true,
+            ),
+            // Its registers could not be read: nothing is known of it.
+            (&[], false),
+        ];
+        for (functions, polled) in cases {
+            assert_eq!(is_in_root(&thread(functions)), polled, "{functions:?}");
+        }
     }
 }
