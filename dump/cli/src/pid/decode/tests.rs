@@ -80,7 +80,7 @@ fn any_memory_gives_a_dump_within_the_budget() {
 
     let decoder = RefCell::new(decoder);
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
-        cases: 150,
+        cases: 40,
         failure_persistence: None,
         ..ProptestConfig::default()
     });
