@@ -333,11 +333,13 @@ fn blocks(dump: &str) -> (Vec<String>, BTreeMap<String, String>) {
 }
 
 fn plain_line(line: &str) -> String {
-    if let Some(at) = line.find("/registry/src/") {
-        let file = &line[at + "/registry/src/".len()..];
-        let (_, file) = file.split_once('/').unwrap();
-        let (package, file) = file.split_once('/').unwrap();
-        let name = package.rsplit_once('-').unwrap().0;
+    // A file of the registry begins with its package.
+    if let Some((package, file)) = line
+        .strip_prefix('\t')
+        .and_then(|line| line.split_once('/'))
+        && let Some((name, version)) = package.rsplit_once('-')
+        && version.starts_with(|c: char| c.is_ascii_digit())
+    {
         let (file, _) = file.split_once(':').unwrap();
         return format!("\t{name}/{file}");
     }
