@@ -238,7 +238,7 @@ fn a_task_that_spins_is_told_with_its_rate() {
 #[test]
 fn a_task_that_is_ready_and_not_polled_is_told() {
     let application = Application::start("starves", &[]);
-    let told = application.until("its runtime does not come round to it");
+    let told = application.until("its runtime has one thread and is in no block_on since ");
     assert!(told.contains("has been ready for "), "{told}");
     let stack = application.until("created by watchdog::starve");
     assert!(stack.contains("[runnable"), "{stack}");

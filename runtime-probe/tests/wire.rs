@@ -277,7 +277,7 @@ fn parameters_are_strict() {
         ("debug=1&debug=1", "the parameter \"debug\" is given twice"),
         (
             "debg=2",
-            "unknown parameter \"debg\" (known here: debug, format, fresh, group, limit, match, minwait, names, plain, seconds, slow, \
+            "unknown parameter \"debg\" (known here: crate, debug, format, frames, fresh, group, limit, match, minwait, names, plain, seconds, slow, \
              state)",
         ),
         (
