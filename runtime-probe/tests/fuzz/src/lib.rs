@@ -104,8 +104,7 @@ mod source {
 #[path = "../../../src/symbol"]
 mod symbol {
     pub(crate) mod module_path;
-    pub(crate) mod name;
-    pub(crate) mod role;
+    pub(crate) use dump::naming::{name, role};
 }
 
 #[path = "../../../src/sys"]

@@ -202,11 +202,31 @@ impl Checked<'_> {
             ["~", exactly @ ..] => (exactly.to_vec(), shown),
             _ => (right, shown),
         };
-        if self.matches(&right, shown) {
+        if self.matches(&right, shown) || self.matches_swapped(&right, shown) {
             Vec::new()
         } else {
             vec![format!("frames, wanted:\n    {}", right.join("\n    "))]
         }
+    }
+
+    /// The same with two branches the other way round: they stand in the order of their calls' addresses, and where each is
+    /// called from a function of its own, that is the compiler's.
+    fn matches_swapped(&self, right: &[&str], shown: &[Frame]) -> bool {
+        let ["select.branch", first, "select.branch", second, rest @ ..] = right else {
+            return false;
+        };
+        let is_branch = |frame: &Frame| self.is_frame("select.branch", frame);
+        let Some(at) = (1..shown.len()).find(|at| is_branch(&shown[*at])) else {
+            return false;
+        };
+        let rest = rest.strip_prefix(&[".."]).unwrap_or(rest);
+        at > 1
+            && is_branch(&shown[0])
+            && self.is_frame(second, &shown[1])
+            && shown
+                .get(at + 1)
+                .is_some_and(|frame| self.is_frame(first, frame))
+            && self.matches(rest, &shown[at + 2..])
     }
 
     /// Whether the frames are those of the row.
