@@ -81,8 +81,25 @@ pub(crate) mod goroutine {
             self.profile()
         }
 
-        pub(crate) fn delta(&self, before: &Profile, _: Duration) -> Profile {
-            before.clone()
+        pub(crate) fn since(&self, before: &Profile, _: Duration) -> Change {
+            Change(before.clone())
+        }
+
+        pub(crate) fn change_profile(&self, change: &Change) -> Profile {
+            change.0.clone()
+        }
+
+        pub(crate) fn write_change(change: &Change, mut out: impl Write) -> io::Result<()> {
+            writeln!(out, "# change of {}", change.0.asked)
+        }
+    }
+
+    /// What changed: what was there before.
+    pub(crate) struct Change(Profile);
+
+    impl Change {
+        pub(crate) fn shown(&self) -> Change {
+            Change(self.0.clone())
         }
     }
 }
@@ -105,8 +122,8 @@ pub(crate) mod contended {
             profile(self.0.clone())
         }
 
-        pub(crate) fn delta(&self, _: &Contended, _: Duration) -> Profile {
-            self.profile()
+        pub(crate) fn since(self, _: &Contended, _: Duration) -> Contended {
+            self
         }
 
         pub(crate) fn write_text(&self, mut out: impl Write) -> io::Result<()> {
