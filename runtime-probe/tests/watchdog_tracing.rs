@@ -74,9 +74,11 @@ fn a_message_is_one_warning() {
         message.contains("watchdog_tracing::blocks(...)"),
         "{message}"
     );
-    // It goes on, and was told.
+    // It goes on, and was told. That nobody looks after the timers meanwhile is told once, too.
     thread::sleep(3 * LIMIT);
-    assert_eq!(hears.try_recv().ok(), None);
+    let more: Vec<String> = hears.try_iter().map(|(_, message)| message).collect();
+    let of_timers = |message: &String| message.starts_with("timers and I/O of runtime ");
+    assert!(more.len() <= 1 && more.iter().all(of_timers), "{more:?}");
     drop((stop, watching));
     runtime.block_on(task).unwrap();
 }
