@@ -8,7 +8,7 @@ use super::memory::Reader;
 use super::model::{Body, Chain, Dump, Kind, Runtime, State, Task};
 use super::{Budget, Decoder, Process};
 use crate::pid::debug::index::{Die, Poll};
-use crate::pid::debug::types::Shape;
+use crate::pid::debug::types::{Enum, Member, Shape};
 use std::collections::HashSet;
 use std::rc::Rc;
 
@@ -182,12 +182,8 @@ impl Decoder<'_, '_, '_> {
             }
             let (offset, inner) = match &of.shape {
                 Shape::Enum(variants) => {
-                    let number = match variants.discriminant {
-                        Some((place, size)) => Some(reader.number(at.checked_add(place)?, size)?),
-                        None => None,
-                    };
-                    let (_, variant) = variants.active(number)?;
-                    (variant.member.offset, variant.member.of)
+                    let member = active_member(variants, at, reader)?;
+                    (member.offset, member.of)
                 }
                 Shape::Structure(members) => {
                     let mut sized = members
@@ -214,12 +210,8 @@ impl Decoder<'_, '_, '_> {
             }
             let (offset, inner) = match &of.shape {
                 Shape::Enum(variants) => {
-                    let number = match variants.discriminant {
-                        Some((place, size)) => Some(reader.number(at.checked_add(place)?, size)?),
-                        None => None,
-                    };
-                    let (_, variant) = variants.active(number)?;
-                    (variant.member.offset, variant.member.of)
+                    let member = active_member(variants, at, reader)?;
+                    (member.offset, member.of)
                 }
                 Shape::Structure(members) => {
                     // A cell has its flag of borrows beside its value.
@@ -359,16 +351,10 @@ impl Decoder<'_, '_, '_> {
         let Shape::Enum(variants) = &of.shape else {
             return Body::Missing("the debug information does not tell where its future is");
         };
-        let number = variants
-            .discriminant
-            .and_then(|(place, size)| reader.number(at.checked_add(place)?, size));
-        if variants.discriminant.is_some() && number.is_none() {
-            return Body::Missing("its memory cannot be read");
-        }
-        let Some((_, variant)) = variants.active(number) else {
+        let Some(active) = active_member(variants, at, reader) else {
             return Body::Missing("its memory cannot be read");
         };
-        let inner = self.types.get(variant.member.of);
+        let inner = self.types.get(active.of);
         let future = match &inner.shape {
             Shape::Structure(members) => members.iter().find(|member| member.of == poll.future),
             _ => None,
@@ -377,7 +363,7 @@ impl Decoder<'_, '_, '_> {
         if !name.starts_with("Running") {
             return Body::Missing("its future has returned");
         }
-        let at = at.wrapping_add(variant.member.offset);
+        let at = at.wrapping_add(active.offset);
         let at = at.wrapping_add(future.map_or(0, |future| future.offset));
         let mut chain = Chain::default();
         self.follow(poll.future, at, bias, reader, budget, &mut chain);
@@ -421,4 +407,13 @@ fn kind_of(path: &str) -> Kind {
         _ if path.starts_with("tokio::task::local") => Kind::LocalSet,
         _ => Kind::Other,
     }
+}
+
+/// What the active variant of the value at `at` is made of.
+fn active_member<'e>(of: &'e Enum, at: u64, reader: &Reader<'_>) -> Option<&'e Member> {
+    let number = match of.discriminant {
+        Some((place, size)) => Some(reader.number(at.checked_add(place)?, size)?),
+        None => None,
+    };
+    Some(&of.active(number)?.1.member)
 }
