@@ -51,7 +51,7 @@
 //! that depth, a handful of loads, and only an unknown one is unwound. So every wait of every instrumented task has its
 //! stack at all times, and a dump is a read: it polls and wakes nothing, and it answers when every worker is stuck. Only a
 //! thread that runs a task is interrupted, for some microseconds, by a signal in whose handler it walks its own stack.
-//! The README has what that costs a poll, a spawn and a task, measured.
+//! `docs/cost.md` has what that costs a poll, a spawn and a task, measured.
 //!
 //! # Features
 //!
