@@ -74,7 +74,7 @@ fn a_message_is_one_warning() {
         message.contains("watchdog_tracing::blocks(...)"),
         "{message}"
     );
-    // It goes on, and was told. That nobody looks after the timers meanwhile is told once, too.
+    // It goes on, and was told. That no thread drives the timers meanwhile is told once, too.
     thread::sleep(3 * LIMIT);
     let more: Vec<String> = hears.try_iter().map(|(_, message)| message).collect();
     let of_timers = |message: &String| message.starts_with("timers and I/O of runtime ");

@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     }
     match run(&matches) {
         Ok(message) => {
-            // Whoever has stopped reading does not want to know.
+            // A reader that has closed the pipe needs no message.
             let _ = writeln!(std::io::stdout(), "{message}");
             ExitCode::SUCCESS
         }

@@ -50,7 +50,7 @@ pub(crate) enum Alarm {
     Spin(Spin),
     /// A blocking pool has no thread for its closures.
     FullPool(Trouble),
-    /// Nobody looks after the timers and the I/O of a runtime.
+    /// No thread drives the timers and the I/O of a runtime.
     Standstill(Trouble),
 }
 

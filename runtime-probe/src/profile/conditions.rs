@@ -17,7 +17,7 @@ use std::time::Duration;
 pub(crate) enum Condition {
     /// Every thread of a blocking pool is taken, and closures wait.
     FullPool(Pool),
-    /// Nobody looks after the timers and the I/O of a runtime.
+    /// No thread drives the timers and the I/O of a runtime.
     Standstill {
         runtime: (RuntimeNumber, String),
         since: Duration,

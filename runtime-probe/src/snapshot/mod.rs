@@ -11,7 +11,7 @@
 //! * [`under_way`]: polls and closures that have not ended;
 //! * [`pools`]: which of them blocking pools have;
 //! * [`endings`]: runtimes that are being dropped;
-//! * [`standstill`]: runtimes in which nobody looks after timers and I/O;
+//! * [`standstill`]: runtimes of which no thread drives timers and I/O;
 //! * [`threads`]: all threads;
 //! * [`stuck`]: where threads are that sleep;
 //! * [`asking`]: how many of these are asked for their stacks;

@@ -20,7 +20,7 @@ const LEAST: Duration = Duration::from_millis(100);
 /// How long all threads that are asked have together.
 const ALL: Duration = Duration::from_millis(500);
 
-/// A runtime of which nobody is known to look after timers and I/O.
+/// A runtime of which no thread is known to drive timers and I/O.
 #[derive(Debug)]
 pub(crate) struct Suspect {
     pub(crate) runtime: Arc<Runtime>,
