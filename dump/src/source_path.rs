@@ -5,7 +5,7 @@
 /// ```
 /// use runtime_dump::source_path::shortened;
 ///
-/// let path = "/home/user/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/tokio-1.54.1/src/sync/mutex.rs";
+/// let path = "/home/user/.cargo/registry/src/mirror.example-1949cf8c6b5b557f/tokio-1.54.1/src/sync/mutex.rs";
 /// assert_eq!(shortened(path), "tokio-1.54.1/src/sync/mutex.rs");
 /// assert_eq!(shortened("src/main.rs"), "src/main.rs");
 /// ```
