@@ -303,7 +303,7 @@ oldest_rust() {
     local oldest
     oldest=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
     if ! cargo "+$oldest" --version > /dev/null 2>&1 &&
-        ! { [ -n "${CI:-}" ] && timeout 60 rustup toolchain install "$oldest" --profile minimal > /dev/null 2>&1; }; then
+        ! { [ -n "${CI:-}" ] && timeout 60 env RUSTUP_MAX_RETRIES=0 rustup toolchain install "$oldest" --profile minimal > /dev/null 2>&1; }; then
         note "DID NOT RUN: no Rust $oldest here. clippy's incompatible_msrv and the dependencies' rust-version are all that was looked at"
         step_skipped=1
         return
