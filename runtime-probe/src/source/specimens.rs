@@ -116,7 +116,47 @@ fn look() -> Vec<Specimen> {
         let (read, receive) = (stream.readable(), datagram.readable());
         taken.extend(common(Some("IO wait"), read, receive));
     }
+    #[cfg(feature = "net")]
+    if let Some((tcp, _peer)) = tcp() {
+        taken.extend(common_of_reads(tcp));
+    }
+    #[cfg(feature = "net")]
+    if let Ok((unix, _peer)) = tokio::net::UnixStream::pair() {
+        taken.extend(common_of_reads(unix));
+    }
     taken
+}
+
+/// A stream of TCP that has no network under it: to read from any socket is one call of the system.
+#[cfg(feature = "net")]
+fn tcp() -> Option<(tokio::net::TcpStream, std::os::unix::net::UnixStream)> {
+    let (stream, peer) = std::os::unix::net::UnixStream::pair().ok()?;
+    stream.set_nonblocking(true).ok()?;
+    let stream = std::net::TcpStream::from(std::os::fd::OwnedFd::from(stream));
+    Some((tokio::net::TcpStream::from_std(stream).ok()?, peer))
+}
+
+/// What two that read from a stream have in common.
+#[cfg(feature = "net")]
+fn common_of_reads(stream: impl tokio::io::AsyncRead + Unpin) -> Option<Specimen> {
+    use tokio::io::ReadBuf;
+
+    let stream = std::cell::RefCell::new(stream);
+    // Each calls it itself: what they shared of ours would be in no other stack.
+    let one = poll_fn(|context| {
+        let (mut stream, mut bytes) = (stream.borrow_mut(), [0; 8]);
+        let stream = std::pin::Pin::new(&mut *stream);
+        stream
+            .poll_read(context, &mut ReadBuf::new(&mut bytes))
+            .map(drop)
+    });
+    let other = poll_fn(|context| {
+        let (mut stream, mut bytes) = (stream.borrow_mut(), [0; 64]);
+        let stream = std::pin::Pin::new(&mut *stream);
+        let read = stream.poll_read(context, &mut ReadBuf::new(&mut bytes));
+        read.map(|read| read.is_ok())
+    });
+    common(Some("IO wait"), one, other)
 }
 
 /// Locks as those of this crate are.
