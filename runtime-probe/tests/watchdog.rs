@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use runtime_probe::pprof::{self, Watchdog};
 use runtime_probe::runtime::{Builder, Runtime};
 use runtime_probe::sync::oneshot;
+use runtime_probe::time::sleep;
 use support::application::{Application, PATIENCE};
 
 mod support {
@@ -103,6 +104,10 @@ fn an_application() {
             for batch in 0.. {
                 for _ in 0..30 {
                     runtime.spawn(leaked());
+                }
+                // Requests come and go: all tasks together become fewer again and again.
+                for _ in 0..(batch % 10) * 100 {
+                    runtime.spawn(async { sleep(Duration::from_millis(50)).await });
                 }
                 eprintln!("batch {batch}");
                 // Several in the time between two counts.
@@ -247,7 +252,7 @@ fn a_task_that_is_ready_and_not_polled_is_told() {
 #[test]
 fn tasks_that_only_become_more_are_told() {
     let application = Application::start("leaks", &[]);
-    application.until("runtime-probe: there are more and more tasks: ");
+    application.until("runtime-probe: there are more and more tasks, spawned at runtime-probe/tests/watchdog.rs:106:29: ");
     let stack = application.until("watchdog::leaked(...)");
     assert!(
         !stack.contains("created by "),

@@ -8,16 +8,18 @@ use crate::profile::alarms::{Alarm, Alarms, KINDS, Patience, Told};
 use crate::profile::conditions::{self, Condition};
 use crate::profile::goroutine::Goroutines;
 use crate::profile::goroutine_forms::Lines;
+use crate::profile::growth::Growth;
 use crate::profile::idle;
 use crate::profile::long_waits::LongWaits;
 use crate::profile::selection::{Selection, grouped};
-use crate::profile::sites::{SortBy, SpawnSites};
+use crate::profile::sites::SpawnSites;
 use crate::registry::runtimes::RuntimeNumber;
 use crate::snapshot::watch::{Trouble, look};
 use crate::source;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Write};
+use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -32,8 +34,9 @@ use std::time::{Duration, Instant};
 /// * the timers and the I/O of a runtime stand still for longer than the limit: its workers are in long polls, or sleep until
 ///   one of these wakes them;
 /// * a task spins: for five seconds it is polled a thousand times a second or more, and is never found waiting;
-/// * there are more and more tasks: ten counts in a row, ten seconds apart, each above the one before, and by a hundred tasks
-///   and a tenth in all. So a leak is told of after 100 seconds.
+/// * there are more and more tasks, spawned at one place with one type of future or all together: ten counts in a row, ten
+///   seconds apart, each above the one before, and by a hundred tasks and a tenth in all. So a leak is told of after 100 seconds;
+/// * there are more and more results that nothing takes out of their `JoinSet`s, of tasks spawned at one place.
 ///
 /// The message is a warning of `tracing` with that feature, lines on standard error without it. `RUNTIME_PROBE_WATCHDOG=1s`
 /// does the same as the example without code, and `RUNTIME_PROBE_WATCHDOG_DIR=PATH` keeps dumps.
@@ -151,7 +154,8 @@ impl Watchdog {
                 let mut written = 0;
                 while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
                     let before = alarms.counts();
-                    let mut look = look(self.limit, |waits| known.gives_way(waits));
+                    let by_site = alarms.counts_are_due(Instant::now());
+                    let mut look = look(self.limit, by_site, |waits| known.gives_way(waits));
                     if !look.long_polls.is_empty() {
                         look.standstills = standstills(self.limit);
                     }
@@ -359,11 +363,13 @@ fn headline(told: Told, limit: Duration) -> String {
                 None => " and its runtime does not come round to it".to_owned(),
             }
         ),
-        Alarm::Growth { from, to } => {
-            format!("there are more and more tasks: {from} have become {to}, without a break")
-        }
-        Alarm::Untaken { from, to } => format!(
-            "there are more and more results of finished tasks that nothing takes out of their JoinSet: {from} have become {to}"
+        Alarm::Growth(Growth { from, to, at, .. }) => format!(
+            "there are more and more tasks{}: {from} have become {to}, without a break",
+            spawned_at(at)
+        ),
+        Alarm::Untaken(Growth { from, to, at, .. }) => format!(
+            "there are more and more results of finished tasks that nothing takes out of their JoinSet{}: {from} have become {to}",
+            spawned_at(at)
         ),
         Alarm::LongWait(wait) => format!(
             "goroutine {} has waited for {:.1?} ({}), one of {} tasks that wait there",
@@ -396,6 +402,10 @@ fn headline(told: Told, limit: Duration) -> String {
         let _ = write!(headline, "; {} such were not told before", told.untold);
     }
     headline
+}
+
+fn spawned_at(at: Option<Location<'static>>) -> String {
+    at.map_or(String::new(), |at| format!(", spawned at {at}"))
 }
 
 /// What is still wrong with a runtime.
@@ -465,13 +475,14 @@ fn stacks(alarm: Alarm, limit: Duration) -> String {
             closures.limit = Some(MOST);
             Goroutines::collect(closures).write_largest_groups(&mut text)
         }
-        Alarm::Untaken { .. } => SpawnSites::collect()
-            .sorted_by(SortBy::Untaken)
-            .first(1)
-            .write_text(&mut text),
-        Alarm::Growth { .. } => {
+        Alarm::Untaken(growth) => SpawnSites::collect().of(growth.at).write_text(&mut text),
+        Alarm::Growth(growth) => {
             let mut selection = Selection::default();
             selection.limit = Some(1);
+            if let Some(at) = growth.at {
+                // A path may be longer than a pattern.
+                let _ = selection.matching(&regex_lite::escape(&at.to_string()));
+            }
             Goroutines::collect(selection).write_largest_groups(&mut text)
         }
     };

@@ -1,18 +1,14 @@
 //! From looks at a process to what somebody should be told: nothing twice, and not too often.
 
+use super::growth::{ByPlace, Counts, Growth};
 use super::long_waits::LongWait;
 use crate::registry::runtimes::RuntimeNumber;
 use crate::snapshot::rates::per_second;
 use crate::snapshot::watch::{Busy, KeptWaiting, LongPoll, Look, Trouble};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::Location;
 use std::time::{Duration, Instant};
-
-/// How often in a row a count of tasks must be above the one before: eleven numbers are in order by chance once in 11! times,
-/// which is 40 million.
-const GROWING: usize = 10;
-
-/// Growth by less than this is not worth a word, nor by less than a tenth.
-const LEAST_GROWTH: usize = 100;
 
 /// A task spins that was busy at each look for so long, and was polled [`SPINNING`] times a second.
 const SPINS_FOR: Duration = Duration::from_secs(5);
@@ -40,10 +36,10 @@ pub(crate) enum Alarm {
     LongPoll(LongPoll),
     /// A task is ready, and its runtime does not come round to it.
     KeptWaiting(KeptWaiting),
-    /// There are more and more tasks.
-    Growth { from: usize, to: usize },
-    /// There are more and more results that nothing takes out of their `JoinSet`s.
-    Untaken { from: usize, to: usize },
+    /// There are more and more tasks, of one place or in all.
+    Growth(Growth),
+    /// There are more and more results of tasks of one place that nothing takes out of their `JoinSet`s.
+    Untaken(Growth),
     /// Tasks wait too long for what another has.
     LongWait(LongWait),
     /// A task is polled all the time, and does not wait.
@@ -89,36 +85,11 @@ pub(crate) struct Alarms {
     standing: HashSet<u16>,
     /// Tasks that were busy at all looks so far.
     busy: HashMap<u64, Busily>,
-    counts: Counts,
-    results: Counts,
+    all: Counts,
+    sites: ByPlace<usize>,
+    results: ByPlace<Location<'static>>,
     counted: Option<Instant>,
     kinds: [Kind; KINDS],
-}
-
-/// Counts that became more, each time.
-#[derive(Debug, Default)]
-struct Counts(VecDeque<usize>);
-
-impl Counts {
-    /// From where to where it has grown, if that is enough with this count.
-    fn grown(&mut self, count: usize) -> Option<(usize, usize)> {
-        let Counts(counts) = self;
-        if counts.back().is_some_and(|last| count <= *last) {
-            counts.clear();
-        }
-        counts.push_back(count);
-        if counts.len() <= GROWING {
-            return None;
-        }
-        let from = counts.pop_front()?;
-        let enough = count - from >= LEAST_GROWTH.max(from / 10);
-        enough.then(|| {
-            // The next row begins here.
-            counts.clear();
-            counts.push_back(count);
-            (from, count)
-        })
-    }
 }
 
 /// What has become of one kind of alarm.
@@ -150,8 +121,9 @@ impl Alarms {
             full: HashSet::new(),
             standing: HashSet::new(),
             busy: HashMap::new(),
-            counts: Counts::default(),
-            results: Counts::default(),
+            all: Counts::default(),
+            sites: ByPlace::default(),
+            results: ByPlace::default(),
             counted: None,
             kinds: Default::default(),
         }
@@ -221,21 +193,40 @@ impl Alarms {
         spins
     }
 
-    fn growth(&mut self, look: &Look, now: Instant) -> impl Iterator<Item = Alarm> + use<> {
+    /// Whether tasks are to be counted now: then a look has to count them by place.
+    pub(crate) fn counts_are_due(&self, now: Instant) -> bool {
         let every = self.patience.growth_every;
         let is_due = |counted| now.duration_since(counted) >= every;
-        let due = !every.is_zero() && self.counted.is_none_or(is_due);
-        let mut grown = [None, None];
-        if due {
-            self.counted = Some(now);
-            let tasks = self.counts.grown(look.tasks);
-            let results = self.results.grown(look.untaken);
-            grown = [
-                tasks.map(|(from, to)| Alarm::Growth { from, to }),
-                results.map(|(from, to)| Alarm::Untaken { from, to }),
-            ];
+        !every.is_zero() && self.counted.is_none_or(is_due)
+    }
+
+    fn growth(&mut self, look: &Look, now: Instant) -> Vec<Alarm> {
+        if !self.counts_are_due(now) {
+            return Vec::new();
         }
-        grown.into_iter().flatten()
+        self.counted = Some(now);
+        let growth = |at, place, (from, to)| Growth {
+            from,
+            to,
+            at,
+            place,
+        };
+        let sites = look.sites.iter().map(|site| (site.key, site, site.tasks));
+        let sites = self.sites.grown(sites).into_iter();
+        let mut grown: Vec<Alarm> = sites
+            .map(|(site, grown)| Alarm::Growth(growth(site.location.copied(), site.key, grown)))
+            .collect();
+        let all = self.all.grown(look.tasks);
+        match grown.is_empty() {
+            true => grown.extend(all.map(|grown| Alarm::Growth(growth(None, 0, grown)))),
+            // What is told of a place is not told of all again.
+            false => self.all.restart(look.tasks),
+        }
+        let results = look.untaken.iter();
+        let results = results.map(|(at, results)| (*at, at, *results as usize));
+        let results = self.results.grown(results).into_iter();
+        grown.extend(results.map(|(at, grown)| Alarm::Untaken(growth(Some(*at), hash(at), grown))));
+        grown
     }
 
     fn tell(&mut self, alarm: Alarm, now: Instant) -> Option<Told> {
@@ -243,8 +234,7 @@ impl Alarms {
         let (kind, culprit) = match alarm {
             Alarm::LongPoll(poll) => (0, poll.site),
             Alarm::KeptWaiting(task) => (1, task.runtime.0.into()),
-            Alarm::Growth { .. } => (2, 0),
-            Alarm::Untaken { .. } => (2, 1),
+            Alarm::Growth(growth) | Alarm::Untaken(growth) => (2, growth.place),
             Alarm::LongWait(wait) => (3, wait.place),
             Alarm::Spin(spin) => (4, spin.id as usize),
             Alarm::FullPool(pool) => (5, pool.runtime.0.into()),
@@ -267,6 +257,12 @@ impl Alarms {
     }
 }
 
+fn hash(at: &Location<'static>) -> usize {
+    let mut hasher = DefaultHasher::new();
+    at.hash(&mut hasher);
+    hasher.finish() as usize
+}
+
 /// Those of runtimes that had none at the last look.
 fn new_ones(before: &mut HashSet<u16>, now: &[Trouble]) -> Vec<Trouble> {
     let runtimes = now.iter().map(|trouble| trouble.runtime.0).collect();
@@ -280,6 +276,7 @@ fn new_ones(before: &mut HashSet<u16>, now: &[Trouble]) -> Vec<Trouble> {
 mod tests {
     use super::*;
     use crate::registry::runtimes::RuntimeNumber;
+    use crate::snapshot::watch::SiteTasks;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -360,13 +357,13 @@ mod tests {
         let told = (0..20).find(|at| {
             let look = Look {
                 tasks: 7,
-                untaken: 100 * *at as usize,
+                untaken: HashMap::from([(*Location::caller(), 100 * u64::from(*at))]),
                 ..Look::default()
             };
             let told = alarms.judge(&look, &[], begin + at * 10 * SECOND);
             assert!(
                 told.iter()
-                    .all(|told| matches!(told.alarm, Alarm::Untaken { .. }))
+                    .all(|told| matches!(told.alarm, Alarm::Untaken(_)))
             );
             !told.is_empty()
         });
@@ -478,34 +475,55 @@ mod tests {
         }
     }
 
-    /// Of counts that are ten seconds apart, at which one growth is told.
-    fn grows_at(counts: &[usize]) -> Option<usize> {
+    /// Ten seconds apart: a place that leaks, beside one that goes up and down.
+    #[test]
+    fn a_place_that_leaks_is_told_though_all_together_do_not_grow() {
         let (mut alarms, begin) = (alarms(), Instant::now());
-        counts.iter().enumerate().position(|(at, tasks)| {
+        let here = Location::caller();
+        let site = |key, tasks| SiteTasks {
+            key,
+            location: Some(here),
+            tasks,
+        };
+        let told = (0..20).find_map(|at| {
+            let (leaks, swings) = (20 * at, 1000 * (at % 2));
             let look = Look {
-                tasks: *tasks,
+                tasks: leaks + swings,
+                sites: vec![site(1, leaks), site(2, swings)],
                 ..Look::default()
             };
-            // Looks in between do not count.
             let now = begin + at as u32 * 10 * SECOND;
+            assert!(alarms.counts_are_due(now));
             let told = alarms.judge(&look, &[], now);
-            assert_eq!(alarms.judge(&look, &[], now + SECOND), []);
-            !told.is_empty()
-        })
+            assert!(!alarms.counts_are_due(now + SECOND));
+            told.first().map(|told| (at, told.alarm))
+        });
+        let growth = Growth {
+            from: 0,
+            to: 200,
+            at: Some(*here),
+            place: 1,
+        };
+        assert_eq!(told, Some((10, Alarm::Growth(growth))));
     }
 
     #[test]
-    fn growth_is_ten_counts_in_a_row_each_above_the_one_before() {
-        let leak: Vec<usize> = (0..20).map(|at| 1000 + 50 * at).collect();
-        assert_eq!(grows_at(&leak), Some(10));
-        let mut pause = leak.clone();
-        pause[9] = pause[8];
-        assert_eq!(grows_at(&pause), Some(19));
-        let little: Vec<usize> = (0..20).map(|at| 1000 + at).collect();
-        assert_eq!(grows_at(&little), None);
-        let few: Vec<usize> = (0..20).map(|at| 10 + 5 * at).collect();
-        assert_eq!(grows_at(&few), None);
-        let small_beside_all: Vec<usize> = (0..20).map(|at| 1_000_000 + 50 * at).collect();
-        assert_eq!(grows_at(&small_beside_all), None);
+    fn what_no_place_tells_all_together_do() {
+        let (mut alarms, begin) = (alarms(), Instant::now());
+        let told = (0..20).find_map(|at| {
+            let look = Look {
+                tasks: 50 * at,
+                ..Look::default()
+            };
+            let told = alarms.judge(&look, &[], begin + at as u32 * 10 * SECOND);
+            told.first().map(|told| (at, told.alarm))
+        });
+        let growth = Growth {
+            from: 0,
+            to: 500,
+            at: None,
+            place: 0,
+        };
+        assert_eq!(told, Some((10, Alarm::Growth(growth))));
     }
 }

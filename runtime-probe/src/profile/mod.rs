@@ -20,6 +20,7 @@
 //! * [`sites`]: tasks by where they were spawned, and how long their polls and waits take;
 //! * [`cpu`]: what ran;
 //! * [`long_waits`]: waits that should have ended;
+//! * [`growth`]: counts that become more and more;
 //! * [`alarms`]: what a watchdog tells of what it sees;
 //! * [`address_names`]: names for the addresses of a text that was handed out;
 //! * [`diagnosis`]: what cannot be shown, and why;
@@ -28,13 +29,14 @@
 pub(crate) mod address_names;
 pub(crate) mod alarms;
 pub(crate) mod block;
-mod condensed;
+pub(crate) mod condensed;
 pub(crate) mod conditions;
 pub(crate) mod contended;
 pub(crate) mod cpu;
 pub(crate) mod diagnosis;
 pub(crate) mod goroutine;
 pub(crate) mod goroutine_forms;
+pub(crate) mod growth;
 pub(crate) mod idle;
 pub(crate) mod leaf_stacks;
 mod leaves;

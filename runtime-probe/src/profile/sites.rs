@@ -22,6 +22,7 @@ use runtime_dump::source_path::shortened;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::panic::Location;
 use std::time::Duration;
 
 /// Every place, those with most tasks first.
@@ -57,8 +58,6 @@ pub(crate) enum SortBy {
     Busy,
     /// Time of waits that are over.
     Waits,
-    /// Results that nothing has taken.
-    Untaken,
 }
 
 impl SortBy {
@@ -162,7 +161,6 @@ impl SpawnSites {
         self.rows.sort_by_cached_key(|row| {
             std::cmp::Reverse(match by {
                 SortBy::Alive => row.is.alive.into(),
-                SortBy::Untaken => row.is.untaken.into(),
                 SortBy::Polls => row.is.polls.into(),
                 SortBy::Busy => total(&row.is.counts[0]),
                 SortBy::Waits => total(&row.is.counts[1]),
@@ -171,9 +169,9 @@ impl SpawnSites {
         self
     }
 
-    /// The first so many places.
-    pub(crate) fn first(mut self, most: usize) -> Self {
-        self.rows.truncate(most);
+    /// Those at this location only.
+    pub(crate) fn of(mut self, at: Option<Location<'static>>) -> Self {
+        self.rows.retain(|row| row.is.location == at);
         self
     }
 

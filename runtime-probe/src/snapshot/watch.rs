@@ -9,6 +9,7 @@ use crate::registry::runtimes::RuntimeNumber;
 use crate::registry::{join_sets, slab};
 use crate::stack::raw::WaitSet;
 use std::collections::{BTreeMap, HashMap};
+use std::panic::Location;
 use std::time::Duration;
 
 /// What a look finds.
@@ -16,8 +17,10 @@ use std::time::Duration;
 pub(crate) struct Look {
     /// How many tasks there are.
     pub(crate) tasks: usize,
-    /// How many results of tasks nothing has taken out of their `JoinSet`s.
-    pub(crate) untaken: usize,
+    /// Tasks by place, if they were to be counted so.
+    pub(crate) sites: Vec<SiteTasks>,
+    /// How many results of tasks nothing has taken out of their `JoinSet`s, by where these were spawned.
+    pub(crate) untaken: HashMap<Location<'static>, u64>,
     /// Polls that last longer than the limit.
     pub(crate) long_polls: Vec<LongPoll>,
     /// Tasks that are polled, or about to be, and were not woken by another task: those that spin are among them.
@@ -29,6 +32,18 @@ pub(crate) struct Look {
     /// Runtimes whose timers and I/O stand still for longer than the limit: filled in by those who know names.
     pub(crate) standstills: Vec<Trouble>,
 }
+
+/// The tasks that are spawned at one place with one type of future.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SiteTasks {
+    /// Of one place and type, the same.
+    pub(crate) key: usize,
+    pub(crate) location: Option<&'static Location<'static>>,
+    pub(crate) tasks: usize,
+}
+
+/// The most places that are counted, each for itself.
+const MOST_SITES: usize = 1024;
 
 /// What has been wrong with a runtime for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,14 +89,20 @@ pub(crate) struct KeptWaiting {
     pub(crate) local_set: u32,
 }
 
-/// Looks for what has lasted longer than `limit`. `gives_way` tells of registrations whether they are no wait.
-pub(crate) fn look(limit: Duration, mut gives_way: impl FnMut(&'static WaitSet) -> bool) -> Look {
+/// Looks for what has lasted longer than `limit`, and counts tasks `by_site` if told to. `gives_way` tells of registrations
+/// whether they are no wait.
+pub(crate) fn look(
+    limit: Duration,
+    by_site: bool,
+    mut gives_way: impl FnMut(&'static WaitSet) -> bool,
+) -> Look {
     let scale = Scale::now();
     let lasts =
         |since| Some(Duration::from_nanos(scale.since(since))).filter(|lasts| *lasts > limit);
     let mut look = Look::default();
     // What is spawned after this makes fewer of them.
     let mut untaken = join_sets::lens();
+    let mut sites: HashMap<usize, SiteTasks> = HashMap::new();
     // Long polls by thread: begin, whether it is no root, which.
     let mut by_thread: HashMap<u32, (Ticks, bool, usize)> = HashMap::new();
     // Of foreign tasks the thread knows which one it polls, and since when at the earliest.
@@ -94,6 +115,19 @@ pub(crate) fn look(limit: Duration, mut gives_way: impl FnMut(&'static WaitSet) 
             return;
         };
         look.tasks += 1;
+        if by_site {
+            let key = site(&view);
+            if let Some(known) = sites.get_mut(&key) {
+                known.tasks += 1;
+            } else if sites.len() < MOST_SITES {
+                let tasks = SiteTasks {
+                    key,
+                    location: view.location,
+                    tasks: 1,
+                };
+                sites.insert(key, tasks);
+            }
+        }
         if let Some(len) = view.location.and_then(|location| untaken.get_mut(location)) {
             // A task that is alive has no result yet.
             *len = len.saturating_sub(1);
@@ -179,7 +213,8 @@ pub(crate) fn look(limit: Duration, mut gives_way: impl FnMut(&'static WaitSet) 
     });
     look.full_pools = full.collect();
     look.kept_waiting = kept_waiting.into_values().collect();
-    look.untaken = untaken.into_values().sum::<u64>() as usize;
+    look.untaken = untaken;
+    look.sites = sites.into_values().collect();
     for (_, _, at) in by_thread.into_values() {
         look.long_polls[at].is_innermost = true;
     }

@@ -1,0 +1,140 @@
+//! What becomes more and more: counts of which each is above the one before, by place and of all together. Where tasks of other
+//! places come and go, the sum of all goes up and down while one place leaks.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
+use std::panic::Location;
+
+/// How often in a row a count must be above the one before: eleven numbers are in order by chance once in 11! times, which is 40
+/// million.
+const GROWING: usize = 10;
+
+/// Growth by less than this is not worth a word, nor by less than a tenth.
+const LEAST: usize = 100;
+
+/// From how many to how many something has grown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Growth {
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+    /// Where the tasks were spawned; `None` for all tasks together, and where it is not known.
+    pub(crate) at: Option<Location<'static>>,
+    /// The same for counts of one place, 0 for all together.
+    pub(crate) place: usize,
+}
+
+/// Counts that became more, each time.
+#[derive(Debug, Default)]
+pub(super) struct Counts(VecDeque<usize>);
+
+impl Counts {
+    /// From where to where it has grown, if that is enough with this count.
+    pub(super) fn grown(&mut self, count: usize) -> Option<(usize, usize)> {
+        let Counts(counts) = self;
+        if counts.back().is_some_and(|last| count <= *last) {
+            counts.clear();
+        }
+        counts.push_back(count);
+        if counts.len() <= GROWING {
+            return None;
+        }
+        let from = counts.pop_front()?;
+        let enough = count - from >= LEAST.max(from / 10);
+        enough.then(|| {
+            // The next row begins here.
+            self.restart(count);
+            (from, count)
+        })
+    }
+
+    /// The next row begins with this count.
+    pub(super) fn restart(&mut self, count: usize) {
+        self.0.clear();
+        self.0.push_back(count);
+    }
+}
+
+/// Counts of each place. A place that is not counted once begins anew.
+#[derive(Debug)]
+pub(super) struct ByPlace<K>(HashMap<K, Counts>);
+
+impl<K> Default for ByPlace<K> {
+    fn default() -> Self {
+        ByPlace(HashMap::new())
+    }
+}
+
+impl<K: Eq + Hash> ByPlace<K> {
+    /// The places that have grown with these counts, and from where to where; what has grown most comes first.
+    pub(super) fn grown<P: Copy>(
+        &mut self,
+        counted: impl Iterator<Item = (K, P, usize)>,
+    ) -> Vec<(P, (usize, usize))> {
+        let mut before = std::mem::take(&mut self.0);
+        let mut grown = Vec::new();
+        for (key, place, count) in counted {
+            let mut counts = before.remove(&key).unwrap_or_default();
+            grown.extend(counts.grown(count).map(|growth| (place, growth)));
+            self.0.insert(key, counts);
+        }
+        grown.sort_by_key(|(_, (from, to))| std::cmp::Reverse(to - from));
+        grown
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grows_at(counts: &[usize]) -> Option<usize> {
+        let mut row = Counts::default();
+        counts.iter().position(|count| row.grown(*count).is_some())
+    }
+
+    #[test]
+    fn growth_is_ten_counts_in_a_row_each_above_the_one_before() {
+        let leak: Vec<usize> = (0..20).map(|at| 1000 + 50 * at).collect();
+        assert_eq!(grows_at(&leak), Some(10));
+        let mut pause = leak.clone();
+        pause[9] = pause[8];
+        assert_eq!(grows_at(&pause), Some(19));
+        let little: Vec<usize> = (0..20).map(|at| 1000 + at).collect();
+        assert_eq!(grows_at(&little), None);
+        let few: Vec<usize> = (0..20).map(|at| 10 + 5 * at).collect();
+        assert_eq!(grows_at(&few), None);
+        let small_beside_all: Vec<usize> = (0..20).map(|at| 1_000_000 + 50 * at).collect();
+        assert_eq!(grows_at(&small_beside_all), None);
+    }
+
+    #[test]
+    fn places_are_counted_each_for_itself() {
+        let mut places = ByPlace::default();
+        let mut look = |at: usize| {
+            let counts = [
+                ("leaks", 20 * at),
+                ("rests", 7),
+                ("swings", 500 * (at % 2)),
+                ("leaks more", 30 * at),
+            ];
+            // Not there once.
+            let counts = counts
+                .into_iter()
+                .filter(|(name, _)| at != 5 || *name != "leaks more");
+            places.grown(counts.map(|(name, count)| (name, name, count)))
+        };
+        let told: Vec<_> = (0..20)
+            .map(&mut look)
+            .enumerate()
+            .filter(|(_, told)| !told.is_empty())
+            .collect();
+        assert_eq!(
+            told,
+            [
+                (10, vec![("leaks", (0, 200))]),
+                (16, vec![("leaks more", (180, 480))]),
+            ]
+        );
+        let again = look(20);
+        assert_eq!(again, [("leaks", (200, 400))]);
+    }
+}
