@@ -1,12 +1,13 @@
 //! What tokio counts of its runtimes and workers, as tables.
 
+use crate::registry::record::Kind;
 use crate::registry::{self, endings, runtimes};
 use crate::snapshot::pools::{self, Pool};
 use crate::snapshot::standstill;
 use crate::snapshot::threads::Threads;
 use crate::snapshot::under_way::UnderWay;
 use crate::source::metrics::{RuntimeNumbers, WorkerNumbers};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::thread::ThreadId;
 use std::time::Duration;
 
@@ -57,10 +58,8 @@ pub(crate) fn tables(threads: &Threads, under_way: &[UnderWay]) -> Vec<Vec<Vec<S
             )]]);
         }
     }
-    if !cfg!(tokio_unstable) {
-        let lines = polls.lines.into_iter();
-        tables.extend(lines.map(|line| vec![vec![line]]));
-    }
+    let lines = polls.lines(&threads.numbers).into_iter();
+    tables.extend(lines.map(|line| vec![vec![line]]));
     let why = match (tables.is_empty(), cfg!(tokio_unstable)) {
         (true, _) => Some("no runtime of this crate is alive"),
         (false, false) => Some("-: tokio tells it with --cfg tokio_unstable only"),
@@ -94,11 +93,15 @@ fn runtime_line(name: &str, numbers: &RuntimeNumbers, pool: Option<&Pool>) -> St
     )
 }
 
-/// Polls that have lasted for long, which tokio has not counted yet.
-struct LongPolls {
-    by_worker: HashMap<ThreadId, (u64, Duration)>,
-    /// Where tokio does not tell which thread a worker has.
-    lines: Vec<String>,
+/// Polls that have lasted for long, which tokio has not counted yet, by their threads.
+struct LongPolls(HashMap<ThreadId, LongPoll>);
+
+struct LongPoll {
+    task: u64,
+    lasts: Duration,
+    is_root: bool,
+    /// Its thread and itself in words.
+    text: String,
 }
 
 impl LongPolls {
@@ -106,24 +109,50 @@ impl LongPolls {
         let alive = registry::threads::alive();
         let polls = standstill::long_polls(under_way).into_iter();
         let known = polls.filter_map(|(thread, poll)| Some((&alive.get(&thread)?.0, poll)));
-        let (mut by_worker, mut lines) = (HashMap::new(), Vec::new());
-        for (thread, poll) in known {
+        let polls = known.map(|(thread, poll)| {
             let lasts = Duration::from_nanos(poll.since_ns);
-            by_worker.insert(thread.std_id, (poll.id, lasts));
-            lines.push(format!(
-                "thread {} ({}) is in a poll of goroutine {} for {lasts:.1?}, which busy does not have yet",
-                thread.tid, thread.name, poll.id
-            ));
-        }
+            let poll = LongPoll {
+                task: poll.id,
+                lasts,
+                is_root: poll.kind == Kind::BlockOn,
+                text: format!(
+                    "thread {} ({}) is in a poll of goroutine {} for {lasts:.1?}",
+                    thread.tid, thread.name, poll.id
+                ),
+            };
+            (thread.std_id, poll)
+        });
+        LongPolls(polls.collect())
+    }
+
+    /// Those that no line of a worker has.
+    fn lines(&self, numbers: &[RuntimeNumbers]) -> Vec<String> {
+        let workers = numbers.iter().flat_map(|numbers| &numbers.workers);
+        let workers: HashSet<ThreadId> = workers.filter_map(|worker| worker.thread).collect();
+        let others = self.0.iter();
+        let others = others.filter(|(thread, _)| !workers.contains(thread));
+        let mut lines: Vec<String> = others
+            .filter_map(|(_, poll)| {
+                let why = match (cfg!(tokio_unstable), poll.is_root) {
+                    (false, _) => ", which busy does not have yet",
+                    // The root of a runtime with workers is polled by none of them.
+                    (true, true) => return None,
+                    (true, false) => {
+                        ", and is no worker any more: it has handed that over (block_in_place)"
+                    }
+                };
+                Some(format!("{}{why}", poll.text))
+            })
+            .collect();
         lines.sort_unstable();
-        LongPolls { by_worker, lines }
+        lines
     }
 }
 
 fn worker_line(index: usize, numbers: &WorkerNumbers, polls: &LongPolls) -> Vec<String> {
     let thread = numbers.thread.as_ref();
-    let poll = thread.and_then(|thread| polls.by_worker.get(thread));
-    let busy = numbers.busy + poll.map_or(Duration::ZERO, |(_, lasts)| *lasts);
+    let poll = thread.and_then(|thread| polls.0.get(thread));
+    let busy = numbers.busy + poll.map_or(Duration::ZERO, |poll| poll.lasts);
     let mut line = vec![
         index.to_string(),
         format!("{busy:.3?}"),
@@ -133,13 +162,17 @@ fn worker_line(index: usize, numbers: &WorkerNumbers, polls: &LongPolls) -> Vec<
         None => line.resize(COLUMNS.len(), UNKNOWN.to_owned()),
         Some(unstable) => line.extend([
             unstable.polls.to_string(),
-            format!("{:.3?}", unstable.mean_poll),
+            // tokio's average begins with a figure that nothing was measured for.
+            match unstable.polls {
+                0 => UNKNOWN.to_owned(),
+                _ => format!("{:.3?}", unstable.mean_poll),
+            },
             unstable.steals.to_string(),
             unstable.local_queue.to_string(),
             unstable.overflows.to_string(),
             unstable.idle_unparks.to_string(),
             match poll {
-                Some((task, lasts)) => format!("goroutine {task} for {lasts:.1?}"),
+                Some(poll) => format!("goroutine {} for {:.1?}", poll.task, poll.lasts),
                 None => "no".to_owned(),
             },
         ]),

@@ -28,6 +28,17 @@ pub(crate) struct Rate {
     pub(crate) average: u64,
     /// How long ago that was.
     pub(crate) age: Duration,
+    /// How many polls there were.
+    pub(crate) polls: u64,
+}
+
+impl Rate {
+    /// How long all its polls take at the rate of now, of a task that was polled less often before: it has not spun for longer,
+    /// unless it did so more slowly.
+    pub(crate) fn lasts(&self) -> Option<Duration> {
+        let was_slower = self.average < self.now / 2;
+        was_slower.then(|| Duration::from_secs_f64(self.polls as f64 / self.now as f64))
+    }
 }
 
 /// The first look.
@@ -75,6 +86,7 @@ impl Rates {
                 now,
                 average: per_second(view.polls, age),
                 age,
+                polls: view.polls,
             };
             (now >= LEAST).then_some((id, rate))
         });
@@ -134,6 +146,18 @@ mod tests {
     use super::*;
     use crate::clock;
     use crate::registry::slab::RecordRef;
+
+    #[test]
+    fn a_task_that_did_not_always_spin_has_not_done_so_for_longer_than_its_polls_take() {
+        let rate = |average| Rate {
+            now: 50_000,
+            average,
+            age: Duration::from_secs(60),
+            polls: 60 * average,
+        };
+        assert_eq!(rate(5_000).lasts(), Some(Duration::from_secs(6)));
+        assert_eq!(rate(49_000).lasts(), None);
+    }
 
     #[test]
     fn a_foreign_task_is_busy_while_its_thread_polls_it() {
