@@ -19,6 +19,7 @@ use crate::environment::{self, BLOCK_RATE, LISTEN, MUTEX_FRACTION, TASK_HISTOGRA
 use crate::http::token::Token;
 use crate::http::{routes, server};
 use crate::profile::block::{self, Included};
+use crate::profile::condensed::Crates;
 use crate::profile::goroutine::{self, Goroutines};
 use crate::profile::goroutine_forms::Lines;
 use crate::profile::mutex;
@@ -278,8 +279,8 @@ impl Profile {
     /// Those of `out`.
     pub fn write_to(&self, mut out: impl Write, debug: u32) -> io::Result<()> {
         let contended = match self.name {
-            block::NAME => Some(block::collect(Included::default())),
-            mutex::NAME => Some(mutex::collect(false)),
+            block::NAME => Some(block::collect(Included::default(), &Crates::default())),
+            mutex::NAME => Some(mutex::collect(false, &Crates::default())),
             _ => None,
         };
         if let Some(contended) = contended {
@@ -294,7 +295,7 @@ impl Profile {
             _ => None,
         };
         if let Some(shown) = shown {
-            let threads = ThreadProfile::collect(shown, Names::Short);
+            let threads = ThreadProfile::collect(shown, Names::Short, &Crates::default());
             return match debug {
                 0 => out.write_all(&threads.profile().to_gzip()),
                 1 => threads.write_count_text(out),

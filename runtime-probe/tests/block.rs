@@ -193,6 +193,13 @@ fn a_wait_that_goes_on_is_shown_on_demand() {
         delay > Duration::from_millis(100) && delay < began.elapsed(),
         "{delay:?}"
     );
+    let text = get(
+        server(),
+        "/debug/pprof/block?ongoing=1&format=folded&crate=block",
+    );
+    let stack = "block::waits_for_ever;<tokio::sync::notify::Notified as core::future::future::Future>::poll ";
+    let found = text.text().lines().any(|line| line.starts_with(stack));
+    assert!(found, "{}", text.text());
 }
 
 async fn waited_while_off(mut receiver: mpsc::Receiver<()>) {

@@ -150,6 +150,28 @@ fn forms_and_headers() {
     assert!(stack.contains("burn_in_two_tasks::rounds;"), "{stack}");
     assert!(!stack.contains("std::thread"), "{stack}");
     assert!(ns.parse::<u64>().unwrap() >= 10_000_000, "{folded}");
+
+    // What runs, and of what is around it this crate alone.
+    let own = get(
+        server(),
+        "/debug/pprof/profile?seconds=1&format=folded&crate=cpu_profile_http",
+    );
+    let stacks = own.text().lines().filter(|line| !line.starts_with('#'));
+    let stacks = stacks.filter_map(|line| line.rsplit_once(' '));
+    let around: Vec<&str> = stacks
+        .filter_map(|(stack, _)| Some(stack.rsplit_once(';')?.0))
+        .collect();
+    assert!(
+        around.iter().any(|stack| stack.contains("::burn_seven")),
+        "{}",
+        own.text()
+    );
+    let mut around = around.iter().flat_map(|stack| stack.split(';'));
+    assert!(
+        around.all(|frame| frame.starts_with("cpu_profile_http::")),
+        "{}",
+        own.text()
+    );
 }
 
 #[test]

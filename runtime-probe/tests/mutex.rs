@@ -539,6 +539,13 @@ fn folded_stacks_have_the_delay_and_lookup_finds_it() {
         .unwrap_or_else(|| panic!("{text}"));
     let (_, delay) = line.rsplit_once(' ').unwrap();
     assert!(delay.parse::<u128>().unwrap() >= HELD.as_nanos(), "{line}");
+    let text = get(server(), "/debug/pprof/mutex?format=folded&crate=other");
+    // The unlock alone: no frame is of that crate.
+    let found = text
+        .text()
+        .lines()
+        .any(|line| line.starts_with("mutex::releases "));
+    assert!(found, "{}", text.text());
     let mutex = pprof::lookup("mutex").unwrap();
     assert!(mutex.count() >= 1);
     let mut bytes = Vec::new();

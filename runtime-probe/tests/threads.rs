@@ -104,6 +104,16 @@ fn equal_stacks_are_counted() {
         }
         assert!(started.elapsed().as_secs() < 20, "{text}");
     }
+    let own = ask("threads?format=folded&crate=threads");
+    let has_own = |line: &str| line.contains("threads::waits_in_a_channel");
+    let lines: Vec<&str> = own.text().lines().filter(|line| has_own(line)).collect();
+    assert!(!lines.is_empty(), "{}", own.text());
+    for line in lines {
+        // The innermost may be of another crate.
+        let (outer, _) = line.rsplit_once(';').unwrap();
+        let mut frames = outer.split(';');
+        assert!(frames.all(|frame| frame.starts_with("threads::")), "{line}");
+    }
     drop(done);
     threads
         .into_iter()
@@ -171,6 +181,63 @@ fn tokios_numbers_stand_below() {
     assert!(!text.contains("runtime counted"), "{text}");
 }
 
+/// A poll that goes on where its worker was handed over is in no worker's line.
+#[test]
+fn a_poll_that_has_handed_its_worker_over_has_a_line() {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .name("handed over")
+        .build()
+        .unwrap();
+    let (done, wait) = mpsc::channel();
+    runtime.spawn(async {
+        runtime_probe::task::block_in_place(|| waits_in_a_channel(wait));
+    });
+    let line = match cfg!(tokio_unstable) {
+        true => "s, and is no worker any more: it has handed that over (block_in_place)\n",
+        false => "s, which busy does not have yet\n",
+    };
+    let started = std::time::Instant::now();
+    loop {
+        let answer = ask("threads?debug=1");
+        if answer.text().contains(line) {
+            break;
+        }
+        assert!(started.elapsed().as_secs() < 20, "{}", answer.text());
+    }
+    drop(done);
+}
+
+/// tokio's average of no poll at all is 3.278 us.
+#[test]
+#[cfg(tokio_unstable)]
+fn a_worker_that_has_polled_nothing_has_no_mean() {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .name("without a poll")
+        .build()
+        .unwrap();
+    let text = ask("threads?debug=1").text().to_owned();
+    let (_, table) = text
+        .split_once("runtime without a poll (multi_thread, 1 workers)")
+        .unwrap();
+    let rows = table.lines().skip(1).take(2);
+    let rows: Vec<Vec<&str>> = rows
+        .map(|line| {
+            line.split('\t')
+                .map(str::trim)
+                .filter(|cell| !cell.is_empty())
+                .collect()
+        })
+        .collect();
+    let mean = rows[0]
+        .iter()
+        .position(|cell| *cell == "mean poll")
+        .unwrap();
+    assert_eq!(rows[1][mean], "-", "{text}");
+    drop(runtime);
+}
+
 #[test]
 fn a_runtime_that_cannot_be_reached_says_so() {
     let mut builder = tokio::runtime::Builder::new_current_thread();
@@ -207,11 +274,15 @@ fn parameters_are_strict() {
         ),
         (
             "threads?seconds=5",
-            "unknown parameter \"seconds\" (known here: debug, format, names)",
+            "unknown parameter \"seconds\" (known here: crate, debug, format, names)",
         ),
         (
             "threadcreate?names=long",
             "invalid value for \"names\" - must be short or full",
+        ),
+        (
+            "threads?crate=a+b",
+            "invalid value for \"crate\" - must be names of crates: app,app-core",
         ),
         (
             "threads?debug=1&format=folded",

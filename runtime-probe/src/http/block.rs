@@ -6,10 +6,13 @@ use super::refusal::Refusal;
 use super::reply::Reply;
 use super::request::Request;
 use super::routes::only;
+use super::stack_format::crates;
 use crate::profile::block::{Included, NAME, collect};
 use crate::record::contention::Sampled;
 
-const PARAMETERS: [&str; 6] = ["debug", "format", "include", "ongoing", "rate", "seconds"];
+const PARAMETERS: [&str; 7] = [
+    "crate", "debug", "format", "include", "ongoing", "rate", "seconds",
+];
 
 const RATE: RateParameter = RateParameter {
     name: "rate",
@@ -24,7 +27,8 @@ pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
     let question = Question::of(request, &RATE)?;
     let ongoing = question.ongoing(request)?;
     let included = included(request, ongoing.is_some())?;
-    question.answer(request, NAME, || collect(included))
+    let crates = crates(request)?;
+    question.answer(request, NAME, || collect(included, &crates))
 }
 
 fn included(request: &Request, ongoing: bool) -> Result<Included, Refusal> {

@@ -8,7 +8,7 @@ use super::reply::{Body, Reply};
 use super::request::Request;
 use super::routes::only;
 use super::seconds::Span;
-use super::stack_format::StackFormat;
+use super::stack_format::{StackFormat, crates};
 use super::threads::names;
 use super::turn::Turn;
 use crate::profile::goroutine::{Goroutines, NAME};
@@ -171,26 +171,6 @@ fn selection(request: &Request) -> Result<Selection, Refusal> {
     };
     selection.names = names(request)?;
     Ok(selection)
-}
-
-/// The crates whose frames are wanted, as they are called in code.
-fn crates(request: &Request) -> Result<Vec<String>, Refusal> {
-    let Some(list) = request.param("crate")? else {
-        return Ok(Vec::new());
-    };
-    let is_a_name = |name: &str| {
-        !name.is_empty()
-            && name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-    };
-    let names: Vec<String> = list.split(',').map(|name| name.replace('-', "_")).collect();
-    match names.iter().all(|name| is_a_name(name)) {
-        true => Ok(names),
-        false => Err(Refusal::bad_request(
-            "invalid value for \"crate\" - must be names of crates: app,app-core",
-        )),
-    }
 }
 
 /// A switch that only `debug=2` has.

@@ -6,6 +6,7 @@ use super::refusal::Refusal;
 use super::reply::Reply;
 use super::request::Request;
 use super::routes::only;
+use super::stack_format::crates;
 use crate::profile::mutex::{NAME, collect};
 use crate::record::contention::Sampled;
 
@@ -20,9 +21,10 @@ const FRACTION: RateParameter = RateParameter {
 pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
     only(
         request,
-        &["debug", "format", "fraction", "ongoing", "seconds"],
+        &["crate", "debug", "format", "fraction", "ongoing", "seconds"],
     )?;
     let question = Question::of(request, &FRACTION)?;
     let ongoing = question.ongoing(request)?;
-    question.answer(request, NAME, || collect(ongoing.is_some()))
+    let crates = crates(request)?;
+    question.answer(request, NAME, || collect(ongoing.is_some(), &crates))
 }

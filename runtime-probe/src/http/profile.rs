@@ -7,12 +7,12 @@ use super::reply::Reply;
 use super::request::Request;
 use super::routes::only;
 use super::seconds::Span;
-use super::stack_format::StackFormat;
+use super::stack_format::{StackFormat, crates};
 use crate::profile::cpu::{Cpu, HZ, NAME};
 use crate::snapshot::cpu::{SplitBy, Watch};
 use std::time::Duration;
 
-const PARAMETERS: [&str; 5] = ["debug", "format", "hz", "labels", "seconds"];
+const PARAMETERS: [&str; 6] = ["crate", "debug", "format", "hz", "labels", "seconds"];
 
 /// As in Go.
 const SECONDS: u64 = 30;
@@ -27,6 +27,7 @@ pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
     let period = Duration::from_secs(1) / hz(request)?;
     let split_by = split_by(request)?;
     let format = StackFormat::of(request)?;
+    let crates = crates(request)?;
     let debug = request.number("debug")?.unwrap_or(0);
     format.goes_with(debug, 1)?;
     let watch = Watch::start(period, split_by)
@@ -35,7 +36,7 @@ pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
     let Some(time) = watch.stop() else {
         return Err(Refusal::new(500, "the profile could not be made"));
     };
-    let cpu = Cpu::new(&time);
+    let cpu = Cpu::new(&time, &crates);
     match format {
         _ if debug == 1 => Reply::written(|text| cpu.write_text(text)),
         StackFormat::Proto => format.reply(NAME, &cpu.profile()),

@@ -1,8 +1,9 @@
-//! `format=`: the forms in which a profile of stacks is answered, whatever it counts.
+//! The forms in which a profile of stacks is answered, whatever it counts (`format=`), and which of the frames (`crate=`).
 
 use super::refusal::Refusal;
 use super::reply::Reply;
 use super::request::Request;
+use crate::profile::condensed::Crates;
 use runtime_dump::folded::fold;
 use runtime_dump::proto::Profile;
 
@@ -65,6 +66,16 @@ impl StackFormat {
             StackFormat::FlameGraph => flame_graph(name, profile, last),
         }
     }
+}
+
+/// The crates whose frames are wanted.
+pub(super) fn crates(request: &Request) -> Result<Crates, Refusal> {
+    let Some(list) = request.param("crate")? else {
+        return Ok(Crates::default());
+    };
+    Crates::named(list).ok_or_else(|| {
+        Refusal::bad_request("invalid value for \"crate\" - must be names of crates: app,app-core")
+    })
 }
 
 #[cfg(feature = "flamegraph")]

@@ -5,20 +5,21 @@ use super::refusal::Refusal;
 use super::reply::Reply;
 use super::request::Request;
 use super::routes::only;
-use super::stack_format::StackFormat;
+use super::stack_format::{StackFormat, crates};
 use super::turn::Turn;
 use crate::profile::threads::{Shown, ThreadProfile};
 use crate::symbol::name::Names;
 
 /// Answers a request.
 pub(super) fn answer(request: &Request, shown: Shown) -> Result<Reply, Refusal> {
-    only(request, &["debug", "format", "names"])?;
+    only(request, &["crate", "debug", "format", "names"])?;
     let format = StackFormat::of(request)?;
     let names = names(request)?;
+    let crates = crates(request)?;
     let debug = request.number("debug")?.unwrap_or(0);
     format.goes_with(debug, 2)?;
     let _turn = Turn::take()?;
-    let threads = ThreadProfile::collect(shown, names);
+    let threads = ThreadProfile::collect(shown, names, &crates);
     match debug {
         0 if format == StackFormat::Proto => format.reply(shown.name(), &threads.profile()),
         0 => format.reply(shown.name(), &threads.shown_profile()),

@@ -1,5 +1,6 @@
 //! The CPU profile without HTTP.
 
+use crate::profile::condensed::Crates;
 use crate::profile::cpu::{Cpu, HZ};
 use crate::snapshot::cpu::{SplitBy, Watch};
 use crate::source::cpu::StartError;
@@ -67,6 +68,6 @@ pub fn stop_cpu_profile() -> io::Result<()> {
     let time = watch
         .stop()
         .ok_or_else(|| io::Error::other("the profile could not be made"))?;
-    out.write_all(&Cpu::new(&time).profile().to_gzip())?;
+    out.write_all(&Cpu::new(&time, &Crates::default()).profile().to_gzip())?;
     out.flush()
 }

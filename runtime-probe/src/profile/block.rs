@@ -1,5 +1,6 @@
 //! Where tasks waited for each other, as Go's block profile shows where goroutines did.
 
+use super::condensed::Crates;
 use super::conditions::{self, Condition};
 use super::contended::Contended;
 use super::diagnosis::OFF;
@@ -43,20 +44,20 @@ pub(crate) fn count() -> usize {
 }
 
 /// Adds up what there is.
-pub(crate) fn collect(included: Included) -> Contended {
+pub(crate) fn collect(included: Included, crates: &Crates) -> Contended {
     crate::stack::unwind::refresh();
     let mut waits = waits::blocked();
     let look = included.ongoing.then(Look::take);
     let conditions = conditions::now();
     let mut resolver = resolver();
-    let ongoing = look.map(|look| Ongoing::of(&look, &mut resolver));
+    let ongoing = look.map(|look| Ongoing::of(&look, crates, &mut resolver));
     waits.extend(ongoing.iter().flat_map(|ongoing| &ongoing.tasks));
     // Events share places, and a place takes a while.
     let mut places: HashMap<Key, Wait> = HashMap::new();
     for waited in &waits {
         places
             .entry(key(waited))
-            .or_insert_with(|| Wait::at(waited, &mut resolver));
+            .or_insert_with(|| Wait::at(waited, crates, &mut resolver));
     }
     let has = |wait: &Wait| wait.sorts().any(|sort| included.has(sort));
     let events = waits.iter().filter_map(|waited| {

@@ -28,24 +28,51 @@ fn crate_of(function: &str) -> &str {
     inside.split("::").next().unwrap_or(inside)
 }
 
-/// The stack with the frames of some crates only, and the innermost one that is shown: what a task waits for.
-pub(super) fn of_crates(stack: &Stack, crates: &[String]) -> Stack {
+/// The crates whose frames a reader wants, as they are called in code; none: the frames of all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Crates(Vec<String>);
+
+impl Crates {
+    /// Reads names with commas between them, as Cargo.toml or code has them; `None` if one of them cannot be a crate's.
+    pub(crate) fn named(list: &str) -> Option<Self> {
+        let is_a_name = |name: &String| {
+            let mut bytes = name.bytes();
+            !name.is_empty() && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        };
+        let names: Vec<String> = list.split(',').map(|name| name.replace('-', "_")).collect();
+        names.iter().all(is_a_name).then_some(Crates(names))
+    }
+
+    /// Leaves the frames of these crates in a stack, and the innermost one that is shown: what is waited for, or runs.
+    pub(super) fn condense(&self, stack: &mut Stack) {
+        if !self.0.is_empty() {
+            *stack = of_crates(stack, &self.0);
+        }
+    }
+}
+
+fn of_crates(stack: &Stack, crates: &[String]) -> Stack {
     let is_wanted = |frame: &Frame| crates.iter().any(|name| name == crate_of(&frame.function));
     let only = |locations: &[Arc<Location>], has_leaf: bool| {
         let leaf = locations.iter().position(|location| !location.hidden);
         let leaf = leaf.filter(|_| has_leaf);
         let kept = locations.iter().enumerate().filter_map(|(at, location)| {
-            if leaf == Some(at) {
-                return Some(location.clone());
-            }
-            let mut frames = location.frames.clone();
-            frames.retain(is_wanted);
-            (!frames.is_empty()).then(|| {
-                Arc::new(Location {
+            let frames = location.frames.iter().enumerate();
+            let is_leaf = |inlined: usize| inlined == 0 && leaf == Some(at);
+            let kept = frames.filter(|(inlined, frame)| is_leaf(*inlined) || is_wanted(frame));
+            let frames: Vec<Frame> = kept.map(|(_, frame)| frame.clone()).collect();
+            match frames.len() {
+                // The address alone is known of it.
+                0 if leaf == Some(at) => Some(Arc::clone(location)),
+                0 => None,
+                all if all == location.frames.len() => Some(Arc::clone(location)),
+                // A part of a physical frame: elsewhere its address stands for more.
+                _ => Some(Arc::new(Location {
+                    return_address: synthetic(&frames, location.return_address),
                     frames,
                     ..(**location).clone()
-                })
-            })
+                })),
+            }
         });
         kept.collect()
     };
@@ -187,6 +214,29 @@ mod tests {
                 "<&app::A as core::future::Future>::poll",
                 "app::main",
             ]
+        );
+    }
+
+    /// One physical frame, as the innermost of a stack and further out: two locations, since a profile knows them by address.
+    #[test]
+    fn what_is_left_of_a_frame_has_an_address_of_its_own() {
+        let mut inlined = stack(&["app::f"]);
+        let frame = |name: &str| Frame {
+            function: name.into(),
+            file: "".into(),
+            line: 0,
+        };
+        let location = Arc::make_mut(&mut inlined.trunk[0]);
+        location.frames = vec![frame("core::a"), frame("app::f"), frame("core::b")];
+        let mut outer = stack(&["app::leaf", "app::f"]);
+        outer.trunk[1] = Arc::clone(&inlined.trunk[0]);
+        let crates = ["app".to_owned()];
+        let (inlined, outer) = (of_crates(&inlined, &crates), of_crates(&outer, &crates));
+        assert_eq!(names(&inlined), ["core::a", "app::f"]);
+        assert_eq!(names(&outer), ["app::leaf", "app::f"]);
+        assert_ne!(
+            inlined.trunk[0].return_address,
+            outer.trunk[1].return_address
         );
     }
 }

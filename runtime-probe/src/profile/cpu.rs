@@ -3,6 +3,7 @@
 //! A task's stack ends at its root, as a goroutine's does, whichever thread polls it. What runs outside of any task (the
 //! scheduler, threads of the program's own) has the whole stack of its thread.
 
+use super::condensed::Crates;
 use super::conditions::{self, Condition};
 use super::goroutine::missing;
 use super::leaf_stacks::{Innermost, expand, locations};
@@ -38,13 +39,16 @@ pub(crate) struct Cpu {
 
 impl Cpu {
     /// Finds the names.
-    pub(crate) fn new(time: &CpuTime) -> Self {
+    pub(crate) fn new(time: &CpuTime, crates: &Crates) -> Self {
         // Of code that was loaded meanwhile, too.
         unwind::refresh();
         let conditions = conditions::now();
         let mut resolver = resolver();
         let named = |seen: &Seen| (stack(seen, &mut resolver), labels(seen));
-        let (stacks, labels): (Vec<Stack>, Vec<_>) = time.stacks.keys().map(named).unzip();
+        let (mut stacks, labels): (Vec<Stack>, Vec<_>) = time.stacks.keys().map(named).unzip();
+        for stack in &mut stacks {
+            crates.condense(stack);
+        }
         let elsewhere = missing("more stacks than are kept apart");
         let labels: Vec<Vec<(&str, &str)>> = labels
             .iter()

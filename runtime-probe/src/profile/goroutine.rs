@@ -1,6 +1,5 @@
 //! Tasks, as Go's goroutine profile shows goroutines: what a dump is made of. Its forms are in [`super::goroutine_forms`].
 
-use super::condensed;
 use super::conditions::{self, Condition};
 use super::diagnosis::count_unlisted;
 use super::idle;
@@ -180,11 +179,8 @@ impl Goroutines {
         goroutines.place_queued();
         drop(resolver);
         goroutines.select();
-        if !goroutines.selection.crates.is_empty() {
-            let crates = &goroutines.selection.crates;
-            for stack in &mut goroutines.tables.stacks {
-                *stack = condensed::of_crates(stack, crates);
-            }
+        for stack in &mut goroutines.tables.stacks {
+            goroutines.selection.crates.condense(stack);
         }
         goroutines.sort();
         goroutines
@@ -417,12 +413,18 @@ impl Goroutines {
         let mut notes = Vec::new();
         let place = &self.tasks.places[row.place as usize];
         let running = self.doings[row.place as usize].state == State::Running;
-        if let Some(Rate { now, average, age }) = self.rates.get(&row.id) {
-            notes.push(format!(
-                "{} polls/s now, {} polls/s for the {age:.1?} since its spawn",
-                grouped(*now),
-                grouped(*average)
-            ));
+        if let Some(rate) = self.rates.get(&row.id) {
+            let mut text = format!(
+                "{} polls/s now, {} polls/s for the {:.1?} since its spawn",
+                grouped(rate.now),
+                grouped(rate.average),
+                rate.age
+            );
+            if let Some(lasts) = rate.lasts() {
+                let polls = grouped(rate.polls);
+                text.push_str(&format!(": its {polls} polls are {lasts:.1?} at that rate"));
+            }
+            notes.push(text);
         }
         if let Some(inner) = self.inside(row) {
             notes.push(format!("inside it goroutine {inner} is polled"));

@@ -6,6 +6,7 @@
 //! A lock that is never released is in none of it, and is the one that is looked for: a remark counts who waits now, and
 //! with `ongoing` their waits are here where they wait, each with its reason as a label, which no unlock has.
 
+use super::condensed::Crates;
 use super::conditions::{self, Condition};
 use super::contended::Contended;
 use super::diagnosis::OFF;
@@ -32,7 +33,7 @@ pub(crate) fn count() -> usize {
 }
 
 /// Adds up what there is; with `ongoing` also the waits that no unlock has ended.
-pub(crate) fn collect(ongoing: bool) -> Contended {
+pub(crate) fn collect(ongoing: bool, crates: &Crates) -> Contended {
     crate::stack::unwind::refresh();
     let look = ongoing.then(Look::take);
     let conditions = conditions::now();
@@ -40,7 +41,11 @@ pub(crate) fn collect(ongoing: bool) -> Contended {
     let waited = waits::unlocked();
     let stacks: Vec<Stack> = waited
         .iter()
-        .map(|waited| stack(&waited.place, &mut resolver))
+        .map(|waited| {
+            let mut stack = stack(&waited.place, &mut resolver);
+            crates.condense(&mut stack);
+            stack
+        })
         .collect();
     let unlocks = waited
         .iter()
@@ -52,13 +57,13 @@ pub(crate) fn collect(ongoing: bool) -> Contended {
             delay_ns: waited.delay_ns,
         });
     let pending = Waiting::now(&mut resolver);
-    let ongoing = look.map(|look| Ongoing::of(&look, &mut resolver));
+    let ongoing = look.map(|look| Ongoing::of(&look, crates, &mut resolver));
     let mut places: HashMap<Key, Wait> = HashMap::new();
     let tasks = ongoing.iter().flat_map(|ongoing| &ongoing.tasks);
     for waited in tasks.clone() {
         places
             .entry(key(waited))
-            .or_insert_with(|| Wait::at(waited, &mut resolver));
+            .or_insert_with(|| Wait::at(waited, crates, &mut resolver));
     }
     let tasks = tasks.filter_map(|waited| {
         let wait = places.get(&key(waited))?;

@@ -3,6 +3,7 @@
 //! Of a task it is known since when it waits. Of a thread it is known when the poll, or the closure, that it is in the middle
 //! of began: it has waited for that long at the most. A thread outside of both has waited for an unknown time, counted as none.
 
+use super::condensed::Crates;
 use super::goroutine::{missing, spawned};
 use super::leaf_stacks::assemble;
 use super::thread_stacks::of_waiting;
@@ -49,11 +50,11 @@ impl Look {
 }
 
 impl Ongoing {
-    pub(super) fn of(look: &Look, resolver: &mut Resolver) -> Self {
+    pub(super) fn of(look: &Look, crates: &Crates, resolver: &mut Resolver) -> Self {
         let threads = look.threads.iter();
         Ongoing {
             threads: threads
-                .filter_map(|thread| Blocked::of(thread, resolver))
+                .filter_map(|thread| Blocked::of(thread, crates, resolver))
                 .collect(),
             tasks: suspended(&look.tasks),
         }
@@ -65,7 +66,7 @@ impl Ongoing {
         let outside = threads.iter().filter(|one| one.delay_ns.is_none()).count();
         (!threads.is_empty()).then(|| {
             format!(
-                "threads that wait now: {}; inside a poll or closure the delay is the time since that began, the most that it can                  be; outside of any ({outside} of them) it is not known, and counted as 0",
+                "threads that wait now: {}; inside a poll or closure the delay is the time since that began, the most that it can be; outside of any ({outside} of them) it is not known, and counted as 0",
                 threads.len()
             )
         })
@@ -74,8 +75,9 @@ impl Ongoing {
 
 impl Blocked {
     /// `None` for a thread that has nothing to do, or waits for the world outside.
-    fn of(thread: &Asleep, resolver: &mut Resolver) -> Option<Self> {
-        let (stack, reason) = of_waiting(&thread.stack, resolver);
+    fn of(thread: &Asleep, crates: &Crates, resolver: &mut Resolver) -> Option<Self> {
+        let (mut stack, reason) = of_waiting(&thread.stack, resolver);
+        crates.condense(&mut stack);
         let waits = sort_of(reason) == Sort::Contention;
         waits.then(|| Blocked {
             wait: Wait {
@@ -157,7 +159,13 @@ impl Wait {
         self.leaves.iter().copied().any(Reason::is_lock)
     }
 
-    pub(super) fn at(waited: &Waited, resolver: &mut Resolver) -> Self {
+    pub(super) fn at(waited: &Waited, crates: &Crates, resolver: &mut Resolver) -> Self {
+        let mut wait = Wait::whole(waited, resolver);
+        crates.condense(&mut wait.stack);
+        wait
+    }
+
+    fn whole(waited: &Waited, resolver: &mut Resolver) -> Self {
         let place = &waited.place;
         let unknown = |stack| Wait {
             stack,

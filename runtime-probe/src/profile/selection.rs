@@ -4,6 +4,7 @@
 //! longer than the probe. Its searches are linear in pattern and text, so no pattern makes a dump hang. What it lacks (speed on
 //! long texts, Unicode classes) the names of functions do not need.
 
+use super::condensed::Crates;
 use crate::symbol::name::Names;
 use crate::symbol::role;
 use regex_lite::{Regex, RegexBuilder};
@@ -30,8 +31,8 @@ pub(crate) struct Selection {
     words: Vec<String>,
     /// The most entries of a dump: tasks, or stacks where those are what it lists.
     pub(crate) limit: Option<usize>,
-    /// Only frames of these crates, and what is waited for; empty: of all.
-    pub(crate) crates: Vec<String>,
+    /// Only frames of these crates, and what is waited for.
+    pub(crate) crates: Crates,
     /// Whether the text shows all frames of servers' layers.
     pub(crate) all_frames: bool,
     /// How functions are named.

@@ -1,5 +1,6 @@
 //! All threads of the process: where each is, or who created it. Go's `threadcreate`, and what Go has no profile for.
 
+use super::condensed::Crates;
 use super::conditions::{self, Condition};
 use super::goroutine::missing;
 use super::mappings::mappings;
@@ -68,7 +69,7 @@ pub(crate) struct ThreadProfile {
 
 impl ThreadProfile {
     /// Takes a snapshot and finds its names.
-    pub(crate) fn collect(shown: Shown, names: Names) -> Self {
+    pub(crate) fn collect(shown: Shown, names: Names, crates: &Crates) -> Self {
         // A module that was loaded since has unwind tables of its own.
         crate::stack::unwind::refresh();
         let under_way = under_way::now();
@@ -76,12 +77,15 @@ impl ThreadProfile {
         let threads = Threads::take();
         let mut resolver = resolver();
         let rows = threads.rows.iter();
-        let told = rows
+        let mut told: Vec<Told> = rows
             .map(|row| match shown {
                 Shown::Now => now(row, &threads, names, &mut resolver),
                 Shown::Creation => creation(row, &threads, names, &mut resolver),
             })
             .collect();
+        for told in &mut told {
+            crates.condense(&mut told.stack);
+        }
         ThreadProfile {
             mappings: mappings(&resolver),
             under_way,
