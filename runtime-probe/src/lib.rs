@@ -93,12 +93,13 @@
 
 // The probe's own layers, each knowing only those above it in this list. ARCHITECTURE.md has the reading path.
 mod clock;
+mod demand;
 mod environment;
+mod events;
 mod http;
 pub mod pprof;
 mod primitive;
 mod profile;
-mod record;
 mod registry;
 mod sampling;
 mod snapshot;
@@ -106,6 +107,7 @@ mod source;
 mod stack;
 mod symbol;
 mod sys;
+mod tally;
 
 // The tokio-shaped facade.
 pub use tokio::*;

@@ -14,6 +14,7 @@
 //! # Ok(()) }
 //! ```
 
+use crate::demand::Demand;
 #[cfg(feature = "rt")]
 use crate::environment::{self, BLOCK_RATE, LISTEN, MUTEX_FRACTION, TASK_HISTOGRAMS, TOKEN};
 use crate::http::token::Token;
@@ -25,9 +26,7 @@ use crate::profile::goroutine_forms::Lines;
 use crate::profile::mutex;
 use crate::profile::selection::Selection;
 use crate::profile::threads::{self, CREATED, Shown, ThreadProfile};
-use crate::record::contention::Sampled;
-use crate::record::task_times;
-use crate::registry::record::Kind;
+use crate::registry::task::Kind;
 use crate::source;
 use crate::source::signal::{CaptureError, Unavailable};
 use crate::stack::{raw, template, unwind};
@@ -330,14 +329,14 @@ impl Profile {
 /// pprof::set_block_profile_rate(0);
 /// ```
 pub fn set_block_profile_rate(ns: i64) {
-    set_rate(Sampled::Block, ns);
+    set_rate(Demand::Waits, ns);
 }
 
 /// Returns what was set before. A rate may be all that a program has asked of this crate: then nothing else has started
 /// the probe. Where it is off it stays off.
-fn set_rate(sampled: Sampled, rate: i64) -> i64 {
+fn set_rate(demand: Demand, rate: i64) -> i64 {
     match source::is_on() {
-        true => sampled.set_rate(rate),
+        true => demand.set(rate),
         false => 0,
     }
 }
@@ -345,7 +344,7 @@ fn set_rate(sampled: Sampled, rate: i64) -> i64 {
 /// The rate in force, in nanoseconds; 0 is off. It may be finer than what [`set_block_profile_rate`] was told, while
 /// somebody watches with `block?seconds=10&rate=1000`.
 pub fn block_profile_rate() -> i64 {
-    Sampled::Block.rate()
+    Demand::Waits.rate()
 }
 
 /// Samples the releases of locks that others waited for from now on: on average one in `n`, 1 takes every one, 0 none.
@@ -370,8 +369,8 @@ pub fn block_profile_rate() -> i64 {
 /// ```
 pub fn set_mutex_profile_fraction(n: i32) -> i32 {
     let before = match n {
-        ..0 => Sampled::Mutex.set_for_good(),
-        n => set_rate(Sampled::Mutex, n.into()),
+        ..0 => Demand::Releases.for_good(),
+        n => set_rate(Demand::Releases, n.into()),
     };
     i32::try_from(before).unwrap_or(i32::MAX)
 }
@@ -394,7 +393,7 @@ pub fn set_mutex_profile_fraction(n: i32) -> i32 {
 /// ```
 pub fn set_task_histograms(on: bool) -> bool {
     match source::is_on() {
-        true => task_times::set(on),
+        true => Demand::TaskTimes.set(on.into()) != 0,
         false => false,
     }
 }

@@ -11,15 +11,17 @@ use syn::{Item, Visibility};
 use syntax::{flatten, parse, segments};
 
 /// From the ground up. A module may name itself and what stands before it.
-const LAYERS: [&str; 17] = [
+const LAYERS: [&str; 19] = [
     "primitive",
     "clock",
     "sys",
     "environment",
     "sampling",
     "stack",
-    "record",
+    "tally",
+    "events",
     "registry",
+    "demand",
     "source",
     "snapshot",
     "symbol",

@@ -7,8 +7,8 @@ use super::reply::Reply;
 use super::request::Request;
 use super::routes::only;
 use super::stack_format::crates;
+use crate::demand::Demand;
 use crate::profile::block::{Included, NAME, collect};
-use crate::record::contention::Sampled;
 
 const PARAMETERS: [&str; 7] = [
     "crate", "debug", "format", "include", "ongoing", "rate", "seconds",
@@ -18,7 +18,7 @@ const RATE: RateParameter = RateParameter {
     name: "rate",
     unit: "nanoseconds of waiting for each sample",
     most: i64::MAX,
-    sampled: Sampled::Block,
+    demand: Demand::Waits,
 };
 
 /// Answers a request.

@@ -6,9 +6,9 @@ use super::request::Request;
 use super::seconds::Span;
 use super::stack_format::StackFormat;
 use super::turn::Turn;
+use crate::demand::{Demand, Lease};
 use crate::profile::contended::Contended;
 use crate::profile::diagnosis::OFF;
-use crate::record::contention::{Lease, Sampled};
 use crate::source;
 
 /// How a profile asks for its rate.
@@ -18,7 +18,7 @@ pub(super) struct RateParameter {
     pub(super) unit: &'static str,
     /// The largest.
     pub(super) most: i64,
-    pub(super) sampled: Sampled,
+    pub(super) demand: Demand,
 }
 
 /// What a request asks for, whichever profile it is.
@@ -26,7 +26,7 @@ pub(super) struct Question {
     span: Option<Span>,
     debug: u32,
     format: StackFormat,
-    lease: Option<(Sampled, i64)>,
+    lease: Option<(Demand, i64)>,
 }
 
 impl Question {
@@ -36,7 +36,7 @@ impl Question {
             span: Span::of(request)?,
             debug: request.number("debug")?.unwrap_or(0),
             format: StackFormat::of(request)?,
-            lease: rate.of(request)?.map(|wanted| (rate.sampled, wanted)),
+            lease: rate.of(request)?.map(|wanted| (rate.demand, wanted)),
         };
         question.format.goes_with(question.debug, 1)?;
         if question.lease.is_some() && question.span.is_none() {
@@ -73,7 +73,7 @@ impl Question {
         let Some(span) = self.span else {
             return self.reply(name, &collect());
         };
-        let lease = self.lease.map(|(sampled, rate)| Lease::take(sampled, rate));
+        let lease = self.lease.map(|(demand, rate)| Lease::take(demand, rate));
         let before = collect();
         let span = span.wait(request.client())?;
         let after = collect();

@@ -7,14 +7,14 @@ use super::reply::Reply;
 use super::request::Request;
 use super::routes::only;
 use super::stack_format::crates;
+use crate::demand::Demand;
 use crate::profile::mutex::{NAME, collect};
-use crate::record::contention::Sampled;
 
 const FRACTION: RateParameter = RateParameter {
     name: "fraction",
     unit: "contended unlocks for each sample",
     most: i32::MAX as i64,
-    sampled: Sampled::Mutex,
+    demand: Demand::Releases,
 };
 
 /// Answers a request.

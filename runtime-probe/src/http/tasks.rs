@@ -6,9 +6,9 @@ use super::reply::Reply;
 use super::request::Request;
 use super::routes::only;
 use super::seconds::Span;
+use crate::demand::{Demand, Lease};
 use crate::profile::diagnosis::OFF;
 use crate::profile::sites::{SortBy, SpawnSites};
-use crate::record::task_times::Lease;
 use crate::source;
 
 /// Answers a request.
@@ -30,7 +30,7 @@ pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
         None => SpawnSites::collect(),
         Some(_) if !source::is_on() => return Err(Refusal::bad_request(OFF)),
         Some(span) => {
-            let lease = Lease::take();
+            let lease = Lease::of_all(Demand::TaskTimes);
             let before = SpawnSites::collect();
             let span = span.wait(request.client())?;
             let delta = SpawnSites::collect().delta(&before, span);

@@ -1,6 +1,6 @@
 //! How long each task was ready and not polled.
 
-use crate::record::delays::Summing;
+use crate::demand::{Demand, Lease};
 use crate::source;
 
 /// Sums up how long each task was ready and nobody polled it, into [`TaskFacts::scheduled`](super::TaskFacts::scheduled), from
@@ -27,7 +27,7 @@ use crate::source;
 /// ```
 pub fn sum_delays() -> DelaySum {
     DelaySum {
-        _summing: source::is_on().then(Summing::begin),
+        _lease: source::is_on().then(|| Lease::of_all(Demand::ReadyTimes)),
     }
 }
 
@@ -35,5 +35,5 @@ pub fn sum_delays() -> DelaySum {
 #[derive(Debug)]
 #[must_use = "nothing is summed up after this is dropped"]
 pub struct DelaySum {
-    _summing: Option<Summing>,
+    _lease: Option<Lease>,
 }

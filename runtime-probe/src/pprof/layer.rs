@@ -10,7 +10,7 @@ use tower_service::Service;
 
 pub use crate::source::named::Named;
 
-use crate::registry::record::{Kind, Spawn};
+use crate::registry::task::{Kind, Spawn};
 use crate::source::instrumented::Instrumented;
 use crate::source::{self, waker};
 

@@ -1,7 +1,8 @@
 //! How long the polls of one task take, and how long it was ready before them.
 
-use crate::record::poll_times;
+use crate::demand::{Demand, Lease};
 use crate::snapshot::polls::{Unwatchable, Watched};
+use crate::tally::poll_times;
 use std::io;
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ use std::time::Duration;
 /// [`io::ErrorKind::NotFound`] if there is no such task, [`io::ErrorKind::Unsupported`] for a closure of the blocking pool and
 /// for a task that a dependency spawned by plain tokio, [`io::ErrorKind::QuotaExceeded`] while 16 tasks are watched.
 pub fn watch_polls(id: u64) -> io::Result<PollWatch> {
-    Watched::begin(id).map(PollWatch).map_err(|why| {
+    let watched = Watched::begin(id).map_err(|why| {
         let (kind, reason) = match why {
             Unwatchable::NoSuchTask => (
                 io::ErrorKind::NotFound,
@@ -52,12 +53,19 @@ pub fn watch_polls(id: u64) -> io::Result<PollWatch> {
             ),
         };
         io::Error::new(kind, reason)
+    })?;
+    Ok(PollWatch {
+        watched,
+        _lease: Lease::of_all(Demand::PollTimes),
     })
 }
 
 /// A task whose polls are counted.
 #[must_use = "nothing is counted after this is dropped"]
-pub struct PollWatch(Watched);
+pub struct PollWatch {
+    watched: Watched,
+    _lease: Lease,
+}
 
 impl std::fmt::Debug for PollWatch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -68,7 +76,7 @@ impl std::fmt::Debug for PollWatch {
 impl PollWatch {
     /// What was seen since the watch began, without a poll that lasts. `None` once the task has ended.
     pub fn read(&self) -> Option<PollTimes> {
-        let times = self.0.read()?;
+        let times = self.watched.read()?;
         Some(PollTimes {
             polls: times.polls.into(),
             delays: times.delays.into(),

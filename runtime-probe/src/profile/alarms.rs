@@ -1,6 +1,6 @@
 //! From looks at a process to what somebody should be told: nothing twice, and not too often.
 
-use super::growth::{ByPlace, Counts, Growth};
+use super::growth::{BySite, Counts, Growth};
 use super::long_waits::LongWait;
 use crate::registry::runtimes::RuntimeNumber;
 use crate::snapshot::rates::per_second;
@@ -86,8 +86,8 @@ pub(crate) struct Alarms {
     /// Tasks that were busy at all looks so far.
     busy: HashMap<u64, Busily>,
     all: Counts,
-    sites: ByPlace<usize>,
-    results: ByPlace<Location<'static>>,
+    sites: BySite<usize>,
+    results: BySite<Location<'static>>,
     counted: Option<Instant>,
     kinds: [Kind; KINDS],
 }
@@ -122,8 +122,8 @@ impl Alarms {
             standing: HashSet::new(),
             busy: HashMap::new(),
             all: Counts::default(),
-            sites: ByPlace::default(),
-            results: ByPlace::default(),
+            sites: BySite::default(),
+            results: BySite::default(),
             counted: None,
             kinds: Default::default(),
         }

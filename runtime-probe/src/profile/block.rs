@@ -5,7 +5,7 @@ use super::conditions::{self, Condition};
 use super::contended::Contended;
 use super::diagnosis::OFF;
 use super::ongoing::{Key, Look, Ongoing, Wait, key};
-use crate::record::contention::Sampled;
+use crate::demand::Demand;
 use crate::snapshot::waits;
 use crate::source;
 use crate::symbol::resolver::resolver;
@@ -82,7 +82,7 @@ pub(crate) fn collect(included: Included, crates: &Crates) -> Contended {
 /// What the reader should know, first of all why there is nothing.
 fn remarks(waits: &ContentionProfile, included: Included) -> Vec<String> {
     let mut remarks = Vec::new();
-    match Sampled::Block.rate() {
+    match Demand::Waits.rate() {
         _ if !source::is_on() => remarks.push(OFF.to_owned()),
         0 => remarks.push(
             "block profiling is off, so waits are not counted: RUNTIME_PROBE_BLOCK_RATE=10000, \
@@ -91,7 +91,7 @@ fn remarks(waits: &ContentionProfile, included: Included) -> Vec<String> {
         ),
         ns => remarks.push(format!("rate: a sample for each {ns} ns of waiting")),
     }
-    if waits.is_empty() && Sampled::Block.rate() != 0 {
+    if waits.is_empty() && Demand::Waits.rate() != 0 {
         let left_out = match (included.sleep, included.io) {
             (false, false) => "; sleep and I/O are left out, include=sleep,io adds them",
             (true, false) => "; I/O is left out, include=io adds it",

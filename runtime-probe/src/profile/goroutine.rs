@@ -8,7 +8,7 @@ use super::mappings::mappings;
 use super::selection::{Finder, Selection, grouped};
 use super::thread_stacks::{Walked, of_foreign, of_task};
 use crate::registry::names::NameNumber;
-use crate::registry::record::{Kind, Waking};
+use crate::registry::task::{Kind, Waking};
 use crate::registry::threads::ThreadNumber;
 use crate::snapshot::rates::{Rate, Rates};
 use crate::snapshot::running::{Found as Where, Running};

@@ -56,15 +56,15 @@ impl Counts {
 
 /// Counts of each place. A place that is not counted once begins anew.
 #[derive(Debug)]
-pub(super) struct ByPlace<K>(HashMap<K, Counts>);
+pub(super) struct BySite<K>(HashMap<K, Counts>);
 
-impl<K> Default for ByPlace<K> {
+impl<K> Default for BySite<K> {
     fn default() -> Self {
-        ByPlace(HashMap::new())
+        BySite(HashMap::new())
     }
 }
 
-impl<K: Eq + Hash> ByPlace<K> {
+impl<K: Eq + Hash> BySite<K> {
     /// The places that have grown with these counts, and from where to where; what has grown most comes first.
     pub(super) fn grown<P: Copy>(
         &mut self,
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn places_are_counted_each_for_itself() {
-        let mut places = ByPlace::default();
+        let mut places = BySite::default();
         let mut look = |at: usize| {
             let counts = [
                 ("leaks", 20 * at),

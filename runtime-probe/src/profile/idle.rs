@@ -2,8 +2,8 @@
 
 use crate::clock::Scale;
 use crate::registry::local_sets::{self, Polled};
-use crate::registry::record::Waking;
 use crate::registry::runtimes::{self, Idle, RuntimeNumber};
+use crate::registry::task::Waking;
 use crate::registry::threads::{self, ThreadNumber};
 use std::time::Duration;
 

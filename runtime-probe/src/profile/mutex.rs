@@ -13,12 +13,13 @@ use super::diagnosis::OFF;
 use super::goroutine::missing;
 use super::leaf_stacks::assemble;
 use super::ongoing::{Key, Look, Ongoing, Wait, key};
-use crate::record::contention::{Place, Sampled};
+use crate::demand::Demand;
 use crate::snapshot::remaining::Remaining;
 use crate::snapshot::waits::{self, Pending};
 use crate::source;
 use crate::symbol::name::Names;
 use crate::symbol::resolver::{Resolver, resolver};
+use crate::tally::waits::WaitSite;
 use runtime_dump::contention::{Contention, ContentionProfile, Kind};
 use runtime_dump::stack::Stack;
 use std::collections::HashMap;
@@ -42,7 +43,7 @@ pub(crate) fn collect(ongoing: bool, crates: &Crates) -> Contended {
     let stacks: Vec<Stack> = waited
         .iter()
         .map(|waited| {
-            let mut stack = stack(&waited.place, &mut resolver);
+            let mut stack = stack(&waited.site, &mut resolver);
             crates.condense(&mut stack);
             stack
         })
@@ -93,8 +94,8 @@ pub(crate) fn collect(ongoing: bool, crates: &Crates) -> Contended {
     Contended::new(events, remarks, &resolver)
 }
 
-fn stack(place: &Place, resolver: &mut Resolver) -> Stack {
-    match place.waits {
+fn stack(site: &WaitSite, resolver: &mut Resolver) -> Stack {
+    match site.waits {
         Some(waits) => assemble(waits, Remaining::All, None, Names::Short, resolver).stack,
         None => missing("more places than are kept apart"),
     }
@@ -148,14 +149,14 @@ impl Waiting {
 
 /// What the reader should know, first of all why there is nothing.
 fn remarks(is_empty: bool, pending: &Waiting) -> Vec<String> {
-    let mut remarks = vec![match Sampled::Mutex.rate() {
+    let mut remarks = vec![match Demand::Releases.rate() {
         _ if !source::is_on() => OFF.to_owned(),
         0 => "mutex profiling is off, so unlocks are not counted: RUNTIME_PROBE_MUTEX_FRACTION=1, \
               pprof::set_mutex_profile_fraction(1), or mutex?seconds=10&fraction=1 for ten seconds"
             .to_owned(),
         fraction => format!("fraction: a sample for each {fraction} contended unlocks"),
     }];
-    if is_empty && pending.tasks == 0 && Sampled::Mutex.rate() != 0 {
+    if is_empty && pending.tasks == 0 && Demand::Releases.rate() != 0 {
         remarks.push(
             "no wait for a lock has ended yet, and no task waits for one; seen are sync::Mutex and sync::RwLock of crates that \
              depend on runtime-probe under the name tokio, and those of sync::blocking, not std's own and not those of dependencies"

@@ -7,8 +7,7 @@ use super::condensed::Crates;
 use super::goroutine::{missing, spawned};
 use super::leaf_stacks::assemble;
 use super::thread_stacks::of_waiting;
-use crate::record::contention::{How, Place};
-use crate::registry::record::Kind;
+use crate::registry::task::Kind;
 use crate::snapshot::remaining::Remaining;
 use crate::snapshot::stuck::{self, Asleep};
 use crate::snapshot::tasks::{self, Tasks};
@@ -16,6 +15,7 @@ use crate::snapshot::waits::Waited;
 use crate::symbol::name::Names;
 use crate::symbol::resolver::Resolver;
 use crate::symbol::role::{Reason, Sort, sort_of};
+use crate::tally::waits::{How, WaitSite};
 use runtime_dump::contention::Contention;
 use runtime_dump::stack::Stack;
 
@@ -116,7 +116,7 @@ fn suspended(tasks: &Tasks) -> Vec<Waited> {
         let site = tasks.sites.get(row.site as usize);
         let unknown = place.waits.is_none() || place.kind == Kind::Foreign;
         Waited {
-            place: Place {
+            site: WaitSite {
                 waits: place.waits,
                 around: place.around,
                 spawned_at: site.filter(|_| unknown).map(|site| site.location),
@@ -137,7 +137,7 @@ const UNKNOWN: &str = "unknown";
 pub(super) type Key = ([usize; 4], Remaining);
 
 pub(super) fn key(waited: &Waited) -> Key {
-    (waited.place.addresses(), waited.remaining)
+    (waited.site.addresses(), waited.remaining)
 }
 
 /// What is known of a place where something waits.
@@ -166,28 +166,22 @@ impl Wait {
     }
 
     fn whole(waited: &Waited, resolver: &mut Resolver) -> Self {
-        let place = &waited.place;
+        let site = &waited.site;
         let unknown = |stack| Wait {
             stack,
             reason: UNKNOWN.to_owned(),
             leaves: vec![Reason::Unknown],
         };
-        match (place.waits, place.spawned_at) {
+        match (site.waits, site.spawned_at) {
             (Some(waits), _) => {
-                let found = assemble(
-                    waits,
-                    waited.remaining,
-                    place.around,
-                    Names::Short,
-                    resolver,
-                );
+                let found = assemble(waits, waited.remaining, site.around, Names::Short, resolver);
                 let reason = match found.reason {
                     Reason::Unknown => UNKNOWN,
                     known => known.text(),
                 };
                 Wait {
                     stack: found.stack,
-                    reason: match place.how {
+                    reason: match site.how {
                         How::Worker => format!("{reason}, blocks a worker"),
                         How::Suspended | How::Thread => reason.to_owned(),
                     },

@@ -13,11 +13,11 @@
 use crate::clock::Scale;
 use crate::profile::conditions::{self, Condition};
 use crate::profile::diagnosis::{OFF, count_unlisted, no_tasks, unlisted};
-use crate::record::task_times::LENGTHS;
-use crate::registry::record::Kind;
+use crate::registry::task::Kind;
 use crate::snapshot::sites::{self, SiteRow};
 use crate::source;
 use crate::symbol::role;
+use crate::tally::task_times::LENGTHS;
 use runtime_dump::source_path::shortened;
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -410,7 +410,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::task_times::add;
+    use crate::tally::task_times::add;
     use hdrhistogram::Histogram;
     use proptest::prelude::*;
 

@@ -1,6 +1,6 @@
 //! What tokio counts of its runtimes and workers, as tables.
 
-use crate::registry::record::Kind;
+use crate::registry::task::Kind;
 use crate::registry::{self, endings, runtimes};
 use crate::snapshot::pools::{self, Pool};
 use crate::snapshot::standstill;

@@ -8,8 +8,8 @@
 //! 2. The task MUST have been seen between two polls, after the first: the waker was written before that poll, and the
 //!    view's Acquire of the phase pairs with the Release at the poll's end. Otherwise the waker is read while it is written.
 
-use super::record::{Record, View, Waking};
 use super::slab::RecordRef;
+use super::task::{Record, View, Waking};
 use crate::clock;
 use crate::registry::threads;
 

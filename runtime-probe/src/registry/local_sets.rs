@@ -1,7 +1,7 @@
 //! The `LocalSet`s: whether each is being polled, and when it was last, by whom. A task of a set that nobody polls is ready for
 //! ever, and its runtime cannot help it.
 
-use super::record::Waking;
+use super::task::Waking;
 use super::threads;
 use crate::clock::{self, Ticks};
 use crate::primitive::{AtomicU64, Ordering};

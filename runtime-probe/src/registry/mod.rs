@@ -2,7 +2,7 @@
 //!
 //! In reading order:
 //! * [`wake_slot`]: the task's own waker behind ours;
-//! * [`record`]: all that is known of one task;
+//! * [`task`]: all that is known of one task;
 //! * [`slab`]: where records live;
 //! * [`held`]: a reader's hold on a task, to wake it once;
 //! * [`threads`]: names for the threads that poll and wake;
@@ -40,12 +40,12 @@ pub(crate) mod local_sets;
     allow(dead_code, reason = "of tasks and runtimes")
 )]
 pub(crate) mod names;
-pub(crate) mod record;
 #[cfg_attr(
     not(feature = "rt"),
     allow(dead_code, reason = "of tasks and runtimes")
 )]
 pub(crate) mod runtimes;
 pub(crate) mod slab;
+pub(crate) mod task;
 pub(crate) mod threads;
 pub(crate) mod wake_slot;

@@ -7,7 +7,7 @@
 //! A thread takes and returns records in magazines of its own; magazines go to and from the shared list as a whole,
 //! under a lock held for a few instructions, in which nothing is allocated.
 
-use super::record::{Kind, Record, Spawn};
+use super::task::{Kind, Record, Spawn};
 use crate::clock::Ticks;
 use crate::primitive::Ordering;
 use crate::stack::raw::FutureMeta;

@@ -12,7 +12,7 @@ pub use local_runtime::LocalRuntime;
 pub use runtime::Runtime;
 pub use tokio::runtime::*;
 
-use crate::registry::record::Kind;
+use crate::registry::task::Kind;
 use crate::source::instrumented::Instrumented;
 use crate::source::{own_id, spawn_here};
 use std::future::Future;

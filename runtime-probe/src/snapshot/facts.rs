@@ -4,8 +4,8 @@
 use super::tasks::{foreign_running, known};
 use crate::clock::{Scale, Ticks};
 use crate::registry::names::{self, NameNumber};
-use crate::registry::record::{Kind, View};
 use crate::registry::slab;
+use crate::registry::task::{Kind, View};
 use crate::registry::threads::{self, ThreadNumber};
 use std::collections::HashMap;
 use std::panic::Location;

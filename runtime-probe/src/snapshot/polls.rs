@@ -1,9 +1,9 @@
 //! How long the polls of one task take, while somebody wants to know.
 
 use super::tasks::known;
-use crate::record::poll_times::{Finished, PollTimes, Watch};
-use crate::registry::record::{Kind, View};
 use crate::registry::slab;
+use crate::registry::task::{Kind, View};
+use crate::tally::poll_times::{Finished, PollTimes, Watch};
 
 /// Why the polls of a task cannot be watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,8 +4,8 @@
 
 use super::under_way::UnderWay;
 use crate::primitive::Ordering;
-use crate::registry::record::Kind;
 use crate::registry::runtimes::{self, Runtime};
+use crate::registry::task::Kind;
 use crate::registry::threads::{self, Role};
 #[cfg(feature = "rt")]
 use crate::source::metrics;

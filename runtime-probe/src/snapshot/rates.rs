@@ -4,7 +4,7 @@
 use super::tasks::known;
 use crate::clock::{Scale, Ticks};
 use crate::primitive::Ordering;
-use crate::registry::record::{Kind, Record, View};
+use crate::registry::task::{Kind, Record, View};
 use crate::registry::{slab, threads};
 use std::collections::HashMap;
 use std::thread;

@@ -2,7 +2,7 @@
 //!
 //! A leaf that waits keeps a waker. Where fewer wakers are out than leaves have registered, some of these are over.
 
-use crate::registry::record::View;
+use crate::registry::task::View;
 
 /// How many registrations may be waits still.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -5,7 +5,7 @@
 
 use super::asking::Asking;
 use super::tasks::{Row, State, Tasks};
-use crate::registry::record::{Kind, Waking};
+use crate::registry::task::{Kind, Waking};
 use crate::source::signal::{Capture, CaptureError, PollThere};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -92,7 +92,7 @@ fn thread(tasks: &Tasks, row: &Row) -> Option<u32> {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use crate::registry::record::Kind;
+    use crate::registry::task::Kind;
     use crate::source::instrumented::Instrumented;
     use crate::source::signal;
     use crate::sys::thread;

@@ -4,8 +4,8 @@
 //! can heal the very lost wake-up that somebody is looking for.
 
 use crate::registry::held::Held;
-use crate::registry::record::Record;
 use crate::registry::slab;
+use crate::registry::task::Record;
 use std::collections::HashSet;
 use std::thread;
 use std::time::{Duration, Instant};

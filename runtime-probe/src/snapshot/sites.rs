@@ -2,9 +2,10 @@
 
 use super::tasks::known;
 use crate::clock::Scale;
-use crate::record::task_times::{self, Counts, LENGTHS, Noted, Site, TASKS, add};
-use crate::registry::record::Kind;
+use crate::demand::Demand;
+use crate::registry::task::Kind;
 use crate::registry::{join_sets, slab};
+use crate::tally::task_times::{self, Counts, LENGTHS, Noted, SpawnSite, TASKS, add};
 use std::collections::HashMap;
 use std::panic::Location;
 
@@ -55,7 +56,7 @@ impl SiteRow {
 
 /// Takes the copy: 50 ns for each task that is alive, and 20 us for each place that has times.
 pub(crate) fn take() -> Sites {
-    let is_timed = task_times::is_on();
+    let is_timed = Demand::TaskTimes.is_on();
     let mut rows = Rows::default();
     // First: a task that ends, or is polled, between this look and the next is missed rather than counted twice.
     for total in TASKS.totals() {
@@ -75,7 +76,7 @@ pub(crate) fn take() -> Sites {
     let recording = task_times::recording();
     slab::for_each(|record| {
         let Some(view) = known(record) else { return };
-        let row = rows.of(Site {
+        let row = rows.of(SpawnSite {
             location: view.location,
             kind: view.kind as u8,
             future: view.meta,
@@ -134,7 +135,7 @@ struct Rows {
 }
 
 impl Rows {
-    fn of(&mut self, site: Site) -> &mut SiteRow {
+    fn of(&mut self, site: SpawnSite) -> &mut SiteRow {
         let at = match self.by_address.get(&site.key()) {
             Some(at) => *at,
             None => {
@@ -146,7 +147,7 @@ impl Rows {
         &mut self.rows[at]
     }
 
-    fn enter(&mut self, site: Site) -> usize {
+    fn enter(&mut self, site: SpawnSite) -> usize {
         let future = site.future.map(|meta| (meta.type_name)());
         let mut place = (site.location.copied(), Kind::of(site.kind), future);
         if self.is_full && !self.by_place.contains_key(&place) {

@@ -2,7 +2,7 @@
 
 use super::asking::Asking;
 use super::tasks::Tasks;
-use crate::registry::record::Kind;
+use crate::registry::task::Kind;
 use crate::source::signal::Capture;
 use crate::sys::thread_status::{self, Activity, ThreadStatus};
 use std::collections::HashMap;

@@ -3,9 +3,9 @@
 
 use super::tasks::{State, Tasks, foreign_running, known};
 use crate::clock::Scale;
-use crate::registry::record::{Kind, Waking};
 use crate::registry::runtimes::RuntimeNumber;
 use crate::registry::slab;
+use crate::registry::task::{Kind, Waking};
 use crate::registry::threads::{self, ThreadNumber};
 use std::panic::Location;
 

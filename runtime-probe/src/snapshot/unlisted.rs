@@ -8,11 +8,11 @@
 //! * So is every task that ended during the walk, which may have come too late for it.
 //! * So is one task for each thread that may be about to take one off tokio's list.
 
-use crate::record::task_times::TASKS;
-use crate::registry::record::Kind;
 use crate::registry::runtimes::RuntimeNumber;
+use crate::registry::task::Kind;
 use crate::registry::{slab, threads};
 use crate::source::metrics::{self, Alive};
+use crate::tally::task_times::TASKS;
 
 /// How many tasks are not listed, at least. Nothing is known of runtimes that no type of ours holds.
 pub(crate) fn count() -> u64 {

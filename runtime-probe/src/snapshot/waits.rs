@@ -3,17 +3,17 @@
 use super::remaining::Remaining;
 use super::tasks::known;
 use crate::clock::Scale;
-use crate::record::contention::{self, Contentions, Place};
-use crate::registry::record::Kind;
 use crate::registry::slab;
+use crate::registry::task::Kind;
 use crate::stack::raw::WaitSet;
+use crate::tally::waits::{self, WaitSite, WaitSites};
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// The waits at one place.
+/// The waits at one site.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Waited {
-    pub(crate) place: Place,
+    pub(crate) site: WaitSite,
     pub(crate) remaining: Remaining,
     pub(crate) count: f64,
     pub(crate) delay_ns: f64,
@@ -21,19 +21,19 @@ pub(crate) struct Waited {
 
 /// Those of tasks.
 pub(crate) fn blocked() -> Vec<Waited> {
-    copy(&contention::BLOCK)
+    copy(&waits::BLOCK)
 }
 
 /// Those for locks, where these were released.
 pub(crate) fn unlocked() -> Vec<Waited> {
-    copy(&contention::MUTEX)
+    copy(&waits::MUTEX)
 }
 
-fn copy(table: &Contentions) -> Vec<Waited> {
+fn copy(table: &WaitSites) -> Vec<Waited> {
     table
         .totals()
         .map(|total| Waited {
-            place: total.place,
+            site: total.site,
             remaining: Remaining::All,
             count: total.count,
             delay_ns: total.delay_ns,

@@ -4,8 +4,8 @@
 use super::rates::{Foreign, GIVES_WAY, waited};
 use super::tasks;
 use crate::clock::{Scale, Ticks};
-use crate::registry::record::{Kind, View, Waking};
 use crate::registry::runtimes::RuntimeNumber;
+use crate::registry::task::{Kind, View, Waking};
 use crate::registry::{join_sets, slab};
 use crate::stack::raw::WaitSet;
 use std::collections::{BTreeMap, HashMap};

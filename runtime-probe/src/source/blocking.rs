@@ -3,8 +3,8 @@
 use super::instrumented::Spawned;
 use super::{driving, timing, waker};
 use crate::clock;
-use crate::registry::record::{Kind, Spawn};
 use crate::registry::slab::RecordRef;
+use crate::registry::task::{Kind, Spawn};
 use crate::registry::threads::{self, Role};
 use crate::stack::raw::HasMeta;
 use tokio::runtime::Handle;

@@ -8,10 +8,10 @@
 
 use super::signal::{self, Unavailable};
 use super::waker;
+use crate::events::ring::Ring;
 use crate::primitive::Ordering;
-use crate::record::ring::Ring;
 use crate::registry::names::NameNumber;
-use crate::registry::record::Kind;
+use crate::registry::task::Kind;
 use crate::registry::threads;
 use crate::sampling;
 use crate::stack::interrupted::{MOST_FRAMES, Trace};

@@ -94,7 +94,7 @@ mod imp {
     use super::HEAD;
     use crate::primitive::Ordering;
     use crate::registry::births::{Births, MOST_THREADS, Slot};
-    use crate::registry::record::Kind;
+    use crate::registry::task::Kind;
     use crate::registry::threads;
     use crate::stack::anchor::here;
     use crate::stack::interrupted::Trace;

@@ -6,12 +6,13 @@
 
 use super::timing;
 use crate::clock;
+use crate::demand::{self, Demand};
 use crate::primitive::Ordering;
-use crate::record::contention::{self, Place};
-use crate::registry::record::{Kind, Spawn};
 use crate::registry::runtimes::Runtime;
 use crate::registry::slab::RecordRef;
+use crate::registry::task::{Kind, Spawn};
 use crate::registry::threads;
+use crate::tally::waits::{BLOCK, WaitSite};
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
@@ -158,17 +159,17 @@ fn settle(slot: &threads::Slot) -> bool {
     if COUNT.load(Ordering::Relaxed) != 0 {
         let mut began = slot.foreign_since.load(Ordering::Relaxed);
         let mut wait = None;
-        let mut lap = None;
+        let mut start = None;
         if let Some(record) = shard(id).as_ref().and_then(|shard| shard.get(&id)) {
             // The thread's last stamp may be older than the task, or its last poll.
             began = began.max(record.since());
             wait = wait_before(record);
-            lap = timing::foreign_lap(record, began, now);
+            start = timing::foreign_start(record, began, now);
             record.note_foreign_poll(slot.number(), now.saturating_sub(began), now);
         }
         // Not under the shard's lock: it may allocate, and the user's allocator may come back here.
         note_wait(wait, began);
-        timing::note_lap(lap);
+        timing::note_start(start);
     }
     slot.foreign.store(0, Ordering::Relaxed);
     true
@@ -176,24 +177,24 @@ fn settle(slot: &threads::Slot) -> bool {
 
 /// Since when the task waited for the poll that is its last one now, and where it was spawned; `None` while nobody wants to
 /// know.
-fn wait_before(record: &RecordRef) -> Option<(clock::Ticks, Place)> {
-    if !contention::is_block_on() {
+fn wait_before(record: &RecordRef) -> Option<(clock::Ticks, WaitSite)> {
+    if !Demand::Waits.is_on() {
         return None;
     }
     // Nobody tells when it was woken: its time in the run queue counts, too.
-    let place = Place {
+    let site = WaitSite {
         spawned_at: record.location(),
-        ..Place::ELSEWHERE
+        ..WaitSite::ELSEWHERE
     };
-    Some((record.last_poll_ended()?, place))
+    Some((record.last_poll_ended()?, site))
 }
 
 /// That wait is over.
-fn note_wait(wait: Option<(clock::Ticks, Place)>, poll_began: clock::Ticks) {
-    if let Some((waited_since, place)) = wait
-        && let Some(weight) = contention::sample_wait(waited_since, poll_began)
+fn note_wait(wait: Option<(clock::Ticks, WaitSite)>, poll_began: clock::Ticks) {
+    if let Some((waited_since, site)) = wait
+        && let Some(weight) = demand::sample_wait(waited_since, poll_began)
     {
-        contention::add_wait(weight, place);
+        BLOCK.add(site, weight);
     }
 }
 
@@ -224,7 +225,7 @@ fn remove(id: u64) {
             let (began, now) = (slot.foreign_since.load(Ordering::Relaxed), clock::ticks());
             let began = began.max(record.since());
             note_wait(wait_before(&record), began);
-            timing::note_lap(timing::foreign_lap(&record, began, now));
+            timing::note_start(timing::foreign_start(&record, began, now));
             record.note_foreign_poll(slot.number(), now.saturating_sub(began), now);
         }
         timing::note_foreign_end(&record);

@@ -7,8 +7,9 @@
 
 use super::waker;
 use crate::clock::Ticks;
-use crate::record::contention;
+use crate::demand;
 use crate::sys::futex;
+use crate::tally::waits::BLOCK;
 use std::cell::Cell;
 
 thread_local! {
@@ -26,8 +27,8 @@ fn waited(began: Ticks, ended: Ticks) {
     if BUSY.with(|busy| busy.replace(true)) {
         return;
     }
-    if let Some(weight) = contention::sample_wait(began, ended) {
-        contention::add_wait(weight, waker::place());
+    if let Some(weight) = demand::sample_wait(began, ended) {
+        BLOCK.add(waker::wait_site(), weight);
     }
     BUSY.with(|busy| busy.set(false));
 }

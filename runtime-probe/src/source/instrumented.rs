@@ -2,16 +2,17 @@
 
 use super::{timing, waker};
 use crate::clock;
+use crate::demand::{self, Demand};
 use crate::primitive::Ordering;
-use crate::record::contention::{self, How, Place};
 use crate::registry::local_sets;
-use crate::registry::record::{EndedWait, Kind, Spawn};
 use crate::registry::slab::RecordRef;
+use crate::registry::task::{EndedWait, Kind, Spawn};
 use crate::registry::threads;
 use crate::sampling::Weight;
 use crate::stack::raw::HasMeta;
 #[cfg(feature = "rt")]
 use crate::stack::raw::WaitSet;
+use crate::tally::waits::{BLOCK, How, WaitSite};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -83,7 +84,7 @@ impl<F: Future> Future for Instrumented<F> {
         if manner.needs_preparing() {
             prepare(record, context);
         }
-        if contention::is_noting() {
+        if demand::any() {
             note_last(record);
         }
         let slot = threads::slot();
@@ -145,14 +146,14 @@ fn prepare(record: &RecordRef, context: &Context<'_>) {
 #[cold]
 #[inline(never)]
 fn note_last(record: &RecordRef) {
-    if contention::is_timing() {
+    if demand::any_times() {
         timing::note_poll(record, threads::slot());
     }
-    if !contention::is_block_on() {
+    if !Demand::Waits.is_on() {
         return;
     }
     if let Some(wait) = record.ended_wait(clock::ticks)
-        && let Some(weight) = contention::sample_wait(wait.began, wait.ended)
+        && let Some(weight) = demand::sample_wait(wait.began, wait.ended)
     {
         add_wait(record, &wait, weight);
     }
@@ -161,7 +162,7 @@ fn note_last(record: &RecordRef) {
 #[cold]
 #[inline(never)]
 fn add_wait(record: &RecordRef, wait: &EndedWait, weight: Weight) {
-    let place = Place {
+    let site = WaitSite {
         waits: wait.waits,
         around: record.waits_around(),
         spawned_at: match wait.waits {
@@ -172,7 +173,7 @@ fn add_wait(record: &RecordRef, wait: &EndedWait, weight: Weight) {
     };
     // A part of a wait that goes on: its length counts, and it does not.
     let count = if wait.goes_on { 0.0 } else { weight.count };
-    contention::add_wait(Weight { count, ..weight }, place);
+    BLOCK.add(site, Weight { count, ..weight });
 }
 
 impl<F> Drop for Instrumented<F> {

@@ -49,7 +49,7 @@ pub(crate) mod untracked;
 pub(crate) mod waker;
 
 use crate::environment;
-use crate::registry::record::Spawn;
+use crate::registry::task::Spawn;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU8, Ordering};
 

@@ -12,7 +12,7 @@ use super::instrumented::Instrumented;
 #[cfg(feature = "sync")]
 use super::locks::Guarded;
 use super::own_id;
-use crate::registry::record::Kind;
+use crate::registry::task::Kind;
 use crate::stack::unwind;
 use std::future::{Future, poll_fn};
 use std::pin::pin;

@@ -1,12 +1,12 @@
 //! What the begin of a poll and the end of a task add to what is known of the place where such tasks are spawned.
 
 use crate::clock::{self, Ticks};
+use crate::demand::Demand;
 use crate::primitive::Ordering;
-use crate::record::contention::{self, Switch};
-use crate::record::poll_times::{self, Finished};
-use crate::record::task_times::{self, Lap, Noted, Site, TASKS};
-use crate::registry::record::{Kind, Record};
+use crate::registry::task::{Kind, Record};
 use crate::registry::threads::{self, Slot};
+use crate::tally::poll_times::{self, Finished};
+use crate::tally::task_times::{self, Noted, PollStart, SpawnSite, TASKS};
 
 /// A poll of ours is about to begin on this thread. That is the moment: the thread's last stamp may be of before it slept.
 pub(super) fn note_poll(record: &Record, slot: &Slot) {
@@ -14,20 +14,20 @@ pub(super) fn note_poll(record: &Record, slot: &Slot) {
     slot.now.store(begins, Ordering::Relaxed);
     let (waited, ready_at) = record.readiness();
     let delay = ready_at.map(|since| begins.saturating_sub(since));
-    if contention::is_set(Switch::PollsWatched) {
+    if Demand::PollTimes.is_on() {
         let (polls, busy) = record.finished();
         poll_times::note(record.id(), Finished { polls, busy }, delay);
     }
-    if contention::is_set(Switch::TasksTimed) {
-        let lap = Lap {
+    if Demand::TaskTimes.is_on() {
+        let start = PollStart {
             poll: settle(record),
             wait: waited,
             delay,
         };
-        TASKS.note(site(record), slot.number().0, lap);
+        TASKS.note(site(record), slot.number().0, start);
     }
     // Last: until the poll begins a reader counts the delay twice, in this sum and as the state that the task is in.
-    if contention::is_set(Switch::DelaysSummed) {
+    if Demand::ReadyTimes.is_on() {
         record.add_delay(delay.unwrap_or(0));
     }
 }
@@ -45,12 +45,12 @@ fn settle(record: &Record) -> Option<Ticks> {
 /// dropped.
 #[inline(never)]
 pub(super) fn note_end(record: &Record) {
-    if contention::is_set(Switch::TasksTimed) {
-        let lap = Lap {
+    if Demand::TaskTimes.is_on() {
+        let start = PollStart {
             poll: settle(record),
-            ..Lap::default()
+            ..PollStart::default()
         };
-        TASKS.note(site(record), threads::current().0, lap);
+        TASKS.note(site(record), threads::current().0, start);
     }
     end(record);
 }
@@ -59,14 +59,14 @@ pub(super) fn note_end(record: &Record) {
 #[cfg(feature = "rt")]
 pub(super) fn note_closure_end(record: &Record) {
     let (polls, busy) = record.finished();
-    if polls > 0 && contention::is_set(Switch::TasksTimed) {
+    if polls > 0 && Demand::TaskTimes.is_on() {
         let began = record.since().saturating_sub(busy);
-        let lap = Lap {
+        let start = PollStart {
             poll: Some(busy),
             wait: None,
             delay: Some(began.saturating_sub(record.spawned())),
         };
-        TASKS.note(site(record), threads::current().0, lap);
+        TASKS.note(site(record), threads::current().0, start);
     }
     end(record);
 }
@@ -74,24 +74,28 @@ pub(super) fn note_closure_end(record: &Record) {
 /// What a poll of a task that somebody else spawned tells, once it is over and before it is entered in the record. How long
 /// the task was ready before it nobody knows: its wait has that in it.
 #[cfg(feature = "rt")]
-pub(super) fn foreign_lap(record: &Record, began: Ticks, ended: Ticks) -> Option<(Site, Lap)> {
-    contention::is_set(Switch::TasksTimed).then(|| {
-        let lap = Lap {
+pub(super) fn foreign_start(
+    record: &Record,
+    began: Ticks,
+    ended: Ticks,
+) -> Option<(SpawnSite, PollStart)> {
+    Demand::TaskTimes.is_on().then(|| {
+        let start = PollStart {
             poll: Some(ended.saturating_sub(began)),
             wait: record
                 .last_poll_ended()
                 .map(|since| began.saturating_sub(since)),
             delay: None,
         };
-        (site(record), lap)
+        (site(record), start)
     })
 }
 
 /// Notes that, outside of any lock.
 #[cfg(feature = "rt")]
-pub(super) fn note_lap(lap: Option<(Site, Lap)>) {
-    if let Some((site, lap)) = lap {
-        TASKS.note(site, threads::current().0, lap);
+pub(super) fn note_start(start: Option<(SpawnSite, PollStart)>) {
+    if let Some((site, start)) = start {
+        TASKS.note(site, threads::current().0, start);
     }
 }
 
@@ -124,8 +128,8 @@ fn leaves_tokio(slot: &Slot) {
     slot.ended.store(now, Ordering::Relaxed);
 }
 
-fn site(record: &Record) -> Site {
-    Site {
+fn site(record: &Record) -> SpawnSite {
+    SpawnSite {
         location: record.location(),
         kind: record.kind() as u8,
         future: record.meta(),

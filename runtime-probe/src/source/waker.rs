@@ -13,12 +13,10 @@
 //! blocking, panicking, calling the user's code except for the task's own waker.
 
 use crate::clock;
+use crate::demand;
 use crate::primitive::Ordering;
-use crate::record::contention;
-#[cfg(any(feature = "sync", feature = "interpose"))]
-use crate::record::contention::{How, Place};
-use crate::registry::record::{GENERATIONS, Manner, PollNumber, Record, Waking};
 use crate::registry::slab::RecordRef;
+use crate::registry::task::{GENERATIONS, Manner, PollNumber, Record, Waking};
 use crate::registry::threads::{self, Slot};
 use crate::stack::anchor::{Anchor, here};
 #[cfg(any(feature = "sync", feature = "interpose"))]
@@ -27,6 +25,8 @@ use crate::stack::raw::{FutureMeta, WaitSet};
 #[cfg(any(feature = "sync", feature = "interpose"))]
 use crate::stack::template::WholeThread;
 use crate::stack::template::{self, AnchorFrame};
+#[cfg(any(feature = "sync", feature = "interpose"))]
+use crate::tally::waits::{How, WaitSite};
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
 use std::ptr::null;
@@ -76,7 +76,7 @@ pub(crate) fn withdraw() {
 #[cfg(any(feature = "sync", feature = "interpose"))]
 #[inline(never)]
 #[expect(unsafe_code, reason = "captures")]
-pub(super) fn place() -> Place {
+pub(super) fn wait_site() -> WaitSite {
     static FRAME: AnchorFrame = AnchorFrame::new();
     let anchor = here!();
     let (how, root) = match root() {
@@ -90,10 +90,10 @@ pub(super) fn place() -> Place {
         // SAFETY: this function took the anchor, and the root is a frame of a poll further up, or the stack's end.
         unsafe { template::capture(&FRAME, anchor, root, meta, None, None) }
     });
-    Place {
+    WaitSite {
         waits,
         how,
-        ..Place::ELSEWHERE
+        ..WaitSite::ELSEWHERE
     }
 }
 
@@ -102,7 +102,7 @@ pub(super) fn place() -> Place {
 #[cfg(any(feature = "sync", feature = "interpose"))]
 #[expect(unsafe_code, reason = "reads the frames of polls")]
 fn root() -> Option<(usize, &'static FutureMeta)> {
-    use crate::registry::record::Kind;
+    use crate::registry::task::Kind;
     // SAFETY: null or the frame of a poll further up on this thread's stack, and so is what it points to. Records live
     // for ever.
     unsafe {
@@ -360,7 +360,7 @@ fn note_wake(record: &Record, data: *const (), consumed: bool) {
             }
             // Inside a poll the thread's last stamp is the begin of that poll, and it has to do: the clock costs more
             // than everything else that a wake does. Unless somebody wants to know how long the woken task has waited.
-            if is_in_a_poll && contention::is_noting() {
+            if is_in_a_poll && demand::any() {
                 return clock::ticks();
             }
             slot.now.load(Ordering::Relaxed)

@@ -3,7 +3,7 @@
 /// Wraps a future and hands it to one of tokio's methods, which returns a handle with an id.
 macro_rules! spawn {
     ($kind:ident, $future:expr, |$task:ident| $spawn:expr) => {{
-        use $crate::registry::record::Kind;
+        use $crate::registry::task::Kind;
         use $crate::source::{foreign::OurSpawn, instrumented::Instrumented, spawn_here};
 
         let $task = Instrumented::new(Kind::$kind, 0, Some(spawn_here()), $future);

@@ -12,9 +12,10 @@
 //! Forbidden: allocating, calling out, anything at all on the way of a lock that nobody waits for, but one load.
 
 use crate::clock::{self, Ticks};
+use crate::demand;
 use crate::primitive::{Mutex, Ordering, lock};
-use crate::record::contention;
 use crate::source::waker;
+use crate::tally::waits::MUTEX;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::AtomicBool;
@@ -114,8 +115,8 @@ impl Waiters {
     #[inline(never)]
     fn charge_contended(&self) {
         let waited = self.change(|queue| queue.charge(clock::ticks()));
-        if let Some(weight) = contention::sample_unlock(waited) {
-            contention::note_unlock(weight, waker::place());
+        if let Some(weight) = demand::sample_release(waited) {
+            MUTEX.add(waker::wait_site(), weight);
         }
     }
 }
@@ -157,7 +158,7 @@ impl<'a> Wait<'a> {
 
     /// Counts from now on, if locks are watched and it does not already.
     pub(super) fn begin(&mut self) {
-        if self.since.is_none() && contention::is_mutex_on() {
+        if self.since.is_none() && demand::Demand::Releases.is_on() {
             let enter = |queue: &mut Queue| queue.enter(clock::ticks());
             self.since = Some(self.waiters.change(enter));
         }

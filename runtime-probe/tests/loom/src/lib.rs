@@ -35,7 +35,7 @@ mod stack {
 #[path = "../../../src/registry"]
 mod registry {
     pub(crate) mod births;
-    pub(crate) mod record;
+    pub(crate) mod task;
     pub(crate) mod wake_slot;
 
     pub(crate) mod names {
@@ -53,7 +53,7 @@ mod registry {
         pub(crate) struct ThreadNumber(pub(crate) u32);
     }
 
-    use record::{Kind, Record, Spawn};
+    use task::{Kind, Record, Spawn};
 
     /// What the slab does with a record, without the slab.
     pub(crate) fn free() -> Record {
@@ -64,7 +64,7 @@ mod registry {
         record.open(kind, id, spawn, None, now);
     }
 
-    pub(crate) fn retain_for(record: &Record, view: &record::View) -> bool {
+    pub(crate) fn retain_for(record: &Record, view: &task::View) -> bool {
         record.retain_for(view)
     }
 
@@ -77,8 +77,8 @@ mod registry {
     }
 }
 
-#[path = "../../../src/record"]
-mod record_of_events {
+#[path = "../../../src/events"]
+mod events {
     pub(crate) mod ring;
 }
 

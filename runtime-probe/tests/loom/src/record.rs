@@ -4,7 +4,7 @@
 //! written meanwhile, there are more executions than there is time for. Those scenarios stop after [`ENOUGH`].
 
 use crate::counting_waker::{alive, counting};
-use crate::registry::record::{Kind, Record, Spawn, Waking};
+use crate::registry::task::{Kind, Record, Spawn, Waking};
 use crate::registry::threads::ThreadNumber;
 use crate::registry::{free, open, release, retain_for};
 use loom::sync::atomic::{AtomicBool, Ordering};

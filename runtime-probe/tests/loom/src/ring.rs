@@ -1,6 +1,6 @@
 //! The ring between signal handlers and their reader: every entry whole, none twice, what is lost counted.
 
-use crate::record_of_events::ring::Ring;
+use crate::events::ring::Ring;
 use loom::sync::Arc;
 use loom::thread;
 

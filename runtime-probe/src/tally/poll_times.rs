@@ -3,13 +3,12 @@
 //!
 //! Histograms for all tasks would cost what they cost elsewhere, tens of kilobytes a task. So a few tasks are watched at a
 //! time, and nothing is asked of a poll while none is: one word tells whether waits are sampled or polls watched
-//! ([`contention::is_noting`]).
+//! ([`crate::demand::any`]).
 //!
 //! A poll is noted when the next one begins, by what the task's busy time has grown, so that the end of a poll asks
 //! nothing either; a reader settles the last one. Whoever polls a task that is not watched reads [`MOST`] words. The poller
 //! of a watched one takes a lock, which a reader has for as long as it takes to read the counts.
 
-use super::contention::{self, Switch};
 use super::lengths::Lengths;
 use crate::clock::{Scale, Ticks};
 use crate::primitive::{AtomicU64, Ordering};
@@ -25,8 +24,8 @@ const COUNTS: usize = LENGTHS.classes();
 /// The ids of the tasks that are watched; 0 where there is none. Each has the slot of its index.
 static IDS: [AtomicU64; MOST] = [const { AtomicU64::new(0) }; MOST];
 static SLOTS: [Mutex<Option<Box<Slot>>>; MOST] = [const { Mutex::new(None) }; MOST];
-/// How many watch. Held by who begins or ends to.
-static WATCHERS: Mutex<usize> = Mutex::new(0);
+/// Held by a watch that begins or ends.
+static BEGINNING: Mutex<()> = Mutex::new(());
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex
@@ -143,12 +142,10 @@ impl Watch {
             polls: Counts::EMPTY,
             delays: Counts::EMPTY,
         });
-        let mut watchers = lock(&WATCHERS);
+        let _one = lock(&BEGINNING);
         let slot = IDS.iter().position(|id| id.load(Ordering::Relaxed) == 0)?;
         *lock(&SLOTS[slot]) = Some(fresh);
         IDS[slot].store(id, Ordering::Relaxed);
-        *watchers += 1;
-        contention::set(Switch::PollsWatched, true);
         Some(Watch { id, slot })
     }
 
@@ -170,14 +167,10 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        let mut watchers = lock(&WATCHERS);
+        let beginning = lock(&BEGINNING);
         IDS[self.slot].store(0, Ordering::Relaxed);
         let slot = lock(&SLOTS[self.slot]).take();
-        *watchers -= 1;
-        if *watchers == 0 {
-            contention::set(Switch::PollsWatched, false);
-        }
-        drop(watchers);
+        drop(beginning);
         // Freed outside of the locks: pollers take one of them.
         drop(slot);
     }

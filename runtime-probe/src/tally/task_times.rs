@@ -2,18 +2,17 @@
 //! they wait, and how long they are ready before they are polled.
 //!
 //! The end of a task is always counted: a look-up and two additions in its life. The times are off by default and cost
-//! nothing then: whether they are wanted is a bit of the word that a poll asks anyway ([`contention::is_noting`]). They are
+//! nothing then: whether they are wanted is a bit of the word that a poll asks anyway ([`crate::demand::any`]). They are
 //! noted when the next poll begins, and at the end of the task.
 //!
 //! Counts are kept apart for every eighth thread, so that workers do not write to the same lines, and are added up by who
 //! reads. Nobody locks anything. Rejected: the crate hdrhistogram for the counts themselves, whose counters are plain memory,
 //! so that a reader would have to keep workers out; the classes are like its own, and a test compares the two.
 //!
-//! Bounded: [`MOST_SITES`] places are kept apart, what is spawned elsewhere is counted as [`Site::ELSEWHERE`]. A place with
+//! Bounded: [`MOST_SITES`] places are kept apart, what is spawned elsewhere is counted as [`SpawnSite::ELSEWHERE`]. A place with
 //! times takes 16 KB for each group of threads that polled it: 130 KB on a machine of eight and more, so 34 MB in all at the
 //! most.
 
-use super::contention::{self, Switch};
 use super::lengths::Lengths;
 use crate::clock::Ticks;
 use crate::primitive::{AtomicU64, Ordering};
@@ -21,7 +20,6 @@ use crate::stack::intern::Intern;
 use crate::stack::raw::{FutureMeta, mix};
 use std::collections::HashMap;
 use std::panic::Location;
-use std::sync::{Mutex, PoisonError};
 
 /// Far more places than a program has that spawn.
 const MOST_SITES: usize = 256;
@@ -32,7 +30,7 @@ pub(crate) const LENGTHS: Lengths = Lengths::new(5, 43);
 
 /// Where tasks were spawned, and what: all tasks of a library may be spawned on one line.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Site {
+pub(crate) struct SpawnSite {
     pub(crate) location: Option<&'static Location<'static>>,
     /// What kind of task, as the registry numbers them.
     pub(crate) kind: u8,
@@ -40,9 +38,9 @@ pub(crate) struct Site {
     pub(crate) future: Option<&'static FutureMeta>,
 }
 
-impl Site {
+impl SpawnSite {
     /// What found the table full.
-    pub(crate) const ELSEWHERE: Site = Site {
+    pub(crate) const ELSEWHERE: SpawnSite = SpawnSite {
         location: None,
         kind: u8::MAX,
         future: None,
@@ -60,7 +58,7 @@ impl Site {
 
 /// What the begin of a poll tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Lap {
+pub(crate) struct PollStart {
     /// How long the poll before it took.
     pub(crate) poll: Option<Ticks>,
     /// How long the task has waited between the two, up to the wake.
@@ -69,10 +67,10 @@ pub(crate) struct Lap {
     pub(crate) delay: Option<Ticks>,
 }
 
-/// Of what there are times: fields of a [`Lap`], in its order.
+/// Of what there are times: fields of a [`PollStart`], in its order.
 pub(crate) const TIMES: usize = 3;
 
-/// Counts by class of length, one after the other for each field of a lap.
+/// Counts by class of length, one after the other for each field of a start.
 pub(crate) type Counts = [Vec<u64>; TIMES];
 
 /// The ends of the tasks of a place, as a group of threads saw them; a cache line.
@@ -97,12 +95,12 @@ impl Ends {
 /// A place.
 #[derive(Debug)]
 struct Entry {
-    site: Site,
+    site: SpawnSite,
     ends: [Ends; GROUPS],
 }
 
 impl Entry {
-    const fn new(site: Site) -> Self {
+    const fn new(site: SpawnSite) -> Self {
         Entry {
             site,
             ends: [const { Ends::new() }; GROUPS],
@@ -115,7 +113,7 @@ impl Entry {
 struct Times {
     /// The address of its entry, and the group.
     key: (usize, usize),
-    /// One after the other for each field of a [`Lap`].
+    /// One after the other for each field of a [`PollStart`].
     counts: Box<[AtomicU64]>,
 }
 
@@ -132,7 +130,7 @@ pub(crate) static TASKS: TaskTimes = TaskTimes::new(MOST_SITES);
 /// What a place has added up to. Its numbers may be of neighbouring moments.
 #[derive(Clone, Debug)]
 pub(crate) struct Total {
-    pub(crate) site: Site,
+    pub(crate) site: SpawnSite,
     pub(crate) finished: u64,
     /// Of these.
     pub(crate) panicked: u64,
@@ -145,12 +143,12 @@ impl TaskTimes {
     const fn new(most: usize) -> Self {
         TaskTimes {
             sites: Intern::new(most),
-            elsewhere: Entry::new(Site::ELSEWHERE),
+            elsewhere: Entry::new(SpawnSite::ELSEWHERE),
             times: Intern::new((most + 1) * GROUPS),
         }
     }
 
-    fn entry(&self, site: Site) -> &Entry {
+    fn entry(&self, site: SpawnSite) -> &Entry {
         let (address, kind, future) = site.key();
         let hash = mix(mix(mix(0, address as u64), kind.into()), future as u64);
         // The upper bits are the better ones.
@@ -165,7 +163,7 @@ impl TaskTimes {
     }
 
     /// A task ended, on that thread, after so many polls.
-    pub(crate) fn note_end(&self, site: Site, thread: u32, polls: u64, panicked: bool) {
+    pub(crate) fn note_end(&self, site: SpawnSite, thread: u32, polls: u64, panicked: bool) {
         let ends = &self.entry(site).ends[thread as usize % GROUPS];
         // Release: a reader that counts it knows what the thread had said before.
         ends.finished.fetch_add(1, Ordering::Release);
@@ -176,8 +174,8 @@ impl TaskTimes {
     }
 
     /// A poll begins, or there will be none any more.
-    pub(crate) fn note(&self, site: Site, thread: u32, lap: Lap) {
-        let told = [lap.poll, lap.wait, lap.delay];
+    pub(crate) fn note(&self, site: SpawnSite, thread: u32, start: PollStart) {
+        let told = [start.poll, start.wait, start.delay];
         if told == [None; TIMES] {
             return;
         }
@@ -268,65 +266,18 @@ pub(crate) fn add(counts: &mut Vec<u64>, class: usize, more: u64) {
     counts[class] += more;
 }
 
-/// Who wants times: for good, and for a while.
-#[derive(Debug, Default)]
-struct Wanted {
-    for_good: bool,
-    leases: usize,
-}
-
-static WANTED: Mutex<Wanted> = Mutex::new(Wanted {
-    for_good: false,
-    leases: 0,
-});
-
 /// The number of the recording; see [`Noted`].
 static RECORDING: AtomicU64 = AtomicU64::new(0);
 
-fn change<R>(change: impl FnOnce(&mut Wanted) -> R) -> R {
-    let mut wanted = WANTED.lock().unwrap_or_else(PoisonError::into_inner);
-    let result = change(&mut wanted);
-    let on = wanted.for_good || wanted.leases > 0;
-    if on && !is_on() {
-        let last = RECORDING.load(Ordering::Relaxed) % Noted::RECORDINGS;
-        RECORDING.store(last + 1, Ordering::Relaxed);
-    }
-    // Release: whoever sees that it is on sees the number.
-    contention::set(Switch::TasksTimed, on);
-    result
-}
-
-/// Whether times are noted.
-pub(crate) fn is_on() -> bool {
-    contention::is_set(Switch::TasksTimed)
-}
-
-/// Wants them for good, or not. Returns what was wanted before.
-pub(crate) fn set(on: bool) -> bool {
-    change(|wanted| std::mem::replace(&mut wanted.for_good, on))
+/// Times are noted from now on. Called before they are, by one thread at a time.
+pub(crate) fn begin_recording() {
+    let last = RECORDING.load(Ordering::Relaxed) % Noted::RECORDINGS;
+    RECORDING.store(last + 1, Ordering::Relaxed);
 }
 
 /// The number of the recording that is on, or of the last one.
 pub(crate) fn recording() -> u64 {
     RECORDING.load(Ordering::Relaxed)
-}
-
-/// Wants them for a while.
-#[derive(Debug)]
-#[must_use = "they are not noted after this"]
-pub(crate) struct Lease(());
-
-impl Lease {
-    pub(crate) fn take() -> Self {
-        change(|wanted| wanted.leases += 1);
-        Lease(())
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        change(|wanted| wanted.leases -= 1);
-    }
 }
 
 /// What a task remembers between two polls: how long its polls took in all when the last one began, in which recording.
@@ -359,18 +310,18 @@ mod tests {
     use hdrhistogram::Histogram;
     use proptest::prelude::*;
 
-    fn site(kind: u8) -> Site {
-        Site {
+    fn site(kind: u8) -> SpawnSite {
+        SpawnSite {
             location: Some(Location::caller()),
             kind,
             future: None,
         }
     }
 
-    fn poll(length: Ticks) -> Lap {
-        Lap {
+    fn poll(length: Ticks) -> PollStart {
+        PollStart {
             poll: Some(length),
-            ..Lap::default()
+            ..PollStart::default()
         }
     }
 
@@ -437,7 +388,7 @@ mod tests {
         let totals = table.totals();
         assert_eq!(totals.len(), 3);
         let elsewhere = totals.last().unwrap();
-        assert_eq!(elsewhere.site.key(), Site::ELSEWHERE.key());
+        assert_eq!(elsewhere.site.key(), SpawnSite::ELSEWHERE.key());
         assert_eq!((elsewhere.finished, elsewhere.counts[0][1]), (8, 8));
     }
 

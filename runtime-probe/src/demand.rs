@@ -1,0 +1,274 @@
+//! What is switched on, and by whom: for good, or for as long as a [`Lease`] lives.
+//!
+//! A poll asks one word whether there is anything at all ([`any`]), and finds in it what. While nothing is on, that load is all
+//! that a poll pays.
+
+use crate::clock::{Scale, Ticks};
+use crate::primitive::{AtomicU64, Ordering};
+use crate::sampling::{self, Weight};
+use crate::tally::task_times;
+use std::sync::atomic::AtomicI64;
+use std::sync::{Mutex, PoisonError};
+
+/// What can be asked for, each at a rate: 1 is everything, and the smaller the finer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Demand {
+    /// Samples of waits: one for so many nanoseconds of waiting.
+    Waits,
+    /// Samples of the releases of locks that others wait for: one for so many releases.
+    Releases,
+    /// Lengths of the polls of single tasks ([`crate::tally::poll_times`]); no rate but 1.
+    PollTimes,
+    /// Times of the tasks of each site ([`task_times`]); no rate but 1.
+    TaskTimes,
+    /// How long each task is ready in all; no rate but 1.
+    ReadyTimes,
+}
+
+const DEMANDS: usize = 5;
+
+/// The bits of [`WORD`] for what has no rate; below them the rate of [`Demand::Waits`], in ticks.
+const POLL_TIMES: u64 = 1 << 63;
+const TASK_TIMES: u64 = 1 << 62;
+const READY_TIMES: u64 = 1 << 61;
+const SWITCHES: u64 = POLL_TIMES | TASK_TIMES | READY_TIMES;
+
+/// Who wants something.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    /// The rate that was set for good; 0 for none.
+    base: i64,
+    /// How many leases there are, and the finest of their rates since there was none.
+    leases: usize,
+    finest: Option<i64>,
+}
+
+impl Wanted {
+    const NOTHING: Wanted = Wanted {
+        base: 0,
+        leases: 0,
+        finest: None,
+    };
+
+    fn in_force(&self) -> i64 {
+        let wanted = [Some(self.base), self.finest];
+        let on = wanted.into_iter().flatten().filter(|rate| *rate > 0);
+        on.min().unwrap_or(0)
+    }
+}
+
+/// By demand. Held by those who change anything, and by no poll.
+static WANTED: Mutex<[Wanted; DEMANDS]> = Mutex::new([Wanted::NOTHING; DEMANDS]);
+
+/// What polls ask. Written under the lock of [`WANTED`].
+static WORD: AtomicU64 = AtomicU64::new(0);
+/// When the sampling of waits began: those that began before are not counted, as in Go.
+static SINCE: AtomicU64 = AtomicU64::new(0);
+/// The rate of waits as it was asked for.
+static RATE_NS: AtomicI64 = AtomicI64::new(0);
+/// One sample for each so many releases; 0 is off.
+static RELEASES: AtomicU64 = AtomicU64::new(0);
+
+/// An `f64`, the bits: what turns ticks into nanoseconds. It is learned when a rate is set and applied to events as they
+/// come: what has been added up never changes with a better knowledge of it.
+static NS_PER_TICK: AtomicU64 = AtomicU64::new(0);
+
+/// Whether a poll has to note anything.
+#[inline(always)]
+pub(crate) fn any() -> bool {
+    WORD.load(Ordering::Relaxed) != 0
+}
+
+/// Whether a poll has to note times.
+pub(crate) fn any_times() -> bool {
+    WORD.load(Ordering::Relaxed) & SWITCHES != 0
+}
+
+impl Demand {
+    /// The bits of [`WORD`] that say so.
+    fn bits(self) -> u64 {
+        match self {
+            Demand::Waits => !SWITCHES,
+            Demand::Releases => 0,
+            Demand::PollTimes => POLL_TIMES,
+            Demand::TaskTimes => TASK_TIMES,
+            Demand::ReadyTimes => READY_TIMES,
+        }
+    }
+
+    /// Whether it is on.
+    pub(crate) fn is_on(self) -> bool {
+        match self {
+            Demand::Releases => RELEASES.load(Ordering::Relaxed) != 0,
+            // Acquire: pairs with the Release in `apply`; a poll that sees the bit sees what was prepared for it.
+            _ => WORD.load(Ordering::Acquire) & self.bits() != 0,
+        }
+    }
+
+    /// The rate in force; 0 is off.
+    pub(crate) fn rate(self) -> i64 {
+        match self {
+            Demand::Waits => RATE_NS.load(Ordering::Relaxed),
+            Demand::Releases => RELEASES.load(Ordering::Relaxed) as i64,
+            _ => self.is_on().into(),
+        }
+    }
+
+    /// Sets the rate for good, 0 or less for nothing. Returns what was set for good before.
+    pub(crate) fn set(self, rate: i64) -> i64 {
+        self.change(|wanted| std::mem::replace(&mut wanted.base, rate.max(0)))
+    }
+
+    /// What [`Demand::set`] was told last.
+    pub(crate) fn for_good(self) -> i64 {
+        self.change(|wanted| wanted.base)
+    }
+
+    /// Changes who wants it, and puts the finest wish in force.
+    fn change<R>(self, change: impl FnOnce(&mut Wanted) -> R) -> R {
+        let mut wanted = WANTED.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = &mut wanted[self as usize];
+        let result = change(wanted);
+        self.apply(wanted.in_force());
+        result
+    }
+
+    /// Under the lock.
+    fn apply(self, rate: i64) {
+        let scale = (rate != 0).then(Scale::now);
+        if let Some(scale) = &scale {
+            NS_PER_TICK.store(scale.ns_per_tick().to_bits(), Ordering::Relaxed);
+        }
+        let before = WORD.load(Ordering::Relaxed);
+        let was_on = before & self.bits() != 0;
+        let bits = match self {
+            Demand::Waits => {
+                if !was_on {
+                    SINCE.store(crate::clock::ticks(), Ordering::Relaxed);
+                }
+                RATE_NS.store(rate, Ordering::Relaxed);
+                scale.map_or(0, |scale| match rate {
+                    1 => 1,
+                    // Far beyond any wait, and below the switches.
+                    ns => scale.ticks(ns as u64).clamp(1, !SWITCHES >> 2),
+                })
+            }
+            Demand::Releases => {
+                // Release: an unlock that sees the rate sees how long a tick is.
+                return RELEASES.store(rate as u64, Ordering::Release);
+            }
+            _ if rate == 0 => 0,
+            Demand::TaskTimes => {
+                if !was_on {
+                    task_times::begin_recording();
+                }
+                TASK_TIMES
+            }
+            Demand::PollTimes | Demand::ReadyTimes => self.bits(),
+        };
+        // Release: a poll that sees the word sees since when, and the recording.
+        WORD.store(before & !self.bits() | bits, Ordering::Release);
+        #[cfg(all(feature = "interpose", target_os = "linux"))]
+        if self == Demand::Waits {
+            crate::sys::futex::set_watched(bits != 0);
+        }
+    }
+}
+
+/// A demand for a while. Of several, and of what is set for good, the finest rate is in force until the last lease ends: none
+/// gets fewer samples than it asked for.
+#[derive(Debug)]
+#[must_use = "the demand ends with this"]
+pub(crate) struct Lease(Demand);
+
+impl Lease {
+    /// Asks for it at a rate.
+    pub(crate) fn take(demand: Demand, rate: i64) -> Self {
+        demand.change(|wanted| {
+            wanted.leases += 1;
+            wanted.finest = Some(wanted.finest.map_or(rate, |finest| finest.min(rate)));
+        });
+        Lease(demand)
+    }
+
+    /// Asks for all of it.
+    pub(crate) fn of_all(demand: Demand) -> Self {
+        Lease::take(demand, 1)
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.0.change(|wanted| {
+            wanted.leases -= 1;
+            if wanted.leases == 0 {
+                wanted.finest = None;
+            }
+        });
+    }
+}
+
+/// A wait is over, or a part of it: whether, and for how many, that is kept. The delay is in nanoseconds.
+#[inline]
+pub(crate) fn sample_wait(began: Ticks, ended: Ticks) -> Option<Weight> {
+    let rate = WORD.load(Ordering::Acquire) & !SWITCHES;
+    if rate == 0 || began < SINCE.load(Ordering::Relaxed) {
+        return None;
+    }
+    let weight = sampling::wait(ended.saturating_sub(began), rate, sampling::random)?;
+    Some(in_nanoseconds(weight))
+}
+
+/// A lock was released for which others had waited so long: whether, and for how many, that is kept. The delay is in
+/// nanoseconds.
+#[cfg(feature = "sync")]
+pub(crate) fn sample_release(waited: Ticks) -> Option<Weight> {
+    let rate = RELEASES.load(Ordering::Acquire);
+    sampling::unlock(waited, rate, sampling::random).map(in_nanoseconds)
+}
+
+fn in_nanoseconds(weight: Weight) -> Weight {
+    let ns_per_tick = f64::from_bits(NS_PER_TICK.load(Ordering::Relaxed));
+    Weight {
+        delay: weight.delay * ns_per_tick,
+        ..weight
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The only test that touches the rates of the process.
+    #[test]
+    fn the_finest_rate_holds_until_the_last_lease_ends() {
+        crate::clock::init();
+        for demand in [Demand::Waits, Demand::Releases] {
+            demand.set(1_000_000);
+            let coarse = Lease::take(demand, 2_000_000);
+            assert_eq!(demand.rate(), 1_000_000);
+            let fine = Lease::take(demand, 10_000);
+            assert_eq!(demand.rate(), 10_000);
+            drop(fine);
+            assert_eq!(demand.rate(), 10_000, "another lease may count on it");
+            assert_eq!(demand.set(500), 1_000_000, "leases are not set for good");
+            assert_eq!(demand.rate(), 500);
+            demand.set(-1);
+            assert_eq!(demand.rate(), 10_000);
+            assert_eq!(demand.for_good(), 0);
+            drop(coarse);
+            assert_eq!((demand.rate(), demand.is_on()), (0, false));
+        }
+        let before = task_times::recording();
+        let both = [Demand::TaskTimes, Demand::ReadyTimes].map(Lease::of_all);
+        assert!(any() && any_times());
+        assert_eq!(task_times::recording(), before + 1);
+        assert!(!Demand::Waits.is_on() && !Demand::PollTimes.is_on());
+        let again = Lease::of_all(Demand::TaskTimes);
+        drop(both);
+        assert!(Demand::TaskTimes.is_on() && !Demand::ReadyTimes.is_on());
+        assert_eq!(task_times::recording(), before + 1, "it has gone on");
+        drop(again);
+        assert!(!any_times());
+    }
+}

@@ -1,0 +1,3 @@
+//! What signal handlers leave for a reader.
+
+pub(crate) mod ring;

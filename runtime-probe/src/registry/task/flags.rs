@@ -1,0 +1,115 @@
+//! What a record has in one word: the kind of its task, the runtime and the name, and how its waker is kept.
+
+use super::{Kind, Record};
+use crate::primitive::Ordering;
+use crate::registry::names::NameNumber;
+use crate::registry::runtimes::RuntimeNumber;
+use crate::registry::wake_slot::Written;
+
+pub(super) const FROZEN: u64 = 1 << 8;
+
+pub(super) const CLOSED: u64 = 1 << 9;
+
+/// The slot is [`Written::Often`].
+pub(super) const OFTEN: u64 = 1 << 10;
+
+/// The slot has been written.
+pub(super) const PREPARED: u64 = 1 << 11;
+
+/// Low bits of `flags`: the kind.
+pub(super) const KIND: u64 = 0xff;
+
+/// Above them in `flags`, 16 bits: the runtime. 0 where it is not known.
+pub(super) const RUNTIME_SHIFT: u32 = 16;
+
+/// The upper half of `flags`: the name. 0 for none, so a task without one writes nothing for it.
+pub(super) const NAME_SHIFT: u32 = 32;
+
+/// A record's flags, read once for a whole poll: what matters of them only the poller changes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Manner(u64);
+
+impl Manner {
+    /// Whether the poll needs [`Record::prepare`] before it begins: the first one does, and every one of a record whose
+    /// waker may change.
+    #[inline(always)]
+    pub(crate) fn needs_preparing(self) -> bool {
+        self.0 & (PREPARED | OFTEN) != PREPARED
+    }
+
+    /// Whether the task's wakers keep their generation.
+    #[inline(always)]
+    pub(super) fn is_frozen(self) -> bool {
+        self.0 & FROZEN != 0
+    }
+
+    /// Whether the wrapper is the whole of a task, polled by nobody but an executor.
+    #[inline(always)]
+    pub(crate) fn is_top(self) -> bool {
+        self.0 & OFTEN == 0
+    }
+}
+
+impl Record {
+    /// The name that the user gave the task. The spawner sets it before tokio has the task.
+    #[cfg(any(feature = "rt", probe_loom))]
+    pub(crate) fn set_name(&self, name: NameNumber) {
+        let flags = self.flags.load(Ordering::Relaxed);
+        self.flags
+            .store(flags | u64::from(name.0) << NAME_SHIFT, Ordering::Relaxed);
+    }
+
+    /// The runtime that polls the task. Only the polling thread, once, like all that is in `flags`; or the spawner,
+    /// before anybody polls.
+    #[cfg(any(feature = "rt", probe_loom))]
+    pub(crate) fn set_runtime(&self, runtime: RuntimeNumber) {
+        let flags = self.flags.load(Ordering::Relaxed);
+        self.flags.store(
+            flags | u64::from(runtime.0) << RUNTIME_SHIFT,
+            Ordering::Relaxed,
+        );
+    }
+
+    /// What [`Record::set_name`] was told; none before.
+    pub(crate) fn name(&self) -> NameNumber {
+        NameNumber((self.flags.load(Ordering::Relaxed) >> NAME_SHIFT) as u32)
+    }
+
+    #[inline(always)]
+    pub(crate) fn kind(&self) -> Kind {
+        let flags = self.flags.load(Ordering::Relaxed);
+        Kind::of((flags & KIND) as u8).unwrap_or(Kind::Task)
+    }
+
+    /// What decides how the poll that is about to begin goes.
+    #[inline(always)]
+    pub(crate) fn manner(&self) -> Manner {
+        Manner(self.flags.load(Ordering::Relaxed))
+    }
+
+    #[inline(always)]
+    pub(super) fn written(&self) -> Written {
+        if self.flags.load(Ordering::Relaxed) & OFTEN == 0 {
+            Written::Once
+        } else {
+            Written::Often
+        }
+    }
+
+    /// The task is over, though wakers may still be out: readers leave it out from now on.
+    pub(crate) fn close(&self) {
+        // Only the poller writes flags, and whoever drops the task is the only one who could poll it.
+        let flags = self.flags.load(Ordering::Relaxed);
+        self.flags.store(flags | CLOSED, Ordering::Relaxed);
+    }
+
+    /// The kind of the task and the runtime that polls it, also of one whose future has returned; `None` for a free record.
+    #[cfg(feature = "rt")]
+    pub(crate) fn owner(&self) -> Option<(Kind, RuntimeNumber)> {
+        let version = self.version.load(Ordering::Acquire);
+        let flags = self.flags.load(Ordering::Relaxed);
+        let kind = Kind::of((flags & KIND) as u8)?;
+        let runtime = RuntimeNumber((flags >> RUNTIME_SHIFT) as u16);
+        (!version.is_multiple_of(2)).then_some((kind, runtime))
+    }
+}

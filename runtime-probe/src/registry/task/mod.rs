@@ -1,0 +1,286 @@
+//! All that is known of one task.
+//!
+//! A record lives in memory that is never given back ([`super::slab`]), so a reader may look at any record at any time;
+//! what it sees is checked for being of one piece. Nobody is kept alive by being looked at.
+//!
+//! | field | written by | when |
+//! |---|---|---|
+//! | `refs`, `slot` | poller and wakers | see below |
+//! | `phase`, `since`, `busy`, `delay`, `worker`, `waits`, `waits_poll`, `self_wakes`, `stale_wakes`, `flags`, `next_batch` | the polling thread | during or around a poll |
+//! | `woken`, `wake_at`, `woken_by` | whoever wakes first since the poll began | any time |
+//! | `id` | the spawner or the first poll, the same value | once |
+//! | the rest | the spawner | before the record is published |
+//!
+//! Invariants:
+//! 1. `version` is odd while the record is a task's and even while it is free. MUST change before any other field is
+//!    written for the next owner; otherwise a reader mixes two tasks. It wraps: a reader would have to look away for two
+//!    thousand million owners.
+//! 2. `phase` is `polls << 1 | polling`. It changes before and after every poll, so a reader that finds it even and
+//!    unchanged has read fields that belong together.
+//! 3. A wake stores the number of the poll it follows in `woken`. `woken == polls` and not polling means runnable.
+//!    Two wakers may race for the stamp; both are right to within nanoseconds. A waker that is delayed between reading
+//!    the number and storing it may undo a newer stamp; the task is then shown as waiting until the poll that follows.
+//! 4. The record is given back when the count in `refs` falls to 0: the wrapper holds one, every waker of ours another.
+//!    The upper half of `refs` is the version's lower one. A reader that takes a reference compares both at once: MUST not
+//!    count on what another owner has begun to count with plain stores; otherwise one of the two counts is lost.
+//!
+//! In reading order: [`flags`], [`references`], [`phase`], [`waking`], [`waits`], [`view`].
+
+mod flags;
+mod phase;
+mod references;
+mod view;
+mod waits;
+mod waking;
+
+use super::wake_slot::{WakeSlot, Written};
+use crate::clock::Ticks;
+use crate::primitive::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+use crate::stack::raw::{FutureMeta, WaitSet};
+pub(crate) use flags::Manner;
+use flags::OFTEN;
+pub(crate) use phase::PollNumber;
+use references::counted;
+use std::panic::Location;
+pub(crate) use view::View;
+pub(crate) use waking::{EndedWait, GENERATIONS, Waking};
+
+/// What kind of task it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    /// `spawn`.
+    Task,
+    /// `spawn_local`.
+    Local,
+    /// The root of a `block_on`.
+    BlockOn,
+    /// A future inside another, wrapped by hand.
+    Nested,
+    /// The closure of a `spawn_blocking`.
+    Blocking,
+    /// A task that a dependency spawned past us; the hooks tell of it.
+    Foreign,
+}
+
+impl Kind {
+    const ALL: [Kind; 6] = [
+        Kind::Task,
+        Kind::Local,
+        Kind::BlockOn,
+        Kind::Nested,
+        Kind::Blocking,
+        Kind::Foreign,
+    ];
+
+    /// The kind of that number.
+    pub(crate) fn of(number: u8) -> Option<Kind> {
+        Kind::ALL.get(usize::from(number)).copied()
+    }
+
+    fn written(self) -> Written {
+        match self {
+            Kind::BlockOn | Kind::Nested => Written::Often,
+            Kind::Task | Kind::Local | Kind::Blocking | Kind::Foreign => Written::Once,
+        }
+    }
+}
+
+/// Where a task was spawned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Spawn {
+    pub(crate) location: &'static Location<'static>,
+    /// An address inside the spawning function; 0 where unknown.
+    pub(crate) pc: usize,
+    /// The task that spawned it; 0 for none.
+    pub(crate) parent: u64,
+}
+
+/// A task's record.
+#[repr(C, align(64))]
+pub(crate) struct Record {
+    refs: AtomicU64,
+    slot: WakeSlot,
+    phase: AtomicU64,
+    since: AtomicU64,
+    wake_at: AtomicU64,
+    woken: AtomicU64,
+    // Second line: the poller's, except `woken_by`.
+    waits: AtomicPtr<WaitSet>,
+    busy: AtomicU64,
+    delay: AtomicU64,
+    /// The low half of the number of the poll that `waits` is of.
+    waits_poll: AtomicU32,
+    version: AtomicU32,
+    /// Polls in which the task woke itself, above the bits of [`GENERATION`]. In these the generation that it froze at.
+    self_wakes: AtomicU32,
+    /// The last poll in which it did so by a waker of an older generation, and how many before it in a row.
+    stale_wakes: AtomicU32,
+    /// The thread in the upper half, the low half of the number of the poll that it is of below.
+    worker: AtomicU64,
+    flags: AtomicU64,
+    id: AtomicU64,
+    woken_by: AtomicU64,
+    // Third line: written once.
+    parent: AtomicU64,
+    location: AtomicPtr<Location<'static>>,
+    pc: AtomicUsize,
+    meta: AtomicPtr<FutureMeta>,
+    spawned: AtomicU64,
+    /// While the record is free: the next one of its list. While it is a nested future's: the record around it. While it is a
+    /// local task's: the number of its `LocalSet`, as an address.
+    pub(in crate::registry) next: AtomicPtr<Record>,
+    /// While the record is free: the next list. While it is a task's, what [`Record::set_noted`] was told, if it was.
+    pub(in crate::registry) next_batch: AtomicPtr<Record>,
+}
+
+impl Record {
+    pub(in crate::registry) fn free() -> Self {
+        Record {
+            refs: AtomicU64::new(0),
+            slot: WakeSlot::new(),
+            phase: AtomicU64::new(0),
+            since: AtomicU64::new(0),
+            wake_at: AtomicU64::new(0),
+            woken: AtomicU64::new(0),
+            waits: AtomicPtr::new(std::ptr::null_mut()),
+            busy: AtomicU64::new(0),
+            delay: AtomicU64::new(0),
+            waits_poll: AtomicU32::new(0),
+            version: AtomicU32::new(0),
+            self_wakes: AtomicU32::new(0),
+            stale_wakes: AtomicU32::new(0),
+            worker: AtomicU64::new(0),
+            flags: AtomicU64::new(0),
+            id: AtomicU64::new(0),
+            woken_by: AtomicU64::new(0),
+            parent: AtomicU64::new(0),
+            location: AtomicPtr::new(std::ptr::null_mut()),
+            pc: AtomicUsize::new(0),
+            meta: AtomicPtr::new(std::ptr::null_mut()),
+            spawned: AtomicU64::new(0),
+            next: AtomicPtr::new(std::ptr::null_mut()),
+            next_batch: AtomicPtr::new(std::ptr::null_mut()),
+        }
+    }
+
+    /// Makes a free record a task's, with one reference.
+    pub(in crate::registry) fn open(
+        &self,
+        kind: Kind,
+        id: u64,
+        spawn: Option<Spawn>,
+        meta: Option<&'static FutureMeta>,
+        now: Ticks,
+    ) {
+        let set = |word: &AtomicU64, value: u64| word.store(value, Ordering::Relaxed);
+        // Readers must see the even version before any field of this owner: another thread may have written it.
+        fence(Ordering::Release);
+        let version = self.version.load(Ordering::Relaxed);
+        debug_assert!(version.is_multiple_of(2));
+        set(&self.refs, counted(version.wrapping_add(1), 1));
+        self.next.store(std::ptr::null_mut(), Ordering::Relaxed);
+        set(&self.phase, 0);
+        set(&self.since, now);
+        set(&self.wake_at, now);
+        set(&self.woken, 0);
+        self.waits.store(std::ptr::null_mut(), Ordering::Relaxed);
+        self.waits_poll.store(0, Ordering::Relaxed);
+        set(&self.busy, 0);
+        set(&self.delay, 0);
+        self.self_wakes.store(0, Ordering::Relaxed);
+        self.stale_wakes.store(0, Ordering::Relaxed);
+        self.worker.store(0, Ordering::Relaxed);
+        let often = if kind.written() == Written::Often {
+            OFTEN
+        } else {
+            0
+        };
+        self.flags.store(kind as u64 | often, Ordering::Relaxed);
+        set(&self.id, id);
+        set(&self.woken_by, 0);
+        set(&self.parent, spawn.map_or(0, |spawn| spawn.parent));
+        let location = spawn.map_or(std::ptr::null(), |spawn| std::ptr::from_ref(spawn.location));
+        self.location.store(location.cast_mut(), Ordering::Relaxed);
+        self.pc
+            .store(spawn.map_or(0, |spawn| spawn.pc), Ordering::Relaxed);
+        self.meta.store(
+            meta.map_or(std::ptr::null(), std::ptr::from_ref).cast_mut(),
+            Ordering::Relaxed,
+        );
+        set(&self.spawned, now);
+        // Release: a reader that sees the odd version sees the fields above.
+        self.version
+            .store(version.wrapping_add(1), Ordering::Release);
+    }
+
+    /// Ends the task's life in this record. The last reference is gone.
+    #[expect(unsafe_code, reason = "empties the waker slot")]
+    pub(in crate::registry) fn shut(&self) {
+        // SAFETY: no reference is left, so no waker of ours and no poller.
+        unsafe { self.slot.clear() };
+        let version = self.version.load(Ordering::Relaxed);
+        self.version
+            .store(version.wrapping_add(1), Ordering::Relaxed);
+        // Whatever is written for the next owner comes after the even version.
+        fence(Ordering::Release);
+    }
+
+    /// The task's id; 0 while it is not known.
+    #[inline(always)]
+    pub(crate) fn id(&self) -> u64 {
+        self.id.load(Ordering::Relaxed)
+    }
+
+    /// Whoever learns the id first sets it; both would set the same.
+    #[cfg(any(feature = "rt", probe_loom))]
+    #[inline(always)]
+    pub(crate) fn set_id(&self, id: u64) {
+        self.id.store(id, Ordering::Relaxed);
+    }
+
+    /// When the task was spawned.
+    #[cfg(any(feature = "rt", probe_loom))]
+    pub(crate) fn spawned(&self) -> Ticks {
+        self.spawned.load(Ordering::Relaxed)
+    }
+
+    /// Remembers that for the next begin of a poll. Only the poller, between two polls.
+    pub(crate) fn set_noted(&self, noted: u64) {
+        // A word in the place of a pointer: nobody follows it while the record is a task's. Where pointers are shorter, it
+        // is of no recording.
+        let word = std::ptr::without_provenance_mut(noted as usize);
+        self.next_batch.store(word, Ordering::Relaxed);
+    }
+
+    /// What it remembers, or what was left there.
+    pub(crate) fn noted(&self) -> u64 {
+        self.next_batch.load(Ordering::Relaxed).addr() as u64
+    }
+
+    /// Where the task was spawned.
+    #[expect(unsafe_code, reason = "reads a pointer to a location")]
+    pub(crate) fn location(&self) -> Option<&'static Location<'static>> {
+        // SAFETY: null or a 'static location.
+        unsafe { self.location.load(Ordering::Relaxed).as_ref() }
+    }
+
+    /// The `LocalSet` of a local task. The spawner, before tokio has the task.
+    pub(crate) fn set_local_set(&self, number: u32) {
+        let word = std::ptr::without_provenance_mut(number as usize);
+        self.next.store(word, Ordering::Relaxed);
+    }
+
+    /// The record in whose poll this one, a nested future's, is being polled.
+    #[inline(always)]
+    pub(crate) fn set_outer(&self, outer: *const Record) {
+        self.next.store(outer.cast_mut(), Ordering::Relaxed);
+    }
+
+    /// The type of the future, where it is known.
+    #[expect(unsafe_code, reason = "reads a pointer to what lives for ever")]
+    pub(crate) fn meta(&self) -> Option<&'static FutureMeta> {
+        // SAFETY: null or a 'static description.
+        unsafe { self.meta.load(Ordering::Relaxed).as_ref() }
+    }
+}

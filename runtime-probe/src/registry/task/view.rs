@@ -1,0 +1,140 @@
+//! A copy of a record, of one piece.
+
+use super::flags::{CLOSED, FROZEN, KIND, NAME_SHIFT, RUNTIME_SHIFT};
+use super::waits::{REGISTRATION_BITS, REPEATED, poll_mark};
+use super::waking::{ALONE, GENERATION};
+use super::{Kind, Record, Waking};
+use crate::clock::Ticks;
+use crate::primitive::{AtomicU64, Ordering, fence};
+use crate::registry::names::NameNumber;
+use crate::registry::runtimes::RuntimeNumber;
+use crate::registry::threads::ThreadNumber;
+use crate::stack::raw::{FutureMeta, WaitSet};
+use std::panic::Location;
+
+/// A copy of a record, of one piece.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View {
+    /// Of the record: another task that has it later has another one.
+    pub(crate) version: u32,
+    pub(crate) id: u64,
+    pub(crate) kind: Kind,
+    pub(crate) polls: u64,
+    pub(crate) polling: bool,
+    /// Begin of the current poll, or end of the last one, or the spawn.
+    pub(crate) since: Ticks,
+    /// The first wake since that poll began, if there was one. Its stamp is 0 if it came during the poll, and the begin
+    /// of the waking task's poll if a task did it.
+    pub(crate) woken: Option<(Ticks, Waking)>,
+    /// The last wake, whenever it was; 0 if it came during a poll.
+    pub(crate) wake_at: Ticks,
+    /// Polls in which the task woke itself, up to 2^26.
+    pub(crate) self_wakes: u64,
+    /// The poll that lasts is not in it.
+    pub(crate) busy: Ticks,
+    /// From the wakes to the polls that followed, for those polls of which [`Record::add_delay`] was told.
+    pub(crate) delay: Ticks,
+    pub(crate) worker: ThreadNumber,
+    pub(crate) waits: Option<&'static WaitSet>,
+    /// `waits` is of the last poll, not of one before.
+    pub(crate) waits_are_new: bool,
+    /// The last poll was due to a wake by the only waker, and did nothing but repeat the registration that this one was of.
+    pub(crate) only_repeats: bool,
+    /// Wakers of ours that are out: with none, nothing can wake a waiting task.
+    pub(crate) wakers: usize,
+    pub(crate) frozen: bool,
+    pub(crate) name: NameNumber,
+    pub(crate) runtime: RuntimeNumber,
+    pub(crate) parent: u64,
+    pub(crate) location: Option<&'static Location<'static>>,
+    pub(crate) pc: usize,
+    pub(crate) meta: Option<&'static FutureMeta>,
+    pub(crate) spawned: Ticks,
+    /// What [`Record::noted`] says.
+    pub(crate) noted: u64,
+    /// The record itself, as a name.
+    pub(crate) address: usize,
+    /// The record whose poll a nested one is polled in; 0 for none.
+    pub(crate) outer: usize,
+    /// The `LocalSet` of a local task; 0 where it is not known.
+    pub(crate) local_set: u32,
+}
+
+impl Record {
+    /// A copy of one piece; `None` for a free record, and for one that changed owner meanwhile.
+    #[expect(unsafe_code, reason = "reads pointers to things that live for ever")]
+    pub(crate) fn view(&self) -> Option<View> {
+        const TRIES: usize = 8;
+        for attempt in 0..TRIES {
+            let version = self.version.load(Ordering::Acquire);
+            if version.is_multiple_of(2) {
+                return None;
+            }
+            let phase = self.phase.load(Ordering::Acquire);
+            let flags = self.flags.load(Ordering::Relaxed);
+            // Before `woken`; pairs with the Release in `release`: whoever consumes a waker has stamped before.
+            let wakers = (self.refs.load(Ordering::Acquire) as u32).saturating_sub(1) as usize;
+            let woken = self.woken.load(Ordering::Acquire);
+            let load = |word: &AtomicU64| word.load(Ordering::Relaxed);
+            // Before `since`; pairs with the Release in `begin_poll`.
+            let worker = self.worker.load(Ordering::Acquire);
+            let (wake_at, woken_by) = (load(&self.wake_at), load(&self.woken_by));
+            let polls = phase >> 1;
+            let kind = Kind::of((flags & KIND) as u8).unwrap_or(Kind::Task);
+            let next = self.next.load(Ordering::Relaxed).addr();
+            let (waits_poll, mark) = (self.waits_poll.load(Ordering::Relaxed), poll_mark(polls));
+            let view = View {
+                version,
+                id: load(&self.id),
+                kind,
+                polls,
+                polling: phase & 1 == 1,
+                // A poll that has not got round to its stamp has just begun.
+                since: if phase & 1 == 1 && worker as u32 != polls as u32 {
+                    Ticks::MAX
+                } else {
+                    load(&self.since)
+                },
+                woken: (woken == polls).then(|| (wake_at, Waking::unpack(woken_by))),
+                wake_at,
+                self_wakes: u64::from(self.self_wakes.load(Ordering::Relaxed) / (GENERATION + 1)),
+                busy: load(&self.busy),
+                delay: load(&self.delay),
+                worker: ThreadNumber((worker >> 32) as u32),
+                // SAFETY: null or an interned set; those live for ever.
+                waits: unsafe { self.waits.load(Ordering::Relaxed).as_ref() },
+                waits_are_new: waits_poll >> REGISTRATION_BITS == mark >> REGISTRATION_BITS,
+                only_repeats: waits_poll == mark | REPEATED
+                    && woken == polls.wrapping_sub(1)
+                    && woken_by & ALONE != 0,
+                wakers,
+                frozen: flags & FROZEN != 0,
+                name: NameNumber((flags >> NAME_SHIFT) as u32),
+                runtime: RuntimeNumber((flags >> RUNTIME_SHIFT) as u16),
+                parent: load(&self.parent),
+                location: self.location(),
+                pc: self.pc.load(Ordering::Relaxed),
+                meta: self.meta(),
+                spawned: load(&self.spawned),
+                noted: self.noted(),
+                address: std::ptr::from_ref(self) as usize,
+                outer: if kind == Kind::Nested { next } else { 0 },
+                local_set: if kind == Kind::Local { next as u32 } else { 0 },
+            };
+            // Everything above is read before the two checks.
+            fence(Ordering::Acquire);
+            if self.version.load(Ordering::Relaxed) != version || flags & CLOSED != 0 {
+                return None;
+            }
+            // A task that is polled all the time changes under the reader: the last attempt takes it as running.
+            if self.phase.load(Ordering::Relaxed) == phase || attempt == TRIES - 1 {
+                let steady = self.phase.load(Ordering::Relaxed) == phase;
+                return Some(View {
+                    polling: view.polling || !steady,
+                    ..view
+                });
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,193 @@
+//! Wakes: when the first one since a poll came and from where, and what follows from it for the wait that it ends.
+
+use super::flags::FROZEN;
+use super::{Kind, Record};
+use crate::clock::Ticks;
+use crate::primitive::Ordering;
+use crate::registry::threads::ThreadNumber;
+use crate::stack::raw::WaitSet;
+
+/// How many generations a waker has: the number that fits into the low bits of a pointer to a record.
+pub(crate) const GENERATIONS: usize = align_of::<Record>();
+
+/// Polls in a row in which a task woke itself through a waker of an older generation, after which its generation
+/// stays. One such poll is innocent (a task that sends to itself). A leaf that wakes the waker it replaces does it in
+/// every poll, and would do so for ever.
+const FREEZE_AFTER: u32 = 3;
+
+/// The bits of `self_wakes` that are a generation.
+pub(super) const GENERATION: u32 = GENERATIONS as u32 - 1;
+
+/// Who woke a task, packed: a task by its id, a thread by its number with the top bit set, 0 for unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waking {
+    Unknown,
+    Task(u64),
+    Thread(ThreadNumber),
+}
+
+const THREAD: u64 = 1 << 63;
+
+/// Beside it in `woken_by`: the wake came by the only waker that was out.
+pub(super) const ALONE: u64 = 1 << 62;
+
+impl Waking {
+    pub(crate) fn pack(self) -> u64 {
+        match self {
+            Waking::Unknown => 0,
+            Waking::Task(id) => id & !(THREAD | ALONE),
+            Waking::Thread(number) => u64::from(number.0) | THREAD,
+        }
+    }
+
+    pub(crate) fn unpack(word: u64) -> Self {
+        match word & !ALONE {
+            0 => Waking::Unknown,
+            word if word & THREAD != 0 => Waking::Thread(ThreadNumber(word as u32)),
+            id => Waking::Task(id),
+        }
+    }
+}
+
+/// A wait that is over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EndedWait {
+    /// End of the poll that registered.
+    pub(crate) began: Ticks,
+    /// The wake.
+    pub(crate) ended: Ticks,
+    /// It was no wake.
+    pub(crate) goes_on: bool,
+    pub(crate) waits: Option<&'static WaitSet>,
+}
+
+impl Record {
+    /// When the task became ready for the poll that is about to begin, at the earliest: it cannot begin before.
+    #[inline(always)]
+    pub(crate) fn ready_at(&self) -> Ticks {
+        let woken = self.wake_at.load(Ordering::Relaxed);
+        woken.max(self.since.load(Ordering::Relaxed))
+    }
+
+    /// The wait that ended with the wake before the poll that is about to begin; `None` if that wake came while the task
+    /// was still polled, or never came.
+    ///
+    /// A nested future is also polled because the task around it was woken: then its wait goes on after this poll, and the
+    /// part so far, up to `now`, has [`EndedWait::goes_on`].
+    pub(crate) fn ended_wait(&self, now: impl FnOnce() -> Ticks) -> Option<EndedWait> {
+        let polls = self.phase.load(Ordering::Relaxed) >> 1;
+        if polls == 0 {
+            return None;
+        }
+        // Acquire: pairs with the Release in `note_wake`.
+        let goes_on = self.woken.load(Ordering::Acquire) != polls;
+        let ended = match goes_on {
+            false => self.wake_at.load(Ordering::Relaxed),
+            true if self.kind() == Kind::Nested => now(),
+            true => return None,
+        };
+        (ended != 0).then(|| EndedWait {
+            began: self.since.load(Ordering::Relaxed),
+            ended,
+            goes_on,
+            waits: self.last_waits(),
+        })
+    }
+
+    /// How long the task has waited since its last poll, up to the wake, and since when it has been ready for the poll that
+    /// is about to begin. `None` for what was not: a task that was woken while it was polled has not waited, and one that
+    /// nobody woke (a nested future, polled with the task around it) is not ready.
+    pub(crate) fn readiness(&self) -> (Option<Ticks>, Option<Ticks>) {
+        let polls = self.poll();
+        let (since, woken) = (
+            self.since.load(Ordering::Relaxed),
+            self.wake_at.load(Ordering::Relaxed),
+        );
+        // Acquire: pairs with the Release in `note_wake`.
+        match self.woken.load(Ordering::Acquire) == polls || polls == 0 {
+            false => (None, None),
+            true if polls == 0 || woken == 0 => (None, Some(since)),
+            true => (Some(woken.saturating_sub(since)), Some(woken.max(since))),
+        }
+    }
+
+    /// The poll that is about to begin came so long after the task was ready for it. Only its poller.
+    pub(crate) fn add_delay(&self, delay: Ticks) {
+        let sum = self.delay.load(Ordering::Relaxed) + delay;
+        self.delay.store(sum, Ordering::Relaxed);
+    }
+
+    /// Somebody wakes the task. Only the first wake since the poll began counts.
+    #[inline(always)]
+    ///
+    /// `consumed`: by a waker that is gone with it.
+    pub(crate) fn note_wake(
+        &self,
+        consumed: bool,
+        now: impl FnOnce() -> Ticks,
+        by: impl FnOnce() -> Waking,
+    ) {
+        let phase = self.phase.load(Ordering::Relaxed);
+        let polls = phase >> 1;
+        if self.woken.load(Ordering::Relaxed) == polls {
+            return;
+        }
+        // A task that is woken while it is polled becomes runnable at the end of that poll, whose stamp is taken anyway.
+        let at = if phase & 1 == 1 { 0 } else { now() };
+        self.wake_at.store(at, Ordering::Relaxed);
+        let by = by();
+        if phase & 1 == 1 && by == Waking::Task(self.id()) {
+            self.count_self_wake();
+        }
+        // The wrapper has the other reference.
+        let alone = consumed && self.refs.load(Ordering::Relaxed) as u32 == 2;
+        let alone = if alone { ALONE } else { 0 };
+        self.woken_by.store(by.pack() | alone, Ordering::Relaxed);
+        // Release: a reader that sees this poll's number sees its stamp.
+        self.woken.store(polls, Ordering::Release);
+    }
+
+    /// The polling thread woke the task, during its poll: nobody else writes this word.
+    #[inline]
+    fn count_self_wake(&self) {
+        let word = self.self_wakes.load(Ordering::Relaxed);
+        let counted = word.checked_add(GENERATION + 1).unwrap_or(word);
+        self.self_wakes.store(counted, Ordering::Relaxed);
+    }
+
+    /// A wake came through a waker of an older generation, from the polling thread, during the poll.
+    #[cold]
+    pub(crate) fn note_stale_self_wake(&self) {
+        // The poll number in the upper bits, the length of the run in the lower.
+        let polls = (self.phase.load(Ordering::Relaxed) >> 1) as u32 & 0x00ff_ffff;
+        let last = self.stale_wakes.load(Ordering::Relaxed);
+        let (poll, run) = (last >> 8, last & 0xff);
+        let run = match polls.wrapping_sub(poll) & 0x00ff_ffff {
+            0 => return,
+            1 => run + 1,
+            _ => 1,
+        };
+        self.stale_wakes
+            .store(polls << 8 | run.min(0xff), Ordering::Relaxed);
+        let flags = self.flags.load(Ordering::Relaxed);
+        if run >= FREEZE_AFTER && flags & FROZEN == 0 {
+            let counted = self.self_wakes.load(Ordering::Relaxed) & !GENERATION;
+            self.self_wakes
+                .store(counted | polls & GENERATION, Ordering::Relaxed);
+            // Only the poller writes flags, so a store loses nothing.
+            self.flags.store(flags | FROZEN, Ordering::Relaxed);
+        }
+    }
+
+    /// Hands a wake on to the task's own waker.
+    ///
+    /// # Safety
+    /// The caller holds a reference that came from a poll of this record, or that [`Record::retain_for`] gave for a view
+    /// of a finished poll.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "reads the waker slot")]
+    pub(crate) unsafe fn wake(&self) {
+        // SAFETY: the reference came from a poll, which wrote the slot before.
+        unsafe { self.slot.wake(self.written()) }
+    }
+}
