@@ -1,7 +1,7 @@
 //! A copy of a record, of one piece.
 
 use super::flags::{CLOSED, FROZEN, KIND, NAME_SHIFT, RUNTIME_SHIFT};
-use super::waits::{REGISTRATION_BITS, REPEATED, poll_mark};
+use super::waits::{REPEATED, is_of, poll_mark};
 use super::waking::{ALONE, GENERATION};
 use super::{Kind, Record, Waking};
 use crate::clock::Ticks;
@@ -82,7 +82,7 @@ impl Record {
             let polls = phase >> 1;
             let kind = Kind::of((flags & KIND) as u8).unwrap_or(Kind::Task);
             let next = self.next.load(Ordering::Relaxed).addr();
-            let (waits_poll, mark) = (self.waits_poll.load(Ordering::Relaxed), poll_mark(polls));
+            let waits_poll = self.waits_poll.load(Ordering::Relaxed);
             let view = View {
                 version,
                 id: load(&self.id),
@@ -103,8 +103,8 @@ impl Record {
                 worker: ThreadNumber((worker >> 32) as u32),
                 // SAFETY: null or an interned set; those live for ever.
                 waits: unsafe { self.waits.load(Ordering::Relaxed).as_ref() },
-                waits_are_new: waits_poll >> REGISTRATION_BITS == mark >> REGISTRATION_BITS,
-                only_repeats: waits_poll == mark | REPEATED
+                waits_are_new: is_of(waits_poll, polls),
+                only_repeats: waits_poll == poll_mark(polls) | REPEATED
                     && woken == polls.wrapping_sub(1)
                     && woken_by & ALONE != 0,
                 wakers,

@@ -5,17 +5,18 @@ use super::{Kind, Record};
 use crate::primitive::Ordering;
 use crate::stack::raw::WaitSet;
 
-/// In `waits_poll`, below the poll's number: how `waits` came to be those of that poll.
-const REGISTERED: u32 = 0;
-
-/// One registration, which repeats that of an earlier poll; with a further one it is one more.
+/// In `waits_poll`, below the poll's number: its one registration repeats that of an earlier poll. As a word of the phase of that
+/// poll, so that clones of wakers have little to compute.
 pub(super) const REPEATED: u32 = 1;
 
-pub(super) const REGISTRATION_BITS: u32 = 2;
-
-/// The part of a poll's number that `waits_poll` has.
+/// What `waits_poll` has of a poll that registered, if it did not only repeat.
 pub(super) fn poll_mark(poll: u64) -> u32 {
-    (poll as u32) << REGISTRATION_BITS
+    (poll as u32) << 1
+}
+
+/// Whether a `waits_poll` is of that poll.
+pub(super) fn is_of(waits_poll: u32, poll: u64) -> bool {
+    waits_poll & !REPEATED == poll_mark(poll)
 }
 
 impl Record {
@@ -30,18 +31,18 @@ impl Record {
     /// What [`Record::last_waits`] says is this poll's, too.
     #[inline(always)]
     pub(crate) fn repeat_waits(&self) {
-        let mark = poll_mark(self.poll());
+        // Odd while the poll goes on: with REPEATED.
+        let repeated = self.phase.load(Ordering::Relaxed) as u32 | REPEATED;
         let before = self.waits_poll.load(Ordering::Relaxed);
-        let again = before >> REGISTRATION_BITS == mark >> REGISTRATION_BITS;
-        let how = REPEATED + u32::from(again);
-        self.waits_poll.store(mark | how, Ordering::Relaxed);
+        // With a further registration of this poll it is one more.
+        let again = u32::from(before ^ repeated <= REPEATED);
+        self.waits_poll.store(repeated - again, Ordering::Relaxed);
     }
 
     /// The stacks of this poll's registrations so far.
     #[inline(always)]
     pub(crate) fn waits_of_this_poll(&self) -> Option<&'static WaitSet> {
-        let mark = self.waits_poll.load(Ordering::Relaxed) >> REGISTRATION_BITS;
-        if mark != poll_mark(self.poll()) >> REGISTRATION_BITS {
+        if !is_of(self.waits_poll.load(Ordering::Relaxed), self.poll()) {
             return None;
         }
         self.last_waits()
@@ -63,7 +64,7 @@ impl Record {
         let waits = waits.map_or(std::ptr::null(), std::ptr::from_ref);
         self.waits.store(waits.cast_mut(), Ordering::Relaxed);
         let mark = poll_mark(self.poll());
-        self.waits_poll.store(mark | REGISTERED, Ordering::Relaxed);
+        self.waits_poll.store(mark, Ordering::Relaxed);
     }
 
     /// Takes the last registration of this poll back. Only the polling thread may.
