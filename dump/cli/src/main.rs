@@ -64,7 +64,10 @@ fn dump(subject: pid::Subject, matches: &ArgMatches) -> ExitCode {
     // A refusal leaves no empty file behind.
     let mut bytes = Vec::new();
     let dumped = match output {
-        None => pid::dump(&request, &mut BufWriter::new(std::io::stdout().lock())),
+        None => pid::dump(
+            &request,
+            &mut BufWriter::with_capacity(1 << 16, std::io::stdout().lock()),
+        ),
         Some(path) => pid::dump(&request, &mut bytes).and_then(|()| {
             std::fs::write(path, &bytes).map_err(|error| {
                 pid::refusal::Refusal::Output(format!("{}: {error}", path.display()))
@@ -72,7 +75,7 @@ fn dump(subject: pid::Subject, matches: &ArgMatches) -> ExitCode {
         }),
     };
     match dumped {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) | Err(pid::refusal::Refusal::Closed) => ExitCode::SUCCESS,
         Err(refusal) => {
             eprintln!("runtime-dump: {refusal}");
             ExitCode::FAILURE

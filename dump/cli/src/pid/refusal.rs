@@ -1,6 +1,7 @@
 //! Why there is no dump, and the way out.
 
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 
 /// How to build so that there is one.
@@ -47,8 +48,22 @@ pub(crate) enum Refusal {
     NoProgramOfCore(PathBuf),
     /// A core of another build than the program.
     OtherProgram { core: PathBuf, program: PathBuf },
+    /// No address space for copies.
+    NoRoom(String),
+    /// The reader has what it wants.
+    Closed,
     /// The output cannot be written.
     Output(String),
+}
+
+impl Refusal {
+    /// Why the output cannot be written.
+    pub(crate) fn output(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::Closed,
+            _ => Self::Output(error.to_string()),
+        }
+    }
 }
 
 impl fmt::Display for Refusal {
@@ -135,6 +150,11 @@ impl fmt::Display for Refusal {
                 core.display(),
                 program.display()
             ),
+            Self::NoRoom(why) => write!(
+                f,
+                "1 GiB of address space cannot be had for copies of pages: {why}; `ulimit -v unlimited` lifts a limit"
+            ),
+            Self::Closed => f.write_str("the reader of the output has gone"),
             Self::Output(why) => write!(f, "the dump cannot be written: {why}"),
         }
     }

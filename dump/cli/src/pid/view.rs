@@ -3,23 +3,30 @@
 use super::debug::index::{Die, Index};
 use super::debug::types::Types;
 use super::decode::model::Dump;
-use super::decode::seeds::Seed;
-use super::decode::{Budget, Decoder, Memory, Process as Decoded, RootFrame, ThreadView};
+use super::decode::seeds::{Seed, Seeds};
+use super::decode::{Budget, Decoder, Look, Memory, Process as Decoded, RootFrame, ThreadView};
+use super::numbers::NumberMap;
 use super::refusal::Refusal;
 use super::target::Mapping;
 use super::target::core::Core;
 use super::target::live::{self, Process};
 use super::target::snapshot::Snapshot;
 use super::threads::unwind::{Frame, Stack, Unwinder, walk};
-use std::collections::HashMap;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
 /// The most data that is searched for schedulers that no thread is inside of; 0.8 s of CPU.
 const MOST_SCANNED: u64 = 1 << 30;
 
-/// A dump that takes longer is decoded after the process runs again.
+/// Of a process whose tasks take longer to read only new ones are followed while it stands still.
 const LARGE: Duration = Duration::from_millis(100);
+
+/// Code addresses that were not met before. To search for their functions takes milliseconds, too long for a stop.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unknown {
+    Search,
+    Skip,
+}
 
 /// A dump, and when it was taken.
 pub(super) struct Seen {
@@ -39,7 +46,7 @@ pub(super) struct View<'v, 'i, 'd> {
     decoder: Decoder<'v, 'i, 'd>,
     unwinder: Unwinder<'v>,
     /// Futures of `block_on` by code addresses.
-    blocked_on: HashMap<u64, Vec<Die>>,
+    blocked_on: NumberMap<u64, Vec<Die>>,
 }
 
 impl<'v, 'i, 'd> View<'v, 'i, 'd> {
@@ -57,50 +64,42 @@ impl<'v, 'i, 'd> View<'v, 'i, 'd> {
             index: types.index,
             decoder: Decoder::new(types),
             unwinder,
-            blocked_on: HashMap::new(),
+            blocked_on: NumberMap::default(),
         }
     }
 
     /// Stops the process, copies what there is to decode and lets it run on.
     ///
-    /// What that is, a look at the running process tells, so that most of it is copied in a few calls.
+    /// What that is, a look at the running process tells, so that most of it is copied in a few calls. Of a process of many
+    /// tasks only the lists are read again while it stands still, and what new tasks point to.
     pub(super) fn look_at_process(&mut self, process: Process) -> Result<Seen, Refusal> {
-        let rehearsal = Snapshot::new(process.pid);
+        let snapshot = Snapshot::new(process.pid)?;
         let stacks = {
             let stopped = process.stop()?;
-            walk(stopped.threads(), &mut self.unwinder, &rehearsal)
+            walk(stopped.threads(), &mut self.unwinder, &snapshot)
         };
         let seeds = self.seeds(&process);
+        let views = self.threads(&stacks, Unknown::Search);
         let begin = Instant::now();
-        self.decode(&rehearsal, &stacks, &seeds, Budget::default());
-        let is_large = begin.elapsed() > LARGE;
-        let pages = rehearsal.pages();
-        drop(rehearsal);
+        snapshot.fetch(&seeds.tasks);
+        self.look(&snapshot, &views, &seeds.schedulers, Look::All);
+        let look = match begin.elapsed() > LARGE {
+            true => Look::New,
+            false => Look::All,
+        };
+        let pages = snapshot.prepare();
 
-        let snapshot = Snapshot::new(process.pid);
-        snapshot.prepare(pages.len() + pages.len() / 8 + 64);
-        let begin = Instant::now();
         let stopped = process.stop()?;
         let now = live::monotonic();
-        snapshot.fetch(&pages);
+        snapshot.renew(&pages);
         let stacks = walk(stopped.threads(), &mut self.unwinder, &snapshot);
-        // Of many tasks only the lists are followed meanwhile, and what is on pages that were not known before is not read.
-        let budget = match is_large {
-            true => Budget {
-                nodes: 0,
-                ..Budget::default()
-            },
-            false => Budget::default(),
-        };
-        let mut dump = self.decode(&snapshot, &stacks, &seeds, budget);
-        drop(stopped);
-        let stopped_for = begin.elapsed();
-        if is_large {
-            snapshot.close();
-            dump = self.decode(&snapshot, &stacks, &seeds, Budget::default());
-        }
+        let views = self.threads(&stacks, Unknown::Skip);
+        self.look(&snapshot, &views, &seeds.schedulers, look);
+        let stopped_for = stopped.release();
+        snapshot.close();
+        let views = self.threads(&stacks, Unknown::Search);
         Ok(Seen {
-            dump,
+            dump: self.look(&snapshot, &views, &seeds.schedulers, Look::Decode),
             stacks,
             now: Some(now),
             stopped_for,
@@ -111,8 +110,9 @@ impl<'v, 'i, 'd> View<'v, 'i, 'd> {
     pub(super) fn look_at_core(&mut self, core: &Core) -> Seen {
         let stacks = walk(core.threads.clone(), &mut self.unwinder, core);
         let seeds = self.seeds(core);
+        let views = self.threads(&stacks, Unknown::Search);
         Seen {
-            dump: self.decode(core, &stacks, &seeds, Budget::default()),
+            dump: self.look(core, &views, &seeds.schedulers, Look::Decode),
             stacks,
             now: None,
             stopped_for: Duration::ZERO,
@@ -120,7 +120,7 @@ impl<'v, 'i, 'd> View<'v, 'i, 'd> {
     }
 
     /// Schedulers that no thread needs to be inside of.
-    fn seeds(&mut self, memory: &dyn Memory) -> Vec<Seed> {
+    fn seeds(&mut self, memory: &dyn Memory) -> Seeds {
         let all = self.mappings.iter();
         let data: Vec<Range<u64>> = all
             .clone()
@@ -133,7 +133,7 @@ impl<'v, 'i, 'd> View<'v, 'i, 'd> {
             .sum::<u64>()
             > MOST_SCANNED
         {
-            return Vec::new();
+            return Seeds::default();
         }
         let constants: Vec<Range<u64>> = all
             .filter(|mapping| self.is_constants(mapping))
@@ -151,43 +151,47 @@ impl<'v, 'i, 'd> View<'v, 'i, 'd> {
         !mapping.executable && program.is_some_and(|program| program.path == mapping.path)
     }
 
-    fn decode(
+    fn look(
         &mut self,
         memory: &dyn Memory,
-        stacks: &[Stack],
+        threads: &[ThreadView],
         seeds: &[Seed],
-        budget: Budget,
+        look: Look,
     ) -> Dump {
-        let views: Vec<ThreadView> = stacks
-            .iter()
-            .filter_map(|stack| {
-                Some(ThreadView {
-                    tid: stack.thread.tid,
-                    pointer: stack.thread.registers?.fs_base,
-                    roots: stack
-                        .frames
-                        .iter()
-                        .filter_map(|frame| self.root(frame))
-                        .collect(),
-                })
-            })
-            .collect();
         let process = Decoded {
             memory,
             bias: self.bias,
             thread_locals: self.thread_locals,
-            threads: &views,
+            threads,
             seeds,
         };
-        self.decoder.decode(&process, budget)
+        self.decoder.decode(&process, Budget::default(), look)
+    }
+
+    fn threads(&mut self, stacks: &[Stack], unknown: Unknown) -> Vec<ThreadView> {
+        if unknown == Unknown::Search {
+            let frames = stacks.iter().flat_map(|stack| &stack.frames);
+            let addresses = frames.map(|frame| frame.lookup().wrapping_sub(self.bias));
+            let new: Vec<u64> = addresses
+                .filter(|address| !self.blocked_on.contains_key(address))
+                .collect();
+            self.blocked_on.extend(self.index.blocked_on(&new));
+        }
+        let view = |stack: &Stack| {
+            let frames = stack.frames.iter();
+            Some(ThreadView {
+                tid: stack.thread.tid,
+                pointer: stack.thread.registers?.fs_base,
+                roots: frames.filter_map(|frame| self.root(frame)).collect(),
+            })
+        };
+        stacks.iter().filter_map(view).collect()
     }
 
     /// The frame, if it is inside `block_on`.
-    fn root(&mut self, frame: &Frame) -> Option<RootFrame> {
+    fn root(&self, frame: &Frame) -> Option<RootFrame> {
         let address = frame.lookup().wrapping_sub(self.bias);
-        let index = self.index;
-        let known = self.blocked_on.entry(address);
-        let futures = known.or_insert_with(|| index.blocked_on(address)).clone();
+        let futures = self.blocked_on.get(&address)?.clone();
         (!futures.is_empty()).then_some(RootFrame {
             futures,
             low: frame.low,

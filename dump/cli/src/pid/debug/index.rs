@@ -3,6 +3,7 @@
 //! Of 1.3 million entries most are locals, members and inlined calls. Of those only the length is read, so 15 MB of
 //! `.debug_info` take 0.1 s; types are read when they are first met (`types`).
 
+use crate::pid::numbers::NumberMap;
 use crate::pid::refusal::Refusal;
 use gimli::{AttributeValue, Dwarf, EndianSlice, LittleEndian, SectionId, Unit};
 use object::{Object, ObjectSection};
@@ -46,11 +47,11 @@ pub(crate) struct Index<'d> {
     /// Namespaces and types, in the order of their offsets.
     scopes: Vec<Scope<'d>>,
     /// `tokio::runtime::task::raw::poll<T, S>` by its address. Equal functions of several types may have been merged.
-    pub(crate) polls: HashMap<u64, Vec<Poll>>,
+    pub(crate) polls: NumberMap<u64, Vec<Poll>>,
     /// `tokio::runtime::task::core::Cell<T, S>` by T and S.
-    cells: HashMap<(Die, Die), Die>,
+    cells: NumberMap<(Die, Die), Die>,
     /// The type of a vtable by its address.
-    pub(crate) vtables: HashMap<u64, Die>,
+    pub(crate) vtables: NumberMap<u64, Die>,
     /// Thread-local variables of tokio's context.
     pub(crate) contexts: Vec<ThreadLocal>,
     /// Bodies of async functions and closures by their own name.
@@ -149,9 +150,9 @@ impl<'d> Index<'d> {
             dwarf,
             units: Vec::new(),
             scopes: Vec::new(),
-            polls: HashMap::new(),
-            cells: HashMap::new(),
-            vtables: HashMap::new(),
+            polls: NumberMap::default(),
+            cells: NumberMap::default(),
+            vtables: NumberMap::default(),
             contexts: Vec::new(),
             functions: HashMap::new(),
         };

@@ -1,61 +1,108 @@
 //! Which future a frame of `block_on` is for, by the code address.
 
 use super::index::{Die, Index, Slice, reference};
+use crate::pid::numbers::NumberMap;
 use gimli::DebuggingInformationEntry;
+use std::ops::Range;
+
+/// Where the code of a function is, as an entry has it.
+#[derive(Default)]
+struct Code<'d> {
+    begin: Option<u64>,
+    length: Option<u64>,
+    end: Option<u64>,
+    ranges: Option<gimli::RngListIter<Slice<'d>>>,
+}
+
+impl Code<'_> {
+    fn all(self) -> gimli::Result<Vec<Range<u64>>> {
+        let mut all = Vec::new();
+        if let Some(begin) = self.begin {
+            let length = self.length.map(|length| begin.saturating_add(length));
+            all.extend(length.or(self.end).map(|end| begin..end));
+        }
+        if let Some(mut ranges) = self.ranges {
+            while let Some(range) = ranges.next()? {
+                all.push(range.begin..range.end);
+            }
+        }
+        Ok(all)
+    }
+}
 
 /// From what is inlined to what is defined to what is declared.
 const MOST_ORIGINS: usize = 4;
 
 impl<'d> Index<'d> {
-    /// The futures of tokio's `block_on<F>` and the like that this address of the file is in, inlined ones included, the
-    /// outermost first.
-    pub(crate) fn blocked_on(&self, address: u64) -> Vec<Die> {
-        let mut futures = Vec::new();
-        for (start, unit) in self.units_at(address) {
-            // What cannot be read has no future.
-            let _ = self.search_unit(start, unit, address, &mut futures);
-        }
-        futures
-    }
-
-    fn units_at(&self, address: u64) -> impl Iterator<Item = (Die, &gimli::Unit<Slice<'d>>)> {
-        self.all_units().filter(move |(_, unit)| {
+    /// The futures of tokio's `block_on<F>` and the like that each of these addresses of the file is in, inlined ones included,
+    /// the outermost first.
+    pub(crate) fn blocked_on(&self, addresses: &[u64]) -> NumberMap<u64, Vec<Die>> {
+        let mut futures: NumberMap<u64, Vec<Die>> = addresses
+            .iter()
+            .map(|address| (*address, Vec::new()))
+            .collect();
+        for (start, unit) in self.all_units() {
+            let mut inside = Vec::new();
             let Ok(mut ranges) = self.dwarf.unit_ranges(unit) else {
-                return false;
+                continue;
             };
             while let Ok(Some(range)) = ranges.next() {
-                if (range.begin..range.end).contains(&address) {
-                    return true;
-                }
+                let range = range.begin..range.end;
+                inside.extend(futures.keys().filter(|address| range.contains(address)));
             }
-            false
-        })
+            if !inside.is_empty() {
+                // What cannot be read has no future.
+                let _ = self.search_unit(start, unit, &inside, &mut futures);
+            }
+        }
+        futures
     }
 
     fn search_unit(
         &self,
         start: Die,
         unit: &gimli::Unit<Slice<'d>>,
-        address: u64,
-        futures: &mut Vec<Die>,
+        addresses: &[u64],
+        futures: &mut NumberMap<u64, Vec<Die>>,
     ) -> gimli::Result<()> {
-        let mut entries = unit.entries();
-        while let Some(entry) = entries.next_dfs()? {
-            let tag = entry.tag();
+        let mut raw = unit.entries_raw(None)?;
+        while !raw.is_empty() {
+            let die = start + raw.next_offset().0 as Die;
+            let Some(abbreviation) = raw.read_abbreviation()? else {
+                continue;
+            };
+            let tag = abbreviation.tag();
             if tag != gimli::DW_TAG_subprogram && tag != gimli::DW_TAG_inlined_subroutine {
+                raw.skip_attributes(abbreviation.attributes())?;
                 continue;
             }
-            let mut ranges = self.dwarf.die_ranges(unit, entry)?;
-            let mut is_here = false;
-            while let Some(range) = ranges.next()? {
-                is_here |= (range.begin..range.end).contains(&address);
+            let mut code = Code::default();
+            for specification in abbreviation.attributes() {
+                let attribute = raw.read_attribute(*specification)?;
+                match attribute.name() {
+                    gimli::DW_AT_low_pc => {
+                        code.begin = self.dwarf.attr_address(unit, attribute.value())?;
+                    }
+                    gimli::DW_AT_high_pc => match attribute.udata_value() {
+                        Some(length) => code.length = Some(length),
+                        None => code.end = self.dwarf.attr_address(unit, attribute.value())?,
+                    },
+                    gimli::DW_AT_ranges => {
+                        code.ranges = self.dwarf.attr_ranges(unit, attribute.value())?;
+                    }
+                    _ => {}
+                }
             }
-            if is_here {
-                let die = start + entry.offset().0 as Die;
-                if let Some(future) = self.future_of(die)
-                    && !futures.contains(&future)
-                {
-                    futures.push(future);
+            for range in code.all()? {
+                for address in addresses.iter().filter(|address| range.contains(address)) {
+                    let Some(found) = futures.get_mut(address) else {
+                        continue;
+                    };
+                    if let Some(future) = self.future_of(die)
+                        && !found.contains(&future)
+                    {
+                        found.push(future);
+                    }
                 }
             }
         }

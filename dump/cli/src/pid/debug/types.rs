@@ -1,9 +1,9 @@
 //! Types, read when they are first met and kept.
 
 use super::index::{Die, Index, Position, Slice, file_number, reference, small};
+use crate::pid::numbers::NumberMap;
 use gimli::{AttributeValue, DebuggingInformationEntry, EntriesTreeNode, Unit};
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 
 /// Pointers have no size in the debug information.
@@ -89,8 +89,9 @@ type Place = (u64, Die);
 #[derive(Debug)]
 pub(crate) struct Types<'i, 'd> {
     pub(crate) index: &'i Index<'d>,
-    known: RefCell<HashMap<Die, Rc<Type>>>,
-    found: RefCell<HashMap<(Die, &'static str), Option<Place>>>,
+    known: RefCell<NumberMap<Die, Rc<Type>>>,
+    /// By the addresses of the names that are asked for, which are constants.
+    found: RefCell<NumberMap<(Die, *const u8, usize), Option<Place>>>,
 }
 
 impl<'i, 'd> Types<'i, 'd> {
@@ -122,24 +123,26 @@ impl<'i, 'd> Types<'i, 'd> {
 
     /// A member of this name, here or in the structures inside, the outermost first; and its offset.
     pub(crate) fn find(&self, die: Die, name: &'static str) -> Option<(u64, Die)> {
-        if let Some(known) = self.found.borrow().get(&(die, name)) {
+        let key = (die, name.as_ptr(), name.len());
+        if let Some(known) = self.found.borrow().get(&key) {
             return *known;
         }
         let found = self.search(die, |member, _| member.name == name);
-        self.found.borrow_mut().insert((die, name), found);
+        self.found.borrow_mut().insert(key, found);
         found
     }
 
     /// A member of a type whose path begins so, or the type itself.
     pub(crate) fn find_type(&self, die: Die, prefix: &'static str) -> Option<(u64, Die)> {
-        if self.get(die).path.starts_with(prefix) {
-            return Some((0, die));
-        }
-        if let Some(known) = self.found.borrow().get(&(die, prefix)) {
+        let key = (die, prefix.as_ptr(), prefix.len());
+        if let Some(known) = self.found.borrow().get(&key) {
             return *known;
         }
-        let found = self.search(die, |_, of| of.path.starts_with(prefix));
-        self.found.borrow_mut().insert((die, prefix), found);
+        let found = match self.get(die).path.starts_with(prefix) {
+            true => Some((0, die)),
+            false => self.search(die, |_, of| of.path.starts_with(prefix)),
+        };
+        self.found.borrow_mut().insert(key, found);
         found
     }
 

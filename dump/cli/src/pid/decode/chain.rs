@@ -72,7 +72,7 @@ impl Decoder<'_, '_, '_> {
                     }
                     Phase::Suspended => {
                         chain.frames.extend(&state.frames);
-                        chain.details.extend(state.held.read(at, walk.reader));
+                        state.held.read(at, walk.reader, &mut chain.details);
                         self.walk_parts(walk, at, &state.parts, chain, depth);
                         true
                     }

@@ -25,15 +25,14 @@ pub(super) struct Held {
 
 impl Held {
     /// Reads it.
-    pub(super) fn read(&self, at: u64, reader: &Reader<'_>) -> Vec<Detail> {
+    pub(super) fn read(&self, at: u64, reader: &Reader<'_>, details: &mut Vec<Detail>) {
         let lock = |(pointer, behind): &(u64, u64)| {
             let lock = reader.word(at.wrapping_add(*pointer))?;
             (lock != 0).then(|| Detail::MayHold(lock.wrapping_add(*behind)))
         };
+        details.extend(self.locks.iter().filter_map(lock));
         let descriptor = self.descriptor.as_ref();
-        let descriptor = descriptor.and_then(|way| descriptor_at(way, at, reader));
-        let locks = self.locks.iter().filter_map(lock);
-        locks.chain(descriptor).collect()
+        details.extend(descriptor.and_then(|way| descriptor_at(way, at, reader)));
     }
 }
 

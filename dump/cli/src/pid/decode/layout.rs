@@ -64,8 +64,11 @@ impl Decoder<'_, '_, '_> {
 
     /// The layout of any task: their headers are alike.
     pub(super) fn any_layout(&mut self) -> Option<Rc<Layout>> {
-        let polls: Vec<Poll> = self.types.index.polls.values().flatten().copied().collect();
-        polls.into_iter().find_map(|poll| self.layout(poll))
+        if self.any_layout.is_none() {
+            let polls: Vec<Poll> = self.types.index.polls.values().flatten().copied().collect();
+            self.any_layout = polls.into_iter().find_map(|poll| self.layout(poll));
+        }
+        self.any_layout.clone()
     }
 
     /// A structure of a pointer and a vtable: their offsets.

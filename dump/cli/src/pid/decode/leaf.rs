@@ -65,11 +65,12 @@ fn sleep(
     _: u64,
     part: Part,
 ) -> Option<Detail> {
-    // A timer knows its runtime: what is none is not of a timer.
     let (at, die) = part;
-    if let Some((offset, handle)) = decoder
-        .types
-        .find_type(die, "tokio::runtime::scheduler::Handle")
+    // A timer knows its runtime: what is none is not of a timer.
+    if decoder.is_guessing
+        && let Some((offset, handle)) = decoder
+            .types
+            .find_type(die, "tokio::runtime::scheduler::Handle")
     {
         let (scheduler, _) = decoder.scheduler(at.wrapping_add(offset), handle, reader)?;
         decoder.schedulers.contains(&scheduler).then_some(())?;

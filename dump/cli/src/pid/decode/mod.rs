@@ -27,8 +27,9 @@ pub(crate) mod seeds;
 #[cfg(test)]
 mod tests;
 
-use crate::pid::debug::index::Die;
+use crate::pid::debug::index::{Die, Poll};
 use crate::pid::debug::types::Types;
+use crate::pid::numbers::{NumberMap, NumberSet};
 use layout::Layout;
 pub(crate) use memory::Memory;
 use memory::Reader;
@@ -62,6 +63,17 @@ impl Default for Budget {
             bytes: 16 << 30,
         }
     }
+}
+
+/// How closely tasks are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// All are read as decoding does, so that the memory has what that reads. Only which tasks they were is kept.
+    All,
+    /// The same of tasks that no such look has met; of the others only their own memory is read, not what they point to.
+    New,
+    /// All are decoded.
+    Decode,
 }
 
 /// The process as the decoder sees it.
@@ -98,15 +110,22 @@ pub(crate) struct RootFrame {
 pub(crate) struct Decoder<'t, 'i, 'd> {
     types: &'t Types<'i, 'd>,
     own_crates: HashSet<String>,
-    plans: HashMap<Die, Rc<Plan>>,
-    holds: HashMap<Die, bool>,
-    layouts: HashMap<Die, Option<Rc<Layout>>>,
+    plans: NumberMap<Die, Rc<Plan>>,
+    holds: NumberMap<Die, bool>,
+    layouts: NumberMap<Die, Option<Rc<Layout>>>,
+    any_layout: Option<Rc<Layout>>,
+    /// What tasks with these vtables are, in this dump.
+    vtables: NumberMap<u64, Option<(Rc<Layout>, Poll)>>,
+    /// Tasks that a look at all has met: ids by addresses.
+    met: NumberMap<u64, u64>,
     frames: Vec<Frame>,
     frame_numbers: HashMap<Frame, u32>,
     /// Addresses of the schedulers of this dump.
-    schedulers: HashSet<u64>,
+    schedulers: NumberSet<u64>,
+    /// Whether what is followed may be no future at all.
+    is_guessing: bool,
     /// Types by the addresses of vtables in the file.
-    dynamic: HashMap<u64, Option<Die>>,
+    dynamic: NumberMap<u64, Option<Die>>,
 }
 
 impl<'t, 'i, 'd> Decoder<'t, 'i, 'd> {
@@ -115,23 +134,28 @@ impl<'t, 'i, 'd> Decoder<'t, 'i, 'd> {
         Self {
             types,
             own_crates: types.index.own_crates(),
-            plans: HashMap::new(),
-            holds: HashMap::new(),
-            layouts: HashMap::new(),
+            plans: NumberMap::default(),
+            holds: NumberMap::default(),
+            layouts: NumberMap::default(),
+            any_layout: None,
+            vtables: NumberMap::default(),
+            met: NumberMap::default(),
             frames: Vec::new(),
             frame_numbers: HashMap::new(),
-            schedulers: HashSet::new(),
-            dynamic: HashMap::new(),
+            schedulers: NumberSet::default(),
+            is_guessing: false,
+            dynamic: NumberMap::default(),
         }
     }
 
-    /// All tasks of all runtimes that a thread is inside of.
-    pub(crate) fn decode(&mut self, process: &Process<'_>, budget: Budget) -> Dump {
+    /// All tasks of all runtimes. A look that keeps none returns none.
+    pub(crate) fn decode(&mut self, process: &Process<'_>, budget: Budget, look: Look) -> Dump {
+        self.vtables.clear();
         let reader = Reader::new(process.memory, budget.bytes);
         let mut dump = Dump::default();
-        self.find_tasks(process, &reader, budget, &mut dump);
-        dump.frames = self.frames.clone();
+        self.find_tasks(process, &reader, budget, look, &mut dump);
         dump.out_of_bytes = reader.is_exhausted();
+        dump.frames = self.frames.clone();
         dump
     }
 

@@ -36,6 +36,7 @@ impl Decoder<'_, '_, '_> {
         let mut found: Option<Chain> = None;
         let mut is_ambiguous = false;
         let mut places = MOST_PLACES;
+        self.is_guessing = true;
         'futures: for future in futures {
             for root in frames() {
                 let mut at = root.low.next_multiple_of(8);
@@ -54,6 +55,7 @@ impl Decoder<'_, '_, '_> {
                 break 'futures;
             }
         }
+        self.is_guessing = false;
         let body = match found {
             Some(_) if is_ambiguous => {
                 Body::Missing("several places on the stack of its thread look like its future")

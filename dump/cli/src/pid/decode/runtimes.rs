@@ -6,7 +6,7 @@
 use super::layout::Layout;
 use super::memory::Reader;
 use super::model::{Body, Chain, Dump, Kind, Runtime, State, Task};
-use super::{Budget, Decoder, Process};
+use super::{Budget, Decoder, Look, Process};
 use crate::pid::debug::index::{Die, Poll};
 use crate::pid::debug::types::{Enum, Member, Shape};
 use std::collections::HashSet;
@@ -40,6 +40,7 @@ impl Decoder<'_, '_, '_> {
         process: &Process<'_>,
         reader: &Reader<'_>,
         budget: Budget,
+        look: Look,
         dump: &mut Dump,
     ) {
         let inside: Vec<Inside> = process
@@ -99,11 +100,16 @@ impl Decoder<'_, '_, '_> {
                         runtime.is_whole = false;
                         break;
                     }
-                    let mut task = self.task(at, &layout, poll, process.bias, reader, budget);
-                    task.runtime = number;
-                    let by = |inside: &&Inside| task.id != 0 && inside.task == Some(task.id);
-                    task.thread = inside.iter().find(by).map(|inside| inside.thread);
-                    dump.tasks.push(task);
+                    let of = (&*layout, poll);
+                    if look == Look::Decode {
+                        let mut task = self.task(at, of, process.bias, reader, budget);
+                        task.runtime = number;
+                        let by = |inside: &&Inside| task.id != 0 && inside.task == Some(task.id);
+                        task.thread = inside.iter().find(by).map(|inside| inside.thread);
+                        dump.tasks.push(task);
+                    } else {
+                        self.touch_task(at, of, process.bias, reader, budget, look);
+                    }
                     runtime.listed += 1;
                     previous = at;
                     at = reader.word(at.wrapping_add(layout.next)).unwrap_or(0);
@@ -231,9 +237,13 @@ impl Decoder<'_, '_, '_> {
 
     /// What an `Arc` points to.
     pub(super) fn arc(&self, at: u64, of: Die, reader: &Reader<'_>) -> Option<(u64, Die)> {
+        self.behind_arc(reader.word(at)?, of)
+    }
+
+    /// What is behind the counts that an `Arc` points to.
+    pub(super) fn behind_arc(&self, pointer: u64, of: Die) -> Option<(u64, Die)> {
         let inner = self.types.pointee(of)?;
         let (offset, data) = self.types.find(inner, "data")?;
-        let pointer = reader.word(at)?;
         Some((pointer.checked_add(offset)?, data))
     }
 
@@ -272,13 +282,18 @@ impl Decoder<'_, '_, '_> {
     fn task_at(&mut self, at: u64, bias: u64, reader: &Reader<'_>) -> Option<(Rc<Layout>, Poll)> {
         let any = self.any_layout()?;
         let vtable = reader.word(at.wrapping_add(any.vtable))?;
-        let poll = reader.word(vtable.wrapping_add(any.poll))?;
-        let poll = *self
-            .types
-            .index
-            .polls
-            .get(&poll.wrapping_sub(bias))?
-            .first()?;
+        if let Some(known) = self.vtables.get(&vtable) {
+            return known.clone();
+        }
+        let of = self.task_of(vtable.wrapping_add(any.poll), bias, reader);
+        self.vtables.insert(vtable, of.clone());
+        of
+    }
+
+    /// What a task is of, by where its vtable has the address of its poll function.
+    fn task_of(&mut self, at: u64, bias: u64, reader: &Reader<'_>) -> Option<(Rc<Layout>, Poll)> {
+        let poll = reader.word(at)?.wrapping_sub(bias);
+        let poll = *self.types.index.polls.get(&poll)?.first()?;
         Some((self.layout(poll)?, poll))
     }
 
@@ -288,24 +303,38 @@ impl Decoder<'_, '_, '_> {
         reader.word(at.wrapping_add(layout.id))
     }
 
+    /// Reads what a decoding reads of a task.
+    fn touch_task(
+        &mut self,
+        at: u64,
+        of: (&Layout, Poll),
+        bias: u64,
+        reader: &Reader<'_>,
+        budget: Budget,
+        look: Look,
+    ) {
+        let size = of.0.size;
+        for offset in (0..size).step_by(4096).chain([size.saturating_sub(8)]) {
+            reader.word(at.wrapping_add(offset));
+        }
+        let id = reader.word(at.wrapping_add(of.0.id)).unwrap_or(0);
+        if look == Look::New && self.met.get(&at) == Some(&id) {
+            return;
+        }
+        self.task(at, of, bias, reader, budget);
+        if look == Look::All {
+            self.met.insert(at, id);
+        }
+    }
+
     fn task(
         &mut self,
         at: u64,
-        layout: &Layout,
-        poll: Poll,
+        (layout, poll): (&Layout, Poll),
         bias: u64,
         reader: &Reader<'_>,
         budget: Budget,
     ) -> Task {
-        // A look that does not follow futures has their pages copied.
-        if budget.nodes == 0 {
-            for offset in (0..layout.size)
-                .step_by(4096)
-                .chain([layout.size.saturating_sub(8)])
-            {
-                reader.word(at.wrapping_add(offset));
-            }
-        }
         let word = reader.word(at.wrapping_add(layout.state)).unwrap_or(0);
         let state = match word {
             _ if word & RUNNING != 0 => State::Running,

@@ -5,8 +5,8 @@
 
 use super::memory::{Memory, Reader};
 use super::{Budget, Decoder};
-use crate::pid::debug::index::Die;
-use std::collections::HashMap;
+use crate::pid::debug::index::{Die, Poll};
+use crate::pid::numbers::NumberMap;
 use std::ops::Range;
 
 /// Bytes that are read at a time.
@@ -15,8 +15,43 @@ const CHUNK: usize = 1 << 18;
 /// The most schedulers that are proposed.
 const MOST_SEEDS: usize = 4096;
 
+/// The most tasks whose places are kept.
+const MOST_TASKS: usize = 1 << 20;
+
 /// A scheduler, and its type.
 pub(crate) type Seed = (u64, Die);
+
+/// What the tasks in memory tell.
+#[derive(Debug, Default)]
+pub(crate) struct Seeds {
+    pub(crate) schedulers: Vec<Seed>,
+    /// Where the tasks seem to be, in ascending order.
+    pub(crate) tasks: Vec<u64>,
+}
+
+/// A part of memory.
+struct Chunk<'b> {
+    start: u64,
+    bytes: &'b [u8],
+}
+
+impl Chunk<'_> {
+    /// The words in it and their addresses.
+    fn words(&self) -> impl Iterator<Item = (u64, u64)> {
+        let words = self.bytes.chunks_exact(8).enumerate();
+        words.map(|(number, word)| {
+            let word = u64::from_le_bytes(word.try_into().expect("8 bytes"));
+            (self.start + 8 * number as u64, word)
+        })
+    }
+
+    /// The word at an address, if it is in here.
+    fn word(&self, address: u64) -> Option<u64> {
+        let from = usize::try_from(address.checked_sub(self.start)?).ok()?;
+        let bytes = self.bytes.get(from..from.checked_add(8)?)?;
+        Some(u64::from_le_bytes(bytes.try_into().expect("8 bytes")))
+    }
+}
 
 impl Decoder<'_, '_, '_> {
     /// Looks for words that are the vtable of a task: of those in `constants`, in `data`.
@@ -26,72 +61,71 @@ impl Decoder<'_, '_, '_> {
         bias: u64,
         constants: &[Range<u64>],
         data: &[Range<u64>],
-    ) -> Vec<Seed> {
+    ) -> Seeds {
         let Some(any) = self.any_layout() else {
-            return Vec::new();
+            return Seeds::default();
         };
+        let mut vtables: NumberMap<u64, Poll> = NumberMap::default();
         let polls = &self.types.index.polls;
-        let mut vtables: HashMap<u64, u64> = HashMap::new();
-        each_word(memory, constants, |at, word| {
-            let poll = word.wrapping_sub(bias);
-            if polls.contains_key(&poll) {
-                vtables.insert(at.wrapping_sub(any.poll), poll);
+        each_chunk(memory, constants, |chunk| {
+            for (at, word) in chunk.words() {
+                let poll = polls.get(&word.wrapping_sub(bias));
+                if let Some(poll) = poll.and_then(|polls| polls.first()) {
+                    vtables.insert(at.wrapping_sub(any.poll), *poll);
+                }
             }
         });
         let (Some(first), Some(last)) = (vtables.keys().min(), vtables.keys().max()) else {
-            return Vec::new();
+            return Seeds::default();
         };
         let possible = *first..=*last;
-        let mut found: Vec<(u64, u64)> = Vec::new();
-        each_word(memory, data, |at, word| {
-            if possible.contains(&word)
-                && let Some(poll) = vtables.get(&word)
-            {
-                found.push((at.wrapping_sub(any.vtable), *poll));
+        let mut found = Seeds::default();
+        let mut schedulers: NumberMap<u64, Die> = NumberMap::default();
+        let reader = Reader::new(memory, Budget::default().bytes);
+        each_chunk(memory, data, |chunk| {
+            for (at, word) in chunk.words() {
+                if !possible.contains(&word) {
+                    continue;
+                }
+                let Some(poll) = vtables.get(&word) else {
+                    continue;
+                };
+                let header = at.wrapping_sub(any.vtable);
+                if found.tasks.len() < MOST_TASKS {
+                    found.tasks.push(header);
+                }
+                let scheduler = self.layout(*poll).and_then(|layout| layout.scheduler);
+                let Some((offset, of)) = scheduler else {
+                    continue;
+                };
+                let at = header.wrapping_add(offset);
+                let Some(pointer) = chunk.word(at).or_else(|| reader.word(at)) else {
+                    continue;
+                };
+                if schedulers.len() < MOST_SEEDS
+                    && let Some((at, of)) = self.behind_arc(pointer, of)
+                {
+                    schedulers.entry(at).or_insert(of);
+                }
             }
         });
-        let reader = Reader::new(memory, Budget::default().bytes);
-        let mut seeds: HashMap<u64, Die> = HashMap::new();
-        for (header, poll) in found {
-            if seeds.len() >= MOST_SEEDS {
-                break;
-            }
-            let poll = self
-                .types
-                .index
-                .polls
-                .get(&poll)
-                .and_then(|polls| polls.first());
-            let Some(layout) = poll.copied().and_then(|poll| self.layout(poll)) else {
-                continue;
-            };
-            let Some((offset, of)) = layout.scheduler else {
-                continue;
-            };
-            if let Some((at, of)) = self.arc(header.wrapping_add(offset), of, &reader) {
-                seeds.entry(at).or_insert(of);
-            }
-        }
-        let mut seeds: Vec<Seed> = seeds.into_iter().collect();
-        seeds.sort_unstable();
-        seeds
+        found.schedulers = schedulers.into_iter().collect();
+        found.schedulers.sort_unstable();
+        found
     }
 }
 
-fn each_word(memory: &dyn Memory, ranges: &[Range<u64>], mut visit: impl FnMut(u64, u64)) {
-    let mut chunk = vec![0; CHUNK];
+fn each_chunk(memory: &dyn Memory, ranges: &[Range<u64>], mut visit: impl FnMut(&Chunk<'_>)) {
+    let mut buffer = vec![0; CHUNK];
     for range in ranges {
-        let mut at = range.start;
-        while at < range.end {
-            let some = CHUNK.min(usize::try_from(range.end - at).unwrap_or(CHUNK));
-            let bytes = &mut chunk[..some];
-            if memory.read(at, bytes) {
-                for (number, word) in bytes.chunks_exact(8).enumerate() {
-                    let word = u64::from_le_bytes(word.try_into().expect("8 bytes"));
-                    visit(at + 8 * number as u64, word);
-                }
+        let mut start = range.start;
+        while start < range.end {
+            let some = CHUNK.min(usize::try_from(range.end - start).unwrap_or(CHUNK));
+            let bytes = &mut buffer[..some];
+            if memory.read(start, bytes) {
+                visit(&Chunk { start, bytes });
             }
-            at += some as u64;
+            start += some as u64;
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::memory::{Memory, Reader};
 use super::model::{Chain, Dump};
-use super::{Budget, Decoder, Process, RootFrame, ThreadView};
+use super::{Budget, Decoder, Look, Process, RootFrame, ThreadView};
 use crate::pid::debug::index::{Die, Index, Poll, Sections};
 use crate::pid::debug::types::Types;
 use crate::pid::surface::{self, Form, Options, Source};
@@ -119,7 +119,10 @@ fn any_memory_gives_a_dump_within_the_budget() {
                 threads: &threads,
                 seeds: &seeds,
             };
-            let dump = decoder.decode(&process, SMALL);
+            for look in [Look::All, Look::New] {
+                decoder.decode(&process, SMALL, look);
+            }
+            let dump = decoder.decode(&process, SMALL, Look::Decode);
             // Each list may end with one task that the budget has no more room for.
             prop_assert!(dump.tasks.len() as u64 <= SMALL.tasks + 1);
             write(&dump);

@@ -6,7 +6,7 @@ use crate::pid::refusal::Refusal;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a thread may take to stop. One that waits for a disk or a device may take longer, and is left out.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -86,6 +86,7 @@ impl Process {
     pub(crate) fn stop(self) -> Result<Stopped, Refusal> {
         let mut stopped = Stopped {
             threads: Vec::new(),
+            since: None,
         };
         // A thread that is not stopped yet may make others.
         loop {
@@ -97,9 +98,10 @@ impl Process {
             if new.is_empty() {
                 break;
             }
+            let abouts: Vec<About> = new.iter().map(|tid| about(self.pid, *tid)).collect();
             let mut seized = Vec::new();
-            for tid in new {
-                let about = about(self.pid, tid);
+            stopped.since.get_or_insert_with(Instant::now);
+            for (tid, about) in new.into_iter().zip(abouts) {
                 match sys::seize(tid).and_then(|()| sys::interrupt(tid)) {
                     Ok(()) => seized.push(tid),
                     Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
@@ -165,8 +167,7 @@ impl Process {
 /// Its memory as it is at each moment.
 impl Memory for Process {
     fn read(&self, address: u64, into: &mut [u8]) -> bool {
-        let length = into.len();
-        sys::read_ranges(self.pid, &[address], length, into) == length
+        sys::read_ranges(self.pid, &[(address, into.len())], into) == into.len()
     }
 }
 
@@ -174,6 +175,8 @@ impl Memory for Process {
 #[derive(Debug)]
 pub(crate) struct Stopped {
     threads: Vec<StoppedThread>,
+    /// When the first of them was asked to stop.
+    since: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -221,6 +224,13 @@ impl Stopped {
             registers: thread.signal.and_then(|_| sys::registers(thread.tid)),
         };
         self.threads.iter().map(thread).collect()
+    }
+
+    /// Lets them run on. Returns how long they have stood still.
+    pub(crate) fn release(self) -> Duration {
+        let since = self.since;
+        drop(self);
+        since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 }
 

@@ -1,127 +1,171 @@
 //! Pages of a process, each copied once.
 //!
 //! While the process stands still, a page that is not there yet is fetched when it is first read. Many pages that are known
-//! in advance are fetched in few calls: 14,000 pages one by one took 3 to 7 s, in calls of 1024 pages 0.2 s.
+//! in advance are fetched in few calls: 14,000 pages one by one took 3 to 7 s, in calls of 1024 ranges 0.05 s.
 
 use super::sys::{self, MOST_RANGES};
 use crate::pid::decode::Memory;
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use crate::pid::numbers::NumberMap;
+use crate::pid::refusal::Refusal;
+use memmap2::{Advice, MmapMut, MmapOptions};
+use std::cell::RefCell;
 
 const PAGE: usize = 4096;
 
 /// The most that is copied: 1 GiB. More than a process of a million tasks has in them.
 const MOST_PAGES: usize = 1 << 18;
 
+/// Pages that one call copies.
+const MOST_AT_ONCE: usize = 1 << 14;
+
 /// Copies of pages.
 #[derive(Debug)]
-pub(crate) struct Snapshot {
-    pid: u32,
-    pages: RefCell<Pages>,
-    /// Whether pages that are not here are still fetched.
-    is_open: Cell<bool>,
-}
+pub(crate) struct Snapshot(RefCell<Pages>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Pages {
+    pid: u32,
+    /// Whether pages that are not here are still fetched.
+    is_open: bool,
     /// By number; `None`: it is not mapped.
-    places: HashMap<u64, Option<u32>>,
-    bytes: Vec<u8>,
+    places: NumberMap<u64, Option<u32>>,
+    /// Room for pages, of which so many are copies. What is beyond takes no memory.
+    room: MmapMut,
+    used: usize,
     last: Option<(u64, u32)>,
 }
 
 impl Snapshot {
     /// Of nothing yet.
-    pub(crate) fn new(pid: u32) -> Self {
-        Self {
+    pub(crate) fn new(pid: u32) -> Result<Self, Refusal> {
+        let mut room = MmapOptions::new();
+        let room = room.len(MOST_PAGES * PAGE).no_reserve_swap().map_anon();
+        let room = room.map_err(|error| Refusal::NoRoom(error.to_string()))?;
+        // 100,000 tasks are scattered over so much memory that looking up their pages takes as long as reading them. A
+        // system without large pages refuses, and is slower.
+        let _ = room.advise(Advice::HugePage);
+        Ok(Self(RefCell::new(Pages {
             pid,
-            pages: RefCell::default(),
-            is_open: Cell::new(true),
-        }
+            is_open: true,
+            places: NumberMap::default(),
+            room,
+            used: 0,
+            last: None,
+        })))
     }
 
-    /// The numbers of the pages that are here.
-    pub(crate) fn pages(&self) -> Vec<u64> {
-        let pages = self.pages.borrow();
-        let mut numbers: Vec<u64> = pages
-            .places
+    /// Copies the pages that these addresses, which ascend, are on.
+    pub(crate) fn fetch(&self, addresses: &[u64]) {
+        let mut numbers: Vec<u64> = addresses
             .iter()
+            .map(|address| address / PAGE as u64)
+            .collect();
+        numbers.dedup();
+        let pages = &mut *self.0.borrow_mut();
+        numbers.retain(|number| !pages.places.contains_key(number));
+        pages.fetch(&numbers);
+    }
+
+    /// Makes room for some pages more, so that the copies below touch no memory of ours for the first time. Returns the
+    /// numbers of the pages that are here.
+    pub(crate) fn prepare(&self) -> Vec<u64> {
+        let inner = &mut *self.0.borrow_mut();
+        let here = inner.places.iter();
+        let mut numbers: Vec<u64> = here
             .filter_map(|(number, place)| place.map(|_| *number))
             .collect();
         numbers.sort_unstable();
+        let more = numbers.len() / 8 + 64;
+        let more = (inner.used..MOST_PAGES).take(more);
+        inner.places.reserve(more.len());
+        for page in more {
+            inner.room[page * PAGE] = 1;
+        }
         numbers
     }
 
-    /// Makes room, so that the copies below touch no memory of ours for the first time.
-    pub(crate) fn prepare(&self, pages: usize) {
-        let mut inner = self.pages.borrow_mut();
-        let bytes = pages.min(MOST_PAGES) * PAGE;
-        inner.bytes.resize(bytes, 1);
-        inner.bytes.clear();
-        inner.places.reserve(pages);
-    }
-
-    /// Fetches pages by their numbers.
-    pub(crate) fn fetch(&self, numbers: &[u64]) {
-        let inner = &mut *self.pages.borrow_mut();
-        let room = MOST_PAGES.saturating_sub(inner.bytes.len() / PAGE);
-        let mut rest = &numbers[..numbers.len().min(room)];
-        while !rest.is_empty() {
-            let some = &rest[..rest.len().min(MOST_RANGES)];
-            let starts: Vec<u64> = some.iter().map(|number| number * PAGE as u64).collect();
-            let from = inner.bytes.len();
-            inner.bytes.resize(from + some.len() * PAGE, 0);
-            let copied = sys::read_ranges(self.pid, &starts, PAGE, &mut inner.bytes[from..]) / PAGE;
-            inner.bytes.truncate(from + copied * PAGE);
-            for (index, number) in some[..copied].iter().enumerate() {
-                let place = u32::try_from(from / PAGE + index).ok();
-                inner.places.insert(*number, place);
-            }
-            // What stands behind a page that is not mapped comes with the next call.
-            if let Some(missing) = some.get(copied) {
-                inner.places.insert(*missing, None);
-            }
-            rest = &rest[(copied + 1).min(some.len())..];
-        }
+    /// Copies these pages, whose numbers ascend, instead of all that are here.
+    pub(crate) fn renew(&self, numbers: &[u64]) {
+        let inner = &mut *self.0.borrow_mut();
+        inner.places.clear();
+        inner.used = 0;
+        inner.last = None;
+        inner.fetch(numbers);
     }
 
     /// The process may run again: what is not here is not there.
     pub(crate) fn close(&self) {
-        self.is_open.set(false);
+        self.0.borrow_mut().is_open = false;
+    }
+}
+
+impl Pages {
+    /// Of pages that are not here yet.
+    fn fetch(&mut self, numbers: &[u64]) {
+        let room = MOST_PAGES.saturating_sub(self.used);
+        let mut rest = &numbers[..numbers.len().min(room)];
+        let mut ranges: Vec<(u64, usize)> = Vec::new();
+        while !rest.is_empty() {
+            ranges.clear();
+            let mut some = 0;
+            for number in rest.iter().take(MOST_AT_ONCE) {
+                let start = number.wrapping_mul(PAGE as u64);
+                let is_full = ranges.len() == MOST_RANGES;
+                match ranges.last_mut() {
+                    Some((first, length)) if first.checked_add(*length as u64) == Some(start) => {
+                        *length += PAGE;
+                    }
+                    _ if is_full => break,
+                    _ => ranges.push((start, PAGE)),
+                }
+                some += 1;
+            }
+            let into = self.used * PAGE..(self.used + some) * PAGE;
+            let copied = sys::read_ranges(self.pid, &ranges, &mut self.room[into]) / PAGE;
+            for (index, number) in rest[..copied].iter().enumerate() {
+                let place = u32::try_from(self.used + index).ok();
+                self.places.insert(*number, place);
+            }
+            self.used += copied;
+            // What stands behind a page that is not mapped comes with the next call.
+            if copied < some {
+                self.places.insert(rest[copied], None);
+            }
+            rest = &rest[(copied + 1).min(some)..];
+        }
     }
 
-    fn place(&self, number: u64) -> Option<u32> {
-        if let Some((last, place)) = self.pages.borrow().last
+    fn place(&mut self, number: u64) -> Option<u32> {
+        if let Some((last, place)) = self.last
             && last == number
         {
             return Some(place);
         }
-        let known = self.pages.borrow().places.get(&number).copied();
-        let place = match known {
-            Some(place) => place?,
-            None if !self.is_open.get() => return None,
+        let place = match self.places.get(&number) {
+            Some(place) => (*place)?,
+            None if !self.is_open => return None,
             None => {
                 self.fetch(&[number]);
-                self.pages.borrow().places.get(&number).copied()??
+                self.places.get(&number).copied()??
             }
         };
-        self.pages.borrow_mut().last = Some((number, place));
+        self.last = Some((number, place));
         Some(place)
     }
 }
 
 impl Memory for Snapshot {
     fn read(&self, address: u64, into: &mut [u8]) -> bool {
+        let pages = &mut *self.0.borrow_mut();
         let (mut address, mut into) = (address, into);
         while !into.is_empty() {
-            let Some(place) = self.place(address / PAGE as u64) else {
+            let Some(place) = pages.place(address / PAGE as u64) else {
                 return false;
             };
             let offset = (address % PAGE as u64) as usize;
             let some = into.len().min(PAGE - offset);
             let from = place as usize * PAGE + offset;
-            let pages = self.pages.borrow();
-            let Some(bytes) = pages.bytes.get(from..from + some) else {
+            let Some(bytes) = pages.room.get(from..from + some) else {
                 return false;
             };
             into[..some].copy_from_slice(bytes);
@@ -132,5 +176,41 @@ impl Memory for Snapshot {
             address = next;
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_behind_one_that_is_not_mapped_are_copied() {
+        let own: Vec<u8> = (0..8 * PAGE).map(|at| (at / PAGE) as u8).collect();
+        let first = (own.as_ptr() as u64).div_ceil(PAGE as u64);
+        let numbers = [1, first, first + 1, first + 3, first + 4];
+        let snapshot = Snapshot::new(std::process::id()).unwrap();
+        let mut byte = [0];
+        assert!(snapshot.read((first + 5) * PAGE as u64, &mut byte));
+        assert_eq!(snapshot.prepare(), [first + 5]);
+        snapshot.renew(&numbers);
+        snapshot.close();
+        assert_eq!(snapshot.prepare(), numbers[1..]);
+        assert!(!snapshot.read((first + 5) * PAGE as u64, &mut byte));
+        let read = |number: u64, offset: u64| {
+            let mut bytes = [0; 16];
+            snapshot
+                .read(number * PAGE as u64 + offset, &mut bytes)
+                .then_some(bytes)
+        };
+        let at = |address: u64| own[(address - own.as_ptr() as u64) as usize];
+        for number in &numbers[1..] {
+            let bytes = read(*number, 0).unwrap();
+            assert_eq!(bytes[0], at(number * PAGE as u64));
+        }
+        // Across two pages that are here, and into one that is not.
+        let bytes = read(first, PAGE as u64 - 8).unwrap();
+        assert_eq!(bytes[15], at((first + 1) * PAGE as u64));
+        assert_eq!(read(first + 1, PAGE as u64 - 8), None);
+        assert_eq!(read(1, 0), None);
     }
 }

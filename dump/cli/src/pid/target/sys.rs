@@ -12,26 +12,23 @@ use std::time::{Duration, Instant};
 /// How many ranges one call of `process_vm_readv` takes (UIO_MAXIOV).
 pub(super) const MOST_RANGES: usize = 1024;
 
-/// Copies ranges of equal length, one behind the other, into `into`. Returns how many bytes were copied: those before the
-/// first range that is not there.
-pub(super) fn read_ranges(pid: u32, starts: &[u64], length: usize, into: &mut [u8]) -> usize {
-    debug_assert!(starts.len() <= MOST_RANGES && into.len() >= starts.len() * length);
-    if starts.is_empty() || into.len() < starts.len() * length {
-        return 0;
-    }
+/// Copies ranges, each a start and a length, one behind the other into `into`. Returns how many bytes were copied: those
+/// before the first page that is not there.
+pub(super) fn read_ranges(pid: u32, ranges: &[(u64, usize)], into: &mut [u8]) -> usize {
+    debug_assert!(ranges.len() <= MOST_RANGES);
     let local = libc::iovec {
         iov_base: into.as_mut_ptr().cast(),
-        iov_len: starts.len() * length,
+        iov_len: into.len(),
     };
-    let remote: Vec<libc::iovec> = starts
+    let remote: Vec<libc::iovec> = ranges
         .iter()
-        .map(|start| libc::iovec {
+        .map(|(start, length)| libc::iovec {
             iov_base: *start as *mut libc::c_void,
-            iov_len: length,
+            iov_len: *length,
         })
         .collect();
-    // SAFETY: `local` is a part of `into`, which is borrowed for writing. The ranges of the other process are only read, and
-    // the kernel checks them.
+    // SAFETY: `local` is `into`, which is borrowed for writing: the kernel writes no more than its length. The ranges of the
+    // other process are only read, and the kernel checks them.
     let copied = unsafe {
         libc::process_vm_readv(
             pid as libc::pid_t,
@@ -47,7 +44,7 @@ pub(super) fn read_ranges(pid: u32, starts: &[u64], length: usize, into: &mut [u
 
 /// Whether the process may be read: the error of a read of one byte.
 pub(super) fn try_read(pid: u32, address: u64) -> io::Result<()> {
-    match read_ranges(pid, &[address], 1, &mut [0]) {
+    match read_ranges(pid, &[(address, 1)], &mut [0]) {
         1 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }

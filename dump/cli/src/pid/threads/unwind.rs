@@ -10,6 +10,9 @@ use object::{Object, ObjectSection};
 /// The most frames of one thread.
 const MOST_FRAMES: usize = 512;
 
+/// The most pages of one stack.
+const MOST_PAGES: usize = 2048;
+
 /// A function that has not returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Frame {
@@ -44,11 +47,16 @@ pub(crate) fn walk(
     unwinder: &mut Unwinder<'_>,
     memory: &dyn Memory,
 ) -> Vec<Stack> {
-    let stack = |thread: Thread| Stack {
-        frames: thread
-            .registers
-            .map_or_else(Vec::new, |registers| unwinder.walk(registers, memory)),
-        thread,
+    let stack = |thread: Thread| {
+        let registers = thread.registers;
+        let frames = registers.map_or_else(Vec::new, |registers| unwinder.walk(registers, memory));
+        // The future that a thread is blocked on may be anywhere in between.
+        if let (Some(first), Some(last)) = (frames.first(), frames.last()) {
+            for address in (first.low..last.high).step_by(4096).take(MOST_PAGES) {
+                memory.read(address, &mut [0]);
+            }
+        }
+        Stack { thread, frames }
     };
     threads.into_iter().map(stack).collect()
 }

@@ -408,6 +408,19 @@ pub fn spawn_more(number: u32) {
     }
 }
 
+/// Tasks that wait: half of them in a future of their own, the other half in a box behind two calls.
+pub fn spawn_still(number: u32) {
+    for _ in 0..number / 2 {
+        tokio::spawn(waits_for_long());
+        tokio::spawn(calls());
+    }
+}
+
+async fn calls() {
+    let inner: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(waits_for_long());
+    inner.await;
+}
+
 async fn waits_for_long() {
     tokio::time::sleep(LONG).await;
 }

@@ -1,5 +1,7 @@
 //! A task in every kind of wait, on plain tokio. Prints `ready` when all of them wait, and stays.
 //!
+//! Arguments: how many tasks more come and go, or wait; and how many more only wait.
+//!
 //! Each async fn of `kinds` is one kind; the dump of this process is compared with a golden text.
 
 mod kinds;
@@ -25,10 +27,13 @@ fn main() {
 
 async fn root() {
     kinds::spawn_all().await;
-    let more = std::env::args()
-        .nth(1)
-        .map_or(0, |more| more.parse().unwrap());
-    kinds::spawn_more(more);
+    let number = |at| {
+        std::env::args()
+            .nth(at)
+            .map_or(0, |number| number.parse().unwrap())
+    };
+    kinds::spawn_more(number(1));
+    kinds::spawn_still(number(2));
     tokio::time::sleep(Duration::from_secs(2)).await;
     println!("ready");
     std::future::pending::<()>().await;
