@@ -97,13 +97,14 @@ fn tools_read_the_other_forms() {
 
 #[test]
 fn under_churn_the_lists_have_as_many_tasks_as_the_runtime_counts() {
-    let waits = Process::start_with(&waits(), &["100"]);
-    for _ in 0..3 {
+    let waits = Process::start_with(&waits(), &["400"]);
+    for _ in 0..10 {
         let dump = dump(waits.id(), &[]);
         let (head, blocks) = blocks(&dump);
         assert!(!dump.contains("could not be followed"), "{head:?}");
         let of = |part: &str| blocks.values().filter(|block| block.contains(part)).count();
-        assert_eq!(of("waits::kinds::waits_for_long(...)"), 50);
+        assert_eq!(of("waits::kinds::waits_for_long(...)"), 200);
+        assert_eq!(of("waits::kinds::comes_and_goes(...)"), 200, "{head:?}");
     }
 }
 

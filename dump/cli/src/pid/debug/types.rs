@@ -85,13 +85,15 @@ impl Enum {
 /// An offset, and what is there.
 type Place = (u64, Die);
 
+/// What is looked for in a type: the address and length of a constant name.
+type Wanted = (Die, *const u8, usize);
+
 /// Types by their entries.
 #[derive(Debug)]
 pub(crate) struct Types<'i, 'd> {
     pub(crate) index: &'i Index<'d>,
     known: RefCell<NumberMap<Die, Rc<Type>>>,
-    /// By the addresses of the names that are asked for, which are constants.
-    found: RefCell<NumberMap<(Die, *const u8, usize), Option<Place>>>,
+    found: RefCell<NumberMap<Wanted, Option<Place>>>,
 }
 
 impl<'i, 'd> Types<'i, 'd> {

@@ -176,21 +176,32 @@ fn closure(thread: u32, id: u64, source: &Source) -> Option<Task> {
 }
 
 /// The frames of the innermost task that a thread runs; none, where it runs none. What polls a task may be inlined into the
-/// same physical frame as the task's own code, or have it inlined.
+/// same physical frame as the task's own code, or have it inlined. What a task calls of the same modules, to spawn another or
+/// to wake one, is its own.
 fn task_part(thread: &Thread) -> Vec<Arc<Location>> {
-    let mut part = Vec::new();
-    for location in &thread.stack {
-        let mut frames = location.frames.iter();
-        match frames.position(|frame| role::is_harness(&frame.function)) {
-            None => part.push(location.clone()),
-            Some(0) => return part,
-            Some(own) => {
+    let frames = thread.stack.iter().enumerate().flat_map(|(at, location)| {
+        let frames = location.frames.iter().enumerate();
+        frames.map(move |(inlined, frame)| ((at, inlined), &frame.function))
+    });
+    let mut end = None;
+    for (place, function) in frames {
+        end = match role::is_harness(function) {
+            true => end.or(Some(place)),
+            // What the harness itself calls.
+            false if role::is_scaffolding(function) || function.starts_with("tokio::loom::") => end,
+            false => None,
+        };
+        if role::polls_task(function) {
+            let Some((at, inlined)) = end else { break };
+            let mut part = thread.stack[..at].to_vec();
+            if inlined > 0 {
+                let location = &thread.stack[at];
                 part.push(Arc::new(Location {
-                    frames: location.frames[..own].to_vec(),
+                    frames: location.frames[..inlined].to_vec(),
                     ..(**location).clone()
                 }));
-                return part;
             }
+            return part;
         }
     }
     Vec::new()
@@ -222,7 +233,8 @@ fn is_in_root(thread: &Thread) -> bool {
         "tokio::runtime::time::Driver",
         "current_thread::Context::park",
     ];
-    let polls_task = has("tokio::runtime::task::raw::") || has("tokio::runtime::task::harness::");
+    let mut frames = thread.stack.iter().flat_map(|location| &location.frames);
+    let polls_task = frames.any(|frame| role::polls_task(&frame.function));
     let polls_local = has("tokio::task::local::");
     !thread.stack.is_empty() && !parks.iter().any(|part| has(part)) && (!polls_task || polls_local)
 }
@@ -557,6 +569,31 @@ mod tests {
             cpu_ns: None,
             stack: functions.iter().map(location).collect(),
         }
+    }
+
+    #[test]
+    fn what_a_task_calls_of_tokio_is_its_own() {
+        let stack = [
+            "malloc",
+            "tokio::runtime::task::core::Cell::new",
+            "tokio::task::spawn::spawn",
+            "app::work::{async fn}",
+            "tokio::runtime::task::core::Core::poll::{closure}",
+            "core::panic::unwind_safe::AssertUnwindSafe::call_once",
+            "tokio::runtime::task::harness::Harness::poll",
+            "tokio::runtime::task::raw::poll",
+            "tokio::runtime::task::LocalNotified::run",
+            "tokio::runtime::scheduler::multi_thread::worker::run",
+        ];
+        let part = |stack: &[&str]| {
+            let part = task_part(&thread(stack));
+            let frames = part.iter().flat_map(|location| &location.frames);
+            frames.map(|frame| frame.function.to_string()).collect()
+        };
+        let own: Vec<String> = part(&stack);
+        assert_eq!(own, stack[..4]);
+        // A worker that spawns by itself runs no task.
+        assert_eq!(part(&stack[..3]), [""; 0]);
     }
 
     #[test]
