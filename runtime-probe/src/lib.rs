@@ -97,6 +97,7 @@ mod demand;
 mod environment;
 mod events;
 mod http;
+mod pages;
 pub mod pprof;
 mod primitive;
 mod profile;

@@ -17,20 +17,14 @@
 use crate::demand::Demand;
 #[cfg(feature = "rt")]
 use crate::environment::{self, BLOCK_RATE, LISTEN, MUTEX_FRACTION, TASK_HISTOGRAMS, TOKEN};
+use crate::http::server;
 use crate::http::token::Token;
-use crate::http::{routes, server};
-use crate::profile::block::{self, Included};
-use crate::profile::condensed::Crates;
-use crate::profile::goroutine::{self, Goroutines};
-use crate::profile::goroutine_forms::Lines;
-use crate::profile::mutex;
-use crate::profile::selection::Selection;
-use crate::profile::threads::{self, CREATED, Shown, ThreadProfile};
+use crate::pages::routes;
+use crate::profile::named::{NamedProfile, PROFILES};
 use crate::registry::task::Kind;
 use crate::source;
 use crate::source::signal::{CaptureError, Unavailable};
 use crate::stack::{raw, template, unwind};
-use crate::symbol::name::Names;
 use crate::sys::signal::InstallError;
 #[cfg(feature = "rt")]
 use std::ffi::{OsStr, OsString};
@@ -152,7 +146,7 @@ impl Server {
             .transpose()
             .map_err(|reason| io::Error::new(io::ErrorKind::InvalidInput, reason))?;
         // Whoever creates threads from here on is noted.
-        source::is_on();
+        source::start();
         match self.place? {
             Place::Tcp(addresses) => server::Server::bind(&addresses, token, routes::answer),
             Place::Unix(path) => server::Server::bind_unix(&path, token, routes::answer),
@@ -228,9 +222,7 @@ pub mod http {
 
 /// A named profile. Mirrors Go's `pprof.Profile`.
 #[derive(Clone, Copy, Debug)]
-pub struct Profile {
-    name: &'static str,
-}
+pub struct Profile(&'static NamedProfile);
 
 /// The profile of that name: `goroutine`, `block`, `mutex`, `threads` or `threadcreate`. Mirrors Go's `pprof.Lookup`.
 ///
@@ -239,75 +231,60 @@ pub struct Profile {
 /// assert!(runtime_probe::pprof::lookup("nosuch").is_none());
 /// ```
 pub fn lookup(name: &str) -> Option<Profile> {
-    [
-        block::NAME,
-        goroutine::NAME,
-        mutex::NAME,
-        CREATED,
-        threads::NAME,
-    ]
-    .into_iter()
-    .find(|known| *known == name)
-    .map(|name| Profile { name })
+    profiles().find(|profile| profile.name() == name)
+}
+
+/// All of them, in the order of their names. Mirrors Go's `pprof.Profiles`.
+///
+/// ```
+/// let names: Vec<_> = runtime_probe::pprof::profiles().map(|profile| profile.name()).collect();
+/// assert_eq!(names, ["block", "goroutine", "mutex", "threadcreate", "threads"]);
+/// ```
+pub fn profiles() -> impl Iterator<Item = Profile> {
+    PROFILES.iter().map(Profile)
 }
 
 impl Profile {
     /// Its name.
     pub fn name(&self) -> &'static str {
-        self.name
+        self.0.name
     }
 
     /// How many entries it has now: for `goroutine` the tasks alive, for `block` the places where something waited,
-    /// for `mutex` those where somebody made others wait, for `threads` and `threadcreate` the threads. Mirrors Go's `Profile.Count`.
+    /// for `mutex` those where a holder made others wait, for `threads` and `threadcreate` the threads. Mirrors Go's `Profile.Count`.
     pub fn count(&self) -> usize {
-        match self.name {
-            block::NAME => block::count(),
-            mutex::NAME => mutex::count(),
-            threads::NAME | CREATED => crate::snapshot::threads::count(),
-            _ => crate::snapshot::tasks::count(),
-        }
+        (self.0.count)()
     }
 
-    /// Writes it. `block` and `mutex`: `debug` 0 is gzipped `profile.proto`, anything else Go's text. `goroutine`: `debug` 0
-    /// is gzipped `profile.proto`, 1 Go's text by count, 3 `profile.proto` with a sample for each task and its id, state and
-    /// wait as labels, anything else a block of text per task. `threads` and `threadcreate`: `debug` 0 and 1 as that, anything
-    /// else a block of text per thread. Mirrors Go's `Profile.WriteTo`. Costs about a microsecond a
-    /// task, on the calling thread; no task is disturbed.
+    /// Writes it. `debug` 0 is gzipped `profile.proto`, 1 Go's text by count. `goroutine` has a block of text per task (2), and
+    /// `profile.proto` with a sample for each task and its id, state and wait as labels (3); `threads` and `threadcreate` have a
+    /// block of text per thread (2). Mirrors Go's `Profile.WriteTo`. Costs about a microsecond a task, on the calling thread; no
+    /// task is disturbed.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// [`io::ErrorKind::InvalidInput`] for a `debug` that the profile has no form for; those of `out`.
+    ///
+    /// ```
+    /// let block = runtime_probe::pprof::lookup("block").unwrap();
+    /// let refused = block.write_to(std::io::sink(), 2).unwrap_err();
+    /// assert_eq!(refused.to_string(), "the profile block has no form for debug = 2: 0 and 1 are known");
+    /// ```
     pub fn write_to(&self, mut out: impl Write, debug: u32) -> io::Result<()> {
-        let contended = match self.name {
-            block::NAME => Some(block::collect(Included::default(), &Crates::default())),
-            mutex::NAME => Some(mutex::collect(false, &Crates::default())),
-            _ => None,
-        };
-        if let Some(contended) = contended {
-            return match debug {
-                0 => out.write_all(&contended.profile().to_gzip()),
-                _ => contended.write_text(out),
-            };
+        let NamedProfile {
+            name, most_debug, ..
+        } = self.0;
+        if debug > *most_debug {
+            let known: Vec<String> = (0..*most_debug).map(|form| form.to_string()).collect();
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!(
+                    "the profile {name} has no form for debug = {debug}: {} and {most_debug} are known",
+                    known.join(", ")
+                ),
+            ));
         }
-        let shown = match self.name {
-            threads::NAME => Some(Shown::Now),
-            CREATED => Some(Shown::Creation),
-            _ => None,
-        };
-        if let Some(shown) = shown {
-            let threads = ThreadProfile::collect(shown, Names::Short, &Crates::default());
-            return match debug {
-                0 => out.write_all(&threads.profile().to_gzip()),
-                1 => threads.write_count_text(out),
-                _ => threads.write_text(out),
-            };
-        }
-        let goroutines = Goroutines::collect(Selection::default());
-        match debug {
-            0 => out.write_all(&goroutines.profile().to_gzip()),
-            1 => goroutines.write_count_text(out),
-            3 => goroutines.write_samples(out),
-            _ => goroutines.write_text(out, Lines::All),
-        }
+        source::start();
+        (self.0.write)(&mut out, debug)
     }
 }
 
@@ -335,7 +312,7 @@ pub fn set_block_profile_rate(ns: i64) {
 /// Returns what was set before. A rate may be all that a program has asked of this crate: then nothing else has started
 /// the probe. Where it is off it stays off.
 fn set_rate(demand: Demand, rate: i64) -> i64 {
-    match source::is_on() {
+    match source::start() {
         true => demand.set(rate),
         false => 0,
     }
@@ -392,7 +369,7 @@ pub fn set_mutex_profile_fraction(n: i32) -> i32 {
 /// assert!(pprof::set_task_histograms(false));
 /// ```
 pub fn set_task_histograms(on: bool) -> bool {
-    match source::is_on() {
+    match source::start() {
         true => Demand::TaskTimes.set(on.into()) != 0,
         false => false,
     }
@@ -419,7 +396,7 @@ pub fn set_task_histograms(on: bool) -> bool {
 /// ```
 pub fn set_stack_signal(number: i32) -> io::Result<()> {
     // It chooses one of its own when it starts.
-    source::is_on();
+    source::start();
     source::signal::choose(number).map_err(|why| {
         let kind = match why {
             Unavailable::Install(InstallError::Taken(_)) => io::ErrorKind::AddrInUse,
@@ -448,7 +425,7 @@ pub fn set_stack_signal(number: i32) -> io::Result<()> {
 /// # Ok(()) }
 /// ```
 pub fn thread_stack(tid: u32) -> io::Result<Vec<usize>> {
-    source::is_on();
+    source::start();
     // A module that was loaded since has unwind tables of its own.
     unwind::refresh();
     let deadline = Instant::now() + Duration::from_millis(100);
@@ -576,7 +553,7 @@ pub fn set_capture_verification(on: bool) {
 pub(crate) fn start_from_environment() {
     static FIRST: std::sync::Once = std::sync::Once::new();
     FIRST.call_once(|| {
-        if !source::is_on() {
+        if !source::start() {
             return;
         }
         set_rates_from_environment();

@@ -3,7 +3,7 @@
 mod syntax;
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use syn::visit::Visit;
@@ -11,7 +11,7 @@ use syn::{Item, Visibility};
 use syntax::{flatten, parse, segments};
 
 /// From the ground up. A module may name itself and what stands before it.
-const LAYERS: [&str; 19] = [
+const LAYERS: [&str; 20] = [
     "primitive",
     "clock",
     "sys",
@@ -27,12 +27,31 @@ const LAYERS: [&str; 19] = [
     "symbol",
     "profile",
     "http",
+    "pages",
     // The composition root: it starts the server, so it stands above the surface that it starts.
     "pprof",
     // The facade, one layer of three modules.
     "runtime",
     "sync",
     "task",
+];
+
+/// Of each layer those that it names, where it may not name all below it.
+const SEES: [(&str, &[&str]); 7] = [
+    ("tally", &["clock", "primitive", "sampling", "stack"]),
+    ("events", &["primitive"]),
+    (
+        "demand",
+        &["clock", "primitive", "sampling", "sys", "tally"],
+    ),
+    ("symbol", &["environment", "source", "sys"]),
+    // The wire: what it carries is given to it.
+    ("http", &["sys"]),
+    (
+        "pages",
+        &["demand", "http", "profile", "snapshot", "source", "symbol"],
+    ),
+    ("sampling", &["clock"]),
 ];
 
 /// What the siblings inside `source` know of each other: the user, the used.
@@ -105,6 +124,26 @@ fn imports_point_one_way() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn some_layers_see_few_others() {
+    let mut seen: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for file in sources() {
+        for (path, _) in file.paths() {
+            let Some(layer) = path.first() else { continue };
+            if rank(layer).is_some() && *layer != file.layer() {
+                seen.entry(file.layer()).or_default().insert(layer.clone());
+            }
+        }
+    }
+    let wrong: Vec<_> = SEES
+        .into_iter()
+        .map(|(layer, known)| (layer, known.iter().map(|name| (*name).to_owned()).collect()))
+        .filter(|(layer, known)| seen.get(*layer) != Some(known))
+        .map(|(layer, _)| (layer, seen.get(layer)))
+        .collect();
+    assert!(wrong.is_empty(), "what they see: {wrong:?}");
 }
 
 #[test]

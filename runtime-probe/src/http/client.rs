@@ -32,7 +32,7 @@ impl Client {
     }
 
     /// A client of whom another carrier tells whether it is gone.
-    pub(super) fn told(is_gone: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+    pub(crate) fn told(is_gone: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Client(Presence::Told(Arc::new(is_gone)))
     }
 

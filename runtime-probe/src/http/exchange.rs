@@ -14,15 +14,17 @@ use super::limits::MAX_BODY_BYTES;
 use super::refusal::Refusal;
 use super::reply::{Body, Reply, Stream};
 use super::request::{Method, Request};
-use super::routes;
-use super::token::Token;
 use super::transmit::{CHUNK_BYTES, panic_sentence};
 
 /// The endpoints below `/debug/pprof/`, and who may ask them.
 #[derive(Clone, Debug)]
 pub struct Endpoints {
     access: Access,
+    handler: Handler,
 }
+
+/// What answers a request that was let in.
+pub(crate) type Handler = fn(&Request) -> Reply;
 
 /// Where a reply goes, piece by piece. Each call may block until there is room for more: that is the back pressure. An
 /// error of any call ends the reply: the client is gone, or reads too slowly.
@@ -50,31 +52,15 @@ pub trait Carrier {
 #[derive(Debug)]
 pub struct Exchange {
     request: Result<Request, Refusal>,
+    handler: Handler,
     /// A `HEAD` wants the head only, of a refusal too.
     with_body: bool,
 }
 
 impl Endpoints {
-    /// For this machine only: a request must carry a `Host` that is an IP address or `localhost`.
-    ///
-    /// That keeps web pages out, not other machines: whoever passes requests on MUST only pass those from a loopback
-    /// address ([`Endpoints::is_local`]). Otherwise anyone who can reach the service reads its inside.
-    pub fn local() -> Endpoints {
-        Endpoints {
-            access: Access::Loopback,
-        }
-    }
-
-    /// For whoever sends the token, from anywhere; see [`Server::allow_remote`](crate::pprof::Server::allow_remote).
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] for a token that is too short, too long, or not visible ASCII.
-    pub fn remote(token: impl Into<String>) -> io::Result<Endpoints> {
-        Token::new(token.into())
-            .map(|token| Endpoints {
-                access: Access::Token(token),
-            })
-            .map_err(|reason| io::Error::new(io::ErrorKind::InvalidInput, reason))
+    /// What answers requests, and who is let in.
+    pub(crate) fn new(access: Access, handler: Handler) -> Endpoints {
+        Endpoints { access, handler }
     }
 
     /// Whether only requests from a loopback address may be passed on.
@@ -94,6 +80,7 @@ impl Endpoints {
         let request = Request::new(method, target, headers, Vec::new());
         Exchange {
             request: request.and_then(|request| self.access.admit(&request).map(|()| request)),
+            handler: self.handler,
             with_body: method != "HEAD",
         }
     }
@@ -143,7 +130,7 @@ impl Exchange {
             Err(refusal) => return send(refusal.into(), self.with_body, carrier),
         };
         let request = request.with_body(body).with_client(Client::told(is_gone));
-        let handled = panic::catch_unwind(AssertUnwindSafe(|| routes::answer(&request)));
+        let handled = panic::catch_unwind(AssertUnwindSafe(|| (self.handler)(&request)));
         let reply =
             handled.unwrap_or_else(|panic| Reply::error(500, &panic_sentence(panic.as_ref())));
         send(reply, self.with_body, carrier)
@@ -262,9 +249,21 @@ mod tests {
         }
     }
 
+    /// One page, of which the tests know nothing else.
+    fn page(request: &Request) -> Reply {
+        match request.path() {
+            "/debug/pprof/page" => Reply::text(200, b"a page".to_vec()),
+            _ => Reply::error(404, "no such page"),
+        }
+    }
+
+    fn local() -> Endpoints {
+        Endpoints::new(Access::Loopback, page)
+    }
+
     fn answered(method: &str, target: &str, host: &str) -> Kept {
         let mut kept = Kept::default();
-        Endpoints::local()
+        local()
             .open(method, target, [("Host".into(), host.into())])
             .answer(Vec::new(), || false, &mut kept)
             .unwrap();
@@ -285,10 +284,10 @@ mod tests {
 
     #[test]
     fn the_checks_and_answers_are_the_servers() {
-        let page = answered("GET", "/debug/pprof/cmdline", "localhost");
+        let page = answered("GET", "/debug/pprof/page", "localhost");
         assert_eq!(page.begun, [(200, Some(page.body.len()))]);
         assert!(!page.body.is_empty());
-        let head = answered("HEAD", "/debug/pprof/cmdline", "localhost");
+        let head = answered("HEAD", "/debug/pprof/page", "localhost");
         assert_eq!((head.begun, head.body), (page.begun, Vec::new()));
         let refused = answered("HEAD", "/debug/pprof/", "evil.com");
         assert_eq!((refused.begun[0].0, refused.body), (403, Vec::new()));
@@ -300,7 +299,7 @@ mod tests {
     #[test]
     fn a_body_is_only_wanted_where_it_is_read_and_let_in() {
         let open = |method, host: &str| {
-            Endpoints::local().open(
+            local().open(
                 method,
                 "/debug/pprof/symbol",
                 [("Host".into(), host.into())],

@@ -5,6 +5,8 @@
 //! `hyper` and its like were rejected because they want a runtime; the blocking server crates because none bounds the
 //! time in which a header must arrive.
 //!
+//! Which pages there are it does not know: a server and an exchange are given the function that answers.
+//!
 //! In reading order, what a handler sees:
 //! * [`request`]: a request with its head, parameters and body in memory;
 //! * [`query`]: percent-decoding, and the parameters of a query string;
@@ -12,13 +14,6 @@
 //! * [`reply`]: status, headers and a body that is bytes or a stream;
 //! * [`refusal`]: a status and a sentence, the only error a client is ever shown;
 //! * [`access`]: who is let in: by [`host`], or by [`token`], which may come as `base64`, and no [`foreign_page`];
-//!
-//! what is answered:
-//! * [`routes`]: which request gets which answer;
-//! * [`index`], [`goroutine`], [`block`], [`mutex`], [`profile`], [`cmdline`], [`symbol`], [`threads`], [`tasks`]: a file per page;
-//! * [`seconds`], [`stack_format`], [`contended`]: parameters that profiles share;
-//! * [`go_duration`]: durations as Go writes them;
-//! * [`turn`]: how many dumps may be under way at once;
 //!
 //! what lets another server carry it:
 //! * [`exchange`]: a request and its reply, without a socket;
@@ -48,32 +43,17 @@ pub mod server;
 pub mod token;
 
 mod base64;
-mod block;
 mod body;
-mod cmdline;
 mod connection;
-mod contended;
 mod date;
 mod foreign_page;
-pub(crate) mod go_duration;
-mod goroutine;
 mod head;
 mod host;
 mod inbox;
-mod index;
-mod mutex;
 mod outbox;
-mod profile;
-pub(crate) mod routes;
 mod seats;
-mod seconds;
 mod socket;
-mod stack_format;
-mod symbol;
-mod tasks;
-mod threads;
 mod transmit;
-mod turn;
 
 #[cfg(test)]
 mod tests;

@@ -49,7 +49,7 @@ impl Reply {
     ///
     /// # Errors
     /// 500, if that fails.
-    pub(super) fn written(
+    pub(crate) fn written(
         write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>,
     ) -> Result<Self, Refusal> {
         let mut text = Vec::new();
@@ -169,7 +169,7 @@ impl fmt::Debug for Body {
 }
 
 /// The words beside a status; nobody reads them, yet a status line without them looks broken.
-pub(super) fn reason(status: u16) -> &'static str {
+pub(crate) fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
         204 => "No Content",

@@ -59,7 +59,7 @@ impl Request {
         Ok(Request { body, ..head })
     }
 
-    pub(super) fn from_head(
+    pub(crate) fn from_head(
         method: &str,
         target: &str,
         version: Version,
@@ -88,7 +88,7 @@ impl Request {
         })
     }
 
-    pub(super) fn with_body(self, body: Vec<u8>) -> Self {
+    pub(crate) fn with_body(self, body: Vec<u8>) -> Self {
         Request { body, ..self }
     }
 
@@ -152,7 +152,7 @@ impl Request {
     ///
     /// # Errors
     /// 400 for anything else.
-    pub(super) fn number(&self, name: &str) -> Result<Option<u32>, Refusal> {
+    pub(crate) fn number(&self, name: &str) -> Result<Option<u32>, Refusal> {
         match self.param(name)? {
             None => Ok(None),
             Some(text) if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() => {
@@ -170,7 +170,7 @@ impl Request {
     ///
     /// # Errors
     /// 400 for anything else, with what it must be.
-    pub(super) fn up_to<N: FromStr + PartialOrd + From<u8>>(
+    pub(crate) fn up_to<N: FromStr + PartialOrd + From<u8>>(
         &self,
         name: &str,
         most: N,
@@ -194,7 +194,7 @@ impl Request {
     ///
     /// # Errors
     /// 400 for anything else.
-    pub(super) fn switch(&self, name: &str) -> Result<bool, Refusal> {
+    pub(crate) fn switch(&self, name: &str) -> Result<bool, Refusal> {
         match self.number(name)? {
             None | Some(0) => Ok(false),
             Some(1) => Ok(true),

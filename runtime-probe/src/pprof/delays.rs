@@ -27,7 +27,7 @@ use crate::source;
 /// ```
 pub fn sum_delays() -> DelaySum {
     DelaySum {
-        _lease: source::is_on().then(|| Lease::of_all(Demand::ReadyTimes)),
+        _lease: source::start().then(|| Lease::of_all(Demand::ReadyTimes)),
     }
 }
 

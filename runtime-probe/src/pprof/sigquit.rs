@@ -44,7 +44,7 @@ const EXIT_CODE: i32 = 2;
 /// aarch64.
 pub fn dump_on_sigquit(then: AfterDump) -> io::Result<()> {
     // The probe is started, so that the dump has stacks.
-    let _ = source::is_on();
+    source::start();
     let mut quits = Quits::install().map_err(|error| {
         let kind = match &error {
             QuitError::Taken => io::ErrorKind::AlreadyExists,

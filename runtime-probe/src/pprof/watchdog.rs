@@ -3,7 +3,7 @@
 #[cfg(feature = "rt")]
 use crate::environment::{WATCHDOG, WATCHDOG_DIR};
 #[cfg(feature = "rt")]
-use crate::http::go_duration;
+use crate::pages::go_duration;
 use crate::profile::alarms::{Alarm, Alarms, KINDS, Patience, Told};
 use crate::profile::conditions::{self, Condition};
 use crate::profile::goroutine::Goroutines;
@@ -143,7 +143,7 @@ impl Watchdog {
             ));
         }
         // The probe is started, so that messages have stacks.
-        let _ = source::is_on();
+        source::start();
         let (stop, stopped) = channel();
         let thread = thread::Builder::new()
             .name("probe-watchdog".to_owned())

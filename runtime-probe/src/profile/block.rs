@@ -4,6 +4,7 @@ use super::condensed::Crates;
 use super::conditions::{self, Condition};
 use super::contended::Contended;
 use super::diagnosis::OFF;
+use super::named::NamedProfile;
 use super::ongoing::{Key, Look, Ongoing, Wait, key};
 use crate::demand::Demand;
 use crate::snapshot::waits;
@@ -37,6 +38,14 @@ impl Included {
         }
     }
 }
+
+/// Under its name.
+pub(crate) const PROFILE: NamedProfile = NamedProfile {
+    name: NAME,
+    most_debug: 1,
+    count,
+    write: |out, debug| collect(Included::default(), &Crates::default()).write(out, debug),
+};
 
 /// How many places there are, with everything that a profile leaves out.
 pub(crate) fn count() -> usize {

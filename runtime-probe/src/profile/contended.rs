@@ -38,6 +38,17 @@ impl Contended {
         self.events.to_profile(&self.mappings, self.time_ns)
     }
 
+    /// The form that `debug` says: 0 is the binary one, compressed.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub(super) fn write(&self, out: &mut dyn Write, debug: u32) -> io::Result<()> {
+        match debug {
+            0 => out.write_all(&self.profile().to_gzip()),
+            _ => self.write_text(out),
+        }
+    }
+
     /// What happened since `before`, `span` ago.
     pub(crate) fn since(self, before: &Contended, span: Duration) -> Contended {
         let span = i64::try_from(span.as_nanos()).unwrap_or(i64::MAX);

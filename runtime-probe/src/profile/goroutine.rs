@@ -2,9 +2,11 @@
 
 use super::conditions::{self, Condition};
 use super::diagnosis::count_unlisted;
+use super::goroutine_forms::Lines;
 use super::idle;
 use super::leaf_stacks::{Assembled, assemble, synthetic};
 use super::mappings::mappings;
+use super::named::NamedProfile;
 use super::selection::{Finder, Selection, grouped};
 use super::thread_stacks::{Walked, of_foreign, of_task};
 use crate::registry::names::NameNumber;
@@ -26,6 +28,22 @@ use std::sync::Arc;
 
 /// The name under which Go's tools ask for it.
 pub(crate) const NAME: &str = "goroutine";
+
+/// Under its name.
+pub(crate) const PROFILE: NamedProfile = NamedProfile {
+    name: NAME,
+    most_debug: 3,
+    count: tasks::count,
+    write: |out, debug| {
+        let goroutines = Goroutines::collect(Selection::default());
+        match debug {
+            0 => out.write_all(&goroutines.profile().to_gzip()),
+            1 => goroutines.write_count_text(out),
+            2 => goroutines.write_text(out, Lines::All),
+            _ => goroutines.write_samples(out),
+        }
+    },
+};
 
 /// Tasks at one moment, with names: those that a selection wants.
 pub(crate) struct Goroutines {

@@ -23,6 +23,7 @@
 //! * [`growth`]: counts that become more and more;
 //! * [`alarms`]: what a watchdog tells of what it sees;
 //! * [`address_names`]: names for the addresses of a text that was handed out;
+//! * [`named`]: those of these that have a name;
 //! * [`diagnosis`]: what cannot be shown, and why;
 //! * [`mappings`]: the process's executable mappings.
 
@@ -43,6 +44,7 @@ mod leaves;
 pub(crate) mod long_waits;
 pub(crate) mod mappings;
 pub(crate) mod mutex;
+pub(crate) mod named;
 pub(crate) mod ongoing;
 mod parting;
 pub(crate) mod selection;

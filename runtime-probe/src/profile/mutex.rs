@@ -12,6 +12,7 @@ use super::contended::Contended;
 use super::diagnosis::OFF;
 use super::goroutine::missing;
 use super::leaf_stacks::assemble;
+use super::named::NamedProfile;
 use super::ongoing::{Key, Look, Ongoing, Wait, key};
 use crate::demand::Demand;
 use crate::snapshot::remaining::Remaining;
@@ -27,6 +28,14 @@ use std::time::Duration;
 
 /// The name under which Go's tools ask for it.
 pub(crate) const NAME: &str = "mutex";
+
+/// Under its name.
+pub(crate) const PROFILE: NamedProfile = NamedProfile {
+    name: NAME,
+    most_debug: 1,
+    count,
+    write: |out, debug| collect(false, &Crates::default()).write(out, debug),
+};
 
 /// How many places there are.
 pub(crate) fn count() -> usize {

@@ -4,10 +4,12 @@ use super::condensed::Crates;
 use super::conditions::{self, Condition};
 use super::goroutine::missing;
 use super::mappings::mappings;
+use super::named::NamedProfile;
 use super::thread_stacks::{of_creation, of_thread, reads_stdin};
 #[cfg(feature = "rt")]
 use super::worker_table;
 use crate::registry::threads::Role;
+use crate::snapshot;
 use crate::snapshot::threads::{ThreadRow, Threads};
 use crate::snapshot::under_way::{self, UnderWay};
 use crate::source::creation::Creator;
@@ -41,6 +43,30 @@ impl Shown {
             Shown::Now => NAME,
             Shown::Creation => CREATED,
         }
+    }
+}
+
+/// Under its name.
+pub(crate) const PROFILE: NamedProfile = NamedProfile {
+    name: NAME,
+    most_debug: 2,
+    count: snapshot::threads::count,
+    write: |out, debug| write(Shown::Now, out, debug),
+};
+
+/// The other one.
+pub(crate) const CREATION_PROFILE: NamedProfile = NamedProfile {
+    name: CREATED,
+    write: |out, debug| write(Shown::Creation, out, debug),
+    ..PROFILE
+};
+
+fn write(shown: Shown, out: &mut dyn Write, debug: u32) -> io::Result<()> {
+    let threads = ThreadProfile::collect(shown, Names::Short, &Crates::default());
+    match debug {
+        0 => out.write_all(&threads.profile().to_gzip()),
+        1 => threads.write_count_text(out),
+        _ => threads.write_text(out),
     }
 }
 

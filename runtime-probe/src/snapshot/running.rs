@@ -106,7 +106,7 @@ mod tests {
     #[ignore = "a measurement, for a quiet machine and a release build"]
     fn what_asking_takes() {
         const TIMES: u32 = 1000;
-        assert!(crate::source::is_on());
+        assert!(crate::source::start());
         let (ready, told) = mpsc::channel();
         let (done, wait) = mpsc::channel::<()>();
         let stuck = std::thread::spawn(move || {

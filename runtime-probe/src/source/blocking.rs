@@ -29,7 +29,7 @@ where
     F: FnOnce() -> R,
 {
     let meta = <F as HasMeta>::META;
-    let record = super::is_on_here()
+    let record = super::start_here()
         .then(|| RecordRef::new(Kind::Blocking, 0, Some(spawn), Some(meta), clock::ticks()));
     if let Some(record) = &record {
         // For as long as it is queued, too.

@@ -37,7 +37,7 @@ impl Driving {
 
     /// In one of a handle, which runs the one future.
     pub(crate) fn beside(runtime: &Handle) -> Option<Self> {
-        if !super::is_on_here() {
+        if !super::start_here() {
             return None;
         }
         let slot = threads::slot();

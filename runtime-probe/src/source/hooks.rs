@@ -123,7 +123,7 @@ impl Hooks {
         if let Some(after) = self.after_task_poll.clone() {
             builder.on_after_task_poll(move |meta| after(meta));
         }
-        let runtime = super::is_on_here()
+        let runtime = super::start_here()
             .then(|| Runtime::enlist(self.name.clone(), self.blocking_threads))
             .flatten();
         match &runtime {

@@ -38,7 +38,7 @@ impl<F> Instrumented<F> {
     /// Wraps `future`. An `id` of 0 is set later: by [`Spawned`] or the first poll, whoever comes first.
     #[inline(always)]
     pub(crate) fn new(kind: Kind, id: u64, spawn: Option<Spawn>, future: F) -> Self {
-        let record = super::is_on_here()
+        let record = super::start_here()
             .then(|| RecordRef::new(kind, id, spawn, Some(<F as HasMeta>::META), clock::ticks()));
         if kind == Kind::Local
             && let Some(record) = &record

@@ -36,7 +36,7 @@ impl Measured {
     }
 
     fn enter(handle: &Handle, is_local: bool) -> Measured {
-        Measured(super::is_on_here().then(|| {
+        Measured(super::start_here().then(|| {
             let handle = handle.clone();
             let (last, list) = &mut *lock();
             *last += 1;

@@ -61,41 +61,46 @@ const PARTLY: u8 = 3;
 
 static SWITCH: AtomicU8 = AtomicU8::new(UNKNOWN);
 
-/// Whether the probe is on: it is, unless the environment switched it off when it was first asked for.
+/// Starts the probe, unless it has been started or the environment switches it off. Whether it is on now.
 #[inline(always)]
-pub(crate) fn is_on() -> bool {
+pub(crate) fn start() -> bool {
     match SWITCH.load(Ordering::Acquire) {
         ON | PARTLY => true,
         OFF => false,
-        _ => start(),
+        _ => start_first(),
     }
 }
 
-/// Whether it watches what this thread begins: it does, unless somebody wants the thread left out ([`untracked`]). As long as
-/// nobody ever did, that costs no more than [`is_on`].
+/// Whether the probe is on. `false` before it was started.
+pub(crate) fn is_on() -> bool {
+    matches!(SWITCH.load(Ordering::Acquire), ON | PARTLY)
+}
+
+/// Starts the probe as [`start`] does, for what this thread begins: `false` also on a thread that is left out
+/// ([`untracked`]). As long as there is no such thread, that costs no more than [`start`].
 #[inline(always)]
-pub(crate) fn is_on_here() -> bool {
+pub(crate) fn start_here() -> bool {
     match SWITCH.load(Ordering::Acquire) {
         ON => true,
         OFF => false,
-        _ => is_partly_on(),
+        _ => start_partly(),
     }
 }
 
 #[cold]
-fn is_partly_on() -> bool {
-    is_on() && !untracked::is_here()
+fn start_partly() -> bool {
+    start() && !untracked::is_here()
 }
 
 /// From now on some threads are left out.
 fn leave_some_out() {
-    if is_on() {
+    if start() {
         SWITCH.store(PARTLY, Ordering::Release);
     }
 }
 
 #[cold]
-fn start() -> bool {
+fn start_first() -> bool {
     let off = !environment::is_on();
     if !off {
         environment::check();

@@ -513,7 +513,7 @@ mod tests {
     }
 
     fn asked(tid: u32) -> Result<Capture, CaptureError> {
-        assert!(crate::source::is_on());
+        assert!(crate::source::start());
         capture(tid, soon())
     }
 
@@ -591,7 +591,7 @@ mod tests {
     #[test]
     #[expect(unsafe_code, reason = "blocks a signal")]
     fn a_thread_that_blocks_the_signal_is_left_alone() {
-        assert!(crate::source::is_on());
+        assert!(crate::source::start());
         let signal = chosen().unwrap();
         let (ready, told) = mpsc::channel();
         let (done, wait) = mpsc::channel::<()>();
@@ -618,7 +618,7 @@ mod tests {
 
     #[test]
     fn without_time_nobody_is_asked() {
-        assert!(crate::source::is_on());
+        assert!(crate::source::start());
         let own = thread::id();
         assert_eq!(
             capture(own, Instant::now()).unwrap_err(),

@@ -1,7 +1,7 @@
 //! Threads whose tasks are left out: those of a tool that looks at the program, and is no part of it.
 //!
 //! A thread says so of itself, and whatever begins on it has no record: tasks, roots, closures, runtimes. The switch of
-//! the whole probe ([`super::is_on_here`]) sends a thread here only if any thread of the process ever asked for it.
+//! the whole probe ([`super::start_here`]) sends a thread here only if any thread of the process ever asked for it.
 
 use std::cell::Cell;
 

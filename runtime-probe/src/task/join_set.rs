@@ -225,7 +225,7 @@ impl<T> JoinSet<T> {
     }
 
     fn spawned(&mut self, location: &'static Location<'static>, task: &AbortHandle) {
-        match crate::source::is_on_here() {
+        match crate::source::start_here() {
             true => self.1.spawned(location, number(task.id()), self.0.len()),
             false => self.1.lose(),
         }

@@ -5,6 +5,7 @@
 
 use crate::profile::selection::Selection;
 use crate::symbol::name::Names;
+use condensed::Crates;
 use proto::Profile;
 use std::io::{self, Write};
 use std::time::Duration;
@@ -133,6 +134,7 @@ pub(crate) mod contended {
 }
 
 pub(crate) mod block {
+    use super::Crates;
     use super::contended::Contended;
 
     pub(crate) const NAME: &str = "block";
@@ -148,12 +150,13 @@ pub(crate) mod block {
         0
     }
 
-    pub(crate) fn collect(included: Included) -> Contended {
-        Contended(format!("{included:?}"))
+    pub(crate) fn collect(included: Included, crates: &Crates) -> Contended {
+        Contended(format!("{included:?} {crates:?}"))
     }
 }
 
 pub(crate) mod mutex {
+    use super::Crates;
     use super::contended::Contended;
 
     pub(crate) const NAME: &str = "mutex";
@@ -162,25 +165,30 @@ pub(crate) mod mutex {
         0
     }
 
-    pub(crate) fn collect(ongoing: bool) -> Contended {
-        Contended(format!("releases, ongoing {ongoing}"))
+    pub(crate) fn collect(ongoing: bool, crates: &Crates) -> Contended {
+        Contended(format!("releases, ongoing {ongoing} {crates:?}"))
     }
 }
 
-pub(crate) mod contention {
+pub(crate) mod demand {
     #[derive(Clone, Copy, Debug)]
-    pub(crate) enum Sampled {
-        Block,
-        Mutex,
+    pub(crate) enum Demand {
+        Waits,
+        Releases,
+        TaskTimes,
     }
 
     pub(crate) struct Lease;
 
     impl Lease {
-        pub(crate) fn take(_: Sampled, rate: i64) -> Self {
+        pub(crate) fn take(_: Demand, rate: i64) -> Self {
             assert!(rate > 0, "{rate}");
             Lease
         }
+
+        pub(crate) fn of_all(demand: Demand) -> Self {
+            Lease::take(demand, 1)
+        }
     }
 
     impl Drop for Lease {
@@ -188,17 +196,14 @@ pub(crate) mod contention {
     }
 }
 
-pub(crate) mod task_times {
-    pub(crate) struct Lease;
+pub(crate) mod condensed {
+    #[derive(Clone, Debug, Default)]
+    pub(crate) struct Crates(String);
 
-    impl Lease {
-        pub(crate) fn take() -> Self {
-            Lease
+    impl Crates {
+        pub(crate) fn named(list: &str) -> Option<Self> {
+            (!list.is_empty()).then(|| Crates(list.to_owned()))
         }
-    }
-
-    impl Drop for Lease {
-        fn drop(&mut self) {}
     }
 }
 
@@ -269,7 +274,7 @@ pub(crate) mod cpu {
     pub(crate) struct Cpu;
 
     impl Cpu {
-        pub(crate) fn new((): &()) -> Self {
+        pub(crate) fn new((): &(), _: &Crates) -> Self {
             Cpu
         }
 
@@ -333,7 +338,7 @@ pub(crate) mod threads {
     pub(crate) struct ThreadProfile(Shown, Names);
 
     impl ThreadProfile {
-        pub(crate) fn collect(shown: Shown, names: Names) -> Self {
+        pub(crate) fn collect(shown: Shown, names: Names, _: &Crates) -> Self {
             ThreadProfile(shown, names)
         }
 

@@ -17,7 +17,8 @@ pub mod asked;
 pub mod models;
 
 pub use echo::{folded, proto};
-pub use http::{duration, sent, understood};
+pub use http::{sent, understood};
+pub use pages::duration;
 
 mod echo;
 
@@ -32,36 +33,21 @@ pub mod grammar;
 mod http {
     pub(crate) mod access;
     mod base64;
-    mod block;
     pub(crate) mod body;
     pub(crate) mod client;
-    mod cmdline;
-    mod contended;
     pub(crate) mod exchange;
     mod foreign_page;
-    pub(crate) mod go_duration;
-    mod goroutine;
     pub(crate) mod head;
     mod host;
     pub(crate) mod inbox;
-    mod index;
     pub(crate) mod limits;
-    mod mutex;
-    mod profile;
     mod query;
     pub(crate) mod refusal;
     pub(crate) mod reply;
     pub(crate) mod request;
-    mod routes;
-    mod seconds;
     mod socket;
-    mod stack_format;
-    mod symbol;
-    mod tasks;
-    mod threads;
     pub(crate) mod token;
     pub(crate) mod transmit;
-    mod turn;
 
     // What these parts show to each other only.
     #[path = "../../tests/fuzz/src/sent.rs"]
@@ -72,6 +58,27 @@ mod http {
         let request = request::Request::new("GET", target, Vec::new(), Vec::new()).ok()?;
         Some((request.path().to_owned(), request.params().to_vec()))
     }
+}
+
+#[path = "../../../src/pages"]
+mod pages {
+    mod block;
+    mod cmdline;
+    mod contended;
+    mod endpoints;
+    pub(crate) mod go_duration;
+    mod goroutine;
+    mod index;
+    mod mutex;
+    mod page;
+    mod profile;
+    pub(crate) mod routes;
+    mod seconds;
+    mod stack_format;
+    mod symbol;
+    mod tasks;
+    mod threads;
+    mod turn;
 
     /// A duration as Go writes it, if it is one.
     pub fn duration(text: &str) -> Option<std::time::Duration> {
@@ -83,13 +90,12 @@ mod http {
 mod profile {
     pub(crate) mod selection;
 
+    pub(crate) use crate::echo::condensed;
     pub(crate) use crate::echo::{address_names, block, conditions, contended, cpu, diagnosis};
     pub(crate) use crate::echo::{goroutine, goroutine_forms, mutex, sites, threads};
 }
 
-mod record {
-    pub(crate) use crate::echo::{contention, task_times};
-}
+pub(crate) use echo::demand;
 
 mod snapshot {
     pub(crate) use crate::echo::{sampling as cpu, tasks, tasks as sites, thread_count as threads};
@@ -97,6 +103,10 @@ mod snapshot {
 
 mod source {
     pub(crate) fn is_on() -> bool {
+        true
+    }
+
+    pub(crate) fn start() -> bool {
         true
     }
 }

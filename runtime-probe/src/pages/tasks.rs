@@ -1,18 +1,31 @@
 //! `/debug/pprof/tasks`: tasks by where they were spawned, as JSON (`debug=0`) or text (`debug=1`), since the start or while
 //! the client waits (`seconds=`), then with times in any case; in the order of `sort=`.
 
-use super::refusal::Refusal;
-use super::reply::Reply;
-use super::request::Request;
+use super::page::Page;
 use super::routes::only;
 use super::seconds::Span;
 use crate::demand::{Demand, Lease};
+use crate::http::refusal::Refusal;
+use crate::http::reply::Reply;
+use crate::http::request::Request;
 use crate::profile::diagnosis::OFF;
 use crate::profile::sites::{SortBy, SpawnSites};
+use crate::snapshot::sites as places;
 use crate::source;
 
+/// The page.
+pub(super) const PAGE: Page = Page {
+    name: "tasks",
+    link: "?debug=1",
+    about: "Tasks by where they are spawned: how many are alive, were spawned and have finished or panicked, and how often they \
+            were polled. seconds=10 notes for ten seconds how long polls, waits, and the delays before polls are. debug=0 is JSON.",
+    count: places::count,
+    takes_post: false,
+    answer,
+};
+
 /// Answers a request.
-pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
+fn answer(request: &Request) -> Result<Reply, Refusal> {
     only(request, &["debug", "seconds", "sort"])?;
     let debug = request.number("debug")?.unwrap_or(0);
     if debug > 1 {

@@ -2,13 +2,14 @@
 //! client waits (`seconds=`), then also at a fraction for that time only (`fraction=`). `ongoing=1` adds who waits now.
 
 use super::contended::{Question, RateParameter};
-use super::refusal::Refusal;
-use super::reply::Reply;
-use super::request::Request;
+use super::page::Page;
 use super::routes::only;
 use super::stack_format::crates;
 use crate::demand::Demand;
-use crate::profile::mutex::{NAME, collect};
+use crate::http::refusal::Refusal;
+use crate::http::reply::Reply;
+use crate::http::request::Request;
+use crate::profile::mutex::{NAME, collect, count};
 
 const FRACTION: RateParameter = RateParameter {
     name: "fraction",
@@ -17,8 +18,19 @@ const FRACTION: RateParameter = RateParameter {
     demand: Demand::Releases,
 };
 
+/// The page.
+pub(super) const PAGE: Page = Page {
+    name: "mutex",
+    link: "?debug=1",
+    about: "Who made others wait for a lock: the waiters' time, at the stack that released it. Counts only while a fraction is \
+            set; seconds=10&fraction=1 sets one for ten seconds.",
+    count: count,
+    takes_post: false,
+    answer,
+};
+
 /// Answers a request.
-pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
+fn answer(request: &Request) -> Result<Reply, Refusal> {
     only(
         request,
         &["crate", "debug", "format", "fraction", "ongoing", "seconds"],

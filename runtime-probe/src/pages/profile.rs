@@ -2,12 +2,13 @@
 //!
 //! One at a time: two would take the same samples from each other.
 
-use super::refusal::Refusal;
-use super::reply::Reply;
-use super::request::Request;
+use super::page::Page;
 use super::routes::only;
 use super::seconds::Span;
 use super::stack_format::{StackFormat, crates};
+use crate::http::refusal::Refusal;
+use crate::http::reply::Reply;
+use crate::http::request::Request;
 use crate::profile::cpu::{Cpu, HZ, NAME};
 use crate::snapshot::cpu::{SplitBy, Watch};
 use std::time::Duration;
@@ -20,8 +21,20 @@ const SECONDS: u64 = 30;
 /// No kernel ticks faster.
 const MOST_HZ: u32 = 1000;
 
+/// The page.
+pub(super) const PAGE: Page = Page {
+    name: "profile",
+    link: "?seconds=5&debug=1",
+    about: "What uses the CPU, for seconds=30 if nothing else is said, at hz=100 samples for each second of CPU time; for go tool \
+            pprof without debug=1. format=folded and format=flamegraph are the stacks of a flame graph; labels=task,thread keeps \
+            the samples of tasks by name and of threads apart.",
+    count: Page::no_entries,
+    takes_post: false,
+    answer,
+};
+
 /// Answers a request.
-pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
+fn answer(request: &Request) -> Result<Reply, Refusal> {
     only(request, &PARAMETERS)?;
     let span = Span::of(request)?.unwrap_or(Span::of_seconds(SECONDS));
     let period = Duration::from_secs(1) / hz(request)?;

@@ -1,8 +1,8 @@
 //! The forms in which a profile of stacks is answered, whatever it counts (`format=`), and which of the frames (`crate=`).
 
-use super::refusal::Refusal;
-use super::reply::Reply;
-use super::request::Request;
+use crate::http::refusal::Refusal;
+use crate::http::reply::Reply;
+use crate::http::request::Request;
 use crate::profile::condensed::Crates;
 use runtime_dump::folded::fold;
 use runtime_dump::proto::Profile;

@@ -1,13 +1,15 @@
 //! Which request gets which answer. Plain functions from a request to a reply, for any server that carries them.
 
-use super::refusal::Refusal;
-use super::reply::Reply;
-use super::request::{Method, Request};
-use super::{block, cmdline, goroutine, index, mutex, profile, symbol, tasks, threads};
-use crate::profile::threads::Shown;
+use super::index;
+use super::page::PAGES;
+use crate::http::refusal::Refusal;
+use crate::http::reply::Reply;
+use crate::http::request::{Method, Request};
+use crate::source;
 
 /// Answers any request.
 pub(crate) fn answer(request: &Request) -> Reply {
+    source::start();
     route(request).unwrap_or_else(Reply::from)
 }
 
@@ -31,35 +33,27 @@ fn route(request: &Request) -> Result<Reply, Refusal> {
             "404 page not found: the profiles are under /debug/pprof/",
         ));
     };
+    let page = PAGES.iter().find(|page| page.name == name);
     // Go's mux refuses POST everywhere, though `go tool pprof` posts to symbol; there it is let in.
-    let allowed = match (name, request.method()) {
-        (_, Method::Get | Method::Head) | ("symbol", Method::Post) => None,
-        ("symbol", _) => Some("GET, HEAD, POST"),
-        _ => Some("GET, HEAD"),
-    };
-    if let Some(allowed) = allowed {
-        return Ok(Reply::method_not_allowed(allowed));
+    let takes_post = page.is_some_and(|page| page.takes_post);
+    match request.method() {
+        Method::Get | Method::Head => {}
+        Method::Post if takes_post => {}
+        _ if takes_post => return Ok(Reply::method_not_allowed("GET, HEAD, POST")),
+        _ => return Ok(Reply::method_not_allowed("GET, HEAD")),
     }
-    match name {
-        "" => index::answer(request),
-        "block" => block::answer(request),
-        "cmdline" => cmdline::answer(request),
-        "mutex" => mutex::answer(request),
-        "profile" => profile::answer(request),
-        "symbol" => symbol::answer(request),
-        "goroutine" => goroutine::answer(request),
-        "tasks" => tasks::answer(request),
-        "threadcreate" => threads::answer(request, Shown::Creation),
-        "threads" => threads::answer(request, Shown::Now),
-        "heap" | "allocs" => Err(Refusal::new(
+    match (page, name) {
+        (Some(page), _) => (page.answer)(request),
+        (None, "") => index::answer(request),
+        (None, "heap" | "allocs") => Err(Refusal::new(
             404,
             "no profile of the heap: runtime-probe does not look at allocations",
         )),
-        "trace" => Err(Refusal::new(
+        (None, "trace") => Err(Refusal::new(
             404,
             "no execution trace: runtime-probe records none",
         )),
-        _ => Err(Refusal::new(404, "Unknown profile")),
+        (None, _) => Err(Refusal::new(404, "Unknown profile")),
     }
 }
 

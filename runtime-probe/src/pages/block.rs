@@ -2,13 +2,14 @@
 //! client waits (`seconds=`), then also at a rate for that time only (`rate=`).
 
 use super::contended::{Question, RateParameter};
-use super::refusal::Refusal;
-use super::reply::Reply;
-use super::request::Request;
+use super::page::Page;
 use super::routes::only;
 use super::stack_format::crates;
 use crate::demand::Demand;
-use crate::profile::block::{Included, NAME, collect};
+use crate::http::refusal::Refusal;
+use crate::http::reply::Reply;
+use crate::http::request::Request;
+use crate::profile::block::{Included, NAME, collect, count};
 
 const PARAMETERS: [&str; 7] = [
     "crate", "debug", "format", "include", "ongoing", "rate", "seconds",
@@ -21,8 +22,20 @@ const RATE: RateParameter = RateParameter {
     demand: Demand::Waits,
 };
 
+/// The page.
+pub(super) const PAGE: Page = Page {
+    name: "block",
+    link: "?debug=1",
+    about: "Where tasks waited for each other: channels, locks, semaphores, joins. Counts only while a rate is set; \
+            seconds=10&rate=10000 sets one for ten seconds. include=sleep,io adds those waits, ongoing=1 those that have not \
+            ended.",
+    count: count,
+    takes_post: false,
+    answer,
+};
+
 /// Answers a request.
-pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
+fn answer(request: &Request) -> Result<Reply, Refusal> {
     only(request, &PARAMETERS)?;
     let question = Question::of(request, &RATE)?;
     let ongoing = question.ongoing(request)?;

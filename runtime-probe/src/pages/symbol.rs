@@ -4,9 +4,10 @@
 //! `::poll`. A mangled Rust name it demangles whole. So an answer to a POST, which only a program sends, has such names
 //! mangled; an answer to a GET, which people send, has none.
 
-use super::refusal::Refusal;
-use super::reply::{Body, Reply};
-use super::request::{Method, Request};
+use super::page::Page;
+use crate::http::refusal::Refusal;
+use crate::http::reply::{Body, Reply};
+use crate::http::request::{Method, Request};
 use crate::profile::address_names;
 use std::fmt::Write as _;
 use std::io::Write;
@@ -14,8 +15,18 @@ use std::io::Write;
 /// Addresses that one request may ask for: a body of 1 MiB holds no more than this many of 16 digits.
 const MOST: usize = 65_536;
 
+/// The page.
+pub(super) const PAGE: Page = Page {
+    name: "symbol",
+    link: "",
+    about: "Names for the addresses in the query or the body, for go tool pprof.",
+    count: Page::no_entries,
+    takes_post: true,
+    answer,
+};
+
 /// Answers a request.
-pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
+fn answer(request: &Request) -> Result<Reply, Refusal> {
     let posted = *request.method() == Method::Post;
     let input = match posted {
         true => request.body(),

@@ -1,17 +1,40 @@
 //! `/debug/pprof/threads` and `/debug/pprof/threadcreate`: all threads, where they are and who created them, counted
 //! (`debug=0`, `format=`, `debug=1`) or a block for each (`debug=2`).
 
-use super::refusal::Refusal;
-use super::reply::Reply;
-use super::request::Request;
+use super::page::Page;
 use super::routes::only;
 use super::stack_format::{StackFormat, crates};
 use super::turn::Turn;
+use crate::http::refusal::Refusal;
+use crate::http::reply::Reply;
+use crate::http::request::Request;
 use crate::profile::threads::{Shown, ThreadProfile};
+use crate::snapshot;
 use crate::symbol::name::Names;
 
+/// The page of those who created them.
+pub(super) const CREATION_PAGE: Page = Page {
+    name: "threadcreate",
+    link: "?debug=1",
+    about: "The threads of the process, counted by who created them, which the feature interpose notes. debug=2 writes a block per thread.",
+    count: snapshot::threads::count,
+    takes_post: false,
+    answer: |request| answer(request, Shown::Creation),
+};
+
+/// The page.
+pub(super) const PAGE: Page = Page {
+    name: "threads",
+    link: "?debug=1",
+    about: "Where the threads of the process are, each asked by a signal. debug=2 writes a block per thread, with its state and \
+            the CPU time it has used. Below them, what tokio counts of its runtimes and workers.",
+    count: snapshot::threads::count,
+    takes_post: false,
+    answer: |request| answer(request, Shown::Now),
+};
+
 /// Answers a request.
-pub(super) fn answer(request: &Request, shown: Shown) -> Result<Reply, Refusal> {
+fn answer(request: &Request, shown: Shown) -> Result<Reply, Refusal> {
     only(request, &["crate", "debug", "format", "names"])?;
     let format = StackFormat::of(request)?;
     let names = names(request)?;

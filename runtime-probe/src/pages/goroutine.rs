@@ -1,27 +1,45 @@
 //! `/debug/pprof/goroutine`: tasks as profiles (`debug=0`, `format=`) and as text by count (`debug=1`), or what these change
 //! by (`seconds=`), as a block of text each (`debug=2`) and as a sample each (`debug=3`), all of them or some.
 
-use super::client::Client;
 use super::go_duration;
-use super::refusal::Refusal;
-use super::reply::{Body, Reply};
-use super::request::Request;
+use super::page::Page;
 use super::routes::only;
 use super::seconds::Span;
 use super::stack_format::{StackFormat, crates};
 use super::threads::names;
 use super::turn::Turn;
+use crate::http::client::Client;
+use crate::http::refusal::Refusal;
+use crate::http::reply::{Body, Reply};
+use crate::http::request::Request;
 use crate::profile::goroutine::{Goroutines, NAME};
 use crate::profile::goroutine_forms::Lines;
 use crate::profile::selection::Selection;
+use crate::snapshot::tasks;
 
 const PARAMETERS: [&str; 14] = [
     "crate", "debug", "format", "frames", "fresh", "group", "limit", "match", "minwait", "names",
     "plain", "seconds", "slow", "state",
 ];
 
+/// The page.
+pub(super) const PAGE: Page = Page {
+    name: "goroutine",
+    link: "?debug=1",
+    about: "Stack traces of all tasks. debug=2 writes a block per task: its state, how long it has been in it, the stack of \
+            its await points and who spawned it; plain=1 leaves out the lines that Go does not have, group=1 writes equal \
+            tasks once. debug=3 is a profile with a sample per task, labelled with its id, state, wait and spawn site. \
+            seconds=N returns a delta profile, format=folded and format=flamegraph the stacks of a flame graph. match=REGEX, \
+            state=LIST, minwait=10s and limit=N keep the tasks that one looks for; names=full shows generic arguments; \
+            fresh=1 first wakes the tasks whose stacks leave open where they wait. Threads that run a task are asked for its \
+            stack by a signal; slow=1s says of which polls the thread is told of.",
+    count: tasks::count,
+    takes_post: false,
+    answer,
+};
+
 /// Answers a request.
-pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
+fn answer(request: &Request) -> Result<Reply, Refusal> {
     only(request, &PARAMETERS)?;
     let span = Span::of(request)?;
     let debug = request.number("debug")?;

@@ -1,12 +1,12 @@
 //! What requests for profiles of waiting have in common: a form, a span, and a rate for that span.
 
-use super::refusal::Refusal;
-use super::reply::Reply;
-use super::request::Request;
 use super::seconds::Span;
 use super::stack_format::StackFormat;
 use super::turn::Turn;
 use crate::demand::{Demand, Lease};
+use crate::http::refusal::Refusal;
+use crate::http::reply::Reply;
+use crate::http::request::Request;
 use crate::profile::contended::Contended;
 use crate::profile::diagnosis::OFF;
 use crate::source;

@@ -1,0 +1,26 @@
+//! `/debug/pprof/cmdline`: the arguments of the process, joined by NUL bytes. A token among them is not shown.
+
+use super::page::Page;
+use super::routes::only;
+use crate::http::refusal::Refusal;
+use crate::http::reply::Reply;
+use crate::http::request::Request;
+use crate::http::token;
+use std::os::unix::ffi::OsStringExt;
+
+/// The page.
+pub(super) const PAGE: Page = Page {
+    name: "cmdline",
+    link: "",
+    about: "The command line of the process, its arguments separated by NUL bytes.",
+    count: Page::no_entries,
+    takes_post: false,
+    answer,
+};
+
+/// Answers a request.
+fn answer(request: &Request) -> Result<Reply, Refusal> {
+    only(request, &[])?;
+    let arguments: Vec<Vec<u8>> = std::env::args_os().map(OsStringExt::into_vec).collect();
+    Ok(Reply::text(200, token::conceal(&arguments.join(&0))))
+}

@@ -1,0 +1,62 @@
+//! `/debug/pprof/`: what there is, with counts and links as on Go's index page, and what this process cannot show and
+//! why.
+
+use super::page::{PAGES, Page};
+use super::routes::only;
+use crate::http::refusal::Refusal;
+use crate::http::reply::Reply;
+use crate::http::request::Request;
+use crate::profile::conditions;
+use crate::profile::diagnosis::Diagnosis;
+use std::fmt::Write;
+
+/// Answers a request.
+pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
+    only(request, &[])?;
+    let mut page = String::from(
+        "<!DOCTYPE html>\n<html>\n<head>\n<meta charset=\"utf-8\">\n<title>/debug/pprof/</title>\n<style>\n\
+         .profile-name{display:inline-block;width:6rem}\n</style>\n</head>\n<body>\n/debug/pprof/\n<br>\n\
+         <p>Set debug=1 as a query parameter to export in legacy text format.</p>\n<br>\nTypes of profiles available:\n\
+         <table>\n<thead><td>Count</td><td>Profile</td></thead>\n",
+    );
+    for Page {
+        name, link, count, ..
+    } in &PAGES
+    {
+        let count = count();
+        let _ = writeln!(
+            page,
+            "<tr><td>{count}</td><td><a href='{name}{link}'>{name}</a></td></tr>"
+        );
+    }
+    page.push_str("</table>\n<a href=\"goroutine?debug=2\">full goroutine stack dump</a>\n<br>\n\
+         <a href=\"goroutine?debug=2&amp;group=1\">the same, equal tasks once</a>\n<br>\n<p>\nProfile Descriptions:\n<ul>\n");
+    for Page { name, about, .. } in &PAGES {
+        let _ = writeln!(
+            page,
+            "<li><div class=profile-name>{name}:</div> {}</li>",
+            escape(about)
+        );
+    }
+    let conditions = conditions::now();
+    if !conditions.is_empty() {
+        page.push_str("</ul>\n</p>\n<p>\nConditions:\n<ul>\n");
+        for condition in conditions {
+            let _ = writeln!(page, "<li>{}</li>", escape(&condition.text()));
+        }
+    }
+    page.push_str("</ul>\n</p>\n<p>\nDiagnosis:\n<ul>\n");
+    for line in Diagnosis::now().lines() {
+        let _ = writeln!(page, "<li>{}</li>", escape(&line));
+    }
+    page.push_str("</ul>\n</p>\n</body>\n</html>\n");
+    Ok(Reply::html(200, page.into_bytes()))
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&#34;")
+        .replace('\'', "&#39;")
+}

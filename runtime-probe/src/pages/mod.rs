@@ -1,0 +1,27 @@
+//! What is answered below `/debug/pprof/`: functions from a request to a reply, a file per page.
+//!
+//! * [`page`]: what a page is, and the table of them;
+//! * [`routes`]: which request gets which answer;
+//! * [`index`], [`goroutine`], [`block`], [`mutex`], [`profile`], [`cmdline`], [`symbol`], [`threads`], [`tasks`]: the pages;
+//! * [`seconds`], [`stack_format`], [`contended`]: parameters that profiles share;
+//! * [`go_duration`]: durations as Go writes them;
+//! * [`turn`]: how many dumps may be under way at once;
+//! * [`endpoints`]: the pages for another server than ours.
+
+mod block;
+mod cmdline;
+mod contended;
+mod endpoints;
+pub(crate) mod go_duration;
+mod goroutine;
+mod index;
+mod mutex;
+mod page;
+mod profile;
+pub(crate) mod routes;
+mod seconds;
+mod stack_format;
+mod symbol;
+mod tasks;
+mod threads;
+mod turn;

@@ -1,0 +1,58 @@
+//! A page below `/debug/pprof/`, and the table of all of them: what routes, the index and the tests read.
+
+use super::{block, cmdline, goroutine, mutex, profile, symbol, tasks, threads};
+use crate::http::refusal::Refusal;
+use crate::http::reply::Reply;
+use crate::http::request::Request;
+
+/// A page.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub(super) name: &'static str,
+    /// The query of its link on the index.
+    pub(super) link: &'static str,
+    /// What it shows, for the index.
+    pub(super) about: &'static str,
+    /// How many entries it has now.
+    pub(super) count: fn() -> usize,
+    pub(super) takes_post: bool,
+    pub(super) answer: fn(&Request) -> Result<Reply, Refusal>,
+}
+
+impl Page {
+    /// Of a page that is no list, as Go counts it.
+    pub(super) fn no_entries() -> usize {
+        0
+    }
+}
+
+/// All but the index, in the order of their names.
+pub(super) static PAGES: [Page; 9] = [
+    block::PAGE,
+    cmdline::PAGE,
+    goroutine::PAGE,
+    mutex::PAGE,
+    profile::PAGE,
+    symbol::PAGE,
+    tasks::PAGE,
+    threads::CREATION_PAGE,
+    threads::PAGE,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_sorted_and_described() {
+        assert!(PAGES.windows(2).all(|pair| pair[0].name < pair[1].name));
+        assert!(PAGES.iter().all(|page| page.about.ends_with('.')));
+        let endpoints = include_str!("../../docs/endpoints.md");
+        for Page { name, .. } in &PAGES {
+            assert!(
+                endpoints.contains(&format!("| `{name}` |")),
+                "{name} is not in endpoints.md"
+            );
+        }
+    }
+}

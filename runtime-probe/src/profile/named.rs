@@ -1,0 +1,35 @@
+//! The profiles that have a name, as Go's `pprof.Lookup` finds them.
+
+use super::{block, goroutine, mutex, threads};
+use std::io::{self, Write};
+
+/// A profile.
+#[derive(Debug)]
+pub(crate) struct NamedProfile {
+    pub(crate) name: &'static str,
+    /// The largest `debug` that it has a form for.
+    pub(crate) most_debug: u32,
+    /// How many entries it has now.
+    pub(crate) count: fn() -> usize,
+    /// Writes the form that `debug` says, which is not larger than the largest.
+    pub(crate) write: fn(&mut dyn Write, debug: u32) -> io::Result<()>,
+}
+
+/// All of them, in the order of their names.
+pub(crate) static PROFILES: [NamedProfile; 5] = [
+    block::PROFILE,
+    goroutine::PROFILE,
+    mutex::PROFILE,
+    threads::CREATION_PROFILE,
+    threads::PROFILE,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_sorted() {
+        assert!(PROFILES.windows(2).all(|pair| pair[0].name < pair[1].name));
+    }
+}
