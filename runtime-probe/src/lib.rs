@@ -51,7 +51,7 @@
 //! that depth, a handful of loads, and only an unknown one is unwound. So every wait of every instrumented task has its
 //! stack at all times, and a dump is a read: it polls and wakes nothing, and it answers when every worker is stuck. Only a
 //! thread that runs a task is interrupted, for some microseconds, by a signal in whose handler it walks its own stack.
-//! `docs/cost.md` has what that costs a poll, a spawn and a task, measured.
+//! The guide (`docs/` in the repository, `guide` in the documentation) has what that costs a poll, a spawn and a task, measured.
 //!
 //! # Features
 //!
@@ -96,6 +96,8 @@ mod clock;
 mod demand;
 mod environment;
 mod events;
+#[cfg(all(doc, not(doctest)))]
+pub mod guide;
 mod http;
 mod pages;
 pub mod pprof;

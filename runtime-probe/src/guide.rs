@@ -1,0 +1,51 @@
+//! The guide, as the repository has it in `docs/`. In documentation only.
+
+/// [axum-examples-mounted-rs]: https://github.com/runtime-probe/runtime-probe/tree/main/runtime-probe/axum/examples/mounted.rs
+#[doc = include_str!("../docs/axum.md")]
+pub mod axum {}
+
+/// [benches-records-2026-11-22-console]: https://github.com/runtime-probe/runtime-probe/tree/main/benches/records/2026-11-22-console.md
+/// [benches-records-2026-11-22-consoles-attached]: https://github.com/runtime-probe/runtime-probe/tree/main/benches/records/2026-11-22-consoles-attached.md
+#[doc = include_str!("../docs/console.md")]
+pub mod console {}
+
+/// [benches-records-2026-11-22]: https://github.com/runtime-probe/runtime-probe/tree/main/benches/records/2026-11-22.md
+/// [benches-records-2026-11-22-patched]: https://github.com/runtime-probe/runtime-probe/tree/main/benches/records/2026-11-22-patched.md
+/// [benches-readme]: https://github.com/runtime-probe/runtime-probe/tree/main/benches/README.md
+#[doc = include_str!("../docs/cost.md")]
+pub mod cost {}
+
+/// [remote]: mod@remote
+/// [examples-criterion]: https://github.com/runtime-probe/runtime-probe/tree/main/examples/criterion
+#[doc = include_str!("../docs/endpoints.md")]
+pub mod endpoints {}
+
+#[doc = include_str!("../docs/environment.md")]
+pub mod environment {}
+
+/// [examples-ecosystem]: https://github.com/runtime-probe/runtime-probe/tree/main/examples/ecosystem
+/// [setup-patch-the-whole-graph]: mod@setup#patch-the-whole-graph
+/// [benches-records-2026-11-22-upstream]: https://github.com/runtime-probe/runtime-probe/tree/main/benches/records/2026-11-22-upstream.md
+#[doc = include_str!("../docs/libraries.md")]
+pub mod libraries {}
+
+/// [setup-patch-the-whole-graph]: mod@setup#patch-the-whole-graph
+#[doc = include_str!("../docs/limits.md")]
+pub mod limits {}
+
+#[doc = include_str!("../docs/remote.md")]
+pub mod remote {}
+
+#[doc = include_str!("../docs/setup.md")]
+pub mod setup {}
+
+#[doc = include_str!("../docs/shop.md")]
+pub mod shop {}
+
+#[doc = include_str!("../docs/stability.md")]
+pub mod stability {}
+
+/// [setup-patch-the-whole-graph]: mod@setup#patch-the-whole-graph
+/// [remote]: mod@remote
+#[doc = include_str!("../docs/troubleshooting.md")]
+pub mod troubleshooting {}
