@@ -39,20 +39,20 @@ use std::time::{Duration, Instant};
 
 mod cpu;
 pub mod criterion;
-mod delays;
 #[cfg(feature = "tower")]
 pub mod layer;
 mod poll_watch;
+mod ready_time;
 mod sigquit;
 mod watchdog;
 
 pub use cpu::{start_cpu_profile, stop_cpu_profile};
-pub use delays::{DelaySum, sum_delays};
 pub use poll_watch::{Distribution, PollTimes, PollWatch, watch_polls};
+pub use ready_time::{ReadyTimeTracking, track_ready_time};
 pub use sigquit::{AfterDump, dump_on_sigquit};
 pub use watchdog::{Watchdog, WatchdogCounters, Watching, watchdog_counters};
 
-pub use crate::snapshot::facts::{TaskFacts, TaskKind, TaskState};
+pub use crate::snapshot::facts::{TaskFacts, TaskId, TaskKind, TaskState};
 #[cfg(feature = "rt")]
 pub use crate::source::hooks::Hooks;
 pub use crate::source::instrumented::Instrumented;
@@ -454,12 +454,12 @@ pub fn thread_stack(tid: u32) -> io::Result<Vec<usize>> {
 /// runtime_probe::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 ///     let task = runtime_probe::spawn(std::future::pending::<()>());
 ///     runtime_probe::task::yield_now().await;
-///     let of_it = |facts: &pprof::TaskFacts| facts.id.to_string() == task.id().to_string();
-///     let facts = pprof::tasks().into_iter().find(of_it).unwrap();
+///     let of_it = |facts: &pprof::TaskFacts| facts.id == task.id();
+///     let facts = pprof::task_facts().into_iter().find(of_it).unwrap();
 ///     assert_eq!((facts.state, facts.polls), (TaskState::Waiting, 1));
 /// });
 /// ```
-pub fn tasks() -> Vec<TaskFacts> {
+pub fn task_facts() -> Vec<TaskFacts> {
     crate::snapshot::facts::take()
 }
 
@@ -478,8 +478,7 @@ pub fn tasks() -> Vec<TaskFacts> {
 ///     let runtime = runtime_probe::runtime::Builder::new_current_thread().build().unwrap();
 ///     runtime.block_on(async {
 ///         let task = runtime_probe::spawn(std::future::pending::<()>());
-///         let id = task.id().to_string();
-///         assert!(pprof::tasks().iter().all(|task| task.id.to_string() != id));
+///         assert!(pprof::task_facts().iter().all(|facts| facts.id != task.id()));
 ///     });
 /// });
 /// ```

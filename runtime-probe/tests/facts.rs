@@ -1,4 +1,4 @@
-//! What `pprof::tasks` says at moments that are easily got wrong.
+//! What `pprof::task_facts` says at moments that are easily got wrong.
 #![cfg(feature = "full")]
 
 use std::future::ready;
@@ -15,7 +15,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 const BEFORE: Duration = Duration::from_millis(500);
 
 fn facts(id: &str) -> TaskFacts {
-    let found = pprof::tasks()
+    let found = pprof::task_facts()
         .into_iter()
         .find(|facts| facts.id.to_string() == id);
     found.expect("a task that is alive")
@@ -24,7 +24,7 @@ fn facts(id: &str) -> TaskFacts {
 #[test]
 fn a_future_that_has_returned_is_no_task_any_more() {
     let wrapped = || {
-        let all = pprof::tasks();
+        let all = pprof::task_facts();
         let wrapped = |facts: &&TaskFacts| facts.kind == TaskKind::Instrumented;
         all.iter().filter(wrapped).count()
     };
@@ -109,6 +109,6 @@ fn a_task_that_a_dependency_spawns_too_late_is_none() {
         let place = facts.location.expect("a location");
         place.file() == file!() && place.line() == line
     };
-    let left: Vec<_> = pprof::tasks().into_iter().filter(here).collect();
+    let left: Vec<_> = pprof::task_facts().into_iter().filter(here).collect();
     assert!(left.is_empty(), "{left:?}");
 }

@@ -16,7 +16,7 @@ fn spawned_between(first: u32, last: u32) -> Vec<TaskFacts> {
         let place = task.location;
         place.is_some_and(|place| place.file() == file!() && (first..last).contains(&place.line()))
     };
-    pprof::tasks().into_iter().filter(here).collect()
+    pprof::task_facts().into_iter().filter(here).collect()
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn a_task_has_the_facts_of_its_spawn_and_of_its_polls() {
             .spawn(future);
         let (task, place): (_, &Location<'_>) = (task.unwrap(), Location::caller());
         let look = || {
-            let all = pprof::tasks().into_iter();
+            let all = pprof::task_facts().into_iter();
             let named = |task: &TaskFacts| task.name.as_deref() == Some("facts");
             all.filter(named).collect::<Vec<_>>()
         };
@@ -109,13 +109,13 @@ fn a_task_has_the_facts_of_its_spawn_and_of_its_polls() {
         let [facts] = &look()[..] else {
             panic!("{:?}", look())
         };
-        assert_eq!(facts.id.to_string(), task.id().to_string());
+        assert_eq!(facts.id, task.id());
         assert_eq!((facts.kind, facts.size), (TaskKind::Task, Some(size)));
         assert_eq!(facts.location.map(Location::file), Some(place.file()));
         assert!(facts.type_name.unwrap().contains("wakes_itself_twice"));
         let root = facts.parent.expect("the root of the block_on");
         assert!(
-            pprof::tasks()
+            pprof::task_facts()
                 .iter()
                 .any(|task| task.id == root && task.kind == TaskKind::BlockOn)
         );

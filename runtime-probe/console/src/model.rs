@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use runtime_probe::pprof::{self, DelaySum, TaskFacts};
+use runtime_probe::pprof::{self, ReadyTimeTracking, TaskFacts};
 use tokio::sync::watch;
 
 /// Finished tasks that are kept at the most: 300 B each, so 3 MB.
@@ -67,7 +67,7 @@ impl Model {
         self.taken = Some(Instant::now());
         let look = self.look;
         for facts in all {
-            let known = self.tasks.entry(facts.id);
+            let known = self.tasks.entry(facts.id.as_u64());
             let known = known.or_insert_with(|| Known {
                 created_at: at.checked_sub(facts.age).unwrap_or(at),
                 at,
@@ -153,7 +153,7 @@ impl Shared {
     }
 
     fn look(&self) {
-        let (at, all) = (SystemTime::now(), pprof::tasks());
+        let (at, all) = (SystemTime::now(), pprof::task_facts());
         let mut model = self.model();
         model.look(all, at);
         self.looks.send_replace(model.look);
@@ -164,7 +164,7 @@ impl Shared {
         let attached = Attached {
             looks: Some(self.looks.subscribe()),
             shared: self.clone(),
-            _delays: pprof::sum_delays(),
+            _ready_times: pprof::track_ready_time(),
         };
         let taken = self.model().taken;
         if taken.is_none_or(|taken| taken.elapsed() > FRESH) {
@@ -180,7 +180,7 @@ pub(crate) struct Attached {
     /// `None` only while it is dropped.
     looks: Option<watch::Receiver<u64>>,
     pub(crate) shared: Arc<Shared>,
-    _delays: DelaySum,
+    _ready_times: ReadyTimeTracking,
 }
 
 impl Attached {
@@ -219,10 +219,10 @@ mod tests {
         const TOO_MANY: u64 = 2_000;
         let runtime = Builder::new_current_thread().build().unwrap();
         let _task = runtime.spawn(std::future::pending::<()>());
-        let facts = pprof::tasks().pop().expect("a task");
-        let called = |id| {
+        let facts = pprof::task_facts().pop().expect("a task");
+        let called = |id: u64| {
             let mut facts = facts.clone();
-            facts.id = id;
+            facts.id = id.into();
             facts
         };
         let second = Duration::from_secs(1);

@@ -52,7 +52,7 @@ pub(crate) fn metadata() -> RegisterMetadata {
 pub(crate) fn task(facts: &TaskFacts) -> Task {
     let [original, size] = sizes(facts);
     let values = [
-        Some(Value::U64Val(facts.id)),
+        Some(Value::U64Val(facts.id.as_u64())),
         facts
             .name
             .as_ref()
@@ -74,11 +74,17 @@ pub(crate) fn task(facts: &TaskFacts) -> Task {
         _ => ProtocolKind::Spawn,
     };
     Task {
-        id: Some(Id { id: facts.id }),
+        id: Some(Id {
+            id: facts.id.as_u64(),
+        }),
         metadata: Some(METADATA),
         kind: protocol_kind.into(),
         fields: values.into_iter().enumerate().filter_map(field).collect(),
-        parents: facts.parent.map(|id| SpanId { id }).into_iter().collect(),
+        parents: facts
+            .parent
+            .map(|id| SpanId { id: id.as_u64() })
+            .into_iter()
+            .collect(),
         location: facts.location.map(Location::from),
     }
 }
@@ -148,7 +154,7 @@ pub(crate) fn stats(known: &Known) -> Stats {
             busy_time: facts.busy.try_into().ok(),
         }),
         self_wakes: facts.self_wakes.min(wakes),
-        scheduled_time: facts.scheduled.try_into().ok(),
+        scheduled_time: facts.ready.try_into().ok(),
     }
 }
 

@@ -1,13 +1,14 @@
 //! How long the polls of one task take, and how long it was ready before them.
 
 use crate::demand::{Demand, Lease};
+use crate::snapshot::facts::TaskId;
 use crate::snapshot::polls::{Unwatchable, Watched};
 use crate::tally::poll_times;
 use std::io;
 use std::time::Duration;
 
 /// Counts the polls of a task by their length, and by how long the task was ready before them, from now on until the returned
-/// value is dropped. An `id` is that of [`TaskFacts`](super::TaskFacts). Mirrors the histograms of `console-subscriber`, for
+/// value is dropped. An `id` is tokio's, or that of [`TaskFacts`](super::TaskFacts). Mirrors the histograms of `console-subscriber`, for
 /// one task instead of all.
 ///
 /// Costs 70 KB for each task that is watched. While any is, each poll of any task, and each wake from inside another task's
@@ -23,7 +24,7 @@ use std::time::Duration;
 ///         runtime_probe::task::yield_now().await;
 ///     }
 /// });
-/// let watch = pprof::watch_polls(task.id().to_string().parse().unwrap()).unwrap();
+/// let watch = pprof::watch_polls(task.id()).unwrap();
 /// for _ in 0..10 {
 ///     runtime_probe::task::yield_now().await;
 /// }
@@ -36,8 +37,8 @@ use std::time::Duration;
 /// # Errors
 /// [`io::ErrorKind::NotFound`] if there is no such task, [`io::ErrorKind::Unsupported`] for a closure of the blocking pool and
 /// for a task that a dependency spawned by plain tokio, [`io::ErrorKind::QuotaExceeded`] while 16 tasks are watched.
-pub fn watch_polls(id: u64) -> io::Result<PollWatch> {
-    let watched = Watched::begin(id).map_err(|why| {
+pub fn watch_polls(id: impl Into<TaskId>) -> io::Result<PollWatch> {
+    let watched = Watched::begin(id.into().as_u64()).map_err(|why| {
         let (kind, reason) = match why {
             Unwatchable::NoSuchTask => (
                 io::ErrorKind::NotFound,

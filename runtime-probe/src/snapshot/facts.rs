@@ -8,17 +8,52 @@ use crate::registry::slab;
 use crate::registry::task::{Kind, View};
 use crate::registry::threads::{self, ThreadNumber};
 use std::collections::HashMap;
+use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What is known of a task, see [`tasks`](crate::pprof::tasks).
+/// A task's id: tokio's own, to which it can be compared, or above 9 * 10^15 one of ours, for what is no task of tokio's. No
+/// other task of the process has or had it.
+///
+/// ```
+/// use runtime_probe::pprof::TaskId;
+///
+/// # #[cfg(feature = "rt")]
+/// # runtime_probe::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let task = runtime_probe::spawn(async {});
+/// assert_eq!(TaskId::from(task.id()), task.id());
+/// assert_eq!(TaskId::from(task.id()).to_string(), task.id().to_string());
+/// # });
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TaskId(u64);
+
+impl TaskId {
+    /// The number, as tokio writes it.
+    pub fn as_u64(self) -> u64 {
+        self.0
+    }
+}
+
+impl From<u64> for TaskId {
+    fn from(number: u64) -> Self {
+        TaskId(number)
+    }
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What is known of a task, see [`task_facts`](crate::pprof::task_facts).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TaskFacts {
-    /// tokio's id of it; above 9 * 10^15 one of our own, for what is no task of tokio's. No other task of the process has
-    /// or had it.
-    pub id: u64,
+    /// Which it is.
+    pub id: TaskId,
     /// What kind of task it is.
     pub kind: TaskKind,
     /// As the user named it.
@@ -26,7 +61,7 @@ pub struct TaskFacts {
     /// Where it was spawned.
     pub location: Option<&'static Location<'static>>,
     /// The task that spawned it; it may have ended.
-    pub parent: Option<u64>,
+    pub parent: Option<TaskId>,
     /// The type of its future, as `std::any::type_name` has it. `None` for a task that a dependency spawned.
     pub type_name: Option<&'static str>,
     /// How large that future is, in bytes, as the user wrote it: without what the probe and tokio put around it.
@@ -44,9 +79,9 @@ pub struct TaskFacts {
     pub polls: u64,
     /// How long its polls took in all, without the one that lasts.
     pub busy: Duration,
-    /// How long it was ready and nobody polled it, in all, without the time that it is now: for a closure always, for a task
-    /// as long as somebody [sums that up](crate::pprof::sum_delays), and zero for tasks of dependencies.
-    pub scheduled: Duration,
+    /// How long it was ready and not polled, in all, without the time that it is now: for a closure always, for a task as long as
+    /// that is [tracked](crate::pprof::track_ready_time), and zero for tasks of dependencies.
+    pub ready: Duration,
     /// Polls in which the task woke itself; it counts 2^26 at the most.
     pub self_wakes: u64,
     /// How many wakers of it there are; without one nothing can wake it. `None` where nobody counts: for a closure and for
@@ -132,7 +167,7 @@ fn facts(view: &View, scale: &Scale, running: &HashMap<u64, (ThreadNumber, Ticks
         _ => (TaskState::Waiting, view.since),
     };
     let wakes_are_seen = !matches!(view.kind, Kind::Blocking | Kind::Foreign);
-    let scheduled = match (view.kind, state) {
+    let ready = match (view.kind, state) {
         // One that has just begun may have no stamp of it yet, which is read as now.
         (Kind::Blocking, TaskState::Running) => ago(view.spawned).saturating_sub(ago(view.since)),
         _ => Duration::from_nanos(scale.ns(view.delay)),
@@ -142,11 +177,11 @@ fn facts(view: &View, scale: &Scale, running: &HashMap<u64, (ThreadNumber, Ticks
         _ => Some(view.wake_at).filter(|at| *at != 0),
     };
     TaskFacts {
-        id: view.id,
+        id: TaskId(view.id),
         kind: view.kind.into(),
         name: None,
         location: view.location,
-        parent: (view.parent != 0).then_some(view.parent),
+        parent: (view.parent != 0).then_some(TaskId(view.parent)),
         type_name: view.meta.map(|meta| (meta.type_name)()),
         size: view.meta.map(|meta| meta.size),
         age: ago(view.spawned),
@@ -155,7 +190,7 @@ fn facts(view: &View, scale: &Scale, running: &HashMap<u64, (ThreadNumber, Ticks
         last_wake: last_wake.filter(|_| wakes_are_seen).map(ago),
         polls: view.polls,
         busy: Duration::from_nanos(scale.ns(view.busy)),
-        scheduled,
+        ready,
         self_wakes: view.self_wakes,
         wakers: wakes_are_seen.then_some(view.wakers),
     }

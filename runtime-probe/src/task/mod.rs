@@ -9,6 +9,7 @@
 //! ```
 
 mod builder;
+mod id;
 pub mod join_set;
 mod local;
 pub(crate) mod spawning;

@@ -14,8 +14,8 @@ use runtime_probe::task;
 const KEPT: Duration = Duration::from_millis(20);
 
 fn facts(id: task::Id) -> TaskFacts {
-    let of_it = |facts: &TaskFacts| facts.id.to_string() == id.to_string();
-    let found = pprof::tasks().into_iter().find(of_it);
+    let of_it = |facts: &TaskFacts| facts.id == id;
+    let found = pprof::task_facts().into_iter().find(of_it);
     found.expect("a task that is alive")
 }
 
@@ -34,19 +34,19 @@ fn they_are_summed_up_while_somebody_wants_to_know() {
             let after = facts(late.id());
             assert_eq!(after.polls, before.polls + 1);
             // The clock's rate is known better and better, so a sum may even shrink.
-            let grown = after.scheduled.saturating_sub(before.scheduled);
+            let grown = after.ready.saturating_sub(before.ready);
             (grown, after.age)
         };
 
         assert_eq!(grown().await.0, Duration::ZERO, "nobody wants to know");
-        let (one, other) = (pprof::sum_delays(), pprof::sum_delays());
+        let (one, other) = (pprof::track_ready_time(), pprof::track_ready_time());
         for sum in [Some(one), Some(other)] {
             let (delay, age) = grown().await;
             assert!((KEPT.mul_f64(0.95)..age).contains(&delay), "{delay:?}");
             drop(sum);
         }
         assert!(grown().await.0 < KEPT / 10, "nobody does any more");
-        assert!(facts(late.id()).scheduled >= KEPT.mul_f64(1.9));
+        assert!(facts(late.id()).ready >= KEPT.mul_f64(1.9));
     });
 }
 
@@ -67,7 +67,7 @@ fn of_a_closure_it_is_always_known() {
     thread::sleep(KEPT);
     let waiting = facts(second.id());
     assert_eq!(
-        (waiting.state, waiting.scheduled),
+        (waiting.state, waiting.ready),
         (TaskState::Runnable, Duration::ZERO)
     );
     release.send(()).unwrap();
@@ -75,7 +75,7 @@ fn of_a_closure_it_is_always_known() {
     let running = facts(second.id());
     assert_eq!(running.state, TaskState::Running);
     assert!(
-        (KEPT.mul_f64(0.95)..=running.age).contains(&running.scheduled),
+        (KEPT.mul_f64(0.95)..=running.age).contains(&running.ready),
         "{running:?}"
     );
     end.send(()).unwrap();
