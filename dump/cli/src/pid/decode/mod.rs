@@ -6,6 +6,7 @@
 //! * [`memory`]: numbers and variants from memory, within a bound of bytes;
 //! * [`layout`]: where in tokio's structures everything is;
 //! * [`runtimes`]: runtimes and their lists of tasks;
+//! * [`list`]: a list that a thread may be changing;
 //! * [`seeds`]: schedulers that no thread is inside of;
 //! * [`roots`]: futures that threads are blocked on;
 //! * [`plan`]: what to follow in a type, compiled once;
@@ -18,6 +19,7 @@ mod chain;
 mod held;
 mod layout;
 mod leaf;
+mod list;
 mod memory;
 pub(crate) mod model;
 mod plan;

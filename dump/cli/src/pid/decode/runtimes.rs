@@ -4,6 +4,7 @@
 //! the truth; memory that looks like a task is not: it may be freed, or a copy.
 
 use super::layout::Layout;
+use super::list::{ListWalk, Step};
 use super::memory::Reader;
 use super::model::{Body, Chain, Dump, Kind, Runtime, State, Task};
 use super::{Budget, Decoder, Look, Process};
@@ -84,7 +85,7 @@ impl Decoder<'_, '_, '_> {
                 .count() as u32;
             let number = dump.runtimes.len() as u32;
             for head in lists {
-                let mut previous = 0;
+                let mut walk = ListWalk::default();
                 let mut at = head;
                 while at != 0 {
                     if left == 0 {
@@ -96,9 +97,18 @@ impl Decoder<'_, '_, '_> {
                         runtime.is_whole = false;
                         break;
                     };
-                    if reader.word(at.wrapping_add(layout.prev)) != Some(previous) {
-                        runtime.is_whole = false;
-                        break;
+                    let prev = reader.word(at.wrapping_add(layout.prev));
+                    let links = |other| self.links(other, process.bias, reader);
+                    match walk.step(at, prev.unwrap_or(u64::MAX), links) {
+                        Step::This => {}
+                        Step::First(other) => {
+                            at = other;
+                            continue;
+                        }
+                        Step::Broken => {
+                            runtime.is_whole = false;
+                            break;
+                        }
                     }
                     let of = (&*layout, poll);
                     if look == Look::Decode {
@@ -111,15 +121,17 @@ impl Decoder<'_, '_, '_> {
                         self.touch_task(at, of, process.bias, reader, budget, look);
                     }
                     runtime.listed += 1;
-                    previous = at;
                     at = reader.word(at.wrapping_add(layout.next)).unwrap_or(0);
                 }
             }
-            let is_counted = runtime
+            // A list and its count change one after the other. What is only proposed must prove itself.
+            let between = match place < certain {
+                true => process.threads.len() as u64,
+                false => 0,
+            };
+            runtime.is_whole &= runtime
                 .counted
-                .is_none_or(|counted| counted == runtime.listed);
-            runtime.is_whole &= is_counted;
-            // What is only proposed must prove itself.
+                .is_none_or(|counted| counted.abs_diff(runtime.listed) <= between);
             if place >= certain && (!runtime.is_whole || runtime.listed == 0) {
                 dump.tasks.truncate(before.0);
                 left = before.1;
@@ -276,6 +288,13 @@ impl Decoder<'_, '_, '_> {
         let (head, _) = self.types.find(list, "head")?;
         let head = reader.word(at.wrapping_add(offset + head))?;
         Some((vec![head], None))
+    }
+
+    /// The links back and forward of the task whose header is here.
+    fn links(&mut self, at: u64, bias: u64, reader: &Reader<'_>) -> Option<(u64, u64)> {
+        let (layout, _) = self.task_at(at, bias, reader)?;
+        let word = |offset| reader.word(at.wrapping_add(offset));
+        Some((word(layout.prev)?, word(layout.next)?))
     }
 
     /// The layout of the task whose header is here, and what it is a task of.
