@@ -8,13 +8,18 @@ use patch::refusal::Refusal;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 fn main() -> ExitCode {
     let matches = command().get_matches();
     match matches.subcommand() {
         Some(("pid", matches)) => {
-            let pid = *matches.get_one("PID").expect("clap asks for it");
-            return dump(pid::Subject::Process(pid), matches);
+            let subject = pid::Subject::Process {
+                pid: *matches.get_one("PID").expect("clap asks for it"),
+                no_stop: matches.get_flag("no-stop"),
+                twice: matches.get_one("twice").copied(),
+            };
+            return dump(subject, matches);
         }
         Some(("core", matches)) => {
             let path = |name| matches.get_one::<PathBuf>(name).cloned();
@@ -126,6 +131,18 @@ fn command() -> Command {
                             .required(true)
                             .value_parser(value_parser!(u32))
                             .help("Number of the process"),
+                    )
+                    .arg(
+                        flag("no-stop", "Lets the process run on: approximate, and without stacks of threads")
+                            .conflicts_with("threads"),
+                    )
+                    .arg(
+                        Arg::new("twice")
+                            .long("twice")
+                            .value_name("TIME")
+                            .value_parser(pause)
+                            .conflicts_with("threads")
+                            .help("Looks again after TIME, as in 5s, and says which tasks have no trace of a poll in between"),
                     ),
             ),
         )
@@ -153,6 +170,24 @@ fn command() -> Command {
                 .about("Takes the patch back: every file is what it was")
                 .arg(offline()),
         )
+}
+
+/// `5s`, `500ms`, `2m`.
+fn pause(text: &str) -> Result<Duration, String> {
+    let (number, unit) = text.split_at(
+        text.find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len()),
+    );
+    let millis = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        _ => return Err("a time is a number and its unit, ms, s or m, as in 5s".to_owned()),
+    };
+    let number: u32 = number
+        .parse()
+        .map_err(|_| "a time begins with a number, as in 5s".to_owned())?;
+    Ok(Duration::from_millis(u64::from(number) * millis))
 }
 
 fn with_dump_options(command: Command) -> Command {

@@ -98,13 +98,51 @@ fn tools_read_the_other_forms() {
 #[test]
 fn under_churn_the_lists_have_as_many_tasks_as_the_runtime_counts() {
     let waits = Process::start_with(&waits(), &["400"]);
-    for _ in 0..10 {
+    for _ in 0..5 {
         let dump = dump(waits.id(), &[]);
         let (head, blocks) = blocks(&dump);
         assert!(!dump.contains("could not be followed"), "{head:?}");
         let of = |part: &str| blocks.values().filter(|block| block.contains(part)).count();
         assert_eq!(of("waits::kinds::waits_for_long(...)"), 200);
         assert_eq!(of("waits::kinds::comes_and_goes(...)"), 200, "{head:?}");
+    }
+}
+
+#[test]
+fn a_second_look_tells_which_tasks_had_no_poll() {
+    let waits = Process::start_with(&waits(), &["20"]);
+    let dump = dump(waits.id(), &["--twice", "1s"]);
+    assert!(dump.contains(", looked at twice within "), "{dump}");
+    let of = |part: &str| -> Vec<bool> {
+        let blocks = dump.split("\n\n").filter(|block| block.contains(part));
+        let idle = blocks.map(|block| block.contains("no trace of a poll in 1s"));
+        idle.collect()
+    };
+    assert_eq!(of("waits::kinds::waits_for_long(...)"), [true; 10]);
+    assert_eq!(of("waits::kinds::comes_and_goes(...)"), [false; 10]);
+    assert_eq!(of("waits::kinds::receives(...)"), [true]);
+    assert_eq!(of("waits::kinds::reads_lines(...)"), [true]);
+    let refused = refusal_of(&["pid", "1", "--twice", "soon"]);
+    assert!(refused.contains("as in 5s"), "{refused}");
+}
+
+#[test]
+fn without_a_stop_a_quiet_process_has_the_same_tasks() {
+    let waits = Process::start(&waits());
+    let stopped = blocks(&dump(waits.id(), &["--plain"])).1;
+    let dump = dump(waits.id(), &["--no-stop"]);
+    assert!(
+        dump.lines().next().unwrap().contains("approximate"),
+        "{dump}"
+    );
+    let blocks = blocks(&dump).1;
+    // Without stacks there are no roots, and nothing of a blocking closure.
+    assert!(blocks.len() >= stopped.len() - 5, "{dump}");
+    for kind in ["receives_broadcast", "waits_for_mutex", "sleeps"] {
+        assert!(
+            dump.contains(&format!("waits::kinds::{kind}(...)")),
+            "{dump}"
+        );
     }
 }
 
@@ -299,6 +337,14 @@ fn refusal(pid: u32, arguments: &[&str]) -> String {
     output.stderr.as_slice().read_to_string(&mut error).unwrap();
     assert_eq!(error.lines().count(), 1, "{error}");
     error
+}
+
+/// What the command says to arguments that it does not take.
+fn refusal_of(arguments: &[&str]) -> String {
+    let command = env!("CARGO_BIN_EXE_runtime-dump");
+    let output = Command::new(command).args(arguments).output().unwrap();
+    assert!(!output.status.success() && output.stdout.is_empty());
+    String::from_utf8(output.stderr).unwrap()
 }
 
 /// How many tasks the first line says that there are.

@@ -23,6 +23,7 @@ use debug::types::Types;
 use refusal::Refusal;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 pub(crate) use surface::{Form, Options};
 use target::Mapping;
 use target::core::Core;
@@ -48,7 +49,13 @@ pub(crate) struct Request {
 /// Of what.
 #[derive(Clone, Debug)]
 pub(crate) enum Subject {
-    Process(u32),
+    Process {
+        pid: u32,
+        /// It runs on.
+        no_stop: bool,
+        /// How long after the first look a second one is compared with it.
+        twice: Option<Duration>,
+    },
     Core {
         file: PathBuf,
         /// The program, where it is not under its name.
@@ -59,12 +66,22 @@ pub(crate) enum Subject {
 /// Writes the dump.
 pub(crate) fn dump(request: &Request, out: &mut dyn Write) -> Result<(), Refusal> {
     match &request.subject {
-        Subject::Process(pid) => dump_process(request, *pid, out),
+        Subject::Process {
+            pid,
+            no_stop,
+            twice,
+        } => dump_process(request, *pid, *no_stop, *twice, out),
         Subject::Core { file, exe } => dump_core(request, file, exe.as_deref(), out),
     }
 }
 
-fn dump_process(request: &Request, pid: u32, out: &mut dyn Write) -> Result<(), Refusal> {
+fn dump_process(
+    request: &Request,
+    pid: u32,
+    no_stop: bool,
+    twice: Option<Duration>,
+    out: &mut dyn Write,
+) -> Result<(), Refusal> {
     let process = Process::find(pid)?;
     let name = process.program_name()?;
     let program = Program::open(&process.program(), &name)?;
@@ -92,9 +109,28 @@ fn dump_process(request: &Request, pid: u32, out: &mut dyn Write) -> Result<(), 
         return loaded.write_threads(request, &stacks, out);
     }
     loaded.write_tasks(request, out, |view| {
-        let seen = view.look_at_process(process)?;
-        let stop = seen.stopped_for.as_secs_f64() * 1000.0;
-        Ok((seen, format!(", which was stopped for {stop:.1}ms")))
+        view.is_traced = twice.is_some();
+        let mut look = || match no_stop {
+            true => view.look_at_running_process(process),
+            false => view.look_at_process(process),
+        };
+        let mut how = String::new();
+        let mut seen = look()?;
+        if let Some(pause) = twice {
+            let (earlier, begin) = (seen, Instant::now());
+            std::thread::sleep(pause);
+            seen = look()?;
+            seen.dump.compare(&earlier.dump, pause);
+            how = format!(", looked at twice within {:.1?}", begin.elapsed());
+        }
+        how += &match no_stop {
+            true => ", approximate: it ran on".to_owned(),
+            false => {
+                let stop = seen.stopped_for.as_secs_f64() * 1000.0;
+                format!(", which was stopped for {stop:.1}ms")
+            }
+        };
+        Ok((seen, how))
     })
 }
 

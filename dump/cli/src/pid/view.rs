@@ -11,6 +11,7 @@ use super::target::Mapping;
 use super::target::core::Core;
 use super::target::live::{self, Process};
 use super::target::snapshot::Snapshot;
+use super::threads::pointers::thread_pointers;
 use super::threads::unwind::{Frame, Stack, Unwinder, walk};
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -41,6 +42,8 @@ pub(super) struct Seen {
 pub(super) struct View<'v, 'i, 'd> {
     bias: u64,
     thread_locals: u64,
+    /// Whether looks are compared.
+    pub(super) is_traced: bool,
     mappings: &'v [Mapping],
     index: &'i Index<'d>,
     decoder: Decoder<'v, 'i, 'd>,
@@ -60,6 +63,7 @@ impl<'v, 'i, 'd> View<'v, 'i, 'd> {
         Self {
             bias,
             thread_locals,
+            is_traced: false,
             mappings,
             index: types.index,
             decoder: Decoder::new(types),
@@ -106,6 +110,38 @@ impl<'v, 'i, 'd> View<'v, 'i, 'd> {
         })
     }
 
+    /// The same of a process that runs on. What changes meanwhile is wrong, and threads have no stacks.
+    pub(super) fn look_at_running_process(&mut self, process: Process) -> Result<Seen, Refusal> {
+        let snapshot = Snapshot::new(process.pid)?;
+        let seeds = self.seeds(&process);
+        let threads = process.threads()?;
+        let tids: Vec<u32> = threads.iter().map(|thread| thread.tid).collect();
+        let pointers = thread_pointers(&process, &self.data(), &tids);
+        let view = |(tid, pointer)| ThreadView {
+            tid,
+            pointer,
+            roots: Vec::new(),
+        };
+        let views: Vec<ThreadView> = pointers.into_iter().map(view).collect();
+        snapshot.fetch(&seeds.tasks);
+        self.look(&snapshot, &views, &seeds.schedulers, Look::All);
+        let pages = snapshot.prepare();
+        let now = live::monotonic();
+        snapshot.renew(&pages);
+        self.look(&snapshot, &views, &seeds.schedulers, Look::All);
+        snapshot.close();
+        let stack = |thread| Stack {
+            thread,
+            frames: Vec::new(),
+        };
+        Ok(Seen {
+            dump: self.look(&snapshot, &views, &seeds.schedulers, Look::Decode),
+            stacks: threads.into_iter().map(stack).collect(),
+            now: Some(now),
+            stopped_for: Duration::ZERO,
+        })
+    }
+
     /// A core does not change, so one look is enough.
     pub(super) fn look_at_core(&mut self, core: &Core) -> Seen {
         let stacks = walk(core.threads.clone(), &mut self.unwinder, core);
@@ -121,25 +157,24 @@ impl<'v, 'i, 'd> View<'v, 'i, 'd> {
 
     /// Schedulers that no thread needs to be inside of.
     fn seeds(&mut self, memory: &dyn Memory) -> Seeds {
-        let all = self.mappings.iter();
-        let data: Vec<Range<u64>> = all
-            .clone()
-            .filter(|mapping| mapping.is_data)
-            .map(|mapping| mapping.start..mapping.end)
-            .collect();
-        if data
+        let data = self.data();
+        let constants: Vec<Range<u64>> = self
+            .mappings
             .iter()
-            .map(|range| range.end - range.start)
-            .sum::<u64>()
-            > MOST_SCANNED
-        {
-            return Seeds::default();
-        }
-        let constants: Vec<Range<u64>> = all
             .filter(|mapping| self.is_constants(mapping))
             .map(|mapping| mapping.start..mapping.end)
             .collect();
         self.decoder.seeds(memory, self.bias, &constants, &data)
+    }
+
+    /// What is searched: nothing, where that is too much.
+    fn data(&self) -> Vec<Range<u64>> {
+        let all = self.mappings.iter().filter(|mapping| mapping.is_data);
+        let bytes: u64 = all.clone().map(|mapping| mapping.end - mapping.start).sum();
+        match bytes > MOST_SCANNED {
+            true => Vec::new(),
+            false => all.map(|mapping| mapping.start..mapping.end).collect(),
+        }
     }
 
     /// Whether vtables can be in it: it is of the program, and no code.
@@ -164,6 +199,7 @@ impl<'v, 'i, 'd> View<'v, 'i, 'd> {
             thread_locals: self.thread_locals,
             threads,
             seeds,
+            is_traced: self.is_traced,
         };
         self.decoder.decode(&process, Budget::default(), look)
     }

@@ -1,11 +1,59 @@
 //! Numbers from memory, within a bound of bytes.
 
 use std::cell::Cell;
+use std::ops::Range;
+
+/// Bytes that are read at a time.
+const CHUNK: usize = 1 << 18;
 
 /// Memory of a process, whatever it is.
 pub(crate) trait Memory {
     /// Fills `into` with what is at `address`. False: it is not there, and `into` may have changed.
     fn read(&self, address: u64, into: &mut [u8]) -> bool;
+}
+
+/// A part of memory.
+pub(crate) struct Chunk<'b> {
+    start: u64,
+    bytes: &'b [u8],
+}
+
+impl Chunk<'_> {
+    /// The words in it and their addresses.
+    pub(crate) fn words(&self) -> impl Iterator<Item = (u64, u64)> {
+        let words = self.bytes.chunks_exact(8).enumerate();
+        words.map(|(number, word)| {
+            let word = u64::from_le_bytes(word.try_into().expect("8 bytes"));
+            (self.start + 8 * number as u64, word)
+        })
+    }
+
+    /// The word at an address, if it is in here.
+    pub(crate) fn word(&self, address: u64) -> Option<u64> {
+        let from = usize::try_from(address.checked_sub(self.start)?).ok()?;
+        let bytes = self.bytes.get(from..from.checked_add(8)?)?;
+        Some(u64::from_le_bytes(bytes.try_into().expect("8 bytes")))
+    }
+}
+
+/// Passes what is in these ranges, a part at a time.
+pub(crate) fn each_chunk(
+    memory: &dyn Memory,
+    ranges: &[Range<u64>],
+    mut visit: impl FnMut(&Chunk<'_>),
+) {
+    let mut buffer = vec![0; CHUNK];
+    for range in ranges {
+        let mut start = range.start;
+        while start < range.end {
+            let some = CHUNK.min(usize::try_from(range.end - start).unwrap_or(CHUNK));
+            let bytes = &mut buffer[..some];
+            if memory.read(start, bytes) {
+                visit(&Chunk { start, bytes });
+            }
+            start += some as u64;
+        }
+    }
 }
 
 /// Reads until a number of bytes is used up.

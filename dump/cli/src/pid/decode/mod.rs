@@ -13,6 +13,7 @@
 //! * [`chain`]: from a task's future down to what it waits for;
 //! * [`held`]: what an async body has beside what it awaits;
 //! * [`leaf`]: what is known of a leaf beside its name;
+//! * [`trace`]: what a poll changes;
 //! * [`model`]: the result.
 
 mod chain;
@@ -28,13 +29,14 @@ mod runtimes;
 pub(crate) mod seeds;
 #[cfg(test)]
 mod tests;
+mod trace;
 
 use crate::pid::debug::index::{Die, Poll};
 use crate::pid::debug::types::Types;
 use crate::pid::numbers::{NumberMap, NumberSet};
 use layout::Layout;
-pub(crate) use memory::Memory;
 use memory::Reader;
+pub(crate) use memory::{Memory, each_chunk};
 use model::{Dump, Frame};
 use plan::Plan;
 use std::collections::{HashMap, HashSet};
@@ -88,6 +90,8 @@ pub(crate) struct Process<'m> {
     pub(crate) threads: &'m [ThreadView],
     /// Schedulers that may be there beside those of the threads.
     pub(crate) seeds: &'m [seeds::Seed],
+    /// Whether a later look is compared with this one.
+    pub(crate) is_traced: bool,
 }
 
 /// A thread as the decoder sees it.
@@ -161,7 +165,7 @@ impl<'t, 'i, 'd> Decoder<'t, 'i, 'd> {
         dump
     }
 
-    /// What was added to the addresses of the program, and what is the type of the object of this vtable.
+    /// The type of the object that has this vtable, by the vtable's address in the file.
     fn dynamic_type(&mut self, address: u64) -> Option<Die> {
         if let Some(known) = self.dynamic.get(&address) {
             return *known;

@@ -1,6 +1,8 @@
 //! A dump as plain data.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// All that was found.
 #[derive(Debug, Default)]
@@ -13,6 +15,21 @@ pub(crate) struct Dump {
     pub(crate) frames: Vec<Frame>,
     /// Whether reading ended at the bound of bytes.
     pub(crate) out_of_bytes: bool,
+}
+
+impl Dump {
+    /// Notes which waiting tasks were the same in an earlier dump.
+    pub(crate) fn compare(&mut self, earlier: &Dump, passed: Duration) {
+        let key = |task: &Task| (task.address, task.id);
+        let is_comparable = |task: &&Task| task.state == State::Waiting && task.trace.is_some();
+        let earlier = earlier.tasks.iter().filter(is_comparable);
+        let traces: HashMap<_, _> = earlier.map(|task| (key(task), task.trace)).collect();
+        for task in &mut self.tasks {
+            if is_comparable(&&*task) && traces.get(&key(task)) == Some(&task.trace) {
+                task.unchanged_for = Some(passed);
+            }
+        }
+    }
 }
 
 /// A runtime, or a `LocalSet`.
@@ -57,6 +74,8 @@ impl Kind {
 pub(crate) struct Task {
     /// tokio's id of it; 0 where it cannot be read.
     pub(crate) id: u64,
+    /// Where its memory is; 0 for what has none of its own.
+    pub(crate) address: u64,
     /// Index of its runtime.
     pub(crate) runtime: u32,
     pub(crate) state: State,
@@ -67,6 +86,10 @@ pub(crate) struct Task {
     pub(crate) thread: Option<u32>,
     /// The thread that is in `block_on` for it.
     pub(crate) root_of: Option<u32>,
+    /// What a poll changes, where two looks are compared.
+    pub(crate) trace: Option<u64>,
+    /// How long ago it was the same.
+    pub(crate) unchanged_for: Option<Duration>,
     /// Where it was spawned, where tokio was built to know.
     pub(crate) spawned_at: Option<(Arc<str>, u32, u32)>,
     pub(crate) body: Body,

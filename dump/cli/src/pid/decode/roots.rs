@@ -65,12 +65,15 @@ impl Decoder<'_, '_, '_> {
         };
         Some(Task {
             id: 0,
+            address: 0,
             runtime: 0,
             state: State::Waiting,
             is_cancelled: false,
             has_no_waker: false,
             thread: None,
             root_of: Some(thread.tid),
+            trace: None,
+            unchanged_for: None,
             spawned_at: None,
             body,
         })

@@ -112,13 +112,13 @@ impl Decoder<'_, '_, '_> {
                     }
                     let of = (&*layout, poll);
                     if look == Look::Decode {
-                        let mut task = self.task(at, of, process.bias, reader, budget);
+                        let mut task = self.task(at, of, process, reader, budget);
                         task.runtime = number;
                         let by = |inside: &&Inside| task.id != 0 && inside.task == Some(task.id);
                         task.thread = inside.iter().find(by).map(|inside| inside.thread);
                         dump.tasks.push(task);
                     } else {
-                        self.touch_task(at, of, process.bias, reader, budget, look);
+                        self.touch_task(at, of, process, reader, budget, look);
                     }
                     runtime.listed += 1;
                     at = reader.word(at.wrapping_add(layout.next)).unwrap_or(0);
@@ -327,7 +327,7 @@ impl Decoder<'_, '_, '_> {
         &mut self,
         at: u64,
         of: (&Layout, Poll),
-        bias: u64,
+        process: &Process<'_>,
         reader: &Reader<'_>,
         budget: Budget,
         look: Look,
@@ -340,7 +340,7 @@ impl Decoder<'_, '_, '_> {
         if look == Look::New && self.met.get(&at) == Some(&id) {
             return;
         }
-        self.task(at, of, bias, reader, budget);
+        self.task(at, of, process, reader, budget);
         if look == Look::All {
             self.met.insert(at, id);
         }
@@ -350,7 +350,7 @@ impl Decoder<'_, '_, '_> {
         &mut self,
         at: u64,
         (layout, poll): (&Layout, Poll),
-        bias: u64,
+        process: &Process<'_>,
         reader: &Reader<'_>,
         budget: Budget,
     ) -> Task {
@@ -367,16 +367,23 @@ impl Decoder<'_, '_, '_> {
         let body = match state {
             State::Running => Body::Missing("it is being polled"),
             State::Complete => Body::Missing("it has ended"),
-            State::Runnable | State::Waiting => self.body(at, layout, poll, bias, reader, budget),
+            State::Runnable | State::Waiting => {
+                self.body(at, layout, poll, process.bias, reader, budget)
+            }
         };
+        let trace = (process.is_traced && matches!(body, Body::Chain(_)))
+            .then(|| self.trace(at, layout, poll, process.bias, reader));
         Task {
             id: reader.word(at.wrapping_add(layout.id)).unwrap_or(0),
+            address: at,
             runtime: 0,
             state,
             is_cancelled: word & CANCELLED != 0,
             has_no_waker: state == State::Waiting && references == unwakeable,
             thread: None,
             root_of: None,
+            trace,
+            unchanged_for: None,
             spawned_at: self.spawned_at(at, layout, reader),
             body,
         }

@@ -3,14 +3,11 @@
 //! Memory that looks like a task may be freed, or a copy from before the task was moved to where it lives. So what is found
 //! only proposes a scheduler, whose lists decide: they must be of one piece, and of the length that it counts.
 
-use super::memory::{Memory, Reader};
+use super::memory::{Memory, Reader, each_chunk};
 use super::{Budget, Decoder};
 use crate::pid::debug::index::{Die, Poll};
 use crate::pid::numbers::NumberMap;
 use std::ops::Range;
-
-/// Bytes that are read at a time.
-const CHUNK: usize = 1 << 18;
 
 /// The most schedulers that are proposed.
 const MOST_SEEDS: usize = 4096;
@@ -27,30 +24,6 @@ pub(crate) struct Seeds {
     pub(crate) schedulers: Vec<Seed>,
     /// Where the tasks seem to be, in ascending order.
     pub(crate) tasks: Vec<u64>,
-}
-
-/// A part of memory.
-struct Chunk<'b> {
-    start: u64,
-    bytes: &'b [u8],
-}
-
-impl Chunk<'_> {
-    /// The words in it and their addresses.
-    fn words(&self) -> impl Iterator<Item = (u64, u64)> {
-        let words = self.bytes.chunks_exact(8).enumerate();
-        words.map(|(number, word)| {
-            let word = u64::from_le_bytes(word.try_into().expect("8 bytes"));
-            (self.start + 8 * number as u64, word)
-        })
-    }
-
-    /// The word at an address, if it is in here.
-    fn word(&self, address: u64) -> Option<u64> {
-        let from = usize::try_from(address.checked_sub(self.start)?).ok()?;
-        let bytes = self.bytes.get(from..from.checked_add(8)?)?;
-        Some(u64::from_le_bytes(bytes.try_into().expect("8 bytes")))
-    }
 }
 
 impl Decoder<'_, '_, '_> {
@@ -112,20 +85,5 @@ impl Decoder<'_, '_, '_> {
         found.schedulers = schedulers.into_iter().collect();
         found.schedulers.sort_unstable();
         found
-    }
-}
-
-fn each_chunk(memory: &dyn Memory, ranges: &[Range<u64>], mut visit: impl FnMut(&Chunk<'_>)) {
-    let mut buffer = vec![0; CHUNK];
-    for range in ranges {
-        let mut start = range.start;
-        while start < range.end {
-            let some = CHUNK.min(usize::try_from(range.end - start).unwrap_or(CHUNK));
-            let bytes = &mut buffer[..some];
-            if memory.read(start, bytes) {
-                visit(&Chunk { start, bytes });
-            }
-            start += some as u64;
-        }
     }
 }

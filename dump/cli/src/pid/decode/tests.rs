@@ -118,6 +118,7 @@ fn any_memory_gives_a_dump_within_the_budget() {
                 thread_locals: 0x200,
                 threads: &threads,
                 seeds: &seeds,
+                is_traced: true,
             };
             for look in [Look::All, Look::New] {
                 decoder.decode(&process, SMALL, look);

@@ -164,12 +164,15 @@ fn closure(thread: u32, id: u64, source: &Source) -> Option<Task> {
     let is_worker = functions.any(|frame| frame.function.starts_with(WORKER));
     (!is_worker && !frames.is_empty()).then_some(Task {
         id,
+        address: 0,
         runtime: 0,
         state: TaskState::Running,
         is_cancelled: false,
         has_no_waker: false,
         thread: Some(thread),
         root_of: None,
+        trace: None,
+        unchanged_for: None,
         spawned_at: None,
         body: Body::Missing("it is a blocking closure"),
     })
@@ -264,7 +267,7 @@ fn stack_of(locations: &[Arc<Location>], verbose: bool) -> Stack {
         trunk: locations.iter().map(shown).collect(),
         missing: locations
             .is_empty()
-            .then(|| "its thread did not stop in time".into()),
+            .then(|| "its thread was not stopped".into()),
         ..Stack::default()
     }
 }
@@ -490,6 +493,9 @@ fn push_facts(notes: &mut Vec<String>, task: &Task, runtimes: usize) {
     }
     if task.is_cancelled {
         notes.push("aborted".into());
+    }
+    if let Some(passed) = task.unchanged_for {
+        notes.push(format!("no trace of a poll in {passed:?}"));
     }
     if task.has_no_waker {
         notes.push("nothing can wake it".into());

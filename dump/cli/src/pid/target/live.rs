@@ -1,6 +1,6 @@
 //! A process of this machine.
 
-use super::{Mapping, Thread, sys};
+use super::{Mapping, Registers, Thread, sys};
 use crate::pid::decode::Memory;
 use crate::pid::refusal::Refusal;
 use std::fs;
@@ -80,6 +80,12 @@ impl Process {
             Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Err(Refusal::Gone(self.pid)),
             _ => Ok(()),
         }
+    }
+
+    /// The threads, which run on, so that nothing is known of their registers.
+    pub(crate) fn threads(self) -> Result<Vec<Thread>, Refusal> {
+        let thread = |tid| about(self.pid, tid).thread(tid, None);
+        Ok(self.tids()?.into_iter().map(thread).collect())
     }
 
     /// Stops all threads, until the result is dropped. If this process ends before, the kernel lets them run on.
@@ -195,6 +201,18 @@ struct About {
     cpu_ns: Option<u64>,
 }
 
+impl About {
+    fn thread(self, tid: u32, registers: Option<Registers>) -> Thread {
+        Thread {
+            tid,
+            name: self.name,
+            state: self.state,
+            cpu_ns: self.cpu_ns,
+            registers,
+        }
+    }
+}
+
 fn about(pid: u32, tid: u32) -> About {
     let read = |name| fs::read_to_string(format!("/proc/{pid}/task/{tid}/{name}")).ok();
     let stat = read("stat").unwrap_or_default();
@@ -216,12 +234,9 @@ fn about(pid: u32, tid: u32) -> About {
 impl Stopped {
     /// The threads and their registers.
     pub(crate) fn threads(&self) -> Vec<Thread> {
-        let thread = |thread: &StoppedThread| Thread {
-            tid: thread.tid,
-            name: thread.about.name.clone(),
-            state: thread.about.state,
-            cpu_ns: thread.about.cpu_ns,
-            registers: thread.signal.and_then(|_| sys::registers(thread.tid)),
+        let thread = |thread: &StoppedThread| {
+            let registers = thread.signal.and_then(|_| sys::registers(thread.tid));
+            thread.about.clone().thread(thread.tid, registers)
         };
         self.threads.iter().map(thread).collect()
     }
