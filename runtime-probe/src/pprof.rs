@@ -85,17 +85,17 @@ pub fn serve(address: impl ToSocketAddrs) -> io::Result<Serving> {
 ///
 /// # What a server is
 /// It runs on threads of its own and uses no async runtime, so it answers when tokio is wedged. An idle one costs one
-/// sleeping thread; a busy one never has more than 64 connections: whoever has waited longest for a request gives way to the
+/// sleeping thread; a busy one never has more than 64 connections: the one that has waited longest for a request is closed for the
 /// next, or else whoever has read its answer slowest.
 #[derive(Debug)]
 #[must_use = "nothing listens before `serve`"]
 pub struct Server {
-    place: io::Result<Place>,
+    address: io::Result<Address>,
     token: Option<Result<Token, &'static str>>,
 }
 
 #[derive(Debug)]
-enum Place {
+enum Address {
     Tcp(Vec<SocketAddr>),
     Unix(PathBuf),
 }
@@ -106,7 +106,7 @@ impl Server {
     pub fn new(address: impl ToSocketAddrs) -> Server {
         let addresses = address.to_socket_addrs();
         Server {
-            place: addresses.map(|addresses| Place::Tcp(addresses.collect())),
+            address: addresses.map(|addresses| Address::Tcp(addresses.collect())),
             token: None,
         }
     }
@@ -116,7 +116,7 @@ impl Server {
     /// the server stops, unless it is stopped by the end of the process.
     pub fn unix(path: impl Into<PathBuf>) -> Server {
         Server {
-            place: Ok(Place::Unix(path.into())),
+            address: Ok(Address::Unix(path.into())),
             token: None,
         }
     }
@@ -147,9 +147,9 @@ impl Server {
             .map_err(|reason| io::Error::new(io::ErrorKind::InvalidInput, reason))?;
         // Whoever creates threads from here on is noted.
         source::start();
-        match self.place? {
-            Place::Tcp(addresses) => server::Server::bind(&addresses, token, routes::answer),
-            Place::Unix(path) => server::Server::bind_unix(&path, token, routes::answer),
+        match self.address? {
+            Address::Tcp(addresses) => server::Server::bind(&addresses, token, routes::answer),
+            Address::Unix(path) => server::Server::bind_unix(&path, token, routes::answer),
         }
         .map(Serving)
     }
@@ -558,18 +558,18 @@ pub(crate) fn start_from_environment() {
         set_rates_from_environment();
         sigquit::from_environment();
         watchdog::from_environment();
-        let Some(place) = LISTEN.value() else {
+        let Some(address) = LISTEN.value() else {
             return;
         };
-        match from_environment(&place, TOKEN.value_or_empty()).serve() {
+        match from_environment(&address, TOKEN.value_or_empty()).serve() {
             Ok(serving) => {
                 let url = serving.url();
                 serving.detach();
                 environment::say(&format!("listening on {url}"));
             }
             Err(error) => {
-                let place = place.to_string_lossy();
-                environment::complain(format!("cannot listen on {place}: {error}"));
+                let address = address.to_string_lossy();
+                environment::complain(format!("cannot listen on {address}: {error}"));
             }
         }
     });
@@ -597,10 +597,10 @@ fn set_rates_from_environment() {
 
 /// A variable that is set counts even if it is empty: a token that a script failed to fill in must not open the door.
 #[cfg(feature = "rt")]
-fn from_environment(place: &OsStr, token: Option<OsString>) -> Server {
-    let server = match place.as_bytes().strip_prefix(b"unix:") {
+fn from_environment(address: &OsStr, token: Option<OsString>) -> Server {
+    let server = match address.as_bytes().strip_prefix(b"unix:") {
         Some(path) => Server::unix(OsStr::from_bytes(path)),
-        None => Server::new(&*place.to_string_lossy()),
+        None => Server::new(&*address.to_string_lossy()),
     };
     match token {
         Some(token) => server.allow_remote(token.to_string_lossy()),

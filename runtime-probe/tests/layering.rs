@@ -218,6 +218,33 @@ fn few_know_tokio() {
     assert!(wrong.is_empty(), "tokio is named at\n{}", wrong.join("\n"));
 }
 
+/// Words that meant several things, or nothing that a reader of tokio knows. What stands for them: wait, busy and ready time; a
+/// permit of something bounded; a site; a stack key.
+const RETIRED: [&str; 8] = [
+    "lap",
+    "manner",
+    "owed",
+    "paid",
+    "readiness",
+    "scheduled",
+    "seat",
+    "turn",
+];
+
+#[test]
+fn retired_words_do_not_come_back() {
+    let mut wrong = Vec::new();
+    for file in sources() {
+        for name in idents(file.tokens.clone()) {
+            let text = name.to_string().to_lowercase();
+            if text.split('_').any(|word| RETIRED.contains(&word)) {
+                wrong.push(format!("{file}:{} {name}", name.span().start().line));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn names_say_what_things_are() {
     let mut wrong = Vec::new();

@@ -113,7 +113,7 @@ fn readers_of_a_byte_a_second_are_bounded() {
     );
     assert_eq!(client::get(server, DUMP).status, 200);
 
-    // Those that read on, and slowly, are served, and one of them gives way to somebody who wants a dump as well.
+    // Those that read on, and slowly, are served, and one of them ends for a further client.
     let served = Arc::new(AtomicU64::new(0));
     let readers_of_kilobytes: Vec<_> = (0..READERS)
         .map(|_| {

@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 pub enum Reason {
     /// By name.
     Known(&'static str),
-    /// It does not wait: it gave way to others (`yield_now`, an exhausted budget) and is runnable.
+    /// It does not wait: it yielded (`yield_now`, an exhausted budget) and is runnable.
     Yield,
     /// A wrapped future inside the task waits, which is a task of its own.
     Inner,
@@ -84,7 +84,7 @@ const REASONS: &[(&str, Reason)] = &[
     ("tokio::task::coop::register_waker", Reason::Yield),
     ("tokio::task::coop::consume_budget", Reason::Yield),
     ("tokio::runtime::context::defer", Reason::Yield),
-    // Where a worker keeps the wakers of tasks that gave way.
+    // Where a worker keeps the wakers of tasks that yielded.
     ("tokio::runtime::scheduler", Reason::Yield),
     (
         "tokio::sync::mpsc::bounded::Sender",
@@ -543,7 +543,7 @@ pub fn reason_of(function: &str) -> Option<Reason> {
 /// The reason of a leaf: that of its outermost frame, with exceptions. `outer` is what the frame `function` means.
 pub fn combine(inner: Reason, outer: Reason, function: &str) -> Reason {
     match (inner, outer) {
-        // Whoever gives way does so inside some other wait's code.
+        // A task yields inside some other wait's code.
         (Reason::Yield, _) => Reason::Yield,
         // A receiver waits in the channel itself; who waits in a channel's semaphore wants to send.
         (Reason::Known("semacquire" | "chan send"), Reason::Known("chan receive")) => {

@@ -1,8 +1,8 @@
 //! A reply on its way from a blocking thread, which writes it, to hyper, which polls it.
 //!
 //! A channel of tokio's was rejected: its blocking send waits for as long as the client likes, and a bound on that would
-//! need a runtime with a timer. Here the writer waits on a condition variable. What it waits it is owed, pieces pay for it at
-//! [`MIN_BYTES_PER_SECOND`], and it is owed [`STALL`] at most: otherwise a piece every ten seconds would keep it for ever.
+//! need a runtime with a timer. Here the writer waits on a condition variable. What it waits puts the client behind, pieces catch up at
+//! [`MIN_BYTES_PER_SECOND`], and it may be [`STALL`] behind at most: otherwise a piece every ten seconds would keep it for ever.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -44,7 +44,7 @@ pub(crate) fn pipe() -> (Writer, Reader) {
         Writer {
             shared: writer,
             stall,
-            owed: Duration::ZERO,
+            behind: Duration::ZERO,
         },
         Reader { shared },
     )
@@ -93,8 +93,8 @@ impl Shared {
 pub(crate) struct Writer {
     shared: Arc<Shared>,
     stall: Duration,
-    /// What it has waited and pieces have not paid for. They are no credit for later.
-    owed: Duration,
+    /// What it has waited and pieces have not caught up with. Bytes are no credit for later.
+    behind: Duration,
 }
 
 impl Writer {
@@ -115,11 +115,11 @@ impl Writer {
 
     /// Waits for room.
     fn push(&mut self, piece: Bytes) -> io::Result<()> {
-        let paid = Duration::from_secs_f64(piece.len() as f64 / MIN_BYTES_PER_SECOND);
+        let caught_up = Duration::from_secs_f64(piece.len() as f64 / MIN_BYTES_PER_SECOND);
         let begin = Instant::now();
         let mut reply = self.shared.lock();
         while reply.pieces.len() >= ROOM && !reply.reader_is_gone {
-            let left = self.stall.saturating_sub(self.owed + begin.elapsed());
+            let left = self.stall.saturating_sub(self.behind + begin.elapsed());
             if left.is_zero() {
                 let reason = "the client reads too slowly";
                 return Err(io::Error::new(io::ErrorKind::TimedOut, reason));
@@ -130,7 +130,7 @@ impl Writer {
         if reply.reader_is_gone {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        self.owed = (self.owed + begin.elapsed()).saturating_sub(paid);
+        self.behind = (self.behind + begin.elapsed()).saturating_sub(caught_up);
         reply.pieces.push_back(piece);
         Shared::wake(reply);
         Ok(())
@@ -319,11 +319,15 @@ mod tests {
     #[test]
     fn pieces_pay_for_waiting() {
         let (mut writer, _reader) = pipe();
-        writer.owed = Duration::from_secs(5);
+        writer.behind = Duration::from_secs(5);
         writer.send(vec![0; PIECE_BYTES]).unwrap();
-        assert!(writer.owed < Duration::from_secs(2), "{:?}", writer.owed);
+        assert!(
+            writer.behind < Duration::from_secs(2),
+            "{:?}",
+            writer.behind
+        );
         writer.send(vec![0; PIECE_BYTES]).unwrap();
-        assert_eq!(writer.owed, Duration::ZERO);
+        assert_eq!(writer.behind, Duration::ZERO);
     }
 
     #[test]

@@ -218,16 +218,16 @@ async fn accept<I: Instrument>(
     listener: &tokio::net::TcpListener,
     client: impl Fn(Arc<Notify>) -> InstrumentServer<I>,
 ) {
-    let seats = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let permits = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                if let Ok(seat) = seats.clone().try_acquire_owned() {
+                if let Ok(permit) = permits.clone().try_acquire_owned() {
                     let too_slow = Arc::new(Notify::new());
                     let connection = connection::serve(stream, client(too_slow.clone()), too_slow);
                     tokio::spawn(async move {
                         connection.await;
-                        drop(seat);
+                        drop(permit);
                     });
                 }
             }

@@ -6,16 +6,16 @@
 //! An entry is words, so that a reader who is lapped reads old words at worst, and nothing here needs unsafe code. What
 //! they mean is the business of who writes and who reads.
 //!
-//! Each slot has a turn, by which its owner is known (Dmitry Vyukov's bounded queue):
+//! Each slot has a sequence number, by which its owner is known (Dmitry Vyukov's bounded queue):
 //!
-//! | turn of the slot for position p | it is |
+//! | sequence number of the slot for position p | it is |
 //! |---|---|
 //! | p | free, for the writer that takes position p |
 //! | p + 1 | written, for the reader |
-//! | p + slots | free again, for the next lap |
+//! | p + slots | free again, for the next round |
 //!
 //! 1. A writer MUST take a position by the compare-exchange of `next` before it writes. Otherwise two write one slot.
-//! 2. The turn MUST be stored with Release after the words, and loaded with Acquire before them, on both sides. Otherwise
+//! 2. The sequence number MUST be stored with Release after the words, and loaded with Acquire before them, on both sides. Otherwise
 //!    an entry is read, or written over, before it is whole.
 //! 3. A writer that is stopped in between (a preempted handler) holds up the reader, not other writers; when these have
 //!    filled the ring they lose entries, and count them.
@@ -33,16 +33,16 @@ pub(crate) struct Ring<const WORDS: usize> {
 }
 
 struct Slot<const WORDS: usize> {
-    turn: AtomicU64,
+    sequence: AtomicU64,
     len: AtomicU64,
     words: [AtomicU64; WORDS],
 }
 
 impl<const WORDS: usize> Ring<WORDS> {
-    /// A ring of at least so many slots: a power of two, and not one, whose two turns could not be told apart.
+    /// A ring of at least so many slots: a power of two, and not one, whose two sequence numbers could not be told apart.
     pub(crate) fn new(slots: usize) -> Self {
         let slot = |position| Slot {
-            turn: AtomicU64::new(position),
+            sequence: AtomicU64::new(position),
             len: AtomicU64::new(0),
             words: std::array::from_fn(|_| AtomicU64::new(0)),
         };
@@ -62,12 +62,12 @@ impl<const WORDS: usize> Ring<WORDS> {
         let mut position = self.next.load(Ordering::Relaxed);
         let slot = loop {
             let slot = self.slot(position);
-            // Acquire: pairs with the reader's Release, which read what was here a lap ago.
-            let turn = slot.turn.load(Ordering::Acquire);
-            if turn != position {
+            // Acquire: pairs with the reader's Release, which read what was here a round ago.
+            let sequence = slot.sequence.load(Ordering::Acquire);
+            if sequence != position {
                 let now = self.next.load(Ordering::Relaxed);
                 if now == position {
-                    // Still nobody else's, and not free: the reader is a whole lap behind.
+                    // Still nobody else's, and not free: the reader is a whole round behind.
                     self.lost.fetch_add(1, Ordering::Relaxed);
                     return false;
                 }
@@ -91,26 +91,26 @@ impl<const WORDS: usize> Ring<WORDS> {
         }
         slot.len.store(len, Ordering::Relaxed);
         // Release: pairs with the Acquire in `drain`.
-        slot.turn.store(position + 1, Ordering::Release);
+        slot.sequence.store(position + 1, Ordering::Release);
         true
     }
 
-    /// Hands all whole entries to `visit`, in the order in which they were begun. Readers take turns.
+    /// Hands all whole entries to `visit`, in the order in which they were begun. One reader at a time.
     pub(crate) fn drain(&self, mut visit: impl FnMut(&[u64])) {
         let mut read = lock(&self.read);
         let mut entry = [0; WORDS];
         loop {
             let slot = self.slot(*read);
             // Acquire: pairs with the Release in `push`.
-            if slot.turn.load(Ordering::Acquire) != *read + 1 {
+            if slot.sequence.load(Ordering::Acquire) != *read + 1 {
                 return;
             }
             let len = (slot.len.load(Ordering::Relaxed) as usize).min(WORDS);
             for (to, from) in entry.iter_mut().zip(&slot.words[..len]) {
                 *to = from.load(Ordering::Relaxed);
             }
-            // Release: pairs with the Acquire of the writer of the next lap.
-            slot.turn
+            // Release: pairs with the Acquire of the writer of the next round.
+            slot.sequence
                 .store(*read + self.slots.len() as u64, Ordering::Release);
             *read += 1;
             visit(&entry[..len]);

@@ -17,12 +17,12 @@ use super::head;
 use super::inbox::{Inbox, ReadError, Source};
 use super::limits::{LINGER_BYTES, Limits, MAX_REQUESTS, SEND_BUFFER_BYTES};
 use super::outbox::Outbox;
+use super::permits::Permit;
 use super::refusal::Refusal;
 use super::reply::Reply;
 use super::request::{Request, Version};
-use super::seats::Seat;
 use super::socket::Stream;
-use super::transmit::{self, Connection, Manner, SendBody, Sent, Told};
+use super::transmit::{self, Connection, SendBody, Sending, Sent, Told};
 
 /// What all connections of a server share.
 pub(super) struct Service {
@@ -54,21 +54,21 @@ enum End {
 }
 
 /// Serves a connection to its end.
-pub(super) fn serve(stream: &Arc<Stream>, seat: &Seat, service: &Service) {
-    if let End::Linger = serve_requests(stream, seat, service) {
+pub(super) fn serve(stream: &Arc<Stream>, permit: &Permit, service: &Service) {
+    if let End::Linger = serve_requests(stream, permit, service) {
         linger(stream, service.limits);
     }
     // The handler may hold the socket open for a moment longer. Fails if the client was first.
     let _ = stream.shutdown(Shutdown::Both);
 }
 
-fn serve_requests(stream: &Arc<Stream>, seat: &Seat, service: &Service) -> End {
+fn serve_requests(stream: &Arc<Stream>, permit: &Permit, service: &Service) -> End {
     let limits = service.limits;
     // Replies are written in one piece: waiting for more to fill a packet is only delay.
     let _ = stream.set_nodelay();
     // Then they are of the size that the system chooses.
     let _ = stream.set_send_buffer(SEND_BUFFER_BYTES);
-    let Ok(mut outbox) = Outbox::new(stream, seat, limits.write_stall) else {
+    let Ok(mut outbox) = Outbox::new(stream, permit, limits.write_stall) else {
         return End::Drop;
     };
     let mut inbox = Inbox::new(&**stream);
@@ -88,12 +88,12 @@ fn serve_requests(stream: &Arc<Stream>, seat: &Seat, service: &Service) -> End {
             Err((error, body)) => return give_up(&mut outbox, error, body),
         };
         let request = request.with_client(Client::of(stream));
-        if !seat.begin_answer() {
+        if !permit.begin_answer() {
             return End::Drop;
         }
         let last = nth == MAX_REQUESTS || !wants_keeping(&request);
-        let end = answer(&request, last, &mut outbox, seat, service);
-        if !seat.end_answer() {
+        let end = answer(&request, last, &mut outbox, permit, service);
+        if !permit.end_answer() {
             return End::Drop;
         }
         if let Some(end) = end {
@@ -149,36 +149,36 @@ fn answer(
     request: &Request,
     last: bool,
     outbox: &mut Outbox<'_>,
-    seat: &Seat,
+    permit: &Permit,
     service: &Service,
 ) -> Option<End> {
     let handled = panic::catch_unwind(AssertUnwindSafe(|| (service.handler)(request)));
     let (reply, last) = match handled {
         Ok(reply) => (reply, last),
         Err(panic) => {
-            seat.count_panic();
+            permit.count_panic();
             (
                 Reply::error(500, &transmit::panic_sentence(panic.as_ref())),
                 true,
             )
         }
     };
-    let connection = if last || !seat.is_open() {
+    let connection = if last || !permit.is_open() {
         Connection::Close
     } else {
         Connection::Keep
     };
-    let manner = Manner {
+    let sending = Sending {
         version: request.version(),
         body: SendBody::of(request),
         connection,
         date: &http_date(SystemTime::now()),
     };
-    let Ok(sent) = transmit::send(outbox, reply, manner) else {
+    let Ok(sent) = transmit::send(outbox, reply, sending) else {
         return Some(End::Drop);
     };
     if let Sent::Panicked(_) = sent {
-        seat.count_panic();
+        permit.count_panic();
     }
     match sent {
         Sent::Whole(Connection::Keep) => None,
@@ -195,13 +195,13 @@ fn give_up(outbox: &mut Outbox<'_>, error: ReadError, body: SendBody) -> End {
         ReadError::Late => Refusal::new(408, "the request did not arrive in time"),
         ReadError::Refused(refusal) => refusal,
     };
-    let manner = Manner {
+    let sending = Sending {
         version: Version::Http11,
         body,
         connection: Connection::Close,
         date: &http_date(SystemTime::now()),
     };
-    match transmit::send(outbox, refusal.into(), manner) {
+    match transmit::send(outbox, refusal.into(), sending) {
         Ok(_) => End::Linger,
         Err(_) => End::Drop,
     }
@@ -231,12 +231,12 @@ fn linger(stream: &Stream, limits: Limits) {
     }
 }
 
-/// Tells a connection that has no seat why it is closed, without waiting for it.
-pub(super) fn turn_away(mut stream: &Stream) {
+/// Tells a connection that has no permit why it is closed, without waiting for it.
+pub(super) fn refuse(mut stream: &Stream) {
     if stream.set_nonblocking(true).is_err() {
         return;
     }
-    let manner = Manner {
+    let sending = Sending {
         version: Version::Http11,
         body: SendBody::Yes,
         connection: Connection::Close,
@@ -247,6 +247,6 @@ pub(super) fn turn_away(mut stream: &Stream) {
         "the debugging server is busy: every connection it allows is being answered",
     );
     // The buffer of a new socket holds it. If not, or if the request has not come yet, a reset has to do.
-    let _ = transmit::send(&mut stream, reply, manner);
+    let _ = transmit::send(&mut stream, reply, sending);
     let _ = stream.read(&mut [0; 4096]);
 }

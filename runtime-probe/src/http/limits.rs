@@ -39,7 +39,7 @@ pub const IDLE_TIME: Duration = Duration::from_secs(15);
 pub const SEND_BUFFER_BYTES: usize = 256 * 1024;
 
 /// How long a client may read nothing. What the systems' buffers take counts as read, also when the client's makes room late:
-/// 21 s were seen. A client that keeps a reply waiting for longer than this in all is served as long as there are seats.
+/// 21 s were seen. A client that keeps a reply waiting for longer than this in all is served as long as there are permits.
 pub const WRITE_STALL: Duration = Duration::from_secs(10);
 
 /// How slowly a client may read for longer than [`WRITE_STALL`]: at this pace a 256 KiB profile takes a minute. A

@@ -22,7 +22,7 @@
 //! * [`server`]: its thread, shutdown;
 //! * `socket`: listeners and connections, over TCP and unix sockets;
 //! * [`limits`]: every bound, with its arithmetic;
-//! * `seats`: who is connected, who is evicted when it gets crowded, and the threads;
+//! * `permits`: who is connected, who is evicted when it gets crowded, and the threads;
 //! * `connection`: the requests of one connection, one after the other;
 //! * `inbox`: bytes in, under a deadline;
 //! * `head`: from bytes to a request without its body;
@@ -51,7 +51,7 @@ mod head;
 mod host;
 mod inbox;
 mod outbox;
-mod seats;
+mod permits;
 mod socket;
 mod transmit;
 

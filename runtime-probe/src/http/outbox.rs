@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::inbox::is_timeout;
 use super::limits::MIN_BYTES_PER_SECOND;
-use super::seats::Seat;
+use super::permits::Permit;
 use super::socket::Stream;
 
 /// What a write takes that waits for nobody, and more: most of them are not worth a lock.
@@ -23,7 +23,7 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 pub(super) struct Outbox<'a> {
     stream: &'a Stream,
     /// Is told what is waited for.
-    seat: &'a Seat,
+    permit: &'a Permit,
     pace: Pace,
     /// The time-out that the socket has.
     time_out: Duration,
@@ -31,14 +31,14 @@ pub(super) struct Outbox<'a> {
 }
 
 impl<'a> Outbox<'a> {
-    pub fn new(stream: &'a Stream, seat: &'a Seat, stall: Duration) -> io::Result<Self> {
+    pub fn new(stream: &'a Stream, permit: &'a Permit, stall: Duration) -> io::Result<Self> {
         stream.set_write_timeout(Some(stall))?;
         Ok(Outbox {
             stream,
-            seat,
+            permit,
             pace: Pace {
                 stall,
-                owed: Duration::ZERO,
+                behind: Duration::ZERO,
             },
             time_out: stall,
             failed: false,
@@ -60,7 +60,7 @@ impl Write for Outbox<'_> {
         let outcome = (&mut &*self.stream).write(bytes);
         let waited = before.elapsed();
         if waited >= SHORTEST_WAIT {
-            self.seat.count_wait(waited);
+            self.permit.count_wait(waited);
         }
         let outcome = match outcome {
             Ok(written) => self.pace.charge(written, waited).map(|()| written),
@@ -78,25 +78,26 @@ impl Write for Outbox<'_> {
     }
 }
 
-/// Time owed for waiting, paid with bytes that were taken. Bytes are no credit for later.
+/// How far the client is behind the pace: it falls back by what it lets us wait, and catches up by the bytes that it takes. Bytes
+/// are no credit for later.
 #[derive(Debug)]
 struct Pace {
     stall: Duration,
-    owed: Duration,
+    behind: Duration,
 }
 
 impl Pace {
     /// How long the next write may wait. A time-out of 0 would mean none.
     fn left(&self) -> Duration {
         self.stall
-            .saturating_sub(self.owed)
+            .saturating_sub(self.behind)
             .max(Duration::from_millis(1))
     }
 
     fn charge(&mut self, written: usize, waited: Duration) -> io::Result<()> {
-        let paid = Duration::from_secs_f64(written as f64 / f64::from(MIN_BYTES_PER_SECOND));
-        self.owed = self.owed.saturating_add(waited).saturating_sub(paid);
-        if self.owed > self.stall {
+        let caught_up = Duration::from_secs_f64(written as f64 / f64::from(MIN_BYTES_PER_SECOND));
+        self.behind = self.behind.saturating_add(waited).saturating_sub(caught_up);
+        if self.behind > self.stall {
             Err(stalled())
         } else {
             Ok(())
@@ -116,7 +117,7 @@ mod tests {
     fn writes(bytes: usize, waited: Duration) -> usize {
         let mut pace = Pace {
             stall: Duration::from_secs(10),
-            owed: Duration::ZERO,
+            behind: Duration::ZERO,
         };
         (0..1000)
             .take_while(|_| pace.charge(bytes, waited).is_ok())
@@ -141,7 +142,7 @@ mod tests {
     fn a_wait_is_as_long_as_what_is_left_of_the_stall() {
         let mut pace = Pace {
             stall: Duration::from_secs(10),
-            owed: Duration::ZERO,
+            behind: Duration::ZERO,
         };
         assert_eq!(pace.left(), Duration::from_secs(10));
         let taken = 2 * MIN_BYTES_PER_SECOND as usize;
@@ -155,7 +156,7 @@ mod tests {
     fn no_number_makes_it_panic() {
         let mut pace = Pace {
             stall: Duration::MAX,
-            owed: Duration::MAX,
+            behind: Duration::MAX,
         };
         assert!(pace.charge(usize::MAX, Duration::MAX).is_ok());
     }

@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 use super::access::Access;
 use super::connection::{self, Service};
 use super::limits::STACK_BYTES;
+use super::permits::{NotAdmitted, Permits, THREAD_NAME};
 use super::reply::Reply;
 use super::request::Request;
-use super::seats::{NotSeated, Seats, THREAD_NAME};
 use super::socket::{Address, Listener, Stream};
 use super::token::Token;
 
-pub use super::seats::Tally;
+pub use super::permits::Tally;
 
 /// The first pause after a failure to accept; it doubles with each further one.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
@@ -36,7 +36,7 @@ pub struct Server {
     address: Address,
     /// The accept thread's, and closed when that ends.
     listener: Weak<Listener>,
-    seats: Arc<Seats>,
+    permits: Arc<Permits>,
     grace: Duration,
     /// Taken by a shutdown, and by [`Server::detach`].
     accept: Option<JoinHandle<()>>,
@@ -86,10 +86,10 @@ impl Server {
 
     pub(super) fn start(listener: Listener, service: Service) -> io::Result<Server> {
         let listener = Arc::new(listener);
-        let seats = Seats::new(service.limits.connections, service.limits.write_stall);
+        let permits = Permits::new(service.limits.connections, service.limits.write_stall);
         let grace = service.limits.shutdown_grace;
         let address = listener.address()?;
-        let (own, door) = (Arc::downgrade(&listener), Arc::clone(&seats));
+        let (own, door) = (Arc::downgrade(&listener), Arc::clone(&permits));
         let accept = thread::Builder::new()
             .name(THREAD_NAME.into())
             .stack_size(STACK_BYTES)
@@ -97,7 +97,7 @@ impl Server {
         Ok(Server {
             address,
             listener: own,
-            seats,
+            permits,
             grace,
             accept: Some(accept),
         })
@@ -122,7 +122,7 @@ impl Server {
     /// What became of connections so far.
     #[cfg_attr(not(test), expect(dead_code, reason = "shown by tests only, so far"))]
     pub fn tally(&self) -> Tally {
-        self.seats.tally()
+        self.permits.tally()
     }
 
     /// Stops accepting, closes idle connections, waits for replies that are being made and joins the threads.
@@ -139,7 +139,7 @@ impl Server {
     }
 
     fn stop(&self, accept: JoinHandle<()>) {
-        self.seats.close();
+        self.permits.close();
         let deadline = Instant::now() + WAKE_TIME;
         while !accept.is_finished() && Instant::now() < deadline {
             if let Some(listener) = self.listener.upgrade() {
@@ -151,7 +151,7 @@ impl Server {
             // It does not panic; if it did, there is nothing left to do.
             let _ = accept.join();
         }
-        self.seats.clear(self.grace);
+        self.permits.clear(self.grace);
     }
 }
 
@@ -172,31 +172,31 @@ impl fmt::Debug for Server {
 }
 
 /// The accept thread.
-fn accept(listener: &Listener, seats: &Arc<Seats>, service: &Arc<Service>) {
+fn accept(listener: &Listener, permits: &Arc<Permits>, service: &Arc<Service>) {
     let mut pause = SHORTEST_PAUSE;
-    while seats.is_open() {
+    while permits.is_open() {
         match listener.accept() {
             Ok(stream) => {
                 pause = SHORTEST_PAUSE;
-                seat(Arc::new(stream), seats, service);
+                permit(Arc::new(stream), permits, service);
             }
             // The client was gone before it was accepted.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             // All others last (no file descriptors, no memory): asking again at once would be a busy loop.
             Err(_) => {
-                seats.accept_failed();
-                seats.pause(pause);
+                permits.accept_failed();
+                permits.pause(pause);
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
         }
     }
 }
 
-fn seat(stream: Arc<Stream>, seats: &Arc<Seats>, service: &Arc<Service>) {
+fn permit(stream: Arc<Stream>, permits: &Arc<Permits>, service: &Arc<Service>) {
     let service = Arc::clone(service);
     let own = Arc::clone(&stream);
-    let run = move |seat: &_| connection::serve(&own, seat, &service);
-    if let Err(NotSeated::Full | NotSeated::WithoutThread) = seats.admit(&stream, run) {
-        connection::turn_away(&stream);
+    let run = move |permit: &_| connection::serve(&own, permit, &service);
+    if let Err(NotAdmitted::Full | NotAdmitted::WithoutThread) = permits.admit(&stream, run) {
+        connection::refuse(&stream);
     }
 }

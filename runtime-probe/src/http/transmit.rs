@@ -27,7 +27,7 @@ pub(super) enum Connection {
 
 /// What the bytes of a reply depend on beside the reply.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Manner<'a> {
+pub(super) struct Sending<'a> {
     pub version: Version,
     pub body: SendBody,
     pub connection: Connection,
@@ -70,16 +70,16 @@ impl SendBody {
 }
 
 /// Sends a reply. An error is one of the wire.
-pub(super) fn send(wire: &mut dyn Write, reply: Reply, manner: Manner<'_>) -> io::Result<Sent> {
+pub(super) fn send(wire: &mut dyn Write, reply: Reply, sending: Sending<'_>) -> io::Result<Sent> {
     let (status, headers, body) = reply.into_parts();
     match body {
         Body::Bytes(bytes) => {
-            let connection = manner.connection;
+            let connection = sending.connection;
             let bodiless = status < 200 || status == 204 || status == 304;
             let length = (!bodiless).then(|| format!("Content-Length: {}\r\n", bytes.len()));
             let framing = length.unwrap_or_default();
-            let mut out = head(status, &headers, &framing, connection, manner);
-            if manner.body == SendBody::Yes && !bodiless {
+            let mut out = head(status, &headers, &framing, connection, sending);
+            if sending.body == SendBody::Yes && !bodiless {
                 // Together: the head alone would be a packet of its own.
                 if bytes.len() <= CHUNK_BYTES {
                     out.extend_from_slice(&bytes);
@@ -92,13 +92,13 @@ pub(super) fn send(wire: &mut dyn Write, reply: Reply, manner: Manner<'_>) -> io
             Ok(Sent::Whole(connection))
         }
         Body::Stream(stream) => {
-            let (framing, connection) = match manner.version {
+            let (framing, connection) = match sending.version {
                 Version::Http10 => ("", Connection::Close),
-                Version::Http11 => ("Transfer-Encoding: chunked\r\n", manner.connection),
+                Version::Http11 => ("Transfer-Encoding: chunked\r\n", sending.connection),
             };
-            let head = head(status, &headers, framing, connection, manner);
-            match manner.body {
-                SendBody::Yes => send_stream(wire, head, stream, connection, manner),
+            let head = head(status, &headers, framing, connection, sending);
+            match sending.body {
+                SendBody::Yes => send_stream(wire, head, stream, connection, sending),
                 SendBody::No => wire.write_all(&head).map(|()| Sent::Whole(connection)),
             }
         }
@@ -110,13 +110,13 @@ fn send_stream(
     head: Vec<u8>,
     stream: Stream,
     connection: Connection,
-    manner: Manner<'_>,
+    sending: Sending<'_>,
 ) -> io::Result<Sent> {
     let mut chunks = Chunks {
         wire,
         pending: head,
         body: Vec::with_capacity(CHUNK_BYTES),
-        version: manner.version,
+        version: sending.version,
         state: State::Untouched,
     };
     let outcome = panic::catch_unwind(AssertUnwindSafe(|| stream(&mut chunks)));
@@ -127,11 +127,11 @@ fn send_stream(
         Err(panic) => panic_sentence(panic.as_ref()),
     };
     if chunks.state == State::Untouched {
-        let manner = Manner {
+        let sending = Sending {
             connection: Connection::Close,
-            ..manner
+            ..sending
         };
-        send(chunks.wire, Reply::error(500, &sentence), manner)?;
+        send(chunks.wire, Reply::error(500, &sentence), sending)?;
         told = Told::Yes;
     }
     Ok(if outcome.is_err() {
@@ -153,12 +153,12 @@ fn head(
     headers: &[(&'static str, String)],
     framing: &str,
     connection: Connection,
-    manner: Manner<'_>,
+    sending: Sending<'_>,
 ) -> Vec<u8> {
     let mut out = format!(
         "HTTP/1.1 {status} {}\r\nDate: {}\r\n",
         reason(status),
-        manner.date
+        sending.date
     );
     for (name, value) in headers {
         if !FRAMING
@@ -260,13 +260,13 @@ mod tests {
 
     fn sent(reply: Reply, version: Version, body: SendBody) -> (String, String, Sent) {
         let mut wire = Vec::new();
-        let manner = Manner {
+        let sending = Sending {
             version,
             body,
             connection: Connection::Keep,
             date: "now",
         };
-        let sent = send(&mut wire, reply, manner).unwrap();
+        let sent = send(&mut wire, reply, sending).unwrap();
         let wire = String::from_utf8(wire).unwrap();
         let (head, body) = wire.split_once("\r\n\r\n").unwrap();
         (head.to_owned(), body.to_owned(), sent)

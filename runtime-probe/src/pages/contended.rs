@@ -1,8 +1,8 @@
 //! What requests for profiles of waiting have in common: a form, a span, and a rate for that span.
 
+use super::dump_permit::DumpPermit;
 use super::seconds::Span;
 use super::stack_format::StackFormat;
-use super::turn::Turn;
 use crate::demand::{Demand, Lease};
 use crate::http::refusal::Refusal;
 use crate::http::reply::Reply;
@@ -51,8 +51,8 @@ impl Question {
         Ok(question)
     }
 
-    /// Whether waits that have not ended are wanted (`ongoing=1`): then a dump's turn, as it looks at all tasks.
-    pub(super) fn ongoing(&self, request: &Request) -> Result<Option<Turn>, Refusal> {
+    /// Whether waits that have not ended are wanted (`ongoing=1`): then a dump's permit, as it looks at all tasks.
+    pub(super) fn ongoing(&self, request: &Request) -> Result<Option<DumpPermit>, Refusal> {
         if !request.switch("ongoing")? {
             return Ok(None);
         }
@@ -60,7 +60,7 @@ impl Question {
             // What goes on at both ends would be in the difference as if it had ended.
             return Err(Refusal::incompatible("seconds", "ongoing"));
         }
-        Turn::take().map(Some)
+        DumpPermit::take().map(Some)
     }
 
     /// Answers it with what `collect` finds, now or at both ends of the span.

@@ -1,13 +1,13 @@
 //! `/debug/pprof/goroutine`: tasks as profiles (`debug=0`, `format=`) and as text by count (`debug=1`), or what these change
 //! by (`seconds=`), as a block of text each (`debug=2`) and as a sample each (`debug=3`), all of them or some.
 
+use super::dump_permit::DumpPermit;
 use super::go_duration;
 use super::page::Page;
 use super::routes::only;
 use super::seconds::Span;
 use super::stack_format::{StackFormat, crates};
 use super::threads::names;
-use super::turn::Turn;
 use crate::http::client::Client;
 use crate::http::refusal::Refusal;
 use crate::http::reply::{Body, Reply};
@@ -99,7 +99,7 @@ impl Form {
     }
 
     fn answer(self, selection: Selection) -> Result<Reply, Refusal> {
-        let turn = Turn::take()?;
+        let permit = DumpPermit::take()?;
         let goroutines = Goroutines::collect(selection);
         Ok(match self {
             Form::Profile(StackFormat::Proto) => {
@@ -109,15 +109,15 @@ impl Form {
             Form::Counts => Reply::written(|text| goroutines.write_count_text(text))?,
             Form::Text(lines) => Reply::text(
                 200,
-                Body::stream(move |out| goroutines.write_text(turn.writer(out), lines)),
+                Body::stream(move |out| goroutines.write_text(permit.writer(out), lines)),
             ),
             Form::Groups => Reply::text(
                 200,
-                Body::stream(move |out| goroutines.write_groups(turn.writer(out))),
+                Body::stream(move |out| goroutines.write_groups(permit.writer(out))),
             ),
             Form::Samples => Reply::octets(
                 NAME,
-                Body::stream(move |out| goroutines.write_samples(turn.writer(out))),
+                Body::stream(move |out| goroutines.write_samples(permit.writer(out))),
             ),
         })
     }
@@ -134,11 +134,11 @@ fn change(span: Span, form: Form, selection: Selection, client: &Client) -> Resu
         return Err(Refusal::incompatible("seconds", "limit"));
     }
     let before = {
-        let _turn = Turn::take()?;
+        let _permit = DumpPermit::take()?;
         Goroutines::collect(selection.clone()).counts()
     };
     let span = span.wait(client)?;
-    let _turn = Turn::take()?;
+    let _permit = DumpPermit::take()?;
     let goroutines = Goroutines::collect(selection);
     let delta = goroutines.since(&before, span);
     let name = format!("{NAME}-delta");

@@ -5,12 +5,13 @@
 //! * [`index`], [`goroutine`], [`block`], [`mutex`], [`profile`], [`cmdline`], [`symbol`], [`threads`], [`tasks`]: the pages;
 //! * [`seconds`], [`stack_format`], [`contended`]: parameters that profiles share;
 //! * [`go_duration`]: durations as Go writes them;
-//! * [`turn`]: how many dumps may be under way at once;
+//! * [`dump_permit`]: how many dumps may be under way at once;
 //! * [`endpoints`]: the pages for another server than ours.
 
 mod block;
 mod cmdline;
 mod contended;
+mod dump_permit;
 mod endpoints;
 pub(crate) mod go_duration;
 mod goroutine;
@@ -24,4 +25,3 @@ mod stack_format;
 mod symbol;
 mod tasks;
 mod threads;
-mod turn;

@@ -49,7 +49,7 @@ fn answer(request: &Request) -> Result<Reply, Refusal> {
     Ok(Reply::text(200, Body::stream(write)))
 }
 
-/// A symbol in rustc's legacy mangling that demanglers turn into `name`. The hash, which they drop, only has to look
+/// A symbol in rustc's legacy mangling that demanglers permit into `name`. The hash, which they drop, only has to look
 /// like one.
 fn mangled(name: &str) -> String {
     let mut escaped = String::with_capacity(name.len() * 2);

@@ -1,10 +1,10 @@
 //! `/debug/pprof/threads` and `/debug/pprof/threadcreate`: all threads, where they are and who created them, counted
 //! (`debug=0`, `format=`, `debug=1`) or a block for each (`debug=2`).
 
+use super::dump_permit::DumpPermit;
 use super::page::Page;
 use super::routes::only;
 use super::stack_format::{StackFormat, crates};
-use super::turn::Turn;
 use crate::http::refusal::Refusal;
 use crate::http::reply::Reply;
 use crate::http::request::Request;
@@ -41,7 +41,7 @@ fn answer(request: &Request, shown: Shown) -> Result<Reply, Refusal> {
     let crates = crates(request)?;
     let debug = request.number("debug")?.unwrap_or(0);
     format.goes_with(debug, 2)?;
-    let _turn = Turn::take()?;
+    let _permit = DumpPermit::take()?;
     let threads = ThreadProfile::collect(shown, names, &crates);
     match debug {
         0 if format == StackFormat::Proto => format.reply(shown.name(), &threads.profile()),

@@ -155,7 +155,7 @@ impl Watchdog {
                 while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
                     let before = alarms.counts();
                     let by_site = alarms.counts_are_due(Instant::now());
-                    let mut look = look(self.limit, by_site, |waits| known.gives_way(waits));
+                    let mut look = look(self.limit, by_site, |waits| known.yields(waits));
                     if !look.long_polls.is_empty() {
                         look.standstills = standstills(self.limit);
                     }

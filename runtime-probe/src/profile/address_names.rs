@@ -30,7 +30,7 @@ pub(crate) fn remember<'l>(locations: impl Iterator<Item = &'l Location>) {
 
 /// Addresses that are looked up before others may have the resolver. One takes 20 to 100 us, so a dump waits for some
 /// hundredths of a second, where all that a request may ask for take 6 s.
-const TURN: usize = 256;
+const BATCH: usize = 256;
 
 /// How long the resolver is left to others: a lock that is taken again at once is seldom anybody else's.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -44,16 +44,16 @@ pub(crate) fn names(
     addresses: &[u64],
     tell: impl FnMut(u64, &str) -> io::Result<()>,
 ) -> io::Result<()> {
-    names_in_turns(addresses, || thread::sleep(PAUSE), tell)
+    names_in_batches(addresses, || thread::sleep(PAUSE), tell)
 }
 
-fn names_in_turns(
+fn names_in_batches(
     addresses: &[u64],
     pause: impl Fn(),
     mut tell: impl FnMut(u64, &str) -> io::Result<()>,
 ) -> io::Result<()> {
-    for (turn, addresses) in addresses.chunks(TURN).enumerate() {
-        if turn > 0 {
+    for (batch, addresses) in addresses.chunks(BATCH).enumerate() {
+        if batch > 0 {
             pause();
         }
         for (address, name) in named(addresses) {
@@ -148,11 +148,11 @@ mod tests {
     }
 
     #[test]
-    fn others_have_their_turn_and_nothing_is_left_out() {
+    fn others_have_it_in_between_and_nothing_is_left_out() {
         let here = named as *const () as u64 + 1;
-        let turns = AtomicUsize::new(0);
+        let batches = AtomicUsize::new(0);
         let pause = || {
-            turns.fetch_add(1, Ordering::Relaxed);
+            batches.fetch_add(1, Ordering::Relaxed);
             let (sender, receiver) = channel();
             thread::spawn(move || {
                 drop((SYNTHETIC.lock(), resolver()));
@@ -162,21 +162,21 @@ mod tests {
             had.expect("both locks are free");
         };
         let mut found = 0;
-        names_in_turns(&[here; 2 * TURN + 1], pause, |address, name| {
+        names_in_batches(&[here; 2 * BATCH + 1], pause, |address, name| {
             let own = "runtime_probe::profile::address_names::named";
             assert_eq!((address, name), (here, own));
             found += 1;
             Ok(())
         })
         .unwrap();
-        assert_eq!((turns.into_inner(), found), (2, 2 * TURN + 1));
+        assert_eq!((batches.into_inner(), found), (2, 2 * BATCH + 1));
     }
 
     #[test]
     fn nothing_is_looked_up_for_who_is_gone() {
         let here = named as *const () as u64 + 1;
         let gone = |_: u64, _: &str| Err(io::ErrorKind::BrokenPipe.into());
-        let told = names_in_turns(&[here; 2 * TURN], || panic!("a second turn"), gone);
+        let told = names_in_batches(&[here; 2 * BATCH], || panic!("a second batch"), gone);
         assert!(told.is_err());
     }
 

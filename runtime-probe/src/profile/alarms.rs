@@ -36,9 +36,9 @@ pub(crate) enum Alarm {
     LongPoll(LongPoll),
     /// A task is ready, and its runtime does not come round to it.
     KeptWaiting(KeptWaiting),
-    /// There are more and more tasks, of one place or in all.
+    /// There are more and more tasks, of one site or in all.
     Growth(Growth),
-    /// There are more and more results of tasks of one place that nothing takes out of their `JoinSet`s.
+    /// There are more and more results of tasks of one site that nothing takes out of their `JoinSet`s.
     Untaken(Growth),
     /// Tasks wait too long for what another has.
     LongWait(LongWait),
@@ -149,9 +149,9 @@ impl Alarms {
         let unknown = kept.filter(|task| !self.late.contains(&task.runtime));
         new.extend(unknown.copied().map(Alarm::KeptWaiting));
         self.late = look.kept_waiting.iter().map(|task| task.runtime).collect();
-        let places = waits.iter().map(|wait| wait.place).collect();
-        let before = std::mem::replace(&mut self.waits, places);
-        let waits = waits.iter().filter(|wait| !before.contains(&wait.place));
+        let sites = waits.iter().map(|wait| wait.site).collect();
+        let before = std::mem::replace(&mut self.waits, sites);
+        let waits = waits.iter().filter(|wait| !before.contains(&wait.site));
         new.extend(waits.copied().map(Alarm::LongWait));
         let pools = new_ones(&mut self.full, &look.full_pools);
         new.extend(pools.into_iter().map(Alarm::FullPool));
@@ -193,7 +193,7 @@ impl Alarms {
         spins
     }
 
-    /// Whether tasks are to be counted now: then a look has to count them by place.
+    /// Whether tasks are to be counted now: then a look has to count them by site.
     pub(crate) fn counts_are_due(&self, now: Instant) -> bool {
         let every = self.patience.growth_every;
         let is_due = |counted| now.duration_since(counted) >= every;
@@ -205,12 +205,7 @@ impl Alarms {
             return Vec::new();
         }
         self.counted = Some(now);
-        let growth = |at, place, (from, to)| Growth {
-            from,
-            to,
-            at,
-            place,
-        };
+        let growth = |at, site, (from, to)| Growth { from, to, at, site };
         let sites = look.sites.iter().map(|site| (site.key, site, site.tasks));
         let sites = self.sites.grown(sites).into_iter();
         let mut grown: Vec<Alarm> = sites
@@ -219,7 +214,7 @@ impl Alarms {
         let all = self.all.grown(look.tasks);
         match grown.is_empty() {
             true => grown.extend(all.map(|grown| Alarm::Growth(growth(None, 0, grown)))),
-            // What is told of a place is not told of all again.
+            // What is told of a site is not told of all again.
             false => self.all.restart(look.tasks),
         }
         let results = look.untaken.iter();
@@ -234,8 +229,8 @@ impl Alarms {
         let (kind, culprit) = match alarm {
             Alarm::LongPoll(poll) => (0, poll.site),
             Alarm::KeptWaiting(task) => (1, task.runtime.0.into()),
-            Alarm::Growth(growth) | Alarm::Untaken(growth) => (2, growth.place),
-            Alarm::LongWait(wait) => (3, wait.place),
+            Alarm::Growth(growth) | Alarm::Untaken(growth) => (2, growth.site),
+            Alarm::LongWait(wait) => (3, wait.site),
             Alarm::Spin(spin) => (4, spin.id as usize),
             Alarm::FullPool(pool) => (5, pool.runtime.0.into()),
             Alarm::Standstill(runtime) => (6, runtime.runtime.0.into()),
@@ -373,8 +368,8 @@ mod tests {
     #[test]
     fn a_wait_is_told_once_for_each_place() {
         let (mut alarms, now) = (alarms(), Instant::now());
-        let wait = |place| LongWait {
-            place,
+        let wait = |site| LongWait {
+            site,
             reason: "semacquire",
             id: 1,
             since: SECOND,
@@ -475,7 +470,7 @@ mod tests {
         }
     }
 
-    /// Ten seconds apart: a place that leaks, beside one that goes up and down.
+    /// Ten seconds apart: a site that leaks, beside one that goes up and down.
     #[test]
     fn a_place_that_leaks_is_told_though_all_together_do_not_grow() {
         let (mut alarms, begin) = (alarms(), Instant::now());
@@ -502,7 +497,7 @@ mod tests {
             from: 0,
             to: 200,
             at: Some(*here),
-            place: 1,
+            site: 1,
         };
         assert_eq!(told, Some((10, Alarm::Growth(growth))));
     }
@@ -522,7 +517,7 @@ mod tests {
             from: 0,
             to: 500,
             at: None,
-            place: 0,
+            site: 0,
         };
         assert_eq!(told, Some((10, Alarm::Growth(growth))));
     }

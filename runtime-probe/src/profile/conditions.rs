@@ -224,7 +224,7 @@ fn full_pool(pool: &Pool) -> String {
         .collect();
     let more = pool.sites.len() - sites.len();
     if more > 0 {
-        sites.push(format!("those of {more} more places"));
+        sites.push(format!("those of {more} more stack_keys"));
     }
     format!(
         "blocking pool of runtime {}: {of} threads busy, {} queued, the first for {:.1?}: {}",

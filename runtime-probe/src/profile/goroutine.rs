@@ -15,7 +15,7 @@ use crate::registry::threads::ThreadNumber;
 use crate::snapshot::rates::{Rate, Rates};
 use crate::snapshot::running::{Found as Where, Running};
 use crate::snapshot::settling::{Settling, settle};
-use crate::snapshot::tasks::{self, Place, Row, SpawnSite, Tasks};
+use crate::snapshot::tasks::{self, Row, SpawnSite, StackKey, Tasks};
 use crate::snapshot::under_way;
 use crate::symbol::name::Names;
 use crate::symbol::resolver::{self as symbol, Resolver, resolver};
@@ -49,7 +49,7 @@ pub(crate) const PROFILE: NamedProfile = NamedProfile {
 pub(crate) struct Goroutines {
     pub(super) tasks: Tasks,
     pub(super) tables: Tables,
-    /// Per place.
+    /// Per stack key.
     pub(super) doings: Vec<Doing>,
     pub(super) selection: Selection,
     /// How many tasks there are, wanted or not.
@@ -70,7 +70,7 @@ pub(crate) struct Goroutines {
     pub(super) unseen: BTreeMap<String, usize>,
 }
 
-/// What the tasks at a place do.
+/// What the tasks of a stack key do.
 #[derive(Clone, Debug)]
 pub(super) struct Doing {
     /// The text in the brackets.
@@ -159,9 +159,9 @@ impl Goroutines {
             mappings: mappings(&resolver),
             ..Tables::default()
         };
-        let mut doings = Vec::with_capacity(tasks.places.len());
-        for place in &tasks.places {
-            let (stack, doing) = locate(place, selection.names, &mut resolver);
+        let mut doings = Vec::with_capacity(tasks.stack_keys.len());
+        for key in &tasks.stack_keys {
+            let (stack, doing) = locate(key, selection.names, &mut resolver);
             tables.stacks.push(stack);
             doings.push(doing);
         }
@@ -171,9 +171,9 @@ impl Goroutines {
             .map(|site| named(site, selection.names, &mut resolver))
             .collect();
         let polled_on = tasks.rows.iter().filter_map(|row| {
-            let place = &tasks.places[row.place as usize];
-            match (row.by(), place.kind) {
-                (Waking::Thread(thread), Kind::Local) if place.state == tasks::State::Running => {
+            let key = &tasks.stack_keys[row.stack_key as usize];
+            match (row.by(), key.kind) {
+                (Waking::Thread(thread), Kind::Local) if key.state == tasks::State::Running => {
                     Some((thread, row.id))
                 }
                 _ => None,
@@ -193,8 +193,8 @@ impl Goroutines {
             rates,
             unseen: BTreeMap::new(),
         };
-        goroutines.place_running(&running, &mut resolver);
-        goroutines.place_queued();
+        goroutines.walk_running(&running, &mut resolver);
+        goroutines.join_queued();
         drop(resolver);
         goroutines.select();
         for stack in &mut goroutines.tables.stacks {
@@ -204,14 +204,14 @@ impl Goroutines {
         goroutines
     }
 
-    /// Gives each running task a place of its own, with its stack.
-    fn place_running(&mut self, running: &Running, resolver: &mut Resolver) {
+    /// Gives each running task a stack key of its own, with its stack.
+    fn walk_running(&mut self, running: &Running, resolver: &mut Resolver) {
         for at in 0..self.tasks.rows.len() {
             let row = self.tasks.rows[at];
             let Some(found) = running.of(&self.tasks, &row) else {
                 continue;
             };
-            let mut doing = self.doings[row.place as usize].clone();
+            let mut doing = self.doings[row.stack_key as usize].clone();
             let stack = match self.walked(found, resolver) {
                 Ok((walked, thread)) => {
                     let unfinished = walked.unfinished;
@@ -222,65 +222,67 @@ impl Goroutines {
                     self.asked.insert(row.id, asked);
                     // Between the wrapper and the future there is nothing to show but the future's name.
                     match walked.stack.trunk.iter().all(|location| location.hidden) {
-                        true => self.tables.stacks[row.place as usize].clone(),
+                        true => self.tables.stacks[row.stack_key as usize].clone(),
                         false => walked.stack,
                     }
                 }
                 Err(Unseen::Waits) => {
                     doing = Doing::of("waiting", State::Waiting);
-                    let place = self.tasks.places[row.place as usize];
-                    unseen(&place, FOREIGN, resolver)
+                    let key = self.tasks.stack_keys[row.stack_key as usize];
+                    unseen(&key, FOREIGN, resolver)
                 }
                 Err(Unseen::For(why)) => {
-                    let mut stack = self.tables.stacks[row.place as usize].clone();
+                    let mut stack = self.tables.stacks[row.stack_key as usize].clone();
                     *self.unseen.entry(why.clone()).or_default() += 1;
                     stack.missing = Some(why.into());
                     stack
                 }
             };
-            let place = self.tasks.places[row.place as usize];
-            self.tasks.rows[at].place = self.place(place, stack, doing);
+            let key = self.tasks.stack_keys[row.stack_key as usize];
+            self.tasks.rows[at].stack_key = self.add(key, stack, doing);
         }
     }
 
-    fn place(&mut self, place: Place, stack: Stack, doing: Doing) -> u32 {
+    fn add(&mut self, key: StackKey, stack: Stack, doing: Doing) -> u32 {
         self.doings.push(doing);
-        self.tasks.places.push(place);
+        self.tasks.stack_keys.push(key);
         self.tables.stacks.push(stack);
         self.tables.stacks.len() as u32 - 1
     }
 
     /// Gives closures in the queue the stacks of the tasks that spawned and await them.
-    fn place_queued(&mut self) {
+    fn join_queued(&mut self) {
         // How many closures each task has spawned, and where it is.
         let mut parents: HashMap<u64, (usize, Option<u32>)> = HashMap::new();
         for row in &self.tasks.rows {
-            if row.parent != 0 && self.tasks.places[row.place as usize].kind == Kind::Blocking {
+            if row.parent != 0
+                && self.tasks.stack_keys[row.stack_key as usize].kind == Kind::Blocking
+            {
                 parents.entry(row.parent).or_default().0 += 1;
             }
         }
         for row in &self.tasks.rows {
-            if let Some((_, place)) = parents.get_mut(&row.id) {
-                *place = Some(row.place);
+            if let Some((_, key)) = parents.get_mut(&row.id) {
+                *key = Some(row.stack_key);
             }
         }
-        // By the places of both: such closures have one stack.
+        // By the stack keys of both: such closures have one stack.
         let mut joined: HashMap<(u32, u32), u32> = HashMap::new();
         for at in 0..self.tasks.rows.len() {
             let row = self.tasks.rows[at];
-            let place = self.tasks.places[row.place as usize];
-            if place.state == tasks::State::Queued
+            let key = self.tasks.stack_keys[row.stack_key as usize];
+            if key.state == tasks::State::Queued
                 && let Some(&(closures, Some(parent))) = parents.get(&row.parent)
                 && let Some(site) = self.tables.sites.get(row.site as usize)
                 && self.awaits(parent, site, closures == 1)
             {
-                let both = (row.place, parent);
-                self.tasks.rows[at].place = match joined.get(&both) {
+                let both = (row.stack_key, parent);
+                self.tasks.rows[at].stack_key = match joined.get(&both) {
                     Some(known) => *known,
                     None => {
-                        let stack = self.stack_below(row.place, parent);
-                        let doing = self.doings[row.place as usize].clone();
-                        let new = self.place(place, stack, doing);
+                        let stack = self.stack_below(row.stack_key, parent);
+                        let doing = self.doings[row.stack_key as usize].clone();
+                        let new = self.add(key, stack, doing);
                         joined.insert(both, new);
                         new
                     }
@@ -298,13 +300,13 @@ impl Goroutines {
         stack
     }
 
-    /// Whether tasks at `place` wait for what they spawned at `site`: there, or later in that function if it is all that they
+    /// Whether tasks of the stack `stack_key` wait for what they spawned at `site`: there, or later in that function if it is all that they
     /// have spawned.
-    fn awaits(&self, place: u32, site: &Site, only_one: bool) -> bool {
-        if self.doings[place as usize].reason != "join" {
+    fn awaits(&self, stack_key: u32, site: &Site, only_one: bool) -> bool {
+        if self.doings[stack_key as usize].reason != "join" {
             return false;
         }
-        let stack = &self.tables.stacks[place as usize];
+        let stack = &self.tables.stacks[stack_key as usize];
         let shown = stack.trunk.iter().filter(|location| !location.hidden);
         let frames = shown.flat_map(|location| &location.frames);
         // The call of the library that joins comes first.
@@ -339,7 +341,7 @@ impl Goroutines {
             kinds.any(|kind| kind == BranchKind::AlsoRegistered)
         };
         let rows = self.tasks.rows.iter();
-        rows.filter(|row| open(&self.tables.stacks[row.place as usize]))
+        rows.filter(|row| open(&self.tables.stacks[row.stack_key as usize]))
             .map(|row| row.id)
             .collect()
     }
@@ -347,8 +349,8 @@ impl Goroutines {
     fn select(&mut self) {
         let found = self.selection.finder().map(|finder| self.find(finder));
         self.tasks.rows.retain(|row| {
-            let doing = &self.doings[row.place as usize];
-            let is_closure = self.tasks.places[row.place as usize].kind == Kind::Blocking;
+            let doing = &self.doings[row.stack_key as usize];
+            let is_closure = self.tasks.stack_keys[row.stack_key as usize].kind == Kind::Blocking;
             !(is_closure && self.selection.without_closures)
                 && found.as_ref().is_none_or(|found| found.has(row))
                 && self
@@ -381,11 +383,11 @@ impl Goroutines {
 
     /// Which task is being polled in the poll of this one, a root.
     fn inside(&self, row: &Row) -> Option<u64> {
-        let place = &self.tasks.places[row.place as usize];
+        let key = &self.tasks.stack_keys[row.stack_key as usize];
         match row.by() {
-            Waking::Thread(thread) if place.kind == Kind::BlockOn => {
+            Waking::Thread(thread) if key.kind == Kind::BlockOn => {
                 let inner = self.polled_on.get(&thread).copied();
-                inner.filter(|_| place.state == tasks::State::Running)
+                inner.filter(|_| key.state == tasks::State::Running)
             }
             _ => None,
         }
@@ -398,7 +400,7 @@ impl Goroutines {
             (
                 self.selection.first != Some(row.id),
                 u64::MAX - rate,
-                self.doings[row.place as usize].state != State::Running,
+                self.doings[row.stack_key as usize].state != State::Running,
                 self.inside(row).is_some(),
                 u64::MAX - row.since_ns,
                 row.id,
@@ -410,7 +412,7 @@ impl Goroutines {
 
     /// A row as the encoders want it.
     pub(super) fn goroutine<'a>(&'a self, row: &Row, notes: &'a [&'a str]) -> Goroutine<'a> {
-        let Doing { reason, state, .. } = self.doings[row.place as usize];
+        let Doing { reason, state, .. } = self.doings[row.stack_key as usize];
         Goroutine {
             id: row.id,
             parent: (row.parent != 0).then_some(row.parent),
@@ -421,7 +423,7 @@ impl Goroutines {
             busy_ns: row.busy_ns,
             name: self.tasks.names.get(&row.name).map(|name| &**name),
             notes,
-            stack: row.place,
+            stack: row.stack_key,
             site: (row.site != u32::MAX).then_some(row.site),
         }
     }
@@ -429,8 +431,8 @@ impl Goroutines {
     /// What else is known of a task; nothing, for most.
     pub(super) fn notes(&self, row: &Row) -> Vec<String> {
         let mut notes = Vec::new();
-        let place = &self.tasks.places[row.place as usize];
-        let running = self.doings[row.place as usize].state == State::Running;
+        let key = &self.tasks.stack_keys[row.stack_key as usize];
+        let running = self.doings[row.stack_key as usize].state == State::Running;
         if let Some(rate) = self.rates.get(&row.id) {
             let mut text = format!(
                 "{} polls/s now, {} polls/s for the {:.1?} since its spawn",
@@ -447,7 +449,7 @@ impl Goroutines {
         if let Some(inner) = self.inside(row) {
             notes.push(format!("inside it goroutine {inner} is polled"));
         }
-        if place.state == tasks::State::Queued {
+        if key.state == tasks::State::Queued {
             notes.push("waits for a thread of the blocking pool".to_owned());
         }
         if let Some(asked) = self.asked.get(&row.id) {
@@ -473,15 +475,15 @@ impl Goroutines {
         notes
     }
 
-    /// The part of it that is the same for all tasks with the same place and flags.
+    /// The part of it that is the same for all tasks with the same key and flags.
     pub(super) fn lasting_notes(&self, row: &Row) -> impl Iterator<Item = &'static str> + use<> {
-        let place = &self.tasks.places[row.place as usize];
-        let overflowed = place.waits.is_some_and(|waits| waits.overflowed);
-        let deadline = self.doings[row.place as usize].deadline;
+        let key = &self.tasks.stack_keys[row.stack_key as usize];
+        let overflowed = key.waits.is_some_and(|waits| waits.overflowed);
+        let deadline = self.doings[row.stack_key as usize].deadline;
         [
-            (place.kind == Kind::BlockOn, "root of a block_on"),
+            (key.kind == Kind::BlockOn, "root of a block_on"),
             (
-                place.kind == Kind::Nested,
+                key.kind == Kind::Nested,
                 "wrapped future inside another task",
             ),
             (
@@ -514,15 +516,15 @@ impl Goroutines {
 
     /// Why a task that is ready is not polled, where that is neither here nor there in its runtime.
     fn not_polled(&self, row: &Row) -> Option<String> {
-        let (place, tasks) = (&self.tasks.places[row.place as usize], &self.tasks);
-        if place.state != tasks::State::Runnable {
+        let (key, tasks) = (&self.tasks.stack_keys[row.stack_key as usize], &self.tasks);
+        if key.state != tasks::State::Runnable {
             return None;
         }
-        if place.kind == Kind::Nested && row.since_ns >= NESTED_LATE_NS {
+        if key.kind == Kind::Nested && row.since_ns >= NESTED_LATE_NS {
             return Some("the task around it has not polled it since".to_owned());
         }
         let thread = |number| self.thread(number);
-        let polled = tasks.local_sets.get(&place.local_set);
+        let polled = tasks.local_sets.get(&key.local_set);
         polled
             .and_then(|polled| idle::set(*polled, &tasks.scale, thread))
             .or_else(|| idle::runtime(tasks.idle(row.runtime)?, &tasks.scale, thread))
@@ -530,7 +532,7 @@ impl Goroutines {
 
     /// Whether it waits for that of a runtime that stands still.
     fn may_be_due(&self, row: &Row, reason: &str) -> bool {
-        let doing = &self.doings[row.place as usize];
+        let doing = &self.doings[row.stack_key as usize];
         let deadline = doing.deadline.map(Reason::text);
         let mut reasons = doing.reasons().chain(deadline);
         reasons.any(|waits| waits == reason) && self.stands_still(row)
@@ -564,7 +566,7 @@ struct Found {
 
 impl Found {
     fn has(&self, row: &Row) -> bool {
-        self.stacks[row.place as usize]
+        self.stacks[row.stack_key as usize]
             || self
                 .sites
                 .get(row.site as usize)
@@ -592,33 +594,31 @@ const OVER: &str = "its poll ended before its thread was asked";
 const NO_THREAD: &str = "which thread runs it is not known";
 const NO_WAIT: &str = "no wait: its last poll registered nowhere";
 
-/// The stack of a place, and what its tasks do.
-fn locate(place: &Place, names: Names, resolver: &mut Resolver) -> (Stack, Doing) {
+/// The stack of a key, and what its tasks do.
+fn locate(key: &StackKey, names: Names, resolver: &mut Resolver) -> (Stack, Doing) {
     let runnable = || Doing::of("runnable", State::Runnable);
     let waiting = || Doing::of("waiting", State::Waiting);
     let running = |reason| Doing::of(reason, State::Running);
     let queued = || Doing::of("blocking, queued", State::Runnable);
-    let root = || root_only(place, names);
-    match (place.state, place.kind) {
+    let root = || root_only(key, names);
+    match (key.state, key.kind) {
         // Their stacks come from their threads: what is said here is replaced.
-        (tasks::State::Running, Kind::Foreign) => {
-            (unseen(place, OVER, resolver), running("running"))
-        }
-        (tasks::State::Runnable, Kind::Foreign) => (unseen(place, FOREIGN, resolver), runnable()),
-        (_, Kind::Foreign) => (unseen(place, FOREIGN, resolver), waiting()),
+        (tasks::State::Running, Kind::Foreign) => (unseen(key, OVER, resolver), running("running")),
+        (tasks::State::Runnable, Kind::Foreign) => (unseen(key, FOREIGN, resolver), runnable()),
+        (_, Kind::Foreign) => (unseen(key, FOREIGN, resolver), waiting()),
         (tasks::State::Running, _) => (root(), running("running")),
         (tasks::State::Blocking, _) => (root(), running("blocking")),
         (tasks::State::Queued, _) => (root(), queued()),
         (tasks::State::Runnable, _) | (tasks::State::Waiting, _) => {
-            let waits = place.state == tasks::State::Waiting;
-            let Some(registered) = place.waits else {
-                return match (waits, place.meta) {
+            let waits = key.state == tasks::State::Waiting;
+            let Some(registered) = key.waits else {
+                return match (waits, key.meta) {
                     (false, _) => (root(), runnable()),
-                    (true, None) => (unseen(place, NO_WAIT, resolver), waiting()),
+                    (true, None) => (unseen(key, NO_WAIT, resolver), waiting()),
                     (true, Some(_)) => (root(), waiting()),
                 };
             };
-            let found = assemble(registered, place.remaining, place.around, names, resolver);
+            let found = assemble(registered, key.remaining, key.around, names, resolver);
             let doing = match waits && found.reason != Reason::Yield {
                 true => Doing::waiting(&found),
                 false => runnable(),
@@ -629,8 +629,8 @@ fn locate(place: &Place, names: Names, resolver: &mut Resolver) -> (Stack, Doing
 }
 
 /// A stack of the root alone: its name is known by its type.
-fn root_only(place: &Place, names: Names) -> Stack {
-    let name = place.meta.map_or_else(String::new, |meta| {
+fn root_only(key: &StackKey, names: Names) -> Stack {
+    let name = key.meta.map_or_else(String::new, |meta| {
         let name = (meta.type_name)();
         match names {
             Names::Short => role::root_name(name),
@@ -639,11 +639,11 @@ fn root_only(place: &Place, names: Names) -> Stack {
     });
     let frame = Frame {
         function: name.into(),
-        file: place.spawned_at.map_or("", |at| at.file()).into(),
-        line: place.spawned_at.map_or(0, |at| at.line()),
+        file: key.spawned_at.map_or("", |at| at.file()).into(),
+        line: key.spawned_at.map_or(0, |at| at.line()),
     };
     let location = Location {
-        return_address: synthetic(&frame, place.kind as u64),
+        return_address: synthetic(&frame, key.kind as u64),
         function_offset: None,
         frames: vec![frame],
         hidden: false,
@@ -655,14 +655,14 @@ fn root_only(place: &Place, names: Names) -> Stack {
 }
 
 /// Where a task was spawned, of which nothing else is known.
-fn unseen(place: &Place, why: &str, resolver: &mut Resolver) -> Stack {
-    match place.spawned_at {
+fn unseen(key: &StackKey, why: &str, resolver: &mut Resolver) -> Stack {
+    match key.spawned_at {
         Some(location) => spawned(location, Some(why), resolver),
         None => missing(why),
     }
 }
 
-/// In the place of a stack where its task was spawned, so that such tasks are told apart.
+/// In place of a stack where its task was spawned, so that such tasks are told apart.
 pub(super) fn spawned(
     location: &'static std::panic::Location<'static>,
     why: Option<&str>,

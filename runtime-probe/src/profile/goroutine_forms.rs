@@ -150,7 +150,7 @@ impl Goroutines {
     pub(crate) fn counts(&self) -> CountProfile {
         let mut counts = vec![0u64; self.tables.stacks.len()];
         for row in &self.tasks.rows {
-            counts[row.place as usize] += 1;
+            counts[row.stack_key as usize] += 1;
         }
         let mut counts = CountProfile::new(NAME, self.tables.stacks.iter().zip(counts));
         for condition in self.conditions() {
@@ -273,9 +273,9 @@ impl Goroutines {
             first_equal(&self.tables.sites),
         );
         for row in &self.tasks.rows {
-            let Doing { reason, state, .. } = self.doings[row.place as usize];
+            let Doing { reason, state, .. } = self.doings[row.stack_key as usize];
             let key = Key {
-                stack: stacks[row.place as usize],
+                stack: stacks[row.stack_key as usize],
                 site: sites.get(row.site as usize).copied(),
                 reason,
                 state,

@@ -1,5 +1,5 @@
-//! What becomes more and more: counts of which each is above the one before, by place and of all together. Where tasks of other
-//! places come and go, the sum of all goes up and down while one place leaks.
+//! What becomes more and more: counts of which each is above the one before, by site and of all together. Where tasks of other
+//! sites come and go, the sum of all goes up and down while one site leaks.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -19,8 +19,8 @@ pub(crate) struct Growth {
     pub(crate) to: usize,
     /// Where the tasks were spawned; `None` for all tasks together, and where it is not known.
     pub(crate) at: Option<Location<'static>>,
-    /// The same for counts of one place, 0 for all together.
-    pub(crate) place: usize,
+    /// The same for counts of one site, 0 for all together.
+    pub(crate) site: usize,
 }
 
 /// Counts that became more, each time.
@@ -54,7 +54,7 @@ impl Counts {
     }
 }
 
-/// Counts of each place. A place that is not counted once begins anew.
+/// Counts of each site. A site that is not counted once begins anew.
 #[derive(Debug)]
 pub(super) struct BySite<K>(HashMap<K, Counts>);
 
@@ -65,16 +65,16 @@ impl<K> Default for BySite<K> {
 }
 
 impl<K: Eq + Hash> BySite<K> {
-    /// The places that have grown with these counts, and from where to where; what has grown most comes first.
+    /// The sites that have grown with these counts, and from where to where; what has grown most comes first.
     pub(super) fn grown<P: Copy>(
         &mut self,
         counted: impl Iterator<Item = (K, P, usize)>,
     ) -> Vec<(P, (usize, usize))> {
         let mut before = std::mem::take(&mut self.0);
         let mut grown = Vec::new();
-        for (key, place, count) in counted {
+        for (key, site, count) in counted {
             let mut counts = before.remove(&key).unwrap_or_default();
-            grown.extend(counts.grown(count).map(|growth| (place, growth)));
+            grown.extend(counts.grown(count).map(|growth| (site, growth)));
             self.0.insert(key, counts);
         }
         grown.sort_by_key(|(_, (from, to))| std::cmp::Reverse(to - from));
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn places_are_counted_each_for_itself() {
-        let mut places = BySite::default();
+        let mut sites = BySite::default();
         let mut look = |at: usize| {
             let counts = [
                 ("leaks", 20 * at),
@@ -120,7 +120,7 @@ mod tests {
             let counts = counts
                 .into_iter()
                 .filter(|(name, _)| at != 5 || *name != "leaks more");
-            places.grown(counts.map(|(name, count)| (name, name, count)))
+            sites.grown(counts.map(|(name, count)| (name, name, count)))
         };
         let told: Vec<_> = (0..20)
             .map(&mut look)

@@ -15,7 +15,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LongWait {
     /// The address of the registrations.
-    pub(crate) place: usize,
+    pub(crate) site: usize,
     pub(crate) reason: &'static str,
     /// The task that waits for longest.
     pub(crate) id: u64,
@@ -35,8 +35,8 @@ pub(crate) struct LongWaits {
 struct Verdict {
     /// What is waited for, if it may last too long.
     reason: Option<&'static str>,
-    /// It is no wait: the task gives way to others.
-    gives_way: bool,
+    /// It is no wait: the task yields.
+    yields: bool,
 }
 
 impl LongWaits {
@@ -47,7 +47,7 @@ impl LongWaits {
         long.filter_map(|pending| {
             let reason = self.verdict(pending.waits, pending.remaining).reason;
             Some(LongWait {
-                place: std::ptr::from_ref(pending.waits).addr(),
+                site: std::ptr::from_ref(pending.waits).addr(),
                 reason: reason?,
                 id: pending.id,
                 since: pending.longest,
@@ -58,17 +58,17 @@ impl LongWaits {
     }
 
     /// Whether a task with these registrations has only given way.
-    pub(crate) fn gives_way(&mut self, waits: &'static WaitSet) -> bool {
-        self.verdict(waits, Remaining::All).gives_way
+    pub(crate) fn yields(&mut self, waits: &'static WaitSet) -> bool {
+        self.verdict(waits, Remaining::All).yields
     }
 
     fn verdict(&mut self, waits: &'static WaitSet, remaining: Remaining) -> Verdict {
-        let place = std::ptr::from_ref(waits).addr();
-        *self.known.entry((place, remaining)).or_insert_with(|| {
+        let site = std::ptr::from_ref(waits).addr();
+        *self.known.entry((site, remaining)).or_insert_with(|| {
             let found = assemble(waits, remaining, None, Names::Short, &mut resolver());
             Verdict {
                 reason: reason(&found),
-                gives_way: found.leaves.contains(&Reason::Yield),
+                yields: found.leaves.contains(&Reason::Yield),
             }
         })
     }

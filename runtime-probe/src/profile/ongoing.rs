@@ -107,22 +107,22 @@ impl Blocked {
 /// The tasks that have left their threads to others.
 fn suspended(tasks: &Tasks) -> Vec<Waited> {
     let waiting = |row: &&tasks::Row| {
-        let place = &tasks.places[row.place as usize];
-        place.state == tasks::State::Waiting
+        let key = &tasks.stack_keys[row.stack_key as usize];
+        key.state == tasks::State::Waiting
     };
     let rows = tasks.rows.iter().filter(waiting);
     rows.map(|row| {
-        let place = &tasks.places[row.place as usize];
+        let key = &tasks.stack_keys[row.stack_key as usize];
         let site = tasks.sites.get(row.site as usize);
-        let unknown = place.waits.is_none() || place.kind == Kind::Foreign;
+        let unknown = key.waits.is_none() || key.kind == Kind::Foreign;
         Waited {
             site: WaitSite {
-                waits: place.waits,
-                around: place.around,
+                waits: key.waits,
+                around: key.around,
                 spawned_at: site.filter(|_| unknown).map(|site| site.location),
                 how: How::Suspended,
             },
-            remaining: place.remaining,
+            remaining: key.remaining,
             count: 1.0,
             delay_ns: row.since_ns as f64,
         }

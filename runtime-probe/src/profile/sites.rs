@@ -88,7 +88,7 @@ struct Summary {
     max: u64,
 }
 
-/// The fields of a lap.
+/// The fields of a poll's start.
 const TIMES: [&str; 3] = ["poll", "wait", "delay"];
 
 /// How times come to be noted.

@@ -94,8 +94,8 @@ impl Rates {
     }
 }
 
-/// Nanoseconds that a task that gives way (`yield_now`) waits at the most: until its worker has looked for other work.
-pub(super) const GIVES_WAY: u64 = 100_000;
+/// Nanoseconds that a task that yields (`yield_now`) waits at the most: until its worker has looked for other work.
+pub(super) const YIELD: u64 = 100_000;
 
 /// The foreign tasks that are polled: their threads tell, not their records.
 pub(super) struct Foreign(HashMap<u64, Ticks>);
@@ -134,7 +134,7 @@ pub(super) fn waited(view: &View, scale: &Scale, foreign: &Foreign) -> Option<u6
 
 /// Whether a task is polled, ready to be, or has been just now.
 fn is_busy(view: &View, scale: &Scale, foreign: &Foreign) -> bool {
-    waited(view, scale, foreign).is_some_and(|ns| ns < GIVES_WAY)
+    waited(view, scale, foreign).is_some_and(|ns| ns < YIELD)
 }
 
 pub(crate) fn per_second(polls: u64, time: Duration) -> u64 {
@@ -169,9 +169,9 @@ mod tests {
         for _ in 0..LEAST {
             record.note_foreign_poll(slot.number(), 1, begun);
         }
-        thread::sleep(Duration::from_nanos(2 * GIVES_WAY));
+        thread::sleep(Duration::from_nanos(2 * YIELD));
         let waited = || waited(&record.view().unwrap(), &Scale::now(), &Foreign::now());
-        assert!(waited() >= Some(GIVES_WAY));
+        assert!(waited() >= Some(YIELD));
         slot.foreign.store(ID, Ordering::Release);
         let polled = waited();
         slot.foreign.store(0, Ordering::Release);

@@ -58,7 +58,7 @@ impl Running {
         let Some(thread) = thread(tasks, row) else {
             return Some(Found::NoThread);
         };
-        let kind = tasks.places[row.place as usize].kind;
+        let kind = tasks.stack_keys[row.stack_key as usize].kind;
         Some(match self.threads.get(&thread)? {
             Err(error) => Found::Failed(error),
             Ok(capture) if kind == Kind::Foreign => match capture.foreign == row.id {
@@ -78,7 +78,7 @@ impl Running {
 
 /// Whether a thread is in the middle of it.
 fn runs(tasks: &Tasks, row: &Row) -> bool {
-    let state = tasks.places[row.place as usize].state;
+    let state = tasks.stack_keys[row.stack_key as usize].state;
     matches!(state, State::Running | State::Blocking)
 }
 

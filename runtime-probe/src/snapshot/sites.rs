@@ -9,7 +9,7 @@ use crate::tally::task_times::{self, Counts, LENGTHS, Noted, SpawnSite, TASKS, a
 use std::collections::HashMap;
 use std::panic::Location;
 
-/// All places at one moment.
+/// All sites at one moment.
 #[derive(Clone, Debug)]
 pub(crate) struct Sites {
     /// In no particular order.
@@ -20,13 +20,13 @@ pub(crate) struct Sites {
 }
 
 /// A spawn location, a kind of task and the type of its future.
-pub(crate) type PlaceKey = (
+pub(crate) type SiteKey = (
     Option<Location<'static>>,
     Option<Kind>,
     Option<&'static str>,
 );
 
-/// A place.
+/// A site_key.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SiteRow {
     pub(crate) location: Option<Location<'static>>,
@@ -48,13 +48,13 @@ pub(crate) struct SiteRow {
 }
 
 impl SiteRow {
-    /// What two rows of the same place share.
-    pub(crate) fn key(&self) -> PlaceKey {
+    /// What two rows of the same site_key share.
+    pub(crate) fn key(&self) -> SiteKey {
         (self.location, self.kind, self.future)
     }
 }
 
-/// Takes the copy: 50 ns for each task that is alive, and 20 us for each place that has times.
+/// Takes the copy: 50 ns for each task that is alive, and 20 us for each site_key that has times.
 pub(crate) fn take() -> Sites {
     let is_timed = Demand::TaskTimes.is_on();
     let mut rows = Rows::default();
@@ -119,7 +119,7 @@ fn untaken(rows: &mut [SiteRow], lens: HashMap<Location<'static>, u64>) {
     }
 }
 
-/// How many places there are.
+/// How many sites there are.
 pub(crate) fn count() -> usize {
     take().rows.len()
 }
@@ -129,8 +129,8 @@ struct Rows {
     rows: Vec<SiteRow>,
     /// By address, which is quicker to hash than a path: an index for each.
     by_address: HashMap<(usize, u8, usize), usize>,
-    by_place: HashMap<PlaceKey, usize>,
-    /// No further place is added.
+    by_site: HashMap<SiteKey, usize>,
+    /// No further site_key is added.
     is_full: bool,
 }
 
@@ -149,12 +149,12 @@ impl Rows {
 
     fn enter(&mut self, site: SpawnSite) -> usize {
         let future = site.future.map(|meta| (meta.type_name)());
-        let mut place = (site.location.copied(), Kind::of(site.kind), future);
-        if self.is_full && !self.by_place.contains_key(&place) {
-            place = (None, None, None);
+        let mut site_key = (site.location.copied(), Kind::of(site.kind), future);
+        if self.is_full && !self.by_site.contains_key(&site_key) {
+            site_key = (None, None, None);
         }
-        let (location, kind, future) = place;
-        *self.by_place.entry(place).or_insert_with(|| {
+        let (location, kind, future) = site_key;
+        *self.by_site.entry(site_key).or_insert_with(|| {
             self.rows.push(SiteRow {
                 location,
                 kind,

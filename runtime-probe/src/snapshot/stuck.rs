@@ -47,7 +47,7 @@ pub(crate) fn threads(tasks: &Tasks) -> Vec<Asleep> {
                 let row = rows.get(&(poll.id, poll.poll))?;
                 Some(Within {
                     since_ns: row.since_ns,
-                    is_closure: tasks.places[row.place as usize].kind == Kind::Blocking,
+                    is_closure: tasks.stack_keys[row.stack_key as usize].kind == Kind::Blocking,
                 })
             });
             Some(Asleep { stack, within })

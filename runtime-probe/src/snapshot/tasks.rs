@@ -45,8 +45,8 @@ pub(crate) struct Row {
     by: u64,
     /// Key of [`Tasks::names`]; 0 for a task without a name.
     pub(crate) name: NameNumber,
-    /// Index into [`Tasks::places`].
-    pub(crate) place: u32,
+    /// Index into [`Tasks::stack_keys`].
+    pub(crate) stack_key: u32,
     /// Index into [`Tasks::sites`]; `u32::MAX` for none.
     pub(crate) site: u32,
     /// Of one in [`Tasks::runtimes`]; 0 where it is not known.
@@ -94,7 +94,7 @@ impl Flags {
 
 /// Where tasks are: everything that decides a stack.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
+pub(crate) struct StackKey {
     pub(crate) state: State,
     pub(crate) kind: Kind,
     /// The registrations of the last poll that had any.
@@ -109,7 +109,7 @@ pub(crate) struct Place {
     pub(crate) spawned_at: Option<&'static Location<'static>>,
 }
 
-impl Place {
+impl StackKey {
     fn key(&self) -> (State, Kind, u32, Remaining, [usize; 4]) {
         fn address<T>(of: Option<&'static T>) -> usize {
             of.map_or(0, |of| std::ptr::from_ref(of).addr())
@@ -130,15 +130,15 @@ impl Place {
     }
 }
 
-impl PartialEq for Place {
+impl PartialEq for StackKey {
     fn eq(&self, other: &Self) -> bool {
         self.key() == other.key()
     }
 }
 
-impl Eq for Place {}
+impl Eq for StackKey {}
 
-impl Hash for Place {
+impl Hash for StackKey {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         self.key().hash(hasher);
     }
@@ -156,7 +156,7 @@ pub(crate) struct SpawnSite {
 #[derive(Debug)]
 pub(crate) struct Tasks {
     pub(crate) rows: Vec<Row>,
-    pub(crate) places: Vec<Place>,
+    pub(crate) stack_keys: Vec<StackKey>,
     pub(crate) sites: Vec<SpawnSite>,
     pub(crate) threads: HashMap<u32, Thread>,
     /// The runtimes that the probe has hooks in, in the order of their numbers.
@@ -243,7 +243,7 @@ impl Tasks {
             local_sets: local_sets::all(),
             scale,
             names: names::texts(&names),
-            places: tables.places,
+            stack_keys: tables.stack_keys,
             sites: tables.sites,
             threads: alive
                 .into_iter()
@@ -320,9 +320,9 @@ impl Surroundings {
 
 #[derive(Default)]
 struct Tables {
-    places: Vec<Place>,
+    stack_keys: Vec<StackKey>,
     sites: Vec<SpawnSite>,
-    place_of: HashMap<Place, u32, BuildHasherDefault<WordHasher>>,
+    index_of: HashMap<StackKey, u32, BuildHasherDefault<WordHasher>>,
     site_of: HashMap<(usize, usize), u32, BuildHasherDefault<WordHasher>>,
 }
 
@@ -370,7 +370,7 @@ impl Tables {
             .with(0, remaining == Remaining::None)
             .with(1, view.frozen)
             .with(2, waiting && view.waits.is_some() && !view.waits_are_new);
-        let place = Place {
+        let key = StackKey {
             state,
             kind: view.kind,
             waits: if state == State::Running {
@@ -405,7 +405,7 @@ impl Tables {
             polls: view.polls,
             by: by.pack(),
             name: view.name,
-            place: self.place(place),
+            stack_key: self.index(key),
             site: view
                 .location
                 .map_or(u32::MAX, |location| self.site(location, view.pc)),
@@ -414,10 +414,10 @@ impl Tables {
         }
     }
 
-    fn place(&mut self, place: Place) -> u32 {
-        *self.place_of.entry(place).or_insert_with(|| {
-            self.places.push(place);
-            self.places.len() as u32 - 1
+    fn index(&mut self, key: StackKey) -> u32 {
+        *self.index_of.entry(key).or_insert_with(|| {
+            self.stack_keys.push(key);
+            self.stack_keys.len() as u32 - 1
         })
     }
 

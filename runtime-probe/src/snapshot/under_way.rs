@@ -52,8 +52,8 @@ pub(crate) fn now() -> Vec<UnderWay> {
 pub(crate) fn of(tasks: &Tasks) -> Vec<UnderWay> {
     let rows = tasks.rows.iter();
     rows.filter_map(|row| {
-        let place = &tasks.places[row.place as usize];
-        let thread = match (place.state, row.by()) {
+        let key = &tasks.stack_keys[row.stack_key as usize];
+        let thread = match (key.state, row.by()) {
             (State::Running | State::Blocking, Waking::Thread(number)) => Some(number),
             (State::Queued, _) => None,
             _ => return None,
@@ -61,7 +61,7 @@ pub(crate) fn of(tasks: &Tasks) -> Vec<UnderWay> {
         let site = tasks.sites.get(row.site as usize);
         Some(UnderWay {
             id: row.id,
-            kind: place.kind,
+            kind: key.kind,
             runtime: row.runtime,
             location: site.map(|site| site.location),
             thread,

@@ -1,7 +1,7 @@
 //! A look at what may be wrong, cheap enough for several a second: a walk over the records, and nothing is kept of the tasks
 //! that are well. 100,000 tasks take some 5 ms.
 
-use super::rates::{Foreign, GIVES_WAY, waited};
+use super::rates::{Foreign, YIELD, waited};
 use super::tasks;
 use crate::clock::{Scale, Ticks};
 use crate::registry::runtimes::RuntimeNumber;
@@ -17,7 +17,7 @@ use std::time::Duration;
 pub(crate) struct Look {
     /// How many tasks there are.
     pub(crate) tasks: usize,
-    /// Tasks by place, if they were to be counted so.
+    /// Tasks by key, if they were to be counted so.
     pub(crate) sites: Vec<SiteTasks>,
     /// How many results of tasks nothing has taken out of their `JoinSet`s, by where these were spawned.
     pub(crate) untaken: HashMap<Location<'static>, u64>,
@@ -42,7 +42,7 @@ pub(crate) struct SiteTasks {
     pub(crate) tasks: usize,
 }
 
-/// The most places that are counted, each for itself.
+/// The most stack_keys that are counted, each for itself.
 const MOST_SITES: usize = 1024;
 
 /// What has been wrong with a runtime for a while.
@@ -72,8 +72,8 @@ pub(crate) struct Busy {
     pub(crate) polls: u64,
 }
 
-/// Nanoseconds after which a task that gave way has been polled again, though its worker had no CPU meanwhile.
-const GIVES_WAY_AT_MOST: u64 = 50_000_000;
+/// Nanoseconds after which a task that yielded has been polled again, though its worker had no CPU meanwhile.
+const YIELD_AT_MOST: u64 = 50_000_000;
 
 /// The most tasks that are watched for spinning.
 const MOST_BUSY: usize = 256;
@@ -89,12 +89,12 @@ pub(crate) struct KeptWaiting {
     pub(crate) local_set: u32,
 }
 
-/// Looks for what has lasted longer than `limit`, and counts tasks `by_site` if told to. `gives_way` tells of registrations
+/// Looks for what has lasted longer than `limit`, and counts tasks `by_site` if told to. `yields` tells of registrations
 /// whether they are no wait.
 pub(crate) fn look(
     limit: Duration,
     by_site: bool,
-    mut gives_way: impl FnMut(&'static WaitSet) -> bool,
+    mut yields: impl FnMut(&'static WaitSet) -> bool,
 ) -> Look {
     let scale = Scale::now();
     let lasts =
@@ -138,8 +138,8 @@ pub(crate) fn look(
             && let Some(ns) = waited(&view, &scale, &foreign)
             && (ns == 0
                 || match view.waits {
-                    None => ns < GIVES_WAY,
-                    Some(waits) => ns < GIVES_WAY_AT_MOST && gives_way(waits),
+                    None => ns < YIELD,
+                    Some(waits) => ns < YIELD_AT_MOST && yields(waits),
                 })
         {
             look.busy.push(Busy {

@@ -80,15 +80,15 @@ impl<F: Future> Future for Instrumented<F> {
         let Some(record) = record else {
             return future.poll(context);
         };
-        let manner = record.manner();
-        if manner.needs_preparing() {
+        let poll_flags = record.poll_flags();
+        if poll_flags.needs_preparing() {
             prepare(record, context);
         }
         if demand::any() {
             note_last(record);
         }
         let slot = threads::slot();
-        let began = if manner.is_top() {
+        let began = if poll_flags.is_top() {
             #[cfg(feature = "rt")]
             super::foreign::claim(slot, record.id());
             slot.now.load(Ordering::Relaxed).max(record.ready_at())
@@ -100,7 +100,7 @@ impl<F: Future> Future for Instrumented<F> {
         };
         waker::poll(
             record,
-            manner,
+            poll_flags,
             <F as HasMeta>::META,
             slot,
             began,

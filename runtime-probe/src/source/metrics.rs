@@ -65,7 +65,7 @@ pub(crate) struct RuntimeNumbers {
     pub(crate) global_queue: u64,
     /// Tasks that were woken from outside of the workers.
     pub(crate) remote_schedules: Option<u64>,
-    /// Times that a task gave way because it had used up its budget.
+    /// Times that a task yielded because it had used up its budget.
     pub(crate) forced_yields: Option<u64>,
     pub(crate) blocking_threads: Option<u64>,
     pub(crate) blocking_idle: Option<u64>,

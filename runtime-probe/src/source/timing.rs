@@ -12,7 +12,7 @@ use crate::tally::task_times::{self, Noted, PollStart, SpawnSite, TASKS};
 pub(super) fn note_poll(record: &Record, slot: &Slot) {
     let begins = clock::ticks();
     slot.now.store(begins, Ordering::Relaxed);
-    let (waited, ready_at) = record.readiness();
+    let (waited, ready_at) = record.wait_and_ready_time();
     let delay = ready_at.map(|since| begins.saturating_sub(since));
     if Demand::PollTimes.is_on() {
         let (polls, busy) = record.finished();

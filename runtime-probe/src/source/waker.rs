@@ -16,7 +16,7 @@ use crate::clock;
 use crate::demand;
 use crate::primitive::Ordering;
 use crate::registry::slab::RecordRef;
-use crate::registry::task::{GENERATIONS, Manner, PollNumber, Record, Waking};
+use crate::registry::task::{GENERATIONS, PollFlags, PollNumber, Record, Waking};
 use crate::registry::threads::{self, Slot};
 use crate::stack::anchor::{Anchor, here};
 #[cfg(any(feature = "sync", feature = "interpose"))]
@@ -192,14 +192,14 @@ impl Drop for Entered<'_> {
 #[expect(unsafe_code, reason = "makes a waker")]
 pub(super) fn poll<R>(
     record: &RecordRef,
-    manner: Manner,
+    poll_flags: PollFlags,
     meta: &'static FutureMeta,
     slot: &Slot,
     began: clock::Ticks,
     inner: impl FnOnce(&mut Context<'_>) -> R,
 ) -> R {
     let poll = record.begin_poll(slot.number(), began);
-    let generation = record.generation(poll, manner);
+    let generation = record.generation(poll, poll_flags);
     let data = record
         .as_ptr()
         .map_addr(|address| address | generation)

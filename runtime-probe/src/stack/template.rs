@@ -382,7 +382,7 @@ unsafe fn walk(
     let mut elided = 0;
     let end = tables.walk(anchor, root, high, &mut inner.cache, &mut |slot| {
         if scratch.len() == MOST_FRAMES {
-            // Keep the leaf's half and the root's: the oldest of the upper half gives way.
+            // Keep the leaf's half and the root's: the oldest of the upper half goes.
             scratch.remove(MOST_FRAMES / 2);
             elided += 1;
         }

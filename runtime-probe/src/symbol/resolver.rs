@@ -86,7 +86,7 @@ struct Function {
 
 static RESOLVER: LazyLock<Mutex<Resolver>> = LazyLock::new(Mutex::default);
 
-/// The process's resolver, to one reader at a time. Waits for its turn and looks whether modules were loaded since.
+/// The process's resolver, to one reader at a time. Waits for the lock and looks whether modules were loaded since.
 pub(crate) fn resolver() -> MutexGuard<'static, Resolver> {
     let mut resolver = RESOLVER
         .lock()

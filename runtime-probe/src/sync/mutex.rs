@@ -35,12 +35,12 @@ impl<T: ?Sized> Mutex<T> {
         Mutex(Guarded::new(tokio::sync::Mutex::const_new(()), t))
     }
 
-    /// Waits for its turn. Mirrors [`tokio::sync::Mutex::lock`]; cancel safe, but a place in the queue is lost.
+    /// Waits for the lock. Mirrors [`tokio::sync::Mutex::lock`]; cancel safe, but a place in the queue is lost.
     pub fn lock(&self) -> impl Future<Output = MutexGuard<'_, T>> {
         self.0.lock(|held| MutexGuard::new(held, self))
     }
 
-    /// Blocks the thread until its turn. Mirrors [`tokio::sync::Mutex::blocking_lock`].
+    /// Blocks the thread until it has the lock. Mirrors [`tokio::sync::Mutex::blocking_lock`].
     ///
     /// # Panics
     /// Inside an asynchronous task.
@@ -58,7 +58,7 @@ impl<T: ?Sized> Mutex<T> {
         OwnedMutexGuard::new(Guarded::blocking_lock_owned(self, |lock| &lock.0))
     }
 
-    /// Waits for its turn, with a guard that owns the lock. Mirrors [`tokio::sync::Mutex::lock_owned`].
+    /// Waits for the lock, with a guard that owns the lock. Mirrors [`tokio::sync::Mutex::lock_owned`].
     pub async fn lock_owned(self: Arc<Self>) -> OwnedMutexGuard<T> {
         OwnedMutexGuard::new(Guarded::lock_owned(self, |lock| &lock.0).await)
     }

@@ -20,8 +20,8 @@ pub(crate) fn stack_bounds() -> Option<Range<usize>> {
 
 /// Lets other threads of the process run before this one, from now on, where the CPUs do not suffice for all. It still
 /// gets a third of what one of them gets. Where the system has no such thing for threads, nothing happens.
-pub(crate) fn give_way() {
-    imp::give_way();
+pub(crate) fn lower_priority() {
+    imp::lower_priority();
 }
 
 #[cfg(target_os = "linux")]
@@ -37,7 +37,7 @@ mod imp {
         (unsafe { libc::gettid() }) as u32
     }
 
-    pub(super) fn give_way() {
+    pub(super) fn lower_priority() {
         const NICE: libc::c_int = 5;
         // SAFETY: takes numbers only. On Linux the 0 stands for the calling thread, not for its process. A failure (a
         // sandbox that forbids it) leaves the priority as it was.
@@ -65,7 +65,7 @@ mod imp {
     pub(super) fn id() -> u32 {
         0
     }
-    pub(super) fn give_way() {}
+    pub(super) fn lower_priority() {}
     pub(super) fn stack_bounds() -> Option<std::ops::Range<usize>> {
         None
     }

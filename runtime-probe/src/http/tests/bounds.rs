@@ -178,7 +178,7 @@ fn answers_are_not_evicted_and_the_newest_is_refused() {
     assert_eq!(server.tally().refused, 1);
 }
 
-/// One seat is taken by an answer that is being made, one by a client that reads slowly, yet fast enough not to be dropped.
+/// One permit is taken by an answer that is being made, one by a client that reads slowly, yet fast enough not to be dropped.
 #[test]
 fn a_slow_reader_gives_way_and_an_answer_that_is_being_made_does_not() {
     let limits = Limits {

@@ -27,9 +27,9 @@ pub(super) const NAME_SHIFT: u32 = 32;
 
 /// A record's flags, read once for a whole poll: what matters of them only the poller changes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Manner(u64);
+pub(crate) struct PollFlags(u64);
 
-impl Manner {
+impl PollFlags {
     /// Whether the poll needs [`Record::prepare`] before it begins: the first one does, and every one of a record whose
     /// waker may change.
     #[inline(always)]
@@ -83,8 +83,8 @@ impl Record {
 
     /// What decides how the poll that is about to begin goes.
     #[inline(always)]
-    pub(crate) fn manner(&self) -> Manner {
-        Manner(self.flags.load(Ordering::Relaxed))
+    pub(crate) fn poll_flags(&self) -> PollFlags {
+        PollFlags(self.flags.load(Ordering::Relaxed))
     }
 
     #[inline(always)]

@@ -1,7 +1,7 @@
 //! Polls: that one begins, that it ends, which one it is, and how long they take.
 
 use super::Record;
-use super::flags::{Manner, PREPARED};
+use super::flags::{PREPARED, PollFlags};
 use super::waking::GENERATIONS;
 use crate::clock::Ticks;
 use crate::primitive::{Ordering, fence};
@@ -54,8 +54,8 @@ impl Record {
 
     /// The generation of a poll's waker: the poll's number, unless the record is frozen.
     #[inline(always)]
-    pub(crate) fn generation(&self, poll: PollNumber, manner: Manner) -> usize {
-        let generation = if !manner.is_frozen() {
+    pub(crate) fn generation(&self, poll: PollNumber, poll_flags: PollFlags) -> usize {
+        let generation = if !poll_flags.is_frozen() {
             (poll.0 >> 1) as usize
         } else {
             self.self_wakes.load(Ordering::Relaxed) as usize

@@ -97,7 +97,7 @@ impl Record {
     /// How long the task has waited since its last poll, up to the wake, and since when it has been ready for the poll that
     /// is about to begin. `None` for what was not: a task that was woken while it was polled has not waited, and one that
     /// nobody woke (a nested future, polled with the task around it) is not ready.
-    pub(crate) fn readiness(&self) -> (Option<Ticks>, Option<Ticks>) {
+    pub(crate) fn wait_and_ready_time(&self) -> (Option<Ticks>, Option<Ticks>) {
         let polls = self.poll();
         let (since, woken) = (
             self.since.load(Ordering::Relaxed),

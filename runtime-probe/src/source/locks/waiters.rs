@@ -36,7 +36,7 @@ struct Queue {
     /// The latest moment that was seen. Counters of two cores may differ a little; time does not go back here.
     now: Ticks,
     /// Time spent up to `now` that nobody was charged with.
-    owed: Ticks,
+    uncharged: Ticks,
     /// When somebody was charged.
     charged: Ticks,
 }
@@ -46,15 +46,15 @@ impl Queue {
         Queue {
             waiting: 0,
             now: 0,
-            owed: 0,
+            uncharged: 0,
             charged: 0,
         }
     }
 
     fn advance(&mut self, now: Ticks) {
         let passed = now.saturating_sub(self.now);
-        self.owed = self
-            .owed
+        self.uncharged = self
+            .uncharged
             .saturating_add(self.waiting.saturating_mul(passed));
         self.now += passed;
     }
@@ -66,7 +66,7 @@ impl Queue {
         self.now
     }
 
-    /// Somebody who has waited gives up: what it has spent stays owed.
+    /// Somebody who has waited gives up: what it has spent stays uncharged.
     fn give_up(&mut self, now: Ticks) {
         self.advance(now);
         self.waiting -= 1;
@@ -75,14 +75,16 @@ impl Queue {
     /// Somebody who has waited since `since` has the lock: what came after the release that let it in is not its wait.
     fn leave(&mut self, since: Ticks, now: Ticks) {
         self.give_up(now);
-        self.owed = self.owed.saturating_sub(self.now - since.max(self.charged));
+        self.uncharged = self
+            .uncharged
+            .saturating_sub(self.now - since.max(self.charged));
     }
 
     /// Somebody releases the lock. Returns what it is charged with.
     fn charge(&mut self, now: Ticks) -> Ticks {
         self.advance(now);
         self.charged = self.now;
-        std::mem::take(&mut self.owed)
+        std::mem::take(&mut self.uncharged)
     }
 }
 
@@ -97,7 +99,7 @@ impl Waiters {
     fn change<R>(&self, change: impl FnOnce(&mut Queue) -> R) -> R {
         let mut queue = lock(&self.queue);
         let result = change(&mut queue);
-        let contended = queue.waiting > 0 || queue.owed > 0;
+        let contended = queue.waiting > 0 || queue.uncharged > 0;
         self.contended.store(contended, Ordering::Relaxed);
         result
     }

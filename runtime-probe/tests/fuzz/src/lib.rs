@@ -78,7 +78,7 @@ mod pages {
     mod symbol;
     mod tasks;
     mod threads;
-    mod turn;
+    mod dump_permit;
 
     /// A duration as Go writes it, if it is one.
     pub fn duration(text: &str) -> Option<std::time::Duration> {

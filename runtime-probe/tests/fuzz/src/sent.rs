@@ -11,7 +11,7 @@ use crate::http::refusal::Refusal;
 use crate::http::reply::{Body, Reply};
 use crate::http::request::{Method, Request, Version};
 use crate::http::token::Token;
-use crate::http::transmit::{self, Connection, Manner, SendBody};
+use crate::http::transmit::{self, Connection, PollFlags, SendBody};
 use crate::http::{body, head};
 
 /// Whom a server lets in.
@@ -171,7 +171,7 @@ pub fn send(answer: Answer, asked: &Asked) {
 
 fn on_the_wire(reply: Reply, body: SendBody, version: Version) -> Vec<u8> {
     let mut wire = Vec::new();
-    let manner = Manner {
+    let manner = PollFlags {
         version,
         body,
         connection: Connection::Close,

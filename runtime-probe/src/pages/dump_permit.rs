@@ -1,4 +1,4 @@
-//! How many dumps may be under way at once, and which of them gives way when that is too few.
+//! How many dumps may be under way at once, and which of them ends when that is too few.
 
 use crate::http::limits::WRITE_STALL;
 use crate::http::refusal::Refusal;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// Dumps that may be under way at once: each holds 64 bytes a task, so 4 of a million tasks hold 256 MB.
 const MOST_AT_ONCE: usize = 4;
 
-/// How long a dump waits for its turn. Others take milliseconds; only readers that are slow take longer, and a client that
+/// How long a dump waits for its permit. Others take milliseconds; only readers that are slow take longer, and a client that
 /// has waited for the end of its span should not lose it to a moment's crowd.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -22,37 +22,40 @@ static ENDED: Condvar = Condvar::new();
 struct Dump {
     began: Instant,
     /// It has to end.
-    gives_way: AtomicBool,
+    must_end: AtomicBool,
 }
 
 /// Counts a dump for as long as it lives.
-pub(super) struct Turn(Arc<Dump>);
+pub(super) struct DumpPermit(Arc<Dump>);
 
-impl Turn {
-    /// Waits for a place. If all are taken until the end, the dump that has been read for longest gives way, if that is longer
+impl DumpPermit {
+    /// Waits for a permit. If all are taken until the end, the dump that has been read for longest ends, if that is longer
     /// than a client may stand still: four slow readers lock nobody out for as long as they like.
-    pub(super) fn take() -> Result<Turn, Refusal> {
-        let mut under_way = wait_for_place(lock());
+    pub(super) fn take() -> Result<DumpPermit, Refusal> {
+        let mut under_way = wait_for_permit(lock());
         if under_way.len() >= MOST_AT_ONCE {
             if !send_one_away(&under_way, WRITE_STALL) {
                 return Err(refusal());
             }
-            under_way = wait_for_place(under_way);
+            under_way = wait_for_permit(under_way);
         }
         if under_way.len() >= MOST_AT_ONCE {
             return Err(refusal());
         }
         let dump = Arc::new(Dump {
             began: Instant::now(),
-            gives_way: AtomicBool::new(false),
+            must_end: AtomicBool::new(false),
         });
         under_way.push(Arc::clone(&dump));
-        Ok(Turn(dump))
+        Ok(DumpPermit(dump))
     }
 
-    /// A writer that fails once the dump has to give way.
+    /// A writer that fails once the dump has to end.
     pub(super) fn writer<W: Write>(&self, inside: W) -> Writer<'_, W> {
-        Writer { turn: self, inside }
+        Writer {
+            permit: self,
+            inside,
+        }
     }
 }
 
@@ -62,7 +65,7 @@ fn lock() -> MutexGuard<'static, Vec<Arc<Dump>>> {
 
 type UnderWay = MutexGuard<'static, Vec<Arc<Dump>>>;
 
-fn wait_for_place(under_way: UnderWay) -> UnderWay {
+fn wait_for_permit(under_way: UnderWay) -> UnderWay {
     let is_full = |dumps: &mut Vec<Arc<Dump>>| dumps.len() >= MOST_AT_ONCE;
     ENDED
         .wait_timeout_while(under_way, PATIENCE, is_full)
@@ -72,14 +75,14 @@ fn wait_for_place(under_way: UnderWay) -> UnderWay {
 
 /// Whether one of the dumps is about to end: it was told so before, or is now, if it has been under way for `stall`.
 fn send_one_away(dumps: &[Arc<Dump>], stall: Duration) -> bool {
-    let leaves = |dump: &Arc<Dump>| dump.gives_way.load(Ordering::Relaxed);
+    let leaves = |dump: &Arc<Dump>| dump.must_end.load(Ordering::Relaxed);
     if dumps.iter().any(leaves) {
         return true;
     }
     let oldest = dumps.iter().min_by_key(|dump| dump.began);
     let oldest = oldest.filter(|dump| dump.began.elapsed() >= stall);
     oldest.is_some_and(|dump| {
-        dump.gives_way.store(true, Ordering::Relaxed);
+        dump.must_end.store(true, Ordering::Relaxed);
         true
     })
 }
@@ -91,23 +94,23 @@ fn refusal() -> Refusal {
     )
 }
 
-impl Drop for Turn {
+impl Drop for DumpPermit {
     fn drop(&mut self) {
         lock().retain(|dump| !Arc::ptr_eq(dump, &self.0));
         ENDED.notify_one();
     }
 }
 
-/// Writes what is inside as long as the dump need not give way.
+/// Writes what is inside as long as the dump need not end.
 pub(super) struct Writer<'a, W> {
-    turn: &'a Turn,
+    permit: &'a DumpPermit,
     inside: W,
 }
 
 impl<W: Write> Write for Writer<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.turn.0.gives_way.load(Ordering::Relaxed) {
-            let reason = "a dump that is read slowly gave way to another one";
+        if self.permit.0.must_end.load(Ordering::Relaxed) {
+            let reason = "a dump that is read slowly ended for another one";
             return Err(io::Error::new(ErrorKind::TimedOut, reason));
         }
         self.inside.write(bytes)
@@ -123,20 +126,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_gives_way_and_one_at_a_time() {
+    fn the_oldest_ends_and_one_at_a_time() {
         let begun = |seconds| {
             Arc::new(Dump {
                 began: Instant::now()
                     .checked_sub(Duration::from_secs(seconds))
                     .unwrap(),
-                gives_way: AtomicBool::new(false),
+                must_end: AtomicBool::new(false),
             })
         };
         let dumps = [begun(5), begun(20), begun(40), begun(1)];
         let told = || {
             dumps
                 .each_ref()
-                .map(|dump| dump.gives_way.load(Ordering::Relaxed))
+                .map(|dump| dump.must_end.load(Ordering::Relaxed))
         };
         assert!(!send_one_away(&dumps, Duration::from_secs(60)));
         assert_eq!(told(), [false; 4]);
@@ -146,9 +149,9 @@ mod tests {
         }
         let mut written = Vec::new();
         let [young, _, old, _] = &dumps;
-        let turn = |dump: &Arc<Dump>| Turn(Arc::clone(dump));
-        assert!(turn(young).writer(&mut written).write_all(b"a").is_ok());
-        assert!(turn(old).writer(&mut written).write_all(b"b").is_err());
+        let permit = |dump: &Arc<Dump>| DumpPermit(Arc::clone(dump));
+        assert!(permit(young).writer(&mut written).write_all(b"a").is_ok());
+        assert!(permit(old).writer(&mut written).write_all(b"b").is_err());
         assert_eq!(written, b"a");
     }
 }

@@ -1,18 +1,18 @@
 //! Who is connected, who is evicted when it gets crowded, and the threads.
 //!
-//! A thread per connection, made on demand and never more than there are seats. When all seats are taken, the connection
-//! that has waited longest for a request gives way to the newest: half-open and forgotten connections cannot lock a
-//! person out. Where none waits for a request, the one whose client has kept its answer waiting longest gives way, if that
+//! A thread per connection, made on demand and never more than there are permits. When all permits are taken, the connection
+//! that has waited longest for a request is closed for the newest: half-open and forgotten connections cannot lock a
+//! person out. Where none waits for a request, the one whose client has kept its answer waiting longest is closed, if that
 //! is longer than a stall: readers at a slow pace lock nobody out either, and are served as long as there is room. No other
 //! answer is evicted: if all are under way, the newest is refused.
 //! A pool of threads was rejected: an idle debugging port should cost the process one thread.
-//! A new thread waits for those that have given up their seats to end, so there are never more threads than seats.
+//! A new thread waits for those that have given up their permits to end, so there are never more threads than permits.
 //!
-//! Under the lock, in this order: 1. a seat is taken and its thread made, 2. the thread moves it between `Waiting` and
+//! Under the lock, in this order: 1. a permit is taken and its thread made, 2. the thread moves it between `Waiting` and
 //! `Answering`, 3. an eviction moves it to `Leaving` and wakes the thread by shutting the socket down, 4. the thread gives
-//! it up. A thread that finds its seat `Leaving` MUST NOT answer. Otherwise a reply could be cut off.
+//! it up. A thread that finds its permit `Leaving` MUST NOT answer. Otherwise a reply could be cut off.
 
-use crate::sys::thread::give_way;
+use crate::sys::thread::lower_priority;
 use std::mem;
 use std::net::Shutdown;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -29,11 +29,11 @@ pub(super) const THREAD_NAME: &str = "runtime-probe-http";
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Tally {
-    /// Connections that got a seat.
+    /// Connections that got a permit.
     pub admitted: u64,
-    /// Those of them that gave way to another.
+    /// Those of them that were closed for another.
     pub evicted: u64,
-    /// Connections that found every seat busy.
+    /// Connections that found every permit busy.
     pub refused: u64,
     /// Connections for which no thread could be made.
     pub without_thread: u64,
@@ -45,25 +45,25 @@ pub struct Tally {
 
 /// All connections of one server.
 #[derive(Debug)]
-pub(super) struct Seats {
+pub(super) struct Permits {
     capacity: usize,
-    /// How long an answer may wait for its client before it may have to give way.
+    /// How long an answer may wait for its client before it may be closed for another.
     stall: Duration,
     room: Mutex<Room>,
     /// Someone left, or the door was closed.
     changed: Condvar,
 }
 
-/// One connection's seat, held by its thread; dropping it gives it up.
+/// One connection's permit, held by its thread; dropping it gives it up.
 #[derive(Debug)]
-pub(super) struct Seat {
-    seats: Arc<Seats>,
+pub(super) struct Permit {
+    permits: Arc<Permits>,
     number: u64,
 }
 
-/// Why a connection was not seated.
+/// Why a connection got no permit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NotSeated {
+pub(super) enum NotAdmitted {
     Full,
     WithoutThread,
     Closed,
@@ -74,7 +74,7 @@ struct Room {
     open: bool,
     next_number: u64,
     occupants: Vec<Occupant>,
-    /// Threads that have given up their seat and are about to end.
+    /// Threads that have given up their permit and are about to end.
     ended: Vec<JoinHandle<()>>,
     tally: Tally,
 }
@@ -96,7 +96,7 @@ enum State {
     Leaving,
 }
 
-impl Seats {
+impl Permits {
     pub fn new(capacity: usize, stall: Duration) -> Arc<Self> {
         let room = Room {
             open: true,
@@ -105,7 +105,7 @@ impl Seats {
             ended: Vec::new(),
             tally: Tally::default(),
         };
-        Arc::new(Seats {
+        Arc::new(Permits {
             capacity,
             stall,
             room: Mutex::new(room),
@@ -113,16 +113,16 @@ impl Seats {
         })
     }
 
-    /// Seats a connection and runs it on a thread of its own. Waits for a moment if someone must leave first.
+    /// Permits a connection and runs it on a thread of its own. Waits for a moment if someone must leave first.
     pub fn admit(
         self: &Arc<Self>,
         stream: &Arc<Stream>,
-        run: impl FnOnce(&Seat) + Send + 'static,
-    ) -> Result<(), NotSeated> {
+        run: impl FnOnce(&Permit) + Send + 'static,
+    ) -> Result<(), NotAdmitted> {
         let deadline = Instant::now() + EVICTION_TIME;
         let mut room = self.lock();
-        // Whoever gave up a seat must be gone before there is another thread: otherwise a crowd that comes and goes has
-        // far more threads than there are seats.
+        // Whoever gave up a permit must be gone before there is another thread: otherwise a crowd that comes and goes has
+        // far more threads than there are permits.
         let ended = mem::take(&mut room.ended);
         drop(room);
         join(ended);
@@ -130,27 +130,27 @@ impl Seats {
         let full = room.occupants.len() >= self.capacity;
         if full && !room.is_someone_leaving() && !room.evict() && !room.evict_slow(self.stall) {
             room.tally.refused += 1;
-            return Err(NotSeated::Full);
+            return Err(NotAdmitted::Full);
         }
         while room.open && room.occupants.len() >= self.capacity {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 room.tally.refused += 1;
-                return Err(NotSeated::Full);
+                return Err(NotAdmitted::Full);
             }
             room = self.wait(room, left);
         }
         if !room.open {
-            return Err(NotSeated::Closed);
+            return Err(NotAdmitted::Closed);
         }
         let number = room.next_number;
         room.next_number += 1;
-        let seats = Arc::clone(self);
-        // The seat is made by the thread: if there is none, nothing is given up under this lock.
+        let permits = Arc::clone(self);
+        // The permit is made by the thread: if there is none, nothing is given up under this lock.
         let body = move || {
             // A dump of a hundred thousand tasks keeps a CPU busy for a while that the service may need.
-            give_way();
-            run(&Seat { seats, number });
+            lower_priority();
+            run(&Permit { permits, number });
         };
         let builder = thread::Builder::new()
             .name(THREAD_NAME.into())
@@ -170,7 +170,7 @@ impl Seats {
             }
             Err(_) => {
                 room.tally.without_thread += 1;
-                Err(NotSeated::WithoutThread)
+                Err(NotAdmitted::WithoutThread)
             }
         }
     }
@@ -252,7 +252,7 @@ impl Seats {
     }
 }
 
-impl Seat {
+impl Permit {
     /// A request is complete; whether it may be answered.
     #[must_use]
     pub fn begin_answer(&self) -> bool {
@@ -281,15 +281,15 @@ impl Seat {
 
     /// Whether replies may still announce that the connection is kept.
     pub fn is_open(&self) -> bool {
-        self.seats.is_open()
+        self.permits.is_open()
     }
 
     pub fn count_panic(&self) {
-        self.seats.lock().tally.panics += 1;
+        self.permits.lock().tally.panics += 1;
     }
 
     fn change(&self, transition: impl FnOnce(State, bool) -> Option<State>) -> bool {
-        let mut room = self.seats.lock();
+        let mut room = self.permits.lock();
         let open = room.open;
         let own = room
             .occupants
@@ -302,9 +302,9 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for Permit {
     fn drop(&mut self) {
-        let mut room = self.seats.lock();
+        let mut room = self.permits.lock();
         let own = room
             .occupants
             .iter()
@@ -317,10 +317,10 @@ impl Drop for Seat {
             .collect();
         if let Some(Occupant { stream, thread, .. }) = own {
             room.ended.push(thread);
-            // The last holder closes the socket: before anyone is told that there is a seat.
+            // The last holder closes the socket: before anyone is told that there is a permit.
             drop(stream);
         }
-        self.seats.changed.notify_all();
+        self.permits.changed.notify_all();
         drop(room);
         join(ended);
     }
