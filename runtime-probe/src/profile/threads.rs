@@ -87,6 +87,10 @@ pub(crate) struct ThreadProfile {
     shown: Shown,
     /// For each thread.
     told: Vec<Told>,
+    #[cfg_attr(
+        not(feature = "rt"),
+        expect(dead_code, reason = "there are no workers")
+    )]
     under_way: Vec<UnderWay>,
     /// What is wrong with a whole runtime.
     conditions: Vec<Condition>,

@@ -19,6 +19,10 @@ pub(crate) struct Thread {
     /// Kernel thread id.
     pub(crate) tid: u32,
     /// std's, by which tokio names its workers.
+    #[cfg_attr(
+        not(feature = "rt"),
+        expect(dead_code, reason = "there are no workers")
+    )]
     pub(crate) std_id: ThreadId,
 }
 

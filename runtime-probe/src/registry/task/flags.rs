@@ -3,6 +3,7 @@
 use super::{Kind, Record};
 use crate::primitive::Ordering;
 use crate::registry::names::NameNumber;
+#[cfg(any(feature = "rt", probe_loom))]
 use crate::registry::runtimes::RuntimeNumber;
 use crate::registry::wake_slot::Written;
 
