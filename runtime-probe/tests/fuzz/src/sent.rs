@@ -11,7 +11,7 @@ use crate::http::refusal::Refusal;
 use crate::http::reply::{Body, Reply};
 use crate::http::request::{Method, Request, Version};
 use crate::http::token::Token;
-use crate::http::transmit::{self, Connection, PollFlags, SendBody};
+use crate::http::transmit::{self, Connection, Sending, SendBody};
 use crate::http::{body, head};
 
 /// Whom a server lets in.
@@ -171,13 +171,13 @@ pub fn send(answer: Answer, asked: &Asked) {
 
 fn on_the_wire(reply: Reply, body: SendBody, version: Version) -> Vec<u8> {
     let mut wire = Vec::new();
-    let manner = PollFlags {
+    let sending = Sending {
         version,
         body,
         connection: Connection::Close,
         date: "Thu, 01 Jan 1970 00:00:00 GMT",
     };
-    transmit::send(&mut wire, reply, manner).expect("a Vec takes all");
+    transmit::send(&mut wire, reply, sending).expect("a Vec takes all");
     wire
 }
 
