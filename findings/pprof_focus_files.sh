@@ -12,7 +12,7 @@
 #     -hide=shop     0 of 7ms             7ms of 7ms, shop::serve counted as its caller
 #
 # `-focus=tokio` likewise keeps each stack with a frame whose source lies below .../registry/src/.../tokio-1.54.1/, whatever the
-# function's name, and would keep all of a program built in a folder with that word. `^shop::` matches names only.
+# function's name, and keeps all of a program that lies in a folder with that word. `^shop::` matches names only.
 #
 # Why it matters: "without my own crate" is an empty table, and "only my crate" is everything, unfiltered but for the line
 # "Active filters", with no error. Expressions that a page or a manual suggests should begin with `^`.
