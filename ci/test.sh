@@ -55,6 +55,7 @@ tokio-versions      | release | rust ci/tokio_versions.sh | the oldest and the n
 package             | release | rust text ci/package.sh | what would be published, documentation by docs.rs's settings; first: none | package
 licences            | release | rust deny.toml     | licences, and crates in two versions, by cargo deny; first: runtime-probe/tests/dependencies.rs | licences
 leaf-table-ways     | release | rust ci/leaf_table.sh | every leaf: release builds, symbols only, stripped; first: runtime-probe/tests/semantics.rs | leaf_table_ways
+pid-ways            | release | rust ci/pid_ways.sh | dumps of a process: the oldest tokio, fat LTO, DWARF 5, packed split debug information; first: dump/cli/tests/pid.rs | pid_ways
 fuzz                | release | rust ci/fuzz.sh    | made-up bytes for what reads strangers' bytes; first: dump/tests/arbitrary.rs | bash ci/fuzz.sh
 memcheck            | release | rust ci/memcheck.sh | a stress run under valgrind; first: runtime-probe/tests/stress.rs | memcheck
 console-subscriber  | release | rust               | what we send beside what console-subscriber sends; first: runtime-probe/console/tests/many.rs | cargo_test -p runtime-probe-console --features subscriber --test subscriber
@@ -344,6 +345,11 @@ licences() {
 leaf_table_ways() {
     bash ci/leaf_table.sh lines debug0 strip
     done_with leaf-table
+}
+
+pid_ways() {
+    bash ci/pid_ways.sh
+    done_with pid-ways
 }
 
 memcheck() {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -241,6 +242,77 @@ fn what_cannot_be_dumped_is_refused_with_the_way_out() {
     // The largest number that there can be, on a machine of 64 bits.
     let gone = refusal(4_194_305, &[]);
     assert!(gone.contains("there is no process 4194305"), "{gone}");
+}
+
+#[test]
+fn a_program_without_a_runtime_yet_is_refused() {
+    let waits = Process::start_with(&waits(), &["none"]);
+    let refused = refusal(waits.id(), &[]);
+    assert!(
+        refused.contains("none of its threads is inside a runtime"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_process_that_has_ended_is_refused() {
+    let mut ended = Command::new("true").spawn().unwrap();
+    // Its parent has not asked for it yet.
+    while std::fs::read_link(format!("/proc/{}/exe", ended.id())).is_ok() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let refused = refusal(ended.id(), &[]);
+    assert!(refused.contains("runs no program"), "{refused}");
+    ended.wait().unwrap();
+}
+
+/// Only root can be another user.
+#[test]
+fn a_process_of_another_user_is_refused() {
+    const NOBODY: u32 = 65534;
+    let waits = Process::start_with(&waits(), &["none"]);
+    let command = std::env::temp_dir().join(format!("runtime-dump-{}", waits.id()));
+    std::fs::copy(env!("CARGO_BIN_EXE_runtime-dump"), &command).unwrap();
+    let output = Command::new(&command)
+        .args(["pid", &waits.id().to_string()])
+        .uid(NOBODY)
+        .output();
+    std::fs::remove_file(&command).unwrap();
+    match output {
+        Ok(output) => {
+            let refused = String::from_utf8(output.stderr).unwrap();
+            assert!(refused.contains("may not be read"), "{refused}");
+            assert!(refused.contains("CAP_SYS_PTRACE") || refused.contains("setcap"));
+        }
+        Err(error) => println!("this user is not root, so no other user: {error}"),
+    }
+}
+
+#[test]
+fn a_process_that_a_debugger_has_is_refused() {
+    let waits = Process::start(&waits());
+    let gdb = Command::new("gdb")
+        .args(["--batch", "--quiet", "-ex", "shell sleep 60", "-p"])
+        .arg(waits.id().to_string())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    let Ok(mut gdb) = gdb else {
+        println!("no gdb, so no debugger");
+        return;
+    };
+    let status = format!("/proc/{}/status", waits.id());
+    let tracer = format!("TracerPid:\t{}\n", gdb.id());
+    while !std::fs::read_to_string(&status).unwrap().contains(&tracer) {
+        assert!(gdb.try_wait().unwrap().is_none(), "gdb has ended");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let refused = refusal(waits.id(), &[]);
+    let traced = format!("is traced by process {}", gdb.id());
+    gdb.kill().unwrap();
+    gdb.wait().unwrap();
+    assert!(refused.contains(&traced), "{refused}");
+    assert!(refused.contains("end that first"), "{refused}");
 }
 
 /// Builds the program once, beside this repository's own output. Other flags than this repository's: plain tokio.

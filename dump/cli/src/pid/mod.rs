@@ -208,7 +208,9 @@ impl Loaded<'_> {
             Some(file) => (&**file, file.path.clone()),
             None => (&*self.program.file, self.name.clone()),
         };
-        let sections = Sections::read(bytes, &path)?;
+        let package = self.program.package(&self.beside, debug_file.as_ref());
+        let package = package.as_ref().map(|file| (&**file, &*file.path));
+        let sections = Sections::read((bytes, &path), package)?;
         let index = Index::build(&sections, &path)?;
         let types = Types::new(&index);
         let (size, align) = self.program.thread_locals;

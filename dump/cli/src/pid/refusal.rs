@@ -116,8 +116,8 @@ impl fmt::Display for Refusal {
             ),
             Self::Split(path) => write!(
                 f,
-                "{} has its types in other files (`split-debuginfo`), which this command does not read; \
-                 build with `split-debuginfo = \"off\"`",
+                "{} has its types in other files (`split-debuginfo`), which are not here; keep the NAME.dwp that \
+                 `split-debuginfo = \"packed\"` writes beside the program, or build with `split-debuginfo = \"off\"`",
                 path.display()
             ),
             Self::Mismatch {
@@ -156,6 +156,40 @@ impl fmt::Display for Refusal {
             ),
             Self::Closed => f.write_str("the reader of the output has gone"),
             Self::Output(why) => write!(f, "the dump cannot be written: {why}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_refusal_is_a_line_that_says_what_to_do() {
+        let path = || PathBuf::from("/srv/app");
+        let denied = |yama| Refusal::Denied { pid: 7, yama };
+        let cases = [
+            (Refusal::Gone(7), "pidof"),
+            (Refusal::NoProgram(7), "the kernel's"),
+            (denied(None), "CAP_SYS_PTRACE"),
+            (denied(Some(1)), "kernel.yama.ptrace_scope=0"),
+            (denied(Some(2)), "setcap cap_sys_ptrace=ep"),
+            (denied(Some(3)), "take a core file"),
+            (Refusal::Traced { pid: 7, by: 8 }, "end that first"),
+            (Refusal::Foreign("the program is a 32-bit one"), "x86_64"),
+            (Refusal::NoDebugInformation(path()), "debug = 2"),
+            (Refusal::NoDebugInformation(path()), "--only-keep-debug"),
+            (Refusal::NoTypes(path()), "debug = 2"),
+            (Refusal::NoTypes(path()), "--threads"),
+            (Refusal::Split(path()), ".dwp"),
+            (Refusal::NoTokio(path()), "is it the right process?"),
+            (Refusal::NoRuntime(7), "has it started one"),
+            (Refusal::NoProgramOfCore(path()), "--exe"),
+            (Refusal::NoRoom("no memory".into()), "ulimit -v"),
+        ];
+        for (refusal, way_out) in cases {
+            let text = refusal.to_string();
+            assert!(text.contains(way_out) && !text.contains('\n'), "{text}");
         }
     }
 }

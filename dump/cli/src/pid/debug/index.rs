@@ -5,10 +5,11 @@
 
 use crate::pid::numbers::NumberMap;
 use crate::pid::refusal::Refusal;
-use gimli::{AttributeValue, Dwarf, EndianSlice, LittleEndian, SectionId, Unit};
+use gimli::{AttributeValue, Dwarf, EndianSlice, LittleEndian, Reader, Section, SectionId, Unit};
 use object::{Object, ObjectSection};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::path::Path;
 
 pub(crate) type Slice<'d> = EndianSlice<'d, LittleEndian>;
@@ -21,27 +22,69 @@ const TOP: u32 = u32::MAX;
 
 /// The sections of a file, unpacked where they are compressed.
 #[derive(Debug)]
-pub(crate) struct Sections<'d>(gimli::DwarfSections<Cow<'d, [u8]>>);
+pub(crate) struct Sections<'d> {
+    own: gimli::DwarfSections<Cow<'d, [u8]>>,
+    /// Of packed split debug information.
+    package: Option<gimli::DwarfPackageSections<Cow<'d, [u8]>>>,
+}
 
 impl<'d> Sections<'d> {
-    /// Those of a program or of a debug file.
-    pub(crate) fn read(bytes: &'d [u8], path: &Path) -> Result<Self, Refusal> {
-        let unreadable = |error: object::Error| Refusal::Unreadable(path.into(), error.to_string());
-        let object = object::File::parse(bytes).map_err(unreadable)?;
-        let section = |id: SectionId| match object.section_by_name(id.name()) {
-            Some(section) => section.uncompressed_data(),
-            None => Ok(Cow::Borrowed(&[][..])),
+    /// Those of a program or of a debug file, and of the package of its units.
+    pub(crate) fn read(
+        (bytes, path): (&'d [u8], &Path),
+        package: Option<(&'d [u8], &Path)>,
+    ) -> Result<Self, Refusal> {
+        let parse = |bytes, path: &Path| {
+            object::File::parse(bytes)
+                .map_err(|error| Refusal::Unreadable(path.into(), error.to_string()))
         };
-        gimli::DwarfSections::load(section)
-            .map(Self)
-            .map_err(unreadable)
+        let object = parse(bytes, path)?;
+        let own = gimli::DwarfSections::load(|id: SectionId| section(&object, id.name()))
+            .map_err(|error: object::Error| Refusal::Unreadable(path.into(), error.to_string()))?;
+        let package = match package {
+            None => None,
+            Some((bytes, path)) => {
+                let object = parse(bytes, path)?;
+                let unreadable = |error: LoadError| Refusal::Unreadable(path.into(), error.0);
+                let load = |id: SectionId| {
+                    let name = id.dwo_name().unwrap_or(id.name());
+                    section(&object, name).map_err(LoadError::from)
+                };
+                Some(gimli::DwarfPackageSections::load(load).map_err(unreadable)?)
+            }
+        };
+        Ok(Self { own, package })
+    }
+}
+
+/// Why a package cannot be read.
+struct LoadError(String);
+
+impl From<object::Error> for LoadError {
+    fn from(error: object::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<gimli::Error> for LoadError {
+    fn from(error: gimli::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+fn section<'d>(object: &object::File<'d>, name: &str) -> object::Result<Cow<'d, [u8]>> {
+    match object.section_by_name(name) {
+        Some(section) => section.uncompressed_data(),
+        None => Ok(Cow::Borrowed(&[][..])),
     }
 }
 
 /// Where everything is.
 #[derive(Debug)]
 pub(crate) struct Index<'d> {
-    pub(crate) dwarf: Dwarf<Slice<'d>>,
+    dwarf: Dwarf<Slice<'d>>,
+    /// What a package has for each unit.
+    packaged: Vec<Dwarf<Slice<'d>>>,
     /// In the order of their offsets.
     units: Vec<IndexedUnit<'d>>,
     /// Namespaces and types, in the order of their offsets.
@@ -61,8 +104,19 @@ pub(crate) struct Index<'d> {
 /// A unit of compilation.
 #[derive(Debug)]
 struct IndexedUnit<'d> {
+    /// In `.debug_info`; of what comes from a package, behind that, one unit after the other.
     start: Die,
     unit: Unit<Slice<'d>>,
+    packaged: Option<Packaged<'d>>,
+}
+
+/// Where a unit of a package comes from.
+#[derive(Debug)]
+struct Packaged<'d> {
+    /// Index of what the package has for it.
+    dwarf: usize,
+    /// What the program has of it: where its code is, and the names of its files.
+    skeleton: Unit<Slice<'d>>,
 }
 
 #[derive(Debug)]
@@ -143,11 +197,15 @@ impl Position {
 impl<'d> Index<'d> {
     /// Reads all of it.
     pub(crate) fn build(sections: &'d Sections<'_>, path: &Path) -> Result<Self, Refusal> {
-        let dwarf = sections
-            .0
-            .borrow(|section| EndianSlice::new(section, LittleEndian));
+        let unreadable = |error: gimli::Error| Refusal::Unreadable(path.into(), error.to_string());
+        let slice = |section: &'d Cow<'_, [u8]>| EndianSlice::new(section, LittleEndian);
+        let empty = EndianSlice::new(&[], LittleEndian);
+        let package = sections.package.as_ref();
+        let package = package.map(|package| package.borrow(slice, empty));
+        let package = package.transpose().map_err(unreadable)?;
         let mut index = Self {
-            dwarf,
+            dwarf: sections.own.borrow(slice),
+            packaged: Vec::new(),
             units: Vec::new(),
             scopes: Vec::new(),
             polls: NumberMap::default(),
@@ -156,27 +214,55 @@ impl<'d> Index<'d> {
             contexts: Vec::new(),
             functions: HashMap::new(),
         };
-        let unreadable = |error: gimli::Error| Refusal::Unreadable(path.into(), error.to_string());
+        let too_large = || {
+            let why = "its debug information is larger than 4 GiB".to_owned();
+            Refusal::Unreadable(path.into(), why)
+        };
         let (mut is_split, mut is_rust) = (false, false);
+        let mut end = index.dwarf.debug_info.reader().len();
         let mut headers = index.dwarf.units();
         while let Some(header) = headers.next().map_err(unreadable)? {
-            let unit = index.dwarf.unit(header).map_err(unreadable)?;
-            let Some(start) = unit
-                .header
-                .debug_info_offset()
-                .and_then(|offset| Die::try_from(offset.0).ok())
-            else {
-                let why = "its debug information is larger than 4 GiB".to_owned();
-                return Err(Refusal::Unreadable(path.into(), why));
+            let mut unit = index.dwarf.unit(header).map_err(unreadable)?;
+            let mut start = unit.header.debug_info_offset().map(|offset| offset.0);
+            let mut packaged = None;
+            let of = match (&package, unit.dwo_id) {
+                (Some(package), Some(id)) => {
+                    package.find_cu(id, &index.dwarf).map_err(unreadable)?
+                }
+                _ => None,
             };
-            is_split |= matches!(unit.dwo_name(), Ok(Some(_)));
+            if let Some(dwarf) = of {
+                let Some(header) = dwarf.units().next().map_err(unreadable)? else {
+                    continue;
+                };
+                let mut whole = dwarf.unit(header).map_err(unreadable)?;
+                whole.copy_relocated_attributes(&unit);
+                start = Some(end);
+                end += dwarf.debug_info.reader().len();
+                packaged = Some(Packaged {
+                    dwarf: index.packaged.len(),
+                    skeleton: std::mem::replace(&mut unit, whole),
+                });
+                index.packaged.push(dwarf);
+            } else {
+                is_split |= matches!(unit.dwo_name(), Ok(Some(_)));
+            }
+            let start = start.and_then(|start| Die::try_from(start).ok());
+            let start = start.ok_or_else(too_large)?;
+            index.units.push(IndexedUnit {
+                start,
+                unit,
+                packaged,
+            });
+        }
+        index.units.sort_by_key(|unit| unit.start);
+        for number in 0..index.units.len() {
+            let unit = &index.units[number].unit;
             let root = unit.entry(unit.header.root_offset()).map_err(unreadable)?;
             let language = root.attr_value(gimli::DW_AT_language);
-            let is_of_rust = language == Some(AttributeValue::Language(gimli::DW_LANG_Rust));
-            index.units.push(IndexedUnit { start, unit });
-            if is_of_rust {
+            if language == Some(AttributeValue::Language(gimli::DW_LANG_Rust)) {
                 is_rust = true;
-                index.read_unit(index.units.len() - 1).map_err(unreadable)?;
+                index.read_unit(number).map_err(unreadable)?;
             }
         }
         if !index.polls.is_empty() && !index.cells.is_empty() {
@@ -191,8 +277,8 @@ impl<'d> Index<'d> {
     }
 
     fn read_unit(&mut self, number: usize) -> gimli::Result<()> {
-        let Self { dwarf, units, .. } = &*self;
-        let IndexedUnit { start, unit } = &units[number];
+        let dwarf = self.dwarf_of(number as u32);
+        let IndexedUnit { start, unit, .. } = &self.units[number];
         let start = *start;
         let mut found = Found::default();
         let first_scope = self.scopes.len() as u32;
@@ -280,7 +366,8 @@ impl<'d> Index<'d> {
                                     found.vtables.push((address, of));
                                 }
                             } else if (name == b"__RUST_STD_INTERNAL_VAL" || name == b"VAL")
-                                && let Some(offset) = location.and_then(thread_local_offset)
+                                && let Some(offset) = location
+                                    .and_then(|location| thread_local_offset(location, dwarf, unit))
                                 && found.has(&self.scopes, parent.scope, first_scope, b"CONTEXT")
                             {
                                 found.contexts.push(ThreadLocal { of, offset });
@@ -369,9 +456,33 @@ impl<'d> Index<'d> {
         Some((behind as u32 - 1, &unit.unit, offset))
     }
 
-    /// All units, and where they begin.
-    pub(crate) fn all_units(&self) -> impl Iterator<Item = (Die, &Unit<Slice<'d>>)> {
-        self.units.iter().map(|unit| (unit.start, &unit.unit))
+    /// All units by their numbers, and where they begin.
+    pub(crate) fn all_units(&self) -> impl Iterator<Item = (u32, Die, &Unit<Slice<'d>>)> {
+        let units = self.units.iter().zip(0..);
+        units.map(|(unit, number)| (number, unit.start, &unit.unit))
+    }
+
+    /// What a unit's attributes refer to.
+    pub(crate) fn dwarf_of(&self, unit: u32) -> &Dwarf<Slice<'d>> {
+        let packaged = self
+            .units
+            .get(unit as usize)
+            .and_then(|unit| unit.packaged.as_ref());
+        packaged.map_or(&self.dwarf, |packaged| &self.packaged[packaged.dwarf])
+    }
+
+    /// Where the code of a unit is.
+    pub(crate) fn code_of(&self, unit: u32) -> gimli::Result<Vec<Range<u64>>> {
+        let Some(of) = self.units.get(unit as usize) else {
+            return Ok(Vec::new());
+        };
+        let skeleton = of.packaged.as_ref().map(|packaged| &packaged.skeleton);
+        let mut ranges = self.dwarf.unit_ranges(skeleton.unwrap_or(&of.unit))?;
+        let mut code = Vec::new();
+        while let Some(range) = ranges.next()? {
+            code.push(range.begin..range.end);
+        }
+        Ok(code)
     }
 
     /// The name of a namespace or type with all that it is in.
@@ -433,7 +544,9 @@ impl<'d> Index<'d> {
     }
 
     fn try_file(&self, position: Position) -> Option<String> {
-        let unit = &self.units.get(position.unit as usize)?.unit;
+        let of = self.units.get(position.unit as usize)?;
+        let skeleton = of.packaged.as_ref().map(|packaged| &packaged.skeleton);
+        let unit = skeleton.unwrap_or(&of.unit);
         let header = unit.line_program.as_ref()?.header();
         let file = header.file(position.file.into())?;
         let text = |value| {
@@ -588,7 +701,7 @@ fn pair(parameters: &[(&[u8], Die)]) -> Option<(Die, Die)> {
     Some((named(b"T")?, named(b"S")?))
 }
 
-/// `DW_OP_addr`, `DW_OP_addrx`.
+/// `DW_OP_addr`, `DW_OP_addrx`, `DW_OP_GNU_addr_index`.
 fn static_address(
     location: &[u8],
     dwarf: &Dwarf<Slice<'_>>,
@@ -596,23 +709,38 @@ fn static_address(
 ) -> Option<u64> {
     match location.split_first()? {
         (&0x03, address) => Some(u64::from_le_bytes(address.try_into().ok()?)),
-        (&0xa1, index) => {
-            let mut number = 0u64;
-            for (at, byte) in index.iter().take(9).enumerate() {
-                number |= u64::from(byte & 0x7f) << (7 * at);
-            }
-            let index = gimli::DebugAddrIndex(usize::try_from(number).ok()?);
-            dwarf.address(unit, index).ok()
-        }
+        (&(0xa1 | 0xfb), index) => Some(indexed(index, dwarf, unit)?.0),
         _ => None,
     }
 }
 
-/// `DW_OP_const8u offset; DW_OP_GNU_push_tls_address`, or `DW_OP_form_tls_address`.
-fn thread_local_offset(location: &[u8]) -> Option<u64> {
-    let (&0x0e, rest) = location.split_first()? else {
-        return None;
+/// The number that an index stands for, and what is behind the index.
+fn indexed<'b>(
+    bytes: &'b [u8],
+    dwarf: &Dwarf<Slice<'_>>,
+    unit: &Unit<Slice<'_>>,
+) -> Option<(u64, &'b [u8])> {
+    let mut rest = EndianSlice::new(bytes, LittleEndian);
+    let index = rest.read_uleb128().ok()?;
+    let index = gimli::DebugAddrIndex(usize::try_from(index).ok()?);
+    let behind = &bytes[bytes.len() - rest.len()..];
+    Some((dwarf.address(unit, index).ok()?, behind))
+}
+
+/// An offset, then `DW_OP_GNU_push_tls_address` or `DW_OP_form_tls_address`. The offset is `DW_OP_const8u`, `DW_OP_constx` or
+/// `DW_OP_GNU_const_index`.
+fn thread_local_offset(
+    location: &[u8],
+    dwarf: &Dwarf<Slice<'_>>,
+    unit: &Unit<Slice<'_>>,
+) -> Option<u64> {
+    let (offset, end) = match location.split_first()? {
+        (&0x0e, rest) => {
+            let (offset, end) = rest.split_at_checked(8)?;
+            (u64::from_le_bytes(offset.try_into().ok()?), end)
+        }
+        (&(0xa2 | 0xfc), index) => indexed(index, dwarf, unit)?,
+        _ => return None,
     };
-    let (offset, end) = rest.split_at_checked(8)?;
-    matches!(end, [0xe0] | [0x9b]).then(|| u64::from_le_bytes(offset.try_into().expect("8 bytes")))
+    matches!(end, [0xe0] | [0x9b]).then_some(offset)
 }

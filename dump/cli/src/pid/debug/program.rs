@@ -122,6 +122,16 @@ impl Program {
         }
     }
 
+    /// The package of split debug information, `NAME.dwp`: beside the file that has the rest of it, or beside the program.
+    pub(crate) fn package(&self, real: &Path, debug_file: Option<&Mapped>) -> Option<Mapped> {
+        let files = [debug_file.map(|file| &*file.path), Some(real)];
+        files.into_iter().flatten().find_map(|file| {
+            let mut name = file.as_os_str().to_owned();
+            name.push(".dwp");
+            Mapped::open(Path::new(&name)).ok()
+        })
+    }
+
     /// gdb's order: by build id, then by the name that `objcopy --add-gnu-debuglink` left.
     fn places(&self, real: &Path, own: &object::File<'_>) -> Vec<PathBuf> {
         let mut places = Vec::new();
@@ -153,4 +163,34 @@ fn has_information(object: &object::File<'_>) -> bool {
 fn build_id(object: &object::File<'_>) -> String {
     let id = object.build_id().ok().flatten().unwrap_or_default();
     id.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_of_other_machines_are_refused() {
+        let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        let open = |name: &str, at: usize, byte: u8| {
+            let mut bytes = own[..4096].to_vec();
+            bytes[at] = byte;
+            let path = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
+            std::fs::write(&path, &bytes).unwrap();
+            let opened = Program::open(&path, &path);
+            std::fs::remove_file(&path).unwrap();
+            opened.unwrap_err().to_string()
+        };
+        // EI_CLASS, and the lower byte of e_machine.
+        let narrow = open("narrow", 4, elf::ELFCLASS32);
+        assert!(narrow.contains("32-bit"), "{narrow}");
+        let machine = elf::EM_AARCH64 as u8;
+        let other = open("other", 18, machine);
+        assert!(
+            other.contains("another processor") || other.contains("cannot be read"),
+            "{other}"
+        );
+        let text = open("text", 0, b'x');
+        assert!(text.contains("cannot be read"), "{text}");
+    }
 }

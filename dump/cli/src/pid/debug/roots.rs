@@ -41,18 +41,13 @@ impl<'d> Index<'d> {
             .iter()
             .map(|address| (*address, Vec::new()))
             .collect();
-        for (start, unit) in self.all_units() {
-            let mut inside = Vec::new();
-            let Ok(mut ranges) = self.dwarf.unit_ranges(unit) else {
-                continue;
-            };
-            while let Ok(Some(range)) = ranges.next() {
-                let range = range.begin..range.end;
-                inside.extend(futures.keys().filter(|address| range.contains(address)));
-            }
+        for (number, start, unit) in self.all_units() {
+            // What cannot be read has no future.
+            let code = self.code_of(number).unwrap_or_default();
+            let is_here = |address: &&u64| code.iter().any(|range| range.contains(address));
+            let inside: Vec<u64> = futures.keys().filter(is_here).copied().collect();
             if !inside.is_empty() {
-                // What cannot be read has no future.
-                let _ = self.search_unit(start, unit, &inside, &mut futures);
+                let _ = self.search_unit(number, start, unit, &inside, &mut futures);
             }
         }
         futures
@@ -60,11 +55,13 @@ impl<'d> Index<'d> {
 
     fn search_unit(
         &self,
+        number: u32,
         start: Die,
         unit: &gimli::Unit<Slice<'d>>,
         addresses: &[u64],
         futures: &mut NumberMap<u64, Vec<Die>>,
     ) -> gimli::Result<()> {
+        let dwarf = self.dwarf_of(number);
         let mut raw = unit.entries_raw(None)?;
         while !raw.is_empty() {
             let die = start + raw.next_offset().0 as Die;
@@ -81,14 +78,14 @@ impl<'d> Index<'d> {
                 let attribute = raw.read_attribute(*specification)?;
                 match attribute.name() {
                     gimli::DW_AT_low_pc => {
-                        code.begin = self.dwarf.attr_address(unit, attribute.value())?;
+                        code.begin = dwarf.attr_address(unit, attribute.value())?;
                     }
                     gimli::DW_AT_high_pc => match attribute.udata_value() {
                         Some(length) => code.length = Some(length),
-                        None => code.end = self.dwarf.attr_address(unit, attribute.value())?,
+                        None => code.end = dwarf.attr_address(unit, attribute.value())?,
                     },
                     gimli::DW_AT_ranges => {
-                        code.ranges = self.dwarf.attr_ranges(unit, attribute.value())?;
+                        code.ranges = dwarf.attr_ranges(unit, attribute.value())?;
                     }
                     _ => {}
                 }
@@ -113,11 +110,11 @@ impl<'d> Index<'d> {
     fn future_of(&self, die: Die) -> Option<Die> {
         let mut die = die;
         for _ in 0..MOST_ORIGINS {
-            let (_, unit, offset) = self.unit_of(die)?;
+            let (number, unit, offset) = self.unit_of(die)?;
             let start = die - Die::try_from(offset.0).ok()?;
             let entry = unit.entry(offset).ok()?;
             if entry.has_attr(gimli::DW_AT_name) {
-                return self.parameter(unit, start, &entry);
+                return self.parameter(number, unit, start, &entry);
             }
             let origin = entry
                 .attr_value(gimli::DW_AT_abstract_origin)
@@ -129,12 +126,16 @@ impl<'d> Index<'d> {
 
     fn parameter(
         &self,
+        number: u32,
         unit: &gimli::Unit<Slice<'d>>,
         start: Die,
         entry: &DebuggingInformationEntry<Slice<'d>>,
     ) -> Option<Die> {
         let text = |entry: &DebuggingInformationEntry<Slice<'d>>, name| {
-            let text = self.dwarf.attr_string(unit, entry.attr_value(name)?).ok()?;
+            let text = self
+                .dwarf_of(number)
+                .attr_string(unit, entry.attr_value(name)?)
+                .ok()?;
             Some(text.slice())
         };
         if !text(entry, gimli::DW_AT_name)?.starts_with(b"block_on<") {

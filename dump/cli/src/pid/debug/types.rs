@@ -380,9 +380,10 @@ impl<'d> Reader<'_, 'd> {
     }
 
     fn text(&self, entry: &Entry<'d>, name: gimli::DwAt) -> String {
-        let text = entry
-            .attr_value(name)
-            .and_then(|value| self.index.dwarf.attr_string(self.unit, value).ok());
+        let text = entry.attr_value(name).and_then(|value| {
+            let dwarf = self.index.dwarf_of(self.number);
+            dwarf.attr_string(self.unit, value).ok()
+        });
         text.map_or_else(String::new, |text| {
             String::from_utf8_lossy(text.slice()).into_owned()
         })

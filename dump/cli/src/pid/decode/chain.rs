@@ -178,6 +178,22 @@ impl Decoder<'_, '_, '_> {
                 }
                 found
             }
+            Plan::Shared {
+                frame,
+                pointer,
+                future,
+            } => match walk.reader.word(at.wrapping_add(*pointer)) {
+                Some(0) => false,
+                Some(pointer) => {
+                    chain.frames.push(*frame);
+                    let part = (pointer.wrapping_add(future.0), future.1);
+                    self.walk(walk, part, chain, depth + 1)
+                }
+                None => {
+                    chain.cut = Some(UNREADABLE);
+                    true
+                }
+            },
             Plan::Unordered { head, next, future } => {
                 let mut parts: Vec<Part> = Vec::new();
                 let mut task = walk.reader.word(at.wrapping_add(*head)).unwrap_or(0);

@@ -8,6 +8,9 @@ use super::plan::Part;
 /// Its children hang on a list, not in the structure.
 pub(super) const UNORDERED: &str = "futures_util::stream::futures_unordered::FuturesUnordered<";
 
+/// Its future is in an `Arc` that all who wait for it have.
+pub(super) const SHARED: &str = "futures_util::future::future::shared::Shared<";
+
 type ReadDetail = fn(&mut Decoder<'_, '_, '_>, &Reader<'_>, u64, Part) -> Option<Detail>;
 
 /// A type of a library.

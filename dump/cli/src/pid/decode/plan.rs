@@ -48,6 +48,12 @@ pub(super) enum Plan {
         length: u64,
         each: Die,
     },
+    /// A future behind a pointer that others have, too. It is empty when the future has returned.
+    Shared {
+        frame: u32,
+        pointer: u64,
+        future: Part,
+    },
     /// Futures in a linked list of tasks of their own.
     Unordered {
         head: u64,
@@ -195,7 +201,29 @@ impl Decoder<'_, '_, '_> {
             let future = types.find(task, "future")?;
             return Some(Plan::Unordered { head, next, future });
         }
+        if of.path.starts_with(leaf::SHARED) {
+            let (at, option) = types.find(die, "inner")?;
+            let (offset, arc) = self.payload(option)?;
+            let (data, inner) = types.find(types.pointee(arc)?, "data")?;
+            let (future, of_future) = types.find(inner, "future_or_output")?;
+            return Some(Plan::Shared {
+                frame: self.type_frame(of, false),
+                pointer: at + offset,
+                future: (data + future, of_future),
+            });
+        }
         None
+    }
+
+    /// What an `Option` has.
+    fn payload(&self, option: Die) -> Option<Part> {
+        let Shape::Enum(variants) = &self.types.get(option).shape else {
+            return None;
+        };
+        variants.variants.iter().find_map(|variant| {
+            let (offset, of) = self.types.find(variant.member.of, "__0")?;
+            Some((variant.member.offset + offset, of))
+        })
     }
 
     fn coroutine(&mut self, die: Die, variants: &Enum, of: &Type) -> Plan {
@@ -329,7 +357,8 @@ impl Decoder<'_, '_, '_> {
         if let Some((_, _, each)) = self.slice(die) {
             return is_owner(path) && self.holds_future(each);
         }
-        if leaf::row_of(path).is_some() || path.starts_with(leaf::UNORDERED) {
+        let has_plan = [leaf::UNORDERED, leaf::SHARED];
+        if leaf::row_of(path).is_some() || has_plan.iter().any(|prefix| path.starts_with(prefix)) {
             return true;
         }
         if path.starts_with("core::future::poll_fn::PollFn<")

@@ -61,7 +61,7 @@ impl Memory for Noise {
 #[test]
 fn any_memory_gives_a_dump_within_the_budget() {
     let file = Mapped::open(&waits()).unwrap();
-    let sections = Sections::read(&file, Path::new("waits")).unwrap();
+    let sections = Sections::read((&file, Path::new("waits")), None).unwrap();
     let index = Index::build(&sections, Path::new("waits")).unwrap();
     let types = Types::new(&index);
     let mut decoder = Decoder::new(&types);
@@ -80,7 +80,7 @@ fn any_memory_gives_a_dump_within_the_budget() {
 
     let decoder = RefCell::new(decoder);
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
-        cases: 40,
+        cases: 20,
         failure_persistence: None,
         ..ProptestConfig::default()
     });

@@ -70,6 +70,9 @@ pub async fn spawn_all() {
     tokio::spawn(polls_fn());
     tokio::spawn(never());
     tokio::spawn(copies());
+    let shared = sleeps().shared();
+    tokio::spawn(shares(shared.clone()));
+    tokio::spawn(shares(shared));
     let large = [0u8; 20_000];
     tokio::spawn(async move {
         tokio::time::sleep(LONG).await;
@@ -390,6 +393,10 @@ impl Future for Handwritten {
     fn poll(mut self: Pin<&mut Self>, context: &mut std::task::Context<'_>) -> Poll<()> {
         self.inner.as_mut().poll(context)
     }
+}
+
+async fn shares(future: impl Future<Output = ()>) {
+    future.await;
 }
 
 async fn polls_fn() {

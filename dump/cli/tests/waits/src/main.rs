@@ -1,6 +1,6 @@
 //! A task in every kind of wait, on plain tokio. Prints `ready` when all of them wait, and stays.
 //!
-//! Arguments: how many tasks more come and go, or wait; and how many more only wait.
+//! Arguments: `none`, for no runtime at all; or how many tasks more come and go, or wait; and how many more only wait.
 //!
 //! Each async fn of `kinds` is one kind; the dump of this process is compared with a golden text.
 
@@ -9,6 +9,10 @@ mod kinds;
 use std::time::Duration;
 
 fn main() {
+    if std::env::args().any(|argument| argument == "none") {
+        println!("ready");
+        std::thread::sleep(Duration::from_secs(600));
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
