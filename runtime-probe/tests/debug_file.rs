@@ -139,7 +139,12 @@ fn a_stripped_binary_is_read_by_its_debug_file() {
     for text in [&beside, &named] {
         assert!(text.contains("[sleep"), "{text}");
         assert!(text.contains("time::timeout"), "{text}");
-        assert!(!text.contains("??:0"), "{text}");
+        // Of libc, whose names are in a file of their own, the functions are read and not the lines.
+        let lines: Vec<&str> = text.lines().collect();
+        let pairs = lines.windows(2).filter(|pair| pair[1].contains("??:0"));
+        let without_line: Vec<&str> = pairs.map(|pair| pair[0]).collect();
+        let is_rust = |function: &&str| function.contains("::");
+        assert!(!without_line.iter().any(is_rust), "{text}");
     }
     // A stripped binary knows tokio's primitives by their addresses, and nothing of other futures.
     for (name, state) in [

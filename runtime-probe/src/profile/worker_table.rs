@@ -11,6 +11,10 @@ use std::collections::{HashMap, HashSet};
 use std::thread::ThreadId;
 use std::time::Duration;
 
+/// What else the figures are not.
+const OF_TOKIO: &str = "polls and mean poll are tokio's: up to four polls count as one where tasks wake each other, and the root of a \
+                        block_on is in none of them (its timers may be among the idle unparks); the page tasks has the probe's own";
+
 /// Where a build does not tell.
 const UNKNOWN: &str = "-";
 
@@ -63,7 +67,7 @@ pub(crate) fn tables(threads: &Threads, under_way: &[UnderWay]) -> Vec<Vec<Vec<S
     let why = match (tables.is_empty(), cfg!(tokio_unstable)) {
         (true, _) => Some("no runtime of this crate is alive"),
         (false, false) => Some("-: tokio tells it with --cfg tokio_unstable only"),
-        (false, true) => None,
+        (false, true) => Some(OF_TOKIO),
     };
     tables.extend(why.map(|why| vec![vec![why.to_owned()]]));
     tables

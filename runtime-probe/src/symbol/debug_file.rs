@@ -18,7 +18,7 @@ const SYSTEM: &str = "/usr/lib/debug";
 
 /// The file to read a module's names from.
 pub(super) fn of(module: &Module) -> PathBuf {
-    let is_program = module.path == Path::new("/proc/self/exe");
+    let is_program = module.is_program();
     let named = is_program.then(|| DEBUG_FILE.value()).flatten();
     let own = Own::read(&module.path).unwrap_or_default();
     if own.has_lines && named.is_none() {

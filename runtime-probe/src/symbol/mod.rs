@@ -2,6 +2,7 @@
 //!
 //! In reading order:
 //! * [`debug_file`]: the file that has the names, where the binary was stripped of them;
+//! * [`symbol_table`]: the functions of a library whose names are in a file of their own;
 //! * [`resolver`]: address to functions and lines, inlined ones included, cached;
 //! * [`learned`]: what a leaf waits for, where there are no names;
 //! * [`name`]: from a compiler's symbol to a short name (of the crate `runtime-dump`);
@@ -13,5 +14,6 @@ mod debug_file;
 pub(crate) mod learned;
 pub(crate) mod module_path;
 pub(crate) mod resolver;
+mod symbol_table;
 
 pub(crate) use runtime_dump::naming::{name, role};

@@ -6,6 +6,7 @@
 
 use super::module_path;
 use super::name::{Names, closure_depth, full, readable};
+use super::symbol_table::SymbolTable;
 use crate::sys::modules::{self, Module};
 use addr2line::Loader;
 use addr2line::gimli::ReaderOffset;
@@ -70,7 +71,7 @@ pub(crate) enum Detail {
 pub(crate) struct Resolver {
     modules: Vec<Module>,
     generation: u64,
-    loaders: HashMap<u64, Option<Loader>>,
+    loaders: HashMap<u64, Option<Loaded>>,
     codes: HashMap<u64, Arc<Code>>,
     texts: HashMap<String, Arc<str>>,
     functions: HashMap<String, Function>,
@@ -162,13 +163,15 @@ impl Resolver {
                     .any(|(range, _)| range.contains(&address))
         })?;
         let relative = address - module.base;
-        let loader = self
+        let loaded = self
             .loaders
             .entry(module.range.start)
             .or_insert_with(|| load(module))
             .as_ref()?;
         let mut found = Vec::new();
-        if let Ok(mut frames) = loader.find_frames(relative) {
+        if let Loaded::Lines(loader) = loaded
+            && let Ok(mut frames) = loader.find_frames(relative)
+        {
             while let Ok(Some(frame)) = frames.next() {
                 let symbol = frame
                     .function
@@ -189,9 +192,15 @@ impl Resolver {
                 found.push((symbol, file, line, copy));
             }
         }
-        let symbol = loader
-            .find_symbol_info(relative)
-            .map(|symbol| (public(symbol.name()).to_owned(), symbol.address()));
+        let symbol = match loaded {
+            Loaded::Lines(loader) => loader
+                .find_symbol_info(relative)
+                .map(|symbol| (symbol.name().to_owned(), symbol.address())),
+            Loaded::Symbols(table) => table
+                .find(relative)
+                .map(|(name, entry)| (name.to_owned(), entry)),
+        };
+        let symbol = symbol.map(|(name, entry)| (public(&name).to_owned(), entry));
         let entry = symbol.as_ref().map_or(0, |(_, entry)| module.base + entry);
         // A function of which there are lines and nothing else has nothing inlined.
         let inlining_known = found
@@ -275,13 +284,28 @@ impl Resolver {
     }
 }
 
+/// What is read of a module.
+enum Loaded {
+    /// Debug information, kept as far as it was asked for, and symbols.
+    Lines(Loader),
+    /// Of a library whose debug information is in a file of its own: that of libc took 36 MB, to say on which lines of libc
+    /// threads sleep.
+    Symbols(SymbolTable),
+}
+
 /// Reads the file that has a module's debug information; its own where the other cannot be read.
-fn load(module: &Module) -> Option<Loader> {
+fn load(module: &Module) -> Option<Loaded> {
     #[cfg(unix)]
-    if let Ok(loader) = Loader::new(super::debug_file::of(module)) {
-        return Some(loader);
+    {
+        let file = super::debug_file::of(module);
+        if file != module.path && !module.is_program() {
+            return SymbolTable::read(&file).map(Loaded::Symbols);
+        }
+        if let Ok(loader) = Loader::new(file) {
+            return Some(Loaded::Lines(loader));
+        }
     }
-    Loader::new(&module.path).ok()
+    Loader::new(&module.path).ok().map(Loaded::Lines)
 }
 
 /// The name under which programs call a function: glibc's debug files also have it as `__GI_NAME`, its own alias.

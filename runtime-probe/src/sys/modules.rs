@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One loaded ELF module.
 #[derive(Clone, Debug)]
@@ -22,6 +22,13 @@ pub(crate) struct Module {
     pub(crate) eh_frame: Option<Section>,
     /// GNU build id, lower-case hex; empty where there is none.
     pub(crate) build_id: String,
+}
+
+impl Module {
+    /// Whether it is the program itself.
+    pub(crate) fn is_program(&self) -> bool {
+        self.path == Path::new("/proc/self/exe")
+    }
 }
 
 /// A section of a module. The main binary stays mapped for ever; of a library, which may be unloaded as soon as the
