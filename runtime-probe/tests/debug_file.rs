@@ -43,6 +43,20 @@ fn one_of_each_kind() -> impl Sized {
     kind("permit", async { drop(Semaphore::new(0).acquire().await) });
     kind("notice", async { Notify::new().notified().await });
     kind("IO wait", async move { drop(near.readable().await) });
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let tcp = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    tcp.set_nonblocking(true).unwrap();
+    kind("bytes of TCP", async move {
+        use runtime_probe::io::AsyncReadExt;
+        let mut tcp = runtime_probe::net::TcpStream::from_std(tcp).unwrap();
+        drop(tcp.read(&mut [0; 16]).await);
+    });
+    let (mut unix, other) = runtime_probe::net::UnixStream::pair().unwrap();
+    kind("lines of a unix socket", async move {
+        use runtime_probe::io::AsyncBufReadExt;
+        let mut lines = runtime_probe::io::BufReader::new(&mut unix).lines();
+        drop(lines.next_line().await);
+    });
     kind(
         "own",
         std::future::poll_fn(|context| {
@@ -50,7 +64,7 @@ fn one_of_each_kind() -> impl Sized {
             std::task::Poll::Pending
         }),
     );
-    (sender, answer, far)
+    (sender, answer, far, listener, other)
 }
 
 /// The words in brackets of the task of that name.
@@ -162,6 +176,8 @@ fn a_stripped_binary_is_read_by_its_debug_file() {
                 "waiting"
             },
         ),
+        ("bytes of TCP", "IO wait"),
+        ("lines of a unix socket", "IO wait"),
         ("own", "waiting"),
     ] {
         assert_eq!(state_of(&without, name), state, "{name}: {without}");

@@ -110,8 +110,17 @@ fn look() -> Vec<Specimen> {
         tokio::net::UnixStream::pair(),
         tokio::net::UnixDatagram::pair(),
     ) {
-        let read = poll_fn(|context| stream.poll_read_ready(context));
-        let receive = poll_fn(|context| datagram.poll_recv_ready(context));
+        // Nothing else in them would make them one function to the compiler, whose address is in no other stack.
+        let read = poll_fn(|context| {
+            let polled = stream.poll_read_ready(context);
+            std::hint::black_box(1u8);
+            polled
+        });
+        let receive = poll_fn(|context| {
+            let polled = datagram.poll_recv_ready(context);
+            std::hint::black_box([2u8; 3]);
+            polled
+        });
         taken.extend(common(Some("IO wait"), read, receive));
         let (read, receive) = (stream.readable(), datagram.readable());
         taken.extend(common(Some("IO wait"), read, receive));

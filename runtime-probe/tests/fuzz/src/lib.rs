@@ -65,6 +65,7 @@ mod pages {
     mod block;
     mod cmdline;
     mod contended;
+    mod dump_permit;
     mod endpoints;
     pub(crate) mod go_duration;
     mod goroutine;
@@ -78,7 +79,6 @@ mod pages {
     mod symbol;
     mod tasks;
     mod threads;
-    mod dump_permit;
 
     /// A duration as Go writes it, if it is one.
     pub fn duration(text: &str) -> Option<std::time::Duration> {

@@ -11,7 +11,7 @@ use crate::http::refusal::Refusal;
 use crate::http::reply::{Body, Reply};
 use crate::http::request::{Method, Request, Version};
 use crate::http::token::Token;
-use crate::http::transmit::{self, Connection, Sending, SendBody};
+use crate::http::transmit::{self, Connection, SendBody, Sending};
 use crate::http::{body, head};
 
 /// Whom a server lets in.

@@ -11,8 +11,9 @@ use std::sync::LazyLock;
 /// All that a page may be told, as [`encoded`] has it.
 static KNOWN: LazyLock<HashSet<String>> = LazyLock::new(|| {
     let known = [
-        "debug", "format", "fraction", "fresh", "group", "hz", "include", "labels", "limit",
-        "match", "minwait", "names", "ongoing", "plain", "rate", "seconds", "slow", "state",
+        "crate", "debug", "format", "fraction", "frames", "fresh", "group", "hz", "include",
+        "labels", "limit", "match", "minwait", "names", "ongoing", "plain", "rate", "seconds",
+        "slow", "sort", "state",
     ];
     known.map(|name| encoded(name, "")).into()
 });
