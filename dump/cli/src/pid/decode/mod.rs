@@ -13,6 +13,8 @@
 //! * [`chain`]: from a task's future down to what it waits for;
 //! * [`held`]: what an async body has beside what it awaits;
 //! * [`leaf`]: what is known of a leaf beside its name;
+//! * [`pool`]: blocking closures that wait for a thread;
+//! * [`workers`]: what a runtime counts of its workers;
 //! * [`trace`]: what a poll changes;
 //! * [`model`]: the result.
 
@@ -24,12 +26,14 @@ mod list;
 mod memory;
 pub(crate) mod model;
 mod plan;
+mod pool;
 mod roots;
 mod runtimes;
 pub(crate) mod seeds;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod workers;
 
 use crate::pid::debug::index::{Die, Poll};
 use crate::pid::debug::types::Types;

@@ -45,6 +45,16 @@ pub(crate) struct Runtime {
     pub(crate) is_whole: bool,
     /// How many threads are inside.
     pub(crate) threads: u32,
+    pub(crate) workers: Vec<Worker>,
+}
+
+/// What a runtime counts of a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Worker {
+    /// How long it has not been parked.
+    pub(crate) busy_ns: u64,
+    /// How often it was.
+    pub(crate) parks: u64,
 }
 
 /// What schedules the tasks.
@@ -148,6 +158,8 @@ pub(crate) enum Detail {
     MayHold(u64),
     /// A file descriptor.
     Descriptor(i32),
+    /// A blocking closure, for which no thread was free.
+    Queued,
     /// The future was made, and nothing has polled it yet.
     NotPolled,
 }

@@ -314,6 +314,26 @@ impl Decoder<'_, '_, '_> {
         }
     }
 
+    /// The function that a closure or a function's type stands for.
+    pub(super) fn closure_frame(&mut self, die: Die) -> u32 {
+        let path = self.types.get(die).path.replace("_env#", "#");
+        let index = self.types.index;
+        let function = index.function(die);
+        let symbol = function.and_then(|function| function.linkage_name);
+        let position = function
+            .map(|function| function.position)
+            .unwrap_or_default();
+        self.frame(Frame {
+            function: match symbol {
+                Some(symbol) => readable(&String::from_utf8_lossy(symbol)).into(),
+                None => readable(&path).into(),
+            },
+            file: index.file(position).into(),
+            line: position.line,
+            is_folded: false,
+        })
+    }
+
     /// A future that is no async body, by its type.
     fn type_frame(&mut self, of: &Type, is_leaf: bool) -> u32 {
         let function = readable(&of.path);

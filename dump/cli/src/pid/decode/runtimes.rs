@@ -78,6 +78,7 @@ impl Decoder<'_, '_, '_> {
                 listed: 0,
                 is_whole: true,
                 threads: 0,
+                workers: self.workers(address, of, reader),
             };
             runtime.threads = inside
                 .iter()
@@ -136,6 +137,12 @@ impl Decoder<'_, '_, '_> {
                 dump.tasks.truncate(before.0);
                 left = before.1;
                 continue;
+            }
+            for mut task in self.queued_closures(address, of, process, reader, budget) {
+                task.runtime = number;
+                if look == Look::Decode {
+                    dump.tasks.push(task);
+                }
             }
             dump.runtimes.push(runtime);
         }
@@ -298,7 +305,12 @@ impl Decoder<'_, '_, '_> {
     }
 
     /// The layout of the task whose header is here, and what it is a task of.
-    fn task_at(&mut self, at: u64, bias: u64, reader: &Reader<'_>) -> Option<(Rc<Layout>, Poll)> {
+    pub(super) fn task_at(
+        &mut self,
+        at: u64,
+        bias: u64,
+        reader: &Reader<'_>,
+    ) -> Option<(Rc<Layout>, Poll)> {
         let any = self.any_layout()?;
         let vtable = reader.word(at.wrapping_add(any.vtable))?;
         if let Some(known) = self.vtables.get(&vtable) {

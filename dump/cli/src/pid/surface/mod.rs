@@ -21,6 +21,9 @@ use std::sync::Arc;
 /// How many ids of a group are named.
 const NAMED_IN_GROUP: usize = 3;
 
+/// How many workers of a runtime are shown.
+const WORKERS: usize = 64;
+
 /// What of a dump is shown, and how.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Options {
@@ -206,6 +209,14 @@ fn write_head(dump: &Dump, source: &Source, rows: &Rows, out: &mut impl Write) -
     )?;
     for (number, runtime) in dump.runtimes.iter().enumerate() {
         writeln!(out, "# runtime {}: {}", number + 1, line_of(runtime))?;
+        for (number, worker) in runtime.workers.iter().take(WORKERS).enumerate() {
+            let busy = rows::span(worker.busy_ns.into());
+            let parks = worker.parks;
+            writeln!(
+                out,
+                "#   worker {number}: busy for {busy}, parked {parks} times"
+            )?;
+        }
     }
     if rows.rows.len() < rows.total {
         writeln!(out, "# {} of them are shown", rows.rows.len())?;

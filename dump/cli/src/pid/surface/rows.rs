@@ -540,12 +540,13 @@ fn text_of(detail: &Detail, source: &Source) -> Option<String> {
         Detail::Joins(id) => format!("joins goroutine {id}"),
         Detail::MayHold(semaphore) => format!("may hold semaphore {semaphore:#x}"),
         Detail::Descriptor(number) => format!("file descriptor {number}"),
+        Detail::Queued => "waits for a thread of the blocking pool".into(),
         Detail::NotPolled => "not polled yet".into(),
     })
 }
 
 /// `3.2s`, `5m3s`, `2h0m3s`.
-fn span(nanos: i128) -> String {
+pub(super) fn span(nanos: i128) -> String {
     let tenths = nanos / 100_000_000;
     let seconds = tenths / 10;
     match seconds {

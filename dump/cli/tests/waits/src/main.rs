@@ -66,6 +66,7 @@ async fn local_task() {
 fn current_thread() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .max_blocking_threads(1)
         .build()
         .unwrap();
     runtime.block_on(current_root());
@@ -73,7 +74,14 @@ fn current_thread() {
 
 async fn current_root() {
     tokio::spawn(current_task());
+    // The second one waits for the only thread.
+    tokio::task::spawn_blocking(blocks);
+    tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_secs(1)));
     tokio::time::sleep(Duration::from_secs(7200)).await;
+}
+
+fn blocks() {
+    std::thread::sleep(Duration::from_secs(1800));
 }
 
 async fn current_task() {
