@@ -48,6 +48,26 @@ async fn blink() {
     }
 }
 
+/// A long poll in a runtime without timers and I/O is a long poll, and nothing else.
+#[test]
+fn a_runtime_without_timers_and_io_does_not_stand_still() {
+    let bare = Builder::new_multi_thread()
+        .worker_threads(1)
+        .name("bare")
+        .build()
+        .unwrap();
+    let timed = Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_time()
+        .name("timed")
+        .build()
+        .unwrap();
+    let _blocked = [block(&bare), block(&timed)];
+    // Both have been blocked for as long.
+    let text = until(|text| text.contains("# timers and I/O of runtime timed stand still since "));
+    assert!(!text.contains("# timers and I/O of runtime bare"), "{text}");
+}
+
 #[test]
 fn it_is_told_while_no_worker_is_left_for_timers() {
     let runtime = Builder::new_multi_thread()

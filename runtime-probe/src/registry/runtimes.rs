@@ -59,6 +59,8 @@ pub(crate) struct Runtime {
     pub(crate) name: Arc<str>,
     /// The most threads of its blocking pool, where it is known.
     pub(crate) blocking_threads: Option<usize>,
+    /// Whether it was built with timers or I/O, where that is known.
+    pub(crate) drives: Option<bool>,
     /// tokio's own number of it; 0 until it is known.
     id: AtomicU64,
     /// Of a runtime of one thread: how many threads run it, and of the last one that ended since when, and which.
@@ -94,6 +96,7 @@ impl Runtime {
     pub(crate) fn enlist(
         name: Option<Arc<str>>,
         blocking_threads: Option<usize>,
+        drives: Option<bool>,
     ) -> Option<Arc<Runtime>> {
         let mut table = lock();
         let number = (1..=u16::MAX).find(|number| !table.alive.contains_key(number))?;
@@ -101,6 +104,7 @@ impl Runtime {
             number: RuntimeNumber(number),
             name: name.unwrap_or_else(|| format!("runtime-{number}").into()),
             blocking_threads,
+            drives,
             id: AtomicU64::new(0),
             running: AtomicU32::new(0),
             idle_since: AtomicU64::new(0),
@@ -237,7 +241,7 @@ mod tests {
 
     #[test]
     fn a_runtime_is_listed_while_one_hook_is_left_and_says_which_went() {
-        let runtime = Runtime::enlist(Some("listed".into()), None).unwrap();
+        let runtime = Runtime::enlist(Some("listed".into()), None, None).unwrap();
         runtime.set_id(u64::MAX);
         let number = runtime.number;
         let hooks = HOOKS.map(|hook| Installed::new(&runtime, hook));
@@ -264,9 +268,9 @@ mod tests {
 
     #[test]
     fn the_number_of_a_runtime_that_is_gone_is_free_again() {
-        let kept = Runtime::enlist(None, None).unwrap();
+        let kept = Runtime::enlist(None, None, None).unwrap();
         let _hook = Installed::new(&kept, "on_thread_unpark");
-        let gone = Runtime::enlist(None, None).unwrap();
+        let gone = Runtime::enlist(None, None, None).unwrap();
         assert_ne!(kept.number, gone.number);
         assert_eq!(*kept.name, format!("runtime-{}", kept.number.0));
         drop(gone);

@@ -45,17 +45,12 @@ macro_rules! forward {
 }
 
 forward! {
-    fn enable_all();
-    #[cfg(any(feature = "net", all(unix, feature = "process"), all(unix, feature = "signal")))]
-    fn enable_io();
     #[cfg(any(feature = "net", all(unix, feature = "process"), all(unix, feature = "signal")))]
     #[track_caller]
     fn max_io_events_per_tick(capacity: usize);
     #[cfg(any(feature = "net", all(unix, feature = "process"), all(unix, feature = "signal")))]
     #[track_caller]
     fn max_io_events_per_busy_tick(capacity: usize);
-    #[cfg(feature = "time")]
-    fn enable_time();
     #[cfg(all(tokio_unstable, feature = "time", feature = "rt-multi-thread"))]
     fn enable_alt_timer();
     #[cfg(all(tokio_unstable, feature = "rt-multi-thread"))]
@@ -120,7 +115,35 @@ impl Builder {
     fn new(fresh: tokio::runtime::Builder) -> Builder {
         let mut new = Builder::from(fresh);
         new.hooks.blocking_threads(BLOCKING_THREADS);
+        new.hooks.drives(false);
         new
+    }
+
+    /// [`tokio::runtime::Builder::enable_all`].
+    pub fn enable_all(&mut self) -> &mut Self {
+        self.inner.enable_all();
+        self.hooks.drives(true);
+        self
+    }
+
+    /// [`tokio::runtime::Builder::enable_io`].
+    #[cfg(any(
+        feature = "net",
+        all(unix, feature = "process"),
+        all(unix, feature = "signal")
+    ))]
+    pub fn enable_io(&mut self) -> &mut Self {
+        self.inner.enable_io();
+        self.hooks.drives(true);
+        self
+    }
+
+    /// [`tokio::runtime::Builder::enable_time`].
+    #[cfg(feature = "time")]
+    pub fn enable_time(&mut self) -> &mut Self {
+        self.inner.enable_time();
+        self.hooks.drives(true);
+        self
     }
 
     /// [`tokio::runtime::Builder::max_blocking_threads`].

@@ -68,6 +68,8 @@ pub(crate) fn suspects(all: &[UnderWay]) -> Vec<Suspect> {
     let alive = threads::alive();
     let mut asking = Asking::within(ALL);
     let runtimes = runtimes::alive().into_iter();
+    // Without timers and I/O there is nothing to stand still.
+    let runtimes = runtimes.filter(|runtime| runtime.drives != Some(false));
     runtimes
         .filter_map(|runtime| suspect(runtime, &alive, &polls, &mut asking))
         .collect()

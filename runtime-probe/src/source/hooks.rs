@@ -33,6 +33,7 @@ use tokio::runtime::TaskMeta;
 pub struct Hooks {
     name: Option<Arc<str>>,
     blocking_threads: Option<usize>,
+    drives: Option<bool>,
     thread_start: Option<ThreadHook>,
     thread_stop: Option<ThreadHook>,
     thread_park: Option<ThreadHook>,
@@ -110,6 +111,11 @@ impl Hooks {
         self.blocking_threads = Some(most);
     }
 
+    /// Whether there are timers or I/O.
+    pub(crate) fn drives(&mut self, drives: bool) {
+        self.drives = Some(drives);
+    }
+
     /// Sets ours and these. Returns the runtime as it is on our list; `None` if the probe is off.
     pub(crate) fn install_for(
         &self,
@@ -124,7 +130,7 @@ impl Hooks {
             builder.on_after_task_poll(move |meta| after(meta));
         }
         let runtime = super::start_here()
-            .then(|| Runtime::enlist(self.name.clone(), self.blocking_threads))
+            .then(|| Runtime::enlist(self.name.clone(), self.blocking_threads, self.drives))
             .flatten();
         match &runtime {
             Some(runtime) => self.beside_ours(builder, runtime, driver),
