@@ -74,11 +74,10 @@ fn a_message_is_one_warning() {
         message.contains("watchdog_tracing::blocks(...)"),
         "{message}"
     );
-    // It goes on, and was told. That no thread drives the timers meanwhile is told once, too.
+    // It goes on, and was told. The runtime has no timers and no I/O that could stand still meanwhile.
     thread::sleep(3 * LIMIT);
     let more: Vec<String> = hears.try_iter().map(|(_, message)| message).collect();
-    let of_timers = |message: &String| message.starts_with("timers and I/O of runtime ");
-    assert!(more.len() <= 1 && more.iter().all(of_timers), "{more:?}");
+    assert!(more.is_empty(), "{more:?}");
     drop((stop, watching));
     runtime.block_on(task).unwrap();
 }
