@@ -23,9 +23,16 @@ impl Dump {
         let key = |task: &Task| (task.address, task.id);
         let is_comparable = |task: &&Task| task.state == State::Waiting && task.trace.is_some();
         let earlier = earlier.tasks.iter().filter(is_comparable);
-        let traces: HashMap<_, _> = earlier.map(|task| (key(task), task.trace)).collect();
+        let earlier: HashMap<_, _> = earlier.map(|task| (key(task), task)).collect();
         for task in &mut self.tasks {
-            if is_comparable(&&*task) && traces.get(&key(task)) == Some(&task.trace) {
+            // The chain, too: another task may be joined, whose memory is where the first one's was.
+            let is_same = |earlier: &&Task| match (&earlier.body, &task.body) {
+                (Body::Chain(one), Body::Chain(other)) => {
+                    one == other && earlier.trace == task.trace
+                }
+                _ => false,
+            };
+            if is_comparable(&&*task) && earlier.get(&key(task)).is_some_and(is_same) {
                 task.unchanged_for = Some(passed);
             }
         }
