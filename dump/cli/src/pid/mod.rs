@@ -28,7 +28,6 @@ pub(crate) use surface::{Form, Options};
 use target::Mapping;
 use target::core::Core;
 use target::live::Process;
-use target::mapped::Mapped;
 use target::snapshot::Snapshot;
 use threads::modules::{Module, modules};
 use threads::symbols::Symbols;
@@ -209,6 +208,12 @@ impl Loaded<'_> {
             None => (&*self.program.file, self.name.clone()),
         };
         let package = self.program.package(&self.beside, debug_file.as_ref());
+        // Names are read from the file that has its package beside it.
+        let names = match (&debug_file, &package) {
+            (Some(file), _) => Some(file.path.clone()),
+            (None, Some(_)) => Some(self.beside.clone()),
+            (None, None) => None,
+        };
         let package = package.as_ref().map(|file| (&**file, &*file.path));
         let sections = Sections::read((bytes, &path), package)?;
         let index = Index::build(&sections, &path)?;
@@ -228,7 +233,7 @@ impl Loaded<'_> {
         let source = surface::Source {
             title: format!("process {} ({}){how}", self.pid, self.name.display()),
             now: seen.now,
-            threads: self.named(&seen.stacks, debug_file.as_ref()),
+            threads: self.named(&seen.stacks, names.as_deref()),
         };
         let written = surface::write(&seen.dump, &source, &request.options, out);
         // This process is about to end, and 100,000 tasks take 30 ms to free.
@@ -252,7 +257,7 @@ impl Loaded<'_> {
             other => other.ok().flatten(),
         };
         surface::write_threads(
-            &self.named(stacks, debug_file.as_ref()),
+            &self.named(stacks, debug_file.as_ref().map(|file| &*file.path)),
             &request.options,
             out,
         )
@@ -260,9 +265,8 @@ impl Loaded<'_> {
     }
 
     /// Names for what the threads are in.
-    fn named(&self, stacks: &[Stack], debug_file: Option<&Mapped>) -> Vec<surface::Thread> {
-        let debug_path = debug_file.map(|file| file.path.as_path());
-        let mut symbols = Symbols::new(self.modules, debug_path, &self.program.file.path);
+    fn named(&self, stacks: &[Stack], debug_file: Option<&Path>) -> Vec<surface::Thread> {
+        let mut symbols = Symbols::new(self.modules, debug_file, &self.program.file.path);
         let stack = |stack: &Stack| surface::Thread {
             tid: stack.thread.tid,
             name: stack.thread.name.clone(),
