@@ -106,66 +106,27 @@ fn look() -> Vec<Specimen> {
         taken.extend(common(Some("chan receive"), a.recv(), b.recv()));
     }
     #[cfg(feature = "net")]
+    use tokio::io::AsyncRead;
+    #[cfg(feature = "net")]
     if let (Ok((stream, _one)), Ok((datagram, _other))) = (
         tokio::net::UnixStream::pair(),
         tokio::net::UnixDatagram::pair(),
     ) {
-        // Nothing else in them would make them one function to the compiler, whose address is in no other stack.
+        let stream = std::cell::RefCell::new(stream);
+        // Two calls that are not alike: of equal ones the compiler makes one function, whose address is in no other stack.
         let read = poll_fn(|context| {
-            let polled = stream.poll_read_ready(context);
-            std::hint::black_box(1u8);
-            polled
+            let (mut stream, mut bytes) = (stream.borrow_mut(), [0; 8]);
+            let stream = std::pin::Pin::new(&mut *stream);
+            let read = stream.poll_read(context, &mut tokio::io::ReadBuf::new(&mut bytes));
+            read.map(drop)
         });
-        let receive = poll_fn(|context| {
-            let polled = datagram.poll_recv_ready(context);
-            std::hint::black_box([2u8; 3]);
-            polled
-        });
+        let receive = poll_fn(|context| datagram.poll_recv_ready(context));
         taken.extend(common(Some("IO wait"), read, receive));
+        let stream = stream.into_inner();
         let (read, receive) = (stream.readable(), datagram.readable());
         taken.extend(common(Some("IO wait"), read, receive));
     }
-    #[cfg(feature = "net")]
-    if let Some((tcp, _peer)) = tcp() {
-        taken.extend(common_of_reads(tcp));
-    }
-    #[cfg(feature = "net")]
-    if let Ok((unix, _peer)) = tokio::net::UnixStream::pair() {
-        taken.extend(common_of_reads(unix));
-    }
     taken
-}
-
-/// A stream of TCP that has no network under it: to read from any socket is one call of the system.
-#[cfg(feature = "net")]
-fn tcp() -> Option<(tokio::net::TcpStream, std::os::unix::net::UnixStream)> {
-    let (stream, peer) = std::os::unix::net::UnixStream::pair().ok()?;
-    stream.set_nonblocking(true).ok()?;
-    let stream = std::net::TcpStream::from(std::os::fd::OwnedFd::from(stream));
-    Some((tokio::net::TcpStream::from_std(stream).ok()?, peer))
-}
-
-/// What two that read from a stream have in common.
-#[cfg(feature = "net")]
-fn common_of_reads(stream: impl tokio::io::AsyncRead + Unpin) -> Option<Specimen> {
-    use tokio::io::ReadBuf;
-
-    let stream = std::cell::RefCell::new(stream);
-    // Each calls it itself: what they shared of ours would be in no other stack.
-    let one = poll_fn(|context| {
-        let (mut stream, mut bytes) = (stream.borrow_mut(), [0; 8]);
-        let stream = std::pin::Pin::new(&mut *stream);
-        stream
-            .poll_read(context, &mut ReadBuf::new(&mut bytes))
-            .map(drop)
-    });
-    let other = poll_fn(|context| {
-        let (mut stream, mut bytes) = (stream.borrow_mut(), [0; 64]);
-        let stream = std::pin::Pin::new(&mut *stream);
-        let read = stream.poll_read(context, &mut ReadBuf::new(&mut bytes));
-        read.map(|read| read.is_ok())
-    });
-    common(Some("IO wait"), one, other)
 }
 
 /// Locks as those of this crate are.
