@@ -45,8 +45,7 @@ pub fn all(rows: &[Row], dump: &Dump, detail: Detail) -> Vec<String> {
     complaints
 }
 
-/// Complaints about tasks that give way and go on: they never wait. Of a stripped binary nothing tells that they gave
-/// way.
+/// Complaints about tasks that yield and go on: they never wait. Of a stripped binary nothing tells that they yielded.
 pub fn never_waits(rows: &[Row], dump: &Dump, detail: Detail) -> Vec<String> {
     let rows = rows.iter().filter(|row| row.reason == "runnable");
     rows.filter_map(|row| {
@@ -174,8 +173,24 @@ impl Checked<'_> {
             || match self.detail {
                 Detail::Full => told == "running" && right == "runnable",
                 Detail::Lines => vague,
-                Detail::Symbols | Detail::Stripped => vague || last_of_several() || part(),
+                Detail::Symbols => vague || last_of_several() || part(),
+                Detail::Stripped => vague || last_of_several() || part() || self.is_primitive(),
             }
+    }
+
+    /// Of a stripped binary what tokio built the call of, or the last registration of those that end it.
+    fn is_primitive(&self) -> bool {
+        let (told, right) = (&*self.task.reason, self.row.reason);
+        let primitives: &[&str] = match (self.row.name, right) {
+            ("timeout_recv", _) => &["sleep"],
+            ("run_until_cancelled", _) => &["sync.Cond.Wait"],
+            ("oneshot_closed", _) => &["chan receive"],
+            (_, "chan send") => &["semacquire", "sync.Cond.Wait"],
+            (_, "chan receive" | "sync.WaitGroup.Wait") => &["sync.Cond.Wait"],
+            (_, "sync.Mutex.Lock" | "sync.RWMutex.RLock" | "sync.RWMutex.Lock") => &["semacquire"],
+            _ => &[],
+        };
+        primitives.contains(&told)
     }
 
     /// Whether the row's own frames are all that can be asked for.
@@ -237,8 +252,15 @@ impl Checked<'_> {
         };
         match (right, shown) {
             ([], []) => true,
+            // Of one crate, or of one that goes with it, as tower_service with tower.
             (["..", public, rest @ ..], _) => (0..shown.len())
-                .take_while(|&at| at == 0 || krate(&shown[at - 1].function) == krate(public))
+                .take_while(|&at| {
+                    let family = krate(public);
+                    at == 0
+                        || krate(&shown[at - 1].function)
+                            .strip_prefix(&family)
+                            .is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+                })
                 .any(|at| {
                     self.is_frame(public, &shown[at]) && self.matches(rest, &shown[at + 1..])
                 }),
