@@ -187,6 +187,7 @@ impl Checked<'_> {
             ("oneshot_closed", _) => &["chan receive"],
             (_, "chan send") => &["semacquire", "sync.Cond.Wait"],
             (_, "chan receive" | "sync.WaitGroup.Wait") => &["sync.Cond.Wait"],
+            (_, "process wait") => &["IO wait"],
             (_, "sync.Mutex.Lock" | "sync.RWMutex.RLock" | "sync.RWMutex.Lock") => &["semacquire"],
             _ => &[],
         };
