@@ -287,7 +287,7 @@ impl Resolver {
 /// What is read of a module.
 enum Loaded {
     /// Debug information, kept as far as it was asked for, and symbols.
-    Lines(Loader),
+    Lines(Box<Loader>),
     /// Of a library whose debug information is in a file of its own: that of libc took 36 MB, to say on which lines of libc
     /// threads sleep.
     Symbols(SymbolTable),
@@ -302,10 +302,11 @@ fn load(module: &Module) -> Option<Loaded> {
             return SymbolTable::read(&file).map(Loaded::Symbols);
         }
         if let Ok(loader) = Loader::new(file) {
-            return Some(Loaded::Lines(loader));
+            return Some(Loaded::Lines(Box::new(loader)));
         }
     }
-    Loader::new(&module.path).ok().map(Loaded::Lines)
+    let loader = Loader::new(&module.path).ok()?;
+    Some(Loaded::Lines(Box::new(loader)))
 }
 
 /// The name under which programs call a function: glibc's debug files also have it as `__GI_NAME`, its own alias.

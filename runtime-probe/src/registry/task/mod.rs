@@ -112,7 +112,7 @@ pub(crate) struct Record {
     /// The low half of the number of the poll that `waits` is of.
     waits_poll: AtomicU32,
     version: AtomicU32,
-    /// Polls in which the task woke itself, above the bits of [`GENERATION`]. In these the generation that it froze at.
+    /// Polls in which the task woke itself, above the bits of [`waking::GENERATION`]. In these the generation that it froze at.
     self_wakes: AtomicU32,
     /// The last poll in which it did so by a waker of an older generation, and how many before it in a row.
     stale_wakes: AtomicU32,
