@@ -399,7 +399,15 @@ async fn how_long_a_task_is_ready_is_told() {
         "{begun:?} {after:?}"
     );
     let stats = view
-        .until(|view| Some(view.stats[&id]).filter(|stats| stats.wakes + 1 >= after.polls))
+        .until(|view| {
+            // The last wake is told before the poll that follows it, with which the ready time ends.
+            let polled = |stats: &Stats| {
+                stats
+                    .poll_stats
+                    .is_some_and(|told| told.polls >= after.polls)
+            };
+            Some(view.stats[&id]).filter(|stats| stats.wakes + 1 >= after.polls && polled(stats))
+        })
         .await;
     let told: Duration = stats.scheduled_time.unwrap().try_into().unwrap();
     let last = facts(id).ready;

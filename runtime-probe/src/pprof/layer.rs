@@ -102,7 +102,7 @@ where
     }
 
     fn call(&mut self, request: R) -> Named<S::Future> {
-        let name = source::is_on()
+        let name = source::start()
             .then(|| self.layer.naming.name(&request))
             .flatten();
         let spawn = Spawn {
