@@ -236,6 +236,7 @@ mod tests {
     fn a_patched_build_leaves_nothing_unlisted_for_want_of_a_flag() {
         let says_so = |patched| {
             let diagnosis = Diagnosis {
+                on: true,
                 patched,
                 ..Diagnosis::now()
             };
