@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 #[test]
 fn every_kind_of_wait_is_shown_down_to_its_leaf() {
@@ -154,9 +155,15 @@ fn threads_are_shown_without_any_debug_information() {
     let sleeper = "fn main() { println!(\"ready\"); rests() }
         #[inline(never)] fn rests() { std::thread::sleep(std::time::Duration::from_secs(600)) }";
     let process = Process::start(&rustc("rests", sleeper, "0"));
-    let threads = dump(process.id(), &["--threads"]);
-    assert!(threads.starts_with("# rests, CPU "), "{threads}");
+    // It may not have come to rest when what it has written is read.
     let thread = format!("\nthread {} [sleeping]:\n", process.id());
+    let rests = |text: &str| text.contains(&thread) && text.contains("rests::rests");
+    let began = Instant::now();
+    let mut threads = dump(process.id(), &["--threads"]);
+    while !rests(&threads) && began.elapsed() < Duration::from_secs(30) {
+        threads = dump(process.id(), &["--threads"]);
+    }
+    assert!(threads.starts_with("# rests, CPU "), "{threads}");
     assert!(threads.contains(&thread), "{threads}");
     assert!(threads.contains("\nrests::rests(...)\n"), "{threads}");
     assert!(threads.contains("\nrests::main(...)\n"), "{threads}");
