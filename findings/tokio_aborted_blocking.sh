@@ -12,7 +12,7 @@
 #
 # Why it matters: "abort the handle, then await it" waits as long as the longest closure that holds a thread, and permits,
 # connections and buffers of requests that were given up stay taken just while the pool is overloaded. The queue depth counts work
-# that nobody wants any more: adding threads by it, or refusing requests by it, answers to a load that is not there.
+# that no client wants any more: adding threads by it, or refusing requests by it, answers to a load that is not there.
 set -euo pipefail
 command -v cargo > /dev/null || { echo "tokio_aborted_blocking.sh: needs cargo" >&2; exit 2; }
 work=$(mktemp -d)

@@ -10,7 +10,7 @@
 #     after it             1.88      the whole poll counts in the interval in which it ended
 #     two busy workers     1.85      their limit is 2, not 1
 #
-# Why it matters: a handler that blocks its worker looks like an idle service for as long as it does so, which is when somebody
+# Why it matters: a handler that blocks its worker looks like an idle service for as long as it does so, which is when an operator
 # looks; then like one of almost 200 %. "Above 0.9" fires too late for it, and at a load of an eighth where there are eight
 # workers. Divide by the number of workers, and show beside it which worker is inside a poll, and since when.
 set -euo pipefail

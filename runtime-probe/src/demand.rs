@@ -8,7 +8,7 @@ use crate::primitive::{AtomicU64, Ordering};
 use crate::sampling::{self, Weight};
 use crate::tally::task_times;
 use std::sync::atomic::AtomicI64;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What can be asked for, each at a rate: 1 is everything, and the smaller the finer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +59,10 @@ impl Wanted {
 
 /// By demand. Held by those who change anything, and by no poll.
 static WANTED: Mutex<[Wanted; DEMANDS]> = Mutex::new([Wanted::NOTHING; DEMANDS]);
+
+fn wanted() -> MutexGuard<'static, [Wanted; DEMANDS]> {
+    WANTED.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// What polls ask. Written under the lock of [`WANTED`].
 static WORD: AtomicU64 = AtomicU64::new(0);
@@ -121,12 +125,12 @@ impl Demand {
 
     /// What [`Demand::set`] was told last.
     pub(crate) fn for_good(self) -> i64 {
-        self.change(|wanted| wanted.base)
+        wanted()[self as usize].base
     }
 
     /// Changes who wants it, and puts the finest wish in force.
     fn change<R>(self, change: impl FnOnce(&mut Wanted) -> R) -> R {
-        let mut wanted = WANTED.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut wanted = wanted();
         let wanted = &mut wanted[self as usize];
         let result = change(wanted);
         self.apply(wanted.in_force());

@@ -67,7 +67,7 @@ impl<const WORDS: usize> Ring<WORDS> {
             if sequence != position {
                 let now = self.next.load(Ordering::Relaxed);
                 if now == position {
-                    // Still nobody else's, and not free: the reader is a whole round behind.
+                    // No other writer has it, and it is not free: the reader is a whole round behind.
                     self.lost.fetch_add(1, Ordering::Relaxed);
                     return false;
                 }

@@ -3,7 +3,7 @@
 //! A thread per connection, made on demand and never more than there are permits. When all permits are taken, the connection
 //! that has waited longest for a request is closed for the newest: half-open and forgotten connections cannot lock a
 //! person out. Where none waits for a request, the one whose client has kept its answer waiting longest is closed, if that
-//! is longer than a stall: readers at a slow pace lock nobody out either, and are served as long as there is room. No other
+//! is longer than a stall: readers at a slow pace lock no client out either, and are served as long as there is room. No other
 //! answer is evicted: if all are under way, the newest is refused.
 //! A pool of threads was rejected: an idle debugging port should cost the process one thread.
 //! A new thread waits for those that have given up their permits to end, so there are never more threads than permits.
@@ -121,7 +121,7 @@ impl Permits {
     ) -> Result<(), NotAdmitted> {
         let deadline = Instant::now() + EVICTION_TIME;
         let mut room = self.lock();
-        // Whoever gave up a permit must be gone before there is another thread: otherwise a crowd that comes and goes has
+        // A thread that gave up a permit must be gone before there is another: otherwise a crowd that comes and goes has
         // far more threads than there are permits.
         let ended = mem::take(&mut room.ended);
         drop(room);

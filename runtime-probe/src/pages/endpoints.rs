@@ -9,13 +9,13 @@ use std::io;
 impl Endpoints {
     /// For this machine only: a request must carry a `Host` that is an IP address or `localhost`.
     ///
-    /// That keeps web pages out, not other machines: whoever passes requests on MUST only pass those from a loopback
+    /// That keeps web pages out, not other machines: the server that passes requests on MUST only pass those from a loopback
     /// address ([`Endpoints::is_local`]). Otherwise anyone who can reach the service reads its inside.
     pub fn local() -> Endpoints {
         Endpoints::new(Access::Loopback, routes::answer)
     }
 
-    /// For whoever sends the token, from anywhere; see [`Server::allow_remote`](crate::pprof::Server::allow_remote).
+    /// For clients that send the token, from anywhere; see [`Server::allow_remote`](crate::pprof::Server::allow_remote).
     ///
     /// # Errors
     /// [`io::ErrorKind::InvalidInput`] for a token that is too short, too long, or not visible ASCII.

@@ -195,12 +195,11 @@ impl Resolver {
         let symbol = match loaded {
             Loaded::Lines(loader) => loader
                 .find_symbol_info(relative)
-                .map(|symbol| (symbol.name().to_owned(), symbol.address())),
+                .map(|symbol| (public(symbol.name()).to_owned(), symbol.address())),
             Loaded::Symbols(table) => table
                 .find(relative)
-                .map(|(name, entry)| (name.to_owned(), entry)),
+                .map(|(name, entry)| (public(name).to_owned(), entry)),
         };
-        let symbol = symbol.map(|(name, entry)| (public(&name).to_owned(), entry));
         let entry = symbol.as_ref().map_or(0, |(_, entry)| module.base + entry);
         // A function of which there are lines and nothing else has nothing inlined.
         let inlining_known = found

@@ -1,4 +1,4 @@
-//! How long the polls of single tasks take, and how long these were ready before, for as long as somebody watches them: counts
+//! How long the polls of single tasks take, and how long these were ready before, for as long as they are watched: counts
 //! by length, each within 1 %.
 //!
 //! Histograms for all tasks would cost what they cost elsewhere, tens of kilobytes a task. So a few tasks are watched at a
@@ -6,7 +6,7 @@
 //! ([`crate::demand::any`]).
 //!
 //! A poll is noted when the next one begins, by what the task's busy time has grown, so that the end of a poll asks
-//! nothing either; a reader settles the last one. Whoever polls a task that is not watched reads [`MOST`] words. The poller
+//! nothing either; a reader settles the last one. The poller of a task that is not watched reads [`MOST`] words. The poller
 //! of a watched one takes a lock, which a reader has for as long as it takes to read the counts.
 
 use super::lengths::Lengths;

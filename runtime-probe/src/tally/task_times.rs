@@ -1,4 +1,4 @@
-//! Tasks by where they were spawned: how many ended, and, while somebody wants to know, how long their polls take, how long
+//! Tasks by where they were spawned: how many ended, and, while that is asked for, how long their polls take, how long
 //! they wait, and how long they are ready before they are polled.
 //!
 //! The end of a task is always counted: a look-up and two additions in its life. The times are off by default and cost

@@ -1,7 +1,7 @@
 //! Waits that are over, by site: how many, and how long in all, since the start of the process.
 //!
 //! A site is what a task registered with, as it was captured: a pointer, so that an event costs a look-up and two
-//! additions. Names, reasons and what belongs together are found when somebody reads.
+//! additions. Names, reasons and what belongs together are found when a reader asks.
 //!
 //! Written from inside polls and wakes, so nothing here blocks or calls out. Bounded: over the bound an event goes to
 //! the site [`WaitSite::ELSEWHERE`], and no time is lost.

@@ -44,7 +44,7 @@ impl PollFlags {
         self.0 & FROZEN != 0
     }
 
-    /// Whether the wrapper is the whole of a task, polled by nobody but an executor.
+    /// Whether the wrapper is the whole of a task, polled by an executor alone.
     #[inline(always)]
     pub(crate) fn is_top(self) -> bool {
         self.0 & OFTEN == 0
@@ -99,7 +99,7 @@ impl Record {
 
     /// The task is over, though wakers may still be out: readers leave it out from now on.
     pub(crate) fn close(&self) {
-        // Only the poller writes flags, and whoever drops the task is the only one who could poll it.
+        // Only the poller writes flags, and the thread that drops the task is the only one that could poll it.
         let flags = self.flags.load(Ordering::Relaxed);
         self.flags.store(flags | CLOSED, Ordering::Relaxed);
     }

@@ -1,13 +1,13 @@
 //! All that is known of one task.
 //!
 //! A record lives in memory that is never given back ([`super::slab`]), so a reader may look at any record at any time;
-//! what it sees is checked for being of one piece. Nobody is kept alive by being looked at.
+//! what it sees is checked for being of one piece. A look keeps no task alive.
 //!
 //! | field | written by | when |
 //! |---|---|---|
 //! | `refs`, `slot` | poller and wakers | see below |
 //! | `phase`, `since`, `busy`, `delay`, `worker`, `waits`, `waits_poll`, `self_wakes`, `stale_wakes`, `flags`, `next_batch` | the polling thread | during or around a poll |
-//! | `woken`, `wake_at`, `woken_by` | whoever wakes first since the poll began | any time |
+//! | `woken`, `wake_at`, `woken_by` | the first thread that wakes since the poll began | any time |
 //! | `id` | the spawner or the first poll, the same value | once |
 //! | the rest | the spawner | before the record is published |
 //!
@@ -232,7 +232,7 @@ impl Record {
         self.id.load(Ordering::Relaxed)
     }
 
-    /// Whoever learns the id first sets it; both would set the same.
+    /// The spawner or the first poll sets it; both would set the same.
     #[cfg(any(feature = "rt", probe_loom))]
     #[inline(always)]
     pub(crate) fn set_id(&self, id: u64) {
@@ -247,7 +247,7 @@ impl Record {
 
     /// Remembers that for the next begin of a poll. Only the poller, between two polls.
     pub(crate) fn set_noted(&self, noted: u64) {
-        // A word in the place of a pointer: nobody follows it while the record is a task's. Where pointers are shorter, it
+        // A word in the place of a pointer: no reader follows it while the record is a task's. Where pointers are shorter, it
         // is of no recording.
         let word = std::ptr::without_provenance_mut(noted as usize);
         self.next_batch.store(word, Ordering::Relaxed);

@@ -72,7 +72,7 @@ impl Record {
             }
             let phase = self.phase.load(Ordering::Acquire);
             let flags = self.flags.load(Ordering::Relaxed);
-            // Before `woken`; pairs with the Release in `release`: whoever consumes a waker has stamped before.
+            // Before `woken`; pairs with the Release in `release`: a thread that consumes a waker has stamped before.
             let wakers = (self.refs.load(Ordering::Acquire) as u32).saturating_sub(1) as usize;
             let woken = self.woken.load(Ordering::Acquire);
             let load = |word: &AtomicU64| word.load(Ordering::Relaxed);

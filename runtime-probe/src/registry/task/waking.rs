@@ -96,7 +96,7 @@ impl Record {
 
     /// How long the task has waited since its last poll, up to the wake, and since when it has been ready for the poll that
     /// is about to begin. `None` for what was not: a task that was woken while it was polled has not waited, and one that
-    /// nobody woke (a nested future, polled with the task around it) is not ready.
+    /// nothing woke (a nested future, polled with the task around it) is not ready.
     pub(crate) fn wait_and_ready_time(&self) -> (Option<Ticks>, Option<Ticks>) {
         let polls = self.poll();
         let (since, woken) = (
@@ -117,10 +117,10 @@ impl Record {
         self.delay.store(sum, Ordering::Relaxed);
     }
 
-    /// Somebody wakes the task. Only the first wake since the poll began counts.
-    #[inline(always)]
+    /// A thread wakes the task. Only the first wake since the poll began counts.
     ///
     /// `consumed`: by a waker that is gone with it.
+    #[inline(always)]
     pub(crate) fn note_wake(
         &self,
         consumed: bool,
@@ -147,7 +147,7 @@ impl Record {
         self.woken.store(polls, Ordering::Release);
     }
 
-    /// The polling thread woke the task, during its poll: nobody else writes this word.
+    /// The polling thread woke the task, during its poll: no other thread writes this word.
     #[inline]
     fn count_self_wake(&self) {
         let word = self.self_wakes.load(Ordering::Relaxed);

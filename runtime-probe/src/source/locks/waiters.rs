@@ -1,4 +1,4 @@
-//! Who waits for a lock, as a number and a sum: the time that its waiters have spent since somebody was last charged.
+//! Who waits for a lock, as a number and a sum: the time that its waiters have spent since a release was last charged.
 //!
 //! The time is the integral of their number, so it is exact for any number of waiters and takes two words; a list of
 //! their start times would tell nothing more. What a waiter spends between the unlock that let it in and its next poll is
@@ -7,9 +7,9 @@
 //! Where this differs from Go (`semrelease`): Go's queue has a stamp for its head and one for its tail, and takes the
 //! waiters between to have come evenly. Here each counts for as long as it was there.
 //!
-//! Allowed here: two words under a lock of our own that is held for a few instructions, by those who wait and by those
-//! who release a lock that somebody waits for; tokio's own lock takes a mutex of its kind at each of these moments.
-//! Forbidden: allocating, calling out, anything at all on the way of a lock that nobody waits for, but one load.
+//! Allowed here: two words under a lock of our own that is held for a few instructions, by waiters and by
+//! releases of a lock with waiters; tokio's own lock takes a mutex of its kind at each of these moments.
+//! Forbidden: allocating, calling out, anything at all on the way of a lock without waiters, but one load.
 
 use crate::clock::{self, Ticks};
 use crate::demand;
@@ -35,9 +35,9 @@ struct Queue {
     waiting: u64,
     /// The latest moment that was seen. Counters of two cores may differ a little; time does not go back here.
     now: Ticks,
-    /// Time spent up to `now` that nobody was charged with.
+    /// Time spent up to `now` that no release was charged with.
     uncharged: Ticks,
-    /// When somebody was charged.
+    /// When a release was charged.
     charged: Ticks,
 }
 
@@ -59,20 +59,20 @@ impl Queue {
         self.now += passed;
     }
 
-    /// Somebody begins to wait. Returns since when.
+    /// A waiter begins. Returns since when.
     fn enter(&mut self, now: Ticks) -> Ticks {
         self.advance(now);
         self.waiting += 1;
         self.now
     }
 
-    /// Somebody who has waited gives up: what it has spent stays uncharged.
+    /// A waiter gives up: what it has spent stays uncharged.
     fn give_up(&mut self, now: Ticks) {
         self.advance(now);
         self.waiting -= 1;
     }
 
-    /// Somebody who has waited since `since` has the lock: what came after the release that let it in is not its wait.
+    /// A waiter since `since` has the lock: what came after the release that let it in is not its wait.
     fn leave(&mut self, since: Ticks, now: Ticks) {
         self.give_up(now);
         self.uncharged = self
@@ -80,7 +80,7 @@ impl Queue {
             .saturating_sub(self.now - since.max(self.charged));
     }
 
-    /// Somebody releases the lock. Returns what it is charged with.
+    /// The lock is released. Returns what it is charged with.
     fn charge(&mut self, now: Ticks) -> Ticks {
         self.advance(now);
         self.charged = self.now;
@@ -112,7 +112,7 @@ impl Waiters {
         }
     }
 
-    /// A release for which somebody waits: samples it, with the stack of whoever releases.
+    /// A release of a lock with waiters: samples it, with the stack of the release.
     #[cold]
     #[inline(never)]
     fn charge_contended(&self) {
@@ -123,7 +123,7 @@ impl Waiters {
     }
 }
 
-/// Charges whoever drops it, or says so, with what was waited since somebody was last charged.
+/// Charges its drop, or the release that says so, with what was waited since a release was last charged.
 pub(super) struct Charge<'a>(&'a Waiters);
 
 impl<'a> Charge<'a> {
@@ -254,7 +254,7 @@ mod tests {
         ]
     }
 
-    /// A list of waiters, each with the moment at which it began and that from which nobody was charged for it.
+    /// A list of waiters, each with the moment at which it began and that from which no release was charged for it.
     #[derive(Default)]
     struct Model {
         waiters: Vec<(Ticks, Ticks)>,
