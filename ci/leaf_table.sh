@@ -46,6 +46,7 @@ wanted() {
 }
 
 row dev dev full services
+row devfull dev full ""
 row devlines devlines lines ""
 row stable dev full "" ""
 row lines lines lines services

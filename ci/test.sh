@@ -27,6 +27,8 @@ packages=(-p runtime-dump -p runtime-probe -p runtime-probe-axum -p runtime-prob
 # What a build of ours may have beside them, and where the probe behaves otherwise with those.
 other_features=runtime-probe/flamegraph,runtime-probe/interpose,runtime-probe/tracing
 other_tests=(goroutine_parameters interpose threadcreate block watchdog_tracing)
+# Whose outcome is another one without --cfg tokio_unstable.
+flag_tests=(facts running runtimes threads unlisted wire)
 
 # The steps, in the order in which they run: name, tier, inputs, what it covers, command. A step of the release tier says
 # after "first:" which file of the commit tier's tests notices the same kind of fault first, if one does.
@@ -42,9 +44,9 @@ documentation       | commit  | rust text          | links and examples of publi
 oldest-rust         | commit  | rust               | the oldest Rust that the manifest names compiles the packages     | oldest_rust
 tests               | commit  | rust text          | all tests: packages, examples, programs with faults; Go's tools and perf | test_packages
 tests-other         | commit  | rust               | the tests of what interpose, flamegraph and tracing change        | test_other
-tests-stable        | commit  | rust               | without --cfg tokio_unstable, the tests in which the flag occurs  | stable test_flag
+tests-stable        | commit  | rust               | the tests that expect otherwise without --cfg tokio_unstable      | stable test_flag
 rename              | commit  | rust ci/rename.sh  | the rename changes nothing that a program prints                  | rename
-leaf-table          | commit  | rust ci/leaf_table.sh | every leaf of tokio: debug build, line tables only             | bash ci/leaf_table.sh devlines
+leaf-table          | commit  | rust ci/leaf_table.sh | every leaf of tokio: debug build, all debug information        | bash ci/leaf_table.sh devfull
 loom                | commit  | rust ci/loom.sh    | interleavings of the lock-free parts                              | bash ci/loom.sh
 checkout            | commit  | rust ci/checkout.sh | the shop of the README and its faults                            | checkout
 tests-without-flag  | release | rust text          | all tests without --cfg tokio_unstable; first: runtime-probe/tests/facts.rs | stable test_packages
@@ -230,13 +232,13 @@ lint() {
 
 lint_other() {
     component clippy clippy || { skip "no clippy"; return; }
-    cargo clippy -p runtime-probe --all-targets --features "$probe_features,$other_features" -- -D warnings
+    cargo clippy -p runtime-probe --lib "${other_tests[@]/#/--test=}" --features "$probe_features,$other_features" -- -D warnings
 }
 
 # Only where `cfg(tokio_unstable)` occurs: the dependencies of the rest take longer than all of ours.
 lint_stable() {
     component clippy clippy || { skip "no clippy"; return; }
-    cargo clippy -p runtime-probe --all-targets --features "${probe_features%,*}" -- -D warnings
+    cargo clippy -p runtime-probe --lib "${flag_tests[@]/#/--test=}" --features "${probe_features%,*}" -- -D warnings
 }
 
 documentation() {
@@ -248,14 +250,15 @@ documentation() {
 
 # Arguments: those of cargo test. What fails is run once more, one test at a time: a neighbour on a shared machine can hold
 # up a test of threads and clocks for longer than it has patience, and a fault fails both times. The summary names it.
-# cargo-nextest, where it is present, runs tests of several programs side by side, all but the examples in comments.
+# cargo-nextest, where it is present, runs tests of several programs side by side, all but the examples in comments: one
+# more than there are processors, because a third of their time is waiting.
 nextest=
-! cargo nextest --version > /dev/null 2>&1 || nextest=1
+! cargo nextest --version > /dev/null 2>&1 || nextest=$(($(nproc) + 1))
 cargo_test() {
     local log=target/test.log failed target
     mkdir -p target
     if [ -n "$nextest" ]; then
-        if ! cargo nextest run --no-fail-fast --no-tests=pass "$@" 2>&1 | tee "$log"; then
+        if ! cargo nextest run --no-fail-fast --no-tests=pass --test-threads "$nextest" "$@" 2>&1 | tee "$log"; then
             # As nextest lists them at the end; nothing there where the build failed.
             mapfile -t failed < <(sed -n '/^ *Summary \[/,$s/^ *\(FAIL\|TIMEOUT\|SIG[A-Z]*\|ABORT\|LEAK-FAIL\) \[[^]]*\] \(([^)]*) \)\?\([^ ]*\) \([^ ]*\).*/\3 \4/p' "$log" | sort -u)
             [ ${#failed[@]} -gt 0 ]
@@ -290,13 +293,8 @@ test_other() {
     cargo_test "${packages[@]}" --features "$features,$other_features" "${other_tests[@]/#/--test=}"
 }
 
-# Without --cfg tokio_unstable only the tests in whose files the flag occurs can differ.
 test_flag() {
-    local files tests
-    mapfile -t files < <(grep -l tokio_unstable runtime-probe/tests/*.rs)
-    tests=("${files[@]##*/}")
-    tests=("${tests[@]/#/--test=}")
-    cargo_test -p runtime-probe --features "$probe_features" --lib "${tests[@]%.rs}"
+    cargo_test -p runtime-probe --features "$probe_features" "${flag_tests[@]/#/--test=}"
 }
 
 # No registry has toolchains: rustup may have it already, or fetch it from where its own come from.

@@ -42,9 +42,9 @@ fn block(runtime: &Runtime) -> mpsc::Sender<()> {
     release
 }
 
-async fn blink() {
+async fn blink(period: Duration) {
     loop {
-        time::sleep(Duration::from_millis(5)).await;
+        time::sleep(period).await;
     }
 }
 
@@ -76,7 +76,10 @@ fn it_is_told_while_no_worker_is_left_for_timers() {
         .name("still")
         .build()
         .unwrap();
-    runtime.spawn(blink());
+    // One that is woken just before the worker blocks is runnable from then on: of one with a long period that is unlikely.
+    for period in [5, 101, 307] {
+        runtime.spawn(blink(Duration::from_millis(period)));
+    }
     let first = block(&runtime);
     // A task from outside wakes the other worker, which has the timers from then on.
     runtime.spawn(async {});
