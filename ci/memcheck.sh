@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A short stress run under valgrind's memcheck: no use of freed memory, and no decision on words that nobody wrote, which
+# A short stress run under valgrind's memcheck: no use of freed memory, and no decision on words that no code wrote, which
 # the comparison of stack words would make if a template looked at a place that is no return address.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -81,7 +81,7 @@ unpack() {
     cd "$place"
     printf '\n[workspace]\n' >> Cargo.toml
     if [[ $name == tokio ]]; then
-        # Its tests alone, in a package that depends on tokio as everybody does: a package that is tokio cannot be patched.
+        # Its tests alone, in a package that depends on tokio as others do: a package that is tokio cannot be patched.
         rm -r src
         mkdir src
         : > src/lib.rs

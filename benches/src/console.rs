@@ -11,7 +11,7 @@ use crate::workload::WORKLOADS;
 
 /// What the table shows.
 pub const EXPLANATION: &str = "\
-`runtime-probe-console` and console-subscriber (`console`), each served with nobody attached and with a client that takes all \
+`runtime-probe-console` and console-subscriber (`console`), each served with no client attached and with one that takes all \
 it is told, in a process of its own on any CPU. `probe` is without a console; `histograms` is `probe` with \
 `RUNTIME_PROBE_TASK_HISTOGRAMS=1`. `memory` with a client attached is read 4 s later than the others', when the console has \
 seen the tasks. All but `echo` run on one CPU, the console's thread included.";

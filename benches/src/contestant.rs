@@ -74,7 +74,7 @@ impl Role {
         !matches!(self, Role::Sampler | Role::Console)
     }
 
-    /// Whether it is somebody else's, with a lock file of its own, and dispensable.
+    /// Whether it is another project's, with a lock file of its own, and dispensable.
     fn has_own_lock(self) -> bool {
         matches!(self, Role::Rival | Role::Sampler)
     }

@@ -28,7 +28,7 @@ length, `busy` beside two processes that only keep the CPUs busy, at the nice va
 what the machine itself does to a ticker; a dump may add to the worse of them. `peak` is how far a dump raised the anonymous memory \
 (`RssAnon`, sampled every 2 ms).";
 
-/// The numbers of waiting tasks of which everybody dumps.
+/// The numbers of waiting tasks of which all contestants dump.
 const TASKS: &[u64] = &[1_000, 100_000];
 
 /// Of which the probe alone dumps: Go's runs for minutes, over and over into a larger buffer, and is cut off in the end.

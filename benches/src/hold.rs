@@ -80,7 +80,7 @@ impl Drop for Hold {
     }
 }
 
-/// A port that is free now. Somebody else may take it before the child does: then its dumps fail, and the rows say so.
+/// A port that is free now. Another program may take it before the child does: then its dumps fail, and the rows say so.
 fn free_address() -> Result<SocketAddr, Error> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }

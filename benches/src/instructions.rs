@@ -17,7 +17,7 @@ const EXPLANATION: &str = "\
 Instructions in user space an operation, from two runs under callgrind with different numbers of operations. `baseline` is \
 the committed count; a count more than 5 % above it fails the run, 12 % for spawns.";
 
-/// Only what runs on one thread: with two, the counts depend on who waits for whom.
+/// Only what runs on one thread: with two, the counts depend on which of them waits.
 const WORKLOADS: &[Counted] = &[
     Counted {
         name: "poll",

@@ -1,4 +1,4 @@
-//! Time stamps for hot paths: the CPU's counter, turned into nanoseconds only when somebody reads.
+//! Time stamps for hot paths: the CPU's counter, turned into nanoseconds only when they are read.
 //!
 //! `Instant::now` costs 21 ns where `rdtsc` costs 9 ns (28 ns on a slower machine); a poll takes one stamp, at its end,
 //! and a wake one if it comes from outside of any poll. The counter's rate is not asked of the kernel (no portable way)

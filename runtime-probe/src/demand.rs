@@ -1,4 +1,4 @@
-//! What is switched on, and by whom: for good, or for as long as a [`Lease`] lives.
+//! What is switched on, and for how long: for good, or for as long as a [`Lease`] lives.
 //!
 //! A poll asks one word whether there is anything at all ([`any`]), and finds in it what. While nothing is on, that load is all
 //! that a poll pays.

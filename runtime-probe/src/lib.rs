@@ -76,12 +76,12 @@
 //! |---|---|
 //! | `RUNTIME_PROBE_LISTEN=ADDR` | serves `/debug/pprof/` on that loopback address; what goes wrong is a line on standard error |
 //! | `RUNTIME_PROBE_LISTEN=unix:PATH` | the same on a unix socket, for this user only |
-//! | `RUNTIME_PROBE_TOKEN=TOKEN` | lets in whoever sends the token, see [`pprof::Server::allow_remote`]; then any address will do |
+//! | `RUNTIME_PROBE_TOKEN=TOKEN` | lets in clients that send the token, see [`pprof::Server::allow_remote`]; then any address will do |
 //! | `RUNTIME_PROBE_BLOCK_RATE=NS` | [`pprof::set_block_profile_rate`] from the start |
 //! | `RUNTIME_PROBE_MUTEX_FRACTION=N` | [`pprof::set_mutex_profile_fraction`] from the start |
 //! | `RUNTIME_PROBE_DEBUG_FILE=PATH` | the debug file of a stripped program |
 //! | `RUNTIME_PROBE_TASK_HISTOGRAMS=1` | [`pprof::set_task_histograms`] from the start |
-//! | `RUNTIME_PROBE_SIGNAL=N` | asks threads for their stacks by signal N instead of one that nobody uses; `off` by none |
+//! | `RUNTIME_PROBE_SIGNAL=N` | asks threads for their stacks by signal N instead of one that is not in use; `off` by none |
 //! | `RUNTIME_PROBE_WATCHDOG=1s` | warns of polls that last longer and more, see [`pprof::Watchdog`] |
 //! | `RUNTIME_PROBE_WATCHDOG_DIR=PATH` | keeps a dump of each warning there |
 //! | `RUNTIME_PROBE_SIGQUIT=dump`, `exit` | `SIGQUIT` writes a dump to standard error, see [`pprof::dump_on_sigquit`] |

@@ -68,7 +68,7 @@ pub fn serve(address: impl ToSocketAddrs) -> io::Result<Serving> {
     Server::new(address).serve()
 }
 
-/// Where `/debug/pprof/` is to be served, and for whom.
+/// Where `/debug/pprof/` is to be served, and for which clients.
 ///
 /// ```
 /// # fn main() -> std::io::Result<()> {
@@ -76,7 +76,7 @@ pub fn serve(address: impl ToSocketAddrs) -> io::Result<Serving> {
 ///
 /// // For this machine:
 /// let local = Server::new("127.0.0.1:0").serve()?;
-/// // For whoever has the token, from anywhere; what `RUNTIME_PROBE_TOKEN` does beside `RUNTIME_PROBE_LISTEN`:
+/// // For clients that send the token, from anywhere; what `RUNTIME_PROBE_TOKEN` does beside `RUNTIME_PROBE_LISTEN`:
 /// # let token = "0123456789abcdef";
 /// let remote = Server::new("0.0.0.0:0").allow_remote(token).serve()?;
 /// println!("go tool pprof http://x:TOKEN@{}/debug/pprof/goroutine", remote.local_addr().unwrap());
@@ -86,7 +86,7 @@ pub fn serve(address: impl ToSocketAddrs) -> io::Result<Serving> {
 /// # What a server is
 /// It runs on threads of its own and uses no async runtime, so it answers when tokio is wedged. An idle one costs one
 /// sleeping thread; a busy one never has more than 64 connections: the one that has waited longest for a request is closed for the
-/// next, or else whoever has read its answer slowest.
+/// next, or else the one that has read its answer slowest.
 #[derive(Debug)]
 #[must_use = "nothing listens before `serve`"]
 pub struct Server {
@@ -121,7 +121,7 @@ impl Server {
         }
     }
 
-    /// Lets in whoever sends `token`, and nobody else, at any address and under any `Host`: as `Authorization: Bearer` or
+    /// Lets in clients that send `token`, and no others, at any address and under any `Host`: as `Authorization: Bearer` or
     /// as the password of Basic, as `curl -u x:TOKEN` and `go tool pprof http://x:TOKEN@host:port/debug/pprof/goroutine`
     /// send it. It is compared in constant time and never shown. The connection is not encrypted: others on its way read
     /// the token.
@@ -145,7 +145,7 @@ impl Server {
             .token
             .transpose()
             .map_err(|reason| io::Error::new(io::ErrorKind::InvalidInput, reason))?;
-        // Whoever creates threads from here on is noted.
+        // The creators of threads are noted from here on.
         source::start();
         match self.address? {
             Address::Tcp(addresses) => server::Server::bind(&addresses, token, routes::answer),
@@ -319,7 +319,7 @@ fn set_rate(demand: Demand, rate: i64) -> i64 {
 }
 
 /// The rate in force, in nanoseconds; 0 is off. It may be finer than what [`set_block_profile_rate`] was told, while
-/// somebody watches with `block?seconds=10&rate=1000`.
+/// a client watches with `block?seconds=10&rate=1000`.
 pub fn block_profile_rate() -> i64 {
     Demand::Waits.rate()
 }
@@ -334,7 +334,7 @@ pub fn block_profile_rate() -> i64 {
 /// second with five waiters is one contention of five seconds. The time of a waiter that gave up goes to the next release.
 /// Waits that began while the fraction was 0 are left out, and so is the time in the run queue.
 ///
-/// Somebody who watches with `mutex?seconds=10&fraction=1` may have it finer for that time; that is not in what this
+/// A client that watches with `mutex?seconds=10&fraction=1` may have it finer for that time; that is not in what this
 /// returns.
 ///
 /// ```
@@ -360,7 +360,7 @@ pub fn set_mutex_profile_fraction(n: i32) -> i32 {
 /// the clock once more (9 to 25 ns), and there is memory: 16 KB for each place that spawns and each group of threads that polls
 /// what was spawned there, of which there are eight; 34 MB at the most. A length is known to within 3 %.
 ///
-/// Somebody who watches with `tasks?seconds=10` has it on for that time; that is not in what this returns.
+/// A client that watches with `tasks?seconds=10` has it on for that time; that is not in what this returns.
 ///
 /// ```
 /// use runtime_probe::pprof;
@@ -375,16 +375,16 @@ pub fn set_task_histograms(on: bool) -> bool {
     }
 }
 
-/// Asks threads for their stacks by this signal from now on, which must be one that nobody handles. Without this, and without
-/// `RUNTIME_PROBE_SIGNAL`, it is the last real-time signal that nobody handled when the probe was started; who handles it
-/// later takes running tasks' stacks out of dumps, which say so.
+/// Asks threads for their stacks by this signal from now on, which must be one without a handler. Without this, and without
+/// `RUNTIME_PROBE_SIGNAL`, it is the last real-time signal that had no handler when the probe was started. A handler that is
+/// installed for it later takes running tasks' stacks out of dumps, which say so.
 ///
 /// A dump sends it to each thread that runs a task. Its handler takes some microseconds and no lock, allocates nothing, and is
 /// installed with `SA_RESTART`: interrupted system calls go on, except those that Linux never restarts (`epoll_wait`,
 /// `poll`, `nanosleep`), which std and tokio call again. C code that takes `EINTR` for an error may not.
 ///
 /// # Errors
-/// What is in the way: [`io::ErrorKind::AddrInUse`] where somebody handles the signal, [`io::ErrorKind::InvalidInput`] where
+/// What is in the way: [`io::ErrorKind::AddrInUse`] where the signal is taken, [`io::ErrorKind::InvalidInput`] where
 /// there is none of that number, [`io::ErrorKind::Unsupported`] where threads cannot be asked at all.
 ///
 /// ```

@@ -165,7 +165,7 @@ fn a_meddling_allocator_is_only_a_gap() {
         eprintln!("something waits for itself");
         std::process::abort();
     });
-    // On threads that nobody knows yet: their tables are made in the first capture.
+    // On threads that are not known yet: their tables are made in the first capture.
     for _ in 0..4 {
         std::thread::spawn(drive).join().unwrap();
     }

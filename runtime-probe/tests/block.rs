@@ -334,8 +334,8 @@ fn short_waits_add_up() {
     assert!((0.75..1.25).contains(&ratio), "{count} of {ROUNDS}");
 }
 
-/// The same waits, of tasks that are ours and of tasks that somebody else spawned, add up to the same, but for the time in
-/// the run queue: of the others' it counts, since nobody tells when they are woken. A stopwatch in each task has it in both.
+/// The same waits, of tasks that are ours and of foreign tasks, add up to the same, but for the time in the run queue: of
+/// foreign tasks it counts, since no hook tells when they are woken. A stopwatch in each task has it in both.
 #[cfg(tokio_unstable)]
 #[test]
 fn foreign_tasks_wait_as_long() {

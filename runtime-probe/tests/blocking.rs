@@ -1,4 +1,4 @@
-//! Locks that block their thread: they do what std's do, and whoever made others wait is charged.
+//! Locks that block their thread: they do what std's do, and the code that made others wait is charged.
 #![cfg(all(feature = "full", feature = "lock_api", target_os = "linux"))]
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -93,7 +93,7 @@ impl Waiter {
 
 const HELD: Duration = Duration::from_millis(100);
 
-/// Lets five threads wait for a while for what somebody holds. Returns the least and the most that they have waited
+/// Lets five threads wait for a while for what `held` holds. Returns the least and the most that they have waited
 /// together until the release.
 fn five_wait<G>(
     held: G,
@@ -183,7 +183,7 @@ fn unlocks_in_vain<T>(guard: T) {
 }
 
 #[test]
-fn a_lock_that_nobody_waits_for_is_not_there() {
+fn a_lock_without_waiters_is_not_there() {
     let _rate = Rate::of_locks(1);
     let (mutex, lock) = (Mutex::new(()), RwLock::new(()));
     let raw = lock_api::Mutex::<Watched<parking_lot::RawMutex>, ()>::new(());
@@ -217,7 +217,7 @@ fn unlocks_too_late<T>(guard: T) {
     std::hint::black_box(());
 }
 
-/// A wait in vain is somebody's fault as well: it goes to the next release.
+/// A wait in vain is charged as well: it goes to the next release.
 #[test]
 fn who_gave_up_is_charged_to_the_next_release() {
     let _rate = Rate::of_locks(1);
@@ -311,7 +311,7 @@ fn a_task_that_unlocks_is_charged() {
     assert!(stack.starts_with(begin), "{stack}");
 }
 
-/// Releases a lock so often, and every time somebody sleeps waiting for it.
+/// Releases a lock so often, and every time a thread sleeps waiting for it.
 fn contend(rounds: u32, release: fn(BlockingGuard<'_, ()>)) {
     static LOCK: Mutex<()> = Mutex::new(());
     static TAKEN: AtomicU32 = AtomicU32::new(0);
@@ -388,7 +388,7 @@ fn a_known_release_walks_no_stack() {
     assert!(after.verified - before.verified >= u64::from(ROUNDS) - 20);
     assert_eq!(after.wrong, before.wrong);
     assert_eq!(charged("unlocks_as_ever").0, i64::from(2 * ROUNDS));
-    // What stands for the root in the probe's own records is nobody's function.
+    // What stands for the root in the probe's own records is no function of the program.
     let text = get(server(), "/debug/pprof/mutex?format=folded");
     assert!(!text.text().contains("WholeThread"), "{}", text.text());
 }

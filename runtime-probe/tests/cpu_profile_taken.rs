@@ -1,4 +1,4 @@
-//! Somebody else profiles, before us or meanwhile: his signal stays his, and what is missing in our profile is said.
+//! Another profiler runs, before ours or meanwhile: the signal stays its own, and what is missing in our profile is said.
 //!
 //! Each case is a process of its own: there is one handler of a signal.
 #![cfg(all(feature = "full", target_os = "linux"))]
@@ -141,7 +141,7 @@ fn until_they_are_left_alone() {
 
 fn they_are_first() {
     assert_eq!(they_begin().sa_sigaction, libc::SIG_DFL);
-    let told = "SIGPROF is somebody else's already";
+    let told = "SIGPROF is taken already";
     let error = pprof::start_cpu_profile(io::sink()).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::ResourceBusy);
     assert!(error.to_string().contains(told), "{error}");

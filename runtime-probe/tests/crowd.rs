@@ -1,5 +1,5 @@
 //! Ten thousand connections, none of which behaves: the server's threads and memory stay bounded, the application does
-//! not notice, and whoever comes next is answered. A process of its own, because it counts the process's threads.
+//! not notice, and the next client is answered. A process of its own, because it counts the process's threads.
 #![cfg(feature = "full")]
 
 use std::collections::VecDeque;
@@ -104,7 +104,7 @@ fn ten_thousand_bad_connections_are_bounded() {
     assert!(latest < LATEST_TICK, "a tick was late by {latest:?}");
     println!("{at_once} at once: {threads} threads, {grown} bytes more, a tick late by {latest:?}");
 
-    // Some dumps nobody reads are still under way. They end with their readers, and the next one is made.
+    // Some dumps that are not read are still under way. They end with their clients, and the next one is made.
     let last = crowd.split_off(crowd.len() - 100);
     drop(crowd);
     assert!(answers_a_person(server, DUMP), "after the crowd");
@@ -126,8 +126,8 @@ fn ten_thousand_bad_connections_are_bounded() {
     drop(last);
 }
 
-/// Whether somebody with some patience gets a page. A crowded server may turn a caller away, and four dumps that nobody
-/// reads keep a fifth from being made; it must not stay so.
+/// Whether a client with some patience gets a page. A crowded server may turn a client away, and four dumps that are
+/// not read keep a fifth from being made; it must not stay so.
 fn answers_a_person(server: SocketAddr, page: &str) -> bool {
     let request = format!("GET {page} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     let deadline = Instant::now() + PATIENCE;

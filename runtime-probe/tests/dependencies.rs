@@ -26,7 +26,7 @@ fn nothing_below_the_probe_depends_on_tokio() {
             .filter(|id| graph.normal(id).contains(&tokio))
             .map(|id| &graph.packages[id]["name"])
             .collect();
-        // In a graph where everybody's tokio is this crate, each of them would close a circle.
+        // In a graph where every package's tokio is this crate, each of them would close a circle.
         assert!(above.is_empty(), "{platform}: {above:?} depend on tokio");
     }
 }

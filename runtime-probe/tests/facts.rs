@@ -38,7 +38,7 @@ fn a_future_that_has_returned_is_no_task_any_more() {
     });
 }
 
-/// A task that waits for what is sent, on a runtime that nobody drives any more.
+/// A task that waits for what is sent, on a runtime that no thread drives any more.
 fn stranded() -> (Runtime, String, UnboundedSender<()>) {
     let runtime = Builder::new_current_thread().build().unwrap();
     let (sender, mut receiver) = unbounded_channel();

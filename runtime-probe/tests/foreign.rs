@@ -130,7 +130,7 @@ fn a_hook_that_replaces_ours_is_reported_and_nothing_wrong_is_shown() {
         drop(untouched);
         let runtime = plain.build().unwrap();
         let expected = format!(
-            "<li>runtime {name}: a hook of somebody else&#39;s replaced our {hook}, so {so}. Set such hooks on \
+            "<li>runtime {name}: another hook replaced our {hook}, so {so}. Set such hooks on \
              runtime-probe&#39;s Builder or on pprof::Hooks, which run them beside ours</li>"
         );
         let page = diagnosis();

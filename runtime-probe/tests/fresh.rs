@@ -16,14 +16,14 @@ use support::client::{self, get};
 use support::grammar::{self, Block};
 
 mod support {
-    #[allow(dead_code, reason = "everybody asks with GET here")]
+    #[allow(dead_code, reason = "every request is a GET here")]
     pub mod client;
     #[allow(dead_code, reason = "each test reads another part of a dump")]
     #[path = "../../../dump/tests/support/grammar.rs"]
     pub mod grammar;
 }
 
-// Calls two functions, one after the other, and says nothing in DWARF of where: nobody can tell from a stack through it
+// Calls two functions, one after the other, and says nothing in DWARF of where: a stack through it does not tell
 // whether the first call was still waited for when the second was made.
 std::arch::global_asm!(
     ".globl one_after_the_other",
@@ -155,7 +155,7 @@ fn a_task_that_leaves_open_where_it_waits_is_woken_once_and_no_other_is() {
         assert!(Instant::now() < deadline);
     }
 
-    // Dumps without it wake nobody, however many there are.
+    // Dumps without it wake no task, however many there are.
     for _ in 0..20 {
         let text = dump("");
         assert!(shows_both(&of("::moved_on", &text)), "{text}");

@@ -21,7 +21,7 @@ mod support {
     #[allow(dead_code, reason = "each test reads another part of a dump")]
     #[path = "../../../dump/tests/support/grammar.rs"]
     pub mod grammar;
-    #[allow(dead_code, reason = "nobody waits for the ticker here")]
+    #[allow(dead_code, reason = "no test waits for the ticker here")]
     pub mod tasks;
 }
 

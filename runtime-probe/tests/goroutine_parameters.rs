@@ -10,7 +10,7 @@ use support::grammar::{self, Block};
 use support::tasks::{Application, application};
 
 mod support {
-    #[allow(dead_code, reason = "everybody asks with GET here")]
+    #[allow(dead_code, reason = "every request is a GET here")]
     pub mod client;
     #[allow(dead_code, reason = "each test reads another part of a dump")]
     #[path = "../../../dump/tests/support/grammar.rs"]

@@ -20,7 +20,7 @@ const REQUESTS: usize = 3600;
 /// By then every form has been asked for 40 times: names are cached, malloc has its arenas.
 const WARM_UP: usize = 600;
 
-/// A thread's stack comes and goes with each connection, and its arena is anybody's: 64 KiB of either are noise. And a dump
+/// A thread's stack comes and goes with each connection, and may use any arena: 64 KiB of either are noise. And a dump
 /// catches running tasks anywhere in std and tokio: for each of their files the names are read once, which takes 5 MiB in
 /// 15,000 requests, half of it in the first 3,600. What is leaked with each request shows: a dump of these tasks takes 60 KiB,
 /// a thread's stack 4 KiB, so 12 MiB.

@@ -27,7 +27,7 @@ mod support {
 
 const WHILE: Duration = Duration::from_millis(100);
 
-/// An allocator behind a lock of std's: whoever allocates while it notes a wait may have to wait again.
+/// An allocator behind a lock of std's: a thread that allocates while it notes a wait may have to wait again.
 struct Locked(Mutex<()>);
 
 #[global_allocator]

@@ -152,7 +152,7 @@ fn go_says_the_same_of_five_waiters() {
 }
 
 #[test]
-fn a_lock_that_nobody_waits_for_is_not_there() {
+fn a_lock_without_waiters_is_not_there() {
     let _rate = Rate::of_locks(1);
     let release = Since::now("mutex::releases");
     let lock = Mutex::new(());
@@ -180,7 +180,7 @@ async fn gives_up(lock: Arc<Mutex<()>>) {
     assert!(timeout(HELD, lock.lock()).await.is_err());
 }
 
-/// Nobody waits any more when the lock is released, but somebody had to.
+/// No task waits any more when the lock is released, but one had to.
 #[test]
 fn who_gave_up_is_charged_to_the_next_release() {
     let _rate = Rate::of_locks(1);
@@ -388,13 +388,13 @@ fn the_stack_of_a_wrapped_future_goes_on_in_the_task() {
 async fn takes_turns(lock: Arc<Mutex<u32>>, rounds: u32) {
     for _ in 0..rounds {
         let mut held = lock.lock().await;
-        // Whoever waits is in the queue when the lock is released.
+        // The waiters are in the queue when the lock is released.
         runtime_probe::task::yield_now().await;
         *held += 1;
     }
 }
 
-/// Of 40,000 releases, all but a few of which somebody waits for, one in 20 is kept: about 2,000, whose number deviates
+/// Of 40,000 releases, all but a few of which have a waiter, one in 20 is kept: about 2,000, whose number deviates
 /// by sqrt(19 / 40,000) = 2.2 %; 10 % is more than four of that.
 #[test]
 fn a_fraction_adds_up() {
@@ -509,7 +509,7 @@ fn pprof_reads_both_forms_to_the_same_totals() {
     let Some(go) = Go::find("pprof_reads_mutex") else {
         return;
     };
-    // Not 1: Go's own text is scaled twice by whoever reads it.
+    // Not 1: Go's own text is scaled twice by its readers.
     let fraction = Rate::of_locks(2);
     let runtime = Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {

@@ -192,7 +192,7 @@ async fn notifies(notify: Arc<Notify>, rounds: Rounds) {
     }
 }
 
-/// Short-lived tasks, and answers that never come because nobody asks.
+/// Short-lived tasks, and answers that never come because no task sends.
 async fn spawns(semaphore: Arc<Semaphore>, rounds: Rounds) {
     while goes_on(&rounds) {
         let (sender, receiver) = oneshot::channel::<()>();

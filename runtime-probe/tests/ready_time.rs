@@ -1,5 +1,5 @@
-//! How long tasks are ready and not polled, and that it is summed up only while somebody wants to know. A process of its own, as
-//! anybody who wants to know switches it on for all.
+//! How long tasks are ready and not polled, and that it is summed up only while they are asked for. A process of its own, as
+//! one that asks switches it on for all.
 #![cfg(feature = "full")]
 
 use std::sync::mpsc;
@@ -20,7 +20,7 @@ fn facts(id: task::Id) -> TaskFacts {
 }
 
 #[test]
-fn they_are_summed_up_while_somebody_wants_to_know() {
+fn they_are_summed_up_while_they_are_asked_for() {
     let runtime = Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let (round, mut rounds) = tokio::sync::mpsc::unbounded_channel::<()>();
@@ -38,14 +38,14 @@ fn they_are_summed_up_while_somebody_wants_to_know() {
             (grown, after.age)
         };
 
-        assert_eq!(grown().await.0, Duration::ZERO, "nobody wants to know");
+        assert_eq!(grown().await.0, Duration::ZERO, "they are not asked for");
         let (one, other) = (pprof::track_ready_time(), pprof::track_ready_time());
         for sum in [Some(one), Some(other)] {
             let (delay, age) = grown().await;
             assert!((KEPT.mul_f64(0.95)..age).contains(&delay), "{delay:?}");
             drop(sum);
         }
-        assert!(grown().await.0 < KEPT / 10, "nobody does any more");
+        assert!(grown().await.0 < KEPT / 10, "they are not any more");
         assert!(facts(late.id()).ready >= KEPT.mul_f64(1.9));
     });
 }

@@ -50,7 +50,7 @@ fn ask(server: SocketAddr, headers: &str) -> Answer {
 }
 
 #[test]
-fn whoever_has_the_token_is_let_in_and_nobody_else() {
+fn a_client_with_the_token_is_let_in_and_no_other() {
     let (_serving, server) = with_token();
     assert_eq!(
         ask(server, &format!("Authorization: Bearer {TOKEN}\r\n")).status,

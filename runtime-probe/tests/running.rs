@@ -141,7 +141,7 @@ fn a_task_that_keeps_a_worker_shows_where_though_all_workers_are_kept() {
                 });
             }
         });
-        // Whoever is polled shows; the others wait for a worker.
+        // The tasks that are polled show; the others wait for a worker.
         let expected = [
             ("burn", "burning"),
             ("nap", "napping"),
@@ -158,7 +158,7 @@ fn a_task_that_keeps_a_worker_shows_where_though_all_workers_are_kept() {
                     seen += 1;
                 }
             }
-            assert!(Instant::now() < deadline, "nobody runs");
+            assert!(Instant::now() < deadline, "no task runs");
         }
         gate.open();
         driver.join().unwrap();
@@ -305,7 +305,7 @@ fn a_thread_that_blocks_the_signal_says_so() {
 }
 
 #[test]
-fn a_thread_that_no_signal_wakes_says_so_and_delays_nobody() {
+fn a_thread_that_no_signal_wakes_says_so_and_delays_no_other() {
     let (reader, writer) = std::io::pipe().unwrap();
     let (gate, runtime, _last) = workers(2);
     let other = runtime.spawn(waiting(Arc::clone(&gate))).id();
@@ -318,7 +318,7 @@ fn a_thread_that_no_signal_wakes_says_so_and_delays_nobody() {
     assert!(is_whole(&text, "::waiting"), "{text}");
     let text = block(task.id(), |text| text.contains("no stack: "));
     assert!(text.contains("in uninterruptible sleep"), "{text}");
-    // Then its handler runs, for nobody.
+    // Then its handler runs, for no asker.
     drop(end);
     runtime.block_on(task).unwrap();
 }

@@ -109,7 +109,7 @@ fn in_a_root(runtime: &Runtime, name: &str) {
     });
 }
 
-/// The same where nobody told the thread.
+/// The same where the thread was not told.
 fn in_a_root_of_tokio(runtime: &Runtime, name: &str) {
     let plain: &tokio::runtime::Runtime = runtime;
     plain.block_on(async {

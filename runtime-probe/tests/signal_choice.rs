@@ -1,7 +1,7 @@
-//! The signal by which threads are asked: chosen among those that nobody handles, by name on request, and given up when
-//! somebody else takes its handler. All of it is one per process.
+//! The signal by which threads are asked: chosen among those without a handler, by name on request, and given up when
+//! another handler replaces ours. All of it is one per process.
 #![cfg(target_os = "linux")]
-#![expect(unsafe_code, reason = "handles signals as somebody else would")]
+#![expect(unsafe_code, reason = "handles signals as another library would")]
 
 #[allow(dead_code, reason = "each test needs a part of it")]
 mod dump_text;
@@ -61,11 +61,11 @@ fn what_others_handle_is_theirs() {
     runtime.spawn(async { busy() });
     running(BUSY);
 
-    // Ours is the one before; somebody takes it.
+    // Ours is the one before; another library takes it.
     handle(last - 1);
     let text = running("no stack: ");
     assert!(
-        text.contains("somebody replaced the handler of SIGRTMAX-1"),
+        text.contains("another handler of SIGRTMAX-1 replaced ours"),
         "{text}"
     );
     assert!(!text.contains(BUSY), "{text}");
@@ -85,7 +85,7 @@ fn what_others_handle_is_theirs() {
     assert_eq!(
         CALLED.load(Ordering::Relaxed),
         0,
-        "nobody else was signalled"
+        "no other library was signalled"
     );
     OVER.store(true, Ordering::Relaxed);
 }

@@ -60,7 +60,7 @@ fn load(name: &'static str, mut round: impl FnMut() + Send + 'static) -> Load {
         while !OVER.load(Ordering::Relaxed) {
             round();
             counted.fetch_add(1, Ordering::Relaxed);
-            // Whoever asks waits for a thread that waits for a CPU: with loads that never rest it would ask ten times less.
+            // An asker waits for a thread that waits for a CPU: with loads that never rest it would ask ten times less.
             thread::sleep(Duration::from_micros(300));
         }
     });

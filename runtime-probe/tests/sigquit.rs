@@ -45,7 +45,7 @@ fn sticks() {
     let _ = never.recv();
 }
 
-#[expect(unsafe_code, reason = "somebody else's handler")]
+#[expect(unsafe_code, reason = "another library's handler")]
 fn take_it() {
     extern "C" fn theirs(_: libc::c_int) {
         let text = b"theirs\n";
@@ -62,7 +62,7 @@ impl Application {
         Application::start_with(libc::SIG_DFL, variable, value)
     }
 
-    /// With the signal as whoever starts it leaves it: this test may itself run in the background of a shell.
+    /// With the signal as its parent process leaves it: this test may itself run in the background of a shell.
     #[expect(unsafe_code, reason = "sets what the child inherits")]
     fn start_with(action: libc::sighandler_t, variable: &str, value: &str) -> Application {
         let mut command = Application::command();
@@ -131,9 +131,9 @@ fn without_the_wish_it_is_what_it_was() {
 }
 
 #[test]
-fn somebody_elses_handler_stays() {
+fn another_handler_stays() {
     let application = Application::start(HOW, "theirs");
-    application.until("AlreadyExists: SIGQUIT is handled by somebody already");
+    application.until("AlreadyExists: SIGQUIT has a handler already");
     application.until("ready");
     application.quit();
     application.until("theirs");

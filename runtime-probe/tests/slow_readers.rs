@@ -41,7 +41,7 @@ fn readers_of_a_byte_a_second_are_bounded() {
     }
     let latest_us = Arc::new(AtomicU64::new(0));
     runtime.spawn(tick(Arc::clone(&latest_us)));
-    // As late as this is whoever has nothing to do with it, on this machine.
+    // As late as this is a thread that has nothing to do with it, on this machine.
     let machine_us = Arc::new(AtomicU64::new(0));
     let machine = Arc::clone(&machine_us);
     thread::spawn(move || {

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 /// Verification is a switch of the process, so the two runs take turns.
 static TURN: StdMutex<()> = StdMutex::new(());
-/// Counts what has been finished, by anybody.
+/// Counts what has been finished, by any task or thread.
 static PROGRESS: AtomicU64 = AtomicU64::new(0);
 
 #[test]
@@ -84,7 +84,7 @@ fn run() {
             }
         }
     });
-    // Runtimes are gone, so are their tasks; wakers that others still hold list nobody.
+    // Runtimes are gone, so are their tasks; wakers that others still hold list no task.
     assert_eq!(profile().count(), 0);
 }
 
@@ -229,12 +229,12 @@ impl Outside {
     fn keep(&self, waker: &Waker) {
         self.bag
             .lock()
-            .expect("nobody panics here")
+            .expect("no holder panics")
             .push(waker.clone());
     }
 
     fn wake_all_late(&self) {
-        let bag = std::mem::take(&mut *self.bag.lock().expect("nobody panics here"));
+        let bag = std::mem::take(&mut *self.bag.lock().expect("no holder panics"));
         bag.into_iter().for_each(Waker::wake);
     }
 }
@@ -409,7 +409,7 @@ async fn moved(outside: Outside, count: u64) {
     }
 }
 
-/// A leaf that leaves a waker behind in each poll; somebody wakes them all, some of them long after.
+/// A leaf that leaves a waker behind in each poll; another thread wakes them all, some of them long after.
 struct Litters {
     outside: Outside,
     left: usize,
@@ -437,7 +437,7 @@ async fn late_wakes(outside: Outside) {
             left,
         };
         instrument(litters).await;
-        // Dropped after one poll: what it left behind wakes nobody in particular.
+        // Dropped after one poll: the wakers that it left behind wake no future.
         let mut dropped = Box::pin(instrument(Litters {
             outside: outside.clone(),
             left,

@@ -502,7 +502,7 @@ fn a_task_whose_waker_was_dropped_is_said_to_be_lost() -> Outcome {
     Ok(())
 }
 
-/// Fails when the waker that a nested future keeps of the task around it counts as one that somebody may wake.
+/// Fails when the waker that a nested future keeps of the task around it counts as one that may still wake it.
 #[test]
 fn a_task_whose_waker_only_a_dead_future_holds_is_lost() -> Outcome {
     let runtime = runtime(2)?;

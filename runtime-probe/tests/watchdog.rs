@@ -123,7 +123,7 @@ fn an_application() {
     });
 }
 
-/// A current-thread runtime that nobody drives, with a task that is ready.
+/// A current-thread runtime that no thread drives, with a task that is ready.
 fn starve() -> Runtime {
     let runtime = Builder::new_current_thread().build().unwrap();
     let (sender, receiver) = oneshot::channel::<()>();

@@ -414,7 +414,7 @@ fn a_post_of_100_megabytes_is_refused_unread() {
 #[test]
 fn half_open_connections_do_not_hold_the_application_or_the_server() {
     let application = application();
-    // A server of its own: a crowd evicts whoever waits, the other tests' requests too.
+    // A server of its own: a crowd evicts clients that wait, the other tests' requests too.
     let crowded = pprof::serve("127.0.0.1:0").unwrap();
     let server = crowded.local_addr().unwrap();
     let mut open = VecDeque::new();
@@ -450,7 +450,7 @@ fn patiently(server: SocketAddr, path: &str) -> Answer {
             _ => std::thread::sleep(Duration::from_millis(100)),
         }
     }
-    panic!("the server turns everybody away");
+    panic!("the server turns all clients away");
 }
 
 fn resident_bytes() -> usize {

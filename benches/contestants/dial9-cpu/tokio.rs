@@ -1,6 +1,6 @@
 //! tokio as the workloads know it, and dial9's CPU sampler where they ask for a CPU profile.
 //!
-//! Its timers on each thread's CPU time, as ours, and no runtime attached. Threads have to be tracked by whoever has them.
+//! Its timers on each thread's CPU time, as ours, and no runtime attached. A program has to track its threads itself.
 
 use std::sync::OnceLock;
 

@@ -1,4 +1,4 @@
-//! Locks that nobody waits for: what the mutex profile costs where there is nothing to profile.
+//! Locks without waiters: what the mutex profile costs where there is nothing to profile.
 
 use std::hint::black_box;
 #[cfg(not(feature = "blocking"))]
@@ -38,7 +38,7 @@ fn lock_often(locks: u64) -> Duration {
     let mutex = BlockingMutex::new(0);
     let start = Instant::now();
     for _ in 0..locks {
-        *black_box(&mutex).lock().expect("nobody panics") += 1;
+        *black_box(&mutex).lock().expect("no holder panics") += 1;
     }
     start.elapsed()
 }

@@ -1,4 +1,4 @@
-//! A lock that two tasks fight for: whoever holds it yields, so that the other one runs into it and waits.
+//! A lock that two tasks fight for: its holder yields, so that the other one runs into it and waits.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -173,7 +173,7 @@ fn flags_from_elsewhere_that_keep_ours_from_its_effect_are_told() {
         }
         let _ = fs::remove_file(&above);
     }
-    // As where the workspace is in somebody's home directory: the same file, found twice.
+    // As where the workspace is in a user's home directory: the same file, found twice.
     shop.write("../.cargo/config.toml", unix_flags);
     fs::remove_file(home.join("config.toml")).expect("remove");
     std::os::unix::fs::symlink(&above, home.join("config.toml")).expect("link");

@@ -1,4 +1,4 @@
-//! What a frame is for: a leaf that waits for something, scaffolding, or somebody's own code.
+//! What a frame is for: a leaf that waits for something, scaffolding, or the user's own code.
 //!
 //! The reason of a wait is told by the leaf's frames. Go's words stand where the meaning is the same, so that Go's
 //! tools group them; where Go has none, tokio's.
@@ -615,7 +615,7 @@ pub fn dropped(full: &str) -> Option<Option<String>> {
     Some(inside.map(root_name))
 }
 
-/// Libraries that poll somebody's future beside a wait of their own.
+/// Libraries that poll a caller's future beside a wait of their own.
 const BESIDE: &[&str] = &[
     "tokio::time::timeout::",
     "tokio_util::sync::cancellation_token::CancellationToken::run_until_cancelled",
@@ -624,7 +624,7 @@ const BESIDE: &[&str] = &[
     "tokio_util::sync::cancellation_token::{async",
 ];
 
-/// Whether a function polls somebody's future beside a wait of its own, such as a timer.
+/// Whether a function polls a caller's future beside a wait of its own, such as a timer.
 pub fn is_beside(function: &str) -> bool {
     begins(function, BESIDE)
 }
@@ -637,7 +637,7 @@ pub fn is_macro_file(file: &str) -> bool {
 /// Futures of libraries that poll several futures for their own sake.
 const TOGETHER: &[&str] = &["futures_util::", "futures_lite::", "futures_concurrency::"];
 
-/// Whether a wrapper polls somebody's future beside a leaf with such a call, for such a reason, that may end it.
+/// Whether a wrapper polls a caller's future beside a leaf with such a call, for such a reason, that may end it.
 pub fn may_end(wrapper: &str, call: &str, reason: Reason) -> bool {
     const TOKENS: &[&str] = &["tokio_util::sync::cancellation_token::"];
     match begins(wrapper, TOKENS) {

@@ -88,7 +88,7 @@ impl UnaryService<Items> for Reserve {
     }
 }
 
-/// Nobody delivers more than a few.
+/// No supplier delivers more than a few.
 async fn restock(items: Items) -> Result<Response<Items>, Status> {
     if items.count > 10 {
         let (_truck, mut delivery) = tokio::sync::mpsc::channel::<Items>(1);

@@ -1,4 +1,4 @@
-//! sqlx with sqlite in memory: a pool of one connection, which somebody keeps. sqlx's connection works on a thread of
+//! sqlx with sqlite in memory: a pool of one connection, which one task keeps. sqlx's connection works on a thread of
 //! its own.
 
 use crate::Outcome;

@@ -16,7 +16,7 @@ use tokio::time::{Instant, interval, sleep, timeout};
 const TEMPERATURES: [i32; 6] = [18, 19, 21, 24, 22, 19];
 const TOO_WARM: i32 = 22;
 
-/// What the controller tells everyone.
+/// What the controller tells all rooms.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Heating {
     On,
@@ -105,7 +105,7 @@ async fn listen(
     (name, heard)
 }
 
-/// Local tasks share an `Rc` and take turns: nobody begins the second round before all had their first.
+/// Local tasks share an `Rc` and take turns: none begins the second round before all had their first.
 async fn not_send() {
     let diary = Rc::new(RefCell::new(Vec::new()));
     let tasks: Vec<_> = (0..3)
@@ -137,7 +137,7 @@ async fn time() {
     let (_alive, silent) = oneshot::channel::<()>();
     let elapsed = timeout(Duration::from_millis(10), silent)
         .await
-        .expect_err("nobody sends");
+        .expect_err("no task sends");
     println!("timeout: {elapsed}");
 }
 

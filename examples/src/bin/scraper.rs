@@ -25,7 +25,7 @@ use runtime_dump::proto::Profile;
 const PROFILES: [&str; 3] = ["block", "goroutine", CPU];
 /// Theirs are as long as their interval.
 const CPU: &str = "profile?seconds=1";
-/// What whoever comes second is told.
+/// What the second client is told.
 const IN_USE: &str = "Could not enable CPU profiling: cpu profiling already in use";
 /// Profiles whose values only ever grow.
 const CUMULATIVE: [&str; 2] = ["block", "mutex"];

@@ -3,7 +3,7 @@
 //!     cargo run -p runtime-probe-axum --example mounted
 //!     curl 'http://127.0.0.1:8080/wait' & curl 'http://127.0.0.1:8080/debug/pprof/goroutine?debug=2'
 //!
-//! With `TOKEN` in its environment it answers whoever has the token: `curl -u x:TOKEN ...`.
+//! With `TOKEN` in its environment it answers clients that send it: `curl -u x:TOKEN ...`.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -8,7 +8,7 @@
 //! let app: Router = Router::new()
 //!     // ... the routes of the service ...
 //!     .merge(runtime_probe_axum::router()) // for this machine
-//!     .merge(Router::new().nest("/remote", runtime_probe_axum::remote_router(token)?)); // for whoever has the token
+//!     .merge(Router::new().nest("/remote", runtime_probe_axum::remote_router(token)?)); // for clients that send the token
 //! axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await
 //! # }
 //! ```

@@ -78,7 +78,7 @@ impl Shared {
         self.reply.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells the reader, after the lock is released: its waker is somebody else's code.
+    /// Tells the reader, after the lock is released: its waker is an executor's code.
     fn wake(mut reply: MutexGuard<'_, Reply>) {
         let waker = reply.waker.take();
         drop(reply);
@@ -103,7 +103,7 @@ impl Writer {
         self.shared.lock().end = Some(End::Whole);
     }
 
-    /// Tells whether the reader is gone, for as long as anybody wants to know.
+    /// Tells whether the reader is gone, also after the writer is.
     pub fn is_gone(&self) -> impl Fn() -> bool + Send + Sync + 'static {
         let shared = Arc::downgrade(&self.shared);
         move || {

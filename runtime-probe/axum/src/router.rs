@@ -17,7 +17,7 @@ use crate::pipe::{self, Head, Writer};
 use crate::places::Place;
 
 /// `/debug/pprof/` for this machine: a request must come from a loopback address, and its `Host` must be an IP address or
-/// `localhost`. Mirrors the handlers that importing Go's `net/http/pprof` adds to its default mux, which lets everybody in.
+/// `localhost`. Mirrors the handlers that importing Go's `net/http/pprof` adds to its default mux, which lets all clients in.
 ///
 /// Where a request comes from only [`into_make_service_with_connect_info::<SocketAddr>`] tells; without it every request is
 /// refused, with a sentence that says so. Behind a proxy on the same machine all requests come from loopback: use
@@ -34,7 +34,7 @@ pub fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
     mount(Endpoints::local())
 }
 
-/// `/debug/pprof/` for whoever sends `token`, from anywhere: as `Authorization: Bearer`, or as the password of Basic, as
+/// `/debug/pprof/` for clients that send `token`, from anywhere: as `Authorization: Bearer`, or as the password of Basic, as
 /// `curl -u x:TOKEN` and `go tool pprof http://x:TOKEN@host/debug/pprof/goroutine` do. Mirrors
 /// [`Server::allow_remote`](runtime_probe::pprof::Server::allow_remote).
 ///
@@ -72,12 +72,12 @@ async fn answer(State(endpoints): State<Endpoints>, request: Request) -> Respons
     let (exchange, body) = read(exchange, body).await;
     let (writer, reader) = pipe::pipe();
     match Place::take() {
-        // tokio's own, not the probe's: whoever reads a dump does not want to find the dump in it.
+        // tokio's own, not the probe's: the reader of a dump does not want to find the dump in it.
         Some(place) => drop(tokio::task::spawn_blocking(move || {
             write(exchange, body, writer);
             drop(place);
         })),
-        // A refusal is one piece, which nobody has to take for this to return.
+        // A refusal is one piece, which no reader has to take for this to return.
         None => {
             let sentence = "too many replies at once: 64 are being read, try again";
             write(exchange.refuse(503, sentence), body, writer);
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_that_nobody_reads_keeps_its_place() {
+    fn a_whole_that_is_not_read_keeps_its_place() {
         /// Each with a stack of its own.
         const TASKS: usize = 30;
         let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);

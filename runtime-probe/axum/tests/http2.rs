@@ -63,7 +63,7 @@ fn the_authority_is_the_host() {
     });
 }
 
-/// A dump that nobody reads yet holds up no other answer of the connection, and is complete when it is read. Another whose
+/// A dump that is not read yet holds up no other answer of the connection, and is complete when it is read. Another whose
 /// reader has gone ends.
 #[test]
 fn a_dump_goes_beside_other_answers() {

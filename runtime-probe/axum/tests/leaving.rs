@@ -18,7 +18,7 @@ const TASKS: usize = 100_000;
 /// What may be under way at once is counted for the process.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// Four dumps are made at once, so four that nobody reads keep a fifth from being made for as long as they are under way:
+/// Four dumps are made at once, so four that are not read keep a fifth from being made for as long as they are under way:
 /// that shows when they end.
 #[test]
 fn a_client_that_leaves_ends_its_dump() {
@@ -47,7 +47,7 @@ fn a_client_that_leaves_ends_its_dump() {
         assert!(begin.elapsed() < PATIENCE, "it goes on without its client");
         thread::sleep(Duration::from_millis(20));
     }
-    // Whoever reads nothing for ten seconds is given up.
+    // A client that reads nothing for ten seconds is given up.
     assert!(
         begin.elapsed() < Duration::from_secs(8),
         "it was waited for, not ended"

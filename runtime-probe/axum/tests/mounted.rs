@@ -192,7 +192,7 @@ fn without_a_token_only_this_machine_is_answered() {
 }
 
 #[test]
-fn whoever_has_the_token_is_let_in_from_anywhere() {
+fn a_client_with_the_token_is_let_in_from_anywhere() {
     let far = SocketAddr::from(([192, 0, 2, 1], 1));
     let server = plain(remote_router(TOKEN).unwrap().layer(MockConnectInfo(far)));
     let alone = pprof::Server::new("127.0.0.1:0")

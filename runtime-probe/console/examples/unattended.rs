@@ -1,4 +1,4 @@
-//! Polls, spawns or rounds through a channel, with tokio-console served and nobody attached, or not served, for callgrind to
+//! Polls, spawns or rounds through a channel, with tokio-console served and no client attached, or not served, for callgrind to
 //! count: `unattended poll|spawn|round COUNT [served]`. What an operation takes is the difference of two counts of them.
 
 use std::future::poll_fn;

@@ -1,5 +1,5 @@
 //! `tokio-console` attaches to a service that carries runtime-probe: without tokio's `tracing` feature, and at no cost while
-//! nobody is attached.
+//! no client is attached.
 //!
 //! ```
 //! # fn main() -> std::io::Result<()> {
@@ -11,7 +11,7 @@
 //!
 //! It serves the protocol of `console-subscriber` (gRPC, from `console-api`) out of the probe's own records, on a thread
 //! and a runtime of its own, which are left out of everything that the probe shows. So it answers when the workers of the
-//! service are all stuck, and it never lists itself. While nobody is attached, nothing is read. With `RUNTIME_PROBE=off`
+//! service are all stuck, and it never lists itself. While no client is attached, nothing is read. With `RUNTIME_PROBE=off`
 //! there are no records, and the list is empty.
 //!
 //! What clients can cost is bounded: there are 32 at the most, each with one stream of updates and a few small ones. Of the updates
@@ -20,13 +20,13 @@
 //!
 //! # What is shown, and how exact it is
 //!
-//! Once a second, while somebody is attached, the records are read. What lives and ends between two looks is not listed.
+//! Once a second, while a client is attached, the records are read. What lives and ends between two looks is not listed.
 //!
 //! | value | |
 //! |---|---|
 //! | id, name, kind, location, parent, size | as tokio has them; a task that a dependency spawned by plain tokio has no size, and is listed with `--cfg tokio_unstable` |
 //! | polls, busy | exact, up to the last look before the task ended |
-//! | scheduled | exact while somebody is attached; what was before counts as idle, and so does that of a dependency's task |
+//! | scheduled | exact while a client is attached; what was before counts as idle, and so does that of a dependency's task |
 //! | wakes | those that led to a poll; several before one poll are one |
 //! | self-wakes | polls in which the task woke itself |
 //! | wakers | how many there are now; it is the clones, and no drops |

@@ -1,6 +1,6 @@
 //! What is known of the tasks, for all clients: who came when, what changed when, who is gone.
 //!
-//! It is filled by a look at the probe's records, once in a while and only as long as somebody is attached; with the last
+//! It is filled by a look at the probe's records, once in a while and only as long as a client is attached; with the last
 //! client all of it goes. A look has a number, and each task the number of the look that found it changed: a client needs
 //! no more than the number of the last look that it has been told of (see [`crate::updates`]).
 
@@ -140,7 +140,7 @@ impl Shared {
         self.model.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks at the tasks again and again while somebody is attached.
+    /// Looks at the tasks again and again while a client is attached.
     pub(crate) async fn look_every(&self, interval: Duration) {
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

@@ -27,7 +27,7 @@ pub fn serve(address: impl ToSocketAddrs) -> io::Result<Serving> {
 /// How long finished tasks are kept, see [`Server::retention`]; that of the client itself.
 const DEFAULT_RETENTION: Duration = Duration::from_secs(6);
 
-/// How often the tasks are looked at while somebody is attached, see [`Server::interval`]; console-subscriber's.
+/// How often the tasks are looked at while a client is attached, see [`Server::interval`]; console-subscriber's.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long a client may take nothing, see [`Server::patience`].
@@ -72,7 +72,7 @@ impl Server {
         }
     }
 
-    /// Allows any address. The protocol knows no password and no encryption: whoever reaches the port reads names, source
+    /// Allows any address. The protocol knows no password and no encryption: a client that reaches the port reads names, source
     /// paths and times of all tasks. A tunnel needs none of it: `ssh -L 6669:127.0.0.1:6669 HOST`.
     pub fn allow_remote(self) -> Server {
         Server {
@@ -81,13 +81,13 @@ impl Server {
         }
     }
 
-    /// For how long finished tasks are kept while somebody is attached, for whoever attaches meanwhile; 6 s unless said otherwise.
+    /// For how long finished tasks are kept while a client is attached, for later clients; 6 s unless said otherwise.
     /// 10,000 are kept at the most. With the last client all of them go.
     pub fn retention(self, retention: Duration) -> Server {
         Server { retention, ..self }
     }
 
-    /// How often the tasks are looked at while somebody is attached: every second unless said otherwise, and 20 times a
+    /// How often the tasks are looked at while a client is attached: every second unless said otherwise, and 20 times a
     /// second at the most.
     pub fn interval(self, interval: Duration) -> Server {
         Server {

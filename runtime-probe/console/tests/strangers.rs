@@ -1,4 +1,4 @@
-//! Whoever connects without being a client: refused, and the service goes on.
+//! A connection that is not a client's: refused, and the service goes on.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};

@@ -172,7 +172,7 @@ fn take<S: Source>(
     Ok(())
 }
 
-/// What a body beyond the limit gets, whoever carries it.
+/// What a body beyond the limit gets, whichever server carries it.
 pub(super) fn too_large() -> Refusal {
     Refusal::new(
         413,

@@ -1,6 +1,6 @@
 //! Whether the one who asked is still there.
 //!
-//! A handler that waits (`?seconds=30`) asks now and then, so that the wait ends when nobody wants its result any more.
+//! A handler that waits (`?seconds=30`) asks now and then, so that the wait ends when no client wants its result any more.
 //! A callback on disconnect was rejected: it would need a thread that watches.
 
 use std::fmt;
@@ -22,7 +22,7 @@ enum Presence {
 }
 
 impl Client {
-    /// A client of whom nothing is known: it never counts as gone.
+    /// A client of which nothing is known: it never counts as gone.
     pub fn unknown() -> Self {
         Client(Presence::Unknown)
     }
@@ -31,7 +31,7 @@ impl Client {
         Client(Presence::Socket(Arc::downgrade(socket)))
     }
 
-    /// A client of whom another carrier tells whether it is gone.
+    /// A client of which another carrier tells whether it is gone.
     pub(crate) fn told(is_gone: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Client(Presence::Told(Arc::new(is_gone)))
     }
@@ -39,7 +39,7 @@ impl Client {
     /// Whether the client has closed the connection, or only its sending half (Go counts that as gone, too).
     ///
     /// Does not wait. Bytes that the client sent ahead do not hide a close that comes after them, except on systems that
-    /// do not tell; otherwise one byte would be enough to leave a handler waiting for nobody.
+    /// do not tell; otherwise one byte would be enough to leave a handler waiting for no client.
     pub fn is_gone(&self) -> bool {
         match &self.0 {
             Presence::Unknown => false,

@@ -1,7 +1,7 @@
 //! One request and its reply, for another server than ours: the same checks, handlers and rules, no socket.
 //!
 //! What is public of this module is all that such a server needs, in std's types: a router of any framework can mount the
-//! endpoints. A future-shaped interface was rejected: the handlers block, by design, and whoever has an executor knows
+//! endpoints. A future-shaped interface was rejected: the handlers block, by design, and the owner of an executor knows
 //! best which of its threads may.
 
 use std::io::{self, Write};

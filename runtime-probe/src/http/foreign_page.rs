@@ -4,8 +4,8 @@
 //! more for an hour, and a password that the browser knows goes along. Browsers say of each request what caused it
 //! (`Sec-Fetch-Site`, in all of them since 2023); programs say nothing of the kind and are not concerned.
 //!
-//! Browsers say it to loopback addresses, `localhost` and https only. At an address that others reach by plain http this helps
-//! nobody, nor does the token once the browser knows it: there, a tunnel does.
+//! Browsers say it to loopback addresses, `localhost` and https only. At an address that others reach by plain http this does not
+//! help, nor does the token once the browser knows it: there, a tunnel does.
 
 use super::refusal::Refusal;
 use super::request::Request;

@@ -4,7 +4,7 @@
 //! connection touches some 20 KiB), 24 KiB of head, 1 MiB of body and the 512 KiB that its addresses take are 130 MiB of
 //! address space and at worst 96 MiB of memory, held for 20 s and for as long as the answer is read, and 32 MiB of the
 //! system's; idle connections cost about 2 MiB together.
-//! The values are constants, no knobs: nobody tunes a debugging port. Tests shorten the times.
+//! The values are constants, no knobs: no user tunes a debugging port. Tests shorten the times.
 
 use std::time::Duration;
 

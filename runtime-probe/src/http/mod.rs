@@ -1,7 +1,7 @@
 //! The HTTP surface: a small blocking HTTP/1.1 server for a debugging port, and the requests and replies it carries.
 //!
 //! It runs on threads of its own and knows no async runtime: it answers when the runtime it reports on is wedged.
-//! It lives inside somebody's production process, so everything in it is bounded: bytes, headers, time, threads.
+//! It lives inside the user's production process, so everything in it is bounded: bytes, headers, time, threads.
 //! `hyper` and its like were rejected because they want a runtime; the blocking server crates because none bounds the
 //! time in which a header must arrive.
 //!

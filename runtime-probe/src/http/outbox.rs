@@ -14,7 +14,7 @@ use super::limits::MIN_BYTES_PER_SECOND;
 use super::permits::Permit;
 use super::socket::Stream;
 
-/// What a write takes that waits for nobody, and more: most of them are not worth a lock.
+/// What a write takes that does not wait for the client, and more: most writes are not worth a lock.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
 /// The writing half of a connection. Once a write has failed all later ones fail at once, so that a closure that

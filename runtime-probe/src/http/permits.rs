@@ -50,7 +50,7 @@ pub(super) struct Permits {
     /// How long an answer may wait for its client before it may be closed for another.
     stall: Duration,
     room: Mutex<Room>,
-    /// Someone left, or the door was closed.
+    /// A client left, or the door was closed.
     changed: Condvar,
 }
 
@@ -113,7 +113,7 @@ impl Permits {
         })
     }
 
-    /// Permits a connection and runs it on a thread of its own. Waits for a moment if someone must leave first.
+    /// Permits a connection and runs it on a thread of its own. Waits for a moment if another one must leave first.
     pub fn admit(
         self: &Arc<Self>,
         stream: &Arc<Stream>,
@@ -179,8 +179,8 @@ impl Permits {
         self.lock().tally
     }
 
-    /// Counts a failure to accept. Nobody is evicted for it: at the limit of file descriptors `accept` fails even if no
-    /// one is at the door, and who got in is the one who looks for the leak.
+    /// Counts a failure to accept. No client is evicted for it: at the limit of file descriptors `accept` fails even if no
+    /// client connects, and the client that got in is the one that looks for the leak.
     pub fn accept_failed(&self) {
         self.lock().tally.accept_errors += 1;
     }
@@ -317,7 +317,7 @@ impl Drop for Permit {
             .collect();
         if let Some(Occupant { stream, thread, .. }) = own {
             room.ended.push(thread);
-            // The last holder closes the socket: before anyone is told that there is a permit.
+            // The last holder closes the socket: before a waiter is told that there is a permit.
             drop(stream);
         }
         self.permits.changed.notify_all();

@@ -168,7 +168,7 @@ impl fmt::Debug for Body {
     }
 }
 
-/// The words beside a status; nobody reads them, yet a status line without them looks broken.
+/// The words beside a status; no client needs them, yet a status line without them looks broken.
 pub(crate) fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",

@@ -232,7 +232,7 @@ impl Request {
     }
 }
 
-/// Without headers and body: an `Authorization` is nobody's business.
+/// Without headers and body: an `Authorization` is a secret.
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")

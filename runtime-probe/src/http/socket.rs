@@ -1,7 +1,7 @@
 //! A listener and its connections, over TCP or a unix socket: the rest of the server does not tell them apart.
 //!
-//! A unix socket is a file. One that nobody listens on any more, as a killed process leaves it, is replaced; one that
-//! somebody answers on is not. Who may connect is what its mode says, 0600: whoever connected before the mode was set is
+//! A unix socket is a file. One that no process listens on any more, as a killed process leaves it, is replaced; one that
+//! a process answers on is not. Its mode, 0600, says who may connect: a client that connected before the mode was set is
 //! sent away. Of two processes that find the same leftover at the same moment, the later one has the path.
 
 use std::fs;
@@ -87,7 +87,7 @@ impl Listener {
                     .local_addr()
                     .and_then(|address| TcpStream::connect_timeout(&address, WAKE_TIME));
             }
-            // Its path may be somebody else's by now.
+            // Its path may be another process's by now.
             Listener::Unix(listener, _) => socket::stop_accepting(listener.as_fd()),
         }
     }
@@ -118,13 +118,13 @@ impl Drop for SocketFile {
         let own = fs::symlink_metadata(&self.path)
             .is_ok_and(|found| (found.dev(), found.ino()) == (self.device, self.inode));
         if own {
-            // Whoever was faster has done it.
+            // Another process may have removed it a moment before.
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// Removes a socket on which nobody listens.
+/// Removes a socket on which no process listens.
 fn remove_leftover(path: &Path) -> io::Result<()> {
     if !fs::symlink_metadata(path)?.file_type().is_socket() {
         let reason = "the path is taken by something that is not a socket";
@@ -132,7 +132,7 @@ fn remove_leftover(path: &Path) -> io::Result<()> {
     }
     match UnixStream::connect(path) {
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path),
-        // Somebody accepts there, or would if the queue were not full, or it is not for us to know.
+        // A process accepts there, or would if the queue were not full, or it is not for us to know.
         _ => {
             let reason = "another process listens on that socket";
             Err(io::Error::new(ErrorKind::AddrInUse, reason))

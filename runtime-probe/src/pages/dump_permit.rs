@@ -30,7 +30,7 @@ pub(super) struct DumpPermit(Arc<Dump>);
 
 impl DumpPermit {
     /// Waits for a permit. If all are taken until the end, the dump that has been read for longest ends, if that is longer
-    /// than a client may stand still: four slow readers lock nobody out for as long as they like.
+    /// than a client may stand still: four slow readers lock no other client out for as long as they like.
     pub(super) fn take() -> Result<DumpPermit, Refusal> {
         let mut under_way = wait_for_permit(lock());
         if under_way.len() >= MOST_AT_ONCE {

@@ -10,7 +10,7 @@ impl Endpoints {
     /// For this machine only: a request must carry a `Host` that is an IP address or `localhost`.
     ///
     /// That keeps web pages out, not other machines: the server that passes requests on MUST only pass those from a loopback
-    /// address ([`Endpoints::is_local`]). Otherwise anyone who can reach the service reads its inside.
+    /// address ([`Endpoints::is_local`]). Otherwise any client that can reach the service reads its inside.
     pub fn local() -> Endpoints {
         Endpoints::new(Access::Loopback, routes::answer)
     }

@@ -48,7 +48,7 @@ impl Span {
         Ok(Some(Span(Duration::from_secs(seconds))))
     }
 
-    /// A span that nobody asked for by a parameter.
+    /// A span that no parameter asked for.
     pub(super) const fn of_seconds(seconds: u64) -> Span {
         Span(Duration::from_secs(seconds))
     }

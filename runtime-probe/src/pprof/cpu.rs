@@ -18,8 +18,8 @@ static STARTED: Mutex<Option<Started>> = Mutex::new(None);
 /// process are sampled, those to come as well. Mirrors Go's `pprof.StartCPUProfile`.
 ///
 /// A sample costs the thread some 20 µs, so 100 of them a second 0.2 % of its time. Signals interrupt it: `SIGPROF`, whose
-/// handler stays installed, and does nothing, when the profile has ended. If somebody replaces that handler meanwhile, nothing
-/// is sampled for as long as he has the signal, and the profile's comments say how long that was.
+/// handler stays installed, and does nothing, when the profile has ended. If another handler replaces it meanwhile, nothing is
+/// sampled for as long as that one is in place, and the profile's comments say how long that was.
 ///
 /// ```
 /// # fn main() -> std::io::Result<()> {
@@ -36,8 +36,8 @@ static STARTED: Mutex<Option<Started>> = Mutex::new(None);
 /// ```
 ///
 /// # Errors
-/// [`io::ErrorKind::ResourceBusy`] if there is a CPU profile under way, also one that somebody asked for over HTTP, and if
-/// `SIGPROF` is somebody else's; [`io::ErrorKind::Unsupported`] elsewhere than on Linux on x86_64 and aarch64.
+/// [`io::ErrorKind::ResourceBusy`] if there is a CPU profile under way, also one that a client asked for over HTTP, and if
+/// `SIGPROF` is taken already; [`io::ErrorKind::Unsupported`] elsewhere than on Linux on x86_64 and aarch64.
 pub fn start_cpu_profile(out: impl Write + Send + 'static) -> io::Result<()> {
     let mut started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
     let watch = Watch::start(Duration::from_secs(1) / HZ, SplitBy::default()).map_err(|error| {

@@ -58,7 +58,7 @@ pub use __criterion_profiler as profiler;
 /// What the profiler does before a benchmark: begins a profile that [`stop`] writes to [`FILE_NAME`] in this directory.
 ///
 /// # Panics
-/// If there can be no profile, or no file: whoever asked for profiles is not to wait for a run without.
+/// If there can be no profile, or no file: a user who asked for profiles is not to wait for a run without.
 pub fn start(directory: &Path) {
     let started = fs::create_dir_all(directory)
         .and_then(|()| File::create(directory.join(FILE_NAME)))

@@ -39,8 +39,8 @@ const EXIT_CODE: i32 = 2;
 /// ```
 ///
 /// # Errors
-/// [`io::ErrorKind::AlreadyExists`] if it was called before, or somebody else handles `SIGQUIT` (`tokio::signal::unix` for
-/// `SignalKind::quit()` does); his handler stays. [`io::ErrorKind::Unsupported`] elsewhere than on Linux on x86_64 and
+/// [`io::ErrorKind::AlreadyExists`] if it was called before, or `SIGQUIT` has another handler (`tokio::signal::unix` for
+/// `SignalKind::quit()` installs one), which stays. [`io::ErrorKind::Unsupported`] elsewhere than on Linux on x86_64 and
 /// aarch64.
 pub fn dump_on_sigquit(then: AfterDump) -> io::Result<()> {
     // The probe is started, so that the dump has stacks.
@@ -67,7 +67,7 @@ pub fn dump_on_sigquit(then: AfterDump) -> io::Result<()> {
     Ok(())
 }
 
-/// In pieces, not at once: a dump may be large, and nobody reads standard error where it is closed.
+/// In pieces, not at once: a dump may be large. A failure is no matter: standard error may be closed.
 fn dump(mut out: impl Write) {
     let _ = out.write_all(b"SIGQUIT: quit\n\n");
     let goroutines = Goroutines::collect(Selection::default());

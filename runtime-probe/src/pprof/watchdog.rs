@@ -1,4 +1,4 @@
-//! Tells when a program does not run as it should, while nobody watches.
+//! Tells when a program does not run as it should, while no operator watches.
 
 #[cfg(feature = "rt")]
 use crate::environment::{WATCHDOG, WATCHDOG_DIR};
@@ -56,7 +56,7 @@ use std::time::{Duration, Instant};
 /// tasks. A message takes a dump.
 ///
 /// # Not seen
-/// A poll that ends before anybody has looked at it: it is certain to be found if it lasts half as long again as the limit. A
+/// A poll that ends before the watchdog looks at it: it is certain to be found if it lasts half as long again as the limit. A
 /// task in `block_in_place` is in a poll, and counts. Closures of `spawn_blocking` are there to block, and do not.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is watched before `start`"]

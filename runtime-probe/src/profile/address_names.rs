@@ -32,7 +32,7 @@ pub(crate) fn remember<'l>(locations: impl Iterator<Item = &'l Location>) {
 /// hundredths of a second, where all that a request may ask for take 6 s.
 const BATCH: usize = 256;
 
-/// How long the resolver is left to others: a lock that is taken again at once is seldom anybody else's.
+/// How long the resolver is left to others: a lock that is taken again at once is seldom another thread's.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// Tells the names of those addresses that have one, in the order given. As in Go, an address inside a function will do;
@@ -77,7 +77,7 @@ fn name(address: u64, synthetic: &Names, resolver: &mut Resolver) -> Option<Arc<
     if address >= SYNTHETIC_BASE {
         return synthetic.get(address);
     }
-    // Whoever asks chooses the addresses: what was in no text is not remembered.
+    // The client chooses the addresses: one that was in no text is not remembered.
     let code = resolver.code_once(address);
     let mut outwards = code.frames.iter().rev().map(|frame| &frame.function);
     let shown = outwards

@@ -1,4 +1,4 @@
-//! From looks at a process to what somebody should be told: nothing twice, and not too often.
+//! From looks at a process to what an operator should be told: nothing twice, and not too often.
 
 use super::growth::{BySite, Counts, Growth};
 use super::long_waits::LongWait;

@@ -24,7 +24,7 @@ use std::time::Duration;
 /// The name under which Go's tools ask for it.
 pub(crate) const NAME: &str = "profile";
 
-/// Go's rate, samples for each second of CPU time: fine enough to see what takes a hundredth of the time, and nobody notices.
+/// Go's rate, samples for each second of CPU time: fine enough to see what takes a hundredth of the time, and hardly a load.
 pub(crate) const HZ: u32 = 100;
 
 /// Less than this is what some threads used since their last sample.
@@ -117,7 +117,7 @@ fn labels(seen: &Seen) -> Vec<(&'static str, Arc<str>)> {
 fn stack(seen: &Seen, resolver: &mut Resolver) -> Stack {
     let mut steps = expand(&seen.pcs, Innermost::Instruction, seen.root(), resolver);
     if seen.root().is_none() && seen.spawned_at.is_some() {
-        // A task that somebody else spawned: nothing of ours is on its stack, and it ends where tokio polls it.
+        // A task spawned through plain tokio: nothing of ours is on its stack, and it ends where tokio polls it.
         let end = steps
             .iter()
             .position(|step| role::polls_task(&step.frame.function));

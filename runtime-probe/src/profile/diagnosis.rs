@@ -21,7 +21,7 @@ pub(crate) struct Diagnosis {
     tasks: usize,
     foreign: usize,
     unlisted: u64,
-    /// Runtimes, by name, and the hooks of ours that somebody replaced there.
+    /// Runtimes, by name, and the hooks of ours that other hooks replaced there.
     replaced: Vec<(Arc<str>, Replaced)>,
     /// Tasks on runtimes that have no hook of ours.
     unhooked: usize,
@@ -186,7 +186,7 @@ impl Diagnosis {
             ] {
                 if !hooks.is_empty() {
                     lines.push(format!(
-                        "runtime {runtime}: a hook of somebody else's replaced our {}, so {so}. Set such hooks on \
+                        "runtime {runtime}: another hook replaced our {}, so {so}. Set such hooks on \
                          runtime-probe's Builder or on pprof::Hooks, which run them beside ours",
                         hooks.join(" and ")
                     ));

@@ -226,7 +226,7 @@ impl Goroutines {
         }
     }
 
-    /// What a reader of the dump must know before he draws conclusions: why it is empty, what the filters left, what the
+    /// What a reader of the dump must know before any conclusions: why it is empty, what the filters left, what the
     /// limit left out, what was woken. Nothing, for all tasks there are.
     fn remark(&self, left_out: &str) -> Option<String> {
         let told = self.remark_on_selection(left_out);

@@ -1,4 +1,4 @@
-//! Who does not poll a task that is ready: its `LocalSet`, or a runtime of one thread, may be one that nobody runs.
+//! What does not poll a task that is ready: its `LocalSet`, or its runtime of one thread, may be without a thread that runs it.
 
 use crate::clock::Scale;
 use crate::registry::local_sets::{self, Polled};

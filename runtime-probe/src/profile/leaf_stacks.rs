@@ -253,7 +253,7 @@ pub(super) fn hide_leaf(steps: &mut [Step]) -> Reason {
     let mut reason = Reason::Unknown;
     let mut public = None;
     for (index, step) in steps.iter().enumerate() {
-        // A timeout is somebody else's wait with a sleep beside it; its own leaf is the sleep.
+        // A timeout is another future's wait with a sleep beside it; its own leaf is the sleep.
         if !role::is_library(&step.frame.function)
             || (public.is_some() && role::is_beside(&step.frame.function))
         {
@@ -402,7 +402,7 @@ fn passed(
     }
 }
 
-/// In the place of a leaf's function where the task waits, nobody knows for what, at a later line than the one below.
+/// In the place of a leaf's function where the task waits for something unknown, at a later line than the one below.
 const AFTER: &str = "waits.after";
 /// The same where it may be that line.
 const AT_OR_AFTER: &str = "waits.at_or_after";

@@ -90,7 +90,7 @@ fn calls(leaf: &Registration) -> impl Iterator<Item = u64> {
 }
 
 /// Whether two registrations are of one wait: both were made inside the same call of a library, as that of a socket that reads
-/// and writes, or of a queue that waits for a timer and for whoever fills it; or by one function that registers itself.
+/// and writes, or of a queue that waits for a timer and for its senders; or by one function that registers itself.
 fn same_leaf(a: &[Step], b: &[Step]) -> bool {
     // From the root.
     let leaf = |steps: &[Step]| {

@@ -12,7 +12,7 @@ use runtime_dump::goroutine::State;
 use std::collections::HashMap;
 use std::fmt::Write;
 
-/// A pattern that somebody types is shorter.
+/// A pattern that a user types is shorter.
 const LONGEST_PATTERN: usize = 256;
 
 /// What a pattern may take compiled, in bytes: a literal of [`LONGEST_PATTERN`] takes a quarter of it. A search takes time

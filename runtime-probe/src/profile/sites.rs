@@ -6,8 +6,8 @@
 //!   in the run queue.
 //!
 //! So a task that is polled for 1 ms, sleeps for 100 ms, and then stands behind others for 5 ms before it is polled, adds 1 ms
-//! to the polls, 100 ms to the waits and 5 ms to the delays of its place. Of a task that a dependency spawned nobody tells when
-//! it was woken: its waits go on to the next poll. A closure of the blocking pool is one poll, and its delay is what it waited
+//! to the polls, 100 ms to the waits and 5 ms to the delays of its place. The wakes of a task that a dependency spawned
+//! are not known: its waits go on to the next poll. A closure of the blocking pool is one poll, and its delay is what it waited
 //! for a thread. A wait that goes on, and a poll that lasts, are not in it.
 
 use crate::clock::Scale;

@@ -1,7 +1,7 @@
 //! A thread's frames become the stack of a task that runs on it, or that of the thread.
 //!
-//! A task of ours is cut out by address: its wrapper's poll, and what it has called. Of a task that somebody else spawned
-//! nothing is on the stack but tokio's own functions, so it is cut by their names.
+//! A task of ours is cut out by address: its wrapper's poll, and what it has called. Of a task that a dependency spawned by
+//! plain tokio, nothing is on the stack but tokio's own functions, so it is cut by their names.
 
 use super::leaf_stacks::{Innermost, Leaf, Step, expand, hide_leaf, kept, leave_out, locations};
 use crate::source::creation::Creation;
@@ -52,7 +52,7 @@ pub(super) fn of_task(
     finish(capture, count, end, steps, names)
 }
 
-/// The stack of a task that somebody else spawned; `None` if the thread polls none. Without symbols, the thread's.
+/// The stack of a foreign task; `None` if the thread polls none. Without symbols, the thread's.
 pub(super) fn of_foreign(
     capture: &Capture,
     names: Names,
@@ -182,7 +182,7 @@ pub(super) fn of_creation(creation: &Creation, names: Names, resolver: &mut Reso
     }
 }
 
-/// Leaves what a task of somebody else's has on the stack; `false` and all of it if there is none.
+/// Leaves what a foreign task has on the stack; `false` and all of it if there is none.
 fn cut_foreign(steps: &mut Vec<Step>) -> bool {
     let polls = |step: &Step| role::polls_task(&step.frame.function);
     let Some(root) = steps.iter().position(polls) else {
@@ -207,8 +207,8 @@ fn hide_begin(steps: &mut [Step]) {
     outer.for_each(|step| step.shown = false);
 }
 
-/// The functions of frames, innermost first. Of what std and other libraries do at the innermost end, only the call that
-/// somebody made is shown, and what it does in C.
+/// The functions of frames, innermost first. Of what std and other libraries do at the innermost end, only the call
+/// into them is shown, and what it does in C.
 fn steps(
     frames: &[Frame],
     root: Option<&'static FutureMeta>,
@@ -230,7 +230,7 @@ fn steps_at(
     };
     let machinery = steps.iter().take_while(library).count();
     if machinery == steps.len() {
-        // Nobody called it: a worker that has nothing to do.
+        // No other code called it: a worker that has nothing to do.
         return steps;
     }
     let rust = |step: &Step| {

@@ -1,4 +1,4 @@
-//! How the threads that are alive came to be: words that whoever creates a thread leaves, for as long as it lives.
+//! How the threads that are alive came to be: words that the creator of a thread leaves, for as long as the thread lives.
 //!
 //! Allowed in [`Births::announce`]: loads and stores of the table's own words. Forbidden: locks and allocation; an allocator
 //! may create a thread while it holds its own lock. Bounded: beyond that, a thread has no entry, and is counted.

@@ -1,5 +1,5 @@
-//! The `LocalSet`s: whether each is being polled, and when it was last, by whom. A task of a set that nobody polls is ready for
-//! ever, and its runtime cannot help it.
+//! The `LocalSet`s: whether each is being polled, when it was last, and in what. A task of a set that no thread polls is
+//! ready for ever, and its runtime cannot help it.
 
 use super::task::Waking;
 use super::threads;

@@ -1,8 +1,8 @@
 //! The names that users give to tasks: a number that fits into a record, and the text behind it.
 //!
 //! A text is kept once, however many tasks have it, and for as long as one of them lives: a server that names each task
-//! after its connection keeps as many texts as it has connections. Whoever holds a [`Name`] holds the text; that is a
-//! wrapper around the task, so a task without a name pays nothing. Numbers are not used again, so that a reader who
+//! after its connection keeps as many texts as it has connections. A [`Name`] holds the text. The wrapper
+//! around the task holds the name, so a task without a name pays nothing. Numbers are not used again, so that a reader who
 //! comes late finds no name, and never another task's.
 
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct NameNumber(pub(crate) u32);
 
-/// What is kept of a name, in bytes: more than anybody reads in a line of a dump.
+/// What is kept of a name, in bytes: more than is read in a line of a dump.
 const LONGEST: usize = 256;
 
 /// How many texts are looked up at a time: spawns of named tasks wait that long.

@@ -116,7 +116,7 @@ impl Runtime {
         Some(runtime)
     }
 
-    /// tokio's number of it, as soon as somebody knows.
+    /// tokio's number of it, as soon as it is known.
     pub(crate) fn set_id(&self, id: u64) {
         let mut table = lock();
         self.id.store(id, Ordering::Relaxed);

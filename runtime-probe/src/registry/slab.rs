@@ -92,7 +92,7 @@ impl RecordRef {
         now: Ticks,
     ) -> RecordRef {
         let record = take();
-        // SAFETY: `take` hands out records that nobody else uses, in memory that lives for ever.
+        // SAFETY: `take` hands out records that no other code uses, in memory that lives for ever.
         #[expect(unsafe_code, reason = "records live for ever")]
         unsafe { record.as_ref() }.open(kind, id, spawn, meta, now);
         RecordRef(record)
@@ -227,7 +227,7 @@ fn pop(magazine: Magazine) -> (NonNull<Record>, Magazine) {
 fn put(record: NonNull<Record>) {
     let put_on = |magazine: Magazine| {
         #[expect(unsafe_code, reason = "records live for ever")]
-        // SAFETY: records are never freed, and this one is nobody's.
+        // SAFETY: records are never freed, and this one has no user.
         unsafe { record.as_ref() }
             .next
             .store(magazine.head, Ordering::Relaxed);
@@ -253,7 +253,7 @@ fn put(record: NonNull<Record>) {
     }
 }
 
-/// Hands a magazine to the other threads. Its length does not travel with it: whoever takes it counts again.
+/// Hands a magazine to the other threads. Its length does not travel with it: the thread that takes it counts again.
 #[cold]
 #[expect(unsafe_code, reason = "free lists link records by pointer")]
 fn give(magazine: Magazine) {
@@ -300,7 +300,7 @@ fn refill() -> Magazine {
 /// A new chunk: its first records as a magazine, the others to the shared list.
 #[expect(unsafe_code, reason = "free lists link records by pointer")]
 fn grow() -> Magazine {
-    // Built on the heap: 48 KiB are too much for a stack that somebody else sized.
+    // Built on the heap: 48 KiB are too much for a stack that the application sized.
     let mut chunk = Box::<Chunk>::new_uninit();
     // SAFETY: every field is written before `assume_init`.
     let chunk: &'static Chunk = unsafe {

@@ -116,7 +116,7 @@ impl WakeSlot {
     /// Empties the slot.
     ///
     /// # Safety
-    /// Nobody else uses the slot any more.
+    /// No other code uses the slot any more.
     #[expect(
         unsafe_code,
         reason = "the slot is shared by rules that only the record knows"

@@ -1,7 +1,7 @@
-//! What ran while somebody watched: the samples of the CPU timers, added up.
+//! What ran during a CPU profile: the samples of the CPU timers, added up.
 //!
 //! A thread of ours empties the ring between the signal handlers and here, several times a second, and looks for threads
-//! that are new. Names of tasks and threads are looked up then, while there is somebody who has them.
+//! that are new. Names of tasks and threads are looked up then, while their owners are alive.
 
 use super::tasks;
 use crate::clock;
@@ -101,7 +101,7 @@ impl Watch {
     /// Begins to sample every thread of the process, now and to come, once each `period` of its CPU time.
     ///
     /// # Errors
-    /// There is one already, or the timers' signal is somebody else's, or the system has no such timers.
+    /// There is one already, or the timers' signal is taken, or the system has no such timers.
     pub(crate) fn start(period: Duration, split_by: SplitBy) -> Result<Watch, StartError> {
         clock::init();
         crate::stack::unwind::refresh();

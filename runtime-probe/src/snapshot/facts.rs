@@ -84,7 +84,7 @@ pub struct TaskFacts {
     pub ready: Duration,
     /// Polls in which the task woke itself; it counts 2^26 at the most.
     pub self_wakes: u64,
-    /// How many wakers of it there are; without one nothing can wake it. `None` where nobody counts: for a closure and for
+    /// How many wakers of it there are; without one nothing can wake it. `None` where there is no count: for a closure and for
     /// tasks of dependencies.
     pub wakers: Option<usize>,
 }
@@ -126,7 +126,7 @@ impl From<Kind> for TaskKind {
 pub enum TaskState {
     /// It is being polled; a closure runs.
     Running,
-    /// It was woken, or spawned, and nobody polls it yet.
+    /// It was woken, or spawned, and is not polled yet.
     Runnable,
     /// It waits to be woken.
     Waiting,

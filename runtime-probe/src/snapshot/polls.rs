@@ -1,4 +1,4 @@
-//! How long the polls of one task take, while somebody wants to know.
+//! How long the polls of one task take, while a client wants to know.
 
 use super::tasks::known;
 use crate::registry::slab;

@@ -14,7 +14,7 @@ pub(crate) enum Remaining {
     AtMost(usize),
     /// All, unless it is a timer: the only waker was used up by a wake, and the last poll registered where it was from.
     Repeated,
-    /// They are of an earlier poll: the last one registered nowhere, and somebody has a waker still.
+    /// They are of an earlier poll: the last one registered nowhere, and a waker is left.
     Earlier,
     /// None: no waker is left.
     None,

@@ -1,6 +1,6 @@
 //! Where running tasks are: the threads that run them are asked, each by a signal.
 //!
-//! The one part of a dump that interrupts anybody: a thread stops for some microseconds, in which it looks at its own
+//! The one part of a dump that interrupts threads: each stops for some microseconds, in which it looks at its own
 //! stack. A system call that it sleeps in goes on, or returns `EINTR` to code that calls it again.
 
 use super::asking::Asking;
@@ -22,7 +22,7 @@ pub(crate) struct Running {
 /// Where a running task is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Found<'r> {
-    /// In this poll, of that thread. Without a poll it is a task that somebody else spawned.
+    /// In this poll, of that thread. Without a poll it is a foreign task.
     There(&'r Capture, Option<&'r PollThere>),
     /// Its thread does something else by now.
     Over,

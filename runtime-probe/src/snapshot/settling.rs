@@ -1,7 +1,7 @@
 //! Wakes tasks whose dump leaves open where they wait, so that their next poll tells.
 //!
 //! The one place where the probe wakes anything, and only on request: a poll out of turn can complete a careless future, and it
-//! can heal the very lost wake-up that somebody is looking for.
+//! can heal the very lost wake-up that the reader is looking for.
 
 use crate::registry::held::Held;
 use crate::registry::slab;

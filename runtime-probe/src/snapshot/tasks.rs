@@ -1,7 +1,7 @@
 //! All tasks at one moment: a row each, and tables of what they share.
 //!
 //! A row is 64 bytes, so a million tasks are 64 MB; stacks and spawn sites, of which a program has few, are entered
-//! once. Taking the copy takes no lock that a task could wait for and disturbs nobody.
+//! once. Taking the copy takes no lock that a task could wait for and disturbs no thread.
 
 use super::remaining::Remaining;
 use crate::clock::{Scale, Ticks};

@@ -95,7 +95,7 @@ impl Threads {
                 }),
             });
         }
-        // After the threads: whoever is created meanwhile is in neither.
+        // After the threads: a thread that is created meanwhile is in neither.
         let creations = creation::all();
         let tasks = creations.by_thread.values().filter_map(|one| one.task);
         let named: Vec<NameNumber> = tasks

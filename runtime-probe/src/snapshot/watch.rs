@@ -56,7 +56,7 @@ pub(crate) struct Trouble {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LongPoll {
     pub(crate) id: u64,
-    /// Which of the task's polls; 0 for a task that somebody else spawned, whose polls are told by their begin.
+    /// Which of the task's polls; 0 for a foreign task, whose polls are told by their begin.
     pub(crate) poll: u64,
     pub(crate) lasts: Duration,
     /// Of tasks that are spawned at one place with one type of future, the same.
@@ -78,7 +78,7 @@ const YIELD_AT_MOST: u64 = 50_000_000;
 /// The most tasks that are watched for spinning.
 const MOST_BUSY: usize = 256;
 
-/// A task that nobody polls though it is ready.
+/// A task that no thread polls though it is ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct KeptWaiting {
     pub(crate) id: u64,

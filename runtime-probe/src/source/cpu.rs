@@ -3,8 +3,8 @@
 //! Allowed in the handler: what `sys::signal` allows; a walk with memory made beforehand, the ring's words, the record of
 //! the poll that was interrupted. Whatever is missing (a free walker, room in the ring) costs the sample, and is counted.
 //!
-//! `SIGPROF`, as everybody who profiles: two profilers that do not see each other would both be wrong. Who had it before us
-//! keeps it; who takes it from us has it, too, and gets none of our signals (see [`Sampling::find_threads`]).
+//! `SIGPROF`, as all profilers: two profilers that do not see each other would both be wrong. A profiler that had it before
+//! us keeps it. One that takes it from us has it, too, and gets none of our signals (see [`Sampling::find_threads`]).
 
 use super::signal::{self, Unavailable};
 use super::waker;
@@ -73,7 +73,7 @@ pub(crate) struct Sample {
     pub(crate) pcs: Box<[usize]>,
 }
 
-/// The value of our timers' signals: somebody else's timers may send the same signal, and say nothing of ours.
+/// The value that our timers' signals carry. Another library's timers may send the same signal, without this value.
 fn ours() -> usize {
     std::ptr::from_ref(&KIT).addr()
 }
@@ -158,7 +158,7 @@ fn spawned_at(_: u64) -> Option<&'static Location<'static>> {
 pub(crate) enum StartError {
     /// There is a profile under way.
     InUse,
-    /// The signal is somebody else's.
+    /// `SIGPROF` has another handler, or the process ignores it.
     Taken,
     /// Threads cannot look at their stacks here.
     Unavailable(Unavailable),
@@ -176,7 +176,7 @@ impl fmt::Display for StartError {
             // Go's words.
             StartError::InUse => f.write_str("cpu profiling already in use"),
             StartError::Taken => f.write_str(
-                "SIGPROF is somebody else's already: another profiler runs in this process, or it ignores the signal",
+                "SIGPROF is taken already: another profiler runs in this process, or the process ignores the signal",
             ),
             StartError::Unavailable(why) => why.fmt(f),
             StartError::NoTimer(error) => write!(f, "timer_create is refused here: {error}"),
@@ -193,7 +193,7 @@ pub(crate) struct Trouble {
     /// Threads for which the system refused a timer, and why the last one.
     pub(crate) refused: usize,
     pub(crate) refusal: Option<io::Error>,
-    /// For how long somebody had his handler in the place of ours.
+    /// For how long another handler was in the place of ours.
     pub(crate) replaced: Option<Duration>,
 }
 
@@ -303,8 +303,8 @@ impl Sampling {
 
     /// Gives threads that are new a timer, and takes those back that have ended.
     ///
-    /// All of them, if somebody replaced our handler, for as long as he has it: our signals would be samples of his that
-    /// nobody asked for, and end the process if he left the default action behind.
+    /// While another handler is in the place of ours, all timers are taken back: that handler would count our signals as
+    /// samples of its own. Where the default action is in the place of ours, our signals would end the process.
     pub(crate) fn find_threads(&self) {
         let tids: HashSet<u32> = thread_status::ids().into_iter().collect();
         let mut armed = armed();
@@ -344,7 +344,7 @@ impl Sampling {
             return Trouble::default();
         };
         armed.go_by_the_handler(self.signal.is_ours());
-        // Whoever has it now, the time is over.
+        // The time without our handler ends here, whichever handler is installed now.
         armed.go_by_the_handler(true);
         armed.trouble
     }

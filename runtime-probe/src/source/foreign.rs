@@ -1,8 +1,8 @@
-//! Tasks that somebody else spawned: a dependency that calls plain `tokio::spawn`. tokio's task hooks tell when they
-//! are spawned, polled and gone; nothing tells their stack.
+//! Tasks that a dependency spawned by plain `tokio::spawn`. tokio's task hooks tell when they are spawned, polled and
+//! gone; nothing tells their stack.
 //!
 //! Hooks fire for our own tasks too, so they must be next to free for those: the hook before a poll stamps this
-//! thread's slot, the wrapper that runs inside claims the stamp, and only a poll that nobody claimed pays a look-up.
+//! thread's slot, the wrapper that runs inside claims the stamp, and only a poll whose stamp is left pays a look-up.
 
 use super::timing;
 use crate::clock;
@@ -175,13 +175,13 @@ fn settle(slot: &threads::Slot) -> bool {
     true
 }
 
-/// Since when the task waited for the poll that is its last one now, and where it was spawned; `None` while nobody wants to
-/// know.
+/// Since when the task waited for the poll that is its last one now, and where it was spawned; `None` while waits
+/// are not asked for.
 fn wait_before(record: &RecordRef) -> Option<(clock::Ticks, WaitSite)> {
     if !Demand::Waits.is_on() {
         return None;
     }
-    // Nobody tells when it was woken: its time in the run queue counts, too.
+    // No hook tells when it was woken: its time in the run queue counts, too.
     let site = WaitSite {
         spawned_at: record.location(),
         ..WaitSite::ELSEWHERE

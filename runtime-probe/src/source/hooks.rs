@@ -57,7 +57,7 @@ type TaskHook = Arc<dyn Fn(&TaskMeta<'_>) + Send + Sync>;
 pub(crate) enum Driver {
     /// Our `Runtime`, which knows tokio's id of it and tells the thread.
     Ours,
-    /// Anybody.
+    /// Any caller.
     Any,
 }
 
@@ -181,7 +181,7 @@ impl Hooks {
                 spawn.iter().for_each(|spawn| spawn(meta));
             });
             let (poll, ours) = (self.before_task_poll.clone(), hook("on_before_task_poll"));
-            // The hook before a poll is worth a closure of its own when nobody else wants to run there.
+            // The hook before a poll is worth a closure of its own when the user has no hook there.
             match (poll, driver) {
                 (None, Driver::Ours) => builder.on_before_task_poll(move |meta| {
                     let _held = &ours;
@@ -242,7 +242,7 @@ impl std::fmt::Debug for Hooks {
     }
 }
 
-/// Whoever runs inside a runtime knows tokio's id of it.
+/// A thread inside a runtime can ask tokio for the runtime's id.
 #[inline(always)]
 fn learn_id(runtime: &Runtime) {
     if !runtime.has_id()

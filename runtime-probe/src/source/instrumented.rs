@@ -35,7 +35,7 @@ impl<F> std::fmt::Debug for Instrumented<F> {
 }
 
 impl<F> Instrumented<F> {
-    /// Wraps `future`. An `id` of 0 is set later: by [`Spawned`] or the first poll, whoever comes first.
+    /// Wraps `future`. An `id` of 0 is set later: by [`Spawned`] or the first poll, whichever comes first.
     #[inline(always)]
     pub(crate) fn new(kind: Kind, id: u64, spawn: Option<Spawn>, future: F) -> Self {
         let record = super::start_here()
@@ -58,7 +58,7 @@ impl<F> Instrumented<F> {
     #[cfg(feature = "rt")]
     #[inline(always)]
     pub(crate) fn spawned(&self) -> Spawned {
-        // Not handed to tokio yet, so nobody else counts.
+        // tokio does not have the future yet, so no other thread changes the count.
         Spawned(self.record.as_ref().map(RecordRef::clone_unshared))
     }
 }

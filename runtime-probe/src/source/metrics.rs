@@ -1,5 +1,5 @@
-//! tokio's own numbers of the runtimes that our types hold. A runtime that tokio's builder built has its hooks, if it has
-//! any, but nobody knows its handle for as long as it lives.
+//! tokio's own numbers of the runtimes that our types hold. A runtime that tokio's builder built may have our hooks, but
+//! the probe holds no handle of it for as long as it lives.
 
 use super::foreign::number;
 use crate::registry::runtimes::{self, RuntimeNumber};

@@ -12,12 +12,12 @@
 //! * [`instrumented`]: the wrapper around a future;
 //! * [`blocking`]: the wrapper around a closure of the blocking pool;
 //! * [`named`]: what holds the name of a task;
-//! * [`foreign`]: tasks that somebody else spawned;
+//! * [`foreign`]: tasks that a dependency spawned by plain tokio;
 //! * [`driving`]: which runtime polls a task;
 //! * [`metrics`]: what tokio counts itself;
 //! * [`locks`]: locks that know who waits for them;
 //! * [`specimens`]: waits of tokio's own, to be looked at;
-//! * [`quit`]: the signal by which somebody asks for a dump;
+//! * [`quit`]: the signal by which an operator asks for a dump;
 //! * [`untracked`]: threads whose tasks are left out;
 //! * [`hooks`]: our hooks in a runtime, and the user's beside them.
 

@@ -1,4 +1,4 @@
-//! `SIGQUIT`: somebody at the terminal, or an operator, wants to see what the process does.
+//! `SIGQUIT`: the user at the terminal, or an operator, wants to see what the process does.
 //!
 //! The handler counts and rings; everything else is done by a thread of the probe's, which may allocate and wait.
 
@@ -27,7 +27,7 @@ fn on_quit(_: &Delivery) {
 /// Why the signal does not come here.
 #[derive(Debug)]
 pub(crate) enum QuitError {
-    /// Somebody handles it: he, or we since an earlier call.
+    /// It has a handler: the application's, or ours since an earlier call.
     Taken,
     Install(InstallError),
     /// The system has nothing to wait by.
@@ -39,14 +39,14 @@ impl std::error::Error for QuitError {}
 impl fmt::Display for QuitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            QuitError::Taken => f.write_str("SIGQUIT is handled by somebody already"),
+            QuitError::Taken => f.write_str("SIGQUIT has a handler already"),
             QuitError::Install(error) => error.fmt(f),
             QuitError::Bell(error) => error.fmt(f),
         }
     }
 }
 
-/// Whoever waits for the signal; there is one.
+/// The waiter for the signal; there is one.
 #[derive(Debug)]
 pub(crate) struct Quits {
     bell: &'static Bell,
@@ -59,7 +59,7 @@ impl Quits {
     /// Installs the handler, for the life of the process.
     pub(crate) fn install() -> Result<Quits, QuitError> {
         let bell = Bell::of(&BELL).map_err(QuitError::Bell)?;
-        // A handler of ours is no obstacle to `install`; that somebody waits already is one here.
+        // A handler of ours is no obstacle to `install`; an earlier waiter is one here.
         if INSTALLED.swap(true, Ordering::Relaxed) {
             return Err(QuitError::Taken);
         }

@@ -6,14 +6,14 @@
 //! | state | the slot is | goes on |
 //! |---|---|---|
 //! | idle | the asker's | `ASKED`, by the asker |
-//! | asked | nobody's | `TAKING`, by the handler; back to idle, by the asker when its time is up |
+//! | asked | no thread's | `TAKING`, by the handler; back to idle, by the asker when its time is up |
 //! | taking | the handler's | `TAKEN`, by the handler |
 //! | taken | the asker's | idle, by the asker |
 //!
 //! 1. Each question has a number of its own, which is in the state and comes with the signal: MUST be compared and swapped
 //!    as one word. Otherwise a handler that comes late writes into the answer to a newer question.
 //! 2. A slot that a handler has begun to write to is the handler's until it has finished, however long that takes (a thread
-//!    that is stopped in there): whoever gives up leaves it there, and it is taken up again when it is free.
+//!    that is stopped in there): an asker that gives up leaves it there, and it is taken up again when it is free.
 
 use super::waker;
 use crate::environment;
@@ -47,7 +47,7 @@ pub(crate) struct Capture {
     pub(crate) end: End,
     /// The polls that were under way, innermost first.
     pub(crate) polls: Vec<PollThere>,
-    /// The task of somebody else's that was being polled, or was the last one before; 0 for none.
+    /// The foreign task that was being polled, or was the last one before; 0 for none.
     pub(crate) foreign: u64,
     /// What the thread did before it was asked.
     pub(crate) activity: Activity,
@@ -99,7 +99,7 @@ pub(crate) enum CaptureError {
 /// Why threads cannot be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Unavailable {
-    /// The probe is off, or the user said that he wants no signals.
+    /// The probe is off, or the user switched the signals off.
     Off,
     /// No signal is to be had.
     Install(InstallError),
@@ -111,7 +111,7 @@ pub(crate) enum Unavailable {
     Memory,
     /// The probe is part of a shared library.
     Library,
-    /// Somebody has replaced our handler.
+    /// Another handler is in the place of ours.
     Replaced(Signal),
     /// No file descriptor is left.
     Bell(io::ErrorKind),
@@ -154,7 +154,7 @@ impl fmt::Display for Unavailable {
                 "the probe is part of a shared library, whose thread-locals a handler may not use",
             ),
             Unavailable::Replaced(signal) => {
-                write!(f, "somebody replaced the handler of {signal}")
+                write!(f, "another handler of {signal} replaced ours")
             }
             Unavailable::Bell(error) => error.fmt(f),
         }
@@ -177,7 +177,7 @@ struct Room {
 }
 
 #[expect(unsafe_code, reason = "the state hands the room over")]
-// SAFETY: the room is touched by whoever the state says, and each change of the state is an Acquire or a Release.
+// SAFETY: the room is touched by the thread that the state names, and each change of the state is an Acquire or a Release.
 unsafe impl Sync for Slot {}
 
 const IDLE: u64 = 0;
@@ -210,7 +210,7 @@ fn lock() -> MutexGuard<'static, Option<Result<Asker, Unavailable>>> {
 }
 
 /// Chooses the signal and installs the handler, the first time: `RUNTIME_PROBE_SIGNAL` names one, or none by `off`; otherwise
-/// it is a real-time signal that nobody uses.
+/// it is a real-time signal that is not in use.
 pub(super) fn start() {
     lock().get_or_insert_with(|| {
         let named = match environment::SIGNAL.value() {
@@ -371,7 +371,7 @@ impl Asker {
             if !status.blocks(self.signal.number()) {
                 return Ok(status);
             }
-            // It does so too while it returns from the handler, having answered somebody else, and while it creates a
+            // It does so too while it returns from the handler, having answered another asker, and while it creates a
             // thread: for a moment, unless others have its CPU.
             let patience = match status.activity {
                 Activity::Running => deadline,
@@ -617,7 +617,7 @@ mod tests {
     }
 
     #[test]
-    fn without_time_nobody_is_asked() {
+    fn without_time_no_thread_is_asked() {
         assert!(crate::source::start());
         let own = thread::id();
         assert_eq!(

@@ -22,7 +22,7 @@ use std::thread;
 /// The return addresses with which stacks of one kind of wait begin, leaf first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Specimen {
-    /// `None` for a future of nobody's: where a stack has no more in common with a specimen than with this, nothing is known.
+    /// `None` for a future of no library: where a stack has no more in common with a specimen than with this, nothing is known.
     pub(crate) reason: Option<&'static str>,
     pub(crate) pcs: Vec<usize>,
 }

@@ -71,8 +71,8 @@ pub(super) fn note_closure_end(record: &Record) {
     end(record);
 }
 
-/// What a poll of a task that somebody else spawned tells, once it is over and before it is entered in the record. How long
-/// the task was ready before it nobody knows: its wait has that in it.
+/// What a poll of a foreign task tells, once it is over and before it is entered in the record. How long the task was
+/// ready before the poll is not known: its wait has that time in it.
 #[cfg(feature = "rt")]
 pub(super) fn foreign_start(
     record: &Record,
@@ -99,7 +99,7 @@ pub(super) fn note_start(start: Option<(SpawnSite, PollStart)>) {
     }
 }
 
-/// The end of a task that somebody else spawned.
+/// The end of a foreign task.
 #[cfg(feature = "rt")]
 pub(super) fn note_foreign_end(record: &Record) {
     leaves_tokio(threads::slot());

@@ -4,7 +4,7 @@
 //! Forbidden: locks, allocating, logging, panicking, writing `errno` for good (`sys::signal` keeps it).
 //!
 //! Words of the stack are read in windows of 8 KB, by a call that cannot fault (`sys::own_memory`): a walk that goes astray
-//! finds no words, where a load would end the process. The walker belongs to whoever gives the signal, one handler at a
+//! finds no words, where a load would end the process. The walker belongs to the module that sends the signal, one handler at a
 //! time: the interrupted thread may be in the middle of a walk with its own.
 
 use super::raw::End;
@@ -84,7 +84,7 @@ impl Walker {
             }
             false => End::NoRoom,
         };
-        // The last one holds the root, or nobody knows how far it goes.
+        // The last function holds the root, or its end is not known.
         let _ = visit(below);
         end
     }

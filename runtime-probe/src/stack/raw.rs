@@ -49,7 +49,7 @@ pub(crate) enum End {
     Thread,
     /// The unwind tables know no way on from the last frame.
     Lost,
-    /// The poll runs on a stack that somebody switched to.
+    /// The poll runs on a stack that a library switched to.
     Switched,
     /// The thread that a signal stopped has too little stack left to walk in.
     NoRoom,
@@ -214,7 +214,7 @@ impl WaitSet {
     pub(crate) fn set_path(&self, path: &'static Path) {
         if self.earlier.is_none() && std::ptr::eq(self.last, path.stack) {
             let path = std::ptr::from_ref(path).cast_mut();
-            // Release: whoever finds the pointer finds what it points to.
+            // Release: a thread that finds the pointer finds what it points to.
             self.path.store(path, Ordering::Release);
         }
     }

@@ -256,7 +256,7 @@ pub(crate) unsafe fn capture(
     if let Some(capturer) = unsafe { CAPTURER.with(Cell::get).as_ref() }
         && !capturer.busy.get()
         && capturer.on_stack(&anchor, root)
-        // SAFETY: not busy, so nobody holds a reference to `inner`. This one ends with the call.
+        // SAFETY: not busy, so there is no reference to `inner`. This one ends with the call.
         && let Some(template) = unsafe { known(&*capturer.inner.get(), frame, &anchor, root, meta) }
         && !VERIFY.load(Ordering::Relaxed)
     {

@@ -85,7 +85,7 @@ struct Shape {
 }
 
 #[expect(unsafe_code, reason = "pointers that are only compared")]
-// SAFETY: the pointers are names: nobody reads through them.
+// SAFETY: the pointers are names: no code reads through them.
 unsafe impl Send for Shape {}
 
 static MADE: Mutex<Made> = Mutex::new(Made {
@@ -300,7 +300,7 @@ impl Tables {
         loop {
             let return_address = match unwinder.unwind_frame(at, &mut regs, cache, read) {
                 Ok(Some(return_address)) => return_address,
-                // The tables say that nobody called this function.
+                // The tables say that this function has no caller.
                 Ok(None) => return End::Thread,
                 Err(_) => return End::Lost,
             };

@@ -14,7 +14,7 @@ struct Place {
 }
 
 #[expect(unsafe_code, reason = "`taken` gives a place to one thread at a time")]
-// SAFETY: whoever has changed `taken` from 0 to 1 has `inside` to himself until he changes it back.
+// SAFETY: the thread that has changed `taken` from 0 to 1 has `inside` to itself until it changes it back.
 unsafe impl Sync for Walkers {}
 #[expect(unsafe_code, reason = "memory without ties to a thread")]
 // SAFETY: both parts are plain memory.
@@ -45,7 +45,7 @@ impl Walkers {
         };
         let place = self.0.iter().find(free)?;
         let result = place.inside.with_mut(|inside| {
-            // SAFETY: `taken` was 0 and is 1, so nobody else has it; it stays so until the store below.
+            // SAFETY: `taken` was 0 and is 1, so no other thread has it; it stays so until the store below.
             let (walker, trace) = unsafe { &mut *inside };
             use_it(walker, trace)
         });

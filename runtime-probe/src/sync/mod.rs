@@ -1,6 +1,6 @@
 //! tokio's `sync`, with locks that know who waits for them: [`Mutex`], [`RwLock`] and their guards. All else is tokio's.
 //!
-//! What tasks and threads wait for such a lock is charged to whoever releases it, see
+//! What tasks and threads wait for such a lock is charged to the code that releases it, see
 //! [`set_mutex_profile_fraction`](crate::pprof::set_mutex_profile_fraction). Fairness, cancelling and everything else
 //! are tokio's: its lock decides. While no fraction is set, taking and releasing a lock costs one load more.
 //!

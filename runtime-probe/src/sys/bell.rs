@@ -61,13 +61,13 @@ mod imp {
             if fd < 0 {
                 return Err(io::Error::last_os_error());
             }
-            // SAFETY: opened just now, and nobody else's.
+            // SAFETY: opened just now, and owned by no other code.
             Ok(Bell(unsafe { OwnedFd::from_raw_fd(fd) }))
         }
 
         pub(super) fn ring(&self) {
             let one = 1u64;
-            // SAFETY: eight bytes that live through the call. It can only fail if nobody has waited for 2^64 - 1 rings.
+            // SAFETY: eight bytes that live through the call. It can only fail if no thread has waited for 2^64 - 1 rings.
             unsafe {
                 libc::write(
                     self.0.as_raw_fd(),

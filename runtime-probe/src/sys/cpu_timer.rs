@@ -98,7 +98,7 @@ mod imp {
 
     /// The clock of a thread's CPU time, as the kernel numbers it: the thread's id inverted, above three bits that say
     /// "of a thread, by the scheduler's account". `pthread_getcpuclockid` makes the same number; it wants a `pthread_t`,
-    /// which nobody has of somebody else's thread.
+    /// which is not to be had of a thread that other code created.
     fn clock_of(tid: u32) -> libc::clockid_t {
         const OF_A_THREAD_BY_THE_SCHEDULER: i32 = 0b110;
         !(tid as i32) << 3 | OF_A_THREAD_BY_THE_SCHEDULER

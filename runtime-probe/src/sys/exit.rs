@@ -1,4 +1,4 @@
-//! The end of the process at once: no destructors, no handlers that somebody registered for the end. A process that hangs
+//! The end of the process at once: no destructors, no handlers registered for the end. A process that hangs
 //! may hang in those, too.
 
 /// Ends the process with this code.

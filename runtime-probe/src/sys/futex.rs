@@ -7,7 +7,7 @@
 //! Not passed on as libc would: a call that returns twice onto another stack (`SYS_clone` with a stack) finds a frame here.
 //!
 //! MUST: the result and `errno` are the kernel's, whatever the watcher does; nothing is called before the system call;
-//! and a wait that nobody asks about costs three comparisons.
+//! and a wait that no profile asks about costs three comparisons.
 
 use crate::clock::{self, Ticks};
 use std::ffi::{c_int, c_long};

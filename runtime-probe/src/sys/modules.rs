@@ -69,7 +69,7 @@ mod imp {
             out: *mut libc::c_void,
         ) -> libc::c_int {
             // SAFETY: the loader passes a valid info for the length of this call, and `out` is the Vec given below,
-            // which nobody else holds.
+            // to which there is no other reference.
             let (info, out) = unsafe { (&*info, &mut *out.cast::<Vec<Module>>()) };
             // SAFETY: as above; the headers stay mapped as long as the module does.
             out.extend(unsafe { module(info, out.is_empty()) });

@@ -1,5 +1,5 @@
 //! Reads of this process's own memory that cannot fault, whatever the address: the kernel copies, and says how far it
-//! came. For stacks of which nobody knows the bounds, read in signal handlers.
+//! came. For stacks whose bounds are not known, read in signal handlers.
 //!
 //! Rejected: the bounds of each thread's stack, noted beforehand. Threads that the probe never met have none, and a
 //! thread may be on a stack that a library switched to.
@@ -99,7 +99,7 @@ mod tests {
     #[test]
     #[expect(unsafe_code, reason = "maps two pages")]
     fn what_comes_before_an_unreadable_page_is_read() {
-        // SAFETY: two fresh pages, which are nobody else's; the second is made unreadable and nobody touches it.
+        // SAFETY: two fresh pages, which no other code uses; the second is made unreadable and no code touches it.
         let pages = unsafe {
             let (kind, access) = (
                 libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,

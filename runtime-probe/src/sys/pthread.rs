@@ -4,7 +4,7 @@
 //! Linking this object defines the symbol for the program; threads that libc makes for itself do not come by here. libc's
 //! own function is the next of that name in the order of the dynamic linker, so a statically linked program is out.
 //!
-//! MUST: the result and `errno` are libc's, whatever the watcher does; a thread that nobody asks about costs two loads; and
+//! MUST: the result and `errno` are libc's, whatever the watcher does; a thread that no profile asks about costs two loads; and
 //! nothing here allocates: an allocator may create a thread while it holds its own lock.
 
 use std::ffi::{c_int, c_void};
@@ -18,7 +18,7 @@ pub(crate) struct Entry {
     pub(crate) argument: *mut c_void,
 }
 
-/// `pthread_exit` unwinds through whoever calls it, which MUST be `C-unwind` itself and have nothing to be dropped. Otherwise
+/// `pthread_exit` unwinds through its caller, which MUST be `C-unwind` itself and have nothing to be dropped. Otherwise
 /// the process ends there.
 pub(crate) type Function = extern "C-unwind" fn(*mut c_void) -> *mut c_void;
 

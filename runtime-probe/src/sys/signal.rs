@@ -9,7 +9,7 @@
 //! `SA_RESTART`: interrupted system calls go on, except those that Linux restarts for no handler (`epoll_wait`, `poll`,
 //! `nanosleep`, `futex` with a time-out): they return `EINTR`, after which std and tokio's driver call them again.
 //! Not `SA_ONSTACK`: the alternate stacks that std makes, for a message about an overflow, are too small to unwind on.
-//! MUST NOT replace a handler that somebody else installed; otherwise his signals come to nothing.
+//! MUST NOT replace a handler that other code installed; otherwise the signals of that code come to nothing.
 
 use std::ffi::c_int;
 use std::fmt;
@@ -69,9 +69,9 @@ enum Ignored {
 pub(crate) enum InstallError {
     /// The system, or the architecture, is not one of those whose registers are known here.
     Unsupported,
-    /// Somebody else handles it, or it is ignored.
+    /// It has another handler, or it is ignored.
     Taken(c_int),
-    /// All real-time signals are somebody else's.
+    /// All real-time signals are taken.
     AllTaken,
     /// The system has no such signal, or does not let it be handled.
     Refused(c_int),
@@ -84,9 +84,9 @@ impl fmt::Display for InstallError {
         match self {
             InstallError::Unsupported => f.write_str("it needs Linux on x86_64 or aarch64"),
             InstallError::Taken(number) => {
-                write!(f, "{} is somebody else's already", Signal(*number))
+                write!(f, "{} is taken already", Signal(*number))
             }
-            InstallError::AllTaken => f.write_str("every real-time signal is somebody else's"),
+            InstallError::AllTaken => f.write_str("every real-time signal is taken already"),
             InstallError::Refused(number) => write!(f, "there is no signal {number} to handle"),
             InstallError::Forbidden(error) => write!(f, "rt_sigaction is forbidden here: {error}"),
         }
@@ -102,16 +102,16 @@ impl Signal {
     /// Installs `handler` for this signal, for the life of the process. A signal has one handler of ours, the first.
     ///
     /// # Errors
-    /// [`InstallError::Taken`] where anybody has said what is to be done with it.
+    /// [`InstallError::Taken`] where it has another handler, or is ignored.
     pub(crate) fn install(number: c_int, handler: Handler) -> Result<Signal, InstallError> {
         imp::install(number, handler, Ignored::Taken).map(|()| Signal(number))
     }
 
-    /// The same where it is no matter that the signal is ignored: a shell starts what it runs in the background so, whether
-    /// anybody wants it or not.
+    /// The same where it is no matter that the signal is ignored: a shell starts what it runs in the background so, wanted
+    /// or not.
     ///
     /// # Errors
-    /// [`InstallError::Taken`] where somebody has a handler.
+    /// [`InstallError::Taken`] where it has another handler.
     pub(crate) fn install_if_ignored_too(
         number: c_int,
         handler: Handler,
@@ -119,7 +119,7 @@ impl Signal {
         imp::install(number, handler, Ignored::Free).map(|()| Signal(number))
     }
 
-    /// Installs `handler` for the first real-time signal that nobody uses, from the last one down: applications and
+    /// Installs `handler` for the first real-time signal that is not in use, from the last one down: applications and
     /// libraries that number theirs begin at the other end.
     pub(crate) fn install_free(handler: Handler) -> Result<Signal, InstallError> {
         for number in imp::real_time().rev() {
@@ -139,8 +139,8 @@ impl Signal {
         self.0
     }
 
-    /// Whether the handler is still ours. Who replaced it would get our signals. Where the system does not tell, nobody can have
-    /// replaced it: that takes the same call.
+    /// Whether the handler is still ours. A handler that replaced it would get our signals. Where the system does not tell, it
+    /// cannot have been replaced: that takes the same call.
     pub(crate) fn is_ours(self) -> bool {
         imp::is_ours(self.0)
     }
@@ -250,7 +250,7 @@ mod imp {
         ours.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
         let before = look_or_set(Some(&ours))?;
         if !is_free(&before) {
-            // Somebody was quicker by a moment: what he installed goes back.
+            // Another handler was installed a moment before: it goes back.
             let _ = action(number, Some(&before));
             return Err(InstallError::Taken(number));
         }
@@ -273,7 +273,7 @@ mod imp {
     fn action(number: c_int, new: Option<&libc::sigaction>) -> io::Result<libc::sigaction> {
         let mut before = MaybeUninit::uninit();
         // SAFETY: both are valid for the call; the old action is initialized when it returns 0, and read only then. A new
-        // one is ours, whose handler is async-signal-safe by the rules of this module, or somebody's that was in force.
+        // one is ours, whose handler is async-signal-safe by the rules of this module, or the action that was in force.
         unsafe {
             let done = libc::sigaction(
                 number,
@@ -424,8 +424,8 @@ mod tests {
     }
 
     #[test]
-    #[expect(unsafe_code, reason = "handles a signal as somebody else would")]
-    fn what_is_somebody_elses_is_not_replaced() {
+    #[expect(unsafe_code, reason = "handles a signal as another library would")]
+    fn another_handler_is_not_replaced() {
         extern "C" fn theirs(_: c_int) {}
         let theirs = theirs as extern "C" fn(c_int) as libc::sighandler_t;
         // SAFETY: a handler that does nothing.

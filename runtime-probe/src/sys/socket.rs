@@ -4,7 +4,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// Whether the other end has finished sending, or the connection is broken. Does not wait. Bytes that nobody has read yet
+/// Whether the other end has finished sending, or the connection is broken. Does not wait. Bytes that are not read yet
 /// do not hide it.
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "std does not poll")]
@@ -19,7 +19,7 @@ pub(crate) fn is_finished(socket: BorrowedFd<'_>) -> bool {
     unsafe { libc::poll(&raw mut polled, 1, 0) > 0 }
 }
 
-/// Whether the other end has finished sending, or the connection is broken. Does not wait. Bytes that nobody has read yet
+/// Whether the other end has finished sending, or the connection is broken. Does not wait. Bytes that are not read yet
 /// hide it: only Linux tells.
 #[cfg(not(target_os = "linux"))]
 #[expect(unsafe_code, reason = "std peeks TCP only, and waits")]

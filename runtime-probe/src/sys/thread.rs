@@ -12,7 +12,7 @@ pub(crate) fn is_main() -> bool {
     id() == std::process::id()
 }
 
-/// Where this thread's own stack lies. A stack pointer outside belongs to a stack that somebody switched to
+/// Where this thread's own stack lies. A stack pointer outside belongs to a stack that a library switched to
 /// (coroutine libraries, stacker). Costs a system call or two; ask once per thread.
 pub(crate) fn stack_bounds() -> Option<Range<usize>> {
     imp::stack_bounds()

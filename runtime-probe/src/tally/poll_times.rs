@@ -87,7 +87,7 @@ impl Slot {
         let polls = finished.polls.saturating_sub(self.last.polls);
         let busy = finished.busy.saturating_sub(self.last.busy);
         self.last = finished;
-        // More at once were begun before anybody looked: how long each took is not known.
+        // More at once were begun since the last look: how long each took is not known.
         if polls == 1 {
             self.polls.note(self.ns(busy));
         }

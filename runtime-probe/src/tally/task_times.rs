@@ -5,8 +5,8 @@
 //! nothing then: whether they are wanted is a bit of the word that a poll asks anyway ([`crate::demand::any`]). They are
 //! noted when the next poll begins, and at the end of the task.
 //!
-//! Counts are kept apart for every eighth thread, so that workers do not write to the same lines, and are added up by who
-//! reads. Nobody locks anything. Rejected: the crate hdrhistogram for the counts themselves, whose counters are plain memory,
+//! Counts are kept apart for every eighth thread, so that workers do not write to the same lines, and are added up by the
+//! reader. Nothing is locked. Rejected: the crate hdrhistogram for the counts themselves, whose counters are plain memory,
 //! so that a reader would have to keep workers out; the classes are like its own, and a test compares the two.
 //!
 //! Bounded: [`MOST_SITES`] places are kept apart, what is spawned elsewhere is counted as [`SpawnSite::ELSEWHERE`]. A place with

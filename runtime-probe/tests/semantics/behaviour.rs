@@ -96,7 +96,7 @@ fn flavours() -> [Runtime; 2] {
     [current_thread(), multi_thread()]
 }
 
-/// A panic as whoever wrote the code that caused it sees it.
+/// A panic as the author of the code that caused it sees it.
 #[derive(Debug, PartialEq)]
 struct Panicked {
     message: String,
@@ -385,7 +385,7 @@ fn a_dropped_handle_leaves_the_task_alone() {
             }));
             receive.await.unwrap();
         });
-        // Nobody takes the output.
+        // No task takes the output.
         drops.become_count(1);
     }
 }
@@ -747,7 +747,7 @@ fn handles_block() {
     for runtime in flavours() {
         let handle = runtime.handle().clone();
         let joined = std::thread::spawn(move || {
-            // On a current-thread runtime nobody drives, so only what needs no driver.
+            // On a current-thread runtime that no thread drives, so only what needs no driver.
             handle.block_on(async { 21 }) * 2
         });
         assert_eq!(joined.join().unwrap(), 42);

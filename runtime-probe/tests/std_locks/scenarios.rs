@@ -70,7 +70,7 @@ pub const SCENARIOS: &[Scenario] = &[
         });
         format!("{}, {lock:?}", panicked.is_err())
     }),
-    ("somebody waits", || {
+    ("a thread waits", || {
         let lock = Arc::new(Mutex::new(1));
         let guard = lock.lock().unwrap();
         let waiter = thread::spawn({
@@ -82,7 +82,7 @@ pub const SCENARIOS: &[Scenario] = &[
         waiter.join().unwrap();
         format!("{lock:?}")
     }),
-    ("somebody waits for one who panics", || {
+    ("a thread waits for one that panics", || {
         let lock = Arc::new(Mutex::new(1));
         let (sender, receiver) = std::sync::mpsc::channel();
         let holder = thread::spawn({

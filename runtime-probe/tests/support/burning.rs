@@ -128,7 +128,7 @@ pub fn wait_for_cpu(more: Duration) {
     }
 }
 
-/// Memory to write to, for somebody who keeps another handle to it.
+/// Memory to write to, for a test that keeps another handle to it.
 #[derive(Clone, Default)]
 struct Shared(Arc<Mutex<Vec<u8>>>);
 

@@ -2,7 +2,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
-/// The system's allocator for everybody else.
+/// The system's allocator for all other calls.
 pub struct Forbidding {
     /// Asked before each call, on its thread.
     pub is_forbidden: fn() -> bool,

@@ -1,5 +1,5 @@
-//! The lines of `.cargo/config.toml` that make cargo use the packages. Pure: text to text; whoever wrote the rest of the
-//! file finds it as it was, comments and blanks included.
+//! The lines of `.cargo/config.toml` that make cargo use the packages. Pure: text to text. The rest of the file stays as
+//! it was, comments and blanks included.
 
 use super::refusal::Refusal;
 use std::ops::Range;
@@ -15,7 +15,7 @@ const UNSTABLE: [&str; 2] = ["--cfg", "tokio_unstable"];
 ///
 /// # Errors
 ///
-/// If somebody else patches one of them.
+/// If the file patches one of them already.
 pub fn with_patch(text: &str, packages: &[&str], unstable: bool) -> Result<String, Refusal> {
     let mut config = parse(text)?;
     let patch = table(config.as_table_mut(), "patch", Heading::Hidden)?;
@@ -301,7 +301,7 @@ rustflags = [\"--cfg\", \"tokio_unstable\"]
     }
 
     #[test]
-    fn what_is_somebody_elses_is_refused() {
+    fn what_is_not_ours_is_refused() {
         for (text, said) in [
             (
                 "[patch.crates-io]\ntokio = { git = \"x\" }\n",

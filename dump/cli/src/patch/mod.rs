@@ -5,8 +5,8 @@
 //!    go. Otherwise cargo refuses to build. Between the two renames that put new packages in the place of old ones nothing
 //!    is there; the next run, of either kind, finds the old ones aside and puts them back.
 //! 2. A refusal leaves every file as it was.
-//! 3. What was there before the first of several patches is what `unpatch` restores, to the byte, unless somebody edited
-//!    the file since: then only what is ours is taken out.
+//! 3. What was there before the first of several patches is what `unpatch` restores, to the byte, unless the file was
+//!    edited since: then only what is ours is taken out.
 //!
 //! In reading order:
 //! * [`graph`]: which tokio the workspace has, by cargo's own account;
@@ -36,7 +36,7 @@ use std::path::{Path, PathBuf};
 const NEWEST_KNOWN: u64 = 54;
 
 /// Below the directory of the packages: the files as they were before (`.before`; none if there was none), and as they
-/// were left (`.after`), by which it is seen whether somebody edited them since.
+/// were left (`.after`), by which it is seen whether they were edited since.
 const UNDO: &str = "undo";
 
 /// In `.runtime-probe.new`, until it is complete.
@@ -185,7 +185,7 @@ pub fn unpatch(offline: bool) -> Result<String, Refusal> {
     Ok(said.join("\n"))
 }
 
-/// Which packages of crates.io are to be replaced: tokio, and runtime-probe where somebody depends on it by name.
+/// Which packages of crates.io are to be replaced: tokio, and runtime-probe where a package depends on it by name.
 fn patched_names(workspace: &Workspace, graph: &[Package]) -> Result<Vec<&'static str>, Refusal> {
     let mut names = vec!["tokio"];
     for probe in graph
@@ -576,7 +576,7 @@ impl Undo {
 }
 
 impl Former {
-    /// What the file was, unless somebody has changed it since: then nobody knows.
+    /// What the file was, unless it was changed since: then that is not known.
     fn restored(&self, now: Option<&[u8]>) -> Option<Option<Vec<u8>>> {
         let known =
             now == self.before.as_deref() || (now.is_some() && now == self.after.as_deref());

@@ -1,7 +1,7 @@
 //! The packages that stand in for tokio, and how they hang together:
 //!
 //! ```text
-//! everybody -> tokio (same version, nothing but features and a `pub use`) -> runtime-probe -> tokio-upstream
+//! all crates -> tokio (same version, nothing but features and a `pub use`) -> runtime-probe -> tokio-upstream
 //! ```
 //!
 //! `tokio-upstream` is tokio's own source under another package name; its library is still called `tokio`, so names in
@@ -72,7 +72,7 @@ pub fn probe_manifest(package: &Package, tokio: &Package) -> String {
     format!("{HEADER}{manifest}")
 }
 
-/// The manifest of the package that everybody gets. A feature that runtime-probe does not know, one of a newer tokio,
+/// The manifest of the package that all crates get. A feature that runtime-probe does not know, one of a newer tokio,
 /// goes to tokio alone.
 pub fn facade_manifest(tokio: &Package, probe: &Package) -> String {
     let mut manifest = manifest("tokio", &tokio.version, "2024");
@@ -112,7 +112,7 @@ pub fn upstream_directory(tokio: &Package) -> String {
     format!("tokio-{}", tokio.version)
 }
 
-/// The source of the package that everybody gets.
+/// The source of the package that all crates get.
 pub const FACADE_SOURCE: &str = "\
 //! tokio, instrumented: see runtime-probe. Written by `runtime-dump patch`; `runtime-dump unpatch` takes it back.
 
@@ -125,7 +125,7 @@ Written by `runtime-dump patch`, and used through `[patch.crates-io]` in `.cargo
 workspace, and of its dependencies, has an instrumented tokio. `runtime-dump unpatch` takes all of it back; `runtime-dump
 patch --check` tells whether it is in force.
 
-* `tokio` is what everybody gets: tokio's version and features, and the items of `runtime-probe`;
+* `tokio` is what all crates get: tokio's version and features, and the items of `runtime-probe`;
 * `runtime-probe` (and `runtime-dump`, its formats) instruments;
 * `tokio-` and its version is tokio's own source, with another name for its package, `tokio-upstream`;
 * `undo` has the files as they were.

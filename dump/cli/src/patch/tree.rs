@@ -14,7 +14,7 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Refusal> {
     }
 }
 
-/// Writes a file that nobody reads yet, with the directories above it.
+/// Writes a file that no program reads yet, with the directories above it.
 pub fn write(path: &Path, content: impl AsRef<[u8]>) -> Result<(), Refusal> {
     if let Some(above) = path.parent() {
         fs::create_dir_all(above).map_err(|error| Refusal::file("create", above, &error))?;

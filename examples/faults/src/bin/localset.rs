@@ -1,4 +1,4 @@
-//! `localset [never|left|blocked]`: tasks of a `LocalSet` that nobody polls, or that nobody polls any more; or one of them blocks
+//! `localset [never|left|blocked]`: tasks of a `LocalSet` that is never polled, or not polled any more; or one of them blocks
 //! all others.
 
 use std::future::pending;

@@ -41,7 +41,7 @@ async fn ship_with_clock() {
     payment_arrives().await;
 }
 
-/// The set keeps a waker of the task that took a result, though it can wake nobody any more.
+/// The set keeps a waker of the task that took a result, though it can wake no task any more.
 async fn ship_after_join() {
     let mut packers = JoinSet::new();
     packers.spawn(time::sleep(Duration::from_millis(20)));

@@ -1,4 +1,4 @@
-//! Requests that are cancelled between taking a place of a limiter and noting that they have it: in the end nobody holds a
+//! Requests that are cancelled between taking a place of a limiter and noting that they have it: in the end no request holds a
 //! place, and all wait for one.
 
 use std::sync::Arc;

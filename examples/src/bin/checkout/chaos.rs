@@ -16,7 +16,7 @@ use crate::shop::Shop;
 /// How many tasks one request to `/chaos/leak` leaks.
 const LEAKED_TASKS: usize = 100;
 
-/// How long a worker is kept from its work at most: if it is the one that should look at the sockets, nobody can even ask to
+/// How long a worker is kept from its work at most: if it is the one that should look at the sockets, no client can even ask to
 /// switch the fault off.
 const KEPT: Duration = Duration::from_secs(10);
 
@@ -29,7 +29,7 @@ pub struct Chaos {
 #[derive(Default)]
 struct Faults {
     tasks: Vec<JoinHandle<()>>,
-    /// Nobody ever sends; as long as the senders live, the receivers wait.
+    /// No task ever sends; as long as the senders live, the receivers wait.
     approvals: Vec<mpsc::Sender<()>>,
     printers: Vec<Arc<Printer>>,
 }
@@ -47,7 +47,7 @@ impl Chaos {
             faults.tasks.extend(tasks);
             faults.approvals.extend(approvals);
         });
-        format!("{LEAKED_TASKS} refunds now wait for an approval that nobody sends.\n")
+        format!("{LEAKED_TASKS} refunds now wait for an approval that no task sends.\n")
     }
 
     /// Makes two tasks take the shop's two locks in opposite order, each its first before the other its second.
@@ -70,14 +70,14 @@ impl Chaos {
         let bank = tokio::spawn(report_payment(Arc::clone(&paid)));
         let customer = tokio::spawn(ship_when_paid(PaymentConfirmed { paid }));
         self.with_faults(|faults| faults.tasks.extend([bank, customer]));
-        "A shipment waits for a payment; the payment arrives in a second, and nobody will wake the shipment.\n".to_owned()
+        "A shipment waits for a payment; the payment arrives in a second, and nothing will wake the shipment.\n".to_owned()
     }
 
     /// Spawns a task that keeps the stock locked most of the time, and gives it back again and again.
     pub fn contention(&self, shop: &Arc<Shop>) -> String {
         let task = tokio::spawn(take_inventory(Arc::clone(shop)));
         self.with_faults(|faults| faults.tasks.push(task));
-        "Somebody takes an inventory and has the stock locked while they count; orders and the ticker wait each time.\n"
+        "A task takes an inventory and has the stock locked while it counts; orders and the ticker wait each time.\n"
             .to_owned()
     }
 
@@ -165,7 +165,7 @@ async fn audit_books(
     );
 }
 
-/// Counts what is in stock. The fault: the lock is held while somebody counts, which takes longer than an order.
+/// Counts what is in stock. The fault: the lock is held while a task counts, which takes longer than an order.
 async fn take_inventory(shop: Arc<Shop>) {
     loop {
         let stock = shop.stock.lock().await;
@@ -177,7 +177,7 @@ async fn take_inventory(shop: Arc<Shop>) {
     }
 }
 
-/// Off until somebody turns it on.
+/// Off until it is turned on.
 #[derive(Default)]
 struct Printer {
     is_on: AtomicBool,

@@ -263,7 +263,7 @@ fn print_what_to_try(listen: SocketAddr, probe: SocketAddr, load: bool) {
         ),
         (
             format!("http://{listen}/chaos/contention"),
-            "somebody who has a lock most of the time",
+            "a task that has a lock most of the time",
         ),
         (
             format!("http://{listen}/chaos/block-worker"),

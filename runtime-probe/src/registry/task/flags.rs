@@ -61,7 +61,7 @@ impl Record {
     }
 
     /// The runtime that polls the task. Only the polling thread, once, like all that is in `flags`; or the spawner,
-    /// before anybody polls.
+    /// before the first poll.
     #[cfg(any(feature = "rt", probe_loom))]
     pub(crate) fn set_runtime(&self, runtime: RuntimeNumber) {
         let flags = self.flags.load(Ordering::Relaxed);

@@ -1,8 +1,8 @@
-//! std's locks, which block their thread, knowing who waits for them: [`Mutex`], [`RwLock`] and their guards.
+//! std's locks, which block their thread and know their waiters here: [`Mutex`], [`RwLock`] and their guards.
 //!
-//! What waiters wait is charged to whoever releases the lock, as with the locks of [`sync`](super), see
+//! What waiters wait is charged to the code that releases the lock, as with the locks of [`sync`](super), see
 //! [`set_mutex_profile_fraction`](crate::pprof::set_mutex_profile_fraction). Poisoning, results and all else are std's: its
-//! lock is inside. Taking and releasing one that nobody waits for costs a load more.
+//! lock is inside. Taking and releasing a lock without waiters costs one load more.
 //!
 //! ```
 //! # mod before {

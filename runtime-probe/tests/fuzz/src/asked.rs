@@ -31,7 +31,7 @@ impl Answer {
     }
 }
 
-/// Asks the HTTP layer, for loopback or for who has the token. The client counts as gone for whoever waits, so nothing waits.
+/// Asks the HTTP layer, for loopback or for clients with the token. For handlers that wait, the client is gone, so nothing waits.
 pub fn ask(
     token: Option<&str>,
     method: &str,

@@ -371,7 +371,7 @@ pub(crate) mod diagnosis {
         }
 
         pub(crate) fn lines(&self) -> Vec<String> {
-            vec!["<nothing> & nobody".to_owned()]
+            vec!["<nothing> & none".to_owned()]
         }
     }
 }
@@ -381,7 +381,7 @@ pub(crate) mod conditions {
 
     impl Condition {
         pub(crate) fn text(&self) -> String {
-            "<nothing> & nobody".to_owned()
+            "<nothing> & none".to_owned()
         }
     }
 

@@ -14,7 +14,7 @@ use crate::http::token::Token;
 use crate::http::transmit::{self, Connection, SendBody, Sending};
 use crate::http::{body, head};
 
-/// Whom a server lets in.
+/// Which clients a server lets in.
 #[derive(Clone, Debug)]
 pub struct Door(Access);
 

@@ -1,4 +1,4 @@
-//! Requests and the bytes of their answers: whoever is let in gets the answer of the interface for other servers, in bytes
+//! Requests and the bytes of their answers: a client that is let in gets the answer of the interface for other servers, in bytes
 //! that a strict reader takes for just that.
 //!
 //! The first byte chooses the door.

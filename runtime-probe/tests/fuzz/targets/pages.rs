@@ -32,7 +32,7 @@ fuzz_target!(|text: &str| {
     }
 });
 
-/// The client counts as gone for whoever waits, so nothing waits.
+/// For handlers that wait, the client is gone, so nothing waits.
 fn ask(target: &str) -> Answer {
     let host = [("Host".to_owned(), "localhost".to_owned())];
     let exchange = Endpoints::local().open("GET", target, host);

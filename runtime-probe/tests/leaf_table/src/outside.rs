@@ -137,7 +137,7 @@ fn path_of(reader: &PipeReader) -> String {
     format!("/proc/self/fd/{}", reader.as_raw_fd())
 }
 
-/// A child that neither reads nor writes, and ends after a while if nobody kills it.
+/// A child that neither reads nor writes, and ends after a while if it is not killed.
 fn sleeper() -> Child {
     use std::process::Stdio;
     let mut command = Command::new("sleep");

@@ -1,4 +1,4 @@
-//! The table of distinct values: equal values are one value, whoever comes first.
+//! The table of distinct values: equal values are one value, whichever thread comes first.
 
 use crate::stack::intern::Intern;
 use loom::sync::Arc;

@@ -1,4 +1,4 @@
-//! A task's record: references, wakes against polls, and readers against everybody.
+//! A task's record: references, wakes against polls, and readers against all others.
 //!
 //! A view reads some twenty words, each of them before or after each write that races with it: where a whole record is
 //! written meanwhile, there are more executions than there is time for. Those scenarios stop after [`ENOUGH`].
@@ -94,7 +94,7 @@ fn a_reader_holds_the_task_it_saw_or_none() {
         let own = release(&record);
         let mut second = None;
         if own {
-            // The record is another task's, whose spawner counts as long as nobody else can know it.
+            // The record is another task's, whose spawner counts as long as no other thread can know it.
             open(&record, Kind::Task, 2, None, 0);
             record.retain_unshared();
             let (counting, waker) = counting();
@@ -194,7 +194,7 @@ fn wakes_in_a_row_without_a_poll_between_are_runnable() {
                 let record = record.clone();
                 thread::spawn(move || {
                     wake_by_ref(&record);
-                    // Whoever has been woken knows it.
+                    // A task that has been woken says so.
                     assert!(record.view().unwrap().woken.is_some());
                 })
             })

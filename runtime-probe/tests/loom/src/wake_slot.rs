@@ -35,7 +35,7 @@ fn a_wake_after_a_write_reaches_the_waker_last_written() {
             (1, 2),
             "the test's, and the slot's"
         );
-        // SAFETY: nobody else is left.
+        // SAFETY: no other thread is left.
         unsafe { slot.clear() };
         assert_eq!(alive(&new), 1);
     });
@@ -88,7 +88,7 @@ fn a_slot_written_once_is_read_without_a_lock() {
             thread.join().unwrap();
         }
         assert_eq!(counting.wakes(), 2);
-        // SAFETY: nobody else is left.
+        // SAFETY: no other thread is left.
         unsafe { slot.clear() };
         assert_eq!(alive(&counting), 1);
     });

@@ -1,7 +1,7 @@
 //! A dump in the forms that people and tools read.
 //!
 //! * [`forms`]: JSON, folded stacks, `profile.proto`;
-//! * [`locks`]: who waits for whom;
+//! * [`locks`]: which task waits for which;
 //! * [`rows`]: tasks as rows of runtime-dump's model, with their stacks, reasons and notes.
 
 mod forms;
