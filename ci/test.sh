@@ -39,16 +39,16 @@ table() {
 format              | commit  | rust ci            | formatting of all packages; this table                            | format
 clippy              | commit  | rust               | lints, with every feature that goes with plain tokio              | lint
 clippy-other        | commit  | rust               | lints with interpose, flamegraph and tracing                      | lint_other
-clippy-stable       | commit  | rust               | lints without --cfg tokio_unstable                                | stable lint_stable
 documentation       | commit  | rust text          | links and examples of public and private items                    | documentation
-oldest-rust         | commit  | rust               | the oldest Rust that the manifest names compiles the packages     | oldest_rust
 tests               | commit  | rust text          | all tests: packages, examples, programs with faults; Go's tools and perf | test_packages
 tests-other         | commit  | rust               | the tests of what interpose, flamegraph and tracing change        | test_other
 tests-stable        | commit  | rust               | the tests that expect otherwise without --cfg tokio_unstable      | stable test_flag
-rename              | commit  | rust ci/rename.sh  | the rename changes nothing that a program prints                  | rename
 leaf-table          | commit  | rust ci/leaf_table.sh | every leaf of tokio: debug build, all debug information        | bash ci/leaf_table.sh devfull
 loom                | commit  | rust ci/loom.sh    | interleavings of the lock-free parts                              | bash ci/loom.sh
 checkout            | commit  | rust ci/checkout.sh | the shop of the README and its faults                            | checkout
+clippy-stable       | release | rust               | lints without --cfg tokio_unstable; first: step tests-stable, whose warnings are errors | stable lint_stable
+oldest-rust         | release | rust               | the oldest Rust that the manifest names compiles the packages; first: step clippy, by incompatible_msrv | oldest_rust
+rename              | release | rust ci/rename.sh  | the rename changes nothing that a program prints; first: examples/tests/rename_paused.rs | rename
 tests-without-flag  | release | rust text          | all tests without --cfg tokio_unstable; first: runtime-probe/tests/facts.rs | stable test_packages
 checkout-release    | release | rust ci/checkout.sh | the same shop, a release build; first: ci/checkout.sh             | checkout --release
 faults-release      | release | rust               | the programs with faults, a release build; first: examples/faults/tests/faults/main.rs | cargo_test --release -p faults
@@ -65,6 +65,7 @@ console             | release | rust ci/console.sh | tokio-console on a terminal
 upstream            | release | rust ci/upstream.sh | tokio's own tests of what the facade shadows; first: runtime-probe/tests/facade_complete.rs | upstream
 ecosystem           | release | rust ci/ecosystem.sh ci/services.sh | services of axum, tonic, reqwest, sqlx, redis by the rename; first: runtime-probe/axum/tests/mounted.rs | ecosystem
 patch               | release | rust ci/patch.sh ci/services.sh | the same services, and the shop, under the patch; first: dump/cli/tests/patch.rs | services_patched
+faults-patched      | release | rust ci/patch_faults.sh | the programs with faults under the patch; first: examples/faults/tests/faults/main.rs | faults_patched
 instructions        | release | rust               | instruction counts of the hot paths; first: none | instructions
 aarch64             | release | rust ci/aarch64.sh | the types on aarch64; first: none | aarch64
 TABLE
@@ -295,6 +296,8 @@ test_other() {
 
 test_flag() {
     cargo_test -p runtime-probe --features "$probe_features" "${flag_tests[@]/#/--test=}"
+    # As `warning: `runtime-probe` (lib) generated 1 warning`.
+    ! grep '^warning: .* generated [0-9]* warning' target/test.log
 }
 
 # No registry has toolchains: rustup may have it already, or fetch it from where its own come from.
@@ -381,6 +384,11 @@ services_patched() {
     need curl curl --version || { skip "no curl"; return; }
     bash ci/patch.sh
     done_with ecosystem patch
+}
+
+faults_patched() {
+    bash ci/patch_faults.sh
+    done_with patch-faults
 }
 
 instructions() {

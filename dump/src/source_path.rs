@@ -14,7 +14,11 @@
 /// ```
 pub fn shortened(path: &str) -> &str {
     let after = |directory: &str| path.split_once(directory).map(|(_, inside)| inside);
-    let of_registry = || after("/registry/src/")?.split_once('/').map(|(_, file)| file);
+    let of_registry = || {
+        after("/registry/src/")?
+            .split_once('/')
+            .map(|(_, file)| file)
+    };
     of_registry()
         .or_else(|| after("/.runtime-probe/"))
         .unwrap_or(path)

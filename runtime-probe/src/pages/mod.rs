@@ -16,6 +16,7 @@ mod endpoints;
 pub(crate) mod go_duration;
 mod goroutine;
 mod index;
+mod locks;
 mod mutex;
 mod page;
 mod profile;

@@ -10,10 +10,12 @@ use crate::profile::goroutine::Goroutines;
 use crate::profile::goroutine_forms::Lines;
 use crate::profile::growth::Growth;
 use crate::profile::idle;
+use crate::profile::lock_table::LockTable;
 use crate::profile::long_waits::LongWaits;
 use crate::profile::selection::{Selection, grouped};
 use crate::profile::sites::SpawnSites;
 use crate::registry::runtimes::RuntimeNumber;
+use crate::snapshot::deadlocks::{self, Deadlock};
 use crate::snapshot::watch::{Trouble, look};
 use crate::source;
 use std::fmt::Write as _;
@@ -30,6 +32,7 @@ use std::time::{Duration, Instant};
 /// * a poll lasts longer than the limit: something blocks or computes inside a task, and keeps a worker from all others;
 /// * a task is ready for longer than the limit, and its runtime does not come round to it;
 /// * a task waits longer than [`Watchdog::wait_limit`] for a lock, a permit or room in a channel;
+/// * tasks or threads wait for locks of each other, and none of them can go on;
 /// * a closure waits for a thread of the blocking pool for longer than the limit: all of them are taken;
 /// * the timers and the I/O of a runtime stand still for longer than the limit: its workers are in long polls, or sleep until
 ///   one of these wakes them;
@@ -159,6 +162,7 @@ impl Watchdog {
                     if !look.long_polls.is_empty() {
                         look.standstills = standstills(self.limit);
                     }
+                    look.deadlocks = deadlocks::now().iter().map(Deadlock::first).collect();
                     let waits = match self.wait_limit {
                         Duration::ZERO => Vec::new(),
                         limit => known.look(limit),
@@ -257,6 +261,8 @@ pub struct WatchdogCounters {
     pub full_pools: u64,
     /// Times that the timers and the I/O of a runtime stood still for longer than the limit.
     pub standstills: u64,
+    /// Cycles of tasks and threads that wait for locks of each other.
+    pub deadlocks: u64,
 }
 
 static COUNTERS: [AtomicU64; KINDS] = [const { AtomicU64::new(0) }; KINDS];
@@ -281,6 +287,7 @@ pub fn watchdog_counters() -> WatchdogCounters {
         spins,
         full_pools,
         standstills,
+        deadlocks,
     ] = std::array::from_fn(|at| COUNTERS[at].load(Ordering::Relaxed));
     WatchdogCounters {
         long_polls,
@@ -290,6 +297,7 @@ pub fn watchdog_counters() -> WatchdogCounters {
         spins,
         full_pools,
         standstills,
+        deadlocks,
     }
 }
 
@@ -350,6 +358,8 @@ fn parse(rules: &str) -> Result<Watchdog, String> {
 
 fn headline(told: Told, limit: Duration) -> String {
     let mut headline = match told.alarm {
+        Alarm::Deadlock(member) => deadlock_now(member)
+            .unwrap_or_else(|| "a deadlock, which has ended since: a task of it was dropped".to_owned()),
         Alarm::LongPoll(poll) => format!(
             "a poll of goroutine {} has lasted {:.1?} (limit {limit:?}): it keeps its worker from all other tasks",
             poll.id, poll.lasts
@@ -408,6 +418,16 @@ fn spawned_at(at: Option<Location<'static>>) -> String {
     at.map_or(String::new(), |at| format!(", spawned at {at}"))
 }
 
+/// A cycle of locks that lasts.
+fn deadlock_now(member: u64) -> Option<String> {
+    let conditions = conditions::now().into_iter();
+    let mut texts = conditions.filter_map(|condition| match &condition {
+        Condition::Deadlock(deadlock) if deadlock.first() == member => Some(condition.text()),
+        _ => None,
+    });
+    texts.next()
+}
+
 /// What is still wrong with a runtime.
 fn told_now(kind: impl Fn(&Condition) -> bool, runtime: RuntimeNumber) -> Option<String> {
     let mut conditions = conditions::now().into_iter();
@@ -451,6 +471,7 @@ fn stacks(alarm: Alarm, limit: Duration) -> String {
     let _ = match alarm {
         Alarm::LongPoll(poll) => Goroutines::collect(of("running", Some(limit), Some(poll.id)))
             .write_text(&mut text, Lines::All),
+        Alarm::Deadlock(_) => LockTable::collect().write(&mut text),
         Alarm::LongWait(wait) => {
             let mut waiting = of("waiting", Some(wait.since / 2), Some(wait.id));
             waiting.limit = Some(1);

@@ -48,6 +48,8 @@ pub(crate) enum Alarm {
     FullPool(Trouble),
     /// No thread drives the timers and the I/O of a runtime.
     Standstill(Trouble),
+    /// Tasks or threads wait for locks of each other; one of them, packed.
+    Deadlock(u64),
 }
 
 /// A task that spins.
@@ -60,7 +62,7 @@ pub(crate) struct Spin {
 }
 
 /// How many kinds there are.
-pub(crate) const KINDS: usize = 7;
+pub(crate) const KINDS: usize = 8;
 
 /// An alarm that is to be told, and how many of its kind were not since the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +85,8 @@ pub(crate) struct Alarms {
     full: HashSet<u16>,
     /// Runtimes that stood still then.
     standing: HashSet<u16>,
+    /// Cycles of locks that there were then.
+    deadlocks: HashSet<u64>,
     /// Tasks that were busy at all looks so far.
     busy: HashMap<u64, Busily>,
     all: Counts,
@@ -120,6 +124,7 @@ impl Alarms {
             waits: HashSet::new(),
             full: HashSet::new(),
             standing: HashSet::new(),
+            deadlocks: HashSet::new(),
             busy: HashMap::new(),
             all: Counts::default(),
             sites: BySite::default(),
@@ -129,7 +134,8 @@ impl Alarms {
         }
     }
 
-    /// How many there were of each kind: long polls, tasks kept waiting, growths, long waits, spins, full pools, standstills.
+    /// How many there were of each kind: long polls, tasks kept waiting, growths, long waits, spins, full pools, standstills,
+    /// deadlocks.
     pub(crate) fn counts(&self) -> [u64; KINDS] {
         self.kinds.each_ref().map(|kind| kind.all)
     }
@@ -157,6 +163,10 @@ impl Alarms {
         new.extend(pools.into_iter().map(Alarm::FullPool));
         let runtimes = new_ones(&mut self.standing, &look.standstills);
         new.extend(runtimes.into_iter().map(Alarm::Standstill));
+        let deadlocks = look.deadlocks.iter().copied().collect();
+        let before = std::mem::replace(&mut self.deadlocks, deadlocks);
+        let deadlocks = look.deadlocks.iter().filter(|one| !before.contains(one));
+        new.extend(deadlocks.copied().map(Alarm::Deadlock));
         new.extend(self.spins(&look.busy, now));
         new.extend(self.growth(look, now));
         new.into_iter()
@@ -234,6 +244,7 @@ impl Alarms {
             Alarm::Spin(spin) => (4, spin.id as usize),
             Alarm::FullPool(pool) => (5, pool.runtime.0.into()),
             Alarm::Standstill(runtime) => (6, runtime.runtime.0.into()),
+            Alarm::Deadlock(member) => (7, member as usize),
         };
         let kind = &mut self.kinds[kind];
         kind.all += 1;
@@ -317,7 +328,7 @@ mod tests {
         assert_eq!(alarms.judge(&polls(&[long(2, 3)]), &[], at(74)), []);
         let later = alarms.judge(&polls(&[long(2, 4)]), &[], at(132));
         assert_eq!(later, told(Alarm::LongPoll(long(2, 4)), 2));
-        assert_eq!(alarms.counts(), [5, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(alarms.counts(), [5, 0, 0, 0, 0, 0, 0, 0]);
     }
 
     #[test]

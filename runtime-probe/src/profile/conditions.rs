@@ -3,18 +3,23 @@
 
 use super::selection::grouped;
 use super::thread_stacks::{innermost_call, reads_stdin, sleeps_until_woken};
+use crate::registry::locks::Who;
 use crate::registry::runtimes::RuntimeNumber;
-use crate::registry::threads::Thread;
+use crate::registry::threads::{self, Thread};
+use crate::snapshot::deadlocks::{self, Deadlock, Member};
 use crate::snapshot::endings::{self, Ending};
 use crate::snapshot::pools::{self, Pool};
 use crate::snapshot::standstill::{self, Stuck, Suspect};
 use crate::snapshot::under_way::{self, UnderWay};
 use crate::symbol::resolver::{Resolver, resolver};
+use crate::symbol::role;
 use std::time::Duration;
 
 /// What is wrong.
 #[derive(Debug)]
 pub(crate) enum Condition {
+    /// Tasks or threads wait for locks of each other.
+    Deadlock(Deadlock),
     /// Every thread of a blocking pool is taken, and closures wait.
     FullPool(Pool),
     /// No thread drives the timers and the I/O of a runtime.
@@ -42,22 +47,24 @@ pub(crate) fn now() -> Vec<Condition> {
 pub(super) fn of(under_way: &[UnderWay]) -> Vec<Condition> {
     // Threads may be asked.
     crate::stack::unwind::refresh();
-    let look = Look::take(under_way);
+    let look = Look::take(under_way, deadlocks::now());
     look.conditions(resolver)
 }
 
 /// What was found before any names.
 pub(super) struct Look {
+    deadlocks: Vec<Deadlock>,
     full: Vec<Pool>,
     suspects: Vec<Suspect>,
     endings: Vec<Ending>,
 }
 
 impl Look {
-    pub(super) fn take(under_way: &[UnderWay]) -> Look {
+    pub(super) fn take(under_way: &[UnderWay], deadlocks: Vec<Deadlock>) -> Look {
         let mut full = pools::of(under_way);
         full.retain(Pool::is_full);
         Look {
+            deadlocks,
             full,
             suspects: standstill::suspects(under_way),
             endings: endings::now(under_way),
@@ -69,7 +76,11 @@ impl Look {
     where
         R: std::ops::DerefMut<Target = Resolver>,
     {
-        let mut conditions = Vec::new();
+        let mut conditions: Vec<_> = self
+            .deadlocks
+            .into_iter()
+            .map(Condition::Deadlock)
+            .collect();
         if !self.suspects.is_empty() || !self.endings.is_empty() {
             let mut resolver = resolver();
             let endings = self.endings.into_iter();
@@ -128,13 +139,14 @@ impl Condition {
         match self {
             Condition::FullPool(pool) => pool.runtime.number,
             Condition::Standstill { runtime, .. } => runtime.0,
-            Condition::Ending { .. } => RuntimeNumber(0),
+            Condition::Deadlock(_) | Condition::Ending { .. } => RuntimeNumber(0),
         }
     }
 
     /// A sentence.
     pub(crate) fn text(&self) -> String {
         match self {
+            Condition::Deadlock(deadlock) => is_deadlocked(deadlock),
             Condition::FullPool(pool) => full_pool(pool),
             Condition::Standstill {
                 runtime: (_, name),
@@ -183,6 +195,53 @@ fn standstill(runtime: &str, since: Duration, stuck: &[Stuck], asleep: usize) ->
         "timers and I/O of runtime {runtime} stand still since {since:.1?}: {}",
         workers.join(", ")
     )
+}
+
+fn is_deadlocked(deadlock: &Deadlock) -> String {
+    let members = &deadlock.members;
+    let name = |member: &Member| match member.who {
+        Who::Task(id) => {
+            let root = member.type_name.map(role::root_name);
+            root.map_or_else(
+                || format!("goroutine {id}"),
+                |root| format!("goroutine {id} ({root})"),
+            )
+        }
+        Who::Thread(tid) => {
+            let threads = threads::alive();
+            let mut threads = threads.values().map(|(thread, _)| thread);
+            let known = threads.find(|thread| thread.tid == tid);
+            known.map_or_else(|| format!("thread {tid}"), named)
+        }
+        Who::Unknown => "an unknown thread".to_owned(),
+    };
+    let mut waits: Vec<String> = members
+        .iter()
+        .zip(members.iter().cycle().skip(1))
+        .take(MOST_NAMED)
+        .map(|(member, next)| {
+            let created = member.created.as_ref();
+            let created = created.map_or_else(String::new, |at| format!(" created at {at}"));
+            format!(
+                "{} waits for a {}{created} that {} holds, for {:.1?}",
+                name(member),
+                member.lock,
+                name(next),
+                Duration::from_nanos(member.since_ns)
+            )
+        })
+        .collect();
+    let more = members.len() - waits.len();
+    if more > 0 {
+        waits.push(format!("{more} more are in the cycle"));
+    }
+    if deadlock.behind > 0 {
+        waits.push(format!(
+            "{} wait behind it",
+            grouped(deadlock.behind as u64)
+        ));
+    }
+    format!("deadlock: {}", waits.join("; "))
 }
 
 fn being_dropped(name: &str, thread: &str, since: Duration, left: &[String]) -> String {

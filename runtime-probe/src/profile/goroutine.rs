@@ -3,6 +3,7 @@
 use super::conditions::{self, Condition};
 use super::diagnosis::count_unlisted;
 use super::goroutine_forms::Lines;
+use super::held_locks::HeldLocks;
 use super::idle;
 use super::leaf_stacks::{Assembled, assemble, synthetic};
 use super::mappings::mappings;
@@ -11,7 +12,9 @@ use super::selection::{Finder, Selection, grouped};
 use super::thread_stacks::{Walked, of_foreign, of_task};
 use crate::registry::names::NameNumber;
 use crate::registry::task::{Kind, Waking};
-use crate::registry::threads::ThreadNumber;
+use crate::registry::threads::{Thread, ThreadNumber};
+use crate::snapshot::deadlocks;
+use crate::snapshot::locks::Locks;
 use crate::snapshot::rates::{Rate, Rates};
 use crate::snapshot::running::{Found as Where, Running};
 use crate::snapshot::settling::{Settling, settle};
@@ -66,6 +69,8 @@ pub(crate) struct Goroutines {
     polled_on: HashMap<ThreadNumber, u64>,
     /// What is wrong with a whole runtime.
     pub(super) conditions: Vec<Condition>,
+    /// Locks that something waits for.
+    pub(super) locks: HeldLocks,
     /// Why running tasks have no stack, and how many.
     pub(super) unseen: BTreeMap<String, usize>,
 }
@@ -151,7 +156,9 @@ impl Goroutines {
         let tasks = Tasks::take();
         // Before anything that takes its time: polls end.
         let running = Running::take(&tasks);
-        let look = conditions::Look::take(&under_way::of(&tasks));
+        let locks = Locks::take(&tasks.scale);
+        let deadlocks = deadlocks::of(&tasks, &locks);
+        let look = conditions::Look::take(&under_way::of(&tasks), deadlocks);
         let rates = rates.end();
         let mut resolver = resolver();
         let mut tables = Tables {
@@ -184,6 +191,7 @@ impl Goroutines {
             all: tasks.rows.len(),
             unlisted: count_unlisted(),
             conditions: look.conditions(|| &mut *resolver),
+            locks: HeldLocks::of(locks, &tasks, &mut resolver),
             tasks,
             tables,
             doings,
@@ -470,6 +478,7 @@ impl Goroutines {
         {
             notes.push(format!("runtime {runtime}"));
         }
+        notes.extend(self.locks.notes(row, key.state, |tid| self.thread_of(tid)));
         notes.extend(self.not_polled(row));
         notes.extend(self.lasting_notes(row).map(str::to_owned));
         notes
@@ -548,10 +557,23 @@ impl Goroutines {
 
     fn thread(&self, number: ThreadNumber) -> String {
         match self.tasks.threads.get(&number.0) {
-            Some(thread) if thread.name.is_empty() => format!("thread {}", thread.tid),
-            Some(thread) => format!("thread {} ({})", thread.tid, thread.name),
+            Some(thread) => named_thread(thread),
             None => "a thread that has ended".to_owned(),
         }
+    }
+
+    /// A thread by its kernel id.
+    pub(super) fn thread_of(&self, tid: u32) -> String {
+        let mut threads = self.tasks.threads.values();
+        let known = threads.find(|thread| thread.tid == tid);
+        known.map_or_else(|| format!("thread {tid}"), named_thread)
+    }
+}
+
+fn named_thread(thread: &Thread) -> String {
+    match thread.name.is_empty() {
+        true => format!("thread {}", thread.tid),
+        false => format!("thread {} ({})", thread.tid, thread.name),
     }
 }
 

@@ -136,6 +136,15 @@ fn expand_raw(raw: &'static RawStack, resolver: &mut Resolver) -> Vec<Step> {
     )
 }
 
+/// The innermost function of the application's on the way to a registration.
+pub(super) fn own_frame(raw: &'static RawStack, resolver: &mut Resolver) -> Option<Frame> {
+    let steps = expand_raw(raw, resolver).into_iter();
+    let mut own = steps.filter(|step| {
+        step.shown && !role::is_library(&step.frame.function) && !role::is_own(&step.frame.function)
+    });
+    own.next().map(|step| step.frame)
+}
+
 /// What the innermost address of a stack is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Innermost {

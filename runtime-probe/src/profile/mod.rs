@@ -7,6 +7,7 @@
 //! * [`thread_stacks`]: a thread's frames become that of a task that runs on it, or of the thread;
 //! * [`selection`]: which tasks a dump shows, how many, under which names;
 //! * [`conditions`]: what is wrong with a whole runtime;
+//! * `held_locks`: who has the locks that tasks wait for;
 //! * [`idle`]: who does not poll a task that is ready;
 //! * [`condensed`]: which frames it leaves out;
 //! * [`goroutine`]: these tasks;
@@ -17,6 +18,7 @@
 //! * [`block`]: where tasks waited for each other;
 //! * [`mutex`]: who made others wait for a lock;
 //! * [`contended`]: the forms of these two;
+//! * [`lock_table`]: the locks that something waits for;
 //! * [`sites`]: tasks by where they were spawned, and how long their polls and waits take;
 //! * [`cpu`]: what ran;
 //! * [`long_waits`]: waits that should have ended;
@@ -38,9 +40,11 @@ pub(crate) mod diagnosis;
 pub(crate) mod goroutine;
 pub(crate) mod goroutine_forms;
 pub(crate) mod growth;
+mod held_locks;
 pub(crate) mod idle;
 pub(crate) mod leaf_stacks;
 mod leaves;
+pub(crate) mod lock_table;
 pub(crate) mod long_waits;
 pub(crate) mod mappings;
 pub(crate) mod mutex;

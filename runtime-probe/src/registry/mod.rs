@@ -11,6 +11,7 @@
 //! * [`local_sets`]: which `LocalSet`s are being polled;
 //! * [`names`]: the names of tasks;
 //! * [`join_sets`]: how many tasks `JoinSet`s have;
+//! * `shelf`, [`locks`]: locks that something waits for, who has them, and what waits;
 //! * `births`: who created the threads, with the feature `interpose`.
 
 #[cfg(all(
@@ -35,6 +36,8 @@ pub(crate) mod join_sets;
     allow(dead_code, reason = "of tasks and runtimes")
 )]
 pub(crate) mod local_sets;
+#[cfg_attr(not(feature = "sync"), allow(dead_code, reason = "of locks"))]
+pub(crate) mod locks;
 #[cfg_attr(
     not(feature = "rt"),
     allow(dead_code, reason = "of tasks and runtimes")
@@ -45,6 +48,7 @@ pub(crate) mod names;
     allow(dead_code, reason = "of tasks and runtimes")
 )]
 pub(crate) mod runtimes;
+mod shelf;
 pub(crate) mod slab;
 pub(crate) mod task;
 pub(crate) mod threads;

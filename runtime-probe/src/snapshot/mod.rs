@@ -16,14 +16,18 @@
 //! * [`stuck`]: where threads are that sleep;
 //! * [`asking`]: how many of these are asked for their stacks;
 //! * [`waits`]: waits that have ended;
+//! * [`locks`]: locks that something waits for;
+//! * [`deadlocks`]: cycles of these;
 //! * [`cpu`]: what ran meanwhile;
 //! * [`watch`]: what may be wrong;
 //! * [`settling`]: wakes those whose copy leaves open where they wait; only on request.
 
 mod asking;
 pub(crate) mod cpu;
+pub(crate) mod deadlocks;
 pub(crate) mod endings;
 pub(crate) mod facts;
+pub(crate) mod locks;
 pub(crate) mod polls;
 pub(crate) mod pools;
 pub(crate) mod rates;

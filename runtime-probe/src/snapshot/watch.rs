@@ -31,6 +31,8 @@ pub(crate) struct Look {
     pub(crate) full_pools: Vec<Trouble>,
     /// Runtimes whose timers and I/O stand still for longer than the limit: filled in by those who know names.
     pub(crate) standstills: Vec<Trouble>,
+    /// Cycles of locks, each by one of its members, packed: filled in likewise.
+    pub(crate) deadlocks: Vec<u64>,
 }
 
 /// The tasks that are spawned at one place with one type of future.

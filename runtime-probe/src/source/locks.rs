@@ -10,20 +10,26 @@
 //!
 //! In reading order:
 //! * [`waiters`]: the time that waiters have spent, and who was charged with it;
+//! * [`mode`]: alone or beside others;
 //! * [`held`]: what a guard consists of;
 //! * this file: how one gets it;
 //! * `raw`: the same for locks of `lock_api`, with the feature of that name.
 
 pub(crate) mod held;
+pub(crate) mod mode;
 #[cfg(feature = "lock_api")]
 pub(crate) mod raw;
 mod waiters;
 
+use crate::registry::locks::LockType;
 use held::{Exclusive, Held, Shared};
+use mode::{Access, Mode, Reader, Sole};
+use std::any::type_name;
 use std::cell::UnsafeCell;
+use std::panic::Location;
 use std::sync::Arc;
 use tokio::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
-use waiters::{Wait, Waiters, Waiting};
+use waiters::{Typed, Wait, Waiters, Waiting};
 
 /// A value and the gate before it.
 pub(crate) struct Guarded<G, T: ?Sized> {
@@ -44,7 +50,33 @@ unsafe impl<T: ?Sized + Send> Sync for Guarded<Mutex<()>, T> {}
 // SAFETY: as for the mutex; and readers on several threads have references at once, so it has to be `Sync` as well.
 unsafe impl<T: ?Sized + Send + Sync> Sync for Guarded<RwLock<()>, T> {}
 
+impl<T: ?Sized> Typed for Guarded<Mutex<()>, T> {
+    const TYPE: &'static LockType = &LockType {
+        kind: "Mutex",
+        value: type_name::<T>,
+        has_readers: false,
+    };
+}
+
+impl<T: ?Sized> Typed for Guarded<RwLock<()>, T> {
+    const TYPE: &'static LockType = &LockType {
+        kind: "RwLock",
+        value: type_name::<T>,
+        has_readers: true,
+    };
+}
+
+/// The gate has the value inside, or there is none.
+impl<G: ?Sized> Typed for Door<G> {
+    const TYPE: &'static LockType = &LockType {
+        kind: "",
+        value: type_name::<G>,
+        has_readers: true,
+    };
+}
+
 impl<G, T> Guarded<G, T> {
+    #[track_caller]
     pub(crate) const fn new(gate: G, value: T) -> Self {
         Guarded {
             door: Door::new(gate),
@@ -64,8 +96,16 @@ impl<G, T: ?Sized> Guarded<G, T> {
 }
 
 impl<G> Door<G> {
+    #[track_caller]
     pub(crate) const fn new(gate: G) -> Self {
-        let waiters = Waiters::new();
+        let waiters = Waiters::new(Some(Location::caller()));
+        Door { waiters, gate }
+    }
+
+    /// The same as a constant, which is created nowhere in particular.
+    #[cfg(feature = "lock_api")]
+    pub(crate) const fn constant(gate: G) -> Self {
+        let waiters = Waiters::new(None);
         Door { waiters, gate }
     }
 
@@ -98,7 +138,7 @@ impl<G: ?Sized> Door<G> {
     /// Gets in at once, or blocks the thread until it is in; the permit becomes a guard on each way by itself, so that on the
     /// first it stays in registers.
     #[inline(always)]
-    pub(crate) fn enter<'a, P, R>(
+    pub(crate) fn enter<'a, M: Mode, P, R>(
         &'a self,
         attempt: impl FnOnce(&'a G) -> Option<P>,
         block: impl FnOnce(&'a G) -> P,
@@ -106,44 +146,44 @@ impl<G: ?Sized> Door<G> {
     ) -> R {
         match attempt(&self.gate) {
             Some(permit) => guard(permit),
-            None => guard(self.wait(block, |_| true)),
+            None => guard(self.wait::<M, _>(block, |_| true)),
         }
     }
 
     /// Blocks the thread until it is in, or has given up.
     #[cold]
     #[inline(never)]
-    pub(crate) fn wait<'a, R>(
+    pub(crate) fn wait<'a, M: Mode, R>(
         &'a self,
         block: impl FnOnce(&'a G) -> R,
         is_in: impl FnOnce(&R) -> bool,
     ) -> R {
         let mut wait = Wait::new(&self.waiters);
-        wait.begin();
+        wait.begin(Self::TYPE);
         let result = block(&self.gate);
         if is_in(&result) {
-            wait.end();
+            wait.end::<M>();
         }
         result
     }
 
     /// What a guard consists of whose gate gave out a pointer to the value.
     #[inline(always)]
-    pub(crate) fn held<V>(&self, value: V) -> Held<'_, (), V> {
+    pub(crate) fn held<V: Access>(&self, value: V) -> Held<'_, (), V> {
         Held::new(&self.waiters, (), value, ())
     }
 }
 
 /// The ways to get a guard: for a borrowed lock and for one in an `Arc`, in which `of` finds it; waiting, and not.
 macro_rules! ways {
-    ($gate:ty, $permit:ident, $value:ident: $wait:ident, $wait_owned:ident, $try:ident, $try_owned:ident, $block:ident) => {
+    ($gate:ty, $permit:ident, $value:ident, $mode:ident: $wait:ident, $wait_owned:ident, $try:ident, $try_owned:ident, $block:ident) => {
         impl<T: ?Sized> Guarded<$gate, T> {
             pub(crate) fn $wait<'a, O>(
                 &'a self,
                 guard: impl Fn(Held<'a, $permit<'a, ()>, $value<T>>) -> O,
             ) -> impl Future<Output = O> {
                 let Door { waiters, gate } = &self.door;
-                Waiting::new(waiters, gate.$wait(), move |permit| {
+                Waiting::<Self, $mode, _, _>::new(waiters, gate.$wait(), move |permit| {
                     guard(Held::new(waiters, permit, $value::new(&self.value), ()))
                 })
             }
@@ -155,7 +195,8 @@ macro_rules! ways {
             ) -> Held<'static, $permit<'static, ()>, $value<T>, Arc<L>> {
                 // SAFETY: it lies in what the `Arc` holds, which this future, then the guard, drop last.
                 let Door { waiters, gate } = unsafe { of(&lock).door.unbound() };
-                let permit = Waiting::new(waiters, gate.$wait(), |permit| permit).await;
+                let permit =
+                    Waiting::<Self, $mode, _, _>::new(waiters, gate.$wait(), |permit| permit).await;
                 let value = $value::new(&of(&lock).value);
                 Held::new(waiters, permit, value, lock)
             }
@@ -184,18 +225,18 @@ macro_rules! ways {
             pub(crate) fn $block(&self) -> Held<'_, $permit<'_, ()>, $value<T>> {
                 let Door { waiters, gate } = &self.door;
                 let mut wait = Wait::new(waiters);
-                wait.begin();
+                wait.begin(Self::TYPE);
                 let permit = gate.$block();
-                wait.end();
+                wait.end::<$mode>();
                 Held::new(waiters, permit, $value::new(&self.value), ())
             }
         }
     };
 }
 
-ways!(Mutex<()>, MutexGuard, Exclusive: lock, lock_owned, try_lock, try_lock_owned, blocking_lock);
-ways!(RwLock<()>, RwLockReadGuard, Shared: read, read_owned, try_read, try_read_owned, blocking_read);
-ways!(RwLock<()>, RwLockWriteGuard, Exclusive: write, write_owned, try_write, try_write_owned, blocking_write);
+ways!(Mutex<()>, MutexGuard, Exclusive, Sole: lock, lock_owned, try_lock, try_lock_owned, blocking_lock);
+ways!(RwLock<()>, RwLockReadGuard, Shared, Reader: read, read_owned, try_read, try_read_owned, blocking_read);
+ways!(RwLock<()>, RwLockWriteGuard, Exclusive, Sole: write, write_owned, try_write, try_write_owned, blocking_write);
 
 impl<T: ?Sized> Guarded<Mutex<()>, T> {
     #[track_caller]
@@ -207,9 +248,9 @@ impl<T: ?Sized> Guarded<Mutex<()>, T> {
         // SAFETY: it lies in what the `Arc` holds, which the guard drops last.
         let Door { waiters, gate } = unsafe { of(&lock).door.unbound() };
         let mut wait = Wait::new(waiters);
-        wait.begin();
+        wait.begin(Self::TYPE);
         let permit = gate.blocking_lock();
-        wait.end();
+        wait.end::<Sole>();
         let value = Exclusive::new(&of(&lock).value);
         Held::new(waiters, permit, value, lock)
     }

@@ -15,6 +15,8 @@
 use crate::clock;
 use crate::demand;
 use crate::primitive::Ordering;
+#[cfg(feature = "sync")]
+use crate::registry::locks::Who;
 use crate::registry::slab::RecordRef;
 use crate::registry::task::{GENERATIONS, PollFlags, PollNumber, Record, Waking};
 use crate::registry::threads::{self, Slot};
@@ -53,6 +55,40 @@ thread_local! {
 #[inline(always)]
 pub(crate) fn current_task() -> u64 {
     current().map_or(0, Record::id)
+}
+
+/// Who runs on this thread, packed: the task, or else the thread.
+#[cfg(feature = "sync")]
+#[inline(always)]
+pub(super) fn current_packed() -> u64 {
+    match current_task() {
+        0 => thread_packed(),
+        id => id,
+    }
+}
+
+#[cfg(feature = "sync")]
+#[inline(never)]
+fn thread_packed() -> u64 {
+    thread_local! {
+        static TID: Cell<u32> = const { Cell::new(0) };
+    }
+    let tid = TID.with(|tid| match tid.get() {
+        0 => {
+            tid.set(crate::sys::thread::id());
+            tid.get()
+        }
+        known => known,
+    });
+    Who::Thread(tid).pack()
+}
+
+/// Which poll of its task is under way on this thread, and where it registered so far; poll 0 outside of any.
+#[cfg(feature = "sync")]
+pub(super) fn current_poll() -> (u64, Option<&'static WaitSet>) {
+    current().map_or((0, None), |record| {
+        (record.poll(), record.waits_of_this_poll())
+    })
 }
 
 /// The record of the task that runs on this thread.

@@ -28,6 +28,7 @@ impl<T: ?Sized> Mutex<T> {
     }
 
     /// An unlocked one, for statics. Mirrors [`tokio::sync::Mutex::const_new`].
+    #[track_caller]
     pub const fn const_new(t: T) -> Self
     where
         T: Sized,

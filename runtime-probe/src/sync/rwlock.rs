@@ -45,6 +45,7 @@ impl<T: ?Sized> RwLock<T> {
     }
 
     /// An unlocked one, for statics. Mirrors [`tokio::sync::RwLock::const_new`].
+    #[track_caller]
     pub const fn const_new(value: T) -> RwLock<T>
     where
         T: Sized,
@@ -56,6 +57,7 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Panics
     /// For 0, and for more than 2^29 - 1.
+    #[track_caller]
     pub const fn const_with_max_readers(value: T, max_reads: u32) -> RwLock<T>
     where
         T: Sized,

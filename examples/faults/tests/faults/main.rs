@@ -3,6 +3,8 @@
 
 mod blocking_pool;
 mod dashmap;
+mod deadlock;
+mod futurelock;
 mod joinset;
 mod localset;
 mod lost_after_sleep;

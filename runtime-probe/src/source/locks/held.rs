@@ -1,5 +1,6 @@
 //! What a guard consists of: the permit, a pointer to the value, and the charge that its end brings.
 
+use super::mode::{Access, Reader};
 use super::waiters::{Charge, Waiters};
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
@@ -10,14 +11,15 @@ use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
 ///
 /// The fields are dropped in this order. MUST: the charge before the permit, which may be the pointer, or whoever gets the
 /// lock next has left the queue before its wait is charged; the keeper last, or the permit releases a lock that is gone.
-pub(crate) struct Held<'a, P, V, K = ()> {
-    charge: Charge<'a>,
+pub(crate) struct Held<'a, P, V: Access, K = ()> {
+    charge: Charge<'a, V::Mode>,
     permit: P,
     value: V,
     keeper: K,
 }
 
-impl<'a, P, V, K> Held<'a, P, V, K> {
+impl<'a, P, V: Access, K> Held<'a, P, V, K> {
+    #[inline(always)]
     pub(super) fn new(waiters: &'a Waiters, permit: P, value: V, keeper: K) -> Self {
         Held {
             charge: Charge::new(waiters),
@@ -32,7 +34,7 @@ impl<'a, P, V, K> Held<'a, P, V, K> {
     }
 
     /// The same with another pointer.
-    fn with<W>(self, point: impl FnOnce(V) -> W) -> Held<'a, P, W, K> {
+    fn with<W: Access<Mode = V::Mode>>(self, point: impl FnOnce(V) -> W) -> Held<'a, P, W, K> {
         Held {
             charge: self.charge,
             value: point(self.value),
@@ -42,7 +44,7 @@ impl<'a, P, V, K> Held<'a, P, V, K> {
     }
 }
 
-impl<P, V: Deref, K> Deref for Held<'_, P, V, K> {
+impl<P, V: Access + Deref, K> Deref for Held<'_, P, V, K> {
     type Target = V::Target;
 
     #[inline(always)]
@@ -51,7 +53,7 @@ impl<P, V: Deref, K> Deref for Held<'_, P, V, K> {
     }
 }
 
-impl<P, V: DerefMut, K> DerefMut for Held<'_, P, V, K> {
+impl<P, V: Access + DerefMut, K> DerefMut for Held<'_, P, V, K> {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut V::Target {
         &mut self.value
@@ -116,9 +118,8 @@ impl<'a, U: ?Sized, K> Held<'a, RwLockWriteGuard<'a, ()>, Exclusive<U>, K> {
 
     /// Lets the readers in who wait, and is charged for their waiting as an unlock would be.
     fn downgrade_to<V: ?Sized>(self, value: Shared<V>) -> Downgraded<'a, V, K> {
-        self.charge.now();
         Held {
-            charge: self.charge,
+            charge: self.charge.changed::<Reader>(),
             permit: self.permit.downgrade(),
             value,
             keeper: self.keeper,

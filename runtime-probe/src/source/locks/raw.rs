@@ -9,6 +9,7 @@
 #![expect(clippy::undocumented_unsafe_blocks, reason = "one reason for all")]
 
 use super::Door;
+use super::mode::{Mode, Reader, Sole};
 use lock_api::{
     RawMutex, RawMutexFair, RawMutexTimed, RawRwLock, RawRwLockDowngrade, RawRwLockFair,
     RawRwLockRecursive, RawRwLockTimed, RawRwLockUpgrade, RawRwLockUpgradeDowngrade,
@@ -31,42 +32,64 @@ pub struct Watched<R>(Door<R>);
 impl<R> Watched<R> {
     /// Blocks the thread until it is in, unless `attempt` gets it in at once.
     #[inline(always)]
-    fn enter(&self, attempt: impl FnOnce(&R) -> bool, block: impl FnOnce(&R)) {
-        self.0
-            .enter(|raw| attempt(raw).then_some(()), block, |()| ());
+    fn enter<M: Mode>(&self, attempt: impl FnOnce(&R) -> bool, block: impl FnOnce(&R)) {
+        self.0.enter::<M, _, _>(
+            |raw| attempt(raw).then_some(()),
+            block,
+            |()| self.0.waiters.taken::<M>(),
+        );
     }
 
     /// The same, for a wait that may be in vain.
     #[inline(always)]
-    fn try_enter(&self, attempt: impl FnOnce(&R) -> bool, block: impl FnOnce(&R) -> bool) -> bool {
-        attempt(self.0.gate()) || self.0.wait(block, |is_in| *is_in)
+    fn try_enter<M: Mode>(
+        &self,
+        attempt: impl FnOnce(&R) -> bool,
+        block: impl FnOnce(&R) -> bool,
+    ) -> bool {
+        let is_in = attempt(self.0.gate()) || self.0.wait::<M, _>(block, |is_in| *is_in);
+        self.taken_if::<M>(is_in)
+    }
+
+    /// What `attempt` says, without a wait.
+    #[inline(always)]
+    fn attempt<M: Mode>(&self, attempt: impl FnOnce(&R) -> bool) -> bool {
+        self.taken_if::<M>(attempt(self.0.gate()))
+    }
+
+    #[inline(always)]
+    fn taken_if<M: Mode>(&self, is_in: bool) -> bool {
+        if is_in {
+            self.0.waiters.taken::<M>();
+        }
+        is_in
     }
 
     /// The raw lock, for a release: its waiters are charged first.
     #[inline(always)]
-    fn charged(&self) -> &R {
-        self.0.waiters.charge();
+    fn released<M: Mode>(&self) -> &R {
+        self.0.waiters.released::<M>();
         self.0.gate()
     }
 }
 
 unsafe impl<R: RawMutex> RawMutex for Watched<R> {
-    const INIT: Self = Watched(Door::new(R::INIT));
+    const INIT: Self = Watched(Door::constant(R::INIT));
     type GuardMarker = R::GuardMarker;
 
     #[inline]
     fn lock(&self) {
-        self.enter(R::try_lock, R::lock);
+        self.enter::<Sole>(R::try_lock, R::lock);
     }
 
     #[inline]
     fn try_lock(&self) -> bool {
-        self.0.gate().try_lock()
+        self.attempt::<Sole>(R::try_lock)
     }
 
     #[inline]
     unsafe fn unlock(&self) {
-        unsafe { self.charged().unlock() }
+        unsafe { self.released::<Sole>().unlock() }
     }
 
     #[inline]
@@ -78,7 +101,7 @@ unsafe impl<R: RawMutex> RawMutex for Watched<R> {
 unsafe impl<R: RawMutexFair> RawMutexFair for Watched<R> {
     #[inline]
     unsafe fn unlock_fair(&self) {
-        unsafe { self.charged().unlock_fair() }
+        unsafe { self.released::<Sole>().unlock_fair() }
     }
 }
 
@@ -88,47 +111,47 @@ unsafe impl<R: RawMutexTimed> RawMutexTimed for Watched<R> {
 
     #[inline]
     fn try_lock_for(&self, timeout: R::Duration) -> bool {
-        self.try_enter(R::try_lock, |raw| raw.try_lock_for(timeout))
+        self.try_enter::<Sole>(R::try_lock, |raw| raw.try_lock_for(timeout))
     }
 
     #[inline]
     fn try_lock_until(&self, timeout: R::Instant) -> bool {
-        self.try_enter(R::try_lock, |raw| raw.try_lock_until(timeout))
+        self.try_enter::<Sole>(R::try_lock, |raw| raw.try_lock_until(timeout))
     }
 }
 
 unsafe impl<R: RawRwLock> RawRwLock for Watched<R> {
-    const INIT: Self = Watched(Door::new(R::INIT));
+    const INIT: Self = Watched(Door::constant(R::INIT));
     type GuardMarker = R::GuardMarker;
 
     #[inline]
     fn lock_shared(&self) {
-        self.enter(R::try_lock_shared, R::lock_shared);
+        self.enter::<Reader>(R::try_lock_shared, R::lock_shared);
     }
 
     #[inline]
     fn try_lock_shared(&self) -> bool {
-        self.0.gate().try_lock_shared()
+        self.attempt::<Reader>(R::try_lock_shared)
     }
 
     #[inline]
     unsafe fn unlock_shared(&self) {
-        unsafe { self.charged().unlock_shared() }
+        unsafe { self.released::<Reader>().unlock_shared() }
     }
 
     #[inline]
     fn lock_exclusive(&self) {
-        self.enter(R::try_lock_exclusive, R::lock_exclusive);
+        self.enter::<Sole>(R::try_lock_exclusive, R::lock_exclusive);
     }
 
     #[inline]
     fn try_lock_exclusive(&self) -> bool {
-        self.0.gate().try_lock_exclusive()
+        self.attempt::<Sole>(R::try_lock_exclusive)
     }
 
     #[inline]
     unsafe fn unlock_exclusive(&self) {
-        unsafe { self.charged().unlock_exclusive() }
+        unsafe { self.released::<Sole>().unlock_exclusive() }
     }
 
     #[inline]
@@ -145,12 +168,12 @@ unsafe impl<R: RawRwLock> RawRwLock for Watched<R> {
 unsafe impl<R: RawRwLockFair> RawRwLockFair for Watched<R> {
     #[inline]
     unsafe fn unlock_shared_fair(&self) {
-        unsafe { self.charged().unlock_shared_fair() }
+        unsafe { self.released::<Reader>().unlock_shared_fair() }
     }
 
     #[inline]
     unsafe fn unlock_exclusive_fair(&self) {
-        unsafe { self.charged().unlock_exclusive_fair() }
+        unsafe { self.released::<Sole>().unlock_exclusive_fair() }
     }
 }
 
@@ -160,24 +183,24 @@ unsafe impl<R: RawRwLockTimed> RawRwLockTimed for Watched<R> {
 
     #[inline]
     fn try_lock_shared_for(&self, timeout: R::Duration) -> bool {
-        self.try_enter(R::try_lock_shared, |raw| raw.try_lock_shared_for(timeout))
+        self.try_enter::<Reader>(R::try_lock_shared, |raw| raw.try_lock_shared_for(timeout))
     }
 
     #[inline]
     fn try_lock_shared_until(&self, timeout: R::Instant) -> bool {
-        self.try_enter(R::try_lock_shared, |raw| raw.try_lock_shared_until(timeout))
+        self.try_enter::<Reader>(R::try_lock_shared, |raw| raw.try_lock_shared_until(timeout))
     }
 
     #[inline]
     fn try_lock_exclusive_for(&self, timeout: R::Duration) -> bool {
-        self.try_enter(R::try_lock_exclusive, |raw| {
+        self.try_enter::<Sole>(R::try_lock_exclusive, |raw| {
             raw.try_lock_exclusive_for(timeout)
         })
     }
 
     #[inline]
     fn try_lock_exclusive_until(&self, timeout: R::Instant) -> bool {
-        self.try_enter(R::try_lock_exclusive, |raw| {
+        self.try_enter::<Sole>(R::try_lock_exclusive, |raw| {
             raw.try_lock_exclusive_until(timeout)
         })
     }
@@ -186,41 +209,42 @@ unsafe impl<R: RawRwLockTimed> RawRwLockTimed for Watched<R> {
 unsafe impl<R: RawRwLockRecursive> RawRwLockRecursive for Watched<R> {
     #[inline]
     fn lock_shared_recursive(&self) {
-        self.enter(R::try_lock_shared_recursive, R::lock_shared_recursive);
+        self.enter::<Reader>(R::try_lock_shared_recursive, R::lock_shared_recursive);
     }
 
     #[inline]
     fn try_lock_shared_recursive(&self) -> bool {
-        self.0.gate().try_lock_shared_recursive()
+        self.attempt::<Reader>(R::try_lock_shared_recursive)
     }
 }
 
 unsafe impl<R: RawRwLockDowngrade> RawRwLockDowngrade for Watched<R> {
     #[inline]
     unsafe fn downgrade(&self) {
-        unsafe { self.charged().downgrade() }
+        unsafe { self.released::<Sole>().downgrade() }
+        self.0.waiters.taken::<Reader>();
     }
 }
 
 unsafe impl<R: RawRwLockUpgrade> RawRwLockUpgrade for Watched<R> {
     #[inline]
     fn lock_upgradable(&self) {
-        self.enter(R::try_lock_upgradable, R::lock_upgradable);
+        self.enter::<Reader>(R::try_lock_upgradable, R::lock_upgradable);
     }
 
     #[inline]
     fn try_lock_upgradable(&self) -> bool {
-        self.0.gate().try_lock_upgradable()
+        self.attempt::<Reader>(R::try_lock_upgradable)
     }
 
     #[inline]
     unsafe fn unlock_upgradable(&self) {
-        unsafe { self.charged().unlock_upgradable() }
+        unsafe { self.released::<Reader>().unlock_upgradable() }
     }
 
     #[inline]
     unsafe fn upgrade(&self) {
-        self.enter(
+        self.enter::<Sole>(
             |raw| unsafe { raw.try_upgrade() },
             |raw| unsafe { raw.upgrade() },
         );
@@ -228,18 +252,19 @@ unsafe impl<R: RawRwLockUpgrade> RawRwLockUpgrade for Watched<R> {
 
     #[inline]
     unsafe fn try_upgrade(&self) -> bool {
-        unsafe { self.0.gate().try_upgrade() }
+        self.attempt::<Sole>(|raw| unsafe { raw.try_upgrade() })
     }
 }
 
 unsafe impl<R: RawRwLockUpgradeDowngrade> RawRwLockUpgradeDowngrade for Watched<R> {
     #[inline]
     unsafe fn downgrade_upgradable(&self) {
-        unsafe { self.charged().downgrade_upgradable() }
+        unsafe { self.released::<Reader>().downgrade_upgradable() }
     }
 
     #[inline]
     unsafe fn downgrade_to_upgradable(&self) {
-        unsafe { self.charged().downgrade_to_upgradable() }
+        unsafe { self.released::<Sole>().downgrade_to_upgradable() }
+        self.0.waiters.taken::<Reader>();
     }
 }

@@ -1,4 +1,5 @@
-//! Who waits for a lock, as a number and a sum: the time that its waiters have spent since a release was last charged.
+//! Who waits for a lock, as a number and a sum: the time that its waiters have spent since a release was last charged. And who has
+//! it, which readers are told by the entries of [`registry::locks`](crate::registry::locks).
 //!
 //! The time is the integral of their number, so it is exact for any number of waiters and takes two words; a list of
 //! their start times would tell nothing more. What a waiter spends between the unlock that let it in and its next poll is
@@ -7,31 +8,46 @@
 //! Where this differs from Go (`semrelease`): Go's queue has a stamp for its head and one for its tail, and takes the
 //! waiters between to have come evenly. Here each counts for as long as it was there.
 //!
-//! Allowed here: two words under a lock of our own that is held for a few instructions, by waiters and by
+//! Allowed here: a few words under a lock of our own that is held for a few instructions, by waiters and by
 //! releases of a lock with waiters; tokio's own lock takes a mutex of its kind at each of these moments.
-//! Forbidden: allocating, calling out, anything at all on the way of a lock without waiters, but one load.
+//! Forbidden: allocating (but for an entry, where there were never so many waiters), calling out, anything at all on the way of a
+//! lock without waiters, but who takes it and one load.
 
+use super::mode::Mode;
 use crate::clock::{self, Ticks};
 use crate::demand;
-use crate::primitive::{Mutex, Ordering, lock};
-use crate::source::waker;
+use crate::primitive::{AtomicU32, AtomicU64, Mutex, Ordering, lock};
+use crate::registry::locks::{self, LockNumber, LockType, Waiter};
+use crate::source::{self, waker};
 use crate::tally::waits::MUTEX;
 use std::future::Future;
+use std::marker::PhantomData;
+use std::num::NonZeroU32;
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll};
 
-/// The waiters of one lock.
+/// The waiters of one lock, and who has it.
 pub(super) struct Waiters {
-    /// Whether a release has anything to be charged with. Written under the lock of `queue`. Relaxed: who misses a waiter
-    /// that came just now is charged nothing for it, and it has hardly waited.
+    /// Whether a release has anything to do: it is charged, or others read who has the lock. Written under the lock of `queue`.
+    /// Relaxed: a release that misses a waiter that came just now is charged nothing for it, and it has hardly waited.
     contended: AtomicBool,
+    /// The lock's entry in the registry, from its first waiter on; 0 before.
+    number: AtomicU32,
+    /// Who took it, packed; 0 while it is free. The last reader, of a lock that readers have.
+    holder: AtomicU64,
+    /// `None` for a lock whose constructor is a constant.
+    created: Option<&'static Location<'static>>,
     queue: Mutex<Queue>,
 }
 
 /// Pure arithmetic.
 #[derive(Debug)]
 struct Queue {
+    /// Waiters, counted by time or not.
+    present: u32,
+    /// Of them those whose time is counted.
     waiting: u64,
     /// The latest moment that was seen. Counters of two cores may differ a little; time does not go back here.
     now: Ticks,
@@ -44,6 +60,7 @@ struct Queue {
 impl Queue {
     const fn new() -> Self {
         Queue {
+            present: 0,
             waiting: 0,
             now: 0,
             uncharged: 0,
@@ -89,9 +106,12 @@ impl Queue {
 }
 
 impl Waiters {
-    pub(super) const fn new() -> Self {
+    pub(super) const fn new(created: Option<&'static Location<'static>>) -> Self {
         Waiters {
             contended: AtomicBool::new(false),
+            number: AtomicU32::new(0),
+            holder: AtomicU64::new(0),
+            created,
             queue: Mutex::new(Queue::new()),
         }
     }
@@ -99,112 +119,234 @@ impl Waiters {
     fn change<R>(&self, change: impl FnOnce(&mut Queue) -> R) -> R {
         let mut queue = lock(&self.queue);
         let result = change(&mut queue);
-        let contended = queue.waiting > 0 || queue.uncharged > 0;
+        let contended = queue.present > 0 || queue.uncharged > 0;
         self.contended.store(contended, Ordering::Relaxed);
         result
     }
 
-    /// Charges a release that is about to happen with what was waited since the last one.
+    /// Whoever runs on this thread has the lock.
     #[inline(always)]
-    pub(super) fn charge(&self) {
+    pub(super) fn taken<M: Mode>(&self) {
+        self.holder
+            .store(waker::current_packed() | M::BIT, Ordering::Relaxed);
+    }
+
+    /// The lock is about to be released: charges that with what was waited since the last release.
+    #[inline(always)]
+    pub(super) fn released<M: Mode>(&self) {
+        // Of readers the holder is the last that came, until it leaves.
+        if M::BIT == 0 || self.holder.load(Ordering::Relaxed) == waker::current_packed() | M::BIT {
+            self.holder.store(0, Ordering::Relaxed);
+        }
         if self.contended.load(Ordering::Relaxed) {
-            self.charge_contended();
+            self.released_contended();
         }
     }
 
     /// A release of a lock with waiters: samples it, with the stack of the release.
     #[cold]
     #[inline(never)]
-    fn charge_contended(&self) {
-        let waited = self.change(|queue| queue.charge(clock::ticks()));
-        if let Some(weight) = demand::sample_release(waited) {
+    fn released_contended(&self) {
+        self.tell();
+        let waited = self.change(|queue| {
+            let counts = queue.waiting > 0 || queue.uncharged > 0;
+            counts.then(|| queue.charge(clock::ticks()))
+        });
+        if let Some(weight) = waited.and_then(demand::sample_release) {
             MUTEX.add(waker::wait_site(), weight);
+        }
+    }
+
+    /// The entry in the registry; made for the first waiter, `None` where there is no room.
+    fn number(&self, what: &'static LockType) -> Option<LockNumber> {
+        if let Some(number) = self.known() {
+            return Some(number);
+        }
+        let new = locks::enlist(what, self.created)?;
+        // Two first waiters may be here at once.
+        let stored =
+            self.number
+                .compare_exchange(0, new.0.get(), Ordering::Relaxed, Ordering::Relaxed);
+        match stored {
+            Ok(_) => Some(new),
+            Err(first) => {
+                new.delist();
+                NonZeroU32::new(first).map(LockNumber)
+            }
+        }
+    }
+
+    fn known(&self) -> Option<LockNumber> {
+        NonZeroU32::new(self.number.load(Ordering::Relaxed)).map(LockNumber)
+    }
+
+    /// Tells readers who has the lock from now on.
+    fn tell(&self) {
+        if let Some(number) = self.known() {
+            number.changes_hands(self.holder.load(Ordering::Relaxed), clock::ticks());
         }
     }
 }
 
-/// Charges its drop, or the release that says so, with what was waited since a release was last charged.
-pub(super) struct Charge<'a>(&'a Waiters);
-
-impl<'a> Charge<'a> {
-    pub(super) fn new(waiters: &'a Waiters) -> Self {
-        Charge(waiters)
-    }
-
-    #[inline(always)]
-    pub(super) fn now(&self) {
-        self.0.charge();
+impl Drop for Waiters {
+    fn drop(&mut self) {
+        if let Some(number) = self.known() {
+            number.delist();
+        }
     }
 }
 
-impl Drop for Charge<'_> {
+/// A lock that is taken, in that mode. Charges its drop, or the release that says so, with what was waited since a release was
+/// last charged.
+pub(super) struct Charge<'a, M: Mode> {
+    waiters: &'a Waiters,
+    mode: PhantomData<M>,
+}
+
+impl<'a, M: Mode> Charge<'a, M> {
+    #[inline(always)]
+    pub(super) fn new(waiters: &'a Waiters) -> Self {
+        waiters.taken::<M>();
+        Charge {
+            waiters,
+            mode: PhantomData,
+        }
+    }
+
+    /// Released, and taken at once in another mode.
+    pub(super) fn changed<N: Mode>(self) -> Charge<'a, N> {
+        let waiters = self.waiters;
+        drop(self);
+        Charge::new(waiters)
+    }
+}
+
+impl<M: Mode> Drop for Charge<'_, M> {
     #[inline(always)]
     fn drop(&mut self) {
-        self.now();
+        self.waiters.released::<M>();
     }
 }
 
 /// One waiter. Dropped without [`Wait::end`], it has given up.
 pub(super) struct Wait<'a> {
     waiters: &'a Waiters,
-    since: Option<Ticks>,
+    /// Since when its time is counted; 0 for not at all.
+    since: Ticks,
+    entry: Option<Waiter>,
+    is_present: bool,
 }
 
 impl<'a> Wait<'a> {
     pub(super) fn new(waiters: &'a Waiters) -> Self {
         Wait {
             waiters,
-            since: None,
+            since: 0,
+            entry: None,
+            is_present: false,
         }
     }
 
-    /// Counts from now on, if locks are watched and it does not already.
-    pub(super) fn begin(&mut self) {
-        if self.since.is_none() && demand::Demand::Releases.is_on() {
-            let enter = |queue: &mut Queue| queue.enter(clock::ticks());
-            self.since = Some(self.waiters.change(enter));
+    /// It waits from now on, and blocks its thread. Its time is counted if locks are watched.
+    pub(super) fn begin(&mut self, what: &'static LockType) {
+        if !self.is_present && source::is_on() {
+            self.enter(what);
         }
+    }
+
+    /// The future that waits was polled, and waits from now on, or goes on waiting.
+    fn pending(&mut self, what: &'static LockType) {
+        self.begin(what);
+        if let Some(entry) = &self.entry {
+            let (poll, waits) = waker::current_poll();
+            entry.polled(poll, waits);
+        }
+    }
+
+    fn enter(&mut self, what: &'static LockType) {
+        self.is_present = true;
+        let counts = demand::Demand::Releases.is_on();
+        self.since = self.waiters.change(|queue| {
+            queue.present += 1;
+            match counts {
+                // Never 0: that is none.
+                true => queue.enter(clock::ticks()).max(1),
+                false => 0,
+            }
+        });
+        let Some(number) = self.waiters.number(what) else {
+            return;
+        };
+        let holder = self.waiters.holder.load(Ordering::Relaxed);
+        // Since when the holder has it is known if it had to wait for it: then it has said so.
+        number.is_held_by(holder);
+        self.entry = Waiter::new(number, waker::current_packed(), clock::ticks());
     }
 
     /// It has the lock.
-    pub(super) fn end(&mut self) {
-        if let Some(since) = self.since.take() {
-            let leave = |queue: &mut Queue| queue.leave(since, clock::ticks());
-            self.waiters.change(leave);
+    pub(super) fn end<M: Mode>(&mut self) {
+        if !self.is_present {
+            return;
         }
+        self.is_present = false;
+        self.entry = None;
+        self.waiters.taken::<M>();
+        self.waiters.tell();
+        let since = std::mem::take(&mut self.since);
+        self.waiters.change(|queue| {
+            queue.present -= 1;
+            if since != 0 {
+                queue.leave(since, clock::ticks());
+            }
+        });
     }
 }
 
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
-        if self.since.is_some() {
-            self.waiters.change(|queue| queue.give_up(clock::ticks()));
+        if self.is_present {
+            self.waiters.change(|queue| {
+                queue.present -= 1;
+                if self.since != 0 {
+                    queue.give_up(clock::ticks());
+                }
+            });
         }
     }
 }
 
-/// A future that is a waiter from when it is first pending, and gives what `guard` makes of what it waited for.
+/// A lock of a type that a dump can name.
+pub(super) trait Typed {
+    const TYPE: &'static LockType;
+}
+
+/// A future that is a waiter from when it is first pending, and gives what `guard` makes of what it waited for: a guard of a lock
+/// `L` in the mode `M`.
 ///
 /// Written by hand: an async fn around it for each of these steps would move the guard once more.
-pub(super) struct Waiting<'a, F, G> {
+pub(super) struct Waiting<'a, L: ?Sized, M, F, G> {
     /// First: what it gives back when it is dropped goes to others before this waiter has gone.
     acquire: F,
     wait: Wait<'a>,
     guard: G,
+    of: PhantomData<(M, fn(&L))>,
 }
 
-impl<'a, F, G> Waiting<'a, F, G> {
+impl<'a, L: ?Sized, M, F, G> Waiting<'a, L, M, F, G> {
     pub(super) fn new(waiters: &'a Waiters, acquire: F, guard: G) -> Self {
         let wait = Wait::new(waiters);
         Waiting {
             acquire,
             wait,
             guard,
+            of: PhantomData,
         }
     }
 }
 
-impl<F: Future, O, G: Fn(F::Output) -> O> Future for Waiting<'_, F, G> {
+impl<L: Typed + ?Sized, M: Mode, F: Future, O, G: Fn(F::Output) -> O> Future
+    for Waiting<'_, L, M, F, G>
+{
     type Output = O;
 
     #[inline]
@@ -219,11 +361,11 @@ impl<F: Future, O, G: Fn(F::Output) -> O> Future for Waiting<'_, F, G> {
         };
         match acquire.poll(context) {
             Poll::Pending => {
-                wait.begin();
+                wait.pending(L::TYPE);
                 Poll::Pending
             }
             Poll::Ready(permit) => {
-                wait.end();
+                wait.end::<M>();
                 Poll::Ready(guard(permit))
             }
         }

@@ -1,6 +1,7 @@
 use super::{LockResult, TryLockError, TryLockResult, at_once, map, points_to_its_value};
 use crate::source::locks::Door;
 use crate::source::locks::held::Held;
+use crate::source::locks::mode::Sole;
 use std::fmt;
 use std::sync::{Mutex as Gate, MutexGuard as Permit};
 
@@ -18,6 +19,7 @@ pub struct Mutex<T: ?Sized>(Door<Gate<T>>);
 impl<T> Mutex<T> {
     /// An unlocked one. Mirrors [`std::sync::Mutex::new`].
     #[inline]
+    #[track_caller]
     pub const fn new(value: T) -> Self {
         Mutex(Door::new(Gate::new(value)))
     }
@@ -38,7 +40,7 @@ impl<T: ?Sized> Mutex<T> {
     /// It is poisoned; the error has the guard.
     #[inline]
     pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
-        self.0.enter(
+        self.0.enter::<Sole, _, _>(
             |gate| at_once(gate.try_lock()),
             Gate::lock,
             |permit| map(permit, |permit| self.guard(permit)),
@@ -83,12 +85,14 @@ impl<T: ?Sized> Mutex<T> {
 }
 
 impl<T> From<T> for Mutex<T> {
+    #[track_caller]
     fn from(value: T) -> Self {
         Self::new(value)
     }
 }
 
 impl<T: Default> Default for Mutex<T> {
+    #[track_caller]
     fn default() -> Self {
         Self::new(T::default())
     }

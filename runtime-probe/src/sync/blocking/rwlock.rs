@@ -1,6 +1,7 @@
 use super::{LockResult, TryLockError, TryLockResult, at_once, map, points_to_its_value};
 use crate::source::locks::Door;
 use crate::source::locks::held::Held;
+use crate::source::locks::mode::{Reader, Sole};
 use std::fmt;
 use std::sync::{RwLock as Gate, RwLockReadGuard as ReadPermit, RwLockWriteGuard as WritePermit};
 
@@ -21,6 +22,7 @@ pub struct RwLock<T: ?Sized>(Door<Gate<T>>);
 impl<T> RwLock<T> {
     /// An unlocked one. Mirrors [`std::sync::RwLock::new`].
     #[inline]
+    #[track_caller]
     pub const fn new(value: T) -> Self {
         RwLock(Door::new(Gate::new(value)))
     }
@@ -41,7 +43,7 @@ impl<T: ?Sized> RwLock<T> {
     /// It is poisoned; the error has the guard.
     #[inline]
     pub fn read(&self) -> LockResult<RwLockReadGuard<'_, T>> {
-        self.0.enter(
+        self.0.enter::<Reader, _, _>(
             |gate| at_once(gate.try_read()),
             Gate::read,
             |permit| map(permit, |permit| self.reader(permit)),
@@ -64,7 +66,7 @@ impl<T: ?Sized> RwLock<T> {
     /// It is poisoned; the error has the guard.
     #[inline]
     pub fn write(&self) -> LockResult<RwLockWriteGuard<'_, T>> {
-        self.0.enter(
+        self.0.enter::<Sole, _, _>(
             |gate| at_once(gate.try_write()),
             Gate::write,
             |permit| map(permit, |permit| self.writer(permit)),
@@ -115,12 +117,14 @@ impl<T: ?Sized> RwLock<T> {
 }
 
 impl<T> From<T> for RwLock<T> {
+    #[track_caller]
     fn from(value: T) -> Self {
         Self::new(value)
     }
 }
 
 impl<T: Default> Default for RwLock<T> {
+    #[track_caller]
     fn default() -> Self {
         Self::new(T::default())
     }

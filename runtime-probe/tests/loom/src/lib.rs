@@ -35,6 +35,7 @@ mod stack {
 #[path = "../../../src/registry"]
 mod registry {
     pub(crate) mod births;
+    pub(crate) mod shelf;
     pub(crate) mod task;
     pub(crate) mod wake_slot;
 
@@ -87,4 +88,5 @@ mod counting_waker;
 mod intern;
 mod record;
 mod ring;
+mod shelf_slots;
 mod wake_slot;

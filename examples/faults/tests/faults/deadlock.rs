@@ -1,0 +1,64 @@
+//! Cycles of locks are told by name, on the index and above the dump, and what only waits is in none.
+
+use crate::process::{Faulty, never};
+use std::time::{Duration, Instant};
+
+const TRANSFER: &str = r"goroutine \d+ \(deadlock::transfer\)";
+const ACCOUNT: &str =
+    r"a Mutex<deadlock::Account> created at examples/faults/src/bin/deadlock.rs:\d+:\d+";
+
+#[test]
+fn three_tasks_and_what_waits_behind_them() {
+    let bank = Faulty::start(env!("CARGO_BIN_EXE_deadlock"), &[]);
+    let one = format!(r"{TRANSFER} waits for {ACCOUNT} that {TRANSFER} holds, for [\d.]+m?s; ");
+    let line = format!(r"^# deadlock: {one}{one}{one}1 wait behind it$");
+    let page = bank.must("goroutine?debug=2", &line);
+    assert_eq!(page.matches(", held by goroutine ").count(), 4, "{page}");
+    assert_eq!(
+        page.matches(", holds a Mutex<deadlock::Account> created at ")
+            .count(),
+        3,
+        "{page}"
+    );
+    bank.must("", "<li>deadlock: goroutine ");
+    for form in [
+        "goroutine?debug=1",
+        "block?debug=1",
+        "mutex?debug=1",
+        "threads?debug=1",
+        "tasks?debug=1",
+    ] {
+        bank.must(form, "^(# )?deadlock: goroutine ");
+    }
+}
+
+#[test]
+fn a_reader_that_wants_to_write() {
+    let service = Faulty::start(env!("CARGO_BIN_EXE_deadlock"), &["upgrade"]);
+    service.must(
+        "goroutine?debug=2",
+        r"^# deadlock: goroutine (\d+) \(deadlock::reload\) waits for a RwLock<u32> created at .* that goroutine \d+ \(deadlock::reload\) holds, for ",
+    );
+}
+
+#[test]
+fn a_thread_and_a_worker() {
+    let store = Faulty::start(env!("CARGO_BIN_EXE_deadlock"), &["blocking"]);
+    store.must(
+        "goroutine?debug=2",
+        r"^# deadlock: .* waits for a std::sync::.*Mutex<u32> .* holds, for ",
+    );
+}
+
+#[test]
+fn locks_that_are_taken_one_at_a_time_are_no_deadlock() {
+    let bank = Faulty::start(env!("CARGO_BIN_EXE_deadlock"), &["healthy"]);
+    bank.must(
+        "goroutine?debug=2",
+        r"^# .*, waits for a Mutex<deadlock::Account>.*, held by goroutine \d+ ",
+    );
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(3) {
+        never(&bank.page("goroutine?debug=2"), "deadlock: |given to");
+    }
+}

@@ -1,0 +1,31 @@
+//! A lock that was given to a future which nothing polls any more: the task that has that future is named, to it and to all that
+//! wait behind it.
+
+use crate::process::{Faulty, never};
+
+#[test]
+fn the_task_that_does_not_take_its_lock_is_named() {
+    let shop = Faulty::start(env!("CARGO_BIN_EXE_futurelock"), &[]);
+    let page = shop.must(
+        "goroutine?debug=2",
+        r"^# .*, was given a Mutex<futurelock::Prices> created at examples/faults/src/bin/futurelock.rs:\d+ [\d.]+m?s ago, through the future that waited at futurelock::update \(.*examples/faults/src/bin/futurelock.rs:\d+\), which it has not polled since: 21 wait behind it.*\ngoroutine \d+ \[sync.Mutex.Lock\]:\n(.*\n)*?futurelock::refresh",
+    );
+    let blamed = page
+        .split("it was given to goroutine ")
+        .nth(1)
+        .and_then(|rest| rest.split(',').next())
+        .expect("a task is named");
+    assert!(
+        page.contains(&format!("\ngoroutine {blamed} [sync.Mutex.Lock]:\n")),
+        "{page}"
+    );
+    assert_eq!(
+        page.matches(&format!(
+            ": it was given to goroutine {blamed}, which has been polled since without taking it; 21 more wait for it"
+        ))
+        .count(),
+        20,
+        "{page}"
+    );
+    never(&page, "deadlock|held by");
+}

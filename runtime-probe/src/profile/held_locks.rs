@@ -1,0 +1,216 @@
+//! What a dump says of locks: of a task that waits, who has the lock; of a task that has it, what waits.
+
+use super::leaf_stacks::own_frame;
+use super::selection::grouped;
+use crate::registry::locks::Who;
+use crate::snapshot::locks::{Lock, Locks};
+use crate::snapshot::tasks::{Row, State, Tasks};
+use crate::symbol::resolver::Resolver;
+use runtime_dump::source_path::shortened;
+use runtime_dump::stack::Frame;
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// A lock that nothing has and something waits for is on its way to the next waiter, which a ready task fetches in this time.
+const HANDED_OVER_NS: u64 = 100_000_000;
+
+/// The locks of a dump.
+#[derive(Debug, Default)]
+pub(super) struct HeldLocks {
+    locks: Locks,
+    /// By task: where in `locks` a lock is, and where among its waiters the task is.
+    waits: HashMap<u64, Vec<(usize, usize)>>,
+    /// By task: the locks that it took.
+    holds: HashMap<u64, Vec<usize>>,
+    /// Of the tasks in either, how often each was polled. What is not in it has ended.
+    polls: HashMap<u64, u64>,
+    /// By lock, of those that a task was given and does not take: where the future waited that it was given to.
+    abandoned: HashMap<usize, String>,
+}
+
+impl HeldLocks {
+    pub(super) fn of(locks: Locks, tasks: &Tasks, resolver: &mut Resolver) -> Self {
+        let mut held = HeldLocks::default();
+        for (at, lock) in locks.0.iter().enumerate() {
+            if let Who::Task(id) = lock.holder {
+                held.holds.entry(id).or_default().push(at);
+            }
+            for (place, waiter) in lock.waiters.iter().enumerate() {
+                if let Who::Task(id) = waiter.who {
+                    held.waits.entry(id).or_default().push((at, place));
+                }
+            }
+        }
+        held.locks = locks;
+        if !held.holds.is_empty() || !held.waits.is_empty() {
+            let rows = tasks.rows.iter();
+            let wanted = rows
+                .filter(|row| held.holds.contains_key(&row.id) || held.waits.contains_key(&row.id));
+            held.polls = wanted.map(|row| (row.id, row.polls)).collect();
+        }
+        let mut abandoned = HashMap::new();
+        for (at, lock) in held.locks.0.iter().enumerate() {
+            if held.culprit(lock).is_some()
+                && let Some(waits) = lock.waiters[0].waits
+                && let Some(frame) = own_frame(waits.last, resolver)
+            {
+                abandoned.insert(at, place(&frame));
+            }
+        }
+        held.abandoned = abandoned;
+        held
+    }
+
+    pub(super) fn all(&self) -> &[Lock] {
+        &self.locks.0
+    }
+
+    /// Who has a lock, or should: `"held by goroutine 431 since 2.1s"`.
+    pub(super) fn whose(&self, lock: &Lock, thread: impl Fn(u32) -> String) -> String {
+        if let Some(id) = self.culprit(lock) {
+            return format!(
+                "given to goroutine {id}, which has been polled since without taking it"
+            );
+        }
+        let held = self.held_by(lock, 0, &thread);
+        match held.strip_prefix(", ") {
+            Some(held) => held.to_owned(),
+            None => "on its way to the next that waits".to_owned(),
+        }
+    }
+
+    /// What is said of a task; `thread` names one.
+    pub(super) fn notes(
+        &self,
+        row: &Row,
+        state: State,
+        thread: impl Fn(u32) -> String,
+    ) -> Vec<String> {
+        let mut notes = Vec::new();
+        for (at, place) in self.waits.get(&row.id).into_iter().flatten() {
+            let lock = &self.locks.0[*at];
+            let waiter = &lock.waiters[*place];
+            let lasts = waiter.poll == 0 || waiter.poll == row.polls && state == State::Waiting;
+            if lasts {
+                notes.push(self.waits_for(lock, row.id, &thread));
+            } else if waiter.poll < row.polls && self.is_given_to(lock, *place) {
+                notes.push(self.given(*at));
+            }
+        }
+        for at in self.holds.get(&row.id).into_iter().flatten() {
+            notes.push(holds(&self.locks.0[*at]));
+        }
+        notes
+    }
+
+    fn waits_for(&self, lock: &Lock, task: u64, thread: &impl Fn(u32) -> String) -> String {
+        let mut text = format!("waits for {}", described(lock));
+        match self.culprit(lock) {
+            Some(id) if id == task => text.push_str(", which it was given itself"),
+            Some(id) => text.push_str(&format!(
+                ": it was given to goroutine {id}, which has been polled since without taking it"
+            )),
+            None => text.push_str(&self.held_by(lock, task, thread)),
+        }
+        let others = lock.waiters.len() - 1;
+        if others > 0 {
+            text.push_str(&format!("; {} more wait for it", grouped(others as u64)));
+        }
+        text
+    }
+
+    fn held_by(&self, lock: &Lock, task: u64, thread: &impl Fn(u32) -> String) -> String {
+        let held = match lock.is_shared {
+            true => "taken for reading",
+            false => "held",
+        };
+        let since = match lock.since_ns {
+            Some(ns) => format!(" since {:.1?}", Duration::from_nanos(ns)),
+            None => String::new(),
+        };
+        match lock.holder {
+            Who::Task(id) if id == task => format!(", {held} by this very task{since}"),
+            Who::Task(id) if self.polls.contains_key(&id) => {
+                format!(", {held} by goroutine {id}{since}")
+            }
+            Who::Task(id) => {
+                format!(", {held} by goroutine {id}{since}, which has ended or is not listed")
+            }
+            Who::Thread(number) => format!(", {held} by {}{since}", thread(number)),
+            Who::Unknown if lock.what.has_readers => {
+                ", which nothing is known to have: readers may".to_owned()
+            }
+            Who::Unknown => String::new(),
+        }
+    }
+
+    fn given(&self, at: usize) -> String {
+        let lock = &self.locks.0[at];
+        let since = lock.since_ns.map_or(Duration::ZERO, Duration::from_nanos);
+        let future = match self.abandoned.get(&at) {
+            Some(place) => format!("the future that waited at {place}"),
+            None => "a future".to_owned(),
+        };
+        let behind = lock.waiters.len() - 1;
+        format!(
+            "was given {} {since:.1?} ago, through {future}, which it has not polled since: {} wait behind it",
+            described(lock),
+            grouped(behind as u64)
+        )
+    }
+
+    /// The task that was given the lock through a future that it does not poll any more.
+    fn culprit(&self, lock: &Lock) -> Option<u64> {
+        let first = lock.waiters.first()?;
+        match first.who {
+            Who::Task(id) if self.is_given_to(lock, 0) => {
+                let polls = self.polls.get(&id)?;
+                (first.poll != 0 && *polls > first.poll).then_some(id)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the lock is free and waits for that waiter to fetch it, for too long.
+    fn is_given_to(&self, lock: &Lock, place: usize) -> bool {
+        let free = lock.holder == Who::Unknown && !lock.is_shared;
+        free && place == 0 && lock.since_ns.is_some_and(|ns| ns > HANDED_OVER_NS)
+    }
+}
+
+/// A lock, as it is named.
+pub(super) fn described(lock: &Lock) -> String {
+    let name = lock.type_name();
+    match lock.created() {
+        Some(at) => format!("a {name} created at {}:{}", shortened(at.file()), at.line()),
+        None => format!("a {name}"),
+    }
+}
+
+fn holds(lock: &Lock) -> String {
+    let took = match lock.is_shared {
+        true => "took for reading",
+        false => "holds",
+    };
+    let since = match lock.since_ns {
+        Some(ns) => format!(", taken {:.1?} ago", Duration::from_nanos(ns)),
+        None => String::new(),
+    };
+    let wait = match lock.waiters.len() {
+        1 => "1 waits".to_owned(),
+        several => format!("{} wait", grouped(several as u64)),
+    };
+    format!(
+        "{took} {}{since}: {wait} for it, the first for {:.1?}",
+        described(lock),
+        Duration::from_nanos(lock.longest_ns())
+    )
+}
+
+/// A line of the application's: `"shop::refresh (src/shop.rs:12)"`.
+pub(super) fn place(frame: &Frame) -> String {
+    match frame.line {
+        0 => frame.function.to_string(),
+        line => format!("{} ({}:{line})", frame.function, shortened(&frame.file)),
+    }
+}

@@ -1,0 +1,150 @@
+//! Locks that something waits for, each with its holder and its waiters by where these are.
+
+use super::diagnosis::OFF;
+use super::goroutine::Goroutines;
+use super::held_locks::{described, place};
+use super::selection::{Selection, grouped};
+use crate::registry::locks::Who;
+use crate::snapshot::locks::{self, Lock};
+use crate::snapshot::tasks::Row;
+use crate::source;
+use crate::symbol::role;
+use runtime_dump::stack::Frame;
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::time::Duration;
+
+/// The most tasks of a site that are named.
+const MOST_NAMED: usize = 5;
+
+/// All of them, at one moment.
+pub(crate) struct LockTable(Goroutines);
+
+impl LockTable {
+    pub(crate) fn collect() -> Self {
+        LockTable(Goroutines::collect(Selection::default()))
+    }
+
+    /// The text: a paragraph for each lock, those first for which something waits longest.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub(crate) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        if !source::is_on() {
+            return writeln!(out, "# {OFF}");
+        }
+        for condition in &self.0.conditions {
+            writeln!(out, "# {}", condition.text())?;
+        }
+        if locks::missed() > 0 {
+            let missed = grouped(locks::missed());
+            writeln!(
+                out,
+                "# {missed} waits are not in it: there were too many at once"
+            )?;
+        }
+        let locks = self.0.locks.all();
+        if locks.is_empty() {
+            return writeln!(
+                out,
+                "# nothing waits for a Mutex or RwLock of tokio::sync, or for a lock of tokio::sync::blocking, at this moment"
+            );
+        }
+        let rows: HashMap<u64, &Row> = self.0.tasks.rows.iter().map(|row| (row.id, row)).collect();
+        for lock in locks {
+            self.write_lock(out, lock, &rows)?;
+        }
+        Ok(())
+    }
+
+    fn write_lock(
+        &self,
+        out: &mut dyn Write,
+        lock: &Lock,
+        rows: &HashMap<u64, &Row>,
+    ) -> io::Result<()> {
+        writeln!(out, "\n{}", described(lock))?;
+        write!(
+            out,
+            "\t{}",
+            self.0.locks.whose(lock, |tid| self.0.thread_of(tid))
+        )?;
+        let holder = match lock.holder {
+            Who::Task(id) => rows.get(&id).map(|row| self.place(row)),
+            _ => None,
+        };
+        match holder {
+            Some(place) => writeln!(out, ": {place}")?,
+            None => writeln!(out)?,
+        }
+        let first = Duration::from_nanos(lock.longest_ns());
+        writeln!(
+            out,
+            "\t{} wait, the first for {first:.1?}",
+            grouped(lock.waiters.len() as u64)
+        )?;
+        for (place, tasks) in self.by_place(lock, rows) {
+            let mut named: Vec<String> = tasks.iter().take(MOST_NAMED).cloned().collect();
+            let more = tasks.len() - named.len();
+            if more > 0 {
+                named.push(format!("{} more", grouped(more as u64)));
+            }
+            writeln!(
+                out,
+                "\t\t{} at {place}: {}",
+                grouped(tasks.len() as u64),
+                named.join(", ")
+            )?;
+        }
+        Ok(())
+    }
+
+    /// The waiters by where they are, most first.
+    fn by_place(&self, lock: &Lock, rows: &HashMap<u64, &Row>) -> Vec<(String, Vec<String>)> {
+        let mut places: HashMap<String, Vec<String>> = HashMap::new();
+        for waiter in &lock.waiters {
+            let (place, name) = match waiter.who {
+                Who::Task(id) => {
+                    let row = rows.get(&id);
+                    let place = row.map_or_else(
+                        || "a place that is not known".to_owned(),
+                        |row| self.place(row),
+                    );
+                    (place, format!("goroutine {id}"))
+                }
+                Who::Thread(number) => (
+                    "a thread outside of any task".to_owned(),
+                    self.0.thread_of(number),
+                ),
+                Who::Unknown => (
+                    "a thread outside of any task".to_owned(),
+                    "unknown".to_owned(),
+                ),
+            };
+            places.entry(place).or_default().push(name);
+        }
+        let mut places: Vec<_> = places.into_iter().collect();
+        places.sort_by(|(a, one), (b, other)| other.len().cmp(&one.len()).then(a.cmp(b)));
+        places
+    }
+
+    /// The innermost function of the application's that a task is in, with its line and what it waits for.
+    fn place(&self, row: &Row) -> String {
+        let stack = &self.0.tables.stacks[row.stack_key as usize];
+        let reason = self.0.doings[row.stack_key as usize].reason;
+        let shown = stack.trunk.iter().filter(|location| !location.hidden);
+        let mut frames = shown.flat_map(|location| &location.frames);
+        // A name without a path is of C.
+        let is_own =
+            |frame: &&Frame| !role::is_library(&frame.function) && frame.function.contains("::");
+        match frames.find(is_own) {
+            Some(frame) => format!("{} [{reason}]", place(frame)),
+            None => format!("a library's code [{reason}]"),
+        }
+    }
+}
+
+/// How many locks something waits for.
+pub(crate) fn count() -> usize {
+    locks::count()
+}

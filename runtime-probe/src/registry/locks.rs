@@ -1,0 +1,337 @@
+//! Locks of ours that something waits for, or has waited for: who has each of them, and what waits.
+//!
+//! A lock has an entry from its first waiter to its end, and each waiter has one for as long as it waits. Entries are slots of a
+//! [`Shelf`], so a reader needs no lock and keeps neither lock nor task alive. It never looks into a lock itself: a future that
+//! was forgotten (`mem::forget`) waits on in its entry though its lock may be gone.
+//!
+//! Invariants:
+//! 1. `version` is odd while an entry is in use. MUST change before any other field is written for the next owner, and last when
+//!    it ends; otherwise a reader mixes two owners.
+//! 2. A waiter names its lock by number and version: of a lock that is gone it is no waiter.
+
+use super::shelf::{Shelf, Slot};
+use crate::clock::Ticks;
+use crate::primitive::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
+use crate::stack::raw::WaitSet;
+use std::num::NonZeroU32;
+use std::panic::Location;
+use std::ptr::{from_ref, null_mut};
+
+static LOCKS: Shelf<LockSlot> = Shelf::new();
+static WAITERS: Shelf<WaiterSlot> = Shelf::new();
+/// Waiters in the order in which they came.
+static ARRIVALS: AtomicU64 = AtomicU64::new(1);
+/// Waiters without an entry: all were in use.
+static MISSED: AtomicU64 = AtomicU64::new(0);
+
+/// What a lock is, the same for all locks of a type.
+#[derive(Debug)]
+pub(crate) struct LockType {
+    /// `"Mutex"`; empty where `value` names the whole type.
+    pub(crate) kind: &'static str,
+    /// The type of the value.
+    pub(crate) value: fn() -> &'static str,
+    /// Several may have it at once.
+    pub(crate) has_readers: bool,
+}
+
+/// What has a lock, or waits for one. In one word: a task by its id, a thread by its kernel id with the top bit set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    /// Nothing has it, or what does is not known.
+    Unknown,
+    Task(u64),
+    Thread(u32),
+}
+
+const THREAD: u64 = 1 << 63;
+
+impl Who {
+    pub(crate) fn pack(self) -> u64 {
+        match self {
+            Who::Unknown => 0,
+            Who::Task(id) => id & !(THREAD | SHARED),
+            Who::Thread(tid) => u64::from(tid) | THREAD,
+        }
+    }
+
+    pub(crate) fn unpack(word: u64) -> Self {
+        match word {
+            0 => Who::Unknown,
+            word if word & THREAD != 0 => Who::Thread(word as u32),
+            id => Who::Task(id),
+        }
+    }
+}
+
+struct LockSlot {
+    version: AtomicU32,
+    next: AtomicU32,
+    what: AtomicPtr<LockType>,
+    created: AtomicPtr<Location<'static>>,
+    /// Who took it, packed; 0 while it is free, on its way to the next waiter, or readers have it.
+    holder: AtomicU64,
+    /// When that changed, as far as that is known; 0 otherwise.
+    since: AtomicU64,
+}
+
+struct WaiterSlot {
+    version: AtomicU32,
+    next: AtomicU32,
+    lock: AtomicU32,
+    lock_version: AtomicU32,
+    arrival: AtomicU64,
+    who: AtomicU64,
+    since: AtomicU64,
+    /// In which poll of its task the future was polled last; 0 for a thread.
+    poll: AtomicU64,
+    /// The registrations of that poll up to this one.
+    waits: AtomicPtr<WaitSet>,
+}
+
+impl Slot for LockSlot {
+    fn new() -> Self {
+        LockSlot {
+            version: AtomicU32::new(0),
+            next: AtomicU32::new(0),
+            what: AtomicPtr::new(null_mut()),
+            created: AtomicPtr::new(null_mut()),
+            holder: AtomicU64::new(0),
+            since: AtomicU64::new(0),
+        }
+    }
+
+    fn next(&self) -> &AtomicU32 {
+        &self.next
+    }
+}
+
+impl Slot for WaiterSlot {
+    fn new() -> Self {
+        WaiterSlot {
+            version: AtomicU32::new(0),
+            next: AtomicU32::new(0),
+            lock: AtomicU32::new(0),
+            lock_version: AtomicU32::new(0),
+            arrival: AtomicU64::new(0),
+            who: AtomicU64::new(0),
+            since: AtomicU64::new(0),
+            poll: AtomicU64::new(0),
+            waits: AtomicPtr::new(null_mut()),
+        }
+    }
+
+    fn next(&self) -> &AtomicU32 {
+        &self.next
+    }
+}
+
+/// Begins an entry: what its owner writes comes after it.
+fn open(version: &AtomicU32, write: impl FnOnce()) {
+    // Readers must see the even version before any field of this owner.
+    fence(Ordering::Release);
+    write();
+    let free = version.load(Ordering::Relaxed);
+    version.store(free.wrapping_add(1), Ordering::Release);
+}
+
+/// Ends it.
+fn shut(version: &AtomicU32) {
+    let used = version.load(Ordering::Relaxed);
+    version.store(used.wrapping_add(1), Ordering::Relaxed);
+    // What the next owner writes comes after the even version.
+    fence(Ordering::Release);
+}
+
+/// What a reader found, if the entry was in use and one owner's all the while.
+fn read<R>(version: &AtomicU32, read: impl FnOnce(u32) -> R) -> Option<R> {
+    let before = version.load(Ordering::Acquire);
+    if before.is_multiple_of(2) {
+        return None;
+    }
+    let found = read(before);
+    fence(Ordering::Acquire);
+    (version.load(Ordering::Relaxed) == before).then_some(found)
+}
+
+/// The entry of a lock, by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LockNumber(pub(crate) NonZeroU32);
+
+/// A lock has its first waiter; `None` if all entries are in use.
+pub(crate) fn enlist(
+    what: &'static LockType,
+    created: Option<&'static Location<'static>>,
+) -> Option<LockNumber> {
+    let (number, slot) = LOCKS.take()?;
+    open(&slot.version, || {
+        slot.what
+            .store(from_ref(what).cast_mut(), Ordering::Relaxed);
+        let created = created.map_or(null_mut(), |created| from_ref(created).cast_mut());
+        slot.created.store(created, Ordering::Relaxed);
+        slot.holder.store(0, Ordering::Relaxed);
+        slot.since.store(0, Ordering::Relaxed);
+    });
+    Some(LockNumber(number))
+}
+
+impl LockNumber {
+    /// It is gone.
+    pub(crate) fn delist(self) {
+        if let Some(slot) = LOCKS.slot(self.0) {
+            shut(&slot.version);
+            LOCKS.give(self.0);
+        }
+    }
+
+    /// `holder`, packed, has it, or nothing does. If it has said so itself, since when is known.
+    pub(crate) fn is_held_by(self, holder: u64) {
+        if LOCKS
+            .slot(self.0)
+            .is_some_and(|slot| slot.holder.load(Ordering::Relaxed) != holder)
+        {
+            self.changes_hands(holder, 0);
+        }
+    }
+
+    /// `holder`, packed, has it, or nothing does, from `since` on; 0 for a time that is not known.
+    pub(crate) fn changes_hands(self, holder: u64, since: Ticks) {
+        if let Some(slot) = LOCKS.slot(self.0) {
+            slot.since.store(since, Ordering::Relaxed);
+            slot.holder.store(holder, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A waiter's entry, until it is dropped.
+pub(crate) struct Waiter(NonZeroU32);
+
+impl Waiter {
+    /// `who`, packed, waits for the lock; `None`, and counted, if all entries are in use.
+    pub(crate) fn new(lock: LockNumber, who: u64, since: Ticks) -> Option<Waiter> {
+        let version = LOCKS.slot(lock.0)?.version.load(Ordering::Relaxed);
+        let Some((number, slot)) = WAITERS.take() else {
+            MISSED.fetch_add(1, Ordering::Relaxed);
+            return None;
+        };
+        open(&slot.version, || {
+            let arrival = ARRIVALS.fetch_add(1, Ordering::Relaxed);
+            slot.lock.store(lock.0.get(), Ordering::Relaxed);
+            slot.lock_version.store(version, Ordering::Relaxed);
+            slot.arrival.store(arrival, Ordering::Relaxed);
+            slot.who.store(who, Ordering::Relaxed);
+            slot.since.store(since, Ordering::Relaxed);
+            slot.poll.store(0, Ordering::Relaxed);
+            slot.waits.store(null_mut(), Ordering::Relaxed);
+        });
+        Some(Waiter(number))
+    }
+
+    /// Its future was polled in that poll of its task, and waits on.
+    pub(crate) fn polled(&self, poll: u64, waits: Option<&'static WaitSet>) {
+        if let Some(slot) = WAITERS.slot(self.0) {
+            let waits = waits.map_or(null_mut(), |waits| from_ref(waits).cast_mut());
+            slot.waits.store(waits, Ordering::Relaxed);
+            slot.poll.store(poll, Ordering::Release);
+        }
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        if let Some(slot) = WAITERS.slot(self.0) {
+            shut(&slot.version);
+            WAITERS.give(self.0);
+        }
+    }
+}
+
+/// A lock that something waits for, as a reader sees it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LockView {
+    pub(crate) number: NonZeroU32,
+    pub(crate) version: u32,
+    pub(crate) what: &'static LockType,
+    pub(crate) created: Option<&'static Location<'static>>,
+    /// Who took it, and whether that was for reading, beside others.
+    pub(crate) holder: Who,
+    pub(crate) is_shared: bool,
+    /// 0 where it is not known.
+    pub(crate) since: Ticks,
+}
+
+/// A waiter, as a reader sees it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WaiterView {
+    pub(crate) lock: u32,
+    pub(crate) lock_version: u32,
+    pub(crate) arrival: u64,
+    pub(crate) who: Who,
+    pub(crate) since: Ticks,
+    pub(crate) poll: u64,
+    pub(crate) waits: Option<&'static WaitSet>,
+}
+
+/// Beside a holder: it has the lock for reading, and others may have it, too.
+pub(crate) const SHARED: u64 = 1 << 62;
+
+/// All locks that had waiters.
+pub(crate) fn locks() -> Vec<LockView> {
+    let slots = LOCKS.slots();
+    slots
+        .filter_map(|(number, slot)| {
+            read(&slot.version, |version| lock_view(number, slot, version))
+        })
+        .flatten()
+        .collect()
+}
+
+#[expect(unsafe_code, reason = "reads pointers to what lives for ever")]
+fn lock_view(number: NonZeroU32, slot: &LockSlot, version: u32) -> Option<LockView> {
+    let holder = slot.holder.load(Ordering::Relaxed);
+    // SAFETY: null, or 'static.
+    let (what, created) = unsafe {
+        (
+            slot.what.load(Ordering::Relaxed).as_ref()?,
+            slot.created.load(Ordering::Relaxed).as_ref(),
+        )
+    };
+    Some(LockView {
+        number,
+        version,
+        what,
+        created,
+        holder: Who::unpack(holder & !SHARED),
+        is_shared: holder & SHARED != 0,
+        since: slot.since.load(Ordering::Relaxed),
+    })
+}
+
+/// All waiters, in the order in which they came.
+pub(crate) fn waiters() -> Vec<WaiterView> {
+    let slots = WAITERS.slots();
+    let mut waiters: Vec<WaiterView> = slots
+        .filter_map(|(_, slot)| read(&slot.version, |_| waiter_view(slot)))
+        .collect();
+    waiters.sort_unstable_by_key(|waiter| waiter.arrival);
+    waiters
+}
+
+#[expect(unsafe_code, reason = "reads a pointer to what lives for ever")]
+fn waiter_view(slot: &WaiterSlot) -> WaiterView {
+    WaiterView {
+        lock: slot.lock.load(Ordering::Relaxed),
+        lock_version: slot.lock_version.load(Ordering::Relaxed),
+        arrival: slot.arrival.load(Ordering::Relaxed),
+        who: Who::unpack(slot.who.load(Ordering::Relaxed)),
+        since: slot.since.load(Ordering::Relaxed),
+        poll: slot.poll.load(Ordering::Acquire),
+        // SAFETY: null, or an interned set, which lives for ever.
+        waits: unsafe { slot.waits.load(Ordering::Relaxed).as_ref() },
+    }
+}
+
+/// How many waiters had no entry.
+pub(crate) fn missed() -> u64 {
+    MISSED.load(Ordering::Relaxed)
+}

@@ -1,0 +1,305 @@
+//! Tasks and threads that wait for locks of each other: cycles in which none can go on.
+//!
+//! A task can go on where it waits for anything beside a lock of ours: it is in no cycle. What waits for one that is not stuck
+//! itself is not stuck either. What is left over when all of these are taken away waits for ever, in a cycle or behind one.
+//!
+//! One copy of a running program is not of one moment, so a cycle is told when a second copy has the same waits in the same
+//! polls: at the moment between the two all of them lasted.
+
+use super::locks::{LockNumber, Locks};
+use super::remaining::Remaining;
+use super::tasks::{State, Tasks, known};
+use crate::clock::Scale;
+use crate::registry::locks::Who;
+use crate::registry::slab;
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+/// How long after the first copy the second is taken.
+const SECOND_LOOK: Duration = Duration::from_millis(10);
+
+/// A cycle.
+#[derive(Debug)]
+pub(crate) struct Deadlock {
+    /// Each waits for a lock that the next one has, and the last for one of the first.
+    pub(crate) members: Vec<Member>,
+    /// How many wait for a member, or for one that does.
+    pub(crate) behind: usize,
+}
+
+/// One that waits in a cycle.
+#[derive(Clone, Debug)]
+pub(crate) struct Member {
+    /// A task or a thread.
+    pub(crate) who: Who,
+    /// The type of its future, of a task that is listed.
+    pub(crate) type_name: Option<&'static str>,
+    pub(crate) since_ns: u64,
+    /// The lock that it waits for.
+    pub(crate) lock: String,
+    pub(crate) created: Option<String>,
+    edge: Edge,
+}
+
+/// That one waits for a lock of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Edge {
+    who: u64,
+    holder: u64,
+    lock: LockNumber,
+    arrival: u64,
+    poll: u64,
+}
+
+/// Those of now.
+pub(crate) fn now() -> Vec<Deadlock> {
+    let locks = Locks::take(&Scale::now());
+    if may_have_a_cycle(&locks) {
+        of(&Tasks::take(), &locks)
+    } else {
+        Vec::new()
+    }
+}
+
+/// Those of a copy; looks once more where there may be one.
+pub(crate) fn of(tasks: &Tasks, locks: &Locks) -> Vec<Deadlock> {
+    if !may_have_a_cycle(locks) {
+        return Vec::new();
+    }
+    let mut found = cycles(tasks, locks);
+    if found.is_empty() {
+        return found;
+    }
+    std::thread::sleep(SECOND_LOOK);
+    let again = Locks::take(&Scale::now());
+    let edges: HashSet<[u64; 6]> = edges(&again).map(|edge| edge.words()).collect();
+    let members = found.iter().flat_map(|deadlock| &deadlock.members);
+    let polls = polls(members.map(|member| member.edge.who).collect());
+    found.retain(|deadlock| {
+        deadlock.members.iter().all(|Member { edge, .. }| {
+            let same_poll = edge.poll == 0 || polls.get(&edge.who) == Some(&edge.poll);
+            same_poll && edges.contains(&edge.words())
+        })
+    });
+    found
+}
+
+/// Whether a holder waits itself: cheap, and false for most programs at most moments.
+fn may_have_a_cycle(locks: &Locks) -> bool {
+    let holders: HashSet<u64> = locks.0.iter().map(|lock| lock.holder.pack()).collect();
+    let mut waiters = locks.0.iter().flat_map(|lock| &lock.waiters);
+    waiters.any(|waiter| waiter.who != Who::Unknown && holders.contains(&waiter.who.pack()))
+}
+
+impl Deadlock {
+    /// The same for as long as it lasts.
+    pub(crate) fn first(&self) -> u64 {
+        let members = self.members.iter().map(|member| member.edge.who);
+        members.min().unwrap_or(0)
+    }
+}
+
+impl Edge {
+    fn words(self) -> [u64; 6] {
+        let (number, version) = self.lock;
+        let lock = u64::from(number) << 32 | u64::from(version);
+        [self.who, self.holder, lock, self.arrival, self.poll, 0]
+    }
+}
+
+fn edges(locks: &Locks) -> impl Iterator<Item = Edge> {
+    locks.0.iter().flat_map(|lock| {
+        lock.waiters.iter().map(|waiter| Edge {
+            who: waiter.who.pack(),
+            holder: lock.holder.pack(),
+            lock: lock.number,
+            arrival: waiter.arrival,
+            poll: waiter.poll,
+        })
+    })
+}
+
+fn cycles(tasks: &Tasks, locks: &Locks) -> Vec<Deadlock> {
+    let waiting: HashSet<u64> = edges(locks).map(|edge| edge.who).collect();
+    let rows: HashMap<u64, _> = tasks
+        .rows
+        .iter()
+        .filter(|row| waiting.contains(&row.id))
+        .map(|row| (row.id, row))
+        .collect();
+    let mut stuck: HashMap<u64, Vec<Edge>> = HashMap::new();
+    for edge in edges(locks).filter(|edge| edge.who != 0) {
+        // Of a future that its task has not polled since, the task does not wait.
+        let lasts = edge.poll == 0
+            || rows
+                .get(&edge.who)
+                .is_some_and(|row| row.polls == edge.poll);
+        if lasts {
+            stuck.entry(edge.who).or_default().push(edge);
+        }
+    }
+    stuck.retain(|who, edges| {
+        let blocked = edges.iter().any(|edge| edge.poll == 0);
+        let only_locks = rows.get(who).is_some_and(|row| {
+            let key = &tasks.stack_keys[row.stack_key as usize];
+            // What registered and keeps no waker any more, as a timer that is over, is no wait.
+            let registered = key.waits.map_or(0, |waits| usize::from(waits.len));
+            let waits = match key.remaining {
+                Remaining::AtMost(wakers) => registered.min(wakers),
+                Remaining::All | Remaining::Repeated => registered,
+                Remaining::Earlier | Remaining::None => usize::MAX,
+            };
+            key.state == State::Waiting && waits <= edges.len()
+        });
+        blocked || only_locks
+    });
+    retain_stuck(&mut stuck);
+    let rings = rings(&stuck);
+    let inside: usize = rings.iter().map(Vec::len).sum();
+    let behind = stuck.len() - inside;
+    let mut longest = HashMap::new();
+    for lock in &locks.0 {
+        for waiter in &lock.waiters {
+            longest.insert((lock.number, waiter.arrival), (lock, waiter.since_ns));
+        }
+    }
+    let deadlocks = rings.into_iter().map(|ring| Deadlock {
+        members: ring
+            .iter()
+            .filter_map(|edge| {
+                let (lock, since_ns) = longest.get(&(edge.lock, edge.arrival))?;
+                let meta = rows
+                    .get(&edge.who)
+                    .and_then(|row| tasks.stack_keys[row.stack_key as usize].meta);
+                Some(Member {
+                    who: Who::unpack(edge.who),
+                    type_name: meta.map(|meta| (meta.type_name)()),
+                    since_ns: *since_ns,
+                    lock: lock.type_name(),
+                    created: lock.created().map(ToString::to_string),
+                    edge: *edge,
+                })
+            })
+            .collect(),
+        behind,
+    });
+    deadlocks.collect()
+}
+
+/// Takes away what can go on: what waits for one that is not stuck, or for one that is not known.
+fn retain_stuck(stuck: &mut HashMap<u64, Vec<Edge>>) {
+    loop {
+        let before = stuck.len();
+        let left: HashSet<u64> = stuck.keys().copied().collect();
+        stuck.retain(|_, edges| edges.iter().all(|edge| left.contains(&edge.holder)));
+        if stuck.len() == before {
+            return;
+        }
+    }
+}
+
+/// Each cycle once, by the first lock that each waits for.
+fn rings(stuck: &HashMap<u64, Vec<Edge>>) -> Vec<Vec<Edge>> {
+    let mut seen: HashSet<u64> = HashSet::new();
+    let mut rings = Vec::new();
+    let mut all: Vec<u64> = stuck.keys().copied().collect();
+    all.sort_unstable();
+    for first in all {
+        let mut way: Vec<Edge> = Vec::new();
+        let mut at = first;
+        while seen.insert(at) {
+            let Some(edge) = stuck.get(&at).and_then(|edges| edges.first()) else {
+                break;
+            };
+            way.push(*edge);
+            at = edge.holder;
+        }
+        if let Some(begin) = way.iter().position(|edge| edge.who == at) {
+            rings.push(way.split_off(begin));
+        }
+    }
+    rings
+}
+
+/// How often these tasks have been polled.
+fn polls(tasks: HashSet<u64>) -> HashMap<u64, u64> {
+    let mut polls = HashMap::new();
+    slab::for_each(|record| {
+        if tasks.contains(&record.id())
+            && let Some(view) = known(record)
+        {
+            polls.insert(view.id, view.polls);
+        }
+    });
+    polls
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn edge(who: u64, holder: u64) -> Edge {
+        Edge {
+            who,
+            holder,
+            lock: (holder as u32 + 1, 1),
+            arrival: who,
+            poll: 1,
+        }
+    }
+
+    fn graph(edges: &[(u64, u64)]) -> HashMap<u64, Vec<Edge>> {
+        let mut graph: HashMap<u64, Vec<Edge>> = HashMap::new();
+        for (who, holder) in edges {
+            graph.entry(*who).or_default().push(edge(*who, *holder));
+        }
+        graph
+    }
+
+    #[test]
+    fn a_cycle_and_what_waits_behind_it() {
+        let mut stuck = graph(&[(1, 2), (2, 3), (3, 1), (4, 1), (5, 4), (6, 7)]);
+        retain_stuck(&mut stuck);
+        assert_eq!(stuck.len(), 5);
+        let rings = rings(&stuck);
+        assert_eq!(rings.len(), 1);
+        let mut members: Vec<u64> = rings[0].iter().map(|edge| edge.who).collect();
+        members.sort_unstable();
+        assert_eq!(members, [1, 2, 3]);
+    }
+
+    #[test]
+    fn one_that_waits_for_itself_is_a_cycle() {
+        let mut stuck = graph(&[(1, 1)]);
+        retain_stuck(&mut stuck);
+        assert_eq!(rings(&stuck).len(), 1);
+    }
+
+    proptest! {
+        /// One wait each, so a task is stuck if and only if the walk from it comes back to where it was.
+        #[test]
+        fn what_is_stuck_never_reaches_an_end(holders in proptest::collection::vec(0u64..12, 1..10)) {
+            let edges: Vec<(u64, u64)> = (1..).zip(holders.iter().copied()).collect();
+            let mut stuck = graph(&edges);
+            retain_stuck(&mut stuck);
+            let next: HashMap<u64, u64> = edges.iter().copied().collect();
+            for who in next.keys() {
+                let mut at = Some(*who);
+                for _ in 0..=edges.len() {
+                    at = at.and_then(|at| next.get(&at).copied());
+                }
+                prop_assert_eq!(stuck.contains_key(who), at.is_some());
+            }
+            // Each ring is closed, and no task is in two of them.
+            let mut seen = HashSet::new();
+            for ring in rings(&stuck) {
+                for (edge, after) in ring.iter().zip(ring.iter().cycle().skip(1)) {
+                    prop_assert_eq!(edge.holder, after.who);
+                    prop_assert!(seen.insert(edge.who));
+                }
+            }
+            prop_assert_eq!(seen.is_empty(), stuck.is_empty());
+        }
+    }
+}

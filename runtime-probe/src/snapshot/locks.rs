@@ -1,0 +1,127 @@
+//! Locks of ours that something waits for: who has each, and what waits, in the order in which it came.
+
+use crate::clock::Scale;
+use crate::registry::locks::{self, LockType, LockView, WaiterView, Who};
+use crate::stack::raw::WaitSet;
+use std::collections::{HashMap, HashSet};
+use std::panic::Location;
+
+/// All locks that something waits for.
+#[derive(Debug, Default)]
+pub(crate) struct Locks(pub(crate) Vec<Lock>);
+
+/// A lock.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    pub(crate) number: LockNumber,
+    pub(crate) what: &'static LockType,
+    /// `None` for one whose constructor is a constant.
+    created: Option<&'static Location<'static>>,
+    /// Who took it; unknown while nothing has it, and of readers the last one.
+    pub(crate) holder: Who,
+    /// The holder has it for reading: others may have it, too.
+    pub(crate) is_shared: bool,
+    /// Nanoseconds since it was taken, or released; `None` where the holder did not have to wait for it.
+    pub(crate) since_ns: Option<u64>,
+    /// In the order in which they came; there is at least one.
+    pub(crate) waiters: Vec<Waiter>,
+}
+
+/// A lock's number, and which of those that had it.
+pub(crate) type LockNumber = (u32, u32);
+
+/// What waits for a lock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waiter {
+    pub(crate) who: Who,
+    pub(crate) arrival: u64,
+    pub(crate) since_ns: u64,
+    /// In which poll of its task the future that waits was polled last; 0 for a thread that the lock blocks.
+    pub(crate) poll: u64,
+    /// The registrations of that poll up to this one.
+    pub(crate) waits: Option<&'static WaitSet>,
+}
+
+impl Locks {
+    /// Takes the copy; those first for which something waits longest.
+    pub(crate) fn take(scale: &Scale) -> Self {
+        let mut waiters: HashMap<LockNumber, Vec<Waiter>> = HashMap::new();
+        for view in locks::waiters() {
+            let number = (view.lock, view.lock_version);
+            waiters
+                .entry(number)
+                .or_default()
+                .push(waiter(&view, scale));
+        }
+        if waiters.is_empty() {
+            return Locks::default();
+        }
+        let mut all: Vec<Lock> = locks::locks()
+            .into_iter()
+            .filter_map(|view| {
+                let number = (view.number.get(), view.version);
+                Some(lock(&view, waiters.remove(&number)?, scale))
+            })
+            .collect();
+        all.sort_by_key(|lock| std::cmp::Reverse(lock.longest_ns()));
+        Locks(all)
+    }
+}
+
+impl Lock {
+    /// How long the first waiter has waited.
+    pub(crate) fn longest_ns(&self) -> u64 {
+        let waits = self.waiters.iter().map(|waiter| waiter.since_ns);
+        waits.max().unwrap_or(0)
+    }
+
+    /// Where it was created. What a call of std's creates, such as `Arc::default`, is created there, which tells nothing.
+    pub(crate) fn created(&self) -> Option<&'static Location<'static>> {
+        self.created.filter(|at| !at.file().starts_with("/rustc/"))
+    }
+
+    /// `"Mutex<shop::Stock>"`.
+    pub(crate) fn type_name(&self) -> String {
+        let value = (self.what.value)();
+        match self.what.kind {
+            "" => value.to_owned(),
+            kind => format!("{kind}<{value}>"),
+        }
+    }
+}
+
+fn lock(view: &LockView, waiters: Vec<Waiter>, scale: &Scale) -> Lock {
+    Lock {
+        number: (view.number.get(), view.version),
+        what: view.what,
+        created: view.created,
+        holder: view.holder,
+        is_shared: view.is_shared,
+        since_ns: (view.since != 0).then(|| scale.since(view.since)),
+        waiters,
+    }
+}
+
+fn waiter(view: &WaiterView, scale: &Scale) -> Waiter {
+    Waiter {
+        who: view.who,
+        arrival: view.arrival,
+        since_ns: scale.since(view.since),
+        poll: view.poll,
+        waits: view.waits,
+    }
+}
+
+/// How many locks something waits for.
+pub(crate) fn count() -> usize {
+    let waiters = locks::waiters().into_iter();
+    let numbers: HashSet<LockNumber> = waiters
+        .map(|waiter| (waiter.lock, waiter.lock_version))
+        .collect();
+    numbers.len()
+}
+
+/// How many waiters are in no copy: there were too many at once.
+pub(crate) fn missed() -> u64 {
+    locks::missed()
+}
