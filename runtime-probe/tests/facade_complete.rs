@@ -421,7 +421,8 @@ impl Shape {
                 // `mut self` is the callee's own affair.
                 (by_value, !by_value && receiver.mutability.is_some())
             }),
-            track_caller: callable.track_caller,
+            // A constant constructor of ours notes where a lock is created; what it returns is the same.
+            track_caller: callable.track_caller || signature.constness.is_some(),
         }
     }
 }

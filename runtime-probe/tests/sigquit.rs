@@ -142,7 +142,7 @@ fn another_handler_stays() {
 #[test]
 fn the_first_wish_counts() {
     let application = Application::start(HOW, "twice");
-    application.until("AlreadyExists: SIGQUIT is handled");
+    application.until("AlreadyExists: SIGQUIT has a handler already");
     application.until("ready");
     for _ in 0..2 {
         application.quit();
