@@ -73,7 +73,7 @@ const SOURCE_EDGES: [(&str, &str); 26] = [
     // The number behind tokio's id.
     ("driving", "foreign"),
     ("foreign", "timing"),
-    // The parent of a task that somebody else spawns is the one being polled.
+    // The parent of a task that a dependency spawns is the one being polled.
     ("foreign", "waker"),
     // A wait inside a poll ends at that poll.
     ("futex", "waker"),
@@ -87,7 +87,7 @@ const SOURCE_EDGES: [(&str, &str); 26] = [
     ("instrumented", "foreign"),
     ("instrumented", "timing"),
     ("instrumented", "waker"),
-    // Whoever releases a lock is charged in the task that is being polled.
+    // The release of a lock is charged in the task that is being polled.
     ("locks", "waker"),
     // The number behind tokio's id.
     ("metrics", "foreign"),
@@ -219,16 +219,20 @@ fn few_know_tokio() {
 }
 
 /// Words that meant several things, or nothing that a reader of tokio knows. What stands for them: wait, busy and ready time; a
-/// permit of something bounded; a site; a stack key.
-const RETIRED: [&str; 8] = [
+/// permit of something bounded; a site; a stack key; in the place of the pronouns, the client, the thread or the task.
+const RETIRED: [&str; 12] = [
+    "anybody",
     "lap",
     "manner",
+    "nobody",
     "owed",
     "paid",
     "readiness",
     "scheduled",
     "seat",
+    "somebody",
     "turn",
+    "whoever",
 ];
 
 #[test]

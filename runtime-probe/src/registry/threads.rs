@@ -95,7 +95,7 @@ struct Table {
 
 static TABLE: Mutex<Option<Table>> = Mutex::new(None);
 /// What a thread gets while it is being put on the list, or after it was taken off.
-static NOBODY: Slot = Slot {
+static UNLISTED: Slot = Slot {
     number: AtomicU32::new(0),
     foreign: AtomicU64::new(0),
     foreign_since: AtomicU64::new(0),
@@ -110,7 +110,7 @@ struct Own(Cell<Option<&'static Slot>>);
 
 impl Drop for Own {
     fn drop(&mut self) {
-        SLOT.with(|cell| cell.set(Some(&NOBODY)));
+        SLOT.with(|cell| cell.set(Some(&UNLISTED)));
         let Some(slot) = self.0.get() else { return };
         slot.foreign.store(0, Ordering::Relaxed);
         slot.runtime.store(0, Ordering::Relaxed);
@@ -157,11 +157,11 @@ pub(crate) fn current() -> ThreadNumber {
 #[cold]
 #[inline(never)]
 fn enlist() -> &'static Slot {
-    // A thread that is being torn down stays off the list: nobody would take it off again. And whoever comes by here
-    // again before the end (an allocator that wakes tasks) is nobody in particular.
-    SLOT.with(|cell| cell.set(Some(&NOBODY)));
+    // A thread that is being torn down stays off the list: nothing would take it off again. Code that is called from in
+    // here and comes by again (an allocator that wakes tasks) finds that slot, too.
+    SLOT.with(|cell| cell.set(Some(&UNLISTED)));
     let Ok(()) = OWN.try_with(|_| ()) else {
-        return &NOBODY;
+        return &UNLISTED;
     };
     let current = std::thread::current();
     let thread = Thread {
