@@ -1,4 +1,4 @@
-//! What is wrong with a whole runtime, so that a reader of any page must know it before he looks at single tasks. One list
+//! What is wrong with a whole runtime, so that a reader of any page must know it before any single task. One list
 //! for the index, every dump and the watchdog.
 
 use super::selection::grouped;

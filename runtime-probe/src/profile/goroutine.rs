@@ -118,7 +118,7 @@ impl Doing {
 
 /// Why the stack of a task that seemed to run was not found.
 enum Unseen {
-    /// Its poll is over: that of a task of somebody else's is noticed when its thread has something else to do.
+    /// Its poll is over. The end of a foreign task's poll is noticed when its thread has something else to do.
     Waits,
     For(String),
 }

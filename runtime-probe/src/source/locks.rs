@@ -1,12 +1,12 @@
-//! Locks that know who waits for them: tokio's lock around nothing, which decides who is in, the value beside it, and the
-//! waiters' time, which whoever releases the lock is charged with.
+//! Locks that know their waiters: tokio's lock around nothing, which decides who is in, the value beside it, and the
+//! waiters' time, which is charged to the code that releases the lock.
 //!
 //! tokio shows no queue of waiters, and its owned guards cannot be had from an `Arc` of a type that wraps its lock. So
 //! the gate is `tokio::sync::Mutex<()>` or `RwLock<()>`, and the value is reached by a pointer that goes with the permit.
 //! Waiting, fairness, cancelling and the coop budget are the gate's, untouched: it is polled, and what it answers decides.
 //!
-//! Locks that block their thread hide nothing, so there the gate is somebody's lock with the value in it: it is tried, and
-//! whom it does not let in at once is a waiter.
+//! Locks that block their thread hide nothing, so there the gate is a lock of std or of a library with the value in it. It
+//! is tried, and a thread that it does not let in at once is a waiter.
 //!
 //! In reading order:
 //! * [`waiters`]: the time that waiters have spent, and who was charged with it;
@@ -125,7 +125,7 @@ impl<G> Door<G> {
 }
 
 impl<G: ?Sized> Door<G> {
-    /// Past which nobody is counted.
+    /// A caller that waits at the gate itself is not counted.
     #[inline(always)]
     pub(crate) fn gate(&self) -> &G {
         &self.gate

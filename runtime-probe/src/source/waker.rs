@@ -2,7 +2,7 @@
 //!
 //! A leaf that has to wait clones the waker inside its own `poll`, on the task's stack. So `clone` runs at the very
 //! point where the task suspends, for every leaf there is, and captures the stack. `wake` runs when the task becomes
-//! runnable, in whoever makes it so.
+//! runnable, on the thread that makes it so.
 //!
 //! The data pointer is the record's address; its low bits hold the poll's generation. As each poll has another one,
 //! `will_wake` is false for what a leaf still holds, so the leaf clones again and every wait is seen. One vtable for
@@ -395,7 +395,7 @@ fn note_wake(record: &Record, data: *const (), consumed: bool) {
                 slot.stamp_wake(clock::ticks());
             }
             // Inside a poll the thread's last stamp is the begin of that poll, and it has to do: the clock costs more
-            // than everything else that a wake does. Unless somebody wants to know how long the woken task has waited.
+            // than everything else that a wake does. It is read where a profile asks how long the task has waited.
             if is_in_a_poll && demand::any() {
                 return clock::ticks();
             }

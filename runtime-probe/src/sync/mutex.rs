@@ -3,8 +3,8 @@ use crate::source::locks::Guarded;
 use std::fmt;
 use std::sync::Arc;
 
-/// A lock whose waiters' time is charged to whoever releases it. Mirrors [`tokio::sync::Mutex`], whose documentation
-/// applies: fair, first come first served, never poisoned.
+/// A lock whose waiters' time is charged to the code that releases it. Mirrors [`tokio::sync::Mutex`], whose
+/// documentation applies: fair, first come first served, never poisoned.
 ///
 /// ```
 /// # runtime_probe::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -72,7 +72,7 @@ impl<T: ?Sized> Mutex<T> {
         Ok(MutexGuard::new(self.0.try_lock()?, self))
     }
 
-    /// Needs no lock: nobody else has a reference. Mirrors [`tokio::sync::Mutex::get_mut`].
+    /// Needs no lock: there is no other reference. Mirrors [`tokio::sync::Mutex::get_mut`].
     pub fn get_mut(&mut self) -> &mut T {
         self.0.value_mut()
     }

@@ -6,10 +6,10 @@ use std::fmt;
 use std::sync::Arc;
 use tokio::sync::RwLock as Gate;
 
-/// A lock for many readers or one writer, whose waiters' time is charged to whoever releases it. Mirrors
+/// A lock for many readers or one writer, whose waiters' time is charged to the code that releases it. Mirrors
 /// [`tokio::sync::RwLock`], whose documentation applies: fair, so that a waiting writer holds up later readers.
 ///
-/// Each reader's release is charged with what was waited since the last release, by whomever.
+/// Each reader's release is charged with what all waiters have waited since the last release.
 ///
 /// ```
 /// # runtime_probe::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -85,7 +85,7 @@ impl<T: ?Sized> RwLock<T> {
         OwnedRwLockReadGuard::new(Guarded::read_owned(self, |lock| &lock.0).await)
     }
 
-    /// Reads if nobody writes or waits to. Mirrors [`tokio::sync::RwLock::try_read`].
+    /// Reads if no writer has the lock or waits for it. Mirrors [`tokio::sync::RwLock::try_read`].
     ///
     /// # Errors
     /// It is locked.
@@ -120,7 +120,7 @@ impl<T: ?Sized> RwLock<T> {
         OwnedRwLockWriteGuard::new(Guarded::write_owned(self, |lock| &lock.0).await)
     }
 
-    /// Writes if nobody has the lock. Mirrors [`tokio::sync::RwLock::try_write`].
+    /// Writes if the lock has no holder. Mirrors [`tokio::sync::RwLock::try_write`].
     ///
     /// # Errors
     /// It is locked.
@@ -136,7 +136,7 @@ impl<T: ?Sized> RwLock<T> {
         Guarded::try_write_owned(self, |lock| &lock.0).map(OwnedRwLockWriteGuard::new)
     }
 
-    /// Needs no lock: nobody else has a reference. Mirrors [`tokio::sync::RwLock::get_mut`].
+    /// Needs no lock: there is no other reference. Mirrors [`tokio::sync::RwLock::get_mut`].
     pub fn get_mut(&mut self) -> &mut T {
         self.0.value_mut()
     }

@@ -9,7 +9,7 @@ use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
 
 /// A lock that is held, by a permit `P` to a value that `V` points to. `K` keeps what all of it borrows from.
 ///
-/// The fields are dropped in this order. MUST: the charge before the permit, which may be the pointer, or whoever gets the
+/// The fields are dropped in this order. MUST: the charge before the permit, which may be the pointer, or a waiter that gets the
 /// lock next has left the queue before its wait is charged; the keeper last, or the permit releases a lock that is gone.
 pub(crate) struct Held<'a, P, V: Access, K = ()> {
     charge: Charge<'a, V::Mode>,
@@ -127,11 +127,11 @@ impl<'a, U: ?Sized, K> Held<'a, RwLockWriteGuard<'a, ()>, Exclusive<U>, K> {
     }
 }
 
-/// A pointer to a value that nobody else can reach. Not a reference: a guard is still a function's argument when it is
+/// A pointer to a value that no other code can reach. Not a reference: a guard is still a function's argument when it is
 /// dropped, and from that moment on the value is another thread's.
 pub(crate) struct Exclusive<U: ?Sized>(*mut U);
 
-/// A pointer to a value that nobody writes.
+/// A pointer to a value that no thread writes.
 pub(crate) struct Shared<U: ?Sized>(NonNull<U>);
 
 impl<U: ?Sized> Exclusive<U> {

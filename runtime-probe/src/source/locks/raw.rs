@@ -15,7 +15,7 @@ use lock_api::{
     RawRwLockRecursive, RawRwLockTimed, RawRwLockUpgrade, RawRwLockUpgradeDowngrade,
 };
 
-/// A raw lock of `lock_api` whose waiters' time is charged to whoever releases it. What `R` can do, this can.
+/// A raw lock of `lock_api` whose waiters' time is charged to the code that releases it. What `R` can do, this can.
 ///
 /// ```
 /// use runtime_probe::sync::blocking::Watched;

@@ -124,7 +124,7 @@ impl Waiters {
         result
     }
 
-    /// Whoever runs on this thread has the lock.
+    /// The task that this thread polls, or else the thread, has the lock.
     #[inline(always)]
     pub(super) fn taken<M: Mode>(&self) {
         self.holder

@@ -5,7 +5,8 @@ use crate::source::locks::mode::Sole;
 use std::fmt;
 use std::sync::{Mutex as Gate, MutexGuard as Permit};
 
-/// A lock whose waiters' time is charged to whoever releases it. Mirrors [`std::sync::Mutex`], whose documentation applies.
+/// A lock whose waiters' time is charged to the code that releases it. Mirrors [`std::sync::Mutex`], whose documentation
+/// applies.
 ///
 /// ```
 /// use runtime_probe::sync::blocking::Mutex;
@@ -57,19 +58,19 @@ impl<T: ?Sized> Mutex<T> {
         Ok(map(permit, |permit| self.guard(permit))?)
     }
 
-    /// Whether somebody panicked while holding it. Mirrors [`std::sync::Mutex::is_poisoned`].
+    /// Whether a thread panicked while holding it. Mirrors [`std::sync::Mutex::is_poisoned`].
     #[inline]
     pub fn is_poisoned(&self) -> bool {
         self.0.gate().is_poisoned()
     }
 
-    /// Forgets that somebody panicked. Mirrors [`std::sync::Mutex::clear_poison`].
+    /// Forgets that a thread panicked. Mirrors [`std::sync::Mutex::clear_poison`].
     #[inline]
     pub fn clear_poison(&self) {
         self.0.gate().clear_poison();
     }
 
-    /// Needs no lock: nobody else has a reference. Mirrors [`std::sync::Mutex::get_mut`].
+    /// Needs no lock: there is no other reference. Mirrors [`std::sync::Mutex::get_mut`].
     ///
     /// # Errors
     /// It is poisoned; the error has the reference.

@@ -5,10 +5,10 @@ use crate::source::locks::mode::{Reader, Sole};
 use std::fmt;
 use std::sync::{RwLock as Gate, RwLockReadGuard as ReadPermit, RwLockWriteGuard as WritePermit};
 
-/// A lock for many readers or one writer, whose waiters' time is charged to whoever releases it. Mirrors
+/// A lock for many readers or one writer, whose waiters' time is charged to the code that releases it. Mirrors
 /// [`std::sync::RwLock`], whose documentation applies.
 ///
-/// Each reader's release is charged with what was waited since the last release, by whomever.
+/// Each reader's release is charged with what all waiters have waited since the last release.
 ///
 /// ```
 /// use runtime_probe::sync::blocking::RwLock;
@@ -50,7 +50,7 @@ impl<T: ?Sized> RwLock<T> {
         )
     }
 
-    /// Reads if nobody writes or waits to. Mirrors [`std::sync::RwLock::try_read`].
+    /// Reads if no writer has the lock or waits for it. Mirrors [`std::sync::RwLock::try_read`].
     ///
     /// # Errors
     /// It is locked, or it is poisoned; then the error has the guard.
@@ -73,7 +73,7 @@ impl<T: ?Sized> RwLock<T> {
         )
     }
 
-    /// Writes if nobody has the lock. Mirrors [`std::sync::RwLock::try_write`].
+    /// Writes if the lock has no holder. Mirrors [`std::sync::RwLock::try_write`].
     ///
     /// # Errors
     /// It is locked, or it is poisoned; then the error has the guard.
@@ -83,19 +83,19 @@ impl<T: ?Sized> RwLock<T> {
         Ok(map(permit, |permit| self.writer(permit))?)
     }
 
-    /// Whether somebody panicked while writing. Mirrors [`std::sync::RwLock::is_poisoned`].
+    /// Whether a thread panicked while writing. Mirrors [`std::sync::RwLock::is_poisoned`].
     #[inline]
     pub fn is_poisoned(&self) -> bool {
         self.0.gate().is_poisoned()
     }
 
-    /// Forgets that somebody panicked. Mirrors [`std::sync::RwLock::clear_poison`].
+    /// Forgets that a thread panicked. Mirrors [`std::sync::RwLock::clear_poison`].
     #[inline]
     pub fn clear_poison(&self) {
         self.0.gate().clear_poison();
     }
 
-    /// Needs no lock: nobody else has a reference. Mirrors [`std::sync::RwLock::get_mut`].
+    /// Needs no lock: there is no other reference. Mirrors [`std::sync::RwLock::get_mut`].
     ///
     /// # Errors
     /// It is poisoned; the error has the reference.
