@@ -1,0 +1,229 @@
+//! Who has a lock, as the tasks that wait for it say: whichever way it was taken, and never what is not so.
+#![cfg(feature = "full")]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use runtime_probe::sync::{Mutex, OwnedMutexGuard, RwLock, oneshot};
+use runtime_probe::{pprof, runtime::Runtime, task, time};
+
+fn dump() -> String {
+    let mut text = Vec::new();
+    let goroutine = pprof::lookup("goroutine").unwrap();
+    goroutine.write_to(&mut text, 2).unwrap();
+    String::from_utf8(text).unwrap()
+}
+
+#[track_caller]
+fn until(what: &str, is: impl Fn(&str) -> bool) -> String {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let text = dump();
+        if is(&text) {
+            return text;
+        }
+        assert!(Instant::now() < deadline, "no {what} in\n{text}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Each test has types of its own, since all tests of a process are in its dumps.
+macro_rules! value {
+    ($name:ident) => {
+        #[derive(Debug, Default)]
+        struct $name(#[allow(dead_code, reason = "guarded")] u32);
+    };
+}
+
+#[test]
+fn the_task_that_took_it_and_what_waits() {
+    value!(Stock);
+    let runtime = Runtime::new().unwrap();
+    let lock = Arc::new(Mutex::new(Stock::default()));
+    let (ready, is_ready) = oneshot::channel();
+    let holder = runtime.spawn({
+        let lock = Arc::clone(&lock);
+        async move {
+            let _stock = lock.lock().await;
+            ready.send(task::id()).unwrap();
+            std::future::pending::<()>().await;
+        }
+    });
+    let holder_id = runtime.block_on(is_ready).unwrap();
+    for _ in 0..3 {
+        let lock = Arc::clone(&lock);
+        runtime.spawn(async move { drop(lock.lock().await) });
+    }
+    let name = "Mutex<holders::the_task_that_took_it_and_what_waits::Stock>";
+    let waits = format!("waits for a {name} created at runtime-probe/tests/holders.rs:");
+    let text = until("three waiters", |text| text.matches(&waits).count() == 3);
+    let held = format!(", held by goroutine {holder_id}; 2 more wait for it");
+    assert_eq!(text.matches(&held).count(), 3, "{text}");
+    let holds = format!("holds a {name} created at ");
+    assert_eq!(text.matches(&holds).count(), 1, "{text}");
+    assert!(text.contains(": 3 wait for it, the first for "), "{text}");
+
+    // Once it lets go they take it one after the other, and nothing is said any more.
+    holder.abort();
+    until("end of all waits", |text| !text.contains(name));
+}
+
+#[test]
+fn a_guard_that_went_to_another_task_is_of_the_one_that_took_it() {
+    value!(Sent);
+    let runtime = Runtime::new().unwrap();
+    let line = line!() + 1;
+    let lock = Arc::new(Mutex::new(Sent::default()));
+    let (hand_over, handed) = oneshot::channel::<(OwnedMutexGuard<Sent>, _)>();
+    let took = Arc::clone(&lock);
+    runtime.spawn(async move {
+        let guard = took.lock_owned().await;
+        hand_over.send((guard, task::id())).ok();
+    });
+    let (guard, taker) = runtime.block_on(handed).unwrap();
+    let waits = Arc::clone(&lock);
+    runtime.spawn(async move { drop(waits.lock().await) });
+    until("a waiter", |text| {
+        text.contains(&format!(
+            "::Sent> created at runtime-probe/tests/holders.rs:{line}, held by goroutine {taker}, which has ended or is not listed"
+        ))
+    });
+    drop(guard);
+    until("its end", |text| !text.contains("::Sent>"));
+}
+
+#[test]
+fn a_thread_that_has_it_is_named() {
+    value!(Blocked);
+    let runtime = Runtime::new().unwrap();
+    let lock = Arc::new(Mutex::new(Blocked::default()));
+    let guard = lock.blocking_lock();
+    let waits = Arc::clone(&lock);
+    runtime.spawn(async move { drop(waits.lock().await) });
+    let text = until("a waiter", |text| text.contains("::Blocked> created at"));
+    let holder = text.split("::Blocked> created at ").nth(1).unwrap();
+    assert!(holder.contains(", held by thread "), "{text}");
+    drop(guard);
+}
+
+#[test]
+fn readers_and_a_writer() {
+    value!(Read);
+    let runtime = Runtime::new().unwrap();
+    let line = line!() + 1;
+    let lock = Arc::new(RwLock::new(Read::default()));
+    let (ready, is_ready) = oneshot::channel();
+    let reads = Arc::clone(&lock);
+    let reader = runtime.spawn(async move {
+        let _value = reads.read().await;
+        ready.send(task::id()).unwrap();
+        std::future::pending::<()>().await;
+    });
+    let reader_id = runtime.block_on(is_ready).unwrap();
+    let writes = Arc::clone(&lock);
+    runtime.spawn(async move { drop(writes.write().await) });
+    until("the reader", |text| {
+        text.contains(&format!("::Read> created at runtime-probe/tests/holders.rs:{line}, taken for reading by goroutine {reader_id}"
+        ))
+    });
+    // A read that is over is no holder: the writer has it then.
+    reader.abort();
+    until("its end", |text| !text.contains("::Read>"));
+}
+
+/// A wait that has a way out besides the lock is in no deadlock, though its lock is never released.
+#[test]
+fn a_wait_under_a_time_limit_is_no_deadlock() {
+    value!(Limited);
+    let runtime = Runtime::new().unwrap();
+    let locks = [(); 2].map(|()| Arc::new(Mutex::new(Limited::default())));
+    for at in 0..2 {
+        let (own, other) = (Arc::clone(&locks[at]), Arc::clone(&locks[1 - at]));
+        runtime.spawn(async move {
+            let _own = own.lock().await;
+            time::sleep(Duration::from_millis(50)).await;
+            time::timeout(Duration::from_secs(3600), other.lock())
+                .await
+                .ok();
+        });
+    }
+    let text = until("both waits", |text| {
+        text.matches("::Limited> created at").count() == 4
+    });
+    let deadlocks = text.lines().filter(|line| line.starts_with("# deadlock: "));
+    assert!(
+        !deadlocks
+            .into_iter()
+            .any(|line| line.contains("::Limited>")),
+        "{text}"
+    );
+}
+
+/// The lock and its future are gone in the wrong order: the future was forgotten, so its entry stays.
+#[test]
+fn a_forgotten_wait_for_a_lock_that_is_gone_is_not_shown() {
+    value!(Forgotten);
+    let runtime = Runtime::new().unwrap();
+    let lock = Mutex::new(Forgotten::default());
+    let guard = lock.try_lock().unwrap();
+    runtime.block_on(async {
+        let mut waits = Box::pin(lock.lock());
+        assert!(waits_after_a_poll(&mut waits).await);
+        std::mem::forget(waits);
+    });
+    drop(guard);
+    // Elsewhere, and free again.
+    let moved = Box::new(lock);
+    dump();
+    drop(moved);
+    assert!(!dump().contains("::Forgotten>"));
+}
+
+/// Polls once; whether it waits.
+async fn waits_after_a_poll<F: Future + Unpin>(future: &mut F) -> bool {
+    std::future::poll_fn(|context| {
+        let waits = std::pin::Pin::new(&mut *future).poll(context).is_pending();
+        std::task::Poll::Ready(waits)
+    })
+    .await
+}
+
+/// Many tasks, many locks, all let go: no entry stays, and no task is said to wait that does not.
+#[test]
+fn nothing_is_left_when_all_have_had_their_locks() {
+    value!(Busy);
+    let runtime = Runtime::new().unwrap();
+    let locks: Vec<_> = (0..4)
+        .map(|_| Arc::new(Mutex::new(Busy::default())))
+        .collect();
+    let tasks: Vec<_> = (0..64)
+        .map(|number| {
+            let locks = locks.clone();
+            runtime.spawn(async move {
+                for round in 0..200 {
+                    let mut value = locks[(number + round) % 4].lock().await;
+                    value.0 += 1;
+                    if round % 7 == 0 {
+                        task::yield_now().await;
+                    }
+                    drop(value);
+                    // Some give up.
+                    let limit = Duration::from_micros(50);
+                    time::timeout(limit, locks[round % 4].lock()).await.ok();
+                }
+            })
+        })
+        .collect();
+    let mut dumps = 0;
+    while tasks.iter().any(|task| !task.is_finished()) {
+        let text = dump();
+        let deadlocks = text.lines().filter(|line| line.starts_with("# deadlock: "));
+        assert!(
+            !deadlocks.into_iter().any(|line| line.contains("::Busy>")),
+            "{text}"
+        );
+        dumps += 1;
+    }
+    assert!(dumps > 0);
+    assert!(!dump().contains("::Busy>"));
+}
