@@ -203,7 +203,8 @@ impl LockNumber {
     }
 }
 
-/// A waiter's entry, until it is dropped.
+/// A waiter's entry.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Waiter(NonZeroU32);
 
 impl Waiter {
@@ -235,10 +236,9 @@ impl Waiter {
             slot.poll.store(poll, Ordering::Release);
         }
     }
-}
 
-impl Drop for Waiter {
-    fn drop(&mut self) {
+    /// It waits no more.
+    pub(crate) fn leave(self) {
         if let Some(slot) = WAITERS.slot(self.0) {
             shut(&slot.version);
             WAITERS.give(self.0);

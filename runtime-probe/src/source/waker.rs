@@ -61,26 +61,24 @@ pub(crate) fn current_task() -> u64 {
 #[cfg(feature = "sync")]
 #[inline(always)]
 pub(super) fn current_packed() -> u64 {
-    match current_task() {
-        0 => thread_packed(),
-        id => id,
+    thread_local! {
+        static THREAD: Cell<u64> = const { Cell::new(0) };
+    }
+    match current() {
+        Some(record) => record.id(),
+        None => THREAD.with(|thread| match thread.get() {
+            0 => first_packed(thread),
+            known => known,
+        }),
     }
 }
 
 #[cfg(feature = "sync")]
+#[cold]
 #[inline(never)]
-fn thread_packed() -> u64 {
-    thread_local! {
-        static TID: Cell<u32> = const { Cell::new(0) };
-    }
-    let tid = TID.with(|tid| match tid.get() {
-        0 => {
-            tid.set(crate::sys::thread::id());
-            tid.get()
-        }
-        known => known,
-    });
-    Who::Thread(tid).pack()
+fn first_packed(thread: &Cell<u64>) -> u64 {
+    thread.set(Who::Thread(crate::sys::thread::id()).pack());
+    thread.get()
 }
 
 /// Which poll of its task is under way on this thread, and where it registered so far; poll 0 outside of any.

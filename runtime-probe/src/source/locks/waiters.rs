@@ -157,6 +157,21 @@ impl Waiters {
         }
     }
 
+    /// A waiter waits no more; `count` takes its time out of the sum.
+    #[cold]
+    #[inline(never)]
+    fn leave(&self, waiter: Present, count: fn(&mut Queue, Ticks, Ticks)) {
+        if let Some(entry) = waiter.entry {
+            entry.leave();
+        }
+        self.change(|queue| {
+            queue.present -= 1;
+            if waiter.since != 0 {
+                count(queue, waiter.since, clock::ticks());
+            }
+        });
+    }
+
     /// The entry in the registry; made for the first waiter, `None` where there is no room.
     fn number(&self, what: &'static LockType) -> Option<LockNumber> {
         if let Some(number) = self.known() {
@@ -231,42 +246,46 @@ impl<M: Mode> Drop for Charge<'_, M> {
 /// One waiter. Dropped without [`Wait::end`], it has given up.
 pub(super) struct Wait<'a> {
     waiters: &'a Waiters,
+    /// From when it begins to wait.
+    present: Option<Present>,
+}
+
+/// One that waits.
+#[derive(Clone, Copy)]
+struct Present {
     /// Since when its time is counted; 0 for not at all.
     since: Ticks,
+    /// `None` where there was no room for one.
     entry: Option<Waiter>,
-    is_present: bool,
 }
 
 impl<'a> Wait<'a> {
     pub(super) fn new(waiters: &'a Waiters) -> Self {
         Wait {
             waiters,
-            since: 0,
-            entry: None,
-            is_present: false,
+            present: None,
         }
     }
 
     /// It waits from now on, and blocks its thread. Its time is counted if locks are watched.
     pub(super) fn begin(&mut self, what: &'static LockType) {
-        if !self.is_present && source::is_on() {
-            self.enter(what);
+        if self.present.is_none() && source::is_on() {
+            self.present = Some(self.enter(what));
         }
     }
 
     /// The future that waits was polled, and waits from now on, or goes on waiting.
     fn pending(&mut self, what: &'static LockType) {
         self.begin(what);
-        if let Some(entry) = &self.entry {
+        if let Some(entry) = self.present.and_then(|present| present.entry) {
             let (poll, waits) = waker::current_poll();
             entry.polled(poll, waits);
         }
     }
 
-    fn enter(&mut self, what: &'static LockType) {
-        self.is_present = true;
+    fn enter(&self, what: &'static LockType) -> Present {
         let counts = demand::Demand::Releases.is_on();
-        self.since = self.waiters.change(|queue| {
+        let since = self.waiters.change(|queue| {
             queue.present += 1;
             match counts {
                 // Never 0: that is none.
@@ -274,43 +293,31 @@ impl<'a> Wait<'a> {
                 false => 0,
             }
         });
-        let Some(number) = self.waiters.number(what) else {
-            return;
-        };
-        let holder = self.waiters.holder.load(Ordering::Relaxed);
-        // Since when the holder has it is known if it had to wait for it: then it has said so.
-        number.is_held_by(holder);
-        self.entry = Waiter::new(number, waker::current_packed(), clock::ticks());
+        let entry = self.waiters.number(what).and_then(|number| {
+            // Since when the holder has it is known if it had to wait for it: then it has said so.
+            number.is_held_by(self.waiters.holder.load(Ordering::Relaxed));
+            Waiter::new(number, waker::current_packed(), clock::ticks())
+        });
+        Present { since, entry }
     }
 
     /// It has the lock.
+    #[inline(always)]
     pub(super) fn end<M: Mode>(&mut self) {
-        if !self.is_present {
-            return;
+        if let Some(present) = self.present.take() {
+            self.waiters.taken::<M>();
+            self.waiters.leave(present, Queue::leave);
+            self.waiters.tell();
         }
-        self.is_present = false;
-        self.entry = None;
-        self.waiters.taken::<M>();
-        self.waiters.tell();
-        let since = std::mem::take(&mut self.since);
-        self.waiters.change(|queue| {
-            queue.present -= 1;
-            if since != 0 {
-                queue.leave(since, clock::ticks());
-            }
-        });
     }
 }
 
 impl Drop for Wait<'_> {
+    #[inline(always)]
     fn drop(&mut self) {
-        if self.is_present {
-            self.waiters.change(|queue| {
-                queue.present -= 1;
-                if self.since != 0 {
-                    queue.give_up(clock::ticks());
-                }
-            });
+        if let Some(present) = self.present.take() {
+            let give_up = |queue: &mut Queue, _, now| queue.give_up(now);
+            self.waiters.leave(present, give_up);
         }
     }
 }
@@ -329,7 +336,8 @@ pub(super) struct Waiting<'a, L: ?Sized, M, F, G> {
     acquire: F,
     wait: Wait<'a>,
     guard: G,
-    of: PhantomData<(M, fn(&L))>,
+    mode: PhantomData<M>,
+    lock: PhantomData<fn(&L)>,
 }
 
 impl<'a, L: ?Sized, M, F, G> Waiting<'a, L, M, F, G> {
@@ -339,7 +347,8 @@ impl<'a, L: ?Sized, M, F, G> Waiting<'a, L, M, F, G> {
             acquire,
             wait,
             guard,
-            of: PhantomData,
+            mode: PhantomData,
+            lock: PhantomData,
         }
     }
 }
