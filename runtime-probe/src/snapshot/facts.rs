@@ -1,13 +1,13 @@
 //! All tasks at one moment, for readers outside of this crate: what is known of each without its stack, times as durations
 //! back from that moment.
 
+use super::state::{Doing, ForeignRunning, State};
 use super::tasks::{foreign_running, known};
-use crate::clock::{Scale, Ticks};
+use crate::clock::Scale;
 use crate::registry::names::{self, NameNumber};
 use crate::registry::slab;
 use crate::registry::task::{Kind, View};
-use crate::registry::threads::{self, ThreadNumber};
-use std::collections::HashMap;
+use crate::registry::threads;
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
@@ -155,16 +155,13 @@ pub(crate) fn take() -> Vec<TaskFacts> {
     all
 }
 
-fn facts(view: &View, scale: &Scale, running: &HashMap<u64, (ThreadNumber, Ticks)>) -> TaskFacts {
+fn facts(view: &View, scale: &Scale, running: &ForeignRunning) -> TaskFacts {
     let ago = |stamp| Duration::from_nanos(scale.since(stamp));
-    let (state, since) = match (view.kind, view.woken) {
-        (Kind::Foreign, _) if running.contains_key(&view.id) => {
-            (TaskState::Running, running[&view.id].1.max(view.since))
-        }
-        _ if view.polling => (TaskState::Running, view.since),
-        (Kind::Blocking, _) => (TaskState::Runnable, view.spawned),
-        (_, Some((at, _))) => (TaskState::Runnable, at.max(view.since)),
-        _ => (TaskState::Waiting, view.since),
+    let Doing { state, since, .. } = Doing::of(view, running);
+    let state = match state {
+        State::Running | State::Blocking => TaskState::Running,
+        State::Runnable | State::Queued => TaskState::Runnable,
+        State::Waiting => TaskState::Waiting,
     };
     let wakes_are_seen = !matches!(view.kind, Kind::Blocking | Kind::Foreign);
     let ready = match (view.kind, state) {

@@ -1,5 +1,6 @@
 //! Owned copies of what is alive, taken at one moment.
 //!
+//! * [`state`]: what a task is doing;
 //! * [`tasks`]: all tasks;
 //! * [`remaining`]: what is left of the registrations of one;
 //! * [`facts`]: all tasks, for readers outside of this crate;
@@ -36,6 +37,7 @@ pub(crate) mod running;
 pub(crate) mod settling;
 pub(crate) mod sites;
 pub(crate) mod standstill;
+pub(crate) mod state;
 pub(crate) mod stuck;
 pub(crate) mod tasks;
 pub(crate) mod threads;

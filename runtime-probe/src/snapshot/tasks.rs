@@ -4,14 +4,15 @@
 //! once. Taking the copy takes no lock that a task could wait for and disturbs no thread.
 
 use super::remaining::Remaining;
-use crate::clock::{Scale, Ticks};
+use super::state::{Doing, ForeignRunning};
+use crate::clock::Scale;
 use crate::primitive::Ordering;
 use crate::registry::local_sets::{self, Polled};
 use crate::registry::names::{self, NameNumber};
 use crate::registry::runtimes::{self, Idle, Runtime, RuntimeNumber};
 use crate::registry::slab;
 use crate::registry::task::{Kind, Record, View, Waking};
-use crate::registry::threads::{self, Slot, Thread, ThreadNumber};
+use crate::registry::threads::{self, Slot, Thread};
 use crate::stack::raw::{FutureMeta, WaitSet};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
@@ -19,17 +20,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// What a task is doing, as far as the record tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum State {
-    Running,
-    Runnable,
-    Waiting,
-    /// A blocking closure that runs.
-    Blocking,
-    /// A blocking closure that no thread has taken yet.
-    Queued,
-}
+pub(crate) use super::state::State;
 
 /// One task.
 #[derive(Clone, Copy, Debug)]
@@ -270,9 +261,7 @@ impl Tasks {
 
 /// Tasks of others that are being polled, where and since when: the hook stamped the thread, the record learns only
 /// afterwards.
-pub(super) fn foreign_running(
-    alive: &HashMap<u32, (Thread, &'static Slot)>,
-) -> HashMap<u64, (ThreadNumber, Ticks)> {
+pub(super) fn foreign_running(alive: &HashMap<u32, (Thread, &'static Slot)>) -> ForeignRunning {
     alive
         .values()
         .map(|(_, slot)| (slot.foreign.load(Ordering::Acquire), slot))
@@ -331,35 +320,10 @@ impl Tables {
         &mut self,
         view: &View,
         scale: &Scale,
-        running: &HashMap<u64, (ThreadNumber, Ticks)>,
+        running: &ForeignRunning,
         around: &Surroundings,
     ) -> Row {
-        let mut by = Waking::Unknown;
-        let (state, since) = match (view.kind, view.woken) {
-            (Kind::Foreign, _) if running.contains_key(&view.id) => {
-                let (number, since) = running[&view.id];
-                // The thread's last stamp may be older than the task.
-                let since = since.max(view.since);
-                by = Waking::Thread(number);
-                (State::Running, since)
-            }
-            (Kind::Blocking, _) if view.polling => {
-                by = Waking::Thread(view.worker);
-                (State::Blocking, view.since)
-            }
-            (Kind::Blocking, _) => (State::Queued, view.spawned),
-            _ if view.polling => {
-                by = Waking::Thread(view.worker);
-                (State::Running, view.since)
-            }
-            (_, Some((at, waker))) => {
-                if view.polls > 0 {
-                    by = waker;
-                }
-                (State::Runnable, at.max(view.since))
-            }
-            _ => (State::Waiting, view.since),
-        };
+        let Doing { state, since, by } = Doing::of(view, running);
         let dead = around.dead_wakers.get(&view.address).copied().unwrap_or(0);
         let waiting = state == State::Waiting;
         let remaining = match waiting && view.kind != Kind::Foreign {

@@ -1,6 +1,7 @@
 //! What is under way: polls, closures, and closures that wait for a thread. Of these few it is told what is wrong with a
 //! whole runtime.
 
+use super::state::Doing;
 use super::tasks::{State, Tasks, foreign_running, known};
 use crate::clock::Scale;
 use crate::registry::runtimes::RuntimeNumber;
@@ -29,11 +30,10 @@ pub(crate) fn now() -> Vec<UnderWay> {
     let mut all = Vec::new();
     slab::for_each(|record| {
         let Some(view) = known(record) else { return };
-        let (thread, since) = match (view.kind, foreign.get(&view.id)) {
-            (Kind::Foreign, Some((thread, since))) => (Some(*thread), view.since.max(*since)),
-            (Kind::Foreign, None) => return,
-            _ if view.polling => (Some(view.worker), view.since),
-            (Kind::Blocking, _) => (None, view.spawned),
+        let doing = Doing::of(&view, &foreign);
+        let thread = match (doing.state, doing.by) {
+            (State::Running | State::Blocking, Waking::Thread(number)) => Some(number),
+            (State::Queued, _) => None,
             _ => return,
         };
         all.push(UnderWay {
@@ -42,7 +42,7 @@ pub(crate) fn now() -> Vec<UnderWay> {
             runtime: view.runtime,
             location: view.location,
             thread,
-            since_ns: scale.since(since),
+            since_ns: scale.since(doing.since),
         });
     });
     all

@@ -1,0 +1,59 @@
+//! What a task is doing, as far as its record tells: the one place where that follows from the fields.
+
+use crate::clock::Ticks;
+use crate::registry::task::{Kind, View, Waking};
+use crate::registry::threads::ThreadNumber;
+use std::collections::HashMap;
+
+/// What a task is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum State {
+    Running,
+    Runnable,
+    Waiting,
+    /// A blocking closure that runs.
+    Blocking,
+    /// A blocking closure that no thread has taken yet.
+    Queued,
+}
+
+/// A state, with its begin.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Doing {
+    pub(super) state: State,
+    pub(super) since: Ticks,
+    /// Of what runs the thread, of what is runnable who woke it.
+    pub(super) by: Waking,
+}
+
+/// Foreign tasks that are being polled, on which thread and since when.
+pub(super) type ForeignRunning = HashMap<u64, (ThreadNumber, Ticks)>;
+
+impl Doing {
+    pub(super) fn of(view: &View, foreign: &ForeignRunning) -> Self {
+        let is = |state, since, by| Doing { state, since, by };
+        let on_its_thread = Waking::Thread(view.worker);
+        match (view.kind, view.woken) {
+            (Kind::Foreign, _) if foreign.contains_key(&view.id) => {
+                let (thread, since) = foreign[&view.id];
+                // The thread's last stamp may be older than the task.
+                is(
+                    State::Running,
+                    since.max(view.since),
+                    Waking::Thread(thread),
+                )
+            }
+            (Kind::Blocking, _) if view.polling => is(State::Blocking, view.since, on_its_thread),
+            (Kind::Blocking, _) => is(State::Queued, view.spawned, Waking::Unknown),
+            _ if view.polling => is(State::Running, view.since, on_its_thread),
+            (_, Some((at, waker))) => {
+                let by = match view.polls {
+                    0 => Waking::Unknown,
+                    _ => waker,
+                };
+                is(State::Runnable, at.max(view.since), by)
+            }
+            _ => is(State::Waiting, view.since, Waking::Unknown),
+        }
+    }
+}
