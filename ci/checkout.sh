@@ -73,6 +73,7 @@ ask "http://$shop/chaos/off" > /dev/null
 break_it /chaos/deadlock "the deadlock: one task" 2 1 '^checkout::chaos::count_stock\(\.\.\.\)$'
 find_in_dump "the deadlock: the other task" 1 '^checkout::chaos::audit_books\(\.\.\.\)$'
 find_in_dump "the deadlock: what they wait for" 2 '^goroutine [0-9]+ \[sync\.Mutex\.Lock\]:$'
+break_it /stats "the deadlock: by name" 2 1 '^# deadlock: goroutine [0-9]+ \(checkout::chaos::[a-z_]+\) waits for a Mutex<.*goroutine [0-9]+ \(checkout::chaos::[a-z_]+\) waits for '
 break_it /stats "the deadlock: the requests behind it" 2 1 '^# "POST /order/[a-z]+", waiting '
 ask "http://$shop/chaos/off" > /dev/null
 

@@ -11,6 +11,7 @@
 mod block;
 mod cmdline;
 mod contended;
+mod deadlocks;
 mod dump_permit;
 mod endpoints;
 pub(crate) mod go_duration;

@@ -1,6 +1,6 @@
 //! A page below `/debug/pprof/`, and the table of all of them: what routes, the index and the tests read.
 
-use super::{block, cmdline, goroutine, locks, mutex, profile, symbol, tasks, threads};
+use super::{block, cmdline, deadlocks, goroutine, locks, mutex, profile, symbol, tasks, threads};
 use crate::http::refusal::Refusal;
 use crate::http::reply::Reply;
 use crate::http::request::Request;
@@ -27,9 +27,10 @@ impl Page {
 }
 
 /// All but the index, in the order of their names.
-pub(super) static PAGES: [Page; 10] = [
+pub(super) static PAGES: [Page; 11] = [
     block::PAGE,
     cmdline::PAGE,
+    deadlocks::PAGE,
     goroutine::PAGE,
     locks::PAGE,
     mutex::PAGE,

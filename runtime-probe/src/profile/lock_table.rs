@@ -1,16 +1,21 @@
 //! Locks that something waits for, each with its holder and its waiters by where these are.
 
+use super::conditions::Condition;
 use super::diagnosis::OFF;
 use super::goroutine::Goroutines;
+use super::goroutine_forms::Lines;
 use super::held_locks::{described, place};
 use super::selection::{Selection, grouped};
 use crate::registry::locks::Who;
-use crate::snapshot::locks::{self, Lock};
 use crate::snapshot::tasks::Row;
+use crate::snapshot::{
+    self,
+    locks::{self, Lock},
+};
 use crate::source;
 use crate::symbol::role;
 use runtime_dump::stack::Frame;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -55,6 +60,38 @@ impl LockTable {
             self.write_lock(out, lock, &rows)?;
         }
         Ok(())
+    }
+
+    /// The cycles among them, and the stacks of the tasks in these.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub(crate) fn write_deadlocks(mut self, out: &mut dyn Write) -> io::Result<()> {
+        if !source::is_on() {
+            return writeln!(out, "# {OFF}");
+        }
+        let deadlocks = self
+            .0
+            .conditions
+            .iter()
+            .filter_map(|condition| match condition {
+                Condition::Deadlock(deadlock) => Some(deadlock),
+                _ => None,
+            });
+        let members = deadlocks.flat_map(|deadlock| &deadlock.members);
+        let tasks: HashSet<Who> = members.map(|member| member.who).collect();
+        if tasks.is_empty() {
+            return writeln!(
+                out,
+                "# no deadlock: no tasks and threads wait for each other by a Mutex or RwLock of tokio::sync, or by a lock of \
+                 tokio::sync::blocking"
+            );
+        }
+        let is_member = |row: &Row| tasks.contains(&Who::Task(row.id));
+        self.0.tasks.rows.retain(is_member);
+        self.0.all = self.0.tasks.rows.len();
+        self.0.unlisted = 0;
+        self.0.write_text(out, Lines::All)
     }
 
     fn write_lock(
@@ -142,6 +179,11 @@ impl LockTable {
             None => format!("a library's code [{reason}]"),
         }
     }
+}
+
+/// How many cycles there are.
+pub(crate) fn deadlocks() -> usize {
+    snapshot::deadlocks::now().len()
 }
 
 /// How many locks something waits for.

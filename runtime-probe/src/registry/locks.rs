@@ -36,7 +36,7 @@ pub(crate) struct LockType {
 }
 
 /// What has a lock, or waits for one. In one word: a task by its id, a thread by its kernel id with the top bit set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Who {
     /// Nothing has it, or what does is not known.
     Unknown,

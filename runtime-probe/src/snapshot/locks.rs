@@ -82,12 +82,33 @@ impl Lock {
 
     /// `"Mutex<shop::Stock>"`.
     pub(crate) fn type_name(&self) -> String {
-        let value = (self.what.value)();
+        let value = without_paths_of_std((self.what.value)());
         match self.what.kind {
-            "" => value.to_owned(),
+            "" => value,
             kind => format!("{kind}<{value}>"),
         }
     }
+}
+
+/// `"HashMap<&str, shop::Price>"` for `"std::collections::hash::map::HashMap<&str, shop::Price>"`.
+fn without_paths_of_std(name: &str) -> String {
+    let is_of_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    let mut short = String::with_capacity(name.len());
+    let mut rest = name;
+    while let Some(first) = rest.chars().next() {
+        let len = match is_of_path(first) {
+            true => rest.find(|c| !is_of_path(c)).unwrap_or(rest.len()),
+            false => first.len_utf8(),
+        };
+        let (part, after) = rest.split_at(len);
+        let is_of_std = ["std::", "core::", "alloc::"]
+            .iter()
+            .any(|root| part.starts_with(root));
+        let last = part.rsplit("::").next().unwrap_or(part);
+        short.push_str(if is_of_std { last } else { part });
+        rest = after;
+    }
+    short
 }
 
 fn lock(view: &LockView, waiters: Vec<Waiter>, scale: &Scale) -> Lock {
@@ -124,4 +145,34 @@ pub(crate) fn count() -> usize {
 /// How many waiters are in no copy: there were too many at once.
 pub(crate) fn missed() -> u64 {
     locks::missed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_paths_of_std;
+
+    #[test]
+    fn paths_of_std_are_left_out() {
+        for (long, short) in [
+            ("u32", "u32"),
+            ("shop::Stock", "shop::Stock"),
+            (
+                "std::collections::hash::map::HashMap<&str, u64>",
+                "HashMap<&str, u64>",
+            ),
+            (
+                "alloc::vec::Vec<(shop::Price, core::option::Option<alloc::string::String>)>",
+                "Vec<(shop::Price, Option<String>)>",
+            ),
+            ("std::sync::poison::mutex::Mutex<()>", "Mutex<()>"),
+            ("dyn core::any::Any + core::marker::Send", "dyn Any + Send"),
+            (
+                "[shop::\u{fc}ber::std::X; 3]",
+                "[shop::\u{fc}ber::std::X; 3]",
+            ),
+            ("", ""),
+        ] {
+            assert_eq!(without_paths_of_std(long), short);
+        }
+    }
 }

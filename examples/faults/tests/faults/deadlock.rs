@@ -21,6 +21,15 @@ fn three_tasks_and_what_waits_behind_them() {
         "{page}"
     );
     bank.must("", "<li>deadlock: goroutine ");
+    let cycle = bank.page("deadlocks");
+    assert_eq!(cycle.matches(" [sync.Mutex.Lock]:\n").count(), 3, "{cycle}");
+    never(&cycle, "deadlock::report|\\[waiting\\]");
+    let locks = bank.page("locks");
+    assert_eq!(
+        locks.matches("\na Mutex<deadlock::Account>").count(),
+        3,
+        "{locks}"
+    );
     for form in [
         "goroutine?debug=1",
         "block?debug=1",
@@ -46,7 +55,7 @@ fn a_thread_and_a_worker() {
     let store = Faulty::start(env!("CARGO_BIN_EXE_deadlock"), &["blocking"]);
     store.must(
         "goroutine?debug=2",
-        r"^# deadlock: .* waits for a std::sync::.*Mutex<u32> .* holds, for ",
+        r"^# deadlock: .* waits for a Mutex<u32> that .* holds, for ",
     );
 }
 
@@ -60,5 +69,6 @@ fn locks_that_are_taken_one_at_a_time_are_no_deadlock() {
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(3) {
         never(&bank.page("goroutine?debug=2"), "deadlock: |given to");
+        never(&bank.page("deadlocks"), "goroutine");
     }
 }
