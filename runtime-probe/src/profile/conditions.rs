@@ -13,6 +13,7 @@ use crate::snapshot::standstill::{self, Stuck, Suspect};
 use crate::snapshot::under_way::{self, UnderWay};
 use crate::symbol::resolver::{Resolver, resolver};
 use crate::symbol::role;
+use runtime_dump::source_path::shortened;
 use std::time::Duration;
 
 /// What is wrong.
@@ -220,8 +221,9 @@ fn is_deadlocked(deadlock: &Deadlock) -> String {
         .zip(members.iter().cycle().skip(1))
         .take(MOST_NAMED)
         .map(|(member, next)| {
-            let created = member.created.as_ref();
-            let created = created.map_or_else(String::new, |at| format!(" created at {at}"));
+            let created = member.created.map_or_else(String::new, |at| {
+                format!(" created at {}:{}", shortened(at.file()), at.line())
+            });
             format!(
                 "{} waits for a {}{created} that {} holds, for {:.1?}",
                 name(member),

@@ -13,6 +13,7 @@ use crate::clock::Scale;
 use crate::registry::locks::Who;
 use crate::registry::slab;
 use std::collections::{HashMap, HashSet};
+use std::panic::Location;
 use std::time::Duration;
 
 /// How long after the first copy the second is taken.
@@ -37,7 +38,7 @@ pub(crate) struct Member {
     pub(crate) since_ns: u64,
     /// The lock that it waits for.
     pub(crate) lock: String,
-    pub(crate) created: Option<String>,
+    pub(crate) created: Option<&'static Location<'static>>,
     edge: Edge,
 }
 
@@ -176,7 +177,7 @@ fn cycles(tasks: &Tasks, locks: &Locks) -> Vec<Deadlock> {
                     type_name: meta.map(|meta| (meta.type_name)()),
                     since_ns: *since_ns,
                     lock: lock.type_name(),
-                    created: lock.created().map(ToString::to_string),
+                    created: lock.created(),
                     edge: *edge,
                 })
             })

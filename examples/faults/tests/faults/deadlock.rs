@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 const TRANSFER: &str = r"goroutine \d+ \(deadlock::transfer\)";
 const ACCOUNT: &str =
-    r"a Mutex<deadlock::Account> created at examples/faults/src/bin/deadlock.rs:\d+:\d+";
+    r"a Mutex<deadlock::Account> created at examples/faults/src/bin/deadlock.rs:\d+";
 
 #[test]
 fn three_tasks_and_what_waits_behind_them() {
