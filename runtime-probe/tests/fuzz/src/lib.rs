@@ -65,11 +65,13 @@ mod pages {
     mod block;
     mod cmdline;
     mod contended;
+    mod deadlocks;
     mod dump_permit;
     mod endpoints;
     pub(crate) mod go_duration;
     mod goroutine;
     mod index;
+    mod locks;
     mod mutex;
     mod page;
     mod profile;
@@ -92,7 +94,7 @@ mod profile {
 
     pub(crate) use crate::echo::condensed;
     pub(crate) use crate::echo::{address_names, block, conditions, contended, cpu, diagnosis};
-    pub(crate) use crate::echo::{goroutine, goroutine_forms, mutex, sites, threads};
+    pub(crate) use crate::echo::{goroutine, goroutine_forms, lock_table, mutex, sites, threads};
 }
 
 pub(crate) use echo::demand;
