@@ -34,7 +34,7 @@ mkdir src/bin
 cp -r "$root/examples/src/bin/checkout" src/bin/
 sed -i '/let probe = start_probe/,/tokio-console cannot/d; s/probe\.local_addr().unwrap_or(.*), load/probe, load/
     /if let Some(console) = &console/,/^    }/d; s/^        console,$/        console: _,/; /^\/\/\/ Starts the probe/,/^}/d
-    /Each request is an entry/,/^        }))/d; s/{Path, Request, State}/{Path, State}/' src/bin/checkout/main.rs
+    /Each request is an entry/,/^        )$/d; s/{Path, Request, State}/{Path, State}/' src/bin/checkout/main.rs
 if grep -rn 'pprof\|runtime[-_]probe' src Cargo.toml | grep -v '//'; then fail "the service still knows the probe"; fi
 # Only what the rename brought leaves the lock file.
 cargo tree --quiet > /dev/null

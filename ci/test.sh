@@ -36,7 +36,7 @@ flag_tests=(facts running runtimes threads unlisted wire)
 # Inputs are words: rust (code, manifests, toolchain), text (Markdown), or paths.
 table() {
     cat << 'TABLE'
-format              | commit  | rust ci            | formatting of all packages; this table                            | format
+format              | commit  | rust ci            | formatting and lock files of all packages; this table             | format
 clippy              | commit  | rust               | lints, with every feature that goes with plain tokio              | lint
 clippy-other        | commit  | rust               | lints with interpose, flamegraph and tracing                      | lint_other
 documentation       | commit  | rust text          | links and examples of public and private items                    | documentation
@@ -223,6 +223,8 @@ format() {
     # Packages that are built alone are not in the workspace.
     while read -r manifest; do
         cargo fmt --manifest-path "$manifest" --check
+        # A lock file that is behind what its package depends on stops a build with --locked, which a step of the release tier is.
+        [ ! -e "${manifest%toml}lock" ] || cargo update --workspace --locked --quiet --manifest-path "$manifest"
     done < <(find benches/contestants dump/cli/tests examples/criterion examples/ecosystem runtime-probe/tests -name Cargo.toml -not -path '*/target/*')
 }
 
