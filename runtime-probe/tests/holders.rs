@@ -2,29 +2,14 @@
 #![cfg(feature = "full")]
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use runtime_probe::sync::{Mutex, OwnedMutexGuard, RwLock, oneshot};
-use runtime_probe::{pprof, runtime::Runtime, task, time};
+use runtime_probe::{runtime::Runtime, task, time};
+use support::dump::{dump, until};
 
-fn dump() -> String {
-    let mut text = Vec::new();
-    let goroutine = pprof::lookup("goroutine").unwrap();
-    goroutine.write_to(&mut text, 2).unwrap();
-    String::from_utf8(text).unwrap()
-}
-
-#[track_caller]
-fn until(what: &str, is: impl Fn(&str) -> bool) -> String {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
-        let text = dump();
-        if is(&text) {
-            return text;
-        }
-        assert!(Instant::now() < deadline, "no {what} in\n{text}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+mod support {
+    pub mod dump;
 }
 
 /// Each test has types of its own, since all tests of a process are in its dumps.
@@ -56,7 +41,7 @@ fn the_task_that_took_it_and_what_waits() {
     }
     let name = "Mutex<holders::the_task_that_took_it_and_what_waits::Stock>";
     let waits = format!("waits for a {name} created at runtime-probe/tests/holders.rs:");
-    let text = until("three waiters", |text| text.matches(&waits).count() == 3);
+    let text = until(|text| text.matches(&waits).count() == 3);
     let held = format!(", held by goroutine {holder_id}; 2 more wait for it");
     assert_eq!(text.matches(&held).count(), 3, "{text}");
     let holds = format!("holds a {name} created at ");
@@ -65,7 +50,7 @@ fn the_task_that_took_it_and_what_waits() {
 
     // Once it lets go they take it one after the other, and nothing is said any more.
     holder.abort();
-    until("end of all waits", |text| !text.contains(name));
+    until(|text| !text.contains(name));
 }
 
 #[test]
@@ -83,13 +68,13 @@ fn a_guard_that_went_to_another_task_is_of_the_one_that_took_it() {
     let (guard, taker) = runtime.block_on(handed).unwrap();
     let waits = Arc::clone(&lock);
     runtime.spawn(async move { drop(waits.lock().await) });
-    until("a waiter", |text| {
+    until(|text| {
         text.contains(&format!(
             "::Sent> created at runtime-probe/tests/holders.rs:{line}, held by goroutine {taker}, which has ended or is not listed"
         ))
     });
     drop(guard);
-    until("its end", |text| !text.contains("::Sent>"));
+    until(|text| !text.contains("::Sent>"));
 }
 
 #[test]
@@ -100,7 +85,7 @@ fn a_thread_that_has_it_is_named() {
     let guard = lock.blocking_lock();
     let waits = Arc::clone(&lock);
     runtime.spawn(async move { drop(waits.lock().await) });
-    let text = until("a waiter", |text| text.contains("::Blocked> created at"));
+    let text = until(|text| text.contains("::Blocked> created at"));
     let holder = text.split("::Blocked> created at ").nth(1).unwrap();
     assert!(holder.contains(", held by thread "), "{text}");
     drop(guard);
@@ -122,13 +107,13 @@ fn readers_and_a_writer() {
     let reader_id = runtime.block_on(is_ready).unwrap();
     let writes = Arc::clone(&lock);
     runtime.spawn(async move { drop(writes.write().await) });
-    until("the reader", |text| {
+    until(|text| {
         text.contains(&format!("::Read> created at runtime-probe/tests/holders.rs:{line}, taken for reading by goroutine {reader_id}"
         ))
     });
     // A read that is over is no holder: the writer has it then.
     reader.abort();
-    until("its end", |text| !text.contains("::Read>"));
+    until(|text| !text.contains("::Read>"));
 }
 
 /// A wait that has a way out besides the lock is in no deadlock, though its lock is never released.
@@ -147,9 +132,7 @@ fn a_wait_under_a_time_limit_is_no_deadlock() {
                 .ok();
         });
     }
-    let text = until("both waits", |text| {
-        text.matches("::Limited> created at").count() == 4
-    });
+    let text = until(|text| text.matches("::Limited> created at").count() == 4);
     let deadlocks = text.lines().filter(|line| line.starts_with("# deadlock: "));
     assert!(
         !deadlocks

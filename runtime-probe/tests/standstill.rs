@@ -7,28 +7,13 @@ use runtime_probe::{pprof, time};
 use std::future::Future;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
+use support::dump::{dump, until};
+
+mod support {
+    pub mod dump;
+}
 
 const TOLD: &str = "# timers and I/O of runtime still stand still since ";
-
-fn dump() -> String {
-    let mut text = Vec::new();
-    let goroutine = pprof::lookup("goroutine").unwrap();
-    goroutine.write_to(&mut text, 2).unwrap();
-    String::from_utf8(text).unwrap()
-}
-
-#[track_caller]
-fn until(is: impl Fn(&str) -> bool) -> String {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
-        let text = dump();
-        if is(&text) {
-            return text;
-        }
-        assert!(Instant::now() < deadline, "{text}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
 
 /// Blocks a worker until the sender is dropped.
 fn block(runtime: &Runtime) -> mpsc::Sender<()> {

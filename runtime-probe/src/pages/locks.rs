@@ -1,4 +1,5 @@
-//! `/debug/pprof/locks`: the locks that something waits for now, with their holders. Go has none.
+//! `/debug/pprof/locks`: the locks that something waits for now, with their holders. `/debug/pprof/deadlocks`: the cycles among
+//! them, with the stacks of their tasks. Go has neither.
 
 use super::dump_permit::DumpPermit;
 use super::page::Page;
@@ -6,9 +7,9 @@ use super::routes::only;
 use crate::http::refusal::Refusal;
 use crate::http::reply::Reply;
 use crate::http::request::Request;
-use crate::profile::lock_table::{LockTable, count};
+use crate::profile::lock_table::{LockTable, count, deadlocks};
 
-/// The page.
+/// The page of the locks.
 pub(super) const PAGE: Page = Page {
     name: "locks",
     link: "",
@@ -16,14 +17,26 @@ pub(super) const PAGE: Page = Page {
             Deadlocks are told above them.",
     count,
     takes_post: false,
-    answer,
+    answer: |request| {
+        let table = table(request)?;
+        Reply::written(|text| table.write(text))
+    },
 };
 
-/// Answers a request.
-fn answer(request: &Request) -> Result<Reply, Refusal> {
+/// The page of the cycles.
+pub(super) const DEADLOCKS_PAGE: Page = Page {
+    name: "deadlocks",
+    about: "Tasks and threads that wait for locks of each other: each cycle by name, and the stacks of its tasks.",
+    count: deadlocks,
+    answer: |request| {
+        let table = table(request)?;
+        Reply::written(|text| table.write_deadlocks(text))
+    },
+    ..PAGE
+};
+
+fn table(request: &Request) -> Result<LockTable, Refusal> {
     only(request, &[])?;
-    let permit = DumpPermit::take()?;
-    let table = LockTable::collect();
-    drop(permit);
-    Reply::written(|text| table.write(text))
+    let _permit = DumpPermit::take()?;
+    Ok(LockTable::collect())
 }

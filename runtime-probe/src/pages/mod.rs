@@ -11,7 +11,6 @@
 mod block;
 mod cmdline;
 mod contended;
-mod deadlocks;
 mod dump_permit;
 mod endpoints;
 pub(crate) mod go_duration;

@@ -1,6 +1,6 @@
 //! A page below `/debug/pprof/`, and the table of all of them: what routes, the index and the tests read.
 
-use super::{block, cmdline, deadlocks, goroutine, locks, mutex, profile, symbol, tasks, threads};
+use super::{block, cmdline, goroutine, locks, mutex, profile, symbol, tasks, threads};
 use crate::http::refusal::Refusal;
 use crate::http::reply::Reply;
 use crate::http::request::Request;
@@ -30,7 +30,7 @@ impl Page {
 pub(super) static PAGES: [Page; 11] = [
     block::PAGE,
     cmdline::PAGE,
-    deadlocks::PAGE,
+    locks::DEADLOCKS_PAGE,
     goroutine::PAGE,
     locks::PAGE,
     mutex::PAGE,

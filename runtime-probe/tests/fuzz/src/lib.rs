@@ -65,7 +65,6 @@ mod pages {
     mod block;
     mod cmdline;
     mod contended;
-    mod deadlocks;
     mod dump_permit;
     mod endpoints;
     pub(crate) mod go_duration;
