@@ -2,7 +2,7 @@
 //!
 //! What waiters wait is charged to the code that releases the lock, as with the locks of [`sync`](super), see
 //! [`set_mutex_profile_fraction`](crate::pprof::set_mutex_profile_fraction). Poisoning, results and all else are std's: its
-//! lock is inside. Taking and releasing a lock without waiters costs one load more.
+//! lock is inside. A lock without waiters notes what takes it, and costs one load more.
 //!
 //! ```
 //! # mod before {
