@@ -34,7 +34,7 @@ expect() {
     task "tonic's call" '# warehouse' '[chan receive]' 'tokio::sync::mpsc::bounded::Receiver::recv' 'ecosystem::grpc::restock'
     task "tonic's client" '[IO wait]' 'hyper::client::conn::http2::SendRequest::send_request' 'tonic::client::grpc::Grpc' 'ecosystem::grpc::reserve'
     task "sqlx's transaction" '[sleep]' 'ecosystem::ledger::approval' 'ecosystem::ledger::audit'
-    task "sqlx's pool" '[select]' 'tokio::sync::semaphore::Semaphore::acquire' 'sqlx_core::pool' 'ecosystem::ledger::book'
+    task "sqlx's pool" '[semacquire]' 'tokio::sync::semaphore::Semaphore::acquire' 'sqlx_core::pool' 'ecosystem::ledger::book'
     task "sqlx's own task" 'sqlx-core-' "$foreign"
     [[ ! ${REDIS-} ]] || task "redis's request" '[chan receive]' 'redis::' 'ecosystem::cache::next_job'
     [[ ! ${REDIS-} ]] || task "redis's connection" 'redis-' "$foreign"
