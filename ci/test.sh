@@ -44,8 +44,9 @@ tests               | commit  | rust text          | all tests: packages, exampl
 tests-other         | commit  | rust               | the tests of what interpose, flamegraph and tracing change        | test_other
 tests-stable        | commit  | rust               | the tests that expect otherwise without --cfg tokio_unstable      | stable test_flag
 leaf-table          | commit  | rust ci/leaf_table.sh | every leaf of tokio: debug build, all debug information        | bash ci/leaf_table.sh devfull
-loom                | commit  | rust ci/loom.sh    | interleavings of the lock-free parts                              | bash ci/loom.sh
+loom                | commit  | rust ci/loom.sh    | interleavings of the lock-free parts, with two preemptions        | bash ci/loom.sh
 checkout            | commit  | rust ci/checkout.sh | the shop of the README and its faults                            | checkout
+loom-deep           | release | rust ci/loom.sh    | the same with three preemptions; first: step loom                 | bash ci/loom.sh 3
 clippy-stable       | release | rust               | lints without --cfg tokio_unstable; first: step tests-stable, whose warnings are errors | stable lint_stable
 oldest-rust         | release | rust               | the oldest Rust that the manifest names compiles the packages; first: step clippy, by incompatible_msrv | oldest_rust
 rename              | release | rust ci/rename.sh  | the rename changes nothing that a program prints; first: examples/tests/rename_paused.rs | rename

@@ -116,6 +116,56 @@ fn readers_and_a_writer() {
     until(|text| !text.contains("::Read>"));
 }
 
+/// A task that waited for a lock, let go, and has it again without a wait: since when is not known, and an old time is not told.
+#[test]
+fn a_lock_that_was_taken_again_is_not_held_since_the_first_time() {
+    value!(Again);
+    let runtime = Runtime::new().unwrap();
+    let lock = Arc::new(Mutex::new(Again::default()));
+    let first = lock.blocking_lock();
+    let (ready, is_ready) = oneshot::channel();
+    let takes = Arc::clone(&lock);
+    runtime.spawn(async move {
+        drop(takes.lock().await);
+        let _again = takes.lock().await;
+        ready.send(()).unwrap();
+        std::future::pending::<()>().await;
+    });
+    until(|text| text.contains("::Again> created at"));
+    drop(first);
+    runtime.block_on(is_ready).unwrap();
+    let waits = Arc::clone(&lock);
+    runtime.spawn(async move { drop(waits.lock().await) });
+    let text = until(|text| text.contains(", held by goroutine "));
+    assert!(!text.contains(" since "), "{text}");
+}
+
+/// While it waited for it, since when it has it is known.
+#[test]
+fn a_lock_that_was_waited_for_is_held_since_then() {
+    value!(Since);
+    let runtime = Runtime::new().unwrap();
+    let lock = Arc::new(Mutex::new(Since::default()));
+    let first = lock.blocking_lock();
+    let takes = Arc::clone(&lock);
+    runtime.spawn(async move {
+        let _value = takes.lock().await;
+        std::future::pending::<()>().await;
+    });
+    until(|text| text.contains("::Since> created at"));
+    drop(first);
+    until(|text| !text.contains("::Since> created at"));
+    std::thread::sleep(Duration::from_millis(100));
+    let waits = Arc::clone(&lock);
+    runtime.spawn(async move { drop(waits.lock().await) });
+    let text = until(|text| text.contains(", held by goroutine "));
+    let since = text.split(", held by goroutine ").nth(1).unwrap();
+    let (_id, since) = since.split_once(" since ").unwrap();
+    let ms = since.split("ms").next().unwrap();
+    let ms: f64 = ms.parse().unwrap_or_else(|_| panic!("{text}"));
+    assert!((100.0..1000.0).contains(&ms), "{text}");
+}
+
 /// A wait that has a way out besides the lock is in no deadlock, though its lock is never released.
 #[test]
 fn a_wait_under_a_time_limit_is_no_deadlock() {

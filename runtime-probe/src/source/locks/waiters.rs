@@ -47,7 +47,9 @@ pub(super) struct Waiters {
 struct Queue {
     /// Waiters, counted by time or not.
     present: u32,
-    /// Of them those whose time is counted.
+    /// Readers were told who has the lock, and have to be told of its release.
+    told: bool,
+    /// Of the waiters those whose time is counted.
     waiting: u64,
     /// The latest moment that was seen. Counters of two cores may differ a little; time does not go back here.
     now: Ticks,
@@ -61,6 +63,7 @@ impl Queue {
     const fn new() -> Self {
         Queue {
             present: 0,
+            told: false,
             waiting: 0,
             now: 0,
             uncharged: 0,
@@ -119,7 +122,7 @@ impl Waiters {
     fn change<R>(&self, change: impl FnOnce(&mut Queue) -> R) -> R {
         let mut queue = lock(&self.queue);
         let result = change(&mut queue);
-        let contended = queue.present > 0 || queue.uncharged > 0;
+        let contended = queue.present > 0 || queue.told || queue.uncharged > 0;
         self.contended.store(contended, Ordering::Relaxed);
         result
     }
@@ -149,6 +152,7 @@ impl Waiters {
     fn released_contended(&self) {
         self.tell();
         let waited = self.change(|queue| {
+            queue.told = false;
             let counts = queue.waiting > 0 || queue.uncharged > 0;
             counts.then(|| queue.charge(clock::ticks()))
         });
@@ -157,15 +161,16 @@ impl Waiters {
         }
     }
 
-    /// A waiter waits no more; `count` takes its time out of the sum.
+    /// A waiter waits no more, and has the lock or has given up; `count` takes its time out of the sum.
     #[cold]
     #[inline(never)]
-    fn leave(&self, waiter: Present, count: fn(&mut Queue, Ticks, Ticks)) {
+    fn leave(&self, waiter: Present, has_it: bool, count: fn(&mut Queue, Ticks, Ticks)) {
         if let Some(entry) = waiter.entry {
             entry.leave();
         }
         self.change(|queue| {
             queue.present -= 1;
+            queue.told |= has_it;
             if waiter.since != 0 {
                 count(queue, waiter.since, clock::ticks());
             }
@@ -306,7 +311,7 @@ impl<'a> Wait<'a> {
     pub(super) fn end<M: Mode>(&mut self) {
         if let Some(present) = self.present.take() {
             self.waiters.taken::<M>();
-            self.waiters.leave(present, Queue::leave);
+            self.waiters.leave(present, true, Queue::leave);
             self.waiters.tell();
         }
     }
@@ -317,7 +322,7 @@ impl Drop for Wait<'_> {
     fn drop(&mut self) {
         if let Some(present) = self.present.take() {
             let give_up = |queue: &mut Queue, _, now| queue.give_up(now);
-            self.waiters.leave(present, give_up);
+            self.waiters.leave(present, false, give_up);
         }
     }
 }
