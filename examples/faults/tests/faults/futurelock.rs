@@ -6,9 +6,10 @@ use crate::process::{Faulty, never};
 #[test]
 fn the_task_that_does_not_take_its_lock_is_named() {
     let shop = Faulty::start(env!("CARGO_BIN_EXE_futurelock"), &[]);
+    // With line tables only, an inlined async fn has its module and its line.
     let page = shop.must(
         "goroutine?debug=2",
-        r"^# .*, was given a Mutex<futurelock::Prices> created at examples/faults/src/bin/futurelock.rs:\d+ [\d.]+m?s ago, through the future that waited at futurelock::update \(.*examples/faults/src/bin/futurelock.rs:\d+\), which it has not polled since: 21 wait behind it.*\ngoroutine \d+ \[sync.Mutex.Lock\]:\n(.*\n)*?futurelock::refresh",
+        r"^# .*, was given a Mutex<futurelock::Prices> created at examples/faults/src/bin/futurelock.rs:\d+ [\d.]+m?s ago, through the future that waited at futurelock::(update|\{async fn\}) \(.*examples/faults/src/bin/futurelock.rs:\d+\), which it has not polled since: 21 wait behind it.*\ngoroutine \d+ \[sync.Mutex.Lock\]:\n(.*\n)*?futurelock::refresh",
     );
     let blamed = page
         .split("it was given to goroutine ")
