@@ -169,9 +169,9 @@ fn a_lock_that_was_waited_for_is_held_since_then() {
         true => value,
         false => value * 1000.0,
     };
-    // To a tenth of what it is written in.
+    // To a tenth of what it is written in. In a process's first moments the rate of the counter is known to some percent.
     let most = let_go.elapsed().as_secs_f64() * 1000.0 + 100.0;
-    assert!((99.0..most).contains(&ms), "{text}");
+    assert!((90.0..most).contains(&ms), "{text}");
 }
 
 /// A wait that has a way out besides the lock is in no deadlock, though its lock is never released.

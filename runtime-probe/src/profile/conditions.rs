@@ -1,6 +1,7 @@
 //! What is wrong with a whole runtime, so that a reader of any page must know it before any single task. One list
 //! for the index, every dump and the watchdog.
 
+use super::held_locks::wait;
 use super::selection::grouped;
 use super::thread_stacks::{innermost_call, reads_stdin, sleeps_until_woken};
 use crate::registry::locks::Who;
@@ -238,10 +239,7 @@ fn is_deadlocked(deadlock: &Deadlock) -> String {
         waits.push(format!("{more} more are in the cycle"));
     }
     if deadlock.behind > 0 {
-        waits.push(format!(
-            "{} wait behind it",
-            grouped(deadlock.behind as u64)
-        ));
+        waits.push(format!("{} behind it", wait(deadlock.behind)));
     }
     format!("deadlock: {}", waits.join("; "))
 }

@@ -112,9 +112,13 @@ impl HeldLocks {
             )),
             None => text.push_str(&self.held_by(lock, task, thread)),
         }
-        let others = lock.waiters.len() - 1;
-        if others > 0 {
-            text.push_str(&format!("; {} more wait for it", grouped(others as u64)));
+        match lock.waiters.len() - 1 {
+            0 => {}
+            1 => text.push_str("; 1 more waits for it"),
+            others => {
+                let others = grouped(others as u64);
+                text.push_str(&format!("; {others} more wait for it"));
+            }
         }
         text
     }
@@ -151,11 +155,10 @@ impl HeldLocks {
             Some(place) => format!("the future that waited at {place}"),
             None => "a future".to_owned(),
         };
-        let behind = lock.waiters.len() - 1;
         format!(
-            "was given {} {since:.1?} ago, through {future}, which it has not polled since: {} wait behind it",
+            "was given {} {since:.1?} ago, through {future}, which it has not polled since: {} behind it",
             described(lock),
-            grouped(behind as u64)
+            wait(lock.waiters.len() - 1)
         )
     }
 
@@ -196,15 +199,20 @@ fn holds(lock: &Lock) -> String {
         Some(ns) => format!(", taken {:.1?} ago", Duration::from_nanos(ns)),
         None => String::new(),
     };
-    let wait = match lock.waiters.len() {
-        1 => "1 waits".to_owned(),
-        several => format!("{} wait", grouped(several as u64)),
-    };
+    let wait = wait(lock.waiters.len());
     format!(
         "{took} {}{since}: {wait} for it, the first for {:.1?}",
         described(lock),
         Duration::from_nanos(lock.longest_ns())
     )
+}
+
+/// `"1 waits"`, `"1,024 wait"`.
+pub(super) fn wait(number: usize) -> String {
+    match number {
+        1 => "1 waits".to_owned(),
+        several => format!("{} wait", grouped(several as u64)),
+    }
 }
 
 /// A line of the application's: `"shop::refresh (src/shop.rs:12)"`.

@@ -4,7 +4,7 @@ use super::conditions::Condition;
 use super::diagnosis::OFF;
 use super::goroutine::Goroutines;
 use super::goroutine_forms::Lines;
-use super::held_locks::{described, place};
+use super::held_locks::{described, place, wait};
 use super::selection::{Selection, grouped};
 use crate::registry::locks::Who;
 use crate::snapshot::tasks::Row;
@@ -117,8 +117,8 @@ impl LockTable {
         let first = Duration::from_nanos(lock.longest_ns());
         writeln!(
             out,
-            "\t{} wait, the first for {first:.1?}",
-            grouped(lock.waiters.len() as u64)
+            "\t{}, the first for {first:.1?}",
+            wait(lock.waiters.len())
         )?;
         for (place, tasks) in self.by_place(lock, rows) {
             let mut named: Vec<String> = tasks.iter().take(MOST_NAMED).cloned().collect();

@@ -11,7 +11,7 @@ const ACCOUNT: &str =
 fn three_tasks_and_what_waits_behind_them() {
     let bank = Faulty::start(env!("CARGO_BIN_EXE_deadlock"), &[]);
     let one = format!(r"{TRANSFER} waits for {ACCOUNT} that {TRANSFER} holds, for [\d.]+m?s; ");
-    let line = format!(r"^# deadlock: {one}{one}{one}1 wait behind it$");
+    let line = format!(r"^# deadlock: {one}{one}{one}1 waits behind it$");
     let page = bank.must("goroutine?debug=2", &line);
     assert_eq!(page.matches(", held by goroutine ").count(), 4, "{page}");
     assert_eq!(
