@@ -1,7 +1,7 @@
 //! What is wrong with a whole runtime, so that a reader of any page must know it before any single task. One list
 //! for the index, every dump and the watchdog.
 
-use super::held_locks::wait;
+use super::held_locks::{self, wait};
 use super::selection::grouped;
 use super::thread_stacks::{innermost_call, reads_stdin, sleeps_until_woken};
 use crate::registry::locks::Who;
@@ -14,7 +14,6 @@ use crate::snapshot::standstill::{self, Stuck, Suspect};
 use crate::snapshot::under_way::{self, UnderWay};
 use crate::symbol::resolver::{Resolver, resolver};
 use crate::symbol::role;
-use runtime_dump::source_path::shortened;
 use std::time::Duration;
 
 /// What is wrong.
@@ -209,12 +208,7 @@ fn is_deadlocked(deadlock: &Deadlock) -> String {
                 |root| format!("goroutine {id} ({root})"),
             )
         }
-        Who::Thread(tid) => {
-            let threads = threads::alive();
-            let mut threads = threads.values().map(|(thread, _)| thread);
-            let known = threads.find(|thread| thread.tid == tid);
-            known.map_or_else(|| format!("thread {tid}"), named)
-        }
+        Who::Thread(tid) => named_by_id(tid, threads::alive().values().map(|(thread, _)| thread)),
         Who::Unknown => "an unknown thread".to_owned(),
     };
     let mut waits: Vec<String> = members
@@ -222,13 +216,10 @@ fn is_deadlocked(deadlock: &Deadlock) -> String {
         .zip(members.iter().cycle().skip(1))
         .take(MOST_NAMED)
         .map(|(member, next)| {
-            let created = member.created.map_or_else(String::new, |at| {
-                format!(" created at {}:{}", shortened(at.file()), at.line())
-            });
             format!(
-                "{} waits for a {}{created} that {} holds, for {:.1?}",
+                "{} waits for {} that {} holds, for {:.1?}",
                 name(member),
-                member.lock,
+                held_locks::named(&member.lock, member.created),
                 name(next),
                 Duration::from_nanos(member.since_ns)
             )
@@ -257,7 +248,14 @@ fn being_dropped(name: &str, thread: &str, since: Duration, left: &[String]) -> 
     format!("runtime {name} is being dropped since {since:.1?} by {thread}{why}")
 }
 
-fn named(thread: &Thread) -> String {
+/// A thread of `threads` by its kernel id, with its name where it is one of these.
+pub(super) fn named_by_id<'a>(tid: u32, mut threads: impl Iterator<Item = &'a Thread>) -> String {
+    let known = threads.find(|thread| thread.tid == tid);
+    known.map_or_else(|| format!("thread {tid}"), named)
+}
+
+/// A thread by its kernel id and its name.
+pub(super) fn named(thread: &Thread) -> String {
     match thread.name.is_empty() {
         true => format!("thread {}", thread.tid),
         false => format!("thread {} ({})", thread.tid, thread.name),

@@ -12,7 +12,7 @@ use super::selection::{Finder, Selection, grouped};
 use super::thread_stacks::{Walked, of_foreign, of_task};
 use crate::registry::names::NameNumber;
 use crate::registry::task::{Kind, Waking};
-use crate::registry::threads::{Thread, ThreadNumber};
+use crate::registry::threads::ThreadNumber;
 use crate::snapshot::deadlocks;
 use crate::snapshot::locks::Locks;
 use crate::snapshot::rates::{Rate, Rates};
@@ -557,23 +557,14 @@ impl Goroutines {
 
     fn thread(&self, number: ThreadNumber) -> String {
         match self.tasks.threads.get(&number.0) {
-            Some(thread) => named_thread(thread),
+            Some(thread) => conditions::named(thread),
             None => "a thread that has ended".to_owned(),
         }
     }
 
     /// A thread by its kernel id.
     pub(super) fn thread_of(&self, tid: u32) -> String {
-        let mut threads = self.tasks.threads.values();
-        let known = threads.find(|thread| thread.tid == tid);
-        known.map_or_else(|| format!("thread {tid}"), named_thread)
-    }
-}
-
-fn named_thread(thread: &Thread) -> String {
-    match thread.name.is_empty() {
-        true => format!("thread {}", thread.tid),
-        false => format!("thread {} ({})", thread.tid, thread.name),
+        conditions::named_by_id(tid, self.tasks.threads.values())
     }
 }
 

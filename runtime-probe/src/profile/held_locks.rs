@@ -9,6 +9,7 @@ use crate::symbol::resolver::Resolver;
 use runtime_dump::source_path::shortened;
 use runtime_dump::stack::Frame;
 use std::collections::HashMap;
+use std::panic::Location;
 use std::time::Duration;
 
 /// A lock that nothing has and something waits for is on its way to the next waiter, which a ready task fetches in this time.
@@ -72,11 +73,8 @@ impl HeldLocks {
                 "given to goroutine {id}, which has been polled since without taking it"
             );
         }
-        let held = self.held_by(lock, 0, &thread);
-        match held.strip_prefix(", ") {
-            Some(held) => held.to_owned(),
-            None => "on its way to the next that waits".to_owned(),
-        }
+        self.held_by(lock, 0, &thread)
+            .unwrap_or_else(|| "on its way to the next that waits".to_owned())
     }
 
     /// What is said of a task; `thread` names one.
@@ -93,7 +91,7 @@ impl HeldLocks {
             let lasts = waiter.poll == 0 || waiter.poll == row.polls && state == State::Waiting;
             if lasts {
                 notes.push(self.waits_for(lock, row.id, &thread));
-            } else if waiter.poll < row.polls && self.is_given_to(lock, *place) {
+            } else if *place == 0 && self.culprit(lock) == Some(row.id) {
                 notes.push(self.given(*at));
             }
         }
@@ -110,7 +108,11 @@ impl HeldLocks {
             Some(id) => text.push_str(&format!(
                 ": it was given to goroutine {id}, which has been polled since without taking it"
             )),
-            None => text.push_str(&self.held_by(lock, task, thread)),
+            None => {
+                if let Some(held) = self.held_by(lock, task, thread) {
+                    text.push_str(&format!(", {held}"));
+                }
+            }
         }
         match lock.waiters.len() - 1 {
             0 => {}
@@ -123,7 +125,7 @@ impl HeldLocks {
         text
     }
 
-    fn held_by(&self, lock: &Lock, task: u64, thread: &impl Fn(u32) -> String) -> String {
+    fn held_by(&self, lock: &Lock, task: u64, thread: &impl Fn(u32) -> String) -> Option<String> {
         let held = match lock.is_shared {
             true => "taken for reading",
             false => "held",
@@ -132,20 +134,20 @@ impl HeldLocks {
             Some(ns) => format!(" since {:.1?}", Duration::from_nanos(ns)),
             None => String::new(),
         };
-        match lock.holder {
-            Who::Task(id) if id == task => format!(", {held} by this very task{since}"),
+        Some(match lock.holder {
+            Who::Task(id) if id == task => format!("{held} by this very task{since}"),
             Who::Task(id) if self.polls.contains_key(&id) => {
-                format!(", {held} by goroutine {id}{since}")
+                format!("{held} by goroutine {id}{since}")
             }
             Who::Task(id) => {
-                format!(", {held} by goroutine {id}{since}, which has ended or is not listed")
+                format!("{held} by goroutine {id}{since}, which has ended or is not listed")
             }
-            Who::Thread(number) => format!(", {held} by {}{since}", thread(number)),
+            Who::Thread(tid) => format!("{held} by {}{since}", thread(tid)),
             Who::Unknown if lock.what.has_readers => {
-                ", which nothing is known to have: readers may".to_owned()
+                "which nothing is known to have: readers may".to_owned()
             }
-            Who::Unknown => String::new(),
-        }
+            Who::Unknown => return None,
+        })
     }
 
     fn given(&self, at: usize) -> String {
@@ -162,31 +164,35 @@ impl HeldLocks {
         )
     }
 
-    /// The task that was given the lock through a future that it does not poll any more.
+    /// The task that was given the lock through a future that it does not poll any more: the lock is free, and waits for too long
+    /// for the first waiter to fetch it.
     fn culprit(&self, lock: &Lock) -> Option<u64> {
         let first = lock.waiters.first()?;
+        let free = lock.holder == Who::Unknown && !lock.is_shared;
+        let too_long = lock.since_ns.is_some_and(|ns| ns > HANDED_OVER_NS);
         match first.who {
-            Who::Task(id) if self.is_given_to(lock, 0) => {
-                let polls = self.polls.get(&id)?;
-                (first.poll != 0 && *polls > first.poll).then_some(id)
+            Who::Task(id) if free && too_long && first.poll != 0 => {
+                (*self.polls.get(&id)? > first.poll).then_some(id)
             }
             _ => None,
         }
-    }
-
-    /// Whether the lock is free and waits for that waiter to fetch it, for too long.
-    fn is_given_to(&self, lock: &Lock, place: usize) -> bool {
-        let free = lock.holder == Who::Unknown && !lock.is_shared;
-        free && place == 0 && lock.since_ns.is_some_and(|ns| ns > HANDED_OVER_NS)
     }
 }
 
 /// A lock, as it is named.
 pub(super) fn described(lock: &Lock) -> String {
-    let name = lock.type_name();
-    match lock.created() {
-        Some(at) => format!("a {name} created at {}:{}", shortened(at.file()), at.line()),
-        None => format!("a {name}"),
+    named(&lock.type_name(), lock.created())
+}
+
+/// A lock of that type: `"a Mutex<shop::Stock> created at src/shop.rs:12"`.
+pub(super) fn named(type_name: &str, created: Option<&Location<'_>>) -> String {
+    match created {
+        Some(at) => format!(
+            "a {type_name} created at {}:{}",
+            shortened(at.file()),
+            at.line()
+        ),
+        None => format!("a {type_name}"),
     }
 }
 

@@ -43,7 +43,7 @@ pub(crate) struct Member {
 }
 
 /// That one waits for a lock of another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Edge {
     who: u64,
     holder: u64,
@@ -73,13 +73,13 @@ pub(crate) fn of(tasks: &Tasks, locks: &Locks) -> Vec<Deadlock> {
     }
     std::thread::sleep(SECOND_LOOK);
     let again = Locks::take(&Scale::now());
-    let edges: HashSet<[u64; 6]> = edges(&again).map(|edge| edge.words()).collect();
+    let edges: HashSet<Edge> = edges(&again).collect();
     let members = found.iter().flat_map(|deadlock| &deadlock.members);
     let polls = polls(members.map(|member| member.edge.who).collect());
     found.retain(|deadlock| {
         deadlock.members.iter().all(|Member { edge, .. }| {
             let same_poll = edge.poll == 0 || polls.get(&edge.who) == Some(&edge.poll);
-            same_poll && edges.contains(&edge.words())
+            same_poll && edges.contains(edge)
         })
     });
     found
@@ -97,14 +97,6 @@ impl Deadlock {
     pub(crate) fn first(&self) -> u64 {
         let members = self.members.iter().map(|member| member.edge.who);
         members.min().unwrap_or(0)
-    }
-}
-
-impl Edge {
-    fn words(self) -> [u64; 6] {
-        let (number, version) = self.lock;
-        let lock = u64::from(number) << 32 | u64::from(version);
-        [self.who, self.holder, lock, self.arrival, self.poll, 0]
     }
 }
 
@@ -158,17 +150,17 @@ fn cycles(tasks: &Tasks, locks: &Locks) -> Vec<Deadlock> {
     let rings = rings(&stuck);
     let inside: usize = rings.iter().map(Vec::len).sum();
     let behind = stuck.len() - inside;
-    let mut longest = HashMap::new();
+    let mut waits = HashMap::new();
     for lock in &locks.0 {
         for waiter in &lock.waiters {
-            longest.insert((lock.number, waiter.arrival), (lock, waiter.since_ns));
+            waits.insert((lock.number, waiter.arrival), (lock, waiter.since_ns));
         }
     }
     let deadlocks = rings.into_iter().map(|ring| Deadlock {
         members: ring
             .iter()
             .filter_map(|edge| {
-                let (lock, since_ns) = longest.get(&(edge.lock, edge.arrival))?;
+                let (lock, since_ns) = waits.get(&(edge.lock, edge.arrival))?;
                 let meta = rows
                     .get(&edge.who)
                     .and_then(|row| tasks.stack_keys[row.stack_key as usize].meta);

@@ -31,10 +31,8 @@ pub(crate) fn now() -> Vec<UnderWay> {
     slab::for_each(|record| {
         let Some(view) = known(record) else { return };
         let doing = Doing::of(&view, &foreign);
-        let thread = match (doing.state, doing.by) {
-            (State::Running | State::Blocking, Waking::Thread(number)) => Some(number),
-            (State::Queued, _) => None,
-            _ => return,
+        let Some(thread) = thread(doing.state, doing.by) else {
+            return;
         };
         all.push(UnderWay {
             id: view.id,
@@ -53,11 +51,7 @@ pub(crate) fn of(tasks: &Tasks) -> Vec<UnderWay> {
     let rows = tasks.rows.iter();
     rows.filter_map(|row| {
         let key = &tasks.stack_keys[row.stack_key as usize];
-        let thread = match (key.state, row.by()) {
-            (State::Running | State::Blocking, Waking::Thread(number)) => Some(number),
-            (State::Queued, _) => None,
-            _ => return None,
-        };
+        let thread = thread(key.state, row.by())?;
         let site = tasks.sites.get(row.site as usize);
         Some(UnderWay {
             id: row.id,
@@ -69,4 +63,13 @@ pub(crate) fn of(tasks: &Tasks) -> Vec<UnderWay> {
         })
     })
     .collect()
+}
+
+/// The thread of what is under way, none for a closure in the queue; `None` for a task that is not.
+fn thread(state: State, by: Waking) -> Option<Option<ThreadNumber>> {
+    match (state, by) {
+        (State::Running | State::Blocking, Waking::Thread(number)) => Some(Some(number)),
+        (State::Queued, _) => Some(None),
+        _ => None,
+    }
 }
