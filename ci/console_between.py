@@ -69,7 +69,7 @@ def complaints(row, before, after, age, held):
         if row[what] != before[what]:
             yield f"{what} {row[what]}, and not {before[what]}"
     # The client shortens what is before the package.
-    if not before["location"].endswith(row["location"].removeprefix("<cargo>")):
+    if not before["location"].endswith(row["location"].removeprefix("<cargo>/")):
         yield f"location {row['location']}, and not {before['location']}"
     yield from within("busy", before["busy"], row["busy"], after["busy"])
     # As old as what is known of it, and no older than the service.
