@@ -1,0 +1,61 @@
+//! The probe's own API, with Go's names where Go has one (`runtime/pprof`, `net/http/pprof`).
+//!
+//! ```
+//! # fn main() -> std::io::Result<()> {
+//! use runtime_probe::pprof;
+//!
+//! // What `RUNTIME_PROBE_LISTEN=127.0.0.1:6060` does without a line of code:
+//! let server = pprof::serve("127.0.0.1:0")?;
+//! println!("curl '{}goroutine?debug=2'", server.url());
+//!
+//! // The same dump without HTTP:
+//! let mut text = Vec::new();
+//! pprof::lookup("goroutine").ok_or(std::io::ErrorKind::NotFound)?.write_to(&mut text, 2)?;
+//! # Ok(()) }
+//! ```
+
+mod cpu;
+pub mod criterion;
+pub mod http;
+#[cfg(feature = "tower")]
+pub mod layer;
+mod poll_watch;
+mod profile;
+mod rates;
+mod ready_time;
+mod server;
+mod sigquit;
+mod stacks;
+#[cfg(feature = "rt")]
+mod start;
+mod tasks;
+mod watchdog;
+
+pub use server::{Server, Serving, serve};
+
+pub use cpu::{start_cpu_profile, stop_cpu_profile};
+pub use profile::{Profile, lookup, profiles};
+pub use rates::{
+    block_profile_rate, set_block_profile_rate, set_mutex_profile_fraction, set_task_histograms,
+};
+
+pub use poll_watch::{Distribution, PollTimes, PollWatch, watch_polls};
+pub use ready_time::{ReadyTimeTracking, track_ready_time};
+pub use tasks::{
+    Instrumented, TaskFacts, TaskId, TaskKind, TaskState, instrument, task_facts, untracked,
+};
+
+pub use sigquit::{AfterDump, dump_on_sigquit};
+pub use watchdog::{Watchdog, WatchdogCounters, Watching, watchdog_counters};
+
+pub use stacks::{
+    CaptureCounters, capture_counters, set_capture_verification, set_stack_signal, thread_stack,
+};
+
+#[cfg(feature = "rt")]
+pub use crate::source::hooks::Hooks;
+#[cfg(feature = "tower")]
+pub use layer::layer;
+
+#[cfg(feature = "rt")]
+pub(crate) use start::start_from_environment;
