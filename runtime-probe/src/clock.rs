@@ -8,7 +8,7 @@
 //! Where there is no invariant counter, stamps are nanoseconds of `Instant`.
 
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// A stamp of this process's counter. Only differences mean anything.
 pub(crate) type Ticks = u64;
@@ -144,6 +144,12 @@ mod imp {
         static EPOCH: OnceLock<Instant> = OnceLock::new();
         EPOCH.get_or_init(Instant::now).elapsed().as_nanos() as u64
     }
+}
+
+/// Wall-clock time, nanoseconds since 1970.
+pub(crate) fn wall_ns() -> i64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    now.map_or(0, |now| now.as_nanos() as i64)
 }
 
 #[cfg(test)]

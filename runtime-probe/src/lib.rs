@@ -92,8 +92,10 @@
 //! Linux on x86_64 and aarch64: stacks are unwound there, and nowhere else yet.
 
 // The probe's own layers, each knowing only those above it in this list. ARCHITECTURE.md has the reading path.
+mod ask;
 mod clock;
 mod demand;
+mod duty;
 mod environment;
 mod events;
 #[cfg(all(doc, not(doctest)))]

@@ -11,7 +11,7 @@ use syn::{Item, Visibility};
 use syntax::{flatten, parse, segments};
 
 /// From the ground up. A module may name itself and what stands before it.
-const LAYERS: [&str; 20] = [
+const LAYERS: [&str; 22] = [
     "primitive",
     "clock",
     "sys",
@@ -23,11 +23,13 @@ const LAYERS: [&str; 20] = [
     "registry",
     "demand",
     "source",
+    "ask",
     "snapshot",
     "symbol",
     "profile",
     "http",
     "pages",
+    "duty",
     // The composition root: it starts the server, so it stands above the surface that it starts.
     "pprof",
     // The facade, one layer of three modules.
@@ -49,7 +51,9 @@ const SEES: [(&str, &[&str]); 7] = [
     ("http", &["sys"]),
     (
         "pages",
-        &["demand", "http", "profile", "snapshot", "source", "symbol"],
+        &[
+            "ask", "demand", "http", "profile", "snapshot", "source", "symbol",
+        ],
     ),
     ("sampling", &["clock"]),
 ];
@@ -64,12 +68,10 @@ const SOURCE_EDGES: [(&str, &str); 26] = [
     // The end of each is counted by where it was spawned.
     ("blocking", "timing"),
     ("blocking", "waker"),
-    // Whose stack it is that a thread was interrupted on, and whether that can be told.
-    ("cpu", "foreign"),
-    ("cpu", "signal"),
-    ("cpu", "waker"),
+    // Whose stack it is that a thread was interrupted on.
+    ("cpu", "polled_task"),
     // Which task created a thread.
-    ("creation", "waker"),
+    ("creation", "polled_task"),
     // The number behind tokio's id.
     ("driving", "foreign"),
     ("foreign", "timing"),
@@ -92,6 +94,8 @@ const SOURCE_EDGES: [(&str, &str); 26] = [
     // The number behind tokio's id.
     ("metrics", "foreign"),
     ("named", "instrumented"),
+    ("polled_task", "foreign"),
+    ("polled_task", "waker"),
     // Which polls a thread is in the middle of.
     ("signal", "waker"),
     // What waits, and in which locks.

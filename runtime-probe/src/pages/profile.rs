@@ -6,11 +6,11 @@ use super::page::Page;
 use super::routes::only;
 use super::seconds::Span;
 use super::stack_format::{StackFormat, crates};
+use crate::ask::cpu_session::{SplitBy, Watch};
 use crate::http::refusal::Refusal;
 use crate::http::reply::Reply;
 use crate::http::request::Request;
 use crate::profile::cpu::{Cpu, HZ, NAME};
-use crate::snapshot::cpu::{SplitBy, Watch};
 use std::time::Duration;
 
 const PARAMETERS: [&str; 6] = ["crate", "debug", "format", "hz", "labels", "seconds"];

@@ -1,9 +1,9 @@
 //! The CPU profile without HTTP.
 
+use crate::ask::cpu_session::{SplitBy, Watch};
+use crate::ask::cpu_timers::StartError;
 use crate::profile::condensed::Crates;
 use crate::profile::cpu::{Cpu, HZ};
-use crate::snapshot::cpu::{SplitBy, Watch};
-use crate::source::cpu::StartError;
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

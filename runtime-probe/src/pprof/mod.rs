@@ -24,12 +24,10 @@ mod profile;
 mod rates;
 mod ready_time;
 mod server;
-mod sigquit;
 mod stacks;
 #[cfg(feature = "rt")]
 mod start;
 mod tasks;
-mod watchdog;
 
 pub use server::{Server, Serving, serve};
 
@@ -45,8 +43,9 @@ pub use tasks::{
     Instrumented, TaskFacts, TaskId, TaskKind, TaskState, instrument, task_facts, untracked,
 };
 
-pub use sigquit::{AfterDump, dump_on_sigquit};
-pub use watchdog::{Watchdog, WatchdogCounters, Watching, watchdog_counters};
+pub use crate::duty::sigquit::{AfterDump, dump_on_sigquit};
+pub use crate::duty::watchdog::{Watchdog, Watching};
+pub use crate::duty::watchdog_counters::{WatchdogCounters, watchdog_counters};
 
 pub use stacks::{
     CaptureCounters, capture_counters, set_capture_verification, set_stack_signal, thread_stack,

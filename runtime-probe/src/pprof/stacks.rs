@@ -1,7 +1,9 @@
 //! Stacks of threads that are asked for them, and how the stacks of tasks are captured.
 
+use crate::ask::thread_stack;
+use crate::ask::why::CaptureError;
 use crate::source;
-use crate::source::signal::{CaptureError, Unavailable};
+use crate::source::signal::Unavailable;
 use crate::stack::{raw, template, unwind};
 use crate::sys::signal::InstallError;
 use std::io;
@@ -62,7 +64,7 @@ pub fn thread_stack(tid: u32) -> io::Result<Vec<usize>> {
     // A module that was loaded since has unwind tables of its own.
     unwind::refresh();
     let deadline = Instant::now() + Duration::from_millis(100);
-    match source::signal::capture(tid, deadline) {
+    match thread_stack::capture(tid, deadline) {
         Ok(capture) => Ok(capture.frames.iter().map(|frame| frame.pc).collect()),
         Err(error) => {
             let kind = match error {

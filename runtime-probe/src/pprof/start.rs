@@ -1,9 +1,7 @@
 //! What the environment asks for, when the first runtime is built.
 
-use super::{
-    Server, set_block_profile_rate, set_mutex_profile_fraction, set_task_histograms, sigquit,
-    watchdog,
-};
+use super::{Server, set_block_profile_rate, set_mutex_profile_fraction, set_task_histograms};
+use crate::duty::{sigquit, watchdog};
 use crate::environment::{self, BLOCK_RATE, LISTEN, MUTEX_FRACTION, TASK_HISTOGRAMS, TOKEN};
 use crate::source;
 use std::ffi::{OsStr, OsString};

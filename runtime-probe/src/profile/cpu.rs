@@ -8,7 +8,7 @@ use super::conditions::{self, Condition};
 use super::goroutine::missing;
 use super::leaf_stacks::{Innermost, expand, locations};
 use super::mappings::mappings;
-use crate::snapshot::cpu::{CpuTime, Seen};
+use crate::ask::cpu_session::{CpuTime, Seen};
 use crate::stack::unwind;
 use crate::symbol::name::Names;
 use crate::symbol::resolver::{Resolver, resolver};

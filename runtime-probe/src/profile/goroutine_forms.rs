@@ -6,7 +6,7 @@ use super::conditions::Condition;
 use super::diagnosis::{no_tasks, unlisted};
 use super::goroutine::{Doing, Goroutines, NAME};
 use super::selection::grouped;
-use crate::snapshot::settling::Settling;
+use crate::ask::settle::Settling;
 use crate::snapshot::tasks::{Flags, Row};
 use runtime_dump::count_delta::CountDelta;
 use runtime_dump::count_profile::CountProfile;

@@ -4,8 +4,9 @@
 //! plain tokio, nothing is on the stack but tokio's own functions, so it is cut by their names.
 
 use super::leaf_stacks::{Innermost, Leaf, Step, expand, hide_leaf, kept, leave_out, locations};
+use crate::ask::thread_stack::Capture;
 use crate::source::creation::Creation;
-use crate::source::signal::{Capture, PollThere};
+use crate::source::signal::PollThere;
 use crate::stack::interrupted::Frame;
 use crate::stack::raw::{End, FutureMeta};
 use crate::symbol::name::Names;
@@ -156,8 +157,9 @@ pub(super) struct Created {
 
 /// Where the creator of a thread stood.
 pub(super) fn of_creation(creation: &Creation, names: Names, resolver: &mut Resolver) -> Created {
-    let mut steps = steps_at(&creation.pcs, creation.root, resolver);
-    let in_task = creation.root.is_some() || creation.task.is_some() && cut_foreign(&mut steps);
+    let mut steps = steps_at(&creation.pcs, creation.polled.root, resolver);
+    let in_task =
+        creation.polled.root.is_some() || creation.polled.id != 0 && cut_foreign(&mut steps);
     if !in_task {
         hide_begin(&mut steps);
     }

@@ -12,7 +12,8 @@ use crate::registry::threads::Role;
 use crate::snapshot;
 use crate::snapshot::threads::{ThreadRow, Threads};
 use crate::snapshot::under_way::{self, UnderWay};
-use crate::source::creation::Creator;
+use crate::source::creation::Unseen;
+use crate::source::polled_task::PolledTask;
 use crate::symbol::name::Names;
 use crate::symbol::resolver::{Resolver, resolver};
 use runtime_dump::count_profile::CountProfile;
@@ -220,10 +221,10 @@ fn now(row: &ThreadRow, threads: &Threads, names: Names, resolver: &mut Resolver
         }
     };
     let mut created_by = None;
-    if let Some(creation) = threads.creations.by_thread.get(&row.id) {
+    if let Some(creation) = threads.creations.get(&row.id) {
         let created = of_creation(creation, names, resolver);
         created_by = created.by.map(|by| (by, creation.by));
-        let task = creation.task.filter(|_| created.in_task);
+        let task = Some(creation.polled).filter(|task| created.in_task && task.id != 0);
         notes.extend(task.map(|task| creator(&task, threads)));
         if created_by.is_none() {
             notes.push(format!("created in thread {}", creation.by));
@@ -239,12 +240,12 @@ fn now(row: &ThreadRow, threads: &Threads, names: Names, resolver: &mut Resolver
 /// Who created a thread.
 fn creation(row: &ThreadRow, threads: &Threads, names: Names, resolver: &mut Resolver) -> Told {
     let mut notes = notes(row, threads);
-    let stack = match threads.creations.by_thread.get(&row.id) {
+    let stack = match threads.creations.get(&row.id) {
         None if row.id == std::process::id() => missing(BEGINNING),
-        None => missing(threads.creations.others),
+        None => missing(unseen(threads.unseen)),
         Some(creation) => {
             let created = of_creation(creation, names, resolver);
-            let task = creation.task.filter(|_| created.in_task);
+            let task = Some(creation.polled).filter(|task| created.in_task && task.id != 0);
             notes.extend(task.map(|task| creator(&task, threads)));
             notes.push(format!("created in thread {}", creation.by));
             match creation.pcs.is_empty() {
@@ -260,13 +261,30 @@ fn creation(row: &ThreadRow, threads: &Threads, names: Names, resolver: &mut Res
     }
 }
 
+/// Why the creator of a thread is not known.
+fn unseen(why: Unseen) -> &'static str {
+    match why {
+        Unseen::NoInterpose => {
+            "creator unknown: only with the feature interpose it is noted who creates a thread"
+        }
+        Unseen::Static => {
+            "creator unknown: a statically linked program has no pthread_create beside libc's"
+        }
+        Unseen::NotLinux => "creator unknown: it is noted on Linux only",
+        Unseen::Past => {
+            "creator unknown: the probe was not there yet when it was created, or a library created it past libc's own pthread_create"
+        }
+        Unseen::Full => "creator unknown: there were more threads than are kept apart",
+    }
+}
+
 /// Which task created a thread.
-fn creator(task: &Creator, threads: &Threads) -> String {
+fn creator(task: &PolledTask, threads: &Threads) -> String {
     let mut text = format!("created by goroutine {}", task.id);
     if let Some(name) = threads.names.get(&task.name) {
         text.push_str(&format!(" {name:?}"));
     }
-    if let Some(at) = task.spawned_at {
+    if let Some(at) = task.spawned_at() {
         let (file, line, column) = (at.file(), at.line(), at.column());
         text.push_str(&format!(" (spawned at {file}:{line}:{column})"));
     }

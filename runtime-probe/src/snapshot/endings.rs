@@ -1,12 +1,12 @@
 //! Runtimes that are being dropped, and what keeps them: the threads that they have left.
 
-use super::asking::Asking;
 use super::under_way::UnderWay;
+use crate::ask::asking::Asking;
+use crate::ask::thread_stack::Capture;
 use crate::clock::Scale;
 use crate::primitive::Ordering;
 use crate::registry::endings;
 use crate::registry::threads::{self, Role, Thread};
-use crate::source::signal::Capture;
 use std::sync::Arc;
 use std::time::Duration;
 

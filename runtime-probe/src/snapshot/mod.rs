@@ -15,16 +15,11 @@
 //! * [`standstill`]: runtimes of which no thread drives timers and I/O;
 //! * [`threads`]: all threads;
 //! * [`stuck`]: where threads are that sleep;
-//! * [`asking`]: how many of these are asked for their stacks;
 //! * [`waits`]: waits that have ended;
 //! * [`locks`]: locks that something waits for;
 //! * [`deadlocks`]: cycles of these;
-//! * [`cpu`]: what ran meanwhile;
-//! * [`watch`]: what may be wrong;
-//! * [`settling`]: wakes those whose copy leaves open where they wait; only on request.
+//! * [`watch`]: what may be wrong.
 
-mod asking;
-pub(crate) mod cpu;
 pub(crate) mod deadlocks;
 pub(crate) mod endings;
 pub(crate) mod facts;
@@ -34,7 +29,6 @@ pub(crate) mod pools;
 pub(crate) mod rates;
 pub(crate) mod remaining;
 pub(crate) mod running;
-pub(crate) mod settling;
 pub(crate) mod sites;
 pub(crate) mod standstill;
 pub(crate) mod state;

@@ -3,10 +3,12 @@
 //! The one part of a dump that interrupts threads: each stops for some microseconds, in which it looks at its own
 //! stack. A system call that it sleeps in goes on, or returns `EINTR` to code that calls it again.
 
-use super::asking::Asking;
 use super::tasks::{Row, State, Tasks};
+use crate::ask::asking::Asking;
+use crate::ask::thread_stack::Capture;
+use crate::ask::why::CaptureError;
 use crate::registry::task::{Kind, Waking};
-use crate::source::signal::{Capture, CaptureError, PollThere};
+use crate::source::signal::PollThere;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -92,9 +94,9 @@ fn thread(tasks: &Tasks, row: &Row) -> Option<u32> {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
+    use crate::ask::thread_stack;
     use crate::registry::task::Kind;
     use crate::source::instrumented::Instrumented;
-    use crate::source::signal;
     use crate::sys::thread;
     use std::pin::pin;
     use std::sync::mpsc;
@@ -119,7 +121,7 @@ mod tests {
         let tid = told.recv().unwrap();
         let ask = |_| {
             let began = Instant::now();
-            let capture = signal::capture(tid, began + Duration::from_secs(20)).unwrap();
+            let capture = thread_stack::capture(tid, began + Duration::from_secs(20)).unwrap();
             assert_eq!(capture.polls.len(), 1);
             began.elapsed()
         };

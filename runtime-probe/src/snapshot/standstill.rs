@@ -1,14 +1,14 @@
 //! Runtimes whose timers and I/O may stand still: a worker has been in one poll for long, none has done anything since, and
 //! none of them waits for the system's events. Whether the others sleep until a worker wakes them, their stacks tell.
 
-use super::asking::Asking;
 use super::under_way::UnderWay;
+use crate::ask::asking::Asking;
+use crate::ask::thread_stack::Capture;
 use crate::clock::Scale;
 use crate::primitive::Ordering;
 use crate::registry::runtimes::{self, Runtime};
 use crate::registry::task::Kind;
 use crate::registry::threads::{self, Role, Slot, Thread};
-use crate::source::signal::Capture;
 use crate::sys::thread_status;
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,9 +1,9 @@
 //! Where threads are that sleep in the kernel, with the polls that they are in the middle of.
 
-use super::asking::Asking;
 use super::tasks::Tasks;
+use crate::ask::asking::Asking;
+use crate::ask::thread_stack::Capture;
 use crate::registry::task::Kind;
-use crate::source::signal::Capture;
 use crate::sys::thread_status::{self, Activity, ThreadStatus};
 use std::collections::HashMap;
 use std::time::Duration;

@@ -5,7 +5,7 @@
 
 use super::remaining::Remaining;
 use super::state::{Doing, ForeignRunning};
-use crate::clock::Scale;
+use crate::clock::{self, Scale};
 use crate::primitive::Ordering;
 use crate::registry::local_sets::{self, Polled};
 use crate::registry::names::{self, NameNumber};
@@ -18,7 +18,6 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::panic::Location;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 pub(crate) use super::state::State;
 
@@ -182,12 +181,6 @@ pub(super) fn known(record: &Record) -> Option<View> {
     record.view().filter(|view| view.id != 0)
 }
 
-/// Wall-clock time, nanoseconds since 1970.
-pub(crate) fn now_ns() -> i64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    now.map_or(0, |now| now.as_nanos() as i64)
-}
-
 /// Counts the tasks.
 pub(crate) fn counts() -> Counts {
     let mut counts = Counts::default();
@@ -240,7 +233,7 @@ impl Tasks {
                 .into_iter()
                 .map(|(number, (thread, _))| (number, thread))
                 .collect(),
-            time_ns: now_ns(),
+            time_ns: clock::wall_ns(),
         }
     }
 

@@ -1,15 +1,16 @@
 //! All threads of the process at one moment, and what the runtimes count.
 
-use super::asking::Asking;
-use super::tasks;
+use crate::ask::asking::Asking;
+use crate::ask::thread_stack::Capture;
+use crate::ask::why::CaptureError;
+use crate::clock;
 use crate::primitive::Ordering;
 use crate::registry::names::{self, NameNumber};
 use crate::registry::runtimes::{self, Runtime, RuntimeNumber};
 use crate::registry::threads::{self, Role};
-use crate::source::creation::{self, Creations};
+use crate::source::creation::{self, Creation, Unseen};
 #[cfg(feature = "rt")]
 use crate::source::metrics::{self, RuntimeNumbers};
-use crate::source::signal::{Capture, CaptureError};
 use crate::sys::thread_status::{self, ThreadStatus};
 use std::collections::HashMap;
 use std::io;
@@ -39,7 +40,10 @@ pub(crate) struct Threads {
     pub(crate) rows: Vec<ThreadRow>,
     /// Why there are none.
     pub(crate) unlisted: Option<io::Error>,
-    pub(crate) creations: Creations,
+    /// How each came to be, where its creation was seen.
+    pub(crate) creations: HashMap<u32, Creation>,
+    /// Why that of the others was not.
+    pub(crate) unseen: Unseen,
     /// The names of tasks that created threads and are still there.
     pub(crate) names: HashMap<NameNumber, Arc<str>>,
     pub(crate) runtimes: Vec<Arc<Runtime>>,
@@ -96,8 +100,9 @@ impl Threads {
             });
         }
         // After the threads: a thread that is created meanwhile is in neither.
-        let creations = creation::all();
-        let tasks = creations.by_thread.values().filter_map(|one| one.task);
+        let mut creations = HashMap::new();
+        creation::for_each_alive(|tid, creation| drop(creations.insert(tid, creation)));
+        let tasks = creations.values().map(|one| one.polled);
         let named: Vec<NameNumber> = tasks
             .map(|task| task.name)
             .filter(|name| *name != NameNumber::default())
@@ -107,10 +112,11 @@ impl Threads {
             unlisted,
             names: names::texts(&named),
             creations,
+            unseen: creation::unseen(),
             runtimes: runtimes::alive(),
             #[cfg(feature = "rt")]
             numbers: metrics::all(),
-            time_ns: tasks::now_ns(),
+            time_ns: clock::wall_ns(),
         }
     }
 }

@@ -4,10 +4,7 @@
 //! finds in a slot of a table; the thread takes the slot over with its first instruction and gives it back with its last.
 //! See `sys::pthread` for what may not happen in between, and why.
 
-use crate::registry::names::NameNumber;
-use crate::stack::raw::FutureMeta;
-use std::collections::HashMap;
-use std::panic::Location;
+use super::polled_task::PolledTask;
 
 /// How a thread came to be.
 #[derive(Debug)]
@@ -15,66 +12,57 @@ pub(crate) struct Creation {
     /// The thread that created it, by the kernel's id.
     pub(crate) by: u32,
     /// The task that this thread was polling.
-    pub(crate) task: Option<Creator>,
-    /// The future whose poll the stack ends at; `None` for the stack of a thread.
-    pub(crate) root: Option<&'static FutureMeta>,
+    pub(crate) polled: PolledTask,
     /// Frames left out in the middle of the stack.
     pub(crate) elided: u32,
     /// Innermost first, each one past an instruction of its function.
     pub(crate) pcs: Vec<usize>,
 }
 
-/// A task that created a thread; it may have ended.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Creator {
-    pub(crate) id: u64,
-    /// The number of its name.
-    pub(crate) name: NameNumber,
-    pub(crate) spawned_at: Option<&'static Location<'static>>,
-}
-
-/// Of the threads that are alive, those whose creation was seen.
-#[derive(Debug)]
-pub(crate) struct Creations {
-    pub(crate) by_thread: HashMap<u32, Creation>,
-    /// Why the others are not among them.
-    pub(crate) others: &'static str,
-}
-
 /// Words before the frames.
-const HEAD: usize = 6;
+#[cfg(all(
+    feature = "interpose",
+    target_os = "linux",
+    not(target_feature = "crt-static")
+))]
+const HEAD: usize = 2 + PolledTask::WORDS;
 
-/// Reads what there is.
-pub(crate) fn all() -> Creations {
-    let mut by_thread = HashMap::new();
-    imp::for_each_alive(|tid, words| by_thread.extend(Some(tid).zip(read(words))));
-    Creations {
-        by_thread,
-        others: imp::why_not_others(),
+impl Creation {
+    /// What the creator wrote.
+    fn read(words: &[u64]) -> Option<Creation> {
+        let (&[by, elided], rest) = words.split_first_chunk()?;
+        let (polled, pcs) = rest.split_first_chunk()?;
+        Some(Creation {
+            by: by as u32,
+            polled: PolledTask::read(polled),
+            elided: elided as u32,
+            pcs: pcs.iter().map(|pc| *pc as usize).collect(),
+        })
     }
 }
 
-/// What the creator wrote.
-#[expect(unsafe_code, reason = "references come back as addresses")]
-fn read(words: &[u64]) -> Option<Creation> {
-    let (head, pcs) = words.split_first_chunk::<HEAD>()?;
-    let [by, elided, id, name, location, meta] = *head;
-    // SAFETY: 0, or the address of a location that is 'static; only creators write to the table.
-    let spawned_at: Option<&'static Location<'static>> =
-        unsafe { (location as *const Location<'static>).as_ref() };
-    // SAFETY: as above, of a type's `META`.
-    let root: Option<&'static FutureMeta> = unsafe { (meta as *const FutureMeta).as_ref() };
-    Some(Creation {
-        by: by as u32,
-        task: (id != 0).then_some(Creator {
-            id,
-            name: NameNumber(name as u32),
-            spawned_at,
-        }),
-        root,
-        elided: elided as u32,
-        pcs: pcs.iter().map(|pc| *pc as usize).collect(),
-    })
+/// Visits the threads that are alive and whose creation was seen, by the kernel's id.
+pub(crate) fn for_each_alive(mut visit: impl FnMut(u32, Creation)) {
+    imp::for_each_alive(|tid, words| {
+        if let Some(creation) = Creation::read(words) {
+            visit(tid, creation);
+        }
+    });
+}
+
+pub(crate) use imp::unseen;
+
+/// Why the creation of a thread was not seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "each build has some of them")]
+pub(crate) enum Unseen {
+    NoInterpose,
+    Static,
+    NotLinux,
+    /// Before the probe was there, or past libc's `pthread_create`.
+    Past,
+    /// More threads than are kept apart.
+    Full,
 }
 
 #[cfg(all(
@@ -90,12 +78,9 @@ pub(super) use imp::install;
     not(target_feature = "crt-static")
 ))]
 mod imp {
-    use super::super::waker;
-    use super::HEAD;
+    use super::{HEAD, PolledTask, Unseen};
     use crate::primitive::Ordering;
     use crate::registry::births::{Births, MOST_THREADS, Slot};
-    use crate::registry::task::Kind;
-    use crate::registry::threads;
     use crate::stack::anchor::here;
     use crate::stack::interrupted::Trace;
     use crate::stack::walkers::Walkers;
@@ -135,27 +120,13 @@ mod imp {
             fp: anchor.fp,
             lr: 0,
         };
-        // The task's poll: what is wrapped by hand inside it is a part of it.
-        let polls = waker::interrupted();
-        let poll = polls.min_by_key(|poll| poll.record.kind() == Kind::Nested);
-        let foreign = threads::if_listed().map_or(0, |slot| slot.foreign.load(Ordering::Relaxed));
-        let head = |elided: usize| -> [u64; HEAD] {
-            let location = poll.and_then(|poll| poll.record.location());
-            [
-                thread::id().into(),
-                elided as u64,
-                poll.map_or(foreign, |poll| poll.record.id()),
-                poll.map_or(0, |poll| u64::from(poll.record.name().0)),
-                location.map_or(0, |location| std::ptr::from_ref(location).addr() as u64),
-                poll.map_or(0, |poll| std::ptr::from_ref(poll.meta).addr() as u64),
-            ]
+        let (polled, root) = PolledTask::here();
+        let head = |elided: usize| {
+            let head = [thread::id().into(), elided as u64];
+            head.into_iter().chain(polled.words())
         };
         let walked = WALKERS.get()?.with_one(|walker, trace: &mut Trace| {
-            trace.take(
-                walker,
-                &registers,
-                poll.map_or(usize::MAX, |poll| poll.root),
-            );
+            trace.take(walker, &registers, root);
             let frames = trace.iter().count();
             let dropped = frames.saturating_sub(MOST_FRAMES);
             let kept = trace
@@ -163,9 +134,9 @@ mod imp {
                 .enumerate()
                 .filter(|(at, _)| *at < MOST_FRAMES / 2 || *at >= MOST_FRAMES / 2 + dropped);
             let pcs = kept.map(|(_, frame)| frame.pc as u64);
-            BIRTHS.announce(head(trace.elided() + dropped).into_iter().chain(pcs))
+            BIRTHS.announce(head(trace.elided() + dropped).chain(pcs))
         });
-        let slot = walked.unwrap_or_else(|| BIRTHS.announce(head(0).into_iter()))?;
+        let slot = walked.unwrap_or_else(|| BIRTHS.announce(head(0)))?;
         slot.function
             .store(entry.function as *mut c_void, Ordering::Relaxed);
         slot.argument.store(entry.argument, Ordering::Relaxed);
@@ -219,12 +190,11 @@ mod imp {
         BIRTHS.alive(visit);
     }
 
-    pub(super) fn why_not_others() -> &'static str {
+    /// Why the creation of the others was not seen.
+    pub(crate) fn unseen() -> Unseen {
         match BIRTHS.missed() {
-            0 => {
-                "creator unknown: the probe was not there yet when it was created, or a library created it past libc's own pthread_create"
-            }
-            _ => "creator unknown: there were more threads than are kept apart",
+            0 => Unseen::Past,
+            _ => Unseen::Full,
         }
     }
 }
@@ -235,17 +205,15 @@ mod imp {
     not(target_feature = "crt-static")
 )))]
 mod imp {
+    use super::Unseen;
+
     pub(super) fn for_each_alive(_: impl FnMut(u32, &[u64])) {}
 
-    pub(super) fn why_not_others() -> &'static str {
+    pub(crate) fn unseen() -> Unseen {
         match () {
-            () if !cfg!(feature = "interpose") => {
-                "creator unknown: only with the feature interpose it is noted who creates a thread"
-            }
-            () if cfg!(target_os = "linux") => {
-                "creator unknown: a statically linked program has no pthread_create beside libc's"
-            }
-            () => "creator unknown: it is noted on Linux only",
+            () if !cfg!(feature = "interpose") => Unseen::NoInterpose,
+            () if cfg!(target_os = "linux") => Unseen::Static,
+            () => Unseen::NotLinux,
         }
     }
 }

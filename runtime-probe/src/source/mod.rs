@@ -5,8 +5,9 @@
 //! In reading order:
 //! * [`waker`]: the waker that is the probe, and the poll that it belongs to;
 //! * `futex`: waits of threads, with the feature `interpose`;
+//! * [`polled_task`]: the task that a thread is in the middle of, as words;
 //! * [`creation`]: who creates threads, with the same;
-//! * [`signal`]: asks a thread for its stack;
+//! * [`signal`]: the signal by which a thread is asked for its stack, and its handler;
 //! * [`cpu`]: looks at each thread as often as it uses the CPU;
 //! * [`timing`]: what ends of polls and of tasks add up to, by spawn location;
 //! * [`instrumented`]: the wrapper around a future;
@@ -17,7 +18,6 @@
 //! * [`metrics`]: what tokio counts itself;
 //! * [`locks`]: locks that know who waits for them;
 //! * [`specimens`]: waits of tokio's own, to be looked at;
-//! * [`quit`]: the signal by which an operator asks for a dump;
 //! * [`untracked`]: threads whose tasks are left out;
 //! * [`hooks`]: our hooks in a runtime, and the user's beside them.
 
@@ -40,7 +40,7 @@ pub(crate) mod locks;
 pub(crate) mod metrics;
 #[cfg(feature = "rt")]
 pub(crate) mod named;
-pub(crate) mod quit;
+pub(crate) mod polled_task;
 pub(crate) mod signal;
 #[cfg(feature = "rt")]
 pub(crate) mod specimens;

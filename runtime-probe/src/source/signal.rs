@@ -1,4 +1,4 @@
-//! Asks one thread for its stack, by a signal.
+//! The signal by which a thread is asked for its stack (`ask::thread_stack`), and its handler.
 //!
 //! The asker prepares a [`Slot`], sends the signal and waits; the handler, on the thread that was asked, walks into the slot
 //! and rings. A slot's state says whose it is:
@@ -25,11 +25,10 @@ use crate::stack::unwind;
 use crate::sys::bell::Bell;
 use crate::sys::own_memory;
 use crate::sys::signal::{Delivery, InstallError, Origin, Signal};
-use crate::sys::thread_status::{self, Activity, ThreadStatus};
-use std::fmt;
+use crate::sys::thread_status;
 use std::io;
 use std::sync::{Mutex, MutexGuard, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Polls that are told of a thread: wrapped futures and nested `block_on`s are rarely deeper.
 const MOST_POLLS: usize = 8;
@@ -37,10 +36,10 @@ const MOST_POLLS: usize = 8;
 /// Slots that handlers may sit in at a time before no more are made: 50 KB each.
 const MOST_SLOTS: usize = 8;
 
-/// A thread's stack at one moment.
+/// What a handler saw of its thread.
 #[derive(Debug)]
-pub(crate) struct Capture {
-    /// The whole of it, innermost first.
+pub(crate) struct Seen {
+    /// The whole stack, innermost first.
     pub(crate) frames: Vec<Frame>,
     /// Frames that are missing, and behind how many.
     pub(crate) elided: Option<(usize, usize)>,
@@ -49,21 +48,6 @@ pub(crate) struct Capture {
     pub(crate) polls: Vec<PollThere>,
     /// The foreign task that was being polled, or was the last one before; 0 for none.
     pub(crate) foreign: u64,
-    /// What the thread did before it was asked.
-    pub(crate) activity: Activity,
-    /// Where in the kernel it slept, where the kernel tells.
-    pub(crate) channel: Option<String>,
-}
-
-impl Capture {
-    /// What the thread did, in words that follow "is".
-    pub(crate) fn doing(&self) -> String {
-        match (&self.activity, &self.channel) {
-            (Activity::Running, _) => "burning CPU".to_owned(),
-            (activity, None) => activity.to_string(),
-            (activity, Some(channel)) => format!("{activity}, in {channel}"),
-        }
-    }
 }
 
 /// A poll that was under way on a thread.
@@ -75,25 +59,6 @@ pub(crate) struct PollThere {
     pub(crate) meta: &'static FutureMeta,
     /// Frames belong to the task up to the first that ends above this.
     pub(crate) root: usize,
-}
-
-/// Why a thread was not captured.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum CaptureError {
-    /// No thread of this process can be.
-    Unavailable(Unavailable),
-    /// It has ended.
-    Gone,
-    /// It blocks the signal.
-    Blocked(Signal),
-    /// It did not come to run the handler within the time, being in that state.
-    Late(Activity),
-    /// There is no time left for it.
-    NoTime,
-    /// The system did not send the signal.
-    NotSent(io::ErrorKind),
-    /// Handlers that were begun long ago have not ended.
-    NoSlot,
 }
 
 /// Why threads cannot be asked.
@@ -115,50 +80,6 @@ pub(crate) enum Unavailable {
     Replaced(Signal),
     /// No file descriptor is left.
     Bell(io::ErrorKind),
-}
-
-impl fmt::Display for CaptureError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            CaptureError::Unavailable(why) => why.fmt(f),
-            CaptureError::Gone => f.write_str("its thread has ended"),
-            CaptureError::Blocked(signal) => {
-                write!(f, "its thread blocks {signal}, by which it would be asked")
-            }
-            CaptureError::Late(activity) => {
-                write!(f, "its thread did not answer in time, being {activity}")
-            }
-            CaptureError::NoTime => {
-                f.write_str("the time for asking threads was used up by others")
-            }
-            CaptureError::NotSent(error) => write!(f, "its thread could not be asked: {error}"),
-            CaptureError::NoSlot => {
-                f.write_str("threads that were asked before have not answered yet")
-            }
-        }
-    }
-}
-
-impl fmt::Display for Unavailable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("threads cannot be asked by a signal: ")?;
-        match self {
-            Unavailable::Off => f.write_str("RUNTIME_PROBE_SIGNAL=off is in the environment"),
-            Unavailable::Install(error) => error.fmt(f),
-            Unavailable::NoNumber => {
-                f.write_str("RUNTIME_PROBE_SIGNAL is neither a number nor off")
-            }
-            Unavailable::Proc(error) => write!(f, "/proc/self/task cannot be read: {error}"),
-            Unavailable::Memory => f.write_str("process_vm_readv is forbidden here"),
-            Unavailable::Library => f.write_str(
-                "the probe is part of a shared library, whose thread-locals a handler may not use",
-            ),
-            Unavailable::Replaced(signal) => {
-                write!(f, "another handler of {signal} replaced ours")
-            }
-            Unavailable::Bell(error) => error.fmt(f),
-        }
-    }
 }
 
 /// What a handler writes to.
@@ -193,7 +114,7 @@ fn state(question: u64, state: u64) -> u64 {
 static SLOT: AtomicPtr<Slot> = AtomicPtr::new(std::ptr::null_mut());
 
 /// What asking takes: one asker at a time.
-struct Asker {
+pub(crate) struct Asker {
     signal: Signal,
     bell: &'static Bell,
     question: u64,
@@ -246,23 +167,18 @@ pub(crate) fn choose(number: i32) -> Result<(), Unavailable> {
 /// # Errors
 /// Why they cannot be.
 pub(crate) fn chosen() -> Result<Signal, Unavailable> {
-    match &*lock() {
-        None => Err(Unavailable::Off),
-        Some(Err(why)) => Err(why.clone()),
-        Some(Ok(asker)) => asker.available().map(|()| asker.signal),
-    }
+    with_asker(|asker| asker.available().map(|()| asker.signal))?
 }
 
-/// The stack of a thread of this process, by its kernel id; that of the calling thread, too. Waits for it until `deadline`
-/// at the most. Measured in a release build: 42 us for a thread that is blocked in a poll (`snapshot::running` has the test).
+/// Lets one asker ask, the others wait.
 ///
 /// # Errors
-/// Why there is none.
-pub(crate) fn capture(tid: u32, deadline: Instant) -> Result<Capture, CaptureError> {
+/// Why no thread can be asked.
+pub(crate) fn with_asker<R>(ask: impl FnOnce(&mut Asker) -> R) -> Result<R, Unavailable> {
     match &mut *lock() {
-        None => Err(CaptureError::Unavailable(Unavailable::Off)),
-        Some(Err(why)) => Err(CaptureError::Unavailable(why.clone())),
-        Some(Ok(asker)) => asker.ask(tid, deadline),
+        None => Err(Unavailable::Off),
+        Some(Err(why)) => Err(why.clone()),
+        Some(Ok(asker)) => Ok(ask(asker)),
     }
 }
 
@@ -270,7 +186,7 @@ pub(crate) fn capture(tid: u32, deadline: Instant) -> Result<Capture, CaptureErr
 ///
 /// # Errors
 /// Why not.
-pub(super) fn check() -> Result<(), Unavailable> {
+pub(crate) fn check() -> Result<(), Unavailable> {
     if !Signal::is_supported() {
         return Err(Unavailable::Install(InstallError::Unsupported));
     }
@@ -302,86 +218,39 @@ impl Asker {
         })
     }
 
-    fn available(&self) -> Result<(), Unavailable> {
+    pub(crate) fn signal(&self) -> Signal {
+        self.signal
+    }
+
+    /// Whether the handler is in its place.
+    ///
+    /// # Errors
+    /// It is not.
+    pub(crate) fn available(&self) -> Result<(), Unavailable> {
         match self.signal.is_ours() {
             true => Ok(()),
             false => Err(Unavailable::Replaced(self.signal)),
         }
     }
 
-    fn ask(&mut self, tid: u32, deadline: Instant) -> Result<Capture, CaptureError> {
-        self.available().map_err(CaptureError::Unavailable)?;
-        if Instant::now() >= deadline {
-            return Err(CaptureError::NoTime);
-        }
-        // Not sent to who would not take it: it would stay with the thread, and so would that of the next dump.
-        let before = self.status(tid, deadline)?;
-        if before.is_pending(self.signal.number()) {
-            return Err(CaptureError::Late(before.activity));
-        }
-        let channel = match before.activity {
-            Activity::Sleeping => thread_status::wait_channel(tid),
-            _ => None,
-        };
-        let deadline = match before.activity {
-            Activity::Uninterruptible | Activity::Stopped => {
-                deadline.min(Instant::now() + UNLIKELY)
-            }
-            _ => deadline,
-        };
-        let slot = self.free_slot().ok_or(CaptureError::NoSlot)?;
+    /// Sends the signal to a thread; `None` if no slot is free.
+    pub(crate) fn send(&mut self, tid: u32) -> Option<io::Result<Question>> {
+        let slot = self.free_slot()?;
         self.question += 1;
-        let question = self.question;
+        let question = Question {
+            number: self.question,
+            slot,
+            bell: self.bell,
+        };
         // Release: pairs with the handler's Acquire. What was read of the last answer was read before.
-        slot.state.store(state(question, ASKED), Ordering::Release);
+        slot.state
+            .store(state(question.number, ASKED), Ordering::Release);
         SLOT.store(std::ptr::from_ref(slot).cast_mut(), Ordering::Release);
-        if let Err(error) = self.signal.send(tid, question as usize) {
-            slot.withdraw(question);
-            return Err(match error.raw_os_error() {
-                Some(libc::ESRCH) => CaptureError::Gone,
-                _ => CaptureError::NotSent(error.kind()),
-            });
+        if let Err(error) = self.signal.send(tid, question.number as usize) {
+            slot.withdraw(question.number);
+            return Some(Err(error));
         }
-        loop {
-            // Most answer at once.
-            self.bell
-                .wait(LOOK_EVERY.min(deadline.saturating_duration_since(Instant::now())));
-            if slot.is_taken(question) {
-                return Ok(slot.capture(before.activity, channel));
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            // A thread that ends does not say so.
-            let status = status_of(tid);
-            if left.is_zero() || status.is_err() {
-                slot.withdraw(question);
-                return match (slot.is_taken(question), status) {
-                    (true, _) => Ok(slot.capture(before.activity, channel)),
-                    (false, Err(why)) => Err(why),
-                    (false, Ok(status)) => Err(CaptureError::Late(status.activity)),
-                };
-            }
-        }
-    }
-
-    /// What a thread does that may be asked.
-    fn status(&self, tid: u32, deadline: Instant) -> Result<ThreadStatus, CaptureError> {
-        let soon = deadline.min(Instant::now() + RETURNING);
-        loop {
-            let status = status_of(tid)?;
-            if !status.blocks(self.signal.number()) {
-                return Ok(status);
-            }
-            // It does so too while it returns from the handler, having answered another asker, and while it creates a
-            // thread: for a moment, unless others have its CPU.
-            let patience = match status.activity {
-                Activity::Running => deadline,
-                _ => soon,
-            };
-            if Instant::now() >= patience {
-                return Err(CaptureError::Blocked(self.signal));
-            }
-            std::thread::yield_now();
-        }
+        Some(Ok(question))
     }
 
     /// A slot that no handler is at work in.
@@ -406,21 +275,29 @@ impl Asker {
     }
 }
 
-fn status_of(tid: u32) -> Result<ThreadStatus, CaptureError> {
-    match ThreadStatus::read(tid) {
-        Ok(status) => status.ok_or(CaptureError::Gone),
-        Err(error) => Err(CaptureError::Unavailable(Unavailable::Proc(error.kind()))),
-    }
+/// What one thread was asked. It may be asked nothing else before this is answered or withdrawn.
+pub(crate) struct Question {
+    number: u64,
+    slot: &'static Slot,
+    bell: &'static Bell,
 }
 
-/// How often it is looked whether a thread that does not answer is still there.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+impl Question {
+    /// Waits for the handler's end, but not longer than that. It may return early.
+    pub(crate) fn wait(&self, longest: Duration) {
+        self.bell.wait(longest);
+    }
 
-/// How long a thread that sleeps, and blocks the signal, may take to do neither.
-const RETURNING: Duration = Duration::from_millis(20);
+    /// The answer, if the handler has finished.
+    pub(crate) fn answer(&self) -> Option<Seen> {
+        self.slot.is_taken(self.number).then(|| self.slot.seen())
+    }
 
-/// How long is waited for a thread that cannot run at this moment. Most waits for a disk are over by then.
-const UNLIKELY: Duration = Duration::from_millis(10);
+    /// From here on the handler comes too late, unless it has begun.
+    pub(crate) fn withdraw(&self) {
+        self.slot.withdraw(self.number);
+    }
+}
 
 impl Slot {
     /// Whether the handler has finished.
@@ -438,20 +315,18 @@ impl Slot {
 
     /// The answer.
     #[expect(unsafe_code, reason = "the state hands the room over")]
-    fn capture(&self, activity: Activity, channel: Option<String>) -> Capture {
+    fn seen(&self) -> Seen {
         self.room.with(|room| {
             // SAFETY: the state is `TAKEN`, seen with Acquire: the handler has finished, and only the asker changes that.
             let room = unsafe { &*room };
             let frames = room.trace.frames();
             let elided = room.trace.elided();
-            Capture {
+            Seen {
                 elided: (elided > 0).then_some((frames.len() / 2, elided)),
                 frames,
                 end: room.trace.end(),
                 polls: room.polls.iter().map_while(|poll| *poll).collect(),
                 foreign: room.foreign,
-                activity,
-                channel,
             }
         })
     }
@@ -497,132 +372,5 @@ fn on_signal(delivery: &Delivery) {
     slot.state.store(state(question, TAKEN), Ordering::Release);
     if let Some(bell) = BELL.get() {
         bell.ring();
-    }
-}
-
-#[cfg(all(test, target_os = "linux"))]
-mod tests {
-    use super::*;
-    use crate::stack::anchor;
-    use crate::sys::thread;
-    use std::sync::atomic::{AtomicBool, AtomicUsize};
-    use std::sync::mpsc;
-
-    fn soon() -> Instant {
-        Instant::now() + Duration::from_secs(20)
-    }
-
-    fn asked(tid: u32) -> Result<Capture, CaptureError> {
-        assert!(crate::source::start());
-        capture(tid, soon())
-    }
-
-    /// Whether a frame lies in the function that noted `pc` at its begin.
-    fn holds(capture: &Capture, pc: &AtomicUsize) -> bool {
-        let begin = pc.load(Ordering::Relaxed);
-        let mut frames = capture.frames.iter();
-        frames.any(|frame| (begin..begin + 500).contains(&frame.pc))
-    }
-
-    static NAPS: AtomicUsize = AtomicUsize::new(0);
-    static SPINS: AtomicUsize = AtomicUsize::new(0);
-
-    #[inline(never)]
-    fn naps(ready: &mpsc::Sender<u32>) {
-        NAPS.store(anchor::pc(), Ordering::Relaxed);
-        ready.send(thread::id()).unwrap();
-        std::thread::sleep(Duration::from_millis(300));
-    }
-
-    #[inline(never)]
-    fn spins(ready: &mpsc::Sender<u32>, enough: &AtomicBool) {
-        SPINS.store(anchor::pc(), Ordering::Relaxed);
-        ready.send(thread::id()).unwrap();
-        while !enough.load(Ordering::Relaxed) {
-            std::hint::spin_loop();
-        }
-    }
-
-    #[test]
-    fn a_thread_that_sleeps_is_shown_whole_and_sleeps_on() {
-        let (ready, told) = mpsc::channel();
-        let napping = std::thread::spawn(move || {
-            let began = Instant::now();
-            naps(&ready);
-            began.elapsed()
-        });
-        let tid = told.recv().unwrap();
-        for _ in 0..20 {
-            let capture = asked(tid).unwrap();
-            assert!(holds(&capture, &NAPS), "{capture:x?}");
-            assert_eq!(
-                (capture.end, capture.elided),
-                (End::Thread, None),
-                "{capture:x?}"
-            );
-            assert!(capture.polls.is_empty());
-        }
-        assert!(napping.join().unwrap() >= Duration::from_millis(300));
-        assert_eq!(asked(tid).unwrap_err(), CaptureError::Gone);
-    }
-
-    #[test]
-    fn a_thread_that_spins_is_shown() {
-        static ENOUGH: AtomicBool = AtomicBool::new(false);
-        let (ready, told) = mpsc::channel();
-        let spinning = std::thread::spawn(move || spins(&ready, &ENOUGH));
-        let tid = told.recv().unwrap();
-        for _ in 0..20 {
-            let capture = asked(tid).unwrap();
-            assert!(holds(&capture, &SPINS), "{capture:x?}");
-            assert_eq!(capture.end, End::Thread);
-        }
-        ENOUGH.store(true, Ordering::Relaxed);
-        spinning.join().unwrap();
-    }
-
-    #[test]
-    fn the_asking_thread_may_ask_itself() {
-        let capture = asked(thread::id()).unwrap();
-        assert!(capture.frames.len() > 5, "{capture:x?}");
-        assert_eq!(capture.end, End::Thread);
-    }
-
-    #[test]
-    #[expect(unsafe_code, reason = "blocks a signal")]
-    fn a_thread_that_blocks_the_signal_is_left_alone() {
-        assert!(crate::source::start());
-        let signal = chosen().unwrap();
-        let (ready, told) = mpsc::channel();
-        let (done, wait) = mpsc::channel::<()>();
-        let blocking = std::thread::spawn(move || {
-            // SAFETY: a set on this stack, and the mask of this thread only.
-            unsafe {
-                let mut set = std::mem::zeroed();
-                libc::sigemptyset(&mut set);
-                libc::sigaddset(&mut set, signal.number());
-                libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
-            }
-            ready.send(thread::id()).unwrap();
-            let _ = wait.recv();
-            ThreadStatus::of(thread::id()).unwrap()
-        });
-        let tid = told.recv().unwrap();
-        assert_eq!(asked(tid).unwrap_err(), CaptureError::Blocked(signal));
-        drop(done);
-        assert!(
-            !blocking.join().unwrap().is_pending(signal.number()),
-            "nothing was sent"
-        );
-    }
-
-    #[test]
-    fn without_time_no_thread_is_asked() {
-        assert!(crate::source::start());
-        let own = thread::id();
-        assert_eq!(
-            capture(own, Instant::now()).unwrap_err(),
-            CaptureError::NoTime
-        );
     }
 }

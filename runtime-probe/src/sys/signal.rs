@@ -152,6 +152,18 @@ impl Signal {
     pub(crate) fn send(self, tid: u32, value: usize) -> io::Result<()> {
         imp::send(self.0, tid, value)
     }
+
+    /// The calling thread takes it no more.
+    #[cfg(all(test, target_os = "linux"))]
+    pub(crate) fn block_on_this_thread(self) {
+        // SAFETY: a set on this stack, and the mask of this thread only.
+        unsafe {
+            let mut set = std::mem::zeroed();
+            libc::sigemptyset(&mut set);
+            libc::sigaddset(&mut set, self.0);
+            libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
+        }
+    }
 }
 
 impl fmt::Display for Signal {

@@ -1,6 +1,7 @@
-//! How many threads one snapshot asks for their stacks, and how long it waits for them.
+//! How many threads one reader asks for their stacks, and how long it waits for them.
 
-use crate::source::signal::{self, Capture, CaptureError};
+use super::thread_stack::{self, Capture};
+use super::why::CaptureError;
 use std::time::{Duration, Instant};
 
 /// The most threads that are asked: a blocking pool has 512 unless told otherwise.
@@ -10,14 +11,14 @@ const MOST: usize = 1024;
 const EACH: Duration = Duration::from_millis(100);
 
 /// What is left of both.
-pub(super) struct Asking {
+pub(crate) struct Asking {
     until: Instant,
     left: usize,
 }
 
 impl Asking {
     /// All threads together have so long.
-    pub(super) fn within(all: Duration) -> Asking {
+    pub(crate) fn within(all: Duration) -> Asking {
         Asking {
             until: Instant::now() + all,
             left: MOST,
@@ -25,8 +26,8 @@ impl Asking {
     }
 
     /// The stack of a thread, by the kernel's id.
-    pub(super) fn capture(&mut self, tid: u32) -> Result<Capture, CaptureError> {
+    pub(crate) fn capture(&mut self, tid: u32) -> Result<Capture, CaptureError> {
         self.left = self.left.checked_sub(1).ok_or(CaptureError::NoTime)?;
-        signal::capture(tid, self.until.min(Instant::now() + EACH))
+        thread_stack::capture(tid, self.until.min(Instant::now() + EACH))
     }
 }

@@ -1,29 +1,24 @@
 //! Tells when a program does not run as it should, while no operator watches.
 
+use super::warning::{headline, stacks, warn};
+use super::watchdog_counters::count;
 #[cfg(feature = "rt")]
 use crate::environment::{WATCHDOG, WATCHDOG_DIR};
 #[cfg(feature = "rt")]
 use crate::pages::go_duration;
-use crate::profile::alarms::{Alarm, Alarms, KINDS, Patience, Told};
+use crate::profile::alarms::{Alarms, Patience, Told};
 use crate::profile::conditions::{self, Condition};
 use crate::profile::goroutine::Goroutines;
 use crate::profile::goroutine_forms::Lines;
-use crate::profile::growth::Growth;
-use crate::profile::idle;
-use crate::profile::lock_table::LockTable;
 use crate::profile::long_waits::LongWaits;
-use crate::profile::selection::{Selection, grouped};
-use crate::profile::sites::SpawnSites;
-use crate::registry::runtimes::RuntimeNumber;
+use crate::profile::selection::Selection;
 use crate::snapshot::deadlocks::{self, Deadlock};
 use crate::snapshot::watch::{Trouble, look};
 use crate::source;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Write};
-use std::panic::Location;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -243,67 +238,9 @@ impl Drop for Watching {
     }
 }
 
-/// What all watchdogs of the process have found since it began, told or not.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct WatchdogCounters {
-    /// Polls that lasted longer than the limit.
-    pub long_polls: u64,
-    /// Times that a runtime did not come round to a task within the limit.
-    pub late_runtimes: u64,
-    /// Times that the number of tasks grew ten times in a row.
-    pub growths: u64,
-    /// Places where tasks waited longer than [`Watchdog::wait_limit`].
-    pub long_waits: u64,
-    /// Tasks that spun.
-    pub spins: u64,
-    /// Blocking pools in which a closure waited for a thread longer than the limit.
-    pub full_pools: u64,
-    /// Times that the timers and the I/O of a runtime stood still for longer than the limit.
-    pub standstills: u64,
-    /// Cycles of tasks and threads that wait for locks of each other.
-    pub deadlocks: u64,
-}
-
-static COUNTERS: [AtomicU64; KINDS] = [const { AtomicU64::new(0) }; KINDS];
-
-fn count(before: [u64; KINDS], now: [u64; KINDS]) {
-    for (at, counter) in COUNTERS.iter().enumerate() {
-        counter.fetch_add(now[at] - before[at], Ordering::Relaxed);
-    }
-}
-
-/// Reads the counters.
-///
-/// ```
-/// assert_eq!(runtime_probe::pprof::watchdog_counters().growths, 0);
-/// ```
-pub fn watchdog_counters() -> WatchdogCounters {
-    let [
-        long_polls,
-        late_runtimes,
-        growths,
-        long_waits,
-        spins,
-        full_pools,
-        standstills,
-        deadlocks,
-    ] = std::array::from_fn(|at| COUNTERS[at].load(Ordering::Relaxed));
-    WatchdogCounters {
-        long_polls,
-        late_runtimes,
-        growths,
-        long_waits,
-        spins,
-        full_pools,
-        standstills,
-        deadlocks,
-    }
-}
-
 /// What `RUNTIME_PROBE_WATCHDOG` asks for.
 #[cfg(feature = "rt")]
-pub(super) fn from_environment() {
+pub(crate) fn from_environment() {
     let Some(rules) = WATCHDOG.value() else {
         return;
     };
@@ -356,85 +293,6 @@ fn parse(rules: &str) -> Result<Watchdog, String> {
     Ok(watchdog)
 }
 
-fn headline(told: Told, limit: Duration) -> String {
-    let mut headline = match told.alarm {
-        Alarm::Deadlock(member) => deadlock_now(member)
-            .unwrap_or_else(|| "a deadlock, which has ended since: a task of it was dropped".to_owned()),
-        Alarm::LongPoll(poll) => format!(
-            "a poll of goroutine {} has lasted {:.1?} (limit {limit:?}): it keeps its worker from all other tasks",
-            poll.id, poll.lasts
-        ),
-        Alarm::KeptWaiting(task) => format!(
-            "goroutine {} has been ready for {:.1?} (limit {limit:?}){}",
-            task.id,
-            task.since,
-            match idle::now(task.local_set, task.runtime) {
-                Some(why) => format!(": {why}"),
-                None => " and its runtime does not come round to it".to_owned(),
-            }
-        ),
-        Alarm::Growth(Growth { from, to, at, .. }) => format!(
-            "there are more and more tasks{}: {from} have become {to}, without a break",
-            spawned_at(at)
-        ),
-        Alarm::Untaken(Growth { from, to, at, .. }) => format!(
-            "there are more and more results of finished tasks that nothing takes out of their JoinSet{}: {from} have become {to}",
-            spawned_at(at)
-        ),
-        Alarm::LongWait(wait) => format!(
-            "goroutine {} has waited for {:.1?} ({}), one of {} tasks that wait there",
-            wait.id, wait.since, wait.reason, wait.tasks
-        ),
-        Alarm::Spin(spin) => format!(
-            "goroutine {} spins: {} polls/s for {:.1?}, and it was never found waiting",
-            spin.id,
-            grouped(spin.rate),
-            spin.since
-        ),
-        Alarm::FullPool(pool) => told_now(|now| matches!(now, Condition::FullPool(_)), pool.runtime)
-            .unwrap_or_else(|| {
-                format!(
-                    "a closure has waited for {:.1?} for a thread of its blocking pool (limit {limit:?})",
-                    pool.since
-                )
-            }),
-        Alarm::Standstill(runtime) => {
-            told_now(|now| matches!(now, Condition::Standstill { .. }), runtime.runtime)
-                .unwrap_or_else(|| {
-                    format!(
-                        "timers and I/O of a runtime stood still for {:.1?} (limit {limit:?})",
-                        runtime.since
-                    )
-                })
-        }
-    };
-    if told.untold > 0 {
-        let _ = write!(headline, "; {} such were not told before", told.untold);
-    }
-    headline
-}
-
-fn spawned_at(at: Option<Location<'static>>) -> String {
-    at.map_or(String::new(), |at| format!(", spawned at {at}"))
-}
-
-/// A cycle of locks that lasts.
-fn deadlock_now(member: u64) -> Option<String> {
-    let conditions = conditions::now().into_iter();
-    let mut texts = conditions.filter_map(|condition| match &condition {
-        Condition::Deadlock(deadlock) if deadlock.first() == member => Some(condition.text()),
-        _ => None,
-    });
-    texts.next()
-}
-
-/// What is still wrong with a runtime.
-fn told_now(kind: impl Fn(&Condition) -> bool, runtime: RuntimeNumber) -> Option<String> {
-    let mut conditions = conditions::now().into_iter();
-    let found = conditions.find(|one| one.runtime() == runtime && kind(one))?;
-    Some(found.text())
-}
-
 /// The runtimes that have stood still for longer than `limit`.
 fn standstills(limit: Duration) -> Vec<Trouble> {
     let conditions = conditions::now().into_iter();
@@ -447,78 +305,6 @@ fn standstills(limit: Duration) -> Vec<Trouble> {
             _ => None,
         })
         .collect()
-}
-
-/// The tasks that are to blame, or those that tell it best.
-fn stacks(alarm: Alarm, limit: Duration) -> String {
-    /// A worker each; more do not help.
-    const MOST: usize = 8;
-    let of = |states: &str, limit: Option<Duration>, first: Option<u64>| {
-        let mut selection = Selection::default();
-        selection.without_closures = true;
-        selection.first = first;
-        let known = selection.in_states(states);
-        debug_assert!(known.is_ok());
-        if let Some(limit) = limit {
-            let limit_ns = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
-            selection.waiting_for(limit_ns, &format!("{limit:?}"));
-        }
-        selection.limit = Some(MOST);
-        selection
-    };
-    let mut text = Vec::new();
-    // Into memory: nothing fails.
-    let _ = match alarm {
-        Alarm::LongPoll(poll) => Goroutines::collect(of("running", Some(limit), Some(poll.id)))
-            .write_text(&mut text, Lines::All),
-        Alarm::Deadlock(_) => LockTable::collect().write(&mut text),
-        Alarm::LongWait(wait) => {
-            let mut waiting = of("waiting", Some(wait.since / 2), Some(wait.id));
-            waiting.limit = Some(1);
-            Goroutines::collect(waiting).write_groups(&mut text)
-        }
-        Alarm::Spin(spin) => Goroutines::collect(of("running,runnable", None, Some(spin.id)))
-            .write_text(&mut text, Lines::All),
-        Alarm::KeptWaiting(_) => {
-            let late = Goroutines::collect(of("runnable", Some(limit), None));
-            let busy = Goroutines::collect(of("running", None, None));
-            late.write_groups(&mut text)
-                .and_then(|()| writeln!(text))
-                .and_then(|()| busy.write_text(&mut text, Lines::All))
-        }
-        Alarm::Standstill(_) => {
-            Goroutines::collect(of("running", Some(limit), None)).write_text(&mut text, Lines::All)
-        }
-        Alarm::FullPool(_) => {
-            let mut closures = Selection::default();
-            let known = closures.in_states("blocking");
-            debug_assert!(known.is_ok());
-            closures.limit = Some(MOST);
-            Goroutines::collect(closures).write_largest_groups(&mut text)
-        }
-        Alarm::Untaken(growth) => SpawnSites::collect().of(growth.at).write_text(&mut text),
-        Alarm::Growth(growth) => {
-            let mut selection = Selection::default();
-            selection.limit = Some(1);
-            if let Some(at) = growth.at {
-                // A path may be longer than a pattern.
-                let _ = selection.matching(&regex_lite::escape(&at.to_string()));
-            }
-            Goroutines::collect(selection).write_largest_groups(&mut text)
-        }
-    };
-    String::from_utf8_lossy(&text).into_owned()
-}
-
-#[cfg(feature = "tracing")]
-fn warn(message: &str) {
-    tracing::warn!(target: "runtime_probe::watchdog", "{message}");
-}
-
-#[cfg(not(feature = "tracing"))]
-fn warn(message: &str) {
-    // Standard error may be closed; that is no reason to panic, as eprintln would.
-    let _ = writeln!(io::stderr(), "runtime-probe: {message}");
 }
 
 /// A writer that takes so many bytes and drops the rest.

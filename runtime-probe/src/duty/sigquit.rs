@@ -1,12 +1,12 @@
 //! `kill -QUIT`: the goroutine dump on standard error, as Go's runtime has it.
 
+use super::quits::{QuitError, Quits};
 #[cfg(feature = "rt")]
 use crate::environment::SIGQUIT;
 use crate::profile::goroutine::Goroutines;
 use crate::profile::goroutine_forms::Lines;
 use crate::profile::selection::Selection;
 use crate::source;
-use crate::source::quit::{QuitError, Quits};
 use crate::sys::exit;
 use std::io::{self, Write};
 use std::thread;
@@ -76,7 +76,7 @@ fn dump(mut out: impl Write) {
 
 /// What `RUNTIME_PROBE_SIGQUIT` asks for.
 #[cfg(feature = "rt")]
-pub(super) fn from_environment() {
+pub(crate) fn from_environment() {
     let Some(wish) = SIGQUIT.value() else {
         return;
     };

@@ -3,10 +3,10 @@
 //! A thread of ours empties the ring between the signal handlers and here, several times a second, and looks for threads
 //! that are new. Names of tasks and threads are looked up then, while their owners are alive.
 
-use super::tasks;
+use super::cpu_timers::{Sampling, StartError};
 use crate::clock;
 use crate::registry::names::{self, NameNumber};
-use crate::source::cpu::{Sample, Sampling, StartError, Trouble};
+use crate::source::cpu::{Sample, Trouble};
 use crate::stack::raw::FutureMeta;
 use crate::sys::cpu_timer;
 use crate::sys::thread_status::ThreadStatus;
@@ -166,7 +166,7 @@ impl Collection {
                 stacks: HashMap::new(),
                 elsewhere: 0,
                 period,
-                time_ns: tasks::now_ns(),
+                time_ns: clock::wall_ns(),
                 duration: Duration::ZERO,
                 used: Duration::ZERO,
                 lost: 0,
@@ -190,11 +190,15 @@ impl Collection {
     }
 
     fn add(&mut self, sample: Sample) {
-        let task = self.split_by.task.then(|| name_of(sample.name)).flatten();
+        let task = self
+            .split_by
+            .task
+            .then(|| name_of(sample.polled.name))
+            .flatten();
         let thread = self.split_by.thread.then(|| self.thread(sample.tid));
         let seen = Seen {
-            root: sample.root.map(Root),
-            spawned_at: sample.spawned_at,
+            root: sample.polled.root.map(Root),
+            spawned_at: sample.polled.spawned_at(),
             task,
             thread,
             elided: sample.elided,

@@ -1,0 +1,63 @@
+//! How often watchdogs found something.
+
+use crate::profile::alarms::KINDS;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What all watchdogs of the process have found since it began, told or not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WatchdogCounters {
+    /// Polls that lasted longer than the limit.
+    pub long_polls: u64,
+    /// Times that a runtime did not come round to a task within the limit.
+    pub late_runtimes: u64,
+    /// Times that the number of tasks grew ten times in a row.
+    pub growths: u64,
+    /// Places where tasks waited longer than [`Watchdog::wait_limit`](super::watchdog::Watchdog::wait_limit).
+    pub long_waits: u64,
+    /// Tasks that spun.
+    pub spins: u64,
+    /// Blocking pools in which a closure waited for a thread longer than the limit.
+    pub full_pools: u64,
+    /// Times that the timers and the I/O of a runtime stood still for longer than the limit.
+    pub standstills: u64,
+    /// Cycles of tasks and threads that wait for locks of each other.
+    pub deadlocks: u64,
+}
+
+static COUNTERS: [AtomicU64; KINDS] = [const { AtomicU64::new(0) }; KINDS];
+
+/// Adds what was found between two counts.
+pub(super) fn count(before: [u64; KINDS], now: [u64; KINDS]) {
+    for (at, counter) in COUNTERS.iter().enumerate() {
+        counter.fetch_add(now[at] - before[at], Ordering::Relaxed);
+    }
+}
+
+/// Reads the counters.
+///
+/// ```
+/// assert_eq!(runtime_probe::pprof::watchdog_counters().growths, 0);
+/// ```
+pub fn watchdog_counters() -> WatchdogCounters {
+    let [
+        long_polls,
+        late_runtimes,
+        growths,
+        long_waits,
+        spins,
+        full_pools,
+        standstills,
+        deadlocks,
+    ] = std::array::from_fn(|at| COUNTERS[at].load(Ordering::Relaxed));
+    WatchdogCounters {
+        long_polls,
+        late_runtimes,
+        growths,
+        long_waits,
+        spins,
+        full_pools,
+        standstills,
+        deadlocks,
+    }
+}

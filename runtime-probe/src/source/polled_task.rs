@@ -1,0 +1,102 @@
+//! The task that a thread is in the middle of, as words that a signal handler, or the creator of a thread, can leave behind.
+
+use super::waker;
+use crate::primitive::Ordering;
+use crate::registry::names::NameNumber;
+use crate::registry::task::Kind;
+use crate::registry::threads;
+use crate::stack::raw::FutureMeta;
+use std::panic::Location;
+
+/// A task that was being polled; it may have ended since.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PolledTask {
+    /// 0 where the thread polled no task.
+    pub(crate) id: u64,
+    /// The number of its name.
+    pub(crate) name: NameNumber,
+    /// `None` for a foreign task, too: see [`PolledTask::spawned_at`].
+    location: Option<&'static Location<'static>>,
+    /// The future whose poll the stack ends at; `None` where the stack is a thread's.
+    pub(crate) root: Option<&'static FutureMeta>,
+}
+
+impl PolledTask {
+    /// How many words it is.
+    pub(super) const WORDS: usize = 4;
+
+    /// The task of this thread, and up to which address its frames are. What is wrapped by hand inside a task is a part of
+    /// its poll. Allowed in a signal handler.
+    pub(super) fn here() -> (PolledTask, usize) {
+        let polls = waker::interrupted();
+        match polls.min_by_key(|poll| poll.record.kind() == Kind::Nested) {
+            Some(poll) => {
+                let polled = PolledTask {
+                    id: poll.record.id(),
+                    name: poll.record.name(),
+                    location: poll.record.location(),
+                    root: Some(poll.meta),
+                };
+                (polled, poll.root)
+            }
+            None => {
+                let foreign =
+                    threads::if_listed().map_or(0, |slot| slot.foreign.load(Ordering::Relaxed));
+                let polled = PolledTask {
+                    id: foreign,
+                    name: NameNumber::default(),
+                    location: None,
+                    root: None,
+                };
+                (polled, usize::MAX)
+            }
+        }
+    }
+
+    pub(super) fn words(&self) -> [u64; Self::WORDS] {
+        [
+            self.id,
+            self.name.0.into(),
+            address(self.location),
+            address(self.root),
+        ]
+    }
+
+    /// What [`PolledTask::words`] made.
+    #[expect(unsafe_code, reason = "references come back as addresses")]
+    pub(super) fn read(words: &[u64; Self::WORDS]) -> PolledTask {
+        let [id, name, location, root] = *words;
+        PolledTask {
+            id,
+            name: NameNumber(name as u32),
+            // SAFETY: 0, or the address of a location that is 'static: the tables of words are written by `words` only.
+            location: unsafe { (location as *const Location<'static>).as_ref() },
+            // SAFETY: as above, of a type's `META`.
+            root: unsafe { (root as *const FutureMeta).as_ref() },
+        }
+    }
+
+    /// Where it was spawned.
+    pub(crate) fn spawned_at(&self) -> Option<&'static Location<'static>> {
+        self.location.or_else(|| foreign_spawned_at(self))
+    }
+}
+
+fn address<T>(reference: Option<&'static T>) -> u64 {
+    reference.map_or(0, |reference| std::ptr::from_ref(reference).addr() as u64)
+}
+
+/// Where a foreign task was spawned.
+#[cfg(feature = "rt")]
+fn foreign_spawned_at(polled: &PolledTask) -> Option<&'static Location<'static>> {
+    match polled.root {
+        Some(_) => None,
+        None => super::foreign::spawned_at(polled.id),
+    }
+}
+
+/// Without a runtime there are none.
+#[cfg(not(feature = "rt"))]
+fn foreign_spawned_at(_: &PolledTask) -> Option<&'static Location<'static>> {
+    None
+}
