@@ -145,7 +145,7 @@ mod tests {
     use super::*;
     use crate::stack::anchor;
     use crate::sys::thread;
-    use std::sync::atomic::{AtomicBool, AtomicUsize};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::sync::mpsc;
 
     fn soon() -> Instant {

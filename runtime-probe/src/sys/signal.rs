@@ -155,6 +155,7 @@ impl Signal {
 
     /// The calling thread takes it no more.
     #[cfg(all(test, target_os = "linux"))]
+    #[expect(unsafe_code, reason = "blocks a signal")]
     pub(crate) fn block_on_this_thread(self) {
         // SAFETY: a set on this stack, and the mask of this thread only.
         unsafe {
