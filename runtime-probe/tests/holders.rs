@@ -20,6 +20,13 @@ macro_rules! value {
     };
 }
 
+/// The line of a dump that has both, when there is one.
+fn line_of(lock: &str, words: &str) -> String {
+    let has = |line: &&str| line.contains(lock) && line.contains(words);
+    let text = until(|text| text.lines().any(|line| has(&line)));
+    text.lines().find(has).unwrap().to_owned()
+}
+
 #[test]
 fn the_task_that_took_it_and_what_waits() {
     value!(Stock);
@@ -136,8 +143,8 @@ fn a_lock_that_was_taken_again_is_not_held_since_the_first_time() {
     runtime.block_on(is_ready).unwrap();
     let waits = Arc::clone(&lock);
     runtime.spawn(async move { drop(waits.lock().await) });
-    let text = until(|text| text.contains(", held by goroutine "));
-    assert!(!text.contains(" since "), "{text}");
+    let line = line_of("::Again>", ", held by goroutine ");
+    assert!(!line.contains(" since "), "{line}");
 }
 
 /// While it waited for it, since when it has it is known.
@@ -159,7 +166,7 @@ fn a_lock_that_was_waited_for_is_held_since_then() {
     std::thread::sleep(Duration::from_millis(100));
     let waits = Arc::clone(&lock);
     runtime.spawn(async move { drop(waits.lock().await) });
-    let text = until(|text| text.contains(", held by goroutine "));
+    let text = line_of("::Since>", ", held by goroutine ");
     let since = text.split(", held by goroutine ").nth(1).unwrap();
     let (_id, since) = since.split_once(" since ").unwrap();
     let after = since.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');

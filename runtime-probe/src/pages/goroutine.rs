@@ -12,14 +12,20 @@ use crate::http::client::Client;
 use crate::http::refusal::Refusal;
 use crate::http::reply::{Body, Reply};
 use crate::http::request::Request;
-use crate::profile::goroutine::{Goroutines, NAME};
+use crate::profile::goroutine::Goroutines;
 use crate::profile::goroutine_forms::Lines;
+use crate::profile::leaks;
 use crate::profile::selection::Selection;
 use crate::snapshot::tasks;
 
 const PARAMETERS: [&str; 14] = [
     "crate", "debug", "format", "frames", "fresh", "group", "limit", "match", "minwait", "names",
     "plain", "seconds", "slow", "state",
+];
+
+/// Those of the page of leaks.
+const LEAK_PARAMETERS: [&str; 10] = [
+    "crate", "debug", "format", "frames", "group", "limit", "match", "names", "plain", "seconds",
 ];
 
 /// The page.
@@ -44,7 +50,15 @@ fn answer(request: &Request) -> Result<Reply, Refusal> {
     let span = Span::of(request)?;
     let debug = request.number("debug")?;
     let form = Form::of(request, debug.unwrap_or(0))?;
-    let selection = selection(request)?;
+    answer_form(span, form, selection(request)?, request)
+}
+
+fn answer_form(
+    span: Option<Span>,
+    form: Form,
+    selection: Selection,
+    request: &Request,
+) -> Result<Reply, Refusal> {
     match (span, form) {
         (None, form) => form.answer(selection),
         (Some(_), Form::Text(_) | Form::Groups | Form::Samples) => {
@@ -54,6 +68,27 @@ fn answer(request: &Request) -> Result<Reply, Refusal> {
         (Some(span), form) => change(span, form, selection, request.client()),
     }
 }
+
+/// The page of the tasks that can never go on.
+pub(super) const LEAKS_PAGE: Page = Page {
+    name: leaks::NAME,
+    about: "Tasks that can never go on: no waker of them is left, or they are in a deadlock or behind one. debug=2 writes all \
+            tasks, with a mark at these, as Go does.",
+    count: leaks::count,
+    answer: |request| {
+        only(request, &LEAK_PARAMETERS)?;
+        let span = Span::of(request)?;
+        let debug = request.number("debug")?.unwrap_or(0);
+        let form = Form::of(request, debug)?;
+        if form == Form::Samples {
+            return Err(Refusal::bad_request("debug=3 is a form of goroutine"));
+        }
+        let mut selection = selection(request)?;
+        selection.leaks = leaks::leaks(debug);
+        answer_form(span, form, selection, request)
+    },
+    ..PAGE
+};
 
 /// A form of the dump.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,9 +138,11 @@ impl Form {
         let goroutines = Goroutines::collect(selection);
         Ok(match self {
             Form::Profile(StackFormat::Proto) => {
-                return StackFormat::Proto.reply(NAME, &goroutines.profile());
+                return StackFormat::Proto.reply(goroutines.name(), &goroutines.profile());
             }
-            Form::Profile(picture) => return picture.reply(NAME, &goroutines.shown_profile()),
+            Form::Profile(picture) => {
+                return picture.reply(goroutines.name(), &goroutines.shown_profile());
+            }
             Form::Counts => Reply::written(|text| goroutines.write_count_text(text))?,
             Form::Text(lines) => Reply::text(
                 200,
@@ -116,7 +153,7 @@ impl Form {
                 Body::stream(move |out| goroutines.write_groups(permit.writer(out))),
             ),
             Form::Samples => Reply::octets(
-                NAME,
+                goroutines.name(),
                 Body::stream(move |out| goroutines.write_samples(permit.writer(out))),
             ),
         })
@@ -141,7 +178,7 @@ fn change(span: Span, form: Form, selection: Selection, client: &Client) -> Resu
     let _permit = DumpPermit::take()?;
     let goroutines = Goroutines::collect(selection);
     let delta = goroutines.since(&before, span);
-    let name = format!("{NAME}-delta");
+    let name = format!("{}-delta", goroutines.name());
     match form {
         Form::Profile(StackFormat::Proto) => {
             StackFormat::Proto.reply(&name, &goroutines.change_profile(&delta))

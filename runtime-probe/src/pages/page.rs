@@ -27,11 +27,12 @@ impl Page {
 }
 
 /// All but the index, in the order of their names.
-pub(super) static PAGES: [Page; 11] = [
+pub(super) static PAGES: [Page; 12] = [
     block::PAGE,
     cmdline::PAGE,
     locks::DEADLOCKS_PAGE,
     goroutine::PAGE,
+    goroutine::LEAKS_PAGE,
     locks::PAGE,
     mutex::PAGE,
     profile::PAGE,

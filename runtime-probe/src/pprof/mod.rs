@@ -19,6 +19,8 @@ pub mod criterion;
 pub mod http;
 #[cfg(feature = "tower")]
 pub mod layer;
+#[cfg(feature = "rt")]
+mod leak_check;
 mod poll_watch;
 mod profile;
 mod rates;
@@ -55,6 +57,8 @@ pub use stacks::{
 pub use crate::source::hooks::Hooks;
 #[cfg(feature = "tower")]
 pub use layer::layer;
+#[cfg(feature = "rt")]
+pub use leak_check::{LeakCheck, leak_check};
 
 #[cfg(feature = "rt")]
 pub(crate) use start::start_from_environment;

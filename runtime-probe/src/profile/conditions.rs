@@ -229,8 +229,8 @@ fn is_deadlocked(deadlock: &Deadlock) -> String {
     if more > 0 {
         waits.push(format!("{more} more are in the cycle"));
     }
-    if deadlock.behind > 0 {
-        waits.push(format!("{} behind it", wait(deadlock.behind)));
+    if !deadlock.behind.is_empty() {
+        waits.push(format!("{} behind it", wait(deadlock.behind.len())));
     }
     format!("deadlock: {}", waits.join("; "))
 }

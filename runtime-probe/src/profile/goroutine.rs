@@ -6,9 +6,10 @@ use super::goroutine_forms::Lines;
 use super::held_locks::HeldLocks;
 use super::idle;
 use super::leaf_stacks::{Assembled, assemble, synthetic};
+use super::leaks::Leaked;
 use super::mappings::mappings;
 use super::named::NamedProfile;
-use super::selection::{Finder, Selection, grouped};
+use super::selection::{Finder, Leaks, Selection, grouped};
 use super::thread_stacks::{Walked, of_foreign, of_task};
 use crate::ask::settle::{Settling, settle};
 use crate::registry::names::NameNumber;
@@ -71,6 +72,8 @@ pub(crate) struct Goroutines {
     pub(super) conditions: Vec<Condition>,
     /// Locks that something waits for.
     pub(super) locks: HeldLocks,
+    /// Tasks that can never go on, if the selection asks for them.
+    pub(super) leaked: Leaked,
     /// Why running tasks have no stack, and how many.
     pub(super) unseen: BTreeMap<String, usize>,
 }
@@ -192,6 +195,7 @@ impl Goroutines {
             unlisted: count_unlisted(),
             conditions: look.conditions(|| &mut *resolver),
             locks: HeldLocks::of(locks, &tasks, &mut resolver),
+            leaked: Leaked::default(),
             tasks,
             tables,
             doings,
@@ -204,6 +208,9 @@ impl Goroutines {
         goroutines.walk_running(&running, &mut resolver);
         goroutines.join_queued();
         drop(resolver);
+        if goroutines.selection.leaks != Leaks::Among {
+            goroutines.leaked = goroutines.find_leaked();
+        }
         goroutines.select();
         for stack in &mut goroutines.tables.stacks {
             goroutines.selection.crates.condense(stack);
@@ -360,6 +367,7 @@ impl Goroutines {
             let doing = &self.doings[row.stack_key as usize];
             let is_closure = self.tasks.stack_keys[row.stack_key as usize].kind == Kind::Blocking;
             !(is_closure && self.selection.without_closures)
+                && (self.selection.leaks != Leaks::Only || self.leaked.has(row.id))
                 && found.as_ref().is_none_or(|found| found.has(row))
                 && self
                     .selection
@@ -425,7 +433,7 @@ impl Goroutines {
             id: row.id,
             parent: (row.parent != 0).then_some(row.parent),
             state,
-            reason,
+            reason: self.leaked.marked(row.id, reason),
             since_ns: row.since_ns,
             polls: row.polls,
             busy_ns: row.busy_ns,

@@ -4,8 +4,9 @@ use super::address_names;
 use super::condensed;
 use super::conditions::Condition;
 use super::diagnosis::{no_tasks, unlisted};
-use super::goroutine::{Doing, Goroutines, NAME};
-use super::selection::grouped;
+use super::goroutine::{self, Doing, Goroutines};
+use super::leaks;
+use super::selection::{Leaks, grouped};
 use crate::ask::settle::Settling;
 use crate::snapshot::tasks::{Flags, Row};
 use runtime_dump::count_delta::CountDelta;
@@ -59,7 +60,28 @@ impl Goroutines {
 
     fn conditions(&self) -> impl Iterator<Item = String> {
         let unlisted = unlisted(self.unlisted, self.all);
-        self.conditions.iter().map(Condition::text).chain(unlisted)
+        let covers = (self.selection.leaks != Leaks::Among).then(|| self.remark_on_leaks());
+        self.conditions
+            .iter()
+            .map(Condition::text)
+            .chain(unlisted)
+            .chain(covers)
+    }
+
+    fn remark_on_leaks(&self) -> String {
+        format!(
+            "{} tasks can never go on; {}",
+            grouped(self.leaked.count() as u64),
+            leaks::COVERS
+        )
+    }
+
+    /// What Go calls such a profile.
+    pub(crate) fn name(&self) -> &'static str {
+        match self.selection.leaks {
+            Leaks::Among => goroutine::NAME,
+            Leaks::Marked | Leaks::Only => leaks::NAME,
+        }
     }
 
     fn write_task(&self, writer: &mut TextWriter<'_, impl Write>, row: &Row) -> io::Result<()> {
@@ -126,7 +148,7 @@ impl Goroutines {
     pub(crate) fn write_samples(&self, out: impl Write) -> io::Result<()> {
         let remarks = self.conditions().chain(self.remark_on_tasks());
         let remarks: Vec<String> = remarks.collect();
-        let mut writer = SampleWriter::new(out, NAME, &self.tables, &remarks);
+        let mut writer = SampleWriter::new(out, goroutine::NAME, &self.tables, &remarks);
         for row in self.shown() {
             writer.write(&self.goroutine(row, &[]))?;
         }
@@ -152,7 +174,7 @@ impl Goroutines {
         for row in &self.tasks.rows {
             counts[row.stack_key as usize] += 1;
         }
-        let mut counts = CountProfile::new(NAME, self.tables.stacks.iter().zip(counts));
+        let mut counts = CountProfile::new(self.name(), self.tables.stacks.iter().zip(counts));
         for condition in self.conditions() {
             counts.comment(condition);
         }

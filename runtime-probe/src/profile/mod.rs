@@ -12,6 +12,7 @@
 //! * [`condensed`]: which frames it leaves out;
 //! * [`goroutine`]: these tasks;
 //! * [`goroutine_forms`]: the forms of a dump of them;
+//! * [`leaks`]: those that can never go on;
 //! * [`threads`]: all threads, and what tokio counts of its workers;
 //! * `worker_table`: the latter as tables;
 //! * [`ongoing`]: waits that have not ended, of tasks and threads;
@@ -43,6 +44,7 @@ pub(crate) mod growth;
 mod held_locks;
 pub(crate) mod idle;
 pub(crate) mod leaf_stacks;
+pub(crate) mod leaks;
 mod leaves;
 pub(crate) mod lock_table;
 pub(crate) mod long_waits;

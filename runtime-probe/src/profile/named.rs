@@ -1,6 +1,6 @@
 //! The profiles that have a name, as Go's `pprof.Lookup` finds them.
 
-use super::{block, goroutine, mutex, threads};
+use super::{block, goroutine, leaks, mutex, threads};
 use std::io::{self, Write};
 
 /// A profile.
@@ -16,9 +16,10 @@ pub(crate) struct NamedProfile {
 }
 
 /// All of them, in the order of their names.
-pub(crate) static PROFILES: [NamedProfile; 5] = [
+pub(crate) static PROFILES: [NamedProfile; 6] = [
     block::PROFILE,
     goroutine::PROFILE,
+    leaks::PROFILE,
     mutex::PROFILE,
     threads::CREATION_PROFILE,
     threads::PROFILE,

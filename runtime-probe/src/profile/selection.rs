@@ -43,12 +43,26 @@ pub(crate) struct Selection {
     pub(crate) first: Option<u64>,
     /// Wakes tasks of which the dump would not tell where they wait.
     pub(crate) fresh: bool,
+    /// What becomes of tasks that can never go on.
+    pub(crate) leaks: Leaks,
     /// Polls that take longer than so many nanoseconds are slow; [`SLOW_NS`] by default.
     slow_ns: Option<u64>,
 }
 
 /// tokio's rule of thumb is that a poll should take no longer than 10 to 100 us; this is a thousand times as long.
 const SLOW_NS: u64 = 100_000_000;
+
+/// What a dump does with tasks that can never go on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Leaks {
+    /// Shows them as all others.
+    #[default]
+    Among,
+    /// The same, with a mark.
+    Marked,
+    /// Shows no others.
+    Only,
+}
 
 /// What the brackets have of closures: `blocking` of all, `queued` also of those that no thread has taken.
 const CLOSURES: [&str; 2] = ["blocking", "queued"];

@@ -14,6 +14,7 @@ use crate::registry::locks::Who;
 use crate::registry::slab;
 use std::collections::{HashMap, HashSet};
 use std::panic::Location;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long after the first copy the second is taken.
@@ -24,8 +25,8 @@ const SECOND_LOOK: Duration = Duration::from_millis(10);
 pub(crate) struct Deadlock {
     /// Each waits for a lock that the next one has, and the last for one of the first.
     pub(crate) members: Vec<Member>,
-    /// How many wait for a member, or for one that does.
-    pub(crate) behind: usize,
+    /// What waits for a member, or for one that does: the same of all cycles.
+    pub(crate) behind: Arc<[Who]>,
 }
 
 /// One that waits in a cycle.
@@ -93,6 +94,12 @@ fn may_have_a_cycle(locks: &Locks) -> bool {
 }
 
 impl Deadlock {
+    /// All that can never go on: the members, and what is behind any cycle.
+    pub(crate) fn stuck(&self) -> impl Iterator<Item = Who> {
+        let members = self.members.iter().map(|member| member.who);
+        members.chain(self.behind.iter().copied())
+    }
+
     /// The same for as long as it lasts.
     pub(crate) fn first(&self) -> u64 {
         let members = self.members.iter().map(|member| member.edge.who);
@@ -148,8 +155,9 @@ fn cycles(tasks: &Tasks, locks: &Locks) -> Vec<Deadlock> {
     });
     retain_stuck(&mut stuck);
     let rings = rings(&stuck);
-    let inside: usize = rings.iter().map(Vec::len).sum();
-    let behind = stuck.len() - inside;
+    let inside: HashSet<u64> = rings.iter().flatten().map(|edge| edge.who).collect();
+    let behind = stuck.keys().filter(|who| !inside.contains(who));
+    let behind: Arc<[Who]> = behind.map(|who| Who::unpack(*who)).collect();
     let mut waits = HashMap::new();
     for lock in &locks.0 {
         for waiter in &lock.waiters {
@@ -174,7 +182,7 @@ fn cycles(tasks: &Tasks, locks: &Locks) -> Vec<Deadlock> {
                 })
             })
             .collect(),
-        behind,
+        behind: behind.clone(),
     });
     deadlocks.collect()
 }

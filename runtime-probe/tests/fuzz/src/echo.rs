@@ -50,6 +50,10 @@ pub(crate) mod goroutine {
             Goroutines(selection)
         }
 
+        pub(crate) fn name(&self) -> &'static str {
+            NAME
+        }
+
         pub(crate) fn write_text(
             &self,
             mut out: impl Write,
@@ -167,6 +171,23 @@ pub(crate) mod mutex {
 
     pub(crate) fn collect(ongoing: bool, crates: &Crates) -> Contended {
         Contended(format!("releases, ongoing {ongoing} {crates:?}"))
+    }
+}
+
+pub(crate) mod leaks {
+    use crate::profile::selection::Leaks;
+
+    pub(crate) const NAME: &str = "goroutineleak";
+
+    pub(crate) fn count() -> usize {
+        0
+    }
+
+    pub(crate) fn leaks(debug: u32) -> Leaks {
+        match debug {
+            2 => Leaks::Marked,
+            _ => Leaks::Only,
+        }
     }
 }
 

@@ -93,7 +93,9 @@ mod profile {
 
     pub(crate) use crate::echo::condensed;
     pub(crate) use crate::echo::{address_names, block, conditions, contended, cpu, diagnosis};
-    pub(crate) use crate::echo::{goroutine, goroutine_forms, lock_table, mutex, sites, threads};
+    pub(crate) use crate::echo::{
+        goroutine, goroutine_forms, leaks, lock_table, mutex, sites, threads,
+    };
 }
 
 pub(crate) use echo::demand;

@@ -1,0 +1,164 @@
+//! Tasks that can never go on, as Go's `goroutineleak`: no waker of them is left, or they are in a deadlock or behind one.
+//!
+//! Go finds a goroutine that waits for what no running goroutine can reach. Rust has no collector that could tell: a task whose
+//! channel is kept only by a task that never goes on either is not found, and the output says what is covered.
+
+use super::conditions::Condition;
+use super::goroutine::Goroutines;
+use super::goroutine_forms::Lines;
+use super::named::NamedProfile;
+use super::selection::{Leaks, Selection};
+use crate::registry::locks::Who;
+use crate::registry::runtimes::RuntimeNumber;
+use crate::registry::task::Kind;
+use crate::snapshot::deadlocks::{self, Deadlock};
+use crate::snapshot::tasks::{Row, Tasks};
+use std::collections::{HashMap, HashSet};
+use std::panic::Location;
+
+/// The name under which Go's tools ask for it.
+pub(crate) const NAME: &str = "goroutineleak";
+
+/// What a dump of it says first.
+pub(super) const COVERS: &str = "found are tasks without any waker and those in a deadlock or behind one, not those that wait \
+                                 for a channel which nothing will use any more";
+
+/// Under its name.
+pub(crate) const PROFILE: NamedProfile = NamedProfile {
+    name: NAME,
+    most_debug: 2,
+    count,
+    write: |out, debug| {
+        let mut selection = Selection::default();
+        selection.leaks = leaks(debug);
+        let goroutines = Goroutines::collect(selection);
+        match debug {
+            0 => out.write_all(&goroutines.profile().to_gzip()),
+            1 => goroutines.write_count_text(out),
+            _ => goroutines.write_text(out, Lines::All),
+        }
+    },
+};
+
+/// As Go: `debug=2` has all tasks, the other forms only those that can never go on.
+pub(crate) fn leaks(debug: u32) -> Leaks {
+    match debug {
+        2 => Leaks::Marked,
+        _ => Leaks::Only,
+    }
+}
+
+/// The tasks that can never go on.
+#[derive(Debug, Default)]
+pub(super) struct Leaked {
+    tasks: HashSet<u64>,
+    /// By reason: the same with the mark.
+    marked: HashMap<&'static str, String>,
+}
+
+impl Leaked {
+    pub(super) fn has(&self, id: u64) -> bool {
+        self.tasks.contains(&id)
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// What stands in the brackets of that task.
+    pub(super) fn marked(&self, id: u64, reason: &'static str) -> &str {
+        match self.marked.get(reason) {
+            Some(marked) if self.has(id) => marked,
+            _ => reason,
+        }
+    }
+}
+
+impl Goroutines {
+    pub(super) fn find_leaked(&self) -> Leaked {
+        let deadlocks = self
+            .conditions
+            .iter()
+            .filter_map(|condition| match condition {
+                Condition::Deadlock(deadlock) => Some(deadlock),
+                _ => None,
+            });
+        let tasks = leaked(&self.tasks, deadlocks);
+        let mut marked = HashMap::new();
+        for row in self.tasks.rows.iter().filter(|row| tasks.contains(&row.id)) {
+            let reason = self.doings[row.stack_key as usize].reason;
+            marked
+                .entry(reason)
+                .or_insert_with(|| format!("{reason} (leaked)"));
+        }
+        Leaked { tasks, marked }
+    }
+}
+
+/// The tasks that can never go on. The root of a `block_on` may wait for nothing on purpose, and is one task.
+fn leaked<'d>(tasks: &Tasks, deadlocks: impl Iterator<Item = &'d Deadlock>) -> HashSet<u64> {
+    let is_lost = |row: &&Row| {
+        let kind = tasks.stack_keys[row.stack_key as usize].kind;
+        row.flags.lost() && matches!(kind, Kind::Task | Kind::Local)
+    };
+    let lost = tasks.rows.iter().filter(is_lost).map(|row| row.id);
+    let stuck = deadlocks.flat_map(Deadlock::stuck);
+    let stuck = stuck.filter_map(|who| match who {
+        Who::Task(id) => Some(id),
+        Who::Thread(_) | Who::Unknown => None,
+    });
+    lost.chain(stuck).collect()
+}
+
+/// How many there are.
+pub(crate) fn count() -> usize {
+    leaked(&Tasks::take(), deadlocks::now().iter()).len()
+}
+
+/// The ids of all tasks.
+pub(crate) fn alive() -> HashSet<u64> {
+    Tasks::take().rows.iter().map(|row| row.id).collect()
+}
+
+/// What a task is known by, for a check that may leave it out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Left<'a> {
+    pub(crate) id: u64,
+    pub(crate) kind: Kind,
+    pub(crate) runtime: RuntimeNumber,
+    /// Of its future, where it is known.
+    pub(crate) type_name: &'a str,
+    pub(crate) spawned_at: Option<&'static Location<'static>>,
+}
+
+/// How many of these tasks there are.
+pub(crate) fn count_left(is_left: impl Fn(Left<'_>) -> bool) -> usize {
+    let tasks = Tasks::take();
+    let rows = tasks.rows.iter();
+    rows.filter(|row| is_left(left(&tasks, row))).count()
+}
+
+/// A dump of these tasks.
+pub(crate) fn dump_left(is_left: impl Fn(Left<'_>) -> bool) -> String {
+    let mut goroutines = Goroutines::collect(Selection::default());
+    let mut rows = std::mem::take(&mut goroutines.tasks.rows);
+    rows.retain(|row| is_left(left(&goroutines.tasks, row)));
+    goroutines.tasks.rows = rows;
+    goroutines.all = goroutines.tasks.rows.len();
+    goroutines.unlisted = 0;
+    let mut text = Vec::new();
+    // Nothing fails that writes to memory.
+    let _ = goroutines.write_text(&mut text, Lines::All);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+fn left<'a>(tasks: &Tasks, row: &Row) -> Left<'a> {
+    let key = &tasks.stack_keys[row.stack_key as usize];
+    Left {
+        id: row.id,
+        kind: key.kind,
+        runtime: row.runtime,
+        type_name: key.meta.map_or("", |meta| (meta.type_name)()),
+        spawned_at: tasks.sites.get(row.site as usize).map(|site| site.location),
+    }
+}
