@@ -30,7 +30,7 @@ git rev-parse --verify --quiet "refs/tags/v$version" > /dev/null && refuse "ther
 bash ci/test.sh package
 
 echo "release.sh: $version can be published. In this order, each when the one before it can be downloaded:"
-for package in runtime-dump runtime-probe runtime-probe-axum runtime-probe-console runtime-dump-cli; do
+for package in runtime-dump runtime-probe-http runtime-probe runtime-probe-axum runtime-probe-console runtime-dump-cli; do
     echo "    cargo publish -p $package"
 done
 echo "    git tag -a v$version -m $version && git push origin v$version"

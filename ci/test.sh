@@ -23,7 +23,7 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
 probe_features=runtime-probe/full,runtime-probe/test-util,runtime-probe/tower,runtime-probe/lock_api
 features=$probe_features,runtime-probe-axum/hyper
 # Always the same ones together: cargo unites their features, so each other choice compiles tokio and what is above it anew.
-packages=(-p runtime-dump -p runtime-probe -p runtime-probe-axum -p runtime-probe-console -p runtime-dump-cli -p examples -p faults)
+packages=(-p runtime-dump -p runtime-probe -p runtime-probe-http -p runtime-probe-axum -p runtime-probe-console -p runtime-dump-cli -p examples -p faults)
 # What a build of ours may have beside them, and where the probe behaves otherwise with those.
 other_features=runtime-probe/flamegraph,runtime-probe/interpose,runtime-probe/tracing
 other_tests=(goroutine_parameters interpose threadcreate block watchdog_tracing)

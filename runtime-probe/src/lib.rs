@@ -100,7 +100,6 @@ mod environment;
 mod events;
 #[cfg(all(doc, not(doctest)))]
 pub mod guide;
-mod http;
 mod pages;
 pub mod pprof;
 mod primitive;

@@ -81,8 +81,9 @@ fn no_dependency_brings_its_defaults() {
 
 /// What a user's build takes in: the packages below each of ours that is published.
 fn taken_in(graph: &Graph) -> BTreeSet<String> {
-    const OURS: [&str; 4] = [
+    const OURS: [&str; 5] = [
         "runtime-dump",
+        "runtime-probe-http",
         "runtime-probe",
         "runtime-probe-axum",
         "runtime-probe-console",

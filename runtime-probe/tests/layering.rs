@@ -11,7 +11,7 @@ use syn::{Item, Visibility};
 use syntax::{flatten, parse, segments};
 
 /// From the ground up. A module may name itself and what stands before it.
-const LAYERS: [&str; 22] = [
+const LAYERS: [&str; 21] = [
     "primitive",
     "clock",
     "sys",
@@ -27,7 +27,6 @@ const LAYERS: [&str; 22] = [
     "snapshot",
     "symbol",
     "profile",
-    "http",
     "pages",
     "duty",
     // The composition root: it starts the server, so it stands above the surface that it starts.
@@ -39,7 +38,7 @@ const LAYERS: [&str; 22] = [
 ];
 
 /// Of each layer those that it names, where it may not name all below it.
-const SEES: [(&str, &[&str]); 7] = [
+const SEES: [(&str, &[&str]); 6] = [
     ("tally", &["clock", "primitive", "sampling", "stack"]),
     ("events", &["primitive"]),
     (
@@ -47,13 +46,9 @@ const SEES: [(&str, &[&str]); 7] = [
         &["clock", "primitive", "sampling", "sys", "tally"],
     ),
     ("symbol", &["environment", "source", "sys"]),
-    // The wire: what it carries is given to it.
-    ("http", &["sys"]),
     (
         "pages",
-        &[
-            "ask", "demand", "http", "profile", "snapshot", "source", "symbol",
-        ],
+        &["ask", "demand", "profile", "snapshot", "source", "symbol"],
     ),
     ("sampling", &["clock"]),
 ];
@@ -108,6 +103,9 @@ const UNSAFE: [&str; 6] = ["primitive", "clock", "sys", "stack", "registry", "so
 
 /// Who may name tokio; the rest must work when tokio is wedged, and is read without knowing it.
 const KNOWS_TOKIO: [&str; 5] = ["lib", "source", "runtime", "sync", "task"];
+
+/// Who names the server; what it carries is given to it.
+const KNOWS_THE_WIRE: [&str; 2] = ["pages", "pprof"];
 
 #[test]
 fn imports_point_one_way() {
@@ -210,16 +208,30 @@ fn unsafe_stays_in_its_folders() {
 
 #[test]
 fn few_know_tokio() {
+    few_name("tokio", &KNOWS_TOKIO);
+}
+
+#[test]
+fn few_know_the_wire() {
+    few_name("runtime_probe_http", &KNOWS_THE_WIRE);
+}
+
+/// Only these layers name another crate.
+fn few_name(other: &str, layers: &[&str]) {
     let mut wrong = Vec::new();
     for file in sources() {
-        if KNOWS_TOKIO.contains(&file.layer().as_str()) {
+        if layers.contains(&file.layer().as_str()) {
             continue;
         }
-        for path in absolute(file.tokens.clone(), "tokio") {
+        for path in absolute(file.tokens.clone(), other) {
             wrong.push(format!("{file}:{}", path.1));
         }
     }
-    assert!(wrong.is_empty(), "tokio is named at\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{other} is named at\n{}",
+        wrong.join("\n")
+    );
 }
 
 /// Words that meant several things, or nothing that a reader of tokio knows. What stands for them: wait, busy and ready time; a
@@ -242,7 +254,15 @@ const RETIRED: [&str; 12] = [
 #[test]
 fn retired_words_do_not_come_back() {
     let mut wrong = Vec::new();
-    for file in sources() {
+    let crates = [
+        "src",
+        "http/src",
+        "axum/src",
+        "console/src",
+        "../dump/src",
+        "../dump/cli/src",
+    ];
+    for file in crates.into_iter().flat_map(sources_of) {
         for name in idents(file.tokens.clone()) {
             let text = name.to_string().to_lowercase();
             if text.split('_').any(|word| RETIRED.contains(&word)) {
@@ -311,8 +331,15 @@ impl Source {
 }
 
 fn sources() -> Vec<Source> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let sources: Vec<Source> = rust_files(&root)
+    let sources = sources_of("src");
+    assert!(sources.len() > 50, "only {} files found", sources.len());
+    sources
+}
+
+/// The files below a directory, which is named from this package's.
+fn sources_of(directory: &str) -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
+    rust_files(&root)
         .into_iter()
         .map(|file| {
             let inside = file
@@ -333,13 +360,11 @@ fn sources() -> Vec<Source> {
             Source {
                 parsed: parse(&file),
                 tokens: text.parse().expect("Rust"),
-                file: inside.with_extension("rs"),
+                file: Path::new(directory).join(inside.with_extension("rs")),
                 module,
             }
         })
-        .collect();
-    assert!(sources.len() > 50, "only {} files found", sources.len());
-    sources
+        .collect()
 }
 
 /// All `.rs` files below a directory, in order.

@@ -327,13 +327,16 @@ const THREADS: &[(&str, Reason)] = &[
     ("tokio::runtime::park::", Reason::Idle),
     ("tokio::runtime::blocking::pool::", Reason::Idle),
     ("tokio::runtime::scheduler::", Reason::Yield),
-    ("runtime_probe::http::", Reason::Idle),
+    ("runtime_probe_http::", Reason::Idle),
+    ("runtime_probe::duty::", Reason::Idle),
+    ("runtime_probe::ask::", Reason::Idle),
     ("runtime_probe::pprof::", Reason::Idle),
 ];
 
 /// Code that a reader of a stack does not care for: plumbing between a future and the one it polls.
 const SCAFFOLDING: &[&str] = &[
     "runtime_probe::",
+    "runtime_probe_http::",
     "core::",
     "std::",
     "alloc::",
@@ -383,6 +386,7 @@ const SCAFFOLDING: &[&str] = &[
 /// Whether everything below a leaf's public call is its own machinery.
 const LIBRARIES: &[&str] = &[
     "runtime_probe::",
+    "runtime_probe_http::",
     "core::",
     "std::",
     "alloc::",
@@ -448,7 +452,7 @@ pub fn is_scaffolding(function: &str) -> bool {
 
 /// Whether the function is part of the probe.
 pub fn is_own(function: &str) -> bool {
-    owner(function).starts_with("runtime_probe::")
+    begins(function, &["runtime_probe::", "runtime_probe_http::"])
 }
 
 /// Whether a leaf may consist of such functions.

@@ -1,8 +1,7 @@
 //! A reply on its way from a blocking thread, which writes it, to hyper, which polls it.
 //!
 //! A channel of tokio's was rejected: its blocking send waits for as long as the client likes, and a bound on that would
-//! need a runtime with a timer. Here the writer waits on a condition variable. What it waits puts the client behind, pieces catch up at
-//! [`MIN_BYTES_PER_SECOND`], and it may be [`STALL`] behind at most: otherwise a piece every ten seconds would keep it for ever.
+//! need a runtime with a timer. Here the writer waits on a condition variable, at the pace of the stand-alone server.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -10,23 +9,19 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::body::Bytes;
 use http_body::{Body, Frame};
 use runtime_probe::pprof::http::Carrier;
+use runtime_probe_http::limits::WRITE_STALL;
+use runtime_probe_http::pace::{Pace, too_slow};
 
 /// Pieces under way: one that hyper sends, one for when it has.
 const ROOM: usize = 2;
 
 /// A piece at the most. hyper takes one of any size for a client, and keeps it until that has read it.
 pub(crate) const PIECE_BYTES: usize = 16 * 1024;
-
-/// How long a client may take nothing: what the stand-alone server allows.
-const STALL: Duration = Duration::from_secs(10);
-
-/// How slowly a client may take what there is for longer than that; the stand-alone server's, too.
-const MIN_BYTES_PER_SECOND: f64 = 4096.0;
 
 /// A status, headers, and the length of the body if it is known.
 #[derive(Debug)]
@@ -39,15 +34,11 @@ pub(crate) struct Head {
 /// The two ends of a reply.
 pub(crate) fn pipe() -> (Writer, Reader) {
     let shared = Arc::new(Shared::default());
-    let (writer, stall) = (Arc::clone(&shared), STALL);
-    (
-        Writer {
-            shared: writer,
-            stall,
-            behind: Duration::ZERO,
-        },
-        Reader { shared },
-    )
+    let writer = Writer {
+        shared: Arc::clone(&shared),
+        pace: Pace::new(WRITE_STALL),
+    };
+    (writer, Reader { shared })
 }
 
 #[derive(Debug, Default)]
@@ -92,9 +83,7 @@ impl Shared {
 #[derive(Debug)]
 pub(crate) struct Writer {
     shared: Arc<Shared>,
-    stall: Duration,
-    /// What it has waited and pieces have not caught up with. Bytes are no credit for later.
-    behind: Duration,
+    pace: Pace,
 }
 
 impl Writer {
@@ -115,14 +104,12 @@ impl Writer {
 
     /// Waits for room.
     fn push(&mut self, piece: Bytes) -> io::Result<()> {
-        let caught_up = Duration::from_secs_f64(piece.len() as f64 / MIN_BYTES_PER_SECOND);
         let begin = Instant::now();
         let mut reply = self.shared.lock();
         while reply.pieces.len() >= ROOM && !reply.reader_is_gone {
-            let left = self.stall.saturating_sub(self.behind + begin.elapsed());
+            let left = self.pace.left().saturating_sub(begin.elapsed());
             if left.is_zero() {
-                let reason = "the client reads too slowly";
-                return Err(io::Error::new(io::ErrorKind::TimedOut, reason));
+                return Err(too_slow());
             }
             let waited = self.shared.changed.wait_timeout(reply, left);
             reply = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -130,7 +117,7 @@ impl Writer {
         if reply.reader_is_gone {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        self.behind = (self.behind + begin.elapsed()).saturating_sub(caught_up);
+        self.pace.charge(piece.len(), begin.elapsed())?;
         reply.pieces.push_back(piece);
         Shared::wake(reply);
         Ok(())
@@ -227,6 +214,7 @@ impl Drop for Reader {
 mod tests {
     use super::*;
     use std::thread;
+    use std::time::Duration;
 
     fn next(reader: &mut Reader) -> Poll<Option<io::Result<Vec<u8>>>> {
         let mut context = Context::from_waker(Waker::noop());
@@ -260,7 +248,7 @@ mod tests {
     fn a_whole_goes_piece_by_piece_as_it_is_read() {
         let whole: Vec<u8> = (0..5 * PIECE_BYTES + 1).map(|at| (at >> 8) as u8).collect();
         let (mut writer, mut reader) = pipe();
-        writer.stall = Duration::from_millis(50);
+        writer.pace = Pace::new(Duration::from_millis(50));
         let error = writer.send(whole.clone()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         let mut read = Vec::new();
@@ -271,7 +259,7 @@ mod tests {
         assert_eq!(read, whole[..ROOM * PIECE_BYTES]);
 
         let (mut writer, mut reader) = pipe();
-        writer.stall = Duration::from_secs(60);
+        writer.pace = Pace::new(Duration::from_secs(60));
         let sent = whole.clone();
         let writer = thread::spawn(move || writer.send(sent).map(|()| writer.finish()));
         let mut read = Vec::new();
@@ -289,13 +277,13 @@ mod tests {
     #[test]
     fn a_writer_waits_for_room_and_not_for_ever() {
         let (mut writer, mut reader) = pipe();
-        writer.stall = Duration::from_millis(50);
+        writer.pace = Pace::new(Duration::from_millis(50));
         for _ in 0..ROOM {
             writer.send(b"a".to_vec()).unwrap();
         }
         let error = writer.send(b"b".to_vec()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        writer.stall = Duration::from_secs(60);
+        writer.pace = Pace::new(Duration::from_secs(60));
         let writer = thread::spawn(move || writer.send(b"c".to_vec()));
         assert!(matches!(next(&mut reader), Poll::Ready(Some(Ok(_)))));
         writer.join().unwrap().unwrap();
@@ -305,7 +293,7 @@ mod tests {
     fn a_dribble_is_given_up() {
         const MANY: usize = 100;
         let (mut writer, mut reader) = pipe();
-        writer.stall = Duration::from_millis(500);
+        writer.pace = Pace::new(Duration::from_millis(500));
         let writer = thread::spawn(move || (0..MANY).try_for_each(|_| writer.send(b"a".to_vec())));
         // One piece takes less than the stall, twenty take more.
         while !writer.is_finished() {
@@ -317,17 +305,17 @@ mod tests {
     }
 
     #[test]
-    fn pieces_pay_for_waiting() {
+    fn pieces_catch_up_with_waiting() {
         let (mut writer, _reader) = pipe();
-        writer.behind = Duration::from_secs(5);
+        writer.pace.charge(0, WRITE_STALL / 2).unwrap();
         writer.send(vec![0; PIECE_BYTES]).unwrap();
         assert!(
-            writer.behind < Duration::from_secs(2),
+            writer.pace.left() > WRITE_STALL * 4 / 5,
             "{:?}",
-            writer.behind
+            writer.pace
         );
         writer.send(vec![0; PIECE_BYTES]).unwrap();
-        assert_eq!(writer.behind, Duration::ZERO);
+        assert_eq!(writer.pace.left(), WRITE_STALL);
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use super::page::Page;
 use super::routes::only;
-use crate::http::refusal::Refusal;
-use crate::http::reply::Reply;
-use crate::http::request::Request;
-use crate::http::token;
+use runtime_probe_http::refusal::Refusal;
+use runtime_probe_http::reply::Reply;
+use runtime_probe_http::request::Request;
+use runtime_probe_http::token;
 use std::os::unix::ffi::OsStringExt;
 
 /// The page.

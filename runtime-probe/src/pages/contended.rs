@@ -4,12 +4,12 @@ use super::dump_permit::DumpPermit;
 use super::seconds::Span;
 use super::stack_format::StackFormat;
 use crate::demand::{Demand, Lease};
-use crate::http::refusal::Refusal;
-use crate::http::reply::Reply;
-use crate::http::request::Request;
 use crate::profile::contended::Contended;
 use crate::profile::diagnosis::OFF;
 use crate::source;
+use runtime_probe_http::refusal::Refusal;
+use runtime_probe_http::reply::Reply;
+use runtime_probe_http::request::Request;
 
 /// How a profile asks for its rate.
 pub(super) struct RateParameter {

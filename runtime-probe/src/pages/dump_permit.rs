@@ -1,7 +1,7 @@
 //! How many dumps may be under way at once, and which of them ends when that is too few.
 
-use crate::http::limits::WRITE_STALL;
-use crate::http::refusal::Refusal;
+use runtime_probe_http::limits::WRITE_STALL;
+use runtime_probe_http::refusal::Refusal;
 use std::io::{self, ErrorKind, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

@@ -8,15 +8,15 @@ use super::routes::only;
 use super::seconds::Span;
 use super::stack_format::{StackFormat, crates};
 use super::threads::names;
-use crate::http::client::Client;
-use crate::http::refusal::Refusal;
-use crate::http::reply::{Body, Reply};
-use crate::http::request::Request;
 use crate::profile::goroutine::Goroutines;
 use crate::profile::goroutine_forms::Lines;
 use crate::profile::leaks;
 use crate::profile::selection::Selection;
 use crate::snapshot::tasks;
+use runtime_probe_http::client::Client;
+use runtime_probe_http::refusal::Refusal;
+use runtime_probe_http::reply::{Body, Reply};
+use runtime_probe_http::request::Request;
 
 const PARAMETERS: [&str; 14] = [
     "crate", "debug", "format", "frames", "fresh", "group", "limit", "match", "minwait", "names",

@@ -3,11 +3,11 @@
 
 use super::page::{PAGES, Page};
 use super::routes::only;
-use crate::http::refusal::Refusal;
-use crate::http::reply::Reply;
-use crate::http::request::Request;
 use crate::profile::conditions;
 use crate::profile::diagnosis::Diagnosis;
+use runtime_probe_http::refusal::Refusal;
+use runtime_probe_http::reply::Reply;
+use runtime_probe_http::request::Request;
 use std::fmt::Write;
 
 /// Answers a request.

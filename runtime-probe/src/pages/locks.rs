@@ -4,10 +4,10 @@
 use super::dump_permit::DumpPermit;
 use super::page::Page;
 use super::routes::only;
-use crate::http::refusal::Refusal;
-use crate::http::reply::Reply;
-use crate::http::request::Request;
 use crate::profile::lock_table::{LockTable, count, deadlocks};
+use runtime_probe_http::refusal::Refusal;
+use runtime_probe_http::reply::Reply;
+use runtime_probe_http::request::Request;
 
 /// The page of the locks.
 pub(super) const PAGE: Page = Page {

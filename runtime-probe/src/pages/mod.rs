@@ -12,7 +12,7 @@ mod block;
 mod cmdline;
 mod contended;
 mod dump_permit;
-mod endpoints;
+pub(crate) mod endpoints;
 pub(crate) mod go_duration;
 mod goroutine;
 mod index;

@@ -6,10 +6,10 @@ use super::page::Page;
 use super::routes::only;
 use super::stack_format::crates;
 use crate::demand::Demand;
-use crate::http::refusal::Refusal;
-use crate::http::reply::Reply;
-use crate::http::request::Request;
 use crate::profile::mutex::{NAME, collect, count};
+use runtime_probe_http::refusal::Refusal;
+use runtime_probe_http::reply::Reply;
+use runtime_probe_http::request::Request;
 
 const FRACTION: RateParameter = RateParameter {
     name: "fraction",

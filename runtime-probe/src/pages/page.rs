@@ -1,9 +1,9 @@
 //! A page below `/debug/pprof/`, and the table of all of them: what routes, the index and the tests read.
 
 use super::{block, cmdline, goroutine, locks, mutex, profile, symbol, tasks, threads};
-use crate::http::refusal::Refusal;
-use crate::http::reply::Reply;
-use crate::http::request::Request;
+use runtime_probe_http::refusal::Refusal;
+use runtime_probe_http::reply::Reply;
+use runtime_probe_http::request::Request;
 
 /// A page.
 #[derive(Debug)]

@@ -7,10 +7,10 @@ use super::routes::only;
 use super::seconds::Span;
 use super::stack_format::{StackFormat, crates};
 use crate::ask::cpu_session::{SplitBy, Watch};
-use crate::http::refusal::Refusal;
-use crate::http::reply::Reply;
-use crate::http::request::Request;
 use crate::profile::cpu::{Cpu, HZ, NAME};
+use runtime_probe_http::refusal::Refusal;
+use runtime_probe_http::reply::Reply;
+use runtime_probe_http::request::Request;
 use std::time::Duration;
 
 const PARAMETERS: [&str; 6] = ["crate", "debug", "format", "hz", "labels", "seconds"];

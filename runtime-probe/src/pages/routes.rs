@@ -2,10 +2,10 @@
 
 use super::index;
 use super::page::PAGES;
-use crate::http::refusal::Refusal;
-use crate::http::reply::Reply;
-use crate::http::request::{Method, Request};
 use crate::source;
+use runtime_probe_http::refusal::Refusal;
+use runtime_probe_http::reply::Reply;
+use runtime_probe_http::request::{Method, Request};
 
 /// Answers any request.
 pub(crate) fn answer(request: &Request) -> Reply {

@@ -3,9 +3,9 @@
 //! As in Go since 1.24, no write time-out cuts a long span off: a reply's time only runs while it is written. So the span
 //! itself is bounded, and so is how many are under way, since each holds a connection and its thread.
 
-use crate::http::client::Client;
-use crate::http::refusal::Refusal;
-use crate::http::request::Request;
+use runtime_probe_http::client::Client;
+use runtime_probe_http::refusal::Refusal;
+use runtime_probe_http::request::Request;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};

@@ -1,11 +1,11 @@
 //! The forms in which a profile of stacks is answered, whatever it counts (`format=`), and which of the frames (`crate=`).
 
-use crate::http::refusal::Refusal;
-use crate::http::reply::Reply;
-use crate::http::request::Request;
 use crate::profile::condensed::Crates;
 use runtime_dump::folded::fold;
 use runtime_dump::proto::Profile;
+use runtime_probe_http::refusal::Refusal;
+use runtime_probe_http::reply::Reply;
+use runtime_probe_http::request::Request;
 
 /// A form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

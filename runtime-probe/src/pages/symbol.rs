@@ -5,10 +5,10 @@
 //! mangled; an answer to a GET, which people send, has none.
 
 use super::page::Page;
-use crate::http::refusal::Refusal;
-use crate::http::reply::{Body, Reply};
-use crate::http::request::{Method, Request};
 use crate::profile::address_names;
+use runtime_probe_http::refusal::Refusal;
+use runtime_probe_http::reply::{Body, Reply};
+use runtime_probe_http::request::{Method, Request};
 use std::fmt::Write as _;
 use std::io::Write;
 

@@ -5,13 +5,13 @@ use super::page::Page;
 use super::routes::only;
 use super::seconds::Span;
 use crate::demand::{Demand, Lease};
-use crate::http::refusal::Refusal;
-use crate::http::reply::Reply;
-use crate::http::request::Request;
 use crate::profile::diagnosis::OFF;
 use crate::profile::sites::{SortBy, SpawnSites};
 use crate::snapshot;
 use crate::source;
+use runtime_probe_http::refusal::Refusal;
+use runtime_probe_http::reply::Reply;
+use runtime_probe_http::request::Request;
 
 /// The page.
 pub(super) const PAGE: Page = Page {

@@ -5,12 +5,12 @@ use super::dump_permit::DumpPermit;
 use super::page::Page;
 use super::routes::only;
 use super::stack_format::{StackFormat, crates};
-use crate::http::refusal::Refusal;
-use crate::http::reply::Reply;
-use crate::http::request::Request;
 use crate::profile::threads::{Shown, ThreadProfile};
 use crate::snapshot;
 use crate::symbol::name::Names;
+use runtime_probe_http::refusal::Refusal;
+use runtime_probe_http::reply::Reply;
+use runtime_probe_http::request::Request;
 
 /// The page of those who created them.
 pub(super) const CREATION_PAGE: Page = Page {

@@ -30,4 +30,5 @@
 //! # Ok(()) }
 //! ```
 
-pub use crate::http::exchange::{Carrier, Endpoints, Exchange};
+pub use crate::pages::endpoints::Endpoints;
+pub use runtime_probe_http::exchange::{Carrier, Exchange};

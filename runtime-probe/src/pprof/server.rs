@@ -1,9 +1,9 @@
 //! Serves `/debug/pprof/` on a socket of its own.
 
-use crate::http::server;
-use crate::http::token::Token;
 use crate::pages::routes;
 use crate::source;
+use runtime_probe_http::server;
+use runtime_probe_http::token::Token;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};

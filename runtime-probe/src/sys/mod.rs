@@ -1,4 +1,4 @@
-//! What the operating system tells: loaded modules, threads, stack bounds, the state of a socket; and signals.
+//! What the operating system tells: loaded modules, threads, stack bounds; and signals.
 
 pub(crate) mod bell;
 pub(crate) mod cpu_timer;
@@ -14,6 +14,5 @@ pub(crate) mod own_memory;
 ))]
 pub(crate) mod pthread;
 pub(crate) mod signal;
-pub(crate) mod socket;
 pub(crate) mod thread;
 pub(crate) mod thread_status;

@@ -1,4 +1,4 @@
-//! This thread: its kernel id, the bounds of its stack, its priority.
+//! This thread: its kernel id, the bounds of its stack.
 
 use std::ops::Range;
 
@@ -18,16 +18,10 @@ pub(crate) fn stack_bounds() -> Option<Range<usize>> {
     imp::stack_bounds()
 }
 
-/// Lets other threads of the process run before this one, from now on, where the CPUs do not suffice for all. It still
-/// gets a third of what one of them gets. Where the system has no such thing for threads, nothing happens.
-pub(crate) fn lower_priority() {
-    imp::lower_priority();
-}
-
 #[cfg(target_os = "linux")]
 #[expect(
     unsafe_code,
-    reason = "pthread_getattr_np, gettid and setpriority have no safe wrapper in std"
+    reason = "pthread_getattr_np and gettid have no safe wrapper in std"
 )]
 mod imp {
     use std::ops::Range;
@@ -35,13 +29,6 @@ mod imp {
     pub(super) fn id() -> u32 {
         // SAFETY: gettid has no preconditions and cannot fail.
         (unsafe { libc::gettid() }) as u32
-    }
-
-    pub(super) fn lower_priority() {
-        const NICE: libc::c_int = 5;
-        // SAFETY: takes numbers only. On Linux the 0 stands for the calling thread, not for its process. A failure (a
-        // sandbox that forbids it) leaves the priority as it was.
-        unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
     }
 
     pub(super) fn stack_bounds() -> Option<Range<usize>> {
@@ -65,7 +52,6 @@ mod imp {
     pub(super) fn id() -> u32 {
         0
     }
-    pub(super) fn lower_priority() {}
     pub(super) fn stack_bounds() -> Option<std::ops::Range<usize>> {
         None
     }

@@ -29,7 +29,11 @@ pub use dump::goroutine;
 #[path = "../../../../dump/tests/support/grammar.rs"]
 pub mod grammar;
 
-#[path = "../../../src/http"]
+// What the pages know under this name.
+extern crate self as runtime_probe_http;
+pub(crate) use http::{access, client, exchange, limits, refusal, reply, request, token};
+
+#[path = "../../../http/src"]
 mod http {
     pub(crate) mod access;
     mod base64;
@@ -41,11 +45,13 @@ mod http {
     mod host;
     pub(crate) mod inbox;
     pub(crate) mod limits;
+    pub(crate) mod pace;
     mod query;
     pub(crate) mod refusal;
     pub(crate) mod reply;
     pub(crate) mod request;
     mod socket;
+    mod sys;
     pub(crate) mod token;
     pub(crate) mod transmit;
 
@@ -118,11 +124,6 @@ mod source {
 mod symbol {
     pub(crate) mod module_path;
     pub(crate) use dump::naming::{name, role};
-}
-
-#[path = "../../../src/sys"]
-mod sys {
-    pub(crate) mod socket;
 }
 
 /// The names that a dump may give a function.

@@ -12,7 +12,6 @@
 //! `Answering`, 3. an eviction moves it to `Leaving` and wakes the thread by shutting the socket down, 4. the thread gives
 //! it up. A thread that finds its permit `Leaving` MUST NOT answer. Otherwise a reply could be cut off.
 
-use crate::sys::thread::lower_priority;
 use std::mem;
 use std::net::Shutdown;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -21,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use super::limits::{EVICTION_TIME, STACK_BYTES};
 use super::socket::Stream;
+use super::sys::lower_priority;
 
 /// The name of every thread of the server. Linux shows its first 15 bytes.
 pub(super) const THREAD_NAME: &str = "runtime-probe-http";

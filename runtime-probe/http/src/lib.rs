@@ -1,4 +1,4 @@
-//! The HTTP surface: a small blocking HTTP/1.1 server for a debugging port, and the requests and replies it carries.
+//! The wire of runtime-probe: a small blocking HTTP/1.1 server for a debugging port, and the requests and replies it carries.
 //!
 //! It runs on threads of its own and knows no async runtime: it answers when the runtime it reports on is wedged.
 //! It lives inside the user's production process, so everything in it is bounded: bytes, headers, time, threads.
@@ -20,14 +20,15 @@
 //!
 //! and what carries it here:
 //! * [`server`]: its thread, shutdown;
-//! * `socket`: listeners and connections, over TCP and unix sockets;
+//! * `socket`: listeners and connections, over TCP and unix sockets, by `sys` where std has no call;
 //! * [`limits`]: every bound, with its arithmetic;
 //! * `permits`: who is connected, who is evicted when it gets crowded, and the threads;
 //! * `connection`: the requests of one connection, one after the other;
 //! * `inbox`: bytes in, under a deadline;
 //! * `head`: from bytes to a request without its body;
 //! * `body`: the framing of a request's body, where requests are smuggled if one is careless;
-//! * `outbox`: bytes out, at a minimum pace;
+//! * [`pace`]: how far behind a client may fall;
+//! * `outbox`: bytes out, at that pace;
 //! * `transmit`: from a reply to bytes;
 //! * `date`: the `Date` header.
 
@@ -35,6 +36,7 @@ pub mod access;
 pub mod client;
 pub mod exchange;
 pub mod limits;
+pub mod pace;
 pub mod query;
 pub mod refusal;
 pub mod reply;
@@ -53,6 +55,7 @@ mod inbox;
 mod outbox;
 mod permits;
 mod socket;
+mod sys;
 mod transmit;
 
 #[cfg(test)]

@@ -7,9 +7,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use crate::http::inbox::{Inbox, ReadError, Source};
-use crate::http::request::Request;
-use crate::http::{body, head};
+use crate::inbox::{Inbox, ReadError, Source};
+use crate::request::Request;
+use crate::{body, head};
 
 /// Bytes that arrive in pieces; no clock.
 struct Pieces<'a>(Vec<&'a [u8]>);

@@ -49,9 +49,7 @@ impl Reply {
     ///
     /// # Errors
     /// 500, if that fails.
-    pub(crate) fn written(
-        write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>,
-    ) -> Result<Self, Refusal> {
+    pub fn written(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> Result<Self, Refusal> {
         let mut text = Vec::new();
         write(&mut text)
             .map_err(|error| Refusal::new(500, format!("could not write the profile: {error}")))?;

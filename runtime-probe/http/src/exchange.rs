@@ -16,7 +16,7 @@ use super::reply::{Body, Reply, Stream};
 use super::request::{Method, Request};
 use super::transmit::{CHUNK_BYTES, panic_sentence};
 
-/// The endpoints below `/debug/pprof/`, and who may ask them.
+/// What answers requests, and who may ask.
 #[derive(Clone, Debug)]
 pub struct Endpoints {
     access: Access,
@@ -24,7 +24,7 @@ pub struct Endpoints {
 }
 
 /// What answers a request that was let in.
-pub(crate) type Handler = fn(&Request) -> Reply;
+pub type Handler = fn(&Request) -> Reply;
 
 /// Where a reply goes, piece by piece. Each call may block until there is room for more: that is the back pressure. An
 /// error of any call ends the reply: the client is gone, or reads too slowly.
@@ -58,8 +58,8 @@ pub struct Exchange {
 }
 
 impl Endpoints {
-    /// What answers requests, and who is let in.
-    pub(crate) fn new(access: Access, handler: Handler) -> Endpoints {
+    /// Of this handler, for those that `access` lets in.
+    pub fn new(access: Access, handler: Handler) -> Endpoints {
         Endpoints { access, handler }
     }
 

@@ -28,7 +28,7 @@ impl Refusal {
     }
 
     /// Two parameters that contradict each other, in Go's words.
-    pub(crate) fn incompatible(one: &str, other: &str) -> Self {
+    pub fn incompatible(one: &str, other: &str) -> Self {
         Refusal::bad_request(format!("{one} and {other} params are incompatible"))
     }
 

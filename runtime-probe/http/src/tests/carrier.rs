@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use super::*;
-use crate::http::token::Token;
+use crate::token::Token;
 
 #[test]
 fn a_request_is_answered_and_the_connection_kept() {

@@ -120,7 +120,6 @@ impl Server {
     }
 
     /// What became of connections so far.
-    #[cfg_attr(not(test), expect(dead_code, reason = "shown by tests only, so far"))]
     pub fn tally(&self) -> Tally {
         self.permits.tally()
     }

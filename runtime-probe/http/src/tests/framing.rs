@@ -1,7 +1,7 @@
 //! Requests that could be read in two ways, and bodies.
 
 use super::*;
-use crate::http::limits::{MAX_BODY_BYTES, MAX_FRAMING_BYTES};
+use crate::limits::{MAX_BODY_BYTES, MAX_FRAMING_BYTES};
 
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
 

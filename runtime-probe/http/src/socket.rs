@@ -13,7 +13,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::sys::socket;
+use super::sys;
 
 /// How long a listener tries to connect to itself.
 const WAKE_TIME: Duration = Duration::from_millis(10);
@@ -88,7 +88,7 @@ impl Listener {
                     .and_then(|address| TcpStream::connect_timeout(&address, WAKE_TIME));
             }
             // Its path may be another process's by now.
-            Listener::Unix(listener, _) => socket::stop_accepting(listener.as_fd()),
+            Listener::Unix(listener, _) => sys::stop_accepting(listener.as_fd()),
         }
     }
 }
@@ -179,12 +179,12 @@ impl Stream {
 
     /// Bounds what the system takes before the client has read it; about twice that, with its own bookkeeping.
     pub fn set_send_buffer(&self, bytes: usize) -> io::Result<()> {
-        socket::set_send_buffer(self.as_fd(), bytes)
+        sys::set_send_buffer(self.as_fd(), bytes)
     }
 
     /// Whether the other end has finished sending, or the connection is broken. Does not wait.
     pub fn is_finished(&self) -> bool {
-        socket::is_finished(self.as_fd())
+        sys::is_finished(self.as_fd())
     }
 }
 

@@ -123,10 +123,6 @@ impl Request {
     }
 
     /// All parameters in order, percent-decoded.
-    #[expect(
-        dead_code,
-        reason = "for the fuzz targets, which hold them against another parser"
-    )]
     pub fn params(&self) -> &[(String, String)] {
         &self.params
     }
@@ -152,7 +148,7 @@ impl Request {
     ///
     /// # Errors
     /// 400 for anything else.
-    pub(crate) fn number(&self, name: &str) -> Result<Option<u32>, Refusal> {
+    pub fn number(&self, name: &str) -> Result<Option<u32>, Refusal> {
         match self.param(name)? {
             None => Ok(None),
             Some(text) if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() => {
@@ -170,7 +166,7 @@ impl Request {
     ///
     /// # Errors
     /// 400 for anything else, with what it must be.
-    pub(crate) fn up_to<N: FromStr + PartialOrd + From<u8>>(
+    pub fn up_to<N: FromStr + PartialOrd + From<u8>>(
         &self,
         name: &str,
         most: N,
@@ -194,7 +190,7 @@ impl Request {
     ///
     /// # Errors
     /// 400 for anything else.
-    pub(crate) fn switch(&self, name: &str) -> Result<bool, Refusal> {
+    pub fn switch(&self, name: &str) -> Result<bool, Refusal> {
         match self.number(name)? {
             None | Some(0) => Ok(false),
             Some(1) => Ok(true),
