@@ -43,7 +43,7 @@ pub(super) fn headline(told: Told, limit: Duration) -> String {
         ),
         Alarm::LongWait(wait) => format!(
             "goroutine {} has waited for {:.1?} ({}), one of {} tasks that wait there",
-            wait.id, wait.since, wait.reason, wait.tasks
+            wait.id, wait.since, wait.reason.text(), wait.tasks
         ),
         Alarm::Spin(spin) => format!(
             "goroutine {} spins: {} polls/s for {:.1?}, and it was never found waiting",

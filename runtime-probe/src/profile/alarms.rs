@@ -381,7 +381,7 @@ mod tests {
         let (mut alarms, now) = (alarms(), Instant::now());
         let wait = |site| LongWait {
             site,
-            reason: "semacquire",
+            reason: Reason::Semaphore,
             id: 1,
             since: SECOND,
             tasks: 3,

@@ -10,7 +10,7 @@ use crate::demand::Demand;
 use crate::snapshot::waits;
 use crate::source;
 use crate::symbol::resolver::resolver;
-use crate::symbol::role::Sort;
+use crate::symbol::reason::Sort;
 use runtime_dump::contention::{self, Contention, ContentionProfile};
 use std::collections::HashMap;
 

@@ -23,7 +23,8 @@ use crate::snapshot::tasks::{self, Row, SpawnSite, StackKey, Tasks};
 use crate::snapshot::under_way;
 use crate::symbol::name::Names;
 use crate::symbol::resolver::{self as symbol, Resolver, resolver};
-use crate::symbol::role::{self, Reason};
+use crate::symbol::reason::{self, Reason};
+use crate::symbol::role;
 use runtime_dump::goroutine::{Goroutine, State, Tables};
 use runtime_dump::source_path::shortened;
 use runtime_dump::stack::{BranchKind, Frame, Location, Site, Stack};
@@ -520,9 +521,9 @@ impl Goroutines {
                 self.may_be_due(row, "IO wait"),
                 "it may be over: the I/O of its runtime stands still",
             ),
-            (deadline == Some(Reason::Known("sleep")), "with a time-out"),
+            (deadline == Some(Reason::Sleep), "with a time-out"),
             (
-                deadline.is_some_and(|deadline| deadline != Reason::Known("sleep")),
+                deadline.is_some_and(|deadline| deadline != Reason::Sleep),
                 "until it is cancelled",
             ),
             (overflowed, "more registrations than are kept"),

@@ -12,7 +12,8 @@ use crate::snapshot::remaining::Remaining;
 use crate::stack::raw::{End, FutureMeta, RawStack, WaitSet};
 use crate::symbol::name::Names;
 use crate::symbol::resolver::{Code, Resolver};
-use crate::symbol::role::{self, Reason};
+use crate::symbol::reason::{self, Reason};
+use crate::symbol::role;
 use runtime_dump::stack::{Branch, Frame, Location, SYNTHETIC_BASE, Stack};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -268,11 +269,11 @@ pub(super) fn hide_leaf(steps: &mut [Step]) -> Reason {
         {
             break;
         }
-        if let Some(found) = role::reason_of(&step.frame.function) {
+        if let Some(found) = reason::reason_of(&step.frame.function) {
             if found == Reason::Inner {
                 return found;
             }
-            reason = role::combine(reason, found, &step.frame.function);
+            reason = reason::combine(reason, found, &step.frame.function);
             public = Some(index);
         }
     }
@@ -283,7 +284,7 @@ pub(super) fn hide_leaf(steps: &mut [Step]) -> Reason {
         steps[public].shown = true;
         steps[public].call = true;
         if !steps[public].inlining_known {
-            reason = role::alone(reason, &steps[public].frame.function);
+            reason = reason::alone(reason, &steps[public].frame.function);
         }
     }
     reason

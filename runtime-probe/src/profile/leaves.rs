@@ -4,7 +4,8 @@ use super::leaf_stacks::{Step, hide_leaf};
 use super::parting::{By, Earlier, Parting, UNKNOWN};
 use crate::snapshot::remaining::Remaining;
 use crate::symbol::learned;
-use crate::symbol::role::{self, Reason, SELECT};
+use crate::symbol::reason::{self, Reason};
+use crate::symbol::role;
 use runtime_dump::stack::BranchKind;
 use std::sync::Arc;
 
@@ -72,7 +73,7 @@ impl Leaves {
         let waiting: Vec<_> = self.all.iter().filter(waits).collect();
         match (&waiting[..], &all[..]) {
             ([one], _) => (one.reason, of(&waiting)),
-            ([_, _, ..], _) => (Reason::Known(SELECT), of(&waiting)),
+            ([_, _, ..], _) => (Reason::Select, of(&waiting)),
             ([], [first, others @ ..]) if others.iter().all(|leaf| leaf.reason == first.reason) => {
                 (first.reason, of(&all))
             }
@@ -203,7 +204,7 @@ fn runs_a_clock(leaf: &Registration, function: usize) -> bool {
     let Some(wrapper) = leaf.steps.get(function + plumbing) else {
         return false;
     };
-    let may_end = role::may_end(
+    let may_end = reason::may_end(
         &wrapper.frame.function,
         &leaf.steps[call].frame.function,
         leaf.reason,

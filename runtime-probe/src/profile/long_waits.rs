@@ -7,7 +7,7 @@ use crate::snapshot::waits;
 use crate::stack::raw::WaitSet;
 use crate::symbol::name::Names;
 use crate::symbol::resolver::resolver;
-use crate::symbol::role::{Reason, Sort, sort_of};
+use crate::symbol::reason::{Reason, Sort, sort_of};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use std::time::Duration;
 pub(crate) struct LongWait {
     /// The address of the registrations.
     pub(crate) site: usize,
-    pub(crate) reason: &'static str,
+    pub(crate) reason: Reason,
     /// The task that waits for longest.
     pub(crate) id: u64,
     pub(crate) since: Duration,
@@ -34,7 +34,7 @@ pub(crate) struct LongWaits {
 #[derive(Clone, Copy, Debug)]
 struct Verdict {
     /// What is waited for, if it may last too long.
-    reason: Option<&'static str>,
+    reason: Option<Reason>,
     /// It is no wait: the task yields.
     yields: bool,
 }
@@ -75,7 +75,7 @@ impl LongWaits {
 }
 
 /// What is waited for, if it is nothing else, a time-out aside.
-fn reason(found: &Assembled) -> Option<&'static str> {
+fn reason(found: &Assembled) -> Option<Reason> {
     let mut wanted = found
         .leaves
         .iter()
@@ -99,10 +99,8 @@ fn reason(found: &Assembled) -> Option<&'static str> {
     let ends = functions()
         .any(|function| function.ends_with("::closed") || function.ends_with("::poll_closed"));
     match first {
-        Reason::Known(text) if same && !ends => {
-            let is_given = first.is_lock() || text == "semacquire" || text == "chan send";
-            is_given.then_some(text)
-        }
+        Reason::Semaphore | Reason::ChanSend if same && !ends => Some(first),
+        lock if lock.is_lock() && same && !ends => Some(lock),
         _ => None,
     }
 }

@@ -14,7 +14,7 @@ use crate::snapshot::tasks::{self, Tasks};
 use crate::snapshot::waits::Waited;
 use crate::symbol::name::Names;
 use crate::symbol::resolver::Resolver;
-use crate::symbol::role::{Reason, Sort, sort_of};
+use crate::symbol::reason::{Reason, Sort, sort_of};
 use crate::tally::waits::{How, WaitSite};
 use runtime_dump::contention::Contention;
 use runtime_dump::stack::Stack;

@@ -119,7 +119,7 @@ impl Selection {
     pub(crate) fn in_states(&mut self, list: &str) -> Result<(), String> {
         for word in list.split(',') {
             let wanted = Wanted::named(word.trim()).ok_or_else(|| {
-                let reasons: Vec<&str> = role::reasons().iter().copied().collect();
+                let reasons: Vec<&str> = reason::reasons().iter().copied().collect();
                 format!(
                     "{:?} is none of running, runnable, waiting, {}, {}",
                     word.trim().chars().take(40).collect::<String>(),
@@ -172,7 +172,7 @@ impl Wanted {
             .into_iter()
             .find(|state| state.word().eq_ignore_ascii_case(word));
         let reason = || {
-            let mut reasons = role::reasons().iter().copied().chain(CLOSURES);
+            let mut reasons = reason::reasons().iter().copied().chain(CLOSURES);
             reasons.find(|reason| reason.eq_ignore_ascii_case(word))
         };
         state

@@ -11,7 +11,8 @@ use crate::stack::interrupted::Frame;
 use crate::stack::raw::{End, FutureMeta};
 use crate::symbol::name::Names;
 use crate::symbol::resolver::{Detail, Resolver};
-use crate::symbol::role::{self, Reason};
+use crate::symbol::reason::{self, Reason};
+use crate::symbol::role;
 use runtime_dump::stack::Stack;
 
 /// A stack, and why it may not be the whole one.

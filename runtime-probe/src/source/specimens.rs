@@ -14,6 +14,7 @@ use super::locks::Guarded;
 use super::own_id;
 use crate::registry::task::Kind;
 use crate::stack::unwind;
+use runtime_dump::naming::reason::Reason;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::{Context, Waker};
@@ -22,8 +23,8 @@ use std::thread;
 /// The return addresses with which stacks of one kind of wait begin, leaf first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Specimen {
-    /// `None` for a future of no library: where a stack has no more in common with a specimen than with this, nothing is known.
-    pub(crate) reason: Option<&'static str>,
+    /// `Unknown` for a future of no library: where a stack has no more in common with a specimen than with this, nothing is known.
+    pub(crate) reason: Reason,
     pub(crate) pcs: Vec<usize>,
 }
 
@@ -68,11 +69,11 @@ fn look() -> Vec<Specimen> {
         drop(std::hint::black_box(waker));
         std::task::Poll::<()>::Pending
     };
-    specimen!(taken, None, poll_fn(kept));
+    specimen!(taken, Reason::Unknown, poll_fn(kept));
     #[cfg(feature = "time")]
     {
         let far = std::time::Duration::from_secs(3600);
-        specimen!(taken, Some("sleep"), tokio::time::sleep(far));
+        specimen!(taken, Reason::Sleep, tokio::time::sleep(far));
     }
     #[cfg(feature = "sync")]
     {
@@ -81,29 +82,29 @@ fn look() -> Vec<Specimen> {
         let (permit, locked) = (Semaphore::new(0), tokio::sync::Mutex::new(()));
         let _guard = locked.try_lock();
         let (acquire, lock) = (permit.acquire(), locked.lock());
-        taken.extend(common(Some("semacquire"), acquire, lock));
+        taken.extend(common(Reason::Semaphore, acquire, lock));
         let (notify, (_sender, mut value)) = (Notify::new(), watch::channel(0u8));
         let (notified, changed) = (notify.notified(), value.changed());
-        taken.extend(common(Some("sync.Cond.Wait"), notified, changed));
+        taken.extend(common(Reason::Condition, notified, changed));
         let (_sender, mut a) = mpsc::channel::<u8>(1);
         let (_other, mut b) = mpsc::channel::<[u64; 3]>(1);
         let (a, b) = (a.recv(), b.recv());
-        taken.extend(common(Some("chan receive"), a, b));
+        taken.extend(common(Reason::ChanReceive, a, b));
         let (_sender, a) = oneshot::channel::<u8>();
         let (_other, b) = oneshot::channel::<[u64; 3]>();
-        taken.extend(common(Some("chan receive"), a, b));
+        taken.extend(common(Reason::ChanReceive, a, b));
         let (a, b) = (gate::<u8>(), gate::<[u64; 3]>());
         let _held = (a.0.try_lock(), b.0.try_lock());
         let _written = (a.1.try_write(), b.1.try_write());
         let (lock, other) = (a.0.lock(drop), b.0.lock(drop));
-        taken.extend(common(Some("sync.Mutex.Lock"), lock, other));
+        taken.extend(common(Reason::Mutex, lock, other));
         let (read, other) = (a.1.read(drop), b.1.read(drop));
-        taken.extend(common(Some("sync.RWMutex.RLock"), read, other));
+        taken.extend(common(Reason::RwLockRead, read, other));
         let (write, other) = (a.1.write(drop), b.1.write(drop));
-        taken.extend(common(Some("sync.RWMutex.Lock"), write, other));
+        taken.extend(common(Reason::RwLockWrite, write, other));
         let (_sender, mut a) = broadcast::channel::<u8>(1);
         let (_other, mut b) = broadcast::channel::<[u64; 3]>(1);
-        taken.extend(common(Some("chan receive"), a.recv(), b.recv()));
+        taken.extend(common(Reason::ChanReceive, a.recv(), b.recv()));
     }
     #[cfg(feature = "net")]
     use tokio::io::AsyncRead;
@@ -121,10 +122,10 @@ fn look() -> Vec<Specimen> {
             read.map(drop)
         });
         let receive = poll_fn(|context| datagram.poll_recv_ready(context));
-        taken.extend(common(Some("IO wait"), read, receive));
+        taken.extend(common(Reason::Io, read, receive));
         let stream = stream.into_inner();
         let (read, receive) = (stream.readable(), datagram.readable());
-        taken.extend(common(Some("IO wait"), read, receive));
+        taken.extend(common(Reason::Io, read, receive));
     }
     taken
 }
@@ -142,7 +143,7 @@ fn gate<T: Default>() -> (
 }
 
 /// What the stacks of two futures begin with.
-fn common(reason: Option<&'static str>, one: impl Future, other: impl Future) -> Option<Specimen> {
+fn common(reason: Reason, one: impl Future, other: impl Future) -> Option<Specimen> {
     let (one, other) = (stack_of(one)?, stack_of(other)?);
     let pairs = one.iter().zip(&other);
     let pcs: Vec<usize> = pairs.take_while(|(a, b)| a == b).map(|(a, _)| *a).collect();

@@ -1,6 +1,6 @@
 //! What a leaf waits for, told by its return addresses: of a stripped binary nothing else is known.
 
-use super::role::Reason;
+use super::reason::Reason;
 #[cfg(feature = "rt")]
 use crate::source::specimens;
 use std::sync::OnceLock;
@@ -24,9 +24,8 @@ fn longest(known: &Beginnings, pcs: &[usize]) -> Reason {
 #[cfg(feature = "rt")]
 fn beginnings() -> Beginnings {
     let taken = specimens::take().into_iter();
-    let reason = |known: Option<_>| known.map_or(Reason::Unknown, Reason::Known);
     taken
-        .map(|specimen| (specimen.pcs, reason(specimen.reason)))
+        .map(|specimen| (specimen.pcs, specimen.reason))
         .collect()
 }
 
@@ -41,7 +40,7 @@ mod tests {
 
     #[test]
     fn the_longest_beginning_decides() {
-        let (sleep, receive) = (Reason::Known("sleep"), Reason::Known("chan receive"));
+        let (sleep, receive) = (Reason::Sleep, Reason::ChanReceive);
         let known = vec![
             (vec![1], Reason::Unknown),
             (vec![1, 2, 3], sleep),

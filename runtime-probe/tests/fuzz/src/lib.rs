@@ -120,10 +120,8 @@ mod source {
     }
 }
 
-#[path = "../../../src/symbol"]
 mod symbol {
-    pub(crate) mod module_path;
-    pub(crate) use dump::naming::{name, role};
+    pub(crate) use dump::naming::{module_path, name, reason, role};
 }
 
 /// The names that a dump may give a function.

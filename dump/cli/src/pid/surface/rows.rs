@@ -6,7 +6,8 @@ use crate::pid::decode::model::{
     Body, Chain, Detail, Dump, Frame, State as TaskState, Task, Timer,
 };
 use runtime_dump::goroutine::{State, Tables};
-use runtime_dump::naming::role::{self, Reason, SELECT};
+use runtime_dump::naming::reason::{self, Reason};
+use runtime_dump::naming::role;
 use runtime_dump::stack::{self, Branch, BranchKind, Location, SYNTHETIC_BASE, Site, Stack};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -370,7 +371,7 @@ impl<'f> Locations<'f> {
             missing,
             ..Stack::default()
         };
-        (stack, SELECT)
+        (stack, Reason::Select.text())
     }
 
     /// What the leaf, the first of these, waits for; and which of them is the library's call that waits.
@@ -382,8 +383,8 @@ impl<'f> Locations<'f> {
             if !role::is_library(function) || (at > 0 && role::is_beside(function)) {
                 break;
             }
-            if let Some(found) = role::reason_of(function) {
-                reason = role::combine(reason, found, function);
+            if let Some(found) = reason::reason_of(function) {
+                reason = reason::combine(reason, found, function);
                 public = at;
             }
         }

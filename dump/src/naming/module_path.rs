@@ -2,7 +2,7 @@
 //! last part only (`recv`, `{async_fn#0}`); their file still tells where they are from.
 
 /// `tokio::sync::mpsc` for `/../tokio-1.54.1/src/sync/mpsc/mod.rs`; `None` for a path of no known shape.
-pub(crate) fn of_file(file: &str) -> Option<String> {
+pub fn of_file(file: &str) -> Option<String> {
     let mut parts: Vec<&str> = Vec::new();
     for part in file.split('/') {
         match part {

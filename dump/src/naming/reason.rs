@@ -1,0 +1,563 @@
+//! What a task waits for, told by the frames of its leaf. Go's words stand where the meaning is the same, so that Go's tools
+//! group them; where Go has none, tokio's.
+
+use super::role::{begins, is_scaffolding, owner};
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+/// What a task waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// A sender, for room or for its receivers.
+    ChanSend,
+    /// A receiver, for a message.
+    ChanReceive,
+    /// A mutex.
+    Mutex,
+    /// An `RwLock`, to read.
+    RwLockRead,
+    /// An `RwLock`, to write.
+    RwLockWrite,
+    /// An `RwLock`; the names do not tell a reader from a writer.
+    RwLock,
+    /// Permits of a semaphore.
+    Semaphore,
+    /// A `Notify`, an event, a condition variable.
+    Condition,
+    /// A barrier, or a group of tasks.
+    WaitGroup,
+    /// The end of a task.
+    Join,
+    /// A point in time.
+    Sleep,
+    /// A socket, a pipe.
+    Io,
+    /// A thread of the blocking pool, which has begun with what is waited for or not: files, names, standard streams.
+    Pool,
+    /// The end of a process.
+    Process,
+    /// A signal.
+    Signal,
+    /// A thread that is parked.
+    Park,
+    /// Several leaves at once.
+    Select,
+    /// Nothing at all, for ever.
+    Pending,
+    /// It does not wait: it yielded (`yield_now`, an exhausted budget) and is runnable.
+    Yield,
+    /// A wrapped future inside the task waits, which is a task of its own.
+    Inner,
+    /// A thread has nothing to do: a worker or a server that waits for work.
+    Idle,
+    /// The names do not tell.
+    Unknown,
+}
+
+impl Reason {
+    /// Those that have a name of their own.
+    const NAMED: [Reason; 18] = [
+        Reason::ChanSend,
+        Reason::ChanReceive,
+        Reason::Mutex,
+        Reason::RwLockRead,
+        Reason::RwLockWrite,
+        Reason::RwLock,
+        Reason::Semaphore,
+        Reason::Condition,
+        Reason::WaitGroup,
+        Reason::Join,
+        Reason::Sleep,
+        Reason::Io,
+        Reason::Pool,
+        Reason::Process,
+        Reason::Signal,
+        Reason::Park,
+        Reason::Select,
+        Reason::Pending,
+    ];
+
+    /// Its own name; `None` for what is told by a task's state.
+    fn name(self) -> Option<&'static str> {
+        Some(match self {
+            Reason::ChanSend => "chan send",
+            Reason::ChanReceive => "chan receive",
+            Reason::Mutex => "sync.Mutex.Lock",
+            Reason::RwLockRead => "sync.RWMutex.RLock",
+            Reason::RwLockWrite => "sync.RWMutex.Lock",
+            Reason::RwLock => "sync.RWMutex",
+            Reason::Semaphore => "semacquire",
+            Reason::Condition => "sync.Cond.Wait",
+            Reason::WaitGroup => "sync.WaitGroup.Wait",
+            Reason::Join => "join",
+            Reason::Sleep => "sleep",
+            Reason::Io => "IO wait",
+            Reason::Pool => "blocking pool",
+            Reason::Process => "process wait",
+            Reason::Signal => "signal",
+            Reason::Park => "park",
+            Reason::Select => "select",
+            Reason::Pending => "select (no cases)",
+            Reason::Yield | Reason::Inner | Reason::Idle | Reason::Unknown => return None,
+        })
+    }
+
+    /// As in a dump's brackets.
+    pub fn text(self) -> &'static str {
+        match self {
+            Reason::Yield => "runnable",
+            other => other.name().unwrap_or("waiting"),
+        }
+    }
+
+    /// Whether it is a wait for a lock, whichever.
+    pub fn is_lock(self) -> bool {
+        matches!(
+            self,
+            Reason::Mutex | Reason::RwLockRead | Reason::RwLockWrite | Reason::RwLock
+        )
+    }
+}
+
+/// What kind of waiting a reason is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sort {
+    /// For another task: what Go's block profile is about.
+    Contention,
+    /// For a point in time.
+    Sleep,
+    /// For the world outside of the process.
+    Io,
+    /// It is none, or it is counted elsewhere.
+    None,
+    /// The names do not tell.
+    Unknown,
+}
+
+/// The kind of waiting that a leaf's reason is.
+pub fn sort_of(reason: Reason) -> Sort {
+    match reason {
+        Reason::Sleep => Sort::Sleep,
+        Reason::Io | Reason::Process | Reason::Signal | Reason::Pool => Sort::Io,
+        Reason::Pending | Reason::Yield | Reason::Inner | Reason::Idle => Sort::None,
+        Reason::ChanSend
+        | Reason::ChanReceive
+        | Reason::Mutex
+        | Reason::RwLockRead
+        | Reason::RwLockWrite
+        | Reason::RwLock
+        | Reason::Semaphore
+        | Reason::Condition
+        | Reason::WaitGroup
+        | Reason::Join
+        | Reason::Park
+        | Reason::Select => Sort::Contention,
+        Reason::Unknown => Sort::Unknown,
+    }
+}
+
+/// For room at the peer's.
+const FLOW_CONTROL: Reason = Reason::ChanSend;
+
+/// Prefixes of the functions of leaves, and what waiting there means. The outermost match of the leaf's own libraries
+/// counts: a `watch` waits in a `Notify`, a `Mutex` in a semaphore.
+const REASONS: &[(&str, Reason)] = &[
+    ("tokio::task::yield_now", Reason::Yield),
+    ("tokio::task::coop::poll_proceed", Reason::Yield),
+    ("tokio::task::coop::register_waker", Reason::Yield),
+    ("tokio::task::coop::consume_budget", Reason::Yield),
+    ("tokio::runtime::context::defer", Reason::Yield),
+    // Where a worker keeps the wakers of tasks that yielded.
+    ("tokio::runtime::scheduler", Reason::Yield),
+    (
+        "tokio::sync::mpsc::bounded::Sender",
+        Reason::ChanSend,
+    ),
+    (
+        "tokio::sync::mpsc::unbounded::UnboundedSender",
+        Reason::ChanSend,
+    ),
+    (
+        "tokio::sync::mpsc::bounded::Permit",
+        Reason::ChanSend,
+    ),
+    ("tokio::sync::mpsc", Reason::ChanReceive),
+    ("tokio::sync::oneshot::Sender", Reason::ChanSend),
+    (
+        "tokio::sync::oneshot::poll_closed",
+        Reason::ChanSend,
+    ),
+    ("tokio::sync::oneshot", Reason::ChanReceive),
+    ("tokio::sync::broadcast::Sender", Reason::ChanSend),
+    ("tokio::sync::broadcast", Reason::ChanReceive),
+    ("tokio::sync::watch::Sender", Reason::ChanSend),
+    // The one async block of that file is in `Sender::closed`.
+    (
+        "tokio::sync::watch::{async block}",
+        Reason::ChanSend,
+    ),
+    ("tokio::sync::watch", Reason::ChanReceive),
+    ("tokio::sync::mutex", Reason::Mutex),
+    (
+        "tokio::sync::rwlock::RwLock::read",
+        Reason::RwLockRead,
+    ),
+    (
+        "tokio::sync::rwlock::RwLock::write",
+        Reason::RwLockWrite,
+    ),
+    // Line tables alone do not tell a reader from a writer.
+    ("tokio::sync::rwlock", Reason::RwLock),
+    ("tokio::sync::semaphore", Reason::Semaphore),
+    ("tokio::sync::batch_semaphore", Reason::Semaphore),
+    ("tokio::sync::notify", Reason::Condition),
+    ("tokio::sync::barrier", Reason::WaitGroup),
+    ("tokio::sync::once_cell", Reason::Mutex),
+    ("tokio::sync::set_once", Reason::Condition),
+    ("tokio::runtime::task::join", Reason::Join),
+    ("tokio::task::join_set", Reason::Join),
+    ("tokio::util::idle_notified_set", Reason::Join),
+    ("tokio::time", Reason::Sleep),
+    ("tokio::runtime::time", Reason::Sleep),
+    ("tokio::runtime::io", Reason::Io),
+    // An operation of io_uring.
+    ("tokio::runtime::driver::op", Reason::Io),
+    // The two that look up names.
+    ("tokio::net::addr", Reason::Pool),
+    ("tokio::net::lookup_host", Reason::Pool),
+    ("tokio::net", Reason::Io),
+    // Standard streams.
+    ("tokio::io::blocking", Reason::Pool),
+    ("tokio::io", Reason::Io),
+    ("tokio::fs", Reason::Pool),
+    ("tokio::process", Reason::Process),
+    ("tokio::signal", Reason::Signal),
+    (
+        "tokio_util::sync::cancellation_token",
+        Reason::Condition,
+    ),
+    ("tokio_util::sync::mpsc", Reason::ChanSend),
+    (
+        "tokio_util::sync::poll_semaphore",
+        Reason::Semaphore,
+    ),
+    (
+        "tokio_util::task::task_tracker",
+        Reason::WaitGroup,
+    ),
+    ("tokio_util::time", Reason::Sleep),
+    ("tokio_util::codec", Reason::Io),
+    ("futures_channel::mpsc::Sender", Reason::ChanSend),
+    (
+        "futures_channel::mpsc::UnboundedSender",
+        Reason::ChanSend,
+    ),
+    (
+        "futures_channel::mpsc::BoundedSenderInner",
+        Reason::ChanSend,
+    ),
+    ("futures_channel::mpsc", Reason::ChanReceive),
+    (
+        "futures_channel::oneshot::Sender",
+        Reason::ChanSend,
+    ),
+    ("futures_channel::oneshot", Reason::ChanReceive),
+    ("futures_util::lock", Reason::Mutex),
+    // Its futures have wakers of its own: how many there are, and what they wait for, is not seen.
+    ("futures_util::stream::futures_unordered", Reason::Unknown),
+    ("futures_util::future::pending", Reason::Pending),
+    ("async_channel::Send", Reason::ChanSend),
+    // Line tables alone do not tell a sender from a receiver.
+    ("async_channel::poll_with_strategy", Reason::Unknown),
+    ("async_channel", Reason::ChanReceive),
+    ("event_listener", Reason::Condition),
+    (
+        "async_lock::rwlock::futures::Write",
+        Reason::RwLockWrite,
+    ),
+    (
+        "async_lock::rwlock::futures::Upgrade",
+        Reason::RwLockWrite,
+    ),
+    (
+        "async_lock::rwlock::futures::Read",
+        Reason::RwLockRead,
+    ),
+    // Line tables alone do not tell a reader from a writer.
+    ("async_lock::rwlock", Reason::RwLock),
+    ("async_lock::semaphore", Reason::Semaphore),
+    ("async_lock::barrier", Reason::WaitGroup),
+    ("async_lock", Reason::Mutex),
+    ("flume::async::SendFut", Reason::ChanSend),
+    ("flume::Shared::send", Reason::ChanSend),
+    ("flume::send", Reason::ChanSend),
+    ("flume::async::RecvFut", Reason::ChanReceive),
+    ("flume::async::poll_inner", Reason::ChanReceive),
+    ("flume::Shared::recv", Reason::ChanReceive),
+    ("flume::recv", Reason::ChanReceive),
+    // `flume::async::poll` from line tables is either.
+    ("flume", Reason::Unknown),
+    ("want::", Reason::Condition),
+    // The connection's task passes on what comes from the peer.
+    ("hyper::body::", Reason::Io),
+    (
+        "hyper::client::conn::http1::SendRequest",
+        Reason::Io,
+    ),
+    (
+        "hyper::client::conn::http2::SendRequest",
+        Reason::Io,
+    ),
+    // As line tables alone name the async fns of `SendRequest`; no others of these files wait.
+    (
+        "hyper::client::conn::http1::{async",
+        Reason::Io,
+    ),
+    (
+        "hyper::client::conn::http2::{async",
+        Reason::Io,
+    ),
+    // Who sends more than the peer's window takes, or opens more streams than the peer allows, waits for the peer's
+    // program to take it, as in a full channel.
+    ("h2::share::SendStream::poll_capacity", FLOW_CONTROL),
+    ("h2::share::poll_capacity", FLOW_CONTROL),
+    (
+        "h2::proto::streams::send::Send::poll_capacity",
+        FLOW_CONTROL,
+    ),
+    ("h2::proto::streams::send::poll_capacity", FLOW_CONTROL),
+    (
+        "h2::proto::streams::streams::StreamRef::poll_capacity",
+        FLOW_CONTROL,
+    ),
+    ("h2::proto::streams::streams::poll_capacity", FLOW_CONTROL),
+    (
+        "h2::proto::streams::streams::Streams::poll_pending_open",
+        FLOW_CONTROL,
+    ),
+    (
+        "h2::proto::streams::streams::poll_pending_open",
+        FLOW_CONTROL,
+    ),
+    ("h2::client::SendRequest::poll_ready", FLOW_CONTROL),
+    ("h2::client::poll_ready", FLOW_CONTROL),
+    ("h2::client::ReadySendRequest", FLOW_CONTROL),
+    ("h2::", Reason::Io),
+    ("tokio_tungstenite::", Reason::Io),
+];
+
+/// The same for what threads wait in.
+const THREADS: &[(&str, Reason)] = &[
+    ("std::sys::sync::mutex::", Reason::Mutex),
+    (
+        "std::sync::poison::mutex::",
+        Reason::Mutex,
+    ),
+    (
+        "std::sync::reentrant_lock::",
+        Reason::Mutex,
+    ),
+    (
+        "std::sys::sync::rwlock::futex::RwLock::read",
+        Reason::RwLockRead,
+    ),
+    (
+        "std::sys::sync::rwlock::futex::RwLock::write",
+        Reason::RwLockWrite,
+    ),
+    (
+        "std::sync::poison::rwlock::RwLock::read",
+        Reason::RwLockRead,
+    ),
+    (
+        "std::sync::poison::rwlock::RwLock::write",
+        Reason::RwLockWrite,
+    ),
+    ("std::sys::sync::condvar::", Reason::Condition),
+    (
+        "std::sync::poison::condvar::",
+        Reason::Condition,
+    ),
+    ("std::sync::barrier::", Reason::WaitGroup),
+    ("std::sys::sync::once::", Reason::Mutex),
+    ("std::sync::mpmc::Sender", Reason::ChanSend),
+    ("std::sync::mpmc::", Reason::ChanReceive),
+    ("std::sync::mpsc::SyncSender", Reason::ChanSend),
+    ("std::sync::mpsc::Receiver", Reason::ChanReceive),
+    ("std::thread::functions::park", Reason::Park),
+    ("std::thread::park", Reason::Park),
+    ("std::thread::thread::Thread::park", Reason::Park),
+    ("std::sys::sync::thread_parking::", Reason::Park),
+    ("parking_lot::raw_mutex::", Reason::Mutex),
+    (
+        "parking_lot::raw_rwlock::RawRwLock::lock_shared",
+        Reason::RwLockRead,
+    ),
+    (
+        "parking_lot::raw_rwlock::RawRwLock::lock_exclusive",
+        Reason::RwLockWrite,
+    ),
+    ("parking_lot::raw_rwlock::", Reason::RwLock),
+    ("parking_lot::condvar::", Reason::Condition),
+    (
+        "dashmap::lock::RawRwLock::lock_shared",
+        Reason::RwLockRead,
+    ),
+    (
+        "dashmap::lock::RawRwLock::lock_exclusive",
+        Reason::RwLockWrite,
+    ),
+    ("tokio::runtime::park::", Reason::Idle),
+    ("tokio::runtime::blocking::pool::", Reason::Idle),
+    ("tokio::runtime::scheduler::", Reason::Yield),
+    ("runtime_probe_http::", Reason::Idle),
+    ("runtime_probe::duty::", Reason::Idle),
+    ("runtime_probe::ask::", Reason::Idle),
+    ("runtime_probe::pprof::", Reason::Idle),
+];
+
+/// All reasons by name, in order.
+pub fn reasons() -> &'static BTreeSet<&'static str> {
+    static ALL: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
+        let of_tasks = REASONS.iter().map(|(_, reason)| *reason);
+        let named = of_tasks.chain([Reason::Select]).filter_map(Reason::name);
+        named.collect()
+    });
+    &ALL
+}
+
+/// What waiting in this function means, if it is a leaf's.
+pub fn reason_of(function: &str) -> Option<Reason> {
+    if function.starts_with("runtime_probe::source::instrumented::prepare") {
+        return Some(Reason::Inner);
+    }
+    if let Some((_, reason)) = THREADS
+        .iter()
+        .find(|(prefix, _)| function.starts_with(prefix))
+    {
+        return Some(*reason);
+    }
+    if is_scaffolding(function) && !function.starts_with("tokio::") {
+        return None;
+    }
+    let owner = owner(function);
+    REASONS
+        .iter()
+        .find(|(prefix, _)| owner.starts_with(prefix))
+        .map(|(_, reason)| *reason)
+}
+
+/// The reason of a leaf: that of its outermost frame, with exceptions. `outer` is what the frame `function` means.
+pub fn combine(inner: Reason, outer: Reason, function: &str) -> Reason {
+    match (inner, outer) {
+        // A task yields inside some other wait's code.
+        (Reason::Yield, _) => Reason::Yield,
+        // A receiver waits in the channel itself; who waits in a channel's semaphore wants to send.
+        (Reason::Semaphore | Reason::ChanSend, Reason::ChanReceive) => {
+            Reason::ChanSend
+        }
+        // Who waits in the `Notify` of such a channel is a sender that waits for the receivers to go. (A receiver of
+        // a `watch` waits in a `Notify`, too.)
+        (Reason::Condition, Reason::ChanReceive)
+            if function.starts_with("tokio::sync::mpsc")
+                || function.starts_with("tokio::sync::broadcast") =>
+        {
+            Reason::ChanSend
+        }
+        // Reading from standard input, or connecting to a name that is looked up first.
+        (Reason::Pool, Reason::Io) => Reason::Pool,
+        // A file, by io_uring.
+        (Reason::Io, Reason::Pool) => Reason::Io,
+        // A request that was not sent yet waits for those before it.
+        (Reason::Condition, Reason::Io)
+            if function.starts_with("hyper::client") =>
+        {
+            Reason::Condition
+        }
+        // Whatever of h2's is around it.
+        (FLOW_CONTROL, Reason::Io) if function.starts_with("h2::") => FLOW_CONTROL,
+        // A name that tells nothing takes nothing away, but a `Notify` or an event is a part of something else.
+        (inner, Reason::Unknown) if inner.name().is_some() && inner != Reason::Condition => inner,
+        (_, outer) => outer,
+    }
+}
+
+/// Of what tokio makes other waits, and what it therefore means if the functions around it, inlined, are not known: a
+/// mutex, a full channel and a `RwLock` wait in the same semaphore.
+const PARTS: &[&str] = &[
+    "tokio::sync::batch_semaphore",
+    "tokio::sync::semaphore",
+    "tokio::sync::notify",
+    "event_listener",
+];
+
+/// The reason of a wait in `function`, when nothing is known of the library's functions around it.
+pub fn alone(reason: Reason, function: &str) -> Reason {
+    if begins(function, PARTS) {
+        Reason::Unknown
+    } else {
+        reason
+    }
+}
+
+/// Futures of libraries that poll several futures for their own sake.
+const TOGETHER: &[&str] = &["futures_util::", "futures_lite::", "futures_concurrency::"];
+
+/// Whether a wrapper polls a caller's future beside a leaf with such a call, for such a reason, that may end it.
+pub fn may_end(wrapper: &str, call: &str, reason: Reason) -> bool {
+    const TOKENS: &[&str] = &["tokio_util::sync::cancellation_token::"];
+    match begins(wrapper, TOKENS) {
+        true => begins(call, TOKENS),
+        false => reason == Reason::Sleep && !begins(wrapper, TOGETHER),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_rule_that_matches_is_the_most_special() {
+        for (index, (prefix, _)) in REASONS.iter().enumerate() {
+            let hidden = REASONS[..index]
+                .iter()
+                .find(|(earlier, _)| prefix.starts_with(earlier));
+            assert!(
+                hidden.is_none(),
+                "{prefix} never matches: {hidden:?} comes before"
+            );
+        }
+    }
+
+    #[test]
+    fn flow_control_is_no_io() {
+        let calls = [
+            "h2::proto::streams::send::Send::poll_capacity",
+            "h2::proto::streams::streams::StreamRef::poll_capacity",
+            "h2::share::SendStream::poll_capacity",
+        ];
+        let reason = calls.iter().fold(Reason::Unknown, |inner, call| {
+            combine(inner, reason_of(call).unwrap(), call)
+        });
+        assert_eq!(sort_of(reason), Sort::Contention);
+        let receives = reason_of("h2::share::RecvStream::poll_data");
+        assert_eq!(receives, Some(Reason::Io));
+    }
+
+    #[test]
+    fn methods_of_traits_belong_to_their_type() {
+        assert_eq!(
+            reason_of("<tokio::sync::oneshot::Receiver as core::future::future::Future>::poll"),
+            Some(Reason::ChanReceive)
+        );
+    }
+
+    #[test]
+    fn each_name_is_of_one_reason() {
+        let texts: BTreeSet<&str> = Reason::NAMED.iter().filter_map(|one| one.name()).collect();
+        assert_eq!(texts.len(), Reason::NAMED.len());
+        assert!(REASONS.iter().chain(THREADS).all(|(_, reason)| {
+            reason.name().is_none() || Reason::NAMED.contains(reason)
+        }));
+    }
+}
