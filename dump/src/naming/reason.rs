@@ -169,43 +169,25 @@ const REASONS: &[(&str, Reason)] = &[
     ("tokio::runtime::context::defer", Reason::Yield),
     // Where a worker keeps the wakers of tasks that yielded.
     ("tokio::runtime::scheduler", Reason::Yield),
-    (
-        "tokio::sync::mpsc::bounded::Sender",
-        Reason::ChanSend,
-    ),
+    ("tokio::sync::mpsc::bounded::Sender", Reason::ChanSend),
     (
         "tokio::sync::mpsc::unbounded::UnboundedSender",
         Reason::ChanSend,
     ),
-    (
-        "tokio::sync::mpsc::bounded::Permit",
-        Reason::ChanSend,
-    ),
+    ("tokio::sync::mpsc::bounded::Permit", Reason::ChanSend),
     ("tokio::sync::mpsc", Reason::ChanReceive),
     ("tokio::sync::oneshot::Sender", Reason::ChanSend),
-    (
-        "tokio::sync::oneshot::poll_closed",
-        Reason::ChanSend,
-    ),
+    ("tokio::sync::oneshot::poll_closed", Reason::ChanSend),
     ("tokio::sync::oneshot", Reason::ChanReceive),
     ("tokio::sync::broadcast::Sender", Reason::ChanSend),
     ("tokio::sync::broadcast", Reason::ChanReceive),
     ("tokio::sync::watch::Sender", Reason::ChanSend),
     // The one async block of that file is in `Sender::closed`.
-    (
-        "tokio::sync::watch::{async block}",
-        Reason::ChanSend,
-    ),
+    ("tokio::sync::watch::{async block}", Reason::ChanSend),
     ("tokio::sync::watch", Reason::ChanReceive),
     ("tokio::sync::mutex", Reason::Mutex),
-    (
-        "tokio::sync::rwlock::RwLock::read",
-        Reason::RwLockRead,
-    ),
-    (
-        "tokio::sync::rwlock::RwLock::write",
-        Reason::RwLockWrite,
-    ),
+    ("tokio::sync::rwlock::RwLock::read", Reason::RwLockRead),
+    ("tokio::sync::rwlock::RwLock::write", Reason::RwLockWrite),
     // Line tables alone do not tell a reader from a writer.
     ("tokio::sync::rwlock", Reason::RwLock),
     ("tokio::sync::semaphore", Reason::Semaphore),
@@ -232,35 +214,20 @@ const REASONS: &[(&str, Reason)] = &[
     ("tokio::fs", Reason::Pool),
     ("tokio::process", Reason::Process),
     ("tokio::signal", Reason::Signal),
-    (
-        "tokio_util::sync::cancellation_token",
-        Reason::Condition,
-    ),
+    ("tokio_util::sync::cancellation_token", Reason::Condition),
     ("tokio_util::sync::mpsc", Reason::ChanSend),
-    (
-        "tokio_util::sync::poll_semaphore",
-        Reason::Semaphore,
-    ),
-    (
-        "tokio_util::task::task_tracker",
-        Reason::WaitGroup,
-    ),
+    ("tokio_util::sync::poll_semaphore", Reason::Semaphore),
+    ("tokio_util::task::task_tracker", Reason::WaitGroup),
     ("tokio_util::time", Reason::Sleep),
     ("tokio_util::codec", Reason::Io),
     ("futures_channel::mpsc::Sender", Reason::ChanSend),
-    (
-        "futures_channel::mpsc::UnboundedSender",
-        Reason::ChanSend,
-    ),
+    ("futures_channel::mpsc::UnboundedSender", Reason::ChanSend),
     (
         "futures_channel::mpsc::BoundedSenderInner",
         Reason::ChanSend,
     ),
     ("futures_channel::mpsc", Reason::ChanReceive),
-    (
-        "futures_channel::oneshot::Sender",
-        Reason::ChanSend,
-    ),
+    ("futures_channel::oneshot::Sender", Reason::ChanSend),
     ("futures_channel::oneshot", Reason::ChanReceive),
     ("futures_util::lock", Reason::Mutex),
     // Its futures have wakers of its own: how many there are, and what they wait for, is not seen.
@@ -271,18 +238,9 @@ const REASONS: &[(&str, Reason)] = &[
     ("async_channel::poll_with_strategy", Reason::Unknown),
     ("async_channel", Reason::ChanReceive),
     ("event_listener", Reason::Condition),
-    (
-        "async_lock::rwlock::futures::Write",
-        Reason::RwLockWrite,
-    ),
-    (
-        "async_lock::rwlock::futures::Upgrade",
-        Reason::RwLockWrite,
-    ),
-    (
-        "async_lock::rwlock::futures::Read",
-        Reason::RwLockRead,
-    ),
+    ("async_lock::rwlock::futures::Write", Reason::RwLockWrite),
+    ("async_lock::rwlock::futures::Upgrade", Reason::RwLockWrite),
+    ("async_lock::rwlock::futures::Read", Reason::RwLockRead),
     // Line tables alone do not tell a reader from a writer.
     ("async_lock::rwlock", Reason::RwLock),
     ("async_lock::semaphore", Reason::Semaphore),
@@ -300,23 +258,11 @@ const REASONS: &[(&str, Reason)] = &[
     ("want::", Reason::Condition),
     // The connection's task passes on what comes from the peer.
     ("hyper::body::", Reason::Io),
-    (
-        "hyper::client::conn::http1::SendRequest",
-        Reason::Io,
-    ),
-    (
-        "hyper::client::conn::http2::SendRequest",
-        Reason::Io,
-    ),
+    ("hyper::client::conn::http1::SendRequest", Reason::Io),
+    ("hyper::client::conn::http2::SendRequest", Reason::Io),
     // As line tables alone name the async fns of `SendRequest`; no others of these files wait.
-    (
-        "hyper::client::conn::http1::{async",
-        Reason::Io,
-    ),
-    (
-        "hyper::client::conn::http2::{async",
-        Reason::Io,
-    ),
+    ("hyper::client::conn::http1::{async", Reason::Io),
+    ("hyper::client::conn::http2::{async", Reason::Io),
     // Who sends more than the peer's window takes, or opens more streams than the peer allows, waits for the peer's
     // program to take it, as in a full channel.
     ("h2::share::SendStream::poll_capacity", FLOW_CONTROL),
@@ -349,14 +295,8 @@ const REASONS: &[(&str, Reason)] = &[
 /// The same for what threads wait in.
 const THREADS: &[(&str, Reason)] = &[
     ("std::sys::sync::mutex::", Reason::Mutex),
-    (
-        "std::sync::poison::mutex::",
-        Reason::Mutex,
-    ),
-    (
-        "std::sync::reentrant_lock::",
-        Reason::Mutex,
-    ),
+    ("std::sync::poison::mutex::", Reason::Mutex),
+    ("std::sync::reentrant_lock::", Reason::Mutex),
     (
         "std::sys::sync::rwlock::futex::RwLock::read",
         Reason::RwLockRead,
@@ -374,10 +314,7 @@ const THREADS: &[(&str, Reason)] = &[
         Reason::RwLockWrite,
     ),
     ("std::sys::sync::condvar::", Reason::Condition),
-    (
-        "std::sync::poison::condvar::",
-        Reason::Condition,
-    ),
+    ("std::sync::poison::condvar::", Reason::Condition),
     ("std::sync::barrier::", Reason::WaitGroup),
     ("std::sys::sync::once::", Reason::Mutex),
     ("std::sync::mpmc::Sender", Reason::ChanSend),
@@ -399,10 +336,7 @@ const THREADS: &[(&str, Reason)] = &[
     ),
     ("parking_lot::raw_rwlock::", Reason::RwLock),
     ("parking_lot::condvar::", Reason::Condition),
-    (
-        "dashmap::lock::RawRwLock::lock_shared",
-        Reason::RwLockRead,
-    ),
+    ("dashmap::lock::RawRwLock::lock_shared", Reason::RwLockRead),
     (
         "dashmap::lock::RawRwLock::lock_exclusive",
         Reason::RwLockWrite,
@@ -453,9 +387,7 @@ pub fn combine(inner: Reason, outer: Reason, function: &str) -> Reason {
         // A task yields inside some other wait's code.
         (Reason::Yield, _) => Reason::Yield,
         // A receiver waits in the channel itself; who waits in a channel's semaphore wants to send.
-        (Reason::Semaphore | Reason::ChanSend, Reason::ChanReceive) => {
-            Reason::ChanSend
-        }
+        (Reason::Semaphore | Reason::ChanSend, Reason::ChanReceive) => Reason::ChanSend,
         // Who waits in the `Notify` of such a channel is a sender that waits for the receivers to go. (A receiver of
         // a `watch` waits in a `Notify`, too.)
         (Reason::Condition, Reason::ChanReceive)
@@ -469,9 +401,7 @@ pub fn combine(inner: Reason, outer: Reason, function: &str) -> Reason {
         // A file, by io_uring.
         (Reason::Io, Reason::Pool) => Reason::Io,
         // A request that was not sent yet waits for those before it.
-        (Reason::Condition, Reason::Io)
-            if function.starts_with("hyper::client") =>
-        {
+        (Reason::Condition, Reason::Io) if function.starts_with("hyper::client") => {
             Reason::Condition
         }
         // Whatever of h2's is around it.
@@ -556,8 +486,11 @@ mod tests {
     fn each_name_is_of_one_reason() {
         let texts: BTreeSet<&str> = Reason::NAMED.iter().filter_map(|one| one.name()).collect();
         assert_eq!(texts.len(), Reason::NAMED.len());
-        assert!(REASONS.iter().chain(THREADS).all(|(_, reason)| {
-            reason.name().is_none() || Reason::NAMED.contains(reason)
-        }));
+        assert!(
+            REASONS
+                .iter()
+                .chain(THREADS)
+                .all(|(_, reason)| { reason.name().is_none() || Reason::NAMED.contains(reason) })
+        );
     }
 }

@@ -9,8 +9,8 @@ use super::ongoing::{Key, Look, Ongoing, Wait, key};
 use crate::demand::Demand;
 use crate::snapshot::waits;
 use crate::source;
-use crate::symbol::resolver::resolver;
 use crate::symbol::reason::Sort;
+use crate::symbol::resolver::resolver;
 use runtime_dump::contention::{self, Contention, ContentionProfile};
 use std::collections::HashMap;
 

@@ -6,8 +6,8 @@ use crate::snapshot::remaining::Remaining;
 use crate::snapshot::waits;
 use crate::stack::raw::WaitSet;
 use crate::symbol::name::Names;
-use crate::symbol::resolver::resolver;
 use crate::symbol::reason::{Reason, Sort, sort_of};
+use crate::symbol::resolver::resolver;
 use std::collections::HashMap;
 use std::time::Duration;
 
