@@ -2,7 +2,6 @@
 //! group them; where Go has none, tokio's.
 
 use super::role::{begins, is_scaffolding, owner};
-use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 /// What a task waits for.
@@ -55,28 +54,6 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Those that have a name of their own.
-    const NAMED: [Reason; 18] = [
-        Reason::ChanSend,
-        Reason::ChanReceive,
-        Reason::Mutex,
-        Reason::RwLockRead,
-        Reason::RwLockWrite,
-        Reason::RwLock,
-        Reason::Semaphore,
-        Reason::Condition,
-        Reason::WaitGroup,
-        Reason::Join,
-        Reason::Sleep,
-        Reason::Io,
-        Reason::Pool,
-        Reason::Process,
-        Reason::Signal,
-        Reason::Park,
-        Reason::Select,
-        Reason::Pending,
-    ];
-
     /// Its own name; `None` for what is told by a task's state.
     fn name(self) -> Option<&'static str> {
         Some(match self {
@@ -350,12 +327,15 @@ const THREADS: &[(&str, Reason)] = &[
     ("runtime_probe::pprof::", Reason::Idle),
 ];
 
-/// All reasons by name, in order.
-pub fn reasons() -> &'static BTreeSet<&'static str> {
-    static ALL: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
+/// All reasons that tasks wait for and that have a name, in the order of their names.
+pub fn reasons() -> &'static [Reason] {
+    static ALL: LazyLock<Vec<Reason>> = LazyLock::new(|| {
         let of_tasks = REASONS.iter().map(|(_, reason)| *reason);
-        let named = of_tasks.chain([Reason::Select]).filter_map(Reason::name);
-        named.collect()
+        let named = of_tasks.chain([Reason::Select]);
+        let mut named: Vec<_> = named.filter(|reason| reason.name().is_some()).collect();
+        named.sort_unstable_by_key(|reason| reason.text());
+        named.dedup();
+        named
     });
     &ALL
 }
@@ -445,6 +425,7 @@ pub fn may_end(wrapper: &str, call: &str, reason: Reason) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn the_first_rule_that_matches_is_the_most_special() {
@@ -484,13 +465,33 @@ mod tests {
 
     #[test]
     fn each_name_is_of_one_reason() {
-        let texts: BTreeSet<&str> = Reason::NAMED.iter().filter_map(|one| one.name()).collect();
-        assert_eq!(texts.len(), Reason::NAMED.len());
+        const NAMED: [Reason; 18] = [
+            Reason::ChanSend,
+            Reason::ChanReceive,
+            Reason::Mutex,
+            Reason::RwLockRead,
+            Reason::RwLockWrite,
+            Reason::RwLock,
+            Reason::Semaphore,
+            Reason::Condition,
+            Reason::WaitGroup,
+            Reason::Join,
+            Reason::Sleep,
+            Reason::Io,
+            Reason::Pool,
+            Reason::Process,
+            Reason::Signal,
+            Reason::Park,
+            Reason::Select,
+            Reason::Pending,
+        ];
+        let texts: BTreeSet<&str> = NAMED.iter().filter_map(|one| one.name()).collect();
+        assert_eq!(texts.len(), NAMED.len());
         assert!(
             REASONS
                 .iter()
                 .chain(THREADS)
-                .all(|(_, reason)| { reason.name().is_none() || Reason::NAMED.contains(reason) })
+                .all(|(_, reason)| { reason.name().is_none() || NAMED.contains(reason) })
         );
     }
 }

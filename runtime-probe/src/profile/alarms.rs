@@ -283,6 +283,7 @@ mod tests {
     use super::*;
     use crate::registry::runtimes::RuntimeNumber;
     use crate::snapshot::watch::SiteTasks;
+    use crate::symbol::reason::Reason;
 
     const SECOND: Duration = Duration::from_secs(1);
 

@@ -2,6 +2,7 @@
 
 use super::conditions::{self, Condition};
 use super::diagnosis::count_unlisted;
+use super::doing::{Does, Doing};
 use super::goroutine_forms::Lines;
 use super::held_locks::HeldLocks;
 use super::idle;
@@ -22,7 +23,7 @@ use crate::snapshot::running::{Found as Where, Running};
 use crate::snapshot::tasks::{self, Row, SpawnSite, StackKey, Tasks};
 use crate::snapshot::under_way;
 use crate::symbol::name::Names;
-use crate::symbol::reason::{self, Reason};
+use crate::symbol::reason::Reason;
 use crate::symbol::resolver::{self as symbol, Resolver, resolver};
 use crate::symbol::role;
 use runtime_dump::goroutine::{Goroutine, State, Tables};
@@ -79,44 +80,15 @@ pub(crate) struct Goroutines {
     pub(super) unseen: BTreeMap<String, usize>,
 }
 
-/// What the tasks of a stack key do.
-#[derive(Clone, Debug)]
-pub(super) struct Doing {
-    /// The text in the brackets.
-    pub(super) reason: &'static str,
-    pub(super) state: State,
-    /// What is waited for in each branch, where there are several.
-    branches: Vec<&'static str>,
-    /// What may end the future that waits: its wrapper waits for that, too.
-    deadline: Option<Reason>,
-}
-
-impl Doing {
-    fn of(reason: &'static str, state: State) -> Self {
-        Doing {
-            reason,
-            state,
-            branches: Vec::new(),
-            deadline: None,
-        }
-    }
-
-    fn waiting(found: &Assembled) -> Self {
-        let branches = match &found.leaves[..] {
+/// What tasks do whose registrations were read.
+fn waiting(found: &Assembled) -> Doing {
+    Doing {
+        branches: match &found.leaves[..] {
             [_] => Vec::new(),
-            several => several.iter().map(|reason| reason.text()).collect(),
-        };
-        Doing {
-            branches,
-            deadline: found.deadline,
-            ..Doing::of(found.reason.text(), State::Waiting)
-        }
-    }
-
-    /// What a filter by state looks at.
-    fn reasons(&self) -> impl Iterator<Item = &'static str> + Clone {
-        let branches = self.branches.iter().copied();
-        branches.chain(self.reason.split(", "))
+            several => several.to_vec(),
+        },
+        deadline: found.deadline,
+        ..Doing::of(Does::WaitsFor(found.reason))
     }
 }
 
@@ -243,7 +215,7 @@ impl Goroutines {
                     }
                 }
                 Err(Unseen::Waits) => {
-                    doing = Doing::of("waiting", State::Waiting);
+                    doing = Doing::of(Does::Waiting);
                     let key = self.tasks.stack_keys[row.stack_key as usize];
                     unseen(&key, FOREIGN, resolver)
                 }
@@ -319,7 +291,7 @@ impl Goroutines {
     /// Whether tasks of the stack `stack_key` wait for what they spawned at `site`: there, or later in that function if it is all that they
     /// have spawned.
     fn awaits(&self, stack_key: u32, site: &Site, only_one: bool) -> bool {
-        if self.doings[stack_key as usize].reason != "join" {
+        if self.doings[stack_key as usize].does != Does::WaitsFor(Reason::Join) {
             return false;
         }
         let stack = &self.tables.stacks[stack_key as usize];
@@ -370,9 +342,7 @@ impl Goroutines {
             !(is_closure && self.selection.without_closures)
                 && (self.selection.leaks != Leaks::Only || self.leaked.has(row.id))
                 && found.as_ref().is_none_or(|found| found.has(row))
-                && self
-                    .selection
-                    .wants(doing.state, doing.reasons(), row.since_ns)
+                && self.selection.wants(doing, row.since_ns)
         });
     }
 
@@ -417,7 +387,7 @@ impl Goroutines {
             (
                 self.selection.first != Some(row.id),
                 u64::MAX - rate,
-                self.doings[row.stack_key as usize].state != State::Running,
+                self.doings[row.stack_key as usize].does.state() != State::Running,
                 self.inside(row).is_some(),
                 u64::MAX - row.since_ns,
                 row.id,
@@ -429,12 +399,12 @@ impl Goroutines {
 
     /// A row as the encoders want it.
     pub(super) fn goroutine<'a>(&'a self, row: &Row, notes: &'a [&'a str]) -> Goroutine<'a> {
-        let Doing { reason, state, .. } = self.doings[row.stack_key as usize];
+        let does = self.doings[row.stack_key as usize].does;
         Goroutine {
             id: row.id,
             parent: (row.parent != 0).then_some(row.parent),
-            state,
-            reason: self.leaked.marked(row.id, reason),
+            state: does.state(),
+            reason: self.leaked.marked(row.id, does),
             since_ns: row.since_ns,
             polls: row.polls,
             busy_ns: row.busy_ns,
@@ -449,7 +419,7 @@ impl Goroutines {
     pub(super) fn notes(&self, row: &Row) -> Vec<String> {
         let mut notes = Vec::new();
         let key = &self.tasks.stack_keys[row.stack_key as usize];
-        let running = self.doings[row.stack_key as usize].state == State::Running;
+        let running = self.doings[row.stack_key as usize].does.state() == State::Running;
         if let Some(rate) = self.rates.get(&row.id) {
             let mut text = format!(
                 "{} polls/s now, {} polls/s for the {:.1?} since its spawn",
@@ -514,11 +484,11 @@ impl Goroutines {
             ),
             (row.flags.stale(), "stack as of an earlier poll"),
             (
-                self.may_be_due(row, "sleep"),
+                self.may_be_due(row, Reason::Sleep),
                 "its deadline may be past: the timers of its runtime stand still",
             ),
             (
-                self.may_be_due(row, "IO wait"),
+                self.may_be_due(row, Reason::Io),
                 "it may be over: the I/O of its runtime stands still",
             ),
             (deadline == Some(Reason::Sleep), "with a time-out"),
@@ -549,11 +519,10 @@ impl Goroutines {
     }
 
     /// Whether it waits for that of a runtime that stands still.
-    fn may_be_due(&self, row: &Row, reason: &str) -> bool {
+    fn may_be_due(&self, row: &Row, reason: Reason) -> bool {
         let doing = &self.doings[row.stack_key as usize];
-        let deadline = doing.deadline.map(Reason::text);
-        let mut reasons = doing.reasons().chain(deadline);
-        reasons.any(|waits| waits == reason) && self.stands_still(row)
+        let waits = doing.waits_for(reason) || doing.deadline == Some(reason);
+        waits && self.stands_still(row)
     }
 
     /// Whether its runtime does.
@@ -618,31 +587,29 @@ const NO_WAIT: &str = "no wait: its last poll registered nowhere";
 
 /// The stack of a key, and what its tasks do.
 fn locate(key: &StackKey, names: Names, resolver: &mut Resolver) -> (Stack, Doing) {
-    let runnable = || Doing::of("runnable", State::Runnable);
-    let waiting = || Doing::of("waiting", State::Waiting);
-    let running = |reason| Doing::of(reason, State::Running);
-    let queued = || Doing::of("blocking, queued", State::Runnable);
+    let runnable = || Doing::of(Does::Runnable);
+    let running = || Doing::of(Does::Running);
     let root = || root_only(key, names);
     match (key.state, key.kind) {
         // Their stacks come from their threads: what is said here is replaced.
-        (tasks::State::Running, Kind::Foreign) => (unseen(key, OVER, resolver), running("running")),
+        (tasks::State::Running, Kind::Foreign) => (unseen(key, OVER, resolver), running()),
         (tasks::State::Runnable, Kind::Foreign) => (unseen(key, FOREIGN, resolver), runnable()),
-        (_, Kind::Foreign) => (unseen(key, FOREIGN, resolver), waiting()),
-        (tasks::State::Running, _) => (root(), running("running")),
-        (tasks::State::Blocking, _) => (root(), running("blocking")),
-        (tasks::State::Queued, _) => (root(), queued()),
+        (_, Kind::Foreign) => (unseen(key, FOREIGN, resolver), Doing::of(Does::Waiting)),
+        (tasks::State::Running, _) => (root(), running()),
+        (tasks::State::Blocking, _) => (root(), Doing::of(Does::Blocking)),
+        (tasks::State::Queued, _) => (root(), Doing::of(Does::Queued)),
         (tasks::State::Runnable, _) | (tasks::State::Waiting, _) => {
             let waits = key.state == tasks::State::Waiting;
             let Some(registered) = key.waits else {
                 return match (waits, key.meta) {
                     (false, _) => (root(), runnable()),
-                    (true, None) => (unseen(key, NO_WAIT, resolver), waiting()),
-                    (true, Some(_)) => (root(), waiting()),
+                    (true, None) => (unseen(key, NO_WAIT, resolver), Doing::of(Does::Waiting)),
+                    (true, Some(_)) => (root(), Doing::of(Does::Waiting)),
                 };
             };
             let found = assemble(registered, key.remaining, key.around, names, resolver);
             let doing = match waits && found.reason != Reason::Yield {
-                true => Doing::waiting(&found),
+                true => waiting(&found),
                 false => runnable(),
             };
             (found.stack, doing)

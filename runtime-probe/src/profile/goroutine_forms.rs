@@ -4,14 +4,15 @@ use super::address_names;
 use super::condensed;
 use super::conditions::Condition;
 use super::diagnosis::{no_tasks, unlisted};
-use super::goroutine::{self, Doing, Goroutines};
+use super::doing::Does;
+use super::goroutine::{self, Goroutines};
 use super::leaks;
 use super::selection::{Leaks, grouped};
 use crate::ask::settle::Settling;
 use crate::snapshot::tasks::{Flags, Row};
 use runtime_dump::count_delta::CountDelta;
 use runtime_dump::count_profile::CountProfile;
-use runtime_dump::goroutine::{Group, State, Tables};
+use runtime_dump::goroutine::{Group, Tables};
 use runtime_dump::goroutine_samples::SampleWriter;
 use runtime_dump::goroutine_text::{TextOptions, TextWriter};
 use runtime_dump::proto;
@@ -295,12 +296,11 @@ impl Goroutines {
             first_equal(&self.tables.sites),
         );
         for row in &self.tasks.rows {
-            let Doing { reason, state, .. } = self.doings[row.stack_key as usize];
+            let does = self.doings[row.stack_key as usize].does;
             let key = Key {
                 stack: stacks[row.stack_key as usize],
                 site: sites.get(row.site as usize).copied(),
-                reason,
-                state,
+                does,
                 flags: row.flags,
                 stands_still: self.stands_still(row),
             };
@@ -341,8 +341,7 @@ struct Tasks<'r> {
 struct Key {
     stack: usize,
     site: Option<usize>,
-    reason: &'static str,
-    state: State,
+    does: Does,
     flags: Flags,
     stands_still: bool,
 }

@@ -4,6 +4,7 @@
 //! channel is kept only by a task that never goes on either is not found, and the output says what is covered.
 
 use super::conditions::Condition;
+use super::doing::Does;
 use super::goroutine::Goroutines;
 use super::goroutine_forms::Lines;
 use super::named::NamedProfile;
@@ -52,7 +53,7 @@ pub(crate) fn leaks(debug: u32) -> Leaks {
 #[derive(Debug, Default)]
 pub(super) struct Leaked {
     tasks: HashSet<u64>,
-    /// By reason: the same with the mark.
+    /// By the text in the brackets: the same with the mark.
     marked: HashMap<&'static str, String>,
 }
 
@@ -66,10 +67,10 @@ impl Leaked {
     }
 
     /// What stands in the brackets of that task.
-    pub(super) fn marked(&self, id: u64, reason: &'static str) -> &str {
-        match self.marked.get(reason) {
+    pub(super) fn marked(&self, id: u64, does: Does) -> &str {
+        match self.marked.get(does.text()) {
             Some(marked) if self.has(id) => marked,
-            _ => reason,
+            _ => does.text(),
         }
     }
 }
@@ -86,7 +87,7 @@ impl Goroutines {
         let tasks = leaked(&self.tasks, deadlocks);
         let mut marked = HashMap::new();
         for row in self.tasks.rows.iter().filter(|row| tasks.contains(&row.id)) {
-            let reason = self.doings[row.stack_key as usize].reason;
+            let reason = self.doings[row.stack_key as usize].text();
             marked
                 .entry(reason)
                 .or_insert_with(|| format!("{reason} (leaked)"));

@@ -168,7 +168,7 @@ impl LockTable {
     /// The innermost function of the application's that a task is in, with its line and what it waits for.
     fn place(&self, row: &Row) -> String {
         let stack = &self.0.tables.stacks[row.stack_key as usize];
-        let reason = self.0.doings[row.stack_key as usize].reason;
+        let reason = self.0.doings[row.stack_key as usize].text();
         let shown = stack.trunk.iter().filter(|location| !location.hidden);
         let mut frames = shown.flat_map(|location| &location.frames);
         // A name without a path is of C.

@@ -5,6 +5,7 @@
 //! * [`leaves`]: which registrations of a poll are waits;
 //! * [`leaf_stacks`]: one task's raw stacks become one readable stack and a wait reason;
 //! * [`thread_stacks`]: a thread's frames become that of a task that runs on it, or of the thread;
+//! * [`doing`]: what tasks do, as the brackets have it;
 //! * [`selection`]: which tasks a dump shows, how many, under which names;
 //! * [`conditions`]: what is wrong with a whole runtime;
 //! * `held_locks`: who has the locks that tasks wait for;
@@ -38,6 +39,7 @@ pub(crate) mod conditions;
 pub(crate) mod contended;
 pub(crate) mod cpu;
 pub(crate) mod diagnosis;
+pub(crate) mod doing;
 pub(crate) mod goroutine;
 pub(crate) mod goroutine_forms;
 pub(crate) mod growth;

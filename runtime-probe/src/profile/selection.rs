@@ -5,8 +5,9 @@
 //! long texts, Unicode classes) the names of functions do not need.
 
 use super::condensed::Crates;
+use super::doing::{Does, Doing};
 use crate::symbol::name::Names;
-use crate::symbol::role;
+use crate::symbol::reason::{self, Reason};
 use regex_lite::{Regex, RegexBuilder};
 use runtime_dump::goroutine::State;
 use std::collections::HashMap;
@@ -65,15 +66,20 @@ pub(crate) enum Leaks {
 }
 
 /// What the brackets have of closures: `blocking` of all, `queued` also of those that no thread has taken.
-const CLOSURES: [&str; 2] = ["blocking", "queued"];
+const CLOSURES: [(&str, Wanted); 2] = [
+    ("blocking", Wanted::Closures),
+    ("queued", Wanted::QueuedClosures),
+];
 
 /// A state that the user named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wanted {
     /// All tasks in it, whatever for.
     State(State),
-    /// What stands in the brackets.
-    Reason(&'static str),
+    /// Tasks that wait for that.
+    Reason(Reason),
+    Closures,
+    QueuedClosures,
 }
 
 impl Selection {
@@ -119,11 +125,11 @@ impl Selection {
     pub(crate) fn in_states(&mut self, list: &str) -> Result<(), String> {
         for word in list.split(',') {
             let wanted = Wanted::named(word.trim()).ok_or_else(|| {
-                let reasons: Vec<&str> = reason::reasons().iter().copied().collect();
+                let reasons: Vec<&str> = reason::reasons().iter().map(|one| one.text()).collect();
                 format!(
                     "{:?} is none of running, runnable, waiting, {}, {}",
                     word.trim().chars().take(40).collect::<String>(),
-                    CLOSURES.join(", "),
+                    CLOSURES.map(|(word, _)| word).join(", "),
                     reasons.join(", ")
                 )
             })?;
@@ -141,16 +147,13 @@ impl Selection {
         (!self.words.is_empty()).then(|| self.words.join(", "))
     }
 
-    /// Whether a task in this state, for any of these reasons, for so many nanoseconds, is wanted.
-    pub(crate) fn wants<'r>(
-        &self,
-        state: State,
-        reasons: impl Iterator<Item = &'r str> + Clone,
-        since_ns: u64,
-    ) -> bool {
-        let is_wanted = |wanted: &Wanted| match wanted {
-            Wanted::State(wanted) => *wanted == state,
-            Wanted::Reason(wanted) => reasons.clone().any(|reason| reason == *wanted),
+    /// Whether a task that does that, for so many nanoseconds, is wanted.
+    pub(crate) fn wants(&self, doing: &Doing, since_ns: u64) -> bool {
+        let is_wanted = |wanted: &Wanted| match *wanted {
+            Wanted::State(state) => doing.does.state() == state,
+            Wanted::Reason(reason) => doing.waits_for(reason),
+            Wanted::Closures => matches!(doing.does, Does::Blocking | Does::Queued),
+            Wanted::QueuedClosures => doing.does == Does::Queued,
         };
         since_ns >= self.min_wait_ns
             && (self.states.is_empty() || self.states.iter().any(is_wanted))
@@ -171,13 +174,17 @@ impl Wanted {
         let state = states
             .into_iter()
             .find(|state| state.word().eq_ignore_ascii_case(word));
-        let reason = || {
-            let mut reasons = reason::reasons().iter().copied().chain(CLOSURES);
-            reasons.find(|reason| reason.eq_ignore_ascii_case(word))
+        let reasons = || {
+            let reasons = reason::reasons().iter();
+            reasons.map(|reason| (reason.text(), Wanted::Reason(*reason)))
+        };
+        let other = || {
+            let mut others = reasons().chain(CLOSURES);
+            others.find(|(text, _)| text.eq_ignore_ascii_case(word))
         };
         state
             .map(Wanted::State)
-            .or_else(|| reason().map(Wanted::Reason))
+            .or_else(|| other().map(|(_, wanted)| wanted))
     }
 }
 
@@ -216,6 +223,10 @@ pub(crate) fn grouped(number: u64) -> String {
 mod tests {
     use super::*;
 
+    fn does(does: Does) -> Doing {
+        Doing::of(does)
+    }
+
     fn states(list: &str) -> Result<Selection, String> {
         let mut selection = Selection::default();
         selection.in_states(list).map(|()| selection)
@@ -224,17 +235,16 @@ mod tests {
     #[test]
     fn a_state_is_a_word_or_a_reason() {
         let selection = states("Running, io wait").unwrap();
-        assert!(selection.wants(State::Running, ["blocking"].into_iter(), 0));
-        assert!(selection.wants(State::Waiting, ["IO wait"].into_iter(), 0));
-        assert!(!selection.wants(State::Waiting, ["sleep"].into_iter(), 0));
+        assert!(selection.wants(&does(Does::Blocking), 0));
+        assert!(selection.wants(&does(Does::WaitsFor(Reason::Io)), 0));
+        assert!(!selection.wants(&does(Does::WaitsFor(Reason::Sleep)), 0));
         let selection = states("waiting").unwrap();
-        assert!(selection.wants(State::Waiting, ["sleep"].into_iter(), 0));
-        assert!(!selection.wants(State::Runnable, ["runnable"].into_iter(), 0));
-        assert!(
-            states("blocking")
-                .unwrap()
-                .wants(State::Running, ["blocking"].into_iter(), 0)
-        );
+        assert!(selection.wants(&does(Does::WaitsFor(Reason::Sleep)), 0));
+        assert!(!selection.wants(&does(Does::Runnable), 0));
+        let closures = states("blocking").unwrap();
+        assert!(closures.wants(&does(Does::Blocking), 0));
+        assert!(closures.wants(&does(Does::Queued), 0));
+        assert!(!states("queued").unwrap().wants(&does(Does::Blocking), 0));
         for wrong in ["", "slep", "running,", "wait ing"] {
             let error = states(wrong).unwrap_err();
             assert!(
@@ -256,10 +266,10 @@ mod tests {
         let mut selection = Selection::default();
         assert_eq!(selection.filters(), None);
         assert!(selection.finder().is_none());
-        assert!(selection.wants(State::Runnable, ["runnable"].into_iter(), 0));
+        assert!(selection.wants(&does(Does::Runnable), 0));
         selection.waiting_for(10, "10ns");
-        assert!(!selection.wants(State::Waiting, ["sleep"].into_iter(), 9));
-        assert!(selection.wants(State::Waiting, ["sleep"].into_iter(), 10));
+        assert!(!selection.wants(&does(Does::WaitsFor(Reason::Sleep)), 9));
+        assert!(selection.wants(&does(Does::WaitsFor(Reason::Sleep)), 10));
         selection.matching("a\nb").unwrap();
         assert_eq!(
             selection.filters().as_deref(),

@@ -10,7 +10,7 @@ use crate::source::signal::PollThere;
 use crate::stack::interrupted::Frame;
 use crate::stack::raw::{End, FutureMeta};
 use crate::symbol::name::Names;
-use crate::symbol::reason::{self, Reason};
+use crate::symbol::reason::Reason;
 use crate::symbol::resolver::{Detail, Resolver};
 use crate::symbol::role;
 use runtime_dump::stack::Stack;

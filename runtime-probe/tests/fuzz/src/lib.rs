@@ -95,6 +95,7 @@ mod pages {
 
 #[path = "../../../src/profile"]
 mod profile {
+    pub(crate) mod doing;
     pub(crate) mod selection;
 
     pub(crate) use crate::echo::condensed;
