@@ -4,11 +4,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use runtime_probe::pprof;
 use runtime_probe::sync::{Mutex, OwnedMutexGuard, RwLock, oneshot};
 use runtime_probe::{runtime::Runtime, task, time};
+use support::client::get;
 use support::dump::{dump, until};
 
 mod support {
+    #[allow(dead_code, reason = "two ways to ask are not used here")]
+    pub mod client;
     pub mod dump;
 }
 
@@ -25,6 +29,75 @@ fn line_of(lock: &str, words: &str) -> String {
     let has = |line: &&str| line.contains(lock) && line.contains(words);
     let text = until(|text| text.lines().any(|line| has(&line)));
     text.lines().find(has).unwrap().to_owned()
+}
+
+/// The page for programs, and for people, of one lock.
+#[test]
+fn the_page_of_the_locks() {
+    value!(Paged);
+    let runtime = Runtime::new().unwrap();
+    let created = line!() + 1;
+    let lock = Arc::new(Mutex::new(Paged::default()));
+    let first = lock.blocking_lock();
+    let takes = Arc::clone(&lock);
+    let taken = line!() + 2;
+    let holder = runtime.spawn(async move {
+        let _value = takes.lock().await;
+        std::future::pending::<()>().await;
+    });
+    until(|text| text.contains("::Paged> created at"));
+    drop(first);
+    until(|text| !text.contains("::Paged> created at"));
+    let waits = [(); 3].map(|()| {
+        let lock = Arc::clone(&lock);
+        runtime.spawn(async move { drop(lock.lock().await) })
+    });
+    until(|text| text.matches("::Paged> created at").count() == 4);
+
+    let server = pprof::serve("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    let json = get(address, "/debug/pprof/locks?format=json");
+    let json: serde_json::Value = serde_json::from_str(json.text()).unwrap();
+    let locks = json["locks"].as_array().unwrap();
+    let is_this = |lock: &&serde_json::Value| lock["type"].as_str().unwrap().contains("::Paged>");
+    let lock = locks.iter().find(is_this).unwrap();
+    assert_eq!(
+        lock["created_at"],
+        format!("runtime-probe/tests/holders.rs:{created}")
+    );
+    let at = lock["taken_at"].as_str().unwrap();
+    assert!(at.ends_with(&format!("holders.rs:{taken})")), "{at}");
+    assert!(lock["holder"]["task"].is_u64(), "{lock}");
+    assert!(lock["since_ns"].as_u64().unwrap() > 0, "{lock}");
+    assert_eq!(lock["waits"], 1, "{lock}");
+    assert!(lock["waited_ns"].as_u64().unwrap() > 0, "{lock}");
+    assert!(lock["given_to"].is_null(), "{lock}");
+    let waiters = lock["waiters"].as_array().unwrap();
+    assert_eq!(waiters.len(), 3, "{lock}");
+    let ids = waits.each_ref().map(|task| task.id().to_string());
+    for waiter in waiters {
+        assert!(ids.contains(&waiter["who"]["task"].to_string()), "{waiter}");
+        let at = waiter["who"]["at"].as_str().unwrap();
+        assert!(
+            at.contains("holders.rs:") && at.ends_with(" [sync.Mutex.Lock]"),
+            "{at}"
+        );
+    }
+
+    let page = get(address, "/debug/pprof/locks");
+    let text = page
+        .text()
+        .split("\n\n")
+        .find(|text| text.contains("::Paged>"))
+        .unwrap();
+    assert!(text.contains("\n\theld by goroutine "), "{text}");
+    assert!(text.contains("\n\t3 wait, the first for "), "{text}");
+    assert!(
+        text.contains("\n\t1 wait for it has ended since its first, after "),
+        "{text}"
+    );
+    assert!(text.contains("\n\t\t3 at "), "{text}");
+    holder.abort();
 }
 
 #[test]
@@ -155,6 +228,7 @@ fn a_lock_that_was_waited_for_is_held_since_then() {
     let lock = Arc::new(Mutex::new(Since::default()));
     let first = lock.blocking_lock();
     let takes = Arc::clone(&lock);
+    let line = line!() + 2;
     runtime.spawn(async move {
         let _value = takes.lock().await;
         std::future::pending::<()>().await;
@@ -179,6 +253,10 @@ fn a_lock_that_was_waited_for_is_held_since_then() {
     // To a tenth of what it is written in. In a process's first moments the rate of the counter is known to some percent.
     let most = let_go.elapsed().as_secs_f64() * 1000.0 + 100.0;
     assert!((90.0..most).contains(&ms), "{text}");
+    // And where: there it has waited.
+    let place = ", taken at holders::a_lock_that_was_waited_for_is_held_since_then (";
+    assert!(text.contains(place), "{text}");
+    assert!(text.ends_with(&format!("holders.rs:{line})")), "{text}");
 }
 
 /// A wait that has a way out besides the lock is in no deadlock, though its lock is never released.

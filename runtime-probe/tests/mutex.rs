@@ -124,6 +124,60 @@ fn five_waiters_of_a_lock_are_one_contention() {
     );
 }
 
+/// As one line, however long: what a dump says of the holder of a lock.
+async fn told_of_the_holder(kind: &str) -> String {
+    loop {
+        let mut text = Vec::new();
+        let goroutine = pprof::lookup("goroutine").unwrap();
+        goroutine.write_to(&mut text, 2).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let line = text
+            .lines()
+            .find(|line| line.contains("waits for a ") && line.contains(kind));
+        if let Some(line) = line {
+            return line.to_owned();
+        }
+        sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[inline(never)]
+async fn takes_it_without_a_wait(lock: Arc<RwLock<[u8; 7]>>) {
+    let _held = lock.write().await;
+    std::future::pending().await
+}
+
+async fn waits_for_it(lock: Arc<RwLock<[u8; 7]>>) {
+    let _held = lock.read().await;
+}
+
+/// With a rate, each lock notes where it is taken, also by what did not wait for it; after that it does not.
+#[test]
+fn where_a_lock_was_taken() {
+    let runtime = runtime();
+    let told = |lock: &Arc<RwLock<[u8; 7]>>| {
+        let holder = runtime.spawn(takes_it_without_a_wait(lock.clone()));
+        while lock.try_write().is_ok() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let waits = runtime.spawn(waits_for_it(lock.clone()));
+        let line = runtime.block_on(told_of_the_holder("RwLock<[u8; 7]>"));
+        holder.abort();
+        runtime.block_on(waits).unwrap();
+        line
+    };
+    let lock = Arc::new(RwLock::new([0; 7]));
+    let with_a_rate = {
+        let _rate = Rate::of_locks(1);
+        told(&lock)
+    };
+    let place = "taken at mutex::takes_it_without_a_wait (";
+    assert!(with_a_rate.contains(place), "{with_a_rate}");
+    let without = told(&lock);
+    assert!(without.contains("held by goroutine "), "{without}");
+    assert!(!without.contains("taken at"), "{without}");
+}
+
 /// Go's own profiles of the same: as many contentions, of as long, in functions of the same names.
 #[test]
 fn go_says_the_same_of_five_waiters() {

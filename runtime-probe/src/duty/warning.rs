@@ -82,7 +82,9 @@ fn spawned_at(at: Option<Location<'static>>) -> String {
 fn deadlock_now(member: u64) -> Option<String> {
     let conditions = conditions::now().into_iter();
     let mut texts = conditions.filter_map(|condition| match &condition {
-        Condition::Deadlock(deadlock) if deadlock.first() == member => Some(condition.text()),
+        Condition::Deadlock { deadlock, .. } if deadlock.first() == member => {
+            Some(condition.text())
+        }
         _ => None,
     });
     texts.next()

@@ -14,12 +14,24 @@ pub(super) const PAGE: Page = Page {
     name: "locks",
     link: "",
     about: "Locks that something waits for now: the type and where it was created, who has it since when, and what waits, by line. \
-            Deadlocks are told above them.",
+            Deadlocks are told above them. format=json is the same for programs.",
     count,
     takes_post: false,
     answer: |request| {
-        let table = table(request)?;
-        Reply::written(|text| table.write(text))
+        let is_json = match request.param("format")? {
+            None => false,
+            Some("json") => true,
+            Some(_) => {
+                return Err(Refusal::bad_request(
+                    "invalid value for \"format\" - must be json",
+                ));
+            }
+        };
+        let table = table(request, &["format"])?;
+        match is_json {
+            true => Ok(Reply::new(200, "application/json", table.json())),
+            false => Reply::written(|text| table.write(text)),
+        }
     },
 };
 
@@ -29,14 +41,14 @@ pub(super) const DEADLOCKS_PAGE: Page = Page {
     about: "Tasks and threads that wait for locks of each other: each cycle by name, and the stacks of its tasks.",
     count: deadlocks,
     answer: |request| {
-        let table = table(request)?;
+        let table = table(request, &[])?;
         Reply::written(|text| table.write_deadlocks(text))
     },
     ..PAGE
 };
 
-fn table(request: &Request) -> Result<LockTable, Refusal> {
-    only(request, &[])?;
+fn table(request: &Request, known: &[&str]) -> Result<LockTable, Refusal> {
+    only(request, known)?;
     let _permit = DumpPermit::take()?;
     Ok(LockTable::collect())
 }

@@ -20,7 +20,11 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(crate) enum Condition {
     /// Tasks or threads wait for locks of each other.
-    Deadlock(Deadlock),
+    Deadlock {
+        deadlock: Deadlock,
+        /// By member: where the lock was taken that it waits for; empty where that is not known.
+        taken_at: Vec<String>,
+    },
     /// Every thread of a blocking pool is taken, and closures wait.
     FullPool(Pool),
     /// No thread drives the timers and the I/O of a runtime.
@@ -77,13 +81,16 @@ impl Look {
     where
         R: std::ops::DerefMut<Target = Resolver>,
     {
-        let mut conditions: Vec<_> = self
-            .deadlocks
-            .into_iter()
-            .map(Condition::Deadlock)
-            .collect();
-        if !self.suspects.is_empty() || !self.endings.is_empty() {
+        let mut conditions = Vec::new();
+        let names = [
+            self.deadlocks.len(),
+            self.suspects.len(),
+            self.endings.len(),
+        ];
+        if names.iter().any(|names| *names > 0) {
             let mut resolver = resolver();
+            let deadlocks = self.deadlocks.into_iter();
+            conditions.extend(deadlocks.map(|deadlock| is_deadlock(deadlock, &mut resolver)));
             let endings = self.endings.into_iter();
             conditions.extend(endings.map(|ending| is_ending(ending, &mut resolver)));
             let suspects = self.suspects.into_iter();
@@ -107,6 +114,15 @@ fn stands_still(suspect: Suspect, resolver: &mut Resolver) -> Option<Condition> 
         asleep: suspect.asleep.len(),
         stuck: suspect.stuck,
     })
+}
+
+fn is_deadlock(deadlock: Deadlock, resolver: &mut Resolver) -> Condition {
+    let members = deadlock.members.iter();
+    let taken_at = members.map(|member| held_locks::taken_at(member.taken_at, resolver));
+    Condition::Deadlock {
+        taken_at: taken_at.map(Option::unwrap_or_default).collect(),
+        deadlock,
+    }
 }
 
 /// What keeps a runtime from its end.
@@ -140,14 +156,14 @@ impl Condition {
         match self {
             Condition::FullPool(pool) => pool.runtime.number,
             Condition::Standstill { runtime, .. } => runtime.0,
-            Condition::Deadlock(_) | Condition::Ending { .. } => RuntimeNumber(0),
+            Condition::Deadlock { .. } | Condition::Ending { .. } => RuntimeNumber(0),
         }
     }
 
     /// A sentence.
     pub(crate) fn text(&self) -> String {
         match self {
-            Condition::Deadlock(deadlock) => is_deadlocked(deadlock),
+            Condition::Deadlock { deadlock, taken_at } => is_deadlocked(deadlock, taken_at),
             Condition::FullPool(pool) => full_pool(pool),
             Condition::Standstill {
                 runtime: (_, name),
@@ -198,7 +214,7 @@ fn standstill(runtime: &str, since: Duration, stuck: &[Stuck], asleep: usize) ->
     )
 }
 
-fn is_deadlocked(deadlock: &Deadlock) -> String {
+fn is_deadlocked(deadlock: &Deadlock, taken_at: &[String]) -> String {
     let members = &deadlock.members;
     let name = |member: &Member| match member.who {
         Who::Task(id) => {
@@ -214,13 +230,15 @@ fn is_deadlocked(deadlock: &Deadlock) -> String {
     let mut waits: Vec<String> = members
         .iter()
         .zip(members.iter().cycle().skip(1))
+        .zip(taken_at)
         .take(MOST_NAMED)
-        .map(|(member, next)| {
+        .map(|((member, next), taken_at)| {
             format!(
-                "{} waits for {} that {} holds, for {:.1?}",
+                "{} waits for {} that {} holds{}, for {:.1?}",
                 name(member),
                 held_locks::named(&member.lock, member.created),
                 name(next),
+                held_locks::since_where(taken_at),
                 Duration::from_nanos(member.since_ns)
             )
         })

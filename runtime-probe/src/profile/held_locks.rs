@@ -3,8 +3,9 @@
 use super::leaf_stacks::own_frame;
 use super::selection::grouped;
 use crate::registry::locks::Who;
-use crate::snapshot::locks::{Lock, Locks};
+use crate::snapshot::locks::{Lock, LockNumber, Locks};
 use crate::snapshot::tasks::{Row, State, Tasks};
+use crate::stack::raw::WaitSet;
 use crate::symbol::resolver::Resolver;
 use runtime_dump::source_path::shortened;
 use runtime_dump::stack::Frame;
@@ -27,6 +28,8 @@ pub(super) struct HeldLocks {
     polls: HashMap<u64, u64>,
     /// By lock, of those that a task was given and does not take: where the future waited that it was given to.
     abandoned: HashMap<usize, String>,
+    /// Where the holder has taken it, as far as that is known.
+    taken_at: HashMap<LockNumber, String>,
 }
 
 impl HeldLocks {
@@ -59,6 +62,10 @@ impl HeldLocks {
             }
         }
         held.abandoned = abandoned;
+        let locks = held.locks.0.iter();
+        let taken =
+            locks.filter_map(|lock| Some((lock.number, taken_at(lock.taken_at, resolver)?)));
+        held.taken_at = taken.collect();
         held
     }
 
@@ -96,7 +103,7 @@ impl HeldLocks {
             }
         }
         for at in self.holds.get(&row.id).into_iter().flatten() {
-            notes.push(holds(&self.locks.0[*at]));
+            notes.push(self.holds(&self.locks.0[*at]));
         }
         notes
     }
@@ -130,10 +137,11 @@ impl HeldLocks {
             true => "taken for reading",
             false => "held",
         };
-        let since = match lock.since_ns {
+        let mut since = match lock.since_ns {
             Some(ns) => format!(" since {:.1?}", Duration::from_nanos(ns)),
             None => String::new(),
         };
+        since.push_str(&since_where(self.place_of(lock)));
         Some(match lock.holder {
             Who::Task(id) if id == task => format!("{held} by this very task{since}"),
             Who::Task(id) if self.polls.contains_key(&id) => {
@@ -148,6 +156,32 @@ impl HeldLocks {
             }
             Who::Unknown => return None,
         })
+    }
+
+    /// Where it was taken; empty where that is not known.
+    pub(super) fn place_of(&self, lock: &Lock) -> &str {
+        self.taken_at.get(&lock.number).map_or("", String::as_str)
+    }
+
+    fn holds(&self, lock: &Lock) -> String {
+        let took = match lock.is_shared {
+            true => "took for reading",
+            false => "holds",
+        };
+        let place = self.place_of(lock);
+        let taken = match (lock.since_ns, place) {
+            (Some(ns), "") => format!(", taken {:.1?} ago", Duration::from_nanos(ns)),
+            (Some(ns), place) => {
+                format!(", taken {:.1?} ago at {place}", Duration::from_nanos(ns))
+            }
+            (None, place) => since_where(place),
+        };
+        let wait = wait(lock.waiters.len());
+        format!(
+            "{took} {}{taken}: {wait} for it, the first for {:.1?}",
+            described(lock),
+            Duration::from_nanos(lock.longest_ns())
+        )
     }
 
     fn given(&self, at: usize) -> String {
@@ -166,7 +200,7 @@ impl HeldLocks {
 
     /// The task that was given the lock through a future that it does not poll any more: the lock is free, and waits for too long
     /// for the first waiter to fetch it.
-    fn culprit(&self, lock: &Lock) -> Option<u64> {
+    pub(super) fn culprit(&self, lock: &Lock) -> Option<u64> {
         let first = lock.waiters.first()?;
         let free = lock.holder == Who::Unknown && !lock.is_shared;
         let too_long = lock.since_ns.is_some_and(|ns| ns > HANDED_OVER_NS);
@@ -196,21 +230,17 @@ pub(super) fn named(type_name: &str, created: Option<&Location<'_>>) -> String {
     }
 }
 
-fn holds(lock: &Lock) -> String {
-    let took = match lock.is_shared {
-        true => "took for reading",
-        false => "holds",
-    };
-    let since = match lock.since_ns {
-        Some(ns) => format!(", taken {:.1?} ago", Duration::from_nanos(ns)),
-        None => String::new(),
-    };
-    let wait = wait(lock.waiters.len());
-    format!(
-        "{took} {}{since}: {wait} for it, the first for {:.1?}",
-        described(lock),
-        Duration::from_nanos(lock.longest_ns())
-    )
+/// The line of the application's in which a lock was taken.
+pub(super) fn taken_at(waits: Option<&'static WaitSet>, resolver: &mut Resolver) -> Option<String> {
+    Some(place(&own_frame(waits?.last, resolver)?))
+}
+
+/// `", taken at shop::refresh (src/shop.rs:12)"`, if that is known.
+pub(super) fn since_where(place: &str) -> String {
+    match place {
+        "" => String::new(),
+        place => format!(", taken at {place}"),
+    }
 }
 
 /// `"1 waits"`, `"1,024 wait"`.

@@ -81,7 +81,7 @@ impl Goroutines {
             .conditions
             .iter()
             .filter_map(|condition| match condition {
-                Condition::Deadlock(deadlock) => Some(deadlock),
+                Condition::Deadlock { deadlock, .. } => Some(deadlock),
                 _ => None,
             });
         let tasks = leaked(&self.tasks, deadlocks);

@@ -23,7 +23,7 @@ use std::time::Duration;
 const MOST_NAMED: usize = 5;
 
 /// All of them, at one moment.
-pub(crate) struct LockTable(Goroutines);
+pub(crate) struct LockTable(pub(super) Goroutines);
 
 impl LockTable {
     pub(crate) fn collect() -> Self {
@@ -75,7 +75,7 @@ impl LockTable {
             .conditions
             .iter()
             .filter_map(|condition| match condition {
-                Condition::Deadlock(deadlock) => Some(deadlock),
+                Condition::Deadlock { deadlock, .. } => Some(deadlock),
                 _ => None,
             });
         let members = deadlocks.flat_map(|deadlock| &deadlock.members);
@@ -120,6 +120,17 @@ impl LockTable {
             "\t{}, the first for {first:.1?}",
             wait(lock.waiters.len())
         )?;
+        if lock.waits > 0 {
+            let ended = match lock.waits {
+                1 => "1 wait for it has ended".to_owned(),
+                several => format!("{} waits for it have ended", grouped(several)),
+            };
+            let together = Duration::from_nanos(lock.waited_ns);
+            writeln!(
+                out,
+                "\t{ended} since its first, after {together:.1?} in all"
+            )?;
+        }
         for (place, tasks) in self.by_place(lock, rows) {
             let mut named: Vec<String> = tasks.iter().take(MOST_NAMED).cloned().collect();
             let more = tasks.len() - named.len();
@@ -166,7 +177,7 @@ impl LockTable {
     }
 
     /// The innermost function of the application's that a task is in, with its line and what it waits for.
-    fn place(&self, row: &Row) -> String {
+    pub(super) fn place(&self, row: &Row) -> String {
         let stack = &self.0.tables.stacks[row.stack_key as usize];
         let reason = self.0.doings[row.stack_key as usize].text();
         let shown = stack.trunk.iter().filter(|location| !location.hidden);

@@ -21,6 +21,7 @@
 //! * [`mutex`]: who made others wait for a lock;
 //! * [`contended`]: the forms of these two;
 //! * [`lock_table`]: the locks that something waits for;
+//! * `lock_json`: the same as JSON;
 //! * [`sites`]: tasks by where they were spawned, and how long their polls and waits take;
 //! * [`cpu`]: what ran;
 //! * [`long_waits`]: waits that should have ended;
@@ -48,6 +49,7 @@ pub(crate) mod idle;
 pub(crate) mod leaf_stacks;
 pub(crate) mod leaks;
 mod leaves;
+mod lock_json;
 pub(crate) mod lock_table;
 pub(crate) mod long_waits;
 pub(crate) mod mappings;

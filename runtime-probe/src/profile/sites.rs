@@ -392,7 +392,7 @@ fn long_name(kind: Kind) -> &'static str {
 }
 
 /// As a string of JSON.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut json = String::from("\"");
     for c in text.chars() {
         match c {

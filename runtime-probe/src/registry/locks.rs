@@ -73,6 +73,21 @@ struct LockSlot {
     holder: AtomicU64,
     /// When that changed, as far as that is known; 0 otherwise.
     since: AtomicU64,
+    /// Where it was taken, as far as that is known; null otherwise.
+    taken_at: AtomicPtr<WaitSet>,
+    /// Waits for it that have ended, and how long these were together.
+    waits: AtomicU64,
+    waited: AtomicU64,
+}
+
+/// That a lock is held, or that it is free.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Holding {
+    /// Packed; 0 for free.
+    pub(crate) holder: u64,
+    /// 0 for a time that is not known.
+    pub(crate) since: Ticks,
+    pub(crate) taken_at: Option<&'static WaitSet>,
 }
 
 struct WaiterSlot {
@@ -98,6 +113,9 @@ impl Slot for LockSlot {
             created: AtomicPtr::new(null_mut()),
             holder: AtomicU64::new(0),
             since: AtomicU64::new(0),
+            taken_at: AtomicPtr::new(null_mut()),
+            waits: AtomicU64::new(0),
+            waited: AtomicU64::new(0),
         }
     }
 
@@ -171,6 +189,9 @@ pub(crate) fn enlist(
         slot.created.store(created, Ordering::Relaxed);
         slot.holder.store(0, Ordering::Relaxed);
         slot.since.store(0, Ordering::Relaxed);
+        slot.taken_at.store(null_mut(), Ordering::Relaxed);
+        slot.waits.store(0, Ordering::Relaxed);
+        slot.waited.store(0, Ordering::Relaxed);
     });
     Some(LockNumber(number))
 }
@@ -184,21 +205,27 @@ impl LockNumber {
         }
     }
 
-    /// `holder`, packed, has it, or nothing does. If it has said so itself, since when is known.
-    pub(crate) fn is_held_by(self, holder: u64) {
+    /// It is held so, a waiter says. If the holder has said so itself, more is known.
+    pub(crate) fn is_held_by(self, holding: Holding) {
         if LOCKS
             .slot(self.0)
-            .is_some_and(|slot| slot.holder.load(Ordering::Relaxed) != holder)
+            .is_some_and(|slot| slot.holder.load(Ordering::Relaxed) != holding.holder)
         {
-            self.changes_hands(holder, 0);
+            self.changes_hands(holding);
         }
     }
 
-    /// `holder`, packed, has it, or nothing does, from `since` on; 0 for a time that is not known.
-    pub(crate) fn changes_hands(self, holder: u64, since: Ticks) {
+    /// It is held so from now on.
+    pub(crate) fn changes_hands(self, holding: Holding) {
         if let Some(slot) = LOCKS.slot(self.0) {
-            slot.since.store(since, Ordering::Relaxed);
-            slot.holder.store(holder, Ordering::Relaxed);
+            let taken_at = holding
+                .taken_at
+                .map_or(null_mut(), |waits| from_ref(waits).cast_mut());
+            // Null between two holders: a reader may see the one and not the other.
+            slot.taken_at.store(null_mut(), Ordering::Relaxed);
+            slot.since.store(holding.since, Ordering::Relaxed);
+            slot.holder.store(holding.holder, Ordering::Release);
+            slot.taken_at.store(taken_at, Ordering::Release);
         }
     }
 }
@@ -237,12 +264,28 @@ impl Waiter {
         }
     }
 
-    /// It waits no more.
-    pub(crate) fn leave(self) {
-        if let Some(slot) = WAITERS.slot(self.0) {
-            shut(&slot.version);
-            WAITERS.give(self.0);
+    /// Where its future was polled last.
+    #[expect(unsafe_code, reason = "reads a pointer to what lives for ever")]
+    pub(crate) fn waits(&self) -> Option<&'static WaitSet> {
+        let slot = WAITERS.slot(self.0)?;
+        // SAFETY: null, or an interned set, which lives for ever.
+        unsafe { slot.waits.load(Ordering::Relaxed).as_ref() }
+    }
+
+    /// It waits no more; `is_wait` says whether it counts as a wait of its lock.
+    pub(crate) fn leave(self, is_wait: bool, now: Ticks) {
+        let Some(slot) = WAITERS.slot(self.0) else {
+            return;
+        };
+        // The lock is there for as long as a waiter leaves it.
+        let lock = NonZeroU32::new(slot.lock.load(Ordering::Relaxed));
+        if is_wait && let Some(lock) = lock.and_then(|lock| LOCKS.slot(lock)) {
+            let waited = now.saturating_sub(slot.since.load(Ordering::Relaxed));
+            lock.waits.fetch_add(1, Ordering::Relaxed);
+            lock.waited.fetch_add(waited, Ordering::Relaxed);
         }
+        shut(&slot.version);
+        WAITERS.give(self.0);
     }
 }
 
@@ -258,6 +301,10 @@ pub(crate) struct LockView {
     pub(crate) is_shared: bool,
     /// 0 where it is not known.
     pub(crate) since: Ticks,
+    pub(crate) taken_at: Option<&'static WaitSet>,
+    /// Waits for it that have ended, and how long these were together.
+    pub(crate) waits: u64,
+    pub(crate) waited: Ticks,
 }
 
 /// A waiter, as a reader sees it.
@@ -288,14 +335,16 @@ pub(crate) fn locks() -> Vec<LockView> {
 
 #[expect(unsafe_code, reason = "reads pointers to what lives for ever")]
 fn lock_view(number: NonZeroU32, slot: &LockSlot, version: u32) -> Option<LockView> {
-    let holder = slot.holder.load(Ordering::Relaxed);
+    let holder = slot.holder.load(Ordering::Acquire);
     // SAFETY: null, or 'static.
-    let (what, created) = unsafe {
+    let (what, created, taken_at) = unsafe {
         (
             slot.what.load(Ordering::Relaxed).as_ref()?,
             slot.created.load(Ordering::Relaxed).as_ref(),
+            slot.taken_at.load(Ordering::Acquire).as_ref(),
         )
     };
+    let is_same = slot.holder.load(Ordering::Relaxed) == holder;
     Some(LockView {
         number,
         version,
@@ -304,6 +353,9 @@ fn lock_view(number: NonZeroU32, slot: &LockSlot, version: u32) -> Option<LockVi
         holder: Who::unpack(holder & !SHARED),
         is_shared: holder & SHARED != 0,
         since: slot.since.load(Ordering::Relaxed),
+        taken_at: taken_at.filter(|_| is_same),
+        waits: slot.waits.load(Ordering::Relaxed),
+        waited: slot.waited.load(Ordering::Relaxed),
     })
 }
 

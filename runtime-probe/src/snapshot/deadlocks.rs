@@ -12,6 +12,7 @@ use super::tasks::{State, Tasks, known};
 use crate::clock::Scale;
 use crate::registry::locks::Who;
 use crate::registry::slab;
+use crate::stack::raw::WaitSet;
 use std::collections::{HashMap, HashSet};
 use std::panic::Location;
 use std::sync::Arc;
@@ -40,6 +41,8 @@ pub(crate) struct Member {
     /// The lock that it waits for.
     pub(crate) lock: String,
     pub(crate) created: Option<&'static Location<'static>>,
+    /// Where the next one has taken that lock, as far as that is known.
+    pub(crate) taken_at: Option<&'static WaitSet>,
     edge: Edge,
 }
 
@@ -178,6 +181,7 @@ fn cycles(tasks: &Tasks, locks: &Locks) -> Vec<Deadlock> {
                     since_ns: *since_ns,
                     lock: lock.type_name(),
                     created: lock.created(),
+                    taken_at: lock.taken_at,
                     edge: *edge,
                 })
             })

@@ -23,6 +23,11 @@ pub(crate) struct Lock {
     pub(crate) is_shared: bool,
     /// Nanoseconds since it was taken, or released; `None` where the holder did not have to wait for it.
     pub(crate) since_ns: Option<u64>,
+    /// Where it was taken: where the holder has waited for it, or where it was while a rate asked for that.
+    pub(crate) taken_at: Option<&'static WaitSet>,
+    /// Waits for it that have ended, and how long these were together in nanoseconds.
+    pub(crate) waits: u64,
+    pub(crate) waited_ns: u64,
     /// In the order in which they came; there is at least one.
     pub(crate) waiters: Vec<Waiter>,
 }
@@ -119,6 +124,9 @@ fn lock(view: &LockView, waiters: Vec<Waiter>, scale: &Scale) -> Lock {
         holder: view.holder,
         is_shared: view.is_shared,
         since_ns: (view.since != 0).then(|| scale.since(view.since)),
+        taken_at: view.taken_at,
+        waits: view.waits,
+        waited_ns: scale.ns(view.waited),
         waiters,
     }
 }

@@ -16,15 +16,17 @@
 use super::mode::Mode;
 use crate::clock::{self, Ticks};
 use crate::demand;
-use crate::primitive::{AtomicU32, AtomicU64, Mutex, Ordering, lock};
-use crate::registry::locks::{self, LockNumber, LockType, Waiter};
+use crate::primitive::{AtomicPtr, AtomicU32, AtomicU64, Mutex, Ordering, lock};
+use crate::registry::locks::{self, Holding, LockNumber, LockType, Waiter};
 use crate::source::{self, waker};
+use crate::stack::raw::WaitSet;
 use crate::tally::waits::MUTEX;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::num::NonZeroU32;
 use std::panic::Location;
 use std::pin::Pin;
+use std::ptr::{from_ref, null_mut};
 use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll};
 
@@ -37,6 +39,8 @@ pub(super) struct Waiters {
     number: AtomicU32,
     /// Who took it, packed; 0 while it is free. The last reader, of a lock that readers have.
     holder: AtomicU64,
+    /// Where it was taken, while a rate asks for that; null otherwise. Written before `holder`.
+    taken_at: AtomicPtr<WaitSet>,
     /// `None` for a lock whose constructor is a constant.
     created: Option<&'static Location<'static>>,
     queue: Mutex<Queue>,
@@ -114,6 +118,7 @@ impl Waiters {
             contended: AtomicBool::new(false),
             number: AtomicU32::new(0),
             holder: AtomicU64::new(0),
+            taken_at: AtomicPtr::new(null_mut()),
             created,
             queue: Mutex::new(Queue::new()),
         }
@@ -130,8 +135,28 @@ impl Waiters {
     /// The task that this thread polls, or else the thread, has the lock.
     #[inline(always)]
     pub(super) fn taken<M: Mode>(&self) {
+        let at = match demand::Demand::Releases.is_on() {
+            true => where_taken(),
+            false => null_mut(),
+        };
+        self.taken_at.store(at, Ordering::Relaxed);
+        // Release: a waiter that sees this holder sees where it took the lock.
         self.holder
-            .store(waker::current_packed() | M::BIT, Ordering::Relaxed);
+            .store(waker::current_packed() | M::BIT, Ordering::Release);
+    }
+
+    /// Who has it, and where it was taken, both of one holding.
+    #[expect(unsafe_code, reason = "reads a pointer to what lives for ever")]
+    fn holding(&self) -> Holding {
+        let holder = self.holder.load(Ordering::Acquire);
+        // SAFETY: null, or an interned set, which lives for ever.
+        let taken_at = unsafe { self.taken_at.load(Ordering::Acquire).as_ref() };
+        let is_same = self.holder.load(Ordering::Relaxed) == holder;
+        Holding {
+            holder,
+            since: 0,
+            taken_at: taken_at.filter(|_| is_same),
+        }
     }
 
     /// The lock is about to be released: charges that with what was waited since the last release.
@@ -150,7 +175,7 @@ impl Waiters {
     #[cold]
     #[inline(never)]
     fn released_contended(&self) {
-        self.tell();
+        self.tell(None);
         let waited = self.change(|queue| {
             queue.told = false;
             let counts = queue.waiting > 0 || queue.uncharged > 0;
@@ -166,7 +191,7 @@ impl Waiters {
     #[inline(never)]
     fn leave(&self, waiter: Present, has_it: bool, count: fn(&mut Queue, Ticks, Ticks)) {
         if let Some(entry) = waiter.entry {
-            entry.leave();
+            entry.leave(waiter.is_wait, clock::ticks());
         }
         self.change(|queue| {
             queue.present -= 1;
@@ -200,12 +225,25 @@ impl Waiters {
         NonZeroU32::new(self.number.load(Ordering::Relaxed)).map(LockNumber)
     }
 
-    /// Tells readers who has the lock from now on.
-    fn tell(&self) {
+    /// Tells readers who has the lock from now on; `waits` is where it has waited for it.
+    fn tell(&self, waits: Option<&'static WaitSet>) {
         if let Some(number) = self.known() {
-            number.changes_hands(self.holder.load(Ordering::Relaxed), clock::ticks());
+            let holding = self.holding();
+            number.changes_hands(Holding {
+                since: clock::ticks(),
+                taken_at: waits.or(holding.taken_at),
+                ..holding
+            });
         }
     }
+}
+
+/// Where this thread is, for as many locks that are taken as of releases are sampled.
+#[cold]
+#[inline(never)]
+fn where_taken() -> *mut WaitSet {
+    let waits = demand::sample_release(0).and_then(|_| waker::wait_site().waits);
+    waits.map_or(null_mut(), |waits| from_ref(waits).cast_mut())
 }
 
 impl Drop for Waiters {
@@ -262,6 +300,8 @@ struct Present {
     since: Ticks,
     /// `None` where there was no room for one.
     entry: Option<Waiter>,
+    /// Something had the lock when it began. Threads that block are waiters before they know whether the lock is free.
+    is_wait: bool,
 }
 
 impl<'a> Wait<'a> {
@@ -298,12 +338,17 @@ impl<'a> Wait<'a> {
                 false => 0,
             }
         });
+        let holding = self.waiters.holding();
         let entry = self.waiters.number(what).and_then(|number| {
             // Since when the holder has it is known if it had to wait for it: then it has said so.
-            number.is_held_by(self.waiters.holder.load(Ordering::Relaxed));
+            number.is_held_by(holding);
             Waiter::new(number, waker::current_packed(), clock::ticks())
         });
-        Present { since, entry }
+        Present {
+            since,
+            entry,
+            is_wait: holding.holder != 0,
+        }
     }
 
     /// It has the lock.
@@ -311,8 +356,9 @@ impl<'a> Wait<'a> {
     pub(super) fn end<M: Mode>(&mut self) {
         if let Some(present) = self.present.take() {
             self.waiters.taken::<M>();
+            let waits = present.entry.and_then(|entry| entry.waits());
             self.waiters.leave(present, true, Queue::leave);
-            self.waiters.tell();
+            self.waiters.tell(waits);
         }
     }
 }
