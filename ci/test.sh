@@ -25,8 +25,8 @@ features=$probe_features,runtime-probe-axum/hyper
 # Always the same ones together: cargo unites their features, so each other choice compiles tokio and what is above it anew.
 packages=(-p runtime-dump -p runtime-probe -p runtime-probe-http -p runtime-probe-axum -p runtime-probe-console -p runtime-dump-cli -p examples -p faults)
 # What a build of ours may have beside them, and where the probe behaves otherwise with those.
-other_features=runtime-probe/flamegraph,runtime-probe/interpose,runtime-probe/tracing
-other_tests=(goroutine_parameters interpose threadcreate block watchdog_tracing)
+other_features=runtime-probe/flamegraph,runtime-probe/interpose,runtime-probe/tracing,runtime-probe/semaphore
+other_tests=(goroutine_parameters interpose threadcreate block watchdog_tracing semaphore)
 # Whose outcome is another one without --cfg tokio_unstable.
 flag_tests=(facts running runtimes threads unlisted wire)
 
@@ -372,7 +372,7 @@ console() {
 # tokio's tests of what the facade shadows; the others, and those of other crates, by hand.
 upstream() {
     QUICK=1 bash ci/upstream.sh tokio async_send_sync join_handle_panic rt_basic rt_handle rt_handle_block_on rt_local \
-        rt_metrics sync_mutex sync_mutex_owned sync_rwlock task_abort task_blocking task_builder task_hooks task_id \
+        rt_metrics sync_mutex sync_mutex_owned sync_rwlock sync_semaphore sync_semaphore_owned task_abort task_blocking task_builder task_hooks task_id \
         task_join_set task_local task_local_set task_panic unwindsafe
     done_with upstream
 }

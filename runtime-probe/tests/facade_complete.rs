@@ -16,7 +16,7 @@ use syn::visit::Visit;
 use syn::{FnArg, GenericParam, Generics, ReturnType, Token, TypeParamBound, WherePredicate};
 
 /// The types that the facade has one of its own of.
-const SHADOWED: [&str; 20] = [
+const SHADOWED: [&str; 23] = [
     "runtime::Builder",
     "runtime::Handle",
     "runtime::LocalRuntime",
@@ -29,10 +29,13 @@ const SHADOWED: [&str; 20] = [
     "sync::OwnedRwLockMappedWriteGuard",
     "sync::OwnedRwLockReadGuard",
     "sync::OwnedRwLockWriteGuard",
+    "sync::OwnedSemaphorePermit",
     "sync::RwLock",
     "sync::RwLockMappedWriteGuard",
     "sync::RwLockReadGuard",
     "sync::RwLockWriteGuard",
+    "sync::Semaphore",
+    "sync::SemaphorePermit",
     "task::Builder",
     "task::JoinSet",
     "task::LocalSet",

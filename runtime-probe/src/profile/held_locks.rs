@@ -3,18 +3,21 @@
 use super::leaf_stacks::own_frame;
 use super::selection::grouped;
 use crate::registry::locks::Who;
-use crate::snapshot::locks::{Lock, LockNumber, Locks};
+use crate::snapshot::locks::{Lock, LockNumber, Locks, Permits};
 use crate::snapshot::tasks::{Row, State, Tasks};
 use crate::stack::raw::WaitSet;
 use crate::symbol::resolver::Resolver;
 use runtime_dump::source_path::shortened;
 use runtime_dump::stack::Frame;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::Location;
 use std::time::Duration;
 
 /// A lock that nothing has and something waits for is on its way to the next waiter, which a ready task fetches in this time.
 const HANDED_OVER_NS: u64 = 100_000_000;
+
+/// The most holders of a semaphore's permits that are named.
+const MOST_HOLDERS: usize = 3;
 
 /// The locks of a dump.
 #[derive(Debug, Default)]
@@ -36,8 +39,15 @@ impl HeldLocks {
     pub(super) fn of(locks: Locks, tasks: &Tasks, resolver: &mut Resolver) -> Self {
         let mut held = HeldLocks::default();
         for (at, lock) in locks.0.iter().enumerate() {
-            if let Who::Task(id) = lock.holder {
-                held.holds.entry(id).or_default().push(at);
+            let of_permits = lock.permits.iter().flat_map(|permits| &permits.holders);
+            let holders: HashSet<Who> = of_permits
+                .map(|holder| holder.who)
+                .chain([lock.holder])
+                .collect();
+            for holder in holders {
+                if let Who::Task(id) = holder {
+                    held.holds.entry(id).or_default().push(at);
+                }
             }
             for (place, waiter) in lock.waiters.iter().enumerate() {
                 if let Who::Task(id) = waiter.who {
@@ -48,8 +58,13 @@ impl HeldLocks {
         held.locks = locks;
         if !held.holds.is_empty() || !held.waits.is_empty() {
             let rows = tasks.rows.iter();
-            let wanted = rows
-                .filter(|row| held.holds.contains_key(&row.id) || held.waits.contains_key(&row.id));
+            let permits = held.locks.0.iter().filter_map(|lock| lock.permits.as_ref());
+            let forgetters: HashSet<Who> = permits.map(|permits| permits.forgetter).collect();
+            let wanted = rows.filter(|row| {
+                held.holds.contains_key(&row.id)
+                    || held.waits.contains_key(&row.id)
+                    || forgetters.contains(&Who::Task(row.id))
+            });
             held.polls = wanted.map(|row| (row.id, row.polls)).collect();
         }
         let mut abandoned = HashMap::new();
@@ -103,7 +118,7 @@ impl HeldLocks {
             }
         }
         for at in self.holds.get(&row.id).into_iter().flatten() {
-            notes.push(self.holds(&self.locks.0[*at]));
+            notes.push(self.holds(&self.locks.0[*at], row.id));
         }
         notes
     }
@@ -133,6 +148,9 @@ impl HeldLocks {
     }
 
     fn held_by(&self, lock: &Lock, task: u64, thread: &impl Fn(u32) -> String) -> Option<String> {
+        if let Some(permits) = &lock.permits {
+            return Some(self.permits_of(permits, task, thread));
+        }
         let held = match lock.is_shared {
             true => "taken for reading",
             false => "held",
@@ -158,12 +176,72 @@ impl HeldLocks {
         })
     }
 
+    /// `"0 of 10 permits free, held by goroutine 431 since 2.1s (2 permits) and 3 more"`.
+    fn permits_of(&self, permits: &Permits, task: u64, thread: &impl Fn(u32) -> String) -> String {
+        let name = |who| match who {
+            Who::Task(id) if id == task => "this very task".to_owned(),
+            Who::Task(id) if self.polls.contains_key(&id) => format!("goroutine {id}"),
+            Who::Task(id) => format!("goroutine {id}, which has ended or is not listed,"),
+            Who::Thread(tid) => thread(tid),
+            Who::Unknown => "an unknown thread".to_owned(),
+        };
+        let mut text = match permits.all {
+            0 => "which has no permits".to_owned(),
+            all => format!(
+                "{} of {} permits free",
+                grouped(permits.free()),
+                grouped(all)
+            ),
+        };
+        let mut holders: Vec<String> = permits
+            .holders
+            .iter()
+            .take(MOST_HOLDERS)
+            .map(|holder| {
+                let since = Duration::from_nanos(holder.since_ns);
+                let count = match holder.count {
+                    1 => String::new(),
+                    several => format!(" ({} permits)", grouped(u64::from(several))),
+                };
+                format!("{} since {since:.1?}{count}", name(holder.who))
+            })
+            .collect();
+        let more = permits.holders.len() - holders.len();
+        if more > 0 {
+            holders.push(format!("{} more", grouped(more as u64)));
+        }
+        if !holders.is_empty() {
+            text.push_str(&format!(", held by {}", holders.join(", ")));
+        }
+        if permits.forgotten > 0 {
+            let (forgotten, last) = (grouped(permits.forgotten), name(permits.forgetter));
+            text.push_str(&format!(
+                ", {forgotten} were forgotten since its first use, last by {}",
+                last.trim_end_matches(',')
+            ));
+        }
+        text
+    }
+
     /// Where it was taken; empty where that is not known.
     pub(super) fn place_of(&self, lock: &Lock) -> &str {
         self.taken_at.get(&lock.number).map_or("", String::as_str)
     }
 
-    fn holds(&self, lock: &Lock) -> String {
+    fn holds(&self, lock: &Lock, task: u64) -> String {
+        if let Some(permits) = &lock.permits {
+            let own = permits.holders.iter();
+            let own = own.filter(|holder| holder.who == Who::Task(task));
+            let own: u64 = own.map(|holder| u64::from(holder.count)).sum();
+            return format!(
+                "has {} of {} permits of {}: {} for some, the first for {:.1?}",
+                grouped(own),
+                grouped(permits.all),
+                described(lock),
+                wait(lock.waiters.len()),
+                Duration::from_nanos(lock.longest_ns())
+            );
+        }
         let took = match lock.is_shared {
             true => "took for reading",
             false => "holds",
@@ -192,7 +270,12 @@ impl HeldLocks {
             None => "a future".to_owned(),
         };
         format!(
-            "was given {} {since:.1?} ago, through {future}, which it has not polled since: {} behind it",
+            "was given {}{} {since:.1?} ago, through {future}, which it has not polled since: {} behind it",
+            if lock.permits.is_some() {
+                "permits of "
+            } else {
+                ""
+            },
             described(lock),
             wait(lock.waiters.len() - 1)
         )
@@ -202,10 +285,9 @@ impl HeldLocks {
     /// for the first waiter to fetch it.
     pub(super) fn culprit(&self, lock: &Lock) -> Option<u64> {
         let first = lock.waiters.first()?;
-        let free = lock.holder == Who::Unknown && !lock.is_shared;
         let too_long = lock.since_ns.is_some_and(|ns| ns > HANDED_OVER_NS);
         match first.who {
-            Who::Task(id) if free && too_long && first.poll != 0 => {
+            Who::Task(id) if lock.is_free() && too_long && first.poll != 0 => {
                 (*self.polls.get(&id)? > first.poll).then_some(id)
             }
             _ => None,

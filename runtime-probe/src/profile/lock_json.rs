@@ -6,7 +6,7 @@ use super::conditions::Condition;
 use super::lock_table::LockTable;
 use super::sites::quoted;
 use crate::registry::locks::Who;
-use crate::snapshot::locks::{self, Lock};
+use crate::snapshot::locks::{self, Lock, Permits};
 use crate::snapshot::tasks::Row;
 use runtime_dump::source_path::shortened;
 use std::collections::HashMap;
@@ -48,6 +48,12 @@ impl LockTable {
         field("created_at", created);
         field("holder", self.who(lock.holder, rows));
         field("is_shared", Some(lock.is_shared.to_string()));
+        field(
+            "permits",
+            lock.permits
+                .as_ref()
+                .map(|permits| self.permits(permits, rows)),
+        );
         field("since_ns", lock.since_ns.map(|ns| ns.to_string()));
         field("taken_at", taken_at.map(quoted));
         // The task that was given the lock through a future that it does not poll any more.
@@ -67,6 +73,27 @@ impl LockTable {
         field("waiters", Some(format!("[{}]", waiters.join(","))));
         json.push('}');
         json
+    }
+
+    fn permits(&self, permits: &Permits, rows: &HashMap<u64, &Row>) -> String {
+        let null = || "null".to_owned();
+        let holders = permits.holders.iter().map(|holder| {
+            format!(
+                "{{\"permits\": {}, \"since_ns\": {}, \"who\": {}}}",
+                holder.count,
+                holder.since_ns,
+                self.who(holder.who, rows).unwrap_or_else(null)
+            )
+        });
+        let holders: Vec<String> = holders.collect();
+        format!(
+            "{{\"all\": {}, \"free\": {}, \"forgotten\": {}, \"forgotten_by\": {}, \"holders\": [{}]}}",
+            permits.all,
+            permits.free(),
+            permits.forgotten,
+            self.who(permits.forgetter, rows).unwrap_or_else(null),
+            holders.join(", ")
+        )
     }
 
     /// A task with where it is, or a thread.

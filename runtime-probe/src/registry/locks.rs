@@ -33,6 +33,8 @@ pub(crate) struct LockType {
     pub(crate) value: fn() -> &'static str,
     /// Several may have it at once.
     pub(crate) has_readers: bool,
+    /// It is a number of permits, and those that have some are in [`permits`](super::permits).
+    pub(crate) has_permits: bool,
 }
 
 /// What has a lock, or waits for one. In one word: a task by its id, a thread by its kernel id with the top bit set.
@@ -78,6 +80,9 @@ struct LockSlot {
     /// Waits for it that have ended, and how long these were together.
     waits: AtomicU64,
     waited: AtomicU64,
+    /// Of a semaphore: all its permits, taken or not, and how many were forgotten. Then `holder` is what forgot some last.
+    permits: AtomicU64,
+    forgotten: AtomicU64,
 }
 
 /// That a lock is held, or that it is free.
@@ -98,6 +103,8 @@ struct WaiterSlot {
     arrival: AtomicU64,
     who: AtomicU64,
     since: AtomicU64,
+    /// Of a semaphore: for how many permits it waits.
+    wanted: AtomicU32,
     /// In which poll of its task the future was polled last; 0 for a thread.
     poll: AtomicU64,
     /// The registrations of that poll up to this one.
@@ -116,6 +123,8 @@ impl Slot for LockSlot {
             taken_at: AtomicPtr::new(null_mut()),
             waits: AtomicU64::new(0),
             waited: AtomicU64::new(0),
+            permits: AtomicU64::new(0),
+            forgotten: AtomicU64::new(0),
         }
     }
 
@@ -134,6 +143,7 @@ impl Slot for WaiterSlot {
             arrival: AtomicU64::new(0),
             who: AtomicU64::new(0),
             since: AtomicU64::new(0),
+            wanted: AtomicU32::new(0),
             poll: AtomicU64::new(0),
             waits: AtomicPtr::new(null_mut()),
         }
@@ -145,7 +155,7 @@ impl Slot for WaiterSlot {
 }
 
 /// Begins an entry: what its owner writes comes after it.
-fn open(version: &AtomicU32, write: impl FnOnce()) {
+pub(super) fn open(version: &AtomicU32, write: impl FnOnce()) {
     // Readers must see the even version before any field of this owner.
     fence(Ordering::Release);
     write();
@@ -154,7 +164,7 @@ fn open(version: &AtomicU32, write: impl FnOnce()) {
 }
 
 /// Ends it.
-fn shut(version: &AtomicU32) {
+pub(super) fn shut(version: &AtomicU32) {
     let used = version.load(Ordering::Relaxed);
     version.store(used.wrapping_add(1), Ordering::Relaxed);
     // What the next owner writes comes after the even version.
@@ -162,7 +172,7 @@ fn shut(version: &AtomicU32) {
 }
 
 /// What a reader found, if the entry was in use and one owner's all the while.
-fn read<R>(version: &AtomicU32, read: impl FnOnce(u32) -> R) -> Option<R> {
+pub(super) fn read<R>(version: &AtomicU32, read: impl FnOnce(u32) -> R) -> Option<R> {
     let before = version.load(Ordering::Acquire);
     if before.is_multiple_of(2) {
         return None;
@@ -192,6 +202,8 @@ pub(crate) fn enlist(
         slot.taken_at.store(null_mut(), Ordering::Relaxed);
         slot.waits.store(0, Ordering::Relaxed);
         slot.waited.store(0, Ordering::Relaxed);
+        slot.permits.store(0, Ordering::Relaxed);
+        slot.forgotten.store(0, Ordering::Relaxed);
     });
     Some(LockNumber(number))
 }
@@ -215,6 +227,32 @@ impl LockNumber {
         }
     }
 
+    /// A semaphore has so many permits in all, from `now` on.
+    #[cfg(feature = "semaphore")]
+    pub(crate) fn has_permits(self, permits: u64, now: Ticks) {
+        if let Some(slot) = LOCKS.slot(self.0) {
+            slot.since.store(now, Ordering::Relaxed);
+            slot.permits.store(permits, Ordering::Relaxed);
+        }
+    }
+
+    /// `who`, packed, has forgotten so many permits of a semaphore.
+    #[cfg(feature = "semaphore")]
+    pub(crate) fn forgot(self, permits: u32, who: u64) {
+        if let Some(slot) = LOCKS.slot(self.0) {
+            slot.forgotten
+                .fetch_add(u64::from(permits), Ordering::Relaxed);
+            slot.holder.store(who, Ordering::Relaxed);
+        }
+    }
+
+    /// Which of the locks that had the number it is of.
+    #[cfg(feature = "semaphore")]
+    pub(super) fn version(self) -> u32 {
+        let slot = LOCKS.slot(self.0);
+        slot.map_or(0, |slot| slot.version.load(Ordering::Relaxed))
+    }
+
     /// It is held so from now on.
     pub(crate) fn changes_hands(self, holding: Holding) {
         if let Some(slot) = LOCKS.slot(self.0) {
@@ -236,7 +274,7 @@ pub(crate) struct Waiter(NonZeroU32);
 
 impl Waiter {
     /// `who`, packed, waits for the lock; `None`, and counted, if all entries are in use.
-    pub(crate) fn new(lock: LockNumber, who: u64, since: Ticks) -> Option<Waiter> {
+    pub(crate) fn new(lock: LockNumber, who: u64, wanted: u32, since: Ticks) -> Option<Waiter> {
         let version = LOCKS.slot(lock.0)?.version.load(Ordering::Relaxed);
         let Some((number, slot)) = WAITERS.take() else {
             MISSED.fetch_add(1, Ordering::Relaxed);
@@ -249,6 +287,7 @@ impl Waiter {
             slot.arrival.store(arrival, Ordering::Relaxed);
             slot.who.store(who, Ordering::Relaxed);
             slot.since.store(since, Ordering::Relaxed);
+            slot.wanted.store(wanted, Ordering::Relaxed);
             slot.poll.store(0, Ordering::Relaxed);
             slot.waits.store(null_mut(), Ordering::Relaxed);
         });
@@ -305,6 +344,9 @@ pub(crate) struct LockView {
     /// Waits for it that have ended, and how long these were together.
     pub(crate) waits: u64,
     pub(crate) waited: Ticks,
+    /// Of a semaphore: all its permits, and how many were forgotten.
+    pub(crate) permits: u64,
+    pub(crate) forgotten: u64,
 }
 
 /// A waiter, as a reader sees it.
@@ -315,6 +357,7 @@ pub(crate) struct WaiterView {
     pub(crate) arrival: u64,
     pub(crate) who: Who,
     pub(crate) since: Ticks,
+    pub(crate) wanted: u32,
     pub(crate) poll: u64,
     pub(crate) waits: Option<&'static WaitSet>,
 }
@@ -356,6 +399,8 @@ fn lock_view(number: NonZeroU32, slot: &LockSlot, version: u32) -> Option<LockVi
         taken_at: taken_at.filter(|_| is_same),
         waits: slot.waits.load(Ordering::Relaxed),
         waited: slot.waited.load(Ordering::Relaxed),
+        permits: slot.permits.load(Ordering::Relaxed),
+        forgotten: slot.forgotten.load(Ordering::Relaxed),
     })
 }
 
@@ -377,6 +422,7 @@ fn waiter_view(slot: &WaiterSlot) -> WaiterView {
         arrival: slot.arrival.load(Ordering::Relaxed),
         who: Who::unpack(slot.who.load(Ordering::Relaxed)),
         since: slot.since.load(Ordering::Relaxed),
+        wanted: slot.wanted.load(Ordering::Relaxed),
         poll: slot.poll.load(Ordering::Acquire),
         // SAFETY: null, or an interned set, which lives for ever.
         waits: unsafe { slot.waits.load(Ordering::Relaxed).as_ref() },

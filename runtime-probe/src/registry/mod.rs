@@ -43,6 +43,8 @@ pub(crate) mod locks;
     allow(dead_code, reason = "of tasks and runtimes")
 )]
 pub(crate) mod names;
+#[cfg_attr(not(feature = "semaphore"), allow(dead_code, reason = "of semaphores"))]
+pub(crate) mod permits;
 #[cfg_attr(
     not(feature = "rt"),
     allow(dead_code, reason = "of tasks and runtimes")

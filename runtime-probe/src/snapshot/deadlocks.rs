@@ -6,7 +6,7 @@
 //! One copy of a running program is not of one moment, so a cycle is told when a second copy has the same waits in the same
 //! polls: at the moment between the two all of them lasted.
 
-use super::locks::{LockNumber, Locks};
+use super::locks::{Lock, LockNumber, Locks};
 use super::remaining::Remaining;
 use super::tasks::{State, Tasks, known};
 use crate::clock::Scale;
@@ -91,7 +91,8 @@ pub(crate) fn of(tasks: &Tasks, locks: &Locks) -> Vec<Deadlock> {
 
 /// Whether a holder waits itself: cheap, and false for most programs at most moments.
 fn may_have_a_cycle(locks: &Locks) -> bool {
-    let holders: HashSet<u64> = locks.0.iter().map(|lock| lock.holder.pack()).collect();
+    let holders = locks.0.iter().flat_map(Lock::holders);
+    let holders: HashSet<u64> = holders.map(Who::pack).collect();
     let mut waiters = locks.0.iter().flat_map(|lock| &lock.waiters);
     waiters.any(|waiter| waiter.who != Who::Unknown && holders.contains(&waiter.who.pack()))
 }
@@ -112,12 +113,16 @@ impl Deadlock {
 
 fn edges(locks: &Locks) -> impl Iterator<Item = Edge> {
     locks.0.iter().flat_map(|lock| {
-        lock.waiters.iter().map(|waiter| Edge {
-            who: waiter.who.pack(),
-            holder: lock.holder.pack(),
-            lock: lock.number,
-            arrival: waiter.arrival,
-            poll: waiter.poll,
+        let holders = lock.holders();
+        lock.waiters.iter().flat_map(move |waiter| {
+            let edges = holders.iter().map(|holder| Edge {
+                who: waiter.who.pack(),
+                holder: holder.pack(),
+                lock: lock.number,
+                arrival: waiter.arrival,
+                poll: waiter.poll,
+            });
+            edges.collect::<Vec<Edge>>()
         })
     })
 }
@@ -152,7 +157,9 @@ fn cycles(tasks: &Tasks, locks: &Locks) -> Vec<Deadlock> {
                 Remaining::All | Remaining::Repeated => registered,
                 Remaining::Earlier | Remaining::None => usize::MAX,
             };
-            key.state == State::Waiting && waits <= edges.len()
+            // One that waits for a semaphore waits for all that have its permits.
+            let arrivals: HashSet<u64> = edges.iter().map(|edge| edge.arrival).collect();
+            key.state == State::Waiting && waits <= arrivals.len()
         });
         blocked || only_locks
     });

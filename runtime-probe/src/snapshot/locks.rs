@@ -2,8 +2,9 @@
 
 use crate::clock::Scale;
 use crate::registry::locks::{self, LockType, LockView, WaiterView, Who};
+use crate::registry::permits::{self, HolderView};
 use crate::stack::raw::WaitSet;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::panic::Location;
 
 /// All locks that something waits for.
@@ -28,8 +29,37 @@ pub(crate) struct Lock {
     /// Waits for it that have ended, and how long these were together in nanoseconds.
     pub(crate) waits: u64,
     pub(crate) waited_ns: u64,
+    /// Of a semaphore: then `holder` is unknown.
+    pub(crate) permits: Option<Permits>,
     /// In the order in which they came; there is at least one.
     pub(crate) waiters: Vec<Waiter>,
+}
+
+/// The permits of a semaphore.
+#[derive(Debug)]
+pub(crate) struct Permits {
+    /// Taken or not.
+    pub(crate) all: u64,
+    /// So many were forgotten, and what did so last.
+    pub(crate) forgotten: u64,
+    pub(crate) forgetter: Who,
+    /// In the order in which they took theirs.
+    pub(crate) holders: Vec<Holder>,
+}
+
+/// What has permits of a semaphore.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Holder {
+    pub(crate) who: Who,
+    pub(crate) count: u32,
+    pub(crate) since_ns: u64,
+}
+
+impl Permits {
+    pub(crate) fn free(&self) -> u64 {
+        let held = self.holders.iter().map(|holder| u64::from(holder.count));
+        self.all.saturating_sub(held.sum())
+    }
 }
 
 /// A lock's number, and which of those that had it.
@@ -41,6 +71,8 @@ pub(crate) struct Waiter {
     pub(crate) who: Who,
     pub(crate) arrival: u64,
     pub(crate) since_ns: u64,
+    /// For how many permits of a semaphore.
+    pub(crate) wanted: u32,
     /// In which poll of its task the future that waits was polled last; 0 for a thread that the lock blocks.
     pub(crate) poll: u64,
     /// The registrations of that poll up to this one.
@@ -61,11 +93,22 @@ impl Locks {
         if waiters.is_empty() {
             return Locks::default();
         }
+        let mut holders: HashMap<LockNumber, Vec<Holder>> = HashMap::new();
+        for view in permits::holders() {
+            let number = (view.lock, view.lock_version);
+            if waiters.contains_key(&number) {
+                holders
+                    .entry(number)
+                    .or_default()
+                    .push(holder(&view, scale));
+            }
+        }
         let mut all: Vec<Lock> = locks::locks()
             .into_iter()
             .filter_map(|view| {
                 let number = (view.number.get(), view.version);
-                Some(lock(&view, waiters.remove(&number)?, scale))
+                let holders = holders.remove(&number).unwrap_or_default();
+                Some(lock(&view, holders, waiters.remove(&number)?, scale))
             })
             .collect();
         all.sort_by_key(|lock| std::cmp::Reverse(lock.longest_ns()));
@@ -74,6 +117,35 @@ impl Locks {
 }
 
 impl Lock {
+    /// What has to let go before the first that waits gets what it wants: all of them have it.
+    pub(crate) fn holders(&self) -> Vec<Who> {
+        let Some(permits) = &self.permits else {
+            return vec![self.holder];
+        };
+        match self.is_free() {
+            true => Vec::new(),
+            false => {
+                let all: BTreeSet<u64> = permits
+                    .holders
+                    .iter()
+                    .map(|holder| holder.who.pack())
+                    .collect();
+                all.into_iter().map(Who::unpack).collect()
+            }
+        }
+    }
+
+    /// Nothing keeps the first that waits from what it wants.
+    pub(crate) fn is_free(&self) -> bool {
+        match &self.permits {
+            Some(permits) => self
+                .waiters
+                .first()
+                .is_none_or(|first| permits.free() >= u64::from(first.wanted)),
+            None => self.holder == Who::Unknown && !self.is_shared,
+        }
+    }
+
     /// How long the first waiter has waited.
     pub(crate) fn longest_ns(&self) -> u64 {
         let waits = self.waiters.iter().map(|waiter| waiter.since_ns);
@@ -116,12 +188,23 @@ fn without_paths_of_std(name: &str) -> String {
     short
 }
 
-fn lock(view: &LockView, waiters: Vec<Waiter>, scale: &Scale) -> Lock {
+fn lock(view: &LockView, mut holders: Vec<Holder>, waiters: Vec<Waiter>, scale: &Scale) -> Lock {
+    holders.sort_by_key(|holder| std::cmp::Reverse(holder.since_ns));
+    let permits = view.what.has_permits.then_some(Permits {
+        all: view.permits,
+        forgotten: view.forgotten,
+        forgetter: view.holder,
+        holders,
+    });
     Lock {
         number: (view.number.get(), view.version),
         what: view.what,
         created: view.created,
-        holder: view.holder,
+        holder: match permits {
+            Some(_) => Who::Unknown,
+            None => view.holder,
+        },
+        permits,
         is_shared: view.is_shared,
         since_ns: (view.since != 0).then(|| scale.since(view.since)),
         taken_at: view.taken_at,
@@ -131,11 +214,20 @@ fn lock(view: &LockView, waiters: Vec<Waiter>, scale: &Scale) -> Lock {
     }
 }
 
+fn holder(view: &HolderView, scale: &Scale) -> Holder {
+    Holder {
+        who: view.who,
+        count: view.count,
+        since_ns: scale.since(view.since),
+    }
+}
+
 fn waiter(view: &WaiterView, scale: &Scale) -> Waiter {
     Waiter {
         who: view.who,
         arrival: view.arrival,
         since_ns: scale.since(view.since),
+        wanted: view.wanted,
         poll: view.poll,
         waits: view.waits,
     }

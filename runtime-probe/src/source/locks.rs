@@ -13,10 +13,13 @@
 //! * [`mode`]: alone or beside others;
 //! * [`held`]: what a guard consists of;
 //! * this file: how one gets it;
-//! * `raw`: the same for locks of `lock_api`, with the feature of that name.
+//! * `raw`: the same for locks of `lock_api`, with the feature of that name;
+//! * `permits`: the same for a semaphore, whose time is charged to nothing, with the feature `semaphore`.
 
 pub(crate) mod held;
 pub(crate) mod mode;
+#[cfg(feature = "semaphore")]
+pub(crate) mod permits;
 #[cfg(feature = "lock_api")]
 pub(crate) mod raw;
 mod waiters;
@@ -55,6 +58,7 @@ impl<T: ?Sized> Typed for Guarded<Mutex<()>, T> {
         kind: "Mutex",
         value: type_name::<T>,
         has_readers: false,
+        has_permits: false,
     };
 }
 
@@ -63,6 +67,7 @@ impl<T: ?Sized> Typed for Guarded<RwLock<()>, T> {
         kind: "RwLock",
         value: type_name::<T>,
         has_readers: true,
+        has_permits: false,
     };
 }
 
@@ -72,6 +77,7 @@ impl<G: ?Sized> Typed for Door<G> {
         kind: "",
         value: type_name::<G>,
         has_readers: true,
+        has_permits: false,
     };
 }
 

@@ -12,12 +12,16 @@ mod mutex;
 mod mutex_guards;
 mod read_guards;
 mod rwlock;
+#[cfg(feature = "semaphore")]
+mod semaphore;
 mod write_guards;
 
 pub use mutex::Mutex;
 pub use mutex_guards::{MappedMutexGuard, MutexGuard, OwnedMappedMutexGuard, OwnedMutexGuard};
 pub use read_guards::{OwnedRwLockReadGuard, RwLockReadGuard};
 pub use rwlock::RwLock;
+#[cfg(feature = "semaphore")]
+pub use semaphore::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 pub use tokio::sync::*;
 pub use write_guards::{
     OwnedRwLockMappedWriteGuard, OwnedRwLockWriteGuard, RwLockMappedWriteGuard, RwLockWriteGuard,

@@ -72,6 +72,9 @@ pub fn probe_manifest(package: &Package, tokio: &Package) -> String {
     format!("{HEADER}{manifest}")
 }
 
+/// The feature of runtime-probe by which its `Semaphore` is a type of its own.
+const SEMAPHORE: &str = "semaphore";
+
 /// The manifest of the package that all crates get. A feature that runtime-probe does not know, one of a newer tokio,
 /// goes to tokio alone.
 pub fn facade_manifest(tokio: &Package, probe: &Package) -> String {
@@ -90,6 +93,10 @@ pub fn facade_manifest(tokio: &Package, probe: &Package) -> String {
             .collect();
         if name != "default" {
             all.push(format!("{below}/{name}"));
+        }
+        // All crates have the same type, whatever they do with it.
+        if name == "sync" && probe.features.contains_key(SEMAPHORE) {
+            all.push(format!("runtime-probe/{SEMAPHORE}"));
         }
         (name.clone(), all)
     });

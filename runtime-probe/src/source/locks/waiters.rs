@@ -202,8 +202,14 @@ impl Waiters {
         });
     }
 
+    /// Whether anything waits.
+    #[cfg(feature = "semaphore")]
+    pub(super) fn is_contended(&self) -> bool {
+        self.contended.load(Ordering::Relaxed)
+    }
+
     /// The entry in the registry; made for the first waiter, `None` where there is no room.
-    fn number(&self, what: &'static LockType) -> Option<LockNumber> {
+    pub(super) fn number(&self, what: &'static LockType) -> Option<LockNumber> {
         if let Some(number) = self.known() {
             return Some(number);
         }
@@ -221,7 +227,7 @@ impl Waiters {
         }
     }
 
-    fn known(&self) -> Option<LockNumber> {
+    pub(super) fn known(&self) -> Option<LockNumber> {
         NonZeroU32::new(self.number.load(Ordering::Relaxed)).map(LockNumber)
     }
 
@@ -289,6 +295,8 @@ impl<M: Mode> Drop for Charge<'_, M> {
 /// One waiter. Dropped without [`Wait::end`], it has given up.
 pub(super) struct Wait<'a> {
     waiters: &'a Waiters,
+    /// Of a semaphore: for how many permits.
+    wanted: u32,
     /// From when it begins to wait.
     present: Option<Present>,
 }
@@ -306,8 +314,14 @@ struct Present {
 
 impl<'a> Wait<'a> {
     pub(super) fn new(waiters: &'a Waiters) -> Self {
+        Wait::of_permits(waiters, 0)
+    }
+
+    /// For permits of a semaphore.
+    pub(super) fn of_permits(waiters: &'a Waiters, wanted: u32) -> Self {
         Wait {
             waiters,
+            wanted,
             present: None,
         }
     }
@@ -320,7 +334,7 @@ impl<'a> Wait<'a> {
     }
 
     /// The future that waits was polled, and waits from now on, or goes on waiting.
-    fn pending(&mut self, what: &'static LockType) {
+    pub(super) fn pending(&mut self, what: &'static LockType) {
         self.begin(what);
         if let Some(entry) = self.present.and_then(|present| present.entry) {
             let (poll, waits) = waker::current_poll();
@@ -329,7 +343,8 @@ impl<'a> Wait<'a> {
     }
 
     fn enter(&self, what: &'static LockType) -> Present {
-        let counts = demand::Demand::Releases.is_on();
+        // Nothing is charged for permits: what gives them back need not be what others wait for.
+        let counts = !what.has_permits && demand::Demand::Releases.is_on();
         let since = self.waiters.change(|queue| {
             queue.present += 1;
             match counts {
@@ -341,13 +356,23 @@ impl<'a> Wait<'a> {
         let holding = self.waiters.holding();
         let entry = self.waiters.number(what).and_then(|number| {
             // Since when the holder has it is known if it had to wait for it: then it has said so.
-            number.is_held_by(holding);
-            Waiter::new(number, waker::current_packed(), clock::ticks())
+            if !what.has_permits {
+                number.is_held_by(holding);
+            }
+            Waiter::new(number, waker::current_packed(), self.wanted, clock::ticks())
         });
         Present {
             since,
             entry,
-            is_wait: holding.holder != 0,
+            is_wait: what.has_permits || holding.holder != 0,
+        }
+    }
+
+    /// It has its permits. What was waited since is charged to nothing.
+    #[cfg(feature = "semaphore")]
+    pub(super) fn end_with_permits(&mut self) {
+        if let Some(present) = self.present.take() {
+            self.waiters.leave(present, false, |_, _, _| {});
         }
     }
 

@@ -1,0 +1,105 @@
+//! What has permits of a semaphore: an entry for each permit that is held, with the number of permits that it stands for.
+//!
+//! The invariants are those of [`locks`](super::locks): a version that is odd while an entry is in use, and a semaphore that is
+//! named by number and version.
+
+use super::locks::{Who, read, shut};
+#[cfg(feature = "semaphore")]
+use super::locks::{LockNumber, open};
+use super::shelf::{Shelf, Slot};
+use crate::clock::Ticks;
+use crate::primitive::{AtomicU32, AtomicU64, Ordering};
+use std::num::NonZeroU32;
+
+static HOLDERS: Shelf<HolderSlot> = Shelf::new();
+
+struct HolderSlot {
+    version: AtomicU32,
+    next: AtomicU32,
+    lock: AtomicU32,
+    lock_version: AtomicU32,
+    count: AtomicU32,
+    who: AtomicU64,
+    since: AtomicU64,
+}
+
+impl Slot for HolderSlot {
+    fn new() -> Self {
+        HolderSlot {
+            version: AtomicU32::new(0),
+            next: AtomicU32::new(0),
+            lock: AtomicU32::new(0),
+            lock_version: AtomicU32::new(0),
+            count: AtomicU32::new(0),
+            who: AtomicU64::new(0),
+            since: AtomicU64::new(0),
+        }
+    }
+
+    fn next(&self) -> &AtomicU32 {
+        &self.next
+    }
+}
+
+/// The entry of permits that are held.
+#[derive(Debug)]
+pub(crate) struct Holder(NonZeroU32);
+
+impl Holder {
+    /// `who`, packed, has so many permits of that semaphore; `None` if all entries are in use.
+    #[cfg(feature = "semaphore")]
+    pub(crate) fn new(lock: LockNumber, who: u64, count: u32, since: Ticks) -> Option<Holder> {
+        let (number, slot) = HOLDERS.take()?;
+        open(&slot.version, || {
+            slot.lock.store(lock.0.get(), Ordering::Relaxed);
+            slot.lock_version.store(lock.version(), Ordering::Relaxed);
+            slot.count.store(count, Ordering::Relaxed);
+            slot.who.store(who, Ordering::Relaxed);
+            slot.since.store(since, Ordering::Relaxed);
+        });
+        Some(Holder(number))
+    }
+
+    /// They are so many from now on.
+    #[cfg(feature = "semaphore")]
+    pub(crate) fn set_count(&self, count: u32) {
+        if let Some(slot) = HOLDERS.slot(self.0) {
+            slot.count.store(count, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        if let Some(slot) = HOLDERS.slot(self.0) {
+            shut(&slot.version);
+            HOLDERS.give(self.0);
+        }
+    }
+}
+
+/// Permits that are held, as a reader sees them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HolderView {
+    pub(crate) lock: u32,
+    pub(crate) lock_version: u32,
+    pub(crate) count: u32,
+    pub(crate) who: Who,
+    pub(crate) since: Ticks,
+}
+
+/// All permits that are held.
+pub(crate) fn holders() -> Vec<HolderView> {
+    let slots = HOLDERS.slots();
+    slots
+        .filter_map(|(_, slot)| {
+            read(&slot.version, |_| HolderView {
+                lock: slot.lock.load(Ordering::Relaxed),
+                lock_version: slot.lock_version.load(Ordering::Relaxed),
+                count: slot.count.load(Ordering::Relaxed),
+                who: Who::unpack(slot.who.load(Ordering::Relaxed)),
+                since: slot.since.load(Ordering::Relaxed),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,215 @@
+//! A semaphore that knows what has its permits, and what waits for some: tokio's, and beside it the number of all permits.
+//!
+//! Permits are taken from tokio's semaphore and forgotten there, and given back as new ones, which is what tokio's own guards do.
+//! So a guard of ours needs no guard of tokio's, and one that owns its semaphore owns ours.
+//!
+//! Allowed here: an entry for each guard. Forbidden: changing what tokio's semaphore gives to which waiter, and when.
+
+use super::waiters::{Typed, Wait, Waiters};
+use crate::clock;
+use crate::registry::locks::{LockNumber, LockType};
+use crate::registry::permits::Holder;
+use crate::source::{self, waker};
+use std::panic::Location;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use tokio::sync::{AcquireError, Semaphore, SemaphorePermit, TryAcquireError};
+
+/// A semaphore.
+pub(crate) struct Permits {
+    waiters: Waiters,
+    /// All there are, taken or not.
+    all: AtomicUsize,
+    gate: Semaphore,
+}
+
+impl Typed for Permits {
+    const TYPE: &'static LockType = &LockType {
+        kind: "",
+        value: || "Semaphore",
+        has_readers: false,
+        has_permits: true,
+    };
+}
+
+/// Permits that were taken, without the semaphore that they go back to.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    count: u32,
+    /// `None` where there was no room for one, or the probe is off.
+    holder: Option<Holder>,
+}
+
+impl Permits {
+    #[track_caller]
+    pub(crate) const fn new(gate: Semaphore, permits: usize) -> Self {
+        Permits {
+            waiters: Waiters::new(Some(Location::caller())),
+            all: AtomicUsize::new(permits),
+            gate,
+        }
+    }
+
+    pub(crate) fn gate(&self) -> &Semaphore {
+        &self.gate
+    }
+
+    pub(crate) async fn acquire(&self, count: u32) -> Result<Taken, AcquireError> {
+        let acquire = Acquire {
+            acquire: self.gate.acquire_many(count),
+            wait: Wait::of_permits(&self.waiters, count),
+        };
+        let permit = acquire.await?;
+        Ok(self.taken(permit, count))
+    }
+
+    pub(crate) fn try_acquire(&self, count: u32) -> Result<Taken, TryAcquireError> {
+        let permit = self.gate.try_acquire_many(count)?;
+        Ok(self.taken(permit, count))
+    }
+
+    #[track_caller]
+    pub(crate) fn blocking_acquire(&self, count: u32) -> Result<Taken, AcquireError> {
+        let mut wait = Wait::of_permits(&self.waiters, count);
+        wait.begin(Self::TYPE);
+        let permit = self.gate.blocking_acquire_many(count)?;
+        wait.end_with_permits();
+        Ok(self.taken(permit, count))
+    }
+
+    /// Gives back what was taken.
+    pub(crate) fn give(&self, taken: &mut Taken) {
+        taken.holder = None;
+        let count = std::mem::take(&mut taken.count);
+        self.touched();
+        self.gate.add_permits(count as usize);
+    }
+
+    /// What was taken goes back to nothing.
+    pub(crate) fn forget(&self, taken: &mut Taken) {
+        let count = std::mem::take(&mut taken.count);
+        if taken.holder.take().is_some()
+            && let Some(number) = self.waiters.known()
+        {
+            number.forgot(count, waker::current_packed());
+        }
+        self.change_all(|all| all.saturating_sub(count as usize));
+    }
+
+    pub(crate) fn add(&self, count: usize) {
+        self.gate.add_permits(count);
+        self.change_all(|all| all.saturating_add(count));
+    }
+
+    pub(crate) fn forget_free(&self, count: usize) -> usize {
+        let forgotten = self.gate.forget_permits(count);
+        self.change_all(|all| all.saturating_sub(forgotten));
+        forgotten
+    }
+
+    /// tokio's guard is turned into an entry of ours.
+    fn taken(&self, permit: SemaphorePermit<'_>, count: u32) -> Taken {
+        permit.forget();
+        let holder = source::is_on().then(|| {
+            let (who, now) = (waker::current_packed(), clock::ticks());
+            Holder::new(self.number()?, who, count, now)
+        });
+        Taken {
+            count,
+            holder: holder.flatten(),
+        }
+    }
+
+    fn number(&self) -> Option<LockNumber> {
+        if let Some(known) = self.waiters.known() {
+            return Some(known);
+        }
+        let number = self.waiters.number(Self::TYPE)?;
+        self.tell(number);
+        Some(number)
+    }
+
+    fn change_all(&self, change: impl Fn(usize) -> usize) {
+        let change = |all| Some(change(all));
+        let _ = self
+            .all
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
+        if let Some(number) = self.waiters.known() {
+            self.tell(number);
+        }
+    }
+
+    /// Permits are about to be free, and something may wait for them.
+    fn touched(&self) {
+        if self.waiters.is_contended()
+            && let Some(number) = self.waiters.known()
+        {
+            self.tell(number);
+        }
+    }
+
+    fn tell(&self, number: LockNumber) {
+        let all = self.all.load(Ordering::Relaxed);
+        number.has_permits(all as u64, clock::ticks());
+    }
+}
+
+impl Taken {
+    pub(crate) fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Takes over what the other one has.
+    pub(crate) fn merge(&mut self, other: &mut Taken) {
+        other.holder = None;
+        self.count += std::mem::take(&mut other.count);
+        if let Some(holder) = &self.holder {
+            holder.set_count(self.count);
+        }
+    }
+
+    /// So many of these, if there are as many.
+    pub(crate) fn split(&mut self, permits: &Permits, count: usize) -> Option<Taken> {
+        let count = u32::try_from(count)
+            .ok()
+            .filter(|count| *count <= self.count)?;
+        self.count -= count;
+        let holder = self.holder.as_ref().and_then(|holder| {
+            holder.set_count(self.count);
+            let (who, now) = (waker::current_packed(), clock::ticks());
+            Holder::new(permits.number()?, who, count, now)
+        });
+        Some(Taken { count, holder })
+    }
+}
+
+/// Waits for permits.
+struct Acquire<'a, F> {
+    /// First: what it gives back when it is dropped goes to others before this waiter has gone.
+    acquire: F,
+    wait: Wait<'a>,
+}
+
+impl<P, F: Future<Output = Result<P, AcquireError>>> Future for Acquire<'_, F> {
+    type Output = F::Output;
+
+    #[inline]
+    #[expect(unsafe_code, reason = "pin projection")]
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        // SAFETY: `acquire` is pinned with this future: it is never moved out, there is no `Drop` of our own, and this is Unpin
+        // only if `acquire` is. The other is not pinned.
+        let (acquire, wait) = unsafe {
+            let this = self.get_unchecked_mut();
+            (Pin::new_unchecked(&mut this.acquire), &mut this.wait)
+        };
+        let result = acquire.poll(context);
+        match &result {
+            Poll::Pending => wait.pending(<Permits as Typed>::TYPE),
+            Poll::Ready(Ok(_)) => wait.end_with_permits(),
+            // Closed: dropping the wait gives it up.
+            Poll::Ready(Err(_)) => {}
+        }
+        result
+    }
+}
