@@ -122,7 +122,9 @@ fn the_task_that_took_it_and_what_waits() {
     let name = "Mutex<holders::the_task_that_took_it_and_what_waits::Stock>";
     let waits = format!("waits for a {name} created at runtime-probe/tests/holders.rs:");
     let text = until(|text| text.matches(&waits).count() == 3);
-    let held = format!(", held by goroutine {holder_id}; 2 more wait for it");
+    let held = format!(
+        ", held by goroutine {holder_id} (holders::the_task_that_took_it_and_what_waits); 2 more wait for it"
+    );
     assert_eq!(text.matches(&held).count(), 3, "{text}");
     let holds = format!("holds a {name} created at ");
     assert_eq!(text.matches(&holds).count(), 1, "{text}");

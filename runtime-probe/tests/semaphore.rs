@@ -48,8 +48,11 @@ fn the_tasks_that_have_its_permits_and_what_waits() {
     let told = line_of(&[&created]);
     assert!(told.contains(", 0 of 5 permits free, held by "), "{told}");
     for (holder, count) in holders.iter().zip([2, 3]) {
-        let held = format!("goroutine {} since ", holder.id());
-        let after = told.split(&held).nth(1).unwrap();
+        let held = format!(
+            "goroutine {} (semaphore::the_tasks_that_have_its_permits_and_what_waits::{{closure}}) since ",
+            holder.id()
+        );
+        let after = told.split(&held).nth(1).unwrap_or_else(|| panic!("{told}"));
         let (_since, after) = after.split_once(' ').unwrap();
         assert!(after.starts_with(&format!("({count} permits)")), "{told}");
     }

@@ -7,6 +7,7 @@ use crate::snapshot::locks::{Lock, LockNumber, Locks, Permits};
 use crate::snapshot::tasks::{Row, State, Tasks};
 use crate::stack::raw::WaitSet;
 use crate::symbol::resolver::Resolver;
+use runtime_dump::naming::role::root_name;
 use runtime_dump::source_path::shortened;
 use runtime_dump::stack::Frame;
 use std::collections::{HashMap, HashSet};
@@ -29,6 +30,8 @@ pub(super) struct HeldLocks {
     holds: HashMap<u64, Vec<usize>>,
     /// Of the tasks in either, how often each was polled. What is not in it has ended.
     polls: HashMap<u64, u64>,
+    /// Of those that hold something: their names, or else those of their futures.
+    names: HashMap<u64, String>,
     /// By lock, of those that a task was given and does not take: where the future waited that it was given to.
     abandoned: HashMap<usize, String>,
     /// Where the holder has taken it, as far as that is known.
@@ -66,6 +69,10 @@ impl HeldLocks {
                     || forgetters.contains(&Who::Task(row.id))
             });
             held.polls = wanted.map(|row| (row.id, row.polls)).collect();
+            let rows = tasks.rows.iter();
+            let holders = rows.filter(|row| held.holds.contains_key(&row.id));
+            let names = holders.filter_map(|row| Some((row.id, name(tasks, row)?)));
+            held.names = names.collect();
         }
         let mut abandoned = HashMap::new();
         for (at, lock) in held.locks.0.iter().enumerate() {
@@ -163,7 +170,7 @@ impl HeldLocks {
         Some(match lock.holder {
             Who::Task(id) if id == task => format!("{held} by this very task{since}"),
             Who::Task(id) if self.polls.contains_key(&id) => {
-                format!("{held} by goroutine {id}{since}")
+                format!("{held} by {}{since}", self.task(id))
             }
             Who::Task(id) => {
                 format!("{held} by goroutine {id}{since}, which has ended or is not listed")
@@ -180,7 +187,7 @@ impl HeldLocks {
     fn permits_of(&self, permits: &Permits, task: u64, thread: &impl Fn(u32) -> String) -> String {
         let name = |who| match who {
             Who::Task(id) if id == task => "this very task".to_owned(),
-            Who::Task(id) if self.polls.contains_key(&id) => format!("goroutine {id}"),
+            Who::Task(id) if self.polls.contains_key(&id) => self.task(id),
             Who::Task(id) => format!("goroutine {id}, which has ended or is not listed,"),
             Who::Thread(tid) => thread(tid),
             Who::Unknown => "an unknown thread".to_owned(),
@@ -221,6 +228,14 @@ impl HeldLocks {
             ));
         }
         text
+    }
+
+    /// `"goroutine 431 (shop::audit_books)"`.
+    fn task(&self, id: u64) -> String {
+        match self.names.get(&id) {
+            Some(name) => format!("goroutine {id} ({name})"),
+            None => format!("goroutine {id}"),
+        }
     }
 
     /// Where it was taken; empty where that is not known.
@@ -293,6 +308,15 @@ impl HeldLocks {
             _ => None,
         }
     }
+}
+
+/// The name that the user gave a task, or else that of its future.
+fn name(tasks: &Tasks, row: &Row) -> Option<String> {
+    let given = tasks.names.get(&row.name);
+    let meta = tasks.stack_keys[row.stack_key as usize].meta;
+    given
+        .map(ToString::to_string)
+        .or_else(|| Some(root_name((meta?.type_name)())))
 }
 
 /// A lock, as it is named.

@@ -3,9 +3,9 @@
 //! The invariants are those of [`locks`](super::locks): a version that is odd while an entry is in use, and a semaphore that is
 //! named by number and version.
 
-use super::locks::{Who, read, shut};
 #[cfg(feature = "semaphore")]
 use super::locks::{LockNumber, open};
+use super::locks::{Who, read, shut};
 use super::shelf::{Shelf, Slot};
 use crate::clock::Ticks;
 use crate::primitive::{AtomicU32, AtomicU64, Ordering};
