@@ -13,6 +13,7 @@
 //! * [`cpu_profile`]: what ran for how long;
 //! * [`profile`]: that and any other profile as `profile.proto`, Go's `debug=0`;
 //! * [`folded`]: any profile as folded stacks, for flame graphs;
+//! * [`trace`]: what ran when, as Go's execution trace;
 //! * [`thread_text`]: threads, a block of text for each;
 //! * [`source_path`]: paths of source files, as people read them;
 //! * [`proto`]: the messages of `profile.proto`;
@@ -41,3 +42,4 @@ pub mod stack;
 mod stack_text;
 mod tabwriter;
 pub mod thread_text;
+pub mod trace;

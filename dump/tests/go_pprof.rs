@@ -11,6 +11,8 @@ use runtime_dump::stack::Stack;
 use support::cases::{self, Case};
 use support::go::Go;
 
+#[path = "go_traces/traces.rs"]
+mod traces;
 mod support {
     #[allow(dead_code, reason = "pprof does not read the goroutine text")]
     pub mod cases;

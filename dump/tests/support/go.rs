@@ -81,3 +81,56 @@ impl Go {
             .unwrap_or_else(|error| panic!("{}: {error}", self.command.display()))
     }
 }
+
+/// Go's strict validator of traces, built once for a folder.
+#[allow(dead_code, reason = "most tests read no trace")]
+impl Go {
+    /// What is wrong with these traces by Go's own validator; nothing, if all is well.
+    pub fn validate_traces(&self, traces: &[PathBuf]) -> Result<(), String> {
+        let output = Command::new(self.trace_validator())
+            .args(traces)
+            .output()
+            .unwrap();
+        match output.status.success() {
+            true => Ok(()),
+            false => Err(String::from_utf8_lossy(&output.stdout).into_owned()
+                + &String::from_utf8_lossy(&output.stderr)),
+        }
+    }
+
+    fn trace_validator(&self) -> PathBuf {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .ancestors()
+            .map(|folder| folder.join("dump/tests/go/tracevalidate.go"))
+            .find(|path| path.exists())
+            .expect("the validator's source");
+        let root = self.run(["env", "GOROOT"].map(OsStr::new));
+        let root = String::from_utf8(root).unwrap();
+        let inside = Path::new(root.trim()).join("src/cmd/tracevalidate/main.go");
+        let overlay = format!("{{\"Replace\": {{{inside:?}: {source:?}}}}}");
+        let overlay = self.file("overlay.json", overlay.as_bytes());
+        let program = self.folder.join("tracevalidate");
+        self.run([
+            OsStr::new("build"),
+            OsStr::new("-overlay"),
+            overlay.as_os_str(),
+            OsStr::new("-o"),
+            program.as_os_str(),
+            OsStr::new("cmd/tracevalidate"),
+        ]);
+        program
+    }
+
+    /// `go tool trace` with some options, of a file.
+    pub fn trace(&self, options: &[&str], file: &Path) -> String {
+        let options = options.iter().map(OsStr::new);
+        let arguments = ["tool", "trace"].map(OsStr::new).into_iter();
+        let output = self.output(arguments.chain(options).chain([file.as_os_str()]));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+}

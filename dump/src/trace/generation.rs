@@ -1,0 +1,190 @@
+//! Bytes of one generation: batches of events by thread, batches of tables.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+/// Bytes of a batch, at most; a longer one is refused.
+const MOST_BYTES: usize = 65_536;
+/// What an event takes, at most: a byte and six numbers of ten bytes each.
+const EVENT_BYTES: usize = 64;
+/// The thread of batches that are no thread's.
+pub(super) const NO_THREAD: u64 = u64::MAX;
+/// The byte that begins a batch.
+const BATCH: u8 = 1;
+/// The batch with how many units of time a second has, and its only record.
+const FREQUENCY: u8 = 8;
+const UNITS_PER_SECOND: u64 = 1_000_000_000;
+
+/// Go's numbers of events, with the arguments after the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Code {
+    /// Proc, its sequence number.
+    ProcStart = 10,
+    ProcStop = 11,
+    /// Proc, status.
+    ProcStatus = 13,
+    /// Goroutine, its stack, the creator's stack.
+    GoCreate = 14,
+    /// Goroutine, its sequence number.
+    GoStart = 16,
+    GoDestroy = 17,
+    /// Reason, stack.
+    GoStop = 19,
+    /// Reason, stack.
+    GoBlock = 20,
+    /// Goroutine, its sequence number, the waker's stack.
+    GoUnblock = 21,
+    /// The proc's sequence number, stack.
+    GoSyscallBegin = 22,
+    GoSyscallEndBlocked = 24,
+    /// Goroutine, thread, status, stack.
+    GoStatusStack = 48,
+}
+
+/// Go's numbers of tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Structure {
+    Stack,
+    Text,
+}
+
+impl Structure {
+    /// The byte that begins the batch, and the one that begins a record.
+    fn codes(self) -> (u8, u8) {
+        match self {
+            Structure::Stack => (2, 3),
+            Structure::Text => (4, 5),
+        }
+    }
+}
+
+/// A generation that is being written.
+#[derive(Debug)]
+pub(super) struct Generation {
+    number: u64,
+    began: u64,
+    last: u64,
+    open: BTreeMap<u64, Batch>,
+    stacks: Vec<u8>,
+    texts: Vec<u8>,
+    sealed: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Batch {
+    base: u64,
+    last: u64,
+    payload: Vec<u8>,
+}
+
+impl Generation {
+    pub(super) fn new(number: u64, began: u64) -> Self {
+        let mut generation = Generation {
+            number,
+            began,
+            last: began,
+            open: BTreeMap::new(),
+            stacks: Vec::new(),
+            texts: Vec::new(),
+            sealed: Vec::new(),
+        };
+        let mut frequency = vec![FREQUENCY];
+        put_number(&mut frequency, UNITS_PER_SECOND);
+        generation.seal(NO_THREAD, began, &frequency);
+        generation
+    }
+
+    /// Adds an event, later than all before.
+    pub(super) fn event(&mut self, at: u64, thread: u64, code: Code, arguments: &[u64]) {
+        self.last = at.max(self.last + 1);
+        self.put(self.last, thread, code, arguments);
+    }
+
+    /// Adds what was so when the generation began. Before any event.
+    pub(super) fn status(&mut self, thread: u64, code: Code, arguments: &[u64]) {
+        self.put(self.began, thread, code, arguments);
+    }
+
+    fn put(&mut self, at: u64, thread: u64, code: Code, arguments: &[u64]) {
+        let batch = self.open.entry(thread).or_insert_with(|| Batch {
+            base: at,
+            last: at,
+            payload: Vec::new(),
+        });
+        batch.payload.push(code as u8);
+        put_number(&mut batch.payload, at - batch.last);
+        batch.last = at;
+        for argument in arguments {
+            put_number(&mut batch.payload, *argument);
+        }
+        if batch.payload.len() + EVENT_BYTES > MOST_BYTES
+            && let Some(full) = self.open.remove(&thread)
+        {
+            self.seal(thread, full.base, &full.payload);
+        }
+    }
+
+    /// Adds a record of a table.
+    pub(super) fn structure(&mut self, table: Structure, record: &[u8]) {
+        let (first, each) = table.codes();
+        let mut open = std::mem::take(self.table(table));
+        if open.len() + record.len() + 1 > MOST_BYTES {
+            self.seal(NO_THREAD, self.began, &open);
+            open.clear();
+        }
+        if open.is_empty() {
+            open.push(first);
+        }
+        open.push(each);
+        open.extend_from_slice(record);
+        *self.table(table) = open;
+    }
+
+    fn table(&mut self, table: Structure) -> &mut Vec<u8> {
+        match table {
+            Structure::Stack => &mut self.stacks,
+            Structure::Text => &mut self.texts,
+        }
+    }
+
+    fn seal(&mut self, thread: u64, base: u64, payload: &[u8]) {
+        if payload.is_empty() {
+            return;
+        }
+        self.sealed.push(BATCH);
+        for number in [self.number, thread, base, payload.len() as u64] {
+            put_number(&mut self.sealed, number);
+        }
+        self.sealed.extend_from_slice(payload);
+    }
+
+    /// The time of the last event.
+    pub(super) fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// Writes all batches.
+    pub(super) fn write_to(mut self, out: &mut impl Write) -> io::Result<()> {
+        for (thread, batch) in std::mem::take(&mut self.open) {
+            self.seal(thread, batch.base, &batch.payload);
+        }
+        let tables = [
+            std::mem::take(&mut self.stacks),
+            std::mem::take(&mut self.texts),
+        ];
+        for table in tables {
+            self.seal(NO_THREAD, self.began, &table);
+        }
+        out.write_all(&self.sealed)
+    }
+}
+
+/// Appends a number, seven bits a byte, the low ones first.
+pub(super) fn put_number(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}

@@ -1,0 +1,82 @@
+//! Events as rows.
+
+use super::tables::{StackNumber, TextNumber};
+
+/// What a thread did, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Nanoseconds since any moment of the past; above 0.
+    pub at_ns: u64,
+    /// The kernel's id of the thread.
+    pub thread: u64,
+    /// What it did.
+    pub event: Event,
+}
+
+/// What a thread can do. Tasks are numbers above 0 and below 2^63, as in a dump.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// It spawned a task, which is runnable.
+    Spawn {
+        /// The new task.
+        task: u64,
+        /// Names the task: the function of the last frame does.
+        name: StackNumber,
+        /// Where it was spawned.
+        by: StackNumber,
+    },
+    /// It begins to poll a task. Polls on one thread nest.
+    PollBegin {
+        /// The task.
+        task: u64,
+    },
+    /// The poll is over, and so are those inside it.
+    PollEnd {
+        /// The task.
+        task: u64,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// It begins a closure of the blocking pool: shown as a system call, in which no proc is held. [`Event::PollEnd`] ends it.
+    ClosureBegin {
+        /// The closure.
+        task: u64,
+        /// Of the closure, for the profile of system calls.
+        stack: StackNumber,
+    },
+    /// It wakes a task. Counts where the task waits; in a poll it makes the task runnable when the poll ends.
+    Wake {
+        /// The task that is woken.
+        task: u64,
+        /// Of the waker.
+        stack: StackNumber,
+    },
+    /// It drops a task that has not finished.
+    Drop {
+        /// The task.
+        task: u64,
+    },
+    /// A worker has nothing to do.
+    Park,
+    /// A worker has something to do.
+    Unpark,
+}
+
+/// How a poll ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The task waits.
+    Waits {
+        /// For what: any text; Go's tools know `network`, `sleep`, `sync`, `chan receive` and the like.
+        reason: TextNumber,
+        /// Where.
+        stack: StackNumber,
+    },
+    /// The task is runnable again: it was woken in its poll.
+    Yields {
+        /// Where.
+        stack: StackNumber,
+    },
+    /// The task has finished, or has panicked.
+    Ends,
+}

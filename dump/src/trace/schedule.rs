@@ -1,0 +1,548 @@
+//! The states of tasks, threads and procs as Go's reader keeps them, and the events that change them.
+//!
+//! Go's reader takes an event only in the state that it is possible in, and refuses the whole file otherwise. So:
+//!
+//! 1. Events MUST be written in one order, with times that only grow. Otherwise the reader takes them in another order than the
+//!    states here were changed in.
+//! 2. Each row first brings about the state that it needs: an unknown task is created, one that waits is woken, a thread without
+//!    a proc gets one. Otherwise a row that was lost would cost the file.
+//! 3. The sequence numbers of tasks and procs begin anew with each generation. MUST be counted by [`Emit`] alone.
+//!
+//! A task is Go's goroutine, a thread its M, a proc its P. A worker keeps its proc while it is not parked. Another thread has one
+//! while it polls, and a closure of the blocking pool is a system call, for which it needs none.
+
+use super::generation::{Code, Generation, NO_THREAD};
+use super::row::{Event, Outcome, Row};
+use super::tables::{StackNumber, Tables, TextNumber};
+use crate::stack::Frame;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The reason of a task that waits for the end of a poll inside its own.
+const POLLS_ANOTHER: &str = "polls another task";
+/// The reason of a task that was woken while it was polled, in Go's words.
+const YIELDS: &str = "runtime.Gosched";
+
+/// The stack of a wake that was not seen.
+const UNKNOWN_WAKER: &str = "unknown waker";
+
+/// Go's statuses of goroutines and procs.
+const RUNNABLE: u64 = 1;
+const RUNNING: u64 = 2;
+const SYSCALL: u64 = 3;
+const WAITING: u64 = 4;
+const PROC_RUNNING: u64 = 1;
+const PROC_IDLE: u64 = 2;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Status {
+    Runnable,
+    Running,
+    /// A closure of the blocking pool.
+    Syscall,
+    /// In a poll, inside which its thread polls another task.
+    Around,
+    Waiting,
+}
+
+#[derive(Debug)]
+struct Task {
+    status: Status,
+    /// The one that polls it, unless it is runnable or waits.
+    thread: u64,
+    /// How many events of this generation named it in their order.
+    sequence: u64,
+    /// It was woken in its poll.
+    woken: bool,
+    is_closure: bool,
+    name: StackNumber,
+    /// Where it waits, or waited last.
+    stack: StackNumber,
+}
+
+#[derive(Debug, Default)]
+struct Thread {
+    /// The tasks that it polls, the innermost last.
+    polls: Vec<u64>,
+    /// The one that runs now.
+    proc: Option<u32>,
+    /// A worker's own.
+    own: Option<u32>,
+}
+
+#[derive(Debug, Default)]
+struct Proc {
+    sequence: u64,
+    /// Go's reader knows of it in this generation.
+    told: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Schedule {
+    tasks: BTreeMap<u64, Task>,
+    threads: BTreeMap<u64, Thread>,
+    procs: Vec<Proc>,
+    unused: BTreeSet<u32>,
+}
+
+/// Where events go.
+struct Emit<'a> {
+    at: u64,
+    generation: &'a mut Generation,
+    tables: &'a mut Tables,
+}
+
+impl Emit<'_> {
+    fn event(&mut self, thread: u64, code: Code, arguments: &[u64]) {
+        self.generation.event(self.at, thread, code, arguments);
+    }
+
+    fn text(&mut self, text: &str) -> u64 {
+        let number = self.tables.text(text);
+        self.tables.used_text(number)
+    }
+
+    /// Go's readers before 1.26 overlook a wake without a stack.
+    fn waker(&mut self, stack: StackNumber) -> u64 {
+        let stack = match stack == StackNumber::default() {
+            true => self.tables.stack(&[Frame {
+                function: UNKNOWN_WAKER.into(),
+                file: "".into(),
+                line: 0,
+            }]),
+            false => stack,
+        };
+        self.tables.used_stack(stack)
+    }
+}
+
+impl Task {
+    fn new(status: Status, name: StackNumber) -> Self {
+        Task {
+            status,
+            thread: NO_THREAD,
+            sequence: 0,
+            woken: false,
+            is_closure: false,
+            name,
+            stack: name,
+        }
+    }
+
+    /// Its next sequence number.
+    fn next(&mut self) -> u64 {
+        self.sequence += 1;
+        self.sequence
+    }
+}
+
+impl Schedule {
+    /// A task that lives when the trace begins.
+    pub(super) fn alive(&mut self, task: u64, name: StackNumber, waits: Option<StackNumber>) {
+        let status = match waits {
+            Some(_) => Status::Waiting,
+            None => Status::Runnable,
+        };
+        let mut known = Task::new(status, name);
+        known.stack = waits
+            .filter(|waits| *waits != StackNumber::default())
+            .unwrap_or(name);
+        if is_an_id(task) {
+            self.tasks.entry(task).or_insert(known);
+        }
+    }
+
+    /// A thread that keeps its proc between polls.
+    pub(super) fn worker(&mut self, thread: u64) {
+        let thread = self.threads.entry(thread).or_default();
+        if thread.own.is_none() {
+            thread.own = Some(
+                thread
+                    .proc
+                    .unwrap_or_else(|| unused_proc(&mut self.unused, &mut self.procs)),
+            );
+        }
+    }
+
+    pub(super) fn thread_ended(
+        &mut self,
+        at: u64,
+        thread: u64,
+        generation: &mut Generation,
+        tables: &mut Tables,
+    ) {
+        let mut emit = Emit {
+            at,
+            generation,
+            tables,
+        };
+        self.end_inner(thread, 0, &mut emit);
+        if let Some(mut known) = self.threads.remove(&thread) {
+            let own = known.own.take();
+            if let Some(proc) = known.proc {
+                emit.event(thread, Code::ProcStop, &[]);
+                self.unused.insert(proc);
+            }
+            self.unused.extend(own);
+        }
+    }
+
+    /// Tells the states of all to a generation that begins.
+    pub(super) fn begin(&mut self, generation: &mut Generation, tables: &mut Tables) {
+        for proc in &mut self.procs {
+            *proc = Proc::default();
+        }
+        for (id, thread) in &self.threads {
+            if let Some(proc) = thread.proc {
+                self.procs[proc as usize].told = true;
+                generation.status(*id, Code::ProcStatus, &[proc.into(), PROC_RUNNING]);
+            }
+        }
+        for (id, task) in &mut self.tasks {
+            task.sequence = 0;
+            let (on, status) = match task.status {
+                Status::Runnable => (NO_THREAD, RUNNABLE),
+                Status::Waiting | Status::Around => (NO_THREAD, WAITING),
+                Status::Running => (task.thread, RUNNING),
+                Status::Syscall => (task.thread, SYSCALL),
+            };
+            let stack = tables.used_stack(task.name);
+            generation.status(on, Code::GoStatusStack, &[*id, on, status, stack]);
+        }
+    }
+
+    pub(super) fn row(&mut self, row: &Row, generation: &mut Generation, tables: &mut Tables) {
+        let mut emit = Emit {
+            at: row.at_ns,
+            generation,
+            tables,
+        };
+        let thread = row.thread;
+        // The number that stands for no thread.
+        if thread == NO_THREAD {
+            return;
+        }
+        match row.event {
+            Event::Spawn { task, name, by } => self.spawn(thread, task, name, by, &mut emit),
+            Event::PollBegin { task } => self.poll_begin(thread, task, &mut emit),
+            Event::ClosureBegin { task, stack } => {
+                self.closure_begin(thread, task, stack, &mut emit);
+            }
+            Event::PollEnd { task, outcome } => self.poll_end(thread, task, outcome, &mut emit),
+            Event::Wake { task, stack } => self.wake(thread, task, stack, &mut emit),
+            Event::Drop { task } => self.drop_task(thread, task, &mut emit),
+            Event::Park => {
+                self.worker(thread);
+                self.end_inner(thread, 0, &mut emit);
+                self.stop_proc(thread, &mut emit);
+            }
+            Event::Unpark => {
+                self.worker(thread);
+                self.start_proc(thread, &mut emit);
+            }
+        }
+    }
+
+    fn spawn(
+        &mut self,
+        thread: u64,
+        task: u64,
+        name: StackNumber,
+        by: StackNumber,
+        emit: &mut Emit<'_>,
+    ) {
+        if !is_an_id(task) || self.tasks.contains_key(&task) {
+            return;
+        }
+        let had_proc = self.hold_proc(thread, emit);
+        let stacks = [name, by].map(|stack| emit.tables.used_stack(stack));
+        emit.event(thread, Code::GoCreate, &[task, stacks[0], stacks[1]]);
+        self.tasks.insert(task, Task::new(Status::Runnable, name));
+        self.release_proc(thread, had_proc, emit);
+    }
+
+    /// Makes a task one that can be begun on this thread.
+    fn make_runnable(&mut self, thread: u64, task: u64, emit: &mut Emit<'_>) {
+        match self.tasks.get(&task).map(|task| (task.status, task.thread)) {
+            None => self.spawn(
+                thread,
+                task,
+                StackNumber::default(),
+                StackNumber::default(),
+                emit,
+            ),
+            Some((Status::Runnable, _)) => {}
+            Some((Status::Waiting, _)) => self.wake(thread, task, StackNumber::default(), emit),
+            // The end of that poll was lost, or the task is polled inside its own poll.
+            Some((_, other)) => {
+                self.end_from(other, task, emit);
+            }
+        }
+    }
+
+    fn poll_begin(&mut self, thread: u64, task: u64, emit: &mut Emit<'_>) {
+        if !is_an_id(task) {
+            return;
+        }
+        self.make_runnable(thread, task, emit);
+        self.suspend_outer(thread, emit);
+        self.start_proc(thread, emit);
+        self.start_task(thread, task, emit);
+        self.threads.entry(thread).or_default().polls.push(task);
+    }
+
+    fn closure_begin(&mut self, thread: u64, task: u64, stack: StackNumber, emit: &mut Emit<'_>) {
+        self.poll_begin(thread, task, emit);
+        let Some(known) = self.tasks.get_mut(&task) else {
+            return;
+        };
+        known.is_closure = true;
+        known.stack = stack;
+        self.enter_syscall(thread, task, emit);
+    }
+
+    fn poll_end(&mut self, thread: u64, task: u64, outcome: Outcome, emit: &mut Emit<'_>) {
+        let polls = |known: &Thread| known.polls.iter().rposition(|polled| *polled == task);
+        let Some(at) = self.threads.get(&thread).and_then(polls) else {
+            return;
+        };
+        self.end_inner(thread, at + 1, emit);
+        self.end_innermost(thread, outcome, emit);
+    }
+
+    fn wake(&mut self, thread: u64, task: u64, stack: StackNumber, emit: &mut Emit<'_>) {
+        let Some(known) = self.tasks.get_mut(&task) else {
+            return;
+        };
+        match known.status {
+            Status::Waiting => {
+                known.status = Status::Runnable;
+                let arguments = [task, known.next(), emit.waker(stack)];
+                emit.event(thread, Code::GoUnblock, &arguments);
+            }
+            Status::Runnable => {}
+            Status::Running | Status::Around | Status::Syscall => known.woken = true,
+        }
+    }
+
+    fn drop_task(&mut self, thread: u64, task: u64, emit: &mut Emit<'_>) {
+        match self.tasks.get(&task).map(|task| task.status) {
+            None => {}
+            // Only what runs can end.
+            Some(Status::Waiting | Status::Runnable) => {
+                self.poll_begin(thread, task, emit);
+                self.poll_end(thread, task, Outcome::Ends, emit);
+            }
+            Some(_) => {
+                let on = self.tasks[&task].thread;
+                self.poll_end(on, task, Outcome::Ends, emit);
+            }
+        }
+    }
+
+    /// Ends all polls of a thread from that of `task` on; it is runnable then.
+    fn end_from(&mut self, thread: u64, task: u64, emit: &mut Emit<'_>) {
+        let stack = StackNumber::default();
+        self.poll_end(thread, task, Outcome::Yields { stack }, emit);
+    }
+
+    /// Ends the polls inside the first `outer` ones: their ends were lost.
+    fn end_inner(&mut self, thread: u64, outer: usize, emit: &mut Emit<'_>) {
+        let polls = |schedule: &Schedule| {
+            let known = schedule.threads.get(&thread);
+            known.map_or(0, |thread| thread.polls.len())
+        };
+        while polls(self) > outer {
+            let stack = StackNumber::default();
+            self.end_innermost(thread, Outcome::Yields { stack }, emit);
+        }
+    }
+
+    /// Ends the innermost poll of a thread, and goes on with the one around it.
+    fn end_innermost(&mut self, thread: u64, outcome: Outcome, emit: &mut Emit<'_>) {
+        let polls = self
+            .threads
+            .get_mut(&thread)
+            .map(|thread| &mut thread.polls);
+        let Some(task) = polls.and_then(Vec::pop) else {
+            return;
+        };
+        let Some(known) = self.tasks.get(&task) else {
+            return;
+        };
+        if known.status == Status::Syscall {
+            self.leave_syscall(thread, task, emit);
+        }
+        let Some(known) = self.tasks.get_mut(&task) else {
+            return;
+        };
+        known.thread = NO_THREAD;
+        let woken = std::mem::take(&mut known.woken);
+        match outcome {
+            Outcome::Ends => {
+                self.tasks.remove(&task);
+                emit.event(thread, Code::GoDestroy, &[]);
+            }
+            Outcome::Waits { reason, stack } if !woken => {
+                known.status = Status::Waiting;
+                known.stack = stack;
+                block(thread, reason, stack, emit);
+            }
+            Outcome::Waits { stack, .. } | Outcome::Yields { stack } => {
+                known.status = Status::Runnable;
+                let arguments = [emit.text(YIELDS), emit.tables.used_stack(stack)];
+                emit.event(thread, Code::GoStop, &arguments);
+            }
+        }
+        let known = self.threads.entry(thread).or_default();
+        match (known.polls.last().copied(), known.own) {
+            (Some(outer), _) => self.resume_outer(thread, outer, emit),
+            (None, Some(_)) => {}
+            (None, None) => self.stop_proc(thread, emit),
+        }
+    }
+
+    /// The innermost poll of a thread stands still while another one begins inside it.
+    fn suspend_outer(&mut self, thread: u64, emit: &mut Emit<'_>) {
+        let Some(outer) = self.innermost(thread) else {
+            return;
+        };
+        if self.tasks[&outer].status == Status::Syscall {
+            self.leave_syscall(thread, outer, emit);
+        }
+        if let Some(known) = self.tasks.get_mut(&outer) {
+            known.status = Status::Around;
+            let reason = emit.tables.text(POLLS_ANOTHER);
+            block(thread, reason, known.name, emit);
+        }
+    }
+
+    fn resume_outer(&mut self, thread: u64, outer: u64, emit: &mut Emit<'_>) {
+        let Some(known) = self.tasks.get_mut(&outer) else {
+            return;
+        };
+        let (name, is_closure) = (known.name, known.is_closure);
+        let arguments = [outer, known.next(), emit.waker(name)];
+        emit.event(thread, Code::GoUnblock, &arguments);
+        self.start_task(thread, outer, emit);
+        if is_closure {
+            self.enter_syscall(thread, outer, emit);
+        }
+    }
+
+    fn innermost(&self, thread: u64) -> Option<u64> {
+        self.threads.get(&thread)?.polls.last().copied()
+    }
+
+    fn start_task(&mut self, thread: u64, task: u64, emit: &mut Emit<'_>) {
+        if let Some(known) = self.tasks.get_mut(&task) {
+            known.status = Status::Running;
+            known.thread = thread;
+            let arguments = [task, known.next()];
+            emit.event(thread, Code::GoStart, &arguments);
+        }
+    }
+
+    /// The thread runs `task` on a proc, and gives the proc away.
+    fn enter_syscall(&mut self, thread: u64, task: u64, emit: &mut Emit<'_>) {
+        let (Some(proc), Some(known)) = (
+            self.threads.get(&thread).and_then(|thread| thread.proc),
+            self.tasks.get_mut(&task),
+        ) else {
+            return;
+        };
+        known.status = Status::Syscall;
+        let proc = &mut self.procs[proc as usize];
+        proc.sequence += 1;
+        let arguments = [proc.sequence, emit.tables.used_stack(known.stack)];
+        emit.event(thread, Code::GoSyscallBegin, &arguments);
+        self.stop_proc(thread, emit);
+    }
+
+    fn leave_syscall(&mut self, thread: u64, task: u64, emit: &mut Emit<'_>) {
+        self.start_proc(thread, emit);
+        emit.event(thread, Code::GoSyscallEndBlocked, &[]);
+        self.start_task(thread, task, emit);
+    }
+
+    /// Gives the thread a proc, for an event that needs one. What it had is to be handed to [`Schedule::release_proc`].
+    fn hold_proc(&mut self, thread: u64, emit: &mut Emit<'_>) -> Held {
+        if let Some(closure) = self.innermost(thread)
+            && self.tasks[&closure].status == Status::Syscall
+        {
+            self.leave_syscall(thread, closure, emit);
+            return Held::Syscall(closure);
+        }
+        let known = self.threads.get(&thread);
+        if known.is_some_and(|thread| thread.proc.is_some()) {
+            return Held::Proc;
+        }
+        self.start_proc(thread, emit);
+        Held::Nothing
+    }
+
+    fn release_proc(&mut self, thread: u64, held: Held, emit: &mut Emit<'_>) {
+        match held {
+            Held::Proc => {}
+            Held::Syscall(closure) => self.enter_syscall(thread, closure, emit),
+            Held::Nothing => self.stop_proc(thread, emit),
+        }
+    }
+
+    fn start_proc(&mut self, thread: u64, emit: &mut Emit<'_>) {
+        let known = self.threads.entry(thread).or_default();
+        if known.proc.is_some() {
+            return;
+        }
+        let proc = match known.own {
+            Some(own) => own,
+            None => unused_proc(&mut self.unused, &mut self.procs),
+        };
+        known.proc = Some(proc);
+        let state = &mut self.procs[proc as usize];
+        let told = std::mem::replace(&mut state.told, true);
+        state.sequence += 1;
+        let sequence = state.sequence;
+        if !told {
+            emit.event(thread, Code::ProcStatus, &[proc.into(), PROC_IDLE]);
+        }
+        emit.event(thread, Code::ProcStart, &[proc.into(), sequence]);
+    }
+
+    fn stop_proc(&mut self, thread: u64, emit: &mut Emit<'_>) {
+        let Some(known) = self.threads.get_mut(&thread) else {
+            return;
+        };
+        let Some(proc) = known.proc.take() else {
+            return;
+        };
+        if known.own.is_none() {
+            self.unused.insert(proc);
+        }
+        emit.event(thread, Code::ProcStop, &[]);
+    }
+}
+
+/// What a thread had before it was given a proc for one event.
+enum Held {
+    Proc,
+    Syscall(u64),
+    Nothing,
+}
+
+fn block(thread: u64, reason: TextNumber, stack: StackNumber, emit: &mut Emit<'_>) {
+    let arguments = [emit.tables.used_text(reason), emit.tables.used_stack(stack)];
+    emit.event(thread, Code::GoBlock, &arguments);
+}
+
+/// Ids are dense: Go's viewer makes a row for each up to the highest.
+fn unused_proc(unused: &mut BTreeSet<u32>, procs: &mut Vec<Proc>) -> u32 {
+    unused.pop_first().unwrap_or_else(|| {
+        procs.push(Proc::default());
+        procs.len() as u32 - 1
+    })
+}
+
+/// Go takes 0 for none, and larger numbers for negative ones.
+fn is_an_id(task: u64) -> bool {
+    task != 0 && task < 1 << 63
+}

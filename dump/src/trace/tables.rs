@@ -1,0 +1,166 @@
+//! Texts and stacks by number. A generation has the texts and stacks that its events refer to.
+//!
+//! Go's reader knows a frame by its program counter alone, and merges stacks of all generations by these. So each distinct frame
+//! has a number for a program counter, the same in the whole file.
+
+use super::generation::{Generation, Structure, put_number};
+use crate::stack::Frame;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// A text longer than this makes a file unreadable.
+const MOST_BYTES: usize = 1024;
+/// A stack deeper than this does so, too.
+const MOST_FRAMES: usize = 128;
+
+/// A text of a trace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct TextNumber(u32);
+
+/// A stack of a trace; the default one has no frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct StackNumber(u32);
+
+/// A function and a line: the index into [`Tables::frames`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct FrameNumber(u32);
+
+#[derive(Debug, Default)]
+pub(super) struct Tables {
+    texts: Numbers<Arc<str>>,
+    frames: Numbers<(TextNumber, TextNumber, u32)>,
+    stacks: Numbers<Box<[FrameNumber]>>,
+}
+
+impl Tables {
+    /// The number of a text. One that is too long is cut at its begin: the end of a function's name tells more.
+    pub(super) fn text(&mut self, text: &str) -> TextNumber {
+        let mut from = text.len().saturating_sub(MOST_BYTES);
+        while !text.is_char_boundary(from) {
+            from += 1;
+        }
+        TextNumber(self.texts.number(text[from..].into()))
+    }
+
+    /// The number of a stack, leaf first. Of one that is too deep the middle is left out.
+    pub(super) fn stack(&mut self, frames: &[Frame]) -> StackNumber {
+        if frames.is_empty() {
+            return StackNumber::default();
+        }
+        let (leaf, root) = match frames.len() {
+            0..=MOST_FRAMES => (frames, &[][..]),
+            depth => (
+                &frames[..MOST_FRAMES / 2],
+                &frames[depth - MOST_FRAMES / 2..],
+            ),
+        };
+        let numbers = leaf.iter().chain(root).map(|frame| self.frame(frame));
+        let numbers = numbers.collect();
+        StackNumber(self.stacks.number(numbers))
+    }
+
+    fn frame(&mut self, frame: &Frame) -> FrameNumber {
+        // Go's validator refuses frames without a file or a line.
+        let or_unknown = |text: &Arc<str>| match text.is_empty() {
+            true => "?".into(),
+            false => Arc::clone(text),
+        };
+        let function = self.text(&or_unknown(&frame.function));
+        let file = self.text(&or_unknown(&frame.file));
+        let frame = (function, file, frame.line.max(1));
+        FrameNumber(self.frames.number(frame))
+    }
+
+    /// The number of a text, for an event of this generation.
+    pub(super) fn used_text(&mut self, text: TextNumber) -> u64 {
+        self.texts.used(text.0).into()
+    }
+
+    /// The same of a stack.
+    pub(super) fn used_stack(&mut self, stack: StackNumber) -> u64 {
+        self.stacks.used(stack.0).into()
+    }
+
+    /// Writes what was used since the last time.
+    pub(super) fn write(&mut self, generation: &mut Generation) {
+        let mut record = Vec::new();
+        for number in self.stacks.take_used() {
+            let frames = std::mem::take(&mut self.stacks.items[number as usize - 1]);
+            record.clear();
+            put_number(&mut record, number.into());
+            put_number(&mut record, frames.len() as u64);
+            for frame in &frames {
+                let (function, file, line) = self.frames.items[frame.0 as usize - 1];
+                put_number(&mut record, frame.0.into());
+                put_number(&mut record, self.used_text(function));
+                put_number(&mut record, self.used_text(file));
+                put_number(&mut record, line.into());
+            }
+            generation.structure(Structure::Stack, &record);
+            self.stacks.items[number as usize - 1] = frames;
+        }
+        for number in self.texts.take_used() {
+            let text = &self.texts.items[number as usize - 1];
+            record.clear();
+            put_number(&mut record, number.into());
+            put_number(&mut record, text.len() as u64);
+            record.extend_from_slice(text.as_bytes());
+            generation.structure(Structure::Text, &record);
+        }
+    }
+}
+
+/// Numbers things from 1 on, equal ones alike.
+#[derive(Debug)]
+struct Numbers<T> {
+    items: Vec<T>,
+    number_of: HashMap<T, u32>,
+    /// By index: whether this generation refers to it.
+    is_used: Vec<bool>,
+    used: Vec<u32>,
+}
+
+impl<T> Default for Numbers<T> {
+    fn default() -> Self {
+        Numbers {
+            items: Vec::new(),
+            number_of: HashMap::new(),
+            is_used: Vec::new(),
+            used: Vec::new(),
+        }
+    }
+}
+
+impl<T: Clone + Eq + std::hash::Hash> Numbers<T> {
+    fn number(&mut self, item: T) -> u32 {
+        if let Some(known) = self.number_of.get(&item) {
+            return *known;
+        }
+        self.items.push(item.clone());
+        self.is_used.push(false);
+        let number = self.items.len() as u32;
+        self.number_of.insert(item, number);
+        number
+    }
+
+    /// 0 for a number that this does not know.
+    fn used(&mut self, number: u32) -> u32 {
+        let Some(is_used) = (number as usize)
+            .checked_sub(1)
+            .and_then(|index| self.is_used.get_mut(index))
+        else {
+            return 0;
+        };
+        if !std::mem::replace(is_used, true) {
+            self.used.push(number);
+        }
+        number
+    }
+
+    fn take_used(&mut self) -> Vec<u32> {
+        for number in &self.used {
+            self.is_used[*number as usize - 1] = false;
+        }
+        std::mem::take(&mut self.used)
+    }
+}

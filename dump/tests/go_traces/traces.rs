@@ -1,0 +1,191 @@
+//! `go tool trace` and Go's validator of traces read ours.
+
+use super::Go;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+use runtime_dump::stack::Frame;
+use runtime_dump::trace::{Event, Outcome, Row, StackNumber, TraceWriter};
+
+fn frame(function: &str) -> Frame {
+    Frame {
+        function: function.into(),
+        file: "src/main.rs".into(),
+        line: 7,
+    }
+}
+
+/// One thing that happens, as small numbers.
+#[derive(Clone, Debug)]
+enum Step {
+    /// A kind of event, a thread, a task, nanoseconds since the last one.
+    Event(u8, u64, u64, u64),
+    Generation,
+    ThreadEnds(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        20 => (0_u8..10, 1_u64..4, 0_u64..6, 0_u64..1000)
+            .prop_map(|(kind, thread, task, after)| Step::Event(kind, thread, task, after)),
+        1 => Just(Step::Generation),
+        1 => (1_u64..4).prop_map(Step::ThreadEnds),
+    ]
+}
+
+fn written(steps: &[Step]) -> Vec<u8> {
+    let mut trace = TraceWriter::new(Vec::new()).unwrap();
+    let name = trace.stack(&[frame("app::task")]);
+    let stack = trace.stack(&[frame("app::wait"), frame("app::task")]);
+    let reason = trace.text("sleep");
+    trace.alive(1, name, None);
+    trace.alive(2, name, Some(stack));
+    trace.worker(1);
+    trace.begin_generation(1).unwrap();
+    let mut at_ns = 1;
+    for step in steps {
+        match *step {
+            Step::Generation => trace.begin_generation(at_ns).unwrap(),
+            Step::ThreadEnds(thread) => trace.thread_ended(thread),
+            Step::Event(kind, thread, task, after) => {
+                at_ns += after;
+                let end = |outcome| Event::PollEnd { task, outcome };
+                let event = match kind {
+                    0 => Event::Spawn {
+                        task,
+                        name,
+                        by: stack,
+                    },
+                    1 | 2 => Event::PollBegin { task },
+                    3 => end(Outcome::Waits { reason, stack }),
+                    4 => end(Outcome::Yields { stack }),
+                    5 => end(Outcome::Ends),
+                    6 => Event::Wake {
+                        task,
+                        stack: StackNumber::default(),
+                    },
+                    7 => Event::Drop { task },
+                    8 => Event::ClosureBegin { task, stack },
+                    _ if task % 2 == 0 => Event::Park,
+                    _ => Event::Unpark,
+                };
+                trace.row(&Row {
+                    at_ns,
+                    thread,
+                    event,
+                });
+            }
+        }
+    }
+    trace.end_generation().unwrap();
+    trace.into_inner()
+}
+
+#[test]
+fn whatever_happens_is_a_trace() {
+    let Some(go) = Go::find("traces_arbitrary") else {
+        return;
+    };
+    // One process of Go reads many.
+    let mut runner = TestRunner::deterministic();
+    let steps = vec(step(), 0..200);
+    let traces: Vec<_> = (0..500)
+        .map(|number| {
+            let steps = steps.new_tree(&mut runner).unwrap().current();
+            go.file(&format!("{number}.trace"), &written(&steps))
+        })
+        .collect();
+    go.validate_traces(&traces).unwrap();
+    // It can fail.
+    let mut broken = written(&[Step::Event(1, 1, 1, 1)]);
+    broken.truncate(broken.len() - 1);
+    let broken = go.file("broken.trace", &broken);
+    assert!(go.validate_traces(&[broken]).is_err());
+}
+
+#[test]
+fn a_task_is_shown_with_its_waits() {
+    let Some(go) = Go::find("traces_task") else {
+        return;
+    };
+    let mut trace = TraceWriter::new(Vec::new()).unwrap();
+    let name = trace.stack(&[frame("app::task")]);
+    let main = trace.stack(&[frame("app::main")]);
+    let stack = trace.stack(&[
+        frame("tokio::sync::mpsc::Receiver::recv"),
+        frame("app::task"),
+    ]);
+    let reason = trace.text("chan receive");
+    // Longer than a reader takes.
+    let long = trace.stack(&vec![frame(&"x".repeat(5000)); 500]);
+    trace.alive(10, main, None);
+    trace.begin_generation(1_000_000).unwrap();
+    let ms = 1_000_000;
+    for (at_ms, thread, event) in [
+        (2, 100, Event::PollBegin { task: 10 }),
+        (
+            3,
+            100,
+            Event::Spawn {
+                task: 11,
+                name,
+                by: main,
+            },
+        ),
+        (4, 101, Event::PollBegin { task: 11 }),
+        (
+            5,
+            101,
+            Event::PollEnd {
+                task: 11,
+                outcome: Outcome::Waits { reason, stack },
+            },
+        ),
+        (
+            25,
+            100,
+            Event::Wake {
+                task: 11,
+                stack: main,
+            },
+        ),
+        (30, 101, Event::PollBegin { task: 11 }),
+        (
+            31,
+            101,
+            Event::PollEnd {
+                task: 11,
+                outcome: Outcome::Ends,
+            },
+        ),
+        (
+            32,
+            100,
+            Event::PollEnd {
+                task: 10,
+                outcome: Outcome::Yields { stack: long },
+            },
+        ),
+    ] {
+        trace.row(&Row {
+            at_ns: at_ms * ms,
+            thread,
+            event,
+        });
+    }
+    trace.end_generation().unwrap();
+    let file = go.file("task.trace", &trace.into_inner());
+    go.validate_traces(&[file.clone()]).unwrap();
+    go.trace(&["-d=wire"], &file);
+    let parsed = go.trace(&["-d=parsed"], &file);
+    for line in [
+        "GoID=11 Running->Waiting Reason=\"chan receive\"",
+        "GoID=11 Waiting->Runnable",
+        "GoID=11 Running->NotExist",
+    ] {
+        assert!(parsed.contains(line), "{line} is not in\n{parsed}");
+    }
+    let sync = go.trace(&["-pprof=sync"], &file);
+    assert!(!sync.is_empty());
+}
