@@ -23,15 +23,19 @@ pub(crate) enum Demand {
     TaskTimes,
     /// How long each task is ready in all; no rate but 1.
     ReadyTimes,
+    /// An execution trace: polls, wakes and spawns by thread; no rate but 1.
+    Trace,
 }
 
-const DEMANDS: usize = 5;
+const DEMANDS: usize = 6;
 
 /// The bits of [`WORD`] for what has no rate; below them the rate of [`Demand::Waits`], in ticks.
 const POLL_TIMES: u64 = 1 << 63;
 const TASK_TIMES: u64 = 1 << 62;
 const READY_TIMES: u64 = 1 << 61;
-const SWITCHES: u64 = POLL_TIMES | TASK_TIMES | READY_TIMES;
+const TRACE: u64 = 1 << 60;
+const TIMES: u64 = POLL_TIMES | TASK_TIMES | READY_TIMES;
+const SWITCHES: u64 = TIMES | TRACE;
 
 /// Who wants something.
 #[derive(Clone, Copy, Debug)]
@@ -85,7 +89,7 @@ pub(crate) fn any() -> bool {
 
 /// Whether a poll has to note times.
 pub(crate) fn any_times() -> bool {
-    WORD.load(Ordering::Relaxed) & SWITCHES != 0
+    WORD.load(Ordering::Relaxed) & TIMES != 0
 }
 
 impl Demand {
@@ -97,6 +101,7 @@ impl Demand {
             Demand::PollTimes => POLL_TIMES,
             Demand::TaskTimes => TASK_TIMES,
             Demand::ReadyTimes => READY_TIMES,
+            Demand::Trace => TRACE,
         }
     }
 
@@ -168,7 +173,7 @@ impl Demand {
                 }
                 TASK_TIMES
             }
-            Demand::PollTimes | Demand::ReadyTimes => self.bits(),
+            Demand::PollTimes | Demand::ReadyTimes | Demand::Trace => self.bits(),
         };
         // Release: a poll that sees the word sees since when, and the recording.
         WORD.store(before & !self.bits() | bits, Ordering::Release);

@@ -54,7 +54,7 @@ const SEES: [(&str, &[&str]); 6] = [
 ];
 
 /// What the siblings inside `source` know of each other: the user, the used.
-const SOURCE_EDGES: [(&str, &str); 26] = [
+const SOURCE_EDGES: [(&str, &str); 32] = [
     ("blocking", "driving"),
     // A foreign task may have left its thread to closures.
     ("blocking", "foreign"),
@@ -62,6 +62,8 @@ const SOURCE_EDGES: [(&str, &str); 26] = [
     ("blocking", "instrumented"),
     // The end of each is counted by where it was spawned.
     ("blocking", "timing"),
+    // What the wrappers and the hooks see is told to the trace, which asks whether a poll is under way.
+    ("blocking", "trace"),
     ("blocking", "waker"),
     // Whose stack it is that a thread was interrupted on.
     ("cpu", "polled_task"),
@@ -70,6 +72,7 @@ const SOURCE_EDGES: [(&str, &str); 26] = [
     // The number behind tokio's id.
     ("driving", "foreign"),
     ("foreign", "timing"),
+    ("foreign", "trace"),
     // The parent of a task that a dependency spawns is the one being polled.
     ("foreign", "waker"),
     // A wait inside a poll ends at that poll.
@@ -83,6 +86,7 @@ const SOURCE_EDGES: [(&str, &str); 26] = [
     // A wrapper claims the hook's stamp.
     ("instrumented", "foreign"),
     ("instrumented", "timing"),
+    ("instrumented", "trace"),
     ("instrumented", "waker"),
     // The release of a lock is charged in the task that is being polled.
     ("locks", "waker"),
@@ -96,6 +100,9 @@ const SOURCE_EDGES: [(&str, &str); 26] = [
     // What waits, and in which locks.
     ("specimens", "instrumented"),
     ("specimens", "locks"),
+    ("timing", "trace"),
+    ("trace", "waker"),
+    ("waker", "trace"),
 ];
 
 /// Where unsafe code may stand.

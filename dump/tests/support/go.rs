@@ -123,6 +123,11 @@ impl Go {
 
     /// `go tool trace` with some options, of a file.
     pub fn trace(&self, options: &[&str], file: &Path) -> String {
+        String::from_utf8_lossy(&self.trace_bytes(options, file)).into_owned()
+    }
+
+    /// The same, where that is no text.
+    pub fn trace_bytes(&self, options: &[&str], file: &Path) -> Vec<u8> {
         let options = options.iter().map(OsStr::new);
         let arguments = ["tool", "trace"].map(OsStr::new).into_iter();
         let output = self.output(arguments.chain(options).chain([file.as_os_str()]));
@@ -131,6 +136,6 @@ impl Go {
             "{}",
             String::from_utf8_lossy(&output.stderr)
         );
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        output.stdout
     }
 }

@@ -5,6 +5,7 @@
 //! * [`why`]: why a thread has no stack, in words;
 //! * [`cpu_timers`]: gives each thread a timer on its CPU time;
 //! * [`cpu_session`]: the samples of these timers, added up;
+//! * [`trace_session`]: what happens on each thread, for an execution trace;
 //! * [`settle`]: wakes tasks whose copy leaves open where they wait; only on request.
 
 pub(crate) mod asking;
@@ -12,4 +13,5 @@ pub(crate) mod cpu_session;
 pub(crate) mod cpu_timers;
 pub(crate) mod settle;
 pub(crate) mod thread_stack;
+pub(crate) mod trace_session;
 pub(crate) mod why;

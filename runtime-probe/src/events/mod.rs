@@ -1,3 +1,4 @@
-//! What signal handlers leave for a reader.
+//! What signal handlers and threads leave for a reader.
 
+pub(crate) mod chunks;
 pub(crate) mod ring;

@@ -1,6 +1,6 @@
 //! A page below `/debug/pprof/`, and the table of all of them: what routes, the index and the tests read.
 
-use super::{block, cmdline, goroutine, locks, mutex, profile, symbol, tasks, threads};
+use super::{block, cmdline, goroutine, locks, mutex, profile, symbol, tasks, threads, trace};
 use runtime_probe_http::refusal::Refusal;
 use runtime_probe_http::reply::Reply;
 use runtime_probe_http::request::Request;
@@ -40,6 +40,7 @@ pub(super) static PAGES: [Page; 12] = [
     tasks::PAGE,
     threads::CREATION_PAGE,
     threads::PAGE,
+    trace::PAGE,
 ];
 
 #[cfg(test)]

@@ -49,10 +49,6 @@ fn route(request: &Request) -> Result<Reply, Refusal> {
             404,
             "no profile of the heap: runtime-probe does not look at allocations",
         )),
-        (None, "trace") => Err(Refusal::new(
-            404,
-            "no execution trace: runtime-probe records none",
-        )),
         (None, _) => Err(Refusal::new(404, "Unknown profile")),
     }
 }

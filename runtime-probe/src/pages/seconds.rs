@@ -48,6 +48,32 @@ impl Span {
         Ok(Some(Span(Duration::from_secs(seconds))))
     }
 
+    /// Reads the parameter as a number with a fraction, as Go does for a trace. What Go takes for its default is refused here.
+    pub(super) fn of_a_fraction(request: &Request) -> Result<Option<Span>, Refusal> {
+        let Some(text) = request.param("seconds")? else {
+            return Ok(None);
+        };
+        let plain = text
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let seconds = Some(text)
+            .filter(|_| plain)
+            .and_then(|text| text.parse().ok())
+            .filter(|seconds: &f64| *seconds > 0.0 && *seconds <= LONGEST.as_secs_f64());
+        match seconds {
+            Some(seconds) => Ok(Some(Span(Duration::from_secs_f64(seconds)))),
+            None => Err(Refusal::bad_request(format!(
+                "invalid value for \"seconds\" - must be a positive number, not more than {}",
+                LONGEST.as_secs()
+            ))),
+        }
+    }
+
+    /// How long it is.
+    pub(super) fn length(self) -> Duration {
+        self.0
+    }
+
     /// A span that no parameter asked for.
     pub(super) const fn of_seconds(seconds: u64) -> Span {
         Span(Duration::from_secs(seconds))
@@ -72,10 +98,10 @@ impl Span {
 }
 
 /// Counts a span for as long as it lives.
-struct Place;
+pub(super) struct Place(());
 
 impl Place {
-    fn take() -> Result<Place, Refusal> {
+    pub(super) fn take() -> Result<Place, Refusal> {
         if UNDER_WAY.fetch_add(1, Ordering::Relaxed) >= MOST_AT_ONCE {
             UNDER_WAY.fetch_sub(1, Ordering::Relaxed);
             return Err(Refusal::new(
@@ -85,7 +111,7 @@ impl Place {
                 ),
             ));
         }
-        Ok(Place)
+        Ok(Place(()))
     }
 }
 

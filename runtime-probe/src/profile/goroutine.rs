@@ -689,7 +689,7 @@ pub(super) fn missing(why: &str) -> Stack {
 }
 
 /// The function that called spawn: the first at the address that is not part of the probe.
-fn named(site: &SpawnSite, names: Names, resolver: &mut Resolver) -> Site {
+pub(super) fn named(site: &SpawnSite, names: Names, resolver: &mut Resolver) -> Site {
     let mut function = None;
     let mut offset = None;
     if site.pc != 0 {

@@ -61,5 +61,6 @@ pub(crate) mod selection;
 pub(crate) mod sites;
 pub(crate) mod thread_stacks;
 pub(crate) mod threads;
+pub(crate) mod trace;
 #[cfg(feature = "rt")]
 pub(crate) mod worker_table;

@@ -5,6 +5,7 @@
 //! * [`task`]: all that is known of one task;
 //! * [`slab`]: where records live;
 //! * [`held`]: a reader's hold on a task, to wake it once;
+//! * [`sites`]: where tasks are spawned, as one pointer;
 //! * [`threads`]: names for the threads that poll and wake;
 //! * [`runtimes`]: the runtimes that the probe has hooks in;
 //! * [`endings`]: runtimes that are being dropped;
@@ -51,6 +52,7 @@ pub(crate) mod permits;
 )]
 pub(crate) mod runtimes;
 mod shelf;
+pub(crate) mod sites;
 pub(crate) mod slab;
 pub(crate) mod task;
 pub(crate) mod threads;

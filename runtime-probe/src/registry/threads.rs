@@ -1,5 +1,6 @@
 //! The threads that poll and wake tasks: a small number that fits into a record, and the name behind it.
 
+use crate::events::chunks::TRACE;
 use crate::primitive::{AtomicU32, AtomicU64, Ordering};
 use crate::sys::thread;
 use std::cell::Cell;
@@ -56,6 +57,8 @@ pub(crate) struct Slot {
     pub(crate) runtime: AtomicU32,
     /// Its [`Role`] there.
     role: AtomicU32,
+    /// The chunk that its entries of an execution trace go to; 0 for none.
+    pub(crate) trace_chunk: AtomicU32,
 }
 
 impl Slot {
@@ -103,6 +106,7 @@ static UNLISTED: Slot = Slot {
     ended: AtomicU64::new(0),
     runtime: AtomicU32::new(0),
     role: AtomicU32::new(0),
+    trace_chunk: AtomicU32::new(0),
 };
 
 /// Takes the thread off the list when it ends.
@@ -112,6 +116,9 @@ impl Drop for Own {
     fn drop(&mut self) {
         SLOT.with(|cell| cell.set(Some(&UNLISTED)));
         let Some(slot) = self.0.get() else { return };
+        if let Some(chunks) = TRACE.get() {
+            chunks.hand_in(&slot.trace_chunk);
+        }
         slot.foreign.store(0, Ordering::Relaxed);
         slot.runtime.store(0, Ordering::Relaxed);
         slot.set_role(Role::Other);

@@ -19,18 +19,18 @@ pub(crate) enum State {
 
 /// A state, with its begin.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Doing {
-    pub(super) state: State,
-    pub(super) since: Ticks,
+pub(crate) struct Doing {
+    pub(crate) state: State,
+    pub(crate) since: Ticks,
     /// Of what runs the thread, of what is runnable who woke it.
-    pub(super) by: Waking,
+    pub(crate) by: Waking,
 }
 
 /// Foreign tasks that are being polled, on which thread and since when.
-pub(super) type ForeignRunning = HashMap<u64, (ThreadNumber, Ticks)>;
+pub(crate) type ForeignRunning = HashMap<u64, (ThreadNumber, Ticks)>;
 
 impl Doing {
-    pub(super) fn of(view: &View, foreign: &ForeignRunning) -> Self {
+    pub(crate) fn of(view: &View, foreign: &ForeignRunning) -> Self {
         let is = |state, since, by| Doing { state, since, by };
         let on_its_thread = Waking::Thread(view.worker);
         match (view.kind, view.woken) {

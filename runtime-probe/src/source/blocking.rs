@@ -1,7 +1,7 @@
 //! The wrapper around a closure of the blocking pool.
 
 use super::instrumented::Spawned;
-use super::{driving, timing, waker};
+use super::{driving, timing, trace, waker};
 use crate::clock;
 use crate::registry::slab::RecordRef;
 use crate::registry::task::{Kind, Spawn};
@@ -32,6 +32,7 @@ where
     let record = super::start_here()
         .then(|| RecordRef::new(Kind::Blocking, 0, Some(spawn), Some(meta), clock::ticks()));
     if let Some(record) = &record {
+        trace::spawn(record, record.since());
         // For as long as it is queued, too.
         record.set_runtime(on.map_or_else(driving::current, driving::of));
     }

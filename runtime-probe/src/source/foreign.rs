@@ -4,7 +4,7 @@
 //! Hooks fire for our own tasks too, so they must be next to free for those: the hook before a poll stamps this
 //! thread's slot, the wrapper that runs inside claims the stamp, and only a poll whose stamp is left pays a look-up.
 
-use super::timing;
+use super::{timing, trace};
 use crate::clock;
 use crate::demand::{self, Demand};
 use crate::primitive::Ordering;
@@ -105,6 +105,7 @@ pub(super) fn on_spawn(id: u64, location: &'static Location<'static>, runtime: &
     };
     let record = RecordRef::new(Kind::Foreign, id, Some(spawn), None, clock::ticks());
     record.set_runtime(runtime.number);
+    trace::spawn(&record, record.since());
     if shard(id)
         .get_or_insert_default()
         .insert(id, record)
@@ -139,10 +140,23 @@ pub(super) fn between_polls() {
     }
 }
 
+/// This worker has nothing to do.
+#[inline(always)]
+pub(super) fn on_park() {
+    between_polls();
+    if demand::any() {
+        trace::park(threads::slot());
+    }
+}
+
 /// This thread has something to do again.
 #[inline(always)]
 pub(super) fn on_unpark() {
-    threads::slot().now.store(clock::ticks(), Ordering::Relaxed);
+    let slot = threads::slot();
+    slot.now.store(clock::ticks(), Ordering::Relaxed);
+    if demand::any() {
+        trace::unpark(slot);
+    }
 }
 
 /// The last poll on this thread was a foreign task's. Returns whether it is over: it is not if that task drives another
@@ -165,6 +179,7 @@ fn settle(slot: &threads::Slot) -> bool {
             began = began.max(record.since());
             wait = wait_before(record);
             start = timing::foreign_start(record, began, now);
+            trace::foreign_poll(record, slot, began, now);
             record.note_foreign_poll(slot.number(), now.saturating_sub(began), now);
         }
         // Not under the shard's lock: it may allocate, and the user's allocator may come back here.
@@ -226,6 +241,7 @@ fn remove(id: u64) {
             let began = began.max(record.since());
             note_wait(wait_before(&record), began);
             timing::note_start(timing::foreign_start(&record, began, now));
+            trace::foreign_poll(&record, slot, began, now);
             record.note_foreign_poll(slot.number(), now.saturating_sub(began), now);
         }
         timing::note_foreign_end(&record);

@@ -162,7 +162,7 @@ impl Hooks {
         let (park, ours) = (self.thread_park.clone(), hook("on_thread_park"));
         builder.on_thread_park(move || {
             learn_id(&ours.runtime);
-            foreign::between_polls();
+            foreign::on_park();
             // The threads of the blocking pool sleep without this hook.
             threads::slot().set_role(Role::Worker);
             park.iter().for_each(|park| park());

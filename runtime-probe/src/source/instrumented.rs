@@ -1,17 +1,17 @@
 //! The wrapper around a future: a record, and polls with our waker.
 
-use super::{timing, waker};
-use crate::clock;
+use super::{timing, trace, waker};
+use crate::clock::{self, Ticks};
 use crate::demand::{self, Demand};
 use crate::primitive::Ordering;
 use crate::registry::local_sets;
 use crate::registry::slab::RecordRef;
-use crate::registry::task::{EndedWait, Kind, Spawn};
-use crate::registry::threads;
+use crate::registry::task::{EndedWait, Kind, PollFlags, Spawn};
+use crate::registry::threads::{self, Slot};
 use crate::sampling::Weight;
-use crate::stack::raw::HasMeta;
 #[cfg(feature = "rt")]
 use crate::stack::raw::WaitSet;
+use crate::stack::raw::{FutureMeta, HasMeta};
 use crate::tally::waits::{BLOCK, How, WaitSite};
 use std::future::Future;
 use std::pin::Pin;
@@ -38,8 +38,11 @@ impl<F> Instrumented<F> {
     /// Wraps `future`. An `id` of 0 is set later: by [`Spawned`] or the first poll, whichever comes first.
     #[inline(always)]
     pub(crate) fn new(kind: Kind, id: u64, spawn: Option<Spawn>, future: F) -> Self {
-        let record = super::start_here()
-            .then(|| RecordRef::new(kind, id, spawn, Some(<F as HasMeta>::META), clock::ticks()));
+        let meta = <F as HasMeta>::META;
+        let record = match super::is_plainly_on() {
+            true => Some(RecordRef::new(kind, id, spawn, Some(meta), clock::ticks())),
+            false => new_record(kind, id, spawn, meta),
+        };
         if kind == Kind::Local
             && let Some(record) = &record
         {
@@ -84,19 +87,11 @@ impl<F: Future> Future for Instrumented<F> {
         if poll_flags.needs_preparing() {
             prepare(record, context);
         }
-        if demand::any() {
-            note_last(record);
-        }
         let slot = threads::slot();
-        let began = if poll_flags.is_top() {
-            #[cfg(feature = "rt")]
-            super::foreign::claim(slot, record.id());
-            slot.now.load(Ordering::Relaxed).max(record.ready_at())
+        let began = if demand::any() {
+            note_last(record, slot, poll_flags)
         } else {
-            // Nothing stamps the end of what was before: the thread slept, or another part of the task was polled.
-            let now = clock::ticks();
-            slot.now.store(now, Ordering::Relaxed);
-            now
+            begin(record, slot, poll_flags)
         };
         waker::poll(
             record,
@@ -142,20 +137,54 @@ fn prepare(record: &RecordRef, context: &Context<'_>) {
     record.prepare(context.waker());
 }
 
-/// The poll before this one is over, and so is the wait between them, or a part of it that is counted here.
+/// A record, where a look at the switch is not enough.
 #[cold]
 #[inline(never)]
-fn note_last(record: &RecordRef) {
+fn new_record(
+    kind: Kind,
+    id: u64,
+    spawn: Option<Spawn>,
+    meta: &'static FutureMeta,
+) -> Option<RecordRef> {
+    let now = clock::ticks();
+    let record = super::start_here().then(|| RecordRef::new(kind, id, spawn, Some(meta), now))?;
+    trace::spawn(&record, now);
+    Some(record)
+}
+
+/// The poll before this one is over, and so is the wait between them, or a part of it that is counted here. Returns when the
+/// poll that is about to begin does.
+#[cold]
+#[inline(never)]
+fn note_last(record: &RecordRef, slot: &'static Slot, poll_flags: PollFlags) -> Ticks {
     if demand::any_times() {
-        timing::note_poll(record, threads::slot());
+        timing::note_poll(record, slot);
     }
-    if !Demand::Waits.is_on() {
-        return;
-    }
-    if let Some(wait) = record.ended_wait(clock::ticks)
+    if Demand::Waits.is_on()
+        && let Some(wait) = record.ended_wait(clock::ticks)
         && let Some(weight) = demand::sample_wait(wait.began, wait.ended)
     {
         add_wait(record, &wait, weight);
+    }
+    let began = begin(record, slot, poll_flags);
+    match Demand::Trace.is_on() {
+        true => trace::poll_begin(record, slot),
+        false => began,
+    }
+}
+
+/// When the poll begins.
+#[inline(always)]
+fn begin(record: &RecordRef, slot: &Slot, poll_flags: PollFlags) -> Ticks {
+    if poll_flags.is_top() {
+        #[cfg(feature = "rt")]
+        super::foreign::claim(slot, record.id());
+        slot.now.load(Ordering::Relaxed).max(record.ready_at())
+    } else {
+        // Nothing stamps the end of what was before: the thread slept, or another part of the task was polled.
+        let now = clock::ticks();
+        slot.now.store(now, Ordering::Relaxed);
+        now
     }
 }
 

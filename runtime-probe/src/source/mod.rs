@@ -9,6 +9,7 @@
 //! * [`creation`]: who creates threads, with the same;
 //! * [`signal`]: the signal by which a thread is asked for its stack, and its handler;
 //! * [`cpu`]: looks at each thread as often as it uses the CPU;
+//! * [`trace`]: what happens on each thread, for an execution trace;
 //! * [`timing`]: what ends of polls and of tasks add up to, by spawn location;
 //! * [`instrumented`]: the wrapper around a future;
 //! * [`blocking`]: the wrapper around a closure of the blocking pool;
@@ -45,19 +46,23 @@ pub(crate) mod signal;
 #[cfg(feature = "rt")]
 pub(crate) mod specimens;
 mod timing;
+pub(crate) mod trace;
 pub(crate) mod untracked;
 pub(crate) mod waker;
 
 use crate::environment;
 use crate::registry::task::Spawn;
 use std::panic::Location;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 const UNKNOWN: u8 = 0;
 const ON: u8 = 1;
 const OFF: u8 = 2;
-/// On, and some threads are left out.
+/// On, and some threads are left out, or a trace is told of spawns.
 const PARTLY: u8 = 3;
+
+/// Some threads are left out, for good.
+static SOME_ARE_LEFT_OUT: AtomicBool = AtomicBool::new(false);
 
 static SWITCH: AtomicU8 = AtomicU8::new(UNKNOWN);
 
@@ -69,6 +74,12 @@ pub(crate) fn start() -> bool {
         OFF => false,
         _ => start_first(),
     }
+}
+
+/// Whether the probe is on, and neither a thread nor a trace wants a closer look.
+#[inline(always)]
+pub(crate) fn is_plainly_on() -> bool {
+    SWITCH.load(Ordering::Acquire) == ON
 }
 
 /// Whether the probe is on. `false` before it was started.
@@ -94,8 +105,22 @@ fn start_partly() -> bool {
 
 /// From now on some threads are left out.
 fn leave_some_out() {
+    SOME_ARE_LEFT_OUT.store(true, Ordering::Release);
+    look_closer();
+}
+
+/// From now on spawns ask whether there is anything to note.
+pub(crate) fn look_closer() {
     if start() {
         SWITCH.store(PARTLY, Ordering::Release);
+    }
+}
+
+/// No trace wants spawns any more.
+pub(crate) fn look_no_closer() {
+    let _ = SWITCH.compare_exchange(PARTLY, ON, Ordering::AcqRel, Ordering::Acquire);
+    if SOME_ARE_LEFT_OUT.load(Ordering::Acquire) {
+        look_closer();
     }
 }
 

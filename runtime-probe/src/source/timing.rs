@@ -1,7 +1,8 @@
 //! What the begin of a poll and the end of a task add to what is known of the place where such tasks are spawned.
 
+use super::trace;
 use crate::clock::{self, Ticks};
-use crate::demand::Demand;
+use crate::demand::{self, Demand};
 use crate::primitive::Ordering;
 use crate::registry::task::{Kind, Record};
 use crate::registry::threads::{self, Slot};
@@ -45,6 +46,15 @@ fn settle(record: &Record) -> Option<Ticks> {
 /// dropped.
 #[inline(never)]
 pub(super) fn note_end(record: &Record) {
+    if demand::any() {
+        note_last_poll(record);
+    }
+    end(record);
+}
+
+#[cold]
+fn note_last_poll(record: &Record) {
+    trace::dropped(record);
     if Demand::TaskTimes.is_on() {
         let start = PollStart {
             poll: settle(record),
@@ -52,12 +62,12 @@ pub(super) fn note_end(record: &Record) {
         };
         TASKS.note(site(record), threads::current().0, start);
     }
-    end(record);
 }
 
 /// The same for a closure, which is polled once, or never.
 #[cfg(feature = "rt")]
 pub(super) fn note_closure_end(record: &Record) {
+    trace::dropped(record);
     let (polls, busy) = record.finished();
     if polls > 0 && Demand::TaskTimes.is_on() {
         let began = record.since().saturating_sub(busy);
@@ -102,6 +112,7 @@ pub(super) fn note_start(start: Option<(SpawnSite, PollStart)>) {
 /// The end of a foreign task.
 #[cfg(feature = "rt")]
 pub(super) fn note_foreign_end(record: &Record) {
+    trace::dropped(record);
     leaves_tokio(threads::slot());
     // First: a reader misses it for a moment, rather than counting it twice.
     record.close();

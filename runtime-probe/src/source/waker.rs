@@ -12,13 +12,14 @@
 //! Allowed here: the record's atomics, this thread's cells, a capture. Forbidden: allocating on the known path,
 //! blocking, panicking, calling the user's code except for the task's own waker.
 
+use super::trace;
 use crate::clock;
 use crate::demand;
 use crate::primitive::Ordering;
 #[cfg(feature = "sync")]
 use crate::registry::locks::Who;
 use crate::registry::slab::RecordRef;
-use crate::registry::task::{GENERATIONS, PollFlags, PollNumber, Record, Waking};
+use crate::registry::task::{GENERATIONS, PollFlags, PollNumber, Record, TOLD_AT_ITS_END, Waking};
 use crate::registry::threads::{self, Slot};
 use crate::stack::anchor::{Anchor, here};
 #[cfg(any(feature = "sync", feature = "interpose"))]
@@ -216,8 +217,30 @@ impl Drop for Entered<'_> {
         let now = clock::ticks();
         self.slot.now.store(now, Ordering::Relaxed);
         // SAFETY: records live for ever, and this one is held by the wrapper.
-        unsafe { &*self.frame.record }.end_poll(self.poll, self.began, now);
+        let record = unsafe { &*self.frame.record };
+        match now.checked_sub(self.began) {
+            Some(length) => record.end_poll(self.poll, length, now),
+            None => self.end_and_tell(record, now),
+        }
     }
+}
+
+impl Entered<'_> {
+    /// An execution trace is told of the end; or another core's clock is a little ahead.
+    #[cold]
+    #[inline(never)]
+    fn end_and_tell(&self, record: &Record, now: clock::Ticks) {
+        if self.began & TOLD_AT_ITS_END != 0 {
+            trace::poll_end(record, self.slot, now);
+        }
+        let length = now.saturating_sub(self.began & !TOLD_AT_ITS_END);
+        record.end_poll(self.poll, length, now);
+    }
+}
+
+/// Whether a poll of ours is under way on this thread.
+pub(super) fn is_polling() -> bool {
+    !CURRENT.with(Cell::get).is_null()
 }
 
 /// Polls on the thread of `slot`: calls `inner` with a waker of this record and of a new generation. The record has
@@ -266,8 +289,11 @@ pub(super) fn run<R>(
     meta: &'static FutureMeta,
     inner: impl FnOnce() -> R,
 ) -> R {
-    let (slot, began) = (threads::slot(), clock::ticks());
+    let (slot, mut began) = (threads::slot(), clock::ticks());
     slot.now.store(began, Ordering::Relaxed);
+    if demand::any() {
+        began = trace::closure_begin(record, slot, began);
+    }
     let poll = record.begin_poll(slot.number(), began);
     let frame = PollFrame {
         data: 0,
@@ -394,8 +420,8 @@ fn note_wake(record: &Record, data: *const (), consumed: bool) {
             }
             // Inside a poll the thread's last stamp is the begin of that poll, and it has to do: the clock costs more
             // than everything else that a wake does. It is read where a profile asks how long the task has waited.
-            if is_in_a_poll && demand::any() {
-                return clock::ticks();
+            if demand::any() {
+                return trace::wake(record, slot);
             }
             slot.now.load(Ordering::Relaxed)
         },

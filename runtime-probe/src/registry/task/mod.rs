@@ -39,7 +39,7 @@ use crate::primitive::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, f
 use crate::stack::raw::{FutureMeta, WaitSet};
 use flags::OFTEN;
 pub(crate) use flags::PollFlags;
-pub(crate) use phase::PollNumber;
+pub(crate) use phase::{PollNumber, TOLD_AT_ITS_END};
 use references::counted;
 use std::panic::Location;
 pub(crate) use view::View;
@@ -263,6 +263,11 @@ impl Record {
     pub(crate) fn location(&self) -> Option<&'static Location<'static>> {
         // SAFETY: null or a 'static location.
         unsafe { self.location.load(Ordering::Relaxed).as_ref() }
+    }
+
+    /// An address inside the function that spawned the task; 0 where it is not known.
+    pub(crate) fn pc(&self) -> usize {
+        self.pc.load(Ordering::Relaxed)
     }
 
     /// The `LocalSet` of a local task. The spawner, before tokio has the task.

@@ -1,12 +1,16 @@
 //! Polls: that one begins, that it ends, which one it is, and how long they take.
 
 use super::Record;
-use super::flags::{PREPARED, PollFlags};
+use super::flags::{CLOSED, PREPARED, PollFlags};
 use super::waking::GENERATIONS;
 use crate::clock::Ticks;
 use crate::primitive::{Ordering, fence};
 use crate::registry::threads::ThreadNumber;
 use std::task::Waker;
+
+/// In the stamp of a poll's begin: its end has to be told to the execution trace. Such a stamp lies behind all ends, so the
+/// subtraction that every end of a poll does tells it from the others. No counter gets there in this century.
+pub(crate) const TOLD_AT_ITS_END: Ticks = 1 << 63;
 
 /// A poll under way, as the phase it wrote.
 #[derive(Clone, Copy, Debug)]
@@ -63,15 +67,25 @@ impl Record {
         generation & (GENERATIONS - 1)
     }
 
-    /// The poll ended.
+    /// The poll ended, after so long.
     #[inline(always)]
-    pub(crate) fn end_poll(&self, poll: PollNumber, began: Ticks, now: Ticks) {
+    pub(crate) fn end_poll(&self, poll: PollNumber, length: Ticks, now: Ticks) {
         // First: a reader between the two misses the poll, rather than counting it twice.
         self.since.store(now, Ordering::Relaxed);
-        let busy = self.busy.load(Ordering::Relaxed) + now.saturating_sub(began);
+        let busy = self.busy.load(Ordering::Relaxed) + length;
         self.busy.store(busy, Ordering::Relaxed);
         // Release: a reader that sees the even phase sees this poll's fields.
         self.phase.store(poll.0 & !1, Ordering::Release);
+    }
+
+    /// Whether the poll under way has finished the task. Only the polling thread.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.flags.load(Ordering::Relaxed) & CLOSED != 0
+    }
+
+    /// Whether something woke the task since its current poll began. Only the polling thread.
+    pub(crate) fn is_woken(&self) -> bool {
+        self.woken.load(Ordering::Relaxed) == self.poll()
     }
 
     /// How many polls are over, and how long they took in all. Only the poller, between two polls.

@@ -1,6 +1,7 @@
 //! A copy of a record, of one piece.
 
 use super::flags::{CLOSED, FROZEN, KIND, NAME_SHIFT, RUNTIME_SHIFT};
+use super::phase::TOLD_AT_ITS_END;
 use super::waits::{REPEATED, is_of, poll_mark};
 use super::waking::{ALONE, GENERATION};
 use super::{Kind, Record, Waking};
@@ -93,7 +94,7 @@ impl Record {
                 since: if phase & 1 == 1 && worker as u32 != polls as u32 {
                     Ticks::MAX
                 } else {
-                    load(&self.since)
+                    load(&self.since) & !TOLD_AT_ITS_END
                 },
                 woken: (woken == polls).then(|| (wake_at, Waking::unpack(woken_by))),
                 wake_at,

@@ -1,0 +1,391 @@
+//! Entries from all threads to one reader: each thread writes into a chunk of its own, full chunks go to the reader, and empty
+//! ones come back.
+//!
+//! | bits of an entry's first word | |
+//! |---|---|
+//! | 60 to 63 | kind; 0 for a moment: the other bits are the time, and the entry has no other part |
+//! | 44 to 59 | time since the entry before |
+//! | 0 to 43 | what the kind says |
+//!
+//! More words may follow, as the kind says. A chunk begins with a moment, and so does an entry that comes late.
+//!
+//! Allowed in [`Chunks::write`]: loads and stores of this thread's chunk; once a chunk, a pop and a push of bounded queues.
+//! Forbidden: locks, allocation, panics: it runs inside polls and wakes.
+//!
+//! 1. Only the thread that took a chunk from the empty ones MUST write to it, until it hands it in. Otherwise words of two
+//!    threads are mixed.
+//! 2. A word MUST be stored before the length that counts it, which has Release; the reader loads the length with Acquire first.
+//!    Otherwise the reader takes an old word for a new one.
+//! 3. Only the reader empties a chunk, after it was handed in. So what it has read of a chunk under way stays valid.
+//!
+//! A queue for all words was rejected: threads would meet at it with every event.
+
+use crate::primitive::{AtomicU32, AtomicU64, Ordering};
+use crossbeam_queue::ArrayQueue;
+use std::sync::OnceLock;
+
+/// Those of execution traces. Made for the first one and never given back: a thread may be writing.
+pub(crate) static TRACE: OnceLock<Chunks> = OnceLock::new();
+
+/// Words of a chunk: 64 KiB, some 8,000 events.
+const WORDS: usize = 8192;
+/// Chunks at most: 64 MiB. They are made as they are needed, and stay for the next time.
+const MOST: usize = 1024;
+/// How many empty chunks the reader leaves behind each time: what 4 threads write in 80 ms at 3 M events a second.
+const STOCK: usize = 128;
+
+/// Bits of the time since the entry before.
+const DELTA: u32 = 16;
+/// Bits below it.
+const PAYLOAD: u32 = 44;
+const KIND_SHIFT: u32 = DELTA + PAYLOAD;
+/// What fits beside kind and time.
+pub(crate) const MOST_PAYLOAD: u64 = (1 << PAYLOAD) - 1;
+
+/// One entry, without its thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// Of the writer's clock.
+    pub(crate) at: u64,
+    /// 1 to 15.
+    pub(crate) kind: u8,
+    /// At most [`MOST_PAYLOAD`].
+    pub(crate) payload: u64,
+    /// As many as the kind has.
+    pub(crate) more: [u64; MOST_MORE],
+}
+
+/// Words beside the first, at most.
+pub(crate) const MOST_MORE: usize = 2;
+
+/// A chunk by number, from 1 on; 0 is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ChunkNumber(pub(crate) u32);
+
+struct Chunk {
+    /// The kernel's id of the thread that writes.
+    thread: AtomicU32,
+    len: AtomicU32,
+    /// The time of the last entry. Of the writer alone.
+    last: AtomicU64,
+    words: Box<[AtomicU64]>,
+}
+
+/// All chunks.
+pub(crate) struct Chunks {
+    chunks: Box<[OnceLock<Chunk>]>,
+    made: AtomicU32,
+    empty: ArrayQueue<ChunkNumber>,
+    full: ArrayQueue<ChunkNumber>,
+}
+
+impl Chunks {
+    /// None yet: [`Chunks::stock`] makes them.
+    pub(crate) fn new() -> Self {
+        Chunks {
+            chunks: (0..MOST).map(|_| OnceLock::new()).collect(),
+            made: AtomicU32::new(0),
+            empty: ArrayQueue::new(MOST),
+            full: ArrayQueue::new(MOST),
+        }
+    }
+
+    fn chunk(&self, number: ChunkNumber) -> Option<&Chunk> {
+        let index = (number.0 as usize).checked_sub(1)?;
+        self.chunks.get(index)?.get()
+    }
+
+    /// Appends an entry with so many words beside the first to a thread's chunk `at`, or to a new one. Returns whether there
+    /// was room; the entry is lost otherwise.
+    #[inline]
+    pub(crate) fn write(
+        &self,
+        at: &AtomicU32,
+        thread: impl Fn() -> u32,
+        entry: &Entry,
+        more: usize,
+    ) -> bool {
+        let number = ChunkNumber(at.load(Ordering::Relaxed));
+        if let Some(chunk) = self.chunk(number)
+            && chunk.append(entry, more)
+        {
+            return true;
+        }
+        self.write_to_next(at, thread(), entry, more)
+    }
+
+    #[cold]
+    fn write_to_next(&self, at: &AtomicU32, thread: u32, entry: &Entry, more: usize) -> bool {
+        let Some(next) = self.empty.pop() else {
+            return false;
+        };
+        let Some(chunk) = self.chunk(next) else {
+            return false;
+        };
+        chunk.thread.store(thread, Ordering::Relaxed);
+        self.hand_in(at);
+        // Release: a reader that finds the chunk here finds its thread.
+        at.store(next.0, Ordering::Release);
+        chunk.append(entry, more)
+    }
+
+    /// Gives a thread's chunk to the reader.
+    pub(crate) fn hand_in(&self, at: &AtomicU32) {
+        let number = ChunkNumber(at.swap(0, Ordering::Relaxed));
+        if number != ChunkNumber::default() {
+            // There is room for all.
+            let _ = self.full.push(number);
+        }
+    }
+
+    /// The next chunk that was handed in. The reader gives it back by [`Chunks::empty`].
+    pub(crate) fn next_full(&self) -> Option<ChunkNumber> {
+        self.full.pop()
+    }
+
+    /// What a chunk has beyond what was read of it before. `more` tells how many words a kind has beside the first.
+    pub(crate) fn read(
+        &self,
+        number: ChunkNumber,
+        mark: &mut Mark,
+        more: impl Fn(u8) -> usize,
+        mut visit: impl FnMut(u32, Entry),
+    ) {
+        let Some(chunk) = self.chunk(number) else {
+            return;
+        };
+        // Acquire: pairs with the Release in `append`.
+        let len = chunk.len.load(Ordering::Acquire) as usize;
+        let thread = chunk.thread.load(Ordering::Relaxed);
+        let mut words = chunk.words.get(mark.read..len).unwrap_or_default().iter();
+        let mut next = || words.next().map(|word| word.load(Ordering::Relaxed));
+        while let Some(first) = next() {
+            let kind = (first >> KIND_SHIFT) as u8;
+            if kind == 0 {
+                mark.at = first;
+                continue;
+            }
+            mark.at += first >> PAYLOAD & ((1 << DELTA) - 1);
+            let mut entry = Entry {
+                at: mark.at,
+                kind,
+                payload: first & MOST_PAYLOAD,
+                more: [0; MOST_MORE],
+            };
+            for word in entry.more.iter_mut().take(more(kind)) {
+                *word = next().unwrap_or(0);
+            }
+            visit(thread, entry);
+        }
+        mark.read = len;
+    }
+
+    /// Makes a chunk that was handed in an empty one.
+    pub(crate) fn empty(&self, number: ChunkNumber) {
+        if let Some(chunk) = self.chunk(number) {
+            chunk.len.store(0, Ordering::Relaxed);
+            chunk.last.store(0, Ordering::Relaxed);
+            let _ = self.empty.push(number);
+        }
+    }
+
+    /// Makes chunks until there are enough empty ones.
+    pub(crate) fn stock(&self) {
+        while self.empty.len() < STOCK {
+            let index = self.made.load(Ordering::Relaxed) as usize;
+            let Some(place) = self.chunks.get(index) else {
+                return;
+            };
+            place.get_or_init(|| Chunk {
+                thread: AtomicU32::new(0),
+                len: AtomicU32::new(0),
+                last: AtomicU64::new(0),
+                words: (0..WORDS).map(|_| AtomicU64::new(0)).collect(),
+            });
+            self.made.store(index as u32 + 1, Ordering::Relaxed);
+            let _ = self.empty.push(ChunkNumber(index as u32 + 1));
+        }
+    }
+}
+
+/// How far a chunk was read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// Words.
+    read: usize,
+    /// The time of the last entry.
+    at: u64,
+}
+
+impl Chunk {
+    /// Appends the entry, or nothing.
+    #[inline]
+    fn append(&self, entry: &Entry, more: usize) -> bool {
+        let len = self.len.load(Ordering::Relaxed) as usize;
+        // With the moment before it.
+        let Some(room) = self.words.get(len..len + 2 + more) else {
+            return false;
+        };
+        let last = self.last.load(Ordering::Relaxed);
+        // An entry that comes with an older time has the last one.
+        let at = entry.at.max(last);
+        let mut room = room.iter();
+        let mut used = 0;
+        let mut put = |word: u64| {
+            if let Some(place) = room.next() {
+                place.store(word, Ordering::Relaxed);
+                used += 1;
+            }
+        };
+        let mut delta = at - last;
+        if len == 0 || delta >= 1 << DELTA {
+            put(at & ((1 << KIND_SHIFT) - 1));
+            delta = 0;
+        }
+        put(u64::from(entry.kind) << KIND_SHIFT | delta << PAYLOAD | entry.payload & MOST_PAYLOAD);
+        entry.more.iter().take(more).for_each(|word| put(*word));
+        self.last.store(at, Ordering::Relaxed);
+        // Release: pairs with the Acquire in `read`.
+        self.len.store((len + used) as u32, Ordering::Release);
+        true
+    }
+}
+
+#[cfg(all(test, not(probe_loom)))]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    fn entry(number: u64) -> Entry {
+        Entry {
+            // Now and then later than fits beside the kind.
+            at: number * if number % 100 == 0 { 1_000_000 } else { 1 },
+            kind: (number % 15) as u8 + 1,
+            payload: number,
+            more: [number + 1, number + 2].map(|word| if number % 2 == 0 { word } else { 0 }),
+        }
+    }
+
+    fn more(kind: u8) -> usize {
+        if kind == 1 { 2 } else { 0 }
+    }
+
+    fn numbered(number: u64) -> Entry {
+        let more = number % 3 == 0;
+        Entry {
+            kind: if more { 1 } else { 2 },
+            more: if more { [number, number + 1] } else { [0, 0] },
+            ..entry(number)
+        }
+    }
+
+    /// Reads all that was handed in, and what `under_way` has.
+    fn read(
+        chunks: &Chunks,
+        marks: &mut HashMap<ChunkNumber, Mark>,
+        under_way: &[AtomicU32],
+        entries: &mut HashMap<u32, Vec<Entry>>,
+    ) {
+        let mut take = |number: ChunkNumber| {
+            let mark = marks.entry(number).or_default();
+            chunks.read(number, mark, more, |thread, entry| {
+                entries.entry(thread).or_default().push(entry);
+            });
+        };
+        let mut full = Vec::new();
+        while let Some(number) = chunks.next_full() {
+            take(number);
+            full.push(number);
+        }
+        for at in under_way {
+            take(ChunkNumber(at.load(Ordering::Acquire)));
+        }
+        for number in full {
+            marks.remove(&number);
+            chunks.empty(number);
+        }
+        chunks.stock();
+    }
+
+    #[test]
+    fn without_chunks_entries_are_lost() {
+        let chunks = Chunks::new();
+        let at = AtomicU32::new(0);
+        assert!(!chunks.write(&at, || 1, &entry(7), 0));
+        chunks.stock();
+        assert!(chunks.write(&at, || 1, &entry(7), 0));
+    }
+
+    #[test]
+    fn what_is_written_is_read_once_and_in_order() {
+        let chunks = Chunks::new();
+        chunks.stock();
+        let at = [const { AtomicU32::new(0) }; 1];
+        let (mut marks, mut entries) = (HashMap::new(), HashMap::new());
+        let mut expected = Vec::new();
+        let mut last = 0;
+        for number in 1..3 * WORDS as u64 {
+            let mut entry = numbered(number);
+            assert!(chunks.write(&at[0], || 5, &entry, more(entry.kind)));
+            // Time does not go back inside a chunk.
+            if expected.len() % 1000 == 0 {
+                read(&chunks, &mut marks, &at, &mut entries);
+            }
+            last = entry.at.max(last);
+            entry.at = last;
+            expected.push(entry);
+        }
+        read(&chunks, &mut marks, &at, &mut entries);
+        let without_time = |entries: &[Entry]| -> Vec<Entry> {
+            entries
+                .iter()
+                .map(|entry| Entry { at: 0, ..*entry })
+                .collect()
+        };
+        assert_eq!(without_time(&entries[&5]), without_time(&expected));
+        assert!(entries[&5].iter().zip(&expected).all(|(read, expected)| {
+            // A new chunk begins with the entry's own time.
+            read.at <= expected.at && read.at >= numbered(read.payload).at
+        }));
+    }
+
+    #[test]
+    fn threads_lose_nothing_uncounted() {
+        const EACH: u64 = 200_000;
+        let chunks = Chunks::new();
+        chunks.stock();
+        let under_way = [const { AtomicU32::new(0) }; 3];
+        let lost = AtomicU64::new(0);
+        let (mut marks, mut entries) = (HashMap::new(), HashMap::new());
+        std::thread::scope(|scope| {
+            let writers: Vec<_> = under_way
+                .iter()
+                .enumerate()
+                .map(|(writer, at)| {
+                    let (chunks, lost) = (&chunks, &lost);
+                    scope.spawn(move || {
+                        for number in 1..=EACH {
+                            let entry = numbered(number);
+                            if !chunks.write(at, || writer as u32, &entry, more(entry.kind)) {
+                                lost.fetch_add(1, Ordering::Relaxed);
+                            }
+                        }
+                        chunks.hand_in(at);
+                    })
+                })
+                .collect();
+            while writers.iter().any(|writer| !writer.is_finished()) {
+                read(&chunks, &mut marks, &under_way, &mut entries);
+            }
+        });
+        read(&chunks, &mut marks, &under_way, &mut entries);
+        let count: usize = entries.values().map(Vec::len).sum();
+        assert_eq!(count as u64 + lost.load(Ordering::Relaxed), 3 * EACH);
+        for entries in entries.values() {
+            let mut numbers: Vec<u64> = entries.iter().map(|entry| entry.payload).collect();
+            numbers.sort_unstable();
+            numbers.dedup();
+            assert_eq!(numbers.len(), entries.len(), "none is read twice");
+        }
+    }
+}

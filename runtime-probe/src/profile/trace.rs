@@ -1,0 +1,372 @@
+//! An execution trace with names: what happened on each thread becomes rows of `runtime-dump`, generation by generation.
+//!
+//! A task is named by its future and where it was spawned. Its first state is what its record said when the trace began, unless it
+//! changed before everything was looked at.
+
+mod ids;
+mod naming;
+mod start;
+
+use crate::ask::trace_session::{self as trace, Recording};
+use crate::clock::{Scale, Ticks};
+use crate::source::trace::{Ended, Happened, RecordName, What};
+use crate::symbol::resolver::resolver;
+use naming::Naming;
+use runtime_dump::trace::{Event, Outcome, Row, StackNumber, TraceWriter};
+use start::{Begun, Start};
+use std::collections::{BTreeSet, HashMap};
+use std::io::{self, Write};
+
+/// How many events a generation has, at most: they are in memory, 56 B each.
+pub(crate) const MOST_EVENTS: usize = 1 << 18;
+
+/// A trace that is written while it is taken.
+pub(crate) struct Trace<W> {
+    recording: Recording,
+    writer: TraceWriter<W>,
+    names: Naming,
+    /// By record: the task that has it.
+    tasks: HashMap<RecordName, Known>,
+    /// By thread: the polls under way, the innermost last.
+    polls: HashMap<u64, Vec<Polled>>,
+    threads: BTreeSet<u32>,
+    started: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Known {
+    id: u64,
+    name: StackNumber,
+}
+
+#[derive(Clone, Copy)]
+struct Polled {
+    task: Known,
+    /// It began before the trace: no entry will tell its end.
+    is_older: bool,
+}
+
+impl<W: Write> Trace<W> {
+    /// Writes the header.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub(crate) fn new(recording: Recording, out: W) -> io::Result<Self> {
+        Ok(Trace {
+            recording,
+            writer: TraceWriter::new(out)?,
+            names: Naming::default(),
+            tasks: HashMap::new(),
+            polls: HashMap::new(),
+            threads: BTreeSet::new(),
+            started: false,
+        })
+    }
+
+    /// Takes what the threads have left. Returns how many events wait to be written.
+    pub(crate) fn collect(&mut self) -> usize {
+        self.recording.collect()
+    }
+
+    /// Waits until all that has happened so far can be written.
+    pub(crate) fn settle(&self) {
+        std::thread::sleep(trace::LATE);
+    }
+
+    /// Writes what has happened since the last time, as a generation.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub(crate) fn write_generation(&mut self) -> io::Result<()> {
+        let start = (!self.started).then(Start::take);
+        let scale = Scale::now();
+        let (happened, until) = self.recording.take(&scale);
+        let ids = ids::of_spawns(&happened);
+        self.follow_threads();
+        let first = match start {
+            Some(start) => self.begin(start, &happened, &ids, &scale)?,
+            None => {
+                let began = happened.first().map_or(until, |first| first.at);
+                self.writer.begin_generation(self.ns(began, &scale))?;
+                0
+            }
+        };
+        for (at, (happened, id)) in happened.iter().zip(&ids).enumerate().skip(first) {
+            if at % 8192 == 0 {
+                // The threads go on meanwhile.
+                self.recording.collect();
+            }
+            self.happened(happened, *id, &scale);
+        }
+        let lost = self.recording.lost();
+        if lost > 0 {
+            let text = format!("{lost} events were lost: no buffer was empty");
+            self.remark(&text, until, &scale);
+        }
+        self.writer.end_generation()
+    }
+
+    /// Nanoseconds since the trace began, and one.
+    fn ns(&self, at: Ticks, scale: &Scale) -> u64 {
+        scale.ns(at.saturating_sub(self.recording.began)) + 1
+    }
+
+    /// Begins the first generation with the state of each task. Returns how many of the events are in these states already.
+    fn begin(
+        &mut self,
+        start: Start,
+        happened: &[Happened],
+        ids: &[u64],
+        scale: &Scale,
+    ) -> io::Result<usize> {
+        self.started = true;
+        let looked = start.looked;
+        let first = happened.partition_point(|happened| happened.at <= looked);
+        let mut resolver = resolver();
+        let begun = start.followed(happened[..first].iter().zip(ids));
+        let mut polled = Vec::new();
+        for (record, task) in begun {
+            let name = self.names.task(&task.site, &mut self.writer, &mut resolver);
+            let known = Known { id: task.id, name };
+            let waits = match task.state {
+                Begun::Runnable => None,
+                Begun::Waits(waits) => Some(waits.map_or(name, |waits| {
+                    self.names
+                        .wait(waits, &mut self.writer, &mut resolver)
+                        .stack
+                })),
+                Begun::Polled { .. } => {
+                    polled.push((known, task.state));
+                    None
+                }
+            };
+            self.tasks.insert(record, known);
+            self.writer.alive(known.id, name, waits);
+        }
+        drop(resolver);
+        self.writer.begin_generation(self.ns(looked, scale))?;
+        // The outer ones first.
+        polled.sort_by_key(|(_, state)| match state {
+            Begun::Polled { since, .. } => *since,
+            _ => 0,
+        });
+        for (task, state) in polled {
+            let Begun::Polled {
+                thread,
+                is_older,
+                is_closure,
+                ..
+            } = state
+            else {
+                continue;
+            };
+            let polls = self.polls.entry(thread).or_default();
+            polls.push(Polled { task, is_older });
+            let event = match is_closure {
+                true => Event::ClosureBegin {
+                    task: task.id,
+                    stack: task.name,
+                },
+                false => Event::PollBegin { task: task.id },
+            };
+            self.row(looked, thread, event, scale);
+        }
+        Ok(first)
+    }
+
+    /// Workers have the first procs, in the order of their numbers; the proc of a thread that has ended is another one's.
+    fn follow_threads(&mut self) {
+        for worker in trace::workers() {
+            self.writer.worker(worker.into());
+        }
+        let alive = trace::thread_ids();
+        for ended in self.threads.difference(&alive) {
+            self.polls.remove(&(*ended).into());
+            self.writer.thread_ended((*ended).into());
+        }
+        self.threads = alive;
+    }
+
+    fn row(&mut self, at: Ticks, thread: u64, event: Event, scale: &Scale) {
+        let at_ns = self.ns(at, scale);
+        self.writer.row(&Row {
+            at_ns,
+            thread,
+            event,
+        });
+    }
+
+    /// The task that has a record, also one whose spawn was not seen.
+    fn known(&mut self, record: RecordName, happened: &Happened, scale: &Scale) -> Option<Known> {
+        if let Some(known) = self.tasks.get(&record) {
+            return Some(*known);
+        }
+        let view = record.view().filter(|view| view.id != 0)?;
+        let site = start::site(&view);
+        let name = self.names.task(&site, &mut self.writer, &mut resolver());
+        let known = Known { id: view.id, name };
+        self.tasks.insert(record, known);
+        let event = Event::Spawn {
+            task: known.id,
+            name,
+            by: StackNumber::default(),
+        };
+        self.row(happened.at, happened.thread.into(), event, scale);
+        Some(known)
+    }
+
+    fn happened(&mut self, happened: &Happened, id: u64, scale: &Scale) {
+        let (at, thread) = (happened.at, u64::from(happened.thread));
+        match happened.what {
+            What::Spawn { record, site, .. } => {
+                let mut resolver = resolver();
+                let site = site.into();
+                let name = self.names.task(&site, &mut self.writer, &mut resolver);
+                let by = self.names.spawner(&site, &mut self.writer, &mut resolver);
+                drop(resolver);
+                self.tasks.insert(record, Known { id, name });
+                self.row(at, thread, Event::Spawn { task: id, name, by }, scale);
+            }
+            What::PollBegin { record, inside, .. } => {
+                let Some(task) = self.known(record, happened, scale) else {
+                    return;
+                };
+                self.begin_poll(happened, task, inside, scale);
+                self.row(at, thread, Event::PollBegin { task: task.id }, scale);
+            }
+            What::ClosureBegin { record, .. } => {
+                let Some(task) = self.known(record, happened, scale) else {
+                    return;
+                };
+                self.begin_poll(happened, task, false, scale);
+                let event = Event::ClosureBegin {
+                    task: task.id,
+                    stack: task.name,
+                };
+                self.row(at, thread, event, scale);
+            }
+            What::PollEnd(ended) => {
+                let polls = self.polls.entry(thread).or_default();
+                if let Some(polled) = polls.pop() {
+                    let outcome = self.outcome(ended, polled.task);
+                    let task = polled.task.id;
+                    self.row(at, thread, Event::PollEnd { task, outcome }, scale);
+                }
+            }
+            What::ForeignPoll { record, .. } => {
+                let Some(task) = self.known(record, happened, scale) else {
+                    return;
+                };
+                let polls = self.polls.entry(thread).or_default();
+                if polls.pop_if(|polled| polled.task.id == task.id).is_some() {
+                    let outcome = Outcome::Waits {
+                        reason: self.writer.text(naming::UNKNOWN),
+                        stack: task.name,
+                    };
+                    let task = task.id;
+                    self.row(at, thread, Event::PollEnd { task, outcome }, scale);
+                }
+            }
+            What::Wake(record) => {
+                let Some(task) = self.tasks.get(&record).copied() else {
+                    return;
+                };
+                let polls = self.polls.get(&thread).and_then(|polls| polls.last());
+                let stack = match polls {
+                    Some(polled) => polled.task.name,
+                    None => self.names.thread(happened.thread, &mut self.writer),
+                };
+                self.row(
+                    at,
+                    thread,
+                    Event::Wake {
+                        task: task.id,
+                        stack,
+                    },
+                    scale,
+                );
+            }
+            What::Dropped { record, .. } => {
+                if let Some(task) = self.tasks.remove(&record) {
+                    self.row(at, thread, Event::Drop { task: task.id }, scale);
+                }
+            }
+            What::Park => {
+                self.end_older(happened, scale);
+                self.row(at, thread, Event::Park, scale);
+            }
+            What::Unpark => self.row(at, thread, Event::Unpark, scale),
+        }
+    }
+
+    fn begin_poll(&mut self, happened: &Happened, task: Known, inside: bool, scale: &Scale) {
+        if !inside {
+            self.end_older(happened, scale);
+        }
+        let polls = self.polls.entry(happened.thread.into()).or_default();
+        polls.push(Polled {
+            task,
+            is_older: false,
+        });
+    }
+
+    /// The thread does something that it does not do inside of a poll: the ends of its polls were not seen.
+    fn end_older(&mut self, happened: &Happened, scale: &Scale) {
+        let thread = happened.thread.into();
+        let polls = self.polls.entry(thread).or_default();
+        for polled in std::mem::take(polls).into_iter().rev() {
+            let reason = match polled.is_older {
+                true => naming::BEFORE,
+                false => naming::UNKNOWN,
+            };
+            let outcome = Outcome::Waits {
+                reason: self.writer.text(reason),
+                stack: polled.task.name,
+            };
+            let task = polled.task.id;
+            self.row(happened.at, thread, Event::PollEnd { task, outcome }, scale);
+        }
+    }
+
+    fn outcome(&mut self, ended: Ended, task: Known) -> Outcome {
+        let waits = match ended {
+            Ended::Finished => return Outcome::Ends,
+            Ended::Waits(None) => {
+                return Outcome::Waits {
+                    reason: self.writer.text(naming::UNKNOWN),
+                    stack: task.name,
+                };
+            }
+            Ended::Yields(None) => return Outcome::Yields { stack: task.name },
+            Ended::Waits(Some(waits)) | Ended::Yields(Some(waits)) => waits,
+        };
+        let wait = self.names.wait_once(waits, &mut self.writer);
+        match ended {
+            Ended::Waits(_) if !wait.is_a_yield => Outcome::Waits {
+                reason: wait.reason,
+                stack: wait.stack,
+            },
+            _ => Outcome::Yields { stack: wait.stack },
+        }
+    }
+
+    /// Something that the reader should know, as a goroutine of that name.
+    fn remark(&mut self, text: &str, at: Ticks, scale: &Scale) {
+        let name = self.names.frame(text, &mut self.writer);
+        let (task, thread) = (crate::source::own_id(), u64::from(std::process::id()));
+        for event in [
+            Event::Spawn {
+                task,
+                name,
+                by: name,
+            },
+            Event::PollBegin { task },
+            Event::PollEnd {
+                task,
+                outcome: Outcome::Ends,
+            },
+        ] {
+            self.row(at, thread, event, scale);
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! What tasks, waits and threads are called in a trace. Each is named once.
+
+use crate::ask::trace_session as trace;
+use crate::profile::goroutine::named;
+use crate::profile::leaf_stacks::assemble;
+use crate::registry::sites::Site;
+use crate::registry::task::Spawn;
+use crate::snapshot::remaining::Remaining;
+use crate::snapshot::tasks::SpawnSite;
+use crate::stack::raw::{FutureMeta, WaitSet};
+use crate::symbol::name::Names;
+use crate::symbol::resolver::{Resolver, resolver};
+use crate::symbol::role::{self, Reason};
+use runtime_dump::source_path::shortened;
+use runtime_dump::stack::{Frame, Stack};
+use runtime_dump::trace::{StackNumber, TextNumber, TraceWriter};
+use std::collections::HashMap;
+use std::io::Write;
+
+/// By this word `go tool trace` finds the waits of its network profile.
+const NETWORK: &str = "network";
+/// The reason of a wait whose place is not known.
+pub(super) const UNKNOWN: &str = "unknown";
+/// The reason of what waits since a poll of which only the begin was seen.
+pub(super) const BEFORE: &str = "unknown: it was polled when the trace began";
+
+/// Where a task was spawned, and of which future.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct SpawnedAt {
+    pub(super) spawn: Option<Spawn>,
+    pub(super) meta: Option<&'static FutureMeta>,
+}
+
+impl From<Option<&'static Site>> for SpawnedAt {
+    fn from(site: Option<&'static Site>) -> Self {
+        site.map_or_else(SpawnedAt::default, |site| SpawnedAt {
+            spawn: site.spawn,
+            meta: site.meta,
+        })
+    }
+}
+
+impl SpawnedAt {
+    fn key(&self) -> [usize; 3] {
+        [
+            self.spawn
+                .map_or(0, |spawn| std::ptr::from_ref(spawn.location).addr()),
+            self.spawn.map_or(0, |spawn| spawn.pc),
+            self.meta.map_or(0, |meta| std::ptr::from_ref(meta).addr()),
+        ]
+    }
+}
+
+/// Where a task waits.
+#[derive(Clone, Copy)]
+pub(super) struct Wait {
+    pub(super) reason: TextNumber,
+    pub(super) stack: StackNumber,
+    /// It is runnable: `yield_now`, and the like.
+    pub(super) is_a_yield: bool,
+}
+
+/// What has a name so far.
+#[derive(Default)]
+pub(super) struct Naming {
+    tasks: HashMap<[usize; 3], StackNumber>,
+    spawners: HashMap<[usize; 3], StackNumber>,
+    /// By the address of the set.
+    waits: HashMap<usize, Wait>,
+    threads: HashMap<u32, StackNumber>,
+}
+
+impl Naming {
+    /// The name of a task: its future, and where it was spawned.
+    pub(super) fn task(
+        &mut self,
+        site: &SpawnedAt,
+        writer: &mut TraceWriter<impl Write>,
+        resolver: &mut Resolver,
+    ) -> StackNumber {
+        *self.tasks.entry(site.key()).or_insert_with(|| {
+            let future = site.meta.map(|meta| role::root_name((meta.type_name)()));
+            let at = site.spawn.map(|spawn| {
+                let file = shortened(spawn.location.file());
+                format!("{file}:{}", spawn.location.line())
+            });
+            let function = match (future, at) {
+                (Some(future), Some(at)) => format!("{future} at {at}"),
+                (Some(future), None) => future,
+                (None, Some(at)) => format!("task spawned at {at}"),
+                (None, None) => "task spawned at an unknown place".to_owned(),
+            };
+            let (file, line) = site.spawn.map_or(("", 0), |spawn| {
+                (spawn.location.file(), spawn.location.line())
+            });
+            let frame = Frame {
+                function: resolver.text(function),
+                file: resolver.text(file.to_owned()),
+                line,
+            };
+            writer.stack(&[frame])
+        })
+    }
+
+    /// The function that spawned it.
+    pub(super) fn spawner(
+        &mut self,
+        site: &SpawnedAt,
+        writer: &mut TraceWriter<impl Write>,
+        resolver: &mut Resolver,
+    ) -> StackNumber {
+        let Some(Spawn { location, pc, .. }) = site.spawn else {
+            return StackNumber::default();
+        };
+        *self.spawners.entry(site.key()).or_insert_with(|| {
+            let found = named(&SpawnSite { location, pc }, Names::Short, resolver);
+            let unknown = || resolver.text("unknown function".to_owned());
+            let frame = Frame {
+                function: found.function.unwrap_or_else(unknown),
+                file: found.file,
+                line: found.line,
+            };
+            writer.stack(&[frame])
+        })
+    }
+
+    /// What a set of registrations waits for, and where.
+    pub(super) fn wait(
+        &mut self,
+        waits: &'static WaitSet,
+        writer: &mut TraceWriter<impl Write>,
+        resolver: &mut Resolver,
+    ) -> Wait {
+        let key = std::ptr::from_ref(waits).addr();
+        *self.waits.entry(key).or_insert_with(|| {
+            let found = assemble(waits, Remaining::All, None, Names::Short, resolver);
+            let reason = match found.reason {
+                Reason::Unknown => UNKNOWN,
+                Reason::Known("IO wait") => NETWORK,
+                known => known.text(),
+            };
+            Wait {
+                reason: writer.text(reason),
+                stack: writer.stack(&frames(&found.stack)),
+                is_a_yield: found.reason == Reason::Yield,
+            }
+        })
+    }
+
+    /// The same, with names looked up only if it is new.
+    pub(super) fn wait_once(
+        &mut self,
+        waits: &'static WaitSet,
+        writer: &mut TraceWriter<impl Write>,
+    ) -> Wait {
+        match self.waits.get(&std::ptr::from_ref(waits).addr()) {
+            Some(known) => *known,
+            None => self.wait(waits, writer, &mut resolver()),
+        }
+    }
+
+    /// A thread outside of any task.
+    pub(super) fn thread(&mut self, tid: u32, writer: &mut TraceWriter<impl Write>) -> StackNumber {
+        if let Some(known) = self.threads.get(&tid) {
+            return *known;
+        }
+        let threads = trace::threads();
+        let thread = threads.values().find(|thread| thread.tid == tid);
+        let name = thread.map_or("", |thread| &*thread.name);
+        let text = format!("thread {name} outside of any task");
+        let stack = self.frame(&text, writer);
+        self.threads.insert(tid, stack);
+        stack
+    }
+
+    /// A stack of one frame that says something.
+    pub(super) fn frame(&self, text: &str, writer: &mut TraceWriter<impl Write>) -> StackNumber {
+        writer.stack(&[Frame {
+            function: text.into(),
+            file: "".into(),
+            line: 0,
+        }])
+    }
+}
+
+/// What is shown of a stack, leaf first. Of one with branches that is what they share, below a frame that says so: a stack of
+/// Go's has no branches.
+fn frames(stack: &Stack) -> Vec<Frame> {
+    let select = (!stack.branches.is_empty()).then(|| Frame {
+        function: role::SELECT.into(),
+        file: "".into(),
+        line: 0,
+    });
+    let shown = stack.trunk.iter().filter(|location| !location.hidden);
+    let shown = shown.flat_map(|location| location.frames.iter().cloned());
+    select.into_iter().chain(shown).collect()
+}

@@ -1,0 +1,175 @@
+//! The states that tasks have when a trace begins.
+//!
+//! Records are looked at one after another, while events are recorded already. So what happened between the begin of a task's
+//! state and the end of the look is applied to that state.
+
+use super::naming::SpawnedAt;
+use crate::ask::trace_session as trace;
+use crate::clock::{self, Ticks};
+use crate::registry::task::{Kind, Spawn, View, Waking};
+use crate::snapshot::state::{Doing, State};
+use crate::source::trace::{Ended, Happened, RecordName, What};
+use crate::stack::raw::WaitSet;
+use std::collections::{BTreeMap, HashMap};
+
+/// What was seen.
+pub(super) struct Start {
+    tasks: BTreeMap<RecordName, Task>,
+    /// When all had been looked at.
+    pub(super) looked: Ticks,
+}
+
+/// A task that is alive.
+#[derive(Clone, Copy)]
+pub(super) struct Task {
+    pub(super) id: u64,
+    pub(super) site: SpawnedAt,
+    pub(super) state: Begun,
+    since: Ticks,
+}
+
+/// What it is doing.
+#[derive(Clone, Copy)]
+pub(super) enum Begun {
+    Runnable,
+    Waits(Option<&'static WaitSet>),
+    Polled {
+        thread: u64,
+        since: Ticks,
+        /// No entry tells of its begin, and none will tell of its end.
+        is_older: bool,
+        is_closure: bool,
+    },
+}
+
+/// Where a task was spawned.
+pub(super) fn site(view: &View) -> SpawnedAt {
+    SpawnedAt {
+        spawn: view.location.map(|location| Spawn {
+            location,
+            pc: view.pc,
+            parent: 0,
+        }),
+        meta: view.meta,
+    }
+}
+
+impl Start {
+    /// Looks at all tasks.
+    pub(super) fn take() -> Self {
+        let threads = trace::threads();
+        let mut tasks = BTreeMap::new();
+        for view in trace::views() {
+            if view.kind == Kind::Nested {
+                continue;
+            }
+            // Of a foreign task's poll the begin is told when it is over.
+            let Doing { state, since, by } = Doing::of(&view, &HashMap::new());
+            let state = match (state, by) {
+                (State::Running | State::Blocking, Waking::Thread(number)) => {
+                    match threads.get(&number.0) {
+                        Some(thread) => Begun::Polled {
+                            thread: thread.tid.into(),
+                            since,
+                            is_older: true,
+                            is_closure: state == State::Blocking,
+                        },
+                        None => Begun::Runnable,
+                    }
+                }
+                (State::Waiting, _) => Begun::Waits(view.waits),
+                _ => Begun::Runnable,
+            };
+            let task = Task {
+                id: view.id,
+                site: site(&view),
+                state,
+                since,
+            };
+            tasks.insert(RecordName::of(&view), task);
+        }
+        Start {
+            tasks,
+            looked: clock::ticks(),
+        }
+    }
+
+    /// The tasks when all had been looked at: with what happened until then.
+    pub(super) fn followed<'h>(
+        self,
+        happened: impl Iterator<Item = (&'h Happened, &'h u64)>,
+    ) -> BTreeMap<RecordName, Task> {
+        let mut tasks = self.tasks;
+        let mut polls: HashMap<u64, Vec<RecordName>> = HashMap::new();
+        let set = |tasks: &mut BTreeMap<RecordName, Task>, record, at, state| {
+            if let Some(task) = tasks.get_mut(&record)
+                && at > task.since
+            {
+                (task.state, task.since) = (state, at);
+            }
+        };
+        for (happened, id) in happened {
+            let (at, thread) = (happened.at, u64::from(happened.thread));
+            match happened.what {
+                What::Spawn { record, site, .. } => {
+                    let is_news = tasks.get(&record).is_none_or(|task| at > task.since);
+                    if is_news {
+                        let task = Task {
+                            id: *id,
+                            site: site.into(),
+                            state: Begun::Runnable,
+                            since: at,
+                        };
+                        tasks.insert(record, task);
+                    }
+                }
+                What::PollBegin { record, .. } | What::ClosureBegin { record, .. } => {
+                    polls.entry(thread).or_default().push(record);
+                    let polled = Begun::Polled {
+                        thread,
+                        since: at,
+                        is_older: false,
+                        is_closure: matches!(happened.what, What::ClosureBegin { .. }),
+                    };
+                    // Its end will be told, also where its begin was seen in the record.
+                    match tasks.get_mut(&record) {
+                        Some(task) if at <= task.since => {
+                            if let Begun::Polled { is_older, .. } = &mut task.state {
+                                *is_older = false;
+                            }
+                        }
+                        _ => set(&mut tasks, record, at, polled),
+                    }
+                }
+                What::PollEnd(ended) => {
+                    let Some(record) = polls.entry(thread).or_default().pop() else {
+                        continue;
+                    };
+                    match ended {
+                        Ended::Waits(waits) => set(&mut tasks, record, at, Begun::Waits(waits)),
+                        Ended::Yields(_) => set(&mut tasks, record, at, Begun::Runnable),
+                        Ended::Finished => remove(&mut tasks, record, at),
+                    }
+                }
+                What::ForeignPoll { record, .. } => {
+                    polls.entry(thread).or_default().pop();
+                    set(&mut tasks, record, at, Begun::Waits(None));
+                }
+                What::Wake(record) => {
+                    if let Some(Begun::Waits(_)) = tasks.get(&record).map(|task| task.state) {
+                        set(&mut tasks, record, at, Begun::Runnable);
+                    }
+                }
+                What::Dropped { record, .. } => remove(&mut tasks, record, at),
+                What::Park | What::Unpark => {}
+            }
+        }
+        tasks
+    }
+}
+
+fn remove(tasks: &mut BTreeMap<RecordName, Task>, record: RecordName, at: Ticks) {
+    if tasks.get(&record).is_some_and(|task| at > task.since) {
+        tasks.remove(&record);
+    }
+}

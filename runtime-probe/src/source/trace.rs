@@ -1,0 +1,370 @@
+//! What happens on each thread, for an execution trace: polls, wakes, spawns, parking.
+//!
+//! Allowed: stores into this thread's chunk ([`crate::events::chunks`]), loads of the record. Forbidden: locks, allocation,
+//! panics; all but [`spawn`], whose table of sites allocates for a site that is new.
+//!
+//! While no trace is taken, a poll, a spawn and a wake inside a poll have no instruction for this: a poll that is traced begins
+//! at a marked time ([`TOLD_AT_ITS_END`]), which makes its end come by here, and a trace turns the switch that spawns look at
+//! anyway.
+
+use super::waker;
+use crate::clock::{self, Ticks};
+use crate::demand::Demand;
+use crate::events::chunks::{Chunks, Entry, MOST_MORE, TRACE};
+use crate::primitive::{AtomicU64, Ordering};
+use crate::registry::sites::Site;
+use crate::registry::slab::RecordRef;
+use crate::registry::task::{GENERATIONS, Kind, Record, Spawn, TOLD_AT_ITS_END, View};
+use crate::registry::threads::{self, Slot};
+use crate::stack::raw::WaitSet;
+use crate::sys::thread;
+
+/// Ticks of the CPU's counter of x86_64 are a third of a nanosecond: 32 of them are a unit of 10 ns, and 0.7 ms fit beside an
+/// entry. Other counters are slower.
+const UNIT_SHIFT: u32 = if cfg!(target_arch = "x86_64") { 5 } else { 0 };
+
+/// A task's record as a name, with room beside it.
+const RECORD_SHIFT: u32 = GENERATIONS.trailing_zeros();
+/// The poll is inside another one.
+const INSIDE: u64 = 1 << 43;
+/// Interned things are aligned to words.
+const POINTER_SHIFT: u32 = 3;
+
+/// Kinds of entries. Each has a record's name beside it, unless it says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Code {
+    PollBegin = 1,
+    /// The first one of a task: its id is known now.
+    FirstPollBegin,
+    /// With a set of registrations, as the two that follow.
+    PollWaits,
+    PollYields,
+    PollEnds,
+    Wake,
+    /// Of a spawn: the id if it is known, and the site.
+    Spawn,
+    /// The id.
+    Dropped,
+    /// When a foreign task's poll began, which is over.
+    ForeignPoll,
+    Park,
+    Unpark,
+    /// The id.
+    ClosureBegin,
+}
+
+impl Code {
+    const ALL: [Code; 12] = [
+        Code::PollBegin,
+        Code::FirstPollBegin,
+        Code::PollWaits,
+        Code::PollYields,
+        Code::PollEnds,
+        Code::Wake,
+        Code::Spawn,
+        Code::Dropped,
+        Code::ForeignPoll,
+        Code::Park,
+        Code::Unpark,
+        Code::ClosureBegin,
+    ];
+
+    fn of(number: u8) -> Option<Code> {
+        let index = usize::from(number).checked_sub(1)?;
+        Code::ALL.get(index).copied()
+    }
+
+    /// Words beside the first.
+    fn more(self) -> usize {
+        match self {
+            Code::Spawn => 2,
+            Code::FirstPollBegin | Code::Dropped | Code::ForeignPoll | Code::ClosureBegin => 1,
+            _ => 0,
+        }
+    }
+}
+
+/// Entries that found no room.
+static LOST: AtomicU64 = AtomicU64::new(0);
+
+fn write(slot: &Slot, at: Ticks, code: Code, payload: u64, more: [u64; MOST_MORE]) {
+    let Some(chunks) = TRACE.get() else { return };
+    let entry = Entry {
+        at: at >> UNIT_SHIFT,
+        kind: code as u8,
+        payload,
+        more,
+    };
+    if !chunks.write(&slot.trace_chunk, thread::id, &entry, code.more()) {
+        LOST.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn name(record: &Record) -> u64 {
+    std::ptr::from_ref(record).addr() as u64 >> RECORD_SHIFT
+}
+
+fn pointer<T>(to: Option<&'static T>) -> u64 {
+    to.map_or(0, |to| {
+        std::ptr::from_ref(to).addr() as u64 >> POINTER_SHIFT
+    })
+}
+
+/// A poll is about to begin. Returns its begin, marked if its end has to be told, too.
+pub(super) fn poll_begin(record: &Record, slot: &Slot) -> Ticks {
+    let now = clock::ticks();
+    slot.now.store(now, Ordering::Relaxed);
+    // A future wrapped by hand is a part of its task.
+    if record.kind() == Kind::Nested {
+        return now;
+    }
+    let inside = if waker::is_polling() { INSIDE } else { 0 };
+    match record.poll() {
+        0 => {
+            let more = [record.id(), 0];
+            write(slot, now, Code::FirstPollBegin, name(record) | inside, more);
+        }
+        _ => write(slot, now, Code::PollBegin, name(record) | inside, [0; 2]),
+    }
+    now | TOLD_AT_ITS_END
+}
+
+/// The closure of a blocking task begins. Returns its begin, as [`poll_begin`] does.
+#[cfg(feature = "rt")]
+#[cold]
+pub(super) fn closure_begin(record: &Record, slot: &Slot, now: Ticks) -> Ticks {
+    if !Demand::Trace.is_on() {
+        return now;
+    }
+    write(
+        slot,
+        now,
+        Code::ClosureBegin,
+        name(record),
+        [record.id(), 0],
+    );
+    now | TOLD_AT_ITS_END
+}
+
+/// A poll that was told to begin is over, and the record does not say so yet.
+pub(super) fn poll_end(record: &Record, slot: &Slot, now: Ticks) {
+    let waits = pointer(record.waits_of_this_poll());
+    let (code, payload) = if record.is_closed() || std::thread::panicking() {
+        (Code::PollEnds, 0)
+    } else if record.kind() == Kind::Blocking {
+        // It is closed when it returns.
+        (Code::PollEnds, 0)
+    } else if record.is_woken() {
+        (Code::PollYields, waits)
+    } else {
+        (Code::PollWaits, waits)
+    };
+    write(slot, now, code, payload, [0; 2]);
+}
+
+/// A task that waits is woken. Returns when.
+#[cold]
+pub(super) fn wake(record: &Record, slot: &Slot) -> Ticks {
+    let now = clock::ticks();
+    if Demand::Trace.is_on() && record.kind() != Kind::Nested {
+        write(slot, now, Code::Wake, name(record), [0; 2]);
+    }
+    now
+}
+
+/// A task, or a closure, is about to be handed to tokio.
+#[cold]
+pub(super) fn spawn(record: &RecordRef, now: Ticks) {
+    if !Demand::Trace.is_on() || record.kind() == Kind::Nested {
+        return;
+    }
+    let spawn = record.location().map(|location| Spawn {
+        location,
+        pc: record.pc(),
+        parent: 0,
+    });
+    let more = [record.id(), pointer(Site::intern(spawn, record.meta()))];
+    write(threads::slot(), now, Code::Spawn, name(record), more);
+}
+
+/// A task is dropped, finished or not.
+#[cold]
+pub(super) fn dropped(record: &Record) {
+    if Demand::Trace.is_on() && record.kind() != Kind::Nested {
+        let more = [record.id(), 0];
+        write(
+            threads::slot(),
+            clock::ticks(),
+            Code::Dropped,
+            name(record),
+            more,
+        );
+    }
+}
+
+/// A foreign task's poll is over.
+#[cfg(feature = "rt")]
+pub(super) fn foreign_poll(record: &Record, slot: &Slot, began: Ticks, now: Ticks) {
+    if Demand::Trace.is_on() {
+        write(slot, now, Code::ForeignPoll, name(record), [began, 0]);
+    }
+}
+
+/// A worker has nothing to do.
+#[cfg(feature = "rt")]
+#[cold]
+pub(super) fn park(slot: &Slot) {
+    if Demand::Trace.is_on() {
+        write(slot, clock::ticks(), Code::Park, 0, [0; 2]);
+    }
+}
+
+/// A worker has something to do.
+#[cfg(feature = "rt")]
+#[cold]
+pub(super) fn unpark(slot: &Slot) {
+    if Demand::Trace.is_on() {
+        write(
+            slot,
+            slot.now.load(Ordering::Relaxed),
+            Code::Unpark,
+            0,
+            [0; 2],
+        );
+    }
+}
+
+/// The record of a task, as a name: one record is one task's after another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct RecordName(u64);
+
+impl RecordName {
+    /// Of a task that is looked at.
+    pub(crate) fn of(view: &View) -> Self {
+        RecordName(view.address as u64 >> RECORD_SHIFT)
+    }
+
+    /// The task that has it now.
+    #[expect(unsafe_code, reason = "records live for ever")]
+    pub(crate) fn view(self) -> Option<View> {
+        let record = (self.0 << RECORD_SHIFT) as *const Record;
+        // SAFETY: 0, or the address of a record: only `of` and the entries of this file make names, and records live for ever.
+        unsafe { record.as_ref() }?.view()
+    }
+}
+
+/// How a poll ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ended {
+    /// The task waits where it registered, if it did.
+    Waits(Option<&'static WaitSet>),
+    /// The task was woken in its poll.
+    Yields(Option<&'static WaitSet>),
+    Finished,
+}
+
+/// What a thread did.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum What {
+    /// `id`: of the first poll.
+    PollBegin {
+        record: RecordName,
+        id: Option<u64>,
+        inside: bool,
+    },
+    /// Of the innermost one on the thread.
+    PollEnd(Ended),
+    Wake(RecordName),
+    Spawn {
+        record: RecordName,
+        /// 0 where it is not known yet.
+        id: u64,
+        site: Option<&'static Site>,
+    },
+    Dropped {
+        record: RecordName,
+        id: u64,
+    },
+    /// A foreign task's poll that is over, from begin to end.
+    ForeignPoll {
+        record: RecordName,
+        began: Ticks,
+    },
+    Park,
+    Unpark,
+    ClosureBegin {
+        record: RecordName,
+        id: u64,
+    },
+}
+
+/// What a thread did, and when.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Happened {
+    pub(crate) at: Ticks,
+    /// The kernel's id.
+    pub(crate) thread: u32,
+    pub(crate) what: What,
+}
+
+/// The number of words that an entry has beside the first.
+pub(crate) fn more(kind: u8) -> usize {
+    Code::of(kind).map_or(0, Code::more)
+}
+
+impl Happened {
+    /// What an entry says.
+    #[expect(unsafe_code, reason = "interned things come back as addresses")]
+    pub(crate) fn read(thread: u32, entry: &Entry) -> Option<Happened> {
+        let record = RecordName(entry.payload & !INSIDE);
+        let [first, second] = entry.more;
+        let waits = || {
+            let waits = (entry.payload << POINTER_SHIFT) as *const WaitSet;
+            // SAFETY: 0, or the address of an interned set, which lives for ever; only this file writes entries.
+            unsafe { waits.as_ref() }
+        };
+        let what = match Code::of(entry.kind)? {
+            code @ (Code::PollBegin | Code::FirstPollBegin) => What::PollBegin {
+                record,
+                id: (code == Code::FirstPollBegin).then_some(first),
+                inside: entry.payload & INSIDE != 0,
+            },
+            Code::PollWaits => What::PollEnd(Ended::Waits(waits())),
+            Code::PollYields => What::PollEnd(Ended::Yields(waits())),
+            Code::PollEnds => What::PollEnd(Ended::Finished),
+            Code::Wake => What::Wake(record),
+            Code::Spawn => What::Spawn {
+                record,
+                id: first,
+                // SAFETY: as above, of an interned site.
+                site: unsafe { ((second << POINTER_SHIFT) as *const Site).as_ref() },
+            },
+            Code::Dropped => What::Dropped { record, id: first },
+            Code::ForeignPoll => What::ForeignPoll {
+                record,
+                began: first,
+            },
+            Code::Park => What::Park,
+            Code::Unpark => What::Unpark,
+            Code::ClosureBegin => What::ClosureBegin { record, id: first },
+        };
+        Some(Happened {
+            at: entry.at << UNIT_SHIFT,
+            thread,
+            what,
+        })
+    }
+}
+
+/// How many entries found no room, in all traces.
+pub(crate) fn lost() -> u64 {
+    LOST.load(Ordering::Relaxed)
+}
+
+/// Makes room for the entries of all threads, before a trace begins.
+pub(crate) fn prepare() -> &'static Chunks {
+    let chunks = TRACE.get_or_init(Chunks::new);
+    chunks.stock();
+    chunks
+}

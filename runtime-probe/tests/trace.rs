@@ -1,0 +1,375 @@
+//! Execution traces of a program whose schedule is known, read by `go tool trace` and checked by Go's own validator.
+
+use runtime_probe::runtime::{Builder, Runtime};
+use runtime_probe::sync::{Mutex, Notify, mpsc};
+use runtime_probe::time::sleep;
+use runtime_probe::{pprof, spawn, task};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use support::client::{connect, get};
+use support::go::Go;
+
+mod support {
+    #[allow(dead_code, reason = "other tests need more")]
+    pub mod client;
+    #[allow(dead_code, reason = "other tests need more")]
+    #[path = "../../../dump/tests/support/go.rs"]
+    pub mod go;
+}
+
+/// There is one trace at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn runtime() -> Runtime {
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(2).enable_all().build().unwrap()
+}
+
+fn server() -> SocketAddr {
+    let server = pprof::serve("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    server.detach();
+    address
+}
+
+async fn sleeps_10_ms() {
+    loop {
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn sleeps_50_ms() {
+    loop {
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn holds_20_ms(lock: Arc<Mutex<()>>, turn: mpsc::Sender<()>) {
+    loop {
+        let guard = lock.lock().await;
+        turn.send(()).await.unwrap();
+        sleep(Duration::from_millis(20)).await;
+        drop(guard);
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn waits_for_the_lock(lock: Arc<Mutex<()>>, mut turns: mpsc::Receiver<()>) {
+    while turns.recv().await.is_some() {
+        drop(lock.lock().await);
+    }
+}
+
+async fn runs_closures() {
+    loop {
+        task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(30)))
+            .await
+            .unwrap();
+    }
+}
+
+async fn spawns_and_aborts() {
+    loop {
+        let child = spawn(std::future::pending::<()>());
+        task::yield_now().await;
+        child.abort();
+        let _ = child.await;
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn sends_over_a_socket() {
+    use runtime_probe::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = runtime_probe::net::TcpListener::bind("127.0.0.1:0").await;
+    let listener = listener.unwrap();
+    let address = listener.local_addr().unwrap();
+    spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        loop {
+            sleep(Duration::from_millis(5)).await;
+            socket.write_all(b"x").await.unwrap();
+        }
+    });
+    let mut socket = runtime_probe::net::TcpStream::connect(address)
+        .await
+        .unwrap();
+    loop {
+        socket.read_u8().await.unwrap();
+    }
+}
+
+fn start(runtime: &Runtime) {
+    let lock = Arc::new(Mutex::new(()));
+    let (turn, turns) = mpsc::channel(1);
+    runtime.spawn(sleeps_10_ms());
+    runtime.spawn(sleeps_50_ms());
+    runtime.spawn(holds_20_ms(Arc::clone(&lock), turn));
+    runtime.spawn(waits_for_the_lock(lock, turns));
+    runtime.spawn(runs_closures());
+    runtime.spawn(spawns_and_aborts());
+    runtime.spawn(sends_over_a_socket());
+    std::thread::sleep(Duration::from_millis(200));
+}
+
+fn take(go: &Go, server: SocketAddr, path: &str, name: &str) -> PathBuf {
+    let answer = get(server, &format!("/debug/pprof/{path}"));
+    assert_eq!(
+        answer.status,
+        200,
+        "{:?}",
+        String::from_utf8_lossy(&answer.body)
+    );
+    assert_eq!(
+        answer.header("content-type"),
+        Some("application/octet-stream")
+    );
+    let file = go.file(name, &answer.body);
+    go.validate_traces(std::slice::from_ref(&file)).unwrap();
+    file
+}
+
+/// A change of a task's state.
+#[derive(Clone, Debug)]
+struct Change {
+    at_ms: f64,
+    /// The task in which it happened; 0 for none.
+    by: u64,
+    from: String,
+    to: String,
+    reason: String,
+}
+
+/// By task: what `go tool trace -d=parsed` says of it, and its name.
+struct Parsed {
+    changes: BTreeMap<u64, Vec<Change>>,
+    names: BTreeMap<u64, String>,
+}
+
+impl Parsed {
+    fn read(text: &str) -> Parsed {
+        let (mut changes, mut names) = (BTreeMap::new(), BTreeMap::new());
+        let mut lines = text.lines().peekable();
+        while let Some(line) = lines.next() {
+            let word = |key: &str| {
+                let word = line.split(' ').find_map(|word| word.strip_prefix(key));
+                word.unwrap_or_default()
+            };
+            let Ok(id) = word("GoID=").parse::<u64>() else {
+                continue;
+            };
+            let states = line.split(' ').find(|word| word.contains("->")).unwrap();
+            let (from, to) = states.split_once("->").unwrap();
+            let list: &mut Vec<Change> = changes.entry(id).or_default();
+            list.push(Change {
+                at_ms: word("Time=").parse::<f64>().unwrap() / 1e6,
+                by: word("G=").parse().unwrap_or(0),
+                from: from.to_owned(),
+                to: to.to_owned(),
+                reason: line.split('"').nth(1).unwrap_or_default().to_owned(),
+            });
+            if lines.peek() == Some(&"TransitionStack=") {
+                lines.next();
+                let mut frames = Vec::new();
+                while let Some(frame) = lines.next_if(|line| line.starts_with('\t')) {
+                    frames.push(frame);
+                }
+                let functions = frames.iter().filter(|frame| !frame.starts_with("\t\t"));
+                let root = functions.last().map(|root| root.trim());
+                let root = root.and_then(|root| root.rsplit_once(" @ "));
+                if let Some((root, _)) = root {
+                    names.entry(id).or_insert_with(|| root.to_owned());
+                }
+            }
+        }
+        Parsed { changes, names }
+    }
+
+    fn ids<'a>(&'a self, name: &'a str) -> impl Iterator<Item = u64> + 'a {
+        let names = self.names.iter();
+        names
+            .filter(move |(_, other)| other.contains(name))
+            .map(|(id, _)| *id)
+    }
+
+    fn one(&self, name: &str) -> u64 {
+        let ids: Vec<u64> = self.ids(name).collect();
+        assert_eq!(ids.len(), 1, "{name}: {:?}", self.names);
+        ids[0]
+    }
+
+    /// How long each whole wait of a task for a reason was, milliseconds, and which task ended it.
+    fn waits(&self, id: u64, reason: &str) -> Vec<(f64, u64)> {
+        let pairs = self.changes[&id].windows(2);
+        pairs
+            .filter(|pair| pair[0].to == "Waiting" && pair[0].reason == reason)
+            .filter(|pair| pair[1].from == "Waiting")
+            .map(|pair| (pair[1].at_ms - pair[0].at_ms, pair[1].by))
+            .collect()
+    }
+}
+
+/// Timers of tokio's count whole milliseconds, rounded up, and a loaded machine runs late: most are as long as they should be.
+fn assert_most(waits: &[(f64, u64)], ms: f64) {
+    let right = waits
+        .iter()
+        .filter(|(wait, _)| (ms - 0.1..ms + 3.0).contains(wait));
+    let (right, all) = (right.count(), waits.len());
+    assert!(
+        all >= 5 && right * 2 > all,
+        "{right} of {all} are {ms} ms: {waits:?}"
+    );
+    assert!(waits.iter().all(|(wait, _)| *wait > ms - 1.0), "{waits:?}");
+}
+
+#[test]
+fn a_known_schedule_is_in_the_trace() {
+    let Some(go) = Go::find("trace_truth") else {
+        return;
+    };
+    let _alone = alone();
+    let runtime = runtime();
+    start(&runtime);
+    let server = server();
+    let file = take(&go, server, "trace?seconds=1.5", "truth.trace");
+    go.trace(&["-d=wire"], &file);
+    let parsed = Parsed::read(&go.trace(&["-d=parsed"], &file));
+
+    let at = "trace.rs:";
+    let sleeps_10 = parsed.one("trace::sleeps_10_ms at ");
+    assert!(parsed.names[&sleeps_10].contains(at), "{:?}", parsed.names);
+    assert_most(&parsed.waits(sleeps_10, "sleep"), 10.0);
+    let sleeps_50 = parsed.one("trace::sleeps_50_ms at ");
+    assert_most(&parsed.waits(sleeps_50, "sleep"), 50.0);
+
+    let holds = parsed.one("trace::holds_20_ms at ");
+    let waits = parsed.waits(
+        parsed.one("trace::waits_for_the_lock at "),
+        "sync.Mutex.Lock",
+    );
+    assert_most(&waits, 20.0);
+    let by_holder = waits.iter().filter(|(_, by)| *by == holds).count();
+    assert_eq!(by_holder, waits.len(), "woken by who releases: {waits:?}");
+
+    let closures: Vec<(f64, u64)> = parsed
+        .ids("runs_closures::{closure} at ")
+        .flat_map(|id| {
+            let changes = &parsed.changes[&id];
+            let state = |state: &str| {
+                let change = changes.iter().find(|change| change.to == state);
+                change.map(|change| change.at_ms)
+            };
+            Some((state("NotExist")? - state("Syscall")?, 0))
+        })
+        .collect();
+    assert_most(&closures, 30.0);
+    // Each wait is ended by the thread that ran the closure.
+    assert_most(
+        &parsed.waits(parsed.one("trace::runs_closures at "), "join"),
+        30.0,
+    );
+
+    let socket = parsed.one("trace::sends_over_a_socket at ");
+    let network = parsed.waits(socket, "network");
+    assert!(network.len() > 50, "{network:?}");
+    // What was aborted is gone.
+    let aborted = parsed.ids("Pending at ").filter(|id| {
+        let last = parsed.changes[id].last();
+        last.is_some_and(|last| last.to == "NotExist")
+    });
+    assert!(aborted.count() > 20);
+
+    for (kind, function) in [
+        ("net", "trace::sends_over_a_socket"),
+        ("sync", "trace::waits_for_the_lock"),
+        ("syscall", "runs_closures::{closure} at "),
+        ("sched", "trace::holds_20_ms at "),
+    ] {
+        let profile = go.trace_bytes(&[&format!("-pprof={kind}")], &file);
+        let profile = go.file(&format!("{kind}.pb.gz"), &profile);
+        let traces = go.pprof_text(&["-traces", "-symbolize=none"], &profile);
+        assert!(traces.contains(function), "{kind}: {traces}");
+    }
+}
+
+#[test]
+fn there_is_one_trace_at_a_time_and_it_ends_with_its_client() {
+    let _alone = alone();
+    let runtime = runtime();
+    start(&runtime);
+    let server = server();
+    let mut first = connect(server).unwrap();
+    let request = format!("GET /debug/pprof/trace?seconds=60 HTTP/1.1\r\nHost: {server}\r\n\r\n");
+    std::io::Write::write_all(&mut first, request.as_bytes()).unwrap();
+    let path = "/debug/pprof/trace?seconds=0.05";
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let second = loop {
+        let second = get(server, path);
+        if second.status == 500 || Instant::now() > deadline {
+            break second;
+        }
+    };
+    assert_eq!(
+        (second.status, second.text()),
+        (
+            500,
+            "Could not enable tracing: tracing is already enabled\n"
+        )
+    );
+    drop(first);
+    while get(server, path).status != 200 {
+        assert!(Instant::now() < deadline, "it goes on without its client");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    for wrong in [
+        "seconds=0",
+        "seconds=-1",
+        "seconds=x",
+        "seconds=1e99",
+        "seconds=NaN",
+    ] {
+        let answer = get(server, &format!("/debug/pprof/trace?{wrong}"));
+        assert_eq!(answer.status, 400, "{wrong}");
+    }
+}
+
+#[test]
+fn what_was_there_before_has_a_state() {
+    let Some(go) = Go::find("trace_before") else {
+        return;
+    };
+    let _alone = alone();
+    async fn waits_for_ever(begun: Arc<Notify>) {
+        begun.notified().await;
+    }
+    let runtime = runtime();
+    let never = Arc::new(Notify::new());
+    for _ in 0..1000 {
+        runtime.spawn(waits_for_ever(Arc::clone(&never)));
+    }
+    // Its poll lasts longer than the trace.
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    runtime.spawn(async move {
+        let _ = stopped.recv();
+    });
+    start(&runtime);
+    let file = take(&go, server(), "trace?seconds=0.3", "before.trace");
+    drop(stop);
+    let parsed = Parsed::read(&go.trace(&["-d=parsed"], &file));
+    let waiting = parsed.ids("waits_for_ever at ").filter(|id| {
+        let changes = &parsed.changes[id];
+        changes.len() == 1 && changes[0].to == "Waiting"
+    });
+    assert_eq!(waiting.count(), 1000);
+    let running = parsed.ids("what_was_there_before_has_a_state::{async block} at ");
+    let running: Vec<&Change> = running
+        .filter_map(|id| parsed.changes[&id].last())
+        .collect();
+    assert_eq!(running.len(), 1, "{:?}", parsed.names);
+    assert_eq!(running[0].to, "Running");
+}
