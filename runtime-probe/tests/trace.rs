@@ -224,7 +224,12 @@ fn assert_most(waits: &[(f64, u64)], ms: f64) {
         all >= 5 && right * 2 > all,
         "{right} of {all} are {ms} ms: {waits:?}"
     );
-    assert!(waits.iter().all(|(wait, _)| *wait > ms - 1.0), "{waits:?}");
+    // A thread that is preempted in the poll, behind its look at the clock, has waited less.
+    let short = waits.iter().filter(|(wait, _)| *wait < ms - 1.0).count();
+    assert!(
+        short * 5 <= all,
+        "{short} of {all} are shorter than {ms} ms: {waits:?}"
+    );
 }
 
 #[test]
@@ -260,6 +265,10 @@ fn a_known_schedule_is_in_the_trace() {
         .ids("runs_closures::{closure} at ")
         .flat_map(|id| {
             let changes = &parsed.changes[&id];
+            // Not one that ran when the trace began.
+            if changes[0].from != "NotExist" {
+                return None;
+            }
             let state = |state: &str| {
                 let change = changes.iter().find(|change| change.to == state);
                 change.map(|change| change.at_ms)
@@ -366,10 +375,14 @@ fn what_was_there_before_has_a_state() {
         changes.len() == 1 && changes[0].to == "Waiting"
     });
     assert_eq!(waiting.count(), 1000);
-    let running = parsed.ids("what_was_there_before_has_a_state::{async block} at ");
+    let running = parsed.ids("trace::what_was_there_before_has_a_state at ");
     let running: Vec<&Change> = running
         .filter_map(|id| parsed.changes[&id].last())
         .collect();
     assert_eq!(running.len(), 1, "{:?}", parsed.names);
     assert_eq!(running[0].to, "Running");
+    // From the begin on.
+    assert!(running[0].at_ms < 100.0, "{running:?}");
+    let sleeps = parsed.waits(parsed.one("trace::sleeps_10_ms at "), "sleep");
+    assert!(sleeps.len() > 10, "{sleeps:?}");
 }

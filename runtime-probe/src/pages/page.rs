@@ -27,7 +27,7 @@ impl Page {
 }
 
 /// All but the index, in the order of their names.
-pub(super) static PAGES: [Page; 12] = [
+pub(super) static PAGES: [Page; 13] = [
     block::PAGE,
     cmdline::PAGE,
     locks::DEADLOCKS_PAGE,

@@ -30,7 +30,8 @@ pub(crate) struct Trace<W> {
     /// By thread: the polls under way, the innermost last.
     polls: HashMap<u64, Vec<Polled>>,
     threads: BTreeSet<u32>,
-    started: bool,
+    /// Until the first generation has begun.
+    start: Option<Start>,
 }
 
 #[derive(Clone, Copy)]
@@ -47,7 +48,7 @@ struct Polled {
 }
 
 impl<W: Write> Trace<W> {
-    /// Writes the header.
+    /// Looks at all tasks, and writes the header.
     ///
     /// # Errors
     /// Those of `out`.
@@ -59,7 +60,7 @@ impl<W: Write> Trace<W> {
             tasks: HashMap::new(),
             polls: HashMap::new(),
             threads: BTreeSet::new(),
-            started: false,
+            start: Some(Start::take()),
         })
     }
 
@@ -78,12 +79,11 @@ impl<W: Write> Trace<W> {
     /// # Errors
     /// Those of the output.
     pub(crate) fn write_generation(&mut self) -> io::Result<()> {
-        let start = (!self.started).then(Start::take);
         let scale = Scale::now();
         let (happened, until) = self.recording.take(&scale);
         let ids = ids::of_spawns(&happened);
         self.follow_threads();
-        let first = match start {
+        let first = match self.start.take() {
             Some(start) => self.begin(start, &happened, &ids, &scale)?,
             None => {
                 let began = happened.first().map_or(until, |first| first.at);
@@ -119,7 +119,6 @@ impl<W: Write> Trace<W> {
         ids: &[u64],
         scale: &Scale,
     ) -> io::Result<usize> {
-        self.started = true;
         let looked = start.looked;
         let first = happened.partition_point(|happened| happened.at <= looked);
         let mut resolver = resolver();
