@@ -9,8 +9,9 @@ use crate::snapshot::remaining::Remaining;
 use crate::snapshot::tasks::SpawnSite;
 use crate::stack::raw::{FutureMeta, WaitSet};
 use crate::symbol::name::Names;
+use crate::symbol::reason::Reason;
 use crate::symbol::resolver::{Resolver, resolver};
-use crate::symbol::role::{self, Reason};
+use crate::symbol::role;
 use runtime_dump::source_path::shortened;
 use runtime_dump::stack::{Frame, Stack};
 use runtime_dump::trace::{StackNumber, TextNumber, TraceWriter};
@@ -136,7 +137,7 @@ impl Naming {
             let found = assemble(waits, Remaining::All, None, Names::Short, resolver);
             let reason = match found.reason {
                 Reason::Unknown => UNKNOWN,
-                Reason::Known("IO wait") => NETWORK,
+                Reason::Io => NETWORK,
                 known => known.text(),
             };
             Wait {
@@ -187,7 +188,7 @@ impl Naming {
 /// Go's has no branches.
 fn frames(stack: &Stack) -> Vec<Frame> {
     let select = (!stack.branches.is_empty()).then(|| Frame {
-        function: role::SELECT.into(),
+        function: Reason::Select.text().into(),
         file: "".into(),
         line: 0,
     });
