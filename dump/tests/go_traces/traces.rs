@@ -67,7 +67,7 @@ fn written(steps: &[Step]) -> Vec<u8> {
                     },
                     7 => Event::Drop { task },
                     8 => Event::ClosureBegin { task, stack },
-                    _ if task % 2 == 0 => Event::Park,
+                    _ if task.is_multiple_of(2) => Event::Park,
                     _ => Event::Unpark,
                 };
                 trace.row(&Row {
@@ -176,7 +176,7 @@ fn a_task_is_shown_with_its_waits() {
     }
     trace.end_generation().unwrap();
     let file = go.file("task.trace", &trace.into_inner());
-    go.validate_traces(&[file.clone()]).unwrap();
+    go.validate_traces(std::slice::from_ref(&file)).unwrap();
     go.trace(&["-d=wire"], &file);
     let parsed = go.trace(&["-d=parsed"], &file);
     for line in [

@@ -259,10 +259,16 @@ mod tests {
     fn entry(number: u64) -> Entry {
         Entry {
             // Now and then later than fits beside the kind.
-            at: number * if number % 100 == 0 { 1_000_000 } else { 1 },
+            at: number
+                * if number.is_multiple_of(100) {
+                    1_000_000
+                } else {
+                    1
+                },
             kind: (number % 15) as u8 + 1,
             payload: number,
-            more: [number + 1, number + 2].map(|word| if number % 2 == 0 { word } else { 0 }),
+            more: [number + 1, number + 2]
+                .map(|word| if number.is_multiple_of(2) { word } else { 0 }),
         }
     }
 
@@ -271,7 +277,7 @@ mod tests {
     }
 
     fn numbered(number: u64) -> Entry {
-        let more = number % 3 == 0;
+        let more = number.is_multiple_of(3);
         Entry {
             kind: if more { 1 } else { 2 },
             more: if more { [number, number + 1] } else { [0, 0] },
@@ -328,7 +334,7 @@ mod tests {
             let mut entry = numbered(number);
             assert!(chunks.write(&at[0], || 5, &entry, more(entry.kind)));
             // Time does not go back inside a chunk.
-            if expected.len() % 1000 == 0 {
+            if expected.len().is_multiple_of(1000) {
                 read(&chunks, &mut marks, &at, &mut entries);
             }
             last = entry.at.max(last);
