@@ -13,6 +13,7 @@
 //! * [`cpu_profile`]: what ran for how long;
 //! * [`profile`]: that and any other profile as `profile.proto`, Go's `debug=0`;
 //! * [`folded`]: any profile as folded stacks, for flame graphs;
+//! * [`schedtrace`]: lines of the scheduler's state;
 //! * [`trace`]: what ran when, as Go's execution trace;
 //! * [`thread_text`]: threads, a block of text for each;
 //! * [`source_path`]: paths of source files, as people read them;
@@ -36,6 +37,7 @@ pub mod profile;
 pub mod profile_file;
 pub mod proto;
 mod quoted;
+pub mod schedtrace;
 mod single_line;
 pub mod source_path;
 pub mod stack;

@@ -28,9 +28,11 @@ pub(crate) static WATCHDOG_DIR: Variable =
     Variable::new("RUNTIME_PROBE_WATCHDOG_DIR").needs(&WATCHDOG);
 pub(crate) static SIGQUIT: Variable = Variable::new("RUNTIME_PROBE_SIGQUIT");
 pub(crate) static DEBUG_FILE: Variable = Variable::new("RUNTIME_PROBE_DEBUG_FILE");
+pub(crate) static FLIGHT_RECORDER: Variable = Variable::new("RUNTIME_PROBE_FLIGHT_RECORDER");
+pub(crate) static DEBUG: Variable = Variable::new("RUNTIME_PROBE_DEBUG");
 pub(crate) static SIGNAL: Variable = Variable::new("RUNTIME_PROBE_SIGNAL");
 
-static ALL: [&Variable; 11] = [
+static ALL: [&Variable; 13] = [
     &SWITCH,
     &LISTEN,
     &TOKEN,
@@ -40,6 +42,8 @@ static ALL: [&Variable; 11] = [
     &WATCHDOG,
     &WATCHDOG_DIR,
     &SIGQUIT,
+    &FLIGHT_RECORDER,
+    &DEBUG,
     &DEBUG_FILE,
     &SIGNAL,
 ];

@@ -84,6 +84,8 @@
 //! | `RUNTIME_PROBE_SIGNAL=N` | asks threads for their stacks by signal N instead of one that is not in use; `off` by none |
 //! | `RUNTIME_PROBE_WATCHDOG=1s` | warns of polls that last longer and more, see [`pprof::Watchdog`] |
 //! | `RUNTIME_PROBE_WATCHDOG_DIR=PATH` | keeps a dump of each warning there |
+//! | `RUNTIME_PROBE_FLIGHT_RECORDER=10s` | keeps an execution trace of the last seconds, see [`pprof::trace::FlightRecorder`] |
+//! | `RUNTIME_PROBE_DEBUG=schedtrace=1000` | lines of the scheduler's state on standard error, as Go's; `scheddetail=1`, `heaptrace=1000` |
 //! | `RUNTIME_PROBE_SIGQUIT=dump`, `exit` | `SIGQUIT` writes a dump to standard error, see [`pprof::dump_on_sigquit`] |
 //! | `RUNTIME_PROBE=off`, `0`, `false`, `no` | nothing is instrumented: plain tokio |
 //!

@@ -1,5 +1,6 @@
 //! Execution traces of a program whose schedule is known, read by `go tool trace` and checked by Go's own validator.
 
+use runtime_probe::pprof::trace::FlightRecorder;
 use runtime_probe::runtime::{Builder, Runtime};
 use runtime_probe::sync::{Mutex, Notify, mpsc};
 use runtime_probe::time::sleep;
@@ -9,10 +10,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use support::application::Application;
 use support::client::{connect, get};
 use support::go::Go;
 
 mod support {
+    pub mod application;
     #[allow(dead_code, reason = "other tests need more")]
     pub mod client;
     #[allow(dead_code, reason = "other tests need more")]
@@ -388,4 +391,105 @@ fn what_was_there_before_has_a_state() {
     assert!(running[0].at_ms < 100.0, "{running:?}");
     let sleeps = parsed.waits(parsed.one("trace::sleeps_10_ms at "), "sleep");
     assert!(sleeps.len() > 10, "{sleeps:?}");
+}
+
+#[test]
+fn the_flight_recorder_has_the_last_seconds() {
+    let Some(go) = Go::find("trace_flight") else {
+        return;
+    };
+    let _alone = alone();
+    let runtime = runtime();
+    start(&runtime);
+    let server = server();
+    let last = "/debug/pprof/trace?last=1";
+    assert_eq!(get(server, last).status, 404);
+    let recorder = FlightRecorder::new()
+        .min_age(Duration::from_secs(1))
+        .start()
+        .unwrap();
+    let again = FlightRecorder::new().start().unwrap_err();
+    assert_eq!(again.to_string(), "flight recorder already enabled");
+    std::thread::sleep(Duration::from_millis(2500));
+    let mut bytes = Vec::new();
+    recorder.write_to(&mut bytes).unwrap();
+    let file = go.file("flight.trace", &bytes);
+    go.validate_traces(std::slice::from_ref(&file)).unwrap();
+    let parsed = Parsed::read(&go.trace(&["-d=parsed"], &file));
+    let sleeps = &parsed.changes[&parsed.one("trace::sleeps_10_ms at ")];
+    let length = sleeps.last().unwrap().at_ms - sleeps[0].at_ms;
+    assert!((900.0..2000.0).contains(&length), "{length} ms");
+    assert!(
+        parsed
+            .waits(parsed.one("trace::sleeps_10_ms at "), "sleep")
+            .len()
+            > 30
+    );
+    // What has ended has its name.
+    assert!(
+        parsed.ids("runs_closures::{closure} at ").count() > 10,
+        "{:?}",
+        parsed.names
+    );
+    // By HTTP, and beside a trace.
+    take(&go, server, "trace?last=1", "last.trace");
+    take(&go, server, "trace?seconds=0.2", "beside.trace");
+    assert_eq!(
+        get(server, "/debug/pprof/trace?last=1&seconds=1").status,
+        400
+    );
+    drop(recorder);
+    assert_eq!(get(server, last).status, 404);
+
+    let small = FlightRecorder::new().max_bytes(1).start().unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    bytes.clear();
+    small.write_to(&mut bytes).unwrap();
+    let file = go.file("small.trace", &bytes);
+    go.validate_traces(std::slice::from_ref(&file)).unwrap();
+    let parsed = Parsed::read(&go.trace(&["-d=parsed"], &file));
+    let sleeps = &parsed.changes[&parsed.one("trace::sleeps_10_ms at ")];
+    assert!(sleeps.last().unwrap().at_ms - sleeps[0].at_ms < 450.0);
+}
+
+#[test]
+#[ignore = "the process that the next test looks at"]
+fn an_application() {
+    let runtime = runtime();
+    start(&runtime);
+    std::thread::sleep(support::application::PATIENCE);
+}
+
+#[test]
+fn lines_of_the_schedulers_state_are_written() {
+    let mut command = Application::command();
+    command.env(
+        "RUNTIME_PROBE_DEBUG",
+        "schedtrace=100,scheddetail=1,heaptrace=100",
+    );
+    let application = Application::spawn(&mut command);
+    application.until("SCHED ");
+    let text = application.until("SCHED ");
+    let count = |begin: &str| text.lines().filter(|line| line.starts_with(begin)).count();
+    assert_eq!(
+        (count("  P0: status="), count("  P1: status=")),
+        (1, 1),
+        "{text}"
+    );
+    assert!(count("  M") >= 3 && count("  G") >= 7, "{text}");
+    assert!(
+        text.contains(": status=4(sleep) m=nil lockedm=nil\n"),
+        "{text}"
+    );
+    let sched = text.lines().last().unwrap();
+    let numbers = sched
+        .split_once("ms: gomaxprocs=2 idleprocs=")
+        .map(|(_, rest)| rest);
+    assert!(
+        numbers.is_some_and(|rest| rest.contains(" threads=")),
+        "{sched}"
+    );
+    let heap = application.until("HEAP ");
+    let heap = heap.lines().last().unwrap();
+    assert!(heap.contains("ms: rss=") && heap.contains(" KiB"), "{heap}");
 }

@@ -1,121 +1,294 @@
-//! What happens while an execution trace is taken: the entries of all threads, in the order of their times.
+//! What happens while execution traces are taken, and while a flight recorder runs: the entries of all threads.
 //!
-//! A reader takes what the threads have left, several times a second. What has just happened waits for the next time: a thread
-//! may have read its clock and not have written yet.
+//! Whichever reader comes first takes what the threads have left, for all readers. What has just happened waits for the next time:
+//! a thread may have read its clock and not have written yet.
 
 use crate::clock::{self, Scale, Ticks};
 use crate::demand::{Demand, Lease};
-use crate::events::chunks::{ChunkNumber, Chunks, Mark};
+use crate::events::chunks::{self, ChunkNumber, Chunks, Mark};
 use crate::primitive::Ordering;
 use crate::registry::slab;
 use crate::registry::task::View;
 use crate::registry::threads::{self, Role, Thread};
 use crate::source::trace::{self, Happened, What};
-use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::AtomicBool;
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-/// How long a thread may take between its clock and its entry. One that is preempted there for longer has its entry
-/// in the next part, with the time at which that begins.
+/// How long a thread may take between its clock and its entry. One that is preempted there for longer has its entry in the next
+/// part, with the time at which that begins.
 pub(crate) const LATE: Duration = Duration::from_millis(2);
 
-static UNDER_WAY: AtomicBool = AtomicBool::new(false);
-
-/// A trace under way; there is one at a time. Dropping it ends it.
-#[derive(Debug)]
-pub(crate) struct Recording {
-    _lease: Lease,
-    chunks: Shared,
-    marks: HashMap<ChunkNumber, Mark>,
-    /// The first moment of which everything is known.
-    pub(crate) began: Ticks,
-    /// Not yet handed on.
-    pending: Vec<Happened>,
-    lost: u64,
+/// What the threads left between two looks of a reader.
+pub(crate) struct Round {
+    /// When the reader looked.
+    pub(crate) until: Ticks,
+    /// Entries that found no room.
+    pub(crate) lost: u64,
+    segments: Vec<Segment>,
 }
 
-struct Shared(&'static Chunks);
+/// How many bytes of rounds wait for a reader that is slow, at most: a million events. More are dropped, and counted.
+const MOST_BYTES: usize = 8 << 20;
 
-impl std::fmt::Debug for Shared {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Chunks")
+/// Words of one thread.
+struct Segment {
+    thread: u32,
+    /// The time of the entry before the first.
+    after: u64,
+    words: Box<[u64]>,
+}
+
+impl Round {
+    /// How much memory it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        let segments = self.segments.iter();
+        segments.map(|segment| size_of_val(&*segment.words)).sum()
+    }
+
+    /// The same time without events: they are lost.
+    fn emptied(&self) -> Round {
+        let entries = |segment: &Segment| {
+            chunks::entries(segment.words.iter().copied(), segment.after, trace::more).count()
+        };
+        let dropped: usize = self.segments.iter().map(entries).sum();
+        Round {
+            until: self.until,
+            lost: self.lost + dropped as u64,
+            segments: Vec::new(),
+        }
+    }
+
+    /// Its events, in no order.
+    pub(crate) fn read(&self, mut visit: impl FnMut(Happened)) {
+        for segment in &self.segments {
+            let entries =
+                chunks::entries(segment.words.iter().copied(), segment.after, trace::more);
+            for happened in entries.filter_map(|entry| Happened::read(segment.thread, &entry)) {
+                // The begin of a foreign task's poll has a place of its own in the order.
+                if let What::ForeignPoll { record, began } = happened.what {
+                    let begins = What::PollBegin {
+                        record,
+                        id: None,
+                        inside: false,
+                    };
+                    visit(Happened {
+                        at: began,
+                        what: begins,
+                        ..happened
+                    });
+                }
+                visit(happened);
+            }
+        }
     }
 }
 
-/// A trace is under way.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct InUse;
+/// Rounds that a reader has not taken yet, and how many bytes of them there may be.
+#[derive(Debug)]
+struct Queue {
+    rounds: Mutex<VecDeque<Arc<Round>>>,
+    most: usize,
+}
 
-impl Recording {
-    /// Begins.
-    ///
-    /// # Errors
-    /// There is one already.
-    pub(crate) fn start() -> Result<Recording, InUse> {
-        if UNDER_WAY.swap(true, Ordering::Relaxed) {
-            return Err(InUse);
-        }
+impl Queue {
+    fn add(&self, round: &Arc<Round>) {
+        let mut rounds = lock(&self.rounds);
+        let bytes: usize = rounds.iter().map(|round| round.bytes()).sum();
+        rounds.push_back(match bytes > self.most {
+            false => Arc::clone(round),
+            true => Arc::new(round.emptied()),
+        });
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// While anything is recorded.
+struct Session {
+    _lease: Lease,
+    chunks: &'static Chunks,
+    marks: HashMap<ChunkNumber, Mark>,
+    lost: u64,
+    queues: Vec<Weak<Queue>>,
+}
+
+static SESSION: Mutex<Option<Session>> = Mutex::new(None);
+
+impl Session {
+    fn begin() -> Self {
         clock::init();
         let chunks = trace::prepare();
         let lease = Lease::of_all(Demand::Trace);
         crate::source::look_closer();
-        let mut recording = Recording {
+        let mut session = Session {
             _lease: lease,
-            chunks: Shared(chunks),
+            chunks,
             marks: HashMap::new(),
-            began: clock::ticks(),
-            pending: Vec::new(),
             lost: trace::lost(),
+            queues: Vec::new(),
         };
         // What an earlier trace has left.
-        recording.collect();
-        recording
-            .pending
-            .retain(|happened| happened.at >= recording.began);
-        Ok(recording)
+        session.collect();
+        session
     }
 
-    /// Takes what the threads have left so far. Returns how much waits to be handed on.
-    pub(crate) fn collect(&mut self) -> usize {
-        let Shared(chunks) = self.chunks;
-        let (marks, pending) = (&mut self.marks, &mut self.pending);
+    fn collect(&mut self) {
+        let mut segments = Vec::new();
         let mut read = |number, mark: &mut Mark| {
-            chunks.read(number, mark, trace::more, |thread, entry| {
-                let Some(happened) = Happened::read(thread, &entry) else {
-                    return;
-                };
-                // Its begin has a place of its own in the order.
-                if let What::ForeignPoll { record, began } = happened.what {
-                    pending.push(Happened {
-                        at: began,
-                        what: What::PollBegin {
-                            record,
-                            id: None,
-                            inside: false,
-                        },
-                        ..happened
-                    });
-                }
-                pending.push(happened);
-            });
+            let (after, mut words) = (mark.at(), Vec::new());
+            let thread = self
+                .chunks
+                .read(number, mark, trace::more, |word| words.push(word));
+            if !words.is_empty() {
+                segments.push(Segment {
+                    thread,
+                    after,
+                    words: words.into(),
+                });
+            }
         };
-        while let Some(number) = chunks.next_full() {
-            let mut mark = marks.remove(&number).unwrap_or_default();
+        while let Some(number) = self.chunks.next_full() {
+            let mut mark = self.marks.remove(&number).unwrap_or_default();
             read(number, &mut mark);
-            chunks.empty(number);
+            self.chunks.empty(number);
         }
         for (_, slot) in threads::alive().values() {
             // Acquire: pairs with the Release in `Chunks::write`.
             let number = ChunkNumber(slot.trace_chunk.load(Ordering::Acquire));
-            read(number, marks.entry(number).or_default());
+            read(number, self.marks.entry(number).or_default());
         }
-        chunks.stock();
+        self.chunks.stock();
+        let lost_before = std::mem::replace(&mut self.lost, trace::lost());
+        let round = Arc::new(Round {
+            until: clock::ticks(),
+            lost: self.lost - lost_before,
+            segments,
+        });
+        self.queues.retain(|queue| match queue.upgrade() {
+            Some(queue) => {
+                queue.add(&round);
+                true
+            }
+            None => false,
+        });
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        crate::source::look_no_closer();
+    }
+}
+
+/// Takes what the threads have left, for all readers.
+pub(crate) fn collect() {
+    if let Some(session) = &mut *lock(&SESSION) {
+        session.collect();
+    }
+}
+
+/// One reader of what is recorded. Dropping the last one ends the recording.
+#[derive(Debug)]
+pub(crate) struct Recording {
+    queue: Arc<Queue>,
+    /// The first moment of which everything is known.
+    pub(crate) began: Ticks,
+}
+
+impl std::fmt::Debug for Round {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Round up to {}", self.until)
+    }
+}
+
+impl Recording {
+    /// Begins, for a reader that takes all rounds again and again.
+    pub(crate) fn begin() -> Recording {
+        Recording::begin_with(MOST_BYTES)
+    }
+
+    /// The same for a reader that leaves up to so many bytes there.
+    pub(crate) fn begin_with(most: usize) -> Recording {
+        let queue = Arc::new(Queue {
+            rounds: Mutex::default(),
+            most,
+        });
+        let mut session = lock(&SESSION);
+        let session = session.get_or_insert_with(Session::begin);
+        session.collect();
+        session.queues.push(Arc::downgrade(&queue));
+        Recording {
+            queue,
+            began: clock::ticks(),
+        }
+    }
+
+    /// The rounds so far, oldest first.
+    pub(crate) fn rounds(&self) -> MutexGuard<'_, VecDeque<Arc<Round>>> {
+        lock(&self.queue.rounds)
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        let mut session = lock(&SESSION);
+        if let Some(known) = &mut *session {
+            let own = Arc::as_ptr(&self.queue);
+            known
+                .queues
+                .retain(|queue| !std::ptr::eq(queue.as_ptr(), own));
+            if known.queues.is_empty() {
+                *session = None;
+            }
+        }
+    }
+}
+
+/// Events that a reader takes part by part, in the order of their times.
+#[derive(Debug, Default)]
+pub(crate) struct Parts {
+    pending: Vec<Happened>,
+    lost: u64,
+}
+
+/// What happened up to a moment.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) happened: Vec<Happened>,
+    pub(crate) until: Ticks,
+    pub(crate) lost: u64,
+}
+
+impl Parts {
+    /// Adds what a recording has. Returns how many events wait to be taken.
+    pub(crate) fn add(&mut self, recording: &Recording) -> usize {
+        collect();
+        let rounds = std::mem::take(&mut *recording.rounds());
+        self.add_rounds(rounds.iter().map(|round| &**round), recording.began)
+    }
+
+    /// The same of rounds that were kept: what happened after `began`.
+    pub(crate) fn add_rounds<'r>(
+        &mut self,
+        rounds: impl Iterator<Item = &'r Round>,
+        began: Ticks,
+    ) -> usize {
+        for round in rounds {
+            self.lost += round.lost;
+            round.read(|happened| {
+                if happened.at >= began {
+                    self.pending.push(happened);
+                }
+            });
+        }
         self.pending.len()
     }
 
-    /// What happened up to a moment that lies shortly before this one, in its order; and that moment.
-    pub(crate) fn take(&mut self, scale: &Scale) -> (Vec<Happened>, Ticks) {
-        self.collect();
+    /// What happened up to a moment that lies shortly before this one.
+    pub(crate) fn take(&mut self, scale: &Scale) -> Part {
         let until = clock::ticks().saturating_sub(scale.ticks(LATE.as_nanos() as u64));
         // Stable: what one thread did at one time keeps its order.
         self.pending.sort_by_key(|happened| happened.at);
@@ -123,20 +296,11 @@ impl Recording {
             .pending
             .partition_point(|happened| happened.at <= until);
         let later = self.pending.split_off(later);
-        (std::mem::replace(&mut self.pending, later), until)
-    }
-
-    /// How many entries found no room since the last time that this was asked.
-    pub(crate) fn lost(&mut self) -> u64 {
-        let before = std::mem::replace(&mut self.lost, trace::lost());
-        self.lost.saturating_sub(before)
-    }
-}
-
-impl Drop for Recording {
-    fn drop(&mut self) {
-        crate::source::look_no_closer();
-        UNDER_WAY.store(false, Ordering::Relaxed);
+        Part {
+            happened: std::mem::replace(&mut self.pending, later),
+            until,
+            lost: std::mem::take(&mut self.lost),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::warning::{headline, stacks, warn};
 use super::watchdog_counters::count;
+use crate::ask::flight;
 #[cfg(feature = "rt")]
 use crate::environment::{WATCHDOG, WATCHDOG_DIR};
 #[cfg(feature = "rt")]
@@ -12,6 +13,7 @@ use crate::profile::goroutine::Goroutines;
 use crate::profile::goroutine_forms::Lines;
 use crate::profile::long_waits::LongWaits;
 use crate::profile::selection::Selection;
+use crate::profile::trace::write_past;
 use crate::snapshot::deadlocks::{self, Deadlock};
 use crate::snapshot::watch::{Trouble, look};
 use crate::source;
@@ -116,7 +118,7 @@ impl Watchdog {
     /// Writes a dump of all tasks for each message, `goroutine?debug=2`, to a new file in this directory,
     /// `runtime-probe-PID-1.txt` and so on. Afterwards there are no more files: at most [`Watchdog::DEFAULT_DUMPS`], unless
     /// [`Watchdog::dumps`] says otherwise. Files that an earlier process of the same id left, as in a container, are kept, and
-    /// count.
+    /// count. While a [flight recorder](crate::pprof::trace::FlightRecorder) runs, the last seconds are beside it, as `.trace`.
     pub fn dump_into(mut self, directory: impl Into<PathBuf>) -> Watchdog {
         self.directory = Some(directory.into());
         self
@@ -208,7 +210,14 @@ impl Watchdog {
             left: self.dump_bytes,
         };
         Goroutines::collect(Selection::default()).write_text(&mut out, Lines::All)?;
-        out.flush()
+        out.flush()?;
+        match flight::past() {
+            Some(past) => {
+                let file = File::create_new(path.with_extension("trace"))?;
+                write_past(&past, io::BufWriter::new(file))
+            }
+            None => Ok(()),
+        }
     }
 }
 

@@ -143,41 +143,29 @@ impl Chunks {
         self.full.pop()
     }
 
-    /// What a chunk has beyond what was read of it before. `more` tells how many words a kind has beside the first.
+    /// Hands on the words that a chunk has beyond what was read of it before. `more` tells how many words a kind has beside the
+    /// first. Returns whose chunk it is.
     pub(crate) fn read(
         &self,
         number: ChunkNumber,
         mark: &mut Mark,
         more: impl Fn(u8) -> usize,
-        mut visit: impl FnMut(u32, Entry),
-    ) {
+        mut visit: impl FnMut(u64),
+    ) -> u32 {
         let Some(chunk) = self.chunk(number) else {
-            return;
+            return 0;
         };
         // Acquire: pairs with the Release in `append`.
         let len = chunk.len.load(Ordering::Acquire) as usize;
-        let thread = chunk.thread.load(Ordering::Relaxed);
-        let mut words = chunk.words.get(mark.read..len).unwrap_or_default().iter();
-        let mut next = || words.next().map(|word| word.load(Ordering::Relaxed));
-        while let Some(first) = next() {
-            let kind = (first >> KIND_SHIFT) as u8;
-            if kind == 0 {
-                mark.at = first;
-                continue;
-            }
-            mark.at += first >> PAYLOAD & ((1 << DELTA) - 1);
-            let mut entry = Entry {
-                at: mark.at,
-                kind,
-                payload: first & MOST_PAYLOAD,
-                more: [0; MOST_MORE],
-            };
-            for word in entry.more.iter_mut().take(more(kind)) {
-                *word = next().unwrap_or(0);
-            }
-            visit(thread, entry);
+        let words = chunk.words.get(mark.read..len).unwrap_or_default().iter();
+        let words = words
+            .map(|word| word.load(Ordering::Relaxed))
+            .inspect(|word| visit(*word));
+        if let Some(last) = entries(words, mark.at, more).last() {
+            mark.at = last.at;
         }
         mark.read = len;
+        chunk.thread.load(Ordering::Relaxed)
     }
 
     /// Makes a chunk that was handed in an empty one.
@@ -208,6 +196,36 @@ impl Chunks {
     }
 }
 
+/// The entries that words stand for, the first of which comes after the time `after`.
+pub(crate) fn entries(
+    mut words: impl Iterator<Item = u64>,
+    after: u64,
+    more: impl Fn(u8) -> usize,
+) -> impl Iterator<Item = Entry> {
+    let mut at = after;
+    std::iter::from_fn(move || {
+        loop {
+            let first = words.next()?;
+            let kind = (first >> KIND_SHIFT) as u8;
+            if kind == 0 {
+                at = first;
+                continue;
+            }
+            at += first >> PAYLOAD & ((1 << DELTA) - 1);
+            let mut entry = Entry {
+                at,
+                kind,
+                payload: first & MOST_PAYLOAD,
+                more: [0; MOST_MORE],
+            };
+            for word in entry.more.iter_mut().take(more(kind)) {
+                *word = words.next().unwrap_or(0);
+            }
+            return Some(entry);
+        }
+    })
+}
+
 /// How far a chunk was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Mark {
@@ -215,6 +233,13 @@ pub(crate) struct Mark {
     read: usize,
     /// The time of the last entry.
     at: u64,
+}
+
+impl Mark {
+    /// The time of the last entry.
+    pub(crate) fn at(&self) -> u64 {
+        self.at
+    }
 }
 
 impl Chunk {
@@ -294,9 +319,10 @@ mod tests {
     ) {
         let mut take = |number: ChunkNumber| {
             let mark = marks.entry(number).or_default();
-            chunks.read(number, mark, more, |thread, entry| {
-                entries.entry(thread).or_default().push(entry);
-            });
+            let (after, mut words) = (mark.at(), Vec::new());
+            let thread = chunks.read(number, mark, more, |word| words.push(word));
+            let read = super::entries(words.into_iter(), after, more);
+            entries.entry(thread).or_default().extend(read);
         };
         let mut full = Vec::new();
         while let Some(number) = chunks.next_full() {

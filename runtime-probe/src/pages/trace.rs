@@ -1,17 +1,18 @@
 //! `/debug/pprof/trace`: what happens on each thread while the client waits, `seconds=1` if it does not say, for `go tool trace`.
 //!
-//! It is sent while it is taken, a part each second. One at a time: events are recorded once.
+//! It is sent while it is taken, a part each second. One at a time, as in Go. `last=1` is what the flight recorder has.
 
 use super::page::Page;
 use super::routes::only;
 use super::seconds::{Place, Span};
-use crate::ask::trace_session::Recording;
-use crate::profile::trace::{MOST_EVENTS, Trace};
+use crate::ask::flight;
+use crate::profile::trace::{MOST_EVENTS, Stream, write_past};
 use runtime_probe_http::client::Client;
 use runtime_probe_http::refusal::Refusal;
 use runtime_probe_http::reply::{Body, Reply};
 use runtime_probe_http::request::Request;
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -28,7 +29,8 @@ const PART: Duration = Duration::from_secs(1);
 pub(super) const PAGE: Page = Page {
     name: "trace",
     link: "?seconds=1",
-    about: "What tasks and threads do from now on, for seconds=1 if nothing else is said, as an execution trace for go tool trace.",
+    about: "What tasks and threads do from now on, for seconds=1 if nothing else is said, as an execution trace for go tool trace; last=1 is what \
+            the flight recorder has.",
     count: Page::no_entries,
     takes_post: false,
     answer,
@@ -36,45 +38,79 @@ pub(super) const PAGE: Page = Page {
 
 /// Answers a request.
 fn answer(request: &Request) -> Result<Reply, Refusal> {
-    only(request, &["seconds"])?;
+    only(request, &["last", "seconds"])?;
+    if request.number("last")?.unwrap_or(0) > 0 {
+        return last(request);
+    }
     let span = Span::of_a_fraction(request)?.map_or(SECONDS, Span::length);
     let place = Place::take()?;
-    let recording = Recording::start()
-        .map_err(|_| Refusal::new(500, "Could not enable tracing: tracing is already enabled"))?;
+    let permit = TracePermit::take()?;
     let client = request.client().clone();
     let body = Body::stream(move |out| {
-        let _place = place;
-        stream(recording, span, &client, out)
+        let (_place, _permit) = (place, permit);
+        stream(span, &client, out)
     });
     Ok(Reply::octets("trace", body))
 }
 
-fn stream(
-    recording: Recording,
-    span: Duration,
-    client: &Client,
-    out: &mut dyn Write,
-) -> io::Result<()> {
+/// What the flight recorder has.
+fn last(request: &Request) -> Result<Reply, Refusal> {
+    if request.param("seconds")?.is_some() {
+        return Err(Refusal::bad_request(
+            "last and seconds cannot be given together",
+        ));
+    }
+    let Some(past) = flight::past() else {
+        return Err(Refusal::new(
+            404,
+            "no flight recorder: RUNTIME_PROBE_FLIGHT_RECORDER=10s, or pprof::trace::FlightRecorder, keeps the last seconds",
+        ));
+    };
+    let body = Body::stream(move |out| write_past(&past, out));
+    Ok(Reply::octets("trace", body))
+}
+
+/// The one trace at a time.
+struct TracePermit(());
+
+static UNDER_WAY: AtomicBool = AtomicBool::new(false);
+
+impl TracePermit {
+    fn take() -> Result<TracePermit, Refusal> {
+        match UNDER_WAY.swap(true, Ordering::Relaxed) {
+            false => Ok(TracePermit(())),
+            true => Err(Refusal::new(
+                500,
+                "Could not enable tracing: tracing is already enabled",
+            )),
+        }
+    }
+}
+
+impl Drop for TracePermit {
+    fn drop(&mut self) {
+        UNDER_WAY.store(false, Ordering::Relaxed);
+    }
+}
+
+fn stream(span: Duration, client: &Client, out: &mut dyn Write) -> io::Result<()> {
     let began = Instant::now();
-    let mut trace = Trace::new(recording, out)?;
+    let mut trace = Stream::begin(out)?;
     let mut part = began;
     loop {
+        if client.is_gone() {
+            return Err(io::Error::other("the client went away"));
+        }
         let left = span.saturating_sub(began.elapsed());
         thread::sleep(left.min(EVERY));
         let events = trace.collect();
         let is_over = began.elapsed() >= span;
         if is_over || part.elapsed() >= PART || events >= MOST_EVENTS {
             part = Instant::now();
-            if is_over {
-                trace.settle();
-            }
-            trace.write_generation()?;
+            trace.write(is_over)?;
         }
         if is_over {
             return Ok(());
-        }
-        if client.is_gone() {
-            return Err(io::ErrorKind::BrokenPipe.into());
         }
     }
 }

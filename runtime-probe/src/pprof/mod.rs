@@ -30,6 +30,7 @@ mod stacks;
 #[cfg(feature = "rt")]
 mod start;
 mod tasks;
+pub mod trace;
 
 pub use server::{Server, Serving, serve};
 

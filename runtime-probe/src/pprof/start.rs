@@ -1,7 +1,8 @@
 //! What the environment asks for, when the first runtime is built.
 
+use super::trace;
 use super::{Server, set_block_profile_rate, set_mutex_profile_fraction, set_task_histograms};
-use crate::duty::{sigquit, watchdog};
+use crate::duty::{debug_lines, sigquit, watchdog};
 use crate::environment::{self, BLOCK_RATE, LISTEN, MUTEX_FRACTION, TASK_HISTOGRAMS, TOKEN};
 use crate::source;
 use std::ffi::{OsStr, OsString};
@@ -17,7 +18,9 @@ pub(crate) fn start_from_environment() {
         }
         set_rates_from_environment();
         sigquit::from_environment();
+        trace::from_environment();
         watchdog::from_environment();
+        debug_lines::from_environment();
         let Some(address) = LISTEN.value() else {
             return;
         };

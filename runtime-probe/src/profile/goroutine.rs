@@ -398,6 +398,15 @@ impl Goroutines {
     }
 
     /// A row as the encoders want it.
+    /// Hands on each task, with its record's copy and kind.
+    #[cfg(feature = "rt")]
+    pub(super) fn for_each(&self, mut visit: impl FnMut(&Row, Kind, &Goroutine<'_>)) {
+        for row in &self.tasks.rows {
+            let kind = self.tasks.stack_keys[row.stack_key as usize].kind;
+            visit(row, kind, &self.goroutine(row, &[]));
+        }
+    }
+
     pub(super) fn goroutine<'a>(&'a self, row: &Row, notes: &'a [&'a str]) -> Goroutine<'a> {
         let does = self.doings[row.stack_key as usize].does;
         Goroutine {

@@ -57,6 +57,8 @@ pub(crate) mod mutex;
 pub(crate) mod named;
 pub(crate) mod ongoing;
 mod parting;
+#[cfg(feature = "rt")]
+pub(crate) mod sched;
 pub(crate) mod selection;
 pub(crate) mod sites;
 pub(crate) mod thread_stacks;

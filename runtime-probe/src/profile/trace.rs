@@ -7,7 +7,8 @@ mod ids;
 mod naming;
 mod start;
 
-use crate::ask::trace_session::{self as trace, Recording};
+use crate::ask::flight::Past;
+use crate::ask::trace_session::{self as trace, Part, Parts, Recording};
 use crate::clock::{Scale, Ticks};
 use crate::source::trace::{Ended, Happened, RecordName, What};
 use crate::symbol::resolver::resolver;
@@ -21,8 +22,61 @@ use std::io::{self, Write};
 pub(crate) const MOST_EVENTS: usize = 1 << 18;
 
 /// A trace that is written while it is taken.
-pub(crate) struct Trace<W> {
+pub(crate) struct Stream<W> {
     recording: Recording,
+    parts: Parts,
+    trace: Trace<W>,
+}
+
+impl<W: Write> Stream<W> {
+    /// Begins to record, looks at all tasks, and writes the header.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub(crate) fn begin(out: W) -> io::Result<Self> {
+        let recording = Recording::begin();
+        Ok(Stream {
+            trace: Trace::new(recording.began, Start::take(), out)?,
+            recording,
+            parts: Parts::default(),
+        })
+    }
+
+    /// Takes what the threads have left. Returns how many events wait to be written.
+    pub(crate) fn collect(&mut self) -> usize {
+        self.parts.add(&self.recording)
+    }
+
+    /// Writes what has happened since the last time. The last time what happened just now is waited for.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub(crate) fn write(&mut self, is_last: bool) -> io::Result<()> {
+        if is_last {
+            std::thread::sleep(trace::LATE);
+        }
+        self.collect();
+        self.trace.write_generation(&self.parts.take(&Scale::now()))
+    }
+}
+
+/// Writes what a flight recorder has, as one generation.
+///
+/// # Errors
+/// Those of `out`.
+pub(crate) fn write_past(past: &Past, out: impl Write) -> io::Result<()> {
+    let start = Start::take();
+    let mut parts = Parts::default();
+    parts.add_rounds(past.rounds.iter().map(|round| &**round), past.since);
+    let part = parts.take(&Scale::now());
+    let start = start.back_at(past.since, &part.happened);
+    Trace::new(past.since, start, out)?.write_generation(&part)
+}
+
+/// What is written of a trace so far.
+struct Trace<W> {
+    /// The moment that is told as time 1.
+    zero: Ticks,
     writer: TraceWriter<W>,
     names: Naming,
     /// By record: the task that has it.
@@ -48,67 +102,49 @@ struct Polled {
 }
 
 impl<W: Write> Trace<W> {
-    /// Looks at all tasks, and writes the header.
-    ///
-    /// # Errors
-    /// Those of `out`.
-    pub(crate) fn new(recording: Recording, out: W) -> io::Result<Self> {
+    /// Writes the header.
+    fn new(zero: Ticks, start: Start, out: W) -> io::Result<Self> {
         Ok(Trace {
-            recording,
+            zero,
             writer: TraceWriter::new(out)?,
             names: Naming::default(),
             tasks: HashMap::new(),
             polls: HashMap::new(),
             threads: BTreeSet::new(),
-            start: Some(Start::take()),
+            start: Some(start),
         })
     }
 
-    /// Takes what the threads have left. Returns how many events wait to be written.
-    pub(crate) fn collect(&mut self) -> usize {
-        self.recording.collect()
-    }
-
-    /// Waits until all that has happened so far can be written.
-    pub(crate) fn settle(&self) {
-        std::thread::sleep(trace::LATE);
-    }
-
     /// Writes what has happened since the last time, as a generation.
-    ///
-    /// # Errors
-    /// Those of the output.
-    pub(crate) fn write_generation(&mut self) -> io::Result<()> {
+    fn write_generation(&mut self, part: &Part) -> io::Result<()> {
         let scale = Scale::now();
-        let (happened, until) = self.recording.take(&scale);
-        let ids = ids::of_spawns(&happened);
+        let ids = ids::of_spawns(&part.happened);
         self.follow_threads();
         let first = match self.start.take() {
-            Some(start) => self.begin(start, &happened, &ids, &scale)?,
+            Some(start) => self.begin(start, &part.happened, &ids, &scale)?,
             None => {
-                let began = happened.first().map_or(until, |first| first.at);
+                let began = part.happened.first().map_or(part.until, |first| first.at);
                 self.writer.begin_generation(self.ns(began, &scale))?;
                 0
             }
         };
-        for (at, (happened, id)) in happened.iter().zip(&ids).enumerate().skip(first) {
+        for (at, (happened, id)) in part.happened.iter().zip(&ids).enumerate().skip(first) {
             if at % 8192 == 0 {
                 // The threads go on meanwhile.
-                self.recording.collect();
+                trace::collect();
             }
             self.happened(happened, *id, &scale);
         }
-        let lost = self.recording.lost();
-        if lost > 0 {
-            let text = format!("{lost} events were lost: no buffer was empty");
-            self.remark(&text, until, &scale);
+        if part.lost > 0 {
+            let text = format!("{} events were lost: no buffer was empty", part.lost);
+            self.remark(&text, part.until, &scale);
         }
         self.writer.end_generation()
     }
 
     /// Nanoseconds since the trace began, and one.
     fn ns(&self, at: Ticks, scale: &Scale) -> u64 {
-        scale.ns(at.saturating_sub(self.recording.began)) + 1
+        scale.ns(at.saturating_sub(self.zero)) + 1
     }
 
     /// Begins the first generation with the state of each task. Returns how many of the events are in these states already.

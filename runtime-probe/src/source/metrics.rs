@@ -79,6 +79,7 @@ pub(crate) struct RuntimeNumbers {
 pub(crate) struct WorkerNumbers {
     pub(crate) busy: Duration,
     pub(crate) parks: u64,
+    pub(crate) is_parked: bool,
     /// The thread that it works on, where tokio tells.
     pub(crate) thread: Option<ThreadId>,
     pub(crate) unstable: Option<UnstableNumbers>,
@@ -138,6 +139,8 @@ fn numbers(handle: &Handle) -> RuntimeNumbers {
         .map(|worker| WorkerNumbers {
             busy: metrics.worker_total_busy_duration(worker),
             parks: metrics.worker_park_count(worker),
+            // Odd: tokio counts both.
+            is_parked: metrics.worker_park_unpark_count(worker) % 2 == 1,
             #[cfg(tokio_unstable)]
             thread: metrics.worker_thread_id(worker),
             #[cfg(not(tokio_unstable))]

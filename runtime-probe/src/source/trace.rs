@@ -1,7 +1,7 @@
 //! What happens on each thread, for an execution trace: polls, wakes, spawns, parking.
 //!
 //! Allowed: stores into this thread's chunk ([`crate::events::chunks`]), loads of the record. Forbidden: locks, allocation,
-//! panics; all but [`spawn`], whose table of sites allocates for a site that is new.
+//! panics; all but [`spawn`] and [`dropped`], whose table of sites allocates for a site that is new.
 //!
 //! While no trace is taken, a poll, a spawn and a wake inside a poll have no instruction for this: a poll that is traced begins
 //! at a marked time ([`TOLD_AT_ITS_END`]), which makes its end come by here, and a trace turns the switch that spawns look at
@@ -44,7 +44,7 @@ enum Code {
     Wake,
     /// Of a spawn: the id if it is known, and the site.
     Spawn,
-    /// The id.
+    /// The id, and the site: a reader of the past may not have its spawn.
     Dropped,
     /// When a foreign task's poll began, which is over.
     ForeignPoll,
@@ -78,8 +78,8 @@ impl Code {
     /// Words beside the first.
     fn more(self) -> usize {
         match self {
-            Code::Spawn => 2,
-            Code::FirstPollBegin | Code::Dropped | Code::ForeignPoll | Code::ClosureBegin => 1,
+            Code::Spawn | Code::Dropped => 2,
+            Code::FirstPollBegin | Code::ForeignPoll | Code::ClosureBegin => 1,
             _ => 0,
         }
     }
@@ -179,20 +179,24 @@ pub(super) fn spawn(record: &RecordRef, now: Ticks) {
     if !Demand::Trace.is_on() || record.kind() == Kind::Nested {
         return;
     }
+    let more = [record.id(), pointer(site(record))];
+    write(threads::slot(), now, Code::Spawn, name(record), more);
+}
+
+fn site(record: &Record) -> Option<&'static Site> {
     let spawn = record.location().map(|location| Spawn {
         location,
         pc: record.pc(),
         parent: 0,
     });
-    let more = [record.id(), pointer(Site::intern(spawn, record.meta()))];
-    write(threads::slot(), now, Code::Spawn, name(record), more);
+    Site::intern(spawn, record.meta())
 }
 
 /// A task is dropped, finished or not.
 #[cold]
 pub(super) fn dropped(record: &Record) {
     if Demand::Trace.is_on() && record.kind() != Kind::Nested {
-        let more = [record.id(), 0];
+        let more = [record.id(), pointer(site(record))];
         write(
             threads::slot(),
             clock::ticks(),
@@ -285,6 +289,7 @@ pub(crate) enum What {
     Dropped {
         record: RecordName,
         id: u64,
+        site: Option<&'static Site>,
     },
     /// A foreign task's poll that is over, from begin to end.
     ForeignPoll {
@@ -319,6 +324,8 @@ impl Happened {
     pub(crate) fn read(thread: u32, entry: &Entry) -> Option<Happened> {
         let record = RecordName(entry.payload & !INSIDE);
         let [first, second] = entry.more;
+        // SAFETY: 0, or the address of an interned site, which lives for ever; only this file writes entries.
+        let site = || unsafe { ((second << POINTER_SHIFT) as *const Site).as_ref() };
         let waits = || {
             let waits = (entry.payload << POINTER_SHIFT) as *const WaitSet;
             // SAFETY: 0, or the address of an interned set, which lives for ever; only this file writes entries.
@@ -337,10 +344,13 @@ impl Happened {
             Code::Spawn => What::Spawn {
                 record,
                 id: first,
-                // SAFETY: as above, of an interned site.
-                site: unsafe { ((second << POINTER_SHIFT) as *const Site).as_ref() },
+                site: site(),
             },
-            Code::Dropped => What::Dropped { record, id: first },
+            Code::Dropped => What::Dropped {
+                record,
+                id: first,
+                site: site(),
+            },
             Code::ForeignPoll => What::ForeignPoll {
                 record,
                 began: first,

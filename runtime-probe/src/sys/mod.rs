@@ -7,6 +7,7 @@ pub(crate) mod exit;
 pub(crate) mod futex;
 pub(crate) mod modules;
 pub(crate) mod own_memory;
+pub(crate) mod process_memory;
 #[cfg(all(
     feature = "interpose",
     target_os = "linux",

@@ -27,7 +27,7 @@ pub(super) fn of_spawns(happened: &[Happened]) -> Vec<u64> {
                 ..
             }
             | What::ClosureBegin { record, id }
-            | What::Dropped { record, id } => (record, id),
+            | What::Dropped { record, id, .. } => (record, id),
             _ => continue,
         };
         if id != 0

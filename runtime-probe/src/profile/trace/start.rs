@@ -10,7 +10,7 @@ use crate::registry::task::{Kind, Spawn, View, Waking};
 use crate::snapshot::state::{Doing, State};
 use crate::source::trace::{Ended, Happened, RecordName, What};
 use crate::stack::raw::WaitSet;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What was seen.
 pub(super) struct Start {
@@ -165,6 +165,58 @@ impl Start {
             }
         }
         tasks
+    }
+
+    /// The tasks at a moment of the past, by what happened after it: the first event of a task tells what it did before.
+    ///
+    /// A poll that began before that moment is not known. Its task is shown in the state that it had afterwards.
+    pub(super) fn back_at(mut self, moment: Ticks, happened: &[Happened]) -> Self {
+        // What ended since then, before its record was another task's.
+        let mut ended: HashMap<RecordName, (u64, SpawnedAt)> = HashMap::new();
+        let mut spawned: HashSet<RecordName> = HashSet::new();
+        for happened in happened {
+            match happened.what {
+                What::Spawn { record, .. } => drop(spawned.insert(record)),
+                What::Dropped { record, id, site } if !spawned.contains(&record) => {
+                    ended.entry(record).or_insert((id, site.into()));
+                }
+                _ => {}
+            }
+        }
+        let mut seen = HashSet::new();
+        for happened in happened {
+            let (record, state) = match happened.what {
+                What::PollBegin { record, .. } | What::ClosureBegin { record, .. } => {
+                    (record, Some(Begun::Runnable))
+                }
+                What::Wake(record) | What::Dropped { record, .. } => {
+                    (record, Some(Begun::Waits(None)))
+                }
+                What::Spawn { record, .. } => (record, None),
+                What::PollEnd(_) | What::ForeignPoll { .. } | What::Park | What::Unpark => continue,
+            };
+            if !seen.insert(record) {
+                continue;
+            }
+            let known = match ended.get(&record) {
+                Some((id, site)) => Some((*id, *site)),
+                None => self.tasks.get(&record).map(|task| (task.id, task.site)),
+            };
+            match (state, known) {
+                (Some(state), Some((id, site))) => {
+                    let task = Task {
+                        id,
+                        site,
+                        state,
+                        since: moment,
+                    };
+                    self.tasks.insert(record, task);
+                }
+                _ => drop(self.tasks.remove(&record)),
+            }
+        }
+        self.looked = moment;
+        self
     }
 }
 

@@ -473,3 +473,37 @@ pub(crate) mod address_names {
         Ok(())
     }
 }
+
+pub(crate) mod flight {
+    pub(crate) struct Past;
+
+    pub(crate) fn past() -> Option<Past> {
+        Some(Past)
+    }
+}
+
+pub(crate) mod trace {
+    use super::*;
+
+    pub(crate) const MOST_EVENTS: usize = 1;
+
+    pub(crate) struct Stream<W>(W);
+
+    impl<W: Write> Stream<W> {
+        pub(crate) fn begin(out: W) -> io::Result<Self> {
+            Ok(Stream(out))
+        }
+
+        pub(crate) fn collect(&mut self) -> usize {
+            0
+        }
+
+        pub(crate) fn write(&mut self, is_last: bool) -> io::Result<()> {
+            writeln!(self.0, "# trace {is_last}")
+        }
+    }
+
+    pub(crate) fn write_past(_: &flight::Past, mut out: impl Write) -> io::Result<()> {
+        out.write_all(b"past")
+    }
+}

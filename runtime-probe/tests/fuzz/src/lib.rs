@@ -86,6 +86,7 @@ mod pages {
     mod symbol;
     mod tasks;
     mod threads;
+    mod trace;
 
     /// A duration as Go writes it, if it is one.
     pub fn duration(text: &str) -> Option<std::time::Duration> {
@@ -101,8 +102,12 @@ mod profile {
     pub(crate) use crate::echo::condensed;
     pub(crate) use crate::echo::{address_names, block, conditions, contended, cpu, diagnosis};
     pub(crate) use crate::echo::{
-        goroutine, goroutine_forms, leaks, lock_table, mutex, sites, threads,
+        goroutine, goroutine_forms, leaks, lock_table, mutex, sites, threads, trace,
     };
+}
+
+mod ask {
+    pub(crate) use crate::echo::{flight, sampling as cpu_session};
 }
 
 pub(crate) use echo::demand;

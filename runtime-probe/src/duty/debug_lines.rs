@@ -1,0 +1,125 @@
+//! `RUNTIME_PROBE_DEBUG`: lines of the scheduler's state on standard error, as Go's `GODEBUG=schedtrace` has them, and of the
+//! memory that the process holds.
+//!
+//! Go's `gctrace` has no counterpart: Rust has no collector. `heaptrace` is what there is to tell, under another name.
+
+use crate::environment::DEBUG;
+use crate::profile::sched::sched;
+use crate::sys::process_memory;
+use std::io::{self, Write};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// What is wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Wish {
+    schedtrace: Option<Duration>,
+    is_detailed: bool,
+    heaptrace: Option<Duration>,
+}
+
+const EXPECTED: &str =
+    "schedtrace=MS, scheddetail=1 and heaptrace=MS, with a comma between them; MS is 10 or more";
+
+impl Wish {
+    /// As `GODEBUG`; but what is not known is refused.
+    fn read(text: &str) -> Option<Wish> {
+        let mut wish = Wish::default();
+        for setting in text.split(',') {
+            let (key, value) = setting.split_once('=')?;
+            let value: u64 = value.parse().ok()?;
+            let every = (value >= 10).then(|| Duration::from_millis(value));
+            match key {
+                "schedtrace" => wish.schedtrace = Some(every?),
+                "heaptrace" => wish.heaptrace = Some(every?),
+                "scheddetail" if value <= 1 => wish.is_detailed = value == 1,
+                _ => return None,
+            }
+        }
+        Some(wish)
+    }
+}
+
+/// What `RUNTIME_PROBE_DEBUG` asks for.
+pub(crate) fn from_environment() {
+    let Some(text) = DEBUG.value() else {
+        return;
+    };
+    let Some(wish) = text.to_str().and_then(Wish::read) else {
+        return DEBUG.refuse(format_args!("not {EXPECTED}"));
+    };
+    let began = Instant::now();
+    let since = move || began.elapsed().as_millis() as u64;
+    if let Some(every) = wish.schedtrace {
+        let lines = move || {
+            let sched = sched(since(), wish.is_detailed);
+            match wish.is_detailed {
+                true => sched.detailed(),
+                false => sched.line(),
+            }
+        };
+        repeat("probe-schedtrace", every, lines);
+    }
+    if let Some(every) = wish.heaptrace {
+        repeat("probe-heaptrace", every, move || heap_line(since()));
+    }
+}
+
+/// The memory of the process in one line. What the allocator holds of it is not known without an allocator of ours.
+fn heap_line(since_ms: u64) -> String {
+    let known = process_memory::read();
+    let number = |bytes: Option<u64>| {
+        bytes.map_or_else(|| "-".to_owned(), |bytes| (bytes >> 10).to_string())
+    };
+    format!(
+        "HEAP {since_ms}ms: rss={} KiB anonymous={} KiB peak={} KiB swapped={} KiB",
+        number(known.resident),
+        number(known.anonymous),
+        number(known.peak),
+        number(known.swapped),
+    )
+}
+
+/// Writes lines again and again. A failure is no matter: standard error may be closed.
+fn repeat(name: &str, every: Duration, lines: impl Fn() -> String + Send + 'static) {
+    let started = thread::Builder::new().name(name.to_owned()).spawn(move || {
+        loop {
+            thread::sleep(every);
+            let mut text = lines();
+            text.push('\n');
+            // At once: lines of other threads stand before or behind them.
+            let _ = io::stderr().write_all(text.as_bytes());
+        }
+    });
+    if let Err(error) = started {
+        DEBUG.refuse(format_args!("no lines: {error}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_is_refused() {
+        let wish = Wish::read("schedtrace=1000,scheddetail=1,heaptrace=20").unwrap();
+        assert_eq!(
+            (wish.schedtrace, wish.heaptrace, wish.is_detailed),
+            (
+                Some(Duration::from_secs(1)),
+                Some(Duration::from_millis(20)),
+                true
+            )
+        );
+        for text in [
+            "",
+            "schedtrace",
+            "schedtrace=x",
+            "schedtrace=1",
+            "gctrace=1",
+            "scheddetail=2",
+        ] {
+            assert_eq!(Wish::read(text), None, "{text}");
+        }
+    }
+}
