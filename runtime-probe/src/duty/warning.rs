@@ -42,8 +42,14 @@ pub(super) fn headline(told: Told, limit: Duration) -> String {
             spawned_at(at)
         ),
         Alarm::LongWait(wait) => format!(
-            "goroutine {} has waited for {:.1?} ({}), one of {} tasks that wait there",
-            wait.id, wait.since, wait.reason.text(), wait.tasks
+            "goroutine {} has waited for {:.1?} ({}), {}",
+            wait.id,
+            wait.since,
+            wait.reason.text(),
+            match wait.tasks {
+                1 => "the only task that waits there".to_owned(),
+                several => format!("one of {} tasks that wait there", grouped(several)),
+            }
         ),
         Alarm::Spin(spin) => format!(
             "goroutine {} spins: {} polls/s for {:.1?}, and it was never found waiting",

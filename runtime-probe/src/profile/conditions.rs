@@ -14,6 +14,7 @@ use crate::snapshot::standstill::{self, Stuck, Suspect};
 use crate::snapshot::under_way::{self, UnderWay};
 use crate::symbol::resolver::{Resolver, resolver};
 use crate::symbol::role;
+use std::panic::Location;
 use std::time::Duration;
 
 /// What is wrong.
@@ -285,10 +286,22 @@ fn full_pool(pool: &Pool) -> String {
         Some(limit) => format!("{} of {}", grouped(pool.threads), grouped(limit as u64)),
         None => format!("all {}", grouped(pool.threads)),
     };
-    let mut sites: Vec<String> = pool
-        .sites
-        .iter()
-        .take(MOST_NAMED)
+    let busy = match pool.running.is_empty() {
+        true => String::new(),
+        false => format!(" with {}", spawned_at(&pool.running)),
+    };
+    format!(
+        "blocking pool of runtime {}: {of} threads busy{busy}; {} queued, the first for {:.1?}: {}",
+        pool.runtime.name,
+        grouped(pool.queued),
+        pool.oldest,
+        spawned_at(&pool.waiting)
+    )
+}
+
+fn spawned_at(sites: &[(Option<&Location<'_>>, u64)]) -> String {
+    let named = sites.iter().take(MOST_NAMED);
+    let mut texts: Vec<String> = named
         .map(|(location, count)| match location {
             Some(at) => format!("{} spawned at {at}", grouped(*count)),
             None => format!(
@@ -297,15 +310,9 @@ fn full_pool(pool: &Pool) -> String {
             ),
         })
         .collect();
-    let more = pool.sites.len() - sites.len();
+    let more: u64 = sites.iter().skip(MOST_NAMED).map(|(_, count)| count).sum();
     if more > 0 {
-        sites.push(format!("those of {more} more stack_keys"));
+        texts.push(format!("{} spawned elsewhere", grouped(more)));
     }
-    format!(
-        "blocking pool of runtime {}: {of} threads busy, {} queued, the first for {:.1?}: {}",
-        pool.runtime.name,
-        grouped(pool.queued),
-        pool.oldest,
-        sites.join(", ")
-    )
+    texts.join(", ")
 }

@@ -26,9 +26,14 @@ pub(crate) struct Pool {
     pub(crate) queued: u64,
     /// The longest wait of those of ours.
     pub(crate) oldest: Duration,
+    /// Where those that have a thread were spawned, most first.
+    pub(crate) running: Sites,
     /// Where those that wait were spawned, most first; `None` for what tokio spawned.
-    pub(crate) sites: Vec<(Option<&'static Location<'static>>, u64)>,
+    pub(crate) waiting: Sites,
 }
+
+/// Spawn locations, and how many closures are of each.
+type Sites = Vec<(Option<&'static Location<'static>>, u64)>;
 
 impl Pool {
     /// Whether every thread is taken, and closures wait.
@@ -43,7 +48,7 @@ pub(crate) fn of(all: &[UnderWay]) -> Vec<Pool> {
     for one in all.iter().filter(|one| one.kind == Kind::Blocking) {
         let counted = closures.entry(one.runtime.0).or_default();
         match one.thread {
-            Some(_) => counted.running += 1,
+            Some(_) => *counted.running.entry(one.location).or_default() += 1,
             None => {
                 *counted.queued.entry(one.location).or_default() += 1;
                 counted.oldest_ns = counted.oldest_ns.max(one.since_ns);
@@ -68,34 +73,43 @@ pub(crate) fn of(all: &[UnderWay]) -> Vec<Pool> {
         .collect()
 }
 
+type BySite = HashMap<Option<&'static Location<'static>>, u64>;
+
 #[derive(Default)]
 struct Counted {
-    running: u64,
-    queued: HashMap<Option<&'static Location<'static>>, u64>,
+    running: BySite,
+    queued: BySite,
     oldest_ns: u64,
 }
 
 impl Counted {
     fn pool(self, runtime: Arc<Runtime>, threads: u64) -> Pool {
+        let running: u64 = self.running.values().sum();
         let mut queued: u64 = self.queued.values().sum();
-        let mut sites: Vec<_> = self.queued.into_iter().collect();
+        let mut waiting = self.queued;
         if let Some(all) = queue_of_tokio(&runtime).filter(|all| *all > queued) {
-            sites.push((None, all - queued));
+            *waiting.entry(None).or_default() += all - queued;
             queued = all;
         }
-        sites.sort_by_key(|(location, count)| {
-            let place = location.map(|at| (at.file(), at.line(), at.column()));
-            (std::cmp::Reverse(*count), place)
-        });
         Pool {
             runtime,
             // A thread inside a `block_on` of another runtime is counted there.
-            threads: threads.max(self.running),
+            threads: threads.max(running),
             queued,
             oldest: Duration::from_nanos(self.oldest_ns),
-            sites,
+            running: most_first(self.running),
+            waiting: most_first(waiting),
         }
     }
+}
+
+fn most_first(sites: BySite) -> Sites {
+    let mut sites: Vec<_> = sites.into_iter().collect();
+    sites.sort_by_key(|(location, count)| {
+        let place = location.map(|at| (at.file(), at.line(), at.column()));
+        (std::cmp::Reverse(*count), place)
+    });
+    sites
 }
 
 #[cfg(feature = "rt")]

@@ -1,7 +1,9 @@
 //! More closures than the blocking pool has threads, each of which waits for a closure of its own. Files and names are looked
 //! up by the same threads, and wait with them.
 
+use faults::repaired;
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::{fs, net, task, time};
@@ -12,11 +14,17 @@ const THUMBNAILS: u64 = THREADS as u64 + 40;
 
 /// Every thread of the pool is in `render` at a time, as under load.
 static BUSY: Barrier = Barrier::new(THREADS);
+static BEGUN: AtomicUsize = AtomicUsize::new(0);
 
 /// Blocks a thread of the pool on work for the pool: the fault.
 fn render(number: u64) -> u64 {
-    BUSY.wait();
-    Handle::current().block_on(measure(number))
+    if BEGUN.fetch_add(1, Ordering::Relaxed) < THREADS {
+        BUSY.wait();
+    }
+    match repaired() {
+        true => decode(number),
+        false => Handle::current().block_on(measure(number)),
+    }
 }
 
 async fn measure(number: u64) -> u64 {

@@ -1,47 +1,62 @@
-//! `deadlock [tasks|upgrade|blocking|healthy]`: locks that are taken in two orders, by three tasks in a ring; a reader that wants to
+//! `deadlock [ring|upgrade|blocking|healthy] [repaired]`: locks that are taken in two orders, by three tasks in a ring; a reader that wants to
 //! write while it reads; a thread and a worker over locks that block them. `healthy` waits for the same locks, and goes on.
 
+use faults::repaired;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, RwLock};
-use tokio::time;
+use tokio::{task, time};
 
 struct Account {
     cents: i64,
 }
 
-async fn transfer(from: Arc<Mutex<Account>>, to: Arc<Mutex<Account>>) {
-    let mut from = from.lock().await;
-    // Asks the bank.
-    time::sleep(Duration::from_millis(100)).await;
-    let mut to = to.lock().await;
-    from.cents -= 1;
-    to.cents += 1;
+type Accounts = Arc<[Mutex<Account>]>;
+
+async fn transfer(accounts: Accounts, from: usize, to: usize) {
+    loop {
+        // In the order of the transfer: the fault.
+        let (first, second) = match repaired() {
+            true => (from.min(to), from.max(to)),
+            false => (from, to),
+        };
+        let mut first = accounts[first].lock().await;
+        ask_bank().await;
+        let mut second = accounts[second].lock().await;
+        first.cents += 1;
+        second.cents += 1;
+    }
 }
 
-async fn report(account: Arc<Mutex<Account>>) -> i64 {
-    account.lock().await.cents
+async fn ask_bank() {
+    time::sleep(Duration::from_millis(50)).await;
+}
+
+async fn report(accounts: Accounts) -> i64 {
+    accounts[0].lock().await.cents
 }
 
 async fn ring() {
-    let accounts: Vec<_> = (0..3)
-        .map(|cents| Arc::new(Mutex::new(Account { cents })))
-        .collect();
+    let accounts: Accounts = (0..3).map(|cents| Mutex::new(Account { cents })).collect();
     for at in 0..3 {
-        tokio::spawn(transfer(
-            accounts[at].clone(),
-            accounts[(at + 1) % 3].clone(),
-        ));
+        tokio::spawn(transfer(accounts.clone(), at, (at + 1) % 3));
     }
-    time::sleep(Duration::from_millis(50)).await;
-    tokio::spawn(report(accounts[0].clone()));
+    time::sleep(Duration::from_millis(25)).await;
+    tokio::spawn(report(accounts));
     std::future::pending().await
 }
 
 async fn reload(settings: Arc<RwLock<u32>>) {
-    let old = settings.read().await;
-    time::sleep(Duration::from_millis(50)).await;
-    *settings.write().await = *old + 1;
+    loop {
+        let old = settings.read().await;
+        ask_bank().await;
+        let new = *old + 1;
+        if repaired() {
+            drop(old);
+        }
+        // Still reads what it wants to write: the fault.
+        *settings.write().await = new;
+    }
 }
 
 async fn upgrade() {
@@ -53,17 +68,29 @@ type Shelf = Arc<tokio::sync::blocking::Mutex<u32>>;
 
 fn carry(from: &Shelf, to: &Shelf) {
     let mut from = from.lock().unwrap();
-    std::thread::sleep(Duration::from_millis(100));
+    std::thread::sleep(Duration::from_millis(10));
     *to.lock().unwrap() += 1;
-    *from -= 1;
+    *from += 1;
 }
 
 async fn blocking() {
     let shelves: [Shelf; 2] = std::array::from_fn(|_| Shelf::default());
     let [left, right] = shelves.clone();
-    tokio::spawn(async move { carry(&left, &right) });
+    tokio::spawn(async move {
+        loop {
+            carry(&left, &right);
+            task::yield_now().await;
+        }
+    });
     let [left, right] = shelves;
-    std::thread::spawn(move || carry(&right, &left));
+    std::thread::spawn(move || {
+        loop {
+            match repaired() {
+                true => carry(&left, &right),
+                false => carry(&right, &left), // In the other order: the fault.
+            }
+        }
+    });
     std::future::pending().await
 }
 

@@ -1,6 +1,7 @@
 //! A cache that is refreshed under a time limit: the future that stands in the queue of the lock is kept by reference, and when
 //! the time is over the other branch asks for the same lock. The lock is given to the first future, which nothing polls any more.
 
+use faults::repaired;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,10 +28,19 @@ async fn mark_stale(prices: &Mutex<Prices>) {
 }
 
 async fn refresh(prices: Arc<Mutex<Prices>>) {
-    let mut update = pin!(update(&prices));
-    tokio::select! {
-        () = &mut update => {}
-        () = time::sleep(Duration::from_millis(200)) => mark_stale(&prices).await,
+    let too_late = time::sleep(Duration::from_millis(200));
+    if repaired() {
+        // Ends the branch that lost, before the other one goes on.
+        tokio::select! {
+            () = update(&prices) => {}
+            () = too_late => mark_stale(&prices).await,
+        }
+    } else {
+        let mut update = pin!(update(&prices));
+        tokio::select! {
+            () = &mut update => {}
+            () = too_late => mark_stale(&prices).await,
+        }
     }
 }
 

@@ -1,5 +1,6 @@
-//! A server that puts each request into a set and takes none out: all tasks are finished, and their results stay.
+//! `joinset [two] [repaired]`: a server that puts each request into a set and takes none out: all tasks are finished, and their results stay.
 
+use faults::repaired;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time;
@@ -12,10 +13,11 @@ async fn respond(request: u64) -> [u64; 16] {
 async fn accept() {
     let mut requests = JoinSet::new();
     for request in 0.. {
-        requests.spawn(respond(request));
-        if std::env::args().len() > 1 {
+        requests.spawn(respond(request)); // Stays in the set: the fault.
+        if std::env::args().nth(1).as_deref() == Some("two") {
             requests.spawn(respond(request)); // A second place.
         }
+        while repaired() && requests.try_join_next().is_some() {}
         if request % 10 == 0 {
             time::sleep(Duration::from_millis(2)).await;
         }

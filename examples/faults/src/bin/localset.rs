@@ -1,10 +1,11 @@
-//! `localset [never|left|blocked]`: tasks of a `LocalSet` that is never polled, or not polled any more; or one of them blocks
+//! `localset [never|left|blocked] [repaired]`: tasks of a `LocalSet` that is never polled, or not polled any more; or one of them blocks
 //! all others.
 
+use faults::repaired;
 use std::future::pending;
 use std::time::Duration;
 use tokio::runtime::Builder;
-use tokio::task::{LocalSet, spawn_local, yield_now};
+use tokio::task::{LocalSet, spawn_blocking, spawn_local, yield_now};
 use tokio::time;
 
 async fn draw(widget: u64) -> u64 {
@@ -22,7 +23,11 @@ async fn blink() {
 async fn load_font() {
     time::sleep(Duration::from_millis(200)).await;
     let (_keep, font) = std::sync::mpsc::channel::<()>();
-    font.recv().ok();
+    if repaired() {
+        spawn_blocking(move || font.recv()).await.unwrap().ok();
+    } else {
+        font.recv().ok();
+    }
 }
 
 async fn notify(notified: tokio::sync::oneshot::Receiver<u64>) -> u64 {
@@ -47,13 +52,21 @@ fn main() {
                 .run_until(time::sleep(Duration::from_millis(50)))
                 .await;
             sender.send(7).ok();
-            // Not in `run_until`: the fault.
-            notified.await.unwrap();
+            if repaired() {
+                window.run_until(notified).await.unwrap();
+            } else {
+                notified.await.unwrap(); // Not in `run_until`: the fault.
+            }
+            pending().await
         }),
         _ => runtime.block_on(async {
             let drawn = window.spawn_local(draw(1));
-            // Not in `run_until`: the fault.
-            drawn.await.unwrap();
+            if repaired() {
+                window.run_until(drawn).await.unwrap();
+            } else {
+                drawn.await.unwrap(); // Not in `run_until`: the fault.
+            }
+            pending().await
         }),
     }
 }

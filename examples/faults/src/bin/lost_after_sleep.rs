@@ -1,22 +1,33 @@
 //! A hand-written future that forgets to register, awaited after a sleep, after a queue that had a message, after a stream that
 //! was empty and after a set of tasks: each of these registered the task on its last poll, too.
 
+use faults::repaired;
 use futures_util::StreamExt;
 use futures_util::stream;
 use std::future::{pending, poll_fn};
-use std::task::Poll;
+use std::sync::Mutex;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time;
 
-/// `Pending`, and no waker is kept: the fault.
+/// Of those that wait for a payment.
+static WAKERS: Mutex<Vec<Waker>> = Mutex::new(Vec::new());
+
 async fn payment_arrives() {
-    poll_fn(|_| Poll::<()>::Pending).await;
+    poll_fn(|context| {
+        // `Pending`, and no waker is kept: the fault.
+        if repaired() {
+            WAKERS.lock().unwrap().push(context.waker().clone());
+        }
+        Poll::<()>::Pending
+    })
+    .await;
 }
 
 async fn ship_after_sleep() {
-    time::sleep(Duration::from_millis(20)).await;
+    time::sleep(Duration::from_millis(20)).await; // Over.
     payment_arrives().await;
 }
 
@@ -37,7 +48,7 @@ async fn ship_after_batch() {
 async fn ship_with_clock() {
     let mut clock = time::interval(Duration::from_millis(20));
     clock.tick().await;
-    clock.tick().await;
+    clock.tick().await; // The second.
     payment_arrives().await;
 }
 
@@ -68,6 +79,6 @@ async fn main() {
     tokio::spawn(ship_after_join());
     let (_keep, orders) = mpsc::channel(1);
     tokio::spawn(ship_both(orders));
-    time::sleep(Duration::from_millis(20)).await;
+    time::sleep(Duration::from_millis(20)).await; // The last one of main.
     pending::<()>().await;
 }

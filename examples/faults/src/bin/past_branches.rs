@@ -2,6 +2,7 @@
 //! ended was registered in the same poll as the wait that the job is in now. `select!` polls its branches in a random order,
 //! so there are many of each.
 
+use faults::repaired;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, broadcast};
@@ -59,7 +60,10 @@ async fn naps(nap: Duration, store: Store) {
 #[tokio::main]
 async fn main() {
     let store = Store::default();
-    let _never_released = store.lock().await;
+    let never_released = store.lock().await;
+    if repaired() {
+        drop(never_released);
+    }
     let (_keep, shutdown) = broadcast::channel(1);
     for _ in 0..50 {
         tokio::spawn(until_shutdown(store.clone(), shutdown.resubscribe()));

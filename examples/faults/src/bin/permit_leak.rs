@@ -1,6 +1,7 @@
 //! Requests that are cancelled between taking a place of a limiter and noting that they have it: in the end no request holds a
 //! place, and all wait for one.
 
+use faults::repaired;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -21,6 +22,11 @@ impl Drop for Place {
 impl Limiter {
     async fn enter(self: &Arc<Self>) -> Place {
         self.places.acquire().await.unwrap().forget();
+        if repaired() {
+            let place = Place(self.clone());
+            check_quota().await;
+            return place;
+        }
         // A request that is cancelled here leaves its place behind: the fault.
         check_quota().await;
         Place(self.clone())
@@ -28,7 +34,7 @@ impl Limiter {
 }
 
 async fn check_quota() {
-    time::sleep(Duration::from_secs(1)).await;
+    time::sleep(Duration::from_millis(100)).await;
 }
 
 async fn request(limiter: Arc<Limiter>, patience: Duration) {

@@ -1,14 +1,17 @@
 //! A closed channel in a `select!` loop is always ready: a CPU is busy, and the service works.
 
+use faults::repaired;
 use std::time::Duration;
 use tokio::{sync::mpsc, time};
 
 async fn serve_orders(mut orders: mpsc::Receiver<u32>, mut returns: mpsc::Receiver<u32>) {
+    let mut is_open = true;
     loop {
         tokio::select! {
-            // `None` for ever once the senders are gone: the fault.
-            order = orders.recv() => if let Some(order) = order {
-                println!("order {order}");
+            order = orders.recv(), if is_open => match order {
+                Some(order) => println!("order {order}"),
+                // Asked again, it is `None` for ever once the senders are gone: the fault.
+                None => is_open = !repaired(),
             },
             item = returns.recv() => match item {
                 Some(item) => println!("return {item}"),

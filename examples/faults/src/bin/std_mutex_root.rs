@@ -3,6 +3,8 @@
 
 #![expect(clippy::await_holding_lock, reason = "it is the fault")]
 
+use faults::repaired;
+use std::future::pending;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -29,9 +31,16 @@ async fn main() {
         tokio::spawn(join_members(members.clone(), number));
     }
     time::sleep(Duration::from_millis(200)).await;
-    let mut held = members.lock().unwrap();
     let (greeted, greeting) = oneshot::channel();
-    tokio::spawn(greet(greeted));
-    // The guard is held over this await: the fault.
-    held.push(greeting.await.unwrap());
+    if repaired() {
+        tokio::spawn(greet(greeted));
+        let greeting = greeting.await.unwrap();
+        members.lock().unwrap().push(greeting);
+    } else {
+        let mut held = members.lock().unwrap();
+        tokio::spawn(greet(greeted));
+        // The guard is held over this await: the fault.
+        held.push(greeting.await.unwrap());
+    }
+    pending::<()>().await;
 }

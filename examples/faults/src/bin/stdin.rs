@@ -1,8 +1,10 @@
 //! A program that reads commands until it is told to stop, and then does not end: the read that it has begun is on a thread of
 //! the blocking pool, and nothing but input ends it.
 
+use faults::repaired;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
+use tokio::sync::mpsc;
 use tokio::time;
 
 async fn commands() {
@@ -12,10 +14,24 @@ async fn commands() {
     }
 }
 
+/// The same, read by a thread that no runtime waits for.
+async fn commands_of_a_thread() {
+    let (sender, mut commands) = mpsc::channel(1);
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lines().map_while(Result::ok) {
+            sender.blocking_send(line).ok();
+        }
+    });
+    while let Some(command) = commands.recv().await {
+        println!("{command}: done");
+    }
+}
+
 #[tokio::main]
 async fn main() {
     tokio::select! {
-        () = commands() => {}
+        () = commands(), if !repaired() => {}
+        () = commands_of_a_thread(), if repaired() => {}
         () = time::sleep(Duration::from_millis(500)) => {}
     }
     // What is left is the end of the runtime, which waits for the read: the fault.

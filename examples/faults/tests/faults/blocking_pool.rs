@@ -1,23 +1,30 @@
 //! A pool whose threads are all taken says so, with what it has queued; what waits for the pool waits for nothing else.
 
-use crate::process::{Faulty, never};
+use crate::process::{Faulty, line, never};
 
-const FULL: &str = "blocking pool of runtime [^ ]*: 512 of 512 threads busy, 55[2-4] queued, the first for [0-9.]+m?s: \
-                    512 spawned at examples/faults/src/bin/blocking_pool.rs:23:5, 40 spawned at \
-                    examples/faults/src/bin/blocking_pool.rs:31:5(, 2 of tokio's own.*)?";
+fn full() -> String {
+    let source = "examples/faults/src/bin/blocking_pool.rs";
+    let inner = line("blocking_pool", "|| decode(number)");
+    let outer = line("blocking_pool", "|| render(number)");
+    format!(
+        "blocking pool of runtime [^ ]*: 512 of 512 threads busy with 512 spawned at {source}:{outer}:5; 55[2-4] queued, the first \
+         for [0-9.]+m?s: 512 spawned at {source}:{inner}:5, 40 spawned at {source}:{outer}:5(, 2 of tokio's own.*)?"
+    )
+}
 
 #[test]
 fn a_full_pool_and_its_queue_are_told() {
+    let full = full();
     let pool = Faulty::start_with(
         env!("CARGO_BIN_EXE_blocking_pool"),
         &[],
         &[("RUNTIME_PROBE_WATCHDOG", "1s")],
     );
-    pool.must("goroutine?debug=2&limit=1", &format!("^# {FULL}$"));
+    pool.must("goroutine?debug=2&limit=1", &format!("^# {full}$"));
     for path in ["goroutine?debug=1", "threads?debug=1", "threads?debug=2"] {
-        pool.must(path, &format!("^# {FULL}$"));
+        pool.must(path, &format!("^# {full}$"));
     }
-    pool.must("", &format!("<li>{}</li>", FULL.replace('\'', "&#39;")));
+    pool.must("", &format!("<li>{}</li>", full.replace('\'', "&#39;")));
     pool.must(
         "threads?debug=2",
         r"blocking pool: \d{3} threads of 512, .*, queue 55[24]$",
@@ -26,7 +33,7 @@ fn a_full_pool_and_its_queue_are_told() {
     // What is in the queue is told as that, with what awaits it.
     let page = pool.must(
         "goroutine?debug=2&state=queued",
-        r"^goroutine \d+ \[blocking, queued.*\]:\nblocking_pool::thumbnail::\{closure\}.*\n\t.*blocking_pool.rs:31\n<tokio::.*::JoinHandle as .*\n.*\nblocking_pool::thumbnail\(",
+        r"^goroutine \d+ \[blocking, queued.*\]:\nblocking_pool::thumbnail::\{closure\}.*\n\t.*blocking_pool.rs:\d+\n<tokio::.*::JoinHandle as .*\n.*\nblocking_pool::thumbnail\(",
     );
     assert!(page.contains("\nblocking_pool::measure(...)\n"), "{page}");
     never(&page, r"^goroutine \d+ \[runnable");
@@ -45,5 +52,19 @@ fn a_full_pool_and_its_queue_are_told() {
         );
         never(&page, "IO wait");
     }
-    pool.must_say(&format!("^runtime-probe: {FULL}$"));
+    pool.must_say(&format!("^runtime-probe: {full}$"));
+}
+
+#[test]
+fn closures_that_wait_for_no_closure_leave_the_pool() {
+    let pool = Faulty::start(env!("CARGO_BIN_EXE_blocking_pool"), &["repaired"]);
+    pool.must(
+        "tasks?debug=1",
+        r"blocking_pool::thumbnail\nalive 0, spawned 552, ",
+    );
+    let page = pool.goes_on(
+        "goroutine?debug=2",
+        r"^# .*, polls \d\d, (.*\n)+blocking_pool::read_settings\(",
+    );
+    never(&page, r"\[blocking, queued");
 }

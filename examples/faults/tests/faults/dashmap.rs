@@ -51,3 +51,15 @@ fn timers_stand_still() {
     );
     assert!(threads.contains("worker"), "{threads}{page}");
 }
+
+#[test]
+fn a_copy_that_is_held_keeps_nothing_waiting() {
+    for how in ["join", "spawn"] {
+        let players = Faulty::start(env!("CARGO_BIN_EXE_dashmap"), &[how, "repaired"]);
+        players.goes_on("tasks?debug=1", r"polls \d{2,}$");
+        never(
+            &players.page("block?debug=1&ongoing=1"),
+            r"sync\.RWMutex|blocks a worker",
+        );
+    }
+}

@@ -67,8 +67,23 @@ fn locks_that_are_taken_one_at_a_time_are_no_deadlock() {
         r"^# .*, waits for a Mutex<deadlock::Account>.*, held by goroutine \d+ ",
     );
     let began = Instant::now();
-    while began.elapsed() < Duration::from_secs(3) {
+    while began.elapsed() < Duration::from_secs(1) {
         never(&bank.page("goroutine?debug=2"), "deadlock: |given to");
         never(&bank.page("deadlocks"), "goroutine");
+    }
+}
+
+#[test]
+fn locks_that_are_taken_in_one_order() {
+    for (how, goes_on) in [
+        ("ring", r"deadlock::transfer\nalive 3, .*, polls \d{2,}$"),
+        ("upgrade", r"deadlock::reload\nalive 1, .*, polls \d{2,}$"),
+        (
+            "blocking",
+            r"deadlock::blocking::.*\nalive 1, .*, polls \d{2,}$",
+        ),
+    ] {
+        let bank = Faulty::start(env!("CARGO_BIN_EXE_deadlock"), &[how, "repaired"]);
+        bank.goes_on("tasks?debug=1", goes_on);
     }
 }

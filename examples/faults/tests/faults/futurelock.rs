@@ -30,3 +30,12 @@ fn the_task_that_does_not_take_its_lock_is_named() {
     );
     never(&page, "deadlock|held by");
 }
+
+#[test]
+fn a_branch_that_is_dropped_leaves_the_queue() {
+    let shop = Faulty::start(env!("CARGO_BIN_EXE_futurelock"), &["repaired"]);
+    shop.goes_on(
+        "tasks?debug=1",
+        r"futurelock::quote\nalive 0, spawned 20, finished 20,",
+    );
+}

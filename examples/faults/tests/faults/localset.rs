@@ -55,3 +55,20 @@ fn the_task_that_blocks_its_set_is_first() {
         "{line}"
     );
 }
+
+#[test]
+fn a_set_that_is_polled() {
+    for (how, job) in [("never", "draw"), ("left", "notify")] {
+        let window = Faulty::start(env!("CARGO_BIN_EXE_localset"), &[how, "repaired"]);
+        window.goes_on(
+            "tasks?debug=1",
+            &format!(r"localset::{job}\nalive 0, spawned 1, finished 1,"),
+        );
+    }
+    let window = Faulty::start(env!("CARGO_BIN_EXE_localset"), &["blocked", "repaired"]);
+    window.must("threads?debug=2", "localset::load_font::");
+    window.goes_on(
+        "tasks?debug=1",
+        r"localset::blink\nalive 3, .*, polls \d{2,}$",
+    );
+}

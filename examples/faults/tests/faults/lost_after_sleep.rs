@@ -1,19 +1,23 @@
 //! A task of which no waker is left waits at no line that it registered from.
 
-use crate::process::{Faulty, never};
+use crate::process::{Faulty, line, never};
 
 /// Jobs that nothing can wake, and the line that each has passed.
-const LOST: [(&str, u32); 4] = [
-    ("ship_after_sleep", 19),
-    ("ship_after_message", 24),
-    ("ship_after_batch", 31),
-    ("main", 71),
+const LOST: [(&str, &str); 4] = [
+    (
+        "ship_after_sleep",
+        "time::sleep(Duration::from_millis(20)).await; // Over.",
+    ),
+    ("ship_after_message", "orders.recv().await;"),
+    ("ship_after_batch", "parts.next().await"),
+    ("main", "The last one of main."),
 ];
 
 #[test]
 fn what_is_over_is_no_wait() {
     let shop = Faulty::start(env!("CARGO_BIN_EXE_lost_after_sleep"), &[]);
-    for (job, line) in LOST {
+    for (job, code) in LOST {
+        let line = line("lost_after_sleep", code);
         let path = format!("match=lost_after_sleep::{job}$");
         let page = shop.must(
             &format!("goroutine?debug=2&{path}"),
@@ -31,9 +35,12 @@ fn what_is_over_is_no_wait() {
         );
     }
     // What is kept of an interval has a waker, and so has the set.
+    let tick = line("lost_after_sleep", "clock.tick().await; // The second.");
     shop.must(
         "goroutine?debug=2&match=lost_after_sleep::ship_with_clock$",
-        r" \[waiting\]:\nwaits.after\(...\)\n.*lost_after_sleep.rs:40\nlost_after_sleep::ship_with_clock\(",
+        &format!(
+            r" \[waiting\]:\nwaits.after\(...\)\n.*lost_after_sleep.rs:{tick}\nlost_after_sleep::ship_with_clock\("
+        ),
     );
     let page = shop.must(
         "goroutine?debug=2&match=lost_after_sleep::ship_after_join$",
@@ -51,5 +58,17 @@ fn what_is_over_is_no_wait() {
             "block?debug=1&ongoing=1",
             &format!("labels: .*unknown.*\n#.*waits.after.*\n#.*{job}"),
         );
+    }
+}
+
+#[test]
+fn a_waker_that_is_kept_is_a_wait() {
+    let shop = Faulty::start(env!("CARGO_BIN_EXE_lost_after_sleep"), &["repaired"]);
+    for (job, _) in LOST.iter().filter(|(job, _)| *job != "main") {
+        let page = shop.goes_on(
+            &format!("goroutine?debug=2&match=lost_after_sleep::{job}$"),
+            r" \[waiting\]:\n(.*\n)*?lost_after_sleep::payment_arrives\(",
+        );
+        never(&page, "nothing can wake|waits.after|sleep::Sleep|chan");
     }
 }

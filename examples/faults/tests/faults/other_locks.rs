@@ -19,3 +19,12 @@ fn all_of_them_wait_for_locks() {
     }
     never(&page, r"select|Sleep|sleep");
 }
+
+#[test]
+fn one_order_is_no_deadlock() {
+    let bank = Faulty::start(env!("CARGO_BIN_EXE_other_locks"), &["repaired"]);
+    bank.goes_on(
+        "tasks?debug=1",
+        "^1 spawn locations?, 1 tasks? alive|, 1 tasks? alive, 5 spawned",
+    );
+}

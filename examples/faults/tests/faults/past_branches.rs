@@ -1,6 +1,6 @@
 //! A timer that has ended is no branch, and two equal futures part in the `join!` that polls them.
 
-use crate::process::{Faulty, never};
+use crate::process::{Faulty, line, never};
 
 /// A job, a wait of it that lasts beside that for the lock, and where its timer ended.
 const JOBS: [(&str, &str, &str); 3] = [
@@ -16,6 +16,9 @@ const JOBS: [(&str, &str, &str); 3] = [
 #[test]
 fn only_what_lasts_is_a_branch() {
     let jobs = Faulty::start(env!("CARGO_BIN_EXE_past_branches"), &[]);
+    let lock = line("past_branches", "store.lock().await += 1");
+    let lock = format!("past_branches.rs:{lock}");
+    let pause = line("past_branches", "from_millis(20)");
     for (job, beside, ended) in JOBS {
         // All fifty in one block, whichever branch was polled first.
         let page = jobs.must(
@@ -26,7 +29,7 @@ fn only_what_lasts_is_a_branch() {
         );
         assert_eq!(page.matches("\nselect.branch_").count(), 2, "{page}");
         assert_eq!(
-            page.matches("past_branches.rs:21").count(),
+            page.matches(&lock).count(),
             1 + usize::from(job == "side_by_side"),
             "{page}"
         );
@@ -37,5 +40,18 @@ fn only_what_lasts_is_a_branch() {
         "goroutine?debug=2&group=1&match=past_branches::with_deadline$",
         "^# 50 tasks, waiting ",
     );
-    never(&retried, r"past_branches.rs:33$");
+    never(&retried, &format!(r"past_branches.rs:{pause}$"));
+}
+
+#[test]
+fn a_lock_that_is_released_keeps_no_job() {
+    let jobs = Faulty::start(env!("CARGO_BIN_EXE_past_branches"), &["repaired"]);
+    jobs.goes_on(
+        "tasks?debug=1",
+        r"past_branches::with_deadline\nalive 0, spawned 50,",
+    );
+    jobs.goes_on(
+        "goroutine?debug=2&group=1&match=past_branches::until_shutdown$",
+        r"\[select\]:\n(.*\n)*?<?tokio::time::interval::Interval",
+    );
 }

@@ -1,16 +1,17 @@
 //! All forms say for what the requests wait, and in which line of the program.
 
-use crate::process::{Faulty, never};
+use crate::process::{Faulty, line, never};
 
 #[test]
 fn all_requests_wait_for_a_permit() {
     let limiter = Faulty::start(env!("CARGO_BIN_EXE_permit_leak"), &[]);
+    let acquire = line("permit_leak", "acquire().await");
     let waits = r"tokio::sync::semaphore::";
     for (path, pattern) in [
         (
             "goroutine?debug=1",
             format!(
-                "^60 @ .*\n#.*{waits}.*\n(#.*\n)*#.*permit_leak.rs:23\n(#.*\n)*#.*permit_leak::request"
+                "^60 @ .*\n#.*{waits}.*\n(#.*\n)*#.*permit_leak.rs:{acquire}\n(#.*\n)*#.*permit_leak::request"
             ),
         ),
         (
@@ -28,4 +29,13 @@ fn all_requests_wait_for_a_permit() {
     ] {
         never(&limiter.must(path, &pattern), "select");
     }
+}
+
+#[test]
+fn places_come_back() {
+    let limiter = Faulty::start(env!("CARGO_BIN_EXE_permit_leak"), &["repaired"]);
+    limiter.goes_on(
+        "tasks?debug=1",
+        r"permit_leak::request\nalive 0, spawned 60,",
+    );
 }

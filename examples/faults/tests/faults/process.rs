@@ -10,6 +10,22 @@ use std::time::{Duration, Instant};
 /// Longer than any fault takes to show.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The pages that tell of what is wrong.
+const PAGES: [&str; 9] = [
+    "",
+    "goroutine?debug=1",
+    "goroutine?debug=2",
+    "deadlocks",
+    "locks",
+    "goroutineleak?debug=1",
+    "block?debug=1&ongoing=1",
+    "mutex?debug=1&ongoing=1",
+    "tasks?debug=1",
+];
+
+/// How they tell it.
+const ALARMS: &str = r"deadlock: (goroutine|thread)|given to goroutine|which has ended|\(leaked\)|[1-9]\d* tasks? can never go on|stand still|not being polled|threads busy|is being dropped|polls/s now, ";
+
 /// Ends its process when it is dropped.
 pub struct Faulty {
     child: Child,
@@ -110,6 +126,45 @@ impl Faulty {
             std::thread::sleep(Duration::from_millis(100));
         }
     }
+
+    /// Asks until `pattern` is on the page at `path`, and once more: meanwhile no page tells of a fault.
+    #[track_caller]
+    pub fn goes_on(&self, path: &str, pattern: &str) -> String {
+        let wanted = lines_of(pattern);
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let page = self.page(path);
+            for path in PAGES {
+                never(&self.page(path), ALARMS);
+            }
+            if wanted.is_match(&page) {
+                return page;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{path} never had `{pattern}`:\n{page}"
+            );
+        }
+    }
+
+    /// Panics if a line on standard error matches.
+    #[track_caller]
+    pub fn never_said(&self, pattern: &str) {
+        for line in self.said.try_iter() {
+            never(&line, pattern);
+        }
+    }
+
+    /// Waits for the end of the process, which says nothing of a fault.
+    #[track_caller]
+    pub fn must_end(&mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < deadline, "it goes on");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.never_said(ALARMS);
+    }
 }
 
 impl Drop for Faulty {
@@ -117,6 +172,18 @@ impl Drop for Faulty {
         self.child.kill().ok();
         self.child.wait().ok();
     }
+}
+
+/// The line of `code` in the program of that name, where it is once.
+#[track_caller]
+pub fn line(program: &str, code: &str) -> usize {
+    let path = format!("{}/src/bin/{program}.rs", env!("CARGO_MANIFEST_DIR"));
+    let source = std::fs::read_to_string(path).unwrap();
+    let mut lines = source.lines().enumerate();
+    let mut found = lines.by_ref().filter(|(_, text)| text.contains(code));
+    let (at, _) = found.next().expect("the code is in the program");
+    assert!(found.next().is_none(), "`{code}` is in it twice");
+    at + 1
 }
 
 /// Panics if `pattern` is in `page`, wherever it stands.

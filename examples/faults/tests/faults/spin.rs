@@ -1,6 +1,6 @@
 //! A task that wakes itself for ever is seen: first in the dump with its rate, and first by polls.
 
-use crate::process::{Faulty, never};
+use crate::process::{Faulty, line, never};
 
 #[test]
 fn it_is_first_with_its_rate() {
@@ -12,10 +12,13 @@ fn it_is_first_with_its_rate() {
     never(&page, "runtime_probe::source");
     // The beat is none.
     assert_eq!(page.matches("polls/s now").count(), 1, "{page}");
+    let spawned = line("spin", "tokio::spawn(serve_orders");
     for sort in ["polls", "busy"] {
         spin.must(
             &format!("tasks?debug=1&seconds=1&sort={sort}"),
-            r"\A.*\n.*\n\nexamples/faults/src/bin/spin.rs:32:5 \(task\).*\n.* polls \d{3,} \(\d{3,}/s\)$",
+            &format!(
+                r"\A.*\n.*\n\nexamples/faults/src/bin/spin.rs:{spawned}:5 \(task\).*\n.* polls \d{{3,}} \(\d{{3,}}/s\)$"
+            ),
         );
     }
     let refused = spin.page("tasks?sort=waits");
@@ -24,4 +27,13 @@ fn it_is_first_with_its_rate() {
         spin.page("tasks?sort=size")
             .contains("must be alive, polls, busy or waits")
     );
+}
+
+#[test]
+fn a_closed_channel_is_asked_once() {
+    let spin = Faulty::start(env!("CARGO_BIN_EXE_spin"), &["repaired"]);
+    // Beats of 50 ms: the channel was closed after 300 ms.
+    spin.goes_on("tasks?debug=1", r"spin::beat\nalive 1, .*, polls \d{2,}$");
+    let page = spin.page("goroutine?debug=2&match=serve_orders");
+    assert!(page.contains(", polls 2, "), "{page}");
 }

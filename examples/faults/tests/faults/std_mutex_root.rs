@@ -1,6 +1,6 @@
 //! Workers that wait for a lock of std are waits that go on, also without a rate.
 
-use crate::process::Faulty;
+use crate::process::{Faulty, never};
 
 #[test]
 fn workers_wait_for_the_root() {
@@ -15,4 +15,18 @@ fn workers_wait_for_the_root() {
         "goroutine?debug=2",
         "^# timers and I/O of runtime [^ ]* stand still since .*: thread [0-9]+ .* polls goroutine [0-9]+ for ",
     );
+}
+
+#[test]
+fn a_guard_that_is_not_held_over_an_await() {
+    let members = Faulty::start(env!("CARGO_BIN_EXE_std_mutex_root"), &["repaired"]);
+    members.must(
+        "tasks?debug=1",
+        r"std_mutex_root::greet\nalive 0, spawned 1,",
+    );
+    members.goes_on(
+        "tasks?debug=1",
+        r"std_mutex_root::join_members\nalive 3, .*, polls \d{3,}$",
+    );
+    never(&members.page("block?debug=1&ongoing=1"), "blocks a worker");
 }

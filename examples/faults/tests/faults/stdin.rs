@@ -34,3 +34,13 @@ fn the_end_of_a_runtime_waits_for_standard_input() {
     assert!(page.contains(", reads standard input"), "{page}");
     never(&page, "drop_in_place|core::mem::drop|cannot be reached");
 }
+
+#[test]
+fn a_thread_of_its_own_is_waited_for_by_nothing() {
+    let mut program = Faulty::start_with(
+        env!("CARGO_BIN_EXE_stdin"),
+        &["repaired"],
+        &[("RUNTIME_PROBE_WATCHDOG", "100ms")],
+    );
+    program.must_end();
+}

@@ -42,3 +42,17 @@ fn a_wait_under_a_time_out_is_that_wait() {
     let reads = token.page(&format!("goroutine?debug=2&state=io%20wait&{calls}"));
     assert!(reads.starts_with("# 1 of "), "{reads}");
 }
+
+#[test]
+fn a_token_that_is_fetched_without_the_lock() {
+    let token = Faulty::start(env!("CARGO_BIN_EXE_token"), &["repaired"]);
+    token.goes_on(
+        "goroutine?debug=1&match=token::call$",
+        r"^20 @ .*\n(#.*\n)*#.*read_to_string(.*\n)+#.*token::call",
+    );
+    token.must("locks", "^# nothing waits for a Mutex");
+    never(
+        &token.page("mutex?debug=1&ongoing=1"),
+        r"tasks wait for a lock|sync\.Mutex\.Lock",
+    );
+}

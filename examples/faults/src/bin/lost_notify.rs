@@ -1,0 +1,38 @@
+//! Sessions are told to end by `notify_waiters`, which reaches those that wait at that moment: one that is about to wait is not
+//! told.
+
+use faults::repaired;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time;
+
+async fn session(end: Arc<Notify>) {
+    let mut ended = pin!(end.notified());
+    if repaired() {
+        // Waits from here on.
+        ended.as_mut().enable();
+        save().await;
+        ended.await;
+    } else {
+        save().await;
+        // Begins to wait after it was told: the fault.
+        end.notified().await;
+    }
+}
+
+async fn save() {
+    time::sleep(Duration::from_millis(100)).await;
+}
+
+#[tokio::main]
+async fn main() {
+    let end = Arc::new(Notify::new());
+    for _ in 0..5 {
+        tokio::spawn(session(end.clone()));
+    }
+    time::sleep(Duration::from_millis(50)).await;
+    end.notify_waiters();
+    std::future::pending::<()>().await;
+}

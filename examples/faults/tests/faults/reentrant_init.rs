@@ -1,0 +1,30 @@
+//! A value that is made by what waits for it.
+
+use crate::process::{Faulty, line};
+
+#[test]
+fn the_stack_has_the_cell_twice() {
+    let service = Faulty::start(env!("CARGO_BIN_EXE_reentrant_init"), &[]);
+    let inner = line("reentrant_init", "Box::pin(config())");
+    let init = line("reentrant_init", "get_or_init(read_config)");
+    let outer = line("reentrant_init", "println!");
+    service.must(
+        "goroutine?debug=2",
+        &format!(
+            r"^goroutine \d+ \[sync.Mutex.Lock\]:\n(.+\n)*?.*reentrant_init.rs:{init} .*\n(.+\n)*?.*reentrant_init.rs:{inner} .*\n(.+\n)*?.*reentrant_init.rs:{init} .*\n(.+\n)*?.*reentrant_init.rs:{outer} "
+        ),
+    );
+    service.must(
+        "block?debug=1&ongoing=1",
+        r"^\d{7,} 4 @ .*\n# labels: .*sync.Mutex.Lock.*\n#.*OnceCell",
+    );
+}
+
+#[test]
+fn a_value_that_needs_no_other() {
+    let service = Faulty::start(env!("CARGO_BIN_EXE_reentrant_init"), &["repaired"]);
+    service.goes_on(
+        "tasks?debug=1",
+        r"reentrant_init::serve\nalive 5, .*, polls \d{2,}$",
+    );
+}
