@@ -62,7 +62,7 @@ impl LockTable {
         field("waits", Some(lock.waits.to_string()));
         field("waited_ns", Some(lock.waited_ns.to_string()));
         let waiters = lock.waiters.iter().map(|waiter| {
-            let who = self.who(waiter.who, rows);
+            let who = self.who_at(waiter.who, rows, |row| self.place_of(waiter, row));
             let who = who.unwrap_or_else(|| "null".to_owned());
             format!(
                 "\n      {{\"since_ns\": {}, \"who\": {who}}}",
@@ -98,9 +98,18 @@ impl LockTable {
 
     /// A task with where it is, or a thread.
     fn who(&self, who: Who, rows: &HashMap<u64, &Row>) -> Option<String> {
+        self.who_at(who, rows, |row| self.place(row))
+    }
+
+    fn who_at(
+        &self,
+        who: Who,
+        rows: &HashMap<u64, &Row>,
+        place: impl Fn(&Row) -> String,
+    ) -> Option<String> {
         Some(match who {
             Who::Task(id) => {
-                let at = rows.get(&id).map(|row| quoted(&self.place(row)));
+                let at = rows.get(&id).map(|row| quoted(&place(row)));
                 let at = at.unwrap_or_else(|| "null".to_owned());
                 format!("{{\"task\": {id}, \"at\": {at}}}")
             }

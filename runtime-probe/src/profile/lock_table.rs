@@ -5,14 +5,16 @@ use super::diagnosis::OFF;
 use super::goroutine::Goroutines;
 use super::goroutine_forms::Lines;
 use super::held_locks::{described, place, wait};
+use super::leaf_stacks::own_frame;
 use super::selection::{Selection, grouped};
 use crate::registry::locks::Who;
 use crate::snapshot::tasks::Row;
 use crate::snapshot::{
     self,
-    locks::{self, Lock},
+    locks::{self, Lock, Waiter},
 };
 use crate::source;
+use crate::symbol::resolver::resolver;
 use crate::symbol::role;
 use runtime_dump::stack::Frame;
 use std::collections::{HashMap, HashSet};
@@ -156,7 +158,7 @@ impl LockTable {
                     let row = rows.get(&id);
                     let place = row.map_or_else(
                         || "a place that is not known".to_owned(),
-                        |row| self.place(row),
+                        |row| self.place_of(waiter, row),
                     );
                     (place, format!("goroutine {id}"))
                 }
@@ -174,6 +176,16 @@ impl LockTable {
         let mut places: Vec<_> = places.into_iter().collect();
         places.sort_by(|(a, one), (b, other)| other.len().cmp(&one.len()).then(a.cmp(b)));
         places
+    }
+
+    /// Where a waiter of that task waits. A task may have been polled since without the future that waits.
+    pub(super) fn place_of(&self, waiter: &Waiter, row: &Row) -> String {
+        let is_earlier = waiter.poll != 0 && waiter.poll < row.polls;
+        let waits = waiter.waits.filter(|_| is_earlier);
+        match waits.and_then(|waits| own_frame(waits.last, &mut resolver())) {
+            Some(frame) => format!("{}, in an earlier poll", place(&frame)),
+            None => self.place(row),
+        }
     }
 
     /// The innermost function of the application's that a task is in, with its line and what it waits for.

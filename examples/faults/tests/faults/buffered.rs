@@ -14,6 +14,17 @@ fn the_stream_that_is_not_polled_is_named() {
         ),
     );
     never(&page, "deadlock|held by");
+    // One task, in two places.
+    shop.must(
+        "locks",
+        &format!(
+            r"^\tgiven to goroutine \d+, which has been polled since without taking it.*\n\t2 wait, the first for .*\n(.*\n)*?\t\t1 at buffered::.*buffered.rs:{next}\), in an earlier poll: goroutine \d+$"
+        ),
+    );
+    shop.must(
+        "locks",
+        &format!(r"^\t\t1 at buffered::.*buffered.rs:{add}\) \[sync.Mutex.Lock\]: goroutine \d+$"),
+    );
 }
 
 #[test]

@@ -24,7 +24,7 @@ const PAGES: [&str; 9] = [
 ];
 
 /// How they tell it.
-const ALARMS: &str = r"deadlock: (goroutine|thread)|given to goroutine|was given a |which has ended|\(leaked\)|[1-9]\d* tasks? can never go on|stand still|not being polled|threads busy|is being dropped|polls/s now, ";
+const ALARMS: &str = r"deadlock: (goroutine|thread)|given to goroutine|was given a |\(leaked\)|[1-9]\d* tasks? can never go on|stand still|not being polled|threads busy|is being dropped|polls/s now, ";
 
 /// Ends its process when it is dropped.
 pub struct Faulty {
