@@ -1,8 +1,6 @@
 //! A lock that blocks its thread, held over an await, and one of tokio, taken in two orders: the root waits as a task, and the
 //! task keeps its thread.
 
-#![expect(clippy::await_holding_lock, reason = "it is the fault")]
-
 use faults::repaired;
 use std::sync::Arc;
 use std::time::Duration;

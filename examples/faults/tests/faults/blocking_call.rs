@@ -14,7 +14,7 @@ fn the_read_that_blocks_is_shown() {
     service.must(
         "goroutine?debug=2",
         &format!(
-            r"^# running .*, a long poll: its thread is asleep in the kernel.*\ngoroutine \d+ \[running\]:\n(.+\n)*?.*blocking_call.rs:{read} .*\n.*\n.*blocking_call.rs:{call} "
+            r"^# running .*, a long poll: its thread is asleep in the kernel.*\ngoroutine \d+ \[running\]:\n(.+\n)*?.*blocking_call.rs:{read}\b.*\n(.+\n)*?.*blocking_call.rs:{call}\b"
         ),
     );
 }

@@ -10,7 +10,7 @@ fn the_stream_that_is_not_polled_is_named() {
     let page = shop.must(
         "goroutine?debug=2",
         &format!(
-            r"^# .*, was given a Mutex<buffered::Prices> [\d.]+m?s ago, through the future that waited at buffered::.* \(.*buffered.rs:{next}\), which it has not polled since: 1 waits behind it, waits for a Mutex<buffered::Prices>, which it was given itself; .*\ngoroutine \d+ \[sync.Mutex.Lock\]:\n(.+\n)*?.*buffered.rs:{add} "
+            r"^# .*, was given a Mutex<buffered::Prices> [\d.]+m?s ago, through the future that waited at buffered::.* \(.*buffered.rs:{next}\), which it has not polled since: 1 waits behind it, waits for a Mutex<buffered::Prices>, which it was given itself; .*\ngoroutine \d+ \[sync.Mutex.Lock\]:\n(.+\n)*?.*buffered.rs:{add}\b"
         ),
     );
     never(&page, "deadlock|held by");

@@ -9,10 +9,13 @@ fn the_calls_without_an_answer_are_counted() {
     client.must(
         "block?debug=1&ongoing=1",
         &format!(
-            r"^\d+ \d{{3,}} @ .*\n# labels: .*chan receive.*\n#.*oneshot::Receiver.*\n(#.*\n)*#.*forgotten_reply.rs:{answer}\n"
+            r"^\d+ \d{{3,}} @ .*\n# labels: .*chan receive.*\n#.*tokio::sync::oneshot.*\n(#.*\n)*#.*forgotten_reply.rs:{answer}\n"
         ),
     );
-    client.must("goroutine?debug=1", r"^\d{3,} @ .*\n#.*oneshot::Receiver");
+    client.must(
+        "goroutine?debug=1",
+        r"^\d{3,} @ .*\n#.*tokio::sync::oneshot",
+    );
     client.must("tasks?debug=1", r"forgotten_reply::call\nalive \d{3,}, ");
 }
 

@@ -12,7 +12,7 @@ fn both_ends_read() {
         let read = line("half_read", code);
         peers.must(
             &format!("goroutine?debug=2&match=half_read::{job}$"),
-            &format!(r"^goroutine \d+ \[IO wait\]:\n(.+\n)*?.*half_read.rs:{read} "),
+            &format!(r"^goroutine \d+ \[IO wait\]:\n(.+\n)*?.*half_read.rs:{read}\b"),
         );
     }
 }

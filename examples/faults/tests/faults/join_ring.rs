@@ -14,7 +14,7 @@ fn both_wait_for_a_task() {
         sessions.must(
             "goroutine?debug=2&group=1",
             &format!(
-                r"^# 3 tasks, waiting .*\ngoroutine \d+ \[join\]:\n(.+\n)*?.*join_ring.rs:{join} "
+                r"^# 3 tasks, waiting .*\ngoroutine \d+ \[join\]:\n(.+\n)*?.*join_ring.rs:{join}\b"
             ),
         );
     }

@@ -15,7 +15,7 @@ fn the_shutdown_and_the_writer() {
                 "goroutine?debug=2&match=kept_sender::{job}$&state={}",
                 state.replace(' ', "%20")
             ),
-            &format!(r"^goroutine \d+ \[{state}\]:\n(.+\n)*?.*kept_sender.rs:{wait} "),
+            &format!(r"^goroutine \d+ \[{state}\]:\n(.+\n)*?.*kept_sender.rs:{wait}\b"),
         );
     }
 }

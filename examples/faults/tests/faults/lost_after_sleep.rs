@@ -22,7 +22,7 @@ fn what_is_over_is_no_wait() {
         let page = shop.must(
             &format!("goroutine?debug=2&{path}"),
             &format!(
-                r"^# waiting .*, nothing can wake this task: no waker of it is left.*\n.* \[waiting\]:\nwaits.after\(...\)\n.*lost_after_sleep.rs:{line}\nlost_after_sleep::{job}\(...\)\n.*lost_after_sleep.rs:{line} "
+                r"^# waiting .*, nothing can wake this task: no waker of it is left.*\n.* \[waiting\]:\nwaits.after\(...\)\n.*lost_after_sleep.rs:{line}\nlost_after_sleep::{job}\(...\)\n.*lost_after_sleep.rs:{line}\b"
             ),
         );
         // The spawning function is found, too.

@@ -9,7 +9,7 @@ fn the_sessions_that_wait_are_counted() {
     service.must(
         "block?debug=1&ongoing=1",
         &format!(
-            r"^\d{{7,}} 5 @ .*\n# labels: .*sync.Cond.Wait.*\n#.*notify::Notified.*\n(#.*\n)*#.*lost_notify.rs:{wait}\n"
+            r"^\d{{7,}} 5 @ .*\n# labels: .*sync.Cond.Wait.*\n#.*tokio::sync::notify.*\n(#.*\n)*#.*lost_notify.rs:{wait}\n"
         ),
     );
     service.must(

@@ -10,7 +10,7 @@ fn first_and_second_permits_are_told_apart() {
         pool.must(
             "block?debug=1&ongoing=1",
             &format!(
-                r"^\d{{8,}} 4 @ .*\n# labels: .*semacquire.*\n#.*Semaphore::acquire.*\n#.*nested_permits.rs:{acquire}\n"
+                r"^\d{{8,}} 4 @ .*\n# labels: .*semacquire.*\n#.*tokio::sync::semaphore.*\n#.*nested_permits.rs:{acquire}\n"
             ),
         );
     }

@@ -9,8 +9,8 @@ fn the_second_read_waits_for_the_first() {
         "goroutine?debug=2",
         r"^# deadlock: goroutine \d+ \(read_twice::quote\) waits for a RwLock<read_twice::Settings> created at examples/faults/src/bin/read_twice.rs:\d+ that goroutine \d+ \(read_twice::quote\) holds, for [\d.]+m?s; 1 waits behind it$",
     );
-    assert!(page.contains(" [sync.RWMutex.RLock]:\n"), "{page}");
-    assert!(page.contains(" [sync.RWMutex.Lock]:\n"), "{page}");
+    // Without full debug information, a read and a write have one name.
+    assert_eq!(page.matches(" [sync.RWMutex").count(), 2, "{page}");
 }
 
 #[test]

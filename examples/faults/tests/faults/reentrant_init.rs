@@ -11,12 +11,12 @@ fn the_stack_has_the_cell_twice() {
     service.must(
         "goroutine?debug=2",
         &format!(
-            r"^goroutine \d+ \[sync.Mutex.Lock\]:\n(.+\n)*?.*reentrant_init.rs:{init} .*\n(.+\n)*?.*reentrant_init.rs:{inner} .*\n(.+\n)*?.*reentrant_init.rs:{init} .*\n(.+\n)*?.*reentrant_init.rs:{outer} "
+            r"^goroutine \d+ \[sync.Mutex.Lock\]:\n(.+\n)*?.*reentrant_init.rs:{init}\b.*\n(.+\n)*?.*reentrant_init.rs:{inner}\b.*\n(.+\n)*?.*reentrant_init.rs:{init}\b.*\n(.+\n)*?.*reentrant_init.rs:{outer}\b"
         ),
     );
     service.must(
         "block?debug=1&ongoing=1",
-        r"^\d{7,} 4 @ .*\n# labels: .*sync.Mutex.Lock.*\n#.*OnceCell",
+        r"^\d{7,} 4 @ .*\n# labels: .*sync.Mutex.Lock.*\n#.*tokio::sync::once_cell",
     );
 }
 

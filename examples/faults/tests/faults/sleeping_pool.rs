@@ -21,7 +21,7 @@ fn the_closures_that_sleep_are_named() {
     let sleep = line("sleeping_pool", "thread::sleep(PERIOD)");
     jobs.must(
         "goroutine?debug=2&state=blocking",
-        &format!(r"^goroutine \d+ \[blocking\]:\n(.+\n)*?.*sleeping_pool.rs:{sleep} "),
+        &format!(r"^goroutine \d+ \[blocking\]:\n(.+\n)*?.*sleeping_pool.rs:{sleep}\b"),
     );
 }
 
