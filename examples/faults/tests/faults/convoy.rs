@@ -9,7 +9,7 @@ fn the_holder_reads_from_a_socket() {
     bank.must(
         "locks",
         &format!(
-            r"^a Mutex<convoy::Known> created at examples/faults/src/bin/convoy.rs:\d+\n\theld by goroutine \d+( since [\d.]+m?s)?: .*convoy.rs:{read}\) \[IO wait\]\n\t19 wait, the first for .*\n\t\t19 at .* \[sync.Mutex.Lock\]: "
+            r"^a Mutex<convoy::Known> created at examples/faults/src/bin/convoy.rs:\d+\n\theld by goroutine \d+.*: .*convoy.rs:{read}\) \[IO wait\]\n\t19 wait, the first for .*\n(\t\d.*\n)?\t\t19 at .* \[sync.Mutex.Lock\]: "
         ),
     );
     // It goes on, slowly.
