@@ -11,6 +11,7 @@
 //! * [`count_delta`]: what that has changed by;
 //! * [`contention`]: how often and how long was waited where, Go's block and mutex profiles;
 //! * [`cpu_profile`]: what ran for how long;
+//! * [`heap_profile`], [`mem_stats`]: what was allocated, and what of it is alive, Go's heap profile;
 //! * [`profile`]: that and any other profile as `profile.proto`, Go's `debug=0`;
 //! * [`folded`]: any profile as folded stacks, for flame graphs;
 //! * [`schedtrace`]: lines of the scheduler's state;
@@ -32,6 +33,8 @@ pub mod folded;
 pub mod goroutine;
 pub mod goroutine_samples;
 pub mod goroutine_text;
+pub mod heap_profile;
+pub mod mem_stats;
 pub mod naming;
 pub mod profile;
 pub mod profile_file;

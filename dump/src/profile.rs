@@ -51,8 +51,17 @@ pub struct ProfileBuilder<'t> {
     samples: HashMap<(Vec<u64>, Labels), usize>,
 }
 
-/// Keys and values, as indices of strings.
-type Labels = Vec<(i64, i64)>;
+/// Keys, and values that are texts or numbers; texts are indices of strings.
+type Labels = Vec<(i64, i64, i64)>;
+
+/// What a label of a sample says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LabelValue<'a> {
+    /// A word, for `-tagfocus=key=word`.
+    Text(&'a str),
+    /// A number without a unit.
+    Number(i64),
+}
 
 impl<'t> ProfileBuilder<'t> {
     /// A profile without samples, each of which will have one value for each measure.
@@ -132,10 +141,27 @@ impl<'t> ProfileBuilder<'t> {
     /// The same with labels, keys and values, by which pprof can filter and split (`-tagfocus`, `-tagroot`). Samples with
     /// other labels are others.
     pub fn add_labeled(&mut self, list: &AddressList, values: &[i64], labels: &[(&str, &str)]) {
+        let labels: Vec<(&str, LabelValue)> = labels
+            .iter()
+            .map(|(key, value)| (*key, LabelValue::Text(value)))
+            .collect();
+        self.add_with(list, values, &labels);
+    }
+
+    /// The same with labels that may be numbers.
+    pub fn add_with(
+        &mut self,
+        list: &AddressList,
+        values: &[i64],
+        labels: &[(&str, LabelValue<'_>)],
+    ) {
         let ids = self.locations(list);
         let labels = labels
             .iter()
-            .map(|(key, value)| (self.string(key), self.string(value)))
+            .map(|(key, value)| match value {
+                LabelValue::Text(text) => (self.string(key), self.string(text), 0),
+                LabelValue::Number(number) => (self.string(key), 0, *number),
+            })
             .collect();
         let samples = &mut self.profile.sample;
         let index = *self
@@ -148,9 +174,10 @@ impl<'t> ProfileBuilder<'t> {
                     value,
                     label: labels
                         .iter()
-                        .map(|(key, str)| proto::Label {
+                        .map(|(key, str, num)| proto::Label {
                             key: *key,
                             str: *str,
+                            num: *num,
                             ..proto::Label::default()
                         })
                         .collect(),

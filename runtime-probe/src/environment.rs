@@ -22,6 +22,7 @@ pub(crate) static LISTEN: Variable = Variable::new("RUNTIME_PROBE_LISTEN");
 pub(crate) static TOKEN: Variable = Variable::new("RUNTIME_PROBE_TOKEN").needs(&LISTEN);
 pub(crate) static BLOCK_RATE: Variable = Variable::new("RUNTIME_PROBE_BLOCK_RATE");
 pub(crate) static MUTEX_FRACTION: Variable = Variable::new("RUNTIME_PROBE_MUTEX_FRACTION");
+pub(crate) static MEM_RATE: Variable = Variable::new("RUNTIME_PROBE_MEM_RATE");
 pub(crate) static TASK_HISTOGRAMS: Variable = Variable::new("RUNTIME_PROBE_TASK_HISTOGRAMS");
 pub(crate) static WATCHDOG: Variable = Variable::new("RUNTIME_PROBE_WATCHDOG");
 pub(crate) static WATCHDOG_DIR: Variable =
@@ -32,12 +33,13 @@ pub(crate) static FLIGHT_RECORDER: Variable = Variable::new("RUNTIME_PROBE_FLIGH
 pub(crate) static DEBUG: Variable = Variable::new("RUNTIME_PROBE_DEBUG");
 pub(crate) static SIGNAL: Variable = Variable::new("RUNTIME_PROBE_SIGNAL");
 
-static ALL: [&Variable; 13] = [
+static ALL: [&Variable; 14] = [
     &SWITCH,
     &LISTEN,
     &TOKEN,
     &BLOCK_RATE,
     &MUTEX_FRACTION,
+    &MEM_RATE,
     &TASK_HISTOGRAMS,
     &WATCHDOG,
     &WATCHDOG_DIR,

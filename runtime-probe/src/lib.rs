@@ -79,6 +79,7 @@
 //! | `RUNTIME_PROBE_TOKEN=TOKEN` | lets in clients that send the token, see [`pprof::Server::allow_remote`]; then any address will do |
 //! | `RUNTIME_PROBE_BLOCK_RATE=NS` | [`pprof::set_block_profile_rate`] from the start |
 //! | `RUNTIME_PROBE_MUTEX_FRACTION=N` | [`pprof::set_mutex_profile_fraction`] from the start |
+//! | `RUNTIME_PROBE_MEM_RATE=BYTES` | [`pprof::set_mem_profile_rate`] from the start |
 //! | `RUNTIME_PROBE_DEBUG_FILE=PATH` | the debug file of a stripped program |
 //! | `RUNTIME_PROBE_TASK_HISTOGRAMS=1` | [`pprof::set_task_histograms`] from the start |
 //! | `RUNTIME_PROBE_SIGNAL=N` | asks threads for their stacks by signal N instead of one that is not in use; `off` by none |

@@ -3,6 +3,8 @@
 
 use std::cell::Cell;
 
+pub(crate) mod bytes;
+
 /// What an event adds to its place.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Weight {

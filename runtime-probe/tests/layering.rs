@@ -54,7 +54,7 @@ const SEES: [(&str, &[&str]); 6] = [
 ];
 
 /// What the siblings inside `source` know of each other: the user, the used.
-const SOURCE_EDGES: [(&str, &str); 32] = [
+const SOURCE_EDGES: [(&str, &str); 33] = [
     ("blocking", "driving"),
     // A foreign task may have left its thread to closures.
     ("blocking", "foreign"),
@@ -77,6 +77,8 @@ const SOURCE_EDGES: [(&str, &str); 32] = [
     ("foreign", "waker"),
     // A wait inside a poll ends at that poll.
     ("futex", "waker"),
+    // In which task's poll is allocated.
+    ("heap", "polled_task"),
     // What the hooks call.
     ("hooks", "cpu"),
     ("hooks", "foreign"),

@@ -2,7 +2,7 @@
 //!
 //! * [`page`]: what a page is, and the table of them;
 //! * [`routes`]: which request gets which answer;
-//! * [`index`], [`goroutine`], [`block`], [`mutex`], [`profile`], [`cmdline`], [`symbol`], [`threads`], [`tasks`], [`trace`]: the pages;
+//! * [`index`], [`goroutine`], [`block`], [`mutex`], [`heap`], [`profile`], [`cmdline`], [`symbol`], [`threads`], [`tasks`], [`trace`]: the pages;
 //! * [`seconds`], [`stack_format`], [`contended`]: parameters that profiles share;
 //! * [`go_duration`]: durations as Go writes them;
 //! * [`dump_permit`]: how many dumps may be under way at once;
@@ -15,6 +15,7 @@ mod dump_permit;
 pub(crate) mod endpoints;
 pub(crate) mod go_duration;
 mod goroutine;
+mod heap;
 mod index;
 mod locks;
 mod mutex;

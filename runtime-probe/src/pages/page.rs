@@ -1,6 +1,8 @@
 //! A page below `/debug/pprof/`, and the table of all of them: what routes, the index and the tests read.
 
-use super::{block, cmdline, goroutine, locks, mutex, profile, symbol, tasks, threads, trace};
+use super::{
+    block, cmdline, goroutine, heap, locks, mutex, profile, symbol, tasks, threads, trace,
+};
 use runtime_probe_http::refusal::Refusal;
 use runtime_probe_http::reply::Reply;
 use runtime_probe_http::request::Request;
@@ -27,12 +29,14 @@ impl Page {
 }
 
 /// All but the index, in the order of their names.
-pub(super) static PAGES: [Page; 13] = [
+pub(super) static PAGES: [Page; 15] = [
+    heap::ALLOCS_PAGE,
     block::PAGE,
     cmdline::PAGE,
     locks::DEADLOCKS_PAGE,
     goroutine::PAGE,
     goroutine::LEAKS_PAGE,
+    heap::PAGE,
     locks::PAGE,
     mutex::PAGE,
     profile::PAGE,

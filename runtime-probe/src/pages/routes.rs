@@ -10,7 +10,7 @@ use runtime_probe_http::request::{Method, Request};
 /// Answers any request.
 pub(crate) fn answer(request: &Request) -> Reply {
     source::start();
-    route(request).unwrap_or_else(Reply::from)
+    source::heap::answering(|| route(request).unwrap_or_else(Reply::from))
 }
 
 fn route(request: &Request) -> Result<Reply, Refusal> {
@@ -45,10 +45,6 @@ fn route(request: &Request) -> Result<Reply, Refusal> {
     match (page, name) {
         (Some(page), _) => (page.answer)(request),
         (None, "") => index::answer(request),
-        (None, "heap" | "allocs") => Err(Refusal::new(
-            404,
-            "no profile of the heap: runtime-probe does not look at allocations",
-        )),
         (None, _) => Err(Refusal::new(404, "Unknown profile")),
     }
 }

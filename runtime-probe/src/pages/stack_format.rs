@@ -56,14 +56,18 @@ impl StackFormat {
         Ok(())
     }
 
-    /// Answers with a profile. A form that shows one value only shows the last, as pprof does.
+    /// Answers with a profile. A form that shows one value only shows the one that pprof shows first: the last, if the profile
+    /// names no other.
     pub(super) fn reply(self, name: &str, profile: &Profile) -> Result<Reply, Refusal> {
-        let last = profile.sample_type.len().saturating_sub(1);
+        let is_named = profile.default_sample_type != 0;
+        let mut kinds = profile.sample_type.iter().map(|shown| shown.r#type);
+        let named = kinds.position(|kind| is_named && kind == profile.default_sample_type);
+        let shown = named.unwrap_or(profile.sample_type.len().saturating_sub(1));
         match self {
             StackFormat::Proto => Ok(Reply::octets(name, profile.to_gzip())),
-            StackFormat::Folded => Ok(Reply::text(200, fold(profile, last))),
+            StackFormat::Folded => Ok(Reply::text(200, fold(profile, shown))),
             #[cfg(feature = "flamegraph")]
-            StackFormat::FlameGraph => flame_graph(name, profile, last),
+            StackFormat::FlameGraph => flame_graph(name, profile, shown),
         }
     }
 }

@@ -16,6 +16,8 @@
 
 mod cpu;
 pub mod criterion;
+/// The profile of the heap.
+pub mod heap;
 pub mod http;
 #[cfg(feature = "tower")]
 pub mod layer;
@@ -35,6 +37,7 @@ pub mod trace;
 pub use server::{Server, Serving, serve};
 
 pub use cpu::{start_cpu_profile, stop_cpu_profile};
+pub use heap::set_mem_profile_rate;
 pub use profile::{Profile, lookup, profiles};
 pub use rates::{
     block_profile_rate, set_block_profile_rate, set_mutex_profile_fraction, set_task_histograms,

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 #[derive(Clone, Copy, Debug)]
 pub struct Profile(&'static NamedProfile);
 
-/// The profile of that name: `goroutine`, `block`, `mutex`, `threads` or `threadcreate`. Mirrors Go's `pprof.Lookup`.
+/// The profile of that name: `goroutine`, `heap`, `allocs`, `block`, `mutex`, `threads` or `threadcreate`. Mirrors Go's `pprof.Lookup`.
 ///
 /// ```
 /// assert!(runtime_probe::pprof::lookup("goroutine").is_some());
@@ -22,7 +22,7 @@ pub fn lookup(name: &str) -> Option<Profile> {
 ///
 /// ```
 /// let names: Vec<_> = runtime_probe::pprof::profiles().map(|profile| profile.name()).collect();
-/// assert_eq!(names, ["block", "goroutine", "mutex", "threadcreate", "threads"]);
+/// assert_eq!(names, ["allocs", "block", "goroutine", "heap", "mutex", "threadcreate", "threads"]);
 /// ```
 pub fn profiles() -> impl Iterator<Item = Profile> {
     PROFILES.iter().map(Profile)
@@ -46,7 +46,8 @@ impl Profile {
     /// task is disturbed.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] for a `debug` that the profile has no form for; those of `out`.
+    /// [`io::ErrorKind::InvalidInput`] for a `debug` that the profile has no form for; [`io::ErrorKind::Unsupported`] for `heap` and
+    /// `allocs` without the global allocator [`heap::Allocator`](crate::pprof::heap::Allocator); those of `out`.
     ///
     /// ```
     /// let block = runtime_probe::pprof::lookup("block").unwrap();
@@ -68,6 +69,6 @@ impl Profile {
             ));
         }
         source::start();
-        (self.0.write)(&mut out, debug)
+        source::heap::answering(|| (self.0.write)(&mut out, debug))
     }
 }

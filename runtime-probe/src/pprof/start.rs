@@ -1,9 +1,14 @@
 //! What the environment asks for, when the first runtime is built.
 
 use super::trace;
-use super::{Server, set_block_profile_rate, set_mutex_profile_fraction, set_task_histograms};
+use super::{
+    Server, set_block_profile_rate, set_mem_profile_rate, set_mutex_profile_fraction,
+    set_task_histograms,
+};
 use crate::duty::{debug_lines, sigquit, watchdog};
-use crate::environment::{self, BLOCK_RATE, LISTEN, MUTEX_FRACTION, TASK_HISTOGRAMS, TOKEN};
+use crate::environment::{
+    self, BLOCK_RATE, LISTEN, MEM_RATE, MUTEX_FRACTION, TASK_HISTOGRAMS, TOKEN,
+};
 use crate::source;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -41,6 +46,9 @@ pub(crate) fn start_from_environment() {
 fn set_rates_from_environment() {
     if let Some(ns) = BLOCK_RATE.number("a number of nanoseconds; block profiling stays off") {
         set_block_profile_rate(ns.into());
+    }
+    if let Some(bytes) = MEM_RATE.number("a number of bytes; the heap is sampled as without it") {
+        set_mem_profile_rate(bytes.into());
     }
     let unlocks = "a number of unlocks; mutex profiling stays off";
     if let Some(fraction) = MUTEX_FRACTION.number(unlocks) {

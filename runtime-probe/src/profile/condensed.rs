@@ -22,7 +22,7 @@ const TOWERS: [&str; 10] = [
 const FEWEST: usize = 2;
 
 /// The crate that a function is of: of a trait's method, that of the type.
-fn crate_of(function: &str) -> &str {
+pub(super) fn crate_of(function: &str) -> &str {
     let inside = function.trim_start_matches(['<', '&']);
     let inside = inside.strip_prefix("mut ").unwrap_or(inside);
     inside.split("::").next().unwrap_or(inside)

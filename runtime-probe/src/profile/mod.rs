@@ -24,6 +24,7 @@
 //! * `lock_json`: the same as JSON;
 //! * [`sites`]: tasks by where they were spawned, and how long their polls and waits take;
 //! * [`cpu`]: what ran;
+//! * [`heap`]: what is allocated and alive;
 //! * [`long_waits`]: waits that should have ended;
 //! * [`growth`]: counts that become more and more;
 //! * [`alarms`]: what a watchdog tells of what it sees;
@@ -44,6 +45,7 @@ pub(crate) mod doing;
 pub(crate) mod goroutine;
 pub(crate) mod goroutine_forms;
 pub(crate) mod growth;
+pub(crate) mod heap;
 mod held_locks;
 pub(crate) mod idle;
 pub(crate) mod leaf_stacks;

@@ -1,6 +1,6 @@
 //! The profiles that have a name, as Go's `pprof.Lookup` finds them.
 
-use super::{block, goroutine, leaks, mutex, threads};
+use super::{block, goroutine, heap, leaks, mutex, threads};
 use std::io::{self, Write};
 
 /// A profile.
@@ -16,10 +16,12 @@ pub(crate) struct NamedProfile {
 }
 
 /// All of them, in the order of their names.
-pub(crate) static PROFILES: [NamedProfile; 6] = [
+pub(crate) static PROFILES: [NamedProfile; 8] = [
+    heap::ALLOCS_PROFILE,
     block::PROFILE,
     goroutine::PROFILE,
     leaks::PROFILE,
+    heap::HEAP_PROFILE,
     mutex::PROFILE,
     threads::CREATION_PROFILE,
     threads::PROFILE,

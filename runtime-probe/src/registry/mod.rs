@@ -13,8 +13,10 @@
 //! * [`names`]: the names of tasks;
 //! * [`join_sets`]: how many tasks `JoinSet`s have;
 //! * `shelf`, [`locks`]: locks that something waits for, who has them, and what waits;
+//! * [`address_filter`], [`sampled_blocks`]: the sampled blocks of memory that are alive;
 //! * `births`: who created the threads, with the feature `interpose`.
 
+pub(crate) mod address_filter;
 #[cfg(all(
     feature = "interpose",
     target_os = "linux",
@@ -51,6 +53,7 @@ pub(crate) mod permits;
     allow(dead_code, reason = "of tasks and runtimes")
 )]
 pub(crate) mod runtimes;
+pub(crate) mod sampled_blocks;
 mod shelf;
 pub(crate) mod sites;
 pub(crate) mod slab;

@@ -18,11 +18,13 @@
 //! * [`waits`]: waits that have ended;
 //! * [`locks`]: locks that something waits for;
 //! * [`deadlocks`]: cycles of these;
+//! * [`heap`]: what was allocated, and what of it is alive;
 //! * [`watch`]: what may be wrong.
 
 pub(crate) mod deadlocks;
 pub(crate) mod endings;
 pub(crate) mod facts;
+pub(crate) mod heap;
 pub(crate) mod locks;
 pub(crate) mod polls;
 pub(crate) mod pools;

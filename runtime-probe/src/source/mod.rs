@@ -7,6 +7,7 @@
 //! * `futex`: waits of threads, with the feature `interpose`;
 //! * [`polled_task`]: the task that a thread is in the middle of, as words;
 //! * [`creation`]: who creates threads, with the same;
+//! * [`heap`]: the global allocator that samples;
 //! * [`signal`]: the signal by which a thread is asked for its stack, and its handler;
 //! * [`cpu`]: looks at each thread as often as it uses the CPU;
 //! * [`trace`]: what happens on each thread, for an execution trace;
@@ -32,6 +33,7 @@ pub(crate) mod driving;
 pub(crate) mod foreign;
 #[cfg(all(feature = "interpose", target_os = "linux"))]
 mod futex;
+pub(crate) mod heap;
 #[cfg(feature = "rt")]
 pub(crate) mod hooks;
 pub(crate) mod instrumented;
@@ -136,6 +138,7 @@ fn start_first() -> bool {
         // Eagerly: a first capture happens inside some leaf's lock.
         crate::stack::unwind::refresh();
         signal::start();
+        heap::start();
         #[cfg(all(
             feature = "interpose",
             target_os = "linux",

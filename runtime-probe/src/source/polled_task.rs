@@ -76,6 +76,11 @@ impl PolledTask {
         }
     }
 
+    /// The same of a task of ours only: a foreign one's is behind a lock.
+    pub(super) fn own_location(&self) -> Option<&'static Location<'static>> {
+        self.location
+    }
+
     /// Where it was spawned.
     pub(crate) fn spawned_at(&self) -> Option<&'static Location<'static>> {
         self.location.or_else(|| foreign_spawned_at(self))

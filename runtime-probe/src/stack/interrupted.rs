@@ -135,7 +135,7 @@ impl Trace {
     }
 
     /// The frames, innermost first, in two parts between which [`Trace::elided`] are missing. Async-signal-safe.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Frame> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Frame> + Clone {
         let (inner, outer) = self.frames.split_at(HALF);
         let oldest = self.visited.saturating_sub(MOST_FRAMES) % HALF;
         let outer = outer.iter().cycle().skip(oldest).take(HALF);

@@ -9,6 +9,7 @@
 //! * [`interrupted`]: the same from wherever a signal stopped a thread;
 //! * [`walkers`]: what it takes, for many threads at once;
 //! * [`path`]: where on the stack a known path's return addresses lie;
+//! * [`word_lists`]: equal stacks are one, where nothing may be allocated;
 //! * [`template`]: finds the path that is being taken among the known ones, so that most captures need no walk.
 
 pub(crate) mod anchor;
@@ -20,3 +21,4 @@ pub(crate) mod signature;
 pub(crate) mod template;
 pub(crate) mod unwind;
 pub(crate) mod walkers;
+pub(crate) mod word_lists;

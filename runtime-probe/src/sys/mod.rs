@@ -5,6 +5,7 @@ pub(crate) mod cpu_timer;
 pub(crate) mod exit;
 #[cfg(all(feature = "interpose", target_os = "linux"))]
 pub(crate) mod futex;
+pub(crate) mod inner_allocator;
 pub(crate) mod modules;
 pub(crate) mod own_memory;
 pub(crate) mod process_memory;
@@ -14,6 +15,7 @@ pub(crate) mod process_memory;
     not(target_feature = "crt-static")
 ))]
 pub(crate) mod pthread;
+pub(crate) mod reserved;
 pub(crate) mod signal;
 pub(crate) mod thread;
 pub(crate) mod thread_status;

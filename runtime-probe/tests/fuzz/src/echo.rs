@@ -345,6 +345,72 @@ pub(crate) mod cpu {
     }
 }
 
+pub(crate) mod heap {
+    use super::*;
+    use std::time::Duration;
+
+    #[derive(Clone, Copy, Debug, Default)]
+    pub(crate) struct SplitBy {
+        pub(crate) task: bool,
+        pub(crate) age: bool,
+    }
+
+    #[derive(Clone, Copy, Debug)]
+    pub(crate) enum Shows {
+        InUse,
+        Allocated,
+    }
+
+    impl Shows {
+        pub(crate) const fn name(self) -> &'static str {
+            match self {
+                Shows::InUse => "heap",
+                Shows::Allocated => "allocs",
+            }
+        }
+    }
+
+    pub(crate) fn count() -> usize {
+        0
+    }
+
+    pub(crate) fn unavailable() -> Option<&'static str> {
+        None
+    }
+
+    pub(crate) fn give_back() -> String {
+        "given back".to_owned()
+    }
+
+    pub(crate) struct Allocations(String);
+
+    impl Allocations {
+        pub(crate) fn collect(shows: Shows, split_by: SplitBy, crates: &Crates) -> Self {
+            Allocations(format!("{shows:?} {split_by:?} {crates:?}"))
+        }
+
+        pub(crate) fn since(self, before: &Allocations, span: Duration) -> Self {
+            Allocations(format!("{} since {} {span:?}", self.0, before.0))
+        }
+
+        pub(crate) fn comment(&mut self, text: String) {
+            self.0.push_str(&text);
+        }
+
+        pub(crate) fn profile(&self) -> Profile {
+            profile(self.0.clone())
+        }
+
+        pub(crate) fn shown_profile(&self) -> Profile {
+            self.profile()
+        }
+
+        pub(crate) fn write_text(&self, mut out: impl Write) -> io::Result<()> {
+            writeln!(out, "# {}", self.0)
+        }
+    }
+}
+
 pub(crate) mod sampling {
     use std::convert::Infallible;
     use std::time::Duration;

@@ -22,6 +22,7 @@ mod clock {
 #[path = "../../../src/stack"]
 mod stack {
     pub(crate) mod intern;
+    pub(crate) mod word_lists;
 
     /// What a record points to; the real ones are interned in statics.
     pub(crate) mod raw {
@@ -29,12 +30,17 @@ mod stack {
         pub(crate) struct FutureMeta;
         #[derive(Debug)]
         pub(crate) struct WaitSet(pub(crate) u64);
+
+        pub(crate) fn mix(hash: u64, word: u64) -> u64 {
+            (hash.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        }
     }
 }
 
 #[path = "../../../src/registry"]
 mod registry {
     pub(crate) mod births;
+    pub(crate) mod sampled_blocks;
     pub(crate) mod shelf;
     pub(crate) mod task;
     pub(crate) mod wake_slot;
@@ -88,5 +94,7 @@ mod counting_waker;
 mod intern;
 mod record;
 mod ring;
+mod sampled_blocks;
 mod shelf_slots;
 mod wake_slot;
+mod word_lists;

@@ -1,0 +1,493 @@
+//! A profile of allocations: what was allocated by which stack, and what of it is alive. Go's `heap` and `allocs`, which differ
+//! in the value that is shown first.
+//!
+//! It is made of samples. An allocation of `size` bytes is sampled with the probability `1 - exp(-size / rate)`, and stands
+//! for one divided by that. The binary form has what the samples stand for; the text has the samples themselves, as Go's, and
+//! `go tool pprof` works out the rest by the rate in its first line.
+//!
+//! The largest comes first. Go 1.27 has the smallest first.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::ptr;
+
+use crate::address_list::AddressList;
+use crate::count_text::{push_frames, push_remarks};
+use crate::mem_stats::MemStats;
+use crate::profile::{LabelValue, Measure, ProfileBuilder};
+use crate::proto;
+use crate::quoted::push_labels;
+use crate::stack::{Location, Mapping, Stack};
+
+/// Samples of one stack and of about one size.
+#[derive(Clone, Copy, Debug)]
+pub struct Allocated<'s> {
+    /// What allocated.
+    pub stack: &'s Stack,
+    /// Keys and values by which pprof can filter and split; in the order of the keys, as Go has them.
+    pub labels: &'s [(&'s str, &'s str)],
+    /// Samples of other sizes are kept apart by this; it is shown nowhere.
+    pub size_class: u64,
+    /// Bytes for each sample on average, when these were taken; 1 if every allocation was.
+    pub rate: u64,
+    /// All of them.
+    pub allocated: Objects,
+    /// Those that were not freed.
+    pub in_use: Objects,
+}
+
+/// Objects and their bytes, all together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Objects {
+    /// How many.
+    pub objects: u64,
+    /// How large in all.
+    pub bytes: u64,
+}
+
+/// Allocations by stack, labels and size.
+///
+/// ```
+/// use runtime_dump::heap_profile::{Allocated, HeapProfile, Objects};
+/// use runtime_dump::stack::Stack;
+///
+/// let stack = Stack { missing: Some("no stack".into()), ..Stack::default() };
+/// let sample = Allocated {
+///     stack: &stack,
+///     labels: &[],
+///     size_class: 1024,
+///     rate: 512 << 10,
+///     allocated: Objects { objects: 2, bytes: 2048 },
+///     in_use: Objects { objects: 1, bytes: 1024 },
+/// };
+/// let heap = HeapProfile::new(512 << 10, [sample]).to_profile(&[], 0);
+/// // One of 512 allocations of 1 KiB is sampled.
+/// assert_eq!(heap.sample[0].value, [1025, 1049600, 513, 524800]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct HeapProfile {
+    rate: u64,
+    groups: Vec<Group>,
+    comments: Vec<String>,
+    /// Of a difference its length.
+    duration_ns: Option<i64>,
+}
+
+/// Keys and values.
+type Labels = Vec<(String, String)>;
+
+/// The samples of one address list, its labels and a class of sizes.
+#[derive(Clone, Debug)]
+struct Group {
+    key: (String, Labels, u64),
+    list: AddressList,
+    /// What they stand for.
+    allocated: Estimate,
+    in_use: Estimate,
+    /// The samples, as if all were taken at the profile's rate.
+    allocated_samples: Estimate,
+    in_use_samples: Estimate,
+}
+
+/// Objects and bytes, not all of which were seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Estimate {
+    objects: f64,
+    bytes: f64,
+}
+
+impl Estimate {
+    fn add(&mut self, other: Estimate) {
+        self.objects += other.objects;
+        self.bytes += other.bytes;
+    }
+
+    fn times(self, factor: f64) -> Estimate {
+        Estimate {
+            objects: self.objects * factor,
+            bytes: self.bytes * factor,
+        }
+    }
+
+    fn values(self) -> [i64; 2] {
+        [self.objects.round() as i64, self.bytes.round() as i64]
+    }
+
+    /// The same for a text: a part of an object is none, and has no bytes either. pprof refuses these.
+    fn whole(self) -> [i64; 2] {
+        match self.values() {
+            [0, _] => [0, 0],
+            values => values,
+        }
+    }
+
+    fn minus(self, other: Estimate) -> Estimate {
+        let ([objects, bytes], [less, fewer]) = (self.values(), other.values());
+        Estimate {
+            objects: (objects - less) as f64,
+            bytes: (bytes - fewer) as f64,
+        }
+    }
+}
+
+impl Objects {
+    fn samples(self) -> Estimate {
+        Estimate {
+            objects: self.objects as f64,
+            bytes: self.bytes as f64,
+        }
+    }
+
+    /// How many allocations of their average size each of these stands for.
+    fn stand_for(self, rate: u64) -> f64 {
+        if rate <= 1 || self.objects == 0 || self.bytes == 0 {
+            return 1.0;
+        }
+        let size = self.bytes as f64 / self.objects as f64;
+        -1.0 / (-size / rate as f64).exp_m1()
+    }
+}
+
+impl Group {
+    fn new(key: (String, Labels, u64), list: AddressList) -> Self {
+        Group {
+            key,
+            list,
+            allocated: Estimate::default(),
+            in_use: Estimate::default(),
+            allocated_samples: Estimate::default(),
+            in_use_samples: Estimate::default(),
+        }
+    }
+
+    fn labels(&self) -> &Labels {
+        &self.key.1
+    }
+
+    fn values(&self) -> [i64; 4] {
+        let [objects, bytes] = self.allocated.values();
+        let [alive, in_use] = self.in_use.values();
+        [objects, bytes, alive, in_use]
+    }
+
+    /// The average size of an object.
+    fn size(&self) -> i64 {
+        match self.allocated.objects {
+            0.0 => 0,
+            objects => (self.allocated.bytes / objects).round() as i64,
+        }
+    }
+}
+
+impl HeapProfile {
+    /// Adds up samples of equal stacks with equal labels. `rate` is the one in force: bytes for each sample on average.
+    pub fn new<'s>(rate: u64, samples: impl IntoIterator<Item = Allocated<'s>>) -> Self {
+        let mut lists: HashMap<*const Stack, (AddressList, String)> = HashMap::new();
+        let mut groups: HashMap<(String, Labels, u64), Group> = HashMap::new();
+        for sample in samples {
+            let (list, addresses) = lists.entry(ptr::from_ref(sample.stack)).or_insert_with(|| {
+                let list = AddressList::of(sample.stack);
+                let key = list.key();
+                (list, key)
+            });
+            let labels = sample.labels.iter();
+            let labels = labels.map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+            let key = (addresses.clone(), labels.collect(), sample.size_class);
+            let group = groups
+                .entry(key)
+                .or_insert_with_key(|key| Group::new(key.clone(), list.clone()));
+            for (objects, estimate, samples) in [
+                (
+                    sample.allocated,
+                    &mut group.allocated,
+                    &mut group.allocated_samples,
+                ),
+                (sample.in_use, &mut group.in_use, &mut group.in_use_samples),
+            ] {
+                let factor = objects.stand_for(sample.rate);
+                estimate.add(objects.samples().times(factor));
+                let now = match sample.rate == rate {
+                    true => 1.0,
+                    false => factor / objects.stand_for(rate),
+                };
+                samples.add(objects.samples().times(now));
+            }
+        }
+        HeapProfile {
+            rate,
+            groups: sorted(groups.into_values().collect()),
+            comments: Vec::new(),
+            duration_ns: None,
+        }
+    }
+
+    /// What all samples stand for: objects and bytes allocated, objects and bytes in use.
+    pub fn totals(&self) -> [i64; 4] {
+        let each = self.groups.iter().map(Group::values);
+        each.fold([0i64; 4], |sums, values| {
+            std::array::from_fn(|at| sums[at].saturating_add(values[at]))
+        })
+    }
+
+    /// Adds a remark on the whole profile; every format has a place for it.
+    pub fn comment(&mut self, text: impl Into<String>) {
+        self.comments.push(text.into());
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
+    /// The locations of all address lists; one that several lists have comes several times.
+    pub fn locations(&self) -> impl Iterator<Item = &Location> {
+        let lists = self.groups.iter().map(|group| group.list.locations());
+        lists.flatten().map(|location| &**location)
+    }
+
+    /// The same with the scaffolding of all stacks left out, for forms that people look at.
+    #[must_use]
+    pub fn shown(&self) -> Self {
+        let mut groups: HashMap<(String, Labels, u64), Group> = HashMap::new();
+        for group in &self.groups {
+            let list = group.list.shown();
+            let (_, labels, class) = &group.key;
+            let key = (list.key(), labels.clone(), *class);
+            let sum = groups
+                .entry(key)
+                .or_insert_with_key(|key| Group::new(key.clone(), list));
+            sum.allocated.add(group.allocated);
+            sum.in_use.add(group.in_use);
+            sum.allocated_samples.add(group.allocated_samples);
+            sum.in_use_samples.add(group.in_use_samples);
+        }
+        HeapProfile {
+            groups: sorted(groups.into_values().collect()),
+            ..self.clone()
+        }
+    }
+
+    /// Writes the text of `debug=1`. Go's tools read the samples of it.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn write_text(&self, mem_stats: &MemStats, mut out: impl Write) -> io::Result<()> {
+        let (mut allocated, mut in_use) = ([0; 2], [0; 2]);
+        for group in &self.groups {
+            for (sum, samples) in [
+                (&mut allocated, group.allocated_samples),
+                (&mut in_use, group.in_use_samples),
+            ] {
+                let [objects, bytes] = samples.whole();
+                sum[0] += objects;
+                sum[1] += bytes;
+            }
+        }
+        // Without a difference pprof takes it for a text that has no values of what was allocated.
+        if allocated[1] == in_use[1] {
+            allocated[1] += 1;
+        }
+        let mut text = b"heap profile: ".to_vec();
+        push_values(&mut text, in_use, allocated);
+        text.extend_from_slice(format!(" @ heap/{}\n", self.rate.saturating_mul(2)).as_bytes());
+        push_remarks(&mut text, &self.comments);
+        for group in &self.groups {
+            let (in_use, allocated) = (
+                group.in_use_samples.whole(),
+                group.allocated_samples.whole(),
+            );
+            push_values(&mut text, in_use, allocated);
+            text.extend_from_slice(b" @");
+            text.extend_from_slice(group.key.0.as_bytes());
+            text.push(b'\n');
+            if !group.labels().is_empty() {
+                let labels = group.labels().iter();
+                push_labels(&mut text, labels.map(|(key, value)| (&**key, &**value)));
+            }
+            push_frames(&mut text, &group.list);
+            out.write_all(&text)?;
+            text.clear();
+        }
+        text.push(b'\n');
+        mem_stats.push(&mut text);
+        out.write_all(&text)?;
+        out.flush()
+    }
+
+    /// The binary form, `debug=0`, with Go's four values, of which pprof shows the last first: what is in use.
+    pub fn to_profile(&self, mappings: &[Mapping], time_ns: i64) -> proto::Profile {
+        self.builder(mappings, time_ns).build()
+    }
+
+    /// The same, of which pprof shows first what was allocated: Go's `allocs`.
+    pub fn to_allocs_profile(&self, mappings: &[Mapping], time_ns: i64) -> proto::Profile {
+        let builder = self.builder(mappings, time_ns);
+        builder.default_kind("alloc_space").build()
+    }
+
+    /// What changed since `before`, within `duration_ns` nanoseconds, as Go's `seconds=N` has it. What was freed is less than
+    /// nothing.
+    #[must_use]
+    pub fn since(&self, before: &HeapProfile, duration_ns: i64) -> Self {
+        let mut groups: HashMap<_, Group> = self
+            .groups
+            .iter()
+            .map(|group| (group.key.clone(), group.clone()))
+            .collect();
+        for old in &before.groups {
+            let group = groups
+                .entry(old.key.clone())
+                .or_insert_with_key(|key| Group::new(key.clone(), old.list.clone()));
+            group.allocated = group.allocated.minus(old.allocated);
+            group.in_use = group.in_use.minus(old.in_use);
+        }
+        let mut groups: Vec<Group> = groups.into_values().collect();
+        groups.retain(|group| group.values() != [0; 4]);
+        HeapProfile {
+            groups: sorted(groups),
+            duration_ns: Some(duration_ns),
+            ..self.clone()
+        }
+    }
+
+    fn builder<'t>(&self, mappings: &'t [Mapping], time_ns: i64) -> ProfileBuilder<'t> {
+        let measure = |kind, unit| Measure { kind, unit };
+        let measures = [
+            measure("alloc_objects", "count"),
+            measure("alloc_space", "bytes"),
+            measure("inuse_objects", "count"),
+            measure("inuse_space", "bytes"),
+        ];
+        let rate = i64::try_from(self.rate).unwrap_or(i64::MAX);
+        let builder = ProfileBuilder::new(mappings, &measures)
+            .period(measure("space", "bytes"), rate)
+            .time_ns(time_ns)
+            .duration_ns(self.duration_ns.unwrap_or(0));
+        let comments = self.comments.iter();
+        let mut builder = comments.fold(builder, |builder, comment| builder.comment(comment));
+        for group in &self.groups {
+            let labels = group.labels().iter();
+            let mut labels: Vec<(&str, LabelValue)> = labels
+                .map(|(key, value)| (&**key, LabelValue::Text(value)))
+                .collect();
+            labels.push(("bytes", LabelValue::Number(group.size())));
+            labels.sort_unstable_by_key(|(key, _)| *key);
+            builder.add_with(&group.list, &group.values(), &labels);
+        }
+        builder
+    }
+}
+
+fn push_values(text: &mut Vec<u8>, in_use: [i64; 2], allocated: [i64; 2]) {
+    let ([alive, in_use], [objects, bytes]) = (in_use, allocated);
+    text.extend_from_slice(format!("{alive}: {in_use} [{objects}: {bytes}]").as_bytes());
+}
+
+/// What is most in use first, then what was allocated most.
+fn sorted(mut groups: Vec<Group>) -> Vec<Group> {
+    groups.sort_unstable_by(|a, b| {
+        let by_use = b.in_use.bytes.total_cmp(&a.in_use.bytes);
+        let by_allocation = || b.allocated.bytes.total_cmp(&a.allocated.bytes);
+        by_use
+            .then_with(by_allocation)
+            .then_with(|| a.key.cmp(&b.key))
+    });
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::folded::fold;
+
+    fn stack(name: &str) -> Stack {
+        Stack {
+            missing: Some(name.into()),
+            ..Stack::default()
+        }
+    }
+
+    fn sample<'s>(stack: &'s Stack, rate: u64, allocated: u64, in_use: u64) -> Allocated<'s> {
+        let objects = |objects| Objects {
+            objects,
+            bytes: objects * 1000,
+        };
+        Allocated {
+            stack,
+            labels: &[],
+            size_class: 1000,
+            rate,
+            allocated: objects(allocated),
+            in_use: objects(in_use),
+        }
+    }
+
+    fn text(profile: &HeapProfile) -> String {
+        let mut text = Vec::new();
+        profile.write_text(&MemStats::default(), &mut text).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn every_allocation_is_itself_at_rate_one() {
+        let (a, b) = (stack("a"), stack("b"));
+        let profile = HeapProfile::new(1, [sample(&a, 1, 3, 1), sample(&b, 1, 9, 7)]);
+        let proto = profile.to_profile(&[], 7);
+        let values: Vec<_> = proto
+            .sample
+            .iter()
+            .map(|sample| &sample.value[..])
+            .collect();
+        assert_eq!(values, [[9, 9000, 7, 7000], [3, 3000, 1, 1000]]);
+        let label = &proto.sample[0].label[0];
+        assert_eq!((proto.string(label.key), label.num), ("bytes", 1000));
+        assert_eq!(fold(&proto, 3), "a 1000\nb 7000\n");
+        let text = text(&profile);
+        assert!(
+            text.starts_with("heap profile: 8: 8000 [12: 12000] @ heap/2\n"),
+            "{text}"
+        );
+        assert!(text.contains("\n7: 7000 [9: 9000] @ 0xffff82"), "{text}");
+    }
+
+    #[test]
+    fn what_was_allocated_and_what_is_in_use_always_differ_in_the_first_line() {
+        let a = stack("a");
+        let text = text(&HeapProfile::new(1, [sample(&a, 1, 3, 3)]));
+        assert!(
+            text.starts_with("heap profile: 3: 3000 [3: 3001] @ heap/2\n"),
+            "{text}"
+        );
+    }
+
+    /// Of two rates the sum is that of both, whichever is in force; the text has what pprof scales to the same.
+    #[test]
+    fn samples_of_two_rates_add_up() {
+        let a = stack("a");
+        let samples = [sample(&a, 1, 1000, 1000), sample(&a, 100_000, 10, 10)];
+        let expected = 1000.0 + 10.0 / (1.0 - (-0.01f64).exp());
+        for rate in [1, 100_000] {
+            let profile = HeapProfile::new(rate, samples);
+            let proto = profile.to_profile(&[], 0);
+            assert_eq!(proto.sample.len(), 1);
+            assert_eq!(proto.sample[0].value[0], expected.round() as i64);
+            let scaled = 1.0 / (1.0 - (-1000.0 / rate as f64).exp());
+            let factor = if rate == 1 { 1.0 } else { scaled };
+            let raw = profile.groups[0].in_use_samples.objects;
+            assert!((raw * factor - expected).abs() < 1.0, "{raw}");
+        }
+    }
+
+    #[test]
+    fn a_difference_has_what_was_freed_as_less_than_nothing() {
+        let (a, b) = (stack("a"), stack("b"));
+        let before = HeapProfile::new(1, [sample(&a, 1, 3, 3), sample(&b, 1, 1, 1)]);
+        let after = HeapProfile::new(1, [sample(&a, 1, 5, 1), sample(&b, 1, 1, 1)]);
+        let proto = after.since(&before, 20).to_allocs_profile(&[], 50);
+        assert_eq!(proto.sample.len(), 1);
+        assert_eq!(proto.sample[0].value, [2, 2000, -2, -2000]);
+        assert_eq!((proto.time_nanos, proto.duration_nanos), (50, 20));
+        assert_eq!(proto.string(proto.default_sample_type), "alloc_space");
+        assert!(after.since(&after, 20).is_empty());
+    }
+}

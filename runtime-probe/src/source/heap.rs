@@ -1,0 +1,505 @@
+//! The global allocator that samples: any other one, and beside it a count of bytes up to the next sample.
+//!
+//! Allowed in an allocation: this thread's cells, which have no destructors, and the words of tables made beforehand; in
+//! a sampled one also a walk, as in a signal handler. Forbidden: allocating, locks, waiting, panicking. The inner allocator is
+//! called before a block is noted and after it was taken out, so nothing of its own is held meanwhile.
+//!
+//! Nothing is sampled before the probe has started: walkers and tables are made then. Whatever is missing later (a walker,
+//! room in a table) costs a sample its stack, or the sample, and is counted.
+
+use super::polled_task::PolledTask;
+use crate::clock;
+use crate::primitive::{AtomicPtr, AtomicU64, Ordering};
+use crate::registry::address_filter::AddressFilter;
+use crate::registry::names::NameNumber;
+use crate::registry::sampled_blocks::{Block, SampledBlocks};
+use crate::sampling;
+use crate::sampling::bytes::Countdown;
+use crate::stack::anchor::here;
+use crate::stack::interrupted::Trace;
+use crate::stack::raw::FutureMeta;
+use crate::stack::walkers::Walkers;
+use crate::sys::inner_allocator::{Facts, InnerAllocator};
+use crate::sys::reserved;
+use crate::sys::signal::Registers;
+use crate::tally::allocations::{self, Allocations, Missing, SIZES, Sum, Total, Walked};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::panic::Location;
+
+/// Go's: a sample for each 512 KiB.
+pub(crate) const DEFAULT_RATE: u64 = 512 << 10;
+
+/// Frames of a stack that are kept, half of them the innermost: Go's number.
+const MOST_FRAMES: usize = 128;
+
+/// Levels of the table of blocks: two million blocks, which at the default rate is 1 TB, in 50 MB.
+const LEVELS: u32 = 11;
+
+/// A global allocator that samples what goes through another one.
+///
+/// ```
+/// use runtime_probe::pprof::heap::Allocator;
+/// use std::alloc::System;
+///
+/// // Around std's; `Allocator::new(tikv_jemallocator::Jemalloc)` and `Allocator::new(mimalloc::MiMalloc)` are around theirs.
+/// #[global_allocator]
+/// static HEAP: Allocator<System> = Allocator::system();
+/// # assert!(runtime_probe::pprof::lookup("heap").is_some());
+/// ```
+///
+/// Alignment, zeroing and reallocation are the inner allocator's own. A reallocation is a free and an allocation of the new
+/// size, as in Go; a block that is sampled before and after keeps the time of its first allocation.
+///
+/// A program without tokio tasks of its own starts the probe by
+/// [`set_mem_profile_rate`](crate::pprof::set_mem_profile_rate); what was allocated before the start is in no profile.
+#[derive(Debug, Default)]
+pub struct Allocator<A = System> {
+    inner: A,
+}
+
+impl Allocator<System> {
+    /// Around [`System`].
+    pub const fn system() -> Self {
+        Allocator::new(System)
+    }
+}
+
+impl<A> Allocator<A> {
+    /// Around any other.
+    pub const fn new(inner: A) -> Self {
+        Allocator { inner }
+    }
+}
+
+#[expect(unsafe_code, reason = "an allocator")]
+// SAFETY: blocks are the inner allocator's, and its functions get what the caller gave.
+unsafe impl<A: GlobalAlloc> GlobalAlloc for Allocator<A> {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: passed on.
+        let block = unsafe { self.inner.alloc(layout) };
+        if passes(layout.size()) {
+            look::<A>(block, layout.size(), None);
+        }
+        block
+    }
+
+    #[inline]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: passed on.
+        let block = unsafe { self.inner.alloc_zeroed(layout) };
+        if passes(layout.size()) {
+            look::<A>(block, layout.size(), None);
+        }
+        block
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        if FILTER.may_have(block.addr()) {
+            free(block.addr(), layout.size());
+        }
+        // SAFETY: passed on.
+        unsafe { self.inner.dealloc(block, layout) }
+    }
+
+    #[inline]
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        let before = match FILTER.may_have(block.addr()) {
+            true => take(block.addr()),
+            false => None,
+        };
+        // SAFETY: passed on.
+        let new = unsafe { self.inner.realloc(block, layout, new_size) };
+        if let Some(before) = before {
+            moved(before, block.addr(), layout.size(), new);
+        }
+        if passes(new_size) {
+            look::<A>(new, new_size, before.map(|before| before.born));
+        }
+        new
+    }
+}
+
+/// What each thread knows. MUST have no destructor: blocks are freed after those of a thread have run.
+struct Own {
+    countdown: Countdown,
+    /// A sample is being taken.
+    inside: Cell<bool>,
+    /// The probe answers a reader.
+    answers: Cell<bool>,
+}
+
+thread_local! {
+    static OWN: Own = const {
+        Own {
+            countdown: Countdown::new(),
+            inside: Cell::new(false),
+            answers: Cell::new(false),
+        }
+    };
+}
+
+static FILTER: AddressFilter = AddressFilter::new();
+/// The rate in force. 0 before the probe has started, and while sampling is off.
+static RATE: AtomicU64 = AtomicU64::new(0);
+/// What was asked for.
+static WANTED: AtomicU64 = AtomicU64::new(DEFAULT_RATE);
+/// A `fn() -> &'static str`: the name of the inner allocator's type. Null: no allocation has come this way.
+static INNER: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
+static TABLES: AtomicPtr<Tables> = AtomicPtr::new(std::ptr::null_mut());
+
+static REENTERED: AtomicU64 = AtomicU64::new(0);
+static UNWALKED: AtomicU64 = AtomicU64::new(0);
+static UNTRACKED: AtomicU64 = AtomicU64::new(0);
+
+/// Made when the probe starts, and never given back.
+struct Tables {
+    allocations: Allocations,
+    blocks: SampledBlocks,
+    walkers: Walkers,
+}
+
+#[expect(unsafe_code, reason = "reads a pointer that is published once")]
+fn tables() -> Option<&'static Tables> {
+    // SAFETY: null, or published by `start` with Release and never freed.
+    unsafe { TABLES.load(Ordering::Acquire).as_ref() }
+}
+
+/// Whether it is time to look.
+#[inline(always)]
+fn passes(size: usize) -> bool {
+    OWN.with(|own| own.countdown.pass(size))
+}
+
+/// A sample is due, or the rate may have changed.
+#[cold]
+#[inline(never)]
+fn look<A>(block: *mut u8, size: usize, born: Option<u32>) {
+    if INNER.load(Ordering::Relaxed).is_null() {
+        let name: fn() -> &'static str = std::any::type_name::<A>;
+        INNER.store(name as *mut (), Ordering::Relaxed);
+    }
+    OWN.with(|own| {
+        let rate = RATE.load(Ordering::Relaxed);
+        let sampled = own.countdown.look(size, rate, sampling::random);
+        let Some(rate) = sampled.filter(|_| !block.is_null()) else {
+            return;
+        };
+        // The inner allocator may use this one for itself, and a signal handler may allocate although it must not.
+        if own.inside.replace(true) {
+            REENTERED.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        if let Some(tables) = tables() {
+            let sample = match own.answers.get() {
+                true => sample_of_the_probe,
+                false => sample,
+            };
+            sample(tables, block.addr(), size, rate, born);
+        }
+        own.inside.set(false);
+    });
+}
+
+/// Notes a block.
+#[inline(never)]
+#[expect(unsafe_code, reason = "reads registers")]
+fn sample(tables: &Tables, address: usize, size: usize, rate: u64, born: Option<u32>) {
+    let anchor = here!();
+    let registers = Registers {
+        pc: anchor.pc,
+        sp: anchor.sp,
+        fp: anchor.fp,
+        lr: 0,
+    };
+    let (task, end) = PolledTask::here();
+    let spawned_at = task.own_location();
+    let walked = tables.walkers.with_one(|walker, trace: &mut Trace| {
+        trace.take(walker, &registers, end);
+        // The first is this function.
+        let frames = trace.iter().skip(1);
+        let dropped = frames.clone().count().saturating_sub(MOST_FRAMES);
+        let (inner, outer) = (MOST_FRAMES / 2, MOST_FRAMES / 2 + dropped);
+        let kept = frames.enumerate();
+        let kept = kept.filter(|(at, _)| *at < inner || *at >= outer);
+        let walked = Walked {
+            root: task.root,
+            elided: (trace.elided() + dropped) as u32,
+            pcs: kept.map(|(_, frame)| frame.pc as u64),
+        };
+        tables.allocations.site(walked, size, spawned_at, rate)
+    });
+    let site = walked.unwrap_or_else(|| {
+        UNWALKED.fetch_add(1, Ordering::Relaxed);
+        without_stack(tables, Missing::Walker, size, spawned_at, rate)
+    });
+    let Some(site) = site else { return };
+    tables.allocations.allocated(site, size);
+    let block = Block {
+        site,
+        born: born.unwrap_or_else(now),
+        task: task.name.0,
+    };
+    keep(tables, address, size, block);
+}
+
+/// Notes a block that the probe allocates to answer a reader. Without a stack: each dump would add those of a whole
+/// reader of debug information, and the next one would have them to name.
+fn sample_of_the_probe(tables: &Tables, address: usize, size: usize, rate: u64, born: Option<u32>) {
+    let Some(site) = without_stack(tables, Missing::Probe, size, None, rate) else {
+        return;
+    };
+    tables.allocations.allocated(site, size);
+    let block = Block {
+        site,
+        born: born.unwrap_or_else(now),
+        task: 0,
+    };
+    keep(tables, address, size, block);
+}
+
+fn without_stack(
+    tables: &Tables,
+    why: Missing,
+    size: usize,
+    spawned_at: Option<&'static Location<'static>>,
+    rate: u64,
+) -> Option<u32> {
+    let walked = Walked {
+        root: None,
+        elided: why as u32,
+        pcs: std::iter::empty(),
+    };
+    tables.allocations.site(walked, size, spawned_at, rate)
+}
+
+/// Runs what answers a reader: what it allocates is counted as the probe's, without stacks.
+pub(crate) fn answering<R>(answer: impl FnOnce() -> R) -> R {
+    struct Before(bool);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            OWN.with(|own| own.answers.set(self.0));
+        }
+    }
+    let _before = Before(OWN.with(|own| own.answers.replace(true)));
+    answer()
+}
+
+/// From now on a free finds it.
+fn keep(tables: &Tables, address: usize, size: usize, block: Block) {
+    match tables.blocks.insert(address, block) {
+        true => FILTER.add(address),
+        false => {
+            // Its free will not be seen: rather too little in use than what is gone.
+            UNTRACKED.fetch_add(1, Ordering::Relaxed);
+            tables.allocations.freed(block.site, size);
+        }
+    }
+}
+
+/// Takes a block out, which no other thread may have yet.
+#[cold]
+#[inline(never)]
+fn take(address: usize) -> Option<Block> {
+    let block = tables()?.blocks.take(address)?;
+    FILTER.remove(address);
+    Some(block)
+}
+
+#[cold]
+#[inline(never)]
+fn free(address: usize, size: usize) {
+    if let (Some(block), Some(tables)) = (take(address), tables()) {
+        tables.allocations.freed(block.site, size);
+    }
+}
+
+/// A sampled block was reallocated: the old one is freed, unless there is no new one.
+#[cold]
+#[inline(never)]
+fn moved(before: Block, address: usize, size: usize, new: *mut u8) {
+    let Some(tables) = tables() else { return };
+    match new.is_null() {
+        true => keep(tables, address, size, before),
+        false => tables.allocations.freed(before.site, size),
+    }
+}
+
+/// A unit of a block's age: 2^26 ticks, some 20 ms.
+const AGE_BITS: u32 = 26;
+
+fn now() -> u32 {
+    (clock::ticks() >> AGE_BITS) as u32
+}
+
+/// The stamp of a block's `born`.
+pub(crate) fn ticks_of(born: u32) -> clock::Ticks {
+    u64::from(born) << AGE_BITS
+}
+
+/// The probe has started: makes what sampling needs, if this is the global allocator.
+pub(super) fn start() {
+    if !is_installed() || tables().is_some() {
+        return;
+    }
+    let memory = || {
+        let allocations = Allocations::new(reserved::words(allocations::WORDS)?)?;
+        let blocks = SampledBlocks::new(reserved::words(SampledBlocks::words(LEVELS))?);
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        Some(Tables {
+            allocations,
+            blocks,
+            walkers: Walkers::new(cpus.clamp(2, 16)),
+        })
+    };
+    let Some(tables) = memory() else { return };
+    let tables = Box::into_raw(Box::new(tables));
+    // Release: pairs with the Acquire in `tables`. Another thread may have been faster, whose tables stay.
+    let none = std::ptr::null_mut();
+    let first = TABLES.compare_exchange(none, tables, Ordering::Release, Ordering::Relaxed);
+    if first.is_ok() {
+        RATE.store(WANTED.load(Ordering::Relaxed), Ordering::Release);
+    }
+}
+
+/// Whether an allocation has come this way.
+pub(crate) fn is_installed() -> bool {
+    !INNER.load(Ordering::Relaxed).is_null()
+}
+
+/// The name of the inner allocator's type.
+#[expect(unsafe_code, reason = "a function comes back as an address")]
+pub(crate) fn inner() -> Option<&'static str> {
+    let name = INNER.load(Ordering::Relaxed);
+    // SAFETY: null, or stored by `look`, of this type.
+    let name = unsafe { std::mem::transmute::<*mut (), Option<fn() -> &'static str>>(name) };
+    name.map(|name| name())
+}
+
+/// Whether samples are kept at all: the system may have had no room for the tables.
+pub(crate) fn is_started() -> bool {
+    tables().is_some()
+}
+
+/// Samples an allocation for each so many bytes from now on, 0 for none. Returns what was asked for before.
+pub(crate) fn set_rate(bytes: u64) -> u64 {
+    let before = WANTED.swap(bytes, Ordering::Relaxed);
+    if is_started() {
+        RATE.store(bytes, Ordering::Relaxed);
+        OWN.with(|own| own.countdown.restart());
+    }
+    before
+}
+
+/// What was asked for.
+pub(crate) fn rate() -> u64 {
+    WANTED.load(Ordering::Relaxed)
+}
+
+/// What sites have added up to.
+#[derive(Clone, Debug)]
+pub(crate) struct Sampled {
+    pub(crate) site: u32,
+    /// The future whose poll the stack ends at; `None` for the stack of a thread.
+    pub(crate) root: Option<&'static FutureMeta>,
+    pub(crate) elided: u32,
+    /// Return addresses, innermost first.
+    pub(crate) pcs: Vec<usize>,
+    /// Why there are none.
+    pub(crate) missing: Option<Missing>,
+    /// The sizes of a class have one average.
+    pub(crate) size: u64,
+    pub(crate) spawned_at: Option<&'static Location<'static>>,
+    pub(crate) rate: u64,
+    pub(crate) allocated: Sum,
+    pub(crate) freed: Sum,
+}
+
+/// All sites, in no particular order.
+pub(crate) fn totals() -> Vec<Sampled> {
+    let all = tables().map(|tables| tables.allocations.totals().map(sampled).collect());
+    all.unwrap_or_default()
+}
+
+#[expect(unsafe_code, reason = "references come back as addresses")]
+fn sampled(total: Total) -> Sampled {
+    // SAFETY: 0, or the address of a type's `META`; only `sample` writes to the table.
+    let root = unsafe { (total.root as *const FutureMeta).as_ref() };
+    // SAFETY: as above, of a location that is 'static.
+    let spawned_at = unsafe { (total.spawned_at as *const Location<'static>).as_ref() };
+    Sampled {
+        site: total.site,
+        root,
+        elided: total.elided,
+        pcs: total.pcs,
+        missing: total.missing,
+        size: SIZES.middle(total.class),
+        spawned_at,
+        rate: total.rate,
+        allocated: total.allocated,
+        freed: total.freed,
+    }
+}
+
+/// The blocks that are alive: the site, the name of the task that allocated it, when.
+pub(crate) fn alive() -> Vec<(u32, NameNumber, clock::Ticks)> {
+    let each = |block: Block| (block.site, NameNumber(block.task), ticks_of(block.born));
+    let all = tables().map(|tables| tables.blocks.alive().map(each).collect());
+    all.unwrap_or_default()
+}
+
+/// What is missing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Losses {
+    /// Samples without a stack, as all walkers were in use.
+    pub(crate) unwalked: u64,
+    /// Samples without a stack, as there was no room for it.
+    pub(crate) unkept: u64,
+    /// Samples in no profile: there was no room.
+    pub(crate) lost: u64,
+    /// Samples that count as freed, as there was no room for the block.
+    pub(crate) untracked: u64,
+    /// Samples in no profile: they fell into another one's taking.
+    pub(crate) reentered: u64,
+}
+
+pub(crate) fn losses() -> Losses {
+    let (unkept, lost) = tables().map_or((0, 0), |tables| tables.allocations.losses());
+    let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    Losses {
+        unwalked: load(&UNWALKED),
+        unkept,
+        lost,
+        untracked: load(&UNTRACKED),
+        reentered: load(&REENTERED),
+    }
+}
+
+fn inner_allocator() -> InnerAllocator {
+    InnerAllocator::named(inner().unwrap_or_default())
+}
+
+/// What the inner allocator and the system tell.
+pub(crate) fn facts() -> Facts {
+    inner_allocator().facts()
+}
+
+/// Has the inner allocator give free memory back to the system. Says what came of it.
+pub(crate) fn give_back() -> String {
+    let allocator = inner_allocator();
+    let before = allocator.facts().resident;
+    if !allocator.give_back() {
+        let name = inner().unwrap_or_default();
+        return format!("gc: no way is known to have {name} give free memory back to the system");
+    }
+    match before.zip(allocator.facts().resident) {
+        Some((before, after)) => format!(
+            "gc: free memory was given back to the system: {} KiB resident before, {} KiB after",
+            before >> 10,
+            after >> 10
+        ),
+        None => "gc: free memory was given back to the system".to_owned(),
+    }
+}

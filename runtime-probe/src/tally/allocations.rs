@@ -1,0 +1,259 @@
+//! Sampled allocations by site: how many and how many bytes, allocated and freed. A site is a stack, a class of sizes, the
+//! place where the task was spawned, and the rate of sampling.
+//!
+//! Written in the middle of allocations, so all of it lies in memory made beforehand. The values are those of the samples: how
+//! many allocations each stands for follows from its size and rate, and is worked out by a reader.
+//!
+//! Bounded: [`STACKS`] and [`SITES`] words. What finds no room for its stack, or its site, is counted without a stack; what
+//! finds no room for that either is lost, and counted.
+
+use super::lengths::Lengths;
+use crate::primitive::{AtomicU64, Ordering};
+use crate::stack::raw::FutureMeta;
+use crate::stack::word_lists::{ListNumber, WordLists};
+use std::panic::Location;
+
+/// Places of each index: 256 KB.
+const INDEX: usize = 1 << 15;
+/// Words of stacks: 8 MB, at 40 frames each some 24,000 stacks.
+const STACKS: usize = 1 << 20;
+/// Words of sites: 4 MB, eight for each site.
+const SITES: usize = 1 << 19;
+/// Of these, those for what has found no room for its stack.
+const SPARE: usize = SITES / 8;
+
+/// Words of memory that a table takes.
+pub(crate) const WORDS: usize = 2 * INDEX + STACKS + SITES;
+
+/// Sizes below 16 one by one, then eight classes for each power of two: a class has an average that is within 6 % of
+/// each of its sizes, and values are worked out of it with an error of 0.2 %.
+pub(crate) const SIZES: Lengths = Lengths::new(4, 46);
+
+/// Words of a stack before its frames.
+const HEAD: usize = 2;
+const SUMS: usize = 4;
+
+/// What is known of a stack.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Walked<P> {
+    /// The future whose poll the stack ends at; `None` for the stack of a thread.
+    pub(crate) root: Option<&'static FutureMeta>,
+    /// Frames left out in the middle; without addresses a [`Missing`].
+    pub(crate) elided: u32,
+    /// Return addresses, innermost first. None: there is no stack.
+    pub(crate) pcs: P,
+}
+
+/// Why there is no stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// All walkers were in use.
+    Walker,
+    /// The probe itself has allocated, to answer a reader.
+    Probe,
+    /// There was no room for it.
+    Room,
+}
+
+/// The table.
+pub(crate) struct Allocations {
+    stacks: WordLists,
+    sites: WordLists,
+    /// Samples without a stack for want of room, and those of which nothing was kept.
+    unkept: AtomicU64,
+    lost: AtomicU64,
+}
+
+/// What a site has added up to: samples, not what they stand for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Total {
+    pub(crate) site: u32,
+    /// Address of a [`FutureMeta`], or 0.
+    pub(crate) root: u64,
+    pub(crate) elided: u32,
+    /// Empty where there is no stack.
+    pub(crate) pcs: Vec<usize>,
+    /// Why there is none.
+    pub(crate) missing: Option<Missing>,
+    pub(crate) class: usize,
+    /// Address of a [`Location`], or 0.
+    pub(crate) spawned_at: u64,
+    pub(crate) rate: u64,
+    pub(crate) allocated: Sum,
+    pub(crate) freed: Sum,
+}
+
+/// Objects and their bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sum {
+    pub(crate) objects: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Allocations {
+    /// In memory that is all 0; `None` if it is less than [`WORDS`].
+    pub(crate) fn new(memory: &'static [AtomicU64]) -> Option<Self> {
+        let (stack_index, memory) = memory.split_at_checked(INDEX)?;
+        let (site_index, memory) = memory.split_at_checked(INDEX)?;
+        let (stacks, memory) = memory.split_at_checked(STACKS)?;
+        let (sites, _) = memory.split_at_checked(SITES)?;
+        Some(Allocations {
+            stacks: WordLists::new(stack_index, stacks),
+            sites: WordLists::new(site_index, sites),
+            unkept: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+        })
+    }
+
+    /// The number of the site of an allocation of `size` bytes, sampled at `rate`; `None` where there is no room.
+    pub(crate) fn site(
+        &self,
+        walked: Walked<impl Iterator<Item = u64> + Clone>,
+        size: usize,
+        spawned_at: Option<&'static Location<'static>>,
+        rate: u64,
+    ) -> Option<u32> {
+        let head: [u64; HEAD] = [
+            walked
+                .root
+                .map_or(0, |meta| std::ptr::from_ref(meta).addr() as u64),
+            walked.elided.into(),
+        ];
+        let stack = self.stacks.intern(head.into_iter().chain(walked.pcs), 0, 0);
+        let class = SIZES.class(size as u64) as u64;
+        let spawned_at = spawned_at.map_or(0, |at| std::ptr::from_ref(at).addr() as u64);
+        // The numbers of stacks begin at 0.
+        let key = |stack: u64, spawned_at| [stack << 32 | class, spawned_at, rate].into_iter();
+        let known = stack.and_then(|ListNumber(stack)| {
+            let key = key(u64::from(stack) + 1, spawned_at);
+            self.sites.intern(key, SUMS, SPARE)
+        });
+        let site = known.or_else(|| {
+            self.unkept.fetch_add(1, Ordering::Relaxed);
+            self.sites.intern(key(0, 0), SUMS, 0)
+        });
+        if site.is_none() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+        site.map(|ListNumber(site)| site)
+    }
+
+    /// A block of this many bytes was allocated.
+    pub(crate) fn allocated(&self, site: u32, size: usize) {
+        let sums = self.sites.sums(ListNumber(site));
+        sums[0].fetch_add(1, Ordering::Relaxed);
+        sums[1].fetch_add(size as u64, Ordering::Relaxed);
+    }
+
+    /// One of these was freed.
+    pub(crate) fn freed(&self, site: u32, size: usize) {
+        let sums = self.sites.sums(ListNumber(site));
+        // Release: pairs with the Acquire in `totals`, which then sees the allocation.
+        sums[2].fetch_add(1, Ordering::Release);
+        sums[3].fetch_add(size as u64, Ordering::Release);
+    }
+
+    /// All sites.
+    pub(crate) fn totals(&self) -> impl Iterator<Item = Total> {
+        self.sites.all().filter_map(|site| {
+            let [place, spawned_at, rate] = self.sites.words(site)[..] else {
+                return None;
+            };
+            let stack = (place >> 32).checked_sub(1);
+            let stack = stack.map_or_else(Vec::new, |stack| {
+                self.stacks.words(ListNumber(stack as u32))
+            });
+            let missing = match (stack.len(), stack.get(1)) {
+                (0, _) => Some(Missing::Room),
+                (HEAD, Some(why)) if *why == Missing::Probe as u64 => Some(Missing::Probe),
+                (HEAD, _) => Some(Missing::Walker),
+                _ => None,
+            };
+            let (head, pcs) = stack.split_at(stack.len().min(HEAD));
+            let sums = self.sites.sums(site);
+            // The freed first: what is freed was allocated.
+            let sum = |at: usize| Sum {
+                objects: sums[at].load(Ordering::Acquire),
+                bytes: sums[at + 1].load(Ordering::Acquire),
+            };
+            let (freed, allocated) = (sum(2), sum(0));
+            Some(Total {
+                site: site.0,
+                root: head.first().copied().unwrap_or(0),
+                elided: head.get(1).map_or(0, |elided| *elided as u32),
+                pcs: pcs.iter().map(|pc| *pc as usize).collect(),
+                missing,
+                class: place as u32 as usize,
+                spawned_at,
+                rate,
+                allocated,
+                freed,
+            })
+        })
+    }
+
+    /// How many samples have no stack for want of room, and how many are lost.
+    pub(crate) fn losses(&self) -> (u64, u64) {
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        (load(&self.unkept), load(&self.lost))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn memory(words: usize) -> &'static [AtomicU64] {
+        Vec::leak((0..words).map(|_| AtomicU64::new(0)).collect())
+    }
+
+    fn walked(pcs: &[u64]) -> Walked<impl Iterator<Item = u64> + Clone> {
+        Walked {
+            root: None,
+            elided: 0,
+            pcs: pcs.iter().copied(),
+        }
+    }
+
+    #[test]
+    fn a_site_is_a_stack_a_class_of_sizes_and_a_rate() {
+        let table = Allocations::new(memory(WORDS)).unwrap();
+        let site = |pcs: &[u64], size, rate| {
+            let site = table.site(walked(pcs), size, None, rate).unwrap();
+            table.allocated(site, size);
+            site
+        };
+        let first = site(&[1, 2], 1000, 512);
+        assert_eq!(site(&[1, 2], 1001, 512), first);
+        let others = [
+            site(&[1], 1000, 512),
+            site(&[1, 2], 2000, 512),
+            site(&[1, 2], 1000, 1),
+        ];
+        assert!(!others.contains(&first));
+        table.freed(first, 1001);
+        let total = table.totals().find(|total| total.site == first).unwrap();
+        assert_eq!((&total.pcs[..], total.rate), (&[1, 2][..], 512));
+        assert_eq!((total.allocated.objects, total.allocated.bytes), (2, 2001));
+        assert_eq!((total.freed.objects, total.freed.bytes), (1, 1001));
+        assert_eq!((table.totals().count(), table.losses()), (4, (0, 0)));
+    }
+
+    #[test]
+    fn what_finds_no_room_is_counted_without_a_stack() {
+        let table = Allocations::new(memory(WORDS)).unwrap();
+        let long: Vec<u64> = (0..128).collect();
+        for number in 0..10_000u64 {
+            let mut pcs = long.clone();
+            pcs[0] = number;
+            let site = table.site(walked(&pcs), 100, None, 512).unwrap();
+            table.allocated(site, 100);
+        }
+        let (unkept, lost) = table.losses();
+        assert!(unkept > 0 && lost == 0);
+        let nameless = table.totals().find(|total| total.pcs.is_empty()).unwrap();
+        assert_eq!(nameless.allocated.objects, unkept);
+        let all: u64 = table.totals().map(|total| total.allocated.objects).sum();
+        assert_eq!(all, 10_000);
+    }
+}
