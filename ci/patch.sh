@@ -19,23 +19,9 @@ source ci/services.sh
 CARGO_TARGET_DIR=$target cargo build --quiet --locked -p runtime-dump-cli
 runtime_dump=$target/debug/runtime-dump
 
-rm -rf "$work/service"
 mkdir -p "$work"
-cp -r examples/ecosystem "$work/service"
-rm -rf "$work/service/target"
+copy_plain_services "$work/service"
 cd "$work/service"
-# The shop's own tokio, and nothing of the probe's: its server is started by the environment.
-sed -i 's|^tokio = .*|tokio = { version = "1.54", features = ["full"] }|' Cargo.toml
-sed -i '/let name = |request/d; /\.layer(tokio::pprof/s/\.layer(.*)//; s/{Path, Request, State}/{Path, State}/' src/web.rs
-sed -i '/\.layer(tokio::pprof/s/\.layer(.*);/;/' src/grpc.rs
-sed -i '/pprof::serve/d; /let address = probe/d; /println!("curl/s/.*/    println!("all have answered");/' src/main.rs
-# The shop needs nothing that they do not need.
-mkdir src/bin
-cp -r "$root/examples/src/bin/checkout" src/bin/
-sed -i '/let probe = start_probe/,/tokio-console cannot/d; s/probe\.local_addr().unwrap_or(.*), load/probe, load/
-    /if let Some(console) = &console/,/^    }/d; s/^        console,$/        console: _,/; /^\/\/\/ Starts the probe/,/^}/d
-    /Each request is an entry/,/^        )$/d; s/{Path, Request, State}/{Path, State}/' src/bin/checkout/main.rs
-if grep -rn 'pprof\|runtime[-_]probe' src Cargo.toml | grep -v '//'; then fail "the service still knows the probe"; fi
 # Only what the rename brought leaves the lock file.
 cargo tree --quiet > /dev/null
 before=$(find . -type f -exec sha256sum {} + | sort -k 2)

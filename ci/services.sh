@@ -1,5 +1,5 @@
-# Sourced by ci/ecosystem.sh and ci/patch.sh: the services of examples/ecosystem, a redis-server for one of them, and what a
-# dump must have of their tasks. `work` is a directory of the script; what is started here ends with the script.
+# Sourced by ci/ecosystem.sh, ci/patch.sh and ci/pid_services.sh: the services of examples/ecosystem, a redis-server for one
+# of them, and what a dump must have of their tasks. `work` is a directory of the script; what is started here ends with it.
 # shellcheck shell=bash
 
 started=()
@@ -11,6 +11,25 @@ trap end_services EXIT
 fail() {
     echo "$(basename "$0"): $1" >&2
     exit 1
+}
+
+# Copies the services, and the shop of the README, without the rename and without what only the probe has: plain tokio's.
+# The shop needs nothing that they do not need. Argument: the directory that is made.
+copy_plain_services() {
+    rm -rf "$1"
+    cp -r examples/ecosystem "$1"
+    rm -rf "$1/target"
+    mkdir "$1/src/bin"
+    cp -r examples/src/bin/checkout "$1/src/bin/"
+    # Whatever is of the probe has to go: a server of it, its layer, its names of requests.
+    sed -i 's|^tokio = .*|tokio = { version = "1.54", features = ["full"] }|' "$1/Cargo.toml"
+    sed -i '/let name = |request/d; /\.layer(tokio::pprof/s/\.layer(.*)//; s/{Path, Request, State}/{Path, State}/' "$1/src/web.rs"
+    sed -i '/\.layer(tokio::pprof/s/\.layer(.*);/;/' "$1/src/grpc.rs"
+    sed -i '/pprof::serve/d; /let address = probe/d; /println!("curl/s/.*/    println!("all have answered");/' "$1/src/main.rs"
+    sed -i '/let probe = start_probe/,/tokio-console cannot/d; s/probe\.local_addr().unwrap_or(.*), load/probe, load/
+        /if let Some(console) = &console/,/^    }/d; s/^        console,$/        console: _,/; /^\/\/\/ Starts the probe/,/^}/d
+        /Each request is an entry/,/^        )$/d; s/{Path, Request, State}/{Path, State}/' "$1/src/bin/checkout/main.rs"
+    ! grep -rn 'pprof\|runtime[-_]probe' "$1/src" "$1/Cargo.toml" | grep -v '//' || fail "the service still knows the probe"
 }
 
 # Sets REDIS, which the services read, and without a redis-server `skipped`, for the script's last line.
@@ -70,8 +89,13 @@ task() {
 
 # Takes dumps until one has every task that the script's `expect` asks for. Arguments: curl's.
 await_tasks() {
+    await_tasks_of curl --silent --show-error --fail --max-time 10 "$@"
+}
+
+# The same. Arguments: a command that prints a dump.
+await_tasks_of() {
     for _ in {1..50}; do
-        curl --silent --show-error --fail --max-time 10 "$@" > "$work/dump"
+        "$@" > "$work/dump"
         missing=
         expect
         [[ $missing ]] || return 0

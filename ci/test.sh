@@ -21,9 +21,9 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
 [ -z "${CI:-}" ] || export CARGO_INCREMENTAL=0
 
 probe_features=runtime-probe/full,runtime-probe/test-util,runtime-probe/tower,runtime-probe/lock_api
-features=$probe_features,runtime-probe-axum/hyper
+features=$probe_features,runtime-probe/decode,runtime-probe-axum/hyper
 # Always the same ones together: cargo unites their features, so each other choice compiles tokio and what is above it anew.
-packages=(-p runtime-dump -p runtime-probe -p runtime-probe-http -p runtime-probe-axum -p runtime-probe-console -p runtime-dump-cli -p examples -p faults)
+packages=(-p runtime-dump -p runtime-dump-decode -p runtime-probe -p runtime-probe-http -p runtime-probe-axum -p runtime-probe-console -p runtime-dump-cli -p examples -p faults)
 # What a build of ours may have beside them, and where the probe behaves otherwise with those.
 other_features=runtime-probe/flamegraph,runtime-probe/interpose,runtime-probe/tracing,runtime-probe/semaphore
 other_tests=(goroutine_parameters interpose threadcreate block watchdog_tracing semaphore)
@@ -59,6 +59,7 @@ package             | release | rust text ci/package.sh | what would be publishe
 licences            | release | rust deny.toml     | licences, and crates in two versions, by cargo deny; first: runtime-probe/tests/dependencies.rs | licences
 leaf-table-ways     | release | rust ci/leaf_table.sh | every leaf: release builds, symbols only, stripped; first: runtime-probe/tests/semantics.rs | leaf_table_ways
 pid-ways            | release | rust ci/pid_ways.sh | dumps of a process: the oldest tokio, fat LTO, DWARF 5, packed split debug information; first: dump/cli/tests/pid.rs | pid_ways
+pid-services        | release | rust ci/pid_services.sh ci/services.sh | dumps of processes: axum, tonic, reqwest, sqlx, redis, and the shop under load, 100 times; first: dump/cli/tests/pid.rs | pid_services
 fuzz                | release | rust ci/fuzz.sh    | made-up bytes for what reads strangers' bytes; first: dump/tests/arbitrary.rs | bash ci/fuzz.sh
 memcheck            | release | rust ci/memcheck.sh | a stress run under valgrind; first: runtime-probe/tests/stress.rs | memcheck
 console-subscriber  | release | rust               | what we send beside what console-subscriber sends; first: runtime-probe/console/tests/many.rs | cargo_test -p runtime-probe-console --features subscriber --test subscriber
@@ -248,7 +249,7 @@ lint_stable() {
 documentation() {
     RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --features "$features"
     # The links between private modules, too.
-    RUSTDOCFLAGS='-D warnings' cargo doc "${packages[@]:0:10}" --no-deps --features "$features" --document-private-items
+    RUSTDOCFLAGS='-D warnings' cargo doc "${packages[@]:0:14}" --no-deps --features "$features" --document-private-items
     done_with doc
 }
 
@@ -290,7 +291,7 @@ cargo_test() {
 test_packages() {
     peers
     cargo_test "${packages[@]}" --features "$features"
-    [ -z "$nextest" ] || cargo test --doc "${packages[@]:0:8}" --features "$features"
+    [ -z "$nextest" ] || cargo test --doc "${packages[@]:0:12}" --features "$features"
 }
 
 test_other() {
@@ -313,7 +314,7 @@ oldest_rust() {
         step_skipped=1
         return
     fi
-    CARGO_TARGET_DIR=target/oldest cargo "+$oldest" check "${packages[@]:0:10}" --features "$features"
+    CARGO_TARGET_DIR=target/oldest cargo "+$oldest" check "${packages[@]:0:14}" --features "$features"
     done_with oldest
 }
 
@@ -354,6 +355,13 @@ leaf_table_ways() {
 pid_ways() {
     bash ci/pid_ways.sh
     done_with pid-ways
+}
+
+pid_services() {
+    need curl curl --version || { skip "no curl"; return; }
+    need redis-server redis-server --version || lacks "no redis-server, so no service of redis"
+    bash ci/pid_services.sh
+    done_with pid-services
 }
 
 memcheck() {

@@ -59,13 +59,14 @@
 //! tasks, and nothing is shadowed but the `Mutex` and `RwLock` of `sync`, for the mutex profile. With `tracing` the watchdog
 //! warns by `tracing::warn!`, not on standard error.
 //!
-//! Of the probe itself: `flamegraph` (`format=flamegraph`), `lock_api` (`sync::blocking::Watched`), `tower`
+//! Of the probe itself: `decode` (stacks of tasks that dependencies spawn, from their futures), `flamegraph` (`format=flamegraph`), `lock_api` (`sync::blocking::Watched`), `tower`
 //! (`pprof::layer()`), and `interpose`: the block profile has the waits of threads for the locks of std and parking_lot, and
 //! `threadcreate` who created them. It defines the symbols `syscall` and `pthread_create`: not for a statically linked
 //! program, nor with a global allocator that waits for such a lock while it holds another one.
 //!
 //! `--cfg tokio_unstable` (in `RUSTFLAGS`, as tokio itself wants it) adds the tasks that dependencies spawn through plain
-//! tokio: their state, their wait and where they were spawned, without a stack. All else works without it.
+//! tokio: their state, their wait and where they were spawned, without a stack unless the feature `decode` is on and the binary
+//! has types (`debug = 2`). All else works without it.
 //!
 //! # Environment
 //!

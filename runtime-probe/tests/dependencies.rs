@@ -81,9 +81,10 @@ fn no_dependency_brings_its_defaults() {
 
 /// What a user's build takes in: the packages below each of ours that is published.
 fn taken_in(graph: &Graph) -> BTreeSet<String> {
-    const OURS: [&str; 5] = [
+    const OURS: [&str; 6] = [
         "runtime-dump",
         "runtime-probe-http",
+        "runtime-dump-decode",
         "runtime-probe",
         "runtime-probe-axum",
         "runtime-probe-console",

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -34,6 +35,58 @@ fn every_kind_of_wait_is_shown_down_to_its_leaf() {
         "UPDATE_GOLDEN=1 writes what differs:\n{}",
         difference(&expected, &text)
     );
+}
+
+#[test]
+fn a_blocking_queue_in_parts_has_the_same_tasks() {
+    let mut command = Command::new(waits());
+    let waits = Process::start(&waits());
+    let sharded = Process::of(command.env("TOKIO_UNSTABLE_SHARDED_BLOCKING_QUEUE", "1"));
+    let tasks = |process: &Process| {
+        let dump = dump(process.id(), &[]);
+        assert!(
+            dump.contains("waits for a thread of the blocking pool"),
+            "{dump}"
+        );
+        let tasks = blocks(&dump).1.into_values();
+        tasks.collect::<Vec<_>>().join("\n")
+    };
+    let (one, several) = (tasks(&waits), tasks(&sharded));
+    assert!(one == several, "{}", difference(&one, &several));
+}
+
+#[test]
+fn the_target_runs_on_when_the_command_is_killed() {
+    let waits = Process::start_with(&waits(), &["400"]);
+    let command = env!("CARGO_BIN_EXE_runtime-dump");
+    // The whole of it, from its start to beyond its end.
+    let began = Instant::now();
+    dump(waits.id(), &[]);
+    let whole = began.elapsed();
+    for part in 0..40 {
+        let mut killed = Command::new(command)
+            .args(["pid", &waits.id().to_string()])
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(whole * part / 36);
+        killed.kill().unwrap();
+        killed.wait().unwrap();
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", waits.id())).unwrap();
+        for task in tasks {
+            // A thread of the pool may have ended.
+            let status = std::fs::read_to_string(task.unwrap().path().join("status"));
+            let status = status.unwrap_or_default();
+            assert!(!status.contains("State:\tt"), "{status}");
+            assert!(!status.contains("State:\tT"), "{status}");
+            assert!(
+                status.is_empty() || status.contains("TracerPid:\t0\n"),
+                "{status}"
+            );
+        }
+    }
+    let dump = dump(waits.id(), &["--match", "comes_and_goes"]);
+    assert_eq!(blocks(&dump).1.len(), 200);
 }
 
 #[test]
@@ -253,6 +306,60 @@ fn what_cannot_be_dumped_is_refused_with_the_way_out() {
     assert!(gone.contains("there is no process 4194305"), "{gone}");
 }
 
+/// A program of one page that pauses for ever, by i386's system call of number 29.
+#[test]
+fn a_32_bit_process_is_refused() {
+    const ADDRESS: u32 = 0x0804_8000;
+    const HEADERS: u32 = 52 + 32;
+    // mov eax, 29; int 0x80; and again.
+    let code = [0xb8, 29, 0, 0, 0, 0xcd, 0x80, 0xeb, 0xf7];
+    let mut bytes = b"\x7fELF\x01\x01\x01".to_vec();
+    bytes.resize(16, 0);
+    let mut push = |numbers: &[(u32, usize)]| {
+        for (number, size) in numbers {
+            bytes.extend(&number.to_le_bytes()[..*size]);
+        }
+    };
+    // An executable of machine 3, and where it begins; its headers.
+    push(&[
+        (2, 2),
+        (3, 2),
+        (1, 4),
+        (ADDRESS + HEADERS, 4),
+        (52, 4),
+        (0, 4),
+        (0, 4),
+    ]);
+    push(&[(52, 2), (32, 2), (1, 2), (0, 2), (0, 2), (0, 2)]);
+    // All of the file, readable and executable.
+    let size = HEADERS + code.len() as u32;
+    push(&[
+        (1, 4),
+        (0, 4),
+        (ADDRESS, 4),
+        (ADDRESS, 4),
+        (size, 4),
+        (size, 4),
+        (5, 4),
+        (4096, 4),
+    ]);
+    bytes.extend(code);
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("narrow");
+    std::fs::write(&program, bytes).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut narrow = match Command::new(&program).spawn() {
+        Ok(narrow) => narrow,
+        Err(error) => return println!("no 32-bit program runs here: {error}"),
+    };
+    let refused = refusal(narrow.id(), &[]);
+    let is_alive = narrow.try_wait().unwrap().is_none();
+    narrow.kill().unwrap();
+    narrow.wait().unwrap();
+    assert!(is_alive, "it has ended");
+    assert!(refused.contains("the program is a 32-bit one"), "{refused}");
+    assert!(refused.contains("64-bit x86_64 programs"), "{refused}");
+}
+
 #[test]
 fn a_program_without_a_runtime_yet_is_refused() {
     let waits = Process::start_with(&waits(), &["none"]);
@@ -371,11 +478,14 @@ impl Process {
     }
 
     fn start_with(program: &Path, arguments: &[&str]) -> Self {
-        let mut child = Command::new(program)
-            .args(arguments)
+        Self::of(Command::new(program).args(arguments))
+    }
+
+    fn of(command: &mut Command) -> Self {
+        let mut child = command
             .stdout(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let mut line = String::new();
         let out = child.stdout.as_mut().unwrap();
         BufReader::new(out).read_line(&mut line).unwrap();

@@ -18,9 +18,9 @@ use runtime_probe_http::refusal::Refusal;
 use runtime_probe_http::reply::{Body, Reply};
 use runtime_probe_http::request::Request;
 
-const PARAMETERS: [&str; 14] = [
-    "crate", "debug", "format", "frames", "fresh", "group", "limit", "match", "minwait", "names",
-    "plain", "seconds", "slow", "state",
+const PARAMETERS: [&str; 15] = [
+    "crate", "debug", "decode", "format", "frames", "fresh", "group", "limit", "match", "minwait",
+    "names", "plain", "seconds", "slow", "state",
 ];
 
 /// Those of the page of leaks.
@@ -37,6 +37,7 @@ pub(super) const PAGE: Page = Page {
             tasks once. debug=3 is a profile with a sample per task, labelled with its id, state, wait and spawn site. \
             seconds=N returns a delta profile, format=folded and format=flamegraph the stacks of a flame graph. match=REGEX, \
             state=LIST, minwait=10s and limit=N keep the tasks that one looks for; names=full shows generic arguments; \
+            decode=0 leaves out the stacks that foreign tasks have by their futures; \
             fresh=1 first wakes the tasks whose stacks leave open where they wait. Threads that run a task are asked for its \
             stack by a signal; slow=1s says of which polls the thread is told of.",
     count: tasks::count,
@@ -216,6 +217,7 @@ fn selection(request: &Request) -> Result<Selection, Refusal> {
         Some(0) => return Err(invalid("limit", "must be a positive integer")),
         limit => limit.map(|limit| limit as usize),
     };
+    selection.without_decoding = !decodes(request)?;
     selection.fresh = request.switch("fresh")?;
     selection.crates = crates(request)?;
     selection.all_frames = match request.param("frames")? {
@@ -226,6 +228,22 @@ fn selection(request: &Request) -> Result<Selection, Refusal> {
     };
     selection.names = names(request)?;
     Ok(selection)
+}
+
+/// Whether foreign tasks are decoded: where the program was built for it, unless it is not wanted.
+fn decodes(request: &Request) -> Result<bool, Refusal> {
+    match request.param("decode")? {
+        None => Ok(cfg!(feature = "decode")),
+        Some("0") => Ok(false),
+        Some("1") if cfg!(feature = "decode") => Ok(true),
+        Some("1") => Err(Refusal::new(
+            501,
+            "decode=1 needs the feature \"decode\" of runtime-probe, which this program was built without",
+        )),
+        Some(_) => Err(Refusal::bad_request(
+            "invalid value for \"decode\" - must be 0 or 1",
+        )),
+    }
 }
 
 /// A switch that only `debug=2` has.

@@ -203,8 +203,13 @@ impl Diagnosis {
         if self.foreign > 0 {
             lines.push(format!(
                 "{} of {} tasks are foreign: a dependency spawned them with plain tokio, so they have a state and a spawn \
-                 site but no stack. A crate that depends on runtime-probe under the name tokio has stacks",
-                self.foreign, self.tasks
+                 site but no stack{}. A crate that depends on runtime-probe under the name tokio has stacks",
+                self.foreign,
+                self.tasks,
+                match cfg!(feature = "decode") {
+                    true => " but that of their future, where the binary has types (debug = 2)",
+                    false => "; the feature decode reads their futures where the binary has types (debug = 2)",
+                }
             ));
         }
         lines.extend(unlisted(self.unlisted, self.tasks));

@@ -1,6 +1,8 @@
 //! Tasks, as Go's goroutine profile shows goroutines: what a dump is made of. Its forms are in [`super::goroutine_forms`].
 
 use super::conditions::{self, Condition};
+#[cfg(feature = "decode")]
+use super::decoded::Decoded;
 use super::diagnosis::count_unlisted;
 use super::doing::{Does, Doing};
 use super::goroutine_forms::Lines;
@@ -76,6 +78,9 @@ pub(crate) struct Goroutines {
     pub(super) locks: HeldLocks,
     /// Tasks that can never go on, if the selection asks for them.
     pub(super) leaked: Leaked,
+    /// Foreign tasks by their futures.
+    #[cfg(feature = "decode")]
+    pub(super) decoded: Decoded,
     /// Why running tasks have no stack, and how many.
     pub(super) unseen: BTreeMap<String, usize>,
 }
@@ -136,6 +141,11 @@ impl Goroutines {
         let deadlocks = deadlocks::of(&tasks, &locks);
         let look = conditions::Look::take(&under_way::of(&tasks), deadlocks);
         let rates = rates.end();
+        #[cfg(feature = "decode")]
+        let decoded = match selection.without_decoding {
+            true => Decoded::default(),
+            false => Decoded::take(&tasks),
+        };
         let mut resolver = resolver();
         let mut tables = Tables {
             time_ns: tasks.time_ns,
@@ -176,9 +186,13 @@ impl Goroutines {
             settling: Settling::default(),
             asked: HashMap::new(),
             rates,
+            #[cfg(feature = "decode")]
+            decoded,
             unseen: BTreeMap::new(),
         };
         goroutines.walk_running(&running, &mut resolver);
+        #[cfg(feature = "decode")]
+        goroutines.place_decoded();
         goroutines.join_queued();
         drop(resolver);
         if goroutines.selection.leaks != Leaks::Among {
@@ -229,6 +243,37 @@ impl Goroutines {
             let key = self.tasks.stack_keys[row.stack_key as usize];
             self.tasks.rows[at].stack_key = self.add(key, stack, doing);
         }
+    }
+
+    /// Gives foreign tasks that wait the stacks of their futures.
+    #[cfg(feature = "decode")]
+    fn place_decoded(&mut self) {
+        // By the stack key and the stack.
+        let mut placed: HashMap<(u32, usize), u32> = HashMap::new();
+        let decoded = std::mem::take(&mut self.decoded);
+        for at in 0..self.tasks.rows.len() {
+            let row = self.tasks.rows[at];
+            let Some((wait, made)) = decoded.of(row.id) else {
+                continue;
+            };
+            let both = (row.stack_key, wait.stack);
+            let known = placed.get(&both).copied();
+            let new = known.unwrap_or_else(|| {
+                let key = self.tasks.stack_keys[row.stack_key as usize];
+                let doing = match key.state {
+                    tasks::State::Waiting => Doing {
+                        branches: made.branches.clone(),
+                        ..Doing::of(Does::WaitsFor(made.reason))
+                    },
+                    _ => self.doings[row.stack_key as usize].clone(),
+                };
+                let stack = made.stack.clone();
+                self.add(key, stack, doing)
+            });
+            placed.insert(both, new);
+            self.tasks.rows[at].stack_key = new;
+        }
+        self.decoded = decoded;
     }
 
     fn add(&mut self, key: StackKey, stack: Stack, doing: Doing) -> u32 {
@@ -465,6 +510,11 @@ impl Goroutines {
             && let Some(runtime) = self.tasks.runtime(row.runtime)
         {
             notes.push(format!("runtime {runtime}"));
+        }
+        #[cfg(feature = "decode")]
+        if let Some((wait, _)) = self.decoded.of(row.id) {
+            notes.push("decoded".to_owned());
+            notes.extend(wait.notes.iter().cloned());
         }
         notes.extend(self.locks.notes(row, key.state, |tid| self.thread_of(tid)));
         notes.extend(self.not_polled(row));

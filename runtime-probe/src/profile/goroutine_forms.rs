@@ -62,11 +62,10 @@ impl Goroutines {
     fn conditions(&self) -> impl Iterator<Item = String> {
         let unlisted = unlisted(self.unlisted, self.all);
         let covers = (self.selection.leaks != Leaks::Among).then(|| self.remark_on_leaks());
-        self.conditions
-            .iter()
-            .map(Condition::text)
-            .chain(unlisted)
-            .chain(covers)
+        let conditions = self.conditions.iter().map(Condition::text);
+        #[cfg(feature = "decode")]
+        let conditions = conditions.chain(self.decoded.remark.clone());
+        conditions.chain(unlisted).chain(covers)
     }
 
     fn remark_on_leaks(&self) -> String {

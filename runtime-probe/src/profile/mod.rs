@@ -11,6 +11,7 @@
 //! * `held_locks`: who has the locks that tasks wait for;
 //! * [`idle`]: who does not poll a task that is ready;
 //! * [`condensed`]: which frames it leaves out;
+//! * `decoded`: where foreign tasks wait, by their futures;
 //! * [`goroutine`]: these tasks;
 //! * [`goroutine_forms`]: the forms of a dump of them;
 //! * [`leaks`]: those that can never go on;
@@ -40,6 +41,8 @@ pub(crate) mod condensed;
 pub(crate) mod conditions;
 pub(crate) mod contended;
 pub(crate) mod cpu;
+#[cfg(feature = "decode")]
+mod decoded;
 pub(crate) mod diagnosis;
 pub(crate) mod doing;
 pub(crate) mod goroutine;

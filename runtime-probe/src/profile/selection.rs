@@ -40,6 +40,9 @@ pub(crate) struct Selection {
     pub(crate) names: Names,
     /// Leaves out closures of the blocking pool, which are there to last.
     pub(crate) without_closures: bool,
+    /// Leaves foreign tasks without the stacks that decoding finds.
+    #[cfg_attr(not(feature = "decode"), allow(dead_code))]
+    pub(crate) without_decoding: bool,
     /// The task that comes first, whatever the others do.
     pub(crate) first: Option<u64>,
     /// Wakes tasks of which the dump would not tell where they wait.

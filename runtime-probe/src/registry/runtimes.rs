@@ -63,6 +63,8 @@ pub(crate) struct Runtime {
     pub(crate) drives: Option<bool>,
     /// tokio's own number of it; 0 until it is known.
     id: AtomicU64,
+    /// What tokio's handle of it consists of, known with the number: one word points to its scheduler.
+    handle: [AtomicU64; 2],
     /// Of a runtime of one thread: how many threads run it, and of the last one that ended since when, and which.
     running: AtomicU32,
     idle_since: AtomicU64,
@@ -106,6 +108,7 @@ impl Runtime {
             blocking_threads,
             drives,
             id: AtomicU64::new(0),
+            handle: [AtomicU64::new(0), AtomicU64::new(0)],
             running: AtomicU32::new(0),
             idle_since: AtomicU64::new(0),
             last: AtomicU32::new(0),
@@ -116,11 +119,20 @@ impl Runtime {
         Some(runtime)
     }
 
-    /// tokio's number of it, as soon as it is known.
-    pub(crate) fn set_id(&self, id: u64) {
+    /// tokio's number of it and the words of its handle, as soon as they are known.
+    pub(crate) fn set_id(&self, id: u64, handle: [u64; 2]) {
+        for (word, to) in handle.into_iter().zip(&self.handle) {
+            to.store(word, Ordering::Relaxed);
+        }
         let mut table = lock();
         self.id.store(id, Ordering::Relaxed);
         table.by_id.insert(id, self.number);
+    }
+
+    /// What was given to [`Runtime::set_id`].
+    #[cfg(feature = "decode")]
+    pub(crate) fn handle(&self) -> [u64; 2] {
+        [0, 1].map(|at| self.handle[at].load(Ordering::Relaxed))
     }
 
     /// Whether [`Runtime::set_id`] was called.
@@ -242,7 +254,7 @@ mod tests {
     #[test]
     fn a_runtime_is_listed_while_one_hook_is_left_and_says_which_went() {
         let runtime = Runtime::enlist(Some("listed".into()), None, None).unwrap();
-        runtime.set_id(u64::MAX);
+        runtime.set_id(u64::MAX, [0; 2]);
         let number = runtime.number;
         let hooks = HOOKS.map(|hook| Installed::new(&runtime, hook));
         drop(runtime);

@@ -1,8 +1,7 @@
 //! [`tokio::runtime::Builder`], which sets the probe's hooks beside the user's.
 
 use super::{LocalRuntime, Runtime};
-use crate::source::foreign::number;
-use crate::source::hooks::{Driver, Hooks};
+use crate::source::hooks::{Driver, Hooks, tell};
 use std::io;
 use std::time::Duration;
 use tokio::runtime::LocalOptions;
@@ -183,10 +182,8 @@ impl Builder {
     /// # Errors
     /// As tokio's. A server that cannot start is one line on standard error, no error.
     pub fn build(&mut self) -> io::Result<Runtime> {
-        self.build_by(tokio::runtime::Builder::build, |runtime| {
-            runtime.handle().id()
-        })
-        .map(Runtime::from)
+        self.build_by(tokio::runtime::Builder::build, |runtime| runtime.handle())
+            .map(Runtime::from)
     }
 
     /// [`tokio::runtime::Builder::build_local`].
@@ -196,7 +193,7 @@ impl Builder {
     pub fn build_local(&mut self, options: LocalOptions) -> io::Result<LocalRuntime> {
         self.build_by(
             |inner| inner.build_local(options),
-            |runtime| runtime.handle().id(),
+            |runtime| runtime.handle(),
         )
         .map(LocalRuntime::from)
     }
@@ -204,13 +201,13 @@ impl Builder {
     fn build_by<R>(
         &mut self,
         build: impl FnOnce(&mut tokio::runtime::Builder) -> io::Result<R>,
-        id: impl FnOnce(&R) -> tokio::runtime::Id,
+        handle: impl FnOnce(&R) -> &tokio::runtime::Handle,
     ) -> io::Result<R> {
         crate::pprof::start_from_environment();
         let listed = self.hooks.install_for(&mut self.inner, Driver::Ours);
         let built = build(&mut self.inner)?;
         if let Some(listed) = listed {
-            listed.set_id(number(id(&built)));
+            tell(&listed, handle(&built));
         }
         Ok(built)
     }

@@ -6,6 +6,7 @@
 //! * [`facts`]: all tasks, for readers outside of this crate;
 //! * [`sites`]: all tasks, by where they were spawned;
 //! * [`unlisted`]: how many there are beside these;
+//! * `unpolled`: which of those that wait were not polled since;
 //! * [`polls`]: how long the polls of one task take;
 //! * [`running`]: where those are that run;
 //! * [`rates`]: how often those are polled that do not wait;
@@ -40,5 +41,7 @@ pub(crate) mod threads;
 pub(crate) mod under_way;
 #[cfg(feature = "rt")]
 pub(crate) mod unlisted;
+#[cfg(feature = "decode")]
+pub(crate) mod unpolled;
 pub(crate) mod waits;
 pub(crate) mod watch;

@@ -186,7 +186,8 @@ fn settle(slot: &threads::Slot) -> bool {
         note_wait(wait, began);
         timing::note_start(start);
     }
-    slot.foreign.store(0, Ordering::Relaxed);
+    // Pairs with the Acquire in `foreign_running`: without the mark the record has the poll.
+    slot.foreign.store(0, Ordering::Release);
     true
 }
 

@@ -6,6 +6,7 @@ use super::untracked;
 use crate::primitive::Ordering;
 use crate::registry::runtimes::{Installed, Runtime};
 use crate::registry::threads::{self, Role};
+use crate::sys::own_memory;
 use std::sync::Arc;
 #[cfg(tokio_unstable)]
 use tokio::runtime::TaskMeta;
@@ -248,6 +249,15 @@ fn learn_id(runtime: &Runtime) {
     if !runtime.has_id()
         && let Ok(handle) = tokio::runtime::Handle::try_current()
     {
-        runtime.set_id(number(handle.id()));
+        tell(runtime, &handle);
     }
+}
+
+/// Tells the list of runtimes which of tokio's this one is.
+pub(crate) fn tell(runtime: &Runtime, handle: &tokio::runtime::Handle) {
+    let mut words = [0; 2];
+    if cfg!(feature = "decode") && size_of_val(handle) == size_of_val(&words) {
+        own_memory::read(std::ptr::from_ref(handle).addr(), &mut words);
+    }
+    runtime.set_id(number(handle.id()), words.map(|word| word as u64));
 }

@@ -7,6 +7,8 @@ pub(crate) mod exit;
 pub(crate) mod futex;
 pub(crate) mod inner_allocator;
 pub(crate) mod modules;
+#[cfg(feature = "decode")]
+pub(crate) mod monotonic;
 pub(crate) mod own_memory;
 pub(crate) mod process_memory;
 #[cfg(all(

@@ -18,6 +18,12 @@ pub(crate) fn stack_bounds() -> Option<Range<usize>> {
     imp::stack_bounds()
 }
 
+/// Lets other threads of the process run before this one, from now on, where the CPUs do not suffice for all.
+#[cfg(feature = "decode")]
+pub(crate) fn lower_priority() {
+    imp::lower_priority();
+}
+
 #[cfg(target_os = "linux")]
 #[expect(
     unsafe_code,
@@ -29,6 +35,14 @@ mod imp {
     pub(super) fn id() -> u32 {
         // SAFETY: gettid has no preconditions and cannot fail.
         (unsafe { libc::gettid() }) as u32
+    }
+
+    #[cfg(feature = "decode")]
+    pub(super) fn lower_priority() {
+        const NICE: libc::c_int = 5;
+        // SAFETY: takes numbers only. On Linux the 0 stands for the calling thread, not for its process. A failure (a
+        // sandbox that forbids it) leaves the priority as it was.
+        unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
     }
 
     pub(super) fn stack_bounds() -> Option<Range<usize>> {
@@ -52,6 +66,8 @@ mod imp {
     pub(super) fn id() -> u32 {
         0
     }
+    #[cfg(feature = "decode")]
+    pub(super) fn lower_priority() {}
     pub(super) fn stack_bounds() -> Option<std::ops::Range<usize>> {
         None
     }

@@ -3,24 +3,24 @@
 //! In the order of the data:
 //! * [`target`]: memory, threads and registers of the process;
 //! * [`threads`]: their stacks;
-//! * [`debug`]: the types of its program;
-//! * [`decode`]: from both, its tasks: pure and total;
+//! * [`program`]: its program's file, and the file that has its debug information, whose types the crate
+//!   `runtime-dump-decode` reads;
 //! * [`view`]: one look at a process or a core with all of these;
 //! * [`surface`]: the tasks as text, JSON, profile.
 
-mod debug;
-mod decode;
-mod numbers;
+mod program;
 pub(crate) mod refusal;
 mod surface;
 mod target;
+#[cfg(test)]
+mod tests;
 mod threads;
 mod view;
 
-use debug::index::{Index, Sections};
-use debug::program::Program;
-use debug::types::Types;
+use program::Program;
 use refusal::Refusal;
+use runtime_dump_decode::debug::index::{Index, Sections};
+use runtime_dump_decode::debug::types::Types;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -216,7 +216,7 @@ impl Loaded<'_> {
         };
         let package = package.as_ref().map(|file| (&**file, &*file.path));
         let sections = Sections::read((bytes, &path), package)?;
-        let index = Index::build(&sections, &path)?;
+        let index = Index::build(&sections, &path, usize::MAX)?;
         let types = Types::new(&index);
         let (size, align) = self.program.thread_locals;
         let mut view = View::new(

@@ -1,5 +1,6 @@
 //! Why there is no dump, and the way out.
 
+use runtime_dump_decode::debug::unusable::Unusable;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -54,6 +55,18 @@ pub(crate) enum Refusal {
     Closed,
     /// The output cannot be written.
     Output(String),
+}
+
+impl From<Unusable> for Refusal {
+    fn from(why: Unusable) -> Self {
+        match why {
+            Unusable::Unreadable(path, why) => Self::Unreadable(path, why),
+            Unusable::NoTypes(path) => Self::NoTypes(path),
+            Unusable::Split(path) => Self::Split(path),
+            Unusable::NoTokio(path) => Self::NoTokio(path),
+            Unusable::TooLarge(path) => Self::Unreadable(path, "it is too large".into()),
+        }
+    }
 }
 
 impl Refusal {

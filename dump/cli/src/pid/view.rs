@@ -1,11 +1,5 @@
 //! One look at a process or a core file: threads, their stacks, tasks.
 
-use super::debug::index::{Die, Index};
-use super::debug::types::Types;
-use super::decode::model::Dump;
-use super::decode::seeds::{Seed, Seeds};
-use super::decode::{Budget, Decoder, Look, Memory, Process as Decoded, RootFrame, ThreadView};
-use super::numbers::NumberMap;
 use super::refusal::Refusal;
 use super::target::Mapping;
 use super::target::core::Core;
@@ -13,6 +7,14 @@ use super::target::live::{self, Process};
 use super::target::snapshot::Snapshot;
 use super::threads::pointers::thread_pointers;
 use super::threads::unwind::{Frame, Stack, Unwinder, walk};
+use runtime_dump_decode::debug::index::{Die, Index};
+use runtime_dump_decode::debug::types::Types;
+use runtime_dump_decode::model::Dump;
+use runtime_dump_decode::numbers::NumberMap;
+use runtime_dump_decode::seeds::{Seed, Seeds};
+use runtime_dump_decode::{
+    Budget, Decoder, Look, Memory, Process as Decoded, RootFrame, ThreadView,
+};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 

@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 /// All that a page may be told, as [`encoded`] has it.
 static KNOWN: LazyLock<HashSet<String>> = LazyLock::new(|| {
     let known = [
-        "crate", "debug", "format", "fraction", "frames", "fresh", "group", "hz", "include",
+        "crate", "debug", "decode", "format", "fraction", "frames", "fresh", "group", "hz", "include",
         "labels", "limit", "match", "minwait", "names", "ongoing", "plain", "rate", "seconds",
         "slow", "sort", "state",
     ];

@@ -2,7 +2,7 @@
 //!
 //! May hold: a guard that was dropped or moved can still be listed among an async body's locals.
 
-use crate::pid::decode::model::{Body, Chain, Detail, Dump};
+use runtime_dump_decode::model::{Body, Chain, Detail, Dump};
 use std::collections::{HashMap, HashSet};
 
 /// How many holders are named.

@@ -8,12 +8,13 @@ mod forms;
 mod locks;
 mod rows;
 
-use crate::pid::decode::model::{Dump, Runtime};
 use rows::Rows;
 use runtime_dump::goroutine::{Goroutine, Group};
 use runtime_dump::goroutine_text::{TextOptions, TextWriter};
 use runtime_dump::stack::{Location, Stack};
 use runtime_dump::thread_text;
+use runtime_dump_decode::detail_text::span;
+use runtime_dump_decode::model::{Dump, Runtime};
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -210,7 +211,7 @@ fn write_head(dump: &Dump, source: &Source, rows: &Rows, out: &mut impl Write) -
     for (number, runtime) in dump.runtimes.iter().enumerate() {
         writeln!(out, "# runtime {}: {}", number + 1, line_of(runtime))?;
         for (number, worker) in runtime.workers.iter().take(WORKERS).enumerate() {
-            let busy = rows::span(worker.busy_ns.into());
+            let busy = span(worker.busy_ns.into());
             let parks = worker.parks;
             writeln!(
                 out,

@@ -2,13 +2,11 @@
 
 use super::locks::Locks;
 use super::{Options, Source, Thread};
-use crate::pid::decode::model::{
-    Body, Chain, Detail, Dump, Frame, State as TaskState, Task, Timer,
-};
 use runtime_dump::goroutine::{State, Tables};
-use runtime_dump::naming::reason::{self, Reason};
 use runtime_dump::naming::role;
-use runtime_dump::stack::{self, Branch, BranchKind, Location, SYNTHETIC_BASE, Site, Stack};
+use runtime_dump::stack::{Location, Site, Stack};
+use runtime_dump_decode::model::{Body, Chain, Dump, Frame, State as TaskState, Task};
+use runtime_dump_decode::stacks::{ChainStack, Shape, Stacks};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -45,7 +43,7 @@ impl Rows {
             tables: Tables::default(),
             rows: Vec::new(),
         };
-        let mut locations = Locations::new(&dump.frames);
+        let mut stacks = Stacks::new(&dump.frames);
         let mut chains: HashMap<Shape, Made> = HashMap::new();
         let mut missing: HashMap<&'static str, u32> = HashMap::new();
         let mut sites: HashMap<(Arc<str>, u32, u32), u32> = HashMap::new();
@@ -84,19 +82,19 @@ impl Rows {
                 }
                 Body::Chain(chain) => {
                     let made = chains.entry(Shape::of(chain)).or_insert_with(|| {
-                        let (stack, reason) = locations.stack(chain, options.verbose);
+                        let ChainStack { stack, reason, .. } = stacks.stack(chain, options.verbose);
                         rows.tables.stacks.push(stack);
                         Made {
                             stack: rows.tables.stacks.len() as u32 - 1,
-                            reason,
+                            reason: reason.text(),
                             matches: options
                                 .matches
                                 .as_ref()
                                 .is_none_or(|text| has(chain, &dump.frames, text)),
                         }
                     });
-                    let mut notes = Vec::new();
-                    push_details(&mut notes, chain, source, &locks, "");
+                    let holders = |semaphore| locks.holders(semaphore);
+                    let mut notes = chain.notes(source.now, &holders);
                     notes.extend(locks.cycle(task.id));
                     (made.clone(), notes)
                 }
@@ -282,141 +280,6 @@ fn stack_of(locations: &[Arc<Location>], verbose: bool) -> Stack {
     }
 }
 
-/// What of a chain is in its stack: not its details.
-#[derive(PartialEq, Eq, Hash)]
-struct Shape {
-    frames: Vec<u32>,
-    cut: Option<&'static str>,
-    branches: Vec<Shape>,
-}
-
-impl Shape {
-    fn of(chain: &Chain) -> Self {
-        Self {
-            frames: chain.frames.clone(),
-            cut: chain.cut,
-            branches: chain.branches.iter().map(Shape::of).collect(),
-        }
-    }
-}
-
-/// Locations of frames, made once for each.
-struct Locations<'f> {
-    frames: &'f [Frame],
-    made: HashMap<(u32, bool), Arc<Location>>,
-}
-
-impl<'f> Locations<'f> {
-    fn new(frames: &'f [Frame]) -> Self {
-        Self {
-            frames,
-            made: HashMap::new(),
-        }
-    }
-
-    fn get(&mut self, number: u32, hidden: bool) -> Arc<Location> {
-        let frame = &self.frames[number as usize];
-        let location = self.made.entry((number, hidden)).or_insert_with(|| {
-            Arc::new(Location {
-                return_address: SYNTHETIC_BASE + u64::from(number) + 1,
-                function_offset: None,
-                frames: vec![stack::Frame {
-                    function: frame.function.clone(),
-                    file: frame.file.clone(),
-                    line: frame.line,
-                }],
-                hidden,
-            })
-        });
-        location.clone()
-    }
-
-    /// The stack of a chain, and the reason of its wait.
-    fn stack(&mut self, chain: &Chain, verbose: bool) -> (Stack, &'static str) {
-        let mut leaves = Vec::new();
-        for branch in &chain.branches {
-            push_leaves(&mut leaves, &[], branch);
-        }
-        let mut missing = None;
-        if chain.frames.is_empty() && leaves.is_empty() {
-            missing = Some(chain.cut.unwrap_or("nothing of its future is known").into());
-        }
-        if leaves.is_empty() {
-            let mut numbers = chain.frames.clone();
-            numbers.reverse();
-            let (reason, public) = self.reason(&numbers);
-            let trunk = self.path(&numbers, public, verbose);
-            let stack = Stack {
-                trunk,
-                missing,
-                ..Stack::default()
-            };
-            return (stack, reason);
-        }
-        let mut branches = Vec::new();
-        for mut numbers in leaves {
-            numbers.reverse();
-            let (_, public) = self.reason(&numbers);
-            branches.push(Branch {
-                kind: BranchKind::Waiting,
-                locations: self.path(&numbers, public, verbose),
-            });
-        }
-        let mut numbers = chain.frames.clone();
-        numbers.reverse();
-        let trunk = self.path(&numbers, 0, verbose);
-        let stack = Stack {
-            branches,
-            trunk,
-            missing,
-            ..Stack::default()
-        };
-        (stack, Reason::Select.text())
-    }
-
-    /// What the leaf, the first of these, waits for; and which of them is the library's call that waits.
-    fn reason(&self, numbers: &[u32]) -> (&'static str, usize) {
-        let mut reason = Reason::Unknown;
-        let mut public = 0;
-        for (at, number) in numbers.iter().enumerate() {
-            let function = &self.frames[*number as usize].function;
-            if !role::is_library(function) || (at > 0 && role::is_beside(function)) {
-                break;
-            }
-            if let Some(found) = reason::reason_of(function) {
-                reason = reason::combine(reason, found, function);
-                public = at;
-            }
-        }
-        (reason.text(), public)
-    }
-
-    /// The leaf first. What is below the call that waits is that call's machinery.
-    fn path(&mut self, numbers: &[u32], public: usize, verbose: bool) -> Vec<Arc<Location>> {
-        numbers
-            .iter()
-            .enumerate()
-            .map(|(at, number)| {
-                let is_folded =
-                    self.frames[*number as usize].is_folded && at != public || at < public;
-                self.get(*number, is_folded && !verbose)
-            })
-            .collect()
-    }
-}
-
-/// The ways from a branch to each of its leaves, the outermost frame first.
-fn push_leaves(leaves: &mut Vec<Vec<u32>>, outer: &[u32], chain: &Chain) {
-    let way: Vec<u32> = outer.iter().chain(&chain.frames).copied().collect();
-    if chain.branches.is_empty() {
-        leaves.push(way);
-        return;
-    }
-    for branch in &chain.branches {
-        push_leaves(leaves, &way, branch);
-    }
-}
-
 fn has(chain: &Chain, frames: &[Frame], text: &str) -> bool {
     let mut numbers = chain.frames.iter();
     numbers.any(|number| frames[*number as usize].function.contains(text))
@@ -424,71 +287,6 @@ fn has(chain: &Chain, frames: &[Frame], text: &str) -> bool {
             .branches
             .iter()
             .any(|branch| has(branch, frames, text))
-}
-
-fn push_details(
-    notes: &mut Vec<String>,
-    chain: &Chain,
-    source: &Source,
-    locks: &Locks,
-    before: &str,
-) {
-    for detail in &chain.details {
-        if let Some(text) = text_of(detail, source) {
-            let note = format!("{before}{text}");
-            // A future and the one inside it may have the same descriptor.
-            if !notes.contains(&note) {
-                notes.push(note);
-            }
-        }
-        if let Detail::Acquires { semaphore, .. } = detail {
-            let holders = locks.holders(*semaphore);
-            notes.extend(holders.map(|holders| format!("{before}{holders}")));
-        }
-    }
-    if let Some(why) = chain.cut.filter(|_| !chain.frames.is_empty()) {
-        notes.push(format!("{before}{why}"));
-    }
-    let mut leaves = Vec::new();
-    flatten(&mut leaves, chain);
-    if chain.branches.is_empty() {
-        return;
-    }
-    for (number, details) in leaves.iter().enumerate() {
-        for chain in details {
-            let branch = Chain {
-                details: chain.details.clone(),
-                cut: chain.cut,
-                frames: chain.frames.clone(),
-                branches: Vec::new(),
-            };
-            push_details(
-                notes,
-                &branch,
-                source,
-                locks,
-                &format!("branch {}: ", number + 1),
-            );
-        }
-    }
-}
-
-/// For each leaf the chains on the way to it, without the outermost.
-fn flatten<'c>(leaves: &mut Vec<Vec<&'c Chain>>, chain: &'c Chain) {
-    fn go<'c>(leaves: &mut Vec<Vec<&'c Chain>>, way: &[&'c Chain], chain: &'c Chain) {
-        let mut way = way.to_vec();
-        way.push(chain);
-        if chain.branches.is_empty() {
-            leaves.push(way);
-            return;
-        }
-        for branch in &chain.branches {
-            go(leaves, &way, branch);
-        }
-    }
-    for branch in &chain.branches {
-        go(leaves, &[], branch);
-    }
 }
 
 fn push_facts(notes: &mut Vec<String>, task: &Task, runtimes: usize) {
@@ -512,59 +310,10 @@ fn push_facts(notes: &mut Vec<String>, task: &Task, runtimes: usize) {
     }
 }
 
-fn text_of(detail: &Detail, source: &Source) -> Option<String> {
-    Some(match *detail {
-        Detail::Fires {
-            what,
-            seconds,
-            nanos,
-        } => {
-            let (now, now_nanos) = source.now?;
-            let left = (i128::from(seconds) - i128::from(now)) * 1_000_000_000 + i128::from(nanos)
-                - i128::from(now_nanos);
-            let verb = match what {
-                Timer::Sleep => "fires",
-                Timer::Timeout => "times out",
-            };
-            match left {
-                0.. => format!("{verb} in {}", span(left)),
-                _ => format!("{verb} since {}", span(-left)),
-            }
-        }
-        Detail::Acquires {
-            semaphore,
-            wanted,
-            available,
-        } => format!("wants {wanted} of the {available} permits of semaphore {semaphore:#x}"),
-        Detail::Notify(address) => format!("waits for Notify {address:#x}"),
-        Detail::Joins(0) => return None,
-        Detail::Joins(id) => format!("joins goroutine {id}"),
-        Detail::MayHold(semaphore) => format!("may hold semaphore {semaphore:#x}"),
-        Detail::Descriptor(number) => format!("file descriptor {number}"),
-        Detail::Queued => "waits for a thread of the blocking pool".into(),
-        Detail::NotPolled => "not polled yet".into(),
-    })
-}
-
-/// `3.2s`, `5m3s`, `2h0m3s`.
-pub(super) fn span(nanos: i128) -> String {
-    let tenths = nanos / 100_000_000;
-    let seconds = tenths / 10;
-    match seconds {
-        0..60 => format!("{}.{}s", seconds, tenths % 10),
-        60..3600 => format!("{}m{}s", seconds / 60, seconds % 60),
-        _ => format!(
-            "{}h{}m{}s",
-            seconds / 3600,
-            seconds % 3600 / 60,
-            seconds % 60
-        ),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use runtime_dump::stack;
 
     fn thread(functions: &[&str]) -> Thread {
         let location = |function: &&str| {

@@ -1,12 +1,12 @@
 //! A core file: of the kernel, or of gcore.
 
-use super::mapped::Mapped;
 use super::{Mapping, Registers, Thread};
-use crate::pid::decode::Memory;
 use crate::pid::refusal::Refusal;
 use object::Endianness;
 use object::elf;
 use object::read::elf::{FileHeader, ProgramHeader};
+use runtime_dump_decode::Memory;
+use runtime_dump_decode::mapped::Mapped;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 

@@ -1,8 +1,8 @@
 //! A process of this machine.
 
 use super::{Mapping, Registers, Thread, sys};
-use crate::pid::decode::Memory;
 use crate::pid::refusal::Refusal;
+use runtime_dump_decode::Memory;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;

@@ -3,12 +3,10 @@
 //! * [`live`]: a process of this machine: `/proc`, `process_vm_readv`, `ptrace`;
 //! * [`core`]: a core file;
 //! * [`snapshot`]: pages of it, copied while it was stopped;
-//! * [`mapped`]: a file, mapped into memory;
 //! * [`sys`]: the calls of the system, and all of `unsafe`.
 
 pub(crate) mod core;
 pub(crate) mod live;
-pub(crate) mod mapped;
 pub(crate) mod snapshot;
 mod sys;
 

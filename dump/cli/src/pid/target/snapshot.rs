@@ -4,10 +4,10 @@
 //! in advance are fetched in few calls: 14,000 pages one by one took 3 to 7 s, in calls of 1024 ranges 0.05 s.
 
 use super::sys::{self, MOST_RANGES};
-use crate::pid::decode::Memory;
-use crate::pid::numbers::NumberMap;
 use crate::pid::refusal::Refusal;
 use memmap2::{Advice, MmapMut, MmapOptions};
+use runtime_dump_decode::Memory;
+use runtime_dump_decode::numbers::NumberMap;
 use std::cell::RefCell;
 
 const PAGE: usize = 4096;

@@ -1,8 +1,8 @@
 //! The program and its libraries, where they are loaded.
 
 use crate::pid::target::Mapping;
-use crate::pid::target::mapped::Mapped;
 use object::{Object, ObjectSegment};
+use runtime_dump_decode::mapped::Mapped;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 

@@ -2,7 +2,7 @@
 //!
 //! glibc's descriptor of a thread begins there. It has its own address twice, and the thread's number.
 
-use crate::pid::decode::{Memory, each_chunk};
+use runtime_dump_decode::{Memory, each_chunk};
 use std::collections::HashMap;
 use std::ops::Range;
 

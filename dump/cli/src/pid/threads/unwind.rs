@@ -1,11 +1,11 @@
 //! From a thread's registers to its frames, by the unwind tables that programs carry for panics.
 
 use super::modules::Module;
-use crate::pid::decode::Memory;
 use crate::pid::target::{Registers, Thread};
 use framehop::x86_64::{CacheX86_64, UnwindRegsX86_64, UnwinderX86_64};
 use framehop::{ExplicitModuleSectionInfo, FrameAddress, Unwinder as _};
 use object::{Object, ObjectSection};
+use runtime_dump_decode::Memory;
 
 /// The most frames of one thread.
 const MOST_FRAMES: usize = 512;

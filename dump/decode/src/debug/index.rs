@@ -1,0 +1,792 @@
+//! Where in the debug information everything is that a dump needs, found in one pass.
+//!
+//! Of 1.3 million entries most are locals, members and inlined calls. Of those only the length is read, so 15 MB of
+//! `.debug_info` take 0.1 s; types are read when they are first met (`types`).
+
+use super::unusable::Unusable;
+use crate::numbers::NumberMap;
+use gimli::{AttributeValue, Dwarf, EndianSlice, LittleEndian, Reader, Section, SectionId, Unit};
+use object::{Object, ObjectSection};
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+use std::path::Path;
+
+/// A part of a section.
+pub type Slice<'d> = EndianSlice<'d, LittleEndian>;
+
+/// An entry, by its offset in `.debug_info`.
+pub type Die = u32;
+
+/// No scope: an entry of the unit itself.
+const TOP: u32 = u32::MAX;
+
+/// The sections of a file, unpacked where they are compressed.
+#[derive(Debug)]
+pub struct Sections<'d> {
+    own: gimli::DwarfSections<Cow<'d, [u8]>>,
+    /// Of packed split debug information.
+    package: Option<gimli::DwarfPackageSections<Cow<'d, [u8]>>>,
+}
+
+impl<'d> Sections<'d> {
+    /// Those of a program or of a debug file, and of the package of its units.
+    pub fn read(
+        (bytes, path): (&'d [u8], &Path),
+        package: Option<(&'d [u8], &Path)>,
+    ) -> Result<Self, Unusable> {
+        let parse = |bytes, path: &Path| {
+            object::File::parse(bytes)
+                .map_err(|error| Unusable::Unreadable(path.into(), error.to_string()))
+        };
+        let object = parse(bytes, path)?;
+        let own = gimli::DwarfSections::load(|id: SectionId| section(&object, id.name()))
+            .map_err(|error: object::Error| Unusable::Unreadable(path.into(), error.to_string()))?;
+        let package = match package {
+            None => None,
+            Some((bytes, path)) => {
+                let object = parse(bytes, path)?;
+                let unreadable = |error: LoadError| Unusable::Unreadable(path.into(), error.0);
+                let load = |id: SectionId| {
+                    let name = id.dwo_name().unwrap_or(id.name());
+                    section(&object, name).map_err(LoadError::from)
+                };
+                Some(gimli::DwarfPackageSections::load(load).map_err(unreadable)?)
+            }
+        };
+        Ok(Self { own, package })
+    }
+
+    /// How much memory those take that were unpacked. The others lie in their file.
+    pub fn bytes(&self) -> usize {
+        let mut bytes = 0;
+        self.own.borrow(|section| {
+            if let Cow::Owned(owned) = section {
+                bytes += owned.len();
+            }
+            EndianSlice::new(section, LittleEndian)
+        });
+        bytes
+    }
+}
+
+/// Why a package cannot be read.
+struct LoadError(String);
+
+impl From<object::Error> for LoadError {
+    fn from(error: object::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<gimli::Error> for LoadError {
+    fn from(error: gimli::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+fn section<'d>(object: &object::File<'d>, name: &str) -> object::Result<Cow<'d, [u8]>> {
+    match object.section_by_name(name) {
+        Some(section) => section.uncompressed_data(),
+        None => Ok(Cow::Borrowed(&[][..])),
+    }
+}
+
+/// Where everything is.
+#[derive(Debug)]
+pub struct Index<'d> {
+    dwarf: Dwarf<Slice<'d>>,
+    /// What a package has for each unit.
+    packaged: Vec<Dwarf<Slice<'d>>>,
+    /// In the order of their offsets.
+    units: Vec<IndexedUnit<'d>>,
+    /// Namespaces and types, in the order of their offsets.
+    scopes: Vec<Scope<'d>>,
+    /// `tokio::runtime::task::raw::poll<T, S>` by its address. Equal functions of several types may have been merged.
+    pub polls: NumberMap<u64, Vec<Poll>>,
+    /// `tokio::runtime::task::core::Cell<T, S>` by T and S.
+    cells: NumberMap<(Die, Die), Die>,
+    /// The type of a vtable by its address.
+    pub vtables: NumberMap<u64, Die>,
+    /// Thread-local variables of tokio's context.
+    pub contexts: Vec<ThreadLocal>,
+    /// Bodies of async functions and closures by their own name.
+    functions: HashMap<&'d [u8], Vec<Function<'d>>>,
+}
+
+/// A unit of compilation.
+#[derive(Debug)]
+struct IndexedUnit<'d> {
+    /// In `.debug_info`; of what comes from a package, behind that, one unit after the other.
+    start: Die,
+    unit: Unit<Slice<'d>>,
+    packaged: Option<Packaged<'d>>,
+}
+
+/// Where a unit of a package comes from.
+#[derive(Debug)]
+struct Packaged<'d> {
+    /// Index of what the package has for it.
+    dwarf: usize,
+    /// What the program has of it: where its code is, and the names of its files.
+    skeleton: Unit<Slice<'d>>,
+}
+
+#[derive(Debug)]
+struct Scope<'d> {
+    die: Die,
+    parent: u32,
+    name: &'d [u8],
+}
+
+/// What a poll function is of.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Poll {
+    /// The type of the future.
+    pub future: Die,
+    /// The type of the scheduler.
+    pub scheduler: Die,
+}
+
+/// A thread-local variable: its type, and where in the block of such variables it is.
+#[derive(Clone, Copy, Debug)]
+pub struct ThreadLocal {
+    /// Its type.
+    pub of: Die,
+    /// In the block of such variables.
+    pub offset: u64,
+}
+
+/// The body of an async function, or a closure.
+#[derive(Clone, Copy, Debug)]
+pub struct Function<'d> {
+    scope: u32,
+    /// Its symbol.
+    pub linkage_name: Option<&'d [u8]>,
+    /// Where it is declared.
+    pub position: Position,
+}
+
+/// A line of a source file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Position {
+    /// Index of the unit, whose table has the file.
+    unit: u32,
+    file: u32,
+    /// 0 where unknown.
+    pub line: u32,
+}
+
+/// What the entries around one are.
+#[derive(Clone, Copy, PartialEq)]
+enum Around {
+    Unit,
+    Namespace,
+    /// Its parameters are wanted.
+    Poll(u64),
+    Cell(Die),
+    Other,
+}
+
+#[derive(Clone, Copy)]
+struct Frame {
+    scope: u32,
+    around: Around,
+}
+
+/// Attributes of one entry, those that matter.
+#[derive(Default)]
+struct Attributes<'d> {
+    name: Option<&'d [u8]>,
+    linkage_name: Option<&'d [u8]>,
+    of: Option<Die>,
+    low_pc: Option<u64>,
+    location: Option<gimli::Expression<Slice<'d>>>,
+    line: u32,
+    file: u32,
+}
+
+impl Position {
+    /// A line of one of the files of a unit.
+    pub fn new(unit: u32, file: u32, line: u32) -> Self {
+        Self { unit, file, line }
+    }
+}
+
+impl<'d> Index<'d> {
+    /// Reads all of it, unless what it keeps comes to more than so many bytes.
+    ///
+    /// # Errors
+    /// Why it is of no use.
+    pub fn build(
+        sections: &'d Sections<'_>,
+        path: &Path,
+        most_bytes: usize,
+    ) -> Result<Self, Unusable> {
+        let unreadable = |error: gimli::Error| Unusable::Unreadable(path.into(), error.to_string());
+        let slice = |section: &'d Cow<'_, [u8]>| EndianSlice::new(section, LittleEndian);
+        let empty = EndianSlice::new(&[], LittleEndian);
+        let package = sections.package.as_ref();
+        let package = package.map(|package| package.borrow(slice, empty));
+        let package = package.transpose().map_err(unreadable)?;
+        let mut index = Self {
+            dwarf: sections.own.borrow(slice),
+            packaged: Vec::new(),
+            units: Vec::new(),
+            scopes: Vec::new(),
+            polls: NumberMap::default(),
+            cells: NumberMap::default(),
+            vtables: NumberMap::default(),
+            contexts: Vec::new(),
+            functions: HashMap::new(),
+        };
+        let too_large = || {
+            let why = "its debug information is larger than 4 GiB".to_owned();
+            Unusable::Unreadable(path.into(), why)
+        };
+        let (mut is_split, mut is_rust) = (false, false);
+        let mut end = index.dwarf.debug_info.reader().len();
+        let mut headers = index.dwarf.units();
+        while let Some(header) = headers.next().map_err(unreadable)? {
+            let mut unit = index.dwarf.unit(header).map_err(unreadable)?;
+            let mut start = unit.header.debug_info_offset().map(|offset| offset.0);
+            let mut packaged = None;
+            let of = match (&package, unit.dwo_id) {
+                (Some(package), Some(id)) => {
+                    package.find_cu(id, &index.dwarf).map_err(unreadable)?
+                }
+                _ => None,
+            };
+            if let Some(dwarf) = of {
+                let Some(header) = dwarf.units().next().map_err(unreadable)? else {
+                    continue;
+                };
+                let mut whole = dwarf.unit(header).map_err(unreadable)?;
+                whole.copy_relocated_attributes(&unit);
+                start = Some(end);
+                end += dwarf.debug_info.reader().len();
+                packaged = Some(Packaged {
+                    dwarf: index.packaged.len(),
+                    skeleton: std::mem::replace(&mut unit, whole),
+                });
+                index.packaged.push(dwarf);
+            } else {
+                is_split |= matches!(unit.dwo_name(), Ok(Some(_)));
+            }
+            let start = start.and_then(|start| Die::try_from(start).ok());
+            let start = start.ok_or_else(too_large)?;
+            index.units.push(IndexedUnit {
+                start,
+                unit,
+                packaged,
+            });
+        }
+        index.units.sort_by_key(|unit| unit.start);
+        for number in 0..index.units.len() {
+            let unit = &index.units[number].unit;
+            let root = unit.entry(unit.header.root_offset()).map_err(unreadable)?;
+            let language = root.attr_value(gimli::DW_AT_language);
+            if language == Some(AttributeValue::Language(gimli::DW_LANG_Rust)) {
+                is_rust = true;
+                index.read_unit(number).map_err(unreadable)?;
+                if sections.bytes() + index.bytes() > most_bytes {
+                    return Err(Unusable::TooLarge(path.into()));
+                }
+            }
+        }
+        if !index.polls.is_empty() && !index.cells.is_empty() {
+            return Ok(index);
+        }
+        Err(match () {
+            () if is_split => Unusable::Split(path.into()),
+            // Every program has vtables, and with types they are in the debug information.
+            () if is_rust && index.vtables.is_empty() => Unusable::NoTypes(path.into()),
+            () => Unusable::NoTokio(path.into()),
+        })
+    }
+
+    /// About how much memory it takes, without the sections.
+    pub fn bytes(&self) -> usize {
+        fn map<K, V>(entries: usize) -> usize {
+            entries * (size_of::<(K, V)>() + 1)
+        }
+        // Abbreviations of a unit, and the header of its table of lines.
+        const UNIT: usize = 16 << 10;
+        let functions = self.functions.values().map(Vec::capacity).sum::<usize>();
+        self.units.len() * (size_of::<IndexedUnit<'_>>() + UNIT)
+            + self.scopes.capacity() * size_of::<Scope<'_>>()
+            + map::<u64, Poll>(2 * self.polls.capacity())
+            + map::<(Die, Die), Die>(self.cells.capacity())
+            + map::<u64, Die>(self.vtables.capacity())
+            + map::<&[u8], Vec<Function<'_>>>(self.functions.capacity())
+            + functions * size_of::<Function<'_>>()
+    }
+
+    fn read_unit(&mut self, number: usize) -> gimli::Result<()> {
+        let dwarf = self.dwarf_of(number as u32);
+        let IndexedUnit { start, unit, .. } = &self.units[number];
+        let start = *start;
+        let mut found = Found::default();
+        let first_scope = self.scopes.len() as u32;
+        let mut raw = unit.entries_raw(None)?;
+        let mut stack: Vec<Frame> = Vec::new();
+        while !raw.is_empty() {
+            let depth = usize::try_from(raw.next_depth()).unwrap_or(0);
+            let die = start + raw.next_offset().0 as Die;
+            let Some(abbreviation) = raw.read_abbreviation()? else {
+                continue;
+            };
+            stack.truncate(depth);
+            let parent = stack.last().copied().unwrap_or(Frame {
+                scope: TOP,
+                around: Around::Unit,
+            });
+            let is_outside = matches!(parent.around, Around::Unit | Around::Namespace);
+            let tag = abbreviation.tag();
+            let wanted = match tag {
+                gimli::DW_TAG_namespace
+                | gimli::DW_TAG_structure_type
+                | gimli::DW_TAG_union_type
+                | gimli::DW_TAG_enumeration_type
+                | gimli::DW_TAG_subprogram => true,
+                gimli::DW_TAG_variable => is_outside,
+                gimli::DW_TAG_template_type_parameter => {
+                    matches!(parent.around, Around::Poll(_) | Around::Cell(_))
+                }
+                _ => false,
+            };
+            let mut frame = Frame {
+                scope: parent.scope,
+                around: if stack.is_empty() {
+                    Around::Unit
+                } else {
+                    Around::Other
+                },
+            };
+            if !wanted {
+                raw.skip_attributes(abbreviation.attributes())?;
+            } else {
+                let mut attributes = Attributes::default();
+                for specification in abbreviation.attributes() {
+                    let attribute = raw.read_attribute(*specification)?;
+                    attributes.take(attribute, dwarf, unit, start);
+                }
+                let name = attributes.name.unwrap_or_default();
+                match tag {
+                    gimli::DW_TAG_subprogram => {
+                        let position = Position {
+                            unit: number as u32,
+                            file: attributes.file,
+                            line: attributes.line,
+                        };
+                        if name.starts_with(b"{async_") || name.starts_with(b"{closure#") {
+                            found.functions.push((
+                                name,
+                                Function {
+                                    scope: parent.scope,
+                                    linkage_name: attributes.linkage_name,
+                                    position,
+                                },
+                            ));
+                        } else if name.starts_with(b"poll<")
+                            && let Some(low_pc) = attributes.low_pc
+                            && found.ends_with(
+                                &self.scopes,
+                                parent.scope,
+                                first_scope,
+                                &[b"task", b"raw"],
+                            )
+                        {
+                            found.polls.push((low_pc, Vec::new()));
+                            frame.around = Around::Poll(low_pc);
+                        }
+                    }
+                    gimli::DW_TAG_variable => {
+                        if let Some(of) = attributes.of {
+                            let location = attributes.location.map(|location| location.0.slice());
+                            let address = attributes.low_pc.or_else(|| {
+                                location.and_then(|location| static_address(location, dwarf, unit))
+                            });
+                            if name.ends_with(b"::{vtable}") {
+                                if let Some(address) = address.filter(|address| *address != 0) {
+                                    found.vtables.push((address, of));
+                                }
+                            } else if (name == b"__RUST_STD_INTERNAL_VAL" || name == b"VAL")
+                                && let Some(offset) = location
+                                    .and_then(|location| thread_local_offset(location, dwarf, unit))
+                                && found.has(&self.scopes, parent.scope, first_scope, b"CONTEXT")
+                            {
+                                found.contexts.push(ThreadLocal { of, offset });
+                            }
+                        }
+                    }
+                    gimli::DW_TAG_template_type_parameter => {
+                        if let Some(of) = attributes.of {
+                            match parent.around {
+                                Around::Poll(_) => {
+                                    if let Some((_, parameters)) = found.polls.last_mut() {
+                                        parameters.push((name, of));
+                                    }
+                                }
+                                _ => {
+                                    if let Some((_, parameters)) = found.cells.last_mut() {
+                                        parameters.push((name, of));
+                                    }
+                                }
+                            }
+                        }
+                    }
+                    _ => {
+                        if name.starts_with(b"Cell<")
+                            && found.ends_with(
+                                &self.scopes,
+                                parent.scope,
+                                first_scope,
+                                &[b"task", b"core"],
+                            )
+                        {
+                            found.cells.push((die, Vec::new()));
+                            frame.around = Around::Cell(die);
+                        } else if tag == gimli::DW_TAG_namespace {
+                            frame.around = Around::Namespace;
+                        }
+                        frame.scope = first_scope + found.scopes.len() as u32;
+                        found.scopes.push(Scope {
+                            die,
+                            parent: parent.scope,
+                            name,
+                        });
+                    }
+                }
+            }
+            if abbreviation.has_children() {
+                stack.push(frame);
+            }
+        }
+        self.add(found);
+        Ok(())
+    }
+
+    fn add(&mut self, found: Found<'d>) {
+        self.scopes.extend(found.scopes);
+        for (address, parameters) in found.polls {
+            if let Some((future, scheduler)) = pair(&parameters) {
+                self.polls
+                    .entry(address)
+                    .or_default()
+                    .push(Poll { future, scheduler });
+            }
+        }
+        for (die, parameters) in found.cells {
+            if let Some(pair) = pair(&parameters) {
+                self.cells.insert(pair, die);
+            }
+        }
+        self.vtables.extend(found.vtables);
+        self.contexts.extend(found.contexts);
+        for (name, function) in found.functions {
+            self.functions.entry(name).or_default().push(function);
+        }
+    }
+
+    /// The memory of a task: its header, its future, its scheduler.
+    pub fn cell(&self, poll: Poll) -> Option<Die> {
+        self.cells.get(&(poll.future, poll.scheduler)).copied()
+    }
+
+    /// The unit that an entry is in, its index, and the entry's offset in it.
+    pub fn unit_of(&self, die: Die) -> Option<(u32, &Unit<Slice<'d>>, gimli::UnitOffset)> {
+        let behind = self.units.partition_point(|unit| unit.start <= die);
+        let unit = self.units.get(behind.checked_sub(1)?)?;
+        let offset = gimli::UnitOffset((die - unit.start) as usize);
+        Some((behind as u32 - 1, &unit.unit, offset))
+    }
+
+    /// All units by their numbers, and where they begin.
+    pub fn all_units(&self) -> impl Iterator<Item = (u32, Die, &Unit<Slice<'d>>)> {
+        let units = self.units.iter().zip(0..);
+        units.map(|(unit, number)| (number, unit.start, &unit.unit))
+    }
+
+    /// What a unit's attributes refer to.
+    pub fn dwarf_of(&self, unit: u32) -> &Dwarf<Slice<'d>> {
+        let packaged = self
+            .units
+            .get(unit as usize)
+            .and_then(|unit| unit.packaged.as_ref());
+        packaged.map_or(&self.dwarf, |packaged| &self.packaged[packaged.dwarf])
+    }
+
+    /// Where the code of a unit is.
+    pub fn code_of(&self, unit: u32) -> gimli::Result<Vec<Range<u64>>> {
+        let Some(of) = self.units.get(unit as usize) else {
+            return Ok(Vec::new());
+        };
+        let skeleton = of.packaged.as_ref().map(|packaged| &packaged.skeleton);
+        let mut ranges = self.dwarf.unit_ranges(skeleton.unwrap_or(&of.unit))?;
+        let mut code = Vec::new();
+        while let Some(range) = ranges.next()? {
+            code.push(range.begin..range.end);
+        }
+        Ok(code)
+    }
+
+    /// The name of a namespace or type with all that it is in.
+    pub fn path(&self, die: Die) -> Option<String> {
+        let at = self
+            .scopes
+            .binary_search_by_key(&die, |scope| scope.die)
+            .ok()?;
+        let mut names = Vec::new();
+        let mut at = at as u32;
+        while let Some(scope) = self.scopes.get(at as usize) {
+            names.push(String::from_utf8_lossy(scope.name));
+            at = scope.parent;
+        }
+        names.reverse();
+        Some(names.join("::"))
+    }
+
+    /// The body of a coroutine or closure by its type: `{async_fn_env#0}<T>` is of `{async_fn#0}<T>` in the same namespace.
+    pub fn function(&self, die: Die) -> Option<Function<'d>> {
+        let at = self
+            .scopes
+            .binary_search_by_key(&die, |scope| scope.die)
+            .ok()?;
+        let scope = &self.scopes[at];
+        let name = String::from_utf8_lossy(scope.name).replacen("_env#", "#", 1);
+        let candidates = self.functions.get(name.as_bytes())?;
+        let is_same = |function: &&Function<'d>| self.same_path(function.scope, scope.parent);
+        let mut same = candidates.iter().filter(is_same);
+        let first = *same.next()?;
+        // Of several entries one may have the name only.
+        let named = candidates
+            .iter()
+            .filter(is_same)
+            .find(|function| function.linkage_name.is_some());
+        Some(named.copied().unwrap_or(first))
+    }
+
+    fn same_path(&self, mut left: u32, mut right: u32) -> bool {
+        loop {
+            if left == right {
+                return true;
+            }
+            match (
+                self.scopes.get(left as usize),
+                self.scopes.get(right as usize),
+            ) {
+                (Some(one), Some(other)) if one.name == other.name => {
+                    (left, right) = (one.parent, other.parent);
+                }
+                _ => return false,
+            }
+        }
+    }
+
+    /// The path of the source file; empty where unknown.
+    pub fn file(&self, position: Position) -> String {
+        self.try_file(position).unwrap_or_default()
+    }
+
+    fn try_file(&self, position: Position) -> Option<String> {
+        let of = self.units.get(position.unit as usize)?;
+        let skeleton = of.packaged.as_ref().map(|packaged| &packaged.skeleton);
+        let unit = skeleton.unwrap_or(&of.unit);
+        let header = unit.line_program.as_ref()?.header();
+        let file = header.file(position.file.into())?;
+        let text = |value| {
+            let name = self.dwarf.attr_string(unit, value).ok()?;
+            Some(String::from_utf8_lossy(name.slice()).into_owned())
+        };
+        let mut path = text(file.path_name())?;
+        for directory in [
+            file.directory(header).and_then(text),
+            unit.comp_dir
+                .map(|name| String::from_utf8_lossy(name.slice()).into_owned()),
+        ] {
+            if path.starts_with('/') {
+                break;
+            }
+            if let Some(directory) = directory.filter(|directory| !directory.is_empty()) {
+                path = format!("{}/{path}", directory.trim_end_matches('/'));
+            }
+        }
+        Some(path)
+    }
+
+    /// The crates whose sources are neither cargo's nor Rust's: the program's own.
+    pub fn own_crates(&self) -> HashSet<String> {
+        let mut own: HashSet<String> = HashSet::new();
+        let mut files: HashMap<(u32, u32), bool> = HashMap::new();
+        for function in self.functions.values().flatten() {
+            let key = (function.position.unit, function.position.file);
+            let is_own = *files.entry(key).or_insert_with(|| {
+                let file = self.file(function.position);
+                let foreign = ["/registry/src/", "/git/checkouts/", "/rustc/", "/vendor/"];
+                !file.is_empty() && !foreign.iter().any(|part| file.contains(part))
+            });
+            if is_own && let Some(root) = self.root(function.scope) {
+                own.insert(String::from_utf8_lossy(root).into_owned());
+            }
+        }
+        own
+    }
+
+    fn root(&self, mut at: u32) -> Option<&'d [u8]> {
+        let mut name = None;
+        while let Some(scope) = self.scopes.get(at as usize) {
+            name = Some(scope.name);
+            at = scope.parent;
+        }
+        name
+    }
+}
+
+/// Names of generic parameters, and what they are.
+type Parameters<'d> = Vec<(&'d [u8], Die)>;
+
+/// What one unit has.
+#[derive(Default)]
+struct Found<'d> {
+    scopes: Vec<Scope<'d>>,
+    polls: Vec<(u64, Parameters<'d>)>,
+    cells: Vec<(Die, Parameters<'d>)>,
+    vtables: Vec<(u64, Die)>,
+    contexts: Vec<ThreadLocal>,
+    functions: Vec<(&'d [u8], Function<'d>)>,
+}
+
+impl<'d> Found<'d> {
+    fn scope<'s>(&'s self, earlier: &'s [Scope<'d>], at: u32, first: u32) -> Option<&'s Scope<'d>> {
+        match at.checked_sub(first) {
+            Some(here) => self.scopes.get(here as usize),
+            None => earlier.get(at as usize),
+        }
+    }
+
+    fn ends_with(&self, earlier: &[Scope<'d>], mut at: u32, first: u32, names: &[&[u8]]) -> bool {
+        names.iter().rev().all(|name| {
+            let scope = self.scope(earlier, at, first);
+            at = scope.map_or(TOP, |scope| scope.parent);
+            scope.is_some_and(|scope| scope.name == *name)
+        })
+    }
+
+    fn has(&self, earlier: &[Scope<'d>], mut at: u32, first: u32, name: &[u8]) -> bool {
+        let mut found = false;
+        let mut root: &[u8] = b"";
+        while let Some(scope) = self.scope(earlier, at, first) {
+            found |= scope.name == name;
+            root = scope.name;
+            at = scope.parent;
+        }
+        found && root == b"tokio"
+    }
+}
+
+impl<'d> Attributes<'d> {
+    fn take(
+        &mut self,
+        attribute: gimli::Attribute<Slice<'d>>,
+        dwarf: &Dwarf<Slice<'d>>,
+        unit: &Unit<Slice<'d>>,
+        start: Die,
+    ) {
+        let text = |value| {
+            let name = dwarf.attr_string(unit, value).ok()?;
+            Some(name.slice())
+        };
+        match attribute.name() {
+            gimli::DW_AT_name => self.name = text(attribute.value()),
+            gimli::DW_AT_linkage_name => self.linkage_name = text(attribute.value()),
+            gimli::DW_AT_type => self.of = reference(attribute.value(), start),
+            gimli::DW_AT_low_pc => {
+                self.low_pc = dwarf.attr_address(unit, attribute.value()).ok().flatten();
+            }
+            gimli::DW_AT_location => self.location = attribute.exprloc_value(),
+            gimli::DW_AT_decl_line => {
+                self.line = small(attribute.udata_value());
+            }
+            gimli::DW_AT_decl_file => self.file = file_number(attribute.value()),
+            _ => {}
+        }
+    }
+}
+
+/// The number of a file, whatever its form.
+pub fn file_number(value: AttributeValue<Slice<'_>>) -> u32 {
+    match value {
+        AttributeValue::FileIndex(number) => small(Some(number)),
+        other => small(other.udata_value()),
+    }
+}
+
+/// 0 for what has no place in 32 bits.
+pub fn small(number: Option<u64>) -> u32 {
+    number
+        .and_then(|number| u32::try_from(number).ok())
+        .unwrap_or(0)
+}
+
+/// The entry that an attribute refers to.
+pub fn reference(value: AttributeValue<Slice<'_>>, unit_start: Die) -> Option<Die> {
+    match value {
+        AttributeValue::UnitRef(offset) => unit_start.checked_add(Die::try_from(offset.0).ok()?),
+        AttributeValue::DebugInfoRef(offset) => Die::try_from(offset.0).ok(),
+        _ => None,
+    }
+}
+
+/// Future and scheduler, by the names of the parameters.
+fn pair(parameters: &[(&[u8], Die)]) -> Option<(Die, Die)> {
+    let named = |name: &[u8]| {
+        let found = parameters.iter().find(|(known, _)| *known == name);
+        found.map(|(_, die)| *die)
+    };
+    Some((named(b"T")?, named(b"S")?))
+}
+
+/// `DW_OP_addr`, `DW_OP_addrx`, `DW_OP_GNU_addr_index`.
+fn static_address(
+    location: &[u8],
+    dwarf: &Dwarf<Slice<'_>>,
+    unit: &Unit<Slice<'_>>,
+) -> Option<u64> {
+    match location.split_first()? {
+        (&0x03, address) => Some(u64::from_le_bytes(address.try_into().ok()?)),
+        (&(0xa1 | 0xfb), index) => Some(indexed(index, dwarf, unit)?.0),
+        _ => None,
+    }
+}
+
+/// The number that an index stands for, and what is behind the index.
+fn indexed<'b>(
+    bytes: &'b [u8],
+    dwarf: &Dwarf<Slice<'_>>,
+    unit: &Unit<Slice<'_>>,
+) -> Option<(u64, &'b [u8])> {
+    let mut rest = EndianSlice::new(bytes, LittleEndian);
+    let index = rest.read_uleb128().ok()?;
+    let index = gimli::DebugAddrIndex(usize::try_from(index).ok()?);
+    let behind = &bytes[bytes.len() - rest.len()..];
+    Some((dwarf.address(unit, index).ok()?, behind))
+}
+
+/// An offset, then `DW_OP_GNU_push_tls_address` or `DW_OP_form_tls_address`. The offset is `DW_OP_const8u`, `DW_OP_constx` or
+/// `DW_OP_GNU_const_index`.
+fn thread_local_offset(
+    location: &[u8],
+    dwarf: &Dwarf<Slice<'_>>,
+    unit: &Unit<Slice<'_>>,
+) -> Option<u64> {
+    let (offset, end) = match location.split_first()? {
+        (&0x0e, rest) => {
+            let (offset, end) = rest.split_at_checked(8)?;
+            (u64::from_le_bytes(offset.try_into().ok()?), end)
+        }
+        (&(0xa2 | 0xfc), index) => indexed(index, dwarf, unit)?,
+        _ => return None,
+    };
+    matches!(end, [0xe0] | [0x9b]).then_some(offset)
+}

@@ -1,0 +1,160 @@
+//! Where tasks are, by their ids: in the lists of a process that runs on.
+//!
+//! Other threads push and remove tasks meanwhile, so a walk may be led astray at any step. Each task that it meets proves
+//! itself: it has the scheduler whose list this is, and its link back is the way that the walk came. A walk that fails goes
+//! on from the other end, where the oldest tasks are, and is tried again.
+
+use crate::debug::index::Die;
+use crate::layout::AnyTask;
+use crate::memory::Reader;
+use crate::numbers::{NumberMap, NumberSet};
+use crate::{Budget, Decoder, Memory};
+
+/// How often the lists of a scheduler are walked.
+const TRIES: usize = 4;
+
+/// The largest offset in a task that is believed: futures may be large.
+const MOST_OFFSET: u64 = 1 << 30;
+
+/// The lists that are looked through, and for what.
+struct Hunt<'h, 'm> {
+    reader: &'h Reader<'m>,
+    /// What tasks have for their scheduler.
+    scheduler: u64,
+    wanted: &'h NumberSet<u64>,
+    found: &'h mut NumberMap<u64, u64>,
+    /// Tasks that may still be met.
+    left: u64,
+}
+
+/// Which way a list is walked.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    Forward,
+    Back,
+}
+
+impl Decoder<'_, '_, '_> {
+    /// Where the tasks with these ids are, by id: those that are in the lists of schedulers. To each of those one of `words`
+    /// points, as a `tokio::runtime::Handle` does. `renew` makes `memory` forget what it has copied.
+    pub fn locate(
+        &mut self,
+        memory: &dyn Memory,
+        renew: &dyn Fn(),
+        words: &[u64],
+        wanted: &NumberSet<u64>,
+        budget: Budget,
+    ) -> NumberMap<u64, u64> {
+        let mut found = NumberMap::default();
+        let types = self.arcs_of_schedulers();
+        for word in words.iter().filter(|word| **word != 0) {
+            for (offset, of) in &types {
+                for _ in 0..TRIES {
+                    renew();
+                    let reader = Reader::new(memory, budget.bytes);
+                    let mut hunt = Hunt {
+                        reader: &reader,
+                        scheduler: *word,
+                        wanted,
+                        found: &mut found,
+                        left: budget.tasks,
+                    };
+                    if self.hunt((word.wrapping_add(*offset), *of), &mut hunt)
+                        || found.len() == wanted.len()
+                    {
+                        break;
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    /// The types of schedulers and where they are behind their counts; each once, whatever units have it.
+    fn arcs_of_schedulers(&mut self) -> Vec<(u64, Die)> {
+        let mut known: Vec<String> = Vec::new();
+        let polls: Vec<_> = self.types.index.polls.values().flatten().copied().collect();
+        let mut all = Vec::new();
+        for poll in polls {
+            let of = self.layout(poll).and_then(|layout| layout.scheduler);
+            if let Some((_, of)) = of
+                && let Some((offset, of)) = self.behind_arc(0, of)
+                && !known.contains(&self.types.get(of).path)
+            {
+                known.push(self.types.get(of).path.clone());
+                all.push((offset, of));
+            }
+        }
+        all
+    }
+
+    /// Whether all lists were followed to their ends.
+    fn hunt(&mut self, (at, of): (u64, Die), hunt: &mut Hunt<'_, '_>) -> bool {
+        let Some(any) = self.any_layout() else {
+            return true;
+        };
+        // Without such offsets in the vtable, tokio is an older one.
+        let (Some(offsets), vtable) = (any.any, any.vtable) else {
+            return true;
+        };
+        let Some(lists) = self.ends_of_lists(at, of, hunt.reader) else {
+            return true;
+        };
+        let mut is_whole = true;
+        for (head, tail) in lists {
+            let mut walk = |from, way| Self::walk_list(from, way, offsets, vtable, hunt);
+            is_whole &= walk(head, Way::Forward) || walk(tail, Way::Back);
+        }
+        is_whole
+    }
+
+    /// Heads and tails of the lists of a scheduler's tasks.
+    fn ends_of_lists(&self, at: u64, of: Die, reader: &Reader<'_>) -> Option<Vec<(u64, u64)>> {
+        let (heads, _) = self.lists(at, of, reader)?;
+        let (tails, _) = self.lists_at(at, of, "tail", reader)?;
+        Some(heads.into_iter().zip(tails).collect())
+    }
+
+    /// Whether it came to the end.
+    fn walk_list(from: u64, way: Way, any: AnyTask, vtable: u64, hunt: &mut Hunt<'_, '_>) -> bool {
+        let (mut at, mut previous) = (from, 0);
+        while at != 0 {
+            let word = |at: u64| hunt.reader.word(at);
+            let step = || {
+                let vtable = word(at.wrapping_add(vtable))?;
+                let offset = |place: u64| {
+                    let offset = word(vtable.wrapping_add(place))?;
+                    (offset < MOST_OFFSET).then_some(offset)
+                };
+                let scheduler = word(at.wrapping_add(offset(any.scheduler)?))?;
+                let trailer = at.wrapping_add(offset(any.trailer)?);
+                let next = word(trailer.wrapping_add(any.next))?;
+                let prev = word(trailer.wrapping_add(any.prev))?;
+                let id = word(at.wrapping_add(offset(any.id)?))?;
+                Some((scheduler, next, prev, id))
+            };
+            let Some((scheduler, next, prev, id)) = step() else {
+                return false;
+            };
+            let (onward, back) = match way {
+                Way::Forward => (next, prev),
+                Way::Back => (prev, next),
+            };
+            if scheduler != hunt.scheduler || back != previous || hunt.left == 0 {
+                return false;
+            }
+            hunt.left -= 1;
+            if hunt.wanted.contains(&id) {
+                hunt.found.insert(id, at);
+            }
+            (previous, at) = (at, onward);
+        }
+        true
+    }
+
+    /// The word of the task's state. It changes at each poll and each wake.
+    pub fn state_word(&mut self, memory: &dyn Memory, address: u64) -> Option<u64> {
+        let any = self.any_layout()?;
+        Reader::new(memory, 8).word(address.wrapping_add(any.state))
+    }
+}

@@ -1,0 +1,139 @@
+//! What a suspended async body has beside the future that it awaits: guards of locks, and the descriptor of what it reads.
+
+use super::Decoder;
+use super::memory::Reader;
+use super::model::Detail;
+use crate::debug::index::Die;
+use crate::debug::types::{Member, Shape};
+
+const SEMAPHORE: &str = "tokio::sync::batch_semaphore::Semaphore";
+const DESCRIPTOR: &str = "std::os::fd::owned::OwnedFd";
+
+/// How deep a descriptor is in what owns it.
+const MOST_DEPTH: usize = 12;
+
+/// A way to a number in memory: offsets, with a pointer between each and the next.
+pub(crate) type Way = Vec<u64>;
+
+/// What to read of a state.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    /// Pointers to the semaphore of a lock, and how far behind what they point to it is.
+    locks: Vec<(u64, u64)>,
+    descriptor: Option<Way>,
+}
+
+impl Held {
+    /// Reads it.
+    pub(crate) fn read(&self, at: u64, reader: &Reader<'_>, details: &mut Vec<Detail>) {
+        let lock = |(pointer, behind): &(u64, u64)| {
+            let lock = reader.word(at.wrapping_add(*pointer))?;
+            (lock != 0).then(|| Detail::MayHold(lock.wrapping_add(*behind)))
+        };
+        details.extend(self.locks.iter().filter_map(lock));
+        let descriptor = self.descriptor.as_ref();
+        details.extend(descriptor.and_then(|way| descriptor_at(way, at, reader)));
+    }
+}
+
+/// The descriptor at the end of a way.
+pub(crate) fn descriptor_at(way: &[u64], at: u64, reader: &Reader<'_>) -> Option<Detail> {
+    let (last, pointers) = way.split_last()?;
+    let mut at = at;
+    for offset in pointers {
+        at = reader.word(at.wrapping_add(*offset))?;
+    }
+    let number = reader.number(at.wrapping_add(*last), 4)? as u32 as i32;
+    // -1 is the place of none.
+    (number >= 0).then_some(Detail::Descriptor(number))
+}
+
+impl Decoder<'_, '_, '_> {
+    /// Of the members of a state, which begin at `offset`. Only tokio's own futures are asked for a descriptor: another's
+    /// local need not be what it waits for.
+    pub(crate) fn held(&self, offset: u64, members: &[Member], is_io: bool) -> Held {
+        let others = || members.iter().filter(|member| member.name != "__awaitee");
+        Held {
+            locks: others()
+                .filter_map(|member| {
+                    let (pointer, behind) = self.guard(member.of)?;
+                    Some((offset + member.offset + pointer, behind))
+                })
+                .collect(),
+            descriptor: is_io
+                .then(|| {
+                    others().find_map(|member| {
+                        let mut way = self.descriptor(member.of, 2)?;
+                        way[0] += offset + member.offset;
+                        Some(way)
+                    })
+                })
+                .flatten(),
+        }
+    }
+
+    /// A guard or permit of tokio's: its pointer to the lock, and where in that the semaphore is.
+    fn guard(&self, die: Die) -> Option<(u64, u64)> {
+        let of = self.types.get(die);
+        let is_guard = of.path.starts_with("tokio::sync::")
+            && (of.name.contains("Guard") || of.name.contains("Permit"));
+        let Shape::Structure(members) = &of.shape else {
+            return None;
+        };
+        if !is_guard {
+            return None;
+        }
+        members.iter().find_map(|member| {
+            let to = self.types.pointee(member.of)?;
+            // What an `Arc` points to begins with its counts.
+            let (semaphore, _) = self.types.find_type(to, SEMAPHORE)?;
+            let (pointer, _) = self.types.peel(member.of);
+            Some((member.offset + pointer, semaphore))
+        })
+    }
+
+    /// The way to a descriptor that is in this type, or behind so many references.
+    pub(crate) fn descriptor(&self, die: Die, references: usize) -> Option<Way> {
+        if let Some(offset) = self.descriptor_inside(die, MOST_DEPTH) {
+            return Some(vec![offset]);
+        }
+        let left = references.checked_sub(1)?;
+        let of = self.types.get(die);
+        match &of.shape {
+            Shape::Pointer(Some(to)) if of.path.starts_with('&') => {
+                let mut way = vec![0];
+                way.extend(self.descriptor(*to, left)?);
+                Some(way)
+            }
+            Shape::Structure(members) => members.iter().find_map(|member| {
+                let mut way = self.descriptor(member.of, left)?;
+                way[0] += member.offset;
+                Some(way)
+            }),
+            _ => None,
+        }
+    }
+
+    fn descriptor_inside(&self, die: Die, depth: usize) -> Option<u64> {
+        let left = depth.checked_sub(1)?;
+        let of = self.types.get(die);
+        if of.path == DESCRIPTOR {
+            return Some(0);
+        }
+        let inside = |member: &Member| {
+            // Smaller than a descriptor is nothing that has one.
+            (self.types.get(member.of).size >= 4)
+                .then(|| self.descriptor_inside(member.of, left))
+                .flatten()
+                .map(|offset| member.offset + offset)
+        };
+        match &of.shape {
+            Shape::Structure(members) => members.iter().find_map(inside),
+            Shape::Enum(variants) => {
+                let variants = variants.variants.iter();
+                variants.map(|variant| &variant.member).find_map(inside)
+            }
+            _ => None,
+        }
+    }
+}

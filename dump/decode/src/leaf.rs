@@ -1,0 +1,160 @@
+//! Leaves that are known by name, and what can be read of them. A detail that cannot be read is left out.
+
+use super::Decoder;
+use super::memory::Reader;
+use super::model::{Detail, Timer};
+use super::plan::Part;
+
+/// Its children hang on a list, not in the structure.
+pub(crate) const UNORDERED: &str = "futures_util::stream::futures_unordered::FuturesUnordered<";
+
+/// Its future is in an `Arc` that all who wait for it have.
+pub(crate) const SHARED: &str = "futures_util::future::future::shared::Shared<";
+
+type ReadDetail = fn(&mut Decoder<'_, '_, '_>, &Reader<'_>, u64, Part) -> Option<Detail>;
+
+/// A type of a library.
+pub(crate) struct Row {
+    prefix: &'static str,
+    /// Nothing inside is followed.
+    pub(crate) is_leaf: bool,
+    /// Only this member is followed.
+    pub(crate) only: Option<&'static str>,
+    pub(crate) detail: Option<ReadDetail>,
+}
+
+impl std::fmt::Debug for Row {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.prefix)
+    }
+}
+
+const fn leaf(prefix: &'static str, detail: Option<ReadDetail>) -> Row {
+    Row {
+        prefix,
+        is_leaf: true,
+        only: None,
+        detail,
+    }
+}
+
+const ROWS: &[Row] = &[
+    leaf("tokio::time::sleep::Sleep", Some(sleep)),
+    Row {
+        prefix: "tokio::time::timeout::Timeout<",
+        is_leaf: false,
+        only: Some("value"),
+        detail: Some(timeout),
+    },
+    leaf("tokio::sync::batch_semaphore::Acquire", Some(acquire)),
+    leaf("tokio::sync::notify::Notified", Some(notified)),
+    leaf("tokio::sync::notify::OwnedNotified", None),
+    leaf("tokio::sync::oneshot::Receiver<", None),
+    leaf("tokio::runtime::task::join::JoinHandle<", Some(join)),
+    leaf("tokio::runtime::io::scheduled_io::Readiness", None),
+    leaf("core::future::pending::Pending<", None),
+    leaf("futures_util::future::pending::Pending<", None),
+    leaf("futures_channel::oneshot::Receiver<", None),
+];
+
+/// What is known of a type.
+pub(crate) fn row_of(path: &str) -> Option<&'static Row> {
+    ROWS.iter().find(|row| path.starts_with(row.prefix))
+}
+
+fn sleep(
+    decoder: &mut Decoder<'_, '_, '_>,
+    reader: &Reader<'_>,
+    _: u64,
+    part: Part,
+) -> Option<Detail> {
+    let (at, die) = part;
+    // A timer knows its runtime: what is none is not of a timer.
+    if decoder.is_guessing
+        && let Some((offset, handle)) = decoder
+            .types
+            .find_type(die, "tokio::runtime::scheduler::Handle")
+    {
+        let (scheduler, _) = decoder.scheduler(at.wrapping_add(offset), handle, reader)?;
+        decoder.schedulers.contains(&scheduler).then_some(())?;
+    }
+    deadline(decoder, reader, part, Timer::Sleep)
+}
+
+fn timeout(
+    decoder: &mut Decoder<'_, '_, '_>,
+    reader: &Reader<'_>,
+    _: u64,
+    (at, die): Part,
+) -> Option<Detail> {
+    let (offset, delay) = decoder.types.find(die, "delay")?;
+    // None, where the deadline is too far off to be one.
+    let delay = (at.wrapping_add(offset), delay);
+    let delay = decoder.within(delay, "tokio::time::sleep::Sleep", reader)?;
+    deadline(decoder, reader, delay, Timer::Timeout)
+}
+
+fn deadline(
+    decoder: &mut Decoder<'_, '_, '_>,
+    reader: &Reader<'_>,
+    (at, die): Part,
+    what: Timer,
+) -> Option<Detail> {
+    let (offset, deadline) = decoder.types.find(die, "deadline")?;
+    let at = at.wrapping_add(offset);
+    let (seconds, _) = decoder.types.find(deadline, "tv_sec")?;
+    let (nanos, _) = decoder.types.find(deadline, "tv_nsec")?;
+    let seconds = i64::try_from(reader.word(at.wrapping_add(seconds))?).ok()?;
+    let nanos = u32::try_from(reader.number(at.wrapping_add(nanos), 4)?).ok()?;
+    (nanos < 1_000_000_000).then_some(Detail::Fires {
+        what,
+        seconds,
+        nanos,
+    })
+}
+
+fn acquire(
+    decoder: &mut Decoder<'_, '_, '_>,
+    reader: &Reader<'_>,
+    _: u64,
+    (at, die): Part,
+) -> Option<Detail> {
+    let (offset, pointer) = decoder.types.find(die, "semaphore")?;
+    let semaphore = reader.word(at.wrapping_add(offset))?;
+    let (wanted, _) = decoder.types.find(die, "num_permits")?;
+    let wanted = reader.word(at.wrapping_add(wanted))?;
+    let (permits, _) = decoder
+        .types
+        .find(decoder.types.pointee(pointer)?, "permits")?;
+    // The lowest bit says that it is closed.
+    let available = reader.word(semaphore.wrapping_add(permits))? >> 1;
+    Some(Detail::Acquires {
+        semaphore,
+        wanted,
+        available,
+    })
+}
+
+fn notified(
+    decoder: &mut Decoder<'_, '_, '_>,
+    reader: &Reader<'_>,
+    _: u64,
+    (at, die): Part,
+) -> Option<Detail> {
+    let (offset, _) = decoder.types.find(die, "notify")?;
+    reader.word(at.wrapping_add(offset)).map(Detail::Notify)
+}
+
+fn join(
+    decoder: &mut Decoder<'_, '_, '_>,
+    reader: &Reader<'_>,
+    bias: u64,
+    (at, die): Part,
+) -> Option<Detail> {
+    let (offset, raw) = decoder.types.find(die, "raw")?;
+    let (inner, _) = decoder.types.peel(raw);
+    let task = reader.word(at.wrapping_add(offset + inner))?;
+    Some(Detail::Joins(
+        decoder.id_of_task(task, bias, reader).unwrap_or(0),
+    ))
+}

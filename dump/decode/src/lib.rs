@@ -1,0 +1,50 @@
+//! The tasks of a tokio process, from its memory and the types in its debug information.
+//!
+//! Nothing in the process needs to be prepared: [`Decoder`] reads through [`Memory`] - another process, a core file, the own
+//! process - and follows each task's future down to what it waits for. The memory may be anything: freed, half written,
+//! hostile. So the decoder is total: nothing that is read is trusted, and each loop has a bound.
+//!
+//! `runtime-dump pid` and the feature `decode` of runtime-probe are made of it. In the order of the data:
+//! * [`debug`]: the types of a program;
+//! * [`mapped`]: a file, mapped into memory;
+//! * [`memory`]: numbers and variants from memory, within a bound of bytes;
+//! * [`layout`]: where in tokio's structures everything is;
+//! * [`runtimes`]: runtimes and their lists of tasks;
+//! * [`list`]: a list that a thread may be changing;
+//! * [`seeds`]: schedulers that no thread is inside of;
+//! * [`finder`]: tasks by their ids, in a process that runs on;
+//! * [`roots`]: futures that threads are blocked on;
+//! * [`plan`]: what to follow in a type, compiled once;
+//! * [`chain`]: from a task's future down to what it waits for;
+//! * [`held`]: what an async body has beside what it awaits;
+//! * [`leaf`]: what is known of a leaf beside its name;
+//! * [`pool`]: blocking closures that wait for a thread;
+//! * [`workers`]: what a runtime counts of its workers;
+//! * [`trace`]: what a poll changes;
+//! * [`model`]: the result, and [`detail_text`]: details in words;
+//! * [`stacks`]: the same as stacks of runtime-dump's model.
+
+mod chain;
+pub mod debug;
+mod decoder;
+pub mod detail_text;
+mod finder;
+mod held;
+mod layout;
+mod leaf;
+mod list;
+pub mod mapped;
+mod memory;
+pub mod model;
+pub mod numbers;
+mod plan;
+mod pool;
+mod roots;
+mod runtimes;
+pub mod seeds;
+pub mod stacks;
+mod trace;
+mod workers;
+
+pub use decoder::{Budget, Decoder, Look, Process, RootFrame, ThreadView};
+pub use memory::{Memory, each_chunk};

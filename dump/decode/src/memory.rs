@@ -1,0 +1,109 @@
+//! Numbers from memory, within a bound of bytes.
+
+use std::cell::Cell;
+use std::ops::Range;
+
+/// Bytes that are read at a time.
+const CHUNK: usize = 1 << 18;
+
+/// Memory of a process, whatever it is.
+pub trait Memory {
+    /// Fills `into` with what is at `address`. False: it is not there, and `into` may have changed.
+    fn read(&self, address: u64, into: &mut [u8]) -> bool;
+}
+
+/// A part of memory.
+pub struct Chunk<'b> {
+    start: u64,
+    bytes: &'b [u8],
+}
+
+impl Chunk<'_> {
+    /// The words in it and their addresses.
+    pub fn words(&self) -> impl Iterator<Item = (u64, u64)> {
+        let words = self.bytes.chunks_exact(8).enumerate();
+        words.map(|(number, word)| {
+            let word = u64::from_le_bytes(word.try_into().expect("8 bytes"));
+            (self.start + 8 * number as u64, word)
+        })
+    }
+
+    /// The word at an address, if it is in here.
+    pub fn word(&self, address: u64) -> Option<u64> {
+        let from = usize::try_from(address.checked_sub(self.start)?).ok()?;
+        let bytes = self.bytes.get(from..from.checked_add(8)?)?;
+        Some(u64::from_le_bytes(bytes.try_into().expect("8 bytes")))
+    }
+}
+
+/// Passes what is in these ranges, a part at a time.
+pub fn each_chunk(memory: &dyn Memory, ranges: &[Range<u64>], mut visit: impl FnMut(&Chunk<'_>)) {
+    let mut buffer = vec![0; CHUNK];
+    for range in ranges {
+        let mut start = range.start;
+        while start < range.end {
+            let some = CHUNK.min(usize::try_from(range.end - start).unwrap_or(CHUNK));
+            let bytes = &mut buffer[..some];
+            if memory.read(start, bytes) {
+                visit(&Chunk { start, bytes });
+            }
+            start += some as u64;
+        }
+    }
+}
+
+/// Reads until a number of bytes is used up.
+pub(crate) struct Reader<'m> {
+    memory: &'m dyn Memory,
+    bytes_left: Cell<u64>,
+}
+
+impl<'m> Reader<'m> {
+    pub(crate) fn new(memory: &'m dyn Memory, bytes: u64) -> Self {
+        Self {
+            memory,
+            bytes_left: Cell::new(bytes),
+        }
+    }
+
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.bytes_left.get() == 0
+    }
+
+    fn read(&self, address: u64, into: &mut [u8]) -> bool {
+        match self.bytes_left.get().checked_sub(into.len() as u64) {
+            Some(left) => {
+                self.bytes_left.set(left);
+                address != 0 && self.memory.read(address, into)
+            }
+            None => {
+                self.bytes_left.set(0);
+                false
+            }
+        }
+    }
+
+    /// Eight bytes.
+    pub(crate) fn word(&self, address: u64) -> Option<u64> {
+        let mut bytes = [0; 8];
+        self.read(address, &mut bytes)
+            .then(|| u64::from_le_bytes(bytes))
+    }
+
+    /// A number of up to 16 bytes.
+    pub(crate) fn number(&self, address: u64, size: u64) -> Option<u128> {
+        let mut bytes = [0; 16];
+        let some = bytes.get_mut(..usize::try_from(size).ok()?)?;
+        self.read(address, some).then(|| u128::from_le_bytes(bytes))
+    }
+
+    /// A text of at most `most` bytes.
+    pub(crate) fn text(&self, address: u64, length: u64, most: usize) -> Option<String> {
+        let length = usize::try_from(length)
+            .ok()
+            .filter(|length| *length <= most)?;
+        let mut bytes = vec![0; length];
+        self.read(address, &mut bytes).then_some(())?;
+        String::from_utf8(bytes).ok()
+    }
+}

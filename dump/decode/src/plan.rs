@@ -1,0 +1,458 @@
+//! What to follow in a type on the way from a future to its leaf, compiled once for each type.
+
+use super::Decoder;
+use super::held::{Held, Way};
+use super::leaf::{self, Row};
+use super::model::Frame;
+use crate::debug::index::{Die, Position};
+use crate::debug::types::{Enum, Member, Shape, Type};
+use runtime_dump::naming::name::readable;
+use runtime_dump::naming::role::{is_macro_file, is_scaffolding};
+use std::rc::Rc;
+
+/// Where a part of a type is, and what it is.
+pub(crate) type Part = (u64, Die);
+
+/// What to follow.
+#[derive(Debug)]
+pub(crate) enum Plan {
+    /// An async body.
+    Coroutine {
+        place: Option<(u64, u64)>,
+        states: Vec<CoroutineState>,
+    },
+    /// A pointer and a vtable.
+    Dynamic {
+        pointer: u64,
+        vtable: u64,
+    },
+    Pointer(Die),
+    /// One variant is active.
+    Variants {
+        place: Option<(u64, u64)>,
+        variants: Vec<(Option<u128>, Vec<Part>)>,
+        /// Of a type without futures inside.
+        leaf: Option<u32>,
+    },
+    /// The parts are polled side by side; none: it is a leaf.
+    Structure {
+        /// To its file descriptor.
+        descriptor: Option<Way>,
+        frame: Option<u32>,
+        row: Option<&'static Row>,
+        parts: Vec<Part>,
+    },
+    /// A pointer to futures in a row, and how many.
+    Row {
+        pointer: u64,
+        length: u64,
+        each: Die,
+    },
+    /// A future behind a pointer that others have, too. It is empty when the future has returned.
+    Shared {
+        frame: u32,
+        pointer: u64,
+        future: Part,
+    },
+    /// Futures in a linked list of tasks of their own.
+    Unordered {
+        head: u64,
+        next: u64,
+        future: Part,
+    },
+}
+
+/// A state of an async body.
+#[derive(Debug)]
+pub(crate) struct CoroutineState {
+    pub(crate) value: Option<u128>,
+    pub(crate) phase: Phase,
+    /// The outermost first.
+    pub(crate) frames: Vec<u32>,
+    /// What is awaited.
+    pub(crate) parts: Vec<Part>,
+    pub(crate) held: Held,
+}
+
+/// Where an async body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    NotPolled,
+    Over,
+    Suspended,
+}
+
+impl Decoder<'_, '_, '_> {
+    pub(crate) fn plan(&mut self, die: Die) -> Rc<Plan> {
+        if let Some(known) = self.plans.get(&die) {
+            return known.clone();
+        }
+        let plan = Rc::new(self.make_plan(die));
+        self.plans.insert(die, plan.clone());
+        plan
+    }
+
+    fn make_plan(&mut self, die: Die) -> Plan {
+        let of = self.types.get(die);
+        if let Some((pointer, vtable)) = self.wide_pointer(die) {
+            return Plan::Dynamic { pointer, vtable };
+        }
+        if let Some((pointer, length, each)) = self.slice(die) {
+            return Plan::Row {
+                pointer,
+                length,
+                each,
+            };
+        }
+        if let Some(plan) = self.collection(die, &of) {
+            return plan;
+        }
+        match &of.shape {
+            Shape::Enum(variants) if is_coroutine(&of) => self.coroutine(die, variants, &of),
+            Shape::Enum(variants) => {
+                let parts: Vec<_> = variants
+                    .variants
+                    .iter()
+                    .map(|variant| {
+                        let inner = self.types.get(variant.member.of);
+                        let mut parts = match &inner.shape {
+                            Shape::Structure(members) => self.parts(members),
+                            _ => Vec::new(),
+                        };
+                        for part in &mut parts {
+                            part.0 += variant.member.offset;
+                        }
+                        (variant.value, parts)
+                    })
+                    .collect();
+                let leaf = (!self.holds_future(die)).then(|| self.type_frame(&of, true));
+                Plan::Variants {
+                    place: variants.discriminant,
+                    variants: parts,
+                    leaf,
+                }
+            }
+            Shape::Pointer(Some(of)) => Plan::Pointer(*of),
+            Shape::Structure(members) => {
+                let row = leaf::row_of(&of.path);
+                let parts: Vec<Part> = match row {
+                    Some(row) if row.is_leaf => Vec::new(),
+                    Some(Row {
+                        only: Some(only), ..
+                    }) => members
+                        .iter()
+                        .filter(|member| member.name == *only)
+                        .map(|member| (member.offset, member.of))
+                        .collect(),
+                    _ => self.parts(members),
+                };
+                let is_plumbing = is_scaffolding(&of.path) && of.path.starts_with("core::")
+                    || of.path.starts_with("alloc::")
+                    || is_glue(&of);
+                let frame = match parts.is_empty() {
+                    true => Some(self.type_frame(&of, true)),
+                    false if is_plumbing => None,
+                    false => Some(self.type_frame(&of, false)),
+                };
+                let descriptor = (is_io(&of.path) && parts.is_empty())
+                    .then(|| self.descriptor(die, 3))
+                    .flatten();
+                Plan::Structure {
+                    descriptor,
+                    frame,
+                    row,
+                    parts,
+                }
+            }
+            _ => Plan::Structure {
+                descriptor: None,
+                frame: Some(self.type_frame(&of, true)),
+                row: None,
+                parts: Vec::new(),
+            },
+        }
+    }
+
+    fn parts(&mut self, members: &[Member]) -> Vec<Part> {
+        members
+            .iter()
+            .filter(|member| self.holds_future(member.of))
+            .map(|member| (member.offset, member.of))
+            .collect()
+    }
+
+    fn collection(&mut self, die: Die, of: &Type) -> Option<Plan> {
+        let types = self.types;
+        if of.path.starts_with("alloc::vec::Vec<") {
+            let (_, each) = of.parameters.iter().find(|(name, _)| name == "T")?;
+            let (pointer, inner) = types.find(die, "ptr")?;
+            let (length, _) = types.find(die, "len")?;
+            let (offset, _) = types.peel(inner);
+            return Some(Plan::Row {
+                pointer: pointer + offset,
+                length,
+                each: *each,
+            });
+        }
+        if of.path.starts_with(leaf::UNORDERED) {
+            let (head, pointer) = types.find(die, "head_all")?;
+            let task = types.pointee(pointer)?;
+            let (next, _) = types.find(task, "next_all")?;
+            let future = types.find(task, "future")?;
+            return Some(Plan::Unordered { head, next, future });
+        }
+        if of.path.starts_with(leaf::SHARED) {
+            let (at, option) = types.find(die, "inner")?;
+            let (offset, arc) = self.payload(option)?;
+            let (data, inner) = types.find(types.pointee(arc)?, "data")?;
+            let (future, of_future) = types.find(inner, "future_or_output")?;
+            return Some(Plan::Shared {
+                frame: self.type_frame(of, false),
+                pointer: at + offset,
+                future: (data + future, of_future),
+            });
+        }
+        None
+    }
+
+    /// What an `Option` has.
+    fn payload(&self, option: Die) -> Option<Part> {
+        let Shape::Enum(variants) = &self.types.get(option).shape else {
+            return None;
+        };
+        variants.variants.iter().find_map(|variant| {
+            let (offset, of) = self.types.find(variant.member.of, "__0")?;
+            Some((variant.member.offset + offset, of))
+        })
+    }
+
+    fn coroutine(&mut self, die: Die, variants: &Enum, of: &Type) -> Plan {
+        let index = self.types.index;
+        let function = index.function(die);
+        let name = match function.and_then(|function| function.linkage_name) {
+            Some(symbol) => readable(&String::from_utf8_lossy(symbol)),
+            None => readable(&of.path.replace("_env#", "#")),
+        };
+        let begin = variants
+            .variants
+            .iter()
+            .find(|variant| self.types.get(variant.member.of).name == "Unresumed")
+            .map(|variant| variant.member.position);
+        let declared = function
+            .map(|function| function.position)
+            .filter(|position| position.line > 0)
+            .or(begin);
+        let is_io = is_io(&name);
+        let states = variants
+            .variants
+            .iter()
+            .map(|variant| {
+                let inner = self.types.get(variant.member.of);
+                let phase = match inner.name.as_str() {
+                    "Unresumed" => Phase::NotPolled,
+                    "Returned" | "Panicked" => Phase::Over,
+                    _ => Phase::Suspended,
+                };
+                let frames = self.coroutine_frames(&name, variant.member.position, declared);
+                let parts = match (&inner.shape, phase) {
+                    (Shape::Structure(members), Phase::Suspended) => {
+                        let awaitee = members.iter().find(|member| member.name == "__awaitee");
+                        match awaitee {
+                            Some(awaitee) => {
+                                vec![(variant.member.offset + awaitee.offset, awaitee.of)]
+                            }
+                            None => Vec::new(),
+                        }
+                    }
+                    _ => Vec::new(),
+                };
+                let held = match (&inner.shape, phase) {
+                    (Shape::Structure(members), Phase::Suspended) => {
+                        self.held(variant.member.offset, members, is_io)
+                    }
+                    _ => Held::default(),
+                };
+                CoroutineState {
+                    held,
+                    value: variant.value,
+                    phase,
+                    frames,
+                    parts,
+                }
+            })
+            .collect();
+        Plan::Coroutine {
+            place: variants.discriminant,
+            states,
+        }
+    }
+
+    /// The function at the line of the await. The await of a macro is in the macro, so the function is at its beginning, and
+    /// the macro is a frame of its own.
+    fn coroutine_frames(
+        &mut self,
+        name: &str,
+        awaits: Position,
+        declared: Option<Position>,
+    ) -> Vec<u32> {
+        let index = self.types.index;
+        let file = index.file(awaits);
+        let whole = |function: &str, file: String, line| Frame {
+            function: function.into(),
+            file: file.into(),
+            line,
+            is_folded: false,
+        };
+        match macro_name(&file) {
+            None => vec![self.frame(whole(name, file, awaits.line))],
+            Some(macro_name) => {
+                let declared = declared.unwrap_or_default();
+                let outer = whole(name, index.file(declared), declared.line);
+                let inner = whole(&macro_name, file, awaits.line);
+                vec![self.frame(outer), self.frame(inner)]
+            }
+        }
+    }
+
+    /// The function that a closure or a function's type stands for.
+    pub(crate) fn closure_frame(&mut self, die: Die) -> u32 {
+        let path = self.types.get(die).path.replace("_env#", "#");
+        let index = self.types.index;
+        let function = index.function(die);
+        let symbol = function.and_then(|function| function.linkage_name);
+        let position = function
+            .map(|function| function.position)
+            .unwrap_or_default();
+        self.frame(Frame {
+            function: match symbol {
+                Some(symbol) => readable(&String::from_utf8_lossy(symbol)).into(),
+                None => readable(&path).into(),
+            },
+            file: index.file(position).into(),
+            line: position.line,
+            is_folded: false,
+        })
+    }
+
+    /// A future that is no async body, by its type.
+    fn type_frame(&mut self, of: &Type, is_leaf: bool) -> u32 {
+        let function = readable(&of.path);
+        let root = function.split("::").next().unwrap_or_default();
+        let is_folded = match is_leaf {
+            true => function.starts_with("core::future::poll_fn"),
+            false => !self
+                .own_crates
+                .contains(root.trim_start_matches(['<', '&'])),
+        };
+        self.frame(Frame {
+            function: function.into(),
+            file: "".into(),
+            line: 0,
+            is_folded,
+        })
+    }
+
+    /// Whether a future can be inside of this type, by value or behind a pointer that owns or borrows it alone.
+    pub(crate) fn holds_future(&mut self, die: Die) -> bool {
+        if let Some(known) = self.holds.get(&die) {
+            return *known;
+        }
+        // A type that contains itself holds no future by that.
+        self.holds.insert(die, false);
+        let holds = self.looks_like_future(die);
+        self.holds.insert(die, holds);
+        holds
+    }
+
+    fn looks_like_future(&mut self, die: Die) -> bool {
+        let of = self.types.get(die);
+        let path = &of.path;
+        if self.wide_pointer(die).is_some() {
+            let object = path.find("dyn ").map_or("", |at| &path[at..]);
+            return is_owner(path)
+                && ["Future", "Stream", "Body"]
+                    .iter()
+                    .any(|name| object.contains(name));
+        }
+        if let Some((_, _, each)) = self.slice(die) {
+            return is_owner(path) && self.holds_future(each);
+        }
+        let has_plan = [leaf::UNORDERED, leaf::SHARED];
+        if leaf::row_of(path).is_some() || has_plan.iter().any(|prefix| path.starts_with(prefix)) {
+            return true;
+        }
+        if path.starts_with("core::future::poll_fn::PollFn<")
+            || path.starts_with("futures_util::future::poll_fn::PollFn<")
+        {
+            return true;
+        }
+        if path.starts_with("alloc::vec::Vec<") {
+            let each = of.parameters.iter().find(|(name, _)| name == "T");
+            return each.is_some_and(|(_, each)| self.holds_future(*each));
+        }
+        match &of.shape {
+            Shape::Enum(_) if is_coroutine(&of) => true,
+            Shape::Enum(variants) => variants
+                .variants
+                .iter()
+                .any(|variant| self.holds_future(variant.member.of)),
+            Shape::Structure(_) if is_shared(path) => false,
+            Shape::Structure(members) => members.iter().any(|member| self.holds_future(member.of)),
+            Shape::Pointer(Some(inner)) if is_owner(path) => {
+                // A shared reference leads to what others own, but for what a macro has made for itself.
+                let is_borrowed = path.starts_with('&') && !path.starts_with("&mut ");
+                let is_tuple = self.types.get(*inner).name.starts_with('(');
+                (!is_borrowed || is_tuple) && self.holds_future(*inner)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// An async function, block or closure.
+fn is_coroutine(of: &Type) -> bool {
+    of.name.starts_with("{async_") && of.name.contains("_env#")
+}
+
+/// Tuples and closures: what is between a macro and its branches.
+fn is_glue(of: &Type) -> bool {
+    !of.path.contains("::") || of.name.starts_with('(') || of.name.starts_with("{closure_env#")
+}
+
+/// A pointer that owns what it points to, or borrows it.
+fn is_owner(path: &str) -> bool {
+    path.starts_with('&') || path.starts_with("alloc::boxed::Box<")
+}
+
+/// A pointer to what others have, too.
+fn is_shared(path: &str) -> bool {
+    [
+        "alloc::sync::",
+        "alloc::rc::",
+        "core::ptr::",
+        "core::task::wake::",
+        "core::sync::atomic::",
+    ]
+    .iter()
+    .any(|prefix| path.starts_with(prefix))
+}
+
+/// Futures of tokio that wait for a file descriptor.
+fn is_io(path: &str) -> bool {
+    ["tokio::net::", "tokio::io::"]
+        .iter()
+        .any(|prefix| path.trim_start_matches('<').starts_with(prefix))
+}
+
+/// The macro whose await is in this file.
+fn macro_name(file: &str) -> Option<String> {
+    if !is_macro_file(file) {
+        return None;
+    }
+    let stem = file.rsplit('/').next()?.trim_end_matches(".rs");
+    let krate = match file.contains("/src/macros/") {
+        true => "tokio",
+        false => "futures",
+    };
+    Some(format!("{krate}::{}!", stem.trim_end_matches("_mod")))
+}

@@ -1,0 +1,89 @@
+//! Futures that a thread is blocked on.
+//!
+//! The debug information tells their types by the code that the thread is in. It does not tell where they are: the variable
+//! is optimized out, or it is the one from which the future was moved. So each place of the frame is tried, and one counts
+//! where a suspended future is read from it down to its leaf.
+
+use super::memory::Reader;
+use super::model::{Body, Chain, Detail, State, Task};
+use super::{Budget, Decoder, Process, ThreadView};
+use crate::debug::index::Die;
+
+/// The most places that are tried for one thread: 512 KB of stack.
+const MOST_PLACES: u64 = 1 << 16;
+
+impl Decoder<'_, '_, '_> {
+    /// The root of a thread that is in `block_on`; `None` for one that is in none.
+    pub(crate) fn root(
+        &mut self,
+        thread: &ThreadView,
+        process: &Process<'_>,
+        reader: &Reader<'_>,
+        budget: Budget,
+    ) -> Option<Task> {
+        let frames = || thread.roots.iter().rev();
+        let mut futures: Vec<Die> = Vec::new();
+        for root in frames() {
+            for future in &root.futures {
+                if !futures.contains(future) {
+                    futures.push(*future);
+                }
+            }
+        }
+        if futures.is_empty() {
+            return None;
+        }
+        let mut found: Option<Chain> = None;
+        let mut is_ambiguous = false;
+        let mut places = MOST_PLACES;
+        self.is_guessing = true;
+        'futures: for future in futures {
+            for root in frames() {
+                let mut at = root.low.next_multiple_of(8);
+                while at < root.high && places > 0 {
+                    places -= 1;
+                    let mut chain = Chain::default();
+                    self.follow(future, at, process.bias, reader, budget, &mut chain);
+                    if is_sound(&chain) {
+                        is_ambiguous |= found.as_ref().is_some_and(|known| *known != chain);
+                        found.get_or_insert(chain);
+                    }
+                    at += 8;
+                }
+            }
+            if found.is_some() {
+                break 'futures;
+            }
+        }
+        self.is_guessing = false;
+        let body = match found {
+            Some(_) if is_ambiguous => {
+                Body::Missing("several places on the stack of its thread look like its future")
+            }
+            Some(chain) => Body::Chain(chain),
+            None => Body::Missing("its future is not found on the stack of its thread"),
+        };
+        Some(Task {
+            id: 0,
+            address: 0,
+            runtime: 0,
+            state: State::Waiting,
+            is_cancelled: false,
+            has_no_waker: false,
+            thread: None,
+            root_of: Some(thread.tid),
+            trace: None,
+            unchanged_for: None,
+            spawned_at: None,
+            body,
+        })
+    }
+}
+
+/// Whether a chain was read to its ends, and every future in it has been polled.
+fn is_sound(chain: &Chain) -> bool {
+    chain.cut.is_none()
+        && !(chain.frames.is_empty() && chain.branches.is_empty())
+        && !chain.details.contains(&Detail::NotPolled)
+        && chain.branches.iter().all(is_sound)
+}

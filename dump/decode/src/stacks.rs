@@ -1,0 +1,166 @@
+//! Chains as stacks of runtime-dump's model.
+
+use crate::model::{Chain, Frame};
+use runtime_dump::naming::reason::{self, Reason};
+use runtime_dump::naming::role;
+use runtime_dump::stack::{self, Branch, BranchKind, Location, SYNTHETIC_BASE, Stack};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// What a chain tells.
+#[derive(Clone, Debug)]
+pub struct ChainStack {
+    /// The leaf first.
+    pub stack: Stack,
+    /// What is waited for.
+    pub reason: Reason,
+    /// The same in each branch, where there are several.
+    pub branches: Vec<Reason>,
+}
+
+/// What of a chain is in its stack: not its details.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Shape {
+    frames: Vec<u32>,
+    cut: Option<&'static str>,
+    branches: Vec<Shape>,
+}
+
+impl Shape {
+    /// Of this chain.
+    pub fn of(chain: &Chain) -> Self {
+        Self {
+            frames: chain.frames.clone(),
+            cut: chain.cut,
+            branches: chain.branches.iter().map(Shape::of).collect(),
+        }
+    }
+}
+
+/// Makes stacks; each frame's location once.
+#[derive(Debug)]
+pub struct Stacks<'f> {
+    frames: &'f [Frame],
+    made: HashMap<(u32, bool), Arc<Location>>,
+}
+
+impl<'f> Stacks<'f> {
+    /// Of chains that point into these frames.
+    pub fn new(frames: &'f [Frame]) -> Self {
+        Self {
+            frames,
+            made: HashMap::new(),
+        }
+    }
+
+    fn get(&mut self, number: u32, hidden: bool) -> Arc<Location> {
+        let frame = &self.frames[number as usize];
+        let location = self.made.entry((number, hidden)).or_insert_with(|| {
+            Arc::new(Location {
+                return_address: SYNTHETIC_BASE + u64::from(number) + 1,
+                function_offset: None,
+                frames: vec![stack::Frame {
+                    function: frame.function.clone(),
+                    file: frame.file.clone(),
+                    line: frame.line,
+                }],
+                hidden,
+            })
+        });
+        location.clone()
+    }
+
+    /// The stack of a chain. Verbose: libraries' wrappers and machinery, too.
+    pub fn stack(&mut self, chain: &Chain, verbose: bool) -> ChainStack {
+        let mut leaves = Vec::new();
+        for branch in &chain.branches {
+            push_leaves(&mut leaves, &[], branch);
+        }
+        let mut missing = None;
+        if chain.frames.is_empty() && leaves.is_empty() {
+            missing = Some(chain.cut.unwrap_or("nothing of its future is known").into());
+        }
+        if leaves.is_empty() {
+            let mut numbers = chain.frames.clone();
+            numbers.reverse();
+            let (reason, public) = self.reason(&numbers);
+            let trunk = self.path(&numbers, public, verbose);
+            let stack = Stack {
+                trunk,
+                missing,
+                ..Stack::default()
+            };
+            return ChainStack {
+                stack,
+                reason,
+                branches: Vec::new(),
+            };
+        }
+        let (mut branches, mut reasons) = (Vec::new(), Vec::new());
+        for mut numbers in leaves {
+            numbers.reverse();
+            let (reason, public) = self.reason(&numbers);
+            reasons.push(reason);
+            branches.push(Branch {
+                kind: BranchKind::Waiting,
+                locations: self.path(&numbers, public, verbose),
+            });
+        }
+        let mut numbers = chain.frames.clone();
+        numbers.reverse();
+        let trunk = self.path(&numbers, 0, verbose);
+        let stack = Stack {
+            branches,
+            trunk,
+            missing,
+            ..Stack::default()
+        };
+        ChainStack {
+            stack,
+            reason: Reason::Select,
+            branches: reasons,
+        }
+    }
+
+    /// What the leaf, the first of these, waits for; and which of them is the library's call that waits.
+    fn reason(&self, numbers: &[u32]) -> (Reason, usize) {
+        let mut reason = Reason::Unknown;
+        let mut public = 0;
+        for (at, number) in numbers.iter().enumerate() {
+            let function = &self.frames[*number as usize].function;
+            if !role::is_library(function) || (at > 0 && role::is_beside(function)) {
+                break;
+            }
+            if let Some(found) = reason::reason_of(function) {
+                reason = reason::combine(reason, found, function);
+                public = at;
+            }
+        }
+        (reason, public)
+    }
+
+    /// The leaf first. What is below the call that waits is that call's machinery.
+    fn path(&mut self, numbers: &[u32], public: usize, verbose: bool) -> Vec<Arc<Location>> {
+        numbers
+            .iter()
+            .enumerate()
+            .map(|(at, number)| {
+                let is_folded =
+                    self.frames[*number as usize].is_folded && at != public || at < public;
+                self.get(*number, is_folded && !verbose)
+            })
+            .collect()
+    }
+}
+
+/// The ways from a branch to each of its leaves, the outermost frame first.
+fn push_leaves(leaves: &mut Vec<Vec<u32>>, outer: &[u32], chain: &Chain) {
+    let way: Vec<u32> = outer.iter().chain(&chain.frames).copied().collect();
+    if chain.branches.is_empty() {
+        leaves.push(way);
+        return;
+    }
+    for branch in &chain.branches {
+        push_leaves(leaves, &way, branch);
+    }
+}

@@ -1,0 +1,488 @@
+//! Tasks that plain tokio spawns, decoded in their own process, and the same tasks as the waker sees them.
+#![cfg(tokio_unstable)]
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use runtime_probe::pprof;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io::{Read, Write};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::{Barrier, Mutex, Notify, RwLock, Semaphore, broadcast, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+const LONG: Duration = Duration::from_secs(3600);
+
+/// Each kind of wait twice: by the probe's spawn and by tokio's own. Returns the ids of both.
+macro_rules! spawn_both {
+    ($($kind:ident),* $(,)?) => {
+        BTreeMap::from([$((
+            stringify!($kind),
+            [runtime_probe::spawn($kind()).id(), tokio::spawn($kind()).id()],
+        )),*])
+    };
+}
+
+async fn sleeps() {
+    tokio::time::sleep(LONG).await;
+}
+
+async fn ticks() {
+    let mut interval = tokio::time::interval(LONG);
+    interval.tick().await;
+    interval.tick().await;
+}
+
+async fn times_out() {
+    let (_sender, receiver) = oneshot::channel::<()>();
+    let _ = tokio::time::timeout(LONG, receiver).await;
+}
+
+async fn locks() {
+    let mutex = Arc::new(Mutex::new(0));
+    let _held = mutex.lock().await;
+    *mutex.lock().await += 1;
+}
+
+async fn reads() {
+    let lock = RwLock::new(0);
+    let _held = lock.write().await;
+    drop(lock.read().await);
+}
+
+async fn writes() {
+    let lock = RwLock::new(0);
+    let _held = lock.read().await;
+    *lock.write().await += 1;
+}
+
+async fn acquires() {
+    let semaphore = Semaphore::new(1);
+    drop(semaphore.acquire_many(2).await);
+}
+
+async fn is_notified() {
+    Notify::new().notified().await;
+}
+
+async fn sends() {
+    let (sender, _receiver) = mpsc::channel(1);
+    sender.send(1).await.unwrap();
+    sender.send(2).await.unwrap();
+}
+
+async fn receives() {
+    let (_sender, mut receiver) = mpsc::channel::<u8>(1);
+    receiver.recv().await;
+}
+
+async fn receives_unbounded() {
+    let (_sender, mut receiver) = mpsc::unbounded_channel::<u8>();
+    receiver.recv().await;
+}
+
+async fn receives_once() {
+    let (_sender, receiver) = oneshot::channel::<u8>();
+    let _ = receiver.await;
+}
+
+async fn receives_broadcast() {
+    let (_sender, mut receiver) = broadcast::channel::<u8>(1);
+    let _ = receiver.recv().await;
+}
+
+async fn watches() {
+    let (_sender, mut receiver) = watch::channel(0);
+    let _ = receiver.changed().await;
+}
+
+async fn meets() {
+    Barrier::new(2).wait().await;
+}
+
+async fn joins() {
+    let _ = tokio::spawn(std::future::pending::<()>()).await;
+}
+
+async fn joins_set() {
+    let mut set = JoinSet::new();
+    set.spawn(std::future::pending::<()>());
+    set.join_next().await;
+}
+
+async fn accepts() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let _ = listener.accept().await;
+}
+
+async fn reads_stream() {
+    use tokio::io::AsyncReadExt;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut stream = TcpStream::connect(listener.local_addr().unwrap())
+        .await
+        .unwrap();
+    let _ = stream.read_u8().await;
+}
+
+async fn receives_datagram() {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let _ = socket.recv(&mut [0; 8]).await;
+}
+
+async fn selects() {
+    tokio::select! {
+        () = sleeps() => {}
+        () = receives_once() => {}
+    }
+}
+
+async fn joins_both() {
+    tokio::join!(sleeps(), receives_once());
+}
+
+async fn boxes() {
+    let inner: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(sleeps());
+    inner.await;
+}
+
+async fn recurses() {
+    fn deeper(depth: u32) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            match depth {
+                0 => sleeps().await,
+                _ => deeper(depth - 1).await,
+            }
+        })
+    }
+    deeper(3).await;
+}
+
+async fn calls() {
+    outer(1).await;
+}
+
+async fn outer(depth: u8) {
+    inner(depth).await;
+}
+
+async fn inner(depth: u8) {
+    receives().await;
+    std::hint::black_box(depth);
+}
+
+async fn collects() {
+    let mut children = FuturesUnordered::new();
+    children.push(sleeps());
+    children.push(sleeps());
+    children.next().await;
+}
+
+/// A dump has the tasks of all tests that run.
+fn alone() -> std::sync::MutexGuard<'static, ()> {
+    static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    ALONE
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+#[test]
+fn decoded_stacks_are_those_that_the_waker_sees() {
+    let _alone = alone();
+    let runtime = runtime(2);
+    let mut pairs = runtime.block_on(async {
+        spawn_both!(
+            sleeps,
+            ticks,
+            times_out,
+            locks,
+            reads,
+            writes,
+            acquires,
+            is_notified,
+            sends,
+            receives,
+            receives_unbounded,
+            receives_once,
+            receives_broadcast,
+            watches,
+            meets,
+            joins,
+            joins_set,
+            accepts,
+            reads_stream,
+            receives_datagram,
+            selects,
+            joins_both,
+            boxes,
+            recurses,
+            calls,
+            collects,
+        )
+    });
+    let dump = decoded_dump(pairs.values().map(|pair| pair[1]));
+    let (kind, [ours, foreign]) = pairs.remove_entry("collects").unwrap();
+    // Its children have wakers of their own, so the waker sees none of them.
+    assert!(!dump.task(ours).contains("own_process::sleeps"), "{kind}");
+    assert_eq!(
+        dump.task(foreign)
+            .matches("own_process::sleeps(...)")
+            .count(),
+        2
+    );
+    let mut different = String::new();
+    for (kind, [ours, foreign]) in &pairs {
+        let (ours, foreign) = (dump.task(*ours), dump.task(*foreign));
+        assert!(foreign.contains("decoded"), "{kind}: {foreign}");
+        let (seen, decoded) = (shown(ours), shown(foreign));
+        let is_same = match seen[0] == "select" {
+            true => functions(&seen) == functions(&decoded),
+            false => seen == decoded,
+        };
+        if !is_same {
+            different += &format!("{kind}:\n{ours}\n\n{foreign}\n\n");
+        }
+    }
+    assert!(different.is_empty(), "{different}");
+}
+
+async fn waits_for_long() {
+    tokio::time::sleep(LONG).await;
+}
+
+async fn comes_and_goes(number: u64) {
+    tokio::time::sleep(Duration::from_micros(number % 700)).await;
+    tokio::task::yield_now().await;
+}
+
+/// Other tasks are spawned, polled and gone while these are read.
+#[test]
+fn under_churn_tasks_that_wait_are_decoded_and_no_other_stack_is_shown() {
+    let _alone = alone();
+    const WAITING: usize = 200;
+    let runtime = runtime(2);
+    let _entered = runtime.handle().enter();
+    let waiting: Vec<_> = (0..WAITING)
+        .map(|_| tokio::spawn(waits_for_long()).id())
+        .collect();
+    for first in 0..100 {
+        tokio::spawn(async move {
+            for number in first.. {
+                let _ = tokio::spawn(comes_and_goes(number)).await;
+            }
+        });
+    }
+    let dump = decoded_dump(waiting.iter().copied());
+    let is_decoded = |id| dump.task(id).contains("own_process::waits_for_long(...)");
+    assert!(waiting.iter().all(|id| is_decoded(*id)), "{}", dump.text);
+    for _ in 0..20 {
+        let dump = Dump::take();
+        for id in &waiting {
+            // On a loaded machine there may be no time for it.
+            let task = dump.task(*id);
+            let is_right = task.contains("own_process::waits_for_long(...)");
+            assert!(is_right || !task.contains("decoded"), "{task}");
+        }
+        for task in dump.tasks.values().filter(|task| task.contains("decoded")) {
+            let comes_and_goes = task.contains("own_process::comes_and_goes(...)");
+            if comes_and_goes {
+                let place = [
+                    "tokio::time::sleep::Sleep(...)",
+                    "tokio::task::yield_now::yield_now(...)",
+                ];
+                assert!(
+                    place.iter().any(|place| task.contains(place))
+                        || task.contains("not polled yet"),
+                    "{task}"
+                );
+            }
+            assert!(
+                comes_and_goes
+                    || task.contains("own_process::waits_for_long(...)")
+                    || task.contains("own_process::under_churn_"),
+                "{task}"
+            );
+        }
+    }
+}
+
+#[test]
+fn decoding_can_be_left_out() {
+    let _alone = alone();
+    let runtime = runtime(1);
+    let id = runtime.block_on(async { tokio::spawn(waits_for_long()).id() });
+    decoded_dump([id].into_iter());
+    let serving = pprof::serve("127.0.0.1:0").unwrap();
+    let address = serving.local_addr().unwrap();
+    let with = get(address, "decode=1");
+    assert!(with.contains("own_process::waits_for_long(...)"), "{with}");
+    assert!(
+        with.contains(" foreign tasks are decoded; the index of types takes "),
+        "{with}"
+    );
+    let without = get(address, "decode=0");
+    assert!(!without.contains("decoded"), "{without}");
+    assert!(
+        without.contains("foreign task: a dependency spawned it"),
+        "{without}"
+    );
+    let refused = get(address, "decode=2");
+    assert!(
+        refused.contains("invalid value for \"decode\""),
+        "{refused}"
+    );
+    // Other forms have the same stacks.
+    let matching = get(address, "match=waits_for_long&state=sleep");
+    assert!(
+        matching.contains("own_process::waits_for_long(...)"),
+        "{matching}"
+    );
+}
+
+/// `cargo test --release -p runtime-dump-decode --test own_process -- --ignored --nocapture`
+#[test]
+#[ignore = "a measurement, for a quiet machine and a release build"]
+fn what_decoding_takes() {
+    let _alone = alone();
+    let runtime = runtime(2);
+    for tasks in [1_000, 100_000] {
+        let ids: Vec<_> = runtime.block_on(async {
+            let spawn = |_| tokio::spawn(waits_for_long()).id();
+            (0..tasks).map(spawn).collect()
+        });
+        let began = Instant::now();
+        decoded_dump(ids[..1].iter().copied());
+        println!("the first: {:?}", began.elapsed());
+        let serving = pprof::serve("127.0.0.1:0").unwrap();
+        let address = serving.local_addr().unwrap();
+        let median = |query: &str| {
+            let mut took: Vec<Duration> = (0..15)
+                .map(|_| {
+                    let began = Instant::now();
+                    get(address, query);
+                    began.elapsed()
+                })
+                .collect();
+            took.sort_unstable();
+            took[took.len() / 2]
+        };
+        let (with, without) = (median("decode=1"), median("decode=0"));
+        let head = get(address, "limit=1");
+        let head = head.lines().find(|line| line.contains("decoded"));
+        println!("{tasks} tasks: {with:?} decoded, {without:?} not: {head:?}");
+    }
+}
+
+fn get(address: std::net::SocketAddr, query: &str) -> String {
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let path = format!("/debug/pprof/goroutine?debug=2&{query}");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).unwrap();
+    reply
+}
+
+fn runtime(workers: usize) -> runtime_probe::runtime::Runtime {
+    runtime_probe::runtime::Builder::new_multi_thread()
+        .worker_threads(workers)
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+/// `debug=2`.
+struct Dump {
+    text: String,
+    tasks: BTreeMap<u64, String>,
+}
+
+impl Dump {
+    fn take() -> Self {
+        let profile = pprof::lookup("goroutine").unwrap();
+        let mut bytes = Vec::new();
+        profile.write_to(&mut bytes, 2).unwrap();
+        let text = String::from_utf8(bytes).unwrap();
+        // The remarks of the whole dump stand right above the first task.
+        let is_remark = |line: &str| line.starts_with('#') && line.contains(" foreign tasks are ");
+        let tasks: Vec<&str> = text.lines().filter(|line| !is_remark(line)).collect();
+        let tasks = tasks.join("\n");
+        let blocks = tasks.split("\n\n").filter_map(|block| {
+            let mut lines = block.lines();
+            let id = lines.find_map(|line| line.strip_prefix("goroutine "))?;
+            let (id, _) = id.split_once(" [")?;
+            Some((id.parse().ok()?, block.to_owned()))
+        });
+        let tasks = blocks.collect();
+        Self { text, tasks }
+    }
+
+    fn task(&self, id: tokio::task::Id) -> &str {
+        let id: u64 = id.to_string().parse().unwrap();
+        self.tasks
+            .get(&id)
+            .unwrap_or_else(|| panic!("{id} is not in:\n{}", self.text))
+    }
+}
+
+/// A dump in which all of these are decoded. The index is made when it is first asked for, and a task may be polled once more.
+fn decoded_dump(ids: impl Iterator<Item = tokio::task::Id>) -> Dump {
+    let ids: Vec<_> = ids.collect();
+    let began = Instant::now();
+    loop {
+        let dump = Dump::take();
+        let is_decoded = |id: &tokio::task::Id| dump.task(*id).contains("decoded");
+        if ids.iter().all(is_decoded) || began.elapsed() > Duration::from_secs(60) {
+            return dump;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// The order of a select's branches differs from poll to poll, and an await of a macro is a line inside the macro in the debug
+/// information.
+fn functions(shown: &[String]) -> Vec<&String> {
+    let mut functions: Vec<_> = shown.iter().filter(|line| !line.contains(".rs:")).collect();
+    functions.sort();
+    functions
+}
+
+/// What is in the brackets, each leaf, and the functions of this program with their lines. A wrapper that a library puts around a
+/// future is a poll on the waker's stack, and is folded in a chain of futures. A leaf that is no async fn is its type here, and its
+/// poll there.
+fn shown(block: &str) -> Vec<String> {
+    let mut shown = Vec::new();
+    let mut is_leaf = false;
+    for line in block.lines() {
+        let own = line.contains("own_process::");
+        match line {
+            _ if line.starts_with('#') || line.starts_with("created by ") => {}
+            _ if line.starts_with("goroutine ") => {
+                let reason = line.split_once('[').unwrap().1;
+                let reason = reason.split([',', ']']).next().unwrap();
+                shown.push(reason.to_owned());
+                is_leaf = true;
+            }
+            _ if line.starts_with('\t') => {
+                if let Some(at) = line.find("own_process.rs:") {
+                    let end = line.find(" +").unwrap_or(line.len());
+                    shown.push(line[at..end].to_owned());
+                }
+            }
+            // Below its line a branch begins with its leaf.
+            _ if line.starts_with("select.branch_") => is_leaf = true,
+            _ if is_leaf || own => {
+                let poll = line
+                    .strip_prefix('<')
+                    .and_then(|line| line.split_once(" as "));
+                let function = poll.map_or(line.trim_end_matches("(...)"), |(of, _)| of);
+                is_leaf = false;
+                shown.push(function.to_owned());
+            }
+            _ => {}
+        }
+    }
+    shown
+}

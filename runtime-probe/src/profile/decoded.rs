@@ -1,0 +1,101 @@
+//! Stacks of foreign tasks from their futures in memory.
+//!
+//! A task is decoded while it is not polled: neither tokio's word of its state nor the record's count of polls has changed
+//! when the decoding is over. Otherwise it stays without a stack.
+
+use super::leaf_stacks::synthetic;
+use super::selection::grouped;
+use crate::registry::runtimes;
+use crate::snapshot::tasks::Tasks;
+use crate::snapshot::unpolled::Unpolled;
+use crate::symbol::own_futures::{Answer, Found, Question, Wait, ask};
+use runtime_dump::stack::{Branch, Location, Stack};
+use runtime_dump_decode::stacks::ChainStack;
+use std::sync::Arc;
+
+/// What is known of foreign tasks that wait.
+#[derive(Debug, Default)]
+pub(super) struct Decoded {
+    found: Found,
+    still: Unpolled,
+    /// What the dump says of it; nothing where there is no such task.
+    pub(super) remark: Option<String>,
+}
+
+impl Decoded {
+    /// Asks about those of a snapshot.
+    pub(super) fn take(tasks: &Tasks) -> Self {
+        let waiting = Unpolled::of(tasks);
+        if waiting.len() == 0 {
+            return Self::default();
+        }
+        let all = grouped(waiting.len() as u64);
+        let handles = runtimes::alive()
+            .iter()
+            .flat_map(|runtime| runtime.handle())
+            .collect();
+        let ids = waiting.ids().collect();
+        let without = |why: String| Self {
+            remark: Some(format!("{all} foreign tasks are not decoded: {why}")),
+            ..Self::default()
+        };
+        let mut found = match ask(Question { handles, ids }) {
+            Answer::Found(found) => found,
+            Answer::Reading => {
+                return without(
+                    "the debug information is being read; a later dump has their stacks".to_owned(),
+                );
+            }
+            Answer::Busy => return without("other dumps are being decoded".to_owned()),
+            Answer::Unusable(why) => return without(why),
+        };
+        for made in &mut found.stacks {
+            made.stack = with_own_addresses(&made.stack);
+        }
+        let still = waiting.still();
+        let decoded = found.waits.keys().filter(|id| still.contains(**id)).count();
+        let mut remark = format!(
+            "{} of {all} foreign tasks are decoded; the index of types takes {:.0} MB",
+            grouped(decoded as u64),
+            found.index_bytes as f64 / 1e6
+        );
+        if found.left_out > 0 {
+            let left_out = grouped(found.left_out as u64);
+            remark += &format!("; for {left_out} there was no time");
+        }
+        Self {
+            found,
+            still,
+            remark: Some(remark),
+        }
+    }
+
+    /// Where a task waits, and the number of its stack.
+    pub(super) fn of(&self, id: u64) -> Option<(&Wait, &ChainStack)> {
+        let wait = self.found.waits.get(&id)?;
+        let known = self.still.contains(id);
+        Some((wait, self.found.stacks.get(wait.stack)?)).filter(|_| known)
+    }
+}
+
+/// Addresses by what they stand for: the same in each dump, and none that another kind of stack has.
+fn with_own_addresses(stack: &Stack) -> Stack {
+    let renamed = |locations: &[Arc<Location>]| {
+        let locations = locations.iter().map(|location| {
+            Arc::new(Location {
+                return_address: synthetic(&location.frames, 1),
+                ..(**location).clone()
+            })
+        });
+        locations.collect()
+    };
+    let branches = stack.branches.iter().map(|branch| Branch {
+        kind: branch.kind,
+        locations: renamed(&branch.locations),
+    });
+    Stack {
+        trunk: renamed(&stack.trunk),
+        branches: branches.collect(),
+        ..stack.clone()
+    }
+}

@@ -1,0 +1,51 @@
+//! Foreign tasks that wait, and which of them were not polled since.
+
+use super::tasks::{State, Tasks, foreign_running, known};
+use crate::registry::slab;
+use crate::registry::task::Kind;
+use crate::registry::threads;
+use std::collections::HashMap;
+
+/// How often each has been polled, by id.
+#[derive(Debug, Default)]
+pub(crate) struct Unpolled(HashMap<u64, u64>);
+
+impl Unpolled {
+    /// Those that wait in a snapshot, or are ready.
+    pub(crate) fn of(tasks: &Tasks) -> Self {
+        let rows = tasks.rows.iter().filter(|row| {
+            let key = &tasks.stack_keys[row.stack_key as usize];
+            key.kind == Kind::Foreign && matches!(key.state, State::Waiting | State::Runnable)
+        });
+        Self(rows.map(|row| (row.id, row.polls)).collect())
+    }
+
+    pub(crate) fn ids(&self) -> impl Iterator<Item = u64> {
+        self.0.keys().copied()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Leaves out those that have been polled since, or are being polled.
+    pub(crate) fn still(self) -> Self {
+        // A poll is noted in the record before its thread's mark of it goes, so marks are read first.
+        let running = foreign_running(&threads::alive());
+        let mut still = HashMap::new();
+        slab::for_each(|record| {
+            if let Some(view) = known(record)
+                && view.kind == Kind::Foreign
+                && self.0.get(&view.id) == Some(&view.polls)
+                && !running.contains_key(&view.id)
+            {
+                still.insert(view.id, view.polls);
+            }
+        });
+        Self(still)
+    }
+
+    pub(crate) fn contains(&self, id: u64) -> bool {
+        self.0.contains_key(&id)
+    }
+}

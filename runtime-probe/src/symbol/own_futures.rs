@@ -1,0 +1,255 @@
+//! Where tasks wait, by their futures in this process's memory: for tasks that nothing of ours is around.
+//!
+//! The types are in the debug information, of which an index is made when it is first asked for, on a thread of its own. That
+//! thread keeps index and types and answers one question after the other, so that no server's thread has to.
+//!
+//! Rejected: types of the process as a table made beforehand. It would have to be made of each build, and be found beside it.
+
+use super::debug_file;
+use super::own_pages::{Now, OwnPages};
+use crate::sys::{modules, monotonic, thread};
+use runtime_dump_decode::debug::index::{Index, Sections};
+use runtime_dump_decode::debug::types::Types;
+use runtime_dump_decode::debug::unusable::Unusable;
+use runtime_dump_decode::mapped::Mapped;
+use runtime_dump_decode::model::{Body, Chain, State as TaskState};
+use runtime_dump_decode::numbers::NumberSet;
+use runtime_dump_decode::stacks::{ChainStack, Shape, Stacks};
+use runtime_dump_decode::{Budget, Decoder, Process};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The most memory that the index may take: 10 times that of a program of 40 MB.
+const MOST_BYTES: usize = 256 << 20;
+
+/// How long the first askers wait for the index: 40 MB of a program take 0.15 s.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+
+/// How long the tasks of one question are decoded.
+const MOST_TIME: Duration = Duration::from_secs(1);
+
+/// How long an answer is waited for: others may be asked first.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Questions that wait.
+const QUEUE: usize = 4;
+
+/// What bounds one task.
+const BUDGET: Budget = Budget {
+    tasks: 1 << 20,
+    nodes: 2_000,
+    depth: 250,
+    children: 200,
+    bytes: 1 << 30,
+};
+
+/// Which tasks are asked about.
+#[derive(Debug)]
+pub(crate) struct Question {
+    /// Words of the handles of their runtimes.
+    pub(crate) handles: Vec<u64>,
+    /// tokio's ids of the tasks.
+    pub(crate) ids: Vec<u64>,
+}
+
+/// What there is to say.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Found(Found),
+    /// The debug information is being read.
+    Reading,
+    /// It is of no use, and why.
+    Unusable(String),
+    /// Others are asking.
+    Busy,
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) waits: HashMap<u64, Wait>,
+    /// Each once.
+    pub(crate) stacks: Vec<ChainStack>,
+    /// Tasks that there was no time for.
+    pub(crate) left_out: usize,
+    /// About how much memory the index takes.
+    pub(crate) index_bytes: usize,
+}
+
+/// Where a task waits.
+#[derive(Debug)]
+pub(crate) struct Wait {
+    /// Index into [`Found::stacks`].
+    pub(crate) stack: usize,
+    pub(crate) notes: Vec<String>,
+}
+
+struct Job {
+    question: Question,
+    answer: SyncSender<Found>,
+}
+
+enum State {
+    Idle,
+    Reading,
+    Ready(SyncSender<Job>),
+    Unusable(String),
+}
+
+static STATE: Mutex<State> = Mutex::new(State::Idle);
+static CHANGED: Condvar = Condvar::new();
+
+fn lock() -> MutexGuard<'static, State> {
+    STATE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn set(state: State) {
+    *lock() = state;
+    CHANGED.notify_all();
+}
+
+/// Where these tasks wait. Waits for the answer, up to some seconds.
+pub(crate) fn ask(question: Question) -> Answer {
+    let mut state = lock();
+    if matches!(*state, State::Idle) {
+        *state = match std::thread::Builder::new()
+            .name("probe-decode".to_owned())
+            .spawn(work)
+        {
+            Ok(_) => State::Reading,
+            Err(error) => State::Unusable(format!("no thread can be had: {error}")),
+        };
+    }
+    let is_reading = |state: &mut State| matches!(state, State::Reading);
+    let waited = CHANGED.wait_timeout_while(state, FIRST_WAIT, is_reading);
+    let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+    let jobs = match &*state {
+        State::Idle | State::Reading => return Answer::Reading,
+        State::Unusable(why) => return Answer::Unusable(why.clone()),
+        State::Ready(jobs) => jobs.clone(),
+    };
+    drop(state);
+    let (answer, answered) = sync_channel(1);
+    match jobs.try_send(Job { question, answer }) {
+        Ok(()) => answered
+            .recv_timeout(PATIENCE)
+            .map_or(Answer::Busy, Answer::Found),
+        Err(_) => Answer::Busy,
+    }
+}
+
+/// The thread.
+fn work() {
+    thread::lower_priority();
+    if let Err(why) = answer_all() {
+        set(State::Unusable(why.to_string()));
+    }
+}
+
+fn answer_all() -> Result<(), Unusable> {
+    let modules = modules::loaded();
+    let program = modules.iter().find(|module| module.is_program());
+    let Some(program) = program.or(modules.first()) else {
+        return Err(unreadable(Path::new("the program"), "it is not found"));
+    };
+    #[cfg(unix)]
+    let path = debug_file::of(program);
+    #[cfg(not(unix))]
+    let path = program.path.clone();
+    let file = Mapped::open(&path).map_err(|error| unreadable(&path, &error.to_string()))?;
+    let package = package(&path).or_else(|| package(&program.path));
+    let package = package.as_ref().map(|package| (&**package, &*package.path));
+    let sections = Sections::read((&file, &path), package)?;
+    let index = Index::build(&sections, &path, MOST_BYTES)?;
+    let types = Types::new(&index);
+    let mut decoder = Decoder::new(&types);
+    let (jobs, asked) = sync_channel(QUEUE);
+    set(State::Ready(jobs));
+    let index_bytes = sections.bytes() + index.bytes();
+    serve(&asked, &mut decoder, program.base, index_bytes);
+    Ok(())
+}
+
+fn serve(asked: &Receiver<Job>, decoder: &mut Decoder<'_, '_, '_>, bias: u64, index_bytes: usize) {
+    for Job { question, answer } in asked {
+        let found = look(&question, decoder, bias);
+        // The one that asked may have gone.
+        let _ = answer.send(Found {
+            index_bytes,
+            ..found
+        });
+    }
+}
+
+fn unreadable(path: &Path, why: &str) -> Unusable {
+    Unusable::Unreadable(path.into(), why.into())
+}
+
+/// The package of split debug information beside a file.
+fn package(beside: &Path) -> Option<Mapped> {
+    let real = std::fs::canonicalize(beside).ok()?;
+    let mut name = real.into_os_string();
+    name.push(".dwp");
+    Mapped::open(&PathBuf::from(name)).ok()
+}
+
+/// Finds the tasks and decodes each while it is not polled: the word of its state is the same before and after.
+fn look(question: &Question, decoder: &mut Decoder<'_, '_, '_>, bias: u64) -> Found {
+    let until = Instant::now() + MOST_TIME;
+    let pages = OwnPages::default();
+    let wanted: NumberSet<u64> = question.ids.iter().copied().collect();
+    let places = decoder.locate(
+        &pages,
+        &|| pages.renew(),
+        &question.handles,
+        &wanted,
+        BUDGET,
+    );
+    // Neighbours in memory share pages.
+    let mut places: Vec<(u64, u64)> = places.into_iter().map(|(id, at)| (at, id)).collect();
+    places.sort_unstable();
+    pages.renew();
+    let process = Process {
+        memory: &pages,
+        bias,
+        thread_locals: 0,
+        threads: &[],
+        seeds: &[],
+        is_traced: false,
+    };
+    let now = monotonic::now();
+    let mut found = Found::default();
+    let mut chains: Vec<(u64, Chain)> = Vec::new();
+    for (number, (at, id)) in places.iter().enumerate() {
+        if Instant::now() > until {
+            found.left_out = places.len() - number;
+            break;
+        }
+        let before = decoder.state_word(&Now, *at);
+        let Some(task) = decoder.task_with_id(&process, *at, *id, BUDGET) else {
+            continue;
+        };
+        let waits = matches!(task.state, TaskState::Waiting | TaskState::Runnable);
+        if waits
+            && before == decoder.state_word(&Now, *at)
+            && let Body::Chain(chain) = task.body
+            && !(chain.frames.is_empty() && chain.branches.is_empty())
+        {
+            chains.push((*id, chain));
+        }
+    }
+    let mut stacks = Stacks::new(decoder.frames());
+    let mut made: HashMap<Shape, usize> = HashMap::new();
+    for (id, chain) in chains {
+        let stack = *made.entry(Shape::of(&chain)).or_insert_with(|| {
+            found.stacks.push(stacks.stack(&chain, false));
+            found.stacks.len() - 1
+        });
+        let notes = chain.notes(now, &|_| None);
+        found.waits.insert(id, Wait { stack, notes });
+    }
+    found
+}
