@@ -381,9 +381,9 @@ fn a_known_release_walks_no_stack() {
     contend(ROUNDS, unlocks_as_ever);
     let walks = pprof::capture_counters().walks - before.walks;
     assert!(walks < 20, "{walks} walks");
-    pprof::set_capture_verification(true);
+    pprof::testing::set_capture_verification(true);
     contend(ROUNDS, unlocks_as_ever);
-    pprof::set_capture_verification(false);
+    pprof::testing::set_capture_verification(false);
     let after = pprof::capture_counters();
     assert!(after.verified - before.verified >= u64::from(ROUNDS) - 20);
     assert_eq!(after.wrong, before.wrong);

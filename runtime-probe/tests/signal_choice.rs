@@ -69,7 +69,7 @@ fn what_others_handle_is_theirs() {
         "{text}"
     );
     assert!(!text.contains(BUSY), "{text}");
-    let error = pprof::thread_stack(std::process::id()).unwrap_err();
+    let error = pprof::testing::thread_stack(std::process::id()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
 
     for taken in [last, last - 1] {
@@ -128,7 +128,7 @@ fn the_environment_names_it() {
 fn child_of_the_environment() {
     let deadline = Instant::now() + Duration::from_secs(20);
     let asked = loop {
-        let asked = pprof::thread_stack(std::process::id());
+        let asked = pprof::testing::thread_stack(std::process::id());
         let kind = asked.as_ref().map_err(|error| error.kind());
         // A main thread that is short of time may be in the middle of making this one.
         if matches!(kind, Ok(_) | Err(ErrorKind::Unsupported)) || Instant::now() > deadline {

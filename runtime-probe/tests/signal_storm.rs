@@ -75,7 +75,7 @@ fn load(name: &'static str, mut round: impl FnMut() + Send + 'static) -> Load {
 fn a_storm_of_signals_changes_nothing() {
     let signals = std::env::var("STORM_SIGNALS").ok();
     let signals = signals.map(|number| number.parse::<u64>().expect("STORM_SIGNALS is a number"));
-    pprof::set_capture_verification(true);
+    pprof::testing::set_capture_verification(true);
     pprof::set_stack_signal(SIGNAL).unwrap();
     // Panics are a load here; a test that fails says why by its join.
     let default = std::panic::take_hook();
@@ -160,7 +160,7 @@ impl Storm {
         let ids = tasks.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
         let ids: Vec<u32> = ids.filter(|id| *id != own).collect();
         for id in ids {
-            match pprof::thread_stack(id) {
+            match pprof::testing::thread_stack(id) {
                 Ok(stack) => {
                     self.captured += 1;
                     self.frames += stack.len() as u64;

@@ -27,7 +27,7 @@ static PROGRESS: AtomicU64 = AtomicU64::new(0);
 #[test]
 fn every_known_path_is_the_walked_path() {
     let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    pprof::set_capture_verification(true);
+    pprof::testing::set_capture_verification(true);
     let before = pprof::capture_counters();
     run();
     let after = pprof::capture_counters();
@@ -45,7 +45,7 @@ fn every_known_path_is_the_walked_path() {
 #[test]
 fn nothing_is_lost_without_verification() {
     let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    pprof::set_capture_verification(false);
+    pprof::testing::set_capture_verification(false);
     run();
 }
 

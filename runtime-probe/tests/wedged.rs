@@ -104,7 +104,7 @@ fn a_thread_that_sleeps_answers_at_once() {
     let mut took: Vec<Duration> = (0..300)
         .map(|_| {
             let asked = Instant::now();
-            pprof::thread_stack(id).unwrap();
+            pprof::testing::thread_stack(id).unwrap();
             asked.elapsed()
         })
         .collect();

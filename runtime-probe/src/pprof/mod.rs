@@ -33,6 +33,9 @@ mod stacks;
 mod start;
 mod tasks;
 pub mod trace;
+#[cfg(feature = "test-util")]
+#[doc(hidden)]
+pub mod testing;
 
 pub use server::{Server, Serving, serve};
 
@@ -53,9 +56,7 @@ pub use crate::duty::sigquit::{AfterDump, dump_on_sigquit};
 pub use crate::duty::watchdog::{Watchdog, Watching};
 pub use crate::duty::watchdog_counters::{WatchdogCounters, watchdog_counters};
 
-pub use stacks::{
-    CaptureCounters, capture_counters, set_capture_verification, set_stack_signal, thread_stack,
-};
+pub use stacks::{CaptureCounters, capture_counters, set_stack_signal};
 
 #[cfg(feature = "rt")]
 pub use crate::source::hooks::Hooks;

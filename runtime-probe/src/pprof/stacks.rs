@@ -1,14 +1,11 @@
-//! Stacks of threads that are asked for them, and how the stacks of tasks are captured.
+//! By which signal threads are asked for their stacks, and what capturing the stacks of tasks did.
 
-use crate::ask::thread_stack;
-use crate::ask::why::CaptureError;
 use crate::source;
 use crate::source::signal::Unavailable;
-use crate::stack::{raw, template, unwind};
+use crate::stack::{raw, template};
 use crate::sys::signal::InstallError;
 use std::io;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
 
 /// Asks threads for their stacks by this signal from now on, which must be one without a handler. Without this, and without
 /// `RUNTIME_PROBE_SIGNAL`, it is the last real-time signal that had no handler when the probe was started. A handler that is
@@ -43,41 +40,6 @@ pub fn set_stack_signal(number: i32) -> io::Result<()> {
     })
 }
 
-/// The stack of a thread of this process, by its kernel id (`gettid`): one address in the code of each function, innermost
-/// first, each one past an instruction as return addresses are. Of a stack deeper than 256 frames both halves. Waits for the
-/// thread for 100 ms at the most; takes 50 us if it sleeps. `/debug/pprof/symbol?ADDRESS` names an address.
-///
-/// # Errors
-/// Why there is none: the thread has ended ([`io::ErrorKind::NotFound`]), blocks the signal, did not answer in time, or no
-/// thread can be asked ([`io::ErrorKind::Unsupported`]).
-///
-/// ```
-/// # fn main() -> std::io::Result<()> {
-/// # #[cfg(target_os = "linux")] {
-/// let stack = runtime_probe::pprof::thread_stack(std::process::id())?; // The main thread's.
-/// assert!(stack.len() > 2);
-/// # }
-/// # Ok(()) }
-/// ```
-pub fn thread_stack(tid: u32) -> io::Result<Vec<usize>> {
-    source::start();
-    // A module that was loaded since has unwind tables of its own.
-    unwind::refresh();
-    let deadline = Instant::now() + Duration::from_millis(100);
-    match thread_stack::capture(tid, deadline) {
-        Ok(capture) => Ok(capture.frames.iter().map(|frame| frame.pc).collect()),
-        Err(error) => {
-            let kind = match error {
-                CaptureError::Gone => io::ErrorKind::NotFound,
-                CaptureError::Unavailable(_) => io::ErrorKind::Unsupported,
-                CaptureError::Late(_) | CaptureError::NoTime => io::ErrorKind::TimedOut,
-                _ => io::ErrorKind::Other,
-            };
-            Err(io::Error::new(kind, error.to_string()))
-        }
-    }
-}
-
 /// What the capturing of stacks did since the start, over all threads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -90,7 +52,7 @@ pub struct CaptureCounters {
     pub reentered: u64,
     /// Captures left out because a table was full.
     pub overflowed: u64,
-    /// Known paths compared with a full walk, see [`set_capture_verification`].
+    /// Known paths compared with a full walk, which only tests of the probe do.
     pub verified: u64,
     /// Of these, the ones that differed. Anything but 0 is a defect.
     pub wrong: u64,
@@ -111,9 +73,4 @@ pub fn capture_counters() -> CaptureCounters {
         wrong: counters.wrong.load(Ordering::Relaxed),
         stacks: stacks as u64,
     }
-}
-
-/// Compares every known path with a full walk from now on: about a microsecond a wait. For tests of the probe itself.
-pub fn set_capture_verification(on: bool) {
-    template::set_verify(on);
 }

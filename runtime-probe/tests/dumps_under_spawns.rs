@@ -1,5 +1,5 @@
 //! Dumps while tasks come and go by the thousand: each is whole, shows those that stay exactly once, and leaves nothing
-//! behind. For `STORM_SECONDS` (default 5). A process of its own: what is measured is the memory of the process.
+//! behind. For `SPAWN_SECONDS` (default 5). A process of its own: what is measured is the memory of the process.
 #![cfg(all(feature = "full", target_os = "linux"))]
 
 use std::collections::HashSet;
@@ -44,9 +44,9 @@ const TOLERANCE_KIB: usize = 8 << 10;
 static SPAWNED: AtomicUsize = AtomicUsize::new(0);
 
 #[test]
-fn dumps_in_a_storm_are_whole() {
-    let seconds = std::env::var("STORM_SECONDS").map_or(5.0, |text| {
-        text.parse().expect("STORM_SECONDS is a number of seconds")
+fn dumps_are_whole_while_tasks_come_and_go() {
+    let seconds = std::env::var("SPAWN_SECONDS").map_or(5.0, |text| {
+        text.parse().expect("SPAWN_SECONDS is a number of seconds")
     });
     let runtime = Builder::new_multi_thread()
         .worker_threads(STORMS)
@@ -134,7 +134,7 @@ fn assert_whole(server: SocketAddr) {
         assert_eq!(ids.len(), blocks.len(), "{query}: a task comes twice");
         let lasts = |block: &&grammar::Block| {
             let mut frames = block.frames.iter();
-            frames.any(|frame| frame.function == "storm::lasting")
+            frames.any(|frame| frame.function == "dumps_under_spawns::lasting")
         };
         assert_eq!(blocks.iter().filter(lasts).count(), LASTING, "{query}");
         assert!(blocks.len() <= MOST, "{query}: {} tasks", blocks.len());
@@ -146,10 +146,10 @@ fn assert_whole(server: SocketAddr) {
         "{}",
         counts.total
     );
-    let lasting = text("format=folded&match=storm::lasting");
+    let lasting = text("format=folded&match=dumps_under_spawns::lasting");
     let folded = lasting
         .lines()
-        .find(|line| line.starts_with("storm::lasting"));
+        .find(|line| line.starts_with("dumps_under_spawns::lasting"));
     assert!(
         folded.is_some_and(|line| line.ends_with(&format!(" {LASTING}"))),
         "{lasting}"

@@ -33,7 +33,7 @@ const PAGES: [&str; 15] = [
     "goroutine?debug=3",
     "goroutine?debug=2&group=1&limit=3",
     "goroutine?format=folded&names=full",
-    "goroutine?debug=2&match=hour::%5Ba-z%5D%2B&minwait=1ms&state=waiting,sleep",
+    "goroutine?debug=2&match=memory_of_requests::%5Ba-z%5D%2B&minwait=1ms&state=waiting,sleep",
     "goroutine?debug=2&fresh=1",
     "block?debug=1&include=sleep,io&ongoing=1",
     "block",

@@ -1,4 +1,4 @@
-//! The traps on the way to a stack for every wait, a test each. What makes each fail stands above it.
+//! What leaves of tokio and others do that makes a stack for every wait hard, a test each. What makes each fail stands above it.
 #![cfg(all(feature = "full", target_os = "linux"))]
 
 use futures_util::FutureExt;
@@ -723,7 +723,7 @@ fn created_by_names_the_function_and_the_parent() -> Outcome {
     let parent_id = id(&parent);
     let child = runtime.block_on(parent)?;
     let block = when(child, waits)?;
-    let by = "created by traps::created_by_names_the_function_and_the_parent::spawns_it";
+    let by = "created by wait_hazards::created_by_names_the_function_and_the_parent::spawns_it";
     assert_eq!(
         block.created_by(),
         format!("{by} in goroutine {parent_id}"),
