@@ -6,9 +6,9 @@
 //! A stack begins with the call that waited, as in Go: what the runtime does below it, and between futures, is left out.
 //! So the flat values of `-top` are those of `Receiver::recv` and its like.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::io::{self, Write};
-use std::ptr;
 
 use crate::address_list::AddressList;
 use crate::count_delta::{push_signed, push_span};
@@ -17,6 +17,7 @@ use crate::profile::{Measure, ProfileBuilder};
 use crate::proto;
 use crate::quoted::push_labels;
 use crate::stack::{Location, Mapping, Stack};
+use crate::stack_profile::{Group, StackProfile, Values};
 
 /// What is profiled; the two differ in the first line of their text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,22 +57,35 @@ pub struct Contention<'s> {
 #[derive(Clone, Debug)]
 pub struct ContentionProfile {
     kind: Kind,
-    groups: Vec<Group>,
-    comments: Vec<String>,
+    stacks: StackProfile<String, Waited>,
     /// Of what happened within a span its length.
     duration_ns: Option<i64>,
 }
 
-/// The events of one address list and reason.
-#[derive(Clone, Debug)]
-struct Group {
-    key: (String, String),
-    list: AddressList,
+/// How often, and how long in all.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waited {
     count: f64,
     delay_ns: f64,
 }
 
-impl Group {
+/// The longest delay first.
+impl Values for Waited {
+    fn add(&mut self, other: &Waited) {
+        self.count += other.count;
+        self.delay_ns += other.delay_ns;
+    }
+
+    fn is_nothing(&self) -> bool {
+        false
+    }
+
+    fn compare(&self, other: &Waited) -> Ordering {
+        other.delay_ns.total_cmp(&self.delay_ns)
+    }
+}
+
+impl Waited {
     /// Events, as Go reports them: whole ones, at least one. None where there is only a part of one that goes on.
     fn count(&self) -> i64 {
         (self.count as i64).max(i64::from(self.count > 0.0))
@@ -80,60 +94,43 @@ impl Group {
     fn delay_ns(&self) -> i64 {
         self.delay_ns as i64
     }
-
-    fn reason(&self) -> &str {
-        &self.key.1
-    }
 }
 
 impl ContentionProfile {
     /// Adds up what happened at equal places for equal reasons.
     pub fn new<'s>(kind: Kind, events: impl IntoIterator<Item = Contention<'s>>) -> Self {
-        let mut lists: HashMap<*const Stack, (AddressList, String)> = HashMap::new();
-        let mut groups: HashMap<(String, String), Group> = HashMap::new();
-        for event in events {
-            let (list, addresses) = lists.entry(ptr::from_ref(event.stack)).or_insert_with(|| {
-                let list = AddressList::of(event.stack).shown();
-                let key = list.key();
-                (list, key)
-            });
-            let key = (addresses.clone(), event.reason.to_owned());
-            let group = groups.entry(key).or_insert_with_key(|key| Group {
-                key: key.clone(),
-                list: list.clone(),
-                count: 0.0,
-                delay_ns: 0.0,
-            });
-            group.count += event.count;
-            group.delay_ns += event.delay_ns;
-        }
+        let records = events.into_iter().map(|event| {
+            let waited = Waited {
+                count: event.count,
+                delay_ns: event.delay_ns,
+            };
+            (event.stack, event.reason.to_owned(), waited)
+        });
         Self {
             kind,
-            groups: sorted(groups.into_values().collect()),
-            comments: Vec::new(),
+            stacks: StackProfile::new(records, |stack| AddressList::of(stack).shown()),
             duration_ns: None,
         }
     }
 
     /// Adds a remark on the whole profile; every format has a place for it.
     pub fn comment(&mut self, text: impl Into<String>) {
-        self.comments.push(text.into());
+        self.stacks.comment(text);
     }
 
     /// How many places there are, one for each reason.
     pub fn len(&self) -> usize {
-        self.groups.len()
+        self.stacks.groups().len()
     }
 
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
-        self.groups.is_empty()
+        self.stacks.groups().is_empty()
     }
 
     /// The locations of all address lists; one that several lists have comes several times.
     pub fn locations(&self) -> impl Iterator<Item = &Location> {
-        let lists = self.groups.iter().map(|group| group.list.locations());
-        lists.flatten().map(|location| &**location)
+        self.stacks.locations()
     }
 
     /// Writes the text of `debug=1`. A cycle is a nanosecond. Unlike Go's, the text of a mutex profile says no
@@ -148,16 +145,17 @@ impl ContentionProfile {
         if let Some(span) = self.duration_ns {
             push_span(&mut text, span);
         }
-        push_remarks(&mut text, &self.comments);
-        for group in &self.groups {
-            push_signed(&mut text, group.delay_ns());
+        push_remarks(&mut text, self.stacks.comments());
+        for group in self.stacks.groups() {
+            push_signed(&mut text, group.values.delay_ns());
             text.push(b' ');
-            push_signed(&mut text, group.count());
+            push_signed(&mut text, group.values.count());
             text.extend_from_slice(b" @");
             text.extend_from_slice(group.key.0.as_bytes());
             text.push(b'\n');
-            if !group.reason().is_empty() {
-                push_labels(&mut text, [("reason", group.reason())]);
+            let reason = &*group.key.1;
+            if !reason.is_empty() {
+                push_labels(&mut text, [("reason", reason)]);
             }
             push_frames(&mut text, &group.list);
             out.write_all(&text)?;
@@ -173,8 +171,14 @@ impl ContentionProfile {
         if let Some(span) = self.duration_ns {
             builder = builder.duration_ns(span);
         }
-        for group in &self.groups {
-            add(&mut builder, group, [group.count(), group.delay_ns()]);
+        for group in self.stacks.groups() {
+            let values = [group.values.count(), group.values.delay_ns()];
+            let label = [("reason", &*group.key.1)];
+            let labels = match label[0].1 {
+                "" => &[],
+                _ => label.as_slice(),
+            };
+            builder.add_labeled(&group.list, &values, labels);
         }
         builder.build()
     }
@@ -182,24 +186,24 @@ impl ContentionProfile {
     /// What happened since `before`, within `duration_ns` nanoseconds, as Go's `seconds=N` has it.
     #[must_use]
     pub fn since(&self, before: &ContentionProfile, duration_ns: i64) -> Self {
-        let then: HashMap<_, _> = before
-            .groups
-            .iter()
-            .map(|group| (&group.key, [group.count(), group.delay_ns()]))
-            .collect();
-        let more = self.groups.iter().filter_map(|group| {
-            let [count, delay_ns] = then.get(&group.key).copied().unwrap_or_default();
-            let more = Group {
-                count: (group.count() - count) as f64,
-                delay_ns: (group.delay_ns() - delay_ns) as f64,
+        let then = before.stacks.groups().iter();
+        let then: HashMap<_, _> = then.map(|group| (&group.key, group.values)).collect();
+        let more = self.stacks.groups().iter().filter_map(|group| {
+            let before = then.get(&group.key);
+            let count = group.values.count() - before.map_or(0, Waited::count);
+            let delay_ns = group.values.delay_ns() - before.map_or(0, Waited::delay_ns);
+            (count != 0 || delay_ns != 0).then(|| Group {
+                values: Waited {
+                    count: count as f64,
+                    delay_ns: delay_ns as f64,
+                },
                 ..group.clone()
-            };
-            (more.count != 0.0 || more.delay_ns != 0.0).then_some(more)
+            })
         });
         Self {
-            groups: sorted(more.collect()),
+            kind: self.kind,
+            stacks: self.stacks.with(more.collect()),
             duration_ns: Some(duration_ns),
-            ..self.clone()
         }
     }
 
@@ -213,30 +217,8 @@ impl ContentionProfile {
             unit: "nanoseconds",
         };
         let builder = ProfileBuilder::new(mappings, &[contentions, delay]).period(contentions, 1);
-        self.comments
-            .iter()
-            .fold(builder, |builder, comment| builder.comment(comment))
+        self.stacks.remark(builder)
     }
-}
-
-/// The longest delay first.
-fn sorted(mut groups: Vec<Group>) -> Vec<Group> {
-    groups.sort_unstable_by(|a, b| {
-        b.delay_ns
-            .total_cmp(&a.delay_ns)
-            .then_with(|| a.key.cmp(&b.key))
-    });
-    groups
-}
-
-fn add(builder: &mut ProfileBuilder<'_>, group: &Group, values: [i64; 2]) {
-    let label = [("reason", group.reason())];
-    let labels = if group.reason().is_empty() {
-        &[]
-    } else {
-        label.as_slice()
-    };
-    builder.add_labeled(&group.list, &values, labels);
 }
 
 #[cfg(test)]

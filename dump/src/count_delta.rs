@@ -44,16 +44,16 @@ impl CountProfile {
     /// What became of the counts of `before` within `duration_ns` nanoseconds.
     pub fn since(&self, before: &CountProfile, duration_ns: i64) -> CountDelta {
         let counts = |profile: &CountProfile, sign: i64| {
-            let groups = profile.groups().iter();
+            let groups = profile.stacks().groups().iter();
             let signed = |count: u64| sign * i64::try_from(count).unwrap_or(i64::MAX);
             groups
-                .map(|group| (group.list.clone(), signed(group.count)))
+                .map(|group| (group.list.clone(), signed(group.values)))
                 .collect::<Vec<_>>()
         };
         CountDelta {
             name: self.name().to_owned(),
             groups: added_up(counts(self, 1).into_iter().chain(counts(before, -1))),
-            comments: self.comments().to_vec(),
+            comments: self.stacks().comments().to_vec(),
             duration_ns,
         }
     }

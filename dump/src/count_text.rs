@@ -4,10 +4,11 @@
 use std::io::{self, Write};
 
 use crate::address_list::{AddressList, call_address};
-use crate::count_profile::{CountProfile, Group};
+use crate::count_profile::CountProfile;
 use crate::digits::{push_decimal, push_hex};
 use crate::single_line::{push_file, push_function, push_single_line};
 use crate::stack::{Frame, Location};
+use crate::stack_profile::Group;
 use crate::tabwriter::push_aligned;
 
 /// The most bytes of a function's name, and of a file's. pprof's parser gives up at a line of 64 KiB, comments
@@ -22,8 +23,8 @@ impl CountProfile {
         text.extend_from_slice(b" profile: total ");
         push_decimal(&mut text, self.total());
         text.push(b'\n');
-        push_remarks(&mut text, self.comments());
-        for group in self.groups() {
+        push_remarks(&mut text, self.stacks().comments());
+        for group in self.stacks().groups() {
             push_group(&mut text, group);
             out.write_all(&text)?;
             text.clear();
@@ -33,10 +34,10 @@ impl CountProfile {
     }
 }
 
-fn push_group(text: &mut Vec<u8>, group: &Group) {
-    push_decimal(text, group.count);
+fn push_group(text: &mut Vec<u8>, group: &Group<(), u64>) {
+    push_decimal(text, group.values);
     text.extend_from_slice(b" @");
-    text.extend_from_slice(group.key.as_bytes());
+    text.extend_from_slice(group.key.0.as_bytes());
     text.push(b'\n');
     push_frames(text, &group.list);
 }

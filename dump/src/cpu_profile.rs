@@ -7,7 +7,6 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
-use std::ptr;
 
 use crate::address_list::AddressList;
 use crate::count_text::{push_frames, push_remarks};
@@ -16,6 +15,7 @@ use crate::profile::{Measure, ProfileBuilder};
 use crate::proto;
 use crate::quoted::push_labels;
 use crate::stack::{Location, Mapping, Stack};
+use crate::stack_profile::{Group, StackProfile, Values};
 
 /// Samples of one stack.
 #[derive(Clone, Copy, Debug)]
@@ -52,8 +52,7 @@ pub struct Taken {
 #[derive(Clone, Debug)]
 pub struct CpuProfile {
     period_ns: i64,
-    groups: Vec<Group>,
-    comments: Vec<String>,
+    stacks: StackProfile<Labels, u64>,
 }
 
 /// Stacks that a text has: what comes beyond is a small part of the time.
@@ -62,92 +61,70 @@ pub const MOST_WRITTEN: usize = 100;
 /// Keys and values.
 type Labels = Vec<(String, String)>;
 
-/// The samples of one address list and its labels.
-#[derive(Clone, Debug)]
-struct Group {
-    /// The list as text, and the labels.
-    key: (String, Labels),
-    list: AddressList,
-    samples: u64,
-}
-
 impl CpuProfile {
     /// Adds up the samples of equal stacks with equal labels, each of which stands for `period_ns` nanoseconds.
     pub fn new<'s>(period_ns: i64, samples: impl IntoIterator<Item = Ran<'s>>) -> Self {
-        let mut lists: HashMap<*const Stack, AddressList> = HashMap::new();
-        let groups = samples.into_iter().map(|ran| {
-            let list = lists
-                .entry(ptr::from_ref(ran.stack))
-                .or_insert_with(|| AddressList::of(ran.stack));
+        let records = samples.into_iter().map(|ran| {
             let labels = ran.labels.iter();
             let labels = labels.map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-            (list.clone(), labels.collect(), ran.samples)
+            (ran.stack, labels.collect(), ran.samples)
         });
         Self {
             period_ns,
-            groups: group(groups),
-            comments: Vec::new(),
+            stacks: StackProfile::new(records, AddressList::of),
         }
     }
 
     /// The same with the scaffolding of all stacks left out, for forms that people look at.
     #[must_use]
     pub fn shown(&self) -> Self {
-        let groups = self.groups.iter();
         Self {
             period_ns: self.period_ns,
-            groups: group(groups.map(|group| {
-                let labels = group.key.1.clone();
-                (group.list.shown(), labels, group.samples)
-            })),
-            comments: self.comments.clone(),
+            stacks: self.stacks.shown(),
         }
     }
 
     /// Adds a remark on the whole profile; every format has a place for it.
     pub fn comment(&mut self, text: impl Into<String>) {
-        self.comments.push(text.into());
+        self.stacks.comment(text);
     }
 
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
-        self.groups.is_empty()
+        self.stacks.groups().is_empty()
     }
 
     /// All samples.
     pub fn total(&self) -> u64 {
-        self.groups
-            .iter()
-            .fold(0, |total, group| total.saturating_add(group.samples))
+        self.stacks.total().unwrap_or(0)
     }
 
     /// The locations of all address lists; one that several lists have comes several times.
     pub fn locations(&self) -> impl Iterator<Item = &Location> {
-        let lists = self.groups.iter().map(|group| group.list.locations());
-        lists.flatten().map(|location| &**location)
+        self.stacks.locations()
     }
 
     /// One group for stacks of the same functions with the same labels, whichever instructions were seen: under the addresses of
     /// the stack with the most samples, without scaffolding.
-    fn by_function(&self) -> Vec<Group> {
+    fn by_function(&self) -> Vec<Group<Labels, u64>> {
         let mut places: HashMap<(String, &Labels), usize> = HashMap::new();
-        let mut groups: Vec<Group> = Vec::new();
+        let mut groups: Vec<Group<Labels, u64>> = Vec::new();
         // The most samples come first.
-        for group in &self.groups {
+        for group in self.stacks.groups() {
             let list = group.list.shown();
             let place = places.entry((functions(&list), &group.key.1));
             let at = *place.or_insert(groups.len());
             match groups.get_mut(at) {
-                Some(known) => known.samples = known.samples.saturating_add(group.samples),
+                Some(known) => known.values.add(&group.values),
                 None => groups.push(Group {
                     key: (list.key(), group.key.1.clone()),
                     list,
-                    samples: group.samples,
+                    values: group.values,
                 }),
             }
         }
         // Stable: equal ones stay in their order.
-        groups.sort_by_key(|group| Reverse(group.samples));
+        groups.sort_by_key(|group| Reverse(group.values));
         groups
     }
 
@@ -157,11 +134,11 @@ impl CpuProfile {
         let mut text = b"cpu profile: total ".to_vec();
         push_decimal(&mut text, self.total());
         text.push(b'\n');
-        push_remarks(&mut text, &self.comments);
+        push_remarks(&mut text, self.stacks.comments());
         let groups = self.by_function();
         let (written, rest) = groups.split_at(groups.len().min(MOST_WRITTEN));
         if !rest.is_empty() {
-            let samples = rest.iter().map(|group| group.samples).sum::<u64>();
+            let samples = rest.iter().map(|group| group.values).sum::<u64>();
             let (stacks, most) = (rest.len(), MOST_WRITTEN);
             push_remarks(
                 &mut text,
@@ -172,7 +149,7 @@ impl CpuProfile {
         }
         for group in written {
             let (addresses, labels) = &group.key;
-            push_decimal(&mut text, group.samples);
+            push_decimal(&mut text, group.values);
             text.extend_from_slice(b" @");
             text.extend_from_slice(addresses.as_bytes());
             text.push(b'\n');
@@ -198,14 +175,11 @@ impl CpuProfile {
             .period(time, self.period_ns)
             .time_ns(taken.time_ns)
             .duration_ns(taken.duration_ns);
-        let mut builder = self
-            .comments
-            .iter()
-            .fold(builder, |builder, comment| builder.comment(comment));
-        for group in &self.groups {
+        let mut builder = self.stacks.remark(builder);
+        for group in self.stacks.groups() {
             let labels = group.key.1.iter();
             let labels: Vec<_> = labels.map(|(key, value)| (&**key, &**value)).collect();
-            let samples = i64::try_from(group.samples).unwrap_or(i64::MAX);
+            let samples = i64::try_from(group.values).unwrap_or(i64::MAX);
             let values = [samples, samples.saturating_mul(self.period_ns)];
             builder.add_labeled(&group.list, &values, &labels);
         }
@@ -226,26 +200,6 @@ fn functions(list: &AddressList) -> String {
         }
     }
     functions
-}
-
-/// One group for equal lists with equal labels, in the order of Go's profiles.
-fn group(samples: impl Iterator<Item = (AddressList, Labels, u64)>) -> Vec<Group> {
-    let mut groups: HashMap<(String, Labels), Group> = HashMap::new();
-    for (list, labels, samples) in samples {
-        let key = (list.key(), labels);
-        let group = groups.entry(key).or_insert_with_key(|key| Group {
-            key: key.clone(),
-            list,
-            samples: 0,
-        });
-        group.samples = group.samples.saturating_add(samples);
-    }
-    let mut groups: Vec<Group> = groups
-        .into_values()
-        .filter(|group| group.samples > 0)
-        .collect();
-    groups.sort_unstable_by(|a, b| b.samples.cmp(&a.samples).then_with(|| a.key.cmp(&b.key)));
-    groups
 }
 
 #[cfg(test)]

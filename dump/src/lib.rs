@@ -7,6 +7,7 @@
 //! * [`goroutine_text`]: a block of text for each task, Go's `debug=2`;
 //! * [`goroutine_samples`]: a sample of `profile.proto` for each task, `debug=3`;
 //! * [`address_list`]: by which addresses a stack is counted;
+//! * `stack_profile`: values by stack and labels;
 //! * [`count_profile`]: how many tasks have which stack, and as text, Go's `debug=1`;
 //! * [`count_delta`]: what that has changed by;
 //! * [`contention`]: how often and how long was waited where, Go's block and mutex profiles;
@@ -44,6 +45,7 @@ pub mod schedtrace;
 mod single_line;
 pub mod source_path;
 pub mod stack;
+mod stack_profile;
 mod stack_text;
 mod tabwriter;
 pub mod thread_text;

@@ -297,8 +297,8 @@ impl CountProfile {
     /// The binary form of the profile.
     pub fn to_profile(&self, mappings: &[Mapping], time_ns: i64) -> proto::Profile {
         let mut builder = self.builder(mappings).time_ns(time_ns);
-        for group in self.groups() {
-            builder.add(&group.list, &[signed(group.count)]);
+        for group in self.stacks().groups() {
+            builder.add(&group.list, &[signed(group.values)]);
         }
         builder.build()
     }
@@ -309,9 +309,7 @@ impl CountProfile {
             unit: "count",
         };
         let builder = ProfileBuilder::new(mappings, &[measure]).period(measure, 1);
-        self.comments()
-            .iter()
-            .fold(builder, |builder, comment| builder.comment(comment))
+        self.stacks().remark(builder)
     }
 }
 
