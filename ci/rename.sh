@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
 # The rename changes nothing but what can be seen: the rename_* programs of examples/ are built and run with
 # `tokio = { package = "runtime-probe" }`, then the same sources with plain tokio, and both must print the same.
-#
-# The plain build is a workspace of its own in target/rename-plain: the root's manifest and lock file with one member,
-# examples/Cargo.toml with tokio's line pointing at the locked version. So versions, features and flags are the same too.
+# The plain build is a workspace of its own in target/rename-plain.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+source ci/plain_workspace.sh
 
 bins=(rename_axum rename_current_thread)
 test=rename_paused
@@ -13,22 +12,15 @@ test=rename_paused
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 plain=$target/rename-plain
 
-tokio=$(awk '/^name = /{name=$3} /^version = / && name=="\"tokio\""{print $3}' Cargo.lock | tr -d '"')
-[[ $tokio =~ ^[0-9.]+$ ]] || { echo "rename.sh: Cargo.lock must name one tokio, found: '$tokio'" >&2; exit 1; }
+tokio=$(locked_tokio)
 
 rm -rf "$plain/examples" "$plain/Cargo.toml" "$plain/Cargo.lock"
 mkdir -p "$plain/examples/src/bin" "$plain/examples/tests"
 for bin in "${bins[@]}"; do cp "examples/src/bin/$bin.rs" "$plain/examples/src/bin/"; done
 cp "examples/tests/$test.rs" "$plain/examples/tests/"
-cp Cargo.lock "$plain/"
-sed -E '/^members = /s/=.*/= ["examples"]/; /^(default-members|exclude) = /d' Cargo.toml > "$plain/Cargo.toml"
 # What reads profiles is none of the programs, and the layer is the shop's only.
-sed -E "/^runtime-(dump|probe-console)/d; s/, \"tower\"\]/]/; s|package = \"runtime-probe\", path = \"[^\"]*\"|version = \"=$tokio\"|" \
-    examples/Cargo.toml > "$plain/examples/Cargo.toml"
-if grep -n 'runtime-probe' "$plain/examples/Cargo.toml" | grep -v ':#'; then
-    echo "rename.sh: the plain manifest still names runtime-probe" >&2
-    exit 1
-fi
+sed -E '/^runtime-(dump|probe-console)/d; s/, "tower"\]/]/' examples/Cargo.toml > "$plain/examples/Cargo.toml"
+plain_workspace "$plain" examples
 
 # Arguments: the workspace, its target directory, where the output goes.
 run() {

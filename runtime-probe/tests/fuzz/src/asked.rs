@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::http::exchange;
+use crate::pages::endpoints::Endpoints;
 
 /// An answer whose head and body agree.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,8 +41,8 @@ pub fn ask(
     body: &[u8],
 ) -> Answer {
     let endpoints = match token {
-        Some(token) => exchange::Endpoints::remote(token).expect("a good token"),
-        None => exchange::Endpoints::local(),
+        Some(token) => Endpoints::remote(token).expect("a good token"),
+        None => Endpoints::local(),
     };
     let exchange = endpoints.open(method, target, headers);
     let body = body[..body.len().min(exchange.body_limit())].to_vec();

@@ -18,7 +18,6 @@ pub mod models;
 
 pub use echo::{folded, proto};
 pub use http::{sent, understood};
-pub use pages::duration;
 
 mod echo;
 
@@ -66,33 +65,12 @@ mod http {
     }
 }
 
-#[path = "../../../src/pages"]
-mod pages {
-    mod block;
-    mod cmdline;
-    mod contended;
-    mod dump_permit;
-    mod endpoints;
-    pub(crate) mod go_duration;
-    mod goroutine;
-    mod heap;
-    mod index;
-    mod locks;
-    mod mutex;
-    mod page;
-    mod profile;
-    pub(crate) mod routes;
-    mod seconds;
-    mod stack_format;
-    mod symbol;
-    mod tasks;
-    mod threads;
-    mod trace;
+#[path = "../../../src/pages/mod.rs"]
+mod pages;
 
-    /// A duration as Go writes it, if it is one.
-    pub fn duration(text: &str) -> Option<std::time::Duration> {
-        go_duration::parse(text).ok()
-    }
+/// A duration as Go writes it, if it is one.
+pub fn duration(text: &str) -> Option<std::time::Duration> {
+    pages::go_duration::parse(text).ok()
 }
 
 #[path = "../../../src/profile"]
@@ -114,7 +92,7 @@ mod ask {
 pub(crate) use echo::demand;
 
 mod snapshot {
-    pub(crate) use crate::echo::{heap, sampling as cpu, tasks, tasks as sites, thread_count as threads};
+    pub(crate) use crate::echo::{heap, tasks, tasks as sites, thread_count as threads};
 }
 
 mod source {
