@@ -46,11 +46,11 @@ struct Scan {
     after_cr: bool,
     /// Bytes in the current line.
     line: usize,
-    place: Place,
+    part: Part,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Place {
+enum Part {
     #[default]
     Start,
     /// An empty line stood before the request line: old clients send one after a body.
@@ -71,13 +71,13 @@ impl Scan {
             }
             match (byte, self.after_cr) {
                 (b'\n', true) => {
-                    self.place = match (self.line, self.place) {
-                        (0, Place::Headers) => return Ok(Some(self.seen)),
-                        (0, Place::Start) => Place::RequestLine,
-                        (0, Place::RequestLine) => {
+                    self.part = match (self.line, self.part) {
+                        (0, Part::Headers) => return Ok(Some(self.seen)),
+                        (0, Part::Start) => Part::RequestLine,
+                        (0, Part::RequestLine) => {
                             return Err(bad("the request begins with empty lines"));
                         }
-                        _ => Place::Headers,
+                        _ => Part::Headers,
                     };
                     self.line = 0;
                 }
@@ -88,7 +88,7 @@ impl Scan {
                 _ => self.line += 1,
             }
             self.after_cr = byte == b'\r';
-            if self.place != Place::Headers && self.line > MAX_TARGET_BYTES + REQUEST_LINE_EXTRA {
+            if self.part != Part::Headers && self.line > MAX_TARGET_BYTES + REQUEST_LINE_EXTRA {
                 return Err(too_long());
             }
         }

@@ -69,7 +69,7 @@ impl Token {
             ));
         };
         match sent(header) {
-            Some(sent) if self.is(&sent) => Ok(()),
+            Some(sent) if self.matches(&sent) => Ok(()),
             Some(_) => Err(unauthorized("the token is not the right one")),
             None => Err(unauthorized(
                 "the Authorization of the request is neither Bearer nor Basic",
@@ -78,7 +78,7 @@ impl Token {
     }
 
     /// Compares in constant time, see the module.
-    fn is(&self, sent: &[u8]) -> bool {
+    fn matches(&self, sent: &[u8]) -> bool {
         let own = self.0.as_bytes();
         let mut difference = u8::from(own.len() != sent.len());
         for (&sent, &own) in sent.iter().zip(own.iter().cycle()) {

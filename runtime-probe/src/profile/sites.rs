@@ -43,7 +43,7 @@ pub(crate) struct SpawnSites {
 struct Row {
     /// Those that are alive and those that are not.
     spawned: u64,
-    is: SiteRow,
+    site: SiteRow,
 }
 
 /// What places are in the order of, the most first.
@@ -99,9 +99,9 @@ impl SpawnSites {
     /// Looks at all tasks now.
     pub(crate) fn collect() -> Self {
         let sites = sites::take();
-        let row = |is: SiteRow| Row {
-            spawned: is.alive + is.finished,
-            is,
+        let row = |site: SiteRow| Row {
+            spawned: site.alive + site.finished,
+            site,
         };
         let mut collected = SpawnSites {
             rows: sites.rows.into_iter().map(row).collect(),
@@ -117,24 +117,28 @@ impl SpawnSites {
 
     /// What came in since `before`, so long ago. How many are alive is as of now.
     pub(crate) fn delta(self, before: &SpawnSites, span: Duration) -> Self {
-        let before: HashMap<_, _> = before.rows.iter().map(|row| (row.is.key(), row)).collect();
+        let before: HashMap<_, _> = before
+            .rows
+            .iter()
+            .map(|row| (row.site.key(), row))
+            .collect();
         let mut rows = self.rows;
         for row in &mut rows {
-            let Some(old) = before.get(&row.is.key()) else {
+            let Some(old) = before.get(&row.site.key()) else {
                 continue;
             };
             // The numbers of a place are not of one moment, so a difference may fall short of zero.
             row.spawned = row.spawned.saturating_sub(old.spawned);
-            row.is.finished = row.is.finished.saturating_sub(old.is.finished);
-            row.is.panicked = row.is.panicked.saturating_sub(old.is.panicked);
-            row.is.polls = row.is.polls.saturating_sub(old.is.polls);
-            for (counts, old) in row.is.counts.iter_mut().zip(&old.is.counts) {
+            row.site.finished = row.site.finished.saturating_sub(old.site.finished);
+            row.site.panicked = row.site.panicked.saturating_sub(old.site.panicked);
+            row.site.polls = row.site.polls.saturating_sub(old.site.polls);
+            for (counts, old) in row.site.counts.iter_mut().zip(&old.site.counts) {
                 for (count, old) in counts.iter_mut().zip(old) {
                     *count = count.saturating_sub(*old);
                 }
             }
         }
-        rows.retain(|row| row.is.alive + row.spawned + row.is.finished + row.is.polls > 0);
+        rows.retain(|row| row.site.alive + row.spawned + row.site.finished + row.site.polls > 0);
         let mut delta = SpawnSites {
             rows,
             span: Some(span),
@@ -160,10 +164,10 @@ impl SpawnSites {
         // Stable: places that are equal stay in the order of those alive.
         self.rows.sort_by_cached_key(|row| {
             std::cmp::Reverse(match by {
-                SortBy::Alive => row.is.alive.into(),
-                SortBy::Polls => row.is.polls.into(),
-                SortBy::Busy => total(&row.is.counts[0]),
-                SortBy::Waits => total(&row.is.counts[1]),
+                SortBy::Alive => row.site.alive.into(),
+                SortBy::Polls => row.site.polls.into(),
+                SortBy::Busy => total(&row.site.counts[0]),
+                SortBy::Waits => total(&row.site.counts[1]),
             })
         });
         self
@@ -171,15 +175,15 @@ impl SpawnSites {
 
     /// Those at this location only.
     pub(crate) fn of(mut self, at: Option<Location<'static>>) -> Self {
-        self.rows.retain(|row| row.is.location == at);
+        self.rows.retain(|row| row.site.location == at);
         self
     }
 
     fn sort(&mut self) {
         let rank = |row: &Row| {
-            let (alive, spawned) = (u64::MAX - row.is.alive, u64::MAX - row.spawned);
-            let location = row.is.location.map(|at| at.to_string());
-            (alive, spawned, location, row.is.future)
+            let (alive, spawned) = (u64::MAX - row.site.alive, u64::MAX - row.spawned);
+            let location = row.site.location.map(|at| at.to_string());
+            (alive, spawned, location, row.site.future)
         };
         self.rows.sort_by_cached_key(rank);
     }
@@ -187,7 +191,7 @@ impl SpawnSites {
     /// A block for each place.
     pub(crate) fn write_text(&self, mut out: impl Write) -> io::Result<()> {
         let sum = |of: fn(&Row) -> u64| self.rows.iter().map(of).sum::<u64>();
-        let (alive, spawned) = (sum(|row| row.is.alive), sum(|row| row.spawned));
+        let (alive, spawned) = (sum(|row| row.site.alive), sum(|row| row.spawned));
         let count = self.rows.len();
         match self.span {
             Some(span) => writeln!(
@@ -223,8 +227,8 @@ impl SpawnSites {
     }
 
     fn write_block(&self, out: &mut impl Write, row: &Row) -> io::Result<()> {
-        let is = &row.is;
-        match (is.kind, is.location) {
+        let site = &row.site;
+        match (site.kind, site.location) {
             (None, _) => write!(
                 out,
                 "elsewhere (there are more spawn locations than are kept apart)"
@@ -234,27 +238,27 @@ impl SpawnSites {
                 write!(out, "{} ({})", shortened(&at.to_string()), long_name(kind))?
             }
         }
-        match is.future {
+        match site.future {
             Some(future) => writeln!(out, ": {}", self.future_name(row, future))?,
             None => writeln!(out)?,
         }
-        let panicked = match is.kind {
+        let panicked = match site.kind {
             Some(Kind::Foreign) => "-".to_owned(),
-            _ => is.panicked.to_string(),
+            _ => site.panicked.to_string(),
         };
         write!(
             out,
             "alive {}, spawned {}, finished {}, panicked {panicked}, polls {}",
-            is.alive, row.spawned, is.finished, is.polls
+            site.alive, row.spawned, site.finished, site.polls
         )?;
-        if is.untaken > 0 {
-            write!(out, ", results not taken {}", is.untaken)?;
+        if site.untaken > 0 {
+            write!(out, ", results not taken {}", site.untaken)?;
         }
         match self.span {
-            Some(span) => writeln!(out, " ({:.0}/s)", is.polls as f64 / span.as_secs_f64())?,
+            Some(span) => writeln!(out, " ({:.0}/s)", site.polls as f64 / span.as_secs_f64())?,
             None => writeln!(out)?,
         }
-        let summaries = self.summaries(is);
+        let summaries = self.summaries(site);
         if summaries.iter().all(|summary| summary.count == 0) {
             return Ok(());
         }
@@ -298,25 +302,25 @@ impl SpawnSites {
     }
 
     fn push_object(&self, json: &mut String, row: &Row) {
-        let is = &row.is;
-        let location = is.location.map(|at| quoted(&at.to_string()));
+        let site = &row.site;
+        let location = site.location.map(|at| quoted(&at.to_string()));
         let _ = write!(
             json,
             "{{\"location\": {}, \"future\": {}, \"kind\": {}, \"alive\": {}, \"spawned\": {}, \"finished\": {}, \"panicked\": {}, \"polls\": {}",
             location.unwrap_or_else(|| "null".to_owned()),
-            is.future.map_or_else(|| "null".to_owned(), quoted),
-            quoted(is.kind.map_or("elsewhere", short_name)),
-            is.alive,
+            site.future.map_or_else(|| "null".to_owned(), quoted),
+            quoted(site.kind.map_or("elsewhere", short_name)),
+            site.alive,
             row.spawned,
-            is.finished,
-            match is.kind {
+            site.finished,
+            match site.kind {
                 Some(Kind::Foreign) => "null".to_owned(),
-                _ => is.panicked.to_string(),
+                _ => site.panicked.to_string(),
             },
-            is.polls,
+            site.polls,
         );
-        let _ = write!(json, ", \"results_not_taken\": {}", is.untaken);
-        for (name, summary) in TIMES.iter().zip(self.summaries(is)) {
+        let _ = write!(json, ", \"results_not_taken\": {}", site.untaken);
+        for (name, summary) in TIMES.iter().zip(self.summaries(site)) {
             let _ = match summary.count {
                 0 => write!(json, ", \"{name}_ns\": null"),
                 count => write!(
@@ -333,9 +337,9 @@ impl SpawnSites {
     fn future_name(&self, row: &Row, future: &str) -> String {
         let name = role::root_name(future);
         let others = self.rows.iter().filter(|other| {
-            other.is.location == row.is.location && other.is.future != row.is.future
+            other.site.location == row.site.location && other.site.future != row.site.future
         });
-        let mut names = others.filter_map(|other| other.is.future.map(role::root_name));
+        let mut names = others.filter_map(|other| other.site.future.map(role::root_name));
         match names.any(|other| other == name) {
             true => future.to_owned(),
             false => name,

@@ -27,7 +27,7 @@ pub(crate) struct Births<const SLOTS: usize, const WORDS: usize> {
     missed: AtomicU64,
 }
 
-/// A thread's place in it.
+/// A thread's slot in it.
 pub(crate) struct Slot<const WORDS: usize> {
     taken: AtomicU32,
     tid: AtomicU32,
@@ -118,8 +118,8 @@ impl<const SLOTS: usize, const WORDS: usize> Births<SLOTS, WORDS> {
         // Release: pairs with the fence of a reader who sees any of the words below.
         fence(Ordering::Release);
         let mut len = 0;
-        for (place, word) in slot.words.iter().zip(words) {
-            place.store(word, Ordering::Relaxed);
+        for (kept, word) in slot.words.iter().zip(words) {
+            kept.store(word, Ordering::Relaxed);
             len += 1;
         }
         slot.len.store(len, Ordering::Relaxed);

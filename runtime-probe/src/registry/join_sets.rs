@@ -34,7 +34,7 @@ impl Site {
         })
     }
 
-    fn is(&self, location: &'static Location<'static>) -> bool {
+    fn is_at(&self, location: &'static Location<'static>) -> bool {
         std::ptr::eq(self.location, location) || self.location == location
     }
 
@@ -85,7 +85,7 @@ impl Members {
             return;
         }
         let first = *self.first.get_or_insert_with(|| Site::at(location));
-        if first.is(location) {
+        if first.is_at(location) {
             self.of_first += 1;
             return first.add();
         }
@@ -95,7 +95,7 @@ impl Members {
                 by_id: HashMap::new(),
             })
         });
-        if !elsewhere.last.is(location) {
+        if !elsewhere.last.is_at(location) {
             elsewhere.last = Site::at(location);
         }
         elsewhere.last.add();

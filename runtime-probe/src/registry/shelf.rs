@@ -107,7 +107,7 @@ impl<S: Slot> Shelf<S> {
     /// The slot of that number; `None` where there is none, or none yet.
     #[expect(unsafe_code, reason = "slots live for ever")]
     pub(crate) fn slot(&'static self, number: NonZeroU32) -> Option<&'static S> {
-        let (bucket, at) = place(number);
+        let (bucket, at) = position(number);
         let slots = self.buckets.get(bucket)?.load(Ordering::Acquire);
         // SAFETY: null, or a bucket of `FIRST << bucket` slots that is never freed, and `at` is less than that.
         (!slots.is_null()).then(|| unsafe { &*slots.add(at) })
@@ -118,15 +118,15 @@ impl<S: Slot> Shelf<S> {
         reason = "gives a bucket back that another thread made first"
     )]
     fn slot_or_make(&'static self, number: NonZeroU32) -> Option<&'static S> {
-        let (bucket, _) = place(number);
-        let place = self.buckets.get(bucket)?;
-        if place.load(Ordering::Acquire).is_null() {
+        let (bucket, _) = position(number);
+        let cell = self.buckets.get(bucket)?;
+        if cell.load(Ordering::Acquire).is_null() {
             let len = (FIRST << bucket) as usize;
             let new: Box<[S]> = (0..len).map(|_| S::new()).collect();
             let new = Box::into_raw(new);
             let first = new.cast::<S>();
             let made =
-                place.compare_exchange(null_mut(), first, Ordering::AcqRel, Ordering::Acquire);
+                cell.compare_exchange(null_mut(), first, Ordering::AcqRel, Ordering::Acquire);
             if made.is_err() {
                 // SAFETY: it is of the box above, and nothing else has seen it.
                 drop(unsafe { Box::from_raw(new) });
@@ -137,7 +137,7 @@ impl<S: Slot> Shelf<S> {
 }
 
 /// The bucket of a slot, and its place there.
-fn place(number: NonZeroU32) -> (usize, usize) {
+fn position(number: NonZeroU32) -> (usize, usize) {
     let at = (number.get() - 1) / FIRST + 1;
     let bucket = at.ilog2();
     let before = FIRST * ((1 << bucket) - 1);
@@ -166,7 +166,7 @@ mod tests {
     fn each_number_has_a_place_of_its_own() {
         let mut last = (0, 0);
         for number in 2..10_000 {
-            let (bucket, at) = place(NonZeroU32::new(number).unwrap());
+            let (bucket, at) = position(NonZeroU32::new(number).unwrap());
             let expected = match last.1 + 1 < (FIRST << last.0) as usize {
                 true => (last.0, last.1 + 1),
                 false => (last.0 + 1, 0),
@@ -174,7 +174,7 @@ mod tests {
             assert_eq!((bucket, at), expected, "{number}");
             last = (bucket, at);
         }
-        let (bucket, at) = place(NonZeroU32::new(MOST).unwrap());
+        let (bucket, at) = position(NonZeroU32::new(MOST).unwrap());
         assert_eq!((bucket, at), (BUCKETS - 1, (FIRST << bucket) as usize - 1));
     }
 

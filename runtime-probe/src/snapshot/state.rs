@@ -31,29 +31,31 @@ pub(crate) type ForeignRunning = HashMap<u64, (ThreadNumber, Ticks)>;
 
 impl Doing {
     pub(crate) fn of(view: &View, foreign: &ForeignRunning) -> Self {
-        let is = |state, since, by| Doing { state, since, by };
+        let doing = |state, since, by| Doing { state, since, by };
         let on_its_thread = Waking::Thread(view.worker);
         match (view.kind, view.woken) {
             (Kind::Foreign, _) if foreign.contains_key(&view.id) => {
                 let (thread, since) = foreign[&view.id];
                 // The thread's last stamp may be older than the task.
-                is(
+                doing(
                     State::Running,
                     since.max(view.since),
                     Waking::Thread(thread),
                 )
             }
-            (Kind::Blocking, _) if view.polling => is(State::Blocking, view.since, on_its_thread),
-            (Kind::Blocking, _) => is(State::Queued, view.spawned, Waking::Unknown),
-            _ if view.polling => is(State::Running, view.since, on_its_thread),
+            (Kind::Blocking, _) if view.polling => {
+                doing(State::Blocking, view.since, on_its_thread)
+            }
+            (Kind::Blocking, _) => doing(State::Queued, view.spawned, Waking::Unknown),
+            _ if view.polling => doing(State::Running, view.since, on_its_thread),
             (_, Some((at, waker))) => {
                 let by = match view.polls {
                     0 => Waking::Unknown,
                     _ => waker,
                 };
-                is(State::Runnable, at.max(view.since), by)
+                doing(State::Runnable, at.max(view.since), by)
             }
-            _ => is(State::Waiting, view.since, Waking::Unknown),
+            _ => doing(State::Waiting, view.since, Waking::Unknown),
         }
     }
 }

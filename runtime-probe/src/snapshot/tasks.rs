@@ -58,8 +58,8 @@ impl Row {
 pub(crate) struct Flags(u8);
 
 impl Flags {
-    fn with(self, flag: u8, is: bool) -> Self {
-        Flags(self.0 | u8::from(is) << flag)
+    fn with(self, flag: u8, on: bool) -> Self {
+        Flags(self.0 | u8::from(on) << flag)
     }
 
     fn has(self, flag: u8) -> bool {

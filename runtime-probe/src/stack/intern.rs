@@ -72,13 +72,13 @@ impl<T: Sync + Send, const B: usize> Intern<T, B> {
     pub(crate) fn intern(
         &self,
         hash: u64,
-        is: impl Fn(&T) -> bool,
+        same: impl Fn(&T) -> bool,
         make: impl FnOnce() -> T,
     ) -> Option<&'static T> {
         let bucket = &self.buckets[(hash as usize) % B];
         // Acquire: pairs with the Release that published the node; its fields are visible.
         let mut head = bucket.load(Ordering::Acquire);
-        if let Some(found) = find(head, std::ptr::null_mut(), hash, &is) {
+        if let Some(found) = find(head, std::ptr::null_mut(), hash, &same) {
             return Some(found);
         }
         if self.is_full() {
@@ -98,7 +98,7 @@ impl<T: Sync + Send, const B: usize> Intern<T, B> {
                     return Some(unsafe { &(*node).value });
                 }
                 Err(newer) => {
-                    if let Some(found) = find(newer, head, hash, &is) {
+                    if let Some(found) = find(newer, head, hash, &same) {
                         // SAFETY: `node` came from Box::into_raw above and was never published.
                         drop(unsafe { Box::from_raw(node) });
                         return Some(found);
@@ -118,14 +118,14 @@ fn find<T>(
     from: *mut Node<T>,
     until: *mut Node<T>,
     hash: u64,
-    is: &impl Fn(&T) -> bool,
+    same: &impl Fn(&T) -> bool,
 ) -> Option<&'static T> {
     let mut at = from;
     while at != until {
         // SAFETY: `at` is not null: a chain ends in null, `until` is null or an earlier head of the same chain, and the
         // walk stops there. Published nodes are never freed nor written.
         let node: &'static Node<T> = unsafe { &*at };
-        if node.hash == hash && is(&node.value) {
+        if node.hash == hash && same(&node.value) {
             return Some(&node.value);
         }
         at = node.next;

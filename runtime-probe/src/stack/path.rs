@@ -50,7 +50,7 @@ impl Path {
                 mix(mix(hash, *offset as u64), *pc as u64)
             });
         let hash = mix(hash, std::ptr::from_ref(stack) as u64);
-        let is = |other: &Path| {
+        let same = |other: &Path| {
             std::ptr::eq(other.stack, stack)
                 && (other.anchor, other.depth) == (anchor.pc, depth)
                 && other
@@ -59,7 +59,7 @@ impl Path {
                     .get(..slots.len())
                     .is_some_and(|others| others == slots)
         };
-        PATHS.intern(hash, is, || Path {
+        PATHS.intern(hash, same, || Path {
             anchor: anchor.pc,
             depth,
             slots: slots

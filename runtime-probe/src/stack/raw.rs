@@ -89,13 +89,13 @@ impl RawStack {
             .fold(root as *const _ as u64 ^ u64::from(elided), |hash, pc| {
                 mix(hash, *pc as u64)
             });
-        let is = |other: &RawStack| {
+        let same = |other: &RawStack| {
             std::ptr::eq(other.root, root)
                 && *other.pcs == *pcs
                 && other.elided == elided
                 && other.end == end
         };
-        let stack = STACKS.intern(hash, is, || RawStack {
+        let stack = STACKS.intern(hash, same, || RawStack {
             hash,
             root,
             pcs: pcs.into(),
@@ -158,12 +158,12 @@ impl WaitSet {
         let earlier = self.earlier.map(std::ptr::from_ref);
         let (last, marks) = (self.last, (self.overflowed, self.carried));
         let hash = mix(earlier.map_or(0, |set| set as u64), last.hash);
-        let is = |other: &WaitSet| {
+        let same = |other: &WaitSet| {
             std::ptr::eq(other.last, last)
                 && other.earlier.map(std::ptr::from_ref) == earlier
                 && (other.overflowed, other.carried) == marks
         };
-        let set = SETS.intern(hash, is, || self);
+        let set = SETS.intern(hash, same, || self);
         if set.is_none() {
             OVERFLOW.fetch_add(1, Ordering::Relaxed);
         }

@@ -5,15 +5,15 @@ use super::interrupted::{Trace, Walker};
 use crate::primitive::{AtomicU32, Ordering, UnsafeCell};
 
 /// Made beforehand, each used by one handler at a time.
-pub(crate) struct Walkers(Box<[Place]>);
+pub(crate) struct Walkers(Box<[Slot]>);
 
-struct Place {
+struct Slot {
     /// 1 while a handler uses it.
     taken: AtomicU32,
     inside: UnsafeCell<(Walker, Trace)>,
 }
 
-#[expect(unsafe_code, reason = "`taken` gives a place to one thread at a time")]
+#[expect(unsafe_code, reason = "`taken` gives a slot to one thread at a time")]
 // SAFETY: the thread that has changed `taken` from 0 to 1 has `inside` to itself until it changes it back.
 unsafe impl Sync for Walkers {}
 #[expect(unsafe_code, reason = "memory without ties to a thread")]
@@ -23,33 +23,33 @@ unsafe impl Send for Walkers {}
 impl Walkers {
     /// Allocates them.
     pub(crate) fn new(count: usize) -> Walkers {
-        let place = |_| Place {
+        let slot = |_| Slot {
             taken: AtomicU32::new(0),
             inside: UnsafeCell::new((Walker::new(), Trace::EMPTY)),
         };
-        Walkers((0..count).map(place).collect())
+        Walkers((0..count).map(slot).collect())
     }
 
     /// Lends a free one, and a trace to fill; `None` if all are in use. Async-signal-safe if `use_it` is.
-    #[expect(unsafe_code, reason = "`taken` gives a place to one thread at a time")]
+    #[expect(unsafe_code, reason = "`taken` gives a slot to one thread at a time")]
     pub(crate) fn with_one<R>(
         &self,
         use_it: impl FnOnce(&mut Walker, &mut Trace) -> R,
     ) -> Option<R> {
-        let free = |place: &&Place| {
+        let free = |slot: &&Slot| {
             // Acquire: pairs with the Release of who had it before.
-            let taken = place
+            let taken = slot
                 .taken
                 .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed);
             taken.is_ok()
         };
-        let place = self.0.iter().find(free)?;
-        let result = place.inside.with_mut(|inside| {
+        let slot = self.0.iter().find(free)?;
+        let result = slot.inside.with_mut(|inside| {
             // SAFETY: `taken` was 0 and is 1, so no other thread has it; it stays so until the store below.
             let (walker, trace) = unsafe { &mut *inside };
             use_it(walker, trace)
         });
-        place.taken.store(0, Ordering::Release);
+        slot.taken.store(0, Ordering::Release);
         Some(result)
     }
 }

@@ -146,9 +146,9 @@ impl WaitSites {
         let hash = addresses
             .iter()
             .fold(0, |hash, word| mix(hash, *word as u64));
-        let is = |other: &Counter| other.site.addresses() == addresses;
+        let same = |other: &Counter| other.site.addresses() == addresses;
         self.sites
-            .intern(hash, is, || Counter::new(site))
+            .intern(hash, same, || Counter::new(site))
             .unwrap_or(&self.elsewhere)
             .add(weight);
     }
