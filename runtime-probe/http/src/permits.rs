@@ -12,6 +12,7 @@
 //! `Answering`, 3. an eviction moves it to `Leaving` and wakes the thread by shutting the socket down, 4. the thread gives
 //! it up. A thread that finds its permit `Leaving` MUST NOT answer. Otherwise a reply could be cut off.
 
+use std::cmp::Reverse;
 use std::mem;
 use std::net::Shutdown;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -335,36 +336,37 @@ impl Room {
 
     /// Makes the connection that has waited longest leave; whether there was one.
     fn evict(&mut self) -> bool {
-        let waiting = self
-            .occupants
-            .iter_mut()
-            .filter_map(|occupant| match occupant.state {
-                State::Waiting(since) => Some((since, occupant)),
-                State::Answering(_) | State::Leaving => None,
-            });
-        let Some((_, longest)) = waiting.min_by_key(|(since, _)| *since) else {
-            return false;
-        };
-        longest.dismiss();
-        self.tally.evicted += u64::from(self.open);
-        true
+        self.dismiss_first(|state| match state {
+            State::Waiting(since) => Some(since),
+            State::Answering(_) | State::Leaving => None,
+        })
     }
 
     /// Makes the connection leave whose answer has waited longest for its client, and for `stall` at least; whether there
     /// was one.
     fn evict_slow(&mut self, stall: Duration) -> bool {
-        let slow = self
-            .occupants
-            .iter_mut()
-            .filter_map(|occupant| match occupant.state {
-                State::Answering(waited) if waited >= stall => Some((waited, occupant)),
-                _ => None,
-            });
-        let Some((_, slowest)) = slow.max_by_key(|(waited, _)| *waited) else {
+        self.dismiss_first(|state| match state {
+            State::Answering(waited) if waited >= stall => Some(Reverse(waited)),
+            _ => None,
+        })
+    }
+
+    /// Makes the connection leave whose state has the least key; whether one has any. Shutting down is no eviction.
+    fn dismiss_first<K: Ord>(&mut self, key: impl Fn(State) -> Option<K>) -> bool {
+        let mut first: Option<(K, &mut Occupant)> = None;
+        for occupant in &mut self.occupants {
+            let Some(key) = key(occupant.state) else {
+                continue;
+            };
+            if first.as_ref().is_none_or(|(least, _)| key < *least) {
+                first = Some((key, occupant));
+            }
+        }
+        let Some((_, occupant)) = first else {
             return false;
         };
-        slowest.dismiss();
-        self.tally.evicted += 1;
+        occupant.dismiss();
+        self.tally.evicted += u64::from(self.open);
         true
     }
 }
