@@ -79,7 +79,7 @@ impl LeakCheck {
         let began = Instant::now();
         while self.is_open && self.count() > 0 && began.elapsed() < GRACE {
             // The clock of the runtime may be paused, and would go on while the runtime has nothing to do.
-            tokio::task::yield_now().await;
+            driving::let_others_run().await;
             std::thread::sleep(PAUSE);
         }
         self.close();

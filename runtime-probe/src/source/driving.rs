@@ -82,3 +82,8 @@ pub(crate) fn current() -> RuntimeNumber {
         told => told,
     }
 }
+
+/// Lets the other tasks of this thread run.
+pub(crate) async fn let_others_run() {
+    tokio::task::yield_now().await;
+}
