@@ -4,11 +4,11 @@
 //! that a poll pays.
 
 use crate::clock::{Scale, Ticks};
-use crate::primitive::{AtomicU64, Ordering};
+use crate::primitive::{self, AtomicU64, Ordering};
 use crate::sampling::{self, Weight};
 use crate::tally::task_times;
 use std::sync::atomic::AtomicI64;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 /// What can be asked for, each at a rate: 1 is everything, and the smaller the finer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl Wanted {
 static WANTED: Mutex<[Wanted; DEMANDS]> = Mutex::new([Wanted::NOTHING; DEMANDS]);
 
 fn wanted() -> MutexGuard<'static, [Wanted; DEMANDS]> {
-    WANTED.lock().unwrap_or_else(PoisonError::into_inner)
+    primitive::lock(&WANTED)
 }
 
 /// What polls ask. Written under the lock of [`WANTED`].

@@ -3,11 +3,12 @@
 //! A value that cannot be used, and a name that is not known, is one line on standard error and one on the index page; the
 //! application runs on.
 
+use crate::primitive;
 use std::env;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Mutex, MutexGuard, Once};
 
 /// A variable.
 #[derive(Debug)]
@@ -158,7 +159,7 @@ fn shown(text: &str) -> String {
 static COMPLAINTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 fn lock() -> MutexGuard<'static, Vec<String>> {
-    COMPLAINTS.lock().unwrap_or_else(PoisonError::into_inner)
+    primitive::lock(&COMPLAINTS)
 }
 
 /// More are neither kept nor said.

@@ -45,10 +45,18 @@ const SEES: [(&str, &[&str]); 6] = [
         "demand",
         &["clock", "primitive", "sampling", "sys", "tally"],
     ),
-    ("symbol", &["environment", "source", "sys"]),
+    ("symbol", &["environment", "primitive", "source", "sys"]),
     (
         "pages",
-        &["ask", "demand", "profile", "snapshot", "source", "symbol"],
+        &[
+            "ask",
+            "demand",
+            "primitive",
+            "profile",
+            "snapshot",
+            "source",
+            "symbol",
+        ],
     ),
     ("sampling", &["clock"]),
 ];

@@ -1,5 +1,6 @@
 //! How many dumps may be under way at once, and which of them ends when that is too few.
 
+use crate::primitive;
 use runtime_probe_http::limits::WRITE_STALL;
 use runtime_probe_http::refusal::Refusal;
 use std::io::{self, ErrorKind, Write};
@@ -60,7 +61,7 @@ impl DumpPermit {
 }
 
 fn lock() -> MutexGuard<'static, Vec<Arc<Dump>>> {
-    UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner)
+    primitive::lock(&UNDER_WAY)
 }
 
 type UnderWay = MutexGuard<'static, Vec<Arc<Dump>>>;

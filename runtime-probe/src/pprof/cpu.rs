@@ -2,10 +2,11 @@
 
 use crate::ask::cpu_session::{SplitBy, Watch};
 use crate::ask::cpu_timers::StartError;
+use crate::primitive;
 use crate::profile::condensed::Crates;
 use crate::profile::cpu::{Cpu, HZ};
 use std::io::{self, Write};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 /// A profile under way, and where it is to be written.
@@ -39,7 +40,7 @@ static STARTED: Mutex<Option<Started>> = Mutex::new(None);
 /// [`io::ErrorKind::ResourceBusy`] if there is a CPU profile under way, also one that a client asked for over HTTP, and if
 /// `SIGPROF` is taken already; [`io::ErrorKind::Unsupported`] elsewhere than on Linux on x86_64 and aarch64.
 pub fn start_cpu_profile(out: impl Write + Send + 'static) -> io::Result<()> {
-    let mut started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut started = primitive::lock(&STARTED);
     let watch = Watch::start(Duration::from_secs(1) / HZ, SplitBy::default()).map_err(|error| {
         let kind = match error {
             StartError::InUse | StartError::Taken => io::ErrorKind::ResourceBusy,
@@ -58,10 +59,7 @@ pub fn start_cpu_profile(out: impl Write + Send + 'static) -> io::Result<()> {
 /// # Errors
 /// Those of the writer.
 pub fn stop_cpu_profile() -> io::Result<()> {
-    let started = STARTED
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .take();
+    let started = primitive::lock(&STARTED).take();
     let Some((watch, mut out)) = started else {
         return Ok(());
     };

@@ -4,12 +4,13 @@
 //! An address of code is looked up anew. A synthetic one (`select`, a task without a stack, part of a chain of inlined
 //! functions) means something only to the text that gave it out, so these are remembered, within a bound.
 
+use crate::primitive;
 use crate::symbol::resolver::{Resolver, resolver};
 use crate::symbol::role;
 use runtime_dump::stack::{Location, SYNTHETIC_BASE};
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ static SYNTHETIC: LazyLock<Mutex<Names>> = LazyLock::new(Mutex::default);
 
 /// Remembers what the synthetic locations of a text that is being handed out stand for.
 pub(crate) fn remember<'l>(locations: impl Iterator<Item = &'l Location>) {
-    let mut names = SYNTHETIC.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut names = primitive::lock(&SYNTHETIC);
     for location in locations {
         names.remember(location);
     }
@@ -65,7 +66,7 @@ fn names_in_batches(
 
 /// Has the locks for as long as it takes.
 fn named(addresses: &[u64]) -> Vec<(u64, Arc<str>)> {
-    let synthetic = SYNTHETIC.lock().unwrap_or_else(PoisonError::into_inner);
+    let synthetic = primitive::lock(&SYNTHETIC);
     let mut resolver = resolver();
     addresses
         .iter()

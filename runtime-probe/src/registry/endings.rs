@@ -4,8 +4,9 @@
 use super::runtimes::{self, RuntimeNumber};
 use super::threads::{self, Thread, ThreadNumber};
 use crate::clock::{self, Ticks};
+use crate::primitive;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// The end of a runtime that a thread waits for.
 #[derive(Clone, Debug)]
@@ -20,7 +21,7 @@ pub(crate) struct Ending {
 static LIST: Mutex<Vec<Ending>> = Mutex::new(Vec::new());
 
 fn lock() -> MutexGuard<'static, Vec<Ending>> {
-    LIST.lock().unwrap_or_else(PoisonError::into_inner)
+    primitive::lock(&LIST)
 }
 
 /// Dropped before a runtime: its end begins, on this thread.

@@ -4,10 +4,11 @@
 //! A set knows where each of its tasks was spawned: mostly all at one place, which is a number, and of the others by their id.
 //! The counts belong to the places, of which a program has few, so a reader never walks over sets.
 
+use crate::primitive;
 use std::collections::HashMap;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 /// By the address of the location: the same place may have several. Locked for one look-up when a set has its first task of a
 /// place, and by readers for as long as it takes to add up one number for each place.
@@ -48,7 +49,7 @@ impl Site {
 }
 
 fn sites() -> MutexGuard<'static, Option<HashMap<usize, &'static Site>>> {
-    SITES.lock().unwrap_or_else(PoisonError::into_inner)
+    primitive::lock(&SITES)
 }
 
 /// What a set knows of its tasks.

@@ -4,11 +4,11 @@
 use super::task::Waking;
 use super::threads;
 use crate::clock::{self, Ticks};
-use crate::primitive::{AtomicU64, Ordering};
+use crate::primitive::{self, AtomicU64, Ordering};
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU32;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 /// A set. Its number is no other's; 0 is none.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(crate) struct LocalSet {
 static TABLE: Mutex<Option<HashMap<u32, Weak<LocalSet>>>> = Mutex::new(None);
 
 fn lock() -> MutexGuard<'static, Option<HashMap<u32, Weak<LocalSet>>>> {
-    TABLE.lock().unwrap_or_else(PoisonError::into_inner)
+    primitive::lock(&TABLE)
 }
 
 thread_local! {

@@ -5,6 +5,7 @@
 //! around the task holds the name, so a task without a name pays nothing. Numbers are not used again, so that a reader who
 //! comes late finds no name, and never another task's.
 
+use crate::primitive;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -30,9 +31,7 @@ struct Table {
 static TABLE: Mutex<Option<Table>> = Mutex::new(None);
 
 fn lock() -> MutexGuard<'static, Option<Table>> {
-    TABLE
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
+    primitive::lock(&TABLE)
 }
 
 /// A name in use.

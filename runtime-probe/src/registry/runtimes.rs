@@ -6,7 +6,7 @@
 
 use super::threads::ThreadNumber;
 use crate::clock::{self, Ticks};
-use crate::primitive::{AtomicU32, AtomicU64, Ordering};
+use crate::primitive::{self, AtomicU32, AtomicU64, Ordering};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
@@ -87,9 +87,7 @@ static TABLE: Mutex<Table> = Mutex::new(Table {
 });
 
 fn lock() -> MutexGuard<'static, Table> {
-    TABLE
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
+    primitive::lock(&TABLE)
 }
 
 impl Runtime {

@@ -9,7 +9,7 @@
 
 use super::task::{Kind, Record, Spawn};
 use crate::clock::Ticks;
-use crate::primitive::Ordering;
+use crate::primitive::{self, Ordering};
 use crate::stack::raw::FutureMeta;
 use std::cell::Cell;
 use std::ops::Deref;
@@ -260,9 +260,7 @@ fn give(magazine: Magazine) {
     if magazine.len == 0 {
         return;
     }
-    let mut shared = MAGAZINES
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let mut shared = primitive::lock(&MAGAZINES);
     // SAFETY: the head of a magazine with `len > 0`; records live for ever.
     unsafe { &*magazine.head }
         .next_batch
@@ -275,9 +273,7 @@ fn give(magazine: Magazine) {
 #[expect(unsafe_code, reason = "free lists link records by pointer")]
 fn refill() -> Magazine {
     let head = {
-        let mut shared = MAGAZINES
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut shared = primitive::lock(&MAGAZINES);
         let head = shared.0;
         // SAFETY: null or the head of a magazine.
         if let Some(record) = unsafe { head.as_ref() } {

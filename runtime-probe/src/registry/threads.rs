@@ -1,7 +1,7 @@
 //! The threads that poll and wake tasks: a small number that fits into a record, and the name behind it.
 
 use crate::events::chunks::TRACE;
-use crate::primitive::{AtomicU32, AtomicU64, Ordering};
+use crate::primitive::{self, AtomicU32, AtomicU64, Ordering};
 use crate::sys::thread;
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -130,9 +130,7 @@ impl Drop for Own {
 }
 
 fn lock() -> std::sync::MutexGuard<'static, Option<Table>> {
-    TABLE
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
+    primitive::lock(&TABLE)
 }
 
 thread_local! {

@@ -8,7 +8,7 @@
 
 use super::polled_task::PolledTask;
 use crate::events::ring::Ring;
-use crate::primitive::Ordering;
+use crate::primitive::{self, Ordering};
 use crate::sampling;
 use crate::stack::interrupted::{MOST_FRAMES, Trace};
 use crate::stack::walkers::Walkers;
@@ -157,9 +157,7 @@ static ARMED: Mutex<Option<Armed>> = Mutex::new(None);
 
 /// The timers, while a profile is under way. Held for moments: threads that begin wait for it.
 pub(crate) fn armed() -> MutexGuard<'static, Option<Armed>> {
-    ARMED
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
+    primitive::lock(&ARMED)
 }
 
 impl Armed {

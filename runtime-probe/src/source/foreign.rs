@@ -7,7 +7,7 @@
 use super::{timing, trace};
 use crate::clock;
 use crate::demand::{self, Demand};
-use crate::primitive::Ordering;
+use crate::primitive::{self, Ordering};
 use crate::registry::runtimes::Runtime;
 use crate::registry::slab::RecordRef;
 use crate::registry::task::{Kind, Spawn};
@@ -250,7 +250,5 @@ fn remove(id: u64) {
 }
 
 fn shard(id: u64) -> std::sync::MutexGuard<'static, Option<HashMap<u64, RecordRef>>> {
-    FOREIGN[id as usize % SHARDS]
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
+    primitive::lock(&FOREIGN[id as usize % SHARDS])
 }

@@ -2,9 +2,10 @@
 //! the probe holds no handle of it for as long as it lives.
 
 use super::foreign::number;
+use crate::primitive;
 use crate::registry::runtimes::{self, RuntimeNumber};
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::thread::ThreadId;
 use std::time::Duration;
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -21,7 +22,7 @@ struct Held {
 static LIST: Mutex<(u64, BTreeMap<u64, Held>)> = Mutex::new((0, BTreeMap::new()));
 
 fn lock() -> MutexGuard<'static, (u64, BTreeMap<u64, Held>)> {
-    LIST.lock().unwrap_or_else(PoisonError::into_inner)
+    primitive::lock(&LIST)
 }
 
 impl Measured {

@@ -17,7 +17,7 @@
 
 use super::waker;
 use crate::environment;
-use crate::primitive::{AtomicPtr, AtomicU64, Ordering, UnsafeCell};
+use crate::primitive::{self, AtomicPtr, AtomicU64, Ordering, UnsafeCell};
 use crate::registry::threads;
 use crate::stack::interrupted::{Frame, Trace, Walker};
 use crate::stack::raw::{End, FutureMeta};
@@ -125,9 +125,7 @@ static BELL: OnceLock<Bell> = OnceLock::new();
 static ASKER: Mutex<Option<Result<Asker, Unavailable>>> = Mutex::new(None);
 
 fn lock() -> MutexGuard<'static, Option<Result<Asker, Unavailable>>> {
-    ASKER
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
+    primitive::lock(&ASKER)
 }
 
 /// Chooses the signal and installs the handler, the first time: `RUNTIME_PROBE_SIGNAL` names one, or none by `off`; otherwise

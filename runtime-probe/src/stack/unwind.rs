@@ -10,6 +10,7 @@
 use super::anchor::Anchor;
 use super::raw::End;
 use super::signature;
+use crate::primitive;
 use crate::sys::modules::{self, Module, Section};
 use crate::sys::signal::Registers;
 use framehop::{
@@ -18,8 +19,8 @@ use framehop::{
 };
 use std::borrow::Cow;
 use std::ops::{ControlFlow, Range};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 #[cfg(target_arch = "aarch64")]
 use framehop::aarch64::{
@@ -97,7 +98,7 @@ static MADE: Mutex<Made> = Mutex::new(Made {
 /// Makes the tables, or makes them anew when the loaded modules have changed. Takes the loader's lock, so it is called
 /// when the probe starts and by readers, never from a capture.
 pub(crate) fn refresh() {
-    let made = &mut *MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    let made = &mut *primitive::lock(&MADE);
     let generation = Some(modules::generation());
     if made.generation == generation {
         return;

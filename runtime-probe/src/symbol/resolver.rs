@@ -7,6 +7,7 @@
 use super::module_path;
 use super::name::{Names, closure_depth, full, readable};
 use super::symbol_table::SymbolTable;
+use crate::primitive;
 use crate::sys::modules::{self, Module};
 use addr2line::Loader;
 use addr2line::gimli::ReaderOffset;
@@ -89,9 +90,7 @@ static RESOLVER: LazyLock<Mutex<Resolver>> = LazyLock::new(Mutex::default);
 
 /// The process's resolver, to one reader at a time. Waits for the lock and looks whether modules were loaded since.
 pub(crate) fn resolver() -> MutexGuard<'static, Resolver> {
-    let mut resolver = RESOLVER
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let mut resolver = primitive::lock(&RESOLVER);
     resolver.refresh();
     resolver
 }

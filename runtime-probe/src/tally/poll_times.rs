@@ -11,8 +11,8 @@
 
 use super::lengths::Lengths;
 use crate::clock::{Scale, Ticks};
-use crate::primitive::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use crate::primitive::{AtomicU64, Ordering, lock};
+use std::sync::Mutex;
 
 /// How many are watched at a time: 70 KB each, so 1.1 MB.
 const MOST: usize = 16;
@@ -26,12 +26,6 @@ static IDS: [AtomicU64; MOST] = [const { AtomicU64::new(0) }; MOST];
 static SLOTS: [Mutex<Option<Box<Slot>>>; MOST] = [const { Mutex::new(None) }; MOST];
 /// Held by a watch that begins or ends.
 static BEGINNING: Mutex<()> = Mutex::new(());
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
-}
 
 /// How many polls a task has behind it, and how long they took in all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

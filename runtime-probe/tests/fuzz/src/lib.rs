@@ -85,6 +85,9 @@ mod profile {
     };
 }
 
+#[path = "../../../src/primitive.rs"]
+mod primitive;
+
 mod ask {
     pub(crate) use crate::echo::{flight, sampling as cpu_session};
 }
