@@ -32,10 +32,10 @@ mod stacks;
 #[cfg(feature = "rt")]
 mod start;
 mod tasks;
-pub mod trace;
 #[cfg(feature = "test-util")]
 #[doc(hidden)]
 pub mod testing;
+pub mod trace;
 
 pub use server::{Server, Serving, serve};
 
