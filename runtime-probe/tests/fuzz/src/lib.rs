@@ -79,7 +79,9 @@ mod profile {
     pub(crate) mod selection;
 
     pub(crate) use crate::echo::condensed;
-    pub(crate) use crate::echo::{address_names, block, conditions, contended, cpu, diagnosis, heap};
+    pub(crate) use crate::echo::{
+        address_names, block, conditions, contended, cpu, diagnosis, heap,
+    };
     pub(crate) use crate::echo::{
         goroutine, goroutine_forms, leaks, lock_table, mutex, sites, threads, trace,
     };

@@ -11,9 +11,9 @@ use std::sync::LazyLock;
 /// All that a page may be told, as [`encoded`] has it.
 static KNOWN: LazyLock<HashSet<String>> = LazyLock::new(|| {
     let known = [
-        "crate", "debug", "decode", "format", "fraction", "frames", "fresh", "group", "hz", "include",
-        "labels", "limit", "match", "minwait", "names", "ongoing", "plain", "rate", "seconds",
-        "slow", "sort", "state",
+        "crate", "debug", "decode", "format", "fraction", "frames", "fresh", "group", "hz",
+        "include", "labels", "limit", "match", "minwait", "names", "ongoing", "plain", "rate",
+        "seconds", "slow", "sort", "state",
     ];
     known.map(|name| encoded(name, "")).into()
 });
