@@ -40,7 +40,7 @@ format              | commit  | rust ci            | formatting and lock files o
 clippy              | commit  | rust               | lints, with every feature that goes with plain tokio              | lint
 clippy-other        | commit  | rust               | lints with interpose, flamegraph and tracing                      | lint_other
 documentation       | commit  | rust text          | links and examples of public and private items                    | documentation
-tests               | commit  | rust text          | all tests: packages, examples, programs with faults; Go's tools and perf | test_packages
+tests               | commit  | rust text          | all tests: packages, examples, programs with faults; Go's tools, perf, Prometheus | test_packages
 tests-other         | commit  | rust               | the tests of what interpose, flamegraph and tracing change        | test_other
 tests-stable        | commit  | rust               | the tests that expect otherwise without --cfg tokio_unstable      | stable test_flag
 leaf-table          | commit  | rust ci/leaf_table.sh | every leaf of tokio: debug build, all debug information        | bash ci/leaf_table.sh devfull
@@ -198,7 +198,7 @@ component() {
         { [ -n "${CI:-}" ] && rustup component add "$1" && cargo "$2" --version > /dev/null; }
 }
 
-# What the tests ask beside cargo: Go's tools, and perf, against which one test holds our CPU profile.
+# What the tests ask beside cargo: Go's tools, perf, against which one test holds our CPU profile, Prometheus, a validator of JSON Schema.
 peers() {
     if [ -z "${PROBE_TEST_GO:-}" ]; then
         if need python3-venv python3 -c 'import ensurepip, venv' && PROBE_TEST_GO=$(bash ci/go.sh); then
@@ -213,6 +213,8 @@ peers() {
     # In Debian's package, or else in Ubuntu's.
     need linux-perf perf --version || need linux-tools-generic perf --version ||
         lacks "no perf, so no test of ours asks it"
+    need prometheus prometheus --version || lacks "no prometheus, so no test of ours asks it"
+    need python3-jsonschema python3 -c 'import jsonschema' || lacks "no Python package jsonschema, so no test of ours asks it"
 }
 
 format() {

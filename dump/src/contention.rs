@@ -13,9 +13,9 @@ use std::io::{self, Write};
 use crate::address_list::AddressList;
 use crate::count_delta::{push_signed, push_span};
 use crate::count_text::{push_frames, push_remarks};
+use crate::labels::{self, Labels, borrowed, owned};
 use crate::profile::{Measure, ProfileBuilder};
 use crate::proto;
-use crate::quoted::push_labels;
 use crate::stack::{Location, Mapping, Stack};
 use crate::stack_profile::{Group, StackProfile, Values};
 
@@ -35,6 +35,8 @@ pub struct Contention<'s> {
     pub stack: &'s Stack,
     /// What was waited for, as in a dump's brackets (`chan receive`); becomes the label `reason`. Empty: none.
     pub reason: &'s str,
+    /// Keys and values that the user gave to what waited, in the order of the keys.
+    pub labels: &'s [(&'s str, &'s str)],
     /// How often.
     pub count: f64,
     /// Nanoseconds of waiting, in all.
@@ -48,7 +50,7 @@ pub struct Contention<'s> {
 /// use runtime_dump::stack::Stack;
 ///
 /// let stack = Stack { missing: Some("foreign task".into()), ..Stack::default() };
-/// let wait = Contention { stack: &stack, reason: "chan receive", count: 2.5, delay_ns: 750.0 };
+/// let wait = Contention { stack: &stack, reason: "chan receive", labels: &[], count: 2.5, delay_ns: 750.0 };
 /// let mut text = Vec::new();
 /// ContentionProfile::new(Kind::Block, [wait]).write_text(&mut text)?;
 /// assert!(text.starts_with(b"--- contention:\ncycles/second=1000000000\n750 2 @ 0xffff82"));
@@ -57,7 +59,7 @@ pub struct Contention<'s> {
 #[derive(Clone, Debug)]
 pub struct ContentionProfile {
     kind: Kind,
-    stacks: StackProfile<String, Waited>,
+    stacks: StackProfile<Labels, Waited>,
     /// Of what happened within a span its length.
     duration_ns: Option<i64>,
 }
@@ -104,7 +106,7 @@ impl ContentionProfile {
                 count: event.count,
                 delay_ns: event.delay_ns,
             };
-            (event.stack, event.reason.to_owned(), waited)
+            (event.stack, labels_of(&event), waited)
         });
         Self {
             kind,
@@ -153,10 +155,7 @@ impl ContentionProfile {
             text.extend_from_slice(b" @");
             text.extend_from_slice(group.key.0.as_bytes());
             text.push(b'\n');
-            let reason = &*group.key.1;
-            if !reason.is_empty() {
-                push_labels(&mut text, [("reason", reason)]);
-            }
+            labels::push_line(&mut text, &group.key.1);
             push_frames(&mut text, &group.list);
             out.write_all(&text)?;
             text.clear();
@@ -173,12 +172,7 @@ impl ContentionProfile {
         }
         for group in self.stacks.groups() {
             let values = [group.values.count(), group.values.delay_ns()];
-            let label = [("reason", &*group.key.1)];
-            let labels = match label[0].1 {
-                "" => &[],
-                _ => label.as_slice(),
-            };
-            builder.add_labeled(&group.list, &values, labels);
+            builder.add_labeled(&group.list, &values, &borrowed(&group.key.1));
         }
         builder.build()
     }
@@ -221,6 +215,16 @@ impl ContentionProfile {
     }
 }
 
+/// The reason of ours comes before a label of the user's that is called so, too.
+fn labels_of(event: &Contention<'_>) -> Labels {
+    let mut labels = owned(event.labels);
+    if !event.reason.is_empty() {
+        let at = labels.partition_point(|(key, _)| key.as_str() < "reason");
+        labels.insert(at, ("reason".to_owned(), event.reason.to_owned()));
+    }
+    labels
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,6 +243,7 @@ mod tests {
         Contention {
             stack,
             reason,
+            labels: &[],
             count,
             delay_ns,
         }

@@ -11,6 +11,7 @@ use crate::count_profile::CountProfile;
 use crate::count_text::{push_frames, push_remarks};
 use crate::digits::push_decimal;
 use crate::duration_text::push_duration;
+use crate::labels::{self, Labels, borrowed};
 use crate::profile::{Measure, ProfileBuilder};
 use crate::proto;
 use crate::stack::{Location, Mapping};
@@ -34,10 +35,18 @@ use crate::stack::{Location, Mapping};
 #[derive(Clone, Debug)]
 pub struct CountDelta {
     name: String,
-    /// The list as text, as [`AddressList::key`] has it, the list and what its count changed by.
-    groups: Vec<(String, AddressList, i64)>,
+    groups: Vec<Change>,
     comments: Vec<String>,
     duration_ns: i64,
+}
+
+/// What the count of an address list with its labels changed by.
+#[derive(Clone, Debug)]
+struct Change {
+    /// The list as text, as [`AddressList::key`] has it, and the labels.
+    key: (String, Labels),
+    list: AddressList,
+    by: i64,
 }
 
 impl CountProfile {
@@ -47,7 +56,13 @@ impl CountProfile {
             let groups = profile.stacks().groups().iter();
             let signed = |count: u64| sign * i64::try_from(count).unwrap_or(i64::MAX);
             groups
-                .map(|group| (group.list.clone(), signed(group.values)))
+                .map(|group| {
+                    (
+                        group.list.clone(),
+                        group.key.1.clone(),
+                        signed(group.values),
+                    )
+                })
                 .collect::<Vec<_>>()
         };
         CountDelta {
@@ -70,7 +85,9 @@ impl CountDelta {
     pub fn shown(&self) -> Self {
         let groups = self.groups.iter();
         Self {
-            groups: added_up(groups.map(|(_, list, count)| (list.shown(), *count))),
+            groups: added_up(
+                groups.map(|change| (change.list.shown(), change.key.1.clone(), change.by)),
+            ),
             ..self.clone()
         }
     }
@@ -82,7 +99,7 @@ impl CountDelta {
 
     /// The locations of all address lists; one that several lists have comes several times.
     pub fn locations(&self) -> impl Iterator<Item = &Location> {
-        let lists = self.groups.iter().map(|(_, list, _)| list.locations());
+        let lists = self.groups.iter().map(|change| change.list.locations());
         lists.flatten().map(|location| &**location)
     }
 
@@ -91,17 +108,18 @@ impl CountDelta {
     /// # Errors
     /// Those of the writer.
     pub fn write_text(&self, mut out: impl Write) -> io::Result<()> {
-        let total = self.groups.iter().map(|(_, _, count)| *count);
+        let total = self.groups.iter().map(|change| change.by);
         let mut text = format!("{} profile: total ", self.name).into_bytes();
         push_signed(&mut text, total.fold(0, i64::saturating_add));
         text.push(b'\n');
         push_span(&mut text, self.duration_ns);
         push_remarks(&mut text, &self.comments);
-        for (key, list, count) in &self.groups {
-            push_signed(&mut text, *count);
+        for Change { key, list, by } in &self.groups {
+            push_signed(&mut text, *by);
             text.extend_from_slice(b" @");
-            text.extend_from_slice(key.as_bytes());
+            text.extend_from_slice(key.0.as_bytes());
             text.push(b'\n');
+            labels::push_line(&mut text, &key.1);
             push_frames(&mut text, list);
             out.write_all(&text)?;
             text.clear();
@@ -122,8 +140,8 @@ impl CountDelta {
             .duration_ns(self.duration_ns);
         let comments = self.comments.iter();
         let mut builder = comments.fold(builder, |builder, comment| builder.comment(comment));
-        for (_, list, count) in &self.groups {
-            builder.add(list, &[*count]);
+        for Change { key, list, by } in &self.groups {
+            builder.add_labeled(list, &[*by], &borrowed(&key.1));
         }
         builder.build()
     }
@@ -144,18 +162,22 @@ pub(crate) fn push_signed(text: &mut Vec<u8>, number: i64) {
     push_decimal(text, number.unsigned_abs());
 }
 
-/// One group for equal lists, without those that come to nothing.
-fn added_up(lists: impl Iterator<Item = (AddressList, i64)>) -> Vec<(String, AddressList, i64)> {
-    let mut groups: HashMap<String, (AddressList, i64)> = HashMap::new();
-    for (list, count) in lists {
-        let sum = &mut groups.entry(list.key()).or_insert((list, 0)).1;
-        *sum = sum.saturating_add(count);
+/// One change for equal lists with equal labels, without those that come to nothing.
+fn added_up(lists: impl Iterator<Item = (AddressList, Labels, i64)>) -> Vec<Change> {
+    let mut changes: HashMap<(String, Labels), Change> = HashMap::new();
+    for (list, labels, count) in lists {
+        let key = (list.key(), labels);
+        let change = changes.entry(key).or_insert_with_key(|key| Change {
+            key: key.clone(),
+            list,
+            by: 0,
+        });
+        change.by = change.by.saturating_add(count);
     }
-    let mut groups: Vec<_> = groups
-        .into_iter()
-        .filter(|(_, (_, count))| *count != 0)
-        .map(|(key, (list, count))| (key, list, count))
+    let mut changes: Vec<Change> = changes
+        .into_values()
+        .filter(|change| change.by != 0)
         .collect();
-    groups.sort_unstable_by(|a, b| b.2.cmp(&a.2).then_with(|| a.0.cmp(&b.0)));
-    groups
+    changes.sort_unstable_by(|a, b| b.by.cmp(&a.by).then_with(|| a.key.cmp(&b.key)));
+    changes
 }

@@ -5,6 +5,7 @@
 //! waits for a millisecond.
 
 use crate::address_list::AddressList;
+use crate::labels::{Labels, owned};
 use crate::stack::{Location, Stack};
 use crate::stack_profile::StackProfile;
 
@@ -24,7 +25,7 @@ use crate::stack_profile::StackProfile;
 #[derive(Clone, Debug)]
 pub struct CountProfile {
     name: String,
-    stacks: StackProfile<(), u64>,
+    stacks: StackProfile<Labels, u64>,
 }
 
 impl CountProfile {
@@ -32,7 +33,17 @@ impl CountProfile {
     ///
     /// pprof takes no white space in the name; it becomes `_`.
     pub fn new<'s>(name: &str, records: impl IntoIterator<Item = (&'s Stack, u64)>) -> Self {
-        let records = records.into_iter().map(|(stack, count)| (stack, (), count));
+        let records = records.into_iter();
+        Self::labeled(name, records.map(|(stack, count)| (stack, NONE, count)))
+    }
+
+    /// The same of records with labels, keys and values in the order of the keys: records of other labels are others.
+    pub fn labeled<'s>(
+        name: &str,
+        records: impl IntoIterator<Item = (&'s Stack, Pairs<'s>, u64)>,
+    ) -> Self {
+        let records = records.into_iter();
+        let records = records.map(|(stack, labels, count)| (stack, owned(labels), count));
         Self {
             name: name.replace(|c: char| c.is_whitespace() || c.is_control(), "_"),
             stacks: StackProfile::new(records, AddressList::of),
@@ -77,7 +88,12 @@ impl CountProfile {
         self.stacks.locations()
     }
 
-    pub(crate) fn stacks(&self) -> &StackProfile<(), u64> {
+    pub(crate) fn stacks(&self) -> &StackProfile<Labels, u64> {
         &self.stacks
     }
 }
+
+/// Keys and values.
+type Pairs<'s> = &'s [(&'s str, &'s str)];
+
+const NONE: Pairs<'_> = &[];

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use crate::address_list::{AddressList, call_address};
 use crate::count_profile::CountProfile;
 use crate::digits::{push_decimal, push_hex};
+use crate::labels::{self, Labels};
 use crate::single_line::{push_file, push_function, push_single_line};
 use crate::stack::{Frame, Location};
 use crate::stack_profile::Group;
@@ -34,11 +35,12 @@ impl CountProfile {
     }
 }
 
-fn push_group(text: &mut Vec<u8>, group: &Group<(), u64>) {
+fn push_group(text: &mut Vec<u8>, group: &Group<Labels, u64>) {
     push_decimal(text, group.values);
     text.extend_from_slice(b" @");
     text.extend_from_slice(group.key.0.as_bytes());
     text.push(b'\n');
+    labels::push_line(text, &group.key.1);
     push_frames(text, &group.list);
 }
 

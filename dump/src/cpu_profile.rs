@@ -11,9 +11,9 @@ use std::io::{self, Write};
 use crate::address_list::AddressList;
 use crate::count_text::{push_frames, push_remarks};
 use crate::digits::push_decimal;
+use crate::labels::{self, Labels, borrowed, owned};
 use crate::profile::{Measure, ProfileBuilder};
 use crate::proto;
-use crate::quoted::push_labels;
 use crate::stack::{Location, Mapping, Stack};
 use crate::stack_profile::{Group, StackProfile, Values};
 
@@ -58,17 +58,12 @@ pub struct CpuProfile {
 /// Stacks that a text has: what comes beyond is a small part of the time.
 pub const MOST_WRITTEN: usize = 100;
 
-/// Keys and values.
-type Labels = Vec<(String, String)>;
-
 impl CpuProfile {
     /// Adds up the samples of equal stacks with equal labels, each of which stands for `period_ns` nanoseconds.
     pub fn new<'s>(period_ns: i64, samples: impl IntoIterator<Item = Ran<'s>>) -> Self {
-        let records = samples.into_iter().map(|ran| {
-            let labels = ran.labels.iter();
-            let labels = labels.map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-            (ran.stack, labels.collect(), ran.samples)
-        });
+        let records = samples
+            .into_iter()
+            .map(|ran| (ran.stack, owned(ran.labels), ran.samples));
         Self {
             period_ns,
             stacks: StackProfile::new(records, AddressList::of),
@@ -153,12 +148,7 @@ impl CpuProfile {
             text.extend_from_slice(b" @");
             text.extend_from_slice(addresses.as_bytes());
             text.push(b'\n');
-            if !labels.is_empty() {
-                push_labels(
-                    &mut text,
-                    labels.iter().map(|(key, value)| (&**key, &**value)),
-                );
-            }
+            labels::push_line(&mut text, labels);
             push_frames(&mut text, &group.list);
             out.write_all(&text)?;
             text.clear();
@@ -177,11 +167,9 @@ impl CpuProfile {
             .duration_ns(taken.duration_ns);
         let mut builder = self.stacks.remark(builder);
         for group in self.stacks.groups() {
-            let labels = group.key.1.iter();
-            let labels: Vec<_> = labels.map(|(key, value)| (&**key, &**value)).collect();
             let samples = i64::try_from(group.values).unwrap_or(i64::MAX);
             let values = [samples, samples.saturating_mul(self.period_ns)];
-            builder.add_labeled(&group.list, &values, &labels);
+            builder.add_labeled(&group.list, &values, &borrowed(&group.key.1));
         }
         builder.build()
     }

@@ -46,6 +46,8 @@ pub struct Goroutine<'a> {
     pub busy_ns: u64,
     /// The name that the user gave it.
     pub name: Option<&'a str>,
+    /// Keys and values that the user gave it, in the order of the keys.
+    pub labels: &'a [(&'a str, &'a str)],
     /// What else is known ("nothing can wake this task", "on worker tokio-runtime-worker-3"); each one sentence part
     /// without a line break.
     pub notes: &'a [&'a str],

@@ -51,6 +51,7 @@ const REMEMBERED: usize = 4096;
 ///     polls: 2,
 ///     busy_ns: 20_000,
 ///     name: None,
+///     labels: &[],
 ///     notes: &[],
 ///     stack: 0,
 ///     site: None,
@@ -154,6 +155,10 @@ impl<W: Write> SampleWriter<W> {
             .and_then(|site| self.sites.get(site as usize))
         {
             label.push(text(keys.spawned, *site));
+        }
+        for (key, value) in goroutine.labels {
+            let key = self.strings.index(key, &mut piece);
+            label.push(text(key, self.strings.index(value, &mut piece)));
         }
         piece.sample.push(proto::Sample {
             location_id: self

@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use crate::digits::push_decimal;
 use crate::duration_text::{MINUTE, push_duration};
 use crate::goroutine::{Goroutine, Group, State, Tables};
+use crate::labels::push_in_header;
 use crate::quoted::push_name;
 use crate::single_line::{push_called_function, push_file, push_reason, push_single_line};
 use crate::stack::{Site, Stack};
@@ -49,6 +50,7 @@ pub struct TextOptions {
 ///     polls: 2,
 ///     busy_ns: 20_000,
 ///     name: Some("acceptor"),
+///     labels: &[],
 ///     notes: &[],
 ///     stack: 0,
 ///     site: None,
@@ -327,7 +329,9 @@ fn push_header(out: &mut Vec<u8>, goroutine: &Goroutine<'_>) {
         push_decimal(out, goroutine.since_ns / MINUTE);
         out.extend_from_slice(b" minutes");
     }
-    out.extend_from_slice(b"]:\n");
+    out.push(b']');
+    push_in_header(out, goroutine.labels);
+    out.extend_from_slice(b":\n");
 }
 
 fn is_empty(stack: &Stack) -> bool {
@@ -357,6 +361,7 @@ mod tests {
             polls: 0,
             busy_ns: 0,
             name: None,
+            labels: &[],
             notes: &["fires in 3.2s"],
             stack: 0,
             site: None,

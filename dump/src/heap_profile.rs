@@ -13,10 +13,10 @@ use std::ptr;
 
 use crate::address_list::AddressList;
 use crate::count_text::{push_frames, push_remarks};
+use crate::labels::{self, Labels};
 use crate::mem_stats::MemStats;
 use crate::profile::{LabelValue, Measure, ProfileBuilder};
 use crate::proto;
-use crate::quoted::push_labels;
 use crate::stack::{Location, Mapping, Stack};
 
 /// Samples of one stack and of about one size.
@@ -72,9 +72,6 @@ pub struct HeapProfile {
     /// Of a difference its length.
     duration_ns: Option<i64>,
 }
-
-/// Keys and values.
-type Labels = Vec<(String, String)>;
 
 /// The samples of one address list, its labels and a class of sizes.
 #[derive(Clone, Debug)]
@@ -300,10 +297,7 @@ impl HeapProfile {
             text.extend_from_slice(b" @");
             text.extend_from_slice(group.key.0.as_bytes());
             text.push(b'\n');
-            if !group.labels().is_empty() {
-                let labels = group.labels().iter();
-                push_labels(&mut text, labels.map(|(key, value)| (&**key, &**value)));
-            }
+            labels::push_line(&mut text, group.labels());
             push_frames(&mut text, &group.list);
             out.write_all(&text)?;
             text.clear();

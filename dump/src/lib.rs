@@ -5,6 +5,7 @@
 //! * [`naming`]: what functions are called and what waiting in them means;
 //! * [`goroutine`]: one task of a dump, and the dump;
 //! * [`goroutine_text`]: a block of text for each task, Go's `debug=2`;
+//! * [`goroutine_json`]: an object of JSON for each task;
 //! * [`goroutine_samples`]: a sample of `profile.proto` for each task, `debug=3`;
 //! * [`address_list`]: by which addresses a stack is counted;
 //! * `stack_profile`: values by stack and labels;
@@ -18,6 +19,8 @@
 //! * [`schedtrace`]: lines of the scheduler's state;
 //! * [`trace`]: what ran when, as Go's execution trace;
 //! * [`thread_text`]: threads, a block of text for each;
+//! * [`thread_json`]: an object of JSON for each;
+//! * [`json`]: pieces of JSON;
 //! * [`source_path`]: paths of source files, as people read them;
 //! * [`proto`]: the messages of `profile.proto`;
 //! * [`profile_file`]: their bytes, written and read.
@@ -32,9 +35,12 @@ mod digits;
 mod duration_text;
 pub mod folded;
 pub mod goroutine;
+pub mod goroutine_json;
 pub mod goroutine_samples;
 pub mod goroutine_text;
 pub mod heap_profile;
+pub mod json;
+mod labels;
 pub mod mem_stats;
 pub mod naming;
 pub mod profile;
@@ -48,5 +54,6 @@ pub mod stack;
 mod stack_profile;
 mod stack_text;
 mod tabwriter;
+pub mod thread_json;
 pub mod thread_text;
 pub mod trace;

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 
 use crate::address_list::{AddressList, call_address};
 use crate::count_profile::CountProfile;
+use crate::labels::borrowed;
 use crate::proto;
 use crate::stack::{Frame, Location, Mapping};
 
@@ -298,7 +299,8 @@ impl CountProfile {
     pub fn to_profile(&self, mappings: &[Mapping], time_ns: i64) -> proto::Profile {
         let mut builder = self.builder(mappings).time_ns(time_ns);
         for group in self.stacks().groups() {
-            builder.add(&group.list, &[signed(group.values)]);
+            let values = [signed(group.values)];
+            builder.add_labeled(&group.list, &values, &borrowed(&group.key.1));
         }
         builder.build()
     }

@@ -5,29 +5,25 @@
 /// Go's dumps quote labels with anything but `[A-Za-z0-9./_]`; `-` and `:` are left bare here too, since the names of
 /// tasks are full of them.
 pub(crate) fn push_name(out: &mut Vec<u8>, name: &str) {
-    let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'/' | b'_' | b'-' | b':');
-    if !name.is_empty() && name.bytes().all(plain) {
-        out.extend_from_slice(name.as_bytes());
-    } else {
-        push_quoted(out, name);
-    }
+    let plain = |byte: u8| is_bare(byte) || matches!(byte, b'-' | b':');
+    push_where(out, name, plain);
 }
 
-/// Appends the line of labels as Go's texts have it.
-pub(crate) fn push_labels<'l>(
-    out: &mut Vec<u8>,
-    labels: impl IntoIterator<Item = (&'l str, &'l str)>,
-) {
-    out.extend_from_slice(b"# labels: {");
-    for (index, (key, value)) in labels.into_iter().enumerate() {
-        if index > 0 {
-            out.extend_from_slice(b", ");
-        }
-        push_quoted(out, key);
-        out.push(b':');
-        push_quoted(out, value);
+/// Appends `text` as Go's dumps have a label's key or value.
+pub(crate) fn push_bare_or_quoted(out: &mut Vec<u8>, text: &str) {
+    push_where(out, text, is_bare);
+}
+
+fn is_bare(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'/' | b'_')
+}
+
+fn push_where(out: &mut Vec<u8>, text: &str, plain: impl Fn(u8) -> bool) {
+    if !text.is_empty() && text.bytes().all(plain) {
+        out.extend_from_slice(text.as_bytes());
+    } else {
+        push_quoted(out, text);
     }
-    out.extend_from_slice(b"}\n");
 }
 
 /// Appends `text` in quotation marks.

@@ -65,13 +65,13 @@ pub(crate) fn push_position(out: &mut Vec<u8>, file: &str, line: u32, offset: Op
 
 /// Which locations of a stack are written. Go's rule: scaffolding is left out unless that leaves nothing.
 #[derive(Clone, Copy)]
-enum Shown {
+pub(crate) enum Shown {
     All,
     NotHidden,
 }
 
 impl Shown {
-    fn of(stack: &Stack) -> Self {
+    pub(crate) fn of(stack: &Stack) -> Self {
         let mut locations = stack
             .branches
             .iter()
@@ -84,7 +84,7 @@ impl Shown {
         }
     }
 
-    fn shows(self, location: &Arc<Location>) -> bool {
+    pub(crate) fn shows(self, location: &Arc<Location>) -> bool {
         matches!(self, Self::All) || !location.hidden
     }
 }

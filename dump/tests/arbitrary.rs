@@ -28,9 +28,17 @@ struct Row {
     reason: String,
     since_ns: u64,
     name: Option<String>,
+    labels: Vec<(String, String)>,
     notes: Vec<String>,
     stack: u32,
     site: Option<u32>,
+}
+
+impl Row {
+    fn labels(&self) -> Vec<(&str, &str)> {
+        let labels = self.labels.iter();
+        labels.map(|(key, value)| (&**key, &**value)).collect()
+    }
 }
 
 proptest! {
@@ -40,6 +48,7 @@ proptest! {
         let mut writer = TextWriter::new(&mut text, &tables, TextOptions { plain });
         for row in &rows {
             let notes: Vec<&str> = row.notes.iter().map(String::as_str).collect();
+            let labels = row.labels();
             let goroutine = Goroutine {
                 id: row.id,
                 parent: row.parent,
@@ -49,6 +58,7 @@ proptest! {
                 polls: row.id,
                 busy_ns: row.since_ns,
                 name: row.name.as_deref(),
+                labels: &labels,
                 notes: &notes,
                 stack: row.stack,
                 site: row.site,
@@ -77,6 +87,7 @@ proptest! {
         let mut bytes = Vec::new();
         let mut writer = SampleWriter::new(&mut bytes, "goroutine", &tables, &[]);
         for row in &rows {
+            let labels = row.labels();
             let goroutine = Goroutine {
                 id: row.id,
                 parent: row.parent,
@@ -86,6 +97,7 @@ proptest! {
                 polls: row.id,
                 busy_ns: row.since_ns,
                 name: row.name.as_deref(),
+                labels: &labels,
                 notes: &[],
                 stack: row.stack,
                 site: row.site,
@@ -102,6 +114,10 @@ proptest! {
                 label.map(|label| profile.string(label.str))
             };
             prop_assert_eq!(label("name"), row.name.as_deref());
+            let last = sample.label.iter().rev().zip(row.labels.iter().rev());
+            for (label, (key, value)) in last {
+                prop_assert_eq!((profile.string(label.key), profile.string(label.str)), (&**key, &**value));
+            }
             let state = if row.reason.is_empty() { row.state.word() } else { &row.reason };
             prop_assert_eq!(label("state"), Some(state));
             prop_assert!(sample.location_id.iter().all(|id| *id as usize <= profile.location.len()));
@@ -164,10 +180,10 @@ prop_compose! {
     fn row()(
         ((id, parent), since_ns) in ((any::<u64>(), any::<Option<u64>>()), any::<u64>().prop_map(|ns| ns >> (ns % 64))),
         state in prop_oneof![Just(State::Running), Just(State::Runnable), Just(State::Waiting)],
-        (reason, name, notes) in (reason(), option::of(name()), vec(name(), 0..3)),
+        (reason, name, labels, notes) in (reason(), option::of(name()), vec((name(), name()), 0..3), vec(name(), 0..3)),
         (stack, site) in (0_u32..6, option::of(0_u32..4)),
     ) -> Row {
-        Row { id, parent, state, reason, since_ns, name, notes, stack, site }
+        Row { id, parent, state, reason, since_ns, name, labels, notes, stack, site }
     }
 }
 

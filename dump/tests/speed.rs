@@ -99,6 +99,7 @@ fn row(id: u64) -> Goroutine<'static> {
         polls: id % 1000,
         busy_ns: 3_250_000 + id,
         name: Some("connection"),
+        labels: &[],
         notes: &["nothing can wake this task"],
         stack: (id % u64::from(STACKS)) as u32,
         site: Some(0),

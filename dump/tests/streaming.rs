@@ -93,6 +93,7 @@ fn a_dump_of_100_000_tasks_takes_a_mebibyte() {
                 polls: 3,
                 busy_ns: 1,
                 name: Some(&name),
+                labels: &[],
                 notes: &[],
                 stack: 0,
                 site: Some(0),

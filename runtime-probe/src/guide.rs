@@ -16,6 +16,10 @@ pub mod console {}
 pub mod cost {}
 
 /// [remote]: mod@remote
+/// [metrics]: mod@metrics
+/// [goroutine-schema]: https://github.com/runtime-probe/runtime-probe/tree/main/runtime-probe/docs/schema/goroutine.json
+/// [tasks-schema]: https://github.com/runtime-probe/runtime-probe/tree/main/runtime-probe/docs/schema/tasks.json
+/// [threads-schema]: https://github.com/runtime-probe/runtime-probe/tree/main/runtime-probe/docs/schema/threads.json
 /// [examples-criterion]: https://github.com/runtime-probe/runtime-probe/tree/main/examples/criterion
 #[doc = include_str!("../docs/endpoints.md")]
 pub mod endpoints {}
@@ -32,6 +36,10 @@ pub mod libraries {}
 /// [setup-patch-the-whole-graph]: mod@setup#patch-the-whole-graph
 #[doc = include_str!("../docs/limits.md")]
 pub mod limits {}
+
+/// [examples-monitoring]: https://github.com/runtime-probe/runtime-probe/tree/main/examples/monitoring
+#[doc = include_str!("../docs/metrics.md")]
+pub mod metrics {}
 
 #[doc = include_str!("../docs/remote.md")]
 pub mod remote {}

@@ -59,7 +59,7 @@
 //! tasks, and nothing is shadowed but the `Mutex` and `RwLock` of `sync`, for the mutex profile. With `tracing` the watchdog
 //! warns by `tracing::warn!`, not on standard error.
 //!
-//! Of the probe itself: `decode` (stacks of tasks that dependencies spawn, from their futures), `flamegraph` (`format=flamegraph`), `lock_api` (`sync::blocking::Watched`), `tower`
+//! Of the probe itself: `decode` (stacks of tasks that dependencies spawn, from their futures), `flamegraph` (`format=flamegraph`), `lock_api` (`sync::blocking::Watched`), `metrics` (`/metrics`), `tower`
 //! (`pprof::layer()`), and `interpose`: the block profile has the waits of threads for the locks of std and parking_lot, and
 //! `threadcreate` who created them. It defines the symbols `syscall` and `pthread_create`: not for a statically linked
 //! program, nor with a global allocator that waits for such a lock while it holds another one.
@@ -104,6 +104,7 @@ mod environment;
 mod events;
 #[cfg(all(doc, not(doctest)))]
 pub mod guide;
+mod labels;
 mod pages;
 pub mod pprof;
 mod primitive;

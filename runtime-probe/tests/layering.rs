@@ -11,13 +11,14 @@ use syn::{Item, Visibility};
 use syntax::{flatten, parse, segments};
 
 /// From the ground up. A module may name itself and what stands before it.
-const LAYERS: [&str; 21] = [
+const LAYERS: [&str; 22] = [
     "primitive",
     "clock",
     "sys",
     "environment",
     "sampling",
     "stack",
+    "labels",
     "tally",
     "events",
     "registry",
@@ -39,7 +40,10 @@ const LAYERS: [&str; 21] = [
 
 /// Of each layer those that it names, where it may not name all below it.
 const SEES: [(&str, &[&str]); 6] = [
-    ("tally", &["clock", "primitive", "sampling", "stack"]),
+    (
+        "tally",
+        &["clock", "labels", "primitive", "sampling", "stack"],
+    ),
     ("events", &["primitive"]),
     (
         "demand",
@@ -62,7 +66,7 @@ const SEES: [(&str, &[&str]); 6] = [
 ];
 
 /// What the siblings inside `source` know of each other: the user, the used.
-const SOURCE_EDGES: [(&str, &str); 33] = [
+const SOURCE_EDGES: [(&str, &str); 39] = [
     ("blocking", "driving"),
     // A foreign task may have left its thread to closures.
     ("blocking", "foreign"),
@@ -79,11 +83,14 @@ const SOURCE_EDGES: [(&str, &str); 33] = [
     ("creation", "polled_task"),
     // The number behind tokio's id.
     ("driving", "foreign"),
+    // What is spawned has the labels of its spawner.
+    ("foreign", "labels"),
     ("foreign", "timing"),
     ("foreign", "trace"),
     // The parent of a task that a dependency spawns is the one being polled.
     ("foreign", "waker"),
     // A wait inside a poll ends at that poll.
+    ("futex", "labels"),
     ("futex", "waker"),
     // In which task's poll is allocated.
     ("heap", "polled_task"),
@@ -95,15 +102,22 @@ const SOURCE_EDGES: [(&str, &str); 33] = [
     ("instrumented", "driving"),
     // A wrapper claims the hook's stamp.
     ("instrumented", "foreign"),
+    // A nested future has those of the poll around it.
+    ("instrumented", "labels"),
     ("instrumented", "timing"),
     ("instrumented", "trace"),
     ("instrumented", "waker"),
-    // The release of a lock is charged in the task that is being polled.
+    // Labels are in force for a poll.
+    ("labels", "waker"),
+    // The release of a lock is charged in the task that is being polled, under its labels.
+    ("locks", "labels"),
     ("locks", "waker"),
     // The number behind tokio's id.
     ("metrics", "foreign"),
     ("named", "instrumented"),
     ("polled_task", "foreign"),
+    // The labels of what a thread is in the middle of.
+    ("polled_task", "labels"),
     ("polled_task", "waker"),
     // Which polls a thread is in the middle of.
     ("signal", "waker"),

@@ -221,7 +221,7 @@ fn what_is_not_there_is_a_404() {
         );
     }
     let answer = get(server, "/favicon.ico");
-    let sentence = "404 page not found: the profiles are under /debug/pprof/";
+    let sentence = "404 page not found: the profiles are under /debug/pprof/, variables at /debug/vars, metrics at /metrics";
     assert_refused(&answer, 404, sentence);
 }
 

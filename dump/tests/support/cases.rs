@@ -145,6 +145,7 @@ fn names_and_notes() -> Case {
     let rows = vec![
         Goroutine {
             name: Some("conn-12"),
+            labels: &[("k/1", "v.2"), ("req", "a b"), ("user", "q\"x")],
             ..row(1, 0)
         },
         Goroutine {
@@ -345,6 +346,7 @@ fn line_breaks() -> Case {
     let stack = stack([at(0x9000, "a\n\ngoroutine 5 [x]:", "b\r\n\tc", 1)]);
     let goroutine = Goroutine {
         name: Some("d\ne"),
+        labels: &[("j]\n", "k}:\n")],
         reason: "f\n[g]:",
         notes: &["h\ni"],
         site: Some(2),
@@ -441,6 +443,7 @@ fn row(id: u64, stack: u32) -> Goroutine<'static> {
         polls: 17,
         busy_ns: 3_250_000,
         name: None,
+        labels: &[],
         notes: &[],
         stack,
         site: Some(0),

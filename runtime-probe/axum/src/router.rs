@@ -58,6 +58,7 @@ fn mount<S: Clone + Send + Sync + 'static>(endpoints: Endpoints) -> Router<S> {
         .route("/debug/pprof", any(answer))
         .route("/debug/pprof/", any(answer))
         .route("/debug/pprof/{*name}", any(answer))
+        .route("/debug/vars", any(answer))
         .with_state(endpoints)
 }
 

@@ -39,6 +39,7 @@ fn a_client_that_leaves_ends_its_dump() {
     assert!(begin.elapsed() < Duration::from_secs(5), "too slow to tell");
     // The service itself goes on, its blocking threads too.
     assert_eq!(client::get(server, "/debug/pprof/cmdline").status, 200);
+    assert_eq!(client::get(server, "/debug/vars").status, 200);
 
     drop(unread.pop());
     let begin = Instant::now();

@@ -5,6 +5,7 @@
 
 use super::cpu_timers::{Sampling, StartError};
 use crate::clock;
+use crate::labels::LabelSet;
 use crate::registry::names::{self, NameNumber};
 use crate::source::cpu::{Sample, Trouble};
 use crate::stack::raw::FutureMeta;
@@ -42,6 +43,7 @@ pub(crate) struct Seen {
     pub(crate) spawned_at: Option<&'static Location<'static>>,
     pub(crate) task: Option<Arc<str>>,
     pub(crate) thread: Option<Arc<str>>,
+    pub(crate) labels: LabelSet,
     /// Frames left out in the middle.
     pub(crate) elided: u32,
 }
@@ -201,6 +203,7 @@ impl Collection {
             spawned_at: sample.polled.spawned_at(),
             task,
             thread,
+            labels: sample.polled.labels,
             elided: sample.elided,
             pcs: sample.pcs,
         };

@@ -1,7 +1,6 @@
 //! Tells when a program does not run as it should, while no operator watches.
 
 use super::warning::{headline, stacks, warn};
-use super::watchdog_counters::count;
 use crate::ask::flight;
 #[cfg(feature = "rt")]
 use crate::environment::{WATCHDOG, WATCHDOG_DIR};
@@ -17,6 +16,7 @@ use crate::profile::trace::write_past;
 use crate::snapshot::deadlocks::{self, Deadlock};
 use crate::snapshot::watch::{Trouble, look};
 use crate::source;
+use crate::tally::findings;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Write};
@@ -165,7 +165,7 @@ impl Watchdog {
                         limit => known.look(limit),
                     };
                     let told = alarms.judge(&look, &waits, Instant::now());
-                    count(before, alarms.counts());
+                    findings::add(before, alarms.counts());
                     for told in told {
                         self.tell(told, &mut written);
                     }

@@ -1,7 +1,6 @@
 //! How often watchdogs found something.
 
-use crate::profile::alarms::KINDS;
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::tally::findings;
 
 /// What all watchdogs of the process have found since it began, told or not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,15 +24,6 @@ pub struct WatchdogCounters {
     pub deadlocks: u64,
 }
 
-static COUNTERS: [AtomicU64; KINDS] = [const { AtomicU64::new(0) }; KINDS];
-
-/// Adds what was found between two counts.
-pub(super) fn count(before: [u64; KINDS], now: [u64; KINDS]) {
-    for (at, counter) in COUNTERS.iter().enumerate() {
-        counter.fetch_add(now[at] - before[at], Ordering::Relaxed);
-    }
-}
-
 /// Reads the counters.
 ///
 /// ```
@@ -49,7 +39,7 @@ pub fn watchdog_counters() -> WatchdogCounters {
         full_pools,
         standstills,
         deadlocks,
-    ] = std::array::from_fn(|at| COUNTERS[at].load(Ordering::Relaxed));
+    ] = findings::totals();
     WatchdogCounters {
         long_polls,
         late_runtimes,

@@ -35,7 +35,7 @@ pub(super) const PAGE: Page = Page {
     about: "Stack traces of all tasks. debug=2 writes a block per task: its state, how long it has been in it, the stack of \
             its await points and who spawned it; plain=1 leaves out the lines that Go does not have, group=1 writes equal \
             tasks once. debug=3 is a profile with a sample per task, labelled with its id, state, wait and spawn site. \
-            seconds=N returns a delta profile, format=folded and format=flamegraph the stacks of a flame graph. match=REGEX, \
+            seconds=N returns a delta profile, format=folded and format=flamegraph the stacks of a flame graph, format=json an object per task. match=REGEX, \
             state=LIST, minwait=10s and limit=N keep the tasks that one looks for; names=full shows generic arguments; \
             decode=0 leaves out the stacks that foreign tasks have by their futures; \
             fresh=1 first wakes the tasks whose stacks leave open where they wait. Threads that run a task are asked for its \
@@ -66,6 +66,7 @@ fn answer_form(
             // A task that has come is in the dump after the span.
             Err(Refusal::incompatible("seconds", "debug"))
         }
+        (Some(_), Form::Json) => Err(Refusal::incompatible("seconds", "format=json")),
         (Some(span), form) => change(span, form, selection, request.client()),
     }
 }
@@ -104,10 +105,19 @@ enum Form {
     Groups,
     /// A sample for each task.
     Samples,
+    /// An object of JSON for each task.
+    Json,
 }
 
 impl Form {
     fn of(request: &Request, debug: u32) -> Result<Form, Refusal> {
+        if request.param("format")? == Some("json") {
+            return match (debug, request.param("plain")?, request.param("group")?) {
+                (0, None, None) => Ok(Form::Json),
+                (0, ..) => Err(Refusal::bad_request("plain=1 and group=1 need debug=2")),
+                _ => Err(Refusal::incompatible("format", "debug")),
+            };
+        }
         let format = StackFormat::of(request)?;
         if format != StackFormat::Proto && debug != 0 {
             return Err(Refusal::incompatible("format", "debug"));
@@ -152,6 +162,11 @@ impl Form {
             Form::Groups => Reply::text(
                 200,
                 Body::stream(move |out| goroutines.write_groups(permit.writer(out))),
+            ),
+            Form::Json => Reply::new(
+                200,
+                "application/json",
+                Body::stream(move |out| goroutines.write_json(permit.writer(out))),
             ),
             Form::Samples => Reply::octets(
                 goroutines.name(),

@@ -4,6 +4,7 @@
 use super::page::{PAGES, Page};
 use super::routes::only;
 use crate::profile::conditions;
+use crate::profile::custom;
 use crate::profile::diagnosis::Diagnosis;
 use runtime_probe_http::refusal::Refusal;
 use runtime_probe_http::reply::Reply;
@@ -27,6 +28,12 @@ pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
         let _ = writeln!(
             page,
             "<tr><td>{count}</td><td><a href='{name}{link}'>{name}</a></td></tr>"
+        );
+    }
+    for (name, count) in custom::counts() {
+        let _ = writeln!(
+            page,
+            "<tr><td>{count}</td><td><a href='{name}?debug=1'>{name}</a></td></tr>"
         );
     }
     page.push_str("</table>\n<a href=\"goroutine?debug=2\">full goroutine stack dump</a>\n<br>\n\

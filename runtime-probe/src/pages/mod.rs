@@ -2,7 +2,8 @@
 //!
 //! * [`page`]: what a page is, and the table of them;
 //! * [`routes`]: which request gets which answer;
-//! * [`index`], [`goroutine`], [`block`], [`mutex`], [`heap`], [`profile`], [`cmdline`], [`symbol`], [`threads`], [`tasks`], [`trace`]: the pages;
+//! * [`index`], [`goroutine`], [`block`], [`mutex`], [`heap`], [`profile`], [`cmdline`], [`symbol`], [`threads`], [`tasks`], [`trace`], [`custom`]: the pages;
+//! * [`vars`], `metrics`: pages beside these;
 //! * [`seconds`], [`stack_format`], [`contended`]: parameters that profiles share;
 //! * [`go_duration`]: durations as Go writes them;
 //! * [`dump_permit`]: how many dumps may be under way at once;
@@ -11,6 +12,7 @@
 mod block;
 mod cmdline;
 mod contended;
+mod custom;
 mod dump_permit;
 pub(crate) mod endpoints;
 pub(crate) mod go_duration;
@@ -18,6 +20,8 @@ mod goroutine;
 mod heap;
 mod index;
 mod locks;
+#[cfg(feature = "metrics")]
+pub(crate) mod metrics;
 mod mutex;
 mod page;
 mod profile;
@@ -28,3 +32,4 @@ mod symbol;
 mod tasks;
 mod threads;
 mod trace;
+mod vars;

@@ -1,7 +1,7 @@
 //! Which request gets which answer. Plain functions from a request to a reply, for any server that carries them.
 
-use super::index;
 use super::page::PAGES;
+use super::{custom, index, vars};
 use crate::source;
 use runtime_probe_http::refusal::Refusal;
 use runtime_probe_http::reply::Reply;
@@ -27,10 +27,17 @@ fn route(request: &Request) -> Result<Reply, Refusal> {
     if let Some(location) = with_one_slash(request) {
         return Ok(Reply::redirect(307, &location));
     }
+    if matches!(path, "/debug/vars" | "/metrics") {
+        return match request.method() {
+            Method::Get | Method::Head if path == "/metrics" => metrics(request),
+            Method::Get | Method::Head => vars::answer(request),
+            _ => Ok(Reply::method_not_allowed("GET, HEAD")),
+        };
+    }
     let Some(name) = path.strip_prefix("/debug/pprof/") else {
         return Err(Refusal::new(
             404,
-            "404 page not found: the profiles are under /debug/pprof/",
+            "404 page not found: the profiles are under /debug/pprof/, variables at /debug/vars, metrics at /metrics",
         ));
     };
     let page = PAGES.iter().find(|page| page.name == name);
@@ -45,8 +52,28 @@ fn route(request: &Request) -> Result<Reply, Refusal> {
     match (page, name) {
         (Some(page), _) => (page.answer)(request),
         (None, "") => index::answer(request),
-        (None, _) => Err(Refusal::new(404, "Unknown profile")),
+        (None, name) => custom::answer(request, name)
+            .unwrap_or_else(|| Err(Refusal::new(404, "Unknown profile"))),
     }
+}
+
+#[cfg(feature = "metrics")]
+fn metrics(request: &Request) -> Result<Reply, Refusal> {
+    super::metrics::answer(request)
+}
+
+#[cfg(not(feature = "metrics"))]
+fn metrics(_: &Request) -> Result<Reply, Refusal> {
+    Err(Refusal::new(
+        501,
+        "/metrics needs the feature \"metrics\" of runtime-probe, which this program was built without",
+    ))
+}
+
+/// Whether a profile of the program's own cannot have that name: it is a page's, or Go's.
+pub(crate) fn is_taken(name: &str) -> bool {
+    let of_go = ["allocs", "heap"];
+    of_go.contains(&name) || PAGES.iter().any(|page| page.name == name)
 }
 
 /// `//debug/pprof/` is what an address that ends in a slash and a path that begins with one come to. Go's mux redirects it.

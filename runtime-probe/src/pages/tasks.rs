@@ -26,8 +26,18 @@ pub(super) const PAGE: Page = Page {
 
 /// Answers a request.
 fn answer(request: &Request) -> Result<Reply, Refusal> {
-    only(request, &["debug", "seconds", "sort"])?;
+    only(request, &["debug", "format", "seconds", "sort"])?;
     let debug = request.number("debug")?.unwrap_or(0);
+    match request.param("format")? {
+        None => {}
+        Some("json") if debug == 0 => {}
+        Some("json") => return Err(Refusal::incompatible("format", "debug")),
+        Some(_) => {
+            return Err(Refusal::bad_request(
+                "invalid value for \"format\" - must be json",
+            ));
+        }
+    }
     if debug > 1 {
         return Err(Refusal::bad_request(
             "invalid value for \"debug\" - must be 0 (JSON) or 1 (text)",

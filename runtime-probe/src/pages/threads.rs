@@ -27,7 +27,7 @@ pub(super) const PAGE: Page = Page {
     name: "threads",
     link: "?debug=1",
     about: "Where the threads of the process are, each asked by a signal. debug=2 writes a block per thread, with its state and \
-            the CPU time it has used. Below them, what tokio counts of its runtimes and workers.",
+            the CPU time it has used, format=json an object. Below them, what tokio counts of its runtimes and workers.",
     count: snapshot::threads::count,
     takes_post: false,
     answer: |request| answer(request, Shown::Now),
@@ -36,14 +36,22 @@ pub(super) const PAGE: Page = Page {
 /// Answers a request.
 fn answer(request: &Request, shown: Shown) -> Result<Reply, Refusal> {
     only(request, &["crate", "debug", "format", "names"])?;
-    let format = StackFormat::of(request)?;
+    let is_json = request.param("format")? == Some("json");
+    let format = match is_json {
+        true => StackFormat::Proto,
+        false => StackFormat::of(request)?,
+    };
     let names = names(request)?;
     let crates = crates(request)?;
     let debug = request.number("debug")?.unwrap_or(0);
     format.goes_with(debug, 2)?;
+    if is_json && debug != 0 {
+        return Err(Refusal::incompatible("format", "debug"));
+    }
     let _permit = DumpPermit::take()?;
     let threads = ThreadProfile::collect(shown, names, &crates);
     match debug {
+        0 if is_json => Ok(Reply::new(200, "application/json", threads.json())),
         0 if format == StackFormat::Proto => format.reply(shown.name(), &threads.profile()),
         0 => format.reply(shown.name(), &threads.shown_profile()),
         1 => Reply::written(|text| threads.write_count_text(text)),

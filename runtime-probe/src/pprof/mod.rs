@@ -19,10 +19,13 @@ pub mod criterion;
 /// The profile of the heap.
 pub mod heap;
 pub mod http;
+mod labels;
 #[cfg(feature = "tower")]
 pub mod layer;
 #[cfg(feature = "rt")]
 mod leak_check;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod poll_watch;
 mod profile;
 mod rates;
@@ -36,12 +39,14 @@ mod tasks;
 #[doc(hidden)]
 pub mod testing;
 pub mod trace;
+pub mod vars;
 
 pub use server::{Server, Serving, serve};
 
 pub use cpu::{start_cpu_profile, stop_cpu_profile};
 pub use heap::set_mem_profile_rate;
-pub use profile::{Profile, lookup, profiles};
+pub use labels::{label_scope, labels};
+pub use profile::{NewProfileError, Profile, lookup, profiles};
 pub use rates::{
     block_profile_rate, set_block_profile_rate, set_mutex_profile_fraction, set_task_histograms,
 };
@@ -60,6 +65,7 @@ pub use stacks::{CaptureCounters, capture_counters, set_stack_signal};
 
 #[cfg(feature = "rt")]
 pub use crate::source::hooks::Hooks;
+pub use crate::source::labels::{LabelScope, Labeled};
 #[cfg(feature = "tower")]
 pub use layer::layer;
 #[cfg(feature = "rt")]

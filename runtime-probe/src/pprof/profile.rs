@@ -1,14 +1,26 @@
 //! Named profiles, and their forms.
 
+use crate::pages::routes;
+use crate::profile::condensed::Crates;
+use crate::profile::custom::Custom;
 use crate::profile::named::{NamedProfile, PROFILES};
+use crate::registry::custom::{self, CustomProfile, MOST_PROFILES, Refused};
 use crate::source;
+use std::fmt;
 use std::io::{self, Write};
 
-/// A named profile. Mirrors Go's `pprof.Profile`.
+/// A named profile: one that there is always, or one of the program's own ([`Profile::new`]). Mirrors Go's `pprof.Profile`.
 #[derive(Clone, Copy, Debug)]
-pub struct Profile(&'static NamedProfile);
+pub struct Profile(Kind);
 
-/// The profile of that name: `goroutine`, `heap`, `allocs`, `block`, `mutex`, `threads` or `threadcreate`. Mirrors Go's `pprof.Lookup`.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Named(&'static NamedProfile),
+    Custom(&'static CustomProfile),
+}
+
+/// The profile of that name: `goroutine`, `goroutineleak`, `heap`, `allocs`, `block`, `mutex`, `threads` or `threadcreate`, or one of the
+/// program's own. Mirrors Go's `pprof.Lookup`.
 ///
 /// ```
 /// assert!(runtime_probe::pprof::lookup("goroutine").is_some());
@@ -18,26 +30,91 @@ pub fn lookup(name: &str) -> Option<Profile> {
     profiles().find(|profile| profile.name() == name)
 }
 
-/// All of them, in the order of their names. Mirrors Go's `pprof.Profiles`.
+/// All of them, those of the program's own last, each in the order of their names. Mirrors Go's `pprof.Profiles`.
 ///
 /// ```
 /// let names: Vec<_> = runtime_probe::pprof::profiles().map(|profile| profile.name()).collect();
-/// assert_eq!(names, ["allocs", "block", "goroutine", "heap", "mutex", "threadcreate", "threads"]);
+/// assert_eq!(names[..4], ["allocs", "block", "goroutine", "goroutineleak"]);
+/// assert_eq!(names[4..], ["heap", "mutex", "threadcreate", "threads"]);
 /// ```
 pub fn profiles() -> impl Iterator<Item = Profile> {
-    PROFILES.iter().map(Profile)
+    let named = PROFILES.iter().map(Kind::Named);
+    let custom = custom::all().into_iter().map(Kind::Custom);
+    named.chain(custom).map(Profile)
 }
 
 impl Profile {
+    /// A profile of the program's own, for what it holds on to: connections, transactions, open files. It is on the index, and at
+    /// `/debug/pprof/NAME`, for the life of the process. Mirrors Go's `pprof.NewProfile`.
+    ///
+    /// # Errors
+    /// What is wrong with the name: there is a profile or a page of it already; it is not 1 to 64 letters, digits, `_`, `-`
+    /// and `.`; there are 64 profiles. Unlike Go, nothing panics.
+    ///
+    /// ```
+    /// use runtime_probe::pprof::Profile;
+    ///
+    /// let connections = Profile::new("connections")?;
+    /// let socket = 17; // A file descriptor, an id, an address: what tells one value from another.
+    /// assert!(connections.add(socket));
+    /// assert_eq!(connections.count(), 1);
+    /// assert!(connections.remove(socket));
+    /// assert!(Profile::new("connections").is_err());
+    /// # Ok::<(), runtime_probe::pprof::NewProfileError>(())
+    /// ```
+    pub fn new(name: &str) -> Result<Profile, NewProfileError> {
+        source::start();
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+        let entered = match name.len() {
+            1..=64 if name.chars().all(is_plain) => match routes::is_taken(name) {
+                true => Err(Refused::Taken),
+                false => custom::enter(name),
+            },
+            _ => return Err(NewProfileError(WrongName::NotPlain)),
+        };
+        match entered {
+            Ok(profile) => Ok(Profile(Kind::Custom(profile))),
+            Err(Refused::Taken) => Err(NewProfileError(WrongName::Taken)),
+            Err(Refused::TooMany) => Err(NewProfileError(WrongName::TooMany)),
+        }
+    }
+
+    /// Adds a value to a profile of the program's own, under the stack of this call: the task's, or outside of any task the
+    /// thread's. Whether it was added: not if it is there already, not beyond 1,048,576 values (the profile says how many were
+    /// not), and never to a profile that there is always. Any thread may call it; costs a walk of known frames, and a lock that is
+    /// held for the look-up of the value. Mirrors Go's `Profile.Add`.
+    #[inline(never)]
+    pub fn add(&self, value: u64) -> bool {
+        match self.0 {
+            Kind::Named(_) => false,
+            Kind::Custom(profile) => profile.add(value, source::stack_here()),
+        }
+    }
+
+    /// Removes a value that was added. Whether it was there. Mirrors Go's `Profile.Remove`.
+    pub fn remove(&self, value: u64) -> bool {
+        match self.0 {
+            Kind::Named(_) => false,
+            Kind::Custom(profile) => profile.remove(value),
+        }
+    }
+
     /// Its name.
     pub fn name(&self) -> &'static str {
-        self.0.name
+        match self.0 {
+            Kind::Named(profile) => profile.name,
+            Kind::Custom(profile) => profile.name(),
+        }
     }
 
     /// How many entries it has now: for `goroutine` the tasks alive, for `block` the places where something waited,
-    /// for `mutex` those where a holder made others wait, for `threads` and `threadcreate` the threads. Mirrors Go's `Profile.Count`.
+    /// for `mutex` those where a holder made others wait, for `threads` and `threadcreate` the threads, for one of
+    /// the program's own the values. Mirrors Go's `Profile.Count`.
     pub fn count(&self) -> usize {
-        (self.0.count)()
+        match self.0 {
+            Kind::Named(profile) => (profile.count)(),
+            Kind::Custom(profile) => profile.len(),
+        }
     }
 
     /// Writes it. `debug` 0 is gzipped `profile.proto`, 1 Go's text by count. `goroutine` has a block of text per task (2), and
@@ -55,11 +132,13 @@ impl Profile {
     /// assert_eq!(refused.to_string(), "the profile block has no form for debug = 2: 0 and 1 are known");
     /// ```
     pub fn write_to(&self, mut out: impl Write, debug: u32) -> io::Result<()> {
-        let NamedProfile {
-            name, most_debug, ..
-        } = self.0;
-        if debug > *most_debug {
-            let known: Vec<String> = (0..*most_debug).map(|form| form.to_string()).collect();
+        let name = self.name();
+        let most_debug = match self.0 {
+            Kind::Named(profile) => profile.most_debug,
+            Kind::Custom(_) => 1,
+        };
+        if debug > most_debug {
+            let known: Vec<String> = (0..most_debug).map(|form| form.to_string()).collect();
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 format!(
@@ -69,6 +148,40 @@ impl Profile {
             ));
         }
         source::start();
-        source::heap::answering(|| (self.0.write)(&mut out, debug))
+        source::heap::answering(|| match self.0 {
+            Kind::Named(profile) => (profile.write)(&mut out, debug),
+            Kind::Custom(profile) => {
+                let values = Custom::collect(profile, &Crates::default());
+                match debug {
+                    0 => out.write_all(&values.profile().to_gzip()),
+                    _ => values.write_text(out),
+                }
+            }
+        })
+    }
+}
+
+/// Why there is no profile of that name.
+#[derive(Debug)]
+pub struct NewProfileError(WrongName);
+
+#[derive(Debug)]
+enum WrongName {
+    Taken,
+    NotPlain,
+    TooMany,
+}
+
+impl std::error::Error for NewProfileError {}
+
+impl fmt::Display for NewProfileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            WrongName::Taken => f.write_str("there is a profile or a page of this name already"),
+            WrongName::NotPlain => {
+                f.write_str("a name is 1 to 64 letters, digits, '_', '-' and '.'")
+            }
+            WrongName::TooMany => write!(f, "there are {MOST_PROFILES} profiles already"),
+        }
     }
 }

@@ -5,7 +5,7 @@ use super::conditions::{self, Condition};
 use super::contended::Contended;
 use super::diagnosis::OFF;
 use super::named::NamedProfile;
-use super::ongoing::{Key, Look, Ongoing, Wait, key};
+use super::ongoing::{Key, Look, Ongoing, Wait, key, labels_of};
 use crate::demand::Demand;
 use crate::snapshot::waits;
 use crate::source;
@@ -68,12 +68,14 @@ pub(crate) fn collect(included: Included, crates: &Crates) -> Contended {
             .entry(key(waited))
             .or_insert_with(|| Wait::at(waited, crates, &mut resolver));
     }
+    let labels = labels_of(&waits);
     let has = |wait: &Wait| wait.sorts().any(|sort| included.has(sort));
     let events = waits.iter().filter_map(|waited| {
         let wait = places.get(&key(waited))?;
         has(wait).then_some(Contention {
             stack: &wait.stack,
             reason: &wait.reason,
+            labels: &labels[&waited.site.labels],
             count: waited.count,
             delay_ns: waited.delay_ns,
         })

@@ -104,14 +104,21 @@ impl Cpu {
 /// Keys and values, in the order of the keys.
 fn labels(seen: &Seen) -> Vec<(&'static str, Arc<str>)> {
     let spawned_at = seen.spawned_at.map(|at| at.to_string().into());
-    [
+    let ours = [
         ("spawned_at", spawned_at),
         ("task", seen.task.clone()),
         ("thread", seen.thread.clone()),
-    ]
-    .into_iter()
-    .filter_map(|(key, value)| Some((key, value?)))
-    .collect()
+    ];
+    let ours = ours
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, value?)));
+    let set = seen.labels.pairs().into_iter();
+    let mut labels: Vec<_> = ours
+        .chain(set.map(|(key, value)| (key, value.into())))
+        .collect();
+    // Stable: ours come before a label of the user's that is called so, too.
+    labels.sort_by_key(|(key, _)| *key);
+    labels
 }
 
 fn stack(seen: &Seen, resolver: &mut Resolver) -> Stack {

@@ -97,6 +97,9 @@ fn waiting(found: &Assembled) -> Doing {
     }
 }
 
+/// Keys and values, as encoders take them.
+pub(super) type Pairs = Vec<(&'static str, &'static str)>;
+
 /// Why the stack of a task that seemed to run was not found.
 enum Unseen {
     /// Its poll is over. The end of a foreign task's poll is noticed when its thread has something else to do.
@@ -442,17 +445,22 @@ impl Goroutines {
         self.tasks.rows = rows;
     }
 
-    /// A row as the encoders want it.
     /// Hands on each task, with its record's copy and kind.
     #[cfg(feature = "rt")]
     pub(super) fn for_each(&self, mut visit: impl FnMut(&Row, Kind, &Goroutine<'_>)) {
         for row in &self.tasks.rows {
             let kind = self.tasks.stack_keys[row.stack_key as usize].kind;
-            visit(row, kind, &self.goroutine(row, &[]));
+            visit(row, kind, &self.goroutine(row, &self.labels(row), &[]));
         }
     }
 
-    pub(super) fn goroutine<'a>(&'a self, row: &Row, notes: &'a [&'a str]) -> Goroutine<'a> {
+    /// A row as the encoders want it.
+    pub(super) fn goroutine<'a>(
+        &'a self,
+        row: &Row,
+        labels: &'a Pairs,
+        notes: &'a [&'a str],
+    ) -> Goroutine<'a> {
         let does = self.doings[row.stack_key as usize].does;
         Goroutine {
             id: row.id,
@@ -463,10 +471,16 @@ impl Goroutines {
             polls: row.polls,
             busy_ns: row.busy_ns,
             name: self.tasks.names.get(&row.name).map(|name| &**name),
+            labels,
             notes,
             stack: row.stack_key,
             site: (row.site != u32::MAX).then_some(row.site),
         }
+    }
+
+    /// The labels of a task; none, for most.
+    pub(super) fn labels(&self, row: &Row) -> Pairs {
+        self.tasks.labels_of(row.id).pairs()
     }
 
     /// What else is known of a task; nothing, for most.
@@ -679,7 +693,7 @@ fn locate(key: &StackKey, names: Names, resolver: &mut Resolver) -> (Stack, Doin
 /// A stack of the root alone: its name is known by its type.
 fn root_only(key: &StackKey, names: Names) -> Stack {
     let name = key.meta.map_or_else(String::new, |meta| {
-        let name = (meta.type_name)();
+        let name = meta.type_name();
         match names {
             Names::Short => role::root_name(name),
             Names::Full => name.to_owned(),

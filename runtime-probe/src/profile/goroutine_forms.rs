@@ -5,14 +5,16 @@ use super::condensed;
 use super::conditions::Condition;
 use super::diagnosis::{no_tasks, unlisted};
 use super::doing::Does;
-use super::goroutine::{self, Goroutines};
+use super::goroutine::{self, Goroutines, Pairs};
 use super::leaks;
 use super::selection::{Leaks, grouped};
 use crate::ask::settle::Settling;
+use crate::labels::LabelSet;
 use crate::snapshot::tasks::{Flags, Row};
 use runtime_dump::count_delta::CountDelta;
 use runtime_dump::count_profile::CountProfile;
 use runtime_dump::goroutine::{Group, Tables};
+use runtime_dump::goroutine_json::JsonWriter;
 use runtime_dump::goroutine_samples::SampleWriter;
 use runtime_dump::goroutine_text::{TextOptions, TextWriter};
 use runtime_dump::proto;
@@ -87,7 +89,7 @@ impl Goroutines {
     fn write_task(&self, writer: &mut TextWriter<'_, impl Write>, row: &Row) -> io::Result<()> {
         let notes = self.notes(row);
         let notes: Vec<&str> = notes.iter().map(String::as_str).collect();
-        writer.write(&self.goroutine(row, &notes))
+        writer.write(&self.goroutine(row, &self.labels(row), &notes))
     }
 
     /// The same with one block for all tasks that have the same stack, spawn site and oddities.
@@ -123,7 +125,7 @@ impl Goroutines {
             }
             let notes: Vec<&str> = group.notes.iter().map(String::as_str).collect();
             writer.write_group(&Group {
-                example: self.goroutine(group.first, &notes),
+                example: self.goroutine(group.first, &self.labels(group.first), &notes),
                 count: group.count,
                 longest: &group.longest,
             })?;
@@ -150,7 +152,22 @@ impl Goroutines {
         let remarks: Vec<String> = remarks.collect();
         let mut writer = SampleWriter::new(out, goroutine::NAME, &self.tables, &remarks);
         for row in self.shown() {
-            writer.write(&self.goroutine(row, &[]))?;
+            writer.write(&self.goroutine(row, &self.labels(row), &[]))?;
+        }
+        writer.finish()
+    }
+
+    /// An object of JSON for each task, in the same order.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub(crate) fn write_json(&self, out: impl Write) -> io::Result<()> {
+        let remarks: Vec<String> = self.conditions().chain(self.remark_on_tasks()).collect();
+        let mut writer = JsonWriter::new(out, &self.tables, &remarks);
+        for row in self.shown() {
+            let notes = self.notes(row);
+            let notes: Vec<&str> = notes.iter().map(String::as_str).collect();
+            writer.write(&self.goroutine(row, &self.labels(row), &notes))?;
         }
         writer.finish()
     }
@@ -170,11 +187,20 @@ impl Goroutines {
 
     /// How many tasks have which stack: the largest counts, as far as the limit goes.
     pub(crate) fn counts(&self) -> CountProfile {
-        let mut counts = vec![0u64; self.tables.stacks.len()];
+        let mut counts: HashMap<(u32, LabelSet), u64> = HashMap::new();
         for row in &self.tasks.rows {
-            counts[row.stack_key as usize] += 1;
+            let labels = self.tasks.labels_of(row.id);
+            *counts.entry((row.stack_key, labels)).or_default() += 1;
         }
-        let mut counts = CountProfile::new(self.name(), self.tables.stacks.iter().zip(counts));
+        let mut labels: HashMap<LabelSet, Pairs> = HashMap::new();
+        for (_, set) in counts.keys() {
+            labels.entry(*set).or_insert_with(|| set.pairs());
+        }
+        let records = counts.iter().map(|((stack, set), count)| {
+            let stack = &self.tables.stacks[*stack as usize];
+            (stack, &*labels[set], *count)
+        });
+        let mut counts = CountProfile::labeled(self.name(), records);
         for condition in self.conditions() {
             counts.comment(condition);
         }
@@ -298,6 +324,7 @@ impl Goroutines {
             let does = self.doings[row.stack_key as usize].does;
             let key = Key {
                 stack: stacks[row.stack_key as usize],
+                labels: self.tasks.labels_of(row.id),
                 site: sites.get(row.site as usize).copied(),
                 does,
                 flags: row.flags,
@@ -339,6 +366,7 @@ struct Tasks<'r> {
 #[derive(PartialEq, Eq, Hash)]
 struct Key {
     stack: usize,
+    labels: LabelSet,
     site: Option<usize>,
     does: Does,
     flags: Flags,

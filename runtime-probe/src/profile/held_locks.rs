@@ -316,7 +316,7 @@ fn name(tasks: &Tasks, row: &Row) -> Option<String> {
     let meta = tasks.stack_keys[row.stack_key as usize].meta;
     given
         .map(ToString::to_string)
-        .or_else(|| Some(root_name((meta?.type_name)())))
+        .or_else(|| Some(root_name(meta?.type_name())))
 }
 
 /// A lock, as it is named.

@@ -221,7 +221,7 @@ pub(super) fn expand(
 /// brings it back, or not all of its name: the type's name is always known.
 fn name_root(steps: &mut Vec<Step>, meta: &'static FutureMeta, resolver: &mut Resolver) {
     let Some(root) = steps.last() else { return };
-    let type_name = (meta.type_name)();
+    let type_name = meta.type_name();
     if root.inlining_known {
         // Inlined into its wrapper's poll, an async fn has only a part of its name in the line tables.
         let pc = root.pc;

@@ -159,7 +159,7 @@ fn left<'a>(tasks: &Tasks, row: &Row) -> Left<'a> {
         id: row.id,
         kind: key.kind,
         runtime: row.runtime,
-        type_name: key.meta.map_or("", |meta| (meta.type_name)()),
+        type_name: key.meta.map_or("", |meta| meta.type_name()),
         spawned_at: tasks.sites.get(row.site as usize).map(|site| site.location),
     }
 }

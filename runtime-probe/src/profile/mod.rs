@@ -29,6 +29,9 @@
 //! * [`long_waits`]: waits that should have ended;
 //! * [`growth`]: counts that become more and more;
 //! * [`alarms`]: what a watchdog tells of what it sees;
+//! * [`custom`]: profiles of the program's own;
+//! * [`figures`]: numbers for a time series;
+//! * [`vars`]: variables, as JSON;
 //! * [`address_names`]: names for the addresses of a text that was handed out;
 //! * [`named`]: those of these that have a name;
 //! * [`diagnosis`]: what cannot be shown, and why;
@@ -41,10 +44,16 @@ pub(crate) mod condensed;
 pub(crate) mod conditions;
 pub(crate) mod contended;
 pub(crate) mod cpu;
+pub(crate) mod custom;
 #[cfg(feature = "decode")]
 mod decoded;
 pub(crate) mod diagnosis;
 pub(crate) mod doing;
+#[cfg_attr(
+    not(feature = "metrics"),
+    expect(dead_code, reason = "the page is not built in")
+)]
+pub(crate) mod figures;
 pub(crate) mod goroutine;
 pub(crate) mod goroutine_forms;
 pub(crate) mod growth;
@@ -69,5 +78,6 @@ pub(crate) mod sites;
 pub(crate) mod thread_stacks;
 pub(crate) mod threads;
 pub(crate) mod trace;
+pub(crate) mod vars;
 #[cfg(feature = "rt")]
 pub(crate) mod worker_table;

@@ -13,7 +13,7 @@ use super::diagnosis::OFF;
 use super::goroutine::missing;
 use super::leaf_stacks::assemble;
 use super::named::NamedProfile;
-use super::ongoing::{Key, Look, Ongoing, Wait, key};
+use super::ongoing::{Key, Look, Ongoing, Wait, key, labels_of};
 use crate::demand::Demand;
 use crate::snapshot::remaining::Remaining;
 use crate::snapshot::waits::{self, Pending};
@@ -57,12 +57,14 @@ pub(crate) fn collect(ongoing: bool, crates: &Crates) -> Contended {
             stack
         })
         .collect();
+    let labels = labels_of(&waited);
     let unlocks = waited
         .iter()
         .zip(&stacks)
         .map(|(waited, stack)| Contention {
             stack,
             reason: "",
+            labels: &labels[&waited.site.labels],
             count: waited.count,
             delay_ns: waited.delay_ns,
         });
@@ -75,11 +77,13 @@ pub(crate) fn collect(ongoing: bool, crates: &Crates) -> Contended {
             .entry(key(waited))
             .or_insert_with(|| Wait::at(waited, crates, &mut resolver));
     }
+    let ongoing_labels = labels_of(tasks.clone());
     let tasks = tasks.filter_map(|waited| {
         let wait = places.get(&key(waited))?;
         wait.is_for_a_lock().then_some(Contention {
             stack: &wait.stack,
             reason: &wait.reason,
+            labels: &ongoing_labels[&waited.site.labels],
             count: waited.count,
             delay_ns: waited.delay_ns,
         })

@@ -7,6 +7,7 @@ use super::condensed::Crates;
 use super::goroutine::{missing, spawned};
 use super::leaf_stacks::assemble;
 use super::thread_stacks::of_waiting;
+use crate::labels::LabelSet;
 use crate::registry::task::Kind;
 use crate::snapshot::remaining::Remaining;
 use crate::snapshot::stuck::{self, Asleep};
@@ -18,6 +19,7 @@ use crate::symbol::resolver::Resolver;
 use crate::tally::waits::{How, WaitSite};
 use runtime_dump::contention::Contention;
 use runtime_dump::stack::Stack;
+use std::collections::HashMap;
 
 /// What waits now.
 pub(super) struct Ongoing {
@@ -98,6 +100,7 @@ impl Blocked {
         Contention {
             stack: &self.wait.stack,
             reason: &self.wait.reason,
+            labels: &[],
             count: 1.0,
             delay_ns: self.delay_ns.unwrap_or(0) as f64,
         }
@@ -121,6 +124,7 @@ fn suspended(tasks: &Tasks) -> Vec<Waited> {
                 around: key.around,
                 spawned_at: site.filter(|_| unknown).map(|site| site.location),
                 how: How::Suspended,
+                labels: tasks.labels_of(row.id),
             },
             remaining: key.remaining,
             count: 1.0,
@@ -133,11 +137,26 @@ fn suspended(tasks: &Tasks) -> Vec<Waited> {
 /// The reason of a wait whose names tell nothing.
 const UNKNOWN: &str = "unknown";
 
-/// What waits share that are shown alike.
+/// What waits share that are shown alike, but for their labels.
 pub(super) type Key = ([usize; 4], Remaining);
 
 pub(super) fn key(waited: &Waited) -> Key {
-    (waited.site.addresses(), waited.remaining)
+    let site = WaitSite {
+        labels: LabelSet::NONE,
+        ..waited.site
+    };
+    (site.addresses(), waited.remaining)
+}
+
+/// A set's keys and values, as encoders take them.
+type Pairs = Vec<(&'static str, &'static str)>;
+
+/// The labels of what waits, each set once.
+pub(super) fn labels_of<'w>(
+    waits: impl IntoIterator<Item = &'w Waited>,
+) -> HashMap<LabelSet, Pairs> {
+    let sets = waits.into_iter().map(|waited| waited.site.labels);
+    sets.map(|set| (set, set.pairs())).collect()
 }
 
 /// What is known of a place where something waits.

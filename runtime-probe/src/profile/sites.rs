@@ -18,6 +18,7 @@ use crate::snapshot::sites::{self, SiteRow};
 use crate::source;
 use crate::symbol::role;
 use crate::tally::task_times::LENGTHS;
+use runtime_dump::json::push_string;
 use runtime_dump::source_path::shortened;
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -373,7 +374,7 @@ fn summary(counts: &[u64], ns: impl Fn(u64) -> u64) -> Summary {
     }
 }
 
-fn short_name(kind: Kind) -> &'static str {
+pub(super) fn short_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Task => "task",
         Kind::Local => "local",
@@ -397,18 +398,9 @@ fn long_name(kind: Kind) -> &'static str {
 
 /// As a string of JSON.
 pub(super) fn quoted(text: &str) -> String {
-    let mut json = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => json.extend(['\\', c]),
-            c if c.is_control() => {
-                let _ = write!(json, "\\u{:04x}", u32::from(c));
-            }
-            c => json.push(c),
-        }
-    }
-    json.push('"');
-    json
+    let mut json = Vec::new();
+    push_string(&mut json, text);
+    String::from_utf8_lossy(&json).into_owned()
 }
 
 #[cfg(test)]

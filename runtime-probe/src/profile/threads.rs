@@ -19,6 +19,7 @@ use crate::symbol::resolver::{Resolver, resolver};
 use runtime_dump::count_profile::CountProfile;
 use runtime_dump::proto;
 use runtime_dump::stack::{Frame, Mapping, Stack};
+use runtime_dump::thread_json;
 use runtime_dump::thread_text::{Thread, write_table, write_threads};
 use std::io::{self, Write};
 
@@ -71,6 +72,7 @@ fn write(shown: Shown, out: &mut dyn Write, debug: u32) -> io::Result<()> {
     }
 }
 
+const UNLISTED: &str = "no threads: /proc/self/task cannot be read";
 const BEGINNING: &str = "creator unknown: the process began with this thread";
 const NO_STACK: &str = "creator's stack unknown: too many threads were being created at once";
 
@@ -132,13 +134,34 @@ impl ThreadProfile {
     /// # Errors
     /// Those of `out`.
     pub(crate) fn write_text(&self, mut out: impl Write) -> io::Result<()> {
-        let notes: Vec<Vec<&str>> = self
-            .told
-            .iter()
-            .map(|told| told.notes.iter().map(String::as_str).collect())
-            .collect();
-        let rows = self.threads.rows.iter().zip(&self.told).zip(&notes);
-        let threads = rows.map(|((row, told), notes)| Thread {
+        let notes = self.notes();
+        let threads = self.rows(&notes);
+        for condition in &self.conditions {
+            writeln!(out, "# {}", condition.text())?;
+        }
+        write_threads(&mut out, threads)?;
+        out.write_all(b"\n")?;
+        self.write_tables(out)
+    }
+
+    /// An object of JSON for each thread.
+    pub(crate) fn json(&self) -> Vec<u8> {
+        let mut remarks: Vec<String> = self.conditions.iter().map(Condition::text).collect();
+        let unlisted = self.threads.unlisted.iter();
+        remarks.extend(unlisted.map(|error| format!("{UNLISTED}: {error}")));
+        let notes = self.notes();
+        thread_json::threads(self.threads.time_ns, &remarks, self.rows(&notes))
+    }
+
+    fn notes(&self) -> Vec<Vec<&str>> {
+        let told = self.told.iter();
+        told.map(|told| told.notes.iter().map(String::as_str).collect())
+            .collect()
+    }
+
+    fn rows<'a>(&'a self, notes: &'a [Vec<&'a str>]) -> impl Iterator<Item = Thread<'a>> {
+        let rows = self.threads.rows.iter().zip(&self.told).zip(notes);
+        rows.map(|((row, told), notes)| Thread {
             id: row.id,
             name: &row.name,
             state: row.status.activity.word(),
@@ -146,13 +169,7 @@ impl ThreadProfile {
             notes,
             stack: &told.stack,
             created_by: told.created_by.as_ref().map(|(by, thread)| (by, *thread)),
-        });
-        for condition in &self.conditions {
-            writeln!(out, "# {}", condition.text())?;
-        }
-        write_threads(&mut out, threads)?;
-        out.write_all(b"\n")?;
-        self.write_tables(out)
+        })
     }
 
     /// Go's `debug=1`: equal stacks once, by count; and what tokio counts.
@@ -190,7 +207,7 @@ impl ThreadProfile {
 
     fn write_tables(&self, mut out: impl Write) -> io::Result<()> {
         if let Some(error) = &self.threads.unlisted {
-            let why = format!("no threads: /proc/self/task cannot be read: {error}");
+            let why = format!("{UNLISTED}: {error}");
             write_table(&mut out, &[vec![why]])?;
         }
         #[cfg(feature = "rt")]

@@ -14,6 +14,8 @@
 //! * [`join_sets`]: how many tasks `JoinSet`s have;
 //! * `shelf`, [`locks`]: locks that something waits for, who has them, and what waits;
 //! * [`address_filter`], [`sampled_blocks`]: the sampled blocks of memory that are alive;
+//! * [`custom`]: profiles of the program's own;
+//! * [`vars`]: variables that the program publishes;
 //! * `births`: who created the threads, with the feature `interpose`.
 
 pub(crate) mod address_filter;
@@ -23,6 +25,7 @@ pub(crate) mod address_filter;
     not(target_feature = "crt-static")
 ))]
 pub(crate) mod births;
+pub(crate) mod custom;
 #[cfg_attr(
     not(feature = "rt"),
     allow(dead_code, reason = "of tasks and runtimes")
@@ -59,4 +62,5 @@ pub(crate) mod sites;
 pub(crate) mod slab;
 pub(crate) mod task;
 pub(crate) mod threads;
+pub(crate) mod vars;
 pub(crate) mod wake_slot;

@@ -340,6 +340,7 @@ fn grow() -> Magazine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::labels::LabelSet;
 
     /// One counts the chunks that the other makes.
     static CHUNKS_COUNT: Mutex<()> = Mutex::new(());
@@ -414,6 +415,7 @@ mod tests {
                         location: std::panic::Location::caller(),
                         pc: id as usize,
                         parent: id,
+                        labels: LabelSet::of_number(id as u16),
                     };
                     drop(RecordRef::new(
                         Kind::Foreign,

@@ -184,7 +184,7 @@ fn cycles(tasks: &Tasks, locks: &Locks) -> Vec<Deadlock> {
                     .and_then(|row| tasks.stack_keys[row.stack_key as usize].meta);
                 Some(Member {
                     who: Who::unpack(edge.who),
-                    type_name: meta.map(|meta| (meta.type_name)()),
+                    type_name: meta.map(|meta| meta.type_name()),
                     since_ns: *since_ns,
                     lock: lock.type_name(),
                     created: lock.created(),

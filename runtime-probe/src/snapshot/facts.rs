@@ -179,7 +179,7 @@ fn facts(view: &View, scale: &Scale, running: &ForeignRunning) -> TaskFacts {
         name: None,
         location: view.location,
         parent: (view.parent != 0).then_some(TaskId(view.parent)),
-        type_name: view.meta.map(|meta| (meta.type_name)()),
+        type_name: view.meta.map(|meta| meta.type_name()),
         size: view.meta.map(|meta| meta.size),
         age: ago(view.spawned),
         state,

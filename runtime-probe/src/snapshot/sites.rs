@@ -148,7 +148,7 @@ impl Rows {
     }
 
     fn enter(&mut self, site: SpawnSite) -> usize {
-        let future = site.future.map(|meta| (meta.type_name)());
+        let future = site.future.map(|meta| meta.type_name());
         let mut site_key = (site.location.copied(), Kind::of(site.kind), future);
         if self.is_full && !self.by_site.contains_key(&site_key) {
             site_key = (None, None, None);

@@ -6,6 +6,7 @@
 use super::remaining::Remaining;
 use super::state::{Doing, ForeignRunning};
 use crate::clock::{self, Scale};
+use crate::labels::LabelSet;
 use crate::primitive::Ordering;
 use crate::registry::local_sets::{self, Polled};
 use crate::registry::names::{self, NameNumber};
@@ -157,6 +158,8 @@ pub(crate) struct Tasks {
     pub(crate) scale: Scale,
     /// The names that tasks have; not those of tasks that ended meanwhile.
     pub(crate) names: HashMap<NameNumber, Arc<str>>,
+    /// The labels of those that have some, by id.
+    labels: HashMap<u64, LabelSet>,
     /// Wall-clock time, nanoseconds since 1970.
     pub(crate) time_ns: i64,
 }
@@ -205,7 +208,7 @@ impl Tasks {
         let running = foreign_running(&alive);
         let around = Surroundings::take();
         let mut tables = Tables::default();
-        let mut rows = Vec::new();
+        let (mut rows, mut labels) = (Vec::new(), HashMap::new());
         slab::for_each(|record| {
             let Some(view) = known(record) else { return };
             if rows.len() == rows.capacity() {
@@ -213,6 +216,9 @@ impl Tasks {
                 rows.reserve_exact((rows.len() / 8).max(1024));
             }
             rows.push(tables.row(&view, &scale, &running, &around));
+            if !view.labels.is_none() {
+                labels.insert(view.id, view.labels);
+            }
         });
         let mut names: Vec<NameNumber> = rows
             .iter()
@@ -226,6 +232,7 @@ impl Tasks {
             runtimes: runtimes::alive(),
             local_sets: local_sets::all(),
             scale,
+            labels,
             names: names::texts(&names),
             stack_keys: tables.stack_keys,
             sites: tables.sites,
@@ -235,6 +242,11 @@ impl Tasks {
                 .collect(),
             time_ns: clock::wall_ns(),
         }
+    }
+
+    /// The labels of a task.
+    pub(crate) fn labels_of(&self, id: u64) -> LabelSet {
+        self.labels.get(&id).copied().unwrap_or_default()
     }
 
     /// Since when no thread runs a runtime of one thread.

@@ -102,6 +102,7 @@ pub(super) fn on_spawn(id: u64, location: &'static Location<'static>, runtime: &
         location,
         pc: 0,
         parent: super::waker::current_task(),
+        labels: super::labels::current(),
     };
     let record = RecordRef::new(Kind::Foreign, id, Some(spawn), None, clock::ticks());
     record.set_runtime(runtime.number);
@@ -200,6 +201,7 @@ fn wait_before(record: &RecordRef) -> Option<(clock::Ticks, WaitSite)> {
     // No hook tells when it was woken: its time in the run queue counts, too.
     let site = WaitSite {
         spawned_at: record.location(),
+        labels: record.labels(),
         ..WaitSite::ELSEWHERE
     };
     Some((record.last_poll_ended()?, site))

@@ -5,11 +5,11 @@
 //! does, see [`super::waker`]. An allocator that waits for a second lock of std's while it holds its own is the one thing
 //! that this does not go with: noting that wait may allocate. The feature's documentation says so.
 
-use super::waker;
+use super::{labels, waker};
 use crate::clock::Ticks;
 use crate::demand;
 use crate::sys::futex;
-use crate::tally::waits::BLOCK;
+use crate::tally::waits::{BLOCK, WaitSite};
 use std::cell::Cell;
 
 thread_local! {
@@ -28,7 +28,11 @@ fn waited(began: Ticks, ended: Ticks) {
         return;
     }
     if let Some(weight) = demand::sample_wait(began, ended) {
-        BLOCK.add(waker::wait_site(), weight);
+        let site = WaitSite {
+            labels: labels::current(),
+            ..waker::wait_site()
+        };
+        BLOCK.add(site, weight);
     }
     BUSY.with(|busy| busy.set(false));
 }

@@ -1,6 +1,6 @@
 //! The wrapper around a future: a record, and polls with our waker.
 
-use super::{timing, trace, waker};
+use super::{labels, timing, trace, waker};
 use crate::clock::{self, Ticks};
 use crate::demand::{self, Demand};
 use crate::primitive::Ordering;
@@ -116,7 +116,10 @@ impl<F: Future> Future for Instrumented<F> {
 #[inline(never)]
 fn prepare(record: &RecordRef, context: &Context<'_>) {
     match record.kind() {
-        Kind::Nested => waker::note_outer(record),
+        Kind::Nested => {
+            waker::note_outer(record);
+            record.inherit(labels::current());
+        }
         // The root is polled when no task is: if the last poll was a foreign task's, it is over.
         #[cfg(feature = "rt")]
         Kind::BlockOn => {
@@ -199,6 +202,7 @@ fn add_wait(record: &RecordRef, wait: &EndedWait, weight: Weight) {
             None => record.location(),
         },
         how: How::Suspended,
+        labels: record.labels(),
     };
     // A part of a wait that goes on: its length counts, and it does not.
     let count = if wait.goes_on { 0.0 } else { weight.count };

@@ -20,6 +20,7 @@
 //! * [`metrics`]: what tokio counts itself;
 //! * [`locks`]: locks that know who waits for them;
 //! * [`specimens`]: waits of tokio's own, to be looked at;
+//! * [`labels`]: which labels are in force;
 //! * [`untracked`]: threads whose tasks are left out;
 //! * [`hooks`]: our hooks in a runtime, and the user's beside them.
 
@@ -37,6 +38,7 @@ pub(crate) mod heap;
 #[cfg(feature = "rt")]
 pub(crate) mod hooks;
 pub(crate) mod instrumented;
+pub(crate) mod labels;
 #[cfg(feature = "sync")]
 pub(crate) mod locks;
 #[cfg(feature = "rt")]
@@ -54,6 +56,7 @@ pub(crate) mod waker;
 
 use crate::environment;
 use crate::registry::task::Spawn;
+use crate::stack::raw::WaitSet;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
@@ -161,7 +164,14 @@ pub(crate) fn spawn_here() -> Spawn {
         location: Location::caller(),
         pc: crate::stack::anchor::pc(),
         parent: waker::current_task(),
+        labels: labels::current(),
     }
+}
+
+/// The stack of the caller: that of its task, or else of its thread. `None` where it found a table full.
+#[inline(always)]
+pub(crate) fn stack_here() -> Option<&'static WaitSet> {
+    waker::wait_site().waits
 }
 
 /// Ids of futures that are not tokio tasks (roots of `block_on`, wrapped futures) start here, far above any count of

@@ -1,6 +1,7 @@
 //! The task that a thread is in the middle of, as words that a signal handler, or the creator of a thread, can leave behind.
 
-use super::waker;
+use super::{labels, waker};
+use crate::labels::LabelSet;
 use crate::primitive::Ordering;
 use crate::registry::names::NameNumber;
 use crate::registry::task::Kind;
@@ -19,6 +20,8 @@ pub(crate) struct PolledTask {
     location: Option<&'static Location<'static>>,
     /// The future whose poll the stack ends at; `None` where the stack is a thread's.
     pub(crate) root: Option<&'static FutureMeta>,
+    /// Those in force on the thread.
+    pub(crate) labels: LabelSet,
 }
 
 impl PolledTask {
@@ -36,6 +39,7 @@ impl PolledTask {
                     name: poll.record.name(),
                     location: poll.record.location(),
                     root: Some(poll.meta),
+                    labels: labels::current(),
                 };
                 (polled, poll.root)
             }
@@ -47,6 +51,7 @@ impl PolledTask {
                     name: NameNumber::default(),
                     location: None,
                     root: None,
+                    labels: labels::current(),
                 };
                 (polled, usize::MAX)
             }
@@ -56,7 +61,7 @@ impl PolledTask {
     pub(super) fn words(&self) -> [u64; Self::WORDS] {
         [
             self.id,
-            self.name.0.into(),
+            u64::from(self.labels.number()) << 32 | u64::from(self.name.0),
             address(self.location),
             address(self.root),
         ]
@@ -65,10 +70,11 @@ impl PolledTask {
     /// What [`PolledTask::words`] made.
     #[expect(unsafe_code, reason = "references come back as addresses")]
     pub(super) fn read(words: &[u64; Self::WORDS]) -> PolledTask {
-        let [id, name, location, root] = *words;
+        let [id, name_and_labels, location, root] = *words;
         PolledTask {
             id,
-            name: NameNumber(name as u32),
+            name: NameNumber(name_and_labels as u32),
+            labels: LabelSet::of_number((name_and_labels >> 32) as u16),
             // SAFETY: 0, or the address of a location that is 'static: the tables of words are written by `words` only.
             location: unsafe { (location as *const Location<'static>).as_ref() },
             // SAFETY: as above, of a type's `META`.

@@ -11,6 +11,7 @@ use super::waker;
 use crate::clock::{self, Ticks};
 use crate::demand::Demand;
 use crate::events::chunks::{Chunks, Entry, MOST_MORE, TRACE};
+use crate::labels::LabelSet;
 use crate::primitive::{AtomicU64, Ordering};
 use crate::registry::sites::Site;
 use crate::registry::slab::RecordRef;
@@ -188,6 +189,7 @@ fn site(record: &Record) -> Option<&'static Site> {
         location,
         pc: record.pc(),
         parent: 0,
+        labels: LabelSet::NONE,
     });
     Site::intern(spawn, record.meta())
 }

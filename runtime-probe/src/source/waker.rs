@@ -22,13 +22,10 @@ use crate::registry::slab::RecordRef;
 use crate::registry::task::{GENERATIONS, PollFlags, PollNumber, Record, TOLD_AT_ITS_END, Waking};
 use crate::registry::threads::{self, Slot};
 use crate::stack::anchor::{Anchor, here};
-#[cfg(any(feature = "sync", feature = "interpose"))]
 use crate::stack::raw::HasMeta;
 use crate::stack::raw::{FutureMeta, WaitSet};
-#[cfg(any(feature = "sync", feature = "interpose"))]
 use crate::stack::template::WholeThread;
 use crate::stack::template::{self, AnchorFrame};
-#[cfg(any(feature = "sync", feature = "interpose"))]
 use crate::tally::waits::{How, WaitSite};
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
@@ -56,6 +53,22 @@ thread_local! {
 #[inline(always)]
 pub(crate) fn current_task() -> u64 {
     current().map_or(0, Record::id)
+}
+
+/// The poll under way on this thread, as a number below 2^48 that no other poll of a task has before its 64th one from there,
+/// and the task's record; 0 outside of any. Async-signal-safe.
+#[inline(always)]
+#[expect(unsafe_code, reason = "reads the current poll's frame")]
+pub(super) fn under_way<'a>() -> (usize, Option<&'a Record>) {
+    // SAFETY: as in `current`.
+    CURRENT.with(|current| match unsafe { current.get().as_ref() } {
+        // SAFETY: records live for ever.
+        Some(frame) => (
+            frame.data.max(frame.record.addr()),
+            Some(unsafe { &*frame.record }),
+        ),
+        None => (0, None),
+    })
 }
 
 /// Who runs on this thread, packed: the task, or else the thread.
@@ -108,7 +121,6 @@ pub(crate) fn withdraw() {
 }
 
 /// Where this thread is right now: in the task that it polls, or on its own, down to where it began.
-#[cfg(any(feature = "sync", feature = "interpose"))]
 #[inline(never)]
 #[expect(unsafe_code, reason = "captures")]
 pub(super) fn wait_site() -> WaitSite {
@@ -134,7 +146,6 @@ pub(super) fn wait_site() -> WaitSite {
 
 /// Where the stack of the task that is being polled begins, and of which future it is. Futures wrapped by hand inside a
 /// task are a part of it.
-#[cfg(any(feature = "sync", feature = "interpose"))]
 #[expect(unsafe_code, reason = "reads the frames of polls")]
 fn root() -> Option<(usize, &'static FutureMeta)> {
     use crate::registry::task::Kind;

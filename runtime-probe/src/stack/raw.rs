@@ -9,9 +9,23 @@ use std::sync::OnceLock;
 #[derive(Debug)]
 pub(crate) struct FutureMeta {
     /// `std::any::type_name`, as a function: it is not callable in constants.
-    pub(crate) type_name: fn() -> &'static str,
+    type_name: fn() -> &'static str,
     /// Bytes.
     pub(crate) size: usize,
+}
+
+impl FutureMeta {
+    /// The name of the type; of a future with labels that of the future inside.
+    pub(crate) fn type_name(&self) -> &'static str {
+        let mut name = (self.type_name)();
+        while let Some(inside) = name
+            .strip_prefix("runtime_probe::source::labels::Labeled<")
+            .and_then(|rest| rest.strip_suffix('>'))
+        {
+            name = inside;
+        }
+        name
+    }
 }
 
 /// Gives every future type its [`FutureMeta`].

@@ -11,6 +11,7 @@ pub(crate) mod modules;
 pub(crate) mod monotonic;
 pub(crate) mod own_memory;
 pub(crate) mod process_memory;
+pub(crate) mod process_status;
 #[cfg(all(
     feature = "interpose",
     target_os = "linux",

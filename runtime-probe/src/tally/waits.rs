@@ -6,6 +6,7 @@
 //! Written from inside polls and wakes, so nothing here blocks or calls out. Bounded: over the bound an event goes to
 //! the site [`WaitSite::ELSEWHERE`], and no time is lost.
 
+use crate::labels::LabelSet;
 use crate::primitive::{AtomicU64, Ordering};
 use crate::sampling::Weight;
 use crate::stack::intern::Intern;
@@ -24,6 +25,8 @@ pub(crate) struct WaitSite {
     /// Where the task was spawned, if nothing else is known.
     pub(crate) spawned_at: Option<&'static Location<'static>>,
     pub(crate) how: How,
+    /// Those of what waited, or of what released a lock.
+    pub(crate) labels: LabelSet,
 }
 
 /// What waited.
@@ -32,16 +35,8 @@ pub(crate) enum How {
     /// A task, which left its thread to others.
     Suspended,
     /// A thread that polls no task of ours.
-    #[cfg_attr(
-        not(any(feature = "sync", feature = "interpose")),
-        expect(dead_code, reason = "threads are not seen")
-    )]
     Thread,
     /// A thread in the middle of polling a task of ours, which the others of that worker had to wait for, too.
-    #[cfg_attr(
-        not(any(feature = "sync", feature = "interpose")),
-        expect(dead_code, reason = "threads are not seen")
-    )]
     Worker,
 }
 
@@ -52,6 +47,7 @@ impl WaitSite {
         around: None,
         spawned_at: None,
         how: How::Suspended,
+        labels: LabelSet::NONE,
     };
 
     /// What two equal sites share.
@@ -63,7 +59,7 @@ impl WaitSite {
             of(self.waits),
             of(self.around),
             spawned_at.map_or(0, |location| std::ptr::from_ref(location).addr()),
-            self.how as usize,
+            self.how as usize | usize::from(self.labels.number()) << 8,
         ]
     }
 }

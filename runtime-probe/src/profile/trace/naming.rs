@@ -80,7 +80,7 @@ impl Naming {
         resolver: &mut Resolver,
     ) -> StackNumber {
         *self.tasks.entry(site.key()).or_insert_with(|| {
-            let future = site.meta.map(|meta| role::root_name((meta.type_name)()));
+            let future = site.meta.map(|meta| role::root_name(meta.type_name()));
             let at = site.spawn.map(|spawn| {
                 let file = shortened(spawn.location.file());
                 format!("{file}:{}", spawn.location.line())

@@ -6,6 +6,7 @@
 use super::naming::SpawnedAt;
 use crate::ask::trace_session as trace;
 use crate::clock::{self, Ticks};
+use crate::labels::LabelSet;
 use crate::registry::task::{Kind, Spawn, View, Waking};
 use crate::snapshot::state::{Doing, State};
 use crate::source::trace::{Ended, Happened, RecordName, What};
@@ -49,6 +50,7 @@ pub(super) fn site(view: &View) -> SpawnedAt {
             location,
             pc: view.pc,
             parent: 0,
+            labels: LabelSet::NONE,
         }),
         meta: view.meta,
     }

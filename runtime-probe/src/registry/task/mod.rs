@@ -6,7 +6,7 @@
 //! | field | written by | when |
 //! |---|---|---|
 //! | `refs`, `slot` | poller and wakers | see below |
-//! | `phase`, `since`, `busy`, `delay`, `worker`, `waits`, `waits_poll`, `self_wakes`, `stale_wakes`, `flags`, `next_batch` | the polling thread | during or around a poll |
+//! | `phase`, `since`, `busy`, `delay`, `worker`, `waits`, `waits_poll`, `self_wakes`, `stale_wakes`, `flags`, `next_batch`, the upper bits of `pc` and `location` | the polling thread | during or around a poll |
 //! | `woken`, `wake_at`, `woken_by` | the first thread that wakes since the poll began | any time |
 //! | `id` | the spawner or the first poll, the same value | once |
 //! | the rest | the spawner | before the record is published |
@@ -24,9 +24,10 @@
 //!    The upper half of `refs` is the version's lower one. A reader that takes a reference compares both at once: MUST not
 //!    count on what another owner has begun to count with plain stores; otherwise one of the two counts is lost.
 //!
-//! In reading order: [`flags`], [`references`], [`phase`], [`waking`], [`waits`], [`view`].
+//! In reading order: [`flags`], [`labels`], [`references`], [`phase`], [`waking`], [`waits`], [`view`].
 
 mod flags;
+mod labels;
 mod phase;
 mod references;
 mod view;
@@ -35,6 +36,7 @@ mod waking;
 
 use super::wake_slot::{WakeSlot, Written};
 use crate::clock::Ticks;
+use crate::labels::LabelSet;
 use crate::primitive::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use crate::stack::raw::{FutureMeta, WaitSet};
 use flags::OFTEN;
@@ -94,6 +96,8 @@ pub(crate) struct Spawn {
     pub(crate) pc: usize,
     /// The task that spawned it; 0 for none.
     pub(crate) parent: u64,
+    /// Those in force there.
+    pub(crate) labels: LabelSet,
 }
 
 /// A task's record.
@@ -123,6 +127,7 @@ pub(crate) struct Record {
     woken_by: AtomicU64,
     // Third line: written once.
     parent: AtomicU64,
+    /// These two with sets of labels, see [`labels`].
     location: AtomicPtr<Location<'static>>,
     pc: AtomicUsize,
     meta: AtomicPtr<FutureMeta>,
@@ -200,10 +205,15 @@ impl Record {
         set(&self.id, id);
         set(&self.woken_by, 0);
         set(&self.parent, spawn.map_or(0, |spawn| spawn.parent));
-        let location = spawn.map_or(std::ptr::null(), |spawn| std::ptr::from_ref(spawn.location));
+        let location = spawn.map_or(std::ptr::null(), |spawn| {
+            std::ptr::from_ref(spawn.location)
+                .map_addr(|address| labels::pack(address, spawn.labels))
+        });
         self.location.store(location.cast_mut(), Ordering::Relaxed);
-        self.pc
-            .store(spawn.map_or(0, |spawn| spawn.pc), Ordering::Relaxed);
+        self.pc.store(
+            spawn.map_or(0, |spawn| labels::pack(spawn.pc, spawn.labels)),
+            Ordering::Relaxed,
+        );
         self.meta.store(
             meta.map_or(std::ptr::null(), std::ptr::from_ref).cast_mut(),
             Ordering::Relaxed,
@@ -261,13 +271,14 @@ impl Record {
     /// Where the task was spawned.
     #[expect(unsafe_code, reason = "reads a pointer to a location")]
     pub(crate) fn location(&self) -> Option<&'static Location<'static>> {
+        let location = self.location.load(Ordering::Relaxed);
         // SAFETY: null or a 'static location.
-        unsafe { self.location.load(Ordering::Relaxed).as_ref() }
+        unsafe { location.map_addr(labels::address_of).as_ref() }
     }
 
     /// An address inside the function that spawned the task; 0 where it is not known.
     pub(crate) fn pc(&self) -> usize {
-        self.pc.load(Ordering::Relaxed)
+        labels::address_of(self.pc.load(Ordering::Relaxed))
     }
 
     /// The `LocalSet` of a local task. The spawner, before tokio has the task.

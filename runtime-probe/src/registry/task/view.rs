@@ -1,11 +1,13 @@
 //! A copy of a record, of one piece.
 
 use super::flags::{CLOSED, FROZEN, KIND, NAME_SHIFT, RUNTIME_SHIFT};
+use super::labels::{address_of, labels_of};
 use super::phase::TOLD_AT_ITS_END;
 use super::waits::{REPEATED, is_of, poll_mark};
 use super::waking::{ALONE, GENERATION};
 use super::{Kind, Record, Waking};
 use crate::clock::Ticks;
+use crate::labels::LabelSet;
 use crate::primitive::{AtomicU64, Ordering, fence};
 use crate::registry::names::NameNumber;
 use crate::registry::runtimes::RuntimeNumber;
@@ -49,6 +51,7 @@ pub(crate) struct View {
     pub(crate) parent: u64,
     pub(crate) location: Option<&'static Location<'static>>,
     pub(crate) pc: usize,
+    pub(crate) labels: LabelSet,
     pub(crate) meta: Option<&'static FutureMeta>,
     pub(crate) spawned: Ticks,
     /// What [`Record::noted`] says.
@@ -84,6 +87,7 @@ impl Record {
             let kind = Kind::of((flags & KIND) as u8).unwrap_or(Kind::Task);
             let next = self.next.load(Ordering::Relaxed).addr();
             let waits_poll = self.waits_poll.load(Ordering::Relaxed);
+            let pc = self.pc.load(Ordering::Relaxed);
             let view = View {
                 version,
                 id: load(&self.id),
@@ -114,7 +118,8 @@ impl Record {
                 runtime: RuntimeNumber((flags >> RUNTIME_SHIFT) as u16),
                 parent: load(&self.parent),
                 location: self.location(),
-                pc: self.pc.load(Ordering::Relaxed),
+                pc: address_of(pc),
+                labels: labels_of(pc),
                 meta: self.meta(),
                 spawned: load(&self.spawned),
                 noted: self.noted(),

@@ -18,9 +18,9 @@ use crate::clock::{self, Ticks};
 use crate::demand;
 use crate::primitive::{AtomicPtr, AtomicU32, AtomicU64, Mutex, Ordering, lock};
 use crate::registry::locks::{self, Holding, LockNumber, LockType, Waiter};
-use crate::source::{self, waker};
+use crate::source::{self, labels, waker};
 use crate::stack::raw::WaitSet;
-use crate::tally::waits::MUTEX;
+use crate::tally::waits::{MUTEX, WaitSite};
 use std::future::Future;
 use std::marker::PhantomData;
 use std::num::NonZeroU32;
@@ -182,7 +182,11 @@ impl Waiters {
             counts.then(|| queue.charge(clock::ticks()))
         });
         if let Some(weight) = waited.and_then(demand::sample_release) {
-            MUTEX.add(waker::wait_site(), weight);
+            let site = WaitSite {
+                labels: labels::current(),
+                ..waker::wait_site()
+            };
+            MUTEX.add(site, weight);
         }
     }
 

@@ -36,6 +36,7 @@ impl Row {
             polls: self.polls,
             busy_ns: self.busy_ns,
             name: self.name.as_deref(),
+            labels: &[],
             notes,
             stack: self.stack,
             site: self.site,
@@ -98,6 +99,7 @@ pub fn contention(
             events.push(Contention {
                 stack,
                 reason: &row.reason,
+                labels: &[],
                 count,
                 delay_ns,
             });

@@ -15,6 +15,24 @@
 #[path = "../../../src/primitive.rs"]
 mod primitive;
 
+/// Numbers of sets, without the sets.
+mod labels {
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub(crate) struct LabelSet(u16);
+
+    impl LabelSet {
+        pub(crate) const NONE: LabelSet = LabelSet(0);
+
+        pub(crate) fn number(self) -> u16 {
+            self.0
+        }
+
+        pub(crate) fn of_number(number: u16) -> LabelSet {
+            LabelSet(number)
+        }
+    }
+}
+
 mod clock {
     pub(crate) type Ticks = u64;
 }

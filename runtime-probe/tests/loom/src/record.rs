@@ -4,6 +4,7 @@
 //! written meanwhile, there are more executions than there is time for. Those scenarios stop after [`ENOUGH`].
 
 use crate::counting_waker::{alive, counting};
+use crate::labels::LabelSet;
 use crate::registry::task::{Kind, Record, Spawn, Waking};
 use crate::registry::threads::ThreadNumber;
 use crate::registry::{free, open, release, retain_for};
@@ -229,6 +230,7 @@ fn spawn_of(number: u64) -> Option<Spawn> {
         location: Location::caller(),
         pc: number as usize,
         parent: number,
+        labels: LabelSet::of_number(number as u16),
     })
 }
 

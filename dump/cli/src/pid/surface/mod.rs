@@ -195,6 +195,7 @@ fn goroutine<'r>(row: &'r rows::Row, notes: &'r [&'r str]) -> Goroutine<'r> {
         polls: 0,
         busy_ns: 0,
         name: None,
+        labels: &[],
         notes,
         stack: row.stack,
         site: row.site,

@@ -1,0 +1,25 @@
+//! `/debug/pprof/NAME` of a profile that the program made itself (`debug=0`, `debug=1`, `format=`).
+
+use super::routes::only;
+use super::stack_format::{StackFormat, crates};
+use crate::profile::custom::{self, Custom};
+use runtime_probe_http::refusal::Refusal;
+use runtime_probe_http::reply::Reply;
+use runtime_probe_http::request::Request;
+
+/// Answers a request; `None` if there is no such profile.
+pub(super) fn answer(request: &Request, name: &str) -> Option<Result<Reply, Refusal>> {
+    let profile = custom::find(name)?;
+    Some((|| {
+        only(request, &["crate", "debug", "format"])?;
+        let format = StackFormat::of(request)?;
+        let debug = request.number("debug")?.unwrap_or(0);
+        format.goes_with(debug, 1)?;
+        let values = Custom::collect(profile, &crates(request)?);
+        match debug {
+            0 if format == StackFormat::Proto => format.reply(name, &values.profile()),
+            0 => format.reply(name, &values.shown_profile()),
+            _ => Reply::written(|text| values.write_text(text)),
+        }
+    })())
+}

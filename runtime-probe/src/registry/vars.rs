@@ -1,0 +1,257 @@
+//! Variables that the program publishes, as Go's `expvar`.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fmt;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// At most this many names: a name is for what the program is made of.
+pub(crate) const MOST_NAMES: usize = 1024;
+
+/// At most this many keys in one [`Map`].
+const MOST_KEYS: usize = 4096;
+
+/// What a variable says.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Value {
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// A number; `null` where it is none of JSON's (infinite, not a number).
+    Float(f64),
+    /// A string.
+    Text(String),
+    /// A list.
+    List(Vec<Value>),
+    /// An object, in the order of its keys.
+    Map(BTreeMap<String, Value>),
+}
+
+/// A variable that can be published: one of [`Int`], [`Float`], [`Text`], [`Map`] and [`Func`], or a `&'static` or an [`Arc`] of one.
+pub trait Var: fmt::Debug + Send + Sync + 'static {
+    /// What it says now.
+    fn value(&self) -> Value;
+}
+
+impl<V: Var> Var for &'static V {
+    fn value(&self) -> Value {
+        V::value(self)
+    }
+}
+
+impl<V: Var> Var for Arc<V> {
+    fn value(&self) -> Value {
+        V::value(self)
+    }
+}
+
+/// A whole number, as Go's `expvar.Int`.
+#[derive(Debug, Default)]
+pub struct Int(AtomicI64);
+
+impl Int {
+    /// A number, which may be a `static`.
+    pub const fn new(value: i64) -> Int {
+        Int(AtomicI64::new(value))
+    }
+
+    /// Adds to it; a sum beyond 64 bits wraps.
+    pub fn add(&self, more: i64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
+    /// Sets it.
+    pub fn set(&self, value: i64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// What it is.
+    pub fn load(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Var for Int {
+    fn value(&self) -> Value {
+        Value::Int(self.load())
+    }
+}
+
+/// A number, as Go's `expvar.Float`.
+#[derive(Debug, Default)]
+pub struct Float(AtomicU64);
+
+impl Float {
+    /// A number, which may be a `static`.
+    pub const fn new(value: f64) -> Float {
+        Float(AtomicU64::new(value.to_bits()))
+    }
+
+    /// Adds to it.
+    pub fn add(&self, more: f64) {
+        let mut bits = self.0.load(Ordering::Relaxed);
+        while let Err(newer) = self.0.compare_exchange_weak(
+            bits,
+            (f64::from_bits(bits) + more).to_bits(),
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        ) {
+            bits = newer;
+        }
+    }
+
+    /// Sets it.
+    pub fn set(&self, value: f64) {
+        self.0.store(value.to_bits(), Ordering::Relaxed);
+    }
+
+    /// What it is.
+    pub fn load(&self) -> f64 {
+        f64::from_bits(self.0.load(Ordering::Relaxed))
+    }
+}
+
+impl Var for Float {
+    fn value(&self) -> Value {
+        Value::Float(self.load())
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A string, as Go's `expvar.String`.
+#[derive(Debug, Default)]
+pub struct Text(Mutex<String>);
+
+impl Text {
+    /// An empty one, which may be a `static`.
+    pub const fn new() -> Text {
+        Text(Mutex::new(String::new()))
+    }
+
+    /// Sets it.
+    pub fn set(&self, text: impl Into<String>) {
+        let text = text.into();
+        let before = std::mem::replace(&mut *locked(&self.0), text);
+        // Given back outside of the lock.
+        drop(before);
+    }
+}
+
+impl Var for Text {
+    fn value(&self) -> Value {
+        Value::Text(locked(&self.0).clone())
+    }
+}
+
+/// Numbers by key, as Go's `expvar.Map`: up to 4,096 keys.
+#[derive(Debug, Default)]
+pub struct Map(Mutex<BTreeMap<String, Value>>);
+
+impl Map {
+    /// An empty one, which may be a `static`.
+    pub const fn new() -> Map {
+        Map(Mutex::new(BTreeMap::new()))
+    }
+
+    /// Adds to the number of a key; what is no whole number there, or nothing, counts as 0. Whether there was room for the key.
+    pub fn add(&self, key: &str, more: i64) -> bool {
+        let mut map = locked(&self.0);
+        let is_full = map.len() >= MOST_KEYS;
+        match map.get_mut(key) {
+            Some(Value::Int(number)) => *number = number.wrapping_add(more),
+            Some(other) => *other = Value::Int(more),
+            None if is_full => return false,
+            None => drop(map.insert(key.to_owned(), Value::Int(more))),
+        }
+        true
+    }
+
+    /// Sets the value of a key. Whether there was room for the key.
+    pub fn set(&self, key: &str, value: Value) -> bool {
+        let mut map = locked(&self.0);
+        let is_full = map.len() >= MOST_KEYS && !map.contains_key(key);
+        if !is_full {
+            map.insert(key.to_owned(), value);
+        }
+        !is_full
+    }
+
+    /// Removes a key.
+    pub fn remove(&self, key: &str) {
+        locked(&self.0).remove(key);
+    }
+}
+
+impl Var for Map {
+    fn value(&self) -> Value {
+        Value::Map(locked(&self.0).clone())
+    }
+}
+
+/// What a function says each time that it is asked, as Go's `expvar.Func`. It runs on a thread of the server; a page waits for
+/// it, and one that panics says `null`.
+pub struct Func<F>(F);
+
+impl<F: Fn() -> Value + Send + Sync + 'static> Func<F> {
+    /// Of this function.
+    pub const fn new(function: F) -> Func<F> {
+        Func(function)
+    }
+}
+
+impl<F> fmt::Debug for Func<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Func").finish_non_exhaustive()
+    }
+}
+
+impl<F: Fn() -> Value + Send + Sync + 'static> Var for Func<F> {
+    fn value(&self) -> Value {
+        (self.0)()
+    }
+}
+
+/// By name. What is published stays.
+static PUBLISHED: Mutex<BTreeMap<String, Arc<dyn Var>>> = Mutex::new(BTreeMap::new());
+
+/// Why a variable is not published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    Taken,
+    TooMany,
+}
+
+/// Enters a variable.
+///
+/// # Errors
+/// There is one of that name, or there are [`MOST_NAMES`].
+pub(crate) fn publish(name: &str, var: impl Var) -> Result<(), Refused> {
+    let var: Arc<dyn Var> = Arc::new(var);
+    let mut published = locked(&PUBLISHED);
+    let is_full = published.len() == MOST_NAMES;
+    match published.entry(name.to_owned()) {
+        Entry::Occupied(_) => Err(Refused::Taken),
+        Entry::Vacant(_) if is_full => Err(Refused::TooMany),
+        Entry::Vacant(free) => {
+            free.insert(var);
+            Ok(())
+        }
+    }
+}
+
+/// All of them, in the order of their names.
+pub(crate) fn published() -> Vec<(String, Arc<dyn Var>)> {
+    let published = locked(&PUBLISHED);
+    published
+        .iter()
+        .map(|(name, var)| (name.clone(), var.clone()))
+        .collect()
+}

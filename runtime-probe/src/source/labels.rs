@@ -1,0 +1,199 @@
+//! Which labels are in force: a future, or a guard, that puts a set in force, and what a sample reads.
+//!
+//! A set is in force for the poll of a task, or outside of any poll for the thread. It is one word of the thread, with the poll
+//! that it is of: a word that a guard left behind is of another poll, and counts for nothing. A task that is spawned has the labels of its
+//! spawner, in its record; those hold wherever its poll puts no other in force. For the time between two polls the record has
+//! the set under which the task registered last.
+//!
+//! Without any label in the process, a spawn pays a load, and a poll nothing.
+
+use super::waker;
+use crate::labels::LabelSet;
+use crate::primitive::Ordering;
+use std::cell::Cell;
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::atomic::AtomicBool;
+use std::task::{Context, Poll};
+
+/// Whether any label was ever put in force.
+static ANY: AtomicBool = AtomicBool::new(false);
+
+thread_local! {
+    /// The poll in the upper 48 bits, 0 outside of any; the set below them, 0 for none. No destructor, so that a signal handler
+    /// reads it for as long as the thread runs.
+    static IN_FORCE: Cell<u64> = const { Cell::new(0) };
+}
+
+fn pack(poll: usize, set: LabelSet) -> u64 {
+    (poll as u64) << 16 | u64::from(set.number())
+}
+
+/// The labels of what runs on this thread. Async-signal-safe.
+#[inline(always)]
+pub(crate) fn current() -> LabelSet {
+    match ANY.load(Ordering::Relaxed) {
+        true => of_this_thread(),
+        false => LabelSet::NONE,
+    }
+}
+
+#[inline(never)]
+fn of_this_thread() -> LabelSet {
+    let (poll, record) = waker::under_way();
+    let word = IN_FORCE.with(Cell::get);
+    let set = LabelSet::of_number(word as u16);
+    match (set.is_none() || word != pack(poll, set), record) {
+        (false, _) => set,
+        (true, Some(record)) => record.inherited_labels(),
+        (true, None) => LabelSet::NONE,
+    }
+}
+
+/// Puts a set in force. Returns the word that was there, and the poll that it is for.
+fn enter(set: LabelSet) -> (u64, usize) {
+    let (poll, record) = waker::under_way();
+    if let Some(record) = record {
+        record.set_labels(set);
+    }
+    (IN_FORCE.with(|word| word.replace(pack(poll, set))), poll)
+}
+
+/// Takes a set out of force again, in the poll for which it was put in force.
+fn leave(before: u64, poll: usize) {
+    if waker::under_way().0 == poll {
+        IN_FORCE.with(|word| word.set(before));
+    }
+}
+
+/// The task waits no longer under a set of its own.
+fn withdraw() {
+    if let (_, Some(record)) = waker::under_way() {
+        record.set_labels(current());
+    }
+}
+
+/// A future that has labels. It polls, wakes, finishes, panics and is dropped exactly as the future inside.
+#[must_use = "futures do nothing unless polled"]
+pub struct Labeled<F> {
+    set: LabelSet,
+    /// It has been polled, and the task may be waiting in it.
+    is_pending: bool,
+    future: F,
+}
+
+impl<F> Labeled<F> {
+    /// With the labels in force here, and `more`.
+    pub(crate) fn new<'l>(
+        more: impl IntoIterator<Item = (&'l str, &'l str)>,
+        future: F,
+    ) -> Labeled<F> {
+        Labeled {
+            set: merged(more),
+            is_pending: false,
+            future,
+        }
+    }
+}
+
+fn merged<'l>(more: impl IntoIterator<Item = (&'l str, &'l str)>) -> LabelSet {
+    if !super::start_here() {
+        return LabelSet::NONE;
+    }
+    ANY.store(true, Ordering::Relaxed);
+    current().with(more)
+}
+
+impl<F> fmt::Debug for Labeled<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Labeled")
+            .field("labels", &self.set.pairs())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Takes the set of a poll out of force, whichever way the poll ends.
+struct Polling {
+    before: u64,
+    poll: usize,
+}
+
+impl Drop for Polling {
+    fn drop(&mut self) {
+        leave(self.before, self.poll);
+    }
+}
+
+impl<F: Future> Future for Labeled<F> {
+    type Output = F::Output;
+
+    #[inline]
+    #[expect(unsafe_code, reason = "pin projection")]
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        // SAFETY: `future` is pinned with the wrapper: it is never moved out, `Drop` does not touch it, and the wrapper is
+        // Unpin only if the future is. The other fields are not pinned.
+        let (set, is_pending, future) = unsafe {
+            let this = self.get_unchecked_mut();
+            let future = Pin::new_unchecked(&mut this.future);
+            (this.set, &mut this.is_pending, future)
+        };
+        if set.is_none() {
+            return future.poll(context);
+        }
+        *is_pending = true;
+        let (before, poll) = enter(set);
+        let polling = Polling { before, poll };
+        let polled = future.poll(context);
+        drop(polling);
+        if polled.is_ready() {
+            *is_pending = false;
+            withdraw();
+        }
+        polled
+    }
+}
+
+impl<F> Drop for Labeled<F> {
+    fn drop(&mut self) {
+        let here = |set| matches!(waker::under_way(), (_, Some(record)) if record.labels() == set);
+        if self.is_pending && here(self.set) {
+            withdraw();
+        }
+    }
+}
+
+/// While it lives, what runs on its thread has labels. Scopes end in the reverse order of their begins.
+#[must_use = "the labels are in force for as long as this lives"]
+pub struct LabelScope {
+    before: Option<(u64, usize)>,
+    /// It is of its thread.
+    _here: PhantomData<*const ()>,
+}
+
+impl LabelScope {
+    /// With the labels in force here, and `more`.
+    pub(crate) fn new<'l>(more: impl IntoIterator<Item = (&'l str, &'l str)>) -> LabelScope {
+        let set = merged(more);
+        LabelScope {
+            before: (!set.is_none()).then(|| enter(set)),
+            _here: PhantomData,
+        }
+    }
+}
+
+impl fmt::Debug for LabelScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LabelScope").finish_non_exhaustive()
+    }
+}
+
+impl Drop for LabelScope {
+    fn drop(&mut self) {
+        if let Some((before, poll)) = self.before {
+            leave(before, poll);
+            withdraw();
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! `/metrics`, read by Prometheus and its `promtool`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::future::pending;
+use std::io::Write;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
+use runtime_probe as tokio;
+use runtime_probe::pprof;
+use serde_json::Value;
+
+use crate::burning::alone;
+use crate::client::{Answer, PATIENCE, ask, get, send};
+use crate::server;
+
+fn metrics(accept: &str) -> Answer {
+    let request = format!(
+        "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAccept: {accept}\r\n\r\n"
+    );
+    let answer = send(server(), request.as_bytes()).unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer
+}
+
+const OPEN_METRICS: &str = "application/openmetrics-text;version=1.0.0";
+
+/// Whether a program of Prometheus' is there; in CI it must be.
+fn is_there(program: &str) -> bool {
+    let found = Command::new(program).arg("--version").output();
+    let is_there = found.is_ok_and(|output| output.status.success());
+    assert!(is_there || std::env::var_os("CI").is_none(), "no {program}");
+    if !is_there {
+        eprintln!("######## SKIPPED: no {program}: apt-get install prometheus ########");
+    }
+    is_there
+}
+
+fn promtool(arguments: &[&str], stdin: &str) -> Output {
+    let mut child = Command::new("promtool")
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(stdin.as_bytes()).unwrap();
+    drop(input);
+    child.wait_with_output().unwrap()
+}
+
+fn assert_clean(output: &Output) {
+    let told = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    assert!(output.status.success(), "{told:?}");
+}
+
+#[test]
+fn a_client_gets_the_format_that_it_prefers() {
+    let _alone = alone();
+    let open_metrics = metrics(OPEN_METRICS);
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    assert_eq!(open_metrics.header("content-type"), Some(content_type));
+    let text = open_metrics.text();
+    assert!(text.ends_with("\n# EOF\n"), "{text}");
+    assert!(
+        text.contains("# TYPE process_cpu_seconds counter\n# UNIT process_cpu_seconds seconds\n"),
+        "{text}"
+    );
+    let prometheus = metrics("*/*");
+    let content_type = "text/plain; version=0.0.4; charset=utf-8";
+    assert_eq!(prometheus.header("content-type"), Some(content_type));
+    let text = prometheus.text();
+    assert!(
+        text.contains("# TYPE process_cpu_seconds_total counter\n"),
+        "{text}"
+    );
+    assert_eq!(get(server(), "/metrics?debug=1").status, 400);
+    assert_eq!(ask(server(), "POST", "/metrics", "").status, 405);
+    if is_there("promtool") {
+        let output = promtool(&["check", "metrics"], text);
+        assert_clean(&output);
+        assert!(
+            output.stderr.is_empty(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
+
+/// A Prometheus that scrapes the server of this process, ended with this.
+struct Prometheus {
+    child: Child,
+    address: std::net::SocketAddr,
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Prometheus {
+    fn start() -> Prometheus {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("prometheus");
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        let config = folder.join("prometheus.yml");
+        let yaml = format!(
+            "global:\n  scrape_interval: 1s\nscrape_configs:\n  - job_name: service\n    static_configs:\n      - targets: ['{}']\n",
+            server()
+        );
+        fs::write(&config, yaml).unwrap();
+        // Free a moment ago; Prometheus itself does not tell which port it was given.
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let child = Command::new("prometheus")
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!(
+                "--storage.tsdb.path={}",
+                folder.join("data").display()
+            ))
+            .arg(format!("--web.listen-address={address}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Prometheus { child, address }
+    }
+
+    /// The values of all series of a query.
+    fn query(&self, query: &str) -> Vec<f64> {
+        let encoded: String = query.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let request = format!(
+            "GET /api/v1/query?query={encoded} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+            self.address
+        );
+        let Ok(answer) = send(self.address, request.as_bytes()) else {
+            return Vec::new(); // It does not listen yet.
+        };
+        let Ok(json) = serde_json::from_str::<Value>(answer.text()) else {
+            return Vec::new();
+        };
+        let series = json["data"]["result"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let value = |one: &Value| one["value"][1].as_str().unwrap().parse().unwrap();
+        series.iter().map(value).collect()
+    }
+
+    /// Asks until the answer is this.
+    fn expect(&self, query: &str, values: &[f64]) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let found = self.query(query);
+            if found == values {
+                return;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{query}: {found:?}, not {values:?}"
+            );
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+}
+
+#[test]
+fn prometheus_has_what_the_service_counts() {
+    let _alone = alone();
+    if !is_there("prometheus") {
+        return;
+    }
+    let runtime = crate::runtime();
+    runtime.block_on(async {
+        let mut alive = tokio::task::JoinSet::new();
+        for _ in 0..7 {
+            alive.spawn(pending::<()>());
+        }
+        let alive_at = format!("tests/metrics/page.rs:{}:19", line!() - 2);
+        let mut ended = tokio::task::JoinSet::new();
+        for number in 0..12 {
+            ended.spawn(async move { assert!(number % 4 != 0, "one of three that panic") });
+        }
+        let ended_at = format!("tests/metrics/page.rs:{}:19", line!() - 2);
+        while ended.join_next().await.is_some() {}
+        let prometheus = Prometheus::start();
+        let check = move || {
+            prometheus.expect("up", &[1.0]);
+            let of = |family: &str, site: &str| format!("sum({family}{{site=~\".*{site}\"}})");
+            prometheus.expect(&of("runtime_probe_tasks_alive", &alive_at), &[7.0]);
+            prometheus.expect(
+                &of("runtime_probe_tasks_finished_total", &ended_at),
+                &[12.0],
+            );
+            prometheus.expect(&of("runtime_probe_tasks_panicked_total", &ended_at), &[3.0]);
+            prometheus.expect("count(process_open_fds)", &[1.0]);
+        };
+        tokio::task::spawn_blocking(check).await.unwrap();
+    });
+}
+
+fn monitoring() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/monitoring")
+}
+
+/// The queries of the dashboard, with values for its variables.
+fn queries() -> Vec<String> {
+    let dashboard = fs::read_to_string(monitoring().join("dashboard.json")).unwrap();
+    let dashboard: Value = serde_json::from_str(&dashboard).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap().iter();
+    let targets = panels.flat_map(|panel| panel["targets"].as_array().unwrap());
+    let queries = targets.map(|target| target["expr"].as_str().unwrap().to_owned());
+    queries
+        .map(|query| {
+            let query = query.replace("$__rate_interval", "1m");
+            query.replace("$job", "service").replace("$instance", ".*")
+        })
+        .collect()
+}
+
+#[test]
+fn alert_rules_and_queries_are_those_of_the_page() {
+    let _alone = alone();
+    let alerts = fs::read_to_string(monitoring().join("alerts.yml")).unwrap();
+    let queries = queries();
+    assert!(queries.len() > 10);
+    // Every family that they name is there, while there is something in it.
+    pprof::set_task_histograms(true);
+    let runtime = crate::runtime();
+    let page = runtime.block_on(async {
+        for _ in 0..3 {
+            let polled = tokio::spawn(tokio::time::sleep(Duration::from_millis(5)));
+            polled.await.unwrap();
+        }
+        metrics("text/plain")
+    });
+    pprof::set_task_histograms(false);
+    let there: BTreeSet<&str> = page
+        .text()
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split(['{', ' ']).next())
+        .collect();
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let texts = queries.iter().map(String::as_str).chain([alerts.as_str()]);
+    let words = texts.flat_map(|text| text.split(|c| !is_name(c)));
+    let named: BTreeSet<&str> = words
+        .filter(|word| {
+            ["runtime_probe_", "tokio_", "process_"]
+                .iter()
+                .any(|of| word.starts_with(of))
+        })
+        .collect();
+    let missing: Vec<_> = named.difference(&there).collect();
+    assert!(
+        named.len() > 10 && missing.is_empty(),
+        "{missing:?} of {named:?}"
+    );
+    if !is_there("promtool") {
+        return;
+    }
+    let path = |file: &str| monitoring().join(file).to_str().unwrap().to_owned();
+    assert_clean(&promtool(&["check", "rules", &path("alerts.yml")], ""));
+    assert_clean(&promtool(&["test", "rules", &path("alerts_test.yml")], ""));
+    assert_clean(&promtool(&["check", "config", &path("prometheus.yml")], ""));
+    // promtool reads queries as rules.
+    let mut rules = "groups:\n  - name: dashboard\n    rules:\n".to_owned();
+    for (number, query) in queries.iter().enumerate() {
+        rules.push_str(&format!(
+            "      - record: query:{number}\n        expr: {query:?}\n"
+        ));
+    }
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("dashboard_rules.yml");
+    fs::write(&file, rules).unwrap();
+    assert_clean(&promtool(&["check", "rules", file.to_str().unwrap()], ""));
+}
+
+#[test]
+fn a_registry_of_the_services_own_has_them_beside_its_own() {
+    let _alone = alone();
+    let mut registry = Registry::default();
+    let orders = Counter::<u64>::default();
+    orders.inc_by(5);
+    registry.register("orders", "Orders", orders);
+    registry.register_collector(pprof::metrics::collector());
+    let mut page = String::new();
+    encode(&mut page, &registry).unwrap();
+    assert!(page.contains("orders_total 5\n"), "{page}");
+    assert!(page.contains("\nruntime_probe_tasks_unlisted "), "{page}");
+    assert!(!page.contains("process_"), "{page}");
+}
