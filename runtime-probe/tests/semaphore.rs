@@ -172,6 +172,10 @@ fn a_futurelock() {
 
 #[test]
 fn what_tokio_promises() {
+    assert_eq!(
+        size_of::<OwnedSemaphorePermit>(),
+        size_of::<tokio::sync::OwnedSemaphorePermit>()
+    );
     let semaphore = Arc::new(Semaphore::new(3));
     let mut permit = semaphore.try_acquire_many(3).unwrap();
     assert_eq!(
