@@ -99,8 +99,13 @@ fn in_a_root(runtime: &Runtime, name: &str) {
         assert_eq!(runtime_of(&handle.id().to_string()), expected);
         assert_eq!(runtime_of(&inside.id().to_string()), expected);
         let roots = Dump::take().0.into_iter();
-        let mut roots = roots.filter(|task| task.text.contains("root of a block_on"));
-        assert!(roots.any(|task| said(&task) == expected));
+        let roots = roots.filter(|task| task.text.contains("root of a block_on"));
+        let roots: Vec<_> = roots.collect();
+        assert!(
+            roots.iter().any(|task| said(task) == expected),
+            "{:?}",
+            roots.iter().map(|task| &task.text).collect::<Vec<_>>()
+        );
         #[cfg(tokio_unstable)]
         {
             let foreign = tokio::spawn(pending::<()>());
@@ -174,7 +179,10 @@ fn runtime_of(id: &str) -> Option<String> {
 
 /// What the line above the header says.
 fn said(task: &Task) -> Option<String> {
-    let remark = task.text.lines().find(|line| line.starts_with("# "))?;
+    let remark = task
+        .text
+        .lines()
+        .find(|line| line.starts_with("# ") && line.contains(", polls "))?;
     let name = remark.split(", runtime ").nth(1)?;
     Some(name.split(',').next().unwrap_or_default().to_owned())
 }

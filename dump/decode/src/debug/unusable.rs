@@ -12,7 +12,7 @@ pub enum Unusable {
     NoTypes(PathBuf),
     /// The types are in other files, which were not given.
     Split(PathBuf),
-    /// The program has no tokio that spawns tasks.
+    /// No types of tasks of tokio: the program spawns none, or only the standard library has types.
     NoTokio(PathBuf),
     /// What has to be kept of it takes more memory than the caller allows.
     TooLarge(PathBuf),
@@ -32,7 +32,11 @@ impl fmt::Display for Unusable {
                 "{} has its types in other files (split-debuginfo)",
                 path.display()
             ),
-            Self::NoTokio(path) => write!(f, "{} has no tokio that spawns tasks", path.display()),
+            Self::NoTokio(path) => write!(
+                f,
+                "{} has no types of tasks of tokio, which debug = 2 in the profile adds",
+                path.display()
+            ),
             Self::TooLarge(path) => write!(
                 f,
                 "the debug information of {} takes more memory than is allowed",
