@@ -274,16 +274,8 @@ fn parameters_are_strict() {
         ("debug=1&debug=1", "the parameter \"debug\" is given twice"),
         (
             "debg=2",
-            match cfg!(feature = "decode") {
-                true => {
-                    "unknown parameter \"debg\" (known here: crate, debug, decode, format, frames, fresh, group, limit, match, \
-                     minwait, names, plain, seconds, slow, state)"
-                }
-                false => {
-                    "unknown parameter \"debg\" (known here: crate, debug, format, frames, fresh, group, limit, match, minwait, \
-                     names, plain, seconds, slow, state)"
-                }
-            },
+            "unknown parameter \"debg\" (known here: crate, debug, decode, format, frames, fresh, group, limit, match, minwait, \
+             names, plain, seconds, slow, state)",
         ),
         (
             "debug=2&plain=2",

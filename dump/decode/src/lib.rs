@@ -5,24 +5,24 @@
 //! hostile. So the decoder is total: nothing that is read is trusted, and each loop has a bound.
 //!
 //! `runtime-dump pid` and the feature `decode` of runtime-probe are made of it. In the order of the data:
-//! * [`debug`]: the types of a program;
-//! * [`mapped`]: a file, mapped into memory;
-//! * [`memory`]: numbers and variants from memory, within a bound of bytes;
-//! * [`layout`]: where in tokio's structures everything is;
-//! * [`runtimes`]: runtimes and their lists of tasks;
-//! * [`list`]: a list that a thread may be changing;
-//! * [`seeds`]: schedulers that no thread is inside of;
-//! * [`finder`]: tasks by their ids, in a process that runs on;
-//! * [`roots`]: futures that threads are blocked on;
-//! * [`plan`]: what to follow in a type, compiled once;
-//! * [`chain`]: from a task's future down to what it waits for;
-//! * [`held`]: what an async body has beside what it awaits;
-//! * [`leaf`]: what is known of a leaf beside its name;
-//! * [`pool`]: blocking closures that wait for a thread;
-//! * [`workers`]: what a runtime counts of its workers;
-//! * [`trace`]: what a poll changes;
-//! * [`model`]: the result, and [`detail_text`]: details in words;
-//! * [`stacks`]: the same as stacks of runtime-dump's model.
+//! * `debug`: the types of a program;
+//! * `mapped`: a file, mapped into memory;
+//! * `memory`: numbers and variants from memory, within a bound of bytes;
+//! * `layout`: where in tokio's structures everything is;
+//! * `runtimes`: runtimes and their lists of tasks;
+//! * `list`: a list that a thread may be changing;
+//! * `seeds`: schedulers that no thread is inside of;
+//! * `finder`: tasks by their ids, in a process that runs on;
+//! * `roots`: futures that threads are blocked on;
+//! * `plan`: what to follow in a type, compiled once;
+//! * `chain`: from a task's future down to what it waits for;
+//! * `held`: what an async body has beside what it awaits;
+//! * `leaf`: what is known of a leaf beside its name;
+//! * `pool`: blocking closures that wait for a thread;
+//! * `workers`: what a runtime counts of its workers;
+//! * `trace`: what a poll changes;
+//! * `model`: the result, and [`detail_text`]: details in words;
+//! * `stacks`: the same as stacks of runtime-dump's model.
 
 mod chain;
 pub mod debug;

@@ -26,11 +26,11 @@
 //! ```
 //!
 //! In reading order:
-//! * [`row`]: events as rows;
-//! * [`schedule`]: the states of tasks, threads and procs, and what Go's reader wants to be told of their changes;
-//! * [`tables`]: texts and stacks by number;
-//! * [`generation`]: bytes of events, by thread;
-//! * [`writer`]: the file.
+//! * `row`: events as rows;
+//! * `schedule`: the states of tasks, threads and procs, and what Go's reader wants to be told of their changes;
+//! * `tables`: texts and stacks by number;
+//! * `generation`: bytes of events, by thread;
+//! * `writer`: the file.
 
 mod generation;
 mod row;

@@ -9,7 +9,7 @@ use super::token::Token;
 /// What a request must carry.
 #[derive(Clone, Debug)]
 pub enum Access {
-    /// A `Host` of this machine, see [`host`]: for addresses that only this machine reaches. For unix sockets, too: a tunnel
+    /// A `Host` of this machine: for addresses that only this machine reaches. For unix sockets, too: a tunnel
     /// (`ssh -L 6060:/run/app.sock`) puts them before a browser.
     Loopback,
     /// The token, whatever the `Host`: for addresses that others reach.

@@ -13,7 +13,7 @@
 //! * [`client`]: whether the one who asked is still there;
 //! * [`reply`]: status, headers and a body that is bytes or a stream;
 //! * [`refusal`]: a status and a sentence, the only error a client is ever shown;
-//! * [`access`]: who is let in: by [`host`], or by [`token`], which may come as `base64`, and no [`foreign_page`];
+//! * [`access`]: who is let in: by `host`, or by [`token`], which may come as `base64`, and no `foreign_page`;
 //!
 //! what lets another server carry it:
 //! * [`exchange`]: a request and its reply, without a socket;

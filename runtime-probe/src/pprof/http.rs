@@ -1,4 +1,4 @@
-//! The endpoints for another HTTP server than [`Server`]: checks and handlers, without a socket, in std's types. The crate
+//! The endpoints for another HTTP server than [`Server`](super::Server): checks and handlers, without a socket, in std's types. The crate
 //! `runtime-probe-axum` is made of this, and a router for another framework can be.
 //!
 //! ```

@@ -1,7 +1,7 @@
 //! What a program's debug information tells of its types.
 //!
 //! * [`index`]: where in it everything is, in one pass;
-//! * [`roots`]: which future a frame of `block_on` is for;
+//! * `roots`: which future a frame of `block_on` is for;
 //! * [`types`]: types, read when they are first needed;
 //! * [`unusable`]: why there is no index.
 

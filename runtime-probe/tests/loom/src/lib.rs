@@ -17,7 +17,7 @@ mod primitive;
 
 /// Numbers of sets, without the sets.
 mod labels {
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub(crate) struct LabelSet(u16);
 
     impl LabelSet {
