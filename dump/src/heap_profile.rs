@@ -7,17 +7,18 @@
 //!
 //! The largest comes first. Go 1.27 has the smallest first.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::io::{self, Write};
-use std::ptr;
 
 use crate::address_list::AddressList;
 use crate::count_text::{push_frames, push_remarks};
-use crate::labels::{self, Labels};
+use crate::labels::{self, Labels, owned};
 use crate::mem_stats::MemStats;
 use crate::profile::{LabelValue, Measure, ProfileBuilder};
 use crate::proto;
 use crate::stack::{Location, Mapping, Stack};
+use crate::stack_profile::{Group, StackProfile, Values};
 
 /// Samples of one stack and of about one size.
 #[derive(Clone, Copy, Debug)]
@@ -67,17 +68,17 @@ pub struct Objects {
 #[derive(Clone, Debug)]
 pub struct HeapProfile {
     rate: u64,
-    groups: Vec<Group>,
-    comments: Vec<String>,
+    stacks: StackProfile<Key, Sums>,
     /// Of a difference its length.
     duration_ns: Option<i64>,
 }
 
-/// The samples of one address list, its labels and a class of sizes.
-#[derive(Clone, Debug)]
-struct Group {
-    key: (String, Labels, u64),
-    list: AddressList,
+/// Labels and a class of sizes.
+type Key = (Labels, u64);
+
+/// What samples add up to.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sums {
     /// What they stand for.
     allocated: Estimate,
     in_use: Estimate,
@@ -145,20 +146,26 @@ impl Objects {
     }
 }
 
-impl Group {
-    fn new(key: (String, Labels, u64), list: AddressList) -> Self {
-        Group {
-            key,
-            list,
-            allocated: Estimate::default(),
-            in_use: Estimate::default(),
-            allocated_samples: Estimate::default(),
-            in_use_samples: Estimate::default(),
+impl Sums {
+    fn of(sample: &Allocated<'_>, rate: u64) -> Self {
+        let mut sums = Sums::default();
+        for (objects, estimate, samples) in [
+            (
+                sample.allocated,
+                &mut sums.allocated,
+                &mut sums.allocated_samples,
+            ),
+            (sample.in_use, &mut sums.in_use, &mut sums.in_use_samples),
+        ] {
+            let factor = objects.stand_for(sample.rate);
+            *estimate = objects.samples().times(factor);
+            let now = match sample.rate == rate {
+                true => 1.0,
+                false => factor / objects.stand_for(rate),
+            };
+            *samples = objects.samples().times(now);
         }
-    }
-
-    fn labels(&self) -> &Labels {
-        &self.key.1
+        sums
     }
 
     fn values(&self) -> [i64; 4] {
@@ -176,51 +183,47 @@ impl Group {
     }
 }
 
+/// What is most in use first, then what was allocated most.
+impl Values for Sums {
+    fn add(&mut self, other: &Self) {
+        self.allocated.add(other.allocated);
+        self.in_use.add(other.in_use);
+        self.allocated_samples.add(other.allocated_samples);
+        self.in_use_samples.add(other.in_use_samples);
+    }
+
+    /// What was allocated stays in the profile.
+    fn is_nothing(&self) -> bool {
+        false
+    }
+
+    fn compare(&self, other: &Self) -> Ordering {
+        let by_use = other.in_use.bytes.total_cmp(&self.in_use.bytes);
+        by_use.then_with(|| other.allocated.bytes.total_cmp(&self.allocated.bytes))
+    }
+}
+
 impl HeapProfile {
     /// Adds up samples of equal stacks with equal labels. `rate` is the one in force: bytes for each sample on average.
     pub fn new<'s>(rate: u64, samples: impl IntoIterator<Item = Allocated<'s>>) -> Self {
-        let mut lists: HashMap<*const Stack, (AddressList, String)> = HashMap::new();
-        let mut groups: HashMap<(String, Labels, u64), Group> = HashMap::new();
-        for sample in samples {
-            let (list, addresses) = lists.entry(ptr::from_ref(sample.stack)).or_insert_with(|| {
-                let list = AddressList::of(sample.stack);
-                let key = list.key();
-                (list, key)
-            });
-            let labels = sample.labels.iter();
-            let labels = labels.map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-            let key = (addresses.clone(), labels.collect(), sample.size_class);
-            let group = groups
-                .entry(key)
-                .or_insert_with_key(|key| Group::new(key.clone(), list.clone()));
-            for (objects, estimate, samples) in [
-                (
-                    sample.allocated,
-                    &mut group.allocated,
-                    &mut group.allocated_samples,
-                ),
-                (sample.in_use, &mut group.in_use, &mut group.in_use_samples),
-            ] {
-                let factor = objects.stand_for(sample.rate);
-                estimate.add(objects.samples().times(factor));
-                let now = match sample.rate == rate {
-                    true => 1.0,
-                    false => factor / objects.stand_for(rate),
-                };
-                samples.add(objects.samples().times(now));
-            }
-        }
+        let records = samples.into_iter().map(|sample| {
+            let key = (owned(sample.labels), sample.size_class);
+            (sample.stack, key, Sums::of(&sample, rate))
+        });
         HeapProfile {
             rate,
-            groups: sorted(groups.into_values().collect()),
-            comments: Vec::new(),
+            stacks: StackProfile::new(records, AddressList::of),
             duration_ns: None,
         }
     }
 
     /// What all samples stand for: objects and bytes allocated, objects and bytes in use.
     pub fn totals(&self) -> [i64; 4] {
-        let each = self.groups.iter().map(Group::values);
+        let each = self
+            .stacks
+            .groups()
+            .iter()
+            .map(|group| group.values.values());
         each.fold([0i64; 4], |sums, values| {
             std::array::from_fn(|at| sums[at].saturating_add(values[at]))
         })
@@ -228,39 +231,25 @@ impl HeapProfile {
 
     /// Adds a remark on the whole profile; every format has a place for it.
     pub fn comment(&mut self, text: impl Into<String>) {
-        self.comments.push(text.into());
+        self.stacks.comment(text);
     }
 
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
-        self.groups.is_empty()
+        self.stacks.groups().is_empty()
     }
 
     /// The locations of all address lists; one that several lists have comes several times.
     pub fn locations(&self) -> impl Iterator<Item = &Location> {
-        let lists = self.groups.iter().map(|group| group.list.locations());
-        lists.flatten().map(|location| &**location)
+        self.stacks.locations()
     }
 
     /// The same with the scaffolding of all stacks left out, for forms that people look at.
     #[must_use]
     pub fn shown(&self) -> Self {
-        let mut groups: HashMap<(String, Labels, u64), Group> = HashMap::new();
-        for group in &self.groups {
-            let list = group.list.shown();
-            let (_, labels, class) = &group.key;
-            let key = (list.key(), labels.clone(), *class);
-            let sum = groups
-                .entry(key)
-                .or_insert_with_key(|key| Group::new(key.clone(), list));
-            sum.allocated.add(group.allocated);
-            sum.in_use.add(group.in_use);
-            sum.allocated_samples.add(group.allocated_samples);
-            sum.in_use_samples.add(group.in_use_samples);
-        }
         HeapProfile {
-            groups: sorted(groups.into_values().collect()),
-            ..self.clone()
+            stacks: self.stacks.shown(),
+            ..*self
         }
     }
 
@@ -270,10 +259,10 @@ impl HeapProfile {
     /// Those of the writer.
     pub fn write_text(&self, mem_stats: &MemStats, mut out: impl Write) -> io::Result<()> {
         let (mut allocated, mut in_use) = ([0; 2], [0; 2]);
-        for group in &self.groups {
+        for group in self.stacks.groups() {
             for (sum, samples) in [
-                (&mut allocated, group.allocated_samples),
-                (&mut in_use, group.in_use_samples),
+                (&mut allocated, group.values.allocated_samples),
+                (&mut in_use, group.values.in_use_samples),
             ] {
                 let [objects, bytes] = samples.whole();
                 sum[0] += objects;
@@ -287,17 +276,17 @@ impl HeapProfile {
         let mut text = b"heap profile: ".to_vec();
         push_values(&mut text, in_use, allocated);
         text.extend_from_slice(format!(" @ heap/{}\n", self.rate.saturating_mul(2)).as_bytes());
-        push_remarks(&mut text, &self.comments);
-        for group in &self.groups {
+        push_remarks(&mut text, self.stacks.comments());
+        for group in self.stacks.groups() {
             let (in_use, allocated) = (
-                group.in_use_samples.whole(),
-                group.allocated_samples.whole(),
+                group.values.in_use_samples.whole(),
+                group.values.allocated_samples.whole(),
             );
             push_values(&mut text, in_use, allocated);
             text.extend_from_slice(b" @");
             text.extend_from_slice(group.key.0.as_bytes());
             text.push(b'\n');
-            labels::push_line(&mut text, group.labels());
+            labels::push_line(&mut text, &group.key.1.0);
             push_frames(&mut text, &group.list);
             out.write_all(&text)?;
             text.clear();
@@ -323,24 +312,29 @@ impl HeapProfile {
     /// nothing.
     #[must_use]
     pub fn since(&self, before: &HeapProfile, duration_ns: i64) -> Self {
-        let mut groups: HashMap<_, Group> = self
-            .groups
+        let mut groups: HashMap<_, Group<Key, Sums>> = self
+            .stacks
+            .groups()
             .iter()
             .map(|group| (group.key.clone(), group.clone()))
             .collect();
-        for old in &before.groups {
+        for old in before.stacks.groups() {
             let group = groups
                 .entry(old.key.clone())
-                .or_insert_with_key(|key| Group::new(key.clone(), old.list.clone()));
-            group.allocated = group.allocated.minus(old.allocated);
-            group.in_use = group.in_use.minus(old.in_use);
+                .or_insert_with_key(|key| Group {
+                    key: key.clone(),
+                    list: old.list.clone(),
+                    values: Sums::default(),
+                });
+            group.values.allocated = group.values.allocated.minus(old.values.allocated);
+            group.values.in_use = group.values.in_use.minus(old.values.in_use);
         }
-        let mut groups: Vec<Group> = groups.into_values().collect();
-        groups.retain(|group| group.values() != [0; 4]);
+        let mut groups: Vec<_> = groups.into_values().collect();
+        groups.retain(|group| group.values.values() != [0; 4]);
         HeapProfile {
-            groups: sorted(groups),
+            stacks: self.stacks.with(groups),
             duration_ns: Some(duration_ns),
-            ..self.clone()
+            ..*self
         }
     }
 
@@ -357,16 +351,15 @@ impl HeapProfile {
             .period(measure("space", "bytes"), rate)
             .time_ns(time_ns)
             .duration_ns(self.duration_ns.unwrap_or(0));
-        let comments = self.comments.iter();
-        let mut builder = comments.fold(builder, |builder, comment| builder.comment(comment));
-        for group in &self.groups {
-            let labels = group.labels().iter();
+        let mut builder = self.stacks.remark(builder);
+        for group in self.stacks.groups() {
+            let labels = group.key.1.0.iter();
             let mut labels: Vec<(&str, LabelValue)> = labels
                 .map(|(key, value)| (&**key, LabelValue::Text(value)))
                 .collect();
-            labels.push(("bytes", LabelValue::Number(group.size())));
+            labels.push(("bytes", LabelValue::Number(group.values.size())));
             labels.sort_unstable_by_key(|(key, _)| *key);
-            builder.add_with(&group.list, &group.values(), &labels);
+            builder.add_with(&group.list, &group.values.values(), &labels);
         }
         builder
     }
@@ -375,18 +368,6 @@ impl HeapProfile {
 fn push_values(text: &mut Vec<u8>, in_use: [i64; 2], allocated: [i64; 2]) {
     let ([alive, in_use], [objects, bytes]) = (in_use, allocated);
     text.extend_from_slice(format!("{alive}: {in_use} [{objects}: {bytes}]").as_bytes());
-}
-
-/// What is most in use first, then what was allocated most.
-fn sorted(mut groups: Vec<Group>) -> Vec<Group> {
-    groups.sort_unstable_by(|a, b| {
-        let by_use = b.in_use.bytes.total_cmp(&a.in_use.bytes);
-        let by_allocation = || b.allocated.bytes.total_cmp(&a.allocated.bytes);
-        by_use
-            .then_with(by_allocation)
-            .then_with(|| a.key.cmp(&b.key))
-    });
-    groups
 }
 
 #[cfg(test)]
@@ -467,7 +448,7 @@ mod tests {
             assert_eq!(proto.sample[0].value[0], expected.round() as i64);
             let scaled = 1.0 / (1.0 - (-1000.0 / rate as f64).exp());
             let factor = if rate == 1 { 1.0 } else { scaled };
-            let raw = profile.groups[0].in_use_samples.objects;
+            let raw = profile.stacks.groups()[0].values.in_use_samples.objects;
             assert!((raw * factor - expected).abs() < 1.0, "{raw}");
         }
     }
