@@ -5,7 +5,7 @@
 
 use crate::environment::DEBUG;
 use crate::profile::sched::sched;
-use crate::sys::process_memory;
+use crate::sys::status_file::StatusFile;
 use std::io::{self, Write};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -67,16 +67,17 @@ pub(crate) fn from_environment() {
 
 /// The memory of the process in one line. What the allocator holds of it is not known without an allocator of ours.
 fn heap_line(since_ms: u64) -> String {
-    let known = process_memory::read();
-    let number = |bytes: Option<u64>| {
+    let status = StatusFile::read();
+    let number = |key| {
+        let bytes: Option<u64> = status.bytes(key);
         bytes.map_or_else(|| "-".to_owned(), |bytes| (bytes >> 10).to_string())
     };
     format!(
         "HEAP {since_ms}ms: rss={} KiB anonymous={} KiB peak={} KiB swapped={} KiB",
-        number(known.resident),
-        number(known.anonymous),
-        number(known.peak),
-        number(known.swapped),
+        number("VmRSS:"),
+        number("RssAnon:"),
+        number("VmHWM:"),
+        number("VmSwap:"),
     )
 }
 

@@ -4,7 +4,7 @@
 use super::figures;
 use crate::registry::vars::{self, Value, Var};
 use crate::snapshot::sites;
-use crate::sys::process_status::ProcessStatus;
+use crate::sys::status_file::StatusFile;
 use runtime_dump::json::push_string;
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
@@ -110,8 +110,8 @@ fn map<const N: usize>(entries: [(&str, Value); N]) -> Value {
 
 /// What Go's names mean here, too; what only an allocator knows is not there.
 fn memstats() -> Value {
-    let status = ProcessStatus::read();
-    map([("Sys", optional(status.data_bytes))])
+    // Address space for data: heaps and stacks.
+    map([("Sys", optional(StatusFile::read().bytes("VmData:")))])
 }
 
 fn tasks() -> Value {

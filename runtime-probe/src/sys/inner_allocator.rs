@@ -1,6 +1,6 @@
 //! What an allocator tells of itself, and how it gives memory back: each by its own functions.
 
-use std::fs;
+use super::status_file::StatusFile;
 
 /// What is known of a process's memory, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,10 +41,10 @@ impl InnerAllocator {
             InnerAllocator::System => imp::facts(),
             InnerAllocator::Other => Facts::default(),
         };
-        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let status = StatusFile::read();
         Facts {
-            resident: field(&status, "VmRSS:"),
-            most_resident: field(&status, "VmHWM:"),
+            resident: status.bytes("VmRSS:"),
+            most_resident: status.bytes("VmHWM:"),
             ..facts
         }
     }
@@ -56,13 +56,6 @@ impl InnerAllocator {
             InnerAllocator::Other => false,
         }
     }
-}
-
-/// A number of kB in `/proc/self/status`, in bytes.
-fn field(status: &str, name: &str) -> Option<u64> {
-    let value = status.lines().find_map(|line| line.strip_prefix(name))?;
-    let kilobytes: u64 = value.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kilobytes * 1024)
 }
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -98,18 +91,5 @@ mod imp {
 
     pub(super) fn give_back() -> bool {
         false
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_field_is_in_bytes() {
-        let status = "VmPeak:\t  100 kB\nVmHWM:\t    2048 kB\nVmRSS:\t      16 kB\n";
-        assert_eq!(field(status, "VmRSS:"), Some(16 << 10));
-        assert_eq!(field(status, "VmHWM:"), Some(2 << 20));
-        assert_eq!(field("VmRSS: much\n", "VmRSS:"), None);
     }
 }

@@ -10,7 +10,6 @@ pub(crate) mod modules;
 #[cfg(feature = "decode")]
 pub(crate) mod monotonic;
 pub(crate) mod own_memory;
-pub(crate) mod process_memory;
 pub(crate) mod process_status;
 #[cfg(all(
     feature = "interpose",
@@ -20,5 +19,6 @@ pub(crate) mod process_status;
 pub(crate) mod pthread;
 pub(crate) mod reserved;
 pub(crate) mod signal;
+pub(crate) mod status_file;
 pub(crate) mod thread;
 pub(crate) mod thread_status;

@@ -1,5 +1,7 @@
 //! What the system tells of the process as a whole.
 
+use super::status_file::StatusFile;
+
 /// As of now; each `None` where the system does not tell.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ProcessStatus {
@@ -7,8 +9,6 @@ pub(crate) struct ProcessStatus {
     pub(crate) virtual_bytes: Option<u64>,
     /// Bytes of it that are in memory.
     pub(crate) resident_bytes: Option<u64>,
-    /// Bytes of address space for data: heaps and stacks.
-    pub(crate) data_bytes: Option<u64>,
     pub(crate) open_fds: Option<u64>,
     pub(crate) most_fds: Option<u64>,
     pub(crate) threads: Option<u64>,
@@ -19,14 +19,11 @@ pub(crate) struct ProcessStatus {
 impl ProcessStatus {
     /// Reads it, from five files of `/proc`: some 50 us, and more for each open file.
     pub(crate) fn read() -> Self {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let line = |key: &str| status.lines().find_map(|line| line.strip_prefix(key));
-        let kilobytes = |key| number(line(key)?).map(|kilobytes| kilobytes * 1024);
+        let status = StatusFile::read();
         ProcessStatus {
-            virtual_bytes: kilobytes("VmSize:"),
-            resident_bytes: kilobytes("VmRSS:"),
-            data_bytes: kilobytes("VmData:"),
-            threads: line("Threads:").and_then(number),
+            virtual_bytes: status.bytes("VmSize:"),
+            resident_bytes: status.bytes("VmRSS:"),
+            threads: status.number("Threads:"),
             // The folder itself is open while it is read.
             open_fds: std::fs::read_dir("/proc/self/fd")
                 .map(|files| files.count().saturating_sub(1) as u64)
