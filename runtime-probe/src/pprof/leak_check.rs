@@ -77,7 +77,7 @@ impl LeakCheck {
     /// If some are left a second later, with their dump.
     pub async fn verify(mut self) {
         let began = Instant::now();
-        while self.is_open && self.count() > 0 && began.elapsed() < GRACE {
+        while self.has_to_wait(began) {
             // The clock of the runtime may be paused, and would go on while the runtime has nothing to do.
             driving::let_others_run().await;
             std::thread::sleep(PAUSE);
@@ -85,17 +85,21 @@ impl LeakCheck {
         self.close();
     }
 
+    /// Some tasks are left, and may be about to end.
+    fn has_to_wait(&self, began: Instant) -> bool {
+        self.is_open && self.count() > 0 && began.elapsed() < GRACE
+    }
+
     fn count(&self) -> usize {
         count_left(|task| self.is_left(task))
     }
 
     fn is_left(&self, task: Left<'_>) -> bool {
-        let spawned_at = task.spawned_at.map(ToString::to_string);
         let is_ignored = |pattern: &String| {
             task.type_name.contains(&**pattern)
-                || spawned_at
-                    .as_ref()
-                    .is_some_and(|at| at.contains(&**pattern))
+                || task
+                    .spawned_at
+                    .is_some_and(|at| at.to_string().contains(&**pattern))
         };
         let is_spawned = !matches!(task.kind, Kind::BlockOn | Kind::Nested);
         let nowhere = RuntimeNumber::default();
@@ -126,7 +130,7 @@ impl Drop for LeakCheck {
             return;
         }
         let began = Instant::now();
-        while self.is_open && self.count() > 0 && began.elapsed() < GRACE {
+        while self.has_to_wait(began) {
             std::thread::sleep(PAUSE);
         }
         self.close();
