@@ -12,7 +12,7 @@ pub enum Unusable {
     NoTypes(PathBuf),
     /// The types are in other files, which were not given.
     Split(PathBuf),
-    /// No types of tasks of tokio: the program spawns none, or only the standard library has types.
+    /// No types of tasks of tokio: the program spawns none, or the crates that do have no types, while others have.
     NoTokio(PathBuf),
     /// What has to be kept of it takes more memory than the caller allows.
     TooLarge(PathBuf),
