@@ -29,7 +29,7 @@ pub(super) const PAGE: Page = Page {
     about: "Where tasks waited for each other: channels, locks, semaphores, joins. Counts only while a rate is set; \
             seconds=10&rate=10000 sets one for ten seconds. include=sleep,io adds those waits, ongoing=1 those that have not \
             ended.",
-    count,
+    count: |_| count(),
     takes_post: false,
     answer,
 };

@@ -40,7 +40,7 @@ pub(super) const PAGE: Page = Page {
             decode=0 leaves out the stacks that foreign tasks have by their futures; \
             fresh=1 first wakes the tasks whose stacks leave open where they wait. Threads that run a task are asked for its \
             stack by a signal; slow=1s says of which polls the thread is told of.",
-    count: tasks::count,
+    count: |_| tasks::count(),
     takes_post: false,
     answer,
 };
@@ -76,7 +76,7 @@ pub(super) const LEAKS_PAGE: Page = Page {
     name: leaks::NAME,
     about: "Tasks that can never go on: no waker of them is left, or they are in a deadlock or behind one. debug=2 writes all \
             tasks, with a mark at these, as Go does.",
-    count: leaks::count,
+    count: leaks::count_with,
     answer: |request| {
         only(request, &LEAK_PARAMETERS)?;
         let span = Span::of(request)?;

@@ -20,7 +20,7 @@ pub(super) const PAGE: Page = Page {
     about: "What is allocated and alive, by the stack that allocated it, for go tool pprof without debug=1. Needs the global \
             allocator pprof::heap::Allocator. seconds=10 is what changes meanwhile; gc=1 gives free memory back to the system \
             first; labels=task,age keeps what is alive apart by the task that allocated it and by its age.",
-    count,
+    count: |_| count(),
     takes_post: false,
     answer: |request| answer(request, Shows::InUse),
 };
@@ -30,7 +30,7 @@ pub(super) const ALLOCS_PAGE: Page = Page {
     name: Shows::Allocated.name(),
     link: "?debug=1",
     about: "The same as heap, with all that was allocated since the start in the first place.",
-    count,
+    count: |_| count(),
     takes_post: false,
     answer: |request| answer(request, Shows::Allocated),
 };

@@ -14,6 +14,7 @@ use std::fmt::Write;
 /// Answers a request.
 pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
     only(request, &[])?;
+    let conditions = conditions::now();
     let mut page = String::from(
         "<!DOCTYPE html>\n<html>\n<head>\n<meta charset=\"utf-8\">\n<title>/debug/pprof/</title>\n<style>\n\
          .profile-name{display:inline-block;width:6rem}\n</style>\n</head>\n<body>\n/debug/pprof/\n<br>\n\
@@ -24,7 +25,7 @@ pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
         name, link, count, ..
     } in &PAGES
     {
-        let count = count();
+        let count = count(&conditions);
         let _ = writeln!(
             page,
             "<tr><td>{count}</td><td><a href='{name}{link}'>{name}</a></td></tr>"
@@ -45,7 +46,6 @@ pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
             escape(about)
         );
     }
-    let conditions = conditions::now();
     if !conditions.is_empty() {
         page.push_str("</ul>\n</p>\n<p>\nConditions:\n<ul>\n");
         for condition in conditions {

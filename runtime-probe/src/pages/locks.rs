@@ -15,7 +15,7 @@ pub(super) const PAGE: Page = Page {
     link: "",
     about: "Locks that something waits for now: the type and where it was created, who has it since when, and what waits, by line. \
             Deadlocks are told above them. format=json is the same for programs.",
-    count,
+    count: |_| count(),
     takes_post: false,
     answer: |request| {
         let is_json = match request.param("format")? {

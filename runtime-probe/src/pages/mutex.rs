@@ -24,7 +24,7 @@ pub(super) const PAGE: Page = Page {
     link: "?debug=1",
     about: "Who made others wait for a lock: the waiters' time, at the stack that released it. Counts only while a fraction is \
             set; seconds=10&fraction=1 sets one for ten seconds.",
-    count,
+    count: |_| count(),
     takes_post: false,
     answer,
 };

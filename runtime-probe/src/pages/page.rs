@@ -3,6 +3,7 @@
 use super::{
     block, cmdline, goroutine, heap, locks, mutex, profile, symbol, tasks, threads, trace,
 };
+use crate::profile::conditions::Condition;
 use runtime_probe_http::refusal::Refusal;
 use runtime_probe_http::reply::Reply;
 use runtime_probe_http::request::Request;
@@ -15,15 +16,15 @@ pub(super) struct Page {
     pub(super) link: &'static str,
     /// What it shows, for the index.
     pub(super) about: &'static str,
-    /// How many entries it has now.
-    pub(super) count: fn() -> usize,
+    /// How many entries it has now, where these are the conditions of the process.
+    pub(super) count: fn(&[Condition]) -> usize,
     pub(super) takes_post: bool,
     pub(super) answer: fn(&Request) -> Result<Reply, Refusal>,
 }
 
 impl Page {
     /// Of a page that is no list, as Go counts it.
-    pub(super) fn no_entries() -> usize {
+    pub(super) fn no_entries(_: &[Condition]) -> usize {
         0
     }
 }

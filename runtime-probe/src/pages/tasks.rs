@@ -19,7 +19,7 @@ pub(super) const PAGE: Page = Page {
     link: "?debug=1",
     about: "Tasks by where they are spawned: how many are alive, were spawned and have finished or panicked, and how often they \
             were polled. seconds=10 notes for ten seconds how long polls, waits, and the delays before polls are. debug=0 is JSON.",
-    count: snapshot::sites::count,
+    count: |_| snapshot::sites::count(),
     takes_post: false,
     answer,
 };

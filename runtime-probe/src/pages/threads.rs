@@ -17,7 +17,7 @@ pub(super) const CREATION_PAGE: Page = Page {
     name: "threadcreate",
     link: "?debug=1",
     about: "The threads of the process, counted by who created them, which the feature interpose notes. debug=2 writes a block per thread.",
-    count: snapshot::threads::count,
+    count: |_| snapshot::threads::count(),
     takes_post: false,
     answer: |request| answer(request, Shown::Creation),
 };
@@ -28,7 +28,7 @@ pub(super) const PAGE: Page = Page {
     link: "?debug=1",
     about: "Where the threads of the process are, each asked by a signal. debug=2 writes a block per thread, with its state and \
             the CPU time it has used, format=json an object. Below them, what tokio counts of its runtimes and workers.",
-    count: snapshot::threads::count,
+    count: |_| snapshot::threads::count(),
     takes_post: false,
     answer: |request| answer(request, Shown::Now),
 };

@@ -57,6 +57,14 @@ pub(super) fn of(under_way: &[UnderWay]) -> Vec<Condition> {
     look.conditions(resolver)
 }
 
+/// The deadlocks among them.
+pub(crate) fn deadlocks(conditions: &[Condition]) -> impl Iterator<Item = &Deadlock> {
+    conditions.iter().filter_map(|condition| match condition {
+        Condition::Deadlock { deadlock, .. } => Some(deadlock),
+        _ => None,
+    })
+}
+
 /// What was found before any names.
 pub(super) struct Look {
     deadlocks: Vec<Deadlock>,

@@ -3,7 +3,7 @@
 //! Go finds a goroutine that waits for what no running goroutine can reach. Rust has no collector that could tell: a task whose
 //! channel is kept only by a task that never goes on either is not found, and the output says what is covered.
 
-use super::conditions::Condition;
+use super::conditions::{self, Condition};
 use super::doing::Does;
 use super::goroutine::Goroutines;
 use super::goroutine_forms::Lines;
@@ -77,14 +77,7 @@ impl Leaked {
 
 impl Goroutines {
     pub(super) fn find_leaked(&self) -> Leaked {
-        let deadlocks = self
-            .conditions
-            .iter()
-            .filter_map(|condition| match condition {
-                Condition::Deadlock { deadlock, .. } => Some(deadlock),
-                _ => None,
-            });
-        let tasks = leaked(&self.tasks, deadlocks);
+        let tasks = leaked(&self.tasks, conditions::deadlocks(&self.conditions));
         let mut marked = HashMap::new();
         for row in self.tasks.rows.iter().filter(|row| tasks.contains(&row.id)) {
             let reason = self.doings[row.stack_key as usize].text();
@@ -114,6 +107,11 @@ fn leaked<'d>(tasks: &Tasks, deadlocks: impl Iterator<Item = &'d Deadlock>) -> H
 /// How many there are.
 pub(crate) fn count() -> usize {
     leaked(&Tasks::take(), deadlocks::now().iter()).len()
+}
+
+/// The same, where these are the conditions of the process.
+pub(crate) fn count_with(conditions: &[Condition]) -> usize {
+    leaked(&Tasks::take(), conditions::deadlocks(conditions)).len()
 }
 
 /// The ids of all tasks.

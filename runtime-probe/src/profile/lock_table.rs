@@ -1,6 +1,6 @@
 //! Locks that something waits for, each with its holder and its waiters by where these are.
 
-use super::conditions::Condition;
+use super::conditions::{self, Condition};
 use super::diagnosis::OFF;
 use super::goroutine::Goroutines;
 use super::goroutine_forms::Lines;
@@ -8,11 +8,8 @@ use super::held_locks::{described, place, wait};
 use super::leaf_stacks::own_frame;
 use super::selection::{Selection, grouped};
 use crate::registry::locks::Who;
+use crate::snapshot::locks::{self, Lock, Waiter};
 use crate::snapshot::tasks::Row;
-use crate::snapshot::{
-    self,
-    locks::{self, Lock, Waiter},
-};
 use crate::source;
 use crate::symbol::resolver::resolver;
 use crate::symbol::role;
@@ -72,15 +69,8 @@ impl LockTable {
         if !source::is_on() {
             return writeln!(out, "# {OFF}");
         }
-        let deadlocks = self
-            .0
-            .conditions
-            .iter()
-            .filter_map(|condition| match condition {
-                Condition::Deadlock { deadlock, .. } => Some(deadlock),
-                _ => None,
-            });
-        let members = deadlocks.flat_map(|deadlock| &deadlock.members);
+        let members =
+            conditions::deadlocks(&self.0.conditions).flat_map(|deadlock| &deadlock.members);
         let tasks: HashSet<Who> = members.map(|member| member.who).collect();
         if tasks.is_empty() {
             return writeln!(
@@ -205,8 +195,8 @@ impl LockTable {
 }
 
 /// How many cycles there are.
-pub(crate) fn deadlocks() -> usize {
-    snapshot::deadlocks::now().len()
+pub(crate) fn deadlocks(conditions: &[Condition]) -> usize {
+    conditions::deadlocks(conditions).count()
 }
 
 /// How many locks something waits for.
