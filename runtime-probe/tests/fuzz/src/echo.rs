@@ -15,7 +15,13 @@ pub mod proto {
     #[derive(Clone, Debug, Default)]
     pub struct Profile {
         pub asked: String,
-        pub sample_type: Vec<()>,
+        pub sample_type: Vec<ValueType>,
+        pub default_sample_type: i64,
+    }
+
+    #[derive(Clone, Debug, Default)]
+    pub struct ValueType {
+        pub r#type: i64,
     }
 
     impl Profile {
@@ -72,6 +78,10 @@ pub(crate) mod goroutine {
 
         pub(crate) fn write_samples(&self, mut out: impl Write) -> io::Result<()> {
             writeln!(out, "# samples of {:?}", self.0)
+        }
+
+        pub(crate) fn write_json(&self, mut out: impl Write) -> io::Result<()> {
+            writeln!(out, "# json of {:?}", self.0)
         }
 
         pub(crate) fn profile(&self) -> Profile {
@@ -471,6 +481,10 @@ pub(crate) mod threads {
             writeln!(out, "# counts: {:?} of {:?}", self.1, self.0)
         }
 
+        pub(crate) fn json(&self) -> Vec<u8> {
+            format!("# json: {:?} of {:?}", self.1, self.0).into()
+        }
+
         pub(crate) fn profile(&self) -> Profile {
             profile(format!("{:?} of {:?}", self.1, self.0))
         }
@@ -478,6 +492,47 @@ pub(crate) mod threads {
         pub(crate) fn shown_profile(&self) -> Profile {
             self.profile()
         }
+    }
+}
+
+/// A profile of the program's own.
+pub(crate) mod custom {
+    use super::*;
+
+    const NAME: &str = "connections";
+
+    pub(crate) fn find(name: &str) -> Option<&'static str> {
+        (name == NAME).then_some(NAME)
+    }
+
+    pub(crate) fn counts() -> Vec<(&'static str, usize)> {
+        vec![(NAME, 1)]
+    }
+
+    pub(crate) struct Custom(String);
+
+    impl Custom {
+        pub(crate) fn collect(name: &str, crates: &Crates) -> Self {
+            Custom(format!("{name} {crates:?}"))
+        }
+
+        pub(crate) fn profile(&self) -> Profile {
+            profile(self.0.clone())
+        }
+
+        pub(crate) fn shown_profile(&self) -> Profile {
+            self.profile()
+        }
+
+        pub(crate) fn write_text(&self, mut out: impl Write) -> io::Result<()> {
+            writeln!(out, "# counts of {}", self.0)
+        }
+    }
+}
+
+pub(crate) mod vars {
+    pub(crate) fn document() -> Vec<u8> {
+        b"{}".to_vec()
     }
 }
 

@@ -80,10 +80,10 @@ mod profile {
 
     pub(crate) use crate::echo::condensed;
     pub(crate) use crate::echo::{
-        address_names, block, conditions, contended, cpu, diagnosis, heap,
+        address_names, block, conditions, contended, cpu, custom, diagnosis, heap,
     };
     pub(crate) use crate::echo::{
-        goroutine, goroutine_forms, leaks, lock_table, mutex, sites, threads, trace,
+        goroutine, goroutine_forms, leaks, lock_table, mutex, sites, threads, trace, vars,
     };
 }
 
