@@ -34,7 +34,7 @@ RUSTFLAGS=$flags CARGO_TARGET_DIR=$target \
 # fits into some hundred bytes, 64 headers into 260.
 declare -A like=([answers]=wire [query]=parameters [pages]=parameters [texts]=dumps [profiles]=dumps)
 declare -A longest=([wire]=1024 [answers]=1024 [query]=400 [parameters]=400 [pages]=400 [durations]=100 [names]=400
-    [texts]=512 [profiles]=512 [decoder]=4096)
+    [texts]=512 [profiles]=512 [decoder]=4096 [parsers]=4096)
 
 # An allocator that gives memory back to the system after each input fetches it again for the next.
 export MALLOC_TRIM_THRESHOLD_=268435456 MALLOC_MMAP_THRESHOLD_=268435456

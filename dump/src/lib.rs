@@ -23,7 +23,8 @@
 //! * [`json`]: pieces of JSON;
 //! * [`source_path`]: paths of source files, as people read them;
 //! * [`proto`]: the messages of `profile.proto`;
-//! * [`profile_file`]: their bytes, written and read.
+//! * [`profile_file`]: their bytes, written and read;
+//! * [`parse`]: all of these forms but JSON, read back, and Go's own.
 
 pub mod address_list;
 pub mod contention;
@@ -43,6 +44,7 @@ pub mod json;
 mod labels;
 pub mod mem_stats;
 pub mod naming;
+pub mod parse;
 pub mod profile;
 pub mod profile_file;
 pub mod proto;

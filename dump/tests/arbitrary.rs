@@ -10,6 +10,7 @@ use runtime_dump::folded::fold;
 use runtime_dump::goroutine::{Goroutine, State, Tables};
 use runtime_dump::goroutine_samples::SampleWriter;
 use runtime_dump::goroutine_text::{TextOptions, TextWriter};
+use runtime_dump::parse::{Parsed, parse};
 use runtime_dump::proto::Profile;
 use runtime_dump::stack::{Branch, BranchKind, Frame, Location, Mapping, Site, Stack};
 use support::grammar;
@@ -80,6 +81,26 @@ proptest! {
             let site = row.site.filter(|site| (*site as usize) < tables.sites.len());
             prop_assert_eq!(block.created_by.is_some(), site.is_some());
         }
+
+        if !rows.is_empty() {
+            let Ok(Parsed::Blocks(parsed)) = parse(text.as_bytes()) else {
+                return Err(TestCaseError::fail(text));
+            };
+            prop_assert_eq!(parsed.blocks.len(), rows.len());
+            prop_assert!(parsed.remarks.is_empty(), "{:?}", parsed.remarks);
+            for ((parsed, block), row) in parsed.blocks.iter().zip(&blocks).zip(&rows) {
+                prop_assert_eq!(parsed.id, row.id);
+                prop_assert_eq!(parsed.stack.frames.len(), block.frames.len());
+                prop_assert!(parsed.stack.frames.iter().zip(&block.frames).all(|(a, b)| *a.function == b.function));
+                let parent = parsed.created_by.as_ref().map(|creation| creation.parent);
+                prop_assert_eq!(parent, block.created_by.as_ref().map(|creation| creation.parent));
+                if let Some(remark) = &parsed.remark {
+                    prop_assert_eq!(remark.name.as_ref(), row.name.as_ref());
+                    prop_assert_eq!(remark.polls, Some(row.id));
+                }
+                prop_assert_eq!(parsed.remark.is_some(), !plain);
+            }
+        }
     }
 
     #[test]
@@ -140,6 +161,16 @@ proptest! {
         prop_assert_eq!(read.total, profile.total());
         prop_assert_eq!(read.groups.iter().map(|group| group.count).sum::<u64>(), read.total);
 
+        let Ok(Parsed::Counts(parsed)) = parse(text.as_bytes()) else {
+            return Err(TestCaseError::fail(text));
+        };
+        prop_assert_eq!(parsed.total, read.total as i64);
+        for (parsed, group) in parsed.groups.iter().zip(&read.groups) {
+            prop_assert_eq!(&parsed.addresses, &group.addresses);
+            prop_assert_eq!(parsed.count, group.count as i64);
+            prop_assert!(!parsed.frames.is_empty());
+        }
+
         let profile = profile.to_profile(&tables.mappings, tables.time_ns);
         let counts: Vec<u64> = profile.sample.iter().map(|sample| sample.value[0] as u64).collect();
         prop_assert_eq!(counts, read.groups.iter().map(|group| group.count).collect::<Vec<_>>());
@@ -152,6 +183,17 @@ proptest! {
         let _ = Profile::decode(&bytes);
         let gzip: Vec<u8> = [0x1f, 0x8b, 8, 0].iter().chain(&bytes).copied().collect();
         let _ = Profile::decode(&gzip);
+    }
+
+    #[test]
+    fn parsers_take_any_lines(lines in vec(line(), 0..20), ends: bool) {
+        let text = lines.join("\n") + if ends { "\n" } else { "" };
+        match parse(text.as_bytes()) {
+            Ok(parsed) => {
+                let _ = parsed.stacks();
+            }
+            Err(error) => prop_assert!(!error.to_string().is_empty()),
+        }
     }
 
     #[test]
@@ -248,6 +290,45 @@ fn name() -> impl Strategy<Value = String> {
         "[a-z:<>{}]{1,12}",
         "[a-c()\\[\\]:, \\t\\r\\n.#@\u{85}\u{2028}é]{0,12}",
         any::<String>()
+    ]
+}
+
+/// Lines of dumps.
+const LINES: [&str; 21] = [
+    "goroutine 7 [sleep]:",
+    "goroutine 7 gp=0x1 [chan receive (leaked), 3 minutes, locked to thread] {a: b, \"c d\": \"\\x41\"}:",
+    "thread 7 [running]:",
+    "goroutine profile: total 3",
+    "threads profile: total -3",
+    "3 @ 0x11 0x21",
+    "-3 @",
+    "# labels: {\"a\":\"b\", \"c\":\"",
+    "#\t0x10\tapp::f+0x2f\tsrc/main.rs:7",
+    "#\t",
+    "app::f(...)",
+    "main.(*server).wait(0x1, {0x2, 0x3})",
+    "\tsrc/main.rs:7 +0x2f",
+    "...51 frames elided...",
+    "created by app::g in goroutine 4",
+    "# waiting 2.5s, polls 1, busy 0s, spawned at a.rs:1:2, a note",
+    "# 100 tasks, waiting 2m5s (goroutine 7), 3s (goroutine 9), ...",
+    "# \"a name\", CPU 1.5ms, runtime a",
+    "Sun Nov 29 23:07:10 UTC 2026",
+    "2026-11-29T23:07:10.25+01:00",
+    "",
+];
+
+/// A line of a dump, or what comes close to one.
+fn line() -> impl Strategy<Value = String> {
+    let cut = (
+        prop::sample::select(&LINES[..]),
+        any::<prop::sample::Index>(),
+    )
+        .prop_map(|(line, at)| line[..at.index(line.len() + 1)].to_owned());
+    prop_oneof![
+        prop::sample::select(&LINES[..]).prop_map(str::to_owned),
+        cut,
+        name()
     ]
 }
 

@@ -1,9 +1,11 @@
-//! Go's own dumps are read with the grammar that ours are checked with: proof that the checker means what Go means.
+//! Go's own dumps are read with the grammar that ours are checked with: proof that the checker means what Go means. The
+//! parsers read them, too.
 
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
+use runtime_dump::parse::{Parsed, parse};
 use support::go::Go;
 use support::grammar;
 
@@ -98,4 +100,85 @@ fn grammar_reads_what_go_writes() {
             .iter()
             .all(|group| !group.addresses.is_empty() && !group.comments.is_empty())
     );
+}
+
+#[test]
+fn parsers_read_what_go_writes() {
+    let Some(go) = Go::find("go_parsers") else {
+        return;
+    };
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/go/goroutines.go");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("go_parsers");
+    go.run([OsStr::new("run"), source.as_os_str(), folder.as_os_str()]);
+    let read = |name: &str| {
+        let bytes = fs::read(folder.join(name)).unwrap();
+        parse(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"))
+    };
+
+    let Parsed::Blocks(dump) = read("debug2") else {
+        panic!("debug2 is a dump of blocks");
+    };
+    for (state, expected) in GOROUTINES {
+        let of_state = dump
+            .blocks
+            .iter()
+            .filter(|block| state == "all" || block.state == state);
+        assert_eq!(of_state.count(), expected, "{state}");
+    }
+    assert!(dump.remarks.is_empty() && dump.blocks.iter().all(|block| block.remark.is_none()));
+    let spawned = dump
+        .blocks
+        .iter()
+        .filter_map(|block| block.created_by.as_ref());
+    let parents: Vec<_> = spawned.map(|by| (&*by.frame.function, by.parent)).collect();
+    assert_eq!(parents, [("main.main", Some(1)); 9]);
+    assert!(
+        dump.blocks
+            .iter()
+            .flat_map(|block| &block.stack.frames)
+            .any(|frame| &*frame.function == "main.(*server).wait")
+    );
+    assert!(
+        dump.blocks
+            .iter()
+            .any(|block| block.stack.elided == Some((50, 51)))
+    );
+    let labels: Vec<_> = dump.blocks.iter().flat_map(|block| &block.labels).collect();
+    assert_eq!(labels, [&("route".to_owned(), "/order now".to_owned())]);
+
+    // The three forms agree on who waits at the channel: three times alone, once with a thread of its own.
+    let waiting = |parsed: &Parsed| {
+        let stacks = parsed.stacks();
+        let total: i64 = stacks.iter().map(|stack| stack.count).sum();
+        let main = stacks.iter().filter(|stack| {
+            stack
+                .frames
+                .iter()
+                .any(|frame| &*frame.function == "main.main.func1")
+        });
+        (total, main.map(|stack| stack.count).sum::<i64>())
+    };
+    for name in ["debug1", "debug2", "debug0"] {
+        assert_eq!(waiting(&read(name)), (10, 3), "{name}");
+    }
+    let Parsed::Counts(counts) = read("debug1") else {
+        panic!("debug1 is a count profile");
+    };
+    let labelled = counts
+        .groups
+        .iter()
+        .find(|group| !group.labels.is_empty())
+        .expect("a label");
+    assert_eq!(
+        labelled.labels,
+        [("route".to_owned(), "/order now".to_owned())]
+    );
+
+    // What Go prints when it ends by a panic.
+    let crash = go.output([OsStr::new("run"), source.as_os_str(), OsStr::new("--panic")]);
+    let Ok(Parsed::Blocks(crash)) = parse(&crash.stderr) else {
+        panic!("{}", String::from_utf8_lossy(&crash.stderr));
+    };
+    assert_eq!(crash.blocks[0].state, "running");
+    assert_eq!(&*crash.blocks[0].stack.frames[0].function, "main.main");
 }

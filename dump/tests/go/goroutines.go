@@ -1,7 +1,8 @@
-// Writes the dumps of known goroutines: "debug1" and "debug2" in the folder that is named.
+// Writes the dumps of known goroutines: "debug0", "debug1" and "debug2" in the folder that is named; with --panic it panics.
 package main
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -42,10 +43,16 @@ func main() {
 	go deep(150, forever)
 	locked := &server{}
 	locked.mutex.Lock()
+	labels := pprof.Labels("route", "/order now")
+	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), labels))
 	go locked.wait()
+	pprof.SetGoroutineLabels(context.Background())
 	time.Sleep(100 * time.Millisecond)
 
-	for debug, name := range map[int]string{1: "debug1", 2: "debug2"} {
+	if os.Args[1] == "--panic" {
+		panic("as asked")
+	}
+	for debug, name := range map[int]string{0: "debug0", 1: "debug1", 2: "debug2"} {
 		file, err := os.Create(filepath.Join(os.Args[1], name))
 		if err == nil {
 			err = pprof.Lookup("goroutine").WriteTo(file, debug)

@@ -1,7 +1,7 @@
 //! The lines of `.cargo/config.toml` that make cargo use the packages. Pure: text to text. The rest of the file stays as
 //! it was, comments and blanks included.
 
-use super::refusal::Refusal;
+use crate::refusal::Refusal;
 use std::ops::Range;
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, value};
 

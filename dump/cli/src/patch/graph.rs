@@ -3,7 +3,7 @@
 //! cargo is asked, rather than Cargo.lock read: features, where a package's source is, and what a `[patch]` comes to are
 //! its to decide.
 
-use super::refusal::Refusal;
+use crate::refusal::Refusal;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

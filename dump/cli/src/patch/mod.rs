@@ -14,21 +14,21 @@
 //! * [`config`]: the lines of `.cargo/config.toml` that make cargo use them;
 //! * [`flags`]: what keeps cargo from using the flag among these;
 //! * [`tree`]: directories that are there as a whole or not at all;
-//! * [`refusal`]: why nothing was done.
+//! * [`command`]: what the command line says.
 
+pub(crate) mod command;
 mod config;
 mod flags;
 mod graph;
 mod packages;
-pub(crate) mod refusal;
 mod tree;
 
+use crate::refusal::Refusal;
 use config::DIRECTORY;
 use graph::{Cargo, Lock, Package};
 use packages::{
     FACADE_SOURCE, README, facade_manifest, probe_manifest, upstream_directory, upstream_manifest,
 };
-use refusal::Refusal;
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -11,7 +11,7 @@
 //! from its workspace, which is not there.
 
 use super::graph::{Dependency, Package};
-use super::refusal::Refusal;
+use crate::refusal::Refusal;
 use std::collections::BTreeMap;
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, Value, value};
 

@@ -1,6 +1,6 @@
 //! Files and directories that are there as a whole or not at all: written beside their place, and renamed.
 
-use super::refusal::Refusal;
+use crate::refusal::Refusal;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};

@@ -6,10 +6,12 @@
 //! * [`program`]: its program's file, and the file that has its debug information, whose types the crate
 //!   `runtime-dump-decode` reads;
 //! * [`view`]: one look at a process or a core with all of these;
-//! * [`surface`]: the tasks as text, JSON, profile.
+//! * [`surface`]: the tasks as text, JSON, profile;
+//! * [`command`]: what the command line says.
 
+pub(crate) mod command;
 mod program;
-pub(crate) mod refusal;
+mod refusal;
 mod surface;
 mod target;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 use std::io;
 use std::path::Path;
+use std::process::ExitCode;
 
 #[derive(Debug)]
 pub struct Refusal(String);
@@ -15,6 +16,12 @@ impl Refusal {
     /// Argument: what was done to the file, as in "cannot write".
     pub fn file(cannot: &str, path: &Path, error: &io::Error) -> Refusal {
         Refusal(format!("cannot {cannot} {}: {error}", path.display()))
+    }
+
+    /// Tells it; the exit code that goes with it.
+    pub fn told(&self) -> ExitCode {
+        eprintln!("runtime-dump: {self}");
+        ExitCode::FAILURE
     }
 
     /// The same, and what is the case now.

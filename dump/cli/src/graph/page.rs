@@ -1,0 +1,223 @@
+//! The file: nested `details`, which fold without a script, and a script that searches.
+
+use super::tree::{Node, Tree};
+use crate::own_frame::{is_own, short_file};
+use runtime_dump::stack::Frame;
+use std::fmt::Write as _;
+
+/// Frames with a smaller part of all at their most are closed at first.
+const OPEN_FROM: f64 = 0.05;
+
+/// The whole file. Nothing is loaded from elsewhere, and the policy in its head says so to the browser.
+pub(super) fn html(title: &str, tree: &Tree) -> String {
+    let moments = tree.labels().len();
+    let most = (0..moments)
+        .map(|moment| tree.root().at(moment))
+        .max()
+        .unwrap_or(0)
+        .max(1);
+    let mut page = String::new();
+    let _ = write!(
+        page,
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n\
+         <title>{title}</title>\n<style>{STYLE}</style></head><body>\n<h1>{title}</h1>\n<p>{}</p>\n\
+         <p><label>Search <input id=\"search\" type=\"search\" autocomplete=\"off\"></label> <span id=\"found\" role=\"status\"></span>\n\
+         <button id=\"open\" type=\"button\">Open all</button> <button id=\"close\" type=\"button\">Close all</button></p>\n<main>\n",
+        about(tree),
+        title = escaped(title),
+    );
+    for (frame, node) in tree.root().children() {
+        push_node(&mut page, frame, node, moments, most);
+    }
+    if tree.frames() == 0 {
+        page.push_str("<p>No tasks.</p>\n");
+    }
+    let _ = write!(page, "</main>\n<script>{SCRIPT}</script>\n</body></html>\n");
+    page
+}
+
+fn about(tree: &Tree) -> String {
+    let labels = tree.labels();
+    let (first, last) = (
+        labels.first().map_or("", String::as_str),
+        labels.last().map_or("", String::as_str),
+    );
+    let mut about = format!(
+        "{} moments, {} to {}, {} frames.",
+        labels.len(),
+        escaped(first),
+        escaped(last),
+        tree.frames()
+    );
+    if tree.per_moment() > 1 {
+        let _ = write!(
+            about,
+            " Each is the largest of {} looks.",
+            tree.per_moment()
+        );
+    }
+    about.push_str(" Each line has the count at the end, its change since the start, the most, and the counts over time. Calls of the program's own are bold.");
+    about
+}
+
+fn push_node(page: &mut String, frame: &Frame, node: &Node, moments: usize, most: i64) {
+    let counts: Vec<i64> = (0..moments).map(|moment| node.at(moment)).collect();
+    let (first, last) = (
+        counts.first().copied().unwrap_or(0),
+        counts.last().copied().unwrap_or(0),
+    );
+    let largest = counts.iter().copied().max().unwrap_or(0);
+    let children = node.children();
+    let open = if largest as f64 >= OPEN_FROM * most as f64 {
+        " open"
+    } else {
+        ""
+    };
+    let place = match frame.file.is_empty() {
+        true => String::new(),
+        false => format!(
+            " <span class=\"at\">{}:{}</span>",
+            escaped(short_file(&frame.file)),
+            frame.line
+        ),
+    };
+    let own = if is_own(frame) { " class=\"own\"" } else { "" };
+    let change = match last - first {
+        0 => String::new(),
+        more if more > 0 => format!("<span class=\"more\">+{more}</span>"),
+        less => format!("<span class=\"less\">{less}</span>"),
+    };
+    let line = format!(
+        "<span class=\"n\">{last}</span><span class=\"n\">{change}</span><span class=\"n\">{largest}</span>{} <code{own}>{}</code>{place}",
+        chart(&counts, most),
+        escaped(&frame.function),
+    );
+    if children.is_empty() {
+        let _ = writeln!(page, "<div class=\"leaf\">{line}</div>");
+        return;
+    }
+    let _ = writeln!(page, "<details{open}><summary>{line}</summary>");
+    for (frame, child) in children {
+        push_node(page, frame, child, moments, most);
+    }
+    page.push_str("</details>\n");
+}
+
+/// Counts over time, as high as their part of the most of all.
+fn chart(counts: &[i64], most: i64) -> String {
+    if counts.len() < 2 {
+        let width =
+            (counts.first().copied().unwrap_or(0).max(0) as f64 / most as f64 * 80.0).ceil();
+        return format!(
+            "<svg width=\"80\" height=\"14\" aria-hidden=\"true\"><rect y=\"3\" width=\"{width}\" height=\"8\"/></svg>"
+        );
+    }
+    let own = counts.iter().copied().max().unwrap_or(0).max(1);
+    let step = 80.0 / (counts.len() - 1) as f64;
+    let points: Vec<String> = counts
+        .iter()
+        .enumerate()
+        .map(|(index, count)| {
+            format!(
+                "{:.1},{:.1}",
+                index as f64 * step,
+                13.0 - (*count).max(0) as f64 / own as f64 * 12.0
+            )
+        })
+        .collect();
+    format!(
+        "<svg width=\"80\" height=\"14\" aria-hidden=\"true\"><polyline points=\"{}\"/></svg>",
+        points.join(" ")
+    )
+}
+
+fn escaped(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            c if c.is_control() => out.push('?'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+const STYLE: &str = "
+:root{color-scheme:light dark;--dim:#555;--more:#b00020;--less:#00632b;--line:#1f5fbf}
+@media(prefers-color-scheme:dark){:root{--dim:#b0b0b0;--more:#ff8a80;--less:#7fd99a;--line:#8ab4ff}}
+body{font:14px/1.5 system-ui,sans-serif;margin:1rem}h1{font-size:1.2rem}
+details{margin-left:1rem}main>details{margin-left:0}.leaf{margin-left:2rem}
+summary{cursor:pointer}summary,.leaf{white-space:nowrap}
+.n{display:inline-block;min-width:4.5em;text-align:right;font-variant-numeric:tabular-nums}
+.more{color:var(--more)}.less{color:var(--less)}.at{color:var(--dim)}
+svg{vertical-align:middle;margin-left:.5em}polyline{fill:none;stroke:var(--line)}rect{fill:var(--line)}
+.own{font-weight:bold}.hit{outline:2px solid var(--line)}";
+
+const SCRIPT: &str = "
+const all=[...document.querySelectorAll('summary,.leaf')];
+const search=document.getElementById('search'),found=document.getElementById('found');
+search.addEventListener('input',()=>{
+ const text=search.value.toLowerCase();let hits=0;
+ for(const line of all){
+  const hit=text!==''&&line.textContent.toLowerCase().includes(text);
+  line.classList.toggle('hit',hit);
+  if(!hit)continue;
+  if(hits++===0)line.scrollIntoView({block:'nearest'});
+  for(let up=line.parentElement.closest('details');up;up=up.parentElement.closest('details'))up.open=true;
+ }
+ found.textContent=text===''?'':hits+' found';
+});
+const fold=open=>()=>document.querySelectorAll('details').forEach(node=>{node.open=open});
+document.getElementById('open').addEventListener('click',fold(true));
+document.getElementById('close').addEventListener('click',fold(false));
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use runtime_dump::parse::stacks::CountedStack;
+
+    #[test]
+    fn names_are_text_and_nothing_is_loaded() {
+        let frame = |function: &str| Frame {
+            function: function.into(),
+            file: "src/<a>.rs".into(),
+            line: 1,
+        };
+        let mut tree = Tree::default();
+        let frames = [frame("<T as A>::leaf"), frame("</script><script>alert(1)")];
+        tree.add(
+            "then".to_owned(),
+            &[CountedStack {
+                frames: frames.clone().into(),
+                count: 1,
+            }],
+        );
+        tree.add(
+            "now".to_owned(),
+            &[CountedStack {
+                frames: frames.into(),
+                count: 4,
+            }],
+        );
+        let page = html("a & b", &tree);
+        assert!(
+            page.contains("<code class=\"own\">&lt;T as A&gt;::leaf</code>"),
+            "{page}"
+        );
+        assert!(page.contains("a &amp; b") && !page.contains("<script>alert"));
+        assert!(page.contains("<span class=\"more\">+3</span>"));
+        for outside in ["http:", "https:", "src=", "@import", "url("] {
+            assert!(!page.contains(outside), "{outside}");
+        }
+        assert_eq!(
+            page.matches("<details").count(),
+            page.matches("</details>").count()
+        );
+    }
+}

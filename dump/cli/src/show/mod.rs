@@ -1,0 +1,55 @@
+//! What people see: colours on a terminal, a pager for what is longer than it, tables.
+
+pub(crate) mod block;
+pub(crate) mod screen;
+pub(crate) mod style;
+pub(crate) mod table;
+
+use std::io::{self, IsTerminal, Write};
+use std::process::{Command, ExitCode, Stdio};
+
+/// Writes text to standard output: through a pager, if that is a terminal and shorter than the text. `is_whole` is whether all
+/// that was asked for is in it.
+pub(crate) fn print(text: &str, is_whole: bool) -> ExitCode {
+    let code = if is_whole {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    };
+    let stdout = io::stdout();
+    let rows = rustix::termios::tcgetwinsize(&stdout).map_or(0, |size| usize::from(size.ws_row));
+    if stdout.is_terminal() && rows > 0 && text.lines().count() >= rows && through_pager(text) {
+        return code;
+    }
+    match stdout.lock().write_all(text.as_bytes()) {
+        Ok(()) => code,
+        // A reader that has closed the pipe has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => code,
+        Err(error) => {
+            eprintln!("runtime-dump: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether a pager took it.
+fn through_pager(text: &str) -> bool {
+    let pager = std::env::var("PAGER").unwrap_or_else(|_| "less".to_owned());
+    let mut words = pager.split_whitespace();
+    let Some(program) = words.next() else {
+        return false;
+    };
+    let mut command = Command::new(program);
+    command.args(words).stdin(Stdio::piped());
+    if std::env::var_os("LESS").is_none() {
+        // Colours, long lines as one, and what is on the screen stays there.
+        command.env("LESS", "-FRSX");
+    }
+    let Ok(mut child) = command.spawn() else {
+        return false;
+    };
+    if let Some(mut stdin) = child.stdin.take() {
+        let _ = stdin.write_all(text.as_bytes());
+    }
+    child.wait().is_ok()
+}

@@ -1,0 +1,112 @@
+//! The sources of a command line, and what is read from several at once.
+
+use super::Source;
+use crate::refusal::Refusal;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use std::env;
+use std::thread;
+
+/// `SOURCE..` and `--token`.
+pub(crate) fn with_sources(command: Command) -> Command {
+    with_token(command).arg(
+        Arg::new("SOURCE")
+            .action(ArgAction::Append)
+            .help("A URL, HOST:PORT, unix socket or file (- is stdin); several are read at once. Without one: RUNTIME_DUMP_URL"),
+    )
+}
+
+/// `SOURCE` and `--token`.
+pub(crate) fn with_source(command: Command) -> Command {
+    with_token(command).arg(
+        Arg::new("SOURCE")
+            .help("A URL, HOST:PORT, unix socket or file. Without one: RUNTIME_DUMP_URL"),
+    )
+}
+
+/// `--token`.
+pub(crate) fn with_token(command: Command) -> Command {
+    command.arg(
+        Arg::new("token")
+            .long("token")
+            .value_name("TOKEN")
+            .help("The token of the server, which other users of this machine can see here; RUNTIME_DUMP_TOKEN hides it"),
+    )
+}
+
+/// `--json`.
+pub(crate) fn json(help: &'static str) -> Arg {
+    Arg::new("json")
+        .long("json")
+        .action(ArgAction::SetTrue)
+        .help(help)
+}
+
+/// The sources of a command with [`with_sources`].
+pub(crate) fn sources(matches: &ArgMatches) -> Result<Vec<Source>, Refusal> {
+    let given: Vec<String> = matches
+        .get_many("SOURCE")
+        .map(|given| given.cloned().collect())
+        .unwrap_or_default();
+    let given = match given.is_empty() {
+        true => vec![default_url()?],
+        false => given,
+    };
+    given.iter().map(|text| named(matches, text)).collect()
+}
+
+/// The source of a command with [`with_source`].
+pub(crate) fn source(matches: &ArgMatches) -> Result<Source, Refusal> {
+    match matches.get_one::<String>("SOURCE") {
+        Some(text) => named(matches, text),
+        None => named(matches, &default_url()?),
+    }
+}
+
+/// A source of a command with `--token`.
+pub(crate) fn named(matches: &ArgMatches, text: &str) -> Result<Source, Refusal> {
+    let token = matches.get_one::<String>("token").cloned();
+    let token = token.or_else(|| {
+        env::var("RUNTIME_DUMP_TOKEN")
+            .ok()
+            .filter(|token| !token.is_empty())
+    });
+    Source::parse(text, token.as_deref())
+}
+
+fn default_url() -> Result<String, Refusal> {
+    env::var("RUNTIME_DUMP_URL").ok().filter(|url| !url.is_empty()).ok_or_else(|| {
+        Refusal::new("no source: give a URL, HOST:PORT, unix socket or file, or set RUNTIME_DUMP_URL; as in `runtime-dump tasks 127.0.0.1:6060`")
+    })
+}
+
+/// What `read` makes of each source, all at the same time. What fails is told on standard error.
+///
+/// # Errors
+/// The sources that failed, if all did.
+pub(crate) fn read_all<T: Send>(
+    sources: &[Source],
+    read: impl Fn(&Source) -> Result<T, Refusal> + Sync,
+) -> (Vec<(&Source, T)>, bool) {
+    let results: Vec<_> = thread::scope(|scope| {
+        let threads: Vec<_> = sources
+            .iter()
+            .map(|source| scope.spawn(|| read(source)))
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().expect("no reader panics"))
+            .collect()
+    });
+    let mut is_whole = true;
+    let mut read = Vec::new();
+    for (source, result) in sources.iter().zip(results) {
+        match result {
+            Ok(value) => read.push((source, value)),
+            Err(refusal) => {
+                refusal.told();
+                is_whole = false;
+            }
+        }
+    }
+    (read, is_whole)
+}

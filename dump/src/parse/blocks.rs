@@ -1,0 +1,413 @@
+//! A block of text for each task or thread, as `debug=2` has them: Go's grammar, with our remarks or without.
+//!
+//! Tasks share stacks, so the text of a stack is read when it is first met and looked up from then on.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::ParseError;
+use super::remark::Remark;
+use super::unquoted::take_label;
+use crate::stack::Frame;
+
+/// What a dump has a block for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// `goroutine 7 [..]:`
+    Task,
+    /// `thread 7 [..]:`
+    Thread,
+}
+
+/// A dump.
+#[derive(Clone, Debug)]
+pub struct Blocks {
+    /// Of tasks or of threads. One of neither is one of tasks.
+    pub subject: Subject,
+    /// What is said of all of it, without the `# `.
+    pub remarks: Vec<String>,
+    /// In their order.
+    pub blocks: Vec<Block>,
+    /// Lines of tables below the blocks, without the `#`.
+    pub tables: Vec<String>,
+}
+
+/// One task or thread, or several equal tasks (`group=1`).
+#[derive(Clone, Debug)]
+pub struct Block {
+    /// The number of it; of several that of the first.
+    pub id: u64,
+    /// What stands first in the brackets: the state or the reason of the wait.
+    pub state: String,
+    /// `(leaked)` stands behind that.
+    pub is_leaked: bool,
+    /// Minutes of waiting that the brackets tell.
+    pub minutes: Option<u64>,
+    /// Go's `locked to thread`.
+    pub is_locked_to_thread: bool,
+    /// What stands in braces.
+    pub labels: Vec<(String, String)>,
+    /// What the line above says; Go's dumps have none.
+    pub remark: Option<Remark>,
+    /// Where it is.
+    pub stack: Arc<BlockStack>,
+    /// What created it.
+    pub created_by: Option<CreatedBy>,
+}
+
+impl Block {
+    /// How many tasks it stands for.
+    pub fn count(&self) -> u64 {
+        self.remark.as_ref().map_or(1, |remark| remark.count)
+    }
+
+    /// How long it has been in its state, in nanoseconds: of the remark, or the minutes of the brackets.
+    pub fn since_ns(&self) -> Option<u64> {
+        let told = self.remark.as_ref().and_then(|remark| remark.since_ns);
+        told.or_else(|| Some(self.minutes?.saturating_mul(60_000_000_000)))
+    }
+}
+
+/// The frames of a block.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct BlockStack {
+    /// Leaf first.
+    pub frames: Vec<Frame>,
+    /// The index of the frame below the gap, and how many are left out.
+    pub elided: Option<(usize, u64)>,
+}
+
+/// What created a task or a thread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreatedBy {
+    /// The call: of the function that spawned, at its place.
+    pub frame: Frame,
+    /// The task or thread that ran it, where it is told.
+    pub parent: Option<u64>,
+}
+
+/// Whether the first lines are those of such a dump.
+pub(super) fn is_dump(text: &str) -> bool {
+    // Above the first block of a crash stand its message and some registers.
+    let mut lines = text
+        .lines()
+        .take(200)
+        .filter(|line| !line.is_empty())
+        .peekable();
+    let only_remarks = lines.peek().is_some() && lines.clone().all(|line| line.starts_with("# "));
+    only_remarks || lines.any(|line| header(line).is_some())
+}
+
+/// Reads a dump.
+pub(super) fn parse(text: &str) -> Result<Blocks, ParseError> {
+    let mut dump = Blocks {
+        subject: Subject::Task,
+        remarks: Vec::new(),
+        blocks: Vec::new(),
+        tables: Vec::new(),
+    };
+    if !text.ends_with('\n') {
+        let line = text.lines().count();
+        return Err(ParseError::Truncated(format!("line {line} does not end")));
+    }
+    let mut stacks = Stacks::default();
+    let mut above: Option<&str> = None;
+    let mut lines = Lines {
+        text,
+        at: 0,
+        number: 0,
+    };
+    while let Some(line) = lines.next() {
+        if let Some((subject, id, brackets, labels)) = header(line) {
+            let remark = match above.take() {
+                Some(line) => match Remark::parse(line) {
+                    Some(remark) => Some(remark),
+                    None => {
+                        dump.remarks.push(line.to_owned());
+                        None
+                    }
+                },
+                None => None,
+            };
+            dump.subject = subject;
+            dump.blocks.push(block(
+                id,
+                brackets,
+                labels,
+                remark,
+                &mut lines,
+                &mut stacks,
+            )?);
+        } else if let Some(remark) = line.strip_prefix("# ") {
+            dump.remarks
+                .extend(above.replace(remark).map(str::to_owned));
+        } else if let Some(cells) = line.strip_prefix("#\t") {
+            dump.tables.push(cells.to_owned());
+        }
+        // Anything else belongs to the message of a crash.
+    }
+    dump.remarks.extend(above.map(str::to_owned));
+    Ok(dump)
+}
+
+/// The kind, the number, what stands in the brackets, and what stands behind them.
+fn header(line: &str) -> Option<(Subject, u64, &str, &str)> {
+    let (subject, rest) = match line.strip_prefix("goroutine ") {
+        Some(rest) => (Subject::Task, rest),
+        None => (Subject::Thread, line.strip_prefix("thread ")?),
+    };
+    let rest = rest.strip_suffix(':')?;
+    // Go's runtime tells addresses of its own between the number and the brackets.
+    let (before, rest) = rest.split_once(" [")?;
+    let id = before.split(' ').next()?.parse().ok()?;
+    let (brackets, labels) = rest.split_once(']')?;
+    Some((subject, id, brackets, labels))
+}
+
+fn block(
+    id: u64,
+    brackets: &str,
+    labels: &str,
+    remark: Option<Remark>,
+    lines: &mut Lines<'_>,
+    stacks: &mut Stacks,
+) -> Result<Block, ParseError> {
+    let mut block = Block {
+        id,
+        state: String::new(),
+        is_leaked: false,
+        minutes: None,
+        is_locked_to_thread: false,
+        labels: parse_labels(labels),
+        remark,
+        stack: Arc::default(),
+        created_by: None,
+    };
+    read_brackets(&mut block, brackets);
+    let start = lines.at;
+    let first_line = lines.number;
+    let mut end = start;
+    let mut count = 0_usize;
+    while let Some(line) = lines.peek() {
+        if line.is_empty()
+            || line.starts_with("# ")
+            || line.starts_with("#\t")
+            || header(line).is_some()
+        {
+            break;
+        }
+        // Go's own messages may follow without an empty line.
+        let is_of_stack =
+            line.ends_with(')') || line.starts_with('\t') || line.starts_with("created by ");
+        if !is_of_stack && elided(line).is_none() {
+            break;
+        }
+        lines.next();
+        if let Some(call) = line.strip_prefix("created by ") {
+            let position = lines.next().and_then(|line| line.strip_prefix('\t'));
+            let position = position.ok_or_else(|| missing_position(lines.number))?;
+            let (function, parent) = match call
+                .rsplit_once(" in goroutine ")
+                .or_else(|| call.rsplit_once(" in thread "))
+            {
+                Some((function, parent)) if parent.parse::<u64>().is_ok() => {
+                    (function, parent.parse().ok())
+                }
+                _ => (call, None),
+            };
+            block.created_by = Some(CreatedBy {
+                frame: frame(function, position),
+                parent,
+            });
+            break;
+        }
+        count += 1;
+        end = lines.at;
+    }
+    if count > 0 {
+        block.stack = stacks.of(&lines.text[start..end], first_line)?;
+    }
+    Ok(block)
+}
+
+fn read_brackets(block: &mut Block, brackets: &str) {
+    let mut parts = brackets.split(", ");
+    let mut state = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part
+            .strip_suffix(" minutes")
+            .and_then(|minutes| minutes.parse().ok())
+        {
+            Some(minutes) => block.minutes = Some(minutes),
+            None if part == "locked to thread" => block.is_locked_to_thread = true,
+            None if part.starts_with("synctest bubble ") => {}
+            None => {
+                state.push_str(", ");
+                state.push_str(part);
+            }
+        }
+    }
+    for suffix in [" (durable)", " (scan)", " (leaked)"] {
+        if let Some(short) = state.strip_suffix(suffix) {
+            block.is_leaked |= suffix == " (leaked)";
+            state.truncate(short.len());
+        }
+    }
+    block.state = state;
+}
+
+/// ` {route: /order, "two words": "x"}`
+fn parse_labels(text: &str) -> Vec<(String, String)> {
+    let mut labels = Vec::new();
+    let Some(mut rest) = text.strip_prefix(" {") else {
+        return labels;
+    };
+    while let Some((key, behind)) = take_label(rest) {
+        let Some((value, behind)) = behind.strip_prefix(": ").and_then(take_label) else {
+            break;
+        };
+        labels.push((key, value));
+        match behind.strip_prefix(", ") {
+            Some(behind) => rest = behind,
+            None => break,
+        }
+    }
+    labels
+}
+
+/// Stacks by their text.
+#[derive(Default)]
+struct Stacks {
+    known: HashMap<String, Arc<BlockStack>>,
+}
+
+impl Stacks {
+    fn of(&mut self, text: &str, first_line: usize) -> Result<Arc<BlockStack>, ParseError> {
+        if let Some(stack) = self.known.get(text) {
+            return Ok(stack.clone());
+        }
+        let stack = Arc::new(parse_stack(text, first_line)?);
+        self.known.insert(text.to_owned(), stack.clone());
+        Ok(stack)
+    }
+}
+
+fn parse_stack(text: &str, first_line: usize) -> Result<BlockStack, ParseError> {
+    let mut stack = BlockStack::default();
+    let mut lines = text.lines().zip(first_line + 1..);
+    while let Some((call, number)) = lines.next() {
+        if let Some(count) = elided(call) {
+            stack.elided = Some((stack.frames.len(), count));
+            continue;
+        }
+        let function = match call.rsplit_once('(') {
+            Some((function, arguments)) if arguments.ends_with(')') => function,
+            _ => call,
+        };
+        let position = lines.next().and_then(|(line, _)| line.strip_prefix('\t'));
+        let position = position.ok_or_else(|| missing_position(number))?;
+        stack.frames.push(frame(function, position));
+    }
+    Ok(stack)
+}
+
+fn missing_position(line: usize) -> ParseError {
+    ParseError::Truncated(format!("the call in line {line} has no file below it"))
+}
+
+/// `...51 frames elided...`, or Go's `...additional frames elided...`, which is counted as one.
+fn elided(line: &str) -> Option<u64> {
+    let count = line
+        .strip_prefix("...")?
+        .strip_suffix(" frames elided...")?;
+    Some(count.parse().unwrap_or(1))
+}
+
+fn frame(function: &str, position: &str) -> Frame {
+    // ` +0x2f`, and behind it what a crash tells of registers.
+    let position = position
+        .split_once(" +0x")
+        .map_or(position, |(position, _)| position);
+    let (file, line) = position.rsplit_once(':').unwrap_or((position, ""));
+    let file = if file == "??" { "" } else { file };
+    Frame {
+        function: function.into(),
+        file: file.into(),
+        line: line.parse().unwrap_or(0),
+    }
+}
+
+/// The lines of a text, with their numbers.
+struct Lines<'t> {
+    text: &'t str,
+    at: usize,
+    /// Of the line that was given last, from 1 on.
+    number: usize,
+}
+
+impl<'t> Lines<'t> {
+    fn peek(&self) -> Option<&'t str> {
+        let rest = &self.text[self.at..];
+        (!rest.is_empty()).then(|| rest.split_once('\n').map_or(rest, |(line, _)| line))
+    }
+
+    fn next(&mut self) -> Option<&'t str> {
+        let line = self.peek()?;
+        self.at = (self.at + line.len() + 1).min(self.text.len());
+        self.number += 1;
+        Some(line.strip_suffix('\r').unwrap_or(line))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_of_a_header_is_read() {
+        let text = "goroutine 7 gp=0xc1 m=nil [chan receive (nil chan) (leaked), 3 minutes, locked to thread] {route: /order, \"a b\": \"x\\n\"}:\n";
+        let block = &parse(text).unwrap().blocks[0];
+        assert_eq!((block.id, &*block.state), (7, "chan receive (nil chan)"));
+        assert!(block.is_leaked && block.is_locked_to_thread);
+        assert_eq!(
+            (block.minutes, block.since_ns()),
+            (Some(3), Some(180_000_000_000))
+        );
+        let labels = [("route", "/order"), ("a b", "x\n")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()));
+        assert_eq!(block.labels, labels);
+    }
+
+    #[test]
+    fn remarks_of_a_dump_stand_above_the_remark_of_its_first_block() {
+        let text = "# deadlock: two tasks\n# waiting 2s, polls 1, busy 5us\ngoroutine 1 [sleep]:\nf(...)\n\t??:0\n";
+        let dump = parse(text).unwrap();
+        assert_eq!(dump.remarks, ["deadlock: two tasks"]);
+        assert_eq!(dump.blocks[0].since_ns(), Some(2_000_000_000));
+        assert_eq!(&*dump.blocks[0].stack.frames[0].file, "");
+    }
+
+    #[test]
+    fn a_crash_is_read_from_its_first_block_on() {
+        let text = "panic: oh\n\ngoroutine 1 [running]:\nmain.main()\n\t/m.go:3 +0x1 fp=0xc0 sp=0xc1 pc=0x4\nexit status 2\n";
+        let dump = parse(text).unwrap();
+        let frame = &dump.blocks[0].stack.frames[0];
+        assert_eq!(
+            (&*frame.function, &*frame.file, frame.line),
+            ("main.main", "/m.go", 3)
+        );
+    }
+
+    #[test]
+    fn a_text_that_ends_early_says_where() {
+        let error = |text| parse(text).unwrap_err().to_string();
+        assert_eq!(
+            error("goroutine 1 [sleep]:\nf(...)\n"),
+            "it is truncated: the call in line 2 has no file below it"
+        );
+        assert_eq!(
+            error("goroutine 1 [sleep]:\nf(.."),
+            "it is truncated: line 2 does not end"
+        );
+    }
+}

@@ -1,0 +1,168 @@
+//! Dumps, read back: the texts of `debug=1` and `debug=2`, a log of them, and `profile.proto`; ours and Go's.
+//!
+//! Every parser here is a pure function over bytes. It takes time and memory in proportion to them, and never panics.
+//!
+//! In reading order:
+//! * [`blocks`]: a block of text for each task or thread, `debug=2`;
+//! * [`remark`]: the line above a block;
+//! * [`counts`]: equal stacks with their count, `debug=1`;
+//! * [`count_log`]: many of these, each below a date;
+//! * [`stacks`]: the stacks of any dump, with their counts.
+
+pub mod blocks;
+pub mod count_log;
+pub mod counts;
+mod date;
+mod duration;
+pub mod remark;
+pub mod stacks;
+mod unquoted;
+
+use std::error::Error;
+use std::fmt;
+
+use crate::proto::Profile;
+use blocks::Blocks;
+use count_log::CountLog;
+use counts::Counts;
+
+pub use date::rfc3339;
+pub use duration::duration_ns;
+
+/// The largest text that is read. A dump of a million tasks has some 500 MB.
+pub const MAX_TEXT_BYTES: usize = 1 << 30;
+
+/// What a file or a reply turned out to be.
+#[derive(Clone, Debug)]
+pub enum Parsed {
+    /// A block for each task or thread.
+    Blocks(Blocks),
+    /// Equal stacks with their count.
+    Counts(Counts),
+    /// Counts of several moments.
+    Log(CountLog),
+    /// Any profile.
+    Profile(Box<Profile>),
+}
+
+/// Reads a dump of any form, which it tells by the first bytes.
+///
+/// ```
+/// use runtime_dump::parse::{Parsed, parse};
+///
+/// let text = b"goroutine 7 [sleep, 2 minutes]:\nmain.nap(0x1)\n\t/app/main.go:9 +0x2f\n";
+/// let Ok(Parsed::Blocks(dump)) = parse(text) else { panic!("no dump") };
+/// assert_eq!((dump.blocks[0].id, &*dump.blocks[0].state), (7, "sleep"));
+/// assert_eq!(&*dump.blocks[0].stack.frames[0].function, "main.nap");
+/// ```
+///
+/// # Errors
+/// [`ParseError`] says what the bytes are instead, or where they end too early.
+pub fn parse(bytes: &[u8]) -> Result<Parsed, ParseError> {
+    if bytes.is_empty() {
+        return Err(ParseError::Empty);
+    }
+    if bytes.starts_with(&[0x1f, 0x8b]) {
+        return profile(bytes);
+    }
+    if bytes.len() > MAX_TEXT_BYTES {
+        return Err(ParseError::TooLarge);
+    }
+    // A name is whatever the program calls it: bytes that are no text are replaced.
+    let text = String::from_utf8_lossy(bytes);
+    if counts::is_header(text.lines().next().unwrap_or_default()) && count_log::headers(&text) < 2 {
+        return counts::parse(&text).map(Parsed::Counts);
+    }
+    if count_log::headers(&text) > 0 {
+        return count_log::parse(&text).map(Parsed::Log);
+    }
+    // A profile may be named like another form's first bytes, so this comes after.
+    if let Some(form) = other_form(bytes) {
+        return Err(ParseError::OtherForm(form));
+    }
+    if blocks::is_dump(&text) {
+        return blocks::parse(&text).map(Parsed::Blocks);
+    }
+    profile(bytes).map_err(|_| {
+        ParseError::NotADump(
+            text.lines()
+                .next()
+                .unwrap_or_default()
+                .chars()
+                .take(60)
+                .collect(),
+        )
+    })
+}
+
+fn profile(bytes: &[u8]) -> Result<Parsed, ParseError> {
+    let profile = Profile::decode(bytes).map_err(|error| ParseError::Profile(error.to_string()))?;
+    // Any bytes of some shapes are a message with fields that are not known.
+    if profile.sample_type.is_empty() {
+        return Err(ParseError::Profile(
+            "a message without sample types".to_owned(),
+        ));
+    }
+    Ok(Parsed::Profile(Box::new(profile)))
+}
+
+/// What else a Go tool writes.
+fn other_form(bytes: &[u8]) -> Option<&'static str> {
+    const FORMS: [(&[u8], &str); 8] = [
+        (b"go 1.", "an execution trace: `go tool trace` reads it"),
+        (
+            b"--- ",
+            "a profile of contention as text: ask without debug=1 for profile.proto",
+        ),
+        (
+            b"heap profile: ",
+            "a heap profile as text: ask without debug=1 for profile.proto",
+        ),
+        (b"{", "JSON: ask for debug=1 or debug=2"),
+        (b"[", "JSON: ask for debug=1 or debug=2"),
+        (b"<", "a page of HTML or XML"),
+        (
+            b"\x28\xb5\x2f\xfd",
+            "a file of zstd: `runtime-dump open` reads a bundle",
+        ),
+        (
+            b"\x7fELF",
+            "a program or a core file: `runtime-dump core` reads cores",
+        ),
+    ];
+    let (_, form) = FORMS.iter().find(|(magic, _)| bytes.starts_with(magic))?;
+    Some(form)
+}
+
+/// Why bytes are not a dump.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ParseError {
+    /// There are none.
+    Empty,
+    /// Above [`MAX_TEXT_BYTES`].
+    TooLarge,
+    /// Something else that is known.
+    OtherForm(&'static str),
+    /// Something else, which begins with this.
+    NotADump(String),
+    /// A dump that ends too early: what is missing.
+    Truncated(String),
+    /// A profile that cannot be read, and why.
+    Profile(String),
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("it is empty"),
+            Self::TooLarge => write!(f, "it is larger than {MAX_TEXT_BYTES} bytes"),
+            Self::OtherForm(form) => write!(f, "it is {form}"),
+            Self::NotADump(start) => write!(f, "it is no dump: it begins with {start:?}"),
+            Self::Truncated(what) => write!(f, "it is truncated: {what}"),
+            Self::Profile(why) => write!(f, "it is no profile: {why}"),
+        }
+    }
+}
+
+impl Error for ParseError {}
