@@ -56,6 +56,18 @@ break_it() {
     find_in_dump "$2" "$4" "$5"
 }
 
+# Arguments: what it is, a pattern of the summary's. All pages to look at answer, and the summary says what is wrong.
+look() {
+    local page
+    for page in locks tasks 'tasks?group=site' 'tasks?group=task&sort=since' profiles timeline ''; do
+        ask "http://$probe/debug/pprof/ui/$page" > "$out/dump"
+        grep -q '</main></body></html>$' "$out/dump" || fail "the page ui/$page is not whole"
+    done
+    tr '\n' ' ' < "$out/dump" | sed 's/<li class=/\n&/g' > "$out/summary"
+    mv "$out/summary" "$out/dump"
+    find_in_dump "$1" 1 "$2"
+}
+
 sleep 2
 orders=$(ask "http://$shop/stats" | cut -d ' ' -f 1)
 [ "$orders" -gt 0 ] || fail "no orders in two seconds"
@@ -74,11 +86,13 @@ break_it /chaos/deadlock "the deadlock: one task" 2 1 '^checkout::chaos::count_s
 find_in_dump "the deadlock: the other task" 1 '^checkout::chaos::audit_books\(\.\.\.\)$'
 find_in_dump "the deadlock: what they wait for" 2 '^goroutine [0-9]+ \[sync\.Mutex\.Lock\]:$'
 break_it /stats "the deadlock: by name" 2 1 '^# deadlock: goroutine [0-9]+ \(checkout::chaos::[a-z_]+\) waits for a Mutex<.*goroutine [0-9]+ \(checkout::chaos::[a-z_]+\) waits for '
+look "the deadlock: on the summary" '^<li class="bad"><a class="kind" href="locks">Deadlock</a>.*goroutine [0-9]+</a> [(]checkout::chaos::'
 break_it /stats "the deadlock: the requests behind it" 2 1 '^# "POST /order/[a-z]+", waiting '
 ask "http://$shop/chaos/off" > /dev/null
 
 break_it /chaos/lost-waker "the lost waker: nothing can wake this task" 2 1 'nothing can wake this task: no waker of it is left'
 find_in_dump "the lost waker: its name" 1 '^checkout::chaos::ship_when_paid\(\.\.\.\)$'
+look "the lost waker: on the summary" '>Lost task</a>.*[(]checkout::chaos::ship_when_paid[)], which waits for '
 ask "http://$shop/chaos/off" > /dev/null
 
 ask "http://$shop/chaos/contention" > /dev/null
@@ -92,9 +106,12 @@ find_in_dump "the blocked worker: the call that blocks it" 1 '^checkout::chaos::
 # The worker that is kept may be the one that should look at the sockets, until it is let go.
 ask --max-time 40 "http://$shop/chaos/off" > /dev/null
 
+look "what no dump lists: on the summary" '>Unlisted tasks</a>'
 sleep 1
 break_it /chaos/spin "the spinning worker: what it does" 2 1 '^# running .*, a long poll: its thread is burning CPU, '
 find_in_dump "the spinning worker: its task" 1 '^checkout::chaos::price_every_basket\(\.\.\.\)$'
+sleep 1
+look "the spinning worker: on the summary" '>Stuck poll</a>.*[(]checkout::chaos::price_every_basket[)] is in one poll for .* burning CPU'
 ask --max-time 40 "http://$shop/chaos/off" > /dev/null
 ask "http://$probe/debug/pprof/threads?debug=2" > "$out/dump"
 find_in_dump "the threads" 2 '^thread [0-9]+ \[(running|sleeping)\]:$'

@@ -198,7 +198,8 @@ component() {
         { [ -n "${CI:-}" ] && rustup component add "$1" && cargo "$2" --version > /dev/null; }
 }
 
-# What the tests ask beside cargo: Go's tools, perf, against which one test holds our CPU profile, Prometheus, a validator of JSON Schema.
+# What the tests ask beside cargo: Go's tools, perf, against which one test holds our CPU profile, Prometheus, a browser, a validator of
+# JSON Schema.
 peers() {
     if [ -z "${PROBE_TEST_GO:-}" ]; then
         if need python3-venv python3 -c 'import ensurepip, venv' && PROBE_TEST_GO=$(bash ci/go.sh); then
@@ -214,6 +215,7 @@ peers() {
     need linux-perf perf --version || need linux-tools-generic perf --version ||
         lacks "no perf, so no test of ours asks it"
     need prometheus prometheus --version || lacks "no prometheus, so no test of ours asks it"
+    need chromium chromium --version || lacks "no chromium, so no test of ours looks at pages as a browser does"
     need python3-jsonschema python3 -c 'import jsonschema' || lacks "no Python package jsonschema, so no test of ours asks it"
 }
 

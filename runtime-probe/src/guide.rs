@@ -17,6 +17,7 @@ pub mod cost {}
 
 /// [remote]: mod@remote
 /// [metrics]: mod@metrics
+/// [ui]: mod@ui
 /// [goroutine-schema]: https://github.com/runtime-probe/runtime-probe/tree/main/runtime-probe/docs/schema/goroutine.json
 /// [tasks-schema]: https://github.com/runtime-probe/runtime-probe/tree/main/runtime-probe/docs/schema/tasks.json
 /// [threads-schema]: https://github.com/runtime-probe/runtime-probe/tree/main/runtime-probe/docs/schema/threads.json
@@ -57,3 +58,12 @@ pub mod stability {}
 /// [remote]: mod@remote
 #[doc = include_str!("../docs/troubleshooting.md")]
 pub mod troubleshooting {}
+
+/// [endpoints]: mod@endpoints
+/// [ui-summary]: https://github.com/runtime-probe/runtime-probe/raw/main/runtime-probe/docs/ui/summary.png
+/// [ui-tasks]: https://github.com/runtime-probe/runtime-probe/raw/main/runtime-probe/docs/ui/tasks.png
+/// [ui-locks]: https://github.com/runtime-probe/runtime-probe/raw/main/runtime-probe/docs/ui/locks.png
+/// [ui-flame]: https://github.com/runtime-probe/runtime-probe/raw/main/runtime-probe/docs/ui/flame.png
+/// [ui-timeline]: https://github.com/runtime-probe/runtime-probe/raw/main/runtime-probe/docs/ui/timeline.png
+#[doc = include_str!("../docs/ui.md")]
+pub mod ui {}

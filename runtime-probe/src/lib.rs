@@ -60,7 +60,7 @@
 //! warns by `tracing::warn!`, not on standard error.
 //!
 //! Of the probe itself: `decode` (stacks of tasks that dependencies spawn, from their futures), `flamegraph` (`format=flamegraph`), `lock_api` (`sync::blocking::Watched`), `metrics` (`/metrics`), `tower`
-//! (`pprof::layer()`), and `interpose`: the block profile has the waits of threads for the locks of std and parking_lot, and
+//! (`pprof::layer()`), `ui` (`/debug/pprof/ui/`, pages to look at; `full` has it), and `interpose`: the block profile has the waits of threads for the locks of std and parking_lot, and
 //! `threadcreate` who created them. It defines the symbols `syscall` and `pthread_create`: not for a statically linked
 //! program, nor with a global allocator that waits for such a lock while it holds another one.
 //!

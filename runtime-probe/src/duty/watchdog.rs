@@ -179,6 +179,8 @@ impl Watchdog {
 
     fn tell(&self, told: Told, written: &mut usize) {
         let mut message = headline(told, self.limit);
+        #[cfg(feature = "ui")]
+        findings::keep(told.alarm.kind(), &message);
         if let Some(directory) = self.directory.as_deref().filter(|_| *written < self.dumps) {
             let _ = loop {
                 *written += 1;

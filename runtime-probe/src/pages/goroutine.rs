@@ -204,7 +204,8 @@ fn change(span: Span, form: Form, selection: Selection, client: &Client) -> Resu
     }
 }
 
-fn selection(request: &Request) -> Result<Selection, Refusal> {
+/// The parameters that choose among the tasks.
+pub(super) fn selection(request: &Request) -> Result<Selection, Refusal> {
     let invalid = |name: &str, reason: &str| {
         Refusal::bad_request(format!("invalid value for \"{name}\" - {reason}"))
     };

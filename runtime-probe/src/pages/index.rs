@@ -11,14 +11,20 @@ use runtime_probe_http::reply::Reply;
 use runtime_probe_http::request::Request;
 use std::fmt::Write;
 
+/// The way to the pages to look at, where they are built in.
+const LOOK: &str = match cfg!(feature = "ui") {
+    true => "<p><a href=\"ui/\">Pages to look at</a>: what is wrong, tasks, locks, profiles.</p>\n",
+    false => "",
+};
+
 /// Answers a request.
 pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
     only(request, &[])?;
     let conditions = conditions::now();
-    let mut page = String::from(
+    let mut page = format!(
         "<!DOCTYPE html>\n<html>\n<head>\n<meta charset=\"utf-8\">\n<title>/debug/pprof/</title>\n<style>\n\
-         .profile-name{display:inline-block;width:6rem}\n</style>\n</head>\n<body>\n/debug/pprof/\n<br>\n\
-         <p>Set debug=1 as a query parameter to export in legacy text format.</p>\n<br>\nTypes of profiles available:\n\
+         .profile-name{{display:inline-block;width:6rem}}\n</style>\n</head>\n<body>\n/debug/pprof/\n<br>\n\
+         {LOOK}<p>Set debug=1 as a query parameter to export in legacy text format.</p>\n<br>\nTypes of profiles available:\n\
          <table>\n<thead><td>Count</td><td>Profile</td></thead>\n",
     );
     for Page {

@@ -3,6 +3,7 @@
 //! * [`page`]: what a page is, and the table of them;
 //! * [`routes`]: which request gets which answer;
 //! * [`index`], [`goroutine`], [`block`], [`mutex`], [`heap`], [`profile`], [`cmdline`], [`symbol`], [`threads`], [`tasks`], [`trace`], [`custom`]: the pages;
+//! * `ui`: pages to look at;
 //! * [`vars`], `metrics`: pages beside these;
 //! * [`seconds`], [`stack_format`], [`contended`]: parameters that profiles share;
 //! * [`go_duration`]: durations as Go writes them;
@@ -32,4 +33,6 @@ mod symbol;
 mod tasks;
 mod threads;
 mod trace;
+#[cfg(feature = "ui")]
+mod ui;
 mod vars;

@@ -49,6 +49,12 @@ fn route(request: &Request) -> Result<Reply, Refusal> {
         _ if takes_post => return Ok(Reply::method_not_allowed("GET, HEAD, POST")),
         _ => return Ok(Reply::method_not_allowed("GET, HEAD")),
     }
+    if name == "ui" {
+        return Ok(Reply::redirect(307, "ui/"));
+    }
+    if let Some(name) = name.strip_prefix("ui/") {
+        return ui(request, name);
+    }
     match (page, name) {
         (Some(page), _) => (page.answer)(request),
         (None, "") => index::answer(request),
@@ -70,10 +76,23 @@ fn metrics(_: &Request) -> Result<Reply, Refusal> {
     ))
 }
 
+#[cfg(feature = "ui")]
+fn ui(request: &Request, name: &str) -> Result<Reply, Refusal> {
+    super::ui::answer(request, name)
+}
+
+#[cfg(not(feature = "ui"))]
+fn ui(_: &Request, _: &str) -> Result<Reply, Refusal> {
+    Err(Refusal::new(
+        501,
+        "the pages to look at need the feature \"ui\" of runtime-probe, which this program was built without",
+    ))
+}
+
 /// Whether a profile of the program's own cannot have that name: it is a page's, or Go's.
 pub(crate) fn is_taken(name: &str) -> bool {
-    let of_go = ["allocs", "heap"];
-    of_go.contains(&name) || PAGES.iter().any(|page| page.name == name)
+    let others = ["allocs", "heap", "ui"];
+    others.contains(&name) || PAGES.iter().any(|page| page.name == name)
 }
 
 /// `//debug/pprof/` is what an address that ends in a slash and a path that begins with one come to. Go's mux redirects it.

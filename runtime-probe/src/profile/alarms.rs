@@ -52,6 +52,25 @@ pub(crate) enum Alarm {
     Deadlock(u64),
 }
 
+impl Alarm {
+    /// Its place in the order of the counts.
+    pub(crate) fn kind(self) -> usize {
+        match self {
+            Alarm::LongPoll(_) => 0,
+            Alarm::KeptWaiting(_) => 1,
+            Alarm::Growth(_) | Alarm::Untaken(_) => GROWTH,
+            Alarm::LongWait(_) => 3,
+            Alarm::Spin(_) => 4,
+            Alarm::FullPool(_) => 5,
+            Alarm::Standstill(_) => 6,
+            Alarm::Deadlock(_) => 7,
+        }
+    }
+}
+
+/// The place of what becomes more and more.
+pub(crate) const GROWTH: usize = 2;
+
 /// A task that spins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Spin {
@@ -236,16 +255,17 @@ impl Alarms {
 
     fn tell(&mut self, alarm: Alarm, now: Instant) -> Option<Told> {
         // What is to blame: another one within the quiet time is news.
-        let (kind, culprit) = match alarm {
-            Alarm::LongPoll(poll) => (0, poll.site),
-            Alarm::KeptWaiting(task) => (1, task.runtime.0.into()),
-            Alarm::Growth(growth) | Alarm::Untaken(growth) => (2, growth.site),
-            Alarm::LongWait(wait) => (3, wait.site),
-            Alarm::Spin(spin) => (4, spin.id as usize),
-            Alarm::FullPool(pool) => (5, pool.runtime.0.into()),
-            Alarm::Standstill(runtime) => (6, runtime.runtime.0.into()),
-            Alarm::Deadlock(member) => (7, member as usize),
+        let culprit = match alarm {
+            Alarm::LongPoll(poll) => poll.site,
+            Alarm::KeptWaiting(task) => task.runtime.0.into(),
+            Alarm::Growth(growth) | Alarm::Untaken(growth) => growth.site,
+            Alarm::LongWait(wait) => wait.site,
+            Alarm::Spin(spin) => spin.id as usize,
+            Alarm::FullPool(pool) => pool.runtime.0.into(),
+            Alarm::Standstill(runtime) => runtime.runtime.0.into(),
+            Alarm::Deadlock(member) => member as usize,
         };
+        let kind = alarm.kind();
         let kind = &mut self.kinds[kind];
         kind.all += 1;
         let quiet = self.patience.quiet;

@@ -22,10 +22,15 @@ const TOWERS: [&str; 10] = [
 const FEWEST: usize = 2;
 
 /// The crate that a function is of: of a trait's method, that of the type.
-pub(super) fn crate_of(function: &str) -> &str {
+pub(crate) fn crate_of(function: &str) -> &str {
     let inside = function.trim_start_matches(['<', '&']);
     let inside = inside.strip_prefix("mut ").unwrap_or(inside);
     inside.split("::").next().unwrap_or(inside)
+}
+
+/// Whether a function is of such a stack.
+pub(super) fn is_of_a_tower(function: &str) -> bool {
+    TOWERS.contains(&crate_of(function))
 }
 
 /// The crates whose frames a reader wants, as they are called in code; none: the frames of all.
@@ -106,8 +111,7 @@ fn fold(locations: &[Arc<Location>]) -> Vec<Arc<Location>> {
     }
     let is_tower = |location: &Location| {
         let mut frames = location.frames.iter();
-        !location.frames.is_empty()
-            && frames.all(|frame| TOWERS.contains(&crate_of(&frame.function)))
+        !location.frames.is_empty() && frames.all(|frame| is_of_a_tower(&frame.function))
     };
     let mut folded = Vec::new();
     for run in shown.chunk_by(|a, b| is_tower(a) && is_tower(b)) {

@@ -224,7 +224,45 @@ fn standstill(runtime: &str, since: Duration, stuck: &[Stuck], asleep: usize) ->
 }
 
 fn is_deadlocked(deadlock: &Deadlock, taken_at: &[String]) -> String {
-    let members = &deadlock.members;
+    let steps = steps(deadlock, taken_at);
+    let named = steps.iter().take(MOST_NAMED);
+    let mut waits: Vec<String> = named
+        .map(|step| {
+            format!(
+                "{} waits for {} that {} holds{}, for {:.1?}",
+                step.waits,
+                step.lock,
+                step.holds,
+                held_locks::since_where(step.taken_at),
+                step.since
+            )
+        })
+        .collect();
+    let more = steps.len() - waits.len();
+    if more > 0 {
+        waits.push(format!("{more} more are in the cycle"));
+    }
+    if !deadlock.behind.is_empty() {
+        waits.push(format!("{} behind it", wait(deadlock.behind.len())));
+    }
+    format!("deadlock: {}", waits.join("; "))
+}
+
+/// A wait in a cycle.
+pub(crate) struct Step<'d> {
+    /// The task or thread that waits, by its number and its name.
+    pub(crate) waits: String,
+    /// The lock that it waits for.
+    pub(crate) lock: String,
+    /// What has that lock, and waits in the next step.
+    pub(crate) holds: String,
+    /// Where it took the lock; empty where that is not known.
+    pub(crate) taken_at: &'d str,
+    pub(crate) since: Duration,
+}
+
+/// The waits of a cycle.
+pub(super) fn steps<'d>(deadlock: &Deadlock, taken_at: &'d [String]) -> Vec<Step<'d>> {
     let name = |member: &Member| match member.who {
         Who::Task(id) => {
             let root = member.type_name.map(role::root_name);
@@ -236,30 +274,18 @@ fn is_deadlocked(deadlock: &Deadlock, taken_at: &[String]) -> String {
         Who::Thread(tid) => named_by_id(tid, threads::alive().values().map(|(thread, _)| thread)),
         Who::Unknown => "an unknown thread".to_owned(),
     };
-    let mut waits: Vec<String> = members
-        .iter()
-        .zip(members.iter().cycle().skip(1))
+    let members = &deadlock.members;
+    let pairs = members.iter().zip(members.iter().cycle().skip(1));
+    pairs
         .zip(taken_at)
-        .take(MOST_NAMED)
-        .map(|((member, next), taken_at)| {
-            format!(
-                "{} waits for {} that {} holds{}, for {:.1?}",
-                name(member),
-                held_locks::named(&member.lock, member.created),
-                name(next),
-                held_locks::since_where(taken_at),
-                Duration::from_nanos(member.since_ns)
-            )
+        .map(|((member, next), taken_at)| Step {
+            waits: name(member),
+            lock: held_locks::named(&member.lock, member.created),
+            holds: name(next),
+            taken_at,
+            since: Duration::from_nanos(member.since_ns),
         })
-        .collect();
-    let more = members.len() - waits.len();
-    if more > 0 {
-        waits.push(format!("{more} more are in the cycle"));
-    }
-    if !deadlock.behind.is_empty() {
-        waits.push(format!("{} behind it", wait(deadlock.behind.len())));
-    }
-    format!("deadlock: {}", waits.join("; "))
+        .collect()
 }
 
 fn being_dropped(name: &str, thread: &str, since: Duration, left: &[String]) -> String {

@@ -488,19 +488,7 @@ impl Goroutines {
         let mut notes = Vec::new();
         let key = &self.tasks.stack_keys[row.stack_key as usize];
         let running = self.doings[row.stack_key as usize].does.state() == State::Running;
-        if let Some(rate) = self.rates.get(&row.id) {
-            let mut text = format!(
-                "{} polls/s now, {} polls/s for the {:.1?} since its spawn",
-                grouped(rate.now),
-                grouped(rate.average),
-                rate.age
-            );
-            if let Some(lasts) = rate.lasts() {
-                let polls = grouped(rate.polls);
-                text.push_str(&format!(": its {polls} polls are {lasts:.1?} at that rate"));
-            }
-            notes.push(text);
-        }
+        notes.extend(self.polls_per_second(row));
         if let Some(inner) = self.inside(row) {
             notes.push(format!("inside it goroutine {inner} is polled"));
         }
@@ -534,6 +522,22 @@ impl Goroutines {
         notes.extend(self.not_polled(row));
         notes.extend(self.lasting_notes(row).map(str::to_owned));
         notes
+    }
+
+    /// How often a task is polled that is polled very often.
+    pub(super) fn polls_per_second(&self, row: &Row) -> Option<String> {
+        let rate = self.rates.get(&row.id)?;
+        let mut text = format!(
+            "{} polls/s now, {} polls/s for the {:.1?} since its spawn",
+            grouped(rate.now),
+            grouped(rate.average),
+            rate.age
+        );
+        if let Some(lasts) = rate.lasts() {
+            let polls = grouped(rate.polls);
+            text.push_str(&format!(": its {polls} polls are {lasts:.1?} at that rate"));
+        }
+        Some(text)
     }
 
     /// The part of it that is the same for all tasks with the same key and flags.

@@ -61,7 +61,7 @@ impl Goroutines {
         remarks.try_for_each(|remark| writeln!(out, "# {remark}"))
     }
 
-    fn conditions(&self) -> impl Iterator<Item = String> {
+    pub(super) fn conditions(&self) -> impl Iterator<Item = String> {
         let unlisted = unlisted(self.unlisted, self.all);
         let covers = (self.selection.leaks != Leaks::Among).then(|| self.remark_on_leaks());
         let conditions = self.conditions.iter().map(Condition::text);
@@ -374,7 +374,7 @@ struct Key {
 }
 
 /// For each of `all`, the index of the first that equals it.
-fn first_equal<T: Eq + std::hash::Hash>(all: &[T]) -> Vec<usize> {
+pub(super) fn first_equal<T: Eq + std::hash::Hash>(all: &[T]) -> Vec<usize> {
     let mut first = HashMap::new();
     let indices = all.iter().enumerate();
     indices

@@ -311,7 +311,7 @@ impl HeldLocks {
 }
 
 /// The name that the user gave a task, or else that of its future.
-fn name(tasks: &Tasks, row: &Row) -> Option<String> {
+pub(super) fn name(tasks: &Tasks, row: &Row) -> Option<String> {
     let given = tasks.names.get(&row.name);
     let meta = tasks.stack_keys[row.stack_key as usize].meta;
     given

@@ -112,16 +112,8 @@ impl LockTable {
             "\t{}, the first for {first:.1?}",
             wait(lock.waiters.len())
         )?;
-        if lock.waits > 0 {
-            let ended = match lock.waits {
-                1 => "1 wait for it has ended".to_owned(),
-                several => format!("{} waits for it have ended", grouped(several)),
-            };
-            let together = Duration::from_nanos(lock.waited_ns);
-            writeln!(
-                out,
-                "\t{ended} since its first, after {together:.1?} in all"
-            )?;
+        if let Some(ended) = Self::ended(lock) {
+            writeln!(out, "\t{ended}")?;
         }
         for (place, tasks) in self.by_place(lock, rows) {
             let mut named: Vec<String> = tasks.iter().take(MOST_NAMED).cloned().collect();
@@ -139,8 +131,25 @@ impl LockTable {
         Ok(())
     }
 
+    /// What has been waited for it before.
+    pub(super) fn ended(lock: &Lock) -> Option<String> {
+        let ended = match lock.waits {
+            0 => return None,
+            1 => "1 wait for it has ended".to_owned(),
+            several => format!("{} waits for it have ended", grouped(several)),
+        };
+        let together = Duration::from_nanos(lock.waited_ns);
+        Some(format!(
+            "{ended} since its first, after {together:.1?} in all"
+        ))
+    }
+
     /// The waiters by where they are, most first.
-    fn by_place(&self, lock: &Lock, rows: &HashMap<u64, &Row>) -> Vec<(String, Vec<String>)> {
+    pub(super) fn by_place(
+        &self,
+        lock: &Lock,
+        rows: &HashMap<u64, &Row>,
+    ) -> Vec<(String, Vec<String>)> {
         let mut places: HashMap<String, Vec<String>> = HashMap::new();
         for waiter in &lock.waiters {
             let (place, name) = match waiter.who {

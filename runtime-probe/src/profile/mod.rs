@@ -23,6 +23,7 @@
 //! * [`contended`]: the forms of these two;
 //! * [`lock_table`]: the locks that something waits for;
 //! * `lock_json`: the same as JSON;
+//! * `lock_cards`: the same for a page to look at;
 //! * [`sites`]: tasks by where they were spawned, and how long their polls and waits take;
 //! * [`cpu`]: what ran;
 //! * [`heap`]: what is allocated and alive;
@@ -35,6 +36,11 @@
 //! * [`address_names`]: names for the addresses of a text that was handed out;
 //! * [`named`]: those of these that have a name;
 //! * [`diagnosis`]: what cannot be shown, and why;
+//! * `troubles`: what is wrong in a dump, the worst first;
+//! * `overview`: that, and what the process and its workers do;
+//! * `task_table`: tasks in groups, and one of them with all that is known of it;
+//! * `timeline`: what each thread polled in the last seconds;
+//! * `own_code`: which frames are of the program's own crates;
 //! * [`mappings`]: the process's executable mappings.
 
 pub(crate) mod address_names;
@@ -63,6 +69,8 @@ pub(crate) mod idle;
 pub(crate) mod leaf_stacks;
 pub(crate) mod leaks;
 mod leaves;
+#[cfg(feature = "ui")]
+pub(crate) mod lock_cards;
 mod lock_json;
 pub(crate) mod lock_table;
 pub(crate) mod long_waits;
@@ -70,14 +78,24 @@ pub(crate) mod mappings;
 pub(crate) mod mutex;
 pub(crate) mod named;
 pub(crate) mod ongoing;
+#[cfg(feature = "ui")]
+pub(crate) mod overview;
+#[cfg(feature = "ui")]
+pub(crate) mod own_code;
 mod parting;
 #[cfg(feature = "rt")]
 pub(crate) mod sched;
 pub(crate) mod selection;
 pub(crate) mod sites;
+#[cfg(feature = "ui")]
+pub(crate) mod task_table;
 pub(crate) mod thread_stacks;
 pub(crate) mod threads;
+#[cfg(feature = "ui")]
+pub(crate) mod timeline;
 pub(crate) mod trace;
+#[cfg(feature = "ui")]
+pub(crate) mod troubles;
 pub(crate) mod vars;
 #[cfg(feature = "rt")]
 pub(crate) mod worker_table;

@@ -1,0 +1,329 @@
+//! What each thread polled in the last seconds, from what a flight recorder has: for a picture.
+
+use crate::ask::flight;
+use crate::ask::trace_session::{self as trace, Parts};
+use crate::clock::{Scale, Ticks};
+use crate::snapshot::under_way;
+use crate::source::trace::{Happened, RecordName, What};
+use crate::stack::raw::FutureMeta;
+use crate::symbol::role;
+use runtime_dump::source_path::shortened;
+use std::collections::{BTreeMap, HashMap};
+use std::panic::Location;
+
+/// The most polls that are kept: 8 MB. The oldest are left out.
+const MOST_POLLS: usize = 200_000;
+
+/// The past of all threads.
+#[derive(Debug)]
+pub(crate) struct Timeline {
+    /// How long it is, in nanoseconds.
+    pub(crate) span_ns: u64,
+    /// Workers first, in the order of their runtimes.
+    pub(crate) lanes: Vec<Lane>,
+    /// Where tasks were spawned, those that were polled longest first.
+    pub(crate) sites: Vec<SiteTime>,
+    /// Events that found no room, and polls that are left out.
+    pub(crate) lost: u64,
+}
+
+/// A thread.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    pub(crate) thread: u32,
+    pub(crate) name: String,
+    /// One after the other.
+    pub(crate) polls: Vec<Poll>,
+}
+
+/// A poll, or the part of one in which no other was under way in it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Poll {
+    /// Nanoseconds since the begin of the past.
+    pub(crate) from_ns: u64,
+    pub(crate) until_ns: u64,
+    /// Index of [`Timeline::sites`].
+    pub(crate) site: u32,
+    /// The task, where it is alive.
+    pub(crate) task: Option<u64>,
+}
+
+/// What was polled of one spawn site.
+#[derive(Clone, Debug)]
+pub(crate) struct SiteTime {
+    /// The future, and where it was spawned.
+    pub(crate) name: String,
+    pub(crate) busy_ns: u64,
+    pub(crate) polls: u64,
+}
+
+/// The future and the place of a spawn.
+#[derive(Clone, Copy, Default)]
+struct Spawned {
+    location: Option<&'static Location<'static>>,
+    meta: Option<&'static FutureMeta>,
+}
+
+/// The part of a poll, before its task has a name.
+struct Segment {
+    thread: u32,
+    from: Ticks,
+    until: Ticks,
+    /// Which of those that had the record.
+    owner: (RecordName, u32),
+}
+
+/// What is known of the tasks of a record, each by the number of the spawn before it.
+#[derive(Default)]
+struct Owners {
+    generation: HashMap<RecordName, u32>,
+    known: HashMap<(RecordName, u32), Spawned>,
+}
+
+impl Timeline {
+    /// What the recorder has now; `None` without one.
+    pub(crate) fn past() -> Option<Timeline> {
+        let past = flight::past()?;
+        let mut parts = Parts::default();
+        parts.add_rounds(past.rounds.iter().map(|round| &**round), past.since);
+        let scale = Scale::now();
+        let part = parts.take(&scale);
+        let mut reading = Reading::default();
+        for happened in &part.happened {
+            reading.add(happened);
+        }
+        let until = part.until.max(past.since);
+        Some(reading.end(past.since, until, part.lost, &scale))
+    }
+}
+
+#[derive(Default)]
+struct Reading {
+    segments: Vec<Segment>,
+    /// By thread: the polls under way, the innermost last.
+    open: HashMap<u32, Vec<Segment>>,
+    owners: Owners,
+}
+
+impl Reading {
+    fn add(&mut self, happened: &Happened) {
+        let Happened { at, thread, what } = *happened;
+        match what {
+            What::Spawn { record, site, .. } => {
+                let generation = self.owners.generation.entry(record).or_default();
+                *generation += 1;
+                self.owners.learn(record, site.into());
+            }
+            What::Dropped { record, site, .. } => {
+                self.owners.learn(record, site.into());
+                *self.owners.generation.entry(record).or_default() += 1;
+            }
+            What::PollBegin { record, .. } | What::ClosureBegin { record, .. } => {
+                let owner = self.owners.now(record);
+                let open = self.open.entry(thread).or_default();
+                if let Some(outer) = open.last() {
+                    self.segments.push(Segment {
+                        until: at,
+                        ..*outer
+                    });
+                }
+                open.push(Segment {
+                    thread,
+                    from: at,
+                    until: at,
+                    owner,
+                });
+            }
+            What::PollEnd(_) => self.close(thread, at, |_| true),
+            What::ForeignPoll { record, .. } => {
+                self.close(thread, at, |open| open.owner.0 == record);
+            }
+            // What was under way has ended without a sign.
+            What::Park | What::Unpark => {
+                self.open.remove(&thread);
+            }
+            What::Wake(_) => {}
+        }
+    }
+
+    fn close(&mut self, thread: u32, at: Ticks, is_it: impl Fn(&Segment) -> bool) {
+        let open = self.open.entry(thread).or_default();
+        if let Some(poll) = open.pop_if(|open| is_it(open)) {
+            self.segments.push(Segment { until: at, ..poll });
+            if let Some(outer) = open.last_mut() {
+                outer.from = at;
+            }
+        }
+    }
+
+    fn end(mut self, since: Ticks, until: Ticks, lost: u64, scale: &Scale) -> Timeline {
+        let open = self.open.values().filter_map(|open| open.last());
+        self.segments
+            .extend(open.map(|open| Segment { until, ..*open }));
+        self.segments.sort_by_key(|segment| segment.from);
+        let left_out = self.segments.len().saturating_sub(MOST_POLLS);
+        self.segments.drain(..left_out);
+        let ns = |at: Ticks| scale.ns(at.saturating_sub(since));
+        let mut names = SiteNames::default();
+        let mut lanes: BTreeMap<u32, Vec<Poll>> = BTreeMap::new();
+        for segment in &self.segments {
+            let (task, spawned) = self.owners.of(segment.owner);
+            let (from_ns, until_ns) = (ns(segment.from), ns(segment.until));
+            let site = names.add(spawned, until_ns - from_ns);
+            lanes.entry(segment.thread).or_default().push(Poll {
+                from_ns,
+                until_ns,
+                site,
+                task,
+            });
+        }
+        add_longer(&mut lanes, &mut names, ns(until));
+        let (order, sites) = names.sorted();
+        for poll in lanes.values_mut().flatten() {
+            poll.site = order[poll.site as usize];
+        }
+        Timeline {
+            span_ns: ns(until),
+            lanes: named(lanes),
+            sites,
+            lost: lost + left_out as u64,
+        }
+    }
+}
+
+/// Adds polls that are longer than the past: no event tells of them.
+fn add_longer(lanes: &mut BTreeMap<u32, Vec<Poll>>, names: &mut SiteNames, span_ns: u64) {
+    let threads = trace::threads();
+    for poll in under_way::now() {
+        let thread = poll.thread.and_then(|number| threads.get(&number.0));
+        let Some(thread) = thread.filter(|_| poll.since_ns >= span_ns) else {
+            continue;
+        };
+        let lane = lanes.entry(thread.tid).or_default();
+        if lane.is_empty() {
+            let spawned = Spawned {
+                location: poll.location,
+                meta: None,
+            };
+            lane.push(Poll {
+                from_ns: 0,
+                until_ns: span_ns,
+                site: names.add(spawned, span_ns),
+                task: Some(poll.id),
+            });
+        }
+    }
+}
+
+/// Workers first. A worker that did nothing has a lane, too.
+fn named(mut lanes: BTreeMap<u32, Vec<Poll>>) -> Vec<Lane> {
+    let threads = trace::threads();
+    let names: HashMap<u32, &str> = threads
+        .values()
+        .map(|thread| (thread.tid, &*thread.name))
+        .collect();
+    let lane = |thread: u32, polls: Vec<Poll>| Lane {
+        thread,
+        name: names.get(&thread).copied().unwrap_or_default().to_owned(),
+        polls,
+    };
+    let workers = trace::workers().into_iter();
+    let mut all: Vec<Lane> = workers
+        .map(|thread| lane(thread, lanes.remove(&thread).unwrap_or_default()))
+        .collect();
+    all.extend(lanes.into_iter().map(|(thread, polls)| lane(thread, polls)));
+    all
+}
+
+impl From<Option<&'static crate::registry::sites::Site>> for Spawned {
+    fn from(site: Option<&'static crate::registry::sites::Site>) -> Self {
+        site.map_or_else(Spawned::default, |site| Spawned {
+            location: site.spawn.map(|spawn| spawn.location),
+            meta: site.meta,
+        })
+    }
+}
+
+impl Owners {
+    fn now(&self, record: RecordName) -> (RecordName, u32) {
+        (record, self.generation.get(&record).copied().unwrap_or(0))
+    }
+
+    fn learn(&mut self, record: RecordName, spawned: Spawned) {
+        if spawned.location.is_some() || spawned.meta.is_some() {
+            self.known.insert(self.now(record), spawned);
+        }
+    }
+
+    /// The task, if it is alive, and where it was spawned.
+    fn of(&self, owner: (RecordName, u32)) -> (Option<u64>, Spawned) {
+        let is_last = self.now(owner.0) == owner;
+        let view = owner.0.view().filter(|view| is_last && view.id != 0);
+        let known = self.known.get(&owner).copied();
+        let spawned = known.unwrap_or_else(|| {
+            view.as_ref().map_or_else(Spawned::default, |view| Spawned {
+                location: view.location,
+                meta: view.meta,
+            })
+        });
+        (view.map(|view| view.id), spawned)
+    }
+}
+
+/// Sites, each by its addresses.
+#[derive(Default)]
+struct SiteNames {
+    known: HashMap<[usize; 2], u32>,
+    times: Vec<SiteTime>,
+}
+
+impl SiteNames {
+    fn add(&mut self, spawned: Spawned, busy_ns: u64) -> u32 {
+        let key = [
+            spawned
+                .location
+                .map_or(0, |at| std::ptr::from_ref(at).addr()),
+            spawned
+                .meta
+                .map_or(0, |meta| std::ptr::from_ref(meta).addr()),
+        ];
+        let site = *self.known.entry(key).or_insert_with(|| {
+            self.times.push(SiteTime {
+                name: name(spawned),
+                busy_ns: 0,
+                polls: 0,
+            });
+            self.times.len() as u32 - 1
+        });
+        if let Some(time) = self.times.get_mut(site as usize) {
+            time.busy_ns = time.busy_ns.saturating_add(busy_ns);
+            time.polls += 1;
+        }
+        site
+    }
+
+    /// The longest first, and where each has gone.
+    fn sorted(self) -> (Vec<u32>, Vec<SiteTime>) {
+        let mut sorted: Vec<usize> = (0..self.times.len()).collect();
+        sorted.sort_by_key(|at| std::cmp::Reverse(self.times[*at].busy_ns));
+        let mut order = vec![0; sorted.len()];
+        for (place, at) in sorted.iter().enumerate() {
+            order[*at] = place as u32;
+        }
+        let times = sorted.into_iter().map(|at| self.times[at].clone());
+        (order, times.collect())
+    }
+}
+
+fn name(spawned: Spawned) -> String {
+    let future = spawned.meta.map(|meta| role::root_name(meta.type_name()));
+    let at = spawned
+        .location
+        .map(|at| format!("{}:{}", shortened(at.file()), at.line()));
+    match (future, at) {
+        (Some(future), Some(at)) => format!("{future} ({at})"),
+        (Some(future), None) => future,
+        (None, Some(at)) => format!("task spawned at {at}"),
+        (None, None) => "a task that has ended".to_owned(),
+    }
+}
