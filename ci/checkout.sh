@@ -1,15 +1,19 @@
 #!/usr/bin/env bash
 # The shop of the README: starts it, breaks it in each of its ways, and finds every fault in the dump. Argument: --release,
-# if the build should be one.
+# if the build should be one, or the directory of programs that are built.
 #
 # It is built as a project of its own would be: without the flags of .cargo/config.toml.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-profile=${1:+release}
-export RUSTFLAGS= CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target/stable}
-cargo build --quiet "$@" -p examples --bin checkout --bin scraper
-programs=$(realpath -m "$CARGO_TARGET_DIR")/${profile:-debug}
+if [ -d "${1:-}" ]; then
+    programs=$(realpath "$1")
+else
+    export RUSTFLAGS= CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target/stable}
+    cargo build --quiet "$@" -p examples --bin checkout --bin scraper
+    programs=$(realpath -m "$CARGO_TARGET_DIR")/${1:+release}
+    [ $# != 0 ] || programs+=debug
+fi
 out=$(mktemp -d)
 # Made here: the shell in the background may come to it later than the one that looks.
 : > "$out/stdout"

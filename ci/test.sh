@@ -302,8 +302,10 @@ test_other() {
     cargo_test "${packages[@]}" --features "$features,$other_features" "${other_tests[@]/#/--test=}"
 }
 
+# With a test of the examples, so that the programs of the step checkout are built by the same set of features.
+stable_builds=(-p runtime-probe -p examples --features "$probe_features" "${flag_tests[@]/#/--test=}" --test=rename_paused)
 test_flag() {
-    cargo_test -p runtime-probe --features "$probe_features" "${flag_tests[@]/#/--test=}"
+    cargo_test "${stable_builds[@]}"
     # As `warning: `runtime-probe` (lib) generated 1 warning`.
     ! grep '^warning: .* generated [0-9]* warning' target/test.log
 }
@@ -330,7 +332,12 @@ rename() {
 # Arguments: those of cargo build.
 checkout() {
     need curl curl --version || { skip "no curl"; return; }
-    bash ci/checkout.sh "$@"
+    if [ $# = 0 ]; then
+        stable cargo test --quiet --no-run "${stable_builds[@]}"
+        bash ci/checkout.sh target/stable/debug
+    else
+        bash ci/checkout.sh "$@"
+    fi
     [ -n "$all" ] || done_with stable
 }
 

@@ -106,6 +106,7 @@ impl Demand {
     }
 
     /// Whether it is on.
+    #[inline(always)]
     pub(crate) fn is_on(self) -> bool {
         match self {
             Demand::Releases => RELEASES.load(Ordering::Relaxed) != 0,

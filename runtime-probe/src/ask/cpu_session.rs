@@ -10,6 +10,7 @@ use crate::registry::names::{self, NameNumber};
 use crate::source::cpu::{Sample, Trouble};
 use crate::stack::raw::FutureMeta;
 use crate::sys::cpu_timer;
+use crate::sys::own_thread;
 use crate::sys::thread_status::ThreadStatus;
 use std::collections::HashMap;
 use std::panic::Location;
@@ -110,15 +111,13 @@ impl Watch {
         let sampling = Sampling::start(period)?;
         let mut collection = Collection::new(sampling, period, split_by);
         let (stop, stopped) = channel();
-        let thread = std::thread::Builder::new()
-            .name("probe-cpu-profile".to_owned())
-            .spawn(move || {
-                while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
-                    collection.look();
-                }
-                collection.finish()
-            })
-            .map_err(StartError::Thread)?;
+        let thread = own_thread::spawn("probe-cpu-profile", move || {
+            while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
+                collection.look();
+            }
+            collection.finish()
+        })
+        .map_err(StartError::Thread)?;
         Ok(Watch {
             stop: Some(stop),
             thread: Some(thread),

@@ -5,6 +5,7 @@
 
 use super::trace_session::{Recording, Round, collect};
 use crate::clock::{self, Scale, Ticks};
+use crate::sys::own_thread;
 use std::io;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -60,17 +61,15 @@ impl Flight {
             *tape = Some(Tape { recording, since });
         }
         let (stop, stopped) = channel();
-        let thread = std::thread::Builder::new()
-            .name("probe-flight".to_owned())
-            .spawn(move || {
-                while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
-                    collect();
-                    if let Some(tape) = &mut *tape() {
-                        tape.drop_old(keep);
-                    }
+        let thread = own_thread::spawn("probe-flight", move || {
+            while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
+                collect();
+                if let Some(tape) = &mut *tape() {
+                    tape.drop_old(keep);
                 }
-            })
-            .inspect_err(|_| *tape() = None)?;
+            }
+        })
+        .inspect_err(|_| *tape() = None)?;
         Ok(Flight {
             stop: Some(stop),
             thread: Some(thread),

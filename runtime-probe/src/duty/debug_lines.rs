@@ -5,6 +5,7 @@
 
 use crate::environment::DEBUG;
 use crate::profile::sched::sched;
+use crate::sys::own_thread;
 use crate::sys::status_file::StatusFile;
 use std::io::{self, Write};
 use std::thread;
@@ -83,7 +84,7 @@ fn heap_line(since_ms: u64) -> String {
 
 /// Writes lines again and again. A failure is no matter: standard error may be closed.
 fn repeat(name: &str, every: Duration, lines: impl Fn() -> String + Send + 'static) {
-    let started = thread::Builder::new().name(name.to_owned()).spawn(move || {
+    let started = own_thread::spawn(name, move || {
         loop {
             thread::sleep(every);
             let mut text = lines();

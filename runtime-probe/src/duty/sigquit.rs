@@ -1,15 +1,15 @@
 //! `kill -QUIT`: the goroutine dump on standard error, as Go's runtime has it.
 
 use super::quits::{QuitError, Quits};
-#[cfg(feature = "rt")]
 use crate::environment::SIGQUIT;
 use crate::profile::goroutine::Goroutines;
 use crate::profile::goroutine_forms::Lines;
 use crate::profile::selection::Selection;
 use crate::source;
 use crate::sys::exit;
+#[cfg(feature = "rt")]
+use crate::sys::own_thread;
 use std::io::{self, Write};
-use std::thread;
 
 /// What becomes of the process after the dump.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,17 +53,15 @@ pub fn dump_on_sigquit(then: AfterDump) -> io::Result<()> {
         };
         io::Error::new(kind, error)
     })?;
-    thread::Builder::new()
-        .name("probe-sigquit".to_owned())
-        .spawn(move || {
-            loop {
-                quits.wait();
-                dump(io::stderr());
-                if then == AfterDump::Exit {
-                    exit::at_once(EXIT_CODE);
-                }
+    own_thread::spawn("probe-sigquit", move || {
+        loop {
+            quits.wait();
+            dump(io::stderr());
+            if then == AfterDump::Exit {
+                exit::at_once(EXIT_CODE);
             }
-        })?;
+        }
+    })?;
     Ok(())
 }
 

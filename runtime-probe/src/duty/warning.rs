@@ -4,22 +4,22 @@ use crate::profile::alarms::{Alarm, Told};
 use crate::profile::conditions::{self, Condition};
 use crate::profile::goroutine::Goroutines;
 use crate::profile::goroutine_forms::Lines;
-use crate::profile::growth::Growth;
 use crate::profile::idle;
 use crate::profile::lock_table::LockTable;
 use crate::profile::selection::{Selection, grouped};
 use crate::profile::sites::SpawnSites;
-use crate::registry::runtimes::RuntimeNumber;
+use crate::tally::growths::Grown;
 use std::fmt::Write as _;
 use std::io::Write;
-use std::panic::Location;
 use std::time::Duration;
 
 /// What is wrong.
 pub(super) fn headline(told: Told, limit: Duration) -> String {
     let mut headline = match told.alarm {
-        Alarm::Deadlock(member) => deadlock_now(member)
+        Alarm::Deadlock(member) => still(|now| matches!(now, Condition::Deadlock { deadlock, .. } if deadlock.first() == member))
             .unwrap_or_else(|| "a deadlock, which has ended since: a task of it was dropped".to_owned()),
+        Alarm::Futurelock(task) => still(|now| matches!(now, Condition::Futurelock { futurelock, .. } if futurelock.task == task))
+            .unwrap_or_else(|| format!("goroutine {task} kept a lock that it did not take; it has let go since")),
         Alarm::LongPoll(poll) => format!(
             "a poll of goroutine {} has lasted {:.1?} (limit {limit:?}): it keeps its worker from all other tasks",
             poll.id, poll.lasts
@@ -33,14 +33,7 @@ pub(super) fn headline(told: Told, limit: Duration) -> String {
                 None => " and its runtime does not come round to it".to_owned(),
             }
         ),
-        Alarm::Growth(Growth { from, to, at, .. }) => format!(
-            "there are more and more tasks{}: {from} have become {to}, without a break",
-            spawned_at(at)
-        ),
-        Alarm::Untaken(Growth { from, to, at, .. }) => format!(
-            "there are more and more results of finished tasks that nothing takes out of their JoinSet{}: {from} have become {to}",
-            spawned_at(at)
-        ),
+        Alarm::Growth(grown) => grown.text(),
         Alarm::LongWait(wait) => format!(
             "goroutine {} has waited for {:.1?} ({}), {}",
             wait.id,
@@ -57,7 +50,7 @@ pub(super) fn headline(told: Told, limit: Duration) -> String {
             grouped(spin.rate),
             spin.since
         ),
-        Alarm::FullPool(pool) => told_now(|now| matches!(now, Condition::FullPool(_)), pool.runtime)
+        Alarm::FullPool(pool) => still(|now| matches!(now, Condition::FullPool(full) if full.runtime.number == pool.runtime))
             .unwrap_or_else(|| {
                 format!(
                     "a closure has waited for {:.1?} for a thread of its blocking pool (limit {limit:?})",
@@ -65,7 +58,7 @@ pub(super) fn headline(told: Told, limit: Duration) -> String {
                 )
             }),
         Alarm::Standstill(runtime) => {
-            told_now(|now| matches!(now, Condition::Standstill { .. }), runtime.runtime)
+            still(|now| matches!(now, Condition::Standstill { runtime: (number, _), .. } if *number == runtime.runtime))
                 .unwrap_or_else(|| {
                     format!(
                         "timers and I/O of a runtime stood still for {:.1?} (limit {limit:?})",
@@ -80,27 +73,10 @@ pub(super) fn headline(told: Told, limit: Duration) -> String {
     headline
 }
 
-fn spawned_at(at: Option<Location<'static>>) -> String {
-    at.map_or(String::new(), |at| format!(", spawned at {at}"))
-}
-
-/// A cycle of locks that lasts.
-fn deadlock_now(member: u64) -> Option<String> {
-    let conditions = conditions::now().into_iter();
-    let mut texts = conditions.filter_map(|condition| match &condition {
-        Condition::Deadlock { deadlock, .. } if deadlock.first() == member => {
-            Some(condition.text())
-        }
-        _ => None,
-    });
-    texts.next()
-}
-
-/// What is still wrong with a runtime.
-fn told_now(kind: impl Fn(&Condition) -> bool, runtime: RuntimeNumber) -> Option<String> {
+/// What is still wrong, if that is among it.
+fn still(is_meant: impl Fn(&Condition) -> bool) -> Option<String> {
     let mut conditions = conditions::now().into_iter();
-    let found = conditions.find(|one| one.runtime() == runtime && kind(one))?;
-    Some(found.text())
+    conditions.find(is_meant).map(|condition| condition.text())
 }
 
 /// The tasks that are to blame, or those that tell it best.
@@ -125,7 +101,7 @@ pub(super) fn stacks(alarm: Alarm, limit: Duration) -> String {
     let _ = match alarm {
         Alarm::LongPoll(poll) => Goroutines::collect(of("running", Some(limit), Some(poll.id)))
             .write_text(&mut text, Lines::All),
-        Alarm::Deadlock(_) => LockTable::collect().write(&mut text),
+        Alarm::Deadlock(_) | Alarm::Futurelock(_) => LockTable::collect().write(&mut text),
         Alarm::LongWait(wait) => {
             let mut waiting = of("waiting", Some(wait.since / 2), Some(wait.id));
             waiting.limit = Some(1);
@@ -150,8 +126,10 @@ pub(super) fn stacks(alarm: Alarm, limit: Duration) -> String {
             closures.limit = Some(MOST);
             Goroutines::collect(closures).write_largest_groups(&mut text)
         }
-        Alarm::Untaken(growth) => SpawnSites::collect().of(growth.at).write_text(&mut text),
-        Alarm::Growth(growth) => {
+        Alarm::Growth(Grown::Results(growth)) => {
+            SpawnSites::collect().of(growth.at).write_text(&mut text)
+        }
+        Alarm::Growth(Grown::Tasks(growth)) => {
             let mut selection = Selection::default();
             selection.limit = Some(1);
             if let Some(at) = growth.at {

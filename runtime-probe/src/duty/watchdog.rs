@@ -6,7 +6,7 @@ use crate::ask::flight;
 use crate::environment::{WATCHDOG, WATCHDOG_DIR};
 #[cfg(feature = "rt")]
 use crate::pages::go_duration;
-use crate::profile::alarms::{Alarms, Patience, Told};
+use crate::profile::alarms::{Alarm, Alarms, Patience, Told};
 use crate::profile::conditions::{self, Condition};
 use crate::profile::goroutine::Goroutines;
 use crate::profile::goroutine_forms::Lines;
@@ -14,15 +14,17 @@ use crate::profile::long_waits::LongWaits;
 use crate::profile::selection::Selection;
 use crate::profile::trace::write_past;
 use crate::snapshot::deadlocks::{self, Deadlock};
+use crate::snapshot::futurelocks;
 use crate::snapshot::watch::{Trouble, look};
 use crate::source;
-use crate::tally::findings;
+use crate::sys::own_thread;
+use crate::tally::{findings, growths};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Warns, in one message with the stacks, when
@@ -145,32 +147,34 @@ impl Watchdog {
         // The probe is started, so that messages have stacks.
         source::start();
         let (stop, stopped) = channel();
-        let thread = thread::Builder::new()
-            .name("probe-watchdog".to_owned())
-            .spawn(move || {
-                let every = (self.limit / 2).min(Duration::from_secs(1));
-                let mut alarms = Alarms::new(self.patience);
-                let mut known = LongWaits::default();
-                let mut written = 0;
-                while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
-                    let before = alarms.counts();
-                    let by_site = alarms.counts_are_due(Instant::now());
-                    let mut look = look(self.limit, by_site, |waits| known.yields(waits));
-                    if !look.long_polls.is_empty() {
-                        look.standstills = standstills(self.limit);
-                    }
-                    look.deadlocks = deadlocks::now().iter().map(Deadlock::first).collect();
-                    let waits = match self.wait_limit {
-                        Duration::ZERO => Vec::new(),
-                        limit => known.look(limit),
-                    };
-                    let told = alarms.judge(&look, &waits, Instant::now());
-                    findings::add(before, alarms.counts());
-                    for told in told {
-                        self.tell(told, &mut written);
-                    }
+        let thread = own_thread::spawn("probe-watchdog", move || {
+            let every = (self.limit / 2).min(Duration::from_secs(1));
+            let mut alarms = Alarms::new(self.patience);
+            let mut known = LongWaits::default();
+            let mut written = 0;
+            while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+                let before = alarms.counts();
+                let by_site = alarms.counts_are_due(Instant::now());
+                let mut look = look(self.limit, by_site, |waits| known.yields(waits));
+                if !look.long_polls.is_empty() {
+                    look.standstills = standstills(self.limit);
                 }
-            })?;
+                look.deadlocks = deadlocks::now().iter().map(Deadlock::first).collect();
+                look.futurelocks = futurelocks::now().iter().map(|one| one.task).collect();
+                let waits = match self.wait_limit {
+                    Duration::ZERO => Vec::new(),
+                    limit => known.look(limit),
+                };
+                let told = alarms.judge(&look, &waits, Instant::now());
+                findings::add(before, alarms.counts());
+                for told in told {
+                    if let Alarm::Growth(grown) = told.alarm {
+                        growths::note(grown, Instant::now());
+                    }
+                    self.tell(told, &mut written);
+                }
+            }
+        })?;
         Ok(Watching {
             stop: Some(stop),
             thread: Some(thread),
@@ -179,8 +183,6 @@ impl Watchdog {
 
     fn tell(&self, told: Told, written: &mut usize) {
         let mut message = headline(told, self.limit);
-        #[cfg(feature = "ui")]
-        findings::keep(told.alarm.kind(), &message);
         if let Some(directory) = self.directory.as_deref().filter(|_| *written < self.dumps) {
             let _ = loop {
                 *written += 1;

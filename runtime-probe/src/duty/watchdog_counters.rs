@@ -22,6 +22,8 @@ pub struct WatchdogCounters {
     pub standstills: u64,
     /// Cycles of tasks and threads that wait for locks of each other.
     pub deadlocks: u64,
+    /// Tasks that were given a lock through a future that they did not poll any more.
+    pub futurelocks: u64,
 }
 
 /// Reads the counters.
@@ -39,6 +41,7 @@ pub fn watchdog_counters() -> WatchdogCounters {
         full_pools,
         standstills,
         deadlocks,
+        futurelocks,
     ] = findings::totals();
     WatchdogCounters {
         long_polls,
@@ -49,5 +52,6 @@ pub fn watchdog_counters() -> WatchdogCounters {
         full_pools,
         standstills,
         deadlocks,
+        futurelocks,
     }
 }

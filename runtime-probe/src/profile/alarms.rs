@@ -1,10 +1,11 @@
 //! From looks at a process to what an operator should be told: nothing twice, and not too often.
 
-use super::growth::{BySite, Counts, Growth};
+use super::growth::{BySite, Counts};
 use super::long_waits::LongWait;
 use crate::registry::runtimes::RuntimeNumber;
 use crate::snapshot::rates::per_second;
 use crate::snapshot::watch::{Busy, KeptWaiting, LongPoll, Look, Trouble};
+use crate::tally::growths::{Grown, Growth};
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::Location;
@@ -36,10 +37,8 @@ pub(crate) enum Alarm {
     LongPoll(LongPoll),
     /// A task is ready, and its runtime does not come round to it.
     KeptWaiting(KeptWaiting),
-    /// There are more and more tasks, of one site or in all.
-    Growth(Growth),
-    /// There are more and more results of tasks of one site that nothing takes out of their `JoinSet`s.
-    Untaken(Growth),
+    /// There are more and more tasks, of one site or in all, or results of tasks of one site.
+    Growth(Grown),
     /// Tasks wait too long for what another has.
     LongWait(LongWait),
     /// A task is polled all the time, and does not wait.
@@ -50,26 +49,9 @@ pub(crate) enum Alarm {
     Standstill(Trouble),
     /// Tasks or threads wait for locks of each other; one of them, packed.
     Deadlock(u64),
+    /// A task, by its id, keeps a lock through a future that it does not poll any more.
+    Futurelock(u64),
 }
-
-impl Alarm {
-    /// Its place in the order of the counts.
-    pub(crate) fn kind(self) -> usize {
-        match self {
-            Alarm::LongPoll(_) => 0,
-            Alarm::KeptWaiting(_) => 1,
-            Alarm::Growth(_) | Alarm::Untaken(_) => GROWTH,
-            Alarm::LongWait(_) => 3,
-            Alarm::Spin(_) => 4,
-            Alarm::FullPool(_) => 5,
-            Alarm::Standstill(_) => 6,
-            Alarm::Deadlock(_) => 7,
-        }
-    }
-}
-
-/// The place of what becomes more and more.
-pub(crate) const GROWTH: usize = 2;
 
 /// A task that spins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +63,7 @@ pub(crate) struct Spin {
 }
 
 /// How many kinds there are.
-pub(crate) const KINDS: usize = 8;
+pub(crate) const KINDS: usize = 9;
 
 /// An alarm that is to be told, and how many of its kind were not since the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +88,8 @@ pub(crate) struct Alarms {
     standing: HashSet<u16>,
     /// Cycles of locks that there were then.
     deadlocks: HashSet<u64>,
+    /// Tasks that kept locks so then.
+    futurelocks: HashSet<u64>,
     /// Tasks that were busy at all looks so far.
     busy: HashMap<u64, Busily>,
     all: Counts,
@@ -144,6 +128,7 @@ impl Alarms {
             full: HashSet::new(),
             standing: HashSet::new(),
             deadlocks: HashSet::new(),
+            futurelocks: HashSet::new(),
             busy: HashMap::new(),
             all: Counts::default(),
             sites: BySite::default(),
@@ -154,7 +139,7 @@ impl Alarms {
     }
 
     /// How many there were of each kind: long polls, tasks kept waiting, growths, long waits, spins, full pools, standstills,
-    /// deadlocks.
+    /// deadlocks, futurelocks.
     pub(crate) fn counts(&self) -> [u64; KINDS] {
         self.kinds.each_ref().map(|kind| kind.all)
     }
@@ -182,10 +167,10 @@ impl Alarms {
         new.extend(pools.into_iter().map(Alarm::FullPool));
         let runtimes = new_ones(&mut self.standing, &look.standstills);
         new.extend(runtimes.into_iter().map(Alarm::Standstill));
-        let deadlocks = look.deadlocks.iter().copied().collect();
-        let before = std::mem::replace(&mut self.deadlocks, deadlocks);
-        let deadlocks = look.deadlocks.iter().filter(|one| !before.contains(one));
-        new.extend(deadlocks.copied().map(Alarm::Deadlock));
+        let deadlocks = unseen(&mut self.deadlocks, &look.deadlocks);
+        new.extend(deadlocks.map(Alarm::Deadlock));
+        let futurelocks = unseen(&mut self.futurelocks, &look.futurelocks);
+        new.extend(futurelocks.map(Alarm::Futurelock));
         new.extend(self.spins(&look.busy, now));
         new.extend(self.growth(look, now));
         new.into_iter()
@@ -238,34 +223,46 @@ impl Alarms {
         let sites = look.sites.iter().map(|site| (site.key, site, site.tasks));
         let sites = self.sites.grown(sites).into_iter();
         let mut grown: Vec<Alarm> = sites
-            .map(|(site, grown)| Alarm::Growth(growth(site.location.copied(), site.key, grown)))
+            .map(|(site, grown)| {
+                Alarm::Growth(Grown::Tasks(growth(
+                    site.location.copied(),
+                    site.key,
+                    grown,
+                )))
+            })
             .collect();
         let all = self.all.grown(look.tasks);
         match grown.is_empty() {
-            true => grown.extend(all.map(|grown| Alarm::Growth(growth(None, 0, grown)))),
+            true => {
+                grown.extend(all.map(|grown| Alarm::Growth(Grown::Tasks(growth(None, 0, grown)))))
+            }
             // What is told of a site is not told of all again.
             false => self.all.restart(look.tasks),
         }
         let results = look.untaken.iter();
         let results = results.map(|(at, results)| (*at, at, *results as usize));
         let results = self.results.grown(results).into_iter();
-        grown.extend(results.map(|(at, grown)| Alarm::Untaken(growth(Some(*at), hash(at), grown))));
+        grown.extend(
+            results.map(|(at, grown)| {
+                Alarm::Growth(Grown::Results(growth(Some(*at), hash(at), grown)))
+            }),
+        );
         grown
     }
 
     fn tell(&mut self, alarm: Alarm, now: Instant) -> Option<Told> {
         // What is to blame: another one within the quiet time is news.
-        let culprit = match alarm {
-            Alarm::LongPoll(poll) => poll.site,
-            Alarm::KeptWaiting(task) => task.runtime.0.into(),
-            Alarm::Growth(growth) | Alarm::Untaken(growth) => growth.site,
-            Alarm::LongWait(wait) => wait.site,
-            Alarm::Spin(spin) => spin.id as usize,
-            Alarm::FullPool(pool) => pool.runtime.0.into(),
-            Alarm::Standstill(runtime) => runtime.runtime.0.into(),
-            Alarm::Deadlock(member) => member as usize,
+        let (kind, culprit) = match alarm {
+            Alarm::LongPoll(poll) => (0, poll.site),
+            Alarm::KeptWaiting(task) => (1, task.runtime.0.into()),
+            Alarm::Growth(Grown::Tasks(growth) | Grown::Results(growth)) => (2, growth.site),
+            Alarm::LongWait(wait) => (3, wait.site),
+            Alarm::Spin(spin) => (4, spin.id as usize),
+            Alarm::FullPool(pool) => (5, pool.runtime.0.into()),
+            Alarm::Standstill(runtime) => (6, runtime.runtime.0.into()),
+            Alarm::Deadlock(member) => (7, member as usize),
+            Alarm::Futurelock(task) => (8, task as usize),
         };
-        let kind = alarm.kind();
         let kind = &mut self.kinds[kind];
         kind.all += 1;
         let quiet = self.patience.quiet;
@@ -296,6 +293,12 @@ fn new_ones(before: &mut HashSet<u16>, now: &[Trouble]) -> Vec<Trouble> {
     let mut new = now.to_vec();
     new.retain(|trouble| !before.contains(&trouble.runtime.0));
     new
+}
+
+/// Those that were not there before.
+fn unseen(before: &mut HashSet<u64>, now: &[u64]) -> impl Iterator<Item = u64> {
+    let before = std::mem::replace(before, now.iter().copied().collect());
+    now.iter().copied().filter(move |one| !before.contains(one))
 }
 
 #[cfg(test)]
@@ -349,7 +352,7 @@ mod tests {
         assert_eq!(alarms.judge(&polls(&[long(2, 3)]), &[], at(74)), []);
         let later = alarms.judge(&polls(&[long(2, 4)]), &[], at(132));
         assert_eq!(later, told(Alarm::LongPoll(long(2, 4)), 2));
-        assert_eq!(alarms.counts(), [5, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(alarms.counts(), [5, 0, 0, 0, 0, 0, 0, 0, 0]);
     }
 
     #[test]
@@ -390,7 +393,7 @@ mod tests {
             let told = alarms.judge(&look, &[], begin + at * 10 * SECOND);
             assert!(
                 told.iter()
-                    .all(|told| matches!(told.alarm, Alarm::Untaken(_)))
+                    .all(|told| matches!(told.alarm, Alarm::Growth(Grown::Results(_))))
             );
             !told.is_empty()
         });
@@ -531,7 +534,7 @@ mod tests {
             at: Some(*here),
             site: 1,
         };
-        assert_eq!(told, Some((10, Alarm::Growth(growth))));
+        assert_eq!(told, Some((10, Alarm::Growth(Grown::Tasks(growth)))));
     }
 
     #[test]
@@ -551,6 +554,6 @@ mod tests {
             at: None,
             site: 0,
         };
-        assert_eq!(told, Some((10, Alarm::Growth(growth))));
+        assert_eq!(told, Some((10, Alarm::Growth(Grown::Tasks(growth)))));
     }
 }

@@ -9,13 +9,15 @@ use crate::registry::runtimes::RuntimeNumber;
 use crate::registry::threads::{self, Thread};
 use crate::snapshot::deadlocks::{self, Deadlock, Member};
 use crate::snapshot::endings::{self, Ending};
+use crate::snapshot::futurelocks::{self, Futurelock};
 use crate::snapshot::pools::{self, Pool};
 use crate::snapshot::standstill::{self, Stuck, Suspect};
 use crate::snapshot::under_way::{self, UnderWay};
 use crate::symbol::resolver::{Resolver, resolver};
 use crate::symbol::role;
+use crate::tally::growths::{self, Grown};
 use std::panic::Location;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What is wrong.
 #[derive(Debug)]
@@ -26,6 +28,14 @@ pub(crate) enum Condition {
         /// By member: where the lock was taken that it waits for; empty where that is not known.
         taken_at: Vec<String>,
     },
+    /// A lock is kept from others by a future that its task does not poll any more.
+    Futurelock {
+        futurelock: Futurelock,
+        /// Where that future waited; empty where that is not known.
+        waited_at: String,
+    },
+    /// A watchdog found, not long ago, that something becomes more and more.
+    Growth { grown: Grown, ago: Duration },
     /// Every thread of a blocking pool is taken, and closures wait.
     FullPool(Pool),
     /// No thread drives the timers and the I/O of a runtime.
@@ -53,7 +63,7 @@ pub(crate) fn now() -> Vec<Condition> {
 pub(super) fn of(under_way: &[UnderWay]) -> Vec<Condition> {
     // Threads may be asked.
     crate::stack::unwind::refresh();
-    let look = Look::take(under_way, deadlocks::now());
+    let look = Look::take(under_way, deadlocks::now(), futurelocks::now());
     look.conditions(resolver)
 }
 
@@ -68,21 +78,31 @@ pub(crate) fn deadlocks(conditions: &[Condition]) -> impl Iterator<Item = &Deadl
 /// What was found before any names.
 pub(super) struct Look {
     deadlocks: Vec<Deadlock>,
+    futurelocks: Vec<Futurelock>,
     full: Vec<Pool>,
     suspects: Vec<Suspect>,
     endings: Vec<Ending>,
 }
 
 impl Look {
-    pub(super) fn take(under_way: &[UnderWay], deadlocks: Vec<Deadlock>) -> Look {
+    pub(super) fn take(
+        under_way: &[UnderWay],
+        deadlocks: Vec<Deadlock>,
+        futurelocks: Vec<Futurelock>,
+    ) -> Look {
         let mut full = pools::of(under_way);
         full.retain(Pool::is_full);
         Look {
             deadlocks,
+            futurelocks,
             full,
             suspects: standstill::suspects(under_way),
             endings: endings::now(under_way),
         }
+    }
+
+    pub(super) fn futurelocks(&self) -> &[Futurelock] {
+        &self.futurelocks
     }
 
     /// What is left when names have been asked.
@@ -93,6 +113,7 @@ impl Look {
         let mut conditions = Vec::new();
         let names = [
             self.deadlocks.len(),
+            self.futurelocks.len(),
             self.suspects.len(),
             self.endings.len(),
         ];
@@ -100,12 +121,16 @@ impl Look {
             let mut resolver = resolver();
             let deadlocks = self.deadlocks.into_iter();
             conditions.extend(deadlocks.map(|deadlock| is_deadlock(deadlock, &mut resolver)));
+            let futurelocks = self.futurelocks.into_iter();
+            conditions.extend(futurelocks.map(|one| is_futurelock(one, &mut resolver)));
             let endings = self.endings.into_iter();
             conditions.extend(endings.map(|ending| is_ending(ending, &mut resolver)));
             let suspects = self.suspects.into_iter();
             conditions.extend(suspects.filter_map(|suspect| stands_still(suspect, &mut resolver)));
         }
         conditions.extend(self.full.into_iter().map(Condition::FullPool));
+        let growths = growths::of_late(Instant::now()).into_iter();
+        conditions.extend(growths.map(|(grown, ago)| Condition::Growth { grown, ago }));
         conditions
     }
 }
@@ -131,6 +156,13 @@ fn is_deadlock(deadlock: Deadlock, resolver: &mut Resolver) -> Condition {
     Condition::Deadlock {
         taken_at: taken_at.map(Option::unwrap_or_default).collect(),
         deadlock,
+    }
+}
+
+fn is_futurelock(futurelock: Futurelock, resolver: &mut Resolver) -> Condition {
+    Condition::Futurelock {
+        waited_at: held_locks::taken_at(futurelock.waits, resolver).unwrap_or_default(),
+        futurelock,
     }
 }
 
@@ -160,19 +192,24 @@ fn is_ending(ending: Ending, resolver: &mut Resolver) -> Condition {
 }
 
 impl Condition {
-    /// Of which runtime; 0 where that is off the list.
-    pub(crate) fn runtime(&self) -> RuntimeNumber {
-        match self {
-            Condition::FullPool(pool) => pool.runtime.number,
-            Condition::Standstill { runtime, .. } => runtime.0,
-            Condition::Deadlock { .. } | Condition::Ending { .. } => RuntimeNumber(0),
-        }
-    }
-
     /// A sentence.
     pub(crate) fn text(&self) -> String {
         match self {
             Condition::Deadlock { deadlock, taken_at } => is_deadlocked(deadlock, taken_at),
+            Condition::Futurelock {
+                futurelock,
+                waited_at,
+            } => {
+                let who = task(futurelock.task, futurelock.type_name);
+                let waited_at = Some(waited_at.as_str()).filter(|place| !place.is_empty());
+                format!(
+                    "futurelock: {who} {}",
+                    held_locks::given(futurelock, waited_at)
+                )
+            }
+            Condition::Growth { grown, ago } => {
+                format!("{}, as a watchdog found {ago:.1?} ago", grown.text())
+            }
             Condition::FullPool(pool) => full_pool(pool),
             Condition::Standstill {
                 runtime: (_, name),
@@ -223,6 +260,14 @@ fn standstill(runtime: &str, since: Duration, stuck: &[Stuck], asleep: usize) ->
     )
 }
 
+/// A task, with the name of its future where that is known.
+fn task(id: u64, type_name: Option<&'static str>) -> String {
+    match type_name.map(role::root_name) {
+        Some(root) => format!("goroutine {id} ({root})"),
+        None => format!("goroutine {id}"),
+    }
+}
+
 fn is_deadlocked(deadlock: &Deadlock, taken_at: &[String]) -> String {
     let steps = steps(deadlock, taken_at);
     let named = steps.iter().take(MOST_NAMED);
@@ -264,13 +309,7 @@ pub(crate) struct Step<'d> {
 /// The waits of a cycle.
 pub(super) fn steps<'d>(deadlock: &Deadlock, taken_at: &'d [String]) -> Vec<Step<'d>> {
     let name = |member: &Member| match member.who {
-        Who::Task(id) => {
-            let root = member.type_name.map(role::root_name);
-            root.map_or_else(
-                || format!("goroutine {id}"),
-                |root| format!("goroutine {id} ({root})"),
-            )
-        }
+        Who::Task(id) => task(id, member.type_name),
         Who::Thread(tid) => named_by_id(tid, threads::alive().values().map(|(thread, _)| thread)),
         Who::Unknown => "an unknown thread".to_owned(),
     };

@@ -19,6 +19,7 @@ use crate::registry::names::NameNumber;
 use crate::registry::task::{Kind, Waking};
 use crate::registry::threads::ThreadNumber;
 use crate::snapshot::deadlocks;
+use crate::snapshot::futurelocks;
 use crate::snapshot::locks::Locks;
 use crate::snapshot::rates::{Rate, Rates};
 use crate::snapshot::running::{Found as Where, Running};
@@ -142,7 +143,8 @@ impl Goroutines {
         let running = Running::take(&tasks);
         let locks = Locks::take(&tasks.scale);
         let deadlocks = deadlocks::of(&tasks, &locks);
-        let look = conditions::Look::take(&under_way::of(&tasks), deadlocks);
+        let futurelocks = futurelocks::of(&tasks, &locks);
+        let look = conditions::Look::take(&under_way::of(&tasks), deadlocks, futurelocks);
         let rates = rates.end();
         #[cfg(feature = "decode")]
         let decoded = match selection.without_decoding {
@@ -175,12 +177,13 @@ impl Goroutines {
                 _ => None,
             }
         });
+        let locks = HeldLocks::of(locks, look.futurelocks(), &tasks, &mut resolver);
         let mut goroutines = Goroutines {
             polled_on: polled_on.collect(),
             all: tasks.rows.len(),
             unlisted: count_unlisted(),
             conditions: look.conditions(|| &mut *resolver),
-            locks: HeldLocks::of(locks, &tasks, &mut resolver),
+            locks,
             leaked: Leaked::default(),
             tasks,
             tables,
@@ -606,7 +609,7 @@ impl Goroutines {
     pub(super) fn stands_still(&self, row: &Row) -> bool {
         let mut conditions = self.conditions.iter();
         conditions.any(|condition| {
-            matches!(condition, Condition::Standstill { .. }) && condition.runtime() == row.runtime
+            matches!(condition, Condition::Standstill { runtime: (number, _), .. } if *number == row.runtime)
         })
     }
 

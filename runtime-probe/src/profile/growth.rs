@@ -3,7 +3,6 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
-use std::panic::Location;
 
 /// How often in a row a count must be above the one before: eleven numbers are in order by chance once in 11! times, which is 40
 /// million.
@@ -11,17 +10,6 @@ const GROWING: usize = 10;
 
 /// Growth by less than this is not worth a word, nor by less than a tenth.
 const LEAST: usize = 100;
-
-/// From how many to how many something has grown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Growth {
-    pub(crate) from: usize,
-    pub(crate) to: usize,
-    /// Where the tasks were spawned; `None` for all tasks together, and where it is not known.
-    pub(crate) at: Option<Location<'static>>,
-    /// The same for counts of one site, 0 for all together.
-    pub(crate) site: usize,
-}
 
 /// Counts that became more, each time.
 #[derive(Debug, Default)]

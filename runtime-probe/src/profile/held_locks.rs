@@ -3,6 +3,7 @@
 use super::leaf_stacks::own_frame;
 use super::selection::grouped;
 use crate::registry::locks::Who;
+use crate::snapshot::futurelocks::Futurelock;
 use crate::snapshot::locks::{Lock, LockNumber, Locks, Permits};
 use crate::snapshot::tasks::{Row, State, Tasks};
 use crate::stack::raw::WaitSet;
@@ -14,11 +15,16 @@ use std::collections::{HashMap, HashSet};
 use std::panic::Location;
 use std::time::Duration;
 
-/// A lock that nothing has and something waits for is on its way to the next waiter, which a ready task fetches in this time.
-const HANDED_OVER_NS: u64 = 100_000_000;
-
 /// The most holders of a semaphore's permits that are named.
 const MOST_HOLDERS: usize = 3;
+
+/// A lock that a task was given and does not take.
+#[derive(Debug)]
+struct Given {
+    task: u64,
+    /// What is said of the task.
+    text: String,
+}
 
 /// The locks of a dump.
 #[derive(Debug, Default)]
@@ -32,14 +38,19 @@ pub(super) struct HeldLocks {
     polls: HashMap<u64, u64>,
     /// Of those that hold something: their names, or else those of their futures.
     names: HashMap<u64, String>,
-    /// By lock, of those that a task was given and does not take: where the future waited that it was given to.
-    abandoned: HashMap<usize, String>,
+    /// By lock, of those that a task was given and does not take.
+    given: HashMap<LockNumber, Given>,
     /// Where the holder has taken it, as far as that is known.
     taken_at: HashMap<LockNumber, String>,
 }
 
 impl HeldLocks {
-    pub(super) fn of(locks: Locks, tasks: &Tasks, resolver: &mut Resolver) -> Self {
+    pub(super) fn of(
+        locks: Locks,
+        futurelocks: &[Futurelock],
+        tasks: &Tasks,
+        resolver: &mut Resolver,
+    ) -> Self {
         let mut held = HeldLocks::default();
         for (at, lock) in locks.0.iter().enumerate() {
             let of_permits = lock.permits.iter().flat_map(|permits| &permits.holders);
@@ -74,16 +85,12 @@ impl HeldLocks {
             let names = holders.filter_map(|row| Some((row.id, name(tasks, row)?)));
             held.names = names.collect();
         }
-        let mut abandoned = HashMap::new();
-        for (at, lock) in held.locks.0.iter().enumerate() {
-            if held.culprit(lock).is_some()
-                && let Some(waits) = lock.waiters[0].waits
-                && let Some(frame) = own_frame(waits.last, resolver)
-            {
-                abandoned.insert(at, place(&frame));
-            }
-        }
-        held.abandoned = abandoned;
+        let given = futurelocks.iter().map(|futurelock| {
+            let text = given(futurelock, taken_at(futurelock.waits, resolver).as_deref());
+            let task = futurelock.task;
+            (futurelock.number, Given { task, text })
+        });
+        held.given = given.collect();
         let locks = held.locks.0.iter();
         let taken =
             locks.filter_map(|lock| Some((lock.number, taken_at(lock.taken_at, resolver)?)));
@@ -121,7 +128,7 @@ impl HeldLocks {
             if lasts {
                 notes.push(self.waits_for(lock, row.id, &thread));
             } else if *place == 0 && self.culprit(lock) == Some(row.id) {
-                notes.push(self.given(*at));
+                notes.extend(self.given.get(&lock.number).map(|given| given.text.clone()));
             }
         }
         for at in self.holds.get(&row.id).into_iter().flatten() {
@@ -277,37 +284,29 @@ impl HeldLocks {
         )
     }
 
-    fn given(&self, at: usize) -> String {
-        let lock = &self.locks.0[at];
-        let since = lock.since_ns.map_or(Duration::ZERO, Duration::from_nanos);
-        let future = match self.abandoned.get(&at) {
-            Some(place) => format!("the future that waited at {place}"),
-            None => "a future".to_owned(),
-        };
-        format!(
-            "was given {}{} {since:.1?} ago, through {future}, which it has not polled since: {} behind it",
-            if lock.permits.is_some() {
-                "permits of "
-            } else {
-                ""
-            },
-            described(lock),
-            wait(lock.waiters.len() - 1)
-        )
-    }
-
-    /// The task that was given the lock through a future that it does not poll any more: the lock is free, and waits for too long
-    /// for the first waiter to fetch it.
+    /// The task that was given the lock through a future that it does not poll any more.
     pub(super) fn culprit(&self, lock: &Lock) -> Option<u64> {
-        let first = lock.waiters.first()?;
-        let too_long = lock.since_ns.is_some_and(|ns| ns > HANDED_OVER_NS);
-        match first.who {
-            Who::Task(id) if lock.is_free() && too_long && first.poll != 0 => {
-                (*self.polls.get(&id)? > first.poll).then_some(id)
-            }
-            _ => None,
-        }
+        self.given.get(&lock.number).map(|given| given.task)
     }
+}
+
+/// `"was given a Mutex<shop::Stock> 2.1s ago, through the future that waited at shop.rs:12, which it has not polled since: ..."`.
+pub(super) fn given(futurelock: &Futurelock, place: Option<&str>) -> String {
+    let future = match place {
+        Some(place) => format!("the future that waited at {place}"),
+        None => "a future".to_owned(),
+    };
+    format!(
+        "was given {}{} {:.1?} ago, through {future}, which it has not polled since: {} behind it",
+        if futurelock.is_of_permits {
+            "permits of "
+        } else {
+            ""
+        },
+        named(&futurelock.lock, futurelock.created),
+        Duration::from_nanos(futurelock.since_ns),
+        wait(futurelock.behind)
+    )
 }
 
 /// The name that the user gave a task, or else that of its future.

@@ -2,7 +2,6 @@
 //!
 //! Conditions, locks, rates and losses are found elsewhere; here they are put in one order.
 
-use super::alarms::GROWTH;
 use super::conditions::{self, Condition};
 use super::diagnosis::{OFF, unlisted};
 use super::goroutine::Goroutines;
@@ -14,7 +13,6 @@ use crate::snapshot::locks;
 use crate::snapshot::tasks::{Row, State};
 use crate::source;
 use crate::stack::raw;
-use crate::tally::findings;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -23,6 +21,7 @@ use std::time::Duration;
 pub(crate) enum TroubleKind {
     Off,
     Deadlock,
+    Futurelock,
     Standstill,
     LongPoll,
     FullPool,
@@ -49,9 +48,6 @@ pub(crate) struct Trouble {
 /// A poll, a wait for a lock, or a wait in a run queue that lasts longer is worth a sentence, as with a watchdog of one second.
 const LONG_NS: u64 = 1_000_000_000;
 
-/// What a watchdog told longer ago may be over.
-const LATELY: Duration = Duration::from_secs(600);
-
 /// The most tasks of one kind of trouble that have a sentence each.
 const MOST_NAMED: usize = 5;
 
@@ -66,7 +62,6 @@ pub(crate) fn troubles(goroutines: &Goroutines) -> Vec<Trouble> {
     troubles.extend(goroutines.lost());
     troubles.extend(goroutines.long_waits());
     troubles.extend(goroutines.late());
-    troubles.extend(growths());
     let unlisted = unlisted(goroutines.unlisted, goroutines.all);
     troubles.extend(unlisted.map(|text| trouble(TroubleKind::Unlisted, text)));
     troubles.extend(losses().map(|text| trouble(TroubleKind::Loss, text)));
@@ -86,22 +81,13 @@ fn trouble(kind: TroubleKind, text: String) -> Trouble {
 fn of_condition(condition: &Condition) -> Trouble {
     let kind = match condition {
         Condition::Deadlock { .. } => TroubleKind::Deadlock,
+        Condition::Futurelock { .. } => TroubleKind::Futurelock,
+        Condition::Growth { .. } => TroubleKind::Growth,
         Condition::FullPool(_) => TroubleKind::FullPool,
         Condition::Standstill { .. } => TroubleKind::Standstill,
         Condition::Ending { .. } => TroubleKind::Ending,
     };
     trouble(kind, condition.text())
-}
-
-/// What became more and more, as far as a watchdog has told lately: one look does not tell.
-fn growths() -> impl Iterator<Item = Trouble> {
-    let told = findings::told().into_iter();
-    let lately = told.filter(|told| told.kind == GROWTH && told.at.elapsed() <= LATELY);
-    lately.map(|told| {
-        let ago = Duration::from_secs(told.at.elapsed().as_secs());
-        let text = format!("{}; told {ago:?} ago", told.sentence);
-        trouble(TroubleKind::Growth, text)
-    })
 }
 
 /// What the probe could not keep since the process began.

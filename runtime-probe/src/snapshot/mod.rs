@@ -19,12 +19,14 @@
 //! * [`waits`]: waits that have ended;
 //! * [`locks`]: locks that something waits for;
 //! * [`deadlocks`]: cycles of these;
+//! * [`futurelocks`]: those that were given to a future which is not polled;
 //! * [`heap`]: what was allocated, and what of it is alive;
 //! * [`watch`]: what may be wrong.
 
 pub(crate) mod deadlocks;
 pub(crate) mod endings;
 pub(crate) mod facts;
+pub(crate) mod futurelocks;
 pub(crate) mod heap;
 pub(crate) mod locks;
 pub(crate) mod polls;

@@ -4,6 +4,7 @@ use super::tasks::Tasks;
 use crate::ask::asking::Asking;
 use crate::ask::thread_stack::Capture;
 use crate::registry::task::Kind;
+use crate::sys::own_thread;
 use crate::sys::thread_status::{self, Activity, ThreadStatus};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -28,7 +29,7 @@ pub(crate) struct Within {
     pub(crate) is_closure: bool,
 }
 
-/// Asks all threads that sleep. A poll that began after `tasks` was taken is not known.
+/// Asks all threads that sleep, but the probe's own. A poll that began after `tasks` was taken is not known.
 pub(crate) fn threads(tasks: &Tasks) -> Vec<Asleep> {
     let mut asking = Asking::within(ALL);
     let mut rows = HashMap::new();
@@ -38,7 +39,9 @@ pub(crate) fn threads(tasks: &Tasks) -> Vec<Asleep> {
     let sleeps = |id: &u32| {
         ThreadStatus::of(*id).is_some_and(|status| status.activity == Activity::Sleeping)
     };
-    let asked = thread_status::ids().into_iter().filter(sleeps);
+    let asked = thread_status::ids()
+        .into_iter()
+        .filter(|id| !own_thread::is(*id) && sleeps(id));
     asked
         .filter_map(|id| {
             let stack = asking.capture(id).ok()?;

@@ -33,6 +33,8 @@ pub(crate) struct Look {
     pub(crate) standstills: Vec<Trouble>,
     /// Cycles of locks, each by one of its members, packed: filled in likewise.
     pub(crate) deadlocks: Vec<u64>,
+    /// Tasks that were given a lock and do not take it: filled in likewise.
+    pub(crate) futurelocks: Vec<u64>,
 }
 
 /// The tasks that are spawned at one place with one type of future.

@@ -141,21 +141,6 @@ impl<G: ?Sized> Door<G> {
         &mut self.gate
     }
 
-    /// Gets in at once, or blocks the thread until it is in; the permit becomes a guard on each way by itself, so that on the
-    /// first it stays in registers.
-    #[inline(always)]
-    pub(crate) fn enter<'a, M: Mode, P, R>(
-        &'a self,
-        attempt: impl FnOnce(&'a G) -> Option<P>,
-        block: impl FnOnce(&'a G) -> P,
-        guard: impl Fn(P) -> R,
-    ) -> R {
-        match attempt(&self.gate) {
-            Some(permit) => guard(permit),
-            None => guard(self.wait::<M, _>(block, |_| true)),
-        }
-    }
-
     /// Blocks the thread until it is in, or has given up.
     #[cold]
     #[inline(never)]

@@ -14,11 +14,11 @@ use super::locks::Guarded;
 use super::own_id;
 use crate::registry::task::Kind;
 use crate::stack::unwind;
+use crate::sys::own_thread;
 use runtime_dump::naming::reason::Reason;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::{Context, Waker};
-use std::thread;
 
 /// The return addresses with which stacks of one kind of wait begin, leaf first.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,9 +31,7 @@ pub(crate) struct Specimen {
 /// All of them. On a thread of its own, since a runtime can be neither entered nor dropped everywhere.
 pub(crate) fn take() -> Vec<Specimen> {
     unwind::refresh();
-    let taken = thread::Builder::new()
-        .name("probe-specimens".to_owned())
-        .spawn(look);
+    let taken = own_thread::spawn("probe-specimens", look);
     let taken = taken.map(|thread| thread.join().unwrap_or_default());
     taken.unwrap_or_default()
 }

@@ -7,6 +7,7 @@
 
 use super::debug_file;
 use super::own_pages::{Now, OwnPages};
+use crate::sys::own_thread;
 use crate::sys::{modules, monotonic, thread};
 use runtime_dump_decode::debug::index::{Index, Sections};
 use runtime_dump_decode::debug::types::Types;
@@ -115,10 +116,7 @@ fn set(state: State) {
 pub(crate) fn ask(question: Question) -> Answer {
     let mut state = lock();
     if matches!(*state, State::Idle) {
-        *state = match std::thread::Builder::new()
-            .name("probe-decode".to_owned())
-            .spawn(work)
-        {
+        *state = match own_thread::spawn("probe-decode", work) {
             Ok(_) => State::Reading,
             Err(error) => State::Unusable(format!("no thread can be had: {error}")),
         };

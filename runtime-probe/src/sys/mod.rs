@@ -10,6 +10,7 @@ pub(crate) mod modules;
 #[cfg(feature = "decode")]
 pub(crate) mod monotonic;
 pub(crate) mod own_memory;
+pub(crate) mod own_thread;
 pub(crate) mod process_status;
 #[cfg(all(
     feature = "interpose",

@@ -5,7 +5,11 @@ use crate::process::{Faulty, never};
 
 #[test]
 fn the_task_that_does_not_take_its_lock_is_named() {
-    let shop = Faulty::start(env!("CARGO_BIN_EXE_futurelock"), &[]);
+    let shop = Faulty::start_with(
+        env!("CARGO_BIN_EXE_futurelock"),
+        &[],
+        &[("RUNTIME_PROBE_WATCHDOG", "500ms")],
+    );
     // With line tables only, an inlined async fn has its module and its line.
     let page = shop.must(
         "goroutine?debug=2",
@@ -29,6 +33,12 @@ fn the_task_that_does_not_take_its_lock_is_named() {
         "{page}"
     );
     never(&page, "deadlock|held by");
+    let told = format!(
+        r"futurelock: goroutine {blamed} \(futurelock::refresh\) was given a Mutex(<|&lt;)futurelock::Prices(>|&gt;) created at .*, which it has not polled since: 21 wait behind it"
+    );
+    shop.must("", &format!("<li>{told}</li>"));
+    shop.must("goroutine?debug=2", &format!(r"\A# {told}\n"));
+    shop.must_say(&format!("^runtime-probe: {told}"));
 }
 
 #[test]

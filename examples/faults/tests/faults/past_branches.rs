@@ -52,6 +52,6 @@ fn a_lock_that_is_released_keeps_no_job() {
     );
     jobs.goes_on(
         "goroutine?debug=2&group=1&match=past_branches::until_shutdown$",
-        r"\[select\]:\n(.*\n)*?<?tokio::time::interval::Interval",
+        r"\[select\]:\n(.*\n)*?<?tokio::time::interval::",
     );
 }

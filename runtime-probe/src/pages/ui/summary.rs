@@ -84,6 +84,7 @@ fn named(kind: TroubleKind) -> (&'static str, &'static str) {
     match kind {
         TroubleKind::Off => ("Switched off", BAD),
         TroubleKind::Deadlock => ("Deadlock", BAD),
+        TroubleKind::Futurelock => ("Futurelock", BAD),
         TroubleKind::Standstill => ("Driver stands still", BAD),
         TroubleKind::LongPoll => ("Stuck poll", BAD),
         TroubleKind::FullPool => ("Full pool", BAD),
@@ -104,7 +105,7 @@ fn target(trouble: &Trouble) -> String {
         return task_link(task);
     }
     match trouble.kind {
-        TroubleKind::Deadlock | TroubleKind::LongWait => "locks",
+        TroubleKind::Deadlock | TroubleKind::Futurelock | TroubleKind::LongWait => "locks",
         TroubleKind::Standstill | TroubleKind::Ending => "../threads?debug=2",
         TroubleKind::LongPoll | TroubleKind::Spin => "tasks?state=running&group=task",
         TroubleKind::FullPool => "tasks?state=queued",

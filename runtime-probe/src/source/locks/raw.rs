@@ -33,11 +33,10 @@ impl<R> Watched<R> {
     /// Blocks the thread until it is in, unless `attempt` gets it in at once.
     #[inline(always)]
     fn enter<M: Mode>(&self, attempt: impl FnOnce(&R) -> bool, block: impl FnOnce(&R)) {
-        self.0.enter::<M, _, _>(
-            |raw| attempt(raw).then_some(()),
-            block,
-            |()| self.0.waiters.taken::<M>(),
-        );
+        if !attempt(self.0.gate()) {
+            self.0.wait::<M, _>(block, |()| true);
+        }
+        self.0.waiters.taken::<M>();
     }
 
     /// The same, for a wait that may be in vain.

@@ -17,7 +17,7 @@ use super::mode::Mode;
 use crate::clock::{self, Ticks};
 use crate::demand;
 use crate::primitive::{AtomicPtr, AtomicU32, AtomicU64, Mutex, Ordering, lock};
-use crate::registry::locks::{self, Holding, LockNumber, LockType, Waiter};
+use crate::registry::locks::{self, Holding, LockNumber, LockType, SHARED, Waiter};
 use crate::source::{self, labels, waker};
 use crate::stack::raw::WaitSet;
 use crate::tally::waits::{MUTEX, WaitSite};
@@ -37,14 +37,18 @@ pub(super) struct Waiters {
     contended: AtomicBool,
     /// The lock's entry in the registry, from its first waiter on; 0 before.
     number: AtomicU32,
-    /// Who took it, packed; 0 while it is free. The last reader, of a lock that readers have.
+    /// Who took it, packed, and perhaps [`PLACED`]; 0 while it is free. The last reader, of a lock that readers have.
     holder: AtomicU64,
-    /// Where it was taken, while a rate asks for that; null otherwise. Written before `holder`.
+    /// Where it was taken, if `holder` says so.
     taken_at: AtomicPtr<WaitSet>,
     /// `None` for a lock whose constructor is a constant.
     created: Option<&'static Location<'static>>,
     queue: Mutex<Queue>,
 }
+
+/// Beside a holder: where it took the lock was noted.
+const PLACED: u64 = 1 << 61;
+const _: () = assert!(PLACED & SHARED == 0);
 
 /// Pure arithmetic.
 #[derive(Debug)]
@@ -135,27 +139,36 @@ impl Waiters {
     /// The task that this thread polls, or else the thread, has the lock.
     #[inline(always)]
     pub(super) fn taken<M: Mode>(&self) {
-        let at = match demand::Demand::Releases.is_on() {
-            true => where_taken(),
-            false => null_mut(),
-        };
-        self.taken_at.store(at, Ordering::Relaxed);
-        // Release: a waiter that sees this holder sees where it took the lock.
-        self.holder
-            .store(waker::current_packed() | M::BIT, Ordering::Release);
+        let holder = waker::current_packed() | M::BIT;
+        self.holder.store(holder, Ordering::Relaxed);
+        if demand::Demand::Releases.is_on() {
+            self.note_place(holder);
+        }
+    }
+
+    /// Where this thread is, for as many locks that are taken as of releases are sampled.
+    #[cold]
+    #[inline(never)]
+    fn note_place(&self, holder: u64) {
+        if let Some(waits) = demand::sample_release(0).and_then(|_| waker::wait_site().waits) {
+            self.taken_at
+                .store(from_ref(waits).cast_mut(), Ordering::Relaxed);
+            // Release: a waiter that sees the bit sees where the lock was taken.
+            self.holder.store(holder | PLACED, Ordering::Release);
+        }
     }
 
     /// Who has it, and where it was taken, both of one holding.
     #[expect(unsafe_code, reason = "reads a pointer to what lives for ever")]
     fn holding(&self) -> Holding {
-        let holder = self.holder.load(Ordering::Acquire);
+        let word = self.holder.load(Ordering::Acquire);
         // SAFETY: null, or an interned set, which lives for ever.
         let taken_at = unsafe { self.taken_at.load(Ordering::Acquire).as_ref() };
-        let is_same = self.holder.load(Ordering::Relaxed) == holder;
+        let is_same = self.holder.load(Ordering::Relaxed) == word;
         Holding {
-            holder,
+            holder: word & !PLACED,
             since: 0,
-            taken_at: taken_at.filter(|_| is_same),
+            taken_at: taken_at.filter(|_| is_same && word & PLACED != 0),
         }
     }
 
@@ -163,7 +176,9 @@ impl Waiters {
     #[inline(always)]
     pub(super) fn released<M: Mode>(&self) {
         // Of readers the holder is the last that came, until it leaves.
-        if M::BIT == 0 || self.holder.load(Ordering::Relaxed) == waker::current_packed() | M::BIT {
+        if M::BIT == 0
+            || self.holder.load(Ordering::Relaxed) & !PLACED == waker::current_packed() | M::BIT
+        {
             self.holder.store(0, Ordering::Relaxed);
         }
         if self.contended.load(Ordering::Relaxed) {
@@ -246,14 +261,6 @@ impl Waiters {
             });
         }
     }
-}
-
-/// Where this thread is, for as many locks that are taken as of releases are sampled.
-#[cold]
-#[inline(never)]
-fn where_taken() -> *mut WaitSet {
-    let waits = demand::sample_release(0).and_then(|_| waker::wait_site().waits);
-    waits.map_or(null_mut(), |waits| from_ref(waits).cast_mut())
 }
 
 impl Drop for Waiters {

@@ -39,11 +39,21 @@ fn at_once<P>(attempt: TryLockResult<P>) -> Option<LockResult<P>> {
     }
 }
 
-/// The same result, poisoned or not, with another guard.
+/// The result of a wait, made where it is used: a function returns a permit in registers, and a result in memory.
+#[inline(always)]
+fn or_poisoned<P>(permit: P, is_poisoned: bool) -> LockResult<P> {
+    match is_poisoned {
+        false => Ok(permit),
+        true => Err(PoisonError::new(permit)),
+    }
+}
+
+/// The same result, poisoned or not, with another guard. `guard` has one call here: it is inlined where the lock is taken.
 #[inline(always)]
 fn map<P, G>(result: LockResult<P>, guard: impl FnOnce(P) -> G) -> LockResult<G> {
-    match result {
-        Ok(permit) => Ok(guard(permit)),
-        Err(poisoned) => Err(PoisonError::new(guard(poisoned.into_inner()))),
-    }
+    let (permit, is_poisoned) = match result {
+        Ok(permit) => (permit, false),
+        Err(poisoned) => (poisoned.into_inner(), true),
+    };
+    or_poisoned(guard(permit), is_poisoned)
 }

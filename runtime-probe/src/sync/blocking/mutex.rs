@@ -1,4 +1,7 @@
-use super::{LockResult, TryLockError, TryLockResult, at_once, map, points_to_its_value};
+use super::{
+    LockResult, PoisonError, TryLockError, TryLockResult, at_once, map, or_poisoned,
+    points_to_its_value,
+};
 use crate::source::locks::Door;
 use crate::source::locks::held::Held;
 use crate::source::locks::mode::Sole;
@@ -41,11 +44,16 @@ impl<T: ?Sized> Mutex<T> {
     /// It is poisoned; the error has the guard.
     #[inline]
     pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
-        self.0.enter::<Sole, _, _>(
-            |gate| at_once(gate.try_lock()),
-            Gate::lock,
-            |permit| map(permit, |permit| self.guard(permit)),
-        )
+        let permit = at_once(self.0.gate().try_lock())
+            .unwrap_or_else(|| or_poisoned(self.wait(), self.0.gate().is_poisoned()));
+        map(permit, |permit| self.guard(permit))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wait(&self) -> Permit<'_, T> {
+        let permit = self.0.wait::<Sole, _>(Gate::lock, |_| true);
+        permit.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes it if it is free. Mirrors [`std::sync::Mutex::try_lock`].

@@ -1,4 +1,7 @@
-use super::{LockResult, TryLockError, TryLockResult, at_once, map, points_to_its_value};
+use super::{
+    LockResult, PoisonError, TryLockError, TryLockResult, at_once, map, or_poisoned,
+    points_to_its_value,
+};
 use crate::source::locks::Door;
 use crate::source::locks::held::Held;
 use crate::source::locks::mode::{Reader, Sole};
@@ -43,11 +46,16 @@ impl<T: ?Sized> RwLock<T> {
     /// It is poisoned; the error has the guard.
     #[inline]
     pub fn read(&self) -> LockResult<RwLockReadGuard<'_, T>> {
-        self.0.enter::<Reader, _, _>(
-            |gate| at_once(gate.try_read()),
-            Gate::read,
-            |permit| map(permit, |permit| self.reader(permit)),
-        )
+        let permit = at_once(self.0.gate().try_read())
+            .unwrap_or_else(|| or_poisoned(self.wait_to_read(), self.0.gate().is_poisoned()));
+        map(permit, |permit| self.reader(permit))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wait_to_read(&self) -> ReadPermit<'_, T> {
+        let permit = self.0.wait::<Reader, _>(Gate::read, |_| true);
+        permit.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads if no writer has the lock or waits for it. Mirrors [`std::sync::RwLock::try_read`].
@@ -66,11 +74,16 @@ impl<T: ?Sized> RwLock<T> {
     /// It is poisoned; the error has the guard.
     #[inline]
     pub fn write(&self) -> LockResult<RwLockWriteGuard<'_, T>> {
-        self.0.enter::<Sole, _, _>(
-            |gate| at_once(gate.try_write()),
-            Gate::write,
-            |permit| map(permit, |permit| self.writer(permit)),
-        )
+        let permit = at_once(self.0.gate().try_write())
+            .unwrap_or_else(|| or_poisoned(self.wait_to_write(), self.0.gate().is_poisoned()));
+        map(permit, |permit| self.writer(permit))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wait_to_write(&self) -> WritePermit<'_, T> {
+        let permit = self.0.wait::<Sole, _>(Gate::write, |_| true);
+        permit.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes if the lock has no holder. Mirrors [`std::sync::RwLock::try_write`].

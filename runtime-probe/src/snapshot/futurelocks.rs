@@ -1,0 +1,104 @@
+//! Locks that a task was given through a future that it does not poll any more: the lock has no holder, and its first waiter does
+//! not fetch it, though its task has been polled since.
+//!
+//! A lock on its way to the next waiter looks the same for as long as a ready task needs to be polled, and a poll that is under
+//! way may still come to the future. So the lock has to be free for a while, and a poll that did not fetch it has to have ended.
+
+use super::locks::{Lock, LockNumber, Locks, Waiter};
+use super::tasks::{Row, State, Tasks};
+use crate::clock::Scale;
+use crate::registry::locks::Who;
+use crate::stack::raw::WaitSet;
+use std::collections::HashMap;
+use std::panic::Location;
+
+/// In this time a task that is ready fetches a lock.
+const HANDED_OVER_NS: u64 = 100_000_000;
+
+/// A lock that does not come back.
+#[derive(Debug)]
+pub(crate) struct Futurelock {
+    /// The task that was given it.
+    pub(crate) task: u64,
+    /// The type of its future, of a task that is listed.
+    pub(crate) type_name: Option<&'static str>,
+    pub(crate) number: LockNumber,
+    pub(crate) lock: String,
+    pub(crate) created: Option<&'static Location<'static>>,
+    /// What it was given are permits of a semaphore.
+    pub(crate) is_of_permits: bool,
+    pub(crate) since_ns: u64,
+    /// Where the future waited that it was given to.
+    pub(crate) waits: Option<&'static WaitSet>,
+    /// How many others wait.
+    pub(crate) behind: usize,
+}
+
+/// Those of now.
+pub(crate) fn now() -> Vec<Futurelock> {
+    let locks = Locks::take(&Scale::now());
+    if !locks.0.iter().any(|lock| given_to(lock).is_some()) {
+        return Vec::new();
+    }
+    let tasks = Tasks::take();
+    let locks = Locks::take(&tasks.scale);
+    of(&tasks, &locks)
+}
+
+/// Those of copies. MUST: that of the tasks was taken first, so that what had been polled by then has not fetched its lock later.
+pub(crate) fn of(tasks: &Tasks, locks: &Locks) -> Vec<Futurelock> {
+    let given: Vec<_> = locks.0.iter().filter_map(given_to).collect();
+    if given.is_empty() {
+        return Vec::new();
+    }
+    let rows: HashMap<u64, &Row> = tasks.rows.iter().map(|row| (row.id, row)).collect();
+    let found = given.into_iter().filter_map(
+        |Given {
+             lock,
+             task,
+             since_ns,
+             first,
+         }| {
+            let row = rows.get(&task)?;
+            let key = &tasks.stack_keys[row.stack_key as usize];
+            let ended = match key.state {
+                State::Running => row.polls.saturating_sub(1),
+                _ => row.polls,
+            };
+            (ended > first.poll).then(|| Futurelock {
+                task,
+                type_name: key.meta.map(|meta| meta.type_name()),
+                number: lock.number,
+                lock: lock.type_name(),
+                created: lock.created(),
+                is_of_permits: lock.permits.is_some(),
+                since_ns,
+                waits: first.waits,
+                behind: lock.waiters.len() - 1,
+            })
+        },
+    );
+    found.collect()
+}
+
+/// A free lock, and the task that has to fetch it.
+struct Given<'l> {
+    lock: &'l Lock,
+    task: u64,
+    since_ns: u64,
+    first: Waiter,
+}
+
+fn given_to(lock: &Lock) -> Option<Given<'_>> {
+    let first = *lock.waiters.first()?;
+    let since_ns = lock.since_ns.filter(|ns| *ns > HANDED_OVER_NS)?;
+    match first.who {
+        Who::Task(task) if lock.is_free() && first.poll != 0 => Some(Given {
+            lock,
+            task,
+            since_ns,
+            first,
+        }),
+        _ => None,
+    }
+}

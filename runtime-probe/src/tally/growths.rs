@@ -1,0 +1,112 @@
+//! What the watchdogs found to grow: the last finding of each site, for as long as it is news.
+
+use crate::primitive::{Mutex, lock};
+use std::panic::Location;
+use std::time::{Duration, Instant};
+
+/// From how many to how many something has grown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Growth {
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+    /// Where the tasks were spawned; `None` for all tasks together, and where it is not known.
+    pub(crate) at: Option<Location<'static>>,
+    /// The same for counts of one site, 0 for all together.
+    pub(crate) site: usize,
+}
+
+/// What has grown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Grown {
+    Tasks(Growth),
+    /// Results of finished tasks that nothing takes out of their `JoinSet`s.
+    Results(Growth),
+}
+
+/// The most sites that are kept.
+const MOST: usize = 8;
+
+/// A finding is news for so long.
+const NEWS: Duration = Duration::from_secs(600);
+
+static FOUND: Mutex<Vec<(Grown, Instant)>> = Mutex::new(Vec::new());
+
+/// Keeps a finding, in place of an earlier one of its site.
+pub(crate) fn note(grown: Grown, now: Instant) {
+    let mut found = lock(&FOUND);
+    found.retain(|(known, at)| known.site() != grown.site() && now.duration_since(*at) < NEWS);
+    if found.len() == MOST {
+        found.remove(0);
+    }
+    found.push((grown, now));
+}
+
+/// Those of late, the last one first, and how long ago each was found.
+pub(crate) fn of_late(now: Instant) -> Vec<(Grown, Duration)> {
+    let found = lock(&FOUND);
+    let found = found.iter().rev();
+    let found = found.map(|(grown, at)| (*grown, now.saturating_duration_since(*at)));
+    found.filter(|(_, ago)| *ago < NEWS).collect()
+}
+
+impl Grown {
+    fn site(&self) -> (bool, usize) {
+        match self {
+            Grown::Tasks(growth) => (false, growth.site),
+            Grown::Results(growth) => (true, growth.site),
+        }
+    }
+
+    /// `"there are more and more tasks, spawned at shop.rs:12:5: 310 have become 620, without a break"`.
+    pub(crate) fn text(&self) -> String {
+        let (what, Growth { from, to, at, .. }) = match self {
+            Grown::Tasks(growth) => ("tasks", growth),
+            Grown::Results(growth) => (
+                "results of finished tasks that nothing takes out of their JoinSet",
+                growth,
+            ),
+        };
+        let at = at.map_or(String::new(), |at| format!(", spawned at {at}"));
+        format!("there are more and more {what}{at}: {from} have become {to}, without a break")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tasks(site: usize, to: usize) -> Grown {
+        Grown::Tasks(Growth {
+            from: 1,
+            to,
+            at: None,
+            site,
+        })
+    }
+
+    #[test]
+    fn the_last_of_each_site_is_kept_while_it_is_news() {
+        let begin = Instant::now();
+        for site in 1..=MOST + 1 {
+            note(tasks(site, 10), begin);
+        }
+        note(tasks(5, 20), begin + NEWS / 2);
+        let found = |after| {
+            let found = of_late(begin + after);
+            found
+                .into_iter()
+                .map(|(grown, _)| grown)
+                .collect::<Vec<_>>()
+        };
+        let mut left = vec![tasks(5, 20)];
+        left.extend(
+            (2..=MOST + 1)
+                .rev()
+                .filter(|site| *site != 5)
+                .map(|site| tasks(site, 10)),
+        );
+        assert_eq!(found(NEWS / 2), left);
+        assert_eq!(found(NEWS), [tasks(5, 20)]);
+        assert_eq!(found(NEWS * 2), []);
+    }
+}
