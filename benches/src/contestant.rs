@@ -15,6 +15,9 @@ use crate::table::Table;
 use crate::workload;
 use crate::{Error, build_dir, workspace};
 
+/// What today's probe is compared with by `--before`.
+pub const BEFORE: &str = "139564c";
+
 /// Who takes part in this run, and who would have.
 pub struct Field {
     pub built: Vec<Contestant>,
@@ -57,6 +60,8 @@ pub enum Role {
     Bare,
     /// The probe: what budgets are for.
     Probe,
+    /// The probe of commit [`BEFORE`] with today's workloads, where it is asked for. The run goes on without it.
+    Before,
     /// The probe under sources and manifest of `bare`, by `runtime-dump patch`. The budgets are the same; dumps and profiles
     /// are what the probe's are.
     Patched,
@@ -74,7 +79,12 @@ impl Role {
         !matches!(self, Role::Sampler | Role::Console)
     }
 
-    /// Whether it is another project's, with a lock file of its own, and dispensable.
+    /// Whether the run goes on without it.
+    fn is_dispensable(self) -> bool {
+        self.has_own_lock() || self == Role::Before
+    }
+
+    /// Whether it is another project's, with a lock file of its own.
     fn has_own_lock(self) -> bool {
         matches!(self, Role::Rival | Role::Sampler)
     }
@@ -101,6 +111,15 @@ const ENTRIES: &[Entry] = &[
         package: "probe",
         feature: None,
         role: Role::Probe,
+        cfg: Some("tokio_unstable"),
+        frame_pointers: false,
+        against: Some("bare"),
+    },
+    Entry {
+        name: "probe-before",
+        package: "probe",
+        feature: None,
+        role: Role::Before,
         cfg: Some("tokio_unstable"),
         frame_pointers: false,
         against: Some("bare"),
@@ -196,6 +215,7 @@ pub fn build_wanted(options: &Options) -> Result<Field, Error> {
     build_those(ENTRIES.iter().filter(|entry| match entry.role {
         Role::Sampler => options.wants(workload::CPU_PROFILE),
         Role::Console => options.wants(workload::CONSOLE),
+        Role::Before => options.before,
         Role::Bare | Role::Probe | Role::Patched | Role::Rival => true,
     }))
 }
@@ -214,7 +234,7 @@ fn build_those(entries: impl Iterator<Item = &'static Entry>) -> Result<Field, E
             .and_then(|contestant| contestant.has_the_tokio_of(built.first()))
         {
             Ok(contestant) => built.push(contestant),
-            Err(error) if entry.role.has_own_lock() => {
+            Err(error) if entry.role.is_dispensable() => {
                 let reason = error.to_string();
                 eprintln!("no rows of {}: {reason}", entry.name);
                 absent.push(Absent { entry, reason });
@@ -302,6 +322,9 @@ impl Entry {
         if self.role == Role::Patched {
             self.copy_sources()?;
         }
+        if self.role == Role::Before {
+            self.check_out()?;
+        }
         if !self.role.has_own_lock() {
             let locked = fs::read(workspace().join("Cargo.lock"))?;
             fs::write(self.folder().join("Cargo.lock"), locked)?;
@@ -344,6 +367,35 @@ impl Entry {
         let contestants = contestants();
         let sources = [self.package, "workload"].map(|name| contestants.join(name));
         succeed(Command::new("cp").arg("-r").args(sources).arg(&copy))
+    }
+
+    /// The repository as of [`BEFORE`], with today's workloads: once, as each file's time decides what cargo builds again.
+    fn check_out(&self) -> Result<(), Error> {
+        let copy = self.copy();
+        let marker = copy.join(BEFORE);
+        if !marker.exists() {
+            if copy.exists() {
+                fs::remove_dir_all(&copy)?;
+            }
+            fs::create_dir_all(&copy)?;
+            let archive = copy.with_extension("tar");
+            let mut git = Command::new("git");
+            git.current_dir(workspace())
+                .args(["archive", "--output"])
+                .arg(&archive)
+                .arg(BEFORE);
+            succeed(&mut git)?;
+            let mut tar = Command::new("tar");
+            tar.arg("-xf").arg(&archive).arg("-C").arg(&copy);
+            succeed(&mut tar)?;
+            fs::remove_file(&archive)?;
+            fs::write(marker, "")?;
+        }
+        let mut cp = Command::new("cp");
+        cp.args(["-r", "--update", "--preserve=timestamps"])
+            .arg(contestants().join("workload"))
+            .arg(copy.join("benches/contestants"));
+        succeed(&mut cp)
     }
 
     /// What the user of a service does.
@@ -429,12 +481,13 @@ impl Entry {
     fn folder(&self) -> PathBuf {
         match self.role {
             Role::Patched => self.copy(),
+            Role::Before => self.copy().join("benches/contestants"),
             _ => contestants(),
         }
         .join(self.package)
     }
 
-    /// Where the sources of one that is patched are.
+    /// Where the sources of one are that is patched, or of another commit.
     fn copy(&self) -> PathBuf {
         build_dir(self.name).join("sources")
     }

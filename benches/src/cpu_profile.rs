@@ -50,7 +50,7 @@ pub fn run(field: &Field, options: &Options) -> Result<(Vec<Row>, Vec<Absent>), 
                     }),
                 }
             }
-            Role::Bare | Role::Patched | Role::Rival | Role::Console => {}
+            Role::Bare | Role::Before | Role::Patched | Role::Rival | Role::Console => {}
         }
     }
     let mut rows = Vec::new();

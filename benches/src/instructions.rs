@@ -6,8 +6,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::baseline::{self, Baseline};
-use crate::contestant::{self, Contestant};
+use crate::baseline::{self, Baseline, Standing};
+use crate::budget::{Budget, Measured, Verdict};
+use crate::contestant::{self, Contestant, Role};
 use crate::options::Options;
 use crate::record::Record;
 use crate::table::Table;
@@ -15,7 +16,7 @@ use crate::{Error, build_dir, machine, run};
 
 const EXPLANATION: &str = "\
 Instructions in user space an operation, from two runs under callgrind with different numbers of operations. `baseline` is \
-the committed count; a count more than 5 % above it fails the run, 12 % for spawns.";
+the committed count; a count more than 5 % above it fails the run, 12 % for spawns, and so does one that is over its budget.";
 
 /// Only what runs on one thread: with two, the counts depend on which of them waits.
 const WORKLOADS: &[Counted] = &[
@@ -23,55 +24,68 @@ const WORKLOADS: &[Counted] = &[
         name: "poll",
         few: 10_000,
         many: 60_000,
+        budget: Some(Budget::POLL_INSTRUCTIONS),
     },
     Counted {
         name: "poll-yield",
         few: 10_000,
         many: 60_000,
+        budget: None,
     },
     Counted {
         name: "wake",
         few: 10_000,
         many: 210_000,
+        budget: None,
     },
     Counted {
         name: "clone",
         few: 10_000,
         many: 210_000,
+        budget: None,
     },
     Counted {
         name: "spawn",
         few: 2_000,
         many: 12_000,
+        budget: Some(Budget::SPAWN_INSTRUCTIONS),
     },
     Counted {
         name: "spawn-batch",
         few: 2_000,
         many: 12_000,
+        budget: Some(Budget::SPAWN_INSTRUCTIONS),
     },
     Counted {
         name: "pingpong",
         few: 2_000,
         many: 12_000,
+        budget: Some(Budget::PING_PONG_INSTRUCTIONS),
     },
     Counted {
         name: "lock",
         few: 10_000,
         many: 60_000,
+        budget: None,
     },
     Counted {
         name: "lock-thread",
         few: 10_000,
         many: 210_000,
+        budget: None,
     },
 ];
 
 const CONTESTANTS: &[&str] = &["bare", "probe"];
 
+/// By `--before`.
+const BEFORE: &str = "probe-before";
+
 struct Counted {
     name: &'static str,
     few: u64,
     many: u64,
+    budget: Option<Budget>,
 }
 
 /// Counts and compares; `false` where a count is above the baseline, or not in it.
@@ -79,7 +93,9 @@ pub fn run(options: &Options) -> Result<bool, Error> {
     if Command::new("valgrind").arg("--version").output().is_err() {
         return Err("instruction counts need valgrind".into());
     }
-    let field = contestant::build(CONTESTANTS)?;
+    let before = options.before.then_some(BEFORE);
+    let names: Vec<_> = CONTESTANTS.iter().copied().chain(before).collect();
+    let field = contestant::build(&names)?;
     let contestants = &field.built;
     let mut record = Record::new(options);
     record.paragraph(&machine::describe(&field, None)?);
@@ -92,6 +108,8 @@ pub fn run(options: &Options) -> Result<bool, Error> {
         "contestant",
         "instructions",
         "above bare",
+        "against bare",
+        "budget",
         "baseline",
         "change",
         "verdict",
@@ -107,8 +125,26 @@ pub fn run(options: &Options) -> Result<bool, Error> {
             eprintln!("counting {name}");
             let count = workload.instructions_per_op(contestant)?;
             let before = baseline.get(&name);
-            let standing = baseline.standing(&name, count);
-            passed &= !standing.fails();
+            // What is kept of the probe is today's.
+            let is_kept = contestant.entry.role != Role::Before;
+            let standing = is_kept.then(|| baseline.standing(&name, count));
+            let budget = workload
+                .budget
+                .filter(|_| contestant.entry.role.has_budgets());
+            let verdict = budget.zip(bare).map(|(budget, bare)| {
+                budget.judge(Measured {
+                    ratio: count / bare,
+                    added: count - bare,
+                    dial9_added: None,
+                })
+            });
+            passed &= !standing.is_some_and(Standing::fails) && verdict != Some(Verdict::Over);
+            let verdicts = [
+                standing.map(|standing| standing.to_string()),
+                verdict
+                    .filter(|verdict| *verdict != Verdict::Within)
+                    .map(|verdict| format!("budget {verdict}")),
+            ];
             table.row([
                 workload.name.to_owned(),
                 contestant.name().to_owned(),
@@ -121,10 +157,14 @@ pub fn run(options: &Options) -> Result<bool, Error> {
                 before
                     .map(|before| format!("{:+.1} %", (count / before - 1.0) * 100.0))
                     .unwrap_or_default(),
-                standing.to_string(),
+                verdicts
+                    .into_iter()
+                    .flatten()
+                    .collect::<Vec<_>>()
+                    .join(", "),
             ]);
             bare.get_or_insert(count);
-            if options.bless {
+            if options.bless && is_kept {
                 baseline.set(name, count);
             }
         }

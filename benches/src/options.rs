@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::workload;
+use crate::{contestant, workload};
 
 /// What the run is asked to do.
 #[derive(Debug, PartialEq)]
@@ -16,6 +16,8 @@ pub struct Options {
     only: Vec<String>,
     /// An exceeded budget makes the run fail.
     pub strict: bool,
+    /// The probe of an older commit takes part.
+    pub before: bool,
     /// Rewrite the baseline of the instruction counts.
     pub bless: bool,
     /// Where to write the record.
@@ -42,6 +44,7 @@ impl Options {
             rounds: None,
             only: Vec::new(),
             strict: false,
+            before: false,
             bless: false,
             record: None,
         };
@@ -56,6 +59,7 @@ impl Options {
                 "--help" | "-h" => options.mode = Mode::Help,
                 "--quick" => options.quick = true,
                 "--strict" => options.strict = true,
+                "--before" => options.before = true,
                 "--bless" => options.bless = true,
                 "--record" => options.record = Some(PathBuf::from(value()?)),
                 "--rounds" => {
@@ -104,8 +108,10 @@ usage: cargo run --release -p benches -- [OPTIONS]                 ratios agains
   --only NAME     one of: {}; may be repeated
   --record FILE   also write a dated record in markdown
   --strict        fail where a budget is exceeded or not measured
+  --before        also the probe of commit {}, as contestant probe-before
   --bless         instructions: rewrite the baseline",
-        names.join(", ")
+        names.join(", "),
+        contestant::BEFORE
     )
 }
 
@@ -137,6 +143,7 @@ mod tests {
         assert!(parse("--only nothing").unwrap_err().contains("poll"));
         assert!(parse("--rounds 0").is_err());
         assert!(parse("--record").unwrap_err().contains("needs a value"));
+        assert!(parse("--before").unwrap().before && !parse("").unwrap().before);
         assert!(parse("--fast").unwrap_err().contains("usage"));
     }
 }

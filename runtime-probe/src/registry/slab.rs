@@ -253,13 +253,19 @@ fn put(record: NonNull<Record>) {
     }
 }
 
-/// Hands a magazine to the other threads. Its length does not travel with it: the thread that takes it counts again.
-#[cold]
-#[expect(unsafe_code, reason = "free lists link records by pointer")]
+/// Hands a magazine to the other threads, if anything is in it.
+#[inline(always)]
 fn give(magazine: Magazine) {
-    if magazine.len == 0 {
-        return;
+    if magazine.len != 0 {
+        hand_in(magazine);
     }
+}
+
+/// Its length does not travel with it: the thread that takes it counts again.
+#[cold]
+#[inline(never)]
+#[expect(unsafe_code, reason = "free lists link records by pointer")]
+fn hand_in(magazine: Magazine) {
     let mut shared = primitive::lock(&MAGAZINES);
     // SAFETY: the head of a magazine with `len > 0`; records live for ever.
     unsafe { &*magazine.head }

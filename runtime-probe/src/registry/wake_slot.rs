@@ -52,25 +52,37 @@ impl WakeSlot {
                     *slot = Some(waker.clone());
                 }
             }),
-            Written::Often
-                if self.waker.with(|slot| {
-                    // SAFETY: the poller is the only writer, so it may read without the lock.
-                    unsafe { &*slot }
-                        .as_ref()
-                        .is_some_and(|old| held(old).will_wake(waker))
-                }) => {}
-            Written::Often => {
-                // Clones and drops of `waker` run foreign code, which may come back here: outside of the lock. Under it,
-                // readers clone our own [`hold`], which counts and nothing else.
-                let new = hold(waker.clone());
-                let old = {
-                    let _guard = lock(&self.guard);
-                    // SAFETY: readers of such a slot hold the lock.
-                    self.waker.with_mut(|slot| unsafe { (*slot).replace(new) })
-                };
-                drop(old);
-            }
+            // SAFETY: passed on.
+            Written::Often => unsafe { self.set_often(waker) },
         }
+    }
+
+    /// # Safety
+    /// As for [`WakeSlot::set`] with [`Written::Often`].
+    #[inline(never)]
+    #[expect(
+        unsafe_code,
+        reason = "the slot is shared by rules that only the record knows"
+    )]
+    unsafe fn set_often(&self, waker: &Waker) {
+        let is_set = self.waker.with(|slot| {
+            // SAFETY: the poller is the only writer, so it may read without the lock.
+            unsafe { &*slot }
+                .as_ref()
+                .is_some_and(|old| held(old).will_wake(waker))
+        });
+        if is_set {
+            return;
+        }
+        // Clones and drops of `waker` run foreign code, which may come back here: outside of the lock. Under it,
+        // readers clone our own [`hold`], which counts and nothing else.
+        let new = hold(waker.clone());
+        let old = {
+            let _guard = lock(&self.guard);
+            // SAFETY: readers of such a slot hold the lock.
+            self.waker.with_mut(|slot| unsafe { (*slot).replace(new) })
+        };
+        drop(old);
     }
 
     /// Wakes.

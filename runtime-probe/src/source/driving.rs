@@ -70,17 +70,29 @@ pub(crate) fn of(runtime: &Handle) -> RuntimeNumber {
     runtimes::by_id(number(runtime.id()))
 }
 
-/// The runtime that polls on this thread, as far as the thread was told.
-pub(super) fn told() -> RuntimeNumber {
-    RuntimeNumber(threads::slot().runtime.load(Ordering::Relaxed) as u16)
+/// The runtime that polls on the thread of `slot`, as far as the thread was told.
+#[inline(always)]
+pub(super) fn told(slot: &Slot) -> RuntimeNumber {
+    RuntimeNumber(slot.runtime.load(Ordering::Relaxed) as u16)
 }
 
 /// The runtime whose tasks this thread polls, or to which it spawns.
 pub(crate) fn current() -> RuntimeNumber {
-    match told() {
-        RuntimeNumber(0) => Handle::try_current().map_or(RuntimeNumber(0), |handle| of(&handle)),
+    of_thread(threads::slot())
+}
+
+/// The same of this thread's slot.
+#[inline(always)]
+pub(super) fn of_thread(slot: &Slot) -> RuntimeNumber {
+    match told(slot) {
+        RuntimeNumber(0) => not_told(),
         told => told,
     }
+}
+
+#[cold]
+fn not_told() -> RuntimeNumber {
+    Handle::try_current().map_or(RuntimeNumber(0), |handle| of(&handle))
 }
 
 /// Lets the other tasks of this thread run.

@@ -1,8 +1,9 @@
 //! Tasks that a dependency spawned by plain `tokio::spawn`. tokio's task hooks tell when they are spawned, polled and
 //! gone; nothing tells their stack.
 //!
-//! Hooks fire for our own tasks too, so they must be next to free for those: the hook before a poll stamps this
-//! thread's slot, the wrapper that runs inside claims the stamp, and only a poll whose stamp is left pays a look-up.
+//! Hooks fire for our own tasks too, so they must be next to free for those: from the first spawn past us on, the hook
+//! before a poll stamps this thread's slot, the wrapper that runs inside claims the stamp, and only a poll whose stamp is
+//! left pays a look-up.
 
 use super::{timing, trace};
 use crate::clock;
@@ -10,7 +11,7 @@ use crate::demand::{self, Demand};
 use crate::primitive::{self, Ordering};
 use crate::registry::runtimes::Runtime;
 use crate::registry::slab::RecordRef;
-use crate::registry::task::{Kind, Spawn};
+use crate::registry::task::{Kind, Record, Spawn};
 use crate::registry::threads;
 use crate::tally::waits::{BLOCK, WaitSite};
 use std::cell::Cell;
@@ -18,7 +19,7 @@ use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::panic::Location;
 use std::sync::Mutex;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 /// Shards of the table, by id: neighbours in time fall into different ones.
 const SHARDS: usize = 16;
@@ -27,6 +28,8 @@ static FOREIGN: [Mutex<Option<HashMap<u64, RecordRef>>>; SHARDS] =
     [const { Mutex::new(None) }; SHARDS];
 /// Entries of the table; most programs have none, and then the end of a task costs one load.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
+/// Whether there ever was a spawn past us. Before the first one a poll costs one load.
+static SEEN: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
     /// A spawn of ours is under way on this thread: the hook has nothing to add.
@@ -78,20 +81,34 @@ impl Drop for OurSpawn {
     }
 }
 
-/// A wrapper at the top of task `id` runs on the thread of `slot`: if the stamp is of that task, nothing is unknown.
+/// A wrapper at the top of a task runs on the thread of `slot`: if the stamp is of that task, nothing is unknown.
 /// It is another's if that one drives a runtime of its own inside its poll.
 #[inline(always)]
-pub(super) fn claim(slot: &threads::Slot, id: u64) {
-    if cfg!(tokio_unstable) && slot.foreign.load(Ordering::Relaxed) == id {
-        slot.foreign.store(0, Ordering::Relaxed);
+pub(super) fn claim(slot: &threads::Slot, record: &Record) {
+    if cfg!(tokio_unstable) {
+        let stamped = slot.foreign.load(Ordering::Relaxed);
+        if stamped != 0 && stamped == record.id() {
+            slot.foreign.store(0, Ordering::Relaxed);
+        }
     }
 }
 
-/// tokio is about to spawn a task.
+/// Whether the spawn that tokio tells of is one of ours, which has all it needs.
+#[inline(always)]
+#[cfg_attr(not(tokio_unstable), expect(dead_code, reason = "hooks are unstable"))]
+pub(super) fn is_our_spawn() -> bool {
+    OURS.with(Cell::get)
+}
+
+/// tokio is about to spawn a task that is none of ours.
+#[cold]
+#[inline(never)]
 #[cfg_attr(not(tokio_unstable), expect(dead_code, reason = "hooks are unstable"))]
 pub(super) fn on_spawn(id: u64, location: &'static Location<'static>, runtime: &Runtime) {
+    // What hands the task to its first poll orders this before it.
+    SEEN.store(true, Ordering::Relaxed);
     // Without the other hooks it would be shown as waiting, and for ever.
-    if OURS.with(Cell::get) || !runtime.sees_tasks() {
+    if !runtime.sees_tasks() {
         return;
     }
     // Of a task that is spawned on a runtime that is shut down, tokio tells the end first.
@@ -120,6 +137,14 @@ pub(super) fn on_spawn(id: u64, location: &'static Location<'static>, runtime: &
 #[inline(always)]
 #[cfg_attr(not(tokio_unstable), expect(dead_code, reason = "hooks are unstable"))]
 pub(super) fn before_poll(id: u64) {
+    if SEEN.load(Ordering::Relaxed) {
+        stamp(id);
+    }
+}
+
+#[inline(never)]
+#[cfg_attr(not(tokio_unstable), expect(dead_code, reason = "hooks are unstable"))]
+fn stamp(id: u64) {
     let slot = threads::slot();
     if slot.foreign.load(Ordering::Relaxed) != 0 && !settle(slot) {
         return;

@@ -178,8 +178,12 @@ impl Hooks {
         {
             let (spawn, ours) = (self.task_spawn.clone(), hook("on_task_spawn"));
             builder.on_task_spawn(move |meta| {
-                foreign::on_spawn(number(meta.id()), meta.spawned_at(), &ours.runtime);
-                spawn.iter().for_each(|spawn| spawn(meta));
+                if !foreign::is_our_spawn() {
+                    foreign::on_spawn(number(meta.id()), meta.spawned_at(), &ours.runtime);
+                }
+                if let Some(spawn) = &spawn {
+                    spawn(meta);
+                }
             });
             let (poll, ours) = (self.before_task_poll.clone(), hook("on_before_task_poll"));
             // The hook before a poll is worth a closure of its own when the user has no hook there.

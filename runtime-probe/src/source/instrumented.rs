@@ -1,12 +1,13 @@
 //! The wrapper around a future: a record, and polls with our waker.
 
+use super::waker::Start;
 use super::{labels, timing, trace, waker};
 use crate::clock::{self, Ticks};
 use crate::demand::{self, Demand};
 use crate::primitive::Ordering;
 use crate::registry::local_sets;
 use crate::registry::slab::RecordRef;
-use crate::registry::task::{EndedWait, Kind, PollFlags, Spawn};
+use crate::registry::task::{EndedWait, Kind, PollFlags, PollNumber, Spawn};
 use crate::registry::threads::{self, Slot};
 use crate::sampling::Weight;
 #[cfg(feature = "rt")]
@@ -83,38 +84,50 @@ impl<F: Future> Future for Instrumented<F> {
         let Some(record) = record else {
             return future.poll(context);
         };
-        let poll_flags = record.poll_flags();
-        if poll_flags.needs_preparing() {
-            prepare(record, context);
-        }
-        let slot = threads::slot();
-        let began = if demand::any() {
-            note_last(record, slot, poll_flags)
-        } else {
-            begin(record, slot, poll_flags)
+        let (slot, poll, poll_flags) = (threads::slot(), record.next_poll(), record.poll_flags());
+        let start = match poll_flags.is_plain() && !demand::any() {
+            true => Start {
+                began: begin_top(record, slot),
+                generation: poll.generation(),
+            },
+            false => start(record, poll, poll_flags, slot, context),
         };
         waker::poll(
             record,
-            poll_flags,
+            poll,
             <F as HasMeta>::META,
             slot,
-            began,
-            |context| {
-                let polled = future.poll(context);
-                if polled.is_ready() {
-                    // Not when it is dropped: until then it would be a task that nothing can wake.
-                    record.close();
-                }
-                polled
-            },
+            start,
+            |context| future.poll(context),
+            Poll::is_ready,
         )
     }
 }
 
-/// What the first poll does, and every poll of a future that others poll as part of theirs.
+/// The same for every poll, whatever it needs.
 #[cold]
 #[inline(never)]
-fn prepare(record: &RecordRef, context: &Context<'_>) {
+fn start(
+    record: &RecordRef,
+    poll: PollNumber,
+    poll_flags: PollFlags,
+    slot: &'static Slot,
+    context: &Context<'_>,
+) -> Start {
+    if poll_flags.needs_preparing() {
+        prepare(record, slot, context);
+    }
+    Start {
+        began: match demand::any() {
+            true => note_last(record, slot, poll_flags),
+            false => begin(record, slot, poll_flags),
+        },
+        generation: record.generation(poll, poll_flags),
+    }
+}
+
+/// What the first poll does, and every poll of a future that others poll as part of theirs.
+fn prepare(record: &RecordRef, slot: &Slot, context: &Context<'_>) {
     match record.kind() {
         Kind::Nested => {
             waker::note_outer(record);
@@ -124,11 +137,11 @@ fn prepare(record: &RecordRef, context: &Context<'_>) {
         #[cfg(feature = "rt")]
         Kind::BlockOn => {
             super::foreign::between_polls();
-            record.set_runtime(super::driving::told());
+            record.set_runtime(super::driving::told(slot));
         }
         #[cfg(feature = "rt")]
         Kind::Task | Kind::Local => {
-            record.set_runtime(super::driving::current());
+            record.set_runtime(super::driving::of_thread(slot));
             if record.id() == 0
                 && let Some(id) = tokio::task::try_id()
             {
@@ -177,18 +190,23 @@ fn note_last(record: &RecordRef, slot: &'static Slot, poll_flags: PollFlags) -> 
 }
 
 /// When the poll begins.
-#[inline(always)]
 fn begin(record: &RecordRef, slot: &Slot, poll_flags: PollFlags) -> Ticks {
     if poll_flags.is_top() {
-        #[cfg(feature = "rt")]
-        super::foreign::claim(slot, record.id());
-        slot.now.load(Ordering::Relaxed).max(record.ready_at())
+        begin_top(record, slot)
     } else {
         // Nothing stamps the end of what was before: the thread slept, or another part of the task was polled.
         let now = clock::ticks();
         slot.now.store(now, Ordering::Relaxed);
         now
     }
+}
+
+/// The same for the whole of a task.
+#[inline(always)]
+fn begin_top(record: &RecordRef, slot: &Slot) -> Ticks {
+    #[cfg(feature = "rt")]
+    super::foreign::claim(slot, record);
+    slot.now.load(Ordering::Relaxed).max(record.ready_at())
 }
 
 #[cold]

@@ -121,7 +121,7 @@ pub(super) fn note_foreign_end(record: &Record) {
 
 fn end(record: &Record) {
     let slot = threads::slot();
-    let polls = record.poll();
+    let (polls, site) = (record.poll(), site(record));
     // A panic drops what it goes through, and at that moment the thread's last stamp is the end of that poll. Otherwise it
     // is a task of a runtime that a panic drops.
     if matches!(record.kind(), Kind::Task | Kind::Local) {
@@ -130,7 +130,7 @@ fn end(record: &Record) {
     let panicked =
         std::thread::panicking() && polls > 0 && record.since() == slot.now.load(Ordering::Relaxed);
     record.close();
-    TASKS.note_end(site(record), slot.number().0, polls, panicked);
+    TASKS.note_end(site, slot.number().0, polls, panicked);
 }
 
 /// tokio takes a task off its list soon, on this thread.

@@ -19,9 +19,10 @@ use crate::primitive::Ordering;
 #[cfg(feature = "sync")]
 use crate::registry::locks::Who;
 use crate::registry::slab::RecordRef;
-use crate::registry::task::{GENERATIONS, PollFlags, PollNumber, Record, TOLD_AT_ITS_END, Waking};
+use crate::registry::task::{GENERATIONS, Kind, PollNumber, Record, TOLD_AT_ITS_END, Waking};
 use crate::registry::threads::{self, Slot};
 use crate::stack::anchor::{Anchor, here};
+use crate::stack::own::OwnStack;
 use crate::stack::raw::HasMeta;
 use crate::stack::raw::{FutureMeta, WaitSet};
 use crate::stack::template::WholeThread;
@@ -37,16 +38,69 @@ static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, dr
 
 /// One poll, as a local of the wrapper's `poll`: its address is the root at which a capture ends.
 struct PollFrame {
-    /// The poll's waker data: record and generation. 0 for a closure, which has no waker.
-    data: usize,
-    record: *const Record,
+    /// The poll's waker data: record and generation. A closure has no waker, and the generation 0.
+    data: *const (),
     meta: &'static FutureMeta,
     outer: *const PollFrame,
+    /// The thread's.
+    slot: &'static Slot,
 }
 
-thread_local! {
-    /// The innermost poll of ours on this thread. No destructor, so it can be read for as long as the thread runs.
-    static CURRENT: Cell<*const PollFrame> = const { Cell::new(null()) };
+impl PollFrame {
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "records live for ever")]
+    fn record<'a>(&self) -> &'a Record {
+        // SAFETY: `poll` and `run` make frames of a record's address.
+        unsafe { record_of(self.data) }
+    }
+}
+
+/// Keeps a frame in force until it is dropped, whichever way the poll ends.
+struct Entered<'a>(&'a PollFrame);
+
+impl<'a> Entered<'a> {
+    #[inline(always)]
+    fn new(own: &OwnStack, frame: &'a PollFrame) -> Self {
+        // A signal handler on this thread must not find a frame that is not written yet. When it is taken out, the phase,
+        // which is stored with Release afterwards, keeps the order.
+        compiler_fence(Ordering::Release);
+        own.innermost.set(std::ptr::from_ref(frame).cast());
+        Entered(frame)
+    }
+}
+
+impl Drop for Entered<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        OwnStack::here().innermost.set(self.0.outer.cast());
+        let now = clock::ticks();
+        let slot = self.0.slot;
+        slot.now.store(now, Ordering::Relaxed);
+        let record = self.0.record();
+        // Only this thread has written both since the poll began.
+        let (began, poll) = (record.since(), record.poll_under_way());
+        match now.checked_sub(began) {
+            Some(length) => record.end_poll(poll, length, now),
+            None => end_and_tell(record, slot, began, now),
+        }
+    }
+}
+
+/// An execution trace is told of the end; or another core's clock is a little ahead.
+#[cold]
+#[inline(never)]
+fn end_and_tell(record: &Record, slot: &Slot, began: clock::Ticks, now: clock::Ticks) {
+    if began & TOLD_AT_ITS_END != 0 {
+        trace::poll_end(record, slot, now);
+    }
+    let length = now.saturating_sub(began & !TOLD_AT_ITS_END);
+    record.end_poll(record.poll_under_way(), length, now);
+}
+
+/// The innermost poll of ours on this thread; null outside of any.
+#[inline(always)]
+fn innermost(own: &OwnStack) -> *const PollFrame {
+    own.innermost.get().cast()
 }
 
 /// The id of the task that runs on this thread; 0 for none.
@@ -61,14 +115,10 @@ pub(crate) fn current_task() -> u64 {
 #[expect(unsafe_code, reason = "reads the current poll's frame")]
 pub(super) fn under_way<'a>() -> (usize, Option<&'a Record>) {
     // SAFETY: as in `current`.
-    CURRENT.with(|current| match unsafe { current.get().as_ref() } {
-        // SAFETY: records live for ever.
-        Some(frame) => (
-            frame.data.max(frame.record.addr()),
-            Some(unsafe { &*frame.record }),
-        ),
+    match unsafe { innermost(OwnStack::here()).as_ref() } {
+        Some(frame) => (frame.data.addr(), Some(frame.record())),
         None => (0, None),
-    })
+    }
 }
 
 /// Who runs on this thread, packed: the task, or else the thread.
@@ -107,9 +157,8 @@ pub(super) fn current_poll() -> (u64, Option<&'static WaitSet>) {
 #[inline(always)]
 #[expect(unsafe_code, reason = "reads the current poll's frame")]
 fn current<'a>() -> Option<&'a Record> {
-    // SAFETY: null or the frame of a poll further up on this thread's stack; `Entered` takes it out again before it
-    // goes. Records live for ever.
-    CURRENT.with(|current| unsafe { current.get().as_ref().map(|frame| &*frame.record) })
+    // SAFETY: null or the frame of a poll further up on this thread's stack, which takes itself out again before it goes.
+    unsafe { innermost(OwnStack::here()).as_ref() }.map(PollFrame::record)
 }
 
 /// The task that runs on this thread waits no longer where it registered last in this poll.
@@ -148,12 +197,10 @@ pub(super) fn wait_site() -> WaitSite {
 /// task are a part of it.
 #[expect(unsafe_code, reason = "reads the frames of polls")]
 fn root() -> Option<(usize, &'static FutureMeta)> {
-    use crate::registry::task::Kind;
-    // SAFETY: null or the frame of a poll further up on this thread's stack, and so is what it points to. Records live
-    // for ever.
+    // SAFETY: null or the frame of a poll further up on this thread's stack, and so is what it points to.
     unsafe {
-        let mut frame = CURRENT.with(Cell::get).as_ref()?;
-        while (*frame.record).kind() == Kind::Nested
+        let mut frame = innermost(OwnStack::here()).as_ref()?;
+        while frame.record().kind() == Kind::Nested
             && let Some(outer) = frame.outer.as_ref()
         {
             frame = outer;
@@ -181,12 +228,11 @@ pub(crate) struct Interrupted {
 /// complete, and is taken out before it goes.
 #[expect(unsafe_code, reason = "reads the frames of polls")]
 pub(crate) fn interrupted() -> impl Iterator<Item = Interrupted> {
-    let innermost = CURRENT.with(Cell::get);
+    let innermost = innermost(OwnStack::here());
     // SAFETY: null or the frame of a poll further up on this thread's stack, and so is what it points to.
     let frame = |at: *const PollFrame| unsafe { at.as_ref() };
     std::iter::successors(frame(innermost), move |at| frame(at.outer)).map(|at| {
-        // SAFETY: records live for ever.
-        let record = unsafe { &*at.record };
+        let record = at.record();
         Interrupted {
             record,
             poll: record.poll(),
@@ -196,93 +242,53 @@ pub(crate) fn interrupted() -> impl Iterator<Item = Interrupted> {
     })
 }
 
-/// Puts a frame in force until it is dropped, whichever way the poll ends.
-struct Entered<'a> {
-    frame: &'a PollFrame,
-    slot: &'a Slot,
-    poll: PollNumber,
-    began: clock::Ticks,
-}
-
-impl<'a> Entered<'a> {
-    #[inline(always)]
-    fn new(frame: &'a PollFrame, slot: &'a Slot, poll: PollNumber, began: clock::Ticks) -> Self {
-        // A signal handler on this thread must not find a frame that is not written yet. When it is taken out, the phase,
-        // which is stored with Release afterwards, keeps the order.
-        compiler_fence(Ordering::Release);
-        CURRENT.with(|current| current.set(frame));
-        Entered {
-            frame,
-            slot,
-            poll,
-            began,
-        }
-    }
-}
-
-impl Drop for Entered<'_> {
-    #[inline(always)]
-    #[expect(unsafe_code, reason = "records live for ever")]
-    fn drop(&mut self) {
-        CURRENT.with(|current| current.set(self.frame.outer));
-        let now = clock::ticks();
-        self.slot.now.store(now, Ordering::Relaxed);
-        // SAFETY: records live for ever, and this one is held by the wrapper.
-        let record = unsafe { &*self.frame.record };
-        match now.checked_sub(self.began) {
-            Some(length) => record.end_poll(self.poll, length, now),
-            None => self.end_and_tell(record, now),
-        }
-    }
-}
-
-impl Entered<'_> {
-    /// An execution trace is told of the end; or another core's clock is a little ahead.
-    #[cold]
-    #[inline(never)]
-    fn end_and_tell(&self, record: &Record, now: clock::Ticks) {
-        if self.began & TOLD_AT_ITS_END != 0 {
-            trace::poll_end(record, self.slot, now);
-        }
-        let length = now.saturating_sub(self.began & !TOLD_AT_ITS_END);
-        record.end_poll(self.poll, length, now);
-    }
-}
-
 /// Whether a poll of ours is under way on this thread.
 pub(super) fn is_polling() -> bool {
-    !CURRENT.with(Cell::get).is_null()
+    !innermost(OwnStack::here()).is_null()
 }
 
-/// Polls on the thread of `slot`: calls `inner` with a waker of this record and of a new generation. The record has
-/// been prepared, if it needs that.
+/// What a poll begins with.
+#[derive(Clone, Copy)]
+pub(super) struct Start {
+    pub(super) began: clock::Ticks,
+    /// Of the waker.
+    pub(super) generation: usize,
+}
+
+/// Polls on the thread of `slot`: calls `inner` with a waker of this record and of that generation. The record has been
+/// prepared, if it needs that. It is closed where `is_over` says so: not when the future is dropped, until then it would be
+/// a task that nothing can wake.
 #[inline(always)]
 #[expect(unsafe_code, reason = "makes a waker")]
 pub(super) fn poll<R>(
-    record: &RecordRef,
-    poll_flags: PollFlags,
+    record: &Record,
+    poll: PollNumber,
     meta: &'static FutureMeta,
-    slot: &Slot,
-    began: clock::Ticks,
+    slot: &'static Slot,
+    start: Start,
     inner: impl FnOnce(&mut Context<'_>) -> R,
+    is_over: impl FnOnce(&R) -> bool,
 ) -> R {
-    let poll = record.begin_poll(slot.number(), began);
-    let generation = record.generation(poll, poll_flags);
-    let data = record
-        .as_ptr()
-        .map_addr(|address| address | generation)
-        .cast::<()>();
+    record.begin_poll(poll, slot.number(), start.began);
+    // Not by `map_addr`: its arithmetic takes three instructions more.
+    let address = std::ptr::from_ref(record).expose_provenance();
+    let data = std::ptr::without_provenance(address | start.generation);
+    let own = OwnStack::here();
     let frame = PollFrame {
-        data: data.addr(),
-        record: record.as_ptr(),
+        data,
         meta,
-        outer: CURRENT.with(Cell::get),
+        outer: innermost(own),
+        slot,
     };
-    let _entered = Entered::new(&frame, slot, poll, began);
+    let entered = Entered::new(own, &frame);
     // SAFETY: the vtable is made for such data. The waker owns no reference and is never dropped: it borrows the
     // wrapper's, which outlives the poll.
     let waker = ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(data, &VTABLE)) });
-    inner(&mut Context::from_waker(&waker))
+    let result = inner(&mut Context::from_waker(&waker));
+    if is_over(&result) {
+        entered.0.record().close();
+    }
+    result
 }
 
 /// Tells a nested future's record in whose poll it is.
@@ -305,14 +311,15 @@ pub(super) fn run<R>(
     if demand::any() {
         began = trace::closure_begin(record, slot, began);
     }
-    let poll = record.begin_poll(slot.number(), began);
+    record.begin_poll(record.next_poll(), slot.number(), began);
+    let own = OwnStack::here();
     let frame = PollFrame {
-        data: 0,
-        record: record.as_ptr(),
+        data: std::ptr::without_provenance(record.as_ptr().expose_provenance()),
         meta,
-        outer: CURRENT.with(Cell::get),
+        outer: innermost(own),
+        slot,
     };
-    let _entered = Entered::new(&frame, slot, poll, began);
+    let _entered = Entered::new(own, &frame);
     let result = inner();
     record.close();
     result
@@ -325,9 +332,7 @@ pub(super) fn run<R>(
 #[inline(always)]
 #[expect(unsafe_code, reason = "records live for ever")]
 unsafe fn record_of<'a>(data: *const ()) -> &'a Record {
-    let record = data
-        .cast::<Record>()
-        .map_addr(|address| address & !(GENERATIONS - 1));
+    let record = std::ptr::with_exposed_provenance(data.addr() & !(GENERATIONS - 1));
     // SAFETY: without the generation it is the address of a record, and records live for ever.
     unsafe { &*record }
 }
@@ -339,43 +344,46 @@ static CLONE_FRAME: AnchorFrame = AnchorFrame::new();
 #[inline(never)]
 #[expect(unsafe_code, reason = "a waker's vtable")]
 unsafe fn clone(data: *const ()) -> RawWaker {
+    // First: see `stack::own`.
+    let own = OwnStack::here();
     // SAFETY: called through the vtable, so `data` is ours.
     let record = unsafe { record_of(data) };
     record.retain();
-    let frame = CURRENT.with(Cell::get);
+    let frame = innermost(own);
     // SAFETY: null or a frame further up on this stack, see `current`.
     if let Some(poll) = unsafe { frame.as_ref() }
-        && poll.data == data.addr()
+        && poll.data.addr() == data.addr()
     {
         let anchor = here!();
-        let last = record.last_waits();
-        // SAFETY: this function took the anchor just now, and the frame is a local of a poll further up.
-        if last.is_some_and(|last| unsafe { template::repeats(&anchor, frame.addr(), last) }) {
+        let repeats = record.last_waits().is_some_and(|last| {
+            // SAFETY: this function took the anchor just now, and the frame is a local of a poll further up.
+            unsafe { template::repeats(own, &anchor, frame.addr(), last) }
+        });
+        if repeats {
             record.repeat_waits();
         } else {
+            let Anchor { pc, sp, fp } = anchor;
             // SAFETY: the same, and this function is still running while that one does.
-            unsafe { register(record, poll, anchor, last) };
+            unsafe { register(poll, pc, sp, fp) };
         }
     }
     RawWaker::new(data, &VTABLE)
 }
 
-/// A registration that is not the only one of its poll, or not that of the poll before.
+/// A registration that is not the only one of its poll, or not that of the poll before. The anchor comes in registers, so
+/// that [`clone`] needs no memory for it.
 ///
 /// # Safety
 /// [`clone`] took the anchor, and `poll` is a local further up on this stack.
 #[inline(never)]
 #[expect(unsafe_code, reason = "captures")]
-unsafe fn register(
-    record: &Record,
-    poll: &PollFrame,
-    anchor: Anchor,
-    last: Option<&'static WaitSet>,
-) {
+unsafe fn register(poll: &PollFrame, pc: usize, sp: usize, fp: usize) {
+    let record = poll.record();
     let earlier = record
         .waits_of_this_poll()
         .or_else(|| template::carried(record.waits_to_carry()?));
-    let root = std::ptr::from_ref(poll).addr();
+    let (anchor, root) = (Anchor { pc, sp, fp }, std::ptr::from_ref(poll).addr());
+    let last = record.last_waits();
     // SAFETY: by this function's own contract.
     let waits = unsafe { template::capture(&CLONE_FRAME, anchor, root, poll.meta, earlier, last) };
     record.set_waits(waits);
@@ -383,21 +391,24 @@ unsafe fn register(
 
 #[expect(unsafe_code, reason = "a waker's vtable")]
 unsafe fn wake(data: *const ()) {
+    // First: see `stack::own`.
+    let own = OwnStack::here();
     // SAFETY: called through the vtable, which owns a reference; it is given back when `record` goes.
     unsafe {
         let record = RecordRef::from_raw(record_of(data));
-        note_wake(&record, data, true);
+        note_wake(own, &record, data, true);
         record.wake();
     }
 }
 
 #[expect(unsafe_code, reason = "a waker's vtable")]
 unsafe fn wake_by_ref(data: *const ()) {
+    let own = OwnStack::here();
     // SAFETY: called through the vtable; the caller's waker holds a reference (or is the poll's own), so the record
     // was polled.
     unsafe {
         let record = record_of(data);
-        note_wake(record, data, false);
+        note_wake(own, record, data, false);
         record.wake();
     }
 }
@@ -410,38 +421,59 @@ unsafe fn drop_waker(data: *const ()) {
 
 #[inline(always)]
 #[expect(unsafe_code, reason = "reads the current poll's frame")]
-fn note_wake(record: &Record, data: *const (), consumed: bool) {
+fn note_wake(own: &OwnStack, record: &Record, data: *const (), consumed: bool) {
     // SAFETY: null or a frame further up on this stack, see `current`.
-    let poll = CURRENT.with(|current| unsafe { current.get().as_ref() });
-    if let Some(poll) = poll
-        && std::ptr::eq(poll.record, record)
-        && poll.data != data.addr()
-    {
+    let poll = unsafe { innermost(own).as_ref() };
+    // Wakers of one record differ by less than this.
+    let distance = poll.map_or(usize::MAX, |poll| poll.data.addr() ^ data.addr());
+    if distance.wrapping_sub(1) < GENERATIONS - 1 {
         record.note_stale_self_wake();
     }
+    let Some(phase) = record.phase_to_wake() else {
+        return;
+    };
+    let Some(poll) = poll else {
+        return note_wake_elsewhere(record, None, consumed);
+    };
+    let waking = poll.record();
+    let by = match waking.id() {
+        0 => Waking::Thread(poll.slot.number()),
+        id => Waking::Task(id),
+    };
+    if phase.is_polling() {
+        // It becomes runnable at the end of that poll, whose stamp is taken anyway.
+        record.note_first_wake(phase, consumed, 0, by, distance < GENERATIONS);
+    } else if !demand::any() && waking.kind() != Kind::Blocking {
+        // Inside a poll the thread's last stamp is the begin of that poll, and it has to do: the clock costs more than
+        // everything else that a wake does. It is read where a profile asks how long the task has waited.
+        let at = poll.slot.now.load(Ordering::Relaxed);
+        record.note_first_wake(phase, consumed, at, by, false);
+    } else {
+        note_wake_elsewhere(record, Some(poll), consumed);
+    }
+}
+
+/// A wake that comes from no poll, or of which more is to be noted.
+#[inline(never)]
+fn note_wake_elsewhere(record: &Record, poll: Option<&PollFrame>, consumed: bool) {
     record.note_wake(
         consumed,
         || {
             let slot = threads::slot();
             // A closure may have run for an hour.
-            let is_in_a_poll = poll.is_some_and(|poll| poll.data != 0);
+            let is_in_a_poll = poll.is_some_and(|poll| poll.record().kind() != Kind::Blocking);
             if !is_in_a_poll {
                 // A driver or timer on a worker: what the worker polls next begins no earlier than this.
                 slot.stamp_wake(clock::ticks());
             }
-            // Inside a poll the thread's last stamp is the begin of that poll, and it has to do: the clock costs more
-            // than everything else that a wake does. It is read where a profile asks how long the task has waited.
             if demand::any() {
                 return trace::wake(record, slot);
             }
             slot.now.load(Ordering::Relaxed)
         },
-        || {
-            // SAFETY: records live for ever.
-            match poll.map_or(0, |poll| unsafe { &*poll.record }.id()) {
-                0 => Waking::Thread(threads::current()),
-                id => Waking::Task(id),
-            }
+        || match poll.map_or(0, |poll| poll.record().id()) {
+            0 => Waking::Thread(threads::current()),
+            id => Waking::Task(id),
         },
     );
 }

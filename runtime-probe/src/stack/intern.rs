@@ -68,7 +68,7 @@ impl<T: Sync + Send, const B: usize> Intern<T, B> {
 
     /// The one value that `is` recognizes under `hash`, made by `make` if there is none yet; `None` when the table is
     /// full. `make` is called outside of any lock, and its value is dropped again if another thread was quicker.
-    #[expect(unsafe_code, reason = "nodes are shared by pointer and live for ever")]
+    #[inline(always)]
     pub(crate) fn intern(
         &self,
         hash: u64,
@@ -77,10 +77,25 @@ impl<T: Sync + Send, const B: usize> Intern<T, B> {
     ) -> Option<&'static T> {
         let bucket = &self.buckets[(hash as usize) % B];
         // Acquire: pairs with the Release that published the node; its fields are visible.
-        let mut head = bucket.load(Ordering::Acquire);
-        if let Some(found) = find(head, std::ptr::null_mut(), hash, &same) {
-            return Some(found);
+        let head = bucket.load(Ordering::Acquire);
+        match find(head, std::ptr::null_mut(), hash, &same) {
+            Some(found) => Some(found),
+            None => self.insert(bucket, head, hash, same, make),
         }
+    }
+
+    /// The same where it was not found from `head` on.
+    #[cold]
+    #[inline(never)]
+    #[expect(unsafe_code, reason = "nodes are shared by pointer and live for ever")]
+    fn insert(
+        &self,
+        bucket: &AtomicPtr<Node<T>>,
+        mut head: *mut Node<T>,
+        hash: u64,
+        same: impl Fn(&T) -> bool,
+        make: impl FnOnce() -> T,
+    ) -> Option<&'static T> {
         if self.is_full() {
             return None;
         }
@@ -113,6 +128,7 @@ impl<T: Sync + Send, const B: usize> Intern<T, B> {
 }
 
 /// Searches from `from` up to, not including, `until`.
+#[inline(always)]
 #[expect(unsafe_code, reason = "nodes are shared by pointer and live for ever")]
 fn find<T>(
     from: *mut Node<T>,

@@ -4,6 +4,7 @@
 //! * [`intern`]: an append-only, lock-free table in which equal things are one thing;
 //! * [`raw`]: a captured stack, and the set of stacks that one poll left behind;
 //! * [`anchor`]: the registers at the point of capture;
+//! * [`own`]: what a thread has at hand for a capture;
 //! * [`signature`]: what of a word on the stack is a code address;
 //! * [`unwind`]: walks from an anchor by the binary's own unwind tables;
 //! * [`interrupted`]: the same from wherever a signal stopped a thread;
@@ -15,6 +16,7 @@
 pub(crate) mod anchor;
 pub(crate) mod intern;
 pub(crate) mod interrupted;
+pub(crate) mod own;
 pub(crate) mod path;
 pub(crate) mod raw;
 pub(crate) mod signature;

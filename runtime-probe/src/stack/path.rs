@@ -79,17 +79,19 @@ impl Path {
     #[expect(unsafe_code, reason = "reads this thread's stack")]
     pub(crate) unsafe fn is_taken(&self, anchor: &Anchor, depth: usize) -> bool {
         // Equal depth puts every place that is read below the root.
-        self.depth == depth
-            && self.anchor == anchor.pc
-            && self.slots.iter().all(|four| {
-                let differs = four.iter().fold(0, |differs, (offset, pc)| {
-                    // SAFETY: the offset is below the depth, so the place lies between the anchor's stack pointer and
-                    // the root, on this thread's own stack. It is aligned: offsets are multiples of 8, as is the stack
-                    // pointer.
-                    let word = unsafe { ((anchor.sp + offset) as *const usize).read_volatile() };
-                    differs | (signature::strip(word) ^ pc)
-                });
-                differs == 0
-            })
+        if self.depth != depth || self.anchor != anchor.pc {
+            return false;
+        }
+        for four in &self.slots {
+            for (offset, pc) in four {
+                // SAFETY: the offset is below the depth, so the place lies between the anchor's stack pointer and the root, on
+                // this thread's own stack. It is aligned: offsets are multiples of 8, as is the stack pointer.
+                let word = unsafe { ((anchor.sp + offset) as *const usize).read_volatile() };
+                if signature::strip(word) != *pc {
+                    return false;
+                }
+            }
+        }
+        true
     }
 }

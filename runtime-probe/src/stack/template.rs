@@ -9,6 +9,7 @@
 //! Out of 4.7 million hits none differed from a full walk; `set_verify` switches that comparison on.
 
 use super::anchor::Anchor;
+use super::own::OwnStack;
 use super::path::Path;
 use super::raw::{End, FutureMeta, RawStack, WaitSet, mix};
 use super::signature;
@@ -120,18 +121,7 @@ struct Capturer {
     /// A walk is under way, or a set is being made. While it is set, `inner` belongs to that alone: the user's
     /// allocator, which both may call, could capture a stack itself.
     busy: Cell<bool>,
-    /// The bounds of the thread's own stack; empty if the system does not tell.
-    low: usize,
-    high: usize,
     inner: UnsafeCell<Inner>,
-}
-
-impl Capturer {
-    /// Whether anchor and root are on the thread's own stack, the root further up.
-    #[inline(always)]
-    fn on_stack(&self, anchor: &Anchor, root: usize) -> bool {
-        self.low <= anchor.sp && anchor.sp < root && root < self.high
-    }
 }
 
 /// A thread's templates, unwind cache and scratch space.
@@ -148,6 +138,7 @@ struct Owner;
 impl Drop for Owner {
     #[expect(unsafe_code, reason = "frees what `make` leaked")]
     fn drop(&mut self) {
+        OwnStack::here().forget_bounds();
         let capturer = CAPTURER.with(|cell| cell.replace(std::ptr::null_mut()));
         if !capturer.is_null() {
             // SAFETY: made by `make` with Box::into_raw, and out of reach from now on.
@@ -187,17 +178,16 @@ fn make() -> Option<*mut Capturer> {
     };
     let capturer = Box::into_raw(Box::new(Capturer {
         busy: Cell::new(false),
-        low: bounds.start,
-        high: bounds.end,
         inner: UnsafeCell::new(inner),
     }));
     CAPTURER.with(|cell| cell.set(capturer));
+    OwnStack::here().set_bounds(bounds);
     MAKING.with(|making| making.set(false));
     Some(capturer)
 }
 
 /// The thread's capturer, made on the first call; see [`make`].
-fn own() -> Option<*mut Capturer> {
+fn capturer() -> Option<*mut Capturer> {
     let capturer = CAPTURER.with(Cell::get);
     if capturer.is_null() {
         make()
@@ -212,27 +202,23 @@ fn own() -> Option<*mut Capturer> {
 /// As for [`capture`].
 #[inline(always)]
 #[expect(unsafe_code, reason = "passes its own contract on")]
-pub(crate) unsafe fn repeats(anchor: &Anchor, root: usize, last: &WaitSet) -> bool {
+pub(crate) unsafe fn repeats(own: &OwnStack, anchor: &Anchor, root: usize, last: &WaitSet) -> bool {
     // SAFETY: passed on.
-    let taken = unsafe { takes_path_of(anchor, root, last) };
+    let taken = unsafe { takes_path_of(own, anchor, root, last) };
     taken && !VERIFY.load(Ordering::Relaxed)
 }
 
 /// # Safety
 /// As for [`capture`].
 #[inline(always)]
-#[expect(
-    unsafe_code,
-    reason = "reads this thread's stack, and its own capturer"
-)]
-unsafe fn takes_path_of(anchor: &Anchor, root: usize, last: &WaitSet) -> bool {
-    // SAFETY: null, or this thread's own, which lives until the thread ends; the bounds are never written again.
-    let Some(capturer) = (unsafe { CAPTURER.with(Cell::get).as_ref() }) else {
-        return false;
-    };
-    capturer.on_stack(anchor, root)
-        // SAFETY: on this thread's own stack, and the caller took the anchor.
-        && last.path().is_some_and(|path| unsafe { path.is_taken(anchor, root - anchor.sp) })
+#[expect(unsafe_code, reason = "reads this thread's stack")]
+unsafe fn takes_path_of(own: &OwnStack, anchor: &Anchor, root: usize, last: &WaitSet) -> bool {
+    // SAFETY: on this thread's own stack, and the caller took the anchor. A path is never as deep as the address space, so
+    // with its depth the root lies above the anchor.
+    own.holds_both(anchor.sp, root)
+        && last
+            .path()
+            .is_some_and(|path| unsafe { path.is_taken(anchor, root.wrapping_sub(anchor.sp)) })
 }
 
 /// The registration that is being made: `earlier` and the stack from `anchor` up to the stack address `root`. Where the
@@ -256,7 +242,7 @@ pub(crate) unsafe fn capture(
     // SAFETY: null, or this thread's own, which lives until the thread ends.
     if let Some(capturer) = unsafe { CAPTURER.with(Cell::get).as_ref() }
         && !capturer.busy.get()
-        && capturer.on_stack(&anchor, root)
+        && OwnStack::here().holds(anchor.sp, root)
         // SAFETY: not busy, so there is no reference to `inner`. This one ends with the call.
         && let Some(template) = unsafe { known(&*capturer.inner.get(), frame, &anchor, root, meta) }
         && !VERIFY.load(Ordering::Relaxed)
@@ -277,10 +263,9 @@ pub(crate) struct WholeThread;
 /// The end of this thread's stack, a root for what no poll of ours surrounds. `None` on a thread on its way out, or whose
 /// stack the system does not tell.
 #[cfg(any(feature = "sync", feature = "interpose"))]
-#[expect(unsafe_code, reason = "the thread-local through a raw pointer")]
 pub(crate) fn stack_end() -> Option<usize> {
-    // SAFETY: this thread's own, which lives until the thread ends.
-    unsafe { &*own()? }.high.checked_sub(1)
+    capturer()?;
+    OwnStack::here().high().checked_sub(1)
 }
 
 /// [`WaitSet::carried`]; `None` where a capture is under way on this thread.
@@ -289,7 +274,7 @@ pub(crate) fn stack_end() -> Option<usize> {
 pub(crate) fn carried(set: &'static WaitSet) -> Option<&'static WaitSet> {
     // The task may have come to a thread that has captured nothing yet.
     // SAFETY: this thread's own, which lives until the thread ends.
-    let capturer = unsafe { &*own()? };
+    let capturer = unsafe { &*capturer()? };
     if capturer.busy.replace(true) {
         return None;
     }
@@ -355,18 +340,19 @@ unsafe fn walk(
     let Some(tables) = unwind::tables() else {
         return earlier;
     };
-    let Some(capturer) = own() else {
+    let Some(capturer) = capturer() else {
         return earlier;
     };
     // SAFETY: this thread's own, which lives until the thread ends.
     let capturer = unsafe { &*capturer };
+    let own = OwnStack::here();
     if capturer.busy.replace(true) {
         COUNTERS.reentered.fetch_add(1, Ordering::Relaxed);
         return earlier;
     }
     let _done = Done(&capturer.busy);
     COUNTERS.walks.fetch_add(1, Ordering::Relaxed);
-    if !capturer.on_stack(&anchor, root) {
+    if !own.holds(anchor.sp, root) {
         let stack = RawStack::intern(meta, &[], 0, End::Switched);
         return push(earlier, stack);
     }
@@ -374,10 +360,10 @@ unsafe fn walk(
     let (inner, hit, repeated) = unsafe {
         let hit = known(&*capturer.inner.get(), frame, &anchor, root, meta);
         let hit = hit.map(|template| template.path.stack);
-        let repeated = last.filter(|last| takes_path_of(&anchor, root, last));
+        let repeated = last.filter(|last| takes_path_of(own, &anchor, root, last));
         (&mut *capturer.inner.get(), hit, repeated)
     };
-    let high = capturer.high;
+    let high = own.high();
     let scratch = &mut inner.scratch;
     scratch.clear();
     let mut elided = 0;

@@ -150,7 +150,7 @@ impl TaskTimes {
 
     fn entry(&self, site: SpawnSite) -> &Entry {
         let (address, kind, future) = site.key();
-        let hash = mix(mix(mix(0, address as u64), kind.into()), future as u64);
+        let hash = mix(address as u64 ^ u64::from(kind) << 56, future as u64);
         // The upper bits are the better ones.
         let hash = hash ^ hash >> 32;
         self.sites

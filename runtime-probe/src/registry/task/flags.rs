@@ -38,6 +38,12 @@ impl PollFlags {
         self.0 & (PREPARED | OFTEN) != PREPARED
     }
 
+    /// Whether it needs nothing of that, and its waker's generation is the poll's.
+    #[inline(always)]
+    pub(crate) fn is_plain(self) -> bool {
+        self.0 & (PREPARED | OFTEN | FROZEN) == PREPARED
+    }
+
     /// Whether the task's wakers keep their generation.
     #[inline(always)]
     pub(super) fn is_frozen(self) -> bool {

@@ -66,18 +66,18 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Kind; 6] = [
-        Kind::Task,
-        Kind::Local,
-        Kind::BlockOn,
-        Kind::Nested,
-        Kind::Blocking,
-        Kind::Foreign,
-    ];
-
     /// The kind of that number.
+    #[inline(always)]
     pub(crate) fn of(number: u8) -> Option<Kind> {
-        Kind::ALL.get(usize::from(number)).copied()
+        Some(match number {
+            0 => Kind::Task,
+            1 => Kind::Local,
+            2 => Kind::BlockOn,
+            3 => Kind::Nested,
+            4 => Kind::Blocking,
+            5 => Kind::Foreign,
+            _ => return None,
+        })
     }
 
     fn written(self) -> Written {
@@ -204,16 +204,16 @@ impl Record {
         self.flags.store(kind as u64 | often, Ordering::Relaxed);
         set(&self.id, id);
         set(&self.woken_by, 0);
-        set(&self.parent, spawn.map_or(0, |spawn| spawn.parent));
-        let location = spawn.map_or(std::ptr::null(), |spawn| {
-            std::ptr::from_ref(spawn.location)
-                .map_addr(|address| labels::pack(address, spawn.labels))
-        });
+        let (parent, location, pc) = match spawn {
+            Some(spawn) => (spawn.parent, std::ptr::from_ref(spawn.location), spawn.pc),
+            None => (0, std::ptr::null(), 0),
+        };
+        set(&self.parent, parent);
         self.location.store(location.cast_mut(), Ordering::Relaxed);
-        self.pc.store(
-            spawn.map_or(0, |spawn| labels::pack(spawn.pc, spawn.labels)),
-            Ordering::Relaxed,
-        );
+        self.pc.store(labels::address_of(pc), Ordering::Relaxed);
+        if let Some(spawn) = spawn.filter(|spawn| spawn.labels.number() != 0) {
+            self.inherit(spawn.labels);
+        }
         self.meta.store(
             meta.map_or(std::ptr::null(), std::ptr::from_ref).cast_mut(),
             Ordering::Relaxed,

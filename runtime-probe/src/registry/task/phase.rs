@@ -16,6 +16,15 @@ pub(crate) const TOLD_AT_ITS_END: Ticks = 1 << 63;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PollNumber(u64);
 
+impl PollNumber {
+    /// The generation of its waker, unless the record is frozen.
+    #[inline(always)]
+    pub(crate) fn generation(self) -> usize {
+        (self.0 >> 1) as usize & (GENERATIONS - 1)
+    }
+}
+
+#[inline(always)]
 fn worker_word(thread: ThreadNumber, poll: u64) -> u64 {
     u64::from(thread.0) << 32 | poll & 0xffff_ffff
 }
@@ -26,7 +35,8 @@ impl Record {
         self.phase.load(Ordering::Relaxed) >> 1
     }
 
-    /// When the last poll ended, or else the spawn. Only the poller, between two polls.
+    /// When the last poll ended, or else the spawn; during a poll when that one began. Only the poller.
+    #[inline(always)]
     pub(crate) fn since(&self) -> Ticks {
         self.since.load(Ordering::Relaxed)
     }
@@ -42,10 +52,22 @@ impl Record {
         self.flags.store(flags | PREPARED, Ordering::Relaxed);
     }
 
-    /// A poll begins on `thread`.
+    /// The poll that is about to begin. Only its thread.
     #[inline(always)]
-    pub(crate) fn begin_poll(&self, thread: ThreadNumber, now: Ticks) -> PollNumber {
-        let phase = (self.phase.load(Ordering::Relaxed) | 1) + 2;
+    pub(crate) fn next_poll(&self) -> PollNumber {
+        PollNumber((self.phase.load(Ordering::Relaxed) | 1) + 2)
+    }
+
+    /// The poll under way. Only its thread.
+    #[inline(always)]
+    pub(crate) fn poll_under_way(&self) -> PollNumber {
+        PollNumber(self.phase.load(Ordering::Relaxed))
+    }
+
+    /// That poll begins on `thread`.
+    #[inline(always)]
+    pub(crate) fn begin_poll(&self, poll: PollNumber, thread: ThreadNumber, now: Ticks) {
+        let PollNumber(phase) = poll;
         self.phase.store(phase, Ordering::Relaxed);
         // Readers must see the odd phase before any field of this poll.
         fence(Ordering::Release);
@@ -53,18 +75,15 @@ impl Record {
         // Release: a reader that sees this poll's number here sees its stamp.
         self.worker
             .store(worker_word(thread, phase >> 1), Ordering::Release);
-        PollNumber(phase)
     }
 
     /// The generation of a poll's waker: the poll's number, unless the record is frozen.
     #[inline(always)]
     pub(crate) fn generation(&self, poll: PollNumber, poll_flags: PollFlags) -> usize {
-        let generation = if !poll_flags.is_frozen() {
-            (poll.0 >> 1) as usize
-        } else {
-            self.self_wakes.load(Ordering::Relaxed) as usize
-        };
-        generation & (GENERATIONS - 1)
+        match poll_flags.is_frozen() {
+            false => poll.generation(),
+            true => self.self_wakes.load(Ordering::Relaxed) as usize & (GENERATIONS - 1),
+        }
     }
 
     /// The poll ended, after so long.

@@ -35,7 +35,8 @@ impl Waking {
     pub(crate) fn pack(self) -> u64 {
         match self {
             Waking::Unknown => 0,
-            Waking::Task(id) => id & !(THREAD | ALONE),
+            // No count of tasks gets to the two top bits.
+            Waking::Task(id) => id,
             Waking::Thread(number) => u64::from(number.0) | THREAD,
         }
     }
@@ -46,6 +47,18 @@ impl Waking {
             word if word & THREAD != 0 => Waking::Thread(ThreadNumber(word as u32)),
             id => Waking::Task(id),
         }
+    }
+}
+
+/// The phase of a record as a wake finds it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WokenPhase(u64);
+
+impl WokenPhase {
+    /// Whether the task is being polled.
+    #[inline(always)]
+    pub(crate) fn is_polling(self) -> bool {
+        self.0 & 1 == 1
     }
 }
 
@@ -127,16 +140,35 @@ impl Record {
         now: impl FnOnce() -> Ticks,
         by: impl FnOnce() -> Waking,
     ) {
-        let phase = self.phase.load(Ordering::Relaxed);
-        let polls = phase >> 1;
-        if self.woken.load(Ordering::Relaxed) == polls {
-            return;
+        if let Some(phase) = self.phase_to_wake() {
+            // A task that is woken while it is polled becomes runnable at the end of that poll, whose stamp is taken anyway.
+            let at = if phase.is_polling() { 0 } else { now() };
+            let by = by();
+            let by_itself = phase.is_polling() && by == Waking::Task(self.id());
+            self.note_first_wake(phase, consumed, at, by, by_itself);
         }
-        // A task that is woken while it is polled becomes runnable at the end of that poll, whose stamp is taken anyway.
-        let at = if phase & 1 == 1 { 0 } else { now() };
+    }
+
+    /// The phase that a wake comes in; `None` if it is not the first one since the poll began.
+    #[inline(always)]
+    pub(crate) fn phase_to_wake(&self) -> Option<WokenPhase> {
+        let phase = self.phase.load(Ordering::Relaxed);
+        let is_first = self.woken.load(Ordering::Relaxed) != phase >> 1;
+        is_first.then_some(WokenPhase(phase))
+    }
+
+    /// The first wake of that phase, at a time that is 0 while the task is polled, and whether the poll under way did it.
+    #[inline(always)]
+    pub(crate) fn note_first_wake(
+        &self,
+        phase: WokenPhase,
+        consumed: bool,
+        at: Ticks,
+        by: Waking,
+        by_itself: bool,
+    ) {
         self.wake_at.store(at, Ordering::Relaxed);
-        let by = by();
-        if phase & 1 == 1 && by == Waking::Task(self.id()) {
+        if by_itself {
             self.count_self_wake();
         }
         // The wrapper has the other reference.
@@ -144,7 +176,7 @@ impl Record {
         let alone = if alone { ALONE } else { 0 };
         self.woken_by.store(by.pack() | alone, Ordering::Relaxed);
         // Release: a reader that sees this poll's number sees its stamp.
-        self.woken.store(polls, Ordering::Release);
+        self.woken.store(phase.0 >> 1, Ordering::Release);
     }
 
     /// The polling thread woke the task, during its poll: no other thread writes this word.

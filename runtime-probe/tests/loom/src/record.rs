@@ -28,7 +28,8 @@ fn first_poll(record: &Record, waker: &Waker) {
 }
 
 fn poll(record: &Record, stamp: u32) {
-    let poll = record.begin_poll(ThreadNumber(stamp), u64::from(stamp));
+    let poll = record.next_poll();
+    record.begin_poll(poll, ThreadNumber(stamp), u64::from(stamp));
     record.end_poll(poll, u64::from(stamp), u64::from(stamp));
 }
 
@@ -167,7 +168,8 @@ fn a_wake_is_followed_by_a_poll_and_a_runnable_task_is_queued() {
         let mut seen = false;
         for stamp in 1..=2 {
             queue.0.swap(false, Ordering::AcqRel);
-            let poll = record.begin_poll(ThreadNumber(stamp), 0);
+            let poll = record.next_poll();
+            record.begin_poll(poll, ThreadNumber(stamp), 0);
             seen |= ready.load(Ordering::Relaxed);
             record.end_poll(poll, 0, 0);
             if !queue.0.load(Ordering::Relaxed) {
