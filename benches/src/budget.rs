@@ -70,7 +70,7 @@ impl Budget {
     pub const ECHO: Self = Self::PartOfDial9(0.5);
     /// Instructions, against bare tokio's.
     pub const POLL_INSTRUCTIONS: Self = Self::AtMostTimes(1.55);
-    pub const SPAWN_INSTRUCTIONS: Self = Self::AtMostTimes(1.3);
+    pub const SPAWN_INSTRUCTIONS: Self = Self::AtMostTimes(1.33);
     pub const PING_PONG_INSTRUCTIONS: Self = Self::AtMostTimes(1.22);
     /// With a block profile rate against the rate off: a wait of 1 ms, of 10 us, every wait is counted.
     pub const BLOCK_RATE_1_000_000: Self = Self::AtMostTimes(1.2);
