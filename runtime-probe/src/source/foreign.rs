@@ -143,7 +143,6 @@ pub(super) fn before_poll(id: u64) {
 }
 
 #[inline(never)]
-#[cfg_attr(not(tokio_unstable), expect(dead_code, reason = "hooks are unstable"))]
 fn stamp(id: u64) {
     let slot = threads::slot();
     if slot.foreign.load(Ordering::Relaxed) != 0 && !settle(slot) {
