@@ -46,6 +46,7 @@ tests-stable        | commit  | rust               | the tests that expect other
 leaf-table          | commit  | rust ci/leaf_table.sh | every leaf of tokio: debug build, all debug information        | bash ci/leaf_table.sh devfull
 loom                | commit  | rust ci/loom.sh    | interleavings of the lock-free parts, with two preemptions        | bash ci/loom.sh
 checkout            | commit  | rust ci/checkout.sh | the shop of the README and its faults                            | checkout
+runbook             | commit  | rust text ci/runbook.py | each command of the runbook, on the fault that it is for      | runbook
 loom-deep           | release | rust ci/loom.sh    | the same with three preemptions; first: step loom                 | bash ci/loom.sh 3
 clippy-stable       | release | rust               | lints without --cfg tokio_unstable; first: step tests-stable, whose warnings are errors | stable lint_stable
 oldest-rust         | release | rust               | the oldest Rust that the manifest names compiles the packages; first: step clippy, by incompatible_msrv | oldest_rust
@@ -64,6 +65,7 @@ fuzz                | release | rust ci/fuzz.sh    | made-up bytes for what read
 memcheck            | release | rust ci/memcheck.sh | a stress run under valgrind; first: runtime-probe/tests/stress.rs | memcheck
 console-subscriber  | release | rust               | what we send beside what console-subscriber sends; first: runtime-probe/console/tests/many.rs | cargo_test -p runtime-probe-console --features subscriber --test subscriber
 console             | release | rust ci/console.sh | tokio-console on a terminal; first: runtime-probe/console/tests/attach.rs | console
+top                 | release | rust ci/top.sh     | runtime-dump top and watch on a terminal; first: dump/cli/tests/ask.rs | top
 upstream            | release | rust ci/upstream.sh | tokio's own tests of what the facade shadows; first: runtime-probe/tests/facade_complete.rs | upstream
 ecosystem           | release | rust ci/ecosystem.sh ci/services.sh | services of axum, tonic, reqwest, sqlx, redis by the rename; first: runtime-probe/axum/tests/mounted.rs | ecosystem
 patch               | release | rust ci/patch.sh ci/services.sh | the same services, and the shop, under the patch; first: dump/cli/tests/patch.rs | services_patched
@@ -386,6 +388,18 @@ console() {
     need python3 python3 --version || { skip "no python3"; return; }
     bash ci/console.sh
     done_with tokio-console
+}
+
+runbook() {
+    need python3 python3 --version || { skip "no python3"; return; }
+    cargo build --quiet "${packages[@]}" --features "$features" --bins
+    python3 ci/runbook.py
+}
+
+top() {
+    need curl curl --version || { skip "no curl"; return; }
+    need tmux tmux -V || { skip "no tmux"; return; }
+    bash ci/top.sh
 }
 
 # tokio's tests of what the facade shadows; the others, and those of other crates, by hand.

@@ -18,6 +18,7 @@ mod source;
 mod stacks;
 mod tasks;
 mod threads;
+mod top;
 mod watch;
 
 use clap::{ArgMatches, Command};
@@ -27,11 +28,12 @@ use std::process::ExitCode;
 type Run = fn(&ArgMatches) -> ExitCode;
 
 /// The commands, in the order of the help.
-const COMMANDS: [(fn() -> Command, Run); 11] = [
+const COMMANDS: [(fn() -> Command, Run); 12] = [
     (tasks::command, tasks::run),
     (stacks::command, stacks::run),
     (threads::command, threads::run),
     (locks::command, locks::run),
+    (top::command, top::run),
     (watch::command, watch::run),
     (graph::command, graph::run),
     (diff::command, diff::run),

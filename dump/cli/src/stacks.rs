@@ -7,9 +7,9 @@ use crate::show::style::{Style, printable};
 use crate::source::Source;
 use crate::source::arguments::{json, read_all, sources, with_sources};
 use crate::tasks::{Filter, frames_json, with_filters};
-use clap::{ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command};
 use runtime_dump::parse::Parsed;
-use runtime_dump::parse::stacks::merged;
+use runtime_dump::parse::stacks::{merged, shown_first};
 use runtime_dump::stack::Frame;
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
@@ -18,7 +18,14 @@ use std::sync::Arc;
 
 pub(crate) fn command() -> Command {
     let command = Command::new("stacks").about("Equal stacks once, the most frequent first: a leak is at the top. Reads debug=1, debug=2 and profile.proto, Go's too");
-    with_filters(with_sources(command)).arg(json("An array with an object for each stack"))
+    with_filters(with_sources(command))
+        .arg(
+            Arg::new("page")
+                .long("page")
+                .value_name("PAGE")
+                .help("Another page of the server that is a profile: heap?seconds=10, block?seconds=10&rate=10000, mutex, profile?seconds=5"),
+        )
+        .arg(json("An array with an object for each stack"))
 }
 
 pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
@@ -31,6 +38,13 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
         return ExitCode::FAILURE;
     }
     let mut remarks = Vec::new();
+    // Of sources whose units differ the numbers are shown as they are.
+    let unit = read
+        .first()
+        .map(|(_, dump)| dump.unit.clone())
+        .unwrap_or_default();
+    let is_one = read.iter().all(|(_, dump)| dump.unit == unit);
+    let unit = if is_one { unit } else { String::new() };
     let mut states: HashMap<Arc<[Frame]>, States> = HashMap::new();
     let mut all = Vec::new();
     for (source, dump) in read {
@@ -84,7 +98,7 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
             text.push_str("# no stacks\n");
         }
         for stack in shown {
-            text.push_str(&style.header(&header(stack.count, &states[&stack.frames])));
+            text.push_str(&style.header(&header(stack.count, &unit, &states[&stack.frames])));
             text.push('\n');
             push_frames(&mut text, &stack.frames, None, style);
             text.push('\n');
@@ -92,6 +106,21 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
         text
     };
     show::print(&text, is_whole)
+}
+
+/// `100 x`, `2.5s`, `1.5MB`
+fn value(count: i64, unit: &str) -> String {
+    let sign = if count < 0 { "-" } else { "" };
+    let size = count.unsigned_abs();
+    match unit {
+        "nanoseconds" => format!("{sign}{}", duration(size)),
+        "bytes" => match size {
+            0..1_000 => format!("{count}B"),
+            1_000..1_000_000 => format!("{sign}{:.1}kB", size as f64 / 1e3),
+            _ => format!("{sign}{:.1}MB", size as f64 / 1e6),
+        },
+        _ => format!("{count} x"),
+    }
 }
 
 /// What the tasks of one stack do, and where they are.
@@ -102,8 +131,8 @@ struct States {
     sources: BTreeMap<String, i64>,
 }
 
-/// `100 tasks [chan receive], the longest for 2m5s`
-fn header(count: i64, states: &States) -> String {
+/// `100 x [chan receive], the longest for 2m5s`
+fn header(count: i64, unit: &str, states: &States) -> String {
     let reasons = match states.reasons.len() {
         0 => String::new(),
         1 => format!(" [{}]", states.reasons.keys().next().expect("there is one")),
@@ -131,12 +160,17 @@ fn header(count: i64, states: &States) -> String {
             format!("; {}", sources.join(", "))
         }
     };
-    printable(&format!("{count} x{reasons}{longest}{sources}"))
+    printable(&format!(
+        "{}{reasons}{longest}{sources}",
+        value(count, unit)
+    ))
 }
 
 /// The stacks of one source.
 struct Dump {
     remarks: Vec<String>,
+    /// Of the counts; empty for tasks.
+    unit: String,
     stacks: Vec<(Arc<[Frame]>, i64, Option<Doing>)>,
 }
 
@@ -145,7 +179,10 @@ type Doing = (String, Option<u64>);
 
 impl Dump {
     fn read(source: &Source, matches: &ArgMatches) -> Result<Self, Refusal> {
-        let mut parsed = source.dump("goroutine?debug=2")?;
+        let page = matches
+            .get_one::<String>("page")
+            .map_or("goroutine?debug=2", String::as_str);
+        let mut parsed = source.dump(page)?;
         if let Parsed::Blocks(dump) = &mut parsed {
             // The limit is one of stacks here.
             Filter::of(matches).without_limit().apply(dump);
@@ -160,6 +197,7 @@ impl Dump {
             return Ok(Self {
                 stacks: stacks.collect(),
                 remarks: std::mem::take(&mut dump.remarks),
+                unit: String::new(),
             });
         }
         for filter in ["match", "state", "minwait"] {
@@ -174,22 +212,36 @@ impl Dump {
             Parsed::Log(log) => vec![format!("the last of {} dumps of a log", log.samples.len())],
             Parsed::Blocks(_) => Vec::new(),
             Parsed::Profile(profile) => {
-                let measure = profile
-                    .sample_type
-                    .first()
-                    .map(|first| (profile.string(first.r#type), profile.string(first.unit)));
+                let measure = profile.sample_type.get(shown_first(profile));
+                let measure = measure
+                    .map(|measure| (profile.string(measure.r#type), profile.string(measure.unit)));
+                let comments = profile
+                    .comment
+                    .iter()
+                    .map(|comment| profile.string(*comment).to_owned());
+                let remarks: Vec<String> = comments.collect();
                 measure
                     .map(|(kind, unit)| format!("counts are {kind}, in the unit {unit}"))
                     .into_iter()
+                    .chain(remarks)
                     .collect()
             }
         };
+        let unit = match &parsed {
+            Parsed::Profile(profile) => {
+                let measure = profile.sample_type.get(shown_first(profile));
+                measure.map_or("", |measure| profile.string(measure.unit))
+            }
+            _ => "",
+        };
+        let unit = unit.to_owned();
         let stacks = parsed
             .stacks()
             .into_iter()
             .map(|stack| (stack.frames, stack.count, None));
         Ok(Self {
             remarks,
+            unit,
             stacks: stacks.collect(),
         })
     }

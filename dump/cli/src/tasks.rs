@@ -19,6 +19,12 @@ pub(crate) fn command() -> Command {
     let command = Command::new("tasks").about("Every task: what it waits for, since when, where; of one service, several, or dumps in files (debug=2, Go's too)");
     with_filters(with_sources(command))
         .arg(Arg::new("full").long("full").short('f').action(ArgAction::SetTrue).help("A block with the stack for each task"))
+        .arg(
+            Arg::new("leaked")
+                .long("leaked")
+                .action(ArgAction::SetTrue)
+                .help("Only tasks that can never go on: no waker of them is left, or they are in a deadlock or behind one"),
+        )
         .arg(json("An array with an object for each task: the fields of goroutine?format=json, and its source").conflicts_with("full"))
 }
 
@@ -68,7 +74,10 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
     };
     let filter = Filter::of(matches);
     let (read, is_whole) = read_all(&sources, |source| {
-        let mut dump = dump(source)?;
+        let mut dump = match matches.get_flag("leaked") {
+            true => leaked(source)?,
+            false => dump(source)?,
+        };
         let left_out = filter.apply(&mut dump);
         Ok((dump, left_out))
     });
@@ -83,14 +92,25 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
     show::print(&text, is_whole)
 }
 
+/// The tasks of a source that can never go on.
+fn leaked(source: &Source) -> Result<Blocks, Refusal> {
+    let mut dump = read(source, "goroutineleak?debug=2")?;
+    dump.blocks.retain(|block| block.is_leaked);
+    Ok(dump)
+}
+
 /// The tasks of a source.
 pub(crate) fn dump(source: &Source) -> Result<Blocks, Refusal> {
+    read(source, "goroutine?debug=2")
+}
+
+fn read(source: &Source, page: &str) -> Result<Blocks, Refusal> {
     let wrong = |what: &str| {
         Err(Refusal::new(format!(
             "{source}: it has {what}: tasks need a dump with debug=2; `runtime-dump stacks` reads it"
         )))
     };
-    match source.dump("goroutine?debug=2")? {
+    match source.dump(page)? {
         Parsed::Blocks(dump) if dump.subject == Subject::Task => Ok(dump),
         Parsed::Blocks(_) => wrong("threads"),
         Parsed::Counts(_) | Parsed::Log(_) => wrong("stacks with their counts"),

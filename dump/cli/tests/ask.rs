@@ -422,3 +422,44 @@ fn a_leak_is_watched_logged_and_drawn() {
     let cut = file("cut.log", &written.as_bytes()[..written.len() - 20]);
     assert!(text(&ask(&["watch", &cut])).contains("# 1 dumps of the log are not whole"));
 }
+
+async fn ticking() {
+    loop {
+        time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[test]
+fn what_is_polled_is_at_the_top() {
+    let open = SERVICE.open.to_string();
+    SERVICE._runtime.spawn(ticking());
+    let tasks = text(&ask(&["top", &open, "--every", "500ms", "--sort", "polls"]));
+    assert!(!tasks.contains('\x1b'), "{tasks}");
+    let first = tasks.lines().nth(2).expect("a row");
+    assert!(first.contains("ask::ticking"), "{tasks}");
+    let rate: f64 = first.split_whitespace().nth(1).unwrap().parse().unwrap();
+    // Sleeps of a millisecond, on a machine that may be busy.
+    assert!(rate > 20.0 && rate < 1001.0, "{tasks}");
+    let sites = text(&ask(&["top", &open, "--every", "1s", "--by", "sites"]));
+    assert!(
+        sites.contains("tests/ask.rs:") && sites.contains("POLL p50"),
+        "{sites}"
+    );
+
+    let leaked = text(&ask(&["tasks", &open, "--leaked"]));
+    assert!(
+        !leaked.contains("ask::wait_for"),
+        "a held lock is no leak: {leaked}"
+    );
+    let block = text(&ask(&[
+        "stacks",
+        &open,
+        "--page",
+        "block?seconds=1&rate=1&include=sleep",
+    ]));
+    assert!(
+        block.starts_with("# counts are delay, in the unit nanoseconds\n"),
+        "{block}"
+    );
+    assert!(block.contains("ask::ticking"), "{block}");
+}

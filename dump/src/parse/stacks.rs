@@ -14,7 +14,7 @@ use crate::stack::Frame;
 pub struct CountedStack {
     /// Leaf first.
     pub frames: Arc<[Frame]>,
-    /// How many; of a profile the sum of its first value.
+    /// How many; of a profile the sum of the value that pprof shows first.
     pub count: i64,
 }
 
@@ -29,7 +29,7 @@ impl Parsed {
                 .last()
                 .map(|last| of_counts(&last.counts))
                 .unwrap_or_default(),
-            Self::Profile(profile) => of_profile(profile, 0),
+            Self::Profile(profile) => of_profile(profile, shown_first(profile)),
         }
     }
 }
@@ -50,6 +50,16 @@ pub fn of_counts(counts: &Counts) -> Vec<CountedStack> {
             .iter()
             .map(|group| (group.frames.clone(), group.count)),
     )
+}
+
+/// The value that pprof shows first: the one that the profile names, otherwise the last.
+pub fn shown_first(profile: &Profile) -> usize {
+    let named = profile.string(profile.default_sample_type);
+    let is_named = |index: &usize| profile.string(profile.sample_type[*index].r#type) == named;
+    let last = profile.sample_type.len().saturating_sub(1);
+    (0..profile.sample_type.len())
+        .find(|index| !named.is_empty() && is_named(index))
+        .unwrap_or(last)
 }
 
 /// The most frames of a stack: one location can name many functions, and a stack many locations.

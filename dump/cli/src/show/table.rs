@@ -22,6 +22,12 @@ impl Table {
         self.rows.push(row);
     }
 
+    /// The same with its first rows only.
+    pub(crate) fn first(mut self, rows: usize) -> Self {
+        self.rows.truncate(rows);
+        self
+    }
+
     /// The lines, cut to `width` characters where it is given.
     pub(crate) fn text(&self, style: Style, width: Option<usize>) -> String {
         let names: Vec<&str> = self

@@ -107,7 +107,7 @@ impl Source {
 
     /// A dump, of a server by asking for a page.
     pub(crate) fn dump(&self, page: &str) -> Result<Parsed, Refusal> {
-        let bytes = self.bytes(page, Duration::ZERO)?;
+        let bytes = self.bytes(page, span(page))?;
         parse(&bytes).map_err(|error| {
             let refusal = Refusal::new(format!("{self}: {error}"));
             match error {
@@ -122,6 +122,16 @@ impl Display for Source {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
     }
+}
+
+/// How long a server collects for a page: its parameter `seconds`.
+fn span(page: &str) -> Duration {
+    let (_, query) = page.split_once('?').unwrap_or((page, ""));
+    let seconds = query
+        .split('&')
+        .find_map(|parameter| parameter.strip_prefix("seconds=")?.parse::<f64>().ok());
+    // As long as the server takes at most.
+    Duration::from_secs_f64(seconds.unwrap_or(0.0).clamp(0.0, 3600.0))
 }
 
 fn is_address(text: &str) -> bool {

@@ -1,0 +1,214 @@
+//! `top`: tasks, or the sites that spawn them, by what they do in an interval; drawn in place on a terminal.
+//!
+//! * [`tasks`]: from two dumps, the difference of each task;
+//! * [`sites`]: from the page `tasks`, which notes times while it is asked.
+
+mod sites;
+mod tasks;
+
+use crate::refusal::Refusal;
+use crate::show::screen::Screen;
+use crate::show::style::{Style, printable};
+use crate::show::table::Table;
+use crate::source::Source;
+use crate::source::arguments::{source, with_source};
+use clap::{Arg, ArgMatches, Command, value_parser};
+use runtime_dump::parse::duration_ns;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+pub(crate) fn command() -> Command {
+    let command = Command::new("top")
+        .about("The tasks that are polled the longest and the most often, or the sites that spawn them; drawn in place, q quits")
+        .after_help(
+            "BUSY is time inside polls: CPU time, unless a poll blocks its thread. Keys: q quits, t changes between tasks and sites, \
+             s changes the order. Without a terminal it prints a table and ends. Tasks that ended within an interval count at their site only.",
+        );
+    with_source(command)
+        .arg(
+            Arg::new("every")
+                .long("every")
+                .value_name("TIME")
+                .default_value("2s")
+                .value_parser(|text: &str| {
+                    duration_ns(text)
+                        .filter(|ns| *ns >= 100_000_000)
+                        .ok_or("a time from 100ms on, as in 500ms, 2s, 1m")
+                })
+                .help("How long an interval is; in whole seconds for sites"),
+        )
+        .arg(
+            Arg::new("by")
+                .long("by")
+                .value_name("WHAT")
+                .value_parser(["tasks", "sites"])
+                .default_value("tasks")
+                .help("What has a row"),
+        )
+        .arg(
+            Arg::new("sort")
+                .long("sort")
+                .value_name("ORDER")
+                .value_parser(["busy", "polls", "waits", "alive"])
+                .default_value("busy")
+                .help("The order: busy, polls, waits; of sites also alive"),
+        )
+        .arg(
+            Arg::new("looks")
+                .long("looks")
+                .value_name("N")
+                .value_parser(value_parser!(u64).range(1..))
+                .help("Ends after N intervals"),
+        )
+}
+
+/// The orders, in which the key `s` goes through them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    Busy,
+    Polls,
+    Waits,
+    Alive,
+}
+
+impl Order {
+    const ALL: [Self; 4] = [Self::Busy, Self::Polls, Self::Waits, Self::Alive];
+
+    /// As the server's parameter `sort` has it.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::Polls => "polls",
+            Self::Waits => "waits",
+            Self::Alive => "alive",
+        }
+    }
+
+    fn next(self) -> Self {
+        let at = Self::ALL
+            .iter()
+            .position(|order| *order == self)
+            .unwrap_or(0);
+        Self::ALL[(at + 1) % Self::ALL.len()]
+    }
+}
+
+/// What is shown: a line above, and the rows.
+struct View {
+    head: String,
+    table: Table,
+}
+
+pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
+    match top(matches) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(refusal) => refusal.told(),
+    }
+}
+
+fn top(matches: &ArgMatches) -> Result<(), Refusal> {
+    let source = source(matches)?;
+    if !source.is_live() {
+        return Err(Refusal::new(format!(
+            "{source}: one moment has no rates: `top` needs a server; two files are compared by `runtime-dump diff`"
+        )));
+    }
+    let every = Duration::from_nanos(*matches.get_one("every").expect("it has a default"));
+    let is = |name: &str, value: &str| {
+        matches
+            .get_one::<String>(name)
+            .is_some_and(|given| given == value)
+    };
+    let mut by_sites = is("by", "sites");
+    let mut order = Order::ALL
+        .into_iter()
+        .find(|order| is("sort", order.word()))
+        .unwrap_or(Order::Busy);
+    // The first look, so that what cannot be asked is told before the terminal changes.
+    let mut before = tasks::look(&source)?;
+    let mut screen = Screen::open();
+    let looks = matches
+        .get_one::<u64>("looks")
+        .copied()
+        .unwrap_or(if screen.is_some() { u64::MAX } else { 1 });
+    if let Some(screen) = &mut screen {
+        screen.draw(&format!("{source}: the first interval of {every:?}"));
+    }
+    for _ in 0..looks {
+        let seen = if by_sites {
+            sites::view(&source, every, order)
+        } else {
+            let Some(keys) = pause(every, &mut screen) else {
+                break;
+            };
+            if apply(keys, &mut by_sites, &mut order) && by_sites {
+                continue;
+            }
+            tasks::look(&source).map(|now| {
+                let view = tasks::view(&before, &now, order);
+                before = now;
+                view
+            })
+        };
+        let rows = screen
+            .as_ref()
+            .map_or(20, |screen| screen.rows().saturating_sub(4));
+        let text = match seen {
+            Ok(view) => format!(
+                "{}\n{}",
+                printable(&view.head),
+                view.table.first(rows).text(Style::of_stdout(), None)
+            ),
+            Err(refusal) if screen.is_some() => format!("{refusal}\n"),
+            Err(refusal) => return Err(refusal),
+        };
+        match &mut screen {
+            Some(screen) => {
+                screen.draw(&format!("{source}, by {}: {text}", order.word()));
+                // Keys that came while the server collected.
+                match screen.key_before(Instant::now(), b"ts") {
+                    Some(b'q') => break,
+                    Some(key) => _ = apply(Some(key), &mut by_sites, &mut order),
+                    None => {}
+                }
+            }
+            None => print!("{source}, by {}: {text}", order.word()),
+        }
+    }
+    drop(screen);
+    Ok(())
+}
+
+/// Waits for an interval, or for a key; `None` if it quits.
+#[allow(clippy::option_option, reason = "the outer one is whether to go on")]
+fn pause(every: Duration, screen: &mut Option<Screen>) -> Option<Option<u8>> {
+    let due = Instant::now() + every;
+    match screen {
+        None => {
+            std::thread::sleep(every);
+            Some(None)
+        }
+        Some(screen) => match screen.key_before(due, b"ts") {
+            Some(b'q') => None,
+            key => Some(key),
+        },
+    }
+}
+
+/// Does what a key asks for; whether there was one.
+fn apply(key: Option<u8>, by_sites: &mut bool, order: &mut Order) -> bool {
+    match key {
+        Some(b't') => *by_sites = !*by_sites,
+        Some(b's') => *order = order.next(),
+        _ => return false,
+    }
+    true
+}
+
+/// Whether the server is asked for something that JSON cannot tell.
+fn json(source: &Source, page: &str, for_so_long: Duration) -> Result<serde_json::Value, Refusal> {
+    let bytes = source.bytes(page, for_so_long)?;
+    serde_json::from_slice(&bytes).map_err(|_| {
+        Refusal::new(format!("{source}: its page {page} is no JSON: `top` needs a server of runtime-probe of this version"))
+    })
+}

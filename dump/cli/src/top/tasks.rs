@@ -1,0 +1,184 @@
+//! Tasks by what they did between two dumps.
+
+use super::{Order, View, json};
+use crate::own_frame::{own_frame, short_file};
+use crate::refusal::Refusal;
+use crate::show::block::duration;
+use crate::show::style::printable;
+use crate::show::table::Table;
+use crate::source::Source;
+use runtime_dump::stack::Frame;
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+/// A dump.
+pub(super) struct Look {
+    at: Instant,
+    tasks: HashMap<u64, Task>,
+}
+
+struct Task {
+    state: String,
+    reason: String,
+    wait_ns: u64,
+    polls: u64,
+    busy_ns: u64,
+    name: String,
+    place: String,
+}
+
+pub(super) fn look(source: &Source) -> Result<Look, Refusal> {
+    let document = json(source, "goroutine?format=json", Duration::ZERO)?;
+    let at = Instant::now();
+    let tasks = document["goroutines"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    Ok(Look {
+        at,
+        tasks: tasks
+            .iter()
+            .filter_map(|task| Some((task["id"].as_u64()?, read(task))))
+            .collect(),
+    })
+}
+
+fn read(task: &Value) -> Task {
+    let text = |key: &str| task[key].as_str().unwrap_or_default().to_owned();
+    let number = |key: &str| task[key].as_u64().unwrap_or(0);
+    let frames: Vec<Frame> = task["frames"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default()
+        .iter()
+        .map(frame)
+        .collect();
+    let own = own_frame(&frames);
+    let function = own
+        .map(|frame| frame.function.to_string())
+        .unwrap_or_default();
+    let name = match text("name") {
+        name if name.is_empty() => function,
+        name => format!("{name} ({function})"),
+    };
+    let place = own
+        .filter(|frame| !frame.file.is_empty())
+        .map(|frame| format!("{}:{}", short_file(&frame.file), frame.line));
+    Task {
+        state: text("state"),
+        reason: text("reason"),
+        wait_ns: number("wait_ns"),
+        polls: number("polls"),
+        busy_ns: number("busy_ns"),
+        name,
+        place: place.unwrap_or_default(),
+    }
+}
+
+fn frame(frame: &Value) -> Frame {
+    Frame {
+        function: frame["function"].as_str().unwrap_or_default().into(),
+        file: frame["file"].as_str().unwrap_or_default().into(),
+        line: frame["line"]
+            .as_u64()
+            .and_then(|line| u32::try_from(line).ok())
+            .unwrap_or(0),
+    }
+}
+
+/// What each task did from one look to the next.
+pub(super) fn view(before: &Look, now: &Look, order: Order) -> View {
+    let seconds = now.at.duration_since(before.at).as_secs_f64().max(1e-3);
+    let mut states: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut rows = Vec::new();
+    for (id, task) in &now.tasks {
+        *states.entry(&task.state).or_default() += 1;
+        let (polls, busy_ns) = before
+            .tasks
+            .get(id)
+            .map_or((0, 0), |before| (before.polls, before.busy_ns));
+        // What ended and began anew under a number is not told apart from it; then nothing is negative.
+        rows.push((
+            *id,
+            task,
+            task.polls.saturating_sub(polls),
+            task.busy_ns.saturating_sub(busy_ns),
+        ));
+    }
+    rows.sort_by_key(|(id, task, polls, busy_ns)| {
+        let key = match order {
+            Order::Busy => *busy_ns,
+            Order::Polls => *polls,
+            Order::Waits | Order::Alive => task.wait_ns,
+        };
+        (std::cmp::Reverse(key), *id)
+    });
+    let mut table = Table::new(&[
+        ">BUSY", ">POLLS/S", "STATE", ">SINCE", ">ID", "TASK", "WHERE",
+    ]);
+    for (id, task, polls, busy_ns) in rows {
+        table.push(vec![
+            format!("{:.1}%", busy_ns as f64 / seconds / 1e7),
+            format!("{:.1}", polls as f64 / seconds),
+            printable(if task.reason.is_empty() {
+                &task.state
+            } else {
+                &task.reason
+            }),
+            duration(task.wait_ns),
+            id.to_string(),
+            printable(&task.name),
+            printable(&task.place),
+        ]);
+    }
+    let states: Vec<String> = states
+        .into_iter()
+        .map(|(state, count)| format!("{count} {state}"))
+        .collect();
+    View {
+        head: format!(
+            "{} tasks: {}; {seconds:.1}s",
+            now.tasks.len(),
+            states.join(", ")
+        ),
+        table,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::show::style::Style;
+    use serde_json::json;
+
+    fn look(at: Instant, tasks: &[(u64, u64, u64)]) -> Look {
+        let task = |polls: u64, busy: u64| json!({ "name": null, "state": "waiting", "reason": "sleep", "wait_ns": 5, "polls": polls, "busy_ns": busy, "frames": [] });
+        Look {
+            at,
+            tasks: tasks
+                .iter()
+                .map(|(id, polls, busy)| (*id, read(&task(*polls, *busy))))
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn rates_are_differences() {
+        let start = Instant::now();
+        let before = look(start, &[(1, 10, 1_000_000_000), (2, 5, 0)]);
+        let now = look(
+            start + Duration::from_secs(2),
+            &[(1, 12, 1_000_000_000), (2, 9, 500_000_000), (3, 1, 0)],
+        );
+        let view = view(&before, &now, Order::Busy);
+        assert_eq!(view.head, "3 tasks: 3 waiting; 2.0s");
+        let text = view.table.text(Style::NONE, None);
+        let rows: Vec<Vec<&str>> = text
+            .lines()
+            .map(|line| line.split_whitespace().collect())
+            .collect();
+        assert_eq!(rows[1], ["25.0%", "2.0", "sleep", "5ns", "2"]);
+        assert_eq!(rows[2], ["0.0%", "1.0", "sleep", "5ns", "1"]);
+    }
+}
