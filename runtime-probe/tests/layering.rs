@@ -66,7 +66,7 @@ const SEES: [(&str, &[&str]); 6] = [
 ];
 
 /// What the siblings inside `source` know of each other: the user, the used.
-const SOURCE_EDGES: [(&str, &str); 39] = [
+const SOURCE_EDGES: [(&str, &str); 42] = [
     ("blocking", "driving"),
     // A foreign task may have left its thread to closures.
     ("blocking", "foreign"),
@@ -119,12 +119,16 @@ const SOURCE_EDGES: [(&str, &str); 39] = [
     // The labels of what a thread is in the middle of.
     ("polled_task", "labels"),
     ("polled_task", "waker"),
+    // A user task is in force for a poll; what is said goes to the trace, and so does the user task of what is spawned.
+    ("regions", "trace"),
+    ("regions", "waker"),
     // Which polls a thread is in the middle of.
     ("signal", "waker"),
     // What waits, and in which locks.
     ("specimens", "instrumented"),
     ("specimens", "locks"),
     ("timing", "trace"),
+    ("trace", "regions"),
     ("trace", "waker"),
     ("waker", "trace"),
 ];

@@ -493,3 +493,178 @@ fn lines_of_the_schedulers_state_are_written() {
     let heap = heap.lines().last().unwrap();
     assert!(heap.contains("ms: rss=") && heap.contains(" KiB"), "{heap}");
 }
+
+/// A request: two regions in its own task, one of them over a wait; one in a child; one in a closure; and logs.
+async fn answers() {
+    pprof::trace::region("read", sleep(Duration::from_millis(20))).await;
+    let child = spawn(async {
+        pprof::trace::log("child", "é");
+        pprof::trace::region("in a child", sleep(Duration::from_millis(10))).await;
+    });
+    let closure = task::spawn_blocking(|| {
+        let _region = pprof::trace::region_scope("in a closure");
+        std::thread::sleep(Duration::from_millis(10));
+    });
+    let long = "0123456789".repeat(200);
+    pprof::trace::log("answer", &long);
+    child.await.unwrap();
+    closure.await.unwrap();
+    // They overlap.
+    futures_util::future::join(
+        pprof::trace::region("first", sleep(Duration::from_millis(2))),
+        pprof::trace::region("second", sleep(Duration::from_millis(4))),
+    )
+    .await;
+}
+
+#[test]
+fn user_tasks_have_their_regions_and_logs() {
+    let Some(go) = Go::find("trace_user") else {
+        return;
+    };
+    let _alone = alone();
+    let runtime = runtime();
+    runtime.spawn(async {
+        loop {
+            pprof::trace::task("request", answers()).await;
+        }
+    });
+    // It begins before the trace, and is aborted in a region.
+    let old = runtime.spawn(pprof::trace::task("old", async {
+        sleep(Duration::from_millis(300)).await;
+        pprof::trace::region("of an old task", std::future::pending::<()>()).await;
+    }));
+    std::thread::sleep(Duration::from_millis(100));
+    let server = server();
+    let thread = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(300));
+        let region = pprof::trace::region_scope("outside of tasks");
+        pprof::trace::log("thread", "outside");
+        old.abort();
+        std::thread::sleep(Duration::from_millis(20));
+        drop(region);
+    });
+    let file = take(&go, server, "trace?seconds=1", "user.trace");
+    thread.join().unwrap();
+    go.trace(&["-d=wire"], &file);
+    let text = go.trace(&["-d=parsed"], &file);
+    // Whole requests: what began in the trace, and ended there.
+    let requests = said(&text, "TaskBegin", "request");
+    assert!(requests.len() > 5, "{text}");
+    let whole = |id: &str| text.contains(&format!(" ID={id} "));
+    let of_task = |kind: &str, id: &str| -> Vec<String> {
+        let lines = text
+            .lines()
+            .filter(|line| line.contains(&format!(" {kind} ")));
+        lines
+            .filter(|line| word(line, "Task=") == id)
+            .map(|line| line.split_once("Task=").unwrap().1.to_owned())
+            .collect()
+    };
+    for request in &requests[..requests.len() - 1] {
+        let id = word(request, "ID=");
+        assert!(whole(id));
+        let names = |kind| {
+            let mut names: Vec<String> = of_task(kind, id)
+                .iter()
+                .map(|line| line.split('"').nth(1).unwrap().to_owned())
+                .collect();
+            names.sort();
+            names
+        };
+        assert_eq!(names("RegionBegin"), names("RegionEnd"));
+        // The second one begins anew if the first one ends before it.
+        let mut regions = names("RegionBegin");
+        regions.dedup();
+        let expected = ["first", "in a child", "in a closure", "read", "second"];
+        assert_eq!(regions, expected);
+        assert_eq!(names("Log"), ["answer", "child"]);
+        let logs = of_task("Log", id).join("\n");
+        let kept = &"0123456789".repeat(200)[..1024];
+        assert!(logs.contains(&format!("Message=\"{kept}\"")), "{logs}");
+        assert!(logs.contains("Message=\"é\""), "{logs}");
+    }
+    // A region lasts over its waits.
+    let reads: Vec<(f64, u64)> = region_times(&text, "read");
+    assert_most(&reads, 20.0);
+    // What began before has a name that says so.
+    assert_eq!(
+        said(&text, "TaskBegin", "old (began before the trace)").len(),
+        1
+    );
+    assert_eq!(said(&text, "RegionBegin", "of an old task").len(), 1);
+    assert_eq!(
+        said(&text, "TaskEnd", "old (began before the trace)").len(),
+        1
+    );
+    // A thread outside of any task.
+    let outside = region_times(&text, "outside of tasks");
+    assert!(
+        outside.len() == 1 && (19.0..).contains(&outside[0].0),
+        "{outside:?}"
+    );
+    assert_eq!(said(&text, "Log", "thread").len(), 1);
+    // The task has the name of its future.
+    let parsed = Parsed::read(&text);
+    let spawned_here = parsed.ids("trace::user_tasks_have_their_regions_and_logs at ");
+    assert_eq!(spawned_here.count(), 2, "{:?}", parsed.names);
+    let dump = get(server, "/debug/pprof/goroutine?debug=2");
+    assert!(!dump.text().contains("regions::"), "{}", dump.text());
+
+    let (viewer, _viewer) = go.trace_viewer(&file);
+    let page = |path: &str| {
+        let answer = get(viewer, path);
+        assert_eq!(answer.status, 200, "{path}");
+        answer.text().to_owned()
+    };
+    let tasks = page("/usertasks");
+    assert!(tasks.contains("request"), "{tasks}");
+    let task = page("/usertask?type=request");
+    assert!(
+        task.contains("region read") || task.contains("read"),
+        "{task}"
+    );
+    let regions = page("/userregions");
+    for region in ["read", "in a child", "in a closure", "outside of tasks"] {
+        assert!(regions.contains(region), "{region}: {regions}");
+    }
+    let id = word(&requests[0], "ID=");
+    let events = page(&format!("/jsontrace?view=task&taskid={id}"));
+    let events: serde_json::Value = serde_json::from_str(&events).unwrap();
+    let events = events["traceEvents"].as_array().unwrap();
+    assert!(events.len() > 10, "{events:?}");
+    for path in ["/goroutines", "/jsontrace?view=thread"] {
+        page(path);
+    }
+}
+
+/// A word of a line that `go tool trace -d=parsed` writes.
+fn word<'l>(line: &'l str, key: &str) -> &'l str {
+    let word = line.split(' ').find_map(|word| word.strip_prefix(key));
+    word.unwrap_or_default()
+}
+
+/// Events of user tasks, regions and logs of some name.
+fn said(text: &str, kind: &str, name: &str) -> Vec<String> {
+    let (kind, name) = (format!(" {kind} "), format!("=\"{name}\""));
+    let lines = text.lines();
+    lines
+        .filter(|line| line.contains(&kind) && line.contains(&name))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// How long each region of a name lasted, milliseconds; regions of one user task do not overlap.
+fn region_times(text: &str, name: &str) -> Vec<(f64, u64)> {
+    let ms = |line: &str| word(line, "Time=").parse::<f64>().unwrap() / 1e6;
+    let ends = said(text, "RegionEnd", name);
+    let begins = said(text, "RegionBegin", name);
+    let times = begins.iter().filter_map(|begin| {
+        let same = |end: &&String| {
+            word(end, "Task=") == word(begin, "Task=") && word(end, "G=") == word(begin, "G=")
+        };
+        let end = ends.iter().find(same)?;
+        Some((ms(end) - ms(begin), 0))
+    });
+    times.collect()
+}

@@ -38,6 +38,16 @@ pub(super) enum Code {
     /// The proc's sequence number, stack.
     GoSyscallBegin = 22,
     GoSyscallEndBlocked = 24,
+    /// User task, its parent, name, stack.
+    UserTaskBegin = 40,
+    /// User task, stack.
+    UserTaskEnd = 41,
+    /// User task, name, stack.
+    UserRegionBegin = 42,
+    /// User task, name, stack.
+    UserRegionEnd = 43,
+    /// User task, category, message, stack.
+    UserLog = 44,
     /// Goroutine, thread, status, stack.
     GoStatusStack = 48,
 }

@@ -38,6 +38,6 @@ mod schedule;
 mod tables;
 mod writer;
 
-pub use row::{Event, Outcome, Row};
+pub use row::{Event, Outcome, Row, UserEvent, UserWhat};
 pub use tables::{StackNumber, TextNumber};
 pub use writer::TraceWriter;

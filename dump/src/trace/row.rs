@@ -60,6 +60,51 @@ pub enum Event {
     Park,
     /// A worker has something to do.
     Unpark,
+    /// It says something of what it does, in the task that it polls. A thread outside of any has a goroutine of its own for it.
+    User(UserEvent),
+}
+
+/// What a program says of what it does: the tasks, regions and logs of Go's `runtime/trace`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UserEvent {
+    /// The user task; 0 for none.
+    pub user_task: u64,
+    /// What is said.
+    pub what: UserWhat,
+    /// Of the task that says it; the name of a thread outside of any.
+    pub stack: StackNumber,
+}
+
+/// What a program can say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserWhat {
+    /// The user task begins.
+    TaskBegin {
+        /// The user task around it; 0 for none.
+        parent: u64,
+        /// Its name.
+        name: TextNumber,
+    },
+    /// The user task is over.
+    TaskEnd,
+    /// A part of the task that is polled begins, and goes on over its waits.
+    RegionBegin {
+        /// Its name.
+        name: TextNumber,
+    },
+    /// The innermost region of that name is over. Regions of one task that overlap are shown as ones that nest: the inner
+    /// one ends with the outer one, and begins anew.
+    RegionEnd {
+        /// Its name.
+        name: TextNumber,
+    },
+    /// A message.
+    Log {
+        /// What kind of message.
+        category: TextNumber,
+        /// The text; [`TraceWriter::message`](super::TraceWriter::message) is for texts that do not come again.
+        message: TextNumber,
+    },
 }
 
 /// How a poll ended.

@@ -11,11 +11,14 @@
 //! A task is Go's goroutine, a thread its M, a proc its P. A worker keeps its proc while it is not parked. Another thread has one
 //! while it polls, and a closure of the blocking pool is a system call, for which it needs none.
 
+mod user;
+
 use super::generation::{Code, Generation, NO_THREAD};
 use super::row::{Event, Outcome, Row};
 use super::tables::{StackNumber, Tables, TextNumber};
 use crate::stack::Frame;
 use std::collections::{BTreeMap, BTreeSet};
+use user::User;
 
 /// The reason of a task that waits for the end of a poll inside its own.
 const POLLS_ANOTHER: &str = "polls another task";
@@ -54,6 +57,8 @@ struct Task {
     /// It was woken in its poll.
     woken: bool,
     is_closure: bool,
+    /// It lived when the trace began.
+    is_older: bool,
     name: StackNumber,
     /// Where it waits, or waited last.
     stack: StackNumber,
@@ -82,6 +87,7 @@ pub(super) struct Schedule {
     threads: BTreeMap<u64, Thread>,
     procs: Vec<Proc>,
     unused: BTreeSet<u32>,
+    user: User,
 }
 
 /// Where events go.
@@ -123,6 +129,7 @@ impl Task {
             sequence: 0,
             woken: false,
             is_closure: false,
+            is_older: false,
             name,
             stack: name,
         }
@@ -143,6 +150,7 @@ impl Schedule {
             None => Status::Runnable,
         };
         let mut known = Task::new(status, name);
+        known.is_older = true;
         known.stack = waits
             .filter(|waits| *waits != StackNumber::default())
             .unwrap_or(name);
@@ -238,6 +246,11 @@ impl Schedule {
             Event::Unpark => {
                 self.worker(thread);
                 self.start_proc(thread, &mut emit);
+            }
+            Event::User(event) => {
+                if user::can_speak(thread) {
+                    self.user(thread, event, &mut emit);
+                }
             }
         }
     }
@@ -380,6 +393,7 @@ impl Schedule {
         match outcome {
             Outcome::Ends => {
                 self.tasks.remove(&task);
+                self.user.task_ended(task);
                 emit.event(thread, Code::GoDestroy, &[]);
             }
             Outcome::Waits { reason, stack } if !woken => {

@@ -30,7 +30,12 @@ pub(super) struct Tables {
     texts: Numbers<Arc<str>>,
     frames: Numbers<(TextNumber, TextNumber, u32)>,
     stacks: Numbers<Box<[FrameNumber]>>,
+    /// Of this generation alone.
+    messages: Vec<Box<str>>,
 }
+
+/// The bit of a [`TextNumber`] that is the index of a message.
+const MESSAGE: u32 = 1 << 31;
 
 impl Tables {
     /// The number of a text. One that is too long is cut at its begin: the end of a function's name tells more.
@@ -40,6 +45,17 @@ impl Tables {
             from += 1;
         }
         TextNumber(self.texts.number(text[from..].into()))
+    }
+
+    /// The number of a text of this generation alone. One that is too long is cut at its end.
+    pub(super) fn message(&mut self, text: &str) -> TextNumber {
+        let mut kept = text.len().min(MOST_BYTES);
+        while !text.is_char_boundary(kept) {
+            kept -= 1;
+        }
+        let number = self.messages.len() as u32 | MESSAGE;
+        self.messages.push(text[..kept].into());
+        TextNumber(number)
     }
 
     /// The number of a stack, leaf first. Of one that is too deep the middle is left out.
@@ -73,7 +89,13 @@ impl Tables {
 
     /// The number of a text, for an event of this generation.
     pub(super) fn used_text(&mut self, text: TextNumber) -> u64 {
-        self.texts.used(text.0).into()
+        if text.0 & MESSAGE == 0 {
+            return self.texts.used(text.0).into();
+        }
+        match (text.0 & !MESSAGE) < self.messages.len() as u32 {
+            true => text.0.into(),
+            false => 0,
+        }
     }
 
     /// The same of a stack.
@@ -101,13 +123,20 @@ impl Tables {
         }
         for number in self.texts.take_used() {
             let text = &self.texts.items[number as usize - 1];
-            record.clear();
-            put_number(&mut record, number.into());
-            put_number(&mut record, text.len() as u64);
-            record.extend_from_slice(text.as_bytes());
-            generation.structure(Structure::Text, &record);
+            put_text(generation, &mut record, number, text);
+        }
+        for (index, text) in (0..).zip(std::mem::take(&mut self.messages)) {
+            put_text(generation, &mut record, index | MESSAGE, &text);
         }
     }
+}
+
+fn put_text(generation: &mut Generation, record: &mut Vec<u8>, number: u32, text: &str) {
+    record.clear();
+    put_number(record, number.into());
+    put_number(record, text.len() as u64);
+    record.extend_from_slice(text.as_bytes());
+    generation.structure(Structure::Text, record);
 }
 
 /// Numbers things from 1 on, equal ones alike.

@@ -48,6 +48,12 @@ impl<W: Write> TraceWriter<W> {
         self.tables.text(text)
     }
 
+    /// The number of a text that does not come again: it is good for the generation that is under way, or begins next. Of more
+    /// than 1024 bytes the first ones are kept.
+    pub fn message(&mut self, text: &str) -> TextNumber {
+        self.tables.message(text)
+    }
+
     /// The number of a stack, leaf first; of more than 128 frames the middle is left out.
     pub fn stack(&mut self, frames: &[Frame]) -> StackNumber {
         self.tables.stack(frames)

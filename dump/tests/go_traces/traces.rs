@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use runtime_dump::stack::Frame;
-use runtime_dump::trace::{Event, Outcome, Row, StackNumber, TraceWriter};
+use runtime_dump::trace::{Event, Outcome, Row, StackNumber, TraceWriter, UserEvent, UserWhat};
 
 fn frame(function: &str) -> Frame {
     Frame {
@@ -27,7 +27,7 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        20 => (0_u8..10, 1_u64..4, 0_u64..6, 0_u64..1000)
+        20 => (0_u8..18, 1_u64..4, 0_u64..6, 0_u64..1000)
             .prop_map(|(kind, thread, task, after)| Step::Event(kind, thread, task, after)),
         1 => Just(Step::Generation),
         1 => (1_u64..4).prop_map(Step::ThreadEnds),
@@ -39,6 +39,7 @@ fn written(steps: &[Step]) -> Vec<u8> {
     let name = trace.stack(&[frame("app::task")]);
     let stack = trace.stack(&[frame("app::wait"), frame("app::task")]);
     let reason = trace.text("sleep");
+    let names = ["parse", "answer"].map(|name| trace.text(name));
     trace.alive(1, name, None);
     trace.alive(2, name, Some(stack));
     trace.worker(1);
@@ -67,6 +68,24 @@ fn written(steps: &[Step]) -> Vec<u8> {
                     },
                     7 => Event::Drop { task },
                     8 => Event::ClosureBegin { task, stack },
+                    9..14 => {
+                        let name = names[task as usize % 2];
+                        let parent = task / 2;
+                        Event::User(UserEvent {
+                            user_task: task / 3,
+                            what: match kind {
+                                9 => UserWhat::TaskBegin { parent, name },
+                                10 => UserWhat::TaskEnd,
+                                11 => UserWhat::RegionBegin { name },
+                                12 => UserWhat::RegionEnd { name },
+                                _ => UserWhat::Log {
+                                    category: name,
+                                    message: trace.message(&"é".repeat(300 * task as usize)),
+                                },
+                            },
+                            stack,
+                        })
+                    }
                     _ if task.is_multiple_of(2) => Event::Park,
                     _ => Event::Unpark,
                 };

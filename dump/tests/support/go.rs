@@ -3,7 +3,8 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// The path of `go`: of the environment, or what `ci/go.sh` has installed. Without it a test has nothing to do and
 /// says so; in CI that is a failure.
@@ -119,6 +120,39 @@ impl Go {
             OsStr::new("cmd/tracevalidate"),
         ]);
         program
+    }
+
+    /// The viewer of `go tool trace`, on an address of loopback, until the process is dropped.
+    pub fn trace_viewer(&self, file: &Path) -> (std::net::SocketAddr, impl Drop) {
+        struct Viewer(std::process::Child);
+        impl Drop for Viewer {
+            fn drop(&mut self) {
+                let _ = self.0.kill();
+                let _ = self.0.wait();
+            }
+        }
+        // The tool itself: `go tool` would leave it behind when it is ended.
+        let tool = self.run(["tool", "-n", "trace"].map(OsStr::new));
+        let tool = String::from_utf8(tool).unwrap();
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let log = self.file("viewer.log", b"");
+        let viewer = Command::new(tool.trim())
+            .args([OsStr::new(&format!("-http={address}")), file.as_os_str()])
+            .current_dir(&self.folder)
+            .env("BROWSER", "true")
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(log).unwrap())
+            .spawn()
+            .unwrap();
+        let viewer = Viewer(viewer);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while std::net::TcpStream::connect(address).is_err() {
+            assert!(Instant::now() < deadline, "go tool trace does not listen");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        (address, viewer)
     }
 
     /// `go tool trace` with some options, of a file.

@@ -1,14 +1,116 @@
-//! Execution traces without HTTP, with the names of Go's `runtime/trace`.
+//! What a program says of itself in an execution trace, and traces without HTTP, with the names of Go's `runtime/trace`.
 
 use crate::ask::flight::{self, Flight, Keep};
+use crate::demand::Demand;
 #[cfg(feature = "rt")]
 use crate::environment::FLIGHT_RECORDER;
 #[cfg(feature = "rt")]
 use crate::pages::go_duration;
 use crate::profile::trace::write_past;
 use crate::source;
+pub use crate::source::regions::{Region, RegionScope, Tasked};
+use std::future::Future;
 use std::io::{self, Write};
 use std::time::Duration;
+
+/// Runs a future as a user task: what belongs together in a trace, such as the answer to a request, in whichever tasks it runs.
+/// Mirrors Go's `trace.NewTask`.
+///
+/// It begins at the first poll, and ends when the future finishes or is dropped. Its parts are the [regions](region) and
+/// [logs](log) in the future, and those in the tasks and closures that are spawned while it is polled, and in what these spawn. `go tool trace`
+/// lists user tasks by name under "User-defined tasks", with the time of each and all that belongs to it.
+///
+/// Polls, wakes and results are those of `future`. While no trace is taken, a poll costs some nanoseconds.
+///
+/// What was spawned before the trace began belongs to no user task, and one that began before has a name that says so.
+///
+/// ```
+/// use runtime_probe::pprof::trace;
+///
+/// # runtime_probe::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let answer = trace::task("order", async {
+///     let row = trace::region("look up", async { 40 }).await;
+///     trace::log("row", &format!("found {row}"));
+///     row + 2
+/// });
+/// assert_eq!(answer.await, 42);
+/// # });
+/// ```
+#[inline]
+pub fn task<F: Future>(name: &'static str, future: F) -> Tasked<F> {
+    Tasked::new(name, future)
+}
+
+/// Runs a future as a region of its task: from its first poll until it finishes or is dropped, over its waits. Mirrors Go's
+/// `trace.WithRegion`. `go tool trace` lists regions by name under "User-defined regions", with how long each ran, waited for what,
+/// and was ready.
+///
+/// Polls, wakes and results are those of `future`. While no trace is taken, it costs a load where it begins and one where it ends.
+///
+/// Go's format has regions that nest. Of two that overlap in one task, as in a `join!`, the inner one ends with the outer one
+/// and begins anew. One that is dropped outside of its task ends with that.
+///
+/// ```
+/// use runtime_probe::pprof::trace;
+///
+/// # runtime_probe::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// assert_eq!(trace::region("parse", async { 7 }).await, 7);
+/// # });
+/// ```
+#[inline]
+pub fn region<F: Future>(name: &'static str, future: F) -> Region<F> {
+    Region::new(name, future)
+}
+
+/// Begins a region that ends when the returned [`RegionScope`] is dropped: [`region()`] for code that is not async. Mirrors Go's
+/// `trace.StartRegion`. Inside of a task it must be dropped in the same poll. A thread outside of any task is shown as a goroutine
+/// of its own.
+///
+/// ```
+/// use runtime_probe::pprof::trace;
+///
+/// fn checksum(body: &[u8]) -> u8 {
+///     let _region = trace::region_scope("checksum");
+///     body.iter().fold(0, |sum, byte| sum ^ byte)
+/// }
+/// assert_eq!(checksum(&[1, 2]), 3);
+/// ```
+#[inline]
+pub fn region_scope(name: &'static str) -> RegionScope {
+    RegionScope::new(name)
+}
+
+/// Writes a message into the trace, at this time, in this task. Mirrors Go's `trace.Log`: `category` says what kind of message it
+/// is. Of the message 1024 bytes are kept. While no trace is taken, it costs a load; where the text has to be made,
+/// [`is_enabled`] tells whether it will be read.
+///
+/// ```
+/// use runtime_probe::pprof::trace;
+///
+/// if trace::is_enabled() {
+///     trace::log("cache", &format!("missed {}", 7));
+/// }
+/// ```
+#[inline]
+pub fn log(category: &'static str, message: &str) {
+    source::regions::log(category, message);
+}
+
+/// Whether a trace is taken now, or a flight recorder runs. Mirrors Go's `trace.IsEnabled`.
+///
+/// ```
+/// use runtime_probe::pprof::trace;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let recorder = trace::FlightRecorder::new().start()?;
+/// assert!(trace::is_enabled());
+/// # drop(recorder);
+/// # Ok(()) }
+/// ```
+#[must_use]
+pub fn is_enabled() -> bool {
+    Demand::Trace.is_on()
+}
 
 /// Keeps what tasks and threads did in the last seconds, to be written when something has gone wrong. Mirrors Go's
 /// `trace.FlightRecorder`. `RUNTIME_PROBE_FLIGHT_RECORDER=10s` does the same as the example without code, and

@@ -5,15 +5,18 @@
 
 mod ids;
 mod naming;
+mod said;
 mod start;
 
 use crate::ask::flight::Past;
 use crate::ask::trace_session::{self as trace, Part, Parts, Recording};
 use crate::clock::{Scale, Ticks};
+use crate::source::regions::next_id;
 use crate::source::trace::{Ended, Happened, RecordName, What};
 use crate::symbol::resolver::resolver;
 use naming::Naming;
 use runtime_dump::trace::{Event, Outcome, Row, StackNumber, TraceWriter};
+use said::User;
 use start::{Begun, Start};
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Write};
@@ -36,7 +39,7 @@ impl<W: Write> Stream<W> {
     pub(crate) fn begin(out: W) -> io::Result<Self> {
         let recording = Recording::begin();
         Ok(Stream {
-            trace: Trace::new(recording.began, Start::take(), out)?,
+            trace: Trace::new(recording.began, Start::take(), User::new(next_id()), out)?,
             recording,
             parts: Parts::default(),
         })
@@ -70,7 +73,8 @@ pub(crate) fn write_past(past: &Past, out: impl Write) -> io::Result<()> {
     parts.add_rounds(past.rounds.iter().map(|round| &**round), past.since);
     let part = parts.take(&Scale::now());
     let start = start.back_at(past.since, &part.happened);
-    Trace::new(past.since, start, out)?.write_generation(&part)
+    let user = User::of_past(&part.happened);
+    Trace::new(past.since, start, user, out)?.write_generation(&part)
 }
 
 /// What is written of a trace so far.
@@ -86,12 +90,15 @@ struct Trace<W> {
     threads: BTreeSet<u32>,
     /// Until the first generation has begun.
     start: Option<Start>,
+    user: User,
 }
 
 #[derive(Clone, Copy)]
 struct Known {
     id: u64,
     name: StackNumber,
+    /// That it was spawned in; 0 for none.
+    user_task: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -103,7 +110,7 @@ struct Polled {
 
 impl<W: Write> Trace<W> {
     /// Writes the header.
-    fn new(zero: Ticks, start: Start, out: W) -> io::Result<Self> {
+    fn new(zero: Ticks, start: Start, user: User, out: W) -> io::Result<Self> {
         Ok(Trace {
             zero,
             writer: TraceWriter::new(out)?,
@@ -112,6 +119,7 @@ impl<W: Write> Trace<W> {
             polls: HashMap::new(),
             threads: BTreeSet::new(),
             start: Some(start),
+            user,
         })
     }
 
@@ -162,7 +170,11 @@ impl<W: Write> Trace<W> {
         let mut polled = Vec::new();
         for (record, task) in begun {
             let name = self.names.task(&task.site, &mut self.writer, &mut resolver);
-            let known = Known { id: task.id, name };
+            let known = Known {
+                id: task.id,
+                name,
+                user_task: 0,
+            };
             let waits = match task.state {
                 Begun::Runnable => None,
                 Begun::Waits(waits) => Some(waits.map_or(name, |waits| {
@@ -239,7 +251,11 @@ impl<W: Write> Trace<W> {
         let view = record.view().filter(|view| view.id != 0)?;
         let site = start::site(&view);
         let name = self.names.task(&site, &mut self.writer, &mut resolver());
-        let known = Known { id: view.id, name };
+        let known = Known {
+            id: view.id,
+            name,
+            user_task: 0,
+        };
         self.tasks.insert(record, known);
         let event = Event::Spawn {
             task: known.id,
@@ -259,7 +275,13 @@ impl<W: Write> Trace<W> {
                 let name = self.names.task(&site, &mut self.writer, &mut resolver);
                 let by = self.names.spawner(&site, &mut self.writer, &mut resolver);
                 drop(resolver);
-                self.tasks.insert(record, Known { id, name });
+                let user_task = self.user.take_spawning(thread);
+                let known = Known {
+                    id,
+                    name,
+                    user_task: user_task.unwrap_or_else(|| self.inherited(thread)),
+                };
+                self.tasks.insert(record, known);
                 self.row(at, thread, Event::Spawn { task: id, name, by }, scale);
             }
             What::PollBegin { record, inside, .. } => {
@@ -306,20 +328,11 @@ impl<W: Write> Trace<W> {
                 let Some(task) = self.tasks.get(&record).copied() else {
                     return;
                 };
-                let polls = self.polls.get(&thread).and_then(|polls| polls.last());
-                let stack = match polls {
-                    Some(polled) => polled.task.name,
-                    None => self.names.thread(happened.thread, &mut self.writer),
+                let event = Event::Wake {
+                    task: task.id,
+                    stack: self.place(happened),
                 };
-                self.row(
-                    at,
-                    thread,
-                    Event::Wake {
-                        task: task.id,
-                        stack,
-                    },
-                    scale,
-                );
+                self.row(at, thread, event, scale);
             }
             What::Dropped { record, .. } => {
                 if let Some(task) = self.tasks.remove(&record) {
@@ -331,6 +344,7 @@ impl<W: Write> Trace<W> {
                 self.row(at, thread, Event::Park, scale);
             }
             What::Unpark => self.row(at, thread, Event::Unpark, scale),
+            What::Said(said) => self.said(happened, said, scale),
         }
     }
 

@@ -11,6 +11,7 @@
 //! * [`signal`]: the signal by which a thread is asked for its stack, and its handler;
 //! * [`cpu`]: looks at each thread as often as it uses the CPU;
 //! * [`trace`]: what happens on each thread, for an execution trace;
+//! * [`regions`]: what the program says of it;
 //! * [`timing`]: what ends of polls and of tasks add up to, by spawn location;
 //! * [`instrumented`]: the wrapper around a future;
 //! * [`blocking`]: the wrapper around a closure of the blocking pool;
@@ -46,6 +47,7 @@ pub(crate) mod metrics;
 #[cfg(feature = "rt")]
 pub(crate) mod named;
 pub(crate) mod polled_task;
+pub(crate) mod regions;
 pub(crate) mod signal;
 #[cfg(feature = "rt")]
 pub(crate) mod specimens;

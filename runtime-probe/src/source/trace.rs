@@ -7,6 +7,9 @@
 //! at a marked time ([`TOLD_AT_ITS_END`]), which makes its end come by here, and a trace turns the switch that spawns look at
 //! anyway.
 
+mod said;
+
+use super::regions;
 use super::waker;
 use crate::clock::{self, Ticks};
 use crate::demand::Demand;
@@ -19,6 +22,9 @@ use crate::registry::task::{GENERATIONS, Kind, Record, Spawn, TOLD_AT_ITS_END, V
 use crate::registry::threads::{self, Slot};
 use crate::stack::raw::WaitSet;
 use crate::sys::thread;
+
+pub(crate) use said::{Said, Text};
+pub(super) use said::{log, said};
 
 /// Ticks of the CPU's counter of x86_64 are a third of a nanosecond: 32 of them are a unit of 10 ns, and 0.7 ms fit beside an
 /// entry. Other counters are slower.
@@ -53,10 +59,12 @@ enum Code {
     Unpark,
     /// The id.
     ClosureBegin,
+    /// What the program says, see [`said`].
+    Said,
 }
 
 impl Code {
-    const ALL: [Code; 12] = [
+    const ALL: [Code; 13] = [
         Code::PollBegin,
         Code::FirstPollBegin,
         Code::PollWaits,
@@ -69,6 +77,7 @@ impl Code {
         Code::Park,
         Code::Unpark,
         Code::ClosureBegin,
+        Code::Said,
     ];
 
     fn of(number: u8) -> Option<Code> {
@@ -79,7 +88,7 @@ impl Code {
     /// Words beside the first.
     fn more(self) -> usize {
         match self {
-            Code::Spawn | Code::Dropped => 2,
+            Code::Spawn | Code::Dropped | Code::Said => 2,
             Code::FirstPollBegin | Code::ForeignPoll | Code::ClosureBegin => 1,
             _ => 0,
         }
@@ -180,8 +189,13 @@ pub(super) fn spawn(record: &RecordRef, now: Ticks) {
     if !Demand::Trace.is_on() || record.kind() == Kind::Nested {
         return;
     }
+    let slot = threads::slot();
+    let user = regions::current();
+    if user.id != 0 {
+        said::spawns(slot, now, user);
+    }
     let more = [record.id(), pointer(site(record))];
-    write(threads::slot(), now, Code::Spawn, name(record), more);
+    write(slot, now, Code::Spawn, name(record), more);
 }
 
 fn site(record: &Record) -> Option<&'static Site> {
@@ -304,6 +318,7 @@ pub(crate) enum What {
         record: RecordName,
         id: u64,
     },
+    Said(Said),
 }
 
 /// What a thread did, and when.
@@ -360,6 +375,7 @@ impl Happened {
             Code::Park => What::Park,
             Code::Unpark => What::Unpark,
             Code::ClosureBegin => What::ClosureBegin { record, id: first },
+            Code::Said => What::Said(Said::read(entry)?),
         };
         Some(Happened {
             at: entry.at << UNIT_SHIFT,

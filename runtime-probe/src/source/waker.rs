@@ -169,6 +169,11 @@ pub(crate) fn withdraw() {
     }
 }
 
+/// Which poll of a task is under way on this thread, by its frame, for as long as it lasts; 0 outside of any.
+pub(super) fn place() -> usize {
+    root().map_or(0, |(frame, _)| frame)
+}
+
 /// Where this thread is right now: in the task that it polls, or on its own, down to where it began.
 #[inline(never)]
 #[expect(unsafe_code, reason = "captures")]

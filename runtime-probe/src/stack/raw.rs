@@ -15,18 +15,24 @@ pub(crate) struct FutureMeta {
 }
 
 impl FutureMeta {
-    /// The name of the type; of a future with labels that of the future inside.
+    /// The name of the type; of a wrapper of ours around a part of a task that of the future inside.
     pub(crate) fn type_name(&self) -> &'static str {
         let mut name = (self.type_name)();
-        while let Some(inside) = name
-            .strip_prefix("runtime_probe::source::labels::Labeled<")
-            .and_then(|rest| rest.strip_suffix('>'))
+        while let Some(inside) = WRAPPERS
+            .iter()
+            .find_map(|wrapper| name.strip_prefix(wrapper)?.strip_suffix('>'))
         {
             name = inside;
         }
         name
     }
 }
+
+const WRAPPERS: [&str; 3] = [
+    "runtime_probe::source::labels::Labeled<",
+    "runtime_probe::source::regions::Tasked<",
+    "runtime_probe::source::regions::Region<",
+];
 
 /// Gives every future type its [`FutureMeta`].
 pub(crate) trait HasMeta {

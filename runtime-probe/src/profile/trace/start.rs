@@ -163,7 +163,7 @@ impl Start {
                     }
                 }
                 What::Dropped { record, .. } => remove(&mut tasks, record, at),
-                What::Park | What::Unpark => {}
+                What::Park | What::Unpark | What::Said(_) => {}
             }
         }
         tasks
@@ -195,7 +195,11 @@ impl Start {
                     (record, Some(Begun::Waits(None)))
                 }
                 What::Spawn { record, .. } => (record, None),
-                What::PollEnd(_) | What::ForeignPoll { .. } | What::Park | What::Unpark => continue,
+                What::PollEnd(_)
+                | What::ForeignPoll { .. }
+                | What::Park
+                | What::Unpark
+                | What::Said(_) => continue,
             };
             if !seen.insert(record) {
                 continue;

@@ -1,0 +1,179 @@
+//! User tasks, regions and logs: what is open, and what Go's reader wants to be told.
+//!
+//! Go's reader takes these events from a running goroutine only. Of regions it takes the end of the innermost one of that
+//! goroutine only, and of user tasks no second begin.
+
+use super::{Emit, Schedule, Status, is_an_id};
+use crate::trace::generation::{Code, NO_THREAD};
+use crate::trace::row::{Outcome, UserEvent, UserWhat};
+use crate::trace::tables::{StackNumber, TextNumber};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The reason of the goroutine of a thread outside of any task.
+const OUTSIDE_OF_TASKS: &str = "outside of any task";
+/// The first of the ids of such goroutines, of which each has the thread in it.
+const OUTSIDE: u64 = 1 << 62;
+
+/// What is open.
+#[derive(Debug, Default)]
+pub(super) struct User {
+    tasks: BTreeSet<u64>,
+    /// By task that is polled: its regions, the innermost last.
+    regions: BTreeMap<u64, Vec<Region>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Region {
+    user_task: u64,
+    name: TextNumber,
+}
+
+impl User {
+    /// A task ends with its regions.
+    pub(super) fn task_ended(&mut self, task: u64) {
+        self.regions.remove(&task);
+    }
+
+    fn has_open(&self, task: u64) -> bool {
+        self.regions.get(&task).is_some_and(|open| !open.is_empty())
+    }
+}
+
+/// Who speaks for a thread.
+enum Speaker {
+    /// The task that it polls.
+    Polled(u64),
+    /// The closure that it runs.
+    Closure(u64),
+    /// Its own goroutine.
+    Own(u64),
+}
+
+impl Speaker {
+    fn task(&self) -> u64 {
+        let (Speaker::Polled(task) | Speaker::Closure(task) | Speaker::Own(task)) = self;
+        *task
+    }
+}
+
+impl Schedule {
+    pub(super) fn user(&mut self, thread: u64, event: UserEvent, emit: &mut Emit<'_>) {
+        let UserEvent {
+            user_task, stack, ..
+        } = event;
+        match event.what {
+            UserWhat::TaskBegin { parent, name } => {
+                if user_task != 0 && self.user.tasks.insert(user_task) {
+                    let speaker = self.speaker(thread, stack, emit);
+                    let name = emit.tables.used_text(name);
+                    let arguments = [user_task, parent, name, emit.tables.used_stack(stack)];
+                    emit.event(thread, Code::UserTaskBegin, &arguments);
+                    self.spoken(thread, &speaker, stack, emit);
+                }
+            }
+            UserWhat::TaskEnd => {
+                if self.user.tasks.remove(&user_task) {
+                    let speaker = self.speaker(thread, stack, emit);
+                    let arguments = [user_task, emit.tables.used_stack(stack)];
+                    emit.event(thread, Code::UserTaskEnd, &arguments);
+                    self.spoken(thread, &speaker, stack, emit);
+                }
+            }
+            UserWhat::RegionBegin { name } => {
+                let speaker = self.speaker(thread, stack, emit);
+                let region = Region { user_task, name };
+                let open = self.user.regions.entry(speaker.task()).or_default();
+                open.push(region);
+                region.emit(thread, Code::UserRegionBegin, stack, emit);
+                self.spoken(thread, &speaker, stack, emit);
+            }
+            UserWhat::RegionEnd { name } => {
+                self.region_end(thread, Region { user_task, name }, stack, emit);
+            }
+            UserWhat::Log { category, message } => {
+                let speaker = self.speaker(thread, stack, emit);
+                let texts = [category, message].map(|text| emit.tables.used_text(text));
+                let stack_number = emit.tables.used_stack(stack);
+                let arguments = [user_task, texts[0], texts[1], stack_number];
+                emit.event(thread, Code::UserLog, &arguments);
+                self.spoken(thread, &speaker, stack, emit);
+            }
+        }
+    }
+
+    fn region_end(&mut self, thread: u64, region: Region, stack: StackNumber, emit: &mut Emit<'_>) {
+        // The own goroutine of a thread is polled while it has a region.
+        let Some(task) = self.innermost(thread) else {
+            return;
+        };
+        let is_older = self.tasks.get(&task).is_some_and(|known| known.is_older);
+        let open = self.user.regions.entry(task).or_default();
+        let is_it = |other: &Region| *other == region;
+        let inner = match open.iter().rposition(is_it) {
+            Some(at) => {
+                let inner = open.split_off(at + 1);
+                open.pop();
+                inner
+            }
+            // It began before the trace: Go's reader takes the end alone.
+            None if is_older && open.is_empty() => Vec::new(),
+            None => return,
+        };
+        let speaker = self.speaker(thread, stack, emit);
+        for inner in inner.iter().rev() {
+            inner.emit(thread, Code::UserRegionEnd, stack, emit);
+        }
+        region.emit(thread, Code::UserRegionEnd, stack, emit);
+        for inner in &inner {
+            inner.emit(thread, Code::UserRegionBegin, stack, emit);
+        }
+        self.user.regions.entry(task).or_default().extend(inner);
+        self.spoken(thread, &speaker, stack, emit);
+    }
+
+    /// Lets the thread run the task that it polls, or else its own goroutine.
+    fn speaker(&mut self, thread: u64, name: StackNumber, emit: &mut Emit<'_>) -> Speaker {
+        if let Some(task) = self.innermost(thread) {
+            if task == OUTSIDE | thread {
+                return Speaker::Own(task);
+            }
+            if self.tasks[&task].status == Status::Syscall {
+                self.leave_syscall(thread, task, emit);
+                return Speaker::Closure(task);
+            }
+            return Speaker::Polled(task);
+        }
+        let own = OUTSIDE | thread;
+        if !self.tasks.contains_key(&own) {
+            self.spawn(thread, own, name, name, emit);
+        }
+        self.poll_begin(thread, own, emit);
+        Speaker::Own(own)
+    }
+
+    /// Takes back what [`Schedule::speaker`] did.
+    fn spoken(&mut self, thread: u64, speaker: &Speaker, stack: StackNumber, emit: &mut Emit<'_>) {
+        match *speaker {
+            Speaker::Polled(_) => {}
+            Speaker::Closure(task) => self.enter_syscall(thread, task, emit),
+            Speaker::Own(own) if self.user.has_open(own) => {}
+            Speaker::Own(own) => {
+                let reason = emit.tables.text(OUTSIDE_OF_TASKS);
+                self.poll_end(thread, own, Outcome::Waits { reason, stack }, emit);
+            }
+        }
+    }
+}
+
+impl Region {
+    fn emit(self, thread: u64, code: Code, stack: StackNumber, emit: &mut Emit<'_>) {
+        let name = emit.tables.used_text(self.name);
+        let arguments = [self.user_task, name, emit.tables.used_stack(stack)];
+        emit.event(thread, code, &arguments);
+    }
+}
+
+/// Whether a thread can have a goroutine of its own.
+pub(super) fn can_speak(thread: u64) -> bool {
+    thread != NO_THREAD && thread < OUTSIDE && is_an_id(OUTSIDE | thread)
+}

@@ -1,0 +1,194 @@
+//! What a program says, as entries.
+
+use super::{Code, write};
+use crate::clock::{self, Ticks};
+use crate::events::chunks::{Entry, MOST_MORE};
+use crate::registry::threads::{self, Slot};
+use crate::source::regions::{StaticText, UserTask};
+
+/// What an entry of [`Code::Said`] says, in bits 40 to 43. Below these is the id of a user task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Saying {
+    /// The name, the task around it.
+    TaskBegin,
+    /// The name.
+    TaskEnd,
+    /// The name of the region, that of the task.
+    RegionBegin,
+    RegionEnd,
+    /// The category, the name of the task; what follows is the text.
+    Log,
+    /// No user task: which part of the text it is, whether it is the last, how many bytes it has. The bytes.
+    Text,
+    /// The name. What this thread spawns next belongs to the task.
+    Spawns,
+}
+
+impl Saying {
+    const ALL: [Saying; 7] = [
+        Saying::TaskBegin,
+        Saying::TaskEnd,
+        Saying::RegionBegin,
+        Saying::RegionEnd,
+        Saying::Log,
+        Saying::Text,
+        Saying::Spawns,
+    ];
+}
+
+const SAYING_SHIFT: u32 = 40;
+const USER_TASK: u64 = (1 << SAYING_SHIFT) - 1;
+/// Bytes of a text that are beside one entry.
+const PART: usize = 8 * MOST_MORE;
+/// Go's longest text.
+const LONGEST: usize = 1024;
+const PART_SHIFT: u32 = 16;
+const LAST_PART: u64 = 1 << 8;
+
+/// What a program says, without its texts of changing length.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Said {
+    TaskBegin {
+        task: UserTask,
+        parent: u64,
+    },
+    TaskEnd(UserTask),
+    RegionBegin {
+        task: UserTask,
+        name: StaticText,
+    },
+    RegionEnd {
+        task: UserTask,
+        name: StaticText,
+    },
+    Log {
+        task: UserTask,
+        category: StaticText,
+    },
+    /// A part of the text that belongs to the log before it.
+    Text(Text),
+    /// What is spawned next belongs to the task.
+    Spawns(UserTask),
+}
+
+/// A part of a text.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Text {
+    /// From 0 on.
+    pub(crate) part: u8,
+    pub(crate) is_last: bool,
+    length: u8,
+    bytes: [u8; PART],
+}
+
+impl Text {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        let length = usize::from(self.length).min(PART);
+        &self.bytes[..length]
+    }
+}
+
+/// What is spawned next belongs to a user task.
+pub(super) fn spawns(slot: &Slot, now: Ticks, task: UserTask) {
+    say(slot, now, Saying::Spawns, task.id, [task.name.word(), 0]);
+}
+
+fn say(slot: &Slot, at: Ticks, saying: Saying, low: u64, more: [u64; MOST_MORE]) {
+    let payload = (saying as u64) << SAYING_SHIFT | low & USER_TASK;
+    write(slot, at, Code::Said, payload, more);
+}
+
+/// The program says something.
+#[cold]
+pub(in crate::source) fn said(said: Said) {
+    if !crate::source::start_here() {
+        return;
+    }
+    let (saying, task, more) = match said {
+        Said::TaskBegin { task, parent } => (Saying::TaskBegin, task, [task.name.word(), parent]),
+        Said::TaskEnd(task) => (Saying::TaskEnd, task, [task.name.word(), 0]),
+        Said::RegionBegin { task, name } => {
+            let more = [name.word(), task.name.word()];
+            (Saying::RegionBegin, task, more)
+        }
+        Said::RegionEnd { task, name } => {
+            let more = [name.word(), task.name.word()];
+            (Saying::RegionEnd, task, more)
+        }
+        Said::Log { .. } | Said::Text(_) | Said::Spawns(_) => return,
+    };
+    say(threads::slot(), clock::ticks(), saying, task.id, more);
+}
+
+/// The program logs a text, of which the first [`LONGEST`] bytes are kept.
+#[cold]
+pub(in crate::source) fn log(task: UserTask, category: StaticText, message: &str) {
+    if !crate::source::start_here() {
+        return;
+    }
+    let (slot, now) = (threads::slot(), clock::ticks());
+    let more = [category.word(), task.name.word()];
+    say(slot, now, Saying::Log, task.id, more);
+    let fits = |at: &usize| message.is_char_boundary(*at);
+    let kept = (0..=message.len().min(LONGEST)).rev().find(fits);
+    let mut parts = message.as_bytes()[..kept.unwrap_or(0)].chunks(PART);
+    let mut next = Some(parts.next().unwrap_or_default());
+    for number in 0_u64.. {
+        let Some(part) = next else { return };
+        next = parts.next();
+        let last = if next.is_none() { LAST_PART } else { 0 };
+        let mut words = [0; MOST_MORE];
+        for (word, bytes) in words.iter_mut().zip(part.chunks(8)) {
+            let mut whole = [0; 8];
+            whole[..bytes.len()].copy_from_slice(bytes);
+            *word = u64::from_le_bytes(whole);
+        }
+        let low = number << PART_SHIFT | last | part.len() as u64;
+        say(slot, now, Saying::Text, low, words);
+    }
+}
+
+impl Said {
+    pub(super) fn read(entry: &Entry) -> Option<Said> {
+        let [first, second] = entry.more;
+        let low = entry.payload & USER_TASK;
+        let task = |name| UserTask {
+            id: low,
+            name: StaticText::of_word(name),
+        };
+        let name = StaticText::of_word(first);
+        let index = (entry.payload >> SAYING_SHIFT) as usize;
+        Some(match Saying::ALL.get(index)? {
+            Saying::TaskBegin => Said::TaskBegin {
+                task: task(first),
+                parent: second,
+            },
+            Saying::TaskEnd => Said::TaskEnd(task(first)),
+            Saying::RegionBegin => Said::RegionBegin {
+                task: task(second),
+                name,
+            },
+            Saying::RegionEnd => Said::RegionEnd {
+                task: task(second),
+                name,
+            },
+            Saying::Log => Said::Log {
+                task: task(second),
+                category: name,
+            },
+            Saying::Text => {
+                let mut bytes = [0; PART];
+                for (bytes, word) in bytes.chunks_mut(8).zip([first, second]) {
+                    bytes.copy_from_slice(&word.to_le_bytes());
+                }
+                Said::Text(Text {
+                    part: (low >> PART_SHIFT) as u8,
+                    is_last: low & LAST_PART != 0,
+                    length: low as u8,
+                    bytes,
+                })
+            }
+            Saying::Spawns => Said::Spawns(task(first)),
+        })
+    }
+}
