@@ -1,7 +1,7 @@
 //! Tells when a program does not run as it should, while no operator watches.
 
 use super::warning::{headline, stacks, warn};
-use crate::ask::flight;
+use crate::ask::flight::{self, Past};
 #[cfg(feature = "rt")]
 use crate::environment::{WATCHDOG, WATCHDOG_DIR};
 #[cfg(feature = "rt")]
@@ -19,7 +19,7 @@ use crate::snapshot::watch::{Trouble, look};
 use crate::source;
 use crate::sys::own_thread;
 use crate::tally::{findings, growths};
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -190,8 +190,12 @@ impl Watchdog {
                     "runtime-probe-{}-{written}.txt",
                     std::process::id()
                 ));
+                let past = flight::past();
                 match self.dump(&path) {
-                    Ok(()) => break write!(message, "; all tasks are in {}", path.display()),
+                    Ok(()) => {
+                        let _ = write!(message, "; all tasks are in {}", path.display());
+                        break past.map_or(Ok(()), |past| told_past(&past, &path, &mut message));
+                    }
                     // Of a process with this id, as in a container that was restarted: it is kept, and counts.
                     Err(error)
                         if error.kind() == io::ErrorKind::AlreadyExists
@@ -214,14 +218,18 @@ impl Watchdog {
             left: self.dump_bytes,
         };
         Goroutines::collect(Selection::default()).write_text(&mut out, Lines::All)?;
-        out.flush()?;
-        match flight::past() {
-            Some(past) => {
-                let file = File::create_new(path.with_extension("trace"))?;
-                write_past(&past, io::BufWriter::new(file))
-            }
-            None => Ok(()),
-        }
+        out.flush()
+    }
+}
+
+/// Writes what the flight recorder has beside a dump, and says so.
+fn told_past(past: &Past, dump: &Path, message: &mut String) -> fmt::Result {
+    let path = dump.with_extension("trace");
+    let written =
+        File::create_new(&path).and_then(|file| write_past(past, io::BufWriter::new(file)));
+    match written {
+        Ok(()) => write!(message, ", the last seconds in {}", path.display()),
+        Err(error) => write!(message, ", no trace in {}: {error}", path.display()),
     }
 }
 
