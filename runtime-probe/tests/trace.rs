@@ -359,19 +359,18 @@ fn a_trace_and_a_block_profile_agree() {
     );
     let block = go.file("block.pb.gz", &block.join().unwrap());
     let parsed = Parsed::read(&go.trace(&["-d=parsed"], &file));
-    for (task, reason) in [
-        ("sleeps_10_ms", "sleep"),
-        ("sleeps_50_ms", "sleep"),
-        ("waits_for_the_lock", "sync.Mutex.Lock"),
-        ("runs_closures", "join"),
-        ("sends_over_a_socket", "network"),
+    // As in Go, a sleep is no wait for the block profile.
+    for (task, reason, leaf) in [
+        ("waits_for_the_lock", "sync.Mutex.Lock", "Mutex::lock"),
+        ("waits_for_the_lock", "chan receive", "Receiver::recv"),
+        ("runs_closures", "join", "JoinHandle"),
     ] {
         let of_trace = parsed.waiting(parsed.one(&format!("trace::{task} at ")), reason);
         let options = ["-top", "-sample_index=delay", "-unit=ms", "-symbolize=none"];
-        let focus = format!("-focus=^trace::{task}$");
-        let ignore = "-ignore=channel|mpsc";
+        let focus = format!("-focus=trace::{task}");
+        let leaf = format!("-show_from={leaf}");
         let mut arguments = options.to_vec();
-        arguments.extend([&*focus, ignore]);
+        arguments.extend([&*focus, &*leaf]);
         let top = go.pprof_text(&arguments, &block);
         let of_block = top.split("Showing nodes accounting for ").nth(1);
         let ms = of_block.and_then(|rest| rest.split("ms").next()?.parse::<f64>().ok());
