@@ -200,8 +200,8 @@ component() {
         { [ -n "${CI:-}" ] && rustup component add "$1" && cargo "$2" --version > /dev/null; }
 }
 
-# What the tests ask beside cargo: Go's tools, perf, against which one test holds our CPU profile, Prometheus, a browser, a validator of
-# JSON Schema.
+# What the tests ask beside cargo: Go's tools, Perfetto's messages, perf, against which one test holds our CPU profile, Prometheus,
+# a browser, a validator of JSON Schema.
 peers() {
     if [ -z "${PROBE_TEST_GO:-}" ]; then
         if need python3-venv python3 -c 'import ensurepip, venv' && PROBE_TEST_GO=$(bash ci/go.sh); then
@@ -211,6 +211,13 @@ peers() {
             "$PROBE_TEST_GO" tool -n pprof
         else
             lacks "no go command, so no test of ours asks it"
+        fi
+    fi
+    if [ -z "${PROBE_TEST_PERFETTO:-}" ]; then
+        if need python3-venv python3 -c 'import ensurepip, venv' && PROBE_TEST_PERFETTO=$(bash ci/perfetto.sh); then
+            export PROBE_TEST_PERFETTO
+        else
+            lacks "no messages of Perfetto's, so no test of ours asks them"
         fi
     fi
     # In Debian's package, or else in Ubuntu's.

@@ -17,6 +17,7 @@ mod support {
     #[allow(dead_code, reason = "pprof does not read the goroutine text")]
     pub mod cases;
     pub mod go;
+    pub mod perfetto;
 }
 
 /// pprof has no symbols for a text, and looks for a binary unless told not to.

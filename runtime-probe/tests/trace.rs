@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use support::application::Application;
 use support::client::{connect, get};
 use support::go::Go;
+use support::perfetto::Perfetto;
 
 mod support {
     pub mod application;
@@ -21,6 +22,8 @@ mod support {
     #[allow(dead_code, reason = "other tests need more")]
     #[path = "../../../dump/tests/support/go.rs"]
     pub mod go;
+    #[path = "../../../dump/tests/support/perfetto.rs"]
+    pub mod perfetto;
 }
 
 /// There is one trace at a time.
@@ -805,6 +808,95 @@ fn user_tasks_have_their_regions_and_logs() {
     for path in ["/goroutines", "/jsontrace?view=thread"] {
         page(path);
     }
+}
+
+#[test]
+fn perfetto_reads_the_same() {
+    let Some(perfetto) = Perfetto::find("trace_perfetto") else {
+        return;
+    };
+    let _alone = alone();
+    let runtime = runtime();
+    start(&runtime);
+    runtime.spawn(async {
+        loop {
+            pprof::trace::task("request", answers()).await;
+        }
+    });
+    let server = server();
+    let answer = get(server, "/debug/pprof/trace?format=perfetto&seconds=1.5");
+    assert_eq!(answer.status, 200);
+    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("truth.pftrace");
+    std::fs::write(&file, &answer.body).unwrap();
+    let read: serde_json::Value = serde_json::from_str(&perfetto.read(&[file]).unwrap()).unwrap();
+    let tracks = read["tracks"].as_object().unwrap();
+    let track_of = |row: &serde_json::Value| &tracks[&row["track"].to_string()];
+    let slices = read["slices"].as_array().unwrap();
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+
+    // What a task waits for is on its own track, with the stack.
+    let waits = |task: &str, state: &str| -> Vec<(f64, u64)> {
+        let of_task = slices.iter().filter(|slice| {
+            let track = text(&track_of(slice)["name"]);
+            slice["name"] == state && track.contains(&format!(" trace::{task} at "))
+        });
+        of_task
+            .filter_map(|slice| {
+                let stack = slice["stack"].as_array().unwrap();
+                // Those that waited when the trace began have no reason.
+                assert_eq!(stack[0], *format!("trace::{task}"), "{slice}");
+                let [begin, end] = ["begin", "end"].map(|side| slice[side].as_f64());
+                Some(((end? - begin?) / 1e6, 0))
+            })
+            .collect()
+    };
+    assert_most(&waits("sleeps_10_ms", "waits: sleep"), 10.0);
+    assert_most(&waits("sleeps_50_ms", "waits: sleep"), 50.0);
+    assert_most(&waits("waits_for_the_lock", "waits: sync.Mutex.Lock"), 20.0);
+    assert_most(&waits("runs_closures", "waits: join"), 30.0);
+
+    // Its polls are on the threads, and a flow leads to each from its wake.
+    let workers = tracks.values().filter(|track| {
+        let name = text(&track["name"]);
+        name.starts_with("worker ") && track["tid"].as_u64() > Some(0)
+    });
+    assert_eq!(workers.count(), 2);
+    let polls = slices.iter().filter(|slice| {
+        let name = text(&slice["name"]);
+        name.starts_with("trace::waits_for_the_lock at ")
+            && track_of(slice)["tid"].as_u64() > Some(0)
+    });
+    let instants = read["instants"].as_array().unwrap();
+    let mut led_to = 0;
+    for poll in polls {
+        for flow in poll["flows"].as_array().unwrap() {
+            let wake = instants
+                .iter()
+                .find(|wake| wake["flows"].as_array().unwrap().contains(flow));
+            let wake = wake.unwrap();
+            assert_eq!(wake["name"], "wakes");
+            assert_eq!(wake["arguments"]["task"], poll["arguments"]["task"]);
+            assert!(wake["begin"].as_u64() <= poll["begin"].as_u64());
+            led_to += 1;
+        }
+    }
+    assert!(led_to > 20, "{led_to}");
+
+    // Regions, user tasks and logs.
+    let named = |name: &str| slices.iter().filter(|slice| slice["name"] == *name).count();
+    for name in [
+        "request",
+        "read",
+        "in a child",
+        "in a closure",
+        "first",
+        "second",
+    ] {
+        assert!(named(name) > 3, "{name}: {}", named(name));
+    }
+    let logs = instants.iter().filter(|log| log["name"] == "child");
+    assert!(logs.clone().count() > 3 && logs.clone().all(|log| log["arguments"]["message"] == "é"));
+    assert_eq!(get(server, "/debug/pprof/trace?format=go").status, 400);
 }
 
 /// A word of a line that `go tool trace -d=parsed` writes.

@@ -25,6 +25,14 @@ pub struct StackNumber(u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct FrameNumber(u32);
 
+/// A frame with its texts by number.
+pub(super) struct TableFrame {
+    pub(super) number: u64,
+    pub(super) function: TextNumber,
+    pub(super) file: TextNumber,
+    pub(super) line: u32,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Tables {
     texts: Numbers<Arc<str>>,
@@ -101,6 +109,45 @@ impl Tables {
     /// The same of a stack.
     pub(super) fn used_stack(&mut self, stack: StackNumber) -> u64 {
         self.stacks.used(stack.0).into()
+    }
+
+    /// A text, and its number, which is not 0.
+    pub(super) fn text_of(&self, text: TextNumber) -> Option<(u64, &str)> {
+        let known: &str = match text.0 & MESSAGE {
+            0 => self.texts.items.get((text.0 as usize).checked_sub(1)?)?,
+            _ => self.messages.get((text.0 & !MESSAGE) as usize)?,
+        };
+        Some((text.0.into(), known))
+    }
+
+    /// The frames of a stack, leaf first, and its number; `None` for the one without frames.
+    pub(super) fn stack_of(
+        &self,
+        stack: StackNumber,
+    ) -> Option<(u64, impl Iterator<Item = TableFrame> + '_)> {
+        let frames = self.stacks.items.get((stack.0 as usize).checked_sub(1)?)?;
+        let frames = frames.iter().filter_map(|frame| {
+            let index = (frame.0 as usize).checked_sub(1)?;
+            let (function, file, line) = *self.frames.items.get(index)?;
+            Some(TableFrame {
+                number: frame.0.into(),
+                function,
+                file,
+                line,
+            })
+        });
+        Some((stack.0.into(), frames))
+    }
+
+    /// The function of the last frame: the name of a task.
+    pub(super) fn root_of(&self, stack: StackNumber) -> Option<TextNumber> {
+        let (_, frames) = self.stack_of(stack)?;
+        frames.last().map(|frame| frame.function)
+    }
+
+    /// Messages are those of one generation.
+    pub(super) fn forget_messages(&mut self) {
+        self.messages.clear();
     }
 
     /// Writes what was used since the last time.

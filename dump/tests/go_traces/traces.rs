@@ -1,12 +1,16 @@
-//! `go tool trace` and Go's validator of traces read ours.
+//! `go tool trace` and Go's validator of traces read ours, and so do Perfetto's messages.
 
-use super::Go;
+use super::support::go::Go;
+use super::support::perfetto::Perfetto;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use runtime_dump::stack::Frame;
-use runtime_dump::trace::{Event, Outcome, Row, StackNumber, TraceWriter, UserEvent, UserWhat};
+use runtime_dump::trace::{
+    Event, Outcome, PerfettoWriter, Row, StackNumber, TraceFormat, TraceWriter, UserEvent, UserWhat,
+};
+use std::path::Path;
 
 fn frame(function: &str) -> Frame {
     Frame {
@@ -36,6 +40,11 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn written(steps: &[Step]) -> Vec<u8> {
     let mut trace = TraceWriter::new(Vec::new()).unwrap();
+    write(steps, &mut trace);
+    trace.into_inner()
+}
+
+fn write(steps: &[Step], trace: &mut dyn TraceFormat) {
     let name = trace.stack(&[frame("app::task")]);
     let stack = trace.stack(&[frame("app::wait"), frame("app::task")]);
     let reason = trace.text("sleep");
@@ -98,7 +107,80 @@ fn written(steps: &[Step]) -> Vec<u8> {
         }
     }
     trace.end_generation().unwrap();
-    trace.into_inner()
+}
+
+/// Sequences of steps, the same in each run.
+fn sequences(number: usize) -> impl Iterator<Item = Vec<Step>> {
+    let mut runner = TestRunner::deterministic();
+    let steps = vec(step(), 0..200);
+    (0..number).map(move |_| steps.new_tree(&mut runner).unwrap().current())
+}
+
+#[test]
+fn whatever_happens_is_a_trace_for_perfetto() {
+    let Some(perfetto) = Perfetto::find("perfetto_arbitrary") else {
+        return;
+    };
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("perfetto_arbitrary");
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = |name: &str, bytes: &[u8]| {
+        let path = folder.join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    };
+    let traces: Vec<_> = sequences(200)
+        .enumerate()
+        .map(|(number, steps)| {
+            let mut trace = PerfettoWriter::new(Vec::new(), 7, "app");
+            write(&steps, &mut trace);
+            file(&format!("{number}.pftrace"), &trace.into_inner())
+        })
+        .collect();
+    perfetto.read(&traces).unwrap();
+    // It can fail.
+    let mut trace = PerfettoWriter::new(Vec::new(), 7, "app");
+    write(&[Step::Event(1, 1, 1, 1)], &mut trace);
+    let broken = trace.into_inner();
+    // Without the first packet.
+    let broken = file("broken.pftrace", &broken[2 + usize::from(broken[1])..]);
+    assert!(perfetto.read(&[broken]).is_err());
+}
+
+#[test]
+fn many_tasks_are_a_number_for_perfetto() {
+    let Some(perfetto) = Perfetto::find("perfetto_many") else {
+        return;
+    };
+    let mut trace = PerfettoWriter::new(Vec::new(), 7, "app");
+    let name = trace.stack(&[frame("app::task")]);
+    trace.begin_generation(1).unwrap();
+    for task in 1..=1500 {
+        let event = Event::Spawn {
+            task,
+            name,
+            by: name,
+        };
+        trace.row(&Row {
+            at_ns: task,
+            thread: 1,
+            event,
+        });
+    }
+    trace.row(&Row {
+        at_ns: 2000,
+        thread: 1,
+        event: Event::Drop { task: 1400 },
+    });
+    trace.end_generation().unwrap();
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("many.pftrace");
+    std::fs::write(&path, trace.into_inner()).unwrap();
+    let read = perfetto.read(&[path]).unwrap();
+    assert_eq!(read.matches("\"name\": \"ready\"").count(), 1000);
+    assert!(
+        read.ends_with("\"value\": 499}]}"),
+        "{}",
+        &read[read.len() - 200..]
+    );
 }
 
 #[test]
@@ -107,13 +189,9 @@ fn whatever_happens_is_a_trace() {
         return;
     };
     // One process of Go reads many.
-    let mut runner = TestRunner::deterministic();
-    let steps = vec(step(), 0..200);
-    let traces: Vec<_> = (0..500)
-        .map(|number| {
-            let steps = steps.new_tree(&mut runner).unwrap().current();
-            go.file(&format!("{number}.trace"), &written(&steps))
-        })
+    let traces: Vec<_> = sequences(500)
+        .enumerate()
+        .map(|(number, steps)| go.file(&format!("{number}.trace"), &written(&steps)))
         .collect();
     go.validate_traces(&traces).unwrap();
     // It can fail.

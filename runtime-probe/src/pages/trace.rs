@@ -1,12 +1,13 @@
 //! `/debug/pprof/trace`: what happens on each thread while the client waits, `seconds=1` if it does not say, for `go tool trace`.
 //!
-//! It is sent while it is taken, a part each second. One at a time, as in Go. `last=1` is what the flight recorder has.
+//! It is sent while it is taken, a part each second. One at a time, as in Go. `last=1` is what the flight recorder has;
+//! `format=perfetto` is for Perfetto.
 
 use super::page::Page;
 use super::routes::only;
 use super::seconds::{Place, Span};
 use crate::ask::flight;
-use crate::profile::trace::{MOST_EVENTS, Stream, write_past};
+use crate::profile::trace::{Format, MOST_EVENTS, Stream, write_past};
 use runtime_probe_http::client::Client;
 use runtime_probe_http::refusal::Refusal;
 use runtime_probe_http::reply::{Body, Reply};
@@ -38,9 +39,10 @@ pub(super) const PAGE: Page = Page {
 
 /// Answers a request.
 fn answer(request: &Request) -> Result<Reply, Refusal> {
-    only(request, &["last", "seconds"])?;
+    only(request, &["format", "last", "seconds"])?;
+    let format = format(request)?;
     if request.number("last")?.unwrap_or(0) > 0 {
-        return last(request);
+        return last(request, format);
     }
     let span = Span::of_a_fraction(request)?.map_or(SECONDS, Span::length);
     let place = Place::take()?;
@@ -48,13 +50,31 @@ fn answer(request: &Request) -> Result<Reply, Refusal> {
     let client = request.client().clone();
     let body = Body::stream(move |out| {
         let (_place, _permit) = (place, permit);
-        stream(span, &client, out)
+        stream(span, format, &client, out)
     });
-    Ok(Reply::octets("trace", body))
+    Ok(Reply::octets(file_name(format), body))
+}
+
+fn format(request: &Request) -> Result<Format, Refusal> {
+    match request.param("format")? {
+        None => Ok(Format::Go),
+        Some("perfetto") => Ok(Format::Perfetto),
+        Some(_) => Err(Refusal::bad_request(
+            "invalid value for \"format\" - must be perfetto",
+        )),
+    }
+}
+
+/// What a browser saves it as.
+fn file_name(format: Format) -> &'static str {
+    match format {
+        Format::Go => "trace",
+        Format::Perfetto => "trace.pftrace",
+    }
 }
 
 /// What the flight recorder has.
-fn last(request: &Request) -> Result<Reply, Refusal> {
+fn last(request: &Request, format: Format) -> Result<Reply, Refusal> {
     if request.param("seconds")?.is_some() {
         return Err(Refusal::bad_request(
             "last and seconds cannot be given together",
@@ -66,8 +86,8 @@ fn last(request: &Request) -> Result<Reply, Refusal> {
             "no flight recorder: RUNTIME_PROBE_FLIGHT_RECORDER=10s, or pprof::trace::FlightRecorder, keeps the last seconds",
         ));
     };
-    let body = Body::stream(move |out| write_past(&past, out));
-    Ok(Reply::octets("trace", body))
+    let body = Body::stream(move |out| write_past(&past, format, out));
+    Ok(Reply::octets(file_name(format), body))
 }
 
 /// The one trace at a time.
@@ -93,9 +113,9 @@ impl Drop for TracePermit {
     }
 }
 
-fn stream(span: Duration, client: &Client, out: &mut dyn Write) -> io::Result<()> {
+fn stream(span: Duration, format: Format, client: &Client, out: &mut dyn Write) -> io::Result<()> {
     let began = Instant::now();
-    let mut trace = Stream::begin(out)?;
+    let mut trace = Stream::begin(format, out)?;
     let mut part = began;
     loop {
         if client.is_gone() {

@@ -15,7 +15,9 @@ use crate::source::regions::next_id;
 use crate::source::trace::{Ended, Happened, RecordName, What};
 use crate::symbol::resolver::resolver;
 use naming::Naming;
-use runtime_dump::trace::{Event, Outcome, Row, StackNumber, TraceWriter};
+use runtime_dump::trace::{
+    Event, Outcome, PerfettoWriter, Row, StackNumber, TraceFormat, TraceWriter,
+};
 use said::User;
 use start::{Begun, Start};
 use std::collections::{BTreeSet, HashMap};
@@ -24,22 +26,46 @@ use std::io::{self, Write};
 /// How many events a generation has, at most: they are in memory, 56 B each.
 pub(crate) const MOST_EVENTS: usize = 1 << 18;
 
-/// A trace that is written while it is taken.
-pub(crate) struct Stream<W> {
-    recording: Recording,
-    parts: Parts,
-    trace: Trace<W>,
+/// Which program is to read a trace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Format {
+    #[default]
+    Go,
+    Perfetto,
 }
 
-impl<W: Write> Stream<W> {
+impl Format {
+    /// What writes it, with its header.
+    fn writer<'w>(self, out: impl Write + 'w) -> io::Result<Box<dyn TraceFormat + 'w>> {
+        Ok(match self {
+            Format::Go => Box::new(TraceWriter::new(out)?),
+            Format::Perfetto => {
+                let program = std::env::current_exe().unwrap_or_default();
+                let name = program.file_name().unwrap_or_default().to_string_lossy();
+                Box::new(PerfettoWriter::new(out, std::process::id(), &name))
+            }
+        })
+    }
+}
+
+/// A trace that is written while it is taken.
+pub(crate) struct Stream<'w> {
+    recording: Recording,
+    parts: Parts,
+    trace: Trace<'w>,
+}
+
+impl<'w> Stream<'w> {
     /// Begins to record, looks at all tasks, and writes the header.
     ///
     /// # Errors
     /// Those of `out`.
-    pub(crate) fn begin(out: W) -> io::Result<Self> {
+    pub(crate) fn begin(format: Format, out: impl Write + 'w) -> io::Result<Self> {
         let recording = Recording::begin();
+        let writer = format.writer(out)?;
+        let user = User::new(next_id());
         Ok(Stream {
-            trace: Trace::new(recording.began, Start::take(), User::new(next_id()), out)?,
+            trace: Trace::new(recording.began, Start::take(), user, writer),
             recording,
             parts: Parts::default(),
         })
@@ -67,21 +93,22 @@ impl<W: Write> Stream<W> {
 ///
 /// # Errors
 /// Those of `out`.
-pub(crate) fn write_past(past: &Past, out: impl Write) -> io::Result<()> {
+pub(crate) fn write_past(past: &Past, format: Format, out: impl Write) -> io::Result<()> {
     let start = Start::take();
     let mut parts = Parts::default();
     parts.add_rounds(past.rounds.iter().map(|round| &**round), past.since);
     let part = parts.take(&Scale::now());
     let start = start.back_at(past.since, &part.happened);
     let user = User::of_past(&part.happened);
-    Trace::new(past.since, start, user, out)?.write_generation(&part)
+    let writer = format.writer(out)?;
+    Trace::new(past.since, start, user, writer).write_generation(&part)
 }
 
 /// What is written of a trace so far.
-struct Trace<W> {
+struct Trace<'w> {
     /// The moment that is told as time 1.
     zero: Ticks,
-    writer: TraceWriter<W>,
+    writer: Box<dyn TraceFormat + 'w>,
     names: Naming,
     /// By record: the task that has it.
     tasks: HashMap<RecordName, Known>,
@@ -108,19 +135,18 @@ struct Polled {
     is_older: bool,
 }
 
-impl<W: Write> Trace<W> {
-    /// Writes the header.
-    fn new(zero: Ticks, start: Start, user: User, out: W) -> io::Result<Self> {
-        Ok(Trace {
+impl<'w> Trace<'w> {
+    fn new(zero: Ticks, start: Start, user: User, writer: Box<dyn TraceFormat + 'w>) -> Self {
+        Trace {
             zero,
-            writer: TraceWriter::new(out)?,
+            writer,
             names: Naming::default(),
             tasks: HashMap::new(),
             polls: HashMap::new(),
             threads: BTreeSet::new(),
             start: Some(start),
             user,
-        })
+        }
     }
 
     /// Writes what has happened since the last time, as a generation.
@@ -169,7 +195,9 @@ impl<W: Write> Trace<W> {
         let begun = start.followed(happened[..first].iter().zip(ids));
         let mut polled = Vec::new();
         for (record, task) in begun {
-            let name = self.names.task(&task.site, &mut self.writer, &mut resolver);
+            let name = self
+                .names
+                .task(&task.site, &mut *self.writer, &mut resolver);
             let known = Known {
                 id: task.id,
                 name,
@@ -179,7 +207,7 @@ impl<W: Write> Trace<W> {
                 Begun::Runnable => None,
                 Begun::Waits(waits) => Some(waits.map_or(name, |waits| {
                     self.names
-                        .wait(waits, &mut self.writer, &mut resolver)
+                        .wait(waits, &mut *self.writer, &mut resolver)
                         .stack
                 })),
                 Begun::Polled { .. } => {
@@ -250,7 +278,7 @@ impl<W: Write> Trace<W> {
         }
         let view = record.view().filter(|view| view.id != 0)?;
         let site = start::site(&view);
-        let name = self.names.task(&site, &mut self.writer, &mut resolver());
+        let name = self.names.task(&site, &mut *self.writer, &mut resolver());
         let known = Known {
             id: view.id,
             name,
@@ -272,8 +300,8 @@ impl<W: Write> Trace<W> {
             What::Spawn { record, site, .. } => {
                 let mut resolver = resolver();
                 let site = site.into();
-                let name = self.names.task(&site, &mut self.writer, &mut resolver);
-                let by = self.names.spawner(&site, &mut self.writer, &mut resolver);
+                let name = self.names.task(&site, &mut *self.writer, &mut resolver);
+                let by = self.names.spawner(&site, &mut *self.writer, &mut resolver);
                 drop(resolver);
                 let user_task = self.user.take_spawning(thread);
                 let known = Known {
@@ -389,7 +417,7 @@ impl<W: Write> Trace<W> {
             Ended::Yields(None) => return Outcome::Yields { stack: task.name },
             Ended::Waits(Some(waits)) | Ended::Yields(Some(waits)) => waits,
         };
-        let wait = self.names.wait_once(waits, &mut self.writer);
+        let wait = self.names.wait_once(waits, &mut *self.writer);
         match ended {
             Ended::Waits(_) if !wait.is_a_yield => Outcome::Waits {
                 reason: wait.reason,
@@ -401,7 +429,7 @@ impl<W: Write> Trace<W> {
 
     /// Something that the reader should know, as a goroutine of that name.
     fn remark(&mut self, text: &str, at: Ticks, scale: &Scale) {
-        let name = self.names.frame(text, &mut self.writer);
+        let name = self.names.frame(text, &mut *self.writer);
         let (task, thread) = (crate::source::own_id(), u64::from(std::process::id()));
         for event in [
             Event::Spawn {

@@ -14,9 +14,8 @@ use crate::symbol::resolver::{Resolver, resolver};
 use crate::symbol::role;
 use runtime_dump::source_path::shortened;
 use runtime_dump::stack::{Frame, Stack};
-use runtime_dump::trace::{StackNumber, TextNumber, TraceWriter};
+use runtime_dump::trace::{StackNumber, TextNumber, TraceFormat};
 use std::collections::HashMap;
-use std::io::Write;
 
 /// By this word `go tool trace` finds the waits of its network profile.
 const NETWORK: &str = "network";
@@ -76,7 +75,7 @@ impl Naming {
     pub(super) fn task(
         &mut self,
         site: &SpawnedAt,
-        writer: &mut TraceWriter<impl Write>,
+        writer: &mut dyn TraceFormat,
         resolver: &mut Resolver,
     ) -> StackNumber {
         *self.tasks.entry(site.key()).or_insert_with(|| {
@@ -107,7 +106,7 @@ impl Naming {
     pub(super) fn spawner(
         &mut self,
         site: &SpawnedAt,
-        writer: &mut TraceWriter<impl Write>,
+        writer: &mut dyn TraceFormat,
         resolver: &mut Resolver,
     ) -> StackNumber {
         let Some(Spawn { location, pc, .. }) = site.spawn else {
@@ -129,7 +128,7 @@ impl Naming {
     pub(super) fn wait(
         &mut self,
         waits: &'static WaitSet,
-        writer: &mut TraceWriter<impl Write>,
+        writer: &mut dyn TraceFormat,
         resolver: &mut Resolver,
     ) -> Wait {
         let key = std::ptr::from_ref(waits).addr();
@@ -152,7 +151,7 @@ impl Naming {
     pub(super) fn wait_once(
         &mut self,
         waits: &'static WaitSet,
-        writer: &mut TraceWriter<impl Write>,
+        writer: &mut dyn TraceFormat,
     ) -> Wait {
         match self.waits.get(&std::ptr::from_ref(waits).addr()) {
             Some(known) => *known,
@@ -161,7 +160,7 @@ impl Naming {
     }
 
     /// A thread outside of any task.
-    pub(super) fn thread(&mut self, tid: u32, writer: &mut TraceWriter<impl Write>) -> StackNumber {
+    pub(super) fn thread(&mut self, tid: u32, writer: &mut dyn TraceFormat) -> StackNumber {
         if let Some(known) = self.threads.get(&tid) {
             return *known;
         }
@@ -175,7 +174,7 @@ impl Naming {
     }
 
     /// A stack of one frame that says something.
-    pub(super) fn frame(&self, text: &str, writer: &mut TraceWriter<impl Write>) -> StackNumber {
+    pub(super) fn frame(&self, text: &str, writer: &mut dyn TraceFormat) -> StackNumber {
         writer.stack(&[Frame {
             function: text.into(),
             file: "".into(),

@@ -8,7 +8,6 @@ use crate::source::regions::{StaticText, UserTask};
 use crate::source::trace::{Happened, Said, Text, What};
 use runtime_dump::trace::{Event, StackNumber, UserEvent, UserWhat};
 use std::collections::{HashMap, HashSet};
-use std::io::Write;
 
 /// What the name of a user task ends with whose begin was not seen.
 const BEFORE: &str = " (began before the trace)";
@@ -67,7 +66,7 @@ impl User {
     }
 }
 
-impl<W: Write> Trace<W> {
+impl Trace<'_> {
     pub(super) fn said(&mut self, happened: &Happened, said: Said, scale: &Scale) {
         let thread = happened.thread.into();
         match said {
@@ -184,7 +183,7 @@ impl<W: Write> Trace<W> {
         let polls = self.polls.get(&happened.thread.into());
         match polls.and_then(|polls| polls.last()) {
             Some(polled) => polled.task.name,
-            None => self.names.thread(happened.thread, &mut self.writer),
+            None => self.names.thread(happened.thread, &mut *self.writer),
         }
     }
 }

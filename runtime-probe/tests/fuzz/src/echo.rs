@@ -610,10 +610,16 @@ pub(crate) mod trace {
 
     pub(crate) const MOST_EVENTS: usize = 1;
 
+    #[derive(Clone, Copy, Debug)]
+    pub(crate) enum Format {
+        Go,
+        Perfetto,
+    }
+
     pub(crate) struct Stream<W>(W);
 
     impl<W: Write> Stream<W> {
-        pub(crate) fn begin(out: W) -> io::Result<Self> {
+        pub(crate) fn begin(_: Format, out: W) -> io::Result<Self> {
             Ok(Stream(out))
         }
 
@@ -626,7 +632,7 @@ pub(crate) mod trace {
         }
     }
 
-    pub(crate) fn write_past(_: &flight::Past, mut out: impl Write) -> io::Result<()> {
+    pub(crate) fn write_past(_: &flight::Past, _: Format, mut out: impl Write) -> io::Result<()> {
         out.write_all(b"past")
     }
 }

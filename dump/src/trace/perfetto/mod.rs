@@ -1,0 +1,503 @@
+//! Execution traces for Perfetto: <https://ui.perfetto.dev> opens the file, and its trace processor answers SQL about it.
+//!
+//! * A track per thread: its polls, each by the name of the task, and what it wakes.
+//! * A track per task: whether it runs, is ready, or waits for what, with the stack where it waits. Tasks beyond the first
+//!   1,000 have none: the number of living tasks of their name is a counter.
+//! * A flow from each wake to the poll that it led to.
+//! * Regions of the program's own below their task, user tasks on tracks of their own, logs on the thread.
+//!
+//! In reading order:
+//! * `packet`: the messages;
+//! * `interned`: texts and stacks, brought along by the packet that uses one first;
+//! * `tracks`: which there are.
+
+mod interned;
+mod packet;
+mod tracks;
+
+use super::TraceFormat;
+use super::row::{Event, Outcome, Row, UserEvent, UserWhat};
+use super::tables::{StackNumber, Tables, TextNumber};
+use crate::stack::Frame;
+use interned::Interned;
+use packet::{DebugAnnotation, NEEDS_STATE, STATE_CLEARED, Trace, TracePacket, TrackEvent, Type};
+use prost::Message;
+use std::collections::{BTreeMap, HashMap};
+use std::io::{self, Write};
+use tracks::{Lanes, Owner, Region, Tracks};
+
+/// All packets are of one sequence.
+const SEQUENCE: u32 = 1;
+
+/// Writes an execution trace as Perfetto's protobuf. What is written between two calls of
+/// [`end_generation`](TraceFormat::end_generation) is in memory, some 40 bytes an event.
+#[derive(Debug)]
+pub struct PerfettoWriter<W> {
+    out: W,
+    pending: Vec<u8>,
+    tables: Tables,
+    interned: Interned,
+    tracks: Tracks,
+    lanes: Lanes,
+    tasks: BTreeMap<u64, Task>,
+    threads: HashMap<u64, Vec<u64>>,
+    /// The tracks of user tasks that are under way.
+    user_tasks: HashMap<u64, u64>,
+    /// By reason: the name of the state.
+    waits: HashMap<TextNumber, TextNumber>,
+    last: u64,
+    has_begun: bool,
+    flows: u64,
+}
+
+#[derive(Debug)]
+struct Task {
+    name: StackNumber,
+    track: Option<u64>,
+    state: State,
+    /// It was woken in its poll.
+    is_woken: bool,
+    /// The wake that the next poll follows.
+    flow: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Ready,
+    /// On this thread.
+    Polled(u64),
+    Waits {
+        reason: Option<TextNumber>,
+        stack: StackNumber,
+    },
+}
+
+impl<W: Write> PerfettoWriter<W> {
+    /// Of a process with this id and name.
+    pub fn new(out: W, pid: u32, name: &str) -> Self {
+        let mut writer = PerfettoWriter {
+            out,
+            pending: Vec::new(),
+            tables: Tables::default(),
+            interned: Interned::default(),
+            tracks: Tracks::new(pid),
+            lanes: Lanes::default(),
+            tasks: BTreeMap::new(),
+            threads: HashMap::new(),
+            user_tasks: HashMap::new(),
+            waits: HashMap::new(),
+            last: 0,
+            has_begun: false,
+            flows: 0,
+        };
+        let first = TracePacket {
+            sequence_flags: Some(STATE_CLEARED),
+            track_descriptor: Some(writer.tracks.process(name)),
+            ..TracePacket::default()
+        };
+        writer.packet(first);
+        writer
+    }
+
+    /// The output.
+    pub fn into_inner(self) -> W {
+        self.out
+    }
+
+    fn packet(&mut self, packet: TracePacket) {
+        let packet = TracePacket {
+            trusted_packet_sequence_id: Some(SEQUENCE),
+            sequence_flags: packet.sequence_flags.or(Some(NEEDS_STATE)),
+            ..packet
+        };
+        self.pending.extend(
+            Trace {
+                packet: vec![packet],
+            }
+            .encode_to_vec(),
+        );
+    }
+
+    /// Describes the tracks that are new.
+    fn describe(&mut self) {
+        while let Some(descriptor) = self.tracks.next_new() {
+            self.packet(TracePacket {
+                track_descriptor: Some(descriptor),
+                ..TracePacket::default()
+            });
+        }
+    }
+
+    fn event(&mut self, r#type: Type, track: u64, event: TrackEvent) {
+        self.describe();
+        let interned_data = self.interned.take_news();
+        self.packet(TracePacket {
+            timestamp: Some(self.last),
+            interned_data,
+            track_event: Some(TrackEvent {
+                r#type: Some(r#type.into()),
+                track_uuid: Some(track),
+                ..event
+            }),
+            ..TracePacket::default()
+        });
+    }
+
+    fn end(&mut self, track: u64) {
+        self.event(Type::SliceEnd, track, TrackEvent::default());
+    }
+
+    fn name(&mut self, text: TextNumber) -> Option<u64> {
+        self.interned.name(text, &self.tables)
+    }
+
+    /// A slice of a name.
+    fn begin(&mut self, track: u64, text: TextNumber, event: TrackEvent) {
+        let name_iid = self.name(text);
+        self.event(Type::SliceBegin, track, TrackEvent { name_iid, ..event });
+    }
+
+    /// Shows a state on the track of a task.
+    fn show(&mut self, track: u64, state: State) {
+        let (text, stack) = match state {
+            State::Ready => (self.tables.text("ready"), StackNumber::default()),
+            State::Polled(_) => (self.tables.text("runs"), StackNumber::default()),
+            State::Waits {
+                reason: None,
+                stack,
+            } => (self.tables.text("waits"), stack),
+            State::Waits {
+                reason: Some(reason),
+                stack,
+            } => (self.wait_name(reason), stack),
+        };
+        let callstack_iid = self.interned.stack(stack, &self.tables);
+        let event = TrackEvent {
+            callstack_iid,
+            ..TrackEvent::default()
+        };
+        self.begin(track, text, event);
+    }
+
+    fn wait_name(&mut self, reason: TextNumber) -> TextNumber {
+        if let Some(known) = self.waits.get(&reason) {
+            return *known;
+        }
+        let text = self.tables.text_of(reason).map_or("", |(_, text)| text);
+        let name = self.tables.text(&format!("waits: {text}"));
+        self.waits.insert(reason, name);
+        name
+    }
+
+    fn set_state(&mut self, id: u64, state: State) {
+        let Some(task) = self.tasks.get_mut(&id) else {
+            return;
+        };
+        task.state = state;
+        if let Some(track) = task.track {
+            self.end(track);
+            self.show(track, state);
+        }
+    }
+
+    /// Makes a task known.
+    fn add(&mut self, id: u64, name: StackNumber, state: State) {
+        let title = self.tables.root_of(name).unwrap_or_default();
+        let text = self.tables.text_of(title).map_or("", |(_, text)| text);
+        let track = self.tracks.task(id, text);
+        let task = Task {
+            name,
+            track,
+            state,
+            is_woken: false,
+            flow: None,
+        };
+        self.tasks.insert(id, task);
+        match track {
+            Some(track) => self.show(track, state),
+            None => self.count(name, 1),
+        }
+    }
+
+    /// One more, or one less, of the tasks of a name that have no track.
+    fn count(&mut self, name: StackNumber, more: i64) {
+        let title = self.tables.root_of(name).unwrap_or_default();
+        let Some((number, text)) = self.tables.text_of(title) else {
+            return;
+        };
+        let (track, value) = self.tracks.count(number, text, more);
+        let event = TrackEvent {
+            counter_value: Some(value),
+            ..TrackEvent::default()
+        };
+        self.event(Type::Counter, track, event);
+    }
+
+    fn remove(&mut self, id: u64) {
+        self.end_regions(Owner::Task(id));
+        let Some(task) = self.tasks.remove(&id) else {
+            return;
+        };
+        match task.track {
+            Some(track) => self.end(track),
+            None => self.count(task.name, -1),
+        }
+    }
+
+    fn poll_begin(&mut self, thread: u64, id: u64) {
+        if !self.tasks.contains_key(&id) {
+            self.add(id, StackNumber::default(), State::Ready);
+        }
+        // The end of that poll was lost.
+        if let Some(State::Polled(other)) = self.tasks.get(&id).map(|task| task.state) {
+            self.end_polls_from(other, id);
+        }
+        let Some(task) = self.tasks.get_mut(&id) else {
+            return;
+        };
+        let (name, flow) = (task.name, task.flow.take());
+        let title = self.tables.root_of(name);
+        let title = title.unwrap_or_else(|| self.tables.text("a task"));
+        let track = self.tracks.thread(thread);
+        let event = TrackEvent {
+            terminating_flow_ids: flow.into_iter().collect(),
+            debug_annotations: vec![number("task", id)],
+            ..TrackEvent::default()
+        };
+        self.begin(track, title, event);
+        self.threads.entry(thread).or_default().push(id);
+        self.set_state(id, State::Polled(thread));
+    }
+
+    fn poll_end(&mut self, thread: u64, id: u64, outcome: Outcome) {
+        let polls = self.threads.entry(thread).or_default();
+        let Some(at) = polls.iter().rposition(|polled| *polled == id) else {
+            return;
+        };
+        let inner = polls.split_off(at);
+        let track = self.tracks.thread(thread);
+        for inner in inner.iter().rev() {
+            self.end(track);
+            if *inner != id {
+                self.set_state(*inner, State::Ready);
+            }
+        }
+        let woken = self.tasks.get_mut(&id);
+        let woken = woken.is_some_and(|task| std::mem::take(&mut task.is_woken));
+        match outcome {
+            Outcome::Ends => self.remove(id),
+            Outcome::Waits { reason, stack } if !woken => {
+                let reason = Some(reason);
+                self.set_state(id, State::Waits { reason, stack });
+            }
+            Outcome::Waits { .. } | Outcome::Yields { .. } => self.set_state(id, State::Ready),
+        }
+    }
+
+    /// Ends all polls of a thread from that of a task on: their ends were lost.
+    fn end_polls_from(&mut self, thread: u64, id: u64) {
+        let stack = StackNumber::default();
+        self.poll_end(thread, id, Outcome::Yields { stack });
+    }
+
+    fn end_polls(&mut self, thread: u64) {
+        let outermost = self.threads.get(&thread).and_then(|polls| polls.first());
+        if let Some(outermost) = outermost.copied() {
+            self.end_polls_from(thread, outermost);
+        }
+    }
+
+    fn wake(&mut self, thread: u64, id: u64) {
+        let Some(task) = self.tasks.get(&id) else {
+            return;
+        };
+        let (name, state, is_first) = (task.name, task.state, task.flow.is_none());
+        if state == State::Ready || !is_first {
+            return;
+        }
+        self.flows += 1;
+        let flow = self.flows;
+        let track = self.tracks.thread(thread);
+        let text = self.tables.text("wakes");
+        let title = self.tables.root_of(name).unwrap_or_default();
+        let title = self.tables.text_of(title).map_or("", |(_, text)| text);
+        let event = TrackEvent {
+            flow_ids: vec![flow],
+            debug_annotations: vec![number("task", id), string("name", title)],
+            name_iid: self.interned.name(text, &self.tables),
+            ..TrackEvent::default()
+        };
+        self.event(Type::Instant, track, event);
+        if let Some(task) = self.tasks.get_mut(&id) {
+            task.flow = Some(flow);
+            task.is_woken = matches!(state, State::Polled(_));
+        }
+        if let State::Waits { .. } = state {
+            self.set_state(id, State::Ready);
+        }
+    }
+
+    fn user(&mut self, thread: u64, event: UserEvent) {
+        let owner = match self.threads.get(&thread).and_then(|polls| polls.last()) {
+            Some(task) => Owner::Task(*task),
+            None => Owner::Thread(thread),
+        };
+        let user_task = event.user_task;
+        let annotated = |user_task| TrackEvent {
+            debug_annotations: match user_task {
+                0 => Vec::new(),
+                known => vec![number("user task", known)],
+            },
+            ..TrackEvent::default()
+        };
+        match event.what {
+            UserWhat::TaskBegin { parent, name } => {
+                if user_task == 0 || self.user_tasks.contains_key(&user_task) {
+                    return;
+                }
+                let title = self.tables.text_of(name).map_or("", |(_, text)| text);
+                let track = self.tracks.user_task(title);
+                self.user_tasks.insert(user_task, track);
+                let mut event = annotated(user_task);
+                if parent != 0 {
+                    event.debug_annotations.push(number("parent", parent));
+                }
+                self.begin(track, name, event);
+            }
+            UserWhat::TaskEnd => {
+                if let Some(track) = self.user_tasks.remove(&user_task) {
+                    self.end(track);
+                    self.tracks.user_task_ended(track);
+                }
+            }
+            UserWhat::RegionBegin { name } => {
+                let above = match owner {
+                    Owner::Task(task) => self.tasks.get(&task).and_then(|task| task.track),
+                    Owner::Thread(thread) => Some(self.tracks.thread(thread)),
+                };
+                let region = Region { user_task, name };
+                let track = self
+                    .lanes
+                    .begin(owner, region, || self.tracks.regions(above));
+                self.begin(track, name, annotated(user_task));
+            }
+            UserWhat::RegionEnd { name } => {
+                if let Some(track) = self.lanes.end(owner, Region { user_task, name }) {
+                    self.end(track);
+                }
+            }
+            UserWhat::Log { category, message } => {
+                let text = self.tables.text_of(message).map_or("", |(_, text)| text);
+                let mut event = annotated(user_task);
+                event.debug_annotations.push(string("message", text));
+                event.name_iid = self.name(category);
+                let track = self.tracks.thread(thread);
+                self.event(Type::Instant, track, event);
+            }
+        }
+    }
+
+    fn end_regions(&mut self, owner: Owner) {
+        for track in self.lanes.end_all(owner) {
+            self.end(track);
+        }
+    }
+}
+
+impl<W: Write> TraceFormat for PerfettoWriter<W> {
+    fn text(&mut self, text: &str) -> TextNumber {
+        self.tables.text(text)
+    }
+
+    fn message(&mut self, text: &str) -> TextNumber {
+        self.tables.message(text)
+    }
+
+    fn stack(&mut self, frames: &[Frame]) -> StackNumber {
+        self.tables.stack(frames)
+    }
+
+    fn alive(&mut self, task: u64, name: StackNumber, waits: Option<StackNumber>) {
+        if self.has_begun || self.tasks.contains_key(&task) {
+            return;
+        }
+        let state = match waits {
+            Some(stack) => State::Waits {
+                reason: None,
+                stack,
+            },
+            None => State::Ready,
+        };
+        // Their slices begin when the trace does.
+        self.last = 1;
+        self.add(task, name, state);
+    }
+
+    fn worker(&mut self, thread: u64) {
+        self.tracks.worker(thread);
+    }
+
+    fn thread_ended(&mut self, thread: u64) {
+        self.end_polls(thread);
+        self.end_regions(Owner::Thread(thread));
+        self.threads.remove(&thread);
+    }
+
+    fn begin_generation(&mut self, at_ns: u64) -> io::Result<()> {
+        self.end_generation()?;
+        self.has_begun = true;
+        self.last = self.last.max(at_ns);
+        Ok(())
+    }
+
+    fn row(&mut self, row: &Row) {
+        if !self.has_begun {
+            return;
+        }
+        self.last = self.last.max(row.at_ns);
+        let thread = row.thread;
+        match row.event {
+            Event::Spawn { task, name, .. } => {
+                if !self.tasks.contains_key(&task) {
+                    self.add(task, name, State::Ready);
+                }
+            }
+            Event::PollBegin { task } | Event::ClosureBegin { task, .. } => {
+                self.poll_begin(thread, task);
+            }
+            Event::PollEnd { task, outcome } => self.poll_end(thread, task, outcome),
+            Event::Wake { task, .. } => self.wake(thread, task),
+            Event::Drop { task } => {
+                if let Some(State::Polled(on)) = self.tasks.get(&task).map(|task| task.state) {
+                    self.end_polls_from(on, task);
+                }
+                self.remove(task);
+            }
+            Event::Park => self.end_polls(thread),
+            Event::Unpark => {}
+            Event::User(event) => self.user(thread, event),
+        }
+    }
+
+    fn end_generation(&mut self) -> io::Result<()> {
+        self.tables.forget_messages();
+        self.out.write_all(&std::mem::take(&mut self.pending))?;
+        self.out.flush()
+    }
+}
+
+fn number(name: &str, value: u64) -> DebugAnnotation {
+    DebugAnnotation {
+        name: Some(name.to_owned()),
+        uint_value: Some(value),
+        string_value: None,
+    }
+}
+
+fn string(name: &str, value: &str) -> DebugAnnotation {
+    DebugAnnotation {
+        name: Some(name.to_owned()),
+        uint_value: None,
+        string_value: Some(value.to_owned()),
+    }
+}
