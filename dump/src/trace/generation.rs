@@ -57,6 +57,7 @@ pub(super) enum Code {
 pub(super) enum Structure {
     Stack,
     Text,
+    CpuSample,
 }
 
 impl Structure {
@@ -65,6 +66,7 @@ impl Structure {
         match self {
             Structure::Stack => (2, 3),
             Structure::Text => (4, 5),
+            Structure::CpuSample => (6, 7),
         }
     }
 }
@@ -78,6 +80,7 @@ pub(super) struct Generation {
     open: BTreeMap<u64, Batch>,
     stacks: Vec<u8>,
     texts: Vec<u8>,
+    samples: Vec<u8>,
     sealed: Vec<u8>,
 }
 
@@ -97,6 +100,7 @@ impl Generation {
             open: BTreeMap::new(),
             stacks: Vec::new(),
             texts: Vec::new(),
+            samples: Vec::new(),
             sealed: Vec::new(),
         };
         let mut frequency = vec![FREQUENCY];
@@ -109,6 +113,17 @@ impl Generation {
     pub(super) fn event(&mut self, at: u64, thread: u64, code: Code, arguments: &[u64]) {
         self.last = at.max(self.last + 1);
         self.put(self.last, thread, code, arguments);
+    }
+
+    /// Adds a CPU sample, later than all before: thread, proc, task, stack.
+    pub(super) fn cpu_sample(&mut self, at: u64, arguments: &[u64]) {
+        self.last = at.max(self.last + 1);
+        let mut record = Vec::new();
+        put_number(&mut record, self.last);
+        for argument in arguments {
+            put_number(&mut record, *argument);
+        }
+        self.structure(Structure::CpuSample, &record);
     }
 
     /// Adds what was so when the generation began. Before any event.
@@ -155,6 +170,7 @@ impl Generation {
         match table {
             Structure::Stack => &mut self.stacks,
             Structure::Text => &mut self.texts,
+            Structure::CpuSample => &mut self.samples,
         }
     }
 
@@ -182,6 +198,7 @@ impl Generation {
         let tables = [
             std::mem::take(&mut self.stacks),
             std::mem::take(&mut self.texts),
+            std::mem::take(&mut self.samples),
         ];
         for table in tables {
             self.seal(NO_THREAD, self.began, &table);

@@ -62,6 +62,25 @@ pub enum Event {
     Unpark,
     /// It says something of what it does, in the task that it polls. A thread outside of any has a goroutine of its own for it.
     User(UserEvent),
+    /// The task that it polls blocks it (`block_in_place`): shown as a system call, in which no proc is held. [`Event::InPlaceEnd`] or
+    /// the end of the poll ends it.
+    InPlaceBegin,
+    /// The task that it polls goes on as before.
+    InPlaceEnd,
+    /// It used the CPU for one more period of a CPU profile.
+    CpuSample {
+        /// The task that it polls; 0 for none.
+        task: u64,
+        /// Where it was.
+        stack: StackNumber,
+    },
+    /// A number of the process, from now on.
+    Counter {
+        /// Which.
+        name: TextNumber,
+        /// Its value. Go's format has no place for it.
+        value: u64,
+    },
 }
 
 /// What a program says of what it does: the tasks, regions and logs of Go's `runtime/trace`.

@@ -35,6 +35,8 @@ const SYSCALL: u64 = 3;
 const WAITING: u64 = 4;
 const PROC_RUNNING: u64 = 1;
 const PROC_IDLE: u64 = 2;
+/// A thread without a proc.
+const NO_PROC: u64 = u64::MAX;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Status {
@@ -247,6 +249,19 @@ impl Schedule {
                 self.worker(thread);
                 self.start_proc(thread, &mut emit);
             }
+            Event::InPlaceBegin => self.in_place_begin(thread, &mut emit),
+            Event::InPlaceEnd => self.in_place_end(thread, &mut emit),
+            Event::CpuSample { task, stack } => {
+                let proc = self.threads.get(&thread).and_then(|thread| thread.proc);
+                let arguments = [
+                    thread,
+                    proc.map_or(NO_PROC, u64::from),
+                    task,
+                    emit.tables.used_stack(stack),
+                ];
+                emit.generation.cpu_sample(emit.at, &arguments);
+            }
+            Event::Counter { .. } => {}
             Event::User(event) => {
                 if user::can_speak(thread) {
                     self.user(thread, event, &mut emit);
@@ -311,6 +326,28 @@ impl Schedule {
         known.is_closure = true;
         known.stack = stack;
         self.enter_syscall(thread, task, emit);
+    }
+
+    fn in_place_begin(&mut self, thread: u64, emit: &mut Emit<'_>) {
+        let Some(task) = self.innermost(thread) else {
+            return;
+        };
+        if let Some(known) = self.tasks.get_mut(&task)
+            && known.status == Status::Running
+        {
+            known.stack = known.name;
+            self.enter_syscall(thread, task, emit);
+        }
+    }
+
+    fn in_place_end(&mut self, thread: u64, emit: &mut Emit<'_>) {
+        let Some(task) = self.innermost(thread) else {
+            return;
+        };
+        let known = &self.tasks[&task];
+        if known.status == Status::Syscall && !known.is_closure {
+            self.leave_syscall(thread, task, emit);
+        }
     }
 
     fn poll_end(&mut self, thread: u64, task: u64, outcome: Outcome, emit: &mut Emit<'_>) {

@@ -31,7 +31,7 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        20 => (0_u8..18, 1_u64..4, 0_u64..6, 0_u64..1000)
+        20 => (0_u8..22, 1_u64..4, 0_u64..6, 0_u64..1000)
             .prop_map(|(kind, thread, task, after)| Step::Event(kind, thread, task, after)),
         1 => Just(Step::Generation),
         1 => (1_u64..4).prop_map(Step::ThreadEnds),
@@ -95,6 +95,13 @@ fn write(steps: &[Step], trace: &mut dyn TraceFormat) {
                             stack,
                         })
                     }
+                    14 => Event::InPlaceBegin,
+                    15 => Event::InPlaceEnd,
+                    16 => Event::CpuSample { task, stack },
+                    17 => Event::Counter {
+                        name: reason,
+                        value: task,
+                    },
                     _ if task.is_multiple_of(2) => Event::Park,
                     _ => Event::Unpark,
                 };

@@ -4,6 +4,7 @@
 //! that are new. Names of tasks and threads are looked up then, while their owners are alive.
 
 use super::cpu_timers::{Sampling, StartError};
+use super::trace_session;
 use crate::clock;
 use crate::labels::LabelSet;
 use crate::registry::names::{self, NameNumber};
@@ -185,6 +186,7 @@ impl Collection {
         // Outside of the ring: looking up names takes locks.
         let mut samples = Vec::new();
         self.sampling.drain(|sample| samples.push(sample));
+        trace_session::add_samples(&samples);
         for sample in samples {
             self.add(sample);
         }

@@ -10,10 +10,12 @@ use crate::primitive::Ordering;
 use crate::registry::slab;
 use crate::registry::task::View;
 use crate::registry::threads::{self, Role, Thread};
+use crate::source::cpu::Sample;
 use crate::source::trace::{self, Happened, What};
+use crate::sys::status_file::StatusFile;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a thread may take between its clock and its entry. One that is preempted there for longer has its entry in the next
 /// part, with the time at which that begins.
@@ -26,7 +28,48 @@ pub(crate) struct Round {
     /// Entries that found no room.
     pub(crate) lost: u64,
     segments: Vec<Segment>,
+    /// Of a CPU profile that is taken at the same time. They come as late as that looks at them, 50 ms.
+    samples: Vec<Arc<Sample>>,
+    counters: Option<Counters>,
 }
+
+/// Numbers of the process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counters {
+    pub(crate) at: Ticks,
+    pub(crate) resident_bytes: Option<u64>,
+    /// Tasks in the queues that the workers of a runtime share.
+    pub(crate) queued: u64,
+}
+
+impl Counters {
+    /// How often they are read.
+    const EVERY: Duration = Duration::from_millis(500);
+
+    /// Reads them: some 20 us.
+    fn read() -> Self {
+        Counters {
+            at: clock::ticks(),
+            resident_bytes: StatusFile::read().bytes("VmRSS:"),
+            queued: queued(),
+        }
+    }
+}
+
+#[cfg(feature = "rt")]
+fn queued() -> u64 {
+    let runtimes = crate::source::metrics::all();
+    runtimes.iter().map(|runtime| runtime.global_queue).sum()
+}
+
+/// Without a runtime there is none.
+#[cfg(not(feature = "rt"))]
+fn queued() -> u64 {
+    0
+}
+
+/// CPU samples that wait for a reader, at most: those of 5 s of 32 CPUs at 100 a second.
+const MOST_SAMPLES: usize = 16_000;
 
 /// How many bytes of rounds wait for a reader that is slow, at most: a million events. More are dropped, and counted.
 const MOST_BYTES: usize = 8 << 20;
@@ -43,7 +86,10 @@ impl Round {
     /// How much memory it takes.
     pub(crate) fn bytes(&self) -> usize {
         let segments = self.segments.iter();
-        segments.map(|segment| size_of_val(&*segment.words)).sum()
+        let words: usize = segments.map(|segment| size_of_val(&*segment.words)).sum();
+        let samples = self.samples.iter();
+        let samples = samples.map(|sample| size_of::<Sample>() + size_of_val(&*sample.pcs));
+        words + samples.sum::<usize>()
     }
 
     /// The same time without events: they are lost.
@@ -54,8 +100,10 @@ impl Round {
         let dropped: usize = self.segments.iter().map(entries).sum();
         Round {
             until: self.until,
-            lost: self.lost + dropped as u64,
+            lost: self.lost + (dropped + self.samples.len()) as u64,
             segments: Vec::new(),
+            samples: Vec::new(),
+            counters: self.counters,
         }
     }
 
@@ -113,6 +161,9 @@ struct Session {
     marks: HashMap<ChunkNumber, Mark>,
     lost: u64,
     queues: Vec<Weak<Queue>>,
+    /// What the next round has.
+    samples: Vec<Arc<Sample>>,
+    counted: Option<Instant>,
 }
 
 static SESSION: Mutex<Option<Session>> = Mutex::new(None);
@@ -129,6 +180,8 @@ impl Session {
             marks: HashMap::new(),
             lost: trace::lost(),
             queues: Vec::new(),
+            samples: Vec::new(),
+            counted: None,
         };
         // What an earlier trace has left.
         session.collect();
@@ -163,9 +216,11 @@ impl Session {
         self.chunks.stock();
         let lost_before = std::mem::replace(&mut self.lost, trace::lost());
         let round = Arc::new(Round {
+            counters: self.counters(),
             until: clock::ticks(),
             lost: self.lost - lost_before,
             segments,
+            samples: std::mem::take(&mut self.samples),
         });
         self.queues.retain(|queue| match queue.upgrade() {
             Some(queue) => {
@@ -174,6 +229,28 @@ impl Session {
             }
             None => false,
         });
+    }
+}
+
+impl Session {
+    /// The numbers of the process, if it is time for them.
+    fn counters(&mut self) -> Option<Counters> {
+        let is_due = self
+            .counted
+            .is_none_or(|at| at.elapsed() >= Counters::EVERY);
+        is_due.then(|| {
+            self.counted = Some(Instant::now());
+            Counters::read()
+        })
+    }
+}
+
+/// Adds what a CPU profile has seen, if anything is recorded.
+pub(crate) fn add_samples(samples: &[Sample]) {
+    if let Some(session) = &mut *lock(&SESSION) {
+        let room = MOST_SAMPLES.saturating_sub(session.samples.len());
+        let kept = &samples[..samples.len().min(room)];
+        session.samples.extend(kept.iter().cloned().map(Arc::new));
     }
 }
 
@@ -251,6 +328,8 @@ impl Drop for Recording {
 #[derive(Debug, Default)]
 pub(crate) struct Parts {
     pending: Vec<Happened>,
+    samples: Vec<Arc<Sample>>,
+    counters: Vec<Counters>,
     lost: u64,
 }
 
@@ -258,6 +337,9 @@ pub(crate) struct Parts {
 #[derive(Debug)]
 pub(crate) struct Part {
     pub(crate) happened: Vec<Happened>,
+    /// In the order of their times.
+    pub(crate) samples: Vec<Arc<Sample>>,
+    pub(crate) counters: Vec<Counters>,
     pub(crate) until: Ticks,
     pub(crate) lost: u64,
 }
@@ -278,6 +360,10 @@ impl Parts {
     ) -> usize {
         for round in rounds {
             self.lost += round.lost;
+            let samples = round.samples.iter().filter(|sample| sample.at >= began);
+            self.samples.extend(samples.map(Arc::clone));
+            self.counters
+                .extend(round.counters.filter(|read| read.at >= began));
             round.read(|happened| {
                 if happened.at >= began {
                     self.pending.push(happened);
@@ -296,7 +382,11 @@ impl Parts {
             .pending
             .partition_point(|happened| happened.at <= until);
         let later = self.pending.split_off(later);
+        let mut samples = std::mem::take(&mut self.samples);
+        samples.sort_by_key(|sample| sample.at);
         Part {
+            samples,
+            counters: std::mem::take(&mut self.counters),
             happened: std::mem::replace(&mut self.pending, later),
             until,
             lost: std::mem::take(&mut self.lost),

@@ -9,6 +9,7 @@ use super::goroutine::missing;
 use super::leaf_stacks::{Innermost, expand, locations};
 use super::mappings::mappings;
 use crate::ask::cpu_session::{CpuTime, Seen};
+use crate::stack::raw::FutureMeta;
 use crate::stack::unwind;
 use crate::symbol::name::Names;
 use crate::symbol::resolver::{Resolver, resolver};
@@ -44,8 +45,8 @@ impl Cpu {
         unwind::refresh();
         let conditions = conditions::now();
         let mut resolver = resolver();
-        let named = |seen: &Seen| (stack(seen, &mut resolver), labels(seen));
-        let (mut stacks, labels): (Vec<Stack>, Vec<_>) = time.stacks.keys().map(named).unzip();
+        let both = |seen: &Seen| (stack(seen, &mut resolver), labels(seen));
+        let (mut stacks, labels): (Vec<Stack>, Vec<_>) = time.stacks.keys().map(both).unzip();
         for stack in &mut stacks {
             crates.condense(stack);
         }
@@ -122,8 +123,20 @@ fn labels(seen: &Seen) -> Vec<(&'static str, Arc<str>)> {
 }
 
 fn stack(seen: &Seen, resolver: &mut Resolver) -> Stack {
-    let mut steps = expand(&seen.pcs, Innermost::Instruction, seen.root(), resolver);
-    if seen.root().is_none() && seen.spawned_at.is_some() {
+    let is_foreign = seen.root().is_none() && seen.spawned_at.is_some();
+    named(&seen.pcs, seen.elided, seen.root(), is_foreign, resolver)
+}
+
+/// The stack of a sample, with names.
+pub(super) fn named(
+    pcs: &[usize],
+    elided: u32,
+    root: Option<&'static FutureMeta>,
+    is_foreign: bool,
+    resolver: &mut Resolver,
+) -> Stack {
+    let mut steps = expand(pcs, Innermost::Instruction, root, resolver);
+    if is_foreign {
         // A task spawned through plain tokio: nothing of ours is on its stack, and it ends where tokio polls it.
         let end = steps
             .iter()
@@ -138,7 +151,7 @@ fn stack(seen: &Seen, resolver: &mut Resolver) -> Stack {
     }
     Stack {
         trunk: locations(&steps, Names::Short),
-        elided: (seen.elided > 0).then_some((seen.pcs.len() / 2, seen.elided)),
+        elided: (elided > 0).then_some((pcs.len() / 2, elided)),
         ..Stack::default()
     }
 }

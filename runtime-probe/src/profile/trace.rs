@@ -9,8 +9,9 @@ mod said;
 mod start;
 
 use crate::ask::flight::Past;
-use crate::ask::trace_session::{self as trace, Part, Parts, Recording};
+use crate::ask::trace_session::{self as trace, Counters, Part, Parts, Recording};
 use crate::clock::{Scale, Ticks};
+use crate::source::cpu::Sample;
 use crate::source::regions::next_id;
 use crate::source::trace::{Ended, Happened, RecordName, What};
 use crate::symbol::resolver::resolver;
@@ -162,13 +163,23 @@ impl<'w> Trace<'w> {
                 0
             }
         };
+        let mut samples = part.samples.iter().peekable();
+        let mut counters = part.counters.iter().peekable();
         for (at, (happened, id)) in part.happened.iter().zip(&ids).enumerate().skip(first) {
+            while let Some(sample) = samples.next_if(|sample| sample.at <= happened.at) {
+                self.cpu_sample(sample, &scale);
+            }
+            while let Some(counters) = counters.next_if(|read| read.at <= happened.at) {
+                self.counters(counters, &scale);
+            }
             if at % 8192 == 0 {
                 // The threads go on meanwhile.
                 trace::collect();
             }
             self.happened(happened, *id, &scale);
         }
+        samples.for_each(|sample| self.cpu_sample(sample, &scale));
+        counters.for_each(|counters| self.counters(counters, &scale));
         if part.lost > 0 {
             let text = format!("{} events were lost: no buffer was empty", part.lost);
             self.remark(&text, part.until, &scale);
@@ -373,6 +384,30 @@ impl<'w> Trace<'w> {
             }
             What::Unpark => self.row(at, thread, Event::Unpark, scale),
             What::Said(said) => self.said(happened, said, scale),
+            What::InPlace(true) => self.row(at, thread, Event::InPlaceBegin, scale),
+            What::InPlace(false) => self.row(at, thread, Event::InPlaceEnd, scale),
+        }
+    }
+
+    fn cpu_sample(&mut self, sample: &Sample, scale: &Scale) {
+        let stack = self.names.sample(sample, &mut *self.writer);
+        let task = sample.polled.id;
+        for _ in 0..sample.periods {
+            let event = Event::CpuSample { task, stack };
+            self.row(sample.at, sample.tid.into(), event, scale);
+        }
+    }
+
+    fn counters(&mut self, counters: &Counters, scale: &Scale) {
+        let numbers = [
+            ("memory (RSS), bytes", counters.resident_bytes),
+            ("tasks in shared queues", Some(counters.queued)),
+        ];
+        for (name, value) in numbers {
+            let Some(value) = value else { continue };
+            let name = self.writer.text(name);
+            let thread = u64::from(std::process::id());
+            self.row(counters.at, thread, Event::Counter { name, value }, scale);
         }
     }
 

@@ -7,6 +7,7 @@
 //! us keeps it. One that takes it from us has it, too, and gets none of our signals (see `ask::cpu_timers`).
 
 use super::polled_task::PolledTask;
+use crate::clock::{self, Ticks};
 use crate::events::ring::Ring;
 use crate::primitive::{self, Ordering};
 use crate::sampling;
@@ -22,7 +23,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Words of an entry before its addresses; see [`Sample::read`].
-const HEAD: usize = 2 + PolledTask::WORDS;
+const HEAD: usize = 3 + PolledTask::WORDS;
 
 /// What the handler needs. Made for the first profile and never given back: a late handler may be using it.
 struct Kit {
@@ -74,6 +75,7 @@ pub(crate) fn lost() -> u64 {
 /// One look at a thread.
 #[derive(Clone, Debug)]
 pub(crate) struct Sample {
+    pub(crate) at: Ticks,
     /// Periods of CPU time that it stands for.
     pub(crate) periods: u32,
     pub(crate) tid: u32,
@@ -105,6 +107,7 @@ fn on_tick(delivery: &Delivery) {
         let head = [
             u64::from(overrun.saturating_add(1)) << 32 | u64::from(thread::id()),
             trace.elided() as u64,
+            clock::ticks(),
         ];
         let head = head.into_iter().chain(polled.words());
         let pcs = trace.iter().map(|frame| frame.pc as u64);
@@ -118,9 +121,10 @@ fn on_tick(delivery: &Delivery) {
 impl Sample {
     /// What the handler wrote.
     fn read(words: &[u64]) -> Option<Sample> {
-        let (&[periods_and_tid, elided], rest) = words.split_first_chunk()?;
+        let (&[periods_and_tid, elided, at], rest) = words.split_first_chunk()?;
         let (polled, pcs) = rest.split_first_chunk()?;
         Some(Sample {
+            at,
             periods: (periods_and_tid >> 32) as u32,
             tid: periods_and_tid as u32,
             polled: PolledTask::read(polled),

@@ -61,10 +61,12 @@ enum Code {
     ClosureBegin,
     /// What the program says, see [`said`].
     Said,
+    /// The innermost poll blocks its thread, which has given its worker away (1), or does so no longer (0).
+    InPlace,
 }
 
 impl Code {
-    const ALL: [Code; 13] = [
+    const ALL: [Code; 14] = [
         Code::PollBegin,
         Code::FirstPollBegin,
         Code::PollWaits,
@@ -78,6 +80,7 @@ impl Code {
         Code::Unpark,
         Code::ClosureBegin,
         Code::Said,
+        Code::InPlace,
     ];
 
     fn of(number: u8) -> Option<Code> {
@@ -231,6 +234,37 @@ pub(super) fn foreign_poll(record: &Record, slot: &Slot, began: Ticks, now: Tick
     }
 }
 
+/// `closure`, which runs in the place of a worker.
+#[cfg(feature = "rt-multi-thread")]
+pub(crate) fn in_place<R>(closure: impl FnOnce() -> R) -> impl FnOnce() -> R {
+    /// However the closure ends.
+    struct InPlace(bool);
+    impl Drop for InPlace {
+        fn drop(&mut self) {
+            if self.0 {
+                note_in_place(0);
+            }
+        }
+    }
+    move || {
+        let is_told = Demand::Trace.is_on();
+        if is_told {
+            note_in_place(1);
+        }
+        let _in_place = InPlace(is_told);
+        closure()
+    }
+}
+
+#[cfg(feature = "rt-multi-thread")]
+#[cold]
+fn note_in_place(is_in_place: u64) {
+    if waker::is_polling() {
+        let slot = threads::slot();
+        write(slot, clock::ticks(), Code::InPlace, is_in_place, [0; 2]);
+    }
+}
+
 /// A worker has nothing to do.
 #[cfg(feature = "rt")]
 #[cold]
@@ -319,6 +353,8 @@ pub(crate) enum What {
         id: u64,
     },
     Said(Said),
+    /// The innermost poll blocks its thread, or does so no longer.
+    InPlace(bool),
 }
 
 /// What a thread did, and when.
@@ -375,6 +411,7 @@ impl Happened {
             Code::Park => What::Park,
             Code::Unpark => What::Unpark,
             Code::ClosureBegin => What::ClosureBegin { record, id: first },
+            Code::InPlace => What::InPlace(entry.payload != 0),
             Code::Said => What::Said(Said::read(entry)?),
         };
         Some(Happened {

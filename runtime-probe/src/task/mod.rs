@@ -19,6 +19,8 @@ pub use join_set::JoinSet;
 pub use local::{LocalSet, spawn_local};
 pub use tokio::task::*;
 
+#[cfg(feature = "rt-multi-thread")]
+use crate::source::trace::in_place;
 use std::future::Future;
 
 /// [`tokio::task::spawn`], instrumented: the same task, id, results and panics. Costs a record of 192 bytes and about
@@ -50,7 +52,8 @@ where
     spawning::spawn_blocking!(f, |f| tokio::task::spawn_blocking(f))
 }
 
-/// [`tokio::task::block_in_place`]. The task goes on being shown as running: it is, in the closure.
+/// [`tokio::task::block_in_place`]. The task goes on being shown as running: it is, in the closure. In an execution trace it is
+/// shown as a system call.
 ///
 /// # Panics
 /// As tokio's: on a current-thread runtime.
@@ -61,5 +64,5 @@ pub fn block_in_place<F, R>(f: F) -> R
 where
     F: FnOnce() -> R,
 {
-    tokio::task::block_in_place(f)
+    tokio::task::block_in_place(in_place(f))
 }

@@ -3,6 +3,7 @@
 //! * A track per thread: its polls, each by the name of the task, and what it wakes.
 //! * A track per task: whether it runs, is ready, or waits for what, with the stack where it waits. Tasks beyond the first
 //!   1,000 have none: the number of living tasks of their name is a counter.
+//! * CPU samples on their thread, numbers of the process as counters.
 //! * A flow from each wake to the poll that it led to.
 //! * Regions of the program's own below their task, user tasks on tracks of their own, logs on the thread.
 //!
@@ -397,6 +398,25 @@ impl<W: Write> PerfettoWriter<W> {
         }
     }
 
+    /// The innermost poll of a thread blocks it, or does so no longer.
+    fn in_place(&mut self, thread: u64, is_in_place: bool) {
+        let task = self.threads.get(&thread).and_then(|polls| polls.last());
+        let Some(id) = task.copied() else {
+            return;
+        };
+        let Some(track) = self.tasks.get(&id).and_then(|task| task.track) else {
+            return;
+        };
+        self.end(track);
+        match is_in_place {
+            true => {
+                let text = self.tables.text("blocks in place");
+                self.begin(track, text, TrackEvent::default());
+            }
+            false => self.show(track, State::Polled(thread)),
+        }
+    }
+
     fn end_regions(&mut self, owner: Owner) {
         for track in self.lanes.end_all(owner) {
             self.end(track);
@@ -476,6 +496,29 @@ impl<W: Write> TraceFormat for PerfettoWriter<W> {
             Event::Park => self.end_polls(thread),
             Event::Unpark => {}
             Event::User(event) => self.user(thread, event),
+            Event::InPlaceBegin => self.in_place(thread, true),
+            Event::InPlaceEnd => self.in_place(thread, false),
+            Event::CpuSample { stack, .. } => {
+                let text = self.tables.text("CPU sample");
+                let event = TrackEvent {
+                    name_iid: self.name(text),
+                    callstack_iid: self.interned.stack(stack, &self.tables),
+                    ..TrackEvent::default()
+                };
+                let track = self.tracks.thread(thread);
+                self.event(Type::Instant, track, event);
+            }
+            Event::Counter { name, value } => {
+                let Some((number, text)) = self.tables.text_of(name) else {
+                    return;
+                };
+                let track = self.tracks.counter(number, text);
+                let event = TrackEvent {
+                    counter_value: i64::try_from(value).ok(),
+                    ..TrackEvent::default()
+                };
+                self.event(Type::Counter, track, event);
+            }
         }
     }
 

@@ -25,6 +25,8 @@ pub(super) struct Tracks {
     threads: HashSet<u64>,
     workers: Vec<u64>,
     tasks: usize,
+    /// By number of the name.
+    counters: HashMap<u64, u64>,
     /// By number of the name: the track, and how many tasks there are.
     counts: HashMap<u64, (u64, i64)>,
     /// Tracks of user tasks that are over, for the next ones of that name.
@@ -41,6 +43,7 @@ impl Tracks {
             threads: HashSet::new(),
             workers: Vec::new(),
             tasks: 0,
+            counters: HashMap::new(),
             counts: HashMap::new(),
             idle: HashMap::new(),
             names: HashMap::new(),
@@ -112,19 +115,31 @@ impl Tracks {
         })
     }
 
+    fn add_counter(&mut self, parent: u64, name: &str) -> u64 {
+        let track = self.add(parent, name);
+        if let Some(descriptor) = self.new.back_mut() {
+            descriptor.counter = Some(CounterDescriptor {
+                unit: Some(Unit::Count.into()),
+            });
+        }
+        track
+    }
+
+    /// Of a number of the process.
+    pub(super) fn counter(&mut self, number: u64, name: &str) -> u64 {
+        if let Some(known) = self.counters.get(&number) {
+            return *known;
+        }
+        let track = self.add_counter(PROCESS, name);
+        self.counters.insert(number, track);
+        track
+    }
+
     /// Of the tasks of a name that have none of their own; and how many there are now.
     pub(super) fn count(&mut self, number: u64, name: &str, more: i64) -> (u64, i64) {
         let track = match self.counts.get(&number) {
             Some((track, _)) => *track,
-            None => {
-                let track = self.add(SITES, name);
-                if let Some(descriptor) = self.new.back_mut() {
-                    descriptor.counter = Some(CounterDescriptor {
-                        unit: Some(Unit::Count.into()),
-                    });
-                }
-                track
-            }
+            None => self.add_counter(SITES, name),
         };
         let (_, count) = self.counts.entry(number).or_insert((track, 0));
         *count += more;

@@ -1,12 +1,14 @@
 //! What tasks, waits and threads are called in a trace. Each is named once.
 
 use crate::ask::trace_session as trace;
+use crate::profile::cpu;
 use crate::profile::goroutine::named;
 use crate::profile::leaf_stacks::assemble;
 use crate::registry::sites::Site;
 use crate::registry::task::Spawn;
 use crate::snapshot::remaining::Remaining;
 use crate::snapshot::tasks::SpawnSite;
+use crate::source::cpu::Sample;
 use crate::stack::raw::{FutureMeta, WaitSet};
 use crate::symbol::name::Names;
 use crate::symbol::reason::Reason;
@@ -68,6 +70,8 @@ pub(super) struct Naming {
     /// By the address of the set.
     waits: HashMap<usize, Wait>,
     threads: HashMap<u32, StackNumber>,
+    /// By addresses, and the future at the root.
+    samples: HashMap<(Box<[usize]>, usize), StackNumber>,
 }
 
 impl Naming {
@@ -157,6 +161,27 @@ impl Naming {
             Some(known) => *known,
             None => self.wait(waits, writer, &mut resolver()),
         }
+    }
+
+    /// Where a CPU sample was taken.
+    pub(super) fn sample(&mut self, sample: &Sample, writer: &mut dyn TraceFormat) -> StackNumber {
+        let polled = &sample.polled;
+        let root = polled
+            .root
+            .map_or(0, |root| std::ptr::from_ref(root).addr());
+        let key = (sample.pcs.clone(), root);
+        *self.samples.entry(key).or_insert_with(|| {
+            let is_foreign = polled.root.is_none() && polled.id != 0;
+            let mut resolver = resolver();
+            let stack = cpu::named(
+                &sample.pcs,
+                sample.elided,
+                polled.root,
+                is_foreign,
+                &mut resolver,
+            );
+            writer.stack(&frames(&stack))
+        })
     }
 
     /// A thread outside of any task.

@@ -163,7 +163,7 @@ impl Start {
                     }
                 }
                 What::Dropped { record, .. } => remove(&mut tasks, record, at),
-                What::Park | What::Unpark | What::Said(_) => {}
+                What::Park | What::Unpark | What::Said(_) | What::InPlace(_) => {}
             }
         }
         tasks
@@ -199,7 +199,8 @@ impl Start {
                 | What::ForeignPoll { .. }
                 | What::Park
                 | What::Unpark
-                | What::Said(_) => continue,
+                | What::Said(_)
+                | What::InPlace(_) => continue,
             };
             if !seen.insert(record) {
                 continue;
