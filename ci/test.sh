@@ -61,6 +61,7 @@ licences            | release | rust deny.toml     | licences, and crates in two
 leaf-table-ways     | release | rust ci/leaf_table.sh | every leaf: release builds, symbols only, stripped; first: runtime-probe/tests/semantics.rs | leaf_table_ways
 pid-ways            | release | rust ci/pid_ways.sh | dumps of a process: the oldest tokio, fat LTO, DWARF 5, packed split debug information; first: dump/cli/tests/pid.rs | pid_ways
 pid-services        | release | rust ci/pid_services.sh ci/services.sh | dumps of processes: axum, tonic, reqwest, sqlx, redis, and the shop under load, 100 times; first: dump/cli/tests/pid.rs | pid_services
+trace-readers       | release | rust ci/trace_readers.sh | traces of the tests, read by Go 1.23 to 1.26; first: runtime-probe/tests/trace.rs | bash ci/trace_readers.sh
 fuzz                | release | rust ci/fuzz.sh    | made-up bytes for what reads strangers' bytes; first: dump/tests/arbitrary.rs | bash ci/fuzz.sh
 memcheck            | release | rust ci/memcheck.sh | a stress run under valgrind; first: runtime-probe/tests/stress.rs | memcheck
 console-subscriber  | release | rust               | what we send beside what console-subscriber sends; first: runtime-probe/console/tests/many.rs | cargo_test -p runtime-probe-console --features subscriber --test subscriber
