@@ -650,8 +650,7 @@ fn the_watchdog_writes_what_the_flight_recorder_has() {
     let Some(go) = Go::find("trace_watchdog") else {
         return;
     };
-    let directory = go.file("dumps", b"");
-    std::fs::remove_file(&directory).unwrap();
+    let directory = go.file("beside", b"").with_file_name("dumps");
     let _ = std::fs::remove_dir_all(&directory);
     std::fs::create_dir_all(&directory).unwrap();
     let mut command = Application::command();

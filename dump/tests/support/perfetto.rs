@@ -28,7 +28,7 @@ impl Perfetto {
 
     /// What is in the last of these files, as JSON; why one of them is refused.
     pub fn read(&self, files: &[PathBuf]) -> Result<String, String> {
-        let script = above("dump/tests/support/perfetto.py").expect("the reader's source");
+        let script = above("dump/tests/support/read_perfetto.py").expect("the reader's source");
         let output = Command::new(&self.python)
             .arg(script)
             .args(files)

@@ -43,15 +43,15 @@ impl User {
 enum Speaker {
     /// The task that it polls.
     Polled(u64),
-    /// The closure that it runs.
-    Closure(u64),
+    /// The closure that it runs, or the task that blocks it.
+    Blocking(u64),
     /// Its own goroutine.
     Own(u64),
 }
 
 impl Speaker {
     fn task(&self) -> u64 {
-        let (Speaker::Polled(task) | Speaker::Closure(task) | Speaker::Own(task)) = self;
+        let (Speaker::Polled(task) | Speaker::Blocking(task) | Speaker::Own(task)) = self;
         *task
     }
 }
@@ -134,14 +134,14 @@ impl Schedule {
     /// Lets the thread run the task that it polls, or else its own goroutine.
     fn speaker(&mut self, thread: u64, name: StackNumber, emit: &mut Emit<'_>) -> Speaker {
         if let Some(task) = self.innermost(thread) {
-            if task == OUTSIDE | thread {
-                return Speaker::Own(task);
-            }
             if self.tasks[&task].status == Status::Syscall {
                 self.leave_syscall(thread, task, emit);
-                return Speaker::Closure(task);
+                return Speaker::Blocking(task);
             }
-            return Speaker::Polled(task);
+            return match task == OUTSIDE | thread {
+                true => Speaker::Own(task),
+                false => Speaker::Polled(task),
+            };
         }
         let own = OUTSIDE | thread;
         if !self.tasks.contains_key(&own) {
@@ -155,7 +155,7 @@ impl Schedule {
     fn spoken(&mut self, thread: u64, speaker: &Speaker, stack: StackNumber, emit: &mut Emit<'_>) {
         match *speaker {
             Speaker::Polled(_) => {}
-            Speaker::Closure(task) => self.enter_syscall(thread, task, emit),
+            Speaker::Blocking(task) => self.enter_syscall(thread, task, emit),
             Speaker::Own(own) if self.user.has_open(own) => {}
             Speaker::Own(own) => {
                 let reason = emit.tables.text(OUTSIDE_OF_TASKS);
