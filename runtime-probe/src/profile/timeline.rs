@@ -142,7 +142,7 @@ impl Reading {
             What::Park | What::Unpark => {
                 self.open.remove(&thread);
             }
-            What::Wake(_) => {}
+            What::Wake(_) | What::Said(_) | What::InPlace(_) => {}
         }
     }
 
