@@ -12,7 +12,7 @@ use runtime_probe::runtime::{Builder, Runtime};
 use runtime_probe::sync::Mutex;
 use runtime_probe::task;
 use std::sync::Arc;
-use support::client::{Answer, ask, get};
+use support::client::{Answer, ask, get, send};
 
 mod support {
     #[allow(dead_code, reason = "each test asks in another way")]
@@ -409,7 +409,9 @@ fn a_hundred_thousand_tasks_fit_a_page() {
         let runtime = &application._runtime;
         match number % 3 {
             0 => drop(runtime.spawn(std::future::pending::<()>())),
-            1 => drop(runtime.spawn(runtime_probe::time::sleep(Duration::from_secs(3600)))),
+            1 => drop(runtime.spawn(async {
+                runtime_probe::time::sleep(Duration::from_secs(3600)).await;
+            })),
             _ => drop(runtime.spawn(async {
                 runtime_probe::sync::Notify::new().notified().await;
             })),
@@ -469,6 +471,33 @@ fn the_index_leads_to_the_pages() {
     assert_eq!(without_slash.header("location"), Some("ui/"));
 }
 
+#[test]
+fn the_pages_are_let_in_and_kept_out_as_all_others() {
+    const TOKEN: &str = "correct-horse-battery-staple";
+    application();
+    let serving = pprof::Server::new("127.0.0.1:0")
+        .allow_remote(TOKEN)
+        .serve()
+        .unwrap();
+    let server = serving.local_addr().unwrap();
+    let asked = |path: &str, headers: &str| {
+        let request = format!(
+            "GET /debug/pprof/ui/{path} HTTP/1.1\r\nHost: x\r\n{headers}Connection: close\r\n\r\n"
+        );
+        send(server, request.as_bytes()).unwrap()
+    };
+    let token = format!("Authorization: Bearer {TOKEN}\r\n");
+    for path in ["", "tasks", "take?kind=cpu", "script.js"] {
+        assert_eq!(asked(path, "").status, 401, "{path}");
+        let by_another_site =
+            format!("{token}Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\n");
+        assert_eq!(asked(path, &by_another_site).status, 403, "{path}");
+    }
+    assert_page(&asked("", &token), 200);
+    // What a browser sends: no link has the token.
+    assert!(!asked("", &token).text().contains(TOKEN));
+}
+
 /// Debian's Chromium, where it is installed.
 fn chromium() -> Option<Command> {
     let mut command = Command::new("chromium");
@@ -510,12 +539,15 @@ fn browsed(name: &str) -> Option<String> {
 
 #[test]
 fn a_browser_runs_our_script_and_no_other() {
-    let Some(page) = browsed("tasks?group=task&match=hostile") else {
+    let task = application().task;
+    let Some(page) = browsed(&format!("tasks?group=task&match=hostile#task-{task}")) else {
         eprintln!("skipped: no chromium");
         return;
     };
-    // The script has filled its tools in, so the policy lets it run.
+    // The script has filled its tools in, so the policy lets it run; the row that the address names is open.
     assert!(page.contains("aria-pressed=\"false\""), "{page}");
+    let row = format!("<details class=\"row\" id=\"task-{task}\" open=\"\">");
+    assert!(page.contains(&row), "{page}");
     // The browser read the name as text.
     assert!(!page.contains("<img src=\"x\""), "{page}");
     assert!(

@@ -46,6 +46,8 @@ pub(super) struct Graph<'t> {
     /// The first is the root, which stands for all.
     nodes: Vec<Node>,
     has_base: bool,
+    /// Stacks that became fewer, which a picture has no room for.
+    fewer: usize,
 }
 
 /// How a graph is drawn.
@@ -66,6 +68,7 @@ impl<'t> Graph<'t> {
             own: Vec::new(),
             nodes: vec![Node::default()],
             has_base: base.is_some(),
+            fewer: taken.stacks.iter().filter(|(_, value)| *value < 0).count(),
         };
         let mut known: BTreeMap<&str, u32> = BTreeMap::new();
         for (of, is_base) in [(Some(taken), false), (base, true)] {
@@ -82,7 +85,7 @@ impl<'t> Graph<'t> {
                     })
                 })
                 .collect();
-            for (frames, value) in &of.stacks {
+            for (frames, value) in of.stacks.iter().filter(|(_, value)| *value > 0) {
                 let mut frames: Vec<u32> =
                     frames.iter().map(|name| names[*name as usize]).collect();
                 if is_inverted {
@@ -176,6 +179,12 @@ impl<'t> Graph<'t> {
                     });
                 }
             });
+        if self.fewer > 0 {
+            html.tag("p").class("note").text(format_args!(
+                "{} stacks that became fewer are left out: the table has them.",
+                grouped(self.fewer as u64)
+            ));
+        }
         if left_out > 0 {
             html.tag("p").class("note").text(format_args!(
                 "{} boxes are too narrow, or too many, to be drawn: zoom shows them",
@@ -270,7 +279,7 @@ impl<'t> Graph<'t> {
             boxes.all.push((at, node.depth, x, width));
             let mut x = x;
             for (_, child) in self.by_name(node) {
-                let part = self.nodes[child].value.max(0) as f64 / node.value.max(1) as f64;
+                let part = self.nodes[child].value as f64 / node.value.max(1) as f64;
                 let wide = width * part;
                 match wide >= NARROWEST {
                     true => open.push((child, x, wide)),
@@ -321,5 +330,88 @@ pub(super) fn valued(unit: Unit, value: i64) -> String {
         Unit::Nanoseconds => format!("{sign}{}", Time(size)),
         Unit::Bytes => format!("{sign}{}", Bytes(size)),
         Unit::Tasks => format!("{sign}{} tasks", grouped(size)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::kept::Kind;
+    use super::*;
+
+    static KIND: Kind = Kind {
+        name: "goroutine",
+        title: "Tasks",
+        page: "goroutine",
+        unit: Unit::Tasks,
+    };
+
+    fn taken(folded: &str) -> Taken {
+        let mut taken = Taken::read(&KIND, Some(1), folded);
+        taken.own = vec![false; taken.names.len()];
+        taken
+    }
+
+    #[test]
+    fn boxes_are_as_wide_as_their_part_and_beside_each_other() {
+        let taken = taken("a;b 6\na;c 2\nd 2\na;e -7\n");
+        let graph = Graph::new(&taken, None, false);
+        let boxes = graph.boxes(0).all.into_iter();
+        let mut boxes: Vec<_> = boxes
+            .map(|(at, row, x, width)| (graph.name(at).to_owned(), row, x.round(), width.round()))
+            .collect();
+        boxes.sort_by(|a, b| a.0.cmp(&b.0));
+        let expected = [
+            ("a", 1, 0.0, 80.0),
+            ("all", 0, 0.0, 100.0),
+            ("b", 2, 0.0, 60.0),
+            ("c", 2, 60.0, 20.0),
+            ("d", 1, 80.0, 20.0),
+        ];
+        assert_eq!(
+            boxes,
+            expected.map(|(name, row, x, width)| (name.to_owned(), row, x, width))
+        );
+        assert_eq!(graph.fewer, 1);
+    }
+
+    #[test]
+    fn a_zoomed_box_has_the_whole_width_below_those_that_it_is_below() {
+        let taken = taken("a;b;c 3\na;d 1\n");
+        let graph = Graph::new(&taken, None, false);
+        let b = graph
+            .nodes
+            .iter()
+            .position(|node| node.depth == 2 && node.value == 3);
+        let boxes = graph.boxes(b.unwrap()).all;
+        let names: Vec<&str> = boxes.iter().map(|(at, ..)| graph.name(*at)).collect();
+        assert_eq!(names, ["all", "a", "b", "c"]);
+        assert!(
+            boxes
+                .iter()
+                .all(|(_, _, x, width)| (*x, *width) == (0.0, 100.0))
+        );
+    }
+
+    #[test]
+    fn a_turned_graph_begins_with_the_leaves() {
+        let taken = taken("a;b;c 3\nd;c 1\n");
+        let graph = Graph::new(&taken, None, true);
+        let boxes = graph.boxes(0).all;
+        let names: Vec<&str> = boxes.iter().map(|(at, ..)| graph.name(*at)).collect();
+        assert_eq!(names[..2], ["all", "c"]);
+        assert_eq!(names.len(), 5);
+    }
+
+    #[test]
+    fn a_very_deep_and_a_very_wide_graph_are_cut() {
+        let deep = (0..DEEPEST + 50)
+            .map(|at| format!("f{at}"))
+            .collect::<Vec<_>>();
+        let deep = taken(&format!("{} 1\n", deep.join(";")));
+        assert_eq!(Graph::new(&deep, None, false).boxes(0).left_out, 1);
+        let wide: String = (0..5_000).map(|at| format!("f{at} 1\n")).collect();
+        let wide = taken(&wide);
+        let boxes = Graph::new(&wide, None, false).boxes(0);
+        assert_eq!((boxes.all.len(), boxes.left_out), (1, 5_000));
     }
 }

@@ -65,8 +65,12 @@ fn shelf() -> MutexGuard<'static, Shelf> {
 }
 
 /// Keeps a profile that comes as folded stacks; its number, or `None` where it is too large.
-pub(super) fn keep(kind: &'static Kind, seconds: Option<u32>, folded: &str) -> Option<u64> {
-    let own = OwnCrates::now();
+pub(super) fn keep(
+    kind: &'static Kind,
+    seconds: Option<u32>,
+    folded: &str,
+    own: &OwnCrates,
+) -> Option<u64> {
     let mut taken = Taken::read(kind, seconds, folded);
     taken.own = taken.names.iter().map(|name| own.has(name)).collect();
     if taken.bytes > MOST_BYTES {
@@ -96,7 +100,7 @@ pub(super) fn all() -> Vec<Arc<Taken>> {
 }
 
 impl Taken {
-    fn read(kind: &'static Kind, seconds: Option<u32>, folded: &str) -> Taken {
+    pub(super) fn read(kind: &'static Kind, seconds: Option<u32>, folded: &str) -> Taken {
         let mut taken = Taken {
             number: 0,
             kind,
@@ -131,9 +135,9 @@ impl Taken {
         taken
     }
 
-    /// The sum of all values.
+    /// The sum of all values; of a change, of what became more.
     pub(super) fn total(&self) -> i64 {
-        let values = self.stacks.iter().map(|(_, value)| *value);
+        let values = self.stacks.iter().map(|(_, value)| (*value).max(0));
         values.fold(0, i64::saturating_add)
     }
 }
@@ -161,12 +165,12 @@ mod tests {
     #[test]
     fn the_oldest_makes_room() {
         let numbers: Vec<u64> = (0..MOST as u64 + 3)
-            .filter_map(|_| keep(&KIND, None, "a 1\n"))
+            .filter_map(|_| keep(&KIND, None, "a 1\n", &OwnCrates::default()))
             .collect();
         assert!(find(numbers[0]).is_none());
         assert!(find(numbers[numbers.len() - 1]).is_some());
         assert!(all().len() <= MOST);
         let long = format!("{} 1\n", "a".repeat(MOST_BYTES + 1));
-        assert_eq!(keep(&KIND, None, &long), None);
+        assert_eq!(keep(&KIND, None, &long, &OwnCrates::default()), None);
     }
 }

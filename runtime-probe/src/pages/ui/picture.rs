@@ -6,7 +6,7 @@ use super::kept::{self, Taken};
 use super::profiles::span;
 use super::quantity::Time;
 use super::shell::{self, Tab};
-use super::words::{bar, sentence};
+use super::words::{bar, remarks};
 use crate::pages::routes::only;
 use crate::profile::selection::{Selection, grouped};
 use runtime_probe_http::refusal::Refusal;
@@ -354,11 +354,7 @@ impl<'r> Query<'r> {
             ));
             html.tag("a").attr("href", "profiles").text("All profiles");
         });
-        for remark in &profile.remarks {
-            html.tag("p")
-                .class("remark")
-                .with(|html| sentence(html, remark));
-        }
+        remarks(html, "the profile", &profile.remarks);
     }
 
     fn functions(&self, html: &mut Html, rows: &[(&str, Row)], by_cum: bool) {

@@ -5,8 +5,10 @@ use super::html::{Html, link};
 use super::kept::{self, Kind, Taken, Unit};
 use super::quantity::Time;
 use super::shell::{self, Tab};
+use crate::pages::dump_permit::DumpPermit;
 use crate::pages::page::PAGES;
 use crate::pages::routes::only;
+use crate::profile::own_code::OwnCrates;
 use runtime_probe_http::refusal::Refusal;
 use runtime_probe_http::reply::{Body, Reply};
 use runtime_probe_http::request::Request;
@@ -296,7 +298,11 @@ pub(super) fn take(request: &Request) -> Result<Reply, Refusal> {
         }
     }
     let folded = folded(request, offer, &query)?;
-    let number = kept::keep(&offer.kind, seconds, &folded).ok_or_else(|| {
+    let own = {
+        let _permit = DumpPermit::take()?;
+        OwnCrates::now()
+    };
+    let number = kept::keep(&offer.kind, seconds, &folded, &own).ok_or_else(|| {
         Refusal::new(
             500,
             "the profile has more stacks than the process keeps for these pages: go tool pprof reads it",

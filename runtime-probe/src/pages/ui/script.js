@@ -176,7 +176,7 @@
   }
 
   document.addEventListener("keydown", (event) => {
-    const isField = event.target.closest("input, select, textarea");
+    const isField = event.target instanceof Element && event.target.closest("input, select, textarea");
     if (event.ctrlKey || event.metaKey || event.altKey || isField) return;
     const field = main().querySelector("[data-filter]");
     if (event.key === "/" && field) {

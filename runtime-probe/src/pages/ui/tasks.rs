@@ -3,12 +3,14 @@
 use super::html::{Html, link};
 use super::quantity::Time;
 use super::shell::{self, Tab};
-use super::words::{place, sentence, stack, state, task_link};
+use super::words::{place, remarks, sentence, stack, state, task_link};
 use crate::pages::dump_permit::DumpPermit;
 use crate::pages::goroutine::selection;
 use crate::pages::routes::only;
+use crate::profile::diagnosis::{OFF, no_tasks};
 use crate::profile::selection::grouped;
 use crate::profile::task_table::{Entry, GroupBy, Order, TaskTable, TaskView};
+use crate::source;
 use runtime_probe_http::refusal::Refusal;
 use runtime_probe_http::reply::Reply;
 use runtime_probe_http::request::Request;
@@ -79,20 +81,10 @@ pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
     Ok(shell::page(Tab::Tasks, "Tasks", |html| {
         html.tag("h1").text("Tasks");
         query.form(html);
-        let remarks = table.remarks();
-        if !remarks.is_empty() {
-            html.tag("details")
-                .class("remark")
-                .attr("id", "remarks")
-                .with(|html| {
-                    html.tag("summary").text(match remarks.len() {
-                        1 => "1 remark on all tasks".to_owned(),
-                        several => format!("{several} remarks on all tasks"),
-                    });
-                    for remark in &remarks {
-                        html.tag("p").with(|html| sentence(html, remark));
-                    }
-                });
+        remarks(html, "all tasks", &table.remarks());
+        if table.all() == 0 {
+            let why = if source::is_on() { no_tasks() } else { OFF };
+            html.tag("p").class("remark").text(why);
         }
         query.counts(html, &table);
         query.list(html, &table);

@@ -71,6 +71,30 @@ pub(super) fn place(html: &mut Html, place: &str) {
     }
 }
 
+/// What a reader must know before any conclusions, folded.
+pub(super) fn remarks(html: &mut Html, on: &str, remarks: &[String]) {
+    if remarks.is_empty() {
+        return;
+    }
+    html.tag("details")
+        .class("remark")
+        .attr("id", "remarks")
+        .with(|html| {
+            html.tag("summary").text(format_args!(
+                "{} {} on {on}",
+                remarks.len(),
+                if remarks.len() == 1 {
+                    "remark"
+                } else {
+                    "remarks"
+                }
+            ));
+            for remark in remarks {
+                html.tag("p").with(|html| sentence(html, remark));
+            }
+        });
+}
+
 /// A function and its line: `"shop::refresh (src/shop.rs:12)"`.
 pub(super) fn located(html: &mut Html, text: &str) {
     html.tag("span")
