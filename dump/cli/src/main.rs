@@ -7,18 +7,22 @@
 //! * then a module for each command.
 
 mod diff;
+mod flame;
 mod graph;
 mod locks;
 mod own_frame;
 mod patch;
 mod pid;
+mod record;
 mod refusal;
+mod shell;
 mod show;
 mod source;
 mod stacks;
 mod tasks;
 mod threads;
 mod top;
+mod trace;
 mod watch;
 
 use clap::{ArgMatches, Command};
@@ -28,7 +32,7 @@ use std::process::ExitCode;
 type Run = fn(&ArgMatches) -> ExitCode;
 
 /// The commands, in the order of the help.
-const COMMANDS: [(fn() -> Command, Run); 12] = [
+const COMMANDS: [(fn() -> Command, Run); 18] = [
     (tasks::command, tasks::run),
     (stacks::command, stacks::run),
     (threads::command, threads::run),
@@ -37,10 +41,16 @@ const COMMANDS: [(fn() -> Command, Run); 12] = [
     (watch::command, watch::run),
     (graph::command, graph::run),
     (diff::command, diff::run),
+    (flame::command, flame::run),
+    (trace::command, trace::run),
+    (record::record_command, record::run_record),
+    (record::open_command, record::run_open),
     (pid::command::pid, pid::command::run_pid),
     (pid::command::core, pid::command::run_core),
     (patch::command::patch, patch::command::run_patch),
     (patch::command::unpatch, patch::command::run_unpatch),
+    (shell::completions, shell::run_completions),
+    (shell::man, shell::run_man),
 ];
 
 const EXIT_CODES: &str = "\
@@ -58,7 +68,7 @@ fn main() -> ExitCode {
     run.expect("clap knows these only").1(matches)
 }
 
-fn command() -> Command {
+pub(crate) fn command() -> Command {
     Command::new("runtime-dump")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Task dumps of tokio services")

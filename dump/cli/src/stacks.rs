@@ -109,7 +109,7 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
 }
 
 /// `100 x`, `2.5s`, `1.5MB`
-fn value(count: i64, unit: &str) -> String {
+pub(crate) fn value(count: i64, unit: &str) -> String {
     let sign = if count < 0 { "-" } else { "" };
     let size = count.unsigned_abs();
     match unit {

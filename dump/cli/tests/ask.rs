@@ -463,3 +463,115 @@ fn what_is_polled_is_at_the_top() {
     );
     assert!(block.contains("ask::ticking"), "{block}");
 }
+
+#[test]
+fn a_bundle_has_all_and_no_secret() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let bundle = folder.join("bundle.tar.zst");
+    let bundle = bundle.to_str().unwrap();
+    let locked = format!("http://x:{TOKEN}@{}", SERVICE.locked);
+    let said = text(&ask(&["record", &locked, "-o", bundle, "--for", "1s"]));
+    // This service has no allocator of the probe's.
+    assert!(said.contains("1 not there"), "{said}");
+    let into = folder.join("bundle");
+    let shown = text(&ask(&["open", bundle, "--into", into.to_str().unwrap()]));
+    assert!(
+        shown.contains("not there: heap.pb.gz: ") && shown.contains("ask::wait_for"),
+        "{shown}"
+    );
+    assert!(shown.contains("        10 -> 10"), "{shown}");
+    for entry in std::fs::read_dir(&into).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        assert!(
+            !bytes
+                .windows(TOKEN.len())
+                .any(|window| window == TOKEN.as_bytes())
+        );
+    }
+    let manifest: Value =
+        serde_json::from_slice(&std::fs::read(into.join("manifest.json")).unwrap()).unwrap();
+    assert!(
+        manifest["build_id"]
+            .as_str()
+            .is_some_and(|id| id.len() >= 16),
+        "{manifest}"
+    );
+    // Readers that others wrote: of the file, where they are installed, and of what is in it.
+    let listed = Command::new("tar").args(["--zstd", "-tf", bundle]).output();
+    if let Ok(listed) = listed
+        .as_ref()
+        .map(|listed| String::from_utf8_lossy(&listed.stdout).into_owned())
+        && Command::new("zstd").arg("--version").output().is_ok()
+    {
+        assert!(
+            listed.lines().any(|line| line == "trace.out")
+                && listed.lines().any(|line| line == "cpu.pb.gz"),
+            "{listed}"
+        );
+    }
+    assert!(
+        text(&ask(&["stacks", into.join("before.txt").to_str().unwrap()]))
+            .contains("ask::wait_for(...)")
+    );
+    assert!(refused(&["open", &file("no.tar.zst", b"no bundle")]).contains("it is no bundle"));
+}
+
+#[test]
+fn traces_and_flame_graphs_are_files() {
+    let open = SERVICE.open.to_string();
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let trace = folder.join("t.out");
+    let said = text(&ask(&["trace", &open, "-o", trace.to_str().unwrap()]));
+    assert!(said.contains("go tool trace"), "{said}");
+    if let Some(go) = std::env::var_os("PROBE_TEST_GO") {
+        let parsed = Command::new(go)
+            .args(["tool", "trace", "-d=parsed"])
+            .arg(&trace)
+            .env("GOTOOLCHAIN", "local")
+            .output()
+            .unwrap();
+        assert!(
+            parsed.status.success(),
+            "{}",
+            String::from_utf8_lossy(&parsed.stderr)
+        );
+    }
+    for name in ["f.svg", "f.html"] {
+        let picture = folder.join(name);
+        let said = text(&ask(&[
+            "flame",
+            &open,
+            "--page",
+            "goroutine",
+            "-o",
+            picture.to_str().unwrap(),
+        ]));
+        assert!(said.contains(" frames"), "{said}");
+        let picture = std::fs::read_to_string(picture).unwrap();
+        assert!(
+            picture.contains("<title>ask::wait_for") && picture.contains("(10 x, "),
+            "{picture}"
+        );
+        assert!(
+            !picture
+                .replace("http://www.w3.org/2000/svg", "")
+                .contains("http:"),
+            "only the name of SVG is a URL"
+        );
+    }
+}
+
+#[test]
+fn shells_and_readers_are_told() {
+    let bash = text(&ask(&["completions", "bash"]));
+    assert!(
+        bash.contains("--fail-if-grown") && bash.contains("runtime-dump"),
+        "{bash}"
+    );
+    let page = text(&ask(&["man"]));
+    assert!(
+        page.contains(".TH runtime-dump 1") && page.contains("RUNTIME_DUMP_URL"),
+        "{page}"
+    );
+    assert!(text(&ask(&["man", "watch"])).contains(".TH runtime-dump-watch 1"));
+}

@@ -125,7 +125,7 @@ impl Display for Source {
 }
 
 /// How long a server collects for a page: its parameter `seconds`.
-fn span(page: &str) -> Duration {
+pub(crate) fn span(page: &str) -> Duration {
     let (_, query) = page.split_once('?').unwrap_or((page, ""));
     let seconds = query
         .split('&')

@@ -1,0 +1,290 @@
+//! `flame`: a profile as a flame graph, its roots at the top: an SVG, or a file of HTML around it.
+
+use crate::own_frame::{call, is_own};
+use crate::refusal::Refusal;
+use crate::show::progress::Progress;
+use crate::source::arguments::{source, with_source};
+use crate::source::span;
+use crate::stacks::value;
+use clap::{Arg, ArgMatches, Command, value_parser};
+use runtime_dump::parse::Parsed;
+use runtime_dump::parse::stacks::{CountedStack, shown_first};
+use runtime_dump::stack::Frame;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Of the picture.
+const WIDTH: f64 = 1200.0;
+
+/// Of one frame.
+const HEIGHT: usize = 18;
+
+/// Frames that are narrower are not drawn, and counted.
+const NARROWEST: f64 = 0.4;
+
+/// The deepest frame that is drawn.
+const DEEPEST: usize = 200;
+
+pub(crate) fn command() -> Command {
+    let command = Command::new("flame").about("A flame graph of what uses the CPU, of another profile, or of a dump: an SVG or a file of HTML, to click and without anything from elsewhere");
+    with_source(command)
+        .arg(
+            Arg::new("output")
+                .long("output")
+                .short('o')
+                .value_name("FILE")
+                .required(true)
+                .value_parser(value_parser!(PathBuf))
+                .help("The file to write: .svg or .html"),
+        )
+        .arg(
+            Arg::new("page")
+                .long("page")
+                .value_name("PAGE")
+                .default_value("profile?seconds=5")
+                .help("What a server is asked for: goroutine, heap, block?seconds=10&rate=10000"),
+        )
+}
+
+pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
+    match flame(matches) {
+        Ok(said) => {
+            println!("{said}");
+            ExitCode::SUCCESS
+        }
+        Err(refusal) => refusal.told(),
+    }
+}
+
+fn flame(matches: &ArgMatches) -> Result<String, Refusal> {
+    let source = source(matches)?;
+    let path: &PathBuf = matches.get_one("output").expect("clap asks for it");
+    let page: &String = matches.get_one("page").expect("it has a default");
+    let progress = source
+        .is_live()
+        .then(|| Progress::start("collecting", span(page)));
+    let parsed = source.dump(page);
+    drop(progress);
+    let parsed = parsed?;
+    let unit = match &parsed {
+        Parsed::Profile(profile) => profile
+            .sample_type
+            .get(shown_first(profile))
+            .map_or("", |measure| profile.string(measure.unit)),
+        _ => "",
+    };
+    let what = if source.is_live() {
+        format!("{source} {page}")
+    } else {
+        source.to_string()
+    };
+    let picture = Picture::of(&parsed.stacks(), unit, &what);
+    let is_html = path
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("html"));
+    let file = if is_html {
+        format!(
+            "<!DOCTYPE html>\n<meta charset=\"utf-8\"><title>{}</title>\n{}",
+            escaped(&what),
+            picture.svg
+        )
+    } else {
+        picture.svg
+    };
+    std::fs::write(path, file).map_err(|error| Refusal::file("write", path, &error))?;
+    let narrow = match picture.narrow {
+        0 => String::new(),
+        count => format!(", {count} too narrow or too deep to be drawn"),
+    };
+    Ok(format!(
+        "{}: {} of {}, {} frames{narrow}",
+        path.display(),
+        value(picture.total, unit),
+        what,
+        picture.drawn
+    ))
+}
+
+struct Picture {
+    svg: String,
+    total: i64,
+    drawn: usize,
+    narrow: usize,
+}
+
+/// Frames below the frames that call them.
+#[derive(Default)]
+struct Node<'s> {
+    value: i64,
+    children: BTreeMap<String, (Option<&'s Frame>, Node<'s>)>,
+}
+
+impl Picture {
+    fn of(stacks: &[CountedStack], unit: &str, title: &str) -> Self {
+        let mut root = Node::default();
+        // What became less has no width.
+        for stack in stacks.iter().filter(|stack| stack.count > 0) {
+            let mut node = &mut root;
+            node.value = node.value.saturating_add(stack.count);
+            for frame in stack.frames.iter().rev() {
+                let (_, child) = node
+                    .children
+                    .entry(call(frame))
+                    .or_insert_with(|| (Some(frame), Node::default()));
+                child.value = child.value.saturating_add(stack.count);
+                node = child;
+            }
+        }
+        let mut picture = Self {
+            svg: String::new(),
+            total: root.value,
+            drawn: 0,
+            narrow: 0,
+        };
+        let mut frames = String::new();
+        let depth = picture.draw(&mut frames, &root, "all", None, (0.0, 0), unit);
+        let height = (depth + 2) * HEIGHT;
+        picture.svg = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"100%\" font-family=\"monospace\" font-size=\"12\">\n\
+             <title>{}</title>\n<style>rect{{stroke:#fff;stroke-width:.5}}g{{cursor:pointer}}text{{pointer-events:none}}</style>\n{frames}<script><![CDATA[{SCRIPT}]]></script>\n</svg>\n",
+            escaped(title)
+        );
+        picture
+    }
+
+    /// Draws a frame and those that it calls; how deep they go.
+    fn draw(
+        &mut self,
+        out: &mut String,
+        node: &Node<'_>,
+        name: &str,
+        frame: Option<&Frame>,
+        (x, depth): (f64, usize),
+        unit: &str,
+    ) -> usize {
+        let all = self.total.max(1) as f64;
+        let width = node.value as f64 / all * WIDTH;
+        if width < NARROWEST || depth > DEEPEST {
+            self.narrow += 1;
+            return depth;
+        }
+        self.drawn += 1;
+        let letters = ((width - 6.0) / 7.3).max(0.0) as usize;
+        let shown: String = if letters < 3 {
+            String::new()
+        } else {
+            name.chars().take(letters).collect()
+        };
+        let _ = writeln!(
+            out,
+            "<g data-x=\"{x:.2}\" data-w=\"{width:.2}\"><title>{} ({}, {:.1}%)</title><rect x=\"{x:.2}\" y=\"{y}\" width=\"{width:.2}\" height=\"{HEIGHT}\" fill=\"{}\"/>\
+             <text x=\"{:.2}\" y=\"{}\" data-n=\"{}\">{}</text></g>",
+            escaped(name),
+            value(node.value, unit),
+            node.value as f64 / all * 100.0,
+            colour(name, frame),
+            x + 3.0,
+            depth * HEIGHT + 13,
+            escaped(name),
+            escaped(&shown),
+            y = depth * HEIGHT,
+        );
+        let mut deepest = depth;
+        let mut at = x;
+        for (name, (frame, child)) in &node.children {
+            deepest = deepest.max(self.draw(out, child, name, *frame, (at, depth + 1), unit));
+            at += child.value as f64 / all * WIDTH;
+        }
+        deepest
+    }
+}
+
+/// Warm for calls of the program's own, cool for libraries; a name always has the same.
+fn colour(name: &str, frame: Option<&Frame>) -> String {
+    let hash = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
+    let hue = match frame {
+        None => return "#d8d8d8".to_owned(),
+        Some(frame) if is_own(frame) => 20 + hash % 30,
+        Some(_) => 195 + hash % 30,
+    };
+    format!("hsl({hue},75%,{}%)", 70 + hash / 64 % 12)
+}
+
+fn escaped(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            c if c.is_control() => out.push('?'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// A click makes a frame as wide as all; one on the first row is the way back.
+const SCRIPT: &str = "
+const all=[...document.querySelectorAll('svg g')];
+const show=(x0,w0)=>{for(const g of all){
+ const x=+g.dataset.x,w=+g.dataset.w,[rect,text]=[g.querySelector('rect'),g.querySelector('text')];
+ const above=x<=x0+.01&&x+w>=x0+w0-.01,inside=x>=x0-.01&&x+w<=x0+w0+.01;
+ g.style.display=above||inside?'':'none';
+ const nx=above?0:(x-x0)/w0*1200,nw=above?1200:w/w0*1200,letters=Math.floor((nw-6)/7.3);
+ rect.setAttribute('x',nx);rect.setAttribute('width',nw);text.setAttribute('x',nx+3);
+ text.textContent=letters<3?'':text.dataset.n.slice(0,letters);
+}};
+for(const g of all)g.addEventListener('click',()=>show(+g.dataset.x,+g.dataset.w));
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stack(functions: &[&str], count: i64) -> CountedStack {
+        let frame = |function: &&str| Frame {
+            function: (*function).into(),
+            file: "".into(),
+            line: 0,
+        };
+        CountedStack {
+            frames: functions.iter().map(frame).collect(),
+            count,
+        }
+    }
+
+    #[test]
+    fn widths_are_parts_of_all() {
+        let picture = Picture::of(
+            &[
+                stack(&["leaf<T>", "main"], 30),
+                stack(&["other", "main"], 10),
+                stack(&["less"], -5),
+            ],
+            "",
+            "a & b",
+        );
+        assert_eq!((picture.total, picture.drawn, picture.narrow), (40, 4, 0));
+        assert!(picture.svg.contains("<title>leaf&lt;T&gt; (30 x, 75.0%)</title><rect x=\"0.00\" y=\"36\" width=\"900.00\""), "{}", picture.svg);
+        assert!(
+            picture
+                .svg
+                .contains("<title>other (10 x, 25.0%)</title><rect x=\"900.00\"")
+        );
+        assert!(!picture.svg.contains("less"));
+    }
+
+    #[test]
+    fn what_is_not_drawn_is_counted() {
+        let mut stacks = vec![stack(&["wide"], 1_000_000)];
+        stacks.extend((0..5).map(|number| stack(&[&format!("narrow{number}")], 1)));
+        assert_eq!(Picture::of(&stacks, "", "").narrow, 5);
+        assert_eq!(Picture::of(&[], "", "").drawn, 0);
+    }
+}

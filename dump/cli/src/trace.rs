@@ -1,0 +1,70 @@
+//! `trace`: what ran when, for `go tool trace`.
+
+use crate::refusal::Refusal;
+use crate::show::progress::Progress;
+use crate::source::arguments::{source, with_source};
+use clap::{Arg, ArgMatches, Command, value_parser};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+pub(crate) fn command() -> Command {
+    let command =
+        Command::new("trace").about("Writes what runs when for some seconds, for `go tool trace`");
+    with_source(command)
+        .arg(
+            Arg::new("output")
+                .long("output")
+                .short('o')
+                .value_name("FILE")
+                .required(true)
+                .value_parser(value_parser!(PathBuf))
+                .help("The file to write"),
+        )
+        .arg(
+            Arg::new("seconds")
+                .long("seconds")
+                .value_name("N")
+                .default_value("1")
+                .value_parser(value_parser!(u32).range(1..=3600))
+                .help("For how long"),
+        )
+}
+
+pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
+    match trace(matches) {
+        Ok(said) => {
+            println!("{said}");
+            ExitCode::SUCCESS
+        }
+        Err(refusal) => refusal.told(),
+    }
+}
+
+fn trace(matches: &ArgMatches) -> Result<String, Refusal> {
+    let source = source(matches)?;
+    if !source.is_live() {
+        return Err(Refusal::new(format!(
+            "{source}: a trace needs a server; `go tool trace FILE` shows a file"
+        )));
+    }
+    let path: &PathBuf = matches.get_one("output").expect("clap asks for it");
+    let seconds: u32 = *matches.get_one("seconds").expect("it has a default");
+    let span = Duration::from_secs(seconds.into());
+    let progress = Progress::start("tracing", span);
+    let bytes = source.bytes(&format!("trace?seconds={seconds}"), span);
+    drop(progress);
+    let bytes = bytes?;
+    if !bytes.starts_with(b"go 1.") {
+        return Err(Refusal::new(format!(
+            "{source}: what it answers is no trace"
+        )));
+    }
+    std::fs::write(path, &bytes).map_err(|error| Refusal::file("write", path, &error))?;
+    Ok(format!(
+        "{}: {} bytes; `go tool trace {}` shows it",
+        path.display(),
+        bytes.len(),
+        path.display()
+    ))
+}
