@@ -151,6 +151,9 @@ pub fn run(options: &Options) -> Result<bool, Error> {
                 format!("{count:.1}"),
                 bare.map(|bare| format!("{:+.1}", count - bare))
                     .unwrap_or_default(),
+                bare.map(|bare| format!("{:.3}x", count / bare))
+                    .unwrap_or_default(),
+                budget.map(|budget| budget.to_string()).unwrap_or_default(),
                 before
                     .map(|before| format!("{before:.1}"))
                     .unwrap_or_default(),

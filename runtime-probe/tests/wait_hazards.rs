@@ -67,10 +67,11 @@ fn dump() -> Vec<Block> {
         _ = profile.write_to(&mut bytes, 2);
     }
     let text = String::from_utf8_lossy(&bytes);
+    // The head of the dump is in front of the first block, and may name others.
     let block = |text: &str| Block {
         id: text
-            .split_once("goroutine ")
-            .and_then(|(_, rest)| rest.split_once(' '))
+            .lines()
+            .find_map(|line| line.strip_prefix("goroutine ")?.split_once(' '))
             .and_then(|(id, _)| id.parse().ok())
             .unwrap_or(0),
         text: text.to_owned(),
