@@ -30,8 +30,24 @@ use tracks::{Lanes, Owner, Region, Tracks};
 /// All packets are of one sequence.
 const SEQUENCE: u32 = 1;
 
-/// Writes an execution trace as Perfetto's protobuf. What is written between two calls of
-/// [`end_generation`](TraceFormat::end_generation) is in memory, some 40 bytes an event.
+/// Writes an execution trace as Perfetto's protobuf, for <https://ui.perfetto.dev> and its trace processor: a track per thread with its
+/// polls, a track per task with its states (beyond 1,000 tasks a counter per name), a flow from each wake to the poll that it led to.
+/// What is written between two calls of [`end_generation`](TraceFormat::end_generation) is in memory, some 40 bytes an event.
+///
+/// ```
+/// use runtime_dump::stack::Frame;
+/// use runtime_dump::trace::{Event, PerfettoWriter, Row, TraceFormat};
+///
+/// let mut trace = PerfettoWriter::new(Vec::new(), 4711, "app");
+/// let main = Frame { function: "app::main".into(), file: "src/main.rs".into(), line: 7 };
+/// let name = trace.stack(&[main]);
+/// trace.begin_generation(1_000)?;
+/// let event = Event::Spawn { task: 1, name, by: name };
+/// trace.row(&Row { at_ns: 1_000, thread: 100, event });
+/// trace.end_generation()?;
+/// assert!(!trace.into_inner().is_empty());
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct PerfettoWriter<W> {
     out: W,
