@@ -11,8 +11,15 @@ fuzz_target!(|bytes: &[u8]| {
             let stacks = parsed.stacks();
             let count: i128 = stacks.iter().map(|stack| i128::from(stack.count)).sum();
             if let Parsed::Blocks(dump) = &parsed {
-                let tasks: i128 = dump.blocks.iter().map(|block| i128::from(block.count())).sum();
-                assert!(count == tasks || tasks > i128::from(i64::MAX), "{count} of {tasks}");
+                let tasks: i128 = dump
+                    .blocks
+                    .iter()
+                    .map(|block| i128::from(block.count()))
+                    .sum();
+                assert!(
+                    count == tasks || tasks > i128::from(i64::MAX),
+                    "{count} of {tasks}"
+                );
             }
         }
     }
