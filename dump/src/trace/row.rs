@@ -121,7 +121,7 @@ pub enum UserWhat {
     Log {
         /// What kind of message.
         category: TextNumber,
-        /// The text; [`TraceWriter::message`](super::TraceWriter::message) is for texts that do not come again.
+        /// The text; [`TraceFormat::message`](super::TraceFormat::message) is for texts that do not come again.
         message: TextNumber,
     },
 }

@@ -1,13 +1,13 @@
 //! `kill -QUIT`: the goroutine dump on standard error, as Go's runtime has it.
 
 use super::quits::{QuitError, Quits};
+#[cfg(feature = "rt")]
 use crate::environment::SIGQUIT;
 use crate::profile::goroutine::Goroutines;
 use crate::profile::goroutine_forms::Lines;
 use crate::profile::selection::Selection;
 use crate::source;
 use crate::sys::exit;
-#[cfg(feature = "rt")]
 use crate::sys::own_thread;
 use std::io::{self, Write};
 

@@ -1,7 +1,7 @@
 //! A test fails where it leaves tasks behind, as with uber-go/goleak.
 
 use crate::profile::diagnosis::OFF;
-use crate::profile::leaks::{Left, alive, count_left, dump_left};
+use crate::profile::left::{Left, alive, count_left, dump_left};
 use crate::registry::runtimes::RuntimeNumber;
 use crate::registry::task::Kind;
 use crate::source::{self, driving};

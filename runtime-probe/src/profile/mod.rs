@@ -15,6 +15,7 @@
 //! * [`goroutine`]: these tasks;
 //! * [`goroutine_forms`]: the forms of a dump of them;
 //! * [`leaks`]: those that can never go on;
+//! * [`left`]: tasks that a check for leaks finds left behind;
 //! * [`threads`]: all threads, and what tokio counts of its workers;
 //! * `worker_table`: the latter as tables;
 //! * [`ongoing`]: waits that have not ended, of tasks and threads;
@@ -69,6 +70,8 @@ pub(crate) mod idle;
 pub(crate) mod leaf_stacks;
 pub(crate) mod leaks;
 mod leaves;
+#[cfg(feature = "rt")]
+pub(crate) mod left;
 #[cfg(feature = "ui")]
 pub(crate) mod lock_cards;
 mod lock_json;

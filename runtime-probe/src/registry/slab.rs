@@ -99,6 +99,7 @@ impl RecordRef {
     }
 
     /// Where the record lies: a multiple of its alignment.
+    #[cfg(feature = "rt")]
     #[inline(always)]
     pub(crate) fn as_ptr(&self) -> *const Record {
         self.0.as_ptr()

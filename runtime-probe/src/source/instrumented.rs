@@ -127,7 +127,11 @@ fn start(
 }
 
 /// What the first poll does, and every poll of a future that others poll as part of theirs.
-fn prepare(record: &RecordRef, slot: &Slot, context: &Context<'_>) {
+fn prepare(
+    record: &RecordRef,
+    #[cfg_attr(not(feature = "rt"), expect(unused))] slot: &Slot,
+    context: &Context<'_>,
+) {
     match record.kind() {
         Kind::Nested => {
             waker::note_outer(record);

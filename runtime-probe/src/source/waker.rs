@@ -23,11 +23,12 @@ use crate::registry::task::{GENERATIONS, Kind, PollNumber, Record, TOLD_AT_ITS_E
 use crate::registry::threads::{self, Slot};
 use crate::stack::anchor::{Anchor, here};
 use crate::stack::own::OwnStack;
-use crate::stack::raw::HasMeta;
-use crate::stack::raw::{FutureMeta, WaitSet};
-use crate::stack::template::WholeThread;
-use crate::stack::template::{self, AnchorFrame};
+#[cfg(feature = "sync")]
+use crate::stack::raw::WaitSet;
+use crate::stack::raw::{FutureMeta, HasMeta};
+use crate::stack::template::{self, AnchorFrame, WholeThread};
 use crate::tally::waits::{How, WaitSite};
+#[cfg(feature = "sync")]
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
 use std::ptr::null;

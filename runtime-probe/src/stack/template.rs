@@ -257,12 +257,10 @@ pub(crate) unsafe fn capture(
 }
 
 /// What stands at the root of a stack that no poll of ours is part of.
-#[cfg(any(feature = "sync", feature = "interpose"))]
 pub(crate) struct WholeThread;
 
 /// The end of this thread's stack, a root for what no poll of ours surrounds. `None` on a thread on its way out, or whose
 /// stack the system does not tell.
-#[cfg(any(feature = "sync", feature = "interpose"))]
 pub(crate) fn stack_end() -> Option<usize> {
     capturer()?;
     OwnStack::here().high().checked_sub(1)
