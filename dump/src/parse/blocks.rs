@@ -189,8 +189,11 @@ fn block(
     let mut end = start;
     let mut count = 0_usize;
     while let Some(line) = lines.peek() {
+        // The name of a function may begin as a remark does; its position follows.
+        let is_call =
+            || line.ends_with(')') && lines.second().is_some_and(|line| line.starts_with('\t'));
         if line.is_empty()
-            || line.starts_with("# ")
+            || line.starts_with("# ") && !is_call()
             || line.starts_with("#\t")
             || header(line).is_some()
         {
@@ -351,6 +354,11 @@ impl<'t> Lines<'t> {
         (!rest.is_empty()).then(|| rest.split_once('\n').map_or(rest, |(line, _)| line))
     }
 
+    /// The one after it.
+    fn second(&self) -> Option<&'t str> {
+        self.text[self.at..].lines().nth(1)
+    }
+
     fn next(&mut self) -> Option<&'t str> {
         let line = self.peek()?;
         self.at = (self.at + line.len() + 1).min(self.text.len());
@@ -385,6 +393,14 @@ mod tests {
         assert_eq!(dump.remarks, ["deadlock: two tasks"]);
         assert_eq!(dump.blocks[0].since_ns(), Some(2_000_000_000));
         assert_eq!(&*dump.blocks[0].stack.frames[0].file, "");
+    }
+
+    #[test]
+    fn a_function_may_be_named_as_a_remark_begins() {
+        let text = "goroutine 1 [sleep]:\n# f(...)\n\t??:0\n# waiting 2s, polls 1, busy 5us\ngoroutine 2 [sleep]:\nf(...)\n\t??:0\n";
+        let dump = parse(text).unwrap();
+        assert_eq!(&*dump.blocks[0].stack.frames[0].function, "# f");
+        assert!(dump.blocks[1].remark.is_some());
     }
 
     #[test]
