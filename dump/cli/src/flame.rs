@@ -1,12 +1,13 @@
 //! `flame`: a profile as a flame graph, its roots at the top: an SVG, or a file of HTML around it.
 
 use crate::own_frame::{call, is_own};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, said};
+use crate::show::markup::escaped;
 use crate::show::progress::Progress;
-use crate::source::arguments::{source, with_source};
+use crate::source::arguments::{output, source, with_source};
 use crate::source::span;
 use crate::stacks::value;
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgMatches, Command};
 use runtime_dump::parse::Parsed;
 use runtime_dump::parse::stacks::{CountedStack, shown_first};
 use runtime_dump::stack::Frame;
@@ -30,15 +31,7 @@ const DEEPEST: usize = 200;
 pub(crate) fn command() -> Command {
     let command = Command::new("flame").about("A flame graph of what uses the CPU, of another profile, or of a dump: an SVG or a file of HTML, to click and without anything from elsewhere");
     with_source(command)
-        .arg(
-            Arg::new("output")
-                .long("output")
-                .short('o')
-                .value_name("FILE")
-                .required(true)
-                .value_parser(value_parser!(PathBuf))
-                .help("The file to write: .svg or .html"),
-        )
+        .arg(output("The file to write: .svg or .html").required(true))
         .arg(
             Arg::new("page")
                 .long("page")
@@ -49,13 +42,7 @@ pub(crate) fn command() -> Command {
 }
 
 pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
-    match flame(matches) {
-        Ok(said) => {
-            println!("{said}");
-            ExitCode::SUCCESS
-        }
-        Err(refusal) => refusal.told(),
-    }
+    said(flame(matches))
 }
 
 fn flame(matches: &ArgMatches) -> Result<String, Refusal> {
@@ -212,21 +199,6 @@ fn colour(name: &str, frame: Option<&Frame>) -> String {
         Some(_) => 195 + hash % 30,
     };
     format!("hsl({hue},75%,{}%)", 70 + hash / 64 % 12)
-}
-
-fn escaped(text: &str) -> String {
-    let mut out = String::new();
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            c if c.is_control() => out.push('?'),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 /// A click makes a frame as wide as all; one on the first row is the way back.

@@ -1,7 +1,7 @@
 //! Why nothing was done: a sentence for the user, with what to do about it where that is known.
 
 use std::fmt::{self, Display, Formatter};
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -34,5 +34,17 @@ impl Refusal {
 impl Display for Refusal {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// Says on standard output what was done, or on standard error why it was not; the exit code that goes with it.
+pub fn said(result: Result<String, Refusal>) -> ExitCode {
+    match result {
+        Ok(message) => {
+            // A reader that has closed the pipe needs no message.
+            let _ = writeln!(std::io::stdout(), "{message}");
+            ExitCode::SUCCESS
+        }
+        Err(refusal) => refusal.told(),
     }
 }

@@ -1,8 +1,8 @@
 //! `trace`: what ran when, for `go tool trace`.
 
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, said};
 use crate::show::progress::Progress;
-use crate::source::arguments::{source, with_source};
+use crate::source::arguments::{output, source, with_source};
 use clap::{Arg, ArgMatches, Command, value_parser};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,15 +12,7 @@ pub(crate) fn command() -> Command {
     let command =
         Command::new("trace").about("Writes what runs when for some seconds, for `go tool trace`");
     with_source(command)
-        .arg(
-            Arg::new("output")
-                .long("output")
-                .short('o')
-                .value_name("FILE")
-                .required(true)
-                .value_parser(value_parser!(PathBuf))
-                .help("The file to write"),
-        )
+        .arg(output("The file to write").required(true))
         .arg(
             Arg::new("seconds")
                 .long("seconds")
@@ -32,13 +24,7 @@ pub(crate) fn command() -> Command {
 }
 
 pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
-    match trace(matches) {
-        Ok(said) => {
-            println!("{said}");
-            ExitCode::SUCCESS
-        }
-        Err(refusal) => refusal.told(),
-    }
+    said(trace(matches))
 }
 
 fn trace(matches: &ArgMatches) -> Result<String, Refusal> {

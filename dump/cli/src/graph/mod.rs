@@ -8,8 +8,8 @@ mod tree;
 
 use crate::refusal::Refusal;
 use crate::source::Source;
-use crate::source::arguments::{read_all, sources, with_sources};
-use clap::{Arg, ArgMatches, Command, value_parser};
+use crate::source::arguments::{output, read_all, sources, with_sources};
+use clap::{ArgMatches, Command};
 use runtime_dump::parse::stacks::{CountedStack, of_counts};
 use runtime_dump::parse::{Parsed, rfc3339};
 use std::path::PathBuf;
@@ -18,15 +18,8 @@ use tree::Tree;
 
 pub(crate) fn command() -> Command {
     let command = Command::new("graph").about("The call graph of a log of `watch -o`, or of dumps, as one file of HTML: counts over time, to fold and to search");
-    with_sources(command).arg(
-        Arg::new("output")
-            .long("output")
-            .short('o')
-            .value_name("FILE")
-            .required(true)
-            .value_parser(value_parser!(PathBuf))
-            .help("The file to write; it loads nothing from elsewhere"),
-    )
+    with_sources(command)
+        .arg(output("The file to write; it loads nothing from elsewhere").required(true))
 }
 
 pub(crate) fn run(matches: &ArgMatches) -> ExitCode {

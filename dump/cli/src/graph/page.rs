@@ -2,6 +2,7 @@
 
 use super::tree::{Node, Tree};
 use crate::own_frame::{is_own, short_file};
+use crate::show::markup::escaped;
 use runtime_dump::stack::Frame;
 use std::fmt::Write as _;
 
@@ -130,21 +131,6 @@ fn chart(counts: &[i64], most: i64) -> String {
         "<svg width=\"80\" height=\"14\" aria-hidden=\"true\"><polyline points=\"{}\"/></svg>",
         points.join(" ")
     )
-}
-
-fn escaped(text: &str) -> String {
-    let mut out = String::new();
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            c if c.is_control() => out.push('?'),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 const STYLE: &str = "

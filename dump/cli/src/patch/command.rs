@@ -1,7 +1,8 @@
 //! The command lines of `patch` and `unpatch`.
 
+use crate::refusal::said;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use std::io::Write;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -46,23 +47,12 @@ fn offline() -> Arg {
 
 pub(crate) fn run_patch(matches: &ArgMatches) -> ExitCode {
     let offline = matches.get_flag("offline");
-    told(match matches.get_one::<PathBuf>("path") {
+    said(match matches.get_one::<PathBuf>("path") {
         Some(path) => super::patch(path, matches.get_flag("unstable"), offline),
         None => super::check(offline),
     })
 }
 
 pub(crate) fn run_unpatch(matches: &ArgMatches) -> ExitCode {
-    told(super::unpatch(matches.get_flag("offline")))
-}
-
-fn told(done: Result<String, crate::refusal::Refusal>) -> ExitCode {
-    match done {
-        Ok(message) => {
-            // A reader that has closed the pipe needs no message.
-            let _ = writeln!(std::io::stdout(), "{message}");
-            ExitCode::SUCCESS
-        }
-        Err(refusal) => refusal.told(),
-    }
+    said(super::unpatch(matches.get_flag("offline")))
 }

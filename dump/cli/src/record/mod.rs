@@ -5,12 +5,12 @@
 mod bundle;
 
 use crate::own_frame::{call, own_frame};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, said};
 use crate::show;
 use crate::show::progress::Progress;
 use crate::show::style::printable;
 use crate::source::Source;
-use crate::source::arguments::{source, with_source};
+use crate::source::arguments::{output, source, with_source};
 use bundle::{Entry, pack, unpack};
 use clap::{Arg, ArgMatches, Command, value_parser};
 use runtime_dump::parse::{Parsed, duration_ns, parse, rfc3339};
@@ -48,15 +48,7 @@ pub(crate) fn record_command() -> Command {
         "The token is not in the file, and not in the command line of the service that is. Names and labels of tasks are: look at it before it goes to others.",
     );
     with_source(command)
-        .arg(
-            Arg::new("output")
-                .long("output")
-                .short('o')
-                .value_name("FILE")
-                .required(true)
-                .value_parser(value_parser!(PathBuf))
-                .help("The file to write, a .tar.zst"),
-        )
+        .arg(output("The file to write, a .tar.zst").required(true))
         .arg(
             Arg::new("for")
                 .long("for")
@@ -86,13 +78,7 @@ pub(crate) fn open_command() -> Command {
 }
 
 pub(crate) fn run_record(matches: &ArgMatches) -> ExitCode {
-    match record(matches) {
-        Ok(said) => {
-            println!("{said}");
-            ExitCode::SUCCESS
-        }
-        Err(refusal) => refusal.told(),
-    }
+    said(record(matches))
 }
 
 pub(crate) fn run_open(matches: &ArgMatches) -> ExitCode {

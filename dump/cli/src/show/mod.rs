@@ -1,6 +1,7 @@
 //! What people see: colours on a terminal, a pager for what is longer than it, tables.
 
 pub(crate) mod block;
+pub(crate) mod markup;
 pub(crate) mod progress;
 pub(crate) mod screen;
 pub(crate) mod style;

@@ -2,8 +2,9 @@
 
 use super::Source;
 use crate::refusal::Refusal;
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use std::env;
+use std::path::PathBuf;
 use std::thread;
 
 /// `SOURCE..` and `--token`.
@@ -31,6 +32,16 @@ pub(crate) fn with_token(command: Command) -> Command {
             .value_name("TOKEN")
             .help("The token of the server, which other users of this machine can see here; RUNTIME_DUMP_TOKEN hides it"),
     )
+}
+
+/// `--output FILE`, or `-o FILE`.
+pub(crate) fn output(help: &'static str) -> Arg {
+    Arg::new("output")
+        .long("output")
+        .short('o')
+        .value_name("FILE")
+        .value_parser(value_parser!(PathBuf))
+        .help(help)
 }
 
 /// `--json`.

@@ -10,7 +10,7 @@ use crate::show::screen::Screen;
 use crate::show::style::{Style, printable};
 use crate::show::table::Table;
 use crate::source::Source;
-use crate::source::arguments::{source, with_source};
+use crate::source::arguments::{output, source, with_source};
 use clap::{Arg, ArgMatches, Command, value_parser};
 use runtime_dump::parse::stacks::of_counts;
 use runtime_dump::parse::{Parsed, duration_ns, parse, rfc3339};
@@ -32,17 +32,16 @@ pub(crate) fn command() -> Command {
                 .long("every")
                 .value_name("TIME")
                 .default_value("1s")
-                .value_parser(|text: &str| duration_ns(text).filter(|ns| *ns >= 1_000_000).ok_or("a time is a number and its unit, as in 500ms, 1s, 1m"))
+                .value_parser(|text: &str| {
+                    duration_ns(text)
+                        .filter(|ns| *ns >= 1_000_000)
+                        .ok_or("a time is a number and its unit, as in 500ms, 1s, 1m")
+                })
                 .help("How often it looks"),
         )
-        .arg(
-            Arg::new("output")
-                .long("output")
-                .short('o')
-                .value_name("FILE")
-                .value_parser(value_parser!(PathBuf))
-                .help("Appends each look to a log: a line with the date, below it the text of debug=1"),
-        )
+        .arg(output(
+            "Appends each look to a log: a line with the date, below it the text of debug=1",
+        ))
         .arg(
             Arg::new("looks")
                 .long("looks")

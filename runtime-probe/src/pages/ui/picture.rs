@@ -6,7 +6,7 @@ use super::kept::{self, Taken};
 use super::profiles::span;
 use super::quantity::Time;
 use super::shell::{self, Tab};
-use super::words::{bar, remarks};
+use super::words::{bar, choice, remarks};
 use crate::pages::routes::only;
 use crate::profile::selection::{Selection, grouped};
 use runtime_probe_http::refusal::Refusal;
@@ -309,21 +309,6 @@ impl<'r> Query<'r> {
                 html.tag("button").text("Search");
             });
         html.tag("div").class("choices").with(|html| {
-            let choice = |html: &mut Html, label: &str, choices: [(&str, String, bool); 2]| {
-                html.tag("div")
-                    .class("choice")
-                    .attr("role", "group")
-                    .attr("aria-label", label)
-                    .with(|html| {
-                        html.tag("span").text(label);
-                        for (text, href, is_chosen) in choices {
-                            html.tag("a")
-                                .attr("href", href)
-                                .maybe("aria-current", is_chosen.then_some("true"))
-                                .text(text);
-                        }
-                    });
-            };
             let is_flame = self.path == "flame";
             choice(
                 html,

@@ -3,7 +3,7 @@
 use super::html::{Html, link};
 use super::quantity::Time;
 use super::shell::{self, Tab};
-use super::words::{place, remarks, sentence, stack, state, task_link};
+use super::words::{choice, place, remarks, sentence, stack, state, task_link};
 use crate::pages::dump_permit::DumpPermit;
 use crate::pages::goroutine::selection;
 use crate::pages::routes::only;
@@ -393,22 +393,6 @@ impl<'r> Query<'r> {
                 ));
             });
     }
-}
-
-fn choice<const N: usize>(html: &mut Html, label: &str, choices: [(&str, String, bool); N]) {
-    html.tag("div")
-        .class("choice")
-        .attr("role", "group")
-        .attr("aria-label", label)
-        .with(|html| {
-            html.tag("span").text(label);
-            for (text, href, is_chosen) in choices {
-                html.tag("a")
-                    .attr("href", href)
-                    .maybe("aria-current", is_chosen.then_some("true"))
-                    .text(text);
-            }
-        });
 }
 
 /// What is known of a task beside its stack.

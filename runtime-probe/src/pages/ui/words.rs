@@ -185,6 +185,27 @@ pub(super) fn bar(html: &mut Html, class: &'static str, part: f64) {
         });
 }
 
+/// Links of which one is chosen.
+pub(super) fn choice<const N: usize>(
+    html: &mut Html,
+    label: &str,
+    choices: [(&str, String, bool); N],
+) {
+    html.tag("div")
+        .class("choice")
+        .attr("role", "group")
+        .attr("aria-label", label)
+        .with(|html| {
+            html.tag("span").text(label);
+            for (text, href, is_chosen) in choices {
+                html.tag("a")
+                    .attr("href", href)
+                    .maybe("aria-current", is_chosen.then_some("true"))
+                    .text(text);
+            }
+        });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

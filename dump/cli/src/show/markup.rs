@@ -1,0 +1,30 @@
+//! Text of others in HTML and SVG.
+
+/// As text, or within a quoted attribute.
+pub(crate) fn escaped(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            c if c.is_control() => out.push('?'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escaped;
+
+    #[test]
+    fn no_text_ends_an_element_or_an_attribute() {
+        assert_eq!(
+            escaped("<a href=\"x\">&\u{7}"),
+            "&lt;a href=&quot;x&quot;&gt;&amp;?"
+        );
+    }
+}
