@@ -59,7 +59,7 @@ enum Code {
     Unpark,
     /// The id.
     ClosureBegin,
-    /// What the program says, see [`said`].
+    /// What the program says, see [`said()`].
     Said,
     /// The innermost poll blocks its thread, which has given its worker away (1), or does so no longer (0).
     InPlace,
