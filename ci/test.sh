@@ -400,7 +400,8 @@ console() {
 
 runbook() {
     need python3 python3 --version || { skip "no python3"; return; }
-    cargo build --quiet "${packages[@]}" --features "$features" --bins
+    # Tests bring the programs of their packages, by the same set of features as in the step tests.
+    cargo test --quiet --no-run "${packages[@]}" --features "$features" --test=ask --test=faults --test=rename_paused
     python3 ci/runbook.py
 }
 
