@@ -21,37 +21,7 @@ cargo build --quiet -p examples --bin checkout
 cargo build --quiet -p runtime-probe-console --example states
 cargo build --quiet -p runtime-probe-console --features subscriber --example resources
 
-screens=$target/console
-rm -rf "$screens"
-mkdir -p "$screens"
-out=$(mktemp -d)
-server=$out/tmux
-service_pid=
-finish() {
-    tmux -u -S "$server" kill-server 2> /dev/null || true
-    [ -z "$service_pid" ] || kill "$service_pid" 2> /dev/null || true
-    rm -rf "$out"
-}
-trap finish EXIT
-
-fail() {
-    echo "console.sh: $1" >&2
-    tmux -u -S "$server" capture-pane -p >&2 2> /dev/null || true
-    cat "$out/complaints" >&2 2> /dev/null || true
-    cat "$out/stdout" "$out/stderr" >&2 2> /dev/null || true
-    exit 1
-}
-
-# Arguments: how many seconds at most, what is waited for, a command that succeeds then.
-within() {
-    local seconds=$1 what=$2 end=$((SECONDS + $1))
-    shift 2
-    until "$@"; do
-        [ "$SECONDS" -lt "$end" ] || fail "not within $seconds s: $what"
-        sleep 0.2
-    done
-    echo "console.sh: $what"
-}
+. ci/terminal.sh
 
 # Arguments: the address for tokio-console.
 start_shop() {
@@ -60,7 +30,7 @@ start_shop() {
     "$target/debug/checkout" --listen 127.0.0.1:0 --probe 127.0.0.1:0 --console "$1" > "$out/stdout" 2>> "$out/stderr" &
     service_pid=$!
     within 30 "the shop is open" is_open
-    read -r shop probe < <(sed -n 's/^The shop listens on \([0-9.:]*\), the probe on \([0-9.:]*\);.*/\1 \2/p' "$out/stdout")
+    read -r shop probe < <(shop_and_probe)
 }
 
 # Its standard input is file descriptor 3.
@@ -96,13 +66,6 @@ attach() {
 detach() { tmux -u -S "$server" kill-server; }
 
 ask() { curl --silent --show-error --fail --max-time 20 "$@"; }
-keys() { tmux -u -S "$server" send-keys "$@"; }
-look() { tmux -u -S "$server" capture-pane -p > "$out/screen"; }
-
-# Whether a line of the screen matches.
-shows() { look && grep -qE "$1" "$out/screen"; }
-hides() { look && ! grep -qE "$1" "$out/screen"; }
-keep() { cp "$out/screen" "$screens/$1.txt"; }
 
 # "id polls" of each row of the list, from the top: the id comes before the state, the polls before the kind.
 listed() {

@@ -4,24 +4,12 @@
 #
 #     PYTHON=$(bash ci/perfetto.sh)
 set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/venv.sh"
 
 version=0.59.1
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-venv=$root/target/perfetto-venv
-python=$venv/bin/python
-
+python=$root/target/perfetto-venv/bin/python
 installed() {
     [ -x "$python" ] && "$python" -c "from importlib.metadata import version as v; assert v('perfetto') == '$version'" 2>/dev/null
 }
-
-if ! installed; then
-    mkdir -p "$root/target"
-    exec 9>"$root/target/perfetto-venv.lock"
-    flock 9 # Two that start together install once.
-    if ! installed; then
-        python3 -m venv --clear "$venv" >&2
-        "$venv/bin/pip" install --quiet --disable-pip-version-check "perfetto==$version" protobuf==7.36.2 >&2
-    fi
-    installed || { echo "perfetto.sh: $python has no perfetto $version" >&2; exit 1; }
-fi
+venv perfetto-venv "perfetto $version" "perfetto==$version" protobuf==7.36.2
 echo "$python"

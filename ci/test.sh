@@ -65,8 +65,8 @@ trace-readers       | release | rust ci/trace_readers.sh | traces of the tests, 
 fuzz                | release | rust ci/fuzz.sh    | made-up bytes for what reads strangers' bytes; first: dump/tests/arbitrary.rs | bash ci/fuzz.sh
 memcheck            | release | rust ci/memcheck.sh | a stress run under valgrind; first: runtime-probe/tests/stress.rs | memcheck
 console-subscriber  | release | rust               | what we send beside what console-subscriber sends; first: runtime-probe/console/tests/many.rs | cargo_test -p runtime-probe-console --features subscriber --test subscriber
-console             | release | rust ci/console.sh | tokio-console on a terminal; first: runtime-probe/console/tests/attach.rs | console
-top                 | release | rust ci/top.sh     | runtime-dump top and watch on a terminal; first: dump/cli/tests/ask.rs | top
+console             | release | rust ci/console.sh ci/terminal.sh | tokio-console on a terminal; first: runtime-probe/console/tests/attach.rs | console
+top                 | release | rust ci/top.sh ci/terminal.sh | runtime-dump top and watch on a terminal; first: dump/cli/tests/ask.rs | top
 upstream            | release | rust ci/upstream.sh | tokio's own tests of what the facade shadows; first: runtime-probe/tests/facade_complete.rs | upstream
 ecosystem           | release | rust ci/ecosystem.sh ci/services.sh | services of axum, tonic, reqwest, sqlx, redis by the rename; first: runtime-probe/axum/tests/mounted.rs | ecosystem
 patch               | release | rust ci/patch.sh ci/services.sh | the same services, and the shop, under the patch; first: dump/cli/tests/patch.rs | services_patched

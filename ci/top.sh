@@ -7,51 +7,17 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 cargo build --quiet -p examples --bin checkout
 cargo build --quiet -p runtime-dump-cli
-screens=$target/top
-rm -rf "$screens"
-mkdir -p "$screens"
-out=$(mktemp -d)
-server=$out/tmux
-service_pid=
-finish() {
-    tmux -u -S "$server" kill-server 2> /dev/null || true
-    [ -z "$service_pid" ] || kill "$service_pid" 2> /dev/null || true
-    rm -rf "$out"
-}
-trap finish EXIT
-
-fail() {
-    echo "top.sh: $1" >&2
-    tmux -u -S "$server" capture-pane -p >&2 2> /dev/null || true
-    cat "$out/stdout" "$out/stderr" >&2 2> /dev/null || true
-    exit 1
-}
-
-# Arguments: how many seconds at most, what is waited for, a command that succeeds then.
-within() {
-    local what=$2 end=$((SECONDS + $1))
-    shift 2
-    until "$@"; do
-        [ "$SECONDS" -lt "$end" ] || fail "not in time: $what"
-        sleep 0.2
-    done
-    echo "top.sh: $what"
-}
+. ci/terminal.sh
 
 : > "$out/stdout"
 "$target/debug/checkout" --listen 127.0.0.1:0 --probe 127.0.0.1:0 > "$out/stdout" 2> "$out/stderr" &
 service_pid=$!
 is_open() {
-    read -r shop probe < <(sed -n 's/^The shop listens on \([0-9.:]*\), the probe on \([0-9.:]*\);.*/\1 \2/p' "$out/stdout") && [ -n "$probe" ]
+    read -r shop probe < <(shop_and_probe) && [ -n "$probe" ]
 }
 within 30 "the shop is open" is_open
 
 ask() { curl --silent --show-error --fail --max-time 20 "$@" > /dev/null; }
-keys() { tmux -u -S "$server" send-keys "$@"; }
-look() { tmux -u -S "$server" capture-pane -p > "$out/screen"; }
-shows() { look && grep -qE "$1" "$out/screen"; }
-hides() { look && ! grep -qE "$1" "$out/screen"; }
-keep() { cp "$out/screen" "$screens/$1.txt"; }
 
 tmux -u -S "$server" -f /dev/null new-session -d -x 160 -y 40 "LANG=C.UTF-8 TERM=xterm PS1='ready> ' bash --norc"
 within 30 "a shell" shows '^ready>'
