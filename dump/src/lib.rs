@@ -24,7 +24,7 @@
 //! * [`source_path`]: paths of source files, as people read them;
 //! * [`proto`]: the messages of `profile.proto`;
 //! * [`profile_file`]: their bytes, written and read;
-//! * [`parse`]: all of these forms but JSON, read back, and Go's own.
+//! * [`parse`]: goroutines, threads and counts as text, logs of these, and `profile.proto`, read back, and Go's own.
 
 pub mod address_list;
 pub mod contention;

@@ -135,7 +135,7 @@ fn parsers_read_what_go_writes() {
     assert!(
         dump.blocks
             .iter()
-            .flat_map(|block| &block.stack.frames)
+            .flat_map(|block| block.stack.frames.iter())
             .any(|frame| &*frame.function == "main.(*server).wait")
     );
     assert!(

@@ -1,7 +1,8 @@
 //! Why nothing was done: a sentence for the user, with what to do about it where that is known.
 
+use crate::show;
 use std::fmt::{self, Display, Formatter};
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -42,7 +43,7 @@ pub fn said(result: Result<String, Refusal>) -> ExitCode {
     match result {
         Ok(message) => {
             // A reader that has closed the pipe needs no message.
-            let _ = writeln!(std::io::stdout(), "{message}");
+            show::line(&message);
             ExitCode::SUCCESS
         }
         Err(refusal) => refusal.told(),

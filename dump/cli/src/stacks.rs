@@ -189,7 +189,7 @@ impl Dump {
             let stacks = dump.blocks.iter().map(|block| {
                 let count = i64::try_from(block.count()).unwrap_or(i64::MAX);
                 (
-                    block.stack.frames[..].into(),
+                    block.stack.frames.clone(),
                     count,
                     Some((block.state.clone(), block.since_ns())),
                 )

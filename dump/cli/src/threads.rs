@@ -4,7 +4,7 @@ use crate::own_frame::{call, own_frame};
 use crate::refusal::Refusal;
 use crate::show;
 use crate::show::block::{duration, push_block};
-use crate::show::style::{Style, printable};
+use crate::show::style::{Style, printable, printable_lines};
 use crate::show::table::Table;
 use crate::source::Source;
 use crate::source::arguments::{json, read_all, sources, with_sources};
@@ -58,7 +58,7 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
             false => text.push_str(&table(dump).text(style, None)),
         }
         for line in &dump.tables {
-            text.push_str(&style.dim(line));
+            text.push_str(&style.dim(&printable_lines(line)));
             text.push('\n');
         }
     }

@@ -71,9 +71,10 @@ impl Block {
 /// The frames of a block.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct BlockStack {
-    /// Leaf first.
-    pub frames: Vec<Frame>,
-    /// The index of the frame below the gap, and how many are left out.
+    /// Leaf first. Blocks of equal text share them.
+    pub frames: Arc<[Frame]>,
+    /// The index of the frame below the gap, the number of frames where the gap is the last, and how many are left out; 1 where Go
+    /// does not tell.
     pub elided: Option<(usize, u64)>,
 }
 
@@ -296,11 +297,11 @@ impl Stacks {
 }
 
 fn parse_stack(text: &str, first_line: usize) -> Result<BlockStack, ParseError> {
-    let mut stack = BlockStack::default();
+    let (mut frames, mut gap) = (Vec::new(), None);
     let mut lines = text.lines().zip(first_line + 1..);
     while let Some((call, number)) = lines.next() {
         if let Some(count) = elided(call) {
-            stack.elided = Some((stack.frames.len(), count));
+            gap = Some((frames.len(), count));
             continue;
         }
         let function = match call.rsplit_once('(') {
@@ -309,9 +310,12 @@ fn parse_stack(text: &str, first_line: usize) -> Result<BlockStack, ParseError> 
         };
         let position = lines.next().and_then(|(line, _)| line.strip_prefix('\t'));
         let position = position.ok_or_else(|| missing_position(number))?;
-        stack.frames.push(frame(function, position));
+        frames.push(frame(function, position));
     }
-    Ok(stack)
+    Ok(BlockStack {
+        frames: frames.into(),
+        elided: gap,
+    })
 }
 
 fn missing_position(line: usize) -> ParseError {
@@ -351,7 +355,7 @@ struct Lines<'t> {
 impl<'t> Lines<'t> {
     fn peek(&self) -> Option<&'t str> {
         let rest = &self.text[self.at..];
-        (!rest.is_empty()).then(|| rest.split_once('\n').map_or(rest, |(line, _)| line))
+        rest.lines().next()
     }
 
     /// The one after it.
@@ -361,9 +365,10 @@ impl<'t> Lines<'t> {
 
     fn next(&mut self) -> Option<&'t str> {
         let line = self.peek()?;
-        self.at = (self.at + line.len() + 1).min(self.text.len());
+        let rest = &self.text[self.at..];
+        self.at += rest.find('\n').map_or(rest.len(), |end| end + 1);
         self.number += 1;
-        Some(line.strip_suffix('\r').unwrap_or(line))
+        Some(line)
     }
 }
 
@@ -393,6 +398,17 @@ mod tests {
         assert_eq!(dump.remarks, ["deadlock: two tasks"]);
         assert_eq!(dump.blocks[0].since_ns(), Some(2_000_000_000));
         assert_eq!(&*dump.blocks[0].stack.frames[0].file, "");
+    }
+
+    #[test]
+    fn lines_may_end_as_on_windows() {
+        let text = "goroutine 1 [sleep]:\nf(...)\n\t/a.rs:3\ncreated by g\n\t/b.rs:4\n\n";
+        let (unix, windows) = (
+            parse(text).unwrap(),
+            parse(&text.replace('\n', "\r\n")).unwrap(),
+        );
+        assert_eq!(windows.blocks[0].stack, unix.blocks[0].stack);
+        assert_eq!(windows.blocks[0].created_by, unix.blocks[0].created_by);
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub fn duration_ns(text: &str) -> Option<u64> {
         let (_, unit) = UNITS.iter().find(|(name, _)| *name == unit)?;
         let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
         let whole: u64 = whole.parse().ok()?;
-        // 19 digits behind the point are beyond a nanosecond of the longest unit.
+        // What is behind 18 digits is less than a nanosecond of the longest unit.
         let digits = fraction.len().min(18);
         let fraction: u64 = fraction.get(..digits)?.parse().ok()?;
         let part =

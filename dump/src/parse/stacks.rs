@@ -38,7 +38,7 @@ impl Parsed {
 pub fn of_blocks(blocks: &Blocks) -> Vec<CountedStack> {
     merged(blocks.blocks.iter().map(|block| {
         let count = i64::try_from(block.count()).unwrap_or(i64::MAX);
-        (block.stack.frames[..].into(), count)
+        (block.stack.frames.clone(), count)
     }))
 }
 

@@ -52,7 +52,9 @@ impl Tables {
         while !text.is_char_boundary(from) {
             from += 1;
         }
-        TextNumber(self.texts.number(text[from..].into()))
+        let text = &text[from..];
+        let known = self.texts.number_of.get(text).copied();
+        TextNumber(known.unwrap_or_else(|| self.texts.number(text.into())))
     }
 
     /// The number of a text of this generation alone. One that is too long is cut at its end.

@@ -7,6 +7,7 @@ mod page;
 mod tree;
 
 use crate::refusal::Refusal;
+use crate::show;
 use crate::source::Source;
 use crate::source::arguments::{output, read_all, sources, with_sources};
 use clap::{ArgMatches, Command};
@@ -46,12 +47,12 @@ fn graph(matches: &ArgMatches) -> Result<ExitCode, Refusal> {
     }
     std::fs::write(path, page::html(&titles.join(", "), &tree))
         .map_err(|error| Refusal::file("write", path, &error))?;
-    println!(
+    show::line(&format!(
         "{}: {} moments, {} frames",
         path.display(),
         tree.labels().len(),
         tree.frames()
-    );
+    ));
     Ok(if is_whole {
         ExitCode::SUCCESS
     } else {

@@ -77,11 +77,13 @@ pub(crate) fn push_frames(
     elided: Option<(usize, u64)>,
     style: Style,
 ) {
-    for (index, frame) in frames.iter().enumerate() {
+    for index in 0..=frames.len() {
         if let Some((_, count)) = elided.filter(|(gap, _)| *gap == index) {
             let _ = writeln!(text, "...{count} frames elided...");
         }
-        push_call(text, &format!("{}(...)", frame.function), frame, style);
+        if let Some(frame) = frames.get(index) {
+            push_call(text, &format!("{}(...)", frame.function), frame, style);
+        }
     }
 }
 
@@ -118,10 +120,7 @@ pub(crate) fn duration(ns: u64) -> String {
         let whole = ns / unit;
         match whole {
             0..10 => {
-                let text = format!(
-                    "{:.2}",
-                    ns as f64 / unit as f64 - 0.005_f64.min((ns % unit) as f64 / unit as f64)
-                );
+                let text = format!("{whole}.{:02}", ns % unit * 100 / unit);
                 format!("{}{name}", text.trim_end_matches('0').trim_end_matches('.'))
             }
             _ => format!("{whole}{name}"),
@@ -142,7 +141,21 @@ pub(crate) fn duration(ns: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::duration;
+    use super::{duration, push_frames};
+    use crate::show::style::Style;
+    use runtime_dump::stack::Frame;
+
+    #[test]
+    fn a_gap_may_be_the_last() {
+        let frame = Frame {
+            function: "f".into(),
+            file: "a.rs".into(),
+            line: 3,
+        };
+        let mut text = String::new();
+        push_frames(&mut text, &[frame], Some((1, 7)), Style::NONE);
+        assert_eq!(text, "f(...)\n\ta.rs:3\n...7 frames elided...\n");
+    }
 
     #[test]
     fn durations_are_short() {
@@ -150,6 +163,9 @@ mod tests {
             (0, "0s"),
             (850, "850ns"),
             (2_450_000_000, "2.45s"),
+            (1_130_000_000, "1.13s"),
+            (2_010_000_000, "2.01s"),
+            (9_999_999_999, "9.99s"),
             (12_345_678, "12ms"),
             (1_000, "1us"),
             (200_000_000_000, "3m20s"),

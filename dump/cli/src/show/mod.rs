@@ -34,6 +34,12 @@ pub(crate) fn print(text: &str, is_whole: bool) -> ExitCode {
     }
 }
 
+/// Writes a line to standard output; whether there is a reader for it.
+pub(crate) fn line(text: &str) -> bool {
+    let mut stdout = io::stdout();
+    writeln!(stdout, "{text}").is_ok() && stdout.flush().is_ok()
+}
+
 /// Whether a pager took it.
 fn through_pager(text: &str) -> bool {
     let pager = std::env::var("PAGER").unwrap_or_else(|_| "less".to_owned());

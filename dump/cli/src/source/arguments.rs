@@ -90,10 +90,7 @@ fn default_url() -> Result<String, Refusal> {
     })
 }
 
-/// What `read` makes of each source, all at the same time. What fails is told on standard error.
-///
-/// # Errors
-/// The sources that failed, if all did.
+/// What `read` makes of each source, all at the same time, and whether none failed. What fails is told on standard error.
 pub(crate) fn read_all<T: Send>(
     sources: &[Source],
     read: impl Fn(&Source) -> Result<T, Refusal> + Sync,

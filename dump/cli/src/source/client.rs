@@ -3,6 +3,7 @@
 use super::MAX_BYTES;
 use super::unix::UnixConnector;
 use crate::refusal::Refusal;
+use crate::show::style::printable;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
@@ -141,6 +142,7 @@ impl Client {
             .chars()
             .take(300)
             .collect();
+        let said = printable(&said);
         let page_name = page.split('?').next().unwrap_or(page);
         Refusal::new(match status {
             401 if self.token.is_some() => format!("{name}: 401: the token is not the server's"),

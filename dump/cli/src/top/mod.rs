@@ -7,6 +7,7 @@ mod sites;
 mod tasks;
 
 use crate::refusal::Refusal;
+use crate::show;
 use crate::show::screen::Screen;
 use crate::show::style::{Style, printable};
 use crate::show::table::Table;
@@ -172,7 +173,12 @@ fn top(matches: &ArgMatches) -> Result<(), Refusal> {
                     None => {}
                 }
             }
-            None => print!("{source}, by {}: {text}", order.word()),
+            None => {
+                let text = text.trim_end();
+                if !show::line(&format!("{source}, by {}: {text}", order.word())) {
+                    break;
+                }
+            }
         }
     }
     drop(screen);
@@ -205,7 +211,7 @@ fn apply(key: Option<u8>, by_sites: &mut bool, order: &mut Order) -> bool {
     true
 }
 
-/// Whether the server is asked for something that JSON cannot tell.
+/// What a page of the server says, which is JSON.
 fn json(source: &Source, page: &str, for_so_long: Duration) -> Result<serde_json::Value, Refusal> {
     let bytes = source.bytes(page, for_so_long)?;
     serde_json::from_slice(&bytes).map_err(|_| {

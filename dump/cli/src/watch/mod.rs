@@ -102,7 +102,8 @@ fn watch(matches: &ArgMatches) -> Result<ExitCode, Refusal> {
             Some(screen) => {
                 screen.draw(&table(&series, &source, screen.rows(), Style::of_stdout()))
             }
-            None => println!("{}", line(&series, last.total)),
+            None if !show::line(&line(&series, last.total)) => break,
+            None => {}
         }
     }
     drop(screen);

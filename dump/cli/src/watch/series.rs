@@ -32,7 +32,7 @@ pub(super) struct Site {
     pub(super) per_minute: f64,
     /// The least of the last third is above the most of the first third.
     pub(super) grows: bool,
-    /// From 0 to 9, the most of each tenth of the time or so.
+    /// From 0 to 9, the most of each part of the time.
     pub(super) trend: Vec<u8>,
 }
 

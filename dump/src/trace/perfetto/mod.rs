@@ -127,12 +127,11 @@ impl<W: Write> PerfettoWriter<W> {
             sequence_flags: packet.sequence_flags.or(Some(NEEDS_STATE)),
             ..packet
         };
-        self.pending.extend(
-            Trace {
-                packet: vec![packet],
-            }
-            .encode_to_vec(),
-        );
+        Trace {
+            packet: vec![packet],
+        }
+        .encode(&mut self.pending)
+        .expect("a Vec has room for any message");
     }
 
     /// Describes the tracks that are new.
