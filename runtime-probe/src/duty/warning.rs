@@ -8,7 +8,7 @@ use crate::profile::idle;
 use crate::profile::lock_table::LockTable;
 use crate::profile::selection::{Selection, grouped};
 use crate::profile::sites::SpawnSites;
-use crate::tally::growths::Grown;
+use crate::tally::growths::Growing;
 use std::fmt::Write as _;
 use std::io::Write;
 use std::time::Duration;
@@ -33,7 +33,7 @@ pub(super) fn headline(told: Told, limit: Duration) -> String {
                 None => " and its runtime does not come round to it".to_owned(),
             }
         ),
-        Alarm::Growth(grown) => grown.text(),
+        Alarm::Growth(growth) => growth.text(),
         Alarm::LongWait(wait) => format!(
             "goroutine {} has waited for {:.1?} ({}), {}",
             wait.id,
@@ -126,10 +126,10 @@ pub(super) fn stacks(alarm: Alarm, limit: Duration) -> String {
             closures.limit = Some(MOST);
             Goroutines::collect(closures).write_largest_groups(&mut text)
         }
-        Alarm::Growth(Grown::Results(growth)) => {
+        Alarm::Growth(growth) if growth.what == Growing::Results => {
             SpawnSites::collect().of(growth.at).write_text(&mut text)
         }
-        Alarm::Growth(Grown::Tasks(growth)) => {
+        Alarm::Growth(growth) => {
             let mut selection = Selection::default();
             selection.limit = Some(1);
             if let Some(at) = growth.at {

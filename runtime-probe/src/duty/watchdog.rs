@@ -13,8 +13,8 @@ use crate::profile::goroutine_forms::Lines;
 use crate::profile::long_waits::LongWaits;
 use crate::profile::selection::Selection;
 use crate::profile::trace::{Format, write_past};
-use crate::snapshot::deadlocks::{self, Deadlock};
-use crate::snapshot::futurelocks;
+use crate::snapshot::deadlocks::Deadlock;
+use crate::snapshot::stuck_locks::StuckLocks;
 use crate::snapshot::watch::{Trouble, look};
 use crate::source;
 use crate::sys::own_thread;
@@ -159,8 +159,9 @@ impl Watchdog {
                 if !look.long_polls.is_empty() {
                     look.standstills = standstills(self.limit);
                 }
-                look.deadlocks = deadlocks::now().iter().map(Deadlock::first).collect();
-                look.futurelocks = futurelocks::now().iter().map(|one| one.task).collect();
+                let stuck = StuckLocks::now();
+                look.deadlocks = stuck.deadlocks.iter().map(Deadlock::first).collect();
+                look.futurelocks = stuck.futurelocks.iter().map(|one| one.task).collect();
                 let waits = match self.wait_limit {
                     Duration::ZERO => Vec::new(),
                     limit => known.look(limit),
@@ -168,8 +169,8 @@ impl Watchdog {
                 let told = alarms.judge(&look, &waits, Instant::now());
                 findings::add(before, alarms.counts());
                 for told in told {
-                    if let Alarm::Growth(grown) = told.alarm {
-                        growths::note(grown, Instant::now());
+                    if let Alarm::Growth(growth) = told.alarm {
+                        growths::note(growth, Instant::now());
                     }
                     self.tell(told, &mut written);
                 }

@@ -20,7 +20,8 @@ use std::time::Duration;
 /// [logs](log) in the future, and those in the tasks and closures that are spawned while it is polled, and in what these spawn. `go tool trace`
 /// lists user tasks by name under "User-defined tasks", with the time of each and all that belongs to it.
 ///
-/// Polls, wakes and results are those of `future`. While no trace is taken, a poll costs some nanoseconds.
+/// Polls, wakes and results are those of `future`. While no trace is taken, each poll looks for the task that runs on its thread, and
+/// puts a word of the thread in force and out of it. Of a name of more than 1024 bytes the last ones are shown.
 ///
 /// What was spawned before the trace began belongs to no user task, and one that began before has a name that says so.
 ///
@@ -45,7 +46,8 @@ pub fn task<F: Future>(name: &'static str, future: F) -> Tasked<F> {
 /// `trace.WithRegion`. `go tool trace` lists regions by name under "User-defined regions", with how long each ran, waited for what,
 /// and was ready.
 ///
-/// Polls, wakes and results are those of `future`. While no trace is taken, it costs a load where it begins and one where it ends.
+/// Polls, wakes and results are those of `future`. While no trace is taken, it costs a load where it ends and, where it begins, a
+/// load and a look for the user task of this thread. Of a name of more than 1024 bytes the last ones are shown.
 ///
 /// Go's format has regions that nest. Of two that overlap in one task, as in a `join!`, the inner one ends with the outer one
 /// and begins anew. One that is dropped outside of its task ends with that.
@@ -64,7 +66,7 @@ pub fn region<F: Future>(name: &'static str, future: F) -> Region<F> {
 
 /// Begins a region that ends when the returned [`RegionScope`] is dropped: [`region()`] for code that is not async. Mirrors Go's
 /// `trace.StartRegion`. Inside of a task it must be dropped in the same poll. A thread outside of any task is shown as a goroutine
-/// of its own.
+/// of its own. It costs what a [`region()`] costs.
 ///
 /// ```
 /// use runtime_probe::pprof::trace;

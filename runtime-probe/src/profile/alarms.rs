@@ -5,7 +5,7 @@ use super::long_waits::LongWait;
 use crate::registry::runtimes::RuntimeNumber;
 use crate::snapshot::rates::per_second;
 use crate::snapshot::watch::{Busy, KeptWaiting, LongPoll, Look, Trouble};
-use crate::tally::growths::{Grown, Growth};
+use crate::tally::growths::{Growing, Growth};
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::Location;
@@ -38,7 +38,7 @@ pub(crate) enum Alarm {
     /// A task is ready, and its runtime does not come round to it.
     KeptWaiting(KeptWaiting),
     /// There are more and more tasks, of one site or in all, or results of tasks of one site.
-    Growth(Grown),
+    Growth(Growth),
     /// Tasks wait too long for what another has.
     LongWait(LongWait),
     /// A task is polled all the time, and does not wait.
@@ -219,23 +219,23 @@ impl Alarms {
             return Vec::new();
         }
         self.counted = Some(now);
-        let growth = |at, site, (from, to)| Growth { from, to, at, site };
+        let growth = |what, at, site, (from, to)| {
+            Alarm::Growth(Growth {
+                what,
+                from,
+                to,
+                at,
+                site,
+            })
+        };
         let sites = look.sites.iter().map(|site| (site.key, site, site.tasks));
         let sites = self.sites.grown(sites).into_iter();
         let mut grown: Vec<Alarm> = sites
-            .map(|(site, grown)| {
-                Alarm::Growth(Grown::Tasks(growth(
-                    site.location.copied(),
-                    site.key,
-                    grown,
-                )))
-            })
+            .map(|(site, grown)| growth(Growing::Tasks, site.location.copied(), site.key, grown))
             .collect();
         let all = self.all.grown(look.tasks);
         match grown.is_empty() {
-            true => {
-                grown.extend(all.map(|grown| Alarm::Growth(Grown::Tasks(growth(None, 0, grown)))))
-            }
+            true => grown.extend(all.map(|grown| growth(Growing::Tasks, None, 0, grown))),
             // What is told of a site is not told of all again.
             false => self.all.restart(look.tasks),
         }
@@ -243,9 +243,7 @@ impl Alarms {
         let results = results.map(|(at, results)| (*at, at, *results as usize));
         let results = self.results.grown(results).into_iter();
         grown.extend(
-            results.map(|(at, grown)| {
-                Alarm::Growth(Grown::Results(growth(Some(*at), hash(at), grown)))
-            }),
+            results.map(|(at, grown)| growth(Growing::Results, Some(*at), hash(at), grown)),
         );
         grown
     }
@@ -255,7 +253,7 @@ impl Alarms {
         let (kind, culprit) = match alarm {
             Alarm::LongPoll(poll) => (0, poll.site),
             Alarm::KeptWaiting(task) => (1, task.runtime.0.into()),
-            Alarm::Growth(Grown::Tasks(growth) | Grown::Results(growth)) => (2, growth.site),
+            Alarm::Growth(growth) => (2, growth.site),
             Alarm::LongWait(wait) => (3, wait.site),
             Alarm::Spin(spin) => (4, spin.id as usize),
             Alarm::FullPool(pool) => (5, pool.runtime.0.into()),
@@ -393,7 +391,7 @@ mod tests {
             let told = alarms.judge(&look, &[], begin + at * 10 * SECOND);
             assert!(
                 told.iter()
-                    .all(|told| matches!(told.alarm, Alarm::Growth(Grown::Results(_))))
+                    .all(|told| matches!(told.alarm, Alarm::Growth(growth) if growth.what == Growing::Results))
             );
             !told.is_empty()
         });
@@ -529,12 +527,13 @@ mod tests {
             told.first().map(|told| (at, told.alarm))
         });
         let growth = Growth {
+            what: Growing::Tasks,
             from: 0,
             to: 200,
             at: Some(*here),
             site: 1,
         };
-        assert_eq!(told, Some((10, Alarm::Growth(Grown::Tasks(growth)))));
+        assert_eq!(told, Some((10, Alarm::Growth(growth))));
     }
 
     #[test]
@@ -549,11 +548,12 @@ mod tests {
             told.first().map(|told| (at, told.alarm))
         });
         let growth = Growth {
+            what: Growing::Tasks,
             from: 0,
             to: 500,
             at: None,
             site: 0,
         };
-        assert_eq!(told, Some((10, Alarm::Growth(Grown::Tasks(growth)))));
+        assert_eq!(told, Some((10, Alarm::Growth(growth))));
     }
 }

@@ -7,15 +7,16 @@ use super::thread_stacks::{innermost_call, reads_stdin, sleeps_until_woken};
 use crate::registry::locks::Who;
 use crate::registry::runtimes::RuntimeNumber;
 use crate::registry::threads::{self, Thread};
-use crate::snapshot::deadlocks::{self, Deadlock, Member};
+use crate::snapshot::deadlocks::{Deadlock, Member};
 use crate::snapshot::endings::{self, Ending};
-use crate::snapshot::futurelocks::{self, Futurelock};
+use crate::snapshot::futurelocks::Futurelock;
 use crate::snapshot::pools::{self, Pool};
 use crate::snapshot::standstill::{self, Stuck, Suspect};
+use crate::snapshot::stuck_locks::StuckLocks;
 use crate::snapshot::under_way::{self, UnderWay};
 use crate::symbol::resolver::{Resolver, resolver};
 use crate::symbol::role;
-use crate::tally::growths::{self, Grown};
+use crate::tally::growths::{self, Growth};
 use std::panic::Location;
 use std::time::{Duration, Instant};
 
@@ -35,7 +36,7 @@ pub(crate) enum Condition {
         waited_at: String,
     },
     /// A watchdog found, not long ago, that something becomes more and more.
-    Growth { grown: Grown, ago: Duration },
+    Growth { growth: Growth, ago: Duration },
     /// Every thread of a blocking pool is taken, and closures wait.
     FullPool(Pool),
     /// No thread drives the timers and the I/O of a runtime.
@@ -63,7 +64,7 @@ pub(crate) fn now() -> Vec<Condition> {
 pub(super) fn of(under_way: &[UnderWay]) -> Vec<Condition> {
     // Threads may be asked.
     crate::stack::unwind::refresh();
-    let look = Look::take(under_way, deadlocks::now(), futurelocks::now());
+    let look = Look::take(under_way, StuckLocks::now());
     look.conditions(resolver)
 }
 
@@ -75,34 +76,35 @@ pub(crate) fn deadlocks(conditions: &[Condition]) -> impl Iterator<Item = &Deadl
     })
 }
 
+/// The futurelocks among them, and where each future waited.
+pub(super) fn futurelocks(conditions: &[Condition]) -> impl Iterator<Item = (&Futurelock, &str)> {
+    conditions.iter().filter_map(|condition| match condition {
+        Condition::Futurelock {
+            futurelock,
+            waited_at,
+        } => Some((futurelock, waited_at.as_str())),
+        _ => None,
+    })
+}
+
 /// What was found before any names.
 pub(super) struct Look {
-    deadlocks: Vec<Deadlock>,
-    futurelocks: Vec<Futurelock>,
+    stuck_locks: StuckLocks,
     full: Vec<Pool>,
     suspects: Vec<Suspect>,
     endings: Vec<Ending>,
 }
 
 impl Look {
-    pub(super) fn take(
-        under_way: &[UnderWay],
-        deadlocks: Vec<Deadlock>,
-        futurelocks: Vec<Futurelock>,
-    ) -> Look {
+    pub(super) fn take(under_way: &[UnderWay], stuck_locks: StuckLocks) -> Look {
         let mut full = pools::of(under_way);
         full.retain(Pool::is_full);
         Look {
-            deadlocks,
-            futurelocks,
+            stuck_locks,
             full,
             suspects: standstill::suspects(under_way),
             endings: endings::now(under_way),
         }
-    }
-
-    pub(super) fn futurelocks(&self) -> &[Futurelock] {
-        &self.futurelocks
     }
 
     /// What is left when names have been asked.
@@ -111,17 +113,21 @@ impl Look {
         R: std::ops::DerefMut<Target = Resolver>,
     {
         let mut conditions = Vec::new();
+        let StuckLocks {
+            deadlocks,
+            futurelocks,
+        } = self.stuck_locks;
         let names = [
-            self.deadlocks.len(),
-            self.futurelocks.len(),
+            deadlocks.len(),
+            futurelocks.len(),
             self.suspects.len(),
             self.endings.len(),
         ];
         if names.iter().any(|names| *names > 0) {
             let mut resolver = resolver();
-            let deadlocks = self.deadlocks.into_iter();
+            let deadlocks = deadlocks.into_iter();
             conditions.extend(deadlocks.map(|deadlock| is_deadlock(deadlock, &mut resolver)));
-            let futurelocks = self.futurelocks.into_iter();
+            let futurelocks = futurelocks.into_iter();
             conditions.extend(futurelocks.map(|one| is_futurelock(one, &mut resolver)));
             let endings = self.endings.into_iter();
             conditions.extend(endings.map(|ending| is_ending(ending, &mut resolver)));
@@ -130,7 +136,7 @@ impl Look {
         }
         conditions.extend(self.full.into_iter().map(Condition::FullPool));
         let growths = growths::of_late(Instant::now()).into_iter();
-        conditions.extend(growths.map(|(grown, ago)| Condition::Growth { grown, ago }));
+        conditions.extend(growths.map(|(growth, ago)| Condition::Growth { growth, ago }));
         conditions
     }
 }
@@ -201,14 +207,13 @@ impl Condition {
                 waited_at,
             } => {
                 let who = task(futurelock.task, futurelock.type_name);
-                let waited_at = Some(waited_at.as_str()).filter(|place| !place.is_empty());
                 format!(
                     "futurelock: {who} {}",
                     held_locks::given(futurelock, waited_at)
                 )
             }
-            Condition::Growth { grown, ago } => {
-                format!("{}, as a watchdog found {ago:.1?} ago", grown.text())
+            Condition::Growth { growth, ago } => {
+                format!("{}, as a watchdog found {ago:.1?} ago", growth.text())
             }
             Condition::FullPool(pool) => full_pool(pool),
             Condition::Standstill {
@@ -262,10 +267,7 @@ fn standstill(runtime: &str, since: Duration, stuck: &[Stuck], asleep: usize) ->
 
 /// A task, with the name of its future where that is known.
 fn task(id: u64, type_name: Option<&'static str>) -> String {
-    match type_name.map(role::root_name) {
-        Some(root) => format!("goroutine {id} ({root})"),
-        None => format!("goroutine {id}"),
-    }
+    held_locks::goroutine(id, type_name.map(role::root_name).as_deref())
 }
 
 fn is_deadlocked(deadlock: &Deadlock, taken_at: &[String]) -> String {

@@ -18,11 +18,10 @@ use crate::ask::settle::{Settling, settle};
 use crate::registry::names::NameNumber;
 use crate::registry::task::{Kind, Waking};
 use crate::registry::threads::ThreadNumber;
-use crate::snapshot::deadlocks;
-use crate::snapshot::futurelocks;
 use crate::snapshot::locks::Locks;
 use crate::snapshot::rates::{Rate, Rates};
 use crate::snapshot::running::{Found as Where, Running};
+use crate::snapshot::stuck_locks::StuckLocks;
 use crate::snapshot::tasks::{self, Row, SpawnSite, StackKey, Tasks};
 use crate::snapshot::under_way;
 use crate::symbol::name::Names;
@@ -142,9 +141,8 @@ impl Goroutines {
         // Before anything that takes its time: polls end.
         let running = Running::take(&tasks);
         let locks = Locks::take(&tasks.scale);
-        let deadlocks = deadlocks::of(&tasks, &locks);
-        let futurelocks = futurelocks::of(&tasks, &locks);
-        let look = conditions::Look::take(&under_way::of(&tasks), deadlocks, futurelocks);
+        let stuck_locks = StuckLocks::of(&tasks, &locks);
+        let look = conditions::Look::take(&under_way::of(&tasks), stuck_locks);
         let rates = rates.end();
         #[cfg(feature = "decode")]
         let decoded = match selection.without_decoding {
@@ -177,12 +175,14 @@ impl Goroutines {
                 _ => None,
             }
         });
-        let locks = HeldLocks::of(locks, look.futurelocks(), &tasks, &mut resolver);
+        let conditions = look.conditions(|| &mut *resolver);
+        let futurelocks = conditions::futurelocks(&conditions);
+        let locks = HeldLocks::of(locks, futurelocks, &tasks, &mut resolver);
         let mut goroutines = Goroutines {
             polled_on: polled_on.collect(),
             all: tasks.rows.len(),
             unlisted: count_unlisted(),
-            conditions: look.conditions(|| &mut *resolver),
+            conditions,
             locks,
             leaked: Leaked::default(),
             tasks,

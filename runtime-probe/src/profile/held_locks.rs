@@ -34,8 +34,8 @@ pub(super) struct HeldLocks {
     waits: HashMap<u64, Vec<(usize, usize)>>,
     /// By task: the locks that it took.
     holds: HashMap<u64, Vec<usize>>,
-    /// Of the tasks in either, how often each was polled. What is not in it has ended.
-    polls: HashMap<u64, u64>,
+    /// The tasks in either that are listed. What is not in it has ended.
+    listed: HashSet<u64>,
     /// Of those that hold something: their names, or else those of their futures.
     names: HashMap<u64, String>,
     /// By lock, of those that a task was given and does not take.
@@ -45,9 +45,9 @@ pub(super) struct HeldLocks {
 }
 
 impl HeldLocks {
-    pub(super) fn of(
+    pub(super) fn of<'f>(
         locks: Locks,
-        futurelocks: &[Futurelock],
+        futurelocks: impl Iterator<Item = (&'f Futurelock, &'f str)>,
         tasks: &Tasks,
         resolver: &mut Resolver,
     ) -> Self {
@@ -79,14 +79,14 @@ impl HeldLocks {
                     || held.waits.contains_key(&row.id)
                     || forgetters.contains(&Who::Task(row.id))
             });
-            held.polls = wanted.map(|row| (row.id, row.polls)).collect();
+            held.listed = wanted.map(|row| row.id).collect();
             let rows = tasks.rows.iter();
             let holders = rows.filter(|row| held.holds.contains_key(&row.id));
             let names = holders.filter_map(|row| Some((row.id, name(tasks, row)?)));
             held.names = names.collect();
         }
-        let given = futurelocks.iter().map(|futurelock| {
-            let text = given(futurelock, taken_at(futurelock.waits, resolver).as_deref());
+        let given = futurelocks.map(|(futurelock, waited_at)| {
+            let text = given(futurelock, waited_at);
             let task = futurelock.task;
             (futurelock.number, Given { task, text })
         });
@@ -176,7 +176,7 @@ impl HeldLocks {
         since.push_str(&since_where(self.place_of(lock)));
         Some(match lock.holder {
             Who::Task(id) if id == task => format!("{held} by this very task{since}"),
-            Who::Task(id) if self.polls.contains_key(&id) => {
+            Who::Task(id) if self.listed.contains(&id) => {
                 format!("{held} by {}{since}", self.task(id))
             }
             Who::Task(id) => {
@@ -194,7 +194,7 @@ impl HeldLocks {
     fn permits_of(&self, permits: &Permits, task: u64, thread: &impl Fn(u32) -> String) -> String {
         let name = |who| match who {
             Who::Task(id) if id == task => "this very task".to_owned(),
-            Who::Task(id) if self.polls.contains_key(&id) => self.task(id),
+            Who::Task(id) if self.listed.contains(&id) => self.task(id),
             Who::Task(id) => format!("goroutine {id}, which has ended or is not listed,"),
             Who::Thread(tid) => thread(tid),
             Who::Unknown => "an unknown thread".to_owned(),
@@ -237,12 +237,8 @@ impl HeldLocks {
         text
     }
 
-    /// `"goroutine 431 (shop::audit_books)"`.
     fn task(&self, id: u64) -> String {
-        match self.names.get(&id) {
-            Some(name) => format!("goroutine {id} ({name})"),
-            None => format!("goroutine {id}"),
-        }
+        goroutine(id, self.names.get(&id).map(String::as_str))
     }
 
     /// Where it was taken; empty where that is not known.
@@ -290,11 +286,20 @@ impl HeldLocks {
     }
 }
 
+/// `"goroutine 431 (shop::audit_books)"`.
+pub(super) fn goroutine(id: u64, name: Option<&str>) -> String {
+    match name {
+        Some(name) => format!("goroutine {id} ({name})"),
+        None => format!("goroutine {id}"),
+    }
+}
+
 /// `"was given a Mutex<shop::Stock> 2.1s ago, through the future that waited at shop.rs:12, which it has not polled since: ..."`.
-pub(super) fn given(futurelock: &Futurelock, place: Option<&str>) -> String {
+/// The place is empty where it is not known.
+pub(super) fn given(futurelock: &Futurelock, place: &str) -> String {
     let future = match place {
-        Some(place) => format!("the future that waited at {place}"),
-        None => "a future".to_owned(),
+        "" => "a future".to_owned(),
+        place => format!("the future that waited at {place}"),
     };
     format!(
         "was given {}{} {:.1?} ago, through {future}, which it has not polled since: {} behind it",

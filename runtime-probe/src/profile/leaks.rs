@@ -11,7 +11,8 @@ use super::named::NamedProfile;
 use super::selection::{Leaks, Selection};
 use crate::registry::locks::Who;
 use crate::registry::task::Kind;
-use crate::snapshot::deadlocks::{self, Deadlock};
+use crate::snapshot::deadlocks::Deadlock;
+use crate::snapshot::stuck_locks::StuckLocks;
 use crate::snapshot::tasks::{Row, Tasks};
 use std::collections::{HashMap, HashSet};
 
@@ -87,13 +88,16 @@ impl Goroutines {
     }
 }
 
+/// Whether no waker of a task is left.
+pub(super) fn is_lost(tasks: &Tasks, row: &Row) -> bool {
+    let kind = tasks.stack_keys[row.stack_key as usize].kind;
+    row.flags.lost() && matches!(kind, Kind::Task | Kind::Local)
+}
+
 /// The tasks that can never go on. The root of a `block_on` may wait for nothing on purpose, and is one task.
 fn leaked<'d>(tasks: &Tasks, deadlocks: impl Iterator<Item = &'d Deadlock>) -> HashSet<u64> {
-    let is_lost = |row: &&Row| {
-        let kind = tasks.stack_keys[row.stack_key as usize].kind;
-        row.flags.lost() && matches!(kind, Kind::Task | Kind::Local)
-    };
-    let lost = tasks.rows.iter().filter(is_lost).map(|row| row.id);
+    let lost = tasks.rows.iter().filter(|row| is_lost(tasks, row));
+    let lost = lost.map(|row| row.id);
     let stuck = deadlocks.flat_map(Deadlock::stuck);
     let stuck = stuck.filter_map(|who| match who {
         Who::Task(id) => Some(id),
@@ -104,7 +108,7 @@ fn leaked<'d>(tasks: &Tasks, deadlocks: impl Iterator<Item = &'d Deadlock>) -> H
 
 /// How many there are.
 pub(crate) fn count() -> usize {
-    leaked(&Tasks::take(), deadlocks::now().iter()).len()
+    leaked(&Tasks::take(), StuckLocks::now().deadlocks.iter()).len()
 }
 
 /// The same, where these are the conditions of the process.

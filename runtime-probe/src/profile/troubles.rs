@@ -6,6 +6,7 @@ use super::conditions::{self, Condition};
 use super::diagnosis::{OFF, unlisted};
 use super::goroutine::Goroutines;
 use super::held_locks::{self, described, wait};
+use super::leaks::is_lost;
 use super::selection::grouped;
 use crate::registry::locks::Who;
 use crate::registry::task::Kind;
@@ -114,10 +115,7 @@ fn losses() -> impl Iterator<Item = String> {
 impl Goroutines {
     /// A task with its name, or that of its future.
     pub(super) fn with_name(&self, row: &Row) -> String {
-        match held_locks::name(&self.tasks, row) {
-            Some(name) => format!("goroutine {} ({name})", row.id),
-            None => format!("goroutine {}", row.id),
-        }
+        held_locks::goroutine(row.id, held_locks::name(&self.tasks, row).as_deref())
     }
 
     fn kind(&self, row: &Row) -> Kind {
@@ -196,9 +194,8 @@ impl Goroutines {
 
     /// Tasks that nothing can wake, by where they were spawned.
     fn lost(&self) -> Vec<Trouble> {
-        let is_lost =
-            |row: &&Row| row.flags.lost() && matches!(self.kind(row), Kind::Task | Kind::Local);
-        let rows = self.tasks.rows.iter().filter(is_lost).collect();
+        let rows = self.tasks.rows.iter();
+        let rows = rows.filter(|row| is_lost(&self.tasks, row)).collect();
         self.told(
             TroubleKind::LostTask,
             rows,
@@ -213,14 +210,16 @@ impl Goroutines {
         )
     }
 
-    /// Locks that something waits for long, those of deadlocks aside.
+    /// Locks that something waits for long, those of deadlocks and futurelocks aside, which have sentences of their own.
     fn long_waits(&self) -> Vec<Trouble> {
         let deadlocked: HashSet<Who> = conditions::deadlocks(&self.conditions)
             .flat_map(|deadlock| deadlock.members.iter().map(|member| member.who))
             .collect();
         let locks = self.locks.all().iter().filter(|lock| {
             let holders = lock.holders();
-            lock.longest_ns() >= LONG_NS && !holders.iter().any(|who| deadlocked.contains(who))
+            lock.longest_ns() >= LONG_NS
+                && !holders.iter().any(|who| deadlocked.contains(who))
+                && self.locks.culprit(lock).is_none()
         });
         let told = locks.take(MOST_NAMED).map(|lock| {
             let held = self.locks.whose(lock, |tid| self.thread_of(tid));

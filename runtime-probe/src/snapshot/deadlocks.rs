@@ -56,19 +56,9 @@ struct Edge {
     poll: u64,
 }
 
-/// Those of now.
-pub(crate) fn now() -> Vec<Deadlock> {
-    let locks = Locks::take(&Scale::now());
-    if may_have_a_cycle(&locks) {
-        of(&Tasks::take(), &locks)
-    } else {
-        Vec::new()
-    }
-}
-
 /// Those of a copy; looks once more where there may be one.
-pub(crate) fn of(tasks: &Tasks, locks: &Locks) -> Vec<Deadlock> {
-    if !may_have_a_cycle(locks) {
+pub(super) fn of(tasks: &Tasks, locks: &Locks) -> Vec<Deadlock> {
+    if !may_be_in(locks) {
         return Vec::new();
     }
     let mut found = cycles(tasks, locks);
@@ -90,7 +80,7 @@ pub(crate) fn of(tasks: &Tasks, locks: &Locks) -> Vec<Deadlock> {
 }
 
 /// Whether a holder waits itself: cheap, and false for most programs at most moments.
-fn may_have_a_cycle(locks: &Locks) -> bool {
+pub(super) fn may_be_in(locks: &Locks) -> bool {
     let holders = locks.0.iter().flat_map(Lock::holders);
     let holders: HashSet<u64> = holders.map(Who::pack).collect();
     let mut waiters = locks.0.iter().flat_map(|lock| &lock.waiters);

@@ -6,7 +6,6 @@
 
 use super::locks::{Lock, LockNumber, Locks, Waiter};
 use super::tasks::{Row, State, Tasks};
-use crate::clock::Scale;
 use crate::registry::locks::Who;
 use crate::stack::raw::WaitSet;
 use std::collections::HashMap;
@@ -34,19 +33,13 @@ pub(crate) struct Futurelock {
     pub(crate) behind: usize,
 }
 
-/// Those of now.
-pub(crate) fn now() -> Vec<Futurelock> {
-    let locks = Locks::take(&Scale::now());
-    if !locks.0.iter().any(|lock| given_to(lock).is_some()) {
-        return Vec::new();
-    }
-    let tasks = Tasks::take();
-    let locks = Locks::take(&tasks.scale);
-    of(&tasks, &locks)
+/// Whether there may be one: cheap, and false for most programs at most moments.
+pub(super) fn may_be_in(locks: &Locks) -> bool {
+    locks.0.iter().any(|lock| given_to(lock).is_some())
 }
 
-/// Those of copies. MUST: that of the tasks was taken first, so that what had been polled by then has not fetched its lock later.
-pub(crate) fn of(tasks: &Tasks, locks: &Locks) -> Vec<Futurelock> {
+/// Those of copies, that of the tasks taken first.
+pub(super) fn of(tasks: &Tasks, locks: &Locks) -> Vec<Futurelock> {
     let given: Vec<_> = locks.0.iter().filter_map(given_to).collect();
     if given.is_empty() {
         return Vec::new();

@@ -20,6 +20,7 @@
 //! * [`locks`]: locks that something waits for;
 //! * [`deadlocks`]: cycles of these;
 //! * [`futurelocks`]: those that were given to a future which is not polled;
+//! * [`stuck_locks`]: both of these;
 //! * [`heap`]: what was allocated, and what of it is alive;
 //! * [`watch`]: what may be wrong.
 
@@ -38,6 +39,7 @@ pub(crate) mod sites;
 pub(crate) mod standstill;
 pub(crate) mod state;
 pub(crate) mod stuck;
+pub(crate) mod stuck_locks;
 pub(crate) mod tasks;
 pub(crate) mod threads;
 pub(crate) mod under_way;

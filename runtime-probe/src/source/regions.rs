@@ -3,7 +3,8 @@
 //! A user task is in force for the poll of its future, as labels are: a word of the thread, with the poll that it is of. What is
 //! spawned meanwhile belongs to it, which the trace concludes from the spawn, so that a record has no word for it.
 //!
-//! While no trace is taken, a region is a load where it begins, and a user task two stores a poll.
+//! While no trace is taken, a region is a look for the user task in force and two loads, and a user task, for each poll, a look for the task
+//! that runs here and two exchanges of the thread's word.
 
 use super::trace::{self, Said};
 use super::waker;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 /// From how many to how many something has grown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Growth {
+    pub(crate) what: Growing,
     pub(crate) from: usize,
     pub(crate) to: usize,
     /// Where the tasks were spawned; `None` for all tasks together, and where it is not known.
@@ -15,12 +16,12 @@ pub(crate) struct Growth {
     pub(crate) site: usize,
 }
 
-/// What has grown.
+/// What becomes more and more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Grown {
-    Tasks(Growth),
+pub(crate) enum Growing {
+    Tasks,
     /// Results of finished tasks that nothing takes out of their `JoinSet`s.
-    Results(Growth),
+    Results,
 }
 
 /// The most sites that are kept.
@@ -29,44 +30,37 @@ const MOST: usize = 8;
 /// A finding is news for so long.
 const NEWS: Duration = Duration::from_secs(600);
 
-static FOUND: Mutex<Vec<(Grown, Instant)>> = Mutex::new(Vec::new());
+static FOUND: Mutex<Vec<(Growth, Instant)>> = Mutex::new(Vec::new());
 
 /// Keeps a finding, in place of an earlier one of its site.
-pub(crate) fn note(grown: Grown, now: Instant) {
+pub(crate) fn note(growth: Growth, now: Instant) {
     let mut found = lock(&FOUND);
-    found.retain(|(known, at)| known.site() != grown.site() && now.duration_since(*at) < NEWS);
+    found.retain(|(known, _)| (known.what, known.site) != (growth.what, growth.site));
     if found.len() == MOST {
         found.remove(0);
     }
-    found.push((grown, now));
+    found.push((growth, now));
 }
 
 /// Those of late, the last one first, and how long ago each was found.
-pub(crate) fn of_late(now: Instant) -> Vec<(Grown, Duration)> {
+pub(crate) fn of_late(now: Instant) -> Vec<(Growth, Duration)> {
     let found = lock(&FOUND);
     let found = found.iter().rev();
-    let found = found.map(|(grown, at)| (*grown, now.saturating_duration_since(*at)));
+    let found = found.map(|(growth, at)| (*growth, now.saturating_duration_since(*at)));
     found.filter(|(_, ago)| *ago < NEWS).collect()
 }
 
-impl Grown {
-    fn site(&self) -> (bool, usize) {
-        match self {
-            Grown::Tasks(growth) => (false, growth.site),
-            Grown::Results(growth) => (true, growth.site),
-        }
-    }
-
+impl Growth {
     /// `"there are more and more tasks, spawned at shop.rs:12:5: 310 have become 620, without a break"`.
     pub(crate) fn text(&self) -> String {
-        let (what, Growth { from, to, at, .. }) = match self {
-            Grown::Tasks(growth) => ("tasks", growth),
-            Grown::Results(growth) => (
-                "results of finished tasks that nothing takes out of their JoinSet",
-                growth,
-            ),
+        let what = match self.what {
+            Growing::Tasks => "tasks",
+            Growing::Results => "results of finished tasks that nothing takes out of their JoinSet",
         };
-        let at = at.map_or(String::new(), |at| format!(", spawned at {at}"));
+        let at = self
+            .at
+            .map_or(String::new(), |at| format!(", spawned at {at}"));
+        let Growth { from, to, .. } = self;
         format!("there are more and more {what}{at}: {from} have become {to}, without a break")
     }
 }
@@ -75,13 +69,14 @@ impl Grown {
 mod tests {
     use super::*;
 
-    fn tasks(site: usize, to: usize) -> Grown {
-        Grown::Tasks(Growth {
+    fn tasks(site: usize, to: usize) -> Growth {
+        Growth {
+            what: Growing::Tasks,
             from: 1,
             to,
             at: None,
             site,
-        })
+        }
     }
 
     #[test]
@@ -95,7 +90,7 @@ mod tests {
             let found = of_late(begin + after);
             found
                 .into_iter()
-                .map(|(grown, _)| grown)
+                .map(|(growth, _)| growth)
                 .collect::<Vec<_>>()
         };
         let mut left = vec![tasks(5, 20)];
