@@ -43,7 +43,6 @@ documentation       | commit  | rust text          | links and examples of publi
 tests               | commit  | rust text          | all tests: packages, examples, programs with faults; Go's tools, perf, Prometheus | test_packages
 tests-other         | commit  | rust               | the tests of what interpose, flamegraph and tracing change        | test_other
 tests-stable        | commit  | rust               | the tests that expect otherwise without --cfg tokio_unstable      | stable test_flag
-leaf-table          | commit  | rust ci/leaf_table.sh | every leaf of tokio: debug build, all debug information        | bash ci/leaf_table.sh devfull
 loom                | commit  | rust ci/loom.sh    | interleavings of the lock-free parts, with two preemptions        | bash ci/loom.sh
 checkout            | commit  | rust ci/checkout.sh | the shop of the README and its faults                            | checkout
 runbook             | commit  | rust text ci/runbook.py | each command of the runbook, on the fault that it is for      | runbook
@@ -58,7 +57,7 @@ features            | release | rust ci/features.sh | every feature alone and wi
 tokio-versions      | release | rust ci/tokio_versions.sh | the oldest and the newest tokio; first: runtime-probe/tests/facade_complete.rs | bash ci/tokio_versions.sh
 package             | release | rust text ci/package.sh | what would be published, documentation by docs.rs's settings; first: none | package
 licences            | release | rust deny.toml     | licences, and crates in two versions, by cargo deny; first: runtime-probe/tests/dependencies.rs | licences
-leaf-table-ways     | release | rust ci/leaf_table.sh | every leaf: release builds, symbols only, stripped; first: runtime-probe/tests/semantics.rs | leaf_table_ways
+leaf-table          | release | rust ci/leaf_table.sh | every leaf of tokio: debug and release builds, symbols only, stripped; first: runtime-probe/tests/semantics.rs | leaf_table
 pid-ways            | release | rust ci/pid_ways.sh | dumps of a process: the oldest tokio, fat LTO, DWARF 5, packed split debug information; first: dump/cli/tests/pid.rs | pid_ways
 pid-services        | release | rust ci/pid_services.sh ci/services.sh | dumps of processes: axum, tonic, reqwest, sqlx, redis, and the shop under load, 100 times; first: dump/cli/tests/pid.rs | pid_services
 trace-readers       | release | rust ci/trace_readers.sh | traces of the tests, read by Go 1.23 to 1.26; first: runtime-probe/tests/trace.rs | bash ci/trace_readers.sh
@@ -368,8 +367,8 @@ licences() {
 }
 
 # The ways that are left out (debug = 1 and 2, LTO, panic=abort, ..) take three times as long again: by hand.
-leaf_table_ways() {
-    bash ci/leaf_table.sh lines debug0 strip
+leaf_table() {
+    bash ci/leaf_table.sh devfull lines debug0 strip
     done_with leaf-table
 }
 
