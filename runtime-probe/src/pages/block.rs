@@ -3,7 +3,6 @@
 
 use super::contended::{Question, RateParameter};
 use super::page::Page;
-use super::routes::only;
 use super::stack_format::crates;
 use crate::demand::Demand;
 use crate::profile::block::{Included, NAME, collect, count};
@@ -26,6 +25,7 @@ const RATE: RateParameter = RateParameter {
 pub(super) const PAGE: Page = Page {
     name: "block",
     link: "?debug=1",
+    parameters: Some(&PARAMETERS),
     about: "Where tasks waited for each other: channels, locks, semaphores, joins. Counts only while a rate is set; \
             seconds=10&rate=10000 sets one for ten seconds. include=sleep,io adds those waits, ongoing=1 those that have not \
             ended.",
@@ -36,7 +36,6 @@ pub(super) const PAGE: Page = Page {
 
 /// Answers a request.
 fn answer(request: &Request) -> Result<Reply, Refusal> {
-    only(request, &PARAMETERS)?;
     let question = Question::of(request, &RATE)?;
     let ongoing = question.ongoing(request)?;
     let included = included(request, ongoing.is_some())?;

@@ -1,17 +1,20 @@
 //! `/debug/pprof/NAME` of a profile that the program made itself (`debug=0`, `debug=1`, `format=`).
 
-use super::routes::only;
 use super::stack_format::{StackFormat, crates};
 use crate::profile::custom::{self, Custom};
 use runtime_probe_http::refusal::Refusal;
 use runtime_probe_http::reply::Reply;
 use runtime_probe_http::request::Request;
 
+/// What each of them knows, if there is one of that name.
+pub(super) fn parameters(name: &str) -> Option<&'static [&'static str]> {
+    custom::find(name).map(|_| &["crate", "debug", "format"][..])
+}
+
 /// Answers a request; `None` if there is no such profile.
 pub(super) fn answer(request: &Request, name: &str) -> Option<Result<Reply, Refusal>> {
     let profile = custom::find(name)?;
     Some((|| {
-        only(request, &["crate", "debug", "format"])?;
         let format = StackFormat::of(request)?;
         let debug = request.number("debug")?.unwrap_or(0);
         format.goes_with(debug, 1)?;

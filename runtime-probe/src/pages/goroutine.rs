@@ -4,7 +4,6 @@
 use super::dump_permit::DumpPermit;
 use super::go_duration;
 use super::page::Page;
-use super::routes::only;
 use super::seconds::Span;
 use super::stack_format::{StackFormat, crates};
 use super::threads::names;
@@ -32,6 +31,7 @@ const LEAK_PARAMETERS: [&str; 10] = [
 pub(super) const PAGE: Page = Page {
     name: "goroutine",
     link: "?debug=1",
+    parameters: Some(&PARAMETERS),
     about: "Stack traces of all tasks. debug=2 writes a block per task: its state, how long it has been in it, the stack of \
             its await points and who spawned it; plain=1 leaves out the lines that Go does not have, group=1 writes equal \
             tasks once. debug=3 is a profile with a sample per task, labelled with its id, state, wait and spawn site. \
@@ -47,7 +47,6 @@ pub(super) const PAGE: Page = Page {
 
 /// Answers a request.
 fn answer(request: &Request) -> Result<Reply, Refusal> {
-    only(request, &PARAMETERS)?;
     let span = Span::of(request)?;
     let debug = request.number("debug")?;
     let form = Form::of(request, debug.unwrap_or(0))?;
@@ -74,11 +73,11 @@ fn answer_form(
 /// The page of the tasks that can never go on.
 pub(super) const LEAKS_PAGE: Page = Page {
     name: leaks::NAME,
+    parameters: Some(&LEAK_PARAMETERS),
     about: "Tasks that can never go on: no waker of them is left, or they are in a deadlock or behind one. debug=2 writes all \
             tasks, with a mark at these, as Go does.",
     count: leaks::count_with,
     answer: |request| {
-        only(request, &LEAK_PARAMETERS)?;
         let span = Span::of(request)?;
         let debug = request.number("debug")?.unwrap_or(0);
         let form = Form::of(request, debug)?;

@@ -2,7 +2,6 @@
 //! changes while the client waits (`seconds=`); `gc=1` gives free memory back first.
 
 use super::page::Page;
-use super::routes::only;
 use super::seconds::Span;
 use super::stack_format::{StackFormat, crates};
 use crate::profile::heap::{Allocations, Shows, count, give_back, unavailable};
@@ -17,6 +16,7 @@ const PARAMETERS: [&str; 6] = ["crate", "debug", "format", "gc", "labels", "seco
 pub(super) const PAGE: Page = Page {
     name: Shows::InUse.name(),
     link: "?debug=1",
+    parameters: Some(&PARAMETERS),
     about: "What is allocated and alive, by the stack that allocated it, for go tool pprof without debug=1. Needs the global \
             allocator pprof::heap::Allocator. seconds=10 is what changes meanwhile; gc=1 gives free memory back to the system \
             first; labels=task,age keeps what is alive apart by the task that allocated it and by its age.",
@@ -29,6 +29,7 @@ pub(super) const PAGE: Page = Page {
 pub(super) const ALLOCS_PAGE: Page = Page {
     name: Shows::Allocated.name(),
     link: "?debug=1",
+    parameters: Some(&PARAMETERS),
     about: "The same as heap, with all that was allocated since the start in the first place.",
     count: |_| count(),
     takes_post: false,
@@ -37,7 +38,6 @@ pub(super) const ALLOCS_PAGE: Page = Page {
 
 /// Answers a request.
 fn answer(request: &Request, shows: Shows) -> Result<Reply, Refusal> {
-    only(request, &PARAMETERS)?;
     let span = Span::of(request)?;
     let debug = request.number("debug")?.unwrap_or(0);
     let format = StackFormat::of(request)?;

@@ -3,16 +3,15 @@
 
 use super::dump_permit::DumpPermit;
 use super::page::Page;
-use super::routes::only;
 use crate::profile::lock_table::{LockTable, count, deadlocks};
 use runtime_probe_http::refusal::Refusal;
 use runtime_probe_http::reply::Reply;
-use runtime_probe_http::request::Request;
 
 /// The page of the locks.
 pub(super) const PAGE: Page = Page {
     name: "locks",
     link: "",
+    parameters: Some(&["format"]),
     about: "Locks that something waits for now: the type and where it was created, who has it since when, and what waits, by line. \
             Deadlocks are told above them. format=json is the same for programs.",
     count: |_| count(),
@@ -27,7 +26,7 @@ pub(super) const PAGE: Page = Page {
                 ));
             }
         };
-        let table = table(request, &["format"])?;
+        let table = table()?;
         match is_json {
             true => Ok(Reply::new(200, "application/json", table.json())),
             false => Reply::written(|text| table.write(text)),
@@ -38,17 +37,17 @@ pub(super) const PAGE: Page = Page {
 /// The page of the cycles.
 pub(super) const DEADLOCKS_PAGE: Page = Page {
     name: "deadlocks",
+    parameters: Some(&[]),
     about: "Tasks and threads that wait for locks of each other: each cycle by name, and the stacks of its tasks.",
     count: deadlocks,
-    answer: |request| {
-        let table = table(request, &[])?;
+    answer: |_| {
+        let table = table()?;
         Reply::written(|text| table.write_deadlocks(text))
     },
     ..PAGE
 };
 
-fn table(request: &Request, known: &[&str]) -> Result<LockTable, Refusal> {
-    only(request, known)?;
+fn table() -> Result<LockTable, Refusal> {
     let _permit = DumpPermit::take()?;
     Ok(LockTable::collect())
 }

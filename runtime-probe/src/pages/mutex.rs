@@ -3,7 +3,6 @@
 
 use super::contended::{Question, RateParameter};
 use super::page::Page;
-use super::routes::only;
 use super::stack_format::crates;
 use crate::demand::Demand;
 use crate::profile::mutex::{NAME, collect, count};
@@ -22,6 +21,7 @@ const FRACTION: RateParameter = RateParameter {
 pub(super) const PAGE: Page = Page {
     name: "mutex",
     link: "?debug=1",
+    parameters: Some(&["crate", "debug", "format", "fraction", "ongoing", "seconds"]),
     about: "Who made others wait for a lock: the waiters' time, at the stack that released it. Counts only while a fraction is \
             set; seconds=10&fraction=1 sets one for ten seconds.",
     count: |_| count(),
@@ -31,10 +31,6 @@ pub(super) const PAGE: Page = Page {
 
 /// Answers a request.
 fn answer(request: &Request) -> Result<Reply, Refusal> {
-    only(
-        request,
-        &["crate", "debug", "format", "fraction", "ongoing", "seconds"],
-    )?;
     let question = Question::of(request, &FRACTION)?;
     let ongoing = question.ongoing(request)?;
     let crates = crates(request)?;

@@ -14,6 +14,8 @@ pub(super) struct Page {
     pub(super) name: &'static str,
     /// The query of its link on the index.
     pub(super) link: &'static str,
+    /// The parameters that it knows. `None` where the query is no list of parameters.
+    pub(super) parameters: Option<&'static [&'static str]>,
     /// What it shows, for the index.
     pub(super) about: &'static str,
     /// How many entries it has now, where these are the conditions of the process.
@@ -61,6 +63,13 @@ mod tests {
             assert!(
                 endpoints.contains(&format!("| `{name}` |")),
                 "{name} is not in endpoints.md"
+            );
+        }
+        let parameters = PAGES.iter().filter_map(|page| page.parameters).flatten();
+        for parameter in parameters {
+            assert!(
+                endpoints.contains(&format!("{parameter}=")),
+                "{parameter} is not in endpoints.md"
             );
         }
     }

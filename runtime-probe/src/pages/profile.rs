@@ -3,7 +3,6 @@
 //! One at a time: two would take the same samples from each other.
 
 use super::page::Page;
-use super::routes::only;
 use super::seconds::Span;
 use super::stack_format::{StackFormat, crates};
 use crate::ask::cpu_session::{SplitBy, Watch};
@@ -25,6 +24,7 @@ const MOST_HZ: u32 = 1000;
 pub(super) const PAGE: Page = Page {
     name: "profile",
     link: "?seconds=5&debug=1",
+    parameters: Some(&PARAMETERS),
     about: "What uses the CPU, for seconds=30 if nothing else is said, at hz=100 samples for each second of CPU time; for go tool \
             pprof without debug=1. format=folded and format=flamegraph are the stacks of a flame graph; labels=task,thread keeps \
             the samples of tasks by name and of threads apart.",
@@ -35,7 +35,6 @@ pub(super) const PAGE: Page = Page {
 
 /// Answers a request.
 fn answer(request: &Request) -> Result<Reply, Refusal> {
-    only(request, &PARAMETERS)?;
     let span = Span::of(request)?.unwrap_or(Span::of_seconds(SECONDS));
     let period = Duration::from_secs(1) / hz(request)?;
     let split_by = split_by(request)?;

@@ -55,6 +55,9 @@ fn route(request: &Request) -> Result<Reply, Refusal> {
     if let Some(name) = name.strip_prefix("ui/") {
         return ui(request, name);
     }
+    if let Some(known) = parameters(name) {
+        only(request, known)?;
+    }
     match (page, name) {
         (Some(page), _) => (page.answer)(request),
         (None, "") => index::answer(request),
@@ -87,6 +90,14 @@ fn ui(_: &Request, _: &str) -> Result<Reply, Refusal> {
         501,
         "the pages to look at need the feature \"ui\" of runtime-probe, which this program was built without",
     ))
+}
+
+/// The parameters that a page or a profile of the program's own knows, if it is there and its query is a list of parameters.
+pub(crate) fn parameters(name: &str) -> Option<&'static [&'static str]> {
+    match PAGES.iter().find(|page| page.name == name) {
+        Some(page) => page.parameters,
+        None => custom::parameters(name),
+    }
 }
 
 /// Whether a profile of the program's own cannot have that name: it is a page's, or Go's.

@@ -19,6 +19,7 @@ const MOST: usize = 65_536;
 pub(super) const PAGE: Page = Page {
     name: "symbol",
     link: "",
+    parameters: None,
     about: "Names for the addresses in the query or the body, for go tool pprof.",
     count: Page::no_entries,
     takes_post: true,

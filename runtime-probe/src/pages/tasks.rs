@@ -2,7 +2,6 @@
 //! the client waits (`seconds=`), then with times in any case; in the order of `sort=`.
 
 use super::page::Page;
-use super::routes::only;
 use super::seconds::Span;
 use crate::demand::{Demand, Lease};
 use crate::profile::diagnosis::OFF;
@@ -17,6 +16,7 @@ use runtime_probe_http::request::Request;
 pub(super) const PAGE: Page = Page {
     name: "tasks",
     link: "?debug=1",
+    parameters: Some(&["debug", "format", "seconds", "sort"]),
     about: "Tasks by where they are spawned: how many are alive, were spawned and have finished or panicked, and how often they \
             were polled. seconds=10 notes for ten seconds how long polls, waits, and the delays before polls are. debug=0 is JSON.",
     count: |_| snapshot::sites::count(),
@@ -26,7 +26,6 @@ pub(super) const PAGE: Page = Page {
 
 /// Answers a request.
 fn answer(request: &Request) -> Result<Reply, Refusal> {
-    only(request, &["debug", "format", "seconds", "sort"])?;
     let debug = request.number("debug")?.unwrap_or(0);
     match request.param("format")? {
         None => {}

@@ -3,7 +3,6 @@
 
 use super::dump_permit::DumpPermit;
 use super::page::Page;
-use super::routes::only;
 use super::stack_format::{StackFormat, crates};
 use crate::profile::threads::{Shown, ThreadProfile};
 use crate::snapshot;
@@ -12,10 +11,13 @@ use runtime_probe_http::refusal::Refusal;
 use runtime_probe_http::reply::Reply;
 use runtime_probe_http::request::Request;
 
+const PARAMETERS: [&str; 4] = ["crate", "debug", "format", "names"];
+
 /// The page of those who created them.
 pub(super) const CREATION_PAGE: Page = Page {
     name: "threadcreate",
     link: "?debug=1",
+    parameters: Some(&PARAMETERS),
     about: "The threads of the process, counted by who created them, which the feature interpose notes. debug=2 writes a block per thread.",
     count: |_| snapshot::threads::count(),
     takes_post: false,
@@ -26,6 +28,7 @@ pub(super) const CREATION_PAGE: Page = Page {
 pub(super) const PAGE: Page = Page {
     name: "threads",
     link: "?debug=1",
+    parameters: Some(&PARAMETERS),
     about: "Where the threads of the process are, each asked by a signal. debug=2 writes a block per thread, with its state and \
             the CPU time it has used, format=json an object. Below them, what tokio counts of its runtimes and workers.",
     count: |_| snapshot::threads::count(),
@@ -35,7 +38,6 @@ pub(super) const PAGE: Page = Page {
 
 /// Answers a request.
 fn answer(request: &Request, shown: Shown) -> Result<Reply, Refusal> {
-    only(request, &["crate", "debug", "format", "names"])?;
     let is_json = request.param("format")? == Some("json");
     let format = match is_json {
         true => StackFormat::Proto,

@@ -4,7 +4,6 @@
 //! `format=perfetto` is for Perfetto.
 
 use super::page::Page;
-use super::routes::only;
 use super::seconds::{Place, Span};
 use crate::ask::flight;
 use crate::profile::trace::{Format, MOST_EVENTS, Stream, write_past};
@@ -30,6 +29,7 @@ const PART: Duration = Duration::from_secs(1);
 pub(super) const PAGE: Page = Page {
     name: "trace",
     link: "?seconds=1",
+    parameters: Some(&["format", "last", "seconds"]),
     about: "What tasks and threads do from now on, for seconds=1 if nothing else is said, as an execution trace for go tool trace; last=1 is what \
             the flight recorder has.",
     count: Page::no_entries,
@@ -39,7 +39,6 @@ pub(super) const PAGE: Page = Page {
 
 /// Answers a request.
 fn answer(request: &Request) -> Result<Reply, Refusal> {
-    only(request, &["format", "last", "seconds"])?;
     let format = format(request)?;
     if request.number("last")?.unwrap_or(0) > 0 {
         return last(request, format);

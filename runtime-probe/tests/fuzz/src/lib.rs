@@ -68,6 +68,11 @@ mod http {
 #[path = "../../../src/pages/mod.rs"]
 mod pages;
 
+/// The parameters that the page of a path knows, if it has a list of them.
+pub fn parameters(path: &str) -> Option<&'static [&'static str]> {
+    pages::routes::parameters(path.strip_prefix("/debug/pprof/")?)
+}
+
 /// A duration as Go writes it, if it is one.
 pub fn duration(text: &str) -> Option<std::time::Duration> {
     pages::go_duration::parse(text).ok()

@@ -3,20 +3,10 @@
 #![no_main]
 
 use fuzz::asked::{Answer, ask};
+use fuzz::{parameters, understood};
 use libfuzzer_sys::fuzz_target;
 use std::collections::HashSet;
 use std::fmt::Write;
-use std::sync::LazyLock;
-
-/// All that a page may be told, as [`encoded`] has it.
-static KNOWN: LazyLock<HashSet<String>> = LazyLock::new(|| {
-    let known = [
-        "crate", "debug", "decode", "format", "fraction", "frames", "fresh", "group", "hz",
-        "include", "labels", "limit", "match", "minwait", "names", "ongoing", "plain", "rate",
-        "seconds", "slow", "sort", "state",
-    ];
-    known.map(|name| encoded(name, "")).into()
-});
 
 fuzz_target!(|text: &str| {
     // What a request line cannot carry is for the target `wire`.
@@ -49,7 +39,9 @@ fuzz_target!(|text: &str| {
     let path = encoded(page, "");
     let query = encoded(&query.replace('+', "%20"), "&=");
     if matches!(answer.status, 200 | 500) {
-        assert_understood(&query);
+        let target = format!("/debug/pprof/{page}");
+        let (path, _) = understood(&target).expect("it was answered");
+        assert_understood(&path, &query);
     }
     assert_eq!(page_of(&format!("{path}?{query}")), answer, "{text:?}");
 });
@@ -59,11 +51,17 @@ fn page_of(below: &str) -> Answer {
     ask(None, "GET", &format!("/debug/pprof/{below}"), host, b"")
 }
 
-fn assert_understood(query: &str) {
+fn assert_understood(path: &str, query: &str) {
+    // The index has none.
+    let known: HashSet<String> = parameters(path)
+        .unwrap_or_default()
+        .iter()
+        .map(|name| encoded(name, ""))
+        .collect();
     let mut given = HashSet::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let name = pair.split('=').next().unwrap_or_default();
-        assert!(KNOWN.contains(name), "{name:?} of {query:?}");
+        assert!(known.contains(name), "{name:?} of {query:?}");
         assert!(given.insert(name), "{name:?} twice in {query:?}");
     }
 }
