@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
-packages=(--workspace --exclude examples --exclude faults --exclude benches)
+packages=(--workspace --exclude examples --exclude faults --exclude benches --exclude runtime-dump-testing)
 
 log=$(cargo package "${packages[@]}" --no-verify --allow-dirty 2>&1) || { echo "$log"; exit 1; }
 echo "$log"

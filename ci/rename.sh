@@ -18,8 +18,8 @@ rm -rf "$plain/examples" "$plain/Cargo.toml" "$plain/Cargo.lock"
 mkdir -p "$plain/examples/src/bin" "$plain/examples/tests"
 for bin in "${bins[@]}"; do cp "examples/src/bin/$bin.rs" "$plain/examples/src/bin/"; done
 cp "examples/tests/$test.rs" "$plain/examples/tests/"
-# What reads profiles is none of the programs, and neither is the shop, whose the layer is.
-sed -E '/^runtime-(dump|probe-console)|^ *\{ name = "(checkout|scraper)"/d; s/, "tower"\]/]/' examples/Cargo.toml > "$plain/examples/Cargo.toml"
+# What reads profiles is none of the programs, and neither is the shop, which needs more of the probe than they do.
+sed -E '/^runtime-(dump|probe-console)|^ *\{ name = "(checkout|scraper)"/d; /^tokio = /s/, "(metrics|tower)"//g' examples/Cargo.toml > "$plain/examples/Cargo.toml"
 plain_workspace "$plain" examples
 
 # Arguments: the workspace, its target directory, where the output goes.

@@ -13,12 +13,7 @@ use runtime_dump::goroutine_text::{TextOptions, TextWriter};
 use runtime_dump::parse::{Parsed, parse};
 use runtime_dump::proto::Profile;
 use runtime_dump::stack::{Branch, BranchKind, Frame, Location, Mapping, Site, Stack};
-use support::grammar;
-
-mod support {
-    #[allow(dead_code, reason = "each test reads another part of a dump")]
-    pub mod grammar;
-}
+use runtime_dump_testing::grammar;
 
 /// A row that owns its texts.
 #[derive(Clone, Debug)]

@@ -11,13 +11,7 @@ use runtime_dump::folded::fold;
 use runtime_dump::goroutine::Group;
 use runtime_dump::goroutine_text::{TextOptions, TextWriter};
 use runtime_dump::proto::{Profile, ValueType};
-use support::{cases, grammar};
-
-mod support {
-    pub mod cases;
-    #[allow(dead_code, reason = "each test reads another part of a dump")]
-    pub mod grammar;
-}
+use runtime_dump_testing::{cases, grammar};
 
 const ANNOTATED: TextOptions = TextOptions { plain: false };
 const PLAIN: TextOptions = TextOptions { plain: true };

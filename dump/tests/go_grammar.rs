@@ -6,15 +6,8 @@ use std::fs;
 use std::path::Path;
 
 use runtime_dump::parse::{Parsed, parse};
-use support::go::Go;
-use support::grammar;
-
-mod support {
-    #[allow(dead_code, reason = "pprof is not asked here")]
-    pub mod go;
-    #[allow(dead_code, reason = "each test reads another part of a dump")]
-    pub mod grammar;
-}
+use runtime_dump_testing::go::Go;
+use runtime_dump_testing::grammar;
 
 /// What `goroutines.go` starts, by what Go prints in the brackets; one line for main.
 const GOROUTINES: [(&str, usize); 7] = [

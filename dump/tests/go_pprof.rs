@@ -8,17 +8,11 @@ use runtime_dump::count_profile::CountProfile;
 use runtime_dump::cpu_profile::{CpuProfile, Ran, Taken};
 use runtime_dump::proto::Profile;
 use runtime_dump::stack::Stack;
-use support::cases::{self, Case};
-use support::go::Go;
+use runtime_dump_testing::cases::{self, Case};
+use runtime_dump_testing::go::Go;
 
 #[path = "go_traces/traces.rs"]
 mod traces;
-mod support {
-    #[allow(dead_code, reason = "pprof does not read the goroutine text")]
-    pub mod cases;
-    pub mod go;
-    pub mod perfetto;
-}
 
 /// pprof has no symbols for a text, and looks for a binary unless told not to.
 const NO_SYMBOLS: &str = "-symbolize=none";

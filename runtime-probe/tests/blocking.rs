@@ -17,9 +17,6 @@ mod support {
     pub mod client;
     #[allow(dead_code, reason = "threads are no tasks")]
     pub mod contention;
-    #[allow(dead_code, reason = "Go is asked elsewhere")]
-    #[path = "../../../dump/tests/support/go.rs"]
-    pub mod go;
     #[allow(dead_code, reason = "of one of two profiles")]
     pub mod rate;
 }

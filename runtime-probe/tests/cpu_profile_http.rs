@@ -10,19 +10,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use runtime_dump::proto::Profile;
+use runtime_dump_testing::go::Go;
 use runtime_probe::pprof;
 use support::burning::*;
 use support::client::{connect, get};
-use support::go::Go;
 
 mod support {
     #[allow(dead_code, reason = "a part of the functions burns here")]
     pub mod burning;
     #[allow(dead_code, reason = "only GET is sent here")]
     pub mod client;
-    #[allow(dead_code, reason = "pprof reads files here, URLs elsewhere")]
-    #[path = "../../../dump/tests/support/go.rs"]
-    pub mod go;
 }
 
 fn server() -> SocketAddr {

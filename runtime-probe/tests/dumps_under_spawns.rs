@@ -10,16 +10,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use runtime_dump::proto::Profile;
+use runtime_dump_testing::grammar;
 use runtime_probe::runtime::Builder;
 use runtime_probe::{pprof, spawn, sync::oneshot, task, time};
-use support::{client, grammar, memory};
+use support::{client, memory};
 
 mod support {
     #[allow(dead_code, reason = "this test asks in one way only")]
     pub mod client;
-    #[allow(dead_code, reason = "each test reads another part of a dump")]
-    #[path = "../../../dump/tests/support/grammar.rs"]
-    pub mod grammar;
     pub mod memory;
 }
 

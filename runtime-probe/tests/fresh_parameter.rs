@@ -9,18 +9,15 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use runtime_dump_testing::grammar::{self, Block};
 use runtime_probe::runtime::Builder;
 use runtime_probe::sync::{Notify, futures::Notified};
 use runtime_probe::{pprof, spawn};
 use support::client::{self, get};
-use support::grammar::{self, Block};
 
 mod support {
     #[allow(dead_code, reason = "every request is a GET here")]
     pub mod client;
-    #[allow(dead_code, reason = "each test reads another part of a dump")]
-    #[path = "../../../dump/tests/support/grammar.rs"]
-    pub mod grammar;
 }
 
 // Calls two functions, one after the other, and says nothing in DWARF of where: a stack through it does not tell

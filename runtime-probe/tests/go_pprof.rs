@@ -7,20 +7,14 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use runtime_dump_testing::go::Go;
+use runtime_dump_testing::grammar::{self, Block, Counts};
 use support::client::{ask, get};
-use support::go::Go;
-use support::grammar::{self, Block, Counts};
 use support::tasks::{KINDS, application};
 
 mod support {
     #[allow(dead_code, reason = "nothing is sent byte for byte here")]
     pub mod client;
-    #[allow(dead_code, reason = "pprof reads URLs here, files elsewhere")]
-    #[path = "../../../dump/tests/support/go.rs"]
-    pub mod go;
-    #[allow(dead_code, reason = "each test reads another part of a dump")]
-    #[path = "../../../dump/tests/support/grammar.rs"]
-    pub mod grammar;
     #[allow(dead_code, reason = "no test waits for the ticker here")]
     pub mod tasks;
 }

@@ -5,16 +5,13 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use runtime_dump::proto::Profile;
+use runtime_dump_testing::grammar::{self, Block};
 use support::client::{self, Answer, get};
-use support::grammar::{self, Block};
 use support::tasks::{Application, application};
 
 mod support {
     #[allow(dead_code, reason = "every request is a GET here")]
     pub mod client;
-    #[allow(dead_code, reason = "each test reads another part of a dump")]
-    #[path = "../../../dump/tests/support/grammar.rs"]
-    pub mod grammar;
     #[allow(dead_code, reason = "not every kind is looked at here")]
     pub mod tasks;
 }

@@ -13,19 +13,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use runtime_dump::proto::{Profile, Sample};
+use runtime_dump_testing::go::Go;
 use runtime_probe::pprof::{self, heap::Allocator};
 use support::client::get;
 use support::contention::{profile, runtime, server};
-use support::go::Go;
 
 mod support {
     #[allow(dead_code, reason = "nothing is sent byte for byte here")]
     pub mod client;
     #[allow(dead_code, reason = "of waits")]
     pub mod contention;
-    #[allow(dead_code, reason = "pprof reads URLs here, files elsewhere")]
-    #[path = "../../../dump/tests/support/go.rs"]
-    pub mod go;
 }
 
 #[global_allocator]

@@ -18,9 +18,6 @@ mod support {
     pub mod client;
     #[allow(dead_code, reason = "Go has nothing to say of threads")]
     pub mod contention;
-    #[allow(dead_code, reason = "Go has nothing to say of threads")]
-    #[path = "../../../dump/tests/support/go.rs"]
-    pub mod go;
     #[allow(dead_code, reason = "of one of two profiles")]
     pub mod rate;
 }

@@ -1,6 +1,7 @@
 //! Tasks that can never go on: the profile of them, and the check that a test leaves none.
 #![cfg(feature = "full")]
 
+use runtime_dump_testing::go::Go;
 use runtime_probe::runtime::{Builder, Runtime};
 use runtime_probe::sync::{Mutex, mpsc};
 use runtime_probe::{pprof, task, time};
@@ -11,13 +12,9 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 use support::dump::until;
-use support::go::Go;
 
 mod support {
     pub mod dump;
-    #[allow(dead_code, reason = "one file is read here")]
-    #[path = "../../../dump/tests/support/go.rs"]
-    pub mod go;
 }
 
 fn written(debug: u32) -> Vec<u8> {

@@ -10,22 +10,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use runtime_dump::proto::Profile;
+use runtime_dump_testing::go::Go;
 use runtime_probe::pprof;
 use runtime_probe::runtime::Builder;
 use runtime_probe::sync::{Mutex, RwLock, RwLockWriteGuard};
 use runtime_probe::time::{sleep, timeout};
 use support::client::{PATIENCE, ask, get};
 use support::contention::{profile, runtime, samples, server, totals, waiting_in};
-use support::go::Go;
 use support::rate::Rate;
 
 mod support {
     #[allow(dead_code, reason = "nothing is sent byte for byte here")]
     pub mod client;
     pub mod contention;
-    #[allow(dead_code, reason = "pprof reads URLs here, files elsewhere")]
-    #[path = "../../../dump/tests/support/go.rs"]
-    pub mod go;
     #[allow(dead_code, reason = "of one of two profiles")]
     pub mod rate;
 }

@@ -12,9 +12,6 @@ mod support {
     pub mod client;
     #[allow(dead_code, reason = "no totals here")]
     pub mod contention;
-    #[allow(dead_code, reason = "Go is not asked")]
-    #[path = "../../../dump/tests/support/go.rs"]
-    pub mod go;
 }
 
 static MUTEX: Mutex<()> = Mutex::new(());

@@ -11,16 +11,13 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use runtime_dump_testing::go::Go;
 use runtime_probe::pprof::{self, Serving};
 use support::client::{self, Answer, PATIENCE};
-use support::go::Go;
 
 mod support {
     #[allow(dead_code, reason = "each test asks in another way")]
     pub mod client;
-    #[allow(dead_code, reason = "pprof reads URLs here, files elsewhere")]
-    #[path = "../../../dump/tests/support/go.rs"]
-    pub mod go;
 }
 
 const TOKEN: &str = "correct-horse-battery-staple";

@@ -1,5 +1,7 @@
 //! Execution traces of a program whose schedule is known, read by `go tool trace` and checked by Go's own validator.
 
+use runtime_dump_testing::go::Go;
+use runtime_dump_testing::perfetto::Perfetto;
 use runtime_probe::pprof::trace::FlightRecorder;
 use runtime_probe::runtime::{Builder, Runtime};
 use runtime_probe::sync::{Mutex, Notify, mpsc};
@@ -12,18 +14,11 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use support::application::Application;
 use support::client::{connect, get};
-use support::go::Go;
-use support::perfetto::Perfetto;
 
 mod support {
     pub mod application;
     #[allow(dead_code, reason = "other tests need more")]
     pub mod client;
-    #[allow(dead_code, reason = "other tests need more")]
-    #[path = "../../../dump/tests/support/go.rs"]
-    pub mod go;
-    #[path = "../../../dump/tests/support/perfetto.rs"]
-    pub mod perfetto;
 }
 
 /// There is one trace at a time.

@@ -7,16 +7,13 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use runtime_dump_testing::grammar;
 use runtime_probe::pprof;
 use support::client::{self, Answer, ask, get};
-use support::grammar;
 use support::tasks::{KINDS, application};
 
 mod support {
     pub mod client;
-    #[allow(dead_code, reason = "each test reads another part of a dump")]
-    #[path = "../../../dump/tests/support/grammar.rs"]
-    pub mod grammar;
     pub mod tasks;
 }
 

@@ -1,7 +1,5 @@
 //! `go tool trace` and Go's validator of traces read ours, and so do Perfetto's messages.
 
-use super::support::go::Go;
-use super::support::perfetto::Perfetto;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -10,6 +8,8 @@ use runtime_dump::stack::Frame;
 use runtime_dump::trace::{
     Event, Outcome, PerfettoWriter, Row, StackNumber, TraceFormat, TraceWriter, UserEvent, UserWhat,
 };
+use runtime_dump_testing::go::Go;
+use runtime_dump_testing::perfetto::Perfetto;
 use std::path::Path;
 
 fn frame(function: &str) -> Frame {

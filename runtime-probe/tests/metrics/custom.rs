@@ -8,8 +8,8 @@ use runtime_probe::pprof::{self, Profile};
 
 use crate::burning::alone;
 use crate::client::get;
-use crate::go::Go;
 use crate::{go_pprof, page, server};
+use runtime_dump_testing::go::Go;
 
 #[inline(never)]
 fn opens_in_a_thread(profile: Profile, socket: u64) -> bool {

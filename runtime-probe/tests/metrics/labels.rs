@@ -12,8 +12,8 @@ use runtime_probe::pprof;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::burning::{alone, burn_one, burn_seven, burn_thread, burn_two};
-use crate::go::Go;
 use crate::{go_pprof, page};
+use runtime_dump_testing::go::Go;
 
 const HOUR: Duration = Duration::from_secs(3600);
 

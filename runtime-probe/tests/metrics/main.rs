@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::OnceLock;
 
 use client::get;
-use go::Go;
+use runtime_dump_testing::go::Go;
 use runtime_probe::pprof;
 use runtime_probe::runtime::{Builder, Runtime};
 
@@ -23,9 +23,6 @@ mod burning;
 #[allow(dead_code, reason = "nothing is sent byte for byte here")]
 #[path = "../support/client.rs"]
 mod client;
-#[allow(dead_code, reason = "pprof reads URLs here, files elsewhere")]
-#[path = "../../../dump/tests/support/go.rs"]
-mod go;
 
 /// The server of this process.
 fn server() -> SocketAddr {

@@ -7,8 +7,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::client::get;
-use super::go::Go;
 use runtime_dump::proto::{Profile, Sample};
+use runtime_dump_testing::go::Go;
 use runtime_probe::pprof;
 use runtime_probe::runtime::{Builder, Runtime};
 

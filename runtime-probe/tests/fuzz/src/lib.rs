@@ -25,7 +25,7 @@ mod echo;
 extern crate self as runtime_dump;
 pub use dump::goroutine;
 
-#[path = "../../../../dump/tests/support/grammar.rs"]
+#[path = "../../../../dump/testing/src/grammar.rs"]
 pub mod grammar;
 
 // What the pages know under this name.

@@ -1,5 +1,6 @@
 //! The real `go` command, as the foreign reader of our files.
 
+use crate::{installed, own};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,9 +17,8 @@ pub struct Go {
 impl Go {
     /// `test` names the folder for temporary files.
     pub fn find(test: &str) -> Option<Self> {
-        let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/go-venv/bin/go");
         let command = std::env::var_os("PROBE_TEST_GO")
-            .or_else(|| installed.exists().then(|| installed.into()));
+            .or_else(|| installed("go-venv/bin/go").map(OsString::from));
         let Some(command) = command else {
             assert!(
                 std::env::var_os("CI").is_none(),
@@ -29,7 +29,9 @@ impl Go {
             );
             return None;
         };
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
+        // Beside the folder of the tests: `target/debug/deps/PROGRAM` has `target/tmp`.
+        let program = std::env::current_exe().unwrap();
+        let folder = program.ancestors().nth(3).unwrap().join("tmp").join(test);
         fs::create_dir_all(&folder).unwrap();
         Some(Self { command, folder })
     }
@@ -84,7 +86,6 @@ impl Go {
 }
 
 /// Go's strict validator of traces, built once for a folder.
-#[allow(dead_code, reason = "most tests read no trace")]
 impl Go {
     /// What is wrong with these traces by Go's own validator; nothing, if all is well.
     pub fn validate_traces(&self, traces: &[PathBuf]) -> Result<(), String> {
@@ -100,11 +101,7 @@ impl Go {
     }
 
     fn trace_validator(&self) -> PathBuf {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .ancestors()
-            .map(|folder| folder.join("dump/tests/go/tracevalidate.go"))
-            .find(|path| path.exists())
-            .expect("the validator's source");
+        let source = own("src/tracevalidate.go");
         let root = self.run(["env", "GOROOT"].map(OsStr::new));
         let root = String::from_utf8(root).unwrap();
         let inside = Path::new(root.trim()).join("src/cmd/tracevalidate/main.go");

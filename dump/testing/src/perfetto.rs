@@ -1,7 +1,8 @@
 //! Perfetto's own messages, in Python, as the foreign reader of our files for Perfetto.
 
+use crate::{installed, own};
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 pub struct Perfetto {
@@ -12,8 +13,8 @@ impl Perfetto {
     /// The Python of the environment, or what `ci/perfetto.sh` has installed. Without it a test has nothing to do and says so; in
     /// CI that is a failure.
     pub fn find(test: &str) -> Option<Self> {
-        let installed = above("target/perfetto-venv/bin/python");
-        let python = std::env::var_os("PROBE_TEST_PERFETTO").or(installed.map(Into::into));
+        let python = std::env::var_os("PROBE_TEST_PERFETTO")
+            .or_else(|| installed("perfetto-venv/bin/python").map(OsString::from));
         if python.is_none() {
             assert!(
                 std::env::var_os("CI").is_none(),
@@ -28,9 +29,8 @@ impl Perfetto {
 
     /// What is in the last of these files, as JSON; why one of them is refused.
     pub fn read(&self, files: &[PathBuf]) -> Result<String, String> {
-        let script = above("dump/tests/support/read_perfetto.py").expect("the reader's source");
         let output = Command::new(&self.python)
-            .arg(script)
+            .arg(own("src/read_perfetto.py"))
             .args(files)
             .output()
             .unwrap();
@@ -39,11 +39,4 @@ impl Perfetto {
             false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
         }
     }
-}
-
-fn above(path: &str) -> Option<PathBuf> {
-    let folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
-    folders
-        .map(|folder| folder.join(path))
-        .find(|path| path.exists())
 }
