@@ -66,7 +66,7 @@ const SEES: [(&str, &[&str]); 6] = [
 ];
 
 /// What the siblings inside `source` know of each other: the user, the used.
-const SOURCE_EDGES: [(&str, &str); 42] = [
+const SOURCE_EDGES: [(&str, &str); 45] = [
     ("blocking", "driving"),
     // A foreign task may have left its thread to closures.
     ("blocking", "foreign"),
@@ -102,11 +102,17 @@ const SOURCE_EDGES: [(&str, &str); 42] = [
     ("instrumented", "driving"),
     // A wrapper claims the hook's stamp.
     ("instrumented", "foreign"),
+    // Where tokio has a closure.
+    ("instrumented", "joiners"),
     // A nested future has those of the poll around it.
     ("instrumented", "labels"),
     ("instrumented", "timing"),
     ("instrumented", "trace"),
     ("instrumented", "waker"),
+    // The number behind tokio's id.
+    ("joiners", "foreign"),
+    // Whose waker it is.
+    ("joiners", "waker"),
     // Labels are in force for a poll.
     ("labels", "waker"),
     // The release of a lock is charged in the task that is being polled, under its labels.

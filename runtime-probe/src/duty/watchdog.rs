@@ -14,7 +14,7 @@ use crate::profile::long_waits::LongWaits;
 use crate::profile::selection::Selection;
 use crate::profile::trace::{Format, write_past};
 use crate::snapshot::deadlocks::Deadlock;
-use crate::snapshot::stuck_locks::StuckLocks;
+use crate::snapshot::stuck_locks::Paced;
 use crate::snapshot::watch::{Trouble, look};
 use crate::source;
 use crate::sys::own_thread;
@@ -150,7 +150,7 @@ impl Watchdog {
         let thread = own_thread::spawn("probe-watchdog", move || {
             let every = (self.limit / 2).min(Duration::from_secs(1));
             let mut alarms = Alarms::new(self.patience);
-            let mut known = LongWaits::default();
+            let (mut known, mut stuck) = (LongWaits::default(), Paced::default());
             let mut written = 0;
             while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
                 let before = alarms.counts();
@@ -159,7 +159,7 @@ impl Watchdog {
                 if !look.long_polls.is_empty() {
                     look.standstills = standstills(self.limit);
                 }
-                let stuck = StuckLocks::now();
+                let stuck = stuck.look();
                 look.deadlocks = stuck.deadlocks.iter().map(Deadlock::first).collect();
                 look.futurelocks = stuck.futurelocks.iter().map(|one| one.task).collect();
                 let waits = match self.wait_limit {

@@ -7,7 +7,7 @@ use super::thread_stacks::{innermost_call, reads_stdin, sleeps_until_woken};
 use crate::registry::locks::Who;
 use crate::registry::runtimes::RuntimeNumber;
 use crate::registry::threads::{self, Thread};
-use crate::snapshot::deadlocks::{Deadlock, Member};
+use crate::snapshot::deadlocks::{Deadlock, Member, Wanted};
 use crate::snapshot::endings::{self, Ending};
 use crate::snapshot::futurelocks::Futurelock;
 use crate::snapshot::pools::{self, Pool};
@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 /// What is wrong.
 #[derive(Debug)]
 pub(crate) enum Condition {
-    /// Tasks or threads wait for locks of each other.
+    /// Tasks or threads wait for locks or ends of each other.
     Deadlock {
         deadlock: Deadlock,
         /// By member: where the lock was taken that it waits for; empty where that is not known.
@@ -158,7 +158,10 @@ fn stands_still(suspect: Suspect, resolver: &mut Resolver) -> Option<Condition> 
 
 fn is_deadlock(deadlock: Deadlock, resolver: &mut Resolver) -> Condition {
     let members = deadlock.members.iter();
-    let taken_at = members.map(|member| held_locks::taken_at(member.taken_at, resolver));
+    let taken_at = members.map(|member| match member.wanted {
+        Wanted::Lock { taken_at, .. } => held_locks::taken_at(taken_at, resolver),
+        Wanted::End { .. } => None,
+    });
     Condition::Deadlock {
         taken_at: taken_at.map(Option::unwrap_or_default).collect(),
         deadlock,
@@ -275,14 +278,21 @@ fn is_deadlocked(deadlock: &Deadlock, taken_at: &[String]) -> String {
     let named = steps.iter().take(MOST_NAMED);
     let mut waits: Vec<String> = named
         .map(|step| {
-            format!(
-                "{} waits for {} that {} holds{}, for {:.1?}",
-                step.waits,
-                step.lock,
-                step.holds,
-                held_locks::since_where(step.taken_at),
-                step.since
-            )
+            let (waits, holds) = (&step.waits, &step.holds);
+            let wanted = match &step.wants {
+                Wants::Lock { lock, taken_at } => {
+                    format!(
+                        "{lock} that {holds} holds{}",
+                        held_locks::since_where(taken_at)
+                    )
+                }
+                Wants::End { of_any: 1 } => format!("{holds} to end"),
+                Wants::End { of_any } => {
+                    let tasks = grouped(*of_any as u64);
+                    format!("one of {tasks} tasks of a JoinSet to end, {holds} among them")
+                }
+            };
+            format!("{waits} waits for {wanted}, for {:.1?}", step.since)
         })
         .collect();
     let more = steps.len() - waits.len();
@@ -299,13 +309,21 @@ fn is_deadlocked(deadlock: &Deadlock, taken_at: &[String]) -> String {
 pub(crate) struct Step<'d> {
     /// The task or thread that waits, by its number and its name.
     pub(crate) waits: String,
-    /// The lock that it waits for.
-    pub(crate) lock: String,
-    /// What has that lock, and waits in the next step.
+    pub(crate) wants: Wants<'d>,
+    /// What has to give that, and waits in the next step.
     pub(crate) holds: String,
-    /// Where it took the lock; empty where that is not known.
-    pub(crate) taken_at: &'d str,
     pub(crate) since: Duration,
+}
+
+/// What a step waits for.
+pub(crate) enum Wants<'d> {
+    Lock {
+        lock: String,
+        /// Where it was taken; empty where that is not known.
+        taken_at: &'d str,
+    },
+    /// The end of the task in the next step, or of any of so many tasks of a `JoinSet`.
+    End { of_any: usize },
 }
 
 /// The waits of a cycle.
@@ -321,9 +339,14 @@ pub(super) fn steps<'d>(deadlock: &Deadlock, taken_at: &'d [String]) -> Vec<Step
         .zip(taken_at)
         .map(|((member, next), taken_at)| Step {
             waits: name(member),
-            lock: held_locks::named(&member.lock, member.created),
+            wants: match &member.wanted {
+                Wanted::Lock { lock, created, .. } => Wants::Lock {
+                    lock: held_locks::named(lock, *created),
+                    taken_at,
+                },
+                Wanted::End { of_any } => Wants::End { of_any: *of_any },
+            },
             holds: name(next),
-            taken_at,
             since: Duration::from_nanos(member.since_ns),
         })
         .collect()

@@ -1,5 +1,6 @@
 //! Tasks, as Go's goroutine profile shows goroutines: what a dump is made of. Its forms are in [`super::goroutine_forms`].
 
+use super::awaited::Awaited;
 use super::conditions::{self, Condition};
 #[cfg(feature = "decode")]
 use super::decoded::Decoded;
@@ -18,6 +19,7 @@ use crate::ask::settle::{Settling, settle};
 use crate::registry::names::NameNumber;
 use crate::registry::task::{Kind, Waking};
 use crate::registry::threads::ThreadNumber;
+use crate::snapshot::joins::Joins;
 use crate::snapshot::locks::Locks;
 use crate::snapshot::rates::{Rate, Rates};
 use crate::snapshot::running::{Found as Where, Running};
@@ -76,6 +78,8 @@ pub(crate) struct Goroutines {
     pub(super) conditions: Vec<Condition>,
     /// Locks that something waits for.
     pub(super) locks: HeldLocks,
+    /// Who waits for whose end.
+    awaited: Awaited,
     /// Tasks that can never go on, if the selection asks for them.
     pub(super) leaked: Leaked,
     /// Foreign tasks by their futures.
@@ -140,8 +144,8 @@ impl Goroutines {
         let tasks = Tasks::take();
         // Before anything that takes its time: polls end.
         let running = Running::take(&tasks);
-        let locks = Locks::take(&tasks.scale);
-        let stuck_locks = StuckLocks::of(&tasks, &locks);
+        let (locks, joins) = (Locks::take(&tasks.scale), Joins::take());
+        let stuck_locks = StuckLocks::of(&tasks, &locks, &joins);
         let look = conditions::Look::take(&under_way::of(&tasks), stuck_locks);
         let rates = rates.end();
         #[cfg(feature = "decode")]
@@ -184,6 +188,7 @@ impl Goroutines {
             unlisted: count_unlisted(),
             conditions,
             locks,
+            awaited: Awaited::of(joins, &tasks),
             leaked: Leaked::default(),
             tasks,
             tables,
@@ -522,6 +527,8 @@ impl Goroutines {
             notes.extend(wait.notes.iter().cloned());
         }
         notes.extend(self.locks.notes(row, key.state, |tid| self.thread_of(tid)));
+        let doing = &self.doings[row.stack_key as usize];
+        notes.extend(self.awaited.notes(row, doing));
         notes.extend(self.not_polled(row));
         notes.extend(self.lasting_notes(row).map(str::to_owned));
         notes

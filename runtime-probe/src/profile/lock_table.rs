@@ -75,8 +75,8 @@ impl LockTable {
         if tasks.is_empty() {
             return writeln!(
                 out,
-                "# no deadlock: no tasks and threads wait for each other by a Mutex or RwLock of tokio::sync, or by a lock of \
-                 tokio::sync::blocking"
+                "# no deadlock: no tasks and threads wait for each other by a Mutex or RwLock of tokio::sync, by a lock of \
+                 tokio::sync::blocking, or for the end of each other"
             );
         }
         let is_member = |row: &Row| tasks.contains(&Who::Task(row.id));

@@ -9,6 +9,7 @@
 //! * [`selection`]: which tasks a dump shows, how many, under which names;
 //! * [`conditions`]: what is wrong with a whole runtime;
 //! * `held_locks`: who has the locks that tasks wait for;
+//! * `awaited`: whose ends tasks wait for;
 //! * [`idle`]: who does not poll a task that is ready;
 //! * [`condensed`]: which frames it leaves out;
 //! * `decoded`: where foreign tasks wait, by their futures;
@@ -46,6 +47,7 @@
 
 pub(crate) mod address_names;
 pub(crate) mod alarms;
+mod awaited;
 pub(crate) mod block;
 pub(crate) mod condensed;
 pub(crate) mod conditions;

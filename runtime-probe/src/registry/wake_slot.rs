@@ -125,6 +125,11 @@ impl WakeSlot {
         }
     }
 
+    /// Where the waker lies, or none yet.
+    pub(crate) fn address(&self) -> usize {
+        self.waker.with(|slot| slot.addr())
+    }
+
     /// Empties the slot.
     ///
     /// # Safety

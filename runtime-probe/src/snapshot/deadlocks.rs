@@ -1,14 +1,15 @@
-//! Tasks and threads that wait for locks of each other: cycles in which none can go on.
+//! Tasks and threads that wait for locks or ends of each other: cycles in which none can go on.
 //!
-//! A task can go on where it waits for anything beside a lock of ours: it is in no cycle. What waits for one that is not stuck
+//! A task can go on where it waits for anything beside a lock of ours and the ends of tasks: it is in no cycle. What waits for one that is not stuck
 //! itself is not stuck either. What is left over when all of these are taken away waits for ever, in a cycle or behind one.
 //!
 //! One copy of a running program is not of one moment, so a cycle is told when a second copy has the same waits in the same
 //! polls: at the moment between the two all of them lasted.
 
-use super::locks::{Lock, LockNumber, Locks};
+use super::joins::{End, Joins};
+use super::locks::{LockNumber, Locks};
 use super::remaining::Remaining;
-use super::tasks::{State, Tasks, known};
+use super::tasks::{Row, StackKey, State, Tasks, known};
 use crate::clock::Scale;
 use crate::registry::locks::Who;
 use crate::registry::slab;
@@ -24,7 +25,7 @@ const SECOND_LOOK: Duration = Duration::from_millis(10);
 /// A cycle.
 #[derive(Debug)]
 pub(crate) struct Deadlock {
-    /// Each waits for a lock that the next one has, and the last for one of the first.
+    /// Each waits for what only the next one can give, and the last for the first.
     pub(crate) members: Vec<Member>,
     /// What waits for a member, or for one that does: the same of all cycles.
     pub(crate) behind: Arc<[Who]>,
@@ -38,36 +39,57 @@ pub(crate) struct Member {
     /// The type of its future, of a task that is listed.
     pub(crate) type_name: Option<&'static str>,
     pub(crate) since_ns: u64,
-    /// The lock that it waits for.
-    pub(crate) lock: String,
-    pub(crate) created: Option<&'static Location<'static>>,
-    /// Where the next one has taken that lock, as far as that is known.
-    pub(crate) taken_at: Option<&'static WaitSet>,
+    pub(crate) wanted: Wanted,
     edge: Edge,
 }
 
-/// That one waits for a lock of another.
+/// What one waits for that the next one in a cycle has to give.
+#[derive(Clone, Debug)]
+pub(crate) enum Wanted {
+    Lock {
+        /// Its type.
+        lock: String,
+        created: Option<&'static Location<'static>>,
+        /// Where the next one has taken it, as far as that is known.
+        taken_at: Option<&'static WaitSet>,
+    },
+    /// The end of the next one, or of any of so many tasks of a `JoinSet`, the next one among them.
+    End { of_any: usize },
+}
+
+/// That one waits for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Edge {
     who: u64,
+    /// What has the lock, or has to end.
     holder: u64,
-    lock: LockNumber,
-    arrival: u64,
+    by: By,
     poll: u64,
 }
 
-/// Those of a copy; looks once more where there may be one.
-pub(super) fn of(tasks: &Tasks, locks: &Locks) -> Vec<Deadlock> {
-    if !may_be_in(locks) {
+/// By what. Each keeps a waker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum By {
+    /// That lock; the number of the waiter among all.
+    Lock(LockNumber, u64),
+    /// The handle of the other task.
+    Handle,
+    /// The set of this address, with so many tasks.
+    Set(usize, usize),
+}
+
+/// Those of copies; looks once more where there may be one.
+pub(super) fn of(tasks: &Tasks, locks: &Locks, joins: &Joins) -> Vec<Deadlock> {
+    if !may_be_in(locks, joins) {
         return Vec::new();
     }
-    let mut found = cycles(tasks, locks);
+    let mut found = cycles(tasks, locks, joins);
     if found.is_empty() {
         return found;
     }
     std::thread::sleep(SECOND_LOOK);
-    let again = Locks::take(&Scale::now());
-    let edges: HashSet<Edge> = edges(&again).collect();
+    let (locks, joins) = (Locks::take(&Scale::now()), Joins::take());
+    let edges: HashSet<Edge> = edges(&locks, &joins).collect();
     let members = found.iter().flat_map(|deadlock| &deadlock.members);
     let polls = polls(members.map(|member| member.edge.who).collect());
     found.retain(|deadlock| {
@@ -79,12 +101,11 @@ pub(super) fn of(tasks: &Tasks, locks: &Locks) -> Vec<Deadlock> {
     found
 }
 
-/// Whether a holder waits itself: cheap, and false for most programs at most moments.
-pub(super) fn may_be_in(locks: &Locks) -> bool {
-    let holders = locks.0.iter().flat_map(Lock::holders);
-    let holders: HashSet<u64> = holders.map(Who::pack).collect();
-    let mut waiters = locks.0.iter().flat_map(|lock| &lock.waiters);
-    waiters.any(|waiter| waiter.who != Who::Unknown && holders.contains(&waiter.who.pack()))
+/// Whether there is a cycle if all that waits for something waits for nothing else: cheap, and false for most programs at most moments.
+pub(super) fn may_be_in(locks: &Locks, joins: &Joins) -> bool {
+    let mut stuck = by_waiter(edges(locks, joins));
+    retain_stuck(&mut stuck);
+    !stuck.is_empty()
 }
 
 impl Deadlock {
@@ -101,15 +122,18 @@ impl Deadlock {
     }
 }
 
-fn edges(locks: &Locks) -> impl Iterator<Item = Edge> {
+fn edges(locks: &Locks, joins: &Joins) -> impl Iterator<Item = Edge> {
+    edges_of_locks(locks).chain(edges_of_joins(joins))
+}
+
+fn edges_of_locks(locks: &Locks) -> impl Iterator<Item = Edge> {
     locks.0.iter().flat_map(|lock| {
         let holders = lock.holders();
         lock.waiters.iter().flat_map(move |waiter| {
             let edges = holders.iter().map(|holder| Edge {
                 who: waiter.who.pack(),
                 holder: holder.pack(),
-                lock: lock.number,
-                arrival: waiter.arrival,
+                by: By::Lock(lock.number, waiter.arrival),
                 poll: waiter.poll,
             });
             edges.collect::<Vec<Edge>>()
@@ -117,41 +141,58 @@ fn edges(locks: &Locks) -> impl Iterator<Item = Edge> {
     })
 }
 
-fn cycles(tasks: &Tasks, locks: &Locks) -> Vec<Deadlock> {
-    let waiting: HashSet<u64> = edges(locks).map(|edge| edge.who).collect();
-    let rows: HashMap<u64, _> = tasks
+fn edges_of_joins(joins: &Joins) -> impl Iterator<Item = Edge> {
+    joins.0.iter().flat_map(|(who, joining)| {
+        joining.awaited.iter().flat_map(move |awaited| {
+            let (by, ends) = match &awaited.end {
+                End::Of(task) => (By::Handle, vec![*task]),
+                End::OfAny {
+                    address,
+                    members,
+                    tasks,
+                } => {
+                    // Of a task that is not listed, or a result, nothing tells that it waits.
+                    let unknown = (tasks.len() != *members).then_some(0);
+                    let ends = tasks.iter().copied().chain(unknown);
+                    (By::Set(*address, *members), ends.collect())
+                }
+            };
+            ends.into_iter().map(move |holder| Edge {
+                who: *who,
+                holder,
+                by,
+                poll: joining.poll,
+            })
+        })
+    })
+}
+
+fn by_waiter(edges: impl Iterator<Item = Edge>) -> HashMap<u64, Vec<Edge>> {
+    let mut waiters: HashMap<u64, Vec<Edge>> = HashMap::new();
+    for edge in edges.filter(|edge| edge.who != 0) {
+        waiters.entry(edge.who).or_default().push(edge);
+    }
+    waiters
+}
+
+fn cycles(tasks: &Tasks, locks: &Locks, joins: &Joins) -> Vec<Deadlock> {
+    let mut stuck = by_waiter(edges(locks, joins));
+    let rows: HashMap<u64, &Row> = tasks
         .rows
         .iter()
-        .filter(|row| waiting.contains(&row.id))
+        .filter(|row| stuck.contains_key(&row.id))
         .map(|row| (row.id, row))
         .collect();
-    let mut stuck: HashMap<u64, Vec<Edge>> = HashMap::new();
-    for edge in edges(locks).filter(|edge| edge.who != 0) {
-        // Of a future that its task has not polled since, the task does not wait.
-        let lasts = edge.poll == 0
-            || rows
-                .get(&edge.who)
-                .is_some_and(|row| row.polls == edge.poll);
-        if lasts {
-            stuck.entry(edge.who).or_default().push(edge);
-        }
-    }
     stuck.retain(|who, edges| {
+        let row = rows.get(who);
+        // Of a future that its task has not polled since, the task does not wait.
+        edges.retain(|edge| edge.poll == 0 || row.is_some_and(|row| row.polls == edge.poll));
         let blocked = edges.iter().any(|edge| edge.poll == 0);
-        let only_locks = rows.get(who).is_some_and(|row| {
-            let key = &tasks.stack_keys[row.stack_key as usize];
-            // What registered and keeps no waker any more, as a timer that is over, is no wait.
-            let registered = key.waits.map_or(0, |waits| usize::from(waits.len));
-            let waits = match key.remaining {
-                Remaining::AtMost(wakers) => registered.min(wakers),
-                Remaining::All | Remaining::Repeated => registered,
-                Remaining::Earlier | Remaining::None => usize::MAX,
-            };
-            // One that waits for a semaphore waits for all that have its permits.
-            let arrivals: HashSet<u64> = edges.iter().map(|edge| edge.arrival).collect();
-            key.state == State::Waiting && waits <= arrivals.len()
-        });
-        blocked || only_locks
+        blocked
+            || row.is_some_and(|row| {
+                let key = &tasks.stack_keys[row.stack_key as usize];
+                key.state == State::Waiting && waits_for_these_only(key, *who, edges, joins)
+            })
     });
     retain_stuck(&mut stuck);
     let rings = rings(&stuck);
@@ -161,31 +202,65 @@ fn cycles(tasks: &Tasks, locks: &Locks) -> Vec<Deadlock> {
     let mut waits = HashMap::new();
     for lock in &locks.0 {
         for waiter in &lock.waiters {
-            waits.insert((lock.number, waiter.arrival), (lock, waiter.since_ns));
+            waits.insert(
+                By::Lock(lock.number, waiter.arrival),
+                (lock, waiter.since_ns),
+            );
         }
     }
+    let member = |edge: &Edge| {
+        let row = rows.get(&edge.who);
+        let lock = waits.get(&edge.by);
+        let wanted = match (edge.by, lock) {
+            (By::Lock(..), None) => return None,
+            (_, Some((lock, _))) => Wanted::Lock {
+                lock: lock.type_name(),
+                created: lock.created(),
+                taken_at: lock.taken_at,
+            },
+            (By::Handle, None) => Wanted::End { of_any: 1 },
+            (By::Set(_, members), None) => Wanted::End { of_any: members },
+        };
+        let meta = row.and_then(|row| tasks.stack_keys[row.stack_key as usize].meta);
+        let since_ns = lock.map(|(_, since_ns)| *since_ns);
+        Some(Member {
+            who: Who::unpack(edge.who),
+            type_name: meta.map(|meta| meta.type_name()),
+            since_ns: since_ns.or_else(|| Some(row?.since_ns))?,
+            wanted,
+            edge: *edge,
+        })
+    };
     let deadlocks = rings.into_iter().map(|ring| Deadlock {
-        members: ring
-            .iter()
-            .filter_map(|edge| {
-                let (lock, since_ns) = waits.get(&(edge.lock, edge.arrival))?;
-                let meta = rows
-                    .get(&edge.who)
-                    .and_then(|row| tasks.stack_keys[row.stack_key as usize].meta);
-                Some(Member {
-                    who: Who::unpack(edge.who),
-                    type_name: meta.map(|meta| meta.type_name()),
-                    since_ns: *since_ns,
-                    lock: lock.type_name(),
-                    created: lock.created(),
-                    taken_at: lock.taken_at,
-                    edge: *edge,
-                })
-            })
-            .collect(),
+        members: ring.iter().filter_map(member).collect(),
         behind: behind.clone(),
     });
     deadlocks.collect()
+}
+
+/// Whether nothing but these can let a task go on that waits. Keeps those that have to.
+fn waits_for_these_only(key: &StackKey, who: u64, edges: &mut Vec<Edge>, joins: &Joins) -> bool {
+    let is_of_a_lock = |edge: &&Edge| matches!(edge.by, By::Lock(..));
+    // One that waits for a semaphore waits for all that have its permits.
+    let of_locks = edges.iter().filter(is_of_a_lock);
+    let of_locks: HashSet<By> = of_locks.map(|edge| edge.by).collect();
+    // What registered and keeps no waker any more, as a timer that is over, is no wait.
+    let registered = key.waits.map_or(0, |waits| usize::from(waits.len));
+    let waits = match key.remaining {
+        Remaining::AtMost(wakers) => registered.min(wakers),
+        Remaining::All | Remaining::Repeated => registered,
+        Remaining::Earlier | Remaining::None => usize::MAX,
+    };
+    if !of_locks.is_empty() && waits <= of_locks.len() {
+        // A handle that it polled earlier may have a waker of it. That would wake it in vain.
+        edges.retain(|edge| is_of_a_lock(&edge));
+        return true;
+    }
+    // All of its wakers are known.
+    joins.0.get(&who).is_some_and(|joining| {
+        edges.iter().any(|edge| edge.poll == joining.poll)
+            && joining.wakers <= of_locks.len() + joining.awaited.len()
+    })
 }
 
 /// Takes away what can go on: what waits for one that is not stuck, or for one that is not known.
@@ -245,18 +320,13 @@ mod tests {
         Edge {
             who,
             holder,
-            lock: (holder as u32 + 1, 1),
-            arrival: who,
+            by: By::Lock((holder as u32 + 1, 1), who),
             poll: 1,
         }
     }
 
     fn graph(edges: &[(u64, u64)]) -> HashMap<u64, Vec<Edge>> {
-        let mut graph: HashMap<u64, Vec<Edge>> = HashMap::new();
-        for (who, holder) in edges {
-            graph.entry(*who).or_default().push(edge(*who, *holder));
-        }
-        graph
+        by_waiter(edges.iter().map(|(who, holder)| edge(*who, *holder)))
     }
 
     #[test]

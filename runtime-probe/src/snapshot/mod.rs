@@ -18,7 +18,8 @@
 //! * [`stuck`]: where threads are that sleep;
 //! * [`waits`]: waits that have ended;
 //! * [`locks`]: locks that something waits for;
-//! * [`deadlocks`]: cycles of these;
+//! * [`joins`]: tasks that wait for the end of others;
+//! * [`deadlocks`]: cycles of both;
 //! * [`futurelocks`]: those that were given to a future which is not polled;
 //! * [`stuck_locks`]: both of these;
 //! * [`heap`]: what was allocated, and what of it is alive;
@@ -29,6 +30,7 @@ pub(crate) mod endings;
 pub(crate) mod facts;
 pub(crate) mod futurelocks;
 pub(crate) mod heap;
+pub(crate) mod joins;
 pub(crate) mod locks;
 pub(crate) mod polls;
 pub(crate) mod pools;

@@ -1,5 +1,7 @@
 //! The wrapper around a future: a record, and polls with our waker.
 
+#[cfg(feature = "rt")]
+use super::joiners;
 use super::waker::Start;
 use super::{labels, timing, trace, waker};
 use crate::clock::{self, Ticks};
@@ -246,6 +248,15 @@ pub(crate) struct Spawned(pub(super) Option<RecordRef>);
 
 #[cfg(feature = "rt")]
 impl Spawned {
+    /// tokio's handle of a closure, and its id.
+    #[inline(always)]
+    pub(crate) fn is_closure<H>(self, handle: &H, id: tokio::task::Id) {
+        if let Some(record) = &self.0 {
+            record.set_tokio_task(joiners::task_of(handle));
+        }
+        self.has_id(id);
+    }
+
     /// tokio's id of the task.
     #[inline(always)]
     pub(crate) fn has_id(self, id: tokio::task::Id) {

@@ -22,6 +22,7 @@
 //! * [`locks`]: locks that know who waits for them;
 //! * [`specimens`]: waits of tokio's own, to be looked at;
 //! * [`labels`]: which labels are in force;
+//! * [`joiners`]: who is woken at the end of a task;
 //! * [`untracked`]: threads whose tasks are left out;
 //! * [`hooks`]: our hooks in a runtime, and the user's beside them.
 
@@ -39,6 +40,8 @@ pub(crate) mod heap;
 #[cfg(feature = "rt")]
 pub(crate) mod hooks;
 pub(crate) mod instrumented;
+#[cfg(feature = "rt")]
+pub(crate) mod joiners;
 pub(crate) mod labels;
 #[cfg(feature = "sync")]
 pub(crate) mod locks;

@@ -343,6 +343,13 @@ unsafe fn record_of<'a>(data: *const ()) -> &'a Record {
     unsafe { &*record }
 }
 
+/// Of a waker's two words, if it is one of ours: the address of its record, and the generation.
+#[cfg(feature = "rt")]
+pub(super) fn record_and_generation(data: usize, table: usize) -> Option<(usize, usize)> {
+    let is_ours = table == (&raw const VTABLE).addr();
+    is_ours.then_some((data & !(GENERATIONS - 1), data & (GENERATIONS - 1)))
+}
+
 static CLONE_FRAME: AnchorFrame = AnchorFrame::new();
 
 /// A leaf keeps the waker: a registration, if it is the polling thread during the very poll that the waker is of. Any

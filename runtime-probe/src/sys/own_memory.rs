@@ -6,6 +6,9 @@
 
 /// Pages of one read, at most: its list for the kernel lies on the stack of a thread that may have little left.
 const MOST_PAGES: usize = 32;
+/// As many as the kernel takes in one call.
+#[cfg(feature = "rt")]
+const MOST_PIECES: usize = 1024;
 /// The smallest page of any system of ours: what is asked for in larger ones only has more pieces than it needs.
 const PAGE: usize = 4096;
 
@@ -21,6 +24,24 @@ pub(crate) fn read(address: usize, to: &mut [usize]) -> usize {
         .take_while(|at| *at < end)
         .map(|at| (at, next(at).map_or(end, |next| next.min(end)) - at));
     imp::copy(pages, to) / size_of::<usize>()
+}
+
+/// Copies `N` words from each address; `None` where these cannot be read. Not for signal handlers.
+#[cfg(feature = "rt")]
+pub(crate) fn read_each<const N: usize>(addresses: &[usize]) -> Vec<Option<[usize; N]>> {
+    let mut copies = Vec::with_capacity(addresses.len());
+    while copies.len() < addresses.len() {
+        let rest = &addresses[copies.len()..];
+        let mut words = vec![[0; N]; rest.len().min(MOST_PIECES)];
+        // The kernel copies pieces in their order, up to the first that it cannot read.
+        let copied = imp::copy_each(rest, &mut words).min(words.len());
+        let all = copied == words.len();
+        copies.extend(words.into_iter().take(copied).map(Some));
+        if !all {
+            copies.push(None);
+        }
+    }
+    copies
 }
 
 /// Whether all `bytes` below `address` can be read: room on a thread's stack. At most 31 pages. Async-signal-safe, but for
@@ -63,10 +84,27 @@ mod imp {
             };
             count += 1;
         }
+        copy_pieces(&from[..count], to)
+    }
+
+    /// Copies a piece from each address, as long as an item of `to`. Returns how many pieces.
+    #[cfg(feature = "rt")]
+    pub(super) fn copy_each<const N: usize>(from: &[usize], to: &mut [[usize; N]]) -> usize {
+        let pieces = from.iter().take(to.len()).map(|address| libc::iovec {
+            iov_base: without_provenance_mut(*address),
+            iov_len: size_of::<[usize; N]>(),
+        });
+        let pieces: Vec<libc::iovec> = pieces.collect();
+        copy_pieces(&pieces, to.as_flattened_mut()) / size_of::<[usize; N]>()
+    }
+
+    /// Returns how many bytes.
+    fn copy_pieces(from: &[libc::iovec], to: &mut [usize]) -> usize {
         let to = libc::iovec {
             iov_base: to.as_mut_ptr().cast(),
             iov_len: size_of_val(to),
         };
+        let count = from.len() as libc::c_ulong;
         // SAFETY: `to` is memory of the caller's, of that length, and both lists live through the call. What the pieces
         // name need not be readable: then the kernel says so.
         let copied =
@@ -78,6 +116,11 @@ mod imp {
 #[cfg(not(target_os = "linux"))]
 mod imp {
     pub(super) fn copy(_: impl Iterator<Item = (usize, usize)>, _: &mut [usize]) -> usize {
+        0
+    }
+
+    #[cfg(feature = "rt")]
+    pub(super) fn copy_each<const N: usize>(_: &[usize], _: &mut [[usize; N]]) -> usize {
         0
     }
 }
@@ -117,6 +160,23 @@ mod tests {
         assert_eq!(read(pages + PAGE - 80, &mut copy), 10);
         assert_eq!((copy[9], copy[10]), (0, 7));
         assert_eq!(read(pages + PAGE, &mut copy), 0);
+    }
+
+    #[test]
+    #[cfg(feature = "rt")]
+    fn pieces_that_cannot_be_read_are_none() {
+        let words: Vec<usize> = (0..3000).collect();
+        let mut addresses: Vec<usize> = words.chunks(2).map(|two| two.as_ptr().addr()).collect();
+        addresses[7] = 8;
+        addresses[1200] = usize::MAX - 7;
+        addresses.push(16);
+        let copies = read_each::<2>(&addresses);
+        assert_eq!(copies.len(), 1501);
+        for (at, copy) in copies.into_iter().enumerate() {
+            let known = Some([2 * at, 2 * at + 1]).filter(|_| ![7, 1200, 1500].contains(&at));
+            assert_eq!(copy, known);
+        }
+        assert_eq!(read_each::<2>(&[]), []);
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! Tasks that wait for the end of each other.
+//! Tasks that wait for the end of each other: which for which, and that none of them ends.
 
 use crate::process::{Faulty, line};
+use regex_lite::Regex;
 
 #[test]
 fn both_wait_for_a_task() {
@@ -18,6 +19,50 @@ fn both_wait_for_a_task() {
             ),
         );
     }
+}
+
+#[test]
+fn each_ring_is_told_by_name() {
+    let sessions = Faulty::start_with(
+        env!("CARGO_BIN_EXE_join_ring"),
+        &[],
+        &[("RUNTIME_PROBE_WATCHDOG", "500ms")],
+    );
+    let [session, read] =
+        ["session", "read"].map(|job| format!(r"goroutine \d+ \(join_ring::{job}\)"));
+    let waits = |who: &str, whose: &str| format!(r"{who} waits for {whose} to end, for [\d.]+m?s");
+    let told = format!(
+        "deadlock: ({}; {}|{}; {})",
+        waits(&session, &read),
+        waits(&read, &session),
+        waits(&read, &session),
+        waits(&session, &read)
+    );
+    sessions.must(
+        "",
+        &format!("<li>{told}</li>(.*\n)*?<li>{told}</li>(.*\n)*?<li>{told}</li>"),
+    );
+    sessions.must_say(&format!("^runtime-probe: {told}"));
+    let page = sessions.must("deadlocks", &format!(r"\A# {told}\n# {told}\n# {told}\n"));
+    for (job, other) in [("session", "read"), ("read", "session")] {
+        let note = Regex::new(&format!(
+            r"(?m)^# .*, waits for goroutine (\d+) \(join_ring::{other}\) to end\b.*\ngoroutine \d+ \[join\]:\n(.+\n)*?join_ring::{job}\b"
+        ));
+        let awaited: Vec<_> = note
+            .unwrap()
+            .captures_iter(&page)
+            .map(|found| found[1].to_owned())
+            .collect();
+        assert_eq!(awaited.len(), 3, "{page}");
+        // The one that is awaited is a task of the other kind.
+        for id in awaited {
+            let block = Regex::new(&format!(
+                r"(?m)^goroutine {id} \[join\]:\n(.+\n)*?join_ring::{other}\b"
+            ));
+            assert!(block.unwrap().is_match(&page), "{id} in {page}");
+        }
+    }
+    sessions.must("goroutineleak?debug=1", "^goroutineleak profile: total 6$");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use super::shell::{self, Tab};
 use super::words::{located, place, sentence};
 use crate::pages::dump_permit::DumpPermit;
 use crate::pages::routes::only;
+use crate::profile::conditions::Wants;
 use crate::profile::diagnosis::OFF;
 use crate::profile::lock_cards::{Cycle, LockCard};
 use crate::profile::lock_table::LockTable;
@@ -89,12 +90,28 @@ fn deadlock(html: &mut Html, cycle: &Cycle<'_>) {
                         "waits {} for ",
                         Time(u64::try_from(step.since.as_nanos()).unwrap_or(u64::MAX))
                     ));
-                    html.tag("b").text(&step.lock);
-                    html.text(", held by ");
-                    sentence(html, &step.holds);
-                    if !step.taken_at.is_empty() {
-                        html.text(", taken at ");
-                        located(html, step.taken_at);
+                    match &step.wants {
+                        Wants::Lock { lock, taken_at } => {
+                            html.tag("b").text(lock);
+                            html.text(", held by ");
+                            sentence(html, &step.holds);
+                            if !taken_at.is_empty() {
+                                html.text(", taken at ");
+                                located(html, taken_at);
+                            }
+                        }
+                        Wants::End { of_any: 1 } => {
+                            html.text("the end of ");
+                            sentence(html, &step.holds);
+                        }
+                        Wants::End { of_any } => {
+                            let tasks = grouped(*of_any as u64);
+                            html.text(format_args!(
+                                "the end of one of {tasks} tasks of a JoinSet, "
+                            ));
+                            sentence(html, &step.holds);
+                            html.text(" among them");
+                        }
                     }
                 });
             });

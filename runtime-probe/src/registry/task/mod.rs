@@ -44,6 +44,8 @@ pub(crate) use flags::PollFlags;
 pub(crate) use phase::{PollNumber, TOLD_AT_ITS_END};
 use references::counted;
 use std::panic::Location;
+#[cfg(feature = "rt")]
+pub(crate) use view::TokioTask;
 pub(crate) use view::View;
 pub(crate) use waking::{EndedWait, GENERATIONS, Waking};
 
@@ -133,7 +135,7 @@ pub(crate) struct Record {
     meta: AtomicPtr<FutureMeta>,
     spawned: AtomicU64,
     /// While the record is free: the next one of its list. While it is a nested future's: the record around it. While it is a
-    /// local task's: the number of its `LocalSet`, as an address.
+    /// local task's: the number of its `LocalSet`, as an address. While it is a closure's: the address of tokio's task.
     pub(in crate::registry) next: AtomicPtr<Record>,
     /// While the record is free: the next list. While it is a task's, what [`Record::set_noted`] was told, if it was.
     pub(in crate::registry) next_batch: AtomicPtr<Record>,
@@ -284,6 +286,13 @@ impl Record {
     /// The `LocalSet` of a local task. The spawner, before tokio has the task.
     pub(crate) fn set_local_set(&self, number: u32) {
         let word = std::ptr::without_provenance_mut(number as usize);
+        self.next.store(word, Ordering::Relaxed);
+    }
+
+    /// tokio's own task of a closure, as an address. The spawner.
+    #[cfg(feature = "rt")]
+    pub(crate) fn set_tokio_task(&self, address: usize) {
+        let word = std::ptr::without_provenance_mut(address);
         self.next.store(word, Ordering::Relaxed);
     }
 

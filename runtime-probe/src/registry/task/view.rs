@@ -62,6 +62,21 @@ pub(crate) struct View {
     pub(crate) outer: usize,
     /// The `LocalSet` of a local task; 0 where it is not known.
     pub(crate) local_set: u32,
+    /// Where tokio's own task is told.
+    #[cfg(feature = "rt")]
+    pub(crate) tokio_task: TokioTask,
+}
+
+/// What leads to tokio's own task.
+#[cfg(feature = "rt")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TokioTask {
+    /// There is none, or it is not known.
+    Unknown,
+    /// Its address.
+    At(usize),
+    /// Where the task's own waker is.
+    WokenBy(usize),
 }
 
 impl Record {
@@ -126,6 +141,14 @@ impl Record {
                 address: std::ptr::from_ref(self) as usize,
                 outer: if kind == Kind::Nested { next } else { 0 },
                 local_set: if kind == Kind::Local { next as u32 } else { 0 },
+                #[cfg(feature = "rt")]
+                tokio_task: match kind {
+                    Kind::Task | Kind::Local if polls > 0 => {
+                        TokioTask::WokenBy(self.slot.address())
+                    }
+                    Kind::Blocking if next != 0 => TokioTask::At(next),
+                    _ => TokioTask::Unknown,
+                },
             };
             // Everything above is read before the two checks.
             fence(Ordering::Acquire);

@@ -1,0 +1,67 @@
+//! What a dump says of a task that waits for the end of others: of which.
+
+use super::doing::Doing;
+use super::held_locks::{goroutine, name};
+use super::selection::grouped;
+use crate::snapshot::joins::{End, Joining, Joins};
+use crate::snapshot::tasks::{Row, Tasks};
+use crate::symbol::reason::Reason;
+use std::collections::{HashMap, HashSet};
+
+/// The most tasks of a set that are named.
+const MOST_NAMED: usize = 5;
+
+/// Who waits for whose end.
+#[derive(Debug, Default)]
+pub(super) struct Awaited {
+    joins: Joins,
+    /// Of those that are named, as far as they have names.
+    names: HashMap<u64, String>,
+}
+
+impl Awaited {
+    pub(super) fn of(joins: Joins, tasks: &Tasks) -> Self {
+        let ends = joins.0.values().flat_map(Joining::ends);
+        let named = ends.flat_map(|end| match end {
+            End::Of(id) => std::slice::from_ref(id),
+            End::OfAny { tasks, .. } => &tasks[..tasks.len().min(MOST_NAMED)],
+        });
+        let named: HashSet<u64> = named.copied().collect();
+        let names = match named.is_empty() {
+            true => HashMap::new(),
+            false => {
+                let rows = tasks.rows.iter().filter(|row| named.contains(&row.id));
+                rows.filter_map(|row| Some((row.id, name(tasks, row)?)))
+                    .collect()
+            }
+        };
+        Awaited { joins, names }
+    }
+
+    /// What is said of a task that does that.
+    pub(super) fn notes(&self, row: &Row, doing: &Doing) -> Vec<String> {
+        let joining = self.joins.0.get(&row.id);
+        // A waker may be of a poll 64 polls before.
+        let waits = |joining: &&Joining| doing.waits_for(Reason::Join) && joining.poll == row.polls;
+        let ends = joining.filter(waits).into_iter().flat_map(Joining::ends);
+        ends.map(|end| self.text(end)).collect()
+    }
+
+    fn text(&self, end: &End) -> String {
+        let task = |id: &u64| goroutine(*id, self.names.get(id).map(String::as_str));
+        let (all, known) = match end {
+            End::Of(id) => return format!("waits for {} to end", task(id)),
+            End::OfAny { members, tasks, .. } => (*members, tasks),
+        };
+        let mut named: Vec<String> = known.iter().take(MOST_NAMED).map(task).collect();
+        let more = all.saturating_sub(named.len());
+        if more > 0 {
+            named.push(format!("{} more", grouped(more as u64)));
+        }
+        let of = match all {
+            1 => "the task of a JoinSet".to_owned(),
+            _ => format!("one of {} tasks of a JoinSet", grouped(all as u64)),
+        };
+        format!("waits for {of} to end: {}", named.join(", "))
+    }
+}
