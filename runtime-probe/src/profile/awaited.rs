@@ -41,9 +41,8 @@ impl Awaited {
     /// What is said of a task that does that.
     pub(super) fn notes(&self, row: &Row, doing: &Doing) -> Vec<String> {
         let joining = self.joins.0.get(&row.id);
-        // A waker may be of a poll 64 polls before.
-        let waits = |joining: &&Joining| doing.waits_for(Reason::Join) && joining.poll == row.polls;
-        let ends = joining.filter(waits).into_iter().flat_map(Joining::ends);
+        let joining = joining.filter(|joining| joining.poll == row.polls && is_of(joining, doing));
+        let ends = joining.into_iter().flat_map(Joining::ends);
         ends.map(|end| self.text(end)).collect()
     }
 
@@ -64,4 +63,18 @@ impl Awaited {
         };
         format!("waits for {of} to end: {}", named.join(", "))
     }
+}
+
+/// Whether all places where a task registered are waits, and as many of them joins as there are ends: a handle that the task polled
+/// and does not wait for any more registered, too.
+fn is_of(joining: &Joining, doing: &Doing) -> bool {
+    let (all, joins) = match &doing.branches[..] {
+        [] => (1, usize::from(doing.waits_for(Reason::Join))),
+        branches => {
+            let joins = branches.iter().filter(|reason| **reason == Reason::Join);
+            (branches.len(), joins.count())
+        }
+    };
+    joining.registered == all + usize::from(doing.deadline.is_some())
+        && joining.ends().count() <= joins
 }

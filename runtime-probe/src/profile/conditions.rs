@@ -7,7 +7,7 @@ use super::thread_stacks::{innermost_call, reads_stdin, sleeps_until_woken};
 use crate::registry::locks::Who;
 use crate::registry::runtimes::RuntimeNumber;
 use crate::registry::threads::{self, Thread};
-use crate::snapshot::deadlocks::{Deadlock, Member, Wanted};
+use crate::snapshot::deadlocks::{Deadlock, Member, ReadsItself, Wanted};
 use crate::snapshot::endings::{self, Ending};
 use crate::snapshot::futurelocks::Futurelock;
 use crate::snapshot::pools::{self, Pool};
@@ -280,7 +280,10 @@ fn is_deadlocked(deadlock: &Deadlock, taken_at: &[String]) -> String {
         .map(|step| {
             let (waits, holds) = (&step.waits, &step.holds);
             let wanted = match &step.wants {
-                Wants::Lock { lock, taken_at } => {
+                Wants::Lock { lock, itself, .. } if !itself.is_empty() => {
+                    format!("{lock} that {itself}")
+                }
+                Wants::Lock { lock, taken_at, .. } => {
                     format!(
                         "{lock} that {holds} holds{}",
                         held_locks::since_where(taken_at)
@@ -321,6 +324,8 @@ pub(crate) enum Wants<'d> {
         lock: String,
         /// Where it was taken; empty where that is not known.
         taken_at: &'d str,
+        /// Of a lock that the one that waits has for reading, how that is; otherwise empty.
+        itself: String,
     },
     /// The end of the task in the next step, or of any of so many tasks of a `JoinSet`.
     End { of_any: usize },
@@ -340,9 +345,15 @@ pub(super) fn steps<'d>(deadlock: &Deadlock, taken_at: &'d [String]) -> Vec<Step
         .map(|((member, next), taken_at)| Step {
             waits: name(member),
             wants: match &member.wanted {
-                Wanted::Lock { lock, created, .. } => Wants::Lock {
+                Wanted::Lock {
+                    lock,
+                    created,
+                    reads_itself,
+                    ..
+                } => Wants::Lock {
                     lock: held_locks::named(lock, *created),
                     taken_at,
+                    itself: reads_itself.map_or_else(String::new, |reads| itself(reads, taken_at)),
                 },
                 Wanted::End { of_any } => Wants::End { of_any: *of_any },
             },
@@ -350,6 +361,23 @@ pub(super) fn steps<'d>(deadlock: &Deadlock, taken_at: &'d [String]) -> Vec<Step
             since: Duration::from_nanos(member.since_ns),
         })
         .collect()
+}
+
+/// What a reader of a lock waits for, after its name.
+fn itself(reads: ReadsItself, taken_at: &str) -> String {
+    let itself = match taken_at {
+        "" => "it reads itself".to_owned(),
+        place => format!("it reads itself, taken at {place},"),
+    };
+    let writer = match reads {
+        ReadsItself::ToWrite => return format!("{itself} and wants to write"),
+        ReadsItself::Behind(Who::Task(id)) => task(id, None),
+        ReadsItself::Behind(Who::Thread(tid)) => format!("thread {tid}"),
+        ReadsItself::Behind(Who::Unknown) => "an unknown thread".to_owned(),
+    };
+    format!(
+        "{itself} and wants to read once more, behind {writer}, which has asked in between to write"
+    )
 }
 
 fn being_dropped(name: &str, thread: &str, since: Duration, left: &[String]) -> String {

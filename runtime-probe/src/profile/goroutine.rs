@@ -144,9 +144,8 @@ impl Goroutines {
         let tasks = Tasks::take();
         // Before anything that takes its time: polls end.
         let running = Running::take(&tasks);
-        let (locks, joins) = (Locks::take(&tasks.scale), Joins::take());
-        let stuck_locks = StuckLocks::of(&tasks, &locks, &joins);
-        let look = conditions::Look::take(&under_way::of(&tasks), stuck_locks);
+        let locks = Locks::take(&tasks.scale);
+        let under_way = under_way::of(&tasks);
         let rates = rates.end();
         #[cfg(feature = "decode")]
         let decoded = match selection.without_decoding {
@@ -179,6 +178,13 @@ impl Goroutines {
                 _ => None,
             }
         });
+        // It takes as long as it takes to read the memory of all tasks.
+        let joins = match doings.iter().any(|doing| doing.waits_for(Reason::Join)) {
+            true => Joins::take(),
+            false => Joins::default(),
+        };
+        let stuck_locks = StuckLocks::of(&tasks, &locks, &joins);
+        let look = conditions::Look::take(&under_way, stuck_locks);
         let conditions = look.conditions(|| &mut *resolver);
         let futurelocks = conditions::futurelocks(&conditions);
         let locks = HeldLocks::of(locks, futurelocks, &tasks, &mut resolver);

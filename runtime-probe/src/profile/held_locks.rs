@@ -4,7 +4,7 @@ use super::leaf_stacks::own_frame;
 use super::selection::grouped;
 use crate::registry::locks::Who;
 use crate::snapshot::futurelocks::Futurelock;
-use crate::snapshot::locks::{Lock, LockNumber, Locks, Permits};
+use crate::snapshot::locks::{Lock, LockNumber, Locks, Permits, Waiter};
 use crate::snapshot::tasks::{Row, State, Tasks};
 use crate::stack::raw::WaitSet;
 use crate::symbol::resolver::Resolver;
@@ -126,7 +126,7 @@ impl HeldLocks {
             let waiter = &lock.waiters[*place];
             let lasts = waiter.poll == 0 || waiter.poll == row.polls && state == State::Waiting;
             if lasts {
-                notes.push(self.waits_for(lock, row.id, &thread));
+                notes.push(self.waits_for(lock, waiter, row.id, &thread));
             } else if *place == 0 && self.culprit(lock) == Some(row.id) {
                 notes.extend(self.given.get(&lock.number).map(|given| given.text.clone()));
             }
@@ -137,7 +137,13 @@ impl HeldLocks {
         notes
     }
 
-    fn waits_for(&self, lock: &Lock, task: u64, thread: &impl Fn(u32) -> String) -> String {
+    fn waits_for(
+        &self,
+        lock: &Lock,
+        waiter: &Waiter,
+        task: u64,
+        thread: &impl Fn(u32) -> String,
+    ) -> String {
         let mut text = format!("waits for {}", described(lock));
         match self.culprit(lock) {
             Some(id) if id == task => text.push_str(", which it was given itself"),
@@ -147,6 +153,16 @@ impl HeldLocks {
             None => {
                 if let Some(held) = self.held_by(lock, task, thread) {
                     text.push_str(&format!(", {held}"));
+                }
+                if lock.is_shared
+                    && let Some(writer) = lock.writer_before(waiter)
+                {
+                    let writer = match writer {
+                        Who::Task(id) => self.task(id),
+                        Who::Thread(tid) => thread(tid),
+                        Who::Unknown => "an unknown thread".to_owned(),
+                    };
+                    text.push_str(&format!(", and behind {writer}, which waits to write"));
                 }
             }
         }

@@ -101,6 +101,7 @@ struct WaiterSlot {
     lock: AtomicU32,
     lock_version: AtomicU32,
     arrival: AtomicU64,
+    /// Packed, with [`SHARED`] if it waits to read.
     who: AtomicU64,
     since: AtomicU64,
     /// Of a semaphore: for how many permits it waits.
@@ -273,7 +274,7 @@ impl LockNumber {
 pub(crate) struct Waiter(NonZeroU32);
 
 impl Waiter {
-    /// `who`, packed, waits for the lock; `None`, and counted, if all entries are in use.
+    /// `who`, packed and perhaps [`SHARED`], waits for the lock; `None`, and counted, if all entries are in use.
     pub(crate) fn new(lock: LockNumber, who: u64, wanted: u32, since: Ticks) -> Option<Waiter> {
         let version = LOCKS.slot(lock.0)?.version.load(Ordering::Relaxed);
         let Some((number, slot)) = WAITERS.take() else {
@@ -356,13 +357,15 @@ pub(crate) struct WaiterView {
     pub(crate) lock_version: u32,
     pub(crate) arrival: u64,
     pub(crate) who: Who,
+    /// To read.
+    pub(crate) is_shared: bool,
     pub(crate) since: Ticks,
     pub(crate) wanted: u32,
     pub(crate) poll: u64,
     pub(crate) waits: Option<&'static WaitSet>,
 }
 
-/// Beside a holder: it has the lock for reading, and others may have it, too.
+/// Beside a holder: it has the lock for reading, and others may have it, too. Beside a waiter: for that.
 pub(crate) const SHARED: u64 = 1 << 62;
 
 /// All locks that had waiters.
@@ -416,11 +419,13 @@ pub(crate) fn waiters() -> Vec<WaiterView> {
 
 #[expect(unsafe_code, reason = "reads a pointer to what lives for ever")]
 fn waiter_view(slot: &WaiterSlot) -> WaiterView {
+    let who = slot.who.load(Ordering::Relaxed);
     WaiterView {
         lock: slot.lock.load(Ordering::Relaxed),
         lock_version: slot.lock_version.load(Ordering::Relaxed),
         arrival: slot.arrival.load(Ordering::Relaxed),
-        who: Who::unpack(slot.who.load(Ordering::Relaxed)),
+        who: Who::unpack(who & !SHARED),
+        is_shared: who & SHARED != 0,
         since: slot.since.load(Ordering::Relaxed),
         wanted: slot.wanted.load(Ordering::Relaxed),
         poll: slot.poll.load(Ordering::Acquire),

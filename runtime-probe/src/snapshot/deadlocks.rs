@@ -7,7 +7,7 @@
 //! polls: at the moment between the two all of them lasted.
 
 use super::joins::{End, Joins};
-use super::locks::{LockNumber, Locks};
+use super::locks::{Lock, LockNumber, Locks, Waiter};
 use super::remaining::Remaining;
 use super::tasks::{Row, StackKey, State, Tasks, known};
 use crate::clock::Scale;
@@ -52,9 +52,20 @@ pub(crate) enum Wanted {
         created: Option<&'static Location<'static>>,
         /// Where the next one has taken it, as far as that is known.
         taken_at: Option<&'static WaitSet>,
+        /// It is the next one itself, and reads.
+        reads_itself: Option<ReadsItself>,
     },
     /// The end of the next one, or of any of so many tasks of a `JoinSet`, the next one among them.
     End { of_any: usize },
+}
+
+/// What a reader waits for of the lock that it has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ReadsItself {
+    /// To write.
+    ToWrite,
+    /// To read once more, behind what has asked for the lock in between, to write.
+    Behind(Who),
 }
 
 /// That one waits for another.
@@ -202,10 +213,7 @@ fn cycles(tasks: &Tasks, locks: &Locks, joins: &Joins) -> Vec<Deadlock> {
     let mut waits = HashMap::new();
     for lock in &locks.0 {
         for waiter in &lock.waiters {
-            waits.insert(
-                By::Lock(lock.number, waiter.arrival),
-                (lock, waiter.since_ns),
-            );
+            waits.insert(By::Lock(lock.number, waiter.arrival), (lock, waiter));
         }
     }
     let member = |edge: &Edge| {
@@ -213,16 +221,17 @@ fn cycles(tasks: &Tasks, locks: &Locks, joins: &Joins) -> Vec<Deadlock> {
         let lock = waits.get(&edge.by);
         let wanted = match (edge.by, lock) {
             (By::Lock(..), None) => return None,
-            (_, Some((lock, _))) => Wanted::Lock {
+            (_, Some((lock, waiter))) => Wanted::Lock {
                 lock: lock.type_name(),
                 created: lock.created(),
                 taken_at: lock.taken_at,
+                reads_itself: reads_itself(lock, waiter),
             },
             (By::Handle, None) => Wanted::End { of_any: 1 },
             (By::Set(_, members), None) => Wanted::End { of_any: members },
         };
         let meta = row.and_then(|row| tasks.stack_keys[row.stack_key as usize].meta);
-        let since_ns = lock.map(|(_, since_ns)| *since_ns);
+        let since_ns = lock.map(|(_, waiter)| waiter.since_ns);
         Some(Member {
             who: Who::unpack(edge.who),
             type_name: meta.map(|meta| meta.type_name()),
@@ -236,6 +245,15 @@ fn cycles(tasks: &Tasks, locks: &Locks, joins: &Joins) -> Vec<Deadlock> {
         behind: behind.clone(),
     });
     deadlocks.collect()
+}
+
+fn reads_itself(lock: &Lock, waiter: &Waiter) -> Option<ReadsItself> {
+    let itself = lock.is_shared && lock.holder == waiter.who;
+    match waiter.is_shared {
+        _ if !itself => None,
+        false => Some(ReadsItself::ToWrite),
+        true => lock.writer_before(waiter).map(ReadsItself::Behind),
+    }
 }
 
 /// Whether nothing but these can let a task go on that waits. Keeps those that have to.

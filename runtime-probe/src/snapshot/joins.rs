@@ -25,8 +25,8 @@ pub(crate) struct Joining {
     pub(crate) poll: u64,
     /// How many wakers of it there are.
     pub(crate) wakers: usize,
-    /// How many places registered in that poll, at most as many as are kept.
-    registered: usize,
+    /// How many places registered in that poll, as far as that is kept.
+    pub(crate) registered: usize,
     pub(crate) awaited: Vec<Awaited>,
 }
 
@@ -83,16 +83,15 @@ impl Joins {
         tasks.extend(woken.filter(|(task, _)| *task != 0));
         let mut found: HashMap<usize, Vec<(End, usize)>> = HashMap::new();
         let mut sets: HashMap<usize, Vec<u64>> = HashMap::new();
-        for (joined, (_, id)) in layout.joined(&tasks).into_iter().zip(&tasks) {
+        for (id, joined) in layout.joined(&mut tasks) {
             match joined {
-                Some(Joined::By(Joiner { record, generation })) => {
+                Joined::By(Joiner { record, generation }) => {
                     found
                         .entry(record)
                         .or_default()
-                        .push((End::Of(*id), generation));
+                        .push((End::Of(id), generation));
                 }
-                Some(Joined::InSet(set)) => sets.entry(set).or_default().push(*id),
-                None => {}
+                Joined::InSet(set) => sets.entry(set).or_default().push(id),
             }
         }
         let (addresses, members): (Vec<usize>, Vec<Vec<u64>>) = sets.into_iter().unzip();
@@ -153,7 +152,8 @@ fn joining(view: &View, ends: Vec<(End, usize)>) -> Joining {
 }
 
 impl Joining {
-    /// The ends that the task waits for, as far as that is certain: none where wakers of earlier polls may be left.
+    /// The ends for which the task registered in its last poll, as far as that is certain: none where wakers of earlier polls may be
+    /// left.
     pub(crate) fn ends(&self) -> impl Iterator<Item = &End> {
         let is_certain = self.wakers <= self.registered;
         let new = self.awaited.iter();

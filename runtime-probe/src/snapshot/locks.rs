@@ -69,6 +69,8 @@ pub(crate) type LockNumber = (u32, u32);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Waiter {
     pub(crate) who: Who,
+    /// To read, beside others.
+    pub(crate) is_shared: bool,
     pub(crate) arrival: u64,
     pub(crate) since_ns: u64,
     /// For how many permits of a semaphore.
@@ -133,6 +135,13 @@ impl Lock {
                 all.into_iter().map(Who::unpack).collect()
             }
         }
+    }
+
+    /// What waits to write in front of a reader: the reader waits for it, though others may read.
+    pub(crate) fn writer_before(&self, reader: &Waiter) -> Option<Who> {
+        let mut before = self.waiters.iter();
+        let before = before.find(|other| other.arrival < reader.arrival && !other.is_shared);
+        before.filter(|_| reader.is_shared).map(|writer| writer.who)
     }
 
     /// Nothing keeps the first that waits from what it wants.
@@ -225,6 +234,7 @@ fn holder(view: &HolderView, scale: &Scale) -> Holder {
 fn waiter(view: &WaiterView, scale: &Scale) -> Waiter {
     Waiter {
         who: view.who,
+        is_shared: view.is_shared,
         arrival: view.arrival,
         since_ns: scale.since(view.since),
         wanted: view.wanted,

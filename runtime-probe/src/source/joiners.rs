@@ -12,6 +12,7 @@
 //! handle would be asked in each poll.
 
 use super::{foreign, waker};
+use crate::sys::near_memory::NearMemory;
 use crate::sys::{own_memory, own_thread};
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -31,6 +32,9 @@ const HEAD_WORDS: usize = 8;
 const TABLE_WORDS: usize = 16;
 const ENTRY_WORDS: usize = 8;
 const SET_WORDS: usize = 16;
+
+/// As many tasks are read at once: a megabyte, where they lie near each other.
+const BATCH: usize = 1024;
 
 /// Where the words are that lead to a task's joiner.
 #[derive(Debug)]
@@ -56,6 +60,13 @@ struct SetLayout {
     handle: usize,
     /// In what they share: the waker. Its first word counts the entries and the set.
     join_waker: usize,
+}
+
+/// Of a type of tasks: the offsets of the end part and of the id.
+#[derive(Clone, Copy, Debug)]
+struct Table {
+    tail: usize,
+    id: usize,
 }
 
 /// The two words of a waker.
@@ -246,73 +257,94 @@ impl TaskLayout {
 
     /// tokio's tasks, by where their wakers are; 0 for what is none.
     pub(crate) fn tasks(&self, wakers: &[usize]) -> Vec<usize> {
-        let words = own_memory::read_each(wakers).into_iter();
-        let tasks = words.map(|words| match words.map(|words| self.waker.read(words)) {
-            Some(waker) if waker.table == self.task_waker => waker.data,
-            _ => 0,
-        });
-        tasks.collect()
+        let mut tasks = Vec::with_capacity(wakers.len());
+        for wakers in wakers.chunks(BATCH) {
+            let words = NearMemory::copy(wakers).each(wakers).into_iter();
+            tasks.extend(words.map(|words| {
+                let waker = words.map(|words| self.waker.read(words));
+                let waker = waker.filter(|waker| waker.table == self.task_waker);
+                waker.map_or(0, |waker| waker.data)
+            }));
+        }
+        tasks
     }
 
-    /// What the end of each of tokio's tasks wakes, these with their addresses and their ids.
-    pub(crate) fn joined(&self, tasks: &[(usize, u64)]) -> Vec<Option<Joined>> {
-        let mut joined = vec![None; tasks.len()];
+    /// What the end of tokio's tasks wakes, these with their addresses and their ids: a task of these for each.
+    pub(crate) fn joined(&self, tasks: &mut [(usize, u64)]) -> Vec<(u64, Joined)> {
+        tasks.sort_unstable();
+        // A program has few types of tasks.
+        let mut tables = HashMap::new();
+        let batches = tasks.chunks(BATCH);
+        batches
+            .flat_map(|batch| self.joined_of(batch, &mut tables))
+            .collect()
+    }
+
+    fn joined_of(
+        &self,
+        tasks: &[(usize, u64)],
+        tables: &mut HashMap<usize, Option<Table>>,
+    ) -> Vec<(u64, Joined)> {
         let heads: Vec<usize> = tasks
             .iter()
             .map(|(task, _)| task.wrapping_add(self.table * WORD))
             .collect();
-        let heads = own_memory::read_each::<1>(&heads);
-        // A program has few types of tasks.
-        let mut tables = HashMap::new();
-        let mut parts = Vec::with_capacity(2 * tasks.len());
-        let mut asked = Vec::with_capacity(tasks.len());
-        for (at, ((task, _), head)) in tasks.iter().zip(heads).enumerate() {
-            let Some([table]) = head else { continue };
-            let table = *tables.entry(table).or_insert_with(|| {
-                let table = words::<TABLE_WORDS>(table)?;
-                Some((table[self.tail_offset], table[self.id_offset]))
-            });
-            let Some((tail, id)) = table else { continue };
-            let tail = task.wrapping_add(tail).wrapping_add(self.join_waker);
-            asked.push(at);
-            parts.push((tail, task.wrapping_add(id)));
-        }
-        let wakers: Vec<usize> = parts.iter().map(|(waker, _)| *waker).collect();
-        let wakers = own_memory::read_each::<2>(&wakers);
-        let waked = |words: &Option<[usize; 2]>| {
-            let waker = self.waker.read((*words)?);
-            (waker.table != 0).then_some(waker)
-        };
-        let awaited: Vec<(usize, usize, WakerWords)> = asked
-            .into_iter()
-            .zip(&parts)
-            .zip(&wakers)
-            .filter_map(|((at, (_, id)), words)| Some((at, *id, waked(words)?)))
+        let near = NearMemory::copy(&heads);
+        let heads = tasks.iter().zip(near.each::<1>(&heads));
+        let parts: Vec<_> = heads
+            .filter_map(|((task, id), head)| {
+                let [head] = head?;
+                let table = tables.entry(head).or_insert_with(|| self.table(head));
+                let Table { tail, id: place } = (*table)?;
+                let waker = task.wrapping_add(tail).wrapping_add(self.join_waker);
+                Some((*task, *id, waker, task.wrapping_add(place)))
+            })
             .collect();
-        let ids: Vec<usize> = awaited.iter().map(|(_, id, _)| *id).collect();
-        let ids = own_memory::read_each::<1>(&ids);
-        let awaited = awaited.into_iter().zip(ids);
-        let awaited = awaited.filter(|((at, ..), id)| *id == Some([tasks[*at].1 as usize]));
-        let mut others = Vec::new();
-        for ((at, _, waker), _) in awaited {
+        let wakers: Vec<usize> = parts.iter().map(|(_, _, waker, _)| *waker).collect();
+        let wakers = parts.iter().zip(near.each(&wakers));
+        let awaited: Vec<_> = wakers
+            .filter_map(|((task, id, _, place), words)| {
+                let waker = self.waker.read(words?);
+                (waker.table != 0).then_some((*task, *id, *place, waker))
+            })
+            .collect();
+        // After the waker: what has this id now had it then.
+        let places: Vec<usize> = awaited.iter().map(|(_, _, place, _)| *place).collect();
+        let ids = awaited.into_iter().zip(now::<1>(&places));
+        let known = ids.filter(|((_, id, ..), found)| *found == Some([*id as usize]));
+        let (mut joined, mut others) = (Vec::new(), Vec::new());
+        for ((task, id, _, waker), _) in known {
             match joiner(waker) {
-                Some(by) => joined[at] = Some(Joined::By(by)),
-                None => others.push((at, waker.data)),
+                Some(by) => joined.push((id, Joined::By(by))),
+                None => others.push((task, id, waker.data)),
             }
         }
         let Some(set) = self.set else { return joined };
         let word = |at: usize| {
             let words = others
                 .iter()
-                .map(|(_, entry)| entry.wrapping_add(at * WORD));
-            own_memory::read_each::<1>(&words.collect::<Vec<usize>>())
+                .map(|(_, _, entry)| entry.wrapping_add(at * WORD));
+            now::<1>(&words.collect::<Vec<usize>>())
         };
-        let (handles, shared) = (word(set.handle), word(set.shared));
-        for (((at, _), handle), shared) in others.iter().zip(handles).zip(shared) {
-            let shared = shared.filter(|_| handle == Some([tasks[*at].0]));
-            joined[*at] = shared.map(|[shared]| Joined::InSet(shared));
-        }
+        let words = word(set.handle).into_iter().zip(word(set.shared));
+        joined.extend(
+            others
+                .iter()
+                .zip(words)
+                .filter_map(|((task, id, _), (handle, shared))| {
+                    let [shared] = shared.filter(|_| handle == Some([*task]))?;
+                    Some((*id, Joined::InSet(shared)))
+                }),
+        );
         joined
+    }
+
+    fn table(&self, address: usize) -> Option<Table> {
+        let table = words::<TABLE_WORDS>(address)?;
+        Some(Table {
+            tail: table[self.tail_offset],
+            id: table[self.id_offset],
+        })
     }
 
     /// Sets of tasks, by their addresses; `None` for what is none.
@@ -324,16 +356,14 @@ impl TaskLayout {
             .iter()
             .map(|set| set.wrapping_add(layout.join_waker * WORD))
             .collect();
-        let counts = own_memory::read_each::<1>(sets).into_iter();
-        let sets = counts
-            .zip(own_memory::read_each(&wakers))
-            .map(|(count, waker)| {
-                let [count] = count?;
-                Some(Set {
-                    members: count.checked_sub(1)?,
-                    joiner: joiner(self.waker.read(waker?)),
-                })
-            });
+        let sets = now::<1>(sets).into_iter().zip(now(&wakers));
+        let sets = sets.map(|(count, waker)| {
+            let [count] = count?;
+            Some(Set {
+                members: count.checked_sub(1)?,
+                joiner: joiner(self.waker.read(waker?)),
+            })
+        });
         sets.collect()
     }
 }
@@ -344,8 +374,14 @@ fn joiner(waker: WakerWords) -> Option<Joiner> {
     Some(Joiner { record, generation })
 }
 
+/// As far as there are so many, and zeros.
 fn words<const N: usize>(address: usize) -> Option<[usize; N]> {
-    own_memory::read_each(&[address]).pop()?
+    let mut words = [0; N];
+    (own_memory::read(address, &mut words) > 0).then_some(words)
+}
+
+fn now<const N: usize>(addresses: &[usize]) -> Vec<Option<[usize; N]>> {
+    NearMemory::default().each(addresses)
 }
 
 /// The address of the task that a handle is of, of a `JoinHandle` or an `AbortHandle`; 0 if that is not all that it has.
@@ -391,4 +427,18 @@ async fn looked_at<T>(own: Rc<Cell<Option<WakerWords>>>, kept: T) {
     })
     .await;
     drop(std::hint::black_box(kept));
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_tokio_has_what_is_looked_for() {
+        let known = TaskLayout::known().unwrap();
+        assert!(known.set.is_some(), "{known:?}");
+        assert_eq!(known.sets(&[8]), [None]);
+        assert_eq!(known.joined(&mut [(usize::MAX - 15, 2), (8, 1)]), []);
+        assert_eq!(known.tasks(&[from_ref(known).addr()]), [0]);
+    }
 }

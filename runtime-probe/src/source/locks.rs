@@ -149,7 +149,7 @@ impl<G: ?Sized> Door<G> {
         block: impl FnOnce(&'a G) -> R,
         is_in: impl FnOnce(&R) -> bool,
     ) -> R {
-        let mut wait = Wait::new(&self.waiters);
+        let mut wait = Wait::new::<M>(&self.waiters);
         wait.begin(Self::TYPE);
         let result = block(&self.gate);
         if is_in(&result) {
@@ -215,7 +215,7 @@ macro_rules! ways {
             #[track_caller]
             pub(crate) fn $block(&self) -> Held<'_, $permit<'_, ()>, $value<T>> {
                 let Door { waiters, gate } = &self.door;
-                let mut wait = Wait::new(waiters);
+                let mut wait = Wait::new::<$mode>(waiters);
                 wait.begin(Self::TYPE);
                 let permit = gate.$block();
                 wait.end::<$mode>();
@@ -238,7 +238,7 @@ impl<T: ?Sized> Guarded<Mutex<()>, T> {
     ) -> Held<'static, MutexGuard<'static, ()>, Exclusive<T>, Arc<L>> {
         // SAFETY: it lies in what the `Arc` holds, which the guard drops last.
         let Door { waiters, gate } = unsafe { of(&lock).door.unbound() };
-        let mut wait = Wait::new(waiters);
+        let mut wait = Wait::new::<Sole>(waiters);
         wait.begin(Self::TYPE);
         let permit = gate.blocking_lock();
         wait.end::<Sole>();

@@ -9,6 +9,8 @@ pub(crate) mod inner_allocator;
 pub(crate) mod modules;
 #[cfg(feature = "decode")]
 pub(crate) mod monotonic;
+#[cfg(feature = "rt")]
+pub(crate) mod near_memory;
 pub(crate) mod own_memory;
 pub(crate) mod own_thread;
 pub(crate) mod process_status;

@@ -8,7 +8,7 @@
 const MOST_PAGES: usize = 32;
 /// As many as the kernel takes in one call.
 #[cfg(feature = "rt")]
-const MOST_PIECES: usize = 1024;
+pub(crate) const MOST_PIECES: usize = 1024;
 /// The smallest page of any system of ours: what is asked for in larger ones only has more pieces than it needs.
 const PAGE: usize = 4096;
 
@@ -26,22 +26,12 @@ pub(crate) fn read(address: usize, to: &mut [usize]) -> usize {
     imp::copy(pages, to) / size_of::<usize>()
 }
 
-/// Copies `N` words from each address; `None` where these cannot be read. Not for signal handlers.
+/// Copies pieces, (address, words) each, as many as can be read, up to the first that cannot be. Returns how many words. Not for
+/// signal handlers.
 #[cfg(feature = "rt")]
-pub(crate) fn read_each<const N: usize>(addresses: &[usize]) -> Vec<Option<[usize; N]>> {
-    let mut copies = Vec::with_capacity(addresses.len());
-    while copies.len() < addresses.len() {
-        let rest = &addresses[copies.len()..];
-        let mut words = vec![[0; N]; rest.len().min(MOST_PIECES)];
-        // The kernel copies pieces in their order, up to the first that it cannot read.
-        let copied = imp::copy_each(rest, &mut words).min(words.len());
-        let all = copied == words.len();
-        copies.extend(words.into_iter().take(copied).map(Some));
-        if !all {
-            copies.push(None);
-        }
-    }
-    copies
+pub(crate) fn read_pieces(pieces: &[(usize, usize)], to: &mut [usize]) -> usize {
+    debug_assert!(pieces.len() <= MOST_PIECES);
+    imp::copy_list(pieces, to) / size_of::<usize>()
 }
 
 /// Whether all `bytes` below `address` can be read: room on a thread's stack. At most 31 pages. Async-signal-safe, but for
@@ -87,15 +77,14 @@ mod imp {
         copy_pieces(&from[..count], to)
     }
 
-    /// Copies a piece from each address, as long as an item of `to`. Returns how many pieces.
+    /// The same for a list of (address, words).
     #[cfg(feature = "rt")]
-    pub(super) fn copy_each<const N: usize>(from: &[usize], to: &mut [[usize; N]]) -> usize {
-        let pieces = from.iter().take(to.len()).map(|address| libc::iovec {
+    pub(super) fn copy_list(pieces: &[(usize, usize)], to: &mut [usize]) -> usize {
+        let pieces = pieces.iter().map(|(address, words)| libc::iovec {
             iov_base: without_provenance_mut(*address),
-            iov_len: size_of::<[usize; N]>(),
+            iov_len: words * size_of::<usize>(),
         });
-        let pieces: Vec<libc::iovec> = pieces.collect();
-        copy_pieces(&pieces, to.as_flattened_mut()) / size_of::<[usize; N]>()
+        copy_pieces(&pieces.collect::<Vec<_>>(), to)
     }
 
     /// Returns how many bytes.
@@ -120,7 +109,7 @@ mod imp {
     }
 
     #[cfg(feature = "rt")]
-    pub(super) fn copy_each<const N: usize>(_: &[usize], _: &mut [[usize; N]]) -> usize {
+    pub(super) fn copy_list(_: &[(usize, usize)], _: &mut [usize]) -> usize {
         0
     }
 }
@@ -160,23 +149,6 @@ mod tests {
         assert_eq!(read(pages + PAGE - 80, &mut copy), 10);
         assert_eq!((copy[9], copy[10]), (0, 7));
         assert_eq!(read(pages + PAGE, &mut copy), 0);
-    }
-
-    #[test]
-    #[cfg(feature = "rt")]
-    fn pieces_that_cannot_be_read_are_none() {
-        let words: Vec<usize> = (0..3000).collect();
-        let mut addresses: Vec<usize> = words.chunks(2).map(|two| two.as_ptr().addr()).collect();
-        addresses[7] = 8;
-        addresses[1200] = usize::MAX - 7;
-        addresses.push(16);
-        let copies = read_each::<2>(&addresses);
-        assert_eq!(copies.len(), 1501);
-        for (at, copy) in copies.into_iter().enumerate() {
-            let known = Some([2 * at, 2 * at + 1]).filter(|_| ![7, 1200, 1500].contains(&at));
-            assert_eq!(copy, known);
-        }
-        assert_eq!(read_each::<2>(&[]), []);
     }
 
     #[test]

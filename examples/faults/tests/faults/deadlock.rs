@@ -46,7 +46,7 @@ fn a_reader_that_wants_to_write() {
     let service = Faulty::start(env!("CARGO_BIN_EXE_deadlock"), &["upgrade"]);
     service.must(
         "goroutine?debug=2",
-        r"^# deadlock: goroutine (\d+) \(deadlock::reload\) waits for a RwLock<u32> created at .* that goroutine \d+ \(deadlock::reload\) holds, for ",
+        r"^# deadlock: goroutine (\d+) \(deadlock::reload\) waits for a RwLock<u32> created at .* that it reads itself(, taken at .*,)? and wants to write, for ",
     );
 }
 

@@ -10,6 +10,7 @@ mod buffered;
 mod convoy;
 mod dashmap;
 mod deadlock;
+mod drain_under_lock;
 mod dropped_runtime;
 mod forgotten_reply;
 mod full_channels;

@@ -7,7 +7,21 @@ fn the_second_read_waits_for_the_first() {
     let shop = Faulty::start(env!("CARGO_BIN_EXE_read_twice"), &[]);
     let page = shop.must(
         "goroutine?debug=2",
-        r"^# deadlock: goroutine \d+ \(read_twice::quote\) waits for a RwLock<read_twice::Settings> created at examples/faults/src/bin/read_twice.rs:\d+ that goroutine \d+ \(read_twice::quote\) holds, for [\d.]+m?s; 1 waits behind it$",
+        r"^# deadlock: goroutine \d+ \(read_twice::quote\) waits for a RwLock<read_twice::Settings> created at examples/faults/src/bin/read_twice.rs:\d+ that it reads itself(, taken at [^,]+,)? and wants to read once more, behind goroutine (\d+), which has asked in between to write, for [\d.]+m?s; 1 waits behind it$",
+    );
+    // Whichever it is, the writer is told at the reader, and the reader at the writer.
+    let note = r"(?m)^# .*, waits for a RwLock<read_twice::Settings> .*, taken for reading by this very task( since [\d.]+m?s)?(, taken at [^,]+)?, and behind goroutine (\d+), which waits to write; 1 more waits for it\b.*\ngoroutine \d+ \[sync.RWMutex.*\]:\n(.+\n)*?read_twice::quote\b";
+    let note = regex_lite::Regex::new(note).unwrap();
+    let writer = &note.captures(&page).unwrap_or_else(|| panic!("{page}"))[3];
+    assert!(
+        page.contains(&format!(" behind goroutine {writer}, which has asked")),
+        "{page}"
+    );
+    let block =
+        format!(r"(?m)^goroutine {writer} \[sync.RWMutex.*\]:\n(.+\n)*?read_twice::reload\b");
+    assert!(
+        regex_lite::Regex::new(&block).unwrap().is_match(&page),
+        "{page}"
     );
     // Without full debug information, a read and a write have one name.
     assert_eq!(page.matches(" [sync.RWMutex").count(), 2, "{page}");

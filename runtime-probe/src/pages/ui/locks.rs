@@ -91,8 +91,16 @@ fn deadlock(html: &mut Html, cycle: &Cycle<'_>) {
                         Time(u64::try_from(step.since.as_nanos()).unwrap_or(u64::MAX))
                     ));
                     match &step.wants {
-                        Wants::Lock { lock, taken_at } => {
+                        Wants::Lock {
+                            lock,
+                            taken_at,
+                            itself,
+                        } => {
                             html.tag("b").text(lock);
+                            if !itself.is_empty() {
+                                html.text(" that ");
+                                return sentence(html, itself);
+                            }
                             html.text(", held by ");
                             sentence(html, &step.holds);
                             if !taken_at.is_empty() {

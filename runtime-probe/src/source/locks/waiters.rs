@@ -308,6 +308,8 @@ pub(super) struct Wait<'a> {
     waiters: &'a Waiters,
     /// Of a semaphore: for how many permits.
     wanted: u32,
+    /// To read, beside others.
+    is_shared: bool,
     /// From when it begins to wait.
     present: Option<Present>,
 }
@@ -324,15 +326,22 @@ struct Present {
 }
 
 impl<'a> Wait<'a> {
-    pub(super) fn new(waiters: &'a Waiters) -> Self {
-        Wait::of_permits(waiters, 0)
+    pub(super) fn new<M: Mode>(waiters: &'a Waiters) -> Self {
+        Wait {
+            waiters,
+            wanted: 0,
+            is_shared: M::BIT != 0,
+            present: None,
+        }
     }
 
     /// For permits of a semaphore.
+    #[cfg(feature = "semaphore")]
     pub(super) fn of_permits(waiters: &'a Waiters, wanted: u32) -> Self {
         Wait {
             waiters,
             wanted,
+            is_shared: false,
             present: None,
         }
     }
@@ -370,7 +379,8 @@ impl<'a> Wait<'a> {
             if !what.has_permits {
                 number.is_held_by(holding);
             }
-            Waiter::new(number, waker::current_packed(), self.wanted, clock::ticks())
+            let who = waker::current_packed() | if self.is_shared { SHARED } else { 0 };
+            Waiter::new(number, who, self.wanted, clock::ticks())
         });
         Present {
             since,
@@ -427,9 +437,9 @@ pub(super) struct Waiting<'a, L: ?Sized, M, F, G> {
     lock: PhantomData<fn(&L)>,
 }
 
-impl<'a, L: ?Sized, M, F, G> Waiting<'a, L, M, F, G> {
+impl<'a, L: ?Sized, M: Mode, F, G> Waiting<'a, L, M, F, G> {
     pub(super) fn new(waiters: &'a Waiters, acquire: F, guard: G) -> Self {
-        let wait = Wait::new(waiters);
+        let wait = Wait::new::<M>(waiters);
         Waiting {
             acquire,
             wait,
