@@ -250,7 +250,7 @@ pub(crate) struct Spawned(pub(super) Option<RecordRef>);
 impl Spawned {
     /// tokio's handle of a closure, and its id.
     #[inline(always)]
-    pub(crate) fn is_closure<H>(self, handle: &H, id: tokio::task::Id) {
+    pub(crate) fn has_handle<H>(self, handle: &H, id: tokio::task::Id) {
         if let Some(record) = &self.0 {
             record.set_tokio_task(joiners::task_of(handle));
         }

@@ -26,7 +26,7 @@ macro_rules! spawn_blocking {
         let ($watched, spawned) =
             $crate::source::blocking::watch($crate::source::spawn_here(), $on, $closure);
         let handle = $spawn;
-        spawned.is_closure(&handle, handle.id());
+        spawned.has_handle(&handle, handle.id());
         handle
     }};
 }
@@ -51,7 +51,7 @@ macro_rules! spawn_blocking_named {
             $crate::source::blocking::watch($crate::source::spawn_here(), $on, $closure);
         let $watched = $crate::source::named::closure(name, &spawned, $watched);
         let handle = $crate::task::spawning::by_builder!(name, $builder => $method($($argument),*), $plain);
-        spawned.is_closure(&handle, handle.id());
+        spawned.has_handle(&handle, handle.id());
         Ok(handle)
     }};
 }
