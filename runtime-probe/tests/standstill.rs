@@ -3,7 +3,7 @@
 
 use runtime_probe::runtime::{Builder, Runtime};
 use runtime_probe::sync::oneshot;
-use runtime_probe::{pprof, time};
+use runtime_probe::{pprof, task, time};
 use std::future::Future;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -88,6 +88,31 @@ fn it_is_told_while_no_worker_is_left_for_timers() {
 
     drop((first, second));
     until(|text| !text.contains(TOLD) && !text.contains("its deadline may be past"));
+}
+
+/// tokio hands a worker over by the blocking pool. Fails when a call of `block_in_place` counts as a worker that goes on.
+#[test]
+fn a_worker_that_no_thread_of_the_pool_takes_over_is_none_for_timers() {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .max_blocking_threads(1)
+        .enable_all()
+        .name("handed")
+        .build()
+        .unwrap();
+    let told = "# timers and I/O of runtime handed stand still since ";
+    let (release_closure, closure) = mpsc::channel::<()>();
+    runtime.spawn_blocking(move || closure.recv().ok());
+    runtime.spawn(blink(Duration::from_millis(101)));
+    let (release, wait) = mpsc::channel::<()>();
+    runtime.spawn(async move {
+        task::block_in_place(|| wait.recv().ok());
+    });
+    until(|text| text.contains(told));
+    // A thread of the pool is free, and takes the worker over.
+    drop(release_closure);
+    until(|text| !text.contains(told));
+    drop(release);
 }
 
 #[test]
