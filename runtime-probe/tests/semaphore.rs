@@ -66,6 +66,42 @@ fn the_tasks_that_have_its_permits_and_what_waits() {
     until(|text| !text.contains(&created));
 }
 
+/// tokio gives a call for many permits those that are free one by one, and counts these as taken.
+#[test]
+fn a_call_for_many_keeps_what_is_free() {
+    let runtime = Runtime::new().unwrap();
+    let line = line!() + 1;
+    let semaphore = Arc::new(Semaphore::new(10));
+    let held = runtime.block_on(semaphore.acquire()).unwrap();
+    let wait_for = |count| {
+        let semaphore = semaphore.clone();
+        runtime.spawn(async move { drop(semaphore.acquire_many(count).await) })
+    };
+    let waits =
+        format!("waits for a Semaphore created at runtime-probe/tests/semaphore.rs:{line}, ");
+    let keeps =
+        "9 of 10 permits free, the first that waits wants 10 and keeps the free ones, held by ";
+    let many = wait_for(10);
+    line_of(&[&waits, keeps]);
+    assert_eq!(semaphore.available_permits(), 0);
+    let one = wait_for(1);
+    line_of(&[&waits, keeps, "; 1 more waits for it"]);
+    drop(held);
+    runtime.block_on(async { (many.await.unwrap(), one.await.unwrap()) });
+
+    let never = wait_for(11);
+    let told = line_of(&[
+        &waits,
+        "10 of 10 permits free, the first that waits wants 11",
+    ]);
+    assert!(
+        told.contains(" and keeps the free ones, more than there are"),
+        "{told}"
+    );
+    semaphore.add_permits(1);
+    runtime.block_on(never).unwrap();
+}
+
 /// Permits that were forgotten and never added again: nothing has them, and the dump says what forgot some last.
 #[test]
 fn permits_that_leaked() {

@@ -179,7 +179,8 @@ impl HeldLocks {
 
     fn held_by(&self, lock: &Lock, task: u64, thread: &impl Fn(u32) -> String) -> Option<String> {
         if let Some(permits) = &lock.permits {
-            return Some(self.permits_of(permits, task, thread));
+            let first = lock.waiters.first().map_or(0, |waiter| waiter.wanted);
+            return Some(self.permits_of(permits, u64::from(first), task, thread));
         }
         let held = match lock.is_shared {
             true => "taken for reading",
@@ -206,8 +207,14 @@ impl HeldLocks {
         })
     }
 
-    /// `"0 of 10 permits free, held by goroutine 431 since 2.1s (2 permits) and 3 more"`.
-    fn permits_of(&self, permits: &Permits, task: u64, thread: &impl Fn(u32) -> String) -> String {
+    /// `"0 of 10 permits free, held by goroutine 431 since 2.1s (2 permits) and 3 more"`. `first`: how many the first that waits wants.
+    fn permits_of(
+        &self,
+        permits: &Permits,
+        first: u64,
+        task: u64,
+        thread: &impl Fn(u32) -> String,
+    ) -> String {
         let name = |who| match who {
             Who::Task(id) if id == task => "this very task".to_owned(),
             Who::Task(id) if self.listed.contains(&id) => self.task(id),
@@ -223,6 +230,20 @@ impl HeldLocks {
                 grouped(all)
             ),
         };
+        if permits.all > 0 && first > 1 && first > permits.free() {
+            // tokio gives what is free to the first that waits, and counts it as taken.
+            let (keeps, never) = (permits.free() > 0, first > permits.all);
+            text.push_str(&format!(
+                ", the first that waits wants {}{}{}",
+                grouped(first),
+                if keeps {
+                    " and keeps the free ones"
+                } else {
+                    ""
+                },
+                if never { ", more than there are" } else { "" },
+            ));
+        }
         let mut holders: Vec<String> = permits
             .holders
             .iter()
