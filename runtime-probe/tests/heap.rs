@@ -10,12 +10,14 @@ use std::hint::black_box;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use runtime_dump::proto::{Profile, Sample};
 use runtime_dump_testing::go::Go;
 use runtime_probe::pprof::{self, heap::Allocator};
-use support::client::get;
+use runtime_probe::runtime::Runtime;
+use runtime_probe::task::AbortHandle;
+use support::client::{PATIENCE, get};
 use support::contention::{profile, runtime, server};
 
 mod support {
@@ -226,6 +228,51 @@ unsafe fn libc_in_use() -> i64 {
         .lines()
         .find_map(|line| line.strip_prefix("# HeapAlloc = "));
     line.unwrap().parse().unwrap()
+}
+
+/// tokio boxes a future of more than 2048 bytes in a build with debug assertions.
+const STATE: usize = 1500;
+
+#[inline(never)]
+fn spawns_requests(runtime: &Runtime, handles: &mut Vec<AbortHandle>) {
+    async fn request() {
+        let state = [1_u8; STATE];
+        runtime_probe::task::yield_now().await;
+        black_box(&state);
+    }
+    let requests = (0..100).map(|_| runtime.spawn(request()).abort_handle());
+    handles.extend(requests);
+}
+
+/// The block of a task that has ended lives as long as a handle of it. Fails when the probe keeps a waker of it.
+#[test]
+fn a_task_that_has_ended_is_in_use_while_a_handle_of_it_is_kept() {
+    let _rate = AtRate::of(1);
+    let runtime = runtime();
+    let mut handles = Vec::with_capacity(100);
+    spawns_requests(&runtime, &mut handles);
+    let until = |is_so: &dyn Fn() -> bool| {
+        let began = Instant::now();
+        while !is_so() {
+            assert!(began.elapsed() < PATIENCE);
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    };
+    let blocks = || {
+        let profile = profile("heap");
+        let is_one = |sample: &&Sample| {
+            let mut names = functions(&profile, sample);
+            names.any(|name| name == "heap::spawns_requests")
+                && label(&profile, sample, "bytes").unwrap().1 >= STATE as i64
+        };
+        let alive = profile.sample.iter().filter(is_one);
+        alive.map(|sample| sample.value[2]).sum::<i64>()
+    };
+    until(&|| handles.iter().all(AbortHandle::is_finished));
+    assert_eq!(runtime.metrics().num_alive_tasks(), 0);
+    assert_eq!(blocks(), 100);
+    handles.clear();
+    until(&|| blocks() == 0);
 }
 
 #[inline(never)]
