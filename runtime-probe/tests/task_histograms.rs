@@ -284,6 +284,31 @@ fn tasks_of_dependencies_are_counted() {
     pprof::set_task_histograms(false);
 }
 
+/// A spawn that is passed as a function is, as the compiler tells, on a line of std's, which all such spawns share.
+#[test]
+fn tasks_of_a_line_of_std_are_apart_by_their_futures() {
+    async fn order() {
+        std::future::pending::<()>().await;
+    }
+    async fn invoice() {
+        std::future::pending::<()>().await;
+    }
+    let _alone = alone();
+    let runtime = Builder::new_current_thread().build().unwrap();
+    let _entered = runtime.enter();
+    Vec::from_iter((0..2).map(|_| order()).map(runtime_probe::spawn));
+    Vec::from_iter((0..3).map(|_| invoice()).map(runtime_probe::spawn));
+    let answer = ask("tasks?debug=1");
+    let lines: Vec<&str> = answer.text().lines().collect();
+    for (future, alive) in [("order", "alive 2, "), ("invoice", "alive 3, ")] {
+        let name = format!("tasks_of_a_line_of_std_are_apart_by_their_futures::{future}");
+        let of_it = |pair: &&[&str]| pair[0].ends_with(&name) && pair[1].starts_with(alive);
+        let row = lines.windows(2).find(of_it);
+        let row = row.unwrap_or_else(|| panic!("{future}: {}", answer.text()));
+        assert!(row[0].contains("/ops/function.rs:"), "{row:?}");
+    }
+}
+
 #[test]
 fn a_span_notes_for_as_long_as_it_lasts() {
     let _alone = alone();
