@@ -452,6 +452,30 @@ fn a_wake_from_another_thread_during_a_poll_leaves_it_runnable() -> Outcome {
     Ok(())
 }
 
+/// What a poll wakes, and then keeps waiting, is in none of tokio's queues, and an idle worker does not take it.
+#[test]
+fn a_task_that_a_long_poll_woke_is_runnable() -> Outcome {
+    let runtime = runtime(2)?;
+    let (wake, woken) = oneshot::channel::<()>();
+    let task = runtime.spawn(async move { _ = woken.await });
+    when(id(&task), waits)?;
+    let (end, ended) = std_mpsc::channel::<()>();
+    let long = runtime.spawn(async move {
+        _ = wake.send(());
+        _ = ended.recv();
+    });
+    let is_runnable = |block: &Block| block.reason() == "runnable";
+    let block = when(id(&task), is_runnable)?;
+    let by = format!("woken by goroutine {}", id(&long));
+    assert!(block.says(&by), "{}", block.text);
+    thread::sleep(Duration::from_millis(300));
+    let block = when(id(&task), |block| block.id != 0)?;
+    assert!(is_runnable(&block), "{}", block.text);
+    drop(end);
+    runtime.block_on(task)?;
+    Ok(())
+}
+
 /// Fails when tokio's deferred wakes count as waits: it registers the waker and wakes it when the worker has time.
 #[test]
 fn yield_now_and_an_exhausted_budget_are_runnable() -> Outcome {
