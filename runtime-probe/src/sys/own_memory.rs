@@ -18,7 +18,7 @@ pub(crate) fn read(address: usize, to: &mut [usize]) -> usize {
     let wanted = size_of_val(to);
     debug_assert!(wanted <= (MOST_PAGES - 1) * PAGE);
     let end = address.saturating_add(wanted);
-    // A piece for each page: the kernel copies pieces as a whole or not at all.
+    // A piece for each page: Linux copies page by page in any case, its manual promises whole pieces only.
     let next = |at: usize| (at & !(PAGE - 1)).checked_add(PAGE);
     let pages = std::iter::successors(Some(address), |at| next(*at))
         .take_while(|at| *at < end)
