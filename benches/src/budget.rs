@@ -79,6 +79,14 @@ impl Budget {
     /// With a CPU profile of 100 Hz against none: a fiftieth at most.
     pub const CPU_PROFILE_PER_SECOND: Self = Self::AtLeastTimes(0.98);
     pub const CPU_PROFILE_PER_OP: Self = Self::AtMostTimes(1.02);
+    /// The probe's allocator at its default rate against the one inside: 64 bytes, and a program that does more.
+    pub const MALLOC: Self = Self::AtMostTimes(1.05);
+    pub const ALLOCATING: Self = Self::AtMostTimes(1.02);
+    /// Nanoseconds a sample with its stack, and a poll with labels.
+    pub const SAMPLE: Self = Self::Added(2_000.0);
+    pub const LABEL: Self = Self::Added(20.0);
+    /// A dump of foreign tasks with their stacks against one without.
+    pub const DECODED_DUMP: Self = Self::AtMostTimes(2.0);
     /// Bytes a waiting task.
     pub const MEMORY: Self = Self::Added(256.0);
     /// Crates in a user's build.

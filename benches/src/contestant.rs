@@ -71,17 +71,24 @@ pub enum Role {
     Sampler,
     /// The probe with its console for tokio-console, beside console-subscriber only.
     Console,
+    /// A global allocator of several. The run goes on without it, unless it is the probe's or what that is compared with.
+    Allocator,
+    /// The probe that decodes foreign tasks, in dumps of those only.
+    Decoding,
 }
 
 impl Role {
     /// Whether it takes part in what is compared with bare tokio, and not only in a group of rows.
     pub fn is_always_compared(self) -> bool {
-        !matches!(self, Role::Sampler | Role::Console)
+        !matches!(
+            self,
+            Role::Sampler | Role::Console | Role::Decoding | Role::Allocator
+        )
     }
 
     /// Whether the run goes on without it.
     fn is_dispensable(self) -> bool {
-        self.has_own_lock() || self == Role::Before
+        self.has_own_lock() || matches!(self, Role::Before | Role::Allocator)
     }
 
     /// Whether it is another project's, with a lock file of its own.
@@ -188,6 +195,60 @@ const ENTRIES: &[Entry] = &[
         against: Some("bare"),
     },
     Entry {
+        name: "decode",
+        package: "decode",
+        feature: None,
+        role: Role::Decoding,
+        cfg: Some("tokio_unstable"),
+        frame_pointers: false,
+        against: None,
+    },
+    Entry {
+        name: "heap-system",
+        package: "allocators",
+        feature: None,
+        role: Role::Allocator,
+        cfg: Some("tokio_unstable"),
+        frame_pointers: false,
+        against: None,
+    },
+    Entry {
+        name: "heap-probe",
+        package: "allocators",
+        feature: Some("probe"),
+        role: Role::Allocator,
+        cfg: Some("tokio_unstable"),
+        frame_pointers: false,
+        against: None,
+    },
+    Entry {
+        name: "heap-dial9",
+        package: "allocators",
+        feature: Some("dial9"),
+        role: Role::Allocator,
+        cfg: Some("tokio_unstable"),
+        frame_pointers: true,
+        against: None,
+    },
+    Entry {
+        name: "heap-jemalloc",
+        package: "allocators",
+        feature: Some("jemalloc"),
+        role: Role::Allocator,
+        cfg: Some("tokio_unstable"),
+        frame_pointers: false,
+        against: None,
+    },
+    Entry {
+        name: "heap-jemalloc-prof",
+        package: "allocators",
+        feature: Some("jemalloc-prof"),
+        role: Role::Allocator,
+        cfg: Some("tokio_unstable"),
+        frame_pointers: false,
+        against: None,
+    },
+    Entry {
         name: "bare-stable",
         package: "bare",
         feature: None,
@@ -215,8 +276,12 @@ pub fn build_wanted(options: &Options) -> Result<Field, Error> {
     build_those(ENTRIES.iter().filter(|entry| match entry.role {
         Role::Sampler => options.wants(workload::CPU_PROFILE),
         Role::Console => options.wants(workload::CONSOLE),
+        Role::Decoding => options.wants(workload::DECODE),
+        Role::Allocator => options.wants(workload::HEAP),
         Role::Before => options.before,
-        Role::Bare | Role::Probe | Role::Patched | Role::Rival => true,
+        Role::Bare | Role::Probe | Role::Patched | Role::Rival => {
+            options.wants_others_than(&[workload::DECODE, workload::HEAP])
+        }
     }))
 }
 
@@ -303,6 +368,10 @@ impl Contestant {
 
     /// A rival's own lock file may have another tokio than bare's, and then a ratio would compare tokios.
     fn has_the_tokio_of(self, bare: Option<&Self>) -> Result<Self, Error> {
+        // Most of these have none.
+        if self.entry.role == Role::Allocator {
+            return Ok(self);
+        }
         let version = |contestant: &Self| -> Result<String, Error> {
             let tokio = contestant.entry.tokio()?;
             Ok(tokio.split(" [").next().unwrap_or_default().to_owned())

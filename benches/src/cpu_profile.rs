@@ -50,7 +50,13 @@ pub fn run(field: &Field, options: &Options) -> Result<(Vec<Row>, Vec<Absent>), 
                     }),
                 }
             }
-            Role::Bare | Role::Before | Role::Patched | Role::Rival | Role::Console => {}
+            Role::Bare
+            | Role::Before
+            | Role::Patched
+            | Role::Rival
+            | Role::Console
+            | Role::Decoding
+            | Role::Allocator => {}
         }
     }
     let mut rows = Vec::new();

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use crate::contestant::Field;
+use crate::contestant::{Field, Role};
 use crate::golang::Go;
 use crate::{Error, workspace};
 
@@ -31,12 +31,11 @@ pub fn describe(field: &Field, go: Option<&Go>) -> Result<String, Error> {
     lines.extend(go.map(|go| format!("* {}", go.version)));
     for contestant in &field.built {
         let entry = contestant.entry;
-        lines.push(format!(
-            "* {}: {}, {}",
-            entry.name,
-            entry.flags(),
-            entry.tokio()?
-        ));
+        let tokio = match entry.role {
+            Role::Allocator => String::new(),
+            _ => format!(", {}", entry.tokio()?),
+        };
+        lines.push(format!("* {}: {}{tokio}", entry.name, entry.flags()));
     }
     for absent in &field.absent {
         lines.push(format!(

@@ -13,6 +13,8 @@
 //! * [`block_rate`], [`cpu_profile`], [`console`] - the same workloads with waits counted, with CPU time sampled, with
 //!   consoles attached
 //! * [`hold`], [`memory`], [`http`], [`dump`] - dumps of a process with many waiting tasks
+//! * [`heap`] - allocators, and labels
+//! * [`decode`] - the same where the tasks are foreign
 //! * [`instructions`], [`baseline`] - instruction counts against the committed ones
 //! * [`table`], [`record`] - text for people
 
@@ -25,8 +27,10 @@ mod comparison;
 mod console;
 mod contestant;
 mod cpu_profile;
+mod decode;
 mod dump;
 mod golang;
+mod heap;
 mod hold;
 mod http;
 mod instructions;
@@ -122,6 +126,18 @@ fn compare(options: &Options) -> Result<bool, Error> {
         let rows = dump::run(contestants, go.as_ref(), options)?;
         verdicts.extend(rows.iter().filter_map(dump::Row::verdict));
         record.table(&dump::table(&rows));
+    }
+    if options.wants(workload::HEAP) {
+        record.section("Allocators and labels", heap::EXPLANATION);
+        let (rows, absent) = heap::run(&field, options)?;
+        verdicts.extend(rows.iter().filter_map(|row| row.verdict));
+        record.table(&comparison::table(&rows, "the allocator inside", &absent));
+    }
+    if options.wants(workload::DECODE) {
+        record.section("Dumps of foreign tasks", decode::EXPLANATION);
+        let rows = decode::run(&field, options)?;
+        verdicts.extend(rows.iter().filter_map(|row| row.verdict));
+        record.table(&decode::table(&rows));
     }
     if options.wants(workload::CRATES) {
         record.section("Crates in a build", contestant::CRATES_EXPLANATION);

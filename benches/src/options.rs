@@ -85,6 +85,11 @@ impl Options {
         self.only.is_empty() || self.only.iter().any(|only| only == name)
     }
 
+    /// Whether anything beside these is to run.
+    pub fn wants_others_than(&self, names: &[&str]) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| !names.contains(&&**only))
+    }
+
     /// Rounds of the comparison.
     pub fn rounds(&self) -> usize {
         self.rounds.unwrap_or(if self.quick {
@@ -135,6 +140,10 @@ mod tests {
     fn only_names_what_runs() {
         let options = parse("--only poll --only dump --quick").unwrap();
         assert!(options.wants("poll") && options.wants("dump") && !options.wants("poll-yield"));
+        assert!(
+            options.wants_others_than(&["dump"]) && !options.wants_others_than(&["dump", "poll"])
+        );
+        assert!(parse("").unwrap().wants_others_than(&["dump"]));
         assert_eq!(options.rounds(), QUICK_ROUNDS);
     }
 

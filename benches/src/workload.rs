@@ -56,6 +56,12 @@ pub const DUMP: &str = "dump";
 /// The rows about dumps of a million tasks, a name for `--only`.
 pub const MILLION: &str = "million";
 
+/// The group of rows about allocators and labels, a name for `--only`.
+pub const HEAP: &str = "heap";
+
+/// The group of rows about dumps of foreign tasks, a name for `--only`.
+pub const DECODE: &str = "decode";
+
 /// The row about dependencies, a name for `--only`.
 pub const CRATES: &str = "crates";
 
@@ -94,7 +100,7 @@ pub const WORKLOADS: &[Workload] = &[
 ];
 
 impl Workload {
-    const fn one_cpu(name: &'static str, ops: u64, budget: Option<Budget>) -> Self {
+    pub const fn one_cpu(name: &'static str, ops: u64, budget: Option<Budget>) -> Self {
         Self {
             name,
             metric: Metric::NsPerOp,
@@ -161,6 +167,8 @@ pub fn names() -> impl Iterator<Item = &'static str> {
         CONSOLE,
         DUMP,
         MILLION,
+        DECODE,
+        HEAP,
         CRATES,
     ])
 }

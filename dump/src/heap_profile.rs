@@ -136,6 +136,15 @@ impl Objects {
         }
     }
 
+    /// What these samples stand for, if one was taken for each `rate` bytes on average.
+    pub fn estimated(self, rate: u64) -> Objects {
+        let Estimate { objects, bytes } = self.samples().times(self.stand_for(rate));
+        Objects {
+            objects: objects.round() as u64,
+            bytes: bytes.round() as u64,
+        }
+    }
+
     /// How many allocations of their average size each of these stands for.
     fn stand_for(self, rate: u64) -> f64 {
         if rate <= 1 || self.objects == 0 || self.bytes == 0 {

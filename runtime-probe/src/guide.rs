@@ -38,6 +38,7 @@ pub mod libraries {}
 #[doc = include_str!("../docs/limits.md")]
 pub mod limits {}
 
+/// [endpoints-heap]: mod@endpoints#heap
 /// [examples-monitoring]: https://github.com/runtime-probe/runtime-probe/tree/main/examples/monitoring
 #[doc = include_str!("../docs/metrics.md")]
 pub mod metrics {}

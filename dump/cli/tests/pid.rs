@@ -98,7 +98,11 @@ fn the_target_runs_on_when_the_command_is_killed() {
 #[test]
 fn a_core_has_the_same_tasks() {
     let core = |name: &str| Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let waits = Process::start(&waits());
+    // Which may go.
+    let program = core("waits-of-a-core");
+    let _ = std::fs::remove_file(&program);
+    std::fs::copy(waits(), &program).unwrap();
+    let waits = Process::start(&program);
     let live = blocks(&dump(waits.id(), &["--plain"])).1;
     if Command::new("gcore").arg("--version").output().is_err() {
         println!("no gcore, so no core file");
@@ -133,9 +137,40 @@ fn a_core_has_the_same_tasks() {
         error.contains("is of another build of the program"),
         "{error}"
     );
-    let none = of(&[other.to_str().unwrap()]);
-    let error = String::from_utf8(none.stderr).unwrap();
-    assert!(error.contains("it is no core file"), "{error}");
+    let refused_as = |arguments: &[&str], why: &[&str]| {
+        let refused = of(arguments);
+        let error = String::from_utf8(refused.stderr).unwrap();
+        assert!(!refused.status.success(), "{arguments:?}");
+        assert!(why.iter().all(|why| error.contains(why)), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    };
+    refused_as(
+        &[other.to_str().unwrap()],
+        &["it is no core file", "gcore PID"],
+    );
+    refused_as(
+        &[core("").to_str().unwrap()],
+        &["cannot be read: it is a directory"],
+    );
+    // Its program is elsewhere.
+    let moved = core("moved");
+    std::fs::rename(&program, &moved).unwrap();
+    let is_of = format!("is of {}, which cannot be read", program.display());
+    refused_as(&[file], &[&is_of, "by --exe"]);
+    let found = of(&[file, "--exe", moved.to_str().unwrap()]);
+    assert!(found.status.success() && !found.stdout.is_empty());
+    std::fs::remove_file(&moved).unwrap();
+    // Without its end, where gcore writes what tells of the program.
+    let whole = std::fs::metadata(file).unwrap().len();
+    let cut = core("cut.core");
+    for part in [100_000, whole / 4] {
+        std::fs::copy(file, &cut).unwrap();
+        let end = std::fs::OpenOptions::new().write(true).open(&cut).unwrap();
+        end.set_len(part).unwrap();
+        let told = format!("is cut off: it has {part} of {whole} bytes");
+        refused_as(&[cut.to_str().unwrap()], &[&told, "ulimit -c unlimited"]);
+    }
+    std::fs::remove_file(&cut).unwrap();
     std::fs::remove_file(file).unwrap();
 }
 
@@ -276,6 +311,17 @@ fn a_stripped_program_is_read_by_its_debug_file() {
         tasks(waits.id(), &debug_file)
     );
     assert!(dump(waits.id(), &debug_file).contains("waits::kinds::sleeps(...)"));
+    // What has no debug information.
+    for (file, why) in [
+        (&*stripped, "it is stripped"),
+        (&*directory, "it is a directory"),
+        (Path::new(file!()), ""),
+        (Path::new("/proc/version"), "it is no ELF file"),
+    ] {
+        let refused = refusal(waits.id(), &["--debug-file", file.to_str().unwrap()]);
+        assert!(refused.contains(why), "{refused}");
+        assert!(refused.contains("objcopy --only-keep-debug"), "{refused}");
+    }
     // Of another build.
     let other = rustc("other", "fn main() {}", "2");
     let refused = refusal(waits.id(), &["--debug-file", other.to_str().unwrap()]);
@@ -437,6 +483,74 @@ fn a_process_that_a_debugger_has_is_refused() {
     assert!(refused.contains("end that first"), "{refused}");
 }
 
+/// What [`a_connection_of_axum_leads_to_the_await_of_its_handler`] looks at, in a process of its own: plain tokio and axum.
+#[test]
+#[ignore = "it is run by another test, and serves until it is ended"]
+fn serves_by_axum() {
+    use std::io::Write;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = axum::Router::new().route("/order", axum::routing::get(takes_an_order));
+        tokio::spawn(async { axum::serve(listener, router).await.unwrap() });
+        let mut busy = std::net::TcpStream::connect(address).unwrap();
+        let request = b"GET /order HTTP/1.1\r\nhost: localhost\r\n\r\n";
+        busy.write_all(request).unwrap();
+        let _idle = std::net::TcpStream::connect(address).unwrap();
+        std::future::pending::<()>().await;
+    });
+}
+
+async fn takes_an_order() -> &'static str {
+    asks_the_stock(7).await
+}
+
+async fn asks_the_stock(number: u64) -> &'static str {
+    println!("ready");
+    tokio::time::sleep(Duration::from_secs(3600 + number)).await;
+    "taken"
+}
+
+#[test]
+fn a_connection_of_axum_leads_to_the_await_of_its_handler() {
+    let mut service = Command::new(std::env::current_exe().unwrap());
+    let service =
+        Process::of(service.args(["--ignored", "--exact", "--nocapture", "serves_by_axum"]));
+    let chain = [
+        "tokio::time::sleep::Sleep(...)",
+        "pid::asks_the_stock(...)",
+        "pid::takes_an_order(...)",
+        "axum::serve::handle_connection",
+    ];
+    let is_in_order = |block: &&str| {
+        let places: Vec<_> = chain.iter().map(|frame| block.find(frame)).collect();
+        places.is_sorted() && places[0].is_some()
+    };
+    // The handler may be between its line and its wait, and the other connection not accepted yet.
+    let began = Instant::now();
+    loop {
+        let dump = dump(service.id(), &[]);
+        let found = dump.split("\n\n").find(is_in_order);
+        // The other one has no request.
+        let of_axum = |block: &&str| block.contains("axum::serve::handle_connection");
+        let connections = dump.split("\n\n").filter(of_axum).count();
+        if let Some(block) = found
+            && connections == 2
+        {
+            assert!(block.contains(" [sleep]:\n"), "{block}");
+            assert!(block.contains("# waiting, fires in "), "{block}");
+            assert!(block.contains("tests/pid.rs:"), "{block}");
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(30), "{dump}");
+    }
+}
+
 /// Builds the program once, beside this repository's own output. Other flags than this repository's: plain tokio.
 fn waits() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
@@ -493,9 +607,11 @@ impl Process {
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let mut line = String::new();
-        let out = child.stdout.as_mut().unwrap();
-        BufReader::new(out).read_line(&mut line).unwrap();
-        assert_eq!(line, "ready\n");
+        let mut out = BufReader::new(child.stdout.as_mut().unwrap());
+        // A test program has lines of its own before.
+        while !line.ends_with("ready\n") {
+            assert!(out.read_line(&mut line).unwrap() > 0, "{line}");
+        }
         Self(child)
     }
 

@@ -25,6 +25,8 @@ struct Hunt<'h, 'm> {
     found: &'h mut NumberMap<u64, u64>,
     /// Tasks that may still be met.
     left: u64,
+    /// Where scheduler, trailer and id of a task are, by its vtable.
+    parts: NumberMap<u64, (u64, u64, u64)>,
 }
 
 /// Which way a list is walked.
@@ -58,6 +60,7 @@ impl Decoder<'_, '_, '_> {
                         wanted,
                         found: &mut found,
                         left: budget.tasks,
+                        parts: NumberMap::default(),
                     };
                     if self.hunt((word.wrapping_add(*offset), *of), &mut hunt)
                         || found.len() == wanted.len()
@@ -119,18 +122,32 @@ impl Decoder<'_, '_, '_> {
     fn walk_list(from: u64, way: Way, any: AnyTask, vtable: u64, hunt: &mut Hunt<'_, '_>) -> bool {
         let (mut at, mut previous) = (from, 0);
         while at != 0 {
-            let word = |at: u64| hunt.reader.word(at);
-            let step = || {
+            let reader = hunt.reader;
+            let word = |at: u64| reader.word(at);
+            let mut step = || {
                 let vtable = word(at.wrapping_add(vtable))?;
-                let offset = |place: u64| {
-                    let offset = word(vtable.wrapping_add(place))?;
-                    (offset < MOST_OFFSET).then_some(offset)
+                let parts = match hunt.parts.get(&vtable) {
+                    Some(known) => *known,
+                    None => {
+                        let offset = |place: u64| {
+                            let offset = word(vtable.wrapping_add(place))?;
+                            (offset < MOST_OFFSET).then_some(offset)
+                        };
+                        let parts = (
+                            offset(any.scheduler)?,
+                            offset(any.trailer)?,
+                            offset(any.id)?,
+                        );
+                        hunt.parts.insert(vtable, parts);
+                        parts
+                    }
                 };
-                let scheduler = word(at.wrapping_add(offset(any.scheduler)?))?;
-                let trailer = at.wrapping_add(offset(any.trailer)?);
+                let (scheduler, trailer, id) = parts;
+                let scheduler = word(at.wrapping_add(scheduler))?;
+                let trailer = at.wrapping_add(trailer);
                 let next = word(trailer.wrapping_add(any.next))?;
                 let prev = word(trailer.wrapping_add(any.prev))?;
-                let id = word(at.wrapping_add(offset(any.id)?))?;
+                let id = word(at.wrapping_add(id))?;
                 Some((scheduler, next, prev, id))
             };
             let Some((scheduler, next, prev, id)) = step() else {
@@ -152,9 +169,8 @@ impl Decoder<'_, '_, '_> {
         true
     }
 
-    /// The word of the task's state. It changes at each poll and each wake.
-    pub fn state_word(&mut self, memory: &dyn Memory, address: u64) -> Option<u64> {
-        let any = self.any_layout()?;
-        Reader::new(memory, 8).word(address.wrapping_add(any.state))
+    /// Where the word of a task's state is. It changes at each poll and each wake.
+    pub fn state_of(&mut self, address: u64) -> Option<u64> {
+        Some(address.wrapping_add(self.any_layout()?.state))
     }
 }

@@ -18,6 +18,12 @@ impl Mapped {
     /// Maps the file.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
+        if file.metadata()?.is_dir() {
+            return Err(io::Error::new(
+                io::ErrorKind::IsADirectory,
+                "it is a directory",
+            ));
+        }
         #[expect(unsafe_code, reason = "a file may change under a mapping")]
         // SAFETY: the mapping is private and read as bytes only. A writer to the file could change what is read, which the
         // readers bear; a truncation ends this process, not the one that is looked at.

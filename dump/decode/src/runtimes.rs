@@ -389,18 +389,26 @@ impl Decoder<'_, '_, '_> {
         }
     }
 
-    /// The task at this address, if it has this id and its type is known.
-    pub fn task_with_id(
+    /// The word of its state, and the chain, of the task at this address: if it has this id, a known type, and waits or is
+    /// ready.
+    pub fn waiting_chain(
         &mut self,
         process: &Process<'_>,
         address: u64,
         id: u64,
         budget: Budget,
-    ) -> Option<Task> {
+    ) -> Option<(u64, Chain)> {
         let reader = Reader::new(process.memory, budget.bytes);
         let (layout, poll) = self.task_at(address, process.bias, &reader)?;
-        let task = self.task(address, (&layout, poll), process, &reader, budget);
-        (task.id == id).then_some(task)
+        let word = |offset| reader.word(address.wrapping_add(offset));
+        let (state, known) = (word(layout.state)?, word(layout.id)?);
+        if known != id || state & (RUNNING | COMPLETE) != 0 {
+            return None;
+        }
+        match self.body(address, &layout, poll, process.bias, &reader, budget) {
+            Body::Chain(chain) => Some((state, chain)),
+            Body::Missing(_) => None,
+        }
     }
 
     fn task(

@@ -18,7 +18,7 @@ pub(super) const PAGE: Page = Page {
     link: "?debug=1",
     parameters: Some(&["debug", "format", "seconds", "sort"]),
     about: "Tasks by where they are spawned: how many are alive, were spawned and have finished or panicked, and how often they \
-            were polled. seconds=10 notes for ten seconds how long polls, waits, and the delays before polls are. debug=0 is JSON.",
+            were polled, and with the probe's allocator how many bytes they have. seconds=10 notes for ten seconds how long polls, waits, and the delays before polls are. debug=0 is JSON.",
     count: |_| snapshot::sites::count(),
     takes_post: false,
     answer,
@@ -45,7 +45,9 @@ fn answer(request: &Request) -> Result<Reply, Refusal> {
     let sort_by = match request.param("sort")? {
         None => SortBy::default(),
         Some(word) => SortBy::named(word).ok_or_else(|| {
-            Refusal::bad_request("invalid value for \"sort\" - must be alive, polls, busy or waits")
+            Refusal::bad_request(
+                "invalid value for \"sort\" - must be alive, polls, busy, waits or heap",
+            )
         })?,
     };
     let sites = match Span::of(request)? {
@@ -64,6 +66,9 @@ fn answer(request: &Request) -> Result<Reply, Refusal> {
         return Err(Refusal::bad_request(
             "sort=busy and sort=waits need times, which are not noted now: seconds=10 notes them for ten seconds",
         ));
+    }
+    if let (SortBy::Heap, Some(why)) = (sort_by, sites.no_bytes()) {
+        return Err(Refusal::new(501, why));
     }
     let sites = sites.sorted_by(sort_by);
     match debug {

@@ -97,6 +97,18 @@ pub(crate) fn give_back() -> String {
     heap::give_back()
 }
 
+/// What samples stand for.
+pub(super) fn estimated(sum: Sum, rate: u64) -> Objects {
+    objects(sum).estimated(rate)
+}
+
+fn objects(sum: Sum) -> Objects {
+    Objects {
+        objects: sum.objects,
+        bytes: sum.bytes,
+    }
+}
+
 /// Allocations with names.
 pub(crate) struct Allocations {
     shows: Shows,
@@ -127,10 +139,6 @@ impl Allocations {
             .iter()
             .map(|labels| labels.iter().map(|(key, value)| (*key, &**value)).collect())
             .collect();
-        let objects = |sum: Sum| Objects {
-            objects: sum.objects,
-            bytes: sum.bytes,
-        };
         let samples = heap.samples.iter().zip(&stacks).zip(&labels);
         let samples = samples.map(|((samples, stack), labels)| Allocated {
             stack,
@@ -200,10 +208,17 @@ fn labels(samples: &Samples) -> Vec<(&'static str, String)> {
     let age = samples.age.map(|age| age.text().to_owned());
     let spawned_at = samples.of.spawned_at.map(|at| at.to_string());
     let task = samples.task.as_ref().map(|task| task.to_string());
-    [("age", age), ("spawned_at", spawned_at), ("task", task)]
+    let ours = [("age", age), ("spawned_at", spawned_at), ("task", task)];
+    let ours = ours
         .into_iter()
-        .filter_map(|(key, value)| Some((key, value?)))
-        .collect()
+        .filter_map(|(key, value)| Some((key, value?)));
+    let set = samples.of.labels.pairs().into_iter();
+    let mut labels: Vec<_> = ours
+        .chain(set.map(|(key, value)| (key, value.to_owned())))
+        .collect();
+    // Stable: ours come before a label of the user's that is called so, too.
+    labels.sort_by_key(|(key, _)| *key);
+    labels
 }
 
 fn stack(samples: &Samples, resolver: &mut Resolver) -> Stack {

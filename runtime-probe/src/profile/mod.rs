@@ -91,6 +91,7 @@ mod parting;
 #[cfg(feature = "rt")]
 pub(crate) mod sched;
 pub(crate) mod selection;
+mod site_bytes;
 pub(crate) mod sites;
 #[cfg(feature = "ui")]
 pub(crate) mod task_table;

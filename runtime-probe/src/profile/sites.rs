@@ -13,6 +13,8 @@
 use crate::clock::Scale;
 use crate::profile::conditions::{self, Condition};
 use crate::profile::diagnosis::{OFF, count_unlisted, no_tasks, unlisted};
+use crate::profile::selection::grouped;
+use crate::profile::site_bytes::{Bytes, SiteBytes};
 use crate::registry::task::Kind;
 use crate::snapshot::sites::{self, SiteRow};
 use crate::source;
@@ -31,6 +33,8 @@ use std::time::Duration;
 pub(crate) struct SpawnSites {
     rows: Vec<Row>,
     is_timed: bool,
+    /// Why no row has bytes of the heap.
+    no_bytes: Option<&'static str>,
     scale: Scale,
     /// How many tasks are in no row.
     unlisted: u64,
@@ -44,6 +48,8 @@ pub(crate) struct SpawnSites {
 struct Row {
     /// Those that are alive and those that are not.
     spawned: u64,
+    /// Of the heap, where that is known.
+    bytes: Option<Bytes>,
     site: SiteRow,
 }
 
@@ -59,6 +65,8 @@ pub(crate) enum SortBy {
     Busy,
     /// Time of waits that are over.
     Waits,
+    /// Bytes that are in use.
+    Heap,
 }
 
 impl SortBy {
@@ -69,6 +77,7 @@ impl SortBy {
             "polls" => SortBy::Polls,
             "busy" => SortBy::Busy,
             "waits" => SortBy::Waits,
+            "heap" => SortBy::Heap,
             _ => return None,
         })
     }
@@ -100,13 +109,16 @@ impl SpawnSites {
     /// Looks at all tasks now.
     pub(crate) fn collect() -> Self {
         let sites = sites::take();
+        let bytes = SiteBytes::collect();
         let row = |site: SiteRow| Row {
             spawned: site.alive + site.finished,
+            bytes: bytes.as_ref().ok().and_then(|bytes| bytes.of(&site)),
             site,
         };
         let mut collected = SpawnSites {
             rows: sites.rows.into_iter().map(row).collect(),
             is_timed: sites.is_timed,
+            no_bytes: bytes.as_ref().err().copied(),
             scale: sites.scale,
             unlisted: count_unlisted(),
             span: None,
@@ -116,7 +128,7 @@ impl SpawnSites {
         collected
     }
 
-    /// What came in since `before`, so long ago. How many are alive is as of now.
+    /// What came in since `before`, so long ago. How many are alive, and how many bytes are in use, is as of now.
     pub(crate) fn delta(self, before: &SpawnSites, span: Duration) -> Self {
         let before: HashMap<_, _> = before
             .rows
@@ -133,6 +145,9 @@ impl SpawnSites {
             row.site.finished = row.site.finished.saturating_sub(old.site.finished);
             row.site.panicked = row.site.panicked.saturating_sub(old.site.panicked);
             row.site.polls = row.site.polls.saturating_sub(old.site.polls);
+            if let Some((bytes, old)) = row.bytes.as_mut().zip(old.bytes) {
+                bytes.allocated = bytes.allocated.saturating_sub(old.allocated);
+            }
             for (counts, old) in row.site.counts.iter_mut().zip(&old.site.counts) {
                 for (count, old) in counts.iter_mut().zip(old) {
                     *count = count.saturating_sub(*old);
@@ -154,6 +169,11 @@ impl SpawnSites {
         self.is_timed
     }
 
+    /// Why no row has bytes of the heap; `None` where rows have them.
+    pub(crate) fn no_bytes(&self) -> Option<&'static str> {
+        self.no_bytes
+    }
+
     /// The same in another order.
     pub(crate) fn sorted_by(mut self, by: SortBy) -> Self {
         let total = |counts: &[u64]| {
@@ -169,6 +189,7 @@ impl SpawnSites {
                 SortBy::Polls => row.site.polls.into(),
                 SortBy::Busy => total(&row.site.counts[0]),
                 SortBy::Waits => total(&row.site.counts[1]),
+                SortBy::Heap => row.bytes.map_or(0, |bytes| bytes.in_use).into(),
             })
         });
         self
@@ -224,6 +245,9 @@ impl SpawnSites {
             writeln!(out)?;
             self.write_block(&mut out, row)?;
         }
+        if let Some(why) = self.no_bytes.filter(|_| source::is_on()) {
+            writeln!(out, "\nno bytes by spawn location: {why}")?;
+        }
         Ok(())
     }
 
@@ -259,6 +283,10 @@ impl SpawnSites {
             Some(span) => writeln!(out, " ({:.0}/s)", site.polls as f64 / span.as_secs_f64())?,
             None => writeln!(out)?,
         }
+        if let Some(Bytes { allocated, in_use }) = row.bytes {
+            let (allocated, in_use) = (grouped(allocated), grouped(in_use));
+            writeln!(out, "heap: {in_use} bytes in use, {allocated} allocated")?;
+        }
         let summaries = self.summaries(site);
         if summaries.iter().all(|summary| summary.count == 0) {
             return Ok(());
@@ -287,6 +315,7 @@ impl SpawnSites {
     pub(crate) fn json(&self) -> String {
         let mut json = String::from("{\n");
         let _ = writeln!(json, "  \"histograms\": {},", self.is_timed);
+        let _ = writeln!(json, "  \"heap\": {},", self.no_bytes.is_none());
         let seconds = match self.span {
             Some(span) => format!("{:.3}", span.as_secs_f64()),
             None => "null".to_owned(),
@@ -321,6 +350,16 @@ impl SpawnSites {
             site.polls,
         );
         let _ = write!(json, ", \"results_not_taken\": {}", site.untaken);
+        let bytes = |of: fn(Bytes) -> u64| match row.bytes {
+            Some(bytes) => of(bytes).to_string(),
+            None => "null".to_owned(),
+        };
+        let in_use = bytes(|bytes| bytes.in_use);
+        let allocated = bytes(|bytes| bytes.allocated);
+        let _ = write!(
+            json,
+            ", \"heap_in_use_bytes\": {in_use}, \"heap_allocated_bytes\": {allocated}"
+        );
         for (name, summary) in TIMES.iter().zip(self.summaries(site)) {
             let _ = match summary.count {
                 0 => write!(json, ", \"{name}_ns\": null"),

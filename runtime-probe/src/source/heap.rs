@@ -9,6 +9,7 @@
 
 use super::polled_task::PolledTask;
 use crate::clock;
+use crate::labels::LabelSet;
 use crate::primitive::{AtomicPtr, AtomicU64, Ordering};
 use crate::registry::address_filter::AddressFilter;
 use crate::registry::names::NameNumber;
@@ -22,7 +23,7 @@ use crate::stack::walkers::Walkers;
 use crate::sys::inner_allocator::{Facts, InnerAllocator};
 use crate::sys::reserved;
 use crate::sys::signal::Registers;
-use crate::tally::allocations::{self, Allocations, Missing, SIZES, Sum, Total, Walked};
+use crate::tally::allocations::{self, Allocations, Missing, Origin, SIZES, Sum, Total, Walked};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::panic::Location;
@@ -215,7 +216,10 @@ fn sample(tables: &Tables, address: usize, size: usize, rate: u64, born: Option<
         lr: 0,
     };
     let (task, end) = PolledTask::here();
-    let spawned_at = task.own_location();
+    let origin = Origin {
+        spawned_at: task.own_location(),
+        labels: task.labels,
+    };
     let walked = tables.walkers.with_one(|walker, trace: &mut Trace| {
         trace.take(walker, &registers, end);
         // The first is this function.
@@ -229,11 +233,11 @@ fn sample(tables: &Tables, address: usize, size: usize, rate: u64, born: Option<
             elided: (trace.elided() + dropped) as u32,
             pcs: kept.map(|(_, frame)| frame.pc as u64),
         };
-        tables.allocations.site(walked, size, spawned_at, rate)
+        tables.allocations.site(walked, size, origin, rate)
     });
     let site = walked.unwrap_or_else(|| {
         UNWALKED.fetch_add(1, Ordering::Relaxed);
-        without_stack(tables, Missing::Walker, size, spawned_at, rate)
+        without_stack(tables, Missing::Walker, size, origin, rate)
     });
     let Some(site) = site else { return };
     tables.allocations.allocated(site, size);
@@ -248,7 +252,7 @@ fn sample(tables: &Tables, address: usize, size: usize, rate: u64, born: Option<
 /// Notes a block that the probe allocates to answer a reader. Without a stack: each dump would add those of a whole
 /// reader of debug information, and the next one would have them to name.
 fn sample_of_the_probe(tables: &Tables, address: usize, size: usize, rate: u64, born: Option<u32>) {
-    let Some(site) = without_stack(tables, Missing::Probe, size, None, rate) else {
+    let Some(site) = without_stack(tables, Missing::Probe, size, Origin::default(), rate) else {
         return;
     };
     tables.allocations.allocated(site, size);
@@ -264,7 +268,7 @@ fn without_stack(
     tables: &Tables,
     why: Missing,
     size: usize,
-    spawned_at: Option<&'static Location<'static>>,
+    origin: Origin,
     rate: u64,
 ) -> Option<u32> {
     let walked = Walked {
@@ -272,7 +276,7 @@ fn without_stack(
         elided: why as u32,
         pcs: std::iter::empty(),
     };
-    tables.allocations.site(walked, size, spawned_at, rate)
+    tables.allocations.site(walked, size, origin, rate)
 }
 
 /// Runs what answers a reader: what it allocates is counted as the probe's, without stacks.
@@ -412,6 +416,8 @@ pub(crate) struct Sampled {
     /// The sizes of a class have one average.
     pub(crate) size: u64,
     pub(crate) spawned_at: Option<&'static Location<'static>>,
+    /// Those in force.
+    pub(crate) labels: LabelSet,
     pub(crate) rate: u64,
     pub(crate) allocated: Sum,
     pub(crate) freed: Sum,
@@ -437,6 +443,7 @@ fn sampled(total: Total) -> Sampled {
         missing: total.missing,
         size: SIZES.middle(total.class),
         spawned_at,
+        labels: total.labels,
         rate: total.rate,
         allocated: total.allocated,
         freed: total.freed,

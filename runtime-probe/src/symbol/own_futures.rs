@@ -6,14 +6,14 @@
 //! Rejected: types of the process as a table made beforehand. It would have to be made of each build, and be found beside it.
 
 use super::debug_file;
-use super::own_pages::{Now, OwnPages};
+use super::own_pages::{OwnPages, words_now};
 use crate::sys::own_thread;
 use crate::sys::{modules, monotonic, thread};
 use runtime_dump_decode::debug::index::{Index, Sections};
 use runtime_dump_decode::debug::types::Types;
 use runtime_dump_decode::debug::unusable::Unusable;
 use runtime_dump_decode::mapped::Mapped;
-use runtime_dump_decode::model::{Body, Chain, State as TaskState};
+use runtime_dump_decode::model::Chain;
 use runtime_dump_decode::numbers::NumberSet;
 use runtime_dump_decode::stacks::{ChainStack, Shape, Stacks};
 use runtime_dump_decode::{Budget, Decoder, Process};
@@ -172,8 +172,9 @@ fn answer_all() -> Result<(), Unusable> {
 }
 
 fn serve(asked: &Receiver<Job>, decoder: &mut Decoder<'_, '_, '_>, bias: u64, index_bytes: usize) {
+    let pages = OwnPages::new();
     for Job { question, answer } in asked {
-        let found = look(&question, decoder, bias);
+        let found = look(&question, decoder, &pages, bias);
         // The one that asked may have gone.
         let _ = answer.send(Found {
             index_bytes,
@@ -194,24 +195,31 @@ fn package(beside: &Path) -> Option<Mapped> {
     Mapped::open(&PathBuf::from(name)).ok()
 }
 
-/// Finds the tasks and decodes each while it is not polled: the word of its state is the same before and after.
-fn look(question: &Question, decoder: &mut Decoder<'_, '_, '_>, bias: u64) -> Found {
+/// A task that was decoded.
+struct Seen {
+    id: u64,
+    /// Where the word of its state is, and what that was.
+    state: (u64, u64),
+    chain: Chain,
+}
+
+/// Finds the tasks and decodes those whose state is the same when all is read. What asks leaves out those that were polled
+/// since it asked.
+fn look(
+    question: &Question,
+    decoder: &mut Decoder<'_, '_, '_>,
+    pages: &OwnPages,
+    bias: u64,
+) -> Found {
     let until = Instant::now() + MOST_TIME;
-    let pages = OwnPages::default();
+    pages.renew();
     let wanted: NumberSet<u64> = question.ids.iter().copied().collect();
-    let places = decoder.locate(
-        &pages,
-        &|| pages.renew(),
-        &question.handles,
-        &wanted,
-        BUDGET,
-    );
+    let places = decoder.locate(pages, &|| pages.renew(), &question.handles, &wanted, BUDGET);
     // Neighbours in memory share pages.
     let mut places: Vec<(u64, u64)> = places.into_iter().map(|(id, at)| (at, id)).collect();
     places.sort_unstable();
-    pages.renew();
     let process = Process {
-        memory: &pages,
+        memory: pages,
         bias,
         thread_locals: 0,
         threads: &[],
@@ -220,28 +228,31 @@ fn look(question: &Question, decoder: &mut Decoder<'_, '_, '_>, bias: u64) -> Fo
     };
     let now = monotonic::now();
     let mut found = Found::default();
-    let mut chains: Vec<(u64, Chain)> = Vec::new();
+    let mut seen: Vec<Seen> = Vec::new();
     for (number, (at, id)) in places.iter().enumerate() {
         if Instant::now() > until {
             found.left_out = places.len() - number;
             break;
         }
-        let before = decoder.state_word(&Now, *at);
-        let Some(task) = decoder.task_with_id(&process, *at, *id, BUDGET) else {
-            continue;
-        };
-        let waits = matches!(task.state, TaskState::Waiting | TaskState::Runnable);
-        if waits
-            && before == decoder.state_word(&Now, *at)
-            && let Body::Chain(chain) = task.body
+        if let Some((word, chain)) = decoder.waiting_chain(&process, *at, *id, BUDGET)
+            && let Some(place) = decoder.state_of(*at)
             && !(chain.frames.is_empty() && chain.branches.is_empty())
         {
-            chains.push((*id, chain));
+            seen.push(Seen {
+                id: *id,
+                state: (place, word),
+                chain,
+            });
         }
     }
+    let places: Vec<u64> = seen.iter().map(|seen| seen.state.0).collect();
+    let words = words_now(&places);
     let mut stacks = Stacks::new(decoder.frames());
     let mut made: HashMap<Shape, usize> = HashMap::new();
-    for (id, chain) in chains {
+    for (Seen { id, state, chain }, word) in seen.into_iter().zip(words) {
+        if word != Some(state.1) {
+            continue;
+        }
         let stack = *made.entry(Shape::of(&chain)).or_insert_with(|| {
             found.stacks.push(stacks.stack(&chain, false));
             found.stacks.len() - 1

@@ -1,6 +1,9 @@
 //! Pages of this process, copied by the kernel, so that no address faults.
 //!
 //! Other threads change them meanwhile. Who reads compares what tells of a change before and after.
+//!
+//! The copies lie in one block, which is made once: blocks of their own, given back after each dump, cost more than the
+//! kernel's copying.
 
 use crate::sys::own_memory;
 use runtime_dump_decode::Memory;
@@ -10,39 +13,98 @@ use std::cell::RefCell;
 const PAGE: usize = 4096;
 const WORDS: usize = PAGE / size_of::<usize>();
 
-/// Copies that are kept: 16 MiB.
-const MOST_PAGES: usize = 4096;
+/// Copies that are kept: 4 MiB.
+const MOST_PAGES: usize = 1024;
 
-type Page = Option<Box<[usize; WORDS]>>;
+/// Pages of one call of the kernel: tasks of one type lie side by side.
+const AHEAD: usize = 8;
 
-/// Copies of pages, each made when it is first read. `None`: it cannot be read.
-#[derive(Default)]
-pub(super) struct OwnPages(RefCell<NumberMap<u64, Page>>);
+/// Copies of pages, each made when it is first read.
+pub(super) struct OwnPages(RefCell<Copies>);
+
+struct Copies {
+    words: Box<[usize]>,
+    /// How many pages there are in `words`.
+    made: usize,
+    /// Where in `words` a page begins, by its number. `None`: it cannot be read.
+    by_number: NumberMap<u64, Option<usize>>,
+}
 
 impl OwnPages {
+    pub(super) fn new() -> Self {
+        Self(RefCell::new(Copies {
+            words: vec![0; MOST_PAGES * WORDS].into_boxed_slice(),
+            made: 0,
+            by_number: NumberMap::default(),
+        }))
+    }
+
     /// What is read from now on is copied anew.
     pub(super) fn renew(&self) {
-        self.0.borrow_mut().clear();
+        self.0.borrow_mut().forget();
+    }
+}
+
+impl Copies {
+    fn forget(&mut self) {
+        self.by_number.clear();
+        self.made = 0;
+    }
+
+    /// The words of a page.
+    fn page(&mut self, number: u64) -> Option<&[usize]> {
+        let at = match self.by_number.get(&number) {
+            Some(known) => *known,
+            None => self.copy(number),
+        }?;
+        self.words.get(at..at + WORDS)
+    }
+
+    fn copy(&mut self, number: u64) -> Option<usize> {
+        if self.made == MOST_PAGES {
+            self.forget();
+        }
+        // Those behind it that are not here yet.
+        let known = |ahead: &u64| self.by_number.contains_key(&(number + ahead));
+        let ahead = (1..AHEAD as u64).take_while(|ahead| !known(ahead)).count();
+        let pages = (1 + ahead).min(MOST_PAGES - self.made);
+        let begin = self.made * WORDS;
+        let to = &mut self.words[begin..begin + pages * WORDS];
+        let address = number.checked_mul(PAGE as u64);
+        let address = address.and_then(|address| usize::try_from(address).ok());
+        let copied = address.map_or(0, |address| own_memory::read(address, to)) / WORDS;
+        for page in 0..copied {
+            let at = begin + page * WORDS;
+            self.by_number.insert(number + page as u64, Some(at));
+        }
+        self.made += copied;
+        if copied == 0 {
+            self.by_number.insert(number, None);
+            return None;
+        }
+        Some(begin)
     }
 }
 
 impl Memory for OwnPages {
     fn read(&self, mut address: u64, mut into: &mut [u8]) -> bool {
+        let mut copies = self.0.borrow_mut();
         while !into.is_empty() {
             let offset = (address % PAGE as u64) as usize;
             let some = into.len().min(PAGE - offset);
             let (now, later) = into.split_at_mut(some);
-            let mut pages = self.0.borrow_mut();
-            if pages.len() >= MOST_PAGES {
-                pages.clear();
+            let Some(words) = copies.page(address / PAGE as u64) else {
+                return false;
+            };
+            let (first, within) = (offset / size_of::<usize>(), offset % size_of::<usize>());
+            if within == 0 && now.len() == size_of::<usize>() {
+                now.copy_from_slice(&words[first].to_ne_bytes());
+            } else {
+                let bytes = words[first..].iter().flat_map(|word| word.to_ne_bytes());
+                now.iter_mut()
+                    .zip(bytes.skip(within))
+                    .for_each(|(to, from)| *to = from);
             }
-            let number = address / PAGE as u64;
-            let page = pages.entry(number).or_insert_with(|| copy(number));
-            let Some(words) = page else { return false };
-            let first = offset / size_of::<usize>();
-            let bytes = words[first..].iter().flat_map(|word| word.to_ne_bytes());
-            let bytes = bytes.skip(offset % size_of::<usize>());
-            now.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
             into = later;
             let Some(next) = address.checked_add(some as u64) else {
                 return into.is_empty();
@@ -53,20 +115,22 @@ impl Memory for OwnPages {
     }
 }
 
-fn copy(number: u64) -> Page {
-    let mut words = Box::new([0; WORDS]);
-    let address = usize::try_from(number.checked_mul(PAGE as u64)?).ok()?;
-    (own_memory::read(address, &mut words[..]) == WORDS).then_some(words)
-}
-
-/// The same without copies that are kept: what is there now.
-pub(super) struct Now;
-
-impl Memory for Now {
-    fn read(&self, address: u64, into: &mut [u8]) -> bool {
-        let pages = OwnPages::default();
-        pages.read(address, into)
+/// The words at these addresses as they are now; `None` for one that cannot be read.
+pub(super) fn words_now(addresses: &[u64]) -> Vec<Option<u64>> {
+    let piece = |address: &u64| (usize::try_from(*address).unwrap_or(0), 1);
+    let pieces: Vec<(usize, usize)> = addresses.iter().map(piece).collect();
+    let mut found = Vec::with_capacity(pieces.len());
+    let mut words = [0; own_memory::MOST_PIECES];
+    while found.len() < pieces.len() {
+        let left = &pieces[found.len()..];
+        let wanted = left.len().min(words.len());
+        let read = own_memory::read_pieces(&left[..wanted], &mut words[..wanted]);
+        found.extend(words[..read].iter().map(|word| Some(*word as u64)));
+        if read < wanted {
+            found.push(None);
+        }
     }
+    found
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -76,7 +140,7 @@ mod tests {
     #[test]
     fn bytes_are_read_across_pages_and_kept_until_they_are_renewed() {
         let mut own: Vec<u8> = (0..3 * PAGE).map(|at| (at % 251) as u8).collect();
-        let pages = OwnPages::default();
+        let pages = OwnPages::new();
         let read = |at: usize, length: usize| {
             let mut bytes = vec![0; length];
             let address = own[at..].as_ptr() as u64;
@@ -90,11 +154,33 @@ mod tests {
         own[3] = 77;
         let mut byte = [0];
         assert!(pages.read(address, &mut byte) && byte == [3]);
-        assert!(Now.read(address, &mut byte) && byte == [77]);
         pages.renew();
         assert!(pages.read(address, &mut byte) && byte == [77]);
         for nowhere in [8, u64::MAX - 3] {
             assert!(!pages.read(nowhere, &mut [0; 8]));
         }
+    }
+
+    #[test]
+    fn more_pages_than_are_kept_are_read() {
+        let own: Vec<usize> = (0..2 * MOST_PAGES * WORDS).collect();
+        let pages = OwnPages::new();
+        for at in (0..own.len()).step_by(WORDS / 2).chain([1, 5 * WORDS]) {
+            let mut bytes = [0; 8];
+            assert!(pages.read((&raw const own[at]) as u64, &mut bytes));
+            assert_eq!(usize::from_ne_bytes(bytes), at);
+        }
+    }
+
+    #[test]
+    fn words_are_read_wherever_they_are() {
+        let own: Vec<usize> = (0..100).collect();
+        let mut addresses: Vec<u64> = own.iter().map(|word| (&raw const *word) as u64).collect();
+        let mut expected: Vec<Option<u64>> = (0..100).map(Some).collect();
+        for at in [0, 7, 8, 50, 99] {
+            (addresses[at], expected[at]) = (8, None);
+        }
+        assert_eq!(words_now(&addresses), expected);
+        assert_eq!(words_now(&[]), []);
     }
 }

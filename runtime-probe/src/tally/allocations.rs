@@ -1,5 +1,5 @@
 //! Sampled allocations by site: how many and how many bytes, allocated and freed. A site is a stack, a class of sizes, the
-//! place where the task was spawned, and the rate of sampling.
+//! place where the task was spawned, the labels in force, and the rate of sampling.
 //!
 //! Written in the middle of allocations, so all of it lies in memory made beforehand. The values are those of the samples: how
 //! many allocations each stands for follows from its size and rate, and is worked out by a reader.
@@ -8,6 +8,7 @@
 //! finds no room for that either is lost, and counted.
 
 use super::lengths::Lengths;
+use crate::labels::LabelSet;
 use crate::primitive::{AtomicU64, Ordering};
 use crate::stack::raw::FutureMeta;
 use crate::stack::word_lists::{ListNumber, WordLists};
@@ -44,6 +45,24 @@ pub(crate) struct Walked<P> {
     pub(crate) pcs: P,
 }
 
+/// Of what an allocation was a part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// Where its task was spawned.
+    pub(crate) spawned_at: Option<&'static Location<'static>>,
+    pub(crate) labels: LabelSet,
+}
+
+impl Origin {
+    /// Addresses of statics are below 2^48.
+    fn word(self) -> u64 {
+        let address = self
+            .spawned_at
+            .map_or(0, |at| std::ptr::from_ref(at).addr() as u64);
+        address | u64::from(self.labels.number()) << 48
+    }
+}
+
 /// Why there is no stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Missing {
@@ -78,6 +97,7 @@ pub(crate) struct Total {
     pub(crate) class: usize,
     /// Address of a [`Location`], or 0.
     pub(crate) spawned_at: u64,
+    pub(crate) labels: LabelSet,
     pub(crate) rate: u64,
     pub(crate) allocated: Sum,
     pub(crate) freed: Sum,
@@ -110,7 +130,7 @@ impl Allocations {
         &self,
         walked: Walked<impl Iterator<Item = u64> + Clone>,
         size: usize,
-        spawned_at: Option<&'static Location<'static>>,
+        origin: Origin,
         rate: u64,
     ) -> Option<u32> {
         let head: [u64; HEAD] = [
@@ -121,11 +141,10 @@ impl Allocations {
         ];
         let stack = self.stacks.intern(head.into_iter().chain(walked.pcs), 0, 0);
         let class = SIZES.class(size as u64) as u64;
-        let spawned_at = spawned_at.map_or(0, |at| std::ptr::from_ref(at).addr() as u64);
         // The numbers of stacks begin at 0.
-        let key = |stack: u64, spawned_at| [stack << 32 | class, spawned_at, rate].into_iter();
+        let key = |stack: u64, origin| [stack << 32 | class, origin, rate].into_iter();
         let known = stack.and_then(|ListNumber(stack)| {
-            let key = key(u64::from(stack) + 1, spawned_at);
+            let key = key(u64::from(stack) + 1, origin.word());
             self.sites.intern(key, SUMS, SPARE)
         });
         let site = known.or_else(|| {
@@ -156,7 +175,7 @@ impl Allocations {
     /// All sites.
     pub(crate) fn totals(&self) -> impl Iterator<Item = Total> {
         self.sites.all().filter_map(|site| {
-            let [place, spawned_at, rate] = self.sites.words(site)[..] else {
+            let [place, origin, rate] = self.sites.words(site)[..] else {
                 return None;
             };
             let stack = (place >> 32).checked_sub(1);
@@ -184,7 +203,8 @@ impl Allocations {
                 pcs: pcs.iter().map(|pc| *pc as usize).collect(),
                 missing,
                 class: place as u32 as usize,
-                spawned_at,
+                spawned_at: origin & (u64::MAX >> 16),
+                labels: LabelSet::of_number((origin >> 48) as u16),
                 rate,
                 allocated,
                 freed,
@@ -219,7 +239,9 @@ mod tests {
     fn a_site_is_a_stack_a_class_of_sizes_and_a_rate() {
         let table = Allocations::new(memory(WORDS)).unwrap();
         let site = |pcs: &[u64], size, rate| {
-            let site = table.site(walked(pcs), size, None, rate).unwrap();
+            let site = table
+                .site(walked(pcs), size, Origin::default(), rate)
+                .unwrap();
             table.allocated(site, size);
             site
         };
@@ -246,7 +268,9 @@ mod tests {
         for number in 0..10_000u64 {
             let mut pcs = long.clone();
             pcs[0] = number;
-            let site = table.site(walked(&pcs), 100, None, 512).unwrap();
+            let site = table
+                .site(walked(&pcs), 100, Origin::default(), 512)
+                .unwrap();
             table.allocated(site, 100);
         }
         let (unkept, lost) = table.losses();

@@ -8,9 +8,11 @@ use std::sync::OnceLock;
 use client::get;
 use runtime_dump_testing::go::Go;
 use runtime_probe::pprof;
+use runtime_probe::pprof::heap::Allocator;
 use runtime_probe::runtime::{Builder, Runtime};
 
 mod custom;
+mod heap;
 mod json;
 mod labels;
 #[cfg(feature = "metrics")]
@@ -23,6 +25,9 @@ mod burning;
 #[allow(dead_code, reason = "nothing is sent byte for byte here")]
 #[path = "../support/client.rs"]
 mod client;
+
+#[global_allocator]
+static HEAP: Allocator = Allocator::system();
 
 /// The server of this process.
 fn server() -> SocketAddr {

@@ -143,9 +143,17 @@ fn dump_core(
 ) -> Result<(), Refusal> {
     let mut core = Core::open(file)?;
     let name = core.program_name();
+    let named = exe.is_some();
     let exe = exe.map(Path::to_owned).or_else(|| name.clone());
     let exe = exe.ok_or_else(|| Refusal::NoProgramOfCore(file.into()))?;
-    let program = Program::open(&exe, &exe)?;
+    let program = Program::open(&exe, &exe).map_err(|refusal| match refusal {
+        Refusal::Unreadable(program, why) if !named => Refusal::ProgramOfCore {
+            core: file.into(),
+            program,
+            why,
+        },
+        other => other,
+    })?;
     let bias = core.program_headers.wrapping_sub(program.headers);
     if let Some((address, id)) = program.build_id_note()
         && !core.agrees(address.wrapping_add(bias), &id)
@@ -173,12 +181,18 @@ fn dump_core(
         let stacks = walk(core.threads.clone(), &mut unwinder, &core);
         return loaded.write_threads(request, &stacks, out);
     }
-    loaded.write_tasks(request, out, |view| {
-        Ok((
-            view.look_at_core(&core),
-            format!(", as {} has it", file.display()),
-        ))
-    })
+    let mut how = format!(", as {} has it", file.display());
+    if let Some(cut) = core.cut {
+        how += &format!(", which {cut}");
+    }
+    let written = loaded.write_tasks(request, out, |view| Ok((view.look_at_core(&core), how)));
+    match (written, core.cut) {
+        (Err(Refusal::NoRuntime(_)), Some(cut)) => Err(Refusal::Cut {
+            core: file.into(),
+            cut,
+        }),
+        (written, _) => written,
+    }
 }
 
 /// A program, and where its parts are in memory.
@@ -204,7 +218,11 @@ impl Loaded<'_> {
     ) -> Result<(), Refusal> {
         let debug_file = self
             .program
-            .debug_file(&self.beside, request.debug_file.as_deref())?;
+            .debug_file(&self.beside, request.debug_file.as_deref())
+            .map_err(|refusal| match refusal {
+                Refusal::NoDebugInformation(_) => Refusal::NoDebugInformation(self.name.clone()),
+                other => other,
+            })?;
         let (bytes, path) = match &debug_file {
             Some(file) => (&**file, file.path.clone()),
             None => (&*self.program.file, self.name.clone()),

@@ -83,9 +83,10 @@ impl Program {
     ) -> Result<Option<Mapped>, Refusal> {
         let own = parse(&self.file, real)?;
         if let Some(named) = named {
-            let file = Mapped::open(named)
-                .map_err(|error| Refusal::Unreadable(named.into(), error.to_string()))?;
-            let debug_id = build_id(&parse(&file, named)?);
+            let none = |why: &str| Refusal::NoDebugFile(named.into(), why.into());
+            let file = Mapped::open(named).map_err(|error| none(&error.to_string()))?;
+            let object = object::File::parse(&*file).map_err(|_| none("it is no ELF file"))?;
+            let debug_id = build_id(&object);
             if debug_id != self.build_id {
                 let text = |id: &str| {
                     if id.is_empty() {
@@ -100,6 +101,10 @@ impl Program {
                     program_id: text(&self.build_id),
                 });
             }
+            if !has_information(&object) {
+                return Err(none("it is stripped"));
+            }
+            drop(object);
             return Ok(Some(file));
         }
         if has_information(&own) {

@@ -10,6 +10,21 @@ const BUILD: &str = "build with `debug = 2` in the profile (CARGO_PROFILE_RELEAS
     `objcopy --only-keep-debug APP APP.debug` keeps the debug information beside a stripped program, for --debug-file; \
     --threads shows threads and their stacks without it";
 
+/// How much of a core there is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cut {
+    pub(crate) has: u64,
+    /// Bytes that its headers tell of.
+    pub(crate) wanted: u64,
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { has, wanted } = self;
+        write!(f, "is cut off: it has {has} of {wanted} bytes")
+    }
+}
+
 /// Why there is no dump.
 #[derive(Debug)]
 pub(crate) enum Refusal {
@@ -41,12 +56,22 @@ pub(crate) enum Refusal {
         debug_id: String,
         program_id: String,
     },
+    /// What was named as debug file has no debug information.
+    NoDebugFile(PathBuf, String),
     /// The program has no tokio.
     NoTokio(PathBuf),
     /// The program has tokio, and no thread is inside a runtime.
     NoRuntime(u32),
     /// A core that does not name its program.
     NoProgramOfCore(PathBuf),
+    /// The program of a core, where the core says that it is, cannot be read.
+    ProgramOfCore {
+        core: PathBuf,
+        program: PathBuf,
+        why: String,
+    },
+    /// A core that lacks what was to be written last.
+    Cut { core: PathBuf, cut: Cut },
     /// A core of another build than the program.
     OtherProgram { core: PathBuf, program: PathBuf },
     /// No address space for copies.
@@ -84,7 +109,7 @@ impl fmt::Display for Refusal {
         match self {
             Self::Gone(pid) => write!(
                 f,
-                "there is no process {pid}; `pidof NAME` tells the number of a running program"
+                "there is no process {pid}; `pidof NAME` tells the number of a running program, which inside a container is another one"
             ),
             Self::NoProgram(pid) => write!(
                 f,
@@ -143,6 +168,12 @@ impl fmt::Display for Refusal {
                  keep the debug file of the very build that runs",
                 debug.display()
             ),
+            Self::NoDebugFile(path, why) => write!(
+                f,
+                "{} has no debug information: {why}; --debug-file takes the program as it was before it was stripped, or what \
+                 `objcopy --only-keep-debug APP APP.debug` made of that",
+                path.display()
+            ),
             Self::NoTokio(path) => write!(
                 f,
                 "{} has no tokio that spawns tasks; is it the right process?",
@@ -155,6 +186,17 @@ impl fmt::Display for Refusal {
             Self::NoProgramOfCore(core) => write!(
                 f,
                 "{} does not name its program; give it by --exe",
+                core.display()
+            ),
+            Self::ProgramOfCore { core, program, why } => write!(
+                f,
+                "{} is of {}, which cannot be read: {why}; give the program that ran by --exe",
+                core.display(),
+                program.display()
+            ),
+            Self::Cut { core, cut } => write!(
+                f,
+                "{} {cut}; write another one with room on the disk and after `ulimit -c unlimited`, or by `gcore PID`",
                 core.display()
             ),
             Self::OtherProgram { core, program } => write!(
@@ -195,6 +237,25 @@ mod tests {
             (Refusal::NoTypes(path()), "debug = 2"),
             (Refusal::NoTypes(path()), "--threads"),
             (Refusal::Split(path()), ".dwp"),
+            (
+                Refusal::NoDebugFile(path(), "it is a directory".into()),
+                "--only-keep-debug",
+            ),
+            (
+                Refusal::ProgramOfCore {
+                    core: path(),
+                    program: path(),
+                    why: "it is a directory".into(),
+                },
+                "--exe",
+            ),
+            (
+                Refusal::Cut {
+                    core: path(),
+                    cut: Cut { has: 1, wanted: 2 },
+                },
+                "ulimit -c unlimited",
+            ),
             (Refusal::NoTokio(path()), "is it the right process?"),
             (Refusal::NoRuntime(7), "has it started one"),
             (Refusal::NoProgramOfCore(path()), "--exe"),

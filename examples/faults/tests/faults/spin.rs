@@ -25,7 +25,7 @@ fn it_is_first_with_its_rate() {
     assert!(refused.contains("need times"), "{refused}");
     assert!(
         spin.page("tasks?sort=size")
-            .contains("must be alive, polls, busy or waits")
+            .contains("must be alive, polls, busy, waits or heap")
     );
 }
 

@@ -7,8 +7,10 @@
 //! * [`tasks`]: by where they are spawned;
 //! * `runtimes`: pools, workers, what tokio counts;
 //! * [`probe`]: what the probe found, waits and losses;
+//! * [`heap`]: what is allocated;
 //! * [`process`]: what the system tells.
 
+mod heap;
 mod probe;
 pub(crate) mod process;
 #[cfg(feature = "rt")]
@@ -119,6 +121,7 @@ pub(crate) fn of_the_probe() -> Vec<Family> {
     #[cfg(feature = "rt")]
     families.extend(runtimes::families());
     families.extend(probe::families());
+    families.extend(heap::families());
     families.retain(|family| !family.samples.is_empty());
     families
 }

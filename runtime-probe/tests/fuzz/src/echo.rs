@@ -284,6 +284,7 @@ pub(crate) mod sites {
         Polls,
         Busy,
         Waits,
+        Heap,
     }
 
     impl SortBy {
@@ -293,6 +294,7 @@ pub(crate) mod sites {
                 ("polls", SortBy::Polls),
                 ("busy", SortBy::Busy),
                 ("waits", SortBy::Waits),
+                ("heap", SortBy::Heap),
             ]
             .into_iter()
             .find_map(|(name, by)| (name == word).then_some(by))
@@ -306,6 +308,10 @@ pub(crate) mod sites {
     impl SpawnSites {
         pub(crate) fn is_timed(&self) -> bool {
             true
+        }
+
+        pub(crate) fn no_bytes(&self) -> Option<&'static str> {
+            None
         }
 
         pub(crate) fn sorted_by(self, _: SortBy) -> Self {

@@ -1,7 +1,7 @@
 //! A core file: of the kernel, or of gcore.
 
 use super::{Mapping, Registers, Thread};
-use crate::pid::refusal::Refusal;
+use crate::pid::refusal::{Cut, Refusal};
 use object::Endianness;
 use object::elf;
 use object::read::elf::{FileHeader, ProgramHeader};
@@ -33,6 +33,8 @@ pub(crate) struct Core {
     pub(crate) pid: u32,
     /// Where the program headers are in memory.
     pub(crate) program_headers: u64,
+    /// Where it lacks its end.
+    pub(crate) cut: Option<Cut>,
 }
 
 /// A part of memory, as far as the core has it.
@@ -57,7 +59,9 @@ impl Core {
             .map_err(|_| unreadable(&"it is no ELF file"))?;
         let endian = header.endian().map_err(|error| unreadable(&error))?;
         if header.e_type(endian) != elf::ET_CORE {
-            return Err(unreadable(&"it is no core file"));
+            return Err(unreadable(
+                &"it is no core file, which `gcore PID` or the kernel writes",
+            ));
         }
         if header.e_machine(endian) != elf::EM_X86_64 {
             return Err(Refusal::Foreign("the core is of another processor"));
@@ -124,6 +128,12 @@ impl Core {
                 });
             }
         }
+        let ends = headers.iter().map(|segment| {
+            let size = segment.p_filesz(endian);
+            segment.p_offset(endian).saturating_add(size)
+        });
+        let (has, wanted) = (bytes.len() as u64, ends.max().unwrap_or(0));
+        let cut = (has < wanted).then_some(Cut { has, wanted });
         mappings.sort_by_key(|mapping| mapping.start);
         segments.sort_by_key(|segment| segment.start);
         Ok(Self {
@@ -132,8 +142,14 @@ impl Core {
             files: HashMap::new(),
             threads,
             pid,
-            program_headers: program_headers
-                .ok_or_else(|| unreadable(&"it does not tell where its program is"))?,
+            program_headers: program_headers.ok_or_else(|| match cut {
+                Some(cut) => Refusal::Cut {
+                    core: path.into(),
+                    cut,
+                },
+                None => unreadable(&"it does not tell where its program is"),
+            })?,
+            cut,
             file,
         })
     }

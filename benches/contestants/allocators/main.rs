@@ -1,0 +1,81 @@
+//! What an allocator costs: `contestant NAME [COUNT]` runs one workload and prints one line, `NAME metric=value ops=count`.
+
+use std::hint::black_box;
+use std::process::ExitCode;
+use std::time::Instant;
+
+#[cfg(feature = "probe")]
+mod labels;
+mod profiler;
+
+/// Operations before the clock starts.
+const WARM_UP: u64 = 10_000;
+
+/// A block of 64 bytes, allocated and freed.
+fn malloc(ops: u64) -> f64 {
+    timed(ops, |_| drop(black_box(Box::new([0u64; 8]))))
+}
+
+/// Documents that a service reads and writes: parsed, changed and written again.
+fn json(ops: u64) -> f64 {
+    let orders: Vec<String> = (0..16)
+        .map(|number| {
+            let items: Vec<_> = (0..number % 5 + 1)
+                .map(|item| format!(r#"{{"sku":"sku-{item}","count":{item},"price":{number}.5}}"#))
+                .collect();
+            format!(
+                r#"{{"id":{number},"customer":"customer {number}","note":"at the \"back\" door","items":[{}]}}"#,
+                items.join(",")
+            )
+        })
+        .collect();
+    timed(ops, |at| {
+        let mut order: serde_json::Value =
+            serde_json::from_str(&orders[at as usize % orders.len()]).expect("JSON");
+        order["status"] = "taken".into();
+        drop(black_box(order.to_string()));
+    })
+}
+
+/// The same as `malloc`, twenty calls deep, with each allocation sampled.
+fn sample(ops: u64) -> f64 {
+    #[inline(never)]
+    fn deep(calls: u32) {
+        match calls {
+            0 => drop(black_box(Box::new([0u64; 8]))),
+            _ => deep(black_box(calls) - 1),
+        }
+        black_box(calls);
+    }
+    profiler::sample_all();
+    timed(ops, |_| deep(20))
+}
+
+fn timed(ops: u64, mut run: impl FnMut(u64)) -> f64 {
+    (0..WARM_UP.min(ops)).for_each(&mut run);
+    let began = Instant::now();
+    (0..ops).for_each(&mut run);
+    began.elapsed().as_nanos() as f64 / ops.max(1) as f64
+}
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let name = arguments.next().unwrap_or_default();
+    let count = arguments.next().and_then(|text| text.parse().ok());
+    let run: fn(u64) -> f64 = match name.as_str() {
+        "malloc" => malloc,
+        "json" => json,
+        "sample" => sample,
+        #[cfg(feature = "probe")]
+        "label" => labels::polls,
+        _ => {
+            eprintln!("usage: contestant malloc|json|sample|label [COUNT]");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ops = count.unwrap_or(1_000_000);
+    let profiler = profiler::start();
+    println!("{name} ns_per_op={:.3} ops={ops}", run(ops));
+    drop(profiler);
+    ExitCode::SUCCESS
+}

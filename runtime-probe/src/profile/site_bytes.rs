@@ -1,0 +1,57 @@
+//! What the tasks of a spawn location have allocated, and what of it is alive: sums of the samples of the heap.
+//!
+//! An allocation is of the task in whose poll it was made, as a free is of the task that allocated. Samples that have lost
+//! their stack for want of room have no task, and are in no row.
+
+use super::heap::{estimated, unavailable};
+use crate::registry::task::Kind;
+use crate::snapshot::heap::{SplitBy, take};
+use crate::snapshot::sites::SiteRow;
+use std::collections::HashMap;
+use std::panic::Location;
+
+/// Estimates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Bytes {
+    /// Since the start.
+    pub(crate) allocated: u64,
+    /// Alive now.
+    pub(crate) in_use: u64,
+}
+
+/// By where the task was spawned and the type of its future.
+#[derive(Clone, Debug)]
+pub(crate) struct SiteBytes(HashMap<(Location<'static>, Option<&'static str>), Bytes>);
+
+impl SiteBytes {
+    /// As of now.
+    ///
+    /// # Errors
+    /// Why there are none, and what to do.
+    pub(crate) fn collect() -> Result<Self, &'static str> {
+        if let Some(why) = unavailable() {
+            return Err(why);
+        }
+        let mut sites: HashMap<_, Bytes> = HashMap::new();
+        for samples in take(SplitBy::default()).samples {
+            let Some(at) = samples.of.spawned_at else {
+                continue;
+            };
+            let future = samples.of.root.map(|meta| meta.type_name());
+            let bytes = sites.entry((*at, future)).or_default();
+            let rate = samples.of.rate;
+            bytes.allocated += estimated(samples.allocated, rate).bytes;
+            bytes.in_use += estimated(samples.in_use, rate).bytes;
+        }
+        Ok(SiteBytes(sites))
+    }
+
+    /// Of a row; `None` where samples do not tell whose they are: a foreign task has no mark on its thread's stack.
+    pub(crate) fn of(&self, row: &SiteRow) -> Option<Bytes> {
+        let at = row.location?;
+        if matches!(row.kind, None | Some(Kind::Foreign)) {
+            return None;
+        }
+        Some(self.0.get(&(at, row.future)).copied().unwrap_or_default())
+    }
+}
