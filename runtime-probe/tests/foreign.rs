@@ -1,7 +1,8 @@
 //! Tasks that a dependency spawns with plain tokio, on a runtime that our builder made, and the hooks by which they are
 //! seen: the user's own run beside them.
 //!
-//! Not seen, for tokio has no hooks there: what is spawned on a `LocalSet` of tokio's, and closures of the blocking pool.
+//! Not seen, for tokio has no hooks there: what is spawned on a `LocalSet` of tokio's, which dumps say, and closures of the
+//! blocking pool.
 #![cfg(tokio_unstable)]
 
 mod dump_text;
@@ -20,6 +21,34 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
 
 const WHY_NO_STACK: &str = "foreign task: a dependency spawned it with plain tokio";
+
+#[test]
+fn a_dump_with_a_local_set_says_what_is_not_in_it() {
+    let [mut builder, _] = builders();
+    let runtime = builder.build().unwrap();
+    let local = runtime_probe::task::LocalSet::new();
+    local.block_on(&runtime, async {
+        let ours = runtime_probe::task::spawn_local(pending::<()>());
+        let plain = tokio::task::spawn_local(pending::<()>());
+        tokio::task::yield_now().await;
+        let dump = page_of_goroutines();
+        let is_in_it = |id: tokio::task::Id| dump.contains(&format!("\ngoroutine {id} ["));
+        assert!(is_in_it(ours.id()) && !is_in_it(plain.id()), "{dump}");
+        let told =
+            "# tasks that dependencies spawn on a LocalSet through plain tokio are in no dump";
+        assert!(dump.contains(told), "{dump}");
+    });
+    // Other tests have none.
+    drop(local);
+    assert!(!page_of_goroutines().contains("LocalSet"));
+}
+
+fn page_of_goroutines() -> String {
+    let mut text = Vec::new();
+    let goroutines = pprof::lookup("goroutine").unwrap();
+    goroutines.write_to(&mut text, 2).unwrap();
+    String::from_utf8(text).unwrap()
+}
 
 #[test]
 fn the_users_hooks_run_for_every_task() {

@@ -161,13 +161,12 @@ fn a_core_has_the_same_tasks() {
     assert!(found.status.success() && !found.stdout.is_empty());
     std::fs::remove_file(&moved).unwrap();
     // Without its end, where gcore writes what tells of the program.
-    let whole = std::fs::metadata(file).unwrap().len();
     let cut = core("cut.core");
-    for part in [100_000, whole / 4] {
-        std::fs::copy(file, &cut).unwrap();
-        let end = std::fs::OpenOptions::new().write(true).open(&cut).unwrap();
-        end.set_len(part).unwrap();
-        let told = format!("is cut off: it has {part} of {whole} bytes");
+    for part in [100_000, 4_000_000] {
+        let mut begin = std::fs::File::open(file).unwrap().take(part);
+        let mut cut = std::fs::File::create(&cut).unwrap();
+        std::io::copy(&mut begin, &mut cut).unwrap();
+        let told = format!("is cut off: it has {part} of ");
         refused_as(&[cut.to_str().unwrap()], &[&told, "ulimit -c unlimited"]);
     }
     std::fs::remove_file(&cut).unwrap();
@@ -315,8 +314,11 @@ fn a_stripped_program_is_read_by_its_debug_file() {
     for (file, why) in [
         (&*stripped, "it is stripped"),
         (&*directory, "it is a directory"),
-        (Path::new(file!()), ""),
-        (Path::new("/proc/version"), "it is no ELF file"),
+        (Path::new("/nonexistent"), "No such file"),
+        (
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"),
+            "it is no ELF file",
+        ),
     ] {
         let refused = refusal(waits.id(), &["--debug-file", file.to_str().unwrap()]);
         assert!(refused.contains(why), "{refused}");
@@ -542,8 +544,9 @@ fn a_connection_of_axum_leads_to_the_await_of_its_handler() {
         if let Some(block) = found
             && connections == 2
         {
-            assert!(block.contains(" [sleep]:\n"), "{block}");
-            assert!(block.contains("# waiting, fires in "), "{block}");
+            // Beside it axum waits for its own end.
+            assert!(block.contains(" [select]:\n"), "{block}");
+            assert!(block.contains("branch 1: fires in "), "{block}");
             assert!(block.contains("tests/pid.rs:"), "{block}");
             break;
         }

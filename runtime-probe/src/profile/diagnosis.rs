@@ -76,6 +76,14 @@ pub(crate) fn unlisted(unlisted: u64, listed: usize) -> Option<String> {
     })
 }
 
+/// What a program with so many `LocalSet`s must know; nothing where all spawns are the probe's.
+pub(crate) fn local_sets(count: usize) -> Option<&'static str> {
+    (count > 0 && !is_patched()).then_some(
+        "tasks that dependencies spawn on a LocalSet through plain tokio are in no dump, as tokio tells nothing of them; \
+         `runtime-dump patch` shows them, and `runtime-dump pid` does from outside",
+    )
+}
+
 /// How many tasks no dump lists, as far as tokio's count tells.
 pub(crate) fn count_unlisted() -> u64 {
     #[cfg(feature = "rt")]

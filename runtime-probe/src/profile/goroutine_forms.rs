@@ -3,7 +3,7 @@
 use super::address_names;
 use super::condensed;
 use super::conditions::Condition;
-use super::diagnosis::{no_tasks, unlisted};
+use super::diagnosis::{local_sets, no_tasks, unlisted};
 use super::doing::Does;
 use super::goroutine::{self, Goroutines, Pairs};
 use super::leaks;
@@ -67,7 +67,8 @@ impl Goroutines {
         let conditions = self.conditions.iter().map(Condition::text);
         #[cfg(feature = "decode")]
         let conditions = conditions.chain(self.decoded.remark.clone());
-        conditions.chain(unlisted).chain(covers)
+        let local_sets = local_sets(self.tasks.local_sets.len()).map(str::to_owned);
+        conditions.chain(unlisted).chain(local_sets).chain(covers)
     }
 
     fn remark_on_leaks(&self) -> String {

@@ -8,8 +8,8 @@ use runtime_probe::pprof;
 use serde_json::Value;
 
 use crate::burning::alone;
-use crate::go::Go;
 use crate::{go_pprof, page};
+use runtime_dump_testing::go::Go;
 
 /// Every allocation is sampled while it lives.
 struct All(i64);
