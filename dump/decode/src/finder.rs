@@ -51,8 +51,14 @@ impl Decoder<'_, '_, '_> {
         let types = self.arcs_of_schedulers();
         for word in words.iter().filter(|word| **word != 0) {
             for (offset, of) in &types {
-                for _ in 0..TRIES {
-                    renew();
+                for number in 0..TRIES {
+                    // What was copied is good for decoding, too.
+                    if found.len() == wanted.len() {
+                        return found;
+                    }
+                    if number > 0 {
+                        renew();
+                    }
                     let reader = Reader::new(memory, budget.bytes);
                     let mut hunt = Hunt {
                         reader: &reader,
@@ -62,9 +68,7 @@ impl Decoder<'_, '_, '_> {
                         left: budget.tasks,
                         parts: NumberMap::default(),
                     };
-                    if self.hunt((word.wrapping_add(*offset), *of), &mut hunt)
-                        || found.len() == wanted.len()
-                    {
+                    if self.hunt((word.wrapping_add(*offset), *of), &mut hunt) {
                         break;
                     }
                 }
