@@ -11,6 +11,7 @@ pub mod console {}
 
 /// [benches-records-2026-11-22]: https://github.com/runtime-probe/runtime-probe/tree/main/benches/records/2026-11-22.md
 /// [benches-records-2026-11-22-patched]: https://github.com/runtime-probe/runtime-probe/tree/main/benches/records/2026-11-22-patched.md
+/// [cli-readme]: https://github.com/runtime-probe/runtime-probe/tree/main/dump/cli/README.md
 /// [benches-readme]: https://github.com/runtime-probe/runtime-probe/tree/main/benches/README.md
 #[doc = include_str!("../docs/cost.md")]
 pub mod cost {}

@@ -29,11 +29,11 @@ const MOST_BYTES: usize = 256 << 20;
 /// How long the first askers wait for the index: 40 MB of a program take 0.15 s.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 
-/// How long the tasks of one question are decoded.
+/// How long the tasks of one question are decoded, once they are found.
 const MOST_TIME: Duration = Duration::from_secs(1);
 
 /// How long an answer is waited for: others may be asked first.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Questions that wait.
 const QUEUE: usize = 4;
@@ -211,7 +211,6 @@ fn look(
     pages: &OwnPages,
     bias: u64,
 ) -> Found {
-    let until = Instant::now() + MOST_TIME;
     pages.renew();
     let wanted: NumberSet<u64> = question.ids.iter().copied().collect();
     let places = decoder.locate(pages, &|| pages.renew(), &question.handles, &wanted, BUDGET);
@@ -226,6 +225,7 @@ fn look(
         seeds: &[],
         is_traced: false,
     };
+    let until = Instant::now() + MOST_TIME;
     let now = monotonic::now();
     let mut found = Found::default();
     let mut seen: Vec<Seen> = Vec::new();
