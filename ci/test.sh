@@ -413,7 +413,7 @@ top() {
 # tokio's tests of what the facade shadows; the others, and those of other crates, by hand.
 upstream() {
     QUICK=1 bash ci/upstream.sh tokio async_send_sync join_handle_panic rt_basic rt_handle rt_handle_block_on rt_local \
-        rt_metrics sync_mutex sync_mutex_owned sync_rwlock sync_semaphore sync_semaphore_owned task_abort task_blocking task_builder task_hooks task_id \
+        rt_metrics sync_mutex sync_mutex_owned sync_once_cell sync_rwlock sync_semaphore sync_semaphore_owned task_abort task_blocking task_builder task_hooks task_id \
         task_join_set task_local task_local_set task_panic unwindsafe
     done_with upstream
 }

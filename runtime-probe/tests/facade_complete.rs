@@ -16,7 +16,7 @@ use syn::visit::Visit;
 use syn::{FnArg, GenericParam, Generics, ReturnType, Token, TypeParamBound, WherePredicate};
 
 /// The types that the facade has one of its own of.
-const SHADOWED: [&str; 23] = [
+const SHADOWED: [&str; 24] = [
     "runtime::Builder",
     "runtime::Handle",
     "runtime::LocalRuntime",
@@ -24,6 +24,7 @@ const SHADOWED: [&str; 23] = [
     "sync::MappedMutexGuard",
     "sync::Mutex",
     "sync::MutexGuard",
+    "sync::OnceCell",
     "sync::OwnedMappedMutexGuard",
     "sync::OwnedMutexGuard",
     "sync::OwnedRwLockMappedWriteGuard",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use runtime_probe::pprof;
-use runtime_probe::sync::{Mutex, OwnedMutexGuard, RwLock, oneshot};
+use runtime_probe::sync::{Mutex, OnceCell, OwnedMutexGuard, RwLock, oneshot};
 use runtime_probe::{runtime::Runtime, task, time};
 use support::client::get;
 use support::dump::{dump, until};
@@ -133,6 +133,38 @@ fn the_task_that_took_it_and_what_waits() {
     // Once it lets go they take it one after the other, and nothing is said any more.
     holder.abort();
     until(|text| !text.contains(name));
+}
+
+/// The one that makes it is cancelled, and the next one makes it.
+#[test]
+fn the_task_that_makes_a_value() {
+    value!(Config);
+    let runtime = Runtime::new().unwrap();
+    let cell = Arc::new(OnceCell::new());
+    let made = Arc::new(runtime_probe::sync::Notify::new());
+    let wait = || {
+        let (cell, made) = (Arc::clone(&cell), Arc::clone(&made));
+        let make = async move || {
+            made.notified().await;
+            Config(7)
+        };
+        runtime.spawn(async move { cell.get_or_init(make).await.0 })
+    };
+    let first = wait();
+    until(|text| text.contains(&format!("\ngoroutine {} [sync.Cond.Wait]", first.id())));
+    let second = wait();
+    let by = |id: task::Id| format!("being made by goroutine {id} (holders::the_task_that_makes_");
+    line_of("waits for a OnceCell<", &by(first.id()));
+    let makes = line_of("makes the value of a OnceCell<", "1 waits for it");
+    assert!(makes.contains("::Config> created at "), "{makes}");
+    first.abort();
+    let third = wait();
+    line_of("waits for a OnceCell<", &by(second.id()));
+    assert!(!dump().contains("was given a OnceCell"));
+    made.notify_one();
+    assert_eq!(runtime.block_on(second).unwrap(), 7);
+    assert_eq!(runtime.block_on(third).unwrap(), 7);
+    assert!(!dump().contains("OnceCell"));
 }
 
 #[test]

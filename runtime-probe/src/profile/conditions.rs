@@ -283,11 +283,17 @@ fn is_deadlocked(deadlock: &Deadlock, taken_at: &[String]) -> String {
                 Wants::Lock { lock, itself, .. } if !itself.is_empty() => {
                     format!("{lock} that {itself}")
                 }
-                Wants::Lock { lock, taken_at, .. } => {
-                    format!(
-                        "{lock} that {holds} holds{}",
-                        held_locks::since_where(taken_at)
-                    )
+                Wants::Lock {
+                    lock,
+                    is_once,
+                    taken_at,
+                    ..
+                } => {
+                    let since = held_locks::since_where(taken_at);
+                    match is_once {
+                        true => format!("{lock}, whose value {holds} makes{since}"),
+                        false => format!("{lock} that {holds} holds{since}"),
+                    }
                 }
                 Wants::End { of_any: 1 } => format!("{holds} to end"),
                 Wants::End { of_any } => {
@@ -322,6 +328,8 @@ pub(crate) struct Step<'d> {
 pub(crate) enum Wants<'d> {
     Lock {
         lock: String,
+        /// It is a value that is being made.
+        is_once: bool,
         /// Where it was taken; empty where that is not known.
         taken_at: &'d str,
         /// Of a lock that the one that waits has for reading, how that is; otherwise empty.
@@ -349,9 +357,11 @@ pub(super) fn steps<'d>(deadlock: &Deadlock, taken_at: &'d [String]) -> Vec<Step
                     lock,
                     created,
                     reads_itself,
+                    is_once,
                     ..
                 } => Wants::Lock {
                     lock: held_locks::named(lock, *created),
+                    is_once: *is_once,
                     taken_at,
                     itself: reads_itself.map_or_else(String::new, |reads| itself(reads, taken_at)),
                 },

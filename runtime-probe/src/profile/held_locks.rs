@@ -184,6 +184,7 @@ impl HeldLocks {
         }
         let held = match lock.is_shared {
             true => "taken for reading",
+            false if lock.what.is_once => "being made",
             false => "held",
         };
         let mut since = match lock.since_ns {
@@ -299,6 +300,7 @@ impl HeldLocks {
         }
         let took = match lock.is_shared {
             true => "took for reading",
+            false if lock.what.is_once => "makes the value of",
             false => "holds",
         };
         let place = self.place_of(lock);

@@ -51,7 +51,7 @@ impl LockTable {
         if locks.is_empty() {
             return writeln!(
                 out,
-                "# nothing waits for a Mutex or RwLock of tokio::sync, or for a lock of tokio::sync::blocking, at this moment"
+                "# nothing waits for a Mutex, RwLock or OnceCell of tokio::sync, or for a lock of tokio::sync::blocking, at this moment"
             );
         }
         let rows: HashMap<u64, &Row> = self.0.tasks.rows.iter().map(|row| (row.id, row)).collect();

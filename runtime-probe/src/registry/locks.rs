@@ -35,6 +35,8 @@ pub(crate) struct LockType {
     pub(crate) has_readers: bool,
     /// It is a number of permits, and those that have some are in [`permits`](super::permits).
     pub(crate) has_permits: bool,
+    /// It is a value that is made once: what makes it has it, and all that wait get it.
+    pub(crate) is_once: bool,
 }
 
 /// What has a lock, or waits for one. In one word: a task by its id, a thread by its kernel id with the top bit set.

@@ -126,8 +126,9 @@ impl WakeSlot {
     }
 
     /// Where the waker lies, or none yet.
+    #[cfg(feature = "rt")]
     pub(crate) fn address(&self) -> usize {
-        self.waker.with(|slot| slot.addr())
+        std::ptr::from_ref(&self.waker).addr()
     }
 
     /// Empties the slot.

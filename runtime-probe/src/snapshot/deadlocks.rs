@@ -50,6 +50,8 @@ pub(crate) enum Wanted {
         /// Its type.
         lock: String,
         created: Option<&'static Location<'static>>,
+        /// It is a value that the next one makes.
+        is_once: bool,
         /// Where the next one has taken it, as far as that is known.
         taken_at: Option<&'static WaitSet>,
         /// It is the next one itself, and reads.
@@ -224,6 +226,7 @@ fn cycles(tasks: &Tasks, locks: &Locks, joins: &Joins) -> Vec<Deadlock> {
             (_, Some((lock, waiter))) => Wanted::Lock {
                 lock: lock.type_name(),
                 created: lock.created(),
+                is_once: lock.what.is_once,
                 taken_at: lock.taken_at,
                 reads_itself: reads_itself(lock, waiter),
             },

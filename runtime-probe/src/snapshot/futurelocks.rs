@@ -86,7 +86,8 @@ fn given_to(lock: &Lock) -> Option<Given<'_>> {
     let first = *lock.waiters.first()?;
     let since_ns = lock.since_ns.filter(|ns| *ns > HANDED_OVER_NS)?;
     match first.who {
-        Who::Task(task) if lock.is_free() && first.poll != 0 => Some(Given {
+        // A value that is made keeps nothing from anything.
+        Who::Task(task) if lock.is_free() && first.poll != 0 && !lock.what.is_once => Some(Given {
             lock,
             task,
             since_ns,

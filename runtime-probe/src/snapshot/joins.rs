@@ -20,6 +20,10 @@ pub(crate) struct Joins(pub(crate) HashMap<u64, Joining>);
 
 /// A task whose waker is woken at the end of others.
 #[derive(Debug)]
+#[cfg_attr(
+    not(feature = "rt"),
+    allow(dead_code, reason = "there are no tasks to wait for")
+)]
 pub(crate) struct Joining {
     /// Its last poll.
     pub(crate) poll: u64,
@@ -32,6 +36,10 @@ pub(crate) struct Joining {
 
 /// What wakes it.
 #[derive(Debug)]
+#[cfg_attr(
+    not(feature = "rt"),
+    allow(dead_code, reason = "there are no tasks to wait for")
+)]
 pub(crate) struct Awaited {
     pub(crate) end: End,
     /// The waker is of the last poll, or of one 64 polls before, or before that.
@@ -40,6 +48,10 @@ pub(crate) struct Awaited {
 
 /// The end of what.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(feature = "rt"),
+    allow(dead_code, reason = "there are no tasks to wait for")
+)]
 pub(crate) enum End {
     Of(u64),
     /// Of any task of a `JoinSet`.

@@ -13,11 +13,13 @@
 //! * [`mode`]: alone or beside others;
 //! * [`held`]: what a guard consists of;
 //! * this file: how one gets it;
+//! * [`once`]: the same for a value that is made once;
 //! * `raw`: the same for locks of `lock_api`, with the feature of that name;
 //! * `permits`: the same for a semaphore, whose time is charged to nothing, with the feature `semaphore`.
 
 pub(crate) mod held;
 pub(crate) mod mode;
+pub(crate) mod once;
 #[cfg(feature = "semaphore")]
 pub(crate) mod permits;
 #[cfg(feature = "lock_api")]
@@ -59,6 +61,7 @@ impl<T: ?Sized> Typed for Guarded<Mutex<()>, T> {
         value: type_name::<T>,
         has_readers: false,
         has_permits: false,
+        is_once: false,
     };
 }
 
@@ -68,6 +71,7 @@ impl<T: ?Sized> Typed for Guarded<RwLock<()>, T> {
         value: type_name::<T>,
         has_readers: true,
         has_permits: false,
+        is_once: false,
     };
 }
 
@@ -78,6 +82,7 @@ impl<G: ?Sized> Typed for Door<G> {
         value: type_name::<G>,
         has_readers: true,
         has_permits: false,
+        is_once: false,
     };
 }
 

@@ -1,4 +1,5 @@
-//! tokio's `sync`, with locks that know who waits for them: [`Mutex`], [`RwLock`] and their guards. All else is tokio's.
+//! tokio's `sync`, with locks that know who waits for them: [`Mutex`], [`RwLock`] and their guards; and [`OnceCell`],
+//! which knows what makes its value. All else is tokio's.
 //!
 //! What tasks and threads wait for such a lock is charged to the code that releases it, see
 //! [`set_mutex_profile_fraction`](crate::pprof::set_mutex_profile_fraction). Fairness, cancelling and everything else
@@ -10,6 +11,7 @@
 pub mod blocking;
 mod mutex;
 mod mutex_guards;
+mod once_cell;
 mod read_guards;
 mod rwlock;
 #[cfg(feature = "semaphore")]
@@ -18,6 +20,7 @@ mod write_guards;
 
 pub use mutex::Mutex;
 pub use mutex_guards::{MappedMutexGuard, MutexGuard, OwnedMappedMutexGuard, OwnedMutexGuard};
+pub use once_cell::OnceCell;
 pub use read_guards::{OwnedRwLockReadGuard, RwLockReadGuard};
 pub use rwlock::RwLock;
 #[cfg(feature = "semaphore")]

@@ -1,6 +1,7 @@
 //! A value that is made by what waits for it.
 
 use crate::process::{Faulty, line};
+use regex_lite::Regex;
 
 #[test]
 fn the_stack_has_the_cell_twice() {
@@ -14,6 +15,21 @@ fn the_stack_has_the_cell_twice() {
             r"^goroutine \d+ \[sync.Mutex.Lock\]:\n(.+\n)*?.*reentrant_init.rs:{init}\b.*\n(.+\n)*?.*reentrant_init.rs:{inner}\b.*\n(.+\n)*?.*reentrant_init.rs:{init}\b.*\n(.+\n)*?.*reentrant_init.rs:{outer}\b"
         ),
     );
+    let cell = r"a OnceCell<reentrant_init::Config> created at examples/faults/src/bin/reentrant_init.rs:\d+";
+    let serve = r"goroutine \d+ \(reentrant_init::serve\)";
+    let page = service.must(
+        "goroutine?debug=2",
+        &format!(
+            r"\A# deadlock: {serve} waits for {cell}, whose value {serve} makes, for [\d.]+m?s; 4 wait behind it\n"
+        ),
+    );
+    assert_eq!(
+        page.matches("being made by this very task").count(),
+        1,
+        "{page}"
+    );
+    let others = Regex::new(&format!(r"(?m)waits for {cell}, being made by {serve}")).unwrap();
+    assert_eq!(others.find_iter(&page).count(), 4, "{page}");
     service.must(
         "block?debug=1&ongoing=1",
         r"^\d{7,} 4 @ .*\n# labels: .*sync.Mutex.Lock.*\n#.*tokio::sync::once_cell",

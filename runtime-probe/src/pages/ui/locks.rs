@@ -93,6 +93,7 @@ fn deadlock(html: &mut Html, cycle: &Cycle<'_>) {
                     match &step.wants {
                         Wants::Lock {
                             lock,
+                            is_once,
                             taken_at,
                             itself,
                         } => {
@@ -101,7 +102,10 @@ fn deadlock(html: &mut Html, cycle: &Cycle<'_>) {
                                 html.text(" that ");
                                 return sentence(html, itself);
                             }
-                            html.text(", held by ");
+                            html.text(match is_once {
+                                true => ", made by ",
+                                false => ", held by ",
+                            });
                             sentence(html, &step.holds);
                             if !taken_at.is_empty() {
                                 html.text(", taken at ");

@@ -30,6 +30,7 @@ impl Typed for Permits {
         value: || "Semaphore",
         has_readers: false,
         has_permits: true,
+        is_once: false,
     };
 }
 

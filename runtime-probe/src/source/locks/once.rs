@@ -1,0 +1,85 @@
+//! A value that is made once: which task makes it, and what waits for it. Both are told by the same entries as of a lock.
+//!
+//! tokio's cell decides which caller makes the value. It calls the function of that caller, which is then what has the cell, until
+//! its future ends or is dropped.
+
+use super::mode::Sole;
+use super::waiters::{Charge, Typed, Wait, Waiters};
+use crate::registry::locks::LockType;
+use std::any::type_name;
+use std::future::{Future, poll_fn};
+use std::panic::Location;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+use tokio::sync::OnceCell;
+
+/// A cell, and what waits for its value.
+pub(crate) struct Once<T> {
+    waiters: Waiters,
+    cell: OnceCell<T>,
+}
+
+impl<T> Typed for Once<T> {
+    const TYPE: &'static LockType = &LockType {
+        kind: "OnceCell",
+        value: type_name::<T>,
+        has_readers: false,
+        has_permits: false,
+        is_once: true,
+    };
+}
+
+impl<T> Once<T> {
+    #[track_caller]
+    pub(crate) const fn new(cell: OnceCell<T>) -> Self {
+        Once {
+            waiters: Waiters::new(Some(Location::caller())),
+            cell,
+        }
+    }
+
+    pub(crate) fn cell(&self) -> &OnceCell<T> {
+        &self.cell
+    }
+
+    pub(crate) fn cell_mut(&mut self) -> &mut OnceCell<T> {
+        &mut self.cell
+    }
+
+    pub(crate) fn into_cell(self) -> OnceCell<T> {
+        self.cell
+    }
+
+    pub(crate) async fn get_or_try_init<E, F, Fut>(&self, make: F) -> Result<&T, E>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        if let Some(value) = self.cell.get() {
+            return Ok(value);
+        }
+        let makes = AtomicBool::new(false);
+        let mut wait = Wait::new::<Sole>(&self.waiters);
+        let mut value = pin!(self.cell.get_or_try_init(|| {
+            makes.store(true, Ordering::Relaxed);
+            let charge = Charge::<Sole>::new(&self.waiters);
+            let made = make();
+            async move {
+                // Until it is made, or the future is dropped.
+                let _charge = charge;
+                made.await
+            }
+        }));
+        poll_fn(|context| {
+            let polled = value.as_mut().poll(context);
+            match (&polled, makes.load(Ordering::Relaxed)) {
+                (Poll::Pending, true) => wait.end::<Sole>(),
+                (Poll::Pending, false) => wait.pending(Self::TYPE),
+                (Poll::Ready(_), _) => {}
+            }
+            polled
+        })
+        .await
+    }
+}
