@@ -77,7 +77,7 @@ impl<T> OnceCell<T> {
             let made = f();
             async move { Ok::<T, Infallible>(made.await) }
         };
-        match self.0.get_or_try_init(made).await {
+        match self.0.value_or_made(made).await {
             Ok(value) => value,
             Err(never) => match never {},
         }
@@ -92,7 +92,7 @@ impl<T> OnceCell<T> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        self.0.get_or_try_init(f).await
+        self.0.value_or_made(f).await
     }
 
     /// Mirrors [`tokio::sync::OnceCell::into_inner`].

@@ -51,7 +51,7 @@ impl<T> Once<T> {
         self.cell
     }
 
-    pub(crate) async fn get_or_try_init<E, F, Fut>(&self, make: F) -> Result<&T, E>
+    pub(crate) async fn value_or_made<E, F, Fut>(&self, make: F) -> Result<&T, E>
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
