@@ -12,7 +12,7 @@ use crate::contestant::{self, Contestant, Role};
 use crate::options::Options;
 use crate::record::Record;
 use crate::table::Table;
-use crate::{Error, build_dir, machine, run};
+use crate::{Error, build_dir, flight_recorder, machine, run};
 
 const EXPLANATION: &str = "\
 Instructions in user space an operation, from two runs under callgrind with different numbers of operations. `baseline` is \
@@ -25,24 +25,28 @@ const WORKLOADS: &[Counted] = &[
         few: 10_000,
         many: 60_000,
         budget: Some(Budget::POLL_INSTRUCTIONS),
+        is_recorded: false,
     },
     Counted {
         name: "poll-yield",
         few: 10_000,
         many: 60_000,
         budget: None,
+        is_recorded: false,
     },
     Counted {
         name: "wake",
         few: 10_000,
         many: 210_000,
         budget: None,
+        is_recorded: false,
     },
     Counted {
         name: "clone",
         few: 10_000,
         many: 210_000,
         budget: None,
+        is_recorded: false,
     },
     // No budget: where the allocator's blocks come to lie moves the count of one binary from 3,320 to 3,670. The batch has one.
     Counted {
@@ -50,30 +54,42 @@ const WORKLOADS: &[Counted] = &[
         few: 2_000,
         many: 12_000,
         budget: None,
+        is_recorded: false,
     },
     Counted {
         name: "spawn-batch",
         few: 2_000,
         many: 12_000,
         budget: Some(Budget::SPAWN_INSTRUCTIONS),
+        is_recorded: false,
     },
     Counted {
         name: "pingpong",
         few: 2_000,
         many: 12_000,
         budget: Some(Budget::PING_PONG_INSTRUCTIONS),
+        is_recorded: false,
+    },
+    Counted {
+        name: "pingpong",
+        few: 2_000,
+        many: 12_000,
+        budget: None,
+        is_recorded: true,
     },
     Counted {
         name: "lock",
         few: 10_000,
         many: 60_000,
         budget: None,
+        is_recorded: false,
     },
     Counted {
         name: "lock-thread",
         few: 10_000,
         many: 210_000,
         budget: None,
+        is_recorded: false,
     },
 ];
 
@@ -87,6 +103,8 @@ struct Counted {
     few: u64,
     many: u64,
     budget: Option<Budget>,
+    /// The probe's flight recorder is on; bare tokio has none, and runs as it is.
+    is_recorded: bool,
 }
 
 /// Counts and compares; `false` where a count is above the baseline, or not in it.
@@ -122,7 +140,7 @@ pub fn run(options: &Options) -> Result<bool, Error> {
     {
         let mut bare = None;
         for contestant in contestants {
-            let name = format!("{}/{}", contestant.name(), workload.name);
+            let name = format!("{}/{}", contestant.name(), workload.shown());
             eprintln!("counting {name}");
             let count = workload.instructions_per_op(contestant)?;
             let before = baseline.get(&name);
@@ -147,7 +165,7 @@ pub fn run(options: &Options) -> Result<bool, Error> {
                     .map(|verdict| format!("budget {verdict}")),
             ];
             table.row([
-                workload.name.to_owned(),
+                workload.shown(),
                 contestant.name().to_owned(),
                 format!("{count:.1}"),
                 bare.map(|bare| format!("{:+.1}", count - bare))
@@ -190,6 +208,13 @@ pub fn run(options: &Options) -> Result<bool, Error> {
 }
 
 impl Counted {
+    fn shown(&self) -> String {
+        match self.is_recorded {
+            true => format!("{}-recorded", self.name),
+            false => self.name.to_owned(),
+        }
+    }
+
     fn instructions_per_op(&self, contestant: &Contestant) -> Result<f64, Error> {
         let few = self.instructions(contestant, self.few)?;
         let many = self.instructions(contestant, self.many)?;
@@ -200,6 +225,7 @@ impl Counted {
         let profile = build_dir(contestant.name()).join("callgrind.out");
         let mut command = Command::new("valgrind");
         run::isolate(&mut command);
+        command.envs(self.is_recorded.then(flight_recorder::setting));
         let output = command
             .arg("--tool=callgrind")
             .arg(format!("--callgrind-out-file={}", profile.display()))

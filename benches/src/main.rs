@@ -10,8 +10,8 @@
 //! * [`workload`], [`budget`] - what is measured, and how much it may cost
 //! * [`run`] - one process, one value
 //! * [`statistics`], [`comparison`] - interleaved rounds to medians and ratios
-//! * [`block_rate`], [`cpu_profile`], [`console`] - the same workloads with waits counted, with CPU time sampled, with
-//!   consoles attached
+//! * [`block_rate`], [`flight_recorder`], [`cpu_profile`], [`console`] - the same workloads with waits counted, with the last
+//!   seconds kept, with CPU time sampled, with consoles attached
 //! * [`hold`], [`memory`], [`http`], [`dump`] - dumps of a process with many waiting tasks
 //! * [`heap`] - allocators, and labels
 //! * [`decode`] - the same where the tasks are foreign
@@ -29,6 +29,7 @@ mod contestant;
 mod cpu_profile;
 mod decode;
 mod dump;
+mod flight_recorder;
 mod golang;
 mod heap;
 mod hold;
@@ -105,6 +106,12 @@ fn compare(options: &Options) -> Result<bool, Error> {
     if options.wants(workload::BLOCK_RATE) {
         record.section("Block profile rates", block_rate::EXPLANATION);
         let rows = block_rate::run(contestants, go.as_ref(), options)?;
+        verdicts.extend(rows.iter().filter_map(|row| row.verdict));
+        record.table(&comparison::table(&rows, "off", &[]));
+    }
+    if options.wants(workload::FLIGHT_RECORDER) {
+        record.section("Flight recorder", flight_recorder::EXPLANATION);
+        let rows = flight_recorder::run(contestants, options)?;
         verdicts.extend(rows.iter().filter_map(|row| row.verdict));
         record.table(&comparison::table(&rows, "off", &[]));
     }

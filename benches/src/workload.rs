@@ -44,6 +44,9 @@ const LARGEST_RUN_BYTES: f64 = (1_u64 << 30) as f64;
 /// The group of rows about block profile rates, a name for `--only`.
 pub const BLOCK_RATE: &str = "block-rate";
 
+/// The group of rows about the flight recorder, a name for `--only`.
+pub const FLIGHT_RECORDER: &str = "flight-recorder";
+
 /// The group of rows about CPU profiles, a name for `--only`.
 pub const CPU_PROFILE: &str = "cpu-profile";
 
@@ -163,6 +166,7 @@ impl Metric {
 pub fn names() -> impl Iterator<Item = &'static str> {
     WORKLOADS.iter().map(|workload| workload.name).chain([
         BLOCK_RATE,
+        FLIGHT_RECORDER,
         CPU_PROFILE,
         CONSOLE,
         DUMP,

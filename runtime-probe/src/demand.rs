@@ -87,6 +87,12 @@ pub(crate) fn any() -> bool {
     WORD.load(Ordering::Relaxed) != 0
 }
 
+/// The same of what is noted of the poll before.
+#[inline(always)]
+pub(crate) fn any_but_a_trace() -> bool {
+    WORD.load(Ordering::Relaxed) & !TRACE != 0
+}
+
 /// Whether a poll has to note times.
 pub(crate) fn any_times() -> bool {
     WORD.load(Ordering::Relaxed) & TIMES != 0

@@ -342,6 +342,43 @@ fn a_known_schedule_is_in_the_trace() {
     }
 }
 
+async fn first_of_two(to: mpsc::Sender<()>, mut from: mpsc::Receiver<()>) {
+    while to.send(()).await.is_ok() && from.recv().await.is_some() {}
+}
+
+async fn second_of_two(to: mpsc::Sender<()>, mut from: mpsc::Receiver<()>) {
+    while from.recv().await.is_some() && to.send(()).await.is_ok() {}
+}
+
+/// Polls of some hundred nanoseconds, on two workers: their begins are stamps that other threads' wakes come close to.
+#[test]
+fn a_wake_is_before_the_poll_that_it_leads_to() {
+    let Some(go) = Go::find("trace_order") else {
+        return;
+    };
+    let _alone = alone();
+    let runtime = runtime();
+    let (ping, pinged) = mpsc::channel(1);
+    let (pong, ponged) = mpsc::channel(1);
+    runtime.spawn(first_of_two(ping, ponged));
+    runtime.spawn(second_of_two(pong, pinged));
+    let file = take(&go, server(), "trace?seconds=0.1", "order.trace");
+    drop(runtime);
+    let parsed = Parsed::read(&go.trace(&["-d=parsed"], &file));
+    let ids = ["trace::first_of_two at ", "trace::second_of_two at "].map(|name| parsed.one(name));
+    for (id, other) in [(ids[0], ids[1]), (ids[1], ids[0])] {
+        let waits = parsed.waits(id, "chan receive");
+        assert!(waits.len() > 500, "{}", waits.len());
+        // A thread that is preempted between its clock and its entry for 2 ms comes too late with a wake.
+        let by_other = waits.iter().filter(|(_, by)| *by == other).count();
+        assert!(
+            by_other * 100 >= waits.len() * 99,
+            "{by_other} of {}",
+            waits.len()
+        );
+    }
+}
+
 #[test]
 fn a_trace_and_a_block_profile_agree() {
     let Some(go) = Go::find("trace_block") else {

@@ -3,7 +3,7 @@
 //! A thread of ours takes what the threads have left, ten times a second, and drops what is too old or too much. There is one
 //! recorder in a process, as in Go.
 
-use super::trace_session::{Recording, Round, collect};
+use super::trace_session::{Recording, Round, Which, collect};
 use crate::clock::{self, Scale, Ticks};
 use crate::sys::own_thread;
 use std::io;
@@ -13,6 +13,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 const EVERY: Duration = Duration::from_millis(100);
+
+/// From so many bytes on what threads are writing to, 64 KiB each, is taken when it is full: 64 of these chunks.
+const LARGE: usize = 4 << 20;
 
 /// What is kept.
 #[derive(Clone, Copy, Debug)]
@@ -61,9 +64,13 @@ impl Flight {
             *tape = Some(Tape { recording, since });
         }
         let (stop, stopped) = channel();
+        let which = match keep.bytes < LARGE {
+            true => Which::All,
+            false => Which::Full,
+        };
         let thread = own_thread::spawn("probe-flight", move || {
             while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
-                collect();
+                collect(which);
                 if let Some(tape) = &mut *tape() {
                     tape.drop_old(keep);
                 }
@@ -125,7 +132,7 @@ pub(crate) struct Past {
 
 /// The past, up to now; `None` without a recorder.
 pub(crate) fn past() -> Option<Past> {
-    collect();
+    collect(Which::All);
     let tape = tape();
     let tape = tape.as_ref()?;
     let rounds = tape.recording.rounds().iter().map(Arc::clone).collect();

@@ -166,6 +166,14 @@ struct Session {
     counted: Option<Instant>,
 }
 
+/// What is taken of that which the threads have left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// Full chunks. What the others have comes with a later round, and may be older than that.
+    Full,
+    All,
+}
+
 static SESSION: Mutex<Option<Session>> = Mutex::new(None);
 
 impl Session {
@@ -184,35 +192,38 @@ impl Session {
             counted: None,
         };
         // What an earlier trace has left.
-        session.collect();
+        session.collect(Which::All);
         session
     }
 
-    fn collect(&mut self) {
+    fn collect(&mut self, which: Which) {
         let mut segments = Vec::new();
-        let mut read = |number, mark: &mut Mark| {
-            let (after, mut words) = (mark.at(), Vec::new());
-            let thread = self
-                .chunks
-                .read(number, mark, trace::more, |word| words.push(word));
-            if !words.is_empty() {
+        while let Some(number) = self.chunks.next_full() {
+            let mark = self.marks.remove(&number).unwrap_or_default();
+            let (thread, words) = self.chunks.words(number, mark.read);
+            segments.push(Segment {
+                thread,
+                after: mark.at,
+                words,
+            });
+            self.chunks.empty(number);
+        }
+        if which == Which::All {
+            for (_, slot) in threads::alive().values() {
+                // Acquire: pairs with the Release in `Chunks::write`.
+                let number = ChunkNumber(slot.trace_chunk.load(Ordering::Acquire));
+                let mark = self.marks.entry(number).or_default();
+                let (thread, words) = self.chunks.words(number, mark.read);
+                let after = mark.at;
+                mark.pass(&words, trace::more);
                 segments.push(Segment {
                     thread,
                     after,
-                    words: words.into(),
+                    words,
                 });
             }
-        };
-        while let Some(number) = self.chunks.next_full() {
-            let mut mark = self.marks.remove(&number).unwrap_or_default();
-            read(number, &mut mark);
-            self.chunks.empty(number);
         }
-        for (_, slot) in threads::alive().values() {
-            // Acquire: pairs with the Release in `Chunks::write`.
-            let number = ChunkNumber(slot.trace_chunk.load(Ordering::Acquire));
-            read(number, self.marks.entry(number).or_default());
-        }
+        segments.retain(|segment| !segment.words.is_empty());
         self.chunks.stock();
         let lost_before = std::mem::replace(&mut self.lost, trace::lost());
         let round = Arc::new(Round {
@@ -261,9 +272,9 @@ impl Drop for Session {
 }
 
 /// Takes what the threads have left, for all readers.
-pub(crate) fn collect() {
+pub(crate) fn collect(which: Which) {
     if let Some(session) = &mut *lock(&SESSION) {
-        session.collect();
+        session.collect(which);
     }
 }
 
@@ -295,7 +306,7 @@ impl Recording {
         });
         let mut session = lock(&SESSION);
         let session = session.get_or_insert_with(Session::begin);
-        session.collect();
+        session.collect(Which::All);
         session.queues.push(Arc::downgrade(&queue));
         Recording {
             queue,
@@ -347,7 +358,7 @@ pub(crate) struct Part {
 impl Parts {
     /// Adds what a recording has. Returns how many events wait to be taken.
     pub(crate) fn add(&mut self, recording: &Recording) -> usize {
-        collect();
+        collect(Which::All);
         let rounds = std::mem::take(&mut *recording.rounds());
         self.add_rounds(rounds.iter().map(|round| &**round), recording.began)
     }

@@ -9,7 +9,7 @@
 //!
 //! More words may follow, as the kind says. A chunk begins with a moment, and so does an entry that comes late.
 //!
-//! Allowed in [`Chunks::write`]: loads and stores of this thread's chunk; once a chunk, a pop and a push of bounded queues.
+//! Allowed in [`Chunk::append`]: loads and stores of this thread's chunk; once a chunk, a pop and a push of bounded queues.
 //! Forbidden: locks, allocation, panics: it runs inside polls and wakes.
 //!
 //! 1. Only the thread that took a chunk from the empty ones MUST write to it, until it hands it in. Otherwise words of two
@@ -22,6 +22,7 @@
 
 use crate::primitive::{AtomicU32, AtomicU64, Ordering};
 use crossbeam_queue::ArrayQueue;
+use std::cell::Cell;
 use std::sync::OnceLock;
 
 /// Those of execution traces. Made for the first one and never given back: a thread may be writing.
@@ -62,13 +63,32 @@ pub(crate) const MOST_MORE: usize = 2;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ChunkNumber(pub(crate) u32);
 
-struct Chunk {
+/// Aligned, as two threads that write to one cache line take it from each other with each entry.
+#[repr(align(128))]
+pub(crate) struct Chunk {
     /// The kernel's id of the thread that writes.
     thread: AtomicU32,
     len: AtomicU32,
-    /// The time of the last entry. Of the writer alone.
+    /// The time of the last entry; 0 for an empty chunk. Of the writer alone.
     last: AtomicU64,
-    words: Box<[AtomicU64]>,
+    words: Box<[AtomicU64; WORDS]>,
+}
+
+/// A thread's chunk, for the thread itself. Its number, for the reader, is where others find it.
+#[derive(Default)]
+pub(crate) struct Writer<'c>(Cell<Option<&'c Chunk>>);
+
+impl<'c> Writer<'c> {
+    /// Without a chunk.
+    pub(crate) const fn new() -> Self {
+        Writer(Cell::new(None))
+    }
+
+    /// The chunk, if there is one.
+    #[inline(always)]
+    pub(crate) fn chunk(&self) -> Option<&'c Chunk> {
+        self.0.get()
+    }
 }
 
 /// All chunks.
@@ -95,27 +115,18 @@ impl Chunks {
         self.chunks.get(index)?.get()
     }
 
-    /// Appends an entry with so many words beside the first to a thread's chunk `at`, or to a new one. Returns whether there
-    /// was room; the entry is lost otherwise.
-    #[inline]
-    pub(crate) fn write(
-        &self,
+    /// Appends an entry with so many words beside the first to a new chunk of a thread, and gives the reader the one before.
+    /// Returns whether there was one; the entry is lost otherwise.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn write_to_next<'c>(
+        &'c self,
+        writer: &Writer<'c>,
         at: &AtomicU32,
-        thread: impl Fn() -> u32,
+        thread: u32,
         entry: &Entry,
         more: usize,
     ) -> bool {
-        let number = ChunkNumber(at.load(Ordering::Relaxed));
-        if let Some(chunk) = self.chunk(number)
-            && chunk.append(entry, more)
-        {
-            return true;
-        }
-        self.write_to_next(at, thread(), entry, more)
-    }
-
-    #[cold]
-    fn write_to_next(&self, at: &AtomicU32, thread: u32, entry: &Entry, more: usize) -> bool {
         let Some(next) = self.empty.pop() else {
             return false;
         };
@@ -123,14 +134,16 @@ impl Chunks {
             return false;
         };
         chunk.thread.store(thread, Ordering::Relaxed);
-        self.hand_in(at);
+        self.hand_in(writer, at);
         // Release: a reader that finds the chunk here finds its thread.
         at.store(next.0, Ordering::Release);
+        writer.0.set(Some(chunk));
         chunk.append(entry, more)
     }
 
     /// Gives a thread's chunk to the reader.
-    pub(crate) fn hand_in(&self, at: &AtomicU32) {
+    pub(crate) fn hand_in(&self, writer: &Writer<'_>, at: &AtomicU32) {
+        writer.0.set(None);
         let number = ChunkNumber(at.swap(0, Ordering::Relaxed));
         if number != ChunkNumber::default() {
             // There is room for all.
@@ -143,29 +156,16 @@ impl Chunks {
         self.full.pop()
     }
 
-    /// Hands on the words that a chunk has beyond what was read of it before. `more` tells how many words a kind has beside the
-    /// first. Returns whose chunk it is.
-    pub(crate) fn read(
-        &self,
-        number: ChunkNumber,
-        mark: &mut Mark,
-        more: impl Fn(u8) -> usize,
-        mut visit: impl FnMut(u64),
-    ) -> u32 {
+    /// The words that a chunk has beyond the first `read`, and whose chunk it is.
+    pub(crate) fn words(&self, number: ChunkNumber, read: usize) -> (u32, Box<[u64]>) {
         let Some(chunk) = self.chunk(number) else {
-            return 0;
+            return (0, Box::default());
         };
         // Acquire: pairs with the Release in `append`.
         let len = chunk.len.load(Ordering::Acquire) as usize;
-        let words = chunk.words.get(mark.read..len).unwrap_or_default().iter();
-        let words = words
-            .map(|word| word.load(Ordering::Relaxed))
-            .inspect(|word| visit(*word));
-        if let Some(last) = entries(words, mark.at, more).last() {
-            mark.at = last.at;
-        }
-        mark.read = len;
-        chunk.thread.load(Ordering::Relaxed)
+        let words = chunk.words.get(read..len).unwrap_or_default().iter();
+        let words = words.map(|word| word.load(Ordering::Relaxed)).collect();
+        (chunk.thread.load(Ordering::Relaxed), words)
     }
 
     /// Makes a chunk that was handed in an empty one.
@@ -184,11 +184,13 @@ impl Chunks {
             let Some(place) = self.chunks.get(index) else {
                 return;
             };
+            let words: Box<[AtomicU64]> = (0..WORDS).map(|_| AtomicU64::new(0)).collect();
+            let Ok(words) = words.try_into() else { return };
             place.get_or_init(|| Chunk {
                 thread: AtomicU32::new(0),
                 len: AtomicU32::new(0),
                 last: AtomicU64::new(0),
-                words: (0..WORDS).map(|_| AtomicU64::new(0)).collect(),
+                words,
             });
             self.made.store(index as u32 + 1, Ordering::Relaxed);
             let _ = self.empty.push(ChunkNumber(index as u32 + 1));
@@ -226,26 +228,29 @@ pub(crate) fn entries(
     })
 }
 
-/// How far a chunk was read.
+/// How far a chunk was read that its thread still writes to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Mark {
     /// Words.
-    read: usize,
+    pub(crate) read: usize,
     /// The time of the last entry.
-    at: u64,
+    pub(crate) at: u64,
 }
 
 impl Mark {
-    /// The time of the last entry.
-    pub(crate) fn at(&self) -> u64 {
-        self.at
+    /// After these words, too. `more` tells how many words a kind has beside the first.
+    pub(crate) fn pass(&mut self, words: &[u64], more: impl Fn(u8) -> usize) {
+        if let Some(last) = entries(words.iter().copied(), self.at, more).last() {
+            self.at = last.at;
+        }
+        self.read += words.len();
     }
 }
 
 impl Chunk {
-    /// Appends the entry, or nothing.
-    #[inline]
-    fn append(&self, entry: &Entry, more: usize) -> bool {
+    /// Appends an entry with so many words beside the first, or nothing. Returns whether there was room.
+    #[inline(always)]
+    pub(crate) fn append(&self, entry: &Entry, more: usize) -> bool {
         let len = self.len.load(Ordering::Relaxed) as usize;
         // With the moment before it.
         let Some(room) = self.words.get(len..len + 2 + more) else {
@@ -254,20 +259,22 @@ impl Chunk {
         let last = self.last.load(Ordering::Relaxed);
         // An entry that comes with an older time has the last one.
         let at = entry.at.max(last);
+        let delta = at - last;
         let mut room = room.iter();
-        let mut used = 0;
         let mut put = |word: u64| {
             if let Some(place) = room.next() {
                 place.store(word, Ordering::Relaxed);
-                used += 1;
             }
         };
-        let mut delta = at - last;
-        if len == 0 || delta >= 1 << DELTA {
+        let first = u64::from(entry.kind) << KIND_SHIFT | entry.payload & MOST_PAYLOAD;
+        let mut used = 1 + more;
+        if delta >> DELTA == 0 {
+            put(first | delta << PAYLOAD);
+        } else {
             put(at & ((1 << KIND_SHIFT) - 1));
-            delta = 0;
+            put(first);
+            used += 1;
         }
-        put(u64::from(entry.kind) << KIND_SHIFT | delta << PAYLOAD | entry.payload & MOST_PAYLOAD);
         entry.more.iter().take(more).for_each(|word| put(*word));
         self.last.store(at, Ordering::Relaxed);
         // Release: pairs with the Acquire in `read`.
@@ -297,6 +304,19 @@ mod tests {
         }
     }
 
+    fn write<'c>(
+        chunks: &'c Chunks,
+        writer: &Writer<'c>,
+        at: &AtomicU32,
+        thread: u32,
+        entry: &Entry,
+        more: usize,
+    ) -> bool {
+        let chunk = writer.chunk();
+        chunk.is_some_and(|chunk| chunk.append(entry, more))
+            || chunks.write_to_next(writer, at, thread, entry, more)
+    }
+
     fn more(kind: u8) -> usize {
         if kind == 1 { 2 } else { 0 }
     }
@@ -319,10 +339,10 @@ mod tests {
     ) {
         let mut take = |number: ChunkNumber| {
             let mark = marks.entry(number).or_default();
-            let (after, mut words) = (mark.at(), Vec::new());
-            let thread = chunks.read(number, mark, more, |word| words.push(word));
-            let read = super::entries(words.into_iter(), after, more);
+            let (thread, words) = chunks.words(number, mark.read);
+            let read = super::entries(words.iter().copied(), mark.at, more);
             entries.entry(thread).or_default().extend(read);
+            mark.pass(&words, more);
         };
         let mut full = Vec::new();
         while let Some(number) = chunks.next_full() {
@@ -342,10 +362,10 @@ mod tests {
     #[test]
     fn without_chunks_entries_are_lost() {
         let chunks = Chunks::new();
-        let at = AtomicU32::new(0);
-        assert!(!chunks.write(&at, || 1, &entry(7), 0));
+        let (at, writer) = (AtomicU32::new(0), Writer::new());
+        assert!(!write(&chunks, &writer, &at, 1, &entry(7), 0));
         chunks.stock();
-        assert!(chunks.write(&at, || 1, &entry(7), 0));
+        assert!(write(&chunks, &writer, &at, 1, &entry(7), 0));
     }
 
     #[test]
@@ -353,12 +373,13 @@ mod tests {
         let chunks = Chunks::new();
         chunks.stock();
         let at = [const { AtomicU32::new(0) }; 1];
+        let writer = Writer::new();
         let (mut marks, mut entries) = (HashMap::new(), HashMap::new());
         let mut expected = Vec::new();
         let mut last = 0;
         for number in 1..3 * WORDS as u64 {
             let mut entry = numbered(number);
-            assert!(chunks.write(&at[0], || 5, &entry, more(entry.kind)));
+            assert!(write(&chunks, &writer, &at[0], 5, &entry, more(entry.kind)));
             // Time does not go back inside a chunk.
             if expected.len().is_multiple_of(1000) {
                 read(&chunks, &mut marks, &at, &mut entries);
@@ -396,13 +417,15 @@ mod tests {
                 .map(|(writer, at)| {
                     let (chunks, lost) = (&chunks, &lost);
                     scope.spawn(move || {
+                        let own = Writer::new();
                         for number in 1..=EACH {
                             let entry = numbered(number);
-                            if !chunks.write(at, || writer as u32, &entry, more(entry.kind)) {
+                            let more = more(entry.kind);
+                            if !write(chunks, &own, at, writer as u32, &entry, more) {
                                 lost.fetch_add(1, Ordering::Relaxed);
                             }
                         }
-                        chunks.hand_in(at);
+                        chunks.hand_in(&own, at);
                     })
                 })
                 .collect();

@@ -169,7 +169,8 @@ impl FlightRecorder {
         self
     }
 
-    /// How many bytes of events are kept in memory, at most; what was left in the last tenth of a second is always kept.
+    /// How many bytes of events are kept in memory, at most; what was left in the last tenth of a second is always kept, and from 4 MiB
+    /// on the 64 KiB that a thread is writing to.
     pub fn max_bytes(mut self, bytes: usize) -> FlightRecorder {
         self.keep.bytes = bytes;
         self

@@ -1,6 +1,6 @@
 //! The threads that poll and wake tasks: a small number that fits into a record, and the name behind it.
 
-use crate::events::chunks::TRACE;
+use crate::events::chunks::{Entry, TRACE, Writer};
 use crate::primitive::{self, AtomicU32, AtomicU64, Ordering};
 use crate::sys::thread;
 use std::cell::Cell;
@@ -40,7 +40,10 @@ pub(crate) enum Role {
 }
 
 /// What a thread tells others about itself, in memory that outlives it (slots are reused).
+///
+/// Aligned, as every poll writes to it: two threads in one cache line take that from each other.
 #[derive(Debug, Default)]
+#[repr(align(128))]
 pub(crate) struct Slot {
     number: AtomicU32,
     /// The task that a hook said is being polled here and that no wrapper claimed; 0 for none.
@@ -117,7 +120,7 @@ impl Drop for Own {
         SLOT.with(|cell| cell.set(Some(&UNLISTED)));
         let Some(slot) = self.0.get() else { return };
         if let Some(chunks) = TRACE.get() {
-            chunks.hand_in(&slot.trace_chunk);
+            WRITER.with(|writer| chunks.hand_in(writer, &slot.trace_chunk));
         }
         slot.foreign.store(0, Ordering::Relaxed);
         slot.runtime.store(0, Ordering::Relaxed);
@@ -137,6 +140,30 @@ thread_local! {
     /// Without a destructor: one load on the hot path.
     static SLOT: Cell<Option<&'static Slot>> = const { Cell::new(None) };
     static OWN: Own = const { Own(Cell::new(None)) };
+    /// Where this thread writes what a trace is told, without a destructor, too.
+    static WRITER: Writer<'static> = const { Writer::new() };
+}
+
+/// Appends an entry of a trace with so many words beside the first to this thread's chunk. Returns whether there was room.
+#[inline(always)]
+pub(crate) fn append(slot: &Slot, entry: &Entry, more: usize) -> bool {
+    // Not inside of `with`: the closure would be a function of its own.
+    let chunk = WRITER.with(Writer::chunk);
+    chunk.is_some_and(|chunk| chunk.append(entry, more)) || append_to_next(slot, entry, more)
+}
+
+#[cold]
+#[inline(never)]
+fn append_to_next(slot: &Slot, entry: &Entry, more: usize) -> bool {
+    // Of all threads that are not listed there is one slot.
+    let chunks = TRACE
+        .get()
+        .filter(|_| slot.number() != ThreadNumber::default());
+    chunks.is_some_and(|chunks| {
+        WRITER.with(|writer| {
+            chunks.write_to_next(writer, &slot.trace_chunk, thread::id(), entry, more)
+        })
+    })
 }
 
 /// This thread's slot. The first call of a thread puts it on the list.

@@ -119,10 +119,14 @@ fn start(
     if poll_flags.needs_preparing() {
         prepare(record, slot, context);
     }
+    if demand::any_but_a_trace() {
+        note_last(record, slot);
+    }
+    let began = begin(record, slot, poll_flags);
     Start {
-        began: match demand::any() {
-            true => note_last(record, slot, poll_flags),
-            false => begin(record, slot, poll_flags),
+        began: match Demand::Trace.is_on() {
+            true => trace::poll_begin(record, slot, began),
+            false => began,
         },
         generation: record.generation(poll, poll_flags),
     }
@@ -174,11 +178,10 @@ fn new_record(
     Some(record)
 }
 
-/// The poll before this one is over, and so is the wait between them, or a part of it that is counted here. Returns when the
-/// poll that is about to begin does.
+/// The poll before this one is over, and so is the wait between them, or a part of it that is counted here.
 #[cold]
 #[inline(never)]
-fn note_last(record: &RecordRef, slot: &'static Slot, poll_flags: PollFlags) -> Ticks {
+fn note_last(record: &RecordRef, slot: &'static Slot) {
     if demand::any_times() {
         timing::note_poll(record, slot);
     }
@@ -187,11 +190,6 @@ fn note_last(record: &RecordRef, slot: &'static Slot, poll_flags: PollFlags) -> 
         && let Some(weight) = demand::sample_wait(wait.began, wait.ended)
     {
         add_wait(record, &wait, weight);
-    }
-    let began = begin(record, slot, poll_flags);
-    match Demand::Trace.is_on() {
-        true => trace::poll_begin(record, slot),
-        false => began,
     }
 }
 

@@ -21,7 +21,6 @@ use crate::registry::slab::RecordRef;
 use crate::registry::task::{GENERATIONS, Kind, Record, Spawn, TOLD_AT_ITS_END, View};
 use crate::registry::threads::{self, Slot};
 use crate::stack::raw::WaitSet;
-use crate::sys::thread;
 
 pub(crate) use said::{Said, Text};
 pub(super) use said::{log, said};
@@ -29,6 +28,7 @@ pub(super) use said::{log, said};
 /// Ticks of the CPU's counter of x86_64 are a third of a nanosecond: 32 of them are a unit of 10 ns, and 0.7 ms fit beside an
 /// entry. Other counters are slower.
 const UNIT_SHIFT: u32 = if cfg!(target_arch = "x86_64") { 5 } else { 0 };
+const UNIT: Ticks = 1 << UNIT_SHIFT;
 
 /// A task's record as a name, with room beside it.
 const RECORD_SHIFT: u32 = GENERATIONS.trailing_zeros();
@@ -101,17 +101,28 @@ impl Code {
 /// Entries that found no room.
 static LOST: AtomicU64 = AtomicU64::new(0);
 
+#[inline(always)]
 fn write(slot: &Slot, at: Ticks, code: Code, payload: u64, more: [u64; MOST_MORE]) {
-    let Some(chunks) = TRACE.get() else { return };
+    append(slot, at, code, payload, more, code.more());
+}
+
+/// The same, of a code that has so many words more.
+#[inline(always)]
+fn append(slot: &Slot, at: Ticks, code: Code, payload: u64, more: [u64; MOST_MORE], words: usize) {
     let entry = Entry {
         at: at >> UNIT_SHIFT,
         kind: code as u8,
         payload,
         more,
     };
-    if !chunks.write(&slot.trace_chunk, thread::id, &entry, code.more()) {
-        LOST.fetch_add(1, Ordering::Relaxed);
+    if !threads::append(slot, &entry, words) {
+        count_lost();
     }
+}
+
+#[cold]
+fn count_lost() {
+    LOST.fetch_add(1, Ordering::Relaxed);
 }
 
 fn name(record: &Record) -> u64 {
@@ -124,23 +135,38 @@ fn pointer<T>(to: Option<&'static T>) -> u64 {
     })
 }
 
-/// A poll is about to begin. Returns its begin, marked if its end has to be told, too.
-pub(super) fn poll_begin(record: &Record, slot: &Slot) -> Ticks {
-    let now = clock::ticks();
-    slot.now.store(now, Ordering::Relaxed);
+/// A poll is about to begin, at that time. Returns it, marked if the poll's end has to be told, too.
+#[inline(always)]
+pub(super) fn poll_begin(record: &Record, slot: &Slot, began: Ticks) -> Ticks {
     // A future wrapped by hand is a part of its task.
     if record.kind() == Kind::Nested {
-        return now;
+        return began;
     }
+    // After what made the task ready, whichever thread did that: an order by time has the wake first.
+    let began = match cfg!(tokio_unstable) {
+        true => began.max(record.ready_at() + UNIT),
+        // Without hooks the thread may have polled a foreign task meanwhile.
+        false => clock::ticks(),
+    };
     let inside = if waker::is_polling() { INSIDE } else { 0 };
     match record.poll() {
-        0 => {
-            let more = [record.id(), 0];
-            write(slot, now, Code::FirstPollBegin, name(record) | inside, more);
-        }
-        _ => write(slot, now, Code::PollBegin, name(record) | inside, [0; 2]),
+        0 => first_poll_begin(record, slot, began, inside),
+        _ => write(slot, began, Code::PollBegin, name(record) | inside, [0; 2]),
     }
-    now | TOLD_AT_ITS_END
+    began | TOLD_AT_ITS_END
+}
+
+#[cold]
+#[inline(never)]
+fn first_poll_begin(record: &Record, slot: &Slot, began: Ticks, inside: u64) {
+    let more = [record.id(), 0];
+    write(
+        slot,
+        began,
+        Code::FirstPollBegin,
+        name(record) | inside,
+        more,
+    );
 }
 
 /// The closure of a blocking task begins. Returns its begin, as [`poll_begin`] does.
@@ -161,23 +187,19 @@ pub(super) fn closure_begin(record: &Record, slot: &Slot, now: Ticks) -> Ticks {
 }
 
 /// A poll that was told to begin is over, and the record does not say so yet.
+#[inline(always)]
 pub(super) fn poll_end(record: &Record, slot: &Slot, now: Ticks) {
-    let waits = pointer(record.waits_of_this_poll());
-    let (code, payload) = if record.is_closed() || std::thread::panicking() {
-        (Code::PollEnds, 0)
-    } else if record.kind() == Kind::Blocking {
-        // It is closed when it returns.
-        (Code::PollEnds, 0)
-    } else if record.is_woken() {
-        (Code::PollYields, waits)
-    } else {
-        (Code::PollWaits, waits)
+    // A closure is closed when it returns.
+    let is_over = record.is_closed() || std::thread::panicking() || record.kind() == Kind::Blocking;
+    let (code, waits) = match record.is_woken() {
+        _ if is_over => (Code::PollEnds, None),
+        true => (Code::PollYields, record.waits_of_this_poll()),
+        false => (Code::PollWaits, record.waits_of_this_poll()),
     };
-    write(slot, now, code, payload, [0; 2]);
+    append(slot, now, code, pointer(waits), [0; 2], 0);
 }
 
 /// A task that waits is woken. Returns when.
-#[cold]
 pub(super) fn wake(record: &Record, slot: &Slot) -> Ticks {
     let now = clock::ticks();
     if Demand::Trace.is_on() && record.kind() != Kind::Nested {

@@ -19,7 +19,9 @@ use crate::primitive::Ordering;
 #[cfg(feature = "sync")]
 use crate::registry::locks::Who;
 use crate::registry::slab::RecordRef;
-use crate::registry::task::{GENERATIONS, Kind, PollNumber, Record, TOLD_AT_ITS_END, Waking};
+use crate::registry::task::{
+    GENERATIONS, Kind, PollNumber, Record, TOLD_AT_ITS_END, Waking, WokenPhase,
+};
 use crate::registry::threads::{self, Slot};
 use crate::stack::anchor::{Anchor, here};
 use crate::stack::own::OwnStack;
@@ -462,8 +464,25 @@ fn note_wake(own: &OwnStack, record: &Record, data: *const (), consumed: bool) {
         let at = poll.slot.now.load(Ordering::Relaxed);
         record.note_first_wake(phase, consumed, at, by, false);
     } else {
-        note_wake_elsewhere(record, Some(poll), consumed);
+        note_wake_closely(record, phase, poll, consumed, by);
     }
+}
+
+/// A wake inside a poll, of a task that waits: something asks when it comes, or a closure does it.
+#[cold]
+#[inline(never)]
+fn note_wake_closely(
+    record: &Record,
+    phase: WokenPhase,
+    poll: &PollFrame,
+    consumed: bool,
+    by: Waking,
+) {
+    if poll.record().kind() == Kind::Blocking {
+        return note_wake_elsewhere(record, Some(poll), consumed);
+    }
+    let at = trace::wake(record, poll.slot);
+    record.note_first_wake(phase, consumed, at, by, false);
 }
 
 /// A wake that comes from no poll, or of which more is to be noted.

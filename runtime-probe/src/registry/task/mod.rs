@@ -47,7 +47,7 @@ use std::panic::Location;
 #[cfg(feature = "rt")]
 pub(crate) use view::TokioTask;
 pub(crate) use view::View;
-pub(crate) use waking::{EndedWait, GENERATIONS, Waking};
+pub(crate) use waking::{EndedWait, GENERATIONS, Waking, WokenPhase};
 
 /// What kind of task it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
