@@ -68,7 +68,7 @@ pub trait TraceFormat {
     /// A worker. The first one has the first number.
     fn worker(&mut self, thread: u64);
 
-    /// A thread has ended.
+    /// A thread has ended; ignored outside of a generation.
     fn thread_ended(&mut self, thread: u64);
 
     /// Begins a generation; ends the one before, if it has not ended.

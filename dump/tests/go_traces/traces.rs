@@ -190,6 +190,62 @@ fn many_tasks_are_a_number_for_perfetto() {
     );
 }
 
+/// What is told between two generations, by both writers: a message belongs to the next one, and a row is ignored.
+#[test]
+fn between_generations_there_are_messages_and_no_rows() {
+    fn write(trace: &mut dyn TraceFormat) {
+        let name = trace.stack(&[frame("app::task")]);
+        let category = trace.text("category");
+        trace.begin_generation(1).unwrap();
+        trace.end_generation().unwrap();
+        let between = trace.message("told between generations");
+        let row = |task, at_ns, event| Row {
+            at_ns,
+            thread: task,
+            event,
+        };
+        let spawn = |task| Event::Spawn {
+            task,
+            name,
+            by: name,
+        };
+        let unseen = trace.stack(&[frame("app::unseen")]);
+        let event = Event::Spawn {
+            task: 9,
+            name: unseen,
+            by: unseen,
+        };
+        trace.row(&row(1, 5, event));
+        trace.thread_ended(1);
+        trace.begin_generation(10).unwrap();
+        trace.row(&row(1, 11, spawn(1)));
+        trace.row(&row(1, 12, Event::PollBegin { task: 1 }));
+        let what = UserWhat::Log {
+            category,
+            message: between,
+        };
+        let event = Event::User(UserEvent {
+            user_task: 0,
+            stack: name,
+            what,
+        });
+        trace.row(&row(1, 13, event));
+        trace.end_generation().unwrap();
+    }
+    let mut perfetto = PerfettoWriter::new(Vec::new(), 7, "app");
+    write(&mut perfetto);
+    let mut go = TraceWriter::new(Vec::new()).unwrap();
+    write(&mut go);
+    let perfetto = perfetto.into_inner();
+    // A task would have its track.
+    assert!(!String::from_utf8_lossy(&perfetto).contains("app::unseen"));
+    for trace in [perfetto, go.into_inner()] {
+        let text = String::from_utf8_lossy(&trace);
+        assert!(text.contains("told between generations"));
+        assert!(text.contains("app::task"));
+    }
+}
+
 #[test]
 fn whatever_happens_is_a_trace() {
     let Some(go) = Go::find("traces_arbitrary") else {

@@ -116,6 +116,8 @@ struct Trace<'w> {
     /// By thread: the polls under way, the innermost last.
     polls: HashMap<u64, Vec<Polled>>,
     threads: BTreeSet<u32>,
+    /// Those that had ended when the last generation was written.
+    ended: BTreeSet<u32>,
     /// Until the first generation has begun.
     start: Option<Start>,
     user: User,
@@ -145,6 +147,7 @@ impl<'w> Trace<'w> {
             tasks: HashMap::new(),
             polls: HashMap::new(),
             threads: BTreeSet::new(),
+            ended: BTreeSet::new(),
             start: Some(start),
             user,
         }
@@ -154,7 +157,7 @@ impl<'w> Trace<'w> {
     fn write_generation(&mut self, part: &Part) -> io::Result<()> {
         let scale = Scale::now();
         let ids = ids::of_spawns(&part.happened);
-        self.follow_threads();
+        self.follow_workers();
         let first = match self.start.take() {
             Some(start) => self.begin(start, &part.happened, &ids, &scale)?,
             None => {
@@ -174,7 +177,7 @@ impl<'w> Trace<'w> {
             }
             if at % 8192 == 0 {
                 // The threads go on meanwhile.
-                trace::collect();
+                trace::collect(trace::Which::Full);
             }
             self.happened(happened, *id, &scale);
         }
@@ -184,6 +187,7 @@ impl<'w> Trace<'w> {
             let text = format!("{} events were lost: no buffer was empty", part.lost);
             self.remark(&text, part.until, &scale);
         }
+        self.follow_ends();
         self.writer.end_generation()
     }
 
@@ -260,16 +264,22 @@ impl<'w> Trace<'w> {
         Ok(first)
     }
 
-    /// Workers have the first procs, in the order of their numbers; the proc of a thread that has ended is another one's.
-    fn follow_threads(&mut self) {
+    /// Workers have the first procs, in the order of their numbers.
+    fn follow_workers(&mut self) {
         for worker in trace::workers() {
             self.writer.worker(worker.into());
         }
+    }
+
+    /// The proc of a thread that has ended is another one's, from the generation on that comes after its last events: what it
+    /// did last may be younger than this one.
+    fn follow_ends(&mut self) {
         let alive = trace::thread_ids();
-        for ended in self.threads.difference(&alive) {
+        for ended in std::mem::take(&mut self.ended).difference(&alive) {
             self.polls.remove(&(*ended).into());
             self.writer.thread_ended((*ended).into());
         }
+        self.ended = self.threads.difference(&alive).copied().collect();
         self.threads = alive;
     }
 

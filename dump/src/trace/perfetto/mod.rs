@@ -63,13 +63,17 @@ pub struct PerfettoWriter<W> {
     /// By reason: the name of the state.
     waits: HashMap<TextNumber, TextNumber>,
     last: u64,
+    /// A generation has begun, at any time.
     has_begun: bool,
+    /// A generation is under way.
+    is_open: bool,
     flows: u64,
 }
 
 #[derive(Debug)]
 struct Task {
-    name: StackNumber,
+    /// Of its slices; `None` without a stack.
+    title: Option<TextNumber>,
     track: Option<u64>,
     state: State,
     /// It was woken in its poll.
@@ -105,6 +109,7 @@ impl<W: Write> PerfettoWriter<W> {
             waits: HashMap::new(),
             last: 0,
             has_begun: false,
+            is_open: false,
             flows: 0,
         };
         let first = TracePacket {
@@ -218,11 +223,10 @@ impl<W: Write> PerfettoWriter<W> {
 
     /// Makes a task known.
     fn add(&mut self, id: u64, name: StackNumber, state: State) {
-        let title = self.tables.root_of(name).unwrap_or_default();
-        let text = self.tables.text_of(title).map_or("", |(_, text)| text);
-        let track = self.tracks.task(id, text);
+        let title = self.tables.root_of(name);
+        let track = self.tracks.task(id, text_of(title, &self.tables));
         let task = Task {
-            name,
+            title,
             track,
             state,
             is_woken: false,
@@ -231,14 +235,13 @@ impl<W: Write> PerfettoWriter<W> {
         self.tasks.insert(id, task);
         match track {
             Some(track) => self.show(track, state),
-            None => self.count(name, 1),
+            None => self.count(title, 1),
         }
     }
 
     /// One more, or one less, of the tasks of a name that have no track.
-    fn count(&mut self, name: StackNumber, more: i64) {
-        let title = self.tables.root_of(name).unwrap_or_default();
-        let Some((number, text)) = self.tables.text_of(title) else {
+    fn count(&mut self, title: Option<TextNumber>, more: i64) {
+        let Some((number, text)) = title.and_then(|title| self.tables.text_of(title)) else {
             return;
         };
         let (track, value) = self.tracks.count(number, text, more);
@@ -256,7 +259,7 @@ impl<W: Write> PerfettoWriter<W> {
         };
         match task.track {
             Some(track) => self.end(track),
-            None => self.count(task.name, -1),
+            None => self.count(task.title, -1),
         }
     }
 
@@ -271,8 +274,7 @@ impl<W: Write> PerfettoWriter<W> {
         let Some(task) = self.tasks.get_mut(&id) else {
             return;
         };
-        let (name, flow) = (task.name, task.flow.take());
-        let title = self.tables.root_of(name);
+        let (title, flow) = (task.title, task.flow.take());
         let title = title.unwrap_or_else(|| self.tables.text("a task"));
         let track = self.tracks.thread(thread);
         let event = TrackEvent {
@@ -327,7 +329,7 @@ impl<W: Write> PerfettoWriter<W> {
         let Some(task) = self.tasks.get(&id) else {
             return;
         };
-        let (name, state, is_first) = (task.name, task.state, task.flow.is_none());
+        let (title, state, is_first) = (task.title, task.state, task.flow.is_none());
         if state == State::Ready || !is_first {
             return;
         }
@@ -335,8 +337,7 @@ impl<W: Write> PerfettoWriter<W> {
         let flow = self.flows;
         let track = self.tracks.thread(thread);
         let text = self.tables.text("wakes");
-        let title = self.tables.root_of(name).unwrap_or_default();
-        let title = self.tables.text_of(title).map_or("", |(_, text)| text);
+        let title = text_of(title, &self.tables);
         let event = TrackEvent {
             flow_ids: vec![flow],
             debug_annotations: vec![number("task", id), string("name", title)],
@@ -473,6 +474,9 @@ impl<W: Write> TraceFormat for PerfettoWriter<W> {
     }
 
     fn thread_ended(&mut self, thread: u64) {
+        if !self.is_open {
+            return;
+        }
         self.end_polls(thread);
         self.end_regions(Owner::Thread(thread));
         self.threads.remove(&thread);
@@ -481,12 +485,13 @@ impl<W: Write> TraceFormat for PerfettoWriter<W> {
     fn begin_generation(&mut self, at_ns: u64) -> io::Result<()> {
         self.end_generation()?;
         self.has_begun = true;
+        self.is_open = true;
         self.last = self.last.max(at_ns);
         Ok(())
     }
 
     fn row(&mut self, row: &Row) {
-        if !self.has_begun {
+        if !self.is_open {
             return;
         }
         self.last = self.last.max(row.at_ns);
@@ -538,10 +543,19 @@ impl<W: Write> TraceFormat for PerfettoWriter<W> {
     }
 
     fn end_generation(&mut self) -> io::Result<()> {
+        // What comes between two generations belongs to the next one.
+        if !std::mem::take(&mut self.is_open) {
+            return Ok(());
+        }
         self.tables.forget_messages();
         self.out.write_all(&std::mem::take(&mut self.pending))?;
         self.out.flush()
     }
+}
+
+fn text_of(title: Option<TextNumber>, tables: &Tables) -> &str {
+    let text = title.and_then(|title| tables.text_of(title));
+    text.map_or("", |(_, text)| text)
 }
 
 fn number(name: &str, value: u64) -> DebugAnnotation {
