@@ -22,7 +22,7 @@ pub(crate) fn command() -> Command {
     let command = Command::new("top")
         .about("The tasks that are polled the longest and the most often, or the sites that spawn them; drawn in place, q quits")
         .after_help(
-            "BUSY is time inside polls: CPU time, unless a poll blocks its thread. Keys: q quits, t changes between tasks and sites, \
+            "BUSY is time inside polls: CPU time, unless a poll blocks its thread; the head has its sum, 100% a core, beside the CPU time of the process. Keys: q quits, t changes between tasks and sites, \
              s changes the order. Without a terminal it prints a table and ends. Tasks that ended within an interval count at their site only.",
         );
     with_source(command)

@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 /// A dump.
 pub(super) struct Look {
     at: Instant,
+    /// CPU time of the process so far, where the server tells it.
+    cpu_seconds: Option<f64>,
     tasks: HashMap<u64, Task>,
 }
 
@@ -31,17 +33,37 @@ struct Task {
 pub(super) fn look(source: &Source) -> Result<Look, Refusal> {
     let document = json(source, "goroutine?format=json", Duration::ZERO)?;
     let at = Instant::now();
+    let cpu_seconds = source
+        .bytes("/metrics", Duration::ZERO)
+        .ok()
+        .and_then(|metrics| cpu_seconds(&String::from_utf8_lossy(&metrics)));
     let tasks = document["goroutines"]
         .as_array()
         .map(Vec::as_slice)
         .unwrap_or_default();
     Ok(Look {
         at,
+        cpu_seconds,
         tasks: tasks
             .iter()
             .filter_map(|task| Some((task["id"].as_u64()?, read(task))))
             .collect(),
     })
+}
+
+/// The CPU time of the process, from OpenMetrics.
+fn cpu_seconds(metrics: &str) -> Option<f64> {
+    let line = |line: &str| {
+        line.strip_prefix("process_cpu_seconds_total ")
+            .map(str::to_owned)
+    };
+    metrics
+        .lines()
+        .find_map(line)?
+        .split(' ')
+        .next()?
+        .parse()
+        .ok()
 }
 
 fn read(task: &Value) -> Task {
@@ -92,12 +114,14 @@ pub(super) fn view(before: &Look, now: &Look, order: Order) -> View {
     let seconds = now.at.duration_since(before.at).as_secs_f64().max(1e-3);
     let mut states: BTreeMap<&str, usize> = BTreeMap::new();
     let mut rows = Vec::new();
+    let mut busy = 0;
     for (id, task) in &now.tasks {
         *states.entry(&task.state).or_default() += 1;
         let (polls, busy_ns) = before
             .tasks
             .get(id)
             .map_or((0, 0), |before| (before.polls, before.busy_ns));
+        busy += task.busy_ns.saturating_sub(busy_ns);
         // What ended and began anew under a number is not told apart from it; then nothing is negative.
         rows.push((
             *id,
@@ -136,11 +160,17 @@ pub(super) fn view(before: &Look, now: &Look, order: Order) -> View {
         .into_iter()
         .map(|(state, count)| format!("{count} {state}"))
         .collect();
+    let percent = |share: f64| format!("{:.1}%", share / seconds * 100.0);
+    let cpu = now.cpu_seconds.zip(before.cpu_seconds);
+    let cpu = cpu.map_or(String::new(), |(now, before)| {
+        format!(", CPU of the process {}", percent((now - before).max(0.0)))
+    });
     View {
         head: format!(
-            "{} tasks: {}; {seconds:.1}s",
+            "{} tasks: {}; {seconds:.1}s, busy in all {}{cpu}",
             now.tasks.len(),
-            states.join(", ")
+            states.join(", "),
+            percent(busy as f64 / 1e9)
         ),
         table,
     }
@@ -156,11 +186,23 @@ mod tests {
         let task = |polls: u64, busy: u64| json!({ "name": null, "state": "waiting", "reason": "sleep", "wait_ns": 5, "polls": polls, "busy_ns": busy, "frames": [] });
         Look {
             at,
+            cpu_seconds: Some(polls_of_all(tasks) as f64 / 10.0),
             tasks: tasks
                 .iter()
                 .map(|(id, polls, busy)| (*id, read(&task(*polls, *busy))))
                 .collect(),
         }
+    }
+
+    fn polls_of_all(tasks: &[(u64, u64, u64)]) -> u64 {
+        tasks.iter().map(|(_, polls, _)| polls).sum()
+    }
+
+    #[test]
+    fn the_time_of_the_process_is_found() {
+        let metrics = "# TYPE process_cpu_seconds counter\nprocess_cpu_seconds_total 1.25\n# EOF\n";
+        assert_eq!(cpu_seconds(metrics), Some(1.25));
+        assert_eq!(cpu_seconds("# EOF\n"), None);
     }
 
     #[test]
@@ -172,7 +214,9 @@ mod tests {
             &[(1, 12, 1_000_000_000), (2, 9, 500_000_000), (3, 1, 0)],
         );
         let view = view(&before, &now, Order::Busy);
-        assert_eq!(view.head, "3 tasks: 3 waiting; 2.0s");
+        // 22 polls after 15, a tenth of a second each.
+        let head = "3 tasks: 3 waiting; 2.0s, busy in all 25.0%, CPU of the process 35.0%";
+        assert_eq!(view.head, head);
         let text = view.table.text(Style::NONE, None);
         let rows: Vec<Vec<&str>> = text
             .lines()
