@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Command, Output};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use runtime_probe::pprof::{self, Server};
@@ -435,6 +435,9 @@ fn what_is_polled_is_at_the_top() {
     SERVICE._runtime.spawn(ticking());
     let tasks = text(&ask(&["top", &open, "--every", "500ms", "--sort", "polls"]));
     assert!(!tasks.contains('\x1b'), "{tasks}");
+    let head = tasks.lines().next().expect("a head");
+    assert!(head.contains(", busy in all "), "{tasks}");
+    assert!(head.contains("%, CPU of the process "), "{tasks}");
     let first = tasks.lines().nth(2).expect("a row");
     assert!(first.contains("ask::ticking"), "{tasks}");
     let rate: f64 = first.split_whitespace().nth(1).unwrap().parse().unwrap();
@@ -466,6 +469,7 @@ fn what_is_polled_is_at_the_top() {
 
 #[test]
 fn a_bundle_has_all_and_no_secret() {
+    let _alone = alone();
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     let bundle = folder.join("bundle.tar.zst");
     let bundle = bundle.to_str().unwrap();
@@ -516,8 +520,71 @@ fn a_bundle_has_all_and_no_secret() {
     assert!(refused(&["open", &file("no.tar.zst", b"no bundle")]).contains("it is no bundle"));
 }
 
+/// A process takes one trace and one CPU profile at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits for another task, and uses the CPU. A sleep is no wait for the block profile.
+async fn labelled() {
+    loop {
+        let other = spawn(time::sleep(Duration::from_millis(1)));
+        other.await.unwrap();
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_millis(2) {}
+    }
+}
+
+#[test]
+fn a_bundle_is_without_labels_if_that_is_asked() {
+    let _alone = alone();
+    const TENANT: &str = "acme-and-sons";
+    let open = SERVICE.open.to_string();
+    let future = pprof::labels(["tenant", TENANT], labelled());
+    let task = SERVICE._runtime.spawn(future);
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    // The files that have the label.
+    let with_it = |name: &str, arguments: &[&str]| {
+        let bundle = folder.join(format!("{name}.tar.zst"));
+        let bundle = bundle.to_str().unwrap();
+        let mut all = vec!["record", &open, "-o", bundle, "--for", "2s"];
+        all.extend(arguments);
+        text(&ask(&all));
+        let into = folder.join(name);
+        text(&ask(&["open", bundle, "--into", into.to_str().unwrap()]));
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(&into).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            let bytes = std::fs::read(&path).unwrap();
+            let text = match name.ends_with(".pb.gz") {
+                true => {
+                    let profile = runtime_dump::proto::Profile::decode(&bytes).unwrap();
+                    assert!(!profile.sample.is_empty() || name != "cpu.pb.gz");
+                    profile.string_table.join("\n")
+                }
+                false => String::from_utf8_lossy(&bytes).into_owned(),
+            };
+            if text.contains(TENANT) {
+                files.push(name);
+            }
+        }
+        files.sort();
+        files
+    };
+    let kept = with_it("labelled", &[]);
+    for name in ["after.txt", "before.txt", "block.pb.gz", "cpu.pb.gz"] {
+        assert!(kept.iter().any(|file| file == name), "{name}: {kept:?}");
+    }
+    let left = with_it("redacted", &["--without-labels"]);
+    assert!(left.is_empty(), "{left:?}");
+    task.abort();
+}
+
 #[test]
 fn traces_and_flame_graphs_are_files() {
+    let _alone = alone();
     let open = SERVICE.open.to_string();
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     let trace = folder.join("t.out");

@@ -1,8 +1,10 @@
 //! `record` and `open`: all that a colleague needs of a service in one file.
 //!
-//! * [`bundle`]: the file, a tar that zstd compressed.
+//! * [`bundle`]: the file, a tar that zstd compressed;
+//! * [`redact`]: what is left of its files without labels.
 
 mod bundle;
+mod redact;
 
 use crate::own_frame::{call, own_frame};
 use crate::refusal::{Refusal, said};
@@ -12,7 +14,7 @@ use crate::show::style::printable;
 use crate::source::Source;
 use crate::source::arguments::{output, source, with_source};
 use bundle::{Entry, pack, unpack};
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use runtime_dump::parse::{Parsed, duration_ns, parse, rfc3339};
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -45,7 +47,7 @@ const LONGEST_TRACE: u64 = 5;
 
 pub(crate) fn record_command() -> Command {
     let command = Command::new("record").about("Records a service into one file: dumps before and after, profiles and a trace of the time between, threads and locks").after_help(
-        "The token is not in the file, and not in the command line of the service that is. Names and labels of tasks are: look at it before it goes to others.",
+        "The token is not in the file, and not in the command line of the service that is. Names and labels of tasks are, and what the program says to a trace: look at it before it goes to others. --without-labels leaves the labels out of all files.",
     );
     with_source(command)
         .arg(output("The file to write, a .tar.zst").required(true))
@@ -61,6 +63,12 @@ pub(crate) fn record_command() -> Command {
                         .ok_or("a time from 1s to 1h")
                 })
                 .help("For how long; the trace is of the first 5 s"),
+        )
+        .arg(
+            Arg::new("without-labels")
+                .long("without-labels")
+                .action(ArgAction::SetTrue)
+                .help("Leaves out labels: of tasks and threads in dumps, and all of samples in profiles"),
         )
 }
 
@@ -117,7 +125,13 @@ fn record(matches: &ArgMatches) -> Result<String, Refusal> {
 
     let mut entries = Vec::new();
     let mut missing = Vec::new();
+    let is_redacted = matches.get_flag("without-labels");
     for (name, answer) in answers {
+        let answer = match answer {
+            Ok(bytes) if is_redacted => redact::without_labels(name, bytes)
+                .map_err(|why| Refusal::new(format!("its labels cannot be left out: {why}"))),
+            answer => answer,
+        };
         match answer {
             Ok(bytes) => entries.push(Entry {
                 name: name.to_owned(),
@@ -130,6 +144,7 @@ fn record(matches: &ArgMatches) -> Result<String, Refusal> {
         "version": 1,
         "recorded": time,
         "seconds": seconds,
+        "labels": if is_redacted { "left out" } else { "kept" },
         "source": source.to_string(),
         "build_id": build_id(&entries),
         "missing": missing,
