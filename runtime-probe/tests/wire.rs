@@ -271,7 +271,7 @@ fn parameters_are_strict() {
         ("debug=1&debug=1", "the parameter \"debug\" is given twice"),
         (
             "debg=2",
-            "unknown parameter \"debg\" (known here: crate, debug, decode, format, frames, fresh, group, limit, match, minwait, \
+            "unknown parameter \"debg\" (known here: crate, debug, decode, format, frames, fresh, group, label, limit, match, minwait, \
              names, plain, seconds, slow, state)",
         ),
         (

@@ -17,9 +17,9 @@ use runtime_probe_http::refusal::Refusal;
 use runtime_probe_http::reply::{Body, Reply};
 use runtime_probe_http::request::Request;
 
-const PARAMETERS: [&str; 15] = [
-    "crate", "debug", "decode", "format", "frames", "fresh", "group", "limit", "match", "minwait",
-    "names", "plain", "seconds", "slow", "state",
+const PARAMETERS: [&str; 16] = [
+    "crate", "debug", "decode", "format", "frames", "fresh", "group", "label", "limit", "match",
+    "minwait", "names", "plain", "seconds", "slow", "state",
 ];
 
 /// Those of the page of leaks.
@@ -36,7 +36,7 @@ pub(super) const PAGE: Page = Page {
             its await points and who spawned it; plain=1 leaves out the lines that Go does not have, group=1 writes equal \
             tasks once. debug=3 is a profile with a sample per task, labelled with its id, state, wait and spawn site. \
             seconds=N returns a delta profile, format=folded and format=flamegraph the stacks of a flame graph, format=json an object per task. match=REGEX, \
-            state=LIST, minwait=10s and limit=N keep the tasks that one looks for; names=full shows generic arguments; \
+            state=LIST, label=KEY=VALUE, minwait=10s and limit=N keep the tasks that one looks for; names=full shows generic arguments; \
             decode=0 leaves out the stacks that foreign tasks have by their futures; \
             fresh=1 first wakes the tasks whose stacks leave open where they wait. Threads that run a task are asked for its \
             stack by a signal; slow=1s says of which polls the thread is told of.",
@@ -227,6 +227,11 @@ pub(super) fn selection(request: &Request) -> Result<Selection, Refusal> {
         selection
             .in_states(list)
             .map_err(|reason| invalid("state", &reason))?;
+    }
+    if let Some(label) = request.param("label")? {
+        selection
+            .labelled(label)
+            .map_err(|reason| invalid("label", reason))?;
     }
     selection.limit = match request.number("limit")? {
         Some(0) => return Err(invalid("limit", "must be a positive integer")),

@@ -398,12 +398,21 @@ impl Goroutines {
 
     fn select(&mut self) {
         let found = self.selection.finder().map(|finder| self.find(finder));
+        let labelled: Option<HashSet<u64>> = self.selection.is_by_label().then(|| {
+            let rows = self.tasks.rows.iter();
+            rows.filter(|row| self.selection.wants_labels(&self.labels(row)))
+                .map(|row| row.id)
+                .collect()
+        });
         self.tasks.rows.retain(|row| {
             let doing = &self.doings[row.stack_key as usize];
             let is_closure = self.tasks.stack_keys[row.stack_key as usize].kind == Kind::Blocking;
             !(is_closure && self.selection.without_closures)
                 && (self.selection.leaks != Leaks::Only || self.leaked.has(row.id))
                 && found.as_ref().is_none_or(|found| found.has(row))
+                && labelled
+                    .as_ref()
+                    .is_none_or(|labelled| labelled.contains(&row.id))
                 && self.selection.wants(doing, row.since_ns)
         });
     }

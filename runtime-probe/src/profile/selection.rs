@@ -28,6 +28,8 @@ pub(crate) struct Selection {
     min_wait_ns: u64,
     /// Empty: any.
     states: Vec<Wanted>,
+    /// A key, and its value if that matters, too.
+    label: Option<(String, Option<String>)>,
     /// The filters as the user gave them.
     words: Vec<String>,
     /// The most entries of a dump: tasks, or stacks where those are what it lists.
@@ -145,6 +147,37 @@ impl Selection {
         Ok(())
     }
 
+    /// Only tasks with the label `KEY=VALUE`, or with any value of `KEY`.
+    ///
+    /// # Errors
+    /// What it must be.
+    pub(crate) fn labelled(&mut self, text: &str) -> Result<(), &'static str> {
+        let (key, value) = match text.split_once('=') {
+            Some((key, value)) => (key, Some(value.to_owned())),
+            None => (text, None),
+        };
+        if key.is_empty() {
+            return Err("must be KEY or KEY=VALUE");
+        }
+        self.label = Some((key.to_owned(), value));
+        self.words.push(format!("label={}", text.escape_debug()));
+        Ok(())
+    }
+
+    /// Whether a task with these labels is wanted.
+    pub(crate) fn wants_labels(&self, labels: &[(&str, &str)]) -> bool {
+        self.label.as_ref().is_none_or(|(key, wanted)| {
+            labels.iter().any(|(known, value)| {
+                known == key && wanted.as_ref().is_none_or(|wanted| wanted == value)
+            })
+        })
+    }
+
+    /// Whether labels matter.
+    pub(crate) fn is_by_label(&self) -> bool {
+        self.label.is_some()
+    }
+
     /// The filters in words; `None` if all tasks are wanted.
     pub(crate) fn filters(&self) -> Option<String> {
         (!self.words.is_empty()).then(|| self.words.join(", "))
@@ -233,6 +266,29 @@ mod tests {
     fn states(list: &str) -> Result<Selection, String> {
         let mut selection = Selection::default();
         selection.in_states(list).map(|()| selection)
+    }
+
+    #[test]
+    fn a_label_is_a_key_or_a_key_and_its_value() {
+        let wants = |text: &str, labels: &[(&str, &str)]| {
+            let mut selection = Selection::default();
+            selection.labelled(text).unwrap();
+            selection.wants_labels(labels)
+        };
+        let labels = [("query", "a=b"), ("tenant", "acme")];
+        for (text, wanted) in [
+            ("tenant", true),
+            ("tenant=acme", true),
+            ("tenant=", false),
+            ("tenant=acm", false),
+            ("query=a=b", true),
+            ("acme", false),
+        ] {
+            assert_eq!(wants(text, &labels), wanted, "{text}");
+            assert!(!wants(text, &[]));
+        }
+        assert!(Selection::default().wants_labels(&[]));
+        assert!(Selection::default().labelled("=x").is_err());
     }
 
     #[test]

@@ -15,9 +15,9 @@ use runtime_probe_http::refusal::Refusal;
 use runtime_probe_http::reply::Reply;
 use runtime_probe_http::request::Request;
 
-const PARAMETERS: [&str; 11] = [
-    "crate", "decode", "group", "match", "minwait", "names", "page", "site", "sort", "stack",
-    "state",
+const PARAMETERS: [&str; 12] = [
+    "crate", "decode", "group", "label", "match", "minwait", "names", "page", "site", "sort",
+    "stack", "state",
 ];
 
 /// Entries of one page: some 100 KB with their stacks.
@@ -181,6 +181,7 @@ impl<'r> Query<'r> {
                         }
                     });
                 });
+                self.text_field(html, "label", "Label", "tenant=acme");
                 self.text_field(html, "minwait", "At least for", "10s");
                 self.text_field(html, "crate", "Frames of crates", "app,app_core");
                 for name in ["group", "sort", "stack", "site", "names", "decode"] {
@@ -442,9 +443,12 @@ pub(super) fn about(html: &mut Html, view: &TaskView<'_>, stands_for_others: boo
         if !view.labels.is_empty() {
             row("Labels", &|html| {
                 for (key, value) in &view.labels {
-                    html.tag("span")
+                    let label = format!("{key}={value}");
+                    html.tag("a")
                         .class("label")
-                        .text(format_args!("{key}={value}"));
+                        .attr("href", link("tasks", &[("label", &label)]))
+                        .attr("title", "All tasks with this label")
+                        .text(&label);
                     html.text(" ");
                 }
             });
