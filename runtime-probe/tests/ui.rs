@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use runtime_probe::pprof;
 use runtime_probe::runtime::{Builder, Runtime};
-use runtime_probe::sync::Mutex;
+use runtime_probe::sync::{Mutex, Notify};
 use runtime_probe::task;
 use std::sync::Arc;
 use support::client::{Answer, ask, get, send};
@@ -30,7 +31,7 @@ const PAGES: [&str; 11] = [
     "tasks?group=task&sort=since",
     "tasks?state=waiting&match=hostile",
     "tasks?crate=ui&minwait=1ms",
-    "tasks?match=&state=&minwait=&crate=",
+    "tasks?match=&state=&label=&minwait=&crate=",
     "timeline",
 ];
 
@@ -59,6 +60,21 @@ async fn ticks() {
     }
 }
 
+/// Holds its worker for 50 ms now and then, and wakes a task at the end.
+async fn burns(done: Arc<Notify>) {
+    loop {
+        runtime_probe::time::sleep(Duration::from_millis(200)).await;
+        std::thread::sleep(Duration::from_millis(50));
+        done.notify_one();
+    }
+}
+
+async fn follows(done: Arc<Notify>) {
+    loop {
+        done.notified().await;
+    }
+}
+
 fn application() -> &'static Application {
     static APPLICATION: OnceLock<Application> = OnceLock::new();
     APPLICATION.get_or_init(|| {
@@ -81,6 +97,9 @@ fn application() -> &'static Application {
         }
         // A task that is polled all the time.
         runtime.spawn(ticks());
+        let done = Arc::new(Notify::new());
+        runtime.spawn(burns(done.clone()));
+        runtime.spawn(follows(done));
         pprof::trace::FlightRecorder::new()
             .start()
             .unwrap()
@@ -252,6 +271,32 @@ fn a_wrong_request_gets_a_page_that_says_why() {
 }
 
 #[test]
+fn a_label_leads_to_the_tasks_that_have_it() {
+    let task = page(&format!("task?id={}", application().task));
+    let link = links(task.text())
+        .into_iter()
+        .find(|link| link.starts_with("tasks?label=tenant"))
+        .unwrap();
+    let tasks = page(&format!("{link}&group=task"));
+    assert_page(&tasks, 200);
+    let rows = |answer: &Answer| answer.text().matches("<details class=\"row\"").count();
+    assert_eq!(rows(&tasks), 1, "{}", tasks.text());
+    assert_eq!(rows(&page("tasks?group=task&label=tenant")), 1);
+    assert_eq!(rows(&page("tasks?group=task&label=tenant%3Dother")), 0);
+    assert_page(&page("tasks?label=%3Dx"), 400);
+    let dump = get(
+        application().server,
+        "/debug/pprof/goroutine?debug=2&label=tenant",
+    );
+    assert_eq!(
+        dump.text().matches("\ngoroutine ").count(),
+        1,
+        "{}",
+        dump.text()
+    );
+}
+
+#[test]
 fn lists_come_in_pages() {
     let first = page("tasks?group=task&match=Pending");
     assert_page(&first, 200);
@@ -356,6 +401,77 @@ fn the_timeline_has_what_was_polled_and_its_parts() {
     assert_page(&page("timeline?past=999999"), 404);
     assert_page(&page("timeline?from=x"), 400);
     assert_page(&page("timeline?from=4000000000&length=0"), 200);
+}
+
+/// The address of the page of a long poll of `burns`. Other tests look at newer pasts meanwhile.
+fn one_poll() -> String {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let timeline = page("timeline");
+        let text = timeline.text();
+        let rows = text.split("<tr>").filter(|row| row.contains("ui::burns ("));
+        let links = rows.flat_map(links);
+        let polls = links.filter(|link| link.contains("poll=") && link.ends_with("#poll"));
+        for link in polls {
+            let link = link.trim_end_matches("#poll");
+            if page(link).text().contains("ui::follows (") {
+                return link.to_owned();
+            }
+        }
+        assert!(Instant::now() < deadline, "{text}");
+    }
+}
+
+#[test]
+fn a_poll_has_what_woke_it_and_what_it_woke() {
+    let poll = loop {
+        let poll = page(&one_poll());
+        if poll.status == 200 {
+            break poll;
+        }
+    };
+    assert_page(&poll, 200);
+    let text = poll.text();
+    let card = text.split("id=\"poll\"").nth(1).unwrap();
+    let card = card.split("</section>").next().unwrap();
+    for part in [
+        "goroutine ",
+        "<code>ui::burns (",
+        "Woken by thread ",
+        ", outside of polls, ",
+        "What it woke:",
+        ">ui::follows (",
+        " later</li>",
+    ] {
+        assert!(card.contains(part), "no {part}: {card}");
+    }
+    // In the lanes: the poll, where it was woken, where the other one begins.
+    assert_eq!(text.matches("aria-current=\"true\"").count(), 1);
+    assert!(text.contains("class=\"mark woken\""), "{text}");
+    assert!(text.contains("class=\"mark wakes\""), "{text}");
+    for name in ["../trace?last=1&format=perfetto", "../trace?last=1"] {
+        assert!(links(text).iter().any(|link| link == name), "no {name}");
+    }
+    assert_page(&page("timeline?lane=0"), 200);
+    assert_page(&page("timeline?lane=0&poll=4000000000"), 404);
+}
+
+#[test]
+fn a_browser_draws_wakes_as_arrows() {
+    if chromium().is_none() {
+        eprintln!("skipped: no chromium");
+        return;
+    }
+    let deadline = Instant::now() + Duration::from_secs(120);
+    loop {
+        let dom = browsed(&one_poll()).unwrap();
+        if dom.contains("class=\"arrows\"") {
+            assert!(dom.matches("class=\"head\"").count() >= 2, "{dom}");
+            return;
+        }
+        // That past may be gone.
+        assert!(Instant::now() < deadline, "{dom}");
+    }
 }
 
 #[test]
@@ -511,7 +627,10 @@ fn chromium() -> Option<Command> {
 /// What a browser has made of a page, its script run.
 fn browsed(name: &str) -> Option<String> {
     let mut chromium = chromium()?;
-    let profile: PathBuf = std::env::temp_dir().join(format!("probe-ui-{}", std::process::id()));
+    static RUNS: AtomicUsize = AtomicUsize::new(0);
+    let run = RUNS.fetch_add(1, Ordering::Relaxed);
+    let profile = format!("probe-ui-{}-{run}", std::process::id());
+    let profile: PathBuf = std::env::temp_dir().join(profile);
     let output = chromium
         .args([
             "--headless",

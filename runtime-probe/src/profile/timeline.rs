@@ -21,6 +21,10 @@ pub(crate) struct Timeline {
     pub(crate) span_ns: u64,
     /// Workers first, in the order of their runtimes.
     pub(crate) lanes: Vec<Lane>,
+    /// What made tasks ready for their polls, by thread and in the order of their times.
+    wakes: Vec<Wake>,
+    /// Their numbers by the polls that they led to.
+    by_poll: Vec<u32>,
     /// Where tasks were spawned, those that were polled longest first.
     pub(crate) sites: Vec<SiteTime>,
     /// Events that found no room, and polls that are left out.
@@ -48,6 +52,25 @@ pub(crate) struct Poll {
     pub(crate) task: Option<u64>,
 }
 
+/// A wake, or a spawn, and the poll that it led to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wake {
+    /// The thread that did it, which may have no lane.
+    pub(crate) thread: u32,
+    pub(crate) at_ns: u64,
+    pub(crate) is_spawn: bool,
+    /// Where the poll was, and when it began.
+    pub(crate) woken_thread: u32,
+    pub(crate) woken_ns: u64,
+}
+
+impl Wake {
+    /// The poll that it led to: the thread, and when it began.
+    fn poll(&self) -> (u32, u64) {
+        (self.woken_thread, self.woken_ns)
+    }
+}
+
 /// What was polled of one spawn site.
 #[derive(Clone, Debug)]
 pub(crate) struct SiteTime {
@@ -64,13 +87,24 @@ struct Spawned {
     meta: Option<&'static FutureMeta>,
 }
 
+/// What makes a task ready.
+#[derive(Clone, Copy)]
+struct Cause {
+    thread: u32,
+    at: Ticks,
+    is_spawn: bool,
+}
+
 /// The part of a poll, before its task has a name.
+#[derive(Clone, Copy)]
 struct Segment {
     thread: u32,
     from: Ticks,
     until: Ticks,
     /// Which of those that had the record.
     owner: (RecordName, u32),
+    /// Of the part with which a poll begins.
+    cause: Option<Cause>,
 }
 
 /// What is known of the tasks of a record, each by the number of the spawn before it.
@@ -95,6 +129,37 @@ impl Timeline {
         let until = part.until.max(past.since);
         Some(reading.end(past.since, until, part.lost, &scale))
     }
+
+    /// What a thread woke from one moment to another, in the order of their times.
+    pub(crate) fn woken_by(&self, thread: u32, from_ns: u64, until_ns: u64) -> &[Wake] {
+        let first = self
+            .wakes
+            .partition_point(|wake| (wake.thread, wake.at_ns) < (thread, from_ns));
+        let end = self
+            .wakes
+            .partition_point(|wake| (wake.thread, wake.at_ns) <= (thread, until_ns));
+        self.wakes.get(first..end).unwrap_or_default()
+    }
+
+    /// What made the task ready for the poll that began there.
+    pub(crate) fn wake_of(&self, thread: u32, began_ns: u64) -> Option<&Wake> {
+        let wake = |number: u32| self.wakes.get(number as usize);
+        let first = self.by_poll.partition_point(|number| {
+            wake(*number).is_some_and(|wake| wake.poll() < (thread, began_ns))
+        });
+        let wake = wake(*self.by_poll.get(first)?)?;
+        (wake.poll() == (thread, began_ns)).then_some(wake)
+    }
+
+    /// The lane of a thread, and the last poll in it that began no later than that.
+    pub(crate) fn poll_at(&self, thread: u32, at_ns: u64) -> Option<(usize, usize)> {
+        let number = self.lanes.iter().position(|lane| lane.thread == thread)?;
+        let polls = &self.lanes.get(number)?.polls;
+        let poll = polls
+            .partition_point(|poll| poll.from_ns <= at_ns)
+            .checked_sub(1)?;
+        Some((number, poll))
+    }
 }
 
 #[derive(Default)]
@@ -102,14 +167,22 @@ struct Reading {
     segments: Vec<Segment>,
     /// By thread: the polls under way, the innermost last.
     open: HashMap<u32, Vec<Segment>>,
+    /// Of tasks that are ready for a poll.
+    causes: HashMap<RecordName, Cause>,
     owners: Owners,
 }
 
 impl Reading {
     fn add(&mut self, happened: &Happened) {
         let Happened { at, thread, what } = *happened;
+        let cause = |is_spawn| Cause {
+            thread,
+            at,
+            is_spawn,
+        };
         match what {
             What::Spawn { record, site, .. } => {
+                self.causes.insert(record, cause(true));
                 let generation = self.owners.generation.entry(record).or_default();
                 *generation += 1;
                 self.owners.learn(record, site.into());
@@ -121,17 +194,19 @@ impl Reading {
             What::PollBegin { record, .. } | What::ClosureBegin { record, .. } => {
                 let owner = self.owners.now(record);
                 let open = self.open.entry(thread).or_default();
-                if let Some(outer) = open.last() {
+                if let Some(outer) = open.last_mut() {
                     self.segments.push(Segment {
                         until: at,
                         ..*outer
                     });
+                    outer.cause = None;
                 }
                 open.push(Segment {
                     thread,
                     from: at,
                     until: at,
                     owner,
+                    cause: self.causes.remove(&record),
                 });
             }
             What::PollEnd(_) => self.close(thread, at, |_| true),
@@ -142,7 +217,10 @@ impl Reading {
             What::Park | What::Unpark => {
                 self.open.remove(&thread);
             }
-            What::Wake(_) | What::Said(_) | What::InPlace(_) => {}
+            What::Wake(record) => {
+                self.causes.entry(record).or_insert(cause(false));
+            }
+            What::Said(_) | What::InPlace(_) => {}
         }
     }
 
@@ -166,10 +244,18 @@ impl Reading {
         let ns = |at: Ticks| scale.ns(at.saturating_sub(since));
         let mut names = SiteNames::default();
         let mut lanes: BTreeMap<u32, Vec<Poll>> = BTreeMap::new();
+        let mut wakes = Vec::new();
         for segment in &self.segments {
             let (task, spawned) = self.owners.of(segment.owner);
             let (from_ns, until_ns) = (ns(segment.from), ns(segment.until));
             let site = names.add(spawned, until_ns - from_ns);
+            wakes.extend(segment.cause.map(|cause| Wake {
+                thread: cause.thread,
+                at_ns: ns(cause.at),
+                is_spawn: cause.is_spawn,
+                woken_thread: segment.thread,
+                woken_ns: from_ns,
+            }));
             lanes.entry(segment.thread).or_default().push(Poll {
                 from_ns,
                 until_ns,
@@ -177,6 +263,9 @@ impl Reading {
                 task,
             });
         }
+        wakes.sort_by_key(|wake| (wake.thread, wake.at_ns));
+        let mut by_poll: Vec<u32> = (0..wakes.len() as u32).collect();
+        by_poll.sort_by_key(|number| wakes.get(*number as usize).map(Wake::poll));
         add_longer(&mut lanes, &mut names, ns(until));
         let (order, sites) = names.sorted();
         for poll in lanes.values_mut().flatten() {
@@ -185,6 +274,8 @@ impl Reading {
         Timeline {
             span_ns: ns(until),
             lanes: named(lanes),
+            wakes,
+            by_poll,
             sites,
             lost: lost + left_out as u64,
         }

@@ -243,6 +243,44 @@
   });
   addEventListener("popstate", () => show(location.href).catch(() => location.reload()));
 
+  // ---- the timeline ----
+
+  /** Arrows of the poll that is pointed at: from the wake to the poll that it led to. */
+  function arrows(poll) {
+    const lanes = poll.closest(".lanes");
+    const svg = (name, attributes) => {
+      const element = document.createElementNS(poll.namespaceURI, name);
+      for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+      return element;
+    };
+    const drawn = svg("svg", { class: "arrows", width: lanes.clientWidth, height: lanes.clientHeight, "aria-hidden": "true" });
+    const origin = lanes.getBoundingClientRect();
+    const rows = [...lanes.querySelectorAll(".timeline")].map((lane) => lane.getBoundingClientRect());
+    const numbers = poll.dataset.arrows.split(" ").filter(Boolean).map(Number);
+    for (let at = 0; at + 3 < numbers.length; at += 4) {
+      const [from, begin, to, end] = numbers.slice(at, at + 4);
+      if (!rows[from] || !rows[to]) continue;
+      const x = (row, column) => row.left - origin.left + column * row.width / 1200;
+      const y = (row) => row.top - origin.top + row.height / 2;
+      const [x1, y1, x2, y2] = [x(rows[from], begin), y(rows[from]), x(rows[to], end), y(rows[to])];
+      const bend = from === to ? y1 - 24 : (y1 + y2) / 2;
+      drawn.append(svg("path", { d: `M${x1} ${y1}C${x1} ${bend} ${x2} ${bend} ${x2} ${y2}` }));
+      const up = bend < y2 ? -7 : 7;
+      drawn.append(svg("path", { class: "head", d: `M${x2} ${y2}l-4 ${up}h8z` }));
+    }
+    return drawn;
+  }
+
+  /** Those of the poll under the pointer or the focus, or else of the one that was chosen. */
+  function point(event) {
+    const target = event && event.target.closest && event.target.closest("a[data-arrows]");
+    const poll = target || document.querySelector("a[data-arrows][aria-current]");
+    all(".arrows").forEach((old) => old.remove());
+    if (poll) poll.closest(".lanes").append(arrows(poll));
+  }
+  for (const name of ["pointerover", "focusin"]) document.addEventListener(name, point);
+  addEventListener("resize", () => point());
+
   addEventListener("DOMContentLoaded", () => {
     const tools = document.getElementById("tools");
     if (!main().hasAttribute("data-still")) {
@@ -255,5 +293,6 @@
     tools.hidden = false;
     openNamed();
     enhance();
+    point();
   });
 })();

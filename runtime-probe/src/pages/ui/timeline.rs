@@ -8,7 +8,7 @@ use crate::pages::dump_permit::DumpPermit;
 use crate::pages::routes::only;
 use crate::primitive;
 use crate::profile::selection::grouped;
-use crate::profile::timeline::{Lane, Poll, Timeline};
+use crate::profile::timeline::{Lane, Poll, Timeline, Wake};
 use runtime_probe_http::refusal::Refusal;
 use runtime_probe_http::reply::Reply;
 use runtime_probe_http::request::Request;
@@ -28,8 +28,11 @@ const HEIGHT: f64 = 30.0;
 /// The most threads that are drawn.
 const MOST_LANES: usize = 64;
 
-/// Rows of the table of the longest polls.
+/// Rows of the table of the longest polls, and of what one poll woke.
 const MOST_POLLS: usize = 20;
+
+/// Columns of the shortest poll that is a link.
+const LEAST_LINKED: f64 = 3.0;
 
 /// The most pasts that are kept.
 const MOST_KEPT: usize = 2;
@@ -45,7 +48,7 @@ struct Window {
 }
 
 pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
-    only(request, &["from", "length", "past"])?;
+    only(request, &["from", "length", "past", "lane", "poll"])?;
     let Some((number, timeline)) = past(request)? else {
         return Ok(shell::page(Tab::Timeline, "Timeline", without_recorder));
     };
@@ -60,6 +63,12 @@ pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
         from: from.min(timeline.span_ns.saturating_sub(length)),
         length,
     };
+    let view = View {
+        number,
+        timeline: &timeline,
+        window,
+        chosen: chosen(request, &timeline)?,
+    };
     Ok(shell::still(Tab::Timeline, "Timeline", |html| {
         html.tag("h1").text("Timeline");
         html.tag("p").class("note").with(|html| {
@@ -70,27 +79,20 @@ pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
             html.tag("a")
                 .attr("href", "timeline")
                 .text("Take the newest");
-            html.text(". For go tool trace: ");
-            html.tag("a")
-                .attr("href", "../trace?last=1")
-                .text("these seconds");
-            html.text(", ");
-            html.tag("a")
-                .attr("href", "../trace?seconds=5")
-                .text("the next five");
             html.text(".");
         });
+        downloads(html);
         if timeline.lost > 0 {
             html.tag("p").class("remark").text(format_args!(
                 "{} events found no room: there are polls that are not shown",
                 grouped(timeline.lost)
             ));
         }
-        zoom(html, number, &timeline, window);
-        html.tag("section").class("card").with(|html| {
+        zoom(html, &view);
+        html.tag("section").class("card lanes").with(|html| {
             axis(html, window);
-            for lane in timeline.lanes.iter().take(MOST_LANES) {
-                draw(html, lane, window);
+            for lane in 0..timeline.lanes.len().min(MOST_LANES) {
+                draw(html, &view, lane);
             }
             if timeline.lanes.len() > MOST_LANES {
                 let more = grouped((timeline.lanes.len() - MOST_LANES) as u64);
@@ -99,9 +101,153 @@ pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
                     .text(format_args!("and {more} more threads"));
             }
         });
+        one(html, &view);
+        longest(html, &view);
         sites(html, &timeline);
-        longest(html, &timeline, window);
     }))
+}
+
+/// What of the past is looked at.
+struct View<'t> {
+    number: u64,
+    timeline: &'t Timeline,
+    window: Window,
+    chosen: Option<Chosen>,
+}
+
+/// A poll, by the numbers of its lane and in it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Chosen {
+    lane: usize,
+    poll: usize,
+}
+
+impl View<'_> {
+    fn link(&self, from: u64, length: u64, chosen: Option<Chosen>) -> String {
+        let of = |ns: u64| (ns / 1000).to_string();
+        let number = |number: Option<usize>| number.map_or(String::new(), |at| at.to_string());
+        link(
+            "timeline",
+            &[
+                ("past", &self.number.to_string()),
+                ("from", &of(from)),
+                ("length", &of(length)),
+                ("lane", &number(chosen.map(|chosen| chosen.lane))),
+                ("poll", &number(chosen.map(|chosen| chosen.poll))),
+            ],
+        )
+    }
+
+    fn link_to(&self, chosen: Chosen) -> String {
+        self.link(self.window.from, self.window.length, Some(chosen)) + "#poll"
+    }
+
+    fn poll(&self, chosen: Chosen) -> Option<(&Lane, &Poll)> {
+        let lane = self.timeline.lanes.get(chosen.lane)?;
+        Some((lane, lane.polls.get(chosen.poll)?))
+    }
+
+    /// The last poll that began on a thread before that moment.
+    fn at(&self, thread: u32, at_ns: u64) -> Option<Chosen> {
+        let (lane, poll) = self.timeline.poll_at(thread, at_ns)?;
+        Some(Chosen { lane, poll })
+    }
+
+    /// The poll in which a thread was at that moment.
+    fn under_way(&self, thread: u32, at_ns: u64) -> Option<Chosen> {
+        self.at(thread, at_ns).filter(|chosen| {
+            self.poll(*chosen)
+                .is_some_and(|(_, poll)| poll.until_ns >= at_ns)
+        })
+    }
+
+    fn wake_of(&self, lane: &Lane, poll: &Poll) -> Option<&Wake> {
+        self.timeline.wake_of(lane.thread, poll.from_ns)
+    }
+
+    fn woken_by(&self, lane: &Lane, poll: &Poll) -> &[Wake] {
+        self.timeline
+            .woken_by(lane.thread, poll.from_ns, poll.until_ns)
+    }
+
+    fn column_of(&self, at_ns: u64) -> f64 {
+        let from = at_ns as f64 - self.window.from as f64;
+        (from * COLUMNS as f64 / self.window.length as f64).clamp(0.0, COLUMNS as f64)
+    }
+
+    /// The arrows of a poll for the script: the lane and the column where each begins and ends.
+    fn arrows(&self, lane: &Lane, poll: &Poll) -> String {
+        let of = self.wake_of(lane, poll).into_iter();
+        let wakes = of.chain(self.woken_by(lane, poll).iter().take(MOST_POLLS));
+        let number = |thread: u32| {
+            let number = self
+                .timeline
+                .lanes
+                .iter()
+                .position(|lane| lane.thread == thread);
+            number.filter(|number| *number < MOST_LANES)
+        };
+        let mut arrows = String::new();
+        for wake in wakes {
+            if let Some((from, to)) = number(wake.thread).zip(number(wake.woken_thread)) {
+                let (begin, end) = (self.column_of(wake.at_ns), self.column_of(wake.woken_ns));
+                let _ = write!(arrows, "{from} {begin:.1} {to} {end:.1} ");
+            }
+        }
+        arrows
+    }
+
+    fn name(&self, poll: &Poll) -> &str {
+        let site = self.timeline.sites.get(poll.site as usize);
+        site.map_or("", |site| &site.name)
+    }
+}
+
+fn chosen(request: &Request, timeline: &Timeline) -> Result<Option<Chosen>, Refusal> {
+    let Some((lane, poll)) = request.number("lane")?.zip(request.number("poll")?) else {
+        return Ok(None);
+    };
+    let chosen = Chosen {
+        lane: lane as usize,
+        poll: poll as usize,
+    };
+    let known = timeline.lanes.get(chosen.lane);
+    match known.and_then(|lane| lane.polls.get(chosen.poll)) {
+        Some(_) => Ok(Some(chosen)),
+        None => Err(Refusal::new(404, "that past has no such poll".to_owned())),
+    }
+}
+
+/// The same seconds for programs that show more of them.
+fn downloads(html: &mut Html) {
+    let link = |html: &mut Html, to: &'static str, name: &'static str, text: &'static str| {
+        html.tag("a")
+            .attr("href", to)
+            .attr("download", name)
+            .text(text);
+    };
+    html.tag("ul").class("note downloads").with(|html| {
+        html.tag("li").with(|html| {
+            link(
+                html,
+                "../trace?last=1&format=perfetto",
+                "trace.pftrace",
+                "For Perfetto",
+            );
+            html.text(": open ui.perfetto.dev, or a copy of it, and drop the file on the page, which reads it in the browser.");
+        });
+        html.tag("li").with(|html| {
+            link(html, "../trace?last=1", "trace.out", "For go tool trace");
+            html.text(", or ");
+            link(
+                html,
+                "../trace?seconds=5",
+                "trace.out",
+                "the next five seconds",
+            );
+            html.text(": go tool trace trace.out shows the file.");
+        });
+    });
 }
 
 /// The past that is asked for, or that of now.
@@ -141,19 +287,12 @@ fn without_recorder(html: &mut Html) {
     });
 }
 
-fn zoom(html: &mut Html, number: u64, timeline: &Timeline, window: Window) {
-    let to = |from: u64, length: u64| {
-        let of = |ns: u64| (ns / 1000).to_string();
-        link(
-            "timeline",
-            &[
-                ("past", &number.to_string()),
-                ("from", &of(from)),
-                ("length", &of(length)),
-            ],
-        )
-    };
-    let Window { from, length } = window;
+fn zoom(html: &mut Html, view: &View<'_>) {
+    let View {
+        timeline, window, ..
+    } = view;
+    let to = |from: u64, length: u64| view.link(from, length, view.chosen);
+    let Window { from, length } = *window;
     html.tag("nav")
         .class("pager zoom")
         .attr("aria-label", "Part of the past")
@@ -204,10 +343,18 @@ fn axis(html: &mut Html, window: Window) {
         });
 }
 
-fn draw(html: &mut Html, lane: &Lane, window: Window) {
-    let shown = lane.polls.iter().filter_map(|poll| cut(poll, window));
-    let shown: Vec<Poll> = shown.collect();
-    let busy: u64 = shown.iter().map(|poll| poll.until_ns - poll.from_ns).sum();
+fn draw(html: &mut Html, view: &View<'_>, number: usize) {
+    let window = view.window;
+    let Some(lane) = view.timeline.lanes.get(number) else {
+        return;
+    };
+    let shown = lane.polls.iter().enumerate();
+    let shown = shown.filter_map(|(at, poll)| Some((at, cut(poll, window)?)));
+    let shown: Vec<(usize, Poll)> = shown.collect();
+    let busy: u64 = shown
+        .iter()
+        .map(|(_, poll)| poll.until_ns - poll.from_ns)
+        .sum();
     html.tag("p").class("lane").with(|html| {
         html.tag("b").text(if lane.name.is_empty() {
             "thread"
@@ -227,16 +374,16 @@ fn draw(html: &mut Html, lane: &Lane, window: Window) {
         .attr("height", HEIGHT)
         .attr("viewBox", format_args!("0 0 {COLUMNS} {HEIGHT}"))
         .attr("preserveAspectRatio", "none")
-        .attr("role", "img")
+        .attr("role", "group")
         .attr(
             "aria-label",
             format_args!("Polls of thread {}", lane.thread),
         )
         .with(|html| {
             let column = window.length as f64 / COLUMNS as f64;
-            let (long, short): (Vec<&Poll>, Vec<&Poll>) = shown
+            let (long, short): (Vec<_>, Vec<_>) = shown
                 .iter()
-                .partition(|poll| (poll.until_ns - poll.from_ns) as f64 >= column);
+                .partition(|(_, poll)| (poll.until_ns - poll.from_ns) as f64 >= column);
             for (colour, path) in heaps(&short, window).iter().enumerate() {
                 if !path.is_empty() {
                     html.tag("path")
@@ -245,17 +392,72 @@ fn draw(html: &mut Html, lane: &Lane, window: Window) {
                         .text("");
                 }
             }
-            for poll in long {
-                let x = (poll.from_ns - window.from) as f64 / column;
-                let width = (poll.until_ns - poll.from_ns) as f64 / column;
-                html.tag("rect")
-                    .class(class_of(poll.site))
-                    .attr("x", format_args!("{x:.2}"))
-                    .attr("width", format_args!("{width:.2}"))
-                    .attr("height", HEIGHT)
-                    .text("");
+            for (at, poll) in long {
+                let chosen = Chosen {
+                    lane: number,
+                    poll: *at,
+                };
+                bar(html, view, chosen, poll);
             }
+            marks(html, view, lane);
         });
+}
+
+/// A poll that is long enough to be seen, and a link if it is long enough to be met.
+fn bar(html: &mut Html, view: &View<'_>, chosen: Chosen, shown: &Poll) {
+    let (x, end) = (
+        view.column_of(shown.from_ns),
+        view.column_of(shown.until_ns),
+    );
+    let rect = |html: &mut Html| {
+        html.tag("rect")
+            .class(class_of(shown.site))
+            .attr("x", format_args!("{x:.2}"))
+            .attr("width", format_args!("{:.2}", end - x))
+            .attr("height", HEIGHT)
+            .text("");
+    };
+    let Some((lane, poll)) = view
+        .poll(chosen)
+        .filter(|_| end - x >= LEAST_LINKED || view.chosen == Some(chosen))
+    else {
+        return rect(html);
+    };
+    let lasts = Time(poll.until_ns - poll.from_ns);
+    html.tag("a")
+        .attr("href", view.link_to(chosen))
+        .attr("data-arrows", view.arrows(lane, poll))
+        .maybe(
+            "aria-current",
+            (view.chosen == Some(chosen)).then_some("true"),
+        )
+        .with(|html| {
+            html.tag("title")
+                .text(format_args!("{}, {lasts}", view.name(poll)));
+            rect(html);
+        });
+}
+
+/// Where the chosen poll was woken from, and where what it woke was polled.
+fn marks(html: &mut Html, view: &View<'_>, lane: &Lane) {
+    let Some((of, poll)) = view.chosen.and_then(|chosen| view.poll(chosen)) else {
+        return;
+    };
+    let woken = view
+        .wake_of(of, poll)
+        .map(|wake| (wake.thread, wake.at_ns, "mark woken"));
+    let wakes = view.woken_by(of, poll).iter().take(MOST_POLLS);
+    let wakes = wakes.map(|wake| (wake.woken_thread, wake.woken_ns, "mark wakes"));
+    let Window { from, length } = view.window;
+    for (thread, at_ns, class) in woken.into_iter().chain(wakes) {
+        if thread == lane.thread && (from..=from + length).contains(&at_ns) {
+            let x = view.column_of(at_ns);
+            html.tag("path")
+                .class(class)
+                .attr("d", format_args!("M{x:.2} 0v{HEIGHT}"))
+                .text("");
+        }
+    }
 }
 
 /// The part of a poll that is in the window.
@@ -272,10 +474,10 @@ fn cut(poll: &Poll, window: Window) -> Option<Poll> {
 }
 
 /// Polls that are shorter than a column: a path for each colour, in each column as high as the part of its time.
-fn heaps(polls: &[&Poll], window: Window) -> Vec<String> {
+fn heaps(polls: &[&(usize, Poll)], window: Window) -> Vec<String> {
     let mut busy = vec![[0_u64; CLASSES.len()]; COLUMNS];
     let column = window.length as f64 / COLUMNS as f64;
-    for poll in polls {
+    for (_, poll) in polls {
         let at = ((poll.from_ns - window.from) as f64 / column) as usize;
         let colour = (poll.site as usize).min(COLOURS);
         busy[at.min(COLUMNS - 1)][colour] += poll.until_ns - poll.from_ns;
@@ -356,13 +558,115 @@ fn sites(html: &mut Html, timeline: &Timeline) {
     });
 }
 
-fn longest(html: &mut Html, timeline: &Timeline, window: Window) {
-    let polls = timeline.lanes.iter().flat_map(|lane| {
-        let polls = lane.polls.iter().map(move |poll| (lane, poll));
-        polls.filter(|(_, poll)| cut(poll, window).is_some())
+/// The poll that was chosen, what woke it, and what it woke.
+fn one(html: &mut Html, view: &View<'_>) {
+    let Some((lane, poll)) = view.chosen.and_then(|chosen| view.poll(chosen)) else {
+        return;
+    };
+    html.tag("section")
+        .class("card")
+        .attr("id", "poll")
+        .with(|html| {
+            html.tag("h2").text("One poll");
+            html.tag("p").with(|html| {
+                task(html, view, poll);
+                html.text(format_args!(
+                    ": {} on thread {}, {} before the end.",
+                    Time(poll.until_ns - poll.from_ns),
+                    lane.thread,
+                    Time(view.timeline.span_ns.saturating_sub(poll.from_ns))
+                ));
+            });
+            html.tag("p").with(|html| match view.wake_of(lane, poll) {
+                Some(wake) => {
+                    html.text(match wake.is_spawn {
+                        true => "Spawned by ",
+                        false => "Woken by ",
+                    });
+                    cause(html, view, wake);
+                    html.text(format_args!(
+                        ", {} before it began.",
+                        Time(poll.from_ns.saturating_sub(wake.at_ns))
+                    ));
+                }
+                None => {
+                    html.text("No wake of it is known: it woke itself in its poll before, or the wake is older than the recorder's past, or this is a part of a poll.");
+                }
+            });
+            let wakes = view.woken_by(lane, poll);
+            if wakes.is_empty() {
+                return;
+            }
+            html.tag("p").text("What it woke:");
+            html.tag("ol").with(|html| {
+                for wake in wakes.iter().take(MOST_POLLS) {
+                    html.tag("li").with(|html| woken(html, view, wake));
+                }
+            });
+            if wakes.len() > MOST_POLLS {
+                let more = grouped((wakes.len() - MOST_POLLS) as u64);
+                html.tag("p")
+                    .class("note")
+                    .text(format_args!("and {more} more"));
+            }
+        });
+}
+
+/// The poll, or the thread, that a wake came from.
+fn cause(html: &mut Html, view: &View<'_>, wake: &Wake) {
+    let chosen = view.under_way(wake.thread, wake.at_ns);
+    let poll = chosen.and_then(|chosen| Some((chosen, view.poll(chosen)?.1)));
+    match poll {
+        Some((chosen, poll)) => {
+            html.tag("a")
+                .attr("href", view.link_to(chosen))
+                .text(view.name(poll));
+        }
+        None => {
+            html.text(format_args!("thread {}, outside of polls", wake.thread));
+        }
+    }
+}
+
+/// The poll that a wake led to.
+fn woken(html: &mut Html, view: &View<'_>, wake: &Wake) {
+    let chosen = view.at(wake.woken_thread, wake.woken_ns);
+    if let Some((chosen, (_, poll))) = chosen.and_then(|chosen| Some((chosen, view.poll(chosen)?)))
+    {
+        html.tag("a")
+            .attr("href", view.link_to(chosen))
+            .text(view.name(poll));
+        html.text(format_args!(
+            " on thread {}, {} later",
+            wake.woken_thread,
+            Time(wake.woken_ns.saturating_sub(wake.at_ns))
+        ));
+    }
+}
+
+/// Which task was polled.
+fn task(html: &mut Html, view: &View<'_>, poll: &Poll) {
+    if let Some(task) = poll.task {
+        html.tag("a")
+            .attr("href", task_link(task))
+            .text(format_args!("goroutine {task}"));
+        html.text(" ");
+    }
+    html.tag("code").text(view.name(poll));
+}
+
+fn longest(html: &mut Html, view: &View<'_>) {
+    let View {
+        timeline, window, ..
+    } = view;
+    let lanes = timeline.lanes.iter().enumerate();
+    let polls = lanes.flat_map(|(lane, of)| {
+        let polls = of.polls.iter().enumerate();
+        let polls = polls.map(move |(poll, is)| (Chosen { lane, poll }, of, is));
+        polls.filter(|(.., poll)| cut(poll, *window).is_some())
     });
-    let mut polls: Vec<(&Lane, &Poll)> = polls.collect();
-    polls.sort_by_key(|(_, poll)| std::cmp::Reverse(poll.until_ns - poll.from_ns));
+    let mut polls: Vec<(Chosen, &Lane, &Poll)> = polls.collect();
+    polls.sort_by_key(|(.., poll)| std::cmp::Reverse(poll.until_ns - poll.from_ns));
     polls.truncate(MOST_POLLS);
     if polls.is_empty() {
         return;
@@ -378,18 +682,24 @@ fn longest(html: &mut Html, timeline: &Timeline, window: Window) {
                             .attr("scope", "col")
                             .text(name);
                     }
-                    html.tag("th").attr("scope", "col").text("Task");
+                    for name in ["Task", "Made ready by"] {
+                        html.tag("th").attr("scope", "col").text(name);
+                    }
                 });
             });
             html.tag("tbody").with(|html| {
-                for (lane, poll) in polls {
+                for (chosen, lane, poll) in polls {
                     let lasts = poll.until_ns - poll.from_ns;
                     let back = timeline.span_ns.saturating_sub(poll.from_ns);
                     html.tag("tr").with(|html| {
                         html.tag("td")
                             .class("number")
                             .attr("data-v", lasts)
-                            .text(Time(lasts));
+                            .with(|html| {
+                                html.tag("a")
+                                    .attr("href", view.link_to(chosen))
+                                    .text(Time(lasts));
+                            });
                         html.tag("td")
                             .class("number")
                             .attr("data-v", back)
@@ -398,15 +708,10 @@ fn longest(html: &mut Html, timeline: &Timeline, window: Window) {
                             .class("number")
                             .attr("data-v", lane.thread)
                             .text(lane.thread);
+                        html.tag("td").with(|html| task(html, view, poll));
                         html.tag("td").with(|html| {
-                            if let Some(task) = poll.task {
-                                html.tag("a")
-                                    .attr("href", task_link(task))
-                                    .text(format_args!("goroutine {task}"));
-                                html.text(" ");
-                            }
-                            if let Some(site) = timeline.sites.get(poll.site as usize) {
-                                html.tag("code").text(&site.name);
+                            if let Some(wake) = view.wake_of(lane, poll) {
+                                cause(html, view, wake);
                             }
                         });
                     });
