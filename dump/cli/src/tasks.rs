@@ -242,7 +242,7 @@ fn table_text(read: &Read<'_>, style: Style) -> String {
             table.push(row);
         }
     }
-    text.push_str(&table.text(style, None));
+    text.push_str(&table.text(style));
     text
 }
 

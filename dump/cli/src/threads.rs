@@ -55,7 +55,7 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
                 .blocks
                 .iter()
                 .for_each(|block| push_block(&mut text, block, Subject::Thread, style)),
-            false => text.push_str(&table(dump).text(style, None)),
+            false => text.push_str(&table(dump).text(style)),
         }
         for line in &dump.tables {
             text.push_str(&style.dim(&printable_lines(line)));

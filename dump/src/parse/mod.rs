@@ -70,10 +70,11 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, ParseError> {
     }
     // A name is whatever the program calls it: bytes that are no text are replaced.
     let text = String::from_utf8_lossy(bytes);
-    if counts::is_header(text.lines().next().unwrap_or_default()) && count_log::headers(&text) < 2 {
+    let headers = count_log::headers(&text);
+    if counts::is_header(text.lines().next().unwrap_or_default()) && headers < 2 {
         return counts::parse(&text).map(Parsed::Counts);
     }
-    if count_log::headers(&text) > 0 {
+    if headers > 0 {
         return count_log::parse(&text).map(Parsed::Log);
     }
     // A profile may be named like another form's first bytes, so this comes after.

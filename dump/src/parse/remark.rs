@@ -153,15 +153,35 @@ fn state(text: &str) -> Option<(State, &str)> {
 fn end_of_location(text: &str) -> Option<usize> {
     let ends = text.match_indices(", ").map(|(end, _)| end);
     ends.chain([text.len()]).find(|end| {
-        let mut parts = text[..*end].rsplitn(3, ':');
-        let mut number = || parts.next().is_some_and(|part| part.parse::<u32>().is_ok());
-        number() && number()
+        let line = without_number(&text[..*end]).and_then(|rest| rest.strip_suffix(':'));
+        line.and_then(without_number)
+            .is_some_and(|file| file.ends_with(':'))
     })
+}
+
+/// What is before the number at the end of a text.
+fn without_number(text: &str) -> Option<&str> {
+    let before = text.trim_end_matches(|c: char| c.is_ascii_digit());
+    text[before.len()..].parse::<u32>().ok().map(|_| before)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_location_ends_at_its_column() {
+        for (text, end) in [
+            ("src/a.rs:12:9, held", Some("src/a.rs:12:9")),
+            ("src/a, b.rs:1:22", Some("src/a, b.rs:1:22")),
+            ("a.rs:1, b.rs:2:3, c", Some("a.rs:1, b.rs:2:3")),
+            ("a.rs:1", None),
+            ("a.rs:99999999999:1", None),
+            ("a.rs:1:", None),
+        ] {
+            assert_eq!(end_of_location(text).map(|at| &text[..at]), end, "{text}");
+        }
+    }
 
     #[test]
     fn each_form_is_read() {

@@ -28,8 +28,7 @@ impl Table {
         self
     }
 
-    /// The lines, cut to `width` characters where it is given.
-    pub(crate) fn text(&self, style: Style, width: Option<usize>) -> String {
+    pub(crate) fn text(&self, style: Style) -> String {
         let names: Vec<&str> = self
             .header
             .iter()
@@ -60,10 +59,7 @@ impl Table {
                     line.extend(std::iter::repeat_n(' ', room));
                 }
             }
-            match width {
-                Some(width) => line.chars().take(width).collect(),
-                None => line,
-            }
+            line
         };
         let mut text = style.strong(line(&mut names.iter().copied()).trim_end());
         text.push('\n');
@@ -85,9 +81,8 @@ mod tests {
         table.push(vec!["7".into(), "2s".into(), "app::f".into()]);
         table.push(vec!["1000".into(), "1.25ms".into(), "g".into()]);
         assert_eq!(
-            table.text(Style::NONE, None),
+            table.text(Style::NONE),
             "ID     SINCE  WHERE\n7         2s  app::f\n1000  1.25ms  g\n"
         );
-        assert_eq!(table.text(Style::NONE, Some(4)), "ID\n7\n1000\n");
     }
 }

@@ -158,7 +158,7 @@ fn top(matches: &ArgMatches) -> Result<(), Refusal> {
             Ok(view) => format!(
                 "{}\n{}",
                 printable(&view.head),
-                view.table.first(rows).text(Style::of_stdout(), None)
+                view.table.first(rows).text(Style::of_stdout())
             ),
             Err(refusal) if screen.is_some() => format!("{refusal}\n"),
             Err(refusal) => return Err(refusal),

@@ -217,7 +217,7 @@ mod tests {
         // 22 polls after 15, a tenth of a second each.
         let head = "3 tasks: 3 waiting; 2.0s, busy in all 25.0%, CPU of the process 35.0%";
         assert_eq!(view.head, head);
-        let text = view.table.text(Style::NONE, None);
+        let text = view.table.text(Style::NONE);
         let rows: Vec<Vec<&str>> = text
             .lines()
             .map(|line| line.split_whitespace().collect())

@@ -213,7 +213,7 @@ fn table(series: &Series, source: &Source, rows: usize, style: Style) -> String 
             printable(&site.name),
         ]);
     }
-    text.push_str(&table.text(style, None));
+    text.push_str(&table.text(style));
     text
 }
 
