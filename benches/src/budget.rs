@@ -76,7 +76,7 @@ impl Budget {
     pub const BLOCK_RATE_1_000_000: Self = Self::AtMostTimes(1.2);
     pub const BLOCK_RATE_10_000: Self = Self::AtMostTimes(1.2);
     pub const BLOCK_RATE_1: Self = Self::AtMostTimes(1.3);
-    /// With a flight recorder against none: 1.25 were measured, more where the clock is slower.
+    /// With a flight recorder against none: 1.25 to 1.3 were measured, more where the clock is slower.
     pub const FLIGHT_RECORDER: Self = Self::AtMostTimes(1.4);
     /// With a CPU profile of 100 Hz against none: a fiftieth at most.
     pub const CPU_PROFILE_PER_SECOND: Self = Self::AtLeastTimes(0.98);
