@@ -30,7 +30,7 @@ fn the_task_that_blocks_its_set_is_first() {
     let window = Faulty::start_with(env!("CARGO_BIN_EXE_localset"), &["blocked"], &[WATCHDOG]);
     let page = window.must(
         "goroutine?debug=2",
-        r"\A# timers and I/O of runtime [^ ]* stand still since .* polls goroutine \d+ for .*\n# running .*localset.rs:\d+:\d+.*\n(.+\n)*localset::load_font\(",
+        r"\A# timers and I/O of runtime [^ ]* stand still since .* polls goroutine \d+ for .*\n(# tasks that .*\n)?# running .*localset.rs:\d+:\d+.*\n(.+\n)*localset::load_font\(",
     );
     let root = window.must(
         "goroutine?debug=2",
