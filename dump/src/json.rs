@@ -1,9 +1,9 @@
 //! Pieces of JSON.
 
-use crate::address_list::call_address;
-use crate::digits::push_decimal;
+use crate::profile::address_list::call_address;
 use crate::stack::{Frame, Location, Stack};
-use crate::stack_text::Shown;
+use crate::text::digits::push_decimal;
+use crate::text::stack::Shown;
 
 /// Appends a string in quotation marks.
 pub fn push_string(out: &mut Vec<u8>, text: &str) {

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
-use runtime_dump::count_profile::CountProfile;
-use runtime_dump::folded::fold;
+use runtime_dump::goroutine::samples::SampleWriter;
+use runtime_dump::goroutine::text::{TextOptions, TextWriter};
 use runtime_dump::goroutine::{Goroutine, State, Tables};
-use runtime_dump::goroutine_samples::SampleWriter;
-use runtime_dump::goroutine_text::{TextOptions, TextWriter};
 use runtime_dump::parse::{Parsed, parse};
-use runtime_dump::proto::Profile;
+use runtime_dump::profile::count::CountProfile;
+use runtime_dump::profile::folded::fold;
+use runtime_dump::profile::proto::Profile;
 use runtime_dump::stack::{Branch, BranchKind, Frame, Location, Mapping, Site, Stack};
 use runtime_dump_testing::grammar;
 

@@ -6,11 +6,11 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use runtime_dump::count_profile::CountProfile;
-use runtime_dump::folded::fold;
 use runtime_dump::goroutine::Group;
-use runtime_dump::goroutine_text::{TextOptions, TextWriter};
-use runtime_dump::proto::{Profile, ValueType};
+use runtime_dump::goroutine::text::{TextOptions, TextWriter};
+use runtime_dump::profile::count::CountProfile;
+use runtime_dump::profile::folded::fold;
+use runtime_dump::profile::proto::{Profile, ValueType};
 use runtime_dump_testing::{cases, grammar};
 
 const ANNOTATED: TextOptions = TextOptions { plain: false };

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
-use runtime_dump::count_profile::CountProfile;
-use runtime_dump::cpu_profile::{CpuProfile, Ran, Taken};
-use runtime_dump::proto::Profile;
+use runtime_dump::profile::count::CountProfile;
+use runtime_dump::profile::cpu::{CpuProfile, Ran, Taken};
+use runtime_dump::profile::proto::Profile;
 use runtime_dump::stack::Stack;
 use runtime_dump_testing::cases::{self, Case};
 use runtime_dump_testing::go::Go;

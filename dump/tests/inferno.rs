@@ -6,9 +6,9 @@ use std::sync::Arc;
 use inferno::flamegraph::{Options, from_lines};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use runtime_dump::address_list::AddressList;
-use runtime_dump::folded::fold;
-use runtime_dump::profile::{Measure, ProfileBuilder};
+use runtime_dump::profile::address_list::AddressList;
+use runtime_dump::profile::builder::{Measure, ProfileBuilder};
+use runtime_dump::profile::folded::fold;
 use runtime_dump::stack::{Frame, Location, Stack};
 
 /// The folded lines of stacks, each the names from the root to the leaf and a count.

@@ -7,9 +7,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use runtime_dump::count_profile::CountProfile;
+use runtime_dump::goroutine::text::{TextOptions, TextWriter};
 use runtime_dump::goroutine::{Goroutine, State, Tables};
-use runtime_dump::goroutine_text::{TextOptions, TextWriter};
+use runtime_dump::profile::count::CountProfile;
 use runtime_dump::stack::{Frame, Location, Site, Stack};
 
 const ROWS: u64 = 100_000;

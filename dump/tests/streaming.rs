@@ -5,9 +5,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use runtime_dump::goroutine::samples::SampleWriter;
+use runtime_dump::goroutine::text::{TextOptions, TextWriter};
 use runtime_dump::goroutine::{Goroutine, State, Tables};
-use runtime_dump::goroutine_samples::SampleWriter;
-use runtime_dump::goroutine_text::{TextOptions, TextWriter};
 use runtime_dump::stack::{Site, Stack};
 
 /// Two chunks, the state of a compressor (256 KiB) and the strings that are remembered.

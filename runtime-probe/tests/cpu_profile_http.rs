@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use runtime_dump::proto::Profile;
+use runtime_dump::profile::proto::Profile;
 use runtime_dump_testing::go::Go;
 use runtime_probe::pprof;
 use support::burning::*;

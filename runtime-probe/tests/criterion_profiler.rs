@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use runtime_dump::proto::Profile;
+use runtime_dump::profile::proto::Profile;
 use runtime_probe::pprof::criterion::{FILE_NAME, profiler};
 use support::burning::{burn_one, burn_two, remarks, samples_in};
 

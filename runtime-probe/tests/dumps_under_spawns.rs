@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use runtime_dump::proto::Profile;
+use runtime_dump::profile::proto::Profile;
 use runtime_dump_testing::grammar;
 use runtime_probe::runtime::Builder;
 use runtime_probe::{pprof, spawn, sync::oneshot, task, time};

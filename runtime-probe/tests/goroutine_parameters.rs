@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use runtime_dump::proto::Profile;
+use runtime_dump::profile::proto::Profile;
 use runtime_dump_testing::grammar::{self, Block};
 use support::client::{self, Answer, get};
 use support::tasks::{Application, application};
@@ -303,7 +303,7 @@ fn debug_3_has_a_sample_for_each_task() {
     assert_eq!(answer.header("content-disposition"), Some(disposition));
     assert_eq!(answer.header("transfer-encoding"), Some("chunked"));
     let profile = profile("debug=3&match=kind_");
-    let label = |sample: &runtime_dump::proto::Sample, key: &str| {
+    let label = |sample: &runtime_dump::profile::proto::Sample, key: &str| {
         let mut labels = sample.label.iter();
         *labels
             .find(|label| profile.string(label.key) == key)

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use runtime_dump::proto::{Profile, Sample};
+use runtime_dump::profile::proto::{Profile, Sample};
 use runtime_dump_testing::go::Go;
 use runtime_probe::pprof::{self, heap::Allocator};
 use runtime_probe::runtime::Runtime;
@@ -67,7 +67,7 @@ fn functions<'p>(profile: &'p Profile, sample: &'p Sample) -> impl Iterator<Item
 }
 
 fn label<'p>(profile: &'p Profile, sample: &'p Sample, key: &str) -> Option<(&'p str, i64)> {
-    let label = |label: &&runtime_dump::proto::Label| profile.string(label.key) == key;
+    let label = |label: &&runtime_dump::profile::proto::Label| profile.string(label.key) == key;
     let found = sample.label.iter().find(label)?;
     Some((profile.string(found.str), found.num))
 }

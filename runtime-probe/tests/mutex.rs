@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use runtime_dump::proto::Profile;
+use runtime_dump::profile::proto::Profile;
 use runtime_dump_testing::go::Go;
 use runtime_probe::pprof;
 use runtime_probe::runtime::Builder;

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use runtime_dump::proto::Profile;
+use runtime_dump::profile::proto::Profile;
 use runtime_probe::pprof;
 use runtime_probe::runtime::Runtime;
 use runtime_probe::sync::{Barrier, Mutex, Notify, RwLock, Semaphore, blocking, mpsc, oneshot};

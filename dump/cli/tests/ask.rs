@@ -560,7 +560,7 @@ fn a_bundle_is_without_labels_if_that_is_asked() {
             let bytes = std::fs::read(&path).unwrap();
             let text = match name.ends_with(".pb.gz") {
                 true => {
-                    let profile = runtime_dump::proto::Profile::decode(&bytes).unwrap();
+                    let profile = runtime_dump::profile::proto::Profile::decode(&bytes).unwrap();
                     assert!(!profile.sample.is_empty() || name != "cpu.pb.gz");
                     profile.string_table.join("\n")
                 }

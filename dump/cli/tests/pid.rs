@@ -164,8 +164,8 @@ fn a_core_has_the_same_tasks() {
     let cut = core("cut.core");
     for part in [100_000, 4_000_000] {
         let mut begin = std::fs::File::open(file).unwrap().take(part);
-        let mut cut = std::fs::File::create(&cut).unwrap();
-        std::io::copy(&mut begin, &mut cut).unwrap();
+        let mut written = std::fs::File::create(&cut).unwrap();
+        std::io::copy(&mut begin, &mut written).unwrap();
         let told = format!("is cut off: it has {part} of ");
         refused_as(&[cut.to_str().unwrap()], &[&told, "ulimit -c unlimited"]);
     }
@@ -186,7 +186,8 @@ fn tools_read_the_other_forms() {
     );
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("waits.pb.gz");
     dump(waits.id(), &["-o", file.to_str().unwrap()]);
-    let profile = runtime_dump::proto::Profile::decode(&std::fs::read(&file).unwrap()).unwrap();
+    let profile =
+        runtime_dump::profile::proto::Profile::decode(&std::fs::read(&file).unwrap()).unwrap();
     assert_eq!(profile.sample.len(), number);
 }
 

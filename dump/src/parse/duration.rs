@@ -63,7 +63,7 @@ mod tests {
             93_601_000_000_000,
         ] {
             let mut text = Vec::new();
-            crate::duration_text::push_duration(&mut text, ns);
+            crate::text::duration::push_duration(&mut text, ns);
             assert_eq!(duration_ns(&String::from_utf8(text).unwrap()), Some(ns));
         }
         for text in [

@@ -21,7 +21,7 @@ mod unquoted;
 use std::error::Error;
 use std::fmt;
 
-use crate::proto::Profile;
+use crate::profile::proto::Profile;
 use blocks::Blocks;
 use count_log::CountLog;
 use counts::Counts;

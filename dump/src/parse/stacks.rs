@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Parsed;
 use super::blocks::Blocks;
 use super::counts::Counts;
-use crate::proto::Profile;
+use crate::profile::proto::Profile;
 use crate::stack::Frame;
 
 /// A stack, and how many have it.

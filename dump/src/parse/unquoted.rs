@@ -79,7 +79,7 @@ mod tests {
             "\u{e9}\u{85}",
         ] {
             let mut quoted = Vec::new();
-            crate::quoted::push_name(&mut quoted, text);
+            crate::text::quoted::push_name(&mut quoted, text);
             let quoted = String::from_utf8(quoted).unwrap() + ", rest";
             assert_eq!(take_name(&quoted), Some((text.to_owned(), ", rest")));
         }

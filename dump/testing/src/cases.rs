@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use runtime_dump::count_profile::CountProfile;
+use runtime_dump::goroutine::samples::SampleWriter;
+use runtime_dump::goroutine::text::{TextOptions, TextWriter};
 use runtime_dump::goroutine::{Goroutine, State, Tables};
-use runtime_dump::goroutine_samples::SampleWriter;
-use runtime_dump::goroutine_text::{TextOptions, TextWriter};
-use runtime_dump::proto::Profile;
+use runtime_dump::profile::count::CountProfile;
+use runtime_dump::profile::proto::Profile;
 use runtime_dump::stack::{Branch, BranchKind, Frame, Location, Mapping, Site, Stack};
 
 /// One dump.

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use runtime_dump::proto::Profile;
+use runtime_dump::profile::proto::Profile;
 
 /// What both ask for by default, of what there is.
 const PROFILES: [&str; 3] = ["block", "goroutine", CPU];
@@ -195,7 +195,7 @@ fn validate(profile: &Profile) -> Result<(), String> {
 fn identities(profile: &Profile) -> HashMap<Identity, Vec<i64>> {
     let samples = profile.sample.iter().map(|sample| {
         let address = |id: &u64| profile.location[*id as usize - 1].address;
-        let label = |label: &runtime_dump::proto::Label| {
+        let label = |label: &runtime_dump::profile::proto::Label| {
             let text = |index| profile.string(index).to_owned();
             (text(label.key), text(label.str))
         };

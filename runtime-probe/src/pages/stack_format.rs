@@ -1,8 +1,8 @@
 //! The forms in which a profile of stacks is answered, whatever it counts (`format=`), and which of the frames (`crate=`).
 
 use crate::profile::condensed::Crates;
-use runtime_dump::folded::fold;
-use runtime_dump::proto::Profile;
+use runtime_dump::profile::folded::fold;
+use runtime_dump::profile::proto::Profile;
 use runtime_probe_http::refusal::Refusal;
 use runtime_probe_http::reply::Reply;
 use runtime_probe_http::request::Request;

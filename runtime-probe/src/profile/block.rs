@@ -11,7 +11,7 @@ use crate::snapshot::waits;
 use crate::source;
 use crate::symbol::reason::Sort;
 use crate::symbol::resolver::resolver;
-use runtime_dump::contention::{self, Contention, ContentionProfile};
+use runtime_dump::profile::contention::{self, Contention, ContentionProfile};
 use std::collections::HashMap;
 
 /// The name under which Go's tools ask for it.

@@ -2,8 +2,8 @@
 
 use super::mappings::mappings;
 use crate::symbol::resolver::Resolver;
-use runtime_dump::contention::ContentionProfile;
-use runtime_dump::proto;
+use runtime_dump::profile::contention::ContentionProfile;
+use runtime_dump::profile::proto;
 use runtime_dump::stack::Mapping;
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime};

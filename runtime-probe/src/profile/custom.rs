@@ -10,8 +10,8 @@ use crate::snapshot::remaining::Remaining;
 use crate::symbol::name::Names;
 use crate::symbol::resolver::resolver;
 use crate::symbol::role;
-use runtime_dump::count_profile::CountProfile;
-use runtime_dump::proto;
+use runtime_dump::profile::count::CountProfile;
+use runtime_dump::profile::proto;
 use runtime_dump::stack::{Location, Mapping, Stack};
 use std::io::{self, Write};
 

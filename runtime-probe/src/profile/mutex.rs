@@ -21,7 +21,7 @@ use crate::source;
 use crate::symbol::name::Names;
 use crate::symbol::resolver::{Resolver, resolver};
 use crate::tally::waits::WaitSite;
-use runtime_dump::contention::{Contention, ContentionProfile, Kind};
+use runtime_dump::profile::contention::{Contention, ContentionProfile, Kind};
 use runtime_dump::stack::Stack;
 use std::collections::HashMap;
 use std::time::Duration;

@@ -17,7 +17,7 @@ use crate::symbol::name::Names;
 use crate::symbol::reason::{Reason, Sort, sort_of};
 use crate::symbol::resolver::Resolver;
 use crate::tally::waits::{How, WaitSite};
-use runtime_dump::contention::Contention;
+use runtime_dump::profile::contention::Contention;
 use runtime_dump::stack::Stack;
 use std::collections::HashMap;
 

@@ -16,11 +16,11 @@ use crate::source::creation::Unseen;
 use crate::source::polled_task::PolledTask;
 use crate::symbol::name::Names;
 use crate::symbol::resolver::{Resolver, resolver};
-use runtime_dump::count_profile::CountProfile;
-use runtime_dump::proto;
+use runtime_dump::profile::count::CountProfile;
+use runtime_dump::profile::proto;
 use runtime_dump::stack::{Frame, Mapping, Stack};
-use runtime_dump::thread_json;
-use runtime_dump::thread_text::{Thread, write_table, write_threads};
+use runtime_dump::thread;
+use runtime_dump::thread::text::{Thread, write_table, write_threads};
 use std::io::{self, Write};
 
 /// The name of the profile of where threads are.
@@ -150,7 +150,7 @@ impl ThreadProfile {
         let unlisted = self.threads.unlisted.iter();
         remarks.extend(unlisted.map(|error| format!("{UNLISTED}: {error}")));
         let notes = self.notes();
-        thread_json::threads(self.threads.time_ns, &remarks, self.rows(&notes))
+        thread::json::threads(self.threads.time_ns, &remarks, self.rows(&notes))
     }
 
     fn notes(&self) -> Vec<Vec<&str>> {

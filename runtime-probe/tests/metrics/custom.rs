@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use runtime_dump::proto::Profile as Proto;
+use runtime_dump::profile::proto::Profile as Proto;
 use runtime_probe as tokio;
 use runtime_probe::pprof::{self, Profile};
 

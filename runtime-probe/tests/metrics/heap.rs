@@ -105,15 +105,14 @@ fn spawn_locations_have_the_bytes_of_their_tasks() {
     let _alone = alone();
     let _all = All::begin();
     let runtime = crate::runtime();
-    let leaking = runtime.block_on(async {
-        tokio::spawn(frees());
-        let leaking = tokio::spawn(leaks());
+    runtime.spawn(frees());
+    let leaking = runtime.spawn(leaks());
+    runtime.block_on(async {
         let allocated =
             |function, bytes: u64| row(function)["heap_allocated_bytes"].as_u64().unwrap() >= bytes;
         while !allocated("frees", 1 << 20) || !allocated("leaks", 4 << 20) {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
-        leaking
     });
     // A task's own memory is its spawner's; what a worker's queue grows by in its poll is its own.
     let is = |row: &Value, name: &str, bytes: u64| {

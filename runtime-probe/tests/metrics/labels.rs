@@ -179,7 +179,7 @@ fn goroutines_are_counted_by_label() {
             crate::server(),
             "/debug/pprof/goroutine?debug=3&match=counted_wait",
         );
-        let samples = runtime_dump::proto::Profile::decode(&samples.body).unwrap();
+        let samples = runtime_dump::profile::proto::Profile::decode(&samples.body).unwrap();
         assert_eq!(samples.sample.len(), 4);
         let routes = samples.sample.iter().flat_map(|sample| &sample.label);
         let routes = routes.filter(|label| samples.string(label.key) == "route");
@@ -299,7 +299,7 @@ fn cpu_time_is_counted_by_label() {
         start.await.unwrap();
     });
     bytes.extend(profiled.join().unwrap());
-    let profile = runtime_dump::proto::Profile::decode(&bytes).unwrap();
+    let profile = runtime_dump::profile::proto::Profile::decode(&bytes).unwrap();
     let routes = |function: &str| -> Vec<(Option<String>, i64)> {
         let mut routes: Vec<(Option<String>, i64)> = Vec::new();
         for sample in &profile.sample {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use runtime_dump::proto::{Profile, Sample};
+use runtime_dump::profile::proto::{Profile, Sample};
 use runtime_probe::pprof;
 use runtime_probe::runtime::{Builder, Runtime};
 

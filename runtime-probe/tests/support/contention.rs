@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::client::get;
-use runtime_dump::proto::{Profile, Sample};
+use runtime_dump::profile::proto::{Profile, Sample};
 use runtime_dump_testing::go::Go;
 use runtime_probe::pprof;
 use runtime_probe::runtime::{Builder, Runtime};

@@ -1,6 +1,6 @@
 //! Files of a bundle without the labels of what a program runs: they may name tenants and users.
 
-use runtime_dump::proto::Profile;
+use runtime_dump::profile::proto::Profile;
 use std::borrow::Cow;
 use std::collections::HashSet;
 
@@ -72,7 +72,7 @@ fn line(line: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use runtime_dump::proto::{Function, Label, Sample};
+    use runtime_dump::profile::proto::{Function, Label, Sample};
 
     #[test]
     fn a_text_keeps_what_is_no_label() {

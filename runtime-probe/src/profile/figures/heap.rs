@@ -3,7 +3,7 @@
 use super::{Family, Number, Unit};
 use crate::profile::heap::{estimated, unavailable};
 use crate::snapshot::heap::{SplitBy, take};
-use runtime_dump::heap_profile::Objects;
+use runtime_dump::profile::heap::Objects;
 
 /// None without the allocator.
 pub(super) fn families() -> Vec<Family> {

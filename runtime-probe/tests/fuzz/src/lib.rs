@@ -16,7 +16,6 @@
 pub mod asked;
 pub mod models;
 
-pub use echo::{folded, proto};
 pub use http::{sent, understood};
 
 mod echo;
@@ -79,7 +78,10 @@ pub fn duration(text: &str) -> Option<std::time::Duration> {
 }
 
 #[path = "../../../src/profile"]
-mod profile {
+pub mod profile {
+    // What the HTTP layer knows as runtime-dump's.
+    pub use crate::echo::{folded, proto};
+
     pub(crate) mod doing;
     pub(crate) mod selection;
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use dump::contention::{Contention, ContentionProfile, Kind};
-use dump::count_profile::CountProfile;
+use dump::profile::contention::{Contention, ContentionProfile, Kind};
+use dump::profile::count::CountProfile;
 use dump::goroutine::{Goroutine, State, Tables};
 use dump::stack::{Branch, BranchKind, Frame, Location, Mapping, Site, Stack};
 use libfuzzer_sys::arbitrary::{Result, Unstructured};

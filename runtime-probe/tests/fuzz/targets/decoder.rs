@@ -2,8 +2,8 @@
 //! again unchanged.
 #![no_main]
 
-use dump::folded::fold;
-use dump::proto::Profile;
+use dump::profile::folded::fold;
+use dump::profile::proto::Profile;
 use libfuzzer_sys::fuzz_target;
 use prost::Message as _;
 

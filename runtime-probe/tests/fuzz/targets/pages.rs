@@ -3,7 +3,7 @@
 //! A snapshot and its names for each input: slow. What a request may say is for the target `parameters`.
 #![no_main]
 
-use dump::proto::Profile;
+use dump::profile::proto::Profile;
 use fuzz::asked::{Answer, Page};
 use fuzz::grammar;
 use libfuzzer_sys::fuzz_target;

@@ -2,10 +2,10 @@
 //! byte chooses the form.
 #![no_main]
 
-use dump::folded::fold;
+use dump::profile::folded::fold;
 use dump::goroutine::Tables;
-use dump::goroutine_samples::SampleWriter;
-use dump::proto::Profile;
+use dump::goroutine::samples::SampleWriter;
+use dump::profile::proto::Profile;
 use fuzz::models::{self, Row, several};
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;

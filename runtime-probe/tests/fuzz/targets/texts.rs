@@ -2,7 +2,7 @@
 #![no_main]
 
 use dump::goroutine::{Group, State, Tables};
-use dump::goroutine_text::{TextOptions, TextWriter};
+use dump::goroutine::text::{TextOptions, TextWriter};
 use fuzz::grammar;
 use fuzz::models::{self, Row, several};
 use libfuzzer_sys::arbitrary::{Result, Unstructured};

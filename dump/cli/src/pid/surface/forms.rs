@@ -1,9 +1,9 @@
 //! The forms that tools read.
 
 use super::rows::{Row, Rows};
-use runtime_dump::count_profile::CountProfile;
-use runtime_dump::folded::fold;
-use runtime_dump::goroutine_samples::SampleWriter;
+use runtime_dump::goroutine::samples::SampleWriter;
+use runtime_dump::profile::count::CountProfile;
+use runtime_dump::profile::folded::fold;
 use runtime_dump::stack::{Location, Stack};
 use serde_json::{Value, json};
 use std::io::{self, Write};

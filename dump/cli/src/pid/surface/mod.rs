@@ -9,10 +9,10 @@ mod locks;
 mod rows;
 
 use rows::Rows;
+use runtime_dump::goroutine::text::{TextOptions, TextWriter};
 use runtime_dump::goroutine::{Goroutine, Group};
-use runtime_dump::goroutine_text::{TextOptions, TextWriter};
 use runtime_dump::stack::{Location, Stack};
-use runtime_dump::thread_text;
+use runtime_dump::thread;
 use runtime_dump_decode::detail_text::span;
 use runtime_dump_decode::model::{Dump, Runtime};
 use std::collections::HashMap;
@@ -108,9 +108,9 @@ pub(crate) fn write_threads(
         .take(options.limit.unwrap_or(usize::MAX))
         .map(|thread| (thread, rows::thread_stack(thread, options.verbose)))
         .collect();
-    thread_text::write_threads(
+    thread::text::write_threads(
         out,
-        stacks.iter().map(|(thread, stack)| thread_text::Thread {
+        stacks.iter().map(|(thread, stack)| thread::text::Thread {
             id: thread.tid,
             name: &thread.name,
             state: thread.state,

@@ -6,14 +6,14 @@
 
 use std::io::{self, Write};
 
-use crate::digits::push_decimal;
-use crate::duration_text::{MINUTE, push_duration};
 use crate::goroutine::{Goroutine, Group, State, Tables};
-use crate::labels::push_in_header;
-use crate::quoted::push_name;
-use crate::single_line::{push_called_function, push_file, push_reason, push_single_line};
+use crate::profile::labels::push_in_header;
 use crate::stack::{Site, Stack};
-use crate::stack_text::{push_position, push_pseudo_frame, push_stack};
+use crate::text::digits::push_decimal;
+use crate::text::duration::{MINUTE, push_duration};
+use crate::text::quoted::push_name;
+use crate::text::single_line::{push_called_function, push_file, push_reason, push_single_line};
+use crate::text::stack::{push_position, push_pseudo_frame, push_stack};
 
 /// Text is handed on as soon as this much has come together: large enough that the calls do not matter, small enough
 /// to stay in the second-level cache.
@@ -34,7 +34,7 @@ pub struct TextOptions {
 ///
 /// ```
 /// use runtime_dump::goroutine::{Goroutine, State, Tables};
-/// use runtime_dump::goroutine_text::{TextOptions, TextWriter};
+/// use runtime_dump::goroutine::text::{TextOptions, TextWriter};
 /// use runtime_dump::stack::Stack;
 ///
 /// let stack = Stack { missing: Some("being polled".into()), ..Stack::default() };

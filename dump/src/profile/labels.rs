@@ -1,6 +1,6 @@
 //! Keys and values that a program gave to what it runs, as Go's `pprof.Labels`; in the order of the keys.
 
-use crate::quoted::{push_bare_or_quoted, push_quoted};
+use crate::text::quoted::{push_bare_or_quoted, push_quoted};
 
 /// Of one group of a profile.
 pub(crate) type Labels = Vec<(String, String)>;

@@ -2,6 +2,14 @@
 //!
 //! A dump is tables (stacks, sites) and a row per task that points into them. Rows are handed to the encoders one by
 //! one, so that a dump of a million tasks is never in memory as text.
+//!
+//! * [`text`]: a block of text for each task, Go's `debug=2`;
+//! * [`json`]: an object of JSON for each task;
+//! * [`samples`]: a sample of `profile.proto` for each task, `debug=3`.
+
+pub mod json;
+pub mod samples;
+pub mod text;
 
 use crate::stack::{Mapping, Site, Stack};
 

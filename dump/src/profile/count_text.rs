@@ -3,14 +3,14 @@
 
 use std::io::{self, Write};
 
-use crate::address_list::{AddressList, call_address};
-use crate::count_profile::CountProfile;
-use crate::digits::{push_decimal, push_hex};
-use crate::labels::{self, Labels};
-use crate::single_line::{push_file, push_function, push_single_line};
+use crate::profile::address_list::{AddressList, call_address};
+use crate::profile::count::CountProfile;
+use crate::profile::labels::{self, Labels};
+use crate::profile::stack_profile::Group;
 use crate::stack::{Frame, Location};
-use crate::stack_profile::Group;
-use crate::tabwriter::push_aligned;
+use crate::text::digits::{push_decimal, push_hex};
+use crate::text::single_line::{push_file, push_function, push_single_line};
+use crate::text::tabwriter::push_aligned;
 
 /// The most bytes of a function's name, and of a file's. pprof's parser gives up at a line of 64 KiB, comments
 /// included: twice this, 2 * 2 KiB of tabs to align them, and 60 bytes of numbers are 36 KiB.

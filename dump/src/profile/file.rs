@@ -9,7 +9,7 @@ use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use prost::Message;
 
-use crate::proto::Profile;
+use crate::profile::proto::Profile;
 
 /// The largest profile that is read, before compression. Real ones have a few MiB; a file of 64 KiB can unpack to this.
 /// In memory it can grow: an empty sample has 2 bytes in a file and 72 here, so hostile bytes make 2.3 GiB of this.

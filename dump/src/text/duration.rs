@@ -3,7 +3,7 @@
 //! Decimals are cut, not rounded: a task that waits 59.9996 s has not waited a minute, and the minutes of the header
 //! are cut too.
 
-use crate::digits::push_decimal;
+use crate::text::digits::push_decimal;
 
 const MICROSECOND: u64 = 1_000;
 const MILLISECOND: u64 = 1_000 * MICROSECOND;

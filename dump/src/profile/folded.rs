@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::proto::{Location, Profile};
+use crate::profile::proto::{Location, Profile};
 
 /// The lines, in the order of their stacks. `measure` is the index of the value that counts; stacks that are equal by
 /// their functions are added up, and those of value 0 left out. A delta can have negative values.
@@ -17,9 +17,9 @@ use crate::proto::{Location, Profile};
 /// A comment of the profile is a line that begins with `# `, which the readers of the format skip.
 ///
 /// ```
-/// use runtime_dump::address_list::AddressList;
-/// use runtime_dump::folded::fold;
-/// use runtime_dump::profile::{Measure, ProfileBuilder};
+/// use runtime_dump::profile::address_list::AddressList;
+/// use runtime_dump::profile::folded::fold;
+/// use runtime_dump::profile::builder::{Measure, ProfileBuilder};
 /// use runtime_dump::stack::Stack;
 ///
 /// let measure = Measure { kind: "goroutine", unit: "count" };
@@ -126,8 +126,8 @@ fn is_number(word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::fold;
-    use crate::address_list::AddressList;
-    use crate::profile::{Measure, ProfileBuilder};
+    use crate::profile::address_list::AddressList;
+    use crate::profile::builder::{Measure, ProfileBuilder};
     use crate::stack::Stack;
 
     #[test]

@@ -145,7 +145,7 @@ mod tests {
             text.contains("does not tell: TotalAlloc, Sys, Mallocs, Frees, HeapObjects\n"),
             "{text}"
         );
-        let go = include_str!("../tests/go/mem_stats.txt");
+        let go = include_str!("../../tests/go/mem_stats.txt");
         let names = |text: &str| -> Vec<String> {
             let lines = text
                 .lines()

@@ -4,15 +4,15 @@
 //! line with the count 1000. It is a snapshot, not a rate: a task that waits for an hour counts as much as one that
 //! waits for a millisecond.
 
-use crate::address_list::AddressList;
-use crate::labels::{Labels, owned};
+use crate::profile::address_list::AddressList;
+use crate::profile::labels::{Labels, owned};
+use crate::profile::stack_profile::StackProfile;
 use crate::stack::{Location, Stack};
-use crate::stack_profile::StackProfile;
 
 /// Counted stacks, in the order of Go's profiles.
 ///
 /// ```
-/// use runtime_dump::count_profile::CountProfile;
+/// use runtime_dump::profile::count::CountProfile;
 /// use runtime_dump::stack::Stack;
 ///
 /// let stack = Stack { missing: Some("foreign task".into()), ..Stack::default() };

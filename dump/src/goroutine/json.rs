@@ -5,9 +5,9 @@
 
 use std::io::{self, Write};
 
-use crate::digits::push_decimal;
 use crate::goroutine::{Goroutine, Tables};
 use crate::json::{push_key, push_optional, push_stack, push_string, push_strings};
+use crate::text::digits::push_decimal;
 
 /// The number in the field `version`.
 pub const VERSION: u64 = 1;
@@ -19,7 +19,7 @@ const CHUNK_BYTES: usize = 64 << 10;
 ///
 /// ```
 /// use runtime_dump::goroutine::{Goroutine, State, Tables};
-/// use runtime_dump::goroutine_json::JsonWriter;
+/// use runtime_dump::goroutine::json::JsonWriter;
 ///
 /// let mut json = Vec::new();
 /// let tables = Tables::default();

@@ -10,14 +10,14 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::io::{self, Write};
 
-use crate::address_list::AddressList;
-use crate::count_delta::{push_signed, push_span};
-use crate::count_text::{push_frames, push_remarks};
-use crate::labels::{self, Labels, borrowed, owned};
-use crate::profile::{Measure, ProfileBuilder};
-use crate::proto;
+use crate::profile::address_list::AddressList;
+use crate::profile::builder::{Measure, ProfileBuilder};
+use crate::profile::count_delta::{push_signed, push_span};
+use crate::profile::count_text::{push_frames, push_remarks};
+use crate::profile::labels::{self, Labels, borrowed, owned};
+use crate::profile::proto;
+use crate::profile::stack_profile::{Group, StackProfile, Values};
 use crate::stack::{Location, Mapping, Stack};
-use crate::stack_profile::{Group, StackProfile, Values};
 
 /// What is profiled; the two differ in the first line of their text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub struct Contention<'s> {
 /// Contentions by place and reason, the longest delay first.
 ///
 /// ```
-/// use runtime_dump::contention::{Contention, ContentionProfile, Kind};
+/// use runtime_dump::profile::contention::{Contention, ContentionProfile, Kind};
 /// use runtime_dump::stack::Stack;
 ///
 /// let stack = Stack { missing: Some("foreign task".into()), ..Stack::default() };
@@ -228,7 +228,7 @@ fn labels_of(event: &Contention<'_>) -> Labels {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::folded::fold;
+    use crate::profile::folded::fold;
     use crate::stack::Frame;
     use std::sync::Arc;
 

@@ -11,14 +11,14 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::io::{self, Write};
 
-use crate::address_list::AddressList;
-use crate::count_text::{push_frames, push_remarks};
-use crate::labels::{self, Labels, owned};
-use crate::mem_stats::MemStats;
-use crate::profile::{LabelValue, Measure, ProfileBuilder};
-use crate::proto;
+use crate::profile::address_list::AddressList;
+use crate::profile::builder::{LabelValue, Measure, ProfileBuilder};
+use crate::profile::count_text::{push_frames, push_remarks};
+use crate::profile::labels::{self, Labels, owned};
+use crate::profile::mem_stats::MemStats;
+use crate::profile::proto;
+use crate::profile::stack_profile::{Group, StackProfile, Values};
 use crate::stack::{Location, Mapping, Stack};
-use crate::stack_profile::{Group, StackProfile, Values};
 
 /// Samples of one stack and of about one size.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +49,7 @@ pub struct Objects {
 /// Allocations by stack, labels and size.
 ///
 /// ```
-/// use runtime_dump::heap_profile::{Allocated, HeapProfile, Objects};
+/// use runtime_dump::profile::heap::{Allocated, HeapProfile, Objects};
 /// use runtime_dump::stack::Stack;
 ///
 /// let stack = Stack { missing: Some("no stack".into()), ..Stack::default() };
@@ -382,7 +382,7 @@ fn push_values(text: &mut Vec<u8>, in_use: [i64; 2], allocated: [i64; 2]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::folded::fold;
+    use crate::profile::folded::fold;
 
     fn stack(name: &str) -> Stack {
         Stack {

@@ -11,13 +11,13 @@
 
 use std::io::{self, Write};
 
-use crate::digits::push_decimal;
-use crate::duration_text::push_duration;
-use crate::quoted::push_name;
-use crate::single_line::{push_called_function, push_reason, push_single_line};
 use crate::stack::{Frame, Stack};
-use crate::stack_text::{push_position, push_pseudo_frame, push_stack};
-use crate::tabwriter::push_aligned;
+use crate::text::digits::push_decimal;
+use crate::text::duration::push_duration;
+use crate::text::quoted::push_name;
+use crate::text::single_line::{push_called_function, push_reason, push_single_line};
+use crate::text::stack::{push_position, push_pseudo_frame, push_stack};
+use crate::text::tabwriter::push_aligned;
 
 /// A thread.
 #[derive(Clone, Debug)]
@@ -42,7 +42,7 @@ pub struct Thread<'a> {
 ///
 /// ```
 /// use runtime_dump::stack::Stack;
-/// use runtime_dump::thread_text::{Thread, write_threads};
+/// use runtime_dump::thread::text::{Thread, write_threads};
 ///
 /// let stack = Stack { missing: Some("it blocks the signal".into()), ..Stack::default() };
 /// let main = Thread {

@@ -11,10 +11,10 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use prost::Message;
 
-use crate::address_list::AddressList;
 use crate::goroutine::{Goroutine, Tables};
-use crate::profile::{Measure, ProfileBuilder};
-use crate::proto;
+use crate::profile::address_list::AddressList;
+use crate::profile::builder::{Measure, ProfileBuilder};
+use crate::profile::proto;
 
 /// Bytes of samples that are compressed at a time.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -35,8 +35,8 @@ const REMEMBERED: usize = 4096;
 ///
 /// ```
 /// use runtime_dump::goroutine::{Goroutine, State, Tables};
-/// use runtime_dump::goroutine_samples::SampleWriter;
-/// use runtime_dump::proto::Profile;
+/// use runtime_dump::goroutine::samples::SampleWriter;
+/// use runtime_dump::profile::proto::Profile;
 /// use runtime_dump::stack::Stack;
 ///
 /// let tables = Tables { stacks: vec![Stack::default()], ..Tables::default() };

@@ -8,14 +8,14 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use crate::address_list::AddressList;
-use crate::count_text::{push_frames, push_remarks};
-use crate::digits::push_decimal;
-use crate::labels::{self, Labels, borrowed, owned};
-use crate::profile::{Measure, ProfileBuilder};
-use crate::proto;
+use crate::profile::address_list::AddressList;
+use crate::profile::builder::{Measure, ProfileBuilder};
+use crate::profile::count_text::{push_frames, push_remarks};
+use crate::profile::labels::{self, Labels, borrowed, owned};
+use crate::profile::proto;
+use crate::profile::stack_profile::{Group, StackProfile, Values};
 use crate::stack::{Location, Mapping, Stack};
-use crate::stack_profile::{Group, StackProfile, Values};
+use crate::text::digits::push_decimal;
 
 /// Samples of one stack.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +40,7 @@ pub struct Taken {
 /// CPU time by stack and labels, the longest first.
 ///
 /// ```
-/// use runtime_dump::cpu_profile::{CpuProfile, Ran, Taken};
+/// use runtime_dump::profile::cpu::{CpuProfile, Ran, Taken};
 /// use runtime_dump::stack::Stack;
 ///
 /// let stack = Stack { missing: Some("no stack".into()), ..Stack::default() };

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::ptr;
 
-use crate::address_list::AddressList;
-use crate::profile::ProfileBuilder;
+use crate::profile::address_list::AddressList;
+use crate::profile::builder::ProfileBuilder;
 use crate::stack::{Location, Stack};
 
 /// What is added up for a stack and its labels.

@@ -10,10 +10,10 @@
 
 use std::collections::HashMap;
 
-use crate::address_list::{AddressList, call_address};
-use crate::count_profile::CountProfile;
-use crate::labels::borrowed;
-use crate::proto;
+use crate::profile::address_list::{AddressList, call_address};
+use crate::profile::count::CountProfile;
+use crate::profile::labels::borrowed;
+use crate::profile::proto;
 use crate::stack::{Frame, Location, Mapping};
 
 /// What a value means: what is counted, and in which unit.
@@ -28,8 +28,8 @@ pub struct Measure<'a> {
 /// Collects samples and turns them into a profile.
 ///
 /// ```
-/// use runtime_dump::address_list::AddressList;
-/// use runtime_dump::profile::{Measure, ProfileBuilder};
+/// use runtime_dump::profile::address_list::AddressList;
+/// use runtime_dump::profile::builder::{Measure, ProfileBuilder};
 /// use runtime_dump::stack::Stack;
 ///
 /// let contentions = Measure { kind: "contentions", unit: "count" };

@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
-use crate::address_list::call_address;
-use crate::digits::{push_decimal, push_hex};
-use crate::single_line::{push_called_function, push_file};
+use crate::profile::address_list::call_address;
 use crate::stack::{Frame, Location, Stack};
+use crate::text::digits::{push_decimal, push_hex};
+use crate::text::single_line::{push_called_function, push_file};
 
 /// Appends all frames of a stack; nothing for a stack without locations.
 pub(crate) fn push_stack(out: &mut Vec<u8>, stack: &Stack) {

@@ -6,20 +6,20 @@
 use std::collections::HashMap;
 use std::io::{self, Write};
 
-use crate::address_list::AddressList;
-use crate::count_profile::CountProfile;
-use crate::count_text::{push_frames, push_remarks};
-use crate::digits::push_decimal;
-use crate::duration_text::push_duration;
-use crate::labels::{self, Labels, borrowed};
-use crate::profile::{Measure, ProfileBuilder};
-use crate::proto;
+use crate::profile::address_list::AddressList;
+use crate::profile::builder::{Measure, ProfileBuilder};
+use crate::profile::count::CountProfile;
+use crate::profile::count_text::{push_frames, push_remarks};
+use crate::profile::labels::{self, Labels, borrowed};
+use crate::profile::proto;
 use crate::stack::{Location, Mapping};
+use crate::text::digits::push_decimal;
+use crate::text::duration::push_duration;
 
 /// The changes, what grew most first.
 ///
 /// ```
-/// use runtime_dump::count_profile::CountProfile;
+/// use runtime_dump::profile::count::CountProfile;
 /// use runtime_dump::stack::Stack;
 ///
 /// let [a, b] = ["a", "b"].map(|why| Stack { missing: Some(why.into()), ..Stack::default() });

@@ -1,16 +1,16 @@
 //! Threads as JSON: an object for each, one a line. `runtime-probe/docs/schema/threads.json` describes it.
 
-use crate::digits::push_decimal;
-use crate::goroutine_json::push_head;
+use crate::goroutine::json::push_head;
 use crate::json::{push_key, push_stack, push_string, push_strings};
-use crate::thread_text::Thread;
+use crate::text::digits::push_decimal;
+use crate::thread::text::Thread;
 
 /// A document with all threads. `time_ns` is when they were looked at, nanoseconds since 1970.
 ///
 /// ```
 /// use runtime_dump::stack::Stack;
-/// use runtime_dump::thread_json::threads;
-/// use runtime_dump::thread_text::Thread;
+/// use runtime_dump::thread::json::threads;
+/// use runtime_dump::thread::text::Thread;
 ///
 /// let stack = Stack::default();
 /// let thread = Thread { id: 17, name: "main", state: "sleeping", cpu_ns: Some(5), notes: &[], stack: &stack, created_by: None };
