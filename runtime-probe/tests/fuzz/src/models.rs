@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use dump::goroutine::{Goroutine, State, Tables};
 use dump::profile::contention::{Contention, ContentionProfile, Kind};
 use dump::profile::count::CountProfile;
-use dump::goroutine::{Goroutine, State, Tables};
 use dump::stack::{Branch, BranchKind, Frame, Location, Mapping, Site, Stack};
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 

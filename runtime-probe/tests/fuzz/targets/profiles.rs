@@ -2,9 +2,9 @@
 //! byte chooses the form.
 #![no_main]
 
-use dump::profile::folded::fold;
 use dump::goroutine::Tables;
 use dump::goroutine::samples::SampleWriter;
+use dump::profile::folded::fold;
 use dump::profile::proto::Profile;
 use fuzz::models::{self, Row, several};
 use libfuzzer_sys::arbitrary::{Result, Unstructured};

@@ -1,8 +1,8 @@
 //! Arbitrary dumps as text: whatever a model holds, every text keeps its grammar. The first byte chooses the form.
 #![no_main]
 
-use dump::goroutine::{Group, State, Tables};
 use dump::goroutine::text::{TextOptions, TextWriter};
+use dump::goroutine::{Group, State, Tables};
 use fuzz::grammar;
 use fuzz::models::{self, Row, several};
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
