@@ -239,7 +239,8 @@ fn what_is_told_of_tasks_that_go_on_is_so() {
             let Some((before, after)) = awaited.split_once(" to end") else {
                 continue;
             };
-            let id = |text: &str| text.split(' ').next().unwrap().to_owned();
+            // One that has ended meanwhile has no name behind its number.
+            let id = |text: &str| text.split([' ', ',']).next().unwrap().to_owned();
             let waiter = id(next.strip_prefix("goroutine ").unwrap());
             let named = format!("{before}{}", after.split(", with ").next().unwrap());
             for awaited in named.split("goroutine ").skip(1).map(id) {
