@@ -38,15 +38,15 @@ table() {
     cat << 'TABLE'
 format              | commit  | rust ci            | formatting and lock files of all packages; this table             | format
 clippy              | commit  | rust               | lints, with every feature that goes with plain tokio              | lint
-clippy-other        | commit  | rust               | lints with interpose, flamegraph and tracing                      | lint_other
 documentation       | commit  | rust text          | links and examples of public and private items                    | documentation
 tests               | commit  | rust text          | all tests: packages, examples, programs with faults; Go's tools, perf, Prometheus | test_packages
+runbook             | commit  | rust text ci/runbook.py | each command of the runbook, on the fault that it is for      | runbook
 tests-other         | commit  | rust               | the tests of what interpose, flamegraph and tracing change        | test_other
 tests-stable        | commit  | rust               | the tests that expect otherwise without --cfg tokio_unstable      | stable test_flag
 loom                | commit  | rust ci/loom.sh    | interleavings of the lock-free parts, with two preemptions        | bash ci/loom.sh
 checkout            | commit  | rust ci/checkout.sh | the shop of the README and its faults                            | checkout
-runbook             | commit  | rust text ci/runbook.py | each command of the runbook, on the fault that it is for      | runbook
 loom-deep           | release | rust ci/loom.sh    | the same with three preemptions; first: step loom                 | bash ci/loom.sh 3
+clippy-other        | release | rust               | lints with interpose, flamegraph and tracing; first: step tests-other, whose warnings are errors | lint_other
 clippy-stable       | release | rust               | lints without --cfg tokio_unstable; first: step tests-stable, whose warnings are errors | stable lint_stable
 oldest-rust         | release | rust               | the oldest Rust that the manifest names compiles the packages; first: step clippy, by incompatible_msrv | oldest_rust
 rename              | release | rust ci/rename.sh  | the rename changes nothing that a program prints; first: examples/tests/rename_paused.rs | rename
@@ -266,6 +266,9 @@ documentation() {
     done_with doc
 }
 
+# Whether the compiler had warnings, as `warning: `runtime-probe` (lib) generated 1 warning`.
+warned() { grep '^warning: .* generated [0-9]* warning' target/test.log; }
+
 # Arguments: those of cargo test. What fails is run once more, one test at a time: a neighbour on a shared machine can hold
 # up a test of threads and clocks for longer than it has patience, and a fault fails both times. The summary names it.
 # cargo-nextest, where it is present, runs tests of several programs side by side, all but the examples in comments: one
@@ -309,14 +312,14 @@ test_packages() {
 
 test_other() {
     cargo_test "${packages[@]}" --features "$features,$other_features" "${other_tests[@]/#/--test=}"
+    ! warned
 }
 
 # With a test of the examples, so that the programs of the step checkout are built by the same set of features.
 stable_builds=(-p runtime-probe -p examples --features "$probe_features" "${flag_tests[@]/#/--test=}" --test=rename_paused)
 test_flag() {
     cargo_test "${stable_builds[@]}"
-    # As `warning: `runtime-probe` (lib) generated 1 warning`.
-    ! grep '^warning: .* generated [0-9]* warning' target/test.log
+    ! warned
 }
 
 # No registry has toolchains: rustup may have it already, or fetch it from where its own come from.
