@@ -34,6 +34,12 @@ impl Dump {
 
 impl Task {
     fn read(block: &str) -> Option<Task> {
+        // Lines of the dump stand above the line of its first task.
+        let above = match block.starts_with("goroutine ") {
+            true => "",
+            false => &block[..block.find("\ngoroutine ")?],
+        };
+        let block = &block[above.rfind('\n').map_or(0, |end| end + 1)..];
         let id = block
             .lines()
             .find_map(|line| line.strip_prefix("goroutine "))?;
