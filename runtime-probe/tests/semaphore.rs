@@ -102,6 +102,24 @@ fn a_call_for_many_keeps_what_is_free() {
     runtime.block_on(never).unwrap();
 }
 
+/// A guard may have more permits than one call can ask for, once others are merged into it.
+#[test]
+fn guards_of_more_permits_than_a_call_takes() {
+    const HALF: u32 = 3_000_000_000;
+    let semaphore = Semaphore::new(2 * HALF as usize);
+    let mut guard = semaphore.try_acquire_many(HALF).unwrap();
+    guard.merge(semaphore.try_acquire_many(HALF).unwrap());
+    assert_eq!(guard.num_permits(), 2 * HALF as usize);
+    assert!(guard.split(2 * HALF as usize + 1).is_none());
+    let part = guard.split(5_000_000_000).unwrap();
+    assert_eq!(
+        (part.num_permits(), guard.num_permits()),
+        (5_000_000_000, 1_000_000_000)
+    );
+    drop((part, guard));
+    assert_eq!(semaphore.available_permits(), 2 * HALF as usize);
+}
+
 /// Permits that were forgotten and never added again: nothing has them, and the dump says what forgot some last.
 #[test]
 fn permits_that_leaked() {
@@ -208,9 +226,10 @@ fn a_futurelock() {
 
 #[test]
 fn what_tokio_promises() {
+    // A word for the entry that tells what has them.
     assert_eq!(
         size_of::<OwnedSemaphorePermit>(),
-        size_of::<tokio::sync::OwnedSemaphorePermit>()
+        size_of::<tokio::sync::OwnedSemaphorePermit>() + size_of::<usize>()
     );
     let semaphore = Arc::new(Semaphore::new(3));
     let mut permit = semaphore.try_acquire_many(3).unwrap();

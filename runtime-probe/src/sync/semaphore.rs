@@ -248,7 +248,7 @@ impl<'a> SemaphorePermit<'a> {
 
     /// How many there are. Mirrors [`tokio::sync::SemaphorePermit::num_permits`].
     pub fn num_permits(&self) -> usize {
-        self.taken.count() as usize
+        self.taken.count()
     }
 }
 
@@ -302,7 +302,7 @@ impl OwnedSemaphorePermit {
 
     /// How many there are. Mirrors [`tokio::sync::OwnedSemaphorePermit::num_permits`].
     pub fn num_permits(&self) -> usize {
-        self.taken.count() as usize
+        self.taken.count()
     }
 }
 

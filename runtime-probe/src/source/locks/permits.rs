@@ -37,7 +37,8 @@ impl Typed for Permits {
 /// Permits that were taken, without the semaphore that they go back to.
 #[derive(Debug)]
 pub(crate) struct Taken {
-    count: u32,
+    /// More than a call can ask for, once guards are merged.
+    count: usize,
     /// `None` where there was no room for one, or the probe is off.
     holder: Option<Holder>,
 }
@@ -84,7 +85,7 @@ impl Permits {
         taken.holder = None;
         let count = std::mem::take(&mut taken.count);
         self.touched();
-        self.gate.add_permits(count as usize);
+        self.gate.add_permits(count);
     }
 
     /// What was taken goes back to nothing.
@@ -93,9 +94,9 @@ impl Permits {
         if taken.holder.take().is_some()
             && let Some(number) = self.waiters.known()
         {
-            number.forgot(count, waker::current_packed());
+            number.forgot(told(count), waker::current_packed());
         }
-        self.change_all(|all| all.saturating_sub(count as usize));
+        self.change_all(|all| all.saturating_sub(count));
     }
 
     pub(crate) fn add(&self, count: usize) {
@@ -117,7 +118,7 @@ impl Permits {
             Holder::new(self.number()?, who, count, now)
         });
         Taken {
-            count,
+            count: count as usize,
             holder: holder.flatten(),
         }
     }
@@ -157,7 +158,7 @@ impl Permits {
 }
 
 impl Taken {
-    pub(crate) fn count(&self) -> u32 {
+    pub(crate) fn count(&self) -> usize {
         self.count
     }
 
@@ -166,23 +167,25 @@ impl Taken {
         other.holder = None;
         self.count += std::mem::take(&mut other.count);
         if let Some(holder) = &self.holder {
-            holder.set_count(self.count);
+            holder.set_count(told(self.count));
         }
     }
 
     /// So many of these, if there are as many.
     pub(crate) fn split(&mut self, permits: &Permits, count: usize) -> Option<Taken> {
-        let count = u32::try_from(count)
-            .ok()
-            .filter(|count| *count <= self.count)?;
-        self.count -= count;
+        self.count = self.count.checked_sub(count)?;
         let holder = self.holder.as_ref().and_then(|holder| {
-            holder.set_count(self.count);
+            holder.set_count(told(self.count));
             let (who, now) = (waker::current_packed(), clock::ticks());
-            Holder::new(permits.number()?, who, count, now)
+            Holder::new(permits.number()?, who, told(count), now)
         });
         Some(Taken { count, holder })
     }
+}
+
+/// As many as an entry can tell of.
+fn told(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 /// Waits for permits.
