@@ -12,7 +12,7 @@
 //! handle would be asked in each poll.
 
 use super::{foreign, waker};
-use crate::sys::near_memory::NearMemory;
+use crate::sys::near_memory::{NearMemory, now};
 use crate::sys::{own_memory, own_thread};
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -378,10 +378,6 @@ fn joiner(waker: WakerWords) -> Option<Joiner> {
 fn words<const N: usize>(address: usize) -> Option<[usize; N]> {
     let mut words = [0; N];
     (own_memory::read(address, &mut words) > 0).then_some(words)
-}
-
-fn now<const N: usize>(addresses: &[usize]) -> Vec<Option<[usize; N]>> {
-    NearMemory::default().each(addresses)
 }
 
 /// The address of the task that a handle is of, of a `JoinHandle` or an `AbortHandle`; 0 if that is not all that it has.

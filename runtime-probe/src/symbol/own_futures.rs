@@ -6,7 +6,8 @@
 //! Rejected: types of the process as a table made beforehand. It would have to be made of each build, and be found beside it.
 
 use super::debug_file;
-use super::own_pages::{OwnPages, words_now};
+use super::own_pages::OwnPages;
+use crate::sys::near_memory;
 use crate::sys::own_thread;
 use crate::sys::{modules, monotonic, thread};
 use runtime_dump_decode::debug::index::{Index, Sections};
@@ -199,7 +200,7 @@ fn package(beside: &Path) -> Option<Mapped> {
 struct Seen {
     id: u64,
     /// Where the word of its state is, and what that was.
-    state: (u64, u64),
+    state: (usize, u64),
     chain: Chain,
 }
 
@@ -236,6 +237,7 @@ fn look(
         }
         if let Some((word, chain)) = decoder.waiting_chain(&process, *at, *id, BUDGET)
             && let Some(place) = decoder.state_of(*at)
+            && let Ok(place) = usize::try_from(place)
             && !(chain.frames.is_empty() && chain.branches.is_empty())
         {
             seen.push(Seen {
@@ -245,12 +247,12 @@ fn look(
             });
         }
     }
-    let places: Vec<u64> = seen.iter().map(|seen| seen.state.0).collect();
-    let words = words_now(&places);
+    let places: Vec<usize> = seen.iter().map(|seen| seen.state.0).collect();
+    let words = near_memory::now(&places);
     let mut stacks = Stacks::new(decoder.frames());
     let mut made: HashMap<Shape, usize> = HashMap::new();
     for (Seen { id, state, chain }, word) in seen.into_iter().zip(words) {
-        if word != Some(state.1) {
+        if word.is_none_or(|[word]| word as u64 != state.1) {
             continue;
         }
         let stack = *made.entry(Shape::of(&chain)).or_insert_with(|| {

@@ -115,24 +115,6 @@ impl Memory for OwnPages {
     }
 }
 
-/// The words at these addresses as they are now; `None` for one that cannot be read.
-pub(super) fn words_now(addresses: &[u64]) -> Vec<Option<u64>> {
-    let piece = |address: &u64| (usize::try_from(*address).unwrap_or(0), 1);
-    let pieces: Vec<(usize, usize)> = addresses.iter().map(piece).collect();
-    let mut found = Vec::with_capacity(pieces.len());
-    let mut words = [0; own_memory::MOST_PIECES];
-    while found.len() < pieces.len() {
-        let left = &pieces[found.len()..];
-        let wanted = left.len().min(words.len());
-        let read = own_memory::read_pieces(&left[..wanted], &mut words[..wanted]);
-        found.extend(words[..read].iter().map(|word| Some(*word as u64)));
-        if read < wanted {
-            found.push(None);
-        }
-    }
-    found
-}
-
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
@@ -170,17 +152,5 @@ mod tests {
             assert!(pages.read((&raw const own[at]) as u64, &mut bytes));
             assert_eq!(usize::from_ne_bytes(bytes), at);
         }
-    }
-
-    #[test]
-    fn words_are_read_wherever_they_are() {
-        let own: Vec<usize> = (0..100).collect();
-        let mut addresses: Vec<u64> = own.iter().map(|word| (&raw const *word) as u64).collect();
-        let mut expected: Vec<Option<u64>> = (0..100).map(Some).collect();
-        for at in [0, 7, 8, 50, 99] {
-            (addresses[at], expected[at]) = (8, None);
-        }
-        assert_eq!(words_now(&addresses), expected);
-        assert_eq!(words_now(&[]), []);
     }
 }

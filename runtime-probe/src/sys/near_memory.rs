@@ -19,6 +19,11 @@ pub(crate) struct NearMemory {
     words: Vec<usize>,
 }
 
+/// `N` words from each address as they are now; `None` where these cannot be read.
+pub(crate) fn now<const N: usize>(addresses: &[usize]) -> Vec<Option<[usize; N]>> {
+    NearMemory::default().each(addresses)
+}
+
 impl NearMemory {
     /// Copies the first words at these addresses, in their order, and what lies between near ones.
     pub(crate) fn copy(addresses: &[usize]) -> Self {
@@ -127,8 +132,20 @@ mod tests {
             let there = (*address != 8 && *address < usize::MAX - 8).then_some([first, first + 1]);
             assert_eq!(found, there);
         }
-        assert_eq!(NearMemory::default().each::<3>(&[at(7)]), [Some([7, 8, 9])]);
+        assert_eq!(now::<3>(&[at(7)]), [Some([7, 8, 9])]);
         assert_eq!(copies.each::<2>(&[]), []);
+    }
+
+    #[test]
+    fn words_are_read_wherever_they_are() {
+        let own: Vec<usize> = (0..100).collect();
+        let mut addresses: Vec<usize> = own.iter().map(|word| (&raw const *word).addr()).collect();
+        let mut expected: Vec<Option<[usize; 1]>> = (0..100).map(|word| Some([word])).collect();
+        for at in [0, 7, 8, 50, 99] {
+            (addresses[at], expected[at]) = (8, None);
+        }
+        assert_eq!(now(&addresses), expected);
+        assert_eq!(now::<1>(&[]), []);
     }
 
     #[test]
