@@ -157,11 +157,7 @@ impl HeldLocks {
                 if lock.is_shared
                     && let Some(writer) = lock.writer_before(waiter)
                 {
-                    let writer = match writer {
-                        Who::Task(id) => self.task(id),
-                        Who::Thread(tid) => thread(tid),
-                        Who::Unknown => "an unknown thread".to_owned(),
-                    };
+                    let writer = self.who(writer, thread);
                     text.push_str(&format!(", and behind {writer}, which waits to write"));
                 }
             }
@@ -218,10 +214,10 @@ impl HeldLocks {
     ) -> String {
         let name = |who| match who {
             Who::Task(id) if id == task => "this very task".to_owned(),
-            Who::Task(id) if self.listed.contains(&id) => self.task(id),
-            Who::Task(id) => format!("goroutine {id}, which has ended or is not listed,"),
-            Who::Thread(tid) => thread(tid),
-            Who::Unknown => "an unknown thread".to_owned(),
+            Who::Task(id) if !self.listed.contains(&id) => {
+                format!("goroutine {id}, which has ended or is not listed,")
+            }
+            who => self.who(who, thread),
         };
         let mut text = match permits.all {
             0 => "which has no permits".to_owned(),
@@ -273,6 +269,14 @@ impl HeldLocks {
             ));
         }
         text
+    }
+
+    fn who(&self, who: Who, thread: &impl Fn(u32) -> String) -> String {
+        match who {
+            Who::Task(id) => self.task(id),
+            Who::Thread(tid) => thread(tid),
+            Who::Unknown => "an unknown thread".to_owned(),
+        }
     }
 
     fn task(&self, id: u64) -> String {
