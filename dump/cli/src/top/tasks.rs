@@ -53,17 +53,10 @@ pub(super) fn look(source: &Source) -> Result<Look, Refusal> {
 
 /// The CPU time of the process, from OpenMetrics.
 fn cpu_seconds(metrics: &str) -> Option<f64> {
-    let line = |line: &str| {
-        line.strip_prefix("process_cpu_seconds_total ")
-            .map(str::to_owned)
-    };
-    metrics
-        .lines()
-        .find_map(line)?
-        .split(' ')
-        .next()?
-        .parse()
-        .ok()
+    let mut lines = metrics.lines();
+    let value = lines.find_map(|line| line.strip_prefix("process_cpu_seconds_total "))?;
+    // A time may follow.
+    value.split(' ').next()?.parse().ok()
 }
 
 fn read(task: &Value) -> Task {

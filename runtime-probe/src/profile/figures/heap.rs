@@ -23,8 +23,7 @@ pub(super) fn families() -> Vec<Family> {
         }
     }
     let whole = |number| Some(Number::Whole(number));
-    let counter = |name, help| Family::counter(name, help);
-    let mut lost = counter(
+    let mut lost = Family::counter(
         "runtime_probe_heap_losses",
         "Samples of the heap that are in no profile, or without their stack",
     );
@@ -49,13 +48,13 @@ pub(super) fn families() -> Vec<Family> {
             "Blocks that are allocated and not freed, estimated from samples",
         )
         .with(whole(in_use.objects)),
-        counter(
+        Family::counter(
             "runtime_probe_heap_allocated",
             "Memory that was allocated since the start, estimated from samples",
         )
         .unit(Unit::Bytes)
         .with(whole(allocated.bytes)),
-        counter(
+        Family::counter(
             "runtime_probe_heap_allocated_objects",
             "Blocks that were allocated since the start, estimated from samples",
         )
