@@ -6,8 +6,7 @@
 //! bound and no more.
 
 use crate::primitive::{AtomicUsize, Ordering};
-use crate::stack::intern::Intern;
-use crate::stack::raw::mix;
+use crate::stack::intern::{Intern, mix};
 use std::sync::{LazyLock, OnceLock};
 
 /// At most this many sets are kept apart: with a route and a tenant of 20 bytes each 150 B, so 600 KB.

@@ -1,8 +1,8 @@
 //! Where tasks are spawned, and of which future: what an execution trace has of each spawn, as one pointer.
 
 use super::task::Spawn;
-use crate::stack::intern::Intern;
-use crate::stack::raw::{FutureMeta, mix};
+use crate::stack::intern::{Intern, mix};
+use crate::stack::raw::FutureMeta;
 
 /// Sites, at most: 48 B each, so 3 MB. A program has as many as there are calls of spawn in it.
 const MOST: usize = 1 << 16;

@@ -421,7 +421,7 @@ impl Hasher for WordHasher {
         self.write_u64(word as u64);
     }
     fn write_u64(&mut self, word: u64) {
-        self.0 = crate::stack::raw::mix(self.0, word);
+        self.0 = crate::stack::intern::mix(self.0, word);
     }
     fn finish(&self) -> u64 {
         self.0 ^ (self.0 >> 29)

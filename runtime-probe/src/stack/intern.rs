@@ -149,6 +149,12 @@ fn find<T>(
     None
 }
 
+/// Folds one word into a hash: a multiplication and a rotation, good enough for code addresses (a table of 8,192 chains).
+#[inline(always)]
+pub(crate) fn mix(hash: u64, word: u64) -> u64 {
+    (hash.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
 #[expect(
     unsafe_code,
     reason = "the raw pointers inside stand for shared references"

@@ -11,8 +11,8 @@
 //! thread's own stack, which is checked first, so they can be read.
 
 use super::anchor::Anchor;
-use super::intern::Intern;
-use super::raw::{RawStack, mix};
+use super::intern::{Intern, mix};
+use super::raw::RawStack;
 use super::signature;
 
 /// At most this many distinct paths are kept: at 20 frames 400 B, so 26 MB. There are hardly more than stacks: another

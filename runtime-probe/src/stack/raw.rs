@@ -1,6 +1,6 @@
 //! A captured stack, and the set of stacks that one poll left behind.
 
-use super::intern::Intern;
+use super::intern::{Intern, mix};
 use super::path::Path;
 use crate::primitive::{AtomicPtr, AtomicU64, Ordering};
 use std::sync::OnceLock;
@@ -243,12 +243,6 @@ impl WaitSet {
     pub(crate) fn stacks(&'static self) -> impl Iterator<Item = &'static RawStack> {
         std::iter::successors(Some(self), |set| set.earlier).map(|set| set.last)
     }
-}
-
-/// Folds one word into a hash: a multiplication and a rotation, good enough for code addresses (a table of 8,192 chains).
-#[inline(always)]
-pub(crate) fn mix(hash: u64, word: u64) -> u64 {
-    (hash.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 #[cfg(all(test, not(probe_loom)))]

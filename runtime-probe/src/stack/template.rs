@@ -9,9 +9,10 @@
 //! Out of 4.7 million hits none differed from a full walk; `set_verify` switches that comparison on.
 
 use super::anchor::Anchor;
+use super::intern::mix;
 use super::own::OwnStack;
 use super::path::Path;
-use super::raw::{End, FutureMeta, RawStack, WaitSet, mix};
+use super::raw::{End, FutureMeta, RawStack, WaitSet};
 use super::signature;
 use super::unwind::{self, Slot};
 use crate::primitive::{AtomicU64, Ordering};

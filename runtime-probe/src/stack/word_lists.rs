@@ -9,7 +9,7 @@
 //! 1. A list's words MUST be written before its place is in the index, and never after. Otherwise a reader compares with
 //!    words that are not there yet.
 
-use super::raw::mix;
+use super::intern::mix;
 use crate::primitive::{AtomicU64, AtomicUsize, Ordering};
 
 /// Places of the index that are looked at for a list.

@@ -16,8 +16,8 @@
 use super::lengths::Lengths;
 use crate::clock::Ticks;
 use crate::primitive::{AtomicU64, Ordering};
-use crate::stack::intern::Intern;
-use crate::stack::raw::{FutureMeta, mix};
+use crate::stack::intern::{Intern, mix};
+use crate::stack::raw::FutureMeta;
 use std::collections::HashMap;
 use std::panic::Location;
 

@@ -9,8 +9,8 @@
 use crate::labels::LabelSet;
 use crate::primitive::{AtomicU64, Ordering};
 use crate::sampling::Weight;
-use crate::stack::intern::Intern;
-use crate::stack::raw::{WaitSet, mix};
+use crate::stack::intern::{Intern, mix};
+use crate::stack::raw::WaitSet;
 use std::panic::Location;
 
 /// At most this many sites are kept apart: 80 B each, so 5 MB.
