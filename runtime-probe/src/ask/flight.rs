@@ -5,10 +5,11 @@
 
 use super::trace_session::{Recording, Round, Which, collect};
 use crate::clock::{self, Scale, Ticks};
+use crate::primitive;
 use crate::sys::own_thread;
 use std::io;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -44,7 +45,7 @@ struct Tape {
 static TAPE: Mutex<Option<Tape>> = Mutex::new(None);
 
 fn tape() -> MutexGuard<'static, Option<Tape>> {
-    TAPE.lock().unwrap_or_else(PoisonError::into_inner)
+    primitive::lock(&TAPE)
 }
 
 impl Flight {

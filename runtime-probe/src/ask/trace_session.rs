@@ -6,7 +6,7 @@
 use crate::clock::{self, Scale, Ticks};
 use crate::demand::{Demand, Lease};
 use crate::events::chunks::{self, ChunkNumber, Chunks, Mark};
-use crate::primitive::Ordering;
+use crate::primitive::{Ordering, lock};
 use crate::registry::slab;
 use crate::registry::task::View;
 use crate::registry::threads::{self, Role, Thread};
@@ -14,7 +14,7 @@ use crate::source::cpu::Sample;
 use crate::source::trace::{self, Happened, What};
 use crate::sys::status_file::StatusFile;
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
 /// How long a thread may take between its clock and its entry. One that is preempted there for longer has its entry in the next
@@ -148,10 +148,6 @@ impl Queue {
             true => Arc::new(round.emptied()),
         });
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// While anything is recorded.

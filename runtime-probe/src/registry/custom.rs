@@ -1,11 +1,11 @@
 //! Profiles of the program's own: for each value that it has added and not removed, the stack that added it.
 
-use crate::primitive::Ordering;
+use crate::primitive::{Ordering, lock};
 use crate::stack::raw::WaitSet;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 /// At most this many profiles: a name is for what the program is made of, not for what it serves.
 pub(crate) const MOST_PROFILES: usize = 64;
@@ -26,7 +26,7 @@ pub(crate) struct CustomProfile {
 static ALL: Mutex<Vec<&'static CustomProfile>> = Mutex::new(Vec::new());
 
 fn all_locked() -> MutexGuard<'static, Vec<&'static CustomProfile>> {
-    ALL.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&ALL)
 }
 
 /// All of them, in the order of their names.
@@ -68,7 +68,7 @@ impl CustomProfile {
     }
 
     fn values(&self) -> MutexGuard<'_, HashMap<u64, Option<&'static WaitSet>>> {
-        self.values.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.values)
     }
 
     /// Whether the value was not there, and is now.

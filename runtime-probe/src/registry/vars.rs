@@ -1,10 +1,11 @@
 //! Variables that the program publishes, as Go's `expvar`.
 
+use crate::primitive::lock;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// At most this many names: a name is for what the program is made of.
 pub(crate) const MOST_NAMES: usize = 1024;
@@ -122,10 +123,6 @@ impl Var for Float {
     }
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// A string, as Go's `expvar.String`.
 #[derive(Debug, Default)]
 pub struct Text(Mutex<String>);
@@ -139,7 +136,7 @@ impl Text {
     /// Sets it.
     pub fn set(&self, text: impl Into<String>) {
         let text = text.into();
-        let before = std::mem::replace(&mut *locked(&self.0), text);
+        let before = std::mem::replace(&mut *lock(&self.0), text);
         // Given back outside of the lock.
         drop(before);
     }
@@ -147,7 +144,7 @@ impl Text {
 
 impl Var for Text {
     fn value(&self) -> Value {
-        Value::Text(locked(&self.0).clone())
+        Value::Text(lock(&self.0).clone())
     }
 }
 
@@ -163,7 +160,7 @@ impl Map {
 
     /// Adds to the number of a key; what is no whole number there, or nothing, counts as 0. Whether there was room for the key.
     pub fn add(&self, key: &str, more: i64) -> bool {
-        let mut map = locked(&self.0);
+        let mut map = lock(&self.0);
         let is_full = map.len() >= MOST_KEYS;
         match map.get_mut(key) {
             Some(Value::Int(number)) => *number = number.wrapping_add(more),
@@ -176,7 +173,7 @@ impl Map {
 
     /// Sets the value of a key. Whether there was room for the key.
     pub fn set(&self, key: &str, value: Value) -> bool {
-        let mut map = locked(&self.0);
+        let mut map = lock(&self.0);
         let is_full = map.len() >= MOST_KEYS && !map.contains_key(key);
         if !is_full {
             map.insert(key.to_owned(), value);
@@ -186,13 +183,13 @@ impl Map {
 
     /// Removes a key.
     pub fn remove(&self, key: &str) {
-        locked(&self.0).remove(key);
+        lock(&self.0).remove(key);
     }
 }
 
 impl Var for Map {
     fn value(&self) -> Value {
-        Value::Map(locked(&self.0).clone())
+        Value::Map(lock(&self.0).clone())
     }
 }
 
@@ -235,7 +232,7 @@ pub(crate) enum Refused {
 /// There is one of that name, or there are [`MOST_NAMES`].
 pub(crate) fn publish(name: &str, var: impl Var) -> Result<(), Refused> {
     let var: Arc<dyn Var> = Arc::new(var);
-    let mut published = locked(&PUBLISHED);
+    let mut published = lock(&PUBLISHED);
     let is_full = published.len() == MOST_NAMES;
     match published.entry(name.to_owned()) {
         Entry::Occupied(_) => Err(Refused::Taken),
@@ -249,7 +246,7 @@ pub(crate) fn publish(name: &str, var: impl Var) -> Result<(), Refused> {
 
 /// All of them, in the order of their names.
 pub(crate) fn published() -> Vec<(String, Arc<dyn Var>)> {
-    let published = locked(&PUBLISHED);
+    let published = lock(&PUBLISHED);
     published
         .iter()
         .map(|(name, var)| (name.clone(), var.clone()))
