@@ -1,8 +1,8 @@
-//! What is allocated, and by which stack: Go's profiles `heap` and `allocs`, which differ in the value that is shown first.
+//! The profiles `heap` and `allocs`, as Go's: allocations by stack. They differ in the value that is shown first.
 //!
-//! A stack begins with the function that called an allocating one: what the allocator, collections and smart pointers of the
-//! standard library do below it is left out, as Go leaves out its runtime. A task's stack ends at its root, as a
-//! goroutine's does.
+//! A stack begins with the function that called an allocating one. The frames of the allocator and of the standard
+//! library's collections and smart pointers below it are left out, as Go leaves out its runtime. A task's stack ends at
+//! its root, as a goroutine's does.
 
 use super::condensed::{Crates, crate_of};
 use super::conditions::{self, Condition};
@@ -30,14 +30,14 @@ use std::time::Duration;
 /// The value that is shown first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shows {
-    /// `heap`: what is alive.
+    /// `heap`: live allocations.
     InUse,
-    /// `allocs`: all since the start.
+    /// `allocs`: all allocations since the start.
     Allocated,
 }
 
 impl Shows {
-    /// The name under which Go's tools ask for it.
+    /// The name, as in Go.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Shows::InUse => "heap",
@@ -46,7 +46,7 @@ impl Shows {
     }
 }
 
-/// Under their names.
+/// The entry of `heap` in the list of profiles.
 pub(crate) const HEAP_PROFILE: NamedProfile = NamedProfile {
     name: Shows::InUse.name(),
     most_debug: 1,
@@ -71,12 +71,12 @@ fn write(shows: Shows, out: &mut dyn Write, debug: u32) -> io::Result<()> {
     }
 }
 
-/// How many stacks there are, each of them for each of its sizes.
+/// The number of pairs of stack and size.
 pub(crate) fn count() -> usize {
     snapshot::count()
 }
 
-/// Why there is no profile, and what to do.
+/// The reason why there is no profile, with the remedy.
 pub(crate) fn unavailable() -> Option<&'static str> {
     match () {
         () if !source::is_on() => Some(OFF),
@@ -92,12 +92,12 @@ pub(crate) fn unavailable() -> Option<&'static str> {
     }
 }
 
-/// Gives free memory back to the system. Says what came of it.
+/// Returns free memory to the system. The text tells the result.
 pub(crate) fn give_back() -> String {
     heap::give_back()
 }
 
-/// What samples stand for.
+/// The allocations that samples stand for, estimated.
 pub(super) fn estimated(sum: Sum, rate: u64) -> Objects {
     objects(sum).estimated(rate)
 }
@@ -109,7 +109,7 @@ fn objects(sum: Sum) -> Objects {
     }
 }
 
-/// Allocations with names.
+/// A heap profile with names.
 pub(crate) struct Allocations {
     shows: Shows,
     profile: HeapProfile,
@@ -119,7 +119,7 @@ pub(crate) struct Allocations {
 }
 
 impl Allocations {
-    /// As of now.
+    /// A profile as of now.
     pub(crate) fn collect(shows: Shows, split_by: SplitBy, crates: &Crates) -> Self {
         crate::stack::unwind::refresh();
         let heap = snapshot::take(split_by);
@@ -162,7 +162,7 @@ impl Allocations {
         }
     }
 
-    /// What changed since `before`, `span` ago.
+    /// The difference to `before`, `span` ago.
     pub(crate) fn since(self, before: &Allocations, span: Duration) -> Self {
         let span = i64::try_from(span.as_nanos()).unwrap_or(i64::MAX);
         Allocations {
@@ -196,14 +196,14 @@ impl Allocations {
     /// The text of `debug=1`.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// The errors of `out`.
     pub(crate) fn write_text(&self, out: impl Write) -> io::Result<()> {
         super::address_names::remember(self.profile.locations());
         self.profile.write_text(&self.mem_stats, out)
     }
 }
 
-/// Keys and values, in the order of the keys.
+/// Labels of a sample, ordered by key.
 fn labels(samples: &Samples) -> Vec<(&'static str, String)> {
     let age = samples.age.map(|age| age.text().to_owned());
     let spawned_at = samples.of.spawned_at.map(|at| at.to_string());

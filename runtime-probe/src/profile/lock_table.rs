@@ -32,7 +32,7 @@ impl LockTable {
     /// The text: a paragraph for each lock, those first for which something waits longest.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// The errors of `out`.
     pub(crate) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         if !source::is_on() {
             return writeln!(out, "# {OFF}");
@@ -64,7 +64,7 @@ impl LockTable {
     /// The cycles among them, and the stacks of the tasks in these.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// The errors of `out`.
     pub(crate) fn write_deadlocks(mut self, out: &mut dyn Write) -> io::Result<()> {
         if !source::is_on() {
             return writeln!(out, "# {OFF}");

@@ -132,7 +132,7 @@ impl ThreadProfile {
     /// A block for each thread, and below what tokio counts.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// The errors of `out`.
     pub(crate) fn write_text(&self, mut out: impl Write) -> io::Result<()> {
         let notes = self.notes();
         let threads = self.rows(&notes);
@@ -175,7 +175,7 @@ impl ThreadProfile {
     /// Go's `debug=1`: equal stacks once, by count; and what tokio counts.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// The errors of `out`.
     pub(crate) fn write_count_text(&self, mut out: impl Write) -> io::Result<()> {
         let counts = self.counts();
         super::address_names::remember(counts.locations());

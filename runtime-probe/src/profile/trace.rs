@@ -60,7 +60,7 @@ impl<'w> Stream<'w> {
     /// Begins to record, looks at all tasks, and writes the header.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// The errors of `out`.
     pub(crate) fn begin(format: Format, out: impl Write + 'w) -> io::Result<Self> {
         let recording = Recording::begin();
         let writer = format.writer(out)?;
@@ -93,7 +93,7 @@ impl<'w> Stream<'w> {
 /// Writes what a flight recorder has, as one generation.
 ///
 /// # Errors
-/// Those of `out`.
+/// The errors of `out`.
 pub(crate) fn write_past(past: &Past, format: Format, out: impl Write) -> io::Result<()> {
     let start = Start::take();
     let mut parts = Parts::default();

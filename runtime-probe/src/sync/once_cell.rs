@@ -86,7 +86,7 @@ impl<T> OnceCell<T> {
     /// The same, unless making it fails. Mirrors [`tokio::sync::OnceCell::get_or_try_init`].
     ///
     /// # Errors
-    /// Those of `f`.
+    /// The errors of `f`.
     pub async fn get_or_try_init<E, F, Fut>(&self, f: F) -> Result<&T, E>
     where
         F: FnOnce() -> Fut,
