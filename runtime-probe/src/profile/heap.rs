@@ -216,7 +216,7 @@ fn labels(samples: &Samples) -> Vec<(&'static str, String)> {
     let mut labels: Vec<_> = ours
         .chain(set.map(|(key, value)| (key, value.to_owned())))
         .collect();
-    // Stable: ours come before a label of the user's that is called so, too.
+    // The sort is stable: our labels come before a user's label with the same key.
     labels.sort_by_key(|(key, _)| *key);
     labels
 }
@@ -237,7 +237,7 @@ fn stack(samples: &Samples, resolver: &mut Resolver) -> Stack {
     steps.drain(..caller.unwrap_or(0));
     let dropped = inner - steps.len();
     leave_out(&mut steps, Leaf::Code);
-    // The caller is always shown, scaffolding or not.
+    // The caller is always shown, even if it is scaffolding.
     let leaf = steps.iter_mut().take_while(|step| !step.shown);
     leaf.for_each(|step| step.shown = true);
     let middle = (of.pcs.len() / 2).saturating_sub(dropped);
@@ -248,11 +248,11 @@ fn stack(samples: &Samples, resolver: &mut Resolver) -> Stack {
     }
 }
 
-/// Whether it is what a program calls to allocate.
+/// Whether a frame is of the allocator or of a standard library function that allocates.
 fn allocates(step: &Step) -> bool {
     const CRATES: [&str; 4] = ["alloc", "core", "hashbrown", "std"];
     let function = &*step.frame.function;
-    // A trait's method for a type without a path, as u8 or [T], is of the trait's crate.
+    // A trait's method for a type without a path, such as u8 or [T], belongs to the trait's crate.
     let of_trait = function.strip_prefix('<').and_then(|inside| {
         let (implementor, implemented) = inside.split_once(" as ")?;
         (!implementor.contains("::")).then_some(implemented)
@@ -260,14 +260,14 @@ fn allocates(step: &Step) -> bool {
     is_allocator(step) || CRATES.contains(&crate_of(of_trait.unwrap_or(function)))
 }
 
-/// Whether it is the allocator's: the probe's, or the compiler's way to it.
+/// Whether a frame is of the probe's allocator, or of the compiler's glue to it.
 fn is_allocator(step: &Step) -> bool {
     let function = &*step.frame.function;
     let compilers = ["__rust_", "__rustc", "__rdl_", "__rg_"];
     role::is_own(function) || compilers.iter().any(|prefix| function.starts_with(prefix))
 }
 
-/// What the inner allocator, the system and the samples tell.
+/// Totals by the inner allocator, the system and the samples.
 fn mem_stats(profile: &HeapProfile) -> MemStats {
     let facts = heap::facts();
     let [mallocs, total, objects, _] = profile.totals();
@@ -285,7 +285,7 @@ fn mem_stats(profile: &HeapProfile) -> MemStats {
     }
 }
 
-/// What the reader should know, first of all why there is little.
+/// Remarks for the reader, such as why the profile has few samples.
 fn remarks(heap: &Heap) -> Vec<String> {
     let rate = heap.rate;
     let mut remarks = vec![match rate {
