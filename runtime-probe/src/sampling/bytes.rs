@@ -97,7 +97,7 @@ mod tests {
         -1.0 / (-size / rate as f64).exp_m1()
     }
 
-    /// Fixed seed: the same numbers in every run.
+    /// Random numbers from a fixed seed: the same in every run.
     fn numbers(seed: u64) -> impl FnMut() -> u64 {
         let mut state = seed;
         move || {
@@ -126,15 +126,16 @@ mod tests {
             assert_eq!(passes(&countdown, size, 1, &mut random), Some(1));
         }
         for _ in 0..100_000 {
-            // What was drawn before is over after the next look, which the next allocation is.
+            // The earlier draw ends at the next look, which the next allocation triggers.
             let sampled = passes(&countdown, 100, 0, &mut random);
             assert!(sampled.is_none() || sampled == Some(1));
         }
         assert_eq!(passes(&countdown, 1 << 30, 0, &mut random), None);
     }
 
-    /// Sizes from far below the rate to far above. A sample of `size` stands for `1/p`, `p` its probability, so the relative
-    /// deviation of a count of `n` allocations is `sqrt((1 - p) / (p n))`: four of them, over three seeds.
+    /// Sizes from far below the rate to far above. A sample of `size` represents `1/p` allocations, `p` its
+    /// probability, so the relative deviation of a count of `n` allocations is `sqrt((1 - p) / (p n))`: four of them,
+    /// over three seeds.
     #[test]
     fn samples_add_up_to_the_truth_for_each_size() {
         const RATE: u64 = 64 << 10;
@@ -162,9 +163,9 @@ mod tests {
         }
     }
 
-    /// The rate changes every 1000 allocations, once to nothing. What is allocated while it is 0 is known up to a look. 100,000
-    /// allocations of 200 bytes at three rates: 76 samples at the coarsest, so the sum, which the finest two make up as
-    /// much, deviates by 6 % at the most; three of these.
+    /// The rate changes every 1000 allocations, once to 0. The allocations at the rate 0 are known up to a look.
+    /// 100,000 allocations of 200 bytes at three rates give 76 samples at the coarsest. So the sum, of which the two
+    /// finer rates make up as much, deviates by 6 %; the bound is three of these.
     #[test]
     fn a_changed_rate_leaves_no_bias() {
         for seed in [3, 0x5eed, 20_261_129] {
@@ -195,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_worked_case() {
-        // 1 - exp(-1) of the allocations as large as the rate are sampled.
+        // Of the allocations as large as the rate, 1 - exp(-1) are sampled.
         assert!((stands_for(512.0, 512) - 1.0 / 0.632_120_558_8).abs() < 1e-9);
         assert!((stands_for(1.0, 1000) - 1000.5).abs() < 0.01);
         assert_eq!(stands_for(1e9, 1000), 1.0);
