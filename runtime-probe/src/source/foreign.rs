@@ -165,7 +165,7 @@ pub(super) fn between_polls() {
     }
 }
 
-/// This worker has nothing to do.
+/// The worker parks.
 #[inline(always)]
 pub(super) fn on_park() {
     between_polls();
@@ -174,7 +174,7 @@ pub(super) fn on_park() {
     }
 }
 
-/// This thread has something to do again.
+/// The worker goes on after a park.
 #[inline(always)]
 pub(super) fn on_unpark() {
     let slot = threads::slot();
@@ -184,8 +184,8 @@ pub(super) fn on_unpark() {
     }
 }
 
-/// The last poll on this thread was a foreign task's. Returns whether it is over: it is not if that task drives another
-/// runtime inside its poll.
+/// Records the last poll of this thread, which was a foreign task's. Returns whether it is over. It is not if that task
+/// runs another runtime inside its poll.
 #[cold]
 #[inline(never)]
 fn settle(slot: &threads::Slot) -> bool {
@@ -200,29 +200,29 @@ fn settle(slot: &threads::Slot) -> bool {
         let mut wait = None;
         let mut start = None;
         if let Some(record) = shard(id).as_ref().and_then(|shard| shard.get(&id)) {
-            // The thread's last stamp may be older than the task, or its last poll.
+            // The thread's last stamp may be older than the task, or than its last poll.
             began = began.max(record.since());
             wait = wait_before(record);
             start = timing::foreign_start(record, began, now);
             trace::foreign_poll(record, slot, began, now);
             record.note_foreign_poll(slot.number(), now.saturating_sub(began), now);
         }
-        // Not under the shard's lock: it may allocate, and the user's allocator may come back here.
+        // Outside of the shard's lock: this may allocate, and the user's allocator may call this function.
         note_wait(wait, began);
         timing::note_start(start);
     }
-    // Pairs with the Acquire in `foreign_running`: without the mark the record has the poll.
+    // Release: pairs with the Acquire in `foreign_running`. A reader that does not see the stamp sees the poll in the
+    // record.
     slot.foreign.store(0, Ordering::Release);
     true
 }
 
-/// Since when the task waited for the poll that is its last one now, and where it was spawned; `None` while waits
-/// are not asked for.
+/// The begin and the site of the task's wait before the current poll; `None` while waits are not sampled.
 fn wait_before(record: &RecordRef) -> Option<(clock::Ticks, WaitSite)> {
     if !Demand::Waits.is_on() {
         return None;
     }
-    // No hook tells when it was woken: its time in the run queue counts, too.
+    // No hook reports the wake, so the ready time is included.
     let site = WaitSite {
         spawned_at: record.location(),
         labels: record.labels(),
@@ -231,7 +231,7 @@ fn wait_before(record: &RecordRef) -> Option<(clock::Ticks, WaitSite)> {
     Some((record.last_poll_ended()?, site))
 }
 
-/// That wait is over.
+/// Samples that wait.
 fn note_wait(wait: Option<(clock::Ticks, WaitSite)>, poll_began: clock::Ticks) {
     if let Some((waited_since, site)) = wait
         && let Some(weight) = demand::sample_wait(waited_since, poll_began)
@@ -240,13 +240,13 @@ fn note_wait(wait: Option<(clock::Ticks, WaitSite)>, poll_began: clock::Ticks) {
     }
 }
 
-/// Where a foreign task was spawned, if it is still there.
+/// The spawn location of a foreign task, if it is alive.
 pub(super) fn spawned_at(id: u64) -> Option<&'static Location<'static>> {
     let shard = shard(id);
     shard.as_ref()?.get(&id)?.location()
 }
 
-/// A task is gone. Comes for tasks that were never announced, too (closures of the blocking pool).
+/// A task has ended. tokio also reports tasks without a reported spawn (closures of the blocking pool).
 #[inline(always)]
 #[cfg_attr(not(tokio_unstable), expect(dead_code, reason = "hooks are unstable"))]
 pub(super) fn on_terminate(id: u64) {
@@ -261,7 +261,7 @@ fn remove(id: u64) {
     let removed = shard(id).as_mut().and_then(|shard| shard.remove(&id));
     if let Some(record) = removed {
         COUNT.fetch_sub(1, Ordering::Relaxed);
-        // It goes in its last poll, unless it was aborted while it waited.
+        // The task ends in its last poll, unless it was aborted while it waited.
         let slot = threads::slot();
         if slot.foreign.load(Ordering::Relaxed) == id {
             let (began, now) = (slot.foreign_since.load(Ordering::Relaxed), clock::ticks());

@@ -1,11 +1,11 @@
-//! What happens on each thread, for an execution trace: polls, wakes, spawns, parking.
+//! The entries of execution traces: polls, wakes, spawns and parks of each thread.
 //!
-//! Allowed: stores into this thread's chunk ([`crate::events::chunks`]), loads of the record. Forbidden: locks, allocation,
-//! panics; all but [`spawn`] and [`dropped`], whose table of sites allocates for a site that is new.
+//! Allowed: stores into this thread's chunk ([`crate::events::chunks`]), loads of the record. Forbidden: locks,
+//! allocation, panics. The exceptions are [`spawn`] and [`dropped`], which allocate for a new site.
 //!
-//! While no trace is taken, a poll, a spawn and a wake inside a poll have no instruction for this: a poll that is traced begins
-//! at a marked time ([`TOLD_AT_ITS_END`]), which makes its end come by here, and a trace turns the switch that spawns look at
-//! anyway.
+//! While no trace is taken, a poll, a spawn and a wake inside a poll execute no instruction for it. A traced poll
+//! begins at a marked time ([`TOLD_AT_ITS_END`]), which makes its end call this module. A trace changes the switch that
+//! spawns read anyway.
 
 mod said;
 
@@ -25,43 +25,43 @@ use crate::stack::raw::WaitSet;
 pub(crate) use said::{Said, Text};
 pub(super) use said::{log, said};
 
-/// Ticks of the CPU's counter of x86_64 are a third of a nanosecond: 32 of them are a unit of 10 ns, and 0.7 ms fit beside an
-/// entry. Other counters are slower.
+/// A tick of the counter of x86_64 is a third of a nanosecond. 32 ticks are a unit of 10 ns, so the delta of an entry
+/// can be 0.7 ms. Other counters are slower.
 const UNIT_SHIFT: u32 = if cfg!(target_arch = "x86_64") { 5 } else { 0 };
 const UNIT: Ticks = 1 << UNIT_SHIFT;
 
-/// A task's record as a name, with room beside it.
+/// A record's address without its lowest bits, which are 0.
 const RECORD_SHIFT: u32 = GENERATIONS.trailing_zeros();
-/// The poll is inside another one.
+/// A bit of the payload: the poll is inside of another one.
 const INSIDE: u64 = 1 << 43;
-/// Interned things are aligned to words.
+/// Interned values are aligned to words.
 const POINTER_SHIFT: u32 = 3;
 
-/// Kinds of entries. Each has a record's name beside it, unless it says otherwise.
+/// The kinds of entries. The payload is the record, unless noted otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 enum Code {
     PollBegin = 1,
-    /// The first one of a task: its id is known now.
+    /// The first poll of a task, with its id.
     FirstPollBegin,
-    /// With a set of registrations, as the two that follow.
+    /// The end of a poll, with the set of registrations; also the next two.
     PollWaits,
     PollYields,
     PollEnds,
     Wake,
-    /// Of a spawn: the id if it is known, and the site.
+    /// With the id, if it is known, and the site.
     Spawn,
-    /// The id, and the site: a reader of the past may not have its spawn.
+    /// With the id and the site, because a flight recorder may not have the spawn.
     Dropped,
-    /// When a foreign task's poll began, which is over.
+    /// A finished poll of a foreign task, with its begin.
     ForeignPoll,
     Park,
     Unpark,
-    /// The id.
+    /// With the id.
     ClosureBegin,
-    /// What the program says, see [`said()`].
+    /// User tasks, regions and logs, see [`said()`].
     Said,
-    /// The innermost poll blocks its thread, which has given its worker away (1), or does so no longer (0).
+    /// The innermost poll begins (1) or ends (0) a `block_in_place`.
     InPlace,
 }
 
@@ -88,7 +88,7 @@ impl Code {
         Code::ALL.get(index).copied()
     }
 
-    /// Words beside the first.
+    /// The number of further words.
     fn more(self) -> usize {
         match self {
             Code::Spawn | Code::Dropped | Code::Said => 2,
@@ -98,7 +98,7 @@ impl Code {
     }
 }
 
-/// Entries that found no room.
+/// The number of lost entries.
 static LOST: AtomicU64 = AtomicU64::new(0);
 
 #[inline(always)]
@@ -106,7 +106,7 @@ fn write(slot: &Slot, at: Ticks, code: Code, payload: u64, more: [u64; MOST_MORE
     append(slot, at, code, payload, more, code.more());
 }
 
-/// The same, of a code that has so many words more.
+/// The same, given the number of further words.
 #[inline(always)]
 fn append(slot: &Slot, at: Ticks, code: Code, payload: u64, more: [u64; MOST_MORE], words: usize) {
     let entry = Entry {
@@ -135,14 +135,14 @@ fn pointer<T>(to: Option<&'static T>) -> u64 {
     })
 }
 
-/// A poll is about to begin, at that time. Returns it, marked if the poll's end has to be told, too.
+/// Writes the begin of a poll. Returns the begin, marked if the poll's end must be written, too.
 #[inline(always)]
 pub(super) fn poll_begin(record: &Record, slot: &Slot, began: Ticks) -> Ticks {
-    // A future wrapped by hand is a part of its task.
+    // A nested future belongs to its task.
     if record.kind() == Kind::Nested {
         return began;
     }
-    // After what made the task ready, whichever thread did that: an order by time has the wake first.
+    // After the wake, which may be of another thread: an order by time must have the wake first.
     let began = match cfg!(tokio_unstable) {
         true => began.max(record.ready_at() + UNIT),
         // Without hooks the thread may have polled a foreign task meanwhile.
@@ -169,7 +169,7 @@ fn first_poll_begin(record: &Record, slot: &Slot, began: Ticks, inside: u64) {
     );
 }
 
-/// The closure of a blocking task begins. Returns its begin, as [`poll_begin`] does.
+/// Writes the begin of a closure. Returns its begin, as [`poll_begin`] does.
 #[cfg(feature = "rt")]
 #[cold]
 pub(super) fn closure_begin(record: &Record, slot: &Slot, now: Ticks) -> Ticks {
@@ -186,7 +186,7 @@ pub(super) fn closure_begin(record: &Record, slot: &Slot, now: Ticks) -> Ticks {
     now | TOLD_AT_ITS_END
 }
 
-/// A poll that was told to begin is over, and the record does not say so yet.
+/// Writes the end of a traced poll, before the record has it.
 #[inline(always)]
 pub(super) fn poll_end(record: &Record, slot: &Slot, now: Ticks) {
     // A closure is closed when it returns.

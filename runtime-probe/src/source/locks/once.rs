@@ -1,7 +1,7 @@
-//! A value that is made once: which task makes it, and what waits for it. Both are told by the same entries as of a lock.
+//! A value that is initialized once, with the initializing task and the waiters, in the same entries as a lock.
 //!
-//! tokio's cell decides which caller makes the value. It calls the function of that caller, which is then what has the cell, until
-//! its future ends or is dropped.
+//! tokio's cell chooses the caller that initializes the value, and calls its function. That caller is the holder until
+//! the future ends or is dropped.
 
 use super::mode::Sole;
 use super::waiters::{Charge, Typed, Wait, Waiters};
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use tokio::sync::OnceCell;
 
-/// A cell, and what waits for its value.
+/// A cell, with the waiters for its value.
 pub(crate) struct Once<T> {
     waiters: Waiters,
     cell: OnceCell<T>,
@@ -66,7 +66,7 @@ impl<T> Once<T> {
             let charge = Charge::<Sole>::new(&self.waiters);
             let made = make();
             async move {
-                // Until it is made, or the future is dropped.
+                // Held until the value is made, or the future is dropped.
                 let _charge = charge;
                 made.await
             }
