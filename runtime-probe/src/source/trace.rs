@@ -199,7 +199,7 @@ pub(super) fn poll_end(record: &Record, slot: &Slot, now: Ticks) {
     append(slot, now, code, pointer(waits), [0; 2], 0);
 }
 
-/// A task that waits is woken. Returns when.
+/// Writes the wake of a waiting task. Returns its time.
 pub(super) fn wake(record: &Record, slot: &Slot) -> Ticks {
     let now = clock::ticks();
     if Demand::Trace.is_on() && record.kind() != Kind::Nested {
@@ -208,7 +208,7 @@ pub(super) fn wake(record: &Record, slot: &Slot) -> Ticks {
     now
 }
 
-/// A task, or a closure, is about to be handed to tokio.
+/// Writes the spawn of a task or closure, before tokio owns it.
 #[cold]
 pub(super) fn spawn(record: &RecordRef, now: Ticks) {
     if !Demand::Trace.is_on() || record.kind() == Kind::Nested {
@@ -233,7 +233,7 @@ fn site(record: &Record) -> Option<&'static Site> {
     Site::intern(spawn, record.meta())
 }
 
-/// A task is dropped, finished or not.
+/// Writes the end of a task, finished or not.
 #[cold]
 pub(super) fn dropped(record: &Record) {
     if Demand::Trace.is_on() && record.kind() != Kind::Nested {
@@ -248,7 +248,7 @@ pub(super) fn dropped(record: &Record) {
     }
 }
 
-/// A foreign task's poll is over.
+/// Writes a finished poll of a foreign task.
 #[cfg(feature = "rt")]
 pub(super) fn foreign_poll(record: &Record, slot: &Slot, began: Ticks, now: Ticks) {
     if Demand::Trace.is_on() {
@@ -256,10 +256,10 @@ pub(super) fn foreign_poll(record: &Record, slot: &Slot, began: Ticks, now: Tick
     }
 }
 
-/// `closure`, which runs in the place of a worker.
+/// Wraps the closure of a `block_in_place`.
 #[cfg(feature = "rt-multi-thread")]
 pub(crate) fn in_place<R>(closure: impl FnOnce() -> R) -> impl FnOnce() -> R {
-    /// However the closure ends.
+    /// Also if the closure panics.
     struct InPlace(bool);
     impl Drop for InPlace {
         fn drop(&mut self) {
@@ -287,7 +287,7 @@ fn note_in_place(is_in_place: u64) {
     }
 }
 
-/// A worker has nothing to do.
+/// Writes a park.
 #[cfg(feature = "rt")]
 #[cold]
 pub(super) fn park(slot: &Slot) {
@@ -296,7 +296,7 @@ pub(super) fn park(slot: &Slot) {
     }
 }
 
-/// A worker has something to do.
+/// Writes an unpark.
 #[cfg(feature = "rt")]
 #[cold]
 pub(super) fn unpark(slot: &Slot) {
@@ -311,21 +311,22 @@ pub(super) fn unpark(slot: &Slot) {
     }
 }
 
-/// The record of a task, as a name: one record is one task's after another.
+/// The record of a task, as it is named in entries. A record is reused by later tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct RecordName(u64);
 
 impl RecordName {
-    /// Of a task that is looked at.
+    /// The record of this view.
     pub(crate) fn of(view: &View) -> Self {
         RecordName(view.address as u64 >> RECORD_SHIFT)
     }
 
-    /// The task that has it now.
+    /// A view of the task that has the record now.
     #[expect(unsafe_code, reason = "records live for ever")]
     pub(crate) fn view(self) -> Option<View> {
         let record = (self.0 << RECORD_SHIFT) as *const Record;
-        // SAFETY: 0, or the address of a record: only `of` and the entries of this file make names, and records live for ever.
+        // SAFETY: 0, or the address of a record. Only `of` and the entries of this file make names, and records live
+        // for ever.
         unsafe { record.as_ref() }?.view()
     }
 }
@@ -333,28 +334,28 @@ impl RecordName {
 /// How a poll ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Ended {
-    /// The task waits where it registered, if it did.
+    /// The task waits, with these registrations if it made any.
     Waits(Option<&'static WaitSet>),
     /// The task was woken in its poll.
     Yields(Option<&'static WaitSet>),
     Finished,
 }
 
-/// What a thread did.
+/// The kind of an event.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum What {
-    /// `id`: of the first poll.
+    /// `id`: known at the first poll.
     PollBegin {
         record: RecordName,
         id: Option<u64>,
         inside: bool,
     },
-    /// Of the innermost one on the thread.
+    /// The end of the innermost poll of the thread.
     PollEnd(Ended),
     Wake(RecordName),
     Spawn {
         record: RecordName,
-        /// 0 where it is not known yet.
+        /// 0 if it is not known yet.
         id: u64,
         site: Option<&'static Site>,
     },
@@ -363,7 +364,7 @@ pub(crate) enum What {
         id: u64,
         site: Option<&'static Site>,
     },
-    /// A foreign task's poll that is over, from begin to end.
+    /// A finished poll of a foreign task.
     ForeignPoll {
         record: RecordName,
         began: Ticks,
@@ -375,11 +376,11 @@ pub(crate) enum What {
         id: u64,
     },
     Said(Said),
-    /// The innermost poll blocks its thread, or does so no longer.
+    /// The innermost poll begins (`true`) or ends a `block_in_place`.
     InPlace(bool),
 }
 
-/// What a thread did, and when.
+/// An event of a thread, and its time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Happened {
     pub(crate) at: Ticks,
@@ -388,13 +389,13 @@ pub(crate) struct Happened {
     pub(crate) what: What,
 }
 
-/// The number of words that an entry has beside the first.
+/// The number of further words of an entry.
 pub(crate) fn more(kind: u8) -> usize {
     Code::of(kind).map_or(0, Code::more)
 }
 
 impl Happened {
-    /// What an entry says.
+    /// Decodes an entry.
     #[expect(unsafe_code, reason = "interned things come back as addresses")]
     pub(crate) fn read(thread: u32, entry: &Entry) -> Option<Happened> {
         let record = RecordName(entry.payload & !INSIDE);
@@ -444,12 +445,12 @@ impl Happened {
     }
 }
 
-/// How many entries found no room, in all traces.
+/// How many entries were lost, in all traces.
 pub(crate) fn lost() -> u64 {
     LOST.load(Ordering::Relaxed)
 }
 
-/// Makes room for the entries of all threads, before a trace begins.
+/// Makes empty chunks, before a trace begins.
 pub(crate) fn prepare() -> &'static Chunks {
     let chunks = TRACE.get_or_init(Chunks::new);
     chunks.stock();

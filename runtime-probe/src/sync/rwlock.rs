@@ -6,10 +6,10 @@ use std::fmt;
 use std::sync::Arc;
 use tokio::sync::RwLock as Gate;
 
-/// A lock for many readers or one writer, whose waiters' time is charged to the code that releases it. Mirrors
-/// [`tokio::sync::RwLock`], whose documentation applies: fair, so that a waiting writer holds up later readers.
+/// An instrumented lock for many readers or one writer: its waiters' time counts at the code that releases it. Mirrors
+/// [`tokio::sync::RwLock`], whose documentation applies: fair, so that a waiting writer delays later readers.
 ///
-/// Each reader's release is charged with what all waiters have waited since the last release.
+/// Each reader's release is charged with the time of all waiters since the last release.
 ///
 /// ```
 /// # runtime_probe::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -23,7 +23,7 @@ use tokio::sync::RwLock as Gate;
 pub struct RwLock<T: ?Sized>(Guarded<Gate<()>, T>);
 
 impl<T: ?Sized> RwLock<T> {
-    /// An unlocked one. Mirrors [`tokio::sync::RwLock::new`].
+    /// An unlocked lock. Mirrors [`tokio::sync::RwLock::new`].
     #[track_caller]
     pub fn new(value: T) -> RwLock<T>
     where
@@ -32,7 +32,7 @@ impl<T: ?Sized> RwLock<T> {
         RwLock(Guarded::new(Gate::new(()), value))
     }
 
-    /// An unlocked one that lets so many readers in at once. Mirrors [`tokio::sync::RwLock::with_max_readers`].
+    /// An unlocked lock that admits so many readers at once. Mirrors [`tokio::sync::RwLock::with_max_readers`].
     ///
     /// # Panics
     /// For 0, and for more than 2^29 - 1.
@@ -44,7 +44,7 @@ impl<T: ?Sized> RwLock<T> {
         RwLock(Guarded::new(Gate::with_max_readers((), max_reads), value))
     }
 
-    /// An unlocked one, for statics. Mirrors [`tokio::sync::RwLock::const_new`].
+    /// An unlocked lock, for statics. Mirrors [`tokio::sync::RwLock::const_new`].
     #[track_caller]
     pub const fn const_new(value: T) -> RwLock<T>
     where

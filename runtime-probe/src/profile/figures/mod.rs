@@ -7,7 +7,7 @@
 //! * [`tasks`]: tasks by spawn site;
 //! * `runtimes`: pools, workers, and tokio's counts;
 //! * [`probe`]: findings of watchdogs, waits and losses;
-//! * [`heap`]: allocations;
+//! * [`heap`]: sampled allocations;
 //! * [`process`]: the process, by the system's counts.
 
 mod heap;

@@ -8,8 +8,8 @@ use crate::source::locks::mode::Sole;
 use std::fmt;
 use std::sync::{Mutex as Gate, MutexGuard as Permit};
 
-/// A lock whose waiters' time is charged to the code that releases it. Mirrors [`std::sync::Mutex`], whose documentation
-/// applies.
+/// An instrumented lock: its waiters' time counts at the code that releases it. Mirrors [`std::sync::Mutex`], whose
+/// documentation applies.
 ///
 /// ```
 /// use runtime_probe::sync::blocking::Mutex;
@@ -21,7 +21,7 @@ use std::sync::{Mutex as Gate, MutexGuard as Permit};
 pub struct Mutex<T: ?Sized>(Door<Gate<T>>);
 
 impl<T> Mutex<T> {
-    /// An unlocked one. Mirrors [`std::sync::Mutex::new`].
+    /// An unlocked mutex. Mirrors [`std::sync::Mutex::new`].
     #[inline]
     #[track_caller]
     pub const fn new(value: T) -> Self {
@@ -56,7 +56,7 @@ impl<T: ?Sized> Mutex<T> {
         permit.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes it if it is free. Mirrors [`std::sync::Mutex::try_lock`].
+    /// Takes the lock if it is free. Mirrors [`std::sync::Mutex::try_lock`].
     ///
     /// # Errors
     /// It is locked, or it is poisoned; then the error has the guard.
@@ -113,7 +113,7 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
     }
 }
 
-/// Access to what a [`Mutex`] guards. Mirrors [`std::sync::MutexGuard`].
+/// Access to the value of a [`Mutex`]. Mirrors [`std::sync::MutexGuard`].
 #[clippy::has_significant_drop]
 #[must_use = "if unused the Mutex will immediately unlock"]
 pub struct MutexGuard<'a, T: ?Sized> {

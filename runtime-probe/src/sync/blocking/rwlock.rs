@@ -8,10 +8,10 @@ use crate::source::locks::mode::{Reader, Sole};
 use std::fmt;
 use std::sync::{RwLock as Gate, RwLockReadGuard as ReadPermit, RwLockWriteGuard as WritePermit};
 
-/// A lock for many readers or one writer, whose waiters' time is charged to the code that releases it. Mirrors
+/// An instrumented lock for many readers or one writer: its waiters' time counts at the code that releases it. Mirrors
 /// [`std::sync::RwLock`], whose documentation applies.
 ///
-/// Each reader's release is charged with what all waiters have waited since the last release.
+/// Each reader's release is charged with the time of all waiters since the last release.
 ///
 /// ```
 /// use runtime_probe::sync::blocking::RwLock;
@@ -23,7 +23,7 @@ use std::sync::{RwLock as Gate, RwLockReadGuard as ReadPermit, RwLockWriteGuard 
 pub struct RwLock<T: ?Sized>(Door<Gate<T>>);
 
 impl<T> RwLock<T> {
-    /// An unlocked one. Mirrors [`std::sync::RwLock::new`].
+    /// An unlocked lock. Mirrors [`std::sync::RwLock::new`].
     #[inline]
     #[track_caller]
     pub const fn new(value: T) -> Self {
@@ -149,14 +149,14 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLock<T> {
     }
 }
 
-/// A look at what an [`RwLock`] guards. Mirrors [`std::sync::RwLockReadGuard`].
+/// Read access to the value of an [`RwLock`]. Mirrors [`std::sync::RwLockReadGuard`].
 #[clippy::has_significant_drop]
 #[must_use = "if unused the RwLock will immediately unlock"]
 pub struct RwLockReadGuard<'a, T: ?Sized> {
     held: Held<'a, (), ReadPermit<'a, T>>,
 }
 
-/// Access to what an [`RwLock`] guards. Mirrors [`std::sync::RwLockWriteGuard`].
+/// Write access to the value of an [`RwLock`]. Mirrors [`std::sync::RwLockWriteGuard`].
 #[clippy::has_significant_drop]
 #[must_use = "if unused the RwLock will immediately unlock"]
 pub struct RwLockWriteGuard<'a, T: ?Sized> {
