@@ -164,7 +164,7 @@ impl<T: Default> Default for RwLock<T> {
     }
 }
 
-/// For what plain tokio hands out. How many readers it lets in is tokio's secret: here as many as there can be.
+/// For locks that plain tokio hands out. Their limit of readers is not known: this lock has the highest possible limit.
 impl<T> From<Gate<T>> for RwLock<T> {
     #[track_caller]
     fn from(lock: Gate<T>) -> Self {
@@ -172,7 +172,7 @@ impl<T> From<Gate<T>> for RwLock<T> {
     }
 }
 
-/// For what wants plain tokio's. It lets in as many readers as there can be.
+/// For code that takes plain tokio's. The new lock has the highest possible limit of readers.
 impl<T> From<RwLock<T>> for Gate<T> {
     #[track_caller]
     fn from(lock: RwLock<T>) -> Self {
