@@ -13,6 +13,7 @@
 //! * [`idle`]: who does not poll a task that is ready;
 //! * [`condensed`]: which frames it leaves out;
 //! * `decoded`: where foreign tasks wait, by their futures;
+//! * `given_permits`: permits of tokio's own semaphores that a task does not take;
 //! * [`goroutine`]: these tasks;
 //! * [`goroutine_forms`]: the forms of a dump of them;
 //! * [`leaks`]: those that can never go on;
@@ -63,6 +64,8 @@ pub(crate) mod doing;
     expect(dead_code, reason = "the page is not built in")
 )]
 pub(crate) mod figures;
+#[cfg(feature = "decode")]
+mod given_permits;
 pub(crate) mod goroutine;
 pub(crate) mod goroutine_forms;
 pub(crate) mod growth;
