@@ -17,6 +17,11 @@ CARGO_TARGET_DIR=$target cargo build --quiet --locked -p runtime-dump-cli
 rm -rf "$work/examples" "$work/Cargo.toml" "$work/Cargo.lock" "$work/.cargo" "$work/.runtime-probe"
 mkdir -p "$work/examples"
 cp -r examples/faults "$work/examples/"
+# A program that asks for what only the probe has is none of plain tokio's.
+while read -r program; do
+    rm "$program"
+    sed -i "/name = \"$(basename "$program" .rs)\"/d" "$work/examples/faults/Cargo.toml"
+done < <(grep -rl 'tokio::pprof' "$work/examples/faults/src/bin")
 plain_workspace "$work" examples/faults
 cd "$work"
 cargo tree --quiet > /dev/null

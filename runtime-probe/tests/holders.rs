@@ -155,6 +155,8 @@ fn the_task_that_makes_a_value() {
     let second = wait();
     let by = |id: task::Id| format!("being made by goroutine {id} (holders::the_task_that_makes_");
     line_of("waits for a OnceCell<", &by(first.id()));
+    // The call that the program made, not the one that ours could make in its place.
+    assert!(dump().contains("\ntokio::sync::once_cell::OnceCell::get_or_init(...)\n"));
     let makes = line_of("makes the value of a OnceCell<", "1 waits for it");
     assert!(makes.contains("::Config> created at "), "{makes}");
     first.abort();

@@ -1,8 +1,9 @@
 //! From a task's future down to what it waits for.
 
 use super::held;
+use super::kept::{KeptPart, awaits, push_given};
 use super::memory::Reader;
-use super::model::{Chain, Detail};
+use super::model::{Chain, Detail, Kept};
 use super::plan::{Part, Phase, Plan};
 use super::{Budget, Decoder};
 use crate::debug::index::Die;
@@ -19,6 +20,7 @@ struct Walk<'r, 'm> {
     bias: u64,
     nodes: u32,
     budget: Budget,
+    kept: Vec<Kept>,
 }
 
 impl Decoder<'_, '_, '_> {
@@ -37,10 +39,13 @@ impl Decoder<'_, '_, '_> {
             bias,
             nodes: budget.nodes,
             budget,
+            kept: Vec::new(),
         };
         if !self.walk(&mut walk, (at, future), chain, 0) && chain.frames.is_empty() {
             chain.cut = Some("its future has returned");
         }
+        walk.kept.retain(|kept| !awaits(chain, kept.future));
+        chain.kept = walk.kept;
     }
 
     /// Appends to the chain what is at this place. False: no future is there, or one that has returned.
@@ -74,6 +79,9 @@ impl Decoder<'_, '_, '_> {
                         chain.frames.extend(&state.frames);
                         state.held.read(at, walk.reader, &mut chain.details);
                         self.walk_parts(walk, at, &state.parts, chain, depth);
+                        for kept in &state.kept {
+                            self.walk_kept(walk, at, kept, &state.frames, depth);
+                        }
                         true
                     }
                 }
@@ -212,6 +220,26 @@ impl Decoder<'_, '_, '_> {
                 }
                 found
             }
+        }
+    }
+
+    /// Looks for permits that were given to a future which the async body at `at` keeps.
+    fn walk_kept(
+        &mut self,
+        walk: &mut Walk<'_, '_>,
+        at: u64,
+        kept: &KeptPart,
+        body: &[u32],
+        depth: u32,
+    ) {
+        // What may be no future at all is asked for less.
+        if self.is_guessing {
+            return;
+        }
+        let (offset, die) = kept.part;
+        let mut beside = Chain::default();
+        if self.walk(walk, (at.wrapping_add(offset), die), &mut beside, depth + 1) {
+            push_given(&mut walk.kept, &kept.variable, body, &beside);
         }
     }
 

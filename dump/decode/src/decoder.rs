@@ -93,6 +93,7 @@ pub struct Decoder<'t, 'i, 'd> {
     pub(crate) own_crates: HashSet<String>,
     pub(crate) plans: NumberMap<Die, Rc<Plan>>,
     pub(crate) holds: NumberMap<Die, bool>,
+    pub(crate) acquires: NumberMap<Die, bool>,
     pub(crate) layouts: NumberMap<Die, Option<Rc<Layout>>>,
     pub(crate) any_layout: Option<Rc<Layout>>,
     /// What tasks with these vtables are, in this dump.
@@ -117,6 +118,7 @@ impl<'t, 'i, 'd> Decoder<'t, 'i, 'd> {
             own_crates: types.index.own_crates(),
             plans: NumberMap::default(),
             holds: NumberMap::default(),
+            acquires: NumberMap::default(),
             layouts: NumberMap::default(),
             any_layout: None,
             vtables: NumberMap::default(),

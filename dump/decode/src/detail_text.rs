@@ -1,6 +1,8 @@
 //! What is known of a wait beside its stack, in words.
 
-use crate::model::{Chain, Detail, Timer};
+use crate::model::{Chain, Detail, Frame, Kept, Timer};
+use crate::stacks::reason_of;
+use runtime_dump::naming::reason::Reason;
 
 impl Chain {
     /// A note for each thing that is known, those of branches with their numbers. `holders` says who may hold a semaphore.
@@ -42,6 +44,12 @@ impl Detail {
                 wanted,
                 available,
             } => format!("wants {wanted} of the {available} permits of semaphore {semaphore:#x}"),
+            Detail::Given {
+                semaphore, permits, ..
+            } => format!(
+                "was given {} of semaphore {semaphore:#x}, and has not been polled since",
+                counted(permits)
+            ),
             Detail::Notify(address) => format!("waits for Notify {address:#x}"),
             Detail::Joins(0) => return None,
             Detail::Joins(id) => format!("joins goroutine {id}"),
@@ -50,6 +58,64 @@ impl Detail {
             Detail::Queued => "waits for a thread of the blocking pool".into(),
             Detail::NotPolled => "not polled yet".into(),
         })
+    }
+}
+
+impl Kept {
+    /// What was given: "room in a channel".
+    pub fn thing(&self, frames: &[Frame]) -> String {
+        let (reason, _) = self.call(frames);
+        match reason {
+            Reason::ChanSend => "room in a channel".into(),
+            Reason::Mutex => "a Mutex".into(),
+            reason if reason.is_lock() => "an RwLock".into(),
+            _ => format!("{} of a semaphore", counted(self.permits)),
+        }
+    }
+
+    /// Whether it is a lock.
+    pub fn is_lock(&self, frames: &[Frame]) -> bool {
+        self.call(frames).0.is_lock()
+    }
+
+    /// The future that it was given to: ``the future `claim` of shop::claim (tokio::sync::mpsc::bounded::Sender::send)``.
+    pub fn through(&self, frames: &[Frame]) -> String {
+        let name = |number: Option<&u32>| {
+            let frame = number.and_then(|number| frames.get(*number as usize));
+            frame.map_or("", |frame| &*frame.function)
+        };
+        let future = match &*self.variable {
+            "" => "a future".to_owned(),
+            variable => format!("the future `{variable}`"),
+        };
+        let (_, call) = self.call(frames);
+        let call = call.map_or("", |call| name(Some(&call)));
+        format!("{future} of {} ({call})", name(self.frames.first()))
+    }
+
+    /// The library's call that waited.
+    fn call(&self, frames: &[Frame]) -> (Reason, Option<u32>) {
+        let numbers: Vec<u32> = self.frames.iter().rev().copied().collect();
+        let (reason, at) = reason_of(frames, &numbers);
+        (reason, numbers.get(at).copied())
+    }
+
+    /// What it says of the task.
+    pub fn text(&self, frames: &[Frame]) -> String {
+        format!(
+            "was given {}, semaphore {:#x}, through {}, which it has not polled since",
+            self.thing(frames),
+            self.semaphore,
+            self.through(frames)
+        )
+    }
+}
+
+/// `1 permit`, `3 permits`
+fn counted(permits: u64) -> String {
+    match permits {
+        1 => "1 permit".into(),
+        several => format!("{several} permits"),
     }
 }
 
@@ -104,6 +170,7 @@ fn push_details(
                 cut: chain.cut,
                 frames: chain.frames.clone(),
                 branches: Vec::new(),
+                kept: Vec::new(),
             };
             push_details(
                 notes,

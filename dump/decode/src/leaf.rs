@@ -5,6 +5,9 @@ use super::memory::Reader;
 use super::model::{Detail, Timer};
 use super::plan::Part;
 
+/// The wait for permits: of semaphores, locks and bounded channels.
+pub(crate) const ACQUIRE: &str = "tokio::sync::batch_semaphore::Acquire";
+
 /// Its children hang on a list, not in the structure.
 pub(crate) const UNORDERED: &str = "futures_util::stream::futures_unordered::FuturesUnordered<";
 
@@ -46,7 +49,7 @@ const ROWS: &[Row] = &[
         only: Some("value"),
         detail: Some(timeout),
     },
-    leaf("tokio::sync::batch_semaphore::Acquire", Some(acquire)),
+    leaf(ACQUIRE, Some(acquire)),
     leaf("tokio::sync::notify::Notified", Some(notified)),
     leaf("tokio::sync::notify::OwnedNotified", None),
     leaf("tokio::sync::oneshot::Receiver<", None),
@@ -123,6 +126,13 @@ fn acquire(
     let semaphore = reader.word(at.wrapping_add(offset))?;
     let (wanted, _) = decoder.types.find(die, "num_permits")?;
     let wanted = reader.word(at.wrapping_add(wanted))?;
+    if is_given(decoder, reader, (at, die)) == Some(true) {
+        return Some(Detail::Given {
+            semaphore,
+            permits: wanted,
+            future: at,
+        });
+    }
     let (permits, _) = decoder
         .types
         .find(decoder.types.pointee(pointer)?, "permits")?;
@@ -133,6 +143,15 @@ fn acquire(
         wanted,
         available,
     })
+}
+
+/// Whether the semaphore has taken it from the queue with all its permits, and it has not been polled since.
+fn is_given(decoder: &Decoder<'_, '_, '_>, reader: &Reader<'_>, (at, die): Part) -> Option<bool> {
+    let (queued, _) = decoder.types.find(die, "queued")?;
+    let (node, of_node) = decoder.types.find(die, "node")?;
+    let (missing, _) = decoder.types.find(of_node, "state")?;
+    let is_queued = reader.number(at.wrapping_add(queued), 1)? != 0;
+    Some(is_queued && reader.word(at.wrapping_add(node + missing))? == 0)
 }
 
 fn notified(

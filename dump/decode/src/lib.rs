@@ -17,6 +17,7 @@
 //! * `plan`: what to follow in a type, compiled once;
 //! * `chain`: from a task's future down to what it waits for;
 //! * `held`: what an async body has beside what it awaits;
+//! * `kept`: futures that an async body has beside the one that it awaits;
 //! * `leaf`: what is known of a leaf beside its name;
 //! * `pool`: blocking closures that wait for a thread;
 //! * `workers`: what a runtime counts of its workers;
@@ -30,6 +31,7 @@ mod decoder;
 pub mod detail_text;
 mod finder;
 mod held;
+mod kept;
 mod layout;
 mod leaf;
 mod list;

@@ -154,8 +154,37 @@ pub struct Chain {
     pub details: Vec<Detail>,
     /// The innermost polls these side by side; none: it is the leaf.
     pub branches: Vec<Chain>,
+    /// Futures beside the chain that permits were given to. Of the whole chain, so empty in a branch.
+    pub kept: Vec<Kept>,
     /// Why it ends before the leaf.
     pub cut: Option<&'static str>,
+}
+
+impl Chain {
+    /// The semaphores that it waits for permits of, in any branch.
+    pub fn semaphores(&self) -> Vec<u64> {
+        let own = self.details.iter().filter_map(|detail| match detail {
+            Detail::Acquires { semaphore, .. } => Some(*semaphore),
+            _ => None,
+        });
+        own.chain(self.branches.iter().flat_map(Chain::semaphores))
+            .collect()
+    }
+}
+
+/// A future that an async body keeps and does not await, and that a semaphore gave permits to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Kept {
+    /// The async body that keeps it, then the future down to its leaf.
+    pub frames: Vec<u32>,
+    /// The variable that has it; empty where that is not known.
+    pub variable: Arc<str>,
+    /// The semaphore's address.
+    pub semaphore: u64,
+    /// How many it was given.
+    pub permits: u64,
+    /// Where the leaf is.
+    pub future: u64,
 }
 
 /// What is known of a wait beside its place.
@@ -178,6 +207,15 @@ pub enum Detail {
         wanted: u64,
         /// Permits.
         available: u64,
+    },
+    /// Permits that a semaphore gave, and that the future has not been polled to take.
+    Given {
+        /// Its address.
+        semaphore: u64,
+        /// Permits.
+        permits: u64,
+        /// Where the future is.
+        future: u64,
     },
     /// A `Notify`.
     Notify(u64),

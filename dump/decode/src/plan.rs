@@ -2,6 +2,7 @@
 
 use super::Decoder;
 use super::held::{Held, Way};
+use super::kept::KeptPart;
 use super::leaf::{self, Row};
 use super::model::Frame;
 use crate::debug::index::{Die, Position};
@@ -72,6 +73,7 @@ pub(crate) struct CoroutineState {
     /// What is awaited.
     pub(crate) parts: Vec<Part>,
     pub(crate) held: Held,
+    pub(crate) kept: Vec<KeptPart>,
 }
 
 /// Where an async body is.
@@ -272,8 +274,15 @@ impl Decoder<'_, '_, '_> {
                     }
                     _ => Held::default(),
                 };
+                let kept = match (&inner.shape, phase) {
+                    (Shape::Structure(members), Phase::Suspended) => {
+                        self.kept(variant.member.offset, members)
+                    }
+                    _ => Vec::new(),
+                };
                 CoroutineState {
                     held,
+                    kept,
                     value: variant.value,
                     phase,
                     frames,
@@ -420,7 +429,7 @@ fn is_glue(of: &Type) -> bool {
 }
 
 /// A pointer that owns what it points to, or borrows it.
-fn is_owner(path: &str) -> bool {
+pub(crate) fn is_owner(path: &str) -> bool {
     path.starts_with('&') || path.starts_with("alloc::boxed::Box<")
 }
 

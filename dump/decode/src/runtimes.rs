@@ -406,7 +406,10 @@ impl Decoder<'_, '_, '_> {
             return None;
         }
         match self.body(address, &layout, poll, process.bias, &reader, budget) {
-            Body::Chain(chain) => Some((state, chain)),
+            Body::Chain(mut chain) => {
+                forget_kept(state, &mut chain);
+                Some((state, chain))
+            }
             Body::Missing(_) => None,
         }
     }
@@ -433,7 +436,11 @@ impl Decoder<'_, '_, '_> {
             State::Running => Body::Missing("it is being polled"),
             State::Complete => Body::Missing("it has ended"),
             State::Runnable | State::Waiting => {
-                self.body(at, layout, poll, process.bias, reader, budget)
+                let mut body = self.body(at, layout, poll, process.bias, reader, budget);
+                if let Body::Chain(chain) = &mut body {
+                    forget_kept(word, chain);
+                }
+                body
             }
         };
         let trace = (process.is_traced && matches!(body, Body::Chain(_)))
@@ -517,6 +524,13 @@ impl Decoder<'_, '_, '_> {
         let length = reader.word(file.wrapping_add(length.0))?;
         let text = reader.text(reader.word(file.wrapping_add(pointer.0))?, length, 4096)?;
         Some((text.into(), number("line")?, number("col")?))
+    }
+}
+
+/// What a task was given that was woken and has not been polled since, it is about to take.
+fn forget_kept(state: u64, chain: &mut Chain) {
+    if state & NOTIFIED != 0 {
+        chain.kept.clear();
     }
 }
 

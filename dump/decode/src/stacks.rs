@@ -83,7 +83,7 @@ impl<'f> Stacks<'f> {
         if leaves.is_empty() {
             let mut numbers = chain.frames.clone();
             numbers.reverse();
-            let (reason, public) = self.reason(&numbers);
+            let (reason, public) = reason_of(self.frames, &numbers);
             let trunk = self.path(&numbers, public, verbose);
             let stack = Stack {
                 trunk,
@@ -99,7 +99,7 @@ impl<'f> Stacks<'f> {
         let (mut branches, mut reasons) = (Vec::new(), Vec::new());
         for mut numbers in leaves {
             numbers.reverse();
-            let (reason, public) = self.reason(&numbers);
+            let (reason, public) = reason_of(self.frames, &numbers);
             reasons.push(reason);
             branches.push(Branch {
                 kind: BranchKind::Waiting,
@@ -122,23 +122,6 @@ impl<'f> Stacks<'f> {
         }
     }
 
-    /// What the leaf, the first of these, waits for; and which of them is the library's call that waits.
-    fn reason(&self, numbers: &[u32]) -> (Reason, usize) {
-        let mut reason = Reason::Unknown;
-        let mut public = 0;
-        for (at, number) in numbers.iter().enumerate() {
-            let function = &self.frames[*number as usize].function;
-            if !role::is_library(function) || (at > 0 && role::is_beside(function)) {
-                break;
-            }
-            if let Some(found) = reason::reason_of(function) {
-                reason = reason::combine(reason, found, function);
-                public = at;
-            }
-        }
-        (reason, public)
-    }
-
     /// The leaf first. What is below the call that waits is that call's machinery.
     fn path(&mut self, numbers: &[u32], public: usize, verbose: bool) -> Vec<Arc<Location>> {
         numbers
@@ -151,6 +134,23 @@ impl<'f> Stacks<'f> {
             })
             .collect()
     }
+}
+
+/// What the leaf, the first of these, waits for; and which of them is the library's call that waits.
+pub(crate) fn reason_of(frames: &[Frame], numbers: &[u32]) -> (Reason, usize) {
+    let mut reason = Reason::Unknown;
+    let mut public = 0;
+    for (at, number) in numbers.iter().enumerate() {
+        let function = &frames[*number as usize].function;
+        if !role::is_library(function) || (at > 0 && role::is_beside(function)) {
+            break;
+        }
+        if let Some(found) = reason::reason_of(function) {
+            reason = reason::combine(reason, found, function);
+            public = at;
+        }
+    }
+    (reason, public)
 }
 
 /// The ways from a branch to each of its leaves, the outermost frame first.

@@ -1,6 +1,8 @@
 //! What is wrong with a whole runtime, so that a reader of any page must know it before any single task. One list
 //! for the index, every dump and the watchdog.
 
+#[cfg(feature = "decode")]
+use super::given_permits::GivenPermits;
 use super::held_locks::{self, wait};
 use super::selection::grouped;
 use super::thread_stacks::{innermost_call, reads_stdin, sleeps_until_woken};
@@ -35,6 +37,9 @@ pub(crate) enum Condition {
         /// Where that future waited; empty where that is not known.
         waited_at: String,
     },
+    /// The same of permits of tokio's own semaphores, among them room in channels.
+    #[cfg(feature = "decode")]
+    GivenPermits(GivenPermits),
     /// A watchdog found, not long ago, that something becomes more and more.
     Growth { growth: Growth, ago: Duration },
     /// Every thread of a blocking pool is taken, and closures wait.
@@ -215,6 +220,8 @@ impl Condition {
                     held_locks::given(futurelock, waited_at)
                 )
             }
+            #[cfg(feature = "decode")]
+            Condition::GivenPermits(given) => given.text(),
             Condition::Growth { growth, ago } => {
                 format!("{}, as a watchdog found {ago:.1?} ago", growth.text())
             }

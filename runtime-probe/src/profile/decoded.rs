@@ -25,21 +25,16 @@ pub(super) struct Decoded {
 impl Decoded {
     /// Asks about those of a snapshot.
     pub(super) fn take(tasks: &Tasks) -> Self {
-        let waiting = Unpolled::of(tasks);
+        let waiting = Unpolled::foreign(tasks);
         if waiting.len() == 0 {
             return Self::default();
         }
         let all = grouped(waiting.len() as u64);
-        let handles = runtimes::alive()
-            .iter()
-            .flat_map(|runtime| runtime.handle())
-            .collect();
-        let ids = waiting.ids().collect();
         let without = |why: String| Self {
             remark: Some(format!("{all} foreign tasks are not decoded: {why}")),
             ..Self::default()
         };
-        let mut found = match ask(Question { handles, ids }) {
+        let mut found = match ask(question(&waiting)) {
             Answer::Found(found) => found,
             Answer::Reading => {
                 return without(
@@ -75,6 +70,18 @@ impl Decoded {
         let wait = self.found.waits.get(&id)?;
         let known = self.still.contains(id);
         Some((wait, self.found.stacks.get(wait.stack)?)).filter(|_| known)
+    }
+}
+
+/// What is asked of these tasks.
+pub(super) fn question(of: &Unpolled) -> Question {
+    let runtimes = runtimes::alive();
+    Question {
+        handles: runtimes
+            .iter()
+            .flat_map(|runtime| runtime.handle())
+            .collect(),
+        ids: of.ids().collect(),
     }
 }
 

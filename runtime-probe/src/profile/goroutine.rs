@@ -6,6 +6,8 @@ use super::conditions::{self, Condition};
 use super::decoded::Decoded;
 use super::diagnosis::count_unlisted;
 use super::doing::{Does, Doing};
+#[cfg(feature = "decode")]
+use super::given_permits::Permits;
 use super::goroutine_forms::Lines;
 use super::held_locks::HeldLocks;
 use super::idle;
@@ -85,6 +87,9 @@ pub(crate) struct Goroutines {
     /// Foreign tasks by their futures.
     #[cfg(feature = "decode")]
     pub(super) decoded: Decoded,
+    /// Permits that tasks were given and do not take.
+    #[cfg(feature = "decode")]
+    permits: Permits,
     /// Why running tasks have no stack, and how many.
     pub(super) unseen: BTreeMap<String, usize>,
 }
@@ -205,6 +210,8 @@ impl Goroutines {
             rates,
             #[cfg(feature = "decode")]
             decoded,
+            #[cfg(feature = "decode")]
+            permits: Permits::default(),
             unseen: BTreeMap::new(),
         };
         goroutines.walk_running(&running, &mut resolver);
@@ -212,6 +219,8 @@ impl Goroutines {
         goroutines.place_decoded();
         goroutines.join_queued();
         drop(resolver);
+        #[cfg(feature = "decode")]
+        goroutines.find_given_permits();
         if goroutines.selection.leaks != Leaks::Among {
             goroutines.leaked = goroutines.find_leaked();
         }
@@ -291,6 +300,57 @@ impl Goroutines {
             self.tasks.rows[at].stack_key = new;
         }
         self.decoded = decoded;
+    }
+
+    /// Asks what became of permits that tasks wait for, if any waits for longer than a task on its way to its next poll.
+    #[cfg(feature = "decode")]
+    fn find_given_permits(&mut self) {
+        const HANDED_OVER_NS: u64 = 100_000_000;
+        if self.selection.without_decoding || self.wait_for_permits(HANDED_OVER_NS) == 0 {
+            return;
+        }
+        let permits = Permits::take(&self.tasks, |id| self.locks.are_waited_for_by(id));
+        let known = |condition: &Condition| {
+            matches!(
+                condition,
+                Condition::Deadlock { .. } | Condition::Futurelock { .. }
+            )
+        };
+        let after = self.conditions.iter().take_while(|one| known(one)).count();
+        let found = permits.given.iter().cloned().map(Condition::GivenPermits);
+        self.conditions.splice(after..after, found);
+        self.permits = permits;
+    }
+
+    /// How many tasks wait so long for permits of tokio's own semaphores: to send, or to acquire.
+    fn wait_for_permits(&self, at_least_ns: u64) -> usize {
+        let rows = self.tasks.rows.iter();
+        let waits = rows.filter(|row| {
+            let doing = &self.doings[row.stack_key as usize];
+            row.since_ns >= at_least_ns
+                && (doing.waits_for(Reason::ChanSend)
+                    || cfg!(not(feature = "semaphore")) && doing.waits_for(Reason::Semaphore))
+        });
+        waits.count()
+    }
+
+    /// That it is not known who was given what tasks wait for, and why.
+    pub(super) fn unknown_permits(&self) -> Option<String> {
+        const LONG_NS: u64 = 10_000_000_000;
+        #[cfg(feature = "decode")]
+        let why = match self.selection.without_decoding {
+            true => "decode=0 leaves it out".to_owned(),
+            false => self.permits.unknown.clone()?,
+        };
+        #[cfg(not(feature = "decode"))]
+        let why = "the feature decode reads it where the binary has types (debug = 2)";
+        let waiting = self.wait_for_permits(LONG_NS);
+        (waiting > 0).then(|| {
+            format!(
+                "{} tasks wait for room in a channel or for permits for 10s and more; whether a task was given these and does not take them is not known: {why}",
+                grouped(waiting as u64)
+            )
+        })
     }
 
     fn add(&mut self, key: StackKey, stack: Stack, doing: Doing) -> u32 {
@@ -542,6 +602,8 @@ impl Goroutines {
             notes.extend(wait.notes.iter().cloned());
         }
         notes.extend(self.locks.notes(row, key.state, |tid| self.thread_of(tid)));
+        #[cfg(feature = "decode")]
+        notes.extend(self.permits.notes(row.id));
         let doing = &self.doings[row.stack_key as usize];
         notes.extend(self.awaited.notes(row, doing));
         notes.extend(self.not_polled(row));

@@ -68,6 +68,8 @@ impl Goroutines {
         #[cfg(feature = "decode")]
         let conditions = conditions.chain(self.decoded.remark.clone());
         let local_sets = local_sets(self.tasks.local_sets.len()).map(str::to_owned);
+        let permits = self.unknown_permits();
+        let conditions = conditions.chain(permits);
         conditions.chain(unlisted).chain(local_sets).chain(covers)
     }
 

@@ -102,6 +102,12 @@ impl HeldLocks {
         &self.locks.0
     }
 
+    /// Whether that task waits for one of them.
+    #[cfg(feature = "decode")]
+    pub(super) fn are_waited_for_by(&self, task: u64) -> bool {
+        self.waits.contains_key(&task)
+    }
+
     /// Who has a lock, or should: `"held by goroutine 431 since 2.1s"`.
     pub(super) fn whose(&self, lock: &Lock, thread: impl Fn(u32) -> String) -> String {
         if let Some(id) = self.culprit(lock) {

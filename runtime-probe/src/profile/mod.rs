@@ -13,6 +13,7 @@
 //! * [`idle`]: why a ready task is not polled;
 //! * [`condensed`]: stacks with fewer frames;
 //! * `decoded`: stacks of foreign tasks, from their futures;
+//! * `given_permits`: permits of tokio's semaphores that a task was granted and does not take;
 //! * [`goroutine`]: the goroutine dump: all tasks with their stacks;
 //! * [`goroutine_forms`]: the forms of that dump;
 //! * [`leaks`]: tasks that can never be woken;
@@ -63,6 +64,8 @@ pub(crate) mod doing;
     expect(dead_code, reason = "the page is not built in")
 )]
 pub(crate) mod figures;
+#[cfg(feature = "decode")]
+mod given_permits;
 pub(crate) mod goroutine;
 pub(crate) mod goroutine_forms;
 pub(crate) mod growth;

@@ -83,12 +83,22 @@ fn of_condition(condition: &Condition) -> Trouble {
     let kind = match condition {
         Condition::Deadlock { .. } => TroubleKind::Deadlock,
         Condition::Futurelock { .. } => TroubleKind::Futurelock,
+        #[cfg(feature = "decode")]
+        Condition::GivenPermits(_) => TroubleKind::Futurelock,
         Condition::Growth { .. } => TroubleKind::Growth,
         Condition::FullPool(_) => TroubleKind::FullPool,
         Condition::Standstill { .. } => TroubleKind::Standstill,
         Condition::Ending { .. } => TroubleKind::Ending,
     };
-    trouble(kind, condition.text())
+    Trouble {
+        kind,
+        task: match condition {
+            #[cfg(feature = "decode")]
+            Condition::GivenPermits(given) => Some(given.task),
+            _ => None,
+        },
+        text: condition.text(),
+    }
 }
 
 /// What the probe could not keep since the process began.

@@ -1,4 +1,4 @@
-//! Foreign tasks that wait, and which of them were not polled since.
+//! Tasks that wait, and which of them were not polled since.
 
 use super::tasks::{State, Tasks, foreign_running, known};
 use crate::registry::slab;
@@ -11,13 +11,28 @@ use std::collections::HashMap;
 pub(crate) struct Unpolled(HashMap<u64, u64>);
 
 impl Unpolled {
-    /// Those that wait in a snapshot, or are ready.
-    pub(crate) fn of(tasks: &Tasks) -> Self {
+    /// The foreign ones that wait in a snapshot, or are ready.
+    pub(crate) fn foreign(tasks: &Tasks) -> Self {
         let rows = tasks.rows.iter().filter(|row| {
             let key = &tasks.stack_keys[row.stack_key as usize];
             key.kind == Kind::Foreign && matches!(key.state, State::Waiting | State::Runnable)
         });
         Self(rows.map(|row| (row.id, row.polls)).collect())
+    }
+
+    /// All that wait in a snapshot.
+    pub(crate) fn waiting(tasks: &Tasks) -> Self {
+        let rows = tasks.rows.iter().filter(|row| {
+            let key = &tasks.stack_keys[row.stack_key as usize];
+            key.state == State::Waiting
+                && matches!(key.kind, Kind::Task | Kind::Local | Kind::Foreign)
+        });
+        Self(rows.map(|row| (row.id, row.polls)).collect())
+    }
+
+    /// Those of these alone.
+    pub(crate) fn only(&self, ids: impl Iterator<Item = u64>) -> Self {
+        Self(ids.filter_map(|id| Some((id, *self.0.get(&id)?))).collect())
     }
 
     pub(crate) fn ids(&self) -> impl Iterator<Item = u64> {
@@ -35,7 +50,7 @@ impl Unpolled {
         let mut still = HashMap::new();
         slab::for_each(|record| {
             if let Some(view) = known(record)
-                && view.kind == Kind::Foreign
+                && !view.polling
                 && self.0.get(&view.id) == Some(&view.polls)
                 && !running.contains_key(&view.id)
             {

@@ -87,6 +87,22 @@ pub(crate) struct Wait {
     /// Index into [`Found::stacks`].
     pub(crate) stack: usize,
     pub(crate) notes: Vec<String>,
+    /// The semaphores that it waits for permits of.
+    pub(crate) semaphores: Vec<u64>,
+    pub(crate) given: Vec<Given>,
+}
+
+/// What a task was given through a future that it keeps and does not poll.
+#[derive(Clone, Debug)]
+pub(crate) struct Given {
+    pub(crate) semaphore: u64,
+    /// Where the future is.
+    pub(crate) future: u64,
+    pub(crate) is_lock: bool,
+    /// "room in a channel"
+    pub(crate) thing: String,
+    /// ``the future `claim` of shop::claim (tokio::sync::mpsc::bounded::Sender::send)``
+    pub(crate) through: String,
 }
 
 struct Job {
@@ -259,8 +275,20 @@ fn look(
             found.stacks.push(stacks.stack(&chain, false));
             found.stacks.len() - 1
         });
-        let notes = chain.notes(now, &|_| None);
-        found.waits.insert(id, Wait { stack, notes });
+        let given = chain.kept.iter().map(|kept| Given {
+            semaphore: kept.semaphore,
+            future: kept.future,
+            is_lock: kept.is_lock(decoder.frames()),
+            thing: kept.thing(decoder.frames()),
+            through: kept.through(decoder.frames()),
+        });
+        let wait = Wait {
+            stack,
+            notes: chain.notes(now, &|_| None),
+            semaphores: chain.semaphores(),
+            given: given.collect(),
+        };
+        found.waits.insert(id, wait);
     }
     found
 }

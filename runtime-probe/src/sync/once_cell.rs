@@ -1,6 +1,5 @@
 use super::SetError;
 use crate::source::locks::once::Once;
-use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 
@@ -73,14 +72,7 @@ impl<T> OnceCell<T> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = T>,
     {
-        let made = || {
-            let made = f();
-            async move { Ok::<T, Infallible>(made.await) }
-        };
-        match self.0.value_or_made(made).await {
-            Ok(value) => value,
-            Err(never) => match never {},
-        }
+        self.0.get_or_init(f).await
     }
 
     /// The same, unless making it fails. Mirrors [`tokio::sync::OnceCell::get_or_try_init`].
@@ -92,7 +84,7 @@ impl<T> OnceCell<T> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        self.0.value_or_made(f).await
+        self.0.get_or_try_init(f).await
     }
 
     /// Mirrors [`tokio::sync::OnceCell::into_inner`].

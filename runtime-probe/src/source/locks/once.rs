@@ -51,7 +51,24 @@ impl<T> Once<T> {
         self.cell
     }
 
-    pub(crate) async fn value_or_made<E, F, Fut>(&self, make: F) -> Result<&T, E>
+    /// The value. Calls tokio's function of the same name, since stacks show that name.
+    pub(crate) async fn get_or_init<F, Fut>(&self, make: F) -> &T
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = T>,
+    {
+        if let Some(value) = self.cell.get() {
+            return value;
+        }
+        let makes = AtomicBool::new(false);
+        let value = self
+            .cell
+            .get_or_init(|| charged(self.begin(&makes), make()));
+        self.watched(&makes, value).await
+    }
+
+    /// As `get_or_init`, with an initialization that may fail.
+    pub(crate) async fn get_or_try_init<E, F, Fut>(&self, make: F) -> Result<&T, E>
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
@@ -60,17 +77,22 @@ impl<T> Once<T> {
             return Ok(value);
         }
         let makes = AtomicBool::new(false);
+        let value = self
+            .cell
+            .get_or_try_init(|| charged(self.begin(&makes), make()));
+        self.watched(&makes, value).await
+    }
+
+    /// Notes that the caller initializes the value.
+    fn begin(&self, makes: &AtomicBool) -> Charge<'_, Sole> {
+        makes.store(true, Ordering::Relaxed);
+        Charge::new(&self.waiters)
+    }
+
+    /// Polls the cell's future. The caller is one of the waiters until it initializes the value.
+    async fn watched<R>(&self, makes: &AtomicBool, value: impl Future<Output = R>) -> R {
         let mut wait = Wait::new::<Sole>(&self.waiters);
-        let mut value = pin!(self.cell.get_or_try_init(|| {
-            makes.store(true, Ordering::Relaxed);
-            let charge = Charge::<Sole>::new(&self.waiters);
-            let made = make();
-            async move {
-                // Held until the value is made, or the future is dropped.
-                let _charge = charge;
-                made.await
-            }
-        }));
+        let mut value = pin!(value);
         poll_fn(|context| {
             let polled = value.as_mut().poll(context);
             match (&polled, makes.load(Ordering::Relaxed)) {
@@ -82,4 +104,10 @@ impl<T> Once<T> {
         })
         .await
     }
+}
+
+/// Polls the initialization. The caller is the holder until the value is made, or the future is dropped.
+async fn charged<Fut: Future>(charge: Charge<'_, Sole>, made: Fut) -> Fut::Output {
+    let _charge = charge;
+    made.await
 }

@@ -14,20 +14,32 @@ const MOST_STEPS: usize = 64;
 /// Holders by the semaphores of their locks.
 pub(super) struct Locks {
     holders: HashMap<u64, Vec<u64>>,
+    /// Tasks that were given permits and do not take them, by the semaphores.
+    given: HashMap<u64, Vec<u64>>,
     /// For which semaphores a task waits.
     waits: HashMap<u64, Vec<u64>>,
+    /// How many tasks wait for a semaphore.
+    waiting: HashMap<u64, usize>,
 }
 
 impl Locks {
     pub(super) fn of(dump: &Dump) -> Self {
         let mut locks = Self {
             holders: HashMap::new(),
+            given: HashMap::new(),
             waits: HashMap::new(),
+            waiting: HashMap::new(),
         };
         for task in dump.tasks.iter().filter(|task| task.id != 0) {
             if let Body::Chain(chain) = &task.body {
                 locks.add(task.id, chain);
+                for kept in &chain.kept {
+                    locks.given.entry(kept.semaphore).or_default().push(task.id);
+                }
             }
+        }
+        for semaphore in locks.waits.values().flatten() {
+            *locks.waiting.entry(*semaphore).or_default() += 1;
         }
         locks
     }
@@ -52,15 +64,38 @@ impl Locks {
         }
     }
 
-    /// `may be held by goroutine 7, 9`
-    pub(super) fn holders(&self, semaphore: u64) -> Option<String> {
-        let holders = self.holders.get(&semaphore)?;
-        let named: Vec<String> = holders.iter().take(NAMED).map(u64::to_string).collect();
-        let more = if holders.len() > NAMED { ", ..." } else { "" };
-        Some(format!(
-            "may be held by goroutine {}{more}",
-            named.join(", ")
-        ))
+    /// What the task `id` waits for: `given to goroutine 7, which has not taken it`, or `may be held by goroutine 7, 9`.
+    pub(super) fn holders(&self, semaphore: u64, id: u64) -> Option<String> {
+        match self.given.get(&semaphore) {
+            Some(given) if given.contains(&id) => Some("given to this very task".into()),
+            Some(given) => Some(format!(
+                "given to goroutine {}, which has not taken it",
+                named(given)
+            )),
+            None => {
+                let holders = self.holders.get(&semaphore)?;
+                Some(format!("may be held by goroutine {}", named(holders)))
+            }
+        }
+    }
+
+    /// For each future that keeps permits from tasks that wait for them, a sentence.
+    pub(super) fn futurelocks(&self, dump: &Dump) -> Vec<String> {
+        let chains = dump.tasks.iter().filter_map(|task| match &task.body {
+            Body::Chain(chain) => Some((task.id, chain)),
+            Body::Missing(_) => None,
+        });
+        let told = chains.flat_map(|(id, chain)| {
+            chain.kept.iter().filter_map(move |kept| {
+                let waiting = self.waiting.get(&kept.semaphore)?;
+                let wait = if *waiting == 1 { "waits" } else { "wait" };
+                Some(format!(
+                    "futurelock: goroutine {id} {}: {waiting} {wait} behind it",
+                    kept.text(&dump.frames)
+                ))
+            })
+        });
+        told.collect()
     }
 
     /// `may be in a cycle of locks: 7 waits for 9, 9 waits for 7`
@@ -99,4 +134,11 @@ impl Locks {
         }
         false
     }
+}
+
+/// `7, 9`, or the first of many.
+fn named(tasks: &[u64]) -> String {
+    let first: Vec<String> = tasks.iter().take(NAMED).map(u64::to_string).collect();
+    let more = if tasks.len() > NAMED { ", ..." } else { "" };
+    format!("{}{more}", first.join(", "))
 }

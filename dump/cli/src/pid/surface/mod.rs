@@ -205,6 +205,9 @@ fn goroutine<'r>(row: &'r rows::Row, notes: &'r [&'r str]) -> Goroutine<'r> {
 /// What there is, above the first task.
 fn write_head(dump: &Dump, source: &Source, rows: &Rows, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "# {} tasks of {}", rows.total, source.title)?;
+    for futurelock in &rows.futurelocks {
+        writeln!(out, "# {futurelock}")?;
+    }
     writeln!(
         out,
         "# not recorded without the probe: times of waits and polls"

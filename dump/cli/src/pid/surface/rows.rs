@@ -14,6 +14,8 @@ use std::sync::Arc;
 pub(super) struct Rows {
     /// How many tasks there are, those that are not shown included.
     pub(super) total: usize,
+    /// What is wrong with the whole process.
+    pub(super) futurelocks: Vec<String>,
     pub(super) tables: Tables,
     pub(super) rows: Vec<Row>,
 }
@@ -40,6 +42,7 @@ impl Rows {
     pub(super) fn of(dump: &Dump, source: &Source, options: &Options) -> Self {
         let mut rows = Self {
             total: 0,
+            futurelocks: Vec::new(),
             tables: Tables::default(),
             rows: Vec::new(),
         };
@@ -48,6 +51,7 @@ impl Rows {
         let mut missing: HashMap<&'static str, u32> = HashMap::new();
         let mut sites: HashMap<(Arc<str>, u32, u32), u32> = HashMap::new();
         let locks = Locks::of(dump);
+        rows.futurelocks = locks.futurelocks(dump);
         let closures: Vec<Task> = dump
             .unlisted
             .iter()
@@ -93,9 +97,11 @@ impl Rows {
                                 .is_none_or(|text| has(chain, &dump.frames, text)),
                         }
                     });
-                    let holders = |semaphore| locks.holders(semaphore);
+                    let holders = |semaphore| locks.holders(semaphore, task.id);
                     let mut notes = chain.notes(source.now, &holders);
                     notes.extend(locks.cycle(task.id));
+                    let kept = chain.kept.iter();
+                    notes.extend(kept.map(|kept| kept.text(&dump.frames)));
                     (made.clone(), notes)
                 }
                 Body::Missing(why) => {

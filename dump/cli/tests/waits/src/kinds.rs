@@ -32,6 +32,7 @@ pub async fn spawn_all() {
     tokio::spawn(acquires_owned(Arc::new(Semaphore::new(0))));
     tokio::spawn(is_notified(Arc::new(Notify::new())));
     tokio::spawn(sends());
+    tokio::spawn(keeps_room());
     tokio::spawn(receives());
     tokio::spawn(receives_unbounded());
     tokio::spawn(receives_once());
@@ -153,6 +154,20 @@ async fn sends() {
     let (sender, _receiver) = mpsc::channel(1);
     sender.send(1).await.unwrap();
     sender.send(2).await.unwrap();
+}
+
+/// The room that its first message leaves goes to the second one, which it polls no more.
+async fn keeps_room() {
+    let (sender, mut receiver) = mpsc::channel(1);
+    sender.send(1).await.unwrap();
+    let mut claim = std::pin::pin!(sender.send(2));
+    tokio::select! {
+        biased;
+        _ = &mut claim => {}
+        () = std::future::ready(()) => {}
+    }
+    receiver.recv().await;
+    sender.send(3).await.unwrap();
 }
 
 async fn receives() {

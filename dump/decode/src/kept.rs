@@ -1,0 +1,119 @@
+//! Futures that an async body keeps beside the one that it awaits, such as those that `select!` polls by `&mut`.
+//!
+//! Of each one thing is asked: whether a semaphore has given it permits. tokio wakes the task then. A task that was polled since
+//! and did not poll that future keeps the permits from all others: a futurelock.
+
+use super::Decoder;
+use super::leaf::{ACQUIRE, SHARED, UNORDERED};
+use super::model::{Chain, Detail, Kept};
+use super::plan::{Part, is_owner};
+use crate::debug::index::Die;
+use crate::debug::types::{Member, Shape};
+use std::sync::Arc;
+
+/// Where such a future may be.
+#[derive(Debug)]
+pub(crate) struct KeptPart {
+    /// The variable that has it; empty for one that the compiler made.
+    pub(crate) variable: Arc<str>,
+    pub(crate) part: Part,
+}
+
+impl Decoder<'_, '_, '_> {
+    /// Of the members of a state, which begin at `offset`.
+    pub(crate) fn kept(&mut self, offset: u64, members: &[Member]) -> Vec<KeptPart> {
+        let others = members.iter().filter(|member| member.name != "__awaitee");
+        others
+            .filter(|member| self.may_acquire(member.of))
+            .map(|member| KeptPart {
+                variable: match member.name.starts_with("__") {
+                    true => "".into(),
+                    false => member.name.as_str().into(),
+                },
+                part: (offset + member.offset, member.of),
+            })
+            .collect()
+    }
+
+    /// Whether a future of this type may wait for a semaphore, as far as its type tells.
+    fn may_acquire(&mut self, die: Die) -> bool {
+        if let Some(known) = self.acquires.get(&die) {
+            return *known;
+        }
+        // A type that contains itself acquires nothing by that.
+        self.acquires.insert(die, false);
+        let may = self.holds_future(die) && self.contains_acquire(die);
+        self.acquires.insert(die, may);
+        may
+    }
+
+    fn contains_acquire(&mut self, die: Die) -> bool {
+        let of = self.types.get(die);
+        let path = &of.path;
+        if path.starts_with(ACQUIRE) {
+            return true;
+        }
+        // What these lead to is known at run time, or by a list.
+        if self.wide_pointer(die).is_some()
+            || [UNORDERED, SHARED]
+                .iter()
+                .any(|prefix| path.starts_with(prefix))
+        {
+            return true;
+        }
+        if let Some((_, _, each)) = self.slice(die) {
+            return self.may_acquire(each);
+        }
+        if path.starts_with("alloc::vec::Vec<") {
+            let each = of.parameters.iter().find(|(name, _)| name == "T");
+            return each.is_some_and(|(_, each)| self.may_acquire(*each));
+        }
+        match &of.shape {
+            Shape::Enum(variants) => variants
+                .variants
+                .iter()
+                .any(|variant| self.may_acquire(variant.member.of)),
+            Shape::Structure(members) => members.iter().any(|member| self.may_acquire(member.of)),
+            Shape::Pointer(Some(inner)) => is_owner(path) && self.may_acquire(*inner),
+            _ => false,
+        }
+    }
+}
+
+/// Adds the futures of a chain that permits were given to. The same future may be met through several variables; one with a name
+/// goes before one without.
+pub(crate) fn push_given(into: &mut Vec<Kept>, variable: &Arc<str>, outer: &[u32], chain: &Chain) {
+    let frames: Vec<u32> = outer.iter().chain(&chain.frames).copied().collect();
+    for detail in &chain.details {
+        let Detail::Given {
+            semaphore,
+            permits,
+            future,
+        } = *detail
+        else {
+            continue;
+        };
+        let new = Kept {
+            frames: frames.clone(),
+            variable: variable.clone(),
+            semaphore,
+            permits,
+            future,
+        };
+        match into.iter_mut().find(|known| known.future == future) {
+            Some(known) if known.variable.is_empty() => *known = new,
+            Some(_) => {}
+            None => into.push(new),
+        }
+    }
+    for branch in &chain.branches {
+        push_given(into, variable, &frames, branch);
+    }
+}
+
+/// Whether the chain itself leads to that future: it is awaited.
+pub(crate) fn awaits(chain: &Chain, future: u64) -> bool {
+    let is_it =
+        |detail: &Detail| matches!(detail, Detail::Given { future: it, .. } if *it == future);
+    chain.details.iter().any(is_it) || chain.branches.iter().any(|branch| awaits(branch, future))
+}

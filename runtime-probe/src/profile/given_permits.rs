@@ -1,0 +1,154 @@
+//! Permits of tokio's own semaphores that a task was given through a future which it keeps and does not poll: a futurelock. Room in
+//! a bounded channel is such a permit.
+//!
+//! Locks of ours tell this themselves. Of tokio's own the futures tell it, in the memory of their tasks. That is read where tasks
+//! wait for what may be given so, and once more after a while: a task to which something was given a moment ago is on its way to
+//! its next poll.
+
+use super::decoded::question;
+use super::held_locks::{goroutine, name, wait};
+use super::selection::grouped;
+use crate::snapshot::tasks::{Row, Tasks};
+use crate::snapshot::unpolled::Unpolled;
+use crate::symbol::own_futures::{Answer, Found, Given, ask};
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// In this time a task that is ready is polled.
+const HANDED_OVER: Duration = Duration::from_millis(100);
+
+/// What a task was given and does not take.
+#[derive(Clone, Debug)]
+pub(crate) struct GivenPermits {
+    pub(super) task: u64,
+    name: Option<String>,
+    given: Given,
+    /// How many tasks wait for it.
+    behind: usize,
+}
+
+/// All of a dump.
+#[derive(Debug, Default)]
+pub(super) struct Permits {
+    pub(super) given: Vec<GivenPermits>,
+    /// By task: the places in `given` of what it waits for.
+    waits: HashMap<u64, Vec<usize>>,
+    /// Why nothing is known; nothing, where it is.
+    pub(super) unknown: Option<String>,
+}
+
+impl Permits {
+    /// Asks about the tasks of a snapshot that wait. `knows` tells of a task whether it waits for a lock of ours, which has said by
+    /// itself who was given it.
+    pub(super) fn take(tasks: &Tasks, knows: impl Fn(u64) -> bool) -> Self {
+        let waiting = Unpolled::waiting(tasks);
+        let found = match ask(question(&waiting)) {
+            Answer::Found(found) => found,
+            answer => {
+                return Permits {
+                    unknown: Some(why_not(answer)),
+                    ..Permits::default()
+                };
+            }
+        };
+        let suspects = found.waits.iter().filter(|(_, wait)| {
+            let mut given = wait.given.iter();
+            given.any(|given| waits_for(&found, given.semaphore).next().is_some())
+        });
+        let suspects = waiting.only(suspects.map(|(id, _)| *id));
+        if suspects.len() == 0 {
+            return Permits::default();
+        }
+        std::thread::sleep(HANDED_OVER);
+        let Answer::Found(later) = ask(question(&suspects)) else {
+            return Permits::default();
+        };
+        let still = waiting.still();
+        let rows: HashMap<u64, &Row> = tasks.rows.iter().map(|row| (row.id, row)).collect();
+        let mut permits = Permits::default();
+        for (id, now) in later.waits.iter().filter(|(id, _)| still.contains(**id)) {
+            let Some(before) = found.waits.get(id) else {
+                continue;
+            };
+            for given in &now.given {
+                let is_same = |other: &Given| {
+                    other.future == given.future && other.semaphore == given.semaphore
+                };
+                let behind: Vec<u64> = waits_for(&found, given.semaphore)
+                    .filter(|id| still.contains(*id))
+                    .collect();
+                let is_told = given.is_lock && behind.iter().any(|id| knows(*id));
+                if behind.is_empty() || is_told || !before.given.iter().any(is_same) {
+                    continue;
+                }
+                let at = permits.given.len();
+                for id in &behind {
+                    permits.waits.entry(*id).or_default().push(at);
+                }
+                permits.given.push(GivenPermits {
+                    task: *id,
+                    name: rows.get(id).and_then(|row| name(tasks, row)),
+                    given: given.clone(),
+                    behind: behind.len(),
+                });
+            }
+        }
+        permits
+    }
+
+    /// What is said of a task.
+    pub(super) fn notes(&self, id: u64) -> Vec<String> {
+        let waits = self.waits.get(&id).into_iter().flatten();
+        let waits = waits.map(|at| self.given[*at].said_of_waiter(id));
+        let keeps = self.given.iter().filter(|given| given.task == id);
+        waits.chain(keeps.map(GivenPermits::said_of_task)).collect()
+    }
+}
+
+/// The tasks that wait for permits of this semaphore.
+fn waits_for(found: &Found, semaphore: u64) -> impl Iterator<Item = u64> {
+    let waits = found.waits.iter();
+    waits.filter_map(move |(id, wait)| wait.semaphores.contains(&semaphore).then_some(*id))
+}
+
+fn why_not(answer: Answer) -> String {
+    match answer {
+        Answer::Reading => "the debug information is being read; a later dump knows".to_owned(),
+        Answer::Unusable(why) => why,
+        Answer::Busy | Answer::Found(_) => "other dumps are being decoded".to_owned(),
+    }
+}
+
+impl GivenPermits {
+    /// A sentence.
+    pub(super) fn text(&self) -> String {
+        let who = goroutine(self.task, self.name.as_deref());
+        format!("futurelock: {who} {}", self.said_of_task())
+    }
+
+    fn said_of_task(&self) -> String {
+        format!(
+            "was given {} through {}, which it has not polled since: {} behind it",
+            self.given.thing,
+            self.given.through,
+            wait(self.behind)
+        )
+    }
+
+    fn said_of_waiter(&self, id: u64) -> String {
+        let thing = &self.given.thing;
+        let mut text = match id == self.task {
+            true => format!("waits for {thing}, which it was given itself"),
+            false => format!(
+                "waits for {thing}: it was given to goroutine {}, which has been polled since without taking it",
+                self.task
+            ),
+        };
+        match self.behind - 1 {
+            0 => {}
+            1 => text.push_str("; 1 more waits for it"),
+            others => text.push_str(&format!("; {} more wait for it", grouped(others as u64))),
+        }
+        text
+    }
+}
