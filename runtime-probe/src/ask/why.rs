@@ -11,11 +11,11 @@ use std::io;
 pub(crate) enum CaptureError {
     /// No thread of this process can be captured.
     Unavailable(Unavailable),
-    /// It has ended.
+    /// The thread has ended.
     Gone,
-    /// It blocks the signal.
+    /// The thread blocks the signal.
     Blocked(Signal),
-    /// It did not run the handler in time; what it was doing.
+    /// The thread did not run the handler in time; what it was doing.
     Late(Activity),
     /// The time for all threads is used up.
     NoTime,

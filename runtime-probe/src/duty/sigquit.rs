@@ -14,9 +14,9 @@ use std::io::{self, Write};
 /// What the process does after the dump.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AfterDump {
-    /// It goes on.
+    /// The process goes on.
     GoOn,
-    /// It ends at once with exit code 2, as a Go program does, without running destructors. In a container that is
+    /// The process ends at once with exit code 2, as a Go program does, without running destructors. In a container that is
     /// restarted when it ends, `kill -QUIT` is then "dump, and restart".
     Exit,
 }
@@ -27,8 +27,8 @@ const EXIT_CODE: i32 = 2;
 /// Writes the dump of `goroutine?debug=2` to standard error whenever the process gets `SIGQUIT` (`kill -QUIT PID`, or
 /// ctrl-\ at its terminal), from now on. `RUNTIME_PROBE_SIGQUIT=dump`, or `exit`, does the same without code.
 ///
-/// It works when every worker is stuck: a separate thread writes the dump, and no server is needed. A shell starts
-/// programs in the background (`app &`) with `SIGQUIT` ignored; it works there too.
+/// The dump needs no worker and no server: a separate thread writes it. It also works in background jobs of a shell
+/// (`app &`), which start with `SIGQUIT` ignored.
 ///
 /// ```
 /// # fn main() -> std::io::Result<()> {

@@ -108,7 +108,7 @@ impl Watchdog {
     }
 
     /// How long no second warning about the same cause is given (for a poll: its spawn location and its future's type).
-    /// What happens meanwhile is counted, for each kind.
+    /// Suppressed warnings are counted for each kind.
     pub fn quiet(mut self, time: Duration) -> Watchdog {
         self.patience.quiet = time;
         self

@@ -37,7 +37,7 @@ pub(crate) enum Condition {
         /// Where that future waited; empty where that is not known.
         waited_at: String,
     },
-    /// The same of permits of tokio's own semaphores, among them room in channels.
+    /// A futurelock of tokio's own semaphores, among them room in channels.
     #[cfg(feature = "decode")]
     GivenPermits(GivenPermits),
     /// A watchdog found, not long ago, that something becomes more and more.

@@ -73,7 +73,7 @@ impl Decoded {
     }
 }
 
-/// What is asked of these tasks.
+/// The question for these tasks.
 pub(super) fn question(of: &Unpolled) -> Question {
     let runtimes = runtimes::alive();
     Question {

@@ -87,7 +87,7 @@ pub(crate) struct Goroutines {
     /// Foreign tasks by their futures.
     #[cfg(feature = "decode")]
     pub(super) decoded: Decoded,
-    /// Permits that tasks were given and do not take.
+    /// Permits that were granted to tasks, which do not take them.
     #[cfg(feature = "decode")]
     permits: Permits,
     /// Why running tasks have no stack, and how many.
@@ -302,7 +302,8 @@ impl Goroutines {
         self.decoded = decoded;
     }
 
-    /// Asks what became of permits that tasks wait for, if any waits for longer than a task on its way to its next poll.
+    /// Looks for futurelocks of tokio's semaphores, if a task has waited for permits for longer than a granted one
+    /// takes to its next poll.
     #[cfg(feature = "decode")]
     fn find_given_permits(&mut self) {
         const HANDED_OVER_NS: u64 = 100_000_000;
@@ -322,7 +323,7 @@ impl Goroutines {
         self.permits = permits;
     }
 
-    /// How many tasks wait so long for permits of tokio's own semaphores: to send, or to acquire.
+    /// How many tasks have waited at least so long for permits of tokio's own semaphores: to send, or to acquire.
     fn wait_for_permits(&self, at_least_ns: u64) -> usize {
         let rows = self.tasks.rows.iter();
         let waits = rows.filter(|row| {
@@ -334,7 +335,7 @@ impl Goroutines {
         waits.count()
     }
 
-    /// That it is not known who was given what tasks wait for, and why.
+    /// A sentence that futurelocks of tokio's semaphores are not known, and why.
     pub(super) fn unknown_permits(&self) -> Option<String> {
         const LONG_NS: u64 = 10_000_000_000;
         #[cfg(feature = "decode")]

@@ -102,7 +102,7 @@ impl HeldLocks {
         &self.locks.0
     }
 
-    /// Whether that task waits for one of them.
+    /// Whether that task waits for one of these locks.
     #[cfg(feature = "decode")]
     pub(super) fn are_waited_for_by(&self, task: u64) -> bool {
         self.waits.contains_key(&task)

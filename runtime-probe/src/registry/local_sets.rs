@@ -115,11 +115,11 @@ impl Drop for Polling<'_> {
 /// The polls of a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Polled {
-    /// It was never polled since it was made.
+    /// The set was never polled.
     Never { since: Ticks },
-    /// It is being polled.
+    /// The set is being polled.
     Now { since: Ticks },
-    /// It was polled last by this task or thread.
+    /// The set was polled last by this task or thread.
     Last { since: Ticks, by: Waking },
 }
 

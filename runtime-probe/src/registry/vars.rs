@@ -66,12 +66,12 @@ impl Int {
         self.0.fetch_add(more, Ordering::Relaxed);
     }
 
-    /// Sets it.
+    /// Sets the value.
     pub fn set(&self, value: i64) {
         self.0.store(value, Ordering::Relaxed);
     }
 
-    /// What it is.
+    /// The current value.
     pub fn load(&self) -> i64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -93,7 +93,7 @@ impl Float {
         Float(AtomicU64::new(value.to_bits()))
     }
 
-    /// Adds to it.
+    /// Adds to the value.
     pub fn add(&self, more: f64) {
         let mut bits = self.0.load(Ordering::Relaxed);
         while let Err(newer) = self.0.compare_exchange_weak(
@@ -106,12 +106,12 @@ impl Float {
         }
     }
 
-    /// Sets it.
+    /// Sets the value.
     pub fn set(&self, value: f64) {
         self.0.store(value.to_bits(), Ordering::Relaxed);
     }
 
-    /// What it is.
+    /// The current value.
     pub fn load(&self) -> f64 {
         f64::from_bits(self.0.load(Ordering::Relaxed))
     }
@@ -133,7 +133,7 @@ impl Text {
         Text(Mutex::new(String::new()))
     }
 
-    /// Sets it.
+    /// Sets the value.
     pub fn set(&self, text: impl Into<String>) {
         let text = text.into();
         let before = std::mem::replace(&mut *lock(&self.0), text);

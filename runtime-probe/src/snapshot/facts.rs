@@ -124,11 +124,11 @@ impl From<Kind> for TaskKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TaskState {
-    /// It is being polled, or a closure runs.
+    /// The task is being polled, or the closure runs.
     Running,
-    /// It was woken or spawned, and was not polled since.
+    /// The task was woken or spawned, and was not polled since.
     Runnable,
-    /// It waits for a wake.
+    /// The task waits for a wake.
     Waiting,
 }
 

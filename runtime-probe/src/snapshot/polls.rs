@@ -9,7 +9,7 @@ use crate::tally::poll_times::{Finished, PollTimes, Watch};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unwatchable {
     NoSuchTask,
-    /// It is a closure or a foreign task.
+    /// The task is a closure or a foreign task.
     NotPolledByUs,
     TooMany,
 }

@@ -224,7 +224,7 @@ impl Asker {
     /// Checks that the handler was not replaced.
     ///
     /// # Errors
-    /// It was replaced.
+    /// The handler was replaced.
     pub(crate) fn available(&self) -> Result<(), Unavailable> {
         match self.signal.is_ours() {
             true => Ok(()),

@@ -87,16 +87,16 @@ pub(crate) struct Wait {
     /// Index into [`Found::stacks`].
     pub(crate) stack: usize,
     pub(crate) notes: Vec<String>,
-    /// The semaphores that it waits for permits of.
+    /// The semaphores whose permits the task waits for.
     pub(crate) semaphores: Vec<u64>,
     pub(crate) given: Vec<Given>,
 }
 
-/// What a task was given through a future that it keeps and does not poll.
+/// Permits that were granted to a task through a future that it keeps and does not poll.
 #[derive(Clone, Debug)]
 pub(crate) struct Given {
     pub(crate) semaphore: u64,
-    /// Where the future is.
+    /// The future's address.
     pub(crate) future: u64,
     pub(crate) is_lock: bool,
     /// "room in a channel"

@@ -67,7 +67,7 @@ impl<T: ?Sized> Mutex<T> {
     /// Takes the lock if it is free. Mirrors [`tokio::sync::Mutex::try_lock`].
     ///
     /// # Errors
-    /// It is locked.
+    /// The lock is held.
     pub fn try_lock(&self) -> Result<MutexGuard<'_, T>, TryLockError> {
         Ok(MutexGuard::new(self.0.try_lock()?, self))
     }
@@ -80,7 +80,7 @@ impl<T: ?Sized> Mutex<T> {
     /// Takes the lock if it is free, with a guard that owns it. Mirrors [`tokio::sync::Mutex::try_lock_owned`].
     ///
     /// # Errors
-    /// It is locked.
+    /// The lock is held.
     pub fn try_lock_owned(self: Arc<Self>) -> Result<OwnedMutexGuard<T>, TryLockError> {
         Guarded::try_lock_owned(self, |lock| &lock.0).map(OwnedMutexGuard::new)
     }

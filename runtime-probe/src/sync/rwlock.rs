@@ -88,7 +88,7 @@ impl<T: ?Sized> RwLock<T> {
     /// Reads if no writer has the lock or waits for it. Mirrors [`tokio::sync::RwLock::try_read`].
     ///
     /// # Errors
-    /// It is locked.
+    /// The lock is held.
     pub fn try_read(&self) -> Result<RwLockReadGuard<'_, T>, TryLockError> {
         self.0.try_read().map(RwLockReadGuard::new)
     }
@@ -96,7 +96,7 @@ impl<T: ?Sized> RwLock<T> {
     /// The same with a guard that owns the lock. Mirrors [`tokio::sync::RwLock::try_read_owned`].
     ///
     /// # Errors
-    /// It is locked.
+    /// The lock is held.
     pub fn try_read_owned(self: Arc<Self>) -> Result<OwnedRwLockReadGuard<T>, TryLockError> {
         Guarded::try_read_owned(self, |lock| &lock.0).map(OwnedRwLockReadGuard::new)
     }
@@ -123,7 +123,7 @@ impl<T: ?Sized> RwLock<T> {
     /// Writes if the lock has no holder. Mirrors [`tokio::sync::RwLock::try_write`].
     ///
     /// # Errors
-    /// It is locked.
+    /// The lock is held.
     pub fn try_write(&self) -> Result<RwLockWriteGuard<'_, T>, TryLockError> {
         self.0.try_write().map(RwLockWriteGuard::new)
     }
@@ -131,7 +131,7 @@ impl<T: ?Sized> RwLock<T> {
     /// The same with a guard that owns the lock. Mirrors [`tokio::sync::RwLock::try_write_owned`].
     ///
     /// # Errors
-    /// It is locked.
+    /// The lock is held.
     pub fn try_write_owned(self: Arc<Self>) -> Result<OwnedRwLockWriteGuard<T>, TryLockError> {
         Guarded::try_write_owned(self, |lock| &lock.0).map(OwnedRwLockWriteGuard::new)
     }

@@ -43,7 +43,7 @@ const MOST_ERRNO: isize = 4095;
 /// own frame, and the kernel ignores it.
 ///
 /// # Safety
-/// That of the system call.
+/// As for the system call.
 #[unsafe(no_mangle)]
 #[expect(unsafe_code, reason = "makes system calls")]
 pub unsafe extern "C" fn syscall(
@@ -92,7 +92,7 @@ pub unsafe extern "C" fn syscall(
 /// The system call itself; negative for an error.
 ///
 /// # Safety
-/// That of the system call.
+/// As for the system call.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 #[expect(unsafe_code, reason = "makes a system call")]
@@ -114,7 +114,7 @@ unsafe fn call(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> isize {
 /// The system call itself; negative for an error.
 ///
 /// # Safety
-/// That of the system call.
+/// As for the system call.
 #[cfg(target_arch = "aarch64")]
 #[inline(always)]
 #[expect(unsafe_code, reason = "makes a system call")]

@@ -54,7 +54,7 @@ type Create = unsafe extern "C" fn(
 /// As libc's.
 ///
 /// # Safety
-/// That of libc's.
+/// As for libc's.
 #[unsafe(no_mangle)]
 #[expect(unsafe_code, reason = "calls libc's own, and keeps errno")]
 pub unsafe extern "C" fn pthread_create(

@@ -31,7 +31,7 @@ impl<T> Mutex<T> {
     /// The value. Mirrors [`std::sync::Mutex::into_inner`].
     ///
     /// # Errors
-    /// It is poisoned; the error has the value.
+    /// The lock is poisoned; the error has the value.
     pub fn into_inner(self) -> LockResult<T> {
         self.0.into_gate().into_inner()
     }
@@ -41,7 +41,7 @@ impl<T: ?Sized> Mutex<T> {
     /// Blocks the thread until it has the lock. Mirrors [`std::sync::Mutex::lock`].
     ///
     /// # Errors
-    /// It is poisoned; the error has the guard.
+    /// The lock is poisoned; the error has the guard.
     #[inline]
     pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
         let permit = at_once(self.0.gate().try_lock())
@@ -59,7 +59,7 @@ impl<T: ?Sized> Mutex<T> {
     /// Takes the lock if it is free. Mirrors [`std::sync::Mutex::try_lock`].
     ///
     /// # Errors
-    /// It is locked, or it is poisoned; then the error has the guard.
+    /// The lock is held, or it is poisoned; then the error has the guard.
     #[inline]
     pub fn try_lock(&self) -> TryLockResult<MutexGuard<'_, T>> {
         let permit = at_once(self.0.gate().try_lock()).ok_or(TryLockError::WouldBlock)?;
@@ -81,7 +81,7 @@ impl<T: ?Sized> Mutex<T> {
     /// Needs no lock: there is no other reference. Mirrors [`std::sync::Mutex::get_mut`].
     ///
     /// # Errors
-    /// It is poisoned; the error has the reference.
+    /// The lock is poisoned; the error has the reference.
     pub fn get_mut(&mut self) -> LockResult<&mut T> {
         self.0.gate_mut().get_mut()
     }
