@@ -6,7 +6,7 @@ use crate::registry::task::Kind;
 use crate::registry::threads;
 use std::collections::HashMap;
 
-/// How often each has been polled, by id.
+/// The count of polls of each task, by id.
 #[derive(Debug, Default)]
 pub(crate) struct Unpolled(HashMap<u64, u64>);
 
@@ -43,9 +43,9 @@ impl Unpolled {
         self.0.len()
     }
 
-    /// Leaves out those that have been polled since, or are being polled.
+    /// Removes tasks that have been polled since, or are being polled.
     pub(crate) fn still(self) -> Self {
-        // A poll is noted in the record before its thread's mark of it goes, so marks are read first.
+        // At the end of a poll, the record counts it before the thread removes its mark, so marks are read first.
         let running = foreign_running(&threads::alive());
         let mut still = HashMap::new();
         slab::for_each(|record| {
