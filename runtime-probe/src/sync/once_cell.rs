@@ -72,7 +72,7 @@ impl<T> OnceCell<T> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = T>,
     {
-        self.0.get_or_init(f).await
+        self.0.value_or_init(f).await
     }
 
     /// The same, unless making it fails. Mirrors [`tokio::sync::OnceCell::get_or_try_init`].
@@ -84,7 +84,7 @@ impl<T> OnceCell<T> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        self.0.get_or_try_init(f).await
+        self.0.value_or_try_init(f).await
     }
 
     /// Mirrors [`tokio::sync::OnceCell::into_inner`].

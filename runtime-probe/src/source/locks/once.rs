@@ -51,8 +51,8 @@ impl<T> Once<T> {
         self.cell
     }
 
-    /// The value. Calls tokio's function of the same name, since stacks show that name.
-    pub(crate) async fn get_or_init<F, Fut>(&self, make: F) -> &T
+    /// The value. Calls tokio's `get_or_init`, since stacks show that name.
+    pub(crate) async fn value_or_init<F, Fut>(&self, make: F) -> &T
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = T>,
@@ -67,8 +67,8 @@ impl<T> Once<T> {
         self.watched(&makes, value).await
     }
 
-    /// As `get_or_init`, with an initialization that may fail.
-    pub(crate) async fn get_or_try_init<E, F, Fut>(&self, make: F) -> Result<&T, E>
+    /// As `value_or_init`, with an initialization that may fail.
+    pub(crate) async fn value_or_try_init<E, F, Fut>(&self, make: F) -> Result<&T, E>
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
