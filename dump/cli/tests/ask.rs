@@ -500,6 +500,17 @@ fn what_is_polled_is_at_the_top() {
         "{sites}"
     );
 
+    // This service has no allocator of the probe's.
+    assert!(!sites.contains("HEAP"), "{sites}");
+    let by_heap = [
+        "top", &open, "--every", "1s", "--by", "sites", "--sort", "heap",
+    ];
+    let said = refused(&by_heap);
+    assert!(
+        said.contains("the global allocator is not the probe's"),
+        "{said}"
+    );
+
     let leaked = text(&ask(&["tasks", &open, "--leaked"]));
     assert!(
         !leaked.contains("ask::wait_for"),

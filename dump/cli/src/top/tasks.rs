@@ -136,7 +136,7 @@ pub(super) fn view(before: &Look, now: &Look, order: Order) -> View {
         let key = match order {
             Order::Busy => *busy_ns,
             Order::Polls => *polls,
-            Order::Waits | Order::Alive => task.wait_ns,
+            Order::Waits | Order::Alive | Order::Heap => task.wait_ns,
         };
         (std::cmp::Reverse(key), *id)
     });
@@ -175,6 +175,7 @@ pub(super) fn view(before: &Look, now: &Look, order: Order) -> View {
             percent(busy as f64 / 1e9)
         ),
         table,
+        has_bytes: false,
     }
 }
 
