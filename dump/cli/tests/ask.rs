@@ -636,11 +636,19 @@ fn a_bundle_is_without_labels_if_that_is_asked() {
         files
     };
     let kept = with_it("labelled", &[]);
-    for name in ["after.txt", "before.txt", "block.pb.gz", "cpu.pb.gz"] {
+    for name in [
+        "after.txt",
+        "before.txt",
+        "block.pb.gz",
+        "cpu.pb.gz",
+        "trace.out",
+    ] {
         assert!(kept.iter().any(|file| file == name), "{name}: {kept:?}");
     }
     let left = with_it("redacted", &["--without-labels"]);
     assert!(left.is_empty(), "{left:?}");
+    let trace = std::fs::read(folder.join("redacted/trace.out")).unwrap();
+    assert!(String::from_utf8_lossy(&trace).contains("ask::labelled at "));
     task.abort();
 }
 

@@ -265,7 +265,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn orders_come_in_turn() {
+    fn orders_follow_each_other() {
         let mut choice = Choice {
             by_sites: true,
             order: Order::Busy,
