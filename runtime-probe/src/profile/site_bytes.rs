@@ -47,6 +47,7 @@ impl SiteBytes {
     }
 
     /// Of each location, whatever the futures are.
+    #[cfg(feature = "ui")]
     pub(crate) fn by_location(&self) -> HashMap<Location<'static>, Bytes> {
         let mut locations: HashMap<_, Bytes> = HashMap::new();
         for ((at, _), bytes) in &self.0 {
