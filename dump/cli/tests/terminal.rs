@@ -161,8 +161,8 @@ fn in_pipe(arguments: &[&str], environment: &[(&str, &str)]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A dump of twenty tasks.
-fn dump() -> String {
+/// A dump of twenty tasks, in a file for one test: they run at the same time.
+fn dump(test: &str) -> String {
     use std::fmt::Write;
     let mut text = String::new();
     for id in 1..=20 {
@@ -171,7 +171,7 @@ fn dump() -> String {
             "goroutine {id} [sleep, 2 minutes]:\nmain.nap(0x1)\n\t/app/main.go:9 +0x2f\n\n"
         );
     }
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("terminal-dump.txt");
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("terminal-{test}.txt"));
     std::fs::write(&path, text).unwrap();
     path.to_str().unwrap().to_owned()
 }
@@ -194,7 +194,7 @@ fn without_colours(text: &str) -> String {
 
 #[test]
 fn colours_are_for_terminals() {
-    let dump = dump();
+    let dump = dump("colours");
     for arguments in [
         &["tasks", &dump][..],
         &["tasks", "--full", &dump],
@@ -227,17 +227,21 @@ fn colours_are_for_terminals() {
 /// Standard output counts, and no other.
 #[test]
 fn a_file_has_neither_colours_nor_pages() {
-    let arguments = ["tasks", "--full", &dump()];
+    let arguments = ["tasks", "--full", &dump("file")];
     let command = command(&arguments, &[("PAGER", MARKS)]);
     let shown = Terminal::start(command, SHORT, Apart::Output).end();
     assert_eq!(shown, "");
     let written = std::fs::read_to_string(output_file()).unwrap();
+    assert!(written.contains("main.nap"), "{written}");
+    for sign in ["\x1b", "paged:"] {
+        assert!(!written.contains(sign), "{written}");
+    }
     assert_eq!(written, in_pipe(&arguments, &[]));
 }
 
 #[test]
 fn a_pager_is_for_what_is_longer_than_a_terminal() {
-    let arguments = ["tasks", &dump()];
+    let arguments = ["tasks", &dump("pager")];
     let plain = in_pipe(&arguments, &[("PAGER", MARKS)]);
     assert!(plain.lines().count() > usize::from(SHORT));
     assert!(!plain.contains("paged:"), "{plain}");
@@ -264,7 +268,7 @@ fn a_pager_is_for_what_is_longer_than_a_terminal() {
 
 #[test]
 fn less_is_told_of_colours_unless_someone_else_tells_it() {
-    let arguments = ["tasks", &dump()];
+    let arguments = ["tasks", &dump("less")];
     let prints = ("PAGER", "printenv LESS");
     assert_eq!(on_terminal(&arguments, &[prints], SHORT), "-FRSX\n");
     let own = [prints, ("LESS", "-M")];
