@@ -8,7 +8,8 @@ use std::future::Future;
 ///
 /// They are added to the labels in force where this is called. What is spawned while `future` is polled has them, too, and so has
 /// what that spawns. They are in the header of `goroutine?debug=2`, as Go 1.27 has them (`goroutine 7 [sleep] {route: /order}:`), and
-/// are labels of the samples of `goroutine`, `block`, `mutex` and `profile`: `go tool pprof -tagfocus=route=/order`. A task that
+/// are labels of the samples of `goroutine`, `block`, `mutex` and `profile`: `go tool pprof -tagfocus=route=/order`. In an execution
+/// trace they stand behind the name of the task. A task that
 /// waits in several such futures at once has the labels of the one that it polled last.
 ///
 /// Polls, wakes and results are those of `future`. A call costs a look-up of the set, and a poll some nanoseconds; what has no

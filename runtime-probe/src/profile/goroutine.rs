@@ -81,7 +81,7 @@ pub(crate) struct Goroutines {
     /// Locks that something waits for.
     pub(super) locks: HeldLocks,
     /// Who waits for whose end.
-    awaited: Awaited,
+    pub(super) awaited: Awaited,
     /// Tasks that can never go on, if the selection asks for them.
     pub(super) leaked: Leaked,
     /// Foreign tasks by their futures.
@@ -556,6 +556,7 @@ impl Goroutines {
             name: self.tasks.names.get(&row.name).map(|name| &**name),
             labels,
             notes,
+            joins: &[],
             stack: row.stack_key,
             site: (row.site != u32::MAX).then_some(row.site),
         }

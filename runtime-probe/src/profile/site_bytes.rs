@@ -46,6 +46,18 @@ impl SiteBytes {
         Ok(SiteBytes(sites))
     }
 
+    /// Of each location, whatever the futures are.
+    #[cfg(feature = "ui")]
+    pub(crate) fn by_location(&self) -> HashMap<Location<'static>, Bytes> {
+        let mut locations: HashMap<_, Bytes> = HashMap::new();
+        for ((at, _), bytes) in &self.0 {
+            let sum = locations.entry(*at).or_default();
+            sum.allocated += bytes.allocated;
+            sum.in_use += bytes.in_use;
+        }
+        locations
+    }
+
     /// Of a row; `None` where samples do not tell whose they are: a foreign task has no mark on its thread's stack.
     pub(crate) fn of(&self, row: &SiteRow) -> Option<Bytes> {
         let at = row.location?;
