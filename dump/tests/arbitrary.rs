@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use runtime_dump::goroutine::samples::SampleWriter;
 use runtime_dump::goroutine::text::{TextOptions, TextWriter};
 use runtime_dump::goroutine::{Goroutine, State, Tables};
+use runtime_dump::parse::joins::joins;
 use runtime_dump::parse::{Parsed, parse};
 use runtime_dump::profile::count::CountProfile;
 use runtime_dump::profile::folded::fold;
@@ -56,6 +57,7 @@ proptest! {
                 name: row.name.as_deref(),
                 labels: &labels,
                 notes: &notes,
+                joins: &[],
                 stack: row.stack,
                 site: row.site,
             };
@@ -115,6 +117,7 @@ proptest! {
                 name: row.name.as_deref(),
                 labels: &labels,
                 notes: &[],
+                joins: &[],
                 stack: row.stack,
                 site: row.site,
             };
@@ -189,6 +192,12 @@ proptest! {
             }
             Err(error) => prop_assert!(!error.to_string().is_empty()),
         }
+    }
+
+    #[test]
+    fn ends_are_read_from_any_notes(notes in "((waits for |, |goroutine |one of |[0-9,]{1,20}| tasks of a JoinSet| to end|: | more|[(é)]){1,12}){0,4}") {
+        let told = joins(&notes);
+        prop_assert!(told.len() <= notes.matches("waits for ").count());
     }
 
     #[test]

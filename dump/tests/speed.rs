@@ -101,6 +101,7 @@ fn row(id: u64) -> Goroutine<'static> {
         name: Some("connection"),
         labels: &[],
         notes: &["nothing can wake this task"],
+        joins: &[],
         stack: (id % u64::from(STACKS)) as u32,
         site: Some(0),
     }

@@ -95,6 +95,7 @@ fn a_dump_of_100_000_tasks_takes_a_mebibyte() {
                 name: Some(&name),
                 labels: &[],
                 notes: &[],
+                joins: &[],
                 stack: 0,
                 site: Some(0),
             });

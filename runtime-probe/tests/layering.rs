@@ -66,7 +66,7 @@ const SEES: [(&str, &[&str]); 6] = [
 ];
 
 /// What the siblings inside `source` know of each other: the user, the used.
-const SOURCE_EDGES: [(&str, &str); 45] = [
+const SOURCE_EDGES: [(&str, &str); 46] = [
     ("blocking", "driving"),
     // A foreign task may have left its thread to closures.
     ("blocking", "foreign"),
@@ -113,6 +113,8 @@ const SOURCE_EDGES: [(&str, &str); 45] = [
     ("joiners", "foreign"),
     // Whose waker it is.
     ("joiners", "waker"),
+    // What a task has from now on goes to the trace.
+    ("labels", "trace"),
     // Labels are in force for a poll.
     ("labels", "waker"),
     // The release of a lock is charged in the task that is being polled, under its labels.

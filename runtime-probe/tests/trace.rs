@@ -908,6 +908,231 @@ fn user_tasks_have_their_regions_and_logs() {
     }
 }
 
+/// One request after another, and a pause, each under labels of its own.
+async fn serves() {
+    loop {
+        pprof::labels(["route", "/a"], sleep(Duration::from_millis(4))).await;
+        pprof::labels(["route", "/b"], sleep(Duration::from_millis(4))).await;
+        sleep(Duration::from_millis(4)).await;
+    }
+}
+
+async fn inherits() {
+    sleep(Duration::from_millis(2)).await;
+}
+
+async fn spawns_children() {
+    loop {
+        spawn(inherits()).await.unwrap();
+        let closure = task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(1)));
+        closure.await.unwrap();
+    }
+}
+
+async fn ends_at_once() {}
+
+async fn never() {
+    std::future::pending().await
+}
+
+/// Tasks with labels of each kind.
+fn start_labelled(runtime: &Runtime) {
+    runtime.spawn(pprof::labels(["tenant", "old"], sleeps_10_ms()));
+    runtime.spawn(pprof::labels(["tenant", "acme"], serves()));
+    runtime.spawn(pprof::labels(["tenant", "parent"], spawns_children()));
+    runtime.spawn(pprof::labels(["tenant", "asleep"], never()));
+    runtime.spawn(async {
+        loop {
+            // Of one poll, at whose end the labels are taken away.
+            spawn(pprof::labels(["kind", "short"], ends_at_once()));
+            sleep(Duration::from_millis(5)).await;
+        }
+    });
+    runtime.spawn(sleeps_50_ms());
+    std::thread::sleep(Duration::from_millis(100));
+}
+
+/// By task: the labels that `go tool trace -d=parsed` tells, in their order.
+fn labels_told(text: &str) -> BTreeMap<u64, Vec<&str>> {
+    let mut told: BTreeMap<u64, Vec<&str>> = BTreeMap::new();
+    for line in text.lines().filter(|line| line.contains(" Label=")) {
+        let label = line.split('"').nth(1).unwrap();
+        told.entry(word(line, "G=").parse().unwrap())
+            .or_default()
+            .push(label);
+    }
+    told
+}
+
+/// The labels of the tasks of [`start_labelled`] in a trace.
+fn assert_labels(text: &str) {
+    let parsed = Parsed::read(text);
+    let told = labels_told(text);
+    let of = |id: u64| told.get(&id).cloned().unwrap_or_default();
+    // A part of a trace can be read without those before, so each part tells them.
+    let old = of(parsed.one("trace::sleeps_10_ms at "));
+    assert!(!old.is_empty(), "{told:?}");
+    assert!(old.iter().all(|label| *label == "tenant: old"), "{old:?}");
+    let turns = of(parsed.one("trace::serves at "));
+    let cycle = [
+        "route: /a, tenant: acme",
+        "route: /b, tenant: acme",
+        "tenant: acme",
+    ];
+    assert!(turns.len() > 30, "{turns:?}");
+    let mut followed = 0;
+    for turn in turns.windows(2).filter(|turn| turn[0] != turn[1]) {
+        let at = cycle.iter().position(|label| *label == turn[0]).unwrap();
+        assert_eq!(turn[1], cycle[(at + 1) % 3], "{turns:?}");
+        followed += 1;
+    }
+    assert!(followed > 30, "{turns:?}");
+    let ran = |id: &u64| {
+        let changes = &parsed.changes[id];
+        changes.iter().any(|change| change.to == "Running")
+    };
+    for (name, label) in [
+        ("trace::inherits at ", "tenant: parent"),
+        ("spawns_children::{closure} at ", "tenant: parent"),
+        ("trace::ends_at_once at ", "kind: short"),
+    ] {
+        let ids: Vec<u64> = parsed.ids(name).filter(ran).collect();
+        assert!(ids.len() > 10, "{name}: {ids:?}");
+        for id in ids {
+            let labels = of(id);
+            assert!(!labels.is_empty(), "{name}: {id}");
+            assert!(labels.iter().all(|told| *told == label), "{labels:?}");
+        }
+    }
+    // Go's format has no place for labels of what does not run.
+    assert_eq!(of(parsed.one("trace::never at ")), [""; 0]);
+    assert_eq!(of(parsed.one("trace::sleeps_50_ms at ")), [""; 0]);
+}
+
+#[test]
+fn labels_are_in_the_trace() {
+    let Some(go) = Go::find("trace_labels") else {
+        return;
+    };
+    let _alone = alone();
+    let runtime = runtime();
+    start_labelled(&runtime);
+    let file = take(&go, server(), "trace?seconds=1.5", "labels.trace");
+    go.trace(&["-d=wire"], &file);
+    assert_labels(&go.trace(&["-d=parsed"], &file));
+    // They stand behind the names in the timeline.
+    let (viewer, _viewer) = go.trace_viewer(&file);
+    let timeline = get(viewer, "/jsontrace?view=proc");
+    for (name, label) in [
+        ("trace::sleeps_10_ms", "tenant: old"),
+        ("trace::serves", "route: /b, tenant: acme"),
+        ("trace::ends_at_once", "kind: short"),
+    ] {
+        let mut names = timeline.text().split("\"name\":\"").skip(1);
+        let is_it = |text: &str| text.contains(name) && text.contains(&format!(" ({label})\""));
+        assert!(names.any(is_it), "no {name} ({label})");
+    }
+    // What a future of one poll takes away at its end is not told.
+    assert!(!timeline.text().contains("no labels"));
+
+    let server = server();
+    let file = take(&go, server, "trace?seconds=0.3&labels=0", "without.trace");
+    let text = go.trace(&["-d=parsed"], &file);
+    assert!(text.contains("trace::serves at "), "{text}");
+    assert_eq!(labels_told(&text), BTreeMap::new());
+    assert_eq!(get(server, "/debug/pprof/trace?labels=2").status, 400);
+
+    let recorder = FlightRecorder::new()
+        .min_age(Duration::from_secs(1))
+        .start()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(2000));
+    let mut bytes = Vec::new();
+    recorder.write_to(&mut bytes).unwrap();
+    drop(recorder);
+    let file = go.file("flight.trace", &bytes);
+    go.validate_traces(std::slice::from_ref(&file)).unwrap();
+    assert_labels(&go.trace(&["-d=parsed"], &file));
+}
+
+#[test]
+fn perfetto_has_labels_as_annotations() {
+    let Some(perfetto) = Perfetto::find("trace_perfetto_labels") else {
+        return;
+    };
+    let _alone = alone();
+    let runtime = runtime();
+    start_labelled(&runtime);
+    let answer = get(server(), "/debug/pprof/trace?format=perfetto&seconds=1");
+    assert_eq!(answer.status, 200);
+    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("labels.pftrace");
+    std::fs::write(&file, &answer.body).unwrap();
+    let read: serde_json::Value = serde_json::from_str(&perfetto.read(&[file]).unwrap()).unwrap();
+    // Of the slices of a task's track, or of its polls, those of a name: a label of each.
+    let values = |kind: &str, task: &str, name: &str, key: &str| -> Vec<String> {
+        let rows = read[kind].as_array().unwrap().iter();
+        let of_task = rows.filter(|row| {
+            let track = read["tracks"][row["track"].to_string()]["name"].as_str();
+            let is_its_track = track.unwrap().contains(&format!(" trace::{task} at "));
+            let text = row["name"].as_str().unwrap();
+            match name {
+                "" => text.starts_with(&format!("trace::{task} at ")),
+                name => is_its_track && text == name,
+            }
+        });
+        of_task
+            .filter(|row| !row["end"].is_null() || kind == "instants" || task == "never")
+            .map(|row| row["arguments"][key].as_str().unwrap_or("none").to_owned())
+            .collect()
+    };
+    let all = |values: Vec<String>, value: &str| {
+        assert!(!values.is_empty(), "{value}");
+        assert!(
+            values.iter().all(|told| told == value),
+            "{value}: {values:?}"
+        );
+    };
+    let tenant = "labels.tenant";
+    // What it waits for when the trace begins, and as long as it lasts.
+    all(values("slices", "never", "waits", tenant), "asleep");
+    all(
+        values("slices", "sleeps_10_ms", "waits: sleep", tenant),
+        "old",
+    );
+    all(values("slices", "sleeps_10_ms", "runs", tenant), "old");
+    all(values("slices", "sleeps_10_ms", "", tenant), "old");
+    all(
+        values("slices", "inherits", "waits: sleep", tenant),
+        "parent",
+    );
+    all(values("slices", "inherits", "", tenant), "parent");
+    all(
+        values("slices", "sleeps_50_ms", "waits: sleep", tenant),
+        "none",
+    );
+    // In force for the only poll: at its end.
+    all(values("slices", "ends_at_once", "", "labels.kind"), "short");
+    all(
+        values("slices", "ends_at_once", "runs", "labels.kind"),
+        "short",
+    );
+
+    let route = "labels.route";
+    let mut waits = values("slices", "serves", "waits: sleep", route);
+    assert!(waits.len() > 20, "{waits:?}");
+    waits.dedup();
+    waits.sort();
+    waits.dedup();
+    assert_eq!(waits, ["/a", "/b", "none"]);
+    let switched = values("instants", "serves", "labels", route);
+    for label in ["/a", "/b", "none"] {
+        assert!(
+            switched.iter().filter(|told| *told == label).count() > 5,
+            "{switched:?}"
+        );
+    }
+}
+
 #[test]
 fn perfetto_reads_the_same() {
     let Some(perfetto) = Perfetto::find("trace_perfetto") else {

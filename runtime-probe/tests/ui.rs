@@ -251,6 +251,12 @@ fn a_wrong_request_gets_a_page_that_says_why() {
             400,
             "must be tasks, since, polls, busy",
         ),
+        ("tasks?sort=heap", 400, "sort=heap needs group=site"),
+        (
+            "tasks?sort=heap&group=site",
+            501,
+            "global allocator is not the probe&#39;s",
+        ),
         ("tasks?debg=2", 400, "unknown parameter"),
         ("tasks?page=100000", 404, "there is no page 100000"),
         ("task", 400, "id is missing"),
@@ -294,6 +300,23 @@ fn a_label_leads_to_the_tasks_that_have_it() {
         "{}",
         dump.text()
     );
+}
+
+/// The global allocator of this program is not the probe's.
+#[test]
+fn bytes_that_are_not_known_have_no_column() {
+    let sites = page("tasks?group=site");
+    assert_page(&sites, 200);
+    let text = sites.text();
+    for column in ["number bytes", "rows heap", "sort=heap", "Heap in use"] {
+        assert!(!text.contains(column), "{column}: {text}");
+    }
+    let hint = "No bytes by spawn site: no profile of the heap: the global allocator";
+    assert!(text.contains(hint), "{text}");
+    for name in ["tasks", "tasks?group=task"] {
+        let text = page(name);
+        assert!(!text.text().contains("No bytes by"), "{}", text.text());
+    }
 }
 
 #[test]

@@ -10,7 +10,9 @@ use crate::source::Source;
 use crate::source::arguments::{json, read_all, sources, with_sources};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use regex_lite::Regex;
+use runtime_dump::goroutine::Join;
 use runtime_dump::parse::blocks::{Block, Blocks, Subject};
+use runtime_dump::parse::joins::joins;
 use runtime_dump::parse::{Parsed, duration_ns};
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -315,9 +317,18 @@ fn task_json(source: &str, block: &Block) -> Value {
         "spawned_by": block.created_by.as_ref().map(|by| &*by.frame.function),
         "labels": block.labels.iter().map(|(key, value)| (key.clone(), Value::from(value.as_str()))).collect::<serde_json::Map<_, _>>(),
         "notes": remark.map(|remark| remark.notes.as_str()),
+        "joins": remark.map(|remark| joins(&remark.notes)).unwrap_or_default().iter().map(join_json).collect::<Value>(),
         "frames": frames_json(&block.stack.frames),
         "frames_elided": block.stack.elided.map_or(0, |(_, count)| count),
     })
+}
+
+fn join_json(join: &Join) -> Value {
+    let tasks = join
+        .tasks
+        .iter()
+        .map(|task| json!({ "id": task.id, "name": task.name }));
+    json!({ "members": join.members, "tasks": tasks.collect::<Value>() })
 }
 
 pub(crate) fn frames_json(frames: &[runtime_dump::stack::Frame]) -> Value {

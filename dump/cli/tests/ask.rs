@@ -7,8 +7,9 @@ use std::sync::{LazyLock, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use runtime_probe::pprof::{self, Server};
-use runtime_probe::runtime::{Builder, Runtime};
+use runtime_probe::runtime::{self, Runtime};
 use runtime_probe::sync::Mutex;
+use runtime_probe::task::{Builder, JoinHandle, JoinSet};
 use runtime_probe::{spawn, time};
 use serde_json::Value;
 
@@ -23,7 +24,7 @@ struct Service {
 }
 
 static SERVICE: LazyLock<Service> = LazyLock::new(|| {
-    let runtime = Builder::new_multi_thread()
+    let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
@@ -151,6 +152,56 @@ fn each_way_to_a_service_tells_the_same() {
         && task["polls"] == 1
         && task["wait_ns"].as_u64() > Some(1)));
     assert!(!text(&output).contains(TOKEN));
+}
+
+async fn joins(task: JoinHandle<()>) {
+    task.await.unwrap();
+}
+
+async fn drains() {
+    let mut set = JoinSet::new();
+    for _ in 0..6 {
+        set.spawn(std::future::pending::<()>());
+    }
+    while set.join_next().await.is_some() {}
+}
+
+/// The ends that the command tells are read from the text, those of the page from the process.
+#[test]
+fn awaited_ends_are_those_of_the_page() {
+    let open = SERVICE.open.to_string();
+    let named = Builder::new().name("ends, (never)");
+    let awaited = named.spawn_on(std::future::pending(), SERVICE._runtime.handle());
+    let awaited = awaited.unwrap();
+    let id = awaited.id();
+    let both = [
+        SERVICE._runtime.spawn(joins(awaited)),
+        SERVICE._runtime.spawn(drains()),
+    ];
+    let ends = |document: &Value, task: &JoinHandle<()>| {
+        let mut all = document["goroutines"].as_array().unwrap().iter();
+        let id: u64 = task.id().to_string().parse().unwrap();
+        let one = all.find(|one| one["id"] == id);
+        one.map_or(Value::Null, |one| one["joins"].clone())
+    };
+    let begun = Instant::now();
+    let told = loop {
+        let document = serde_json::from_str(&text(&ask(&["tasks", "--json", &open]))).unwrap();
+        let told = both.each_ref().map(|task| ends(&document, task));
+        if told.iter().all(|ends| ends.get(0).is_some()) {
+            break told;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "{told:?}");
+    };
+    let document = serde_json::from_slice(&page("goroutine?format=json")).unwrap();
+    assert_eq!(told, both.each_ref().map(|task| ends(&document, task)));
+    let task = &told[0][0]["tasks"][0];
+    assert_eq!(task["id"].to_string(), id.to_string());
+    assert_eq!(task["name"], "ends, (never)");
+    assert_eq!(told[1][0]["members"], 6);
+    for task in both {
+        task.abort();
+    }
 }
 
 #[test]
@@ -449,6 +500,17 @@ fn what_is_polled_is_at_the_top() {
         "{sites}"
     );
 
+    // This service has no allocator of the probe's.
+    assert!(!sites.contains("HEAP"), "{sites}");
+    let by_heap = [
+        "top", &open, "--every", "1s", "--by", "sites", "--sort", "heap",
+    ];
+    let said = refused(&by_heap);
+    assert!(
+        said.contains("the global allocator is not the probe's"),
+        "{said}"
+    );
+
     let leaked = text(&ask(&["tasks", &open, "--leaked"]));
     assert!(
         !leaked.contains("ask::wait_for"),
@@ -574,11 +636,19 @@ fn a_bundle_is_without_labels_if_that_is_asked() {
         files
     };
     let kept = with_it("labelled", &[]);
-    for name in ["after.txt", "before.txt", "block.pb.gz", "cpu.pb.gz"] {
+    for name in [
+        "after.txt",
+        "before.txt",
+        "block.pb.gz",
+        "cpu.pb.gz",
+        "trace.out",
+    ] {
         assert!(kept.iter().any(|file| file == name), "{name}: {kept:?}");
     }
     let left = with_it("redacted", &["--without-labels"]);
     assert!(left.is_empty(), "{left:?}");
+    let trace = std::fs::read(folder.join("redacted/trace.out")).unwrap();
+    assert!(String::from_utf8_lossy(&trace).contains("ask::labelled at "));
     task.abort();
 }
 

@@ -96,6 +96,8 @@ pub struct Decoder<'t, 'i, 'd> {
     pub(crate) acquires: NumberMap<Die, bool>,
     pub(crate) layouts: NumberMap<Die, Option<Rc<Layout>>>,
     pub(crate) any_layout: Option<Rc<Layout>>,
+    /// The types of schedulers, once they are known.
+    pub(crate) schedulers_behind_arcs: Option<Rc<[(u64, Die)]>>,
     /// What tasks with these vtables are, in this dump.
     pub(crate) vtables: NumberMap<u64, Option<(Rc<Layout>, Poll)>>,
     /// Tasks that a look at all has met: ids by addresses.
@@ -121,6 +123,7 @@ impl<'t, 'i, 'd> Decoder<'t, 'i, 'd> {
             acquires: NumberMap::default(),
             layouts: NumberMap::default(),
             any_layout: None,
+            schedulers_behind_arcs: None,
             vtables: NumberMap::default(),
             met: NumberMap::default(),
             frames: Vec::new(),

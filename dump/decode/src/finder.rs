@@ -9,6 +9,7 @@ use crate::layout::AnyTask;
 use crate::memory::Reader;
 use crate::numbers::{NumberMap, NumberSet};
 use crate::{Budget, Decoder, Memory};
+use std::rc::Rc;
 
 /// How often the lists of a scheduler are walked.
 const TRIES: usize = 4;
@@ -50,7 +51,7 @@ impl Decoder<'_, '_, '_> {
         let mut found = NumberMap::default();
         let types = self.arcs_of_schedulers();
         for word in words.iter().filter(|word| **word != 0) {
-            for (offset, of) in &types {
+            for (offset, of) in types.iter() {
                 for number in 0..TRIES {
                     // What was copied is good for decoding, too.
                     if found.len() == wanted.len() {
@@ -78,7 +79,10 @@ impl Decoder<'_, '_, '_> {
     }
 
     /// The types of schedulers and where they are behind their counts; each once, whatever units have it.
-    fn arcs_of_schedulers(&mut self) -> Vec<(u64, Die)> {
+    fn arcs_of_schedulers(&mut self) -> Rc<[(u64, Die)]> {
+        if let Some(known) = &self.schedulers_behind_arcs {
+            return known.clone();
+        }
         let mut known: Vec<String> = Vec::new();
         let polls: Vec<_> = self.types.index.polls.values().flatten().copied().collect();
         let mut all = Vec::new();
@@ -92,6 +96,8 @@ impl Decoder<'_, '_, '_> {
                 all.push((offset, of));
             }
         }
+        let all: Rc<[(u64, Die)]> = all.into();
+        self.schedulers_behind_arcs = Some(all.clone());
         all
     }
 

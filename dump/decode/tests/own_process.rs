@@ -341,13 +341,14 @@ fn decoding_can_be_left_out() {
     );
 }
 
-/// `cargo test --release -p runtime-dump-decode --test own_process -- --ignored --nocapture`
+/// `cargo test --release -p runtime-dump-decode --test own_process -- --ignored --nocapture`; `TASKS=1000` for one number of tasks.
 #[test]
 #[ignore = "a measurement, for a quiet machine and a release build"]
 fn what_decoding_takes() {
     let _alone = alone();
     let runtime = runtime(2);
-    for tasks in [1_000, 100_000] {
+    let only = std::env::var("TASKS").map(|text| text.parse().expect("TASKS is a number"));
+    for tasks in only.map_or(vec![1_000, 100_000], |tasks| vec![tasks]) {
         let ids: Vec<_> = runtime.block_on(async {
             let spawn = |_| tokio::spawn(waits_for_long()).id();
             (0..tasks).map(spawn).collect()
@@ -359,7 +360,7 @@ fn what_decoding_takes() {
         let address = serving.local_addr().unwrap();
         // In turns: what else the machine does meets both.
         let (mut with, mut without) = (Vec::new(), Vec::new());
-        for _ in 0..if tasks == 1_000 { 200 } else { 15 } {
+        for _ in 0..if tasks <= 1_000 { 200 } else { 15 } {
             for (query, took) in [("decode=1", &mut with), ("decode=0", &mut without)] {
                 let (began, cpu) = (Instant::now(), cpu_time());
                 get(address, query);

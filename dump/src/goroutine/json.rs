@@ -5,7 +5,7 @@
 
 use std::io::{self, Write};
 
-use crate::goroutine::{Goroutine, Tables};
+use crate::goroutine::{Goroutine, Join, Tables};
 use crate::json::{push_key, push_optional, push_stack, push_string, push_strings};
 use crate::text::digits::push_decimal;
 
@@ -35,6 +35,7 @@ const CHUNK_BYTES: usize = 64 << 10;
 ///     name: None,
 ///     labels: &[("route", "/order")],
 ///     notes: &[],
+///     joins: &[],
 ///     stack: 0,
 ///     site: None,
 /// })?;
@@ -112,6 +113,8 @@ impl<'t, W: Write> JsonWriter<'t, W> {
         push_labels(out, goroutine.labels);
         push_key(out, "notes");
         push_strings(out, goroutine.notes.iter().copied());
+        push_key(out, "joins");
+        push_joins(out, goroutine.joins);
         self.push_stack(goroutine.stack as usize);
         self.chunk.push(b'}');
         if self.chunk.len() >= CHUNK_BYTES {
@@ -157,6 +160,34 @@ pub(crate) fn push_head(out: &mut Vec<u8>, time_ns: i64, remarks: &[String]) {
     push_decimal(out, u64::try_from(time_ns).unwrap_or(0));
     push_key(out, "remarks");
     push_strings(out, remarks.iter().map(String::as_str));
+}
+
+fn push_joins(out: &mut Vec<u8>, joins: &[Join]) {
+    out.push(b'[');
+    for (index, join) in joins.iter().enumerate() {
+        if index > 0 {
+            out.extend_from_slice(b", ");
+        }
+        out.extend_from_slice(b"{\"members\": ");
+        match join.members {
+            Some(members) => push_decimal(out, members),
+            None => out.extend_from_slice(b"null"),
+        }
+        push_key(out, "tasks");
+        out.push(b'[');
+        for (index, task) in join.tasks.iter().enumerate() {
+            if index > 0 {
+                out.extend_from_slice(b", ");
+            }
+            out.extend_from_slice(b"{\"id\": ");
+            push_decimal(out, task.id);
+            push_key(out, "name");
+            push_optional(out, task.name.as_deref());
+            out.push(b'}');
+        }
+        out.extend_from_slice(b"]}");
+    }
+    out.push(b']');
 }
 
 fn push_labels(out: &mut Vec<u8>, labels: &[(&str, &str)]) {

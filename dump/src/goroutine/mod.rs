@@ -59,6 +59,8 @@ pub struct Goroutine<'a> {
     /// What else is known ("nothing can wake this task", "on worker tokio-runtime-worker-3"); each one sentence part
     /// without a line break.
     pub notes: &'a [&'a str],
+    /// The ends that it waits for; the texts have them among the notes.
+    pub joins: &'a [Join],
     /// Index into [`Tables::stacks`].
     pub stack: u32,
     /// Index into [`Tables::sites`]; `None` for a task without a spawn (the root of a `block_on`).
@@ -74,6 +76,24 @@ impl<'a> Goroutine<'a> {
             self.reason
         }
     }
+}
+
+/// What a task waits for in a `JoinHandle` or a `JoinSet`: the end of others.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Join {
+    /// How many tasks and results a `JoinSet` has, the end of any of which is waited for; `None` of a `JoinHandle`.
+    pub members: Option<u64>,
+    /// The task, or the first of the set.
+    pub tasks: Vec<JoinedTask>,
+}
+
+/// A task whose end another one waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct JoinedTask {
+    /// As [`Goroutine::id`] has it.
+    pub id: u64,
+    /// What the user calls it, or else its future; `None` of one that has ended meanwhile.
+    pub name: Option<String>,
 }
 
 /// Tasks of one stack, spawned at one place: one block of text for all of them.

@@ -53,6 +53,7 @@ const REMEMBERED: usize = 4096;
 ///     name: None,
 ///     labels: &[],
 ///     notes: &[],
+///     joins: &[],
 ///     stack: 0,
 ///     site: None,
 /// })?;

@@ -52,6 +52,7 @@ pub struct TextOptions {
 ///     name: Some("acceptor"),
 ///     labels: &[],
 ///     notes: &[],
+///     joins: &[],
 ///     stack: 0,
 ///     site: None,
 /// })?;
@@ -363,6 +364,7 @@ mod tests {
             name: None,
             labels: &[],
             notes: &["fires in 3.2s"],
+            joins: &[],
             stack: 0,
             site: None,
         };

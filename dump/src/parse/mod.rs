@@ -5,6 +5,7 @@
 //! In reading order:
 //! * [`blocks`]: a block of text for each task or thread, `debug=2`;
 //! * [`remark`]: the line above a block;
+//! * [`joins`]: the ends that a task waits for, in that line;
 //! * [`counts`]: equal stacks with their count, `debug=1`;
 //! * [`count_log`]: many of these, each below a date;
 //! * [`stacks`]: the stacks of any dump, with their counts.
@@ -14,6 +15,7 @@ pub mod count_log;
 pub mod counts;
 mod date;
 mod duration;
+pub mod joins;
 pub mod remark;
 pub mod stacks;
 mod unquoted;

@@ -38,6 +38,8 @@ pub(super) enum Code {
     /// The proc's sequence number, stack.
     GoSyscallBegin = 22,
     GoSyscallEndBlocked = 24,
+    /// The text; of the goroutine that runs.
+    GoLabel = 39,
     /// User task, its parent, name, stack.
     UserTaskBegin = 40,
     /// User task, stack.

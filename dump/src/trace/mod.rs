@@ -13,9 +13,10 @@
 //! let main = Frame { function: "app::main".into(), file: "src/main.rs".into(), line: 7 };
 //! let name = trace.stack(&[main]);
 //! let reason = trace.text("sleep");
+//! let labels = trace.labels(&[("route", "/order")]);
 //! trace.begin_generation(1_000)?;
 //! for (at_ns, event) in [
-//!     (1_000, Event::Spawn { task: 1, name, by: name }),
+//!     (1_000, Event::Spawn { task: 1, name, by: name, labels }),
 //!     (2_000, Event::PollBegin { task: 1 }),
 //!     (3_000, Event::PollEnd { task: 1, outcome: Outcome::Waits { reason, stack: name } }),
 //! ] {
@@ -46,7 +47,7 @@ use std::io;
 
 pub use perfetto::PerfettoWriter;
 pub use row::{Event, Outcome, Row, UserEvent, UserWhat};
-pub use tables::{StackNumber, TextNumber};
+pub use tables::{LabelsNumber, StackNumber, TextNumber};
 pub use writer::TraceWriter;
 
 /// Where rows go, in the order of their times.
@@ -61,9 +62,18 @@ pub trait TraceFormat {
     /// The number of a stack, leaf first; of more than 128 frames the middle is left out.
     fn stack(&mut self, frames: &[Frame]) -> StackNumber;
 
+    /// The number of a set of labels, keys and values.
+    fn labels(&mut self, labels: &[(&str, &str)]) -> LabelsNumber;
+
     /// A task that lives when the trace begins; it waits where `waits` says, or is runnable. Ignored once a generation has
     /// begun.
-    fn alive(&mut self, task: u64, name: StackNumber, waits: Option<StackNumber>);
+    fn alive(
+        &mut self,
+        task: u64,
+        name: StackNumber,
+        waits: Option<StackNumber>,
+        labels: LabelsNumber,
+    );
 
     /// A worker. The first one has the first number.
     fn worker(&mut self, thread: u64);

@@ -1,6 +1,6 @@
 //! Events as rows.
 
-use super::tables::{StackNumber, TextNumber};
+use super::tables::{LabelsNumber, StackNumber, TextNumber};
 
 /// What a thread did, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,15 @@ pub enum Event {
         name: StackNumber,
         /// Where it was spawned.
         by: StackNumber,
+        /// Those of its spawner.
+        labels: LabelsNumber,
+    },
+    /// A task has other labels from now on. Go's format shows them from its next poll on, or in this one where that takes none away.
+    Labels {
+        /// The task.
+        task: u64,
+        /// All that it has.
+        labels: LabelsNumber,
     },
     /// It begins to poll a task. Polls on one thread nest.
     PollBegin {

@@ -15,7 +15,7 @@ mod user;
 
 use super::generation::{Code, Generation, NO_THREAD};
 use super::row::{Event, Outcome, Row};
-use super::tables::{StackNumber, Tables, TextNumber};
+use super::tables::{LabelsNumber, StackNumber, Tables, TextNumber};
 use crate::stack::Frame;
 use std::collections::{BTreeMap, BTreeSet};
 use user::User;
@@ -64,6 +64,9 @@ struct Task {
     name: StackNumber,
     /// Where it waits, or waited last.
     stack: StackNumber,
+    labels: LabelsNumber,
+    /// Those that Go's reader was told of.
+    shown: LabelsNumber,
 }
 
 #[derive(Debug, Default)]
@@ -134,6 +137,8 @@ impl Task {
             is_older: false,
             name,
             stack: name,
+            labels: LabelsNumber::default(),
+            shown: LabelsNumber::default(),
         }
     }
 
@@ -146,13 +151,20 @@ impl Task {
 
 impl Schedule {
     /// A task that lives when the trace begins.
-    pub(super) fn alive(&mut self, task: u64, name: StackNumber, waits: Option<StackNumber>) {
+    pub(super) fn alive(
+        &mut self,
+        task: u64,
+        name: StackNumber,
+        waits: Option<StackNumber>,
+        labels: LabelsNumber,
+    ) {
         let status = match waits {
             Some(_) => Status::Waiting,
             None => Status::Runnable,
         };
         let mut known = Task::new(status, name);
         known.is_older = true;
+        known.labels = labels;
         known.stack = waits
             .filter(|waits| *waits != StackNumber::default())
             .unwrap_or(name);
@@ -209,6 +221,10 @@ impl Schedule {
         }
         for (id, task) in &mut self.tasks {
             task.sequence = 0;
+            // A generation can be read without those before. What was taken away and not told yet is still to be told.
+            if task.shown == task.labels {
+                task.shown = LabelsNumber::default();
+            }
             let (on, status) = match task.status {
                 Status::Runnable => (NO_THREAD, RUNNABLE),
                 Status::Waiting | Status::Around => (NO_THREAD, WAITING),
@@ -232,7 +248,19 @@ impl Schedule {
             return;
         }
         match row.event {
-            Event::Spawn { task, name, by } => self.spawn(thread, task, name, by, &mut emit),
+            Event::Spawn {
+                task,
+                name,
+                by,
+                labels,
+            } => {
+                if self.spawn(thread, task, name, by, &mut emit)
+                    && let Some(known) = self.tasks.get_mut(&task)
+                {
+                    known.labels = labels;
+                }
+            }
+            Event::Labels { task, labels } => self.set_labels(task, labels, &mut emit),
             Event::PollBegin { task } => self.poll_begin(thread, task, &mut emit),
             Event::ClosureBegin { task, stack } => {
                 self.closure_begin(thread, task, stack, &mut emit);
@@ -270,6 +298,7 @@ impl Schedule {
         }
     }
 
+    /// Whether it is new.
     fn spawn(
         &mut self,
         thread: u64,
@@ -277,27 +306,52 @@ impl Schedule {
         name: StackNumber,
         by: StackNumber,
         emit: &mut Emit<'_>,
-    ) {
+    ) -> bool {
         if !is_an_id(task) || self.tasks.contains_key(&task) {
-            return;
+            return false;
         }
         let had_proc = self.hold_proc(thread, emit);
         let stacks = [name, by].map(|stack| emit.tables.used_stack(stack));
         emit.event(thread, Code::GoCreate, &[task, stacks[0], stacks[1]]);
         self.tasks.insert(task, Task::new(Status::Runnable, name));
         self.release_proc(thread, had_proc, emit);
+        true
+    }
+
+    /// Go's viewer calls a whole poll by the labels that its task has at the end. So what only takes labels away, as the end of a
+    /// labelled future does, waits for the next poll.
+    fn set_labels(&mut self, task: u64, labels: LabelsNumber, emit: &mut Emit<'_>) {
+        let Some(known) = self.tasks.get_mut(&task) else {
+            return;
+        };
+        known.labels = labels;
+        if known.status == Status::Running && !emit.tables.has_all(known.shown, labels) {
+            let thread = known.thread;
+            self.show_labels(thread, task, emit);
+        }
+    }
+
+    /// Tells of the labels of a task that runs on a thread.
+    fn show_labels(&mut self, thread: u64, task: u64, emit: &mut Emit<'_>) {
+        let Some(known) = self.tasks.get_mut(&task) else {
+            return;
+        };
+        if known.labels == known.shown {
+            return;
+        }
+        known.shown = known.labels;
+        let text = emit.tables.text_of_labels(known.labels);
+        let text = emit.tables.used_text(text);
+        emit.event(thread, Code::GoLabel, &[text]);
     }
 
     /// Makes a task one that can be begun on this thread.
     fn make_runnable(&mut self, thread: u64, task: u64, emit: &mut Emit<'_>) {
         match self.tasks.get(&task).map(|task| (task.status, task.thread)) {
-            None => self.spawn(
-                thread,
-                task,
-                StackNumber::default(),
-                StackNumber::default(),
-                emit,
-            ),
+            None => {
+                let unknown = StackNumber::default();
+                self.spawn(thread, task, unknown, unknown, emit);
+            }
             Some((Status::Runnable, _)) => {}
             Some((Status::Waiting, _)) => self.wake(thread, task, StackNumber::default(), emit),
             // The end of that poll was lost, or the task is polled inside its own poll.
@@ -490,6 +544,7 @@ impl Schedule {
             known.thread = thread;
             let arguments = [task, known.next()];
             emit.event(thread, Code::GoStart, &arguments);
+            self.show_labels(thread, task, emit);
         }
     }
 

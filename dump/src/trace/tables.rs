@@ -5,6 +5,7 @@
 
 use super::generation::{Generation, Structure, put_number};
 use crate::stack::Frame;
+use crate::text::quoted::push_bare_or_quoted;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -16,6 +17,13 @@ const MOST_FRAMES: usize = 128;
 /// A text of a trace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TextNumber(u32);
+
+/// A set of labels; the default one has none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct LabelsNumber(u32);
+
+/// A key and its value.
+pub(super) type Label = (Box<str>, Box<str>);
 
 /// A stack of a trace; the default one has no frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -38,9 +46,13 @@ pub(super) struct Tables {
     texts: Numbers<Arc<str>>,
     frames: Numbers<(TextNumber, TextNumber, u32)>,
     stacks: Numbers<Box<[FrameNumber]>>,
+    labels: Numbers<Box<[Label]>>,
     /// Of this generation alone.
     messages: Vec<Box<str>>,
 }
+
+/// What is said of a task that has no labels any more: Go's validator refuses a label without text.
+pub(super) const NO_LABELS: &str = "no labels";
 
 /// The bit of a [`TextNumber`] that is the index of a message.
 const MESSAGE: u32 = 1 << 31;
@@ -95,6 +107,52 @@ impl Tables {
         let file = self.text(&or_unknown(&frame.file));
         let frame = (function, file, frame.line.max(1));
         FrameNumber(self.frames.number(frame))
+    }
+
+    /// The number of a set of labels.
+    pub(super) fn labels(&mut self, labels: &[(&str, &str)]) -> LabelsNumber {
+        if labels.is_empty() {
+            return LabelsNumber::default();
+        }
+        let labels = labels.iter();
+        let labels = labels.map(|(key, value)| ((*key).into(), (*value).into()));
+        LabelsNumber(self.labels.number(labels.collect()))
+    }
+
+    /// The labels of a set.
+    pub(super) fn labels_of(&self, labels: LabelsNumber) -> &[Label] {
+        let index = (labels.0 as usize).checked_sub(1);
+        let known = index.and_then(|index| self.labels.items.get(index));
+        known.map_or(&[], |labels| labels)
+    }
+
+    /// Whether all labels of `part` are in `whole`.
+    pub(super) fn has_all(&self, whole: LabelsNumber, part: LabelsNumber) -> bool {
+        let whole = self.labels_of(whole);
+        let mut part = self.labels_of(part).iter();
+        part.all(|label| whole.contains(label))
+    }
+
+    /// The labels of a set as one text, `route: /order, tenant: acme`, whose end is cut off where it is too long.
+    pub(super) fn text_of_labels(&mut self, labels: LabelsNumber) -> TextNumber {
+        let mut text = Vec::new();
+        for (index, (key, value)) in self.labels_of(labels).iter().enumerate() {
+            if index > 0 {
+                text.extend_from_slice(b", ");
+            }
+            push_bare_or_quoted(&mut text, key);
+            text.extend_from_slice(b": ");
+            push_bare_or_quoted(&mut text, value);
+        }
+        let text = match text.is_empty() {
+            true => NO_LABELS.into(),
+            false => String::from_utf8_lossy(&text),
+        };
+        let mut kept = text.len().min(MOST_BYTES);
+        while !text.is_char_boundary(kept) {
+            kept -= 1;
+        }
+        self.text(&text[..kept])
     }
 
     /// The number of a text, for an event of this generation.

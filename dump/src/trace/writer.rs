@@ -4,7 +4,7 @@ use super::TraceFormat;
 use super::generation::Generation;
 use super::row::Row;
 use super::schedule::Schedule;
-use super::tables::{StackNumber, Tables, TextNumber};
+use super::tables::{LabelsNumber, StackNumber, Tables, TextNumber};
 use crate::stack::Frame;
 use std::io::{self, Write};
 
@@ -63,9 +63,19 @@ impl<W: Write> TraceFormat for TraceWriter<W> {
         self.tables.stack(frames)
     }
 
-    fn alive(&mut self, task: u64, name: StackNumber, waits: Option<StackNumber>) {
+    fn labels(&mut self, labels: &[(&str, &str)]) -> LabelsNumber {
+        self.tables.labels(labels)
+    }
+
+    fn alive(
+        &mut self,
+        task: u64,
+        name: StackNumber,
+        waits: Option<StackNumber>,
+        labels: LabelsNumber,
+    ) {
         if self.generations == 0 {
-            self.schedule.alive(task, name, waits);
+            self.schedule.alive(task, name, waits, labels);
         }
     }
 

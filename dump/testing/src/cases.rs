@@ -445,6 +445,7 @@ fn row(id: u64, stack: u32) -> Goroutine<'static> {
         name: None,
         labels: &[],
         notes: &[],
+        joins: &[],
         stack,
         site: Some(0),
     }

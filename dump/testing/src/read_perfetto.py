@@ -92,7 +92,11 @@ def read(path):
             open_slices.setdefault(event.track_uuid, []).append(row)
             slices.append(row)
         elif event.type == END:
-            open_slices[event.track_uuid].pop()["end"] = at
+            row = open_slices[event.track_uuid].pop()
+            row["end"] = at
+            # The importer adds what the end has to what the begin had.
+            assert not row["arguments"].keys() & arguments.keys(), (row, arguments)
+            row["arguments"].update(arguments)
         elif event.type == INSTANT:
             instants.append(row)
         elif event.type == COUNTER:

@@ -6,7 +6,8 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use runtime_dump::stack::Frame;
 use runtime_dump::trace::{
-    Event, Outcome, PerfettoWriter, Row, StackNumber, TraceFormat, TraceWriter, UserEvent, UserWhat,
+    Event, LabelsNumber, Outcome, PerfettoWriter, Row, StackNumber, TraceFormat, TraceWriter,
+    UserEvent, UserWhat,
 };
 use runtime_dump_testing::go::Go;
 use runtime_dump_testing::perfetto::Perfetto;
@@ -31,7 +32,7 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        20 => (0_u8..22, 1_u64..4, 0_u64..6, 0_u64..1000)
+        20 => (0_u8..25, 1_u64..4, 0_u64..6, 0_u64..1000)
             .prop_map(|(kind, thread, task, after)| Step::Event(kind, thread, task, after)),
         1 => Just(Step::Generation),
         1 => (1_u64..4).prop_map(Step::ThreadEnds),
@@ -49,8 +50,14 @@ fn write(steps: &[Step], trace: &mut dyn TraceFormat) {
     let stack = trace.stack(&[frame("app::wait"), frame("app::task")]);
     let reason = trace.text("sleep");
     let names = ["parse", "answer"].map(|name| trace.text(name));
-    trace.alive(1, name, None);
-    trace.alive(2, name, Some(stack));
+    let none = LabelsNumber::default();
+    let labels = [
+        none,
+        trace.labels(&[("route", "/order")]),
+        trace.labels(&[("route", "/order"), ("tenant", "a b")]),
+    ];
+    trace.alive(1, name, None, labels[2]);
+    trace.alive(2, name, Some(stack), none);
     trace.worker(1);
     trace.begin_generation(1).unwrap();
     let mut at_ns = 1;
@@ -66,6 +73,7 @@ fn write(steps: &[Step], trace: &mut dyn TraceFormat) {
                         task,
                         name,
                         by: stack,
+                        labels: labels[after as usize % 3],
                     },
                     1 | 2 => Event::PollBegin { task },
                     3 => end(Outcome::Waits { reason, stack }),
@@ -101,6 +109,10 @@ fn write(steps: &[Step], trace: &mut dyn TraceFormat) {
                     17 => Event::Counter {
                         name: reason,
                         value: task,
+                    },
+                    18..21 => Event::Labels {
+                        task,
+                        labels: labels[after as usize % 3],
                     },
                     _ if task.is_multiple_of(2) => Event::Park,
                     _ => Event::Unpark,
@@ -166,6 +178,7 @@ fn many_tasks_are_a_number_for_perfetto() {
             task,
             name,
             by: name,
+            labels: LabelsNumber::default(),
         };
         trace.row(&Row {
             at_ns: task,
@@ -208,12 +221,14 @@ fn between_generations_there_are_messages_and_no_rows() {
             task,
             name,
             by: name,
+            labels: LabelsNumber::default(),
         };
         let unseen = trace.stack(&[frame("app::unseen")]);
         let event = Event::Spawn {
             task: 9,
             name: unseen,
             by: unseen,
+            labels: LabelsNumber::default(),
         };
         trace.row(&row(1, 5, event));
         trace.thread_ended(1);
@@ -279,7 +294,10 @@ fn a_task_is_shown_with_its_waits() {
     let reason = trace.text("chan receive");
     // Longer than a reader takes.
     let long = trace.stack(&vec![frame(&"x".repeat(5000)); 500]);
-    trace.alive(10, main, None);
+    let labels = trace.labels(&[("GC key", "a\nb"), ("route", "/order")]);
+    let long_labels = trace.labels(&[("k", &"é".repeat(2000))]);
+    let none = LabelsNumber::default();
+    trace.alive(10, main, None, long_labels);
     trace.begin_generation(1_000_000).unwrap();
     let ms = 1_000_000;
     for (at_ms, thread, event) in [
@@ -291,6 +309,7 @@ fn a_task_is_shown_with_its_waits() {
                 task: 11,
                 name,
                 by: main,
+                labels,
             },
         ),
         (4, 101, Event::PollBegin { task: 11 }),
@@ -311,6 +330,24 @@ fn a_task_is_shown_with_its_waits() {
             },
         ),
         (30, 101, Event::PollBegin { task: 11 }),
+        // What is only taken away is told at the next poll, and there is none.
+        (
+            30,
+            101,
+            Event::Labels {
+                task: 11,
+                labels: none,
+            },
+        ),
+        (
+            30,
+            100,
+            Event::Labels {
+                task: 10,
+                labels: none,
+            },
+        ),
+        (30, 100, Event::Labels { task: 10, labels }),
         (
             31,
             101,
@@ -327,6 +364,15 @@ fn a_task_is_shown_with_its_waits() {
                 outcome: Outcome::Yields { stack: long },
             },
         ),
+        (
+            33,
+            100,
+            Event::Labels {
+                task: 10,
+                labels: none,
+            },
+        ),
+        (34, 100, Event::PollBegin { task: 10 }),
     ] {
         trace.row(&Row {
             at_ns: at_ms * ms,
@@ -345,6 +391,19 @@ fn a_task_is_shown_with_its_waits() {
         "GoID=11 Running->NotExist",
     ] {
         assert!(parsed.contains(line), "{line} is not in\n{parsed}");
+    }
+    let labels: Vec<&str> = parsed
+        .lines()
+        .filter(|line| line.contains(" Label "))
+        .map(|line| line.split_once("Label=").unwrap().1)
+        .collect();
+    // A text that began with "GC " would make a task a part of Go's garbage collector.
+    let told = r#""\"GC key\": \"a\\nb\", route: /order""#;
+    assert_eq!(labels.len(), 4, "{parsed}");
+    assert!(labels[0].starts_with("\"k: \\\"é"), "{labels:?}");
+    assert!(labels[3].contains("\"no labels\""), "{labels:?}");
+    for line in &labels[1..3] {
+        assert!(line.contains(told), "{labels:?}");
     }
     let sync = go.trace(&["-pprof=sync"], &file);
     assert!(!sync.is_empty());

@@ -12,7 +12,7 @@ use crate::profile::goroutine::Goroutines;
 use crate::profile::goroutine_forms::Lines;
 use crate::profile::long_waits::LongWaits;
 use crate::profile::selection::Selection;
-use crate::profile::trace::{Format, write_past};
+use crate::profile::trace::{Format, Labels, write_past};
 use crate::snapshot::deadlocks::Deadlock;
 use crate::snapshot::stuck_locks::Paced;
 use crate::snapshot::watch::{Trouble, look};
@@ -231,7 +231,7 @@ impl Watchdog {
 fn told_past(past: &Past, dump: &Path, message: &mut String) -> fmt::Result {
     let path = dump.with_extension("trace");
     let written = File::create_new(&path)
-        .and_then(|file| write_past(past, Format::Go, io::BufWriter::new(file)));
+        .and_then(|file| write_past(past, Format::Go, Labels::Shown, io::BufWriter::new(file)));
     match written {
         Ok(()) => write!(message, ", the last seconds in {}", path.display()),
         Err(error) => write!(message, ", no trace in {}: {error}", path.display()),

@@ -2,12 +2,12 @@
 //! trace`.
 //!
 //! The trace is sent while it is taken, a part each second. One at a time, as in Go. `last=1` sends the content of the
-//! flight recorder; `format=perfetto` is for Perfetto.
+//! flight recorder; `format=perfetto` is for Perfetto; `labels=0` leaves the labels of tasks out.
 
 use super::page::Page;
 use super::seconds::{Place, Span};
 use crate::ask::flight;
-use crate::profile::trace::{Format, MOST_EVENTS, Stream, write_past};
+use crate::profile::trace::{Format, Labels, MOST_EVENTS, Stream, write_past};
 use runtime_probe_http::client::Client;
 use runtime_probe_http::refusal::Refusal;
 use runtime_probe_http::reply::{Body, Reply};
@@ -30,7 +30,7 @@ const PART: Duration = Duration::from_secs(1);
 pub(super) const PAGE: Page = Page {
     name: "trace",
     link: "?seconds=1",
-    parameters: Some(&["format", "last", "seconds"]),
+    parameters: Some(&["format", "labels", "last", "seconds"]),
     about: "What tasks and threads do from now on, for seconds=1 if nothing else is said, as an execution trace for go tool trace; last=1 is what \
             the flight recorder has.",
     count: Page::no_entries,
@@ -40,9 +40,9 @@ pub(super) const PAGE: Page = Page {
 
 /// Answers a request.
 fn answer(request: &Request) -> Result<Reply, Refusal> {
-    let format = format(request)?;
+    let (format, labels) = (format(request)?, labels(request)?);
     if request.number("last")?.unwrap_or(0) > 0 {
-        return last(request, format);
+        return last(request, format, labels);
     }
     let span = Span::of_a_fraction(request)?.map_or(SECONDS, Span::length);
     let place = Place::take()?;
@@ -50,7 +50,7 @@ fn answer(request: &Request) -> Result<Reply, Refusal> {
     let client = request.client().clone();
     let body = Body::stream(move |out| {
         let (_place, _permit) = (place, permit);
-        stream(span, format, &client, out)
+        stream(span, format, labels, &client, out)
     });
     Ok(Reply::octets(file_name(format), body))
 }
@@ -65,6 +65,16 @@ fn format(request: &Request) -> Result<Format, Refusal> {
     }
 }
 
+fn labels(request: &Request) -> Result<Labels, Refusal> {
+    match request.param("labels")? {
+        None | Some("1") => Ok(Labels::Shown),
+        Some("0") => Ok(Labels::LeftOut),
+        Some(_) => Err(Refusal::bad_request(
+            "invalid value for \"labels\" - must be 0 or 1",
+        )),
+    }
+}
+
 /// The file name for a browser.
 fn file_name(format: Format) -> &'static str {
     match format {
@@ -74,7 +84,7 @@ fn file_name(format: Format) -> &'static str {
 }
 
 /// Answers with the content of the flight recorder.
-fn last(request: &Request, format: Format) -> Result<Reply, Refusal> {
+fn last(request: &Request, format: Format, labels: Labels) -> Result<Reply, Refusal> {
     if request.param("seconds")?.is_some() {
         return Err(Refusal::bad_request(
             "last and seconds cannot be given together",
@@ -86,7 +96,7 @@ fn last(request: &Request, format: Format) -> Result<Reply, Refusal> {
             "no flight recorder: RUNTIME_PROBE_FLIGHT_RECORDER=10s, or pprof::trace::FlightRecorder, keeps the last seconds",
         ));
     };
-    let body = Body::stream(move |out| write_past(&past, format, out));
+    let body = Body::stream(move |out| write_past(&past, format, labels, out));
     Ok(Reply::octets(file_name(format), body))
 }
 
@@ -113,9 +123,15 @@ impl Drop for TracePermit {
     }
 }
 
-fn stream(span: Duration, format: Format, client: &Client, out: &mut dyn Write) -> io::Result<()> {
+fn stream(
+    span: Duration,
+    format: Format,
+    labels: Labels,
+    client: &Client,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let began = Instant::now();
-    let mut trace = Stream::begin(format, out)?;
+    let mut trace = Stream::begin(format, labels, out)?;
     let mut part = began;
     loop {
         if client.is_gone() {

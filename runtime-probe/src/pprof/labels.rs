@@ -9,8 +9,8 @@ use std::future::Future;
 /// The labels are added to those in force at the call. Tasks that are spawned while `future` is polled inherit them,
 /// and so do their children. `goroutine?debug=2` shows them in the header of a task, as Go 1.27 does (`goroutine 7
 /// [sleep] {route: /order}:`), and the samples of `goroutine`, `block`, `mutex` and `profile` have them as labels: `go
-/// tool pprof -tagfocus=route=/order`. A task that waits in several such futures at once has the labels of the future
-/// that it polled last.
+/// tool pprof -tagfocus=route=/order`. An execution trace shows them behind the name of the task. A task that waits in
+/// several such futures at once has the labels of the future that it polled last.
 ///
 /// The returned future behaves as `future` does. A call costs a look-up of the set, and a poll some nanoseconds; code
 /// without labels costs no more. Each set of labels is kept for the life of the process, up to 4,095 sets. All further

@@ -6,7 +6,7 @@ use crate::demand::Demand;
 use crate::environment::FLIGHT_RECORDER;
 #[cfg(feature = "rt")]
 use crate::pages::go_duration;
-use crate::profile::trace::{Format, write_past};
+use crate::profile::trace::{Format, Labels, write_past};
 use crate::source;
 pub use crate::source::regions::{Region, RegionScope, Tasked};
 use std::future::Future;
@@ -206,7 +206,7 @@ impl Recorder {
     /// The errors of `out`.
     pub fn write_to(&self, out: impl Write) -> io::Result<()> {
         match flight::past() {
-            Some(past) => write_past(&past, Format::Go, out),
+            Some(past) => write_past(&past, Format::Go, Labels::Shown, out),
             // Unreachable while `self` lives.
             None => Err(io::ErrorKind::NotFound.into()),
         }

@@ -6,6 +6,7 @@ use super::selection::grouped;
 use crate::snapshot::joins::{End, Joining, Joins};
 use crate::snapshot::tasks::{Row, Tasks};
 use crate::symbol::reason::Reason;
+use runtime_dump::goroutine::{Join, JoinedTask};
 use std::collections::{HashMap, HashSet};
 
 /// The most tasks of a `JoinSet` that are named.
@@ -40,29 +41,51 @@ impl Awaited {
 
     /// The notes on a task.
     pub(super) fn notes(&self, row: &Row, doing: &Doing) -> Vec<String> {
+        self.joins(row, doing).iter().map(text).collect()
+    }
+
+    /// The ends that a task waits for. Of a `JoinSet` the first tasks are named.
+    pub(super) fn joins(&self, row: &Row, doing: &Doing) -> Vec<Join> {
         let joining = self.joins.0.get(&row.id);
         let joining = joining.filter(|joining| joining.poll == row.polls && is_of(joining, doing));
         let ends = joining.into_iter().flat_map(Joining::ends);
-        ends.map(|end| self.text(end)).collect()
+        ends.map(|end| self.join(end)).collect()
     }
 
-    fn text(&self, end: &End) -> String {
-        let task = |id: &u64| goroutine(*id, self.names.get(id).map(String::as_str));
-        let (all, known) = match end {
-            End::Of(id) => return format!("waits for {} to end", task(id)),
-            End::OfAny { members, tasks, .. } => (*members, tasks),
+    fn join(&self, end: &End) -> Join {
+        let (members, known) = match end {
+            End::Of(id) => (None, std::slice::from_ref(id)),
+            End::OfAny { members, tasks, .. } => (Some(*members as u64), &tasks[..]),
         };
-        let mut named: Vec<String> = known.iter().take(MOST_NAMED).map(task).collect();
-        let more = all.saturating_sub(named.len());
-        if more > 0 {
-            named.push(format!("{} more", grouped(more as u64)));
+        let tasks = known.iter().take(MOST_NAMED).map(|id| JoinedTask {
+            id: *id,
+            name: self.names.get(id).cloned(),
+        });
+        Join {
+            members,
+            tasks: tasks.collect(),
         }
-        let of = match all {
-            1 => "the task of a JoinSet".to_owned(),
-            _ => format!("one of {} tasks of a JoinSet", grouped(all as u64)),
-        };
-        format!("waits for {of} to end: {}", named.join(", "))
     }
+}
+
+/// The note of a join, which [`runtime_dump::parse::joins`] parses.
+fn text(join: &Join) -> String {
+    let tasks = join.tasks.iter();
+    let mut named: Vec<String> = tasks
+        .map(|task| goroutine(task.id, task.name.as_deref()))
+        .collect();
+    let Some(members) = join.members else {
+        return format!("waits for {} to end", named.join(", "));
+    };
+    let more = members.saturating_sub(named.len() as u64);
+    if more > 0 {
+        named.push(format!("{} more", grouped(more)));
+    }
+    let of = match members {
+        1 => "the task of a JoinSet".to_owned(),
+        _ => format!("one of {} tasks of a JoinSet", grouped(members)),
+    };
+    format!("waits for {of} to end: {}", named.join(", "))
 }
 
 /// Whether the joins explain the task's stack: each registration is a wait, and at least as many of them are joins as

@@ -81,7 +81,7 @@ pub(crate) struct Goroutines {
     /// The locks with waiters.
     pub(super) locks: HeldLocks,
     /// Which tasks wait for the end of which.
-    awaited: Awaited,
+    pub(super) awaited: Awaited,
     /// Tasks that can never continue, if the selection asks for them.
     pub(super) leaked: Leaked,
     /// The decoded stacks of foreign tasks.
@@ -557,6 +557,7 @@ impl Goroutines {
             name: self.tasks.names.get(&row.name).map(|name| &**name),
             labels,
             notes,
+            joins: &[],
             stack: row.stack_key,
             site: (row.site != u32::MAX).then_some(row.site),
         }

@@ -14,7 +14,7 @@ use crate::snapshot::tasks::{Flags, Row};
 use runtime_dump::goroutine::json::JsonWriter;
 use runtime_dump::goroutine::samples::SampleWriter;
 use runtime_dump::goroutine::text::{TextOptions, TextWriter};
-use runtime_dump::goroutine::{Group, Tables};
+use runtime_dump::goroutine::{Goroutine, Group, Join, Tables};
 use runtime_dump::profile::count::CountProfile;
 use runtime_dump::profile::count_delta::CountDelta;
 use runtime_dump::profile::proto;
@@ -170,9 +170,18 @@ impl Goroutines {
         for row in self.shown() {
             let notes = self.notes(row);
             let notes: Vec<&str> = notes.iter().map(String::as_str).collect();
-            writer.write(&self.goroutine(row, &self.labels(row), &notes))?;
+            let joins = self.joins(row);
+            writer.write(&Goroutine {
+                joins: &joins,
+                ..self.goroutine(row, &self.labels(row), &notes)
+            })?;
         }
         writer.finish()
+    }
+
+    fn joins(&self, row: &Row) -> Vec<Join> {
+        let doing = &self.doings[row.stack_key as usize];
+        self.awaited.joins(row, doing)
     }
 
     /// Go's `debug=0`.

@@ -46,7 +46,20 @@ impl SiteBytes {
         Ok(SiteBytes(sites))
     }
 
-    /// The bytes of a row; `None` for foreign tasks, which the stacks of samples do not show.
+    /// The bytes by location, of all types of futures together.
+    #[cfg(feature = "ui")]
+    pub(crate) fn by_location(&self) -> HashMap<Location<'static>, Bytes> {
+        let mut locations: HashMap<_, Bytes> = HashMap::new();
+        for ((at, _), bytes) in &self.0 {
+            let sum = locations.entry(*at).or_default();
+            sum.allocated += bytes.allocated;
+            sum.in_use += bytes.in_use;
+        }
+        locations
+    }
+
+    /// The bytes of a row; `None` for a foreign task, whose samples cannot be told from others: it has no mark on its
+    /// thread's stack.
     pub(crate) fn of(&self, row: &SiteRow) -> Option<Bytes> {
         let at = row.location?;
         if matches!(row.kind, None | Some(Kind::Foreign)) {

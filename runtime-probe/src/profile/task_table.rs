@@ -6,12 +6,14 @@ use super::goroutine_forms::first_equal;
 use super::held_locks;
 use super::own_code::is_own;
 use super::selection::Selection;
+use super::site_bytes::{Bytes, SiteBytes};
+use crate::registry::task::Kind;
 use crate::snapshot::tasks::Row;
 use runtime_dump::goroutine::State;
 use runtime_dump::source_path::shortened;
 use runtime_dump::stack::{BranchKind, Frame, Location, Stack};
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -39,12 +41,37 @@ pub(crate) enum Order {
     Polls,
     /// Time inside polls.
     Busy,
+    /// Bytes in use, of spawn sites.
+    Heap,
 }
 
 /// Tasks at one moment, and the entries of their list.
 pub(crate) struct TaskTable {
     goroutines: Goroutines,
     entries: Vec<Entry>,
+    heap: Heap,
+}
+
+/// Whether the entries have heap bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heap {
+    /// The entries are not by spawn site.
+    NotAsked,
+    /// Why there are none.
+    Unknown(&'static str),
+    /// The entries have heap bytes.
+    Known {
+        /// Bytes in use that are in no entry: their spawn sites have no task now.
+        elsewhere_in_use: u64,
+    },
+}
+
+/// The bytes of all tasks of a spawn site, including ended ones.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EntryBytes {
+    pub(crate) bytes: Bytes,
+    /// Other entries have the same line: the bytes are those of all of them.
+    pub(crate) is_shared: bool,
 }
 
 /// An entry: a task, or a group of tasks.
@@ -56,6 +83,8 @@ pub(crate) struct Entry {
     pub(crate) longest_ns: u64,
     pub(crate) polls: u64,
     pub(crate) busy_ns: u64,
+    /// `None` if not known.
+    pub(crate) bytes: Option<EntryBytes>,
     /// The ids of the first tasks.
     pub(crate) ids: Vec<u64>,
 }
@@ -130,6 +159,7 @@ impl TaskTable {
         TaskTable {
             goroutines: Goroutines::collect(selection),
             entries: Vec::new(),
+            heap: Heap::NotAsked,
         }
     }
 
@@ -177,6 +207,10 @@ impl TaskTable {
                 grouped(rows, |row| sites.get(row.site as usize).copied())
             }
         };
+        self.heap = match by {
+            GroupBy::Site => add_bytes(goroutines, &mut entries),
+            GroupBy::Stack | GroupBy::Task => Heap::NotAsked,
+        };
         // The sort is stable: equal entries stay in the order of a dump.
         match order {
             Order::Tasks if by == GroupBy::Task => {}
@@ -184,6 +218,10 @@ impl TaskTable {
             Order::Since => entries.sort_by_key(|entry| Reverse(entry.longest_ns)),
             Order::Polls => entries.sort_by_key(|entry| Reverse(entry.polls)),
             Order::Busy => entries.sort_by_key(|entry| Reverse(entry.busy_ns)),
+            Order::Heap => entries.sort_by_key(|entry| {
+                let in_use = entry.bytes.map(|known| known.bytes.in_use);
+                Reverse(in_use.unwrap_or_default())
+            }),
         }
         self.entries = entries;
     }
@@ -191,6 +229,11 @@ impl TaskTable {
     /// The entries.
     pub(crate) fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// Whether the entries have heap bytes.
+    pub(crate) fn heap(&self) -> Heap {
+        self.heap
     }
 
     /// The number of all tasks.
@@ -267,8 +310,40 @@ impl Entry {
             longest_ns: row.since_ns,
             polls: row.polls,
             busy_ns: row.busy_ns,
+            bytes: None,
             ids: Vec::new(),
         }
+    }
+}
+
+/// Gives entries of spawn sites the bytes of their locations.
+fn add_bytes(goroutines: &Goroutines, entries: &mut [Entry]) -> Heap {
+    let bytes = match SiteBytes::collect() {
+        Ok(bytes) => bytes.by_location(),
+        Err(why) => return Heap::Unknown(why),
+    };
+    let tasks = &goroutines.tasks;
+    let location = |entry: &Entry| {
+        let row = &tasks.rows[entry.first];
+        // Samples do not tell which foreign task allocated.
+        let is_known = tasks.stack_keys[row.stack_key as usize].kind != Kind::Foreign;
+        let site = tasks.sites.get(row.site as usize)?;
+        is_known.then_some(*site.location)
+    };
+    let mut shares: HashMap<_, usize> = HashMap::new();
+    for at in entries.iter().filter_map(location) {
+        *shares.entry(at).or_default() += 1;
+    }
+    for entry in entries {
+        entry.bytes = location(entry).map(|at| EntryBytes {
+            bytes: bytes.get(&at).copied().unwrap_or_default(),
+            is_shared: shares[&at] > 1,
+        });
+    }
+    let alive: HashSet<_> = tasks.sites.iter().map(|site| *site.location).collect();
+    let elsewhere = bytes.iter().filter(|(at, _)| !alive.contains(at));
+    Heap::Known {
+        elsewhere_in_use: elsewhere.map(|(_, bytes)| bytes.in_use).sum(),
     }
 }
 

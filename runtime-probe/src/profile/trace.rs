@@ -18,7 +18,7 @@ use crate::source::trace::{Ended, Happened, RecordName, What};
 use crate::symbol::resolver::resolver;
 use naming::Naming;
 use runtime_dump::trace::{
-    Event, Outcome, PerfettoWriter, Row, StackNumber, TraceFormat, TraceWriter,
+    Event, LabelsNumber, Outcome, PerfettoWriter, Row, StackNumber, TraceFormat, TraceWriter,
 };
 use said::User;
 use start::{Begun, Start};
@@ -50,6 +50,15 @@ impl Format {
     }
 }
 
+/// Whether a trace has the labels of tasks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Labels {
+    #[default]
+    Shown,
+    /// They may name tenants and users.
+    LeftOut,
+}
+
 /// A trace that is written while it is taken.
 pub(crate) struct Stream<'w> {
     recording: Recording,
@@ -62,12 +71,12 @@ impl<'w> Stream<'w> {
     ///
     /// # Errors
     /// The errors of `out`.
-    pub(crate) fn begin(format: Format, out: impl Write + 'w) -> io::Result<Self> {
+    pub(crate) fn begin(format: Format, labels: Labels, out: impl Write + 'w) -> io::Result<Self> {
         let recording = Recording::begin();
         let writer = format.writer(out)?;
         let user = User::new(next_id());
         Ok(Stream {
-            trace: Trace::new(recording.began, Start::take(), user, writer),
+            trace: Trace::new(recording.began, Start::take(), user, labels, writer),
             recording,
             parts: Parts::default(),
         })
@@ -95,7 +104,12 @@ impl<'w> Stream<'w> {
 ///
 /// # Errors
 /// The errors of `out`.
-pub(crate) fn write_past(past: &Past, format: Format, out: impl Write) -> io::Result<()> {
+pub(crate) fn write_past(
+    past: &Past,
+    format: Format,
+    labels: Labels,
+    out: impl Write,
+) -> io::Result<()> {
     let start = Start::take();
     let mut parts = Parts::default();
     parts.add_rounds(past.rounds.iter().map(|round| &**round), past.since);
@@ -103,7 +117,7 @@ pub(crate) fn write_past(past: &Past, format: Format, out: impl Write) -> io::Re
     let start = start.back_at(past.since, &part.happened);
     let user = User::of_past(&part.happened);
     let writer = format.writer(out)?;
-    Trace::new(past.since, start, user, writer).write_generation(&part)
+    Trace::new(past.since, start, user, labels, writer).write_generation(&part)
 }
 
 /// The state of a trace that is being written.
@@ -140,11 +154,17 @@ struct Polled {
 }
 
 impl<'w> Trace<'w> {
-    fn new(zero: Ticks, start: Start, user: User, writer: Box<dyn TraceFormat + 'w>) -> Self {
+    fn new(
+        zero: Ticks,
+        start: Start,
+        user: User,
+        labels: Labels,
+        writer: Box<dyn TraceFormat + 'w>,
+    ) -> Self {
         Trace {
             zero,
             writer,
-            names: Naming::default(),
+            names: Naming::new(labels),
             tasks: HashMap::new(),
             polls: HashMap::new(),
             threads: BTreeSet::new(),
@@ -232,7 +252,8 @@ impl<'w> Trace<'w> {
                 }
             };
             self.tasks.insert(record, known);
-            self.writer.alive(known.id, name, waits);
+            let labels = self.names.labels(task.labels, &mut *self.writer);
+            self.writer.alive(known.id, name, waits, labels);
         }
         drop(resolver);
         self.writer.begin_generation(self.ns(looked, scale))?;
@@ -311,6 +332,7 @@ impl<'w> Trace<'w> {
             task: known.id,
             name,
             by: StackNumber::default(),
+            labels: self.names.labels(view.labels, &mut *self.writer),
         };
         self.row(happened.at, happened.thread.into(), event, scale);
         Some(known)
@@ -319,7 +341,12 @@ impl<'w> Trace<'w> {
     fn happened(&mut self, happened: &Happened, id: u64, scale: &Scale) {
         let (at, thread) = (happened.at, u64::from(happened.thread));
         match happened.what {
-            What::Spawn { record, site, .. } => {
+            What::Spawn {
+                record,
+                site,
+                labels,
+                ..
+            } => {
                 let mut resolver = resolver();
                 let site = site.into();
                 let name = self.names.task(&site, &mut *self.writer, &mut resolver);
@@ -332,7 +359,13 @@ impl<'w> Trace<'w> {
                     user_task: user_task.unwrap_or_else(|| self.inherited(thread)),
                 };
                 self.tasks.insert(record, known);
-                self.row(at, thread, Event::Spawn { task: id, name, by }, scale);
+                let event = Event::Spawn {
+                    task: id,
+                    name,
+                    by,
+                    labels: self.names.labels(labels, &mut *self.writer),
+                };
+                self.row(at, thread, event, scale);
             }
             What::PollBegin { record, inside, .. } => {
                 let Some(task) = self.known(record, happened, scale) else {
@@ -483,6 +516,7 @@ impl<'w> Trace<'w> {
                 task,
                 name,
                 by: name,
+                labels: LabelsNumber::default(),
             },
             Event::PollBegin { task },
             Event::PollEnd {

@@ -7,9 +7,10 @@
 //!
 //! Without any label in the process, a spawn costs a load more, and a poll nothing.
 
-use super::waker;
+use super::{trace, waker};
 use crate::labels::LabelSet;
 use crate::primitive::Ordering;
+use crate::registry::task::Record;
 use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
@@ -56,7 +57,7 @@ fn of_this_thread() -> LabelSet {
 fn enter(set: LabelSet) -> (u64, usize) {
     let (poll, record) = waker::under_way();
     if let Some(record) = record {
-        record.set_labels(set);
+        set_labels(record, set);
     }
     (IN_FORCE.with(|word| word.replace(pack(poll, set))), poll)
 }
@@ -71,7 +72,17 @@ fn leave(before: u64, poll: usize) {
 /// Sets the record's labels to those in force.
 fn withdraw() {
     if let (_, Some(record)) = waker::under_way() {
-        record.set_labels(current());
+        set_labels(record, current());
+    }
+}
+
+/// The task has these labels. Most polls find those of the last one, and change nothing.
+#[inline(always)]
+fn set_labels(record: &Record, set: LabelSet) {
+    let before = record.labels();
+    if before != set {
+        record.set_labels(set);
+        trace::labels(record, before, set);
     }
 }
 

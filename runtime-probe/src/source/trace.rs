@@ -36,6 +36,9 @@ const RECORD_SHIFT: u32 = GENERATIONS.trailing_zeros();
 const INSIDE: u64 = 1 << 43;
 /// Interned values are aligned to words.
 const POINTER_SHIFT: u32 = 3;
+/// The bits of a set of labels lie above those of a pointer.
+const LABELS_SHIFT: u32 = 48;
+const BELOW_LABELS: u64 = (1 << LABELS_SHIFT) - 1;
 
 /// The kinds of entries. The payload is the record, unless noted otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,9 +52,9 @@ enum Code {
     PollYields,
     PollEnds,
     Wake,
-    /// With the id, if it is known, and the site.
+    /// With the id, if it is known, and the site with the labels.
     Spawn,
-    /// With the id and the site, because a flight recorder may not have the spawn.
+    /// With the id, and the site with the labels, because a flight recorder may not have the spawn.
     Dropped,
     /// A finished poll of a foreign task, with its begin.
     ForeignPoll,
@@ -219,8 +222,24 @@ pub(super) fn spawn(record: &RecordRef, now: Ticks) {
     if user.id != 0 {
         said::spawns(slot, now, user);
     }
-    let more = [record.id(), pointer(site(record))];
-    write(slot, now, Code::Spawn, name(record), more);
+    write(slot, now, Code::Spawn, name(record), id_and_site(record));
+}
+
+/// The id of a task, and where it was spawned with its labels.
+fn id_and_site(record: &Record) -> [u64; MOST_MORE] {
+    let labels = u64::from(record.labels().number());
+    let site = pointer(site(record)) & BELOW_LABELS;
+    [record.id(), site | labels << LABELS_SHIFT]
+}
+
+/// A task has other labels than before.
+#[cold]
+pub(super) fn labels(record: &Record, before: LabelSet, now: LabelSet) {
+    // A future wrapped by hand is a part of its task, and its labels are its own.
+    if Demand::Trace.is_on() && record.kind() != Kind::Nested {
+        let slot = threads::slot();
+        said::labels(slot, clock::ticks(), name(record), before, now);
+    }
 }
 
 fn site(record: &Record) -> Option<&'static Site> {
@@ -237,13 +256,12 @@ fn site(record: &Record) -> Option<&'static Site> {
 #[cold]
 pub(super) fn dropped(record: &Record) {
     if Demand::Trace.is_on() && record.kind() != Kind::Nested {
-        let more = [record.id(), pointer(site(record))];
         write(
             threads::slot(),
             clock::ticks(),
             Code::Dropped,
             name(record),
-            more,
+            id_and_site(record),
         );
     }
 }
@@ -358,11 +376,13 @@ pub(crate) enum What {
         /// 0 if it is not known yet.
         id: u64,
         site: Option<&'static Site>,
+        labels: LabelSet,
     },
     Dropped {
         record: RecordName,
         id: u64,
         site: Option<&'static Site>,
+        labels: LabelSet,
     },
     /// A finished poll of a foreign task.
     ForeignPoll {
@@ -401,7 +421,9 @@ impl Happened {
         let record = RecordName(entry.payload & !INSIDE);
         let [first, second] = entry.more;
         // SAFETY: 0, or the address of an interned site, which lives for ever; only this file writes entries.
-        let site = || unsafe { ((second << POINTER_SHIFT) as *const Site).as_ref() };
+        let site =
+            || unsafe { (((second & BELOW_LABELS) << POINTER_SHIFT) as *const Site).as_ref() };
+        let labels = LabelSet::of_number((second >> LABELS_SHIFT) as u16);
         let waits = || {
             let waits = (entry.payload << POINTER_SHIFT) as *const WaitSet;
             // SAFETY: 0, or the address of an interned set, which lives for ever; only this file writes entries.
@@ -421,11 +443,13 @@ impl Happened {
                 record,
                 id: first,
                 site: site(),
+                labels,
             },
             Code::Dropped => What::Dropped {
                 record,
                 id: first,
                 site: site(),
+                labels,
             },
             Code::ForeignPoll => What::ForeignPoll {
                 record,

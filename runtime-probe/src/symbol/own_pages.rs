@@ -16,8 +16,9 @@ const WORDS: usize = PAGE / size_of::<usize>();
 /// The most copies: 4 MiB.
 const MOST_PAGES: usize = 1024;
 
-/// The pages of one system call: tasks of one type lie side by side.
-const AHEAD: usize = 8;
+/// The pages of one system call, from a multiple of this: tasks of one type lie side by side, and lists of them are
+/// walked upwards and downwards.
+const WINDOW: usize = 16;
 
 /// Copies of pages. Each is made when the page is first read.
 pub(super) struct OwnPages(RefCell<Copies>);
@@ -61,28 +62,39 @@ impl Copies {
     }
 
     fn copy(&mut self, number: u64) -> Option<usize> {
-        if self.made == MOST_PAGES {
+        if self.made + WINDOW > MOST_PAGES {
             self.forget();
         }
-        // The following pages that are not copied yet.
-        let known = |ahead: &u64| self.by_number.contains_key(&(number + ahead));
-        let ahead = (1..AHEAD as u64).take_while(|ahead| !known(ahead)).count();
-        let pages = (1 + ahead).min(MOST_PAGES - self.made);
+        // The pages around it that are not copied yet. A page below may not be readable; then that copy ends before
+        // this page.
+        let unknown = |number: &u64| !self.by_number.contains_key(number);
+        let window = number - number % WINDOW as u64;
+        let first = (window..number).rev().take_while(unknown).last();
+        let end = (number + 1..window + WINDOW as u64)
+            .take_while(unknown)
+            .last()
+            .map_or(number + 1, |last| last + 1);
+        let first = first.unwrap_or(number);
+        self.copy_pages(first, end);
+        if first < number && !self.by_number.contains_key(&number) {
+            self.copy_pages(number, end);
+        }
+        *self.by_number.entry(number).or_insert(None)
+    }
+
+    /// Copies these pages up to the first unreadable one, as far as there is room.
+    fn copy_pages(&mut self, first: u64, end: u64) {
+        let pages = ((end - first) as usize).min(MOST_PAGES - self.made);
         let begin = self.made * WORDS;
         let to = &mut self.words[begin..begin + pages * WORDS];
-        let address = number.checked_mul(PAGE as u64);
+        let address = first.checked_mul(PAGE as u64);
         let address = address.and_then(|address| usize::try_from(address).ok());
         let copied = address.map_or(0, |address| own_memory::read(address, to)) / WORDS;
         for page in 0..copied {
             let at = begin + page * WORDS;
-            self.by_number.insert(number + page as u64, Some(at));
+            self.by_number.insert(first + page as u64, Some(at));
         }
         self.made += copied;
-        if copied == 0 {
-            self.by_number.insert(number, None);
-            return None;
-        }
-        Some(begin)
     }
 }
 

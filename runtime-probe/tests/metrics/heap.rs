@@ -87,6 +87,54 @@ fn row(function: &str) -> Value {
     found[0].clone()
 }
 
+#[inline(always)]
+fn spawns_idle(runtime: &crate::Runtime) {
+    async fn idle() {
+        std::future::pending::<()>().await;
+    }
+    runtime.spawn(idle());
+}
+
+/// What the pages to look at say of the tasks `leaks` and `frees`.
+fn ui_has_them() {
+    let text = page("ui/tasks?group=site&sort=heap");
+    let rows: Vec<&str> = text.split("<details class=\"row\"").skip(1).collect();
+    let of = |function: &str| {
+        let name = format!("spawn_locations_have_the_bytes_of_their_tasks::{function}</code>");
+        let found = rows.iter().position(|row| row.contains(&name));
+        found.unwrap_or_else(|| panic!("{name} in {text}"))
+    };
+    let (leaks, frees) = (of("leaks"), of("frees"));
+    assert!(leaks < frees, "{text}");
+    let cell = |at: usize| {
+        let cell = rows[at].split("<span class=\"number bytes\">").nth(1);
+        cell.unwrap().split("</small>").next().unwrap()
+    };
+    let shared = rows.iter().filter(|row| row.contains("spawns_idle::idle"));
+    let told = shared.map(|row| row.contains("in use by all of this line, "));
+    assert_eq!(told.collect::<Vec<_>>(), [true, true], "{text}");
+    assert_eq!(text.matches("by all of this line").count(), 2, "{text}");
+    // The column is that of the page `tasks`.
+    let is = |cell: &str, in_use: &str, allocated: &str| {
+        let begins = format!("<span>{in_use}");
+        assert!(cell.starts_with(&begins), "{in_use}: {cell}");
+        let (_, told) = cell.split_once("in use, ").unwrap();
+        assert!(told.starts_with(allocated), "{allocated}: {cell}");
+    };
+    is(cell(leaks), "3.", "4.");
+    is(cell(frees), "", "1.");
+    let order = "sort=heap\" aria-current=\"true\">Heap in use</a>";
+    assert!(text.contains(order), "{text}");
+    // Other lists have none, and the way there does not ask for it.
+    for (group, label) in [("stack", "Equal stacks"), ("task", "One by one")] {
+        let link = text.split("<a href=\"").find(|link| link.contains(label));
+        assert!(!link.unwrap().contains("sort=heap"), "{group}: {text}");
+        let other = page(&format!("ui/tasks?group={group}"));
+        assert!(!other.contains("number bytes"), "{other}");
+        assert!(!other.contains("sort=heap"), "{other}");
+    }
+}
+
 #[test]
 fn spawn_locations_have_the_bytes_of_their_tasks() {
     static OVER: AtomicBool = AtomicBool::new(false);
@@ -136,6 +184,10 @@ fn spawn_locations_have_the_bytes_of_their_tasks() {
     };
     assert!(of("::leaks") < of("::frees"), "{text}");
     assert!(blocks[of("::leaks")].contains("\nheap: 3,"), "{text}");
+    // One line in two places of the code.
+    spawns_idle(&runtime);
+    spawns_idle(&runtime);
+    ui_has_them();
     OVER.store(true, Relaxed);
     runtime.block_on(leaking).unwrap();
     is(&row("leaks"), "heap_in_use_bytes", 0);

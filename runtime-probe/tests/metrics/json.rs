@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use runtime_probe as tokio;
 use runtime_probe::pprof;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::burning::alone;
 use crate::client::get;
@@ -68,6 +68,37 @@ fn assert_valid(schema: &str, document: &str) {
     }
 }
 
+/// The task that waits in a function.
+fn of_function<'v>(document: &'v Value, name: &str) -> &'v Value {
+    let mut all = document["goroutines"].as_array().unwrap().iter();
+    let found = all.find(|one| {
+        let mut frames = one["frames"].as_array().unwrap().iter();
+        frames.any(|frame| {
+            frame["function"]
+                .as_str()
+                .unwrap()
+                .ends_with(&format!("::{name}"))
+        })
+    });
+    found.unwrap_or_else(|| panic!("no {name} in {document}"))
+}
+
+async fn joins_in_json(task: tokio::task::JoinHandle<()>) {
+    task.await.unwrap();
+}
+
+async fn waits_in_a_set() {
+    pending().await
+}
+
+async fn drains_in_json() {
+    let mut set = tokio::task::JoinSet::new();
+    for _ in 0..7 {
+        set.spawn(waits_in_a_set());
+    }
+    while set.join_next().await.is_some() {}
+}
+
 #[test]
 fn documents_are_what_their_schemas_say() {
     let _alone = alone();
@@ -86,6 +117,10 @@ fn documents_are_what_their_schemas_say() {
             futures_util::future::join(one, two).await;
         });
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        let joined = task.id();
+        let _joins = tokio::spawn(joins_in_json(task));
+        let _drains = tokio::spawn(drains_in_json());
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         let document = page("goroutine?format=json");
         assert_valid("goroutine", &document);
         let read: Value = serde_json::from_str(&document).unwrap();
@@ -93,7 +128,8 @@ fn documents_are_what_their_schemas_say() {
         let ours = all
             .find(|one| one["labels"]["route"] == "/or\"der")
             .unwrap();
-        assert_eq!(ours["id"].to_string(), task.id().to_string());
+        assert_eq!(ours["id"].to_string(), joined.to_string());
+        assert_eq!(ours["joins"], json!([]));
         assert_eq!(
             (&ours["name"], &ours["state"]),
             (&"a \"name\"".into(), &"waiting".into())
@@ -112,6 +148,20 @@ fn documents_are_what_their_schemas_say() {
                 .unwrap()
                 .ends_with("tests/metrics/json.rs")
         );
+        assert_eq!(
+            of_function(&read, "joins_in_json")["joins"],
+            json!([{"members": null, "tasks": [{"id": ours["id"], "name": "a \"name\""}]}])
+        );
+        let set = &of_function(&read, "drains_in_json")["joins"];
+        assert_eq!((&set[0]["members"], &set[1]), (&7.into(), &Value::Null));
+        let tasks = set[0]["tasks"].as_array().unwrap();
+        let ids: Vec<u64> = tasks
+            .iter()
+            .map(|task| task["id"].as_u64().unwrap())
+            .collect();
+        assert!(ids.len() == 5 && ids.is_sorted(), "{set}");
+        let name = "metrics::json::waits_in_a_set";
+        assert!(tasks.iter().all(|task| task["name"] == name), "{set}");
         // Filters are those of the other forms.
         let some = page("goroutine?format=json&match=waits_as_json&limit=1");
         assert_valid("goroutine", &some);

@@ -68,7 +68,7 @@ pub(crate) fn record_command() -> Command {
             Arg::new("without-labels")
                 .long("without-labels")
                 .action(ArgAction::SetTrue)
-                .help("Leaves out labels: of tasks and threads in dumps, and all of samples in profiles"),
+                .help("Leaves out labels: of tasks and threads in dumps, of tasks in the trace, and all of samples in profiles"),
         )
 }
 
@@ -119,13 +119,13 @@ fn record(matches: &ArgMatches) -> Result<String, Refusal> {
         answers.push((name, Ok(source.bytes(page, Duration::ZERO)?)));
     }
     let progress = Progress::start("recording", Duration::from_secs(seconds));
-    answers.extend(at_once(&source, seconds));
+    let is_redacted = matches.get_flag("without-labels");
+    answers.extend(at_once(&source, seconds, is_redacted));
     drop(progress);
     answers.extend(AFTER.map(|(name, page)| (name, source.bytes(page, Duration::ZERO))));
 
     let mut entries = Vec::new();
     let mut missing = Vec::new();
-    let is_redacted = matches.get_flag("without-labels");
     for (name, answer) in answers {
         let answer = match answer {
             Ok(bytes) if is_redacted => redact::without_labels(name, bytes)
@@ -171,7 +171,7 @@ fn record(matches: &ArgMatches) -> Result<String, Refusal> {
 }
 
 /// The pages that collect, all at the same time.
-fn at_once(source: &Source, seconds: u64) -> Vec<Answer> {
+fn at_once(source: &Source, seconds: u64, is_redacted: bool) -> Vec<Answer> {
     thread::scope(|scope| {
         let threads = DURING.map(|(name, page)| {
             let seconds = if name == "trace.out" {
@@ -179,7 +179,11 @@ fn at_once(source: &Source, seconds: u64) -> Vec<Answer> {
             } else {
                 seconds
             };
-            let page = page.replace("{}", &seconds.to_string());
+            let mut page = page.replace("{}", &seconds.to_string());
+            // Of all other files they are taken here.
+            if is_redacted && name == "trace.out" {
+                page.push_str("&labels=0");
+            }
             (
                 name,
                 scope.spawn(move || source.bytes(&page, Duration::from_secs(seconds))),

@@ -139,9 +139,28 @@ pub(crate) fn duration(ns: u64) -> String {
     }
 }
 
+/// A number of bytes, as short as [`duration`].
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if bytes < 1024 {
+        return format!("{bytes}B");
+    }
+    let mut size = bytes as f64 / 1024.0;
+    let mut units = UNITS.iter();
+    let mut unit = units.next().unwrap_or(&"");
+    // What would be shown as 1024.0 is one of the next unit.
+    while size >= 1023.95
+        && let Some(larger) = units.next()
+    {
+        size /= 1024.0;
+        unit = larger;
+    }
+    format!("{size:.1}{unit}")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{duration, push_frames};
+    use super::{duration, push_frames, size};
     use crate::show::style::Style;
     use runtime_dump::stack::Frame;
 
@@ -155,6 +174,20 @@ mod tests {
         let mut text = String::new();
         push_frames(&mut text, &[frame], Some((1, 7)), Style::NONE);
         assert_eq!(text, "f(...)\n\ta.rs:3\n...7 frames elided...\n");
+    }
+
+    #[test]
+    fn sizes_are_short() {
+        for (bytes, text) in [
+            (0, "0B"),
+            (1023, "1023B"),
+            (3_500, "3.4KiB"),
+            ((1 << 20) - 1, "1.0MiB"),
+            (1 << 30, "1.0GiB"),
+            (u64::MAX, "16384.0PiB"),
+        ] {
+            assert_eq!(size(bytes), text);
+        }
     }
 
     #[test]

@@ -50,9 +50,9 @@ pub(crate) fn command() -> Command {
             Arg::new("sort")
                 .long("sort")
                 .value_name("ORDER")
-                .value_parser(["busy", "polls", "waits", "alive"])
+                .value_parser(["busy", "polls", "waits", "alive", "heap"])
                 .default_value("busy")
-                .help("The order: busy, polls, waits; of sites also alive"),
+                .help("The order: busy, polls, waits; of sites also alive, and heap, where the probe's allocator is the service's"),
         )
         .arg(
             Arg::new("looks")
@@ -70,10 +70,18 @@ enum Order {
     Polls,
     Waits,
     Alive,
+    /// Of sites only.
+    Heap,
 }
 
 impl Order {
-    const ALL: [Self; 4] = [Self::Busy, Self::Polls, Self::Waits, Self::Alive];
+    const ALL: [Self; 5] = [
+        Self::Busy,
+        Self::Polls,
+        Self::Waits,
+        Self::Alive,
+        Self::Heap,
+    ];
 
     /// As the server's parameter `sort` has it.
     fn word(self) -> &'static str {
@@ -82,15 +90,20 @@ impl Order {
             Self::Polls => "polls",
             Self::Waits => "waits",
             Self::Alive => "alive",
+            Self::Heap => "heap",
         }
     }
 
-    fn next(self) -> Self {
+    /// The one after it; that of the heap is left out where no row has bytes.
+    fn next(self, has_bytes: bool) -> Self {
         let at = Self::ALL
             .iter()
             .position(|order| *order == self)
             .unwrap_or(0);
-        Self::ALL[(at + 1) % Self::ALL.len()]
+        match Self::ALL[(at + 1) % Self::ALL.len()] {
+            Self::Heap if !has_bytes => Self::Busy,
+            order => order,
+        }
     }
 }
 
@@ -98,6 +111,34 @@ impl Order {
 struct View {
     head: String,
     table: Table,
+    /// Rows have bytes of the heap.
+    has_bytes: bool,
+}
+
+/// What is asked for, which keys change.
+struct Choice {
+    by_sites: bool,
+    order: Order,
+    /// The last rows had bytes of the heap.
+    has_bytes: bool,
+}
+
+impl Choice {
+    /// Does what a key asks for; whether there was one.
+    fn apply(&mut self, key: Option<u8>) -> bool {
+        match key {
+            Some(b't') => {
+                self.by_sites = !self.by_sites;
+                self.has_bytes = false;
+                if self.order == Order::Heap {
+                    self.order = Order::Busy;
+                }
+            }
+            Some(b's') => self.order = self.order.next(self.has_bytes),
+            _ => return false,
+        }
+        true
+    }
 }
 
 pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
@@ -120,11 +161,19 @@ fn top(matches: &ArgMatches) -> Result<(), Refusal> {
             .get_one::<String>(name)
             .is_some_and(|given| given == value)
     };
-    let mut by_sites = is("by", "sites");
-    let mut order = Order::ALL
+    let order = Order::ALL
         .into_iter()
-        .find(|order| is("sort", order.word()))
-        .unwrap_or(Order::Busy);
+        .find(|order| is("sort", order.word()));
+    let mut choice = Choice {
+        by_sites: is("by", "sites"),
+        order: order.unwrap_or(Order::Busy),
+        has_bytes: false,
+    };
+    if choice.order == Order::Heap && !choice.by_sites {
+        return Err(Refusal::new(
+            "--sort heap is an order of sites: give --by sites with it".to_owned(),
+        ));
+    }
     // The first look, so that what cannot be asked is told before the terminal changes.
     let mut before = tasks::look(&source)?;
     let mut screen = Screen::open();
@@ -136,17 +185,17 @@ fn top(matches: &ArgMatches) -> Result<(), Refusal> {
         screen.draw(&format!("{source}: the first interval of {every:?}"));
     }
     for _ in 0..looks {
-        let seen = if by_sites {
-            sites::view(&source, every, order)
+        let seen = if choice.by_sites {
+            sites::view(&source, every, choice.order)
         } else {
             let Some(keys) = pause(every, &mut screen) else {
                 break;
             };
-            if apply(keys, &mut by_sites, &mut order) && by_sites {
+            if choice.apply(keys) && choice.by_sites {
                 continue;
             }
             tasks::look(&source).map(|now| {
-                let view = tasks::view(&before, &now, order);
+                let view = tasks::view(&before, &now, choice.order);
                 before = now;
                 view
             })
@@ -154,6 +203,8 @@ fn top(matches: &ArgMatches) -> Result<(), Refusal> {
         let rows = screen
             .as_ref()
             .map_or(20, |screen| screen.rows().saturating_sub(4));
+        choice.has_bytes = seen.as_ref().is_ok_and(|view| view.has_bytes);
+        let order = choice.order.word();
         let text = match seen {
             Ok(view) => format!(
                 "{}\n{}",
@@ -165,17 +216,17 @@ fn top(matches: &ArgMatches) -> Result<(), Refusal> {
         };
         match &mut screen {
             Some(screen) => {
-                screen.draw(&format!("{source}, by {}: {text}", order.word()));
+                screen.draw(&format!("{source}, by {order}: {text}"));
                 // Keys that came while the server collected.
                 match screen.key_before(Instant::now(), b"ts") {
                     Some(b'q') => break,
-                    Some(key) => _ = apply(Some(key), &mut by_sites, &mut order),
+                    Some(key) => _ = choice.apply(Some(key)),
                     None => {}
                 }
             }
             None => {
                 let text = text.trim_end();
-                if !show::line(&format!("{source}, by {}: {text}", order.word())) {
+                if !show::line(&format!("{source}, by {order}: {text}")) {
                     break;
                 }
             }
@@ -201,20 +252,48 @@ fn pause(every: Duration, screen: &mut Option<Screen>) -> Option<Option<u8>> {
     }
 }
 
-/// Does what a key asks for; whether there was one.
-fn apply(key: Option<u8>, by_sites: &mut bool, order: &mut Order) -> bool {
-    match key {
-        Some(b't') => *by_sites = !*by_sites,
-        Some(b's') => *order = order.next(),
-        _ => return false,
-    }
-    true
-}
-
 /// What a page of the server says, which is JSON.
 fn json(source: &Source, page: &str, for_so_long: Duration) -> Result<serde_json::Value, Refusal> {
     let bytes = source.bytes(page, for_so_long)?;
     serde_json::from_slice(&bytes).map_err(|_| {
         Refusal::new(format!("{source}: its page {page} is no JSON: `top` needs a server of runtime-probe of this version"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_follow_each_other() {
+        let mut choice = Choice {
+            by_sites: true,
+            order: Order::Busy,
+            has_bytes: false,
+        };
+        let words = |choice: &mut Choice| -> Vec<&str> {
+            let orders = (0..5).map(|_| {
+                assert!(choice.apply(Some(b's')));
+                choice.order.word()
+            });
+            orders.collect()
+        };
+        assert_eq!(
+            words(&mut choice),
+            ["polls", "waits", "alive", "busy", "polls"]
+        );
+        choice.has_bytes = true;
+        assert_eq!(
+            words(&mut choice),
+            ["waits", "alive", "heap", "busy", "polls"]
+        );
+        // Tasks have no bytes.
+        choice.order = Order::Heap;
+        assert!(choice.apply(Some(b't')));
+        assert_eq!((choice.by_sites, choice.order.word()), (false, "busy"));
+        choice.order = Order::Alive;
+        assert!(choice.apply(Some(b's')));
+        assert_eq!(choice.order.word(), "busy");
+        assert!(!choice.apply(Some(b'x')) && !choice.apply(None));
+    }
 }

@@ -82,12 +82,21 @@ fn read(task: &Value) -> Task {
         .map(|frame| format!("{}:{}", short_file(&frame.file), frame.line));
     Task {
         state: text("state"),
-        reason: text("reason"),
+        reason: joined(task).map_or_else(|| text("reason"), |joined| format!("join {joined}")),
         wait_ns: number("wait_ns"),
         polls: number("polls"),
         busy_ns: number("busy_ns"),
         name,
         place: place.unwrap_or_default(),
+    }
+}
+
+/// What a task waits for that waits for nothing but an end: `goroutine 431`, or `one of 7`.
+fn joined(task: &Value) -> Option<String> {
+    let join = task["joins"].get(0).filter(|_| task["reason"] == "join")?;
+    match join["members"].as_u64() {
+        Some(members) => Some(format!("one of {members}")),
+        None => Some(format!("goroutine {}", join["tasks"][0]["id"].as_u64()?)),
     }
 }
 
@@ -127,7 +136,7 @@ pub(super) fn view(before: &Look, now: &Look, order: Order) -> View {
         let key = match order {
             Order::Busy => *busy_ns,
             Order::Polls => *polls,
-            Order::Waits | Order::Alive => task.wait_ns,
+            Order::Waits | Order::Alive | Order::Heap => task.wait_ns,
         };
         (std::cmp::Reverse(key), *id)
     });
@@ -166,6 +175,7 @@ pub(super) fn view(before: &Look, now: &Look, order: Order) -> View {
             percent(busy as f64 / 1e9)
         ),
         table,
+        has_bytes: false,
     }
 }
 
@@ -196,6 +206,28 @@ mod tests {
         let metrics = "# TYPE process_cpu_seconds counter\nprocess_cpu_seconds_total 1.25\n# EOF\n";
         assert_eq!(cpu_seconds(metrics), Some(1.25));
         assert_eq!(cpu_seconds("# EOF\n"), None);
+    }
+
+    #[test]
+    fn a_task_that_waits_for_an_end_says_of_which() {
+        let task = |reason: &str, joins: Value| {
+            let task = json!({ "id": 2, "state": "waiting", "reason": reason, "joins": joins, "frames": [] });
+            read(&task).reason
+        };
+        let of = |members: Value, tasks: &[u64]| {
+            let tasks: Value = tasks
+                .iter()
+                .map(|id| json!({ "id": id, "name": null }))
+                .collect();
+            json!([{ "members": members, "tasks": tasks }])
+        };
+        assert_eq!(task("join", of(Value::Null, &[431])), "join goroutine 431");
+        assert_eq!(task("join", of(json!(7), &[5, 6])), "join one of 7");
+        // One of several things that it waits for.
+        assert_eq!(task("select", of(Value::Null, &[431])), "select");
+        for none in [json!([]), Value::Null, of(Value::Null, &[])] {
+            assert_eq!(task("join", none), "join");
+        }
     }
 
     #[test]

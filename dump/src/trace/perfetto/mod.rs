@@ -5,6 +5,8 @@
 //!   1,000 have none: the number of living tasks of their name is a counter.
 //! * CPU samples on their thread, numbers of the process as counters.
 //! * A flow from each wake to the poll that it led to.
+//! * The labels of a task as annotations, `labels.KEY`, of what is on its track and of its polls, and an instant on its track where
+//!   they change. Those that a poll itself put in force are annotations of its end.
 //! * Regions of the program's own below their task, user tasks on tracks of their own, logs on the thread.
 //!
 //! In reading order:
@@ -18,7 +20,7 @@ mod tracks;
 
 use super::TraceFormat;
 use super::row::{Event, Outcome, Row, UserEvent, UserWhat};
-use super::tables::{StackNumber, Tables, TextNumber};
+use super::tables::{LabelsNumber, NO_LABELS, StackNumber, Tables, TextNumber};
 use crate::stack::Frame;
 use interned::Interned;
 use packet::{DebugAnnotation, NEEDS_STATE, STATE_CLEARED, Trace, TracePacket, TrackEvent, Type};
@@ -42,7 +44,8 @@ const SEQUENCE: u32 = 1;
 /// let main = Frame { function: "app::main".into(), file: "src/main.rs".into(), line: 7 };
 /// let name = trace.stack(&[main]);
 /// trace.begin_generation(1_000)?;
-/// let event = Event::Spawn { task: 1, name, by: name };
+/// let labels = trace.labels(&[("route", "/order")]);
+/// let event = Event::Spawn { task: 1, name, by: name, labels };
 /// trace.row(&Row { at_ns: 1_000, thread: 100, event });
 /// trace.end_generation()?;
 /// assert!(!trace.into_inner().is_empty());
@@ -80,6 +83,11 @@ struct Task {
     is_woken: bool,
     /// The wake that the next poll follows.
     flow: Option<u64>,
+    labels: LabelsNumber,
+    /// It had none when its poll began.
+    was_bare: bool,
+    /// The first ones that such a poll put in force.
+    news: LabelsNumber,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,6 +176,24 @@ impl<W: Write> PerfettoWriter<W> {
         self.event(Type::SliceEnd, track, TrackEvent::default());
     }
 
+    /// Ends a slice of a poll.
+    fn end_poll(&mut self, track: u64, id: u64) {
+        let task = self.tasks.get(&id);
+        let news = task.map_or_else(LabelsNumber::default, |task| task.news);
+        let event = TrackEvent {
+            debug_annotations: self.annotated(news),
+            ..TrackEvent::default()
+        };
+        self.event(Type::SliceEnd, track, event);
+    }
+
+    fn annotated(&self, labels: LabelsNumber) -> Vec<DebugAnnotation> {
+        let labels = self.tables.labels_of(labels).iter();
+        labels
+            .map(|(key, value)| string(&format!("labels.{key}"), value))
+            .collect()
+    }
+
     fn name(&mut self, text: TextNumber) -> Option<u64> {
         self.interned.name(text, &self.tables)
     }
@@ -178,8 +204,8 @@ impl<W: Write> PerfettoWriter<W> {
         self.event(Type::SliceBegin, track, TrackEvent { name_iid, ..event });
     }
 
-    /// Shows a state on the track of a task.
-    fn show(&mut self, track: u64, state: State) {
+    /// Shows a state on the track of a task with these labels.
+    fn show(&mut self, track: u64, state: State, labels: LabelsNumber) {
         let (text, stack) = match state {
             State::Ready => (self.tables.text("ready"), StackNumber::default()),
             State::Polled(_) => (self.tables.text("runs"), StackNumber::default()),
@@ -195,6 +221,7 @@ impl<W: Write> PerfettoWriter<W> {
         let callstack_iid = self.interned.stack(stack, &self.tables);
         let event = TrackEvent {
             callstack_iid,
+            debug_annotations: self.annotated(labels),
             ..TrackEvent::default()
         };
         self.begin(track, text, event);
@@ -215,14 +242,46 @@ impl<W: Write> PerfettoWriter<W> {
             return;
         };
         task.state = state;
+        let labels = task.labels;
         if let Some(track) = task.track {
-            self.end(track);
-            self.show(track, state);
+            self.end_poll(track, id);
+            self.show(track, state, labels);
+        }
+        if let Some(task) = self.tasks.get_mut(&id) {
+            task.news = LabelsNumber::default();
         }
     }
 
+    fn set_labels(&mut self, id: u64, labels: LabelsNumber) {
+        let Some(task) = self.tasks.get_mut(&id) else {
+            return;
+        };
+        let before = std::mem::replace(&mut task.labels, labels);
+        if before == labels {
+            return;
+        }
+        let is_in_poll = matches!(task.state, State::Polled(_));
+        if is_in_poll && task.was_bare && task.news == LabelsNumber::default() {
+            task.news = labels;
+        }
+        let Some(track) = task.track else {
+            return;
+        };
+        let name = match self.tables.labels_of(labels) {
+            [] => NO_LABELS,
+            _ => "labels",
+        };
+        let name = self.tables.text(name);
+        let event = TrackEvent {
+            name_iid: self.name(name),
+            debug_annotations: self.annotated(labels),
+            ..TrackEvent::default()
+        };
+        self.event(Type::Instant, track, event);
+    }
+
     /// Makes a task known.
-    fn add(&mut self, id: u64, name: StackNumber, state: State) {
+    fn add(&mut self, id: u64, name: StackNumber, state: State, labels: LabelsNumber) {
         let title = self.tables.root_of(name);
         let track = self.tracks.task(id, text_of(title, &self.tables));
         let task = Task {
@@ -231,10 +290,13 @@ impl<W: Write> PerfettoWriter<W> {
             state,
             is_woken: false,
             flow: None,
+            labels,
+            was_bare: false,
+            news: LabelsNumber::default(),
         };
         self.tasks.insert(id, task);
         match track {
-            Some(track) => self.show(track, state),
+            Some(track) => self.show(track, state, labels),
             None => self.count(title, 1),
         }
     }
@@ -254,18 +316,20 @@ impl<W: Write> PerfettoWriter<W> {
 
     fn remove(&mut self, id: u64) {
         self.end_regions(Owner::Task(id));
-        let Some(task) = self.tasks.remove(&id) else {
+        let Some(task) = self.tasks.get(&id) else {
             return;
         };
-        match task.track {
-            Some(track) => self.end(track),
-            None => self.count(task.title, -1),
+        match (task.track, task.title) {
+            (Some(track), _) => self.end_poll(track, id),
+            (None, title) => self.count(title, -1),
         }
+        self.tasks.remove(&id);
     }
 
     fn poll_begin(&mut self, thread: u64, id: u64) {
         if !self.tasks.contains_key(&id) {
-            self.add(id, StackNumber::default(), State::Ready);
+            let unknown = StackNumber::default();
+            self.add(id, unknown, State::Ready, LabelsNumber::default());
         }
         // The end of that poll was lost.
         if let Some(State::Polled(other)) = self.tasks.get(&id).map(|task| task.state) {
@@ -274,12 +338,15 @@ impl<W: Write> PerfettoWriter<W> {
         let Some(task) = self.tasks.get_mut(&id) else {
             return;
         };
-        let (title, flow) = (task.title, task.flow.take());
+        let (title, flow, labels) = (task.title, task.flow.take(), task.labels);
+        task.was_bare = labels == LabelsNumber::default();
         let title = title.unwrap_or_else(|| self.tables.text("a task"));
         let track = self.tracks.thread(thread);
+        let mut debug_annotations = vec![number("task", id)];
+        debug_annotations.extend(self.annotated(labels));
         let event = TrackEvent {
             terminating_flow_ids: flow.into_iter().collect(),
-            debug_annotations: vec![number("task", id)],
+            debug_annotations,
             ..TrackEvent::default()
         };
         self.begin(track, title, event);
@@ -295,7 +362,7 @@ impl<W: Write> PerfettoWriter<W> {
         let inner = polls.split_off(at);
         let track = self.tracks.thread(thread);
         for inner in inner.iter().rev() {
-            self.end(track);
+            self.end_poll(track, *inner);
             if *inner != id {
                 self.set_state(*inner, State::Ready);
             }
@@ -423,13 +490,17 @@ impl<W: Write> PerfettoWriter<W> {
         let Some(track) = self.tasks.get(&id).and_then(|task| task.track) else {
             return;
         };
+        // What this poll put in force stands at its end.
+        let task = self.tasks.get(&id);
+        let old = task.filter(|task| task.news == LabelsNumber::default());
+        let labels = old.map_or_else(LabelsNumber::default, |task| task.labels);
         self.end(track);
         match is_in_place {
             true => {
                 let text = self.tables.text("blocks in place");
                 self.begin(track, text, TrackEvent::default());
             }
-            false => self.show(track, State::Polled(thread)),
+            false => self.show(track, State::Polled(thread), labels),
         }
     }
 
@@ -453,7 +524,17 @@ impl<W: Write> TraceFormat for PerfettoWriter<W> {
         self.tables.stack(frames)
     }
 
-    fn alive(&mut self, task: u64, name: StackNumber, waits: Option<StackNumber>) {
+    fn labels(&mut self, labels: &[(&str, &str)]) -> LabelsNumber {
+        self.tables.labels(labels)
+    }
+
+    fn alive(
+        &mut self,
+        task: u64,
+        name: StackNumber,
+        waits: Option<StackNumber>,
+        labels: LabelsNumber,
+    ) {
         if self.has_begun || self.tasks.contains_key(&task) {
             return;
         }
@@ -466,7 +547,7 @@ impl<W: Write> TraceFormat for PerfettoWriter<W> {
         };
         // Their slices begin when the trace does.
         self.last = 1;
-        self.add(task, name, state);
+        self.add(task, name, state, labels);
     }
 
     fn worker(&mut self, thread: u64) {
@@ -497,11 +578,14 @@ impl<W: Write> TraceFormat for PerfettoWriter<W> {
         self.last = self.last.max(row.at_ns);
         let thread = row.thread;
         match row.event {
-            Event::Spawn { task, name, .. } => {
+            Event::Spawn {
+                task, name, labels, ..
+            } => {
                 if !self.tasks.contains_key(&task) {
-                    self.add(task, name, State::Ready);
+                    self.add(task, name, State::Ready, labels);
                 }
             }
+            Event::Labels { task, labels } => self.set_labels(task, labels),
             Event::PollBegin { task } | Event::ClosureBegin { task, .. } => {
                 self.poll_begin(thread, task);
             }

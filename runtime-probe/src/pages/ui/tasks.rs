@@ -2,7 +2,7 @@
 //! its stack.
 
 use super::html::{Html, link};
-use super::quantity::Time;
+use super::quantity::{Bytes, Time};
 use super::shell::{self, Tab};
 use super::words::{choice, place, remarks, sentence, stack, state, task_link};
 use crate::pages::dump_permit::DumpPermit;
@@ -10,7 +10,7 @@ use crate::pages::goroutine::selection;
 use crate::pages::routes::only;
 use crate::profile::diagnosis::{OFF, no_tasks};
 use crate::profile::selection::grouped;
-use crate::profile::task_table::{Entry, GroupBy, Order, TaskTable, TaskView};
+use crate::profile::task_table::{Entry, EntryBytes, GroupBy, Heap, Order, TaskTable, TaskView};
 use crate::source;
 use runtime_probe_http::refusal::Refusal;
 use runtime_probe_http::reply::Reply;
@@ -30,11 +30,12 @@ const GROUPS: [(GroupBy, &str, &str); 3] = [
     (GroupBy::Task, "task", "One by one"),
 ];
 
-const ORDERS: [(Order, &str, &str); 4] = [
+const ORDERS: [(Order, &str, &str); 5] = [
     (Order::Tasks, "tasks", "Tasks"),
     (Order::Since, "since", "Time in state"),
     (Order::Polls, "polls", "Polls"),
     (Order::Busy, "busy", "Time in polls"),
+    (Order::Heap, "heap", "Heap in use"),
 ];
 
 /// The states that the form offers. Others can be set in the address.
@@ -60,6 +61,11 @@ struct Query<'r> {
 pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
     only(request, &PARAMETERS)?;
     let query = Query::of(request)?;
+    if query.order.0 == Order::Heap && query.group.0 != GroupBy::Site {
+        return Err(Refusal::bad_request(
+            "sort=heap needs group=site: bytes are known by spawn site",
+        ));
+    }
     // A form also sends its empty fields.
     let selection = selection(&filled(request)?)?;
     let table = {
@@ -69,6 +75,9 @@ pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
         table.group(query.group.0, query.order.0);
         table
     };
+    if let (Order::Heap, Heap::Unknown(why)) = (query.order.0, table.heap()) {
+        return Err(Refusal::new(501, why));
+    }
     let pages = table.entries().len().div_ceil(PER_PAGE).max(1);
     if query.page > pages {
         return Err(Refusal::new(
@@ -88,6 +97,7 @@ pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
             html.tag("p").class("remark").text(why);
         }
         query.counts(html, &table);
+        on_heap(html, table.heap());
         query.list(html, &table);
         query.pager(html, pages);
     }))
@@ -220,14 +230,24 @@ impl<'r> Query<'r> {
             choice(
                 html,
                 "List by",
-                GROUPS.map(|(_, word, text)| {
-                    (text, self.with(&[("group", word)]), word == self.group.1)
+                GROUPS.map(|(by, word, text)| {
+                    // Other entries have no bytes.
+                    let sort = match (self.order.0, by) {
+                        (Order::Heap, GroupBy::Stack | GroupBy::Task) => "",
+                        _ => self.value("sort"),
+                    };
+                    let changed = [("group", word), ("sort", sort)];
+                    (text, self.with(&changed), word == self.group.1)
                 }),
             );
+            let has_bytes = matches!(table.heap(), Heap::Known { .. });
+            let orders = ORDERS
+                .into_iter()
+                .filter(|(order, ..)| has_bytes || *order != Order::Heap);
             choice(
                 html,
                 "Most",
-                ORDERS.map(|(_, word, text)| {
+                orders.map(|(_, word, text)| {
                     (text, self.with(&[("sort", word)]), word == self.order.1)
                 }),
             );
@@ -265,19 +285,20 @@ impl<'r> Query<'r> {
     fn list(&self, html: &mut Html, table: &TaskTable) {
         let first = (self.page - 1) * PER_PAGE;
         let entries = table.entries().iter().skip(first).take(PER_PAGE);
+        let has_bytes = matches!(table.heap(), Heap::Known { .. });
         html.tag("div")
-            .class("rows")
+            .class(if has_bytes { "rows heap" } else { "rows" })
             .attr("id", "rows")
             .with(|html| {
                 for entry in entries {
                     if let Some(view) = table.view(entry) {
-                        self.entry(html, entry, &view);
+                        self.entry(html, entry, &view, has_bytes);
                     }
                 }
             });
     }
 
-    fn entry(&self, html: &mut Html, entry: &Entry, view: &TaskView<'_>) {
+    fn entry(&self, html: &mut Html, entry: &Entry, view: &TaskView<'_>, has_bytes: bool) {
         let is_group = self.group.0 != GroupBy::Task;
         let id = match self.group.0 {
             GroupBy::Stack => format!("stack-{}", view.stack_key),
@@ -299,6 +320,11 @@ impl<'r> Query<'r> {
                     html.tag("span")
                         .class("what")
                         .with(|html| self.heading(html, view));
+                    if has_bytes {
+                        html.tag("span")
+                            .class("number bytes")
+                            .with(|html| bytes(html, entry.bytes));
+                    }
                     html.tag("span").class("number times").with(|html| {
                         html.tag("span").class("time").text(Time(entry.longest_ns));
                         html.tag("small").text(format_args!(
@@ -394,6 +420,49 @@ impl<'r> Query<'r> {
                     grouped(pages as u64)
                 ));
             });
+    }
+}
+
+/// The heap bytes of a spawn site.
+fn bytes(html: &mut Html, known: Option<EntryBytes>) {
+    let Some(EntryBytes { bytes, is_shared }) = known else {
+        html.tag("span").text("-");
+        html.tag("small").text("heap not known");
+        return;
+    };
+    html.tag("span").text(Bytes(bytes.in_use));
+    let of = match is_shared {
+        true => " by all of this line",
+        false => "",
+    };
+    html.tag("small").text(format_args!(
+        "in use{of}, {} allocated",
+        Bytes(bytes.allocated)
+    ));
+}
+
+/// The meaning of the bytes of spawn sites, or why there are none.
+fn on_heap(html: &mut Html, heap: Heap) {
+    match heap {
+        Heap::NotAsked => {}
+        Heap::Unknown(_) if !source::is_on() => {}
+        Heap::Unknown(why) => html
+            .tag("p")
+            .class("note")
+            .text(format_args!("No bytes by spawn site: {why}")),
+        Heap::Known { elsewhere_in_use } => html.tag("p").class("note").with(|html| {
+            html.text("Bytes are estimates, of all tasks of a spawn site, ended ones included");
+            if elsewhere_in_use > 0 {
+                html.text(format_args!(
+                    ". Spawn sites that have no task now have {} in use",
+                    Bytes(elsewhere_in_use)
+                ));
+            }
+            html.text(": ");
+            html.tag("a")
+                .attr("href", "../tasks?debug=1&sort=heap")
+                .text("all spawn sites");
+        }),
     }
 }
 

@@ -186,10 +186,10 @@ pub(super) fn bar(html: &mut Html, class: &'static str, part: f64) {
 }
 
 /// A list of links, one of which is chosen.
-pub(super) fn choice<const N: usize>(
+pub(super) fn choice<'t>(
     html: &mut Html,
     label: &str,
-    choices: [(&str, String, bool); N],
+    choices: impl IntoIterator<Item = (&'t str, String, bool)>,
 ) {
     html.tag("div")
         .class("choice")

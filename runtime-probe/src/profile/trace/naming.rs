@@ -1,6 +1,8 @@
 //! Names of tasks, waits and threads in a trace. Each name is written once.
 
+use super::Labels;
 use crate::ask::trace_session as trace;
+use crate::labels::LabelSet;
 use crate::profile::cpu;
 use crate::profile::goroutine::named;
 use crate::profile::leaf_stacks::assemble;
@@ -16,7 +18,7 @@ use crate::symbol::resolver::{Resolver, resolver};
 use crate::symbol::role;
 use runtime_dump::source_path::shortened;
 use runtime_dump::stack::{Frame, Stack};
-use runtime_dump::trace::{StackNumber, TextNumber, TraceFormat};
+use runtime_dump::trace::{LabelsNumber, StackNumber, TextNumber, TraceFormat};
 use std::collections::HashMap;
 
 /// `go tool trace` finds the waits of its network profile by this word.
@@ -70,11 +72,21 @@ pub(super) struct Naming {
     /// By the address of the set of registrations.
     waits: HashMap<usize, Wait>,
     threads: HashMap<u32, StackNumber>,
+    with_labels: Labels,
+    labels: HashMap<LabelSet, LabelsNumber>,
     /// By return addresses and the future at the root.
     samples: HashMap<(Box<[usize]>, usize), StackNumber>,
 }
 
 impl Naming {
+    /// Without any names yet.
+    pub(super) fn new(with_labels: Labels) -> Self {
+        Naming {
+            with_labels,
+            ..Naming::default()
+        }
+    }
+
     /// The name of a task: its future and its spawn location.
     pub(super) fn task(
         &mut self,
@@ -182,6 +194,15 @@ impl Naming {
             );
             writer.stack(&frames(&stack))
         })
+    }
+
+    /// The number of a set of labels; the number of the empty set if labels are left out.
+    pub(super) fn labels(&mut self, set: LabelSet, writer: &mut dyn TraceFormat) -> LabelsNumber {
+        if set.is_none() || self.with_labels == Labels::LeftOut {
+            return LabelsNumber::default();
+        }
+        let number = || writer.labels(&set.pairs());
+        *self.labels.entry(set).or_insert_with(number)
     }
 
     /// The name of a thread outside of any task.

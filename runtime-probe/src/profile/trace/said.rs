@@ -110,6 +110,15 @@ impl Trace<'_> {
                 self.user.logs.insert(thread, log);
             }
             Said::Text(text) => self.said_text(happened, &text, scale),
+            Said::Labels { record, now, .. } => {
+                if let Some(known) = self.tasks.get(&record) {
+                    let event = Event::Labels {
+                        task: known.id,
+                        labels: self.names.labels(now, &mut *self.writer),
+                    };
+                    self.row(happened.at, thread, event, scale);
+                }
+            }
         }
     }
 

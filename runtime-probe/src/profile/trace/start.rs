@@ -9,7 +9,7 @@ use crate::clock::{self, Ticks};
 use crate::labels::LabelSet;
 use crate::registry::task::{Kind, Spawn, View, Waking};
 use crate::snapshot::state::{Doing, State};
-use crate::source::trace::{Ended, Happened, RecordName, What};
+use crate::source::trace::{Ended, Happened, RecordName, Said, What};
 use crate::stack::raw::WaitSet;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -26,6 +26,7 @@ pub(super) struct Task {
     pub(super) id: u64,
     pub(super) site: SpawnedAt,
     pub(super) state: Begun,
+    pub(super) labels: LabelSet,
     since: Ticks,
 }
 
@@ -86,6 +87,7 @@ impl Start {
                 id: view.id,
                 site: site(&view),
                 state,
+                labels: view.labels,
                 since,
             };
             tasks.insert(RecordName::of(&view), task);
@@ -113,13 +115,19 @@ impl Start {
         for (happened, id) in happened {
             let (at, thread) = (happened.at, u64::from(happened.thread));
             match happened.what {
-                What::Spawn { record, site, .. } => {
+                What::Spawn {
+                    record,
+                    site,
+                    labels,
+                    ..
+                } => {
                     let is_news = tasks.get(&record).is_none_or(|task| at > task.since);
                     if is_news {
                         let task = Task {
                             id: *id,
                             site: site.into(),
                             state: Begun::Runnable,
+                            labels,
                             since: at,
                         };
                         tasks.insert(record, task);
@@ -163,6 +171,12 @@ impl Start {
                     }
                 }
                 What::Dropped { record, .. } => remove(&mut tasks, record, at),
+                // All until this look are applied, so the last one holds.
+                What::Said(Said::Labels { record, now, .. }) => {
+                    if let Some(task) = tasks.get_mut(&record) {
+                        task.labels = now;
+                    }
+                }
                 What::Park | What::Unpark | What::Said(_) | What::InPlace(_) => {}
             }
         }
@@ -175,12 +189,23 @@ impl Start {
     pub(super) fn back_at(mut self, moment: Ticks, happened: &[Happened]) -> Self {
         // Tasks that have ended since, before their record was reused.
         let mut ended: HashMap<RecordName, (u64, SpawnedAt)> = HashMap::new();
+        // Of what lived at that moment: its labels then, if they have changed or it has ended.
+        let mut labels: HashMap<RecordName, LabelSet> = HashMap::new();
         let mut spawned: HashSet<RecordName> = HashSet::new();
         for happened in happened {
             match happened.what {
                 What::Spawn { record, .. } => drop(spawned.insert(record)),
-                What::Dropped { record, id, site } if !spawned.contains(&record) => {
+                What::Dropped {
+                    record,
+                    id,
+                    site,
+                    labels: last,
+                } if !spawned.contains(&record) => {
                     ended.entry(record).or_insert((id, site.into()));
+                    labels.entry(record).or_insert(last);
+                }
+                What::Said(Said::Labels { record, before, .. }) if !spawned.contains(&record) => {
+                    labels.entry(record).or_insert(before);
                 }
                 _ => {}
             }
@@ -211,15 +236,22 @@ impl Start {
             };
             match (state, known) {
                 (Some(state), Some((id, site))) => {
+                    let now = self.tasks.get(&record).map(|task| task.labels);
                     let task = Task {
                         id,
                         site,
                         state,
+                        labels: now.unwrap_or_default(),
                         since: moment,
                     };
                     self.tasks.insert(record, task);
                 }
                 _ => drop(self.tasks.remove(&record)),
+            }
+        }
+        for (record, labels) in labels {
+            if let Some(task) = self.tasks.get_mut(&record) {
+                task.labels = labels;
             }
         }
         self.looked = moment;

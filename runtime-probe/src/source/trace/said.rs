@@ -1,8 +1,9 @@
 //! User tasks, regions and logs, as entries.
 
-use super::{Code, write};
+use super::{Code, RecordName, write};
 use crate::clock::{self, Ticks};
 use crate::events::chunks::{Entry, MOST_MORE};
+use crate::labels::LabelSet;
 use crate::registry::threads::{self, Slot};
 use crate::source::regions::{StaticText, UserTask};
 
@@ -23,10 +24,12 @@ enum Saying {
     Text,
     /// The name. The next spawn of this thread belongs to the user task.
     Spawns,
+    /// No user task: the set of labels that a task has now, and above it the one before. The task's record.
+    Labels,
 }
 
 impl Saying {
-    const ALL: [Saying; 7] = [
+    const ALL: [Saying; 8] = [
         Saying::TaskBegin,
         Saying::TaskEnd,
         Saying::RegionBegin,
@@ -34,6 +37,7 @@ impl Saying {
         Saying::Log,
         Saying::Text,
         Saying::Spawns,
+        Saying::Labels,
     ];
 }
 
@@ -45,6 +49,8 @@ const PART: usize = 8 * MOST_MORE;
 const LONGEST: usize = 1024;
 const PART_SHIFT: u32 = 16;
 const LAST_PART: u64 = 1 << 8;
+/// Of the labels that a task had, above those that it has.
+const BEFORE_SHIFT: u32 = 16;
 
 /// An event of the program. Texts of variable length are separate.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +76,12 @@ pub(crate) enum Said {
     Text(Text),
     /// The next spawn belongs to the user task.
     Spawns(UserTask),
+    /// A task has other labels.
+    Labels {
+        record: RecordName,
+        before: LabelSet,
+        now: LabelSet,
+    },
 }
 
 /// A part of a text.
@@ -94,6 +106,12 @@ pub(super) fn spawns(slot: &Slot, now: Ticks, task: UserTask) {
     say(slot, now, Saying::Spawns, task.id, [task.name.word(), 0]);
 }
 
+/// A task has other labels.
+pub(super) fn labels(slot: &Slot, at: Ticks, record: u64, before: LabelSet, now: LabelSet) {
+    let sets = u64::from(now.number()) | u64::from(before.number()) << BEFORE_SHIFT;
+    say(slot, at, Saying::Labels, sets, [record, 0]);
+}
+
 fn say(slot: &Slot, at: Ticks, saying: Saying, low: u64, more: [u64; MOST_MORE]) {
     let payload = (saying as u64) << SAYING_SHIFT | low & USER_TASK;
     write(slot, at, Code::Said, payload, more);
@@ -116,7 +134,7 @@ pub(in crate::source) fn said(said: Said) {
             let more = [name.word(), task.name.word()];
             (Saying::RegionEnd, task, more)
         }
-        Said::Log { .. } | Said::Text(_) | Said::Spawns(_) => return,
+        Said::Log { .. } | Said::Text(_) | Said::Spawns(_) | Said::Labels { .. } => return,
     };
     say(threads::slot(), clock::ticks(), saying, task.id, more);
 }
@@ -190,6 +208,11 @@ impl Said {
                 })
             }
             Saying::Spawns => Said::Spawns(task(first)),
+            Saying::Labels => Said::Labels {
+                record: RecordName(first),
+                before: LabelSet::of_number((low >> BEFORE_SHIFT) as u16),
+                now: LabelSet::of_number(low as u16),
+            },
         })
     }
 }

@@ -622,10 +622,16 @@ pub(crate) mod trace {
         Perfetto,
     }
 
+    #[derive(Clone, Copy, Debug)]
+    pub(crate) enum Labels {
+        Shown,
+        LeftOut,
+    }
+
     pub(crate) struct Stream<W>(W);
 
     impl<W: Write> Stream<W> {
-        pub(crate) fn begin(_: Format, out: W) -> io::Result<Self> {
+        pub(crate) fn begin(_: Format, _: Labels, out: W) -> io::Result<Self> {
             Ok(Stream(out))
         }
 
@@ -638,7 +644,12 @@ pub(crate) mod trace {
         }
     }
 
-    pub(crate) fn write_past(_: &flight::Past, _: Format, mut out: impl Write) -> io::Result<()> {
+    pub(crate) fn write_past(
+        _: &flight::Past,
+        _: Format,
+        _: Labels,
+        mut out: impl Write,
+    ) -> io::Result<()> {
         out.write_all(b"past")
     }
 }

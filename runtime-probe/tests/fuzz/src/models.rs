@@ -38,6 +38,7 @@ impl Row {
             name: self.name.as_deref(),
             labels: &[],
             notes,
+            joins: &[],
             stack: self.stack,
             site: self.site,
         }

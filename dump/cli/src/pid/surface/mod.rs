@@ -197,6 +197,7 @@ fn goroutine<'r>(row: &'r rows::Row, notes: &'r [&'r str]) -> Goroutine<'r> {
         name: None,
         labels: &[],
         notes,
+        joins: &[],
         stack: row.stack,
         site: row.site,
     }
