@@ -1,9 +1,9 @@
-//! Time stamps for hot paths: the CPU's counter, turned into nanoseconds only when they are read.
+//! Timestamps for hot paths: the CPU's counter, converted to nanoseconds only when a reader needs them.
 //!
 //! `Instant::now` costs 21 ns where `rdtsc` costs 9 ns (28 ns on a slower machine); a poll takes one stamp, at its end,
-//! and a wake one if it comes from outside of any poll. The counter's rate is not asked of the kernel (no portable way)
-//! but measured between a pair of stamps taken at start and a pair taken at the moment of reading, which is the more
-//! exact the longer the process runs.
+//! and a wake takes one if it comes from outside of any poll. The kernel has no portable way to tell the counter's
+//! rate. It is measured between a pair of stamps taken at start and a pair taken by the reader: the longer the process
+//! runs, the more exact it is.
 //!
 //! Where there is no invariant counter, stamps are nanoseconds of `Instant`.
 
@@ -22,7 +22,7 @@ struct Pair {
 
 static START: OnceLock<Pair> = OnceLock::new();
 
-/// Now.
+/// The current time.
 #[inline(always)]
 pub(crate) fn ticks() -> Ticks {
     imp::ticks()
@@ -34,8 +34,8 @@ pub(crate) fn init() {
 }
 
 fn pair() -> Pair {
-    // Of a few attempts the one in which least time passed between the two reads: a preemption in between would
-    // tilt the rate.
+    // Of five attempts the one with the least time between the two reads is taken: a preemption between them would
+    // falsify the rate.
     let mut best: Option<(u64, Pair)> = None;
     for _ in 0..5 {
         let before = ticks();
@@ -60,7 +60,7 @@ fn pair() -> Pair {
     )
 }
 
-/// Converts stamps, at one moment of reading.
+/// Converts stamps, as of one moment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scale {
     now: Ticks,
@@ -71,8 +71,8 @@ impl Scale {
     /// Reads both clocks now.
     pub(crate) fn now() -> Self {
         let start = *START.get_or_init(pair);
-        // A process younger than this gives a rate that is off by more than 1 %: wait a moment rather than lie. Only
-        // readers pay, and only in a process's first moments.
+        // In a younger process the rate would be wrong by more than 1 %, so wait. Only readers wait, and only in the
+        // first moments of a process.
         const LEAST: Duration = Duration::from_micros(200);
         let young = start.instant.elapsed();
         if young < LEAST {
@@ -111,8 +111,8 @@ impl Scale {
 #[cfg(target_arch = "x86_64")]
 mod imp {
     /// The counter runs at a constant rate in every state of the CPU ("invariant TSC", CPUID 8000_0007h, EDX bit 8) on
-    /// everything that runs current Linux; where a hypervisor hides it, the kernel itself still falls back, but a
-    /// stamp only ever misleads by its rate.
+    /// every CPU that runs current Linux. A hypervisor may hide that bit, and then the kernel uses another clock. A
+    /// wrong rate is the only error that a stamp can have.
     #[inline(always)]
     #[expect(unsafe_code, reason = "reads a register")]
     pub(super) fn ticks() -> u64 {
@@ -166,8 +166,8 @@ mod tests {
             scale.since(stamp) as f64,
             instant.elapsed().as_nanos() as f64,
         );
-        // 2 %: the two clocks are read a few microseconds apart at each end of at least 50 ms, even on a busy machine
-        // that preempts between them once.
+        // 2 %: the two clocks are read a few microseconds apart at each end of at least 50 ms. That holds on a busy
+        // machine that preempts once between them.
         assert!((ours / std - 1.0).abs() < 0.02, "{ours} against {std}");
     }
 

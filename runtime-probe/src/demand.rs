@@ -1,7 +1,6 @@
-//! What is switched on, and for how long: for good, or for as long as a [`Lease`] lives.
+//! What is switched on: permanently, or for as long as a [`Lease`] lives.
 //!
-//! A poll asks one word whether there is anything at all ([`any`]), and finds in it what. While nothing is on, that load is all
-//! that a poll pays.
+//! A poll loads one word ([`any`]), which says what is on. While nothing is on, that load is the only cost of a poll.
 
 use crate::clock::{Scale, Ticks};
 use crate::primitive::{self, AtomicU64, Ordering};
@@ -10,18 +9,18 @@ use crate::tally::task_times;
 use std::sync::atomic::AtomicI64;
 use std::sync::{Mutex, MutexGuard};
 
-/// What can be asked for, each at a rate: 1 is everything, and the smaller the finer.
+/// What can be switched on, each at a rate: 1 keeps every event, a larger rate keeps fewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Demand {
-    /// Samples of waits: one for so many nanoseconds of waiting.
+    /// Samples of waits: one for each `rate` nanoseconds of waiting.
     Waits,
-    /// Samples of the releases of locks that others wait for: one for so many releases.
+    /// Samples of the releases of locks that others wait for: one for each `rate` releases.
     Releases,
     /// Lengths of the polls of single tasks ([`crate::tally::poll_times`]); no rate but 1.
     PollTimes,
     /// Times of the tasks of each site ([`task_times`]); no rate but 1.
     TaskTimes,
-    /// How long each task is ready in all; no rate but 1.
+    /// The total ready time of each task; no rate but 1.
     ReadyTimes,
     /// An execution trace: polls, wakes and spawns by thread; no rate but 1.
     Trace,
@@ -29,7 +28,7 @@ pub(crate) enum Demand {
 
 const DEMANDS: usize = 6;
 
-/// The bits of [`WORD`] for what has no rate; below them the rate of [`Demand::Waits`], in ticks.
+/// The bits of [`WORD`] for demands without a rate. The bits below are the rate of [`Demand::Waits`], in ticks.
 const POLL_TIMES: u64 = 1 << 63;
 const TASK_TIMES: u64 = 1 << 62;
 const READY_TIMES: u64 = 1 << 61;
@@ -37,13 +36,14 @@ const TRACE: u64 = 1 << 60;
 const TIMES: u64 = POLL_TIMES | TASK_TIMES | READY_TIMES;
 const SWITCHES: u64 = TIMES | TRACE;
 
-/// Who wants something.
+/// The rates that were asked for, of one demand.
 #[derive(Clone, Copy, Debug)]
 struct Wanted {
-    /// The rate that was set for good; 0 for none.
+    /// The rate that was set permanently; 0 for none.
     base: i64,
-    /// How many leases there are, and the finest of their rates since there was none.
+    /// How many leases there are.
     leases: usize,
+    /// The finest rate of a lease since there was none.
     finest: Option<i64>,
 }
 
@@ -61,45 +61,45 @@ impl Wanted {
     }
 }
 
-/// By demand. Held by those who change anything, and by no poll.
+/// By demand. Locked by every change, and by no poll.
 static WANTED: Mutex<[Wanted; DEMANDS]> = Mutex::new([Wanted::NOTHING; DEMANDS]);
 
 fn wanted() -> MutexGuard<'static, [Wanted; DEMANDS]> {
     primitive::lock(&WANTED)
 }
 
-/// What polls ask. Written under the lock of [`WANTED`].
+/// The word that polls load. Written under the lock of [`WANTED`].
 static WORD: AtomicU64 = AtomicU64::new(0);
-/// When the sampling of waits began: those that began before are not counted, as in Go.
+/// When the sampling of waits began. Waits that began before are not counted, as in Go.
 static SINCE: AtomicU64 = AtomicU64::new(0);
-/// The rate of waits as it was asked for.
+/// The rate of [`Demand::Waits`] as it was asked for.
 static RATE_NS: AtomicI64 = AtomicI64::new(0);
-/// One sample for each so many releases; 0 is off.
+/// The rate of [`Demand::Releases`]; 0 is off.
 static RELEASES: AtomicU64 = AtomicU64::new(0);
 
-/// An `f64`, the bits: what turns ticks into nanoseconds. It is learned when a rate is set and applied to events as they
-/// come: what has been added up never changes with a better knowledge of it.
+/// The bits of an `f64`: nanoseconds per tick. It is measured when a rate is set and applied to each event, so sums do
+/// not change when a later measurement is more exact.
 static NS_PER_TICK: AtomicU64 = AtomicU64::new(0);
 
-/// Whether a poll has to note anything.
+/// Whether anything that concerns polls is on.
 #[inline(always)]
 pub(crate) fn any() -> bool {
     WORD.load(Ordering::Relaxed) != 0
 }
 
-/// The same of what is noted of the poll before.
+/// Whether anything but the trace is on.
 #[inline(always)]
 pub(crate) fn any_but_a_trace() -> bool {
     WORD.load(Ordering::Relaxed) & !TRACE != 0
 }
 
-/// Whether a poll has to note times.
+/// Whether a poll has to record times.
 pub(crate) fn any_times() -> bool {
     WORD.load(Ordering::Relaxed) & TIMES != 0
 }
 
 impl Demand {
-    /// The bits of [`WORD`] that say so.
+    /// The bits of [`WORD`] for this demand.
     fn bits(self) -> u64 {
         match self {
             Demand::Waits => !SWITCHES,
@@ -130,17 +130,17 @@ impl Demand {
         }
     }
 
-    /// Sets the rate for good, 0 or less for nothing. Returns what was set for good before.
+    /// Sets the permanent rate; 0 or less switches it off. Returns the previous one.
     pub(crate) fn set(self, rate: i64) -> i64 {
         self.change(|wanted| std::mem::replace(&mut wanted.base, rate.max(0)))
     }
 
-    /// What [`Demand::set`] was told last.
+    /// The rate of the last [`Demand::set`].
     pub(crate) fn for_good(self) -> i64 {
         wanted()[self as usize].base
     }
 
-    /// Changes who wants it, and puts the finest wish in force.
+    /// Changes the rates that were asked for, and puts the finest in force.
     fn change<R>(self, change: impl FnOnce(&mut Wanted) -> R) -> R {
         let mut wanted = wanted();
         let wanted = &mut wanted[self as usize];
@@ -149,7 +149,7 @@ impl Demand {
         result
     }
 
-    /// Under the lock.
+    /// Puts a rate in force, under the lock.
     fn apply(self, rate: i64) {
         let scale = (rate != 0).then(Scale::now);
         if let Some(scale) = &scale {
@@ -170,7 +170,7 @@ impl Demand {
                 })
             }
             Demand::Releases => {
-                // Release: an unlock that sees the rate sees how long a tick is.
+                // Release: an unlock that sees the rate sees [`NS_PER_TICK`].
                 return RELEASES.store(rate as u64, Ordering::Release);
             }
             _ if rate == 0 => 0,
@@ -182,7 +182,7 @@ impl Demand {
             }
             Demand::PollTimes | Demand::ReadyTimes | Demand::Trace => self.bits(),
         };
-        // Release: a poll that sees the word sees since when, and the recording.
+        // Release: a poll that sees the word sees [`SINCE`] and the recording.
         WORD.store(before & !self.bits() | bits, Ordering::Release);
         #[cfg(all(feature = "interpose", target_os = "linux"))]
         if self == Demand::Waits {
@@ -191,14 +191,14 @@ impl Demand {
     }
 }
 
-/// A demand for a while. Of several, and of what is set for good, the finest rate is in force until the last lease ends: none
-/// gets fewer samples than it asked for.
+/// A demand that ends when this is dropped. The finest rate of all leases and of the permanent rate is in force until
+/// the last lease ends, so no lease gets fewer samples than it asked for.
 #[derive(Debug)]
 #[must_use = "the demand ends with this"]
 pub(crate) struct Lease(Demand);
 
 impl Lease {
-    /// Asks for it at a rate.
+    /// Switches the demand on at a rate.
     pub(crate) fn take(demand: Demand, rate: i64) -> Self {
         demand.change(|wanted| {
             wanted.leases += 1;
@@ -207,7 +207,7 @@ impl Lease {
         Lease(demand)
     }
 
-    /// Asks for all of it.
+    /// Switches the demand on for all events.
     pub(crate) fn of_all(demand: Demand) -> Self {
         Lease::take(demand, 1)
     }
@@ -224,7 +224,7 @@ impl Drop for Lease {
     }
 }
 
-/// A wait is over, or a part of it: whether, and for how many, that is kept. The delay is in nanoseconds.
+/// A wait is over, or a part of it. The weight of its sample, if it is kept. The delay is in nanoseconds.
 #[inline]
 pub(crate) fn sample_wait(began: Ticks, ended: Ticks) -> Option<Weight> {
     let rate = WORD.load(Ordering::Acquire) & !SWITCHES;
@@ -235,7 +235,7 @@ pub(crate) fn sample_wait(began: Ticks, ended: Ticks) -> Option<Weight> {
     Some(in_nanoseconds(weight))
 }
 
-/// A lock was released for which others had waited so long: whether, and for how many, that is kept. The delay is in
+/// A lock was released after others had waited for it. The weight of its sample, if it is kept. The delay is in
 /// nanoseconds.
 #[cfg(feature = "sync")]
 pub(crate) fn sample_release(waited: Ticks) -> Option<Weight> {

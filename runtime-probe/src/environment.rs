@@ -1,6 +1,6 @@
-//! The environment variables of the probe: which there are, and what is wrong with those that are set.
+//! The environment variables of the probe, and the complaints about their values.
 //!
-//! A value that cannot be used, and a name that is not known, is one line on standard error and one on the index page; the
+//! A value that cannot be used, or an unknown name, gives one line on standard error and one on the index page. The
 //! application runs on.
 
 use crate::primitive;
@@ -51,10 +51,10 @@ static ALL: [&Variable; 14] = [
     &SIGNAL,
 ];
 
-/// What all names but one begin with.
+/// The prefix of all names but [`SWITCH`]'s.
 const PREFIX: &str = "RUNTIME_PROBE_";
 
-/// Characters of a name or a value that are shown.
+/// The most characters of a name or a value that are shown.
 const SHOWN: usize = 200;
 
 impl Variable {
@@ -69,18 +69,18 @@ impl Variable {
         }
     }
 
-    /// Its value. One that is set to nothing counts as not set.
+    /// The value. An empty value counts as not set.
     pub(crate) fn value(&self) -> Option<OsString> {
         self.value_or_empty().filter(|value| !value.is_empty())
     }
 
-    /// Its value if it is set, also to nothing.
+    /// The value if the variable is set, also if it is empty.
     pub(crate) fn value_or_empty(&self) -> Option<OsString> {
         env::var_os(self.name)
     }
 
     #[cfg(feature = "rt")]
-    /// Its value as a number that is not negative; any other is refused, in words that follow "not".
+    /// The value as a number. Other values are refused; `expected` follows the word "not" in that message.
     pub(crate) fn number(&self, expected: &str) -> Option<u32> {
         let value = self.value()?;
         let number = value.to_str().and_then(|text| text.parse().ok());
@@ -90,7 +90,7 @@ impl Variable {
         number
     }
 
-    /// Says that its value cannot be used.
+    /// Complains that the value cannot be used.
     pub(crate) fn refuse(&self, reason: impl Display) {
         let value = self.value_or_empty().unwrap_or_default();
         complain(format!(
@@ -116,7 +116,7 @@ pub(crate) fn is_on() -> bool {
     }
 }
 
-/// Complains of names that are not known, and of variables that have no effect, once.
+/// Complains about unknown names and about variables that have no effect, once.
 pub(crate) fn check() {
     static FIRST: Once = Once::new();
     FIRST.call_once(|| {
@@ -162,10 +162,10 @@ fn lock() -> MutexGuard<'static, Vec<String>> {
     primitive::lock(&COMPLAINTS)
 }
 
-/// More are neither kept nor said.
+/// The most complaints that are kept and printed.
 const MOST: usize = 64;
 
-/// Says what is wrong, once, and keeps it for the index page.
+/// Prints a complaint, once, and keeps it for the index page.
 pub(crate) fn complain(line: String) {
     let line = in_one_line(&line);
     let mut complaints = lock();
@@ -175,12 +175,12 @@ pub(crate) fn complain(line: String) {
     }
 }
 
-/// What was said so far.
+/// The complaints so far.
 pub(crate) fn complaints() -> Vec<String> {
     lock().clone()
 }
 
-/// A line on standard error, which may be closed: that is no reason to panic, as eprintln would.
+/// Writes a line to standard error, which may be closed; eprintln would panic then.
 pub(crate) fn say(line: &str) {
     let _ = writeln!(io::stderr(), "runtime-probe: {}", in_one_line(line));
 }

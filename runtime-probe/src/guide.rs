@@ -1,4 +1,4 @@
-//! The guide, as the repository has it in `docs/`. In documentation only.
+//! The guide: the files of `docs/` in the repository. This module exists in the documentation only.
 
 /// [axum-examples-mounted-rs]: https://github.com/runtime-probe/runtime-probe/tree/main/runtime-probe/axum/examples/mounted.rs
 #[doc = include_str!("../docs/axum.md")]

@@ -1,28 +1,27 @@
-//! Sets of labels that the program gave to what it runs, as Go's `pprof.Labels`, each set by its number.
+//! Sets of labels that the program gives to its tasks, as Go's `pprof.Labels`. Each set has a number.
 //!
-//! A number fits beside an address in one word of a task's record, and a signal handler copies it. Sets are interned without a
-//! lock and never removed, since samples keep their numbers for as long as the process lives. What is bounded is their number:
-//! what comes beyond is [`LabelSet::OVERFLOW`], so a label that takes too many values (an id of a request) costs memory up to the
-//! bound and no more.
+//! A number fits beside an address in one word of a task's record, and a signal handler copies it. Sets are interned
+//! without a lock and never removed: samples keep their numbers for as long as the process lives. The number of sets is
+//! bounded. All further sets are [`LabelSet::OVERFLOW`], so the memory is bounded too if a label has too many values
+//! (such as the id of a request).
 
 use crate::primitive::{AtomicUsize, Ordering};
-use crate::stack::intern::Intern;
-use crate::stack::raw::mix;
+use crate::stack::intern::{Intern, mix};
 use std::sync::{LazyLock, OnceLock};
 
-/// At most this many sets are kept apart: with a route and a tenant of 20 bytes each 150 B, so 600 KB.
+/// The most sets: with a route and a tenant of 20 bytes each 150 B, so 600 KB.
 pub(crate) const MOST_SETS: usize = 4095;
 
-/// At most this many labels are in a set.
+/// The most labels in a set.
 pub(crate) const MOST_LABELS: usize = 16;
 
-/// What is kept of a key or a value, in bytes.
+/// The most bytes of a key or a value.
 const LONGEST: usize = 256;
 
 /// A key and its value.
 pub(crate) type Label = (Box<str>, Box<str>);
 
-/// A set of labels; by default that of none.
+/// The number of a set of labels; by default the empty set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct LabelSet(u16);
 
@@ -32,10 +31,11 @@ struct Entry {
 }
 
 static ENTRIES: Intern<Entry, 1024> = Intern::new(MOST_SETS);
-/// By number. Written by each thread that finds the entry, the same value: a thread that has a number can read its labels.
+/// The entries by number. Every thread that finds an entry writes it here first, so a thread that has a number can read
+/// its labels.
 static BY_NUMBER: [OnceLock<&'static Entry>; MOST_SETS + 1] =
     [const { OnceLock::new() }; MOST_SETS + 1];
-/// The last number that was given out. Some are given to an entry that another thread was quicker to make; those stay unused.
+/// The last number that was used. A number stays without an entry if another thread made the same set sooner.
 static LAST: AtomicUsize = AtomicUsize::new(0);
 
 /// How many sets there are.
@@ -46,10 +46,10 @@ pub(crate) fn count() -> usize {
 impl LabelSet {
     /// No labels.
     pub(crate) const NONE: LabelSet = LabelSet(0);
-    /// What there was no room to keep apart.
+    /// All sets beyond the bounds.
     pub(crate) const OVERFLOW: LabelSet = LabelSet(u16::MAX);
 
-    /// Whether there is no label in it.
+    /// Whether the set is empty.
     pub(crate) fn is_none(self) -> bool {
         self == LabelSet::NONE
     }
@@ -59,7 +59,7 @@ impl LabelSet {
         self.0
     }
 
-    /// What [`LabelSet::number`] told.
+    /// The set of a number that [`LabelSet::number`] returned.
     pub(crate) fn of_number(number: u16) -> LabelSet {
         LabelSet(number)
     }
@@ -79,13 +79,13 @@ impl LabelSet {
         }
     }
 
-    /// The labels as encoders take them.
+    /// The labels as pairs of key and value, for encoders.
     pub(crate) fn pairs(self) -> Vec<(&'static str, &'static str)> {
         let labels = self.labels().iter();
         labels.map(|(key, value)| (&**key, &**value)).collect()
     }
 
-    /// These and `more`, keys and values: of two values for a key the last one holds.
+    /// These labels and `more`. Of two values for a key, the last one counts.
     pub(crate) fn with<'l>(self, more: impl IntoIterator<Item = (&'l str, &'l str)>) -> LabelSet {
         let mut room = [("", ""); MOST_LABELS];
         let mut len = 0;
@@ -106,7 +106,7 @@ impl LabelSet {
     }
 }
 
-/// The set of these labels, which are in the order of their keys.
+/// The set of these labels, which are sorted by key.
 fn intern(labels: &[(&str, &str)]) -> LabelSet {
     if labels.is_empty() {
         return LabelSet::NONE;

@@ -1,4 +1,4 @@
-//! Atomics and cells by one path, so that loom sees them: `--cfg probe_loom` swaps std's for loom's.
+//! All atomics and cells are imported from here. `--cfg probe_loom` replaces std's types by loom's.
 
 #[cfg(not(probe_loom))]
 pub(crate) use std::sync::{
@@ -47,7 +47,7 @@ impl<T> UnsafeCell<T> {
     }
 }
 
-/// Locks a mutex of ours. No code of ours panics while holding one, so poison carries no news.
+/// Locks a mutex, and ignores poison: no code of ours panics while it holds a lock.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex
         .lock()

@@ -1,22 +1,22 @@
-//! Which events are kept, and for how many each kept one stands. Pure rules, Go's own (`blockevent`, `mutexevent`), so
-//! that what pprof adds up is what happened.
+//! Sampling rules: which events are kept, and the weight of each kept one. Pure functions with Go's rules
+//! (`blockevent`, `mutexevent`), so that the sums in pprof are unbiased.
 
 use std::cell::Cell;
 
 pub(crate) mod bytes;
 
-/// What an event adds to its place.
+/// The weight of a kept event.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Weight {
-    /// How many events it stands for.
+    /// How many events it represents.
     pub(crate) count: f64,
-    /// The time of all of them, in the unit in which it was measured.
+    /// The time of all these events, in the unit of the measurement.
     pub(crate) delay: f64,
 }
 
-/// A wait of `length`, at one sample for each `rate` waited (both in one unit). A wait that is longer than the rate is
-/// always kept and stands for itself. A shorter one is kept with the probability (length + 1) / rate and stands for as
-/// many as would make up the rate; so expectations are those of keeping everything, but for that 1, which is Go's.
+/// Samples a wait of `length`, with one sample for each `rate` of waiting (both in one unit). A wait of at least the
+/// rate is always kept, with the weight 1. A shorter one is kept with the probability (length + 1) / rate, and
+/// represents rate / length waits. So expected sums equal those of keeping everything, except for the 1, which is Go's.
 #[inline]
 pub(crate) fn wait(length: u64, rate: u64, random: impl FnOnce() -> u64) -> Option<Weight> {
     let length = length.max(1);
@@ -34,8 +34,8 @@ pub(crate) fn wait(length: u64, rate: u64, random: impl FnOnce() -> u64) -> Opti
     })
 }
 
-/// The release of a lock for which others waited so long, at one sample for each `fraction` releases: kept by chance, and
-/// then it stands for as many as one is kept of. 0 keeps none.
+/// Samples the release of a lock that others waited for. It is kept with the probability 1 / `fraction`, and then
+/// represents `fraction` releases. 0 keeps none.
 #[cfg(feature = "sync")]
 pub(crate) fn unlock(waited: u64, fraction: u64, random: impl FnOnce() -> u64) -> Option<Weight> {
     let kept = fraction == 1 || (fraction != 0 && random().is_multiple_of(fraction));
@@ -46,18 +46,18 @@ pub(crate) fn unlock(waited: u64, fraction: u64, random: impl FnOnce() -> u64) -
 }
 
 thread_local! {
-    /// No destructor, so that it can be used while threads are torn down. 0 before the first use.
+    /// No destructor, so it can be used while threads are torn down. 0 before the first use.
     static STATE: Cell<u64> = const { Cell::new(0) };
 }
 
-/// A number for sampling: xorshift64*, a state for each thread. Its period of 2^64 - 1 outlives the thread; what
-/// sampling needs of it is that no program's pattern of waits goes along with it.
+/// A random number for sampling: xorshift64*, with a state for each thread. Its period is 2^64 - 1. It only has to be
+/// independent of the program's pattern of waits.
 #[inline]
 pub(crate) fn random() -> u64 {
     STATE.with(|state| {
         let mut x = state.get();
         if x == 0 {
-            // Threads differ by where their state lies, processes by the time.
+            // Threads differ by the address of their state, and processes by the time.
             x = (std::ptr::from_ref(state).addr() as u64) << 20 ^ crate::clock::ticks() | 1;
         }
         let (next, number) = step(x);
@@ -78,7 +78,7 @@ fn step(mut x: u64) -> (u64, u64) {
 mod tests {
     use super::*;
 
-    /// Fixed seed: the same numbers in every run.
+    /// Random numbers from a fixed seed: the same in every run.
     fn numbers(seed: u64) -> impl FnMut() -> u64 {
         let mut state = seed;
         move || {

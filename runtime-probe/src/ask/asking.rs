@@ -4,20 +4,20 @@ use super::thread_stack::{self, Capture};
 use super::why::CaptureError;
 use std::time::{Duration, Instant};
 
-/// The most threads that are asked: a blocking pool has 512 unless told otherwise.
+/// The most threads that are asked. A blocking pool has 512 by default.
 const MOST: usize = 1024;
 
-/// How long one has. It takes microseconds, unless the CPUs are in others' hands.
+/// The time limit of one thread. An answer takes microseconds, unless other processes use the CPUs.
 const EACH: Duration = Duration::from_millis(100);
 
-/// What is left of both.
+/// The time and the number of threads that are left.
 pub(crate) struct Asking {
     until: Instant,
     left: usize,
 }
 
 impl Asking {
-    /// All threads together have so long.
+    /// A limit for all threads together.
     pub(crate) fn within(all: Duration) -> Asking {
         Asking {
             until: Instant::now() + all,

@@ -1,7 +1,7 @@
 //! What ran during a CPU profile: the samples of the CPU timers, added up.
 //!
-//! A thread of ours empties the ring between the signal handlers and here, several times a second, and looks for threads
-//! that are new. Names of tasks and threads are looked up then, while their owners are alive.
+//! A thread of ours empties the ring that the signal handlers fill, several times a second, and looks for new threads.
+//! The names of tasks and threads are looked up then, while the tasks and threads are alive.
 
 use super::cpu_timers::{Sampling, StartError};
 use super::trace_session;
@@ -20,13 +20,14 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How often the ring is emptied. A thread that is new, and not one of tokio's, runs unseen for that long.
+/// How often the ring is emptied. A new thread that is not one of tokio's runs unseen for that long.
 const EVERY: Duration = Duration::from_millis(50);
 
-/// Stacks with their labels that are kept apart: at 40 frames each 500 B, so 16 MB. What comes beyond is one stack.
+/// At most this many pairs of stack and labels are kept apart: at 40 frames each 500 B, so 16 MB. Further stacks are
+/// counted as one.
 const MOST_STACKS: usize = 1 << 15;
 
-/// By what samples are kept apart, beside stack and spawn site.
+/// What distinguishes samples, beside stack and spawn site.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SplitBy {
     /// The task's name.
@@ -40,7 +41,7 @@ pub(crate) struct SplitBy {
 pub(crate) struct Seen {
     /// Innermost first, each one past an instruction of its function.
     pub(crate) pcs: Box<[usize]>,
-    /// Where the stack is a task's: the address of its future's [`FutureMeta`].
+    /// The address of the future's [`FutureMeta`], if the stack is a task's.
     root: Option<Root>,
     pub(crate) spawned_at: Option<&'static Location<'static>>,
     pub(crate) task: Option<Arc<str>>,
@@ -78,34 +79,34 @@ impl Seen {
 /// What was sampled from begin to end.
 #[derive(Debug)]
 pub(crate) struct CpuTime {
-    /// With how many periods each was seen.
+    /// How many periods each stack was seen for.
     pub(crate) stacks: HashMap<Seen, u64>,
-    /// Periods of stacks that there was no room to keep apart.
+    /// Periods of the stacks beyond [`MOST_STACKS`].
     pub(crate) elsewhere: u64,
     pub(crate) period: Duration,
     /// Wall-clock time of the begin, nanoseconds since 1970.
     pub(crate) time_ns: i64,
     pub(crate) duration: Duration,
-    /// CPU time that the process used meanwhile, all threads together.
+    /// CPU time of the process during the profile, all threads together.
     pub(crate) used: Duration,
     /// Samples that found the ring full.
     pub(crate) lost: u64,
     pub(crate) trouble: Trouble,
 }
 
-/// Sampling under way. Dropping it ends it.
+/// A CPU profile under way. Sampling ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    /// Goes first: that is what the thread waits for.
+    /// Dropped first: the thread waits for that.
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<CpuTime>>,
 }
 
 impl Watch {
-    /// Begins to sample every thread of the process, now and to come, once each `period` of its CPU time.
+    /// Begins to sample every thread of the process, also threads that begin later, once each `period` of its CPU time.
     ///
     /// # Errors
-    /// There is one already, or the timers' signal is taken, or the system has no such timers.
+    /// A profile is under way already, or the timers' signal has another handler, or the system has no such timers.
     pub(crate) fn start(period: Duration, split_by: SplitBy) -> Result<Watch, StartError> {
         clock::init();
         crate::stack::unwind::refresh();
@@ -125,7 +126,7 @@ impl Watch {
         })
     }
 
-    /// Ends it.
+    /// Ends the profile.
     pub(crate) fn stop(mut self) -> Option<CpuTime> {
         self.end()
     }
@@ -142,7 +143,7 @@ impl Drop for Watch {
     }
 }
 
-/// What the thread has so far.
+/// What the thread has collected so far.
 struct Collection {
     sampling: Sampling,
     split_by: SplitBy,
@@ -155,7 +156,7 @@ struct Collection {
 
 impl Collection {
     fn new(sampling: Sampling, period: Duration, split_by: SplitBy) -> Self {
-        // What a handler of an earlier profile left behind.
+        // Samples that a handler of an earlier profile left behind.
         sampling.drain(|_| {});
         Collection {
             lost_before: sampling.lost(),
@@ -183,7 +184,7 @@ impl Collection {
     }
 
     fn collect(&mut self) {
-        // Outside of the ring: looking up names takes locks.
+        // Names are looked up outside of the ring, because that takes locks.
         let mut samples = Vec::new();
         self.sampling.drain(|sample| samples.push(sample));
         trace_session::add_samples(&samples);
@@ -231,7 +232,7 @@ impl Collection {
     }
 
     fn finish(mut self) -> CpuTime {
-        // No timer from here on; what the handlers have written is there.
+        // No timer runs from here on. The samples of the handlers are in the ring.
         self.sum.trouble = self.sampling.end();
         self.collect();
         let used = cpu_timer::process_cpu_ns().saturating_sub(self.cpu_before);
@@ -244,7 +245,7 @@ impl Collection {
     }
 }
 
-/// The name, if a task that has it is still there.
+/// The name, if a task with it is still alive.
 fn name_of(number: NameNumber) -> Option<Arc<str>> {
     (number != NameNumber::default())
         .then(|| names::texts(&[number]).remove(&number))

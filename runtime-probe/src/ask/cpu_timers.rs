@@ -1,4 +1,4 @@
-//! Gives each thread of the process a timer on its CPU time, whose signal's handler is `source::cpu`.
+//! Gives each thread of the process a timer on its CPU time. The handler of the timer's signal is in `source::cpu`.
 
 use crate::source::cpu::{self, Armed, Sample, Trouble};
 use crate::source::signal::{self, Unavailable};
@@ -10,7 +10,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// While it lives, every thread of the process is sampled. There is one at a time.
+/// Sampling of every thread of the process, for as long as this lives. There is one at a time.
 #[derive(Debug)]
 pub(crate) struct Sampling {
     signal: Signal,
@@ -45,10 +45,10 @@ impl Sampling {
         }
     }
 
-    /// Gives threads that are new a timer, and takes those back that have ended.
+    /// Creates timers for new threads, and deletes those of threads that have ended.
     ///
-    /// While another handler is in the place of ours, all timers are taken back: that handler would count our signals as
-    /// samples of its own. Where the default action is in the place of ours, our signals would end the process.
+    /// All timers are deleted while our handler is replaced: another profiler's handler would count our signals as
+    /// samples of its own, and the default action would end the process.
     pub(crate) fn find_threads(&self) {
         let tids: HashSet<u32> = thread_status::ids().into_iter().collect();
         let mut armed = cpu::armed();
@@ -57,17 +57,17 @@ impl Sampling {
         armed.keep_to(&tids);
     }
 
-    /// Hands on the samples so far.
+    /// Visits the samples so far.
     pub(crate) fn drain(&self, visit: impl FnMut(Sample)) {
         cpu::drain(visit);
     }
 
-    /// How many samples were lost, in this profile and those before.
+    /// How many samples were lost, in this profile and earlier ones.
     pub(crate) fn lost(&self) -> u64 {
         cpu::lost()
     }
 
-    /// Takes all timers back. What the handlers have written can still be drained.
+    /// Deletes all timers. The samples of the handlers can still be drained.
     pub(crate) fn end(&self) -> Trouble {
         let armed = cpu::armed().take();
         armed.map_or_else(Trouble::default, |armed| armed.end(self.signal.is_ours()))
@@ -84,13 +84,13 @@ impl Drop for Sampling {
 /// Why nothing is sampled.
 #[derive(Debug)]
 pub(crate) enum StartError {
-    /// There is a profile under way.
+    /// A profile is under way.
     InUse,
     /// `SIGPROF` has another handler, or the process ignores it.
     Taken,
     /// Threads cannot look at their stacks here.
     Unavailable(Unavailable),
-    /// The system gives no thread a timer.
+    /// The system refused the timer of every thread.
     NoTimer(io::Error),
     /// The system has no thread to spare.
     Thread(io::Error),

@@ -1,57 +1,59 @@
-//! The flight recorder: what happened in the last seconds, always at hand.
+//! The flight recorder: it keeps the events of the last seconds.
 //!
-//! A thread of ours takes what the threads have left, ten times a second, and drops what is too old or too much. There is one
-//! recorder in a process, as in Go.
+//! A thread of ours collects the events of all threads ten times a second, and drops those that are too old or too
+//! many. A process has one recorder, as in Go.
 
 use super::trace_session::{Recording, Round, Which, collect};
 use crate::clock::{self, Scale, Ticks};
+use crate::primitive;
 use crate::sys::own_thread;
 use std::io;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 const EVERY: Duration = Duration::from_millis(100);
 
-/// From so many bytes on what threads are writing to, 64 KiB each, is taken when it is full: 64 of these chunks.
+/// A recorder that keeps so many bytes (64 chunks of 64 KiB) collects full chunks only. A smaller one also reads the
+/// chunks that threads are writing to.
 const LARGE: usize = 4 << 20;
 
 /// What is kept.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Keep {
-    /// Younger events are kept, unless they are too much.
+    /// Younger events are kept, as far as `bytes` allows.
     pub(crate) age: Duration,
     pub(crate) bytes: usize,
 }
 
-/// A recorder. It ends when it is dropped.
+/// A recorder. It stops when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Flight {
-    /// Goes first: that is what the thread waits for.
+    /// Dropped first: the thread waits for that.
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What a recorder has.
+/// What a recorder keeps.
 #[derive(Debug)]
 struct Tape {
     recording: Recording,
-    /// The first moment of which everything is still there.
+    /// All events from this moment on are kept.
     since: Ticks,
 }
 
 static TAPE: Mutex<Option<Tape>> = Mutex::new(None);
 
 fn tape() -> MutexGuard<'static, Option<Tape>> {
-    TAPE.lock().unwrap_or_else(PoisonError::into_inner)
+    primitive::lock(&TAPE)
 }
 
 impl Flight {
-    /// Begins.
+    /// Starts the recorder.
     ///
     /// # Errors
-    /// [`io::ErrorKind::AlreadyExists`] if there is one; what the system says if it has no thread to spare.
+    /// [`io::ErrorKind::AlreadyExists`] if there is one; the system's error if no thread can be created.
     pub(crate) fn start(keep: Keep) -> io::Result<Flight> {
         {
             let mut tape = tape();
@@ -83,7 +85,7 @@ impl Flight {
         })
     }
 
-    /// Lets it go on for good.
+    /// Lets the recorder run until the process ends.
     pub(crate) fn detach(mut self) {
         if let Some(stop) = self.stop.take() {
             std::mem::forget(stop);
@@ -111,7 +113,7 @@ impl Tape {
         let oldest = clock::ticks().saturating_sub(age);
         let mut rounds = self.recording.rounds();
         let mut bytes: usize = rounds.iter().map(|round| round.bytes()).sum();
-        // The last one stays, however large it is.
+        // The last round stays, however large it is.
         while rounds.len() > 1
             && let Some(first) = rounds.front()
             && (first.until < oldest || bytes > keep.bytes)
@@ -123,14 +125,14 @@ impl Tape {
     }
 }
 
-/// What a recorder has now.
+/// The content of a recorder at one moment.
 #[derive(Debug)]
 pub(crate) struct Past {
     pub(crate) rounds: Vec<Arc<Round>>,
     pub(crate) since: Ticks,
 }
 
-/// The past, up to now; `None` without a recorder.
+/// The events up to now; `None` without a recorder.
 pub(crate) fn past() -> Option<Past> {
     collect(Which::All);
     let tape = tape();

@@ -1,12 +1,13 @@
-//! What a reader does to a live process. Each act is asked for, is bounded in time, and says why it failed.
+//! What a reader does to a live process. Each act happens on request, is bounded in time, and gives a reason when it
+//! fails.
 //!
 //! * [`thread_stack`]: asks one thread for its stack;
 //! * [`asking`]: how many threads one reader asks, and how long it waits for them;
-//! * [`why`]: why a thread has no stack, in words;
+//! * [`why`]: why a thread was not captured, as text;
 //! * [`cpu_timers`]: gives each thread a timer on its CPU time;
 //! * [`cpu_session`]: the samples of these timers, added up;
-//! * [`trace_session`]: what happens on each thread, for execution traces; [`flight`]: the last seconds of it;
-//! * [`settle`]: wakes tasks whose copy leaves open where they wait; only on request.
+//! * [`trace_session`]: the events of all threads, for execution traces; [`flight`]: those of the last seconds;
+//! * [`settle`]: wakes tasks whose copy leaves open where they wait.
 
 pub(crate) mod asking;
 pub(crate) mod cpu_session;

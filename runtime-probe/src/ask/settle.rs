@@ -1,7 +1,7 @@
-//! Wakes tasks whose dump leaves open where they wait, so that their next poll tells.
+//! Wakes tasks whose dump leaves open where they wait: their next poll registers the wait again.
 //!
-//! The one place where the probe wakes anything, and only on request: a poll out of turn can complete a careless future, and it
-//! can heal the very lost wake-up that the reader is looking for.
+//! This is the only place where the probe wakes a task, and it happens only on request. An additional poll can complete
+//! a careless future, and it can repair the lost wake-up that the reader is looking for.
 
 use crate::registry::held::Held;
 use crate::registry::slab;
@@ -10,22 +10,22 @@ use std::collections::HashSet;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long the tasks are waited for. Their polls take microseconds; where every worker is stuck they do not come at all.
+/// How long to wait for the polls. They take microseconds. They do not happen at all if every worker is stuck.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// How often it is looked whether the polls have come.
+/// How often to check whether the tasks were polled.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
-/// What became of it.
+/// How many tasks were woken, and how many of them were polled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Settling {
     /// Tasks that were woken.
     pub(crate) woken: usize,
-    /// Of these, the ones that were not polled in time.
+    /// Woken tasks that were not polled in time.
     pub(crate) open: usize,
 }
 
-/// Wakes each of these tasks once, unless it is running or woken already, and waits a moment for their polls.
+/// Wakes each of these tasks once, unless it is running or woken already, and waits up to [`PATIENCE`] for their polls.
 pub(crate) fn settle(ids: &HashSet<u64>) -> Settling {
     let mut woken = Vec::new();
     slab::for_each(|record| {
@@ -63,7 +63,7 @@ struct Woken {
 }
 
 impl Woken {
-    /// Whether a poll has ended since; a task that is gone has had its last.
+    /// Whether a poll has ended since, or the task is gone.
     fn was_polled(&self) -> bool {
         let view = self.record.view();
         view.is_none_or(|view| {

@@ -11,18 +11,18 @@ use std::time::{Duration, Instant};
 /// A thread's stack at one moment.
 #[derive(Debug)]
 pub(crate) struct Capture {
-    /// The whole of it, innermost first.
+    /// The whole stack, innermost first.
     pub(crate) frames: Vec<Frame>,
-    /// Frames that are missing, and behind how many.
+    /// (index of the first missing frame, number of missing frames)
     pub(crate) elided: Option<(usize, usize)>,
     pub(crate) end: End,
     /// The polls that were under way, innermost first.
     pub(crate) polls: Vec<PollThere>,
-    /// The foreign task that was being polled, or was the last one before; 0 for none.
+    /// The foreign task that was being polled, or was polled last; 0 for none.
     pub(crate) foreign: u64,
     /// What the thread did before it was asked.
     pub(crate) activity: Activity,
-    /// Where in the kernel it slept, where the kernel tells.
+    /// The kernel function that the thread slept in, if the kernel shows it.
     pub(crate) channel: Option<String>,
 }
 
@@ -37,11 +37,12 @@ impl Capture {
     }
 }
 
-/// The stack of a thread of this process, by its kernel id; that of the calling thread, too. Waits for it until `deadline`
-/// at the most. Measured in a release build: 42 us for a thread that is blocked in a poll (`snapshot::running` has the test).
+/// The stack of a thread of this process, by its kernel id. The thread may be the calling one. Waits until `deadline`
+/// at most. Measured in a release build: 42 us for a thread that is blocked in a poll (`snapshot::running` has the
+/// test).
 ///
 /// # Errors
-/// Why there is none.
+/// The reason why there is no stack.
 pub(crate) fn capture(tid: u32, deadline: Instant) -> Result<Capture, CaptureError> {
     signal::with_asker(|asker| ask(asker, tid, deadline)).map_err(CaptureError::Unavailable)?
 }
@@ -51,7 +52,8 @@ fn ask(asker: &mut Asker, tid: u32, deadline: Instant) -> Result<Capture, Captur
     if Instant::now() >= deadline {
         return Err(CaptureError::NoTime);
     }
-    // Not sent to a thread that would not take it: it would stay with the thread, and so would that of the next dump.
+    // A thread that blocks the signal is not sent one: the signal would stay pending, and each later dump would find it
+    // so.
     let before = status_for(asker.signal(), tid, deadline)?;
     if before.is_pending(asker.signal().number()) {
         return Err(CaptureError::Late(before.activity));
@@ -81,16 +83,16 @@ fn ask(asker: &mut Asker, tid: u32, deadline: Instant) -> Result<Capture, Captur
     })
 }
 
-/// Waits for the answer; the question is withdrawn when there is none in time.
+/// Waits for the answer. Without one in time, the question is withdrawn.
 fn answer(question: &Question, tid: u32, deadline: Instant) -> Result<Seen, CaptureError> {
     loop {
-        // Most answer at once.
+        // Most threads answer at once.
         question.wait(LOOK_EVERY.min(deadline.saturating_duration_since(Instant::now())));
         if let Some(seen) = question.answer() {
             return Ok(seen);
         }
         let left = deadline.saturating_duration_since(Instant::now());
-        // A thread that ends does not say so.
+        // A thread that ends does not answer.
         let status = status_of(tid);
         if left.is_zero() || status.is_err() {
             question.withdraw();
@@ -103,7 +105,7 @@ fn answer(question: &Question, tid: u32, deadline: Instant) -> Result<Seen, Capt
     }
 }
 
-/// What a thread does that may be asked by that signal.
+/// The status of a thread, once it does not block that signal.
 fn status_for(signal: Signal, tid: u32, deadline: Instant) -> Result<ThreadStatus, CaptureError> {
     let soon = deadline.min(Instant::now() + RETURNING);
     loop {
@@ -111,8 +113,8 @@ fn status_for(signal: Signal, tid: u32, deadline: Instant) -> Result<ThreadStatu
         if !status.blocks(signal.number()) {
             return Ok(status);
         }
-        // It does so too while it returns from the handler, having answered another asker, and while it creates a
-        // thread: for a moment, unless others have its CPU.
+        // A thread also blocks the signal while it returns from the handler after an earlier question, and while it
+        // creates a thread. That takes a moment, unless the thread has no CPU.
         let patience = match status.activity {
             Activity::Running => deadline,
             _ => soon,
@@ -131,13 +133,13 @@ fn status_of(tid: u32) -> Result<ThreadStatus, CaptureError> {
     }
 }
 
-/// How often it is looked whether a thread that does not answer is still there.
+/// How often to check whether a thread that does not answer is still alive.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// How long a thread that sleeps, and blocks the signal, may take to do neither.
+/// How long to wait for a sleeping thread that blocks the signal.
 const RETURNING: Duration = Duration::from_millis(20);
 
-/// How long is waited for a thread that cannot run at this moment. Most waits for a disk are over by then.
+/// How long to wait for a thread that cannot run at this moment. Most waits for a disk end sooner.
 const UNLIKELY: Duration = Duration::from_millis(10);
 
 #[cfg(all(test, target_os = "linux"))]
@@ -157,7 +159,7 @@ mod tests {
         capture(tid, soon())
     }
 
-    /// Whether a frame lies in the function that noted `pc` at its begin.
+    /// Whether a frame lies in the function that stored `pc` when it began.
     fn holds(capture: &Capture, pc: &AtomicUsize) -> bool {
         let begin = pc.load(Ordering::Relaxed);
         let mut frames = capture.frames.iter();

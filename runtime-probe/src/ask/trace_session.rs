@@ -1,12 +1,12 @@
-//! What happens while execution traces are taken, and while a flight recorder runs: the entries of all threads.
+//! Collects the trace entries of all threads, for execution traces and for the flight recorder.
 //!
-//! Whichever reader comes first takes what the threads have left, for all readers. What has just happened waits for the next time:
-//! a thread may have read its clock and not have written yet.
+//! The first reader collects the entries for all readers. Events of the last 2 ms are left for the next look: a thread
+//! may have read its clock and not have written its entry yet.
 
 use crate::clock::{self, Scale, Ticks};
 use crate::demand::{Demand, Lease};
 use crate::events::chunks::{self, ChunkNumber, Chunks, Mark};
-use crate::primitive::Ordering;
+use crate::primitive::{Ordering, lock};
 use crate::registry::slab;
 use crate::registry::task::View;
 use crate::registry::threads::{self, Role, Thread};
@@ -14,26 +14,27 @@ use crate::source::cpu::Sample;
 use crate::source::trace::{self, Happened, What};
 use crate::sys::status_file::StatusFile;
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
-/// How long a thread may take between its clock and its entry. One that is preempted there for longer has its entry in the next
-/// part, with the time at which that begins.
+/// How long a thread may take between reading its clock and writing its entry. If it is preempted there for longer, its
+/// entry is in the next part, with the time at which that part begins.
 pub(crate) const LATE: Duration = Duration::from_millis(2);
 
-/// What the threads left between two looks of a reader.
+/// The entries that the threads wrote between two looks of a reader.
 pub(crate) struct Round {
     /// When the reader looked.
     pub(crate) until: Ticks,
     /// Entries that found no room.
     pub(crate) lost: u64,
     segments: Vec<Segment>,
-    /// Of a CPU profile that is taken at the same time. They come as late as that looks at them, 50 ms.
+    /// Samples of a CPU profile that is taken at the same time. They arrive up to 50 ms late: that is how often the
+    /// profile reads them.
     samples: Vec<Arc<Sample>>,
     counters: Option<Counters>,
 }
 
-/// Numbers of the process.
+/// Counters of the process at one moment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Counters {
     pub(crate) at: Ticks,
@@ -43,10 +44,10 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    /// How often they are read.
+    /// The interval between two reads.
     const EVERY: Duration = Duration::from_millis(500);
 
-    /// Reads them: some 20 us.
+    /// Reads the counters, which takes about 20 us.
     fn read() -> Self {
         Counters {
             at: clock::ticks(),
@@ -62,28 +63,28 @@ fn queued() -> u64 {
     runtimes.iter().map(|runtime| runtime.global_queue).sum()
 }
 
-/// Without a runtime there is none.
+/// Without a runtime there is no queue.
 #[cfg(not(feature = "rt"))]
 fn queued() -> u64 {
     0
 }
 
-/// CPU samples that wait for a reader, at most: those of 5 s of 32 CPUs at 100 a second.
+/// The most CPU samples that wait for a reader: 5 s of 32 CPUs at 100 a second.
 const MOST_SAMPLES: usize = 16_000;
 
-/// How many bytes of rounds wait for a reader that is slow, at most: a million events. More are dropped, and counted.
+/// The most bytes of rounds that wait for a slow reader: a million events. Events beyond that are dropped and counted.
 const MOST_BYTES: usize = 8 << 20;
 
-/// Words of one thread.
+/// Trace words of one thread.
 struct Segment {
     thread: u32,
-    /// The time of the entry before the first.
+    /// The time of the entry before the first of these.
     after: u64,
     words: Box<[u64]>,
 }
 
 impl Round {
-    /// How much memory it takes.
+    /// The memory that the round takes.
     pub(crate) fn bytes(&self) -> usize {
         let segments = self.segments.iter();
         let words: usize = segments.map(|segment| size_of_val(&*segment.words)).sum();
@@ -92,7 +93,7 @@ impl Round {
         words + samples.sum::<usize>()
     }
 
-    /// The same time without events: they are lost.
+    /// A round of the same time in which all events count as lost.
     fn emptied(&self) -> Round {
         let entries = |segment: &Segment| {
             chunks::entries(segment.words.iter().copied(), segment.after, trace::more).count()
@@ -107,13 +108,13 @@ impl Round {
         }
     }
 
-    /// Its events, in no order.
+    /// Visits the events, in no particular order.
     pub(crate) fn read(&self, mut visit: impl FnMut(Happened)) {
         for segment in &self.segments {
             let entries =
                 chunks::entries(segment.words.iter().copied(), segment.after, trace::more);
             for happened in entries.filter_map(|entry| Happened::read(segment.thread, &entry)) {
-                // The begin of a foreign task's poll has a place of its own in the order.
+                // The begin of a foreign task's poll is an event of its own, at an earlier time.
                 if let What::ForeignPoll { record, began } = happened.what {
                     let begins = What::PollBegin {
                         record,
@@ -132,7 +133,7 @@ impl Round {
     }
 }
 
-/// Rounds that a reader has not taken yet, and how many bytes of them there may be.
+/// Rounds that a reader has not taken yet, with a limit in bytes.
 #[derive(Debug)]
 struct Queue {
     rounds: Mutex<VecDeque<Arc<Round>>>,
@@ -150,26 +151,22 @@ impl Queue {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// While anything is recorded.
+/// The recording, while there is a reader.
 struct Session {
     _lease: Lease,
     chunks: &'static Chunks,
     marks: HashMap<ChunkNumber, Mark>,
     lost: u64,
     queues: Vec<Weak<Queue>>,
-    /// What the next round has.
+    /// The samples of the next round.
     samples: Vec<Arc<Sample>>,
     counted: Option<Instant>,
 }
 
-/// What is taken of that which the threads have left.
+/// Which chunks are collected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Which {
-    /// Full chunks. What the others have comes with a later round, and may be older than that.
+    /// Full chunks. The entries of other chunks come with a later round, and may be older than that round.
     Full,
     All,
 }
@@ -191,7 +188,7 @@ impl Session {
             samples: Vec::new(),
             counted: None,
         };
-        // What an earlier trace has left.
+        // Entries that an earlier trace left behind.
         session.collect(Which::All);
         session
     }
@@ -244,7 +241,7 @@ impl Session {
 }
 
 impl Session {
-    /// The numbers of the process, if it is time for them.
+    /// The counters of the process, once each [`Counters::EVERY`].
     fn counters(&mut self) -> Option<Counters> {
         let is_due = self
             .counted
@@ -256,7 +253,7 @@ impl Session {
     }
 }
 
-/// Adds what a CPU profile has seen, if anything is recorded.
+/// Adds the samples of a CPU profile, if there is a reader.
 pub(crate) fn add_samples(samples: &[Sample]) {
     if let Some(session) = &mut *lock(&SESSION) {
         let room = MOST_SAMPLES.saturating_sub(session.samples.len());
@@ -271,18 +268,18 @@ impl Drop for Session {
     }
 }
 
-/// Takes what the threads have left, for all readers.
+/// Collects the entries of the threads, for all readers.
 pub(crate) fn collect(which: Which) {
     if let Some(session) = &mut *lock(&SESSION) {
         session.collect(which);
     }
 }
 
-/// One reader of what is recorded. Dropping the last one ends the recording.
+/// A reader of the recording. The recording ends when the last reader is dropped.
 #[derive(Debug)]
 pub(crate) struct Recording {
     queue: Arc<Queue>,
-    /// The first moment of which everything is known.
+    /// All events from this moment on are recorded.
     pub(crate) began: Ticks,
 }
 
@@ -293,12 +290,12 @@ impl std::fmt::Debug for Round {
 }
 
 impl Recording {
-    /// Begins, for a reader that takes all rounds again and again.
+    /// Begins a recording, for a reader that takes all rounds regularly.
     pub(crate) fn begin() -> Recording {
         Recording::begin_with(MOST_BYTES)
     }
 
-    /// The same for a reader that leaves up to so many bytes there.
+    /// The same for a reader that leaves up to `most` bytes of rounds in the queue.
     pub(crate) fn begin_with(most: usize) -> Recording {
         let queue = Arc::new(Queue {
             rounds: Mutex::default(),
@@ -335,7 +332,7 @@ impl Drop for Recording {
     }
 }
 
-/// Events that a reader takes part by part, in the order of their times.
+/// Events that a reader takes in parts, ordered by time.
 #[derive(Debug, Default)]
 pub(crate) struct Parts {
     pending: Vec<Happened>,
@@ -344,11 +341,11 @@ pub(crate) struct Parts {
     lost: u64,
 }
 
-/// What happened up to a moment.
+/// The events up to a moment.
 #[derive(Debug)]
 pub(crate) struct Part {
     pub(crate) happened: Vec<Happened>,
-    /// In the order of their times.
+    /// Ordered by time.
     pub(crate) samples: Vec<Arc<Sample>>,
     pub(crate) counters: Vec<Counters>,
     pub(crate) until: Ticks,
@@ -356,14 +353,14 @@ pub(crate) struct Part {
 }
 
 impl Parts {
-    /// Adds what a recording has. Returns how many events wait to be taken.
+    /// Adds the events of a recording. Returns how many events wait to be taken.
     pub(crate) fn add(&mut self, recording: &Recording) -> usize {
         collect(Which::All);
         let rounds = std::mem::take(&mut *recording.rounds());
         self.add_rounds(rounds.iter().map(|round| &**round), recording.began)
     }
 
-    /// The same of rounds that were kept: what happened after `began`.
+    /// Adds the events of these rounds that happened after `began`.
     pub(crate) fn add_rounds<'r>(
         &mut self,
         rounds: impl Iterator<Item = &'r Round>,
@@ -384,10 +381,10 @@ impl Parts {
         self.pending.len()
     }
 
-    /// What happened up to a moment that lies shortly before this one.
+    /// The events up to [`LATE`] before now.
     pub(crate) fn take(&mut self, scale: &Scale) -> Part {
         let until = clock::ticks().saturating_sub(scale.ticks(LATE.as_nanos() as u64));
-        // Stable: what one thread did at one time keeps its order.
+        // The sort is stable: events of one thread at one time keep their order.
         self.pending.sort_by_key(|happened| happened.at);
         let later = self
             .pending
@@ -412,7 +409,7 @@ pub(crate) fn views() -> Vec<View> {
     views
 }
 
-/// The threads by number, as far as the probe knows them.
+/// The threads that the probe knows, by number.
 pub(crate) fn threads() -> HashMap<u32, Thread> {
     let threads = threads::alive().into_iter();
     threads

@@ -1,4 +1,4 @@
-//! Why a thread has no stack, in words.
+//! Why a thread was not captured, as text.
 
 use crate::source::signal::Unavailable;
 use crate::sys::signal::Signal;
@@ -9,19 +9,19 @@ use std::io;
 /// Why a thread was not captured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum CaptureError {
-    /// No thread of this process can be.
+    /// No thread of this process can be captured.
     Unavailable(Unavailable),
-    /// It has ended.
+    /// The thread has ended.
     Gone,
-    /// It blocks the signal.
+    /// The thread blocks the signal.
     Blocked(Signal),
-    /// It did not come to run the handler within the time, being in that state.
+    /// The thread did not run the handler in time; what it was doing.
     Late(Activity),
-    /// There is no time left for it.
+    /// The time for all threads is used up.
     NoTime,
     /// The system did not send the signal.
     NotSent(io::ErrorKind),
-    /// Handlers that were begun long ago have not ended.
+    /// All slots belong to earlier questions whose handlers have not ended.
     NoSlot,
 }
 

@@ -1,7 +1,7 @@
-//! `RUNTIME_PROBE_DEBUG`: lines of the scheduler's state on standard error, as Go's `GODEBUG=schedtrace` has them, and of the
-//! memory that the process holds.
+//! `RUNTIME_PROBE_DEBUG`: lines on standard error about the scheduler's state, as Go's `GODEBUG=schedtrace` prints
+//! them, and about the memory of the process.
 //!
-//! Go's `gctrace` has no counterpart: Rust has no collector. `heaptrace` is what there is to tell, under another name.
+//! Go's `gctrace` has no counterpart: Rust has no garbage collector. `heaptrace` prints the process's memory instead.
 
 use crate::environment::DEBUG;
 use crate::profile::sched::sched;
@@ -11,7 +11,7 @@ use std::io::{self, Write};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What is wanted.
+/// The lines that are asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Wish {
     schedtrace: Option<Duration>,
@@ -23,7 +23,7 @@ const EXPECTED: &str =
     "schedtrace=MS, scheddetail=1 and heaptrace=MS, with a comma between them; MS is 10 or more";
 
 impl Wish {
-    /// As `GODEBUG`; but what is not known is refused.
+    /// Parses the variable as `GODEBUG`. Unknown keys are an error.
     fn read(text: &str) -> Option<Wish> {
         let mut wish = Wish::default();
         for setting in text.split(',') {
@@ -41,7 +41,7 @@ impl Wish {
     }
 }
 
-/// What `RUNTIME_PROBE_DEBUG` asks for.
+/// Starts what `RUNTIME_PROBE_DEBUG` asks for.
 pub(crate) fn from_environment() {
     let Some(text) = DEBUG.value() else {
         return;
@@ -66,7 +66,7 @@ pub(crate) fn from_environment() {
     }
 }
 
-/// The memory of the process in one line. What the allocator holds of it is not known without an allocator of ours.
+/// The memory of the process in one line. The allocator's part is not known without an allocator of ours.
 fn heap_line(since_ms: u64) -> String {
     let status = StatusFile::read();
     let number = |key| {
@@ -82,14 +82,14 @@ fn heap_line(since_ms: u64) -> String {
     )
 }
 
-/// Writes lines again and again. A failure is no matter: standard error may be closed.
+/// Writes lines repeatedly. Errors are ignored: standard error may be closed.
 fn repeat(name: &str, every: Duration, lines: impl Fn() -> String + Send + 'static) {
     let started = own_thread::spawn(name, move || {
         loop {
             thread::sleep(every);
             let mut text = lines();
             text.push('\n');
-            // At once: lines of other threads stand before or behind them.
+            // One write, so that lines of other threads come before or after.
             let _ = io::stderr().write_all(text.as_bytes());
         }
     });

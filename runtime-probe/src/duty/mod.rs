@@ -2,7 +2,8 @@
 //!
 //! * [`sigquit`]: writes a dump for each `SIGQUIT`; [`quits`]: the signal;
 //! * `debug_lines`: lines of the scheduler's state, with the feature `rt`;
-//! * [`watchdog`]: tells when a program does not run as it should; [`warning`]: in which words, [`watchdog_counters`]: how often.
+//! * [`watchdog`]: warns when a program does not run as it should; [`warning`]: the text, [`watchdog_counters`]: how
+//!   often.
 
 #[cfg(feature = "rt")]
 pub(crate) mod debug_lines;

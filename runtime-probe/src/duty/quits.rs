@@ -1,6 +1,6 @@
 //! `SIGQUIT`: the user at the terminal, or an operator, wants to see what the process does.
 //!
-//! The handler counts and rings; everything else is done by a thread of the probe's, which may allocate and wait.
+//! The handler counts and rings the bell. A thread of the probe does everything else: it may allocate and wait.
 
 use crate::primitive::Ordering;
 use crate::sys::bell::Bell;
@@ -12,25 +12,25 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 static BELL: OnceLock<Bell> = OnceLock::new();
-/// How often it was sent.
+/// How often the signal was sent.
 static SENT: AtomicU64 = AtomicU64::new(0);
 
 /// The handler.
 fn on_quit(_: &Delivery) {
-    // Release: pairs with the Acquire in `wait`, though there is nothing behind it yet.
+    // Release: pairs with the Acquire in `wait`.
     SENT.fetch_add(1, Ordering::Release);
     if let Some(bell) = BELL.get() {
         bell.ring();
     }
 }
 
-/// Why the signal does not come here.
+/// Why `SIGQUIT` cannot be handled.
 #[derive(Debug)]
 pub(crate) enum QuitError {
-    /// It has a handler: the application's, or ours since an earlier call.
+    /// The signal has a handler: the application's, or ours from an earlier call.
     Taken,
     Install(InstallError),
-    /// The system has nothing to wait by.
+    /// The bell could not be made.
     Bell(io::Error),
 }
 
@@ -59,7 +59,7 @@ impl Quits {
     /// Installs the handler, for the life of the process.
     pub(crate) fn install() -> Result<Quits, QuitError> {
         let bell = Bell::of(&BELL).map_err(QuitError::Bell)?;
-        // A handler of ours is no obstacle to `install`; an earlier waiter is one here.
+        // `install_if_ignored_too` accepts a handler of ours, so an earlier waiter is found by this flag.
         if INSTALLED.swap(true, Ordering::Relaxed) {
             return Err(QuitError::Taken);
         }
@@ -76,7 +76,7 @@ impl Quits {
         })
     }
 
-    /// Waits for the next one. Those that came meanwhile are one.
+    /// Waits for the next signal. Signals that arrived since the last wait count as one.
     pub(crate) fn wait(&mut self) {
         loop {
             let sent = SENT.load(Ordering::Acquire);

@@ -1,4 +1,4 @@
-//! `kill -QUIT`: the goroutine dump on standard error, as Go's runtime has it.
+//! `kill -QUIT`: the goroutine dump on standard error, as Go's runtime writes it.
 
 use super::quits::{QuitError, Quits};
 #[cfg(feature = "rt")]
@@ -11,13 +11,13 @@ use crate::sys::exit;
 use crate::sys::own_thread;
 use std::io::{self, Write};
 
-/// What becomes of the process after the dump.
+/// What the process does after the dump.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AfterDump {
-    /// It goes on.
+    /// The process goes on.
     GoOn,
-    /// It ends at once with exit code 2, as a Go program does, without running destructors. In a container that is
-    /// restarted when it ends, `kill -QUIT` is then "tell me, and start again".
+    /// The process ends at once with exit code 2, as a Go program does, without running destructors. In a container that is
+    /// restarted when it ends, `kill -QUIT` is then "dump, and restart".
     Exit,
 }
 
@@ -27,8 +27,8 @@ const EXIT_CODE: i32 = 2;
 /// Writes the dump of `goroutine?debug=2` to standard error whenever the process gets `SIGQUIT` (`kill -QUIT PID`, or
 /// ctrl-\ at its terminal), from now on. `RUNTIME_PROBE_SIGQUIT=dump`, or `exit`, does the same without code.
 ///
-/// It works when every worker is stuck: a thread of its own writes, and it needs no server. A shell starts programs in the
-/// background (`app &`) with `SIGQUIT` ignored; that is no obstacle.
+/// The dump needs no worker and no server: a separate thread writes it. It also works in background jobs of a shell
+/// (`app &`), which start with `SIGQUIT` ignored.
 ///
 /// ```
 /// # fn main() -> std::io::Result<()> {
@@ -39,9 +39,9 @@ const EXIT_CODE: i32 = 2;
 /// ```
 ///
 /// # Errors
-/// [`io::ErrorKind::AlreadyExists`] if it was called before, or `SIGQUIT` has another handler (`tokio::signal::unix` for
-/// `SignalKind::quit()` installs one), which stays. [`io::ErrorKind::Unsupported`] elsewhere than on Linux on x86_64 and
-/// aarch64.
+/// [`io::ErrorKind::AlreadyExists`] if it was called before, or if `SIGQUIT` has another handler, which stays
+/// (`tokio::signal::unix` installs one for `SignalKind::quit()`). [`io::ErrorKind::Unsupported`] elsewhere than on
+/// Linux on x86_64 and aarch64.
 pub fn dump_on_sigquit(then: AfterDump) -> io::Result<()> {
     // The probe is started, so that the dump has stacks.
     source::start();
@@ -65,14 +65,14 @@ pub fn dump_on_sigquit(then: AfterDump) -> io::Result<()> {
     Ok(())
 }
 
-/// In pieces, not at once: a dump may be large. A failure is no matter: standard error may be closed.
+/// Writes in pieces: a dump may be large. Errors are ignored: standard error may be closed.
 fn dump(mut out: impl Write) {
     let _ = out.write_all(b"SIGQUIT: quit\n\n");
     let goroutines = Goroutines::collect(Selection::default());
     let _ = goroutines.write_text(io::BufWriter::new(out), Lines::All);
 }
 
-/// What `RUNTIME_PROBE_SIGQUIT` asks for.
+/// Starts what `RUNTIME_PROBE_SIGQUIT` asks for.
 #[cfg(feature = "rt")]
 pub(crate) fn from_environment() {
     let Some(wish) = SIGQUIT.value() else {

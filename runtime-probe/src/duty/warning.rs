@@ -1,4 +1,4 @@
-//! What a watchdog says: one sentence, and the stacks.
+//! The text of a watchdog's warning: one sentence, and the stacks.
 
 use crate::profile::alarms::{Alarm, Told};
 use crate::profile::conditions::{self, Condition};
@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 use std::io::Write;
 use std::time::Duration;
 
-/// What is wrong.
+/// The sentence.
 pub(super) fn headline(told: Told, limit: Duration) -> String {
     let mut headline = match told.alarm {
         Alarm::Deadlock(member) => still(|now| matches!(now, Condition::Deadlock { deadlock, .. } if deadlock.first() == member))
@@ -73,15 +73,15 @@ pub(super) fn headline(told: Told, limit: Duration) -> String {
     headline
 }
 
-/// What is still wrong, if that is among it.
+/// The text of the meant condition, if it still holds.
 fn still(is_meant: impl Fn(&Condition) -> bool) -> Option<String> {
     let mut conditions = conditions::now().into_iter();
     conditions.find(is_meant).map(|condition| condition.text())
 }
 
-/// The tasks that are to blame, or those that tell it best.
+/// The stacks of the tasks that the warning is about.
 pub(super) fn stacks(alarm: Alarm, limit: Duration) -> String {
-    /// A worker each; more do not help.
+    /// The most stacks in a warning.
     const MOST: usize = 8;
     let of = |states: &str, limit: Option<Duration>, first: Option<u64>| {
         let mut selection = Selection::default();
@@ -97,7 +97,7 @@ pub(super) fn stacks(alarm: Alarm, limit: Duration) -> String {
         selection
     };
     let mut text = Vec::new();
-    // Into memory: nothing fails.
+    // Writing into memory does not fail.
     let _ = match alarm {
         Alarm::LongPoll(poll) => Goroutines::collect(of("running", Some(limit), Some(poll.id)))
             .write_text(&mut text, Lines::All),
@@ -149,6 +149,6 @@ pub(super) fn warn(message: &str) {
 
 #[cfg(not(feature = "tracing"))]
 pub(super) fn warn(message: &str) {
-    // Standard error may be closed; that is no reason to panic, as eprintln would.
+    // Standard error may be closed; eprintln would panic then.
     let _ = writeln!(std::io::stderr(), "runtime-probe: {message}");
 }

@@ -1,4 +1,4 @@
-//! Tells when a program does not run as it should, while no operator watches.
+//! Warns when a program does not run as it should.
 
 use super::warning::{headline, stacks, warn};
 use crate::ask::flight::{self, Past};
@@ -27,21 +27,24 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Warns, in one message with the stacks, when
-/// * a poll lasts longer than the limit: something blocks or computes inside a task, and keeps a worker from all others;
-/// * a task is ready for longer than the limit, and its runtime does not come round to it;
+/// Warns when
+/// * a poll lasts longer than the limit: something blocks or computes inside a task, and its worker polls no other
+///   task;
+/// * a task is ready for longer than the limit and is not polled;
 /// * a task waits longer than [`Watchdog::wait_limit`] for a lock, a permit or room in a channel;
-/// * tasks or threads wait for locks of each other, and none of them can go on;
-/// * a closure waits for a thread of the blocking pool for longer than the limit: all of them are taken;
-/// * the timers and the I/O of a runtime stand still for longer than the limit: its workers are in long polls, or sleep until
-///   one of these wakes them;
-/// * a task spins: for five seconds it is polled a thousand times a second or more, and is never found waiting;
-/// * there are more and more tasks, spawned at one place with one type of future or all together: ten counts in a row, ten
-///   seconds apart, each above the one before, and by a hundred tasks and a tenth in all. So a leak is told of after 100 seconds;
-/// * there are more and more results that nothing takes out of their `JoinSet`s, of tasks spawned at one place.
+/// * tasks or threads wait for locks of each other (a deadlock);
+/// * a closure waits for a thread of the blocking pool for longer than the limit: all threads are busy;
+/// * the timers and the I/O of a runtime stand still for longer than the limit: its workers are in long polls, or sleep
+///   until another worker wakes them;
+/// * a task spins: for five seconds it is polled at least a thousand times a second, and is never found waiting;
+/// * the number of tasks grows, of one spawn location and one type of future, or in all. It grows if each of ten counts
+///   in a row, ten seconds apart, is above the one before, and the sum of it is at least a hundred tasks and a tenth.
+///   So the warning about a leak comes after 100 seconds;
+/// * the number of results that are not taken out of their `JoinSet`s grows, of tasks of one spawn location.
 ///
-/// The message is a warning of `tracing` with that feature, lines on standard error without it. `RUNTIME_PROBE_WATCHDOG=1s`
-/// does the same as the example without code, and `RUNTIME_PROBE_WATCHDOG_DIR=PATH` keeps dumps.
+/// The warning is an event of `tracing` with that feature, and lines on standard error without it. Each has the stacks.
+/// `RUNTIME_PROBE_WATCHDOG=1s` does the same as the example without code, and `RUNTIME_PROBE_WATCHDOG_DIR=PATH` keeps
+/// dumps.
 ///
 /// ```
 /// # fn main() -> std::io::Result<()> {
@@ -54,12 +57,12 @@ use std::time::{Duration, Instant};
 /// ```
 ///
 /// # Cost
-/// A thread that walks over the records of all tasks twice within the limit, and at most once a second: 5 ms for 100,000
-/// tasks. A message takes a dump.
+/// A thread that walks over the records of all tasks twice within the limit, and at most once a second: 5 ms for
+/// 100,000 tasks. A warning takes a dump.
 ///
 /// # Not seen
-/// A poll that ends before the watchdog looks at it: it is certain to be found if it lasts half as long again as the limit. A
-/// task in `block_in_place` is in a poll, and counts. Closures of `spawn_blocking` are there to block, and do not.
+/// A poll that ends before the watchdog looks. It is certain to be found if it lasts one and a half times the limit. A
+/// task in `block_in_place` is in a poll, so it is found. Closures of `spawn_blocking` are not: they may block.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is watched before `start`"]
 pub struct Watchdog {
@@ -83,7 +86,7 @@ impl Watchdog {
     /// The default of the bytes of a dump: 16 MiB, some 30,000 tasks.
     pub const DEFAULT_DUMP_BYTES: u64 = 16 << 20;
 
-    /// With the time that a poll may last, and a ready task may wait. At least a millisecond.
+    /// A watchdog with a limit for the length of a poll and for the ready time of a task. At least a millisecond.
     pub fn new(limit: Duration) -> Watchdog {
         Watchdog {
             limit,
@@ -98,45 +101,46 @@ impl Watchdog {
         }
     }
 
-    /// How long a task may wait for a lock, a permit or room in a channel; zero for as long as it likes.
+    /// How long a task may wait for a lock, a permit or room in a channel; zero for no limit.
     pub fn wait_limit(mut self, limit: Duration) -> Watchdog {
         self.wait_limit = limit;
         self
     }
 
-    /// How long it is quiet after a message on the same culprit (for a poll: its spawn location and its future's type); what
-    /// happens meanwhile is counted, for each kind.
+    /// How long no second warning about the same cause is given (for a poll: its spawn location and its future's type).
+    /// Suppressed warnings are counted for each kind.
     pub fn quiet(mut self, time: Duration) -> Watchdog {
         self.patience.quiet = time;
         self
     }
 
-    /// How far apart the counts of tasks are of which ten in a row are growth; zero for no counts.
+    /// The interval between two counts of tasks; zero for no counts. Ten growing counts in a row are growth.
     pub fn growth_every(mut self, time: Duration) -> Watchdog {
         self.patience.growth_every = time;
         self
     }
 
-    /// Writes a dump of all tasks for each message, `goroutine?debug=2`, to a new file in this directory,
-    /// `runtime-probe-PID-1.txt` and so on. Afterwards there are no more files: at most [`Watchdog::DEFAULT_DUMPS`], unless
-    /// [`Watchdog::dumps`] says otherwise. Files that an earlier process of the same id left, as in a container, are kept, and
-    /// count. While a [flight recorder](crate::pprof::trace::FlightRecorder) runs, the last seconds are beside it, as `.trace`.
+    /// Writes a dump of all tasks (`goroutine?debug=2`) for each warning, to a new file in this directory:
+    /// `runtime-probe-PID-1.txt` and so on. At most [`Watchdog::DEFAULT_DUMPS`] files are written, unless
+    /// [`Watchdog::dumps`] sets another number. Files of an earlier process with the same id, as in a container, are
+    /// kept and count. While a [flight recorder](crate::pprof::trace::FlightRecorder) runs, a `.trace` file with the
+    /// last seconds is written beside each dump.
     pub fn dump_into(mut self, directory: impl Into<PathBuf>) -> Watchdog {
         self.directory = Some(directory.into());
         self
     }
 
-    /// How many dumps are written in all, and how many bytes of each; what is longer is cut off.
+    /// How many dumps are written in all, and how many bytes of each. A longer dump is cut off.
     pub fn dumps(mut self, most: usize, bytes: u64) -> Watchdog {
         (self.dumps, self.dump_bytes) = (most, bytes);
         self
     }
 
-    /// Begins to watch.
+    /// Starts the watchdog's thread.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] for a limit of less than a millisecond; what the system says if it has no thread to
-    /// spare.
+    /// [`io::ErrorKind::InvalidInput`] for a limit of less than a millisecond; the system's error if no thread can be
+    /// created.
     pub fn start(self) -> io::Result<Watching> {
         if self.limit < Duration::from_millis(1) {
             return Err(io::Error::new(
@@ -144,7 +148,7 @@ impl Watchdog {
                 "a watchdog needs a limit of a millisecond or more",
             ));
         }
-        // The probe is started, so that messages have stacks.
+        // The probe is started, so that warnings have stacks.
         source::start();
         let (stop, stopped) = channel();
         let thread = own_thread::spawn("probe-watchdog", move || {
@@ -197,7 +201,7 @@ impl Watchdog {
                         let _ = write!(message, "; all tasks are in {}", path.display());
                         break past.map_or(Ok(()), |past| told_past(&past, &path, &mut message));
                     }
-                    // Of a process with this id, as in a container that was restarted: it is kept, and counts.
+                    // The file of an earlier process with this id, as in a restarted container. It is kept, and counts.
                     Err(error)
                         if error.kind() == io::ErrorKind::AlreadyExists
                             && *written < self.dumps => {}
@@ -223,7 +227,7 @@ impl Watchdog {
     }
 }
 
-/// Writes what the flight recorder has beside a dump, and says so.
+/// Writes the content of the flight recorder to a file beside a dump, and adds its path to the message.
 fn told_past(past: &Past, dump: &Path, message: &mut String) -> fmt::Result {
     let path = dump.with_extension("trace");
     let written = File::create_new(&path)
@@ -234,7 +238,7 @@ fn told_past(past: &Past, dump: &Path, message: &mut String) -> fmt::Result {
     }
 }
 
-/// A running watchdog. Dropping it ends it.
+/// A running watchdog. It stops when this is dropped.
 #[derive(Debug)]
 #[must_use = "the watch ends when this is dropped"]
 pub struct Watching {
@@ -243,7 +247,7 @@ pub struct Watching {
 }
 
 impl Watching {
-    /// Lets it run for the life of the process.
+    /// Lets the watchdog run until the process ends.
     pub fn detach(mut self) {
         // The thread ends when the sender is dropped.
         std::mem::forget(self.stop.take());
@@ -260,7 +264,7 @@ impl Drop for Watching {
     }
 }
 
-/// What `RUNTIME_PROBE_WATCHDOG` asks for.
+/// Starts what `RUNTIME_PROBE_WATCHDOG` asks for.
 #[cfg(feature = "rt")]
 pub(crate) fn from_environment() {
     let Some(rules) = WATCHDOG.value() else {
@@ -284,8 +288,8 @@ pub(crate) fn from_environment() {
     }
 }
 
-/// Reads `1s`, or rules such as `poll=1s,wait=30s,growth=off,quiet=60s`; what is not named has its default, `poll` a second.
-/// The error is the end of a sentence.
+/// Parses `1s`, or rules such as `poll=1s,wait=30s,growth=off,quiet=60s`. Rules that are not named have their defaults;
+/// that of `poll` is a second. The error is the end of a sentence.
 #[cfg(feature = "rt")]
 fn parse(rules: &str) -> Result<Watchdog, String> {
     if !rules.contains('=') {
@@ -329,7 +333,7 @@ fn standstills(limit: Duration) -> Vec<Trouble> {
         .collect()
 }
 
-/// A writer that takes so many bytes and drops the rest.
+/// A writer that passes on the first `left` bytes and drops the rest.
 struct Cut<W> {
     inside: W,
     left: u64,

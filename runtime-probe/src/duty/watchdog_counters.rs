@@ -1,14 +1,14 @@
-//! How often watchdogs found something.
+//! How often watchdogs found each kind of trouble.
 
 use crate::tally::findings;
 
-/// What all watchdogs of the process have found since it began, told or not.
+/// What all watchdogs have found since the process began, also without a warning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WatchdogCounters {
     /// Polls that lasted longer than the limit.
     pub long_polls: u64,
-    /// Times that a runtime did not come round to a task within the limit.
+    /// Times that a runtime did not poll a ready task within the limit.
     pub late_runtimes: u64,
     /// Times that the number of tasks grew ten times in a row.
     pub growths: u64,
@@ -22,7 +22,7 @@ pub struct WatchdogCounters {
     pub standstills: u64,
     /// Cycles of tasks and threads that wait for locks of each other.
     pub deadlocks: u64,
-    /// Tasks that were given a lock through a future that they did not poll any more.
+    /// Tasks that own a lock through a future that they do not poll any more.
     pub futurelocks: u64,
 }
 

@@ -1,90 +1,92 @@
-//! Entries from all threads to one reader: each thread writes into a chunk of its own, full chunks go to the reader, and empty
-//! ones come back.
+//! Entries from all threads to one reader. Each thread writes into a chunk of its own; full chunks go to the reader,
+//! and empty ones come back.
 //!
 //! | bits of an entry's first word | |
 //! |---|---|
-//! | 60 to 63 | kind; 0 for a moment: the other bits are the time, and the entry has no other part |
-//! | 44 to 59 | time since the entry before |
-//! | 0 to 43 | what the kind says |
+//! | 60 to 63 | kind; 0 for a moment: the other bits are the time |
+//! | 44 to 59 | time since the previous entry |
+//! | 0 to 43 | payload |
 //!
-//! More words may follow, as the kind says. A chunk begins with a moment, and so does an entry that comes late.
+//! The kind tells how many words follow. A moment is the first entry of a chunk, and stands before an entry whose time
+//! does not fit into its 16 bits.
 //!
-//! Allowed in [`Chunk::append`]: loads and stores of this thread's chunk; once a chunk, a pop and a push of bounded queues.
-//! Forbidden: locks, allocation, panics: it runs inside polls and wakes.
+//! Allowed in [`Chunk::append`]: loads and stores of this thread's chunk; once a chunk, a pop and a push of bounded
+//! queues. Forbidden: locks, allocation, panics. It runs inside polls and wakes.
 //!
-//! 1. Only the thread that took a chunk from the empty ones MUST write to it, until it hands it in. Otherwise words of two
-//!    threads are mixed.
+//! 1. Only the thread that took a chunk from the queue of empty ones MUST write to it, until it hands the chunk in.
+//!    Otherwise words of two threads are mixed.
 //! 2. A word MUST be stored before the length that counts it, which has Release; the reader loads the length with Acquire first.
 //!    Otherwise the reader takes an old word for a new one.
-//! 3. Only the reader empties a chunk, after it was handed in. So what it has read of a chunk under way stays valid.
+//! 3. Only the reader empties a chunk, after it was handed in. So the words that it has read of an unfinished chunk
+//!    stay valid.
 //!
-//! A queue for all words was rejected: threads would meet at it with every event.
+//! Rejected: one queue for all words. All threads would contend for it with every event.
 
 use crate::primitive::{AtomicU32, AtomicU64, Ordering};
 use crossbeam_queue::ArrayQueue;
 use std::cell::Cell;
 use std::sync::OnceLock;
 
-/// Those of execution traces. Made for the first one and never given back: a thread may be writing.
+/// The chunks of execution traces. Made for the first trace and never freed: a thread may be writing.
 pub(crate) static TRACE: OnceLock<Chunks> = OnceLock::new();
 
 /// Words of a chunk: 64 KiB, some 8,000 events.
 const WORDS: usize = 8192;
-/// Chunks at most: 64 MiB. They are made as they are needed, and stay for the next time.
+/// The most chunks: 64 MiB. They are made when they are needed, and kept for the next trace.
 const MOST: usize = 1024;
-/// How many empty chunks the reader leaves behind each time: what 4 threads write in 80 ms at 3 M events a second.
+/// How many empty chunks the reader provides at each look: enough for 4 threads for 80 ms at 3 M events a second.
 const STOCK: usize = 128;
 
-/// Bits of the time since the entry before.
+/// Bits of the time since the previous entry.
 const DELTA: u32 = 16;
-/// Bits below it.
+/// Bits of the payload.
 const PAYLOAD: u32 = 44;
 const KIND_SHIFT: u32 = DELTA + PAYLOAD;
-/// What fits beside kind and time.
+/// The largest payload.
 pub(crate) const MOST_PAYLOAD: u64 = (1 << PAYLOAD) - 1;
 
-/// One entry, without its thread.
+/// One entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
-    /// Of the writer's clock.
+    /// The time by the writer's clock.
     pub(crate) at: u64,
     /// 1 to 15.
     pub(crate) kind: u8,
     /// At most [`MOST_PAYLOAD`].
     pub(crate) payload: u64,
-    /// As many as the kind has.
+    /// The further words of this kind.
     pub(crate) more: [u64; MOST_MORE],
 }
 
-/// Words beside the first, at most.
+/// The most words of an entry beside the first.
 pub(crate) const MOST_MORE: usize = 2;
 
 /// A chunk by number, from 1 on; 0 is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ChunkNumber(pub(crate) u32);
 
-/// Aligned, as two threads that write to one cache line take it from each other with each entry.
+/// Aligned, so that no two threads write to one cache line.
 #[repr(align(128))]
 pub(crate) struct Chunk {
     /// The kernel's id of the thread that writes.
     thread: AtomicU32,
     len: AtomicU32,
-    /// The time of the last entry; 0 for an empty chunk. Of the writer alone.
+    /// The time of the last entry; 0 for an empty chunk. Only the writer uses it.
     last: AtomicU64,
     words: Box<[AtomicU64; WORDS]>,
 }
 
-/// A thread's chunk, for the thread itself. Its number, for the reader, is where others find it.
+/// A thread's chunk, for the thread itself. The reader finds it by its number, which is stored elsewhere.
 #[derive(Default)]
 pub(crate) struct Writer<'c>(Cell<Option<&'c Chunk>>);
 
 impl<'c> Writer<'c> {
-    /// Without a chunk.
+    /// A writer without a chunk.
     pub(crate) const fn new() -> Self {
         Writer(Cell::new(None))
     }
 
-    /// The chunk, if there is one.
+    /// The thread's chunk.
     #[inline(always)]
     pub(crate) fn chunk(&self) -> Option<&'c Chunk> {
         self.0.get()
@@ -100,7 +102,7 @@ pub(crate) struct Chunks {
 }
 
 impl Chunks {
-    /// None yet: [`Chunks::stock`] makes them.
+    /// No chunks: [`Chunks::stock`] makes them.
     pub(crate) fn new() -> Self {
         Chunks {
             chunks: (0..MOST).map(|_| OnceLock::new()).collect(),
@@ -115,8 +117,8 @@ impl Chunks {
         self.chunks.get(index)?.get()
     }
 
-    /// Appends an entry with so many words beside the first to a new chunk of a thread, and gives the reader the one before.
-    /// Returns whether there was one; the entry is lost otherwise.
+    /// Appends an entry with `more` further words to a new chunk of a thread, and gives the thread's previous chunk to
+    /// the reader. Returns whether a chunk was available; otherwise the entry is lost.
     #[cold]
     #[inline(never)]
     pub(crate) fn write_to_next<'c>(
@@ -135,7 +137,7 @@ impl Chunks {
         };
         chunk.thread.store(thread, Ordering::Relaxed);
         self.hand_in(writer, at);
-        // Release: a reader that finds the chunk here finds its thread.
+        // Release: a reader that finds the chunk's number here also finds its thread.
         at.store(next.0, Ordering::Release);
         writer.0.set(Some(chunk));
         chunk.append(entry, more)
@@ -146,7 +148,7 @@ impl Chunks {
         writer.0.set(None);
         let number = ChunkNumber(at.swap(0, Ordering::Relaxed));
         if number != ChunkNumber::default() {
-            // There is room for all.
+            // The queue has room for all chunks.
             let _ = self.full.push(number);
         }
     }
@@ -156,7 +158,7 @@ impl Chunks {
         self.full.pop()
     }
 
-    /// The words that a chunk has beyond the first `read`, and whose chunk it is.
+    /// The thread of a chunk, and its words beyond the first `read`.
     pub(crate) fn words(&self, number: ChunkNumber, read: usize) -> (u32, Box<[u64]>) {
         let Some(chunk) = self.chunk(number) else {
             return (0, Box::default());
@@ -198,7 +200,7 @@ impl Chunks {
     }
 }
 
-/// The entries that words stand for, the first of which comes after the time `after`.
+/// Decodes words to entries. The first entry's time counts from `after`.
 pub(crate) fn entries(
     mut words: impl Iterator<Item = u64>,
     after: u64,
@@ -228,7 +230,7 @@ pub(crate) fn entries(
     })
 }
 
-/// How far a chunk was read that its thread still writes to.
+/// How far an unfinished chunk was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Mark {
     /// Words.
@@ -238,7 +240,7 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
-    /// After these words, too. `more` tells how many words a kind has beside the first.
+    /// Moves the mark past these words. `more` tells how many further words a kind has.
     pub(crate) fn pass(&mut self, words: &[u64], more: impl Fn(u8) -> usize) {
         if let Some(last) = entries(words.iter().copied(), self.at, more).last() {
             self.at = last.at;
@@ -248,16 +250,16 @@ impl Mark {
 }
 
 impl Chunk {
-    /// Appends an entry with so many words beside the first, or nothing. Returns whether there was room.
+    /// Appends an entry with `more` further words if there is room. Returns whether there was.
     #[inline(always)]
     pub(crate) fn append(&self, entry: &Entry, more: usize) -> bool {
         let len = self.len.load(Ordering::Relaxed) as usize;
-        // With the moment before it.
+        // One word more, for a moment.
         let Some(room) = self.words.get(len..len + 2 + more) else {
             return false;
         };
         let last = self.last.load(Ordering::Relaxed);
-        // An entry that comes with an older time has the last one.
+        // An entry with an older time gets the time of the last one.
         let at = entry.at.max(last);
         let delta = at - last;
         let mut room = room.iter();
@@ -277,7 +279,7 @@ impl Chunk {
         }
         entry.more.iter().take(more).for_each(|word| put(*word));
         self.last.store(at, Ordering::Relaxed);
-        // Release: pairs with the Acquire in `read`.
+        // Release: pairs with the Acquire in `words`.
         self.len.store((len + used) as u32, Ordering::Release);
         true
     }
@@ -290,7 +292,7 @@ mod tests {
 
     fn entry(number: u64) -> Entry {
         Entry {
-            // Now and then later than fits beside the kind.
+            // Now and then the time does not fit beside the kind.
             at: number
                 * if number.is_multiple_of(100) {
                     1_000_000
@@ -330,7 +332,7 @@ mod tests {
         }
     }
 
-    /// Reads all that was handed in, and what `under_way` has.
+    /// Reads all chunks that were handed in, and the unfinished one in `under_way`.
     fn read(
         chunks: &Chunks,
         marks: &mut HashMap<ChunkNumber, Mark>,

@@ -1,4 +1,4 @@
-//! What signal handlers and threads leave for a reader.
+//! Queues from signal handlers and threads to a reader.
 
 pub(crate) mod chunks;
 pub(crate) mod ring;

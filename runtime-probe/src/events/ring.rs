@@ -1,24 +1,24 @@
-//! Entries from the signal handlers of all threads to one reader: a bounded queue that writers never wait at.
+//! Entries from the signal handlers of all threads to one reader: a bounded queue whose writers never wait.
 //!
-//! Allowed in [`Ring::push`]: loads, stores and compare-exchanges of the ring's own words. Forbidden: locks, allocation,
-//! panics; it runs inside signal handlers, which may have interrupted any of these, and another `push`.
+//! Allowed in [`Ring::push`]: loads, stores and compare-exchanges of the ring's own words. Forbidden: locks,
+//! allocation, panics. It runs inside signal handlers, which may have interrupted any of these, and another `push`.
 //!
-//! An entry is words, so that a reader who is lapped reads old words at worst, and nothing here needs unsafe code. What
-//! they mean is the business of who writes and who reads.
+//! An entry is a list of words. Words are atomics, so nothing here needs unsafe code. Their meaning is known to the
+//! writers and the reader.
 //!
-//! Each slot has a sequence number, by which its owner is known (Dmitry Vyukov's bounded queue):
+//! Each slot has a sequence number, which tells its state (Dmitry Vyukov's bounded queue):
 //!
-//! | sequence number of the slot for position p | it is |
+//! | sequence number of the slot for position p | state |
 //! |---|---|
 //! | p | free, for the writer that takes position p |
 //! | p + 1 | written, for the reader |
 //! | p + slots | free again, for the next round |
 //!
 //! 1. A writer MUST take a position by the compare-exchange of `next` before it writes. Otherwise two write one slot.
-//! 2. The sequence number MUST be stored with Release after the words, and loaded with Acquire before them, on both sides. Otherwise
-//!    an entry is read, or written over, before it is whole.
-//! 3. A writer that is stopped in between (a preempted handler) holds up the reader, not other writers; when these have
-//!    filled the ring they lose entries, and count them.
+//! 2. The sequence number MUST be stored with Release after the words, and loaded with Acquire before them, on both
+//!    sides. Otherwise an entry is read before it is complete, or is overwritten before it is read.
+//! 3. A writer that is preempted between the two delays the reader, but no other writer. When the ring is full, entries
+//!    of other writers are lost and counted.
 
 use crate::primitive::{AtomicU64, Mutex, Ordering, lock};
 
@@ -39,7 +39,8 @@ struct Slot<const WORDS: usize> {
 }
 
 impl<const WORDS: usize> Ring<WORDS> {
-    /// A ring of at least so many slots: a power of two, and not one, whose two sequence numbers could not be told apart.
+    /// A ring of at least so many slots: a power of two, and at least two, because with one slot the states "written"
+    /// and "free again" have the same number.
     pub(crate) fn new(slots: usize) -> Self {
         let slot = |position| Slot {
             sequence: AtomicU64::new(position),
@@ -56,18 +57,17 @@ impl<const WORDS: usize> Ring<WORDS> {
         }
     }
 
-    /// Writes an entry: what the iterator yields, at most `WORDS` words. Returns whether there was room; an entry that is
-    /// lost is counted.
+    /// Writes an entry: at most `WORDS` words of the iterator. Returns whether there was room. A lost entry is counted.
     pub(crate) fn push(&self, words: impl Iterator<Item = u64>) -> bool {
         let mut position = self.next.load(Ordering::Relaxed);
         let slot = loop {
             let slot = self.slot(position);
-            // Acquire: pairs with the reader's Release, which read what was here a round ago.
+            // Acquire: pairs with the Release of the reader, which read this slot's previous entry.
             let sequence = slot.sequence.load(Ordering::Acquire);
             if sequence != position {
                 let now = self.next.load(Ordering::Relaxed);
                 if now == position {
-                    // No other writer has it, and it is not free: the reader is a whole round behind.
+                    // No other writer took the position, and the slot is not free: the ring is full.
                     self.lost.fetch_add(1, Ordering::Relaxed);
                     return false;
                 }
@@ -95,7 +95,7 @@ impl<const WORDS: usize> Ring<WORDS> {
         true
     }
 
-    /// Hands all whole entries to `visit`, in the order in which they were begun. One reader at a time.
+    /// Visits all complete entries, in the order in which they were begun. One reader at a time.
     pub(crate) fn drain(&self, mut visit: impl FnMut(&[u64])) {
         let mut read = lock(&self.read);
         let mut entry = [0; WORDS];
@@ -117,7 +117,7 @@ impl<const WORDS: usize> Ring<WORDS> {
         }
     }
 
-    /// How many entries found no room, so far.
+    /// How many entries were lost so far.
     pub(crate) fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
     }
@@ -211,7 +211,7 @@ mod tests {
         collect();
         let read: usize = entries.values().map(Vec::len).sum();
         assert_eq!(read as u64 + ring.lost(), 3 * EACH);
-        // Of each writer in its order.
+        // The entries of each writer are in its order.
         assert!(
             entries
                 .values()

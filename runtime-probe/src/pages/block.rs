@@ -1,5 +1,5 @@
-//! `/debug/pprof/block`: where tasks waited for each other, since the start (`debug=0`, `debug=1`, `format=`) or while the
-//! client waits (`seconds=`), then also at a rate for that time only (`rate=`).
+//! `/debug/pprof/block`: where tasks waited for each other, since the start (`debug=0`, `debug=1`, `format=`) or while
+//! the client waits (`seconds=`). `rate=` sets a rate for that time only.
 
 use super::contended::{Question, RateParameter};
 use super::page::Page;

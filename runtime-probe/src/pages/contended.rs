@@ -1,4 +1,4 @@
-//! What requests for profiles of waiting have in common: a form, a span, and a rate for that span.
+//! The common part of requests for the block and the mutex profile: a form, a span, and a rate for that span.
 
 use super::dump_permit::DumpPermit;
 use super::seconds::Span;
@@ -11,17 +11,17 @@ use runtime_probe_http::refusal::Refusal;
 use runtime_probe_http::reply::Reply;
 use runtime_probe_http::request::Request;
 
-/// How a profile asks for its rate.
+/// The parameter that sets a profile's rate.
 pub(super) struct RateParameter {
     pub(super) name: &'static str,
-    /// What it is a number of.
+    /// The unit of the rate, for error messages.
     pub(super) unit: &'static str,
-    /// The largest.
+    /// The largest rate.
     pub(super) most: i64,
     pub(super) demand: Demand,
 }
 
-/// What a request asks for, whichever profile it is.
+/// The parameters of a request that both profiles share.
 pub(super) struct Question {
     span: Option<Span>,
     debug: u32,
@@ -30,7 +30,7 @@ pub(super) struct Question {
 }
 
 impl Question {
-    /// Reads the parameters `seconds`, `debug`, `format` and that of the rate.
+    /// Reads the parameters `seconds`, `debug`, `format` and the rate.
     pub(super) fn of(request: &Request, rate: &RateParameter) -> Result<Self, Refusal> {
         let question = Question {
             span: Span::of(request)?,
@@ -51,19 +51,19 @@ impl Question {
         Ok(question)
     }
 
-    /// Whether waits that have not ended are wanted (`ongoing=1`): then a dump's permit, as it looks at all tasks.
+    /// The permit of a dump, if waits that have not ended are asked for (`ongoing=1`): that looks at all tasks.
     pub(super) fn ongoing(&self, request: &Request) -> Result<Option<DumpPermit>, Refusal> {
         if !request.switch("ongoing")? {
             return Ok(None);
         }
         if self.span.is_some() {
-            // What goes on at both ends would be in the difference as if it had ended.
+            // A wait that is under way at both ends would look in the difference as if it had ended.
             return Err(Refusal::incompatible("seconds", "ongoing"));
         }
         DumpPermit::take().map(Some)
     }
 
-    /// Answers it with what `collect` finds, now or at both ends of the span.
+    /// Answers the request with the result of `collect`: the one of now, or the difference over the span.
     pub(super) fn answer(
         self,
         request: &Request,

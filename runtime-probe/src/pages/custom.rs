@@ -1,4 +1,4 @@
-//! `/debug/pprof/NAME` of a profile that the program made itself (`debug=0`, `debug=1`, `format=`).
+//! `/debug/pprof/NAME` for a profile of the program's own (`debug=0`, `debug=1`, `format=`).
 
 use super::stack_format::{StackFormat, crates};
 use crate::profile::custom::{self, Custom};
@@ -6,7 +6,7 @@ use runtime_probe_http::refusal::Refusal;
 use runtime_probe_http::reply::Reply;
 use runtime_probe_http::request::Request;
 
-/// What each of them knows, if there is one of that name.
+/// The parameters of such a profile, if there is one of that name.
 pub(super) fn parameters(name: &str) -> Option<&'static [&'static str]> {
     custom::find(name).map(|_| &["crate", "debug", "format"][..])
 }

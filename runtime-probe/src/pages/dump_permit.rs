@@ -1,4 +1,4 @@
-//! How many dumps may be under way at once, and which of them ends when that is too few.
+//! Limits how many dumps are under way at once, and ends the slowest one if too many are asked for.
 
 use crate::primitive;
 use runtime_probe_http::limits::WRITE_STALL;
@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Dumps that may be under way at once: each holds 64 bytes a task, so 4 of a million tasks hold 256 MB.
+/// The most dumps under way at once. Each holds 64 bytes a task, so 4 of a million tasks hold 256 MB.
 const MOST_AT_ONCE: usize = 4;
 
-/// How long a dump waits for its permit. Others take milliseconds; only readers that are slow take longer, and a client that
-/// has waited for the end of its span should not lose it to a moment's crowd.
+/// How long a request waits for a permit. A dump takes milliseconds, unless its client reads slowly. A client that has
+/// waited for the end of its span should get its answer although other dumps are under way at that moment.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 static UNDER_WAY: Mutex<Vec<Arc<Dump>>> = Mutex::new(Vec::new());
@@ -22,16 +22,16 @@ static ENDED: Condvar = Condvar::new();
 #[derive(Debug)]
 struct Dump {
     began: Instant,
-    /// It has to end.
+    /// Whether the dump has to end.
     must_end: AtomicBool,
 }
 
-/// Counts a dump for as long as it lives.
+/// One of the permits. It is returned when this is dropped.
 pub(super) struct DumpPermit(Arc<Dump>);
 
 impl DumpPermit {
-    /// Waits for a permit. If all are taken until the end, the dump that has been read for longest ends, if that is longer
-    /// than a client may stand still: four slow readers lock no other client out for as long as they like.
+    /// Waits for a permit. If none is free in time, the dump that has been under way for longest ends, if that is
+    /// longer than [`WRITE_STALL`]. So four slow readers cannot lock out other clients.
     pub(super) fn take() -> Result<DumpPermit, Refusal> {
         let mut under_way = wait_for_permit(lock());
         if under_way.len() >= MOST_AT_ONCE {
@@ -74,7 +74,8 @@ fn wait_for_permit(under_way: UnderWay) -> UnderWay {
         .0
 }
 
-/// Whether one of the dumps is about to end: it was told so before, or is now, if it has been under way for `stall`.
+/// Ends the oldest dump if it has been under way for `stall`, unless one has to end already. Returns whether one has to
+/// end.
 fn send_one_away(dumps: &[Arc<Dump>], stall: Duration) -> bool {
     let leaves = |dump: &Arc<Dump>| dump.must_end.load(Ordering::Relaxed);
     if dumps.iter().any(leaves) {
@@ -102,7 +103,7 @@ impl Drop for DumpPermit {
     }
 }
 
-/// Writes what is inside as long as the dump need not end.
+/// Writes to `inside`, until the dump has to end.
 pub(super) struct Writer<'a, W> {
     permit: &'a DumpPermit,
     inside: W,

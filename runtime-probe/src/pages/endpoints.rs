@@ -1,4 +1,4 @@
-//! The pages for another server than ours.
+//! The pages, for a server other than the probe's.
 
 use super::routes;
 use runtime_probe_http::access::Access;
@@ -6,20 +6,21 @@ use runtime_probe_http::exchange::{self, Exchange};
 use runtime_probe_http::token::Token;
 use std::io;
 
-/// The endpoints below `/debug/pprof/`, and who may ask them.
+/// The endpoints below `/debug/pprof/`, with a rule which clients may use them.
 #[derive(Clone, Debug)]
 pub struct Endpoints(exchange::Endpoints);
 
 impl Endpoints {
-    /// For this machine only: a request must carry a `Host` that is an IP address or `localhost`.
+    /// Endpoints for this machine only: a request's `Host` must be an IP address or `localhost`.
     ///
-    /// That keeps web pages out, not other machines: the server that passes requests on MUST only pass those from a loopback
-    /// address ([`Endpoints::is_local`]). Otherwise any client that can reach the service reads its inside.
+    /// That rule keeps web pages out, but not other machines. The server MUST pass on only requests from a loopback
+    /// address ([`Endpoints::is_local`]). Otherwise any client that can reach the service can read its dumps.
     pub fn local() -> Endpoints {
         Endpoints(exchange::Endpoints::new(Access::Loopback, routes::answer))
     }
 
-    /// For clients that send the token, from anywhere; see [`Server::allow_remote`](crate::pprof::Server::allow_remote).
+    /// Endpoints for clients that send the token, from any address; see
+    /// [`Server::allow_remote`](crate::pprof::Server::allow_remote).
     ///
     /// # Errors
     /// [`io::ErrorKind::InvalidInput`] for a token that is too short, too long, or not visible ASCII.
@@ -35,8 +36,8 @@ impl Endpoints {
         self.0.is_local()
     }
 
-    /// Judges a request by its head. `target` is the path and query, or an absolute `http://` target; a refusal is an
-    /// exchange as well, whose answer says why.
+    /// Checks a request by its head. `target` is the path and query, or an absolute `http://` target. A refusal is an
+    /// exchange too, and its answer has the reason.
     pub fn open(
         &self,
         method: &str,

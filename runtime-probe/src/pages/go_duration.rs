@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Nanoseconds of each unit. A micro sign and a Greek letter look alike.
+/// Nanoseconds of each unit. The micro sign and the Greek letter look alike.
 const UNITS: [(&str, u64); 8] = [
     ("ns", 1),
     ("us", 1_000),
@@ -14,8 +14,8 @@ const UNITS: [(&str, u64); 8] = [
     ("h", 3_600_000_000_000),
 ];
 
-/// Reads what Go's `time.ParseDuration` reads, but no negative ones and nothing above 2^64 nanoseconds (584 years).
-/// Fractions of a nanosecond are cut off. The error is the end of a sentence.
+/// Parses what Go's `time.ParseDuration` parses, except negative durations and those above 2^64 nanoseconds (584
+/// years). Fractions of a nanosecond are cut off. The error is the end of a sentence.
 pub(crate) fn parse(text: &str) -> Result<Duration, &'static str> {
     const NONE: &str = "must be a duration, such as 300ms, 10s or 1h2m3.5s";
     if text.starts_with('-') {
@@ -46,7 +46,7 @@ pub(crate) fn parse(text: &str) -> Result<Duration, &'static str> {
     Ok(Duration::from_nanos(sum))
 }
 
-/// Splits behind the leading digits.
+/// Splits a text after its leading digits.
 fn digits(text: &str) -> (&str, &str) {
     let end = text.find(|c: char| !c.is_ascii_digit());
     text.split_at(end.unwrap_or(text.len()))
@@ -57,7 +57,7 @@ fn nanoseconds(whole: &str, fraction: &str, unit_ns: u64) -> Option<u64> {
         "" => 0,
         digits => digits.parse().ok()?,
     };
-    // 18 digits times an hour fit into a u128, and those behind are below a nanosecond.
+    // 18 digits times an hour fit into a u128; further digits are below a nanosecond.
     let fraction = &fraction[..fraction.len().min(18)];
     let part = match fraction {
         "" => 0,

@@ -1,5 +1,6 @@
-//! `/debug/pprof/goroutine`: tasks as profiles (`debug=0`, `format=`) and as text by count (`debug=1`), or what these change
-//! by (`seconds=`), as a block of text each (`debug=2`) and as a sample each (`debug=3`), all of them or some.
+//! `/debug/pprof/goroutine`: the tasks as a profile (`debug=0`, `format=`) or as text by count (`debug=1`), with
+//! `seconds=` the change of these; as a block of text for each task (`debug=2`) or as a sample for each task
+//! (`debug=3`).
 
 use super::dump_permit::DumpPermit;
 use super::go_duration;
@@ -22,7 +23,7 @@ const PARAMETERS: [&str; 16] = [
     "minwait", "names", "plain", "seconds", "slow", "state",
 ];
 
-/// Those of the page of leaks.
+/// The parameters of the page of leaks.
 const LEAK_PARAMETERS: [&str; 10] = [
     "crate", "debug", "format", "frames", "group", "limit", "match", "names", "plain", "seconds",
 ];
@@ -39,7 +40,7 @@ pub(super) const PAGE: Page = Page {
             state=LIST, label=KEY=VALUE, minwait=10s and limit=N keep the tasks that one looks for; names=full shows generic arguments; \
             decode=0 leaves out the stacks that foreign tasks have by their futures; \
             fresh=1 first wakes the tasks whose stacks leave open where they wait. Threads that run a task are asked for its \
-            stack by a signal; slow=1s says of which polls the thread is told of.",
+            stack by a signal; slow=1s sets from which length of a poll on its thread is shown, too.",
     count: |_| tasks::count(),
     takes_post: false,
     answer,
@@ -62,7 +63,7 @@ fn answer_form(
     match (span, form) {
         (None, form) => form.answer(selection),
         (Some(_), Form::Text(_) | Form::Groups | Form::Samples) => {
-            // A task that has come is in the dump after the span.
+            // These forms show no difference. A new task is in a dump after the span.
             Err(Refusal::incompatible("seconds", "debug"))
         }
         (Some(_), Form::Json) => Err(Refusal::incompatible("seconds", "format=json")),
@@ -70,7 +71,7 @@ fn answer_form(
     }
 }
 
-/// The page of the tasks that can never go on.
+/// The page of tasks that can never be woken.
 pub(super) const LEAKS_PAGE: Page = Page {
     name: leaks::NAME,
     parameters: Some(&LEAK_PARAMETERS),
@@ -100,7 +101,7 @@ enum Form {
     Counts,
     /// A block of text for each task.
     Text(Lines),
-    /// A block of text for equal ones.
+    /// A block of text for each group of equal tasks.
     Groups,
     /// A sample for each task.
     Samples,
@@ -175,14 +176,14 @@ impl Form {
     }
 }
 
-/// What changes while a client waits: Go's delta profile, and other forms of it.
+/// The change while a client waits: Go's delta profile, and other forms of it.
 fn change(span: Span, form: Form, selection: Selection, client: &Client) -> Result<Reply, Refusal> {
     if selection.fresh {
-        // What the first dump wakes would look like a change.
+        // The tasks that the first dump wakes would look like a change.
         return Err(Refusal::incompatible("seconds", "fresh"));
     }
     if selection.limit.is_some() {
-        // Whatever falls below the limit on one side only would look like a change.
+        // A task that is beyond the limit in one dump only would look like a change.
         return Err(Refusal::incompatible("seconds", "limit"));
     }
     let before = {
@@ -216,7 +217,7 @@ pub(super) fn selection(request: &Request) -> Result<Selection, Refusal> {
     }
     if let Some(text) = request.param("minwait")? {
         let min_wait = go_duration::parse(text).map_err(|reason| invalid("minwait", reason))?;
-        // No more than 64 bits of nanoseconds are read.
+        // `parse` returns at most 64 bits of nanoseconds.
         selection.waiting_for(u64::try_from(min_wait.as_nanos()).unwrap_or(u64::MAX), text);
     }
     if let Some(text) = request.param("slow")? {
@@ -250,7 +251,7 @@ pub(super) fn selection(request: &Request) -> Result<Selection, Refusal> {
     Ok(selection)
 }
 
-/// Whether foreign tasks are decoded: where the program was built for it, unless it is not wanted.
+/// Whether foreign tasks are decoded: by default, if the program was built with that feature.
 fn decodes(request: &Request) -> Result<bool, Refusal> {
     match request.param("decode")? {
         None => Ok(cfg!(feature = "decode")),
@@ -266,7 +267,7 @@ fn decodes(request: &Request) -> Result<bool, Refusal> {
     }
 }
 
-/// A switch that only `debug=2` has.
+/// A switch that needs `debug=2`.
 fn switch(request: &Request, name: &str, debug: u32) -> Result<bool, Refusal> {
     match request.switch(name)? {
         true if debug != 2 => Err(Refusal::bad_request(format!("{name}=1 needs debug=2"))),

@@ -1,5 +1,5 @@
-//! `/debug/pprof/heap` and `/debug/pprof/allocs`: what is allocated, by which stack (`debug=0`, `debug=1`, `format=`), or what
-//! changes while the client waits (`seconds=`); `gc=1` gives free memory back first.
+//! `/debug/pprof/heap` and `/debug/pprof/allocs`: the allocations by stack (`debug=0`, `debug=1`, `format=`), or their
+//! change while the client waits (`seconds=`). `gc=1` returns free memory to the system first.
 
 use super::page::Page;
 use super::seconds::Span;
@@ -12,7 +12,7 @@ use runtime_probe_http::request::Request;
 
 const PARAMETERS: [&str; 6] = ["crate", "debug", "format", "gc", "labels", "seconds"];
 
-/// What is alive.
+/// The page of live allocations.
 pub(super) const PAGE: Page = Page {
     name: Shows::InUse.name(),
     link: "?debug=1",
@@ -25,7 +25,7 @@ pub(super) const PAGE: Page = Page {
     answer: |request| answer(request, Shows::InUse),
 };
 
-/// What was ever allocated.
+/// The page of all allocations since the start.
 pub(super) const ALLOCS_PAGE: Page = Page {
     name: Shows::Allocated.name(),
     link: "?debug=1",
@@ -83,7 +83,7 @@ fn split_by(request: &Request) -> Result<SplitBy, Refusal> {
     {
         match name {
             "age" => split_by.age = true,
-            // Samples of tasks have it in any case.
+            // Samples of tasks always have this label.
             "spawned_at" => {}
             "task" => split_by.task = true,
             _ => {

@@ -1,5 +1,5 @@
-//! `/debug/pprof/`: what there is, with counts and links as on Go's index page, and what this process cannot show and
-//! why.
+//! `/debug/pprof/`: the pages with counts and links, as on Go's index page, and the reasons why some of them are
+//! incomplete in this process.
 
 use super::page::{PAGES, Page};
 use super::routes::only;
@@ -11,7 +11,7 @@ use runtime_probe_http::reply::Reply;
 use runtime_probe_http::request::Request;
 use std::fmt::Write;
 
-/// The way to the pages to look at, where they are built in.
+/// The link to the HTML pages, if they are built in.
 const LOOK: &str = match cfg!(feature = "ui") {
     true => "<p><a href=\"ui/\">Pages to look at</a>: what is wrong, tasks, locks, profiles.</p>\n",
     false => "",

@@ -1,5 +1,5 @@
-//! `/debug/pprof/locks`: the locks that something waits for now, with their holders. `/debug/pprof/deadlocks`: the cycles among
-//! them, with the stacks of their tasks. Go has neither.
+//! `/debug/pprof/locks`: the locks with waiters, and their holders. `/debug/pprof/deadlocks`: the cycles of waiters and
+//! holders, with the stacks of their tasks. Go has neither page.
 
 use super::dump_permit::DumpPermit;
 use super::page::Page;

@@ -1,4 +1,4 @@
-//! `/metrics`: the figures for Prometheus, as OpenMetrics or as its text, whichever the client prefers.
+//! `/metrics`: the figures for Prometheus, as OpenMetrics or as Prometheus text, by the `Accept` header.
 
 use super::routes::only;
 use crate::profile::figures::{self, Family, Number, Type, Unit, process};
@@ -32,7 +32,7 @@ pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
     Ok(Reply::new(200, content_type, body))
 }
 
-/// Whether a client wants OpenMetrics rather than any text: `q` is how much, and 1 where nothing is said.
+/// Whether a client prefers OpenMetrics to text, by the weights `q`; without one, `q` is 1.
 fn prefers_open_metrics(accept: &str) -> bool {
     let weight = |wanted: fn(&str) -> bool| {
         let ranges = accept.split(',').filter_map(|range| {
@@ -48,7 +48,7 @@ fn prefers_open_metrics(accept: &str) -> bool {
     open_metrics > 0.0 && open_metrics >= text
 }
 
-/// The figures of the time at which a registry asks for them.
+/// A collector that reads the figures whenever a registry is encoded.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Figures {
     OfTheProbe,
@@ -77,7 +77,7 @@ fn encode(encoder: &mut DescriptorEncoder<'_>, family: &Family) -> fmt::Result {
         Type::Gauge => MetricType::Gauge,
         Type::Histogram => MetricType::Histogram,
     };
-    // With the full stop that a registry adds to those of its own.
+    // A registry adds a full stop to the help of its own metrics.
     let help = format!("{}.", family.help);
     let mut metric = encoder.encode_descriptor(family.name, &help, unit.as_ref(), is)?;
     for sample in &family.samples {

@@ -1,14 +1,14 @@
-//! What is answered below `/debug/pprof/`: functions from a request to a reply, a file per page.
+//! The pages below `/debug/pprof/`: functions from a request to a reply, a file per page.
 //!
-//! * [`page`]: what a page is, and the table of them;
-//! * [`routes`]: which request gets which answer;
+//! * [`page`]: the type of a page, and the table of all pages;
+//! * [`routes`]: finds the page of a request;
 //! * [`index`], [`goroutine`], [`block`], [`mutex`], [`heap`], [`profile`], [`cmdline`], [`symbol`], [`threads`], [`tasks`], [`trace`], [`custom`]: the pages;
-//! * `ui`: pages to look at;
-//! * [`vars`], `metrics`: pages beside these;
+//! * `ui`: the HTML pages;
+//! * [`vars`], `metrics`: pages outside of `/debug/pprof/`;
 //! * [`seconds`], [`stack_format`], [`contended`]: parameters that profiles share;
 //! * [`go_duration`]: durations as Go writes them;
 //! * [`dump_permit`]: how many dumps may be under way at once;
-//! * [`endpoints`]: the pages for another server than ours.
+//! * [`endpoints`]: the pages for a server other than the probe's.
 
 mod block;
 mod cmdline;

@@ -1,5 +1,6 @@
-//! `/debug/pprof/mutex`: who made others wait for a lock, since the start (`debug=0`, `debug=1`, `format=`) or while the
-//! client waits (`seconds=`), then also at a fraction for that time only (`fraction=`). `ongoing=1` adds who waits now.
+//! `/debug/pprof/mutex`: the holders that made others wait for a lock, since the start (`debug=0`, `debug=1`,
+//! `format=`) or while the client waits (`seconds=`). `fraction=` sets a fraction for that time only. `ongoing=1` adds
+//! the waits that are under way.
 
 use super::contended::{Question, RateParameter};
 use super::page::Page;

@@ -1,4 +1,4 @@
-//! A page below `/debug/pprof/`, and the table of all of them: what routes, the index and the tests read.
+//! A page below `/debug/pprof/`, and the table of all pages, which the routes, the index and the tests read.
 
 use super::{
     block, cmdline, goroutine, heap, locks, mutex, profile, symbol, tasks, threads, trace,
@@ -12,26 +12,26 @@ use runtime_probe_http::request::Request;
 #[derive(Debug)]
 pub(super) struct Page {
     pub(super) name: &'static str,
-    /// The query of its link on the index.
+    /// The query of the link on the index.
     pub(super) link: &'static str,
-    /// The parameters that it knows. `None` where the query is no list of parameters.
+    /// The known parameters. `None` if the query is no list of parameters.
     pub(super) parameters: Option<&'static [&'static str]>,
-    /// What it shows, for the index.
+    /// A description, for the index.
     pub(super) about: &'static str,
-    /// How many entries it has now, where these are the conditions of the process.
+    /// The number of entries now, given the conditions of the process.
     pub(super) count: fn(&[Condition]) -> usize,
     pub(super) takes_post: bool,
     pub(super) answer: fn(&Request) -> Result<Reply, Refusal>,
 }
 
 impl Page {
-    /// Of a page that is no list, as Go counts it.
+    /// The count of a page that is no list, as in Go.
     pub(super) fn no_entries(_: &[Condition]) -> usize {
         0
     }
 }
 
-/// All but the index, in the order of their names.
+/// All pages but the index, ordered by name.
 pub(super) static PAGES: [Page; 15] = [
     heap::ALLOCS_PAGE,
     block::PAGE,

@@ -1,6 +1,6 @@
-//! `/debug/pprof/profile`: what runs while the client waits, `seconds=30` if it does not say, at `hz=100`.
+//! `/debug/pprof/profile`: the CPU profile of the time that the client waits, by default `seconds=30` at `hz=100`.
 //!
-//! One at a time: two would take the same samples from each other.
+//! One at a time: two would share the samples.
 
 use super::page::Page;
 use super::seconds::Span;
@@ -17,7 +17,7 @@ const PARAMETERS: [&str; 6] = ["crate", "debug", "format", "hz", "labels", "seco
 /// As in Go.
 const SECONDS: u64 = 30;
 
-/// No kernel ticks faster.
+/// The fastest tick of a kernel.
 const MOST_HZ: u32 = 1000;
 
 /// The page.

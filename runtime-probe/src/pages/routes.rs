@@ -1,4 +1,4 @@
-//! Which request gets which answer. Plain functions from a request to a reply, for any server that carries them.
+//! Finds the answer to a request. Plain functions from a request to a reply, for any server.
 
 use super::page::PAGES;
 use super::{custom, index, vars};
@@ -41,7 +41,7 @@ fn route(request: &Request) -> Result<Reply, Refusal> {
         ));
     };
     let page = PAGES.iter().find(|page| page.name == name);
-    // Go's mux refuses POST everywhere, though `go tool pprof` posts to symbol; there it is let in.
+    // POST is allowed for the page symbol only, because `go tool pprof` uses it there.
     let takes_post = page.is_some_and(|page| page.takes_post);
     match request.method() {
         Method::Get | Method::Head => {}
@@ -92,7 +92,8 @@ fn ui(_: &Request, _: &str) -> Result<Reply, Refusal> {
     ))
 }
 
-/// The parameters that a page or a profile of the program's own knows, if it is there and its query is a list of parameters.
+/// The parameters of a page or of a profile of the program's own; `None` if there is none of that name, or if its query
+/// is no list of parameters.
 pub(crate) fn parameters(name: &str) -> Option<&'static [&'static str]> {
     match PAGES.iter().find(|page| page.name == name) {
         Some(page) => page.parameters,
@@ -100,16 +101,17 @@ pub(crate) fn parameters(name: &str) -> Option<&'static [&'static str]> {
     }
 }
 
-/// Whether a profile of the program's own cannot have that name: it is a page's, or Go's.
+/// Whether a name is not free for a profile of the program's own: a page has it, or Go uses it.
 pub(crate) fn is_taken(name: &str) -> bool {
     let others = ["allocs", "heap", "ui"];
     others.contains(&name) || PAGES.iter().any(|page| page.name == name)
 }
 
-/// `//debug/pprof/` is what an address that ends in a slash and a path that begins with one come to. Go's mux redirects it.
+/// Where `//debug/pprof/NAME` is redirected to, as in Go's mux. An address that ends in a slash, followed by a path,
+/// gives such a target.
 fn with_one_slash(request: &Request) -> Option<String> {
     let name = request.path().strip_prefix("//")?.trim_start_matches('/');
-    // Then it is as it stood in the request line: nothing in it needs an escape.
+    // Only a plain name is redirected: nothing in it needs an escape.
     let known = name.strip_prefix("debug/pprof/")?;
     let plain = known.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let query = match request.raw_query() {
@@ -119,7 +121,7 @@ fn with_one_slash(request: &Request) -> Option<String> {
     plain.then(|| format!("/{name}{query}"))
 }
 
-/// Refuses a request that names a parameter which does not exist: a typing error must not pass for a default.
+/// Refuses a request with an unknown parameter. Otherwise a typing error would silently give the default.
 pub(super) fn only(request: &Request, known: &[&str]) -> Result<(), Refusal> {
     match request.names().find(|name| !known.contains(name)) {
         None => Ok(()),

@@ -1,7 +1,7 @@
 //! `seconds=N`: a profile of a span of time, and the wait for its end on behalf of a client.
 //!
-//! As in Go since 1.24, no write time-out cuts a long span off: a reply's time only runs while it is written. So the span
-//! itself is bounded, and so is how many are under way, since each holds a connection and its thread.
+//! As in Go since 1.24, no write time-out ends a long span: the time-out of a reply begins when it is written. So the
+//! span is bounded. The number of spans is bounded too, since each holds a connection and its thread.
 
 use runtime_probe_http::client::Client;
 use runtime_probe_http::refusal::Refusal;
@@ -10,13 +10,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The longest span. A scraper asks for its interval, a person who watches something for minutes.
+/// The longest span. A scraper asks for its interval, a user for some minutes.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// Spans under way at once: a quarter of all connections, so that the others still answer.
+/// The most spans under way at once: a quarter of all connections, so that the others are free for short requests.
 const MOST_AT_ONCE: usize = 16;
 
-/// How often a wait looks whether its client is still there.
+/// How often a wait checks whether its client is still connected.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
@@ -26,7 +26,7 @@ static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
 pub(super) struct Span(Duration);
 
 impl Span {
-    /// Reads the parameter, with Go's sentence if it is none.
+    /// Reads the parameter. The error has Go's text.
     pub(super) fn of(request: &Request) -> Result<Option<Span>, Refusal> {
         let Some(text) = request.param("seconds")? else {
             return Ok(None);
@@ -48,7 +48,8 @@ impl Span {
         Ok(Some(Span(Duration::from_secs(seconds))))
     }
 
-    /// Reads the parameter as a number with a fraction, as Go does for a trace. What Go takes for its default is refused here.
+    /// Reads the parameter as a number with a fraction, as Go does for a trace. Values that Go replaces by its default
+    /// are refused here.
     pub(super) fn of_a_fraction(request: &Request) -> Result<Option<Span>, Refusal> {
         let Some(text) = request.param("seconds")? else {
             return Ok(None);
@@ -69,17 +70,17 @@ impl Span {
         }
     }
 
-    /// How long it is.
+    /// The length.
     pub(super) fn length(self) -> Duration {
         self.0
     }
 
-    /// A span that no parameter asked for.
+    /// A span of a fixed length, as a default.
     pub(super) const fn of_seconds(seconds: u64) -> Span {
         Span(Duration::from_secs(seconds))
     }
 
-    /// Waits for the end of the span, as long as the client is there. Returns how long it was.
+    /// Waits for the end of the span, as long as the client is connected. Returns the actual length.
     pub(super) fn wait(self, client: &Client) -> Result<Duration, Refusal> {
         let _place = Place::take()?;
         let began = Instant::now();
@@ -88,7 +89,7 @@ impl Span {
             if elapsed >= self.0 {
                 return Ok(elapsed);
             }
-            // Before the first pause, too: the begin of the profile may have taken longer than the client's patience.
+            // The client is checked before the first pause, too: the profile may have taken long to begin.
             if client.is_gone() {
                 return Err(Refusal::new(500, "the client went away"));
             }
@@ -97,7 +98,7 @@ impl Span {
     }
 }
 
-/// Counts a span for as long as it lives.
+/// Counts a span as under way until this is dropped.
 pub(super) struct Place(());
 
 impl Place {

@@ -1,4 +1,4 @@
-//! The forms in which a profile of stacks is answered, whatever it counts (`format=`), and which of the frames (`crate=`).
+//! The parameters of all stack profiles: the form (`format=`) and the crates whose frames are kept (`crate=`).
 
 use crate::profile::condensed::Crates;
 use runtime_dump::profile::folded::fold;
@@ -14,13 +14,13 @@ pub(super) enum StackFormat {
     Proto,
     /// Text: `root;...;leaf 12`, the input of flame graphs.
     Folded,
-    /// A picture to click on.
+    /// An interactive SVG.
     #[cfg(feature = "flamegraph")]
     FlameGraph,
 }
 
 impl StackFormat {
-    /// Reads the parameter; without it, [`StackFormat::Proto`].
+    /// Reads the parameter; the default is [`StackFormat::Proto`].
     pub(super) fn of(request: &Request) -> Result<StackFormat, Refusal> {
         match request.param("format")? {
             None => Ok(StackFormat::Proto),
@@ -39,10 +39,10 @@ impl StackFormat {
         }
     }
 
-    /// Whether `debug`, which is `most` at the most, leaves room for a format.
+    /// Checks that `debug` is at most `most`, and that a text (`debug` above 0) has no format as well.
     ///
     /// # Errors
-    /// 400 if it is more, and for a text that is to have another format as well.
+    /// 400 otherwise.
     pub(super) fn goes_with(self, debug: u32, most: u32) -> Result<(), Refusal> {
         if debug > most {
             let choice = if most == 1 { "0 or 1" } else { "0, 1 or 2" };
@@ -56,8 +56,8 @@ impl StackFormat {
         Ok(())
     }
 
-    /// Answers with a profile. A form that shows one value only shows the one that pprof shows first: the last, if the profile
-    /// names no other.
+    /// Answers with a profile. A form that shows a single value shows pprof's default: the profile's default type, or
+    /// else the last one.
     pub(super) fn reply(self, name: &str, profile: &Profile) -> Result<Reply, Refusal> {
         let is_named = profile.default_sample_type != 0;
         let mut kinds = profile.sample_type.iter().map(|shown| shown.r#type);
@@ -72,7 +72,7 @@ impl StackFormat {
     }
 }
 
-/// The crates whose frames are wanted.
+/// The crates whose frames are kept.
 pub(super) fn crates(request: &Request) -> Result<Crates, Refusal> {
     let Some(list) = request.param("crate")? else {
         return Ok(Crates::default());
@@ -89,13 +89,13 @@ fn flame_graph(name: &str, profile: &Profile, measure: usize) -> Result<Reply, R
     let folded = fold(profile, measure);
     let (remarks, stacks): (Vec<&str>, Vec<&str>) =
         folded.lines().partition(|line| line.starts_with("# "));
-    // Of a change, a picture has room for what became more only.
+    // A flame graph of a change shows only stacks that became more.
     let (less, stacks): (Vec<&str>, Vec<&str>) = stacks.into_iter().partition(|line| {
         let value = line.rsplit(' ').next();
         value.is_some_and(|value| value.starts_with('-'))
     });
     if stacks.is_empty() {
-        // To inferno a picture of nothing is an error; why there is nothing is all there is to say.
+        // inferno refuses to draw an empty graph. The remarks tell why it is empty.
         return Ok(Reply::text(200, folded));
     }
     let mut options = Options::default();
@@ -115,9 +115,9 @@ fn flame_graph(name: &str, profile: &Profile, measure: usize) -> Result<Reply, R
         let (kind, unit) = (profile.string(shown.r#type), profile.string(shown.unit));
         options.count_name = if unit == "count" { kind } else { unit }.to_owned();
     }
-    // The same stacks, the same picture: two of them can be compared.
+    // Equal stacks give equal pictures, so that two pictures can be compared.
     options.deterministic = true;
-    // A name begins with its crate.
+    // A name begins with its crate, which stays visible.
     options.text_truncate_direction = TextTruncateDirection::Right;
     let mut svg = Vec::new();
     from_lines(&mut options, stacks, &mut svg)

@@ -1,8 +1,8 @@
 //! `/debug/pprof/symbol`: names for the addresses of a text profile. `go tool pprof` posts them, joined by `+`.
 //!
 //! pprof takes a name with angle brackets for C++ and drops what stands in them: `<Sleep as Future>::poll` becomes
-//! `::poll`. A mangled Rust name it demangles whole. So an answer to a POST, which only a program sends, has such names
-//! mangled; an answer to a GET, which people send, has none.
+//! `::poll`. It demangles a mangled Rust name completely. So an answer to a POST, which only programs send, has such
+//! names mangled; an answer to a GET has them plain.
 
 use super::page::Page;
 use crate::profile::address_names;
@@ -12,7 +12,7 @@ use runtime_probe_http::request::{Method, Request};
 use std::fmt::Write as _;
 use std::io::Write;
 
-/// Addresses that one request may ask for: a body of 1 MiB holds no more than this many of 16 digits.
+/// The most addresses of one request: a body of 1 MiB holds this many of 16 digits.
 const MOST: usize = 65_536;
 
 /// The page.
@@ -36,9 +36,9 @@ fn answer(request: &Request) -> Result<Reply, Refusal> {
     let texts = input.split(|byte| *byte == b'+').take(MOST);
     let texts = texts.filter_map(|text| str::from_utf8(text).ok());
     let addresses: Vec<u64> = texts.filter_map(address).collect();
-    // Names are longer than addresses: as a whole the answer would be many times the question.
+    // The answer is streamed: names are much longer than addresses.
     let write = move |out: &mut dyn Write| {
-        // The number only has to be other than 0: "I know names".
+        // Any number but 0 means that names are available.
         out.write_all(b"num_symbols: 1\n")?;
         address_names::names(&addresses, |address, name| {
             match posted && name.contains('<') {
@@ -50,8 +50,7 @@ fn answer(request: &Request) -> Result<Reply, Refusal> {
     Ok(Reply::text(200, Body::stream(write)))
 }
 
-/// A symbol in rustc's legacy mangling that demanglers permit into `name`. The hash, which they drop, only has to look
-/// like one.
+/// A symbol in rustc's legacy mangling that demangles to `name`. Demanglers drop the hash, so any hash will do.
 fn mangled(name: &str) -> String {
     let mut escaped = String::with_capacity(name.len() * 2);
     let mut rest = name.chars().peekable();
@@ -71,7 +70,7 @@ fn mangled(name: &str) -> String {
     format!("_ZN{}{escaped}17h0123456789abcdefE", escaped.len())
 }
 
-/// Go's integer syntax: `0x..`, `0..` octal, decimal. What is none is left out, as Go does.
+/// Parses Go's integer syntax: `0x..`, `0..` octal, decimal. Other texts are left out, as in Go.
 fn address(text: &str) -> Option<u64> {
     let text = text.trim();
     let lower = text.to_ascii_lowercase();

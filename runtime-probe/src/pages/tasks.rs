@@ -1,5 +1,5 @@
-//! `/debug/pprof/tasks`: tasks by where they were spawned, as JSON (`debug=0`) or text (`debug=1`), since the start or while
-//! the client waits (`seconds=`), then with times in any case; in the order of `sort=`.
+//! `/debug/pprof/tasks`: tasks by spawn location, as JSON (`debug=0`) or text (`debug=1`), since the start or while the
+//! client waits (`seconds=`). With `seconds=` the times are always recorded. `sort=` sets the order.
 
 use super::page::Page;
 use super::seconds::Span;

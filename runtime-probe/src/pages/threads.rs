@@ -1,4 +1,4 @@
-//! `/debug/pprof/threads` and `/debug/pprof/threadcreate`: all threads, where they are and who created them, counted
+//! `/debug/pprof/threads` and `/debug/pprof/threadcreate`: all threads, by their stacks or by their creators: counted
 //! (`debug=0`, `format=`, `debug=1`) or a block for each (`debug=2`).
 
 use super::dump_permit::DumpPermit;
@@ -13,7 +13,7 @@ use runtime_probe_http::request::Request;
 
 const PARAMETERS: [&str; 4] = ["crate", "debug", "format", "names"];
 
-/// The page of those who created them.
+/// The page of the threads by creator.
 pub(super) const CREATION_PAGE: Page = Page {
     name: "threadcreate",
     link: "?debug=1",
@@ -24,7 +24,7 @@ pub(super) const CREATION_PAGE: Page = Page {
     answer: |request| answer(request, Shown::Creation),
 };
 
-/// The page.
+/// The page of the threads by stack.
 pub(super) const PAGE: Page = Page {
     name: "threads",
     link: "?debug=1",
@@ -61,7 +61,7 @@ fn answer(request: &Request, shown: Shown) -> Result<Reply, Refusal> {
     }
 }
 
-/// Which names of functions are asked for.
+/// The form of function names that is asked for.
 pub(super) fn names(request: &Request) -> Result<Names, Refusal> {
     match request.param("names")? {
         None | Some("short") => Ok(Names::Short),

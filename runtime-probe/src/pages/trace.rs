@@ -1,7 +1,8 @@
-//! `/debug/pprof/trace`: what happens on each thread while the client waits, `seconds=1` if it does not say, for `go tool trace`.
+//! `/debug/pprof/trace`: an execution trace of the time that the client waits, by default `seconds=1`, for `go tool
+//! trace`.
 //!
-//! It is sent while it is taken, a part each second. One at a time, as in Go. `last=1` is what the flight recorder has;
-//! `format=perfetto` is for Perfetto; `labels=0` leaves the labels of tasks out.
+//! The trace is sent while it is taken, a part each second. One at a time, as in Go. `last=1` sends the content of the
+//! flight recorder; `format=perfetto` is for Perfetto; `labels=0` leaves out the labels of tasks.
 
 use super::page::Page;
 use super::seconds::{Place, Span};
@@ -19,10 +20,10 @@ use std::time::{Duration, Instant};
 /// As in Go.
 const SECONDS: Duration = Duration::from_secs(1);
 
-/// How often the threads' buffers are emptied. At 3 M events a second they have room for three times as long.
+/// How often the threads' buffers are emptied. At 3 M events a second they are full after three times as long.
 const EVERY: Duration = Duration::from_millis(20);
 
-/// How often a part is sent: what is lost where a file is cut off.
+/// How often a part is sent. A file that is cut off loses at most one part.
 const PART: Duration = Duration::from_secs(1);
 
 /// The page.
@@ -74,7 +75,7 @@ fn labels(request: &Request) -> Result<Labels, Refusal> {
     }
 }
 
-/// What a browser saves it as.
+/// The file name for a browser.
 fn file_name(format: Format) -> &'static str {
     match format {
         Format::Go => "trace",
@@ -82,7 +83,7 @@ fn file_name(format: Format) -> &'static str {
     }
 }
 
-/// What the flight recorder has.
+/// Answers with the content of the flight recorder.
 fn last(request: &Request, format: Format, labels: Labels) -> Result<Reply, Refusal> {
     if request.param("seconds")?.is_some() {
         return Err(Refusal::bad_request(
@@ -99,7 +100,7 @@ fn last(request: &Request, format: Format, labels: Labels) -> Result<Reply, Refu
     Ok(Reply::octets(file_name(format), body))
 }
 
-/// The one trace at a time.
+/// The permit of the one trace.
 struct TracePermit(());
 
 static UNDER_WAY: AtomicBool = AtomicBool::new(false);

@@ -9,18 +9,18 @@ use std::io::{self, Write};
 use std::sync::Mutex;
 use std::time::Duration;
 
-/// A profile under way, and where it is to be written.
+/// A profile under way, and the writer for its result.
 type Started = (Watch, Box<dyn Write + Send>);
 
 static STARTED: Mutex<Option<Started>> = Mutex::new(None);
 
-/// Samples what uses the CPU from now on, 100 times for each second that a thread uses it, until [`stop_cpu_profile`] writes
-/// the profile to `out`: gzipped `profile.proto`, with the label `spawned_at` on the samples of tasks. All threads of the
-/// process are sampled, those to come as well. Mirrors Go's `pprof.StartCPUProfile`.
+/// Starts a CPU profile. Each thread is sampled every 10 ms of its own CPU time, until [`stop_cpu_profile`] writes the
+/// profile to `out`: gzipped `profile.proto`, with the label `spawned_at` on the samples of tasks. All threads of the
+/// process are sampled, also those that begin later. Mirrors Go's `pprof.StartCPUProfile`.
 ///
-/// A sample costs the thread some 20 µs, so 100 of them a second 0.2 % of its time. Signals interrupt it: `SIGPROF`, whose
-/// handler stays installed, and does nothing, when the profile has ended. If another handler replaces it meanwhile, nothing is
-/// sampled for as long as that one is in place, and the profile's comments say how long that was.
+/// A sample costs the thread some 20 µs, which is 0.2 % of its CPU time. The signal `SIGPROF` interrupts the thread.
+/// Its handler stays installed after the profile, and does nothing then. If another profiler installs a `SIGPROF`
+/// handler meanwhile, sampling pauses; the profile's comments say for how long.
 ///
 /// ```
 /// # fn main() -> std::io::Result<()> {
@@ -37,8 +37,8 @@ static STARTED: Mutex<Option<Started>> = Mutex::new(None);
 /// ```
 ///
 /// # Errors
-/// [`io::ErrorKind::ResourceBusy`] if there is a CPU profile under way, also one that a client asked for over HTTP, and if
-/// `SIGPROF` is taken already; [`io::ErrorKind::Unsupported`] elsewhere than on Linux on x86_64 and aarch64.
+/// [`io::ErrorKind::ResourceBusy`] if a CPU profile is under way (also one over HTTP), or if `SIGPROF` has another
+/// handler. [`io::ErrorKind::Unsupported`] elsewhere than on Linux on x86_64 and aarch64.
 pub fn start_cpu_profile(out: impl Write + Send + 'static) -> io::Result<()> {
     let mut started = primitive::lock(&STARTED);
     let watch = Watch::start(Duration::from_secs(1) / HZ, SplitBy::default()).map_err(|error| {
@@ -53,11 +53,11 @@ pub fn start_cpu_profile(out: impl Write + Send + 'static) -> io::Result<()> {
     Ok(())
 }
 
-/// Ends what [`start_cpu_profile`] began, and writes it; the names are looked up now, which may take a second for a large
-/// program. Does nothing if nothing was begun. Mirrors Go's `pprof.StopCPUProfile`.
+/// Ends the profile of [`start_cpu_profile`] and writes it. Names are looked up now, which may take a second for a
+/// large program. Does nothing without a profile. Mirrors Go's `pprof.StopCPUProfile`.
 ///
 /// # Errors
-/// Those of the writer.
+/// The errors of the writer.
 pub fn stop_cpu_profile() -> io::Result<()> {
     let started = primitive::lock(&STARTED).take();
     let Some((watch, mut out)) = started else {

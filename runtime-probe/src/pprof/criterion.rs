@@ -1,7 +1,9 @@
-//! CPU profiles of benchmarks: `cargo bench -- --profile-time 5` leaves one for each benchmark, as `go test -cpuprofile` does.
+//! CPU profiles of benchmarks: `cargo bench -- --profile-time 5` writes one for each benchmark, as `go test
+//! -cpuprofile` does.
 //!
-//! criterion's trait has been the same since its version 0.3, and other crates have it as well (codspeed's). A macro makes
-//! the type that implements it where criterion is a dependency, so that this crate needs none, and no feature for it.
+//! A macro defines the type that implements criterion's trait, in the crate that depends on criterion. So this crate
+//! needs no dependency and no feature. The trait has been the same since criterion 0.3, and other crates have it as
+//! well (codspeed's).
 
 use super::{start_cpu_profile, stop_cpu_profile};
 use std::fs::{self, File};
@@ -11,8 +13,8 @@ use std::path::Path;
 /// The file in a benchmark's directory.
 pub const FILE_NAME: &str = "cpu.pb.gz";
 
-/// Makes a profiler for `Criterion::with_profiler`; the crate that calls it depends on criterion, or names the module that
-/// stands for it: `profiler!(codspeed_criterion_compat)`.
+/// Makes a profiler for `Criterion::with_profiler`. The calling crate depends on criterion, or names the replacing
+/// crate: `profiler!(codspeed_criterion_compat)`.
 ///
 /// ```ignore (needs criterion, which this crate does not depend on)
 /// use criterion::{Criterion, criterion_group, criterion_main};
@@ -55,10 +57,10 @@ macro_rules! __criterion_profiler {
 #[doc(inline)]
 pub use __criterion_profiler as profiler;
 
-/// What the profiler does before a benchmark: begins a profile that [`stop`] writes to [`FILE_NAME`] in this directory.
+/// Starts a profile, before a benchmark. [`stop`] writes it to [`FILE_NAME`] in this directory.
 ///
 /// # Panics
-/// If there can be no profile, or no file: a user who asked for profiles is not to wait for a run without.
+/// If the profile or the file cannot be begun: otherwise the benchmark would run for nothing.
 pub fn start(directory: &Path) {
     let started = fs::create_dir_all(directory)
         .and_then(|()| File::create(directory.join(FILE_NAME)))
@@ -68,7 +70,7 @@ pub fn start(directory: &Path) {
     }
 }
 
-/// What the profiler does after it.
+/// Ends the profile, after the benchmark.
 ///
 /// # Panics
 /// If the profile cannot be written.

@@ -1,14 +1,15 @@
-//! The profile of the heap: the allocator that samples, and its rate.
+//! The heap profile: the sampling allocator, and its rate.
 
 use crate::source;
 use crate::source::heap;
 
 pub use crate::source::heap::Allocator;
 
-/// Samples an allocation for each `bytes` bytes allocated from now on, on average: 1 takes every allocation, 0 none. Returns
-/// what was set before; a negative `bytes` changes nothing and only reads. Mirrors Go's `runtime.MemProfileRate`, whose default
-/// of 512 KiB it has. `RUNTIME_PROBE_MEM_RATE` sets it at the start. Any thread may call it at any time; the others follow
-/// within 16 KiB that they allocate. Profiles have no bias from a change of the rate.
+/// Sets the sampling rate of the heap profile: on average one allocation is sampled for each `bytes` bytes; 1 samples
+/// every allocation, 0 none. Returns the previous rate; a negative `bytes` only reads it. Mirrors Go's
+/// `runtime.MemProfileRate`, with the same default of 512 KiB. `RUNTIME_PROBE_MEM_RATE` sets it at the start. Any
+/// thread may call it at any time; the other threads use the new rate after at most 16 KiB of their allocations. A
+/// change of the rate does not bias a profile.
 ///
 /// Has no effect without the global allocator [`Allocator`]. With `RUNTIME_PROBE=off` nothing is sampled.
 ///

@@ -1,5 +1,5 @@
-//! The endpoints for another HTTP server than [`Server`](super::Server): checks and handlers, without a socket, in std's types. The crate
-//! `runtime-probe-axum` is made of this, and a router for another framework can be.
+//! The endpoints for an HTTP server other than [`Server`](super::Server): checks and handlers, without a socket, with
+//! std's types. The crate `runtime-probe-axum` uses this, and a router for another framework can do so.
 //!
 //! ```
 //! use runtime_probe::pprof::http::{Carrier, Endpoints};

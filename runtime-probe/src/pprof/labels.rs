@@ -1,4 +1,4 @@
-//! Labels of what runs, as Go's `pprof.Do`.
+//! Labels for tasks and code, as Go's `pprof.Do`.
 
 use crate::source::labels::{LabelScope, Labeled};
 use std::future::Future;
@@ -6,16 +6,16 @@ use std::future::Future;
 /// Runs a future under labels, keys and values in turn: `pprof::labels(["route", "/order", "tenant", tenant], future).await`.
 /// Mirrors Go's `pprof.Do` with `pprof.Labels`.
 ///
-/// They are added to the labels in force where this is called. What is spawned while `future` is polled has them, too, and so has
-/// what that spawns. They are in the header of `goroutine?debug=2`, as Go 1.27 has them (`goroutine 7 [sleep] {route: /order}:`), and
-/// are labels of the samples of `goroutine`, `block`, `mutex` and `profile`: `go tool pprof -tagfocus=route=/order`. In an execution
-/// trace they stand behind the name of the task. A task that
-/// waits in several such futures at once has the labels of the one that it polled last.
+/// The labels are added to those in force at the call. Tasks that are spawned while `future` is polled inherit them,
+/// and so do their children. `goroutine?debug=2` shows them in the header of a task, as Go 1.27 does (`goroutine 7
+/// [sleep] {route: /order}:`), and the samples of `goroutine`, `block`, `mutex` and `profile` have them as labels:
+/// `go tool pprof -tagfocus=route=/order`. An execution trace has them behind the name of the task. A task that waits
+/// in several such futures at once has the labels of the future that it polled last.
 ///
-/// Polls, wakes and results are those of `future`. A call costs a look-up of the set, and a poll some nanoseconds; what has no
-/// labels costs what it does without this. Each set of labels that occurs is kept for the life of the process, up to 4,095 of them; what
-/// comes beyond is counted under the one label `labels: more than 4095 sets, or 16 in one`. So a value should not be the id
-/// of a request. Of a key and of a value 256 bytes are kept.
+/// The returned future behaves as `future` does. A call costs a look-up of the set, and a poll some nanoseconds; code
+/// without labels costs no more. Each set of labels is kept for the life of the process, up to 4,095 sets. All further
+/// sets are counted under the one label `labels: more than 4095 sets, or 16 in one`. So a value should not be the id of
+/// a request. The first 256 bytes of a key and of a value are kept.
 ///
 /// An odd number of texts does not compile.
 ///
@@ -36,8 +36,9 @@ pub fn labels<const N: usize, F: Future>(labels: [&str; N], future: F) -> Labele
     Labeled::new(pairs(&labels), future)
 }
 
-/// Puts labels in force on this thread until the returned [`LabelScope`] is dropped: [`labels()`] for code that is not async. What is
-/// spawned meanwhile has them, too. Inside of a task it must be dropped in the same poll: an `.await` is no part of the scope.
+/// Puts labels in force on this thread until the returned [`LabelScope`] is dropped: [`labels()`] for code that is not
+/// async. Tasks that are spawned in the scope inherit them. Inside of a task the scope must be dropped in the same
+/// poll: do not `.await` in it.
 ///
 /// ```
 /// use runtime_probe::pprof;

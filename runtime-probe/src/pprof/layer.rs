@@ -1,6 +1,6 @@
 //! A tower layer: each request is an entry of its own in a dump.
 //!
-//! Of tower only the two crates with its traits are used; they are tiny and do not depend on tokio.
+//! Only the two crates with tower's traits are used. They are tiny and do not depend on tokio.
 
 use std::fmt;
 use std::task::{Context, Poll};
@@ -14,12 +14,13 @@ use crate::registry::task::{Kind, Spawn};
 use crate::source::instrumented::Instrumented;
 use crate::source::{self, labels, waker};
 
-/// A tower layer that makes each request an entry of its own, as [`instrument`](super::instrument) does for a future: what
-/// it waits for, since when, and on which line of its handler. Needs the feature `tower`.
+/// A tower layer that makes each request an entry of its own in a dump, as [`instrument`](super::instrument) does for a
+/// future. The entry shows what the request waits for, since when, and on which line of its handler. Needs the feature
+/// `tower`.
 ///
-/// Without it a request is part of the task that serves its connection, and where a dependency spawned that, as
-/// `axum::serve` does, it has no stack. An entry stands in a dump from the request to its response, with the line of this
-/// call as its spawn site; the body of the response is sent by the connection. It costs what a spawned task does.
+/// Without the layer a request is part of the task that serves its connection, and that task has no stack if a
+/// dependency spawned it, as `axum::serve` does. An entry exists from the request to its response; the connection's
+/// task sends the body. The line of this call is its spawn site. An entry costs as much as a spawned task.
 ///
 /// ```
 /// # struct Request { path: &'static str }
@@ -39,7 +40,7 @@ pub fn layer() -> RequestLayer<Unnamed> {
     }
 }
 
-/// What [`layer`] makes.
+/// The layer that [`layer`] makes.
 #[derive(Clone, Debug)]
 pub struct RequestLayer<N> {
     site: Site,
@@ -47,7 +48,7 @@ pub struct RequestLayer<N> {
 }
 
 impl RequestLayer<Unnamed> {
-    /// One name for all requests; it stands in their `#` lines.
+    /// Sets one name for all requests. A dump shows it in the `#` lines of the entries.
     pub fn named(self, name: &'static str) -> RequestLayer<Fixed> {
         RequestLayer {
             site: self.site,
@@ -55,8 +56,8 @@ impl RequestLayer<Unnamed> {
         }
     }
 
-    /// A name for each request. It is cut off at 256 bytes, and a text is kept once for all that have it: a method and a
-    /// route, say. Not called where the probe is off.
+    /// Names each request by a function, such as its method and route. A name is cut off at 256 bytes, and equal names
+    /// are kept once. The function is not called if the probe is off.
     ///
     /// With axum: `layer().named_by(|request: &axum::extract::Request| format!("{} {}", request.method(), request.uri().path()))`.
     pub fn named_by<R, F>(self, name: F) -> RequestLayer<By<F>>
@@ -81,7 +82,7 @@ impl<S, N: Clone> Layer<S> for RequestLayer<N> {
     }
 }
 
-/// A service whose requests are entries; what [`RequestLayer`] makes of a service.
+/// A service whose requests are entries; [`RequestLayer`] makes it.
 #[derive(Clone, Debug)]
 pub struct RequestService<S, N> {
     inner: S,
@@ -126,9 +127,9 @@ impl fmt::Debug for Site {
     }
 }
 
-/// How requests are named. Implemented here only.
+/// How requests are named. A sealed trait.
 pub trait Naming<R>: sealed::Sealed {
-    /// The name of a request, if it is to have one.
+    /// The name of a request, if it gets one.
     fn name(&self, request: &R) -> Option<String>;
 }
 

@@ -1,4 +1,4 @@
-//! A test fails where it leaves tasks behind, as with uber-go/goleak.
+//! Makes a test fail if it leaves tasks behind, as uber-go/goleak does.
 
 use crate::profile::diagnosis::OFF;
 use crate::profile::left::{Left, alive, count_left, dump_left};
@@ -8,10 +8,10 @@ use crate::source::{self, driving};
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-/// How long tasks that were told to end may take, in real time.
+/// How long tasks may take to end, in real time.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// How long a look waits for the next one.
+/// The pause between two looks.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// Fails a test that leaves tasks behind: [`LeakCheck::verify`] panics with their dump. Mirrors `goleak.VerifyNone`.
@@ -29,15 +29,15 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// # });
 /// ```
 ///
-/// Left behind are tasks, local ones and blocking closures of the runtime that the check was begun on, which were spawned since
-/// and have not ended a second after. Outside of a runtime they are those of all runtimes. That second is real time: a clock that
-/// is paused (`start_paused`) stays where it is. The probe's other limits hold: a task that no dump lists is not seen, and with
-/// the probe off (`RUNTIME_PROBE=0`) nothing is checked, which standard error says.
+/// The check finds tasks, local tasks and blocking closures of the runtime that it was begun on (outside of a runtime:
+/// of all runtimes) that were spawned since and have not ended one second after `verify` was called. That second is
+/// real time: a paused clock (`start_paused`) is not advanced. A task that no dump lists is not found. With the probe
+/// off (`RUNTIME_PROBE=0`) nothing is checked, and a line on standard error says so.
 ///
-/// A check that is dropped verifies as well, but cannot let other tasks run: on a runtime of one thread, a task that was aborted
-/// a moment before is still there.
+/// A dropped check verifies as well, but it cannot let other tasks run. So on a runtime with one thread, a task that
+/// was aborted just before is still found.
 ///
-/// Costs a walk over all tasks when it begins, and one for each look at the end.
+/// The cost is a walk over all tasks at the begin, and one for each look at the end.
 pub fn leak_check() -> LeakCheck {
     source::start();
     if !source::is_on() {
@@ -56,10 +56,10 @@ pub fn leak_check() -> LeakCheck {
 #[must_use = "a check that is dropped at once sees nothing"]
 pub struct LeakCheck {
     before: HashSet<u64>,
-    /// The default outside of any.
+    /// The default number outside of any runtime.
     runtime: RuntimeNumber,
     ignored: Vec<String>,
-    /// Not verified yet.
+    /// Whether the check is not verified yet.
     is_open: bool,
 }
 
@@ -71,21 +71,21 @@ impl LeakCheck {
         self
     }
 
-    /// Lets tasks that were told to end do so.
+    /// Waits up to a second for the tasks to end, and lets other tasks run meanwhile.
     ///
     /// # Panics
-    /// If some are left a second later, with their dump.
+    /// If tasks are left after that, with their dump.
     pub async fn verify(mut self) {
         let began = Instant::now();
         while self.has_to_wait(began) {
-            // The clock of the runtime may be paused, and would go on while the runtime has nothing to do.
+            // No sleep of the runtime: a paused clock would advance while the runtime is idle.
             driving::let_others_run().await;
             std::thread::sleep(PAUSE);
         }
         self.close();
     }
 
-    /// Some tasks are left, and may be about to end.
+    /// Whether tasks are left that may still end in time.
     fn has_to_wait(&self, began: Instant) -> bool {
         self.is_open && self.count() > 0 && began.elapsed() < GRACE
     }
@@ -103,7 +103,7 @@ impl LeakCheck {
         };
         let is_spawned = !matches!(task.kind, Kind::BlockOn | Kind::Nested);
         let nowhere = RuntimeNumber::default();
-        // A task that was never polled is of no runtime that is known.
+        // The runtime of a task that was never polled is not known.
         let is_here =
             [task.runtime, self.runtime].contains(&nowhere) || task.runtime == self.runtime;
         is_spawned

@@ -1,11 +1,11 @@
-//! What the probe knows as metrics for Prometheus, beside the page `/metrics`.
+//! The probe's metrics for a Prometheus registry, beside the page `/metrics`.
 
 use crate::pages::metrics::Figures;
 use prometheus_client::collector::Collector;
 
-/// The metrics of the probe for a registry of the service's own: register it there, and the service's page has them. Those of the
-/// process (`process_*`) are on the page `/metrics` only: most registries have them already. Reading costs 50 ns for each task
-/// that is alive, and 20 us for each spawn site that has times.
+/// A collector of the probe's metrics, for the registry of the service. The metrics of the process (`process_*`) are on
+/// the page `/metrics` only, because most registries have them already. Reading costs 50 ns for each live task, and 20
+/// us for each spawn site that has times.
 ///
 /// ```
 /// use prometheus_client::encoding::text::encode;

@@ -1,4 +1,4 @@
-//! How long the polls of one task take, and how long it was ready before them.
+//! Lengths of the polls of one task, and of its ready times.
 
 use crate::demand::{Demand, Lease};
 use crate::snapshot::facts::TaskId;
@@ -7,12 +7,12 @@ use crate::tally::poll_times;
 use std::io;
 use std::time::Duration;
 
-/// Counts the polls of a task by their length, and by how long the task was ready before them, from now on until the returned
-/// value is dropped. An `id` is tokio's, or that of [`TaskFacts`](super::TaskFacts). Mirrors the histograms of `console-subscriber`, for
+/// Counts the polls of a task by their length and by the ready time before them, until the returned value is dropped.
+/// `id` is tokio's id, or that of [`TaskFacts`](super::TaskFacts). Mirrors the histograms of `console-subscriber`, for
 /// one task instead of all.
 ///
-/// Costs 70 KB for each task that is watched. While any is, each poll of any task, and each wake from inside another task's
-/// poll, reads the clock once more (9 to 25 ns); while none is, nothing.
+/// Costs 70 KB for each watched task. While any task is watched, each poll of any task, and each wake from inside
+/// another task's poll, reads the clock once more (9 to 25 ns).
 ///
 /// ```
 /// use runtime_probe::pprof;
@@ -35,8 +35,9 @@ use std::time::Duration;
 /// ```
 ///
 /// # Errors
-/// [`io::ErrorKind::NotFound`] if there is no such task, [`io::ErrorKind::Unsupported`] for a closure of the blocking pool and
-/// for a task that a dependency spawned by plain tokio, [`io::ErrorKind::QuotaExceeded`] while 16 tasks are watched.
+/// [`io::ErrorKind::NotFound`] if there is no such task, [`io::ErrorKind::Unsupported`] for a closure of the blocking
+/// pool and for a task that a dependency spawned through plain tokio, [`io::ErrorKind::QuotaExceeded`] while 16 tasks
+/// are watched.
 pub fn watch_polls(id: impl Into<TaskId>) -> io::Result<PollWatch> {
     let watched = Watched::begin(id.into().as_u64()).map_err(|why| {
         let (kind, reason) = match why {
@@ -75,7 +76,7 @@ impl std::fmt::Debug for PollWatch {
 }
 
 impl PollWatch {
-    /// What was seen since the watch began, without a poll that lasts. `None` once the task has ended.
+    /// The counts since the watch began, without a poll that is under way. `None` once the task has ended.
     pub fn read(&self) -> Option<PollTimes> {
         let times = self.watched.read()?;
         Some(PollTimes {
@@ -85,23 +86,23 @@ impl PollWatch {
     }
 }
 
-/// What was seen of a task, see [`watch_polls`].
+/// The counts of a task, see [`watch_polls`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PollTimes {
-    /// Polls by their length.
+    /// Polls by length.
     pub polls: Distribution,
-    /// Polls by how long the task was ready before: woken, or spawned, and not polled yet.
+    /// Polls by the ready time before: from the wake, or the spawn, to the poll.
     pub delays: Distribution,
 }
 
-/// How many there were of each length.
+/// Counts by length.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Distribution {
-    /// A length, to within 1 %, and how many there were of it; shortest first.
+    /// (length to within 1 %, count); the shortest first.
     pub counts: Vec<(Duration, u64)>,
-    /// The longest one.
+    /// The greatest length.
     pub longest: Duration,
 }
 

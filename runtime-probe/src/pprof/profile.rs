@@ -1,4 +1,4 @@
-//! Named profiles, and their forms.
+//! Named profiles.
 
 use crate::pages::routes;
 use crate::profile::condensed::Crates;
@@ -9,7 +9,7 @@ use crate::source;
 use std::fmt;
 use std::io::{self, Write};
 
-/// A named profile: one that there is always, or one of the program's own ([`Profile::new`]). Mirrors Go's `pprof.Profile`.
+/// A named profile: a built-in one, or one of the program's own ([`Profile::new`]). Mirrors Go's `pprof.Profile`.
 #[derive(Clone, Copy, Debug)]
 pub struct Profile(Kind);
 
@@ -30,7 +30,8 @@ pub fn lookup(name: &str) -> Option<Profile> {
     profiles().find(|profile| profile.name() == name)
 }
 
-/// All of them, those of the program's own last, each in the order of their names. Mirrors Go's `pprof.Profiles`.
+/// All profiles: the built-in ones ordered by name, then the program's own ordered by name. Mirrors Go's
+/// `pprof.Profiles`.
 ///
 /// ```
 /// let names: Vec<_> = runtime_probe::pprof::profiles().map(|profile| profile.name()).collect();
@@ -44,12 +45,12 @@ pub fn profiles() -> impl Iterator<Item = Profile> {
 }
 
 impl Profile {
-    /// A profile of the program's own, for what it holds on to: connections, transactions, open files. It is on the index, and at
-    /// `/debug/pprof/NAME`, for the life of the process. Mirrors Go's `pprof.NewProfile`.
+    /// A profile of the program's own, for resources that it holds: connections, transactions, open files. It is on the
+    /// index page and at `/debug/pprof/NAME` until the process ends. Mirrors Go's `pprof.NewProfile`.
     ///
     /// # Errors
-    /// What is wrong with the name: there is a profile or a page of it already; it is not 1 to 64 letters, digits, `_`, `-`
-    /// and `.`; there are 64 profiles. Unlike Go, nothing panics.
+    /// A profile or a page has that name already; the name is not 1 to 64 letters, digits, `_`, `-` and `.`; or there
+    /// are 64 profiles. Go panics in these cases.
     ///
     /// ```
     /// use runtime_probe::pprof::Profile;
@@ -79,10 +80,10 @@ impl Profile {
         }
     }
 
-    /// Adds a value to a profile of the program's own, under the stack of this call: the task's, or outside of any task the
-    /// thread's. Whether it was added: not if it is there already, not beyond 1,048,576 values (the profile says how many were
-    /// not), and never to a profile that there is always. Any thread may call it; costs a walk of known frames, and a lock that is
-    /// held for the look-up of the value. Mirrors Go's `Profile.Add`.
+    /// Adds a value to a profile of the program's own, under the stack of this call: the task's, or outside of any task
+    /// the thread's. Returns whether it was added. It is not if it is in the profile already, if there are 1,048,576
+    /// values (the profile has a remark then), or if the profile is a built-in one. Any thread may call it. The cost is
+    /// a walk of known frames, and a lock during the look-up of the value. Mirrors Go's `Profile.Add`.
     #[inline(never)]
     pub fn add(&self, value: u64) -> bool {
         match self.0 {
@@ -91,7 +92,7 @@ impl Profile {
         }
     }
 
-    /// Removes a value that was added. Whether it was there. Mirrors Go's `Profile.Remove`.
+    /// Removes a value. Returns whether it was in the profile. Mirrors Go's `Profile.Remove`.
     pub fn remove(&self, value: u64) -> bool {
         match self.0 {
             Kind::Named(_) => false,
@@ -99,7 +100,7 @@ impl Profile {
         }
     }
 
-    /// Its name.
+    /// The profile's name.
     pub fn name(&self) -> &'static str {
         match self.0 {
             Kind::Named(profile) => profile.name,
@@ -107,9 +108,9 @@ impl Profile {
         }
     }
 
-    /// How many entries it has now: for `goroutine` the tasks alive, for `block` the places where something waited,
-    /// for `mutex` those where a holder made others wait, for `threads` and `threadcreate` the threads, for one of
-    /// the program's own the values. Mirrors Go's `Profile.Count`.
+    /// The number of entries now: for `goroutine` the live tasks, for `block` the stacks that waited, for `mutex` the
+    /// stacks whose release ended waits of others, for `threads` and `threadcreate` the threads, for a profile of the
+    /// program's own the values. Mirrors Go's `Profile.Count`.
     pub fn count(&self) -> usize {
         match self.0 {
             Kind::Named(profile) => (profile.count)(),
@@ -117,14 +118,15 @@ impl Profile {
         }
     }
 
-    /// Writes it. `debug` 0 is gzipped `profile.proto`, 1 Go's text by count. `goroutine` has a block of text per task (2), and
-    /// `profile.proto` with a sample for each task and its id, state and wait as labels (3); `threads` and `threadcreate` have a
-    /// block of text per thread (2). Mirrors Go's `Profile.WriteTo`. Costs about a microsecond a task, on the calling thread; no
-    /// task is disturbed.
+    /// Writes the profile. `debug` 0 is gzipped `profile.proto`, 1 is Go's text by count. For `goroutine`, 2 is a block
+    /// of text per task, and 3 is `profile.proto` with a sample for each task and its id, state and wait as labels. For
+    /// `threads` and `threadcreate`, 2 is a block of text per thread. Mirrors Go's `Profile.WriteTo`. Costs about a
+    /// microsecond a task, on the calling thread; no task is disturbed.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] for a `debug` that the profile has no form for; [`io::ErrorKind::Unsupported`] for `heap` and
-    /// `allocs` without the global allocator [`heap::Allocator`](crate::pprof::heap::Allocator); those of `out`.
+    /// [`io::ErrorKind::InvalidInput`] for a `debug` that the profile has no form for; [`io::ErrorKind::Unsupported`]
+    /// for `heap` and `allocs` without the global allocator [`heap::Allocator`](crate::pprof::heap::Allocator); and
+    /// errors of `out`.
     ///
     /// ```
     /// let block = runtime_probe::pprof::lookup("block").unwrap();

@@ -1,13 +1,13 @@
-//! How long each task is ready and not polled.
+//! The total ready time of each task.
 
 use crate::demand::{Demand, Lease};
 use crate::source;
 
-/// Tracks how long each task is ready and not polled, in [`TaskFacts::ready`](super::TaskFacts::ready), from now on until the
-/// returned value, and all others of it, are dropped. Mirrors the scheduled time of `console-subscriber`.
+/// Tracks the ready time of each task (woken and not polled yet) in [`TaskFacts::ready`](super::TaskFacts::ready),
+/// until all returned values are dropped. Mirrors the scheduled time of `console-subscriber`.
 ///
-/// While it is tracked, each poll, and each wake from inside another task's poll, reads the clock once more (9 to 25 ns);
-/// while it is not, it costs nothing. With `RUNTIME_PROBE=off` there is nothing to track.
+/// While it is on, each poll, and each wake from inside another task's poll, reads the clock once more (9 to 25 ns).
+/// With `RUNTIME_PROBE=off` nothing is tracked.
 ///
 /// ```
 /// use runtime_probe::pprof;

@@ -9,15 +9,15 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
 /// Serves `/debug/pprof/` on a loopback address until the returned [`Serving`] is dropped; [`Serving::detach`] keeps it
-/// for the life of the process. Mirrors importing Go's `net/http/pprof`. Short for [`Server::new`] and [`Server::serve`].
+/// until the process ends. Mirrors importing Go's `net/http/pprof`. Short for [`Server::new`] and [`Server::serve`].
 ///
 /// # Errors
-/// [`io::ErrorKind::InvalidInput`] for an address that is not loopback; otherwise what binding says (a port in use).
+/// [`io::ErrorKind::InvalidInput`] for an address that is not loopback; otherwise the error of binding (a port in use).
 pub fn serve(address: impl ToSocketAddrs) -> io::Result<Serving> {
     Server::new(address).serve()
 }
 
-/// Where `/debug/pprof/` is to be served, and for which clients.
+/// A server of `/debug/pprof/` before its start: the address, and the clients that it answers.
 ///
 /// ```
 /// # fn main() -> std::io::Result<()> {
@@ -32,10 +32,10 @@ pub fn serve(address: impl ToSocketAddrs) -> io::Result<Serving> {
 /// # Ok(()) }
 /// ```
 ///
-/// # What a server is
-/// It runs on threads of its own and uses no async runtime, so it answers when tokio is wedged. An idle one costs one
-/// sleeping thread; a busy one never has more than 64 connections: the one that has waited longest for a request is closed for the
-/// next, or else the one that has read its answer slowest.
+/// # Threads and connections
+/// The server runs on threads of its own and uses no async runtime, so it answers when tokio is stuck. An idle server
+/// costs one sleeping thread. It has at most 64 connections. For a further one, it closes the connection that has been
+/// idle longest, or else the one whose client has read its answer slowest.
 #[derive(Debug)]
 #[must_use = "nothing listens before `serve`"]
 pub struct Server {
@@ -50,8 +50,8 @@ enum Address {
 }
 
 impl Server {
-    /// At an address, which must be loopback unless [`Server::allow_remote`] says otherwise. Port 0 is any free one. Of a
-    /// name with several addresses the first that is free is taken.
+    /// A server at an address, which must be loopback unless [`Server::allow_remote`] is called. Port 0 means any free
+    /// port. Of a name with several addresses, the first free one is used.
     pub fn new(address: impl ToSocketAddrs) -> Server {
         let addresses = address.to_socket_addrs();
         Server {
@@ -60,9 +60,9 @@ impl Server {
         }
     }
 
-    /// At a unix socket, which only the same user may connect to (its mode is 0600): `curl --unix-socket PATH
-    /// http://localhost/debug/pprof/`. A socket that a killed process left at `path` is replaced; the file is removed when
-    /// the server stops, unless it is stopped by the end of the process.
+    /// A server at a unix socket, which only the same user may connect to (its mode is 0600): `curl --unix-socket PATH
+    /// http://localhost/debug/pprof/`. A socket that a killed process left at `path` is replaced; the file is removed
+    /// when the server stops, but not at the end of the process.
     pub fn unix(path: impl Into<PathBuf>) -> Server {
         Server {
             address: Ok(Address::Unix(path.into())),
@@ -70,13 +70,13 @@ impl Server {
         }
     }
 
-    /// Lets in clients that send `token`, and no others, at any address and under any `Host`: as `Authorization: Bearer` or
-    /// as the password of Basic, as `curl -u x:TOKEN` and `go tool pprof http://x:TOKEN@host:port/debug/pprof/goroutine`
-    /// send it. It is compared in constant time and never shown. The connection is not encrypted: others on its way read
-    /// the token.
+    /// Answers only clients that send `token`, from any address and with any `Host`. They send it as `Authorization:
+    /// Bearer` or as the password of Basic (`curl -u x:TOKEN`, `go tool pprof
+    /// http://x:TOKEN@host:port/debug/pprof/goroutine`). The token is compared in constant time and never shown. The
+    /// connection is not encrypted, so the network can read the token.
     ///
     /// A token is 16 to 1024 visible ASCII characters, and should be random (`openssl rand -hex 16`); [`Server::serve`]
-    /// refuses any other.
+    /// refuses others.
     pub fn allow_remote(self, token: impl Into<String>) -> Server {
         Server {
             token: Some(Token::new(token.into())),
@@ -84,17 +84,17 @@ impl Server {
         }
     }
 
-    /// Begins to listen.
+    /// Starts the server.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] for a token that is too short, and for an address that is not loopback if there is
-    /// no token; otherwise what resolving and binding say (a port in use).
+    /// [`io::ErrorKind::InvalidInput`] for a token that is too short, and for an address that is not loopback if there
+    /// is no token; otherwise the error of resolving or binding (a port in use).
     pub fn serve(self) -> io::Result<Serving> {
         let token = self
             .token
             .transpose()
             .map_err(|reason| io::Error::new(io::ErrorKind::InvalidInput, reason))?;
-        // The creators of threads are noted from here on.
+        // The creators of threads are recorded from here on.
         source::start();
         match self.address? {
             Address::Tcp(addresses) => server::Server::bind(&addresses, token, routes::answer),
@@ -104,18 +104,18 @@ impl Server {
     }
 }
 
-/// A running HTTP server. Dropping it stops it.
+/// A running HTTP server. It stops when this is dropped.
 #[derive(Debug)]
 #[must_use = "the server stops when this is dropped"]
 pub struct Serving(server::Server);
 
 impl Serving {
-    /// Where it listens; tells the port when it was asked for port 0. `None` for a unix socket.
+    /// The address that it listens on, with the actual port if port 0 was asked for. `None` for a unix socket.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.0.local_addr()
     }
 
-    /// What to ask: `http://127.0.0.1:6060/debug/pprof/`, or `unix:/run/app.sock`.
+    /// The URL: `http://127.0.0.1:6060/debug/pprof/`, or `unix:/run/app.sock`.
     pub fn url(&self) -> String {
         match (self.0.local_addr(), self.0.path()) {
             (Some(address), _) => format!("http://{address}/debug/pprof/"),
@@ -123,12 +123,12 @@ impl Serving {
         }
     }
 
-    /// Lets it run for the life of the process.
+    /// Lets the server run until the process ends.
     pub fn detach(self) {
         self.0.detach();
     }
 
-    /// Stops it and waits until the replies under way are done or cut off.
+    /// Stops the server and waits until the replies under way are complete or cut off.
     pub fn shutdown(self) {
         self.0.shutdown();
     }

@@ -1,4 +1,4 @@
-//! By which signal threads are asked for their stacks, and what capturing the stacks of tasks did.
+//! The signal that asks threads for their stacks, and the counters of stack capture.
 
 use crate::source;
 use crate::source::signal::Unavailable;
@@ -7,17 +7,18 @@ use crate::sys::signal::InstallError;
 use std::io;
 use std::sync::atomic::Ordering;
 
-/// Asks threads for their stacks by this signal from now on, which must be one without a handler. Without this, and without
-/// `RUNTIME_PROBE_SIGNAL`, it is the last real-time signal that had no handler when the probe was started. A handler that is
-/// installed for it later takes running tasks' stacks out of dumps, which say so.
+/// Sets the signal that asks threads for their stacks. It must have no handler. The default, without
+/// `RUNTIME_PROBE_SIGNAL`, is the last real-time signal that had no handler when the probe was started. If the program
+/// installs a handler for it later, dumps have no stacks of running tasks any more, and say so.
 ///
-/// A dump sends it to each thread that runs a task. Its handler takes some microseconds and no lock, allocates nothing, and is
-/// installed with `SA_RESTART`: interrupted system calls go on, except those that Linux never restarts (`epoll_wait`,
-/// `poll`, `nanosleep`), which std and tokio call again. C code that takes `EINTR` for an error may not.
+/// A dump sends the signal to each thread that runs a task. The handler takes some microseconds, takes no lock and
+/// allocates nothing. It is installed with `SA_RESTART`: interrupted system calls are restarted, except those that
+/// Linux never restarts (`epoll_wait`, `poll`, `nanosleep`). std and tokio call these again; C code may take `EINTR`
+/// for an error.
 ///
 /// # Errors
-/// What is in the way: [`io::ErrorKind::AddrInUse`] where the signal is taken, [`io::ErrorKind::InvalidInput`] where
-/// there is none of that number, [`io::ErrorKind::Unsupported`] where threads cannot be asked at all.
+/// [`io::ErrorKind::AddrInUse`] if the signal has a handler, [`io::ErrorKind::InvalidInput`] if there is no signal of
+/// that number, [`io::ErrorKind::Unsupported`] if threads cannot be asked at all.
 ///
 /// ```
 /// # fn main() -> std::io::Result<()> {
@@ -27,7 +28,7 @@ use std::sync::atomic::Ordering;
 /// # Ok(()) }
 /// ```
 pub fn set_stack_signal(number: i32) -> io::Result<()> {
-    // It chooses one of its own when it starts.
+    // The start chooses the default signal.
     source::start();
     source::signal::choose(number).map_err(|why| {
         let kind = match why {
@@ -40,21 +41,21 @@ pub fn set_stack_signal(number: i32) -> io::Result<()> {
     })
 }
 
-/// What the capturing of stacks did since the start, over all threads.
+/// Counters of stack capture since the start, over all threads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CaptureCounters {
-    /// Captures that had to walk the stack; all others found a known path.
+    /// Captures that walked the stack. All other captures found a known path.
     pub walks: u64,
-    /// Known paths that a thread forgot for newer ones.
+    /// Known paths that a thread replaced by newer ones.
     pub evictions: u64,
-    /// Captures left out because the same thread was in the middle of another.
+    /// Captures left out because the thread was inside another capture.
     pub reentered: u64,
     /// Captures left out because a table was full.
     pub overflowed: u64,
     /// Known paths compared with a full walk, which only tests of the probe do.
     pub verified: u64,
-    /// Of these, the ones that differed. Anything but 0 is a defect.
+    /// Verified paths that differed from the walk. Any number but 0 is a defect of the probe.
     pub wrong: u64,
     /// Distinct stacks.
     pub stacks: u64,

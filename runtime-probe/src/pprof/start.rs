@@ -1,4 +1,4 @@
-//! What the environment asks for, when the first runtime is built.
+//! Starts what the environment asks for, when the first runtime is built.
 
 use super::trace;
 use super::{
@@ -14,7 +14,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 /// Starts the probe, and the server if `RUNTIME_PROBE_LISTEN` names an address. Only the first call of a process reads
-/// the environment. Whatever goes wrong is a complaint: the application comes first.
+/// the environment. Errors are complaints and do not stop the application.
 pub(crate) fn start_from_environment() {
     static FIRST: std::sync::Once = std::sync::Once::new();
     FIRST.call_once(|| {
@@ -65,7 +65,7 @@ fn set_rates_from_environment() {
     }
 }
 
-/// A variable that is set counts even if it is empty: a token that a script failed to fill in must not open the door.
+/// An empty token counts as set (and is refused): if a script fails to fill it in, the server must not run without one.
 fn from_environment(address: &OsStr, token: Option<OsString>) -> Server {
     let server = match address.as_bytes().strip_prefix(b"unix:") {
         Some(path) => Server::unix(OsStr::from_bytes(path)),

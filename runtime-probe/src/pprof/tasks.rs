@@ -1,4 +1,4 @@
-//! Tasks that are alive, and which futures are listed as such.
+//! Live tasks, and the futures that are listed as tasks.
 
 use crate::registry::task::Kind;
 use crate::snapshot::facts;
@@ -8,9 +8,9 @@ use std::future::Future;
 pub use crate::snapshot::facts::{TaskFacts, TaskId, TaskKind, TaskState};
 pub use crate::source::instrumented::Instrumented;
 
-/// All tasks that are alive, in no particular order: what a dump tells of each, without its stack, for tools that show it in
-/// their own way. Nothing is stopped and no task is disturbed; costs some 100 ns a task on the calling thread, and 200 bytes
-/// of memory.
+/// All live tasks, in no particular order, with the facts of a dump but without stacks: for tools that show tasks in
+/// their own way. Nothing is stopped and no task is disturbed. Costs some 100 ns and 200 bytes a task, on the calling
+/// thread.
 ///
 /// ```
 /// use runtime_probe::pprof::{self, TaskState};
@@ -28,10 +28,10 @@ pub fn task_facts() -> Vec<TaskFacts> {
     facts::take()
 }
 
-/// Runs `run` with this thread left out: what is spawned on it meanwhile, its `block_on` and the runtimes that are built
-/// have no entry anywhere, and cost what they cost with plain tokio. For tools that look at the program from a thread of
-/// their own, and are no part of it; a `current_thread` runtime that lives inside `run` is left out as a whole, and of
-/// another one the workers, too. What a thread that is not left out spawns on such a runtime is listed.
+/// Runs `run` with this thread left out of the probe. Tasks that are spawned on it meanwhile, its `block_on` and the
+/// runtimes that it builds are listed nowhere, and cost what they cost with plain tokio. This is for tools that observe
+/// the program from a thread of their own. A `current_thread` runtime inside `run` is left out completely; of a
+/// `multi_thread` runtime the workers are left out, too. Tasks that another thread spawns on such a runtime are listed.
 ///
 /// From the first call in a process on, each spawn of any thread costs some ten instructions more; a poll costs nothing more.
 ///
@@ -51,9 +51,9 @@ pub fn untracked<R>(run: impl FnOnce() -> R) -> R {
     source::untracked::untracked(run)
 }
 
-/// Wraps a future so that it is an entry of its own in a dump: one that runs inside another task (in a
-/// `FuturesUnordered`, whose children have wakers of their own), or on another executor. Polls, wakes and results are
-/// those of `future`. Spawned tasks need no wrapping.
+/// Wraps a future so that it is an entry of its own in a dump. This is for futures that run inside another task (in a
+/// `FuturesUnordered`, whose children have wakers of their own) or on another executor. The wrapper behaves as `future`
+/// does. Spawned tasks need no wrapping.
 ///
 /// ```
 /// # runtime_probe::runtime::Builder::new_current_thread().build().unwrap().block_on(async {

@@ -1,4 +1,4 @@
-//! What the tests of the probe need beside its API. May change in any version.
+//! Functions for the tests of the probe. May change in any version.
 
 use crate::ask::thread_stack;
 use crate::ask::why::CaptureError;
@@ -7,16 +7,16 @@ use crate::stack::{template, unwind};
 use std::io;
 use std::time::{Duration, Instant};
 
-/// The stack of a thread of this process, by its kernel id (`gettid`): one address in the code of each function, innermost
-/// first, each one past an instruction as return addresses are. Of a stack deeper than 256 frames both halves. Waits for the
-/// thread for 100 ms at the most; takes 50 us if it sleeps.
+/// The stack of a thread of this process, by its kernel id (`gettid`): an address in the code of each function,
+/// innermost first; each lies past an instruction, as return addresses do. A stack deeper than 256 frames has a gap in
+/// the middle. Waits for the thread for at most 100 ms; takes 50 us if the thread sleeps.
 ///
 /// # Errors
-/// Why there is none: the thread has ended ([`io::ErrorKind::NotFound`]), blocks the signal, did not answer in time, or no
-/// thread can be asked ([`io::ErrorKind::Unsupported`]).
+/// The thread has ended ([`io::ErrorKind::NotFound`]), blocks the signal, did not answer in time, or no thread can be
+/// asked ([`io::ErrorKind::Unsupported`]).
 pub fn thread_stack(tid: u32) -> io::Result<Vec<usize>> {
     source::start();
-    // A module that was loaded since has unwind tables of its own.
+    // Modules may have been loaded since.
     unwind::refresh();
     let deadline = Instant::now() + Duration::from_millis(100);
     match thread_stack::capture(tid, deadline) {

@@ -1,4 +1,4 @@
-//! What a program says of itself in an execution trace, and traces without HTTP, with the names of Go's `runtime/trace`.
+//! User tasks, regions and logs in an execution trace, and the flight recorder, with the names of Go's `runtime/trace`.
 
 use crate::ask::flight::{self, Flight, Keep};
 use crate::demand::Demand;
@@ -13,17 +13,19 @@ use std::future::Future;
 use std::io::{self, Write};
 use std::time::Duration;
 
-/// Runs a future as a user task: what belongs together in a trace, such as the answer to a request, in whichever tasks it runs.
-/// Mirrors Go's `trace.NewTask`.
+/// Runs a future as a user task: an operation of the trace, such as the answer to a request, which may run in several
+/// tasks. Mirrors Go's `trace.NewTask`.
 ///
-/// It begins at the first poll, and ends when the future finishes or is dropped. Its parts are the [regions](region) and
-/// [logs](log) in the future, and those in the tasks and closures that are spawned while it is polled, and in what these spawn. `go tool trace`
-/// lists user tasks by name under "User-defined tasks", with the time of each and all that belongs to it.
+/// A user task begins at the first poll, and ends when the future finishes or is dropped. It contains the
+/// [regions](region) and [logs](log) of the future, and those of the tasks and closures that are spawned while the
+/// future is polled, and of their children. `go tool trace` lists user tasks by name under "User-defined tasks", with
+/// their times and contents.
 ///
-/// Polls, wakes and results are those of `future`. While no trace is taken, each poll looks for the task that runs on its thread, and
-/// puts a word of the thread in force and out of it. Of a name of more than 1024 bytes the last ones are shown.
+/// The returned future behaves as `future` does. While no trace is taken, each poll looks up the task that runs on its
+/// thread, and sets and resets a word of the thread. Of a name of more than 1024 bytes, the last 1024 are shown.
 ///
-/// What was spawned before the trace began belongs to no user task, and one that began before has a name that says so.
+/// Tasks that were spawned before the trace began belong to no user task. A user task that began before the trace has a
+/// name that says so.
 ///
 /// ```
 /// use runtime_probe::pprof::trace;
@@ -42,15 +44,15 @@ pub fn task<F: Future>(name: &'static str, future: F) -> Tasked<F> {
     Tasked::new(name, future)
 }
 
-/// Runs a future as a region of its task: from its first poll until it finishes or is dropped, over its waits. Mirrors Go's
-/// `trace.WithRegion`. `go tool trace` lists regions by name under "User-defined regions", with how long each ran, waited for what,
-/// and was ready.
+/// Runs a future as a region of its task: from its first poll until it finishes or is dropped, waits included. Mirrors
+/// Go's `trace.WithRegion`. `go tool trace` lists regions by name under "User-defined regions", with the time in polls,
+/// in waits by reason, and ready.
 ///
-/// Polls, wakes and results are those of `future`. While no trace is taken, it costs a load where it ends and, where it begins, a
-/// load and a look for the user task of this thread. Of a name of more than 1024 bytes the last ones are shown.
+/// The returned future behaves as `future` does. While no trace is taken, a region costs a load at its end, and at its
+/// begin a load and a look-up of the thread's user task. Of a name of more than 1024 bytes, the last 1024 are shown.
 ///
-/// Go's format has regions that nest. Of two that overlap in one task, as in a `join!`, the inner one ends with the outer one
-/// and begins anew. One that is dropped outside of its task ends with that.
+/// Regions nest in Go's format. If two overlap in one task, as in a `join!`, the inner one ends with the outer one and
+/// begins again. A region that is dropped outside of its task ends with the task.
 ///
 /// ```
 /// use runtime_probe::pprof::trace;
@@ -64,9 +66,9 @@ pub fn region<F: Future>(name: &'static str, future: F) -> Region<F> {
     Region::new(name, future)
 }
 
-/// Begins a region that ends when the returned [`RegionScope`] is dropped: [`region()`] for code that is not async. Mirrors Go's
-/// `trace.StartRegion`. Inside of a task it must be dropped in the same poll. A thread outside of any task is shown as a goroutine
-/// of its own. It costs what a [`region()`] costs.
+/// Begins a region that ends when the returned [`RegionScope`] is dropped: [`region()`] for code that is not async.
+/// Mirrors Go's `trace.StartRegion`. Inside of a task it must be dropped in the same poll. Outside of any task, the
+/// thread is shown as a goroutine. The cost is that of [`region()`].
 ///
 /// ```
 /// use runtime_probe::pprof::trace;
@@ -82,9 +84,9 @@ pub fn region_scope(name: &'static str) -> RegionScope {
     RegionScope::new(name)
 }
 
-/// Writes a message into the trace, at this time, in this task. Mirrors Go's `trace.Log`: `category` says what kind of message it
-/// is. Of the message 1024 bytes are kept. While no trace is taken, it costs a load; where the text has to be made,
-/// [`is_enabled`] tells whether it will be read.
+/// Writes a message into the trace, at this time, in this task. Mirrors Go's `trace.Log`; `category` is the kind of
+/// message. The first 1024 bytes of the message are kept. While no trace is taken, it costs a load. Check
+/// [`is_enabled`] before formatting a message.
 ///
 /// ```
 /// use runtime_probe::pprof::trace;
@@ -114,9 +116,9 @@ pub fn is_enabled() -> bool {
     Demand::Trace.is_on()
 }
 
-/// Keeps what tasks and threads did in the last seconds, to be written when something has gone wrong. Mirrors Go's
+/// Keeps an execution trace of the last seconds, to be written when something has gone wrong. Mirrors Go's
 /// `trace.FlightRecorder`. `RUNTIME_PROBE_FLIGHT_RECORDER=10s` does the same as the example without code, and
-/// `/debug/pprof/trace?last=1` writes what there is.
+/// `/debug/pprof/trace?last=1` sends the trace.
 ///
 /// ```
 /// # fn main() -> std::io::Result<()> {
@@ -134,7 +136,8 @@ pub fn is_enabled() -> bool {
 /// ```
 ///
 /// # Cost
-/// Each poll, wake and spawn writes 8 to 24 bytes and reads the clock. A thread copies these ten times a second.
+/// Each poll, wake and spawn writes 8 to 24 bytes and reads the clock. A thread of the probe copies these ten times a
+/// second.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is recorded before `start`"]
 pub struct FlightRecorder {
@@ -153,7 +156,7 @@ impl FlightRecorder {
     /// The default of [`FlightRecorder::max_bytes`], Go's: 10 MiB, about a million events.
     pub const DEFAULT_MAX_BYTES: usize = 10 << 20;
 
-    /// With Go's defaults.
+    /// A recorder with Go's defaults.
     pub fn new() -> FlightRecorder {
         FlightRecorder {
             keep: Keep {
@@ -163,24 +166,24 @@ impl FlightRecorder {
         }
     }
 
-    /// For how long events are kept, at least, as long as they are not too much.
+    /// How long events are kept at least, unless [`FlightRecorder::max_bytes`] is reached.
     pub fn min_age(mut self, age: Duration) -> FlightRecorder {
         self.keep.age = age;
         self
     }
 
-    /// How many bytes of events are kept in memory, at most; what was left in the last tenth of a second is always kept, and from 4 MiB
-    /// on the 64 KiB that a thread is writing to.
+    /// The most bytes of events that are kept in memory. The events of the last tenth of a second are always kept; from
+    /// 4 MiB on, so are the 64 KiB that each thread is writing to.
     pub fn max_bytes(mut self, bytes: usize) -> FlightRecorder {
         self.keep.bytes = bytes;
         self
     }
 
-    /// Begins to record. There is one recorder in a process, beside any trace that a client takes.
+    /// Starts the recorder. A process has one recorder; clients may take traces at the same time.
     ///
     /// # Errors
-    /// [`io::ErrorKind::AlreadyExists`] if there is one, in Go's words; [`io::ErrorKind::Unsupported`] with
-    /// `RUNTIME_PROBE=off`; what the system says if it has no thread to spare.
+    /// [`io::ErrorKind::AlreadyExists`] if there is one, with Go's text; [`io::ErrorKind::Unsupported`] with
+    /// `RUNTIME_PROBE=off`; the system's error if no thread can be created.
     pub fn start(self) -> io::Result<Recorder> {
         if !source::start() {
             let kind = io::ErrorKind::Unsupported;
@@ -190,32 +193,32 @@ impl FlightRecorder {
     }
 }
 
-/// A running flight recorder. Dropping it ends it.
+/// A running flight recorder. It stops when this is dropped.
 #[derive(Debug)]
 #[must_use = "the recorder ends when this is dropped"]
 pub struct Recorder(Flight);
 
 impl Recorder {
-    /// Writes what there is, up to now, in the format that `go tool trace` reads. Names are looked up now, which may take a
-    /// second for a large program. The recorder goes on.
+    /// Writes the events up to now, in the format of `go tool trace`. Names are looked up now, which may take a second
+    /// for a large program. The recorder goes on.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// The errors of `out`.
     pub fn write_to(&self, out: impl Write) -> io::Result<()> {
         match flight::past() {
             Some(past) => write_past(&past, Format::Go, Labels::Shown, out),
-            // Not while `self` lives.
+            // Unreachable while `self` lives.
             None => Err(io::ErrorKind::NotFound.into()),
         }
     }
 
-    /// Lets it run for the life of the process.
+    /// Lets the recorder run until the process ends.
     pub fn detach(self) {
         self.0.detach();
     }
 }
 
-/// What `RUNTIME_PROBE_FLIGHT_RECORDER` asks for.
+/// Starts what `RUNTIME_PROBE_FLIGHT_RECORDER` asks for.
 #[cfg(feature = "rt")]
 pub(crate) fn from_environment() {
     let Some(age) = FLIGHT_RECORDER.value() else {

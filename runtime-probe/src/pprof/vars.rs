@@ -15,8 +15,8 @@
 //! # Ok::<(), vars::PublishError>(())
 //! ```
 //!
-//! Beside what is published the page has `cmdline` and `memstats` (Go's names where the meaning is the same), `tokio` (for each
-//! runtime what `RuntimeMetrics` tells, under tokio's names), `tasks` and `probe`.
+//! The page also has `cmdline` and `memstats` (with Go's names where the meaning is the same), `tokio` (the
+//! `RuntimeMetrics` of each runtime, with tokio's names), `tasks` and `probe`.
 
 use crate::profile::vars::BUILT_IN;
 use crate::registry::vars::{self, MOST_NAMES, Refused};
@@ -24,8 +24,8 @@ use std::fmt;
 
 pub use crate::registry::vars::{Float, Func, Int, Map, Text, Value, Var};
 
-/// Publishes a variable for the life of the process. Mirrors Go's `expvar.Publish`; unlike Go, a name that is taken is an error
-/// and no panic.
+/// Publishes a variable until the process ends. Mirrors Go's `expvar.Publish`; a name that is in use is an error here,
+/// and a panic in Go.
 ///
 /// # Errors
 /// There is a variable of that name, or there are 1,024.

@@ -1,8 +1,8 @@
-//! Names for the addresses of a count text. `go tool pprof` reads nothing but addresses from such a text and asks for
+//! Names for the addresses of a text profile. `go tool pprof` reads only the addresses of such a text, and asks for
 //! their names afterwards.
 //!
-//! An address of code is looked up anew. A synthetic one (`select`, a task without a stack, part of a chain of inlined
-//! functions) means something only to the text that gave it out, so these are remembered, within a bound.
+//! An address of code is looked up again. A synthetic address (`select`, a task without a stack, part of a chain of
+//! inlined functions) has a name only in the text that it was made for. So these names are remembered, up to a bound.
 
 use crate::primitive;
 use crate::symbol::resolver::{Resolver, resolver};
@@ -14,14 +14,14 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// Synthetic addresses that are remembered. A program has some hundred; names are shared with the resolver, so this many
-/// are 16,384 * 24 bytes at a load of one half: 1 MiB at the very most.
+/// The most synthetic addresses that are remembered. A program has some hundred. Names are shared with the resolver, so
+/// this many take 16,384 * 24 bytes at a load of one half: less than 1 MiB.
 const MOST: usize = 16_384;
 
-/// By return address, as the texts have them.
+/// By return address, as in the texts.
 static SYNTHETIC: LazyLock<Mutex<Names>> = LazyLock::new(Mutex::default);
 
-/// Remembers what the synthetic locations of a text that is being handed out stand for.
+/// Remembers the names of a text's synthetic locations.
 pub(crate) fn remember<'l>(locations: impl Iterator<Item = &'l Location>) {
     let mut names = primitive::lock(&SYNTHETIC);
     for location in locations {
@@ -29,18 +29,18 @@ pub(crate) fn remember<'l>(locations: impl Iterator<Item = &'l Location>) {
     }
 }
 
-/// Addresses that are looked up before others may have the resolver. One takes 20 to 100 us, so a dump waits for some
-/// hundredths of a second, where all that a request may ask for take 6 s.
+/// Addresses that are looked up with the resolver locked. One takes 20 to 100 us, so a dump waits at most 26 ms for it.
+/// All addresses of the largest request take 6 s.
 const BATCH: usize = 256;
 
-/// How long the resolver is left to others: a lock that is taken again at once is seldom another thread's.
+/// How long the resolver is unlocked between two batches. Without a pause, waiting threads would seldom get the lock.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Tells the names of those addresses that have one, in the order given. As in Go, an address inside a function will do;
-/// for one that several inlined functions share, it is the outermost that the texts show.
+/// Visits the addresses that have a name, in the given order. As in Go, any address inside a function will do. If
+/// several inlined functions share an address, the name is that of the outermost one that texts show.
 ///
 /// # Errors
-/// Those of `tell`, after which nothing more is looked up.
+/// The first error of `tell`, which ends the look-up.
 pub(crate) fn names(
     addresses: &[u64],
     tell: impl FnMut(u64, &str) -> io::Result<()>,
@@ -64,7 +64,7 @@ fn names_in_batches(
     Ok(())
 }
 
-/// Has the locks for as long as it takes.
+/// Looks up a batch, with both locks held.
 fn named(addresses: &[u64]) -> Vec<(u64, Arc<str>)> {
     let synthetic = primitive::lock(&SYNTHETIC);
     let mut resolver = resolver();
@@ -78,7 +78,7 @@ fn name(address: u64, synthetic: &Names, resolver: &mut Resolver) -> Option<Arc<
     if address >= SYNTHETIC_BASE {
         return synthetic.get(address);
     }
-    // The client chooses the addresses: one that was in no text is not remembered.
+    // The result is not cached, because clients choose the addresses.
     let code = resolver.code_once(address);
     let mut outwards = code.frames.iter().rev().map(|frame| &frame.function);
     let shown = outwards
@@ -98,7 +98,7 @@ impl Names {
         if location.return_address < SYNTHETIC_BASE {
             return;
         }
-        // The texts to come are worth more than those that were.
+        // When full, all old names are dropped: later texts matter more.
         if self.0.len() >= MOST && !self.0.contains_key(&location.return_address) {
             self.0.clear();
         }
@@ -106,7 +106,7 @@ impl Names {
             .insert(location.return_address, frame.function.clone());
     }
 
-    /// pprof asks for the call, one before the address that the text has.
+    /// pprof asks for the address of the call: one less than the return address in the text.
     fn get(&self, address: u64) -> Option<Arc<str>> {
         let of_call = address
             .checked_add(1)

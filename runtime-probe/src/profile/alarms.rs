@@ -1,4 +1,4 @@
-//! From looks at a process to what an operator should be told: nothing twice, and not too often.
+//! Decides which findings of the looks at a process are reported: none twice, and not too many.
 
 use super::growth::{BySite, Counts};
 use super::long_waits::LongWait;
@@ -11,35 +11,34 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::Location;
 use std::time::{Duration, Instant};
 
-/// A task spins that was busy at each look for so long, and was polled [`SPINNING`] times a second.
+/// A task spins if it was busy at each look for so long, and was polled [`SPINNING`] times a second.
 const SPINS_FOR: Duration = Duration::from_secs(5);
 
-/// Of one kind, so many culprits are told within the quiet time.
+/// The most culprits of one kind that are reported within the quiet time.
 const CULPRITS: usize = 8;
 
 /// The fewest polls a second of a task that spins.
 const SPINNING: u64 = 1_000;
 
-/// When to speak.
+/// The limits on reports.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
-    /// Of one kind of alarm and one culprit, one within this time is told.
+    /// Within this time, one alarm of each kind and culprit is reported.
     pub(crate) quiet: Duration,
-    /// How far apart counts of tasks are that are compared.
-    /// Zero for none.
+    /// The time between two counts of tasks. Zero turns them off.
     pub(crate) growth_every: Duration,
 }
 
-/// Something that is wrong.
+/// One fault that was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Alarm {
     /// A poll lasts too long.
     LongPoll(LongPoll),
-    /// A task is ready, and its runtime does not come round to it.
+    /// A task is ready, and its runtime does not poll it.
     KeptWaiting(KeptWaiting),
-    /// There are more and more tasks, of one site or in all, or results of tasks of one site.
+    /// The number of tasks, of one site or in all, or of results of tasks of one site, keeps growing.
     Growth(Growth),
-    /// Tasks wait too long for what another has.
+    /// Tasks wait too long at one site.
     LongWait(LongWait),
     /// A task is polled all the time, and does not wait.
     Spin(Spin),
@@ -47,9 +46,9 @@ pub(crate) enum Alarm {
     FullPool(Trouble),
     /// No thread drives the timers and the I/O of a runtime.
     Standstill(Trouble),
-    /// Tasks or threads wait for locks of each other; one of them, packed.
+    /// Tasks or threads wait for locks of each other. Identified by one of them, packed.
     Deadlock(u64),
-    /// A task, by its id, keeps a lock through a future that it does not poll any more.
+    /// A task keeps a lock through a future that it no longer polls. Identified by the task's id.
     Futurelock(u64),
 }
 
@@ -62,35 +61,35 @@ pub(crate) struct Spin {
     pub(crate) since: Duration,
 }
 
-/// How many kinds there are.
+/// The number of kinds of alarms.
 pub(crate) const KINDS: usize = 9;
 
-/// An alarm that is to be told, and how many of its kind were not since the last one.
+/// An alarm to report, and how many of its kind were suppressed since the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Told {
     pub(crate) alarm: Alarm,
     pub(crate) untold: u64,
 }
 
-/// What is known from earlier looks.
+/// The alarms and counts of earlier looks.
 #[derive(Debug)]
 pub(crate) struct Alarms {
     patience: Patience,
-    /// Polls that were too long at the last look: each is one alarm, however long it goes on.
+    /// Polls that were too long at the last look: each poll is one alarm, however long it lasts.
     known: HashSet<(u64, u64)>,
     /// Runtimes that kept a task waiting at the last look.
     late: HashSet<RuntimeNumber>,
-    /// Places where tasks waited too long at the last look.
+    /// Sites where tasks waited too long at the last look.
     waits: HashSet<usize>,
     /// Blocking pools that were full at the last look.
     full: HashSet<u16>,
-    /// Runtimes that stood still then.
+    /// Runtimes that stood still at the last look.
     standing: HashSet<u16>,
-    /// Cycles of locks that there were then.
+    /// Deadlocks at the last look.
     deadlocks: HashSet<u64>,
-    /// Tasks that kept locks so then.
+    /// Tasks of futurelocks at the last look.
     futurelocks: HashSet<u64>,
-    /// Tasks that were busy at all looks so far.
+    /// Tasks that were busy at the last look, and since when.
     busy: HashMap<u64, Busily>,
     all: Counts,
     sites: BySite<usize>,
@@ -99,16 +98,16 @@ pub(crate) struct Alarms {
     kinds: [Kind; KINDS],
 }
 
-/// What has become of one kind of alarm.
+/// The alarms of one kind.
 #[derive(Clone, Debug, Default)]
 struct Kind {
-    /// By culprit, within the quiet time.
+    /// The culprits that were reported within the quiet time, and when.
     told: Vec<(usize, Instant)>,
     untold: u64,
     all: u64,
 }
 
-/// A task that is busy.
+/// A busy task.
 #[derive(Clone, Copy, Debug)]
 struct Busily {
     since: Instant,
@@ -138,13 +137,13 @@ impl Alarms {
         }
     }
 
-    /// How many there were of each kind: long polls, tasks kept waiting, growths, long waits, spins, full pools, standstills,
-    /// deadlocks, futurelocks.
+    /// The number of alarms of each kind, reported or not: long polls, tasks kept waiting, growths, long waits, spins,
+    /// full pools, standstills, deadlocks, futurelocks.
     pub(crate) fn counts(&self) -> [u64; KINDS] {
         self.kinds.each_ref().map(|kind| kind.all)
     }
 
-    /// What is new in a look, and is to be told now.
+    /// The new alarms of a look that are to be reported now.
     pub(crate) fn judge(&mut self, look: &Look, waits: &[LongWait], now: Instant) -> Vec<Told> {
         let mut new = Vec::new();
         let polls = look.long_polls.iter();
@@ -178,7 +177,7 @@ impl Alarms {
             .collect()
     }
 
-    /// Keeps those that were busy at the last look, too, and often polled in between.
+    /// Keeps tasks that were busy at the last look, too, and often polled in between.
     fn spins(&mut self, busy: &[Busy], now: Instant) -> Vec<Alarm> {
         let before = std::mem::take(&mut self.busy);
         let mut spins = Vec::new();
@@ -207,7 +206,7 @@ impl Alarms {
         spins
     }
 
-    /// Whether tasks are to be counted now: then a look has to count them by site.
+    /// Whether the next look has to count the tasks by site.
     pub(crate) fn counts_are_due(&self, now: Instant) -> bool {
         let every = self.patience.growth_every;
         let is_due = |counted| now.duration_since(counted) >= every;
@@ -236,7 +235,7 @@ impl Alarms {
         let all = self.all.grown(look.tasks);
         match grown.is_empty() {
             true => grown.extend(all.map(|grown| growth(Growing::Tasks, None, 0, grown))),
-            // What is told of a site is not told of all again.
+            // A growth that is reported for a site is not reported again for all tasks.
             false => self.all.restart(look.tasks),
         }
         let results = look.untaken.iter();
@@ -249,7 +248,7 @@ impl Alarms {
     }
 
     fn tell(&mut self, alarm: Alarm, now: Instant) -> Option<Told> {
-        // What is to blame: another one within the quiet time is news.
+        // The culprit: an alarm with another culprit is reported within the quiet time, too.
         let (kind, culprit) = match alarm {
             Alarm::LongPoll(poll) => (0, poll.site),
             Alarm::KeptWaiting(task) => (1, task.runtime.0.into()),
@@ -284,7 +283,7 @@ fn hash(at: &Location<'static>) -> usize {
     hasher.finish() as usize
 }
 
-/// Those of runtimes that had none at the last look.
+/// The troubles of runtimes that had none at the last look.
 fn new_ones(before: &mut HashSet<u16>, now: &[Trouble]) -> Vec<Trouble> {
     let runtimes = now.iter().map(|trouble| trouble.runtime.0).collect();
     let before = std::mem::replace(before, runtimes);
@@ -293,7 +292,7 @@ fn new_ones(before: &mut HashSet<u16>, now: &[Trouble]) -> Vec<Trouble> {
     new
 }
 
-/// Those that were not there before.
+/// The numbers that were not in the last look.
 fn unseen(before: &mut HashSet<u64>, now: &[u64]) -> impl Iterator<Item = u64> {
     let before = std::mem::replace(before, now.iter().copied().collect());
     now.iter().copied().filter(move |one| !before.contains(one))
@@ -340,7 +339,7 @@ mod tests {
         let first = alarms.judge(&polls(&[long(1, 1)]), &[], at(0));
         assert_eq!(first, told(Alarm::LongPoll(long(1, 1)), 0));
         assert_eq!(alarms.judge(&polls(&[long(1, 1)]), &[], at(70)), []);
-        // Another poll of the same task, and one of another.
+        // Another poll of the same task, and a poll of another task.
         assert_eq!(alarms.judge(&polls(&[long(1, 2)]), &[], at(71)).len(), 1);
         assert_eq!(
             alarms.judge(&polls(&[long(1, 2), long(2, 2)]), &[], at(72)),
@@ -369,7 +368,7 @@ mod tests {
             alarms.judge(&polls(&[of(1), of(2), outer]), &[], now).len(),
             1
         );
-        // The local task's poll has ended, and that of the root around it was as long.
+        // The local task's poll has ended. The poll of the root around it is as long.
         let around = LongPoll {
             is_innermost: true,
             ..outer
@@ -414,7 +413,7 @@ mod tests {
         assert_eq!(judge(&[wait(1), wait(2)]), 0);
     }
 
-    /// A task that has so many polls at each look, a second apart: at which look it is told to spin.
+    /// The look, of looks a second apart, at which a task with so many polls at each is reported to spin.
     fn spins_at(polls: impl Fn(u64) -> Option<u64>) -> Option<u64> {
         let (mut alarms, begin) = (alarms(), Instant::now());
         (0..20).find(|at| {
@@ -503,7 +502,7 @@ mod tests {
         }
     }
 
-    /// Ten seconds apart: a site that leaks, beside one that goes up and down.
+    /// Looks ten seconds apart: a site that leaks, and a site whose count goes up and down.
     #[test]
     fn a_place_that_leaks_is_told_though_all_together_do_not_grow() {
         let (mut alarms, begin) = (alarms(), Instant::now());

@@ -1,4 +1,4 @@
-//! What a dump says of a task that waits for the end of others: of which.
+//! Notes on tasks that wait for the end of other tasks.
 
 use super::doing::Doing;
 use super::held_locks::{goroutine, name};
@@ -9,14 +9,14 @@ use crate::symbol::reason::Reason;
 use runtime_dump::goroutine::{Join, JoinedTask};
 use std::collections::{HashMap, HashSet};
 
-/// The most tasks of a set that are named.
+/// The most tasks of a `JoinSet` that are named.
 const MOST_NAMED: usize = 5;
 
-/// Who waits for whose end.
+/// The joins, with the names of the awaited tasks.
 #[derive(Debug, Default)]
 pub(super) struct Awaited {
     joins: Joins,
-    /// Of those that are named, as far as they have names.
+    /// Names of the awaited tasks that have one.
     names: HashMap<u64, String>,
 }
 
@@ -39,7 +39,7 @@ impl Awaited {
         Awaited { joins, names }
     }
 
-    /// What is said of a task that does that.
+    /// The notes on a task.
     pub(super) fn notes(&self, row: &Row, doing: &Doing) -> Vec<String> {
         self.joins(row, doing).iter().map(text).collect()
     }
@@ -88,8 +88,8 @@ fn text(join: &Join) -> String {
     format!("waits for {of} to end: {}", named.join(", "))
 }
 
-/// Whether all places where a task registered are waits, and as many of them joins as there are ends: a handle that the task polled
-/// and does not wait for any more registered, too.
+/// Whether the joins explain the task's stack: each registration is a wait, and at least as many of them are joins as
+/// there are awaited ends. Otherwise a handle may have registered that the task does not wait for any more.
 fn is_of(joining: &Joining, doing: &Doing) -> bool {
     let (all, joins) = match &doing.branches[..] {
         [] => (1, usize::from(doing.waits_for(Reason::Join))),

@@ -1,4 +1,4 @@
-//! Where tasks waited for each other, as Go's block profile shows where goroutines did.
+//! The block profile, as Go's: the stacks at which tasks waited for each other.
 
 use super::condensed::Crates;
 use super::conditions::{self, Condition};
@@ -14,17 +14,17 @@ use crate::symbol::resolver::resolver;
 use runtime_dump::profile::contention::{self, Contention, ContentionProfile};
 use std::collections::HashMap;
 
-/// The name under which Go's tools ask for it.
+/// The name, as in Go.
 pub(crate) const NAME: &str = "block";
 
-/// Which waits count.
+/// Which waits are included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Included {
     /// Sleeping, which Go leaves out.
     pub(crate) sleep: bool,
     /// The network, files, processes and signals, which Go leaves out.
     pub(crate) io: bool,
-    /// Waits that have not ended, each as long as it has been so far.
+    /// Waits that have not ended, each with its time so far.
     pub(crate) ongoing: bool,
 }
 
@@ -39,7 +39,7 @@ impl Included {
     }
 }
 
-/// Under its name.
+/// The entry in the list of profiles.
 pub(crate) const PROFILE: NamedProfile = NamedProfile {
     name: NAME,
     most_debug: 1,
@@ -47,12 +47,12 @@ pub(crate) const PROFILE: NamedProfile = NamedProfile {
     write: |out, debug| collect(Included::default(), &Crates::default()).write(out, debug),
 };
 
-/// How many places there are, with everything that a profile leaves out.
+/// The number of wait sites, those that a profile leaves out included.
 pub(crate) fn count() -> usize {
     waits::blocked().len()
 }
 
-/// Adds up what there is.
+/// Collects the profile.
 pub(crate) fn collect(included: Included, crates: &Crates) -> Contended {
     crate::stack::unwind::refresh();
     let mut waits = waits::blocked();
@@ -61,7 +61,7 @@ pub(crate) fn collect(included: Included, crates: &Crates) -> Contended {
     let mut resolver = resolver();
     let ongoing = look.map(|look| Ongoing::of(&look, crates, &mut resolver));
     waits.extend(ongoing.iter().flat_map(|ongoing| &ongoing.tasks));
-    // Events share places, and a place takes a while.
+    // Several sites share a stack, and looking up a stack is slow.
     let mut places: HashMap<Key, Wait> = HashMap::new();
     for waited in &waits {
         places
@@ -90,7 +90,7 @@ pub(crate) fn collect(included: Included, crates: &Crates) -> Contended {
     Contended::new(waits, remarks, &resolver)
 }
 
-/// What the reader should know, first of all why there is nothing.
+/// Remarks for the reader, such as why the profile is empty.
 fn remarks(waits: &ContentionProfile, included: Included) -> Vec<String> {
     let mut remarks = Vec::new();
     match Demand::Waits.rate() {

@@ -1,10 +1,11 @@
-//! Fewer frames: what a reader asked for (`crate=`), and the towers of servers folded into a line.
+//! Stacks with fewer frames: only those of some crates (`crate=`), or with the layers of servers folded into one line.
 
 use super::leaf_stacks::synthetic;
 use runtime_dump::stack::{Frame, Location, Stack};
 use std::sync::Arc;
 
-/// What stacks servers and clients from layers: between a connection and its handler lie some twenty functions of these.
+/// Crates that build servers and clients from layers. Between a connection and its handler lie some twenty functions of
+/// these.
 const TOWERS: [&str; 10] = [
     "axum",
     "axum_core",
@@ -18,27 +19,28 @@ const TOWERS: [&str; 10] = [
     "tower_service",
 ];
 
-/// The fewest frames that are worth a line that stands for them.
+/// The fewest frames that are folded.
 const FEWEST: usize = 2;
 
-/// The crate that a function is of: of a trait's method, that of the type.
+/// The crate of a function; of a trait's method, the crate of the type.
 pub(crate) fn crate_of(function: &str) -> &str {
     let inside = function.trim_start_matches(['<', '&']);
     let inside = inside.strip_prefix("mut ").unwrap_or(inside);
     inside.split("::").next().unwrap_or(inside)
 }
 
-/// Whether a function is of such a stack.
+/// Whether a function is of one of [`TOWERS`].
 pub(super) fn is_of_a_tower(function: &str) -> bool {
     TOWERS.contains(&crate_of(function))
 }
 
-/// The crates whose frames a reader wants, as they are called in code; none: the frames of all.
+/// The crates whose frames are kept, by their names in code. An empty list keeps all frames.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Crates(Vec<String>);
 
 impl Crates {
-    /// Reads names with commas between them, as Cargo.toml or code has them; `None` if one of them cannot be a crate's.
+    /// Parses names separated by commas, spelled as in Cargo.toml or in code. `None` if one cannot be the name of a
+    /// crate.
     pub(crate) fn named(list: &str) -> Option<Self> {
         let is_a_name = |name: &String| {
             let mut bytes = name.bytes();
@@ -48,7 +50,8 @@ impl Crates {
         names.iter().all(is_a_name).then_some(Crates(names))
     }
 
-    /// Leaves the frames of these crates in a stack, and the innermost one that is shown: what is waited for, or runs.
+    /// Removes the frames of other crates from a stack, except the innermost shown frame: what the task waits for, or
+    /// runs.
     pub(super) fn condense(&self, stack: &mut Stack) {
         if !self.0.is_empty() {
             *stack = of_crates(stack, &self.0);
@@ -67,11 +70,11 @@ fn of_crates(stack: &Stack, crates: &[String]) -> Stack {
             let kept = frames.filter(|(inlined, frame)| is_leaf(*inlined) || is_wanted(frame));
             let frames: Vec<Frame> = kept.map(|(_, frame)| frame.clone()).collect();
             match frames.len() {
-                // The address alone is known of it.
+                // A location without frames: only its address is known.
                 0 if leaf == Some(at) => Some(Arc::clone(location)),
                 0 => None,
                 all if all == location.frames.len() => Some(Arc::clone(location)),
-                // A part of a physical frame: elsewhere its address stands for more.
+                // A part of a physical frame gets another address: the real one stands for the whole frame elsewhere.
                 _ => Some(Arc::new(Location {
                     return_address: synthetic(&frames, location.return_address),
                     frames,
@@ -90,13 +93,13 @@ fn of_crates(stack: &Stack, crates: &[String]) -> Stack {
     condensed
 }
 
-/// The stack with a line for what lies between the first and the last function of a tower.
+/// The stack with one line in place of the functions between the first and the last one of a tower.
 pub(super) fn folded(stack: &Stack) -> Stack {
     let mut condensed = stack.clone();
     for branch in &mut condensed.branches {
         branch.locations = fold(&branch.locations);
     }
-    // The gap is an index of the trunk.
+    // The gap is an index into the trunk, so the trunk must not change.
     if stack.elided.is_none() {
         condensed.trunk = fold(&stack.trunk);
     }
@@ -221,7 +224,8 @@ mod tests {
         );
     }
 
-    /// One physical frame, as the innermost of a stack and further out: two locations, since a profile knows them by address.
+    /// One physical frame, as the innermost of a stack and further out, gives two locations: a profile identifies them
+    /// by address.
     #[test]
     fn what_is_left_of_a_frame_has_an_address_of_its_own() {
         let mut inlined = stack(&["app::f"]);

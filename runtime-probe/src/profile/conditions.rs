@@ -1,5 +1,5 @@
-//! What is wrong with a whole runtime, so that a reader of any page must know it before any single task. One list
-//! for the index, every dump and the watchdog.
+//! Faults of a whole runtime, which a reader of any page must know before any single task. One list for the index,
+//! every dump and the watchdog.
 
 #[cfg(feature = "decode")]
 use super::given_permits::GivenPermits;
@@ -22,27 +22,27 @@ use crate::tally::growths::{self, Growth};
 use std::panic::Location;
 use std::time::{Duration, Instant};
 
-/// What is wrong.
+/// A fault.
 #[derive(Debug)]
 pub(crate) enum Condition {
     /// Tasks or threads wait for locks or ends of each other.
     Deadlock {
         deadlock: Deadlock,
-        /// By member: where the lock was taken that it waits for; empty where that is not known.
+        /// By member: where the lock that it waits for was taken; empty if not known.
         taken_at: Vec<String>,
     },
-    /// A lock is kept from others by a future that its task does not poll any more.
+    /// A future that its task no longer polls keeps a lock from the other waiters.
     Futurelock {
         futurelock: Futurelock,
-        /// Where that future waited; empty where that is not known.
+        /// Where that future waited; empty if not known.
         waited_at: String,
     },
-    /// The same of permits of tokio's own semaphores, among them room in channels.
+    /// A futurelock of permits of tokio's own semaphores, such as room in a channel.
     #[cfg(feature = "decode")]
     GivenPermits(GivenPermits),
-    /// A watchdog found, not long ago, that something becomes more and more.
+    /// A recent finding of a watchdog: a number keeps growing.
     Growth { growth: Growth, ago: Duration },
-    /// Every thread of a blocking pool is taken, and closures wait.
+    /// Every thread of a blocking pool is busy, and closures wait.
     FullPool(Pool),
     /// No thread drives the timers and the I/O of a runtime.
     Standstill {
@@ -60,14 +60,14 @@ pub(crate) enum Condition {
     },
 }
 
-/// As of now; none, for a process that is well.
+/// The conditions of now; empty if nothing is wrong.
 pub(crate) fn now() -> Vec<Condition> {
     of(&under_way::now())
 }
 
-/// With what is under way.
+/// The conditions of now, given the polls and closures that run.
 pub(super) fn of(under_way: &[UnderWay]) -> Vec<Condition> {
-    // Threads may be asked.
+    // Before threads are interrupted for their stacks.
     crate::stack::unwind::refresh();
     let look = Look::take(under_way, StuckLocks::now());
     look.conditions(resolver)
@@ -92,7 +92,7 @@ pub(super) fn futurelocks(conditions: &[Condition]) -> impl Iterator<Item = (&Fu
     })
 }
 
-/// What was found before any names.
+/// The findings before names are resolved.
 pub(super) struct Look {
     stuck_locks: StuckLocks,
     full: Vec<Pool>,
@@ -112,7 +112,7 @@ impl Look {
         }
     }
 
-    /// What is left when names have been asked.
+    /// The conditions. The names of functions tell which suspects are none.
     pub(super) fn conditions<R>(self, resolver: impl FnOnce() -> R) -> Vec<Condition>
     where
         R: std::ops::DerefMut<Target = Resolver>,
@@ -146,7 +146,7 @@ impl Look {
     }
 }
 
-/// `None` where another worker may be waiting for the system's events.
+/// `None` if another worker may be waiting for the system's events.
 fn stands_still(suspect: Suspect, resolver: &mut Resolver) -> Option<Condition> {
     let asleep = suspect.asleep.iter();
     let mut sleeps = asleep.map(|stack| sleeps_until_woken(stack, resolver));
@@ -180,7 +180,7 @@ fn is_futurelock(futurelock: Futurelock, resolver: &mut Resolver) -> Condition {
     }
 }
 
-/// What keeps a runtime from its end.
+/// A runtime that is being dropped, and what keeps it from its end.
 fn is_ending(ending: Ending, resolver: &mut Resolver) -> Condition {
     let left = ending.left.iter().map(|left| {
         let is = match &left.stack {
@@ -206,7 +206,7 @@ fn is_ending(ending: Ending, resolver: &mut Resolver) -> Condition {
 }
 
 impl Condition {
-    /// A sentence.
+    /// The condition as a sentence.
     pub(crate) fn text(&self) -> String {
         match self {
             Condition::Deadlock { deadlock, taken_at } => is_deadlocked(deadlock, taken_at),
@@ -275,7 +275,7 @@ fn standstill(runtime: &str, since: Duration, stuck: &[Stuck], asleep: usize) ->
     )
 }
 
-/// A task, with the name of its future where that is known.
+/// A task, with the name of its future if known.
 fn task(id: u64, type_name: Option<&'static str>) -> String {
     held_locks::goroutine(id, type_name.map(role::root_name).as_deref())
 }
@@ -326,23 +326,23 @@ pub(crate) struct Step<'d> {
     /// The task or thread that waits, by its number and its name.
     pub(crate) waits: String,
     pub(crate) wants: Wants<'d>,
-    /// What has to give that, and waits in the next step.
+    /// The holder, or the task to end, which waits in the next step.
     pub(crate) holds: String,
     pub(crate) since: Duration,
 }
 
-/// What a step waits for.
+/// The object of a wait in a cycle.
 pub(crate) enum Wants<'d> {
     Lock {
         lock: String,
-        /// It is a value that is being made.
+        /// The lock is a cell whose value is being initialized.
         is_once: bool,
-        /// Where it was taken; empty where that is not known.
+        /// Where it was taken; empty if not known.
         taken_at: &'d str,
-        /// Of a lock that the one that waits has for reading, how that is; otherwise empty.
+        /// The text for a waiter that itself has the lock for reading; otherwise empty.
         itself: String,
     },
-    /// The end of the task in the next step, or of any of so many tasks of a `JoinSet`.
+    /// The end of the task in the next step, or of any of `of_any` tasks of a `JoinSet`.
     End { of_any: usize },
 }
 
@@ -380,7 +380,7 @@ pub(super) fn steps<'d>(deadlock: &Deadlock, taken_at: &'d [String]) -> Vec<Step
         .collect()
 }
 
-/// What a reader of a lock waits for, after its name.
+/// The text after the lock's name, for a waiter that has the lock for reading.
 fn itself(reads: ReadsItself, taken_at: &str) -> String {
     let itself = match taken_at {
         "" => "it reads itself".to_owned(),
@@ -410,7 +410,7 @@ fn being_dropped(name: &str, thread: &str, since: Duration, left: &[String]) -> 
     format!("runtime {name} is being dropped since {since:.1?} by {thread}{why}")
 }
 
-/// A thread of `threads` by its kernel id, with its name where it is one of these.
+/// A thread by its kernel id, with its name if it is one of `threads`.
 pub(super) fn named_by_id<'a>(tid: u32, mut threads: impl Iterator<Item = &'a Thread>) -> String {
     let known = threads.find(|thread| thread.tid == tid);
     known.map_or_else(|| format!("thread {tid}"), named)

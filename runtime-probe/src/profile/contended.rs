@@ -1,4 +1,4 @@
-//! What profiles of waiting have in common: their forms.
+//! The forms that the block and the mutex profile share.
 
 use super::mappings::mappings;
 use crate::symbol::resolver::Resolver;
@@ -8,7 +8,7 @@ use runtime_dump::stack::Mapping;
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 
-/// A profile of waiting, with what its binary form says of the process.
+/// The block or the mutex profile, with the mappings of the process.
 pub(crate) struct Contended {
     events: ContentionProfile,
     mappings: Vec<Mapping>,
@@ -16,7 +16,7 @@ pub(crate) struct Contended {
 }
 
 impl Contended {
-    /// As of now.
+    /// A profile as of now.
     pub(super) fn new(
         mut events: ContentionProfile,
         remarks: Vec<String>,
@@ -38,10 +38,10 @@ impl Contended {
         self.events.to_profile(&self.mappings, self.time_ns)
     }
 
-    /// The form that `debug` says: 0 is the binary one, compressed.
+    /// Writes the form of `debug`: 0 is the compressed binary form, others are text.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// The errors of `out`.
     pub(super) fn write(&self, out: &mut dyn Write, debug: u32) -> io::Result<()> {
         match debug {
             0 => out.write_all(&self.profile().to_gzip()),
@@ -49,7 +49,7 @@ impl Contended {
         }
     }
 
-    /// What happened since `before`, `span` ago.
+    /// The difference to `before`, `span` ago.
     pub(crate) fn since(self, before: &Contended, span: Duration) -> Contended {
         let span = i64::try_from(span.as_nanos()).unwrap_or(i64::MAX);
         Contended {
@@ -61,7 +61,7 @@ impl Contended {
     /// The text of `debug=1`.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// The errors of `out`.
     pub(crate) fn write_text(&self, out: impl Write) -> io::Result<()> {
         super::address_names::remember(self.events.locations());
         self.events.write_text(out)

@@ -1,6 +1,6 @@
-//! What ran, as in Go's CPU profile: the CPU time of tasks and threads, by samples of their stacks.
+//! The CPU profile, as Go's: the CPU time of tasks and threads, by samples of their stacks.
 //!
-//! A task's stack ends at its root, as a goroutine's does, whichever thread polls it. What runs outside of any task (the
+//! A task's stack ends at its root, as a goroutine's does, whichever thread polls it. Code outside of any task (the
 //! scheduler, threads of the program's own) has the whole stack of its thread.
 
 use super::condensed::Crates;
@@ -22,16 +22,17 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The name under which Go's tools ask for it.
+/// The name, as in Go.
 pub(crate) const NAME: &str = "profile";
 
-/// Go's rate, samples for each second of CPU time: fine enough to see what takes a hundredth of the time, and hardly a load.
+/// Samples for each second of CPU time, as in Go: enough to see what takes a hundredth of the time, with hardly any
+/// load.
 pub(crate) const HZ: u32 = 100;
 
-/// Less than this is what some threads used since their last sample.
+/// A smaller difference is the time that threads used since their last samples.
 const MUCH_MISSING: Duration = Duration::from_millis(100);
 
-/// CPU time with names.
+/// A CPU profile with names.
 pub(crate) struct Cpu {
     profile: CpuProfile,
     mappings: Vec<Mapping>,
@@ -39,9 +40,9 @@ pub(crate) struct Cpu {
 }
 
 impl Cpu {
-    /// Finds the names.
+    /// Looks up the names.
     pub(crate) fn new(time: &CpuTime, crates: &Crates) -> Self {
-        // Of code that was loaded meanwhile, too.
+        // Code may have been loaded meanwhile.
         unwind::refresh();
         let conditions = conditions::now();
         let mut resolver = resolver();
@@ -95,14 +96,14 @@ impl Cpu {
     /// The text of `debug=1`.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// The errors of `out`.
     pub(crate) fn write_text(&self, out: impl Write) -> io::Result<()> {
         super::address_names::remember(self.profile.locations());
         self.profile.write_text(out)
     }
 }
 
-/// Keys and values, in the order of the keys.
+/// Labels of a sample, ordered by key.
 fn labels(seen: &Seen) -> Vec<(&'static str, Arc<str>)> {
     let spawned_at = seen.spawned_at.map(|at| at.to_string().into());
     let ours = [
@@ -117,7 +118,7 @@ fn labels(seen: &Seen) -> Vec<(&'static str, Arc<str>)> {
     let mut labels: Vec<_> = ours
         .chain(set.map(|(key, value)| (key, value.into())))
         .collect();
-    // Stable: ours come before a label of the user's that is called so, too.
+    // The sort is stable: our labels come before a user's label with the same key.
     labels.sort_by_key(|(key, _)| *key);
     labels
 }
@@ -137,13 +138,13 @@ pub(super) fn named(
 ) -> Stack {
     let mut steps = expand(pcs, Innermost::Instruction, root, resolver);
     if is_foreign {
-        // A task spawned through plain tokio: nothing of ours is on its stack, and it ends where tokio polls it.
+        // A task spawned through plain tokio has no wrapper on its stack, so the stack ends where tokio polls the task.
         let end = steps
             .iter()
             .position(|step| role::polls_task(&step.frame.function));
         steps.truncate(end.unwrap_or(steps.len()));
     }
-    // Where time is spent is always shown, scaffolding or not; above that only what tells something.
+    // The innermost frames are always shown, because the time is spent there; further out scaffolding is hidden.
     let leaf = steps.iter_mut().take_while(|step| !step.shown);
     leaf.for_each(|step| step.shown = true);
     if steps.is_empty() {
@@ -156,7 +157,7 @@ pub(super) fn named(
     }
 }
 
-/// What the reader should know, first of all why there is nothing.
+/// Remarks for the reader, such as why the profile is empty.
 fn remarks(time: &CpuTime, samples: u64) -> Vec<String> {
     let seconds = |time: Duration| time.as_secs_f64();
     let (period, tick) = (time.period, cpu_timer::tick());

@@ -1,4 +1,5 @@
-//! Profiles of the program's own, as Go's `pprof.NewProfile`: what was added and not removed, by the stack that added it.
+//! Profiles of the program's own, as Go's `pprof.NewProfile`: the values that were added and not removed, by the stack
+//! that added them.
 
 use super::condensed::Crates;
 use super::goroutine::missing;
@@ -21,7 +22,7 @@ pub(crate) fn find(name: &str) -> Option<&'static CustomProfile> {
     all.find(|profile| profile.name() == name)
 }
 
-/// The names of all, and how many values each has, in the order of the names.
+/// (name, number of values) of all profiles, ordered by name.
 pub(crate) fn counts() -> Vec<(&'static str, usize)> {
     let all = custom::all().into_iter();
     all.map(|profile| (profile.name(), profile.len())).collect()
@@ -35,7 +36,7 @@ pub(crate) struct Custom {
 }
 
 impl Custom {
-    /// Counts what is there now.
+    /// Counts the values of now.
     pub(crate) fn collect(profile: &CustomProfile, crates: &Crates) -> Self {
         crate::stack::unwind::refresh();
         let stacks = profile.stacks();
@@ -81,14 +82,14 @@ impl Custom {
     /// The text of `debug=1`.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// The errors of `out`.
     pub(crate) fn write_text(&self, out: impl Write) -> io::Result<()> {
         super::address_names::remember(self.counts.locations());
         self.counts.write_text(out)
     }
 }
 
-/// As Go's: the stack of a value begins with the function that added it, not with what added it for that function.
+/// As in Go, the stack of a value begins with the function that called `add`, not with the probe's frames.
 fn begin_with_the_caller(stack: &mut Stack) {
     let is_own = |location: &Location| {
         let mut frames = location.frames.iter();

@@ -1,7 +1,7 @@
 //! Stacks of foreign tasks from their futures in memory.
 //!
-//! A task is decoded while it is not polled: neither tokio's word of its state nor the record's count of polls has changed
-//! when the decoding is over. Otherwise it stays without a stack.
+//! A decoded stack counts only if the task was not polled meanwhile: after the decoding, tokio's word of its state and
+//! the record's count of polls have to be as before. Otherwise the task stays without a stack.
 
 use super::leaf_stacks::synthetic;
 use super::selection::grouped;
@@ -13,17 +13,17 @@ use runtime_dump::stack::{Branch, Location, Stack};
 use runtime_dump_decode::stacks::ChainStack;
 use std::sync::Arc;
 
-/// What is known of foreign tasks that wait.
+/// The decoded stacks of waiting foreign tasks.
 #[derive(Debug, Default)]
 pub(super) struct Decoded {
     found: Found,
     still: Unpolled,
-    /// What the dump says of it; nothing where there is no such task.
+    /// The remark of the dump; `None` if there is no such task.
     pub(super) remark: Option<String>,
 }
 
 impl Decoded {
-    /// Asks about those of a snapshot.
+    /// Decodes the tasks of a snapshot.
     pub(super) fn take(tasks: &Tasks) -> Self {
         let waiting = Unpolled::foreign(tasks);
         if waiting.len() == 0 {
@@ -65,7 +65,7 @@ impl Decoded {
         }
     }
 
-    /// Where a task waits, and the number of its stack.
+    /// The wait of a task, and its stack.
     pub(super) fn of(&self, id: u64) -> Option<(&Wait, &ChainStack)> {
         let wait = self.found.waits.get(&id)?;
         let known = self.still.contains(id);
@@ -73,7 +73,7 @@ impl Decoded {
     }
 }
 
-/// What is asked of these tasks.
+/// The question for these tasks.
 pub(super) fn question(of: &Unpolled) -> Question {
     let runtimes = runtimes::alive();
     Question {
@@ -85,7 +85,8 @@ pub(super) fn question(of: &Unpolled) -> Question {
     }
 }
 
-/// Addresses by what they stand for: the same in each dump, and none that another kind of stack has.
+/// Sets synthetic addresses, made from the frames: the same in each dump, and different from those of other kinds of
+/// stacks.
 fn with_own_addresses(stack: &Stack) -> Stack {
     let renamed = |locations: &[Arc<Location>]| {
         let locations = locations.iter().map(|location| {

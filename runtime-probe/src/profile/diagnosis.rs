@@ -1,4 +1,5 @@
-//! Why something is not shown: what this build, this binary and this process leave the probe unable to see.
+//! The lines of the index page about the state of the probe: what this build, this binary and this process prevent it
+//! from showing.
 
 use super::selection::grouped;
 use crate::environment;
@@ -21,28 +22,28 @@ pub(crate) struct Diagnosis {
     tasks: usize,
     foreign: usize,
     unlisted: u64,
-    /// Runtimes, by name, and the hooks of ours that other hooks replaced there.
+    /// Runtimes by name, with those of our hooks that other hooks replaced.
     replaced: Vec<(Arc<str>, Replaced)>,
     /// Tasks on runtimes that have no hook of ours.
     unhooked: usize,
     unwinding: bool,
-    /// Times that modules were loaded which no stack goes through.
+    /// Times that modules were loaded whose unwind tables were not read.
     unread_modules: u64,
-    /// By what threads are asked, or why they are not.
+    /// The signal that asks threads for stacks, or the reason why there is none.
     signal: Result<String, String>,
     stacks: usize,
     walks: u64,
     overflowed: u64,
     evictions: u64,
     records: usize,
-    /// What is wrong with the environment.
+    /// Complaints about the environment.
     complaints: Vec<String>,
 }
 
-/// Why there is nothing at all.
+/// The reason with the probe switched off.
 pub(crate) const OFF: &str = "the probe is switched off by RUNTIME_PROBE in the environment";
 
-/// What an empty dump means.
+/// The reason why a dump is empty.
 pub(crate) fn no_tasks() -> &'static str {
     empty(!endings::under_way().is_empty(), is_patched())
 }
@@ -60,7 +61,7 @@ fn empty(is_ending: bool, is_patched: bool) -> &'static str {
     }
 }
 
-/// What a number of tasks means that no dump lists, beside so many that are; nothing for none.
+/// A sentence on the tasks that no dump lists; `None` if there are none.
 pub(crate) fn unlisted(unlisted: u64, listed: usize) -> Option<String> {
     let all = grouped(listed as u64 + unlisted);
     let are = match unlisted {
@@ -76,7 +77,7 @@ pub(crate) fn unlisted(unlisted: u64, listed: usize) -> Option<String> {
     })
 }
 
-/// What a program with so many `LocalSet`s must know; nothing where all spawns are the probe's.
+/// A sentence for programs that use a `LocalSet`; `None` in a patched build, whose spawns are all instrumented.
 pub(crate) fn local_sets(count: usize) -> Option<&'static str> {
     (count > 0 && !is_patched()).then_some(
         "tasks that dependencies spawn on a LocalSet through plain tokio are in no dump, as tokio tells nothing of them; \
@@ -84,7 +85,7 @@ pub(crate) fn local_sets(count: usize) -> Option<&'static str> {
     )
 }
 
-/// How many tasks no dump lists, as far as tokio's count tells.
+/// How many tasks no dump lists, by tokio's count of live tasks.
 pub(crate) fn count_unlisted() -> u64 {
     #[cfg(feature = "rt")]
     return crate::snapshot::unlisted::count();
@@ -92,13 +93,14 @@ pub(crate) fn count_unlisted() -> u64 {
     0
 }
 
-/// Whether `runtime-dump patch` gave every crate of this build the instrumented tokio: it builds the probe in its own directory.
+/// Whether `runtime-dump patch` gave every crate of this build the instrumented tokio: that builds the probe in a
+/// directory of its own.
 pub(crate) fn is_patched() -> bool {
     env!("CARGO_MANIFEST_DIR").ends_with("/.runtime-probe/runtime-probe")
 }
 
 impl Diagnosis {
-    /// Looks.
+    /// Collects the state.
     pub(crate) fn now() -> Self {
         let tasks::Counts {
             foreign,
@@ -133,7 +135,7 @@ impl Diagnosis {
         }
     }
 
-    /// One sentence each.
+    /// The lines, one sentence each.
     pub(crate) fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         if !self.on {

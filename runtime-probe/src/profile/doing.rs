@@ -1,4 +1,4 @@
-//! What the tasks of a stack key do: the text in a dump's brackets, and what a filter by state looks at.
+//! What the tasks of a stack key do: the text in the brackets of a dump, which filters by state use as well.
 
 use crate::symbol::reason::Reason;
 use runtime_dump::goroutine::State;
@@ -11,7 +11,7 @@ pub(crate) enum Does {
     Waiting,
     /// A closure on a thread of the blocking pool.
     Blocking,
-    /// A closure that no thread has taken.
+    /// A closure in the queue of the blocking pool.
     Queued,
     WaitsFor(Reason),
 }
@@ -42,9 +42,9 @@ impl Does {
 #[derive(Clone, Debug)]
 pub(crate) struct Doing {
     pub(crate) does: Does,
-    /// What is waited for in each branch, where there are several.
+    /// The reason of each branch, if there are several.
     pub(crate) branches: Vec<Reason>,
-    /// What may end the future that waits: its wrapper waits for that, too.
+    /// What the wrapper of the waiting future waits for, such as the timer of a `timeout`.
     pub(crate) deadline: Option<Reason>,
 }
 
@@ -62,7 +62,7 @@ impl Doing {
         self.does.text()
     }
 
-    /// Whether this is waited for, in any branch.
+    /// Whether any branch waits for this reason.
     pub(crate) fn waits_for(&self, reason: Reason) -> bool {
         self.does == Does::WaitsFor(reason) || self.branches.contains(&reason)
     }

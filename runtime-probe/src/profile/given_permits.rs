@@ -1,9 +1,9 @@
-//! Permits of tokio's own semaphores that a task was given through a future which it keeps and does not poll: a futurelock. Room in
-//! a bounded channel is such a permit.
+//! Futurelocks of tokio's own semaphores: permits that were granted to a task through a future that the task keeps and
+//! does not poll. Room in a bounded channel is such a permit.
 //!
-//! Locks of ours tell this themselves. Of tokio's own the futures tell it, in the memory of their tasks. That is read where tasks
-//! wait for what may be given so, and once more after a while: a task to which something was given a moment ago is on its way to
-//! its next poll.
+//! The probe's own locks know their futurelocks. For tokio's own the futures are read, in the memory of their tasks.
+//! They are read twice, and only while tasks wait for such permits: a task that was granted a permit a moment ago is on
+//! its way to its next poll.
 
 use super::decoded::question;
 use super::held_locks::{goroutine, name, wait};
@@ -14,32 +14,32 @@ use crate::symbol::own_futures::{Answer, Found, Given, ask};
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// In this time a task that is ready is polled.
+/// A healthy task that is ready is polled within this time.
 const HANDED_OVER: Duration = Duration::from_millis(100);
 
-/// What a task was given and does not take.
+/// Permits that were granted to a task, which does not take them.
 #[derive(Clone, Debug)]
 pub(crate) struct GivenPermits {
     pub(super) task: u64,
     name: Option<String>,
     given: Given,
-    /// How many tasks wait for it.
+    /// How many tasks wait for permits of the semaphore.
     behind: usize,
 }
 
-/// All of a dump.
+/// All futurelocks of tokio's semaphores in a dump.
 #[derive(Debug, Default)]
 pub(super) struct Permits {
     pub(super) given: Vec<GivenPermits>,
-    /// By task: the places in `given` of what it waits for.
+    /// By task: the indices in `given` of what the task waits for.
     waits: HashMap<u64, Vec<usize>>,
-    /// Why nothing is known; nothing, where it is.
+    /// Why futurelocks are not known; `None` if they are.
     pub(super) unknown: Option<String>,
 }
 
 impl Permits {
-    /// Asks about the tasks of a snapshot that wait. `knows` tells of a task whether it waits for a lock of ours, which has said by
-    /// itself who was given it.
+    /// Finds the futurelocks among the waiting tasks of a snapshot. `knows`: whether a task waits for a lock of the
+    /// probe, whose futurelock is found without this.
     pub(super) fn take(tasks: &Tasks, knows: impl Fn(u64) -> bool) -> Self {
         let waiting = Unpolled::waiting(tasks);
         let found = match ask(question(&waiting)) {
@@ -96,7 +96,7 @@ impl Permits {
         permits
     }
 
-    /// What is said of a task.
+    /// The notes on a task.
     pub(super) fn notes(&self, id: u64) -> Vec<String> {
         let waits = self.waits.get(&id).into_iter().flatten();
         let waits = waits.map(|at| self.given[*at].said_of_waiter(id));
@@ -120,7 +120,7 @@ fn why_not(answer: Answer) -> String {
 }
 
 impl GivenPermits {
-    /// A sentence.
+    /// The futurelock as a sentence.
     pub(super) fn text(&self) -> String {
         let who = goroutine(self.task, self.name.as_deref());
         format!("futurelock: {who} {}", self.said_of_task())

@@ -1,4 +1,4 @@
-//! Tasks, as Go's goroutine profile shows goroutines: what a dump is made of. Its forms are in [`super::goroutine_forms`].
+//! The goroutine profile, which is the dump of all tasks. Its output formats are in [`super::goroutine_forms`].
 
 use super::awaited::Awaited;
 use super::conditions::{self, Condition};
@@ -38,10 +38,10 @@ use runtime_dump::stack::{BranchKind, Frame, Location, Site, Stack};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-/// The name under which Go's tools ask for it.
+/// The profile's name in Go's tools.
 pub(crate) const NAME: &str = "goroutine";
 
-/// Under its name.
+/// The profile under its name.
 pub(crate) const PROFILE: NamedProfile = NamedProfile {
     name: NAME,
     most_debug: 3,
@@ -57,44 +57,44 @@ pub(crate) const PROFILE: NamedProfile = NamedProfile {
     },
 };
 
-/// Tasks at one moment, with names: those that a selection wants.
+/// The selected tasks at one moment, with names.
 pub(crate) struct Goroutines {
     pub(super) tasks: Tasks,
     pub(super) tables: Tables,
-    /// Per stack key.
+    /// What tasks do, by stack key.
     pub(super) doings: Vec<Doing>,
     pub(super) selection: Selection,
-    /// How many tasks there are, wanted or not.
+    /// How many tasks there are, selected or not.
     pub(super) all: usize,
-    /// How many there are that no dump lists.
+    /// How many tasks no dump lists.
     pub(super) unlisted: u64,
-    /// What became of those that were woken for this dump.
+    /// How many tasks were woken for this dump, and how many of them were polled.
     pub(super) settling: Settling,
-    /// By task: what its thread did, and why its stack may not be the whole one.
+    /// By task: what its thread did, and why its stack may be incomplete.
     asked: HashMap<u64, Asked>,
-    /// By task: how often it is polled, if often.
+    /// The poll rates of the tasks that are polled very often.
     rates: HashMap<u64, Rate>,
-    /// The local tasks that threads poll, which may be in the poll of a root.
+    /// By thread: the local task that it polls, maybe inside the poll of a root.
     polled_on: HashMap<ThreadNumber, u64>,
-    /// What is wrong with a whole runtime.
+    /// The conditions of whole runtimes.
     pub(super) conditions: Vec<Condition>,
-    /// Locks that something waits for.
+    /// The locks with waiters.
     pub(super) locks: HeldLocks,
-    /// Who waits for whose end.
+    /// Which tasks wait for the end of which.
     pub(super) awaited: Awaited,
     /// Tasks that can never go on, if the selection asks for them.
     pub(super) leaked: Leaked,
-    /// Foreign tasks by their futures.
+    /// The decoded stacks of foreign tasks.
     #[cfg(feature = "decode")]
     pub(super) decoded: Decoded,
-    /// Permits that tasks were given and do not take.
+    /// Permits that were granted to tasks, which do not take them.
     #[cfg(feature = "decode")]
     permits: Permits,
     /// Why running tasks have no stack, and how many.
     pub(super) unseen: BTreeMap<String, usize>,
 }
 
-/// What tasks do whose registrations were read.
+/// What a waiting task does, by its registrations.
 fn waiting(found: &Assembled) -> Doing {
     Doing {
         branches: match &found.leaves[..] {
@@ -106,17 +106,17 @@ fn waiting(found: &Assembled) -> Doing {
     }
 }
 
-/// Keys and values, as encoders take them.
+/// (key, value) of labels, as encoders take them.
 pub(super) type Pairs = Vec<(&'static str, &'static str)>;
 
-/// Why the stack of a task that seemed to run was not found.
+/// Why the stack of a running task was not found.
 enum Unseen {
-    /// Its poll is over. The end of a foreign task's poll is noticed when its thread has something else to do.
+    /// The task's poll is over. The end of a foreign task's poll is noticed late, at its thread's next event.
     Waits,
     For(String),
 }
 
-/// What is known of a running task through its thread.
+/// What the thread of a running task told.
 #[derive(Clone, Debug)]
 struct Asked {
     /// What the thread was doing.
@@ -125,8 +125,8 @@ struct Asked {
 }
 
 impl Goroutines {
-    /// Takes a snapshot, finds its names and keeps what is wanted: tasks that are polled very often first, then running ones,
-    /// then the longest in their state.
+    /// Takes a snapshot, finds its names and keeps the selected tasks: tasks that are polled very often first, then
+    /// running ones, then the longest in their state.
     pub(crate) fn collect(selection: Selection) -> Self {
         let fresh = selection.fresh;
         let goroutines = Goroutines::take(selection);
@@ -143,11 +143,11 @@ impl Goroutines {
     }
 
     fn take(selection: Selection) -> Self {
-        // A module that was loaded since has unwind tables of its own.
+        // Reads the unwind tables of modules that were loaded since.
         crate::stack::unwind::refresh();
         let rates = Rates::begin();
         let tasks = Tasks::take();
-        // Before anything that takes its time: polls end.
+        // Before anything slow, since polls end.
         let running = Running::take(&tasks);
         let locks = Locks::take(&tasks.scale);
         let under_way = under_way::of(&tasks);
@@ -183,7 +183,7 @@ impl Goroutines {
                 _ => None,
             }
         });
-        // It takes as long as it takes to read the memory of all tasks.
+        // Slow: reads the memory of all tasks.
         let joins = match doings.iter().any(|doing| doing.waits_for(Reason::Join)) {
             true => Joins::take(),
             false => Joins::default(),
@@ -248,7 +248,7 @@ impl Goroutines {
                         unfinished,
                     };
                     self.asked.insert(row.id, asked);
-                    // Between the wrapper and the future there is nothing to show but the future's name.
+                    // A stack of hidden frames only: the name of the future says more.
                     match walked.stack.trunk.iter().all(|location| location.hidden) {
                         true => self.tables.stacks[row.stack_key as usize].clone(),
                         false => walked.stack,
@@ -274,7 +274,7 @@ impl Goroutines {
     /// Gives foreign tasks that wait the stacks of their futures.
     #[cfg(feature = "decode")]
     fn place_decoded(&mut self) {
-        // By the stack key and the stack.
+        // (stack key, decoded stack) → new stack key.
         let mut placed: HashMap<(u32, usize), u32> = HashMap::new();
         let decoded = std::mem::take(&mut self.decoded);
         for at in 0..self.tasks.rows.len() {
@@ -302,7 +302,8 @@ impl Goroutines {
         self.decoded = decoded;
     }
 
-    /// Asks what became of permits that tasks wait for, if any waits for longer than a task on its way to its next poll.
+    /// Looks for futurelocks of tokio's semaphores, if a task has waited for permits for longer than a granted one
+    /// takes to its next poll.
     #[cfg(feature = "decode")]
     fn find_given_permits(&mut self) {
         const HANDED_OVER_NS: u64 = 100_000_000;
@@ -322,7 +323,7 @@ impl Goroutines {
         self.permits = permits;
     }
 
-    /// How many tasks wait so long for permits of tokio's own semaphores: to send, or to acquire.
+    /// How many tasks have waited at least so long for permits of tokio's own semaphores: to send, or to acquire.
     fn wait_for_permits(&self, at_least_ns: u64) -> usize {
         let rows = self.tasks.rows.iter();
         let waits = rows.filter(|row| {
@@ -334,7 +335,7 @@ impl Goroutines {
         waits.count()
     }
 
-    /// That it is not known who was given what tasks wait for, and why.
+    /// A sentence that futurelocks of tokio's semaphores are not known, and why.
     pub(super) fn unknown_permits(&self) -> Option<String> {
         const LONG_NS: u64 = 10_000_000_000;
         #[cfg(feature = "decode")]
@@ -360,9 +361,9 @@ impl Goroutines {
         self.tables.stacks.len() as u32 - 1
     }
 
-    /// Gives closures in the queue the stacks of the tasks that spawned and await them.
+    /// Gives queued closures the stacks of the tasks that spawned and await them.
     fn join_queued(&mut self) {
-        // How many closures each task has spawned, and where it is.
+        // By task: how many closures it spawned, and its stack key.
         let mut parents: HashMap<u64, (usize, Option<u32>)> = HashMap::new();
         for row in &self.tasks.rows {
             if row.parent != 0
@@ -376,7 +377,7 @@ impl Goroutines {
                 *key = Some(row.stack_key);
             }
         }
-        // By the stack keys of both: such closures have one stack.
+        // (stack key of the closure, of the task) → new stack key.
         let mut joined: HashMap<(u32, u32), u32> = HashMap::new();
         for at in 0..self.tasks.rows.len() {
             let row = self.tasks.rows[at];
@@ -401,7 +402,7 @@ impl Goroutines {
         }
     }
 
-    /// The stack of a closure, which is one frame, and what awaits it.
+    /// The stack of a closure, which is one frame, above the stack of the task that awaits it.
     fn stack_below(&self, closure: u32, around: u32) -> Stack {
         let mut stack = self.tables.stacks[closure as usize].clone();
         let around = &self.tables.stacks[around as usize];
@@ -410,8 +411,8 @@ impl Goroutines {
         stack
     }
 
-    /// Whether tasks of the stack `stack_key` wait for what they spawned at `site`: there, or later in that function if it is all that they
-    /// have spawned.
+    /// Whether tasks with `stack_key` wait for the closure that they spawned at `site`. They do if they wait at that
+    /// line, or, if it is their only closure, further down in that function.
     fn awaits(&self, stack_key: u32, site: &Site, only_one: bool) -> bool {
         if self.doings[stack_key as usize].does != Does::WaitsFor(Reason::Join) {
             return false;
@@ -419,10 +420,10 @@ impl Goroutines {
         let stack = &self.tables.stacks[stack_key as usize];
         let shown = stack.trunk.iter().filter(|location| !location.hidden);
         let frames = shown.flat_map(|location| &location.frames);
-        // The call of the library that joins comes first.
+        // The frames of the library that joins come first.
         let mut own = frames.filter(|frame| !role::is_library(&frame.function));
         own.next().is_some_and(|frame| {
-            // Debug information has the whole path, a location what the compiler was given.
+            // Debug information has the whole path, a location the path that the compiler was given.
             frame.file.ends_with(&*site.file)
                 && (frame.line == site.line || only_one && frame.line > site.line)
         })
@@ -444,7 +445,7 @@ impl Goroutines {
         }
     }
 
-    /// The tasks of which the dump does not tell whether they wait everywhere they are registered.
+    /// The tasks with registrations that may be outdated.
     fn ambiguous(&self) -> HashSet<u64> {
         let open = |stack: &Stack| {
             let mut kinds = stack.branches.iter().map(|branch| branch.kind);
@@ -477,7 +478,7 @@ impl Goroutines {
         });
     }
 
-    /// Looks through all that tasks share, once.
+    /// Searches the stacks, sites and names, each once for all its tasks.
     fn find(&self, mut finder: Finder<'_>) -> Found {
         let in_stack = |stack: &Stack| shown_functions(stack).any(|name| finder.finds(name));
         let stacks = self.tables.stacks.iter().map(in_stack).collect();
@@ -499,7 +500,7 @@ impl Goroutines {
         }
     }
 
-    /// Which task is being polled in the poll of this one, a root.
+    /// The local task that is polled inside the poll of this task, a root.
     fn inside(&self, row: &Row) -> Option<u64> {
         let key = &self.tasks.stack_keys[row.stack_key as usize];
         match row.by() {
@@ -528,7 +529,7 @@ impl Goroutines {
         self.tasks.rows = rows;
     }
 
-    /// Hands on each task, with its record's copy and kind.
+    /// Calls `visit` with each task: its row and its kind.
     #[cfg(feature = "rt")]
     pub(super) fn for_each(&self, mut visit: impl FnMut(&Row, Kind, &Goroutine<'_>)) {
         for row in &self.tasks.rows {
@@ -537,7 +538,7 @@ impl Goroutines {
         }
     }
 
-    /// A row as the encoders want it.
+    /// A row in the form for the encoders.
     pub(super) fn goroutine<'a>(
         &'a self,
         row: &Row,
@@ -562,12 +563,12 @@ impl Goroutines {
         }
     }
 
-    /// The labels of a task; none, for most.
+    /// The labels of a task; empty for most.
     pub(super) fn labels(&self, row: &Row) -> Pairs {
         self.tasks.labels_of(row.id).pairs()
     }
 
-    /// What else is known of a task; nothing, for most.
+    /// The notes on a task; empty for most.
     pub(super) fn notes(&self, row: &Row) -> Vec<String> {
         let mut notes = Vec::new();
         let key = &self.tasks.stack_keys[row.stack_key as usize];
@@ -612,7 +613,7 @@ impl Goroutines {
         notes
     }
 
-    /// How often a task is polled that is polled very often.
+    /// The poll rate of a task that is polled very often.
     pub(super) fn polls_per_second(&self, row: &Row) -> Option<String> {
         let rate = self.rates.get(&row.id)?;
         let mut text = format!(
@@ -628,7 +629,7 @@ impl Goroutines {
         Some(text)
     }
 
-    /// The part of it that is the same for all tasks with the same key and flags.
+    /// The notes that are the same for all tasks with the same stack key and flags.
     pub(super) fn lasting_notes(&self, row: &Row) -> impl Iterator<Item = &'static str> + use<> {
         let key = &self.tasks.stack_keys[row.stack_key as usize];
         let overflowed = key.waits.is_some_and(|waits| waits.overflowed);
@@ -667,7 +668,7 @@ impl Goroutines {
         .filter_map(|(applies, note)| applies.then_some(note))
     }
 
-    /// Why a task that is ready is not polled, where that is neither here nor there in its runtime.
+    /// Why a ready task is not polled, if its runtime, its `LocalSet` or the task around it is the cause.
     fn not_polled(&self, row: &Row) -> Option<String> {
         let (key, tasks) = (&self.tasks.stack_keys[row.stack_key as usize], &self.tasks);
         if key.state != tasks::State::Runnable {
@@ -683,14 +684,14 @@ impl Goroutines {
             .or_else(|| idle::runtime(tasks.idle(row.runtime)?, &tasks.scale, thread))
     }
 
-    /// Whether it waits for that of a runtime that stands still.
+    /// Whether the task waits for `reason`, a timer or I/O, in a runtime whose timers and I/O stand still.
     fn may_be_due(&self, row: &Row, reason: Reason) -> bool {
         let doing = &self.doings[row.stack_key as usize];
         let waits = doing.waits_for(reason) || doing.deadline == Some(reason);
         waits && self.stands_still(row)
     }
 
-    /// Whether its runtime does.
+    /// Whether the timers and the I/O of its runtime stand still.
     pub(super) fn stands_still(&self, row: &Row) -> bool {
         let mut conditions = self.conditions.iter();
         conditions.any(|condition| {
@@ -711,7 +712,7 @@ impl Goroutines {
     }
 }
 
-/// In what of the tables a pattern is found.
+/// The entries of the tables with a pattern.
 struct Found {
     /// By index of the stack.
     stacks: Vec<bool>,
@@ -731,7 +732,7 @@ impl Found {
     }
 }
 
-/// The functions of a stack that the texts show.
+/// The visible functions of a stack.
 fn shown_functions(stack: &Stack) -> impl Iterator<Item = &str> {
     let branches = stack.branches.iter().flat_map(|branch| &branch.locations);
     branches
@@ -741,7 +742,7 @@ fn shown_functions(stack: &Stack) -> impl Iterator<Item = &str> {
         .map(|frame| &*frame.function)
 }
 
-/// A wrapped future that has been ready for so long is one that the task around it does not poll.
+/// After so long in state ready, a wrapped future counts as not polled by the task around it.
 const NESTED_LATE_NS: u64 = 100_000_000;
 
 /// Why there is no stack.
@@ -756,7 +757,7 @@ fn locate(key: &StackKey, names: Names, resolver: &mut Resolver) -> (Stack, Doin
     let running = || Doing::of(Does::Running);
     let root = || root_only(key, names);
     match (key.state, key.kind) {
-        // Their stacks come from their threads: what is said here is replaced.
+        // The thread replaces this stack later.
         (tasks::State::Running, Kind::Foreign) => (unseen(key, OVER, resolver), running()),
         (tasks::State::Runnable, Kind::Foreign) => (unseen(key, FOREIGN, resolver), runnable()),
         (_, Kind::Foreign) => (unseen(key, FOREIGN, resolver), Doing::of(Does::Waiting)),
@@ -782,7 +783,7 @@ fn locate(key: &StackKey, names: Names, resolver: &mut Resolver) -> (Stack, Doin
     }
 }
 
-/// A stack of the root alone: its name is known by its type.
+/// A stack of the root future alone, whose name is that of its type.
 fn root_only(key: &StackKey, names: Names) -> Stack {
     let name = key.meta.map_or_else(String::new, |meta| {
         let name = meta.type_name();
@@ -808,7 +809,7 @@ fn root_only(key: &StackKey, names: Names) -> Stack {
     }
 }
 
-/// Where a task was spawned, of which nothing else is known.
+/// In place of an unknown stack: the spawn location of its task, if known.
 fn unseen(key: &StackKey, why: &str, resolver: &mut Resolver) -> Stack {
     match key.spawned_at {
         Some(location) => spawned(location, Some(why), resolver),
@@ -816,7 +817,7 @@ fn unseen(key: &StackKey, why: &str, resolver: &mut Resolver) -> Stack {
     }
 }
 
-/// In place of a stack where its task was spawned, so that such tasks are told apart.
+/// In place of a stack: one frame with the spawn location of its task, so that such tasks are grouped by it.
 pub(super) fn spawned(
     location: &'static std::panic::Location<'static>,
     why: Option<&str>,
@@ -845,7 +846,7 @@ pub(super) fn spawned(
     }
 }
 
-/// A stack that is none.
+/// An empty stack, and the reason.
 pub(super) fn missing(why: &str) -> Stack {
     Stack {
         missing: Some(why.into()),
@@ -853,12 +854,12 @@ pub(super) fn missing(why: &str) -> Stack {
     }
 }
 
-/// The function that called spawn: the first at the address that is not part of the probe.
+/// A spawn site with the function that called spawn: the innermost at the address that is not part of the probe.
 pub(super) fn named(site: &SpawnSite, names: Names, resolver: &mut Resolver) -> Site {
     let mut function = None;
     let mut offset = None;
     if site.pc != 0 {
-        // The address is that of the instruction after the one that read it: one back is inside.
+        // The address is that of the instruction after the call: one byte back is inside the call.
         let code = resolver.code(site.pc as u64 - 1);
         let theirs = |frame: &&symbol::Frame| {
             !role::is_own(&frame.function) && !role::is_scaffolding(&frame.function)

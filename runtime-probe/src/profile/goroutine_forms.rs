@@ -1,4 +1,4 @@
-//! The forms of a goroutine dump: what stands in them, and what each says about what it leaves out.
+//! The forms of a goroutine dump, and their remarks on what is left out.
 
 use super::address_names;
 use super::condensed;
@@ -23,15 +23,15 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::time::Duration;
 
-/// How many of a group's waits are told: enough to see whether one stands out.
+/// How many of a group's tasks are listed with their times: enough to see whether one stands out.
 const LONGEST: usize = 3;
 
-/// What the lines of `debug=2` are.
+/// The lines of `debug=2`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lines {
-    /// Go's, and ours that begin with `#`.
+    /// Go's lines, and ours, which begin with `#`.
     All,
-    /// Only Go's.
+    /// Only Go's lines.
     Plain,
 }
 
@@ -39,7 +39,7 @@ impl Goroutines {
     /// Go's `debug=2`: a block per task, those that are polled very often first, then running ones, then those that have waited longest.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// The errors of `out`.
     pub(crate) fn write_text(&self, mut out: impl Write, lines: Lines) -> io::Result<()> {
         if lines == Lines::All {
             self.write_remarks(&mut out, self.remark_on_tasks())?;
@@ -81,7 +81,7 @@ impl Goroutines {
         )
     }
 
-    /// What Go calls such a profile.
+    /// The name of the profile, as in Go.
     pub(crate) fn name(&self) -> &'static str {
         match self.selection.leaks {
             Leaks::Among => goroutine::NAME,
@@ -95,18 +95,18 @@ impl Goroutines {
         writer.write(&self.goroutine(row, &self.labels(row), &notes))
     }
 
-    /// The same with one block for all tasks that have the same stack, spawn site and oddities.
+    /// `debug=2` with one block for all tasks that have the same stack, labels, spawn site and flags.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// The errors of `out`.
     pub(crate) fn write_groups(&self, out: impl Write) -> io::Result<()> {
         self.write_these(self.groups(), out)
     }
 
-    /// The same, the groups of most tasks first.
+    /// The same, with the largest groups first.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// The errors of `out`.
     pub(crate) fn write_largest_groups(&self, out: impl Write) -> io::Result<()> {
         let mut groups = self.groups();
         groups.sort_by_key(|group| std::cmp::Reverse(group.count));
@@ -139,7 +139,7 @@ impl Goroutines {
     /// Go's `debug=1`: equal stacks once, by count.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// The errors of `out`.
     pub(crate) fn write_count_text(&self, out: impl Write) -> io::Result<()> {
         let counts = self.counts();
         address_names::remember(counts.locations());
@@ -149,7 +149,7 @@ impl Goroutines {
     /// `debug=3`: `profile.proto` with a sample for each task, in the order of [`Goroutines::write_text`].
     ///
     /// # Errors
-    /// Those of `out`.
+    /// The errors of `out`.
     pub(crate) fn write_samples(&self, out: impl Write) -> io::Result<()> {
         let remarks = self.conditions().chain(self.remark_on_tasks());
         let remarks: Vec<String> = remarks.collect();
@@ -160,10 +160,10 @@ impl Goroutines {
         writer.finish()
     }
 
-    /// An object of JSON for each task, in the same order.
+    /// An object of JSON for each task, in the order of [`Goroutines::write_text`].
     ///
     /// # Errors
-    /// Those of `out`.
+    /// The errors of `out`.
     pub(crate) fn write_json(&self, out: impl Write) -> io::Result<()> {
         let remarks: Vec<String> = self.conditions().chain(self.remark_on_tasks()).collect();
         let mut writer = JsonWriter::new(out, &self.tables, &remarks);
@@ -197,7 +197,7 @@ impl Goroutines {
             .to_profile(&self.tables.mappings, self.tables.time_ns)
     }
 
-    /// How many tasks have which stack: the largest counts, as far as the limit goes.
+    /// The number of tasks of each stack: the largest counts, up to the limit.
     pub(crate) fn counts(&self) -> CountProfile {
         let mut counts: HashMap<(u32, LabelSet), u64> = HashMap::new();
         for row in &self.tasks.rows {
@@ -223,7 +223,7 @@ impl Goroutines {
         counts
     }
 
-    /// What changed since `before`, `span` ago: stacks that more tasks have now, and such that fewer have.
+    /// The change since `before`, `span` ago: the stacks that more tasks have now, and those that fewer have.
     pub(crate) fn since(&self, before: &CountProfile, span: Duration) -> CountDelta {
         let span_ns = i64::try_from(span.as_nanos()).unwrap_or(i64::MAX);
         let mut delta = self.counts().since(before, span_ns);
@@ -240,16 +240,16 @@ impl Goroutines {
         delta.to_profile(&self.tables.mappings, self.tables.time_ns)
     }
 
-    /// The same as the text of `debug=1`.
+    /// Writes the change as the text of `debug=1`.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// The errors of `out`.
     pub(crate) fn write_change(delta: &CountDelta, out: impl Write) -> io::Result<()> {
         address_names::remember(delta.locations());
         delta.write_text(out)
     }
 
-    /// The tables with the towers of servers folded, unless all frames are wanted.
+    /// The tables with the layers of servers folded, unless all frames are asked for.
     fn text_tables(&self) -> Cow<'_, Tables> {
         if self.selection.all_frames {
             return Cow::Borrowed(&self.tables);
@@ -261,7 +261,7 @@ impl Goroutines {
         })
     }
 
-    /// The tasks, as far as the limit goes.
+    /// The tasks, up to the limit.
     fn shown(&self) -> &[Row] {
         let most = self.selection.limit.unwrap_or(usize::MAX);
         &self.tasks.rows[..most.min(self.tasks.rows.len())]
@@ -286,8 +286,8 @@ impl Goroutines {
         }
     }
 
-    /// What a reader of the dump must know before any conclusions: why it is empty, what the filters left, what the
-    /// limit left out, what was woken. Nothing, for all tasks there are.
+    /// The remark on the selection: why the dump is empty, how many tasks match the filters, how many the limit leaves
+    /// out, how many were woken. `None` for a dump of all tasks.
     fn remark(&self, left_out: &str) -> Option<String> {
         let told = self.remark_on_selection(left_out);
         let Settling { woken, open } = self.settling;
@@ -327,7 +327,7 @@ impl Goroutines {
     fn groups(&self) -> Vec<Tasks<'_>> {
         let mut groups: Vec<Tasks> = Vec::new();
         let mut known: HashMap<Key, usize> = HashMap::new();
-        // Places and sites differ by address; what is read is the same for some of them.
+        // Stacks and sites are distinct by address; some of them have equal texts.
         let (stacks, sites) = (
             first_equal(&self.tables.stacks),
             first_equal(&self.tables.sites),
@@ -365,13 +365,13 @@ impl Goroutines {
     }
 }
 
-/// Tasks whose blocks say the same.
+/// Tasks whose blocks are equal.
 struct Tasks<'r> {
-    /// The longest in its state: rows are in that order.
+    /// The task that has been longest in its state: rows are in that order.
     first: &'r Row,
     count: u64,
     longest: Vec<(u64, u64)>,
-    /// What is known of each of them.
+    /// The notes that all of them share.
     notes: Vec<String>,
 }
 
@@ -385,7 +385,7 @@ struct Key {
     stands_still: bool,
 }
 
-/// For each of `all`, the index of the first that equals it.
+/// For each element, the index of the first equal one.
 pub(super) fn first_equal<T: Eq + std::hash::Hash>(all: &[T]) -> Vec<usize> {
     let mut first = HashMap::new();
     let indices = all.iter().enumerate();

@@ -1,22 +1,22 @@
-//! What becomes more and more: counts of which each is above the one before, by site and of all together. Where tasks of other
-//! sites come and go, the sum of all goes up and down while one site leaks.
+//! Detects growth: counts in a row, each above the one before, by site and in all. The sum alone does not show a leak
+//! of one site while tasks of other sites come and go.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
-/// How often in a row a count must be above the one before: eleven numbers are in order by chance once in 11! times, which is 40
-/// million.
+/// How many counts in a row must be above the one before. Eleven numbers are in order by chance once in 11! = 40
+/// million cases.
 const GROWING: usize = 10;
 
-/// Growth by less than this is not worth a word, nor by less than a tenth.
+/// The least growth, in tasks. It must be at least a tenth as well.
 const LEAST: usize = 100;
 
-/// Counts that became more, each time.
+/// A row of growing counts.
 #[derive(Debug, Default)]
 pub(super) struct Counts(VecDeque<usize>);
 
 impl Counts {
-    /// From where to where it has grown, if that is enough with this count.
+    /// Adds a count. Returns (from, to) if the row is long enough and the growth large enough.
     pub(super) fn grown(&mut self, count: usize) -> Option<(usize, usize)> {
         let Counts(counts) = self;
         if counts.back().is_some_and(|last| count <= *last) {
@@ -29,20 +29,20 @@ impl Counts {
         let from = counts.pop_front()?;
         let enough = count - from >= LEAST.max(from / 10);
         enough.then(|| {
-            // The next row begins here.
+            // The next row begins with this count.
             self.restart(count);
             (from, count)
         })
     }
 
-    /// The next row begins with this count.
+    /// Begins a new row with this count.
     pub(super) fn restart(&mut self, count: usize) {
         self.0.clear();
         self.0.push_back(count);
     }
 }
 
-/// Counts of each site. A site that is not counted once begins anew.
+/// Counts of each site. A site that is missing once begins a new row.
 #[derive(Debug)]
 pub(super) struct BySite<K>(HashMap<K, Counts>);
 
@@ -53,7 +53,7 @@ impl<K> Default for BySite<K> {
 }
 
 impl<K: Eq + Hash> BySite<K> {
-    /// The sites that have grown with these counts, and from where to where; what has grown most comes first.
+    /// Adds the counts of all sites. Returns the sites that have grown, with (from, to); the largest growth first.
     pub(super) fn grown<P: Copy>(
         &mut self,
         counted: impl Iterator<Item = (K, P, usize)>,
@@ -104,7 +104,7 @@ mod tests {
                 ("swings", 500 * (at % 2)),
                 ("leaks more", 30 * at),
             ];
-            // Not there once.
+            // The site is missing once.
             let counts = counts
                 .into_iter()
                 .filter(|(name, _)| at != 5 || *name != "leaks more");

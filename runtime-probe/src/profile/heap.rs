@@ -1,8 +1,8 @@
-//! What is allocated, and by which stack: Go's profiles `heap` and `allocs`, which differ in the value that is shown first.
+//! The profiles `heap` and `allocs`, as Go's: allocations by stack. They differ in the value that is shown first.
 //!
-//! A stack begins with the function that called an allocating one: what the allocator, collections and smart pointers of the
-//! standard library do below it is left out, as Go leaves out its runtime. A task's stack ends at its root, as a
-//! goroutine's does.
+//! A stack begins with the function that called an allocating one. The frames of the allocator and of the standard
+//! library's collections and smart pointers below it are left out, as Go leaves out its runtime. A task's stack ends at
+//! its root, as a goroutine's does.
 
 use super::condensed::{Crates, crate_of};
 use super::conditions::{self, Condition};
@@ -30,14 +30,14 @@ use std::time::Duration;
 /// The value that is shown first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shows {
-    /// `heap`: what is alive.
+    /// `heap`: live allocations.
     InUse,
-    /// `allocs`: all since the start.
+    /// `allocs`: all allocations since the start.
     Allocated,
 }
 
 impl Shows {
-    /// The name under which Go's tools ask for it.
+    /// The name, as in Go.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Shows::InUse => "heap",
@@ -46,7 +46,7 @@ impl Shows {
     }
 }
 
-/// Under their names.
+/// The entry of `heap` in the list of profiles.
 pub(crate) const HEAP_PROFILE: NamedProfile = NamedProfile {
     name: Shows::InUse.name(),
     most_debug: 1,
@@ -71,12 +71,12 @@ fn write(shows: Shows, out: &mut dyn Write, debug: u32) -> io::Result<()> {
     }
 }
 
-/// How many stacks there are, each of them for each of its sizes.
+/// The number of pairs of stack and size.
 pub(crate) fn count() -> usize {
     snapshot::count()
 }
 
-/// Why there is no profile, and what to do.
+/// The reason why there is no profile, with the remedy.
 pub(crate) fn unavailable() -> Option<&'static str> {
     match () {
         () if !source::is_on() => Some(OFF),
@@ -92,12 +92,12 @@ pub(crate) fn unavailable() -> Option<&'static str> {
     }
 }
 
-/// Gives free memory back to the system. Says what came of it.
+/// Returns free memory to the system. The text tells the result.
 pub(crate) fn give_back() -> String {
     heap::give_back()
 }
 
-/// What samples stand for.
+/// The allocations that samples stand for, estimated.
 pub(super) fn estimated(sum: Sum, rate: u64) -> Objects {
     objects(sum).estimated(rate)
 }
@@ -109,7 +109,7 @@ fn objects(sum: Sum) -> Objects {
     }
 }
 
-/// Allocations with names.
+/// A heap profile with names.
 pub(crate) struct Allocations {
     shows: Shows,
     profile: HeapProfile,
@@ -119,7 +119,7 @@ pub(crate) struct Allocations {
 }
 
 impl Allocations {
-    /// As of now.
+    /// A profile as of now.
     pub(crate) fn collect(shows: Shows, split_by: SplitBy, crates: &Crates) -> Self {
         crate::stack::unwind::refresh();
         let heap = snapshot::take(split_by);
@@ -162,7 +162,7 @@ impl Allocations {
         }
     }
 
-    /// What changed since `before`, `span` ago.
+    /// The difference to `before`, `span` ago.
     pub(crate) fn since(self, before: &Allocations, span: Duration) -> Self {
         let span = i64::try_from(span.as_nanos()).unwrap_or(i64::MAX);
         Allocations {
@@ -196,14 +196,14 @@ impl Allocations {
     /// The text of `debug=1`.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// The errors of `out`.
     pub(crate) fn write_text(&self, out: impl Write) -> io::Result<()> {
         super::address_names::remember(self.profile.locations());
         self.profile.write_text(&self.mem_stats, out)
     }
 }
 
-/// Keys and values, in the order of the keys.
+/// Labels of a sample, ordered by key.
 fn labels(samples: &Samples) -> Vec<(&'static str, String)> {
     let age = samples.age.map(|age| age.text().to_owned());
     let spawned_at = samples.of.spawned_at.map(|at| at.to_string());
@@ -216,7 +216,7 @@ fn labels(samples: &Samples) -> Vec<(&'static str, String)> {
     let mut labels: Vec<_> = ours
         .chain(set.map(|(key, value)| (key, value.to_owned())))
         .collect();
-    // Stable: ours come before a label of the user's that is called so, too.
+    // The sort is stable: our labels come before a user's label with the same key.
     labels.sort_by_key(|(key, _)| *key);
     labels
 }
@@ -237,7 +237,7 @@ fn stack(samples: &Samples, resolver: &mut Resolver) -> Stack {
     steps.drain(..caller.unwrap_or(0));
     let dropped = inner - steps.len();
     leave_out(&mut steps, Leaf::Code);
-    // The caller is always shown, scaffolding or not.
+    // The caller is always shown, even if it is scaffolding.
     let leaf = steps.iter_mut().take_while(|step| !step.shown);
     leaf.for_each(|step| step.shown = true);
     let middle = (of.pcs.len() / 2).saturating_sub(dropped);
@@ -248,11 +248,11 @@ fn stack(samples: &Samples, resolver: &mut Resolver) -> Stack {
     }
 }
 
-/// Whether it is what a program calls to allocate.
+/// Whether a frame is of the allocator or of a standard library function that allocates.
 fn allocates(step: &Step) -> bool {
     const CRATES: [&str; 4] = ["alloc", "core", "hashbrown", "std"];
     let function = &*step.frame.function;
-    // A trait's method for a type without a path, as u8 or [T], is of the trait's crate.
+    // A trait's method for a type without a path, such as u8 or [T], belongs to the trait's crate.
     let of_trait = function.strip_prefix('<').and_then(|inside| {
         let (implementor, implemented) = inside.split_once(" as ")?;
         (!implementor.contains("::")).then_some(implemented)
@@ -260,14 +260,14 @@ fn allocates(step: &Step) -> bool {
     is_allocator(step) || CRATES.contains(&crate_of(of_trait.unwrap_or(function)))
 }
 
-/// Whether it is the allocator's: the probe's, or the compiler's way to it.
+/// Whether a frame is of the probe's allocator, or of the compiler's glue to it.
 fn is_allocator(step: &Step) -> bool {
     let function = &*step.frame.function;
     let compilers = ["__rust_", "__rustc", "__rdl_", "__rg_"];
     role::is_own(function) || compilers.iter().any(|prefix| function.starts_with(prefix))
 }
 
-/// What the inner allocator, the system and the samples tell.
+/// Totals by the inner allocator, the system and the samples.
 fn mem_stats(profile: &HeapProfile) -> MemStats {
     let facts = heap::facts();
     let [mallocs, total, objects, _] = profile.totals();
@@ -285,7 +285,7 @@ fn mem_stats(profile: &HeapProfile) -> MemStats {
     }
 }
 
-/// What the reader should know, first of all why there is little.
+/// Remarks for the reader, such as why the profile has few samples.
 fn remarks(heap: &Heap) -> Vec<String> {
     let rate = heap.rate;
     let mut remarks = vec![match rate {

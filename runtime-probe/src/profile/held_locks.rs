@@ -1,4 +1,4 @@
-//! What a dump says of locks: of a task that waits, who has the lock; of a task that has it, what waits.
+//! A dump's notes on locks: for a task that waits, the holder of the lock; for the holder, the waiters.
 
 use super::leaf_stacks::own_frame;
 use super::selection::grouped;
@@ -18,11 +18,11 @@ use std::time::Duration;
 /// The most holders of a semaphore's permits that are named.
 const MOST_HOLDERS: usize = 3;
 
-/// A lock that a task was given and does not take.
+/// A lock that was granted to a task, through a future that the task does not poll.
 #[derive(Debug)]
 struct Given {
     task: u64,
-    /// What is said of the task.
+    /// The note on the task.
     text: String,
 }
 
@@ -30,17 +30,17 @@ struct Given {
 #[derive(Debug, Default)]
 pub(super) struct HeldLocks {
     locks: Locks,
-    /// By task: where in `locks` a lock is, and where among its waiters the task is.
+    /// By task: (index in `locks`, index among the lock's waiters).
     waits: HashMap<u64, Vec<(usize, usize)>>,
-    /// By task: the locks that it took.
+    /// By task: the indices in `locks` of the locks that it took.
     holds: HashMap<u64, Vec<usize>>,
-    /// The tasks in either that are listed. What is not in it has ended.
+    /// The listed tasks among holders and waiters. Other ones have ended.
     listed: HashSet<u64>,
-    /// Of those that hold something: their names, or else those of their futures.
+    /// The names of the holders, or else those of their futures.
     names: HashMap<u64, String>,
-    /// By lock, of those that a task was given and does not take.
+    /// By lock: the futurelocks.
     given: HashMap<LockNumber, Given>,
-    /// Where the holder has taken it, as far as that is known.
+    /// By lock: where the holder took it, if known.
     taken_at: HashMap<LockNumber, String>,
 }
 
@@ -102,13 +102,13 @@ impl HeldLocks {
         &self.locks.0
     }
 
-    /// Whether that task waits for one of them.
+    /// Whether that task waits for one of these locks.
     #[cfg(feature = "decode")]
     pub(super) fn are_waited_for_by(&self, task: u64) -> bool {
         self.waits.contains_key(&task)
     }
 
-    /// Who has a lock, or should: `"held by goroutine 431 since 2.1s"`.
+    /// The holder of a lock, or the task that it was granted to: `"held by goroutine 431 since 2.1s"`.
     pub(super) fn whose(&self, lock: &Lock, thread: impl Fn(u32) -> String) -> String {
         if let Some(id) = self.culprit(lock) {
             return format!(
@@ -119,7 +119,7 @@ impl HeldLocks {
             .unwrap_or_else(|| "on its way to the next that waits".to_owned())
     }
 
-    /// What is said of a task; `thread` names one.
+    /// The notes on a task. `thread` returns the name of a thread.
     pub(super) fn notes(
         &self,
         row: &Row,
@@ -210,7 +210,8 @@ impl HeldLocks {
         })
     }
 
-    /// `"0 of 10 permits free, held by goroutine 431 since 2.1s (2 permits) and 3 more"`. `first`: how many the first that waits wants.
+    /// `"0 of 10 permits free, held by goroutine 431 since 2.1s (2 permits) and 3 more"`. `first`: how many permits the
+    /// first waiter wants.
     fn permits_of(
         &self,
         permits: &Permits,
@@ -234,7 +235,7 @@ impl HeldLocks {
             ),
         };
         if permits.all > 0 && first > 1 && first > permits.free() {
-            // tokio gives what is free to the first that waits, and counts it as taken.
+            // tokio gives the free permits to the first waiter, and counts them as taken.
             let (keeps, never) = (permits.free() > 0, first > permits.all);
             text.push_str(&format!(
                 ", the first that waits wants {}{}{}",
@@ -289,7 +290,7 @@ impl HeldLocks {
         goroutine(id, self.names.get(&id).map(String::as_str))
     }
 
-    /// Where it was taken; empty where that is not known.
+    /// Where a lock was taken; empty if not known.
     pub(super) fn place_of(&self, lock: &Lock) -> &str {
         self.taken_at.get(&lock.number).map_or("", String::as_str)
     }
@@ -329,7 +330,7 @@ impl HeldLocks {
         )
     }
 
-    /// The task that was given the lock through a future that it does not poll any more.
+    /// The task that was granted the lock through a future that it no longer polls.
     pub(super) fn culprit(&self, lock: &Lock) -> Option<u64> {
         self.given.get(&lock.number).map(|given| given.task)
     }
@@ -343,8 +344,8 @@ pub(super) fn goroutine(id: u64, name: Option<&str>) -> String {
     }
 }
 
-/// `"was given a Mutex<shop::Stock> 2.1s ago, through the future that waited at shop.rs:12, which it has not polled since: ..."`.
-/// The place is empty where it is not known.
+/// `"was given a Mutex<shop::Stock> 2.1s ago, through the future that waited at shop.rs:12, which it has not polled
+/// since: ..."`. The place is empty if not known.
 pub(super) fn given(futurelock: &Futurelock, place: &str) -> String {
     let future = match place {
         "" => "a future".to_owned(),
@@ -372,7 +373,7 @@ pub(super) fn name(tasks: &Tasks, row: &Row) -> Option<String> {
         .or_else(|| Some(root_name(meta?.type_name())))
 }
 
-/// A lock, as it is named.
+/// A lock by type and creation site.
 pub(super) fn described(lock: &Lock) -> String {
     named(&lock.type_name(), lock.created())
 }
@@ -389,7 +390,7 @@ pub(super) fn named(type_name: &str, created: Option<&Location<'_>>) -> String {
     }
 }
 
-/// The line of the application's in which a lock was taken.
+/// The line of the application that took a lock.
 pub(super) fn taken_at(waits: Option<&'static WaitSet>, resolver: &mut Resolver) -> Option<String> {
     Some(place(&own_frame(waits?.last, resolver)?))
 }
@@ -410,7 +411,7 @@ pub(super) fn wait(number: usize) -> String {
     }
 }
 
-/// A line of the application's: `"shop::refresh (src/shop.rs:12)"`.
+/// A line of the application: `"shop::refresh (src/shop.rs:12)"`.
 pub(super) fn place(frame: &Frame) -> String {
     match frame.line {
         0 => frame.function.to_string(),

@@ -1,4 +1,4 @@
-//! What does not poll a task that is ready: its `LocalSet`, or its runtime of one thread, may be without a thread that runs it.
+//! Why a ready task is not polled: no thread may run its `LocalSet`, or its `current_thread` runtime.
 
 use crate::clock::Scale;
 use crate::registry::local_sets::{self, Polled};
@@ -7,10 +7,10 @@ use crate::registry::task::Waking;
 use crate::registry::threads::{self, ThreadNumber};
 use std::time::Duration;
 
-/// Anything is polled a little later than it is ready.
+/// A shorter time is normal.
 const LEAST: Duration = Duration::from_millis(100);
 
-/// Of a `LocalSet`, in words; `None` while it is polled often enough. `thread` names one.
+/// A sentence about a `LocalSet`; `None` if it was polled within [`LEAST`]. `thread` gives the name of a thread.
 pub(super) fn set(
     polled: Polled,
     scale: &Scale,
@@ -35,7 +35,7 @@ pub(super) fn set(
     })
 }
 
-/// Of either, as of now.
+/// A sentence about the set or the runtime of a task, as of now.
 pub(crate) fn now(local_set: u32, runtime: RuntimeNumber) -> Option<String> {
     let scale = Scale::now();
     let thread = |number: ThreadNumber| match threads::alive().remove(&number.0) {
@@ -48,7 +48,7 @@ pub(crate) fn now(local_set: u32, runtime: RuntimeNumber) -> Option<String> {
         .or_else(|| self::runtime(runtimes::listed(runtime)?.idle()?, &scale, thread))
 }
 
-/// Of a runtime of one thread, in words.
+/// A sentence about a `current_thread` runtime.
 pub(super) fn runtime(
     idle: Idle,
     scale: &Scale,

@@ -1,10 +1,10 @@
-//! One task's raw stacks become one readable stack and a wait reason.
+//! Makes one readable stack and a wait reason of a task's raw stacks.
 //!
-//! A poll leaves a stack per leaf that it registered with, in order. **A registration is not yet a wait.** In one poll a
-//! task may register with a select's leaves, get one ready, and go on to wait elsewhere; the earlier leaves stay
-//! registered. So each registration is compared with every later one, those that are past included (see
-//! [`super::parting`]): it is a wait as long as none of them says that its body has moved on. Where names cannot tell (no
-//! line tables, so inlined functions are unknown), it is shown as "also registered".
+//! A poll records a stack for each leaf that it registers with, in order. **A registration is not always a wait.** In
+//! one poll a task may register with the leaves of a `select!`, find one ready, and go on to wait elsewhere; the
+//! earlier leaves stay registered. So each registration is compared with every later one (see [`super::parting`]). It
+//! is a wait unless a later one shows that its async body has moved on. If the names do not decide it (without line
+//! tables, inlined functions are unknown), it is shown as "also registered".
 
 use super::leaves::{Leaves, Registration};
 use super::parting::Parting;
@@ -27,42 +27,44 @@ pub(super) struct Step {
     pub(super) closures: usize,
     /// The return address of the physical frame.
     pub(super) pc: u64,
-    /// Entry of the physical function; 0 where unknown.
+    /// The entry of the physical function; 0 if unknown.
     pub(super) entry: u64,
-    /// The innermost frame of its address.
+    /// Whether this is the innermost frame of its address.
     innermost: bool,
-    /// The physical function itself, not one inlined into it.
+    /// Whether this is the physical function, not one inlined into it.
     pub(super) physical: bool,
     pub(super) inlining_known: bool,
-    /// Which of its copies an inlined function is.
+    /// Identifies the copy of an inlined function.
     pub(super) copy: u64,
     pub(super) shown: bool,
-    /// In no form, unless its frame has something that is shown: the probe's, or the way from a leaf to the waker.
+    /// Whether the frame is in no form at all: a frame of the probe, or between a leaf and the waker. A physical frame
+    /// with a shown function is kept.
     left_out: bool,
-    /// The public call of the leaf's libraries.
+    /// Whether this is the library's public function that the program called.
     pub(super) call: bool,
 }
 
 impl Step {
-    /// Nothing is known of its function: the binary is stripped.
+    /// Whether the function has no name: the binary is stripped.
     pub(super) fn is_nameless(&self) -> bool {
         self.entry == 0 && self.frame.function.starts_with("0x")
     }
 }
 
-/// What a set of registrations tells.
+/// The stack and the reasons of a set of registrations.
 pub(crate) struct Assembled {
     pub(crate) stack: Stack,
     /// What the task waits for.
     pub(crate) reason: Reason,
-    /// What it waits for in each branch; in one leaf, the same.
+    /// The reason of each branch; of a single leaf, the same reason.
     pub(crate) leaves: Vec<Reason>,
-    /// What may end the future that waits: its wrapper waits for that, too.
+    /// What the wrapper of the waiting future waits for, such as the timer of a `timeout`.
     pub(crate) deadline: Option<Reason>,
 }
 
-/// The readable stack of a set of registrations, of which so many are `remaining`, and what the task waits for. `around` is
-/// what the task around a nested future registered: its stack goes on where the nested one's ends.
+/// Makes the readable stack of a set of registrations, and the reason of the wait. `remaining` tells which
+/// registrations still hold. `around` is the registration of the task around a nested future: its stack continues the
+/// nested future's.
 pub(crate) fn assemble(
     waits: &'static WaitSet,
     remaining: Remaining,
@@ -77,15 +79,15 @@ pub(crate) fn assemble(
     let addresses: Vec<&[usize]> = waits.stacks().map(|raw| &raw.pcs[..]).collect();
     let mut leaves = Leaves::of(&stacks, &addresses, remaining);
     let (mut reason, mut reasons) = leaves.reasons();
-    // Of a future wrapped by hand that waits: its task waits there.
+    // Whether the known registrations have ended. `Inner` is the wait of a nested future, which its task has as well.
     let over = match remaining {
-        // A timer that has woken the task is not asked again before it is set again.
+        // A timer that has woken the task does not register again until it is reset.
         Remaining::Repeated => leaves.all.iter().all(Registration::is_timer),
         remaining => !remaining.is_some() && reason != Reason::Inner,
     };
     if let Some(around) = around {
         let outer = expand_raw(around.last, resolver);
-        // The outer stack's leaf is the nested wrapper's own poll: only what lies above it is news.
+        // The leaf of the outer stack is the nested wrapper's poll. Only the frames further out are added.
         let news: Vec<Step> = outer.into_iter().skip_while(|step| !step.shown).collect();
         let all = leaves.all.iter_mut();
         all.for_each(|leaf| leaf.steps.extend(news.iter().cloned()));
@@ -137,7 +139,7 @@ fn expand_raw(raw: &'static RawStack, resolver: &mut Resolver) -> Vec<Step> {
     )
 }
 
-/// The innermost function of the application's on the way to a registration.
+/// The innermost function of the application in the stack of a registration.
 pub(super) fn own_frame(raw: &'static RawStack, resolver: &mut Resolver) -> Option<Frame> {
     let steps = expand_raw(raw, resolver).into_iter();
     let mut own = steps.filter(|step| {
@@ -146,16 +148,17 @@ pub(super) fn own_frame(raw: &'static RawStack, resolver: &mut Resolver) -> Opti
     own.next().map(|step| step.frame)
 }
 
-/// What the innermost address of a stack is.
+/// The kind of the innermost address of a stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Innermost {
-    /// A return address, of which a program has few.
+    /// A return address. A program has few, so their names are cached.
     Call,
-    /// One past any instruction.
+    /// One past any instruction. The names are not cached.
     Instruction,
 }
 
-/// The functions at return addresses, leaf first. With a future at the root, the last address is in its wrapper's poll.
+/// The functions at return addresses, leaf first. If there is a future at the root, the last address is in its
+/// wrapper's poll.
 pub(super) fn expand(
     pcs: &[usize],
     innermost: Innermost,
@@ -217,13 +220,13 @@ pub(super) fn expand(
     steps
 }
 
-/// Makes the future at the root visible under its own name, where inlining has swallowed its poll and no line table
-/// brings it back, or not all of its name: the type's name is always known.
+/// Shows the future at the root by the name of its type, if its poll was inlined and the line tables have no name or
+/// only a part of the name.
 fn name_root(steps: &mut Vec<Step>, meta: &'static FutureMeta, resolver: &mut Resolver) {
     let Some(root) = steps.last() else { return };
     let type_name = meta.type_name();
     if root.inlining_known {
-        // Inlined into its wrapper's poll, an async fn has only a part of its name in the line tables.
+        // The line tables have only a part of the name of an async fn that is inlined into its wrapper's poll.
         let pc = root.pc;
         let polled = steps.iter_mut().rev().find(|step| step.shown);
         if let Some(step) = polled
@@ -258,12 +261,12 @@ fn name_root(steps: &mut Vec<Step>, meta: &'static FutureMeta, resolver: &mut Re
     steps.push(root);
 }
 
-/// Finds the leaf's reason and its public call, and hides the machinery below that.
+/// Finds the leaf's reason and its public call, and hides the frames inside of that call.
 pub(super) fn hide_leaf(steps: &mut [Step]) -> Reason {
     let mut reason = Reason::Unknown;
     let mut public = None;
     for (index, step) in steps.iter().enumerate() {
-        // A timeout is another future's wait with a sleep beside it; its own leaf is the sleep.
+        // A timeout polls a sleep beside another future, so its own leaf is the sleep.
         if !role::is_library(&step.frame.function)
             || (public.is_some() && role::is_beside(&step.frame.function))
         {
@@ -290,17 +293,17 @@ pub(super) fn hide_leaf(steps: &mut [Step]) -> Reason {
     reason
 }
 
-/// What is at the innermost end of a stack.
+/// The kind of the innermost end of a stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Leaf {
-    /// A library's call that waits: what it calls is its machinery.
+    /// A library's call that waits. The frames inside of it are hidden.
     Wait,
-    /// What runs.
+    /// Running code.
     Code,
 }
 
-/// Leaves out frames that tell nothing of the program: the probe's own and, below a wait's innermost shown function, the
-/// way to the waker's clone, where every wait would seem to be. Nothing, where no function is shown.
+/// Leaves out the probe's own frames, and the frames between a wait's innermost shown function and the waker's clone.
+/// If no function is shown, all frames stay.
 pub(super) fn leave_out(steps: &mut [Step], leaf: Leaf) {
     let Some(innermost) = steps.iter().position(|step| step.shown) else {
         return;
@@ -352,8 +355,8 @@ fn stack(leaves: &[Registration], names: Names) -> Stack {
     }
 }
 
-/// How many frames, from the root, all leaves share. Each keeps its public call for itself, even where they differ in nothing
-/// that is shown.
+/// How many frames, from the root, all leaves share. The public call of a leaf is never shared, even if the shown
+/// frames are equal.
 fn common(leaves: &[Registration]) -> usize {
     let [first, others @ ..] = leaves else {
         return 0;
@@ -369,15 +372,15 @@ fn common(leaves: &[Registration]) -> usize {
     parted.chain(below_leaf).min().unwrap_or(0)
 }
 
-/// The stack of a task of which only the last registrations are known, and they are over, or may be: below a frame that says
-/// so there is what called them.
+/// The stack of a task whose known registrations have ended, or may have: a frame that says so, and the callers of the
+/// registrations.
 fn passed(
     leaves: &[Registration],
     remaining: Remaining,
     names: Names,
     resolver: &mut Resolver,
 ) -> Stack {
-    // Where the program's own code begins, outside of a library's call.
+    // The index of the first frame of the program's own code, outside of the library's call.
     let own = |steps: &[Step]| match steps.iter().position(|step| step.call) {
         None => 0,
         Some(call) => {
@@ -412,13 +415,13 @@ fn passed(
     }
 }
 
-/// In the place of a leaf's function where the task waits for something unknown, at a later line than the one below.
+/// Replaces the leaf's function if the task waits at an unknown, later line of the function below.
 const AFTER: &str = "waits.after";
-/// The same where it may be that line.
+/// The same if it may wait at the known line.
 const AT_OR_AFTER: &str = "waits.at_or_after";
 
-/// Steps of one physical frame become one location. Only what is shown is in it; a frame of which nothing is shown is a
-/// hidden location, or none if it is left out.
+/// Makes a location of the steps of each physical frame, with the shown functions only. A frame without shown functions
+/// is a hidden location, or none if it is left out.
 pub(super) fn locations(steps: &[Step], names: Names) -> Vec<Arc<Location>> {
     let named = |step: &Step| match names {
         Names::Short => step.frame.clone(),
@@ -442,7 +445,7 @@ pub(super) fn locations(steps: &[Step], names: Names) -> Vec<Arc<Location>> {
             let known = frames
                 .iter()
                 .any(|frame: &Frame| !frame.function.starts_with("0x"));
-            // A part of a physical frame is not what its address stands for elsewhere: it gets an address of its own.
+            // A part of a physical frame gets another address: the real one stands for the whole frame elsewhere.
             let part = !first.innermost || !last.physical;
             let return_address = if part {
                 synthetic(&frames, last.entry)
@@ -459,10 +462,10 @@ pub(super) fn locations(steps: &[Step], names: Names) -> Vec<Arc<Location>> {
         .collect()
 }
 
-/// A stable address for something that has none of its own, below those that `runtime-dump` gives out.
+/// A stable address for a thing without one. It lies below the addresses that `runtime-dump` makes.
 pub(crate) fn synthetic(what: &impl Hash, salt: u64) -> u64 {
     let mut hasher = DefaultHasher::new();
     (what, salt).hash(&mut hasher);
-    // 39 bits of hash: among 10,000 such frames two would share an address once in 10,000 programs.
+    // 39 bits of hash: two of 10,000 such frames share an address in one of 10,000 programs.
     SYNTHETIC_BASE + 1 + (hasher.finish() >> 25)
 }

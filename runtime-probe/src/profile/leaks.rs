@@ -1,7 +1,8 @@
-//! Tasks that can never go on, as Go's `goroutineleak`: no waker of them is left, or they are in a deadlock or behind one.
+//! Tasks that can never be woken, as Go's `goroutineleak`: no waker of them is left, or they are in a deadlock or
+//! behind one.
 //!
-//! Go finds a goroutine that waits for what no running goroutine can reach. Rust has no collector that could tell: a task whose
-//! channel is kept only by a task that never goes on either is not found, and the output says what is covered.
+//! Go finds a goroutine that waits for an object which no running goroutine can reach. Rust has no garbage collector
+//! that could tell. So a task whose channel is held only by another leaked task is not found; the output says so.
 
 use super::conditions::{self, Condition};
 use super::doing::Does;
@@ -16,14 +17,14 @@ use crate::snapshot::stuck_locks::StuckLocks;
 use crate::snapshot::tasks::{Row, Tasks};
 use std::collections::{HashMap, HashSet};
 
-/// The name under which Go's tools ask for it.
+/// The name, as in Go.
 pub(crate) const NAME: &str = "goroutineleak";
 
-/// What a dump of it says first.
+/// The first remark of a dump.
 pub(super) const COVERS: &str = "found are tasks without any waker and those in a deadlock or behind one, not those that wait \
                                  for a channel which nothing will use any more";
 
-/// Under its name.
+/// The entry in the list of profiles.
 pub(crate) const PROFILE: NamedProfile = NamedProfile {
     name: NAME,
     most_debug: 2,
@@ -40,7 +41,7 @@ pub(crate) const PROFILE: NamedProfile = NamedProfile {
     },
 };
 
-/// As Go: `debug=2` has all tasks, the other forms only those that can never go on.
+/// As in Go, `debug=2` has all tasks, and the other forms only the leaked ones.
 pub(crate) fn leaks(debug: u32) -> Leaks {
     match debug {
         2 => Leaks::Marked,
@@ -48,11 +49,11 @@ pub(crate) fn leaks(debug: u32) -> Leaks {
     }
 }
 
-/// The tasks that can never go on.
+/// The leaked tasks.
 #[derive(Debug, Default)]
 pub(super) struct Leaked {
     tasks: HashSet<u64>,
-    /// By the text in the brackets: the same with the mark.
+    /// By the text in the brackets: that text with the mark.
     marked: HashMap<&'static str, String>,
 }
 
@@ -65,7 +66,7 @@ impl Leaked {
         self.tasks.len()
     }
 
-    /// What stands in the brackets of that task.
+    /// The text in the brackets of a task.
     pub(super) fn marked(&self, id: u64, does: Does) -> &str {
         match self.marked.get(does.text()) {
             Some(marked) if self.has(id) => marked,
@@ -94,7 +95,7 @@ pub(super) fn is_lost(tasks: &Tasks, row: &Row) -> bool {
     row.flags.lost() && matches!(kind, Kind::Task | Kind::Local)
 }
 
-/// The tasks that can never go on. The root of a `block_on` may wait for nothing on purpose, and is one task.
+/// The ids of the leaked tasks. The root of a `block_on` is left out: it may wait for nothing on purpose.
 fn leaked<'d>(tasks: &Tasks, deadlocks: impl Iterator<Item = &'d Deadlock>) -> HashSet<u64> {
     let lost = tasks.rows.iter().filter(|row| is_lost(tasks, row));
     let lost = lost.map(|row| row.id);
@@ -106,12 +107,12 @@ fn leaked<'d>(tasks: &Tasks, deadlocks: impl Iterator<Item = &'d Deadlock>) -> H
     lost.chain(stuck).collect()
 }
 
-/// How many there are.
+/// How many tasks are leaked.
 pub(crate) fn count() -> usize {
     leaked(&Tasks::take(), StuckLocks::now().deadlocks.iter()).len()
 }
 
-/// The same, where these are the conditions of the process.
+/// The same, given the conditions of the process.
 pub(crate) fn count_with(conditions: &[Condition]) -> usize {
     leaked(&Tasks::take(), conditions::deadlocks(conditions)).len()
 }

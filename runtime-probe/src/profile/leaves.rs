@@ -1,4 +1,4 @@
-//! Which registrations of a poll are waits.
+//! Finds the registrations of a poll that are waits.
 
 use super::leaf_stacks::{Step, hide_leaf};
 use super::parting::{By, Earlier, Parting, UNKNOWN};
@@ -9,33 +9,34 @@ use crate::symbol::role;
 use runtime_dump::stack::BranchKind;
 use std::sync::Arc;
 
-/// One registration that is a wait, as far as is known.
+/// A registration that is a wait, or may be one.
 #[derive(Clone, Debug)]
 pub(super) struct Registration {
     pub(super) kind: BranchKind,
     pub(super) reason: Reason,
-    /// Registration first.
+    /// The stack, leaf first.
     pub(super) steps: Vec<Step>,
 }
 
 impl Registration {
-    /// Whether it is of one of tokio's timers.
+    /// Whether one of tokio's timers registered.
     pub(super) fn is_timer(&self) -> bool {
         let call = self.steps.iter().find(|step| step.call);
         call.is_some_and(|call| role::is_timer(&call.frame.function))
     }
 }
 
-/// What a task waits for.
+/// The waits of a task.
 pub(super) struct Leaves {
-    /// In the order of the code: `select!` and `join!` change that of the polls.
+    /// In the order of the code. The order of the polls varies with `select!` and `join!`.
     pub(super) all: Vec<Registration>,
-    /// What may end the future that waits: its wrapper waits for that, too.
+    /// What the wrapper of the waiting future waits for, such as the timer of a `timeout`.
     pub(super) deadline: Option<Reason>,
 }
 
 impl Leaves {
-    /// Those of `stacks`, which have these `addresses`: the last registration first, each leaf first.
+    /// The waits of `stacks`, whose return addresses are `addresses`. The last registration comes first; each stack is
+    /// leaf first.
     pub(super) fn of(stacks: &[Vec<Step>], addresses: &[&[usize]], remaining: Remaining) -> Self {
         let mut all: Vec<Registration> = Vec::new();
         for (at, stack) in stacks.iter().enumerate() {
@@ -66,7 +67,7 @@ impl Leaves {
         Leaves { all, deadline }
     }
 
-    /// What is waited for, all in all and in each branch.
+    /// The reason of the whole wait, and of each branch.
     pub(super) fn reasons(&self) -> (Reason, Vec<Reason>) {
         let of = |leaves: &[&Registration]| leaves.iter().map(|leaf| leaf.reason).collect();
         let all: Vec<_> = self.all.iter().collect();
@@ -90,8 +91,9 @@ fn calls(leaf: &Registration) -> impl Iterator<Item = u64> {
     leaf.steps.iter().rev().map(|step| step.pc)
 }
 
-/// Whether two registrations are of one wait: both were made inside the same call of a library, as that of a socket that reads
-/// and writes, or of a queue that waits for a timer and for its senders; or by one function that registers itself.
+/// Whether two registrations belong to one wait. That is so if both were made inside the same call of a library (a
+/// socket that reads and writes, a queue that waits for a timer and for its senders), or by one function that registers
+/// itself.
 fn same_leaf(a: &[Step], b: &[Step]) -> bool {
     // From the root.
     let leaf = |steps: &[Step]| {
@@ -105,7 +107,7 @@ fn same_leaf(a: &[Step], b: &[Step]) -> bool {
         && parting.earlier != UNKNOWN
 }
 
-/// What a registration is, by those that were made later in the same poll; `None` if it is past, or made again.
+/// The kind of a registration, compared with the later ones of the same poll. `None` if it is past, or was made again.
 fn kind(earlier: &[Step], later: &[Vec<Step>]) -> Option<BranchKind> {
     let mut kind = BranchKind::Waiting;
     for later in later {
@@ -118,8 +120,9 @@ fn kind(earlier: &[Step], later: &[Vec<Step>]) -> Option<BranchKind> {
     Some(kind)
 }
 
-/// Fewer wakers are out than leaves have registered. Over may be those that register although they are ready; replaced may be
-/// the waker of a call by that of a later call of the same type, which has room for one.
+/// Removes or marks registrations that may have no waker, when fewer wakers exist than leaves have registered. Two
+/// kinds are suspect: calls that register although they are ready, and calls whose waker a later call of the same type
+/// may have replaced.
 fn doubt(leaves: &mut Vec<Registration>, wakers: usize) {
     let call = |leaf: &Registration| {
         let call = leaf.steps.iter().find(|step| step.call)?;
@@ -169,8 +172,8 @@ enum Suspect {
     Replaced,
 }
 
-/// Whether a leaf is the clock of a wrapper that polls one future beside it, or its token that cancels: a function, not a
-/// macro's closure, waits for it itself, and the other leaves inside that function are all of one future.
+/// Whether a leaf is the timer, or the cancellation token, of a wrapper around one future. That is so if a function
+/// (not a macro's closure) waits for the leaf itself, and all other leaves inside that function belong to one future.
 fn is_deadline(at: usize, leaves: &[Registration]) -> bool {
     let clock = &leaves[at];
     let others = leaves.iter().enumerate().filter(|(other, _)| *other != at);
@@ -189,8 +192,8 @@ fn is_deadline(at: usize, leaves: &[Registration]) -> bool {
         && runs_a_clock(clock, wrapper)
 }
 
-/// Whether the function at which a leaf parts from others, from the root, is a wrapper that waits for nothing else by this leaf
-/// than what may end the other future.
+/// Whether the function at which a leaf parts from others is a wrapper, and the leaf is what may end the wrapped
+/// future. `function` is an index from the root.
 fn runs_a_clock(leaf: &Registration, function: usize) -> bool {
     let (Some(call), Some(function)) = (
         leaf.steps.iter().position(|step| step.call),
@@ -198,7 +201,7 @@ fn runs_a_clock(leaf: &Registration, function: usize) -> bool {
     ) else {
         return false;
     };
-    // A pointer polls what it points to.
+    // The poll of a pointer is not the wrapper.
     let plumbing = |step: &&Step| role::is_scaffolding(&step.frame.function);
     let plumbing = leaf.steps[function..].iter().take_while(plumbing).count();
     let Some(wrapper) = leaf.steps.get(function + plumbing) else {
@@ -209,7 +212,7 @@ fn runs_a_clock(leaf: &Registration, function: usize) -> bool {
         &leaf.steps[call].frame.function,
         leaf.reason,
     );
-    // Where they part inside the call itself there is nothing between.
+    // If they part inside the call itself, there are no frames between.
     let is_clock = |step: &Step| !step.shown || role::is_clock(&step.frame.function);
     let between = leaf.steps.get(call + 1..function);
     wrapper.closures == 0 && may_end && between.is_some_and(|steps| steps.iter().all(is_clock))

@@ -1,4 +1,4 @@
-//! Tasks that a check for leaks finds left behind.
+//! Tasks that a leak check finds.
 
 use super::goroutine::Goroutines;
 use super::goroutine_forms::Lines;
@@ -14,13 +14,13 @@ pub(crate) fn alive() -> HashSet<u64> {
     Tasks::take().rows.iter().map(|row| row.id).collect()
 }
 
-/// What a task is known by, for a check that may leave it out.
+/// The properties of a task that a leak check filters by.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Left<'a> {
     pub(crate) id: u64,
     pub(crate) kind: Kind,
     pub(crate) runtime: RuntimeNumber,
-    /// Of its future, where it is known.
+    /// The type of its future; empty if it is not known.
     pub(crate) type_name: &'a str,
     pub(crate) spawned_at: Option<&'static Location<'static>>,
 }
@@ -41,7 +41,7 @@ pub(crate) fn dump_left(is_left: impl Fn(Left<'_>) -> bool) -> String {
     goroutines.all = goroutines.tasks.rows.len();
     goroutines.unlisted = 0;
     let mut text = Vec::new();
-    // Nothing fails that writes to memory.
+    // Writing to memory does not fail.
     let _ = goroutines.write_text(&mut text, Lines::All);
     String::from_utf8_lossy(&text).into_owned()
 }

@@ -1,4 +1,4 @@
-//! The locks that something waits for and the cycles among them, as a page shows them.
+//! The locks with waiters, and the deadlocks, for the HTML page.
 
 use super::conditions::{self, Condition, Step};
 use super::held_locks::wait;
@@ -12,7 +12,7 @@ use std::collections::HashMap;
 /// A cycle.
 pub(crate) struct Cycle<'l> {
     pub(crate) steps: Vec<Step<'l>>,
-    /// How many wait for a member, or for one that does: `"9 wait"`.
+    /// How many wait behind the cycle, directly or not: `"9 wait"`.
     pub(crate) behind: Option<String>,
 }
 
@@ -23,18 +23,18 @@ pub(crate) struct LockCard {
     pub(crate) created: Option<String>,
     /// `"held by goroutine 431 since 2.1s"`.
     pub(crate) whose: String,
-    /// Where the holder is now.
+    /// The place where the holder is now.
     pub(crate) holder_at: Option<String>,
     pub(crate) waiting: String,
     pub(crate) longest_ns: u64,
-    /// What has been waited before.
+    /// Waits for the lock that have ended.
     pub(crate) ended: Option<String>,
-    /// The waiters by where they are, most first.
+    /// The waiters by place, the largest group first.
     pub(crate) places: Vec<(String, Vec<String>)>,
 }
 
 impl LockTable {
-    /// The cycles.
+    /// The deadlocks.
     pub(crate) fn cycles(&self) -> Vec<Cycle<'_>> {
         let conditions = self.0.conditions.iter();
         conditions
@@ -48,7 +48,7 @@ impl LockTable {
             .collect()
     }
 
-    /// The locks, those first for which something waits longest.
+    /// The locks, the one with the longest wait first.
     pub(crate) fn cards(&self) -> Vec<LockCard> {
         let rows: HashMap<u64, &Row> = self.0.tasks.rows.iter().map(|row| (row.id, row)).collect();
         let locks = self.0.locks.all().iter();
@@ -72,7 +72,7 @@ impl LockTable {
         }
     }
 
-    /// How many waiters are in no card: there were too many at once.
+    /// How many waiters are not shown, because there were too many at once.
     pub(crate) fn missed() -> u64 {
         locks::missed()
     }

@@ -1,6 +1,6 @@
-//! The locks that something waits for, as JSON.
+//! The locks with waiters, as JSON.
 //!
-//! Times are nanoseconds, and `null` stands for what is not known.
+//! Times are nanoseconds. Unknown values are `null`.
 
 use super::conditions::Condition;
 use super::lock_table::LockTable;
@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 
 impl LockTable {
-    /// The same as [`LockTable::write`] says.
+    /// The content of [`LockTable::write`].
     pub(crate) fn json(&self) -> String {
         let rows: HashMap<u64, &Row> = self.0.tasks.rows.iter().map(|row| (row.id, row)).collect();
         let deadlocks = self
@@ -56,7 +56,7 @@ impl LockTable {
         );
         field("since_ns", lock.since_ns.map(|ns| ns.to_string()));
         field("taken_at", taken_at.map(quoted));
-        // The task that was given the lock through a future that it does not poll any more.
+        // The task that owns the lock through a future that it does not poll any more.
         let given_to = self.0.locks.culprit(lock).map(Who::Task);
         field("given_to", given_to.and_then(|task| self.who(task, rows)));
         field("waits", Some(lock.waits.to_string()));
@@ -96,7 +96,7 @@ impl LockTable {
         )
     }
 
-    /// A task with where it is, or a thread.
+    /// A task with its place, or a thread.
     fn who(&self, who: Who, rows: &HashMap<u64, &Row>) -> Option<String> {
         self.who_at(who, rows, |row| self.place(row))
     }

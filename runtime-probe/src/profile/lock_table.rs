@@ -1,4 +1,4 @@
-//! Locks that something waits for, each with its holder and its waiters by where these are.
+//! Locks with waiters: each with its holder, and with its waiters by place.
 
 use super::conditions::{self, Condition};
 use super::diagnosis::OFF;
@@ -18,10 +18,10 @@ use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 use std::time::Duration;
 
-/// The most tasks of a site that are named.
+/// The most tasks that are named at each place.
 const MOST_NAMED: usize = 5;
 
-/// All of them, at one moment.
+/// All locks with waiters, at one moment.
 pub(crate) struct LockTable(pub(super) Goroutines);
 
 impl LockTable {
@@ -29,10 +29,10 @@ impl LockTable {
         LockTable(Goroutines::collect(Selection::default()))
     }
 
-    /// The text: a paragraph for each lock, those first for which something waits longest.
+    /// Writes the text: a paragraph for each lock, the one with the longest wait first.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// The errors of `out`.
     pub(crate) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         if !source::is_on() {
             return writeln!(out, "# {OFF}");
@@ -61,10 +61,10 @@ impl LockTable {
         Ok(())
     }
 
-    /// The cycles among them, and the stacks of the tasks in these.
+    /// Writes the deadlocks, and the stacks of the tasks in them.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// The errors of `out`.
     pub(crate) fn write_deadlocks(mut self, out: &mut dyn Write) -> io::Result<()> {
         if !source::is_on() {
             return writeln!(out, "# {OFF}");
@@ -131,7 +131,7 @@ impl LockTable {
         Ok(())
     }
 
-    /// What has been waited for it before.
+    /// A sentence on the waits for the lock that have ended.
     pub(super) fn ended(lock: &Lock) -> Option<String> {
         let ended = match lock.waits {
             0 => return None,
@@ -144,7 +144,7 @@ impl LockTable {
         ))
     }
 
-    /// The waiters by where they are, most first.
+    /// The waiters by place, the largest group first.
     pub(super) fn by_place(
         &self,
         lock: &Lock,
@@ -177,7 +177,7 @@ impl LockTable {
         places
     }
 
-    /// Where a waiter of that task waits. A task may have been polled since without the future that waits.
+    /// The place where a task waits for the lock. The task may have been polled since without the waiting future.
     pub(super) fn place_of(&self, waiter: &Waiter, row: &Row) -> String {
         let is_earlier = waiter.poll != 0 && waiter.poll < row.polls;
         let waits = waiter.waits.filter(|_| is_earlier);
@@ -187,13 +187,13 @@ impl LockTable {
         }
     }
 
-    /// The innermost function of the application's that a task is in, with its line and what it waits for.
+    /// The innermost function of the application in a task's stack, with its line and the reason.
     pub(super) fn place(&self, row: &Row) -> String {
         let stack = &self.0.tables.stacks[row.stack_key as usize];
         let reason = self.0.doings[row.stack_key as usize].text();
         let shown = stack.trunk.iter().filter(|location| !location.hidden);
         let mut frames = shown.flat_map(|location| &location.frames);
-        // A name without a path is of C.
+        // A name without a path is a C function.
         let is_own =
             |frame: &&Frame| !role::is_library(&frame.function) && frame.function.contains("::");
         match frames.find(is_own) {
@@ -203,12 +203,12 @@ impl LockTable {
     }
 }
 
-/// How many cycles there are.
+/// The number of deadlocks.
 pub(crate) fn deadlocks(conditions: &[Condition]) -> usize {
     conditions::deadlocks(conditions).count()
 }
 
-/// How many locks something waits for.
+/// The number of locks with waiters.
 pub(crate) fn count() -> usize {
     locks::count()
 }

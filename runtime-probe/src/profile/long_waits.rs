@@ -1,5 +1,5 @@
-//! Waits for what another task has, and has to give: a lock, a permit, room in a channel. A healthy program has them for a
-//! short time only; of others, such as a receiver's, nothing tells how long is too long.
+//! Waits that another task should end soon: for a lock, a permit, or room in a channel. In a healthy program they are
+//! short. Other waits, such as a receiver's, have no known limit.
 
 use super::leaf_stacks::{Assembled, assemble};
 use crate::snapshot::remaining::Remaining;
@@ -11,7 +11,7 @@ use crate::symbol::resolver::resolver;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// Tasks that wait too long, with the same registrations.
+/// Tasks with the same registrations that wait too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LongWait {
     /// The address of the registrations.
@@ -20,27 +20,27 @@ pub(crate) struct LongWait {
     /// The task that waits for longest.
     pub(crate) id: u64,
     pub(crate) since: Duration,
-    /// How many wait there, that task included.
+    /// How many tasks wait there, that task included.
     pub(crate) tasks: u64,
 }
 
-/// Looks for such waits, and remembers which registrations are one: sets are never freed, and a program has few.
+/// Finds such waits. The verdict on each set of registrations is cached: sets are never freed, and a program has few.
 #[derive(Debug, Default)]
 pub(crate) struct LongWaits {
     known: HashMap<(usize, Remaining), Verdict>,
 }
 
-/// What is known of registrations.
+/// The verdict on a set of registrations.
 #[derive(Clone, Copy, Debug)]
 struct Verdict {
-    /// What is waited for, if it may last too long.
+    /// The reason, if it is a wait that another task should end.
     reason: Option<Reason>,
-    /// It is no wait: the task yields.
+    /// Whether the task yields, which is no wait.
     yields: bool,
 }
 
 impl LongWaits {
-    /// Those that last longer than `limit`.
+    /// The waits that last longer than `limit`.
     pub(crate) fn look(&mut self, limit: Duration) -> Vec<LongWait> {
         let pending = waits::pending().into_iter();
         let long = pending.filter(|pending| pending.longest > limit);
@@ -57,7 +57,7 @@ impl LongWaits {
         .collect()
     }
 
-    /// Whether a task with these registrations has only given way.
+    /// Whether a task with these registrations has only yielded.
     pub(crate) fn yields(&mut self, waits: &'static WaitSet) -> bool {
         self.verdict(waits, Remaining::All).yields
     }
@@ -74,7 +74,7 @@ impl LongWaits {
     }
 }
 
-/// What is waited for, if it is nothing else, a time-out aside.
+/// The reason of such a wait, if all branches but timers have it.
 fn reason(found: &Assembled) -> Option<Reason> {
     let mut wanted = found
         .leaves
@@ -95,7 +95,7 @@ fn reason(found: &Assembled) -> Option<Reason> {
             .flat_map(|location| &location.frames)
             .map(|frame| &*frame.function)
     };
-    // A sender that waits for its receivers to go may do so for ever.
+    // A sender that waits for its receivers to be dropped may wait for ever.
     let ends = functions()
         .any(|function| function.ends_with("::closed") || function.ends_with("::poll_closed"));
     match first {

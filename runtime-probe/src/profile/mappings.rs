@@ -1,9 +1,9 @@
-//! The process's executable mappings, as `profile.proto` wants them.
+//! The process's executable mappings, for `profile.proto`.
 
 use crate::symbol::resolver::Resolver;
 use runtime_dump::stack::Mapping;
 
-/// One per executable segment, the main binary first.
+/// A mapping per executable segment, the main binary first.
 pub(crate) fn mappings(resolver: &Resolver) -> Vec<Mapping> {
     let mut mappings = Vec::new();
     for (index, module) in resolver.modules().iter().enumerate() {

@@ -1,10 +1,11 @@
-//! Who made others wait for a lock, as in Go's mutex profile: the waiters' time, where the lock was released.
+//! The mutex profile, as Go's: the time of the waiters, at the stack that released the lock.
 //!
-//! A lock that is held for a second with five waiters is one contention of five seconds, at the unlock; the block profile
-//! has the same five seconds as five contentions, where the waiters wait. An unlock counts once, however many wait.
+//! A lock that is held for a second with five waiters is one contention of five seconds, at the unlock. The block
+//! profile has the same five seconds as five contentions, at the stacks of the waiters.
 //!
-//! A lock that is never released is in none of it, and is the one that is looked for: a remark counts who waits now, and
-//! with `ongoing` their waits are here where they wait, each with its reason as a label, which no unlock has.
+//! A lock that is never released has no contention, although it is the worst case. So a remark counts the tasks that
+//! wait now. With `ongoing` these waits are in the profile, at the stacks of the waiters, each with its reason as a
+//! label, which unlocks do not have.
 
 use super::condensed::Crates;
 use super::conditions::{self, Condition};
@@ -26,10 +27,10 @@ use runtime_dump::stack::Stack;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// The name under which Go's tools ask for it.
+/// The name, as in Go.
 pub(crate) const NAME: &str = "mutex";
 
-/// Under its name.
+/// The entry in the list of profiles.
 pub(crate) const PROFILE: NamedProfile = NamedProfile {
     name: NAME,
     most_debug: 1,
@@ -37,12 +38,12 @@ pub(crate) const PROFILE: NamedProfile = NamedProfile {
     write: |out, debug| collect(false, &Crates::default()).write(out, debug),
 };
 
-/// How many places there are.
+/// The number of stacks that released contended locks.
 pub(crate) fn count() -> usize {
     waits::unlocked().len()
 }
 
-/// Adds up what there is; with `ongoing` also the waits that no unlock has ended.
+/// Collects the profile; with `ongoing` also the waits that have not ended.
 pub(crate) fn collect(ongoing: bool, crates: &Crates) -> Contended {
     crate::stack::unwind::refresh();
     let look = ongoing.then(Look::take);
@@ -160,7 +161,7 @@ impl Waiting {
     }
 }
 
-/// What the reader should know, first of all why there is nothing.
+/// Remarks for the reader, such as why the profile is empty.
 fn remarks(is_empty: bool, pending: &Waiting) -> Vec<String> {
     let mut remarks = vec![match Demand::Releases.rate() {
         _ if !source::is_on() => OFF.to_owned(),

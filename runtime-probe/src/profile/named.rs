@@ -1,4 +1,4 @@
-//! The profiles that have a name, as Go's `pprof.Lookup` finds them.
+//! The built-in profiles by name, as Go's `pprof.Lookup` finds them.
 
 use super::{block, goroutine, heap, leaks, mutex, threads};
 use std::io::{self, Write};
@@ -7,15 +7,15 @@ use std::io::{self, Write};
 #[derive(Debug)]
 pub(crate) struct NamedProfile {
     pub(crate) name: &'static str,
-    /// The largest `debug` that it has a form for.
+    /// The largest `debug` with a form.
     pub(crate) most_debug: u32,
-    /// How many entries it has now.
+    /// The number of entries now.
     pub(crate) count: fn() -> usize,
-    /// Writes the form that `debug` says, which is not larger than the largest.
+    /// Writes the form of `debug`, which is at most `most_debug`.
     pub(crate) write: fn(&mut dyn Write, debug: u32) -> io::Result<()>,
 }
 
-/// All of them, in the order of their names.
+/// All built-in profiles, ordered by name.
 pub(crate) static PROFILES: [NamedProfile; 8] = [
     heap::ALLOCS_PROFILE,
     block::PROFILE,

@@ -1,7 +1,8 @@
-//! Waits that have not ended: what waits for ever never shows otherwise. No rate is needed: records and stacks tell them.
+//! Waits that have not ended. Without them, endless waits would be in no profile. No rate is needed: records and stacks
+//! show them.
 //!
-//! Of a task it is known since when it waits. Of a thread it is known when the poll, or the closure, that it is in the middle
-//! of began: it has waited for that long at the most. A thread outside of both has waited for an unknown time, counted as none.
+//! The begin of a task's wait is known. Of a thread, the begin of its poll or closure is known, so it has waited at
+//! most that long. The wait of a thread outside of both is unknown, and counted as 0.
 
 use super::condensed::Crates;
 use super::goroutine::{missing, spawned};
@@ -21,29 +22,29 @@ use runtime_dump::profile::contention::Contention;
 use runtime_dump::stack::Stack;
 use std::collections::HashMap;
 
-/// What waits now.
+/// The waits of now.
 pub(super) struct Ongoing {
-    /// A task each.
+    /// One wait for each task.
     pub(super) tasks: Vec<Waited>,
-    /// Threads in locks, channels and the like.
+    /// Threads that wait in locks, channels and the like.
     pub(super) threads: Vec<Blocked>,
 }
 
 /// A thread that waits.
 pub(super) struct Blocked {
     pub(super) wait: Wait,
-    /// Nanoseconds, at the most; `None` outside of any poll.
+    /// The most nanoseconds that it can have waited; `None` outside of any poll or closure.
     delay_ns: Option<u64>,
 }
 
-/// What waits now, without names.
+/// The waits of now, without names.
 pub(super) struct Look {
     tasks: Tasks,
     threads: Vec<Asleep>,
 }
 
 impl Look {
-    /// Looks at all tasks and asks all threads that sleep.
+    /// Reads all tasks, and asks all sleeping threads for their stacks.
     pub(super) fn take() -> Self {
         let tasks = Tasks::take();
         let threads = stuck::threads(&tasks);
@@ -62,7 +63,7 @@ impl Ongoing {
         }
     }
 
-    /// How the times of threads are to be read; nothing, if none is `shown`.
+    /// A remark on the times of threads; `None` if no thread is `shown`.
     pub(super) fn remark(&self, shown: impl Fn(&Wait) -> bool) -> Option<String> {
         let threads: Vec<_> = self.threads.iter().filter(|one| shown(&one.wait)).collect();
         let outside = threads.iter().filter(|one| one.delay_ns.is_none()).count();
@@ -76,7 +77,7 @@ impl Ongoing {
 }
 
 impl Blocked {
-    /// `None` for a thread that has nothing to do, or waits for the world outside.
+    /// `None` for a thread that is idle, or waits for I/O or time.
     fn of(thread: &Asleep, crates: &Crates, resolver: &mut Resolver) -> Option<Self> {
         let (mut stack, reason) = of_waiting(&thread.stack, resolver);
         crates.condense(&mut stack);
@@ -107,7 +108,7 @@ impl Blocked {
     }
 }
 
-/// The tasks that have left their threads to others.
+/// The waiting tasks.
 fn suspended(tasks: &Tasks) -> Vec<Waited> {
     let waiting = |row: &&tasks::Row| {
         let key = &tasks.stack_keys[row.stack_key as usize];
@@ -134,10 +135,10 @@ fn suspended(tasks: &Tasks) -> Vec<Waited> {
     .collect()
 }
 
-/// The reason of a wait whose names tell nothing.
+/// The reason of a wait that the names do not tell.
 const UNKNOWN: &str = "unknown";
 
-/// What waits share that are shown alike, but for their labels.
+/// Waits with equal keys have equal stacks and reasons. Labels are not part of the key.
 pub(super) type Key = ([usize; 4], Remaining);
 
 pub(super) fn key(waited: &Waited) -> Key {
@@ -148,10 +149,10 @@ pub(super) fn key(waited: &Waited) -> Key {
     (site.addresses(), waited.remaining)
 }
 
-/// A set's keys and values, as encoders take them.
+/// Pairs of key and value, for encoders.
 type Pairs = Vec<(&'static str, &'static str)>;
 
-/// The labels of what waits, each set once.
+/// The labels of the waits, by set.
 pub(super) fn labels_of<'w>(
     waits: impl IntoIterator<Item = &'w Waited>,
 ) -> HashMap<LabelSet, Pairs> {
@@ -159,21 +160,21 @@ pub(super) fn labels_of<'w>(
     sets.map(|set| (set, set.pairs())).collect()
 }
 
-/// What is known of a place where something waits.
+/// The stack and the reason of a wait.
 pub(super) struct Wait {
     pub(super) stack: Stack,
     pub(super) reason: String,
-    /// Of each branch.
+    /// The reason of each branch.
     leaves: Vec<Reason>,
 }
 
 impl Wait {
-    /// What kind of waiting it is, for each branch.
+    /// The kind of wait of each branch.
     pub(super) fn sorts(&self) -> impl Iterator<Item = Sort> {
         self.leaves.iter().copied().map(sort_of)
     }
 
-    /// Whether a lock is waited for, in any branch.
+    /// Whether any branch waits for a lock.
     pub(super) fn is_for_a_lock(&self) -> bool {
         self.leaves.iter().copied().any(Reason::is_lock)
     }

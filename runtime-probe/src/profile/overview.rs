@@ -1,4 +1,4 @@
-//! What a process does at one moment: what is wrong, tasks by state, workers and what each polls, CPU and memory.
+//! The state of a process at one moment: troubles, tasks by state, workers with their polls, CPU and memory.
 
 use super::diagnosis::Diagnosis;
 use super::figures;
@@ -17,24 +17,24 @@ use runtime_dump::goroutine::State;
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// All of it.
+/// The state of the process.
 pub(crate) struct Overview {
     pub(crate) troubles: Vec<Trouble>,
     pub(crate) tasks: usize,
     /// Tasks that no dump lists.
     pub(crate) unlisted: u64,
-    /// What tasks do, by state, most first.
+    /// Counts of tasks by what they do, ordered by state, the largest first.
     pub(crate) states: Vec<StateCount>,
     pub(crate) runtimes: Vec<RuntimeLanes>,
     pub(crate) process: Process,
-    /// What the probe can and cannot show, a sentence each.
+    /// Sentences about what the probe can and cannot show.
     pub(crate) diagnosis: Vec<String>,
 }
 
-/// How many tasks do the same.
+/// The number of tasks that do the same.
 pub(crate) struct StateCount {
     pub(crate) state: State,
-    /// What stands in the brackets of a dump.
+    /// The text in the brackets of a dump.
     pub(crate) text: &'static str,
     pub(crate) tasks: usize,
     pub(crate) longest_ns: u64,
@@ -43,19 +43,19 @@ pub(crate) struct StateCount {
 /// A runtime and its workers.
 pub(crate) struct RuntimeLanes {
     pub(crate) name: String,
-    /// `multi_thread` and its like.
+    /// `multi_thread` and the like.
     pub(crate) flavor: &'static str,
     pub(crate) global_queue: u64,
-    /// Closures: those that run, and those that wait for a thread.
+    /// (running closures, closures that wait for a thread)
     pub(crate) blocking: (usize, usize),
     pub(crate) workers: Vec<Lane>,
 }
 
-/// What a worker does.
+/// A worker.
 pub(crate) struct Lane {
-    /// The thread by its kernel id and its name, where it is known.
+    /// Kernel id and name of the thread, if it is known.
     pub(crate) thread: Option<(u32, String)>,
-    /// How long it was busy since it began, the poll under way included.
+    /// Busy time since the worker began, the poll under way included.
     pub(crate) busy: Option<Duration>,
     pub(crate) queue: Option<u64>,
     pub(crate) does: LaneDoes,
@@ -69,13 +69,13 @@ pub(crate) enum LaneDoes {
         since_ns: u64,
     },
     Sleeps,
-    /// It looks for work, or is between two polls.
+    /// The worker looks for work, or is between two polls.
     Awake,
-    /// It polls nothing, and whether it sleeps tokio does not tell.
+    /// The worker polls nothing. tokio does not tell whether it sleeps.
     Unknown,
 }
 
-/// What the system tells.
+/// Resources of the process, by the system's counts.
 pub(crate) struct Process {
     pub(crate) cpu_ns: u64,
     pub(crate) age: Option<Duration>,
@@ -86,9 +86,9 @@ pub(crate) struct Process {
 }
 
 impl Overview {
-    /// Looks.
+    /// Collects the state.
     pub(crate) fn collect() -> Overview {
-        // Before the tasks: a poll that ends in between would count twice.
+        // tokio's counts are read before the tasks: otherwise a poll that ends in between would count twice.
         let numbers = metrics::all();
         let goroutines = Goroutines::collect(Selection::default());
         Overview {
@@ -163,7 +163,7 @@ fn lanes(numbers: Vec<RuntimeNumbers>, goroutines: &Goroutines) -> Vec<RuntimeLa
     lanes.collect()
 }
 
-/// By thread number, the innermost task that is polled there.
+/// By thread number: the innermost task that the thread polls.
 fn polled(goroutines: &Goroutines) -> BTreeMap<u32, &Row> {
     let mut polled: BTreeMap<u32, &Row> = BTreeMap::new();
     for row in &goroutines.tasks.rows {
@@ -175,7 +175,7 @@ fn polled(goroutines: &Goroutines) -> BTreeMap<u32, &Row> {
             continue;
         }
         let innermost = polled.entry(thread.0).or_insert(row);
-        // The root of a block_on polls local tasks in its own poll.
+        // The root of a block_on polls local tasks inside its own poll.
         if key.kind != Kind::BlockOn {
             *innermost = row;
         }
@@ -191,7 +191,7 @@ fn workers(
     let alive = threads::alive();
     let lane = |thread: Option<(u32, &Thread)>, worker: Option<&WorkerNumbers>| {
         let poll = thread.and_then(|(number, _)| polled.get(&number).copied());
-        // tokio counts a poll when it is over.
+        // tokio counts a poll at its end.
         let lasts = Duration::from_nanos(poll.map_or(0, |row| row.since_ns));
         Lane {
             thread: thread.map(|(_, thread)| (thread.tid, thread.name.to_string())),
@@ -218,7 +218,7 @@ fn workers(
         });
         return lanes.collect();
     }
-    // Without tokio_unstable tokio does not tell which of the threads is which worker.
+    // Without tokio_unstable, tokio does not tell the thread of a worker.
     let runtime = u32::from(runtimes::by_id(numbers.id).0);
     let mut threads: Vec<(u32, &Thread)> = alive
         .iter()

@@ -1,4 +1,4 @@
-//! Which frames are of the program's own crates: those that a reader looks for first.
+//! Recognizes frames of the program's own crates, which a reader looks for first.
 
 use super::condensed::{crate_of, is_of_a_tower};
 use super::goroutine::Goroutines;
@@ -8,8 +8,8 @@ use runtime_dump::source_path::shortened;
 use runtime_dump::stack::Frame;
 use std::collections::HashSet;
 
-/// Whether a frame is of a crate that is neither the standard library's nor of a registry or a git checkout. Where the binary has
-/// no files, libraries are told by their names, as far as these are known.
+/// Whether a frame is of a crate that is not of the standard library, of a registry or of a git checkout. Without file
+/// names in the binary, known libraries are recognized by name.
 pub(crate) fn is_own(frame: &Frame) -> bool {
     let file = &*frame.file;
     let is_fetched = shortened(file) != file
@@ -25,7 +25,8 @@ pub(crate) fn is_own(frame: &Frame) -> bool {
     !is_fetched && is_own_by_name(&frame.function)
 }
 
-/// The same by the name alone. A name without a path is of C, and what does not begin with a crate is of a primitive type.
+/// The same by the name alone. A name without a path is a C function, and a name that does not begin with a crate
+/// belongs to a primitive type.
 fn is_own_by_name(function: &str) -> bool {
     function.contains("::")
         && has_a_crate(function)
@@ -39,12 +40,12 @@ fn has_a_crate(function: &str) -> bool {
     bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// The program's own crates, as far as they are known: that of the program, and those that tasks have frames of.
+/// The known crates of the program: the binary's own, and those with frames in tasks.
 #[derive(Debug, Default)]
 pub(crate) struct OwnCrates(HashSet<String>);
 
 impl OwnCrates {
-    /// Looks at the stacks of all tasks.
+    /// Collects the crates from the stacks of all tasks.
     pub(crate) fn now() -> OwnCrates {
         let goroutines = Goroutines::collect(Selection::default());
         let stacks = goroutines.tables.stacks.iter();

@@ -1,42 +1,42 @@
-//! Where two registrations of one poll part, and what that says of the earlier one.
+//! Compares two registrations of one poll: where their stacks part, and whether the earlier one is still a wait.
 //!
-//! Code that polls several futures (`select!`, `join!`, a hand-written `poll`) calls each of them from a place of its own:
-//! where the stacks part by such a call, the task waits at both ends. An async body calls one future at a time: where the
-//! stacks part by the lines of a body, the body has moved on, and the earlier registration is past. The lines of two calls
-//! inside a macro are the same, so calls are told apart by their addresses, and inlined ones by their copies.
+//! Code that polls several futures (`select!`, `join!`, a hand-written `poll`) calls each of them from a different
+//! place: if the stacks part at such calls, the task waits for both. An async body calls one future at a time: if the
+//! stacks part at two lines of a body, the body has moved on, and the earlier registration is past. Two calls inside a
+//! macro have the same line. So calls are distinguished by address, and inlined calls by copy.
 
 use super::leaf_stacks::Step;
 use crate::symbol::role;
 use runtime_dump::stack::BranchKind;
 
-/// How an earlier registration stands to a later one.
+/// The relation of an earlier registration to a later one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Earlier {
-    /// It is the same one again.
+    /// Both are the same registration, made twice.
     Repeated,
-    /// The body that made it has moved on.
+    /// The body that made the earlier one has moved on.
     Past,
-    /// It is another one.
+    /// Both are registrations of different futures.
     Beside(BranchKind, By),
 }
 
-/// What polls the one and the other.
+/// The code that polls both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum By {
-    /// A closure that is made for it, as in `select!` and `join!`.
+    /// The closure of a macro such as `select!` or `join!`.
     Closure,
-    /// A function, such as a `poll` that is written by hand.
+    /// A function, such as a hand-written `poll`.
     Function,
-    /// The names do not tell.
+    /// Not known: names are missing.
     Unknown,
 }
 
 /// Where two stacks part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Parting {
-    /// How many frames, from the root, are those of both.
+    /// How many frames, from the root, are equal.
     pub(super) common: usize,
-    /// Which frame, from the root, is that of the function that goes two ways.
+    /// The index, from the root, of the function whose calls differ.
     pub(super) function: usize,
     pub(super) earlier: Earlier,
 }
@@ -46,12 +46,12 @@ impl Parting {
     pub(super) fn of(earlier: &[Step], later: &[Step]) -> Self {
         let shorter = earlier.len().min(later.len());
         let outer = |at: usize| (from_root(earlier, at), from_root(later, at));
-        // A function that polls many futures by one call: nothing tells whether the stacks inside it are of one of them.
+        // A function that polls many futures by one call: the stacks inside of it may be of one future or of two.
         let mut many = false;
         for at in 0..shorter {
             let (a, b) = outer(at);
             let known = a.inlining_known && b.inlining_known;
-            // The functions that are compared were called by this one, or it is the first.
+            // The caller of the functions that are compared; of the first function, itself.
             let caller = at.saturating_sub(1);
             let parts = |function: usize, earlier| Parting {
                 common: at,
@@ -90,7 +90,7 @@ impl Parting {
         }
         let earlier = match earlier.len() == later.len() {
             true => repeated(earlier, later),
-            // One stack is the other's end: the same leaf polled at two depths cannot be told from a repetition.
+            // One stack is the end of the other: the same leaf at two depths, or a repetition.
             false => UNKNOWN,
         };
         Parting {
@@ -101,11 +101,11 @@ impl Parting {
     }
 }
 
-/// The names do not tell.
+/// The result if names are missing.
 pub(super) const UNKNOWN: Earlier = Earlier::Beside(BranchKind::AlsoRegistered, By::Unknown);
 
-/// The same functions and lines. Their innermost addresses may differ still: where nothing is known of inlined functions, two
-/// leaves.
+/// Compares the innermost addresses of two stacks with equal functions and lines. If inlined functions are not known,
+/// different addresses may be two leaves.
 fn repeated(earlier: &[Step], later: &[Step]) -> Earlier {
     match (earlier.first(), later.first()) {
         (Some(a), Some(b)) if a.pc != b.pc && !a.inlining_known => UNKNOWN,
@@ -117,7 +117,7 @@ fn from_root(steps: &[Step], at: usize) -> &Step {
     &steps[steps.len() - 1 - at]
 }
 
-/// Whether two calls of one function by another are not the same one.
+/// Whether a function calls another from two different places.
 fn called_from_two_places(callers: (&Step, &Step), called: (&Step, &Step)) -> bool {
     match called.0.physical {
         true => callers.0.pc != callers.1.pc,
@@ -125,13 +125,13 @@ fn called_from_two_places(callers: (&Step, &Step), called: (&Step, &Step)) -> bo
     }
 }
 
-/// [`polls_several`] of a frame, from the root.
+/// [`polls_several`] for a frame, by its index from the root.
 fn is_closure_of_several(steps: &[Step], at: usize) -> bool {
     let around = at.checked_sub(1).map(|at| from_root(steps, at));
     polls_several(from_root(steps, at), around)
 }
 
-/// Whether a closure is one that polls several futures, not an async body: the next around it says so.
+/// Whether a closure polls several futures and is not an async body. The frame around it tells.
 fn polls_several(closure: &Step, around: Option<&Step>) -> bool {
     // futures' select! has a closure for each branch.
     role::is_macro_file(&closure.frame.file)

@@ -1,4 +1,4 @@
-//! The scheduler's state, for Go's lines of it: workers are procs, tasks are goroutines.
+//! The scheduler's state, for lines as Go's `schedtrace` prints them: workers are procs, tasks are goroutines.
 
 use super::goroutine::Goroutines;
 use super::selection::Selection;
@@ -11,7 +11,7 @@ use runtime_dump::schedtrace::{Machine, Proc, Sched, Status, Task};
 use std::collections::HashMap;
 use std::thread::ThreadId;
 
-/// All runtimes that types of this crate hold. With threads and tasks where the detailed form wants them.
+/// The state of all runtimes that types of this crate hold; with threads and tasks for the detailed form.
 pub(crate) fn sched(since_ms: u64, is_detailed: bool) -> Sched {
     let known = threads::alive();
     let thread_of: HashMap<ThreadId, u64> = known

@@ -1,8 +1,8 @@
-//! Which tasks a dump shows, how many of them, and under which names.
+//! Selects the tasks that a dump shows, their number, and the form of names.
 //!
-//! Patterns are regex-lite's: one small crate without dependencies, where `regex` is four that together compile for
-//! longer than the probe. Its searches are linear in pattern and text, so no pattern makes a dump hang. What it lacks (speed on
-//! long texts, Unicode classes) the names of functions do not need.
+//! Patterns are those of regex-lite, a small crate without dependencies. `regex` is four crates that take longer to
+//! compile than the probe. Searches are linear in pattern and text, so no pattern makes a dump hang. Names of functions
+//! do not need the speed on long texts and the Unicode classes of `regex`.
 
 use super::condensed::Crates;
 use super::doing::{Does, Doing};
@@ -13,64 +13,64 @@ use runtime_dump::goroutine::State;
 use std::collections::HashMap;
 use std::fmt::Write;
 
-/// A pattern that a user types is shorter.
+/// The most bytes of a pattern.
 const LONGEST_PATTERN: usize = 256;
 
-/// What a pattern may take compiled, in bytes: a literal of [`LONGEST_PATTERN`] takes a quarter of it. A search takes time
-/// proportional to this; the names of a large program, 20,000 of 60 characters, then take seconds at the very worst, and so
-/// do as many tasks with names of their own.
+/// The most bytes of a compiled pattern. A literal of [`LONGEST_PATTERN`] takes a quarter of it. The time of a search
+/// is proportional to it: the names of a large program (20,000 of 60 characters, or as many names of tasks) take
+/// seconds in the worst case.
 const LARGEST_PATTERN: usize = 32 << 10;
 
-/// Which tasks, how many, under which names. The default is all of them, under short ones.
+/// A selection of tasks. The default is all tasks, with short names.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Selection {
     pattern: Option<Regex>,
     min_wait_ns: u64,
-    /// Empty: any.
+    /// The wanted states; empty for any.
     states: Vec<Wanted>,
-    /// A key, and its value if that matters, too.
+    /// A key, and the value if one is asked for.
     label: Option<(String, Option<String>)>,
     /// The filters as the user gave them.
     words: Vec<String>,
-    /// The most entries of a dump: tasks, or stacks where those are what it lists.
+    /// The most entries of a dump: tasks, or stacks in the forms that list stacks.
     pub(crate) limit: Option<usize>,
-    /// Only frames of these crates, and what is waited for.
+    /// Keeps the frames of these crates only, and the innermost one.
     pub(crate) crates: Crates,
     /// Whether the text shows all frames of servers' layers.
     pub(crate) all_frames: bool,
-    /// How functions are named.
+    /// The form of function names.
     pub(crate) names: Names,
-    /// Leaves out closures of the blocking pool, which are there to last.
+    /// Leaves out closures of the blocking pool, which may last long.
     pub(crate) without_closures: bool,
-    /// Leaves foreign tasks without the stacks that decoding finds.
+    /// Does not decode the stacks of foreign tasks.
     #[cfg_attr(not(feature = "decode"), allow(dead_code))]
     pub(crate) without_decoding: bool,
-    /// The task that comes first, whatever the others do.
+    /// The task that comes first, regardless of the order.
     pub(crate) first: Option<u64>,
-    /// Wakes tasks of which the dump would not tell where they wait.
+    /// Wakes tasks whose stacks leave open where they wait.
     pub(crate) fresh: bool,
-    /// What becomes of tasks that can never go on.
+    /// How leaked tasks are shown.
     pub(crate) leaks: Leaks,
-    /// Polls that take longer than so many nanoseconds are slow; [`SLOW_NS`] by default.
+    /// Polls of at least so many nanoseconds are slow; [`SLOW_NS`] by default.
     slow_ns: Option<u64>,
 }
 
-/// tokio's rule of thumb is that a poll should take no longer than 10 to 100 us; this is a thousand times as long.
+/// tokio's rule of thumb is that a poll takes at most 10 to 100 us. This is a thousand times as long.
 const SLOW_NS: u64 = 100_000_000;
 
-/// What a dump does with tasks that can never go on.
+/// How a dump shows leaked tasks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Leaks {
-    /// Shows them as all others.
+    /// Like all other tasks.
     #[default]
     Among,
-    /// The same, with a mark.
+    /// Among the others, with a mark.
     Marked,
-    /// Shows no others.
+    /// Leaked tasks only.
     Only,
 }
 
-/// What the brackets have of closures: `blocking` of all, `queued` also of those that no thread has taken.
+/// The words for closures: `blocking` selects all, `queued` those that wait for a thread.
 const CLOSURES: [(&str, Wanted); 2] = [
     ("blocking", Wanted::Closures),
     ("queued", Wanted::QueuedClosures),
@@ -79,20 +79,20 @@ const CLOSURES: [(&str, Wanted); 2] = [
 /// A state that the user named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wanted {
-    /// All tasks in it, whatever for.
+    /// All tasks in this state.
     State(State),
-    /// Tasks that wait for that.
+    /// Tasks that wait for this reason.
     Reason(Reason),
     Closures,
     QueuedClosures,
 }
 
 impl Selection {
-    /// Only tasks with a name, a function in their stack, a spawning function or a spawn location (`FILE:LINE:COLUMN`) in
-    /// which the regular expression is found.
+    /// Selects the tasks in whose name, functions, spawning function or spawn location (`FILE:LINE:COLUMN`) the regular
+    /// expression is found.
     ///
     /// # Errors
-    /// What is wrong with the expression.
+    /// The error in the expression.
     pub(crate) fn matching(&mut self, pattern: &str) -> Result<(), String> {
         if pattern.len() > LONGEST_PATTERN {
             return Err(format!("must not be longer than {LONGEST_PATTERN} bytes"));
@@ -106,13 +106,14 @@ impl Selection {
         Ok(())
     }
 
-    /// Only tasks that have been in their state for at least so many nanoseconds; `text` is how the user said it.
+    /// Selects the tasks that have been in their state for at least so many nanoseconds; `text` is the user's
+    /// parameter.
     pub(crate) fn waiting_for(&mut self, min_wait_ns: u64, text: &str) {
         self.min_wait_ns = min_wait_ns;
         self.words.push(format!("minwait={}", text.escape_debug()));
     }
 
-    /// Which polls are said to be slow, in nanoseconds.
+    /// Sets from how many nanoseconds on a poll is slow.
     pub(crate) fn slow_from(&mut self, ns: u64) {
         self.slow_ns = Some(ns);
     }
@@ -122,11 +123,11 @@ impl Selection {
         ns >= self.slow_ns.unwrap_or(SLOW_NS)
     }
 
-    /// Only tasks in one of the states of a list with commas: `running`, `runnable`, `waiting`, or a wait reason as the
-    /// headers have it. Case does not matter.
+    /// Selects the tasks in one of the states of a list separated by commas: `running`, `runnable`, `waiting`, or a
+    /// wait reason as in the headers. Case does not matter.
     ///
     /// # Errors
-    /// Which word is none of them.
+    /// The word that is no state.
     pub(crate) fn in_states(&mut self, list: &str) -> Result<(), String> {
         for word in list.split(',') {
             let wanted = Wanted::named(word.trim()).ok_or_else(|| {
@@ -138,7 +139,7 @@ impl Selection {
                     reasons.join(", ")
                 )
             })?;
-            // Each task is compared with all of them.
+            // Repeated states are left out, because each task is compared with all of them.
             if !self.states.contains(&wanted) {
                 self.states.push(wanted);
             }
@@ -147,10 +148,10 @@ impl Selection {
         Ok(())
     }
 
-    /// Only tasks with the label `KEY=VALUE`, or with any value of `KEY`.
+    /// Selects the tasks with the label `KEY=VALUE`, or with any value of `KEY`.
     ///
     /// # Errors
-    /// What it must be.
+    /// The expected form.
     pub(crate) fn labelled(&mut self, text: &str) -> Result<(), &'static str> {
         let (key, value) = match text.split_once('=') {
             Some((key, value)) => (key, Some(value.to_owned())),
@@ -164,7 +165,7 @@ impl Selection {
         Ok(())
     }
 
-    /// Whether a task with these labels is wanted.
+    /// Whether a task with these labels is selected.
     pub(crate) fn wants_labels(&self, labels: &[(&str, &str)]) -> bool {
         self.label.as_ref().is_none_or(|(key, wanted)| {
             labels.iter().any(|(known, value)| {
@@ -173,17 +174,17 @@ impl Selection {
         })
     }
 
-    /// Whether labels matter.
+    /// Whether the selection depends on labels.
     pub(crate) fn is_by_label(&self) -> bool {
         self.label.is_some()
     }
 
-    /// The filters in words; `None` if all tasks are wanted.
+    /// The filters as text; `None` if all tasks are selected.
     pub(crate) fn filters(&self) -> Option<String> {
         (!self.words.is_empty()).then(|| self.words.join(", "))
     }
 
-    /// Whether a task that does that, for so many nanoseconds, is wanted.
+    /// Whether a task is selected by what it does and for how long.
     pub(crate) fn wants(&self, doing: &Doing, since_ns: u64) -> bool {
         let is_wanted = |wanted: &Wanted| match *wanted {
             Wanted::State(state) => doing.does.state() == state,
@@ -195,7 +196,7 @@ impl Selection {
             && (self.states.is_empty() || self.states.iter().any(is_wanted))
     }
 
-    /// Looks for the pattern in texts; `None` if there is none to look for.
+    /// A search for the pattern; `None` without a pattern.
     pub(crate) fn finder(&self) -> Option<Finder<'_>> {
         self.pattern.as_ref().map(|pattern| Finder {
             pattern,
@@ -224,7 +225,7 @@ impl Wanted {
     }
 }
 
-/// Looks for the pattern, in each distinct text once: stacks share most of their functions.
+/// Searches texts for the pattern, each distinct text once: stacks share most of their functions.
 pub(crate) struct Finder<'s> {
     pattern: &'s Regex,
     known: HashMap<String, bool>,
@@ -242,7 +243,7 @@ impl Finder<'_> {
     }
 }
 
-/// A number as people read it: `1,234,567`.
+/// A number with separators: `1,234,567`.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);

@@ -1,7 +1,7 @@
-//! What the tasks of a spawn location have allocated, and what of it is alive: sums of the samples of the heap.
+//! The bytes that the tasks of a spawn location have allocated, and those still in use: sums of heap samples.
 //!
-//! An allocation is of the task in whose poll it was made, as a free is of the task that allocated. Samples that have lost
-//! their stack for want of room have no task, and are in no row.
+//! An allocation belongs to the task in whose poll it was made, and so does its free. Samples without a stack (the
+//! tables were full) have no task, and are in no row.
 
 use super::heap::{estimated, unavailable};
 use crate::registry::task::Kind;
@@ -10,24 +10,24 @@ use crate::snapshot::sites::SiteRow;
 use std::collections::HashMap;
 use std::panic::Location;
 
-/// Estimates.
+/// Estimated bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Bytes {
     /// Since the start.
     pub(crate) allocated: u64,
-    /// Alive now.
+    /// In use now.
     pub(crate) in_use: u64,
 }
 
-/// By where the task was spawned and the type of its future.
+/// By spawn location and type of the future.
 #[derive(Clone, Debug)]
 pub(crate) struct SiteBytes(HashMap<(Location<'static>, Option<&'static str>), Bytes>);
 
 impl SiteBytes {
-    /// As of now.
+    /// The bytes as of now.
     ///
     /// # Errors
-    /// Why there are none, and what to do.
+    /// The reason why there are none, with the remedy.
     pub(crate) fn collect() -> Result<Self, &'static str> {
         if let Some(why) = unavailable() {
             return Err(why);
@@ -58,7 +58,7 @@ impl SiteBytes {
         locations
     }
 
-    /// Of a row; `None` where samples do not tell whose they are: a foreign task has no mark on its thread's stack.
+    /// The bytes of a row; `None` for foreign tasks, which the stacks of samples do not show.
     pub(crate) fn of(&self, row: &SiteRow) -> Option<Bytes> {
         let at = row.location?;
         if matches!(row.kind, None | Some(Kind::Foreign)) {

@@ -1,14 +1,14 @@
-//! Tasks by where they were spawned, and by the type of their future: how many, and how long their polls, waits and delays are; as text and as JSON.
+//! Tasks by spawn location and type of the future: counts, and times of polls, waits and delays; as text and as JSON.
 //!
 //! * A *poll* is one call of the task's future, up to its return.
-//! * A *wait* is from the end of a poll to the wake that the next one follows.
-//! * A *delay* is from there, or from the spawn, or from the end of a poll in which the task was woken, to the poll: the time
-//!   in the run queue.
+//! * A *wait* lasts from the end of a poll to the wake that causes the next poll.
+//! * A *delay* is the ready time before a poll: from the wake, from the spawn, or from the end of a poll in which the
+//!   task was woken.
 //!
-//! So a task that is polled for 1 ms, sleeps for 100 ms, and then stands behind others for 5 ms before it is polled, adds 1 ms
-//! to the polls, 100 ms to the waits and 5 ms to the delays of its place. The wakes of a task that a dependency spawned
-//! are not known: its waits go on to the next poll. A closure of the blocking pool is one poll, and its delay is what it waited
-//! for a thread. A wait that goes on, and a poll that lasts, are not in it.
+//! For example, a task that is polled for 1 ms, sleeps for 100 ms, and is 5 ms in the run queue before its next poll,
+//! adds 1 ms to the polls, 100 ms to the waits and 5 ms to the delays of its location. The wakes of a foreign task are
+//! not known, so its waits last until the next poll. A closure of the blocking pool is one poll, and its delay is its
+//! wait for a thread. Waits and polls under way are not counted.
 
 use crate::clock::Scale;
 use crate::profile::conditions::{self, Condition};
@@ -28,7 +28,7 @@ use std::io::{self, Write};
 use std::panic::Location;
 use std::time::Duration;
 
-/// Every place, those with most tasks first.
+/// All spawn locations, those with the most tasks first.
 #[derive(Clone, Debug)]
 pub(crate) struct SpawnSites {
     rows: Vec<Row>,
@@ -38,39 +38,39 @@ pub(crate) struct SpawnSites {
     scale: Scale,
     /// How many tasks are in no row.
     unlisted: u64,
-    /// How long the span was; `None` for all since the start.
+    /// The length of the span; `None` for all since the start.
     span: Option<Duration>,
-    /// What is wrong with a whole runtime.
+    /// Troubles of a whole runtime.
     conditions: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
 struct Row {
-    /// Those that are alive and those that are not.
+    /// Live and finished tasks.
     spawned: u64,
-    /// Of the heap, where that is known.
+    /// Bytes of the heap, if known.
     bytes: Option<Bytes>,
     site: SiteRow,
 }
 
-/// What places are in the order of, the most first.
+/// The order of the rows; the largest first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum SortBy {
-    /// Tasks that are alive.
+    /// Live tasks.
     #[default]
     Alive,
-    /// Polls, of tasks that have ended, too.
+    /// Polls, including those of finished tasks.
     Polls,
     /// Time inside polls.
     Busy,
-    /// Time of waits that are over.
+    /// Time of waits that have ended.
     Waits,
-    /// Bytes that are in use.
+    /// Bytes in use.
     Heap,
 }
 
 impl SortBy {
-    /// By its name in a request.
+    /// The order by its name in a request.
     pub(crate) fn named(word: &str) -> Option<Self> {
         Some(match word {
             "alive" => SortBy::Alive,
@@ -82,13 +82,13 @@ impl SortBy {
         })
     }
 
-    /// Whether it is known only while times are noted.
+    /// Whether the order needs times, which must be switched on.
     pub(crate) fn needs_times(self) -> bool {
         matches!(self, SortBy::Busy | SortBy::Waits)
     }
 }
 
-/// What times come to, in nanoseconds, each to within 3 %.
+/// Quantiles of times, in nanoseconds, each to within 3 %.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Summary {
     count: u64,
@@ -98,15 +98,15 @@ struct Summary {
     max: u64,
 }
 
-/// The fields of a poll's start.
+/// The kinds of times.
 const TIMES: [&str; 3] = ["poll", "wait", "delay"];
 
-/// How times come to be noted.
+/// The remark that times are not recorded.
 const UNTIMED: &str = "times are not noted now: RUNTIME_PROBE_TASK_HISTOGRAMS=1 or pprof::set_task_histograms(true) switches them \
                        on, seconds=10 for ten seconds";
 
 impl SpawnSites {
-    /// Looks at all tasks now.
+    /// Collects the sites now.
     pub(crate) fn collect() -> Self {
         let sites = sites::take();
         let bytes = SiteBytes::collect();
@@ -128,7 +128,7 @@ impl SpawnSites {
         collected
     }
 
-    /// What came in since `before`, so long ago. How many are alive, and how many bytes are in use, is as of now.
+    /// The difference to `before`, `span` ago. The live tasks and the bytes in use are as of now.
     pub(crate) fn delta(self, before: &SpawnSites, span: Duration) -> Self {
         let before: HashMap<_, _> = before
             .rows
@@ -140,7 +140,7 @@ impl SpawnSites {
             let Some(old) = before.get(&row.site.key()) else {
                 continue;
             };
-            // The numbers of a place are not of one moment, so a difference may fall short of zero.
+            // The numbers of a location are not read at one moment, so a difference could be negative.
             row.spawned = row.spawned.saturating_sub(old.spawned);
             row.site.finished = row.site.finished.saturating_sub(old.site.finished);
             row.site.panicked = row.site.panicked.saturating_sub(old.site.panicked);
@@ -164,17 +164,17 @@ impl SpawnSites {
         delta
     }
 
-    /// Whether times are noted.
+    /// Whether times are recorded.
     pub(crate) fn is_timed(&self) -> bool {
         self.is_timed
     }
 
-    /// Why no row has bytes of the heap; `None` where rows have them.
+    /// Why no row has bytes of the heap; `None` if they have.
     pub(crate) fn no_bytes(&self) -> Option<&'static str> {
         self.no_bytes
     }
 
-    /// The same in another order.
+    /// The same rows in another order.
     pub(crate) fn sorted_by(mut self, by: SortBy) -> Self {
         let total = |counts: &[u64]| {
             let classes = counts.iter().enumerate();
@@ -182,7 +182,7 @@ impl SpawnSites {
                 .map(|(class, count)| u128::from(LENGTHS.middle(class)) * u128::from(*count));
             sums.sum::<u128>()
         };
-        // Stable: places that are equal stay in the order of those alive.
+        // The sort is stable: equal rows stay ordered by live tasks.
         self.rows.sort_by_cached_key(|row| {
             std::cmp::Reverse(match by {
                 SortBy::Alive => row.site.alive.into(),
@@ -195,7 +195,7 @@ impl SpawnSites {
         self
     }
 
-    /// Those at this location only.
+    /// The rows of this location only.
     pub(crate) fn of(mut self, at: Option<Location<'static>>) -> Self {
         self.rows.retain(|row| row.site.location == at);
         self
@@ -210,7 +210,7 @@ impl SpawnSites {
         self.rows.sort_by_cached_key(rank);
     }
 
-    /// A block for each place.
+    /// Writes a block of text for each row.
     pub(crate) fn write_text(&self, mut out: impl Write) -> io::Result<()> {
         let sum = |of: fn(&Row) -> u64| self.rows.iter().map(of).sum::<u64>();
         let (alive, spawned) = (sum(|row| row.site.alive), sum(|row| row.spawned));
@@ -373,7 +373,8 @@ impl SpawnSites {
         json.push('}');
     }
 
-    /// The readable name of a future's type, or all of it where that is another's of the same line, too.
+    /// The readable name of a future's type; the full name if another type of the same location has the same readable
+    /// one.
     fn future_name(&self, row: &Row, future: &str) -> String {
         let name = role::root_name(future);
         let others = self.rows.iter().filter(|other| {
@@ -391,10 +392,10 @@ impl SpawnSites {
     }
 }
 
-/// What counts by class come to.
+/// Quantiles of counts by bucket.
 fn summary(counts: &[u64], ns: impl Fn(u64) -> u64) -> Summary {
     let count: u64 = counts.iter().sum();
-    // The shortest length that so many are no longer than.
+    // The smallest length that at least so many per cent do not exceed.
     let quantile = |per_cent: u64| {
         let wanted = (count * per_cent).div_ceil(100).max(1);
         let mut seen = 0;
@@ -435,7 +436,7 @@ fn long_name(kind: Kind) -> &'static str {
     }
 }
 
-/// As a string of JSON.
+/// A text as a JSON string.
 pub(super) fn quoted(text: &str) -> String {
     let mut json = Vec::new();
     push_string(&mut json, text);

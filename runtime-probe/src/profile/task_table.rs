@@ -1,4 +1,4 @@
-//! Tasks as a list to look through: in groups or one by one, in an order, and one of them with all that is known of it.
+//! The list of tasks for the HTML pages: in groups or one by one, in an order. Also the facts about one task.
 
 use super::doing::Does;
 use super::goroutine::{Goroutines, Pairs};
@@ -17,27 +17,27 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-/// What the entries of a list are.
+/// How tasks are grouped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum GroupBy {
     /// Tasks with equal stacks that do the same.
     #[default]
     Stack,
-    /// Tasks that were spawned at one place.
+    /// Tasks of one spawn location.
     Site,
-    /// Each task.
+    /// Each task is an entry.
     Task,
 }
 
-/// Which entries come first: those with the most of it.
+/// The order of the entries; the largest first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// Tasks.
+    /// Number of tasks.
     #[default]
     Tasks,
-    /// Time in the state.
+    /// Time in the current state.
     Since,
-    /// Polls.
+    /// Number of polls.
     Polls,
     /// Time inside polls.
     Busy,
@@ -74,10 +74,10 @@ pub(crate) struct EntryBytes {
     pub(crate) is_shared: bool,
 }
 
-/// An entry: a task, or some that have something in common.
+/// An entry: a task, or a group of tasks.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
-    /// The row that stands for all: the longest in its state.
+    /// The index of the row that represents the group: the task that has been longest in its state.
     first: usize,
     pub(crate) tasks: u64,
     pub(crate) longest_ns: u64,
@@ -85,31 +85,31 @@ pub(crate) struct Entry {
     pub(crate) busy_ns: u64,
     /// `None` where that is not known.
     pub(crate) bytes: Option<EntryBytes>,
-    /// The first of them, by id.
+    /// The ids of the first tasks.
     pub(crate) ids: Vec<u64>,
 }
 
-/// The most tasks of a group that are told by their ids.
+/// The most ids of a group that are listed.
 const MOST_IDS: usize = 12;
 
 /// One task.
 pub(crate) struct TaskView<'t> {
     pub(crate) id: u64,
     pub(crate) parent: Option<u64>,
-    /// Its name, or that of its future.
+    /// The task's name, or that of its future.
     pub(crate) name: Option<String>,
     pub(crate) state: State,
-    /// What stands in the brackets of a dump.
+    /// The text in the brackets of a dump.
     pub(crate) reason: &'t str,
     pub(crate) since_ns: u64,
     pub(crate) polls: u64,
     pub(crate) busy_ns: u64,
     pub(crate) labels: Pairs,
-    /// What else is known of it.
+    /// Notes, as in a dump.
     pub(crate) notes: Vec<String>,
     pub(crate) spawned: Option<Spawned<'t>>,
     pub(crate) stack: StackView<'t>,
-    /// Of its stack and of what it does, for a link to all tasks with both.
+    /// A key of the stack and the reason, for a link to all such tasks.
     pub(crate) stack_key: String,
 }
 
@@ -117,20 +117,20 @@ pub(crate) struct TaskView<'t> {
 pub(crate) struct Spawned<'t> {
     pub(crate) function: Option<&'t str>,
     pub(crate) place: String,
-    /// For a link to all tasks that were.
+    /// A key, for a link to all tasks of this location.
     pub(crate) key: String,
 }
 
-/// A stack, in parts: what each branch has for itself, and the trunk last.
+/// A stack in parts: the frames of each branch, then the trunk.
 pub(crate) struct StackView<'t> {
     pub(crate) parts: Vec<Part<'t>>,
     /// Why there is no stack.
     pub(crate) missing: Option<&'t str>,
 }
 
-/// Frames below each other, the innermost first.
+/// Frames, the innermost first.
 pub(crate) struct Part<'t> {
-    /// Of a branch, what it is.
+    /// The title of a branch.
     pub(crate) title: Option<String>,
     pub(crate) lines: Vec<Line<'t>>,
 }
@@ -139,14 +139,14 @@ pub(crate) struct Part<'t> {
 #[derive(Clone, Debug)]
 pub(crate) struct Line<'t> {
     pub(crate) function: &'t str,
-    /// `src/shop.rs:12`; empty where it is not known.
+    /// `src/shop.rs:12`; empty if it is not known.
     pub(crate) place: String,
-    /// Of the program's own crates.
+    /// Whether the frame is of the program's own crates.
     pub(crate) is_own: bool,
 }
 
 impl StackView<'_> {
-    /// The innermost frame of the program's own crates, or else the innermost.
+    /// The innermost frame of the program's own crates, or else the innermost frame.
     pub(crate) fn innermost_own(&self) -> Option<&Line<'_>> {
         let lines = || self.parts.iter().flat_map(|part| &part.lines);
         lines().find(|line| line.is_own).or_else(|| lines().next())
@@ -154,7 +154,7 @@ impl StackView<'_> {
 }
 
 impl TaskTable {
-    /// Takes a snapshot of what a selection wants.
+    /// Takes a snapshot of the selected tasks.
     pub(crate) fn collect(selection: Selection) -> TaskTable {
         TaskTable {
             goroutines: Goroutines::collect(selection),
@@ -186,7 +186,7 @@ impl TaskTable {
         }
     }
 
-    /// Makes the entries.
+    /// Groups the tasks to entries.
     pub(crate) fn group(&mut self, by: GroupBy, order: Order) {
         let goroutines = &self.goroutines;
         let rows = &goroutines.tasks.rows;
@@ -211,7 +211,7 @@ impl TaskTable {
             GroupBy::Site => add_bytes(goroutines, &mut entries),
             GroupBy::Stack | GroupBy::Task => Heap::NotAsked,
         };
-        // Stable: what is equal stays in the order of a dump.
+        // The sort is stable: equal entries stay in the order of a dump.
         match order {
             Order::Tasks if by == GroupBy::Task => {}
             Order::Tasks => entries.sort_by_key(|entry| Reverse(entry.tasks)),
@@ -226,7 +226,7 @@ impl TaskTable {
         self.entries = entries;
     }
 
-    /// The entries that were made.
+    /// The entries.
     pub(crate) fn entries(&self) -> &[Entry] {
         &self.entries
     }
@@ -236,33 +236,33 @@ impl TaskTable {
         self.heap
     }
 
-    /// How many tasks there are, wanted or not.
+    /// The number of all tasks.
     pub(crate) fn all(&self) -> usize {
         self.goroutines.all
     }
 
-    /// How many of them are wanted.
+    /// The number of selected tasks.
     pub(crate) fn wanted(&self) -> usize {
         self.goroutines.tasks.rows.len()
     }
 
-    /// What a reader must know before any conclusions.
+    /// Remarks for the reader.
     pub(crate) fn remarks(&self) -> Vec<String> {
         self.goroutines.conditions().collect()
     }
 
-    /// The task that stands for an entry.
+    /// The facts about the task that represents an entry.
     pub(crate) fn view(&self, entry: &Entry) -> Option<TaskView<'_>> {
         Some(self.of_row(self.goroutines.tasks.rows.get(entry.first)?))
     }
 
-    /// A task by its id.
+    /// The facts about a task, by its id.
     pub(crate) fn task(&self, id: u64) -> Option<TaskView<'_>> {
         let mut rows = self.goroutines.tasks.rows.iter();
         Some(self.of_row(rows.find(|row| row.id == id)?))
     }
 
-    /// The tasks that a task has spawned, by id and what they are.
+    /// The tasks that a task has spawned: (id, description).
     pub(crate) fn children(&self, parent: u64) -> Vec<(u64, String)> {
         let rows = self.goroutines.tasks.rows.iter();
         let children = rows.filter(|row| row.parent == parent);
@@ -347,7 +347,7 @@ fn add_bytes(goroutines: &Goroutines, entries: &mut [Entry]) -> Heap {
     }
 }
 
-/// The rows with equal keys, in the order of the first of each.
+/// Groups rows by key, in the order of the first row of each group.
 fn grouped<K: Eq + Hash>(rows: &[Row], key: impl Fn(&Row) -> K) -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::new();
     let mut known: HashMap<K, usize> = HashMap::new();
@@ -375,7 +375,7 @@ fn grouped<K: Eq + Hash>(rows: &[Row], key: impl Fn(&Row) -> K) -> Vec<Entry> {
     entries
 }
 
-/// Of equal things in one process, the same 16 digits.
+/// 16 digits, the same for equal things in one process.
 fn key_of(thing: &impl Hash) -> String {
     let mut hasher = DefaultHasher::new();
     thing.hash(&mut hasher);

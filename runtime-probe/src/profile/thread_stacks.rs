@@ -1,7 +1,7 @@
-//! A thread's frames become the stack of a task that runs on it, or that of the thread.
+//! Makes the stack of a running task, or of a thread, from a thread's frames.
 //!
-//! A task of ours is cut out by address: its wrapper's poll, and what it has called. Of a task that a dependency spawned by
-//! plain tokio, nothing is on the stack but tokio's own functions, so it is cut by their names.
+//! An instrumented task is cut out by address: its wrapper's poll and the frames inside of it. A task that a dependency
+//! spawned through plain tokio has no wrapper on the stack, so it is cut out by the names of tokio's functions.
 
 use super::leaf_stacks::{Innermost, Leaf, Step, expand, hide_leaf, kept, leave_out, locations};
 use crate::ask::thread_stack::Capture;
@@ -15,7 +15,7 @@ use crate::symbol::resolver::{Detail, Resolver};
 use crate::symbol::role;
 use runtime_dump::stack::Stack;
 
-/// A stack, and why it may not be the whole one.
+/// A stack, and the reason why it may be incomplete.
 pub(super) struct Walked {
     pub(super) stack: Stack,
     pub(super) unfinished: Option<&'static str>,
@@ -25,7 +25,7 @@ const NO_ROOM: &str =
     "only its innermost function: too little of the thread's stack was left to walk it in";
 const LOST: &str = "the stack goes on: the binary's unwind tables end here";
 
-/// The stack of a task, from where its thread is up to the poll.
+/// The stack of a task, from the thread's current function to the wrapper's poll.
 pub(super) fn of_task(
     capture: &Capture,
     poll: &PollThere,
@@ -37,13 +37,14 @@ pub(super) fn of_task(
         .iter()
         .position(|frame| frame.end > poll.root);
     let (count, end) = match own {
-        // The last frame of a walk that got lost has no end either.
+        // The last frame of an incomplete walk has no end, so it does not count.
         Some(last) if last + 1 < capture.frames.len() => (last + 1, End::Root),
         _ => (capture.frames.len(), capture.end),
     };
     let root = (end == End::Root).then_some(poll.meta);
     let mut steps = steps(&capture.frames[..count], root, resolver);
-    // Where all in between was inlined into it (LTO does that to blocking closures) the frame of the wrapper's poll is tokio's.
+    // If everything was inlined (LTO does that to blocking closures), the frame of the wrapper's poll has the name of
+    // tokio's function.
     if end == End::Root
         && let Some((outermost, inner)) = steps.split_last()
         && role::polls_task(&outermost.frame.function)
@@ -54,7 +55,7 @@ pub(super) fn of_task(
     finish(capture, count, end, steps, names)
 }
 
-/// The stack of a foreign task; `None` if the thread polls none. Without symbols, the thread's.
+/// The stack of a foreign task; `None` if the thread polls none. Without symbols, the thread's whole stack.
 pub(super) fn of_foreign(
     capture: &Capture,
     names: Names,
@@ -68,14 +69,14 @@ pub(super) fn of_foreign(
     Some(finish(capture, frames, End::Root, steps, names))
 }
 
-/// All of a thread's stack.
+/// The whole stack of a thread.
 pub(super) fn of_thread(capture: &Capture, names: Names, resolver: &mut Resolver) -> Walked {
     let mut steps = steps(&capture.frames, None, resolver);
     hide_begin(&mut steps);
     finish(capture, capture.frames.len(), capture.end, steps, names)
 }
 
-/// Whether a thread reads standard input, which nothing but input ends.
+/// Whether a thread reads standard input.
 pub(super) fn reads_stdin(capture: &Capture, resolver: &mut Resolver) -> bool {
     let pcs: Vec<usize> = capture.frames.iter().map(|frame| frame.pc).collect();
     let steps = expand(&pcs, Innermost::Instruction, None, resolver);
@@ -83,7 +84,7 @@ pub(super) fn reads_stdin(capture: &Capture, resolver: &mut Resolver) -> bool {
     functions.any(role::is_stdin)
 }
 
-/// The innermost function that the stack of a thread shows, if it is not the C library's.
+/// The innermost shown function of a thread's stack that is not a C function.
 pub(super) fn innermost_call(capture: &Capture, resolver: &mut Resolver) -> Option<String> {
     let walked = of_thread(capture, Names::Short, resolver);
     let shown = walked
@@ -96,8 +97,8 @@ pub(super) fn innermost_call(capture: &Capture, resolver: &mut Resolver) -> Opti
     Some(call.function.to_string())
 }
 
-/// Whether the thread of a runtime sleeps until another thread of it wakes it: a worker that has left timers and I/O to
-/// another, or a thread of the blocking pool. `false` where names do not tell.
+/// Whether a thread of a runtime sleeps until another of its threads wakes it: a worker that leaves timers and I/O to
+/// another worker, or a thread of the blocking pool. `false` if names are missing.
 pub(super) fn sleeps_until_woken(capture: &Capture, resolver: &mut Resolver) -> bool {
     if capture.end != End::Thread || capture.elided.is_some() {
         return false;
@@ -109,10 +110,10 @@ pub(super) fn sleeps_until_woken(capture: &Capture, resolver: &mut Resolver) -> 
     names().any(role::sleeps_as_a_worker) || in_pool()
 }
 
-/// The stack of a thread that sleeps, as a wait's: from the call that waits up to the task that is being polled, if there is
-/// one, and what is waited for.
+/// The stack of a sleeping thread as that of a wait, and the reason: from the waiting call up to the poll of the task,
+/// if the thread polls one.
 pub(super) fn of_waiting(capture: &Capture, resolver: &mut Resolver) -> (Stack, Reason) {
-    // Futures that are wrapped by hand inside a task are a part of it.
+    // The outermost poll is the task's: nested futures belong to it.
     let poll = capture.polls.last();
     let own = poll.and_then(|poll| {
         let mut frames = capture.frames.iter();
@@ -127,7 +128,7 @@ pub(super) fn of_waiting(capture: &Capture, resolver: &mut Resolver) -> (Stack, 
         .map(|frame| frame.pc)
         .collect();
     let mut steps = expand(&pcs, Innermost::Instruction, root, resolver);
-    // The system call.
+    // The frames of the system call are hidden.
     let below = steps
         .iter()
         .take_while(|step| role::is_c(&step.frame.function))
@@ -148,15 +149,15 @@ pub(super) fn of_waiting(capture: &Capture, resolver: &mut Resolver) -> (Stack, 
     (stack, reason)
 }
 
-/// The stack of who created a thread, and the function that asked for it: the innermost that is no library's, if there is one.
+/// The creator of a thread: its stack, and the function that created the thread.
 pub(super) struct Created {
     pub(super) stack: Stack,
     pub(super) by: Option<runtime_dump::stack::Frame>,
-    /// Whether it was a task.
+    /// Whether the creator was a task.
     pub(super) in_task: bool,
 }
 
-/// Where the creator of a thread stood.
+/// Makes the creator's stack. Its function is the innermost one that is not a library's, if there is one.
 pub(super) fn of_creation(creation: &Creation, names: Names, resolver: &mut Resolver) -> Created {
     let mut steps = steps_at(&creation.pcs, creation.polled.root, resolver);
     let in_task =
@@ -185,7 +186,7 @@ pub(super) fn of_creation(creation: &Creation, names: Names, resolver: &mut Reso
     }
 }
 
-/// Leaves what a foreign task has on the stack; `false` and all of it if there is none.
+/// Removes all frames but those of a foreign task. `false`, and no change, if there is none.
 fn cut_foreign(steps: &mut Vec<Step>) -> bool {
     let polls = |step: &Step| role::polls_task(&step.frame.function);
     let Some(root) = steps.iter().position(polls) else {
@@ -195,7 +196,7 @@ fn cut_foreign(steps: &mut Vec<Step>) -> bool {
     true
 }
 
-/// Leaves what is inside of tokio's poll of a task, and shows of that what is not tokio's.
+/// Removes the frames outside of tokio's poll of a task, and hides tokio's own frames at the outer end.
 fn cut_harness(steps: &mut Vec<Step>, root: usize) {
     steps.truncate(root);
     let harness = |step: &&mut Step| !step.shown || role::is_harness(&step.frame.function);
@@ -203,15 +204,15 @@ fn cut_harness(steps: &mut Vec<Step>, root: usize) {
     outer.for_each(|step| step.shown = false);
 }
 
-/// Hides what the C library begins a thread with.
+/// Hides the C library's frames at the begin of a thread.
 fn hide_begin(steps: &mut [Step]) {
     let begins = |step: &&mut Step| !step.shown || role::begins_thread(&step.frame.function);
     let outer = steps.iter_mut().rev().take_while(begins);
     outer.for_each(|step| step.shown = false);
 }
 
-/// The functions of frames, innermost first. Of what std and other libraries do at the innermost end, only the call
-/// into them is shown, and what it does in C.
+/// The functions of frames, innermost first. Of the libraries' frames at the innermost end, only the called function
+/// and the C functions are shown.
 fn steps(
     frames: &[Frame],
     root: Option<&'static FutureMeta>,
@@ -233,7 +234,7 @@ fn steps_at(
     };
     let machinery = steps.iter().take_while(library).count();
     if machinery == steps.len() {
-        // No other code called it: a worker that has nothing to do.
+        // Only libraries are on the stack: an idle worker.
         return steps;
     }
     let rust = |step: &Step| {
@@ -248,7 +249,7 @@ fn steps_at(
     steps
 }
 
-/// Where the call is the end of a value: the step that stands for it, which gets the name of the type if that is known.
+/// If the call drops a value: the step that represents it. It gets the name of the type, if that is known.
 fn name_dropped(machinery: &mut [Step], resolver: &mut Resolver) -> Option<usize> {
     let outermost = machinery.iter().rposition(|step| {
         let function = &step.frame.function;
@@ -259,7 +260,7 @@ fn name_dropped(machinery: &mut [Step], resolver: &mut Resolver) -> Option<usize
             machinery[outermost].frame.function = resolver.text(format!("{name}::drop"));
             Some(outermost)
         }
-        // What it calls says more.
+        // Without the type, the function that it calls is shown.
         None => machinery.iter().rposition(|step| {
             let function = &step.frame.function;
             let plumbing = role::dropped(function).is_some() || role::is_own(function);
@@ -289,7 +290,7 @@ fn finish(
     Walked { stack, unfinished }
 }
 
-/// Where frames are missing among the innermost `frames`, and how many.
+/// (index, number) of the missing frames among the innermost `frames`.
 fn elided(capture: &Capture, frames: usize, steps: &[Step]) -> Option<(usize, u32)> {
     let (gap, elided) = capture.elided.filter(|(gap, _)| *gap < frames)?;
     Some((kept(steps, gap), u32::try_from(elided).unwrap_or(u32::MAX)))

@@ -1,4 +1,5 @@
-//! All threads of the process: where each is, or who created it. Go's `threadcreate`, and what Go has no profile for.
+//! All threads of the process, by their stacks or by their creators. The latter is Go's `threadcreate`; Go has no
+//! profile of the former.
 
 use super::condensed::Crates;
 use super::conditions::{self, Condition};
@@ -23,18 +24,18 @@ use runtime_dump::thread;
 use runtime_dump::thread::text::{Thread, write_table, write_threads};
 use std::io::{self, Write};
 
-/// The name of the profile of where threads are.
+/// The name of the profile by stack.
 pub(crate) const NAME: &str = "threads";
 
-/// The name under which Go's tools ask for who created them.
+/// The name of the profile by creator, as in Go.
 pub(crate) const CREATED: &str = "threadcreate";
 
-/// Which stack of a thread is shown.
+/// The stack of a thread that is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shown {
-    /// Where it is.
+    /// Its current stack.
     Now,
-    /// Who created it.
+    /// The stack of its creator.
     Creation,
 }
 
@@ -48,7 +49,7 @@ impl Shown {
     }
 }
 
-/// Under its name.
+/// The entry of `threads` in the list of profiles.
 pub(crate) const PROFILE: NamedProfile = NamedProfile {
     name: NAME,
     most_debug: 2,
@@ -56,7 +57,7 @@ pub(crate) const PROFILE: NamedProfile = NamedProfile {
     write: |out, debug| write(Shown::Now, out, debug),
 };
 
-/// The other one.
+/// The entry of `threadcreate`.
 pub(crate) const CREATION_PROFILE: NamedProfile = NamedProfile {
     name: CREATED,
     write: |out, debug| write(Shown::Creation, out, debug),
@@ -76,11 +77,11 @@ const UNLISTED: &str = "no threads: /proc/self/task cannot be read";
 const BEGINNING: &str = "creator unknown: the process began with this thread";
 const NO_STACK: &str = "creator's stack unknown: too many threads were being created at once";
 
-/// What is told of a thread.
+/// The shown stack and the notes of a thread.
 struct Told {
     stack: Stack,
     notes: Vec<String>,
-    /// The function that created it, and in which thread.
+    /// (function that created it, thread in which it ran)
     created_by: Option<(Frame, u32)>,
 }
 
@@ -95,15 +96,15 @@ pub(crate) struct ThreadProfile {
         expect(dead_code, reason = "there are no workers")
     )]
     under_way: Vec<UnderWay>,
-    /// What is wrong with a whole runtime.
+    /// Troubles of a whole runtime.
     conditions: Vec<Condition>,
     mappings: Vec<Mapping>,
 }
 
 impl ThreadProfile {
-    /// Takes a snapshot and finds its names.
+    /// Takes a snapshot and looks up its names.
     pub(crate) fn collect(shown: Shown, names: Names, crates: &Crates) -> Self {
-        // A module that was loaded since has unwind tables of its own.
+        // Modules may have been loaded since.
         crate::stack::unwind::refresh();
         let under_way = under_way::now();
         let conditions = conditions::of(&under_way);
@@ -129,10 +130,10 @@ impl ThreadProfile {
         }
     }
 
-    /// A block for each thread, and below what tokio counts.
+    /// Writes a block for each thread, and below tokio's counts.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// The errors of `out`.
     pub(crate) fn write_text(&self, mut out: impl Write) -> io::Result<()> {
         let notes = self.notes();
         let threads = self.rows(&notes);
@@ -172,10 +173,10 @@ impl ThreadProfile {
         })
     }
 
-    /// Go's `debug=1`: equal stacks once, by count; and what tokio counts.
+    /// Go's `debug=1`: equal stacks once, by count. tokio's counts follow.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// The errors of `out`.
     pub(crate) fn write_count_text(&self, mut out: impl Write) -> io::Result<()> {
         let counts = self.counts();
         super::address_names::remember(counts.locations());
@@ -220,7 +221,7 @@ impl ThreadProfile {
     }
 }
 
-/// Where a thread is, and what else is known of it.
+/// The current stack of a thread, and its notes.
 fn now(row: &ThreadRow, threads: &Threads, names: Names, resolver: &mut Resolver) -> Told {
     let mut notes = notes(row, threads);
     let stack = match &row.stack {
@@ -254,7 +255,7 @@ fn now(row: &ThreadRow, threads: &Threads, names: Names, resolver: &mut Resolver
     }
 }
 
-/// Who created a thread.
+/// The creator's stack, and the notes of a thread.
 fn creation(row: &ThreadRow, threads: &Threads, names: Names, resolver: &mut Resolver) -> Told {
     let mut notes = notes(row, threads);
     let stack = match threads.creations.get(&row.id) {
@@ -295,7 +296,7 @@ fn unseen(why: Unseen) -> &'static str {
     }
 }
 
-/// Which task created a thread.
+/// A note on the task that created a thread.
 fn creator(task: &PolledTask, threads: &Threads) -> String {
     let mut text = format!("created by goroutine {}", task.id);
     if let Some(name) = threads.names.get(&task.name) {
@@ -308,7 +309,7 @@ fn creator(task: &PolledTask, threads: &Threads) -> String {
     text
 }
 
-/// What is known of a thread without its stack.
+/// The notes that need no stack.
 fn notes(row: &ThreadRow, threads: &Threads) -> Vec<String> {
     let mut notes = Vec::new();
     let mut runtimes = threads.runtimes.iter();

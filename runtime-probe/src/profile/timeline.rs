@@ -1,4 +1,4 @@
-//! What each thread polled in the last seconds, from what a flight recorder has: for a picture.
+//! The polls of each thread in the last seconds, from the flight recorder, for the page `timeline`.
 
 use crate::ask::flight;
 use crate::ask::trace_session::{self as trace, Parts};
@@ -14,20 +14,20 @@ use std::panic::Location;
 /// The most polls that are kept: 8 MB. The oldest are left out.
 const MOST_POLLS: usize = 200_000;
 
-/// The past of all threads.
+/// The polls of all threads in a time span.
 #[derive(Debug)]
 pub(crate) struct Timeline {
-    /// How long it is, in nanoseconds.
+    /// The length of the span, in nanoseconds.
     pub(crate) span_ns: u64,
-    /// Workers first, in the order of their runtimes.
+    /// Workers first, ordered by runtime.
     pub(crate) lanes: Vec<Lane>,
-    /// What made tasks ready for their polls, by thread and in the order of their times.
+    /// Wakes and spawns that caused polls, ordered by thread and time.
     wakes: Vec<Wake>,
-    /// Their numbers by the polls that they led to.
+    /// Indices of `wakes`, ordered by the polls that they caused.
     by_poll: Vec<u32>,
-    /// Where tasks were spawned, those that were polled longest first.
+    /// Spawn sites, those with the longest time in polls first.
     pub(crate) sites: Vec<SiteTime>,
-    /// Events that found no room, and polls that are left out.
+    /// The number of lost events and of left out polls.
     pub(crate) lost: u64,
 }
 
@@ -36,58 +36,58 @@ pub(crate) struct Timeline {
 pub(crate) struct Lane {
     pub(crate) thread: u32,
     pub(crate) name: String,
-    /// One after the other.
+    /// Ordered by time.
     pub(crate) polls: Vec<Poll>,
 }
 
-/// A poll, or the part of one in which no other was under way in it.
+/// A poll, or the part of a poll between nested polls.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Poll {
-    /// Nanoseconds since the begin of the past.
+    /// Nanoseconds since the begin of the span.
     pub(crate) from_ns: u64,
     pub(crate) until_ns: u64,
-    /// Index of [`Timeline::sites`].
+    /// An index of [`Timeline::sites`].
     pub(crate) site: u32,
-    /// The task, where it is alive.
+    /// The task, if it is alive.
     pub(crate) task: Option<u64>,
 }
 
-/// A wake, or a spawn, and the poll that it led to.
+/// A wake or a spawn, and the poll that it caused.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wake {
-    /// The thread that did it, which may have no lane.
+    /// The waking or spawning thread, which may have no lane.
     pub(crate) thread: u32,
     pub(crate) at_ns: u64,
     pub(crate) is_spawn: bool,
-    /// Where the poll was, and when it began.
+    /// The thread of the poll, and its begin.
     pub(crate) woken_thread: u32,
     pub(crate) woken_ns: u64,
 }
 
 impl Wake {
-    /// The poll that it led to: the thread, and when it began.
+    /// The poll that it caused: (thread, begin).
     fn poll(&self) -> (u32, u64) {
         (self.woken_thread, self.woken_ns)
     }
 }
 
-/// What was polled of one spawn site.
+/// The polls of the tasks of a spawn site.
 #[derive(Clone, Debug)]
 pub(crate) struct SiteTime {
-    /// The future, and where it was spawned.
+    /// The future and its spawn location.
     pub(crate) name: String,
     pub(crate) busy_ns: u64,
     pub(crate) polls: u64,
 }
 
-/// The future and the place of a spawn.
+/// The future and the location of a spawn.
 #[derive(Clone, Copy, Default)]
 struct Spawned {
     location: Option<&'static Location<'static>>,
     meta: Option<&'static FutureMeta>,
 }
 
-/// What makes a task ready.
+/// The event that makes a task ready.
 #[derive(Clone, Copy)]
 struct Cause {
     thread: u32,
@@ -101,13 +101,13 @@ struct Segment {
     thread: u32,
     from: Ticks,
     until: Ticks,
-    /// Which of those that had the record.
+    /// The task: the record, and a number for each task that had the record.
     owner: (RecordName, u32),
-    /// Of the part with which a poll begins.
+    /// The event that caused the poll, for its first part.
     cause: Option<Cause>,
 }
 
-/// What is known of the tasks of a record, each by the number of the spawn before it.
+/// The tasks of each record, by the number of spawns and ends before them.
 #[derive(Default)]
 struct Owners {
     generation: HashMap<RecordName, u32>,
@@ -115,7 +115,7 @@ struct Owners {
 }
 
 impl Timeline {
-    /// What the recorder has now; `None` without one.
+    /// The timeline of the flight recorder's events; `None` without a recorder.
     pub(crate) fn past() -> Option<Timeline> {
         let past = flight::past()?;
         let mut parts = Parts::default();
@@ -130,7 +130,7 @@ impl Timeline {
         Some(reading.end(past.since, until, part.lost, &scale))
     }
 
-    /// What a thread woke from one moment to another, in the order of their times.
+    /// The wakes that a thread made in a time span, ordered by time.
     pub(crate) fn woken_by(&self, thread: u32, from_ns: u64, until_ns: u64) -> &[Wake] {
         let first = self
             .wakes
@@ -141,7 +141,7 @@ impl Timeline {
         self.wakes.get(first..end).unwrap_or_default()
     }
 
-    /// What made the task ready for the poll that began there.
+    /// The wake or spawn that caused the poll of that thread and begin.
     pub(crate) fn wake_of(&self, thread: u32, began_ns: u64) -> Option<&Wake> {
         let wake = |number: u32| self.wakes.get(number as usize);
         let first = self.by_poll.partition_point(|number| {
@@ -151,7 +151,7 @@ impl Timeline {
         (wake.poll() == (thread, began_ns)).then_some(wake)
     }
 
-    /// The lane of a thread, and the last poll in it that began no later than that.
+    /// (lane, poll): the lane of a thread, and its last poll that began at or before that time.
     pub(crate) fn poll_at(&self, thread: u32, at_ns: u64) -> Option<(usize, usize)> {
         let number = self.lanes.iter().position(|lane| lane.thread == thread)?;
         let polls = &self.lanes.get(number)?.polls;
@@ -167,7 +167,7 @@ struct Reading {
     segments: Vec<Segment>,
     /// By thread: the polls under way, the innermost last.
     open: HashMap<u32, Vec<Segment>>,
-    /// Of tasks that are ready for a poll.
+    /// By ready task: the event that made it ready.
     causes: HashMap<RecordName, Cause>,
     owners: Owners,
 }
@@ -213,7 +213,7 @@ impl Reading {
             What::ForeignPoll { record, .. } => {
                 self.close(thread, at, |open| open.owner.0 == record);
             }
-            // What was under way has ended without a sign.
+            // Polls under way have ended without an event.
             What::Park | What::Unpark => {
                 self.open.remove(&thread);
             }
@@ -282,7 +282,7 @@ impl Reading {
     }
 }
 
-/// Adds polls that are longer than the past: no event tells of them.
+/// Adds polls that are longer than the span: they have no events in it.
 fn add_longer(lanes: &mut BTreeMap<u32, Vec<Poll>>, names: &mut SiteNames, span_ns: u64) {
     let threads = trace::threads();
     for poll in under_way::now() {
@@ -306,7 +306,7 @@ fn add_longer(lanes: &mut BTreeMap<u32, Vec<Poll>>, names: &mut SiteNames, span_
     }
 }
 
-/// Workers first. A worker that did nothing has a lane, too.
+/// The lanes, workers first. An idle worker has a lane, too.
 fn named(mut lanes: BTreeMap<u32, Vec<Poll>>) -> Vec<Lane> {
     let threads = trace::threads();
     let names: HashMap<u32, &str> = threads
@@ -346,7 +346,7 @@ impl Owners {
         }
     }
 
-    /// The task, if it is alive, and where it was spawned.
+    /// The task's id, if it is alive, and its spawn location.
     fn of(&self, owner: (RecordName, u32)) -> (Option<u64>, Spawned) {
         let is_last = self.now(owner.0) == owner;
         let view = owner.0.view().filter(|view| is_last && view.id != 0);
@@ -361,7 +361,7 @@ impl Owners {
     }
 }
 
-/// Sites, each by its addresses.
+/// Spawn sites by the addresses of location and type.
 #[derive(Default)]
 struct SiteNames {
     known: HashMap<[usize; 2], u32>,
@@ -393,7 +393,7 @@ impl SiteNames {
         site
     }
 
-    /// The longest first, and where each has gone.
+    /// The sites by time, the longest first, and the new index of each.
     fn sorted(self) -> (Vec<u32>, Vec<SiteTime>) {
         let mut sorted: Vec<usize> = (0..self.times.len()).collect();
         sorted.sort_by_key(|at| std::cmp::Reverse(self.times[*at].busy_ns));

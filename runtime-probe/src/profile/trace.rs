@@ -1,7 +1,8 @@
-//! An execution trace with names: what happened on each thread becomes rows of `runtime-dump`, generation by generation.
+//! An execution trace with names: makes rows of `runtime-dump` from the events of all threads, generation by
+//! generation.
 //!
-//! A task is named by its future and where it was spawned. Its first state is what its record said when the trace began, unless it
-//! changed before everything was looked at.
+//! A task is named by its future and its spawn location. Its first state is that of its record when the trace began,
+//! with the changes until all records were read.
 
 mod ids;
 mod naming;
@@ -24,10 +25,10 @@ use start::{Begun, Start};
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Write};
 
-/// How many events a generation has, at most: they are in memory, 56 B each.
+/// The most events of a generation. They are in memory, 56 B each.
 pub(crate) const MOST_EVENTS: usize = 1 << 18;
 
-/// Which program is to read a trace.
+/// The program that is to read a trace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Format {
     #[default]
@@ -36,7 +37,7 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// What writes it, with its header.
+    /// A writer for the format. The header is written.
     fn writer<'w>(self, out: impl Write + 'w) -> io::Result<Box<dyn TraceFormat + 'w>> {
         Ok(match self {
             Format::Go => Box::new(TraceWriter::new(out)?),
@@ -66,10 +67,10 @@ pub(crate) struct Stream<'w> {
 }
 
 impl<'w> Stream<'w> {
-    /// Begins to record, looks at all tasks, and writes the header.
+    /// Begins to record, reads all tasks, and writes the header.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// The errors of `out`.
     pub(crate) fn begin(format: Format, labels: Labels, out: impl Write + 'w) -> io::Result<Self> {
         let recording = Recording::begin();
         let writer = format.writer(out)?;
@@ -81,15 +82,15 @@ impl<'w> Stream<'w> {
         })
     }
 
-    /// Takes what the threads have left. Returns how many events wait to be written.
+    /// Collects the events of the threads. Returns how many events wait to be written.
     pub(crate) fn collect(&mut self) -> usize {
         self.parts.add(&self.recording)
     }
 
-    /// Writes what has happened since the last time. The last time what happened just now is waited for.
+    /// Writes the events since the last call. The last call waits for late entries.
     ///
     /// # Errors
-    /// Those of the output.
+    /// The errors of the output.
     pub(crate) fn write(&mut self, is_last: bool) -> io::Result<()> {
         if is_last {
             std::thread::sleep(trace::LATE);
@@ -99,10 +100,10 @@ impl<'w> Stream<'w> {
     }
 }
 
-/// Writes what a flight recorder has, as one generation.
+/// Writes the content of a flight recorder, as one generation.
 ///
 /// # Errors
-/// Those of `out`.
+/// The errors of `out`.
 pub(crate) fn write_past(
     past: &Past,
     format: Format,
@@ -119,9 +120,9 @@ pub(crate) fn write_past(
     Trace::new(past.since, start, user, labels, writer).write_generation(&part)
 }
 
-/// What is written of a trace so far.
+/// The state of a trace that is being written.
 struct Trace<'w> {
-    /// The moment that is told as time 1.
+    /// The moment that becomes time 1.
     zero: Ticks,
     writer: Box<dyn TraceFormat + 'w>,
     names: Naming,
@@ -130,9 +131,9 @@ struct Trace<'w> {
     /// By thread: the polls under way, the innermost last.
     polls: HashMap<u64, Vec<Polled>>,
     threads: BTreeSet<u32>,
-    /// Those that had ended when the last generation was written.
+    /// The threads that had ended when the last generation was written.
     ended: BTreeSet<u32>,
-    /// Until the first generation has begun.
+    /// The initial states, until the first generation has begun.
     start: Option<Start>,
     user: User,
 }
@@ -141,14 +142,14 @@ struct Trace<'w> {
 struct Known {
     id: u64,
     name: StackNumber,
-    /// That it was spawned in; 0 for none.
+    /// The user task that it was spawned in; 0 for none.
     user_task: u64,
 }
 
 #[derive(Clone, Copy)]
 struct Polled {
     task: Known,
-    /// It began before the trace: no entry will tell its end.
+    /// Whether the poll began before the trace: its end has no entry.
     is_older: bool,
 }
 
@@ -173,7 +174,7 @@ impl<'w> Trace<'w> {
         }
     }
 
-    /// Writes what has happened since the last time, as a generation.
+    /// Writes a part as a generation.
     fn write_generation(&mut self, part: &Part) -> io::Result<()> {
         let scale = Scale::now();
         let ids = ids::of_spawns(&part.happened);
@@ -196,7 +197,7 @@ impl<'w> Trace<'w> {
                 self.counters(counters, &scale);
             }
             if at % 8192 == 0 {
-                // The threads go on meanwhile.
+                // The threads fill chunks meanwhile.
                 trace::collect(trace::Which::Full);
             }
             self.happened(happened, *id, &scale);
@@ -211,12 +212,12 @@ impl<'w> Trace<'w> {
         self.writer.end_generation()
     }
 
-    /// Nanoseconds since the trace began, and one.
+    /// Nanoseconds since the trace began, plus one.
     fn ns(&self, at: Ticks, scale: &Scale) -> u64 {
         scale.ns(at.saturating_sub(self.zero)) + 1
     }
 
-    /// Begins the first generation with the state of each task. Returns how many of the events are in these states already.
+    /// Begins the first generation with the state of each task. Returns how many events the states include already.
     fn begin(
         &mut self,
         start: Start,
@@ -256,7 +257,7 @@ impl<'w> Trace<'w> {
         }
         drop(resolver);
         self.writer.begin_generation(self.ns(looked, scale))?;
-        // The outer ones first.
+        // Outer polls come first.
         polled.sort_by_key(|(_, state)| match state {
             Begun::Polled { since, .. } => *since,
             _ => 0,
@@ -285,15 +286,15 @@ impl<'w> Trace<'w> {
         Ok(first)
     }
 
-    /// Workers have the first procs, in the order of their numbers.
+    /// Gives the first procs to the workers, ordered by their numbers.
     fn follow_workers(&mut self) {
         for worker in trace::workers() {
             self.writer.worker(worker.into());
         }
     }
 
-    /// The proc of a thread that has ended is another one's, from the generation on that comes after its last events: what it
-    /// did last may be younger than this one.
+    /// Frees the procs of threads that had ended before the last generation. A thread that has ended since may have
+    /// events in the next generation.
     fn follow_ends(&mut self) {
         let alive = trace::thread_ids();
         for ended in std::mem::take(&mut self.ended).difference(&alive) {
@@ -313,7 +314,7 @@ impl<'w> Trace<'w> {
         });
     }
 
-    /// The task that has a record, also one whose spawn was not seen.
+    /// The task of a record. A task whose spawn was not seen gets a spawn event now.
     fn known(&mut self, record: RecordName, happened: &Happened, scale: &Scale) -> Option<Known> {
         if let Some(known) = self.tasks.get(&record) {
             return Some(*known);
@@ -465,7 +466,8 @@ impl<'w> Trace<'w> {
         });
     }
 
-    /// The thread does something that it does not do inside of a poll: the ends of its polls were not seen.
+    /// Ends the polls of a thread that are still open: this event does not happen inside of a poll, so their ends were
+    /// not seen.
     fn end_older(&mut self, happened: &Happened, scale: &Scale) {
         let thread = happened.thread.into();
         let polls = self.polls.entry(thread).or_default();
@@ -505,7 +507,7 @@ impl<'w> Trace<'w> {
         }
     }
 
-    /// Something that the reader should know, as a goroutine of that name.
+    /// A remark for the reader, as a goroutine of that name.
     fn remark(&mut self, text: &str, at: Ticks, scale: &Scale) {
         let name = self.names.frame(text, &mut *self.writer);
         let (task, thread) = (crate::source::own_id(), u64::from(std::process::id()));

@@ -1,6 +1,6 @@
-//! What is wrong in a dump, a sentence for each, the worst first.
+//! The troubles in a dump, a sentence for each, the worst first.
 //!
-//! Conditions, locks, rates and losses are found elsewhere; here they are put in one order.
+//! Other modules find conditions, locks, rates and losses. This one puts them in one order.
 
 use super::conditions::{self, Condition};
 use super::diagnosis::{OFF, unlisted};
@@ -17,7 +17,7 @@ use crate::stack::raw;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-/// What is wrong, the worst first.
+/// The kinds of trouble, the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum TroubleKind {
     Off,
@@ -36,23 +36,24 @@ pub(crate) enum TroubleKind {
     Loss,
 }
 
-/// Something that is wrong.
+/// One trouble.
 #[derive(Clone, Debug)]
 pub(crate) struct Trouble {
     pub(crate) kind: TroubleKind,
-    /// The task in question, where it is one.
+    /// The task in question, if the trouble is of one task.
     pub(crate) task: Option<u64>,
     /// A sentence without its full stop.
     pub(crate) text: String,
 }
 
-/// A poll, a wait for a lock, or a wait in a run queue that lasts longer is worth a sentence, as with a watchdog of one second.
+/// A poll, a wait for a lock, or a wait in a run queue that lasts so long is a trouble, as for a watchdog of one
+/// second.
 const LONG_NS: u64 = 1_000_000_000;
 
 /// The most tasks of one kind of trouble that have a sentence each.
 const MOST_NAMED: usize = 5;
 
-/// What is wrong in a dump of all tasks.
+/// The troubles in a dump of all tasks.
 pub(crate) fn troubles(goroutines: &Goroutines) -> Vec<Trouble> {
     if !source::is_on() {
         return vec![trouble(TroubleKind::Off, OFF.to_owned())];
@@ -101,7 +102,7 @@ fn of_condition(condition: &Condition) -> Trouble {
     }
 }
 
-/// What the probe could not keep since the process began.
+/// The probe's losses since the process began.
 fn losses() -> impl Iterator<Item = String> {
     [
         (
@@ -123,7 +124,7 @@ fn losses() -> impl Iterator<Item = String> {
 }
 
 impl Goroutines {
-    /// A task with its name, or that of its future.
+    /// A task with its name, or the name of its future.
     pub(super) fn with_name(&self, row: &Row) -> String {
         held_locks::goroutine(row.id, held_locks::name(&self.tasks, row).as_deref())
     }
@@ -136,7 +137,7 @@ impl Goroutines {
         self.tasks.stack_keys[row.stack_key as usize].state
     }
 
-    /// A sentence for each of the first, and one for the others.
+    /// A sentence for each of the first tasks, and one for all others.
     fn told(
         &self,
         kind: TroubleKind,
@@ -202,7 +203,7 @@ impl Goroutines {
         )
     }
 
-    /// Tasks that nothing can wake, by where they were spawned.
+    /// Tasks that nothing can wake.
     fn lost(&self) -> Vec<Trouble> {
         let rows = self.tasks.rows.iter();
         let rows = rows.filter(|row| is_lost(&self.tasks, row)).collect();
@@ -220,7 +221,7 @@ impl Goroutines {
         )
     }
 
-    /// Locks that something waits for long, those of deadlocks and futurelocks aside, which have sentences of their own.
+    /// Locks with a long wait, without those of deadlocks and futurelocks, which have sentences of their own.
     fn long_waits(&self) -> Vec<Trouble> {
         let deadlocked: HashSet<Who> = conditions::deadlocks(&self.conditions)
             .flat_map(|deadlock| deadlock.members.iter().map(|member| member.who))
@@ -244,7 +245,7 @@ impl Goroutines {
         told.collect()
     }
 
-    /// Tasks that are ready for long, a sentence for each runtime.
+    /// Tasks that have been ready for long, a sentence for each runtime.
     fn late(&self) -> Vec<Trouble> {
         let mut late: HashMap<u16, (&Row, usize)> = HashMap::new();
         let ready = self.tasks.rows.iter().filter(|row| {

@@ -1,4 +1,4 @@
-//! Variables as JSON in the layout of Go's `expvar`: what the process is, and what the program publishes.
+//! The variables of the process and of the program, as JSON in the layout of Go's `expvar`.
 
 #[cfg(feature = "rt")]
 use super::figures;
@@ -11,10 +11,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// The names that the page has itself.
+/// The names of the built-in variables.
 pub(crate) const BUILT_IN: [&str; 5] = ["cmdline", "memstats", "probe", "tasks", "tokio"];
 
-/// `{`, a line for each variable in the order of the names, `}`.
+/// The document: `{`, a line for each variable ordered by name, `}`.
 pub(crate) fn document() -> Vec<u8> {
     let built_in: [(&str, Value); 5] = [
         ("cmdline", cmdline()),
@@ -43,7 +43,7 @@ pub(crate) fn document() -> Vec<u8> {
     json
 }
 
-/// The program's own code: a panic there is no reason to show nothing.
+/// Calls the program's code. If it panics, the value is `null`.
 fn read(var: &Arc<dyn Var>) -> Value {
     catch_unwind(AssertUnwindSafe(|| var.value())).unwrap_or(Value::Null)
 }
@@ -108,7 +108,7 @@ fn map<const N: usize>(entries: [(&str, Value); N]) -> Value {
     )
 }
 
-/// What Go's names mean here, too; what only an allocator knows is not there.
+/// The entries with Go's meaning. Entries that only an allocator knows are missing.
 fn memstats() -> Value {
     // Address space for data: heaps and stacks.
     map([("Sys", optional(StatusFile::read().bytes("VmData:")))])
@@ -158,7 +158,7 @@ fn tokio() -> Value {
     Value::List(Vec::new())
 }
 
-/// tokio's numbers under tokio's names: those of every build, and those of `--cfg tokio_unstable`, `null` without it.
+/// tokio's counts with tokio's names. Those of `--cfg tokio_unstable` are `null` without it.
 #[cfg(feature = "rt")]
 fn runtime(numbers: &crate::source::metrics::RuntimeNumbers) -> Value {
     let float = |time: std::time::Duration| Value::Float(time.as_secs_f64());

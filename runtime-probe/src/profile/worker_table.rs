@@ -1,4 +1,4 @@
-//! What tokio counts of its runtimes and workers, as tables.
+//! tokio's counts of its runtimes and workers, as tables.
 
 use crate::registry::task::Kind;
 use crate::registry::{self, endings, runtimes};
@@ -11,11 +11,11 @@ use std::collections::{HashMap, HashSet};
 use std::thread::ThreadId;
 use std::time::Duration;
 
-/// What else the figures are not.
+/// The remark on what tokio's figures leave out.
 const OF_TOKIO: &str = "polls and mean poll are tokio's: up to four polls count as one where tasks wake each other, and the root of a \
                         block_on is in none of them (its timers may be among the idle unparks); the page tasks has the probe's own";
 
-/// Where a build does not tell.
+/// In place of a value that the build does not have.
 const UNKNOWN: &str = "-";
 
 const COLUMNS: [&str; 10] = [
@@ -31,7 +31,7 @@ const COLUMNS: [&str; 10] = [
     "in a poll",
 ];
 
-/// Lines of cells: for each runtime a line and a table, and why something is missing.
+/// Tables of cells: a line and a table for each runtime, and a remark on missing values.
 pub(crate) fn tables(threads: &Threads, under_way: &[UnderWay]) -> Vec<Vec<Vec<String>>> {
     let mut tables: Vec<Vec<Vec<String>>> = Vec::new();
     let pools = pools::of(under_way);
@@ -50,7 +50,7 @@ pub(crate) fn tables(threads: &Threads, under_way: &[UnderWay]) -> Vec<Vec<Vec<S
     }
     for runtime in &threads.runtimes {
         let mut measured = threads.numbers.iter();
-        // Its numbers go first.
+        // The metrics of an ending runtime are dropped first.
         let is_ending = || {
             let mut endings = endings.iter();
             endings.any(|ending| ending.runtime == runtime.number)
@@ -97,14 +97,14 @@ fn runtime_line(name: &str, numbers: &RuntimeNumbers, pool: Option<&Pool>) -> St
     )
 }
 
-/// Polls that have lasted for long, which tokio has not counted yet, by their threads.
+/// Long polls under way by thread: tokio has not counted them yet.
 struct LongPolls(HashMap<ThreadId, LongPoll>);
 
 struct LongPoll {
     task: u64,
     lasts: Duration,
     is_root: bool,
-    /// Its thread and itself in words.
+    /// A sentence about the poll and its thread.
     text: String,
 }
 
@@ -129,7 +129,7 @@ impl LongPolls {
         LongPolls(polls.collect())
     }
 
-    /// Those that no line of a worker has.
+    /// Lines for the polls that are in no worker's line.
     fn lines(&self, numbers: &[RuntimeNumbers]) -> Vec<String> {
         let workers = numbers.iter().flat_map(|numbers| &numbers.workers);
         let workers: HashSet<ThreadId> = workers.filter_map(|worker| worker.thread).collect();
@@ -139,7 +139,7 @@ impl LongPolls {
             .filter_map(|(_, poll)| {
                 let why = match (cfg!(tokio_unstable), poll.is_root) {
                     (false, _) => ", which busy does not have yet",
-                    // The root of a runtime with workers is polled by none of them.
+                    // The root of a multi_thread runtime is not polled by a worker.
                     (true, true) => return None,
                     (true, false) => {
                         ", and is no worker any more: it has handed that over (block_in_place)"
@@ -166,7 +166,7 @@ fn worker_line(index: usize, numbers: &WorkerNumbers, polls: &LongPolls) -> Vec<
         None => line.resize(COLUMNS.len(), UNKNOWN.to_owned()),
         Some(unstable) => line.extend([
             unstable.polls.to_string(),
-            // tokio's average begins with a figure that nothing was measured for.
+            // tokio's average begins with a figure that was not measured.
             match unstable.polls {
                 0 => UNKNOWN.to_owned(),
                 _ => format!("{:.3?}", unstable.mean_poll),

@@ -1,14 +1,14 @@
-//! Says of most addresses that no sampled block lies there: one load in each free.
+//! A filter that rules out most addresses without a sampled block: one load in each free.
 //!
-//! A counter for each 64 bytes of the address space, folded. Counters that are as high as they go stay there: then
-//! the answer is "maybe", and the table of blocks is asked.
+//! A counter for each 64 bytes of the address space, modulo the size of the table. A counter that reaches its maximum
+//! stays there: the answer is "maybe", and the table of blocks is searched.
 
 use crate::primitive::{AtomicU8, Ordering};
 
-/// Counters: neighbours in memory are neighbours here, and 64 MiB of memory have one each.
+/// The number of counters. Adjacent memory has adjacent counters, and the lines of 64 MiB of memory have one each.
 const COUNTERS: usize = 1 << 20;
 
-/// The filter: 1 MiB of zeros, of which pages are taken as blocks are sampled.
+/// The filter: 1 MiB of zeros. Its pages are allocated when blocks are sampled.
 pub(crate) struct AddressFilter([AtomicU8; COUNTERS]);
 
 impl AddressFilter {
@@ -19,17 +19,18 @@ impl AddressFilter {
 
     #[inline(always)]
     fn counter(&self, address: usize) -> &AtomicU8 {
-        // Two multiples of 64 MiB apart are two counters, mostly.
+        // Addresses that differ by a multiple of 64 MiB mostly have different counters.
         &self.0[((address >> 6) ^ (address >> 23)) % COUNTERS]
     }
 
-    /// Whether a sampled block may begin there. The thread that asks has the address from the one that sampled it.
+    /// Whether a sampled block may begin there. Relaxed: the asking thread got the address from the thread that sampled
+    /// the block.
     #[inline(always)]
     pub(crate) fn may_have(&self, address: usize) -> bool {
         self.counter(address).load(Ordering::Relaxed) != 0
     }
 
-    /// A sampled block begins there from now on.
+    /// Adds a sampled block that begins there.
     pub(crate) fn add(&self, address: usize) {
         let more = |count: u8| count.checked_add(1);
         let _ = self
@@ -37,7 +38,7 @@ impl AddressFilter {
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
     }
 
-    /// It does no longer.
+    /// Removes that block.
     pub(crate) fn remove(&self, address: usize) {
         let fewer = |count: u8| (count != u8::MAX).then(|| count.saturating_sub(1));
         let _ = self

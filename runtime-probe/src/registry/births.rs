@@ -1,22 +1,24 @@
-//! How the threads that are alive came to be: words that the creator of a thread leaves, for as long as the thread lives.
+//! The creators of live threads: the words that the creator of a thread wrote, for as long as the thread lives.
 //!
-//! Allowed in [`Births::announce`]: loads and stores of the table's own words. Forbidden: locks and allocation; an allocator
-//! may create a thread while it holds its own lock. Bounded: beyond that, a thread has no entry, and is counted.
+//! Allowed in [`Births::announce`]: loads and stores of the table's own words. Forbidden: locks and allocation; an
+//! allocator may create a thread while it holds its own lock. The table is bounded: further threads have no entry, and
+//! are counted.
 //!
-//! | `taken` | `tid` | the slot is |
+//! | `taken` | `tid` | state of the slot |
 //! |---|---|---|
 //! | 0 | 0 | free |
-//! | 1 | 0 | the creator's, then the thread's that has not begun yet |
-//! | 1 | a thread | of that thread, and readers may look |
+//! | 1 | 0 | the creator writes it, or the thread has not begun yet |
+//! | 1 | a thread | belongs to that thread; readers may read it |
 //!
-//! 1. `version` MUST change before the words do, and readers MUST look at it before and after them. Otherwise one reads
-//!    words of two threads.
-//! 2. `tid` MUST be 0 again before `taken` is. Otherwise a reader takes the words of the next thread for those of the last.
+//! 1. `version` MUST change before the words do, and readers MUST load it before and after them. Otherwise a reader
+//!    mixes words of two threads.
+//! 2. `tid` MUST be 0 again before `taken` is. Otherwise a reader takes the words of the next thread for those of the
+//!    previous one.
 
 use crate::primitive::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use std::ffi::c_void;
 
-/// Threads that are alive at a time and have an entry.
+/// The most live threads with an entry.
 pub(crate) const MOST_THREADS: usize = 4096;
 
 /// The table. Entries have at most `WORDS` words.
@@ -27,12 +29,12 @@ pub(crate) struct Births<const SLOTS: usize, const WORDS: usize> {
     missed: AtomicU64,
 }
 
-/// A thread's slot in it.
+/// A thread's slot in the table.
 pub(crate) struct Slot<const WORDS: usize> {
     taken: AtomicU32,
     tid: AtomicU32,
     version: AtomicU64,
-    /// What the thread is to run, and with what.
+    /// The function that the thread is to run, and its argument.
     pub(crate) function: AtomicPtr<c_void>,
     pub(crate) argument: AtomicPtr<c_void>,
     len: AtomicUsize,
@@ -53,7 +55,7 @@ impl<const WORDS: usize> Slot<WORDS> {
         }
     }
 
-    /// loom's atomics are no constants.
+    /// loom's atomics have no const constructor.
     #[cfg(probe_loom)]
     fn free() -> Self {
         Slot {
@@ -67,16 +69,16 @@ impl<const WORDS: usize> Slot<WORDS> {
         }
     }
 
-    /// From now on readers find it: it is of this thread.
+    /// Publishes the slot: it belongs to this thread.
     pub(crate) fn begin(&self, tid: u32) {
         // Release: pairs with the Acquire in `alive`.
         self.tid.store(tid, Ordering::Release);
     }
 
-    /// The thread has ended, or never began.
+    /// Frees the slot: the thread has ended, or never began.
     pub(crate) fn end(&self) {
         self.tid.store(0, Ordering::Relaxed);
-        // Release: pairs with the Acquire of who takes it next.
+        // Release: pairs with the Acquire in `announce`.
         self.taken.store(0, Ordering::Release);
     }
 }
@@ -100,7 +102,8 @@ impl<const SLOTS: usize, const WORDS: usize> Births<SLOTS, WORDS> {
         }
     }
 
-    /// A thread is about to be created: writes what the iterator yields, at most `WORDS` words. `None` if there is no room.
+    /// Takes a slot for a thread that is about to be created, and writes at most `WORDS` words of the iterator. `None`
+    /// if there is no room.
     pub(crate) fn announce(&self, words: impl Iterator<Item = u64>) -> Option<&Slot<WORDS>> {
         let first = self.next.fetch_add(1, Ordering::Relaxed);
         let mut slots = (0..SLOTS).map(|at| &self.slots[first.wrapping_add(at) % SLOTS]);
@@ -115,7 +118,7 @@ impl<const SLOTS: usize, const WORDS: usize> Births<SLOTS, WORDS> {
         };
         // Release: a reader that sees the new version sees no thread in the slot, or the new one.
         slot.version.fetch_add(1, Ordering::Release);
-        // Release: pairs with the fence of a reader who sees any of the words below.
+        // Release: pairs with the fence of a reader that sees any of the words below.
         fence(Ordering::Release);
         let mut len = 0;
         for (kept, word) in slot.words.iter().zip(words) {
@@ -126,7 +129,7 @@ impl<const SLOTS: usize, const WORDS: usize> Births<SLOTS, WORDS> {
         Some(slot)
     }
 
-    /// Hands the entries of the threads that are alive to `visit`: the thread, and its words.
+    /// Visits the entries of live threads: (thread, words).
     pub(crate) fn alive(&self, mut visit: impl FnMut(u32, &[u64])) {
         let mut entry = [0; WORDS];
         for slot in &self.slots {
@@ -148,7 +151,7 @@ impl<const SLOTS: usize, const WORDS: usize> Births<SLOTS, WORDS> {
         }
     }
 
-    /// How many threads found no room, so far.
+    /// How many threads had no room so far.
     pub(crate) fn missed(&self) -> u64 {
         self.missed.load(Ordering::Relaxed)
     }
@@ -186,7 +189,7 @@ mod tests {
         assert_eq!(read(&births)[&9], [9]);
     }
 
-    /// All words of an entry are its thread's number, whenever it is read.
+    /// Whenever an entry is read, all its words are the number of its thread.
     #[test]
     fn a_reader_never_mixes_two_threads() {
         let births = Births::<4, 3>::new();

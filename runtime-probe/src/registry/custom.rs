@@ -1,43 +1,43 @@
-//! Profiles of the program's own: for each value that it has added and not removed, the stack that added it.
+//! Profiles of the program's own: the stack that added each value that was not removed.
 
-use crate::primitive::Ordering;
+use crate::primitive::{Ordering, lock};
 use crate::stack::raw::WaitSet;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
-/// At most this many profiles: a name is for what the program is made of, not for what it serves.
+/// The most profiles. A profile is for a kind of resource, not for each client or request.
 pub(crate) const MOST_PROFILES: usize = 64;
 
-/// At most this many values in one profile at a time: 24 B each and as much as free room, so some 48 MB.
+/// The most values in one profile: 24 B each, and the same again as free room of the map, so some 48 MB.
 const MOST_VALUES: usize = 1 << 20;
 
-/// A profile. Made once, and there for the life of the process.
+/// A profile. It lives until the process ends.
 #[derive(Debug)]
 pub(crate) struct CustomProfile {
     name: Box<str>,
-    /// `None` for a stack that found the tables full.
+    /// The stack of each value; `None` if the tables of stacks were full.
     values: Mutex<HashMap<u64, Option<&'static WaitSet>>>,
-    /// Values that found this full.
+    /// The number of values that were not added because the profile was full.
     dropped: AtomicU64,
 }
 
 static ALL: Mutex<Vec<&'static CustomProfile>> = Mutex::new(Vec::new());
 
 fn all_locked() -> MutexGuard<'static, Vec<&'static CustomProfile>> {
-    ALL.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&ALL)
 }
 
-/// All of them, in the order of their names.
+/// All profiles, ordered by name.
 pub(crate) fn all() -> Vec<&'static CustomProfile> {
     all_locked().clone()
 }
 
-/// Enters a profile of that name.
+/// Makes a profile of that name.
 ///
 /// # Errors
-/// There is one already, or there are [`MOST_PROFILES`].
+/// There is one of that name, or there are [`MOST_PROFILES`].
 pub(crate) fn enter(name: &str) -> Result<&'static CustomProfile, Refused> {
     let mut all = all_locked();
     match all.binary_search_by_key(&name, |profile| profile.name()) {
@@ -68,10 +68,10 @@ impl CustomProfile {
     }
 
     fn values(&self) -> MutexGuard<'_, HashMap<u64, Option<&'static WaitSet>>> {
-        self.values.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.values)
     }
 
-    /// Whether the value was not there, and is now.
+    /// Adds a value. Returns whether it is new and was added.
     pub(crate) fn add(&self, value: u64, stack: Option<&'static WaitSet>) -> bool {
         let mut values = self.values();
         let is_full = values.len() >= MOST_VALUES;
@@ -88,7 +88,7 @@ impl CustomProfile {
         }
     }
 
-    /// Whether the value was there.
+    /// Removes a value. Returns whether it was in the profile.
     pub(crate) fn remove(&self, value: u64) -> bool {
         self.values().remove(&value).is_some()
     }
@@ -101,7 +101,7 @@ impl CustomProfile {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// How many values each stack has added.
+    /// The number of values by stack.
     pub(crate) fn stacks(&self) -> Vec<(Option<&'static WaitSet>, u64)> {
         let mut counts: HashMap<usize, (Option<&'static WaitSet>, u64)> = HashMap::new();
         for stack in self.values().values() {

@@ -1,5 +1,5 @@
-//! Runtimes whose end is under way: that waits for closures of the blocking pool, and for polls. By then a runtime may be off
-//! the list of [`super::runtimes`], as its hooks go first.
+//! Runtimes that are being dropped: that waits for closures of the blocking pool and for polls. Such a runtime may be
+//! missing in [`super::runtimes`] already, because its hooks are dropped first.
 
 use super::runtimes::{self, RuntimeNumber};
 use super::threads::{self, Thread, ThreadNumber};
@@ -8,7 +8,7 @@ use crate::primitive;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// The end of a runtime that a thread waits for.
+/// The drop of a runtime, which a thread waits for.
 #[derive(Clone, Debug)]
 pub(crate) struct Ending {
     key: u64,
@@ -24,7 +24,7 @@ fn lock() -> MutexGuard<'static, Vec<Ending>> {
     primitive::lock(&LIST)
 }
 
-/// Dropped before a runtime: its end begins, on this thread.
+/// Dropped before a runtime: the end of the runtime begins, on this thread.
 #[derive(Debug)]
 pub(crate) struct Begins {
     key: u64,
@@ -32,13 +32,13 @@ pub(crate) struct Begins {
     name: Arc<str>,
 }
 
-/// Dropped after it.
+/// Dropped after the runtime: it has ended.
 #[derive(Debug)]
 pub(crate) struct Ends {
     key: u64,
 }
 
-/// What stands before a runtime and behind it, in the order in which fields are dropped.
+/// The fields to declare before and after a runtime: fields are dropped in the order of their declaration.
 pub(crate) fn around(runtime: RuntimeNumber) -> (Begins, Ends) {
     static LAST: AtomicU64 = AtomicU64::new(0);
     let key = LAST.fetch_add(1, Ordering::Relaxed);
@@ -62,7 +62,7 @@ impl Drop for Begins {
 
 impl Drop for Ends {
     fn drop(&mut self) {
-        // What goes is dropped outside of the lock: it may be the last to hold the name.
+        // The entry is dropped outside of the lock: it may hold the last reference to the name.
         let _ended = {
             let mut list = lock();
             let at = list.iter().position(|ending| ending.key == self.key);
@@ -73,12 +73,12 @@ impl Drop for Ends {
 
 /// A copy of the list.
 pub(crate) fn under_way() -> Vec<Ending> {
-    // The copy allocates under the lock, and the allocator may wake tasks: that takes other locks.
+    // The copy allocates under the lock. An allocator may wake tasks, which takes other locks, but not this one.
     lock().clone()
 }
 
 impl Ending {
-    /// The thread that waits, if it is still there.
+    /// The waiting thread, if it is still alive.
     pub(crate) fn waits_on(&self) -> Option<Thread> {
         threads::alive()
             .remove(&self.thread.0)

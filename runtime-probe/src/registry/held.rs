@@ -1,10 +1,10 @@
-//! A reader's hold on a task, to wake it once.
+//! A reader's reference to a task, to wake it once.
 //!
-//! Readers hold nothing as a rule: they look at records that may be given back at any moment. To wake a task takes its
-//! waker, and that takes a reference. What makes it sound:
+//! Other readers hold no references: they read records that may be reused at any moment. Waking a task needs its waker,
+//! and so a reference. It is sound because:
 //!
-//! 1. The reference MUST be counted for the very task that was looked at: [`Record::retain_for`] compares the version and
-//!    the count in one word. Otherwise it would be another task's, whose spawner may be counting without atomics.
+//! 1. The reference MUST be counted for the task that was read: [`Record::retain_for`] compares version and count in
+//!    one word. Otherwise it would belong to another task, whose spawner may be counting without atomics.
 //! 2. The task MUST have been seen between two polls, after the first: the waker was written before that poll, and the
 //!    view's Acquire of the phase pairs with the Release at the poll's end. Otherwise the waker is read while it is written.
 
@@ -17,7 +17,7 @@ use crate::registry::threads;
 pub(crate) struct Held(RecordRef);
 
 impl Held {
-    /// Holds the task that `view` is of; `None` if it is being polled, was never polled, or has ended.
+    /// Takes a reference to the task of `view`; `None` if it is being polled, was never polled, or has ended.
     #[expect(unsafe_code, reason = "takes a reference")]
     pub(crate) fn of(record: &'static Record, view: &View) -> Option<Held> {
         if !record.retain_for(view) {
@@ -27,7 +27,7 @@ impl Held {
         Some(Held(unsafe { RecordRef::from_raw(record) }))
     }
 
-    /// Wakes it.
+    /// Wakes the task.
     #[expect(unsafe_code, reason = "reads the waker slot")]
     pub(crate) fn wake(self) {
         self.0

@@ -1,8 +1,8 @@
-//! How many tasks `JoinSet`s of ours have, by where they were spawned: those that run, and those whose result nothing has taken
-//! yet. Which are which follows from the records: a task that has ended has none.
+//! The number of tasks in instrumented `JoinSet`s, by spawn location: live tasks and those whose result was not taken
+//! yet. The records tell the two apart: a task that has ended has none.
 //!
-//! A set knows where each of its tasks was spawned: mostly all at one place, which is a number, and of the others by their id.
-//! The counts belong to the places, of which a program has few, so a reader never walks over sets.
+//! A set counts the tasks of its first spawn location, which mostly is the only one, and keeps the locations of other
+//! tasks by id. The sums are per location, of which a program has few, so a reader never walks over sets.
 
 use crate::primitive;
 use std::collections::HashMap;
@@ -10,11 +10,11 @@ use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
-/// By the address of the location: the same place may have several. Locked for one look-up when a set has its first task of a
-/// place, and by readers for as long as it takes to add up one number for each place.
+/// By the address of the location; equal locations may have several addresses. Locked for a look-up when a set gets its
+/// first task of a location, and by readers while they add up one number for each location.
 static SITES: Mutex<Option<HashMap<usize, &'static Site>>> = Mutex::new(None);
 
-/// A place where tasks of sets are spawned. Kept for the life of the process.
+/// A spawn location of tasks of sets. Kept until the process ends.
 #[derive(Debug)]
 struct Site {
     location: &'static Location<'static>,
@@ -52,18 +52,18 @@ fn sites() -> MutexGuard<'static, Option<HashMap<usize, &'static Site>>> {
     primitive::lock(&SITES)
 }
 
-/// What a set knows of its tasks.
+/// The tasks of a set by spawn location.
 #[derive(Debug, Default)]
 pub(crate) struct Members {
-    /// Where its first task was spawned.
+    /// The spawn location of the first task.
     first: Option<&'static Site>,
     of_first: u64,
     elsewhere: Option<Box<Elsewhere>>,
-    /// There are tasks that were not counted: nothing is, until it is empty.
+    /// Whether the set has uncounted tasks. Then nothing is counted until the set is empty.
     is_unknown: bool,
 }
 
-/// Tasks that were spawned elsewhere than the first.
+/// Tasks of other spawn locations than the first.
 #[derive(Debug)]
 struct Elsewhere {
     last: &'static Site,
@@ -71,14 +71,14 @@ struct Elsewhere {
 }
 
 impl Members {
-    /// Of a set that has tasks already.
+    /// For a set that has tasks already.
     pub(crate) fn unknown() -> Self {
         let mut members = Members::default();
         members.is_unknown = true;
         members
     }
 
-    /// A task was spawned there, and the set has `len` now.
+    /// Counts a task that was spawned at a location. The set has `len` tasks now.
     pub(crate) fn spawned(&mut self, location: &'static Location<'static>, id: u64, len: usize) {
         if len == 1 {
             self.forget();
@@ -103,12 +103,12 @@ impl Members {
         elsewhere.by_id.insert(id, elsewhere.last);
     }
 
-    /// Whether it has to be told which task was joined.
+    /// Whether [`Members::joined`] needs the task's id.
     pub(crate) fn are_of_several_places(&self) -> bool {
         self.elsewhere.is_some()
     }
 
-    /// The result of a task was taken; of a set of several places, that one's.
+    /// The result of a task was taken. The id is needed if the set has several locations.
     pub(crate) fn joined(&mut self, id: Option<u64>) {
         let elsewhere = self.elsewhere.as_mut();
         let site = elsewhere.and_then(|others| others.by_id.remove(&id?));
@@ -122,7 +122,7 @@ impl Members {
         }
     }
 
-    /// What becomes of its tasks is not known from now on.
+    /// Stops counting until the set is empty: its tasks are not known any more.
     pub(crate) fn lose(&mut self) {
         self.forget();
         self.is_unknown = true;
@@ -145,7 +145,7 @@ impl Drop for Members {
     }
 }
 
-/// How many tasks sets have by where these were spawned.
+/// The number of tasks in sets, by spawn location.
 pub(crate) fn lens() -> HashMap<Location<'static>, u64> {
     let mut lens = HashMap::new();
     for site in sites().iter().flat_map(HashMap::values) {

@@ -1,5 +1,5 @@
-//! The `LocalSet`s: whether each is being polled, when it was last, and in what. A task of a set that no thread polls is
-//! ready for ever, and its runtime cannot help it.
+//! The `LocalSet`s: whether each is being polled, when it was polled last, and by which task or thread. If no thread
+//! polls a set, its tasks stay ready for ever.
 
 use super::task::Waking;
 use super::threads;
@@ -10,16 +10,16 @@ use std::collections::HashMap;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
-/// A set. Its number is no other's; 0 is none.
+/// A set. Its number is unique; 0 is none.
 #[derive(Debug)]
 pub(crate) struct LocalSet {
     number: u32,
     made: Ticks,
-    /// When the poll under way began; 0 while there is none.
+    /// When the poll under way began; 0 if there is none.
     began: AtomicU64,
-    /// When the last one ended; 0 before that.
+    /// When the last poll ended; 0 if there was none.
     ended: AtomicU64,
-    /// In what it was polled, packed.
+    /// The task or thread that polled it last, packed.
     by: AtomicU64,
 }
 
@@ -30,7 +30,7 @@ fn lock() -> MutexGuard<'static, Option<HashMap<u32, Weak<LocalSet>>>> {
 }
 
 thread_local! {
-    /// The set that this thread polls, or spawns on.
+    /// The set that this thread polls or spawns on; 0 for none.
     static CURRENT: Cell<u32> = const { Cell::new(0) };
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn current() -> u32 {
 }
 
 impl LocalSet {
-    /// Puts it on the list.
+    /// Makes a set and enters it into the table.
     pub(crate) fn enlist() -> Arc<LocalSet> {
         static LAST: AtomicU32 = AtomicU32::new(0);
         let last = LAST.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -56,12 +56,12 @@ impl LocalSet {
         set
     }
 
-    /// While it lives, what this thread spawns locally is spawned on the set.
+    /// While the returned value lives, local spawns of this thread are on the set.
     pub(crate) fn spawns(&self) -> Current {
         Current(CURRENT.with(|current| current.replace(self.number)))
     }
 
-    /// The same, and the set is being polled, by a task or else by this thread.
+    /// The same for a poll of the set, by a task, or by this thread if `task` is 0.
     pub(crate) fn is_polled(&self, task: u64) -> Polling<'_> {
         let slot = threads::slot();
         let by = match task {
@@ -69,7 +69,7 @@ impl LocalSet {
             id => Waking::Task(id),
         };
         self.by.store(by.pack(), Ordering::Relaxed);
-        // The last stamp of the thread is the begin of the poll around it.
+        // The last stamp of the thread is the begin of the outer poll.
         let now = slot.now.load(Ordering::Relaxed);
         self.began.store(now, Ordering::Relaxed);
         Polling {
@@ -87,7 +87,7 @@ impl Drop for LocalSet {
     }
 }
 
-/// The set that was current before.
+/// Restores the set that was current before.
 #[must_use]
 pub(crate) struct Current(u32);
 
@@ -112,20 +112,20 @@ impl Drop for Polling<'_> {
     }
 }
 
-/// What is known of the polls of a set.
+/// The polls of a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Polled {
-    /// It never was, since it was made.
+    /// The set was never polled.
     Never { since: Ticks },
-    /// It is.
+    /// The set is being polled.
     Now { since: Ticks },
-    /// It was, in a task or else on a thread.
+    /// The set was polled last by this task or thread.
     Last { since: Ticks, by: Waking },
 }
 
-/// Of all sets, by number.
+/// The polls of all sets, by number.
 pub(crate) fn all() -> HashMap<u32, Polled> {
-    // Outside of the lock, which the last reference takes.
+    // The references are dropped outside of the lock: dropping the last one takes it.
     let sets: Vec<Arc<LocalSet>> = match &*lock() {
         Some(table) => table.values().filter_map(Weak::upgrade).collect(),
         None => return HashMap::new(),

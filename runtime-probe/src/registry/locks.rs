@@ -1,13 +1,13 @@
-//! Locks of ours that something waits for, or has waited for: who has each of them, and what waits.
+//! Instrumented locks that have or had waiters: the holder of each, and its waiters.
 //!
-//! A lock has an entry from its first waiter to its end, and each waiter has one for as long as it waits. Entries are slots of a
-//! [`Shelf`], so a reader needs no lock and keeps neither lock nor task alive. It never looks into a lock itself: a future that
-//! was forgotten (`mem::forget`) waits on in its entry though its lock may be gone.
+//! A lock has an entry from its first waiter until it is dropped, and each waiter has one for as long as it waits.
+//! Entries are slots of a [`Shelf`], so a reader needs no lock and keeps neither lock nor task alive. A reader never
+//! reads a lock itself: a forgotten future (`mem::forget`) keeps its entry though its lock may be gone.
 //!
 //! Invariants:
 //! 1. `version` is odd while an entry is in use. MUST change before any other field is written for the next owner, and last when
 //!    it ends; otherwise a reader mixes two owners.
-//! 2. A waiter names its lock by number and version: of a lock that is gone it is no waiter.
+//! 2. A waiter names its lock by number and version, so it is no waiter of a later lock with that number.
 
 use super::shelf::{Shelf, Slot};
 use crate::clock::Ticks;
@@ -19,30 +19,30 @@ use std::ptr::{from_ref, null_mut};
 
 static LOCKS: Shelf<LockSlot> = Shelf::new();
 static WAITERS: Shelf<WaiterSlot> = Shelf::new();
-/// Waiters in the order in which they came.
+/// Numbers waiters in the order of their arrival.
 static ARRIVALS: AtomicU64 = AtomicU64::new(1);
-/// Waiters without an entry: all were in use.
+/// The number of waiters without an entry: all entries were in use.
 static MISSED: AtomicU64 = AtomicU64::new(0);
 
-/// What a lock is, the same for all locks of a type.
+/// The properties of a type of locks.
 #[derive(Debug)]
 pub(crate) struct LockType {
-    /// `"Mutex"`; empty where `value` names the whole type.
+    /// `"Mutex"`; empty if `value` names the whole type.
     pub(crate) kind: &'static str,
     /// The type of the value.
     pub(crate) value: fn() -> &'static str,
-    /// Several may have it at once.
+    /// Whether several readers may hold the lock at once.
     pub(crate) has_readers: bool,
-    /// It is a number of permits, and those that have some are in [`permits`](super::permits).
+    /// Whether the lock is a semaphore. The holders of permits are in [`permits`](super::permits).
     pub(crate) has_permits: bool,
-    /// It is a value that is made once: what makes it has it, and all that wait get it.
+    /// Whether it is a `OnceCell`: the holder initializes the value, and all waiters get it.
     pub(crate) is_once: bool,
 }
 
-/// What has a lock, or waits for one. In one word: a task by its id, a thread by its kernel id with the top bit set.
+/// A holder or waiter. Packed to one word: a task is its id, a thread is its kernel id with the top bit set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Who {
-    /// Nothing has it, or what does is not known.
+    /// None, or not known.
     Unknown,
     Task(u64),
     Thread(u32),
@@ -73,26 +73,28 @@ struct LockSlot {
     next: AtomicU32,
     what: AtomicPtr<LockType>,
     created: AtomicPtr<Location<'static>>,
-    /// Who took it, packed; 0 while it is free, on its way to the next waiter, or readers have it.
+    /// The holder, packed; 0 if the lock is free, is being passed to the next waiter, or is held by readers.
     holder: AtomicU64,
-    /// When that changed, as far as that is known; 0 otherwise.
+    /// When the holder changed; 0 if not known.
     since: AtomicU64,
-    /// Where it was taken, as far as that is known; null otherwise.
+    /// Where the holder took the lock; null if not known.
     taken_at: AtomicPtr<WaitSet>,
-    /// Waits for it that have ended, and how long these were together.
+    /// The number of waits that have ended.
     waits: AtomicU64,
+    /// The sum of their times.
     waited: AtomicU64,
-    /// Of a semaphore: all its permits, taken or not, and how many were forgotten. Then `holder` is what forgot some last.
+    /// Of a semaphore: the number of all its permits, taken or not.
     permits: AtomicU64,
+    /// Of a semaphore: the number of forgotten permits. If there are any, `holder` is the last that forgot some.
     forgotten: AtomicU64,
 }
 
-/// That a lock is held, or that it is free.
+/// The holder of a lock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Holding {
-    /// Packed; 0 for free.
+    /// Packed; 0 if the lock is free.
     pub(crate) holder: u64,
-    /// 0 for a time that is not known.
+    /// 0 if not known.
     pub(crate) since: Ticks,
     pub(crate) taken_at: Option<&'static WaitSet>,
 }
@@ -103,12 +105,12 @@ struct WaiterSlot {
     lock: AtomicU32,
     lock_version: AtomicU32,
     arrival: AtomicU64,
-    /// Packed, with [`SHARED`] if it waits to read.
+    /// The waiter, packed, with [`SHARED`] if it waits to read.
     who: AtomicU64,
     since: AtomicU64,
-    /// Of a semaphore: for how many permits it waits.
+    /// Of a semaphore: the number of permits that it waits for.
     wanted: AtomicU32,
-    /// In which poll of its task the future was polled last; 0 for a thread.
+    /// The poll of its task in which the future was polled last; 0 for a thread.
     poll: AtomicU64,
     /// The registrations of that poll up to this one.
     waits: AtomicPtr<WaitSet>,
@@ -157,7 +159,7 @@ impl Slot for WaiterSlot {
     }
 }
 
-/// Begins an entry: what its owner writes comes after it.
+/// Begins an entry: writes the fields and makes the version odd.
 pub(super) fn open(version: &AtomicU32, write: impl FnOnce()) {
     // Readers must see the even version before any field of this owner.
     fence(Ordering::Release);
@@ -166,15 +168,15 @@ pub(super) fn open(version: &AtomicU32, write: impl FnOnce()) {
     version.store(free.wrapping_add(1), Ordering::Release);
 }
 
-/// Ends it.
+/// Ends an entry: makes the version even.
 pub(super) fn shut(version: &AtomicU32) {
     let used = version.load(Ordering::Relaxed);
     version.store(used.wrapping_add(1), Ordering::Relaxed);
-    // What the next owner writes comes after the even version.
+    // The next owner's writes come after the even version.
     fence(Ordering::Release);
 }
 
-/// What a reader found, if the entry was in use and one owner's all the while.
+/// Reads an entry. `None` if it was not in use, or changed its owner meanwhile.
 pub(super) fn read<R>(version: &AtomicU32, read: impl FnOnce(u32) -> R) -> Option<R> {
     let before = version.load(Ordering::Acquire);
     if before.is_multiple_of(2) {
@@ -185,11 +187,11 @@ pub(super) fn read<R>(version: &AtomicU32, read: impl FnOnce(u32) -> R) -> Optio
     (version.load(Ordering::Relaxed) == before).then_some(found)
 }
 
-/// The entry of a lock, by its number.
+/// The number of a lock's entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LockNumber(pub(crate) NonZeroU32);
 
-/// A lock has its first waiter; `None` if all entries are in use.
+/// Takes an entry for a lock, at its first waiter. `None` if all entries are in use.
 pub(crate) fn enlist(
     what: &'static LockType,
     created: Option<&'static Location<'static>>,
@@ -212,7 +214,7 @@ pub(crate) fn enlist(
 }
 
 impl LockNumber {
-    /// It is gone.
+    /// Frees the entry: the lock is dropped.
     pub(crate) fn delist(self) {
         if let Some(slot) = LOCKS.slot(self.0) {
             shut(&slot.version);
@@ -220,7 +222,7 @@ impl LockNumber {
         }
     }
 
-    /// It is held so, a waiter says. If the holder has said so itself, more is known.
+    /// Sets the holder, as seen by a waiter. If the holder has set itself, more is known, and nothing changes.
     pub(crate) fn is_held_by(self, holding: Holding) {
         if LOCKS
             .slot(self.0)
@@ -230,7 +232,7 @@ impl LockNumber {
         }
     }
 
-    /// A semaphore has so many permits in all, from `now` on.
+    /// Sets the number of all permits of a semaphore, as of `now`.
     #[cfg(feature = "semaphore")]
     pub(crate) fn has_permits(self, permits: u64, now: Ticks) {
         if let Some(slot) = LOCKS.slot(self.0) {
@@ -239,7 +241,7 @@ impl LockNumber {
         }
     }
 
-    /// `who`, packed, has forgotten so many permits of a semaphore.
+    /// Adds permits of a semaphore that `who` (packed) has forgotten.
     #[cfg(feature = "semaphore")]
     pub(crate) fn forgot(self, permits: u32, who: u64) {
         if let Some(slot) = LOCKS.slot(self.0) {
@@ -249,20 +251,20 @@ impl LockNumber {
         }
     }
 
-    /// Which of the locks that had the number it is of.
+    /// The version, which distinguishes the locks that had this number.
     #[cfg(feature = "semaphore")]
     pub(super) fn version(self) -> u32 {
         let slot = LOCKS.slot(self.0);
         slot.map_or(0, |slot| slot.version.load(Ordering::Relaxed))
     }
 
-    /// It is held so from now on.
+    /// Sets the holder.
     pub(crate) fn changes_hands(self, holding: Holding) {
         if let Some(slot) = LOCKS.slot(self.0) {
             let taken_at = holding
                 .taken_at
                 .map_or(null_mut(), |waits| from_ref(waits).cast_mut());
-            // Null between two holders: a reader may see the one and not the other.
+            // Null between two holders, so that no reader combines two of them.
             slot.taken_at.store(null_mut(), Ordering::Relaxed);
             slot.since.store(holding.since, Ordering::Relaxed);
             slot.holder.store(holding.holder, Ordering::Release);
@@ -276,7 +278,8 @@ impl LockNumber {
 pub(crate) struct Waiter(NonZeroU32);
 
 impl Waiter {
-    /// `who`, packed and perhaps [`SHARED`], waits for the lock; `None`, and counted, if all entries are in use.
+    /// Makes an entry for `who` (packed, perhaps with [`SHARED`]). If all entries are in use, the result is `None`, and
+    /// the waiter is counted as missed.
     pub(crate) fn new(lock: LockNumber, who: u64, wanted: u32, since: Ticks) -> Option<Waiter> {
         let version = LOCKS.slot(lock.0)?.version.load(Ordering::Relaxed);
         let Some((number, slot)) = WAITERS.take() else {
@@ -297,7 +300,7 @@ impl Waiter {
         Some(Waiter(number))
     }
 
-    /// Its future was polled in that poll of its task, and waits on.
+    /// The future was polled in this poll of its task, and still waits.
     pub(crate) fn polled(&self, poll: u64, waits: Option<&'static WaitSet>) {
         if let Some(slot) = WAITERS.slot(self.0) {
             let waits = waits.map_or(null_mut(), |waits| from_ref(waits).cast_mut());
@@ -306,7 +309,7 @@ impl Waiter {
         }
     }
 
-    /// Where its future was polled last.
+    /// The registrations of the last poll of its future.
     #[expect(unsafe_code, reason = "reads a pointer to what lives for ever")]
     pub(crate) fn waits(&self) -> Option<&'static WaitSet> {
         let slot = WAITERS.slot(self.0)?;
@@ -314,12 +317,12 @@ impl Waiter {
         unsafe { slot.waits.load(Ordering::Relaxed).as_ref() }
     }
 
-    /// It waits no more; `is_wait` says whether it counts as a wait of its lock.
+    /// Ends the wait. `is_wait` tells whether it counts as a wait of its lock.
     pub(crate) fn leave(self, is_wait: bool, now: Ticks) {
         let Some(slot) = WAITERS.slot(self.0) else {
             return;
         };
-        // The lock is there for as long as a waiter leaves it.
+        // The lock is alive while a waiter leaves it.
         let lock = NonZeroU32::new(slot.lock.load(Ordering::Relaxed));
         if is_wait && let Some(lock) = lock.and_then(|lock| LOCKS.slot(lock)) {
             let waited = now.saturating_sub(slot.since.load(Ordering::Relaxed));
@@ -331,35 +334,38 @@ impl Waiter {
     }
 }
 
-/// A lock that something waits for, as a reader sees it.
+/// A copy of a lock's entry.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LockView {
     pub(crate) number: NonZeroU32,
     pub(crate) version: u32,
     pub(crate) what: &'static LockType,
     pub(crate) created: Option<&'static Location<'static>>,
-    /// Who took it, and whether that was for reading, beside others.
+    /// The holder.
     pub(crate) holder: Who,
+    /// Whether the holder reads, beside others.
     pub(crate) is_shared: bool,
-    /// 0 where it is not known.
+    /// 0 if not known.
     pub(crate) since: Ticks,
     pub(crate) taken_at: Option<&'static WaitSet>,
-    /// Waits for it that have ended, and how long these were together.
+    /// The number of waits that have ended.
     pub(crate) waits: u64,
+    /// The sum of their times.
     pub(crate) waited: Ticks,
-    /// Of a semaphore: all its permits, and how many were forgotten.
+    /// Of a semaphore: the number of all its permits.
     pub(crate) permits: u64,
+    /// Of a semaphore: the number of forgotten permits.
     pub(crate) forgotten: u64,
 }
 
-/// A waiter, as a reader sees it.
+/// A copy of a waiter's entry.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WaiterView {
     pub(crate) lock: u32,
     pub(crate) lock_version: u32,
     pub(crate) arrival: u64,
     pub(crate) who: Who,
-    /// To read.
+    /// Whether it waits to read.
     pub(crate) is_shared: bool,
     pub(crate) since: Ticks,
     pub(crate) wanted: u32,
@@ -367,10 +373,10 @@ pub(crate) struct WaiterView {
     pub(crate) waits: Option<&'static WaitSet>,
 }
 
-/// Beside a holder: it has the lock for reading, and others may have it, too. Beside a waiter: for that.
+/// A bit of a packed holder or waiter: it holds the lock for reading, or waits for that.
 pub(crate) const SHARED: u64 = 1 << 62;
 
-/// All locks that had waiters.
+/// All locks that have or had waiters.
 pub(crate) fn locks() -> Vec<LockView> {
     let slots = LOCKS.slots();
     slots
@@ -409,7 +415,7 @@ fn lock_view(number: NonZeroU32, slot: &LockSlot, version: u32) -> Option<LockVi
     })
 }
 
-/// All waiters, in the order in which they came.
+/// All waiters, in the order of their arrival.
 pub(crate) fn waiters() -> Vec<WaiterView> {
     let slots = WAITERS.slots();
     let mut waiters: Vec<WaiterView> = slots
@@ -436,7 +442,7 @@ fn waiter_view(slot: &WaiterSlot) -> WaiterView {
     }
 }
 
-/// How many waiters had no entry.
+/// The number of waiters that had no entry.
 pub(crate) fn missed() -> u64 {
     MISSED.load(Ordering::Relaxed)
 }

@@ -1,22 +1,22 @@
-//! What is alive: a record per task, and the threads that poll them.
+//! Tables of what is alive: tasks, threads, runtimes, locks and others.
 //!
 //! In reading order:
 //! * [`wake_slot`]: the task's own waker behind ours;
-//! * [`task`]: all that is known of one task;
-//! * [`slab`]: where records live;
-//! * [`held`]: a reader's hold on a task, to wake it once;
-//! * [`sites`]: where tasks are spawned, as one pointer;
-//! * [`threads`]: names for the threads that poll and wake;
-//! * [`runtimes`]: the runtimes that the probe has hooks in;
+//! * [`task`]: the record of a task;
+//! * [`slab`]: the memory of the records;
+//! * [`held`]: a reader's reference to a task, to wake it once;
+//! * [`sites`]: spawn sites, each as one pointer;
+//! * [`threads`]: the threads that poll and wake;
+//! * [`runtimes`]: the runtimes with hooks of the probe;
 //! * [`endings`]: runtimes that are being dropped;
-//! * [`local_sets`]: which `LocalSet`s are being polled;
+//! * [`local_sets`]: the `LocalSet`s and their polls;
 //! * [`names`]: the names of tasks;
-//! * [`join_sets`]: how many tasks `JoinSet`s have;
-//! * `shelf`, [`locks`]: locks that something waits for, who has them, and what waits;
-//! * [`address_filter`], [`sampled_blocks`]: the sampled blocks of memory that are alive;
+//! * [`join_sets`]: the number of tasks in `JoinSet`s;
+//! * `shelf`, [`locks`]: locks with waiters, and their holders;
+//! * [`address_filter`], [`sampled_blocks`]: live sampled blocks of memory;
 //! * [`custom`]: profiles of the program's own;
 //! * [`vars`]: variables that the program publishes;
-//! * `births`: who created the threads, with the feature `interpose`.
+//! * `births`: the creators of threads, with the feature `interpose`.
 
 pub(crate) mod address_filter;
 #[cfg(all(

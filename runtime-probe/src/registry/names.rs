@@ -1,29 +1,29 @@
-//! The names that users give to tasks: a number that fits into a record, and the text behind it.
+//! The names that users give to tasks: each is a number, which fits into a record, and a text.
 //!
-//! A text is kept once, however many tasks have it, and for as long as one of them lives: a server that names each task
-//! after its connection keeps as many texts as it has connections. A [`Name`] holds the text. The wrapper
-//! around the task holds the name, so a task without a name pays nothing. Numbers are not used again, so that a reader who
-//! comes late finds no name, and never another task's.
+//! A text is kept once for all tasks that have it, for as long as one of them lives. So a server that names each task
+//! after its connection keeps as many texts as it has connections. A [`Name`] holds the text, and the wrapper around
+//! the task holds the [`Name`], so a task without a name has no cost. Numbers are not reused, so a late reader finds no
+//! name instead of another task's.
 
 use crate::primitive;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// A name in a record. 0 is none.
+/// The number of a name, as in a record. 0 is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct NameNumber(pub(crate) u32);
 
-/// What is kept of a name, in bytes: more than is read in a line of a dump.
+/// The most bytes of a name.
 const LONGEST: usize = 256;
 
-/// How many texts are looked up at a time: spawns of named tasks wait that long.
+/// How many texts are looked up with the table locked. Spawns of named tasks wait for that time.
 const BATCH: usize = 1024;
 
 #[derive(Default)]
 struct Table {
     last: u32,
-    /// With how many tasks have the text.
+    /// By text: its number, and how many tasks have it.
     numbers: HashMap<Arc<str>, (NameNumber, usize)>,
     texts: HashMap<NameNumber, Arc<str>>,
 }
@@ -34,7 +34,7 @@ fn lock() -> MutexGuard<'static, Option<Table>> {
     primitive::lock(&TABLE)
 }
 
-/// A name in use.
+/// A reference to a name.
 #[derive(Debug)]
 pub(crate) struct Name(NameNumber);
 
@@ -59,7 +59,7 @@ impl Name {
                 Name(*number)
             }
             Entry::Vacant(unknown) => {
-                // After four thousand million names numbers come again; those in use are passed over.
+                // After 2^32 names the numbers wrap; those in use are skipped.
                 loop {
                     *last = last.wrapping_add(1).max(1);
                     if !texts.contains_key(&NameNumber(*last)) {
@@ -74,7 +74,7 @@ impl Name {
         }
     }
 
-    /// What stands for it in a record.
+    /// The number for a record.
     pub(crate) fn number(&self) -> NameNumber {
         self.0
     }
@@ -100,7 +100,7 @@ impl Drop for Name {
     }
 }
 
-/// The texts of `numbers` whose tasks are still there.
+/// The texts of those `numbers` that are in use.
 pub(crate) fn texts(numbers: &[NameNumber]) -> HashMap<NameNumber, Arc<str>> {
     let mut found = HashMap::with_capacity(numbers.len());
     for batch in numbers.chunks(BATCH) {

@@ -1,4 +1,4 @@
-//! What has permits of a semaphore: an entry for each permit that is held, with the number of permits that it stands for.
+//! The holders of a semaphore's permits: an entry for each `SemaphorePermit`, with its number of permits.
 //!
 //! The invariants are those of [`locks`](super::locks): a version that is odd while an entry is in use, and a semaphore that is
 //! named by number and version.
@@ -41,12 +41,12 @@ impl Slot for HolderSlot {
     }
 }
 
-/// The entry of permits that are held.
+/// The entry of held permits.
 #[derive(Debug)]
 pub(crate) struct Holder(NonZeroU32);
 
 impl Holder {
-    /// `who`, packed, has so many permits of that semaphore; `None` if all entries are in use.
+    /// Makes an entry: `who` (packed) holds `count` permits of that semaphore. `None` if all entries are in use.
     #[cfg(feature = "semaphore")]
     pub(crate) fn new(lock: LockNumber, who: u64, count: u32, since: Ticks) -> Option<Holder> {
         let (number, slot) = HOLDERS.take()?;
@@ -60,7 +60,7 @@ impl Holder {
         Some(Holder(number))
     }
 
-    /// They are so many from now on.
+    /// Changes the number of permits.
     #[cfg(feature = "semaphore")]
     pub(crate) fn set_count(&self, count: u32) {
         if let Some(slot) = HOLDERS.slot(self.0) {
@@ -78,7 +78,7 @@ impl Drop for Holder {
     }
 }
 
-/// Permits that are held, as a reader sees them.
+/// A copy of an entry.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HolderView {
     pub(crate) lock: u32,
@@ -88,7 +88,7 @@ pub(crate) struct HolderView {
     pub(crate) since: Ticks,
 }
 
-/// All permits that are held.
+/// All held permits.
 pub(crate) fn holders() -> Vec<HolderView> {
     let slots = HOLDERS.slots();
     slots

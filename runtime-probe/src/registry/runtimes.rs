@@ -1,8 +1,8 @@
-//! The runtimes that the probe has hooks in: a number that fits into a record, and the name behind it.
+//! The runtimes with hooks of the probe: each has a number, which fits into a record, and a name.
 //!
-//! A runtime is on the list for as long as a hook of ours is alive in it, whatever type it is held by. A hook that goes
-//! before the others was replaced: tokio keeps one of each kind, and the last call counts. So nothing has to be asked
-//! while the runtime works; that our hooks are there is known by their not being dropped.
+//! A runtime is listed for as long as one of our hooks in it is alive. A hook that is dropped before the others was
+//! replaced: tokio keeps one hook of each kind, the one of the last call. So the drops of our hooks show everything,
+//! and a running runtime need not be asked.
 
 use super::threads::ThreadNumber;
 use crate::clock::{self, Ticks};
@@ -10,12 +10,12 @@ use crate::primitive::{self, AtomicU32, AtomicU64, Ordering};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
-/// A runtime. 0 is one that is not on the list.
+/// The number of a runtime. 0 is a runtime that is not listed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct RuntimeNumber(pub(crate) u16);
 
-/// Hooks of ours by which it is known that a runtime is there, as the names of tokio's methods; a set of them has a bit for
-/// each, by index.
+/// Our hooks that show that a runtime is alive, by the names of tokio's methods. A set of hooks has a bit for each, by
+/// index.
 const HOOKS: [&str; 5] = [
     "on_thread_park",
     "on_thread_unpark",
@@ -24,27 +24,27 @@ const HOOKS: [&str; 5] = [
     "on_task_terminate",
 ];
 
-/// In a set, the hooks on tasks: without one of them what dependencies spawn is not seen.
+/// The bits of the hooks on tasks. If one of them is missing, tasks that dependencies spawn are not seen.
 const ON_TASKS: u32 = 0b11100;
-/// Those that tokio keeps with the scheduler. The last one goes with each closure of the blocking pool, too, and with the
-/// handle to it: if it is all that is left, the runtime is gone.
+/// The bits of the hooks that tokio keeps in the scheduler. The last hook is also kept by each closure of the blocking
+/// pool, and by the pool's handle, so it may outlive the runtime.
 const WITH_THE_SCHEDULER: u32 = 0b01111;
 
-/// Those that are missed: without foreign tasks nothing is lost with the hook on parking.
+/// The bits of the hooks whose loss matters. Without foreign tasks, the hook on parking is not needed.
 const MISSED: u32 = if cfg!(tokio_unstable) {
     0b11111
 } else {
     0b11110
 };
 
-/// Hooks of ours that were replaced in a runtime.
+/// Our hooks that were replaced in a runtime.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Replaced {
     pub(crate) on_tasks: Vec<&'static str>,
     pub(crate) on_threads: Vec<&'static str>,
 }
 
-/// A runtime of one thread that no thread runs.
+/// A `current_thread` runtime that no thread runs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Idle {
     pub(crate) since: Ticks,
@@ -52,32 +52,34 @@ pub(crate) struct Idle {
     pub(crate) last: ThreadNumber,
 }
 
-/// What is known of a runtime.
+/// A runtime.
 #[derive(Debug)]
 pub(crate) struct Runtime {
     pub(crate) number: RuntimeNumber,
     pub(crate) name: Arc<str>,
-    /// The most threads of its blocking pool, where it is known.
+    /// The most threads of its blocking pool, if known.
     pub(crate) blocking_threads: Option<usize>,
-    /// Whether it was built with timers or I/O, where that is known.
+    /// Whether it was built with timers or I/O, if known.
     pub(crate) drives: Option<bool>,
-    /// tokio's own number of it; 0 until it is known.
+    /// tokio's id of the runtime; 0 until it is known.
     id: AtomicU64,
-    /// What tokio's handle of it consists of, known with the number: one word points to its scheduler.
+    /// The words of tokio's handle, set with the id. One of them points to the scheduler.
     handle: [AtomicU64; 2],
-    /// Of a runtime of one thread: how many threads run it, and of the last one that ended since when, and which.
+    /// Of a `current_thread` runtime: how many threads run it.
     running: AtomicU32,
+    /// When the last one stopped running it.
     idle_since: AtomicU64,
+    /// The number of that thread.
     last: AtomicU32,
-    /// The hooks that were set, as bits.
+    /// The bits of the hooks that were set.
     set: AtomicU32,
-    /// Those of them that are no longer there.
+    /// The bits of the hooks that were dropped.
     gone: AtomicU32,
 }
 
 struct Table {
     alive: BTreeMap<u16, Weak<Runtime>>,
-    /// Those whose id is known, by it.
+    /// By tokio's id, if it is known.
     by_id: BTreeMap<u64, RuntimeNumber>,
 }
 
@@ -91,8 +93,8 @@ fn lock() -> MutexGuard<'static, Table> {
 }
 
 impl Runtime {
-    /// Puts a runtime that is about to be built on the list; `None` if there are 65,535 already. Without a name it gets
-    /// one by its number.
+    /// Lists a runtime that is about to be built; `None` if there are 65,535 already. Without a name, its name is made
+    /// of its number.
     pub(crate) fn enlist(
         name: Option<Arc<str>>,
         blocking_threads: Option<usize>,
@@ -117,7 +119,7 @@ impl Runtime {
         Some(runtime)
     }
 
-    /// tokio's number of it and the words of its handle, as soon as they are known.
+    /// Sets tokio's id and the words of its handle, when the runtime is built.
     pub(crate) fn set_id(&self, id: u64, handle: [u64; 2]) {
         for (word, to) in handle.into_iter().zip(&self.handle) {
             to.store(word, Ordering::Relaxed);
@@ -127,7 +129,7 @@ impl Runtime {
         table.by_id.insert(id, self.number);
     }
 
-    /// What was given to [`Runtime::set_id`].
+    /// The words that [`Runtime::set_id`] has set.
     #[cfg(feature = "decode")]
     pub(crate) fn handle(&self) -> [u64; 2] {
         [0, 1].map(|at| self.handle[at].load(Ordering::Relaxed))
@@ -139,19 +141,19 @@ impl Runtime {
         self.id.load(Ordering::Relaxed) != 0
     }
 
-    /// A thread runs its tasks: the runtime has no other.
+    /// A thread begins to run this `current_thread` runtime.
     pub(crate) fn run(&self) {
         self.running.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// It does not any more.
+    /// The thread has stopped running it.
     pub(crate) fn leave(&self, thread: ThreadNumber) {
         self.last.store(thread.0, Ordering::Relaxed);
         self.idle_since.store(clock::ticks(), Ordering::Relaxed);
         self.running.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Since when no thread runs it; `None` where one does, or one never did, and for a runtime with workers.
+    /// Since when no thread runs it. `None` if a thread does, if none ever did, and for a runtime with workers.
     pub(crate) fn idle(&self) -> Option<Idle> {
         let since = self.idle_since.load(Ordering::Relaxed);
         let is_idle = since != 0 && self.running.load(Ordering::Relaxed) == 0;
@@ -166,7 +168,7 @@ impl Runtime {
         set & !self.gone.load(Ordering::Relaxed) & WITH_THE_SCHEDULER != 0
     }
 
-    /// The hooks that were replaced.
+    /// The replaced hooks.
     pub(crate) fn replaced(&self) -> Replaced {
         let gone = self.gone.load(Ordering::Relaxed);
         let named = |set: u32| {
@@ -180,7 +182,7 @@ impl Runtime {
         }
     }
 
-    /// Whether all hooks on tasks are there.
+    /// Whether all hooks on tasks are in place.
     pub(crate) fn sees_tasks(&self) -> bool {
         self.gone.load(Ordering::Relaxed) & ON_TASKS == 0
     }
@@ -194,7 +196,7 @@ impl Drop for Runtime {
     }
 }
 
-/// What a hook of ours holds: while it lives the hook is there.
+/// Held by one of our hooks: the hook is in place while this lives.
 #[derive(Debug)]
 pub(crate) struct Installed {
     pub(crate) runtime: Arc<Runtime>,
@@ -202,7 +204,7 @@ pub(crate) struct Installed {
 }
 
 impl Installed {
-    /// For one of [`HOOKS`].
+    /// Marks one of [`HOOKS`] as set.
     pub(crate) fn new(runtime: &Arc<Runtime>, hook: &'static str) -> Self {
         let position = HOOKS.iter().position(|known| *known == hook);
         debug_assert!(position.is_some(), "{hook}");
@@ -221,26 +223,26 @@ impl Drop for Installed {
     }
 }
 
-/// The runtimes on the list, in the order of their numbers.
+/// The listed runtimes, ordered by number.
 pub(crate) fn alive() -> Vec<Arc<Runtime>> {
-    // Some are let go again, outside of the lock, which the last reference takes.
+    // References are dropped outside of the lock: dropping the last one takes it.
     let mut listed: Vec<_> = lock().alive.values().filter_map(Weak::upgrade).collect();
     listed.retain(|runtime| runtime.is_alive());
     listed
 }
 
-/// One on the list.
+/// A listed runtime.
 pub(crate) fn listed(number: RuntimeNumber) -> Option<Arc<Runtime>> {
-    // The last reference takes the lock, so it goes outside of that.
+    // The reference is dropped outside of the lock: dropping the last one takes it.
     lock().alive.get(&number.0).and_then(Weak::upgrade)
 }
 
-/// The name of one on the list.
+/// The name of a listed runtime.
 pub(crate) fn name(number: RuntimeNumber) -> Option<Arc<str>> {
     Some(listed(number)?.name.clone())
 }
 
-/// The runtime of that id.
+/// The runtime with that tokio id.
 pub(crate) fn by_id(id: u64) -> RuntimeNumber {
     lock().by_id.get(&id).copied().unwrap_or_default()
 }

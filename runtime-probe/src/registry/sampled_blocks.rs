@@ -1,30 +1,30 @@
-//! The sampled blocks of memory that are alive, by their address: what a free asks whether its block is one of them.
+//! The live sampled blocks of memory, by address. A free looks up its block here.
 //!
-//! Allowed here: loads, stores and exchanges of the table's own words. Forbidden: locks, allocation; the caller is in the
-//! middle of an allocation.
+//! Allowed here: loads, stores and exchanges of the table's own words. Forbidden: locks, allocation. The caller is
+//! inside of an allocation.
 //!
 //! A slot has three words:
 //!
 //! | word | content |
 //! |---|---|
-//! | key | the address in the lower 56 bits, 0 for a free slot, 1 for one being written; above them a number that changes with each block |
-//! | site | what the block is counted by, and when it was allocated |
+//! | key | lower 56 bits: the address; 0 for a free slot, 1 for one being written. Upper bits: a number that changes with each block |
+//! | site | the number of the site that the block is counted by, and the time of the allocation |
 //! | task | the number of the name of the task that allocated it |
 //!
-//! 1. A block MUST be taken out before its memory is given back. Otherwise another thread gets the same address, and there
-//!    are two of it.
-//! 2. The words of a block MUST be written while its slot is being written, and the key after them. Otherwise a reader takes
-//!    the words of the block before for this one's.
+//! 1. A block MUST be removed before its memory is freed. Otherwise another thread gets the same address, and the table
+//!    has it twice.
+//! 2. The words of a block MUST be written while the key is 1, and the key after them. Otherwise a reader takes the
+//!    words of the previous block for this one's.
 //!
-//! Slots are in levels, each twice as large as the one before; a block that finds no free slot near its place in a level
-//! goes to the next. So memory grows with the blocks: 24 bytes a slot, of which levels in use are three quarters full.
-//! Rejected: one large table, of which each block would take a page.
+//! Slots are in levels, each twice as large as the one before. A block without a free slot in its window of a level
+//! goes to the next level. So memory grows with the blocks: 24 bytes a slot, and used levels are three quarters full.
+//! Rejected: one large table, in which each block would touch a page.
 
 use crate::primitive::{AtomicU64, AtomicUsize, Ordering};
 
-/// Slots of the first level.
+/// The number of slots of the first level.
 const FIRST: usize = 1024;
-/// Slots that are looked at for an address in each level.
+/// The number of slots that an address may have in each level.
 const WINDOW: usize = 16;
 const WORDS: usize = 3;
 
@@ -32,10 +32,10 @@ const ADDRESS: u64 = (1 << 56) - 1;
 const NUMBER: u64 = 1 << 56;
 const WRITTEN: u64 = 1;
 
-/// What is known of a block.
+/// A sampled block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Block {
-    /// The number of the site that it is counted by.
+    /// The number of the site that the block is counted by.
     pub(crate) site: u32,
     /// When it was allocated, in the allocator's own unit.
     pub(crate) born: u32,
@@ -47,17 +47,17 @@ pub(crate) struct Block {
 pub(crate) struct SampledBlocks {
     slots: &'static [AtomicU64],
     first: usize,
-    /// Levels that have ever been used.
+    /// The number of levels that were ever used.
     levels: AtomicUsize,
 }
 
 impl SampledBlocks {
-    /// How many words a table of so many levels has.
+    /// The number of words of a table with so many levels.
     pub(crate) const fn words(levels: u32) -> usize {
         FIRST * ((1 << levels) - 1) * WORDS
     }
 
-    /// In memory that is all 0, of as many levels as it has room for.
+    /// A table in zeroed memory, with as many levels as fit.
     pub(crate) fn new(slots: &'static [AtomicU64]) -> Self {
         SampledBlocks::with_first(slots, FIRST)
     }
@@ -71,7 +71,7 @@ impl SampledBlocks {
         }
     }
 
-    /// The slots in which a level may have an address; `None` for a level that there is no room for.
+    /// The slots of an address in a level; `None` beyond the last level.
     fn window(&self, level: usize, address: u64) -> Option<impl Iterator<Item = &[AtomicU64]>> {
         let begin = self.first * ((1 << level) - 1);
         let count = self.first << level;
@@ -84,7 +84,7 @@ impl SampledBlocks {
         Some(window)
     }
 
-    /// A block is alive from now on. Whether there was room.
+    /// Adds a block. Returns whether there was room.
     pub(crate) fn insert(&self, address: usize, block: Block) -> bool {
         let address = address as u64 & ADDRESS;
         for level in 0.. {
@@ -97,7 +97,7 @@ impl SampledBlocks {
                     continue;
                 }
                 let number = (key & !ADDRESS).wrapping_add(NUMBER);
-                // Acquire: pairs with the Release in `take`. The words of the block before are read no more.
+                // Acquire: pairs with the Release in `take`. The words of the previous block are not read any more.
                 let free = slot[0].compare_exchange(
                     key,
                     number | WRITTEN,
@@ -107,7 +107,7 @@ impl SampledBlocks {
                 if free.is_err() {
                     continue;
                 }
-                // The thread that frees the block has its address from this one, and sees the level.
+                // Relaxed: the thread that frees the block got its address from this one, so it sees the level.
                 self.levels.fetch_max(level + 1, Ordering::Relaxed);
                 // Release: a reader that sees one of the words below sees that the key has changed.
                 crate::primitive::fence(Ordering::Release);
@@ -122,7 +122,7 @@ impl SampledBlocks {
         false
     }
 
-    /// A block is about to be freed: what was known of it, if it is one of these.
+    /// Removes a block that is about to be freed, and returns it if it was sampled.
     pub(crate) fn take(&self, address: usize) -> Option<Block> {
         let address = address as u64 & ADDRESS;
         for level in 0..self.levels.load(Ordering::Relaxed) {
@@ -132,7 +132,7 @@ impl SampledBlocks {
                     continue;
                 }
                 let block = block(slot);
-                // No other thread has the block. Release: pairs with the Acquire in `insert`.
+                // No other thread owns the block. Release: pairs with the Acquire in `insert`.
                 slot[0].store(key & !ADDRESS, Ordering::Release);
                 return Some(block);
             }
@@ -140,7 +140,7 @@ impl SampledBlocks {
         None
     }
 
-    /// The blocks that are alive; one that is freed or allocated meanwhile may be among them.
+    /// The live blocks. A block that is allocated or freed meanwhile may be missing or included.
     pub(crate) fn alive(&self) -> impl Iterator<Item = Block> {
         let used = self.first * ((1 << self.levels.load(Ordering::Relaxed)) - 1) * WORDS;
         self.slots[..used].chunks_exact(WORDS).filter_map(|slot| {
@@ -192,7 +192,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Against a map: an address is free or has a block, as with any allocator.
+        /// The table behaves as a map from addresses to blocks.
         #[test]
         fn a_block_is_found_by_its_address(
             calls in proptest::collection::vec((1usize..60, 0u32..1000), 0..400)
@@ -229,7 +229,7 @@ mod tests {
         assert!(!table.insert(1001 << 4, numbered(8)));
     }
 
-    /// What one block costs in memory that is touched, at the numbers where a level has just begun and is full.
+    /// The touched memory for each block, when a level has just begun and when it is full.
     #[test]
     fn a_block_takes_at_most_sixty_four_bytes() {
         let table = table(FIRST, 8);
@@ -251,7 +251,7 @@ mod tests {
         }
     }
 
-    /// All words of a block are its number, whenever it is read.
+    /// Whenever a block is read, all its words are its number.
     #[test]
     fn a_reader_never_mixes_two_blocks() {
         let table = table(4, 3);

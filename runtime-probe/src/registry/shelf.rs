@@ -1,35 +1,35 @@
-//! Numbered slots in memory that is never given back: what a reader may look at whenever it likes, and what is taken and given
-//! back without a lock.
+//! Numbered slots in memory that is never freed. Readers may read them at any time; slots are taken and returned
+//! without a lock.
 //!
-//! A slot is found by its number: bucket `k` has `FIRST << k` of them. Free ones are a linked list of numbers, whose head has a
-//! count beside it: a head that was taken and given back in the meantime is another head.
+//! A slot is found by its number: bucket `k` has `FIRST << k` slots. Free slots are a linked list of numbers. The head
+//! has a counter beside it, so that a head which was taken and returned meanwhile is recognized (the ABA problem).
 //!
-//! Allowed here: a compare-and-exchange, and an allocation where there were never so many slots in use. Forbidden: a lock.
+//! Allowed here: compare-and-exchange, and an allocation when more slots are in use than ever before. Forbidden: locks.
 
 use crate::primitive::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::num::NonZeroU32;
 use std::ptr::null_mut;
 
-/// Slots of the first bucket.
+/// The number of slots of the first bucket.
 const FIRST: u32 = if cfg!(probe_loom) { 1 } else { 64 };
 const BUCKETS: usize = if cfg!(probe_loom) { 2 } else { 15 };
-/// What all buckets hold: two million.
+/// The number of slots of all buckets: two million.
 const MOST: u32 = FIRST * ((1 << BUCKETS) - 1);
 
-/// What a slot needs of its own.
+/// The requirements of a slot.
 pub(crate) trait Slot: 'static {
     fn new() -> Self;
 
-    /// While it is free: the number of the next free one, or 0.
+    /// While the slot is free: the number of the next free slot, or 0.
     fn next(&self) -> &AtomicU32;
 }
 
 /// Slots of one kind.
 pub(crate) struct Shelf<S> {
     buckets: [AtomicPtr<S>; BUCKETS],
-    /// The number of a free slot, or 0, and how often that has changed in the upper half.
+    /// Lower half: the number of the first free slot, or 0. Upper half: how often that has changed.
     free: AtomicU64,
-    /// How many there are, free or not.
+    /// How many slots were ever taken.
     made: AtomicU32,
 }
 
@@ -52,7 +52,7 @@ impl<S: Slot> Shelf<S> {
         }
     }
 
-    /// A slot that nothing else uses; `None` if all are in use.
+    /// Takes a slot; `None` if all are in use.
     pub(crate) fn take(&'static self) -> Option<(NonZeroU32, &'static S)> {
         let mut free = self.free.load(Ordering::Acquire);
         while let Some(number) = NonZeroU32::new(free as u32) {
@@ -67,12 +67,12 @@ impl<S: Slot> Shelf<S> {
         if made >= MOST {
             return None;
         }
-        // Several may come this far at once: none of them takes another's number.
+        // Several threads may be here at once. Each gets a number of its own.
         let number = NonZeroU32::new(self.made.fetch_add(1, Ordering::Relaxed) + 1)?;
         Some((number, self.slot_or_make(number)?))
     }
 
-    /// Gives one back that [`Shelf::take`] gave.
+    /// Returns a slot.
     pub(crate) fn give(&'static self, number: NonZeroU32) {
         let Some(slot) = self.slot(number) else {
             return;
@@ -87,7 +87,7 @@ impl<S: Slot> Shelf<S> {
         }
     }
 
-    /// Makes `number` the head in the place of `free`. Release: who takes it sees the slot as it was given back.
+    /// Replaces the head `free` by `number`. Release: the next owner sees the slot as it was returned.
     fn exchange(&self, free: u64, number: u32) -> Result<(), u64> {
         let changes = (free >> 32).wrapping_add(1);
         let new = changes << 32 | u64::from(number);
@@ -96,7 +96,7 @@ impl<S: Slot> Shelf<S> {
             .map(drop)
     }
 
-    /// All that were ever in use, with their numbers.
+    /// All slots that were ever in use, with their numbers.
     pub(crate) fn slots(&'static self) -> impl Iterator<Item = (NonZeroU32, &'static S)> {
         let made = self.made.load(Ordering::Acquire).min(MOST);
         (1..=made)
@@ -104,7 +104,7 @@ impl<S: Slot> Shelf<S> {
             .filter_map(|number| Some((number, self.slot(number)?)))
     }
 
-    /// The slot of that number; `None` where there is none, or none yet.
+    /// The slot of a number; `None` if it was not made yet.
     #[expect(unsafe_code, reason = "slots live for ever")]
     pub(crate) fn slot(&'static self, number: NonZeroU32) -> Option<&'static S> {
         let (bucket, at) = position(number);
@@ -128,7 +128,7 @@ impl<S: Slot> Shelf<S> {
             let made =
                 cell.compare_exchange(null_mut(), first, Ordering::AcqRel, Ordering::Acquire);
             if made.is_err() {
-                // SAFETY: it is of the box above, and nothing else has seen it.
+                // SAFETY: the pointer came from the box above, and no other code has seen it.
                 drop(unsafe { Box::from_raw(new) });
             }
         }
@@ -136,7 +136,7 @@ impl<S: Slot> Shelf<S> {
     }
 }
 
-/// The bucket of a slot, and its place there.
+/// The bucket of a slot, and its index there.
 fn position(number: NonZeroU32) -> (usize, usize) {
     let at = (number.get() - 1) / FIRST + 1;
     let bucket = at.ilog2();
@@ -179,7 +179,7 @@ mod tests {
     }
 
     proptest! {
-        /// Against a set of the numbers in use: none is given out twice, and one is new only where none was free.
+        /// Compared with a set of the numbers in use: no number is taken twice, and a new one only if none is free.
         #[test]
         fn what_is_taken_is_free(ops in proptest::collection::vec(0..3u8, 1..400)) {
             let shelf: &'static Shelf<Empty> = Box::leak(Box::new(Shelf::new()));

@@ -1,15 +1,15 @@
-//! Where tasks are spawned, and of which future: what an execution trace has of each spawn, as one pointer.
+//! Spawn sites with the type of the future, each as one pointer, for the entries of execution traces.
 
 use super::task::Spawn;
-use crate::stack::intern::Intern;
-use crate::stack::raw::{FutureMeta, mix};
+use crate::stack::intern::{Intern, mix};
+use crate::stack::raw::FutureMeta;
 
-/// Sites, at most: 48 B each, so 3 MB. A program has as many as there are calls of spawn in it.
+/// The most sites: 48 B each, so 3 MB. A program has as many as it has calls of spawn.
 const MOST: usize = 1 << 16;
 
 static SITES: Intern<Site, { 1 << 10 }> = Intern::new(MOST);
 
-/// Where a task is spawned.
+/// A spawn site and the type of the future.
 #[derive(Debug)]
 pub(crate) struct Site {
     pub(crate) spawn: Option<Spawn>,

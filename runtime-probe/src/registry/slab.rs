@@ -1,11 +1,11 @@
-//! Where records live: chunks that are never given back, and free lists.
+//! The memory of the records: chunks that are never freed, and free lists.
 //!
-//! Memory that stays is what makes a dump a mere read: a reader needs no lock, no epoch and no reference to look at a
-//! record, and keeps no task and no runtime alive. The price: after a peak of tasks the memory of their records
-//! (192 B each) stays with the process, for the next ones.
+//! Since the memory is never freed, a dump is a mere read: a reader needs no lock, no epoch and no reference, and keeps
+//! no task and no runtime alive. The disadvantage: after a peak of tasks the process keeps the memory of their records
+//! (192 B each), for later tasks.
 //!
-//! A thread takes and returns records in magazines of its own; magazines go to and from the shared list as a whole,
-//! under a lock held for a few instructions, in which nothing is allocated.
+//! A thread takes and returns records in its own magazines. Whole magazines go to and from the shared list, under a
+//! lock that is held for a few instructions without any allocation.
 
 use super::task::{Kind, Record, Spawn};
 use crate::clock::Ticks;
@@ -17,9 +17,9 @@ use std::ptr::{NonNull, null_mut};
 use std::sync::Mutex;
 use std::sync::atomic::AtomicPtr;
 
-/// Records of a chunk: 256 * 192 B = 48 KiB.
+/// The number of records of a chunk: 256 * 192 B = 48 KiB.
 const CHUNK: usize = 256;
-/// Records of a magazine: a thread that only takes, or only returns, meets the lock once in 64 times.
+/// The number of records of a magazine. A thread that only takes, or only returns, needs the lock once in 64 times.
 const MAGAZINE: usize = 64;
 
 struct Chunk {
@@ -29,13 +29,13 @@ struct Chunk {
 
 /// All chunks, newest first.
 static CHUNKS: AtomicPtr<Chunk> = AtomicPtr::new(null_mut());
-/// Full (or left-over) magazines, linked by `next_batch`.
+/// Magazines, mostly full, linked by `next_batch`.
 static MAGAZINES: Mutex<Link> = Mutex::new(Link(null_mut()));
 
 struct Link(*mut Record);
 
 #[expect(unsafe_code, reason = "a pointer into memory that lives for ever")]
-// SAFETY: records are shared memory of atomics; the pointer is only a name for one.
+// SAFETY: records are shared memory of atomics, and the pointer only identifies one.
 unsafe impl Send for Link {}
 
 /// A linked list of free records.
@@ -66,14 +66,14 @@ impl Drop for Local {
     }
 }
 
-/// A reference to a task's record, counted.
+/// A counted reference to a task's record.
 pub(crate) struct RecordRef(NonNull<Record>);
 
 #[expect(
     unsafe_code,
     reason = "a counted reference to shared memory of atomics"
 )]
-// SAFETY: a record is meant to be used by any thread; what only the poller may do is bound to the poll.
+// SAFETY: any thread may use a record; the poller's methods need a poll.
 unsafe impl Send for RecordRef {}
 #[expect(
     unsafe_code,
@@ -98,14 +98,14 @@ impl RecordRef {
         RecordRef(record)
     }
 
-    /// Where the record lies: a multiple of its alignment.
+    /// The address of the record, a multiple of its alignment.
     #[cfg(feature = "rt")]
     #[inline(always)]
     pub(crate) fn as_ptr(&self) -> *const Record {
         self.0.as_ptr()
     }
 
-    /// Another reference, while the caller holds the only ones: no other thread knows the record yet.
+    /// Another reference, while no other thread knows the record.
     #[cfg(feature = "rt")]
     #[inline(always)]
     pub(crate) fn clone_unshared(&self) -> Self {
@@ -145,8 +145,8 @@ impl Drop for RecordRef {
     }
 }
 
-/// The last reference is gone: the record is this thread's alone. Shutting it drops the task's own waker, which may run
-/// anything, so it comes before the record is on any list.
+/// Retires a record whose last reference is gone, so it belongs to this thread. Shutting it drops the task's own waker,
+/// which may run any code, so that comes before the record is on a list.
 #[inline(never)]
 fn retire(record: NonNull<Record>) {
     // SAFETY: records are never freed.
@@ -155,7 +155,7 @@ fn retire(record: NonNull<Record>) {
     put(record);
 }
 
-/// Calls `visit` with every record, free ones included, in no particular order.
+/// Visits every record, free ones included, in no particular order.
 #[expect(unsafe_code, reason = "chunks live for ever")]
 pub(crate) fn for_each(mut visit: impl FnMut(&'static Record)) {
     let mut at = CHUNKS.load(Ordering::Acquire);
@@ -166,7 +166,7 @@ pub(crate) fn for_each(mut visit: impl FnMut(&'static Record)) {
     }
 }
 
-/// How many records there are, free or not.
+/// The number of records, free or not.
 #[expect(unsafe_code, reason = "chunks live for ever")]
 pub(crate) fn capacity() -> usize {
     let (mut at, mut chunks) = (CHUNKS.load(Ordering::Acquire), 0);
@@ -192,14 +192,14 @@ fn take() -> NonNull<Record> {
                 }
             }
             let (record, rest) = pop(magazine);
-            // What is in `current` by now came from the user's allocator, which may have let go of wakers in `refill`.
+            // `current` may have records by now: the user's allocator may have dropped wakers in `refill`.
             let came = if refilled { local.current.get() } else { EMPTY };
             local.current.set(rest);
             give(came);
             record
         })
         .unwrap_or_else(|_| {
-            // The thread is being torn down: one record off a magazine, the rest goes back.
+            // The thread is being torn down: take one record of a magazine, and return the rest.
             let (record, rest) = pop(refill());
             give(rest);
             record
@@ -246,7 +246,8 @@ fn put(record: NonNull<Record>) {
             given = local.spare.replace(current);
             local.current.set(put_on(EMPTY));
         }
-        // Last: a lock may call out (with `interpose` a wait for it does, to the user's allocator), which may come back.
+        // Last: waiting for the lock may run the user's allocator (with `interpose`), which may call this function
+        // again.
         give(given);
     });
     if kept.is_err() {
@@ -254,7 +255,7 @@ fn put(record: NonNull<Record>) {
     }
 }
 
-/// Hands a magazine to the other threads, if anything is in it.
+/// Puts a magazine on the shared list, if it is not empty.
 #[inline(always)]
 fn give(magazine: Magazine) {
     if magazine.len != 0 {
@@ -262,7 +263,7 @@ fn give(magazine: Magazine) {
     }
 }
 
-/// Its length does not travel with it: the thread that takes it counts again.
+/// Puts a magazine on the shared list. Its length is not stored: the thread that takes it counts again.
 #[cold]
 #[inline(never)]
 #[expect(unsafe_code, reason = "free lists link records by pointer")]
@@ -300,10 +301,10 @@ fn refill() -> Magazine {
     Magazine { head, len }
 }
 
-/// A new chunk: its first records as a magazine, the others to the shared list.
+/// Makes a chunk. Its first records are the returned magazine, and the others go to the shared list.
 #[expect(unsafe_code, reason = "free lists link records by pointer")]
 fn grow() -> Magazine {
-    // Built on the heap: 48 KiB are too much for a stack that the application sized.
+    // Built on the heap: 48 KiB may be too much for a thread's stack.
     let mut chunk = Box::<Chunk>::new_uninit();
     // SAFETY: every field is written before `assume_init`.
     let chunk: &'static Chunk = unsafe {
@@ -339,7 +340,7 @@ fn grow() -> Magazine {
             Err(other) => newest = other,
         }
     }
-    // MUST come last: what another thread takes from here would be a task that no reader finds.
+    // MUST come after the chunk is published. Otherwise another thread could make a task in it that no reader finds.
     magazines.for_each(give);
     first
 }
@@ -349,7 +350,7 @@ mod tests {
     use super::*;
     use crate::labels::LabelSet;
 
-    /// One counts the chunks that the other makes.
+    /// One test counts the chunks that the other makes.
     static CHUNKS_COUNT: Mutex<()> = Mutex::new(());
 
     #[test]
@@ -394,7 +395,7 @@ mod tests {
             }
             false
         };
-        // One in four makes a chunk, and the others take what it gives.
+        // One in four threads makes a chunk, and the others take its magazines.
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
@@ -417,7 +418,7 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 for id in 1..200_000u64 {
-                    // The same number in two fields: a mix of two owners would differ.
+                    // The same number in two fields, which would differ if a view mixed two owners.
                     let spawn = Spawn {
                         location: std::panic::Location::caller(),
                         pc: id as usize,

@@ -1,4 +1,4 @@
-//! The threads that poll and wake tasks: a small number that fits into a record, and the name behind it.
+//! The threads that poll and wake tasks: each has a small number, which fits into a record, and a name.
 
 use crate::events::chunks::{Entry, TRACE, Writer};
 use crate::primitive::{self, AtomicU32, AtomicU64, Ordering};
@@ -8,18 +8,18 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::thread::ThreadId;
 
-/// A thread. 0 is none.
+/// The number of a thread. 0 is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct ThreadNumber(pub(crate) u32);
 
-/// What is known of a thread.
+/// The properties of a thread.
 #[derive(Clone, Debug)]
 pub(crate) struct Thread {
-    /// As std knows it; empty for a thread without a name.
+    /// std's name of it; empty for a thread without a name.
     pub(crate) name: Arc<str>,
     /// Kernel thread id.
     pub(crate) tid: u32,
-    /// std's, by which tokio names its workers.
+    /// std's id, by which tokio identifies its workers.
     #[cfg_attr(
         not(feature = "rt"),
         expect(dead_code, reason = "there are no workers")
@@ -27,40 +27,40 @@ pub(crate) struct Thread {
     pub(crate) std_id: ThreadId,
 }
 
-/// What a thread is to the runtime that it works for.
+/// The role of a thread in the runtime that it works for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum Role {
-    /// The runtime did not start it: in a `block_on` of it, at most.
+    /// Not started by the runtime; it may be in a `block_on`.
     #[default]
     Other,
-    /// Of the blocking pool, as far as it is known: a worker is one until it parks for the first time.
+    /// A thread of the blocking pool, or a worker that has not parked yet.
     Pool,
     Worker,
 }
 
-/// What a thread tells others about itself, in memory that outlives it (slots are reused).
+/// The state of a thread that other threads read, in memory that outlives the thread (slots are reused).
 ///
-/// Aligned, as every poll writes to it: two threads in one cache line take that from each other.
+/// Aligned, so that no two threads write to one cache line: every poll writes to it.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(crate) struct Slot {
     number: AtomicU32,
-    /// The task that a hook said is being polled here and that no wrapper claimed; 0 for none.
+    /// The task of the last poll that a hook reported and no wrapper claimed; 0 for none.
     pub(crate) foreign: AtomicU64,
     /// When that poll began.
     pub(crate) foreign_since: AtomicU64,
-    /// The last time stamp that this thread took: at the end of a poll, at a wake, after having been parked. What runs
-    /// next on the thread begins there; reading the clock once more would cost as much as all the rest of a poll.
+    /// The last timestamp of this thread: at the end of a poll, at a wake, or after it was parked. The next poll begins
+    /// there: another read of the clock would cost as much as the rest of a poll.
     pub(crate) now: AtomicU64,
-    /// [`Slot::now`] when a task ended here. While no poll has ended since, tokio may not have taken the task off its list; 0
-    /// once the thread has parked.
+    /// [`Slot::now`] at the last end of a task on this thread. Until the next poll ends, the task may still be in
+    /// tokio's list. 0 once the thread has parked.
     pub(crate) ended: AtomicU64,
-    /// The number of the runtime that this thread works for: its worker, or in a `block_on` of it. 0 where unknown.
+    /// The number of the runtime that this thread works for, as a worker or in a `block_on`; 0 if unknown.
     pub(crate) runtime: AtomicU32,
-    /// Its [`Role`] there.
+    /// The [`Role`] there.
     role: AtomicU32,
-    /// The chunk that its entries of an execution trace go to; 0 for none.
+    /// The chunk for its entries of an execution trace; 0 for none.
     pub(crate) trace_chunk: AtomicU32,
 }
 
@@ -82,7 +82,7 @@ impl Slot {
         known.get(role).copied().unwrap_or_default()
     }
 
-    /// The thread wakes a task, outside of any poll: maybe the one that waits for the end of another.
+    /// Stamps a wake outside of any poll. It may be the wake of the task that waits for the end of another one.
     #[inline(always)]
     pub(crate) fn stamp_wake(&self, now: u64) {
         if self.ended.load(Ordering::Relaxed) == self.now.load(Ordering::Relaxed) {
@@ -100,7 +100,7 @@ struct Table {
 }
 
 static TABLE: Mutex<Option<Table>> = Mutex::new(None);
-/// What a thread gets while it is being put on the list, or after it was taken off.
+/// The slot of threads that are being listed, or are unlisted again.
 static UNLISTED: Slot = Slot {
     number: AtomicU32::new(0),
     foreign: AtomicU64::new(0),
@@ -112,7 +112,7 @@ static UNLISTED: Slot = Slot {
     trace_chunk: AtomicU32::new(0),
 };
 
-/// Takes the thread off the list when it ends.
+/// Unlists the thread when it ends.
 struct Own(Cell<Option<&'static Slot>>);
 
 impl Drop for Own {
@@ -137,17 +137,17 @@ fn lock() -> std::sync::MutexGuard<'static, Option<Table>> {
 }
 
 thread_local! {
-    /// Without a destructor: one load on the hot path.
+    /// No destructor: one load on the hot path.
     static SLOT: Cell<Option<&'static Slot>> = const { Cell::new(None) };
     static OWN: Own = const { Own(Cell::new(None)) };
-    /// Where this thread writes what a trace is told, without a destructor, too.
+    /// The chunk for this thread's trace entries. No destructor, too.
     static WRITER: Writer<'static> = const { Writer::new() };
 }
 
-/// Appends an entry of a trace with so many words beside the first to this thread's chunk. Returns whether there was room.
+/// Appends a trace entry with `more` further words to this thread's chunk. Returns whether there was room.
 #[inline(always)]
 pub(crate) fn append(slot: &Slot, entry: &Entry, more: usize) -> bool {
-    // Not inside of `with`: the closure would be a function of its own.
+    // Outside of `with`, whose closure would be a separate function.
     let chunk = WRITER.with(Writer::chunk);
     chunk.is_some_and(|chunk| chunk.append(entry, more)) || append_to_next(slot, entry, more)
 }
@@ -155,7 +155,7 @@ pub(crate) fn append(slot: &Slot, entry: &Entry, more: usize) -> bool {
 #[cold]
 #[inline(never)]
 fn append_to_next(slot: &Slot, entry: &Entry, more: usize) -> bool {
-    // Of all threads that are not listed there is one slot.
+    // All unlisted threads share one slot, so they write no entries.
     let chunks = TRACE
         .get()
         .filter(|_| slot.number() != ThreadNumber::default());
@@ -166,7 +166,7 @@ fn append_to_next(slot: &Slot, entry: &Entry, more: usize) -> bool {
     })
 }
 
-/// This thread's slot. The first call of a thread puts it on the list.
+/// This thread's slot. The first call of a thread lists it.
 #[inline(always)]
 pub(crate) fn slot() -> &'static Slot {
     match SLOT.with(Cell::get) {
@@ -189,8 +189,8 @@ pub(crate) fn current() -> ThreadNumber {
 #[cold]
 #[inline(never)]
 fn enlist() -> &'static Slot {
-    // A thread that is being torn down stays off the list: nothing would take it off again. Code that is called from in
-    // here and comes by again (an allocator that wakes tasks) finds that slot, too.
+    // A thread that is being torn down is not listed, because nothing would unlist it. Code that is called from here
+    // and calls `slot` (an allocator that wakes tasks) finds that slot, too.
     SLOT.with(|cell| cell.set(Some(&UNLISTED)));
     let Ok(()) = OWN.try_with(|_| ()) else {
         return &UNLISTED;
@@ -216,10 +216,10 @@ fn enlist() -> &'static Slot {
     slot
 }
 
-/// How many threads of runtimes may be about to take a task off tokio's list, at the most.
+/// The most threads of runtimes that may be about to remove a task from tokio's list.
 #[cfg(feature = "rt")]
 pub(crate) fn finishing() -> u64 {
-    // As below.
+    // Lists this thread first, as in `alive`.
     slot();
     let table = lock();
     let slots = table.iter().flat_map(|table| table.alive.values());
@@ -231,9 +231,10 @@ pub(crate) fn finishing() -> u64 {
     finishing.count() as u64
 }
 
-/// A copy of the list.
+/// A copy of the list of threads.
 pub(crate) fn alive() -> HashMap<u32, (Thread, &'static Slot)> {
-    // First: the copy allocates under the lock, and the allocator may wake tasks, which asks for this thread's slot.
+    // Lists this thread first: the copy allocates under the lock, and an allocator may wake tasks, which needs this
+    // thread's slot.
     slot();
     lock()
         .as_ref()

@@ -1,18 +1,19 @@
 //! Variables that the program publishes, as Go's `expvar`.
 
+use crate::primitive::lock;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
-/// At most this many names: a name is for what the program is made of.
+/// The most variables. A variable is for a property of the program, not for each client or request.
 pub(crate) const MOST_NAMES: usize = 1024;
 
-/// At most this many keys in one [`Map`].
+/// The most keys in one [`Map`].
 const MOST_KEYS: usize = 4096;
 
-/// What a variable says.
+/// The value of a variable.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Value {
@@ -22,19 +23,19 @@ pub enum Value {
     Bool(bool),
     /// A whole number.
     Int(i64),
-    /// A number; `null` where it is none of JSON's (infinite, not a number).
+    /// A number; `null` if JSON has no such number (infinite, not a number).
     Float(f64),
     /// A string.
     Text(String),
     /// A list.
     List(Vec<Value>),
-    /// An object, in the order of its keys.
+    /// An object, ordered by key.
     Map(BTreeMap<String, Value>),
 }
 
 /// A variable that can be published: one of [`Int`], [`Float`], [`Text`], [`Map`] and [`Func`], or a `&'static` or an [`Arc`] of one.
 pub trait Var: fmt::Debug + Send + Sync + 'static {
-    /// What it says now.
+    /// The current value.
     fn value(&self) -> Value;
 }
 
@@ -60,17 +61,17 @@ impl Int {
         Int(AtomicI64::new(value))
     }
 
-    /// Adds to it; a sum beyond 64 bits wraps.
+    /// Adds to the number; a sum beyond 64 bits wraps.
     pub fn add(&self, more: i64) {
         self.0.fetch_add(more, Ordering::Relaxed);
     }
 
-    /// Sets it.
+    /// Sets the value.
     pub fn set(&self, value: i64) {
         self.0.store(value, Ordering::Relaxed);
     }
 
-    /// What it is.
+    /// The current value.
     pub fn load(&self) -> i64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -92,7 +93,7 @@ impl Float {
         Float(AtomicU64::new(value.to_bits()))
     }
 
-    /// Adds to it.
+    /// Adds to the value.
     pub fn add(&self, more: f64) {
         let mut bits = self.0.load(Ordering::Relaxed);
         while let Err(newer) = self.0.compare_exchange_weak(
@@ -105,12 +106,12 @@ impl Float {
         }
     }
 
-    /// Sets it.
+    /// Sets the value.
     pub fn set(&self, value: f64) {
         self.0.store(value.to_bits(), Ordering::Relaxed);
     }
 
-    /// What it is.
+    /// The current value.
     pub fn load(&self) -> f64 {
         f64::from_bits(self.0.load(Ordering::Relaxed))
     }
@@ -120,10 +121,6 @@ impl Var for Float {
     fn value(&self) -> Value {
         Value::Float(self.load())
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A string, as Go's `expvar.String`.
@@ -136,18 +133,18 @@ impl Text {
         Text(Mutex::new(String::new()))
     }
 
-    /// Sets it.
+    /// Sets the value.
     pub fn set(&self, text: impl Into<String>) {
         let text = text.into();
-        let before = std::mem::replace(&mut *locked(&self.0), text);
-        // Given back outside of the lock.
+        let before = std::mem::replace(&mut *lock(&self.0), text);
+        // Freed outside of the lock.
         drop(before);
     }
 }
 
 impl Var for Text {
     fn value(&self) -> Value {
-        Value::Text(locked(&self.0).clone())
+        Value::Text(lock(&self.0).clone())
     }
 }
 
@@ -161,9 +158,10 @@ impl Map {
         Map(Mutex::new(BTreeMap::new()))
     }
 
-    /// Adds to the number of a key; what is no whole number there, or nothing, counts as 0. Whether there was room for the key.
+    /// Adds to the number of a key. A missing value, or one that is no whole number, counts as 0. Returns whether there
+    /// was room for the key.
     pub fn add(&self, key: &str, more: i64) -> bool {
-        let mut map = locked(&self.0);
+        let mut map = lock(&self.0);
         let is_full = map.len() >= MOST_KEYS;
         match map.get_mut(key) {
             Some(Value::Int(number)) => *number = number.wrapping_add(more),
@@ -174,9 +172,9 @@ impl Map {
         true
     }
 
-    /// Sets the value of a key. Whether there was room for the key.
+    /// Sets the value of a key. Returns whether there was room for the key.
     pub fn set(&self, key: &str, value: Value) -> bool {
-        let mut map = locked(&self.0);
+        let mut map = lock(&self.0);
         let is_full = map.len() >= MOST_KEYS && !map.contains_key(key);
         if !is_full {
             map.insert(key.to_owned(), value);
@@ -186,22 +184,22 @@ impl Map {
 
     /// Removes a key.
     pub fn remove(&self, key: &str) {
-        locked(&self.0).remove(key);
+        lock(&self.0).remove(key);
     }
 }
 
 impl Var for Map {
     fn value(&self) -> Value {
-        Value::Map(locked(&self.0).clone())
+        Value::Map(lock(&self.0).clone())
     }
 }
 
-/// What a function says each time that it is asked, as Go's `expvar.Func`. It runs on a thread of the server; a page waits for
-/// it, and one that panics says `null`.
+/// A variable whose value is the result of a function, as Go's `expvar.Func`. The function runs on a thread of the
+/// server at each request. If it panics, the value is `null`.
 pub struct Func<F>(F);
 
 impl<F: Fn() -> Value + Send + Sync + 'static> Func<F> {
-    /// Of this function.
+    /// A variable with this function.
     pub const fn new(function: F) -> Func<F> {
         Func(function)
     }
@@ -219,7 +217,7 @@ impl<F: Fn() -> Value + Send + Sync + 'static> Var for Func<F> {
     }
 }
 
-/// By name. What is published stays.
+/// By name. Variables are never removed.
 static PUBLISHED: Mutex<BTreeMap<String, Arc<dyn Var>>> = Mutex::new(BTreeMap::new());
 
 /// Why a variable is not published.
@@ -229,13 +227,13 @@ pub(crate) enum Refused {
     TooMany,
 }
 
-/// Enters a variable.
+/// Publishes a variable.
 ///
 /// # Errors
 /// There is one of that name, or there are [`MOST_NAMES`].
 pub(crate) fn publish(name: &str, var: impl Var) -> Result<(), Refused> {
     let var: Arc<dyn Var> = Arc::new(var);
-    let mut published = locked(&PUBLISHED);
+    let mut published = lock(&PUBLISHED);
     let is_full = published.len() == MOST_NAMES;
     match published.entry(name.to_owned()) {
         Entry::Occupied(_) => Err(Refused::Taken),
@@ -247,9 +245,9 @@ pub(crate) fn publish(name: &str, var: impl Var) -> Result<(), Refused> {
     }
 }
 
-/// All of them, in the order of their names.
+/// All variables, ordered by name.
 pub(crate) fn published() -> Vec<(String, Arc<dyn Var>)> {
-    let published = locked(&PUBLISHED);
+    let published = lock(&PUBLISHED);
     published
         .iter()
         .map(|(name, var)| (name.clone(), var.clone()))

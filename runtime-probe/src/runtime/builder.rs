@@ -1,4 +1,4 @@
-//! [`tokio::runtime::Builder`], which sets the probe's hooks beside the user's.
+//! [`tokio::runtime::Builder`] that also sets the probe's hooks.
 
 use super::{LocalRuntime, Runtime};
 use crate::source::hooks::{Driver, Hooks, tell};
@@ -10,19 +10,19 @@ use tokio::runtime::TaskMeta;
 
 /// [`tokio::runtime::Builder`] that builds instrumented runtimes. Converts from and into tokio's.
 ///
-/// With `--cfg tokio_unstable` it sets tokio's task hooks, so that tasks which others spawn are seen too. Hooks that are
-/// set through this builder run as well.
+/// With `--cfg tokio_unstable` it sets tokio's task hooks, so that tasks spawned by dependencies are seen, too. Hooks
+/// that are set through this builder also run.
 pub struct Builder {
     inner: tokio::runtime::Builder,
     hooks: Hooks,
-    /// Whether [`Builder::name`] was called, which says more than the name of its threads.
+    /// Whether [`Builder::name`] was called. That name replaces the name of the threads.
     named: bool,
 }
 
-/// What tokio has unless it is told otherwise.
+/// tokio's default.
 const BLOCKING_THREADS: usize = 512;
 
-/// Methods that only pass on to tokio's method of the same name. A closure is `Send + Sync + 'static` as well.
+/// Methods that only call tokio's method of the same name. A closure is `Send + Sync + 'static` as well.
 macro_rules! forward {
     ($(
         $(#[$attribute:meta])*
@@ -153,7 +153,7 @@ impl Builder {
         self
     }
 
-    /// [`tokio::runtime::Builder::name`]. A dump says it of each task, where there are several runtimes.
+    /// [`tokio::runtime::Builder::name`]. If there are several runtimes, a dump shows the name for each task.
     ///
     /// # Panics
     /// As tokio's: with an empty name.
@@ -166,7 +166,7 @@ impl Builder {
         self
     }
 
-    /// [`tokio::runtime::Builder::thread_name`]. It is also what a dump calls a runtime that has no name of its own.
+    /// [`tokio::runtime::Builder::thread_name`]. A dump also uses it as the name of a runtime without one.
     pub fn thread_name(&mut self, val: impl Into<String>) -> &mut Self {
         let val = val.into();
         if !self.named {
@@ -180,7 +180,7 @@ impl Builder {
     /// `RUNTIME_PROBE_LISTEN` names an address.
     ///
     /// # Errors
-    /// As tokio's. A server that cannot start is one line on standard error, no error.
+    /// As tokio's. If the server cannot start, a line is written to standard error.
     pub fn build(&mut self) -> io::Result<Runtime> {
         self.build_by(tokio::runtime::Builder::build, |runtime| runtime.handle())
             .map(Runtime::from)
@@ -213,7 +213,7 @@ impl Builder {
     }
 }
 
-/// Hooks, which run beside the probe's.
+/// Methods for hooks, which run beside the probe's.
 macro_rules! hooks {
     ($($(#[$attribute:meta])* fn $name:ident<$hook:ident: $call:path>($f:ident: $argument:ty);)*) => {
         impl Builder {
@@ -248,9 +248,9 @@ hooks! {
 }
 
 impl Hooks {
-    /// Sets the probe's hooks and these. What `builder` had before is replaced; what is set there later replaces these, and
-    /// the index page says so. As with a builder of ours, the first runtime of a process starts the server that
-    /// `RUNTIME_PROBE_LISTEN` asks for.
+    /// Sets the probe's hooks and these. They replace the hooks that `builder` had. Hooks that are set on `builder`
+    /// later replace these, and the index page says so. As with the probe's builder, the first call in a process starts
+    /// the server that `RUNTIME_PROBE_LISTEN` asks for.
     pub fn install(&self, builder: &mut tokio::runtime::Builder) {
         crate::pprof::start_from_environment();
         self.install_for(builder, Driver::Any);
@@ -264,7 +264,7 @@ impl std::fmt::Debug for Builder {
 }
 
 impl From<tokio::runtime::Builder> for Builder {
-    /// Hooks that tokio's builder already has are replaced by the probe's: set them here instead.
+    /// The probe's hooks replace those of tokio's builder: set them on the result instead.
     fn from(inner: tokio::runtime::Builder) -> Self {
         Builder {
             inner,
@@ -275,7 +275,7 @@ impl From<tokio::runtime::Builder> for Builder {
 }
 
 impl From<Builder> for tokio::runtime::Builder {
-    /// With the probe's hooks; those that are set on tokio's builder afterwards replace them, and the index page says so.
+    /// The result has the probe's hooks. Hooks that are set on it afterwards replace them, and the index page says so.
     fn from(mut outer: Builder) -> Self {
         outer.hooks.install(&mut outer.inner);
         outer.inner

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 /// [`tokio::runtime::LocalRuntime`] whose tasks are instrumented. Derefs to tokio's and converts from and into it.
 pub struct LocalRuntime {
-    // Before the runtime: off the list when its end is waited for.
+    // Dropped before the runtime, so it is unlisted while its end is awaited.
     measured: Measured,
     begins: Begins,
     inner: tokio::runtime::LocalRuntime,
@@ -26,7 +26,7 @@ impl LocalRuntime {
     /// [`tokio::runtime::LocalRuntime::new`].
     ///
     /// # Errors
-    /// As tokio's: the system gives no I/O driver.
+    /// As tokio's: the I/O driver cannot be made.
     pub fn new() -> io::Result<LocalRuntime> {
         super::Builder::new_current_thread()
             .enable_all()

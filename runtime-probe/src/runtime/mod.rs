@@ -1,4 +1,4 @@
-//! [`tokio::runtime`], with everything that starts a task instrumented. What is not named here is tokio's own.
+//! [`tokio::runtime`], with all functions that start tasks instrumented. Other items are tokio's own.
 
 mod builder;
 mod handle;

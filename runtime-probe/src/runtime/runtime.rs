@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 /// [`tokio::runtime::Runtime`] whose tasks are instrumented. Derefs to tokio's and converts from and into it.
 pub struct Runtime {
-    // Before the runtime: off the list when its end is waited for.
+    // Dropped before the runtime, so it is unlisted while its end is awaited.
     measured: Measured,
     begins: Begins,
     inner: tokio::runtime::Runtime,
@@ -25,7 +25,7 @@ impl Runtime {
     /// [`tokio::runtime::Runtime::new`].
     ///
     /// # Errors
-    /// As tokio's: the system gives no I/O driver or no thread.
+    /// As tokio's: the I/O driver or a thread cannot be made.
     #[cfg(feature = "rt-multi-thread")]
     pub fn new() -> std::io::Result<Runtime> {
         super::Builder::new_multi_thread().enable_all().build()
@@ -114,7 +114,8 @@ impl Deref for Runtime {
 }
 
 impl From<tokio::runtime::Runtime> for Runtime {
-    /// Tasks that others spawn on such a runtime are not seen: hooks are set when a runtime is built.
+    /// Tasks that dependencies spawn on such a runtime are not seen, because hooks can be set only when a runtime is
+    /// built.
     fn from(inner: tokio::runtime::Runtime) -> Self {
         let measured = Measured::new(inner.handle());
         let (begins, ends) = endings::around(driving::of(inner.handle()));

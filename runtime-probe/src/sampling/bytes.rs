@@ -1,26 +1,27 @@
-//! Which allocations are sampled: Go's rule. The bytes up to the next sample are exponential, with the rate as their mean, so
-//! an allocation of `size` bytes is sampled with the probability `1 - exp(-size / rate)`, whatever was allocated before.
+//! The rule for sampling allocations, as in Go. The bytes up to the next sample are exponentially distributed with the
+//! rate as their mean, so an allocation of `size` bytes is sampled with the probability `1 - exp(-size / rate)`,
+//! independently of earlier ones.
 //!
-//! The distribution has no memory: where the rate changes, the bytes up to the next sample are drawn anew, and no allocation is
-//! counted at a rate that it was not sampled at.
+//! The distribution has no memory. So if the rate changes, the bytes up to the next sample are drawn again, and each
+//! allocation is counted at the rate that it was sampled at.
 
 use std::cell::Cell;
 
-/// A thread looks at least so often, in bytes that it allocates, whether the rate has changed.
+/// A thread checks whether the rate has changed at least once in so many allocated bytes.
 pub(crate) const LOOK_EVERY: i64 = 16 << 10;
 
-/// A thread's way to its next sample.
+/// A thread's countdown to its next sample.
 pub(crate) struct Countdown {
     /// Bytes up to the next look.
     left: Cell<i64>,
-    /// Bytes from there to the next sample.
+    /// Bytes from the next look to the next sample.
     ahead: Cell<i64>,
-    /// The rate that these were drawn for; 0 for none.
+    /// The rate of that draw; 0 for none.
     rate: Cell<u64>,
 }
 
 impl Countdown {
-    /// Of a thread that has allocated nothing yet.
+    /// The countdown of a thread that has not allocated yet.
     pub(crate) const fn new() -> Self {
         Countdown {
             left: Cell::new(0),
@@ -29,7 +30,7 @@ impl Countdown {
         }
     }
 
-    /// An allocation. Whether it is time for a [`Countdown::look`].
+    /// Counts an allocation. Returns whether a [`Countdown::look`] is needed.
     #[inline(always)]
     pub(crate) fn pass(&self, size: usize) -> bool {
         // No allocation is larger than isize::MAX, and `left` is never below -isize::MAX before.
@@ -38,8 +39,8 @@ impl Countdown {
         left < 0
     }
 
-    /// Looks at the allocation that has [passed](Countdown::pass) just now. The rate at which it is sampled, if it is; `rate` is
-    /// the one in force, 0 for none.
+    /// Decides about the allocation that was [passed](Countdown::pass) last. Returns the rate at which it is sampled,
+    /// if it is. `rate` is the rate in force, 0 for none.
     pub(crate) fn look(
         &self,
         size: usize,
@@ -50,7 +51,7 @@ impl Countdown {
         let mut left = self.left.get().saturating_add(self.ahead.get());
         let mut sampled = (drawn_for != 0 && left < 0).then_some(drawn_for);
         if drawn_for == 0 && rate != 0 {
-            // The first allocation at all, or since sampling was switched on.
+            // The first allocation of the thread, or the first since sampling was switched on.
             left = distance(rate, random()).saturating_sub(size as i64);
             sampled = (left < 0).then_some(rate);
         }
@@ -65,7 +66,7 @@ impl Countdown {
         sampled
     }
 
-    /// The rate has changed: what is drawn for the next allocation is of the new one.
+    /// Restarts with the next allocation, because the rate has changed.
     pub(crate) fn restart(&self) {
         self.rate.set(0);
         self.ahead.set(0);
@@ -73,12 +74,12 @@ impl Countdown {
     }
 }
 
-/// Bytes up to a sample, exponential with the mean `rate`. At a rate of 1 every byte is sampled.
+/// Draws the bytes up to a sample: exponential with the mean `rate`. At a rate of 1 every byte is sampled.
 fn distance(rate: u64, random: u64) -> i64 {
     if rate <= 1 {
         return 0;
     }
-    // Above 0 and at most 1: 53 bits are all that a double holds.
+    // Above 0 and at most 1, with the 53 bits of a double.
     let uniform = ((random >> 11) + 1) as f64 / (1u64 << 53) as f64;
     (-uniform.ln() * rate as f64) as i64
 }
@@ -88,7 +89,7 @@ mod tests {
     use super::super::step;
     use super::*;
 
-    /// How many allocations one sampled allocation of `size` bytes stands for.
+    /// How many allocations one sampled allocation of `size` bytes represents.
     fn stands_for(size: f64, rate: u64) -> f64 {
         if rate <= 1 || size <= 0.0 {
             return 1.0;
@@ -96,7 +97,7 @@ mod tests {
         -1.0 / (-size / rate as f64).exp_m1()
     }
 
-    /// Fixed seed: the same numbers in every run.
+    /// Random numbers from a fixed seed: the same in every run.
     fn numbers(seed: u64) -> impl FnMut() -> u64 {
         let mut state = seed;
         move || {
@@ -125,15 +126,16 @@ mod tests {
             assert_eq!(passes(&countdown, size, 1, &mut random), Some(1));
         }
         for _ in 0..100_000 {
-            // What was drawn before is over after the next look, which the next allocation is.
+            // The earlier draw ends at the next look, which the next allocation triggers.
             let sampled = passes(&countdown, 100, 0, &mut random);
             assert!(sampled.is_none() || sampled == Some(1));
         }
         assert_eq!(passes(&countdown, 1 << 30, 0, &mut random), None);
     }
 
-    /// Sizes from far below the rate to far above. A sample of `size` stands for `1/p`, `p` its probability, so the relative
-    /// deviation of a count of `n` allocations is `sqrt((1 - p) / (p n))`: four of them, over three seeds.
+    /// Sizes from far below the rate to far above. A sample of `size` represents `1/p` allocations, `p` its
+    /// probability, so the relative deviation of a count of `n` allocations is `sqrt((1 - p) / (p n))`: four of them,
+    /// over three seeds.
     #[test]
     fn samples_add_up_to_the_truth_for_each_size() {
         const RATE: u64 = 64 << 10;
@@ -161,9 +163,9 @@ mod tests {
         }
     }
 
-    /// The rate changes every 1000 allocations, once to nothing. What is allocated while it is 0 is known up to a look. 100,000
-    /// allocations of 200 bytes at three rates: 76 samples at the coarsest, so the sum, which the finest two make up as
-    /// much, deviates by 6 % at the most; three of these.
+    /// The rate changes every 1000 allocations, once to 0. The allocations at the rate 0 are known up to a look.
+    /// 100,000 allocations of 200 bytes at three rates give 76 samples at the coarsest. So the sum, of which the two
+    /// finer rates make up as much, deviates by 6 %; the bound is three of these.
     #[test]
     fn a_changed_rate_leaves_no_bias() {
         for seed in [3, 0x5eed, 20_261_129] {
@@ -194,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_worked_case() {
-        // 1 - exp(-1) of the allocations as large as the rate are sampled.
+        // Of the allocations as large as the rate, 1 - exp(-1) are sampled.
         assert!((stands_for(512.0, 512) - 1.0 / 0.632_120_558_8).abs() < 1e-9);
         assert!((stands_for(1.0, 1000) - 1000.5).abs() < 0.01);
         assert_eq!(stands_for(1e9, 1000), 1.0);

@@ -1,10 +1,10 @@
-//! Tasks and threads that wait for locks or ends of each other: cycles in which none can go on.
+//! Deadlocks: cycles of tasks and threads that wait for each other's locks or ends.
 //!
-//! A task can go on where it waits for anything beside a lock of ours and the ends of tasks: it is in no cycle. What waits for one that is not stuck
-//! itself is not stuck either. What is left over when all of these are taken away waits for ever, in a cycle or behind one.
+//! A task that also waits for anything else than our locks and the ends of tasks is not stuck. A waiter of a member
+//! that is not stuck is not stuck either. After these are removed, the rest waits for ever, in a cycle or behind one.
 //!
-//! One copy of a running program is not of one moment, so a cycle is told when a second copy has the same waits in the same
-//! polls: at the moment between the two all of them lasted.
+//! A copy of a running program is not taken at one moment. So a cycle is reported only if a second copy has the same
+//! waits in the same polls: then all of them existed at the moment between the two copies.
 
 use super::joins::{End, Joins};
 use super::locks::{Lock, LockNumber, Locks, Waiter};
@@ -25,73 +25,73 @@ const SECOND_LOOK: Duration = Duration::from_millis(10);
 /// A cycle.
 #[derive(Debug)]
 pub(crate) struct Deadlock {
-    /// Each waits for what only the next one can give, and the last for the first.
+    /// Each member waits for the next one, and the last for the first.
     pub(crate) members: Vec<Member>,
-    /// What waits for a member, or for one that does: the same of all cycles.
+    /// The waiters behind any cycle, directly or not. The same for all cycles.
     pub(crate) behind: Arc<[Who]>,
 }
 
-/// One that waits in a cycle.
+/// A member of a cycle.
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
     /// A task or a thread.
     pub(crate) who: Who,
-    /// The type of its future, of a task that is listed.
+    /// The type of the task's future, if the task is listed.
     pub(crate) type_name: Option<&'static str>,
     pub(crate) since_ns: u64,
     pub(crate) wanted: Wanted,
     edge: Edge,
 }
 
-/// What one waits for that the next one in a cycle has to give.
+/// What a member waits for.
 #[derive(Clone, Debug)]
 pub(crate) enum Wanted {
     Lock {
-        /// Its type.
+        /// The type of the lock.
         lock: String,
         created: Option<&'static Location<'static>>,
-        /// It is a value that the next one makes.
+        /// Whether it is a `OnceCell` that the next member initializes.
         is_once: bool,
-        /// Where the next one has taken it, as far as that is known.
+        /// Where the next member took the lock, if known.
         taken_at: Option<&'static WaitSet>,
-        /// It is the next one itself, and reads.
+        /// The member is its own next one: it holds the lock for reading.
         reads_itself: Option<ReadsItself>,
     },
-    /// The end of the next one, or of any of so many tasks of a `JoinSet`, the next one among them.
+    /// The end of the next member, or of any of `of_any` tasks of a `JoinSet`, including the next member.
     End { of_any: usize },
 }
 
-/// What a reader waits for of the lock that it has.
+/// What a reader waits for at the lock that it holds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ReadsItself {
     /// To write.
     ToWrite,
-    /// To read once more, behind what has asked for the lock in between, to write.
+    /// To read once more, behind this writer, who asked for the lock in between.
     Behind(Who),
 }
 
-/// That one waits for another.
+/// A wait of one for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Edge {
     who: u64,
-    /// What has the lock, or has to end.
+    /// The holder of the lock, or the task that has to end.
     holder: u64,
     by: By,
     poll: u64,
 }
 
-/// By what. Each keeps a waker.
+/// The object of the wait. Each kind keeps a waker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum By {
-    /// That lock; the number of the waiter among all.
+    /// A lock, with the number of the waiter.
     Lock(LockNumber, u64),
     /// The handle of the other task.
     Handle,
-    /// The set of this address, with so many tasks.
+    /// A `JoinSet`, by its address and number of tasks.
     Set(usize, usize),
 }
 
-/// Those of copies; looks once more where there may be one.
+/// The deadlocks in these copies. Takes a second copy if there may be one.
 pub(super) fn of(tasks: &Tasks, locks: &Locks, joins: &Joins) -> Vec<Deadlock> {
     if !may_be_in(locks, joins) {
         return Vec::new();
@@ -114,7 +114,7 @@ pub(super) fn of(tasks: &Tasks, locks: &Locks, joins: &Joins) -> Vec<Deadlock> {
     found
 }
 
-/// Whether there is a cycle if all that waits for something waits for nothing else: cheap, and false for most programs at most moments.
+/// Whether there is a cycle if each waiter waits for nothing else. This is cheap, and mostly false.
 pub(super) fn may_be_in(locks: &Locks, joins: &Joins) -> bool {
     let mut stuck = by_waiter(edges(locks, joins));
     retain_stuck(&mut stuck);
@@ -122,13 +122,13 @@ pub(super) fn may_be_in(locks: &Locks, joins: &Joins) -> bool {
 }
 
 impl Deadlock {
-    /// All that can never go on: the members, and what is behind any cycle.
+    /// All that are stuck: the members, and the waiters behind any cycle.
     pub(crate) fn stuck(&self) -> impl Iterator<Item = Who> {
         let members = self.members.iter().map(|member| member.who);
         members.chain(self.behind.iter().copied())
     }
 
-    /// The same for as long as it lasts.
+    /// An identity of the deadlock, which does not change while it lasts.
     pub(crate) fn first(&self) -> u64 {
         let members = self.members.iter().map(|member| member.edge.who);
         members.min().unwrap_or(0)
@@ -164,7 +164,7 @@ fn edges_of_joins(joins: &Joins) -> impl Iterator<Item = Edge> {
                     members,
                     tasks,
                 } => {
-                    // Of a task that is not listed, or a result, nothing tells that it waits.
+                    // An unlisted task, or a result, is not known to be stuck.
                     let unknown = (tasks.len() != *members).then_some(0);
                     let ends = tasks.iter().copied().chain(unknown);
                     (By::Set(*address, *members), ends.collect())
@@ -198,7 +198,7 @@ fn cycles(tasks: &Tasks, locks: &Locks, joins: &Joins) -> Vec<Deadlock> {
         .collect();
     stuck.retain(|who, edges| {
         let row = rows.get(who);
-        // Of a future that its task has not polled since, the task does not wait.
+        // A task does not wait for a future that it has not polled in its last poll.
         edges.retain(|edge| edge.poll == 0 || row.is_some_and(|row| row.polls == edge.poll));
         let blocked = edges.iter().any(|edge| edge.poll == 0);
         blocked
@@ -259,13 +259,13 @@ fn reads_itself(lock: &Lock, waiter: &Waiter) -> Option<ReadsItself> {
     }
 }
 
-/// Whether nothing but these can let a task go on that waits. Keeps those that have to.
+/// Whether a waiting task waits for nothing else than these edges. Keeps the edges that it waits for.
 fn waits_for_these_only(key: &StackKey, who: u64, edges: &mut Vec<Edge>, joins: &Joins) -> bool {
     let is_of_a_lock = |edge: &&Edge| matches!(edge.by, By::Lock(..));
-    // One that waits for a semaphore waits for all that have its permits.
+    // A waiter for a semaphore has an edge to each holder of permits.
     let of_locks = edges.iter().filter(is_of_a_lock);
     let of_locks: HashSet<By> = of_locks.map(|edge| edge.by).collect();
-    // What registered and keeps no waker any more, as a timer that is over, is no wait.
+    // A registration that keeps no waker any more, such as an expired timer, is no wait.
     let registered = key.waits.map_or(0, |waits| usize::from(waits.len));
     let waits = match key.remaining {
         Remaining::AtMost(wakers) => registered.min(wakers),
@@ -273,18 +273,18 @@ fn waits_for_these_only(key: &StackKey, who: u64, edges: &mut Vec<Edge>, joins: 
         Remaining::Earlier | Remaining::None => usize::MAX,
     };
     if !of_locks.is_empty() && waits <= of_locks.len() {
-        // A handle that it polled earlier may have a waker of it. That would wake it in vain.
+        // A handle that was polled earlier may keep a waker. Its wake would be in vain.
         edges.retain(|edge| is_of_a_lock(&edge));
         return true;
     }
-    // All of its wakers are known.
+    // All of the task's wakers must be known.
     joins.0.get(&who).is_some_and(|joining| {
         edges.iter().any(|edge| edge.poll == joining.poll)
             && joining.wakers <= of_locks.len() + joining.awaited.len()
     })
 }
 
-/// Takes away what can go on: what waits for one that is not stuck, or for one that is not known.
+/// Removes all that are not stuck: those that wait for one that is not stuck or not known.
 fn retain_stuck(stuck: &mut HashMap<u64, Vec<Edge>>) {
     loop {
         let before = stuck.len();
@@ -296,7 +296,7 @@ fn retain_stuck(stuck: &mut HashMap<u64, Vec<Edge>>) {
     }
 }
 
-/// Each cycle once, by the first lock that each waits for.
+/// Each cycle once. Of a waiter with several edges, the first one is followed.
 fn rings(stuck: &HashMap<u64, Vec<Edge>>) -> Vec<Vec<Edge>> {
     let mut seen: HashSet<u64> = HashSet::new();
     let mut rings = Vec::new();
@@ -319,7 +319,7 @@ fn rings(stuck: &HashMap<u64, Vec<Edge>>) -> Vec<Vec<Edge>> {
     rings
 }
 
-/// How often these tasks have been polled.
+/// The number of polls of these tasks.
 fn polls(tasks: HashSet<u64>) -> HashMap<u64, u64> {
     let mut polls = HashMap::new();
     slab::for_each(|record| {
@@ -370,7 +370,7 @@ mod tests {
     }
 
     proptest! {
-        /// One wait each, so a task is stuck if and only if the walk from it comes back to where it was.
+        /// Each task waits for one other, so a task is stuck if and only if the walk from it returns to a visited task.
         #[test]
         fn what_is_stuck_never_reaches_an_end(holders in proptest::collection::vec(0u64..12, 1..10)) {
             let edges: Vec<(u64, u64)> = (1..).zip(holders.iter().copied()).collect();

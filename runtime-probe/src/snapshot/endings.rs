@@ -1,4 +1,4 @@
-//! Runtimes that are being dropped, and what keeps them: the threads that they have left.
+//! Runtimes that are being dropped, and the threads that still run in them.
 
 use super::under_way::UnderWay;
 use crate::ask::asking::Asking;
@@ -10,17 +10,17 @@ use crate::registry::threads::{self, Role, Thread};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long all threads that are asked have together.
+/// The time limit for the stacks of all threads.
 const ALL: Duration = Duration::from_millis(500);
 
-/// A runtime whose end is waited for.
+/// A runtime whose end a thread waits for.
 #[derive(Debug)]
 pub(crate) struct Ending {
     pub(crate) name: Arc<str>,
     pub(crate) since: Duration,
-    /// The thread that waits.
+    /// The waiting thread.
     pub(crate) thread: Option<Thread>,
-    /// The threads that it still has.
+    /// The runtime's threads that have not ended.
     pub(crate) left: Vec<Left>,
 }
 
@@ -28,12 +28,12 @@ pub(crate) struct Ending {
 #[derive(Debug)]
 pub(crate) struct Left {
     pub(crate) thread: Thread,
-    /// The task or closure that it is in the midst of.
+    /// The task or closure that it runs.
     pub(crate) task: Option<u64>,
     pub(crate) stack: Option<Capture>,
 }
 
-/// All of them.
+/// All runtimes that are being dropped.
 pub(crate) fn now(under_way: &[UnderWay]) -> Vec<Ending> {
     let endings = endings::under_way();
     if endings.is_empty() {

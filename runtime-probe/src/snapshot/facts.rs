@@ -1,5 +1,5 @@
-//! All tasks at one moment, for readers outside of this crate: what is known of each without its stack, times as durations
-//! back from that moment.
+//! A copy of all tasks for readers outside of this crate, without stacks. Times are durations before the moment of the
+//! copy.
 
 use super::state::{Doing, ForeignRunning, State};
 use super::tasks::{foreign_running, known};
@@ -13,8 +13,8 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A task's id: tokio's own, to which it can be compared, or above 9 * 10^15 one of ours, for what is no task of tokio's. No
-/// other task of the process has or had it.
+/// A task's id: tokio's id, to which it can be compared, or an id of the probe above 9 * 10^15, for an entry that is no
+/// task of tokio. It is unique in the process.
 ///
 /// ```
 /// use runtime_probe::pprof::TaskId;
@@ -30,7 +30,7 @@ use std::time::Duration;
 pub struct TaskId(u64);
 
 impl TaskId {
-    /// The number, as tokio writes it.
+    /// The number, as tokio displays it.
     pub fn as_u64(self) -> u64 {
         self.0
     }
@@ -48,48 +48,48 @@ impl fmt::Display for TaskId {
     }
 }
 
-/// What is known of a task, see [`task_facts`](crate::pprof::task_facts).
+/// The facts about a task, see [`task_facts`](crate::pprof::task_facts).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TaskFacts {
-    /// Which it is.
+    /// The task's id.
     pub id: TaskId,
-    /// What kind of task it is.
+    /// The kind of a task.
     pub kind: TaskKind,
-    /// As the user named it.
+    /// The name that the user gave it.
     pub name: Option<Arc<str>>,
-    /// Where it was spawned.
+    /// The spawn location.
     pub location: Option<&'static Location<'static>>,
     /// The task that spawned it; it may have ended.
     pub parent: Option<TaskId>,
-    /// The type of its future, as `std::any::type_name` has it. `None` for a task that a dependency spawned.
+    /// The type of its future, by `std::any::type_name`. `None` for a foreign task.
     pub type_name: Option<&'static str>,
-    /// How large that future is, in bytes, as the user wrote it: without what the probe and tokio put around it.
+    /// The size of that future in bytes, without the wrappers of the probe and of tokio.
     pub size: Option<usize>,
-    /// How long ago it was spawned.
+    /// The time since its spawn.
     pub age: Duration,
-    /// What it is doing.
+    /// The current state.
     pub state: TaskState,
-    /// For how long it has been doing that.
+    /// The time in this state.
     pub since: Duration,
-    /// How long ago it was woken last; before the first wake, how long ago it was spawned. `None` where that is not known:
-    /// for a closure, for tasks of dependencies, and after a wake during a poll.
+    /// The time since its last wake; before the first wake, since its spawn. `None` if not known: for a closure, for a
+    /// foreign task, and after a wake during a poll.
     pub last_wake: Option<Duration>,
-    /// How often it was polled, the poll that lasts included.
+    /// The number of polls, including the one under way.
     pub polls: u64,
-    /// How long its polls took in all, without the one that lasts.
+    /// The total time of its polls, without the one under way.
     pub busy: Duration,
-    /// How long it was ready and not polled, in all, without the time that it is now: for a closure always, for a task as long as
-    /// that is [tracked](crate::pprof::track_ready_time), and zero for tasks of dependencies.
+    /// The total ready time, without the current one. For a task it is known while it is
+    /// [tracked](crate::pprof::track_ready_time), for a closure always; zero for a foreign task.
     pub ready: Duration,
-    /// Polls in which the task woke itself; it counts 2^26 at the most.
+    /// The number of polls in which the task woke itself, up to 2^26.
     pub self_wakes: u64,
-    /// How many wakers of it there are; without one nothing can wake it. `None` where there is no count: for a closure and for
-    /// tasks of dependencies.
+    /// The number of its wakers; without one, nothing can wake it. `None` if they are not counted: for a closure and
+    /// for a foreign task.
     pub wakers: Option<usize>,
 }
 
-/// What kind of task it is.
+/// The kind of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TaskKind {
@@ -103,7 +103,7 @@ pub enum TaskKind {
     Instrumented,
     /// The closure of a `spawn_blocking`.
     Blocking,
-    /// A task that a dependency spawned by plain tokio.
+    /// A foreign task: a dependency spawned it through plain tokio.
     Foreign,
 }
 
@@ -120,15 +120,15 @@ impl From<Kind> for TaskKind {
     }
 }
 
-/// What a task is doing.
+/// The state of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TaskState {
-    /// It is being polled; a closure runs.
+    /// The task is being polled, or the closure runs.
     Running,
-    /// It was woken, or spawned, and is not polled yet.
+    /// The task was woken or spawned, and was not polled since.
     Runnable,
-    /// It waits to be woken.
+    /// The task waits for a wake.
     Waiting,
 }
 
@@ -165,7 +165,7 @@ fn facts(view: &View, scale: &Scale, running: &ForeignRunning) -> TaskFacts {
     };
     let wakes_are_seen = !matches!(view.kind, Kind::Blocking | Kind::Foreign);
     let ready = match (view.kind, state) {
-        // One that has just begun may have no stamp of it yet, which is read as now.
+        // A closure that has just begun may have no timestamp yet, which is read as now.
         (Kind::Blocking, TaskState::Running) => ago(view.spawned).saturating_sub(ago(view.since)),
         _ => Duration::from_nanos(scale.ns(view.delay)),
     };

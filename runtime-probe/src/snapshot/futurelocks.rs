@@ -1,8 +1,9 @@
-//! Locks that a task was given through a future that it does not poll any more: the lock has no holder, and its first waiter does
-//! not fetch it, though its task has been polled since.
+//! Futurelocks: locks that were granted to a task through a future that the task no longer polls. Such a lock has no
+//! holder, and its first waiter does not take it, though the waiter's task has been polled since.
 //!
-//! A lock on its way to the next waiter looks the same for as long as a ready task needs to be polled, and a poll that is under
-//! way may still come to the future. So the lock has to be free for a while, and a poll that did not fetch it has to have ended.
+//! A lock on its way to the next waiter looks the same until the ready task is polled, and a poll that still runs may
+//! yet reach the future. So the lock must have been free for [`HANDED_OVER_NS`], and a poll that did not take it must
+//! have ended.
 
 use super::locks::{Lock, LockNumber, Locks, Waiter};
 use super::tasks::{Row, State, Tasks};
@@ -11,34 +12,34 @@ use crate::stack::raw::WaitSet;
 use std::collections::HashMap;
 use std::panic::Location;
 
-/// In this time a task that is ready fetches a lock.
+/// A healthy waiter takes a granted lock within this time.
 const HANDED_OVER_NS: u64 = 100_000_000;
 
-/// A lock that does not come back.
+/// A lock that its grantee does not take.
 #[derive(Debug)]
 pub(crate) struct Futurelock {
-    /// The task that was given it.
+    /// The task that the lock was granted to.
     pub(crate) task: u64,
-    /// The type of its future, of a task that is listed.
+    /// The type of the task's future, if the task is listed.
     pub(crate) type_name: Option<&'static str>,
     pub(crate) number: LockNumber,
     pub(crate) lock: String,
     pub(crate) created: Option<&'static Location<'static>>,
-    /// What it was given are permits of a semaphore.
+    /// Permits of a semaphore were granted, not a lock.
     pub(crate) is_of_permits: bool,
     pub(crate) since_ns: u64,
-    /// Where the future waited that it was given to.
+    /// Where the future that it was granted to waited.
     pub(crate) waits: Option<&'static WaitSet>,
-    /// How many others wait.
+    /// How many other waiters there are.
     pub(crate) behind: usize,
 }
 
-/// Whether there may be one: cheap, and false for most programs at most moments.
+/// Whether there may be a futurelock: cheap, and false for most programs at most moments.
 pub(super) fn may_be_in(locks: &Locks) -> bool {
     locks.0.iter().any(|lock| given_to(lock).is_some())
 }
 
-/// Those of copies, that of the tasks taken first.
+/// The futurelocks in copies. MUST: the copy of the tasks was taken first.
 pub(super) fn of(tasks: &Tasks, locks: &Locks) -> Vec<Futurelock> {
     let given: Vec<_> = locks.0.iter().filter_map(given_to).collect();
     if given.is_empty() {
@@ -74,7 +75,7 @@ pub(super) fn of(tasks: &Tasks, locks: &Locks) -> Vec<Futurelock> {
     found.collect()
 }
 
-/// A free lock, and the task that has to fetch it.
+/// A free lock, and the task that has to take it.
 struct Given<'l> {
     lock: &'l Lock,
     task: u64,
@@ -86,7 +87,7 @@ fn given_to(lock: &Lock) -> Option<Given<'_>> {
     let first = *lock.waiters.first()?;
     let since_ns = lock.since_ns.filter(|ns| *ns > HANDED_OVER_NS)?;
     match first.who {
-        // A value that is made keeps nothing from anything.
+        // `OnceCell`s are excluded: a waiter for a finished value blocks no other.
         Who::Task(task) if lock.is_free() && first.poll != 0 && !lock.what.is_once => Some(Given {
             lock,
             task,

@@ -1,4 +1,4 @@
-//! Sampled allocations, and what of them is alive.
+//! A copy of the sampled allocations, and of those in use.
 
 use crate::clock::Scale;
 use crate::registry::names::{self, NameNumber};
@@ -7,7 +7,7 @@ use crate::tally::allocations::Sum;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// By what samples are kept apart, beside stack, size and spawn site.
+/// What distinguishes samples, beside stack, size and spawn site.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SplitBy {
     /// The task's name.
@@ -16,7 +16,7 @@ pub(crate) struct SplitBy {
     pub(crate) age: bool,
 }
 
-/// How long ago a block was allocated. A worker that leaks has some of each.
+/// The age of a block. A leak has blocks of each age.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Age {
     Seconds,
@@ -35,7 +35,7 @@ impl Age {
         }
     }
 
-    /// In words.
+    /// The age as text.
     pub(crate) fn text(self) -> &'static str {
         match self {
             Age::Seconds => "below 1m",
@@ -56,18 +56,18 @@ pub(crate) struct Samples {
     pub(crate) in_use: Sum,
 }
 
-/// All of them.
+/// All samples.
 #[derive(Debug)]
 pub(crate) struct Heap {
     pub(crate) samples: Vec<Samples>,
-    /// Of the sampling in force.
+    /// The sampling rate in force.
     pub(crate) rate: u64,
     pub(crate) losses: Losses,
 }
 
-/// Takes the copy. What is split by name or age is what is alive: of a block that was freed only its site is known.
+/// Takes the copy. Only live blocks are split by name and age: of a freed block only its site is known.
 pub(crate) fn take(split_by: SplitBy) -> Heap {
-    // The blocks first: one that comes later is not in the sums of the sites.
+    // The blocks are read before the sums of the sites, so that each block is in its sum.
     let mut alive = match split_by {
         SplitBy {
             task: false,
@@ -107,14 +107,14 @@ pub(crate) fn take(split_by: SplitBy) -> Heap {
     }
 }
 
-/// How many sites there are.
+/// The number of sites.
 pub(crate) fn count() -> usize {
     heap::totals().len()
 }
 
 type Parts = HashMap<(Option<Arc<str>>, Option<Age>), u64>;
 
-/// Blocks that are alive, by site.
+/// The live blocks, by site.
 fn alive(split_by: SplitBy) -> HashMap<u32, Parts> {
     let blocks = heap::alive();
     let scale = Scale::now();
@@ -135,7 +135,7 @@ fn alive(split_by: SplitBy) -> HashMap<u32, Parts> {
     sites
 }
 
-/// So many objects of a sum: their sizes are about the same.
+/// A part of a sum, for so many objects: the sizes are about equal.
 fn part(sum: Sum, objects: u64) -> Sum {
     let objects = objects.min(sum.objects);
     let bytes = u128::from(sum.bytes) * u128::from(objects) / u128::from(sum.objects.max(1));
@@ -145,7 +145,7 @@ fn part(sum: Sum, objects: u64) -> Sum {
     }
 }
 
-/// The sums are not of one moment.
+/// The difference, at least 0: the sums are not read at one moment.
 fn minus(sum: Sum, less: Sum) -> Sum {
     Sum {
         objects: sum.objects.saturating_sub(less.objects),

@@ -1,7 +1,8 @@
-//! Tasks that wait for the end of others, by a `JoinHandle` or a `JoinSet`, and for which.
+//! Tasks that wait for the end of other tasks, by a `JoinHandle` or a `JoinSet`.
 //!
-//! It is read where tokio keeps their wakers. A waker may be left there after its task went on, so a reader compares how many wakers
-//! of the task there are with how many are known ([`Joining::wakers`]), or how many of its last poll.
+//! The waiters are found by the wakers that tokio keeps in the awaited tasks. A waker may stay there after its task
+//! went on. So a reader compares the number of a task's wakers with the number of known ones ([`Joining::wakers`]), or
+//! with the registrations of its last poll.
 
 #[cfg(feature = "rt")]
 use super::tasks::known;
@@ -14,11 +15,11 @@ use crate::registry::{
 use crate::source::joiners::{Joined, Joiner, Set, TaskLayout};
 use std::collections::HashMap;
 
-/// By the id of the task that waits.
+/// By the id of the waiting task.
 #[derive(Debug, Default)]
 pub(crate) struct Joins(pub(crate) HashMap<u64, Joining>);
 
-/// A task whose waker is woken at the end of others.
+/// A task that the end of other tasks wakes.
 #[derive(Debug)]
 #[cfg_attr(
     not(feature = "rt"),
@@ -27,14 +28,14 @@ pub(crate) struct Joins(pub(crate) HashMap<u64, Joining>);
 pub(crate) struct Joining {
     /// Its last poll.
     pub(crate) poll: u64,
-    /// How many wakers of it there are.
+    /// The number of its wakers.
     pub(crate) wakers: usize,
-    /// How many places registered in that poll, as far as that is kept.
+    /// The number of registrations of that poll, as far as they are kept.
     pub(crate) registered: usize,
     pub(crate) awaited: Vec<Awaited>,
 }
 
-/// What wakes it.
+/// An awaited end.
 #[derive(Debug)]
 #[cfg_attr(
     not(feature = "rt"),
@@ -42,11 +43,11 @@ pub(crate) struct Joining {
 )]
 pub(crate) struct Awaited {
     pub(crate) end: End,
-    /// The waker is of the last poll, or of one 64 polls before, or before that.
+    /// Whether the waker is of the last poll (or of one a multiple of 64 polls before).
     is_of_last_poll: bool,
 }
 
-/// The end of what.
+/// The end that is awaited.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(
     not(feature = "rt"),
@@ -56,17 +57,17 @@ pub(crate) enum End {
     Of(u64),
     /// Of any task of a `JoinSet`.
     OfAny {
-        /// The set.
+        /// The address of the set.
         address: usize,
-        /// How many tasks and results it has.
+        /// The number of its tasks and results.
         members: usize,
-        /// Its tasks that are listed.
+        /// Its listed tasks.
         tasks: Vec<u64>,
     },
 }
 
 impl Joins {
-    /// As of now: none, of a program without a runtime.
+    /// None: there is no runtime.
     #[cfg(not(feature = "rt"))]
     pub(crate) fn take() -> Joins {
         Joins::default()
@@ -127,7 +128,7 @@ impl Joins {
         Joins::of(found)
     }
 
-    /// Those of these records that wait.
+    /// Keeps the records of waiting tasks.
     #[cfg(feature = "rt")]
     fn of(mut found: HashMap<usize, Vec<(End, usize)>>) -> Joins {
         let mut joins = HashMap::new();
@@ -164,8 +165,8 @@ fn joining(view: &View, ends: Vec<(End, usize)>) -> Joining {
 }
 
 impl Joining {
-    /// The ends for which the task registered in its last poll, as far as that is certain: none where wakers of earlier polls may be
-    /// left.
+    /// The ends that the task registered for in its last poll. None if that is uncertain because wakers of earlier
+    /// polls may be left.
     pub(crate) fn ends(&self) -> impl Iterator<Item = &End> {
         let is_certain = self.wakers <= self.registered;
         let new = self.awaited.iter();

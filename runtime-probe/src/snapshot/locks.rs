@@ -1,4 +1,4 @@
-//! Locks of ours that something waits for: who has each, and what waits, in the order in which it came.
+//! A copy of the instrumented locks with waiters: the holder of each, and its waiters in the order of their arrival.
 
 use crate::clock::Scale;
 use crate::registry::locks::{self, LockType, LockView, WaiterView, Who};
@@ -7,7 +7,7 @@ use crate::stack::raw::WaitSet;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::panic::Location;
 
-/// All locks that something waits for.
+/// All locks with waiters.
 #[derive(Debug, Default)]
 pub(crate) struct Locks(pub(crate) Vec<Lock>);
 
@@ -16,38 +16,38 @@ pub(crate) struct Locks(pub(crate) Vec<Lock>);
 pub(crate) struct Lock {
     pub(crate) number: LockNumber,
     pub(crate) what: &'static LockType,
-    /// `None` for one whose constructor is a constant.
+    /// Where the lock was created; `None` for a constructor without a location, as of a `static`.
     created: Option<&'static Location<'static>>,
-    /// Who took it; unknown while nothing has it, and of readers the last one.
+    /// The holder; unknown if the lock is free. Of several readers, the last one.
     pub(crate) holder: Who,
-    /// The holder has it for reading: others may have it, too.
+    /// Whether the holder reads, so others may hold it, too.
     pub(crate) is_shared: bool,
-    /// Nanoseconds since it was taken, or released; `None` where the holder did not have to wait for it.
+    /// Nanoseconds since it was taken or released; `None` if the holder took it without waiting.
     pub(crate) since_ns: Option<u64>,
-    /// Where it was taken: where the holder has waited for it, or where it was while a rate asked for that.
+    /// Where it was taken: known if the holder waited for it, or if a rate is set.
     pub(crate) taken_at: Option<&'static WaitSet>,
-    /// Waits for it that have ended, and how long these were together in nanoseconds.
+    /// The number of waits that have ended. Their total time is `waited_ns`.
     pub(crate) waits: u64,
     pub(crate) waited_ns: u64,
-    /// Of a semaphore: then `holder` is unknown.
+    /// The permits, if it is a semaphore. Then `holder` is unknown.
     pub(crate) permits: Option<Permits>,
-    /// In the order in which they came; there is at least one.
+    /// In the order of their arrival; at least one.
     pub(crate) waiters: Vec<Waiter>,
 }
 
 /// The permits of a semaphore.
 #[derive(Debug)]
 pub(crate) struct Permits {
-    /// Taken or not.
+    /// The number of permits, taken or not.
     pub(crate) all: u64,
-    /// So many were forgotten, and what did so last.
+    /// The number of forgotten permits. `forgetter` has forgotten some last.
     pub(crate) forgotten: u64,
     pub(crate) forgetter: Who,
-    /// In the order in which they took theirs.
+    /// In the order in which they took their permits.
     pub(crate) holders: Vec<Holder>,
 }
 
-/// What has permits of a semaphore.
+/// A holder of permits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Holder {
     pub(crate) who: Who,
@@ -62,27 +62,27 @@ impl Permits {
     }
 }
 
-/// A lock's number, and which of those that had it.
+/// A lock's number and version.
 pub(crate) type LockNumber = (u32, u32);
 
-/// What waits for a lock.
+/// A waiter for a lock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Waiter {
     pub(crate) who: Who,
-    /// To read, beside others.
+    /// Whether it waits to read.
     pub(crate) is_shared: bool,
     pub(crate) arrival: u64,
     pub(crate) since_ns: u64,
-    /// For how many permits of a semaphore.
+    /// The number of permits that it waits for.
     pub(crate) wanted: u32,
-    /// In which poll of its task the future that waits was polled last; 0 for a thread that the lock blocks.
+    /// The poll of its task in which the waiting future was polled last; 0 for a blocked thread.
     pub(crate) poll: u64,
     /// The registrations of that poll up to this one.
     pub(crate) waits: Option<&'static WaitSet>,
 }
 
 impl Locks {
-    /// Takes the copy; those first for which something waits longest.
+    /// Takes the copy. The lock with the longest wait comes first.
     pub(crate) fn take(scale: &Scale) -> Self {
         let mut waiters: HashMap<LockNumber, Vec<Waiter>> = HashMap::new();
         for view in locks::waiters() {
@@ -119,7 +119,7 @@ impl Locks {
 }
 
 impl Lock {
-    /// What has to let go before the first that waits gets what it wants: all of them have it.
+    /// The holders that block the first waiter.
     pub(crate) fn holders(&self) -> Vec<Who> {
         let Some(permits) = &self.permits else {
             return vec![self.holder];
@@ -137,14 +137,14 @@ impl Lock {
         }
     }
 
-    /// What waits to write in front of a reader: the reader waits for it, though others may read.
+    /// The first writer that waits before a reader. The reader waits for it, even if others read.
     pub(crate) fn writer_before(&self, reader: &Waiter) -> Option<Who> {
         let mut before = self.waiters.iter();
         let before = before.find(|other| other.arrival < reader.arrival && !other.is_shared);
         before.filter(|_| reader.is_shared).map(|writer| writer.who)
     }
 
-    /// Nothing keeps the first that waits from what it wants.
+    /// Whether nothing blocks the first waiter.
     pub(crate) fn is_free(&self) -> bool {
         match &self.permits {
             Some(permits) => self
@@ -155,13 +155,13 @@ impl Lock {
         }
     }
 
-    /// How long the first waiter has waited.
+    /// The time of the longest wait.
     pub(crate) fn longest_ns(&self) -> u64 {
         let waits = self.waiters.iter().map(|waiter| waiter.since_ns);
         waits.max().unwrap_or(0)
     }
 
-    /// Where it was created. What a call of std's creates, such as `Arc::default`, is created there, which tells nothing.
+    /// Where it was created. A location inside of std, such as `Arc::default`, tells nothing and is left out.
     pub(crate) fn created(&self) -> Option<&'static Location<'static>> {
         self.created.filter(|at| !at.file().starts_with("/rustc/"))
     }
@@ -243,7 +243,7 @@ fn waiter(view: &WaiterView, scale: &Scale) -> Waiter {
     }
 }
 
-/// How many locks something waits for.
+/// The number of locks with waiters.
 pub(crate) fn count() -> usize {
     let waiters = locks::waiters().into_iter();
     let numbers: HashSet<LockNumber> = waiters
@@ -252,7 +252,7 @@ pub(crate) fn count() -> usize {
     numbers.len()
 }
 
-/// How many waiters are in no copy: there were too many at once.
+/// How many waiters are in no copy, because there were too many at once.
 pub(crate) fn missed() -> u64 {
     locks::missed()
 }

@@ -1,29 +1,29 @@
 //! Owned copies of what is alive, taken at one moment.
 //!
-//! * [`state`]: what a task is doing;
+//! * [`state`]: the state of a task;
 //! * [`tasks`]: all tasks;
-//! * [`remaining`]: what is left of the registrations of one;
+//! * [`remaining`]: which registrations of a task still hold;
 //! * [`facts`]: all tasks, for readers outside of this crate;
-//! * [`sites`]: all tasks, by where they were spawned;
-//! * [`unlisted`]: how many there are beside these;
-//! * `unpolled`: which of those that wait were not polled since;
-//! * [`polls`]: how long the polls of one task take;
-//! * [`running`]: where those are that run;
-//! * [`rates`]: how often those are polled that do not wait;
+//! * [`sites`]: all tasks, by spawn site;
+//! * [`unlisted`]: how many tasks are not listed;
+//! * `unpolled`: which waiting tasks were not polled since;
+//! * [`polls`]: the poll times of one task;
+//! * [`running`]: stacks of running tasks;
+//! * [`rates`]: poll rates of tasks that do not wait;
 //! * [`under_way`]: polls and closures that have not ended;
-//! * [`pools`]: which of them blocking pools have;
+//! * [`pools`]: the blocking pools;
 //! * [`endings`]: runtimes that are being dropped;
-//! * [`standstill`]: runtimes of which no thread drives timers and I/O;
+//! * [`standstill`]: runtimes without a thread that drives timers and I/O;
 //! * [`threads`]: all threads;
-//! * [`stuck`]: where threads are that sleep;
-//! * [`waits`]: waits that have ended;
-//! * [`locks`]: locks that something waits for;
-//! * [`joins`]: tasks that wait for the end of others;
-//! * [`deadlocks`]: cycles of both;
-//! * [`futurelocks`]: those that were given to a future which is not polled;
-//! * [`stuck_locks`]: both of these;
-//! * [`heap`]: what was allocated, and what of it is alive;
-//! * [`watch`]: what may be wrong.
+//! * [`stuck`]: stacks of sleeping threads;
+//! * [`waits`]: sums of waits;
+//! * [`locks`]: locks with waiters;
+//! * [`joins`]: tasks that wait for the end of other tasks;
+//! * [`deadlocks`]: cycles of waits for locks and ends;
+//! * [`futurelocks`]: locks that belong to a future which is not polled;
+//! * [`stuck_locks`]: both deadlocks and futurelocks;
+//! * [`heap`]: sampled allocations, and those in use;
+//! * [`watch`]: possible troubles, for the watchdog.
 
 pub(crate) mod deadlocks;
 pub(crate) mod endings;

@@ -1,4 +1,4 @@
-//! How long the polls of one task take, while a client wants to know.
+//! The poll times of one task, while a client watches it.
 
 use super::tasks::known;
 use crate::registry::slab;
@@ -9,7 +9,7 @@ use crate::tally::poll_times::{Finished, PollTimes, Watch};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unwatchable {
     NoSuchTask,
-    /// It is a closure, or a dependency's.
+    /// The task is a closure or a foreign task.
     NotPolledByUs,
     TooMany,
 }
@@ -18,13 +18,13 @@ pub(crate) enum Unwatchable {
 pub(crate) struct Watched(Watch);
 
 impl Watched {
-    /// Begins to watch the task of that id.
+    /// Begins to watch the task with that id.
     pub(crate) fn begin(id: u64) -> Result<Watched, Unwatchable> {
         let view = find(id).ok_or(Unwatchable::NoSuchTask)?;
         if matches!(view.kind, Kind::Blocking | Kind::Foreign) {
             return Err(Unwatchable::NotPolledByUs);
         }
-        // A poll that lasts is in the number of polls and not yet in the busy time: it is the first that is counted.
+        // A poll under way is in the number of polls, but not in the busy time. It is the first counted poll.
         let finished = Finished {
             polls: view.polls - u64::from(view.polling),
             busy: view.busy,
@@ -33,7 +33,7 @@ impl Watched {
         Ok(Watched(watch))
     }
 
-    /// The polls since then that are over; `None` once the task has ended.
+    /// The finished polls since the begin; `None` once the task has ended.
     pub(crate) fn read(&self) -> Option<PollTimes> {
         let view = find(self.0.id)?;
         let finished = (!view.polling).then_some(Finished {
@@ -44,7 +44,7 @@ impl Watched {
     }
 }
 
-/// Looks at the id of each record: 100,000 take a millisecond.
+/// Compares the id of each record: 100,000 take a millisecond.
 fn find(id: u64) -> Option<View> {
     let mut found = None;
     slab::for_each(|record| {

@@ -1,6 +1,6 @@
-//! The blocking pools: how many threads each has, what runs there and what waits. Known without `--cfg tokio_unstable`, as
-//! closures and threads are ours to count; what tokio itself runs there (files, names, standard streams) is in its own
-//! count of the queue only.
+//! The blocking pools: threads, running closures and queued closures. `--cfg tokio_unstable` is not needed, because the
+//! probe counts closures and threads. tokio's own closures (files, names, standard streams) are only in tokio's count
+//! of the queue.
 
 use super::under_way::UnderWay;
 use crate::primitive::Ordering;
@@ -14,7 +14,8 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A closure that has waited for so long found no idle thread, and none could be added: tokio adds one at once.
+/// A closure that has waited for so long found no idle thread, and the pool is at its limit: otherwise tokio adds a
+/// thread at once.
 const STUCK: Duration = Duration::from_millis(100);
 
 /// The pool of a runtime.
@@ -22,27 +23,27 @@ const STUCK: Duration = Duration::from_millis(100);
 pub(crate) struct Pool {
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) threads: u64,
-    /// Closures that wait for a thread, tokio's own included where it tells.
+    /// Queued closures, including tokio's own if it counts them.
     pub(crate) queued: u64,
-    /// The longest wait of those of ours.
+    /// The longest wait of an instrumented closure.
     pub(crate) oldest: Duration,
-    /// Where those that have a thread were spawned, most first.
+    /// The spawn locations of running closures, the most frequent first.
     pub(crate) running: Sites,
-    /// Where those that wait were spawned, most first; `None` for what tokio spawned.
+    /// The spawn locations of queued closures, the most frequent first; `None` for tokio's own.
     pub(crate) waiting: Sites,
 }
 
-/// Spawn locations, and how many closures are of each.
+/// (spawn location, number of closures)
 type Sites = Vec<(Option<&'static Location<'static>>, u64)>;
 
 impl Pool {
-    /// Whether every thread is taken, and closures wait.
+    /// Whether all threads are busy, and closures wait.
     pub(crate) fn is_full(&self) -> bool {
         self.oldest >= STUCK
     }
 }
 
-/// All of them, in the order of the runtimes.
+/// All pools, in the order of the runtimes.
 pub(crate) fn of(all: &[UnderWay]) -> Vec<Pool> {
     let mut closures: HashMap<u16, Counted> = HashMap::new();
     for one in all.iter().filter(|one| one.kind == Kind::Blocking) {

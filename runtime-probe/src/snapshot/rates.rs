@@ -1,5 +1,5 @@
-//! How often tasks are polled, by two looks: what spins through its waker, so that it is always polled or about to be, looks
-//! like any other task that runs at either of them.
+//! Poll rates of tasks, by two looks. At a single look, a task that spins through its waker looks like any other
+//! running task.
 
 use super::tasks::known;
 use crate::clock::{Scale, Ticks};
@@ -10,31 +10,32 @@ use std::collections::HashMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How far apart the looks are at least. Two thousand polls a second, the fewest that are told, are twenty in that time.
+/// The least time between the looks. [`LEAST`] polls a second are twenty in that time.
 const APART: Duration = Duration::from_millis(10);
 
-/// The fewest polls a second that are told: no ticker of tokio's, whose finest is a millisecond, has as many.
+/// The fewest polls a second that are reported. tokio's timers have a resolution of a millisecond, so no ticker has as
+/// many.
 const LEAST: u64 = 2_000;
 
-/// The most tasks that are looked at twice.
+/// The most tasks that are compared.
 const MOST: usize = 256;
 
-/// How often a task is polled.
+/// The poll rate of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rate {
     /// Polls a second between the two looks.
     pub(crate) now: u64,
     /// The average since the task was spawned.
     pub(crate) average: u64,
-    /// How long ago that was.
+    /// The time since its spawn.
     pub(crate) age: Duration,
-    /// How many polls there were.
+    /// The number of polls.
     pub(crate) polls: u64,
 }
 
 impl Rate {
-    /// How long all its polls take at the rate of now, of a task that was polled less often before: it has not spun for longer,
-    /// unless it did so more slowly.
+    /// How long the task can have spun at the current rate: all its polls at this rate take so long. `None` unless its
+    /// average rate is lower.
     pub(crate) fn lasts(&self) -> Option<Duration> {
         let was_slower = self.average < self.now / 2;
         was_slower.then(|| Duration::from_secs_f64(self.polls as f64 / self.now as f64))
@@ -48,7 +49,7 @@ pub(crate) struct Rates {
 }
 
 impl Rates {
-    /// Looks for tasks that are polled, or are about to be, and have been often enough to spin.
+    /// Finds tasks that are polled or ready, with enough polls to spin.
     pub(crate) fn begin() -> Self {
         let mut tasks = Vec::new();
         let (scale, foreign) = (Scale::now(), Foreign::now());
@@ -66,7 +67,7 @@ impl Rates {
         }
     }
 
-    /// Looks again, for which it waits if there is anything to look at: those that are polled often, by their id.
+    /// Takes the second look, after a pause if there are such tasks. Returns the tasks with high rates, by id.
     pub(crate) fn end(self) -> HashMap<u64, Rate> {
         if self.tasks.is_empty() {
             return HashMap::new();
@@ -94,10 +95,10 @@ impl Rates {
     }
 }
 
-/// Nanoseconds that a task that yields (`yield_now`) waits at the most: until its worker has looked for other work.
+/// The most nanoseconds that a yielding task (`yield_now`) waits: until its worker has looked for other work.
 pub(super) const YIELD: u64 = 100_000;
 
-/// The foreign tasks that are polled: their threads tell, not their records.
+/// The foreign tasks that are being polled, as their threads show it.
 pub(super) struct Foreign(HashMap<u64, Ticks>);
 
 impl Foreign {
@@ -110,14 +111,14 @@ impl Foreign {
         Foreign(polled.filter(|(id, _)| *id != 0).collect())
     }
 
-    /// When the poll of a task began, at the earliest.
+    /// The earliest begin of the current poll of a task.
     pub(super) fn polled_since(&self, id: u64) -> Option<Ticks> {
         self.0.get(&id).copied()
     }
 }
 
-/// For how many nanoseconds a task has waited, 0 for one that is polled or ready to be. `None` for what does not spin; the first
-/// polls of a task tell nothing.
+/// How many nanoseconds a task has waited; 0 if it is polled or ready. `None` for entries that cannot spin, and for
+/// tasks with few polls.
 pub(super) fn waited(view: &View, scale: &Scale, foreign: &Foreign) -> Option<u64> {
     if matches!(view.kind, Kind::Nested | Kind::Blocking) || view.polls < LEAST / 10 {
         return None;
@@ -132,7 +133,7 @@ pub(super) fn waited(view: &View, scale: &Scale, foreign: &Foreign) -> Option<u6
     }
 }
 
-/// Whether a task is polled, ready to be, or has been just now.
+/// Whether a task is polled, is ready, or was polled just now.
 fn is_busy(view: &View, scale: &Scale, foreign: &Foreign) -> bool {
     waited(view, scale, foreign).is_some_and(|ns| ns < YIELD)
 }

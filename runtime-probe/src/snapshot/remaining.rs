@@ -1,32 +1,33 @@
-//! What is left of the registrations of a task that waits.
+//! Which registrations of a waiting task still hold.
 //!
-//! A leaf that waits keeps a waker. Where fewer wakers are out than leaves have registered, some of these are over.
+//! A waiting leaf keeps a waker. If there are fewer wakers than registrations, some registrations have ended.
 
 use crate::registry::task::View;
 
-/// How many registrations may be waits still.
+/// How many registrations may still be waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) enum Remaining {
     /// All of them.
     #[default]
     All,
-    /// At most so many: fewer wakers are out.
+    /// At most so many: there are fewer wakers than registrations.
     AtMost(usize),
-    /// All, unless it is a timer: the only waker was used up by a wake, and the last poll registered where it was from.
+    /// All, unless it is a timer: a wake consumed the only waker, and the last poll repeated the registration of that
+    /// waker.
     Repeated,
-    /// They are of an earlier poll: the last one registered nowhere, and a waker is left.
+    /// They belong to an earlier poll. The last poll made no registration, and a waker is left.
     Earlier,
     /// None: no waker is left.
     None,
 }
 
 impl Remaining {
-    /// Of a task that waits. `dead` of its wakers are held by what nothing can wake.
+    /// For a waiting task. `dead` of its wakers belong to nested futures that nothing can wake.
     pub(crate) fn of(view: &View, dead: usize) -> Self {
         let wakers = view.wakers.saturating_sub(dead);
         match view.waits {
             _ if wakers == 0 => Remaining::None,
-            // Its leaves keep the waker of an earlier poll, and do not register again.
+            // The leaves of a frozen task keep the waker of an earlier poll, and do not register again.
             _ if view.frozen => Remaining::All,
             Some(_) if !view.waits_are_new => Remaining::Earlier,
             Some(waits) if wakers < usize::from(waits.len) => Remaining::AtMost(wakers),
@@ -35,7 +36,7 @@ impl Remaining {
         }
     }
 
-    /// Whether the place of the last registration may be a wait.
+    /// Whether the last registration may still be a wait.
     pub(crate) fn is_some(self) -> bool {
         matches!(
             self,

@@ -1,7 +1,7 @@
-//! Where running tasks are: the threads that run them are asked, each by a signal.
+//! Stacks of running tasks: each thread that runs one is asked by a signal.
 //!
-//! The one part of a dump that interrupts threads: each stops for some microseconds, in which it looks at its own
-//! stack. A system call that it sleeps in goes on, or returns `EINTR` to code that calls it again.
+//! This is the only part of a dump that interrupts threads. Each thread walks its own stack, which takes some
+//! microseconds. An interrupted system call is restarted, or returns `EINTR` to code that calls it again.
 
 use super::tasks::{Row, State, Tasks};
 use crate::ask::asking::Asking;
@@ -12,7 +12,7 @@ use crate::source::signal::PollThere;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How long all threads of a dump have together.
+/// The time limit for the stacks of all threads.
 const ALL: Duration = Duration::from_secs(1);
 
 /// The threads that run tasks, by number.
@@ -21,16 +21,16 @@ pub(crate) struct Running {
     threads: BTreeMap<u32, Result<Capture, CaptureError>>,
 }
 
-/// Where a running task is.
+/// The result for a running task.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Found<'r> {
-    /// In this poll, of that thread. Without a poll it is a foreign task.
+    /// The thread is in this poll of the task; `None` for a foreign task.
     There(&'r Capture, Option<&'r PollThere>),
-    /// Its thread does something else by now.
+    /// Its thread has left that poll.
     Over,
-    /// Its thread was not seen.
+    /// Its thread was not captured.
     Failed(&'r CaptureError),
-    /// Which thread runs it was not known.
+    /// Its thread is not known.
     NoThread,
 }
 
@@ -52,7 +52,7 @@ impl Running {
         Running { threads }
     }
 
-    /// Where this task is; `None` if it does not run.
+    /// The result for this task; `None` if it does not run.
     pub(crate) fn of(&self, tasks: &Tasks, row: &Row) -> Option<Found<'_>> {
         if !runs(tasks, row) {
             return None;
@@ -78,7 +78,7 @@ impl Running {
     }
 }
 
-/// Whether a thread is in the middle of it.
+/// Whether a thread runs it.
 fn runs(tasks: &Tasks, row: &Row) -> bool {
     let state = tasks.stack_keys[row.stack_key as usize].state;
     matches!(state, State::Running | State::Blocking)
@@ -103,7 +103,8 @@ mod tests {
     use std::task::{Context, Waker};
     use std::time::{Duration, Instant};
 
-    /// Of a thread that is blocked in a task's poll. `cargo test --release --lib what_asking_takes -- --ignored --nocapture`
+    /// Measures the capture of a thread that is blocked in a task's poll. `cargo test --release --lib what_asking_takes
+    /// -- --ignored --nocapture`
     #[test]
     #[ignore = "a measurement, for a quiet machine and a release build"]
     fn what_asking_takes() {

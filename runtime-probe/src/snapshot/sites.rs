@@ -1,4 +1,4 @@
-//! Tasks by where they were spawned: those that are alive, and what is known of those that ended.
+//! Tasks by spawn site: live tasks, and sums of those that have ended.
 
 use super::tasks::known;
 use crate::clock::Scale;
@@ -14,7 +14,7 @@ use std::panic::Location;
 pub(crate) struct Sites {
     /// In no particular order.
     pub(crate) rows: Vec<SiteRow>,
-    /// Whether times are noted.
+    /// Whether times are recorded.
     pub(crate) is_timed: bool,
     pub(crate) scale: Scale,
 }
@@ -26,39 +26,38 @@ pub(crate) type SiteKey = (
     Option<&'static str>,
 );
 
-/// A site_key.
+/// The tasks of a [`SiteKey`].
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SiteRow {
     pub(crate) location: Option<Location<'static>>,
-    /// `None` for all that found the table full.
+    /// `None` for the row of all tasks beyond the size of the table.
     pub(crate) kind: Option<Kind>,
-    /// The name of the future's type; `None` where it is not known.
+    /// The name of the future's type; `None` if not known.
     pub(crate) future: Option<&'static str>,
     pub(crate) alive: u64,
-    /// Of tasks in `JoinSet`s that have ended: nothing has taken their results.
+    /// Ended tasks in `JoinSet`s whose results were not taken.
     pub(crate) untaken: u64,
     pub(crate) finished: u64,
-    /// Of these.
+    /// How many of the finished tasks panicked.
     pub(crate) panicked: u64,
-    /// A poll that lasts is one of them.
+    /// Polls, including those under way.
     pub(crate) polls: u64,
-    /// Lengths of polls, waits and delays, by their class in [`LENGTHS`]. A poll that lasts, and a wait that goes on, is not
-    /// in it.
+    /// Lengths of polls, waits and delays, by bucket of [`LENGTHS`]. Polls and waits under way are not included.
     pub(crate) counts: Counts,
 }
 
 impl SiteRow {
-    /// What two rows of the same site_key share.
+    /// The key of the row.
     pub(crate) fn key(&self) -> SiteKey {
         (self.location, self.kind, self.future)
     }
 }
 
-/// Takes the copy: 50 ns for each task that is alive, and 20 us for each site_key that has times.
+/// Takes the copy: 50 ns for each live task, and 20 us for each key with times.
 pub(crate) fn take() -> Sites {
     let is_timed = Demand::TaskTimes.is_on();
     let mut rows = Rows::default();
-    // First: a task that ends, or is polled, between this look and the next is missed rather than counted twice.
+    // The sums are read before the records: a task that ends in between is missed instead of counted twice.
     for total in TASKS.totals() {
         let row = rows.of(total.site);
         row.finished += total.finished;
@@ -71,7 +70,7 @@ pub(crate) fn take() -> Sites {
         }
     }
     rows.is_full = TASKS.is_full();
-    // Before the look at those alive: what is spawned in between makes it fewer.
+    // The sets are read before the records: tasks that are spawned in between make the difference smaller.
     let lens = join_sets::lens();
     let recording = task_times::recording();
     slab::for_each(|record| {
@@ -83,8 +82,7 @@ pub(crate) fn take() -> Sites {
         });
         row.alive += 1;
         row.polls += view.polls;
-        // The last poll is noted when the next one begins; for a task that waits that may never be.
-        // Nothing has been added to one whose next poll is about to begin.
+        // The last poll of a task is recorded when its next one begins, which may never happen. So it is added here.
         let noted = Noted(view.noted).since(recording, view.busy);
         let noted = noted.filter(|length| *length > 0);
         let is_between_polls = view.polls > 0 && !view.polling;
@@ -103,7 +101,8 @@ pub(crate) fn take() -> Sites {
     }
 }
 
-/// Tasks that are in a set and not alive have ended. What was detached from its set is not counted.
+/// Sets the results that were not taken: the tasks in sets, less the live tasks of the location. Detached tasks are not
+/// counted.
 fn untaken(rows: &mut [SiteRow], lens: HashMap<Location<'static>, u64>) {
     for (location, len) in lens {
         let here = || {
@@ -119,7 +118,7 @@ fn untaken(rows: &mut [SiteRow], lens: HashMap<Location<'static>, u64>) {
     }
 }
 
-/// How many sites there are.
+/// The number of sites.
 pub(crate) fn count() -> usize {
     take().rows.len()
 }
@@ -127,10 +126,10 @@ pub(crate) fn count() -> usize {
 #[derive(Default)]
 struct Rows {
     rows: Vec<SiteRow>,
-    /// By address, which is quicker to hash than a path: an index for each.
+    /// Indices by address, which is faster to hash than a path.
     by_address: HashMap<(usize, u8, usize), usize>,
     by_site: HashMap<SiteKey, usize>,
-    /// No further site_key is added.
+    /// Whether the table is full, so that no key is added.
     is_full: bool,
 }
 

@@ -1,5 +1,5 @@
-//! Runtimes whose timers and I/O may stand still: a worker has been in one poll for long, none has done anything since, and
-//! none of them waits for the system's events. Whether the others sleep until a worker wakes them, their stacks tell.
+//! Runtimes whose timers and I/O may stand still: a worker is in a long poll, no worker has done anything since, and
+//! none waits for the system's events. The stacks of the others tell whether they sleep until a worker wakes them.
 
 use super::under_way::UnderWay;
 use crate::ask::asking::Asking;
@@ -14,21 +14,21 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A healthy worker comes back to its timers sooner.
+/// A healthy worker returns to its timers sooner.
 const LEAST: Duration = Duration::from_millis(100);
 
-/// How long all threads that are asked have together.
+/// The time limit for the stacks of all threads.
 const ALL: Duration = Duration::from_millis(500);
 
-/// A runtime of which no thread is known to drive timers and I/O.
+/// A runtime without a thread that is known to drive timers and I/O.
 #[derive(Debug)]
 pub(crate) struct Suspect {
     pub(crate) runtime: Arc<Runtime>,
-    /// How long ago a worker of it did something else than what they all do now.
+    /// The time since any worker did anything.
     pub(crate) since: Duration,
-    /// Workers that are in a long poll, the longest first.
+    /// Workers in long polls, the longest first.
     pub(crate) stuck: Vec<Stuck>,
-    /// The others.
+    /// The stacks of the other workers.
     pub(crate) asleep: Vec<Capture>,
 }
 
@@ -41,7 +41,7 @@ pub(crate) struct Stuck {
     pub(crate) since: Duration,
 }
 
-/// The innermost polls that have lasted for long, by thread number.
+/// The innermost long poll of each thread, by thread number.
 pub(crate) fn long_polls(all: &[UnderWay]) -> HashMap<u32, &UnderWay> {
     let mut polls: HashMap<u32, &UnderWay> = HashMap::new();
     let long = all
@@ -50,7 +50,7 @@ pub(crate) fn long_polls(all: &[UnderWay]) -> HashMap<u32, &UnderWay> {
     for one in long {
         let Some(thread) = one.thread else { continue };
         let innermost = polls.entry(thread.0).or_insert(one);
-        // A local task is polled in the poll of a root.
+        // A local task is polled inside of the poll of a root.
         let rank = |one: &UnderWay| (one.kind != Kind::BlockOn, u64::MAX - one.since_ns);
         if rank(one) > rank(innermost) {
             *innermost = one;
@@ -59,7 +59,7 @@ pub(crate) fn long_polls(all: &[UnderWay]) -> HashMap<u32, &UnderWay> {
     polls
 }
 
-/// Looks at the runtimes whose workers are in the midst of such polls.
+/// Finds the runtimes with workers in such polls.
 pub(crate) fn suspects(all: &[UnderWay]) -> Vec<Suspect> {
     let polls = long_polls(all);
     if polls.is_empty() {
@@ -68,7 +68,7 @@ pub(crate) fn suspects(all: &[UnderWay]) -> Vec<Suspect> {
     let alive = threads::alive();
     let mut asking = Asking::within(ALL);
     let runtimes = runtimes::alive().into_iter();
-    // Without timers and I/O there is nothing to stand still.
+    // A runtime without timers and I/O has no driver.
     let runtimes = runtimes.filter(|runtime| runtime.drives != Some(false));
     runtimes
         .filter_map(|runtime| suspect(runtime, &alive, &polls, &mut asking))
@@ -82,7 +82,7 @@ fn suspect(
     asking: &mut Asking,
 ) -> Option<Suspect> {
     let number = u32::from(runtime.number.0);
-    // One that has never parked is known by its polling a task.
+    // A worker that has never parked is recognized by its poll of a task.
     let works = |at: &u32, slot: &Slot| {
         let polls_task = || polls.get(at).is_some_and(|poll| poll.kind != Kind::BlockOn);
         slot.role() == Role::Worker || polls_task()

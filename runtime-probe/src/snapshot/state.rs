@@ -1,19 +1,19 @@
-//! What a task is doing, as far as its record tells: the one place where that follows from the fields.
+//! The state of a task, derived from the fields of its record. This is the only place that does so.
 
 use crate::clock::Ticks;
 use crate::registry::task::{Kind, View, Waking};
 use crate::registry::threads::ThreadNumber;
 use std::collections::HashMap;
 
-/// What a task is doing.
+/// The state of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum State {
     Running,
     Runnable,
     Waiting,
-    /// A blocking closure that runs.
+    /// A running closure of the blocking pool.
     Blocking,
-    /// A blocking closure that no thread has taken yet.
+    /// A closure in the queue of the blocking pool.
     Queued,
 }
 
@@ -22,11 +22,11 @@ pub(crate) enum State {
 pub(crate) struct Doing {
     pub(crate) state: State,
     pub(crate) since: Ticks,
-    /// Of what runs the thread, of what is runnable who woke it.
+    /// Of a running task: its thread. Of a runnable one: the source of its wake.
     pub(crate) by: Waking,
 }
 
-/// Foreign tasks that are being polled, on which thread and since when.
+/// Foreign tasks that are being polled: the thread and the begin.
 pub(crate) type ForeignRunning = HashMap<u64, (ThreadNumber, Ticks)>;
 
 impl Doing {

@@ -1,4 +1,4 @@
-//! Where threads are that sleep in the kernel, with the polls that they are in the middle of.
+//! Stacks of threads that sleep in the kernel, with the polls that they are in.
 
 use super::tasks::Tasks;
 use crate::ask::asking::Asking;
@@ -9,27 +9,27 @@ use crate::sys::thread_status::{self, Activity, ThreadStatus};
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// How long all threads have together.
+/// The time limit for the stacks of all threads.
 const ALL: Duration = Duration::from_secs(1);
 
-/// A thread that sleeps.
+/// A sleeping thread.
 #[derive(Debug)]
 pub(crate) struct Asleep {
     pub(crate) stack: Capture,
-    /// Of the task or closure that the thread is in the middle of.
+    /// The poll or closure that the thread is in.
     pub(crate) within: Option<Within>,
 }
 
-/// What a thread is in the middle of.
+/// The poll or closure that a thread is in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Within {
     /// Nanoseconds since the poll, or the closure, began.
     pub(crate) since_ns: u64,
-    /// A closure of the blocking pool, which keeps no worker from others.
+    /// Whether it is a closure of the blocking pool, which blocks no worker.
     pub(crate) is_closure: bool,
 }
 
-/// Asks all threads that sleep, but the probe's own. A poll that began after `tasks` was taken is not known.
+/// Asks all sleeping threads but the probe's own. Polls that began after `tasks` was taken are not known.
 pub(crate) fn threads(tasks: &Tasks) -> Vec<Asleep> {
     let mut asking = Asking::within(ALL);
     let mut rows = HashMap::new();
@@ -45,7 +45,7 @@ pub(crate) fn threads(tasks: &Tasks) -> Vec<Asleep> {
     asked
         .filter_map(|id| {
             let stack = asking.capture(id).ok()?;
-            // The outermost: futures that are wrapped inside a task are a part of its poll.
+            // The outermost poll is the task's: nested futures belong to it.
             let within = stack.polls.last().and_then(|poll| {
                 let row = rows.get(&(poll.id, poll.poll))?;
                 Some(Within {

@@ -1,4 +1,4 @@
-//! Locks that nothing gets any more: cycles, those of joins among them, and those that were given to a future which is not polled. One copy tells both.
+//! Deadlocks and futurelocks, from one copy of locks, joins and tasks.
 
 use super::deadlocks::{self, Deadlock};
 use super::futurelocks::{self, Futurelock};
@@ -8,7 +8,7 @@ use super::tasks::Tasks;
 use crate::clock::Scale;
 use std::time::Instant;
 
-/// Those of a copy.
+/// The deadlocks and futurelocks of a copy.
 #[derive(Debug, Default)]
 pub(crate) struct StuckLocks {
     pub(crate) deadlocks: Vec<Deadlock>,
@@ -16,7 +16,7 @@ pub(crate) struct StuckLocks {
 }
 
 impl StuckLocks {
-    /// Those of now. Where tasks are is looked at only where locks and joins leave a doubt.
+    /// The deadlocks and futurelocks of now. Copies the tasks only if locks and joins leave a doubt.
     pub(crate) fn now() -> StuckLocks {
         let (locks, joins) = (Locks::take(&Scale::now()), Joins::take());
         if !deadlocks::may_be_in(&locks, &joins) && !futurelocks::may_be_in(&locks) {
@@ -27,7 +27,8 @@ impl StuckLocks {
         StuckLocks::of(&tasks, &locks, &Joins::take())
     }
 
-    /// Those of copies. MUST: that of the tasks was taken first, so that what had been polled by then has not fetched its lock later.
+    /// The deadlocks and futurelocks of copies. MUST: the copy of the tasks was taken first. Otherwise a waiter that
+    /// took its lock in between looks like one that was polled and did not take it.
     pub(crate) fn of(tasks: &Tasks, locks: &Locks, joins: &Joins) -> StuckLocks {
         StuckLocks {
             deadlocks: deadlocks::of(tasks, locks, joins),
@@ -36,7 +37,7 @@ impl StuckLocks {
     }
 }
 
-/// The same again and again, for a hundredth of the time at most: who joins whom is read from the memory of all tasks.
+/// Repeats the search, in a hundredth of the time at most: joins are read from the memory of all tasks.
 #[derive(Debug, Default)]
 pub(crate) struct Paced {
     due: Option<Instant>,
@@ -44,7 +45,7 @@ pub(crate) struct Paced {
 }
 
 impl Paced {
-    /// Those of now, or of a short while ago.
+    /// The deadlocks and futurelocks of now, or of a short while ago.
     pub(crate) fn look(&mut self) -> &StuckLocks {
         let began = Instant::now();
         if self.due.is_none_or(|due| began >= due) {

@@ -1,7 +1,7 @@
-//! All tasks at one moment: a row each, and tables of what they share.
+//! A copy of all tasks: a row for each, and tables of their common properties.
 //!
-//! A row is 64 bytes, so a million tasks are 64 MB; stacks and spawn sites, of which a program has few, are entered
-//! once. Taking the copy takes no lock that a task could wait for and disturbs no thread.
+//! A row is 64 bytes, so a million tasks are 64 MB. Stacks and spawn sites, of which a program has few, are stored
+//! once. Taking the copy takes no lock that a task could wait for, and disturbs no thread.
 
 use super::remaining::Remaining;
 use super::state::{Doing, ForeignRunning};
@@ -32,7 +32,7 @@ pub(crate) struct Row {
     pub(crate) since_ns: u64,
     pub(crate) busy_ns: u64,
     pub(crate) polls: u64,
-    /// Of a running task the thread, of a runnable one who woke it; packed.
+    /// Of a running task: its thread. Of a runnable one: the source of its wake. Packed.
     by: u64,
     /// Key of [`Tasks::names`]; 0 for a task without a name.
     pub(crate) name: NameNumber,
@@ -40,7 +40,7 @@ pub(crate) struct Row {
     pub(crate) stack_key: u32,
     /// Index into [`Tasks::sites`]; `u32::MAX` for none.
     pub(crate) site: u32,
-    /// Of one in [`Tasks::runtimes`]; 0 where it is not known.
+    /// A runtime of [`Tasks::runtimes`]; 0 if not known.
     pub(crate) runtime: RuntimeNumber,
     pub(crate) flags: Flags,
 }
@@ -48,13 +48,13 @@ pub(crate) struct Row {
 const _: () = assert!(size_of::<Row>() == 64);
 
 impl Row {
-    /// Who makes the task be where it is: the thread on which it runs, or who made it runnable.
+    /// The thread of a running task, or the source of a runnable task's wake.
     pub(crate) fn by(&self) -> Waking {
         Waking::unpack(self.by)
     }
 }
 
-/// What else is known of a task.
+/// Flags of a task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Flags(u8);
 
@@ -67,23 +67,23 @@ impl Flags {
         self.0 >> flag & 1 == 1
     }
 
-    /// It waits, and no waker is left that could wake it.
+    /// Whether it waits, and has no waker left.
     pub(crate) fn lost(self) -> bool {
         self.has(0)
     }
 
-    /// Its waker keeps its generation: registrations may be missing.
+    /// Whether it is frozen, so registrations may be missing.
     pub(crate) fn frozen(self) -> bool {
         self.has(1)
     }
 
-    /// The stack is of an earlier poll: the last one registered nowhere.
+    /// Whether the stack belongs to an earlier poll: the last poll made no registration.
     pub(crate) fn stale(self) -> bool {
         self.has(2)
     }
 }
 
-/// Where tasks are: everything that decides a stack.
+/// All properties that determine the stack of a task.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StackKey {
     pub(crate) state: State,
@@ -91,12 +91,12 @@ pub(crate) struct StackKey {
     /// The registrations of the last poll that had any.
     pub(crate) waits: Option<&'static WaitSet>,
     pub(crate) remaining: Remaining,
-    /// For a nested future, those of the task around it.
+    /// For a nested future, the registrations of the task around it.
     pub(crate) around: Option<&'static WaitSet>,
     pub(crate) meta: Option<&'static FutureMeta>,
-    /// Of a local task that is ready, its `LocalSet`; 0 otherwise.
+    /// The `LocalSet` of a ready local task; 0 otherwise.
     pub(crate) local_set: u32,
-    /// Where the task was spawned, if nothing else tells where it is.
+    /// The spawn location, for tasks without any stack.
     pub(crate) spawned_at: Option<&'static Location<'static>>,
 }
 
@@ -135,11 +135,11 @@ impl Hash for StackKey {
     }
 }
 
-/// Where tasks were spawned.
+/// A spawn site.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SpawnSite {
     pub(crate) location: &'static Location<'static>,
-    /// 0 where unknown.
+    /// 0 if unknown.
     pub(crate) pc: usize,
 }
 
@@ -150,36 +150,35 @@ pub(crate) struct Tasks {
     pub(crate) stack_keys: Vec<StackKey>,
     pub(crate) sites: Vec<SpawnSite>,
     pub(crate) threads: HashMap<u32, Thread>,
-    /// The runtimes that the probe has hooks in, in the order of their numbers.
+    /// The runtimes with hooks of the probe, ordered by number.
     pub(crate) runtimes: Vec<Arc<Runtime>>,
-    /// Their `LocalSet`s.
+    /// The polls of the `LocalSet`s.
     pub(crate) local_sets: HashMap<u32, Polled>,
-    /// By which stamps are read.
+    /// Converts timestamps.
     pub(crate) scale: Scale,
-    /// The names that tasks have; not those of tasks that ended meanwhile.
+    /// The names of tasks, except of those that have ended meanwhile.
     pub(crate) names: HashMap<NameNumber, Arc<str>>,
-    /// The labels of those that have some, by id.
+    /// The labels of tasks that have some, by id.
     labels: HashMap<u64, LabelSet>,
     /// Wall-clock time, nanoseconds since 1970.
     pub(crate) time_ns: i64,
 }
 
-/// How many tasks are alive, cheaper than a snapshot.
+/// The number of live tasks, cheaper than a snapshot.
 pub(crate) fn count() -> usize {
     counts().all
 }
 
-/// How many tasks there are of some kinds.
+/// The numbers of tasks of some kinds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) foreign: usize,
-    /// Polled by a runtime that has no hook of ours.
+    /// Tasks of runtimes without hooks of ours.
     pub(crate) unhooked: usize,
     pub(crate) all: usize,
 }
 
-/// The task of a record. One without an id is being spawned at this moment: the call has not returned, and nothing tells
-/// it from others of its kind.
+/// The task of a record. A task without an id is left out: its spawn is under way.
 pub(super) fn known(record: &Record) -> Option<View> {
     record.view().filter(|view| view.id != 0)
 }
@@ -212,7 +211,7 @@ impl Tasks {
         slab::for_each(|record| {
             let Some(view) = known(record) else { return };
             if rows.len() == rows.capacity() {
-                // Grow by an eighth, not by doubling: at a million rows doubling would cost 64 MB for nothing.
+                // Grow by an eighth: at a million rows, doubling would waste 64 MB.
                 rows.reserve_exact((rows.len() / 8).max(1024));
             }
             rows.push(tables.row(&view, &scale, &running, &around));
@@ -249,13 +248,13 @@ impl Tasks {
         self.labels.get(&id).copied().unwrap_or_default()
     }
 
-    /// Since when no thread runs a runtime of one thread.
+    /// Since when no thread runs a `current_thread` runtime.
     pub(crate) fn idle(&self, number: RuntimeNumber) -> Option<Idle> {
         let mut runtimes = self.runtimes.iter();
         runtimes.find(|runtime| runtime.number == number)?.idle()
     }
 
-    /// The name of a runtime that is still there.
+    /// The name of a live runtime.
     pub(crate) fn runtime(&self, number: RuntimeNumber) -> Option<&str> {
         let at = self
             .runtimes
@@ -264,8 +263,8 @@ impl Tasks {
     }
 }
 
-/// Tasks of others that are being polled, where and since when: the hook stamped the thread, the record learns only
-/// afterwards.
+/// Foreign tasks that are being polled, with thread and begin. The hook stamps the thread before the poll; the record
+/// is written after it.
 pub(super) fn foreign_running(alive: &HashMap<u32, (Thread, &'static Slot)>) -> ForeignRunning {
     alive
         .values()
@@ -278,12 +277,12 @@ pub(super) fn foreign_running(alive: &HashMap<u32, (Thread, &'static Slot)>) -> 
         .collect()
 }
 
-/// What nested futures and the tasks around them need to know of each other. Most programs have none.
+/// Relations between nested futures and the tasks around them. Most programs have none.
 #[derive(Default)]
 struct Surroundings {
-    /// By the address of the outer record: its registrations.
+    /// The registrations of outer records, by address.
     waits: HashMap<usize, Option<&'static WaitSet>>,
-    /// By the address of the outer record: how many of its wakers are held by nested futures that nothing can wake.
+    /// By the address of an outer record: how many of its wakers belong to nested futures that nothing can wake.
     dead_wakers: HashMap<usize, usize>,
 }
 
@@ -401,7 +400,7 @@ impl Tables {
     }
 }
 
-/// Hashes the few words of a key: addresses of our own tables, which no outsider chooses.
+/// Hashes the few words of a key. They are addresses of our tables, so no attacker can choose them.
 #[derive(Default)]
 struct WordHasher(u64);
 
@@ -421,7 +420,7 @@ impl Hasher for WordHasher {
         self.write_u64(word as u64);
     }
     fn write_u64(&mut self, word: u64) {
-        self.0 = crate::stack::raw::mix(self.0, word);
+        self.0 = crate::stack::intern::mix(self.0, word);
     }
     fn finish(&self) -> u64 {
         self.0 ^ (self.0 >> 29)

@@ -1,4 +1,4 @@
-//! All threads of the process at one moment, and what the runtimes count.
+//! A copy of all threads of the process, and the counts of the runtimes.
 
 use crate::ask::asking::Asking;
 use crate::ask::thread_stack::Capture;
@@ -17,14 +17,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long all have together.
+/// The time limit for the stacks of all threads.
 const ALL: Duration = Duration::from_secs(2);
 
 /// One thread.
 #[derive(Debug)]
 pub(crate) struct ThreadRow {
     pub(crate) id: u32,
-    /// As std knows it, or as the kernel does, which keeps 15 bytes.
+    /// std's name, or else the kernel's, which has at most 15 bytes.
     pub(crate) name: Arc<str>,
     pub(crate) status: ThreadStatus,
     pub(crate) cpu_ns: Option<u64>,
@@ -34,17 +34,17 @@ pub(crate) struct ThreadRow {
     pub(crate) role: Role,
 }
 
-/// All of them.
+/// All threads.
 pub(crate) struct Threads {
     /// By id.
     pub(crate) rows: Vec<ThreadRow>,
-    /// Why there are none.
+    /// Why the threads cannot be listed.
     pub(crate) unlisted: Option<io::Error>,
-    /// How each came to be, where its creation was seen.
+    /// The creations of threads that were seen.
     pub(crate) creations: HashMap<u32, Creation>,
-    /// Why that of the others was not.
+    /// Why other creations were not seen.
     pub(crate) unseen: Unseen,
-    /// The names of tasks that created threads and are still there.
+    /// The names of live tasks that created threads.
     pub(crate) names: HashMap<NameNumber, Arc<str>>,
     pub(crate) runtimes: Vec<Arc<Runtime>>,
     #[cfg(feature = "rt")]
@@ -53,7 +53,7 @@ pub(crate) struct Threads {
     pub(crate) time_ns: i64,
 }
 
-/// How many there are.
+/// The number of threads.
 pub(crate) fn count() -> usize {
     thread_status::ids().len()
 }
@@ -61,7 +61,7 @@ pub(crate) fn count() -> usize {
 impl Threads {
     /// Asks each thread.
     pub(crate) fn take() -> Threads {
-        // Those that have met the probe, by the kernel's id.
+        // The threads that the probe knows, by the kernel's id.
         let known: HashMap<u32, _> = threads::alive()
             .into_values()
             .map(|(thread, slot)| (thread.tid, (thread.name, slot)))
@@ -99,7 +99,7 @@ impl Threads {
                 }),
             });
         }
-        // After the threads: a thread that is created meanwhile is in neither.
+        // Read after the threads, so that each listed thread's creation is found.
         let mut creations = HashMap::new();
         creation::for_each_alive(|tid, creation| drop(creations.insert(tid, creation)));
         let tasks = creations.values().map(|one| one.polled);

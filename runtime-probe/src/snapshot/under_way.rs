@@ -1,5 +1,4 @@
-//! What is under way: polls, closures, and closures that wait for a thread. Of these few it is told what is wrong with a
-//! whole runtime.
+//! Polls and closures under way, and queued closures. Troubles of a whole runtime are derived from these few.
 
 use super::state::Doing;
 use super::tasks::{State, Tasks, foreign_running, known};
@@ -19,11 +18,11 @@ pub(crate) struct UnderWay {
     pub(crate) location: Option<&'static Location<'static>>,
     /// `None` for a closure in the queue.
     pub(crate) thread: Option<ThreadNumber>,
-    /// Nanoseconds since it began, or was queued.
+    /// Nanoseconds since its begin, or since it was queued.
     pub(crate) since_ns: u64,
 }
 
-/// All of it, by a walk over the records.
+/// All entries, by a walk over the records.
 pub(crate) fn now() -> Vec<UnderWay> {
     let scale = Scale::now();
     let foreign = foreign_running(&threads::alive());
@@ -46,7 +45,7 @@ pub(crate) fn now() -> Vec<UnderWay> {
     all
 }
 
-/// The same of a snapshot.
+/// All entries, from a snapshot.
 pub(crate) fn of(tasks: &Tasks) -> Vec<UnderWay> {
     let rows = tasks.rows.iter();
     rows.filter_map(|row| {
@@ -65,7 +64,7 @@ pub(crate) fn of(tasks: &Tasks) -> Vec<UnderWay> {
     .collect()
 }
 
-/// The thread of what is under way, none for a closure in the queue; `None` for a task that is not.
+/// The thread of an entry, or none for a queued closure. `None` for a task that is not under way.
 fn thread(state: State, by: Waking) -> Option<Option<ThreadNumber>> {
     match (state, by) {
         (State::Running | State::Blocking, Waking::Thread(number)) => Some(Some(number)),

@@ -1,12 +1,13 @@
-//! How many tasks tokio counts that no dump lists: what dependencies spawn through plain tokio, where nothing tells of it.
+//! The number of tasks that tokio counts and no dump lists: tasks that dependencies spawn through plain tokio, if hooks
+//! do not report them.
 //!
-//! tokio's count and the records are not of one moment, and a number that is not so would be worse than none. So what is
-//! counted is what there are at least:
+//! tokio's count and the records are not read at one moment, and a number that is too high would be worse than none. So
+//! the result is a lower bound:
 //!
-//! * Every record that may stand for a task of tokio's count is subtracted: one that is being spawned, one that was not
-//!   polled yet, so that its runtime is not known, and one whose future has returned, as tokio still counts it.
-//! * So is every task that ended during the walk, which may have come too late for it.
-//! * So is one task for each thread that may be about to take one off tokio's list.
+//! * Every record that may be of a task in tokio's count is subtracted, also that of a task that is being spawned, that
+//!   was not polled yet (so its runtime is not known), or whose future has returned (tokio still counts it).
+//! * Every task that ended during the walk is subtracted, too: the walk may have missed it.
+//! * One task is subtracted for each thread that may be about to remove a task from tokio's list.
 
 use crate::registry::runtimes::RuntimeNumber;
 use crate::registry::task::Kind;
@@ -14,9 +15,9 @@ use crate::registry::{slab, threads};
 use crate::source::metrics::{self, Alive};
 use crate::tally::task_times::TASKS;
 
-/// How many tasks are not listed, at least. Nothing is known of runtimes that no type of ours holds.
+/// The least number of tasks that are not listed. Runtimes that no type of ours holds are not counted.
 pub(crate) fn count() -> u64 {
-    // In this order: a task that ended before the first line is in the second, or has left tokio's list.
+    // The order matters: a task that ended before the first line is in `finishing`, or has left tokio's list.
     let ended_before = ended();
     let finishing = threads::finishing();
     let held = metrics::alive();
@@ -36,20 +37,20 @@ pub(crate) fn count() -> u64 {
     counted.saturating_sub(listed + ended + finishing)
 }
 
-/// How many tasks of the kinds that tokio counts have ended.
+/// How many tasks have ended, of the kinds that tokio counts.
 fn ended() -> u64 {
     TASKS.ended(|kind| {
         Kind::of(kind).is_none_or(|kind| matches!(kind, Kind::Task | Kind::Local | Kind::Foreign))
     })
 }
 
-/// Whether tokio's count of one of these runtimes may have the task in it.
+/// Whether tokio's count of one of these runtimes may include the task.
 fn may_be_counted(kind: Kind, runtime: RuntimeNumber, held: &[Alive]) -> bool {
     let by = held.iter().find(|alive| alive.runtime == runtime);
     let is_unknown = runtime == RuntimeNumber::default();
     match kind {
         Kind::Task | Kind::Foreign => is_unknown || by.is_some(),
-        // A `LocalSet` has a list of its own.
+        // A `LocalSet` has a separate list.
         Kind::Local => is_unknown || by.is_some_and(|alive| alive.is_local),
         Kind::BlockOn | Kind::Nested | Kind::Blocking => false,
     }

@@ -1,4 +1,4 @@
-//! Tasks that wait, and which of them were not polled since.
+//! Waiting tasks, and which of them were not polled since.
 
 use super::tasks::{State, Tasks, foreign_running, known};
 use crate::registry::slab;
@@ -6,12 +6,12 @@ use crate::registry::task::Kind;
 use crate::registry::threads;
 use std::collections::HashMap;
 
-/// How often each has been polled, by id.
+/// The count of polls of each task, by id.
 #[derive(Debug, Default)]
 pub(crate) struct Unpolled(HashMap<u64, u64>);
 
 impl Unpolled {
-    /// The foreign ones that wait in a snapshot, or are ready.
+    /// The foreign tasks of a snapshot that wait or are ready.
     pub(crate) fn foreign(tasks: &Tasks) -> Self {
         let rows = tasks.rows.iter().filter(|row| {
             let key = &tasks.stack_keys[row.stack_key as usize];
@@ -20,7 +20,7 @@ impl Unpolled {
         Self(rows.map(|row| (row.id, row.polls)).collect())
     }
 
-    /// All that wait in a snapshot.
+    /// All waiting tasks of a snapshot.
     pub(crate) fn waiting(tasks: &Tasks) -> Self {
         let rows = tasks.rows.iter().filter(|row| {
             let key = &tasks.stack_keys[row.stack_key as usize];
@@ -30,7 +30,7 @@ impl Unpolled {
         Self(rows.map(|row| (row.id, row.polls)).collect())
     }
 
-    /// Those of these alone.
+    /// Only the tasks with these ids.
     pub(crate) fn only(&self, ids: impl Iterator<Item = u64>) -> Self {
         Self(ids.filter_map(|id| Some((id, *self.0.get(&id)?))).collect())
     }
@@ -43,9 +43,9 @@ impl Unpolled {
         self.0.len()
     }
 
-    /// Leaves out those that have been polled since, or are being polled.
+    /// Removes tasks that have been polled since, or are being polled.
     pub(crate) fn still(self) -> Self {
-        // A poll is noted in the record before its thread's mark of it goes, so marks are read first.
+        // At the end of a poll, the record counts it before the thread removes its mark, so marks are read first.
         let running = foreign_running(&threads::alive());
         let mut still = HashMap::new();
         slab::for_each(|record| {

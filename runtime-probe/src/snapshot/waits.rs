@@ -1,4 +1,4 @@
-//! What waits add up to: those that are over, and those that go on.
+//! Sums of waits: of those that have ended, and of those under way.
 
 use super::remaining::Remaining;
 use super::tasks::known;
@@ -19,12 +19,12 @@ pub(crate) struct Waited {
     pub(crate) delay_ns: f64,
 }
 
-/// Those of tasks.
+/// The waits of the block profile.
 pub(crate) fn blocked() -> Vec<Waited> {
     copy(&waits::BLOCK)
 }
 
-/// Those for locks, where these were released.
+/// The waits for locks, at the sites of the releases.
 pub(crate) fn unlocked() -> Vec<Waited> {
     copy(&waits::MUTEX)
 }
@@ -48,12 +48,12 @@ pub(crate) struct Pending {
     pub(crate) remaining: Remaining,
     pub(crate) count: u64,
     pub(crate) total: Duration,
-    /// The task that waits for longest, and for how long.
+    /// The task that waits for longest.
     pub(crate) id: u64,
     pub(crate) longest: Duration,
 }
 
-/// The tasks that wait now and of which it is known where: a walk over the records, and nothing is kept for each.
+/// The waiting tasks with known stacks, by registrations: a walk over the records, without memory for each task.
 pub(crate) fn pending() -> Vec<Pending> {
     let scale = Scale::now();
     let mut all: HashMap<(usize, Remaining), Pending> = HashMap::new();

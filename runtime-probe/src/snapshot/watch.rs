@@ -1,5 +1,5 @@
-//! A look at what may be wrong, cheap enough for several a second: a walk over the records, and nothing is kept of the tasks
-//! that are well. 100,000 tasks take some 5 ms.
+//! The look of a watchdog, cheap enough for several a second: a walk over the records, without memory for healthy
+//! tasks. 100,000 tasks take some 5 ms.
 
 use super::rates::{Foreign, YIELD, waited};
 use super::tasks;
@@ -12,44 +12,45 @@ use std::collections::{BTreeMap, HashMap};
 use std::panic::Location;
 use std::time::Duration;
 
-/// What a look finds.
+/// The result of a look.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Look {
-    /// How many tasks there are.
+    /// The number of tasks.
     pub(crate) tasks: usize,
-    /// Tasks by key, if they were to be counted so.
+    /// The number of tasks by site, if asked for.
     pub(crate) sites: Vec<SiteTasks>,
-    /// How many results of tasks nothing has taken out of their `JoinSet`s, by where these were spawned.
+    /// The number of results that were not taken out of their `JoinSet`s, by spawn location.
     pub(crate) untaken: HashMap<Location<'static>, u64>,
     /// Polls that last longer than the limit.
     pub(crate) long_polls: Vec<LongPoll>,
-    /// Tasks that are polled, or about to be, and were not woken by another task: those that spin are among them.
+    /// Tasks that are polled or ready, and were not woken by another task. Spinning tasks are among them.
     pub(crate) busy: Vec<Busy>,
-    /// Of each runtime the task that has been ready for longest and is not polled, if for longer than the limit.
+    /// The task of each runtime that has been ready for longest, if for longer than the limit.
     pub(crate) kept_waiting: Vec<KeptWaiting>,
     /// Blocking pools in which a closure has waited for a thread for longer than the limit.
     pub(crate) full_pools: Vec<Trouble>,
-    /// Runtimes whose timers and I/O stand still for longer than the limit: filled in by those who know names.
+    /// Runtimes whose timers and I/O stand still for longer than the limit. Filled in by the caller, because this needs
+    /// names.
     pub(crate) standstills: Vec<Trouble>,
-    /// Cycles of locks, each by one of its members, packed: filled in likewise.
+    /// Deadlocks, each by one of its members, packed. Filled in by the caller.
     pub(crate) deadlocks: Vec<u64>,
-    /// Tasks that were given a lock and do not take it: filled in likewise.
+    /// Tasks that own a lock through a future that they do not poll. Filled in by the caller.
     pub(crate) futurelocks: Vec<u64>,
 }
 
-/// The tasks that are spawned at one place with one type of future.
+/// The tasks of one spawn location and type of future.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SiteTasks {
-    /// Of one place and type, the same.
+    /// An identity of location and type.
     pub(crate) key: usize,
     pub(crate) location: Option<&'static Location<'static>>,
     pub(crate) tasks: usize,
 }
 
-/// The most stack_keys that are counted, each for itself.
+/// The most sites that are counted.
 const MOST_SITES: usize = 1024;
 
-/// What has been wrong with a runtime for a while.
+/// A trouble of a runtime, and since when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Trouble {
     pub(crate) runtime: RuntimeNumber,
@@ -60,12 +61,12 @@ pub(crate) struct Trouble {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LongPoll {
     pub(crate) id: u64,
-    /// Which of the task's polls; 0 for a foreign task, whose polls are told by their begin.
+    /// The number of the poll; of a foreign task, its begin.
     pub(crate) poll: u64,
     pub(crate) lasts: Duration,
-    /// Of tasks that are spawned at one place with one type of future, the same.
+    /// An identity of spawn location and type of future.
     pub(crate) site: usize,
-    /// No other of these is inside of it, such as a local task in the poll of its `block_on`.
+    /// Whether no other long poll is inside of it, such as that of a local task inside of its `block_on`.
     pub(crate) is_innermost: bool,
 }
 
@@ -76,25 +77,25 @@ pub(crate) struct Busy {
     pub(crate) polls: u64,
 }
 
-/// Nanoseconds after which a task that yielded has been polled again, though its worker had no CPU meanwhile.
+/// The most nanoseconds until a yielding task is polled again, even if its worker had no CPU meanwhile.
 const YIELD_AT_MOST: u64 = 50_000_000;
 
 /// The most tasks that are watched for spinning.
 const MOST_BUSY: usize = 256;
 
-/// A task that no thread polls though it is ready.
+/// A ready task that is not polled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct KeptWaiting {
     pub(crate) id: u64,
     pub(crate) since: Duration,
-    /// Which does not come round to it.
+    /// The runtime that does not poll it.
     pub(crate) runtime: RuntimeNumber,
-    /// Of a local task its set; 0 otherwise.
+    /// The set of a local task; 0 otherwise.
     pub(crate) local_set: u32,
 }
 
-/// Looks for what has lasted longer than `limit`, and counts tasks `by_site` if told to. `yields` tells of registrations
-/// whether they are no wait.
+/// Takes a look. Finds everything that has lasted longer than `limit`, and counts tasks by site if `by_site`. `yields`
+/// tells whether registrations are a yield and no wait.
 pub(crate) fn look(
     limit: Duration,
     by_site: bool,
@@ -104,12 +105,12 @@ pub(crate) fn look(
     let lasts =
         |since| Some(Duration::from_nanos(scale.since(since))).filter(|lasts| *lasts > limit);
     let mut look = Look::default();
-    // What is spawned after this makes fewer of them.
+    // Read before the records: tasks that are spawned in between make the difference smaller.
     let mut untaken = join_sets::lens();
     let mut sites: HashMap<usize, SiteTasks> = HashMap::new();
-    // Long polls by thread: begin, whether it is no root, which.
+    // Long polls by thread: (begin, whether it is no root, index).
     let mut by_thread: HashMap<u32, (Ticks, bool, usize)> = HashMap::new();
-    // Of foreign tasks the thread knows which one it polls, and since when at the earliest.
+    // Foreign tasks that are being polled are known by their threads.
     let foreign = Foreign::now();
     let mut kept_waiting: HashMap<RuntimeNumber, KeptWaiting> = HashMap::new();
     // By runtime.
@@ -133,7 +134,7 @@ pub(crate) fn look(
             }
         }
         if let Some(len) = view.location.and_then(|location| untaken.get_mut(location)) {
-            // A task that is alive has no result yet.
+            // A live task has no result yet.
             *len = len.saturating_sub(1);
         }
         let by_another = matches!(view.woken, Some((_, Waking::Task(id))) if id != view.id);
@@ -165,7 +166,7 @@ pub(crate) fn look(
                         })
                     }));
             }
-            // A closure of the blocking pool is there to last, but not to wait for its thread.
+            // A closure of the blocking pool may run long, but should not wait long for its thread.
             Kind::Blocking if view.polling => {}
             Kind::Blocking => {
                 if let Some(since) = lasts(view.spawned) {
@@ -192,7 +193,7 @@ pub(crate) fn look(
                     is_innermost: false,
                 });
             }
-            // A wrapped future is ready when the task around it is.
+            // A nested future is ready only together with the task around it.
             Kind::Nested if view.outer != 0 => {}
             _ => {
                 let ready = view.woken.and_then(|(at, _)| lasts(at.max(view.since)));

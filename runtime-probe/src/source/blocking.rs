@@ -18,8 +18,8 @@ impl Drop for Closing {
     }
 }
 
-/// `closure`, watched, and the handle by which the spawner tells the id. It goes to the runtime of
-/// `on`, or to this thread's.
+/// The instrumented closure, and a handle that gets the id from the spawner. The closure runs on the runtime of `on`,
+/// or on this thread's.
 pub(crate) fn watch<F, R>(
     spawn: Spawn,
     on: Option<&Handle>,
@@ -33,22 +33,22 @@ where
         .then(|| RecordRef::new(Kind::Blocking, 0, Some(spawn), Some(meta), clock::ticks()));
     if let Some(record) = &record {
         trace::spawn(record, record.since());
-        // For as long as it is queued, too.
+        // The runtime is set while it is queued, too.
         record.set_runtime(on.map_or_else(driving::current, driving::of));
     }
     let spawned = Spawned(record.as_ref().map(RecordRef::clone_unshared));
     let record = record.map(Closing);
     let watched = move || match &record {
         Some(record) => {
-            // The spawner may not have come round to it, and what the closure spawns has a parent.
+            // The spawner may not have set the id yet, and the closure's own spawns need it as their parent.
             if record.0.id() == 0
                 && let Some(id) = tokio::task::try_id()
             {
                 record.0.set_id(super::foreign::number(id));
             }
-            // The poll of a foreign task that gave its worker away (`block_in_place`) is over.
+            // The poll of a foreign task that called `block_in_place` is over.
             super::foreign::between_polls();
-            // One that was a worker before that.
+            // The thread may have been a worker before.
             threads::slot().set_role(Role::Pool);
             waker::run(&record.0, meta, closure)
         }

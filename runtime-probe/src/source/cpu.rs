@@ -1,10 +1,11 @@
-//! What runs: a timer on the CPU time of each thread, and the handler of its signal, which notes the stack.
+//! CPU samples: a timer on the CPU time of each thread, and the handler of its signal, which records the stack.
 //!
-//! Allowed in the handler: what `sys::signal` allows; a walk with memory made beforehand, the ring's words, the record of
-//! the poll that was interrupted. Whatever is missing (a free walker, room in the ring) costs the sample, and is counted.
+//! Allowed in the handler: what `sys::signal` allows; a walk with preallocated memory, the ring's words, the record of
+//! the interrupted poll. Without a free walker or room in the ring, the sample is lost and counted.
 //!
-//! `SIGPROF`, as all profilers: two profilers that do not see each other would both be wrong. A profiler that had it before
-//! us keeps it. One that takes it from us has it, too, and gets none of our signals (see `ask::cpu_timers`).
+//! The signal is `SIGPROF`, as in all profilers, so that two profilers notice each other. A profiler that installed its
+//! handler before us keeps it. One that replaces our handler keeps it, too, and gets none of our signals (see
+//! `ask::cpu_timers`).
 
 use super::polled_task::PolledTask;
 use crate::clock::{self, Ticks};
@@ -25,7 +26,7 @@ use std::time::{Duration, Instant};
 /// Words of an entry before its addresses; see [`Sample::read`].
 const HEAD: usize = 3 + PolledTask::WORDS;
 
-/// What the handler needs. Made for the first profile and never given back: a late handler may be using it.
+/// The memory of the handler. Made for the first profile and never freed: a late handler may be using it.
 struct Kit {
     entries: Ring<{ HEAD + MOST_FRAMES }>,
     walkers: Walkers,
@@ -36,8 +37,9 @@ struct Kit {
 static KIT: OnceLock<Kit> = OnceLock::new();
 
 impl Kit {
-    /// 2 KB for each sample of 200 ms in which all CPUs are busy, four times as long as the reader sleeps: with a tick of
-    /// 4 ms and 8 CPUs 1 MB. And 44 KB for each walk that may be under way: one for each CPU, and some that were preempted.
+    /// The ring has room for the samples of 200 ms with all CPUs busy, which is four times as long as the reader
+    /// sleeps: 2 KB each, so 1 MB with a tick of 4 ms and 8 CPUs. There are walkers of 44 KB for one walk on each CPU,
+    /// and for some preempted walks.
     fn new() -> Kit {
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         let ticks = Duration::from_millis(200).as_nanos() / cpu_timer::tick().as_nanos().max(1);
@@ -49,13 +51,13 @@ impl Kit {
     }
 }
 
-/// Makes what the handler needs, and installs it.
+/// Allocates the memory of the handler, and installs the handler.
 pub(crate) fn install() -> Result<Signal, InstallError> {
     KIT.get_or_init(Kit::new);
     Signal::install(libc::SIGPROF, on_tick)
 }
 
-/// Hands on the samples that the handlers have left.
+/// Visits the samples of the handlers.
 pub(crate) fn drain(mut visit: impl FnMut(Sample)) {
     let Some(kit) = KIT.get() else { return };
     kit.entries.drain(|words| {
@@ -72,14 +74,14 @@ pub(crate) fn lost() -> u64 {
     })
 }
 
-/// One look at a thread.
+/// A sample of a thread.
 #[derive(Clone, Debug)]
 pub(crate) struct Sample {
     pub(crate) at: Ticks,
-    /// Periods of CPU time that it stands for.
+    /// The periods of CPU time that it represents.
     pub(crate) periods: u32,
     pub(crate) tid: u32,
-    /// The task that ran there.
+    /// The task that the thread polled.
     pub(crate) polled: PolledTask,
     /// Frames left out in the middle of the stack.
     pub(crate) elided: u32,
@@ -119,7 +121,7 @@ fn on_tick(delivery: &Delivery) {
 }
 
 impl Sample {
-    /// What the handler wrote.
+    /// Decodes the words of the handler.
     fn read(words: &[u64]) -> Option<Sample> {
         let (&[periods_and_tid, elided, at], rest) = words.split_first_chunk()?;
         let (polled, pcs) = rest.split_first_chunk()?;
@@ -134,15 +136,15 @@ impl Sample {
     }
 }
 
-/// What may be missing in a profile.
+/// Reasons why a profile may be incomplete.
 #[derive(Debug, Default)]
 pub(crate) struct Trouble {
-    /// Threads that ended between being found and being given a timer.
+    /// Threads that ended before they got a timer.
     pub(crate) gone: usize,
-    /// Threads for which the system refused a timer, and why the last one.
+    /// Threads for which the system refused a timer. `refusal` is the last error.
     pub(crate) refused: usize,
     pub(crate) refusal: Option<io::Error>,
-    /// For how long another handler was in the place of ours.
+    /// How long our handler was replaced.
     pub(crate) replaced: Option<Duration>,
 }
 
@@ -152,14 +154,14 @@ pub(crate) struct Armed {
     period: Duration,
     timers: HashMap<u32, CpuTimer>,
     refused: HashSet<u32>,
-    /// Since when our handler is known to be replaced; there are no timers meanwhile.
+    /// Since when our handler is known to be replaced. There are no timers then.
     replaced: Option<Instant>,
     trouble: Trouble,
 }
 
 static ARMED: Mutex<Option<Armed>> = Mutex::new(None);
 
-/// The timers, while a profile is under way. Held for moments: threads that begin wait for it.
+/// The timers, while a profile is under way. The lock is held briefly, because new threads wait for it.
 pub(crate) fn armed() -> MutexGuard<'static, Option<Armed>> {
     primitive::lock(&ARMED)
 }
@@ -175,13 +177,13 @@ impl Armed {
         }
     }
 
-    /// Why no thread has a timer, if the system refused all of them.
+    /// The error, if the system refused the timers of all threads.
     pub(crate) fn refused_all(&mut self) -> Option<io::Error> {
         let none = self.timers.is_empty();
         none.then(|| self.trouble.refusal.take()).flatten()
     }
 
-    /// Exactly these threads have a timer, as long as our handler is there.
+    /// Makes exactly these threads have timers, unless our handler is replaced.
     pub(crate) fn keep_to(&mut self, tids: &HashSet<u32>) {
         if self.replaced.is_some() {
             return;
@@ -194,7 +196,7 @@ impl Armed {
         }
     }
 
-    /// Takes all timers back.
+    /// Deletes all timers.
     pub(crate) fn end(mut self, is_ours: bool) -> Trouble {
         self.go_by_the_handler(is_ours);
         // The time without our handler ends here, whichever handler is installed now.
@@ -203,14 +205,14 @@ impl Armed {
     }
 
     fn arm(&mut self, tid: u32) {
-        // Anywhere within the first period: of many threads that live shorter than one, the right share is seen.
+        // At a random point of the first period, so that many short-lived threads are sampled in proportion.
         let first = sampling::random() % self.period.as_nanos().max(1) as u64 + 1;
         let first = Duration::from_nanos(first);
         match CpuTimer::start(tid, libc::SIGPROF, ours(), first, self.period) {
             Ok(timer) => {
                 self.timers.insert(tid, timer);
             }
-            // A thread that has ended has no clock.
+            // The thread has ended.
             Err(error) if matches!(error.raw_os_error(), Some(libc::ESRCH | libc::EINVAL)) => {
                 self.trouble.gone += 1;
             }
@@ -222,7 +224,7 @@ impl Armed {
         }
     }
 
-    /// No timers while our handler is not there.
+    /// Deletes the timers while our handler is replaced.
     pub(crate) fn go_by_the_handler(&mut self, is_ours: bool) {
         if !is_ours {
             self.replaced.get_or_insert_with(Instant::now);
@@ -233,7 +235,7 @@ impl Armed {
     }
 }
 
-/// A thread of tokio's begins: it is sampled from its first instruction on, not from when it is found.
+/// A thread of tokio begins. It gets its timer now, without waiting for the next search.
 #[cfg(feature = "rt")]
 pub(super) fn thread_starts() {
     if let Some(armed) = armed().as_mut().filter(|armed| armed.replaced.is_none()) {

@@ -1,12 +1,12 @@
-//! Who created a thread: where the creator stood, and in which task. With the feature `interpose`.
+//! The creators of threads: the creator's stack and task. With the feature `interpose`.
 //!
-//! The creator walks its own stack before the thread is made, with a walker that was made beforehand, and leaves what it
-//! finds in a slot of a table; the thread takes the slot over with its first instruction and gives it back with its last.
-//! See `sys::pthread` for what may not happen in between, and why.
+//! The creator walks its own stack before the thread is made, with a preallocated walker, and writes it to a slot of a
+//! table. The thread takes the slot over when it begins, and frees it when it ends. `sys::pthread` tells what must not
+//! happen in between, and why.
 
 use super::polled_task::PolledTask;
 
-/// How a thread came to be.
+/// The creation of a thread.
 #[derive(Debug)]
 pub(crate) struct Creation {
     /// The thread that created it, by the kernel's id.
@@ -19,7 +19,7 @@ pub(crate) struct Creation {
     pub(crate) pcs: Vec<usize>,
 }
 
-/// Words before the frames.
+/// The number of words before the frames.
 #[cfg(all(
     feature = "interpose",
     target_os = "linux",
@@ -28,7 +28,7 @@ pub(crate) struct Creation {
 const HEAD: usize = 2 + PolledTask::WORDS;
 
 impl Creation {
-    /// What the creator wrote.
+    /// Decodes the words of the creator.
     fn read(words: &[u64]) -> Option<Creation> {
         let (&[by, elided], rest) = words.split_first_chunk()?;
         let (polled, pcs) = rest.split_first_chunk()?;
@@ -41,7 +41,7 @@ impl Creation {
     }
 }
 
-/// Visits the threads that are alive and whose creation was seen, by the kernel's id.
+/// Visits the creations of live threads, by the kernel's id.
 pub(crate) fn for_each_alive(mut visit: impl FnMut(u32, Creation)) {
     imp::for_each_alive(|tid, words| {
         if let Some(creation) = Creation::read(words) {
@@ -59,7 +59,7 @@ pub(crate) enum Unseen {
     NoInterpose,
     Static,
     NotLinux,
-    /// Before the probe was there, or past libc's `pthread_create`.
+    /// Before the probe was installed, or not through libc's `pthread_create`.
     Past,
     /// More threads than are kept apart.
     Full,
@@ -91,25 +91,25 @@ mod imp {
     use std::ffi::c_void;
     use std::sync::OnceLock;
 
-    /// Frames of a creator that are kept, half of them its innermost.
+    /// The most frames of a creator: half of them the innermost.
     const MOST_FRAMES: usize = 64;
     const WORDS: usize = HEAD + MOST_FRAMES;
 
-    /// 2.5 MB of zeros, of which a thread that is alive touches 600 bytes.
+    /// 2.5 MB of zeros, of which a live thread touches 600 bytes.
     static BIRTHS: Births<MOST_THREADS, WORDS> = Births::new();
 
-    /// Threads that create at a time; one more leaves no stack.
+    /// How many threads may walk at a time. A further creator has no stack.
     const MOST_CREATORS: usize = 4;
 
     static WALKERS: OnceLock<Walkers> = OnceLock::new();
 
-    /// From now on it is noted who creates a thread.
+    /// Records the creators of threads from now on.
     pub(in super::super) fn install() {
         WALKERS.get_or_init(|| Walkers::new(MOST_CREATORS));
         pthread::install(Watcher { creates, failed });
     }
 
-    /// On the creating thread.
+    /// Runs on the creating thread.
     #[inline(never)]
     #[expect(unsafe_code, reason = "reads registers")]
     fn creates(entry: Entry) -> Option<Entry> {
@@ -146,19 +146,19 @@ mod imp {
         })
     }
 
-    /// There is no thread.
+    /// The thread was not created.
     fn failed(own: Entry) {
         slot(own.argument).end();
     }
 
     #[expect(unsafe_code, reason = "an argument that `creates` made")]
     fn slot(argument: *mut c_void) -> &'static Slot<WORDS> {
-        // SAFETY: `creates` made it of a slot of the static table.
+        // SAFETY: `creates` made the pointer from a slot of the static table.
         unsafe { &*argument.cast_const().cast::<Slot<WORDS>>() }
     }
 
-    /// Gives the slot back when the thread ends, by whatever way: of the destructors that a thread registers its first is
-    /// called last.
+    /// Frees the slot when the thread ends, in any way. It is the first registered destructor of the thread, so it runs
+    /// last.
     struct Own(Cell<Option<&'static Slot<WORDS>>>);
 
     impl Drop for Own {
@@ -173,7 +173,7 @@ mod imp {
         static OWN: Own = const { Own(Cell::new(None)) };
     }
 
-    /// The first instructions of the thread. Nothing is left to be dropped when the thread's own function is called.
+    /// The entry function of the thread. Nothing is left to drop when the thread's own function is called.
     #[expect(unsafe_code, reason = "an entry that libc was given")]
     extern "C-unwind" fn begin(argument: *mut c_void) -> *mut c_void {
         let slot = slot(argument);
@@ -190,7 +190,7 @@ mod imp {
         BIRTHS.alive(visit);
     }
 
-    /// Why the creation of the others was not seen.
+    /// Why other creations were not seen.
     pub(crate) fn unseen() -> Unseen {
         match BIRTHS.missed() {
             0 => Unseen::Past,

@@ -1,8 +1,8 @@
-//! Which runtime a task is polled by.
+//! The runtime that polls a task.
 //!
-//! A worker is told once, when it starts, and a `block_on` of ours tells its thread for as long as it lasts. So the first
-//! poll of a task finds the number where it looks for everything else of its thread. Only in a `block_on` of tokio's own
-//! the first poll has to ask tokio.
+//! A worker's slot gets the number when the worker starts, and our `block_on` sets it in its thread's slot. So the
+//! first poll of a task finds the number in the slot, which it reads anyway. Only inside of tokio's own `block_on` the
+//! first poll has to ask tokio.
 
 use super::foreign::number;
 use crate::primitive::Ordering;
@@ -12,19 +12,19 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-/// While it lives, this thread is in a `block_on`.
+/// This thread is in a `block_on`, for as long as this lives.
 pub(crate) struct Driving {
     slot: &'static Slot,
     before: u32,
     role_before: Role,
-    /// A runtime of one thread, which has none but this.
+    /// The `current_thread` runtime that this thread runs.
     runs: Option<Arc<Runtime>>,
-    /// Of this thread.
+    /// Not `Send`: it belongs to this thread.
     _stays: PhantomData<*const ()>,
 }
 
 impl Driving {
-    /// In a `block_on` of the runtime itself, which runs tasks if that has no workers. `None` where the probe is off.
+    /// For `Runtime::block_on`, which runs the tasks of a `current_thread` runtime. `None` if the probe is off.
     pub(crate) fn begin(runtime: &Handle) -> Option<Self> {
         let mut driving = Driving::beside(runtime)?;
         driving.runs = match runtime.runtime_flavor() {
@@ -35,7 +35,7 @@ impl Driving {
         Some(driving)
     }
 
-    /// In one of a handle, which runs the one future.
+    /// For `Handle::block_on`, which only runs its future.
     pub(crate) fn beside(runtime: &Handle) -> Option<Self> {
         if !super::start_here() {
             return None;
@@ -60,17 +60,17 @@ impl Drop for Driving {
             runtime.leave(self.slot.number());
         }
         self.slot.runtime.store(self.before, Ordering::Relaxed);
-        // A runtime of one thread made it its worker.
+        // A `current_thread` runtime has made this thread its worker.
         self.slot.set_role(self.role_before);
     }
 }
 
-/// That of a handle.
+/// The runtime of a handle.
 pub(crate) fn of(runtime: &Handle) -> RuntimeNumber {
     runtimes::by_id(number(runtime.id()))
 }
 
-/// The runtime that polls on the thread of `slot`, as far as the thread was told.
+/// The runtime in the slot of a thread; 0 if it was not set.
 #[inline(always)]
 pub(super) fn told(slot: &Slot) -> RuntimeNumber {
     RuntimeNumber(slot.runtime.load(Ordering::Relaxed) as u16)
@@ -81,7 +81,7 @@ pub(crate) fn current() -> RuntimeNumber {
     of_thread(threads::slot())
 }
 
-/// The same of this thread's slot.
+/// The same, given this thread's slot.
 #[inline(always)]
 pub(super) fn of_thread(slot: &Slot) -> RuntimeNumber {
     match told(slot) {

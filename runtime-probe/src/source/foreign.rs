@@ -1,9 +1,9 @@
-//! Tasks that a dependency spawned by plain `tokio::spawn`. tokio's task hooks tell when they are spawned, polled and
-//! gone; nothing tells their stack.
+//! Foreign tasks: a dependency spawned them through plain `tokio::spawn`. tokio's task hooks report spawns, polls and
+//! ends, but no stacks.
 //!
-//! Hooks fire for our own tasks too, so they must be next to free for those: from the first spawn past us on, the hook
-//! before a poll stamps this thread's slot, the wrapper that runs inside claims the stamp, and only a poll whose stamp is
-//! left pays a look-up.
+//! The hooks run for our own tasks, too, so they must cost nearly nothing for those. After the first foreign spawn, the
+//! hook before a poll stamps the thread's slot. The wrapper of an own task clears the stamp, so only a foreign poll
+//! needs a look-up.
 
 use super::{timing, trace};
 use crate::clock;
@@ -21,24 +21,24 @@ use std::panic::Location;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 
-/// Shards of the table, by id: neighbours in time fall into different ones.
+/// The number of shards of the table, by id: successive tasks are in different ones.
 const SHARDS: usize = 16;
 
 static FOREIGN: [Mutex<Option<HashMap<u64, RecordRef>>>; SHARDS] =
     [const { Mutex::new(None) }; SHARDS];
-/// Entries of the table; most programs have none, and then the end of a task costs one load.
+/// The number of entries of the table. Most programs have none, and then the end of a task costs one load.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
-/// Whether there ever was a spawn past us. Before the first one a poll costs one load.
+/// Whether there ever was a foreign spawn. Before the first one a poll costs one load.
 static SEEN: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
-    /// A spawn of ours is under way on this thread: the hook has nothing to add.
+    /// Whether an instrumented spawn is under way on this thread, which the hook ignores.
     static OURS: Cell<bool> = const { Cell::new(false) };
-    /// The task whose end was told last.
+    /// The task whose end was reported last.
     static ENDED: Cell<u64> = const { Cell::new(0) };
 }
 
-/// The number behind a tokio id, of a task or a runtime, which tells it through `Hash` and `Display` only.
+/// The number of a tokio id, of a task or a runtime. tokio shows it through `Hash` and `Display` only.
 #[inline(always)]
 pub(crate) fn number(id: impl Hash) -> u64 {
     struct Catch(u64);
@@ -48,7 +48,7 @@ pub(crate) fn number(id: impl Hash) -> u64 {
             self.0 = word;
         }
         fn write(&mut self, bytes: &[u8]) {
-            // Not what tokio does today; any tokio that hashes a number through bytes still gives one.
+            // tokio does not call this today. If it hashes the bytes of the number, this still works.
             let mut word = [0u8; 8];
             word.iter_mut()
                 .zip(bytes)
@@ -64,7 +64,7 @@ pub(crate) fn number(id: impl Hash) -> u64 {
     catch.finish()
 }
 
-/// While it lives, spawns of this thread are ours.
+/// Spawns of this thread are instrumented, for as long as this lives.
 pub(crate) struct OurSpawn(bool);
 
 impl OurSpawn {
@@ -81,8 +81,8 @@ impl Drop for OurSpawn {
     }
 }
 
-/// A wrapper at the top of a task runs on the thread of `slot`: if the stamp is of that task, nothing is unknown.
-/// It is another's if that one drives a runtime of its own inside its poll.
+/// The wrapper of a task runs on the thread of `slot`: clears the stamp if it is of this task. It may be of another
+/// task that runs a runtime inside its poll.
 #[inline(always)]
 pub(super) fn claim(slot: &threads::Slot, record: &Record) {
     if cfg!(tokio_unstable) {
@@ -93,25 +93,25 @@ pub(super) fn claim(slot: &threads::Slot, record: &Record) {
     }
 }
 
-/// Whether the spawn that tokio tells of is one of ours, which has all it needs.
+/// Whether the reported spawn is an instrumented one.
 #[inline(always)]
 #[cfg_attr(not(tokio_unstable), expect(dead_code, reason = "hooks are unstable"))]
 pub(super) fn is_our_spawn() -> bool {
     OURS.with(Cell::get)
 }
 
-/// tokio is about to spawn a task that is none of ours.
+/// tokio is about to spawn a foreign task.
 #[cold]
 #[inline(never)]
 #[cfg_attr(not(tokio_unstable), expect(dead_code, reason = "hooks are unstable"))]
 pub(super) fn on_spawn(id: u64, location: &'static Location<'static>, runtime: &Runtime) {
-    // What hands the task to its first poll orders this before it.
+    // Relaxed: the transfer of the task to its first poll orders this store.
     SEEN.store(true, Ordering::Relaxed);
-    // Without the other hooks it would be shown as waiting, and for ever.
+    // Without the other hooks, the task would be shown as waiting for ever.
     if !runtime.sees_tasks() {
         return;
     }
-    // Of a task that is spawned on a runtime that is shut down, tokio tells the end first.
+    // For a spawn on a runtime that is shut down, tokio reports the end before the spawn.
     if ENDED.with(Cell::get) == id {
         return;
     }
@@ -153,19 +153,19 @@ fn stamp(id: u64) {
     slot.foreign.store(id, Ordering::Release);
 }
 
-/// This thread polls no task now: it parks, or goes back to the root of a `block_on`. That, or the next poll, is when a
-/// poll of a foreign task is known to be over: a hook after each poll would cost every poll of every task.
+/// This thread polls no task now: it parks, or returns to the root of a `block_on`. The poll of a foreign task is known
+/// to be over now, or at the thread's next poll: a hook after each poll would cost time in every poll of every task.
 #[inline(always)]
 pub(super) fn between_polls() {
     let slot = threads::slot();
-    // Pairs with the Acquire in `threads::finishing`: what ended here has left tokio's list.
+    // Release: pairs with the Acquire in `threads::finishing`. The tasks that ended here have left tokio's list.
     slot.ended.store(0, Ordering::Release);
     if slot.foreign.load(Ordering::Relaxed) != 0 {
         settle(slot);
     }
 }
 
-/// This worker has nothing to do.
+/// The worker parks.
 #[inline(always)]
 pub(super) fn on_park() {
     between_polls();
@@ -174,7 +174,7 @@ pub(super) fn on_park() {
     }
 }
 
-/// This thread has something to do again.
+/// The worker goes on after a park.
 #[inline(always)]
 pub(super) fn on_unpark() {
     let slot = threads::slot();
@@ -184,8 +184,8 @@ pub(super) fn on_unpark() {
     }
 }
 
-/// The last poll on this thread was a foreign task's. Returns whether it is over: it is not if that task drives another
-/// runtime inside its poll.
+/// Records the last poll of this thread, which was a foreign task's. Returns whether it is over. It is not if that task
+/// runs another runtime inside its poll.
 #[cold]
 #[inline(never)]
 fn settle(slot: &threads::Slot) -> bool {
@@ -200,29 +200,29 @@ fn settle(slot: &threads::Slot) -> bool {
         let mut wait = None;
         let mut start = None;
         if let Some(record) = shard(id).as_ref().and_then(|shard| shard.get(&id)) {
-            // The thread's last stamp may be older than the task, or its last poll.
+            // The thread's last stamp may be older than the task, or than its last poll.
             began = began.max(record.since());
             wait = wait_before(record);
             start = timing::foreign_start(record, began, now);
             trace::foreign_poll(record, slot, began, now);
             record.note_foreign_poll(slot.number(), now.saturating_sub(began), now);
         }
-        // Not under the shard's lock: it may allocate, and the user's allocator may come back here.
+        // Outside of the shard's lock: this may allocate, and the user's allocator may call this function.
         note_wait(wait, began);
         timing::note_start(start);
     }
-    // Pairs with the Acquire in `foreign_running`: without the mark the record has the poll.
+    // Release: pairs with the Acquire in `foreign_running`. A reader that does not see the stamp sees the poll in the
+    // record.
     slot.foreign.store(0, Ordering::Release);
     true
 }
 
-/// Since when the task waited for the poll that is its last one now, and where it was spawned; `None` while waits
-/// are not asked for.
+/// The begin and the site of the task's wait before the current poll; `None` while waits are not sampled.
 fn wait_before(record: &RecordRef) -> Option<(clock::Ticks, WaitSite)> {
     if !Demand::Waits.is_on() {
         return None;
     }
-    // No hook tells when it was woken: its time in the run queue counts, too.
+    // No hook reports the wake, so the ready time is included.
     let site = WaitSite {
         spawned_at: record.location(),
         labels: record.labels(),
@@ -231,7 +231,7 @@ fn wait_before(record: &RecordRef) -> Option<(clock::Ticks, WaitSite)> {
     Some((record.last_poll_ended()?, site))
 }
 
-/// That wait is over.
+/// Samples that wait.
 fn note_wait(wait: Option<(clock::Ticks, WaitSite)>, poll_began: clock::Ticks) {
     if let Some((waited_since, site)) = wait
         && let Some(weight) = demand::sample_wait(waited_since, poll_began)
@@ -240,13 +240,13 @@ fn note_wait(wait: Option<(clock::Ticks, WaitSite)>, poll_began: clock::Ticks) {
     }
 }
 
-/// Where a foreign task was spawned, if it is still there.
+/// The spawn location of a foreign task, if it is alive.
 pub(super) fn spawned_at(id: u64) -> Option<&'static Location<'static>> {
     let shard = shard(id);
     shard.as_ref()?.get(&id)?.location()
 }
 
-/// A task is gone. Comes for tasks that were never announced, too (closures of the blocking pool).
+/// A task has ended. tokio also reports tasks without a reported spawn (closures of the blocking pool).
 #[inline(always)]
 #[cfg_attr(not(tokio_unstable), expect(dead_code, reason = "hooks are unstable"))]
 pub(super) fn on_terminate(id: u64) {
@@ -261,7 +261,7 @@ fn remove(id: u64) {
     let removed = shard(id).as_mut().and_then(|shard| shard.remove(&id));
     if let Some(record) = removed {
         COUNT.fetch_sub(1, Ordering::Relaxed);
-        // It goes in its last poll, unless it was aborted while it waited.
+        // The task ends in its last poll, unless it was aborted while it waited.
         let slot = threads::slot();
         if slot.foreign.load(Ordering::Relaxed) == id {
             let (began, now) = (slot.foreign_since.load(Ordering::Relaxed), clock::ticks());

@@ -1,9 +1,9 @@
-//! Threads that wait for locks, condition variables and each other, as std and parking_lot make them wait.
+//! Waits of threads for the locks and condition variables of std and parking_lot.
 //!
-//! Called between a wait's end and the next look at the lock: the thread holds nothing that it waited for. It may hold
-//! other things; a wait within a wait's own book-keeping is left out, and everything else here does what a leaf's capture
-//! does, see [`super::waker`]. An allocator that waits for a second lock of std's while it holds its own is the one thing
-//! that this does not go with: noting that wait may allocate. The feature's documentation says so.
+//! The watcher runs between the end of a wait and the next attempt to take the lock, so the thread does not hold that
+//! lock. It may hold others. A wait inside the watcher itself is left out, and everything else does what a leaf's
+//! capture does, see [`super::waker`]. One case is not supported: recording a wait may allocate, so an allocator must
+//! not wait for a second std lock while it holds its own. The feature's documentation says so.
 
 use super::{labels, waker};
 use crate::clock::Ticks;
@@ -13,16 +13,16 @@ use crate::tally::waits::{BLOCK, WaitSite};
 use std::cell::Cell;
 
 thread_local! {
-    /// A wait is being noted. No destructor, so that it can be read while the thread is torn down.
+    /// Whether a wait is being recorded. No destructor, so it can be read while the thread is torn down.
     static BUSY: Cell<bool> = const { Cell::new(false) };
 }
 
-/// From now on waits are told, while a rate is set.
+/// Waits are sampled from now on, while a rate is set.
 pub(super) fn install() {
     futex::install(waited);
 }
 
-/// This thread has waited.
+/// The watcher: this thread has waited.
 fn waited(began: Ticks, ended: Ticks) {
     if BUSY.with(|busy| busy.replace(true)) {
         return;

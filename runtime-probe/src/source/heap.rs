@@ -1,11 +1,12 @@
-//! The global allocator that samples: any other one, and beside it a count of bytes up to the next sample.
+//! The sampling global allocator: it wraps any other allocator, and counts bytes up to the next sample.
 //!
-//! Allowed in an allocation: this thread's cells, which have no destructors, and the words of tables made beforehand; in
-//! a sampled one also a walk, as in a signal handler. Forbidden: allocating, locks, waiting, panicking. The inner allocator is
-//! called before a block is noted and after it was taken out, so nothing of its own is held meanwhile.
+//! Allowed in an allocation: this thread's cells, which have no destructors, and the words of preallocated tables; in a
+//! sampled allocation also a stack walk, as in a signal handler. Forbidden: allocating, locks, waiting, panicking. The
+//! inner allocator is called before a block is recorded, or after it was removed, so it holds none of its locks
+//! meanwhile.
 //!
-//! Nothing is sampled before the probe has started: walkers and tables are made then. Whatever is missing later (a walker,
-//! room in a table) costs a sample its stack, or the sample, and is counted.
+//! Nothing is sampled before the start of the probe, which makes walkers and tables. If a walker or room in a table is
+//! missing later, the sample or its stack is lost, and counted.
 
 use super::polled_task::PolledTask;
 use crate::clock;
@@ -28,16 +29,16 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::panic::Location;
 
-/// Go's: a sample for each 512 KiB.
+/// A sample for each 512 KiB, as in Go.
 pub(crate) const DEFAULT_RATE: u64 = 512 << 10;
 
-/// Frames of a stack that are kept, half of them the innermost: Go's number.
+/// The most frames of a stack, as in Go: half of them the innermost.
 const MOST_FRAMES: usize = 128;
 
-/// Levels of the table of blocks: two million blocks, which at the default rate is 1 TB, in 50 MB.
+/// The number of levels of the table of blocks: two million blocks in 50 MB, which are 1 TB at the default rate.
 const LEVELS: u32 = 11;
 
-/// A global allocator that samples what goes through another one.
+/// A global allocator that samples the allocations of another one.
 ///
 /// ```
 /// use runtime_probe::pprof::heap::Allocator;
@@ -49,36 +50,36 @@ const LEVELS: u32 = 11;
 /// # assert!(runtime_probe::pprof::lookup("heap").is_some());
 /// ```
 ///
-/// Alignment, zeroing and reallocation are the inner allocator's own. A reallocation is a free and an allocation of the new
-/// size, as in Go; a block that is sampled before and after keeps the time of its first allocation.
+/// The inner allocator does alignment, zeroing and reallocation. A reallocation counts as a free and an allocation of
+/// the new size, as in Go. A block that is sampled before and after it keeps the time of its first allocation.
 ///
-/// A program without tokio tasks of its own starts the probe by
-/// [`set_mem_profile_rate`](crate::pprof::set_mem_profile_rate); what was allocated before the start is in no profile.
+/// A program without instrumented tasks starts the probe by
+/// [`set_mem_profile_rate`](crate::pprof::set_mem_profile_rate). Allocations before the start are in no profile.
 #[derive(Debug, Default)]
 pub struct Allocator<A = System> {
     inner: A,
 }
 
 impl Allocator<System> {
-    /// Around [`System`].
+    /// Wraps [`System`].
     pub const fn system() -> Self {
         Allocator::new(System)
     }
 }
 
 impl<A> Allocator<A> {
-    /// Around any other.
+    /// Wraps any other allocator.
     pub const fn new(inner: A) -> Self {
         Allocator { inner }
     }
 }
 
 #[expect(unsafe_code, reason = "an allocator")]
-// SAFETY: blocks are the inner allocator's, and its functions get what the caller gave.
+// SAFETY: the blocks are the inner allocator's, and its functions get the caller's arguments.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for Allocator<A> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: passed on.
+        // SAFETY: the caller's contract.
         let block = unsafe { self.inner.alloc(layout) };
         if passes(layout.size()) {
             look::<A>(block, layout.size(), None);
@@ -88,7 +89,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Allocator<A> {
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: passed on.
+        // SAFETY: the caller's contract.
         let block = unsafe { self.inner.alloc_zeroed(layout) };
         if passes(layout.size()) {
             look::<A>(block, layout.size(), None);
@@ -101,7 +102,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Allocator<A> {
         if FILTER.may_have(block.addr()) {
             free(block.addr(), layout.size());
         }
-        // SAFETY: passed on.
+        // SAFETY: the caller's contract.
         unsafe { self.inner.dealloc(block, layout) }
     }
 
@@ -111,7 +112,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Allocator<A> {
             true => take(block.addr()),
             false => None,
         };
-        // SAFETY: passed on.
+        // SAFETY: the caller's contract.
         let new = unsafe { self.inner.realloc(block, layout, new_size) };
         if let Some(before) = before {
             moved(before, block.addr(), layout.size(), new);
@@ -123,12 +124,12 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Allocator<A> {
     }
 }
 
-/// What each thread knows. MUST have no destructor: blocks are freed after those of a thread have run.
+/// The state of a thread. MUST have no destructor: blocks are freed after a thread's destructors have run.
 struct Own {
     countdown: Countdown,
-    /// A sample is being taken.
+    /// Whether a sample is being taken.
     inside: Cell<bool>,
-    /// The probe answers a reader.
+    /// Whether the probe answers a reader.
     answers: Cell<bool>,
 }
 
@@ -145,9 +146,9 @@ thread_local! {
 static FILTER: AddressFilter = AddressFilter::new();
 /// The rate in force. 0 before the probe has started, and while sampling is off.
 static RATE: AtomicU64 = AtomicU64::new(0);
-/// What was asked for.
+/// The rate that was asked for.
 static WANTED: AtomicU64 = AtomicU64::new(DEFAULT_RATE);
-/// A `fn() -> &'static str`: the name of the inner allocator's type. Null: no allocation has come this way.
+/// A `fn() -> &'static str`: the name of the inner allocator's type. Null before the first allocation.
 static INNER: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
 static TABLES: AtomicPtr<Tables> = AtomicPtr::new(std::ptr::null_mut());
 
@@ -155,7 +156,7 @@ static REENTERED: AtomicU64 = AtomicU64::new(0);
 static UNWALKED: AtomicU64 = AtomicU64::new(0);
 static UNTRACKED: AtomicU64 = AtomicU64::new(0);
 
-/// Made when the probe starts, and never given back.
+/// Made at the start of the probe, and never freed.
 struct Tables {
     allocations: Allocations,
     blocks: SampledBlocks,
@@ -168,13 +169,13 @@ fn tables() -> Option<&'static Tables> {
     unsafe { TABLES.load(Ordering::Acquire).as_ref() }
 }
 
-/// Whether it is time to look.
+/// Counts an allocation. Returns whether [`look`] is needed.
 #[inline(always)]
 fn passes(size: usize) -> bool {
     OWN.with(|own| own.countdown.pass(size))
 }
 
-/// A sample is due, or the rate may have changed.
+/// Called if a sample may be due, or the rate may have changed.
 #[cold]
 #[inline(never)]
 fn look<A>(block: *mut u8, size: usize, born: Option<u32>) {
@@ -188,7 +189,7 @@ fn look<A>(block: *mut u8, size: usize, born: Option<u32>) {
         let Some(rate) = sampled.filter(|_| !block.is_null()) else {
             return;
         };
-        // The inner allocator may use this one for itself, and a signal handler may allocate although it must not.
+        // The inner allocator may use this one itself, and a signal handler may allocate although it must not.
         if own.inside.replace(true) {
             REENTERED.fetch_add(1, Ordering::Relaxed);
             return;
@@ -204,7 +205,7 @@ fn look<A>(block: *mut u8, size: usize, born: Option<u32>) {
     });
 }
 
-/// Notes a block.
+/// Records a sampled block.
 #[inline(never)]
 #[expect(unsafe_code, reason = "reads registers")]
 fn sample(tables: &Tables, address: usize, size: usize, rate: u64, born: Option<u32>) {
@@ -222,7 +223,7 @@ fn sample(tables: &Tables, address: usize, size: usize, rate: u64, born: Option<
     };
     let walked = tables.walkers.with_one(|walker, trace: &mut Trace| {
         trace.take(walker, &registers, end);
-        // The first is this function.
+        // The first frame is this function.
         let frames = trace.iter().skip(1);
         let dropped = frames.clone().count().saturating_sub(MOST_FRAMES);
         let (inner, outer) = (MOST_FRAMES / 2, MOST_FRAMES / 2 + dropped);
@@ -249,8 +250,8 @@ fn sample(tables: &Tables, address: usize, size: usize, rate: u64, born: Option<
     keep(tables, address, size, block);
 }
 
-/// Notes a block that the probe allocates to answer a reader. Without a stack: each dump would add those of a whole
-/// reader of debug information, and the next one would have them to name.
+/// Records a block that the probe allocates to answer a reader, without a stack: otherwise each dump would add all
+/// stacks of the reader of debug information, which the next dump would have to name.
 fn sample_of_the_probe(tables: &Tables, address: usize, size: usize, rate: u64, born: Option<u32>) {
     let Some(site) = without_stack(tables, Missing::Probe, size, Origin::default(), rate) else {
         return;
@@ -279,7 +280,7 @@ fn without_stack(
     tables.allocations.site(walked, size, origin, rate)
 }
 
-/// Runs what answers a reader: what it allocates is counted as the probe's, without stacks.
+/// Runs the answer to a reader. Its allocations are counted as the probe's, without stacks.
 pub(crate) fn answering<R>(answer: impl FnOnce() -> R) -> R {
     struct Before(bool);
     impl Drop for Before {
@@ -291,19 +292,19 @@ pub(crate) fn answering<R>(answer: impl FnOnce() -> R) -> R {
     answer()
 }
 
-/// From now on a free finds it.
+/// Adds a block to the table, where its free finds it.
 fn keep(tables: &Tables, address: usize, size: usize, block: Block) {
     match tables.blocks.insert(address, block) {
         true => FILTER.add(address),
         false => {
-            // Its free will not be seen: rather too little in use than what is gone.
+            // The free will not be seen, so the block counts as freed now.
             UNTRACKED.fetch_add(1, Ordering::Relaxed);
             tables.allocations.freed(block.site, size);
         }
     }
 }
 
-/// Takes a block out, which no other thread may have yet.
+/// Removes a block, whose memory no other thread owns yet.
 #[cold]
 #[inline(never)]
 fn take(address: usize) -> Option<Block> {
@@ -320,7 +321,7 @@ fn free(address: usize, size: usize) {
     }
 }
 
-/// A sampled block was reallocated: the old one is freed, unless there is no new one.
+/// A sampled block was reallocated: the old block counts as freed, unless the reallocation failed.
 #[cold]
 #[inline(never)]
 fn moved(before: Block, address: usize, size: usize, new: *mut u8) {
@@ -331,19 +332,19 @@ fn moved(before: Block, address: usize, size: usize, new: *mut u8) {
     }
 }
 
-/// A unit of a block's age: 2^26 ticks, some 20 ms.
+/// The unit of `born`: 2^26 ticks, some 20 ms.
 const AGE_BITS: u32 = 26;
 
 fn now() -> u32 {
     (clock::ticks() >> AGE_BITS) as u32
 }
 
-/// The stamp of a block's `born`.
+/// The time of a block's `born`.
 pub(crate) fn ticks_of(born: u32) -> clock::Ticks {
     u64::from(born) << AGE_BITS
 }
 
-/// The probe has started: makes what sampling needs, if this is the global allocator.
+/// Makes walkers and tables at the start of the probe, if this is the global allocator.
 pub(super) fn start() {
     if !is_installed() || tables().is_some() {
         return;
@@ -360,7 +361,7 @@ pub(super) fn start() {
     };
     let Some(tables) = memory() else { return };
     let tables = Box::into_raw(Box::new(tables));
-    // Release: pairs with the Acquire in `tables`. Another thread may have been faster, whose tables stay.
+    // Release: pairs with the Acquire in `tables`. If another thread was faster, its tables are used.
     let none = std::ptr::null_mut();
     let first = TABLES.compare_exchange(none, tables, Ordering::Release, Ordering::Relaxed);
     if first.is_ok() {
@@ -368,7 +369,7 @@ pub(super) fn start() {
     }
 }
 
-/// Whether an allocation has come this way.
+/// Whether this is the global allocator: it has allocated.
 pub(crate) fn is_installed() -> bool {
     !INNER.load(Ordering::Relaxed).is_null()
 }
@@ -382,12 +383,12 @@ pub(crate) fn inner() -> Option<&'static str> {
     name.map(|name| name())
 }
 
-/// Whether samples are kept at all: the system may have had no room for the tables.
+/// Whether the tables were made. The system may have had no room for them.
 pub(crate) fn is_started() -> bool {
     tables().is_some()
 }
 
-/// Samples an allocation for each so many bytes from now on, 0 for none. Returns what was asked for before.
+/// Sets the rate in bytes; 0 for no samples. Returns the previous one.
 pub(crate) fn set_rate(bytes: u64) -> u64 {
     let before = WANTED.swap(bytes, Ordering::Relaxed);
     if is_started() {
@@ -397,12 +398,12 @@ pub(crate) fn set_rate(bytes: u64) -> u64 {
     before
 }
 
-/// What was asked for.
+/// The rate that was asked for.
 pub(crate) fn rate() -> u64 {
     WANTED.load(Ordering::Relaxed)
 }
 
-/// What sites have added up to.
+/// The sums of a site.
 #[derive(Clone, Debug)]
 pub(crate) struct Sampled {
     pub(crate) site: u32,
@@ -411,12 +412,12 @@ pub(crate) struct Sampled {
     pub(crate) elided: u32,
     /// Return addresses, innermost first.
     pub(crate) pcs: Vec<usize>,
-    /// Why there are none.
+    /// The reason why there are none.
     pub(crate) missing: Option<Missing>,
-    /// The sizes of a class have one average.
+    /// The average size of the size class.
     pub(crate) size: u64,
     pub(crate) spawned_at: Option<&'static Location<'static>>,
-    /// Those in force.
+    /// The labels in force.
     pub(crate) labels: LabelSet,
     pub(crate) rate: u64,
     pub(crate) allocated: Sum,
@@ -450,25 +451,25 @@ fn sampled(total: Total) -> Sampled {
     }
 }
 
-/// The blocks that are alive: the site, the name of the task that allocated it, when.
+/// The live blocks: (site, name of the allocating task, time).
 pub(crate) fn alive() -> Vec<(u32, NameNumber, clock::Ticks)> {
     let each = |block: Block| (block.site, NameNumber(block.task), ticks_of(block.born));
     let all = tables().map(|tables| tables.blocks.alive().map(each).collect());
     all.unwrap_or_default()
 }
 
-/// What is missing.
+/// Counts of losses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Losses {
-    /// Samples without a stack, as all walkers were in use.
+    /// Samples without a stack: all walkers were in use.
     pub(crate) unwalked: u64,
-    /// Samples without a stack, as there was no room for it.
+    /// Samples without a stack: the table was full.
     pub(crate) unkept: u64,
-    /// Samples in no profile: there was no room.
+    /// Samples in no profile: the table was full.
     pub(crate) lost: u64,
-    /// Samples that count as freed, as there was no room for the block.
+    /// Samples that count as freed: the table of blocks was full.
     pub(crate) untracked: u64,
-    /// Samples in no profile: they fell into another one's taking.
+    /// Samples in no profile: they happened inside of another sample.
     pub(crate) reentered: u64,
 }
 
@@ -488,12 +489,12 @@ fn inner_allocator() -> InnerAllocator {
     InnerAllocator::named(inner().unwrap_or_default())
 }
 
-/// What the inner allocator and the system tell.
+/// The counts of the inner allocator and of the system.
 pub(crate) fn facts() -> Facts {
     inner_allocator().facts()
 }
 
-/// Has the inner allocator give free memory back to the system. Says what came of it.
+/// Makes the inner allocator return free memory to the system. The text tells the result.
 pub(crate) fn give_back() -> String {
     let allocator = inner_allocator();
     let before = allocator.facts().resident;

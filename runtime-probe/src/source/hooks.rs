@@ -1,4 +1,4 @@
-//! Our hooks in a runtime, and the user's beside them.
+//! The probe's hooks in a runtime, with the user's hooks.
 
 use super::cpu;
 use super::foreign::{self, number};
@@ -11,11 +11,11 @@ use std::sync::Arc;
 #[cfg(tokio_unstable)]
 use tokio::runtime::TaskMeta;
 
-/// Hooks for a runtime that tokio's own builder builds: the probe's, and your own beside them. tokio keeps one hook of
-/// each kind, and a later call replaces the former; so hand yours to this, and let it set them all.
+/// Sets the probe's hooks and your own in a runtime that tokio's own builder builds. tokio keeps one hook of each kind,
+/// and a later call replaces the former. So pass your hooks to this type, which sets all of them.
 ///
-/// A [`Builder`](crate::runtime::Builder) of this crate needs none of it: it composes by itself. Without
-/// `--cfg tokio_unstable` there are no hooks on tasks, and the tasks that dependencies spawn are not seen.
+/// A [`Builder`](crate::runtime::Builder) of this crate does not need it: it combines the hooks itself. Without `--cfg
+/// tokio_unstable` there are no hooks on tasks, and foreign tasks are not seen.
 ///
 /// ```
 /// # fn main() -> std::io::Result<()> {
@@ -53,10 +53,10 @@ type ThreadHook = Arc<dyn Fn() + Send + Sync>;
 #[cfg(tokio_unstable)]
 type TaskHook = Arc<dyn Fn(&TaskMeta<'_>) + Send + Sync>;
 
-/// Who calls `block_on` of the runtime, as far as it is known beforehand.
+/// The caller of the runtime's `block_on`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Driver {
-    /// Our `Runtime`, which knows tokio's id of it and tells the thread.
+    /// Our `Runtime`, which knows tokio's id and sets the thread's slot.
     Ours,
     /// Any caller.
     Any,
@@ -96,12 +96,12 @@ setters! {
 }
 
 impl Hooks {
-    /// None but the probe's.
+    /// The probe's hooks only.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What a dump calls the runtime where there are several; `runtime-1` and so on without it.
+    /// The name of the runtime in dumps, if there are several; by default `runtime-1` and so on.
     pub fn runtime_name(&mut self, name: impl Into<String>) -> &mut Self {
         self.name = Some(name.into().into());
         self
@@ -117,7 +117,7 @@ impl Hooks {
         self.drives = Some(drives);
     }
 
-    /// Sets ours and these. Returns the runtime as it is on our list; `None` if the probe is off.
+    /// Sets the probe's hooks and these. Returns the listed runtime; `None` if the probe is off.
     pub(crate) fn install_for(
         &self,
         builder: &mut tokio::runtime::Builder,
@@ -164,7 +164,7 @@ impl Hooks {
         builder.on_thread_park(move || {
             learn_id(&ours.runtime);
             foreign::on_park();
-            // The threads of the blocking pool sleep without this hook.
+            // Only workers run this hook; threads of the blocking pool sleep without it.
             threads::slot().set_role(Role::Worker);
             park.iter().for_each(|park| park());
         });
@@ -186,7 +186,7 @@ impl Hooks {
                 }
             });
             let (poll, ours) = (self.before_task_poll.clone(), hook("on_before_task_poll"));
-            // The hook before a poll is worth a closure of its own when the user has no hook there.
+            // A separate closure without the user's hook keeps the hook before a poll fast.
             match (poll, driver) {
                 (None, Driver::Ours) => builder.on_before_task_poll(move |meta| {
                     let _held = &ours;
@@ -207,7 +207,7 @@ impl Hooks {
         }
     }
 
-    /// The user's, where the probe is off. The workers of a runtime that is left out are left out, too.
+    /// Sets the user's hooks only, if the probe is off. The workers of a runtime that is left out are left out, too.
     fn alone(&self, builder: &mut tokio::runtime::Builder) {
         let (start, leave_out) = (self.thread_start.clone(), untracked::is_here());
         if start.is_some() || leave_out {
@@ -257,7 +257,7 @@ fn learn_id(runtime: &Runtime) {
     }
 }
 
-/// Tells the list of runtimes which of tokio's this one is.
+/// Sets tokio's id of a listed runtime.
 pub(crate) fn tell(runtime: &Runtime, handle: &tokio::runtime::Handle) {
     let mut words = [0; 2];
     if cfg!(feature = "decode") && size_of_val(handle) == size_of_val(&words) {

@@ -1,4 +1,4 @@
-//! The wrapper around a future: a record, and polls with our waker.
+//! The wrapper around a future: it has a record, and polls with our waker.
 
 #[cfg(feature = "rt")]
 use super::joiners;
@@ -20,7 +20,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// A future that the probe watches. It polls, wakes, finishes, panics and is dropped exactly as the future inside.
+/// An instrumented future. It behaves exactly as the future inside.
 #[must_use = "futures do nothing unless polled"]
 pub struct Instrumented<F> {
     /// `None` when the probe is switched off. Declared first but dropped by `Drop` below: the record is closed before
@@ -38,7 +38,7 @@ impl<F> std::fmt::Debug for Instrumented<F> {
 }
 
 impl<F> Instrumented<F> {
-    /// Wraps `future`. An `id` of 0 is set later: by [`Spawned`] or the first poll, whichever comes first.
+    /// Wraps `future`. An `id` of 0 is set later, by [`Spawned`] or the first poll.
     #[inline(always)]
     pub(crate) fn new(kind: Kind, id: u64, spawn: Option<Spawn>, future: F) -> Self {
         let meta = <F as HasMeta>::META;
@@ -54,13 +54,13 @@ impl<F> Instrumented<F> {
         Instrumented { record, future }
     }
 
-    /// What it registered for in its last poll.
+    /// The registrations of the last poll.
     #[cfg(feature = "rt")]
     pub(super) fn waits(&self) -> Option<&'static WaitSet> {
         self.record.as_ref()?.view()?.waits
     }
 
-    /// A handle by which the spawner tells the id.
+    /// A handle that gets the id from the spawner.
     #[cfg(feature = "rt")]
     #[inline(always)]
     pub(crate) fn spawned(&self) -> Spawned {
@@ -72,8 +72,7 @@ impl<F> Instrumented<F> {
 impl<F: Future> Future for Instrumented<F> {
     type Output = F::Output;
 
-    // Never inlined: the frame that holds the root of the captured stacks is then this function's, whatever the
-    // executor's code looks like.
+    // Never inlined, so that the root frame of captured stacks is this function's in every executor.
     #[inline(never)]
     #[expect(unsafe_code, reason = "pin projection")]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
@@ -106,7 +105,7 @@ impl<F: Future> Future for Instrumented<F> {
     }
 }
 
-/// The same for every poll, whatever it needs.
+/// The begin of a poll that needs more than the plain way.
 #[cold]
 #[inline(never)]
 fn start(
@@ -132,7 +131,7 @@ fn start(
     }
 }
 
-/// What the first poll does, and every poll of a future that others poll as part of theirs.
+/// Prepares the first poll, and every poll of a `block_on` root or a nested future.
 fn prepare(
     record: &RecordRef,
     #[cfg_attr(not(feature = "rt"), expect(unused))] slot: &Slot,
@@ -143,7 +142,7 @@ fn prepare(
             waker::note_outer(record);
             record.inherit(labels::current());
         }
-        // The root is polled when no task is: if the last poll was a foreign task's, it is over.
+        // The root is polled between the polls of tasks: a foreign task's last poll is over.
         #[cfg(feature = "rt")]
         Kind::BlockOn => {
             super::foreign::between_polls();
@@ -163,7 +162,7 @@ fn prepare(
     record.prepare(context.waker());
 }
 
-/// A record, where a look at the switch is not enough.
+/// A record, if the switch is not plainly on.
 #[cold]
 #[inline(never)]
 fn new_record(
@@ -178,7 +177,7 @@ fn new_record(
     Some(record)
 }
 
-/// The poll before this one is over, and so is the wait between them, or a part of it that is counted here.
+/// Records the previous poll, and the wait since then (or a part of a wait that continues).
 #[cold]
 #[inline(never)]
 fn note_last(record: &RecordRef, slot: &'static Slot) {
@@ -193,19 +192,19 @@ fn note_last(record: &RecordRef, slot: &'static Slot) {
     }
 }
 
-/// When the poll begins.
+/// The begin of the poll.
 fn begin(record: &RecordRef, slot: &Slot, poll_flags: PollFlags) -> Ticks {
     if poll_flags.is_top() {
         begin_top(record, slot)
     } else {
-        // Nothing stamps the end of what was before: the thread slept, or another part of the task was polled.
+        // The thread's last stamp is too old: the thread slept, or another part of the task was polled.
         let now = clock::ticks();
         slot.now.store(now, Ordering::Relaxed);
         now
     }
 }
 
-/// The same for the whole of a task.
+/// The same for a spawned task.
 #[inline(always)]
 fn begin_top(record: &RecordRef, slot: &Slot) -> Ticks {
     #[cfg(feature = "rt")]
@@ -226,7 +225,7 @@ fn add_wait(record: &RecordRef, wait: &EndedWait, weight: Weight) {
         how: How::Suspended,
         labels: record.labels(),
     };
-    // A part of a wait that goes on: its length counts, and it does not.
+    // A part of a wait that continues adds its length, but no count.
     let count = if wait.goes_on { 0.0 } else { weight.count };
     BLOCK.add(site, Weight { count, ..weight });
 }
@@ -239,14 +238,14 @@ impl<F> Drop for Instrumented<F> {
     }
 }
 
-/// The spawner's end of a wrapper that has been handed to tokio.
+/// The spawner's handle of a wrapper that tokio owns.
 #[cfg(feature = "rt")]
 #[must_use]
 pub(crate) struct Spawned(pub(super) Option<RecordRef>);
 
 #[cfg(feature = "rt")]
 impl Spawned {
-    /// tokio's handle of a closure, and its id.
+    /// Sets tokio's handle of a closure, and its id.
     #[inline(always)]
     pub(crate) fn has_handle<H>(self, handle: &H, id: tokio::task::Id) {
         if let Some(record) = &self.0 {
@@ -255,7 +254,7 @@ impl Spawned {
         self.has_id(id);
     }
 
-    /// tokio's id of the task.
+    /// Sets tokio's id of the task.
     #[inline(always)]
     pub(crate) fn has_id(self, id: tokio::task::Id) {
         if let Some(record) = self.0 {

@@ -1,15 +1,15 @@
-//! Who is woken at the end of a task: read from where tokio keeps that waker, beside the task.
+//! Finds the tasks that await a task, by the waker that tokio keeps in the awaited task's memory.
 //!
-//! A `JoinHandle` is tokio's own type, which other crates take, so it cannot be one of ours that says who awaits it. tokio puts the
-//! waker of what awaits a task into the task's own memory, and that of what awaits a `JoinSet` into memory that its tasks lead to.
-//! Where exactly is learned from tasks made to be looked at ([`TaskLayout::learn`]): nothing is written down here but that such words
-//! are there. A tokio in which they are not found is one of which nothing is told.
+//! A `JoinHandle` is tokio's own type, which other crates use, so it cannot be a type of ours that records its waiter.
+//! tokio stores the waker of a `JoinHandle`'s waiter in the task's memory, and that of a `JoinSet`'s waiter in memory
+//! that its tasks point to. The offsets are learned from specimen tasks ([`TaskLayout::learn`]); no offset is written
+//! down here. If they are not found in some tokio, no joins are shown.
 //!
-//! The kernel copies what is read, so a task that ends meanwhile faults nothing. What was read is believed where it has the id of the
-//! task that was asked for.
+//! The kernel copies the memory, so reading a task that ends meanwhile causes no fault. The copy is used only if it has
+//! the id of the right task.
 //!
-//! Rejected: a `JoinHandle` of ours, under the patch only, as `Semaphore` is. With the rename no join would be told, and each
-//! handle would be asked in each poll.
+//! Rejected: a `JoinHandle` of ours under the patch only, as with `Semaphore`. With the rename no joins would be shown,
+//! and each poll of a handle would cost time.
 
 use super::{foreign, waker};
 use crate::sys::near_memory::{NearMemory, now};
@@ -25,29 +25,30 @@ use std::task::{Context, Poll, Wake, Waker};
 use tokio::task::{JoinHandle, JoinSet, LocalSet};
 
 const WORD: usize = size_of::<usize>();
-/// How much of a specimen is looked at: the largest of them is shorter.
+/// How many words of a specimen are read: the largest is smaller.
 const SPECIMEN_WORDS: usize = 128;
-/// Words of the head of a task, of its table, of an entry of a set, and of what its entries share.
+/// How many words are read of the head of a task, of its table, of an entry of a set, and of the shared part of the
+/// entries.
 const HEAD_WORDS: usize = 8;
 const TABLE_WORDS: usize = 16;
 const ENTRY_WORDS: usize = 8;
 const SET_WORDS: usize = 16;
 
-/// As many tasks are read at once: a megabyte, where they lie near each other.
+/// How many tasks are read at once: a megabyte, if they lie near each other.
 const BATCH: usize = 1024;
 
-/// Where the words are that lead to a task's joiner.
+/// The offsets of the words that lead to the waiter for a task.
 #[derive(Debug)]
 pub(crate) struct TaskLayout {
     waker: WakerLayout,
-    /// The table of a waker of a task of tokio's.
+    /// The vtable of the wakers of tokio's tasks.
     task_waker: usize,
-    /// In the head of a task: the word that points to the table of its type.
+    /// In the head of a task: the offset of the pointer to the table of its type.
     table: usize,
-    /// In that table: the offset of the end part, and that of the id.
+    /// In that table: the word with the offset of the trailer. `id_offset`: the word with the offset of the id.
     tail_offset: usize,
     id_offset: usize,
-    /// In the end part: the offset of the waker.
+    /// In the trailer: the offset of the waker.
     join_waker: usize,
     set: Option<SetLayout>,
 }
@@ -55,14 +56,14 @@ pub(crate) struct TaskLayout {
 /// The same for tasks of a `JoinSet`: their waker is an entry of the set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct SetLayout {
-    /// In an entry: the word that points to what all entries share, and the one that is the handle of the task.
+    /// In an entry: the index of the pointer to the shared part. `handle`: the index of the handle of the task.
     shared: usize,
     handle: usize,
-    /// In what they share: the waker. Its first word counts the entries and the set.
+    /// In the shared part: the index of the waker. The first word there counts the entries and the set.
     join_waker: usize,
 }
 
-/// Of a type of tasks: the offsets of the end part and of the id.
+/// The offsets of the trailer and of the id, for a type of tasks.
 #[derive(Clone, Copy, Debug)]
 struct Table {
     tail: usize,
@@ -101,7 +102,7 @@ impl WakerWords {
         }
     }
 
-    /// Where it is in `words`, and in which order.
+    /// The index of the waker in `words`, and the order of its words.
     fn find_in(self, words: &[usize]) -> Option<(usize, WakerLayout)> {
         let at = |[first, second]: [usize; 2]| {
             words
@@ -113,22 +114,22 @@ impl WakerWords {
     }
 }
 
-/// Which record's waker it is, by the record's address, and of which generation.
+/// The record (by its address) and the generation of a waker of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Joiner {
     pub(crate) record: usize,
     pub(crate) generation: usize,
 }
 
-/// What the end of a task wakes.
+/// The waiter that the end of a task wakes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Joined {
     By(Joiner),
-    /// The set that has this address.
+    /// The set with this address.
     InSet(usize),
 }
 
-/// A `JoinSet`: how many tasks and results it has, and what waits for the next.
+/// A `JoinSet`: its number of tasks and results, and its waiter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Set {
     pub(crate) members: usize,
@@ -136,11 +137,11 @@ pub(crate) struct Set {
 }
 
 impl TaskLayout {
-    /// As far as it can be learned in this process: once.
+    /// The layout, which is learned once in a process; `None` if it cannot be learned.
     pub(crate) fn known() -> Option<&'static TaskLayout> {
         static KNOWN: OnceLock<Option<TaskLayout>> = OnceLock::new();
         let known = KNOWN.get_or_init(|| {
-            // A set can be neither polled nor dropped everywhere.
+            // On a thread of its own: a set cannot be polled or dropped in every context.
             let learned = own_thread::spawn("probe-specimens", TaskLayout::learn).ok()?;
             learned.join().ok()?
         });
@@ -199,7 +200,7 @@ impl TaskLayout {
                 .map(|(task, ..)| words::<TABLE_WORDS>(task[table]))
                 .collect();
             let tables = tables?;
-            // The waker is so far behind an offset that differs between the tasks.
+            // The distance of the waker behind the offset at `at`, if it is the same in all tasks.
             let behind = |at: usize| {
                 let mut behind = tables.iter().zip(&seen).map(|(table, (_, waker, ..))| {
                     waker
@@ -232,7 +233,7 @@ impl TaskLayout {
         })
     }
 
-    /// Learns from two tasks of a set of two.
+    /// Learns the layout of sets from a set of two tasks.
     fn set_of(&self, tasks: [usize; 2], known: WakerWords) -> Option<SetLayout> {
         let [one, other] = tasks.map(|task| {
             let head = words::<HEAD_WORDS>(task)?;
@@ -255,7 +256,7 @@ impl TaskLayout {
         })
     }
 
-    /// tokio's tasks, by where their wakers are; 0 for what is none.
+    /// The addresses of tokio's tasks, given the addresses of their wakers; 0 for a waker of another kind.
     pub(crate) fn tasks(&self, wakers: &[usize]) -> Vec<usize> {
         let mut tasks = Vec::with_capacity(wakers.len());
         for wakers in wakers.chunks(BATCH) {
@@ -269,7 +270,7 @@ impl TaskLayout {
         tasks
     }
 
-    /// What the end of tokio's tasks wakes, these with their addresses and their ids: a task of these for each.
+    /// The waiters for tokio's tasks, which are given as (address, id). Returns (id, waiter).
     pub(crate) fn joined(&self, tasks: &mut [(usize, u64)]) -> Vec<(u64, Joined)> {
         tasks.sort_unstable();
         // A program has few types of tasks.
@@ -308,7 +309,7 @@ impl TaskLayout {
                 (waker.table != 0).then_some((*task, *id, *place, waker))
             })
             .collect();
-        // After the waker: what has this id now had it then.
+        // Ids are read after the wakers: a task that has the right id now had it before.
         let places: Vec<usize> = awaited.iter().map(|(_, _, place, _)| *place).collect();
         let ids = awaited.into_iter().zip(now::<1>(&places));
         let known = ids.filter(|((_, id, ..), found)| *found == Some([*id as usize]));
@@ -347,7 +348,7 @@ impl TaskLayout {
         })
     }
 
-    /// Sets of tasks, by their addresses; `None` for what is none.
+    /// The sets at these addresses; `None` for an address that is no set any more.
     pub(crate) fn sets(&self, sets: &[usize]) -> Vec<Option<Set>> {
         let Some(layout) = self.set else {
             return vec![None; sets.len()];
@@ -368,19 +369,19 @@ impl TaskLayout {
     }
 }
 
-/// Of a waker of ours.
+/// The waiter, if the waker is ours.
 fn joiner(waker: WakerWords) -> Option<Joiner> {
     let (record, generation) = waker::record_and_generation(waker.data, waker.table)?;
     Some(Joiner { record, generation })
 }
 
-/// As far as there are so many, and zeros.
+/// Up to N words at an address; unreadable words are 0.
 fn words<const N: usize>(address: usize) -> Option<[usize; N]> {
     let mut words = [0; N];
     (own_memory::read(address, &mut words) > 0).then_some(words)
 }
 
-/// The address of the task that a handle is of, of a `JoinHandle` or an `AbortHandle`; 0 if that is not all that it has.
+/// The address of the task of a `JoinHandle` or an `AbortHandle`; 0 if the handle is not a single word.
 #[inline(always)]
 #[expect(unsafe_code, reason = "reads the word of a handle")]
 pub(crate) fn task_of<H>(handle: &H) -> usize {
@@ -391,14 +392,14 @@ pub(crate) fn task_of<H>(handle: &H) -> usize {
     unsafe { from_ref(handle).cast::<usize>().read() }
 }
 
-/// A waker that is found again by its words.
+/// A waker whose words are searched for.
 struct Known;
 
 impl Wake for Known {
     fn wake(self: Arc<Self>) {}
 }
 
-/// A task that is awaited.
+/// An awaited specimen task.
 struct Specimen {
     handle: JoinHandle<()>,
     /// Its own waker.
@@ -406,7 +407,7 @@ struct Specimen {
 }
 
 impl Specimen {
-    /// As large as `kept` makes it.
+    /// A specimen whose size depends on `kept`.
     fn new<T: 'static>(tasks: &LocalSet, kept: T) -> Self {
         let own = Rc::new(Cell::new(None));
         Specimen {

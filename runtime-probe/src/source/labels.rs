@@ -1,11 +1,11 @@
-//! Which labels are in force: a future, or a guard, that puts a set in force, and what a sample reads.
+//! The labels in force: the future and the guard that set them, and the read by samples.
 //!
-//! A set is in force for the poll of a task, or outside of any poll for the thread. It is one word of the thread, with the poll
-//! that it is of: a word that a guard left behind is of another poll, and counts for nothing. A task that is spawned has the labels of its
-//! spawner, in its record; those hold wherever its poll puts no other in force. For the time between two polls the record has
-//! the set under which the task registered last.
+//! A set is in force for a poll of a task, or for the thread outside of any poll. It is a word of the thread, together
+//! with the poll it belongs to. So a word that a guard left behind belongs to another poll, and has no effect. A
+//! spawned task inherits the labels of its spawner, in its record; they are in force if its poll sets no others.
+//! Between two polls, the record has the set of the task's last registration.
 //!
-//! Without any label in the process, a spawn pays a load, and a poll nothing.
+//! Without any label in the process, a spawn costs a load more, and a poll nothing.
 
 use super::{trace, waker};
 use crate::labels::LabelSet;
@@ -19,12 +19,12 @@ use std::pin::Pin;
 use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll};
 
-/// Whether any label was ever put in force.
+/// Whether any label was ever set.
 static ANY: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
-    /// The poll in the upper 48 bits, 0 outside of any; the set below them, 0 for none. No destructor, so that a signal handler
-    /// reads it for as long as the thread runs.
+    /// Upper 48 bits: the poll, 0 outside of any. Lower bits: the set, 0 for none. No destructor, so a signal handler
+    /// can read it for as long as the thread runs.
     static IN_FORCE: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -32,7 +32,7 @@ fn pack(poll: usize, set: LabelSet) -> u64 {
     (poll as u64) << 16 | u64::from(set.number())
 }
 
-/// The labels of what runs on this thread. Async-signal-safe.
+/// The labels in force on this thread. Async-signal-safe.
 #[inline(always)]
 pub(crate) fn current() -> LabelSet {
     match ANY.load(Ordering::Relaxed) {
@@ -53,7 +53,7 @@ fn of_this_thread() -> LabelSet {
     }
 }
 
-/// Puts a set in force. Returns the word that was there, and the poll that it is for.
+/// Puts a set in force. Returns the previous word, and the poll.
 fn enter(set: LabelSet) -> (u64, usize) {
     let (poll, record) = waker::under_way();
     if let Some(record) = record {
@@ -62,14 +62,14 @@ fn enter(set: LabelSet) -> (u64, usize) {
     (IN_FORCE.with(|word| word.replace(pack(poll, set))), poll)
 }
 
-/// Takes a set out of force again, in the poll for which it was put in force.
+/// Restores the previous word, in the same poll only.
 fn leave(before: u64, poll: usize) {
     if waker::under_way().0 == poll {
         IN_FORCE.with(|word| word.set(before));
     }
 }
 
-/// The task waits no longer under a set of its own.
+/// Sets the record's labels to those in force.
 fn withdraw() {
     if let (_, Some(record)) = waker::under_way() {
         set_labels(record, current());
@@ -86,17 +86,17 @@ fn set_labels(record: &Record, set: LabelSet) {
     }
 }
 
-/// A future that has labels. It polls, wakes, finishes, panics and is dropped exactly as the future inside.
+/// A future with labels. It behaves exactly as the future inside.
 #[must_use = "futures do nothing unless polled"]
 pub struct Labeled<F> {
     set: LabelSet,
-    /// It has been polled, and the task may be waiting in it.
+    /// Whether it was polled and has not finished, so the task may be waiting in it.
     is_pending: bool,
     future: F,
 }
 
 impl<F> Labeled<F> {
-    /// With the labels in force here, and `more`.
+    /// Runs `future` with the labels in force here, and `more`.
     pub(crate) fn new<'l>(
         more: impl IntoIterator<Item = (&'l str, &'l str)>,
         future: F,
@@ -125,7 +125,7 @@ impl<F> fmt::Debug for Labeled<F> {
     }
 }
 
-/// Takes the set of a poll out of force, whichever way the poll ends.
+/// Restores the labels at the end of a poll, also after a panic.
 struct Polling {
     before: u64,
     poll: usize,
@@ -175,16 +175,17 @@ impl<F> Drop for Labeled<F> {
     }
 }
 
-/// While it lives, what runs on its thread has labels. Scopes end in the reverse order of their begins.
+/// Puts labels in force on its thread, for as long as it lives. Scopes must be dropped in the reverse order of their
+/// creation.
 #[must_use = "the labels are in force for as long as this lives"]
 pub struct LabelScope {
     before: Option<(u64, usize)>,
-    /// It is of its thread.
+    /// Not `Send`: it belongs to its thread.
     _here: PhantomData<*const ()>,
 }
 
 impl LabelScope {
-    /// With the labels in force here, and `more`.
+    /// Puts the labels in force here, and `more`, in force.
     pub(crate) fn new<'l>(more: impl IntoIterator<Item = (&'l str, &'l str)>) -> LabelScope {
         let set = merged(more);
         LabelScope {

@@ -1,21 +1,21 @@
-//! Locks that know their waiters: tokio's lock around nothing, which decides who is in, the value beside it, and the
-//! waiters' time, which is charged to the code that releases the lock.
+//! Locks that know their waiters: tokio's lock without a value as the gate, the value beside it, and the time of the
+//! waiters, which counts at the code that releases the lock.
 //!
-//! tokio shows no queue of waiters, and its owned guards cannot be had from an `Arc` of a type that wraps its lock. So
-//! the gate is `tokio::sync::Mutex<()>` or `RwLock<()>`, and the value is reached by a pointer that goes with the permit.
-//! Waiting, fairness, cancelling and the coop budget are the gate's, untouched: it is polled, and what it answers decides.
+//! tokio does not show the queue of waiters, and its owned guards need an `Arc` of its own lock, not of a wrapper. So
+//! the gate is `tokio::sync::Mutex<()>` or `RwLock<()>`, and a guard consists of tokio's guard (the permit) and a
+//! pointer to the value. The gate alone decides about waiting, fairness, cancelling and the coop budget.
 //!
-//! Locks that block their thread hide nothing, so there the gate is a lock of std or of a library with the value in it. It
-//! is tried, and a thread that it does not let in at once is a waiter.
+//! For locks that block their thread, the gate is a lock of std or of a library with the value inside. A thread that
+//! cannot take it at once is a waiter.
 //!
 //! In reading order:
-//! * [`waiters`]: the time that waiters have spent, and who was charged with it;
-//! * [`mode`]: alone or beside others;
-//! * [`held`]: what a guard consists of;
-//! * this file: how one gets it;
-//! * [`once`]: the same for a value that is made once;
+//! * [`waiters`]: the waiters' time, and the holder;
+//! * [`mode`]: exclusive or shared;
+//! * [`held`]: the parts of a guard;
+//! * this file: the ways to get a guard;
+//! * [`once`]: the same for a value that is initialized once;
 //! * `raw`: the same for locks of `lock_api`, with the feature of that name;
-//! * `permits`: the same for a semaphore, whose time is charged to nothing, with the feature `semaphore`.
+//! * `permits`: the same for a semaphore, whose waits have no releasing code, with the feature `semaphore`.
 
 pub(crate) mod held;
 pub(crate) mod mode;
@@ -36,23 +36,24 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 use waiters::{Typed, Wait, Waiters, Waiting};
 
-/// A value and the gate before it.
+/// A value and its gate.
 pub(crate) struct Guarded<G, T: ?Sized> {
     door: Door<G>,
     value: UnsafeCell<T>,
 }
 
-/// A gate, which decides who is in, and those who wait before it.
+/// A gate, with its waiters.
 pub(crate) struct Door<G: ?Sized> {
     waiters: Waiters,
     gate: G,
 }
 
 #[expect(unsafe_code, reason = "shares a value by locking")]
-// SAFETY: the gate lets one thread at a time to the value, by reference or by value, so it has to be `Send`.
+// SAFETY: the gate gives one thread at a time access to the value, by reference or by value, so the value has to be
+// `Send`.
 unsafe impl<T: ?Sized + Send> Sync for Guarded<Mutex<()>, T> {}
 #[expect(unsafe_code, reason = "shares a value by locking")]
-// SAFETY: as for the mutex; and readers on several threads have references at once, so it has to be `Sync` as well.
+// SAFETY: as for the mutex. Readers on several threads have references at once, so the value has to be `Sync` as well.
 unsafe impl<T: ?Sized + Send + Sync> Sync for Guarded<RwLock<()>, T> {}
 
 impl<T: ?Sized> Typed for Guarded<Mutex<()>, T> {
@@ -75,7 +76,7 @@ impl<T: ?Sized> Typed for Guarded<RwLock<()>, T> {
     };
 }
 
-/// The gate has the value inside, or there is none.
+/// The value is inside of the gate, or there is none.
 impl<G: ?Sized> Typed for Door<G> {
     const TYPE: &'static LockType = &LockType {
         kind: "",
@@ -113,7 +114,7 @@ impl<G> Door<G> {
         Door { waiters, gate }
     }
 
-    /// The same as a constant, which is created nowhere in particular.
+    /// The same for a constant, which has no location.
     #[cfg(feature = "lock_api")]
     pub(crate) const fn constant(gate: G) -> Self {
         let waiters = Waiters::new(None);
@@ -124,10 +125,10 @@ impl<G> Door<G> {
         self.gate
     }
 
-    /// As long-lived as a guard that owns the lock wants it.
+    /// Extends the lifetime, for a guard that owns the lock.
     ///
     /// # Safety
-    /// The door stays where it is until everything that was got through the reference is gone.
+    /// The door must not move until everything that was made through the reference is dropped.
     #[expect(unsafe_code, reason = "guards that own their lock refer to themselves")]
     unsafe fn unbound<'a>(&self) -> &'a Self {
         // SAFETY: by contract.
@@ -136,7 +137,7 @@ impl<G> Door<G> {
 }
 
 impl<G: ?Sized> Door<G> {
-    /// A caller that waits at the gate itself is not counted.
+    /// The gate. A caller that waits at it directly is not counted.
     #[inline(always)]
     pub(crate) fn gate(&self) -> &G {
         &self.gate
@@ -146,7 +147,7 @@ impl<G: ?Sized> Door<G> {
         &mut self.gate
     }
 
-    /// Blocks the thread until it is in, or has given up.
+    /// Blocks the thread until it has the lock, or has given up.
     #[cold]
     #[inline(never)]
     pub(crate) fn wait<'a, M: Mode, R>(
@@ -163,14 +164,15 @@ impl<G: ?Sized> Door<G> {
         result
     }
 
-    /// What a guard consists of whose gate gave out a pointer to the value.
+    /// The parts of a guard, for a gate with the value inside.
     #[inline(always)]
     pub(crate) fn held<V: Access>(&self, value: V) -> Held<'_, (), V> {
         Held::new(&self.waiters, (), value, ())
     }
 }
 
-/// The ways to get a guard: for a borrowed lock and for one in an `Arc`, in which `of` finds it; waiting, and not.
+/// The ways to get a guard: for a borrowed lock and for one inside of an `Arc` (where `of` finds it), with and without
+/// waiting.
 macro_rules! ways {
     ($gate:ty, $permit:ident, $value:ident, $mode:ident: $wait:ident, $wait_owned:ident, $try:ident, $try_owned:ident, $block:ident) => {
         impl<T: ?Sized> Guarded<$gate, T> {
@@ -189,7 +191,7 @@ macro_rules! ways {
                 lock: Arc<L>,
                 of: fn(&L) -> &Self,
             ) -> Held<'static, $permit<'static, ()>, $value<T>, Arc<L>> {
-                // SAFETY: it lies in what the `Arc` holds, which this future, then the guard, drop last.
+                // SAFETY: the lock is inside of the `Arc`, which this future, and then the guard, drop last.
                 let Door { waiters, gate } = unsafe { of(&lock).door.unbound() };
                 let permit =
                     Waiting::<Self, $mode, _, _>::new(waiters, gate.$wait(), |permit| permit).await;
@@ -210,7 +212,7 @@ macro_rules! ways {
                 lock: Arc<L>,
                 of: fn(&L) -> &Self,
             ) -> Result<Held<'static, $permit<'static, ()>, $value<T>, Arc<L>>, TryLockError> {
-                // SAFETY: it lies in what the `Arc` holds, which the guard drops last.
+                // SAFETY: the lock is inside of the `Arc`, which the guard drops last.
                 let Door { waiters, gate } = unsafe { of(&lock).door.unbound() };
                 let permit = gate.$try()?;
                 let value = $value::new(&of(&lock).value);
@@ -241,7 +243,7 @@ impl<T: ?Sized> Guarded<Mutex<()>, T> {
         lock: Arc<L>,
         of: fn(&L) -> &Self,
     ) -> Held<'static, MutexGuard<'static, ()>, Exclusive<T>, Arc<L>> {
-        // SAFETY: it lies in what the `Arc` holds, which the guard drops last.
+        // SAFETY: the lock is inside of the `Arc`, which the guard drops last.
         let Door { waiters, gate } = unsafe { of(&lock).door.unbound() };
         let mut wait = Wait::new::<Sole>(waiters);
         wait.begin(Self::TYPE);

@@ -1,5 +1,5 @@
-//! tokio's own numbers of the runtimes that our types hold. A runtime that tokio's builder built may have our hooks, but
-//! the probe holds no handle of it for as long as it lives.
+//! tokio's own counts of the runtimes that our types hold. A runtime of tokio's builder may have our hooks, but the
+//! probe has no handle of it.
 
 use super::foreign::number;
 use crate::primitive;
@@ -10,7 +10,8 @@ use std::thread::ThreadId;
 use std::time::Duration;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-/// On the list until it is dropped, which MUST come before the runtime's own end is waited for: the list keeps a handle.
+/// Lists a runtime until this is dropped. It MUST be dropped before the runtime's own end is awaited, because the list
+/// keeps a handle.
 #[derive(Debug)]
 pub(crate) struct Measured(Option<u64>);
 
@@ -26,7 +27,7 @@ fn lock() -> MutexGuard<'static, (u64, BTreeMap<u64, Held>)> {
 }
 
 impl Measured {
-    /// Puts a runtime on the list.
+    /// Lists a runtime.
     pub(crate) fn new(handle: &Handle) -> Measured {
         Measured::enter(handle, false)
     }
@@ -49,20 +50,20 @@ impl Measured {
 
 impl Drop for Measured {
     fn drop(&mut self) {
-        // The handle goes outside of the lock.
+        // The handle is dropped outside of the lock.
         let _held = self.0.and_then(|key| lock().1.remove(&key));
     }
 }
 
-/// What tokio counts of a runtime; each `None` where this build does not tell.
+/// tokio's counts of a runtime. Counts that this build does not have are `None`.
 #[derive(Clone, Debug)]
 pub(crate) struct RuntimeNumbers {
-    /// tokio's number of it.
+    /// tokio's id of the runtime.
     pub(crate) id: u64,
     pub(crate) flavor: &'static str,
     pub(crate) tasks_alive: u64,
     pub(crate) tasks_spawned: Option<u64>,
-    /// Tasks that wait in the queue of all workers.
+    /// Tasks in the shared queue of the workers.
     pub(crate) global_queue: u64,
     /// Tasks that were woken from outside of the workers.
     pub(crate) remote_schedules: Option<u64>,
@@ -70,23 +71,23 @@ pub(crate) struct RuntimeNumbers {
     pub(crate) forced_yields: Option<u64>,
     pub(crate) blocking_threads: Option<u64>,
     pub(crate) blocking_idle: Option<u64>,
-    /// Closures that wait for a thread.
+    /// Queued closures.
     pub(crate) blocking_queue: Option<u64>,
     pub(crate) workers: Vec<WorkerNumbers>,
 }
 
-/// What tokio counts of a worker.
+/// tokio's counts of a worker.
 #[derive(Clone, Debug)]
 pub(crate) struct WorkerNumbers {
     pub(crate) busy: Duration,
     pub(crate) parks: u64,
     pub(crate) is_parked: bool,
-    /// The thread that it works on, where tokio tells.
+    /// The thread of the worker, if tokio tells it.
     pub(crate) thread: Option<ThreadId>,
     pub(crate) unstable: Option<UnstableNumbers>,
 }
 
-/// What it counts of a worker with `--cfg tokio_unstable` only.
+/// Counts of a worker with `--cfg tokio_unstable` only.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct UnstableNumbers {
     pub(crate) polls: u64,
@@ -99,9 +100,9 @@ pub(crate) struct UnstableNumbers {
     pub(crate) mean_poll: Duration,
 }
 
-/// The numbers of all runtimes on the list, as of now.
+/// The counts of all listed runtimes, as of now.
 pub(crate) fn all() -> Vec<RuntimeNumbers> {
-    // Under the lock: a runtime whose end has begun is off the list when it goes on.
+    // Under the lock, so that a runtime that is being dropped is unlisted before it goes on.
     lock()
         .1
         .values()
@@ -109,17 +110,17 @@ pub(crate) fn all() -> Vec<RuntimeNumbers> {
         .collect()
 }
 
-/// How many tasks tokio counts in a runtime.
+/// tokio's number of live tasks of a runtime.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Alive {
     /// 0 if it has no hook of ours.
     pub(crate) runtime: RuntimeNumber,
-    /// Whether what is spawned by `spawn_local` is among them.
+    /// Whether tasks of `spawn_local` are included.
     pub(crate) is_local: bool,
     pub(crate) tasks: u64,
 }
 
-/// The tasks of each runtime on the list, as of now.
+/// The live tasks of each listed runtime, as of now.
 pub(crate) fn alive() -> Vec<Alive> {
     let list = lock();
     let alive = list.1.values().map(|Held { handle, is_local }| Alive {
@@ -140,7 +141,7 @@ fn numbers(handle: &Handle) -> RuntimeNumbers {
         .map(|worker| WorkerNumbers {
             busy: metrics.worker_total_busy_duration(worker),
             parks: metrics.worker_park_count(worker),
-            // Odd: tokio counts both.
+            // tokio counts parks and unparks together, so an odd number means parked.
             is_parked: metrics.worker_park_unpark_count(worker) % 2 == 1,
             #[cfg(tokio_unstable)]
             thread: metrics.worker_thread_id(worker),

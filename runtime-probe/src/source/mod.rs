@@ -1,30 +1,30 @@
-//! What produces records: wrappers around futures and closures, the waker that they poll with, tokio's task hooks.
+//! The sources of records: wrappers around futures and closures, the waker that they poll with, tokio's task hooks.
 //!
-//! Forbidden here: reading a store back, symbolizing, formatting, logging, blocking, panicking.
+//! Forbidden here: reading stored data back, symbolizing, formatting, logging, blocking, panicking.
 //!
 //! In reading order:
-//! * [`waker`]: the waker that is the probe, and the poll that it belongs to;
+//! * [`waker`]: our waker, and the poll that it belongs to;
 //! * `futex`: waits of threads, with the feature `interpose`;
-//! * [`polled_task`]: the task that a thread is in the middle of, as words;
-//! * [`creation`]: who creates threads, with the same;
-//! * [`heap`]: the global allocator that samples;
-//! * [`signal`]: the signal by which a thread is asked for its stack, and its handler;
-//! * [`cpu`]: looks at each thread as often as it uses the CPU;
-//! * [`trace`]: what happens on each thread, for an execution trace;
-//! * [`regions`]: what the program says of it;
-//! * [`timing`]: what ends of polls and of tasks add up to, by spawn location;
+//! * [`polled_task`]: the task that a thread polls, as words;
+//! * [`creation`]: the creators of threads, with the same feature;
+//! * [`heap`]: the sampling global allocator;
+//! * [`signal`]: the signal that asks a thread for its stack, and its handler;
+//! * [`cpu`]: samples of each thread by its CPU time;
+//! * [`trace`]: the entries of execution traces;
+//! * [`regions`]: user tasks, regions and logs of the program;
+//! * [`timing`]: times of polls and of tasks, by spawn location;
 //! * [`instrumented`]: the wrapper around a future;
 //! * [`blocking`]: the wrapper around a closure of the blocking pool;
-//! * [`named`]: what holds the name of a task;
-//! * [`foreign`]: tasks that a dependency spawned by plain tokio;
-//! * [`driving`]: which runtime polls a task;
-//! * [`metrics`]: what tokio counts itself;
-//! * [`locks`]: locks that know who waits for them;
-//! * [`specimens`]: waits of tokio's own, to be looked at;
-//! * [`labels`]: which labels are in force;
-//! * [`joiners`]: who is woken at the end of a task;
+//! * [`named`]: the wrapper with the name of a task;
+//! * [`foreign`]: tasks that a dependency spawned through plain tokio;
+//! * [`driving`]: the runtime that polls a task;
+//! * [`metrics`]: tokio's own counts;
+//! * [`locks`]: locks that know their waiters;
+//! * [`specimens`]: specimens of tokio's waits, whose stacks are learned;
+//! * [`labels`]: the labels in force;
+//! * [`joiners`]: the tasks that await a task;
 //! * [`untracked`]: threads whose tasks are left out;
-//! * [`hooks`]: our hooks in a runtime, and the user's beside them.
+//! * [`hooks`]: the probe's hooks in a runtime, with the user's hooks.
 
 #[cfg(feature = "rt")]
 pub(crate) mod blocking;
@@ -68,15 +68,15 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 const UNKNOWN: u8 = 0;
 const ON: u8 = 1;
 const OFF: u8 = 2;
-/// On, and some threads are left out, or a trace is told of spawns.
+/// On, but a spawn has to check more: some threads are left out, or a trace records spawns.
 const PARTLY: u8 = 3;
 
-/// Some threads are left out, for good.
+/// Whether some threads are left out. Never reset.
 static SOME_ARE_LEFT_OUT: AtomicBool = AtomicBool::new(false);
 
 static SWITCH: AtomicU8 = AtomicU8::new(UNKNOWN);
 
-/// Starts the probe, unless it has been started or the environment switches it off. Whether it is on now.
+/// Starts the probe, unless it was started or the environment switches it off. Returns whether it is on.
 #[inline(always)]
 pub(crate) fn start() -> bool {
     match SWITCH.load(Ordering::Acquire) {
@@ -86,7 +86,7 @@ pub(crate) fn start() -> bool {
     }
 }
 
-/// Whether the probe is on, and neither a thread nor a trace wants a closer look.
+/// Whether the probe is on, and a spawn has nothing else to check.
 #[inline(always)]
 pub(crate) fn is_plainly_on() -> bool {
     SWITCH.load(Ordering::Acquire) == ON
@@ -97,8 +97,8 @@ pub(crate) fn is_on() -> bool {
     matches!(SWITCH.load(Ordering::Acquire), ON | PARTLY)
 }
 
-/// Starts the probe as [`start`] does, for what this thread begins: `false` also on a thread that is left out
-/// ([`untracked`]). As long as there is no such thread, that costs no more than [`start`].
+/// Starts the probe as [`start`] does, for a spawn on this thread: `false` also on a thread that is left out
+/// ([`untracked`]). Without such threads it costs no more than [`start`].
 #[inline(always)]
 pub(crate) fn start_here() -> bool {
     match SWITCH.load(Ordering::Acquire) {
@@ -113,20 +113,20 @@ fn start_partly() -> bool {
     start() && !untracked::is_here()
 }
 
-/// From now on some threads are left out.
+/// Some threads are left out from now on.
 fn leave_some_out() {
     SOME_ARE_LEFT_OUT.store(true, Ordering::Release);
     look_closer();
 }
 
-/// From now on spawns ask whether there is anything to note.
+/// Makes spawns check whether there is more to record.
 pub(crate) fn look_closer() {
     if start() {
         SWITCH.store(PARTLY, Ordering::Release);
     }
 }
 
-/// No trace wants spawns any more.
+/// Ends this for a trace.
 pub(crate) fn look_no_closer() {
     let _ = SWITCH.compare_exchange(PARTLY, ON, Ordering::AcqRel, Ordering::Acquire);
     if SOME_ARE_LEFT_OUT.load(Ordering::Acquire) {
@@ -143,7 +143,7 @@ fn start_first() -> bool {
         crate::stack::raw::WaitSet::init();
         #[cfg(all(feature = "interpose", target_os = "linux"))]
         futex::install();
-        // Eagerly: a first capture happens inside some leaf's lock.
+        // At the start, because the first capture may happen inside of a leaf's lock.
         crate::stack::unwind::refresh();
         signal::start();
         heap::start();
@@ -154,14 +154,14 @@ fn start_first() -> bool {
         ))]
         creation::install();
     }
-    // Another thread may have been faster, and further.
+    // Another thread may have been faster, and may have changed the switch since.
     let now = if off { OFF } else { ON };
     let _ = SWITCH.compare_exchange(UNKNOWN, now, Ordering::AcqRel, Ordering::Acquire);
     !off
 }
 
-/// Where the caller of a public function stands: its source line, an address inside its code, and the task it runs in.
-/// Both functions between here and the caller are inlined, so that the address is the caller's.
+/// The spawn site of the caller of a public function: its source line, an address inside its code, and the task that it
+/// runs in. The functions between here and the caller are inlined, so the address is the caller's.
 #[inline(always)]
 #[track_caller]
 pub(crate) fn spawn_here() -> Spawn {
@@ -173,14 +173,14 @@ pub(crate) fn spawn_here() -> Spawn {
     }
 }
 
-/// The stack of the caller: that of its task, or else of its thread. `None` where it found a table full.
+/// The stack of the caller: that of its task, or else of its thread. `None` if a table is full.
 #[inline(always)]
 pub(crate) fn stack_here() -> Option<&'static WaitSet> {
     waker::wait_site().waits
 }
 
-/// Ids of futures that are not tokio tasks (roots of `block_on`, wrapped futures) start here, far above any count of
-/// tasks, and small enough to be exact in a double.
+/// Ids of futures that are not tokio tasks (roots of `block_on`, wrapped futures) start here: far above any id of
+/// tokio, and small enough to be exact in a double.
 pub(crate) fn own_id() -> u64 {
     use crate::primitive::AtomicU64;
     const FIRST: u64 = 9_000_000_000_000_001;

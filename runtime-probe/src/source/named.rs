@@ -1,4 +1,4 @@
-//! What holds the name of a task: a wrapper of its own around ours, so that a task without a name pays nothing.
+//! A separate wrapper with the name of a task, so that a task without a name has no cost.
 
 use super::instrumented::{Instrumented, Spawned};
 use crate::registry::names::Name;
@@ -9,13 +9,13 @@ use std::task::{Context, Poll};
 /// An instrumented future whose task may have a name.
 #[must_use = "futures do nothing unless polled"]
 pub struct Named<F> {
-    // Dropped first: the record is closed before the name is forgotten.
+    // Dropped first: the record is closed before the name is removed.
     task: Instrumented<F>,
     _name: Option<Name>,
 }
 
 impl<F> Named<F> {
-    /// The task has not been handed to tokio yet.
+    /// Names a task that tokio does not own yet.
     pub(crate) fn new(name: Option<&str>, task: Instrumented<F>) -> Self {
         let spawned = task.spawned();
         Named {
@@ -42,7 +42,7 @@ impl<F: Future> Future for Named<F> {
     }
 }
 
-/// The same for a closure that is watched already.
+/// The same for an instrumented closure.
 pub(crate) fn closure<F, R>(
     name: Option<&str>,
     spawned: &Spawned,
@@ -58,7 +58,7 @@ where
     }
 }
 
-/// Writes the name into the record; nothing to write to where the probe is off.
+/// Writes the name into the record. With the probe off there is no record.
 fn give(name: Option<&str>, spawned: &Spawned) -> Option<Name> {
     let record = spawned.0.as_ref()?;
     let name = Name::new(name?);

@@ -1,4 +1,4 @@
-//! The task that a thread is in the middle of, as words that a signal handler, or the creator of a thread, can leave behind.
+//! The task that a thread polls, as words that a signal handler, or the creator of a thread, can store.
 
 use super::{labels, waker};
 use crate::labels::LabelSet;
@@ -12,24 +12,24 @@ use std::panic::Location;
 /// A task that was being polled; it may have ended since.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PolledTask {
-    /// 0 where the thread polled no task.
+    /// 0 if the thread polled no task.
     pub(crate) id: u64,
     /// The number of its name.
     pub(crate) name: NameNumber,
-    /// `None` for a foreign task, too: see [`PolledTask::spawned_at`].
+    /// Also `None` for a foreign task: see [`PolledTask::spawned_at`].
     location: Option<&'static Location<'static>>,
-    /// The future whose poll the stack ends at; `None` where the stack is a thread's.
+    /// The future whose poll the stack ends at; `None` for the stack of a thread.
     pub(crate) root: Option<&'static FutureMeta>,
-    /// Those in force on the thread.
+    /// The labels in force on the thread.
     pub(crate) labels: LabelSet,
 }
 
 impl PolledTask {
-    /// How many words it is.
+    /// The number of words.
     pub(super) const WORDS: usize = 4;
 
-    /// The task of this thread, and up to which address its frames are. What is wrapped by hand inside a task is a part of
-    /// its poll. Allowed in a signal handler.
+    /// The task of this thread, and the address at which its frames end. Nested futures belong to the task. Allowed in
+    /// a signal handler.
     pub(super) fn here() -> (PolledTask, usize) {
         let polls = waker::interrupted();
         match polls.min_by_key(|poll| poll.record.kind() == Kind::Nested) {
@@ -67,7 +67,7 @@ impl PolledTask {
         ]
     }
 
-    /// What [`PolledTask::words`] made.
+    /// Decodes [`PolledTask::words`].
     #[expect(unsafe_code, reason = "references come back as addresses")]
     pub(super) fn read(words: &[u64; Self::WORDS]) -> PolledTask {
         let [id, name_and_labels, location, root] = *words;
@@ -82,12 +82,12 @@ impl PolledTask {
         }
     }
 
-    /// The same of a task of ours only: a foreign one's is behind a lock.
+    /// The spawn location of an own task. That of a foreign task needs a lock.
     pub(super) fn own_location(&self) -> Option<&'static Location<'static>> {
         self.location
     }
 
-    /// Where it was spawned.
+    /// The spawn location.
     pub(crate) fn spawned_at(&self) -> Option<&'static Location<'static>> {
         self.location.or_else(|| foreign_spawned_at(self))
     }
@@ -97,7 +97,7 @@ fn address<T>(reference: Option<&'static T>) -> u64 {
     reference.map_or(0, |reference| std::ptr::from_ref(reference).addr() as u64)
 }
 
-/// Where a foreign task was spawned.
+/// The spawn location of a foreign task.
 #[cfg(feature = "rt")]
 fn foreign_spawned_at(polled: &PolledTask) -> Option<&'static Location<'static>> {
     match polled.root {
@@ -106,7 +106,7 @@ fn foreign_spawned_at(polled: &PolledTask) -> Option<&'static Location<'static>>
     }
 }
 
-/// Without a runtime there are none.
+/// Without a runtime there are no foreign tasks.
 #[cfg(not(feature = "rt"))]
 fn foreign_spawned_at(_: &PolledTask) -> Option<&'static Location<'static>> {
     None

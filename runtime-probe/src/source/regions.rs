@@ -1,10 +1,11 @@
-//! What a program says of what it does, for an execution trace: user tasks, regions, logs.
+//! User tasks, regions and logs, for an execution trace.
 //!
-//! A user task is in force for the poll of its future, as labels are: a word of the thread, with the poll that it is of. What is
-//! spawned meanwhile belongs to it, which the trace concludes from the spawn, so that a record has no word for it.
+//! A user task is in force for the poll of its future, as labels are: in a word of the thread, together with the poll.
+//! Tasks that are spawned meanwhile belong to it. The trace derives that from the spawn, so a record has no word for
+//! it.
 //!
-//! While no trace is taken, a region is a look for the user task in force and two loads, and a user task, for each poll, a look for the task
-//! that runs here and two exchanges of the thread's word.
+//! While no trace is taken, a region costs a look-up of the user task in force and two loads. A user task costs, for
+//! each poll, a look-up of the polled task and two exchanges of the thread's word.
 
 use super::trace::{self, Said};
 use super::waker;
@@ -17,11 +18,11 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// A text that lives for ever, in a word: its address below its length.
+/// A static text in one word: the length above the address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct StaticText(u64);
 
-/// The bits of an address of a program.
+/// The bits of an address in user space.
 const ADDRESS: u32 = 48;
 
 impl StaticText {
@@ -36,7 +37,7 @@ impl StaticText {
         }
     }
 
-    /// The same text.
+    /// The text.
     #[expect(unsafe_code, reason = "comes back as an address")]
     pub(crate) fn text(self) -> &'static str {
         let address = (self.0 & ((1 << ADDRESS) - 1)) as *const u8;
@@ -44,23 +45,23 @@ impl StaticText {
         if length == 0 {
             return "";
         }
-        // SAFETY: words of this type are made by `new` alone (`of_word` takes what `word` gave), of a text that lives for ever,
-        // cut between two characters.
+        // SAFETY: only `new` makes words of this type (`of_word` takes the result of `word`), from a static text that
+        // is cut at a character boundary.
         unsafe { std::str::from_utf8_unchecked(std::slice::from_raw_parts(address, length)) }
     }
 
-    /// What an entry has.
+    /// The word for an entry.
     pub(super) fn word(self) -> u64 {
         self.0
     }
 
-    /// What [`StaticText::word`] gave.
+    /// The text of a word from [`StaticText::word`].
     pub(super) fn of_word(word: u64) -> Self {
         StaticText(word)
     }
 }
 
-/// A user task as its parts see it; 0 is none, or the one that the task was spawned in.
+/// A user task, as its parts refer to it. The id 0 is none, or the one that the task inherited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct UserTask {
     pub(crate) id: u64,
@@ -69,19 +70,19 @@ pub(crate) struct UserTask {
 
 #[derive(Clone, Copy)]
 struct InForce {
-    /// The frame of the poll, 0 outside of any.
+    /// The frame of the poll; 0 outside of any.
     poll: usize,
     task: UserTask,
 }
 
 thread_local! {
-    /// Id 0 for none.
+    /// The id is 0 for none.
     static IN_FORCE: Cell<InForce> = const {
         Cell::new(InForce { poll: 0, task: UserTask { id: 0, name: StaticText(0) } })
     };
 }
 
-/// The user task in whose future this thread is.
+/// The user task in force on this thread.
 pub(super) fn current() -> UserTask {
     let in_force = IN_FORCE.with(Cell::get);
     match in_force.task.id != 0 && in_force.poll == waker::place() {
@@ -93,12 +94,12 @@ pub(super) fn current() -> UserTask {
 /// The next id of a user task.
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
-/// All ids of user tasks that were made are below this one.
+/// All ids of existing user tasks are below this one.
 pub(crate) fn next_id() -> u64 {
     NEXT.load(Ordering::Relaxed)
 }
 
-/// Whether something is over.
+/// The stage of a future.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Ahead,
@@ -106,7 +107,7 @@ enum Stage {
     Over,
 }
 
-/// A future that is a user task. It polls, wakes, finishes, panics and is dropped exactly as the future inside.
+/// A future that is a user task. It behaves exactly as the future inside.
 #[must_use = "futures do nothing unless polled"]
 pub struct Tasked<F> {
     task: UserTask,
@@ -127,7 +128,7 @@ impl<F> Tasked<F> {
     }
 }
 
-/// Takes a user task out of force, whichever way the poll ends.
+/// Restores the previous user task at the end of a poll, also after a panic.
 struct Polling(InForce);
 
 impl Drop for Polling {
@@ -185,7 +186,7 @@ impl<F> Drop for Tasked<F> {
     }
 }
 
-/// A region that is open.
+/// An open region.
 #[derive(Clone, Copy, Debug)]
 struct Open {
     task: UserTask,
@@ -209,11 +210,11 @@ impl Open {
     }
 }
 
-/// A future that is a region of its task. It polls, wakes, finishes, panics and is dropped exactly as the future inside.
+/// A future that is a region of its task. It behaves exactly as the future inside.
 #[must_use = "futures do nothing unless polled"]
 pub struct Region<F> {
     name: StaticText,
-    /// Since the first poll.
+    /// Set from the first poll on.
     open: Option<Open>,
     is_over: bool,
     future: F,
@@ -264,7 +265,7 @@ impl<F> Drop for Region<F> {
 #[must_use = "the region lasts for as long as this lives"]
 pub struct RegionScope {
     open: Open,
-    /// It is of its thread.
+    /// Not `Send`: it belongs to its thread.
     _here: PhantomData<*const ()>,
 }
 
@@ -283,7 +284,7 @@ impl Drop for RegionScope {
     }
 }
 
-/// Says something.
+/// Writes a log.
 pub(crate) fn log(category: &'static str, message: &str) {
     if Demand::Trace.is_on() {
         let category = StaticText::new(category);

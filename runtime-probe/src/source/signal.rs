@@ -1,19 +1,19 @@
-//! The signal by which a thread is asked for its stack (`ask::thread_stack`), and its handler.
+//! The signal that asks a thread for its stack (`ask::thread_stack`), and its handler.
 //!
-//! The asker prepares a [`Slot`], sends the signal and waits; the handler, on the thread that was asked, walks into the slot
-//! and rings. A slot's state says whose it is:
+//! The asker prepares a [`Slot`], sends the signal and waits. The handler, on the asked thread, writes its stack into
+//! the slot and rings the bell. The state of a slot tells its owner:
 //!
-//! | state | the slot is | goes on |
+//! | state | owner | next state |
 //! |---|---|---|
-//! | idle | the asker's | `ASKED`, by the asker |
-//! | asked | no thread's | `TAKING`, by the handler; back to idle, by the asker when its time is up |
-//! | taking | the handler's | `TAKEN`, by the handler |
-//! | taken | the asker's | idle, by the asker |
+//! | idle | asker | `ASKED`, set by the asker |
+//! | asked | none | `TAKING`, set by the handler; or idle, set by the asker after its time limit |
+//! | taking | handler | `TAKEN`, set by the handler |
+//! | taken | asker | idle, set by the asker |
 //!
-//! 1. Each question has a number of its own, which is in the state and comes with the signal: MUST be compared and swapped
-//!    as one word. Otherwise a handler that comes late writes into the answer to a newer question.
-//! 2. A slot that a handler has begun to write to is the handler's until it has finished, however long that takes (a thread
-//!    that is stopped in there): an asker that gives up leaves it there, and it is taken up again when it is free.
+//! 1. Each question has a number, which is in the state and is sent with the signal. Number and state MUST be compared
+//!    and swapped as one word. Otherwise a late handler writes into the answer to a newer question.
+//! 2. A slot belongs to its handler until the handler has finished, even if its thread is stopped meanwhile. An asker
+//!    that gives up leaves the slot, and uses it again when it is free.
 
 use super::waker;
 use crate::environment;
@@ -30,23 +30,23 @@ use std::io;
 use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
-/// Polls that are told of a thread: wrapped futures and nested `block_on`s are rarely deeper.
+/// The most polls of a thread: nested futures and nested `block_on`s are rarely deeper.
 const MOST_POLLS: usize = 8;
 
-/// Slots that handlers may sit in at a time before no more are made: 50 KB each.
+/// The most slots: 50 KB each. Handlers that are stopped may keep some of them.
 const MOST_SLOTS: usize = 8;
 
-/// What a handler saw of its thread.
+/// The answer of a handler.
 #[derive(Debug)]
 pub(crate) struct Seen {
     /// The whole stack, innermost first.
     pub(crate) frames: Vec<Frame>,
-    /// Frames that are missing, and behind how many.
+    /// (index of the first missing frame, number of missing frames)
     pub(crate) elided: Option<(usize, usize)>,
     pub(crate) end: End,
     /// The polls that were under way, innermost first.
     pub(crate) polls: Vec<PollThere>,
-    /// The foreign task that was being polled, or was the last one before; 0 for none.
+    /// The foreign task that was being polled, or was polled last; 0 for none.
     pub(crate) foreign: u64,
 }
 
@@ -54,10 +54,10 @@ pub(crate) struct Seen {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PollThere {
     pub(crate) id: u64,
-    /// Which of the task's polls.
+    /// The number of the poll.
     pub(crate) poll: u64,
     pub(crate) meta: &'static FutureMeta,
-    /// Frames belong to the task up to the first that ends above this.
+    /// Frames belong to the task up to the first one that ends above this address.
     pub(crate) root: usize,
 }
 
@@ -66,27 +66,27 @@ pub(crate) struct PollThere {
 pub(crate) enum Unavailable {
     /// The probe is off, or the user switched the signals off.
     Off,
-    /// No signal is to be had.
+    /// No signal could be installed.
     Install(InstallError),
     /// `RUNTIME_PROBE_SIGNAL` is no number of a signal.
     NoNumber,
-    /// There is no `/proc` to tell which thread would take a signal, or it cannot be read.
+    /// `/proc`, which shows the threads' signal masks, is missing or cannot be read.
     Proc(io::ErrorKind),
     /// The system does not let a process read its own memory by a system call.
     Memory,
     /// The probe is part of a shared library.
     Library,
-    /// Another handler is in the place of ours.
+    /// Our handler was replaced.
     Replaced(Signal),
     /// No file descriptor is left.
     Bell(io::ErrorKind),
 }
 
-/// What a handler writes to.
+/// The memory that a handler writes to.
 struct Slot {
-    /// The number of the question and, in the two lowest bits, one of the states.
+    /// The number of the question, and one of the states in the two lowest bits.
     state: AtomicU64,
-    /// Whose these are the state tells.
+    /// Accessed by the owner that the state names.
     room: UnsafeCell<Room>,
 }
 
@@ -98,7 +98,8 @@ struct Room {
 }
 
 #[expect(unsafe_code, reason = "the state hands the room over")]
-// SAFETY: the room is touched by the thread that the state names, and each change of the state is an Acquire or a Release.
+// SAFETY: only the owner that the state names accesses the room, and each change of the owner is an Acquire or a
+// Release.
 unsafe impl Sync for Slot {}
 
 const IDLE: u64 = 0;
@@ -110,10 +111,10 @@ fn state(question: u64, state: u64) -> u64 {
     question << 2 | state
 }
 
-/// The slot of the question that was asked last. Slots are never freed, since a handler may come at any time.
+/// The slot of the last question. Slots are never freed, because a handler may run at any time.
 static SLOT: AtomicPtr<Slot> = AtomicPtr::new(std::ptr::null_mut());
 
-/// What asking takes: one asker at a time.
+/// The asker: one at a time.
 pub(crate) struct Asker {
     signal: Signal,
     bell: &'static Bell,
@@ -128,8 +129,8 @@ fn lock() -> MutexGuard<'static, Option<Result<Asker, Unavailable>>> {
     primitive::lock(&ASKER)
 }
 
-/// Chooses the signal and installs the handler, the first time: `RUNTIME_PROBE_SIGNAL` names one, or none by `off`; otherwise
-/// it is a real-time signal that is not in use.
+/// Chooses the signal and installs the handler, at the first call. `RUNTIME_PROBE_SIGNAL` sets the signal, or none by
+/// `off`. The default is an unused real-time signal.
 pub(super) fn start() {
     lock().get_or_insert_with(|| {
         let named = match environment::SIGNAL.value() {
@@ -145,33 +146,33 @@ pub(super) fn start() {
     });
 }
 
-/// Asks threads by this signal from now on.
+/// Changes the signal.
 ///
 /// # Errors
-/// Why it cannot be; then it stays as it was.
+/// The signal cannot be used, and the previous one stays.
 pub(crate) fn choose(number: i32) -> Result<(), Unavailable> {
     let mut chosen = Asker::new(Some(number))?;
     let mut asker = lock();
     if let Some(Ok(before)) = &*asker {
-        // The handler of a question asked by the old signal may be late: none by the new one has its number.
+        // Question numbers go on, so that a late handler of the old signal finds no question with its number.
         chosen.question = before.question;
     }
     *asker = Some(Ok(chosen));
     Ok(())
 }
 
-/// The signal by which threads are asked.
+/// The current signal.
 ///
 /// # Errors
-/// Why they cannot be.
+/// The reason why threads cannot be asked.
 pub(crate) fn chosen() -> Result<Signal, Unavailable> {
     with_asker(|asker| asker.available().map(|()| asker.signal))?
 }
 
-/// Lets one asker ask, the others wait.
+/// Runs `ask` with the asker locked.
 ///
 /// # Errors
-/// Why no thread can be asked.
+/// The reason why no thread can be asked.
 pub(crate) fn with_asker<R>(ask: impl FnOnce(&mut Asker) -> R) -> Result<R, Unavailable> {
     match &mut *lock() {
         None => Err(Unavailable::Off),
@@ -183,7 +184,7 @@ pub(crate) fn with_asker<R>(ask: impl FnOnce(&mut Asker) -> R) -> Result<R, Unav
 /// Whether a handler can walk the stack of its thread here.
 ///
 /// # Errors
-/// Why not.
+/// The reason why not.
 pub(crate) fn check() -> Result<(), Unavailable> {
     if !Signal::is_supported() {
         return Err(Unavailable::Install(InstallError::Unsupported));
@@ -220,10 +221,10 @@ impl Asker {
         self.signal
     }
 
-    /// Whether the handler is in its place.
+    /// Checks that the handler was not replaced.
     ///
     /// # Errors
-    /// It is not.
+    /// The handler was replaced.
     pub(crate) fn available(&self) -> Result<(), Unavailable> {
         match self.signal.is_ours() {
             true => Ok(()),
@@ -240,7 +241,7 @@ impl Asker {
             slot,
             bell: self.bell,
         };
-        // Release: pairs with the handler's Acquire. What was read of the last answer was read before.
+        // Release: pairs with the handler's Acquire. The reads of the last answer come before this.
         slot.state
             .store(state(question.number, ASKED), Ordering::Release);
         SLOT.store(std::ptr::from_ref(slot).cast_mut(), Ordering::Release);
@@ -251,7 +252,7 @@ impl Asker {
         Some(Ok(question))
     }
 
-    /// A slot that no handler is at work in.
+    /// A slot without a running handler.
     fn free_slot(&mut self) -> Option<&'static Slot> {
         let is_free = |slot: &&Slot| slot.state.load(Ordering::Acquire) & 3 != TAKING;
         if let Some(slot) = self.slots.iter().copied().find(is_free) {
@@ -273,7 +274,7 @@ impl Asker {
     }
 }
 
-/// What one thread was asked. It may be asked nothing else before this is answered or withdrawn.
+/// A question to one thread. The next question may be sent only after this one is answered or withdrawn.
 pub(crate) struct Question {
     number: u64,
     slot: &'static Slot,
@@ -281,7 +282,7 @@ pub(crate) struct Question {
 }
 
 impl Question {
-    /// Waits for the handler's end, but not longer than that. It may return early.
+    /// Waits for the answer, for at most `longest`. It may return early.
     pub(crate) fn wait(&self, longest: Duration) {
         self.bell.wait(longest);
     }
@@ -342,7 +343,7 @@ fn on_signal(delivery: &Delivery) {
     }
     let question = delivery.value as u64;
     let (asked, taking) = (state(question, ASKED), state(question, TAKING));
-    // Acquire: what the asker did to the room before comes before this.
+    // Acquire: the asker's earlier accesses to the room come before this.
     if slot
         .state
         .compare_exchange(asked, taking, Ordering::Acquire, Ordering::Relaxed)
@@ -351,7 +352,7 @@ fn on_signal(delivery: &Delivery) {
         return;
     }
     slot.room.with_mut(|room| {
-        // SAFETY: the state was `ASKED` and is `TAKING`: the room is this handler's until it stores `TAKEN`.
+        // SAFETY: the state was `ASKED` and is `TAKING`, so the room belongs to this handler until it stores `TAKEN`.
         let room = unsafe { &mut *room };
         let mut polls = waker::interrupted();
         room.polls = std::array::from_fn(|_| {
@@ -366,7 +367,7 @@ fn on_signal(delivery: &Delivery) {
         room.trace
             .take(&mut room.walker, &delivery.registers, usize::MAX);
     });
-    // Release: the asker finds what was written. The bell outlives every slot.
+    // Release: pairs with the asker's Acquire. The bell is never freed.
     slot.state.store(state(question, TAKEN), Ordering::Release);
     if let Some(bell) = BELL.get() {
         bell.ring();

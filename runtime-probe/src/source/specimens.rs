@@ -1,12 +1,11 @@
-//! Waits of tokio's own, made to be looked at: with which return addresses a stack begins that waits so. A stripped binary has no
-//! other sign of what a task waits for.
+//! Specimens of tokio's waits: the return addresses with which the stack of each kind of wait begins. In a stripped
+//! binary nothing else tells what a task waits for.
 //!
-//! Each kind of wait is polled by two users. What the two stacks have in common at the leaf is code of tokio's that is there once
-//! for the whole program; behind that they part, as every caller's does. Where compilers inlined all of it, nothing is left, and
-//! the kind stays unknown.
+//! Each kind of wait is polled from two callers. The common part of the two stacks, at the leaf, is tokio's code that
+//! exists once in the program. If all of it was inlined, there is no common part, and the kind stays unknown.
 //!
-//! tokio's primitives are told, not what is built of them: a sender that waits for room is in the channel's semaphore, a `watch` in
-//! its `Notify`. Locks are told by their gates of this crate.
+//! Only tokio's primitives are recognized, not the types built of them: a sender that waits for room is in the
+//! channel's semaphore, a `watch` in its `Notify`. Locks are recognized by this crate's gates.
 
 use super::instrumented::Instrumented;
 #[cfg(feature = "sync")]
@@ -20,15 +19,16 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::{Context, Waker};
 
-/// The return addresses with which stacks of one kind of wait begin, leaf first.
+/// The return addresses with which the stacks of one kind of wait begin, leaf first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Specimen {
-    /// `Unknown` for a future of no library: where a stack has no more in common with a specimen than with this, nothing is known.
+    /// `Unknown` for a future of no library: a stack that shares no more than this with a specimen has an unknown
+    /// reason.
     pub(crate) reason: Reason,
     pub(crate) pcs: Vec<usize>,
 }
 
-/// All of them. On a thread of its own, since a runtime can be neither entered nor dropped everywhere.
+/// Makes all specimens, on a thread of its own: a runtime cannot be entered or dropped in every context.
 pub(crate) fn take() -> Vec<Specimen> {
     unwind::refresh();
     let taken = own_thread::spawn("probe-specimens", look);
@@ -36,7 +36,7 @@ pub(crate) fn take() -> Vec<Specimen> {
     taken.unwrap_or_default()
 }
 
-/// A future for each of two places, by which a stack goes on in different code.
+/// A future in each of two places, so that the stacks differ in their callers.
 macro_rules! specimen {
     ($taken:ident, $reason:expr, $wait:expr) => {
         $taken.extend(common(
@@ -76,7 +76,7 @@ fn look() -> Vec<Specimen> {
     #[cfg(feature = "sync")]
     {
         use tokio::sync::{Notify, Semaphore, broadcast, mpsc, oneshot, watch};
-        // By two users of each: futures of one type may be compiled into the crate that polls them.
+        // Two types for each kind: futures of one type may be compiled into the crate that polls them.
         let (permit, locked) = (Semaphore::new(0), tokio::sync::Mutex::new(()));
         let _guard = locked.try_lock();
         let (acquire, lock) = (permit.acquire(), locked.lock());
@@ -112,7 +112,7 @@ fn look() -> Vec<Specimen> {
         tokio::net::UnixDatagram::pair(),
     ) {
         let stream = std::cell::RefCell::new(stream);
-        // Two calls that are not alike: of equal ones the compiler makes one function, whose address is in no other stack.
+        // Two different calls: the compiler merges equal ones to one function, whose address is in no other stack.
         let read = poll_fn(|context| {
             let (mut stream, mut bytes) = (stream.borrow_mut(), [0; 8]);
             let stream = std::pin::Pin::new(&mut *stream);
@@ -128,7 +128,7 @@ fn look() -> Vec<Specimen> {
     taken
 }
 
-/// Locks as those of this crate are.
+/// Locks of this crate, without their public types.
 #[cfg(feature = "sync")]
 fn gate<T: Default>() -> (
     Guarded<tokio::sync::Mutex<()>, T>,
@@ -140,7 +140,7 @@ fn gate<T: Default>() -> (
     )
 }
 
-/// What the stacks of two futures begin with.
+/// The common begin of the stacks of two futures.
 fn common(reason: Reason, one: impl Future, other: impl Future) -> Option<Specimen> {
     let (one, other) = (stack_of(one)?, stack_of(other)?);
     let pairs = one.iter().zip(&other);
@@ -148,7 +148,7 @@ fn common(reason: Reason, one: impl Future, other: impl Future) -> Option<Specim
     (!pcs.is_empty()).then_some(Specimen { reason, pcs })
 }
 
-/// Where a future waits after its first poll.
+/// The stack of a future's wait after its first poll.
 fn stack_of(future: impl Future) -> Option<Vec<usize>> {
     let mut future = pin!(Instrumented::new(Kind::Nested, own_id(), None, future));
     let polled = future

@@ -1,4 +1,4 @@
-//! What the begin of a poll and the end of a task add to what is known of the place where such tasks are spawned.
+//! Adds times to the sums by spawn site, at the begin of a poll and at the end of a task.
 
 use super::trace;
 use crate::clock::{self, Ticks};
@@ -9,7 +9,8 @@ use crate::registry::threads::{self, Slot};
 use crate::tally::poll_times::{self, Finished};
 use crate::tally::task_times::{self, Noted, PollStart, SpawnSite, TASKS};
 
-/// A poll of ours is about to begin on this thread. That is the moment: the thread's last stamp may be of before it slept.
+/// Records times at the begin of a poll of ours. Reads the clock, because the thread's last stamp may be older than its
+/// sleep.
 pub(super) fn note_poll(record: &Record, slot: &Slot) {
     let begins = clock::ticks();
     slot.now.store(begins, Ordering::Relaxed);
@@ -27,13 +28,13 @@ pub(super) fn note_poll(record: &Record, slot: &Slot) {
         };
         TASKS.note(site(record), slot.number().0, start);
     }
-    // Last: until the poll begins a reader counts the delay twice, in this sum and as the state that the task is in.
+    // Last: until the poll begins, a reader counts this delay twice, in the sum and in the current state.
     if Demand::ReadyTimes.is_on() {
         record.add_delay(delay.unwrap_or(0));
     }
 }
 
-/// The length of the last poll, if there was one that began while times were noted.
+/// The length of the last poll, if it began while times were recorded.
 fn settle(record: &Record) -> Option<Ticks> {
     let recording = task_times::recording();
     let (polls, busy) = record.finished();
@@ -42,8 +43,7 @@ fn settle(record: &Record) -> Option<Ticks> {
     length.filter(|_| polls > 0)
 }
 
-/// The task is over, and its record is closed. Every end of one comes by here, once: it returned, it panicked, or it was
-/// dropped.
+/// Ends a task and closes its record. Called once for each task, whether it returned, panicked or was dropped.
 #[inline(never)]
 pub(super) fn note_end(record: &Record) {
     if demand::any() {
@@ -64,7 +64,7 @@ fn note_last_poll(record: &Record) {
     }
 }
 
-/// The same for a closure, which is polled once, or never.
+/// The same for a closure, which is polled at most once.
 #[cfg(feature = "rt")]
 pub(super) fn note_closure_end(record: &Record) {
     trace::dropped(record);
@@ -81,8 +81,8 @@ pub(super) fn note_closure_end(record: &Record) {
     end(record);
 }
 
-/// What a poll of a foreign task tells, once it is over and before it is entered in the record. How long the task was
-/// ready before the poll is not known: its wait has that time in it.
+/// The times of a finished poll of a foreign task, before it is written to the record. The ready time is not known, so
+/// it is part of the wait.
 #[cfg(feature = "rt")]
 pub(super) fn foreign_start(
     record: &Record,
@@ -101,7 +101,7 @@ pub(super) fn foreign_start(
     })
 }
 
-/// Notes that, outside of any lock.
+/// Adds these times, outside of any lock.
 #[cfg(feature = "rt")]
 pub(super) fn note_start(start: Option<(SpawnSite, PollStart)>) {
     if let Some((site, start)) = start {
@@ -109,12 +109,12 @@ pub(super) fn note_start(start: Option<(SpawnSite, PollStart)>) {
     }
 }
 
-/// The end of a foreign task.
+/// Ends a foreign task.
 #[cfg(feature = "rt")]
 pub(super) fn note_foreign_end(record: &Record) {
     trace::dropped(record);
     leaves_tokio(threads::slot());
-    // First: a reader misses it for a moment, rather than counting it twice.
+    // Closed before it is counted: a reader misses the task for a moment instead of counting it twice.
     record.close();
     TASKS.note_end(site(record), threads::current().0, record.poll(), false);
 }
@@ -122,8 +122,8 @@ pub(super) fn note_foreign_end(record: &Record) {
 fn end(record: &Record) {
     let slot = threads::slot();
     let (polls, site) = (record.poll(), site(record));
-    // A panic drops what it goes through, and at that moment the thread's last stamp is the end of that poll. Otherwise it
-    // is a task of a runtime that a panic drops.
+    // If the task panicked, the thread's last stamp is the end of its poll. Otherwise the task belongs to a runtime
+    // that a panic drops.
     if matches!(record.kind(), Kind::Task | Kind::Local) {
         leaves_tokio(slot);
     }
@@ -133,7 +133,7 @@ fn end(record: &Record) {
     TASKS.note_end(site, slot.number().0, polls, panicked);
 }
 
-/// tokio takes a task off its list soon, on this thread.
+/// tokio will remove a task from its list soon, on this thread.
 fn leaves_tokio(slot: &Slot) {
     let now = slot.now.load(Ordering::Relaxed);
     slot.ended.store(now, Ordering::Relaxed);

@@ -1,11 +1,11 @@
-//! What happens on each thread, for an execution trace: polls, wakes, spawns, parking.
+//! The entries of execution traces: polls, wakes, spawns and parks of each thread.
 //!
-//! Allowed: stores into this thread's chunk ([`crate::events::chunks`]), loads of the record. Forbidden: locks, allocation,
-//! panics; all but [`spawn`] and [`dropped`], whose table of sites allocates for a site that is new.
+//! Allowed: stores into this thread's chunk ([`crate::events::chunks`]), loads of the record. Forbidden: locks,
+//! allocation, panics. The exceptions are [`spawn`] and [`dropped`], which allocate for a new site.
 //!
-//! While no trace is taken, a poll, a spawn and a wake inside a poll have no instruction for this: a poll that is traced begins
-//! at a marked time ([`TOLD_AT_ITS_END`]), which makes its end come by here, and a trace turns the switch that spawns look at
-//! anyway.
+//! While no trace is taken, a poll, a spawn and a wake inside a poll execute no instruction for it. A traced poll
+//! begins at a marked time ([`TOLD_AT_ITS_END`]), which makes its end call this module. A trace changes the switch that
+//! spawns read anyway.
 
 mod said;
 
@@ -25,46 +25,46 @@ use crate::stack::raw::WaitSet;
 pub(crate) use said::{Said, Text};
 pub(super) use said::{log, said};
 
-/// Ticks of the CPU's counter of x86_64 are a third of a nanosecond: 32 of them are a unit of 10 ns, and 0.7 ms fit beside an
-/// entry. Other counters are slower.
+/// A tick of the counter of x86_64 is a third of a nanosecond. 32 ticks are a unit of 10 ns, so the delta of an entry
+/// can be 0.7 ms. Other counters are slower.
 const UNIT_SHIFT: u32 = if cfg!(target_arch = "x86_64") { 5 } else { 0 };
 const UNIT: Ticks = 1 << UNIT_SHIFT;
 
-/// A task's record as a name, with room beside it.
+/// A record's address without its lowest bits, which are 0.
 const RECORD_SHIFT: u32 = GENERATIONS.trailing_zeros();
-/// The poll is inside another one.
+/// A bit of the payload: the poll is inside of another one.
 const INSIDE: u64 = 1 << 43;
-/// Interned things are aligned to words.
+/// Interned values are aligned to words.
 const POINTER_SHIFT: u32 = 3;
 /// A set of labels is above a pointer.
 const LABELS_SHIFT: u32 = 48;
 const BELOW_LABELS: u64 = (1 << LABELS_SHIFT) - 1;
 
-/// Kinds of entries. Each has a record's name beside it, unless it says otherwise.
+/// The kinds of entries. The payload is the record, unless noted otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 enum Code {
     PollBegin = 1,
-    /// The first one of a task: its id is known now.
+    /// The first poll of a task, with its id.
     FirstPollBegin,
-    /// With a set of registrations, as the two that follow.
+    /// The end of a poll, with the set of registrations; also the next two.
     PollWaits,
     PollYields,
     PollEnds,
     Wake,
-    /// Of a spawn: the id if it is known, and the site with the labels.
+    /// With the id, if it is known, and the site.
     Spawn,
     /// The id, and the site with the labels: a reader of the past may not have its spawn.
     Dropped,
-    /// When a foreign task's poll began, which is over.
+    /// A finished poll of a foreign task, with its begin.
     ForeignPoll,
     Park,
     Unpark,
-    /// The id.
+    /// With the id.
     ClosureBegin,
-    /// What the program says, see [`said()`].
+    /// User tasks, regions and logs, see [`said()`].
     Said,
-    /// The innermost poll blocks its thread, which has given its worker away (1), or does so no longer (0).
+    /// The innermost poll begins (1) or ends (0) a `block_in_place`.
     InPlace,
 }
 
@@ -91,7 +91,7 @@ impl Code {
         Code::ALL.get(index).copied()
     }
 
-    /// Words beside the first.
+    /// The number of further words.
     fn more(self) -> usize {
         match self {
             Code::Spawn | Code::Dropped | Code::Said => 2,
@@ -101,7 +101,7 @@ impl Code {
     }
 }
 
-/// Entries that found no room.
+/// The number of lost entries.
 static LOST: AtomicU64 = AtomicU64::new(0);
 
 #[inline(always)]
@@ -109,7 +109,7 @@ fn write(slot: &Slot, at: Ticks, code: Code, payload: u64, more: [u64; MOST_MORE
     append(slot, at, code, payload, more, code.more());
 }
 
-/// The same, of a code that has so many words more.
+/// The same, given the number of further words.
 #[inline(always)]
 fn append(slot: &Slot, at: Ticks, code: Code, payload: u64, more: [u64; MOST_MORE], words: usize) {
     let entry = Entry {
@@ -138,14 +138,14 @@ fn pointer<T>(to: Option<&'static T>) -> u64 {
     })
 }
 
-/// A poll is about to begin, at that time. Returns it, marked if the poll's end has to be told, too.
+/// Writes the begin of a poll. Returns the begin, marked if the poll's end must be written, too.
 #[inline(always)]
 pub(super) fn poll_begin(record: &Record, slot: &Slot, began: Ticks) -> Ticks {
-    // A future wrapped by hand is a part of its task.
+    // A nested future belongs to its task.
     if record.kind() == Kind::Nested {
         return began;
     }
-    // After what made the task ready, whichever thread did that: an order by time has the wake first.
+    // After the wake, which may be of another thread: an order by time must have the wake first.
     let began = match cfg!(tokio_unstable) {
         true => began.max(record.ready_at() + UNIT),
         // Without hooks the thread may have polled a foreign task meanwhile.
@@ -172,7 +172,7 @@ fn first_poll_begin(record: &Record, slot: &Slot, began: Ticks, inside: u64) {
     );
 }
 
-/// The closure of a blocking task begins. Returns its begin, as [`poll_begin`] does.
+/// Writes the begin of a closure. Returns its begin, as [`poll_begin`] does.
 #[cfg(feature = "rt")]
 #[cold]
 pub(super) fn closure_begin(record: &Record, slot: &Slot, now: Ticks) -> Ticks {
@@ -189,7 +189,7 @@ pub(super) fn closure_begin(record: &Record, slot: &Slot, now: Ticks) -> Ticks {
     now | TOLD_AT_ITS_END
 }
 
-/// A poll that was told to begin is over, and the record does not say so yet.
+/// Writes the end of a traced poll, before the record has it.
 #[inline(always)]
 pub(super) fn poll_end(record: &Record, slot: &Slot, now: Ticks) {
     // A closure is closed when it returns.
@@ -202,7 +202,7 @@ pub(super) fn poll_end(record: &Record, slot: &Slot, now: Ticks) {
     append(slot, now, code, pointer(waits), [0; 2], 0);
 }
 
-/// A task that waits is woken. Returns when.
+/// Writes the wake of a waiting task. Returns its time.
 pub(super) fn wake(record: &Record, slot: &Slot) -> Ticks {
     let now = clock::ticks();
     if Demand::Trace.is_on() && record.kind() != Kind::Nested {
@@ -211,7 +211,7 @@ pub(super) fn wake(record: &Record, slot: &Slot) -> Ticks {
     now
 }
 
-/// A task, or a closure, is about to be handed to tokio.
+/// Writes the spawn of a task or closure, before tokio owns it.
 #[cold]
 pub(super) fn spawn(record: &RecordRef, now: Ticks) {
     if !Demand::Trace.is_on() || record.kind() == Kind::Nested {
@@ -252,7 +252,7 @@ fn site(record: &Record) -> Option<&'static Site> {
     Site::intern(spawn, record.meta())
 }
 
-/// A task is dropped, finished or not.
+/// Writes the end of a task, finished or not.
 #[cold]
 pub(super) fn dropped(record: &Record) {
     if Demand::Trace.is_on() && record.kind() != Kind::Nested {
@@ -266,7 +266,7 @@ pub(super) fn dropped(record: &Record) {
     }
 }
 
-/// A foreign task's poll is over.
+/// Writes a finished poll of a foreign task.
 #[cfg(feature = "rt")]
 pub(super) fn foreign_poll(record: &Record, slot: &Slot, began: Ticks, now: Ticks) {
     if Demand::Trace.is_on() {
@@ -274,10 +274,10 @@ pub(super) fn foreign_poll(record: &Record, slot: &Slot, began: Ticks, now: Tick
     }
 }
 
-/// `closure`, which runs in the place of a worker.
+/// Wraps the closure of a `block_in_place`.
 #[cfg(feature = "rt-multi-thread")]
 pub(crate) fn in_place<R>(closure: impl FnOnce() -> R) -> impl FnOnce() -> R {
-    /// However the closure ends.
+    /// Also if the closure panics.
     struct InPlace(bool);
     impl Drop for InPlace {
         fn drop(&mut self) {
@@ -305,7 +305,7 @@ fn note_in_place(is_in_place: u64) {
     }
 }
 
-/// A worker has nothing to do.
+/// Writes a park.
 #[cfg(feature = "rt")]
 #[cold]
 pub(super) fn park(slot: &Slot) {
@@ -314,7 +314,7 @@ pub(super) fn park(slot: &Slot) {
     }
 }
 
-/// A worker has something to do.
+/// Writes an unpark.
 #[cfg(feature = "rt")]
 #[cold]
 pub(super) fn unpark(slot: &Slot) {
@@ -329,21 +329,22 @@ pub(super) fn unpark(slot: &Slot) {
     }
 }
 
-/// The record of a task, as a name: one record is one task's after another.
+/// The record of a task, as it is named in entries. A record is reused by later tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct RecordName(u64);
 
 impl RecordName {
-    /// Of a task that is looked at.
+    /// The record of this view.
     pub(crate) fn of(view: &View) -> Self {
         RecordName(view.address as u64 >> RECORD_SHIFT)
     }
 
-    /// The task that has it now.
+    /// A view of the task that has the record now.
     #[expect(unsafe_code, reason = "records live for ever")]
     pub(crate) fn view(self) -> Option<View> {
         let record = (self.0 << RECORD_SHIFT) as *const Record;
-        // SAFETY: 0, or the address of a record: only `of` and the entries of this file make names, and records live for ever.
+        // SAFETY: 0, or the address of a record. Only `of` and the entries of this file make names, and records live
+        // for ever.
         unsafe { record.as_ref() }?.view()
     }
 }
@@ -351,28 +352,28 @@ impl RecordName {
 /// How a poll ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Ended {
-    /// The task waits where it registered, if it did.
+    /// The task waits, with these registrations if it made any.
     Waits(Option<&'static WaitSet>),
     /// The task was woken in its poll.
     Yields(Option<&'static WaitSet>),
     Finished,
 }
 
-/// What a thread did.
+/// The kind of an event.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum What {
-    /// `id`: of the first poll.
+    /// `id`: known at the first poll.
     PollBegin {
         record: RecordName,
         id: Option<u64>,
         inside: bool,
     },
-    /// Of the innermost one on the thread.
+    /// The end of the innermost poll of the thread.
     PollEnd(Ended),
     Wake(RecordName),
     Spawn {
         record: RecordName,
-        /// 0 where it is not known yet.
+        /// 0 if it is not known yet.
         id: u64,
         site: Option<&'static Site>,
         labels: LabelSet,
@@ -383,7 +384,7 @@ pub(crate) enum What {
         site: Option<&'static Site>,
         labels: LabelSet,
     },
-    /// A foreign task's poll that is over, from begin to end.
+    /// A finished poll of a foreign task.
     ForeignPoll {
         record: RecordName,
         began: Ticks,
@@ -395,11 +396,11 @@ pub(crate) enum What {
         id: u64,
     },
     Said(Said),
-    /// The innermost poll blocks its thread, or does so no longer.
+    /// The innermost poll begins (`true`) or ends a `block_in_place`.
     InPlace(bool),
 }
 
-/// What a thread did, and when.
+/// An event of a thread, and its time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Happened {
     pub(crate) at: Ticks,
@@ -408,13 +409,13 @@ pub(crate) struct Happened {
     pub(crate) what: What,
 }
 
-/// The number of words that an entry has beside the first.
+/// The number of further words of an entry.
 pub(crate) fn more(kind: u8) -> usize {
     Code::of(kind).map_or(0, Code::more)
 }
 
 impl Happened {
-    /// What an entry says.
+    /// Decodes an entry.
     #[expect(unsafe_code, reason = "interned things come back as addresses")]
     pub(crate) fn read(thread: u32, entry: &Entry) -> Option<Happened> {
         let record = RecordName(entry.payload & !INSIDE);
@@ -468,12 +469,12 @@ impl Happened {
     }
 }
 
-/// How many entries found no room, in all traces.
+/// How many entries were lost, in all traces.
 pub(crate) fn lost() -> u64 {
     LOST.load(Ordering::Relaxed)
 }
 
-/// Makes room for the entries of all threads, before a trace begins.
+/// Makes empty chunks, before a trace begins.
 pub(crate) fn prepare() -> &'static Chunks {
     let chunks = TRACE.get_or_init(Chunks::new);
     chunks.stock();

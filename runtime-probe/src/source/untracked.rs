@@ -1,7 +1,7 @@
-//! Threads whose tasks are left out: those of a tool that looks at the program, and is no part of it.
+//! Threads whose tasks are left out: those of tools that observe the program.
 //!
-//! A thread says so of itself, and whatever begins on it has no record: tasks, roots, closures, runtimes. The switch of
-//! the whole probe ([`super::start_here`]) sends a thread here only if any thread of the process ever asked for it.
+//! A thread asks for this itself. Then tasks, `block_on`s, closures and runtimes that begin on it have no record. The
+//! switch of the probe ([`super::start_here`]) checks this module only if any thread of the process ever asked for it.
 
 use std::cell::Cell;
 
@@ -22,7 +22,7 @@ pub(super) fn for_good() {
 
 /// Leaves this thread out while `run` runs.
 pub(crate) fn untracked<R>(run: impl FnOnce() -> R) -> R {
-    /// However `run` ends.
+    /// Also if `run` panics.
     struct Before(bool);
     impl Drop for Before {
         fn drop(&mut self) {

@@ -1,13 +1,12 @@
-//! The waker is the probe.
+//! The waker, which captures the stacks.
 //!
-//! A leaf that has to wait clones the waker inside its own `poll`, on the task's stack. So `clone` runs at the very
-//! point where the task suspends, for every leaf there is, and captures the stack. `wake` runs when the task becomes
-//! runnable, on the thread that makes it so.
+//! A leaf that has to wait clones the waker inside its own `poll`, on the task's stack. So `clone` runs where the task
+//! suspends, for every leaf, and captures the stack. `wake` runs on the thread that makes the task runnable.
 //!
-//! The data pointer is the record's address; its low bits hold the poll's generation. As each poll has another one,
-//! `will_wake` is false for what a leaf still holds, so the leaf clones again and every wait is seen. One vtable for
-//! all: with several, a leaf that sat out one poll looked registered at the next, and a linker that folds equal data
-//! merges them.
+//! The data pointer is the record's address; its low bits hold the poll's generation. Each poll has another generation,
+//! so `will_wake` is false for a waker that a leaf still holds: the leaf clones again, and every wait is seen. There is
+//! one vtable. Rejected: several vtables instead of generations. A leaf that was not polled once looked registered at
+//! the next poll, and a linker may merge equal vtables.
 //!
 //! Allowed here: the record's atomics, this thread's cells, a capture. Forbidden: allocating on the known path,
 //! blocking, panicking, calling the user's code except for the task's own waker.
@@ -39,13 +38,13 @@ use std::task::{Context, RawWaker, RawWakerVTable, Waker};
 
 static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
 
-/// One poll, as a local of the wrapper's `poll`: its address is the root at which a capture ends.
+/// A poll, as a local of the wrapper's `poll`. Its address is the root at which a capture ends.
 struct PollFrame {
     /// The poll's waker data: record and generation. A closure has no waker, and the generation 0.
     data: *const (),
     meta: &'static FutureMeta,
     outer: *const PollFrame,
-    /// The thread's.
+    /// The thread's slot.
     slot: &'static Slot,
 }
 
@@ -58,14 +57,14 @@ impl PollFrame {
     }
 }
 
-/// Keeps a frame in force until it is dropped, whichever way the poll ends.
+/// Keeps a frame in force until it is dropped, also after a panic.
 struct Entered<'a>(&'a PollFrame);
 
 impl<'a> Entered<'a> {
     #[inline(always)]
     fn new(own: &OwnStack, frame: &'a PollFrame) -> Self {
-        // A signal handler on this thread must not find a frame that is not written yet. When it is taken out, the phase,
-        // which is stored with Release afterwards, keeps the order.
+        // A signal handler on this thread must not find a frame that is not written yet. At the end of the poll, the
+        // Release store of the phase keeps the order.
         compiler_fence(Ordering::Release);
         own.innermost.set(std::ptr::from_ref(frame).cast());
         Entered(frame)
@@ -80,7 +79,7 @@ impl Drop for Entered<'_> {
         let slot = self.0.slot;
         slot.now.store(now, Ordering::Relaxed);
         let record = self.0.record();
-        // Only this thread has written both since the poll began.
+        // Only this thread has written both since the begin of the poll.
         let (began, poll) = (record.since(), record.poll_under_way());
         match now.checked_sub(began) {
             Some(length) => record.end_poll(poll, length, now),
@@ -89,7 +88,7 @@ impl Drop for Entered<'_> {
     }
 }
 
-/// An execution trace is told of the end; or another core's clock is a little ahead.
+/// Ends a poll whose end is written to the execution trace, or whose begin is ahead by another core's counter.
 #[cold]
 #[inline(never)]
 fn end_and_tell(record: &Record, slot: &Slot, began: clock::Ticks, now: clock::Ticks) {
@@ -112,8 +111,8 @@ pub(crate) fn current_task() -> u64 {
     current().map_or(0, Record::id)
 }
 
-/// The poll under way on this thread, as a number below 2^48 that no other poll of a task has before its 64th one from there,
-/// and the task's record; 0 outside of any. Async-signal-safe.
+/// The poll under way on this thread, as a number below 2^48, and the task's record. The next 63 polls of the task have
+/// other numbers. 0 outside of any poll. Async-signal-safe.
 #[inline(always)]
 #[expect(unsafe_code, reason = "reads the current poll's frame")]
 pub(super) fn under_way<'a>() -> (usize, Option<&'a Record>) {
@@ -124,7 +123,7 @@ pub(super) fn under_way<'a>() -> (usize, Option<&'a Record>) {
     }
 }
 
-/// Who runs on this thread, packed: the task, or else the thread.
+/// The task that runs on this thread, or else the thread, packed.
 #[cfg(feature = "sync")]
 #[inline(always)]
 pub(super) fn current_packed() -> u64 {
@@ -148,7 +147,7 @@ fn first_packed(thread: &Cell<u64>) -> u64 {
     thread.get()
 }
 
-/// Which poll of its task is under way on this thread, and where it registered so far; poll 0 outside of any.
+/// The number of the poll under way on this thread, and its registrations so far; 0 outside of any.
 #[cfg(feature = "sync")]
 pub(super) fn current_poll() -> (u64, Option<&'static WaitSet>) {
     current().map_or((0, None), |record| {
@@ -160,11 +159,11 @@ pub(super) fn current_poll() -> (u64, Option<&'static WaitSet>) {
 #[inline(always)]
 #[expect(unsafe_code, reason = "reads the current poll's frame")]
 fn current<'a>() -> Option<&'a Record> {
-    // SAFETY: null or the frame of a poll further up on this thread's stack, which takes itself out again before it goes.
+    // SAFETY: null or the frame of a poll further up on this thread's stack, which resets the pointer before it ends.
     unsafe { innermost(OwnStack::here()).as_ref() }.map(PollFrame::record)
 }
 
-/// The task that runs on this thread waits no longer where it registered last in this poll.
+/// Removes the last registration of the poll under way on this thread.
 #[cfg(feature = "rt")]
 pub(crate) fn withdraw() {
     if let Some(record) = current() {
@@ -172,12 +171,12 @@ pub(crate) fn withdraw() {
     }
 }
 
-/// Which poll of a task is under way on this thread, by its frame, for as long as it lasts; 0 outside of any.
+/// The address of the frame of the task's poll under way on this thread, as its identity; 0 outside of any.
 pub(super) fn place() -> usize {
     root().map_or(0, |(frame, _)| frame)
 }
 
-/// Where this thread is right now: in the task that it polls, or on its own, down to where it began.
+/// The current stack of this thread: of the task that it polls, or else of the whole thread.
 #[inline(never)]
 #[expect(unsafe_code, reason = "captures")]
 pub(super) fn wait_site() -> WaitSite {
@@ -201,11 +200,10 @@ pub(super) fn wait_site() -> WaitSite {
     }
 }
 
-/// Where the stack of the task that is being polled begins, and of which future it is. Futures wrapped by hand inside a
-/// task are a part of it.
+/// The root of the stack of the polled task, and its future. Nested futures belong to their task.
 #[expect(unsafe_code, reason = "reads the frames of polls")]
 fn root() -> Option<(usize, &'static FutureMeta)> {
-    // SAFETY: null or the frame of a poll further up on this thread's stack, and so is what it points to.
+    // SAFETY: null or the frame of a poll further up on this thread's stack, and so is its `outer`.
     unsafe {
         let mut frame = innermost(OwnStack::here()).as_ref()?;
         while frame.record().kind() == Kind::Nested
@@ -220,24 +218,24 @@ fn root() -> Option<(usize, &'static FutureMeta)> {
 /// A poll that a signal interrupted.
 #[derive(Clone, Copy)]
 pub(crate) struct Interrupted {
-    /// The task's, the blocking closure's or the wrapped future's.
+    /// The record of the task, the blocking closure or the nested future.
     pub(crate) record: &'static Record,
-    /// Which of its polls it is.
+    /// The number of the poll.
     pub(crate) poll: u64,
     pub(crate) meta: &'static FutureMeta,
     /// The stack address at which the task's own stack ends.
     pub(crate) root: usize,
 }
 
-/// The polls under way on this thread, the innermost first: a wrapped future's, the task's around it, and those around a
-/// `block_on` inside that task.
+/// The polls under way on this thread, the innermost first: of a nested future, of its task, and those around a
+/// `block_on` inside of that task.
 ///
-/// Async-signal-safe, and right at whatever instruction the handler stopped the thread: a frame is put in force when it is
-/// complete, and is taken out before it goes.
+/// Async-signal-safe, and correct at any instruction: a frame is put in force when it is complete, and is reset before
+/// it ends.
 #[expect(unsafe_code, reason = "reads the frames of polls")]
 pub(crate) fn interrupted() -> impl Iterator<Item = Interrupted> {
     let innermost = innermost(OwnStack::here());
-    // SAFETY: null or the frame of a poll further up on this thread's stack, and so is what it points to.
+    // SAFETY: null or the frame of a poll further up on this thread's stack, and so is its `outer`.
     let frame = |at: *const PollFrame| unsafe { at.as_ref() };
     std::iter::successors(frame(innermost), move |at| frame(at.outer)).map(|at| {
         let record = at.record();
@@ -255,16 +253,16 @@ pub(super) fn is_polling() -> bool {
     !innermost(OwnStack::here()).is_null()
 }
 
-/// What a poll begins with.
+/// The parameters of a poll.
 #[derive(Clone, Copy)]
 pub(super) struct Start {
     pub(super) began: clock::Ticks,
-    /// Of the waker.
+    /// The generation of the waker.
     pub(super) generation: usize,
 }
 
-/// Polls on the thread of `slot`: calls `inner` with a waker of this record and of that generation. The record has been
-/// prepared, if it needs that. It is closed where `is_over` says so: not when the future is dropped, until then it would be
+/// Runs a poll on the thread of `slot`: calls `inner` with a waker of this record and generation. The record must have
+/// been prepared if it needs that. If `is_over`, the record is closed at once: until the future is dropped, it would be
 /// a task that nothing can wake.
 #[inline(always)]
 #[expect(unsafe_code, reason = "makes a waker")]
@@ -278,7 +276,7 @@ pub(super) fn poll<R>(
     is_over: impl FnOnce(&R) -> bool,
 ) -> R {
     record.begin_poll(poll, slot.number(), start.began);
-    // Not by `map_addr`: its arithmetic takes three instructions more.
+    // `map_addr` would take three instructions more.
     let address = std::ptr::from_ref(record).expose_provenance();
     let data = std::ptr::without_provenance(address | start.generation);
     let own = OwnStack::here();
@@ -289,8 +287,8 @@ pub(super) fn poll<R>(
         slot,
     };
     let entered = Entered::new(own, &frame);
-    // SAFETY: the vtable is made for such data. The waker owns no reference and is never dropped: it borrows the
-    // wrapper's, which outlives the poll.
+    // SAFETY: the vtable is made for such data. The waker owns no reference and is never dropped. It borrows the
+    // wrapper's reference, which outlives the poll.
     let waker = ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(data, &VTABLE)) });
     let result = inner(&mut Context::from_waker(&waker));
     if is_over(&result) {
@@ -299,14 +297,14 @@ pub(super) fn poll<R>(
     result
 }
 
-/// Tells a nested future's record in whose poll it is.
+/// Sets the outer record of a nested future.
 #[inline(always)]
 pub(super) fn note_outer(record: &Record) {
     record.set_outer(current().map_or(null(), std::ptr::from_ref));
 }
 
 /// Runs a closure as a task of its own.
-// Never inlined, as the wrapper's poll: where it is a part of tokio's poll of the closure, that one would be the closure's.
+// Never inlined, as the wrapper's poll: otherwise tokio's poll of the closure would be taken for the closure's root.
 #[cfg(feature = "rt")]
 #[inline(never)]
 pub(super) fn run<R>(
@@ -336,7 +334,7 @@ pub(super) fn run<R>(
 /// The record in a waker's data.
 ///
 /// # Safety
-/// `data` is a waker's of ours.
+/// `data` is that of a waker of ours.
 #[inline(always)]
 #[expect(unsafe_code, reason = "records live for ever")]
 unsafe fn record_of<'a>(data: *const ()) -> &'a Record {
@@ -345,7 +343,7 @@ unsafe fn record_of<'a>(data: *const ()) -> &'a Record {
     unsafe { &*record }
 }
 
-/// Of a waker's two words, if it is one of ours: the address of its record, and the generation.
+/// (address of the record, generation) of a waker's two words, if it is ours.
 #[cfg(feature = "rt")]
 pub(super) fn record_and_generation(data: usize, table: usize) -> Option<(usize, usize)> {
     let is_ours = table == (&raw const VTABLE).addr();
@@ -354,8 +352,8 @@ pub(super) fn record_and_generation(data: usize, table: usize) -> Option<(usize,
 
 static CLONE_FRAME: AnchorFrame = AnchorFrame::new();
 
-/// A leaf keeps the waker: a registration, if it is the polling thread during the very poll that the waker is of. Any
-/// other clone counts a reference and nothing else.
+/// A leaf clones the waker. It is a registration if the polling thread does so, during the poll that the waker belongs
+/// to. Any other clone only counts a reference.
 #[inline(never)]
 #[expect(unsafe_code, reason = "a waker's vtable")]
 unsafe fn clone(data: *const ()) -> RawWaker {
@@ -385,8 +383,8 @@ unsafe fn clone(data: *const ()) -> RawWaker {
     RawWaker::new(data, &VTABLE)
 }
 
-/// A registration that is not the only one of its poll, or not that of the poll before. The anchor comes in registers, so
-/// that [`clone`] needs no memory for it.
+/// A registration that is not the only one of its poll, or does not repeat that of the previous poll. The anchor is
+/// passed in registers, so that [`clone`] needs no memory for it.
 ///
 /// # Safety
 /// [`clone`] took the anchor, and `poll` is a local further up on this stack.
@@ -408,7 +406,7 @@ unsafe fn register(poll: &PollFrame, pc: usize, sp: usize, fp: usize) {
 unsafe fn wake(data: *const ()) {
     // First: see `stack::own`.
     let own = OwnStack::here();
-    // SAFETY: called through the vtable, which owns a reference; it is given back when `record` goes.
+    // SAFETY: called through the vtable, which owns a reference. It is dropped with `record`.
     unsafe {
         let record = RecordRef::from_raw(record_of(data));
         note_wake(own, &record, data, true);
@@ -456,11 +454,11 @@ fn note_wake(own: &OwnStack, record: &Record, data: *const (), consumed: bool) {
         id => Waking::Task(id),
     };
     if phase.is_polling() {
-        // It becomes runnable at the end of that poll, whose stamp is taken anyway.
+        // The task becomes runnable at the end of that poll, which has a timestamp anyway.
         record.note_first_wake(phase, consumed, 0, by, distance < GENERATIONS);
     } else if !demand::any() && waking.kind() != Kind::Blocking {
-        // Inside a poll the thread's last stamp is the begin of that poll, and it has to do: the clock costs more than
-        // everything else that a wake does. It is read where a profile asks how long the task has waited.
+        // Inside a poll, the thread's last stamp (the begin of that poll) is used: the clock costs more than the rest
+        // of a wake. It is read only if a profile needs the time of the wait.
         let at = poll.slot.now.load(Ordering::Relaxed);
         record.note_first_wake(phase, consumed, at, by, false);
     } else {
@@ -468,7 +466,7 @@ fn note_wake(own: &OwnStack, record: &Record, data: *const (), consumed: bool) {
     }
 }
 
-/// A wake inside a poll, of a task that waits: something asks when it comes, or a closure does it.
+/// A wake of a waiting task inside a poll, if its time is needed, or if a closure wakes.
 #[cold]
 #[inline(never)]
 fn note_wake_closely(
@@ -485,17 +483,17 @@ fn note_wake_closely(
     record.note_first_wake(phase, consumed, at, by, false);
 }
 
-/// A wake that comes from no poll, or of which more is to be noted.
+/// A wake outside of any poll, or by a closure.
 #[inline(never)]
 fn note_wake_elsewhere(record: &Record, poll: Option<&PollFrame>, consumed: bool) {
     record.note_wake(
         consumed,
         || {
             let slot = threads::slot();
-            // A closure may have run for an hour.
+            // The begin of a closure is no substitute for the time: it may have run for an hour.
             let is_in_a_poll = poll.is_some_and(|poll| poll.record().kind() != Kind::Blocking);
             if !is_in_a_poll {
-                // A driver or timer on a worker: what the worker polls next begins no earlier than this.
+                // The driver or a timer on a worker: the worker's next poll begins later than this.
                 slot.stamp_wake(clock::ticks());
             }
             if demand::any() {

@@ -3,15 +3,15 @@
 /// Registers of the function in which [`here!`] stands.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Anchor {
-    /// An instruction of the function, behind its prologue.
+    /// An instruction of the function, after its prologue.
     pub(crate) pc: usize,
     /// Stack pointer at that instruction.
     pub(crate) sp: usize,
-    /// Frame pointer register at that instruction, whatever it holds.
+    /// The frame pointer register at that instruction, whatever it contains.
     pub(crate) fp: usize,
 }
 
-/// The registers right here. A macro, not a function: it has to read those of the function that uses it, which must be
+/// The registers at this place. It is a macro because it must read the registers of the calling function, which must be
 /// `#[inline(never)]` so that its frame has one size.
 macro_rules! here {
     () => {{
@@ -21,7 +21,7 @@ macro_rules! here {
             // SAFETY: copies three registers and touches nothing else.
             unsafe {
                 core::arch::asm!(
-                    // The frame pointer's register may be one of the outputs: it is read before any of them is written.
+                    // The frame pointer's register may be one of the outputs, so it is read first.
                     "mov {fp}, rbp", "mov {sp}, rsp", "lea {pc}, [rip]",
                     fp = out(reg) fp, sp = out(reg) sp, pc = out(reg) pc,
                     options(nomem, nostack, preserves_flags),
@@ -51,7 +51,7 @@ macro_rules! here {
 }
 pub(crate) use here;
 
-/// An address inside the code that this is inlined into: tells which function called. 0 where unsupported.
+/// An address inside the code that this is inlined into, which identifies the calling function. 0 if unsupported.
 #[inline(always)]
 #[expect(unsafe_code, reason = "reads the program counter")]
 pub(crate) fn pc() -> usize {

@@ -1,15 +1,15 @@
 //! An append-only hash table without locks, in which equal values are one value.
 //!
-//! It is written to from inside a leaf's `poll`, that is, under whatever locks that leaf holds, so nothing here may
-//! block or call out: an insertion is an allocation made beforehand and one compare-and-swap. Values are never removed;
-//! what is bounded is how many there may be, and over the bound a caller is told so and counts it.
+//! It is written inside of a leaf's `poll`, so under any locks that the leaf holds. So nothing here may block or call
+//! foreign code: an insertion is an allocation, and then one compare-and-swap. Values are never removed. Their number
+//! is bounded; beyond the bound the caller gets `None` and counts it.
 //!
-//! Rejected: a sharded `Mutex<HashMap>`. It allocates (calls the user's allocator) while locked, and an allocator that
-//! captures stacks would then wait for itself.
+//! Rejected: a sharded `Mutex<HashMap>`. It calls the user's allocator while it is locked, and an allocator that
+//! captures stacks would wait for itself.
 
 use crate::primitive::{AtomicPtr, AtomicUsize, Ordering};
 
-/// The table. `B` buckets are part of it, so a static one needs no allocation to exist.
+/// The table. Its `B` buckets are inline, so a static table needs no allocation.
 pub(crate) struct Intern<T: 'static, const B: usize> {
     buckets: [AtomicPtr<Node<T>>; B],
     len: AtomicUsize,
@@ -24,7 +24,7 @@ struct Node<T: 'static> {
 }
 
 impl<T: Sync + Send, const B: usize> Intern<T, B> {
-    /// A table of at most `most` values (a few more when threads race for the last places).
+    /// A table of at most `most` values (a few more if threads race at the bound).
     #[cfg(not(probe_loom))]
     pub(crate) const fn new(most: usize) -> Self {
         Self {
@@ -66,8 +66,8 @@ impl<T: Sync + Send, const B: usize> Intern<T, B> {
         })
     }
 
-    /// The one value that `is` recognizes under `hash`, made by `make` if there is none yet; `None` when the table is
-    /// full. `make` is called outside of any lock, and its value is dropped again if another thread was quicker.
+    /// The value with this `hash` for which `same` is true. If there is none, it is made by `make`; `None` if the table
+    /// is full. `make` is called without any lock, and its value is dropped if another thread was faster.
     #[inline(always)]
     pub(crate) fn intern(
         &self,
@@ -84,7 +84,7 @@ impl<T: Sync + Send, const B: usize> Intern<T, B> {
         }
     }
 
-    /// The same where it was not found from `head` on.
+    /// Inserts a value that was not found from `head` on.
     #[cold]
     #[inline(never)]
     #[expect(unsafe_code, reason = "nodes are shared by pointer and live for ever")]
@@ -138,8 +138,8 @@ fn find<T>(
 ) -> Option<&'static T> {
     let mut at = from;
     while at != until {
-        // SAFETY: `at` is not null: a chain ends in null, `until` is null or an earlier head of the same chain, and the
-        // walk stops there. Published nodes are never freed nor written.
+        // SAFETY: `at` is not null, because a chain ends in null, and `until`, at which the walk stops, is null or an
+        // earlier head of the same chain. Published nodes are never freed nor written.
         let node: &'static Node<T> = unsafe { &*at };
         if node.hash == hash && same(&node.value) {
             return Some(&node.value);
@@ -147,6 +147,12 @@ fn find<T>(
         at = node.next;
     }
     None
+}
+
+/// Folds one word into a hash: a multiplication and a rotation, good enough for code addresses (a table of 8,192 chains).
+#[inline(always)]
+pub(crate) fn mix(hash: u64, word: u64) -> u64 {
+    (hash.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 #[expect(

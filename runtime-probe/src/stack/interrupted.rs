@@ -1,11 +1,11 @@
-//! The stack of a thread that a signal stopped anywhere, walked in the handler.
+//! Walks the stack of a thread in a signal handler, from any interrupted instruction.
 //!
-//! Allowed here: memory made beforehand, the module tables (an atomic load), one kind of system call that reads the stack.
-//! Forbidden: locks, allocating, logging, panicking, writing `errno` for good (`sys::signal` keeps it).
+//! Allowed here: preallocated memory, the module tables (an atomic load), one system call, which reads the stack.
+//! Forbidden: locks, allocating, logging, panicking. `errno` may change: `sys::signal` restores it.
 //!
-//! Words of the stack are read in windows of 8 KB, by a call that cannot fault (`sys::own_memory`): a walk that goes astray
-//! finds no words, where a load would end the process. The walker belongs to the module that sends the signal, one handler at a
-//! time: the interrupted thread may be in the middle of a walk with its own.
+//! The stack is read in windows of 8 KB, by a call that cannot fault (`sys::own_memory`): on a wrong walk it fails,
+//! where a load would end the process. The walker belongs to the module that sends the signal, and is used by one
+//! handler at a time. The interrupted thread may be inside of a walk with its own walker.
 
 use super::raw::End;
 use super::unwind::{self, SignalCache};
@@ -13,33 +13,33 @@ use crate::sys::own_memory;
 use crate::sys::signal::Registers;
 use std::ops::ControlFlow;
 
-/// What the unwinder may use of a thread's stack below the interrupted function, and reserve. Measured without optimization:
-/// 38 KB; a test holds three quarters of this, in whatever way it is built.
+/// The stack that the unwinder may use below the interrupted function, with a reserve. It used 38 KB without
+/// optimization. A test checks that each build uses at most three quarters.
 const ROOM: usize = if cfg!(debug_assertions) {
     96 << 10
 } else {
     48 << 10
 };
-/// What the ABI lets a function use below its stack pointer.
+/// The bytes below its stack pointer that the ABI lets a function use.
 const RED_ZONE: usize = 128;
 
 /// Words of a window.
 const WINDOW: usize = 1024;
 
-/// Frames that a trace keeps: half of them the innermost, half the outermost.
+/// The most frames of a trace: half of them the innermost, half the outermost.
 pub(crate) const MOST_FRAMES: usize = 256;
 const HALF: usize = MOST_FRAMES / 2;
-/// Frames that are walked: in a recursion that has run wild there are more.
+/// The most frames that are walked. An endless recursion has more.
 const MOST_WALKED: usize = 1 << 15;
 
-/// What a walk in a handler needs, made beforehand: some 40 KB.
+/// The preallocated memory of a walk in a handler: some 40 KB.
 pub(crate) struct Walker {
     cache: SignalCache,
     window: Window,
 }
 
 impl Walker {
-    /// Allocates.
+    /// Allocates the memory.
     pub(crate) fn new() -> Walker {
         Walker {
             cache: SignalCache::new_in(),
@@ -51,11 +51,11 @@ impl Walker {
         }
     }
 
-    /// Walks from `registers`, of this thread, until the frame that holds the stack address `root` (`usize::MAX` for none).
-    /// Hands on the interrupted instruction and then each return address, with the end of the frame that it is of: all are
-    /// one past an instruction of their function, as return addresses are. Async-signal-safe if `visit` is.
+    /// Walks from `registers` of this thread to the frame that contains the stack address `root` (`usize::MAX` for
+    /// none). Visits the interrupted instruction and then each return address, with the end of its frame. All addresses
+    /// are one past an instruction of their function, as return addresses are. Async-signal-safe if `visit` is.
     ///
-    /// [`End::Lost`] if `visit` breaks off, and where the thread has no room left to walk in.
+    /// [`End::Lost`] if `visit` breaks off; [`End::NoRoom`] if the thread has too little stack left.
     pub(crate) fn walk(
         &mut self,
         registers: &Registers,
@@ -84,7 +84,7 @@ impl Walker {
             }
             false => End::NoRoom,
         };
-        // The last function holds the root, or its end is not known.
+        // The frame of the last function contains the root, or its end is not known.
         let _ = visit(below);
         end
     }
@@ -93,14 +93,14 @@ impl Walker {
 /// One function of an interrupted thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Frame {
-    /// One past an instruction of it.
+    /// One past an instruction of the function.
     pub(crate) pc: usize,
-    /// The stack address at which its caller's frame begins: what lies below, and above the end of the frame before, is its
-    /// own. Of the last frame of a walk [`usize::MAX`].
+    /// The stack address at which its caller's frame begins. Its own frame lies below that, and above the end of the
+    /// previous frame. [`usize::MAX`] for the last frame of a walk.
     pub(crate) end: usize,
 }
 
-/// The frames of a walk, in memory made beforehand.
+/// The frames of a walk, in preallocated memory.
 pub(crate) struct Trace {
     frames: [Frame; MOST_FRAMES],
     visited: usize,
@@ -114,14 +114,14 @@ impl Trace {
         end: End::Lost,
     };
 
-    /// Replaces what it holds by a walk. Async-signal-safe.
+    /// Replaces the content by a walk. Async-signal-safe.
     pub(crate) fn take(&mut self, walker: &mut Walker, registers: &Registers, root: usize) {
         self.visited = 0;
         self.end = walker.walk(registers, root, |frame| self.push(frame));
     }
 
     fn push(&mut self, frame: Frame) -> ControlFlow<()> {
-        // The innermost stay, then the newest takes the place of the oldest.
+        // The innermost half stays; in the outer half, the newest frame replaces the oldest.
         let at = match self.visited {
             inner if inner < HALF => inner,
             outer => HALF + (outer - HALF) % HALF,
@@ -134,7 +134,7 @@ impl Trace {
         }
     }
 
-    /// The frames, innermost first, in two parts between which [`Trace::elided`] are missing. Async-signal-safe.
+    /// The frames, innermost first. Between the two halves [`Trace::elided`] frames are missing. Async-signal-safe.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Frame> + Clone {
         let (inner, outer) = self.frames.split_at(HALF);
         let oldest = self.visited.saturating_sub(MOST_FRAMES) % HALF;
@@ -143,12 +143,12 @@ impl Trace {
         inner.iter().chain(outer).take(kept)
     }
 
-    /// A copy of them. Not for handlers.
+    /// A copy of the frames. Not for handlers.
     pub(crate) fn frames(&self) -> Vec<Frame> {
         self.iter().copied().collect()
     }
 
-    /// Frames that are missing behind the first [`HALF`](MOST_FRAMES).
+    /// The number of missing frames after the first half of [`MOST_FRAMES`].
     pub(crate) fn elided(&self) -> usize {
         self.visited.saturating_sub(MOST_FRAMES)
     }
@@ -159,8 +159,7 @@ impl Trace {
     }
 }
 
-/// Whether the thread can go on from `sp` without running into what lies below its stack. That of the main thread grows by
-/// itself, and is taken for large enough.
+/// Whether the thread has enough stack below `sp`. The main thread's stack grows, and is assumed to be large enough.
 fn has_room(sp: usize) -> bool {
     crate::sys::thread::is_main()
         || own_memory::is_readable_below(sp.saturating_sub(RED_ZONE), ROOM)
@@ -232,7 +231,7 @@ mod tests {
 
     const PAINTED: usize = 256 << 10;
 
-    /// Leaves a pattern below the caller's frame, and tells where it begins.
+    /// Writes a pattern below the caller's frame, and returns its begin.
     #[inline(never)]
     fn paint() -> usize {
         let paint = std::hint::black_box([0xa5u8; PAINTED]);
@@ -258,7 +257,7 @@ mod tests {
             assert!(trace.frames().len() > 2, "{:?}", trace.end());
             let mut words = vec![0; 1024];
             let mut at = low;
-            // The lowest word that is not paint any more.
+            // The lowest word that differs from the pattern.
             while at < anchor.sp {
                 let read = crate::sys::own_memory::read(at, &mut words);
                 let paint = usize::from_ne_bytes([0xa5; size_of::<usize>()]);

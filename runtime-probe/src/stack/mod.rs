@@ -1,17 +1,17 @@
-//! Raw stacks: return addresses as they lie in memory. No names here, those cost too much for where this runs.
+//! Raw stacks: return addresses. No names here: looking them up would take too long in a poll or a handler.
 //!
 //! In reading order:
-//! * [`intern`]: an append-only, lock-free table in which equal things are one thing;
-//! * [`raw`]: a captured stack, and the set of stacks that one poll left behind;
+//! * [`intern`]: an append-only, lock-free table in which equal values are stored once;
+//! * [`raw`]: a captured stack, and the set of stacks of one poll;
 //! * [`anchor`]: the registers at the point of capture;
-//! * [`own`]: what a thread has at hand for a capture;
-//! * [`signature`]: what of a word on the stack is a code address;
+//! * [`own`]: the thread-local state of captures;
+//! * [`signature`]: the code address in a word of the stack;
 //! * [`unwind`]: walks from an anchor by the binary's own unwind tables;
-//! * [`interrupted`]: the same from wherever a signal stopped a thread;
-//! * [`walkers`]: what it takes, for many threads at once;
-//! * [`path`]: where on the stack a known path's return addresses lie;
-//! * [`word_lists`]: equal stacks are one, where nothing may be allocated;
-//! * [`template`]: finds the path that is being taken among the known ones, so that most captures need no walk.
+//! * [`interrupted`]: the same from any instruction that a signal interrupted;
+//! * [`walkers`]: the memory for that, for many threads at once;
+//! * [`path`]: a known path, with the stack offsets of its return addresses;
+//! * [`word_lists`]: interned stacks in preallocated memory;
+//! * [`template`]: finds the current path among the known ones, so that most captures need no walk.
 
 pub(crate) mod anchor;
 pub(crate) mod intern;

@@ -1,18 +1,17 @@
-//! What a thread has at hand for a capture of its own stack: the innermost poll, where a capture ends, and how far the
-//! stack reaches.
+//! The thread-local state of captures: the innermost poll, at which a capture ends, and the bounds of the stack.
 //!
-//! One thread-local for all of it: in a library the address of each one is computed by code that may clobber every register
-//! that a caller does not expect to be kept. Whatever runs for every wait asks once, before it has anything to keep.
+//! It is one thread-local, because in a library each access to a thread-local is a call that clobbers registers. Code
+//! that runs for every wait accesses it once, at its begin, when it has no values in registers.
 
 use std::cell::Cell;
 use std::ptr::null;
 
-/// See the module.
+/// The state of a thread.
 pub(crate) struct OwnStack {
-    /// The frame of the innermost poll of ours on this thread, `source::waker`'s; null outside of any.
+    /// The frame of the innermost poll of ours on this thread, made by `source::waker`; null outside of any.
     pub(crate) innermost: Cell<*const ()>,
-    /// The bounds of the thread's own stack, once it has captured something; empty before, after its last capture, and
-    /// where the system does not tell.
+    /// The lower bound of the thread's own stack. Both bounds are set at the first capture. They are 0 before it, after
+    /// the last capture, and if the system does not tell.
     low: Cell<usize>,
     high: Cell<usize>,
 }
@@ -29,39 +28,39 @@ thread_local! {
 }
 
 impl OwnStack {
-    /// This thread's.
+    /// This thread's state.
     #[inline(always)]
     #[expect(unsafe_code, reason = "a thread-local without a destructor")]
     pub(crate) fn here<'a>() -> &'a OwnStack {
-        // SAFETY: it is there for as long as the thread runs, as nothing drops it. `OwnStack` is not Sync, so no reference
-        // gets to another thread.
+        // SAFETY: it exists for as long as the thread runs, because nothing drops it. `OwnStack` is not Sync, so no
+        // reference gets to another thread.
         unsafe { &*OWN.with(std::ptr::from_ref) }
     }
 
-    /// The stack that anchor and root are on is known to be the thread's own.
+    /// Whether the stack pointer `sp` and `root` lie on the thread's own stack, in this order.
     #[inline(always)]
     pub(crate) fn holds(&self, sp: usize, root: usize) -> bool {
         self.low.get() <= sp && sp < root && root < self.high.get()
     }
 
-    /// The same where `root` is known to lie above `sp`.
+    /// The same if `root` is known to lie above `sp`.
     #[inline(always)]
     pub(crate) fn holds_both(&self, sp: usize, root: usize) -> bool {
         self.low.get() <= sp && root < self.high.get()
     }
 
-    /// Where it ends; 0 where that is not known.
+    /// The upper bound; 0 if not known.
     pub(crate) fn high(&self) -> usize {
         self.high.get()
     }
 
-    /// From now on these are the bounds.
+    /// Sets the bounds.
     pub(crate) fn set_bounds(&self, bounds: std::ops::Range<usize>) {
         self.low.set(bounds.start);
         self.high.set(bounds.end);
     }
 
-    /// From now on no bounds are known.
+    /// Resets the bounds.
     pub(crate) fn forget_bounds(&self) {
         self.set_bounds(0..0);
     }

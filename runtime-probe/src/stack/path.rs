@@ -1,42 +1,42 @@
-//! A way through the code to a wait, and where on the stack its return addresses lie.
+//! A path through the code to a wait, with the stack offsets of its return addresses.
 //!
 //! # Why comparing is sound
-//! The frame size at a call site is static. So from the anchor (one instruction of one function) the place of the first
-//! return address is known; if the word there equals the path's first address, the frame above is that call site's,
-//! which makes the place of the second address known; and so on up to the root. By induction no stale word decides: a
-//! word counts only if everything below it has matched. A frame that realigns its stack moves its return address by
-//! run-time amounts: then the words differ, a miss, unless a stale copy of the right address lies in the padding and
-//! another frame makes up for the difference, so that the depth is the same: possible, never seen. Words are read in
-//! fours, so some may be read that the induction does not vouch for; they lie between the anchor and the root on this
-//! thread's own stack, which is checked first, so they can be read.
+//! The frame size at a call site is static. So the anchor (one instruction of one function) gives the place of the
+//! first return address. If the word there equals the path's first address, the frame above belongs to that call site,
+//! which gives the place of the second address, and so on up to the root. By induction no stale word decides: a word
+//! counts only if everything below it has matched. A frame that realigns its stack moves its return address by an
+//! amount known at run time only. Then the words differ, which is a miss. A wrong hit would need a stale copy of the
+//! right address in the padding, and another frame that compensates for the difference in depth; that was never seen.
+//! Words are compared in fours, so some words are read that the induction does not cover. They lie between the anchor
+//! and the root on this thread's own stack, which is checked first, so reading them is safe.
 
 use super::anchor::Anchor;
-use super::intern::Intern;
-use super::raw::{RawStack, mix};
+use super::intern::{Intern, mix};
+use super::raw::RawStack;
 use super::signature;
 
-/// At most this many distinct paths are kept: at 20 frames 400 B, so 26 MB. There are hardly more than stacks: another
-/// path of the same stack comes from a frame that realigns.
+/// The most distinct paths: at 20 frames 400 B, so 26 MB. There are hardly more paths than stacks: only a frame that
+/// realigns gives another path for the same stack.
 const MOST_PATHS: usize = 1 << 16;
 
 static PATHS: Intern<Path, { 1 << 13 }> = Intern::new(MOST_PATHS);
 
-/// A path. Every thread that takes it finds its return addresses at the same distance from its anchor.
+/// A path. Its return addresses lie at the same distance from the anchor in every thread.
 #[derive(Debug)]
 pub(crate) struct Path {
-    /// The anchor's instruction. Compilers may copy the capturing function; the copy's frame may have another size.
+    /// The anchor's instruction. Compilers may copy the capturing function, and a copy's frame may have another size.
     anchor: usize,
-    /// From the anchor's stack pointer to the root.
+    /// The distance from the anchor's stack pointer to the root.
     depth: usize,
-    /// Return addresses and where they lie above the anchor's stack pointer, in fours; the last four is filled up with
-    /// repetitions of the first slot.
+    /// (offset above the anchor's stack pointer, return address), in fours. The last four is filled with the first
+    /// slot.
     slots: Box<[[(usize, usize); 4]]>,
-    /// What is found there.
+    /// The stack of the path.
     pub(crate) stack: &'static RawStack,
 }
 
 impl Path {
-    /// The one path equal to this; `None` for one without slots, and when the table is full.
+    /// The interned path; `None` without slots, and if the table is full.
     pub(crate) fn intern(
         anchor: &Anchor,
         depth: usize,
@@ -70,15 +70,15 @@ impl Path {
         })
     }
 
-    /// Whether the way from the root, `depth` above the anchor, to the anchor is this one.
+    /// Whether the stack from the root, `depth` above the anchor, to the anchor is this path.
     ///
     /// # Safety
-    /// The anchor was taken by a function that is still running on this thread, and `depth` above it the thread's own
-    /// stack still goes on.
+    /// The anchor was taken by a function that is still running on this thread, and the address `depth` above it is
+    /// still on the thread's own stack.
     #[inline(always)]
     #[expect(unsafe_code, reason = "reads this thread's stack")]
     pub(crate) unsafe fn is_taken(&self, anchor: &Anchor, depth: usize) -> bool {
-        // Equal depth puts every place that is read below the root.
+        // With equal depths, all read places lie below the root.
         if self.depth != depth || self.anchor != anchor.pc {
             return false;
         }

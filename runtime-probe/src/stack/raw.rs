@@ -1,21 +1,21 @@
-//! A captured stack, and the set of stacks that one poll left behind.
+//! A captured stack, and the set of stacks of one poll.
 
-use super::intern::Intern;
+use super::intern::{Intern, mix};
 use super::path::Path;
 use crate::primitive::{AtomicPtr, AtomicU64, Ordering};
 use std::sync::OnceLock;
 
-/// What is known of a future by its type alone. One per type (a codegen unit may have a copy of its own).
+/// The properties of a type of futures. One per type; each codegen unit may have a copy.
 #[derive(Debug)]
 pub(crate) struct FutureMeta {
     /// `std::any::type_name`, as a function: it is not callable in constants.
     type_name: fn() -> &'static str,
-    /// Bytes.
+    /// The size in bytes.
     pub(crate) size: usize,
 }
 
 impl FutureMeta {
-    /// The name of the type; of a wrapper of ours around a part of a task that of the future inside.
+    /// The name of the type, without our wrappers for labels and regions.
     pub(crate) fn type_name(&self) -> &'static str {
         let mut name = (self.type_name)();
         while let Some(inside) = WRAPPERS
@@ -63,32 +63,32 @@ pub(crate) struct RawStack {
 /// How a walk ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// At the wrapper's frame: the stack is whole.
+    /// At the wrapper's frame: the stack is complete.
     Root,
-    /// At the thread's first function: the stack is whole.
+    /// At the thread's first function: the stack is complete.
     Thread,
-    /// The unwind tables know no way on from the last frame.
+    /// The unwind tables have no rule for the last frame.
     Lost,
-    /// The poll runs on a stack that a library switched to.
+    /// The poll runs on another stack, which a library switched to.
     Switched,
-    /// The thread that a signal stopped has too little stack left to walk in.
+    /// The interrupted thread has too little stack left for a walk.
     NoRoom,
-    /// The tables are full: where the task waits is not known, only that it does.
+    /// The tables are full, so the stack was not kept.
     Unkept,
 }
 
-/// At most this many distinct stacks are kept: at 40 frames each 320 B, so 21 MB. A program has as many as there are
-/// ways through its code to a wait; a service of 300,000 lines was seen to have under 2,000.
+/// The most distinct stacks: at 40 frames each 320 B, so 21 MB. A program has as many as there are paths through its
+/// code to a wait; a service of 300,000 lines had less than 2,000.
 const MOST_STACKS: usize = 1 << 16;
-/// At most this many distinct sets: a set is 64 B with its place in the table, so 16 MB.
+/// The most distinct sets: 64 B each with its node, so 16 MB.
 const MOST_SETS: usize = 1 << 18;
-/// Registrations of one poll that are kept; beyond, the last one replaces its predecessor and a mark says so.
+/// The most registrations of one poll. A further one replaces its predecessor, and sets a mark.
 pub(crate) const MOST_WAITS: u16 = 32;
 
 static STACKS: Intern<RawStack, { 1 << 13 }> = Intern::new(MOST_STACKS);
 static SETS: Intern<WaitSet, { 1 << 13 }> = Intern::new(MOST_SETS);
 static UNKEPT: OnceLock<Option<&'static WaitSet>> = OnceLock::new();
-/// Captures that found a table full.
+/// Captures for which a table was full.
 static OVERFLOW: AtomicU64 = AtomicU64::new(0);
 
 /// (distinct stacks, distinct sets, captures lost to full tables)
@@ -97,7 +97,7 @@ pub(crate) fn table_sizes() -> (usize, usize, u64) {
 }
 
 impl RawStack {
-    /// The one stack equal to this; `None` when the table is full.
+    /// The interned stack; `None` if the table is full.
     pub(crate) fn intern(
         root: &'static FutureMeta,
         pcs: &[usize],
@@ -129,31 +129,31 @@ impl RawStack {
     }
 }
 
-/// The stacks of the leaves that one poll registered with, as a list that shares its beginning with other lists: the
-/// task's record needs one pointer, however many leaves there are.
+/// The stacks of the registrations of one poll. It is a list that shares its beginning with other lists, so the task's
+/// record needs only one pointer.
 #[derive(Debug)]
 pub(crate) struct WaitSet {
-    /// What was registered before, in the same poll.
+    /// The earlier registrations of the same poll.
     pub(crate) earlier: Option<&'static WaitSet>,
     /// The stack of the last registration.
     pub(crate) last: &'static RawStack,
     /// How many registrations the list holds.
     pub(crate) len: u16,
-    /// More registrations happened than are kept.
+    /// Whether there were more registrations than are kept.
     pub(crate) overflowed: bool,
-    /// Polls to come begin with this list: see [`WaitSet::carried`].
+    /// Whether later polls begin with this list: see [`WaitSet::carried`].
     carried: bool,
-    /// The way to the last registration, once it is known. Only of sets of one: see [`WaitSet::path`].
+    /// The path to the last registration, once it is known. Only in sets of one: see [`WaitSet::path`].
     path: AtomicPtr<Path>,
 }
 
 impl WaitSet {
-    /// `earlier` and then `last`. `None` when the table is full.
+    /// `earlier` and then `last`. `None` if the table is full.
     pub(crate) fn push(
         earlier: Option<&'static WaitSet>,
         last: &'static RawStack,
     ) -> Option<&'static WaitSet> {
-        // The same leaf once more (a loop that registers in each round) is no news.
+        // The same leaf again (a loop that registers in each iteration) adds nothing.
         if let Some(set) = earlier
             && std::ptr::eq(set.last, last)
         {
@@ -190,7 +190,7 @@ impl WaitSet {
         set
     }
 
-    /// Makes [`WaitSet::unkept`], while there is room.
+    /// Makes [`WaitSet::unkept`] at the start, while there is room.
     pub(crate) fn init() {
         UNKEPT.get_or_init(|| {
             let stack = RawStack::intern(<() as HasMeta>::META, &[], 0, End::Unkept)?;
@@ -198,14 +198,14 @@ impl WaitSet {
         });
     }
 
-    /// What stands for a registration that the tables have no room for.
+    /// The placeholder for a registration that the tables have no room for.
     pub(crate) fn unkept() -> Option<&'static WaitSet> {
         *UNKEPT.get()?
     }
 
-    /// What the next poll begins with, once a task's wakers stay the same from poll to poll: leaves that hold the waker
-    /// do not register again. The list of the first such poll; every later one adds its own registrations to that, so
-    /// the lists do not grow with the task's history.
+    /// The list that the next poll of a frozen task begins with: its leaves hold the same waker and do not register
+    /// again. It is the list of the first such poll. Later polls add their registrations to it, so the lists do not
+    /// grow with the task's history.
     pub(crate) fn carried(&'static self) -> Option<&'static WaitSet> {
         std::iter::successors(Some(self), |set| set.earlier)
             .find(|set| set.carried)
@@ -222,7 +222,7 @@ impl WaitSet {
             })
     }
 
-    /// The way to the only registration of the set: the task's next poll most likely takes it again.
+    /// The path to the only registration of the set: the task's next poll most likely takes it again.
     #[inline(always)]
     #[expect(unsafe_code, reason = "reads a pointer to an interned path")]
     pub(crate) fn path(&self) -> Option<&'static Path> {
@@ -230,11 +230,11 @@ impl WaitSet {
         unsafe { self.path.load(Ordering::Acquire).as_ref() }
     }
 
-    /// Any of several ways will do. Does nothing where the path does not lead to the set's only stack.
+    /// Sets the path; any of several will do. Does nothing if the path does not lead to the set's only stack.
     pub(crate) fn set_path(&self, path: &'static Path) {
         if self.earlier.is_none() && std::ptr::eq(self.last, path.stack) {
             let path = std::ptr::from_ref(path).cast_mut();
-            // Release: a thread that finds the pointer finds what it points to.
+            // Release: a thread that loads the pointer sees the path.
             self.path.store(path, Ordering::Release);
         }
     }
@@ -243,12 +243,6 @@ impl WaitSet {
     pub(crate) fn stacks(&'static self) -> impl Iterator<Item = &'static RawStack> {
         std::iter::successors(Some(self), |set| set.earlier).map(|set| set.last)
     }
-}
-
-/// Folds one word into a hash: a multiplication and a rotation, good enough for code addresses (a table of 8,192 chains).
-#[inline(always)]
-pub(crate) fn mix(hash: u64, word: u64) -> u64 {
-    (hash.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 #[cfg(all(test, not(probe_loom)))]

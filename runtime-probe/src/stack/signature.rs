@@ -1,21 +1,21 @@
 //! Signed return addresses (aarch64's pointer authentication): the bits of a word that are the address.
 //!
 //! Code built with `-mbranch-protection` (many distributions' libc is) signs a return address before it stores it. The
-//! signature stands above the address space, in bits that are 0 in every address of a program: from bit 48 up, with
-//! 52-bit addresses from bit 52. How wide the space is no system call tells a process. The modules do: a mask that keeps
-//! every bit of the highest address of code keeps no bit of a signature, whatever the width is. Where nothing is signed
-//! the mask changes no address, so the processor is not asked.
+//! signature is in the bits above the address space, which are 0 in every address of a program: from bit 48 on, or with
+//! 52-bit addresses from bit 52 on. No system call tells the width of the address space, but the modules show it: a
+//! mask with all bits of the highest code address contains no bit of a signature. Without signatures the mask changes
+//! no address, so the processor's features need not be known.
 //!
 //! On other architectures a word is the address, at no cost.
 
 #[cfg(target_arch = "aarch64")]
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The bits of addresses. All, until the modules are known.
+/// The bits of addresses. All bits, until the modules are known.
 #[cfg(target_arch = "aarch64")]
 static ADDRESS_BITS: AtomicU64 = AtomicU64::new(u64::MAX);
 
-/// The bits that addresses up to `highest` have.
+/// The bits of addresses up to `highest`.
 #[cfg(any(target_arch = "aarch64", test))]
 fn bits_up_to(highest: u64) -> u64 {
     match highest {
@@ -24,7 +24,7 @@ fn bits_up_to(highest: u64) -> u64 {
     }
 }
 
-/// Tells that code reaches up to `highest`. Later calls only raise it.
+/// Code reaches up to `highest`. Later calls only widen the mask.
 #[cfg_attr(not(target_arch = "aarch64"), allow(unused_variables))]
 pub(crate) fn code_reaches(highest: u64) {
     #[cfg(target_arch = "aarch64")]
@@ -33,7 +33,7 @@ pub(crate) fn code_reaches(highest: u64) {
             u64::MAX => Some(bits_up_to(highest)),
             known => Some(known | bits_up_to(highest)),
         };
-        // Relaxed: each value is a mask that some set of modules is right with.
+        // Relaxed: each value is a correct mask for some set of modules.
         let _ = ADDRESS_BITS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, raise);
     }
 }
@@ -62,8 +62,8 @@ pub(crate) fn strip(word: usize) -> usize {
 mod tests {
     use super::bits_up_to;
 
-    /// A return address as the processor signs it: bits from the width of the address space up, except for bit 55,
-    /// which says whose half it is.
+    /// A return address as the processor signs it: in the bits above the address space, except for bit 55, which
+    /// selects the half.
     fn signed(address: u64, width: u32) -> u64 {
         let signature = 0xa5a5_a5a5_a5a5_a5a5 & !(1 << 55) & !((1 << width) - 1);
         address | signature
@@ -78,7 +78,7 @@ mod tests {
             (42, 0x0000_03ff_a320_6000),
             (47, 0x0000_7fff_a320_6000),
             (48, 0x0000_ffff_a320_6000),
-            // Without a hint, code lies below bit 48 here too.
+            // Without a hint, code lies below bit 48 with this width, too.
             (52, 0x0000_ffff_a320_6000),
             (52, 0x000f_ffff_a320_6000),
             (52, 0x0001_0000_0000_1000),

@@ -1,17 +1,18 @@
-//! Stack templates: the second capture of a path compares words instead of walking.
+//! Stack templates: the second capture of a path compares words instead of walking the stack.
 //!
-//! Two are tried before a walk: the path that the task took the last time it waited ([`repeats`]), and those that this
-//! thread remembers ([`capture`]).
+//! Two kinds are tried before a walk: the path of the task's last wait ([`repeats`]), and the templates of this thread
+//! ([`capture`]).
 //!
 //! Allowed here on a known path: reading this thread's stack between the anchor and the root, this thread's own
-//! template table, and atomics. Forbidden: allocating, blocking, logging, calling anything that is not ours.
+//! template table, and atomics. Forbidden: allocating, blocking, logging, calling foreign code.
 //!
-//! Out of 4.7 million hits none differed from a full walk; `set_verify` switches that comparison on.
+//! None of 4.7 million hits differed from a full walk; `set_verify` switches that comparison on.
 
 use super::anchor::Anchor;
+use super::intern::mix;
 use super::own::OwnStack;
 use super::path::Path;
-use super::raw::{End, FutureMeta, RawStack, WaitSet, mix};
+use super::raw::{End, FutureMeta, RawStack, WaitSet};
 use super::signature;
 use super::unwind::{self, Slot};
 use crate::primitive::{AtomicU64, Ordering};
@@ -20,23 +21,23 @@ use std::cell::{Cell, UnsafeCell};
 use std::iter;
 use std::sync::atomic::AtomicBool;
 
-/// Sets of the table; with the ways: 1,024 templates a thread, 32 KB.
+/// Sets of the table. With [`WAYS`], a thread has 1,024 templates in 32 KB.
 const SETS: usize = 256;
-/// Templates that share a set. Paths of one future to one leaf that differ only in the middle share one.
+/// Templates of a set. Paths of one future to one leaf that differ only in the middle have the same set.
 const WAYS: usize = 4;
-/// Frames that a captured stack keeps; half at the leaf, half at the root.
+/// The most frames of a captured stack: half at the leaf, half at the root.
 pub(crate) const MOST_FRAMES: usize = 128;
 
-/// What captures did, over all threads. Only the slow paths count: a hit leaves no trace.
+/// Counters of captures, over all threads. Only slow paths count.
 #[derive(Debug)]
 pub(crate) struct Counters {
     /// Full walks.
     pub(crate) walks: AtomicU64,
-    /// Templates thrown out for others.
+    /// Templates replaced by others.
     pub(crate) evictions: AtomicU64,
-    /// Captures made while a capture of the same thread was under way: left out.
+    /// Captures that were left out because the thread was inside another capture.
     pub(crate) reentered: AtomicU64,
-    /// Hits compared with a full walk, and those that differed.
+    /// Hits that were compared with a full walk. `wrong` counts those that differed.
     pub(crate) verified: AtomicU64,
     pub(crate) wrong: AtomicU64,
 }
@@ -51,16 +52,16 @@ pub(crate) static COUNTERS: Counters = Counters {
 
 static VERIFY: AtomicBool = AtomicBool::new(false);
 
-/// From now on every hit is compared with a full walk (slow; for tests).
+/// Compares every hit with a full walk from now on (slow; for tests).
 #[cfg(feature = "test-util")]
 pub(crate) fn set_verify(on: bool) {
     VERIFY.store(on, Ordering::Relaxed);
 }
 
-/// Where the capturing function keeps its own return address, relative to its stack pointer at its anchor. Learned by
-/// the first walk, the same for ever after: one function, one instruction. One per capturing function.
+/// The offset of the capturing function's return address from its stack pointer at the anchor. Learned by the first
+/// walk, and constant: it belongs to one instruction of one function. There is one for each capturing function.
 pub(crate) struct AnchorFrame {
-    /// The instruction in the upper bits' place would not fit beside the offset; so two words, the pc written last.
+    /// Two words, because offset and instruction do not fit into one. `pc` is written last.
     offset: AtomicU64,
     pc: AtomicU64,
 }
@@ -75,8 +76,8 @@ impl AnchorFrame {
 
     #[inline(always)]
     fn offset(&self, anchor: &Anchor) -> Option<usize> {
-        // Acquire pairs with the Release in `learn`. Compilers may copy a function; another copy has another pc and
-        // simply never hits.
+        // Acquire: pairs with the Release in `learn`. Compilers may copy a function; another copy has another pc and
+        // never hits.
         if self.pc.load(Ordering::Acquire) == anchor.pc as u64 {
             Some(self.offset.load(Ordering::Relaxed) as usize)
         } else {
@@ -95,13 +96,13 @@ impl AnchorFrame {
 struct Template {
     key: u64,
     path: &'static Path,
-    /// The last answer to "this stack after that set": most waits register with one leaf, after none.
+    /// The last result of [`Template::after`], by its argument: most waits register with one leaf only.
     earlier: Cell<Option<&'static WaitSet>>,
     set: Cell<Option<&'static WaitSet>>,
 }
 
 impl Template {
-    /// This stack after that set, remembered for the next time.
+    /// The set with this stack added, cached for the next time.
     #[inline(never)]
     fn after(
         &self,
@@ -116,10 +117,10 @@ impl Template {
     }
 }
 
-/// What a thread has for capturing. Made on its first capture, freed with the thread.
+/// The memory of a thread for captures. Made at its first capture, freed at its end.
 struct Capturer {
-    /// A walk is under way, or a set is being made. While it is set, `inner` belongs to that alone: the user's
-    /// allocator, which both may call, could capture a stack itself.
+    /// Whether a walk is under way, or a set is being made. Then `inner` is exclusively used by that: both may call the
+    /// user's allocator, which could capture a stack itself.
     busy: Cell<bool>,
     inner: UnsafeCell<Inner>,
 }
@@ -148,15 +149,14 @@ impl Drop for Owner {
 }
 
 thread_local! {
-    /// Without a destructor, so it can be read while threads are torn down: null before the first capture and after
-    /// the last.
+    /// No destructor, so it can be read while threads are torn down. Null before the first capture and after the last.
     static CAPTURER: Cell<*mut Capturer> = const { Cell::new(std::ptr::null_mut()) };
     static OWNER: Owner = const { Owner };
-    /// The capturer is being made: the allocator may come by.
+    /// Whether the capturer is being made: the allocator may call this module meanwhile.
     static MAKING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Makes the thread's capturer; `None` for a thread on its way out, or in the middle of making it.
+/// Makes the thread's capturer. `None` if the thread is being torn down, or is already making it.
 #[cold]
 fn make() -> Option<*mut Capturer> {
     // Before the first use of `OWNER`: registering its destructor may allocate.
@@ -164,11 +164,11 @@ fn make() -> Option<*mut Capturer> {
         COUNTERS.reentered.fetch_add(1, Ordering::Relaxed);
         return None;
     }
-    // On a thread that is on its way out this stays set: there is nothing to be made any more.
+    // On a thread that is being torn down this stays set, because no capturer will be made.
     OWNER.try_with(|_| ()).ok()?;
     let bounds = thread::stack_bounds().unwrap_or(0..0);
     let inner = Inner {
-        // Not through this thread's stack, which may be a small one.
+        // Made on the heap directly: this thread's stack may be small.
         sets: iter::repeat_with(|| [const { None }; WAYS])
             .take(SETS)
             .collect(),
@@ -196,7 +196,7 @@ fn capturer() -> Option<*mut Capturer> {
     }
 }
 
-/// Whether the registration that is being made is known to be the one that `last` consists of.
+/// Whether the current registration repeats the only one of `last`.
 ///
 /// # Safety
 /// As for [`capture`].
@@ -213,20 +213,20 @@ pub(crate) unsafe fn repeats(own: &OwnStack, anchor: &Anchor, root: usize, last:
 #[inline(always)]
 #[expect(unsafe_code, reason = "reads this thread's stack")]
 unsafe fn takes_path_of(own: &OwnStack, anchor: &Anchor, root: usize, last: &WaitSet) -> bool {
-    // SAFETY: on this thread's own stack, and the caller took the anchor. A path is never as deep as the address space, so
-    // with its depth the root lies above the anchor.
+    // SAFETY: both are on this thread's own stack, and the caller took the anchor. No path is as deep as the address
+    // space, so a root with the path's depth lies above the anchor.
     own.holds_both(anchor.sp, root)
         && last
             .path()
             .is_some_and(|path| unsafe { path.is_taken(anchor, root.wrapping_sub(anchor.sp)) })
 }
 
-/// The registration that is being made: `earlier` and the stack from `anchor` up to the stack address `root`. Where the
-/// tables are full, or the thread is on its way out, `earlier` stays what it was. `last` is what [`repeats`] was asked.
+/// The set for the current registration: `earlier` and the stack from `anchor` up to the stack address `root`. If the
+/// tables are full, or the thread is being torn down, it is `earlier`. `last` is the argument of [`repeats`].
 ///
 /// # Safety
-/// `anchor` was taken by a function that is still running on this thread, the one that `frame` is of, and `root` is the
-/// address of an object that lives in a frame of the same thread further up.
+/// `anchor` was taken by the function of `frame`, which is still running on this thread. `root` is the address of an
+/// object in a frame of the same thread further up.
 #[expect(
     unsafe_code,
     reason = "reads this thread's stack, and the thread-local through a raw pointer"
@@ -243,7 +243,7 @@ pub(crate) unsafe fn capture(
     if let Some(capturer) = unsafe { CAPTURER.with(Cell::get).as_ref() }
         && !capturer.busy.get()
         && OwnStack::here().holds(anchor.sp, root)
-        // SAFETY: not busy, so there is no reference to `inner`. This one ends with the call.
+        // SAFETY: not busy, so there is no other reference to `inner`. This one ends with the call.
         && let Some(template) = unsafe { known(&*capturer.inner.get(), frame, &anchor, root, meta) }
         && !VERIFY.load(Ordering::Relaxed)
     {
@@ -256,22 +256,22 @@ pub(crate) unsafe fn capture(
     unsafe { walk(frame, anchor, root, meta, earlier, last) }
 }
 
-/// What stands at the root of a stack that no poll of ours is part of.
+/// The type at the root of a stack outside of any poll of ours.
 pub(crate) struct WholeThread;
 
-/// The end of this thread's stack, a root for what no poll of ours surrounds. `None` on a thread on its way out, or whose
-/// stack the system does not tell.
+/// The end of this thread's stack, as the root outside of any poll of ours. `None` if the thread is being torn down, or
+/// if the system does not tell its stack.
 pub(crate) fn stack_end() -> Option<usize> {
     capturer()?;
     OwnStack::here().high().checked_sub(1)
 }
 
-/// [`WaitSet::carried`]; `None` where a capture is under way on this thread.
+/// [`WaitSet::carried`]; `None` if a capture is under way on this thread.
 #[cold]
 #[expect(unsafe_code, reason = "the thread-local through a raw pointer")]
 pub(crate) fn carried(set: &'static WaitSet) -> Option<&'static WaitSet> {
-    // The task may have come to a thread that has captured nothing yet.
-    // SAFETY: this thread's own, which lives until the thread ends.
+    // The task may have moved to a thread that has captured nothing yet. SAFETY: this thread's own, which lives until
+    // the thread ends.
     let capturer = unsafe { &*capturer()? };
     if capturer.busy.replace(true) {
         return None;
@@ -280,7 +280,7 @@ pub(crate) fn carried(set: &'static WaitSet) -> Option<&'static WaitSet> {
     set.carried()
 }
 
-/// The template of the path, if there is one.
+/// The template of the current path, if there is one.
 ///
 /// # Safety
 /// As for [`capture`], and the anchor and the root are on this thread's own stack.
@@ -295,7 +295,7 @@ unsafe fn known<'a>(
 ) -> Option<&'a Template> {
     let own = frame.offset(anchor)?;
     let depth = root - anchor.sp;
-    // SAFETY: `own` is where the anchor's function keeps its return address, in its own live frame.
+    // SAFETY: `own` is the offset of the return address of the anchor's function, in its own live frame.
     let first = unsafe { ((anchor.sp + own) as *const usize).read() };
     let key = key(signature::strip(first), depth, meta);
     let set = &inner.sets[key as usize % SETS];
@@ -312,7 +312,7 @@ fn same(a: Option<&'static WaitSet>, b: Option<&'static WaitSet>) -> bool {
 
 #[inline(always)]
 fn key(first: usize, depth: usize, meta: &'static FutureMeta) -> u64 {
-    // The future's type is in the key: it separates paths that have the same leaf and depth.
+    // The future's type is part of the key: it distinguishes paths with the same leaf and depth.
     let hash = mix(
         first as u64 ^ (depth as u64) << 40,
         std::ptr::from_ref(meta) as u64,
@@ -320,7 +320,7 @@ fn key(first: usize, depth: usize, meta: &'static FutureMeta) -> u64 {
     hash ^ (hash >> 32)
 }
 
-/// The slow path: walks, interns, remembers.
+/// The slow path: walks the stack, interns it, and stores a template.
 ///
 /// # Safety
 /// As for [`capture`].
@@ -354,7 +354,8 @@ unsafe fn walk(
         let stack = RawStack::intern(meta, &[], 0, End::Switched);
         return push(earlier, stack);
     }
-    // SAFETY: as for `capture`; `busy` was clear and is set now, so these are the only references until `_done` goes.
+    // SAFETY: as for `capture`; `busy` was clear and is set now, so these are the only references until `_done` is
+    // dropped.
     let (inner, hit, repeated) = unsafe {
         let hit = known(&*capturer.inner.get(), frame, &anchor, root, meta);
         let hit = hit.map(|template| template.path.stack);
@@ -367,7 +368,7 @@ unsafe fn walk(
     let mut elided = 0;
     let end = tables.walk(anchor, root, high, &mut inner.cache, &mut |slot| {
         if scratch.len() == MOST_FRAMES {
-            // Keep the leaf's half and the root's: the oldest of the upper half goes.
+            // Keeps the halves at the leaf and at the root: removes the oldest frame of the upper half.
             scratch.remove(MOST_FRAMES / 2);
             elided += 1;
         }
@@ -418,7 +419,7 @@ unsafe fn walk(
     set
 }
 
-/// `earlier` and then `stack`; where the tables have no room for one of them, what there is.
+/// `earlier` and then `stack`. If the tables have no room, `earlier`, or else the placeholder.
 fn push(
     earlier: Option<&'static WaitSet>,
     stack: Option<&'static RawStack>,

@@ -1,11 +1,11 @@
-//! Walks this thread's stack from an [`Anchor`] by the unwind tables that every binary carries for panics.
+//! Walks this thread's stack from an [`Anchor`] by the unwind tables that every binary has for panics.
 //!
-//! framehop does the DWARF part: pure Rust, rules cached by address, 23 frames in about a microsecond (libgcc 2.4 us).
-//! Frame pointers are no alternative: std and most dependencies are built without.
+//! framehop reads the DWARF tables: it is pure Rust, caches rules by address, and walks 23 frames in about a
+//! microsecond (libgcc: 2.4 us). Rejected: frame pointers. std and most dependencies are built without them.
 //!
-//! framehop falls back to frame pointers where it finds no rule and says nothing about it. Two checks keep such a guess
-//! from becoming a wrong stack: every return address must lie in a module's executable segment, and every frame must
-//! lie above the one before and below the root.
+//! framehop falls back to frame pointers without notice if it finds no rule. Two checks prevent a wrong stack: every
+//! return address must lie in a module's executable segment, and every frame must lie above the previous one and below
+//! the root.
 
 use super::anchor::Anchor;
 use super::raw::End;
@@ -31,11 +31,11 @@ use framehop::x86_64::{
     CacheX86_64 as CacheOf, UnwindRegsX86_64 as Regs, UnwinderX86_64 as UnwinderOf,
 };
 
-/// Rules seen before, one per thread that walks.
+/// The cache of rules, one for each walking thread.
 pub(crate) type Cache = CacheOf<MayAllocateDuringUnwind>;
 
-/// The same for a walk in a signal handler, which finds its memory here: 30 KB. It MUST NOT be one that the handler may have
-/// interrupted.
+/// The same for a walk in a signal handler, which uses this memory: 30 KB. It MUST NOT be a cache whose use the handler
+/// may have interrupted. Otherwise the walk reads half-written rules.
 pub(crate) type SignalCache = CacheOf<MustNotAllocateDuringUnwind>;
 
 type Bytes = &'static [u8];
@@ -43,40 +43,41 @@ type Bytes = &'static [u8];
 /// The modules of this process and their tables. Immutable once made.
 pub(crate) struct Tables {
     unwinder: UnwinderOf<Bytes>,
-    /// Of the same modules, which it shares.
+    /// For walks in signal handlers, with the same modules.
     in_signals: UnwinderOf<Bytes, MustNotAllocateDuringUnwind>,
     executable: Vec<Range<u64>>,
     /// The main binary.
     program: Range<u64>,
 }
 
-/// A return address and where on the stack it lies.
+/// A return address and its place on the stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Slot {
-    /// Bytes above the anchor's stack pointer; `None` where the place cannot be told (aarch64: two equal words).
+    /// Bytes above the anchor's stack pointer; `None` if the place is ambiguous (aarch64: two equal words).
     pub(crate) offset: Option<u32>,
     /// The return address.
     pub(crate) pc: usize,
 }
 
-/// The current tables. Replaced when modules were loaded since; a replaced one stays, as a walk may be using it.
+/// The current tables. Replaced after modules were loaded. Replaced tables are never freed, because a walk may be using
+/// them.
 static TABLES: AtomicPtr<Tables> = AtomicPtr::new(std::ptr::null_mut());
 
-/// Tables are made for at most so many different sets of modules. A process loads modules a few times in its life; one that
-/// loads and unloads the same again and again comes back to sets that it had. Each takes some 10 KB beside its sections.
+/// The most different sets of modules for which tables are made. A process loads modules a few times in its life; if it
+/// loads and unloads the same module repeatedly, the sets repeat. Each set takes some 10 KB beside its sections.
 const MOST_SETS: usize = 512;
 
 /// Times that [`refresh`] could make no tables for new modules.
 static MISSED: AtomicU64 = AtomicU64::new(0);
 
-/// What was ever made. Nothing of it is given back.
+/// All tables and sections that were made. They are never freed.
 struct Made {
     generation: Option<u64>,
     sets: Vec<(Vec<Shape>, &'static Tables)>,
     sections: Vec<Bytes>,
 }
 
-/// What tells one module from another: where it lies, and its kept sections.
+/// The identity of a module: its range, and its kept sections.
 #[derive(PartialEq, Eq)]
 struct Shape {
     range: Range<u64>,
@@ -86,7 +87,7 @@ struct Shape {
 }
 
 #[expect(unsafe_code, reason = "pointers that are only compared")]
-// SAFETY: the pointers are names: no code reads through them.
+// SAFETY: the pointers are only compared; no code reads through them.
 unsafe impl Send for Shape {}
 
 static MADE: Mutex<Made> = Mutex::new(Made {
@@ -95,8 +96,8 @@ static MADE: Mutex<Made> = Mutex::new(Made {
     sections: Vec::new(),
 });
 
-/// Makes the tables, or makes them anew when the loaded modules have changed. Takes the loader's lock, so it is called
-/// when the probe starts and by readers, never from a capture.
+/// Makes the tables, if the loaded modules have changed. Takes the loader's lock, so it is called at the start of the
+/// probe and by readers, never by a capture.
 pub(crate) fn refresh() {
     let made = &mut *primitive::lock(&MADE);
     let generation = Some(modules::generation());
@@ -116,13 +117,14 @@ pub(crate) fn refresh() {
     }
 }
 
-/// How often modules were loaded that no walk goes through, since too many different ones were loaded before.
+/// How often no tables were made for loaded modules, because there were too many different sets before.
 pub(crate) fn missed() -> u64 {
     MISSED.load(Ordering::Relaxed)
 }
 
 impl Made {
-    /// The tables of these modules: those of before, if they were loaded in the same places before; `None` over the bound.
+    /// The tables of these modules: existing ones, if the same modules were loaded at the same places before; `None`
+    /// beyond the bound.
     fn tables(&mut self, modules: Vec<Module>) -> Option<&'static Tables> {
         let is_full = self.sets.len() >= MOST_SETS;
         let mut kept = Vec::with_capacity(modules.len());
@@ -151,7 +153,7 @@ impl Made {
         Some(tables)
     }
 
-    /// Bytes equal to the section's that stay; `None` if there are none and there are not to be more.
+    /// Bytes equal to the section's that are never freed; `None` if there are none and the bound is reached.
     fn section(&mut self, section: &Section, is_full: bool) -> Option<Bytes> {
         let bytes = match &section.bytes {
             Cow::Borrowed(bytes) => return Some(bytes),
@@ -183,7 +185,7 @@ pub(crate) fn tables() -> Option<&'static Tables> {
 }
 
 impl Tables {
-    /// Of modules and what is kept of their two sections.
+    /// Makes tables of modules and their kept sections.
     fn new(modules: Vec<Module>, kept: Vec<(Option<Bytes>, Option<Bytes>)>) -> Tables {
         let (mut unwinder, mut in_signals) = (UnwinderOf::new(), UnwinderOf::new());
         let mut executable = Vec::new();
@@ -213,24 +215,24 @@ impl Tables {
         }
     }
 
-    /// Whether there is anything to unwind by.
+    /// Whether there are any modules.
     pub(crate) fn any(&self) -> bool {
         !self.executable.is_empty()
     }
 
-    /// Whether it lies in the program itself, and not in a library.
+    /// Whether an address lies in the program itself, and not in a library.
     pub(crate) fn is_program(&self, address: u64) -> bool {
         self.program.contains(&address)
     }
 
-    /// Whether code can lie there.
+    /// Whether an address lies in an executable segment.
     pub(crate) fn is_code(&self, address: u64) -> bool {
         self.executable.iter().any(|range| range.contains(&address))
     }
 
-    /// Walks from `anchor` until the frame that holds the stack address `root`, and hands each return address to
-    /// `visit`, the last being the one that returns into that frame. The caller has checked that `anchor.sp`, `root`
-    /// and `high` lie on one stack in this order, `high` being its end.
+    /// Walks from `anchor` to the frame that contains the stack address `root`. Visits each return address; the last
+    /// one returns into that frame. The caller has checked that `anchor.sp`, `root` and `high` lie on one stack in this
+    /// order; `high` is its end.
     #[expect(unsafe_code, reason = "reads this thread's stack")]
     pub(crate) fn walk(
         &self,
@@ -249,7 +251,7 @@ impl Tables {
             // stack, all of which is mapped.
             Ok(unsafe { (address as *const u64).read_volatile() })
         };
-        // An anchor lies behind the prologue: what the link register holds is on the stack.
+        // The anchor lies after the prologue, so the value of the link register is on the stack.
         let registers = Registers {
             pc: anchor.pc,
             sp: anchor.sp,
@@ -268,9 +270,9 @@ impl Tables {
         self.follow(&self.unwinder, &registers, root, cache, &mut read, slot)
     }
 
-    /// Walks from an interrupted instruction until the frame that holds the stack address `root`, or to the end of the stack,
-    /// and hands on each return address with the end of the frame that it returned from, until told to stop. Allocates
-    /// nothing and takes no lock; words of the stack come from `read`, which says where there are none.
+    /// Walks from an interrupted instruction to the frame that contains the stack address `root`, or to the end of the
+    /// stack. Visits each return address with the end of the frame that it returns from, until `visit` breaks off.
+    /// Allocates nothing and takes no lock. Words of the stack come from `read`, which fails for unreadable addresses.
     pub(crate) fn walk_interrupted(
         &self,
         registers: &Registers,
@@ -284,7 +286,7 @@ impl Tables {
         self.follow(&self.in_signals, registers, root, cache, read, frame)
     }
 
-    /// The walk: `frame` is given a return address, begin and end of the frame below it, and what reads the stack.
+    /// The walk. The arguments of `frame` are a return address, begin and end of the frame below it, and `read`.
     fn follow<P: AllocationPolicy, R: FnMut(u64) -> Result<u64, ()>>(
         &self,
         unwinder: &UnwinderOf<Bytes, P>,
@@ -301,18 +303,18 @@ impl Tables {
         loop {
             let return_address = match unwinder.unwind_frame(at, &mut regs, cache, read) {
                 Ok(Some(return_address)) => return_address,
-                // The tables say that this function has no caller.
+                // By the tables, this function has no caller.
                 Ok(None) => return End::Thread,
                 Err(_) => return End::Lost,
             };
-            // Where no cached rule fits, framehop hands on the word as it lies on the stack.
+            // Without a cached rule, framehop returns the word as it is on the stack.
             let return_address = signature::strip(return_address as usize) as u64;
             let above = regs.sp();
             if above > root as u64 {
-                // The frame just left holds the root.
+                // The frame just left contains the root.
                 return End::Root;
             }
-            // Only where the call leaves nothing on the stack (aarch64) the innermost frame may be empty.
+            // The innermost frame may be empty only if a call pushes nothing (aarch64).
             let advanced = above > sp || (first && above == sp);
             if !advanced || !self.is_code(return_address.wrapping_sub(1)) {
                 return End::Lost;
@@ -329,14 +331,14 @@ impl Tables {
     }
 }
 
-/// What framehop needs of the registers.
+/// The registers for framehop.
 #[cfg(not(target_arch = "aarch64"))]
 fn unwound(registers: &Registers) -> Regs {
     let Registers { pc, sp, fp, .. } = *registers;
     Regs::new(pc as u64, sp as u64, fp as u64)
 }
 
-/// What framehop needs of the registers.
+/// The registers for framehop.
 #[cfg(target_arch = "aarch64")]
 fn unwound(registers: &Registers) -> Regs {
     let Registers { lr, sp, fp, .. } = *registers;
@@ -344,8 +346,8 @@ fn unwound(registers: &Registers) -> Regs {
     Regs::new_with_ptr_auth_mask(mask, lr as u64, sp as u64, fp as u64)
 }
 
-/// Where the return address lies, in a frame from `low` to `high`: on x86_64 the call pushed it right below the frame
-/// above.
+/// The place of the return address, in a frame from `low` to `high`: on x86_64 the call pushed it directly below the
+/// frame above.
 #[cfg(not(target_arch = "aarch64"))]
 fn slot_of(
     pc: u64,
@@ -356,8 +358,8 @@ fn slot_of(
     (read(high - 8) == Ok(pc)).then_some(high - 8)
 }
 
-/// Where the return address lies, in a frame from `low` to `high`: on aarch64 the function saved it wherever it liked.
-/// If exactly one word of the frame equals it, that is the place.
+/// The place of the return address, in a frame from `low` to `high`: on aarch64 the function may have saved it
+/// anywhere. If exactly one word of the frame equals it, that is the place.
 #[cfg(target_arch = "aarch64")]
 fn slot_of(
     pc: u64,
@@ -376,7 +378,7 @@ fn slot_of(
 mod tests {
     use super::*;
 
-    /// The program, and as if it had been loaded once more at `base`.
+    /// The modules of the program, and a copy of the program at `base`.
     fn with_library(base: u64) -> Vec<Module> {
         let mut modules = modules::loaded();
         modules.truncate(1);

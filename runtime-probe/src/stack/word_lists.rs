@@ -1,18 +1,18 @@
-//! Lists of words of which equal ones are one list, each with sums: append-only, lock-free, in memory made beforehand. What
-//! [`Intern`](super::intern::Intern) is, for callers that may not allocate.
+//! Interned lists of words, each with sums: append-only, lock-free, in preallocated memory. It is
+//! [`Intern`](super::intern::Intern) for callers that may not allocate.
 //!
 //! | memory | content |
 //! |---|---|
-//! | `index` | the upper half of a list's hash, and its place in `lists` plus 1; 0 for a free place |
-//! | `lists` | how many words and how many sums a list has, its words, its sums |
+//! | `index` | a half of a list's hash, and its index in `lists` plus 1; 0 for a free entry |
+//! | `lists` | for each list: the numbers of words and sums, the words, the sums |
 //!
-//! 1. A list's words MUST be written before its place is in the index, and never after. Otherwise a reader compares with
-//!    words that are not there yet.
+//! 1. A list's words MUST be written before its entry in the index, and never after. Otherwise a reader compares with
+//!    words that are not written yet.
 
-use super::raw::mix;
+use super::intern::mix;
 use crate::primitive::{AtomicU64, AtomicUsize, Ordering};
 
-/// Places of the index that are looked at for a list.
+/// The most entries of the index that are tried for a list.
 const MOST_PROBES: usize = 64;
 
 /// The lists.
@@ -22,12 +22,12 @@ pub(crate) struct WordLists {
     used: AtomicUsize,
 }
 
-/// A list of one [`WordLists`].
+/// The number of a list in one [`WordLists`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ListNumber(pub(crate) u32);
 
 impl WordLists {
-    /// In memory that is all 0. `lists` has at most 2^32 words.
+    /// A table in zeroed memory. `lists` has at most 2^32 words.
     pub(crate) fn new(index: &'static [AtomicU64], lists: &'static [AtomicU64]) -> Self {
         WordLists {
             index,
@@ -36,8 +36,9 @@ impl WordLists {
         }
     }
 
-    /// The one list equal to this, with `sums` sums that begin at 0; all lists of a table MUST have equally many. `None` when
-    /// it is new and fewer than `spare` words would be left.
+    /// The interned list, with `sums` sums that begin at 0. All lists of a table MUST have the same number of sums.
+    /// Otherwise equal lists would not be interchangeable. `None` if the list is new and fewer than `spare` words would
+    /// be left.
     pub(crate) fn intern(
         &self,
         words: impl Iterator<Item = u64> + Clone,
@@ -74,7 +75,7 @@ impl WordLists {
         None
     }
 
-    /// Writes a list that is in no index yet.
+    /// Writes a list, before its entry in the index.
     fn append(
         &self,
         words: impl Iterator<Item = u64> + Clone,
@@ -101,7 +102,7 @@ impl WordLists {
         Some(at)
     }
 
-    /// Another thread was faster with the same list. Where others have appended meanwhile, the room is lost.
+    /// Frees a list that another thread has added sooner. If other lists were appended meanwhile, its room is lost.
     fn give_back(&self, at: usize) {
         let (len, sums) = self.sizes(at);
         let end = at + 1 + len + sums;

@@ -1,8 +1,8 @@
-//! The file that has a module's debug information: the module itself, or one that was split off when it was stripped.
+//! The file with a module's debug information: the module itself, or a separate debug file of a stripped module.
 //!
-//! Tried in gdb's order after what the user named: by build id, then by the name that `objcopy --add-gnu-debuglink` left. A
-//! file of another build would give wrong names, so one without the module's build id is not taken; where the module has
-//! none, the checksum of the link decides.
+//! The order after the user's file is gdb's: by build id, then by the name that `objcopy --add-gnu-debuglink` stored. A
+//! file of another build would give wrong names. So the build id must be the module's; if the module has none, the
+//! checksum of the link must match.
 
 use crate::environment::DEBUG_FILE;
 use crate::sys::modules::Module;
@@ -13,7 +13,7 @@ use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// Where distributions keep debug files.
+/// The directory of distributions for debug files.
 const SYSTEM: &str = "/usr/lib/debug";
 
 /// The file to read a module's names from.
@@ -24,7 +24,7 @@ pub(super) fn of(module: &Module) -> PathBuf {
     if own.has_lines && named.is_none() {
         return module.path.clone();
     }
-    // The link is relative to where the module really lies.
+    // The link is relative to the module's real path.
     let real = std::fs::canonicalize(&module.path).unwrap_or_else(|_| module.path.clone());
     let named = named.map(PathBuf::from).filter(|path| {
         let belongs = belongs(path, module, own.link.as_ref());
@@ -41,7 +41,7 @@ pub(super) fn of(module: &Module) -> PathBuf {
         .unwrap_or_else(|| module.path.clone())
 }
 
-/// What a module's own file says.
+/// The facts about a module's own file.
 #[derive(Default)]
 struct Own {
     has_lines: bool,
@@ -51,7 +51,7 @@ struct Own {
 
 impl Own {
     fn read(path: &Path) -> Option<Own> {
-        // Reads headers and a few sections: a binary may be a gigabyte.
+        // Reads only headers and a few sections: a binary may be a gigabyte.
         let cache = ReadCache::new(File::open(path).ok()?);
         let file = object::File::parse(&cache).ok()?;
         let link = file.gnu_debuglink().ok().flatten();
@@ -67,7 +67,7 @@ fn has_lines<'d, R: ReadRef<'d>>(file: &object::File<'d, R>) -> bool {
     lines.is_some_and(|section| section.size() > 0)
 }
 
-/// Where the debug file of a module can lie.
+/// The possible paths of a module's debug file.
 fn places(real: &Path, build_id: &str, link: Option<&OsStr>) -> Vec<PathBuf> {
     let mut places = Vec::new();
     if let Some((folder, name)) = build_id.split_at_checked(2)
@@ -84,7 +84,7 @@ fn places(real: &Path, build_id: &str, link: Option<&OsStr>) -> Vec<PathBuf> {
     places
 }
 
-/// Whether a file is the debug file of this very build.
+/// Whether a file is the debug file of this build.
 fn belongs(path: &Path, module: &Module, link: Option<&(Vec<u8>, u32)>) -> bool {
     let is_file = std::fs::metadata(path).is_ok_and(|found| found.is_file());
     let Some(file) = is_file.then(|| File::open(path).ok()).flatten() else {
@@ -102,7 +102,7 @@ fn belongs(path: &Path, module: &Module, link: Option<&(Vec<u8>, u32)>) -> bool 
     link.is_some_and(|(_, checksum)| checksum_of(path) == Some(*checksum))
 }
 
-/// The checksum that a debug link has: CRC-32 of the whole file.
+/// The checksum of a debug link: CRC-32 of the whole file.
 fn checksum_of(path: &Path) -> Option<u32> {
     let mut reader = flate2::CrcReader::new(File::open(path).ok()?);
     std::io::copy(&mut reader, &mut std::io::sink()).ok()?;

@@ -1,14 +1,14 @@
-//! What a leaf waits for, told by its return addresses: of a stripped binary nothing else is known.
+//! The reason of a leaf's wait by its return addresses, for stripped binaries.
 
 use super::reason::Reason;
 #[cfg(feature = "rt")]
 use crate::source::specimens;
 use std::sync::OnceLock;
 
-/// What stacks begin with, and what they wait for.
+/// (return addresses that a stack begins with, reason)
 type Beginnings = Vec<(Vec<usize>, Reason)>;
 
-/// What a stack waits for, by the longest beginning that it shares with a known one.
+/// The reason of a stack: that of the longest known beginning.
 pub(crate) fn reason(pcs: &[usize]) -> Reason {
     static KNOWN: OnceLock<Beginnings> = OnceLock::new();
     longest(KNOWN.get_or_init(beginnings), pcs)
@@ -16,7 +16,7 @@ pub(crate) fn reason(pcs: &[usize]) -> Reason {
 
 fn longest(known: &Beginnings, pcs: &[usize]) -> Reason {
     let fits = known.iter().filter(|(begin, _)| pcs.starts_with(begin));
-    // Of equals the first: a primitive stands before what is built of it.
+    // Of equal lengths the first: a primitive comes before the types built of it.
     let best = fits.rev().max_by_key(|(begin, _)| begin.len());
     best.map_or(Reason::Unknown, |(_, reason)| *reason)
 }

@@ -1,13 +1,13 @@
-//! From code addresses to names that people can read. Runs on the reader's thread only, never on a hot path.
+//! Names for code addresses. Runs on the reader's thread only, never on a hot path.
 //!
 //! In reading order:
-//! * [`debug_file`]: the file that has the names, where the binary was stripped of them;
-//! * [`symbol_table`]: the functions of a library whose names are in a file of their own;
-//! * [`resolver`]: address to functions and lines, inlined ones included, cached;
-//! * `own_futures`: where tasks wait whose waits leave no stack, by their futures in memory and the types of these;
-//! * `own_pages`: that memory, copied;
-//! * [`learned`]: what a leaf waits for, where there are no names;
-//! * `naming` of the crate `runtime-dump`: from a compiler's symbol to a short name, and what that tells.
+//! * [`debug_file`]: the file with the names of a stripped binary;
+//! * [`symbol_table`]: the functions of a library with a separate debug file;
+//! * [`resolver`]: functions and lines of addresses, with inlined functions, cached;
+//! * `own_futures`: waits of tasks without stacks, decoded from their futures in memory;
+//! * `own_pages`: copies of that memory;
+//! * [`learned`]: reasons of waits without names;
+//! * `naming` of the crate `runtime-dump`: short names of symbols, and the reasons that they tell.
 
 #[cfg(unix)]
 mod debug_file;

@@ -1,9 +1,11 @@
-//! Where tasks wait, by their futures in this process's memory: for tasks that nothing of ours is around.
+//! Decodes where tasks wait, from their futures in this process's memory: for foreign tasks, and for futurelocks of
+//! tokio's own semaphores.
 //!
-//! The types are in the debug information, of which an index is made when it is first asked for, on a thread of its own. That
-//! thread keeps index and types and answers one question after the other, so that no server's thread has to.
+//! The types are in the debug information. The first question starts a thread that builds an index of it. That thread
+//! keeps index and types and answers one question after the other, so that no thread of the server has to.
 //!
-//! Rejected: types of the process as a table made beforehand. It would have to be made of each build, and be found beside it.
+//! Rejected: a table of the types, generated beforehand. Each build would need its own, and the process would have to
+//! find it.
 
 use super::debug_file;
 use super::own_pages::OwnPages;
@@ -24,22 +26,22 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The most memory that the index may take: 10 times that of a program of 40 MB.
+/// The memory limit of the index: 10 times the index of a program of 40 MB.
 const MOST_BYTES: usize = 256 << 20;
 
-/// How long the first askers wait for the index: 40 MB of a program take 0.15 s.
+/// How long the first callers wait for the index: a program of 40 MB takes 0.15 s.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 
-/// How long the tasks of one question are decoded, once they are found.
+/// The time limit of decoding the tasks of one question, once they are found.
 const MOST_TIME: Duration = Duration::from_secs(1);
 
-/// How long an answer is waited for: others may be asked first.
+/// How long a caller waits for its answer: other questions may be in the queue before it.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Questions that wait.
+/// The most waiting questions.
 const QUEUE: usize = 4;
 
-/// What bounds one task.
+/// The limits of one decoding.
 const BUDGET: Budget = Budget {
     tasks: 1 << 20,
     nodes: 2_000,
@@ -48,7 +50,7 @@ const BUDGET: Budget = Budget {
     bytes: 1 << 30,
 };
 
-/// Which tasks are asked about.
+/// The tasks to decode.
 #[derive(Debug)]
 pub(crate) struct Question {
     /// Words of the handles of their runtimes.
@@ -57,25 +59,25 @@ pub(crate) struct Question {
     pub(crate) ids: Vec<u64>,
 }
 
-/// What there is to say.
+/// The result of a question.
 #[derive(Debug)]
 pub(crate) enum Answer {
     Found(Found),
     /// The debug information is being read.
     Reading,
-    /// It is of no use, and why.
+    /// The debug information cannot be used, and why.
     Unusable(String),
-    /// Others are asking.
+    /// Other questions are being answered.
     Busy,
 }
 
-/// What was found.
+/// The decoded tasks.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     pub(crate) waits: HashMap<u64, Wait>,
-    /// Each once.
+    /// The different stacks, each once.
     pub(crate) stacks: Vec<ChainStack>,
-    /// Tasks that there was no time for.
+    /// How many tasks were left out for lack of time.
     pub(crate) left_out: usize,
     /// About how much memory the index takes.
     pub(crate) index_bytes: usize,
@@ -87,16 +89,16 @@ pub(crate) struct Wait {
     /// Index into [`Found::stacks`].
     pub(crate) stack: usize,
     pub(crate) notes: Vec<String>,
-    /// The semaphores that it waits for permits of.
+    /// The semaphores whose permits the task waits for.
     pub(crate) semaphores: Vec<u64>,
     pub(crate) given: Vec<Given>,
 }
 
-/// What a task was given through a future that it keeps and does not poll.
+/// Permits that were granted to a task through a future that it keeps and does not poll.
 #[derive(Clone, Debug)]
 pub(crate) struct Given {
     pub(crate) semaphore: u64,
-    /// Where the future is.
+    /// The future's address.
     pub(crate) future: u64,
     pub(crate) is_lock: bool,
     /// "room in a channel"
@@ -129,7 +131,7 @@ fn set(state: State) {
     CHANGED.notify_all();
 }
 
-/// Where these tasks wait. Waits for the answer, up to some seconds.
+/// Decodes where these tasks wait. Waits for the answer, up to some seconds.
 pub(crate) fn ask(question: Question) -> Answer {
     let mut state = lock();
     if matches!(*state, State::Idle) {
@@ -156,7 +158,7 @@ pub(crate) fn ask(question: Question) -> Answer {
     }
 }
 
-/// The thread.
+/// The main function of the decoding thread.
 fn work() {
     thread::lower_priority();
     if let Err(why) = answer_all() {
@@ -192,7 +194,7 @@ fn serve(asked: &Receiver<Job>, decoder: &mut Decoder<'_, '_, '_>, bias: u64, in
     let pages = OwnPages::new();
     for Job { question, answer } in asked {
         let found = look(&question, decoder, &pages, bias);
-        // The one that asked may have gone.
+        // The caller may have stopped waiting.
         let _ = answer.send(Found {
             index_bytes,
             ..found
@@ -215,13 +217,13 @@ fn package(beside: &Path) -> Option<Mapped> {
 /// A task that was decoded.
 struct Seen {
     id: u64,
-    /// Where the word of its state is, and what that was.
+    /// (address of tokio's word of its state, the word when the task was decoded).
     state: (usize, u64),
     chain: Chain,
 }
 
-/// Finds the tasks and decodes those whose state is the same when all is read. What asks leaves out those that were polled
-/// since it asked.
+/// Finds the tasks and decodes those whose state word is the same after the reads. The caller leaves out tasks that
+/// were polled since its question.
 fn look(
     question: &Question,
     decoder: &mut Decoder<'_, '_, '_>,

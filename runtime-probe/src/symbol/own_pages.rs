@@ -1,9 +1,9 @@
-//! Pages of this process, copied by the kernel, so that no address faults.
+//! Copies of pages of this process, made by the kernel, so that no address faults.
 //!
-//! Other threads change them meanwhile. Who reads compares what tells of a change before and after.
+//! Other threads change the pages meanwhile. The reader checks for changes before and after.
 //!
-//! The copies lie in one block, which is made once: blocks of their own, given back after each dump, cost more than the
-//! kernel's copying.
+//! The copies are in one block, which is allocated once. Rejected: a block for each page, freed after each dump. That
+//! cost more than the kernel's copying.
 
 use crate::sys::own_memory;
 use runtime_dump_decode::Memory;
@@ -13,21 +13,21 @@ use std::cell::RefCell;
 const PAGE: usize = 4096;
 const WORDS: usize = PAGE / size_of::<usize>();
 
-/// Copies that are kept: 4 MiB.
+/// The most copies: 4 MiB.
 const MOST_PAGES: usize = 1024;
 
 /// Pages of one call of the kernel, which is a multiple of this: tasks of one type lie side by side, and lists of them are walked upwards
 /// and downwards.
 const WINDOW: usize = 16;
 
-/// Copies of pages, each made when it is first read.
+/// Copies of pages. Each is made when the page is first read.
 pub(super) struct OwnPages(RefCell<Copies>);
 
 struct Copies {
     words: Box<[usize]>,
-    /// How many pages there are in `words`.
+    /// The number of pages in `words`.
     made: usize,
-    /// Where in `words` a page begins, by its number. `None`: it cannot be read.
+    /// The begin of a page in `words`, by its number; `None` if the page cannot be read.
     by_number: NumberMap<u64, Option<usize>>,
 }
 
@@ -40,7 +40,7 @@ impl OwnPages {
         }))
     }
 
-    /// What is read from now on is copied anew.
+    /// Drops all copies, so that later reads copy again.
     pub(super) fn renew(&self) {
         self.0.borrow_mut().forget();
     }

@@ -1,8 +1,8 @@
-//! Address to functions and lines.
+//! Functions and lines of addresses.
 //!
-//! addr2line reads the DWARF of the binary, or of its debug file, lazily by compilation unit, and expands inlined functions; without DWARF
-//! the symbol table still gives the physical function. What is found is cached by address for the life of the process:
-//! a program has a few thousand distinct addresses in its stacks.
+//! addr2line reads the DWARF of the binary or of its debug file, lazily by compilation unit, and expands inlined
+//! functions. Without DWARF the symbol table gives the physical function. Results are cached by address for the life of
+//! the process: a program has a few thousand distinct addresses in its stacks.
 
 use super::module_path;
 use super::name::{Names, closure_depth, full, readable};
@@ -19,17 +19,17 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 /// One function at one source line.
 #[derive(Clone, Debug)]
 pub(crate) struct Frame {
-    /// Readable.
+    /// The short name.
     pub(crate) function: Arc<str>,
-    /// As the compiler has it.
+    /// The compiler's name.
     pub(crate) full: Arc<str>,
-    /// Empty where unknown.
+    /// Empty if unknown.
     pub(crate) file: Arc<str>,
-    /// 0 where unknown.
+    /// 0 if unknown.
     pub(crate) line: u32,
-    /// How many closures the symbol ends in: an async fn's body ends in one.
+    /// How many closures the symbol ends in. The body of an async fn ends in one.
     pub(crate) closures: usize,
-    /// Which of the copies of an inlined function it is, among those of its compilation unit; 0 where unknown.
+    /// Identifies the copy of an inlined function in its compilation unit; 0 if unknown.
     pub(crate) copy: u64,
 }
 
@@ -43,18 +43,18 @@ impl Frame {
     }
 }
 
-/// What one address stands for.
+/// The functions at an address.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Code {
-    /// Innermost inlined function first, the physical one last; empty if no symbol is known.
+    /// The innermost inlined function first, the physical one last; empty if no symbol is known.
     pub(crate) frames: Vec<Frame>,
-    /// Entry of the physical function; 0 where unknown.
+    /// The entry of the physical function; 0 if unknown.
     pub(crate) entry: u64,
-    /// There is debug information of the code: whatever is inlined there is among the frames.
+    /// Whether the code has debug information, so all inlined functions are among the frames.
     pub(crate) inlining_known: bool,
 }
 
-/// What the main binary tells.
+/// The detail of the main binary's information.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Detail {
     /// Functions, lines, inlined functions.
@@ -78,7 +78,7 @@ pub(crate) struct Resolver {
     functions: HashMap<String, Function>,
 }
 
-/// What a symbol says.
+/// The names of a symbol.
 #[derive(Clone)]
 struct Function {
     readable: Arc<str>,
@@ -88,7 +88,7 @@ struct Function {
 
 static RESOLVER: LazyLock<Mutex<Resolver>> = LazyLock::new(Mutex::default);
 
-/// The process's resolver, to one reader at a time. Waits for the lock and looks whether modules were loaded since.
+/// Locks the process's resolver, and updates it if modules were loaded since.
 pub(crate) fn resolver() -> MutexGuard<'static, Resolver> {
     let mut resolver = primitive::lock(&RESOLVER);
     resolver.refresh();
@@ -101,7 +101,7 @@ impl Resolver {
         if self.modules.is_empty() || generation != self.generation {
             self.generation = generation;
             self.modules = modules::loaded();
-            // A module may have come to lie where another one was.
+            // A module may be at the addresses of an earlier one.
             self.loaders.clear();
             self.codes.clear();
         }
@@ -112,7 +112,7 @@ impl Resolver {
         &self.modules
     }
 
-    /// What the main binary tells of its own code.
+    /// The detail of the main binary's information, by its own code.
     pub(crate) fn detail(&mut self) -> Detail {
         let here = Resolver::detail as *const () as u64 + 1;
         let code = self.code(here);
@@ -123,13 +123,13 @@ impl Resolver {
                     Err(error) => Detail::Unreadable(error.kind()),
                 }
             }),
-            // Nothing is inlined where there are lines and no names, as in a debug build with line tables only.
+            // A frame with a line but without a name is of a debug build with line tables only.
             Some(frame) if frame.line != 0 => Detail::Lines,
             Some(_) => Detail::Symbols,
         }
     }
 
-    /// The code that holds `address`; for a return address, pass the one before.
+    /// The code at `address`. For a return address, pass the one before.
     pub(crate) fn code(&mut self, address: u64) -> Arc<Code> {
         if let Some(code) = self.codes.get(&address) {
             return code.clone();
@@ -139,7 +139,7 @@ impl Resolver {
         code
     }
 
-    /// The same for an address that is hardly asked for again, such as where a thread was interrupted: not remembered.
+    /// The same without caching, for an address that is hardly looked up again, such as an interrupted instruction.
     pub(crate) fn code_once(&mut self, address: u64) -> Arc<Code> {
         match self.codes.get(&address) {
             Some(code) => code.clone(),
@@ -147,7 +147,7 @@ impl Resolver {
         }
     }
 
-    /// Whether the code at an address is kept.
+    /// Whether the code at an address is cached.
     #[cfg(test)]
     pub(crate) fn remembers(&self, address: u64) -> bool {
         self.codes.contains_key(&address)
@@ -200,12 +200,12 @@ impl Resolver {
                 .map(|(name, entry)| (public(name).to_owned(), entry)),
         };
         let entry = symbol.as_ref().map_or(0, |(_, entry)| module.base + entry);
-        // A function of which there are lines and nothing else has nothing inlined.
+        // A frame without symbol and file does not count.
         let inlining_known = found
             .iter()
             .any(|(symbol, file, ..)| symbol.is_some() || !file.is_empty());
-        // The symbol table names the physical function in full, even where the DWARF knows only its last part, or
-        // nothing at all.
+        // The symbol table has the full name of the physical function, even if the DWARF has only the last part, or
+        // nothing.
         match (found.last_mut(), symbol) {
             (Some((name, ..)), Some((symbol, _)))
                 if name.as_deref().is_none_or(|name| !is_full(name)) =>
@@ -254,7 +254,7 @@ impl Resolver {
         made
     }
 
-    /// A function of which only the last part is known, by the module that its file is.
+    /// The name of a function of which only the last part is known: the module comes from the file name.
     fn function_in(&mut self, part: &str, file: &str) -> Function {
         let module = module_path::of_file(file).unwrap_or_default();
         let mut inside = |part: String| {
@@ -271,7 +271,7 @@ impl Resolver {
         }
     }
 
-    /// Equal texts once.
+    /// The interned text.
     pub(crate) fn text(&mut self, text: String) -> Arc<str> {
         if let Some(known) = self.texts.get(&text) {
             return known.clone();
@@ -282,16 +282,16 @@ impl Resolver {
     }
 }
 
-/// What is read of a module.
+/// The information of a module.
 enum Loaded {
-    /// Debug information, kept as far as it was asked for, and symbols.
+    /// Debug information, loaded as needed, and symbols.
     Lines(Box<Loader>),
-    /// Of a library whose debug information is in a file of its own: that of libc took 36 MB, to say on which lines of libc
-    /// threads sleep.
+    /// Symbols only, for a library with a separate debug file. The debug information of libc took 36 MB, and only told
+    /// in which lines of libc threads sleep.
     Symbols(SymbolTable),
 }
 
-/// Reads the file that has a module's debug information; its own where the other cannot be read.
+/// Reads the file with a module's debug information; the module itself if that cannot be read.
 fn load(module: &Module) -> Option<Loaded> {
     #[cfg(unix)]
     {
@@ -307,12 +307,12 @@ fn load(module: &Module) -> Option<Loaded> {
     Some(Loaded::Lines(Box::new(loader)))
 }
 
-/// The name under which programs call a function: glibc's debug files also have it as `__GI_NAME`, its own alias.
+/// The public name of a function. glibc's debug files also have the internal alias `__GI_NAME`.
 fn public(symbol: &str) -> &str {
     symbol.strip_prefix("__GI_").unwrap_or(symbol)
 }
 
-/// Whether a name says where its function is: a mangled symbol, or a path.
+/// Whether a name has the path of its function: a mangled symbol, or a path.
 fn is_full(name: &str) -> bool {
     rustc_demangle::try_demangle(name).is_ok()
         || name

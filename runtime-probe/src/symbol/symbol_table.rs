@@ -1,16 +1,16 @@
-//! The functions of a module, by their symbols alone.
+//! The functions of a module by its symbols only.
 
 use object::read::ReadCache;
 use object::{Object, ObjectSymbol, SymbolKind};
 use std::fs::File;
 use std::path::Path;
 
-/// Addresses and names, in the order of the addresses.
+/// (address, name), ordered by address.
 #[derive(Debug, Default)]
 pub(super) struct SymbolTable(Vec<(u64, Box<str>)>);
 
 impl SymbolTable {
-    /// Reads the symbols of a file, and nothing else of it.
+    /// Reads only the symbols of a file.
     pub(super) fn read(path: &Path) -> Option<Self> {
         let cache = ReadCache::new(File::open(path).ok()?);
         let file = object::File::parse(&cache).ok()?;
@@ -21,7 +21,8 @@ impl SymbolTable {
         let mut entries: Vec<_> = named
             .map(|(address, name)| (address, name.into()))
             .collect();
-        // Of several names for one address always the same, and not one with the underscores of an alias.
+        // Of several names for one address, the choice is deterministic, and prefers a name without the underscores of
+        // an alias.
         entries.sort_unstable_by(|(a, one): &(u64, Box<str>), (b, other)| {
             let rank = |name: &str| (name.starts_with('_'), name.len());
             (a, rank(one), one).cmp(&(b, rank(other), other))
@@ -30,7 +31,7 @@ impl SymbolTable {
         (!entries.is_empty()).then_some(SymbolTable(entries))
     }
 
-    /// The function that holds an address, and where that begins.
+    /// (name, begin) of the function that contains an address.
     pub(super) fn find(&self, address: u64) -> Option<(&str, u64)> {
         let next = self.0.partition_point(|(begin, _)| *begin <= address);
         let (begin, name) = self.0.get(next.checked_sub(1)?)?;

@@ -1,10 +1,10 @@
-//! tokio's `sync`, with locks that know who waits for them: [`Mutex`], [`RwLock`] and their guards; and [`OnceCell`],
-//! which knows what makes its value. All else is tokio's.
+//! tokio's `sync`, with instrumented locks: [`Mutex`], [`RwLock`] and their guards, and [`OnceCell`]. Everything else
+//! is tokio's.
 //!
-//! What tasks and threads wait for such a lock is charged to the code that releases it, see
+//! The time that tasks and threads wait for such a lock counts at the code that releases it, see
 //! [`set_mutex_profile_fraction`](crate::pprof::set_mutex_profile_fraction). Fairness, cancelling and everything else
-//! are tokio's: its lock decides. A lock notes what takes it, so that a dump tells a waiter who has it. While no fraction is
-//! set, that and one load are all that a lock without waiters costs.
+//! are tokio's, whose lock is inside. A lock stores its holder, so that a dump shows it to the waiters. While no
+//! fraction is set, that store and one load are the whole cost of a lock without waiters.
 //!
 //! [`blocking`] has the same for locks that block their thread, std's and parking_lot's.
 
@@ -30,7 +30,7 @@ pub use write_guards::{
     OwnedRwLockMappedWriteGuard, OwnedRwLockWriteGuard, RwLockMappedWriteGuard, RwLockWriteGuard,
 };
 
-/// What every guard is: a pointer to its value, shown as the value.
+/// The traits of every guard: it derefs to its value, and is displayed as the value.
 macro_rules! points_to_its_value {
     ($guard:ty, $value:ident, [$($parameter:tt)*]) => {
         impl<$($parameter)*> std::ops::Deref for $guard {

@@ -3,7 +3,7 @@ use crate::source::locks::Guarded;
 use std::fmt;
 use std::sync::Arc;
 
-/// A lock whose waiters' time is charged to the code that releases it. Mirrors [`tokio::sync::Mutex`], whose
+/// An instrumented lock: its waiters' time counts at the code that releases it. Mirrors [`tokio::sync::Mutex`], whose
 /// documentation applies: fair, first come first served, never poisoned.
 ///
 /// ```
@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub struct Mutex<T: ?Sized>(Guarded<tokio::sync::Mutex<()>, T>);
 
 impl<T: ?Sized> Mutex<T> {
-    /// An unlocked one. Mirrors [`tokio::sync::Mutex::new`].
+    /// An unlocked mutex. Mirrors [`tokio::sync::Mutex::new`].
     #[track_caller]
     pub fn new(t: T) -> Self
     where
@@ -27,7 +27,7 @@ impl<T: ?Sized> Mutex<T> {
         Mutex(Guarded::new(tokio::sync::Mutex::new(()), t))
     }
 
-    /// An unlocked one, for statics. Mirrors [`tokio::sync::Mutex::const_new`].
+    /// An unlocked mutex, for statics. Mirrors [`tokio::sync::Mutex::const_new`].
     #[track_caller]
     pub const fn const_new(t: T) -> Self
     where
@@ -64,10 +64,10 @@ impl<T: ?Sized> Mutex<T> {
         OwnedMutexGuard::new(Guarded::lock_owned(self, |lock| &lock.0).await)
     }
 
-    /// Takes it if it is free. Mirrors [`tokio::sync::Mutex::try_lock`].
+    /// Takes the lock if it is free. Mirrors [`tokio::sync::Mutex::try_lock`].
     ///
     /// # Errors
-    /// It is locked.
+    /// The lock is held.
     pub fn try_lock(&self) -> Result<MutexGuard<'_, T>, TryLockError> {
         Ok(MutexGuard::new(self.0.try_lock()?, self))
     }
@@ -77,10 +77,10 @@ impl<T: ?Sized> Mutex<T> {
         self.0.value_mut()
     }
 
-    /// Takes it if it is free, with a guard that owns the lock. Mirrors [`tokio::sync::Mutex::try_lock_owned`].
+    /// Takes the lock if it is free, with a guard that owns it. Mirrors [`tokio::sync::Mutex::try_lock_owned`].
     ///
     /// # Errors
-    /// It is locked.
+    /// The lock is held.
     pub fn try_lock_owned(self: Arc<Self>) -> Result<OwnedMutexGuard<T>, TryLockError> {
         Guarded::try_lock_owned(self, |lock| &lock.0).map(OwnedMutexGuard::new)
     }
@@ -108,7 +108,7 @@ impl<T: Default> Default for Mutex<T> {
     }
 }
 
-/// For what plain tokio hands out.
+/// Converts a lock of plain tokio.
 impl<T> From<tokio::sync::Mutex<T>> for Mutex<T> {
     #[track_caller]
     fn from(lock: tokio::sync::Mutex<T>) -> Self {
@@ -116,7 +116,7 @@ impl<T> From<tokio::sync::Mutex<T>> for Mutex<T> {
     }
 }
 
-/// For what wants plain tokio's.
+/// Converts to a lock of plain tokio.
 impl<T> From<Mutex<T>> for tokio::sync::Mutex<T> {
     #[track_caller]
     fn from(lock: Mutex<T>) -> Self {

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use tokio::sync::MutexGuard as Permit;
 
-/// Access to what a [`Mutex`] guards. Mirrors [`tokio::sync::MutexGuard`].
+/// Access to the value of a [`Mutex`]. Mirrors [`tokio::sync::MutexGuard`].
 #[clippy::has_significant_drop]
 #[must_use = "if unused the Mutex will immediately unlock"]
 pub struct MutexGuard<'a, T: ?Sized> {
@@ -50,7 +50,7 @@ impl<'a, T: ?Sized> MutexGuard<'a, T> {
     }
 }
 
-/// Access to what a [`Mutex`] in an [`Arc`] guards. Mirrors [`tokio::sync::OwnedMutexGuard`].
+/// Access to the value of a [`Mutex`] in an [`Arc`]. Mirrors [`tokio::sync::OwnedMutexGuard`].
 #[clippy::has_significant_drop]
 pub struct OwnedMutexGuard<T: ?Sized> {
     held: Held<'static, Permit<'static, ()>, Exclusive<T>, Arc<Mutex<T>>>,
@@ -96,7 +96,7 @@ impl<T: ?Sized> OwnedMutexGuard<T> {
     }
 }
 
-/// Access to a part of what a [`Mutex`] guards. Mirrors [`tokio::sync::MappedMutexGuard`].
+/// Access to a part of the value of a [`Mutex`]. Mirrors [`tokio::sync::MappedMutexGuard`].
 #[clippy::has_significant_drop]
 #[must_use = "if unused the Mutex will immediately unlock"]
 pub struct MappedMutexGuard<'a, T: ?Sized> {
@@ -137,12 +137,12 @@ impl<'a, T: ?Sized> MappedMutexGuard<'a, T> {
     }
 }
 
-/// Access to a part of what a [`Mutex`] in an [`Arc`] guards. Mirrors [`tokio::sync::OwnedMappedMutexGuard`].
+/// Access to a part of the value of a [`Mutex`] in an [`Arc`]. Mirrors [`tokio::sync::OwnedMappedMutexGuard`].
 #[clippy::has_significant_drop]
 #[must_use = "if unused the Mutex will immediately unlock"]
 pub struct OwnedMappedMutexGuard<T: ?Sized, U: ?Sized = T> {
     held: Held<'static, Permit<'static, ()>, Exclusive<U>, Arc<Mutex<T>>>,
-    // tokio's is shared between threads only where the whole value may be, too.
+    // tokio's guard is `Sync` only if the whole value is, too.
     marker: PhantomData<Box<T>>,
 }
 

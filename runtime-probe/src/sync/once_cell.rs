@@ -3,8 +3,8 @@ use crate::source::locks::once::Once;
 use std::fmt;
 use std::future::Future;
 
-/// A value that is made once, and which task makes it. Mirrors [`tokio::sync::OnceCell`], whose documentation applies: tokio's own
-/// cell decides which caller does.
+/// An instrumented cell: dumps show which task initializes it. Mirrors [`tokio::sync::OnceCell`], whose documentation
+/// applies.
 ///
 /// ```
 /// # runtime_probe::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -57,34 +57,34 @@ impl<T> OnceCell<T> {
         self.0.cell_mut().get_mut()
     }
 
-    /// Gives it its value. Mirrors [`tokio::sync::OnceCell::set`].
+    /// Sets the value. Mirrors [`tokio::sync::OnceCell::set`].
     ///
     /// # Errors
-    /// It has one, or a task is making one.
+    /// The cell has a value, or a task is making one.
     pub fn set(&self, value: T) -> Result<(), SetError<T>> {
         self.0.cell().set(value)
     }
 
-    /// The value, which is made by the first caller. Mirrors [`tokio::sync::OnceCell::get_or_init`]; cancel safe: the next caller makes
-    /// it then.
+    /// The value. The first caller makes it. Mirrors [`tokio::sync::OnceCell::get_or_init`]; if that caller is
+    /// cancelled, the next one makes it.
     pub async fn get_or_init<F, Fut>(&self, f: F) -> &T
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = T>,
     {
-        self.0.get_or_init(f).await
+        self.0.value_or_init(f).await
     }
 
     /// The same, unless making it fails. Mirrors [`tokio::sync::OnceCell::get_or_try_init`].
     ///
     /// # Errors
-    /// Those of `f`.
+    /// The errors of `f`.
     pub async fn get_or_try_init<E, F, Fut>(&self, f: F) -> Result<&T, E>
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        self.0.get_or_try_init(f).await
+        self.0.value_or_try_init(f).await
     }
 
     /// Mirrors [`tokio::sync::OnceCell::into_inner`].
@@ -92,7 +92,7 @@ impl<T> OnceCell<T> {
         self.0.into_cell().into_inner()
     }
 
-    /// Takes the value out of it. Mirrors [`tokio::sync::OnceCell::take`].
+    /// Takes the value out of the cell. Mirrors [`tokio::sync::OnceCell::take`].
     pub fn take(&mut self) -> Option<T> {
         self.0.cell_mut().take()
     }

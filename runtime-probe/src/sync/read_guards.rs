@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use tokio::sync::RwLockReadGuard as Permit;
 
-/// A look at what an [`RwLock`] guards, or at a part of it. Mirrors [`tokio::sync::RwLockReadGuard`].
+/// Read access to the value of an [`RwLock`], or to a part of it. Mirrors [`tokio::sync::RwLockReadGuard`].
 #[clippy::has_significant_drop]
 #[must_use = "if unused the RwLock will immediately unlock"]
 pub struct RwLockReadGuard<'a, T: ?Sized> {
@@ -43,7 +43,8 @@ impl<'a, T: ?Sized> RwLockReadGuard<'a, T> {
     }
 }
 
-/// A look at what an [`RwLock`] in an [`Arc`] guards, or at a part of it. Mirrors [`tokio::sync::OwnedRwLockReadGuard`].
+/// Read access to the value of an [`RwLock`] in an [`Arc`], or to a part of it. Mirrors
+/// [`tokio::sync::OwnedRwLockReadGuard`].
 #[clippy::has_significant_drop]
 pub struct OwnedRwLockReadGuard<T: ?Sized, U: ?Sized = T> {
     held: Held<'static, Permit<'static, ()>, Shared<U>, Arc<RwLock<T>>>,

@@ -6,10 +6,10 @@ use std::fmt;
 use std::sync::Arc;
 use tokio::sync::RwLock as Gate;
 
-/// A lock for many readers or one writer, whose waiters' time is charged to the code that releases it. Mirrors
-/// [`tokio::sync::RwLock`], whose documentation applies: fair, so that a waiting writer holds up later readers.
+/// An instrumented lock for many readers or one writer: its waiters' time counts at the code that releases it. Mirrors
+/// [`tokio::sync::RwLock`], whose documentation applies: fair, so that a waiting writer delays later readers.
 ///
-/// Each reader's release is charged with what all waiters have waited since the last release.
+/// Each reader's release is charged with the time of all waiters since the last release.
 ///
 /// ```
 /// # runtime_probe::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -23,7 +23,7 @@ use tokio::sync::RwLock as Gate;
 pub struct RwLock<T: ?Sized>(Guarded<Gate<()>, T>);
 
 impl<T: ?Sized> RwLock<T> {
-    /// An unlocked one. Mirrors [`tokio::sync::RwLock::new`].
+    /// An unlocked lock. Mirrors [`tokio::sync::RwLock::new`].
     #[track_caller]
     pub fn new(value: T) -> RwLock<T>
     where
@@ -32,7 +32,7 @@ impl<T: ?Sized> RwLock<T> {
         RwLock(Guarded::new(Gate::new(()), value))
     }
 
-    /// An unlocked one that lets so many readers in at once. Mirrors [`tokio::sync::RwLock::with_max_readers`].
+    /// An unlocked lock that admits so many readers at once. Mirrors [`tokio::sync::RwLock::with_max_readers`].
     ///
     /// # Panics
     /// For 0, and for more than 2^29 - 1.
@@ -44,7 +44,7 @@ impl<T: ?Sized> RwLock<T> {
         RwLock(Guarded::new(Gate::with_max_readers((), max_reads), value))
     }
 
-    /// An unlocked one, for statics. Mirrors [`tokio::sync::RwLock::const_new`].
+    /// An unlocked lock, for statics. Mirrors [`tokio::sync::RwLock::const_new`].
     #[track_caller]
     pub const fn const_new(value: T) -> RwLock<T>
     where
@@ -88,7 +88,7 @@ impl<T: ?Sized> RwLock<T> {
     /// Reads if no writer has the lock or waits for it. Mirrors [`tokio::sync::RwLock::try_read`].
     ///
     /// # Errors
-    /// It is locked.
+    /// The lock is held.
     pub fn try_read(&self) -> Result<RwLockReadGuard<'_, T>, TryLockError> {
         self.0.try_read().map(RwLockReadGuard::new)
     }
@@ -96,7 +96,7 @@ impl<T: ?Sized> RwLock<T> {
     /// The same with a guard that owns the lock. Mirrors [`tokio::sync::RwLock::try_read_owned`].
     ///
     /// # Errors
-    /// It is locked.
+    /// The lock is held.
     pub fn try_read_owned(self: Arc<Self>) -> Result<OwnedRwLockReadGuard<T>, TryLockError> {
         Guarded::try_read_owned(self, |lock| &lock.0).map(OwnedRwLockReadGuard::new)
     }
@@ -123,7 +123,7 @@ impl<T: ?Sized> RwLock<T> {
     /// Writes if the lock has no holder. Mirrors [`tokio::sync::RwLock::try_write`].
     ///
     /// # Errors
-    /// It is locked.
+    /// The lock is held.
     pub fn try_write(&self) -> Result<RwLockWriteGuard<'_, T>, TryLockError> {
         self.0.try_write().map(RwLockWriteGuard::new)
     }
@@ -131,7 +131,7 @@ impl<T: ?Sized> RwLock<T> {
     /// The same with a guard that owns the lock. Mirrors [`tokio::sync::RwLock::try_write_owned`].
     ///
     /// # Errors
-    /// It is locked.
+    /// The lock is held.
     pub fn try_write_owned(self: Arc<Self>) -> Result<OwnedRwLockWriteGuard<T>, TryLockError> {
         Guarded::try_write_owned(self, |lock| &lock.0).map(OwnedRwLockWriteGuard::new)
     }
@@ -164,7 +164,7 @@ impl<T: Default> Default for RwLock<T> {
     }
 }
 
-/// For what plain tokio hands out. How many readers it lets in is tokio's secret: here as many as there can be.
+/// For locks that plain tokio hands out. Their limit of readers is not known: this lock has the highest possible limit.
 impl<T> From<Gate<T>> for RwLock<T> {
     #[track_caller]
     fn from(lock: Gate<T>) -> Self {
@@ -172,7 +172,7 @@ impl<T> From<Gate<T>> for RwLock<T> {
     }
 }
 
-/// For what wants plain tokio's. It lets in as many readers as there can be.
+/// For code that takes plain tokio's. The new lock has the highest possible limit of readers.
 impl<T> From<RwLock<T>> for Gate<T> {
     #[track_caller]
     fn from(lock: RwLock<T>) -> Self {

@@ -3,11 +3,11 @@ use crate::source::locks::permits::{Permits, Taken};
 use std::fmt;
 use std::sync::Arc;
 
-/// A semaphore that knows what has its permits. Mirrors [`tokio::sync::Semaphore`], whose documentation applies: fair, and tokio's
-/// own semaphore decides what gets permits when.
+/// A semaphore that knows the holders of its permits. Mirrors [`tokio::sync::Semaphore`], whose documentation applies.
+/// It is fair: tokio's own semaphore decides the order.
 ///
-/// Only with the feature `semaphore`, which `runtime-dump patch` switches on. Without it this is tokio's own type, which crates that
-/// do not know the probe take: `tokio_util::sync::PollSemaphore`.
+/// Only with the feature `semaphore`, which `runtime-dump patch` switches on. Without the feature this is tokio's own
+/// type, because crates that do not know the probe take that one, such as `tokio_util::sync::PollSemaphore`.
 ///
 /// ```
 /// # runtime_probe::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -43,12 +43,12 @@ impl Semaphore {
         ))
     }
 
-    /// How many nothing has. Mirrors [`tokio::sync::Semaphore::available_permits`].
+    /// The number of free permits. Mirrors [`tokio::sync::Semaphore::available_permits`].
     pub fn available_permits(&self) -> usize {
         self.0.gate().available_permits()
     }
 
-    /// More of them. Mirrors [`tokio::sync::Semaphore::add_permits`].
+    /// Adds permits. Mirrors [`tokio::sync::Semaphore::add_permits`].
     ///
     /// # Panics
     /// If there are more than [`Semaphore::MAX_PERMITS`] then.
@@ -56,12 +56,14 @@ impl Semaphore {
         self.0.add(n);
     }
 
-    /// Fewer of those that nothing has; returns how many fewer. Mirrors [`tokio::sync::Semaphore::forget_permits`].
+    /// Removes up to `n` free permits; returns how many were removed. Mirrors
+    /// [`tokio::sync::Semaphore::forget_permits`].
     pub fn forget_permits(&self, n: usize) -> usize {
         self.0.forget_free(n)
     }
 
-    /// Waits for a permit. Mirrors [`tokio::sync::Semaphore::acquire`]; cancel safe, but a place in the queue is lost.
+    /// Waits for a permit. Mirrors [`tokio::sync::Semaphore::acquire`]; cancel safe, but a cancelled wait loses its
+    /// place in the queue.
     ///
     /// # Errors
     /// The semaphore is closed.
@@ -69,7 +71,7 @@ impl Semaphore {
         self.acquire_many(1).await
     }
 
-    /// Waits for several. Mirrors [`tokio::sync::Semaphore::acquire_many`].
+    /// Waits for `n` permits. Mirrors [`tokio::sync::Semaphore::acquire_many`].
     ///
     /// # Errors
     /// The semaphore is closed.
@@ -78,7 +80,7 @@ impl Semaphore {
         Ok(SemaphorePermit { sem: self, taken })
     }
 
-    /// One, if there is one. Mirrors [`tokio::sync::Semaphore::try_acquire`].
+    /// A permit, if one is free. Mirrors [`tokio::sync::Semaphore::try_acquire`].
     ///
     /// # Errors
     /// None is free, or the semaphore is closed.
@@ -86,7 +88,7 @@ impl Semaphore {
         self.try_acquire_many(1)
     }
 
-    /// Several, if there are as many. Mirrors [`tokio::sync::Semaphore::try_acquire_many`].
+    /// `n` permits, if as many are free. Mirrors [`tokio::sync::Semaphore::try_acquire_many`].
     ///
     /// # Errors
     /// Too few are free, or the semaphore is closed.
@@ -107,7 +109,7 @@ impl Semaphore {
         self.blocking_acquire_many(1)
     }
 
-    /// The same for several. Mirrors [`tokio::sync::Semaphore::blocking_acquire_many`].
+    /// Blocks the thread until it has `n` permits. Mirrors [`tokio::sync::Semaphore::blocking_acquire_many`].
     ///
     /// # Errors
     /// The semaphore is closed.
@@ -120,7 +122,8 @@ impl Semaphore {
         Ok(SemaphorePermit { sem: self, taken })
     }
 
-    /// The same as [`Semaphore::blocking_acquire`] with a guard that owns the semaphore. Mirrors [`tokio::sync::Semaphore::blocking_acquire_owned`].
+    /// As [`Semaphore::blocking_acquire`], with a guard that owns the semaphore. Mirrors
+    /// [`tokio::sync::Semaphore::blocking_acquire_owned`].
     ///
     /// # Errors
     /// The semaphore is closed.
@@ -132,7 +135,8 @@ impl Semaphore {
         self.blocking_acquire_many_owned(1)
     }
 
-    /// The same for several. Mirrors [`tokio::sync::Semaphore::blocking_acquire_many_owned`].
+    /// As [`Semaphore::blocking_acquire_many`], with a guard that owns the semaphore. Mirrors
+    /// [`tokio::sync::Semaphore::blocking_acquire_many_owned`].
     ///
     /// # Errors
     /// The semaphore is closed.
@@ -147,7 +151,8 @@ impl Semaphore {
         let taken = self.0.blocking_acquire(n)?;
         Ok(OwnedSemaphorePermit { sem: self, taken })
     }
-    /// The same as [`Semaphore::acquire`] with a guard that owns the semaphore. Mirrors [`tokio::sync::Semaphore::acquire_owned`].
+    /// As [`Semaphore::acquire`], with a guard that owns the semaphore. Mirrors
+    /// [`tokio::sync::Semaphore::acquire_owned`].
     ///
     /// # Errors
     /// The semaphore is closed.
@@ -155,7 +160,8 @@ impl Semaphore {
         self.acquire_many_owned(1).await
     }
 
-    /// Several. Mirrors [`tokio::sync::Semaphore::acquire_many_owned`].
+    /// As [`Semaphore::acquire_many`], with a guard that owns the semaphore. Mirrors
+    /// [`tokio::sync::Semaphore::acquire_many_owned`].
     ///
     /// # Errors
     /// The semaphore is closed.
@@ -167,7 +173,8 @@ impl Semaphore {
         Ok(OwnedSemaphorePermit { sem: self, taken })
     }
 
-    /// One, if there is one. Mirrors [`tokio::sync::Semaphore::try_acquire_owned`].
+    /// As [`Semaphore::try_acquire`], with a guard that owns the semaphore. Mirrors
+    /// [`tokio::sync::Semaphore::try_acquire_owned`].
     ///
     /// # Errors
     /// None is free, or the semaphore is closed.
@@ -175,7 +182,8 @@ impl Semaphore {
         self.try_acquire_many_owned(1)
     }
 
-    /// Several, if there are as many. Mirrors [`tokio::sync::Semaphore::try_acquire_many_owned`].
+    /// As [`Semaphore::try_acquire_many`], with a guard that owns the semaphore. Mirrors
+    /// [`tokio::sync::Semaphore::try_acquire_many_owned`].
     ///
     /// # Errors
     /// Too few are free, or the semaphore is closed.
@@ -187,7 +195,7 @@ impl Semaphore {
         Ok(OwnedSemaphorePermit { sem: self, taken })
     }
 
-    /// Nothing gets a permit any more. Mirrors [`tokio::sync::Semaphore::close`].
+    /// Closes the semaphore: no permits are given out any more. Mirrors [`tokio::sync::Semaphore::close`].
     pub fn close(&self) {
         self.0.gate().close();
     }
@@ -214,7 +222,7 @@ pub struct SemaphorePermit<'a> {
 }
 
 impl<'a> SemaphorePermit<'a> {
-    /// They go back to nothing. Mirrors [`tokio::sync::SemaphorePermit::forget`].
+    /// Drops the guard, but does not give its permits back. Mirrors [`tokio::sync::SemaphorePermit::forget`].
     pub fn forget(mut self) {
         self.sem.0.forget(&mut self.taken);
     }
@@ -232,7 +240,7 @@ impl<'a> SemaphorePermit<'a> {
         self.taken.merge(&mut other.taken);
     }
 
-    /// A guard of `n` of them, if there are as many. Mirrors [`tokio::sync::SemaphorePermit::split`].
+    /// Moves `n` of its permits to a new guard, if it has as many. Mirrors [`tokio::sync::SemaphorePermit::split`].
     pub fn split(&mut self, n: usize) -> Option<Self> {
         let taken = self.taken.split(&self.sem.0, n)?;
         Some(SemaphorePermit {
@@ -246,7 +254,7 @@ impl<'a> SemaphorePermit<'a> {
         self.sem
     }
 
-    /// How many there are. Mirrors [`tokio::sync::SemaphorePermit::num_permits`].
+    /// The number of its permits. Mirrors [`tokio::sync::SemaphorePermit::num_permits`].
     pub fn num_permits(&self) -> usize {
         self.taken.count()
     }
@@ -268,7 +276,7 @@ pub struct OwnedSemaphorePermit {
 }
 
 impl OwnedSemaphorePermit {
-    /// They go back to nothing. Mirrors [`tokio::sync::OwnedSemaphorePermit::forget`].
+    /// Drops the guard, but does not give its permits back. Mirrors [`tokio::sync::OwnedSemaphorePermit::forget`].
     pub fn forget(mut self) {
         self.sem.0.forget(&mut self.taken);
     }
@@ -286,7 +294,8 @@ impl OwnedSemaphorePermit {
         self.taken.merge(&mut other.taken);
     }
 
-    /// A guard of `n` of them, if there are as many. Mirrors [`tokio::sync::OwnedSemaphorePermit::split`].
+    /// Moves `n` of its permits to a new guard, if it has as many. Mirrors
+    /// [`tokio::sync::OwnedSemaphorePermit::split`].
     pub fn split(&mut self, n: usize) -> Option<Self> {
         let taken = self.taken.split(&self.sem.0, n)?;
         Some(OwnedSemaphorePermit {
@@ -300,7 +309,7 @@ impl OwnedSemaphorePermit {
         &self.sem
     }
 
-    /// How many there are. Mirrors [`tokio::sync::OwnedSemaphorePermit::num_permits`].
+    /// The number of its permits. Mirrors [`tokio::sync::OwnedSemaphorePermit::num_permits`].
     pub fn num_permits(&self) -> usize {
         self.taken.count()
     }

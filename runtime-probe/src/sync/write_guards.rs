@@ -9,8 +9,8 @@ use tokio::sync::RwLockWriteGuard as Permit;
 #[must_use = "if unused the RwLock will immediately unlock"]
 pub struct RwLockWriteGuard<'a, T: ?Sized> {
     held: Held<'a, Permit<'a, ()>, Exclusive<T>>,
-    // Once downgraded there may be other readers, on the thread that the guard came from: it goes to another one only
-    // where the lock may be shared.
+    // A downgraded guard may have other readers beside it, on the thread that it came from. So it may move to another
+    // thread only if the lock may be shared.
     marker: PhantomData<&'a RwLock<T>>,
 }
 
@@ -176,7 +176,7 @@ impl<T: ?Sized> OwnedRwLockWriteGuard<T> {
 #[clippy::has_significant_drop]
 pub struct RwLockMappedWriteGuard<'a, T: ?Sized> {
     held: Held<'a, Permit<'a, ()>, Exclusive<T>>,
-    // tokio's goes to another thread only where the lock may be shared.
+    // tokio's guard moves to another thread only if the lock may be shared.
     marker: PhantomData<&'a RwLock<T>>,
 }
 

@@ -1,5 +1,6 @@
-//! What a signal handler wakes a waiting thread by: an eventfd, which a handler may write to. A condition variable it may
-//! not touch, and a futex would pass through `syscall`, which with the feature `interpose` is ours and counts waits.
+//! Wakes a waiting thread from a signal handler, through an eventfd, which a handler may write to. Rejected: a
+//! condition variable, which a handler may not touch; a futex, which passes through `syscall`: with the feature
+//! `interpose` that is ours and counts waits.
 
 use std::io;
 use std::sync::OnceLock;
@@ -10,15 +11,15 @@ use std::time::Duration;
 pub(crate) struct Bell(imp::Bell);
 
 impl Bell {
-    /// A silent one.
+    /// A bell that has not been rung.
     ///
     /// # Errors
-    /// What the system says: no file descriptor is left.
+    /// The system's: no file descriptor is left.
     pub(crate) fn new() -> io::Result<Bell> {
         imp::Bell::new().map(Bell)
     }
 
-    /// The one in a handler's cell, put there by the first call.
+    /// The bell in a handler's cell. The first call puts it there.
     ///
     /// # Errors
     /// As [`Bell::new`].
@@ -32,12 +33,13 @@ impl Bell {
         }
     }
 
-    /// Async-signal-safe, but for `errno`. Never blocks.
+    /// Wakes the waiting thread, or lets the next wait return at once. Async-signal-safe, but for `errno`. Never
+    /// blocks.
     pub(crate) fn ring(&self) {
         self.0.ring();
     }
 
-    /// Waits until it was rung since the last wait, or for so long. May also return earlier.
+    /// Returns once the bell was rung since the last wait, at the latest after `most`. May also return earlier.
     pub(crate) fn wait(&self, most: Duration) {
         self.0.wait(most);
     }

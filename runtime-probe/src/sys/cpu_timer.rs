@@ -1,11 +1,11 @@
-//! Timers on the CPU time of one thread, and what the kernel tells of CPU time.
+//! Timers on the CPU time of one thread, and the kernel's figures of CPU time.
 //!
-//! A timer on a thread's own clock sends its signal to that very thread while it runs: threads that wait cost nothing, and
-//! each one is sampled by its own use of the CPU. `setitimer(ITIMER_PROF)`, which has one clock for all threads, lets the
-//! kernel choose who is interrupted, and with many threads it misses points. `perf_event_open` is finer and is forbidden
-//! in most containers.
+//! A timer on a thread's own clock sends its signal to that very thread while it runs: threads that wait cost nothing,
+//! and each one is sampled by its own use of the CPU. Rejected: `setitimer(ITIMER_PROF)`, which has one clock for all
+//! threads: the kernel chooses the interrupted thread, and with many threads it misses points. Rejected:
+//! `perf_event_open`, which is finer, but forbidden in most containers.
 //!
-//! The kernel looks at these timers at its tick: periods shorter than [`tick`] give no more points, only larger overruns.
+//! The kernel checks these timers at its tick: periods shorter than [`tick`] give no more points, only larger overruns.
 
 use std::io;
 use std::time::Duration;
@@ -97,8 +97,8 @@ mod imp {
     }
 
     /// The clock of a thread's CPU time, as the kernel numbers it: the thread's id inverted, above three bits that say
-    /// "of a thread, by the scheduler's account". `pthread_getcpuclockid` makes the same number; it wants a `pthread_t`,
-    /// which is not to be had of a thread that other code created.
+    /// "of a thread, by the scheduler's account". `pthread_getcpuclockid` makes the same number; it takes a
+    /// `pthread_t`, which is not known of a thread that other code created.
     fn clock_of(tid: u32) -> libc::clockid_t {
         const OF_A_THREAD_BY_THE_SCHEDULER: i32 = 0b110;
         !(tid as i32) << 3 | OF_A_THREAD_BY_THE_SCHEDULER
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn a_thread_that_has_ended_gets_no_timer() {
         let tid = std::thread::spawn(crate::sys::thread::id).join().unwrap();
-        // It is gone from the kernel's list a moment after it was joined.
+        // A joined thread leaves the kernel's list a moment later.
         let ended = (0..1000).any(|_| {
             std::thread::sleep(Duration::from_millis(1));
             let second = Duration::from_secs(1);

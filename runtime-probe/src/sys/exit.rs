@@ -1,9 +1,8 @@
-//! The end of the process at once: no destructors, no handlers registered for the end. A process that hangs
-//! may hang in those, too.
+//! Ends the process at once, without destructors and `atexit` handlers: a process that hangs may hang in those, too.
 
 /// Ends the process with this code.
 #[expect(unsafe_code, reason = "_exit")]
 pub(crate) fn at_once(code: i32) -> ! {
-    // SAFETY: takes a number, and does not come back.
+    // SAFETY: takes a number, and does not return.
     unsafe { libc::_exit(code) }
 }

@@ -1,10 +1,11 @@
-//! The C function `syscall`, ours in place of libc's: `std`'s locks, condition variables and `park`, and parking_lot's, wait
-//! through it, so that is where their waits can be timed. Whatever else goes through it is passed on as it came.
+//! The C function `syscall`, ours in place of libc's. `std`'s locks, condition variables and `park`, and parking_lot's,
+//! wait through it, so their waits can be timed here. Every other call is passed on as it is.
 //!
-//! Linking this object defines the symbol for the program; libc's own calls, and those of shared libraries, do not come
-//! by here.
+//! Linking this object defines the symbol for the program. libc's own calls, and those of shared libraries, do not pass
+//! through here.
 //!
-//! Not passed on as libc would: a call that returns twice onto another stack (`SYS_clone` with a stack) finds a frame here.
+//! One call differs from libc's: `SYS_clone` with a stack. Its second return is onto a stack without this function's
+//! frame; libc's function has no frame.
 //!
 //! MUST: the result and `errno` are the kernel's, whatever the watcher does; nothing is called before the system call;
 //! and a wait that no profile asks about costs three comparisons.
@@ -14,35 +15,35 @@ use std::ffi::{c_int, c_long};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Is told begin and end of a wait, on the thread that waited.
+/// Called with begin and end of a wait, on the thread that waited.
 type Watcher = fn(Ticks, Ticks);
 
 static WATCHER: OnceLock<Watcher> = OnceLock::new();
 static WATCHED: AtomicBool = AtomicBool::new(false);
 
-/// Who is told. Only the first call counts. It also makes sure that the linker takes the symbol from here.
+/// Sets the watcher. Only the first call counts. It also makes sure that the linker takes the symbol from here.
 pub(crate) fn install(watcher: Watcher) {
     let symbol = syscall as unsafe extern "C" fn(_, _, _, _, _, _, _) -> _;
     std::hint::black_box(symbol);
     WATCHER.get_or_init(|| watcher);
 }
 
-/// Whether the watcher wants to be told.
+/// Whether the watcher is called.
 pub(crate) fn set_watched(watched: bool) {
     WATCHED.store(watched, Ordering::Relaxed);
 }
 
-/// What `errno` counts down from.
+/// The highest `errno`: the kernel returns its negative.
 const MOST_ERRNO: isize = 4095;
 
 /// As libc's.
 ///
-/// libc's takes any number of arguments. Both architectures pass the first seven words in the same places for such a
-/// function as for this one; what a caller did not pass is read from a register, or from the caller's own frame, and the
-/// kernel does not look at it.
+/// libc's takes any number of arguments. Both architectures pass the first seven words in the same places for a
+/// variadic function as for this one. A word that the caller did not pass is read from a register, or from the caller's
+/// own frame, and the kernel ignores it.
 ///
 /// # Safety
-/// That of the system call.
+/// As for the system call.
 #[unsafe(no_mangle)]
 #[expect(unsafe_code, reason = "makes system calls")]
 pub unsafe extern "C" fn syscall(
@@ -62,8 +63,9 @@ pub unsafe extern "C" fn syscall(
         let began = clock::ticks();
         // SAFETY: the caller's system call.
         let result = unsafe { call(number, arguments) };
-        // A value that had changed meanwhile is no wait. And parking_lot, which is who waits without a bit set, is still
-        // in its own queue after a wait that no other thread ended: there the watcher must not wait for its locks.
+        // `EAGAIN`, a value that had changed before, is no wait. parking_lot, which waits with `FUTEX_WAIT`, is still
+        // in its own queue after a wait that no other thread ended: there the watcher must not wait for parking_lot's
+        // locks.
         let told = result == 0
             || operation == libc::FUTEX_WAIT_BITSET && result != -(libc::EAGAIN as isize);
         if told && let Some(watcher) = WATCHER.get() {
@@ -90,13 +92,13 @@ pub unsafe extern "C" fn syscall(
 /// The system call itself; negative for an error.
 ///
 /// # Safety
-/// That of the system call.
+/// As for the system call.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 #[expect(unsafe_code, reason = "makes a system call")]
 unsafe fn call(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> isize {
     let result: isize;
-    // SAFETY: the kernel's convention; it overwrites rcx and r11, and what the call says of memory.
+    // SAFETY: the kernel's convention; it overwrites rcx and r11, and the memory that the call names.
     unsafe {
         core::arch::asm!(
             "syscall",
@@ -112,7 +114,7 @@ unsafe fn call(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> isize {
 /// The system call itself; negative for an error.
 ///
 /// # Safety
-/// That of the system call.
+/// As for the system call.
 #[cfg(target_arch = "aarch64")]
 #[inline(always)]
 #[expect(unsafe_code, reason = "makes a system call")]

@@ -1,19 +1,19 @@
-//! What an allocator tells of itself, and how it gives memory back: each by its own functions.
+//! The figures of an allocator, and how it returns free memory to the system: each allocator has functions of its own.
 
 use super::status_file::StatusFile;
 
-/// What is known of a process's memory, in bytes.
+/// Figures of the process's memory, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
-    /// What the program has allocated and not freed, by the allocator's own count.
+    /// Allocated by the program and not freed, by the allocator's own count.
     pub(crate) in_use: Option<u64>,
-    /// What the allocator has from the system.
+    /// Taken by the allocator from the system.
     pub(crate) reserved: Option<u64>,
-    /// Of this, what no allocation has.
+    /// The part of `reserved` that no allocation has.
     pub(crate) idle: Option<u64>,
-    /// What of the process is in memory, by the kernel's word.
+    /// The process's resident memory, by the kernel's count.
     pub(crate) resident: Option<u64>,
-    /// The most that ever was.
+    /// The highest `resident` so far.
     pub(crate) most_resident: Option<u64>,
 }
 
@@ -35,7 +35,7 @@ impl InnerAllocator {
         }
     }
 
-    /// What it tells, and the kernel.
+    /// The figures of the allocator and of the kernel.
     pub(crate) fn facts(self) -> Facts {
         let facts = match self {
             InnerAllocator::System => imp::facts(),
@@ -49,7 +49,7 @@ impl InnerAllocator {
         }
     }
 
-    /// Gives free memory back to the system. Whether it has a way to.
+    /// Returns free memory to the system. `false` if the allocator has no function for it.
     pub(crate) fn give_back(self) -> bool {
         match self {
             InnerAllocator::System => imp::give_back(),

@@ -1,4 +1,4 @@
-//! What the operating system tells: loaded modules, threads, stack bounds; and signals.
+//! The operating system's side: loaded modules, threads, stack bounds, signals, timers, memory.
 
 pub(crate) mod bell;
 pub(crate) mod cpu_timer;

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 /// One loaded ELF module.
 #[derive(Clone, Debug)]
 pub(crate) struct Module {
-    /// The file; `/proc/self/exe` for the main binary, which need not be found by the name that started it.
+    /// The file; `/proc/self/exe` for the main binary: the name that started it may not lead to it any more.
     pub(crate) path: PathBuf,
-    /// What was added to the addresses in the file.
+    /// The difference of an address in memory and that in the file.
     pub(crate) base: u64,
-    /// All of the module, in this process's addresses.
+    /// All of the module, as addresses in this process.
     pub(crate) range: Range<u64>,
     /// Its executable segments: (addresses in this process, offset in the file).
     pub(crate) executable: Vec<(Range<u64>, u64)>,
@@ -31,8 +31,8 @@ impl Module {
     }
 }
 
-/// A section of a module. The main binary stays mapped for ever; of a library, which may be unloaded as soon as the
-/// loader's list is let go, this is a copy (all libraries of a usual process together: under 1 MB).
+/// A section of a module. Borrowed from the main binary, which stays mapped for ever. A copy for a library, which may
+/// be unloaded as soon as the loader's list is unlocked (all libraries of a usual process together: under 1 MB).
 #[derive(Clone, Debug)]
 pub(crate) struct Section {
     /// Its addresses in this process.
@@ -76,7 +76,7 @@ mod imp {
             0
         }
         let mut out: Vec<Module> = Vec::new();
-        // SAFETY: `visit` has the signature that is asked for and does not unwind.
+        // SAFETY: `visit` has the right signature and does not unwind.
         unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut out).cast()) };
         out
     }
@@ -167,7 +167,7 @@ mod imp {
         if let Some(index) = index
             && index.end - index.start >= 8
         {
-            // SAFETY: the loader's list is held, so its modules are mapped, and the range is a segment of one.
+            // SAFETY: the loader's list is locked, so its modules are mapped, and the range is a segment of one.
             let section = |range: Range<u64>| unsafe { section(range, main) };
             let index = section(index);
             // Layout: version, three encoding bytes, then a pointer to .eh_frame. Every linker writes that pointer as
@@ -189,7 +189,7 @@ mod imp {
     /// The range is mapped and readable, and stays so during the call; if `stays`, for ever.
     unsafe fn section(range: Range<u64>, stays: bool) -> Section {
         let len = (range.end - range.start) as usize;
-        // SAFETY: by contract; of what may be unmapped later a copy is kept.
+        // SAFETY: by contract; bytes that may be unmapped later are copied.
         let bytes = unsafe { std::slice::from_raw_parts(range.start as *const u8, len) };
         let bytes = if stays {
             Cow::Borrowed(bytes)

@@ -1,4 +1,4 @@
-//! The monotonic clock as numbers, as futures in memory have it.
+//! The monotonic clock as numbers, in the form in which futures in memory hold it.
 
 /// Now: seconds and nanoseconds.
 #[cfg(unix)]
@@ -14,7 +14,7 @@ pub(crate) fn now() -> Option<(i64, u32)> {
     (failed == 0).then_some((now.tv_sec, nanos))
 }
 
-/// Elsewhere it is not known.
+/// Not known elsewhere than on Unix.
 #[cfg(not(unix))]
 pub(crate) fn now() -> Option<(i64, u32)> {
     None

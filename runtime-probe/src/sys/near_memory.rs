@@ -1,31 +1,31 @@
-//! Copies of many short pieces of this process's memory: those that lie near each other are copied together, since each piece costs
-//! the kernel more than the bytes between two of them. No address faults.
+//! Copies of many short pieces of this process's memory. Pieces that lie near each other are copied together, since
+//! each piece costs the kernel more than the bytes between two pieces. No address faults.
 
 use super::own_memory::{MOST_PIECES, read_pieces};
 
 const WORD: usize = size_of::<usize>();
-/// Pieces nearer than this are one: there is no page between them that cannot be read.
+/// Pieces nearer than this are copied as one: no unreadable page can lie between them.
 const NEAR: usize = 4096;
-/// The longest copy, so that one that fails takes few with it.
+/// The longest copy: if it fails, few pieces fail with it.
 const LONGEST: usize = 64 << 10;
 
 /// Copies that words are taken from.
 #[derive(Debug, Default)]
 pub(crate) struct NearMemory {
-    /// Addresses and how many words from there, in the order of the addresses.
+    /// (address, words from there), in the order of the addresses.
     runs: Vec<(usize, usize)>,
-    /// Where each begins in `words`.
+    /// Where each run begins in `words`.
     places: Vec<usize>,
     words: Vec<usize>,
 }
 
-/// `N` words from each address as they are now; `None` where these cannot be read.
+/// `N` words from each address as they are now; `None` if they cannot be read.
 pub(crate) fn now<const N: usize>(addresses: &[usize]) -> Vec<Option<[usize; N]>> {
     NearMemory::default().each(addresses)
 }
 
 impl NearMemory {
-    /// Copies the first words at these addresses, in their order, and what lies between near ones.
+    /// Copies the word at each address, and the words between near ones. The addresses MUST be sorted.
     pub(crate) fn copy(addresses: &[usize]) -> Self {
         let mut copies = NearMemory::default();
         let mut runs: Vec<(usize, usize)> = Vec::new();
@@ -63,13 +63,13 @@ impl NearMemory {
                 place += run.1;
                 whole += 1;
             }
-            // One that could not be read is left out.
+            // A run that could not be read is left out.
             rest = &rest[(whole + usize::from(whole < some.len())).min(rest.len())..];
         }
         copies
     }
 
-    /// `N` words from each address; `None` where these cannot be read. What is not among the copies is copied now.
+    /// `N` words from each address; `None` if they cannot be read. Words that are not among the copies are copied now.
     pub(crate) fn each<const N: usize>(&self, addresses: &[usize]) -> Vec<Option<[usize; N]>> {
         let mut found: Vec<_> = addresses
             .iter()
@@ -118,7 +118,7 @@ mod tests {
     fn near_pieces_and_far_ones_are_what_is_there() {
         let words: Vec<usize> = (0..60_000).collect();
         let at = |word: usize| words[word..].as_ptr().addr();
-        // Near, far, and one that cannot be read between them.
+        // Near and far pieces, and an unreadable one between them.
         let mut addresses: Vec<usize> = (0..9000).map(|piece| at(5 * piece)).collect();
         addresses.extend([at(50_000), at(58_000)]);
         addresses.insert(0, 8);

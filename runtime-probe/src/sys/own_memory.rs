@@ -1,24 +1,24 @@
-//! Reads of this process's own memory that cannot fault, whatever the address: the kernel copies, and says how far it
-//! came. For stacks whose bounds are not known, read in signal handlers.
+//! Reads of this process's own memory that cannot fault, whatever the address: the kernel copies, and returns how many
+//! bytes it could read. Signal handlers use it for stacks whose bounds are not known.
 //!
-//! Rejected: the bounds of each thread's stack, noted beforehand. Threads that the probe never met have none, and a
+//! Rejected: noting the bounds of each thread's stack beforehand. Threads that the probe does not know have none, and a
 //! thread may be on a stack that a library switched to.
 
-/// Pages of one read, at most: its list for the kernel lies on the stack of a thread that may have little left.
+/// The most pages of one read: its list for the kernel lies on the stack of a thread that may have little stack left.
 const MOST_PAGES: usize = 32;
-/// As many as the kernel takes in one call.
+/// The kernel's limit of pieces in one call.
 #[cfg(feature = "rt")]
 pub(crate) const MOST_PIECES: usize = 1024;
-/// The smallest page of any system of ours: what is asked for in larger ones only has more pieces than it needs.
+/// The smallest page of all supported systems. With larger pages a read only has more pieces than necessary.
 const PAGE: usize = 4096;
 
-/// Copies words from `address` on, as far as memory is readable. Returns how many words. At most 31 pages. Async-signal-safe,
-/// but for `errno`.
+/// Copies words from `address` on, up to the first unreadable page. Returns the number of words. At most 31 pages.
+/// Async-signal-safe, but for `errno`.
 pub(crate) fn read(address: usize, to: &mut [usize]) -> usize {
     let wanted = size_of_val(to);
     debug_assert!(wanted <= (MOST_PAGES - 1) * PAGE);
     let end = address.saturating_add(wanted);
-    // A piece for each page: Linux copies page by page in any case, its manual promises whole pieces only.
+    // A piece for each page: Linux copies page by page in any case, but its manual promises it for whole pieces only.
     let next = |at: usize| (at & !(PAGE - 1)).checked_add(PAGE);
     let pages = std::iter::successors(Some(address), |at| next(*at))
         .take_while(|at| *at < end)
@@ -26,8 +26,8 @@ pub(crate) fn read(address: usize, to: &mut [usize]) -> usize {
     imp::copy(pages, to) / size_of::<usize>()
 }
 
-/// Copies pieces, (address, words) each, as many as can be read, up to the first that cannot be. Returns how many words. Not for
-/// signal handlers.
+/// Copies pieces, (address, words) each, up to the first unreadable one. Returns the number of words. Not for signal
+/// handlers.
 #[cfg(feature = "rt")]
 pub(crate) fn read_pieces(pieces: &[(usize, usize)], to: &mut [usize]) -> usize {
     debug_assert!(pieces.len() <= MOST_PIECES);
@@ -46,7 +46,7 @@ pub(crate) fn is_readable_below(address: usize, bytes: usize) -> bool {
     imp::copy(each, &mut words[..pages]) == pages * size_of::<usize>()
 }
 
-/// Whether the system lets a process do this at all (a sandbox may not).
+/// Whether the system permits these reads (a sandbox may not).
 pub(crate) fn is_permitted() -> bool {
     let known = [0x5eed_usize];
     let mut copy = [0];
@@ -59,7 +59,7 @@ mod imp {
     use super::MOST_PAGES;
     use std::ptr::{null_mut, without_provenance_mut};
 
-    /// Copies the pieces, (address, bytes) each, one behind the other. Returns how many bytes.
+    /// Copies the pieces, (address, bytes) each, one behind the other. Returns the number of bytes.
     pub(super) fn copy(pieces: impl Iterator<Item = (usize, usize)>, to: &mut [usize]) -> usize {
         let nothing = libc::iovec {
             iov_base: null_mut(),
@@ -77,7 +77,7 @@ mod imp {
         copy_pieces(&from[..count], to)
     }
 
-    /// The same for a list of (address, words).
+    /// As `copy`, for a list of (address, words).
     #[cfg(feature = "rt")]
     pub(super) fn copy_list(pieces: &[(usize, usize)], to: &mut [usize]) -> usize {
         let pieces = pieces.iter().map(|(address, words)| libc::iovec {
@@ -94,8 +94,8 @@ mod imp {
             iov_len: size_of_val(to),
         };
         let count = from.len() as libc::c_ulong;
-        // SAFETY: `to` is memory of the caller's, of that length, and both lists live through the call. What the pieces
-        // name need not be readable: then the kernel says so.
+        // SAFETY: `to` is memory of the caller's, of that length, and both lists live through the call. The pieces need
+        // not be readable: the kernel then returns fewer bytes, or an error.
         let copied =
             unsafe { libc::process_vm_readv(libc::getpid(), &to, 1, from.as_ptr(), count, 0) };
         usize::try_from(copied).unwrap_or(0)

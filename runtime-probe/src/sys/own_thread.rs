@@ -1,17 +1,17 @@
-//! Threads of the probe's own: started here, so that their waits are told from the service's.
+//! Threads of the probe's own. All start here, so that their waits are not taken for the service's.
 
 use super::thread;
 use crate::primitive::{AtomicU32, Ordering};
 use std::io;
 use std::thread::{Builder, JoinHandle};
 
-/// Kernel thread ids of those that run; 0 for a free place. One that finds no free place runs unlisted.
+/// Kernel thread ids of the probe's live threads; 0 for a free place. A thread that finds no free place runs unlisted.
 static IDS: [AtomicU32; 16] = [const { AtomicU32::new(0) }; 16];
 
-/// Starts one.
+/// Starts a thread of the probe.
 ///
 /// # Errors
-/// The system has no thread to spare.
+/// The system creates no more threads.
 pub(crate) fn spawn<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
@@ -22,7 +22,7 @@ pub(crate) fn spawn<T: Send + 'static>(
     })
 }
 
-/// Whether it is one of these.
+/// Whether this is the id of a thread of the probe.
 pub(crate) fn is(id: u32) -> bool {
     IDS.iter().any(|own| own.load(Ordering::Relaxed) == id)
 }

@@ -1,13 +1,13 @@
-//! What the system tells of the process as a whole.
+//! The system's figures of the whole process.
 
 use super::status_file::StatusFile;
 
-/// As of now; each `None` where the system does not tell.
+/// The figures of one moment; `None` for those that the system does not have.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ProcessStatus {
     /// Bytes of address space.
     pub(crate) virtual_bytes: Option<u64>,
-    /// Bytes of it that are in memory.
+    /// Bytes of resident memory.
     pub(crate) resident_bytes: Option<u64>,
     pub(crate) open_fds: Option<u64>,
     pub(crate) most_fds: Option<u64>,
@@ -17,7 +17,7 @@ pub(crate) struct ProcessStatus {
 }
 
 impl ProcessStatus {
-    /// Reads it, from five files of `/proc`: some 50 us, and more for each open file.
+    /// Reads five files of `/proc`: some 50 us, and more for each open file.
     pub(crate) fn read() -> Self {
         let status = StatusFile::read();
         ProcessStatus {
@@ -39,7 +39,7 @@ impl ProcessStatus {
     }
 }
 
-/// The first word, where it is a number.
+/// The first word, if it is a number.
 fn number(text: &str) -> Option<u64> {
     text.split_whitespace().next()?.parse().ok()
 }
@@ -78,7 +78,7 @@ mod tests {
         assert!(status.virtual_bytes.unwrap() >= resident);
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let age = now.unwrap().as_secs_f64() - status.started.unwrap();
-        // Both are known to a second; a test is over within the hour.
+        // Both times are exact to a second; a test is over within the hour.
         assert!((-2.0..3_600.0).contains(&age), "{age}");
     }
 }

@@ -1,32 +1,33 @@
-//! The C function `pthread_create`, ours in place of libc's: std, and C code that the program links, create threads through
-//! it. Whatever it is told goes on to libc's.
+//! The C function `pthread_create`, ours in place of libc's: std, and C code that the program links, create threads
+//! through it. It passes its arguments on to libc's.
 //!
-//! Linking this object defines the symbol for the program; threads that libc makes for itself do not come by here. libc's
-//! own function is the next of that name in the order of the dynamic linker, so a statically linked program is out.
+//! Linking this object defines the symbol for the program. Threads that libc makes for itself do not pass through here.
+//! libc's own function is the next of that name in the order of the dynamic linker, so this does not work in a
+//! statically linked program.
 //!
-//! MUST: the result and `errno` are libc's, whatever the watcher does; a thread that no profile asks about costs two loads; and
-//! nothing here allocates: an allocator may create a thread while it holds its own lock.
+//! MUST: the result and `errno` are libc's, whatever the watcher does; a thread costs two loads if no profile asks for
+//! it; and nothing here allocates: an allocator may create a thread while it holds its own lock.
 
 use std::ffi::{c_int, c_void};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-/// What a thread runs.
+/// The function that a thread runs, and its argument.
 #[derive(Clone, Copy)]
 pub(crate) struct Entry {
     pub(crate) function: Function,
     pub(crate) argument: *mut c_void,
 }
 
-/// `pthread_exit` unwinds through its caller, which MUST be `C-unwind` itself and have nothing to be dropped. Otherwise
-/// the process ends there.
+/// `pthread_exit` unwinds through its caller, which MUST be `C-unwind` itself and have nothing to drop. Otherwise the
+/// process ends there.
 pub(crate) type Function = extern "C-unwind" fn(*mut c_void) -> *mut c_void;
 
-/// Is told of threads, on the one that creates them.
+/// Called at the creation of threads, on the creating thread.
 pub(crate) struct Watcher {
-    /// One is about to be created: what it is to run instead; `None` for what it would.
+    /// A thread is about to be created. Returns the entry to run instead; `None` for the given one.
     pub(crate) creates: fn(Entry) -> Option<Entry>,
-    /// It was not. With what `creates` gave.
+    /// The thread was not created. Called with the entry that `creates` returned.
     pub(crate) failed: fn(Entry),
 }
 
@@ -35,7 +36,7 @@ static WATCHER: OnceLock<Watcher> = OnceLock::new();
 /// libc's own function; null until it is first needed.
 static LIBC: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
 
-/// Who is told. Only the first call counts. It also makes sure that the linker takes the symbol from here.
+/// Sets the watcher. Only the first call counts. It also makes sure that the linker takes the symbol from here.
 pub(crate) fn install(watcher: Watcher) {
     let symbol = pthread_create as unsafe extern "C" fn(_, _, _, _) -> _;
     std::hint::black_box(symbol);
@@ -53,7 +54,7 @@ type Create = unsafe extern "C" fn(
 /// As libc's.
 ///
 /// # Safety
-/// That of libc's.
+/// As for libc's.
 #[unsafe(no_mangle)]
 #[expect(unsafe_code, reason = "calls libc's own, and keeps errno")]
 pub unsafe extern "C" fn pthread_create(
@@ -75,7 +76,7 @@ pub unsafe extern "C" fn pthread_create(
         own
     });
     let run = own.unwrap_or(given);
-    // SAFETY: the caller's own arguments, but for what the watcher put in the place of the entry.
+    // SAFETY: the caller's own arguments, with the watcher's entry, if it returned one.
     let result = unsafe { create(thread, attributes, run.function, run.argument) };
     if result != 0
         && let (Some(watcher), Some(own)) = (watcher, own)
@@ -85,7 +86,7 @@ pub unsafe extern "C" fn pthread_create(
     result
 }
 
-/// libc's function; `None` where the dynamic linker does not find it.
+/// libc's function; `None` if the dynamic linker does not find it.
 #[expect(unsafe_code, reason = "asks the dynamic linker")]
 fn libc_create() -> Option<Create> {
     let mut found = LIBC.load(Ordering::Relaxed);

@@ -1,8 +1,8 @@
-//! Memory of the process's own that no allocator knows: reserved as a whole, taken page by page as it is written.
+//! Memory outside of every allocator: reserved as a whole, and backed page by page as it is written.
 
 use crate::primitive::AtomicU64;
 
-/// So many words, all 0, for the life of the process. `None` where the system has no room. One system call, no lock, no
+/// `count` words, all 0, for the life of the process. `None` if the system has no room. One system call, no lock, no
 /// allocation.
 pub(crate) fn words(count: usize) -> Option<&'static [AtomicU64]> {
     imp::words(count)
@@ -18,13 +18,13 @@ mod imp {
         let bytes = count.checked_mul(size_of::<AtomicU64>())?;
         let access = libc::PROT_READ | libc::PROT_WRITE;
         let kind = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_NORESERVE;
-        // SAFETY: asks for fresh pages, wherever there is room.
+        // SAFETY: asks for fresh pages at any address.
         let pages = unsafe { libc::mmap(null_mut(), bytes, access, kind, -1, 0) };
         if pages == libc::MAP_FAILED || bytes == 0 {
             return None;
         }
-        // SAFETY: fresh pages of that many bytes, readable and writable, aligned to a page and never given back; zeros are
-        // valid atomics.
+        // SAFETY: fresh pages of that many bytes, readable and writable, aligned to a page and never unmapped; zeros
+        // are valid atomics.
         Some(unsafe { std::slice::from_raw_parts(pages.cast::<AtomicU64>(), count) })
     }
 }

@@ -1,28 +1,28 @@
-//! Signals by which a thread is asked to look at its own stack.
+//! Signals that make a thread look at its own stack.
 //!
 //! A handler runs between any two instructions of its thread, under whatever locks that thread holds.
 //!
-//! Allowed in a handler: atomics, this thread's cells that need no destructor, memory made beforehand, system calls.
-//! Forbidden: locks, allocating, logging, panicking, and everything that is not known to do none of these. `errno` is
-//! kept for it.
+//! Allowed in a handler: atomics, this thread's cells that need no destructor, memory allocated beforehand, system
+//! calls. Forbidden: locks, allocating, logging, panicking, and everything that may do one of these. `errno` is saved
+//! around the handler.
 //!
-//! `SA_RESTART`: interrupted system calls go on, except those that Linux restarts for no handler (`epoll_wait`, `poll`,
-//! `nanosleep`, `futex` with a time-out): they return `EINTR`, after which std and tokio's driver call them again.
-//! Not `SA_ONSTACK`: the alternate stacks that std makes, for a message about an overflow, are too small to unwind on.
-//! MUST NOT replace a handler that other code installed; otherwise the signals of that code come to nothing.
+//! `SA_RESTART`: interrupted system calls go on, except those that Linux never restarts (`epoll_wait`, `poll`,
+//! `nanosleep`, `futex` with a time-out): they return `EINTR`, and std and tokio's driver call them again. Not
+//! `SA_ONSTACK`: the alternate stacks of std, for its message about an overflow, are too small to unwind on. MUST NOT
+//! replace a handler that other code installed; otherwise that code no longer gets its signals.
 
 use std::ffi::c_int;
 use std::fmt;
 use std::io;
 
-/// Where a thread was interrupted.
+/// The registers of an interrupted thread.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Registers {
     pub(crate) pc: usize,
     pub(crate) sp: usize,
     /// The frame pointer's register, whatever it holds.
     pub(crate) fp: usize,
-    /// The link register of aarch64; 0 where there is none.
+    /// The link register of aarch64; 0 on other architectures.
     #[cfg_attr(
         not(target_arch = "aarch64"),
         expect(dead_code, reason = "there is none")
@@ -30,34 +30,34 @@ pub(crate) struct Registers {
     pub(crate) lr: usize,
 }
 
-/// Who sent a signal.
+/// The sender of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// [`Signal::send`], or another process's `sigqueue`.
     Queued,
-    /// A timer of this process, which expired so many times more since its last signal.
+    /// A timer of this process, which expired `overrun` times more since its last signal.
     Timer { overrun: u32 },
     /// `kill` and everything else.
     Other,
 }
 
-/// What a handler is told.
+/// The facts that a handler gets.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Delivery {
     pub(crate) origin: Origin,
-    /// What the sender gave with it, or the timer has; anything, if it was another process.
+    /// The value that the sender gave, or that the timer has. Any value, if another process sent the signal.
     pub(crate) value: usize,
     pub(crate) registers: Registers,
 }
 
-/// Runs on the thread that got the signal. See above for what it may do.
+/// Runs on the thread that got the signal, under the rules of this module.
 pub(crate) type Handler = fn(&Delivery);
 
 /// A signal that a handler of ours was installed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Signal(c_int);
 
-/// What an ignored signal is.
+/// Whether an ignored signal counts as taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ignored {
     Taken,
@@ -67,9 +67,9 @@ enum Ignored {
 /// Why there is no handler.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum InstallError {
-    /// The system, or the architecture, is not one of those whose registers are known here.
+    /// The registers of this system, or architecture, are not known here.
     Unsupported,
-    /// It has another handler, or it is ignored.
+    /// The signal has another handler, or is ignored.
     Taken(c_int),
     /// All real-time signals are taken.
     AllTaken,
@@ -94,7 +94,7 @@ impl fmt::Display for InstallError {
 }
 
 impl Signal {
-    /// Whether handlers are told registers on this system.
+    /// Whether handlers get registers on this system.
     pub(crate) fn is_supported() -> bool {
         !imp::real_time().is_empty()
     }
@@ -102,16 +102,15 @@ impl Signal {
     /// Installs `handler` for this signal, for the life of the process. A signal has one handler of ours, the first.
     ///
     /// # Errors
-    /// [`InstallError::Taken`] where it has another handler, or is ignored.
+    /// [`InstallError::Taken`] if the signal has another handler, or is ignored.
     pub(crate) fn install(number: c_int, handler: Handler) -> Result<Signal, InstallError> {
         imp::install(number, handler, Ignored::Taken).map(|()| Signal(number))
     }
 
-    /// The same where it is no matter that the signal is ignored: a shell starts what it runs in the background so, wanted
-    /// or not.
+    /// As `install`, but also takes an ignored signal: a shell starts its background jobs with ignored signals.
     ///
     /// # Errors
-    /// [`InstallError::Taken`] where it has another handler.
+    /// [`InstallError::Taken`] if the signal has another handler.
     pub(crate) fn install_if_ignored_too(
         number: c_int,
         handler: Handler,
@@ -139,13 +138,13 @@ impl Signal {
         self.0
     }
 
-    /// Whether the handler is still ours. A handler that replaced it would get our signals. Where the system does not tell, it
-    /// cannot have been replaced: that takes the same call.
+    /// Whether the handler is still ours. A handler that replaced it would get our signals. If the system forbids the
+    /// call that asks, no code can have replaced the handler: that takes the same call.
     pub(crate) fn is_ours(self) -> bool {
         imp::is_ours(self.0)
     }
 
-    /// Sends it to one thread of this process, with a value.
+    /// Sends the signal to one thread of this process, with a value.
     ///
     /// # Errors
     /// `ESRCH` if there is no such thread any more, `EAGAIN` if too many signals are waiting to be delivered.
@@ -153,7 +152,7 @@ impl Signal {
         imp::send(self.0, tid, value)
     }
 
-    /// The calling thread takes it no more.
+    /// Blocks the signal on the calling thread.
     #[cfg(all(test, target_os = "linux"))]
     #[expect(unsafe_code, reason = "blocks a signal")]
     pub(crate) fn block_on_this_thread(self) {
@@ -204,7 +203,7 @@ mod imp {
     /// Read in handlers: a look at a `OnceLock` that is set is one load.
     static HANDLERS: [OnceLock<Handler>; SIGNALS] = [const { OnceLock::new() }; SIGNALS];
 
-    /// The part of `siginfo_t` that signals with a value have, on all 64-bit Linux.
+    /// `siginfo_t` as signals with a value have it, on all 64-bit Linux.
     #[repr(C)]
     struct Info {
         signo: c_int,
@@ -263,7 +262,7 @@ mod imp {
         ours.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
         let before = look_or_set(Some(&ours))?;
         if !is_free(&before) {
-            // Another handler was installed a moment before: it goes back.
+            // Other code installed a handler a moment before: restores it.
             let _ = action(number, Some(&before));
             return Err(InstallError::Taken(number));
         }
@@ -282,7 +281,7 @@ mod imp {
         on_signal as extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) as libc::sighandler_t
     }
 
-    /// Sets an action, if there is one to set, and returns the one before.
+    /// Sets an action, if `new` is one, and returns the one before.
     fn action(number: c_int, new: Option<&libc::sigaction>) -> io::Result<libc::sigaction> {
         let mut before = MaybeUninit::uninit();
         // SAFETY: both are valid for the call; the old action is initialized when it returns 0, and read only then. A new

@@ -1,6 +1,6 @@
 //! `/proc/self/status`: lines of a key and a number.
 
-/// Its text; empty where the system has no such file.
+/// The file's text; empty if the system has no such file.
 #[derive(Debug)]
 pub(crate) struct StatusFile(String);
 
@@ -15,7 +15,7 @@ impl StatusFile {
         Some(kibibytes << 10)
     }
 
-    /// A number of its own (`"Threads:"`).
+    /// A plain number (`"Threads:"`).
     pub(crate) fn number(&self, key: &str) -> Option<u64> {
         self.value(key)?.parse().ok()
     }

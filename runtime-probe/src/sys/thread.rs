@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// Kernel thread id; 0 where the system has none.
+/// Kernel thread id; 0 if the system has none.
 pub(crate) fn id() -> u32 {
     imp::id()
 }
@@ -12,13 +12,13 @@ pub(crate) fn is_main() -> bool {
     id() == std::process::id()
 }
 
-/// Where this thread's own stack lies. A stack pointer outside belongs to a stack that a library switched to
-/// (coroutine libraries, stacker). Costs a system call or two; ask once per thread.
+/// Where this thread's own stack lies. A stack pointer outside of it belongs to a stack that a library switched to
+/// (coroutine libraries, stacker). Costs a system call or two: call it once per thread.
 pub(crate) fn stack_bounds() -> Option<Range<usize>> {
     imp::stack_bounds()
 }
 
-/// Lets other threads of the process run before this one, from now on, where the CPUs do not suffice for all.
+/// Lowers this thread's priority from now on: if there are too few CPUs, other threads of the process run first.
 #[cfg(feature = "decode")]
 pub(crate) fn lower_priority() {
     imp::lower_priority();

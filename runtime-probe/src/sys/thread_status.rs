@@ -1,4 +1,4 @@
-//! What the kernel tells of the threads of this process: `/proc/self/task`.
+//! The kernel's state of the threads of this process, from `/proc/self/task`.
 
 use std::fmt;
 use std::fs;
@@ -13,11 +13,11 @@ pub(crate) enum Activity {
     Sleeping,
     /// In a system call that no signal ends: a disk or a network file system, mostly.
     Uninterruptible,
-    /// By a debugger, or by `SIGSTOP`.
+    /// Stopped by a debugger, or by `SIGSTOP`.
     Stopped,
     /// Ended, or ending.
     Ended,
-    /// By a letter that is not known here.
+    /// In a state whose letter is not known here.
     Other(char),
 }
 
@@ -61,7 +61,7 @@ impl fmt::Display for Activity {
     }
 }
 
-/// A thread's `/proc/self/task/TID/status`, as far as it is of use here.
+/// The used part of a thread's `/proc/self/task/TID/status`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ThreadStatus {
     /// At most 15 bytes.
@@ -85,7 +85,7 @@ impl ThreadStatus {
     pub(crate) fn read(tid: u32) -> io::Result<Option<ThreadStatus>> {
         match fs::read(format!("/proc/self/task/{tid}/status")) {
             Ok(text) => Ok(ThreadStatus::parse(&String::from_utf8_lossy(&text))),
-            // What ends while it is read is gone by an error of its own.
+            // The error for a thread that ends while the file is read.
             Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(None),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -119,18 +119,18 @@ impl ThreadStatus {
         (known && status.activity != Activity::Ended).then_some(status)
     }
 
-    /// Whether it blocks signal `number`.
+    /// Whether the thread blocks signal `number`.
     pub(crate) fn blocks(&self, number: i32) -> bool {
         has(self.blocked, number)
     }
 
-    /// Whether signal `number` was sent to it and has not arrived.
+    /// Whether signal `number` was sent to the thread and has not arrived.
     pub(crate) fn is_pending(&self, number: i32) -> bool {
         has(self.pending, number)
     }
 }
 
-/// The threads of this process, in order; none where the system does not tell.
+/// The ids of the threads of this process, sorted; empty if the system does not tell.
 pub(crate) fn ids() -> Vec<u32> {
     listed().unwrap_or_default()
 }
@@ -147,13 +147,13 @@ pub(crate) fn listed() -> io::Result<Vec<u32>> {
     Ok(ids)
 }
 
-/// What a thread has used of CPUs, in nanoseconds; `None` where the kernel was built without scheduler statistics.
+/// The CPU time of a thread, in nanoseconds; `None` if the kernel was built without scheduler statistics.
 pub(crate) fn cpu_ns(tid: u32) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/self/task/{tid}/schedstat")).ok()?;
     text.split(' ').next()?.parse().ok()
 }
 
-/// The kernel's function in which a thread sleeps; `None` for one that runs, and where the kernel does not tell.
+/// The kernel's function in which a thread sleeps; `None` for a thread that runs, and if the kernel does not tell.
 pub(crate) fn wait_channel(tid: u32) -> Option<String> {
     let name = fs::read_to_string(format!("/proc/self/task/{tid}/wchan")).ok()?;
     let name = name.trim();
@@ -191,7 +191,7 @@ mod tests {
         assert_eq!(ThreadStatus::of(u32::MAX), None);
         let own = crate::sys::thread::id();
         assert!(ids().contains(&own));
-        // It is added up when the thread gives its CPU away.
+        // The kernel adds the time up when the thread leaves its CPU.
         std::thread::sleep(std::time::Duration::from_millis(1));
         assert!(cpu_ns(own).is_none_or(|ns| ns > 0));
     }

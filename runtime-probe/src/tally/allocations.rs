@@ -1,11 +1,11 @@
-//! Sampled allocations by site: how many and how many bytes, allocated and freed. A site is a stack, a class of sizes, the
-//! place where the task was spawned, the labels in force, and the rate of sampling.
+//! Sampled allocations by site: how many and how many bytes, allocated and freed. A site is a stack, a class of sizes,
+//! the spawn location of the task, the current labels, and the sampling rate.
 //!
-//! Written in the middle of allocations, so all of it lies in memory made beforehand. The values are those of the samples: how
-//! many allocations each stands for follows from its size and rate, and is worked out by a reader.
+//! Written in the middle of allocations, so all of it lies in memory reserved beforehand. The values are those of the
+//! samples: a reader computes from size and rate how many allocations each sample stands for.
 //!
-//! Bounded: [`STACKS`] and [`SITES`] words. What finds no room for its stack, or its site, is counted without a stack; what
-//! finds no room for that either is lost, and counted.
+//! Bounded: [`STACKS`] and [`SITES`] words. A sample without room for its stack, or its site, is counted without a
+//! stack. A sample without room for that either is counted as lost.
 
 use super::lengths::Lengths;
 use crate::labels::LabelSet;
@@ -14,27 +14,27 @@ use crate::stack::raw::FutureMeta;
 use crate::stack::word_lists::{ListNumber, WordLists};
 use std::panic::Location;
 
-/// Places of each index: 256 KB.
+/// Entries of each index: 256 KB.
 const INDEX: usize = 1 << 15;
 /// Words of stacks: 8 MB, at 40 frames each some 24,000 stacks.
 const STACKS: usize = 1 << 20;
 /// Words of sites: 4 MB, eight for each site.
 const SITES: usize = 1 << 19;
-/// Of these, those for what has found no room for its stack.
+/// The part of the sites for samples without room for their stack.
 const SPARE: usize = SITES / 8;
 
 /// Words of memory that a table takes.
 pub(crate) const WORDS: usize = 2 * INDEX + STACKS + SITES;
 
-/// Sizes below 16 one by one, then eight classes for each power of two: a class has an average that is within 6 % of
-/// each of its sizes, and values are worked out of it with an error of 0.2 %.
+/// Sizes below 16 one by one, then eight classes for each power of two: the average of a class is within 6 % of each of
+/// its sizes, and values computed from it have an error of 0.2 %.
 pub(crate) const SIZES: Lengths = Lengths::new(4, 46);
 
 /// Words of a stack before its frames.
 const HEAD: usize = 2;
 const SUMS: usize = 4;
 
-/// What is known of a stack.
+/// The stack of an allocation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Walked<P> {
     /// The future whose poll the stack ends at; `None` for the stack of a thread.
@@ -45,10 +45,10 @@ pub(crate) struct Walked<P> {
     pub(crate) pcs: P,
 }
 
-/// Of what an allocation was a part.
+/// The task and the labels of an allocation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Origin {
-    /// Where its task was spawned.
+    /// The spawn location of its task.
     pub(crate) spawned_at: Option<&'static Location<'static>>,
     pub(crate) labels: LabelSet,
 }
@@ -68,9 +68,9 @@ impl Origin {
 pub(crate) enum Missing {
     /// All walkers were in use.
     Walker,
-    /// The probe itself has allocated, to answer a reader.
+    /// The probe itself allocated, to answer a reader.
     Probe,
-    /// There was no room for it.
+    /// The table had no room for the stack.
     Room,
 }
 
@@ -78,12 +78,12 @@ pub(crate) enum Missing {
 pub(crate) struct Allocations {
     stacks: WordLists,
     sites: WordLists,
-    /// Samples without a stack for want of room, and those of which nothing was kept.
+    /// Samples without a stack for want of room, and lost samples.
     unkept: AtomicU64,
     lost: AtomicU64,
 }
 
-/// What a site has added up to: samples, not what they stand for.
+/// The sums of a site: of samples, not of the allocations that they stand for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Total {
     pub(crate) site: u32,
@@ -92,7 +92,7 @@ pub(crate) struct Total {
     pub(crate) elided: u32,
     /// Empty where there is no stack.
     pub(crate) pcs: Vec<usize>,
-    /// Why there is none.
+    /// Why there is no stack.
     pub(crate) missing: Option<Missing>,
     pub(crate) class: usize,
     /// Address of a [`Location`], or 0.
@@ -111,7 +111,7 @@ pub(crate) struct Sum {
 }
 
 impl Allocations {
-    /// In memory that is all 0; `None` if it is less than [`WORDS`].
+    /// A table in `memory`, which MUST be all 0; `None` if it has fewer than [`WORDS`] words.
     pub(crate) fn new(memory: &'static [AtomicU64]) -> Option<Self> {
         let (stack_index, memory) = memory.split_at_checked(INDEX)?;
         let (site_index, memory) = memory.split_at_checked(INDEX)?;
@@ -125,7 +125,7 @@ impl Allocations {
         })
     }
 
-    /// The number of the site of an allocation of `size` bytes, sampled at `rate`; `None` where there is no room.
+    /// The number of the site of an allocation of `size` bytes, sampled at `rate`; `None` if there is no room.
     pub(crate) fn site(
         &self,
         walked: Walked<impl Iterator<Item = u64> + Clone>,
@@ -157,14 +157,14 @@ impl Allocations {
         site.map(|ListNumber(site)| site)
     }
 
-    /// A block of this many bytes was allocated.
+    /// Counts a sampled allocation of `size` bytes.
     pub(crate) fn allocated(&self, site: u32, size: usize) {
         let sums = self.sites.sums(ListNumber(site));
         sums[0].fetch_add(1, Ordering::Relaxed);
         sums[1].fetch_add(size as u64, Ordering::Relaxed);
     }
 
-    /// One of these was freed.
+    /// Counts that a sampled block of `size` bytes was freed.
     pub(crate) fn freed(&self, site: u32, size: usize) {
         let sums = self.sites.sums(ListNumber(site));
         // Release: pairs with the Acquire in `totals`, which then sees the allocation.
@@ -190,7 +190,7 @@ impl Allocations {
             };
             let (head, pcs) = stack.split_at(stack.len().min(HEAD));
             let sums = self.sites.sums(site);
-            // The freed first: what is freed was allocated.
+            // The freed ones first: a block is allocated before it is freed.
             let sum = |at: usize| Sum {
                 objects: sums[at].load(Ordering::Acquire),
                 bytes: sums[at + 1].load(Ordering::Acquire),

@@ -1,8 +1,8 @@
-//! How often watchdogs found something, by kind, told or not.
+//! How often watchdogs found something, by kind, reported or not.
 
 use crate::primitive::{AtomicU64, Ordering};
 
-/// What they look for, in the order of the counters.
+/// The kinds of findings, in the order of the counters.
 pub(crate) const KINDS: [&str; 9] = [
     "long_poll",
     "late_runtime",
@@ -17,14 +17,14 @@ pub(crate) const KINDS: [&str; 9] = [
 
 static COUNTERS: [AtomicU64; KINDS.len()] = [const { AtomicU64::new(0) }; KINDS.len()];
 
-/// Adds what was found between two counts.
+/// Adds the findings between two counts.
 pub(crate) fn add(before: [u64; KINDS.len()], now: [u64; KINDS.len()]) {
     for (at, counter) in COUNTERS.iter().enumerate() {
         counter.fetch_add(now[at] - before[at], Ordering::Relaxed);
     }
 }
 
-/// All since the process began.
+/// The counts since the start of the process.
 pub(crate) fn totals() -> [u64; KINDS.len()] {
     COUNTERS
         .each_ref()

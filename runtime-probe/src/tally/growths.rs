@@ -1,22 +1,22 @@
-//! What the watchdogs found to grow: the last finding of each site, for as long as it is news.
+//! Growth that the watchdogs found: the last finding of each site, for [`NEWS`].
 
 use crate::primitive::{Mutex, lock};
 use std::panic::Location;
 use std::time::{Duration, Instant};
 
-/// From how many to how many something has grown.
+/// A growth that a watchdog found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Growth {
     pub(crate) what: Growing,
     pub(crate) from: usize,
     pub(crate) to: usize,
-    /// Where the tasks were spawned; `None` for all tasks together, and where it is not known.
+    /// The spawn location of the tasks; `None` for all tasks together, and if it is not known.
     pub(crate) at: Option<Location<'static>>,
-    /// The same for counts of one site, 0 for all together.
+    /// The site's identity: equal for counts of one site, 0 for all tasks together.
     pub(crate) site: usize,
 }
 
-/// What becomes more and more.
+/// The things that grow in number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Growing {
     Tasks,
@@ -27,7 +27,7 @@ pub(crate) enum Growing {
 /// The most sites that are kept.
 const MOST: usize = 8;
 
-/// A finding is news for so long.
+/// How long a finding is reported.
 const NEWS: Duration = Duration::from_secs(600);
 
 static FOUND: Mutex<Vec<(Growth, Instant)>> = Mutex::new(Vec::new());
@@ -42,7 +42,7 @@ pub(crate) fn note(growth: Growth, now: Instant) {
     found.push((growth, now));
 }
 
-/// Those of late, the last one first, and how long ago each was found.
+/// The findings of the last [`NEWS`], newest first, and how long ago each was found.
 pub(crate) fn of_late(now: Instant) -> Vec<(Growth, Duration)> {
     let found = lock(&FOUND);
     let found = found.iter().rev();

@@ -1,17 +1,17 @@
-//! Lengths of time in classes, as an HdrHistogram has them: short ones one by one, and from there on each power of two in
-//! the same number of parts, so that each is known with the same relative error.
+//! Classes of lengths of time, as in an HdrHistogram. Short lengths have a class each. Above, each power of two is
+//! divided into the same number of classes, so that all have the same relative error.
 
 /// How lengths are divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lengths {
-    /// Lengths below two to this are a class each; from there on a power of two has half as many.
+    /// Lengths below `1 << precision` are a class each. From there on a power of two has half as many classes.
     precision: u32,
-    /// The last power of two. What is longer is in the last class.
+    /// The last power of two. Longer lengths are in the last class.
     last_power: u32,
 }
 
 impl Lengths {
-    /// A length is known to one part in `1 << precision`.
+    /// Classes with a relative error of one part in `1 << precision`.
     pub(crate) const fn new(precision: u32, last_power: u32) -> Self {
         Lengths {
             precision,

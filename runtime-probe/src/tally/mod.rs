@@ -1,4 +1,4 @@
-//! Sums by site: bounded, lossy where they must be, and counted where they are lossy.
+//! Sums by site. Each table is bounded, and counts what it loses.
 
 pub(crate) mod allocations;
 pub(crate) mod findings;

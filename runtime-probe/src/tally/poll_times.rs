@@ -1,33 +1,31 @@
-//! How long the polls of single tasks take, and how long these were ready before, for as long as they are watched: counts
-//! by length, each within 1 %.
+//! Poll times and ready times of single tasks while they are watched: counts by length, each length within 1 %.
 //!
-//! Histograms for all tasks would cost what they cost elsewhere, tens of kilobytes a task. So a few tasks are watched at a
-//! time, and nothing is asked of a poll while none is: one word tells whether waits are sampled or polls watched
-//! ([`crate::demand::any`]).
+//! Histograms for all tasks would cost tens of kilobytes a task. So only a few tasks are watched at a time. While none
+//! is, a poll costs nothing more: one word tells whether waits are sampled or polls watched ([`crate::demand::any`]).
 //!
-//! A poll is noted when the next one begins, by what the task's busy time has grown, so that the end of a poll asks
-//! nothing either; a reader settles the last one. The poller of a task that is not watched reads [`MOST`] words. The poller
-//! of a watched one takes a lock, which a reader has for as long as it takes to read the counts.
+//! A poll is noted when the next one begins, from the growth of the task's busy time, so that the end of a poll costs
+//! nothing either. A reader notes the last one. The poller of a task that is not watched reads [`MOST`] words. The
+//! poller of a watched task takes a lock, which a reader holds while it reads the counts.
 
 use super::lengths::Lengths;
 use crate::clock::{Scale, Ticks};
 use crate::primitive::{AtomicU64, Ordering, lock};
 use std::sync::Mutex;
 
-/// How many are watched at a time: 70 KB each, so 1.1 MB.
+/// How many tasks are watched at a time: 70 KB each, so 1.1 MB.
 const MOST: usize = 16;
 
-/// In nanoseconds, each known to one part in 256. What is longer than 2^41, 36 minutes, is counted as that.
+/// Nanoseconds, each within one part in 256. Lengths above 2^41, 36 minutes, are counted as that.
 const LENGTHS: Lengths = Lengths::new(8, 40);
 const COUNTS: usize = LENGTHS.classes();
 
-/// The ids of the tasks that are watched; 0 where there is none. Each has the slot of its index.
+/// The ids of the watched tasks; 0 for a free slot. Each has the slot of its index.
 static IDS: [AtomicU64; MOST] = [const { AtomicU64::new(0) }; MOST];
 static SLOTS: [Mutex<Option<Box<Slot>>>; MOST] = [const { Mutex::new(None) }; MOST];
-/// Held by a watch that begins or ends.
+/// Held while a watch begins or ends.
 static BEGINNING: Mutex<()> = Mutex::new(());
 
-/// How many polls a task has behind it, and how long they took in all.
+/// How many polls of a task are finished, and how long they took in all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Finished {
     pub(crate) polls: u64,
@@ -36,7 +34,7 @@ pub(crate) struct Finished {
 
 struct Slot {
     id: u64,
-    /// What had been finished when the last poll was noted.
+    /// The finished polls when the last one was noted.
     last: Finished,
     ns_per_tick: f64,
     polls: Counts,
@@ -81,18 +79,18 @@ impl Slot {
         let polls = finished.polls.saturating_sub(self.last.polls);
         let busy = finished.busy.saturating_sub(self.last.busy);
         self.last = finished;
-        // More at once were begun since the last look: how long each took is not known.
+        // Several polls began since the last look: the length of each is not known.
         if polls == 1 {
             self.polls.note(self.ns(busy));
         }
     }
 }
 
-/// A poll of the task `id` is about to begin, so long after the task was ready for it. Called by its poller.
+/// A poll of the task `id` is about to begin, `delay` after the task was ready. Called by its poller.
 pub(crate) fn note(id: u64, finished: Finished, delay: Option<Ticks>) {
     for (watched, slot) in IDS.iter().zip(&SLOTS) {
         if watched.load(Ordering::Relaxed) == id
-            // By now it may be another task's.
+            // The slot may be another task's by now.
             && let Some(slot) = lock(slot).as_mut().filter(|slot| slot.id == id)
         {
             slot.note(finished);
@@ -103,17 +101,17 @@ pub(crate) fn note(id: u64, finished: Finished, delay: Option<Ticks>) {
     }
 }
 
-/// What was seen of a task.
+/// The poll times and ready times of a watched task.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PollTimes {
     pub(crate) polls: Distribution,
     pub(crate) delays: Distribution,
 }
 
-/// How many there were of each length.
+/// How many polls, or ready times, had each length.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Distribution {
-    /// The middle of a range of lengths in nanoseconds, and how many were in it; those that occurred, shortest first.
+    /// (middle of a class in nanoseconds, how many were in it), without empty classes, shortest first.
     pub(crate) counts: Vec<(u64, u64)>,
     pub(crate) longest_ns: u64,
 }
@@ -127,7 +125,7 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Watches the task of that id from its next poll on; `None` if as many are watched as can be.
+    /// Watches the task of that id from its next poll on; `None` if all slots are in use.
     pub(crate) fn begin(id: u64, finished: Finished) -> Option<Watch> {
         let fresh = Box::new(Slot {
             id,
@@ -143,7 +141,7 @@ impl Watch {
         Some(Watch { id, slot })
     }
 
-    /// What was seen so far. `finished` settles the last poll; without it that one is left out, as is one that lasts.
+    /// The times so far. With `finished` the last finished poll is among them. The poll that still runs is left out.
     pub(crate) fn read(&self, finished: Option<Finished>) -> PollTimes {
         let mut slot = lock(&SLOTS[self.slot]);
         let Some(slot) = slot.as_mut() else {
@@ -165,7 +163,7 @@ impl Drop for Watch {
         IDS[self.slot].store(0, Ordering::Relaxed);
         let slot = lock(&SLOTS[self.slot]).take();
         drop(beginning);
-        // Freed outside of the locks: pollers take one of them.
+        // Freed outside of the locks, since pollers take one of them.
         drop(slot);
     }
 }

@@ -1,52 +1,51 @@
-//! Tasks by where they were spawned: how many ended, and, while that is asked for, how long their polls take, how long
-//! they wait, and how long they are ready before they are polled.
+//! Tasks by spawn site: how many ended, and, on demand, their poll times, waits and ready times.
 //!
 //! The end of a task is always counted: a look-up and two additions in its life. The times are off by default and cost
-//! nothing then: whether they are wanted is a bit of the word that a poll asks anyway ([`crate::demand::any`]). They are
-//! noted when the next poll begins, and at the end of the task.
+//! nothing then: a bit of the word that a poll reads anyway tells whether they are wanted ([`crate::demand::any`]).
+//! They are noted when the next poll begins, and at the end of the task.
 //!
-//! Counts are kept apart for every eighth thread, so that workers do not write to the same lines, and are added up by the
-//! reader. Nothing is locked. Rejected: the crate hdrhistogram for the counts themselves, whose counters are plain memory,
-//! so that a reader would have to keep workers out; the classes are like its own, and a test compares the two.
+//! Threads are in [`GROUPS`] groups, each with counts of its own, so that workers seldom write to the same cache lines.
+//! A reader adds them up. Nothing is locked. Rejected: the crate hdrhistogram for the counts. Its counters are plain
+//! memory, so a reader would have to lock workers out. The classes are like its own, and a test compares the two.
 //!
-//! Bounded: [`MOST_SITES`] places are kept apart, what is spawned elsewhere is counted as [`SpawnSite::ELSEWHERE`]. A place with
-//! times takes 16 KB for each group of threads that polled it: 130 KB on a machine of eight and more, so 34 MB in all at the
-//! most.
+//! Bounded: [`MOST_SITES`] sites are kept apart, and tasks of further sites are counted as [`SpawnSite::ELSEWHERE`]. A
+//! site with times takes 16 KB for each group of threads that polled its tasks: 130 KB with eight threads and more, so
+//! 34 MB in all at the most.
 
 use super::lengths::Lengths;
 use crate::clock::Ticks;
 use crate::primitive::{AtomicU64, Ordering};
-use crate::stack::intern::Intern;
-use crate::stack::raw::{FutureMeta, mix};
+use crate::stack::intern::{Intern, mix};
+use crate::stack::raw::FutureMeta;
 use std::collections::HashMap;
 use std::panic::Location;
 
-/// Far more places than a program has that spawn.
+/// Far more than the spawn sites of a usual program.
 const MOST_SITES: usize = 256;
 /// Groups of threads.
 const GROUPS: usize = 8;
-/// In ticks, each known to one part in 32, which is 3 %; up to 2^44, an hour and a half at 3 GHz.
+/// Ticks, each within one part in 32, which is 3 %; up to 2^44, an hour and a half at 3 GHz.
 pub(crate) const LENGTHS: Lengths = Lengths::new(5, 43);
 
-/// Where tasks were spawned, and what: all tasks of a library may be spawned on one line.
+/// The location where tasks were spawned, and their kind and future: a library may spawn all its tasks on one line.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SpawnSite {
     pub(crate) location: Option<&'static Location<'static>>,
-    /// What kind of task, as the registry numbers them.
+    /// The kind of task, as the registry numbers them.
     pub(crate) kind: u8,
-    /// The future, or the closure; `None` where it is not known.
+    /// The future, or the closure; `None` if it is not known.
     pub(crate) future: Option<&'static FutureMeta>,
 }
 
 impl SpawnSite {
-    /// What found the table full.
+    /// The site of tasks that found the table full.
     pub(crate) const ELSEWHERE: SpawnSite = SpawnSite {
         location: None,
         kind: u8::MAX,
         future: None,
     };
 
-    /// The same place may have several addresses, and so may the same type: a reader adds them up.
+    /// Equal for equal sites, mostly: one location, or type, may have several addresses. A reader adds those up.
     pub(crate) fn key(&self) -> (usize, u8, usize) {
         let address = self.location.map_or(0, |at| std::ptr::from_ref(at).addr());
         let future = self
@@ -56,24 +55,24 @@ impl SpawnSite {
     }
 }
 
-/// What the begin of a poll tells.
+/// The times that are known when a poll begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PollStart {
-    /// How long the poll before it took.
+    /// How long the previous poll took.
     pub(crate) poll: Option<Ticks>,
-    /// How long the task has waited between the two, up to the wake.
+    /// How long the task waited between the two polls, up to the wake.
     pub(crate) wait: Option<Ticks>,
-    /// How long it was ready since then.
+    /// How long the task has been ready since then.
     pub(crate) delay: Option<Ticks>,
 }
 
-/// Of what there are times: fields of a [`PollStart`], in its order.
+/// How many kinds of times there are: the fields of a [`PollStart`].
 pub(crate) const TIMES: usize = 3;
 
-/// Counts by class of length, one after the other for each field of a start.
+/// Counts by class of length, for each field of a [`PollStart`] in its order.
 pub(crate) type Counts = [Vec<u64>; TIMES];
 
-/// The ends of the tasks of a place, as a group of threads saw them; a cache line.
+/// The ends of a site's tasks on a group of threads; a cache line.
 #[derive(Debug)]
 #[repr(align(64))]
 struct Ends {
@@ -92,7 +91,7 @@ impl Ends {
     }
 }
 
-/// A place.
+/// A site in the table.
 #[derive(Debug)]
 struct Entry {
     site: SpawnSite,
@@ -108,33 +107,33 @@ impl Entry {
     }
 }
 
-/// The times of a place, as a group of threads saw them.
+/// The times of a site's tasks on a group of threads.
 #[derive(Debug)]
 struct Times {
-    /// The address of its entry, and the group.
+    /// (address of the site's entry, group).
     key: (usize, usize),
-    /// One after the other for each field of a [`PollStart`].
+    /// The counts of each field of a [`PollStart`], one field after the other.
     counts: Box<[AtomicU64]>,
 }
 
-/// A table of places.
+/// A table of spawn sites.
 pub(crate) struct TaskTimes {
     sites: Intern<Entry, 512>,
     elsewhere: Entry,
     times: Intern<Times, 1024>,
 }
 
-/// The process's.
+/// The table of the process.
 pub(crate) static TASKS: TaskTimes = TaskTimes::new(MOST_SITES);
 
-/// What a place has added up to. Its numbers may be of neighbouring moments.
+/// The sums of a site. They may be of neighbouring moments.
 #[derive(Clone, Debug)]
 pub(crate) struct Total {
     pub(crate) site: SpawnSite,
     pub(crate) finished: u64,
-    /// Of these.
+    /// Of the finished ones.
     pub(crate) panicked: u64,
-    /// Those of the tasks that have finished.
+    /// The polls of the finished tasks.
     pub(crate) polls: u64,
     pub(crate) counts: Counts,
 }
@@ -162,10 +161,10 @@ impl TaskTimes {
             .unwrap_or(&self.elsewhere)
     }
 
-    /// A task ended, on that thread, after so many polls.
+    /// Counts the end of a task, on that thread, after so many polls.
     pub(crate) fn note_end(&self, site: SpawnSite, thread: u32, polls: u64, panicked: bool) {
         let ends = &self.entry(site).ends[thread as usize % GROUPS];
-        // Release: a reader that counts it knows what the thread had said before.
+        // Release: a reader that counts this end also sees the thread's earlier writes.
         ends.finished.fetch_add(1, Ordering::Release);
         ends.polls.fetch_add(polls, Ordering::Relaxed);
         if panicked {
@@ -173,7 +172,7 @@ impl TaskTimes {
         }
     }
 
-    /// A poll begins, or there will be none any more.
+    /// Counts the times of a poll that begins, or of a task that ended.
     pub(crate) fn note(&self, site: SpawnSite, thread: u32, start: PollStart) {
         let told = [start.poll, start.wait, start.delay];
         if told == [None; TIMES] {
@@ -192,7 +191,7 @@ impl TaskTimes {
                     .collect(),
             },
         );
-        // There is room for all groups of all places; threads that race may have taken one too many.
+        // There is room for all groups of all sites, but racing threads may have taken one too many.
         let Some(times) = times else { return };
         for (field, length) in told.into_iter().enumerate() {
             if let Some(length) = length {
@@ -202,12 +201,13 @@ impl TaskTimes {
         }
     }
 
-    /// Whether there is no room for another place.
+    /// Whether there is no room for another site.
     pub(crate) fn is_full(&self) -> bool {
         self.sites.is_full()
     }
 
-    /// How many tasks of some kinds have ended; those that found the table full are of any.
+    /// How many tasks of some kinds have ended. Tasks that found the table full are counted with the kind of
+    /// [`SpawnSite::ELSEWHERE`].
     #[cfg(feature = "rt")]
     pub(crate) fn ended(&self, wanted: impl Fn(u8) -> bool) -> u64 {
         let kept_apart = self.sites.iter().map(|entry| -> &Entry { entry });
@@ -255,7 +255,7 @@ impl TaskTimes {
     }
 }
 
-/// Adds so many lengths of a class to counts that end with the longest.
+/// Adds `more` lengths of a class to counts, which end with the longest class that occurred.
 pub(crate) fn add(counts: &mut Vec<u64>, class: usize, more: u64) {
     if more == 0 {
         return;
@@ -266,39 +266,39 @@ pub(crate) fn add(counts: &mut Vec<u64>, class: usize, more: u64) {
     counts[class] += more;
 }
 
-/// The number of the recording; see [`Noted`].
+/// The number of the current recording; see [`Noted`].
 static RECORDING: AtomicU64 = AtomicU64::new(0);
 
-/// Times are noted from now on. Called before they are, by one thread at a time.
+/// Begins a recording. Called before times are noted, by one thread at a time.
 pub(crate) fn begin_recording() {
     let last = RECORDING.load(Ordering::Relaxed) % Noted::RECORDINGS;
     RECORDING.store(last + 1, Ordering::Relaxed);
 }
 
-/// The number of the recording that is on, or of the last one.
+/// The number of the current recording, or of the last one.
 pub(crate) fn recording() -> u64 {
     RECORDING.load(Ordering::Relaxed)
 }
 
-/// What a task remembers between two polls: how long its polls took in all when the last one began, in which recording.
+/// A word that a task keeps between two polls: its busy time when the last poll began, and the number of the recording.
 ///
-/// A word of the same recording is of the poll before: every begin of a poll writes it while times are noted, also the
-/// first one of a task that has the memory of another. One of an older recording says nothing.
+/// A word of the same recording is of the previous poll: while times are noted, every begin of a poll writes the word,
+/// also the first poll of a task whose record was another task's. A word of an older recording is ignored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Noted(pub(crate) u64);
 
 impl Noted {
-    /// How many recordings have a number of their own. After as many, a task that was polled in none of those between may
-    /// have the sum of several polls counted as one.
+    /// How many recordings have a number of their own. After as many, a task that was polled in none of those between
+    /// may have the sum of several polls counted as one poll.
     const RECORDINGS: u64 = (1 << 16) - 1;
-    /// 2^48 ticks are a day at 3 GHz; a sum beyond is known up to a multiple of it, which a difference does not show.
+    /// 2^48 ticks are a day at 3 GHz. A longer sum wraps, but differences stay right.
     const BUSY: u64 = (1 << 48) - 1;
 
     pub(crate) fn new(recording: u64, busy: Ticks) -> Self {
         Noted(recording << 48 | busy & Self::BUSY)
     }
 
-    /// What the polls have taken since then, up to `busy` in all; `None` if it was in another recording.
+    /// The busy time since then, if it is `busy` now; `None` if the word is of another recording.
     pub(crate) fn since(self, recording: u64, busy: Ticks) -> Option<Ticks> {
         (self.0 >> 48 == recording).then(|| busy.wrapping_sub(self.0) & Self::BUSY)
     }
@@ -326,7 +326,7 @@ mod tests {
     }
 
     proptest! {
-        // A case is 130 KB of counts, each read.
+        // Each case reads 130 KB of counts.
         #![proptest_config(ProptestConfig::with_cases(16))]
 
         #[test]
@@ -348,7 +348,7 @@ mod tests {
                 seen += count;
                 let quantile = (seen as f64 - 0.5) / lengths.len() as f64;
                 let (ours, theirs) = (LENGTHS.middle(class), model.value_at_quantile(quantile));
-                // The two errors, 1/32 and 1/1000, and what is rounded.
+                // The two errors, 1/32 and 1/1000, and rounding.
                 prop_assert!(ours.abs_diff(theirs) <= theirs / 30 + 1, "{} for {}", ours, theirs);
             }
         }

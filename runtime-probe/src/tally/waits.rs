@@ -1,47 +1,47 @@
-//! Waits that are over, by site: how many, and how long in all, since the start of the process.
+//! Finished waits by site, since the start of the process: how many, and how long in all.
 //!
-//! A site is what a task registered with, as it was captured: a pointer, so that an event costs a look-up and two
-//! additions. Names, reasons and what belongs together are found when a reader asks.
+//! A site is the captured set of stacks that a task waits at: a pointer, so that an event costs a look-up and two
+//! additions. Names, reasons and groups are found when a reader asks.
 //!
-//! Written from inside polls and wakes, so nothing here blocks or calls out. Bounded: over the bound an event goes to
-//! the site [`WaitSite::ELSEWHERE`], and no time is lost.
+//! Written from inside polls and wakes, so nothing here blocks or calls out. Bounded: if the table is full, an event of
+//! a new site goes to the site [`WaitSite::ELSEWHERE`], so no time is lost.
 
 use crate::labels::LabelSet;
 use crate::primitive::{AtomicU64, Ordering};
 use crate::sampling::Weight;
-use crate::stack::intern::Intern;
-use crate::stack::raw::{WaitSet, mix};
+use crate::stack::intern::{Intern, mix};
+use crate::stack::raw::WaitSet;
 use std::panic::Location;
 
 /// At most this many sites are kept apart: 80 B each, so 5 MB.
 const MOST_SITES: usize = 1 << 16;
 
-/// Where something happened.
+/// The site of a wait.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WaitSite {
     pub(crate) waits: Option<&'static WaitSet>,
-    /// For a nested future, what the task around it was waiting for.
+    /// For a nested future, the waits of the task around it.
     pub(crate) around: Option<&'static WaitSet>,
-    /// Where the task was spawned, if nothing else is known.
+    /// The spawn location of the task, if nothing else is known.
     pub(crate) spawned_at: Option<&'static Location<'static>>,
     pub(crate) how: How,
-    /// Those of what waited, or of what released a lock.
+    /// The labels of the waiter, or of the releaser of a lock.
     pub(crate) labels: LabelSet,
 }
 
-/// What waited.
+/// The kind of waiter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum How {
-    /// A task, which left its thread to others.
+    /// A suspended task: its thread ran others.
     Suspended,
-    /// A thread that polls no task of ours.
+    /// A thread that polls no probed task.
     Thread,
-    /// A thread in the middle of polling a task of ours, which the others of that worker had to wait for, too.
+    /// A thread in the middle of a poll of a probed task: the other tasks of that worker had to wait, too.
     Worker,
 }
 
 impl WaitSite {
-    /// What found the table full.
+    /// The site of waits that found the table full.
     pub(crate) const ELSEWHERE: WaitSite = WaitSite {
         waits: None,
         around: None,
@@ -50,7 +50,7 @@ impl WaitSite {
         labels: LabelSet::NONE,
     };
 
-    /// What two equal sites share.
+    /// The site as numbers: equal for equal sites.
     pub(crate) fn addresses(&self) -> [usize; 4] {
         let of =
             |set: Option<&'static WaitSet>| set.map_or(0, |set| std::ptr::from_ref(set).addr());
@@ -64,11 +64,12 @@ impl WaitSite {
     }
 }
 
-/// What one site adds up to.
+/// The sums of one site.
 #[derive(Debug)]
 struct Counter {
     site: WaitSite,
-    /// Of two `f64`, the bits: a weight may stand for a fraction of an event. The delay is in nanoseconds.
+    /// Count and delay are the bits of `f64`: a weight may stand for a fraction of an event. The delay is in
+    /// nanoseconds.
     count: AtomicU64,
     delay: AtomicU64,
 }
@@ -109,7 +110,7 @@ fn add(word: &AtomicU64, more: f64) {
     }
 }
 
-/// What a site has added up to, read at one moment. Count and delay may be of two neighbouring moments.
+/// The sums of a site. Count and delay may be of two neighbouring moments.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Total {
     pub(crate) site: WaitSite,
@@ -123,9 +124,9 @@ pub(crate) struct WaitSites {
     elsewhere: Counter,
 }
 
-/// Waits that tasks made.
+/// Waits, by the site that waited.
 pub(crate) static BLOCK: WaitSites = WaitSites::new();
-/// Waits for locks, where these were released.
+/// Waits for locks, by the site that released the lock.
 pub(crate) static MUTEX: WaitSites = WaitSites::new();
 
 impl WaitSites {
@@ -136,7 +137,7 @@ impl WaitSites {
         }
     }
 
-    /// Adds an event, its delay in nanoseconds.
+    /// Adds an event to a site.
     pub(crate) fn add(&self, site: WaitSite, weight: Weight) {
         let addresses = site.addresses();
         let hash = addresses
@@ -165,7 +166,7 @@ mod tests {
     use std::collections::HashMap;
     use std::sync::Mutex;
 
-    /// Places that differ by where the task was spawned.
+    /// Sites that differ by spawn location.
     fn site(number: usize) -> WaitSite {
         static LOCATIONS: Mutex<Vec<&'static Location<'static>>> = Mutex::new(Vec::new());
         let mut locations = LOCATIONS.lock().unwrap();

@@ -6,11 +6,11 @@ use crate::runtime::Handle;
 use std::future::Future;
 use std::io;
 
-/// tokio's `task::Builder`, instrumented, and always there: tokio's own needs `tokio_unstable` and the feature `tracing`.
-/// With both this one spawns through it, so that the name is in tokio's tracing span too.
+/// tokio's `task::Builder`, instrumented, and always there: tokio's own needs `tokio_unstable` and the feature
+/// `tracing`. With both, this builder spawns through tokio's, so that tokio's tracing span has the name too.
 ///
-/// The name stands in the `#` line of a dump. It is kept once for all tasks that have it, cut off at 256 bytes, and
-/// forgotten with the last of them. Naming a task costs a lock and a look-up at its spawn and at its end.
+/// A dump shows the name in the `#` line of the task. A name is kept once for all its tasks, cut off at 256 bytes, and
+/// freed with the last of them. A named task costs a lock and a look-up at its spawn and at its end.
 ///
 /// ```
 /// # fn main() -> std::io::Result<()> {
@@ -116,7 +116,8 @@ impl<'a> Builder<'a> {
     /// [`task::spawn_blocking`](super::spawn_blocking), with the name.
     ///
     /// # Errors
-    /// As tokio's: no thread can be started. Without tokio's own builder that is a panic, as in tokio's `spawn_blocking`.
+    /// As tokio's: no thread can be started. Without tokio's own builder this is a panic, as in tokio's
+    /// `spawn_blocking`.
     ///
     /// # Panics
     /// As tokio's: outside of a runtime.

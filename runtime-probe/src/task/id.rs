@@ -1,4 +1,4 @@
-//! tokio's ids beside those of the probe's own API.
+//! Conversions and comparisons of tokio's ids and the probe's.
 
 use crate::pprof::TaskId;
 use crate::source::foreign::number;

@@ -19,8 +19,8 @@ pub use builder::Builder;
 pub struct JoinSet<T>(tokio::task::JoinSet<T>, Members);
 
 impl<T: 'static> JoinSet<T> {
-    /// A builder for a task of this set, by which it gets a name. tokio's own is there with `tokio_unstable` and the feature
-    /// `tracing` only.
+    /// A builder for a named task of this set. tokio's own builder exists only with `tokio_unstable` and the feature
+    /// `tracing`.
     pub fn build_task(&mut self) -> Builder<'_, T> {
         Builder::new(self)
     }
@@ -207,7 +207,7 @@ impl<T: 'static> JoinSet<T> {
 
     /// [`tokio::task::JoinSet::join_all`].
     pub async fn join_all(mut self) -> Vec<T> {
-        // They are taken one by one, into a list.
+        // tokio takes the results one by one, into a list.
         self.1.lose();
         self.0.join_all().await
     }
@@ -237,14 +237,14 @@ impl<T> JoinSet<T> {
     }
 }
 
-/// A task of a set that is of one place was joined, if any.
+/// Notes a joined task, if any, of a set whose tasks have one spawn site.
 fn note_taken<T>(members: &mut Members, joined: &Option<T>) {
     if joined.is_some() {
         members.joined(None);
     }
 }
 
-/// That task was joined, if any.
+/// Notes the joined task, if any.
 fn note_joined<T>(members: &mut Members, joined: &Option<Result<(Id, T), JoinError>>) {
     let id = joined.as_ref().map(|joined| match joined {
         Ok((id, _)) => *id,
@@ -281,7 +281,7 @@ impl<T> Deref for JoinSet<T> {
 
 impl<T> DerefMut for JoinSet<T> {
     fn deref_mut(&mut self) -> &mut Self::Target {
-        // What is done to it past this type is not known.
+        // The probe does not see changes through this reference.
         self.1.lose();
         &mut self.0
     }
@@ -329,7 +329,7 @@ where
     }
 }
 
-/// tokio's set registers the task before it looks for a result, and keeps the waker when it has one.
+/// tokio's set registers the waker before it looks for a result, and keeps it if there is one.
 fn taken<R>(joined: &Option<R>) {
     if joined.is_some() {
         crate::source::waker::withdraw();

@@ -47,7 +47,7 @@ impl LocalSet {
         spawn!(Local, future, |future| self.0.spawn_local(future))
     }
 
-    /// While it lives, local tasks that this thread spawns are of this set.
+    /// While the returned value lives, local tasks that this thread spawns are of this set.
     pub(super) fn spawns(&self) -> local_sets::Current {
         self.1.spawns()
     }

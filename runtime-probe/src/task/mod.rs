@@ -1,4 +1,4 @@
-//! [`tokio::task`], with everything that starts a task instrumented. What is not named here is tokio's own.
+//! [`tokio::task`], with everything that starts a task instrumented. All other items are tokio's own.
 //!
 //! ```
 //! # fn main() -> std::io::Result<()> {
@@ -52,8 +52,8 @@ where
     spawning::spawn_blocking!(f, |f| tokio::task::spawn_blocking(f))
 }
 
-/// [`tokio::task::block_in_place`]. The task goes on being shown as running: it is, in the closure. In an execution trace it is
-/// shown as a system call.
+/// [`tokio::task::block_in_place`]. A dump goes on to show the task as running: it runs the closure. An execution trace
+/// shows a system call.
 ///
 /// # Panics
 /// As tokio's: on a current-thread runtime.

@@ -1,4 +1,4 @@
-//! How each way to spawn is instrumented. Macros, so that `#[track_caller]` reaches tokio.
+//! The instrumentation of each way to spawn. Macros, so that `#[track_caller]` reaches tokio.
 
 /// Wraps a future and hands it to one of tokio's methods, which returns a handle with an id.
 macro_rules! spawn {
@@ -14,7 +14,7 @@ macro_rules! spawn {
     }};
 }
 
-/// The same for a closure of the blocking pool, of this thread's runtime or that of a handle.
+/// As `spawn`, for a closure on the blocking pool, of this thread's runtime or of a handle's.
 macro_rules! spawn_blocking {
     ($closure:expr, |$watched:ident| $spawn:expr) => {
         $crate::task::spawning::spawn_blocking!(@ $closure, None, |$watched| $spawn)
@@ -31,8 +31,9 @@ macro_rules! spawn_blocking {
     }};
 }
 
-/// [`spawn`] by a builder: a name, tokio's builder and its method, and the way to spawn without them. tokio's builder is
-/// there with `tokio_unstable` and feature `tracing` only; then it gives the name to tokio's tracing span as well.
+/// [`spawn`] by a builder: a name, tokio's builder and its method, and the expression to spawn without them. tokio's
+/// builder exists only with `tokio_unstable` and feature `tracing`; then it gives the name to tokio's tracing span as
+/// well.
 macro_rules! spawn_named {
     ($name:expr, $kind:ident, $future:expr, |$task:ident| $builder:expr => $method:ident($($argument:expr),*), $plain:expr) => {{
         let name = $name;

@@ -1,4 +1,4 @@
-//! The stylesheet, the script and the icon of all pages. They are of this crate, and part of the program.
+//! The stylesheet, the script and the icon of all pages. They are compiled into the program.
 
 use crate::pages::routes::only;
 use runtime_probe_http::refusal::Refusal;
@@ -10,7 +10,7 @@ pub(super) struct Asset {
     name: &'static str,
     content_type: &'static str,
     text: &'static str,
-    /// Another one for another text: a browser keeps a file for as long as its address is the same.
+    /// A hash of the text, as part of the address: a browser caches a file by its address.
     version: u64,
 }
 
@@ -43,7 +43,7 @@ impl Asset {
         }
     }
 
-    /// Its address, from a page.
+    /// The address, relative to a page.
     pub(super) fn link(&self) -> String {
         format!("{}?v={:016x}", self.name, self.version)
     }
@@ -80,7 +80,7 @@ mod tests {
         }
     }
 
-    /// By WCAG 2: https://www.w3.org/TR/WCAG21/#dfn-contrast-ratio.
+    /// The contrast by WCAG 2: https://www.w3.org/TR/WCAG21/#dfn-contrast-ratio.
     fn contrast(one: &str, other: &str) -> f64 {
         let luminance = |colour: &str| {
             let part = |at: usize| {

@@ -1,4 +1,4 @@
-//! A flame graph as SVG: a box for each function below the one that called it, as wide as its part of the whole. Widths are in per
+//! A flame graph as SVG: a box for each function, below its caller, as wide as its part of the whole. Widths are in per
 //! cent, so the picture fits any screen, and each box cuts off its own text. Boxes are links that zoom.
 
 use super::html::Html;
@@ -9,13 +9,13 @@ use crate::profile::selection::{Finder, grouped};
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// Pixels of a box.
+/// The height of a box in pixels.
 const HEIGHT: usize = 20;
 
-/// Narrower boxes, in per cent of the picture, are not drawn: they are a pixel of 1200.
+/// Narrower boxes are not drawn. In per cent of the picture: a pixel of 1200.
 const NARROWEST: f64 = 0.08;
 
-/// Narrower boxes have no room for a letter.
+/// Narrower boxes have no text. In per cent of the picture.
 const NARROWEST_TEXT: f64 = 1.2;
 
 /// The most boxes of a picture: 1 MB.
@@ -31,7 +31,7 @@ struct Node {
     parent: usize,
     depth: usize,
     value: i64,
-    /// What the value was before.
+    /// The value in the base profile.
     base: i64,
     children: BTreeMap<u32, usize>,
 }
@@ -41,18 +41,18 @@ struct Node {
 pub(super) struct Graph<'t> {
     taken: &'t Taken,
     names: Vec<&'t str>,
-    /// Of each, whether it is of the program's own crates.
+    /// Whether each name is of the program's own crates.
     own: Vec<bool>,
-    /// The first is the root, which stands for all.
+    /// The first node is the root, named "all".
     nodes: Vec<Node>,
     has_base: bool,
-    /// Stacks that became fewer, which a picture has no room for.
+    /// The number of stacks with a negative value, which are not drawn.
     fewer: usize,
 }
 
 /// How a graph is drawn.
 pub(super) struct Drawn<'d, 'f> {
-    /// The node that has the whole width, by its number.
+    /// The number of the node that has the whole width.
     pub(super) zoom: usize,
     pub(super) finder: Option<Finder<'f>>,
     /// The address of the page with a node zoomed.
@@ -60,7 +60,8 @@ pub(super) struct Drawn<'d, 'f> {
 }
 
 impl<'t> Graph<'t> {
-    /// Of a profile, and of what it is compared with. Numbers of nodes are the same each time.
+    /// The graph of a profile, and of the base that it is compared with. The same profile gives the same numbers of
+    /// nodes.
     pub(super) fn new(taken: &'t Taken, base: Option<&'t Taken>, is_inverted: bool) -> Graph<'t> {
         let mut graph = Graph {
             taken,
@@ -128,7 +129,7 @@ impl<'t> Graph<'t> {
         node < self.nodes.len()
     }
 
-    /// Draws it; what was found, as a part of all, where something was looked for.
+    /// Draws the graph. Returns the part of all that the finder found, if there is a finder.
     pub(super) fn draw(&self, html: &mut Html, mut drawn: Drawn<'_, '_>) -> Option<f64> {
         let found = drawn.finder.as_mut().map(|finder| {
             let names: Vec<bool> = self.names.iter().map(|name| finder.finds(name)).collect();
@@ -201,7 +202,7 @@ impl<'t> Graph<'t> {
         }
     }
 
-    /// What a pointer that rests on the box shows.
+    /// The tooltip of a box.
     fn title(&self, at: usize) -> String {
         let node = &self.nodes[at];
         let all = self.nodes[0].value.max(1);
@@ -250,7 +251,7 @@ impl<'t> Graph<'t> {
         }
     }
 
-    /// The boxes of a picture in which a node has the whole width, below those that it is below.
+    /// The boxes of a picture in which a node has the whole width, below its callers.
     fn boxes(&self, zoom: usize) -> Boxes {
         let mut boxes = Boxes {
             all: Vec::new(),
@@ -268,7 +269,7 @@ impl<'t> Graph<'t> {
                 .rev()
                 .map(|at| (at, self.nodes[at].depth, 0.0, 100.0)),
         );
-        // Depth first, so a box comes after the one that it is below.
+        // Depth first: a box comes after its caller's.
         let mut open = vec![(zoom, 0.0, 100.0)];
         while let Some((at, x, width)) = open.pop() {
             let node = &self.nodes[at];
@@ -291,7 +292,7 @@ impl<'t> Graph<'t> {
         boxes
     }
 
-    /// In the order of their names, so that two graphs can be compared.
+    /// The children ordered by name, so that two graphs can be compared.
     fn by_name(&self, node: &Node) -> Vec<(&str, usize)> {
         let children = node.children.iter();
         let mut children: Vec<_> = children
@@ -301,7 +302,7 @@ impl<'t> Graph<'t> {
         children
     }
 
-    /// The part of all that is below a box with a name that was found.
+    /// The part of all that is in or below a function that was found.
     fn part_found(&self, found: &[bool]) -> f64 {
         let mut sum = 0;
         let mut open: Vec<usize> = self.nodes[0].children.values().copied().collect();
@@ -317,7 +318,7 @@ impl<'t> Graph<'t> {
 }
 
 struct Boxes {
-    /// Node, row, left edge and width, the latter in per cent.
+    /// (node, row, left edge, width); the last two in per cent.
     all: Vec<(usize, usize, f64, f64)>,
     left_out: usize,
 }

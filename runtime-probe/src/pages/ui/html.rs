@@ -1,5 +1,5 @@
-//! HTML that is escaped by construction: names of elements and attributes are the program's own words, all else is escaped on its
-//! way in. There is no way to add text as it is.
+//! HTML that is escaped by construction: names of elements and attributes are literals of the program, and all other
+//! text is escaped when it is added. There is no way to add unescaped text.
 
 use std::fmt::{self, Display, Write};
 
@@ -26,7 +26,7 @@ impl Html {
 
     /// Adds text.
     pub(super) fn text(&mut self, text: impl Display) -> &mut Self {
-        // Nothing fails that writes to memory.
+        // Writing to memory does not fail.
         let _ = write!(Escaped(&mut self.0), "{text}");
         self
     }
@@ -63,7 +63,7 @@ impl Tag<'_> {
         self.attr("class", names)
     }
 
-    /// Adds an attribute without a value where it `applies`.
+    /// Adds an attribute without a value if it `applies`.
     pub(super) fn flag(self, name: &'static str, applies: bool) -> Self {
         if applies {
             self.html.0.push(' ');
@@ -72,14 +72,14 @@ impl Tag<'_> {
         self
     }
 
-    /// Ends an element that has text in it.
+    /// Ends an element that contains text.
     pub(super) fn text(self, text: impl Display) {
         self.with(|html| {
             html.text(text);
         });
     }
 
-    /// Ends an element that has others in it.
+    /// Ends an element that contains other elements.
     pub(super) fn with(self, inside: impl FnOnce(&mut Html)) {
         self.html.0.push('>');
         inside(self.html);
@@ -88,7 +88,7 @@ impl Tag<'_> {
         self.html.0.push('>');
     }
 
-    /// Ends an element that HTML allows nothing in, such as `input`.
+    /// Ends an element that HTML defines as empty, such as `input`.
     pub(super) fn void(self) {
         self.html.0.push('>');
     }
@@ -106,7 +106,7 @@ impl Write for Escaped<'_> {
                 '"' => self.0.push_str("&#34;"),
                 '\'' => self.0.push_str("&#39;"),
                 '\n' => self.0.push('\n'),
-                // Neither has a place in HTML; the latter turn around what stands beside them.
+                // Control characters do not belong into HTML, and direction marks would reverse the text beside them.
                 c if c.is_control() || is_direction(c) => self.0.push(char::REPLACEMENT_CHARACTER),
                 c => self.0.push(c),
             }
@@ -115,7 +115,7 @@ impl Write for Escaped<'_> {
     }
 }
 
-/// Whether the character changes the direction in which those after it are read.
+/// Whether the character changes the direction of the text after it.
 fn is_direction(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

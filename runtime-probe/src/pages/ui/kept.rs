@@ -1,5 +1,5 @@
-//! The profiles that were taken for the pages, so that they can be looked at from several sides and compared. They are few and
-//! bounded; the oldest makes room.
+//! The profiles that were taken for the pages: kept so that a user can search, zoom and compare them. Their number and
+//! size are bounded; the oldest is removed first.
 
 use crate::primitive;
 use crate::profile::own_code::OwnCrates;
@@ -7,24 +7,24 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
-/// The most that are kept.
+/// The most profiles that are kept.
 pub(super) const MOST: usize = 8;
 
-/// The most bytes that all of them have, as folded stacks.
+/// The most bytes of all kept profiles.
 const MOST_BYTES: usize = 16 << 20;
 
-/// What is profiled.
+/// A kind of profile.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Kind {
-    /// The word for an address.
+    /// The word in an address.
     pub(super) name: &'static str,
     pub(super) title: &'static str,
-    /// The page that makes it.
+    /// The page of the profile.
     pub(super) page: &'static str,
     pub(super) unit: Unit,
 }
 
-/// What the values of stacks are.
+/// The unit of the values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unit {
     Nanoseconds,
@@ -38,11 +38,11 @@ pub(super) struct Taken {
     pub(super) number: u64,
     pub(super) kind: &'static Kind,
     pub(super) at: Instant,
-    /// For how long it was taken; `None` for what there was at one moment, or since the start.
+    /// The length of the span; `None` for a profile of one moment, or since the start.
     pub(super) seconds: Option<u32>,
     pub(super) remarks: Vec<String>,
     pub(super) names: Vec<String>,
-    /// Of each name, whether it is of the program's own crates.
+    /// Whether each name is of the program's own crates.
     pub(super) own: Vec<bool>,
     /// Indices of `names`, the root first.
     pub(super) stacks: Vec<(Vec<u32>, i64)>,
@@ -64,7 +64,7 @@ fn shelf() -> MutexGuard<'static, Shelf> {
     primitive::lock(&SHELF)
 }
 
-/// Keeps a profile that comes as folded stacks; its number, or `None` where it is too large.
+/// Keeps a profile, given as folded stacks. Returns its number, or `None` if it is too large.
 pub(super) fn keep(
     kind: &'static Kind,
     seconds: Option<u32>,
@@ -94,7 +94,7 @@ pub(super) fn find(number: u64) -> Option<Arc<Taken>> {
     taken.find(|taken| taken.number == number).cloned()
 }
 
-/// All of them, the newest first.
+/// All kept profiles, the newest first.
 pub(super) fn all() -> Vec<Arc<Taken>> {
     shelf().taken.iter().cloned().collect()
 }
@@ -135,7 +135,7 @@ impl Taken {
         taken
     }
 
-    /// The sum of all values; of a change, of what became more.
+    /// The sum of all positive values.
     pub(super) fn total(&self) -> i64 {
         let values = self.stacks.iter().map(|(_, value)| (*value).max(0));
         values.fold(0, i64::saturating_add)

@@ -1,4 +1,4 @@
-//! Locks that something waits for, and the deadlocks among them.
+//! The page of the locks with waiters, and of the deadlocks.
 
 use super::html::Html;
 use super::quantity::Time;
@@ -16,7 +16,7 @@ use runtime_probe_http::refusal::Refusal;
 use runtime_probe_http::reply::Reply;
 use runtime_probe_http::request::Request;
 
-/// The most waiters of one place that are named.
+/// The most waiters that are named at each place.
 const MOST_NAMED: usize = 12;
 
 pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
@@ -71,7 +71,7 @@ pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
     }))
 }
 
-/// The steps of a cycle below each other; the last leads back to the first.
+/// The steps of a cycle, as a list. The last step waits for the first.
 fn deadlock(html: &mut Html, cycle: &Cycle<'_>) {
     html.tag("h2").with(|html| {
         html.text(format_args!("Deadlock of {}", cycle.steps.len()));

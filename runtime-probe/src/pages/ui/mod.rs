@@ -1,9 +1,9 @@
-//! `/debug/pprof/ui/`: pages to look at. Each is complete without scripts; one script makes it smooth.
+//! `/debug/pprof/ui/`: the HTML pages. Each works without scripts; one script adds live filters, refresh and sorting.
 //!
 //! In reading order:
 //! * [`html`]: HTML that is escaped by construction;
-//! * [`quantity`]: times and sizes as people read them;
-//! * [`shell`]: what all pages have around them, and their headers;
+//! * [`quantity`]: times and sizes with units;
+//! * [`shell`]: the frame of all pages, and the headers of replies;
 //! * [`assets`]: stylesheet, script and icon;
 //! * [`words`]: parts of pages: links to tasks, states, stacks;
 //! * [`kept`]: profiles that were taken for these pages;
@@ -85,7 +85,7 @@ static VIEWS: [View; 9] = [
     },
 ];
 
-/// Answers a request for what stands behind `/debug/pprof/ui/`.
+/// Answers a request for a path below `/debug/pprof/ui/`.
 pub(super) fn answer(request: &Request, name: &str) -> Result<Reply, Refusal> {
     if let Some(asset) = assets::find(name) {
         return asset.answer(request);
@@ -94,6 +94,6 @@ pub(super) fn answer(request: &Request, name: &str) -> Result<Reply, Refusal> {
         let refusal = Refusal::new(404, "there is no such page");
         return Ok(shell::refusal(Tab::Summary, &refusal));
     };
-    // A reader of pages gets a page that says what is wrong.
+    // A refusal is a page as well, with the reason.
     Ok((view.answer)(request).unwrap_or_else(|refusal| shell::refusal(view.tab, &refusal)))
 }

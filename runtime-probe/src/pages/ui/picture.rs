@@ -1,4 +1,5 @@
-//! A profile that was taken: as a flame graph and as a table, searched, zoomed, turned around, and beside an earlier one.
+//! The pages of a kept profile: as a flame graph and as a table. It can be searched, zoomed, inverted, and compared
+//! with an earlier one.
 
 use super::flame::{Drawn, Graph, valued};
 use super::html::{Html, link};
@@ -16,10 +17,10 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-/// Rows of a table.
+/// The most rows of a table.
 const MOST_ROWS: usize = 200;
 
-/// What an address asks for.
+/// The parameters of a request.
 struct Query<'r> {
     path: &'static str,
     profile: Arc<Taken>,
@@ -119,7 +120,7 @@ fn legend(html: &mut Html, has_base: bool) {
     });
 }
 
-/// Functions, by what they use themselves and with what they call.
+/// The table: functions with their own values and those including their callees.
 pub(super) fn table(request: &Request) -> Result<Reply, Refusal> {
     only(request, &["base", "profile", "search", "sort"])?;
     let query = Query::of(request, "table")?;
@@ -157,14 +158,14 @@ pub(super) fn table(request: &Request) -> Result<Reply, Refusal> {
     }))
 }
 
-/// What a function uses.
+/// The values of a function.
 #[derive(Clone, Copy, Debug, Default)]
 struct Row {
     flat: i64,
     cum: i64,
-    /// The latter in the profile that it is compared with.
+    /// `cum` in the base profile.
     base_cum: i64,
-    /// Of the program's own crates.
+    /// Whether the function is of the program's own crates.
     is_own: bool,
 }
 
@@ -180,7 +181,7 @@ fn rows<'t>(profile: &'t Taken, base: Option<&'t Taken>) -> BTreeMap<&'t str, Ro
                 if at + 1 == frames.len() && !is_base {
                     row.flat = row.flat.saturating_add(*value);
                 }
-                // A function that calls itself is counted once.
+                // A recursive function is counted once a stack.
                 if seen.insert(*frame) {
                     let sum = if is_base {
                         &mut row.base_cum
@@ -240,7 +241,7 @@ impl<'r> Query<'r> {
         format!("{} {}", self.profile.kind.title, self.profile.number)
     }
 
-    /// This page, with some parameters changed, and nothing zoomed.
+    /// The address of this page with some parameters changed, without zoom.
     fn link(&self, changed: &[(&str, &str)]) -> String {
         self.link_to(self.path, changed)
     }

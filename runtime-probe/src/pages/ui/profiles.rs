@@ -1,4 +1,5 @@
-//! Profiles: forms that take one, and those that were taken. A profile is made by its own page, with the parameters of that page.
+//! The page of the profiles: forms that take one, and a list of those that were taken. A profile is made by its own
+//! page (`/debug/pprof/NAME`), with the parameters of that page.
 
 use super::flame::valued;
 use super::html::{Html, link};
@@ -13,11 +14,11 @@ use runtime_probe_http::refusal::Refusal;
 use runtime_probe_http::reply::{Body, Reply};
 use runtime_probe_http::request::Request;
 
-/// What can be profiled, and what its form asks for.
+/// A kind of profile, and its form.
 struct Offer {
     kind: Kind,
     about: &'static str,
-    /// Buttons for so many seconds; 0 is what there is now, or since the start.
+    /// A button for each of these lengths; 0 is now, or since the start.
     seconds: &'static [u32],
     fields: &'static [Field],
 }
@@ -27,7 +28,7 @@ struct Field {
     name: &'static str,
     label: &'static str,
     value: &'static str,
-    /// Only with seconds: it is in force for these only.
+    /// Whether the parameter needs a length: it sets a rate for that time only.
     with_seconds: bool,
 }
 
@@ -266,7 +267,7 @@ fn row(html: &mut Html, one: &Taken, all: &[std::sync::Arc<Taken>]) {
     });
 }
 
-/// The time that a profile is of.
+/// The time span of a profile, as text.
 pub(super) fn span(taken: &Taken) -> String {
     match (taken.seconds, taken.kind.unit) {
         (Some(seconds), _) => format!("{seconds} s"),
@@ -275,7 +276,7 @@ pub(super) fn span(taken: &Taken) -> String {
     }
 }
 
-/// Takes a profile, and leads to it.
+/// Takes a profile, and redirects to its page.
 pub(super) fn take(request: &Request) -> Result<Reply, Refusal> {
     let kind = request.param("kind")?.unwrap_or_default();
     let offer = offer(kind)?;
@@ -312,7 +313,7 @@ pub(super) fn take(request: &Request) -> Result<Reply, Refusal> {
     Ok(Reply::redirect(303, &to))
 }
 
-/// What the profile's own page answers.
+/// The answer of the profile's own page.
 fn folded(request: &Request, offer: &Offer, query: &[(&str, &str)]) -> Result<String, Refusal> {
     let mut pages = PAGES.iter();
     let page = pages.find(|page| page.name == offer.kind.page);

@@ -1,4 +1,4 @@
-//! Times and sizes as people read them.
+//! Times and sizes with units.
 
 use std::fmt::{self, Display, Formatter};
 

@@ -1,4 +1,4 @@
-//! What all pages have around them: head, navigation, and the headers of the reply.
+//! The frame of all pages: head, navigation, and the headers of the reply.
 
 use super::assets::{ICON, SCRIPT, STYLE};
 use super::html::Html;
@@ -6,7 +6,7 @@ use runtime_probe_http::refusal::Refusal;
 use runtime_probe_http::reply::Reply;
 use std::ffi::OsStr;
 
-/// Which of the pages is shown.
+/// The current page, for the navigation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tab {
     Summary,
@@ -24,8 +24,8 @@ const TABS: [(Tab, &str, &str); 5] = [
     (Tab::Timeline, "timeline", "Timeline"),
 ];
 
-/// Scripts, styles, pictures and answers to the script come from here, and nothing else is loaded or run. No other page may
-/// frame this one.
+/// Scripts, styles, pictures and answers to the script come from this server; nothing else is loaded or run. No other
+/// page may frame this one.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
@@ -34,12 +34,12 @@ pub(super) fn page(tab: Tab, title: &str, body: impl FnOnce(&mut Html)) -> Reply
     respond(200, tab, title, false, body)
 }
 
-/// A page that does not change: there is nothing to refresh.
+/// A page that is not refreshed, because it does not change.
 pub(super) fn still(tab: Tab, title: &str, body: impl FnOnce(&mut Html)) -> Reply {
     respond(200, tab, title, true, body)
 }
 
-/// A page that says why there is no other.
+/// A page with the reason of a refusal.
 pub(super) fn refusal(tab: Tab, refusal: &Refusal) -> Reply {
     respond(refusal.status(), tab, "Not shown", true, |html| {
         html.tag("h1").text("Not shown");
@@ -127,14 +127,14 @@ fn navigation(html: &mut Html, tab: Tab, process: &str) {
             .attr("href", "../")
             .text("Endpoints");
     });
-    // The script fills it in.
+    // The script fills this in.
     html.tag("div")
         .attr("id", "tools")
         .flag("hidden", true)
         .text("");
 }
 
-/// The program by its file, and the process by its number.
+/// The name of the program's file and the id of the process.
 fn process() -> String {
     let program = std::env::current_exe().ok();
     let program = program.as_deref().and_then(|path| path.file_name());

@@ -1,4 +1,4 @@
-//! The first page: what is wrong, what tasks and workers do now, and what the process uses.
+//! The first page: the troubles, the tasks by state, the workers, and the resources of the process.
 
 use super::html::{Html, link};
 use super::quantity::{Bytes, Time};
@@ -62,7 +62,7 @@ fn troubles(html: &mut Html, troubles: &[Trouble]) {
         .with(|html| {
             for trouble in troubles {
                 let (name, class) = named(trouble.kind);
-                // The link says it.
+                // The link has that word.
                 let text = trouble
                     .text
                     .strip_prefix("deadlock: ")
@@ -99,7 +99,7 @@ fn named(kind: TroubleKind) -> (&'static str, &'static str) {
     }
 }
 
-/// Where more is known of it.
+/// The page with more about a trouble.
 fn target(trouble: &Trouble) -> String {
     if let Some(task) = trouble.task {
         return task_link(task);
@@ -187,7 +187,7 @@ fn states(html: &mut Html, overview: &Overview) {
             for count in &overview.states {
                 html.tag("tr").with(|html| {
                     html.tag("td").with(|html| {
-                        // What no filter has a word for is found among the tasks of its state.
+                        // The filter's word for closures that wait for a thread is shorter.
                         let word = match count.text {
                             "blocking, queued" => "queued",
                             text => text,
@@ -222,7 +222,7 @@ fn fill(state: State) -> &'static str {
     }
 }
 
-/// All tasks in one bar, a part for each state.
+/// One bar for all tasks, with a part for each state.
 fn whole(html: &mut Html, states: &[StateCount], tasks: usize) {
     let sum = |of: State| {
         let states = states.iter().filter(|count| count.state == of);

@@ -1,4 +1,4 @@
-//! One task, with all that is known of it.
+//! The page of one task.
 
 use super::quantity::Time;
 use super::shell::{self, Tab};
@@ -12,7 +12,7 @@ use runtime_probe_http::refusal::Refusal;
 use runtime_probe_http::reply::Reply;
 use runtime_probe_http::request::Request;
 
-/// The most tasks that are listed as spawned by this one.
+/// The most children that are listed.
 const MOST_CHILDREN: usize = 50;
 
 pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {

@@ -1,4 +1,5 @@
-//! Tasks: by equal stacks, by spawn site, or one by one, filtered and in pages. Each entry opens into its stack.
+//! The page of the tasks: by equal stacks, by spawn site, or one by one; with filters, in pages. Each entry unfolds to
+//! its stack.
 
 use super::html::{Html, link};
 use super::quantity::{Bytes, Time};
@@ -20,7 +21,7 @@ const PARAMETERS: [&str; 12] = [
     "stack", "state",
 ];
 
-/// Entries of one page: some 100 KB with their stacks.
+/// The entries of one page: some 100 KB with their stacks.
 const PER_PAGE: usize = 50;
 
 const GROUPS: [(GroupBy, &str, &str); 3] = [
@@ -37,7 +38,7 @@ const ORDERS: [(Order, &str, &str); 5] = [
     (Order::Heap, "heap", "Heap in use"),
 ];
 
-/// What the form offers; other states are typed into the address.
+/// The states that the form offers. Others can be set in the address.
 const STATES: [(&str, &str); 8] = [
     ("", "Any state"),
     ("running", "running"),
@@ -49,7 +50,7 @@ const STATES: [(&str, &str); 8] = [
     ("IO wait", "IO wait"),
 ];
 
-/// What the address asks for.
+/// The parameters of a request.
 struct Query<'r> {
     request: &'r Request,
     group: (GroupBy, &'static str),
@@ -65,7 +66,7 @@ pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
             "sort=heap needs group=site: bytes are known by spawn site",
         ));
     }
-    // A form sends what was left empty.
+    // A form also sends its empty fields.
     let selection = selection(&filled(request)?)?;
     let table = {
         let _permit = DumpPermit::take()?;
@@ -141,12 +142,12 @@ impl<'r> Query<'r> {
         })
     }
 
-    /// A parameter as it was sent; one that was given twice has been refused.
+    /// A parameter as it was sent. A repeated one has been refused before.
     fn value(&self, name: &str) -> &'r str {
         self.request.param(name).ok().flatten().unwrap_or_default()
     }
 
-    /// This page with some parameters changed. Another list begins with its first page.
+    /// The address of this page with some parameters changed. A changed list begins at its first page.
     fn with(&self, changed: &[(&str, &str)]) -> String {
         let mut query: Vec<(&str, &str)> = PARAMETERS
             .into_iter()
@@ -371,7 +372,7 @@ impl<'r> Query<'r> {
         }
     }
 
-    /// The tasks of a group.
+    /// Links to the tasks of a group.
     fn members(&self, html: &mut Html, entry: &Entry, view: &TaskView<'_>) {
         html.tag("p").class("members").with(|html| {
             for id in &entry.ids {
@@ -465,7 +466,7 @@ fn on_heap(html: &mut Html, heap: Heap) {
     }
 }
 
-/// What is known of a task beside its stack.
+/// The facts about a task, beside its stack.
 pub(super) fn about(html: &mut Html, view: &TaskView<'_>, stands_for_others: bool) {
     html.tag("dl").class("facts").with(|html| {
         let mut row = |name: &str, value: &dyn Fn(&mut Html)| {

@@ -1,4 +1,5 @@
-//! The last seconds of each thread: what it polled, in the colour of the spawn site. The flight recorder has them.
+//! The page of the flight recorder's events: the polls of each thread in the last seconds, in the colour of the spawn
+//! site.
 
 use super::html::{Html, link};
 use super::quantity::Time;
@@ -16,31 +17,31 @@ use std::collections::VecDeque;
 use std::fmt::Write;
 use std::sync::{Arc, Mutex};
 
-/// Columns of a lane. What is shorter than one adds to its height.
+/// Columns of a lane. A poll that is shorter than a column adds to the height of that column.
 const COLUMNS: usize = 1200;
 
-/// Sites with a colour of their own; all others share the last.
+/// The number of sites with a colour of their own. All others share the last colour.
 const COLOURS: usize = 7;
 
-/// Pixels of a lane.
+/// The height of a lane in pixels.
 const HEIGHT: f64 = 30.0;
 
 /// The most threads that are drawn.
 const MOST_LANES: usize = 64;
 
-/// Rows of the table of the longest polls, and of what one poll woke.
+/// The most rows in the table of the longest polls, and in the list of tasks that one poll woke.
 const MOST_POLLS: usize = 20;
 
-/// Columns of the shortest poll that is a link.
+/// A shorter poll is not a link. In columns.
 const LEAST_LINKED: f64 = 3.0;
 
-/// The most pasts that are kept.
+/// The most timelines that are kept.
 const MOST_KEPT: usize = 2;
 
-/// Those that were looked at last, the newest first, by their numbers: their parts can be looked at closer.
+/// The last timelines, the newest first, by number. They are kept so that a user can zoom.
 static KEPT: Mutex<VecDeque<(u64, Arc<Timeline>)>> = Mutex::new(VecDeque::new());
 
-/// The part of the past that is shown, in nanoseconds.
+/// The part of a timeline that is shown, in nanoseconds.
 #[derive(Clone, Copy)]
 struct Window {
     from: u64,
@@ -107,7 +108,7 @@ pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
     }))
 }
 
-/// What of the past is looked at.
+/// A timeline, with the part and the poll that are shown.
 struct View<'t> {
     number: u64,
     timeline: &'t Timeline,
@@ -115,7 +116,7 @@ struct View<'t> {
     chosen: Option<Chosen>,
 }
 
-/// A poll, by the numbers of its lane and in it.
+/// A poll, by the number of its lane and its number in the lane.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Chosen {
     lane: usize,
@@ -147,13 +148,13 @@ impl View<'_> {
         Some((lane, lane.polls.get(chosen.poll)?))
     }
 
-    /// The last poll that began on a thread before that moment.
+    /// The last poll of a thread that began before that moment.
     fn at(&self, thread: u32, at_ns: u64) -> Option<Chosen> {
         let (lane, poll) = self.timeline.poll_at(thread, at_ns)?;
         Some(Chosen { lane, poll })
     }
 
-    /// The poll in which a thread was at that moment.
+    /// The poll that was under way on a thread at that moment.
     fn under_way(&self, thread: u32, at_ns: u64) -> Option<Chosen> {
         self.at(thread, at_ns).filter(|chosen| {
             self.poll(*chosen)
@@ -175,7 +176,7 @@ impl View<'_> {
         (from * COLUMNS as f64 / self.window.length as f64).clamp(0.0, COLUMNS as f64)
     }
 
-    /// The arrows of a poll for the script: the lane and the column where each begins and ends.
+    /// The arrows of a poll, for the script: lane and column of the begin and of the end of each.
     fn arrows(&self, lane: &Lane, poll: &Poll) -> String {
         let of = self.wake_of(lane, poll).into_iter();
         let wakes = of.chain(self.woken_by(lane, poll).iter().take(MOST_POLLS));
@@ -218,7 +219,7 @@ fn chosen(request: &Request, timeline: &Timeline) -> Result<Option<Chosen>, Refu
     }
 }
 
-/// The same seconds for programs that show more of them.
+/// Links to the trace, for Perfetto and for `go tool trace`.
 fn downloads(html: &mut Html) {
     let link = |html: &mut Html, to: &'static str, name: &'static str, text: &'static str| {
         html.tag("a")
@@ -250,7 +251,7 @@ fn downloads(html: &mut Html) {
     });
 }
 
-/// The past that is asked for, or that of now.
+/// The timeline that is asked for, by default a new one.
 fn past(request: &Request) -> Result<Option<(u64, Arc<Timeline>)>, Refusal> {
     if let Some(wanted) = request.number("past")? {
         let kept = primitive::lock(&KEPT);
@@ -403,7 +404,7 @@ fn draw(html: &mut Html, view: &View<'_>, number: usize) {
         });
 }
 
-/// A poll that is long enough to be seen, and a link if it is long enough to be met.
+/// A poll that is at least a column long. It is a link if it is wide enough to be clicked.
 fn bar(html: &mut Html, view: &View<'_>, chosen: Chosen, shown: &Poll) {
     let (x, end) = (
         view.column_of(shown.from_ns),
@@ -438,7 +439,7 @@ fn bar(html: &mut Html, view: &View<'_>, chosen: Chosen, shown: &Poll) {
         });
 }
 
-/// Where the chosen poll was woken from, and where what it woke was polled.
+/// Marks of the wake of the chosen poll, and of the polls that it caused.
 fn marks(html: &mut Html, view: &View<'_>, lane: &Lane) {
     let Some((of, poll)) = view.chosen.and_then(|chosen| view.poll(chosen)) else {
         return;
@@ -473,7 +474,8 @@ fn cut(poll: &Poll, window: Window) -> Option<Poll> {
     })
 }
 
-/// Polls that are shorter than a column: a path for each colour, in each column as high as the part of its time.
+/// Polls that are shorter than a column: a path for each colour, whose height in a column is the colour's part of the
+/// column's time.
 fn heaps(polls: &[&(usize, Poll)], window: Window) -> Vec<String> {
     let mut busy = vec![[0_u64; CLASSES.len()]; COLUMNS];
     let column = window.length as f64 / COLUMNS as f64;
@@ -486,7 +488,7 @@ fn heaps(polls: &[&(usize, Poll)], window: Window) -> Vec<String> {
     for (x, busy) in busy.iter().enumerate() {
         let mut y = HEIGHT;
         for (colour, busy) in busy.iter().enumerate().filter(|(_, busy)| **busy > 0) {
-            // What is there at all is seen.
+            // At least 1.5 pixels, so that each part is visible.
             let height = (HEIGHT * *busy as f64 / column).max(1.5).min(y);
             y -= height;
             let _ = write!(paths[colour], "M{x} {y:.1}h1v{height:.1}h-1z");
@@ -558,7 +560,7 @@ fn sites(html: &mut Html, timeline: &Timeline) {
     });
 }
 
-/// The poll that was chosen, what woke it, and what it woke.
+/// The chosen poll, its wake, and the polls that it caused.
 fn one(html: &mut Html, view: &View<'_>) {
     let Some((lane, poll)) = view.chosen.and_then(|chosen| view.poll(chosen)) else {
         return;
@@ -628,7 +630,7 @@ fn cause(html: &mut Html, view: &View<'_>, wake: &Wake) {
     }
 }
 
-/// The poll that a wake led to.
+/// The poll that a wake caused.
 fn woken(html: &mut Html, view: &View<'_>, wake: &Wake) {
     let chosen = view.at(wake.woken_thread, wake.woken_ns);
     if let Some((chosen, (_, poll))) = chosen.and_then(|chosen| Some((chosen, view.poll(chosen)?)))
@@ -644,7 +646,7 @@ fn woken(html: &mut Html, view: &View<'_>, wake: &Wake) {
     }
 }
 
-/// Which task was polled.
+/// The task of a poll.
 fn task(html: &mut Html, view: &View<'_>, poll: &Poll) {
     if let Some(task) = poll.task {
         html.tag("a")

@@ -14,7 +14,7 @@ pub(super) fn class_of(state: State) -> &'static str {
     }
 }
 
-/// What a task does, in the colour of its state.
+/// The state of a task, in its colour.
 pub(super) fn state(html: &mut Html, state: State, text: &str) {
     html.tag("span").class(class_of(state)).text(text);
 }
@@ -24,7 +24,7 @@ pub(super) fn task_link(id: u64) -> String {
     link("task", &[("id", &id.to_string())])
 }
 
-/// A sentence. What it says of tasks by their numbers is a link to them, and long paths are shown by their ends.
+/// A sentence. Numbers of tasks become links, and long paths are shortened to their ends.
 pub(super) fn sentence(html: &mut Html, text: &str) {
     const TASK: &str = "goroutine ";
     const PATH: &str = "(/";
@@ -54,7 +54,7 @@ pub(super) fn sentence(html: &mut Html, text: &str) {
     }
 }
 
-/// The file and line of a frame. Of a long path the last folders are shown, and all of it is the element's title.
+/// The file and line of a frame. Of a long path the last folders are shown; the whole path is the element's title.
 pub(super) fn place(html: &mut Html, place: &str) {
     const FOLDERS: usize = 3;
     if place.is_empty() {
@@ -63,7 +63,7 @@ pub(super) fn place(html: &mut Html, place: &str) {
     let tag = html.tag("span").class("place");
     let mut slashes = place.rmatch_indices('/').map(|(at, _)| at);
     match slashes.nth(FOLDERS) {
-        // What begins with its package is short enough.
+        // A path that begins with its package is short.
         Some(at) if at > 0 && place.starts_with('/') => tag
             .attr("title", place)
             .text(format_args!("...{}", &place[at..])),
@@ -71,7 +71,7 @@ pub(super) fn place(html: &mut Html, place: &str) {
     }
 }
 
-/// What a reader must know before any conclusions, folded.
+/// Remarks on a profile or a list, folded.
 pub(super) fn remarks(html: &mut Html, on: &str, remarks: &[String]) {
     if remarks.is_empty() {
         return;
@@ -102,7 +102,7 @@ pub(super) fn located(html: &mut Html, text: &str) {
         .with(|html| sentence(html, text));
 }
 
-/// Frames below each other: those of libraries between the program's own are folded.
+/// The frames of a stack. Frames of libraries between the program's own are folded.
 pub(super) fn stack(html: &mut Html, stack: &StackView<'_>) {
     if let Some(why) = stack.missing {
         html.tag("p")
@@ -114,7 +114,7 @@ pub(super) fn stack(html: &mut Html, stack: &StackView<'_>) {
             html.tag("p").class("branch").text(title);
         }
         html.tag("div").class("stack").with(|html| {
-            // The innermost frame tells what is waited for.
+            // The innermost frame is never folded: it tells what the task waits for.
             let (leaf, rest) = part.lines.split_at(part.lines.len().min(1));
             lines(html, leaf);
             for run in rest.chunk_by(|a, b| a.is_own == b.is_own) {
@@ -147,12 +147,12 @@ fn lines(html: &mut Html, lines: &[Line<'_>]) {
     }
 }
 
-/// A name and what it is.
+/// A name and its value.
 pub(super) fn fact(html: &mut Html, name: &str, value: impl Display) {
     fact_of(html, name, value, "");
 }
 
-/// The same, with what it is a part of.
+/// A name, its value, and the whole that the value is a part of.
 pub(super) fn fact_of(html: &mut Html, name: &str, value: impl Display, of: impl Display) {
     html.tag("div").with(|html| {
         html.tag("dt").text(name);
@@ -185,7 +185,7 @@ pub(super) fn bar(html: &mut Html, class: &'static str, part: f64) {
         });
 }
 
-/// Links of which one is chosen.
+/// A list of links, one of which is chosen.
 pub(super) fn choice<'t>(
     html: &mut Html,
     label: &str,

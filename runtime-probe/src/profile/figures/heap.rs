@@ -1,11 +1,11 @@
-//! What is allocated, where the probe's allocator is the global one.
+//! Figures of the heap, if the probe's allocator is the global one.
 
 use super::{Family, Number, Unit};
 use crate::profile::heap::{estimated, unavailable};
 use crate::snapshot::heap::{SplitBy, take};
 use runtime_dump::profile::heap::Objects;
 
-/// None without the allocator.
+/// No families without the allocator.
 pub(super) fn families() -> Vec<Family> {
     if unavailable().is_some() {
         return Vec::new();

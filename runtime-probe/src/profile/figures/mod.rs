@@ -1,14 +1,14 @@
-//! Numbers for a time series: families by the conventions of Prometheus, without any format.
+//! Figures for time series: families by the conventions of Prometheus, without a format.
 //!
-//! Our own counts where there are some, under `runtime_probe_`; tokio's beside them under `tokio_`, with tokio's meaning, which is
-//! another one: LIFO polls, the polls of a root, and those that gave their worker away are missing there, and workers hand their numbers
-//! over when they park. No label has an id of a task: the labels are spawn sites, of which 256 are kept apart, runtimes and workers.
+//! Our own counts are under `runtime_probe_`. tokio's are under `tokio_` and have tokio's meaning, which differs: they
+//! lack LIFO polls, polls of a root, and polls in `block_in_place`, and workers publish them when they park. No label
+//! has the id of a task. The labels are spawn sites (256 are kept apart), runtimes and workers.
 //!
-//! * [`tasks`]: by where they are spawned;
-//! * `runtimes`: pools, workers, what tokio counts;
-//! * [`probe`]: what the probe found, waits and losses;
-//! * [`heap`]: what is allocated;
-//! * [`process`]: what the system tells.
+//! * [`tasks`]: tasks by spawn site;
+//! * `runtimes`: pools, workers, and tokio's counts;
+//! * [`probe`]: findings of watchdogs, waits and losses;
+//! * [`heap`]: sampled allocations;
+//! * [`process`]: the process, by the system's counts.
 
 mod heap;
 mod probe;
@@ -20,28 +20,28 @@ mod tasks;
 #[cfg(feature = "rt")]
 pub(crate) use runtimes::name as runtime_name;
 
-/// What a number means.
+/// The type of a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Type {
-    /// It grows.
+    /// A number that only grows.
     Counter,
-    /// It goes up and down.
+    /// A number that may fall.
     Gauge,
-    /// Lengths, by class.
+    /// Counts of lengths by bucket.
     Histogram,
 }
 
-/// A unit, which is a part of the name.
+/// A unit, which becomes part of the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
     Bytes,
     Seconds,
 }
 
-/// Numbers of one name.
+/// The numbers of one name.
 #[derive(Clone, Debug)]
 pub(crate) struct Family {
-    /// Without unit and `_total`.
+    /// The name without unit and `_total`.
     pub(crate) name: &'static str,
     pub(crate) unit: Option<Unit>,
     pub(crate) is: Type,
@@ -50,7 +50,7 @@ pub(crate) struct Family {
     pub(crate) samples: Vec<Sample>,
 }
 
-/// A number and what it is of.
+/// A number and its labels.
 #[derive(Clone, Debug)]
 pub(crate) struct Sample {
     pub(crate) labels: Vec<(&'static str, String)>,
@@ -65,7 +65,7 @@ pub(crate) enum Number {
     Lengths {
         sum: f64,
         count: u64,
-        /// Upper bounds, each with the number of lengths that no smaller one has.
+        /// (upper bound, number of lengths in this bucket only)
         buckets: Vec<(f64, u64)>,
     },
 }
@@ -96,7 +96,7 @@ impl Family {
         }
     }
 
-    /// Adds a number without labels; nothing where it is not known.
+    /// Adds a number without labels, if it is known.
     fn with(mut self, number: Option<Number>) -> Self {
         self.add(&[], number);
         self
@@ -115,7 +115,7 @@ impl Family {
     }
 }
 
-/// All but those of the process. A family without a number is left out.
+/// All families but those of the process. A family without numbers is left out.
 pub(crate) fn of_the_probe() -> Vec<Family> {
     let mut families = tasks::families();
     #[cfg(feature = "rt")]

@@ -1,4 +1,4 @@
-//! What the probe found, the waits that it counted, and what it lost.
+//! Findings of watchdogs, waits of the block and mutex profiles, and losses.
 
 use super::{Family, Number, Unit};
 use crate::demand::Demand;

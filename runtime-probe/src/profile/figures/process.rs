@@ -1,10 +1,10 @@
-//! What the system tells of the process, under the names that Prometheus' own clients have.
+//! The process, by the system's counts, with the names of Prometheus' client libraries.
 
 use super::{Family, Number, Unit};
 use crate::sys::cpu_timer;
 use crate::sys::process_status::ProcessStatus;
 
-/// The families of the process. A registry that has them already must not have them twice.
+/// The families of the process. They must not be added to a registry that has them already.
 pub(crate) fn families() -> Vec<Family> {
     let status = ProcessStatus::read();
     let whole = |number: Option<u64>| number.map(Number::Whole);

@@ -1,4 +1,4 @@
-//! Runtimes: what the probe knows of polls and pools under way, and what tokio counts.
+//! Runtimes: polls and pools by the probe, and tokio's counts.
 
 use super::{Family, Number, Unit};
 use crate::registry::runtimes as registry;
@@ -21,7 +21,7 @@ pub(super) fn families() -> Vec<Family> {
     families
 }
 
-/// A runtime without hooks of ours has tokio's number.
+/// The name of a runtime. Without our hooks it is made of tokio's id.
 pub(crate) fn name(numbers: &RuntimeNumbers) -> String {
     let name = registry::name(registry::by_id(numbers.id));
     name.map_or_else(|| format!("tokio-{}", numbers.id), |name| name.to_string())
@@ -31,7 +31,7 @@ fn seconds(time: Duration) -> Option<Number> {
     Some(Number::Real(time.as_secs_f64()))
 }
 
-/// Of the runtimes of one name.
+/// The sums of the runtimes of one name.
 #[derive(Default)]
 struct Sums {
     longest_poll_ns: u64,
@@ -41,7 +41,7 @@ struct Sums {
     oldest: Duration,
 }
 
-/// What is known without tokio.
+/// The families that the probe counts itself.
 fn under_way() -> Vec<Family> {
     let under_way = under_way::now();
     let mut longest = Family::gauge(
@@ -206,7 +206,7 @@ fn of_workers(all: &[(String, &RuntimeNumbers)]) -> Vec<Family> {
         .map(|(mut family, read)| {
             let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
             for (name, numbers) in all {
-                // Workers of runtimes of one name are numbered on.
+                // The workers of all runtimes of one name are numbered consecutively.
                 let next = seen.entry(name).or_default();
                 for worker in &numbers.workers {
                     let index = next.to_string();

@@ -1,4 +1,4 @@
-//! Tasks by where they are spawned, by kind and by the type of their future.
+//! Tasks by spawn site, by kind and by the type of their future.
 
 use super::{Family, Number, Type, Unit};
 use crate::profile::diagnosis::count_unlisted;
@@ -8,8 +8,8 @@ use crate::symbol::role;
 use crate::tally::task_times::LENGTHS;
 use runtime_dump::source_path::shortened;
 
-/// The classes of lengths, in seconds: three to a decade, from a microsecond, a short poll, to a minute, which is the longest that an alarm
-/// would wait for.
+/// The upper bounds of the buckets in seconds: three to a decade, from a microsecond (a short poll) to a minute (the
+/// longest that an alarm would wait for).
 const BOUNDS: [f64; 24] = [
     1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2,
     5e-2, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
@@ -103,7 +103,7 @@ fn histogram(sites: &Sites, row: &SiteRow, field: usize) -> Option<Number> {
     })
 }
 
-/// Two types of one line may have one readable name, and a series is one number.
+/// Adds up samples with equal labels: two types on one line may have the same readable name.
 fn merge_equal(family: &mut Family) {
     family.samples.sort_by(|a, b| a.labels.cmp(&b.labels));
     family.samples.dedup_by(|next, first| {

@@ -1,14 +1,14 @@
-//! The ids of tasks that are spawned: tokio tells them when it has the task, so the entry of a spawn seldom knows it.
+//! The ids of spawned tasks. tokio tells the id after the spawn, so a spawn's entry seldom has it.
 
 use crate::source::own_id;
 use crate::source::trace::{Happened, RecordName, What};
 use std::collections::HashMap;
 
-/// For each event that is a spawn, the task's id: from its first poll, from its end, or from its record, which still is
-/// the task's. A number of our own where the spawn is not over.
+/// The task's id for each event that is a spawn: from its first poll, from its end, or from its record if the task
+/// still has that. A number of our own if the spawn is under way.
 pub(super) fn of_spawns(happened: &[Happened]) -> Vec<u64> {
     let mut ids = vec![0; happened.len()];
-    // By record: the spawn that waits for its id.
+    // By record: the spawn without an id.
     let mut open: HashMap<RecordName, usize> = HashMap::new();
     for (at, happened) in happened.iter().enumerate() {
         let (record, id) = match happened.what {

@@ -1,4 +1,4 @@
-//! What tasks, waits and threads are called in a trace. Each is named once.
+//! Names of tasks, waits and threads in a trace. Each name is written once.
 
 use super::Labels;
 use crate::ask::trace_session as trace;
@@ -21,14 +21,14 @@ use runtime_dump::stack::{Frame, Stack};
 use runtime_dump::trace::{LabelsNumber, StackNumber, TextNumber, TraceFormat};
 use std::collections::HashMap;
 
-/// By this word `go tool trace` finds the waits of its network profile.
+/// `go tool trace` finds the waits of its network profile by this word.
 const NETWORK: &str = "network";
-/// The reason of a wait whose place is not known.
+/// The reason of a wait whose stack is not known.
 pub(super) const UNKNOWN: &str = "unknown";
-/// The reason of what waits since a poll of which only the begin was seen.
+/// The reason of a wait after a poll that began before the trace.
 pub(super) const BEFORE: &str = "unknown: it was polled when the trace began";
 
-/// Where a task was spawned, and of which future.
+/// The spawn site and the future of a task.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct SpawnedAt {
     pub(super) spawn: Option<Spawn>,
@@ -55,26 +55,26 @@ impl SpawnedAt {
     }
 }
 
-/// Where a task waits.
+/// The reason and the stack of a wait.
 #[derive(Clone, Copy)]
 pub(super) struct Wait {
     pub(super) reason: TextNumber,
     pub(super) stack: StackNumber,
-    /// It is runnable: `yield_now`, and the like.
+    /// Whether the task yields (`yield_now` and the like), so it is runnable.
     pub(super) is_a_yield: bool,
 }
 
-/// What has a name so far.
+/// The names that were written so far.
 #[derive(Default)]
 pub(super) struct Naming {
     tasks: HashMap<[usize; 3], StackNumber>,
     spawners: HashMap<[usize; 3], StackNumber>,
-    /// By the address of the set.
+    /// By the address of the set of registrations.
     waits: HashMap<usize, Wait>,
     threads: HashMap<u32, StackNumber>,
     with_labels: Labels,
     labels: HashMap<LabelSet, LabelsNumber>,
-    /// By addresses, and the future at the root.
+    /// By return addresses and the future at the root.
     samples: HashMap<(Box<[usize]>, usize), StackNumber>,
 }
 
@@ -87,7 +87,7 @@ impl Naming {
         }
     }
 
-    /// The name of a task: its future, and where it was spawned.
+    /// The name of a task: its future and its spawn location.
     pub(super) fn task(
         &mut self,
         site: &SpawnedAt,
@@ -118,7 +118,7 @@ impl Naming {
         })
     }
 
-    /// The function that spawned it.
+    /// The function that spawned a task.
     pub(super) fn spawner(
         &mut self,
         site: &SpawnedAt,
@@ -140,7 +140,7 @@ impl Naming {
         })
     }
 
-    /// What a set of registrations waits for, and where.
+    /// The reason and the stack of a set of registrations.
     pub(super) fn wait(
         &mut self,
         waits: &'static WaitSet,
@@ -163,7 +163,7 @@ impl Naming {
         })
     }
 
-    /// The same, with names looked up only if it is new.
+    /// The same. The resolver is locked only if the set is new.
     pub(super) fn wait_once(
         &mut self,
         waits: &'static WaitSet,
@@ -175,7 +175,7 @@ impl Naming {
         }
     }
 
-    /// Where a CPU sample was taken.
+    /// The stack of a CPU sample.
     pub(super) fn sample(&mut self, sample: &Sample, writer: &mut dyn TraceFormat) -> StackNumber {
         let polled = &sample.polled;
         let root = polled
@@ -205,7 +205,7 @@ impl Naming {
         *self.labels.entry(set).or_insert_with(number)
     }
 
-    /// A thread outside of any task.
+    /// The name of a thread outside of any task.
     pub(super) fn thread(&mut self, tid: u32, writer: &mut dyn TraceFormat) -> StackNumber {
         if let Some(known) = self.threads.get(&tid) {
             return *known;
@@ -219,7 +219,7 @@ impl Naming {
         stack
     }
 
-    /// A stack of one frame that says something.
+    /// A stack of one frame, as a text.
     pub(super) fn frame(&self, text: &str, writer: &mut dyn TraceFormat) -> StackNumber {
         writer.stack(&[Frame {
             function: text.into(),
@@ -229,8 +229,8 @@ impl Naming {
     }
 }
 
-/// What is shown of a stack, leaf first. Of one with branches that is what they share, below a frame that says so: a stack of
-/// Go's has no branches.
+/// The shown frames of a stack, leaf first. A stack with branches is shown as a frame "select" and the shared trunk,
+/// since Go's stacks have no branches.
 fn frames(stack: &Stack) -> Vec<Frame> {
     let select = (!stack.branches.is_empty()).then(|| Frame {
         function: Reason::Select.text().into(),

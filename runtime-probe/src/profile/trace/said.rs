@@ -1,6 +1,6 @@
-//! What a program says of what it does, as rows: user tasks, regions, logs.
+//! User tasks, regions and logs, as rows.
 //!
-//! What is said in a task that was spawned in a user task belongs to that one.
+//! Regions and logs of a task that was spawned in a user task belong to that user task.
 
 use super::Trace;
 use crate::clock::{Scale, Ticks};
@@ -9,17 +9,17 @@ use crate::source::trace::{Happened, Said, Text, What};
 use runtime_dump::trace::{Event, StackNumber, UserEvent, UserWhat};
 use std::collections::{HashMap, HashSet};
 
-/// What the name of a user task ends with whose begin was not seen.
+/// The end of the name of a user task whose begin was not seen.
 const BEFORE: &str = " (began before the trace)";
 
 pub(super) struct User {
     /// User tasks with ids from here on begin in the trace.
     news: u64,
-    /// Of those before: what the reader has been told of.
+    /// The earlier ones that have a row.
     told: HashSet<u64>,
-    /// By thread: the user task that it spawns a task in.
+    /// By thread: the user task of the spawn that follows.
     spawns: HashMap<u64, UserTask>,
-    /// By thread: the log whose text has not come in full.
+    /// By thread: the log whose text is not complete.
     logs: HashMap<u64, Log>,
 }
 
@@ -27,13 +27,13 @@ struct Log {
     at: Ticks,
     task: UserTask,
     category: StaticText,
-    /// How many parts of the text there are.
+    /// The number of parts so far.
     parts: u8,
     text: Vec<u8>,
 }
 
 impl User {
-    /// Of a trace in which user tasks with ids from `news` on begin.
+    /// For a trace in which user tasks with ids from `news` on begin.
     pub(super) fn new(news: u64) -> Self {
         User {
             news,
@@ -43,7 +43,7 @@ impl User {
         }
     }
 
-    /// Of what has happened already: user tasks of which it has no begin are older.
+    /// For past events: user tasks whose begin is not among them are older.
     pub(super) fn of_past(happened: &[Happened]) -> Self {
         let begun = happened.iter().filter_map(|happened| match happened.what {
             What::Said(Said::TaskBegin { task, .. }) => Some(task.id),
@@ -55,12 +55,12 @@ impl User {
         }
     }
 
-    /// The user task in which a thread spawns what it spawns now, if it is in the future of one.
+    /// The user task of the current spawn of a thread, if it is in the future of one.
     pub(super) fn take_spawning(&mut self, thread: u64) -> Option<u64> {
         self.spawns.remove(&thread).map(|task| task.id)
     }
 
-    /// Whether it is the first time that something is said of a user task that began before the trace.
+    /// Whether this is the first event of a user task that began before the trace.
     fn is_first_of_older(&mut self, task: UserTask) -> bool {
         task.id != 0 && task.id < self.news && self.told.insert(task.id)
     }
@@ -75,7 +75,7 @@ impl Trace<'_> {
                 self.user.spawns.insert(thread, task);
             }
             Said::TaskBegin { task, parent } => {
-                // Also of one that began before the first moment that is told.
+                // It may have begun before the first moment of the trace.
                 self.user.is_first_of_older(task);
                 let what = UserWhat::TaskBegin {
                     parent: self.or_inherited(thread, parent),
@@ -122,7 +122,7 @@ impl Trace<'_> {
         }
     }
 
-    /// One with a part that is missing is not shown: that part is among the events that were lost.
+    /// Adds a part of a log's text. A log with a missing part (a lost event) is not shown.
     fn said_text(&mut self, happened: &Happened, text: &Text, scale: &Scale) {
         let thread = happened.thread.into();
         let Some(mut log) = self.user.logs.remove(&thread) else {
@@ -150,7 +150,7 @@ impl Trace<'_> {
         self.say(happened, user_task, what, scale);
     }
 
-    /// Begins a user task whose begin was not seen, under a name that says so.
+    /// Begins a user task whose begin was not seen, with a name that says so.
     fn announce(&mut self, happened: &Happened, task: UserTask, scale: &Scale) {
         if self.user.is_first_of_older(task) {
             let name = format!("{}{BEFORE}", task.name.text());
@@ -162,7 +162,7 @@ impl Trace<'_> {
         }
     }
 
-    /// A user task, or else the one that the task which runs on a thread was spawned in.
+    /// This user task; if it is 0, the one that the thread's task inherited.
     fn or_inherited(&self, thread: u64, user_task: u64) -> u64 {
         match user_task {
             0 => self.inherited(thread),
@@ -170,7 +170,7 @@ impl Trace<'_> {
         }
     }
 
-    /// The user task that the task which runs on a thread was spawned in; 0 for none.
+    /// The user task that the thread's task was spawned in; 0 for none.
     pub(super) fn inherited(&self, thread: u64) -> u64 {
         let polls = self.polls.get(&thread);
         polls
@@ -187,7 +187,7 @@ impl Trace<'_> {
         self.row(happened.at, happened.thread.into(), event, scale);
     }
 
-    /// What a thread does, by name: the task that it polls, or else the thread.
+    /// The stack for an event of a thread: the name of the task that it polls, or else of the thread.
     pub(super) fn place(&mut self, happened: &Happened) -> StackNumber {
         let polls = self.polls.get(&happened.thread.into());
         match polls.and_then(|polls| polls.last()) {

@@ -1,7 +1,7 @@
 //! The states that tasks have when a trace begins.
 //!
-//! Records are looked at one after another, while events are recorded already. So what happened between the begin of a task's
-//! state and the end of the look is applied to that state.
+//! Records are read one after another while events are already recorded. So the events between the begin of a task's
+//! state and the end of the reading are applied to that state.
 
 use super::naming::SpawnedAt;
 use crate::ask::trace_session as trace;
@@ -13,14 +13,14 @@ use crate::source::trace::{Ended, Happened, RecordName, Said, What};
 use crate::stack::raw::WaitSet;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// What was seen.
+/// The states of all tasks.
 pub(super) struct Start {
     tasks: BTreeMap<RecordName, Task>,
-    /// When all had been looked at.
+    /// When all records had been read.
     pub(super) looked: Ticks,
 }
 
-/// A task that is alive.
+/// A live task.
 #[derive(Clone, Copy)]
 pub(super) struct Task {
     pub(super) id: u64,
@@ -30,7 +30,7 @@ pub(super) struct Task {
     since: Ticks,
 }
 
-/// What it is doing.
+/// The state of a task.
 #[derive(Clone, Copy)]
 pub(super) enum Begun {
     Runnable,
@@ -38,13 +38,13 @@ pub(super) enum Begun {
     Polled {
         thread: u64,
         since: Ticks,
-        /// No entry tells of its begin, and none will tell of its end.
+        /// Whether the poll has no entries: it began before the trace.
         is_older: bool,
         is_closure: bool,
     },
 }
 
-/// Where a task was spawned.
+/// The spawn site of a task.
 pub(super) fn site(view: &View) -> SpawnedAt {
     SpawnedAt {
         spawn: view.location.map(|location| Spawn {
@@ -58,7 +58,7 @@ pub(super) fn site(view: &View) -> SpawnedAt {
 }
 
 impl Start {
-    /// Looks at all tasks.
+    /// Reads all tasks.
     pub(super) fn take() -> Self {
         let threads = trace::threads();
         let mut tasks = BTreeMap::new();
@@ -66,7 +66,7 @@ impl Start {
             if view.kind == Kind::Nested {
                 continue;
             }
-            // Of a foreign task's poll the begin is told when it is over.
+            // The entry of a foreign task's poll comes at its end, so its begin is not looked up.
             let Doing { state, since, by } = Doing::of(&view, &HashMap::new());
             let state = match (state, by) {
                 (State::Running | State::Blocking, Waking::Thread(number)) => {
@@ -98,7 +98,7 @@ impl Start {
         }
     }
 
-    /// The tasks when all had been looked at: with what happened until then.
+    /// The tasks at the moment `looked`: with the events until then.
     pub(super) fn followed<'h>(
         self,
         happened: impl Iterator<Item = (&'h Happened, &'h u64)>,
@@ -141,7 +141,7 @@ impl Start {
                         is_older: false,
                         is_closure: matches!(happened.what, What::ClosureBegin { .. }),
                     };
-                    // Its end will be told, also where its begin was seen in the record.
+                    // The poll's end has an entry, also if the record showed its begin.
                     match tasks.get_mut(&record) {
                         Some(task) if at <= task.since => {
                             if let Begun::Polled { is_older, .. } = &mut task.state {
@@ -183,11 +183,11 @@ impl Start {
         tasks
     }
 
-    /// The tasks at a moment of the past, by what happened after it: the first event of a task tells what it did before.
+    /// The tasks at an earlier moment, by the events after it: the first event of a task shows its state before.
     ///
-    /// A poll that began before that moment is not known. Its task is shown in the state that it had afterwards.
+    /// A poll that began before that moment is not known. Its task is shown in the state after the poll.
     pub(super) fn back_at(mut self, moment: Ticks, happened: &[Happened]) -> Self {
-        // What ended since then, before its record was another task's.
+        // Tasks that have ended since, before their record was reused.
         let mut ended: HashMap<RecordName, (u64, SpawnedAt)> = HashMap::new();
         // Of what lived at that moment: its labels then, if they have changed or it has ended.
         let mut labels: HashMap<RecordName, LabelSet> = HashMap::new();

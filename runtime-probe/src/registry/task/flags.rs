@@ -1,4 +1,4 @@
-//! What a record has in one word: the kind of its task, the runtime and the name, and how its waker is kept.
+//! The word of flags in a record: the kind of the task, its runtime and name, and the state of its waker slot.
 
 use super::{Kind, Record};
 use crate::primitive::Ordering;
@@ -20,25 +20,25 @@ pub(super) const PREPARED: u64 = 1 << 11;
 /// Low bits of `flags`: the kind.
 pub(super) const KIND: u64 = 0xff;
 
-/// Above them in `flags`, 16 bits: the runtime. 0 where it is not known.
+/// The next 16 bits of `flags`: the runtime; 0 if it is not known.
 pub(super) const RUNTIME_SHIFT: u32 = 16;
 
-/// The upper half of `flags`: the name. 0 for none, so a task without one writes nothing for it.
+/// The upper half of `flags`: the name; 0 for none, so a task without a name writes nothing.
 pub(super) const NAME_SHIFT: u32 = 32;
 
-/// A record's flags, read once for a whole poll: what matters of them only the poller changes.
+/// Flags as of the start of a poll. Only the polling thread changes these bits, so the copy stays valid.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PollFlags(u64);
 
 impl PollFlags {
-    /// Whether the poll needs [`Record::prepare`] before it begins: the first one does, and every one of a record whose
-    /// waker may change.
+    /// Whether the poll needs [`Record::prepare`] before it begins: the first poll does, and each poll of a record
+    /// whose waker may change.
     #[inline(always)]
     pub(crate) fn needs_preparing(self) -> bool {
         self.0 & (PREPARED | OFTEN) != PREPARED
     }
 
-    /// Whether it needs nothing of that, and its waker's generation is the poll's.
+    /// Whether the poll needs no preparation, and the generation of its waker is the poll's.
     #[inline(always)]
     pub(crate) fn is_plain(self) -> bool {
         self.0 & (PREPARED | OFTEN | FROZEN) == PREPARED
@@ -58,7 +58,7 @@ impl PollFlags {
 }
 
 impl Record {
-    /// The name that the user gave the task. The spawner sets it before tokio has the task.
+    /// Sets the name that the user gave the task. Only the spawner, before tokio has the task.
     #[cfg(any(feature = "rt", probe_loom))]
     pub(crate) fn set_name(&self, name: NameNumber) {
         let flags = self.flags.load(Ordering::Relaxed);
@@ -66,8 +66,7 @@ impl Record {
             .store(flags | u64::from(name.0) << NAME_SHIFT, Ordering::Relaxed);
     }
 
-    /// The runtime that polls the task. Only the polling thread, once, like all that is in `flags`; or the spawner,
-    /// before the first poll.
+    /// Sets the runtime that polls the task. Only the polling thread, once; or the spawner, before the first poll.
     #[cfg(any(feature = "rt", probe_loom))]
     pub(crate) fn set_runtime(&self, runtime: RuntimeNumber) {
         let flags = self.flags.load(Ordering::Relaxed);
@@ -77,7 +76,7 @@ impl Record {
         );
     }
 
-    /// What [`Record::set_name`] was told; none before.
+    /// The name of [`Record::set_name`], if it was set.
     pub(crate) fn name(&self) -> NameNumber {
         NameNumber((self.flags.load(Ordering::Relaxed) >> NAME_SHIFT) as u32)
     }
@@ -88,7 +87,7 @@ impl Record {
         Kind::of((flags & KIND) as u8).unwrap_or(Kind::Task)
     }
 
-    /// What decides how the poll that is about to begin goes.
+    /// The flags for the poll that is about to begin.
     #[inline(always)]
     pub(crate) fn poll_flags(&self) -> PollFlags {
         PollFlags(self.flags.load(Ordering::Relaxed))
@@ -103,14 +102,14 @@ impl Record {
         }
     }
 
-    /// The task is over, though wakers may still be out: readers leave it out from now on.
+    /// Marks the task as ended, though wakers may still exist. Readers leave it out from now on.
     pub(crate) fn close(&self) {
         // Only the poller writes flags, and the thread that drops the task is the only one that could poll it.
         let flags = self.flags.load(Ordering::Relaxed);
         self.flags.store(flags | CLOSED, Ordering::Relaxed);
     }
 
-    /// The kind of the task and the runtime that polls it, also of one whose future has returned; `None` for a free record.
+    /// The kind of the task and its runtime, also if its future has returned; `None` for a free record.
     #[cfg(feature = "rt")]
     pub(crate) fn owner(&self) -> Option<(Kind, RuntimeNumber)> {
         let version = self.version.load(Ordering::Acquire);

@@ -1,5 +1,5 @@
-//! The labels of a task, each set in the upper 16 bits of an address that is written once: addresses of code and statics are
-//! below 2^48. Where pointers are shorter, a task has none.
+//! The label sets of a task. Each is in the upper 16 bits of an address in the record: addresses of code and statics
+//! are below 2^48. With 32-bit pointers, tasks have no labels.
 
 use super::Record;
 use crate::labels::LabelSet;
@@ -21,23 +21,24 @@ pub(super) fn labels_of(word: usize) -> LabelSet {
 }
 
 impl Record {
-    /// Those under which the task registered last, or was spawned.
+    /// The labels in force at the task's last registration, or at its spawn.
     pub(crate) fn labels(&self) -> LabelSet {
         labels_of(self.pc.load(Ordering::Relaxed))
     }
 
-    /// Only the poller.
+    /// Sets these labels. Only the poller.
     pub(crate) fn set_labels(&self, set: LabelSet) {
         let pc = self.pc.load(Ordering::Relaxed);
         self.pc.store(pack(pc, set), Ordering::Relaxed);
     }
 
-    /// Those of the spawner, which hold wherever a poll puts no others in force.
+    /// The labels of the spawner. They are in force if a poll sets no others.
     pub(crate) fn inherited_labels(&self) -> LabelSet {
         labels_of(self.location.load(Ordering::Relaxed).addr())
     }
 
-    /// A nested future has those of the poll around it. Only the poller, between two polls.
+    /// Sets the inherited labels: a nested future inherits those of the poll around it. Only the poller, between two
+    /// polls.
     pub(crate) fn inherit(&self, set: LabelSet) {
         let before = self.inherited_labels();
         if set == before {

@@ -1,28 +1,28 @@
-//! All that is known of one task.
+//! The record of a task.
 //!
-//! A record lives in memory that is never given back ([`super::slab`]), so a reader may look at any record at any time;
-//! what it sees is checked for being of one piece. A look keeps no task alive.
+//! The memory of records is never freed ([`super::slab`]), so a reader may read any record at any time; it checks that
+//! its copy is consistent. Reading keeps no task alive.
 //!
 //! | field | written by | when |
 //! |---|---|---|
 //! | `refs`, `slot` | poller and wakers | see below |
 //! | `phase`, `since`, `busy`, `delay`, `worker`, `waits`, `waits_poll`, `self_wakes`, `stale_wakes`, `flags`, `next_batch`, the upper bits of `pc` and `location` | the polling thread | during or around a poll |
-//! | `woken`, `wake_at`, `woken_by` | the first thread that wakes since the poll began | any time |
+//! | `woken`, `wake_at`, `woken_by` | the first thread that wakes the task since the poll began | any time |
 //! | `id` | the spawner or the first poll, the same value | once |
 //! | the rest | the spawner | before the record is published |
 //!
 //! Invariants:
 //! 1. `version` is odd while the record is a task's and even while it is free. MUST change before any other field is
-//!    written for the next owner; otherwise a reader mixes two tasks. It wraps: a reader would have to look away for two
-//!    thousand million owners.
+//!    written for the next owner; otherwise a reader mixes two tasks. It wraps after 2^31 owners: no reader pauses for
+//!    that long.
 //! 2. `phase` is `polls << 1 | polling`. It changes before and after every poll, so a reader that finds it even and
 //!    unchanged has read fields that belong together.
-//! 3. A wake stores the number of the poll it follows in `woken`. `woken == polls` and not polling means runnable.
-//!    Two wakers may race for the stamp; both are right to within nanoseconds. A waker that is delayed between reading
-//!    the number and storing it may undo a newer stamp; the task is then shown as waiting until the poll that follows.
-//! 4. The record is given back when the count in `refs` falls to 0: the wrapper holds one, every waker of ours another.
-//!    The upper half of `refs` is the version's lower one. A reader that takes a reference compares both at once: MUST not
-//!    count on what another owner has begun to count with plain stores; otherwise one of the two counts is lost.
+//! 3. A wake stores the number of the poll it follows in `woken`. `woken == polls` and not polling means runnable. Two
+//!    wakers may race for the stamp; both are right to within nanoseconds. A waker that is delayed between reading the
+//!    number and storing it may overwrite a newer stamp; the task is then shown as waiting until its next poll.
+//! 4. The record is returned when the count in `refs` falls to 0: the wrapper holds a reference, and so does each of
+//!    our wakers. The upper half of `refs` is the version. A reader that takes a reference MUST compare both at once.
+//!    Otherwise it may increment the count of the next owner, who still counts with plain stores, and a count is lost.
 //!
 //! In reading order: [`flags`], [`labels`], [`references`], [`phase`], [`waking`], [`waits`], [`view`].
 
@@ -49,7 +49,7 @@ pub(crate) use view::TokioTask;
 pub(crate) use view::View;
 pub(crate) use waking::{EndedWait, GENERATIONS, Waking, WokenPhase};
 
-/// What kind of task it is.
+/// The kind of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub(crate) enum Kind {
@@ -59,16 +59,16 @@ pub(crate) enum Kind {
     Local,
     /// The root of a `block_on`.
     BlockOn,
-    /// A future inside another, wrapped by hand.
+    /// A future inside of a task, wrapped by the user.
     Nested,
     /// The closure of a `spawn_blocking`.
     Blocking,
-    /// A task that a dependency spawned past us; the hooks tell of it.
+    /// A task that a dependency spawned through plain tokio. The hooks show it.
     Foreign,
 }
 
 impl Kind {
-    /// The kind of that number.
+    /// The kind with that number.
     #[inline(always)]
     pub(crate) fn of(number: u8) -> Option<Kind> {
         Some(match number {
@@ -90,15 +90,15 @@ impl Kind {
     }
 }
 
-/// Where a task was spawned.
+/// The spawn of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Spawn {
     pub(crate) location: &'static Location<'static>,
-    /// An address inside the spawning function; 0 where unknown.
+    /// An address inside the spawning function; 0 if unknown.
     pub(crate) pc: usize,
     /// The task that spawned it; 0 for none.
     pub(crate) parent: u64,
-    /// Those in force there.
+    /// The labels in force at the spawn.
     pub(crate) labels: LabelSet,
 }
 
@@ -111,33 +111,35 @@ pub(crate) struct Record {
     since: AtomicU64,
     wake_at: AtomicU64,
     woken: AtomicU64,
-    // Second line: the poller's, except `woken_by`.
+    // Second cache line: written by the poller, except `woken_by`.
     waits: AtomicPtr<WaitSet>,
     busy: AtomicU64,
     delay: AtomicU64,
-    /// The low half of the number of the poll that `waits` is of.
+    /// The mark of the poll that `waits` belongs to, see [`waits`].
     waits_poll: AtomicU32,
     version: AtomicU32,
-    /// Polls in which the task woke itself, above the bits of [`waking::GENERATION`]. In these the generation that it froze at.
+    /// Above the bits of [`waking::GENERATION`]: the number of polls in which the task woke itself. In these bits: the
+    /// generation at which it was frozen.
     self_wakes: AtomicU32,
-    /// The last poll in which it did so by a waker of an older generation, and how many before it in a row.
+    /// The last poll in which the task woke itself through a waker of an older generation, and how many such polls
+    /// there were in a row.
     stale_wakes: AtomicU32,
-    /// The thread in the upper half, the low half of the number of the poll that it is of below.
+    /// Upper half: the thread. Lower half: the low bits of the number of its poll.
     worker: AtomicU64,
     flags: AtomicU64,
     id: AtomicU64,
     woken_by: AtomicU64,
-    // Third line: written once.
+    // Third cache line: written once.
     parent: AtomicU64,
-    /// These two with sets of labels, see [`labels`].
+    /// `location` and `pc` also have label sets, see [`labels`].
     location: AtomicPtr<Location<'static>>,
     pc: AtomicUsize,
     meta: AtomicPtr<FutureMeta>,
     spawned: AtomicU64,
-    /// While the record is free: the next one of its list. While it is a nested future's: the record around it. While it is a
-    /// local task's: the number of its `LocalSet`, as an address. While it is a closure's: the address of tokio's task.
+    /// Of a free record: the next one of its list. Of a nested future: the record around it. Of a local task: the
+    /// number of its `LocalSet`, as an address. Of a closure: the address of tokio's task.
     pub(in crate::registry) next: AtomicPtr<Record>,
-    /// While the record is free: the next list. While it is a task's, what [`Record::set_noted`] was told, if it was.
+    /// Of a free record: the next list. Of a task: the word of [`Record::set_noted`], if it was set.
     pub(in crate::registry) next_batch: AtomicPtr<Record>,
 }
 
@@ -171,7 +173,7 @@ impl Record {
         }
     }
 
-    /// Makes a free record a task's, with one reference.
+    /// Makes a free record that of a task, with one reference.
     pub(in crate::registry) fn open(
         &self,
         kind: Kind,
@@ -181,7 +183,7 @@ impl Record {
         now: Ticks,
     ) {
         let set = |word: &AtomicU64, value: u64| word.store(value, Ordering::Relaxed);
-        // Readers must see the even version before any field of this owner: another thread may have written it.
+        // Readers must see the even version, which another thread may have written, before any field of this owner.
         fence(Ordering::Release);
         let version = self.version.load(Ordering::Relaxed);
         debug_assert!(version.is_multiple_of(2));
@@ -226,15 +228,15 @@ impl Record {
             .store(version.wrapping_add(1), Ordering::Release);
     }
 
-    /// Ends the task's life in this record. The last reference is gone.
+    /// Ends the use of the record by its task. The last reference is gone.
     #[expect(unsafe_code, reason = "empties the waker slot")]
     pub(in crate::registry) fn shut(&self) {
-        // SAFETY: no reference is left, so no waker of ours and no poller.
+        // SAFETY: no reference is left, so there is no waker of ours and no poller.
         unsafe { self.slot.clear() };
         let version = self.version.load(Ordering::Relaxed);
         self.version
             .store(version.wrapping_add(1), Ordering::Relaxed);
-        // Whatever is written for the next owner comes after the even version.
+        // The next owner's writes come after the even version.
         fence(Ordering::Release);
     }
 
@@ -244,7 +246,7 @@ impl Record {
         self.id.load(Ordering::Relaxed)
     }
 
-    /// The spawner or the first poll sets it; both would set the same.
+    /// Sets the id. The spawner or the first poll does it; both set the same.
     #[cfg(any(feature = "rt", probe_loom))]
     #[inline(always)]
     pub(crate) fn set_id(&self, id: u64) {
@@ -257,20 +259,20 @@ impl Record {
         self.spawned.load(Ordering::Relaxed)
     }
 
-    /// Remembers that for the next begin of a poll. Only the poller, between two polls.
+    /// Keeps a word for the begin of the next poll. Only the poller, between two polls.
     pub(crate) fn set_noted(&self, noted: u64) {
-        // A word in the place of a pointer: no reader follows it while the record is a task's. Where pointers are shorter, it
-        // is of no recording.
+        // A number in place of a pointer: no reader follows it while the record is a task's. With 32-bit pointers, it
+        // matches no recording.
         let word = std::ptr::without_provenance_mut(noted as usize);
         self.next_batch.store(word, Ordering::Relaxed);
     }
 
-    /// What it remembers, or what was left there.
+    /// The word of [`Record::set_noted`], or an arbitrary one if it was not set.
     pub(crate) fn noted(&self) -> u64 {
         self.next_batch.load(Ordering::Relaxed).addr() as u64
     }
 
-    /// Where the task was spawned.
+    /// The spawn location.
     #[expect(unsafe_code, reason = "reads a pointer to a location")]
     pub(crate) fn location(&self) -> Option<&'static Location<'static>> {
         let location = self.location.load(Ordering::Relaxed);
@@ -278,31 +280,31 @@ impl Record {
         unsafe { location.map_addr(labels::address_of).as_ref() }
     }
 
-    /// An address inside the function that spawned the task; 0 where it is not known.
+    /// An address inside the function that spawned the task; 0 if not known.
     pub(crate) fn pc(&self) -> usize {
         labels::address_of(self.pc.load(Ordering::Relaxed))
     }
 
-    /// The `LocalSet` of a local task. The spawner, before tokio has the task.
+    /// Sets the `LocalSet` of a local task. Only the spawner, before tokio has the task.
     pub(crate) fn set_local_set(&self, number: u32) {
         let word = std::ptr::without_provenance_mut(number as usize);
         self.next.store(word, Ordering::Relaxed);
     }
 
-    /// tokio's own task of a closure, as an address. The spawner.
+    /// Sets the address of tokio's task of a closure. Only the spawner.
     #[cfg(feature = "rt")]
     pub(crate) fn set_tokio_task(&self, address: usize) {
         let word = std::ptr::without_provenance_mut(address);
         self.next.store(word, Ordering::Relaxed);
     }
 
-    /// The record in whose poll this one, a nested future's, is being polled.
+    /// Sets the record in whose poll this nested future is being polled.
     #[inline(always)]
     pub(crate) fn set_outer(&self, outer: *const Record) {
         self.next.store(outer.cast_mut(), Ordering::Relaxed);
     }
 
-    /// The type of the future, where it is known.
+    /// The type of the future, if it is known.
     #[expect(unsafe_code, reason = "reads a pointer to what lives for ever")]
     pub(crate) fn meta(&self) -> Option<&'static FutureMeta> {
         // SAFETY: null or a 'static description.

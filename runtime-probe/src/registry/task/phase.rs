@@ -1,4 +1,4 @@
-//! Polls: that one begins, that it ends, which one it is, and how long they take.
+//! The polls of a task: begin, end, number and length.
 
 use super::Record;
 use super::flags::{CLOSED, PREPARED, PollFlags};
@@ -8,16 +8,17 @@ use crate::primitive::{Ordering, fence};
 use crate::registry::threads::ThreadNumber;
 use std::task::Waker;
 
-/// In the stamp of a poll's begin: its end has to be told to the execution trace. Such a stamp lies behind all ends, so the
-/// subtraction that every end of a poll does tells it from the others. No counter gets there in this century.
+/// A bit in the stamp of a poll's begin: the poll's end must be written to the execution trace. Such a stamp is later
+/// than any end, so the subtraction at the end of a poll, which is done anyway, recognizes it. No counter reaches this
+/// bit in this century.
 pub(crate) const TOLD_AT_ITS_END: Ticks = 1 << 63;
 
-/// A poll under way, as the phase it wrote.
+/// A poll, as the phase that it writes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PollNumber(u64);
 
 impl PollNumber {
-    /// The generation of its waker, unless the record is frozen.
+    /// The generation of the poll's waker, unless the record is frozen.
     #[inline(always)]
     pub(crate) fn generation(self) -> usize {
         (self.0 >> 1) as usize & (GENERATIONS - 1)
@@ -35,36 +36,36 @@ impl Record {
         self.phase.load(Ordering::Relaxed) >> 1
     }
 
-    /// When the last poll ended, or else the spawn; during a poll when that one began. Only the poller.
+    /// The end of the last poll, or the spawn; during a poll, its begin. Only the poller.
     #[inline(always)]
     pub(crate) fn since(&self) -> Ticks {
         self.since.load(Ordering::Relaxed)
     }
 
-    /// Makes `waker` the one that wakes are handed on to.
+    /// Sets the waker that wakes are passed on to.
     #[expect(unsafe_code, reason = "writes the waker slot")]
     pub(crate) fn prepare(&self, waker: &Waker) {
-        // SAFETY: the poller, before its poll. With `Once` it is the first: no waker of this record has been handed
-        // out yet, and what is handed out later is ordered by whatever carries it to another thread.
+        // SAFETY: the poller calls this before its poll. With `Once` it is the first poll: no waker of this record
+        // exists yet, and a later one is ordered by the transfer to its thread.
         unsafe { self.slot.set(self.written(), waker) }
         // Only the poller writes flags, so a store loses nothing.
         let flags = self.flags.load(Ordering::Relaxed);
         self.flags.store(flags | PREPARED, Ordering::Relaxed);
     }
 
-    /// The poll that is about to begin. Only its thread.
+    /// The poll that is about to begin. Only the polling thread.
     #[inline(always)]
     pub(crate) fn next_poll(&self) -> PollNumber {
         PollNumber((self.phase.load(Ordering::Relaxed) | 1) + 2)
     }
 
-    /// The poll under way. Only its thread.
+    /// The poll under way. Only the polling thread.
     #[inline(always)]
     pub(crate) fn poll_under_way(&self) -> PollNumber {
         PollNumber(self.phase.load(Ordering::Relaxed))
     }
 
-    /// That poll begins on `thread`.
+    /// Begins a poll on `thread`.
     #[inline(always)]
     pub(crate) fn begin_poll(&self, poll: PollNumber, thread: ThreadNumber, now: Ticks) {
         let PollNumber(phase) = poll;
@@ -86,10 +87,10 @@ impl Record {
         }
     }
 
-    /// The poll ended, after so long.
+    /// Ends a poll of this length.
     #[inline(always)]
     pub(crate) fn end_poll(&self, poll: PollNumber, length: Ticks, now: Ticks) {
-        // First: a reader between the two misses the poll, rather than counting it twice.
+        // `since` is written first: a reader between the two stores misses the poll instead of counting it twice.
         self.since.store(now, Ordering::Relaxed);
         let busy = self.busy.load(Ordering::Relaxed) + length;
         self.busy.store(busy, Ordering::Relaxed);
@@ -102,24 +103,24 @@ impl Record {
         self.flags.load(Ordering::Relaxed) & CLOSED != 0
     }
 
-    /// Whether something woke the task since its current poll began. Only the polling thread.
+    /// Whether the task was woken since its current poll began. Only the polling thread.
     pub(crate) fn is_woken(&self) -> bool {
         self.woken.load(Ordering::Relaxed) == self.poll()
     }
 
-    /// How many polls are over, and how long they took in all. Only the poller, between two polls.
+    /// (number, total time) of the finished polls. Only the poller, between two polls.
     pub(crate) fn finished(&self) -> (u64, Ticks) {
         (self.poll(), self.busy.load(Ordering::Relaxed))
     }
 
-    /// For tasks that are seen from outside only: when the last poll ended, if there was one.
+    /// For foreign tasks: the end of the last poll, if there was one.
     #[cfg(any(feature = "rt", probe_loom))]
     pub(crate) fn last_poll_ended(&self) -> Option<Ticks> {
         let polled = self.phase.load(Ordering::Relaxed) != 0;
         polled.then(|| self.since.load(Ordering::Relaxed))
     }
 
-    /// For tasks that are seen from outside only: a poll of `length` ended just now.
+    /// For foreign tasks: records a poll of `length` that ended now.
     #[cfg(any(feature = "rt", probe_loom))]
     pub(crate) fn note_foreign_poll(&self, thread: ThreadNumber, length: Ticks, now: Ticks) {
         let phase = self.phase.load(Ordering::Relaxed) & !1;

@@ -1,12 +1,13 @@
-//! Who keeps a record: the wrapper, wakers, and readers that mean to wake its task.
+//! References to a record: of the wrapper, of wakers, and of readers that wake its task.
 
 use super::{Record, View};
 use crate::primitive::{Ordering, fence};
 
-/// References of one task. Far above it the count would run into the version; threads that race stay below that.
+/// The most references of a task. A much larger count would overflow into the version; racing threads cannot exceed
+/// this by so much.
 const MOST_REFS: u32 = i32::MAX as u32;
 
-/// The word of `count` references to a record of this version.
+/// The word for `count` references to a record of this version.
 pub(super) fn counted(version: u32, count: u32) -> u64 {
     u64::from(version) << 32 | u64::from(count)
 }
@@ -16,7 +17,7 @@ impl Record {
     #[inline(always)]
     pub(crate) fn retain(&self) {
         if self.refs.fetch_add(1, Ordering::Relaxed) as u32 > MOST_REFS {
-            // As in `Arc` and in tokio: with two thousand million forgotten wakers there is no way on.
+            // As in `Arc` and in tokio, 2^31 forgotten wakers are fatal.
             std::process::abort();
         }
     }
@@ -29,8 +30,8 @@ impl Record {
         self.refs.store(refs + 1, Ordering::Relaxed);
     }
 
-    /// Takes another reference for a reader, of the task that `view` is of; `false` if that has given the record back, and
-    /// if the view is not of a time after a poll. Touches no other task's count.
+    /// Takes a reference for a reader, to the task of `view`. `false` if the record belongs to another task by now, and
+    /// if the view was not taken between two polls. Never changes another task's count.
     #[must_use]
     pub(in crate::registry) fn retain_for(&self, view: &View) -> bool {
         if view.polling || view.polls == 0 {
@@ -52,14 +53,14 @@ impl Record {
         false
     }
 
-    /// Gives a reference back; `true` if it was the last, and then the record has to go back to the slab.
+    /// Drops a reference. `true` if it was the last one: then the record must be returned to the slab.
     #[inline(always)]
     #[must_use]
     pub(crate) fn release(&self) -> bool {
         if self.refs.fetch_sub(1, Ordering::Release) as u32 != 1 {
             return false;
         }
-        // Pairs with the Release of the others' decrements: all they did is visible now.
+        // Pairs with the Release of the other decrements: their owners' writes are visible now.
         fence(Ordering::Acquire);
         true
     }

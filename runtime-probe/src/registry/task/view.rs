@@ -18,7 +18,7 @@ use std::panic::Location;
 /// A copy of a record, of one piece.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct View {
-    /// Of the record: another task that has it later has another one.
+    /// The version of the record, which is another one for each task.
     pub(crate) version: u32,
     pub(crate) id: u64,
     pub(crate) kind: Kind,
@@ -26,24 +26,25 @@ pub(crate) struct View {
     pub(crate) polling: bool,
     /// Begin of the current poll, or end of the last one, or the spawn.
     pub(crate) since: Ticks,
-    /// The first wake since that poll began, if there was one. Its stamp is 0 if it came during the poll, and the begin
-    /// of the waking task's poll if a task did it.
+    /// (time, source) of the first wake since that poll began, if there was one. The time is 0 for a wake during the
+    /// poll. For a wake by a task, it is the begin of that task's poll.
     pub(crate) woken: Option<(Ticks, Waking)>,
-    /// The last wake, whenever it was; 0 if it came during a poll.
+    /// The time of the last wake; 0 if it came during a poll.
     pub(crate) wake_at: Ticks,
     /// Polls in which the task woke itself, up to 2^26.
     pub(crate) self_wakes: u64,
-    /// The poll that lasts is not in it.
+    /// Time inside finished polls.
     pub(crate) busy: Ticks,
-    /// From the wakes to the polls that followed, for those polls of which [`Record::add_delay`] was told.
+    /// The sum of the ready times that were passed to [`Record::add_delay`].
     pub(crate) delay: Ticks,
     pub(crate) worker: ThreadNumber,
     pub(crate) waits: Option<&'static WaitSet>,
-    /// `waits` is of the last poll, not of one before.
+    /// Whether `waits` belongs to the last poll, not to an earlier one.
     pub(crate) waits_are_new: bool,
-    /// The last poll was due to a wake by the only waker, and did nothing but repeat the registration that this one was of.
+    /// Whether the last poll was caused by a wake through the only waker, and did nothing but repeat the registration
+    /// of that waker.
     pub(crate) only_repeats: bool,
-    /// Wakers of ours that are out: with none, nothing can wake a waiting task.
+    /// The number of our wakers that exist. Without one, nothing can wake a waiting task.
     pub(crate) wakers: usize,
     pub(crate) frozen: bool,
     pub(crate) name: NameNumber,
@@ -54,33 +55,33 @@ pub(crate) struct View {
     pub(crate) labels: LabelSet,
     pub(crate) meta: Option<&'static FutureMeta>,
     pub(crate) spawned: Ticks,
-    /// What [`Record::noted`] says.
+    /// The result of [`Record::noted`].
     pub(crate) noted: u64,
-    /// The record itself, as a name.
+    /// The address of the record, as its identity.
     pub(crate) address: usize,
-    /// The record whose poll a nested one is polled in; 0 for none.
+    /// Of a nested future: the record in whose poll it is polled; 0 for none.
     pub(crate) outer: usize,
-    /// The `LocalSet` of a local task; 0 where it is not known.
+    /// The `LocalSet` of a local task; 0 if not known.
     pub(crate) local_set: u32,
-    /// Where tokio's own task is told.
+    /// How to find tokio's own task.
     #[cfg(feature = "rt")]
     pub(crate) tokio_task: TokioTask,
 }
 
-/// What leads to tokio's own task.
+/// How to find tokio's own task.
 #[cfg(feature = "rt")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TokioTask {
-    /// There is none, or it is not known.
+    /// Not known, or there is none.
     Unknown,
-    /// Its address.
+    /// By its address.
     At(usize),
-    /// Where the task's own waker is.
+    /// By the task's own waker, which is at this address.
     WokenBy(usize),
 }
 
 impl Record {
-    /// A copy of one piece; `None` for a free record, and for one that changed owner meanwhile.
+    /// A consistent copy; `None` for a free record, for an ended task, and if the owner changed meanwhile.
     #[expect(unsafe_code, reason = "reads pointers to things that live for ever")]
     pub(crate) fn view(&self) -> Option<View> {
         const TRIES: usize = 8;
@@ -91,11 +92,12 @@ impl Record {
             }
             let phase = self.phase.load(Ordering::Acquire);
             let flags = self.flags.load(Ordering::Relaxed);
-            // Before `woken`; pairs with the Release in `release`: a thread that consumes a waker has stamped before.
+            // Loaded before `woken`. Acquire: pairs with the Release in `release`, because a thread that consumes a
+            // waker stores its stamp before.
             let wakers = (self.refs.load(Ordering::Acquire) as u32).saturating_sub(1) as usize;
             let woken = self.woken.load(Ordering::Acquire);
             let load = |word: &AtomicU64| word.load(Ordering::Relaxed);
-            // Before `since`; pairs with the Release in `begin_poll`.
+            // Loaded before `since`. Acquire: pairs with the Release in `begin_poll`.
             let worker = self.worker.load(Ordering::Acquire);
             let (wake_at, woken_by) = (load(&self.wake_at), load(&self.woken_by));
             let polls = phase >> 1;
@@ -109,7 +111,7 @@ impl Record {
                 kind,
                 polls,
                 polling: phase & 1 == 1,
-                // A poll that has not got round to its stamp has just begun.
+                // A poll with no timestamp yet has just begun.
                 since: if phase & 1 == 1 && worker as u32 != polls as u32 {
                     Ticks::MAX
                 } else {
@@ -155,7 +157,8 @@ impl Record {
             if self.version.load(Ordering::Relaxed) != version || flags & CLOSED != 0 {
                 return None;
             }
-            // A task that is polled all the time changes under the reader: the last attempt takes it as running.
+            // The record of a task that is polled all the time changes at each attempt: the last attempt takes it as
+            // running.
             if self.phase.load(Ordering::Relaxed) == phase || attempt == TRIES - 1 {
                 let steady = self.phase.load(Ordering::Relaxed) == phase;
                 return Some(View {

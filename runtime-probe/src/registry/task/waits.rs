@@ -1,26 +1,26 @@
-//! Where a task registered to be woken: in the current poll, or in the last one that registered anywhere.
+//! The registrations of a task: those of the current poll, or of the last poll that made any.
 
 use super::flags::FROZEN;
 use super::{Kind, Record};
 use crate::primitive::Ordering;
 use crate::stack::raw::WaitSet;
 
-/// In `waits_poll`, below the poll's number: its one registration repeats that of an earlier poll. As a word of the phase of that
-/// poll, so that clones of wakers have little to compute.
+/// The lowest bit of `waits_poll`: the poll's one registration repeats that of an earlier poll. The bits above are the
+/// poll's number, as in the phase, so that clones of wakers have little to compute.
 pub(super) const REPEATED: u32 = 1;
 
-/// What `waits_poll` has of a poll that registered, if it did not only repeat.
+/// The `waits_poll` of a poll with a new registration.
 pub(super) fn poll_mark(poll: u64) -> u32 {
     (poll as u32) << 1
 }
 
-/// Whether a `waits_poll` is of that poll.
+/// Whether a `waits_poll` belongs to that poll.
 pub(super) fn is_of(waits_poll: u32, poll: u64) -> bool {
     waits_poll & !REPEATED == poll_mark(poll)
 }
 
 impl Record {
-    /// The stacks of the registrations in this poll, or else in the last one that had any.
+    /// The stacks of the registrations in this poll, or in the last poll that had any.
     #[inline(always)]
     #[expect(unsafe_code, reason = "reads a pointer to an interned set")]
     pub(crate) fn last_waits(&self) -> Option<&'static WaitSet> {
@@ -28,13 +28,13 @@ impl Record {
         unsafe { self.waits.load(Ordering::Relaxed).as_ref() }
     }
 
-    /// What [`Record::last_waits`] says is this poll's, too.
+    /// This poll registered with the same stacks as [`Record::last_waits`].
     #[inline(always)]
     pub(crate) fn repeat_waits(&self) {
-        // Odd while the poll goes on: with REPEATED.
+        // The phase is odd during a poll, which is the bit REPEATED.
         let repeated = self.phase.load(Ordering::Relaxed) as u32 | REPEATED;
         let before = self.waits_poll.load(Ordering::Relaxed);
-        // With a further registration of this poll it is one more.
+        // A further registration in the same poll clears the bit.
         let again = u32::from(before ^ repeated <= REPEATED);
         self.waits_poll.store(repeated - again, Ordering::Relaxed);
     }
@@ -48,8 +48,8 @@ impl Record {
         self.last_waits()
     }
 
-    /// The stacks of the polls before, if the record is frozen: their leaves hold the very waker of this poll, and do
-    /// not register again.
+    /// The stacks of earlier polls, if the record is frozen: their leaves have this poll's waker, and do not register
+    /// again.
     #[inline(always)]
     pub(crate) fn waits_to_carry(&self) -> Option<&'static WaitSet> {
         if self.flags.load(Ordering::Relaxed) & FROZEN == 0 {
@@ -58,7 +58,7 @@ impl Record {
         self.last_waits()
     }
 
-    /// Only the polling thread, during the poll.
+    /// Sets the stacks of this poll's registrations. Only the polling thread, during the poll.
     #[inline(always)]
     pub(crate) fn set_waits(&self, waits: Option<&'static WaitSet>) {
         let waits = waits.map_or(std::ptr::null(), std::ptr::from_ref);
@@ -67,10 +67,10 @@ impl Record {
         self.waits_poll.store(mark, Ordering::Relaxed);
     }
 
-    /// Takes the last registration of this poll back. Only the polling thread may.
+    /// Removes the last registration of this poll. Only the polling thread.
     #[cfg(feature = "rt")]
     pub(crate) fn withdraw_wait(&self) {
-        // A frozen record adds to what it carries.
+        // A frozen record keeps it: its list includes earlier polls.
         let Some(waits) = self
             .waits_of_this_poll()
             .filter(|_| self.waits_to_carry().is_none())
@@ -86,7 +86,7 @@ impl Record {
         }
     }
 
-    /// For a nested future that was polled: what the task around it registered with.
+    /// Of a nested future that was polled: the registrations of the task around it.
     #[expect(unsafe_code, reason = "records live for ever")]
     pub(crate) fn waits_around(&self) -> Option<&'static WaitSet> {
         if self.kind() != Kind::Nested {

@@ -1,4 +1,4 @@
-//! Wakes: when the first one since a poll came and from where, and what follows from it for the wait that it ends.
+//! Wakes: time and source of the first wake since a poll, and the wait that it ends.
 
 use super::flags::FROZEN;
 use super::{Kind, Record};
@@ -7,18 +7,18 @@ use crate::primitive::Ordering;
 use crate::registry::threads::ThreadNumber;
 use crate::stack::raw::WaitSet;
 
-/// How many generations a waker has: the number that fits into the low bits of a pointer to a record.
+/// The number of generations of a waker: as many as fit into the low bits of a pointer to a record.
 pub(crate) const GENERATIONS: usize = align_of::<Record>();
 
-/// Polls in a row in which a task woke itself through a waker of an older generation, after which its generation
-/// stays. One such poll is innocent (a task that sends to itself). A leaf that wakes the waker it replaces does it in
-/// every poll, and would do so for ever.
+/// After so many polls in a row in which a task woke itself through a waker of an older generation, its generation is
+/// frozen. One such poll is harmless (a task that sends to itself). A leaf that wakes the waker which it replaces does
+/// so in every poll, endlessly.
 const FREEZE_AFTER: u32 = 3;
 
-/// The bits of `self_wakes` that are a generation.
+/// The bits of `self_wakes` with the generation.
 pub(super) const GENERATION: u32 = GENERATIONS as u32 - 1;
 
-/// Who woke a task, packed: a task by its id, a thread by its number with the top bit set, 0 for unknown.
+/// The source of a wake. Packed: a task is its id, a thread is its number with the top bit set, and unknown is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waking {
     Unknown,
@@ -28,14 +28,14 @@ pub(crate) enum Waking {
 
 const THREAD: u64 = 1 << 63;
 
-/// Beside it in `woken_by`: the wake came by the only waker that was out.
+/// A bit of `woken_by`: the wake came through the only waker that existed.
 pub(super) const ALONE: u64 = 1 << 62;
 
 impl Waking {
     pub(crate) fn pack(self) -> u64 {
         match self {
             Waking::Unknown => 0,
-            // No count of tasks gets to the two top bits.
+            // Ids of tasks never reach the two top bits.
             Waking::Task(id) => id,
             Waking::Thread(number) => u64::from(number.0) | THREAD,
         }
@@ -50,7 +50,7 @@ impl Waking {
     }
 }
 
-/// The phase of a record as a wake finds it.
+/// The phase of a record at a wake.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WokenPhase(u64);
 
@@ -62,20 +62,20 @@ impl WokenPhase {
     }
 }
 
-/// A wait that is over.
+/// A wait that has ended, or a part of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EndedWait {
-    /// End of the poll that registered.
+    /// The end of the poll that registered.
     pub(crate) began: Ticks,
     /// The wake.
     pub(crate) ended: Ticks,
-    /// It was no wake.
+    /// The wait continues: the task was polled for another reason.
     pub(crate) goes_on: bool,
     pub(crate) waits: Option<&'static WaitSet>,
 }
 
 impl Record {
-    /// When the task became ready for the poll that is about to begin, at the earliest: it cannot begin before.
+    /// The earliest time at which the task can have become ready for the poll that is about to begin.
     #[inline(always)]
     pub(crate) fn ready_at(&self) -> Ticks {
         let woken = self.wake_at.load(Ordering::Relaxed);
@@ -85,8 +85,8 @@ impl Record {
     /// The wait that ended with the wake before the poll that is about to begin; `None` if that wake came while the task
     /// was still polled, or never came.
     ///
-    /// A nested future is also polled because the task around it was woken: then its wait goes on after this poll, and the
-    /// part so far, up to `now`, has [`EndedWait::goes_on`].
+    /// A nested future is also polled because the task around it was woken. Then its wait continues after this poll,
+    /// and the part up to `now` has [`EndedWait::goes_on`].
     pub(crate) fn ended_wait(&self, now: impl FnOnce() -> Ticks) -> Option<EndedWait> {
         let polls = self.phase.load(Ordering::Relaxed) >> 1;
         if polls == 0 {
@@ -107,9 +107,9 @@ impl Record {
         })
     }
 
-    /// How long the task has waited since its last poll, up to the wake, and since when it has been ready for the poll that
-    /// is about to begin. `None` for what was not: a task that was woken while it was polled has not waited, and one that
-    /// nothing woke (a nested future, polled with the task around it) is not ready.
+    /// (time that the task waited from its last poll to the wake, begin of its ready time), at the begin of a poll. The
+    /// first is `None` if it was woken during its last poll. Both are `None` if it was not woken (a nested future that
+    /// is polled with the task around it).
     pub(crate) fn wait_and_ready_time(&self) -> (Option<Ticks>, Option<Ticks>) {
         let polls = self.poll();
         let (since, woken) = (
@@ -124,15 +124,15 @@ impl Record {
         }
     }
 
-    /// The poll that is about to begin came so long after the task was ready for it. Only its poller.
+    /// Adds the ready time before the poll that is about to begin. Only the poller.
     pub(crate) fn add_delay(&self, delay: Ticks) {
         let sum = self.delay.load(Ordering::Relaxed) + delay;
         self.delay.store(sum, Ordering::Relaxed);
     }
 
-    /// A thread wakes the task. Only the first wake since the poll began counts.
+    /// Records a wake. Only the first wake since the poll began counts.
     ///
-    /// `consumed`: by a waker that is gone with it.
+    /// `consumed`: the wake consumes its waker.
     #[inline(always)]
     pub(crate) fn note_wake(
         &self,
@@ -149,7 +149,7 @@ impl Record {
         }
     }
 
-    /// The phase that a wake comes in; `None` if it is not the first one since the poll began.
+    /// The phase at a wake; `None` if it is not the first wake since the poll began.
     #[inline(always)]
     pub(crate) fn phase_to_wake(&self) -> Option<WokenPhase> {
         let phase = self.phase.load(Ordering::Relaxed);
@@ -157,7 +157,7 @@ impl Record {
         is_first.then_some(WokenPhase(phase))
     }
 
-    /// The first wake of that phase, at a time that is 0 while the task is polled, and whether the poll under way did it.
+    /// Records the first wake of a phase. `at` is 0 during a poll. `by_itself`: the wake came from inside that poll.
     #[inline(always)]
     pub(crate) fn note_first_wake(
         &self,
@@ -171,7 +171,7 @@ impl Record {
         if by_itself {
             self.count_self_wake();
         }
-        // The wrapper has the other reference.
+        // The wrapper holds the other reference.
         let alone = consumed && self.refs.load(Ordering::Relaxed) as u32 == 2;
         let alone = if alone { ALONE } else { 0 };
         self.woken_by.store(by.pack() | alone, Ordering::Relaxed);
@@ -179,7 +179,7 @@ impl Record {
         self.woken.store(phase.0 >> 1, Ordering::Release);
     }
 
-    /// The polling thread woke the task, during its poll: no other thread writes this word.
+    /// Counts a wake from inside the task's own poll. Only the polling thread writes this word.
     #[inline]
     fn count_self_wake(&self) {
         let word = self.self_wakes.load(Ordering::Relaxed);
@@ -187,10 +187,10 @@ impl Record {
         self.self_wakes.store(counted, Ordering::Relaxed);
     }
 
-    /// A wake came through a waker of an older generation, from the polling thread, during the poll.
+    /// Records a wake through a waker of an older generation, from inside the task's own poll.
     #[cold]
     pub(crate) fn note_stale_self_wake(&self) {
-        // The poll number in the upper bits, the length of the run in the lower.
+        // The upper bits are the poll's number, the lower ones the length of the run.
         let polls = (self.phase.load(Ordering::Relaxed) >> 1) as u32 & 0x00ff_ffff;
         let last = self.stale_wakes.load(Ordering::Relaxed);
         let (poll, run) = (last >> 8, last & 0xff);
@@ -211,7 +211,7 @@ impl Record {
         }
     }
 
-    /// Hands a wake on to the task's own waker.
+    /// Passes a wake on to the task's own waker.
     ///
     /// # Safety
     /// The caller holds a reference that came from a poll of this record, or that [`Record::retain_for`] gave for a view

@@ -1,4 +1,4 @@
-//! What a guard consists of: the permit, a pointer to the value, and the charge that its end brings.
+//! The parts of a guard: the permit, a pointer to the value, and the charge of its release.
 
 use super::mode::{Access, Reader};
 use super::waiters::{Charge, Waiters};
@@ -7,10 +7,11 @@ use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
 
-/// A lock that is held, by a permit `P` to a value that `V` points to. `K` keeps what all of it borrows from.
+/// A held lock: a permit `P` for a value that `V` points to. `K` keeps the lock alive that both borrow from.
 ///
-/// The fields are dropped in this order. MUST: the charge before the permit, which may be the pointer, or a waiter that gets the
-/// lock next has left the queue before its wait is charged; the keeper last, or the permit releases a lock that is gone.
+/// The fields are dropped in this order. The charge MUST be dropped before the permit (which may be the pointer).
+/// Otherwise the next holder leaves the queue before its wait is charged. The keeper MUST be last. Otherwise the permit
+/// releases a freed lock.
 pub(crate) struct Held<'a, P, V: Access, K = ()> {
     charge: Charge<'a, V::Mode>,
     permit: P,
@@ -97,7 +98,7 @@ impl<'a, P, U: ?Sized, K> Held<'a, P, Shared<U>, K> {
     }
 }
 
-/// What a writer's guard is when it has become a reader's.
+/// A writer's guard that was downgraded to a reader's.
 type Downgraded<'a, V, K> = Held<'a, RwLockReadGuard<'a, ()>, Shared<V>, K>;
 
 impl<'a, U: ?Sized, K> Held<'a, RwLockWriteGuard<'a, ()>, Exclusive<U>, K> {
@@ -116,7 +117,7 @@ impl<'a, U: ?Sized, K> Held<'a, RwLockWriteGuard<'a, ()>, Exclusive<U>, K> {
         }
     }
 
-    /// Lets the readers in who wait, and is charged for their waiting as an unlock would be.
+    /// Admits the waiting readers. Their waits are charged to it as to an unlock.
     fn downgrade_to<V: ?Sized>(self, value: Shared<V>) -> Downgraded<'a, V, K> {
         Held {
             charge: self.charge.changed::<Reader>(),
@@ -127,8 +128,8 @@ impl<'a, U: ?Sized, K> Held<'a, RwLockWriteGuard<'a, ()>, Exclusive<U>, K> {
     }
 }
 
-/// A pointer to a value that no other code can reach. Not a reference: a guard is still a function's argument when it is
-/// dropped, and from that moment on the value is another thread's.
+/// A pointer to a value that only this guard can access. It is no reference: a guard may be a function's argument while
+/// it is dropped, and then the value belongs to another thread before the function returns.
 pub(crate) struct Exclusive<U: ?Sized>(*mut U);
 
 /// A pointer to a value that no thread writes.
@@ -143,7 +144,7 @@ impl<U: ?Sized> Exclusive<U> {
 impl<U: ?Sized> Shared<U> {
     #[expect(unsafe_code, reason = "a cell is nowhere null")]
     pub(super) fn new(value: &UnsafeCell<U>) -> Self {
-        // SAFETY: the place of a cell that there is a reference to.
+        // SAFETY: the address of a cell behind a reference.
         Shared(unsafe { NonNull::new_unchecked(value.get()) })
     }
 }
@@ -154,7 +155,7 @@ impl<U: ?Sized> Deref for Exclusive<U> {
     #[inline(always)]
     #[expect(unsafe_code, reason = "reads what the permit gives access to")]
     fn deref(&self) -> &U {
-        // SAFETY: made from a permit to the value, and goes no further than the `Held` with that permit.
+        // SAFETY: made with a permit for the value, and never outlives the `Held` with that permit.
         unsafe { &*self.0 }
     }
 }
@@ -163,7 +164,7 @@ impl<U: ?Sized> DerefMut for Exclusive<U> {
     #[inline(always)]
     #[expect(unsafe_code, reason = "writes what the permit gives access to")]
     fn deref_mut(&mut self) -> &mut U {
-        // SAFETY: as above; the permit is that of the only one who has access.
+        // SAFETY: as above, and the permit is exclusive.
         unsafe { &mut *self.0 }
     }
 }
@@ -174,19 +175,19 @@ impl<U: ?Sized> Deref for Shared<U> {
     #[inline(always)]
     #[expect(unsafe_code, reason = "reads what the permit gives access to")]
     fn deref(&self) -> &U {
-        // SAFETY: made from a permit to read the value, and goes no further than the `Held` with that permit.
+        // SAFETY: made with a permit to read the value, and never outlives the `Held` with that permit.
         unsafe { self.0.as_ref() }
     }
 }
 
 #[expect(unsafe_code, reason = "pointers that stand for references")]
-// SAFETY: stands for `&mut U`.
+// SAFETY: equivalent to `&mut U`.
 unsafe impl<U: ?Sized + Send> Send for Exclusive<U> {}
 #[expect(unsafe_code, reason = "pointers that stand for references")]
 // SAFETY: as above.
 unsafe impl<U: ?Sized + Sync> Sync for Exclusive<U> {}
 #[expect(unsafe_code, reason = "pointers that stand for references")]
-// SAFETY: stands for `&U`.
+// SAFETY: equivalent to `&U`.
 unsafe impl<U: ?Sized + Sync> Send for Shared<U> {}
 #[expect(unsafe_code, reason = "pointers that stand for references")]
 // SAFETY: as above.

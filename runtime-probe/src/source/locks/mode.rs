@@ -1,18 +1,18 @@
-//! In which mode a lock is held: alone, or beside other readers.
+//! The mode in which a lock is held: exclusive, or shared with other readers.
 
 use super::held::{Exclusive, Shared};
 use crate::registry::locks::SHARED;
 
 /// A mode.
 pub(crate) trait Mode {
-    /// Beside the holder's number.
+    /// The bit in the packed holder.
     const BIT: u64;
 }
 
-/// Nothing else has the lock.
+/// Exclusive.
 pub(crate) struct Sole;
 
-/// Others may read, too.
+/// Shared: others may read, too.
 pub(crate) struct Reader;
 
 impl Mode for Sole {
@@ -23,7 +23,7 @@ impl Mode for Reader {
     const BIT: u64 = SHARED;
 }
 
-/// A pointer to a value behind a lock, which is held in that mode.
+/// A pointer to the value of a lock that is held in this mode.
 pub(crate) trait Access {
     type Mode: Mode;
 }

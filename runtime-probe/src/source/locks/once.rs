@@ -1,7 +1,7 @@
-//! A value that is made once: which task makes it, and what waits for it. Both are told by the same entries as of a lock.
+//! A value that is initialized once, with the initializing task and the waiters, in the same entries as a lock.
 //!
-//! tokio's cell decides which caller makes the value. It calls the function of that caller, which is then what has the cell, until
-//! its future ends or is dropped.
+//! tokio's cell chooses the caller that initializes the value, and calls its function. That caller is the holder until
+//! the future ends or is dropped.
 
 use super::mode::Sole;
 use super::waiters::{Charge, Typed, Wait, Waiters};
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use tokio::sync::OnceCell;
 
-/// A cell, and what waits for its value.
+/// A cell, with the waiters for its value.
 pub(crate) struct Once<T> {
     waiters: Waiters,
     cell: OnceCell<T>,
@@ -51,8 +51,8 @@ impl<T> Once<T> {
         self.cell
     }
 
-    /// The value, by tokio's call of that name, which is the one that a stack has.
-    pub(crate) async fn get_or_init<F, Fut>(&self, make: F) -> &T
+    /// The value. Calls tokio's `get_or_init`, since stacks show that name.
+    pub(crate) async fn value_or_init<F, Fut>(&self, make: F) -> &T
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = T>,
@@ -67,8 +67,8 @@ impl<T> Once<T> {
         self.watched(&makes, value).await
     }
 
-    /// The same, unless making it fails.
-    pub(crate) async fn get_or_try_init<E, F, Fut>(&self, make: F) -> Result<&T, E>
+    /// As `value_or_init`, with an initialization that may fail.
+    pub(crate) async fn value_or_try_init<E, F, Fut>(&self, make: F) -> Result<&T, E>
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
@@ -83,13 +83,13 @@ impl<T> Once<T> {
         self.watched(&makes, value).await
     }
 
-    /// The caller is the one that makes it.
+    /// Notes that the caller initializes the value.
     fn begin(&self, makes: &AtomicBool) -> Charge<'_, Sole> {
         makes.store(true, Ordering::Relaxed);
         Charge::new(&self.waiters)
     }
 
-    /// Polls the cell's future, and counts the caller among what waits until it is the one that makes the value.
+    /// Polls the cell's future. The caller is one of the waiters until it initializes the value.
     async fn watched<R>(&self, makes: &AtomicBool, value: impl Future<Output = R>) -> R {
         let mut wait = Wait::new::<Sole>(&self.waiters);
         let mut value = pin!(value);
@@ -106,7 +106,7 @@ impl<T> Once<T> {
     }
 }
 
-/// Has the cell until the value is made, or the future is dropped.
+/// Polls the initialization. The caller is the holder until the value is made, or the future is dropped.
 async fn charged<Fut: Future>(charge: Charge<'_, Sole>, made: Fut) -> Fut::Output {
     let _charge = charge;
     made.await

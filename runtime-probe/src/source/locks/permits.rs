@@ -1,9 +1,11 @@
-//! A semaphore that knows what has its permits, and what waits for some: tokio's, and beside it the number of all permits.
+//! A semaphore that knows the holders of its permits, and its waiters: tokio's semaphore, and the number of all
+//! permits.
 //!
-//! Permits are taken from tokio's semaphore and forgotten there, and given back as new ones, which is what tokio's own guards do.
-//! So a guard of ours needs no guard of tokio's, and one that owns its semaphore owns ours.
+//! Permits are acquired from tokio's semaphore, forgotten there, and returned as new ones, as tokio's own guards do. So
+//! our guard needs no guard of tokio, and an owned guard owns our semaphore.
 //!
-//! Allowed here: an entry for each guard. Forbidden: changing what tokio's semaphore gives to which waiter, and when.
+//! Allowed here: an entry for each guard. Forbidden: any influence on which waiter gets permits from tokio's semaphore,
+//! and when.
 
 use super::waiters::{Typed, Wait, Waiters};
 use crate::clock;
@@ -19,7 +21,7 @@ use tokio::sync::{AcquireError, Semaphore, SemaphorePermit, TryAcquireError};
 /// A semaphore.
 pub(crate) struct Permits {
     waiters: Waiters,
-    /// All there are, taken or not.
+    /// The number of all permits, taken or not.
     all: AtomicUsize,
     gate: Semaphore,
 }
@@ -34,12 +36,12 @@ impl Typed for Permits {
     };
 }
 
-/// Permits that were taken, without the semaphore that they go back to.
+/// Taken permits, without their semaphore.
 #[derive(Debug)]
 pub(crate) struct Taken {
-    /// More than a call can ask for, once guards are merged.
+    /// Wider than the argument of a call, because guards can be merged.
     count: usize,
-    /// `None` where there was no room for one, or the probe is off.
+    /// `None` if there was no room for an entry, or the probe is off.
     holder: Option<Holder>,
 }
 
@@ -80,7 +82,7 @@ impl Permits {
         Ok(self.taken(permit, count))
     }
 
-    /// Gives back what was taken.
+    /// Returns the permits.
     pub(crate) fn give(&self, taken: &mut Taken) {
         taken.holder = None;
         let count = std::mem::take(&mut taken.count);
@@ -88,7 +90,7 @@ impl Permits {
         self.gate.add_permits(count);
     }
 
-    /// What was taken goes back to nothing.
+    /// Forgets the permits.
     pub(crate) fn forget(&self, taken: &mut Taken) {
         let count = std::mem::take(&mut taken.count);
         if taken.holder.take().is_some()
@@ -110,7 +112,7 @@ impl Permits {
         forgotten
     }
 
-    /// tokio's guard is turned into an entry of ours.
+    /// Turns tokio's guard into an entry of ours.
     fn taken(&self, permit: SemaphorePermit<'_>, count: u32) -> Taken {
         permit.forget();
         let holder = source::is_on().then(|| {
@@ -142,7 +144,7 @@ impl Permits {
         }
     }
 
-    /// Permits are about to be free, and something may wait for them.
+    /// Permits are about to be returned, and there may be waiters.
     fn touched(&self) {
         if self.waiters.is_contended()
             && let Some(number) = self.waiters.known()
@@ -162,7 +164,7 @@ impl Taken {
         self.count
     }
 
-    /// Takes over what the other one has.
+    /// Takes over the permits of `other`.
     pub(crate) fn merge(&mut self, other: &mut Taken) {
         other.holder = None;
         self.count += std::mem::take(&mut other.count);
@@ -171,7 +173,7 @@ impl Taken {
         }
     }
 
-    /// So many of these, if there are as many.
+    /// Splits off `count` permits, if there are so many.
     pub(crate) fn split(&mut self, permits: &Permits, count: usize) -> Option<Taken> {
         self.count = self.count.checked_sub(count)?;
         let holder = self.holder.as_ref().and_then(|holder| {
@@ -183,14 +185,14 @@ impl Taken {
     }
 }
 
-/// As many as an entry can tell of.
+/// The count for an entry, which has 32 bits.
 fn told(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 /// Waits for permits.
 struct Acquire<'a, F> {
-    /// First: what it gives back when it is dropped goes to others before this waiter has gone.
+    /// Dropped first: the permits that it returns go to others before this waiter leaves.
     acquire: F,
     wait: Wait<'a>,
 }
@@ -211,7 +213,7 @@ impl<P, F: Future<Output = Result<P, AcquireError>>> Future for Acquire<'_, F> {
         match &result {
             Poll::Pending => wait.pending(<Permits as Typed>::TYPE),
             Poll::Ready(Ok(_)) => wait.end_with_permits(),
-            // Closed: dropping the wait gives it up.
+            // The semaphore is closed. Dropping `wait` ends it.
             Poll::Ready(Err(_)) => {}
         }
         result

@@ -1,9 +1,8 @@
-//! Locks of `lock_api`, and so parking_lot's. A raw lock has no guards: who releases it says so.
+//! Locks of `lock_api`, such as parking_lot's. A raw lock has no guards; a release is a call.
 //!
-//! The waits of a lock's other ways in (upgrading, timed, recursive) are waits for the same lock, and are charged as such.
+//! Upgrading, timed and recursive waits are waits for the same lock, and are charged in the same way.
 //!
-//! SAFETY, for everything here: `R` decides who is in; each call is passed on to it, the unsafe ones under the contract that
-//! the caller keeps.
+//! SAFETY, for all code here: each call is passed on to `R`, the unsafe ones under the caller's contract.
 
 #![expect(unsafe_code, reason = "the traits are unsafe")]
 #![expect(clippy::undocumented_unsafe_blocks, reason = "one reason for all")]
@@ -15,7 +14,8 @@ use lock_api::{
     RawRwLockRecursive, RawRwLockTimed, RawRwLockUpgrade, RawRwLockUpgradeDowngrade,
 };
 
-/// A raw lock of `lock_api` whose waiters' time is charged to the code that releases it. What `R` can do, this can.
+/// A raw lock of `lock_api` that counts its waiters' time at the code that releases it. It implements all traits that
+/// `R` implements.
 ///
 /// ```
 /// use runtime_probe::sync::blocking::Watched;
@@ -30,7 +30,7 @@ use lock_api::{
 pub struct Watched<R>(Door<R>);
 
 impl<R> Watched<R> {
-    /// Blocks the thread until it is in, unless `attempt` gets it in at once.
+    /// Takes the lock by `attempt`, or else blocks the thread.
     #[inline(always)]
     fn enter<M: Mode>(&self, attempt: impl FnOnce(&R) -> bool, block: impl FnOnce(&R)) {
         if !attempt(self.0.gate()) {
@@ -39,7 +39,7 @@ impl<R> Watched<R> {
         self.0.waiters.taken::<M>();
     }
 
-    /// The same, for a wait that may be in vain.
+    /// The same, for a wait that may give up.
     #[inline(always)]
     fn try_enter<M: Mode>(
         &self,
@@ -50,7 +50,7 @@ impl<R> Watched<R> {
         self.taken_if::<M>(is_in)
     }
 
-    /// What `attempt` says, without a wait.
+    /// The result of `attempt`, without a wait.
     #[inline(always)]
     fn attempt<M: Mode>(&self, attempt: impl FnOnce(&R) -> bool) -> bool {
         self.taken_if::<M>(attempt(self.0.gate()))
@@ -64,7 +64,7 @@ impl<R> Watched<R> {
         is_in
     }
 
-    /// The raw lock, for a release: its waiters are charged first.
+    /// The raw lock, for a release. The waits are charged first.
     #[inline(always)]
     fn released<M: Mode>(&self) -> &R {
         self.0.waiters.released::<M>();

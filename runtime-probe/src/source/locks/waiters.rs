@@ -1,17 +1,15 @@
-//! Who waits for a lock, as a number and a sum: the time that its waiters have spent since a release was last charged. And who has
-//! it, which readers are told by the entries of [`registry::locks`](crate::registry::locks).
+//! The waiters of a lock, as a count and a sum: the time that they have spent since the last charged release. Also the
+//! holder, which readers find in the entries of [`registry::locks`](crate::registry::locks).
 //!
-//! The time is the integral of their number, so it is exact for any number of waiters and takes two words; a list of
-//! their start times would tell nothing more. What a waiter spends between the unlock that let it in and its next poll is
-//! the run queue's, and is taken out again, as Go leaves it out.
+//! The time is the integral of the number of waiters, so two words are exact for any number of them. The time from the
+//! unlock that admitted a waiter to its next poll is ready time, and is subtracted, as in Go.
 //!
-//! Where this differs from Go (`semrelease`): Go's queue has a stamp for its head and one for its tail, and takes the
-//! waiters between to have come evenly. Here each counts for as long as it was there.
+//! Where this differs from Go (`semrelease`): Go's queue has timestamps for its head and its tail, and assumes that the
+//! waiters between arrived evenly. Here each waiter counts exactly.
 //!
-//! Allowed here: a few words under a lock of our own that is held for a few instructions, by waiters and by
-//! releases of a lock with waiters; tokio's own lock takes a mutex of its kind at each of these moments.
-//! Forbidden: allocating (but for an entry, where there were never so many waiters), calling out, anything at all on the way of a
-//! lock without waiters, but who takes it and one load.
+//! Allowed here: a few words under a lock of our own that is held for a few instructions, at waits and at releases with
+//! waiters; tokio's lock takes a similar mutex at these moments. Forbidden: allocating (except for an entry, if there
+//! were never so many waiters), calling foreign code. A lock without waiters only stores its holder and does one load.
 
 use super::mode::Mode;
 use crate::clock::{self, Ticks};
@@ -30,40 +28,40 @@ use std::ptr::{from_ref, null_mut};
 use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll};
 
-/// The waiters of one lock, and who has it.
+/// The waiters of one lock, and its holder.
 pub(super) struct Waiters {
-    /// Whether a release has anything to do: it is charged, or others read who has the lock. Written under the lock of `queue`.
-    /// Relaxed: a release that misses a waiter that came just now is charged nothing for it, and it has hardly waited.
+    /// Whether a release has work to do: waits to charge, or readers to inform. Written under the lock of `queue`.
+    /// Relaxed: a release may miss a waiter that has just arrived, and which has hardly waited.
     contended: AtomicBool,
     /// The lock's entry in the registry, from its first waiter on; 0 before.
     number: AtomicU32,
-    /// Who took it, packed, and perhaps [`PLACED`]; 0 while it is free. The last reader, of a lock that readers have.
+    /// The holder, packed, perhaps with [`PLACED`]; 0 if the lock is free. Of several readers, the last one.
     holder: AtomicU64,
-    /// Where it was taken, if `holder` says so.
+    /// Where it was taken, if `holder` has [`PLACED`].
     taken_at: AtomicPtr<WaitSet>,
-    /// `None` for a lock whose constructor is a constant.
+    /// `None` for a constructor without a location.
     created: Option<&'static Location<'static>>,
     queue: Mutex<Queue>,
 }
 
-/// Beside a holder: where it took the lock was noted.
+/// A bit of a packed holder: `taken_at` is set for it.
 const PLACED: u64 = 1 << 61;
 const _: () = assert!(PLACED & SHARED == 0);
 
-/// Pure arithmetic.
+/// The count and the sum. Pure arithmetic.
 #[derive(Debug)]
 struct Queue {
-    /// Waiters, counted by time or not.
+    /// The number of waiters, also of those whose time is not counted.
     present: u32,
-    /// Readers were told who has the lock, and have to be told of its release.
+    /// Whether the registry has the holder, so that a release has to update it.
     told: bool,
-    /// Of the waiters those whose time is counted.
+    /// The number of waiters whose time is counted.
     waiting: u64,
-    /// The latest moment that was seen. Counters of two cores may differ a little; time does not go back here.
+    /// The latest timestamp. Counters of two cores may differ a little; time never goes back here.
     now: Ticks,
-    /// Time spent up to `now` that no release was charged with.
+    /// Waiting time up to `now` that no release was charged with.
     uncharged: Ticks,
-    /// When a release was charged.
+    /// The time of the last charged release.
     charged: Ticks,
 }
 
@@ -87,20 +85,20 @@ impl Queue {
         self.now += passed;
     }
 
-    /// A waiter begins. Returns since when.
+    /// A waiter begins. Returns its begin.
     fn enter(&mut self, now: Ticks) -> Ticks {
         self.advance(now);
         self.waiting += 1;
         self.now
     }
 
-    /// A waiter gives up: what it has spent stays uncharged.
+    /// A waiter gives up. Its time stays in the sum.
     fn give_up(&mut self, now: Ticks) {
         self.advance(now);
         self.waiting -= 1;
     }
 
-    /// A waiter since `since` has the lock: what came after the release that let it in is not its wait.
+    /// A waiter since `since` has the lock. The time after the release that admitted it is subtracted.
     fn leave(&mut self, since: Ticks, now: Ticks) {
         self.give_up(now);
         self.uncharged = self
@@ -108,7 +106,7 @@ impl Queue {
             .saturating_sub(self.now - since.max(self.charged));
     }
 
-    /// The lock is released. Returns what it is charged with.
+    /// The lock is released. Returns the time that it is charged with.
     fn charge(&mut self, now: Ticks) -> Ticks {
         self.advance(now);
         self.charged = self.now;
@@ -136,7 +134,7 @@ impl Waiters {
         result
     }
 
-    /// The task that this thread polls, or else the thread, has the lock.
+    /// The task that this thread polls, or else the thread, has taken the lock.
     #[inline(always)]
     pub(super) fn taken<M: Mode>(&self) {
         let holder = waker::current_packed() | M::BIT;
@@ -146,7 +144,7 @@ impl Waiters {
         }
     }
 
-    /// Where this thread is, for as many locks that are taken as of releases are sampled.
+    /// Records where the lock was taken, for the same fraction as that of sampled releases.
     #[cold]
     #[inline(never)]
     fn note_place(&self, holder: u64) {
@@ -158,7 +156,7 @@ impl Waiters {
         }
     }
 
-    /// Who has it, and where it was taken, both of one holding.
+    /// The holder and where it took the lock, as a consistent pair.
     #[expect(unsafe_code, reason = "reads a pointer to what lives for ever")]
     fn holding(&self) -> Holding {
         let word = self.holder.load(Ordering::Acquire);
@@ -172,10 +170,10 @@ impl Waiters {
         }
     }
 
-    /// The lock is about to be released: charges that with what was waited since the last release.
+    /// The lock is about to be released. Charges the waits since the last release.
     #[inline(always)]
     pub(super) fn released<M: Mode>(&self) {
-        // Of readers the holder is the last that came, until it leaves.
+        // Of several readers, the holder is the last one, until it releases.
         if M::BIT == 0
             || self.holder.load(Ordering::Relaxed) & !PLACED == waker::current_packed() | M::BIT
         {
@@ -186,7 +184,7 @@ impl Waiters {
         }
     }
 
-    /// A release of a lock with waiters: samples it, with the stack of the release.
+    /// Samples the release of a lock with waiters, with its stack.
     #[cold]
     #[inline(never)]
     fn released_contended(&self) {
@@ -205,7 +203,7 @@ impl Waiters {
         }
     }
 
-    /// A waiter waits no more, and has the lock or has given up; `count` takes its time out of the sum.
+    /// A wait ends: the waiter has the lock or has given up. `count` updates the sum.
     #[cold]
     #[inline(never)]
     fn leave(&self, waiter: Present, has_it: bool, count: fn(&mut Queue, Ticks, Ticks)) {
@@ -221,13 +219,13 @@ impl Waiters {
         });
     }
 
-    /// Whether anything waits.
+    /// Whether there may be waiters.
     #[cfg(feature = "semaphore")]
     pub(super) fn is_contended(&self) -> bool {
         self.contended.load(Ordering::Relaxed)
     }
 
-    /// The entry in the registry; made for the first waiter, `None` where there is no room.
+    /// The entry in the registry, made for the first waiter; `None` if there is no room.
     pub(super) fn number(&self, what: &'static LockType) -> Option<LockNumber> {
         if let Some(number) = self.known() {
             return Some(number);
@@ -250,7 +248,7 @@ impl Waiters {
         NonZeroU32::new(self.number.load(Ordering::Relaxed)).map(LockNumber)
     }
 
-    /// Tells readers who has the lock from now on; `waits` is where it has waited for it.
+    /// Updates the holder in the registry. `waits` are the registrations of its wait for the lock.
     fn tell(&self, waits: Option<&'static WaitSet>) {
         if let Some(number) = self.known() {
             let holding = self.holding();
@@ -271,8 +269,8 @@ impl Drop for Waiters {
     }
 }
 
-/// A lock that is taken, in that mode. Charges its drop, or the release that says so, with what was waited since a release was
-/// last charged.
+/// A lock that is taken in this mode. Its drop is a release, which is charged with the waits since the last charged
+/// release.
 pub(super) struct Charge<'a, M: Mode> {
     waiters: &'a Waiters,
     mode: PhantomData<M>,
@@ -288,7 +286,7 @@ impl<'a, M: Mode> Charge<'a, M> {
         }
     }
 
-    /// Released, and taken at once in another mode.
+    /// Releases the lock, and takes it at once in another mode.
     pub(super) fn changed<N: Mode>(self) -> Charge<'a, N> {
         let waiters = self.waiters;
         drop(self);
@@ -303,25 +301,25 @@ impl<M: Mode> Drop for Charge<'_, M> {
     }
 }
 
-/// One waiter. Dropped without [`Wait::end`], it has given up.
+/// A waiter. If it is dropped without [`Wait::end`], it has given up.
 pub(super) struct Wait<'a> {
     waiters: &'a Waiters,
-    /// Of a semaphore: for how many permits.
+    /// The number of permits of a semaphore.
     wanted: u32,
-    /// To read, beside others.
+    /// Whether it waits to read.
     is_shared: bool,
-    /// From when it begins to wait.
+    /// Set when the wait begins.
     present: Option<Present>,
 }
 
-/// One that waits.
+/// A waiter that has begun to wait.
 #[derive(Clone, Copy)]
 struct Present {
-    /// Since when its time is counted; 0 for not at all.
+    /// The begin of its counted time; 0 if it is not counted.
     since: Ticks,
-    /// `None` where there was no room for one.
+    /// `None` if there was no room.
     entry: Option<Waiter>,
-    /// Something had the lock when it began. Threads that block are waiters before they know whether the lock is free.
+    /// Whether the lock was held when the wait began. Blocking threads become waiters before they know that.
     is_wait: bool,
 }
 
@@ -335,7 +333,7 @@ impl<'a> Wait<'a> {
         }
     }
 
-    /// For permits of a semaphore.
+    /// A waiter for permits of a semaphore.
     #[cfg(feature = "semaphore")]
     pub(super) fn of_permits(waiters: &'a Waiters, wanted: u32) -> Self {
         Wait {
@@ -346,14 +344,14 @@ impl<'a> Wait<'a> {
         }
     }
 
-    /// It waits from now on, and blocks its thread. Its time is counted if locks are watched.
+    /// Begins the wait. Its time is counted if releases are sampled.
     pub(super) fn begin(&mut self, what: &'static LockType) {
         if self.present.is_none() && source::is_on() {
             self.present = Some(self.enter(what));
         }
     }
 
-    /// The future that waits was polled, and waits from now on, or goes on waiting.
+    /// The waiting future was polled, and still waits.
     pub(super) fn pending(&mut self, what: &'static LockType) {
         self.begin(what);
         if let Some(entry) = self.present.and_then(|present| present.entry) {
@@ -363,19 +361,19 @@ impl<'a> Wait<'a> {
     }
 
     fn enter(&self, what: &'static LockType) -> Present {
-        // Nothing is charged for permits: what gives them back need not be what others wait for.
+        // Permits are not charged: a release of permits need not be what the others wait for.
         let counts = !what.has_permits && demand::Demand::Releases.is_on();
         let since = self.waiters.change(|queue| {
             queue.present += 1;
             match counts {
-                // Never 0: that is none.
+                // At least 1: 0 means that the time is not counted.
                 true => queue.enter(clock::ticks()).max(1),
                 false => 0,
             }
         });
         let holding = self.waiters.holding();
         let entry = self.waiters.number(what).and_then(|number| {
-            // Since when the holder has it is known if it had to wait for it: then it has said so.
+            // If the holder had to wait for the lock, it has set its own entry, which also has the time.
             if !what.has_permits {
                 number.is_held_by(holding);
             }
@@ -389,7 +387,7 @@ impl<'a> Wait<'a> {
         }
     }
 
-    /// It has its permits. What was waited since is charged to nothing.
+    /// The waiter has its permits. No release is charged.
     #[cfg(feature = "semaphore")]
     pub(super) fn end_with_permits(&mut self) {
         if let Some(present) = self.present.take() {
@@ -397,7 +395,7 @@ impl<'a> Wait<'a> {
         }
     }
 
-    /// It has the lock.
+    /// The waiter has the lock.
     #[inline(always)]
     pub(super) fn end<M: Mode>(&mut self) {
         if let Some(present) = self.present.take() {
@@ -419,17 +417,17 @@ impl Drop for Wait<'_> {
     }
 }
 
-/// A lock of a type that a dump can name.
+/// A lock whose type has a name for dumps.
 pub(super) trait Typed {
     const TYPE: &'static LockType;
 }
 
-/// A future that is a waiter from when it is first pending, and gives what `guard` makes of what it waited for: a guard of a lock
-/// `L` in the mode `M`.
+/// A future that waits for a lock `L` in the mode `M`. It is a waiter from its first pending poll on. Its output is
+/// made by `guard`.
 ///
-/// Written by hand: an async fn around it for each of these steps would move the guard once more.
+/// Written by hand: an async fn for each of these steps would move the guard once more.
 pub(super) struct Waiting<'a, L: ?Sized, M, F, G> {
-    /// First: what it gives back when it is dropped goes to others before this waiter has gone.
+    /// Dropped first: the lock that it returns goes to others before this waiter leaves.
     acquire: F,
     wait: Wait<'a>,
     guard: G,
@@ -483,7 +481,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What may happen to a queue. Waiters are picked by their place, modulo how many there are.
+    /// An operation on a queue. Waiters are chosen by index, modulo their number.
     #[derive(Clone, Copy, Debug)]
     enum Event {
         Enter,
@@ -502,7 +500,7 @@ mod tests {
         ]
     }
 
-    /// A list of waiters, each with the moment at which it began and that from which no release was charged for it.
+    /// The model: a list of waiters, each with its begin and the begin of its uncharged time.
     #[derive(Default)]
     struct Model {
         waiters: Vec<(Ticks, Ticks)>,
@@ -521,7 +519,7 @@ mod tests {
     }
 
     proptest! {
-        /// Steps of time may go back, as they do between two cores: then no time has passed.
+        /// Time steps may be negative, as between two cores: then no time has passed.
         #[test]
         fn the_sum_is_that_of_the_list(
             events in proptest::collection::vec((event(), -3i64..1000), 0..200)

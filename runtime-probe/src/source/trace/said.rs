@@ -1,4 +1,4 @@
-//! What a program says, as entries.
+//! User tasks, regions and logs, as entries.
 
 use super::{Code, RecordName, write};
 use crate::clock::{self, Ticks};
@@ -7,21 +7,22 @@ use crate::labels::LabelSet;
 use crate::registry::threads::{self, Slot};
 use crate::source::regions::{StaticText, UserTask};
 
-/// What an entry of [`Code::Said`] says, in bits 40 to 43. Below these is the id of a user task.
+/// The kind of an entry of [`Code::Said`], in bits 40 to 43. The lower bits are the id of a user task. The further
+/// words are listed at each kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Saying {
-    /// The name, the task around it.
+    /// The name, the parent.
     TaskBegin,
     /// The name.
     TaskEnd,
-    /// The name of the region, that of the task.
+    /// The name of the region, the name of the task.
     RegionBegin,
     RegionEnd,
-    /// The category, the name of the task; what follows is the text.
+    /// The category, the name of the task. Entries with the text follow.
     Log,
-    /// No user task: which part of the text it is, whether it is the last, how many bytes it has. The bytes.
+    /// The bytes. Instead of the id: the number of the part, whether it is the last, its number of bytes.
     Text,
-    /// The name. What this thread spawns next belongs to the task.
+    /// The name. The next spawn of this thread belongs to the user task.
     Spawns,
     /// No user task: the set of labels that a task has now, and above it the one before. The task's record.
     Labels,
@@ -42,16 +43,16 @@ impl Saying {
 
 const SAYING_SHIFT: u32 = 40;
 const USER_TASK: u64 = (1 << SAYING_SHIFT) - 1;
-/// Bytes of a text that are beside one entry.
+/// The bytes of a text in one entry.
 const PART: usize = 8 * MOST_MORE;
-/// Go's longest text.
+/// The most bytes of a text, as in Go.
 const LONGEST: usize = 1024;
 const PART_SHIFT: u32 = 16;
 const LAST_PART: u64 = 1 << 8;
 /// Of the labels that a task had, above those that it has.
 const BEFORE_SHIFT: u32 = 16;
 
-/// What a program says, without its texts of changing length.
+/// An event of the program. Texts of variable length are separate.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Said {
     TaskBegin {
@@ -71,9 +72,9 @@ pub(crate) enum Said {
         task: UserTask,
         category: StaticText,
     },
-    /// A part of the text that belongs to the log before it.
+    /// A part of the text of the previous log.
     Text(Text),
-    /// What is spawned next belongs to the task.
+    /// The next spawn belongs to the user task.
     Spawns(UserTask),
     /// A task has other labels.
     Labels {
@@ -86,7 +87,7 @@ pub(crate) enum Said {
 /// A part of a text.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Text {
-    /// From 0 on.
+    /// The number of the part, from 0 on.
     pub(crate) part: u8,
     pub(crate) is_last: bool,
     length: u8,
@@ -100,7 +101,7 @@ impl Text {
     }
 }
 
-/// What is spawned next belongs to a user task.
+/// Writes that the next spawn belongs to a user task.
 pub(super) fn spawns(slot: &Slot, now: Ticks, task: UserTask) {
     say(slot, now, Saying::Spawns, task.id, [task.name.word(), 0]);
 }
@@ -116,7 +117,7 @@ fn say(slot: &Slot, at: Ticks, saying: Saying, low: u64, more: [u64; MOST_MORE])
     write(slot, at, Code::Said, payload, more);
 }
 
-/// The program says something.
+/// Writes an event of the program.
 #[cold]
 pub(in crate::source) fn said(said: Said) {
     if !crate::source::start_here() {
@@ -138,7 +139,7 @@ pub(in crate::source) fn said(said: Said) {
     say(threads::slot(), clock::ticks(), saying, task.id, more);
 }
 
-/// The program logs a text, of which the first [`LONGEST`] bytes are kept.
+/// Writes a log with the first [`LONGEST`] bytes of its text.
 #[cold]
 pub(in crate::source) fn log(task: UserTask, category: StaticText, message: &str) {
     if !crate::source::start_here() {

@@ -1,8 +1,8 @@
-//! std's locks, which block their thread and know their waiters here: [`Mutex`], [`RwLock`] and their guards.
+//! std's locks, which block their thread, instrumented: [`Mutex`], [`RwLock`] and their guards.
 //!
-//! What waiters wait is charged to the code that releases the lock, as with the locks of [`sync`](super), see
-//! [`set_mutex_profile_fraction`](crate::pprof::set_mutex_profile_fraction). Poisoning, results and all else are std's: its
-//! lock is inside. A lock without waiters notes what takes it, and costs one load more.
+//! The time of waiters counts at the code that releases the lock, as with the locks of [`sync`](super), see
+//! [`set_mutex_profile_fraction`](crate::pprof::set_mutex_profile_fraction). Poisoning, results and everything else are
+//! std's, whose lock is inside. A lock without waiters stores its holder, and costs one load more.
 //!
 //! ```
 //! # mod before {
@@ -13,10 +13,10 @@
 //! # let _ = (Mutex::new(()), RwLock::new(()));
 //! ```
 //!
-//! Not here: a `Condvar`, which takes std's own guards, and `RwLockWriteGuard::downgrade`, which std has from Rust 1.92 on. Not
-//! for the locks of a global allocator: noting a release may allocate.
+//! Missing are `Condvar`, which needs std's own guards, and `RwLockWriteGuard::downgrade`, which std has from Rust 1.92
+//! on. These locks must not be used inside of a global allocator, because recording a release may allocate.
 //!
-//! With the feature `lock_api` there is `Watched`, the same for the locks of parking_lot and whatever else has a raw lock.
+//! With the feature `lock_api` there is `Watched`, for the locks of parking_lot and other raw locks.
 
 mod mutex;
 mod rwlock;
@@ -29,7 +29,7 @@ pub use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
 
 use super::points_to_its_value;
 
-/// What an attempt came to; `None` where it has to be waited.
+/// The result of an attempt; `None` if the lock is held.
 #[inline(always)]
 fn at_once<P>(attempt: TryLockResult<P>) -> Option<LockResult<P>> {
     match attempt {
@@ -39,7 +39,8 @@ fn at_once<P>(attempt: TryLockResult<P>) -> Option<LockResult<P>> {
     }
 }
 
-/// The result of a wait, made where it is used: a function returns a permit in registers, and a result in memory.
+/// The result of a wait. Made by the caller of the wait: a function returns a permit in registers, but a result in
+/// memory.
 #[inline(always)]
 fn or_poisoned<P>(permit: P, is_poisoned: bool) -> LockResult<P> {
     match is_poisoned {
@@ -48,7 +49,7 @@ fn or_poisoned<P>(permit: P, is_poisoned: bool) -> LockResult<P> {
     }
 }
 
-/// The same result, poisoned or not, with another guard. `guard` has one call here: it is inlined where the lock is taken.
+/// The same result, poisoned or not, with another guard. `guard` is called at one place, so that it is inlined.
 #[inline(always)]
 fn map<P, G>(result: LockResult<P>, guard: impl FnOnce(P) -> G) -> LockResult<G> {
     let (permit, is_poisoned) = match result {

@@ -8,8 +8,8 @@ use crate::source::locks::mode::Sole;
 use std::fmt;
 use std::sync::{Mutex as Gate, MutexGuard as Permit};
 
-/// A lock whose waiters' time is charged to the code that releases it. Mirrors [`std::sync::Mutex`], whose documentation
-/// applies.
+/// An instrumented lock: its waiters' time counts at the code that releases it. Mirrors [`std::sync::Mutex`], whose
+/// documentation applies.
 ///
 /// ```
 /// use runtime_probe::sync::blocking::Mutex;
@@ -21,7 +21,7 @@ use std::sync::{Mutex as Gate, MutexGuard as Permit};
 pub struct Mutex<T: ?Sized>(Door<Gate<T>>);
 
 impl<T> Mutex<T> {
-    /// An unlocked one. Mirrors [`std::sync::Mutex::new`].
+    /// An unlocked mutex. Mirrors [`std::sync::Mutex::new`].
     #[inline]
     #[track_caller]
     pub const fn new(value: T) -> Self {
@@ -31,7 +31,7 @@ impl<T> Mutex<T> {
     /// The value. Mirrors [`std::sync::Mutex::into_inner`].
     ///
     /// # Errors
-    /// It is poisoned; the error has the value.
+    /// The lock is poisoned; the error has the value.
     pub fn into_inner(self) -> LockResult<T> {
         self.0.into_gate().into_inner()
     }
@@ -41,7 +41,7 @@ impl<T: ?Sized> Mutex<T> {
     /// Blocks the thread until it has the lock. Mirrors [`std::sync::Mutex::lock`].
     ///
     /// # Errors
-    /// It is poisoned; the error has the guard.
+    /// The lock is poisoned; the error has the guard.
     #[inline]
     pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
         let permit = at_once(self.0.gate().try_lock())
@@ -56,10 +56,10 @@ impl<T: ?Sized> Mutex<T> {
         permit.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes it if it is free. Mirrors [`std::sync::Mutex::try_lock`].
+    /// Takes the lock if it is free. Mirrors [`std::sync::Mutex::try_lock`].
     ///
     /// # Errors
-    /// It is locked, or it is poisoned; then the error has the guard.
+    /// The lock is held, or it is poisoned; then the error has the guard.
     #[inline]
     pub fn try_lock(&self) -> TryLockResult<MutexGuard<'_, T>> {
         let permit = at_once(self.0.gate().try_lock()).ok_or(TryLockError::WouldBlock)?;
@@ -81,7 +81,7 @@ impl<T: ?Sized> Mutex<T> {
     /// Needs no lock: there is no other reference. Mirrors [`std::sync::Mutex::get_mut`].
     ///
     /// # Errors
-    /// It is poisoned; the error has the reference.
+    /// The lock is poisoned; the error has the reference.
     pub fn get_mut(&mut self) -> LockResult<&mut T> {
         self.0.gate_mut().get_mut()
     }
@@ -113,7 +113,7 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
     }
 }
 
-/// Access to what a [`Mutex`] guards. Mirrors [`std::sync::MutexGuard`].
+/// Access to the value of a [`Mutex`]. Mirrors [`std::sync::MutexGuard`].
 #[clippy::has_significant_drop]
 #[must_use = "if unused the Mutex will immediately unlock"]
 pub struct MutexGuard<'a, T: ?Sized> {

@@ -8,10 +8,10 @@ use crate::source::locks::mode::{Reader, Sole};
 use std::fmt;
 use std::sync::{RwLock as Gate, RwLockReadGuard as ReadPermit, RwLockWriteGuard as WritePermit};
 
-/// A lock for many readers or one writer, whose waiters' time is charged to the code that releases it. Mirrors
+/// An instrumented lock for many readers or one writer: its waiters' time counts at the code that releases it. Mirrors
 /// [`std::sync::RwLock`], whose documentation applies.
 ///
-/// Each reader's release is charged with what all waiters have waited since the last release.
+/// Each reader's release is charged with the time of all waiters since the last release.
 ///
 /// ```
 /// use runtime_probe::sync::blocking::RwLock;
@@ -23,7 +23,7 @@ use std::sync::{RwLock as Gate, RwLockReadGuard as ReadPermit, RwLockWriteGuard 
 pub struct RwLock<T: ?Sized>(Door<Gate<T>>);
 
 impl<T> RwLock<T> {
-    /// An unlocked one. Mirrors [`std::sync::RwLock::new`].
+    /// An unlocked lock. Mirrors [`std::sync::RwLock::new`].
     #[inline]
     #[track_caller]
     pub const fn new(value: T) -> Self {
@@ -33,7 +33,7 @@ impl<T> RwLock<T> {
     /// The value. Mirrors [`std::sync::RwLock::into_inner`].
     ///
     /// # Errors
-    /// It is poisoned; the error has the value.
+    /// The lock is poisoned; the error has the value.
     pub fn into_inner(self) -> LockResult<T> {
         self.0.into_gate().into_inner()
     }
@@ -43,7 +43,7 @@ impl<T: ?Sized> RwLock<T> {
     /// Blocks the thread until it may read. Mirrors [`std::sync::RwLock::read`].
     ///
     /// # Errors
-    /// It is poisoned; the error has the guard.
+    /// The lock is poisoned; the error has the guard.
     #[inline]
     pub fn read(&self) -> LockResult<RwLockReadGuard<'_, T>> {
         let permit = at_once(self.0.gate().try_read())
@@ -61,7 +61,7 @@ impl<T: ?Sized> RwLock<T> {
     /// Reads if no writer has the lock or waits for it. Mirrors [`std::sync::RwLock::try_read`].
     ///
     /// # Errors
-    /// It is locked, or it is poisoned; then the error has the guard.
+    /// The lock is held, or it is poisoned; then the error has the guard.
     #[inline]
     pub fn try_read(&self) -> TryLockResult<RwLockReadGuard<'_, T>> {
         let permit = at_once(self.0.gate().try_read()).ok_or(TryLockError::WouldBlock)?;
@@ -71,7 +71,7 @@ impl<T: ?Sized> RwLock<T> {
     /// Blocks the thread until it may write. Mirrors [`std::sync::RwLock::write`].
     ///
     /// # Errors
-    /// It is poisoned; the error has the guard.
+    /// The lock is poisoned; the error has the guard.
     #[inline]
     pub fn write(&self) -> LockResult<RwLockWriteGuard<'_, T>> {
         let permit = at_once(self.0.gate().try_write())
@@ -89,7 +89,7 @@ impl<T: ?Sized> RwLock<T> {
     /// Writes if the lock has no holder. Mirrors [`std::sync::RwLock::try_write`].
     ///
     /// # Errors
-    /// It is locked, or it is poisoned; then the error has the guard.
+    /// The lock is held, or it is poisoned; then the error has the guard.
     #[inline]
     pub fn try_write(&self) -> TryLockResult<RwLockWriteGuard<'_, T>> {
         let permit = at_once(self.0.gate().try_write()).ok_or(TryLockError::WouldBlock)?;
@@ -111,7 +111,7 @@ impl<T: ?Sized> RwLock<T> {
     /// Needs no lock: there is no other reference. Mirrors [`std::sync::RwLock::get_mut`].
     ///
     /// # Errors
-    /// It is poisoned; the error has the reference.
+    /// The lock is poisoned; the error has the reference.
     pub fn get_mut(&mut self) -> LockResult<&mut T> {
         self.0.gate_mut().get_mut()
     }
@@ -149,14 +149,14 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLock<T> {
     }
 }
 
-/// A look at what an [`RwLock`] guards. Mirrors [`std::sync::RwLockReadGuard`].
+/// Read access to the value of an [`RwLock`]. Mirrors [`std::sync::RwLockReadGuard`].
 #[clippy::has_significant_drop]
 #[must_use = "if unused the RwLock will immediately unlock"]
 pub struct RwLockReadGuard<'a, T: ?Sized> {
     held: Held<'a, (), ReadPermit<'a, T>>,
 }
 
-/// Access to what an [`RwLock`] guards. Mirrors [`std::sync::RwLockWriteGuard`].
+/// Write access to the value of an [`RwLock`]. Mirrors [`std::sync::RwLockWriteGuard`].
 #[clippy::has_significant_drop]
 #[must_use = "if unused the RwLock will immediately unlock"]
 pub struct RwLockWriteGuard<'a, T: ?Sized> {

@@ -8,7 +8,7 @@ use std::io;
 use std::panic::Location;
 use tokio::task::AbortHandle;
 
-/// tokio's `task::join_set::Builder`, instrumented, and always there, as [`task::Builder`](crate::task::Builder) is.
+/// tokio's `task::join_set::Builder`, instrumented. Always there, as [`task::Builder`](crate::task::Builder).
 #[derive(Debug)]
 #[must_use = "builders do nothing unless used to spawn a task"]
 pub struct Builder<'a, T> {

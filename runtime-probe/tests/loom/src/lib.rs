@@ -48,10 +48,6 @@ mod stack {
         pub(crate) struct FutureMeta;
         #[derive(Debug)]
         pub(crate) struct WaitSet(pub(crate) u64);
-
-        pub(crate) fn mix(hash: u64, word: u64) -> u64 {
-            (hash.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-        }
     }
 }
 
