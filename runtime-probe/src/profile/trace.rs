@@ -55,7 +55,7 @@ impl Format {
 pub(crate) enum Labels {
     #[default]
     Shown,
-    /// They may name tenants and users.
+    /// Labels may name tenants and users.
     LeftOut,
 }
 

@@ -76,7 +76,7 @@ fn withdraw() {
     }
 }
 
-/// The task has these labels. Most polls find those of the last one, and change nothing.
+/// Sets the labels of a task. Most polls have the labels of the last one, and change nothing.
 #[inline(always)]
 fn set_labels(record: &Record, set: LabelSet) {
     let before = record.labels();

@@ -225,17 +225,17 @@ pub(super) fn spawn(record: &RecordRef, now: Ticks) {
     write(slot, now, Code::Spawn, name(record), id_and_site(record));
 }
 
-/// The id of a task, and where it was spawned with its labels.
+/// (id of a task, its spawn site with its labels).
 fn id_and_site(record: &Record) -> [u64; MOST_MORE] {
     let labels = u64::from(record.labels().number());
     let site = pointer(site(record)) & BELOW_LABELS;
     [record.id(), site | labels << LABELS_SHIFT]
 }
 
-/// A task has other labels than before.
+/// Records that the labels of a task changed.
 #[cold]
 pub(super) fn labels(record: &Record, before: LabelSet, now: LabelSet) {
-    // A future wrapped by hand is a part of its task, and its labels are its own.
+    // A nested future is a part of its task: its labels are not those of the task.
     if Demand::Trace.is_on() && record.kind() != Kind::Nested {
         let slot = threads::slot();
         said::labels(slot, clock::ticks(), name(record), before, now);

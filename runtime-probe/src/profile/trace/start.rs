@@ -171,7 +171,7 @@ impl Start {
                     }
                 }
                 What::Dropped { record, .. } => remove(&mut tasks, record, at),
-                // All until this look are applied, so the last one holds.
+                // All changes up to now are applied, so the last one counts.
                 What::Said(Said::Labels { record, now, .. }) => {
                     if let Some(task) = tasks.get_mut(&record) {
                         task.labels = now;
@@ -189,7 +189,7 @@ impl Start {
     pub(super) fn back_at(mut self, moment: Ticks, happened: &[Happened]) -> Self {
         // Tasks that have ended since, before their record was reused.
         let mut ended: HashMap<RecordName, (u64, SpawnedAt)> = HashMap::new();
-        // Of what lived at that moment: its labels then, if they have changed or it has ended.
+        // By task that lived at that moment: its labels then, if they changed or the task ended since.
         let mut labels: HashMap<RecordName, LabelSet> = HashMap::new();
         let mut spawned: HashSet<RecordName> = HashSet::new();
         for happened in happened {

@@ -24,7 +24,7 @@ enum Saying {
     Text,
     /// The name. The next spawn of this thread belongs to the user task.
     Spawns,
-    /// No user task: the set of labels that a task has now, and above it the one before. The task's record.
+    /// The labels of a task, the new set below the old one, in place of the user task. The record.
     Labels,
 }
 
@@ -49,7 +49,7 @@ const PART: usize = 8 * MOST_MORE;
 const LONGEST: usize = 1024;
 const PART_SHIFT: u32 = 16;
 const LAST_PART: u64 = 1 << 8;
-/// Of the labels that a task had, above those that it has.
+/// The old set of labels lies above the new one.
 const BEFORE_SHIFT: u32 = 16;
 
 /// An event of the program. Texts of variable length are separate.
@@ -76,7 +76,7 @@ pub(crate) enum Said {
     Text(Text),
     /// The next spawn belongs to the user task.
     Spawns(UserTask),
-    /// A task has other labels.
+    /// The labels of a task changed.
     Labels {
         record: RecordName,
         before: LabelSet,
@@ -106,7 +106,7 @@ pub(super) fn spawns(slot: &Slot, now: Ticks, task: UserTask) {
     say(slot, now, Saying::Spawns, task.id, [task.name.word(), 0]);
 }
 
-/// A task has other labels.
+/// Records that the labels of a task changed.
 pub(super) fn labels(slot: &Slot, at: Ticks, record: u64, before: LabelSet, now: LabelSet) {
     let sets = u64::from(now.number()) | u64::from(before.number()) << BEFORE_SHIFT;
     say(slot, at, Saying::Labels, sets, [record, 0]);
