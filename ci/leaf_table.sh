@@ -52,6 +52,7 @@ row stable dev full "" ""
 row lines lines lines services
 row debug2 debug2 full ""
 row debug1 debug1 full services
+row packed packed full ""
 row debug0 debug0 symbols ""
 row strip debug0 stripped ""
 row lto lto lines ""

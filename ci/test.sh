@@ -57,7 +57,7 @@ features            | release | rust ci/features.sh | every feature alone and wi
 tokio-versions      | release | rust ci/tokio_versions.sh | the oldest and the newest tokio; first: runtime-probe/tests/facade_complete.rs | bash ci/tokio_versions.sh
 package             | release | rust text ci/package.sh | what would be published, documentation by docs.rs's settings; first: none | package
 licences            | release | rust deny.toml     | licences, and crates in two versions, by cargo deny; first: runtime-probe/tests/dependencies.rs | licences
-leaf-table          | release | rust ci/leaf_table.sh | every leaf of tokio: debug and release builds, symbols only, stripped; first: runtime-probe/tests/semantics.rs | leaf_table
+leaf-table          | release | rust ci/leaf_table.sh | every leaf of tokio: debug and release builds, split debug information, symbols only, stripped; first: runtime-probe/tests/semantics.rs | leaf_table
 pid-ways            | release | rust ci/pid_ways.sh | dumps of a process: the oldest tokio, fat LTO, DWARF 5, packed split debug information; first: dump/cli/tests/pid.rs | pid_ways
 pid-services        | release | rust ci/pid_services.sh ci/services.sh | dumps of processes: axum, tonic, reqwest, sqlx, redis, and the shop under load, 100 times; first: dump/cli/tests/pid.rs | pid_services
 trace-readers       | release | rust ci/trace_readers.sh | traces of the tests, read by Go 1.23 to 1.26; first: runtime-probe/tests/trace.rs | bash ci/trace_readers.sh
@@ -371,7 +371,7 @@ licences() {
 
 # The ways that are left out (debug = 1 and 2, LTO, panic=abort, ..) take three times as long again: by hand.
 leaf_table() {
-    bash ci/leaf_table.sh devfull lines debug0 strip
+    bash ci/leaf_table.sh devfull lines packed debug0 strip
     done_with leaf-table
 }
 

@@ -148,6 +148,11 @@ impl Diagnosis {
                 "the binary cannot be read ({error}), so stacks show addresses only"
             )),
             Detail::Lines => lines.push("the binary has line tables: stacks show files, lines and inlined functions".to_owned()),
+            Detail::SplitOff => lines.push(
+                "the binary's debug information was split off (split-debuginfo) and is not where it was put: stacks show functions only, \
+                 inlined ones are missing. Put NAME.dwp beside the binary, or set split-debuginfo = \"off\""
+                    .to_owned(),
+            ),
             Detail::Symbols => lines.push(
                 "the binary has no line tables: stacks show functions only, inlined ones are missing, and wait reasons \
                  may read \"waiting\". Set debug = 1 in the profile of Cargo.toml"

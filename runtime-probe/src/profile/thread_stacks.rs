@@ -62,7 +62,12 @@ pub(super) fn of_foreign(
     resolver: &mut Resolver,
 ) -> Option<Walked> {
     let mut steps = steps(&capture.frames, None, resolver);
-    if !cut_foreign(&mut steps) && matches!(resolver.detail(), Detail::Lines | Detail::Symbols) {
+    if !cut_foreign(&mut steps)
+        && matches!(
+            resolver.detail(),
+            Detail::Lines | Detail::SplitOff | Detail::Symbols
+        )
+    {
         return None;
     }
     let frames = steps.iter().filter(|step| step.physical).count();

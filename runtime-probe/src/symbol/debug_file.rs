@@ -67,6 +67,35 @@ fn has_lines<'d, R: ReadRef<'d>>(file: &object::File<'d, R>) -> bool {
     lines.is_some_and(|section| section.size() > 0)
 }
 
+/// Whether a file's debug information was split off (`split-debuginfo`), and is not where it was put. What is left in the file has
+/// the line of the innermost inlined function and the name of the physical one: no pair of one frame.
+pub(super) fn is_split_off(path: &Path) -> bool {
+    let mut package = path.as_os_str().to_owned();
+    package.push(".dwp");
+    if Path::new(&package).exists() {
+        return false;
+    }
+    let Ok(file) = File::open(path) else {
+        return false;
+    };
+    let cache = ReadCache::new(file);
+    let Ok(file) = object::File::parse(&cache) else {
+        return false;
+    };
+    let strings = file.section_by_name(".debug_str");
+    let strings = strings.and_then(|section| section.uncompressed_data().ok());
+    strings.is_some_and(|strings| {
+        let split_off = name_of_split_off(&strings);
+        split_off.is_some_and(|name| !Path::new(OsStr::from_bytes(name)).exists())
+    })
+}
+
+/// The first name of a file of split debug information among strings that end with a zero.
+fn name_of_split_off(strings: &[u8]) -> Option<&[u8]> {
+    let mut names = strings.split(|byte| *byte == 0);
+    names.find(|name| name.ends_with(b".dwo"))
+}
+
 /// The possible paths of a module's debug file.
 fn places(real: &Path, build_id: &str, link: Option<&OsStr>) -> Vec<PathBuf> {
     let mut places = Vec::new();
@@ -112,6 +141,17 @@ fn checksum_of(path: &Path) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_of_split_debug_information_is_known_by_its_name() {
+        assert_eq!(
+            name_of_split_off(b"main\0app.dwo.rs\0a.1.dwo\0b.dwo\0"),
+            Some(&b"a.1.dwo"[..])
+        );
+        assert_eq!(name_of_split_off(b"main\0dwo\0"), None);
+        // Of this program all is in the file.
+        assert!(!is_split_off(&std::env::current_exe().unwrap()));
+    }
 
     #[test]
     fn places_are_those_of_gdb() {

@@ -59,6 +59,8 @@ pub(crate) struct Code {
 pub(crate) enum Detail {
     /// Functions, lines, inlined functions.
     Lines,
+    /// Functions only: the rest was split off, and is not where it was put.
+    SplitOff,
     /// Functions only.
     Symbols,
     /// Nothing: the binary is stripped.
@@ -125,7 +127,10 @@ impl Resolver {
             }),
             // A frame with a line but without a name is of a debug build with line tables only.
             Some(frame) if frame.line != 0 => Detail::Lines,
-            Some(_) => Detail::Symbols,
+            Some(_) => match self.loaders.get(&self.modules[0].range.start) {
+                Some(Some(Loaded::Symbols(_))) => Detail::SplitOff,
+                _ => Detail::Symbols,
+            },
         }
     }
 
@@ -288,6 +293,7 @@ enum Loaded {
     Lines(Box<Loader>),
     /// Symbols only, for a library with a separate debug file. The debug information of libc took 36 MB, and only told
     /// in which lines of libc threads sleep.
+    /// Also of a program whose debug information was split off and is not there.
     Symbols(SymbolTable),
 }
 
@@ -297,6 +303,12 @@ fn load(module: &Module) -> Option<Loaded> {
     {
         let file = super::debug_file::of(module);
         if file != module.path && !module.is_program() {
+            return SymbolTable::read(&file).map(Loaded::Symbols);
+        }
+        // A package of split debug information (`NAME.dwp`) is beside the program's own name, not beside `/proc/self/exe`. A program that
+        // was deleted or replaced has no such name.
+        let file = std::fs::canonicalize(&file).unwrap_or(file);
+        if super::debug_file::is_split_off(&file) {
             return SymbolTable::read(&file).map(Loaded::Symbols);
         }
         if let Ok(loader) = Loader::new(file) {
