@@ -8,7 +8,7 @@ use super::selection::grouped;
 use crate::registry::runtimes;
 use crate::snapshot::tasks::Tasks;
 use crate::snapshot::unpolled::Unpolled;
-use crate::symbol::own_futures::{Answer, Found, Question, Wait, ask};
+use crate::symbol::own_futures::{Answer, Asked, Found, Question, Wait, ask};
 use runtime_dump::stack::{Branch, Location, Stack};
 use runtime_dump_decode::stacks::ChainStack;
 use std::sync::Arc;
@@ -22,19 +22,32 @@ pub(super) struct Decoded {
     pub(super) remark: Option<String>,
 }
 
-impl Decoded {
-    /// Decodes the tasks of a snapshot.
-    pub(super) fn take(tasks: &Tasks) -> Self {
+/// The tasks that are being decoded.
+pub(super) struct Decoding {
+    waiting: Unpolled,
+    asked: Asked,
+}
+
+impl Decoding {
+    /// Has the foreign tasks of a snapshot decoded, on the decoding thread. `None` if there are none.
+    pub(super) fn begin(tasks: &Tasks) -> Option<Self> {
         let waiting = Unpolled::foreign(tasks);
-        if waiting.len() == 0 {
-            return Self::default();
-        }
+        (waiting.len() > 0).then(|| Decoding {
+            asked: ask(question(&waiting)),
+            waiting,
+        })
+    }
+}
+
+impl Decoded {
+    /// Waits for the decoding.
+    pub(super) fn of_all(Decoding { waiting, asked }: Decoding) -> Self {
         let all = grouped(waiting.len() as u64);
         let without = |why: String| Self {
             remark: Some(format!("{all} foreign tasks are not decoded: {why}")),
             ..Self::default()
         };
-        let mut found = match ask(question(&waiting)) {
+        let mut found = match asked.answer() {
             Answer::Found(found) => found,
             Answer::Reading => {
                 return without(

@@ -42,7 +42,7 @@ impl Permits {
     /// probe, whose futurelock is found without this.
     pub(super) fn take(tasks: &Tasks, knows: impl Fn(u64) -> bool) -> Self {
         let waiting = Unpolled::waiting(tasks);
-        let found = match ask(question(&waiting)) {
+        let found = match ask(question(&waiting)).answer() {
             Answer::Found(found) => found,
             answer => {
                 return Permits {
@@ -60,7 +60,7 @@ impl Permits {
             return Permits::default();
         }
         std::thread::sleep(HANDED_OVER);
-        let Answer::Found(later) = ask(question(&suspects)) else {
+        let Answer::Found(later) = ask(question(&suspects)).answer() else {
             return Permits::default();
         };
         let still = waiting.still();

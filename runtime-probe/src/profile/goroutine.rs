@@ -3,7 +3,7 @@
 use super::awaited::Awaited;
 use super::conditions::{self, Condition};
 #[cfg(feature = "decode")]
-use super::decoded::Decoded;
+use super::decoded::{Decoded, Decoding};
 use super::diagnosis::count_unlisted;
 use super::doing::{Does, Doing};
 #[cfg(feature = "decode")]
@@ -152,10 +152,11 @@ impl Goroutines {
         let locks = Locks::take(&tasks.scale);
         let under_way = under_way::of(&tasks);
         let rates = rates.end();
+        // The decoding thread works while this one finds names.
         #[cfg(feature = "decode")]
-        let decoded = match selection.without_decoding {
-            true => Decoded::default(),
-            false => Decoded::take(&tasks),
+        let decoding = match selection.without_decoding {
+            true => None,
+            false => Decoding::begin(&tasks),
         };
         let mut resolver = resolver();
         let mut tables = Tables {
@@ -209,16 +210,20 @@ impl Goroutines {
             asked: HashMap::new(),
             rates,
             #[cfg(feature = "decode")]
-            decoded,
+            decoded: Decoded::default(),
             #[cfg(feature = "decode")]
             permits: Permits::default(),
             unseen: BTreeMap::new(),
         };
         goroutines.walk_running(&running, &mut resolver);
-        #[cfg(feature = "decode")]
-        goroutines.place_decoded();
-        goroutines.join_queued();
+        // Other dumps need the names.
         drop(resolver);
+        #[cfg(feature = "decode")]
+        if let Some(decoding) = decoding {
+            goroutines.decoded = Decoded::of_all(decoding);
+            goroutines.place_decoded();
+        }
+        goroutines.join_queued();
         #[cfg(feature = "decode")]
         goroutines.find_given_permits();
         if goroutines.selection.leaks != Leaks::Among {

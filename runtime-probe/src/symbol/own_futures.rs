@@ -9,7 +9,7 @@
 
 use super::debug_file;
 use super::own_pages::OwnPages;
-use crate::sys::near_memory;
+use crate::sys::near_memory::NearMemory;
 use crate::sys::own_thread;
 use crate::sys::{modules, monotonic, thread};
 use runtime_dump_decode::debug::index::{Index, Sections};
@@ -131,8 +131,28 @@ fn set(state: State) {
     CHANGED.notify_all();
 }
 
-/// Decodes where these tasks wait. Waits for the answer, up to some seconds.
-pub(crate) fn ask(question: Question) -> Answer {
+/// A question that was asked.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    Sent(Receiver<Found>),
+    /// There is no decoding to wait for.
+    Not(Answer),
+}
+
+impl Asked {
+    /// Waits for the answer, up to some seconds.
+    pub(crate) fn answer(self) -> Answer {
+        match self {
+            Asked::Sent(answered) => answered
+                .recv_timeout(PATIENCE)
+                .map_or(Answer::Busy, Answer::Found),
+            Asked::Not(answer) => answer,
+        }
+    }
+}
+
+/// Has the decoding thread find where these tasks wait. Waits half a second for the index where it is being made.
+pub(crate) fn ask(question: Question) -> Asked {
     let mut state = lock();
     if matches!(*state, State::Idle) {
         *state = match own_thread::spawn("probe-decode", work) {
@@ -144,17 +164,15 @@ pub(crate) fn ask(question: Question) -> Answer {
     let waited = CHANGED.wait_timeout_while(state, FIRST_WAIT, is_reading);
     let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
     let jobs = match &*state {
-        State::Idle | State::Reading => return Answer::Reading,
-        State::Unusable(why) => return Answer::Unusable(why.clone()),
+        State::Idle | State::Reading => return Asked::Not(Answer::Reading),
+        State::Unusable(why) => return Asked::Not(Answer::Unusable(why.clone())),
         State::Ready(jobs) => jobs.clone(),
     };
     drop(state);
     let (answer, answered) = sync_channel(1);
     match jobs.try_send(Job { question, answer }) {
-        Ok(()) => answered
-            .recv_timeout(PATIENCE)
-            .map_or(Answer::Busy, Answer::Found),
-        Err(_) => Answer::Busy,
+        Ok(()) => Asked::Sent(answered),
+        Err(_) => Asked::Not(Answer::Busy),
     }
 }
 
@@ -266,7 +284,8 @@ fn look(
         }
     }
     let places: Vec<usize> = seen.iter().map(|seen| seen.state.0).collect();
-    let words = near_memory::now(&places);
+    // In the order of their addresses, as `copy` wants it.
+    let words = NearMemory::copy(&places).each(&places);
     let mut stacks = Stacks::new(decoder.frames());
     let mut made: HashMap<Shape, usize> = HashMap::new();
     for (Seen { id, state, chain }, word) in seen.into_iter().zip(words) {
