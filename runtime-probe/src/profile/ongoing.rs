@@ -4,6 +4,7 @@
 //! of began: it has waited for that long at the most. A thread outside of both has waited for an unknown time, counted as none.
 
 use super::condensed::Crates;
+use super::diagnosis::is_for_permits;
 use super::goroutine::{missing, spawned};
 use super::leaf_stacks::assemble;
 use super::thread_stacks::of_waiting;
@@ -38,7 +39,7 @@ pub(super) struct Blocked {
 
 /// What waits now, without names.
 pub(super) struct Look {
-    tasks: Tasks,
+    pub(super) tasks: Tasks,
     threads: Vec<Asleep>,
 }
 
@@ -171,6 +172,11 @@ impl Wait {
     /// What kind of waiting it is, for each branch.
     pub(super) fn sorts(&self) -> impl Iterator<Item = Sort> {
         self.leaves.iter().copied().map(sort_of)
+    }
+
+    /// Whether permits of tokio's own semaphores are waited for, in any branch.
+    pub(super) fn is_for_permits(&self) -> bool {
+        self.leaves.iter().copied().any(is_for_permits)
     }
 
     /// Whether a lock is waited for, in any branch.
