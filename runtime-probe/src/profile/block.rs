@@ -3,16 +3,27 @@
 use super::condensed::Crates;
 use super::conditions::{self, Condition};
 use super::contended::Contended;
-use super::diagnosis::OFF;
+#[cfg(feature = "decode")]
+use super::diagnosis::HANDED_OVER_NS;
+#[cfg(not(feature = "decode"))]
+use super::diagnosis::NO_DECODE;
+use super::diagnosis::{LONG_FOR_PERMITS_NS, OFF, unknown_permits};
+#[cfg(feature = "decode")]
+use super::given_permits::{GivenPermits, Permits};
 use super::named::NamedProfile;
 use super::ongoing::{Key, Look, Ongoing, Wait, key, labels_of};
 use crate::demand::Demand;
+#[cfg(feature = "decode")]
+use crate::snapshot::locks::Locks;
+use crate::snapshot::tasks::Tasks;
 use crate::snapshot::waits;
 use crate::source;
 use crate::symbol::reason::Sort;
-use crate::symbol::resolver::resolver;
+use crate::symbol::resolver as symbol;
 use runtime_dump::profile::contention::{self, Contention, ContentionProfile};
 use std::collections::HashMap;
+#[cfg(feature = "decode")]
+use std::collections::HashSet;
 
 /// The name, as in Go.
 pub(crate) const NAME: &str = "block";
@@ -58,8 +69,10 @@ pub(crate) fn collect(included: Included, crates: &Crates) -> Contended {
     let mut waits = waits::blocked();
     let look = included.ongoing.then(Look::take);
     let conditions = conditions::now();
-    let mut resolver = resolver();
-    let ongoing = look.map(|look| Ongoing::of(&look, crates, &mut resolver));
+    let mut resolver = symbol::resolver();
+    let ongoing = look
+        .as_ref()
+        .map(|look| Ongoing::of(look, crates, &mut resolver));
     waits.extend(ongoing.iter().flat_map(|ongoing| &ongoing.tasks));
     // Several sites share a stack, and looking up a stack is slow.
     let mut places: HashMap<Key, Wait> = HashMap::new();
@@ -84,10 +97,45 @@ pub(crate) fn collect(included: Included, crates: &Crates) -> Contended {
     let threads = threads.filter(|thread| has(&thread.wait));
     let events = events.chain(threads.clone().map(|thread| thread.contention()));
     let waits = ContentionProfile::new(contention::Kind::Block, events);
+    drop(resolver);
     let mut remarks: Vec<String> = conditions.iter().map(Condition::text).collect();
+    if let (Some(look), Some(ongoing)) = (&look, &ongoing) {
+        remarks.extend(of_permits(&look.tasks, |at_least_ns| {
+            let waiting = ongoing.tasks.iter().filter(|waited| {
+                let wait = places.get(&key(waited));
+                waited.delay_ns >= at_least_ns as f64 && wait.is_some_and(Wait::is_for_permits)
+            });
+            waiting.count()
+        }));
+    }
     remarks.extend(self::remarks(&waits, included));
     remarks.extend(ongoing.as_ref().and_then(|ongoing| ongoing.remark(has)));
-    Contended::new(waits, remarks, &resolver)
+    Contended::new(waits, remarks, &symbol::resolver())
+}
+
+/// Who was given permits for which others wait and does not take them, or that it is not known. `waiting` tells how many tasks wait
+/// for some for so many nanoseconds.
+#[cfg(feature = "decode")]
+fn of_permits(tasks: &Tasks, waiting: impl Fn(u64) -> usize) -> Vec<String> {
+    if waiting(HANDED_OVER_NS) == 0 {
+        return Vec::new();
+    }
+    let locks = Locks::take(&tasks.scale);
+    let waiters = locks.0.iter().flat_map(|lock| &lock.waiters);
+    let waiters: HashSet<u64> = waiters.map(|waiter| waiter.who.pack()).collect();
+    let permits = Permits::take(tasks, |id| waiters.contains(&id));
+    let given = permits.given.iter().map(GivenPermits::text);
+    let unknown = permits
+        .unknown
+        .as_deref()
+        .and_then(|why| unknown_permits(waiting(LONG_FOR_PERMITS_NS), why));
+    given.chain(unknown).collect()
+}
+
+#[cfg(not(feature = "decode"))]
+fn of_permits(_: &Tasks, waiting: impl Fn(u64) -> usize) -> Vec<String> {
+    let unknown = unknown_permits(waiting(LONG_FOR_PERMITS_NS), NO_DECODE);
+    unknown.into_iter().collect()
 }
 
 /// Remarks for the reader, such as why the profile is empty.

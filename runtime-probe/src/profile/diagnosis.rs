@@ -9,6 +9,7 @@ use crate::registry::slab;
 use crate::snapshot::tasks;
 use crate::source::{self, signal};
 use crate::stack::{raw, template, unwind};
+use crate::symbol::reason::Reason;
 use crate::symbol::resolver::{Detail, resolver};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -238,6 +239,32 @@ impl Diagnosis {
         ));
         lines
     }
+}
+
+/// Whether what is waited for are permits of tokio's own semaphores, of which only a task's future tells that it was given some.
+pub(super) fn is_for_permits(reason: Reason) -> bool {
+    reason == Reason::ChanSend || cfg!(not(feature = "semaphore")) && reason == Reason::Semaphore
+}
+
+/// Who waits longer for permits is not one that a task on its way to its next poll was given some before.
+#[cfg(feature = "decode")]
+pub(super) const HANDED_OVER_NS: u64 = 100_000_000;
+
+/// Who waits longer for permits may wait for ever.
+pub(super) const LONG_FOR_PERMITS_NS: u64 = 10_000_000_000;
+
+#[cfg(not(feature = "decode"))]
+pub(super) const NO_DECODE: &str =
+    "the feature decode reads it where the binary has types (debug = 2)";
+
+/// That it is not known who was given the permits that so many tasks wait for, and why.
+pub(super) fn unknown_permits(waiting: usize, why: &str) -> Option<String> {
+    (waiting > 0).then(|| {
+        format!(
+            "{} tasks wait for room in a channel or for permits for 10s and more; whether a task was given these and does not take them is not known: {why}",
+            grouped(waiting as u64)
+        )
+    })
 }
 
 #[cfg(test)]

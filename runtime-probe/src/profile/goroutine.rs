@@ -4,19 +4,23 @@ use super::awaited::Awaited;
 use super::conditions::{self, Condition};
 #[cfg(feature = "decode")]
 use super::decoded::{Decoded, Decoding};
-use super::diagnosis::count_unlisted;
+#[cfg(feature = "decode")]
+use super::diagnosis::HANDED_OVER_NS;
+#[cfg(not(feature = "decode"))]
+use super::diagnosis::NO_DECODE;
+use super::diagnosis::{LONG_FOR_PERMITS_NS, count_unlisted, is_for_permits, unknown_permits};
 use super::doing::{Does, Doing};
 #[cfg(feature = "decode")]
 use super::given_permits::Permits;
 use super::goroutine_forms::Lines;
-use super::held_locks::HeldLocks;
+use super::held_locks::{HeldLocks, place};
 use super::idle;
 use super::leaf_stacks::{Assembled, assemble, synthetic};
 use super::leaks::Leaked;
 use super::mappings::mappings;
 use super::named::NamedProfile;
 use super::selection::{Finder, Leaks, Selection, grouped};
-use super::thread_stacks::{Walked, of_foreign, of_task};
+use super::thread_stacks::{self, Walked, of_foreign, of_task};
 use crate::ask::settle::{Settling, settle};
 use crate::registry::names::NameNumber;
 use crate::registry::task::{Kind, Waking};
@@ -122,6 +126,8 @@ struct Asked {
     /// What the thread was doing.
     doing: String,
     unfinished: Option<&'static str>,
+    /// Of a long poll: the branches of the task that it does not poll meanwhile.
+    beside: Vec<String>,
 }
 
 impl Goroutines {
@@ -251,6 +257,7 @@ impl Goroutines {
                     let asked = Asked {
                         doing: thread,
                         unfinished,
+                        beside: self.beside(&row, found, resolver),
                     };
                     self.asked.insert(row.id, asked);
                     // A stack of hidden frames only: the name of the future says more.
@@ -273,6 +280,20 @@ impl Goroutines {
             };
             let key = self.tasks.stack_keys[row.stack_key as usize];
             self.tasks.rows[at].stack_key = self.add(key, stack, doing);
+        }
+    }
+
+    /// Where a task in a long poll waits in other branches.
+    fn beside(&self, row: &Row, found: Where, resolver: &mut Resolver) -> Vec<String> {
+        match found {
+            Where::There(capture, Some(poll)) if self.selection.is_slow(row.since_ns) => {
+                let beside = thread_stacks::beside(capture, poll, resolver);
+                let told = beside
+                    .iter()
+                    .map(|branch| format!("{} [{}]", place(&branch.frame), branch.reason.text()));
+                told.collect()
+            }
+            _ => Vec::new(),
         }
     }
 
@@ -311,7 +332,6 @@ impl Goroutines {
     /// takes to its next poll.
     #[cfg(feature = "decode")]
     fn find_given_permits(&mut self) {
-        const HANDED_OVER_NS: u64 = 100_000_000;
         if self.selection.without_decoding || self.wait_for_permits(HANDED_OVER_NS) == 0 {
             return;
         }
@@ -334,29 +354,23 @@ impl Goroutines {
         let waits = rows.filter(|row| {
             let doing = &self.doings[row.stack_key as usize];
             row.since_ns >= at_least_ns
-                && (doing.waits_for(Reason::ChanSend)
-                    || cfg!(not(feature = "semaphore")) && doing.waits_for(Reason::Semaphore))
+                && [Reason::ChanSend, Reason::Semaphore]
+                    .into_iter()
+                    .any(|reason| is_for_permits(reason) && doing.waits_for(reason))
         });
         waits.count()
     }
 
     /// A sentence that futurelocks of tokio's semaphores are not known, and why.
     pub(super) fn unknown_permits(&self) -> Option<String> {
-        const LONG_NS: u64 = 10_000_000_000;
         #[cfg(feature = "decode")]
         let why = match self.selection.without_decoding {
             true => "decode=0 leaves it out".to_owned(),
             false => self.permits.unknown.clone()?,
         };
         #[cfg(not(feature = "decode"))]
-        let why = "the feature decode reads it where the binary has types (debug = 2)";
-        let waiting = self.wait_for_permits(LONG_NS);
-        (waiting > 0).then(|| {
-            format!(
-                "{} tasks wait for room in a channel or for permits for 10s and more; whether a task was given these and does not take them is not known: {why}",
-                grouped(waiting as u64)
-            )
-        })
+        let why = NO_DECODE.to_owned();
+        unknown_permits(self.wait_for_permits(LONG_FOR_PERMITS_NS), &why)
     }
 
     fn add(&mut self, key: StackKey, stack: Stack, doing: Doing) -> u32 {
@@ -590,6 +604,10 @@ impl Goroutines {
                 notes.push(format!("a long poll: its thread is {}", asked.doing));
             }
             notes.extend(asked.unfinished.map(str::to_owned));
+            let beside = asked.beside.iter();
+            notes.extend(
+                beside.map(|branch| format!("another branch, as of its last poll: {branch}")),
+            );
         }
         match row.by() {
             Waking::Thread(number) if running => notes.push(format!("on {}", self.thread(number))),

@@ -14,7 +14,7 @@ use crate::symbol::name::Names;
 use crate::symbol::reason::{self, Reason};
 use crate::symbol::resolver::{Code, Resolver};
 use crate::symbol::role;
-use runtime_dump::stack::{Branch, Frame, Location, SYNTHETIC_BASE, Stack};
+use runtime_dump::stack::{Branch, BranchKind, Frame, Location, SYNTHETIC_BASE, Stack};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -141,11 +141,49 @@ fn expand_raw(raw: &'static RawStack, resolver: &mut Resolver) -> Vec<Step> {
 
 /// The innermost function of the application in the stack of a registration.
 pub(super) fn own_frame(raw: &'static RawStack, resolver: &mut Resolver) -> Option<Frame> {
-    let steps = expand_raw(raw, resolver).into_iter();
-    let mut own = steps.filter(|step| {
+    own_step(&expand_raw(raw, resolver)).map(|step| step.frame.clone())
+}
+
+fn own_step(steps: &[Step]) -> Option<&Step> {
+    steps.iter().find(|step| {
         step.shown && !role::is_library(&step.frame.function) && !role::is_own(&step.frame.function)
+    })
+}
+
+/// A branch of a task that waits while another one runs, as of the last poll of that branch: the innermost function of the
+/// application's, and what it waits for.
+pub(super) struct Beside {
+    pub(super) frame: Frame,
+    pub(super) reason: Reason,
+}
+
+/// What a task waits for beside where it runs, at `pcs` and so in `running`: the registrations of the poll and of the one before,
+/// which are `waits`, the last first, past which the code has not moved on.
+pub(super) fn beside(
+    running: Vec<Step>,
+    pcs: &[usize],
+    waits: &[&'static WaitSet],
+    resolver: &mut Resolver,
+) -> Vec<Beside> {
+    let raw = waits.iter().flat_map(|waits| waits.stacks());
+    let raw: Vec<&'static RawStack> = raw.collect();
+    let runs: Vec<u64> = running.iter().map(|step| step.pc).collect();
+    let mut stacks = vec![running];
+    stacks.extend(raw.iter().map(|raw| expand_raw(raw, resolver)));
+    let mut addresses = vec![pcs];
+    addresses.extend(raw.iter().map(|raw| &raw.pcs[..]));
+    let leaves = Leaves::of(&stacks, &addresses, Remaining::All);
+    let waits = leaves.all.iter().filter(|leaf| {
+        let pcs = leaf.steps.iter().map(|step| step.pc);
+        leaf.kind == BranchKind::Waiting && !pcs.eq(runs.iter().copied())
     });
-    own.next().map(|step| step.frame)
+    let waits = waits.filter_map(|leaf| {
+        Some(Beside {
+            frame: own_step(&leaf.steps)?.frame.clone(),
+            reason: leaf.reason,
+        })
+    });
+    waits.collect()
 }
 
 /// The kind of the innermost address of a stack.

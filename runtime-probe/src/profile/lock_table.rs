@@ -4,10 +4,11 @@ use super::conditions::{self, Condition};
 use super::diagnosis::OFF;
 use super::goroutine::Goroutines;
 use super::goroutine_forms::Lines;
-use super::held_locks::{described, place, wait};
+use super::held_locks::{described, goroutine, name, place, wait};
 use super::leaf_stacks::own_frame;
 use super::selection::{Selection, grouped};
 use crate::registry::locks::Who;
+use crate::snapshot::deadlocks;
 use crate::snapshot::locks::{self, Lock, Waiter};
 use crate::snapshot::tasks::Row;
 use crate::source;
@@ -71,7 +72,20 @@ impl LockTable {
         }
         let members =
             conditions::deadlocks(&self.0.conditions).flat_map(|deadlock| &deadlock.members);
-        let tasks: HashSet<Who> = members.map(|member| member.who).collect();
+        let mut tasks: HashSet<Who> = members.map(|member| member.who).collect();
+        if tasks.is_empty() {
+            let mutual = deadlocks::mutual(&self.0.tasks, self.0.locks.all());
+            for members in &mutual {
+                let members: Vec<String> = members.iter().map(|who| self.named(*who)).collect();
+                writeln!(
+                    out,
+                    "# no deadlock, but a cycle: {}: each waits for a lock of the next one, and the last for one of the \
+                     first, until a time limit or another branch of one of them ends it",
+                    members.join(", ")
+                )?;
+            }
+            tasks = mutual.into_iter().flatten().collect();
+        }
         if tasks.is_empty() {
             return writeln!(
                 out,
@@ -84,6 +98,20 @@ impl LockTable {
         self.0.all = self.0.tasks.rows.len();
         self.0.unlisted = 0;
         self.0.write_text(out, Lines::All)
+    }
+
+    /// A task with its name, or a thread.
+    fn named(&self, who: Who) -> String {
+        match who {
+            Who::Task(id) => {
+                let mut rows = self.0.tasks.rows.iter();
+                let row = rows.find(|row| row.id == id);
+                let name = row.and_then(|row| name(&self.0.tasks, row));
+                goroutine(id, name.as_deref())
+            }
+            Who::Thread(tid) => self.0.thread_of(tid),
+            Who::Unknown => "something that is not known".to_owned(),
+        }
     }
 
     fn write_lock(

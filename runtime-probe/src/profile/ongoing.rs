@@ -5,6 +5,7 @@
 //! most that long. The wait of a thread outside of both is unknown, and counted as 0.
 
 use super::condensed::Crates;
+use super::diagnosis::is_for_permits;
 use super::goroutine::{missing, spawned};
 use super::leaf_stacks::assemble;
 use super::thread_stacks::of_waiting;
@@ -39,7 +40,7 @@ pub(super) struct Blocked {
 
 /// The waits of now, without names.
 pub(super) struct Look {
-    tasks: Tasks,
+    pub(super) tasks: Tasks,
     threads: Vec<Asleep>,
 }
 
@@ -172,6 +173,11 @@ impl Wait {
     /// The kind of wait of each branch.
     pub(super) fn sorts(&self) -> impl Iterator<Item = Sort> {
         self.leaves.iter().copied().map(sort_of)
+    }
+
+    /// Whether permits of tokio's own semaphores are waited for, in any branch.
+    pub(super) fn is_for_permits(&self) -> bool {
+        self.leaves.iter().copied().any(is_for_permits)
     }
 
     /// Whether any branch waits for a lock.

@@ -3,12 +3,14 @@
 //! An instrumented task is cut out by address: its wrapper's poll and the frames inside of it. A task that a dependency
 //! spawned through plain tokio has no wrapper on the stack, so it is cut out by the names of tokio's functions.
 
-use super::leaf_stacks::{Innermost, Leaf, Step, expand, hide_leaf, kept, leave_out, locations};
+use super::leaf_stacks::{
+    self, Beside, Innermost, Leaf, Step, expand, hide_leaf, kept, leave_out, locations,
+};
 use crate::ask::thread_stack::Capture;
 use crate::source::creation::Creation;
 use crate::source::signal::PollThere;
 use crate::stack::interrupted::Frame;
-use crate::stack::raw::{End, FutureMeta};
+use crate::stack::raw::{End, FutureMeta, WaitSet};
 use crate::symbol::name::Names;
 use crate::symbol::reason::Reason;
 use crate::symbol::resolver::{Detail, Resolver};
@@ -32,15 +34,7 @@ pub(super) fn of_task(
     names: Names,
     resolver: &mut Resolver,
 ) -> Walked {
-    let own = capture
-        .frames
-        .iter()
-        .position(|frame| frame.end > poll.root);
-    let (count, end) = match own {
-        // The last frame of an incomplete walk has no end, so it does not count.
-        Some(last) if last + 1 < capture.frames.len() => (last + 1, End::Root),
-        _ => (capture.frames.len(), capture.end),
-    };
+    let (count, end) = own_frames(capture, poll);
     let root = (end == End::Root).then_some(poll.meta);
     let mut steps = steps(&capture.frames[..count], root, resolver);
     // If everything was inlined (LTO does that to blocking closures), the frame of the wrapper's poll has the name of
@@ -53,6 +47,34 @@ pub(super) fn of_task(
         cut_harness(&mut steps, root);
     }
     finish(capture, count, end, steps, names)
+}
+
+/// How many of a thread's innermost frames are of this poll, and how they end.
+fn own_frames(capture: &Capture, poll: &PollThere) -> (usize, End) {
+    let own = capture
+        .frames
+        .iter()
+        .position(|frame| frame.end > poll.root);
+    match own {
+        // The last frame of an incomplete walk has no end, so it does not count.
+        Some(last) if last + 1 < capture.frames.len() => (last + 1, End::Root),
+        _ => (capture.frames.len(), capture.end),
+    }
+}
+
+/// What a task that runs waits for beside: its branches that it does not poll at the moment.
+pub(super) fn beside(capture: &Capture, poll: &PollThere, resolver: &mut Resolver) -> Vec<Beside> {
+    let (count, end) = own_frames(capture, poll);
+    if end != End::Root {
+        return Vec::new();
+    }
+    let pcs: Vec<usize> = capture.frames[..count]
+        .iter()
+        .map(|frame| frame.pc)
+        .collect();
+    let running = expand(&pcs, Innermost::Instruction, Some(poll.meta), resolver);
+    let waits: Vec<&'static WaitSet> = poll.waits.into_iter().chain(poll.before).collect();
+    leaf_stacks::beside(running, &pcs, &waits, resolver)
 }
 
 /// The stack of a foreign task; `None` if the thread polls none. Without symbols, the thread's whole stack.

@@ -2,9 +2,11 @@
 
 use crate::events::chunks::{Entry, TRACE, Writer};
 use crate::primitive::{self, AtomicU32, AtomicU64, Ordering};
+use crate::stack::raw::WaitSet;
 use crate::sys::thread;
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::sync::atomic::compiler_fence;
 use std::sync::{Arc, Mutex};
 use std::thread::ThreadId;
 
@@ -62,6 +64,9 @@ pub(crate) struct Slot {
     role: AtomicU32,
     /// The chunk for its entries of an execution trace; 0 for none.
     pub(crate) trace_chunk: AtomicU32,
+    /// See [`Slot::keep_waits`]: of which poll, and the address of the set.
+    kept_for: AtomicU64,
+    kept: AtomicU64,
 }
 
 impl Slot {
@@ -80,6 +85,30 @@ impl Slot {
         let known = [Role::Other, Role::Pool, Role::Worker];
         let role = self.role.load(Ordering::Relaxed) as usize;
         known.get(role).copied().unwrap_or_default()
+    }
+
+    /// Before the first registration of a poll on this thread: what its task had registered in the poll before, which is known
+    /// nowhere else from then on. `poll` tells this poll from others.
+    #[inline(always)]
+    pub(crate) fn keep_waits(&self, poll: u64, waits: Option<&'static WaitSet>) {
+        let address = waits.map_or(0, |waits| std::ptr::from_ref(waits).expose_provenance());
+        // A signal handler on this thread reads both.
+        self.kept_for.store(0, Ordering::Relaxed);
+        compiler_fence(Ordering::Release);
+        self.kept.store(address as u64, Ordering::Relaxed);
+        compiler_fence(Ordering::Release);
+        self.kept_for.store(poll, Ordering::Relaxed);
+    }
+
+    /// What [`Slot::keep_waits`] kept for that poll. Async-signal-safe.
+    #[expect(unsafe_code, reason = "reads a pointer to an interned set")]
+    pub(crate) fn kept_waits(&self, poll: u64) -> Option<&'static WaitSet> {
+        if self.kept_for.load(Ordering::Relaxed) != poll {
+            return None;
+        }
+        let address = self.kept.load(Ordering::Relaxed) as usize;
+        // SAFETY: null or an interned set, which lives for ever.
+        unsafe { std::ptr::with_exposed_provenance::<WaitSet>(address).as_ref() }
     }
 
     /// Stamps a wake outside of any poll. It may be the wake of the task that waits for the end of another one.
@@ -110,6 +139,8 @@ static UNLISTED: Slot = Slot {
     runtime: AtomicU32::new(0),
     role: AtomicU32::new(0),
     trace_chunk: AtomicU32::new(0),
+    kept_for: AtomicU64::new(0),
+    kept: AtomicU64::new(0),
 };
 
 /// Unlists the thread when it ends.

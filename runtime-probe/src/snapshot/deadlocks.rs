@@ -100,18 +100,39 @@ pub(super) fn of(tasks: &Tasks, locks: &Locks, joins: &Joins) -> Vec<Deadlock> {
     if found.is_empty() {
         return found;
     }
-    std::thread::sleep(SECOND_LOOK);
-    let (locks, joins) = (Locks::take(&Scale::now()), Joins::take());
-    let edges: HashSet<Edge> = edges(&locks, &joins).collect();
     let members = found.iter().flat_map(|deadlock| &deadlock.members);
-    let polls = polls(members.map(|member| member.edge.who).collect());
+    let later = Later::take(members.map(|member| member.edge.who).collect());
     found.retain(|deadlock| {
-        deadlock.members.iter().all(|Member { edge, .. }| {
-            let same_poll = edge.poll == 0 || polls.get(&edge.who) == Some(&edge.poll);
-            same_poll && edges.contains(edge)
-        })
+        deadlock
+            .members
+            .iter()
+            .all(|member| later.has(&member.edge))
     });
     found
+}
+
+/// The second copy.
+struct Later {
+    edges: HashSet<Edge>,
+    /// How often the tasks have been polled.
+    polls: HashMap<u64, u64>,
+}
+
+impl Later {
+    fn take(tasks: HashSet<u64>) -> Self {
+        std::thread::sleep(SECOND_LOOK);
+        let (locks, joins) = (Locks::take(&Scale::now()), Joins::take());
+        Later {
+            edges: edges(&locks, &joins).collect(),
+            polls: polls(tasks),
+        }
+    }
+
+    /// Whether it has the same wait in the same poll.
+    fn has(&self, edge: &Edge) -> bool {
+        let same_poll = edge.poll == 0 || self.polls.get(&edge.who) == Some(&edge.poll);
+        same_poll && self.edges.contains(edge)
+    }
 }
 
 /// Whether there is a cycle if each waiter waits for nothing else. This is cheap, and mostly false.
@@ -119,6 +140,29 @@ pub(super) fn may_be_in(locks: &Locks, joins: &Joins) -> bool {
     let mut stuck = by_waiter(edges(locks, joins));
     retain_stuck(&mut stuck);
     !stuck.is_empty()
+}
+
+/// Cycles of what waits for locks of each other, whatever else may let one of them go on: a time limit, or another branch.
+pub(crate) fn mutual(tasks: &Tasks, locks: &[Lock]) -> Vec<Vec<Who>> {
+    let rows = tasks.rows.iter();
+    let polls: HashMap<u64, u64> = rows.map(|row| (row.id, row.polls)).collect();
+    let lasting = |edge: &Edge| {
+        edge.poll == 0
+            || polls
+                .get(&edge.who)
+                .is_some_and(|polls| *polls == edge.poll)
+    };
+    let mut waiters = by_waiter(edges_of_locks(locks).filter(lasting));
+    // What waits for any of several goes on with the first of them.
+    waiters.retain(|_, edges| edges.len() == 1);
+    let mut rings = rings(&waiters);
+    if rings.is_empty() {
+        return Vec::new();
+    }
+    let later = Later::take(rings.iter().flatten().map(|edge| edge.who).collect());
+    rings.retain(|ring| ring.iter().all(|edge| later.has(edge)));
+    let who = |ring: Vec<Edge>| ring.iter().map(|edge| Who::unpack(edge.who)).collect();
+    rings.into_iter().map(who).collect()
 }
 
 impl Deadlock {
@@ -136,11 +180,11 @@ impl Deadlock {
 }
 
 fn edges(locks: &Locks, joins: &Joins) -> impl Iterator<Item = Edge> {
-    edges_of_locks(locks).chain(edges_of_joins(joins))
+    edges_of_locks(&locks.0).chain(edges_of_joins(joins))
 }
 
-fn edges_of_locks(locks: &Locks) -> impl Iterator<Item = Edge> {
-    locks.0.iter().flat_map(|lock| {
+fn edges_of_locks(locks: &[Lock]) -> impl Iterator<Item = Edge> {
+    locks.iter().flat_map(|lock| {
         let holders = lock.holders();
         lock.waiters.iter().flat_map(move |waiter| {
             let edges = holders.iter().map(|holder| Edge {
@@ -367,6 +411,15 @@ mod tests {
         let mut stuck = graph(&[(1, 1)]);
         retain_stuck(&mut stuck);
         assert_eq!(rings(&stuck).len(), 1);
+    }
+
+    #[test]
+    fn a_way_that_ends_is_no_ring() {
+        let rings = rings(&graph(&[(1, 2), (2, 1), (3, 1), (4, 5)]));
+        assert_eq!(rings.len(), 1);
+        let mut members: Vec<u64> = rings[0].iter().map(|edge| edge.who).collect();
+        members.sort_unstable();
+        assert_eq!(members, [1, 2]);
     }
 
     proptest! {

@@ -20,7 +20,7 @@ use crate::environment;
 use crate::primitive::{self, AtomicPtr, AtomicU64, Ordering, UnsafeCell};
 use crate::registry::threads;
 use crate::stack::interrupted::{Frame, Trace, Walker};
-use crate::stack::raw::{End, FutureMeta};
+use crate::stack::raw::{End, FutureMeta, WaitSet};
 use crate::stack::unwind;
 use crate::sys::bell::Bell;
 use crate::sys::own_memory;
@@ -59,6 +59,10 @@ pub(crate) struct PollThere {
     pub(crate) meta: &'static FutureMeta,
     /// Frames belong to the task up to the first one that ends above this address.
     pub(crate) root: usize,
+    /// Where it has registered in this poll so far, or else in the last one that registered anywhere.
+    pub(crate) waits: Option<&'static WaitSet>,
+    /// Where it had registered before, if it has in this poll and does not only repeat that.
+    pub(crate) before: Option<&'static WaitSet>,
 }
 
 /// Why threads cannot be asked.
@@ -361,6 +365,8 @@ fn on_signal(delivery: &Delivery) {
                 poll: poll.poll,
                 meta: poll.meta,
                 root: poll.root,
+                waits: poll.waits,
+                before: poll.before,
             })
         });
         room.foreign = threads::if_listed().map_or(0, |slot| slot.foreign.load(Ordering::Relaxed));

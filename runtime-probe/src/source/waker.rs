@@ -24,9 +24,7 @@ use crate::registry::task::{
 use crate::registry::threads::{self, Slot};
 use crate::stack::anchor::{Anchor, here};
 use crate::stack::own::OwnStack;
-#[cfg(feature = "sync")]
-use crate::stack::raw::WaitSet;
-use crate::stack::raw::{FutureMeta, HasMeta};
+use crate::stack::raw::{FutureMeta, HasMeta, WaitSet};
 use crate::stack::template::{self, AnchorFrame, WholeThread};
 use crate::tally::waits::{How, WaitSite};
 #[cfg(feature = "sync")]
@@ -54,6 +52,12 @@ impl PollFrame {
     fn record<'a>(&self) -> &'a Record {
         // SAFETY: `poll` and `run` make frames of a record's address.
         unsafe { record_of(self.data) }
+    }
+
+    /// A number that no other poll has for a long time.
+    #[inline(always)]
+    fn mark(&self) -> u64 {
+        self.data.addr() as u64 ^ self.record().poll() << 48
     }
 }
 
@@ -225,6 +229,10 @@ pub(crate) struct Interrupted {
     pub(crate) meta: &'static FutureMeta,
     /// The stack address at which the task's own stack ends.
     pub(crate) root: usize,
+    /// Where it has registered in this poll so far, or else in the last one that registered anywhere.
+    pub(crate) waits: Option<&'static WaitSet>,
+    /// Where it had registered before, if it has in this poll and does not only repeat that.
+    pub(crate) before: Option<&'static WaitSet>,
 }
 
 /// The polls under way on this thread, the innermost first: of a nested future, of its task, and those around a
@@ -244,6 +252,8 @@ pub(crate) fn interrupted() -> impl Iterator<Item = Interrupted> {
             poll: record.poll(),
             meta: at.meta,
             root: std::ptr::from_ref(at).addr(),
+            waits: record.last_waits(),
+            before: at.slot.kept_waits(at.mark()),
         }
     })
 }
@@ -392,11 +402,13 @@ unsafe fn clone(data: *const ()) -> RawWaker {
 #[expect(unsafe_code, reason = "captures")]
 unsafe fn register(poll: &PollFrame, pc: usize, sp: usize, fp: usize) {
     let record = poll.record();
-    let earlier = record
-        .waits_of_this_poll()
-        .or_else(|| template::carried(record.waits_to_carry()?));
-    let (anchor, root) = (Anchor { pc, sp, fp }, std::ptr::from_ref(poll).addr());
+    let of_this_poll = record.waits_of_this_poll();
     let last = record.last_waits();
+    if of_this_poll.is_none() {
+        poll.slot.keep_waits(poll.mark(), last);
+    }
+    let earlier = of_this_poll.or_else(|| template::carried(record.waits_to_carry()?));
+    let (anchor, root) = (Anchor { pc, sp, fp }, std::ptr::from_ref(poll).addr());
     // SAFETY: by this function's own contract.
     let waits = unsafe { template::capture(&CLONE_FRAME, anchor, root, poll.meta, earlier, last) };
     record.set_waits(waits);

@@ -1,6 +1,6 @@
 //! A thread that waits for a shard of a map is a wait that goes on, for a lock, by the call that the program made.
 
-use crate::process::{Faulty, never};
+use crate::process::{Faulty, line, never};
 
 #[test]
 fn the_insert_waits_for_a_lock() {
@@ -13,6 +13,20 @@ fn the_insert_waits_for_a_lock() {
             ),
         );
     }
+}
+
+/// What the insert waits for is in another branch of its own task, and that branch is named.
+#[test]
+fn the_branch_beside_the_insert_is_named() {
+    let players = Faulty::start(env!("CARGO_BIN_EXE_dashmap"), &["join"]);
+    let sleeps = line("dashmap", "from_millis(150)");
+    let page = players.must(
+        "goroutine?debug=2&state=running&minwait=1s",
+        &format!(
+            r"^# running .*, a long poll: .*, another branch, as of its last poll: dashmap::(report|refresh|.async fn.) \(.*dashmap.rs:{sleeps}\) \[sleep\]"
+        ),
+    );
+    assert_eq!(page.matches("another branch").count(), 1, "{page}");
 }
 
 /// Both workers, or one and nothing to wake the other.

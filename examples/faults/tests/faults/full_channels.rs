@@ -34,3 +34,13 @@ fn actors_that_do_not_wait_for_room() {
     never(&shop.page("goroutine?debug=2"), "chan send");
     shop.never_said("has waited");
 }
+
+/// What only the futures tell is not passed over where nothing reads them.
+#[test]
+fn that_receivers_of_room_are_not_known_is_told() {
+    let channels = Faulty::start(env!("CARGO_BIN_EXE_full_channels"), &[]);
+    let told = r"^# \d+ tasks wait for room in a channel or for permits for 10s and more; whether a task was given these and does not take them is not known: ";
+    for path in ["block?debug=1&ongoing=1", "goroutine?debug=1"] {
+        channels.must(path, told);
+    }
+}

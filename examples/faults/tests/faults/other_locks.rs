@@ -20,6 +20,16 @@ fn all_of_them_wait_for_locks() {
     never(&page, r"select|Sleep|sleep");
 }
 
+/// A time-out ends what would be a deadlock without.
+#[test]
+fn a_cycle_under_a_time_out_is_told() {
+    let bank = Faulty::start(env!("CARGO_BIN_EXE_other_locks"), &[]);
+    bank.must(
+        "deadlocks",
+        r"\A# no deadlock, but a cycle: goroutine \d+ \(other_locks::\w+\), goroutine \d+ \(other_locks::\w+\): each waits for a lock of the next one.*\n(# waiting .*\ngoroutine \d+ \[sync.Mutex.Lock\]:\n(.+\n)+\n?){2}\z",
+    );
+}
+
 #[test]
 fn one_order_is_no_deadlock() {
     let bank = Faulty::start(env!("CARGO_BIN_EXE_other_locks"), &["repaired"]);
