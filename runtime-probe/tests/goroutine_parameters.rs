@@ -267,6 +267,39 @@ fn names_can_be_full() {
     assert!(!named("match=kind_chan_receive").contains(&full));
 }
 
+/// As the compiler unrolls a loop.
+macro_rules! unrolled {
+    ($spawn:expr) => {
+        [$spawn, $spawn, $spawn]
+    };
+}
+
+#[test]
+fn one_spawn_at_several_addresses_is_one_block() {
+    async fn of_an_unrolled_loop() {
+        std::future::pending::<()>().await;
+    }
+    let runtime = runtime_probe::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let handle = runtime.handle();
+    let tasks = unrolled!(handle.spawn(of_an_unrolled_loop()));
+    runtime.block_on(runtime_probe::task::yield_now());
+    let (text, each) = blocks("debug=2&match=of_an_unrolled_loop");
+    let offsets = text
+        .lines()
+        .filter(|line| line.contains("goroutine_parameters.rs:") && line.contains(" +0x"));
+    let offsets: BTreeSet<&str> = offsets.collect();
+    assert_eq!((each.len(), offsets.len()), (3, 3), "{text}");
+    let (text, groups) = blocks("debug=2&group=1&match=of_an_unrolled_loop");
+    assert_eq!(groups.len(), 1, "{text}");
+    assert!(
+        groups[0].remarks.last().unwrap().starts_with("# 3 tasks, "),
+        "{text}"
+    );
+    drop(tasks);
+}
+
 #[test]
 fn an_empty_dump_says_why() {
     let why = |text: &str| {

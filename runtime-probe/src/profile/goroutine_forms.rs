@@ -18,6 +18,7 @@ use runtime_dump::goroutine::{Goroutine, Group, Join, Tables};
 use runtime_dump::profile::count::CountProfile;
 use runtime_dump::profile::count_delta::CountDelta;
 use runtime_dump::profile::proto;
+use runtime_dump::stack::Site;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -327,10 +328,15 @@ impl Goroutines {
     fn groups(&self) -> Vec<Tasks<'_>> {
         let mut groups: Vec<Tasks> = Vec::new();
         let mut known: HashMap<Key, usize> = HashMap::new();
-        // Stacks and sites are distinct by address; some of them have equal texts.
+        // Stacks and sites are distinct by address; some of them have equal texts. A spawn in a loop that the compiler unrolled
+        // has several addresses, and one line.
+        let sites = self.tables.sites.iter().map(|site| Site {
+            function_offset: None,
+            ..site.clone()
+        });
         let (stacks, sites) = (
             first_equal(&self.tables.stacks),
-            first_equal(&self.tables.sites),
+            first_equal(&sites.collect::<Vec<_>>()),
         );
         for row in &self.tasks.rows {
             let does = self.doings[row.stack_key as usize].does;
