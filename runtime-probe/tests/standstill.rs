@@ -1,11 +1,14 @@
 //! A runtime whose timers and I/O stand still says so; one that has a worker left for them does not.
 #![cfg(all(feature = "full", target_os = "linux"))]
 
-use runtime_probe::runtime::{Builder, Runtime};
+use runtime_probe::runtime::{Builder, Handle, Runtime};
 use runtime_probe::sync::oneshot;
 use runtime_probe::{pprof, task, time};
 use std::future::Future;
-use std::sync::mpsc;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
 use support::dump::{dump, until};
 
@@ -113,6 +116,97 @@ fn a_worker_that_no_thread_of_the_pool_takes_over_is_none_for_timers() {
     drop(release_closure);
     until(|text| !text.contains(told));
     drop(release);
+}
+
+/// A waker that returns when it is told to.
+struct Lasting {
+    released: AtomicBool,
+    computes: bool,
+}
+
+impl Wake for Lasting {
+    fn wake(self: Arc<Self>) {
+        while !self.released.load(Ordering::Relaxed) {
+            match self.computes {
+                true => std::hint::spin_loop(),
+                false => std::thread::sleep(Duration::from_millis(20)),
+            }
+        }
+    }
+}
+
+/// Has the driver of a runtime wake that, soon. The timer MUST be kept as long.
+fn wake_by_timer(runtime: &Handle, waker: &Arc<Lasting>) -> Pin<Box<time::Sleep>> {
+    let _entered = runtime.enter();
+    let mut timer = Box::pin(time::sleep(Duration::from_millis(20)));
+    let waker = Waker::from(waker.clone());
+    let is_due = timer.as_mut().poll(&mut Context::from_waker(&waker));
+    assert!(is_due.is_pending());
+    timer
+}
+
+/// Fails when what other workers do counts: the driver is with the one in the wake.
+#[test]
+fn a_wake_by_the_driver_is_told_though_another_worker_goes_on() {
+    for computes in [false, true] {
+        let name = format!("woken-{computes}");
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(2).enable_all().name(&*name);
+        let runtime = builder.build().unwrap();
+        let released = AtomicBool::new(false);
+        let waker = Arc::new(Lasting { released, computes });
+        let timer = wake_by_timer(runtime.handle(), &waker);
+        let (handle, done) = (runtime.handle().clone(), waker.clone());
+        let works = std::thread::spawn(move || {
+            while !done.released.load(Ordering::Relaxed) {
+                handle.spawn(async {});
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        });
+        let told = format!("# timers and I/O of runtime {name} stand still since ");
+        let text = until(|text| text.contains(&told));
+        let line = text.lines().find(|line| line.starts_with(&told)).unwrap();
+        assert!(line.contains(" is in a wake by the driver, in "), "{line}");
+        assert!(line.contains("standstill::Lasting as "), "{line}");
+        waker.released.store(true, Ordering::Relaxed);
+        until(|text| !text.contains(&told));
+        works.join().unwrap();
+        drop(timer);
+    }
+}
+
+#[test]
+fn a_runtime_of_one_thread_may_be_in_a_wake_too() {
+    let mut builder = Builder::new_current_thread();
+    let runtime = builder.enable_time().name("one").build().unwrap();
+    let told = "# timers and I/O of runtime one stand still since ";
+    // It has no I/O, so it sleeps in a futex as a waker may: for long, and it is not told.
+    let waker = Arc::new(Lasting {
+        released: AtomicBool::new(false),
+        computes: false,
+    });
+    let handle = runtime.handle().clone();
+    let asks = std::thread::spawn(move || {
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_millis(500) {
+            let text = dump();
+            assert!(!text.contains(told), "{text}");
+        }
+        let timer = wake_by_timer(&handle, &waker);
+        let text = until(|text| text.contains(told));
+        assert!(text.contains(" is in a wake by the driver, in "), "{text}");
+        waker.released.store(true, Ordering::Relaxed);
+        until(|text| !text.contains(told));
+        drop(timer);
+    });
+    let (ends, end) = oneshot::channel();
+    let asked = std::thread::spawn(move || {
+        let asked = asks.join();
+        ends.send(()).unwrap();
+        asked
+    });
+    runtime.block_on(end).unwrap();
+    asked.join().unwrap().unwrap();
 }
 
 #[test]

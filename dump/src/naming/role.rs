@@ -165,6 +165,20 @@ pub fn sleeps_as_a_worker(function: &str) -> bool {
         && function.ends_with("park_condvar")
 }
 
+/// Whether it is of what waits for timers and I/O, and wakes the tasks that wait for them.
+pub fn is_driver(function: &str) -> bool {
+    let drives = |rest: &str| {
+        rest.starts_with("driver::")
+            || rest.starts_with("time::Driver::")
+            || rest.starts_with("io::driver::Driver::")
+            || rest.starts_with("signal::Driver::")
+            || rest.starts_with("process::Driver::")
+    };
+    owner(function)
+        .strip_prefix("tokio::runtime::")
+        .is_some_and(drives)
+}
+
 /// Whether it is of std's standard input.
 pub fn is_stdin(function: &str) -> bool {
     owner(function).starts_with("std::io::stdio::Stdin")

@@ -14,6 +14,7 @@ use crate::profile::long_waits::LongWaits;
 use crate::profile::selection::Selection;
 use crate::profile::trace::{Format, Labels, write_past};
 use crate::snapshot::deadlocks::Deadlock;
+use crate::snapshot::standstill;
 use crate::snapshot::stuck_locks::Paced;
 use crate::snapshot::watch::{Trouble, look};
 use crate::source;
@@ -35,7 +36,7 @@ use std::time::{Duration, Instant};
 /// * tasks or threads wait for locks of each other (a deadlock);
 /// * a closure waits for a thread of the blocking pool for longer than the limit: all threads are busy;
 /// * the timers and the I/O of a runtime stand still for longer than the limit: its workers are in long polls, or sleep
-///   until another worker wakes them;
+///   until another worker wakes them, or one of them is in a wake by the driver, as a timer's waker that blocks;
 /// * a task spins: for five seconds it is polled at least a thousand times a second, and is never found waiting;
 /// * the number of tasks grows, of one spawn location and one type of future, or in all. It grows if each of ten counts
 ///   in a row, ten seconds apart, is above the one before, and the sum of it is at least a hundred tasks and a tenth.
@@ -160,7 +161,7 @@ impl Watchdog {
                 let before = alarms.counts();
                 let by_site = alarms.counts_are_due(Instant::now());
                 let mut look = look(self.limit, by_site, |waits| known.yields(waits));
-                if !look.long_polls.is_empty() {
+                if !look.long_polls.is_empty() || standstill::driver_may_be_held() {
                     look.standstills = standstills(self.limit);
                 }
                 let stuck = stuck.look();
@@ -321,7 +322,7 @@ fn parse(rules: &str) -> Result<Watchdog, String> {
 
 /// The runtimes that have stood still for longer than `limit`.
 fn standstills(limit: Duration) -> Vec<Trouble> {
-    let conditions = conditions::now().into_iter();
+    let conditions = conditions::standstills().into_iter();
     conditions
         .filter_map(|condition| match condition {
             Condition::Standstill { runtime, since, .. } if since > limit => Some(Trouble {

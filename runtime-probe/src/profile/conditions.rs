@@ -5,11 +5,12 @@
 use super::given_permits::GivenPermits;
 use super::held_locks::{self, wait};
 use super::selection::grouped;
-use super::thread_stacks::{innermost_call, reads_stdin, sleeps_until_woken};
+use super::thread_stacks::{in_drivers_wake, innermost_call, reads_stdin, sleeps_until_woken};
 use crate::registry::locks::Who;
 use crate::registry::runtimes::RuntimeNumber;
 use crate::registry::threads::{self, Thread};
 use crate::snapshot::deadlocks::{Deadlock, Member, ReadsItself, Wanted};
+use crate::snapshot::driver_wakes;
 use crate::snapshot::endings::{self, Ending};
 use crate::snapshot::futurelocks::Futurelock;
 use crate::snapshot::pools::{self, Pool};
@@ -50,6 +51,7 @@ pub(crate) enum Condition {
         since: Duration,
         stuck: Vec<Stuck>,
         asleep: usize,
+        wakes: Vec<DriverWake>,
     },
     /// A runtime is being dropped.
     Ending {
@@ -60,9 +62,35 @@ pub(crate) enum Condition {
     },
 }
 
+/// A parked worker that is in a wake by its driver.
+#[derive(Debug)]
+pub(crate) struct DriverWake {
+    thread: Thread,
+    /// The innermost function of the program's own.
+    function: String,
+    /// How long it has been found there.
+    at_least: Duration,
+    /// How long ago its thread did something else than that, or slept for events.
+    at_most: Duration,
+}
+
 /// The conditions of now; empty if nothing is wrong.
 pub(crate) fn now() -> Vec<Condition> {
     of(&under_way::now())
+}
+
+/// The standstills alone.
+pub(crate) fn standstills() -> Vec<Condition> {
+    crate::stack::unwind::refresh();
+    let suspects = standstill::suspects(&under_way::now());
+    if suspects.is_empty() {
+        return Vec::new();
+    }
+    let mut resolver = resolver();
+    let suspects = suspects.into_iter();
+    suspects
+        .filter_map(|suspect| stands_still(suspect, &mut resolver))
+        .collect()
 }
 
 /// The conditions of now, given the polls and closures that run.
@@ -148,16 +176,32 @@ impl Look {
 
 /// `None` if another worker may be waiting for the system's events.
 fn stands_still(suspect: Suspect, resolver: &mut Resolver) -> Option<Condition> {
-    let asleep = suspect.asleep.iter();
-    let mut sleeps = asleep.map(|stack| sleeps_until_woken(stack, resolver));
-    if !sleeps.all(|sleeps| sleeps) {
+    let mut wakes = Vec::new();
+    let (mut asleep, mut others) = (0, 0);
+    for parked in &suspect.parked {
+        let found = driver_wakes::lasting(parked, |stack| in_drivers_wake(stack, resolver));
+        match found {
+            Some((at_least, function)) => wakes.push(DriverWake {
+                thread: parked.thread.clone(),
+                function,
+                at_least,
+                at_most: parked.at_most,
+            }),
+            None if sleeps_until_woken(&parked.capture, resolver) => asleep += 1,
+            None => others += 1,
+        }
+    }
+    // The driver is with one worker: where that is in a wake, it does not matter what the others do.
+    if wakes.is_empty() && (others > 0 || !suspect.are_all) {
         return None;
     }
+    let longest = wakes.iter().map(|wake| wake.at_least).max();
     Some(Condition::Standstill {
         runtime: (suspect.runtime.number, suspect.runtime.name.to_string()),
-        since: suspect.since,
-        asleep: suspect.asleep.len(),
+        since: longest.unwrap_or(suspect.since),
         stuck: suspect.stuck,
+        asleep,
+        wakes,
     })
 }
 
@@ -231,7 +275,11 @@ impl Condition {
                 since,
                 stuck,
                 asleep,
-            } => standstill(name, *since, stuck, *asleep),
+                wakes,
+            } => match wakes.is_empty() {
+                true => standstill(name, *since, stuck, *asleep),
+                false => in_wakes(name, wakes),
+            },
             Condition::Ending {
                 name,
                 thread,
@@ -271,6 +319,26 @@ fn standstill(runtime: &str, since: Duration, stuck: &[Stuck], asleep: usize) ->
     }
     format!(
         "timers and I/O of runtime {runtime} stand still since {since:.1?}: {}",
+        workers.join(", ")
+    )
+}
+
+fn in_wakes(runtime: &str, wakes: &[DriverWake]) -> String {
+    let at_most = wakes.iter().map(|wake| wake.at_most).max();
+    let workers: Vec<String> = wakes
+        .iter()
+        .map(|wake| {
+            format!(
+                "{} is in a wake by the driver, in {}, for {:.1?} at least",
+                named(&wake.thread),
+                wake.function,
+                wake.at_least
+            )
+        })
+        .collect();
+    format!(
+        "timers and I/O of runtime {runtime} stand still since {:.1?} at most: {}",
+        at_most.unwrap_or_default(),
         workers.join(", ")
     )
 }

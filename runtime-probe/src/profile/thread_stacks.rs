@@ -137,6 +137,32 @@ pub(super) fn sleeps_until_woken(capture: &Capture, resolver: &mut Resolver) -> 
     names().any(role::sleeps_as_a_worker) || in_pool()
 }
 
+/// The innermost function of the program's own in a wake that a driver runs, and no task; `None` where the stack shows none.
+pub(super) fn in_drivers_wake(capture: &Capture, resolver: &mut Resolver) -> Option<String> {
+    if capture.end != End::Thread || capture.elided.is_some() || !capture.polls.is_empty() {
+        return None;
+    }
+    let pcs: Vec<usize> = capture.frames.iter().map(|frame| frame.pc).collect();
+    let steps = expand(&pcs, Innermost::Instruction, None, resolver);
+    let functions: Vec<&str> = steps.iter().map(|step| &*step.frame.function).collect();
+    // Only the outermost: a waker may run a driver of its own.
+    let driver = functions.iter().rposition(|name| role::is_driver(name))?;
+    let (inside, around) = functions.split_at(driver);
+    // A worker is itself a task of the blocking pool: that is around the scheduler.
+    let scheduler = around
+        .iter()
+        .rposition(|name| role::is_in_scheduler(name))?;
+    if around[..scheduler]
+        .iter()
+        .any(|name| role::polls_task(name))
+    {
+        return None;
+    }
+    let mut calls = inside.iter();
+    let call = calls.find(|name| !role::is_library(name) && !role::is_c(name))?;
+    Some((*call).to_owned())
+}
+
 /// The stack of a sleeping thread as that of a wait, and the reason: from the waiting call up to the poll of the task,
 /// if the thread polls one.
 pub(super) fn of_waiting(capture: &Capture, resolver: &mut Resolver) -> (Stack, Reason) {

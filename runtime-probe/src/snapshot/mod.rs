@@ -13,7 +13,7 @@
 //! * [`under_way`]: polls and closures that have not ended;
 //! * [`pools`]: the blocking pools;
 //! * [`endings`]: runtimes that are being dropped;
-//! * [`standstill`]: runtimes without a thread that drives timers and I/O;
+//! * [`standstill`]: runtimes without a thread that drives timers and I/O; [`driver_wakes`]: workers in a wake by their driver;
 //! * [`threads`]: all threads;
 //! * [`stuck`]: stacks of sleeping threads;
 //! * [`waits`]: sums of waits;
@@ -26,6 +26,7 @@
 //! * [`watch`]: possible troubles, for the watchdog.
 
 pub(crate) mod deadlocks;
+pub(crate) mod driver_wakes;
 pub(crate) mod endings;
 pub(crate) mod facts;
 pub(crate) mod futurelocks;

@@ -1,21 +1,24 @@
-//! Runtimes whose timers and I/O may stand still: a worker is in a long poll, no worker has done anything since, and
-//! none waits for the system's events. The stacks of the others tell whether they sleep until a worker wakes them.
+//! Runtimes whose timers and I/O may stand still: none of their workers waits for the system's events, and
+//! * a worker is in a long poll, and no worker has done anything since; or
+//! * a worker is parked for long: tokio runs the wakers of timers and I/O before the worker counts as unparked.
+//!
+//! The stacks of the others tell whether they sleep until a worker wakes them, or are in such a wake.
 
+use super::driver_wakes::{self, Parked};
 use super::under_way::UnderWay;
 use crate::ask::asking::Asking;
-use crate::ask::thread_stack::Capture;
 use crate::clock::Scale;
 use crate::primitive::Ordering;
 use crate::registry::runtimes::{self, Runtime};
 use crate::registry::task::Kind;
 use crate::registry::threads::{self, Role, Slot, Thread};
-use crate::sys::thread_status;
+use crate::sys::thread_status::{self, Sleep};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// A healthy worker returns to its timers sooner.
-const LEAST: Duration = Duration::from_millis(100);
+pub(super) const LEAST: Duration = Duration::from_millis(100);
 
 /// The time limit for the stacks of all threads.
 const ALL: Duration = Duration::from_millis(500);
@@ -28,8 +31,10 @@ pub(crate) struct Suspect {
     pub(crate) since: Duration,
     /// Workers in long polls, the longest first.
     pub(crate) stuck: Vec<Stuck>,
-    /// The stacks of the other workers.
-    pub(crate) asleep: Vec<Capture>,
+    /// The other workers, as far as they have done nothing for long and answer.
+    pub(crate) parked: Vec<Parked>,
+    /// Whether these are all others, and there are long polls: the runtime stands still if all of these sleep.
+    pub(crate) are_all: bool,
 }
 
 /// A worker in a long poll.
@@ -59,20 +64,52 @@ pub(crate) fn long_polls(all: &[UnderWay]) -> HashMap<u32, &UnderWay> {
     polls
 }
 
-/// Finds the runtimes with workers in such polls.
+/// Finds the runtimes with workers in such polls, or with parked workers.
 pub(crate) fn suspects(all: &[UnderWay]) -> Vec<Suspect> {
     let polls = long_polls(all);
-    if polls.is_empty() {
-        return Vec::new();
-    }
     let alive = threads::alive();
+    driver_wakes::keep(|thread| alive.contains_key(&thread));
     let mut asking = Asking::within(ALL);
-    let runtimes = runtimes::alive().into_iter();
-    // A runtime without timers and I/O has no driver.
-    let runtimes = runtimes.filter(|runtime| runtime.drives != Some(false));
-    runtimes
+    runtimes_that_drive()
         .filter_map(|runtime| suspect(runtime, &alive, &polls, &mut asking))
         .collect()
+}
+
+/// Whether a parked worker may be in a wake by its driver, as told by stamps and the kernel alone: no record is read, and no thread
+/// is asked.
+pub(crate) fn driver_may_be_held() -> bool {
+    let (alive, scale) = (threads::alive(), Scale::now());
+    runtimes_that_drive().any(|runtime| {
+        let number = u32::from(runtime.number.0);
+        let workers = alive.iter().filter(|(_, (_, slot))| {
+            slot.runtime.load(Ordering::Relaxed) == number && slot.role() == Role::Worker
+        });
+        let mut parked = false;
+        for (at, (thread, slot)) in workers {
+            let sleep = thread_status::sleep(thread.tid);
+            if waits_for_events(thread.tid, sleep) {
+                return false;
+            }
+            let stamp = slot.now.load(Ordering::Relaxed);
+            let is_stale = Duration::from_nanos(scale.since(stamp)) >= LEAST;
+            parked |= is_stale && !driver_wakes::is_known_to_sleep(*at, sleep);
+        }
+        parked
+    })
+}
+
+/// A runtime without timers and I/O has no driver.
+fn runtimes_that_drive() -> impl Iterator<Item = Arc<Runtime>> {
+    let runtimes = runtimes::alive().into_iter();
+    runtimes.filter(|runtime| runtime.drives != Some(false))
+}
+
+fn waits_for_events(tid: u32, sleep: Option<Sleep>) -> bool {
+    match sleep {
+        Some(sleep) => sleep.waits_for_events(),
+        None => thread_status::wait_channel(tid)
+            .is_some_and(|channel| channel.contains("epoll") || channel.contains("ep_poll")),
+    }
 }
 
 fn suspect(
@@ -90,33 +127,50 @@ fn suspect(
     let workers: Vec<_> = alive
         .iter()
         .filter(|(at, (_, slot))| slot.runtime.load(Ordering::Relaxed) == number && works(at, slot))
+        .map(|(at, (thread, slot))| (*at, thread, *slot, slot.now.load(Ordering::Relaxed)))
         .collect();
     let scale = Scale::now();
-    let stamps = workers
-        .iter()
-        .map(|(_, (_, slot))| scale.since(slot.now.load(Ordering::Relaxed)));
-    let since = Duration::from_nanos(stamps.min()?);
+    let age = |stamp| Duration::from_nanos(scale.since(stamp));
+    let since = workers.iter().map(|(.., stamp)| age(*stamp)).min()?;
     let (stuck, others): (Vec<_>, Vec<_>) = workers
         .into_iter()
-        .partition(|(at, _)| polls.contains_key(at));
-    if stuck.is_empty() || since < LEAST {
-        return None;
-    }
-    let mut asleep = Vec::new();
-    for (_, (thread, _)) in others {
-        let waits_for_events = thread_status::wait_channel(thread.tid)
-            .is_some_and(|channel| channel.contains("epoll") || channel.contains("ep_poll"));
-        if waits_for_events {
+        .partition(|(at, ..)| polls.contains_key(at));
+    let mut are_all = !stuck.is_empty() && since >= LEAST;
+    let mut slept = Vec::new();
+    for (at, thread, slot, stamp) in others {
+        let sleep = thread_status::sleep(thread.tid);
+        if waits_for_events(thread.tid, sleep) {
             return None;
         }
-        asleep.push(asking.capture(thread.tid).ok()?);
+        slept.push((at, thread, slot, stamp, sleep));
+    }
+    let mut parked = Vec::new();
+    for (at, thread, slot, stamp, sleep) in slept {
+        let is_known = !are_all && driver_wakes::is_known_to_sleep(at, sleep);
+        if age(stamp) < LEAST || is_known {
+            continue;
+        }
+        match asking.capture(thread.tid) {
+            Ok(capture) => parked.push(Parked {
+                thread: thread.clone(),
+                slot,
+                stamp,
+                at_most: age(stamp),
+                sleep,
+                capture,
+            }),
+            Err(_) => are_all = false,
+        }
+    }
+    if !are_all && parked.is_empty() {
+        return None;
     }
     let mut stuck: Vec<Stuck> = stuck
         .into_iter()
-        .map(|(at, (thread, _))| Stuck {
+        .map(|(at, thread, ..)| Stuck {
             thread: thread.clone(),
-            task: polls[at].id,
-            since: Duration::from_nanos(polls[at].since_ns),
+            task: polls[&at].id,
+            since: Duration::from_nanos(polls[&at].since_ns),
         })
         .collect();
     stuck.sort_by_key(|one| std::cmp::Reverse(one.since));
@@ -124,6 +178,7 @@ fn suspect(
         runtime,
         since,
         stuck,
-        asleep,
+        parked,
+        are_all,
     })
 }

@@ -160,6 +160,54 @@ pub(crate) fn wait_channel(tid: u32) -> Option<String> {
     (!matches!(name, "" | "0")).then(|| name.to_owned())
 }
 
+/// The numbers of `epoll_wait` and its like.
+const EPOLL_WAITS: &[libc::c_long] = &[
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    libc::SYS_epoll_wait,
+    #[cfg(target_os = "linux")]
+    libc::SYS_epoll_pwait,
+    #[cfg(target_os = "linux")]
+    libc::SYS_epoll_pwait2,
+];
+
+/// The system call in which a thread sleeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sleep {
+    number: libc::c_long,
+    /// Of a futex its address.
+    argument: u64,
+    stack_pointer: u64,
+}
+
+impl Sleep {
+    /// Whether it is in `epoll_wait`, under whatever number.
+    pub(crate) fn waits_for_events(self) -> bool {
+        EPOLL_WAITS.contains(&self.number)
+    }
+
+    /// `NUMBER ARGUMENT.. STACK_POINTER PC`, or `running`, or `-1 STACK_POINTER PC` outside of system calls.
+    fn parse(text: &str) -> Option<Sleep> {
+        let mut words = text.split_whitespace();
+        let number = words.next()?.parse().ok()?;
+        let words: Option<Vec<u64>> = words
+            .map(|word| u64::from_str_radix(word.strip_prefix("0x")?, 16).ok())
+            .collect();
+        match *words? {
+            [argument, .., stack_pointer, _pc] if number >= 0 => Some(Sleep {
+                number,
+                argument,
+                stack_pointer,
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// `None` for a thread that runs, and where the kernel does not tell.
+pub(crate) fn sleep(tid: u32) -> Option<Sleep> {
+    Sleep::parse(&fs::read_to_string(format!("/proc/self/task/{tid}/syscall")).ok()?)
+}
+
 fn has(signals: u64, number: i32) -> bool {
     (1..=64).contains(&number) && signals >> (number - 1) & 1 == 1
 }
@@ -180,6 +228,30 @@ mod tests {
         assert_eq!(ThreadStatus::parse("State:\tX (dead)\n"), None);
         assert_eq!(ThreadStatus::parse("Name:\tx\n"), None);
         assert_eq!(ThreadStatus::parse(""), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_sleep_is_read() {
+        let futex = "202 0x7f01 0x80 0x0 0x0 0x0 0x0 0x7ffd10 0x7f02\n";
+        let sleep = Sleep::parse(futex).unwrap();
+        assert_eq!(sleep.argument, 0x7f01);
+        assert_eq!(sleep.stack_pointer, 0x7f_fd10);
+        assert!(!sleep.waits_for_events());
+        let number = libc::SYS_epoll_pwait;
+        let epoll = Sleep::parse(&format!(
+            "{number} 0x3 0x0 0x0 0x0 0x0 0x8 0x7ffd10 0x7f02\n"
+        ));
+        assert!(epoll.unwrap().waits_for_events());
+        for none in [
+            "running\n",
+            "-1 0x7ffd10 0x7f02\n",
+            "",
+            "202\n",
+            "202 x y z\n",
+        ] {
+            assert_eq!(Sleep::parse(none), None, "{none}");
+        }
     }
 
     #[cfg(target_os = "linux")]

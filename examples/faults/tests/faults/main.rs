@@ -37,4 +37,5 @@ mod spin;
 mod std_mutex_root;
 mod stdin;
 mod token;
+mod wake_in_driver;
 mod watch_borrow;
