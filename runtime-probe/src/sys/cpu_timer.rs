@@ -19,8 +19,8 @@ impl CpuTimer {
     /// `first`. The thread need not be the calling one.
     ///
     /// # Errors
-    /// The kernel's: the thread has ended, or the process has too many timers (`RLIMIT_SIGPENDING`). Elsewhere than on
-    /// Linux [`io::ErrorKind::Unsupported`].
+    /// The kernel's: the thread has ended, or the user has too many timers (`RLIMIT_SIGPENDING`): from its creation on each counts as
+    /// a waiting signal, over all processes of the user. Elsewhere than on Linux [`io::ErrorKind::Unsupported`].
     pub(crate) fn start(
         tid: u32,
         signal: i32,
@@ -80,7 +80,7 @@ mod imp {
         // SAFETY: both pointers are valid; `timer` is initialized when the call returns 0, and read only then.
         let timer = unsafe {
             if libc::timer_create(clock_of(tid), &mut event, timer.as_mut_ptr()) != 0 {
-                return Err(io::Error::last_os_error());
+                return Err(explained(io::Error::last_os_error()));
             }
             Timer(timer.assume_init())
         };
@@ -94,6 +94,17 @@ mod imp {
             return Err(io::Error::last_os_error());
         }
         Ok(timer)
+    }
+
+    /// The system's words for it ("Resource temporarily unavailable") name no limit.
+    fn explained(error: io::Error) -> io::Error {
+        match error.raw_os_error() {
+            Some(libc::EAGAIN) => io::Error::new(
+                error.kind(),
+                "no room for more timers: they count as waiting signals of the user, all its processes summed (`ulimit -i`)",
+            ),
+            _ => error,
+        }
     }
 
     /// The clock of a thread's CPU time, as the kernel numbers it: the thread's id inverted, above three bits that say
@@ -165,6 +176,24 @@ mod tests {
             CpuTimer::start(tid, libc::SIGURG, 0, second, second).is_err()
         });
         assert!(ended);
+    }
+
+    #[test]
+    fn without_room_for_timers_the_limit_is_named() {
+        let name = "sys::cpu_timer::tests::without_room_for_timers_the_limit_is_named";
+        if std::env::var_os("NO_ROOM").is_none() {
+            let status = std::process::Command::new("bash")
+                .args(["-c", "ulimit -i 0; exec \"$0\" --exact \"$1\""])
+                .args([std::env::current_exe().unwrap().as_os_str(), name.as_ref()])
+                .env("NO_ROOM", "1")
+                .status();
+            assert!(status.unwrap().success());
+            return;
+        }
+        let second = Duration::from_secs(1);
+        let error = CpuTimer::start(crate::sys::thread::id(), libc::SIGURG, 0, second, second);
+        let text = error.unwrap_err().to_string();
+        assert!(text.contains("`ulimit -i`"), "{text}");
     }
 
     #[test]
