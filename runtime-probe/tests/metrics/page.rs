@@ -1,6 +1,6 @@
 //! `/metrics`, read by Prometheus and its `promtool`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::future::pending;
 use std::io::Write;
@@ -207,6 +207,87 @@ fn prometheus_has_what_the_service_counts() {
         };
         tokio::task::spawn_blocking(check).await.unwrap();
     });
+}
+
+/// A line of a sample as Prometheus knows its series: labels in order, empty ones left out.
+fn series(line: &str) -> (&str, BTreeMap<&str, &str>) {
+    let Some((name, rest)) = line.split_once('{') else {
+        return (line.split(' ').next().unwrap(), BTreeMap::new());
+    };
+    let mut labels = BTreeMap::new();
+    let mut rest = rest;
+    while let Some((label, value)) = rest.split_once("=\"") {
+        let mut end = value.match_indices('"').map(|(at, _)| at);
+        // One that is escaped has an odd number of backslashes before it.
+        let escaped = |at: &usize| value[..*at].len() - value[..*at].trim_end_matches('\\').len();
+        let end = end.find(|at| escaped(at) % 2 == 0).unwrap();
+        if end > 0 {
+            labels.insert(label.trim_start_matches(','), &value[..end]);
+        }
+        rest = &value[end + 1..];
+    }
+    (name, labels)
+}
+
+#[test]
+fn a_series_is_known_by_its_labels() {
+    let one = series(r#"a{x="1",y="} \\\"z\"",z=""} 5"#);
+    assert_eq!(one, series(r#"a{y="} \\\"z\"",x="1"} 7"#));
+    assert_eq!(one.1["y"], r#"} \\\"z\""#);
+    assert_eq!(series("a 5"), series(r#"a{x=""} 7"#));
+    assert_ne!(one, series("a 5"));
+}
+
+async fn of_a_type<T>(value: T) {
+    pending::<()>().await;
+    drop(value);
+}
+
+/// At one place, whatever the type.
+fn spawn_typed<T: Send + 'static>(runtime: &tokio::runtime::Runtime, value: T) {
+    runtime.spawn(of_a_type(value));
+}
+
+/// Prometheus stores the first of two and says nothing of the other.
+#[test]
+fn no_series_stands_twice() {
+    let _alone = alone();
+    pprof::set_task_histograms(true);
+    pprof::set_block_profile_rate(1);
+    pprof::set_mutex_profile_fraction(1);
+    let named = || {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder
+            .worker_threads(2)
+            .max_blocking_threads(2)
+            .enable_all();
+        builder.name("twice").build().unwrap()
+    };
+    // Two runtimes of one name, two tasks of one line whose types have one readable name, and one line that spawns for both runtimes.
+    let runtimes = [named(), named(), crate::runtime(), crate::runtime()];
+    for runtime in &runtimes {
+        spawn_typed(runtime, 1_u8);
+        spawn_typed(runtime, 1_u16);
+        drop(runtime.spawn_blocking(|| ()));
+        runtime.block_on(async { tokio::spawn(async {}).await.unwrap() });
+    }
+    for accept in ["*/*", OPEN_METRICS] {
+        let page = metrics(accept);
+        let mut seen = BTreeSet::new();
+        let lines = page.text().lines().filter(|line| !line.starts_with('#'));
+        for line in lines {
+            assert!(seen.insert(series(line)), "twice: {line}\n{}", page.text());
+        }
+        let of = |family: &str| seen.iter().filter(|(name, _)| *name == family).count();
+        // What is to be merged is there.
+        assert!(
+            of("tokio_workers") >= 2 && of("runtime_probe_tasks_alive") >= 2,
+            "{seen:?}"
+        );
+    }
+    pprof::set_task_histograms(false);
+    pprof::set_block_profile_rate(0);
+    pprof::set_mutex_profile_fraction(0);
 }
 
 fn monitoring() -> PathBuf {
