@@ -290,6 +290,50 @@ fn no_series_stands_twice() {
     pprof::set_mutex_profile_fraction(0);
 }
 
+/// The delay begins at the wake, and a timer wakes when a worker looks at the driver.
+#[test]
+fn a_late_driver_is_in_no_delay() {
+    let _alone = alone();
+    pprof::set_task_histograms(true);
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(1).enable_all().build().unwrap();
+    let (send, mut receive) = tokio::sync::mpsc::unbounded_channel();
+    let (begun, has_begun) = std::sync::mpsc::channel();
+    let timed = runtime.spawn(async { tokio::time::sleep(Duration::from_millis(100)).await });
+    let timed_at = format!("page.rs:{}:", line!() - 1);
+    let told = runtime.spawn(async move { receive.recv().await.unwrap() });
+    let told_at = format!("page.rs:{}:", line!() - 1);
+    // Both wait before the worker is blocked.
+    runtime
+        .block_on(runtime.spawn(async { tokio::task::yield_now().await }))
+        .unwrap();
+    runtime.spawn(async move {
+        begun.send(()).unwrap();
+        std::thread::sleep(Duration::from_millis(600));
+    });
+    has_begun.recv().unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    send.send(()).unwrap();
+    runtime.block_on(async { (timed.await.unwrap(), told.await.unwrap()) });
+    let page = metrics("*/*");
+    pprof::set_task_histograms(false);
+    let delay = |site: &str| -> f64 {
+        let mut lines = page.text().lines();
+        let line = lines.find(|line| {
+            line.starts_with("runtime_probe_task_delay_seconds_sum{") && line.contains(site)
+        });
+        line.map_or(0.0, |line| {
+            line.rsplit(' ').next().unwrap().parse().unwrap()
+        })
+    };
+    let (timed, told) = (delay(&timed_at), delay(&told_at));
+    assert!(
+        told > 0.35 && timed < 0.25,
+        "{told} {timed}\n{}",
+        page.text()
+    );
+}
+
 fn monitoring() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/monitoring")
 }

@@ -40,7 +40,7 @@ pub(super) fn families() -> Vec<Family> {
         ),
         lengths(
             "runtime_probe_task_delay",
-            "Scheduling delays, from a wake to the poll, while task histograms are on",
+            "Scheduling delays, from a wake to the poll, while task histograms are on; a timer or socket that is late wakes late, which is in no delay",
         ),
     ];
     for row in &sites.rows {
