@@ -105,6 +105,11 @@ fn what_is_listed_is_not_said_to_be_missing_whatever_comes_and_goes() {
                     }
                     runtime_probe::task::spawn_blocking(|| ()).await.unwrap();
                     spawn(async { vec![0u8; 1 << 20] }).await.unwrap();
+                    // Of plain tokio: the handle is ready before tokio's hook has told of the end.
+                    #[cfg(tokio_unstable)]
+                    for _ in 0..20 {
+                        tokio::spawn(async {}).await.unwrap();
+                    }
                 }
             });
         });
