@@ -353,10 +353,10 @@ impl Goroutines {
         let rows = self.tasks.rows.iter();
         let waits = rows.filter(|row| {
             let doing = &self.doings[row.stack_key as usize];
+            let reasons = [Reason::ChanSend, Reason::Semaphore].into_iter();
+            let stack = &self.tables.stacks[row.stack_key as usize];
             row.since_ns >= at_least_ns
-                && [Reason::ChanSend, Reason::Semaphore]
-                    .into_iter()
-                    .any(|reason| is_for_permits(reason) && doing.waits_for(reason))
+                && is_for_permits(reasons.filter(|reason| doing.waits_for(*reason)), stack)
         });
         waits.count()
     }

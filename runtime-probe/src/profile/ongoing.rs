@@ -177,7 +177,7 @@ impl Wait {
 
     /// Whether permits of tokio's own semaphores are waited for, in any branch.
     pub(super) fn is_for_permits(&self) -> bool {
-        self.leaves.iter().copied().any(is_for_permits)
+        is_for_permits(self.leaves.iter().copied(), &self.stack)
     }
 
     /// Whether any branch waits for a lock.
