@@ -271,7 +271,18 @@ fn a_task_that_has_ended_is_in_use_while_a_handle_of_it_is_kept() {
     };
     until(&|| handles.iter().all(AbortHandle::is_finished));
     assert_eq!(runtime.metrics().num_alive_tasks(), 0);
-    assert_eq!(blocks(), 100);
+    // On a loaded machine threads stand still while they have a walker, and some samples have no stack then.
+    let told = remarks(&profile("heap"));
+    let without_stack = told.lines().find_map(|line| {
+        let count = line
+            .strip_suffix(" samples have no stack: too many threads took one at the same moment");
+        count?.parse::<i64>().ok()
+    });
+    let kept = blocks();
+    assert!(
+        (50..=100).contains(&kept) && kept + without_stack.unwrap_or(0) >= 100,
+        "{kept} blocks, {told}"
+    );
     handles.clear();
     until(&|| blocks() == 0);
 }
