@@ -50,7 +50,7 @@ struct Change {
 }
 
 impl CountProfile {
-    /// What became of the counts of `before` within `duration_ns` nanoseconds.
+    /// The changes of the counts since `before`, within `duration_ns` nanoseconds.
     pub fn since(&self, before: &CountProfile, duration_ns: i64) -> CountDelta {
         let counts = |profile: &CountProfile, sign: i64| {
             let groups = profile.stacks().groups().iter();

@@ -69,7 +69,7 @@ pub struct Objects {
 pub struct HeapProfile {
     rate: u64,
     stacks: StackProfile<Key, Sums>,
-    /// Of a difference its length.
+    /// The length of the span, for a difference.
     duration_ns: Option<i64>,
 }
 
@@ -111,7 +111,7 @@ impl Estimate {
         [self.objects.round() as i64, self.bytes.round() as i64]
     }
 
-    /// The same for a text: a part of an object is none, and has no bytes either. pprof refuses these.
+    /// The same for a text: a fraction of an object is written as no object and no bytes. pprof refuses bytes without an object.
     fn whole(self) -> [i64; 2] {
         match self.values() {
             [0, _] => [0, 0],
@@ -311,7 +311,7 @@ impl HeapProfile {
         self.builder(mappings, time_ns).build()
     }
 
-    /// The same, of which pprof shows first what was allocated: Go's `allocs`.
+    /// The same values; pprof shows the allocated bytes first, as in Go's `allocs`.
     pub fn to_allocs_profile(&self, mappings: &[Mapping], time_ns: i64) -> proto::Profile {
         let builder = self.builder(mappings, time_ns);
         builder.default_kind("alloc_space").build()
@@ -444,7 +444,7 @@ mod tests {
         );
     }
 
-    /// Of two rates the sum is that of both, whichever is in force; the text has what pprof scales to the same.
+    /// The sum of samples of two rates does not depend on the rate in force, in the text either after pprof has scaled it.
     #[test]
     fn samples_of_two_rates_add_up() {
         let a = stack("a");
