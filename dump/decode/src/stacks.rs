@@ -27,7 +27,7 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// Of this chain.
+    /// The key of this chain.
     pub fn of(chain: &Chain) -> Self {
         Self {
             frames: chain.frames.clone(),
