@@ -111,7 +111,7 @@ impl Estimate {
         [self.objects.round() as i64, self.bytes.round() as i64]
     }
 
-    /// The same for a text: a fraction of an object is written as no object and no bytes. pprof refuses bytes without an object.
+    /// The values for a text: below half an object, both are 0. pprof refuses bytes without an object.
     fn whole(self) -> [i64; 2] {
         match self.values() {
             [0, _] => [0, 0],
@@ -444,7 +444,7 @@ mod tests {
         );
     }
 
-    /// The sum of samples of two rates does not depend on the rate in force, in the text either after pprof has scaled it.
+    /// The sum of samples of two rates does not depend on the rate in force. In the text this holds after pprof's scaling.
     #[test]
     fn samples_of_two_rates_add_up() {
         let a = stack("a");
