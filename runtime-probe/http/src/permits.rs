@@ -1,4 +1,4 @@
-//! Who is connected, who is evicted when it gets crowded, and the threads.
+//! Permits of connections, eviction when they run out, and the threads.
 //!
 //! A thread per connection, made on demand and never more than there are permits. When all permits are taken, the connection
 //! that has waited longest for a request is closed for the newest: half-open and forgotten connections cannot lock a

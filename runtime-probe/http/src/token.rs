@@ -1,4 +1,4 @@
-//! The token that stands for the loopback address: who sends it may ask from anywhere.
+//! The token, in place of the loopback address: a request with it is accepted from any address.
 //!
 //! It comes as `Authorization: Bearer TOKEN` or as the password of `Basic`, whose user name does not matter, so that
 //! `curl -u x:TOKEN` and `go tool pprof http://x:TOKEN@host` work as they are. Not in the query: that ends up in
