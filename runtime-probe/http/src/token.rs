@@ -104,7 +104,7 @@ pub fn conceal(bytes: &[u8]) -> Vec<u8> {
         let hits = tokens
             .iter()
             .filter_map(|token| rest.strip_prefix(token.0.as_bytes()));
-        // Of two tokens of which one begins with the other, the longer leaves less.
+        // If one token begins with another, the longer one is concealed.
         match hits.min_by_key(|behind| behind.len()) {
             Some(behind) => {
                 concealed.extend_from_slice(b"***");
