@@ -97,7 +97,7 @@ impl CountDelta {
         self.comments.push(text.into());
     }
 
-    /// The locations of all address lists; one that several lists have comes several times.
+    /// The locations of all address lists; a location of several lists comes several times.
     pub fn locations(&self) -> impl Iterator<Item = &Location> {
         let lists = self.groups.iter().map(|change| change.list.locations());
         lists.flatten().map(|location| &**location)

@@ -248,7 +248,7 @@ impl HeapProfile {
         self.stacks.groups().is_empty()
     }
 
-    /// The locations of all address lists; one that several lists have comes several times.
+    /// The locations of all address lists; a location of several lists comes several times.
     pub fn locations(&self) -> impl Iterator<Item = &Location> {
         self.stacks.locations()
     }
