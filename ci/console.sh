@@ -201,7 +201,7 @@ chooses_the_counters() { keys Down && shows '>>.* Semaphore .*resources\.rs'; }
 within 30 "the counters are chosen" chooses_the_counters
 keys Enter
 within 30 "the counters' page" shows 'Type: .*Semaphore'
-# Of its twelve customers two are served; the others wait for several seconds each, one operation each.
+# Two of its twelve customers are served. The others wait for several seconds each, one operation each.
 waiting() { look && [ "$(grep -cE 'Semaphore::acquire .* permits_obtained=0 ' "$out/screen")" -ge 10 ]; }
 within 30 "with the ten who wait for one" waiting
 keep resource

@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 root=$PWD
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 work=$target/patch
-# That of ci/ecosystem.sh: what does not depend on tokio is built there.
+# The directory of ci/ecosystem.sh, where the crates that do not depend on tokio are built already.
 build=$target/ecosystem
 # The patch says which flags count.
 unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS

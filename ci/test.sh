@@ -27,7 +27,7 @@ packages=(-p runtime-dump -p runtime-dump-decode -p runtime-probe -p runtime-pro
 # What a build of ours may have beside them, and where the probe behaves otherwise with those.
 other_features=runtime-probe/flamegraph,runtime-probe/interpose,runtime-probe/tracing,runtime-probe/semaphore
 other_tests=(goroutine_parameters interpose threadcreate block watchdog_tracing semaphore)
-# Whose outcome is another one without --cfg tokio_unstable.
+# Tests whose outcome depends on --cfg tokio_unstable.
 flag_tests=(facts running runtimes threads unlisted wire)
 
 # The steps, in the order in which they run: name, tier, inputs, what it covers, command. A step of the release tier says
@@ -157,7 +157,7 @@ lacks() {
     echo "==> $step: SKIPPED: $1"
 }
 
-# The same for all of a step.
+# Skips a whole step.
 skip() {
     lacks "$1"
     step_skipped=1

@@ -137,7 +137,7 @@ run() {
         sed -nE "s/^test (.*) \.\.\. (ok|FAILED|ignored).*/$program::\1 \2/p" "$program.log" | sed 's/ - should panic / /'
         return
     fi
-    # One that crashes or hangs does not say which of its tests that was.
+    # A test binary that crashes or hangs does not say in which test.
     "$executable" $left_out --list --format terse | sed -n 's/: test$//p' | while read -r test; do
         if passes "$executable" "$test"; then echo "$program::$test ok"; else echo "$program::$test FAILED"; fi
     done

@@ -101,7 +101,7 @@ impl Budget {
             Self::AtMostTimes(limit) => ratio <= limit,
             Self::AtLeastTimes(limit) => ratio >= limit,
             Self::PartOfDial9(limit) => match measured.dial9_added {
-                // Of requests a second both take away.
+                // Both lower the number of requests a second.
                 Some(dial9) if dial9 < 0.0 => added >= limit * dial9,
                 Some(dial9) => added <= limit * dial9,
                 None => return Verdict::NotMeasured,

@@ -1,4 +1,4 @@
-//! Who takes part: packages of their own below `benches/contestants`, each built alone.
+//! The programs that are compared: packages below `benches/contestants`, each built alone.
 //!
 //! Cargo unifies features within a workspace and within one build; a contestant must have no more of tokio than it asked for.
 //! Each build gets its flags from here and nothing from `.cargo/config.toml`. Bare and the probe have the versions of the

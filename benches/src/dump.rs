@@ -309,7 +309,7 @@ fn measure(
     }))
 }
 
-/// Of at least one.
+/// The median of at least one value.
 fn median(durations: &[Duration]) -> Duration {
     let seconds = durations.iter().map(Duration::as_secs_f64);
     Duration::from_secs_f64(Quartiles::of(seconds).median)

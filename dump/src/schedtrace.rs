@@ -44,7 +44,7 @@ pub struct Proc {
     pub is_idle: bool,
     /// Tasks in its own queue.
     pub queue: u64,
-    /// How often it has polled a task, or else has been parked.
+    /// The number of polls of tasks, or else of parks.
     pub ticks: u64,
     /// The kernel's id of its thread.
     pub thread: Option<u64>,

@@ -16,10 +16,10 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Of the picture.
+/// The width of the picture.
 const WIDTH: f64 = 1200.0;
 
-/// Of one frame.
+/// The height of one frame.
 const HEIGHT: usize = 18;
 
 /// Frames that are narrower are not drawn, and counted.

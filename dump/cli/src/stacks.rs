@@ -38,7 +38,7 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
         return ExitCode::FAILURE;
     }
     let mut remarks = Vec::new();
-    // Of sources whose units differ the numbers are shown as they are.
+    // If the units of the sources differ, the numbers are shown as they are.
     let unit = read
         .first()
         .map(|(_, dump)| dump.unit.clone())

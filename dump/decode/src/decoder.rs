@@ -43,7 +43,7 @@ impl Default for Budget {
 pub enum Look {
     /// All are read as decoding does, so that the memory has what that reads. Only which tasks they were is kept.
     All,
-    /// The same of tasks that no such look has met; of the others only their own memory is read, not what they point to.
+    /// As `All` for tasks that no such look has met. Of other tasks only their own memory is read, not what they point to.
     New,
     /// All are decoded.
     Decode,
@@ -113,7 +113,7 @@ pub struct Decoder<'t, 'i, 'd> {
 }
 
 impl<'t, 'i, 'd> Decoder<'t, 'i, 'd> {
-    /// One that has learned nothing yet.
+    /// A decoder that knows no types yet.
     pub fn new(types: &'t Types<'i, 'd>) -> Self {
         Self {
             types,

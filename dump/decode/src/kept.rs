@@ -1,7 +1,7 @@
 //! Futures that an async body keeps beside the one that it awaits, such as those that `select!` polls by `&mut`.
 //!
-//! Of each one thing is asked: whether a semaphore has given it permits. tokio wakes the task then. A task that was polled since
-//! and did not poll that future keeps the permits from all others: a futurelock.
+//! The question is whether a semaphore has given such a future permits. tokio wakes the task then. If the task was polled since
+//! and did not poll that future, it keeps the permits from all other waiters: a futurelock.
 
 use super::Decoder;
 use super::leaf::{ACQUIRE, SHARED, UNORDERED};

@@ -37,7 +37,7 @@ pub(crate) struct AnyTask {
 }
 
 impl Decoder<'_, '_, '_> {
-    /// Of the tasks that a poll function is of.
+    /// The layout of the tasks of a poll function.
     pub(crate) fn layout(&mut self, poll: Poll) -> Option<Rc<Layout>> {
         let cell = self.types.index.cell(poll)?;
         if let Some(known) = self.layouts.get(&cell) {

@@ -44,7 +44,7 @@ impl Dump {
 /// A runtime, or a `LocalSet`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Runtime {
-    /// Of its scheduler.
+    /// The address of its scheduler.
     pub address: u64,
     /// What schedules its tasks.
     pub kind: Kind,
@@ -65,7 +65,7 @@ pub struct Runtime {
 pub struct Worker {
     /// How long it has not been parked.
     pub busy_ns: u64,
-    /// How often it was.
+    /// The number of times it was parked.
     pub parks: u64,
 }
 
@@ -192,7 +192,7 @@ pub struct Kept {
 pub enum Detail {
     /// A timer's deadline by the monotonic clock.
     Fires {
-        /// Of what.
+        /// The kind of the timer.
         what: Timer,
         /// Whole seconds.
         seconds: i64,

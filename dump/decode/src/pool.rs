@@ -14,7 +14,7 @@ const SHARDED: &str = "tokio::runtime::blocking::sharded::ShardedImpl";
 const SPAWNER: &str = "tokio::runtime::blocking::pool::Spawner";
 
 impl Decoder<'_, '_, '_> {
-    /// Those in the queue of the pool of the scheduler at `at`, in their order; or in the queues that it has.
+    /// The closures in the queue, or queues, of the pool of the scheduler at `at`, in their order.
     pub(crate) fn queued_closures(
         &mut self,
         at: u64,

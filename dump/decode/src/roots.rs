@@ -13,7 +13,7 @@ use crate::debug::index::Die;
 const MOST_PLACES: u64 = 1 << 16;
 
 impl Decoder<'_, '_, '_> {
-    /// The root of a thread that is in `block_on`; `None` for one that is in none.
+    /// The root of a thread that is in `block_on`; `None` outside of `block_on`.
     pub(crate) fn root(
         &mut self,
         thread: &ThreadView,

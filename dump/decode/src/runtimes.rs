@@ -430,7 +430,7 @@ impl Decoder<'_, '_, '_> {
             _ => State::Waiting,
         };
         let references = word >> REFERENCES_SHIFT;
-        // The list has one, a JoinHandle another one; each waker has one of its own.
+        // The list has one reference, a JoinHandle another one, and each waker one.
         let unwakeable = 1 + u64::from(word & JOIN_INTEREST != 0);
         let body = match state {
             State::Running => Body::Missing("it is being polled"),
@@ -527,7 +527,7 @@ impl Decoder<'_, '_, '_> {
     }
 }
 
-/// What a task was given that was woken and has not been polled since, it is about to take.
+/// Removes kept futures of a task that was woken and not polled since: its next poll may take their permits.
 fn forget_kept(state: u64, chain: &mut Chain) {
     if state & NOTIFIED != 0 {
         chain.kept.clear();

@@ -18,7 +18,7 @@ pub struct ChainStack {
     pub branches: Vec<Reason>,
 }
 
-/// What of a chain is in its stack: not its details.
+/// The parts of a chain that are in its stack, so without its details.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Shape {
     frames: Vec<u32>,
@@ -27,7 +27,7 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// Of this chain.
+    /// The shape of this chain.
     pub fn of(chain: &Chain) -> Self {
         Self {
             frames: chain.frames.clone(),
@@ -45,7 +45,7 @@ pub struct Stacks<'f> {
 }
 
 impl<'f> Stacks<'f> {
-    /// Of chains that point into these frames.
+    /// Starts with no stacks, for chains that point into these frames.
     pub fn new(frames: &'f [Frame]) -> Self {
         Self {
             frames,

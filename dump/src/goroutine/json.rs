@@ -12,7 +12,7 @@ use crate::text::digits::push_decimal;
 /// The number in the field `version`.
 pub const VERSION: u64 = 1;
 
-/// Text is handed on as soon as this much has come together.
+/// Text is written out in chunks of this size.
 const CHUNK_BYTES: usize = 64 << 10;
 
 /// Writes a dump, one task after the other.
@@ -52,7 +52,7 @@ pub struct JsonWriter<'t, W: Write> {
     tables: &'t Tables,
     chunk: Vec<u8>,
     is_first: bool,
-    /// By index of the stack; empty where it was not met yet.
+    /// Rendered stacks by their index; empty until first used.
     stacks: Vec<Box<[u8]>>,
 }
 
@@ -123,7 +123,7 @@ impl<'t, W: Write> JsonWriter<'t, W> {
         Ok(())
     }
 
-    /// Writes what is left.
+    /// Writes the rest of the document.
     ///
     /// # Errors
     /// Those of the writer.

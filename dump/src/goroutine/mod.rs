@@ -81,7 +81,7 @@ impl<'a> Goroutine<'a> {
 /// What a task waits for in a `JoinHandle` or a `JoinSet`: the end of others.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Join {
-    /// How many tasks and results a `JoinSet` has, the end of any of which is waited for; `None` of a `JoinHandle`.
+    /// The number of tasks and results in a `JoinSet`, of which any may end the wait; `None` for a `JoinHandle`.
     pub members: Option<u64>,
     /// The task, or the first of the set.
     pub tasks: Vec<JoinedTask>,
@@ -92,18 +92,18 @@ pub struct Join {
 pub struct JoinedTask {
     /// As [`Goroutine::id`] has it.
     pub id: u64,
-    /// What the user calls it, or else its future; `None` of one that has ended meanwhile.
+    /// The user's name of the task, or else its future; `None` if the task has ended meanwhile.
     pub name: Option<String>,
 }
 
 /// Tasks of one stack, spawned at one place: one block of text for all of them.
 #[derive(Clone, Debug)]
 pub struct Group<'a> {
-    /// The one that stands for all: the longest in its state. Its notes are those that all have.
+    /// The task that is the longest in its state. Its notes are those that all tasks of the group have.
     pub example: Goroutine<'a>,
     /// How many there are.
     pub count: u64,
-    /// Those that are the longest in their state, by id and nanoseconds, the longest first.
+    /// The tasks that are the longest in their state: id and nanoseconds, the longest first.
     pub longest: &'a [(u64, u64)],
 }
 

@@ -1,8 +1,8 @@
 //! The goroutine profile with a sample for each task, `debug=3`: what pprof can group, focus and filter by.
 //!
-//! A million tasks are a million samples, so the profile is never in memory. Two messages of protobuf in a row are their
-//! merger: the tables, of which a program has few, go out as a first profile, each sample as another one of its own, and
-//! all of them through one gzip stream.
+//! A million tasks are a million samples, so the profile is never in memory. Protobuf merges messages that follow each
+//! other. So the tables are written as a first profile, and each sample as a profile of its own, all through one gzip
+//! stream.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -19,8 +19,8 @@ use crate::profile::proto;
 /// Bytes of samples that are compressed at a time.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// Names and reasons that are remembered, so that the table has them once. A program has some ten reasons; where each task
-/// has a name of its own, the names beyond go out with their tasks, and no two are the same anyway.
+/// The most names and reasons that are remembered, so that the table has them once. A program has some ten reasons. If
+/// each task has its own name, the names beyond this number are written with their tasks.
 const REMEMBERED: usize = 4096;
 
 /// Writes a profile that has a sample for each task, with the labels

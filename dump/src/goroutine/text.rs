@@ -15,8 +15,8 @@ use crate::text::quoted::push_name;
 use crate::text::single_line::{push_called_function, push_file, push_reason, push_single_line};
 use crate::text::stack::{push_position, push_pseudo_frame, push_stack};
 
-/// Text is handed on as soon as this much has come together: large enough that the calls do not matter, small enough
-/// to stay in the second-level cache.
+/// Text is written out in chunks of this size: large enough that the calls do not matter, small enough for the
+/// second-level cache.
 const CHUNK_BYTES: usize = 64 << 10;
 
 /// The most text of stacks that is kept. Where tasks share stacks it is never reached; where each has its own, keeping

@@ -105,7 +105,7 @@ pub enum Sort {
     Sleep,
     /// For the world outside of the process.
     Io,
-    /// It is none, or it is counted elsewhere.
+    /// Not a wait, or a wait that is counted elsewhere.
     None,
     /// The names do not tell.
     Unknown,
@@ -240,8 +240,8 @@ const REASONS: &[(&str, Reason)] = &[
     // As line tables alone name the async fns of `SendRequest`; no others of these files wait.
     ("hyper::client::conn::http1::{async", Reason::Io),
     ("hyper::client::conn::http2::{async", Reason::Io),
-    // Who sends more than the peer's window takes, or opens more streams than the peer allows, waits for the peer's
-    // program to take it, as in a full channel.
+    // A sender that exceeds the peer's window, or its limit of streams, waits until the peer's program takes data, as
+    // in a full channel.
     ("h2::share::SendStream::poll_capacity", FLOW_CONTROL),
     ("h2::share::poll_capacity", FLOW_CONTROL),
     (
@@ -366,9 +366,9 @@ pub fn combine(inner: Reason, outer: Reason, function: &str) -> Reason {
     match (inner, outer) {
         // A task yields inside some other wait's code.
         (Reason::Yield, _) => Reason::Yield,
-        // A receiver waits in the channel itself; who waits in a channel's semaphore wants to send.
+        // A receiver waits in the channel itself; a sender waits in the channel's semaphore.
         (Reason::Semaphore | Reason::ChanSend, Reason::ChanReceive) => Reason::ChanSend,
-        // Who waits in the `Notify` of such a channel is a sender that waits for the receivers to go. (A receiver of
+        // A wait in the `Notify` of such a channel is that of a sender for the end of the receivers. (A receiver of
         // a `watch` waits in a `Notify`, too.)
         (Reason::Condition, Reason::ChanReceive)
             if function.starts_with("tokio::sync::mpsc")
@@ -384,16 +384,16 @@ pub fn combine(inner: Reason, outer: Reason, function: &str) -> Reason {
         (Reason::Condition, Reason::Io) if function.starts_with("hyper::client") => {
             Reason::Condition
         }
-        // Whatever of h2's is around it.
+        // In any function of h2.
         (FLOW_CONTROL, Reason::Io) if function.starts_with("h2::") => FLOW_CONTROL,
-        // A name that tells nothing takes nothing away, but a `Notify` or an event is a part of something else.
+        // An unknown outer function keeps the inner reason, except a `Notify` or an event, which is a part of another wait.
         (inner, Reason::Unknown) if inner.name().is_some() && inner != Reason::Condition => inner,
         (_, outer) => outer,
     }
 }
 
-/// Of what tokio makes other waits, and what it therefore means if the functions around it, inlined, are not known: a
-/// mutex, a full channel and a `RwLock` wait in the same semaphore.
+/// Primitives that tokio builds other waits from: a mutex, a full channel and a `RwLock` wait in the same semaphore. If
+/// the functions around one were inlined and are not known, its wait has no certain reason.
 const PARTS: &[&str] = &[
     "tokio::sync::batch_semaphore",
     "tokio::sync::semaphore",

@@ -2,7 +2,7 @@
 
 use super::name::readable;
 
-/// Code that a reader of a stack does not care for: plumbing between a future and the one it polls.
+/// Functions between a future and the future that it polls, which do not help the reader of a stack.
 const SCAFFOLDING: &[&str] = &[
     "runtime_probe::",
     "runtime_probe_http::",
@@ -152,20 +152,20 @@ pub fn begins_thread(function: &str) -> bool {
     BEGIN.contains(&function) || function.starts_with("__libc_start_") || function.starts_with("0x")
 }
 
-/// Whether it is of what tokio puts around the future of a task, or around a blocking closure.
+/// Whether tokio puts the function around the future of a task, or around a blocking closure.
 pub fn is_harness(function: &str) -> bool {
     let owner = owner(function);
     owner.starts_with("tokio::runtime::task::")
         || owner.starts_with("tokio::runtime::blocking::task::")
 }
 
-/// Whether it is where a worker sleeps that has left timers and I/O to another one.
+/// Whether a worker sleeps in the function while another worker waits for timers and I/O.
 pub fn sleeps_as_a_worker(function: &str) -> bool {
     function.starts_with("tokio::runtime::scheduler::multi_thread::park::")
         && function.ends_with("park_condvar")
 }
 
-/// Whether it is of what waits for timers and I/O, and wakes the tasks that wait for them.
+/// Whether the function belongs to the driver, which waits for timers and I/O and wakes their tasks.
 pub fn is_driver(function: &str) -> bool {
     let drives = |rest: &str| {
         rest.starts_with("driver::")
@@ -179,17 +179,17 @@ pub fn is_driver(function: &str) -> bool {
         .is_some_and(drives)
 }
 
-/// Whether it is of std's standard input.
+/// Whether the function belongs to std's standard input.
 pub fn is_stdin(function: &str) -> bool {
     owner(function).starts_with("std::io::stdio::Stdin")
 }
 
-/// Whether it is of what runs tasks.
+/// Whether the function belongs to a scheduler.
 pub fn is_in_scheduler(function: &str) -> bool {
     owner(function).starts_with("tokio::runtime::scheduler::")
 }
 
-/// Whether it is of the pool that all threads of a runtime are of.
+/// Whether the function belongs to the blocking pool, from which all threads of a runtime come.
 pub fn is_in_blocking_pool(function: &str) -> bool {
     owner(function).starts_with("tokio::runtime::blocking::pool::")
 }

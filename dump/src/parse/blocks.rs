@@ -22,9 +22,9 @@ pub enum Subject {
 /// A dump.
 #[derive(Clone, Debug)]
 pub struct Blocks {
-    /// Of tasks or of threads. One of neither is one of tasks.
+    /// Tasks or threads; tasks for an empty dump.
     pub subject: Subject,
-    /// What is said of all of it, without the `# `.
+    /// Remarks on the whole dump, without the `# `.
     pub remarks: Vec<String>,
     /// In their order.
     pub blocks: Vec<Block>,
@@ -35,7 +35,7 @@ pub struct Blocks {
 /// One task or thread, or several equal tasks (`group=1`).
 #[derive(Clone, Debug)]
 pub struct Block {
-    /// The number of it; of several that of the first.
+    /// The number of the task or thread; for a group, that of the first.
     pub id: u64,
     /// What stands first in the brackets: the state or the reason of the wait.
     pub state: String,
@@ -61,7 +61,7 @@ impl Block {
         self.remark.as_ref().map_or(1, |remark| remark.count)
     }
 
-    /// How long it has been in its state, in nanoseconds: of the remark, or the minutes of the brackets.
+    /// Nanoseconds in its state, from the remark or from the minutes in the brackets.
     pub fn since_ns(&self) -> Option<u64> {
         let told = self.remark.as_ref().and_then(|remark| remark.since_ns);
         told.or_else(|| Some(self.minutes?.saturating_mul(60_000_000_000)))

@@ -14,7 +14,7 @@ pub struct Counts {
     pub name: String,
     /// What the first line says: how many there are.
     pub total: i64,
-    /// What is said of all of it, without the `# `.
+    /// Remarks on the whole profile, without the `# `.
     pub remarks: Vec<String>,
     /// In their order.
     pub groups: Vec<CountGroup>,
@@ -23,7 +23,7 @@ pub struct Counts {
 /// One stack.
 #[derive(Clone, Debug)]
 pub struct CountGroup {
-    /// How many have it; of a difference also fewer than none.
+    /// The number of records with this stack; may be negative in a difference.
     pub count: i64,
     /// As they stand there: return addresses, leaf first.
     pub addresses: Vec<u64>,

@@ -19,7 +19,7 @@ pub struct CountedStack {
 }
 
 impl Parsed {
-    /// Each stack once, the most frequent first; of a log those of the last moment.
+    /// Each stack once, the most frequent first; for a log, the stacks of the last moment.
     pub fn stacks(&self) -> Vec<CountedStack> {
         match self {
             Self::Blocks(blocks) => of_blocks(blocks),
@@ -34,7 +34,7 @@ impl Parsed {
     }
 }
 
-/// Those of a dump of blocks.
+/// The stacks of a dump of blocks.
 pub fn of_blocks(blocks: &Blocks) -> Vec<CountedStack> {
     merged(blocks.blocks.iter().map(|block| {
         let count = i64::try_from(block.count()).unwrap_or(i64::MAX);
@@ -42,7 +42,7 @@ pub fn of_blocks(blocks: &Blocks) -> Vec<CountedStack> {
     }))
 }
 
-/// Those of a count profile.
+/// The stacks of a count profile.
 pub fn of_counts(counts: &Counts) -> Vec<CountedStack> {
     merged(
         counts
@@ -65,7 +65,7 @@ pub fn shown_first(profile: &Profile) -> usize {
 /// The most frames of a stack: one location can name many functions, and a stack many locations.
 const MAX_FRAMES: usize = 4096;
 
-/// Those of a profile, with one of its values; of each stack the first 4096 frames.
+/// The stacks of a profile, with one of its values; the first 4096 frames of each stack.
 pub fn of_profile(profile: &Profile, measure: usize) -> Vec<CountedStack> {
     let functions: HashMap<u64, (Arc<str>, Arc<str>)> = profile
         .function

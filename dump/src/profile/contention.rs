@@ -22,9 +22,9 @@ use crate::stack::{Location, Mapping, Stack};
 /// What is profiled; the two differ in the first line of their text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Waiting, charged to the one who waited.
+    /// Waiting, by the stack of the waiter.
     Block,
-    /// Waiting for a lock, charged to the one who released it.
+    /// Waiting for a lock, by the stack of the holder that released it.
     Mutex,
 }
 
@@ -60,7 +60,7 @@ pub struct Contention<'s> {
 pub struct ContentionProfile {
     kind: Kind,
     stacks: StackProfile<Labels, Waited>,
-    /// Of what happened within a span its length.
+    /// The length of the span, for a difference.
     duration_ns: Option<i64>,
 }
 
@@ -88,7 +88,7 @@ impl Values for Waited {
 }
 
 impl Waited {
-    /// Events, as Go reports them: whole ones, at least one. None where there is only a part of one that goes on.
+    /// Whole events, as Go reports them: at least one, but 0 if there is only a part of an event that still goes on.
     fn count(&self) -> i64 {
         (self.count as i64).max(i64::from(self.count > 0.0))
     }
@@ -130,7 +130,7 @@ impl ContentionProfile {
         self.stacks.groups().is_empty()
     }
 
-    /// The locations of all address lists; one that several lists have comes several times.
+    /// The locations of all address lists; a location of several lists comes several times.
     pub fn locations(&self) -> impl Iterator<Item = &Location> {
         self.stacks.locations()
     }

@@ -83,7 +83,7 @@ impl CountProfile {
         self.stacks.total().unwrap_or(0)
     }
 
-    /// The locations of all address lists; one that several lists have comes several times.
+    /// The locations of all address lists; a location of several lists comes several times.
     pub fn locations(&self) -> impl Iterator<Item = &Location> {
         self.stacks.locations()
     }

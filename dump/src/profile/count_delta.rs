@@ -50,7 +50,7 @@ struct Change {
 }
 
 impl CountProfile {
-    /// What became of the counts of `before` within `duration_ns` nanoseconds.
+    /// The changes of the counts since `before`, within `duration_ns` nanoseconds.
     pub fn since(&self, before: &CountProfile, duration_ns: i64) -> CountDelta {
         let counts = |profile: &CountProfile, sign: i64| {
             let groups = profile.stacks().groups().iter();
@@ -97,7 +97,7 @@ impl CountDelta {
         self.comments.push(text.into());
     }
 
-    /// The locations of all address lists; one that several lists have comes several times.
+    /// The locations of all address lists; a location of several lists comes several times.
     pub fn locations(&self) -> impl Iterator<Item = &Location> {
         let lists = self.groups.iter().map(|change| change.list.locations());
         lists.flatten().map(|location| &**location)

@@ -18,7 +18,7 @@ pub const MAX_PROFILE_BYTES: usize = 64 << 20;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 impl Profile {
-    /// The profile as a gzip member, at the level that Go uses: the program that is profiled pays for it.
+    /// The profile as a gzip member, at Go's level of compression, because the profiled program spends the time.
     pub fn to_gzip(&self) -> Vec<u8> {
         let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
         let written = gzip

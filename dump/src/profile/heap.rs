@@ -69,7 +69,7 @@ pub struct Objects {
 pub struct HeapProfile {
     rate: u64,
     stacks: StackProfile<Key, Sums>,
-    /// Of a difference its length.
+    /// The length of the span, for a difference.
     duration_ns: Option<i64>,
 }
 
@@ -111,7 +111,7 @@ impl Estimate {
         [self.objects.round() as i64, self.bytes.round() as i64]
     }
 
-    /// The same for a text: a part of an object is none, and has no bytes either. pprof refuses these.
+    /// The values for a text: below half an object, both are 0. pprof refuses bytes without an object.
     fn whole(self) -> [i64; 2] {
         match self.values() {
             [0, _] => [0, 0],
@@ -248,7 +248,7 @@ impl HeapProfile {
         self.stacks.groups().is_empty()
     }
 
-    /// The locations of all address lists; one that several lists have comes several times.
+    /// The locations of all address lists; a location of several lists comes several times.
     pub fn locations(&self) -> impl Iterator<Item = &Location> {
         self.stacks.locations()
     }
@@ -311,7 +311,7 @@ impl HeapProfile {
         self.builder(mappings, time_ns).build()
     }
 
-    /// The same, of which pprof shows first what was allocated: Go's `allocs`.
+    /// The same values; pprof shows the allocated bytes first, as in Go's `allocs`.
     pub fn to_allocs_profile(&self, mappings: &[Mapping], time_ns: i64) -> proto::Profile {
         let builder = self.builder(mappings, time_ns);
         builder.default_kind("alloc_space").build()
@@ -444,7 +444,7 @@ mod tests {
         );
     }
 
-    /// Of two rates the sum is that of both, whichever is in force; the text has what pprof scales to the same.
+    /// The sum of samples of two rates does not depend on the rate in force. In the text this holds after pprof's scaling.
     #[test]
     fn samples_of_two_rates_add_up() {
         let a = stack("a");

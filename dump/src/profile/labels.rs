@@ -2,7 +2,7 @@
 
 use crate::text::quoted::{push_bare_or_quoted, push_quoted};
 
-/// Of one group of a profile.
+/// The labels of one group of a profile.
 pub(crate) type Labels = Vec<(String, String)>;
 
 /// A copy of them.

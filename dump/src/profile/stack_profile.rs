@@ -118,7 +118,7 @@ impl<L: Clone + Hash + Ord, V: Values> StackProfile<L, V> {
         &self.comments
     }
 
-    /// The locations of all address lists; one that several lists have comes several times.
+    /// The locations of all address lists; a location of several lists comes several times.
     pub(crate) fn locations(&self) -> impl Iterator<Item = &Location> {
         let lists = self.groups.iter().map(|group| group.list.locations());
         lists.flatten().map(|location| &**location)

@@ -24,7 +24,7 @@ pub enum Event {
         name: StackNumber,
         /// Where it was spawned.
         by: StackNumber,
-        /// Those of its spawner.
+        /// The labels of its spawner.
         labels: LabelsNumber,
     },
     /// A task has other labels from now on. Go's format shows them from its next poll on, or in this one where that takes none away.
@@ -69,7 +69,7 @@ pub enum Event {
     Park,
     /// A worker has something to do.
     Unpark,
-    /// It says something of what it does, in the task that it polls. A thread outside of any has a goroutine of its own for it.
+    /// An event of the program in the task that the thread polls. A thread outside of any task has its own goroutine for it.
     User(UserEvent),
     /// The task that it polls blocks it (`block_in_place`): shown as a system call, in which no proc is held. [`Event::InPlaceEnd`] or
     /// the end of the poll ends it.
@@ -92,14 +92,14 @@ pub enum Event {
     },
 }
 
-/// What a program says of what it does: the tasks, regions and logs of Go's `runtime/trace`.
+/// An event of the program: the tasks, regions and logs of Go's `runtime/trace`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UserEvent {
     /// The user task; 0 for none.
     pub user_task: u64,
     /// What is said.
     pub what: UserWhat,
-    /// Of the task that says it; the name of a thread outside of any.
+    /// The stack of the task; outside of any task, the name of the thread.
     pub stack: StackNumber,
 }
 

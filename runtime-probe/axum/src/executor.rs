@@ -16,7 +16,7 @@ use std::future::Future;
 pub struct Executor;
 
 impl Executor {
-    /// One that spawns on the runtime it is used in.
+    /// An executor that spawns on the runtime it is used in.
     pub fn new() -> Executor {
         Executor
     }

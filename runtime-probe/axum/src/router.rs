@@ -1,4 +1,4 @@
-//! The routes, who is let in, and the way of a request to a blocking thread and back.
+//! The routes, access control, and the way of a request to a blocking thread and back.
 
 use std::io;
 use std::net::SocketAddr;
@@ -242,7 +242,7 @@ mod tests {
             let whole = loop {
                 patience();
                 let whole = ask("goroutine?debug=1").await;
-                // That it has a length tells that it is made before it is sent.
+                // A reply with a length is made before it is sent.
                 let length = &whole.headers()[header::CONTENT_LENGTH];
                 let length: usize = length.to_str().unwrap().parse().unwrap();
                 // Before, the tasks were on their way, or the last one asked for kept its place for a moment.

@@ -1,4 +1,4 @@
-//! One client: what it may send, and when it is hung up on.
+//! One client: what it may send, and when its connection is closed.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -41,7 +41,7 @@ pub(crate) struct Model {
     /// When that was.
     pub(crate) at: SystemTime,
     taken: Option<Instant>,
-    /// Those that are gone, in the order in which that was found.
+    /// Tasks that are gone, in the order in which their ends were found.
     finished: VecDeque<u64>,
     /// How many have been forgotten.
     pub(crate) forgotten: u64,
@@ -101,7 +101,7 @@ impl Model {
             if !is_due && self.finished.len() <= MOST_FINISHED {
                 return;
             }
-            // One that was found again is not gone.
+            // A task that was found again is not gone.
             if dropped_at.is_some() {
                 self.tasks.remove(id);
                 self.forgotten += 1;

@@ -19,7 +19,7 @@ use crate::ways::Way;
 /// times, and each task takes some 50 KB. [`serve`](crate::serve) costs none of that, and shows tasks only.
 ///
 /// # Errors
-/// Those of [`Server::subscriber`].
+/// The errors of [`Server::subscriber`].
 ///
 /// ```no_run
 /// # fn main() -> std::io::Result<()> {

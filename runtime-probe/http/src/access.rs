@@ -1,4 +1,4 @@
-//! Who is let in. A request is judged by its head, before its body is read.
+//! Access control. A request is checked by its head, before its body is read.
 
 use super::foreign_page;
 use super::host;

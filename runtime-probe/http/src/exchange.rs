@@ -58,7 +58,7 @@ pub struct Exchange {
 }
 
 impl Endpoints {
-    /// Of this handler, for those that `access` lets in.
+    /// The endpoints of this handler, for requests that `access` allows.
     pub fn new(access: Access, handler: Handler) -> Endpoints {
         Endpoints { access, handler }
     }

@@ -13,7 +13,7 @@
 //! * [`client`]: whether the one who asked is still there;
 //! * [`reply`]: status, headers and a body that is bytes or a stream;
 //! * [`refusal`]: a status and a sentence, the only error a client is ever shown;
-//! * [`access`]: who is let in: by `host`, or by [`token`], which may come as `base64`, and no `foreign_page`;
+//! * [`access`]: access control: by `host`, or by [`token`], which may come as `base64`, and no `foreign_page`;
 //!
 //! what lets another server carry it:
 //! * [`exchange`]: a request and its reply, without a socket;
@@ -22,7 +22,7 @@
 //! * [`server`]: its thread, shutdown;
 //! * `socket`: listeners and connections, over TCP and unix sockets, by `sys` where std has no call;
 //! * [`limits`]: every bound, with its arithmetic;
-//! * `permits`: who is connected, who is evicted when it gets crowded, and the threads;
+//! * `permits`: permits of connections, eviction when they run out, and the threads;
 //! * `connection`: the requests of one connection, one after the other;
 //! * `inbox`: bytes in, under a deadline;
 //! * `head`: from bytes to a request without its body;

@@ -63,7 +63,7 @@ pub const EVICTION_TIME: Duration = Duration::from_secs(1);
 /// bytes unread resets the connection, and the client may lose the reply.
 pub const LINGER_TIME: Duration = Duration::from_secs(1);
 
-/// Of these, at most this many bytes: as much as an honest body.
+/// The most bytes that are dropped so.
 pub const LINGER_BYTES: usize = 1024 * 1024;
 
 /// How long a shutdown waits for replies that are being made, before it cuts them off.

@@ -16,7 +16,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Of a client that may be so far behind.
+    /// The pace of a client that may be behind by `stall`.
     pub fn new(stall: Duration) -> Pace {
         Pace {
             stall,

@@ -1,4 +1,4 @@
-//! Who is connected, who is evicted when it gets crowded, and the threads.
+//! Permits of connections, eviction when they run out, and the threads.
 //!
 //! A thread per connection, made on demand and never more than there are permits. When all permits are taken, the connection
 //! that has waited longest for a request is closed for the newest: half-open and forgotten connections cannot lock a
@@ -32,7 +32,7 @@ pub(super) const THREAD_NAME: &str = "runtime-probe-http";
 pub struct Tally {
     /// Connections that got a permit.
     pub admitted: u64,
-    /// Those of them that were closed for another.
+    /// Admitted connections that were closed for another one.
     pub evicted: u64,
     /// Connections that found every permit busy.
     pub refused: u64,
@@ -311,7 +311,7 @@ impl Drop for Permit {
             .iter()
             .position(|occupant| occupant.number == self.number);
         let own = own.map(|index| room.occupants.swap_remove(index));
-        // Those that have not quite ended are left to the next connection: this thread must not stay for them.
+        // Threads that have not ended yet are left to the next connection: this thread must not wait for them.
         let ended = room
             .ended
             .extract_if(.., |thread| thread.is_finished())

@@ -15,7 +15,7 @@ pub(crate) fn is_finished(socket: BorrowedFd<'_>) -> bool {
         revents: 0,
     };
     // SAFETY: the descriptor is borrowed, so it is open; the call takes one `pollfd`, which outlives it.
-    // That the connection is broken (`POLLERR`, `POLLHUP`) it tells unasked. A failure tells nothing.
+    // `POLLERR` and `POLLHUP` (a broken connection) are reported without being requested. A failure tells nothing.
     unsafe { libc::poll(&raw mut polled, 1, 0) > 0 }
 }
 

@@ -1,4 +1,4 @@
-//! The token that stands for the loopback address: who sends it may ask from anywhere.
+//! The token, in place of the loopback address: a request with it is accepted from any address.
 //!
 //! It comes as `Authorization: Bearer TOKEN` or as the password of `Basic`, whose user name does not matter, so that
 //! `curl -u x:TOKEN` and `go tool pprof http://x:TOKEN@host` work as they are. Not in the query: that ends up in
@@ -104,7 +104,7 @@ pub fn conceal(bytes: &[u8]) -> Vec<u8> {
         let hits = tokens
             .iter()
             .filter_map(|token| rest.strip_prefix(token.0.as_bytes()));
-        // Of two tokens of which one begins with the other, the longer leaves less.
+        // If one token begins with another, the longer one is concealed.
         match hits.min_by_key(|behind| behind.len()) {
             Some(behind) => {
                 concealed.extend_from_slice(b"***");

@@ -16,16 +16,16 @@ pub(super) struct Tree {
     labels: Vec<String>,
     root: Node,
     frames: usize,
-    /// So many moments have become one.
+    /// The number of moments that are merged into one.
     per_moment: usize,
-    /// Of the moment that is last, how many are in it.
+    /// The number of moments in the last merged one.
     in_last: usize,
 }
 
 /// One frame, called by those above.
 #[derive(Debug, Default)]
 pub(super) struct Node {
-    /// One for each moment; what is missing at the end is 0.
+    /// A count for each moment; missing ones at the end are 0.
     counts: Vec<i64>,
     children: HashMap<Frame, Node>,
 }

@@ -87,7 +87,7 @@ pub struct TargetFlags {
     pub unstable: bool,
 }
 
-/// Of every target that has any flags.
+/// The flags of every target that has any.
 pub fn target_flags(text: &str) -> Result<Vec<TargetFlags>, Refusal> {
     let config = parse(text)?;
     let targets = config.get("target").and_then(Item::as_table_like);

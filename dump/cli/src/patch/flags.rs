@@ -44,7 +44,7 @@ pub fn note(root: &Path) -> String {
                     targets.push((source, target.unstable));
                 }
             }
-            // Those of several may be for one build together: who has the flag in one of them knows.
+            // Several targets may apply to one build, so the flag in one of them is enough.
             if targets.iter().any(|(_, unstable)| *unstable) {
                 targets.clear();
             }
@@ -84,7 +84,7 @@ fn target_variables() -> Vec<(String, bool)> {
         .collect()
 }
 
-/// Those that cargo reads in this directory, the nearest first, each once: cargo's home is often above it.
+/// The files that cargo reads in this directory, the nearest first, each once: cargo's home is often above it.
 fn config_files(root: &Path) -> Vec<PathBuf> {
     let home = env::var_os("CARGO_HOME")
         .map(PathBuf::from)

@@ -31,7 +31,7 @@ pub struct Package {
     pub source: Option<String>,
     /// Where its Cargo.toml is.
     pub directory: PathBuf,
-    /// Those of optional dependencies included.
+    /// Optional dependencies are included.
     pub features: BTreeMap<String, Vec<String>>,
     pub edition: String,
     pub dependencies: Vec<Dependency>,

@@ -47,7 +47,7 @@ pub(crate) struct Request {
     pub(crate) options: Options,
 }
 
-/// Of what.
+/// The process or core file to dump.
 #[derive(Clone, Debug)]
 pub(crate) enum Subject {
     Process {

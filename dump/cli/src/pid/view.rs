@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 /// The most data that is searched for schedulers that no thread is inside of; 0.8 s of CPU.
 const MOST_SCANNED: u64 = 1 << 30;
 
-/// Of a process whose tasks take longer to read only new ones are followed while it stands still.
+/// If the tasks take longer to read than this, only new tasks are followed while the process stands still.
 const LARGE: Duration = Duration::from_millis(100);
 
 /// Code addresses that were not met before. To search for their functions takes milliseconds, too long for a stop.

@@ -196,7 +196,7 @@ fn at_once(source: &Source, seconds: u64, is_redacted: bool) -> Vec<Answer> {
     })
 }
 
-/// Of the program, as its profiles have it.
+/// The build id of the program, from its profiles.
 fn build_id(entries: &[Entry]) -> Option<String> {
     entries
         .iter()

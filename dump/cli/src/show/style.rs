@@ -9,7 +9,7 @@ pub(crate) struct Style {
 }
 
 impl Style {
-    /// That of standard output.
+    /// The style of standard output.
     pub(crate) fn of_stdout() -> Self {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let able = std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb");

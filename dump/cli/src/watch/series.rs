@@ -10,7 +10,7 @@ const KEPT: usize = 600;
 /// The most sites that are kept; what is beyond is counted.
 const MOST_SITES: usize = 10_000;
 
-/// As few moments as say something of a trend.
+/// The fewest moments for a trend.
 const LEAST: usize = 6;
 
 /// Counts of all sites.
@@ -28,7 +28,7 @@ pub(super) struct Series {
 pub(super) struct Site {
     pub(super) name: String,
     pub(super) count: i64,
-    /// By which it changes in a minute: the line with the least squares through its counts.
+    /// The change per minute, by the least-squares line through its counts.
     pub(super) per_minute: f64,
     /// The least of the last third is above the most of the first third.
     pub(super) grows: bool,

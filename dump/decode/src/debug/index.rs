@@ -1,7 +1,7 @@
 //! Where in the debug information everything is that a dump needs, found in one pass.
 //!
-//! Of 1.3 million entries most are locals, members and inlined calls. Of those only the length is read, so 15 MB of
-//! `.debug_info` take 0.1 s; types are read when they are first met (`types`).
+//! Most of 1.3 million entries are locals, members and inlined calls. Only their length is read, so 15 MB of
+//! `.debug_info` take 0.1 s. Types are read when they are first met (`types`).
 
 use super::unusable::Unusable;
 use crate::numbers::NumberMap;
@@ -30,7 +30,7 @@ pub struct Sections<'d> {
 }
 
 impl<'d> Sections<'d> {
-    /// Those of a program or of a debug file, and of the package of its units.
+    /// Reads the sections of a program or debug file, and of the package of its units.
     pub fn read(
         (bytes, path): (&'d [u8], &Path),
         package: Option<(&'d [u8], &Path)>,
@@ -57,7 +57,7 @@ impl<'d> Sections<'d> {
         Ok(Self { own, package })
     }
 
-    /// How much memory those take that were unpacked. The others lie in their file.
+    /// The memory of the unpacked sections. The other sections stay in their file.
     pub fn bytes(&self) -> usize {
         let mut bytes = 0;
         self.own.borrow(|section| {
@@ -139,7 +139,7 @@ struct Scope<'d> {
     name: &'d [u8],
 }
 
-/// What a poll function is of.
+/// The types of a poll function.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Poll {
     /// The type of the future.

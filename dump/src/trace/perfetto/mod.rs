@@ -102,7 +102,7 @@ enum State {
 }
 
 impl<W: Write> PerfettoWriter<W> {
-    /// Of a process with this id and name.
+    /// Starts the trace of a process with this id and name.
     pub fn new(out: W, pid: u32, name: &str) -> Self {
         let mut writer = PerfettoWriter {
             out,
@@ -301,7 +301,7 @@ impl<W: Write> PerfettoWriter<W> {
         }
     }
 
-    /// One more, or one less, of the tasks of a name that have no track.
+    /// Changes the count of the tasks of a name that have no track.
     fn count(&mut self, title: Option<TextNumber>, more: i64) {
         let Some((number, text)) = title.and_then(|title| self.tables.text_of(title)) else {
             return;

@@ -107,7 +107,7 @@ impl Tracks {
         uuid
     }
 
-    /// One of the task's own, as long as there are few.
+    /// The track of a task; `None` beyond [`MOST_TASKS`].
     pub(super) fn task(&mut self, id: u64, name: &str) -> Option<u64> {
         (self.tasks < MOST_TASKS).then(|| {
             self.tasks += 1;
@@ -125,7 +125,7 @@ impl Tracks {
         track
     }
 
-    /// Of a number of the process.
+    /// The track of a number of the process.
     pub(super) fn counter(&mut self, number: u64, name: &str) -> u64 {
         if let Some(known) = self.counters.get(&number) {
             return *known;
@@ -135,7 +135,7 @@ impl Tracks {
         track
     }
 
-    /// Of the tasks of a name that have none of their own; and how many there are now.
+    /// The track that counts the tasks of a name without their own track, and their number now.
     pub(super) fn count(&mut self, number: u64, name: &str, more: i64) -> (u64, i64) {
         let track = match self.counts.get(&number) {
             Some((track, _)) => *track,

@@ -39,7 +39,7 @@ impl User {
     }
 }
 
-/// Who speaks for a thread.
+/// The goroutine that an event of a thread belongs to.
 enum Speaker {
     /// The task that it polls.
     Polled(u64),

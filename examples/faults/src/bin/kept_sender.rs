@@ -29,7 +29,7 @@ impl Log {
         if repaired() {
             drop(lines);
         }
-        // Of the channel there is still a sender: the fault.
+        // A sender of the channel still lives: the fault.
         writer.await.unwrap();
     }
 }

@@ -292,7 +292,7 @@ fn a_request_without_the_token_is_refused_before_its_body_is_read() {
     let address = "127.0.0.1:0".parse().unwrap();
     let server = Server::bind(&[address], Some(token), echo).unwrap();
     let mut caller = Caller::connect(&server);
-    // Of this body nothing is ever sent.
+    // No byte of this body is ever sent.
     caller.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n");
     let answer = caller.answer();
     assert_eq!((answer.status, answer.closes()), (401, true));

@@ -73,7 +73,7 @@ impl Process {
             .ok_or(Refusal::NoProgram(self.pid))
     }
 
-    /// Fails where the kernel lets nobody read the memory.
+    /// Fails if the kernel does not allow reading the memory.
     pub(crate) fn check_readable(self, address: u64) -> Result<(), Refusal> {
         match sys::try_read(self.pid, address) {
             Err(error) if error.raw_os_error() == Some(libc::EPERM) => Err(self.denied()),

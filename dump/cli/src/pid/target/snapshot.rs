@@ -36,7 +36,7 @@ struct Pages {
 }
 
 impl Snapshot {
-    /// Of nothing yet.
+    /// An empty snapshot.
     pub(crate) fn new(pid: u32) -> Result<Self, Refusal> {
         let mut room = MmapOptions::new();
         let room = room.len(MOST_PAGES * PAGE).no_reserve_swap().map_anon();

@@ -15,7 +15,7 @@ pub(crate) struct Module {
     pub(crate) file: Mapped,
 }
 
-/// Those of a process. A file that cannot be read is left out, and stacks end in it.
+/// The modules of a process. A file that cannot be read is left out, and stacks end in it.
 pub(crate) fn modules(
     mappings: &[Mapping],
     program: &Path,
