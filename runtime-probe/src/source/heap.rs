@@ -356,7 +356,8 @@ pub(super) fn start() {
         Some(Tables {
             allocations,
             blocks,
-            walkers: Walkers::new(cpus.clamp(2, 16)),
+            // A thread that the system has stopped keeps its walker, so more than there are CPUs.
+            walkers: Walkers::new((cpus + 2).clamp(4, 16)),
         })
     };
     let Some(tables) = memory() else { return };

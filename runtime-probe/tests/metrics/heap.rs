@@ -158,7 +158,11 @@ fn spawn_locations_have_the_bytes_of_their_tasks() {
     runtime.block_on(async {
         let allocated =
             |function, bytes: u64| row(function)["heap_allocated_bytes"].as_u64().unwrap() >= bytes;
+        let began = std::time::Instant::now();
         while !allocated("frees", 1 << 20) || !allocated("leaks", 4 << 20) {
+            if began.elapsed().as_secs() > 60 {
+                panic!("a sample has no stack: {}", page("heap?debug=1"));
+            }
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     });
