@@ -3,7 +3,7 @@
 #
 # Guess: hyper sees the end of the connection while the handler waits, and drops the handler's future; so a handler that is still there
 # has a client. A client that has only shut down its writing side still gets the answer.
-# Reality: hyper looks for the end of the connection only where it would read next. While bytes lie there that nobody has asked for, it
+# Reality: hyper looks for the end of the connection only where it would read next. While bytes lie there that no reader has asked for, it
 # does not look, and the handler runs to its end. Where it does look, half a connection counts as none. A handler that waits for 2 s, a
 # client that leaves after 0.3 s:
 #

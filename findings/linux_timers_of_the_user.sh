@@ -3,7 +3,7 @@
 #
 # Guess: the limit is for signals that wait to be delivered. Timers that have not fired have none, and one with SIGEV_NONE never will; what
 # a process uses up is missing in that process only.
-# Reality: each timer counts as a waiting signal from its creation on, whatever it is to do, and the count is of the user, over all
+# Reality: each timer counts as a waiting signal from its creation on, `SIGEV_NONE` included, and the count is of the user, over all
 # processes. With room for 10 in the limit, no timer armed:
 #
 #     timers with a signal, created one after the other     10, then EAGAIN
@@ -17,7 +17,7 @@
 #
 # Why it matters: a CPU profiler that has a timer on the clock of each thread takes one for each thread. Two services of a user, a pool
 # of 500 threads each and a small limit, as set in a unit file or on a small machine: the second profile has no samples of some
-# threads, because of a process that nobody looks at. A profile should say how many threads it has no timer for.
+# threads, because of another process of the user. A profile should say how many threads it has no timer for.
 set -euo pipefail
 command -v cargo > /dev/null || { echo "linux_timers_of_the_user.sh: needs cargo" >&2; exit 2; }
 work=$(mktemp -d)

@@ -15,7 +15,7 @@
 # into its caller it is shown again, as an inlined frame.
 #
 # Why it matters: thin wrappers that count, limit or label are what tells one middleware from another, and boxed futures are what routers
-# and object-safe traits hold. A dump shows the inner future under the outer caller, as if there were no wrapper, and whoever
+# and object-safe traits hold. A dump shows the inner future under the outer caller, as if there were no wrapper, and a reader who
 # searches stacks or profiles for it finds nothing. Where a wrapper must be seen, its poll needs something to do after the inner one.
 set -euo pipefail
 command -v cargo > /dev/null || { echo "rustc_tail_call_poll.sh: needs cargo" >&2; exit 2; }

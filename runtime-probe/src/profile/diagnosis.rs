@@ -274,18 +274,18 @@ fn takes_permits(function: &str) -> bool {
             .any(|name| last.starts_with(name))
 }
 
-/// Who waits longer for permits is not one that a task on its way to its next poll was given some before.
+/// A task that was given permits and is ready is polled within this time, so a task that waits longer may be behind one that is not.
 #[cfg(feature = "decode")]
 pub(super) const HANDED_OVER_NS: u64 = 100_000_000;
 
-/// Who waits longer for permits may wait for ever.
+/// A task that waits longer for permits may wait for ever.
 pub(super) const LONG_FOR_PERMITS_NS: u64 = 10_000_000_000;
 
 #[cfg(not(feature = "decode"))]
 pub(super) const NO_DECODE: &str =
     "the feature decode reads it where the binary has types (debug = 2)";
 
-/// That it is not known who was given the permits that so many tasks wait for, and why.
+/// A sentence that it is not known which task was given the permits that so many others wait for, and why.
 pub(super) fn unknown_permits(waiting: usize, why: &str) -> Option<String> {
     (waiting > 0).then(|| {
         let wait = match waiting {

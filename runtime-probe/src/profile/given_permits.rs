@@ -6,16 +6,14 @@
 //! its way to its next poll.
 
 use super::decoded::question;
+use super::diagnosis::HANDED_OVER_NS;
 use super::held_locks::{goroutine, name, wait};
 use super::selection::grouped;
 use crate::snapshot::tasks::{Row, Tasks};
 use crate::snapshot::unpolled::Unpolled;
 use crate::symbol::own_futures::{Answer, Found, Given, ask};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
-
-/// A healthy task that is ready is polled within this time.
-const HANDED_OVER: Duration = Duration::from_millis(100);
 
 /// Permits that were granted to a task, which does not take them.
 #[derive(Clone, Debug)]
@@ -44,24 +42,21 @@ impl Permits {
         let waiting = Unpolled::waiting(tasks);
         let found = match ask(question(&waiting)).answer() {
             Answer::Found(found) => found,
-            answer => {
-                return Permits {
-                    unknown: Some(why_not(answer)),
-                    ..Permits::default()
-                };
-            }
+            answer => return Permits::unknown(answer),
         };
+        let waiting_for = by_semaphore(&found);
         let suspects = found.waits.iter().filter(|(_, wait)| {
             let mut given = wait.given.iter();
-            given.any(|given| waits_for(&found, given.semaphore).next().is_some())
+            given.any(|given| waiting_for.contains_key(&given.semaphore))
         });
         let suspects = waiting.only(suspects.map(|(id, _)| *id));
         if suspects.len() == 0 {
             return Permits::default();
         }
-        std::thread::sleep(HANDED_OVER);
-        let Answer::Found(later) = ask(question(&suspects)).answer() else {
-            return Permits::default();
+        std::thread::sleep(Duration::from_nanos(HANDED_OVER_NS));
+        let later = match ask(question(&suspects)).answer() {
+            Answer::Found(later) => later,
+            answer => return Permits::unknown(answer),
         };
         let still = waiting.still();
         let rows: HashMap<u64, &Row> = tasks.rows.iter().map(|row| (row.id, row)).collect();
@@ -74,9 +69,8 @@ impl Permits {
                 let is_same = |other: &Given| {
                     other.future == given.future && other.semaphore == given.semaphore
                 };
-                let behind: Vec<u64> = waits_for(&found, given.semaphore)
-                    .filter(|id| still.contains(*id))
-                    .collect();
+                let waiters = waiting_for.get(&given.semaphore).into_iter().flatten();
+                let behind: Vec<u64> = waiters.copied().filter(|id| still.contains(*id)).collect();
                 let is_told = given.is_lock && behind.iter().any(|id| knows(*id));
                 if behind.is_empty() || is_told || !before.given.iter().any(is_same) {
                     continue;
@@ -96,6 +90,13 @@ impl Permits {
         permits
     }
 
+    fn unknown(answer: Answer) -> Self {
+        Permits {
+            unknown: Some(why_not(answer)),
+            ..Permits::default()
+        }
+    }
+
     /// The notes on a task.
     pub(super) fn notes(&self, id: u64) -> Vec<String> {
         let waits = self.waits.get(&id).into_iter().flatten();
@@ -105,10 +106,15 @@ impl Permits {
     }
 }
 
-/// The tasks that wait for permits of this semaphore.
-fn waits_for(found: &Found, semaphore: u64) -> impl Iterator<Item = u64> {
-    let waits = found.waits.iter();
-    waits.filter_map(move |(id, wait)| wait.semaphores.contains(&semaphore).then_some(*id))
+/// The tasks that wait for permits, by the semaphore.
+fn by_semaphore(found: &Found) -> HashMap<u64, HashSet<u64>> {
+    let mut tasks: HashMap<u64, HashSet<u64>> = HashMap::new();
+    for (id, wait) in &found.waits {
+        for semaphore in &wait.semaphores {
+            tasks.entry(*semaphore).or_default().insert(*id);
+        }
+    }
+    tasks
 }
 
 fn why_not(answer: Answer) -> String {

@@ -82,6 +82,10 @@ pub(super) fn is_split_off(path: &Path) -> bool {
     let Ok(file) = object::File::parse(&cache) else {
         return false;
     };
+    // Addresses have a section of their own then. Without it the strings, megabytes of them, need not be read.
+    if file.section_by_name(".debug_addr").is_none() {
+        return false;
+    }
     let strings = file.section_by_name(".debug_str");
     let strings = strings.and_then(|section| section.uncompressed_data().ok());
     strings.is_some_and(|strings| {
