@@ -37,6 +37,20 @@ impl Shape {
     }
 }
 
+impl Chain {
+    /// Whether both chains have the same [`Shape`]. Costs no allocation.
+    pub fn has_shape_of(&self, other: &Chain) -> bool {
+        self.frames == other.frames
+            && self.cut == other.cut
+            && self.branches.len() == other.branches.len()
+            && self
+                .branches
+                .iter()
+                .zip(&other.branches)
+                .all(|(one, other)| one.has_shape_of(other))
+    }
+}
+
 /// Makes stacks; each frame's location once.
 #[derive(Debug)]
 pub struct Stacks<'f> {

@@ -302,6 +302,8 @@ impl Goroutines {
     fn place_decoded(&mut self) {
         // (stack key, decoded stack) → new stack key.
         let mut placed: HashMap<(u32, usize), u32> = HashMap::new();
+        // Neighbours are mostly of one kind.
+        let mut last = None;
         let decoded = std::mem::take(&mut self.decoded);
         for at in 0..self.tasks.rows.len() {
             let row = self.tasks.rows[at];
@@ -309,7 +311,10 @@ impl Goroutines {
                 continue;
             };
             let both = (row.stack_key, wait.stack);
-            let known = placed.get(&both).copied();
+            let known = match last {
+                Some((last, new)) if last == both => Some(new),
+                _ => placed.get(&both).copied(),
+            };
             let new = known.unwrap_or_else(|| {
                 let key = self.tasks.stack_keys[row.stack_key as usize];
                 let doing = match key.state {
@@ -319,10 +324,11 @@ impl Goroutines {
                     },
                     _ => self.doings[row.stack_key as usize].clone(),
                 };
-                let stack = made.stack.clone();
-                self.add(key, stack, doing)
+                let new = self.add(key, made.stack.clone(), doing);
+                placed.insert(both, new);
+                new
             });
-            placed.insert(both, new);
+            last = Some((both, new));
             self.tasks.rows[at].stack_key = new;
         }
         self.decoded = decoded;

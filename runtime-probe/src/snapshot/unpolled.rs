@@ -4,11 +4,11 @@ use super::tasks::{State, Tasks, foreign_running, known};
 use crate::registry::slab;
 use crate::registry::task::Kind;
 use crate::registry::threads;
-use std::collections::HashMap;
+use runtime_dump_decode::numbers::NumberMap;
 
 /// The count of polls of each task, by id.
 #[derive(Debug, Default)]
-pub(crate) struct Unpolled(HashMap<u64, u64>);
+pub(crate) struct Unpolled(NumberMap<u64, u64>);
 
 impl Unpolled {
     /// The foreign tasks of a snapshot that wait or are ready.
@@ -47,7 +47,8 @@ impl Unpolled {
     pub(crate) fn still(self) -> Self {
         // At the end of a poll, the record counts it before the thread removes its mark, so marks are read first.
         let running = foreign_running(&threads::alive());
-        let mut still = HashMap::new();
+        let mut still = NumberMap::default();
+        still.reserve(self.0.len());
         slab::for_each(|record| {
             if let Some(view) = known(record)
                 && !view.polling

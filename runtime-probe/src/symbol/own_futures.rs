@@ -17,10 +17,11 @@ use runtime_dump_decode::debug::types::Types;
 use runtime_dump_decode::debug::unusable::Unusable;
 use runtime_dump_decode::mapped::Mapped;
 use runtime_dump_decode::model::Chain;
-use runtime_dump_decode::numbers::NumberSet;
+use runtime_dump_decode::numbers::{NumberHasher, NumberMap, NumberSet};
 use runtime_dump_decode::stacks::{ChainStack, Shape, Stacks};
 use runtime_dump_decode::{Budget, Decoder, Process};
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -34,6 +35,9 @@ const FIRST_WAIT: Duration = Duration::from_millis(500);
 
 /// The time limit of decoding the tasks of one question, once they are found.
 const MOST_TIME: Duration = Duration::from_secs(1);
+
+/// How many tasks are decoded between two looks at the clock.
+const CLOCK_EVERY: usize = 64;
 
 /// How long a caller waits for its answer: other questions may be in the queue before it.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -74,7 +78,7 @@ pub(crate) enum Answer {
 /// The decoded tasks.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    pub(crate) waits: HashMap<u64, Wait>,
+    pub(crate) waits: NumberMap<u64, Wait>,
     /// The different stacks, each once.
     pub(crate) stacks: Vec<ChainStack>,
     /// How many tasks were left out for lack of time.
@@ -265,9 +269,9 @@ fn look(
     let until = Instant::now() + MOST_TIME;
     let now = monotonic::now();
     let mut found = Found::default();
-    let mut seen: Vec<Seen> = Vec::new();
+    let mut seen: Vec<Seen> = Vec::with_capacity(places.len());
     for (number, (at, id)) in places.iter().enumerate() {
-        if Instant::now() > until {
+        if number.is_multiple_of(CLOCK_EVERY) && Instant::now() > until {
             found.left_out = places.len() - number;
             break;
         }
@@ -287,15 +291,21 @@ fn look(
     // In the order of their addresses, as `copy` wants it.
     let words = NearMemory::copy(&places).each(&places);
     let mut stacks = Stacks::new(decoder.frames());
-    let mut made: HashMap<Shape, usize> = HashMap::new();
+    let mut made: HashMap<Shape, usize, BuildHasherDefault<NumberHasher>> = HashMap::default();
+    found.waits.reserve(seen.len());
+    // Neighbours are mostly of one kind.
+    let mut last: Option<(Chain, usize)> = None;
     for (Seen { id, state, chain }, word) in seen.into_iter().zip(words) {
         if word.is_none_or(|[word]| word as u64 != state.1) {
             continue;
         }
-        let stack = *made.entry(Shape::of(&chain)).or_insert_with(|| {
-            found.stacks.push(stacks.stack(&chain, false));
-            found.stacks.len() - 1
-        });
+        let stack = match &last {
+            Some((other, stack)) if chain.has_shape_of(other) => *stack,
+            _ => *made.entry(Shape::of(&chain)).or_insert_with(|| {
+                found.stacks.push(stacks.stack(&chain, false));
+                found.stacks.len() - 1
+            }),
+        };
         let given = chain.kept.iter().map(|kept| Given {
             semaphore: kept.semaphore,
             future: kept.future,
@@ -310,6 +320,7 @@ fn look(
             given: given.collect(),
         };
         found.waits.insert(id, wait);
+        last = Some((chain, stack));
     }
     found
 }
