@@ -78,6 +78,7 @@ impl Decoder<'_, '_, '_> {
                     Phase::Suspended => {
                         chain.frames.extend(&state.frames);
                         state.held.read(at, walk.reader, &mut chain.details);
+                        state.ends.read(at, walk.reader, &mut chain.details);
                         self.walk_parts(walk, at, &state.parts, chain, depth);
                         for kept in &state.kept {
                             self.walk_kept(walk, at, kept, &state.frames, depth);

@@ -1,5 +1,6 @@
 //! What decodes, and what it learns.
 
+use crate::channels::EndPart;
 use crate::debug::index::{Die, Poll};
 use crate::debug::types::Types;
 use crate::layout::Layout;
@@ -94,6 +95,7 @@ pub struct Decoder<'t, 'i, 'd> {
     pub(crate) plans: NumberMap<Die, Rc<Plan>>,
     pub(crate) holds: NumberMap<Die, bool>,
     pub(crate) acquires: NumberMap<Die, bool>,
+    pub(crate) ends: NumberMap<Die, Rc<[EndPart]>>,
     pub(crate) layouts: NumberMap<Die, Option<Rc<Layout>>>,
     pub(crate) any_layout: Option<Rc<Layout>>,
     /// The types of schedulers, once they are known.
@@ -121,6 +123,7 @@ impl<'t, 'i, 'd> Decoder<'t, 'i, 'd> {
             plans: NumberMap::default(),
             holds: NumberMap::default(),
             acquires: NumberMap::default(),
+            ends: NumberMap::default(),
             layouts: NumberMap::default(),
             any_layout: None,
             schedulers_behind_arcs: None,

@@ -1,18 +1,18 @@
 //! What is known of a wait beside its stack, in words.
 
-use crate::model::{Chain, Detail, Frame, Kept, Timer};
+use crate::model::{Chain, Channel, ChannelEnd, Detail, End, Frame, Kept, Timer};
 use crate::stacks::reason_of;
 use runtime_dump::naming::reason::Reason;
 
 impl Chain {
-    /// A note for each thing that is known, those of branches with their numbers. `holders` says who may hold a semaphore.
+    /// A note for each thing that is known, those of branches with their numbers. `others` says who may end such a wait.
     pub fn notes(
         &self,
         now: Option<(i64, u32)>,
-        holders: &dyn Fn(u64) -> Option<String>,
+        others: &dyn Fn(&Detail) -> Option<String>,
     ) -> Vec<String> {
         let mut notes = Vec::new();
-        push_details(&mut notes, self, now, holders, "");
+        push_details(&mut notes, self, now, others, "");
         notes
     }
 }
@@ -50,6 +50,7 @@ impl Detail {
                 "was given {} of semaphore {semaphore:#x}, and has not been polled since",
                 counted(permits)
             ),
+            Detail::End(end) => return end.text(),
             Detail::Notify(address) => format!("waits for Notify {address:#x}"),
             Detail::Joins(0) => return None,
             Detail::Joins(id) => format!("joins goroutine {id}"),
@@ -58,6 +59,39 @@ impl Detail {
             Detail::Queued => "waits for a thread of the blocking pool".into(),
             Detail::NotPolled => "not polled yet".into(),
         })
+    }
+}
+
+impl ChannelEnd {
+    /// What the task waits for; `None` of an end that it only has.
+    fn text(&self) -> Option<String> {
+        if !self.waits {
+            return None;
+        }
+        let channel = self.channel;
+        let mut text = match (self.end, self.kind) {
+            (End::Sender, Channel::Mpsc) => format!("waits for room in channel {channel:#x}"),
+            (End::Sender, _) => return None,
+            (End::Receiver, Channel::Mpsc | Channel::Broadcast) => {
+                format!("waits for a message of channel {channel:#x}")
+            }
+            (End::Receiver, Channel::Oneshot) => {
+                format!("waits for the value of channel {channel:#x}")
+            }
+            (End::Receiver, Channel::Watch) => {
+                format!("waits for a change of channel {channel:#x}")
+            }
+        };
+        match (self.end, self.room, self.senders) {
+            (End::Sender, Some(1), _) => text += ", which has room for 1 message",
+            (End::Sender, Some(room), _) => {
+                text += &format!(", which has room for {room} messages")
+            }
+            (End::Receiver, _, Some(1)) => text += ", which has 1 Sender",
+            (End::Receiver, _, Some(senders)) => text += &format!(", which has {senders} Senders"),
+            _ => {}
+        }
+        Some(text)
     }
 }
 
@@ -139,21 +173,30 @@ fn push_details(
     notes: &mut Vec<String>,
     chain: &Chain,
     now: Option<(i64, u32)>,
-    holders: &dyn Fn(u64) -> Option<String>,
+    others: &dyn Fn(&Detail) -> Option<String>,
     before: &str,
 ) {
+    // Room in a channel is told by the channel.
+    let is_of_channel = |detail: &Detail| {
+        let Detail::Acquires { semaphore, .. } = detail else {
+            return false;
+        };
+        chain.details.iter().any(|other| {
+            matches!(other, Detail::End(end) if end.waits && end.semaphore == Some(*semaphore))
+        })
+    };
     for detail in &chain.details {
-        if let Some(text) = detail.text(now) {
+        if !is_of_channel(detail)
+            && let Some(text) = detail.text(now)
+        {
             let note = format!("{before}{text}");
             // A future and the one inside it may have the same descriptor.
             if !notes.contains(&note) {
                 notes.push(note);
             }
         }
-        if let Detail::Acquires { semaphore, .. } = detail {
-            let holders = holders(*semaphore);
-            notes.extend(holders.map(|holders| format!("{before}{holders}")));
-        }
+        let others = others(detail);
+        notes.extend(others.map(|others| format!("{before}{others}")));
     }
     if let Some(why) = chain.cut.filter(|_| !chain.frames.is_empty()) {
         notes.push(format!("{before}{why}"));
@@ -176,7 +219,7 @@ fn push_details(
                 notes,
                 &branch,
                 now,
-                holders,
+                others,
                 &format!("branch {}: ", number + 1),
             );
         }

@@ -3,10 +3,11 @@
 use super::Decoder;
 use super::memory::Reader;
 use super::model::Detail;
+use super::plan::Local;
 use crate::debug::index::Die;
 use crate::debug::types::{Member, Shape};
 
-const SEMAPHORE: &str = "tokio::sync::batch_semaphore::Semaphore";
+pub(crate) const SEMAPHORE: &str = "tokio::sync::batch_semaphore::Semaphore";
 const DESCRIPTOR: &str = "std::os::fd::owned::OwnedFd";
 
 /// How deep a descriptor is in what owns it.
@@ -49,12 +50,12 @@ pub(crate) fn descriptor_at(way: &[u64], at: u64, reader: &Reader<'_>) -> Option
 }
 
 impl Decoder<'_, '_, '_> {
-    /// Of the members of a state, which begin at `offset`. Only tokio's own futures are asked for a descriptor: another's
+    /// Of the variables of a state, which begin at `offset`. Only tokio's own futures are asked for a descriptor: another's
     /// local need not be what it waits for.
-    pub(crate) fn held(&self, offset: u64, members: &[Member], is_io: bool) -> Held {
-        let others = || members.iter().filter(|member| member.name != "__awaitee");
+    pub(crate) fn held(&self, offset: u64, locals: &[Local<'_>], is_io: bool) -> Held {
+        let members = || locals.iter().map(|local| local.member);
         Held {
-            locks: others()
+            locks: members()
                 .filter_map(|member| {
                     let (pointer, behind) = self.guard(member.of)?;
                     Some((offset + member.offset + pointer, behind))
@@ -62,7 +63,7 @@ impl Decoder<'_, '_, '_> {
                 .collect(),
             descriptor: is_io
                 .then(|| {
-                    others().find_map(|member| {
+                    members().find_map(|member| {
                         let mut way = self.descriptor(member.of, 2)?;
                         way[0] += offset + member.offset;
                         Some(way)

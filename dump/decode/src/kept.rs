@@ -6,9 +6,9 @@
 use super::Decoder;
 use super::leaf::{ACQUIRE, SHARED, UNORDERED};
 use super::model::{Chain, Detail, Kept};
-use super::plan::{Part, is_owner};
+use super::plan::{Local, Part, is_owner};
 use crate::debug::index::Die;
-use crate::debug::types::{Member, Shape};
+use crate::debug::types::Shape;
 use std::sync::Arc;
 
 /// Where such a future may be.
@@ -20,10 +20,11 @@ pub(crate) struct KeptPart {
 }
 
 impl Decoder<'_, '_, '_> {
-    /// Of the members of a state, which begin at `offset`.
-    pub(crate) fn kept(&mut self, offset: u64, members: &[Member]) -> Vec<KeptPart> {
-        let others = members.iter().filter(|member| member.name != "__awaitee");
-        others
+    /// Of the variables of a state, which begin at `offset`.
+    pub(crate) fn kept(&mut self, offset: u64, locals: &[Local<'_>]) -> Vec<KeptPart> {
+        locals
+            .iter()
+            .map(|local| local.member)
             .filter(|member| self.may_acquire(member.of))
             .map(|member| KeptPart {
                 variable: match member.name.starts_with("__") {

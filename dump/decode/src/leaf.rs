@@ -1,6 +1,7 @@
 //! Leaves that are known by name, and what can be read of them. A detail that cannot be read is left out.
 
 use super::Decoder;
+use super::channels;
 use super::memory::Reader;
 use super::model::{Detail, Timer};
 use super::plan::Part;
@@ -52,7 +53,7 @@ const ROWS: &[Row] = &[
     leaf(ACQUIRE, Some(acquire)),
     leaf("tokio::sync::notify::Notified", Some(notified)),
     leaf("tokio::sync::notify::OwnedNotified", None),
-    leaf("tokio::sync::oneshot::Receiver<", None),
+    leaf("tokio::sync::oneshot::Receiver<", Some(oneshot)),
     leaf("tokio::runtime::task::join::JoinHandle<", Some(join)),
     leaf("tokio::runtime::io::scheduled_io::Readiness", None),
     leaf("core::future::pending::Pending<", None),
@@ -162,6 +163,15 @@ fn notified(
 ) -> Option<Detail> {
     let (offset, _) = decoder.types.find(die, "notify")?;
     reader.word(at.wrapping_add(offset)).map(Detail::Notify)
+}
+
+fn oneshot(
+    decoder: &mut Decoder<'_, '_, '_>,
+    reader: &Reader<'_>,
+    _: u64,
+    part: Part,
+) -> Option<Detail> {
+    channels::awaited(decoder, reader, part)
 }
 
 fn join(

@@ -17,15 +17,18 @@
 //! * `plan`: what to follow in a type, compiled once;
 //! * `chain`: from a task's future down to what it waits for;
 //! * `held`: what an async body has beside what it awaits;
+//! * `channels`: ends of channels that an async body has;
 //! * `kept`: futures that an async body has beside the one that it awaits;
 //! * `leaf`: what is known of a leaf beside its name;
 //! * `pool`: blocking closures that wait for a thread;
 //! * `workers`: what a runtime counts of its workers;
 //! * `trace`: what a poll changes;
+//! * [`waits`]: which task waits for which other one;
 //! * `model`: the result, and [`detail_text`]: details in words;
 //! * `stacks`: the same as stacks of runtime-dump's model.
 
 mod chain;
+mod channels;
 pub mod debug;
 mod decoder;
 pub mod detail_text;
@@ -46,6 +49,7 @@ mod runtimes;
 pub mod seeds;
 pub mod stacks;
 mod trace;
+pub mod waits;
 mod workers;
 
 pub use decoder::{Budget, Decoder, Look, Process, RootFrame, ThreadView};

@@ -30,7 +30,7 @@ impl Dump {
             // The chain, too: another task may be joined, whose memory is where the first one's was.
             let is_same = |earlier: &&Task| match (&earlier.body, &task.body) {
                 (Body::Chain(one), Body::Chain(other)) => {
-                    one == other && earlier.trace == task.trace
+                    one.is_same_wait(other) && earlier.trace == task.trace
                 }
                 _ => false,
             };
@@ -161,6 +161,22 @@ pub struct Chain {
 }
 
 impl Chain {
+    /// Whether it waits at the same place for the same things. Counts that other tasks change do not matter.
+    fn is_same_wait(&self, other: &Chain) -> bool {
+        let mut branches = self.branches.iter().zip(&other.branches);
+        self.frames == other.frames
+            && self.cut == other.cut
+            && self.kept == other.kept
+            && self.details.len() == other.details.len()
+            && self.branches.len() == other.branches.len()
+            && self
+                .details
+                .iter()
+                .zip(&other.details)
+                .all(|(one, other)| one.is_same(other))
+            && branches.all(|(one, other)| one.is_same_wait(other))
+    }
+
     /// The semaphores that it waits for permits of, in any branch.
     pub fn semaphores(&self) -> Vec<u64> {
         let own = self.details.iter().filter_map(|detail| match detail {
@@ -217,6 +233,8 @@ pub enum Detail {
         /// Where the future is.
         future: u64,
     },
+    /// An end of a channel.
+    End(ChannelEnd),
     /// A `Notify`.
     Notify(u64),
     /// The task whose end is waited for; 0 where its id cannot be read.
@@ -229,6 +247,76 @@ pub enum Detail {
     Queued,
     /// The future was made, and nothing has polled it yet.
     NotPolled,
+}
+
+impl Detail {
+    /// Whether both are the same but for counts that other tasks change.
+    fn is_same(&self, other: &Detail) -> bool {
+        match (*self, *other) {
+            (
+                Detail::Acquires {
+                    semaphore: one,
+                    wanted,
+                    ..
+                },
+                Detail::Acquires {
+                    semaphore: other,
+                    wanted: as_many,
+                    ..
+                },
+            ) => one == other && wanted == as_many,
+            (Detail::End(one), Detail::End(other)) => {
+                ChannelEnd {
+                    senders: other.senders,
+                    ..one
+                } == other
+            }
+            (one, other) => one == other,
+        }
+    }
+}
+
+/// An end of one of tokio's channels, among a task's locals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ChannelEnd {
+    /// The channel's address.
+    pub channel: u64,
+    /// The kind of the channel.
+    pub kind: Channel,
+    /// Which end.
+    pub end: End,
+    /// The semaphore that counts the room in a bounded channel.
+    pub semaphore: Option<u64>,
+    /// For how many messages a bounded channel has room.
+    pub room: Option<u64>,
+    /// How many senders the channel counts.
+    pub senders: Option<u64>,
+    /// The task waits at this end for the other.
+    pub waits: bool,
+    /// An async block captured it. The block may have moved it since.
+    pub is_captured: bool,
+}
+
+/// The kinds of channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Channel {
+    /// `mpsc`, bounded or not.
+    Mpsc,
+    /// `oneshot`
+    Oneshot,
+    /// `watch`
+    Watch,
+    /// `broadcast`
+    Broadcast,
+}
+
+/// The ends of a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum End {
+    /// What messages are sent through.
+    Sender,
+    /// What messages are received from.
+    Receiver,
 }
 
 /// What a deadline is of.

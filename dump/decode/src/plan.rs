@@ -1,6 +1,7 @@
 //! What to follow in a type on the way from a future to its leaf, compiled once for each type.
 
 use super::Decoder;
+use super::channels::Ends;
 use super::held::{Held, Way};
 use super::kept::KeptPart;
 use super::leaf::{self, Row};
@@ -73,6 +74,7 @@ pub(crate) struct CoroutineState {
     /// What is awaited.
     pub(crate) parts: Vec<Part>,
     pub(crate) held: Held,
+    pub(crate) ends: Ends,
     pub(crate) kept: Vec<KeptPart>,
 }
 
@@ -245,6 +247,15 @@ impl Decoder<'_, '_, '_> {
             .filter(|position| position.line > 0)
             .or(begin);
         let is_io = is_io(&name);
+        let is_function = of.name.starts_with("{async_fn_env");
+        let unresumed = variants.variants.iter().find_map(|variant| {
+            let inner = self.types.get(variant.member.of);
+            (inner.name == "Unresumed").then_some(inner)
+        });
+        let captures = match unresumed.as_deref().map(|inner| &inner.shape) {
+            Some(Shape::Structure(members)) => members.clone(),
+            _ => Vec::new(),
+        };
         let states = variants
             .variants
             .iter()
@@ -268,20 +279,19 @@ impl Decoder<'_, '_, '_> {
                     }
                     _ => Vec::new(),
                 };
-                let held = match (&inner.shape, phase) {
+                let locals = match (&inner.shape, phase) {
                     (Shape::Structure(members), Phase::Suspended) => {
-                        self.held(variant.member.offset, members, is_io)
-                    }
-                    _ => Held::default(),
-                };
-                let kept = match (&inner.shape, phase) {
-                    (Shape::Structure(members), Phase::Suspended) => {
-                        self.kept(variant.member.offset, members)
+                        self.locals(members, &captures, is_function)
                     }
                     _ => Vec::new(),
                 };
+                let offset = variant.member.offset;
+                let held = self.held(offset, &locals, is_io);
+                let ends = self.ends(offset, &locals, &name);
+                let kept = self.kept(offset, &locals);
                 CoroutineState {
                     held,
+                    ends,
                     kept,
                     value: variant.value,
                     phase,
@@ -294,6 +304,37 @@ impl Decoder<'_, '_, '_> {
             place: variants.discriminant,
             states,
         }
+    }
+
+    /// The variables in a state of an async body, without the future that it awaits.
+    ///
+    /// An async function moves its arguments to where its own variables are. What is only listed at an argument's first place was
+    /// moved away. A reference leads to what is there for as long as the future.
+    fn locals<'m>(
+        &self,
+        members: &'m [Member],
+        captures: &[Member],
+        is_function: bool,
+    ) -> Vec<Local<'m>> {
+        let is_at = |one: &Member, other: &Member| one.offset == other.offset && one.of == other.of;
+        let mut locals: Vec<Local<'_>> = Vec::new();
+        for member in members.iter().filter(|member| member.name != "__awaitee") {
+            if locals.iter().any(|known| is_at(known.member, member)) {
+                continue;
+            }
+            let is_once = members.iter().filter(|other| is_at(other, member)).count() == 1;
+            let is_first = |capture: &Member| capture.name == member.name && is_at(capture, member);
+            let is_captured = is_once
+                && captures.iter().any(is_first)
+                && !self.types.get(member.of).path.starts_with('&');
+            if !(is_captured && is_function) {
+                locals.push(Local {
+                    member,
+                    is_captured,
+                });
+            }
+        }
+        locals
     }
 
     /// The function at the line of the await. The await of a macro is in the macro, so the function is at its beginning, and
@@ -416,6 +457,14 @@ impl Decoder<'_, '_, '_> {
             _ => false,
         }
     }
+}
+
+/// A variable of a suspended async body.
+#[derive(Debug)]
+pub(crate) struct Local<'m> {
+    pub(crate) member: &'m Member,
+    /// It is where the body was given it. The compiler lists it there after a move, too.
+    pub(crate) is_captured: bool,
 }
 
 /// An async function, block or closure.

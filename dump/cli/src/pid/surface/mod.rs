@@ -1,11 +1,9 @@
 //! A dump in the forms that people and tools read.
 //!
 //! * [`forms`]: JSON, folded stacks, `profile.proto`;
-//! * [`locks`]: which task waits for which;
 //! * [`rows`]: tasks as rows of runtime-dump's model, with their stacks, reasons and notes.
 
 mod forms;
-mod locks;
 mod rows;
 
 use rows::Rows;
@@ -206,8 +204,8 @@ fn goroutine<'r>(row: &'r rows::Row, notes: &'r [&'r str]) -> Goroutine<'r> {
 /// What there is, above the first task.
 fn write_head(dump: &Dump, source: &Source, rows: &Rows, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "# {} tasks of {}", rows.total, source.title)?;
-    for futurelock in &rows.futurelocks {
-        writeln!(out, "# {futurelock}")?;
+    for trouble in &rows.troubles {
+        writeln!(out, "# {trouble}")?;
     }
     writeln!(
         out,

@@ -1,12 +1,12 @@
 //! Tasks as rows of runtime-dump's model.
 
-use super::locks::Locks;
 use super::{Options, Source, Thread};
 use runtime_dump::goroutine::{State, Tables};
 use runtime_dump::naming::role;
 use runtime_dump::stack::{Location, Site, Stack};
-use runtime_dump_decode::model::{Body, Chain, Dump, Frame, State as TaskState, Task};
+use runtime_dump_decode::model::{Body, Chain, Detail, Dump, Frame, State as TaskState, Task};
 use runtime_dump_decode::stacks::{ChainStack, Shape, Stacks};
+use runtime_dump_decode::waits::Waits;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub(super) struct Rows {
     /// How many tasks there are, those that are not shown included.
     pub(super) total: usize,
     /// What is wrong with the whole process.
-    pub(super) futurelocks: Vec<String>,
+    pub(super) troubles: Vec<String>,
     pub(super) tables: Tables,
     pub(super) rows: Vec<Row>,
 }
@@ -42,7 +42,7 @@ impl Rows {
     pub(super) fn of(dump: &Dump, source: &Source, options: &Options) -> Self {
         let mut rows = Self {
             total: 0,
-            futurelocks: Vec::new(),
+            troubles: Vec::new(),
             tables: Tables::default(),
             rows: Vec::new(),
         };
@@ -50,8 +50,17 @@ impl Rows {
         let mut chains: HashMap<Shape, Made> = HashMap::new();
         let mut missing: HashMap<&'static str, u32> = HashMap::new();
         let mut sites: HashMap<(Arc<str>, u32, u32), u32> = HashMap::new();
-        let locks = Locks::of(dump);
-        rows.futurelocks = locks.futurelocks(dump);
+        let waits = Waits::of(chains_of(dump).map(|(task, chain)| {
+            let is_waiting = task.state == TaskState::Waiting;
+            (task.id, is_waiting, chain)
+        }));
+        let cycles = waits.cycles();
+        let cycles = cycles
+            .iter()
+            .map(|cycle| format!("may be a deadlock: {}", cycle.text()));
+        rows.troubles.extend(cycles);
+        let ids = chains_of(dump).map(|(task, chain)| (task.id, chain));
+        rows.troubles.extend(waits.futurelocks(ids, &dump.frames));
         let closures: Vec<Task> = dump
             .unlisted
             .iter()
@@ -97,9 +106,9 @@ impl Rows {
                                 .is_none_or(|text| has(chain, &dump.frames, text)),
                         }
                     });
-                    let holders = |semaphore| locks.holders(semaphore, task.id);
-                    let mut notes = chain.notes(source.now, &holders);
-                    notes.extend(locks.cycle(task.id));
+                    let others = |detail: &Detail| waits.others(detail, task.id);
+                    let mut notes = chain.notes(source.now, &others);
+                    notes.extend(waits.cycle(task.id));
                     let kept = chain.kept.iter();
                     notes.extend(kept.map(|kept| kept.text(&dump.frames)));
                     (made.clone(), notes)
@@ -159,6 +168,15 @@ impl Rows {
         rows.rows.sort_by_key(|row| row.id);
         rows
     }
+}
+
+/// The tasks whose futures are known.
+fn chains_of(dump: &Dump) -> impl Iterator<Item = (&Task, &Chain)> {
+    let tasks = dump.tasks.iter().filter(|task| task.id != 0);
+    tasks.filter_map(|task| match &task.body {
+        Body::Chain(chain) => Some((task, chain)),
+        Body::Missing(_) => None,
+    })
 }
 
 /// A task that is in no list: a blocking closure, unless it is what a worker of tokio's runs in.

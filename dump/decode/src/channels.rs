@@ -1,0 +1,276 @@
+//! Ends of tokio's channels among the locals of an async body: its own, borrowed, or in a structure of its own.
+//!
+//! An end behind an `Arc` or in a collection is not found. A local that was moved may still be listed.
+
+use super::Decoder;
+use super::held::Way;
+use super::memory::Reader;
+use super::model::{Channel, ChannelEnd, Detail, End};
+use super::plan::Local;
+use crate::debug::index::Die;
+use crate::debug::types::{Enum, Shape};
+use std::rc::Rc;
+
+/// The most ends that are read of one type.
+const MOST_ENDS: usize = 16;
+
+/// The most pointers on the way to an end.
+const MOST_POINTERS: usize = 4;
+
+/// Functions of tokio's channels that wait for the other end.
+const WAITING: [&str; 8] = [
+    "send",
+    "reserve",
+    "reserve_inner",
+    "reserve_many",
+    "recv",
+    "recv_many",
+    "changed",
+    "wait_for",
+];
+
+const ROWS: &[(&str, Channel, End)] = &[
+    (
+        "tokio::sync::mpsc::bounded::Sender<",
+        Channel::Mpsc,
+        End::Sender,
+    ),
+    (
+        "tokio::sync::mpsc::bounded::Receiver<",
+        Channel::Mpsc,
+        End::Receiver,
+    ),
+    (
+        "tokio::sync::mpsc::unbounded::UnboundedSender<",
+        Channel::Mpsc,
+        End::Sender,
+    ),
+    (
+        "tokio::sync::mpsc::unbounded::UnboundedReceiver<",
+        Channel::Mpsc,
+        End::Receiver,
+    ),
+    (
+        "tokio::sync::oneshot::Sender<",
+        Channel::Oneshot,
+        End::Sender,
+    ),
+    (
+        "tokio::sync::oneshot::Receiver<",
+        Channel::Oneshot,
+        End::Receiver,
+    ),
+    ("tokio::sync::watch::Sender<", Channel::Watch, End::Sender),
+    (
+        "tokio::sync::watch::Receiver<",
+        Channel::Watch,
+        End::Receiver,
+    ),
+    (
+        "tokio::sync::broadcast::Sender<",
+        Channel::Broadcast,
+        End::Sender,
+    ),
+    (
+        "tokio::sync::broadcast::Receiver<",
+        Channel::Broadcast,
+        End::Receiver,
+    ),
+];
+
+/// Where an end is, and where its channel has what is read of it.
+#[derive(Clone, Debug)]
+pub(crate) struct EndPart {
+    /// To the pointer to the channel.
+    way: Way,
+    kind: Channel,
+    end: End,
+    /// Offsets from where the pointer leads.
+    is_captured: bool,
+    semaphore: Option<u64>,
+    room: Option<u64>,
+    senders: Option<u64>,
+}
+
+impl EndPart {
+    /// Reads it, for a body at `at`.
+    fn read(&self, at: u64, waits: bool, reader: &Reader<'_>) -> Option<ChannelEnd> {
+        let (last, pointers) = self.way.split_last()?;
+        let mut at = at;
+        for offset in pointers {
+            at = reader.word(at.wrapping_add(*offset))?;
+        }
+        let channel = reader.word(at.wrapping_add(*last))?;
+        let word = |offset: u64| reader.word(channel.wrapping_add(offset));
+        (channel != 0).then(|| ChannelEnd {
+            channel,
+            kind: self.kind,
+            end: self.end,
+            semaphore: self.semaphore.map(|offset| channel.wrapping_add(offset)),
+            room: self.room.and_then(word),
+            senders: self.senders.and_then(word),
+            waits,
+            is_captured: self.is_captured,
+        })
+    }
+
+    /// The same end of a type that has this one's `offset` bytes from its beginning.
+    fn at(&self, offset: u64) -> Self {
+        let mut part = self.clone();
+        part.way[0] += offset;
+        part
+    }
+}
+
+/// The ends that a state of an async body has.
+#[derive(Debug, Default)]
+pub(crate) struct Ends {
+    parts: Vec<EndPart>,
+    /// The body is tokio's own function that waits at this channel.
+    waits: bool,
+}
+
+impl Ends {
+    /// Reads them. An end that is met again through a reference is there once.
+    pub(crate) fn read(&self, at: u64, reader: &Reader<'_>, details: &mut Vec<Detail>) {
+        for part in &self.parts {
+            if let Some(end) = part.read(at, self.waits, reader) {
+                let detail = Detail::End(end);
+                if !details.contains(&detail) {
+                    details.push(detail);
+                }
+            }
+        }
+    }
+}
+
+/// The end of a oneshot channel that is a future.
+pub(crate) fn awaited(
+    decoder: &mut Decoder<'_, '_, '_>,
+    reader: &Reader<'_>,
+    (at, die): (u64, Die),
+) -> Option<Detail> {
+    let parts = decoder.ends_in(die);
+    parts.first()?.read(at, true, reader).map(Detail::End)
+}
+
+impl Decoder<'_, '_, '_> {
+    /// Of the variables of a state, which begin at `offset`, of the body of this name.
+    pub(crate) fn ends(&mut self, offset: u64, locals: &[Local<'_>], function: &str) -> Ends {
+        let is_tokios = function
+            .trim_start_matches('<')
+            .starts_with("tokio::sync::");
+        let waits = is_tokios && function.split("::").any(|part| WAITING.contains(&part));
+        let mut parts = Vec::new();
+        for local in locals {
+            let found = self.ends_in(local.member.of);
+            parts.extend(found.iter().map(|part| EndPart {
+                is_captured: local.is_captured,
+                ..part.at(offset + local.member.offset)
+            }));
+        }
+        parts.truncate(MOST_ENDS);
+        Ends { parts, waits }
+    }
+
+    /// The ends in a type.
+    fn ends_in(&mut self, die: Die) -> Rc<[EndPart]> {
+        if let Some(known) = self.ends.get(&die) {
+            return known.clone();
+        }
+        // A type that contains itself has no more ends by that.
+        self.ends.insert(die, Rc::new([]));
+        let mut found = self.find_ends(die);
+        found.truncate(MOST_ENDS);
+        let found: Rc<[EndPart]> = found.into();
+        self.ends.insert(die, found.clone());
+        found
+    }
+
+    fn find_ends(&mut self, die: Die) -> Vec<EndPart> {
+        let of = self.types.get(die);
+        if let Some(end) = self.end(die, &of.path) {
+            return vec![end];
+        }
+        match &of.shape {
+            Shape::Structure(_)
+                if ["alloc::sync::", "alloc::rc::"]
+                    .iter()
+                    .any(|shared| of.path.starts_with(shared)) =>
+            {
+                Vec::new()
+            }
+            Shape::Structure(members) => {
+                let mut all = Vec::new();
+                for member in members {
+                    let found = self.ends_in(member.of);
+                    all.extend(found.iter().map(|part| part.at(member.offset)));
+                }
+                all
+            }
+            Shape::Pointer(Some(inner)) if super::plan::is_owner(&of.path) => {
+                let found = self.ends_in(*inner);
+                let short = found.iter().filter(|part| part.way.len() <= MOST_POINTERS);
+                let behind = short.map(|part| {
+                    let mut part = part.clone();
+                    part.way.insert(0, 0);
+                    part
+                });
+                behind.collect()
+            }
+            Shape::Enum(variants) => self.optional_ends(variants),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Of an `Option` that is empty where the pointer to the channel is 0.
+    fn optional_ends(&mut self, variants: &Enum) -> Vec<EndPart> {
+        let (Some((place, _)), [_, _]) = (variants.discriminant, &variants.variants[..]) else {
+            return Vec::new();
+        };
+        let mut all = Vec::new();
+        for variant in &variants.variants {
+            let found = self.ends_in(variant.member.of);
+            let found = found.iter().map(|part| part.at(variant.member.offset));
+            all.extend(found.filter(|part| part.way[..] == [place]));
+        }
+        all
+    }
+
+    /// A type that is an end itself.
+    fn end(&self, die: Die, path: &str) -> Option<EndPart> {
+        let (_, kind, end) = ROWS.iter().find(|(prefix, ..)| path.starts_with(prefix))?;
+        let types = self.types;
+        let place = types
+            .find(die, "inner")
+            .or_else(|| types.find(die, "shared"));
+        let (mut offset, mut pointer) = place?;
+        if let Shape::Enum(variants) = &types.get(pointer).shape {
+            let payload = variants.variants.iter().find_map(|variant| {
+                let (inner, of) = types.find(variant.member.of, "__0")?;
+                Some((variant.member.offset + inner, of))
+            });
+            let (inner, of) = payload?;
+            (offset, pointer) = (offset + inner, of);
+        }
+        let channel = types.pointee(pointer)?;
+        let (peeled, _) = types.peel(pointer);
+        let number = |name| types.find(channel, name).map(|(offset, _)| offset);
+        Some(EndPart {
+            way: vec![offset + peeled],
+            kind: *kind,
+            end: *end,
+            is_captured: false,
+            semaphore: types
+                .find_type(channel, super::held::SEMAPHORE)
+                .map(|(offset, _)| offset),
+            room: number("bound"),
+            senders: match kind {
+                Channel::Mpsc => number("tx_count"),
+                Channel::Watch => number("ref_count_tx"),
+                Channel::Broadcast => number("num_tx"),
+                Channel::Oneshot => None,
+            },
+        })
+    }
+}

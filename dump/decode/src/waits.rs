@@ -1,0 +1,368 @@
+//! Which task waits for which other one: for a lock, for the other end of a channel, for an end.
+//!
+//! "May" in these texts: a guard or an end of a channel that was moved can still be listed among an async body's locals.
+
+use crate::model::{Chain, ChannelEnd, Detail, End, Frame, Timer};
+use std::collections::{HashMap, HashSet};
+
+/// How many tasks are named.
+const NAMED: usize = 5;
+
+/// The longest way that is followed in search of a cycle.
+const MOST_STEPS: usize = 64;
+
+/// The waits of all tasks.
+#[derive(Debug, Default)]
+pub struct Waits {
+    tasks: HashMap<u64, Task>,
+    /// Tasks that may hold a lock, by its semaphore.
+    holders: HashMap<u64, Vec<u64>>,
+    /// Tasks that have an end of a channel.
+    ends: HashMap<(u64, End), Vec<Owner>>,
+    /// Tasks that were given permits and do not take them, by the semaphore.
+    given: HashMap<u64, Vec<u64>>,
+    /// How many tasks wait for permits of a semaphore.
+    waiting: HashMap<u64, usize>,
+}
+
+#[derive(Debug, Default)]
+struct Task {
+    waits: Vec<Wait>,
+    /// The task waits for one thing, and no time limit ends the wait.
+    is_only: bool,
+}
+
+/// What a task waits for.
+#[derive(Clone, Copy, Debug)]
+enum Wait {
+    /// Permits of this semaphore.
+    Permits(u64),
+    Channel(ChannelEnd),
+    /// The end of this task.
+    Join(u64),
+}
+
+/// A task that has an end of a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Owner {
+    task: u64,
+    /// Only as what an async block captured, and may have moved since.
+    is_captured: bool,
+}
+
+/// Tasks of which each waits for the next one, and the last one for the first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cycle {
+    /// Each task, and what it waits for: `room in a channel whose Receiver may be with`, said before the next task.
+    steps: Vec<(u64, &'static str)>,
+    is_of_locks: bool,
+}
+
+impl Cycle {
+    /// The tasks in it.
+    pub fn tasks(&self) -> impl Iterator<Item = u64> {
+        self.steps.iter().map(|(task, _)| *task)
+    }
+
+    /// `goroutine 7 waits for the end of goroutine 9; goroutine 9 waits for a message of a channel whose only Sender may be
+    /// with goroutine 7`
+    pub fn text(&self) -> String {
+        let next = self.tasks().skip(1).chain(self.tasks().take(1));
+        let steps: Vec<String> = self
+            .steps
+            .iter()
+            .zip(next)
+            .map(|((task, what), next)| match next == *task {
+                true => format!("goroutine {task} waits for {what} that very task"),
+                false => format!("goroutine {task} waits for {what} goroutine {next}"),
+            })
+            .collect();
+        steps.join("; ")
+    }
+
+    /// The same without what each waits for: `7 waits for 9, 9 waits for 7`.
+    fn numbers(&self) -> String {
+        let next = self.tasks().skip(1).chain(self.tasks().take(1));
+        let steps: Vec<String> = self
+            .tasks()
+            .zip(next)
+            .map(|(task, next)| format!("{task} waits for {next}"))
+            .collect();
+        steps.join(", ")
+    }
+}
+
+impl Waits {
+    /// The waits of these tasks. A task that does not wait, `is_waiting` says, only has ends and guards.
+    pub fn of<'c>(tasks: impl Iterator<Item = (u64, bool, &'c Chain)>) -> Self {
+        let mut waits = Self::default();
+        for (id, is_waiting, chain) in tasks {
+            let mut task = Task::default();
+            waits.add(id, chain, &mut task);
+            for kept in &chain.kept {
+                waits.given.entry(kept.semaphore).or_default().push(id);
+            }
+            task.is_only = is_waiting && task.waits.len() == 1 && is_single(chain);
+            waits.tasks.insert(id, task);
+        }
+        for task in waits.tasks.values() {
+            for semaphore in task.waits.iter().filter_map(Wait::semaphore) {
+                *waits.waiting.entry(semaphore).or_default() += 1;
+            }
+        }
+        waits
+    }
+
+    fn add(&mut self, id: u64, chain: &Chain, task: &mut Task) {
+        let channel_of = |semaphore: u64| {
+            chain.details.iter().find_map(|detail| match detail {
+                Detail::End(end) if end.waits && end.semaphore == Some(semaphore) => Some(*end),
+                _ => None,
+            })
+        };
+        for detail in &chain.details {
+            match *detail {
+                Detail::MayHold(semaphore) => {
+                    let holders = self.holders.entry(semaphore).or_default();
+                    if !holders.contains(&id) {
+                        holders.push(id);
+                    }
+                }
+                Detail::Acquires { semaphore, .. } => {
+                    let channel = channel_of(semaphore).map(Wait::Channel);
+                    task.waits.push(channel.unwrap_or(Wait::Permits(semaphore)));
+                }
+                Detail::End(end) => {
+                    if end.waits && end.end == End::Receiver {
+                        task.waits.push(Wait::Channel(end));
+                    }
+                    let owners = self.ends.entry((end.channel, end.end)).or_default();
+                    match owners.iter_mut().find(|owner| owner.task == id) {
+                        Some(owner) => owner.is_captured &= end.is_captured,
+                        None => owners.push(Owner {
+                            task: id,
+                            is_captured: end.is_captured,
+                        }),
+                    }
+                }
+                Detail::Joins(other) if other != 0 => task.waits.push(Wait::Join(other)),
+                _ => {}
+            }
+        }
+        for branch in &chain.branches {
+            self.add(id, branch, task);
+        }
+    }
+
+    /// How many tasks wait for permits of a semaphore.
+    pub fn waiting_for(&self, semaphore: u64) -> usize {
+        self.waiting.get(&semaphore).copied().unwrap_or(0)
+    }
+
+    /// Who may let the task `id` go on, where it waits as this detail says: `given to goroutine 7, which has not taken it`,
+    /// `may be held by goroutine 7, 9`, `its Receiver may be with goroutine 7`.
+    pub fn others(&self, detail: &Detail, id: u64) -> Option<String> {
+        match detail {
+            Detail::Acquires { semaphore, .. } => match self.given.get(semaphore) {
+                Some(given) if given.contains(&id) => Some("given to this very task".into()),
+                Some(given) => Some(format!(
+                    "given to goroutine {}, which has not taken it",
+                    named(given, None)
+                )),
+                None => {
+                    let holders = self.holders.get(semaphore)?;
+                    Some(format!("may be held by goroutine {}", named(holders, None)))
+                }
+            },
+            Detail::End(end) if end.waits => {
+                let owners = self.owners(end)?;
+                let owners: Vec<u64> = owners.iter().map(|owner| owner.task).collect();
+                let which = match (end.end, end.senders) {
+                    (End::Sender, _) => "its Receiver".to_owned(),
+                    (End::Receiver, Some(1)) => "its only Sender".to_owned(),
+                    (End::Receiver, None) => "its Sender".to_owned(),
+                    (End::Receiver, Some(senders)) if senders == owners.len() as u64 => {
+                        "its Senders".to_owned()
+                    }
+                    (End::Receiver, Some(_)) => "Senders of it".to_owned(),
+                };
+                Some(format!("{which} may be with {}", named(&owners, Some(id))))
+            }
+            _ => None,
+        }
+    }
+
+    /// The tasks that have the other end. Those that only captured it are left out where others have it.
+    fn owners(&self, end: &ChannelEnd) -> Option<Vec<Owner>> {
+        let other = match end.end {
+            End::Sender => End::Receiver,
+            End::Receiver => End::Sender,
+        };
+        let owners = self.ends.get(&(end.channel, other))?;
+        let certain = owners.iter().filter(|owner| !owner.is_captured);
+        let certain: Vec<Owner> = certain.copied().collect();
+        Some(match certain.is_empty() {
+            true => owners.clone(),
+            false => certain,
+        })
+    }
+
+    /// The tasks that may let the task `id` go on, and what it waits for.
+    fn next(&self, id: u64) -> Vec<(u64, &'static str, Wait)> {
+        let mut next = Vec::new();
+        let waits = self.tasks.get(&id).map_or(&[][..], |task| &task.waits);
+        for wait in waits {
+            match wait {
+                Wait::Permits(semaphore) => {
+                    let holders = self.holders.get(semaphore).into_iter().flatten();
+                    next.extend(holders.map(|to| (*to, "a lock that may be held by", *wait)));
+                }
+                Wait::Join(to) if self.tasks.contains_key(to) => {
+                    next.push((*to, "the end of", *wait));
+                }
+                Wait::Join(_) => {}
+                Wait::Channel(end) => {
+                    let owners = self.owners(end).unwrap_or_default();
+                    let [owner] = &owners[..] else {
+                        continue;
+                    };
+                    match end.end {
+                        End::Sender => next.push((owner.task, ROOM, *wait)),
+                        // Any sender may send, also one that is not found. A captured one was often moved to such a place.
+                        End::Receiver if owner.is_captured || end.senders.unwrap_or(1) != 1 => {}
+                        End::Receiver => next.push((owner.task, MESSAGE, *wait)),
+                    }
+                }
+            }
+        }
+        next
+    }
+
+    /// The cycle that a task may be in.
+    fn cycle_of(&self, id: u64, only: bool) -> Option<Cycle> {
+        let mut cycle = Cycle {
+            steps: Vec::new(),
+            is_of_locks: true,
+        };
+        let mut seen = HashSet::from([id]);
+        self.leads_back(id, id, only, &mut cycle, &mut seen)
+            .then_some(cycle)
+    }
+
+    fn leads_back(
+        &self,
+        from: u64,
+        to: u64,
+        only: bool,
+        cycle: &mut Cycle,
+        seen: &mut HashSet<u64>,
+    ) -> bool {
+        let is_only = self.tasks.get(&from).is_some_and(|task| task.is_only);
+        if cycle.steps.len() > MOST_STEPS || (only && !is_only) {
+            return false;
+        }
+        let next = self.next(from);
+        if only && next.len() != 1 {
+            return false;
+        }
+        for (other, what, wait) in next {
+            let was_of_locks = cycle.is_of_locks;
+            cycle.steps.push((from, what));
+            cycle.is_of_locks &= matches!(wait, Wait::Permits(_));
+            // A task that waits for what it holds itself is one, too.
+            if other == to || (seen.insert(other) && self.leads_back(other, to, only, cycle, seen))
+            {
+                return true;
+            }
+            cycle.steps.pop();
+            cycle.is_of_locks = was_of_locks;
+        }
+        false
+    }
+
+    /// `may be in a cycle of locks: 7 waits for 9, 9 waits for 7`
+    pub fn cycle(&self, id: u64) -> Option<String> {
+        let cycle = self.cycle_of(id, false)?;
+        let of = match cycle.is_of_locks {
+            true => "locks",
+            false => "waits",
+        };
+        Some(format!("may be in a cycle of {of}: {}", cycle.numbers()))
+    }
+
+    /// The cycles of tasks that wait for nothing else, and that no time limit ends. Each begins with its lowest number.
+    pub fn cycles(&self) -> Vec<Cycle> {
+        let mut ids: Vec<u64> = self.tasks.keys().copied().collect();
+        ids.sort_unstable();
+        let mut told: HashSet<u64> = HashSet::new();
+        let mut cycles = Vec::new();
+        for id in ids {
+            if !told.contains(&id)
+                && let Some(cycle) = self.cycle_of(id, true)
+            {
+                told.extend(cycle.tasks());
+                cycles.push(cycle);
+            }
+        }
+        cycles
+    }
+
+    /// For each future that keeps permits from tasks that wait for them, a sentence.
+    pub fn futurelocks<'c>(
+        &self,
+        chains: impl Iterator<Item = (u64, &'c Chain)>,
+        frames: &[Frame],
+    ) -> Vec<String> {
+        let told = chains.flat_map(|(id, chain)| {
+            chain.kept.iter().filter_map(move |kept| {
+                let waiting = self.waiting_for(kept.semaphore);
+                let wait = if waiting == 1 { "waits" } else { "wait" };
+                (waiting > 0).then(|| {
+                    format!(
+                        "futurelock: goroutine {id} {}: {waiting} {wait} behind it",
+                        kept.text(frames)
+                    )
+                })
+            })
+        });
+        told.collect()
+    }
+}
+
+const ROOM: &str = "room in a channel whose Receiver may be with";
+const MESSAGE: &str = "a message of a channel whose only Sender may be with";
+
+impl Wait {
+    fn semaphore(&self) -> Option<u64> {
+        match self {
+            Wait::Permits(semaphore) => Some(*semaphore),
+            Wait::Channel(end) if end.end == End::Sender => end.semaphore,
+            Wait::Channel(_) | Wait::Join(_) => None,
+        }
+    }
+}
+
+/// Whether the chain has one leaf, and no time limit on the way to it.
+fn is_single(chain: &Chain) -> bool {
+    let is_limit = |detail: &Detail| {
+        matches!(
+            detail,
+            Detail::Fires {
+                what: Timer::Timeout,
+                ..
+            }
+        )
+    };
+    chain.branches.is_empty() && chain.cut.is_none() && !chain.details.iter().any(is_limit)
+}
+
+/// `7, 9`, or the first of many. With `this`: `goroutine 7, 9`, or `this very task`.
+fn named(tasks: &[u64], this: Option<u64>) -> String {
+    if this.is_some_and(|this| tasks == [this]) {
+        return "this very task".into();
+    }
+    let first: Vec<String> = tasks.iter().take(NAMED).map(u64::to_string).collect();
+    let more = if tasks.len() > NAMED { ", ..." } else { "" };
+    let before = if this.is_some() { "goroutine " } else { "" };
+    format!("{before}{}{more}", first.join(", "))
+}
