@@ -4,15 +4,31 @@ use crate::model::{Chain, Channel, ChannelEnd, Detail, End, Frame, Kept, Timer};
 use crate::stacks::reason_of;
 use runtime_dump::naming::reason::Reason;
 
+/// How a chain's details are put into words.
+pub struct Words<'w> {
+    /// The monotonic clock; `None` where it is not known.
+    pub now: Option<(i64, u32)>,
+    /// Who may end such a wait.
+    pub others: &'w dyn Fn(&Detail) -> Option<String>,
+    /// Whether notes on a branch say which one it is, by the order of the chain's branches.
+    pub numbers_branches: bool,
+    /// Which details are told.
+    pub tells: &'w dyn Fn(&Detail) -> bool,
+}
+
+impl std::fmt::Debug for Words<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Words")
+            .field("now", &self.now)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Chain {
-    /// A note for each thing that is known, those of branches with their numbers. `others` says who may end such a wait.
-    pub fn notes(
-        &self,
-        now: Option<(i64, u32)>,
-        others: &dyn Fn(&Detail) -> Option<String>,
-    ) -> Vec<String> {
+    /// A note for each thing that is known and told, those of branches with their numbers.
+    pub fn notes(&self, words: &Words<'_>) -> Vec<String> {
         let mut notes = Vec::new();
-        push_details(&mut notes, self, now, others, "");
+        push_details(&mut notes, self, words, "");
         notes
     }
 }
@@ -169,13 +185,7 @@ pub fn span(nanos: i128) -> String {
     }
 }
 
-fn push_details(
-    notes: &mut Vec<String>,
-    chain: &Chain,
-    now: Option<(i64, u32)>,
-    others: &dyn Fn(&Detail) -> Option<String>,
-    before: &str,
-) {
+fn push_details(notes: &mut Vec<String>, chain: &Chain, words: &Words<'_>, before: &str) {
     // Room in a channel is told by the channel.
     let is_of_channel = |detail: &Detail| {
         let Detail::Acquires { semaphore, .. } = detail else {
@@ -185,9 +195,9 @@ fn push_details(
             matches!(other, Detail::End(end) if end.waits && end.semaphore == Some(*semaphore))
         })
     };
-    for detail in &chain.details {
+    for detail in chain.details.iter().filter(|detail| (words.tells)(detail)) {
         if !is_of_channel(detail)
-            && let Some(text) = detail.text(now)
+            && let Some(text) = detail.text(words.now)
         {
             let note = format!("{before}{text}");
             // A future and the one inside it may have the same descriptor.
@@ -195,7 +205,7 @@ fn push_details(
                 notes.push(note);
             }
         }
-        let others = others(detail);
+        let others = (words.others)(detail);
         notes.extend(others.map(|others| format!("{before}{others}")));
     }
     if let Some(why) = chain.cut.filter(|_| !chain.frames.is_empty()) {
@@ -215,13 +225,11 @@ fn push_details(
                 branches: Vec::new(),
                 kept: Vec::new(),
             };
-            push_details(
-                notes,
-                &branch,
-                now,
-                others,
-                &format!("branch {}: ", number + 1),
-            );
+            let before = match words.numbers_branches {
+                true => format!("branch {}: ", number + 1),
+                false => String::new(),
+            };
+            push_details(notes, &branch, words, &before);
         }
     }
 }

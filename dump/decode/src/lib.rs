@@ -54,3 +54,4 @@ mod workers;
 
 pub use decoder::{Budget, Decoder, Look, Process, RootFrame, ThreadView};
 pub use memory::{Memory, each_chunk};
+pub use runtimes::waits_by;

@@ -35,6 +35,11 @@ struct Inside {
     task: Option<u64>,
 }
 
+/// Whether the word of a task's state says that it waits to be woken.
+pub fn waits_by(word: u64) -> bool {
+    word & (RUNNING | COMPLETE | NOTIFIED) == 0
+}
+
 impl Decoder<'_, '_, '_> {
     pub(crate) fn find_tasks(
         &mut self,

@@ -3,7 +3,8 @@
 //! "May" in these texts: a guard or an end of a channel that was moved can still be listed among an async body's locals.
 
 use crate::model::{Chain, ChannelEnd, Detail, End, Frame, Timer};
-use std::collections::{HashMap, HashSet};
+use crate::numbers::{NumberMap, NumberSet};
+use std::collections::HashMap;
 
 /// How many tasks are named.
 const NAMED: usize = 5;
@@ -14,15 +15,15 @@ const MOST_STEPS: usize = 64;
 /// The waits of all tasks.
 #[derive(Debug, Default)]
 pub struct Waits {
-    tasks: HashMap<u64, Task>,
+    tasks: NumberMap<u64, Task>,
     /// Tasks that may hold a lock, by its semaphore.
-    holders: HashMap<u64, Vec<u64>>,
+    holders: NumberMap<u64, Vec<u64>>,
     /// Tasks that have an end of a channel.
     ends: HashMap<(u64, End), Vec<Owner>>,
     /// Tasks that were given permits and do not take them, by the semaphore.
-    given: HashMap<u64, Vec<u64>>,
+    given: NumberMap<u64, Vec<u64>>,
     /// How many tasks wait for permits of a semaphore.
-    waiting: HashMap<u64, usize>,
+    waiting: NumberMap<u64, usize>,
 }
 
 #[derive(Debug, Default)]
@@ -65,16 +66,19 @@ impl Cycle {
     }
 
     /// `goroutine 7 waits for the end of goroutine 9; goroutine 9 waits for a message of a channel whose only Sender may be
-    /// with goroutine 7`
-    pub fn text(&self) -> String {
+    /// with goroutine 7`. `name` gives the names.
+    pub fn text(&self, name: &dyn Fn(u64) -> String) -> String {
         let next = self.tasks().skip(1).chain(self.tasks().take(1));
         let steps: Vec<String> = self
             .steps
             .iter()
             .zip(next)
-            .map(|((task, what), next)| match next == *task {
-                true => format!("goroutine {task} waits for {what} that very task"),
-                false => format!("goroutine {task} waits for {what} goroutine {next}"),
+            .map(|((task, what), next)| {
+                let other = match next == *task {
+                    true => "that very task".to_owned(),
+                    false => name(next),
+                };
+                format!("{} waits for {what} {other}", name(*task))
             })
             .collect();
         steps.join("; ")
@@ -244,7 +248,7 @@ impl Waits {
             steps: Vec::new(),
             is_of_locks: true,
         };
-        let mut seen = HashSet::from([id]);
+        let mut seen = NumberSet::from_iter([id]);
         self.leads_back(id, id, only, &mut cycle, &mut seen)
             .then_some(cycle)
     }
@@ -255,7 +259,7 @@ impl Waits {
         to: u64,
         only: bool,
         cycle: &mut Cycle,
-        seen: &mut HashSet<u64>,
+        seen: &mut NumberSet<u64>,
     ) -> bool {
         let is_only = self.tasks.get(&from).is_some_and(|task| task.is_only);
         if cycle.steps.len() > MOST_STEPS || (only && !is_only) {
@@ -294,7 +298,7 @@ impl Waits {
     pub fn cycles(&self) -> Vec<Cycle> {
         let mut ids: Vec<u64> = self.tasks.keys().copied().collect();
         ids.sort_unstable();
-        let mut told: HashSet<u64> = HashSet::new();
+        let mut told: NumberSet<u64> = NumberSet::default();
         let mut cycles = Vec::new();
         for id in ids {
             if !told.contains(&id)

@@ -1,9 +1,10 @@
 //! Room in a channel, and permits of a semaphore, that a task was given through a future which it keeps and does not poll.
 #![cfg(tokio_unstable)]
 
+mod served;
+
 use runtime_probe::pprof;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use served::{alone, get, page_with, runtime};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -53,50 +54,6 @@ async fn permits_of(limit: Arc<Semaphore>) {
         _ = &mut first => {}
         () = sleep(Duration::from_millis(20)) => drop(limit.acquire().await),
     }
-}
-
-fn get(address: SocketAddr, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(
-        stream,
-        "GET /debug/pprof/{path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
-    )
-    .unwrap();
-    let mut reply = String::new();
-    stream.read_to_string(&mut reply).unwrap();
-    reply
-}
-
-/// Asks again while the index of types is being made, and until every line is there.
-fn page_with(address: SocketAddr, path: &str, lines: &[&str]) -> String {
-    let begun = Instant::now();
-    loop {
-        let page = get(address, path);
-        if lines.iter().all(|line| page.contains(line)) {
-            return page;
-        }
-        assert!(
-            begun.elapsed() < Duration::from_secs(30),
-            "{lines:?}\n{page}"
-        );
-        std::thread::sleep(Duration::from_millis(100));
-    }
-}
-
-fn runtime() -> runtime_probe::runtime::Runtime {
-    runtime_probe::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap()
-}
-
-/// A dump has the tasks of all tests that run.
-fn alone() -> std::sync::MutexGuard<'static, ()> {
-    static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    ALONE
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 const THROUGH: &str = "was given room in a channel through the future `claim` of given_permits::sends_again (tokio::sync::mpsc::bounded::Sender::send), which it has not polled since: 4 wait behind it";

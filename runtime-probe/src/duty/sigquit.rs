@@ -68,7 +68,9 @@ pub fn dump_on_sigquit(then: AfterDump) -> io::Result<()> {
 /// Writes in pieces: a dump may be large. Errors are ignored: standard error may be closed.
 fn dump(mut out: impl Write) {
     let _ = out.write_all(b"SIGQUIT: quit\n\n");
-    let goroutines = Goroutines::collect(Selection::default());
+    let mut selection = Selection::default();
+    selection.reads_futures = true;
+    let goroutines = Goroutines::collect(selection);
     let _ = goroutines.write_text(io::BufWriter::new(out), Lines::All);
 }
 

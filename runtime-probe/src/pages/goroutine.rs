@@ -239,6 +239,9 @@ pub(super) fn selection(request: &Request) -> Result<Selection, Refusal> {
         limit => limit.map(|limit| limit as usize),
     };
     selection.without_decoding = !decodes(request)?;
+    // Notes are in these forms.
+    selection.reads_futures =
+        request.number("debug")? == Some(2) || request.param("format")? == Some("json");
     selection.fresh = request.switch("fresh")?;
     selection.crates = crates(request)?;
     selection.all_frames = match request.param("frames")? {

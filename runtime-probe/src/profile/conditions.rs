@@ -38,6 +38,9 @@ pub(crate) enum Condition {
         /// Where that future waited; empty if not known.
         waited_at: String,
     },
+    /// Tasks that may wait for each other: each has an end of a channel, or a lock, among its locals that the one before it waits for.
+    #[cfg(feature = "decode")]
+    MayDeadlock { tasks: Vec<u64>, text: String },
     /// A futurelock of permits of tokio's own semaphores, such as room in a channel.
     #[cfg(feature = "decode")]
     GivenPermits(GivenPermits),
@@ -264,6 +267,8 @@ impl Condition {
                     held_locks::given(futurelock, waited_at)
                 )
             }
+            #[cfg(feature = "decode")]
+            Condition::MayDeadlock { text, .. } => format!("may be a deadlock: {text}"),
             #[cfg(feature = "decode")]
             Condition::GivenPermits(given) => given.text(),
             Condition::Growth { growth, ago } => {

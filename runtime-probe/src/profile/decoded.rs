@@ -1,7 +1,7 @@
-//! Stacks of foreign tasks from their futures in memory.
+//! What the futures in memory tell of waiting tasks: stacks of foreign ones, and which channel a task waits at.
 //!
-//! A decoded stack counts only if the task was not polled meanwhile: after the decoding, tokio's word of its state and
-//! the record's count of polls have to be as before. Otherwise the task stays without a stack.
+//! A decoded future counts only if the task was not polled meanwhile: after the decoding, tokio's word of its state and
+//! the record's count of polls have to be as before. Otherwise nothing is told of it.
 
 use super::leaf_stacks::synthetic;
 use super::selection::grouped;
@@ -10,42 +10,77 @@ use crate::snapshot::tasks::Tasks;
 use crate::snapshot::unpolled::Unpolled;
 use crate::symbol::own_futures::{Answer, Asked, Found, Question, Wait, ask};
 use runtime_dump::stack::{Branch, Location, Stack};
+use runtime_dump_decode::numbers::NumberSet;
 use runtime_dump_decode::stacks::ChainStack;
+use runtime_dump_decode::waits::Cycle;
 use std::sync::Arc;
 
-/// The decoded stacks of waiting foreign tasks.
+/// The most waiting tasks of the probe's own that are read beside the foreign ones, so that a dump does not take many times as long.
+const MOST_OWN: usize = 10_000;
+
+/// What the futures of waiting tasks tell.
 #[derive(Debug, Default)]
 pub(super) struct Decoded {
-    found: Found,
+    pub(super) found: Found,
+    pub(super) waiting: Unpolled,
     still: Unpolled,
-    /// The remark of the dump; `None` if there is no such task.
+    foreign: NumberSet<u64>,
+    /// Whether the futures of all waiting tasks were read.
+    pub(super) is_of_all: bool,
+    /// The remark of the dump; `None` if there is nothing to say.
     pub(super) remark: Option<String>,
 }
 
 /// The tasks that are being decoded.
 pub(super) struct Decoding {
     waiting: Unpolled,
+    foreign: NumberSet<u64>,
+    is_of_all: bool,
     asked: Asked,
 }
 
 impl Decoding {
-    /// Has the foreign tasks of a snapshot decoded, on the decoding thread. `None` if there are none.
-    pub(super) fn begin(tasks: &Tasks) -> Option<Self> {
-        let waiting = Unpolled::foreign(tasks);
+    /// Has the foreign tasks of a snapshot decoded, or all that wait, on the decoding thread. `None` if there are none.
+    pub(super) fn begin(tasks: &Tasks, all: bool) -> Option<Self> {
+        let foreign = Unpolled::foreign(tasks);
+        let ids: NumberSet<u64> = foreign.ids().collect();
+        let waiting = Unpolled::waiting(tasks);
+        let is_of_all = all && waiting.len() <= ids.len() + MOST_OWN;
+        let waiting = match is_of_all {
+            true => foreign.and(&waiting),
+            false => foreign,
+        };
         (waiting.len() > 0).then(|| Decoding {
-            asked: ask(question(&waiting)),
+            asked: ask(Question {
+                foreign: ids.clone(),
+                ..question(&waiting)
+            }),
             waiting,
+            foreign: ids,
+            is_of_all,
         })
     }
 }
 
 impl Decoded {
     /// Waits for the decoding.
-    pub(super) fn of_all(Decoding { waiting, asked }: Decoding) -> Self {
-        let all = grouped(waiting.len() as u64);
-        let without = |why: String| Self {
-            remark: Some(format!("{all} foreign tasks are not decoded: {why}")),
-            ..Self::default()
+    pub(super) fn take(decoding: Decoding) -> Self {
+        let Decoding {
+            waiting,
+            foreign,
+            is_of_all,
+            asked,
+        } = decoding;
+        let all = grouped(foreign.len() as u64);
+        let without = |why: String| {
+            let remark = match foreign.is_empty() {
+                true => None,
+                false => Some(format!("{all} foreign tasks are not decoded: {why}")),
+            };
+            Self {
+                remark,
+                ..Self::default()
+            }
         };
         let mut found = match asked.answer() {
             Answer::Found(found) => found,
@@ -60,11 +95,13 @@ impl Decoded {
         for made in &mut found.stacks {
             made.stack = with_own_addresses(&made.stack);
         }
-        let still = waiting.still();
-        let decoded = found.waits.keys().filter(|id| still.contains(**id)).count();
+        let still = waiting.clone().still();
+        let decoded = foreign
+            .iter()
+            .filter(|id| found.waits.contains_key(id) && still.contains(**id));
         let mut remark = format!(
             "{} of {all} foreign tasks are decoded; the index of types takes {:.0} MB",
-            grouped(decoded as u64),
+            grouped(decoded.count() as u64),
             found.index_bytes as f64 / 1e6
         );
         if found.left_out > 0 {
@@ -72,10 +109,24 @@ impl Decoded {
             remark += &format!("; for {left_out} there was no time");
         }
         Self {
+            remark: (!foreign.is_empty()).then_some(remark),
             found,
+            waiting,
             still,
-            remark: Some(remark),
+            foreign,
+            is_of_all,
         }
+    }
+
+    /// The tasks that wait for each other, as far as their futures tell. None was polled meanwhile.
+    pub(super) fn cycles(&self) -> impl Iterator<Item = &Cycle> {
+        let cycles = self.found.cycles.iter();
+        cycles.filter(|cycle| cycle.tasks().all(|id| self.still.contains(id)))
+    }
+
+    /// Whether a task is a foreign one.
+    pub(super) fn is_foreign(&self, id: u64) -> bool {
+        self.foreign.contains(&id)
     }
 
     /// The wait of a task, and its stack.
@@ -95,6 +146,7 @@ pub(super) fn question(of: &Unpolled) -> Question {
             .flat_map(|runtime| runtime.handle())
             .collect(),
         ids: of.ids().collect(),
+        foreign: NumberSet::default(),
     }
 }
 

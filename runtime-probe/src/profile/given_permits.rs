@@ -40,11 +40,20 @@ impl Permits {
     /// probe, whose futurelock is found without this.
     pub(super) fn take(tasks: &Tasks, knows: impl Fn(u64) -> bool) -> Self {
         let waiting = Unpolled::waiting(tasks);
-        let found = match ask(question(&waiting)).answer() {
-            Answer::Found(found) => found,
-            answer => return Permits::unknown(answer),
-        };
-        let waiting_for = by_semaphore(&found);
+        match ask(question(&waiting)).answer() {
+            Answer::Found(found) => Permits::among(tasks, &waiting, &found, knows),
+            answer => Permits::unknown(answer),
+        }
+    }
+
+    /// The same of waiting tasks whose futures were read already.
+    pub(super) fn among(
+        tasks: &Tasks,
+        waiting: &Unpolled,
+        found: &Found,
+        knows: impl Fn(u64) -> bool,
+    ) -> Self {
+        let waiting_for = by_semaphore(found);
         let suspects = found.waits.iter().filter(|(_, wait)| {
             let mut given = wait.given.iter();
             given.any(|given| waiting_for.contains_key(&given.semaphore))
@@ -58,7 +67,7 @@ impl Permits {
             Answer::Found(later) => later,
             answer => return Permits::unknown(answer),
         };
-        let still = waiting.still();
+        let still = waiting.clone().still();
         let rows: HashMap<u64, &Row> = tasks.rows.iter().map(|row| (row.id, row)).collect();
         let mut permits = Permits::default();
         for (id, now) in later.waits.iter().filter(|(id, _)| still.contains(**id)) {

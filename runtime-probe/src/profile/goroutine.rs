@@ -22,6 +22,8 @@ use super::named::NamedProfile;
 use super::selection::{Finder, Leaks, Selection, grouped};
 use super::thread_stacks::{self, Walked, of_foreign, of_task};
 use crate::ask::settle::{Settling, settle};
+#[cfg(feature = "decode")]
+use crate::registry::locks::Who;
 use crate::registry::names::NameNumber;
 use crate::registry::task::{Kind, Waking};
 use crate::registry::threads::ThreadNumber;
@@ -162,7 +164,7 @@ impl Goroutines {
         #[cfg(feature = "decode")]
         let decoding = match selection.without_decoding {
             true => None,
-            false => Decoding::begin(&tasks),
+            false => Decoding::begin(&tasks, selection.reads_futures),
         };
         let mut resolver = resolver();
         let mut tables = Tables {
@@ -226,8 +228,9 @@ impl Goroutines {
         drop(resolver);
         #[cfg(feature = "decode")]
         if let Some(decoding) = decoding {
-            goroutines.decoded = Decoded::of_all(decoding);
+            goroutines.decoded = Decoded::take(decoding);
             goroutines.place_decoded();
+            goroutines.find_cycles();
         }
         goroutines.join_queued();
         #[cfg(feature = "decode")]
@@ -310,6 +313,9 @@ impl Goroutines {
             let Some((wait, made)) = decoded.of(row.id) else {
                 continue;
             };
+            if !decoded.is_foreign(row.id) {
+                continue;
+            }
             let both = (row.stack_key, wait.stack);
             let known = match last {
                 Some((last, new)) if last == both => Some(new),
@@ -341,17 +347,58 @@ impl Goroutines {
         if self.selection.without_decoding || self.wait_for_permits(HANDED_OVER_NS) == 0 {
             return;
         }
-        let permits = Permits::take(&self.tasks, |id| self.locks.are_waited_for_by(id));
+        let knows = |id| self.locks.are_waited_for_by(id);
+        let permits = match &self.decoded {
+            decoded if decoded.is_of_all => {
+                Permits::among(&self.tasks, &decoded.waiting, &decoded.found, knows)
+            }
+            _ => Permits::take(&self.tasks, knows),
+        };
+        let found: Vec<_> = permits
+            .given
+            .iter()
+            .cloned()
+            .map(Condition::GivenPermits)
+            .collect();
+        self.add_conditions(found);
+        self.permits = permits;
+    }
+
+    /// Adds the tasks that wait for each other as their futures tell, but for deadlocks that the probe knows by itself.
+    #[cfg(feature = "decode")]
+    fn find_cycles(&mut self) {
+        let members = conditions::deadlocks(&self.conditions).flat_map(|one| &one.members);
+        let known: HashSet<Who> = members.map(|member| member.who).collect();
+        let rows: HashMap<u64, &Row> = self.tasks.rows.iter().map(|row| (row.id, row)).collect();
+        let name = |id| match rows.get(&id) {
+            Some(row) => self.with_name(row),
+            None => format!("goroutine {id}"),
+        };
+        let new = self.decoded.cycles().filter(|cycle| {
+            let mut tasks = cycle.tasks();
+            !tasks.all(|id| known.contains(&Who::Task(id)))
+        });
+        let found = new.map(|cycle| Condition::MayDeadlock {
+            tasks: cycle.tasks().collect(),
+            text: cycle.text(&name),
+        });
+        let found: Vec<_> = found.collect();
+        self.add_conditions(found);
+    }
+
+    /// Behind deadlocks and futurelocks that are certain.
+    #[cfg(feature = "decode")]
+    fn add_conditions(&mut self, found: Vec<Condition>) {
         let known = |condition: &Condition| {
             matches!(
                 condition,
-                Condition::Deadlock { .. } | Condition::Futurelock { .. }
+                Condition::Deadlock { .. }
+                    | Condition::Futurelock { .. }
+                    | Condition::MayDeadlock { .. }
             )
         };
         let after = self.conditions.iter().take_while(|one| known(one)).count();
-        let found = permits.given.iter().cloned().map(Condition::GivenPermits);
         self.conditions.splice(after..after, found);
-        self.permits = permits;
     }
 
     /// How many tasks have waited at least so long for permits of tokio's own semaphores: to send, or to acquire.
@@ -629,7 +676,9 @@ impl Goroutines {
         }
         #[cfg(feature = "decode")]
         if let Some((wait, _)) = self.decoded.of(row.id) {
-            notes.push("decoded".to_owned());
+            if self.decoded.is_foreign(row.id) {
+                notes.push("decoded".to_owned());
+            }
             notes.extend(wait.notes.iter().cloned());
         }
         notes.extend(self.locks.notes(row, key.state, |tid| self.thread_of(tid)));

@@ -45,6 +45,9 @@ pub(crate) struct Selection {
     /// Does not decode the stacks of foreign tasks.
     #[cfg_attr(not(feature = "decode"), allow(dead_code))]
     pub(crate) without_decoding: bool,
+    /// Reads the futures of all waiting tasks, not only of foreign ones.
+    #[cfg_attr(not(feature = "decode"), allow(dead_code))]
+    pub(crate) reads_futures: bool,
     /// The task that comes first, regardless of the order.
     pub(crate) first: Option<u64>,
     /// Wakes tasks whose stacks leave open where they wait.

@@ -85,6 +85,8 @@ fn of_condition(condition: &Condition) -> Trouble {
         Condition::Deadlock { .. } => TroubleKind::Deadlock,
         Condition::Futurelock { .. } => TroubleKind::Futurelock,
         #[cfg(feature = "decode")]
+        Condition::MayDeadlock { .. } => TroubleKind::Deadlock,
+        #[cfg(feature = "decode")]
         Condition::GivenPermits(_) => TroubleKind::Futurelock,
         Condition::Growth { .. } => TroubleKind::Growth,
         Condition::FullPool(_) => TroubleKind::FullPool,
@@ -96,6 +98,8 @@ fn of_condition(condition: &Condition) -> Trouble {
         task: match condition {
             #[cfg(feature = "decode")]
             Condition::GivenPermits(given) => Some(given.task),
+            #[cfg(feature = "decode")]
+            Condition::MayDeadlock { tasks, .. } => tasks.first().copied(),
             _ => None,
         },
         text: condition.text(),

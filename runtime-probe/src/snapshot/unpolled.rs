@@ -7,7 +7,7 @@ use crate::registry::threads;
 use runtime_dump_decode::numbers::NumberMap;
 
 /// The count of polls of each task, by id.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Unpolled(NumberMap<u64, u64>);
 
 impl Unpolled {
@@ -28,6 +28,12 @@ impl Unpolled {
                 && matches!(key.kind, Kind::Task | Kind::Local | Kind::Foreign)
         });
         Self(rows.map(|row| (row.id, row.polls)).collect())
+    }
+
+    /// With the tasks of another one.
+    pub(crate) fn and(mut self, others: &Unpolled) -> Self {
+        self.0.extend(&others.0);
+        self
     }
 
     /// Only the tasks with these ids.

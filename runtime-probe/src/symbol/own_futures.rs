@@ -15,11 +15,13 @@ use crate::sys::{modules, monotonic, thread};
 use runtime_dump_decode::debug::index::{Index, Sections};
 use runtime_dump_decode::debug::types::Types;
 use runtime_dump_decode::debug::unusable::Unusable;
+use runtime_dump_decode::detail_text::Words;
 use runtime_dump_decode::mapped::Mapped;
-use runtime_dump_decode::model::Chain;
+use runtime_dump_decode::model::{Chain, Detail};
 use runtime_dump_decode::numbers::{NumberHasher, NumberMap, NumberSet};
 use runtime_dump_decode::stacks::{ChainStack, Shape, Stacks};
-use runtime_dump_decode::{Budget, Decoder, Process};
+use runtime_dump_decode::waits::{Cycle, Waits};
+use runtime_dump_decode::{Budget, Decoder, Process, waits_by};
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::path::{Path, PathBuf};
@@ -61,6 +63,8 @@ pub(crate) struct Question {
     pub(crate) handles: Vec<u64>,
     /// tokio's ids of the tasks.
     pub(crate) ids: Vec<u64>,
+    /// The foreign ones among them: all that is known of these is told.
+    pub(crate) foreign: NumberSet<u64>,
 }
 
 /// The result of a question.
@@ -79,6 +83,8 @@ pub(crate) enum Answer {
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     pub(crate) waits: NumberMap<u64, Wait>,
+    /// Tasks that wait for each other, as far as their futures tell.
+    pub(crate) cycles: Vec<Cycle>,
     /// The different stacks, each once.
     pub(crate) stacks: Vec<ChainStack>,
     /// How many tasks were left out for lack of time.
@@ -155,7 +161,8 @@ impl Asked {
     }
 }
 
-/// Has the decoding thread find where these tasks wait. Waits half a second for the index where it is being made.
+/// Has the decoding thread find where these tasks wait. Waits half a second for the index where it is being made and foreign
+/// tasks are asked for.
 pub(crate) fn ask(question: Question) -> Asked {
     let mut state = lock();
     if matches!(*state, State::Idle) {
@@ -165,7 +172,11 @@ pub(crate) fn ask(question: Question) -> Asked {
         };
     }
     let is_reading = |state: &mut State| matches!(state, State::Reading);
-    let waited = CHANGED.wait_timeout_while(state, FIRST_WAIT, is_reading);
+    let patience = match question.foreign.is_empty() {
+        true => Duration::ZERO,
+        false => FIRST_WAIT,
+    };
+    let waited = CHANGED.wait_timeout_while(state, patience, is_reading);
     let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
     let jobs = match &*state {
         State::Idle | State::Reading => return Asked::Not(Answer::Reading),
@@ -236,6 +247,14 @@ fn package(beside: &Path) -> Option<Mapped> {
     Mapped::open(&PathBuf::from(name)).ok()
 }
 
+/// Whether the probe cannot tell this of a task of its own by itself.
+fn is_unknown_to_the_probe(detail: &Detail) -> bool {
+    matches!(
+        detail,
+        Detail::Fires { .. } | Detail::Descriptor(_) | Detail::End(_)
+    )
+}
+
 /// A task that was decoded.
 struct Seen {
     id: u64,
@@ -290,15 +309,22 @@ fn look(
     let places: Vec<usize> = seen.iter().map(|seen| seen.state.0).collect();
     // In the order of their addresses, as `copy` wants it.
     let words = NearMemory::copy(&places).each(&places);
+    let mut words = words.into_iter();
+    seen.retain(|seen| {
+        let now = words.next().flatten();
+        now.is_some_and(|[word]| word as u64 == seen.state.1)
+    });
+    let waits = Waits::of(seen.iter().map(|seen| {
+        let (_, word) = seen.state;
+        (seen.id, waits_by(word), &seen.chain)
+    }));
+    found.cycles = waits.cycles();
     let mut stacks = Stacks::new(decoder.frames());
     let mut made: HashMap<Shape, usize, BuildHasherDefault<NumberHasher>> = HashMap::default();
     found.waits.reserve(seen.len());
     // Neighbours are mostly of one kind.
     let mut last: Option<(Chain, usize)> = None;
-    for (Seen { id, state, chain }, word) in seen.into_iter().zip(words) {
-        if word.is_none_or(|[word]| word as u64 != state.1) {
-            continue;
-        }
+    for Seen { id, chain, .. } in seen {
         let stack = match &last {
             Some((other, stack)) if chain.has_shape_of(other) => *stack,
             _ => *made.entry(Shape::of(&chain)).or_insert_with(|| {
@@ -313,9 +339,19 @@ fn look(
             thing: kept.thing(decoder.frames()),
             through: kept.through(decoder.frames()),
         });
+        let is_foreign = question.foreign.contains(&id);
         let wait = Wait {
             stack,
-            notes: chain.notes(now, &|_| None),
+            notes: chain.notes(&Words {
+                now,
+                others: &|detail| waits.others(detail, id),
+                // The stack of a task of the probe's own has its branches in another order.
+                numbers_branches: is_foreign,
+                tells: match is_foreign {
+                    true => &|_| true,
+                    false => &is_unknown_to_the_probe,
+                },
+            }),
             semaphores: chain.semaphores(),
             given: given.collect(),
         };

@@ -4,6 +4,7 @@ use super::{Options, Source, Thread};
 use runtime_dump::goroutine::{State, Tables};
 use runtime_dump::naming::role;
 use runtime_dump::stack::{Location, Site, Stack};
+use runtime_dump_decode::detail_text::Words;
 use runtime_dump_decode::model::{Body, Chain, Detail, Dump, Frame, State as TaskState, Task};
 use runtime_dump_decode::stacks::{ChainStack, Shape, Stacks};
 use runtime_dump_decode::waits::Waits;
@@ -55,9 +56,12 @@ impl Rows {
             (task.id, is_waiting, chain)
         }));
         let cycles = waits.cycles();
-        let cycles = cycles
-            .iter()
-            .map(|cycle| format!("may be a deadlock: {}", cycle.text()));
+        let cycles = cycles.iter().map(|cycle| {
+            format!(
+                "may be a deadlock: {}",
+                cycle.text(&|id| format!("goroutine {id}"))
+            )
+        });
         rows.troubles.extend(cycles);
         let ids = chains_of(dump).map(|(task, chain)| (task.id, chain));
         rows.troubles.extend(waits.futurelocks(ids, &dump.frames));
@@ -107,7 +111,12 @@ impl Rows {
                         }
                     });
                     let others = |detail: &Detail| waits.others(detail, task.id);
-                    let mut notes = chain.notes(source.now, &others);
+                    let mut notes = chain.notes(&Words {
+                        now: source.now,
+                        others: &others,
+                        numbers_branches: true,
+                        tells: &|_| true,
+                    });
                     notes.extend(waits.cycle(task.id));
                     let kept = chain.kept.iter();
                     notes.extend(kept.map(|kept| kept.text(&dump.frames)));

@@ -1,0 +1,349 @@
+//! Which channel a task waits at, which task has the other end, and tasks that wait for each other through channels.
+#![cfg(tokio_unstable)]
+
+mod served;
+
+use runtime_probe::pprof;
+use served::{alone, get, page_with, runtime};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::{broadcast, oneshot, watch};
+use tokio::task::{AbortHandle, JoinHandle};
+use tokio::time::{sleep, timeout};
+
+const LONG: Duration = Duration::from_secs(3600);
+
+/// Spawns as the application does, or as a dependency.
+#[derive(Clone, Copy)]
+enum Spawn {
+    Ours,
+    Foreign,
+}
+
+impl Spawn {
+    fn spawn(self, future: impl Future<Output = ()> + Send + 'static) -> (u64, AbortHandle) {
+        let (id, handle) = match self {
+            Spawn::Ours => {
+                let task = runtime_probe::spawn(future);
+                (task.id(), task.abort_handle())
+            }
+            Spawn::Foreign => {
+                let task = tokio::spawn(future);
+                (task.id(), task.abort_handle())
+            }
+        };
+        (id.to_string().parse().unwrap(), handle)
+    }
+
+    /// As a condition names it.
+    fn name(self, id: u64, function: &str) -> String {
+        match self {
+            Spawn::Ours => format!("goroutine {id} (channels::{function})"),
+            Spawn::Foreign => format!("goroutine {id}"),
+        }
+    }
+}
+
+struct Inbox {
+    from: Receiver<u32>,
+}
+
+/// Waits for room before it takes from its own inbox.
+async fn passes(inbox: Inbox, to: Sender<u32>) {
+    let mut inbox = inbox;
+    loop {
+        to.send(0).await.unwrap();
+        inbox.from.recv().await;
+    }
+}
+
+#[test]
+fn two_tasks_that_wait_for_room_in_each_others_channels_are_told() {
+    let _alone = alone();
+    let runtime = runtime();
+    let serving = pprof::serve("127.0.0.1:0").unwrap();
+    let address = serving.local_addr().unwrap();
+    for spawn in [Spawn::Ours, Spawn::Foreign] {
+        let tasks = runtime.block_on(async {
+            let (to_one, from) = mpsc::channel(1);
+            let one = Inbox { from };
+            let (to_other, from) = mpsc::channel(1);
+            let other = Inbox { from };
+            to_one.send(0).await.unwrap();
+            to_other.send(0).await.unwrap();
+            [
+                spawn.spawn(passes(one, to_other)),
+                spawn.spawn(passes(other, to_one)),
+            ]
+        });
+        let [one, other] = [&tasks[0], &tasks[1]].map(|(id, _)| *id);
+        let [first, second] = [one, other].map(|id| spawn.name(id, "passes"));
+        let condition = format!(
+            "# may be a deadlock: {first} waits for room in a channel whose Receiver may be with {second}; {second} waits for room in a \
+             channel whose Receiver may be with {first}\n"
+        );
+        let page = page_with(address, "goroutine?debug=2", &[&condition]);
+        for of in [one, other] {
+            let note = format!(
+                ", which has room for 1 message, its Receiver may be with goroutine {}",
+                one + other - of
+            );
+            assert!(page.contains(&note), "{note}\n{page}");
+        }
+        assert!(!get(address, "goroutine?debug=2&decode=0").contains("may be a deadlock"));
+        for (_, task) in &tasks {
+            task.abort();
+        }
+        gone(address);
+    }
+}
+
+/// Waits until no dump tells of a deadlock.
+fn gone(address: std::net::SocketAddr) {
+    for _ in 0..300 {
+        if !get(address, "goroutine?debug=2").contains("may be a deadlock") {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("it is told for ever");
+}
+
+async fn writes(mut lines: Receiver<u32>) {
+    while lines.recv().await.is_some() {}
+}
+
+/// The writer ends with the last sender, which this function has.
+async fn closes(lines: Sender<u32>, writer: JoinHandle<()>) {
+    lines.send(1).await.unwrap();
+    writer.await.unwrap();
+    drop(lines);
+}
+
+/// The same, but it does not wait for ever.
+async fn closes_in_time(lines: Sender<u32>, writer: JoinHandle<()>) {
+    lines.send(1).await.unwrap();
+    let _ = timeout(LONG, writer).await;
+    drop(lines);
+}
+
+/// What a sender is in is behind an `Arc`: it is not found.
+struct Shared {
+    _lines: Sender<u32>,
+}
+
+fn keep_elsewhere(sender: Sender<u32>) {
+    let shared = Arc::new(Shared { _lines: sender });
+    std::thread::spawn(move || {
+        std::thread::sleep(LONG);
+        drop(shared);
+    });
+}
+
+async fn moves_the_sender(mut lines: Receiver<u32>, sender: Sender<u32>) {
+    keep_elsewhere(sender);
+    while lines.recv().await.is_some() {}
+}
+
+#[test]
+fn a_task_that_waits_for_a_message_of_its_own_joiner_is_told() {
+    let _alone = alone();
+    let runtime = runtime();
+    let serving = pprof::serve("127.0.0.1:0").unwrap();
+    let address = serving.local_addr().unwrap();
+    for spawn in [Spawn::Ours, Spawn::Foreign] {
+        let (writer, closer) = runtime.block_on(async {
+            let (sender, receiver) = mpsc::channel(8);
+            let writer = tokio::spawn(writes(receiver));
+            let id: u64 = writer.id().to_string().parse().unwrap();
+            (id, spawn.spawn(closes(sender, writer)))
+        });
+        let closes = spawn.name(closer.0, "closes");
+        let condition = format!(
+            "# may be a deadlock: goroutine {writer} waits for a message of a channel whose only Sender may be with {closes}; {closes} \
+             waits for the end of goroutine {writer}\n"
+        );
+        let page = page_with(address, "goroutine?debug=2", &[&condition]);
+        let note = format!(
+            ", which has 1 Sender, its only Sender may be with goroutine {}",
+            closer.0
+        );
+        assert!(page.contains(&note), "{page}");
+        page_with(
+            address,
+            "goroutine?format=json",
+            &[&condition[2..condition.len() - 1]],
+        );
+        closer.1.abort();
+        gone(address);
+    }
+}
+
+#[test]
+fn waits_that_may_end_are_no_deadlock() {
+    let _alone = alone();
+    let runtime = runtime();
+    let serving = pprof::serve("127.0.0.1:0").unwrap();
+    let address = serving.local_addr().unwrap();
+    let mut tasks = Vec::new();
+    let told = runtime.block_on(async {
+        // A time limit.
+        let (sender, receiver) = mpsc::channel(8);
+        let writer = tokio::spawn(writes(receiver));
+        let limited: u64 = writer.id().to_string().parse().unwrap();
+        tasks.push(Spawn::Ours.spawn(closes_in_time(sender, writer)));
+        // A second sender, which is in no task.
+        let (sender, receiver) = mpsc::channel(8);
+        let elsewhere = sender.clone();
+        let writer = tokio::spawn(writes(receiver));
+        tasks.push(Spawn::Ours.spawn(closes(sender, writer)));
+        // A sender that was an argument or a captured variable once.
+        let (sender, receiver) = mpsc::channel(8);
+        tasks.push(Spawn::Ours.spawn(moves_the_sender(receiver, sender)));
+        let (sender, mut receiver) = mpsc::channel::<u32>(8);
+        tasks.push(Spawn::Foreign.spawn(async move {
+            keep_elsewhere(sender);
+            while receiver.recv().await.is_some() {}
+        }));
+        // Another branch.
+        let (sender, mut receiver) = mpsc::channel::<u32>(8);
+        tasks.push(Spawn::Ours.spawn(async move {
+            tokio::select! {
+                _ = receiver.recv() => {}
+                () = sleep(LONG) => {}
+            }
+            drop(sender);
+        }));
+        Box::leak(Box::new(elsewhere));
+        limited
+    });
+    // The other end is named all the same.
+    let note = format!("its only Sender may be with goroutine {}", tasks[0].0);
+    let page = page_with(address, "goroutine?debug=2", &[&note]);
+    assert!(
+        page.contains(&format!("goroutine {told} [chan receive")),
+        "{page}"
+    );
+    for _ in 0..5 {
+        let page = get(address, "goroutine?debug=2");
+        assert!(!page.contains("may be a deadlock"), "{page}");
+        // An argument that was moved away is not an end of the function's.
+        let own = format!("goroutine {} [chan receive", tasks[2].0);
+        let at = page.find(&own).unwrap();
+        let notes = page[..at].lines().last().unwrap();
+        assert!(!notes.contains("this very task"), "{notes}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    for (_, task) in tasks {
+        task.abort();
+    }
+}
+
+async fn answers(to: oneshot::Sender<u32>) {
+    sleep(LONG).await;
+    let _ = to.send(1);
+}
+
+async fn asks(from: oneshot::Receiver<u32>) {
+    let _ = from.await;
+}
+
+async fn watches(mut of: watch::Receiver<u32>) {
+    let _ = of.changed().await;
+}
+
+async fn changes(of: watch::Sender<u32>) {
+    sleep(LONG).await;
+    let _ = of.send(1);
+}
+
+async fn listens(mut to: broadcast::Receiver<u32>) {
+    let _ = to.recv().await;
+}
+
+async fn tells(to: broadcast::Sender<u32>) {
+    sleep(LONG).await;
+    let _ = to.send(1);
+}
+
+#[test]
+fn every_kind_of_channel_has_its_words() {
+    let _alone = alone();
+    let runtime = runtime();
+    let serving = pprof::serve("127.0.0.1:0").unwrap();
+    let address = serving.local_addr().unwrap();
+    for spawn in [Spawn::Ours, Spawn::Foreign] {
+        let (mut lines, mut tasks) = (Vec::new(), Vec::new());
+        runtime.block_on(async {
+            let (sender, receiver) = oneshot::channel();
+            tasks.extend([spawn.spawn(answers(sender)), spawn.spawn(asks(receiver))]);
+            lines.push(("the value", "", tasks[0].0));
+            let (sender, receiver) = watch::channel(0);
+            tasks.extend([spawn.spawn(changes(sender)), spawn.spawn(watches(receiver))]);
+            lines.push(("a change", "only ", tasks[2].0));
+            let (sender, receiver) = broadcast::channel(4);
+            tasks.extend([spawn.spawn(tells(sender)), spawn.spawn(listens(receiver))]);
+            lines.push(("a message", "only ", tasks[4].0));
+        });
+        for (what, only, id) in lines {
+            let end = format!("its {only}Sender may be with goroutine {id}");
+            let page = page_with(address, "goroutine?debug=2", &[&end]);
+            let line = page.lines().find(|line| line.contains(&end)).unwrap();
+            assert!(
+                line.contains(&format!("waits for {what} of channel 0x")),
+                "{line}"
+            );
+        }
+        for (_, task) in tasks {
+            task.abort();
+        }
+    }
+}
+
+/// Stages with little room that all work: at each moment many wait for room, and many for a message.
+#[test]
+fn a_pipeline_under_way_is_no_deadlock() {
+    let _alone = alone();
+    let runtime = runtime();
+    let serving = pprof::serve("127.0.0.1:0").unwrap();
+    let address = serving.local_addr().unwrap();
+    let (first, mut from) = mpsc::channel(1);
+    let mut tasks = Vec::new();
+    for stage in 0..50 {
+        let (to, next) = mpsc::channel(1);
+        let mut inbox = std::mem::replace(&mut from, next);
+        tasks.push(runtime.spawn(async move {
+            while let Some(number) = inbox.recv().await {
+                if stage % 7 == 0 {
+                    sleep(Duration::from_millis(1)).await;
+                }
+                if to.send(number).await.is_err() {
+                    return;
+                }
+            }
+        }));
+    }
+    // The last stage feeds the first one, less than there is room for.
+    tasks.push(runtime.spawn(async move {
+        for number in 0..20 {
+            first.send(number).await.unwrap();
+        }
+        while let Some(number) = from.recv().await {
+            first.send(number).await.unwrap();
+        }
+    }));
+    page_with(
+        address,
+        "goroutine?debug=2",
+        &["waits for room in channel 0x"],
+    );
+    for _ in 0..100 {
+        let page = get(address, "goroutine?debug=2");
+        assert!(!page.contains("may be a deadlock"), "{page}");
+    }
+    for task in tasks {
+        task.abort();
+    }
+}

@@ -1,0 +1,52 @@
+//! A runtime of the probe's, and its pages by a plain connection.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+/// Two workers.
+pub fn runtime() -> runtime_probe::runtime::Runtime {
+    runtime_probe::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+/// A dump has the tasks of all tests that run, so they run one after the other.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// A page, with its head.
+pub fn get(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(
+        stream,
+        "GET /debug/pprof/{path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).unwrap();
+    reply
+}
+
+/// Asks again while the index of types is being made, and until every line is there.
+pub fn page_with(address: SocketAddr, path: &str, lines: &[&str]) -> String {
+    let begun = Instant::now();
+    loop {
+        let page = get(address, path);
+        if lines.iter().all(|line| page.contains(line)) {
+            return page;
+        }
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "{lines:?}\n{page}"
+        );
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
