@@ -37,6 +37,50 @@ fn every_kind_of_wait_is_shown_down_to_its_leaf() {
     );
 }
 
+#[test]
+fn tasks_that_wait_for_each_other_are_told_above_the_dump() {
+    let waits = Process::start(&waits());
+    let dump = dump(waits.id(), &[]);
+    let (head, blocks) = blocks(&dump);
+    let told = |what: &str| {
+        let cycles = head
+            .iter()
+            .filter(|line| line.starts_with("# may be a deadlock: "));
+        cycles.filter(|line| line.contains(what)).count()
+    };
+    let of = |function: &str| {
+        let mut blocks = blocks.values().filter(|block| block.contains(function));
+        let block = blocks.next().unwrap();
+        assert!(blocks.next().is_none(), "{function}");
+        block.clone()
+    };
+    // Two tasks with two locks are one cycle.
+    assert_eq!(
+        told("waits for a lock that may be held by goroutine"),
+        1,
+        "{head:#?}"
+    );
+    // Tasks that have the end that they wait for themselves.
+    assert_eq!(
+        told("room in a channel whose Receiver may be with that very task"),
+        2,
+        "{head:#?}"
+    );
+    assert_eq!(
+        told("whose only Sender may be with that very task"),
+        5,
+        "{head:#?}"
+    );
+    assert!(of("waits::kinds::sends(").contains("its Receiver may be with this very task"));
+    // A time limit ends it.
+    let limited = of("waits::kinds::times_out(");
+    assert!(
+        limited.contains("its Sender may be with this very task"),
+        "{limited}"
+    );
+    assert!(!limited.contains("cycle"), "{limited}");
+}
+
 const QUEUED: &str = "waits for a thread of the blocking pool";
 
 #[test]

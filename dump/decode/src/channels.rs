@@ -29,6 +29,9 @@ const WAITING: [&str; 8] = [
     "wait_for",
 ];
 
+/// What is inside of these is not the task's alone, or is tokio's own.
+const OPAQUE: [&str; 3] = ["alloc::sync::", "alloc::rc::", "tokio::sync::"];
+
 const ROWS: &[(&str, Channel, End)] = &[
     (
         "tokio::sync::mpsc::bounded::Sender<",
@@ -193,11 +196,7 @@ impl Decoder<'_, '_, '_> {
             return vec![end];
         }
         match &of.shape {
-            Shape::Structure(_)
-                if ["alloc::sync::", "alloc::rc::"]
-                    .iter()
-                    .any(|shared| of.path.starts_with(shared)) =>
-            {
+            Shape::Structure(_) if OPAQUE.iter().any(|path| of.path.starts_with(path)) => {
                 Vec::new()
             }
             Shape::Structure(members) => {

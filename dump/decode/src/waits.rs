@@ -284,9 +284,11 @@ impl Waits {
         false
     }
 
-    /// `may be in a cycle of locks: 7 waits for 9, 9 waits for 7`
+    /// `may be in a cycle of locks: 7 waits for 9, 9 waits for 7`. A cycle of locks is told of tasks, too, that wait for something
+    /// else beside it.
     pub fn cycle(&self, id: u64) -> Option<String> {
-        let cycle = self.cycle_of(id, false)?;
+        let of_locks = || self.cycle_of(id, false).filter(|cycle| cycle.is_of_locks);
+        let cycle = self.cycle_of(id, true).or_else(of_locks)?;
         let of = match cycle.is_of_locks {
             true => "locks",
             false => "waits",
