@@ -34,6 +34,14 @@ is_whole() {
     }
 }
 
+# So many lines above the dump tell of one.
+told_deadlocks() {
+    [[ $(grep --count '^# may be a deadlock: ' "$work/dump") == "$1" ]] || {
+        cat "$work/dump" >&2
+        fail "$2: not $1 deadlocks"
+    }
+}
+
 start_redis
 start_services 'all have answered' "$build/debug/ecosystem"
 expect() {
@@ -56,6 +64,8 @@ expect() {
 }
 await_tasks_of "$runtime_dump" pid "${started[-1]}"
 is_whole "the services"
+# Libraries keep many channels, and nothing waits for ever here.
+told_deadlocks 0 "the services"
 echo "pid_services.sh: the services$skipped: $(grep -c '^goroutine ' "$work/dump") tasks, each down to its leaf"
 
 : > "$work/output"
@@ -80,6 +90,7 @@ await_tasks_of "$runtime_dump" pid "$shop"
 for _ in {1..100}; do
     "$runtime_dump" pid "$shop" > "$work/dump"
     is_whole "the shop"
+    told_deadlocks 1 "the shop"
 done
 kill -0 "$shop" || fail "the shop has ended"
-echo "pid_services.sh: the shop: $(grep -c '^goroutine ' "$work/dump") tasks, each down to its leaf in 100 of 100 dumps"
+echo "pid_services.sh: the shop: $(grep -c '^goroutine ' "$work/dump") tasks, each down to its leaf and the one deadlock alone in 100 of 100 dumps"
