@@ -77,50 +77,51 @@ impl<A> Allocator<A> {
 #[expect(unsafe_code, reason = "an allocator")]
 // SAFETY: the blocks are the inner allocator's, and its functions get the caller's arguments.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for Allocator<A> {
+    // The common path is counted first and ends with a jump to the inner allocator.
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's contract.
-        let block = unsafe { self.inner.alloc(layout) };
         if passes(layout.size()) {
-            look::<A>(block, layout.size(), None);
+            // SAFETY: the caller's contract.
+            return looked::<A>(layout.size(), None, move || unsafe {
+                self.inner.alloc(layout)
+            });
         }
-        block
+        // SAFETY: the caller's contract.
+        unsafe { self.inner.alloc(layout) }
     }
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's contract.
-        let block = unsafe { self.inner.alloc_zeroed(layout) };
         if passes(layout.size()) {
-            look::<A>(block, layout.size(), None);
+            // SAFETY: the caller's contract.
+            return looked::<A>(layout.size(), None, move || unsafe {
+                self.inner.alloc_zeroed(layout)
+            });
         }
-        block
+        // SAFETY: the caller's contract.
+        unsafe { self.inner.alloc_zeroed(layout) }
     }
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        if FILTER.may_have(block.addr()) {
-            free(block.addr(), layout.size());
-        }
         // SAFETY: the caller's contract.
-        unsafe { self.inner.dealloc(block, layout) }
+        let inner = move || unsafe { self.inner.dealloc(block, layout) };
+        match FILTER.may_have(block.addr()) {
+            true => freed(block.addr(), layout.size(), inner),
+            false => inner(),
+        }
     }
 
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        let before = match FILTER.may_have(block.addr()) {
-            true => take(block.addr()),
-            false => None,
-        };
+        let is_due = passes(new_size);
         // SAFETY: the caller's contract.
-        let new = unsafe { self.inner.realloc(block, layout, new_size) };
-        if let Some(before) = before {
-            moved(before, block.addr(), layout.size(), new);
+        unsafe {
+            match is_due || FILTER.may_have(block.addr()) {
+                true => moved(&self.inner, block, layout, new_size, is_due),
+                false => self.inner.realloc(block, layout, new_size),
+            }
         }
-        if passes(new_size) {
-            look::<A>(new, new_size, before.map(|before| before.born));
-        }
-        new
     }
 }
 
@@ -175,9 +176,15 @@ fn passes(size: usize) -> bool {
     OWN.with(|own| own.countdown.pass(size))
 }
 
-/// Called if a sample may be due, or the rate may have changed.
+/// An allocation at which a sample may be due, or the rate may have changed.
 #[cold]
 #[inline(never)]
+fn looked<A>(size: usize, born: Option<u32>, allocate: impl FnOnce() -> *mut u8) -> *mut u8 {
+    let block = allocate();
+    look::<A>(block, size, born);
+    block
+}
+
 fn look<A>(block: *mut u8, size: usize, born: Option<u32>) {
     if INNER.load(Ordering::Relaxed).is_null() {
         let name: fn() -> &'static str = std::any::type_name::<A>;
@@ -305,31 +312,53 @@ fn keep(tables: &Tables, address: usize, size: usize, block: Block) {
 }
 
 /// Removes a block, whose memory no other thread owns yet.
-#[cold]
-#[inline(never)]
 fn take(address: usize) -> Option<Block> {
     let block = tables()?.blocks.take(address)?;
     FILTER.remove(address);
     Some(block)
 }
 
+/// A free of a block that may be sampled.
 #[cold]
 #[inline(never)]
-fn free(address: usize, size: usize) {
+fn freed(address: usize, size: usize, free: impl FnOnce()) {
+    // Before the block's memory is another thread's.
     if let (Some(block), Some(tables)) = (take(address), tables()) {
         tables.allocations.freed(block.site, size);
     }
+    free();
 }
 
-/// A sampled block was reallocated: the old block counts as freed, unless the reallocation failed.
+/// A reallocation of a block that may be sampled, or at which a sample may be due. The old block counts as freed, unless the
+/// reallocation failed.
+///
+/// # Safety
+/// As [`GlobalAlloc::realloc`].
 #[cold]
 #[inline(never)]
-fn moved(before: Block, address: usize, size: usize, new: *mut u8) {
-    let Some(tables) = tables() else { return };
-    match new.is_null() {
-        true => keep(tables, address, size, before),
-        false => tables.allocations.freed(before.site, size),
+#[expect(unsafe_code, reason = "an allocator")]
+unsafe fn moved<A: GlobalAlloc>(
+    inner: &A,
+    block: *mut u8,
+    layout: Layout,
+    new_size: usize,
+    is_due: bool,
+) -> *mut u8 {
+    let (address, size) = (block.addr(), layout.size());
+    // Before the block's memory is another thread's.
+    let before = FILTER.may_have(address).then(|| take(address)).flatten();
+    // SAFETY: the caller's contract.
+    let new = unsafe { inner.realloc(block, layout, new_size) };
+    if let (Some(before), Some(tables)) = (before, tables()) {
+        match new.is_null() {
+            true => keep(tables, address, size, before),
+            false => tables.allocations.freed(before.site, size),
+        }
     }
+    if is_due {
+        look::<A>(new, new_size, before.map(|before| before.born));
+    }
+    new
 }
 
 /// The unit of `born`: 2^26 ticks, some 20 ms.
