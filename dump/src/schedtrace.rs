@@ -79,13 +79,13 @@ pub struct Task {
 /// The state of a task, with Go's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// Woken or new, waiting for a worker.
+    /// The task was woken or is new, and waits for a worker.
     Runnable = 1,
-    /// Being polled.
+    /// The task is being polled.
     Running = 2,
     /// A closure that runs on the blocking pool.
     Syscall = 3,
-    /// Waiting to be woken.
+    /// The task waits to be woken.
     Waiting = 4,
 }
 

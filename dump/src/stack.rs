@@ -60,7 +60,7 @@ pub struct Stack {
     /// The gap of a stack deeper than the bound: the index in the trunk of the first location after the gap, and the
     /// number of missing frames.
     pub elided: Option<(usize, u32)>,
-    /// Why there is no stack ("foreign task: ..."). A stack may be empty only where this is set.
+    /// The reason for a missing stack ("foreign task: ..."). Only a stack with a reason may be empty.
     pub missing: Option<Arc<str>>,
 }
 

@@ -1,4 +1,4 @@
-//! `tasks`: a line for each task, or its block.
+//! `tasks`: a line or a block for each task.
 
 use crate::own_frame::{own_frame, short_file};
 use crate::refusal::Refusal;
@@ -30,7 +30,7 @@ pub(crate) fn command() -> Command {
         .arg(json("An array with an object for each task: the fields of goroutine?format=json, and its source").conflicts_with("full"))
 }
 
-/// What `tasks` and `stacks` leave out.
+/// Adds the filters of `tasks` and `stacks`.
 pub(crate) fn with_filters(command: Command) -> Command {
     let value = |name: &'static str, value_name: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name(value_name).help(help)
@@ -94,7 +94,7 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
     show::print(&text, is_whole)
 }
 
-/// The tasks of a source that can never go on.
+/// The tasks of a source that can never continue.
 fn leaked(source: &Source) -> Result<Blocks, Refusal> {
     let mut dump = read(source, "goroutineleak?debug=2")?;
     dump.blocks.retain(|block| block.is_leaked);
@@ -120,7 +120,7 @@ fn read(source: &Source, page: &str) -> Result<Blocks, Refusal> {
     }
 }
 
-/// Which tasks are shown. A server could apply it as well; files have to be filtered here, so both are.
+/// Selects tasks. A server can filter, too, but files have to be filtered here, so all dumps are.
 pub(crate) struct Filter {
     pattern: Option<Regex>,
     states: Vec<String>,
@@ -141,7 +141,7 @@ impl Filter {
         }
     }
 
-    /// The same for as many as there are.
+    /// The filter without its limit.
     pub(crate) fn without_limit(self) -> Self {
         Self {
             limit: usize::MAX,
@@ -149,7 +149,7 @@ impl Filter {
         }
     }
 
-    /// Leaves these, and says how many of those the limit leaves out.
+    /// Removes the other tasks from a dump. Returns the number of selected tasks that the limit leaves out.
     pub(crate) fn apply(&self, dump: &mut Blocks) -> usize {
         dump.blocks.retain(|block| self.keeps(block));
         let left_out = dump.blocks.len().saturating_sub(self.limit);
@@ -189,7 +189,7 @@ fn matches_block(pattern: &Regex, block: &Block) -> bool {
 
 type Read<'s> = [(&'s Source, (Blocks, usize))];
 
-/// What is said of a whole dump, and what the limit left out.
+/// Appends the remarks on a whole dump, and the number of tasks that the limit leaves out.
 fn push_remarks(text: &mut String, read: &Read<'_>, style: Style) {
     for (source, (dump, left_out)) in read {
         let name = if read.len() > 1 {

@@ -1,4 +1,4 @@
-//! `threads`: a line for each thread, or its block, and what tokio counts of its workers.
+//! `threads`: a line or a block for each thread, and tokio's counters of its workers.
 
 use crate::own_frame::{call, own_frame};
 use crate::refusal::Refusal;

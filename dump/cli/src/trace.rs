@@ -1,4 +1,4 @@
-//! `trace`: what ran when, for `go tool trace`.
+//! `trace`: an execution trace, for `go tool trace`.
 
 use crate::refusal::{Refusal, said};
 use crate::show::progress::Progress;

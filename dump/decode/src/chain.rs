@@ -1,4 +1,4 @@
-//! From the future of a task down to its leaf.
+//! Follows the future of a task down to its leaf.
 
 use super::held;
 use super::kept::{KeptPart, awaits, push_given};

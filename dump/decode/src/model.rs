@@ -65,7 +65,7 @@ pub struct Runtime {
 pub struct Worker {
     /// The time that the worker was not parked.
     pub busy_ns: u64,
-    /// The number of times it was parked.
+    /// The number of times the worker parked.
     pub parks: u64,
 }
 

@@ -16,11 +16,11 @@ use crate::stack::{Mapping, Site, Stack};
 /// The state of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum State {
-    /// Being polled, or a blocking closure that runs.
+    /// The task is being polled, or is a blocking closure that runs.
     Running,
-    /// Woken or new, waiting for a worker.
+    /// The task was woken or is new, and waits for a worker.
     Runnable,
-    /// Waiting to be woken.
+    /// The task waits to be woken.
     Waiting,
 }
 

@@ -134,12 +134,12 @@ pub enum UserWhat {
     Log {
         /// The category.
         category: TextNumber,
-        /// The text; [`TraceFormat::message`](super::TraceFormat::message) is for texts that do not come again.
+        /// The text; [`TraceFormat::message`](super::TraceFormat::message) is for texts that are used once.
         message: TextNumber,
     },
 }
 
-/// How a poll ended.
+/// The result of a poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The task waits.

@@ -11,7 +11,7 @@ use runtime_dump::stack::{Branch, BranchKind, Frame, Location, Mapping, Site, St
 
 /// A dump with a name, for tests.
 pub struct Case {
-    /// Also the name of its golden file.
+    /// The name, which is also that of the golden file.
     pub name: &'static str,
     pub tables: Tables,
     pub rows: Vec<Goroutine<'static>>,

@@ -1,7 +1,7 @@
-//! `graph`: the call graph of a log, or of one dump, with the counts of each frame over time: one file of HTML.
+//! `graph`: the call graph of a log or of one dump, with the counts of each frame over time, as one HTML file.
 //!
-//! * [`tree`]: frames below the frames that call them;
-//! * [`page`]: the file.
+//! * [`tree`]: frames below their callers;
+//! * [`page`]: the HTML.
 
 mod page;
 mod tree;
@@ -60,7 +60,7 @@ fn graph(matches: &ArgMatches) -> Result<ExitCode, Refusal> {
     })
 }
 
-/// Counts of one moment.
+/// The counts of one moment.
 struct Moment {
     label: String,
     stacks: Vec<CountedStack>,

@@ -100,7 +100,7 @@ fn run(subject: Subject, matches: &ArgMatches) -> ExitCode {
             form,
         },
     };
-    // A refusal leaves no empty file behind.
+    // The output is collected first, so that a refusal leaves no empty file.
     let mut bytes = Vec::new();
     let dumped = match output {
         None => dump(
@@ -121,7 +121,7 @@ fn run(subject: Subject, matches: &ArgMatches) -> ExitCode {
     }
 }
 
-/// `5s`, `500ms`, `2m`.
+/// Parses `5s`, `500ms`, `2m`.
 fn pause(text: &str) -> Result<Duration, String> {
     let (number, unit) = text.split_at(
         text.find(|c: char| !c.is_ascii_digit())

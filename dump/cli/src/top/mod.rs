@@ -1,7 +1,7 @@
-//! `top`: tasks, or the sites that spawn them, by what they do in an interval; drawn in place on a terminal.
+//! `top`: tasks or spawn sites, by their activity in an interval. On a terminal the table is redrawn in place.
 //!
-//! * [`tasks`]: from two dumps, the difference of each task;
-//! * [`sites`]: from the page `tasks`, which notes times while it is asked.
+//! * [`tasks`]: the difference of each task between two dumps;
+//! * [`sites`]: from the page `tasks`, which measures times while it collects.
 
 mod sites;
 mod tasks;
@@ -63,14 +63,14 @@ pub(crate) fn command() -> Command {
         )
 }
 
-/// The orders, in which the key `s` goes through them.
+/// The orders of rows. The key `s` steps through them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Order {
     Busy,
     Polls,
     Waits,
     Alive,
-    /// Of sites only.
+    /// The heap, of sites only.
     Heap,
 }
 
@@ -83,7 +83,7 @@ impl Order {
         Self::Heap,
     ];
 
-    /// As the server's parameter `sort` has it.
+    /// The value of the server's parameter `sort`.
     fn word(self) -> &'static str {
         match self {
             Self::Busy => "busy",
@@ -94,7 +94,7 @@ impl Order {
         }
     }
 
-    /// The one after it; that of the heap is left out where no row has bytes.
+    /// The next order. The heap is left out if no row has bytes.
     fn next(self, has_bytes: bool) -> Self {
         let at = Self::ALL
             .iter()
@@ -107,24 +107,24 @@ impl Order {
     }
 }
 
-/// What is shown: a line above, and the rows.
+/// The shown text: a line and a table.
 struct View {
     head: String,
     table: Table,
-    /// Rows have bytes of the heap.
+    /// Whether the rows have bytes of the heap.
     has_bytes: bool,
 }
 
-/// What is asked for, which keys change.
+/// The selected rows and order, which keys change.
 struct Choice {
     by_sites: bool,
     order: Order,
-    /// The last rows had bytes of the heap.
+    /// Whether the last rows had bytes of the heap.
     has_bytes: bool,
 }
 
 impl Choice {
-    /// Does what a key asks for; whether there was one.
+    /// Applies a key. Returns whether the key has a meaning.
     fn apply(&mut self, key: Option<u8>) -> bool {
         match key {
             Some(b't') => {
@@ -174,7 +174,7 @@ fn top(matches: &ArgMatches) -> Result<(), Refusal> {
             "--sort heap is an order of sites: give --by sites with it".to_owned(),
         ));
     }
-    // The first look, so that what cannot be asked is told before the terminal changes.
+    // The first look is taken before the terminal changes, so that its errors are readable.
     let mut before = tasks::look(&source)?;
     let mut screen = Screen::open();
     let looks = matches
@@ -217,7 +217,7 @@ fn top(matches: &ArgMatches) -> Result<(), Refusal> {
         match &mut screen {
             Some(screen) => {
                 screen.draw(&format!("{source}, by {order}: {text}"));
-                // Keys that came while the server collected.
+                // Keys that were pressed while the server collected are handled here.
                 match screen.key_before(Instant::now(), b"ts") {
                     Some(b'q') => break,
                     Some(key) => _ = choice.apply(Some(key)),
@@ -236,7 +236,7 @@ fn top(matches: &ArgMatches) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Waits for an interval, or for a key; `None` if it quits.
+/// Waits for an interval or a key. Returns `None` if the key quits.
 #[allow(clippy::option_option, reason = "the outer one is whether to go on")]
 fn pause(every: Duration, screen: &mut Option<Screen>) -> Option<Option<u8>> {
     let due = Instant::now() + every;
@@ -252,7 +252,7 @@ fn pause(every: Duration, screen: &mut Option<Screen>) -> Option<Option<u8>> {
     }
 }
 
-/// What a page of the server says, which is JSON.
+/// The answer of a page of the server, parsed as JSON.
 fn json(source: &Source, page: &str, for_so_long: Duration) -> Result<serde_json::Value, Refusal> {
     let bytes = source.bytes(page, for_so_long)?;
     serde_json::from_slice(&bytes).map_err(|_| {

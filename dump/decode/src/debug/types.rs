@@ -39,7 +39,7 @@ pub enum Shape {
     Pointer(Option<Die>),
     /// Members side by side.
     Structure(Vec<Member>),
-    /// One of several variants.
+    /// A type with several variants.
     Enum(Enum),
     /// Elements of one type.
     Array(Option<Die>),
