@@ -22,20 +22,25 @@ const GROWN: u8 = 3;
 
 pub(crate) fn command() -> Command {
     let source = |name: &'static str, help: &'static str| Arg::new(name).required(true).help(help);
-    with_token(Command::new("diff").about("Which stacks more or fewer tasks have in B than in A"))
-        .arg(source(
-            "A",
-            "The earlier one: a URL, HOST:PORT, unix socket or file",
-        ))
-        .arg(source("B", "The later one; asked for the form that A has"))
-        .arg(
-            Arg::new("fail-if-grown")
-                .long("fail-if-grown")
-                .value_name("N")
-                .value_parser(value_parser!(i64).range(1..))
-                .help("Exit code 3 if N tasks more, or above, have a stack"),
-        )
-        .arg(json("An object with the stacks that changed"))
+    with_token(
+        Command::new("diff").about("The stacks that have more or fewer tasks in B than in A"),
+    )
+    .arg(source(
+        "A",
+        "The earlier one: a URL, HOST:PORT, unix socket or file",
+    ))
+    .arg(source(
+        "B",
+        "The later one; a server is asked for the form of A",
+    ))
+    .arg(
+        Arg::new("fail-if-grown")
+            .long("fail-if-grown")
+            .value_name("N")
+            .value_parser(value_parser!(i64).range(1..))
+            .help("Exit code 3 if a stack has at least N tasks more"),
+    )
+    .arg(json("An object with the stacks that changed"))
 }
 
 pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
@@ -107,7 +112,7 @@ fn changes(matches: &ArgMatches) -> Result<Vec<Change>, Refusal> {
     if form(&before) != form(&after) {
         let (of_a, of_b) = (form(&before), form(&after));
         return Err(Refusal::new(format!(
-            "{a} is {of_a}, {b} is {of_b}: frames are written in another way there; take both with the same debug="
+            "{a} is {of_a}, {b} is {of_b}: these forms write frames differently; take both with the same debug="
         )));
     }
     Ok(compare(&before.stacks(), &after.stacks()))

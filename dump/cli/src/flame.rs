@@ -29,7 +29,7 @@ const NARROWEST: f64 = 0.4;
 const DEEPEST: usize = 200;
 
 pub(crate) fn command() -> Command {
-    let command = Command::new("flame").about("A flame graph of what uses the CPU, of another profile, or of a dump: an SVG or a file of HTML, to click and without anything from elsewhere");
+    let command = Command::new("flame").about("A flame graph of CPU time, of another profile, or of a dump: a clickable SVG or HTML file that needs no other files");
     with_source(command)
         .arg(output("The file to write: .svg or .html").required(true))
         .arg(
@@ -37,7 +37,7 @@ pub(crate) fn command() -> Command {
                 .long("page")
                 .value_name("PAGE")
                 .default_value("profile?seconds=5")
-                .help("What a server is asked for: goroutine, heap, block?seconds=10&rate=10000"),
+                .help("The page of a server: goroutine, heap, block?seconds=10&rate=10000"),
         )
 }
 

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 pub(crate) fn command() -> Command {
-    let command = Command::new("locks").about("The locks that something waits for: who holds them, since when, who waits where; and deadlocks");
+    let command = Command::new("locks").about("The locks with waiters: who holds each, who waits for it, since when and where; and deadlocks");
     with_sources(command).arg(json(
         "An array with a document for each source: the page locks?format=json",
     ))

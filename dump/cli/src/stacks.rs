@@ -17,13 +17,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 pub(crate) fn command() -> Command {
-    let command = Command::new("stacks").about("Equal stacks once, the most frequent first: a leak is at the top. Reads debug=1, debug=2 and profile.proto, Go's too");
+    let command = Command::new("stacks").about("Each distinct stack with its count, the most frequent first: a leak is at the top. Reads debug=1, debug=2 and profile.proto, Go's too");
     with_filters(with_sources(command))
         .arg(
             Arg::new("page")
                 .long("page")
                 .value_name("PAGE")
-                .help("Another page of the server that is a profile: heap?seconds=10, block?seconds=10&rate=10000, mutex, profile?seconds=5"),
+                .help("Another page of the server that has a profile: heap?seconds=10, block?seconds=10&rate=10000, mutex, profile?seconds=5"),
         )
         .arg(json("An array with an object for each stack"))
 }

@@ -18,14 +18,14 @@ use serde_json::{Value, json};
 use std::process::ExitCode;
 
 pub(crate) fn command() -> Command {
-    let command = Command::new("tasks").about("Every task: what it waits for, since when, where; of one service, several, or dumps in files (debug=2, Go's too)");
+    let command = Command::new("tasks").about("Every task with its wait reason, waiting time and location; of one service, several, or dumps in files (debug=2, Go's too)");
     with_filters(with_sources(command))
         .arg(Arg::new("full").long("full").short('f').action(ArgAction::SetTrue).help("A block with the stack for each task"))
         .arg(
             Arg::new("leaked")
                 .long("leaked")
                 .action(ArgAction::SetTrue)
-                .help("Only tasks that can never go on: no waker of them is left, or they are in a deadlock or behind one"),
+                .help("Only tasks that can never continue: they have no waker left, or are in a deadlock or behind one"),
         )
         .arg(json("An array with an object for each task: the fields of goroutine?format=json, and its source").conflicts_with("full"))
 }
@@ -63,7 +63,7 @@ pub(crate) fn with_filters(command: Command) -> Command {
             value(
                 "limit",
                 "N",
-                "At most N of each source; what is left out is told",
+                "At most N of each source; the number left out is printed",
             )
             .value_parser(value_parser!(usize)),
         )

@@ -18,9 +18,8 @@ use std::process::ExitCode;
 use tree::Tree;
 
 pub(crate) fn command() -> Command {
-    let command = Command::new("graph").about("The call graph of a log of `watch -o`, or of dumps, as one file of HTML: counts over time, to fold and to search");
-    with_sources(command)
-        .arg(output("The file to write; it loads nothing from elsewhere").required(true))
+    let command = Command::new("graph").about("The call graph of a log of `watch -o`, or of dumps, as one HTML file: counts over time, with folding and search");
+    with_sources(command).arg(output("The file to write; it needs no other files").required(true))
 }
 
 pub(crate) fn run(matches: &ArgMatches) -> ExitCode {

@@ -58,7 +58,7 @@ fn about(tree: &Tree) -> String {
             tree.per_moment()
         );
     }
-    about.push_str(" Each line has the count at the end, its change since the start, the most, and the counts over time. Calls of the program's own are bold.");
+    about.push_str(" Each line has the count at the end, its change since the start, the highest count, and the counts over time. Calls of the program's own are bold.");
     about
 }
 

@@ -109,7 +109,7 @@ impl fmt::Display for Refusal {
         match self {
             Self::Gone(pid) => write!(
                 f,
-                "there is no process {pid}; `pidof NAME` tells the number of a running program, which inside a container is another one"
+                "there is no process {pid}; `pidof NAME` prints the id of a running program; inside a container the id differs"
             ),
             Self::NoProgram(pid) => write!(
                 f,
@@ -207,9 +207,9 @@ impl fmt::Display for Refusal {
             ),
             Self::NoRoom(why) => write!(
                 f,
-                "1 GiB of address space cannot be had for copies of pages: {why}; `ulimit -v unlimited` lifts a limit"
+                "1 GiB of address space for copies of pages is not available: {why}; `ulimit -v unlimited` lifts a limit"
             ),
-            Self::Closed => f.write_str("the reader of the output has gone"),
+            Self::Closed => f.write_str("the reader of the output has closed it"),
             Self::Output(why) => write!(f, "the dump cannot be written: {why}"),
         }
     }

@@ -48,7 +48,7 @@ const LONGEST_TRACE: u64 = 5;
 
 pub(crate) fn record_command() -> Command {
     let command = Command::new("record").about("Records a service into one file: dumps before and after, profiles and a trace of the time between, threads and locks").after_help(
-        "The token is not in the file, and not in the command line of the service that is. Names and labels of tasks are, and what the program says to a trace: look at it before it goes to others. --without-labels leaves the labels out of all files.",
+        "The file does not contain the token; the service's command line in it does not either. The file contains names and labels of tasks, and the messages that the program writes to a trace: check it before you pass it on. --without-labels removes the labels from all files.",
     );
     with_source(command)
         .arg(output("The file to write, a .tar.zst").required(true))
@@ -63,19 +63,19 @@ pub(crate) fn record_command() -> Command {
                         .filter(|seconds| (1..=3600).contains(seconds))
                         .ok_or("a time from 1s to 1h")
                 })
-                .help("For how long; the trace is of the first 5 s"),
+                .help("The length of the recording; the trace covers the first 5 s"),
         )
         .arg(
             Arg::new("without-labels")
                 .long("without-labels")
                 .action(ArgAction::SetTrue)
-                .help("Leaves out labels: of tasks and threads in dumps, of tasks in the trace, and all of samples in profiles"),
+                .help("Removes the labels of tasks and threads in dumps, of tasks in the trace, and of samples in profiles"),
         )
 }
 
 pub(crate) fn open_command() -> Command {
     Command::new("open")
-        .about("Shows what `record` wrote")
+        .about("Shows a bundle of `record`")
         .arg(Arg::new("FILE").required(true).value_parser(value_parser!(PathBuf)).help("The bundle"))
         .arg(
             Arg::new("into")

@@ -101,7 +101,10 @@ impl Client {
             .read_to_vec();
         match status {
             200 => body.map_err(|error| {
-                Refusal::new(format!("{}: the answer broke off: {error}", self.name))
+                Refusal::new(format!(
+                    "{}: the answer ended too early: {error}",
+                    self.name
+                ))
             }),
             _ => Err(self.refused(page, status, &body.unwrap_or_default())),
         }
@@ -127,7 +130,7 @@ impl Client {
                 format!("{name}: no answer in time: is that a server of dumps, and does it run?")
             }
             Error::Io(error) => format!("{name}: {error}"),
-            error => format!("{name}: no answer of HTTP: {error}"),
+            error => format!("{name}: no HTTP answer: {error}"),
         };
         Refusal::new(sentence)
     }
@@ -150,7 +153,7 @@ impl Client {
                 "{name}: 401: the server asks for a token: --token TOKEN, or RUNTIME_DUMP_TOKEN"
             ),
             403 => format!(
-                "{name}: 403: {said}; a tunnel reaches it as on its own machine: `ssh -L 6060:127.0.0.1:6060 HOST`"
+                "{name}: 403: {said}; a tunnel makes the request local: `ssh -L 6060:127.0.0.1:6060 HOST`"
             ),
             404 => format!(
                 "{name}: 404: there is no page {page_name}: the server is older than this command, is no runtime-probe (Go's has \

@@ -20,10 +20,10 @@ use std::time::{Duration, Instant};
 
 pub(crate) fn command() -> Command {
     let command = Command::new("top")
-        .about("The tasks that are polled the longest and the most often, or the sites that spawn them; drawn in place, q quits")
+        .about("Tasks with the most time in polls or the most polls, or their spawn sites; redrawn in place, q quits")
         .after_help(
-            "BUSY is time inside polls: CPU time, unless a poll blocks its thread; the head has its sum, 100% a core, beside the CPU time of the process. Keys: q quits, t changes between tasks and sites, \
-             s changes the order. Without a terminal it prints a table and ends. Tasks that ended within an interval count at their site only.",
+            "BUSY is time inside polls: CPU time, unless a poll blocks its thread; the head shows its sum, 100% a core, and the CPU time of the process. Keys: q quits, t changes between tasks and sites, \
+             s changes the order. Without a terminal the command prints a table and ends. Tasks that ended within an interval count at their site only.",
         );
     with_source(command)
         .arg(
@@ -36,7 +36,7 @@ pub(crate) fn command() -> Command {
                         .filter(|ns| *ns >= 100_000_000)
                         .ok_or("a time from 100ms on, as in 500ms, 2s, 1m")
                 })
-                .help("How long an interval is; in whole seconds for sites"),
+                .help("The length of an interval; in whole seconds for sites"),
         )
         .arg(
             Arg::new("by")
@@ -44,7 +44,7 @@ pub(crate) fn command() -> Command {
                 .value_name("WHAT")
                 .value_parser(["tasks", "sites"])
                 .default_value("tasks")
-                .help("What has a row"),
+                .help("The rows: tasks, or the sites that spawn them"),
         )
         .arg(
             Arg::new("sort")
@@ -52,7 +52,7 @@ pub(crate) fn command() -> Command {
                 .value_name("ORDER")
                 .value_parser(["busy", "polls", "waits", "alive", "heap"])
                 .default_value("busy")
-                .help("The order: busy, polls, waits; of sites also alive, and heap, where the probe's allocator is the service's"),
+                .help("The order: busy, polls, waits; for sites also alive, and heap if the service uses the probe's allocator"),
         )
         .arg(
             Arg::new("looks")
@@ -152,7 +152,7 @@ fn top(matches: &ArgMatches) -> Result<(), Refusal> {
     let source = source(matches)?;
     if !source.is_live() {
         return Err(Refusal::new(format!(
-            "{source}: one moment has no rates: `top` needs a server; two files are compared by `runtime-dump diff`"
+            "{source}: rates need two moments: `top` needs a server; `runtime-dump diff` compares two files"
         )));
     }
     let every = Duration::from_nanos(*matches.get_one("every").expect("it has a default"));

@@ -23,9 +23,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub(crate) fn command() -> Command {
-    let command = Command::new("watch").about("Looks for leaks: which sites have more and more tasks. Reads a log that it wrote, too").after_help(
-        "A site grows if the least count of the last third of the looks is above the largest of the first third, from the sixth look on. \
-         A minute's growth is the slope of the line through all counts. The last 600 looks count.",
+    let command = Command::new("watch").about("Finds leaks: the sites whose tasks become more and more. Also reads a log that it wrote").after_help(
+        "A site grows if the lowest count in the last third of the looks is above the highest in the first third, from the sixth look on. \
+         The growth in a minute is the slope of the least-squares line through all counts. The last 600 looks count.",
     );
     with_source(command)
         .arg(
@@ -38,7 +38,7 @@ pub(crate) fn command() -> Command {
                         .filter(|ns| *ns >= 1_000_000)
                         .ok_or("a time is a number and its unit, as in 500ms, 1s, 1m")
                 })
-                .help("How often it looks"),
+                .help("The time between two looks"),
         )
         .arg(output(
             "Appends each look to a log: a line with the date, below it the text of debug=1",
@@ -193,7 +193,7 @@ fn table(series: &Series, source: &Source, rows: usize, style: Style) -> String 
     );
     if series.missed > 0 {
         text.push_str(&style.alarm(&format!(
-            "# {} tasks of more sites are not shown\n",
+            "# {} tasks of further sites are not shown\n",
             series.missed
         )));
     }
