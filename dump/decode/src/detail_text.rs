@@ -79,7 +79,7 @@ impl Detail {
 }
 
 impl ChannelEnd {
-    /// What the task waits for; `None` of an end that it only has.
+    /// The wait at this end as text; `None` if the task does not wait at it.
     fn text(&self) -> Option<String> {
         if !self.waits {
             return None;

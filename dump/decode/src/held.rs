@@ -50,8 +50,8 @@ pub(crate) fn descriptor_at(way: &[u64], at: u64, reader: &Reader<'_>) -> Option
 }
 
 impl Decoder<'_, '_, '_> {
-    /// Of the variables of a state, which begin at `offset`. Only tokio's own futures are asked for a descriptor: another's
-    /// local need not be what it waits for.
+    /// The parts to read of the variables of a state, which begin at `offset`. A descriptor is searched for in tokio's
+    /// own futures only: a local variable of another future may be unrelated to the wait.
     pub(crate) fn held(&self, offset: u64, locals: &[Local<'_>], is_io: bool) -> Held {
         let members = || locals.iter().map(|local| local.member);
         Held {

@@ -20,7 +20,7 @@ pub(crate) struct KeptPart {
 }
 
 impl Decoder<'_, '_, '_> {
-    /// Of the variables of a state, which begin at `offset`.
+    /// The kept parts among the variables of a state, which begin at `offset`.
     pub(crate) fn kept(&mut self, offset: u64, locals: &[Local<'_>]) -> Vec<KeptPart> {
         locals
             .iter()

@@ -14,18 +14,18 @@
 //! * `seeds`: schedulers without a thread inside;
 //! * `finder`: tasks by their ids, in a running process;
 //! * `roots`: futures that threads are blocked on;
-//! * `plan`: what to follow in a type, compiled once;
-//! * `chain`: from a task's future down to what it waits for;
-//! * `held`: what an async body has beside what it awaits;
-//! * `channels`: ends of channels that an async body has;
-//! * `kept`: futures that an async body has beside the one that it awaits;
-//! * `leaf`: what is known of a leaf beside its name;
+//! * `plan`: the parts of a type to follow, compiled once;
+//! * `chain`: from a task's future down to its leaf;
+//! * `held`: guards and descriptors in an async body;
+//! * `channels`: ends of channels in an async body;
+//! * `kept`: futures that an async body keeps and does not await;
+//! * `leaf`: the details of known leaves;
 //! * `pool`: blocking closures that wait for a thread;
-//! * `workers`: what a runtime counts of its workers;
-//! * `trace`: what a poll changes;
-//! * [`waits`]: which task waits for which other one;
-//! * `model`: the result, and [`detail_text`]: details in words;
-//! * `stacks`: the same as stacks of runtime-dump's model.
+//! * `workers`: the counters of a runtime's workers;
+//! * `trace`: the memory that a poll changes;
+//! * [`waits`]: the waits of tasks for other tasks;
+//! * `model`: the result, and [`detail_text`]: details as text;
+//! * `stacks`: chains as stacks of runtime-dump's model.
 
 mod chain;
 mod channels;

@@ -161,7 +161,7 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// Whether it waits at the same place for the same things. Counts that other tasks change do not matter.
+    /// Whether both chains are the same wait. Counts that other tasks change are not compared.
     fn is_same_wait(&self, other: &Chain) -> bool {
         let mut branches = self.branches.iter().zip(&other.branches);
         self.frames == other.frames
@@ -177,7 +177,7 @@ impl Chain {
             && branches.all(|(one, other)| one.is_same_wait(other))
     }
 
-    /// The semaphores that it waits for permits of, in any branch.
+    /// The semaphores that the chain waits for, in all branches.
     pub fn semaphores(&self) -> Vec<u64> {
         let own = self.details.iter().filter_map(|detail| match detail {
             Detail::Acquires { semaphore, .. } => Some(*semaphore),
@@ -250,7 +250,7 @@ pub enum Detail {
 }
 
 impl Detail {
-    /// Whether both are the same but for counts that other tasks change.
+    /// Whether both details are equal, apart from counts that other tasks change.
     fn is_same(&self, other: &Detail) -> bool {
         match (*self, *other) {
             (
@@ -279,21 +279,21 @@ impl Detail {
 /// An end of one of tokio's channels, among a task's locals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ChannelEnd {
-    /// The channel's address.
+    /// The address of the channel.
     pub channel: u64,
     /// The kind of the channel.
     pub kind: Channel,
-    /// Which end.
+    /// The end, sender or receiver.
     pub end: End,
     /// The semaphore that counts the room in a bounded channel.
     pub semaphore: Option<u64>,
-    /// For how many messages a bounded channel has room.
+    /// The capacity of a bounded channel, in messages.
     pub room: Option<u64>,
-    /// How many senders the channel counts.
+    /// The number of senders, by the channel's own count.
     pub senders: Option<u64>,
-    /// The task waits at this end for the other.
+    /// Whether the task waits at this end for the other one.
     pub waits: bool,
-    /// An async block captured it. The block may have moved it since.
+    /// Whether an async block has captured the end. The block may have moved it since.
     pub is_captured: bool,
 }
 
@@ -302,24 +302,24 @@ pub struct ChannelEnd {
 pub enum Channel {
     /// `mpsc`, bounded or not.
     Mpsc,
-    /// `oneshot`
+    /// `oneshot`.
     Oneshot,
-    /// `watch`
+    /// `watch`.
     Watch,
-    /// `broadcast`
+    /// `broadcast`.
     Broadcast,
 }
 
 /// The ends of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum End {
-    /// What messages are sent through.
+    /// The end that messages are sent through.
     Sender,
-    /// What messages are received from.
+    /// The end that messages are received from.
     Receiver,
 }
 
-/// What a deadline is of.
+/// The kind of a timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Timer {
     /// `sleep` or an interval.

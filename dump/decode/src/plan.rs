@@ -308,8 +308,8 @@ impl Decoder<'_, '_, '_> {
 
     /// The variables in a state of an async body, without the future that it awaits.
     ///
-    /// An async function moves its arguments to where its own variables are. What is only listed at an argument's first place was
-    /// moved away. A reference leads to what is there for as long as the future.
+    /// An async function moves its arguments to its own variables. An argument that is listed only at its original
+    /// offset was moved away, so it is left out. A reference stays valid as long as the future exists.
     fn locals<'m>(
         &self,
         members: &'m [Member],
@@ -337,8 +337,8 @@ impl Decoder<'_, '_, '_> {
         locals
     }
 
-    /// The function at the line of the await. The await of a macro is in the macro, so the function is at its beginning, and
-    /// the macro is a frame of its own.
+    /// The frame of an async body at the line of its await. For an await inside a macro the line is in the macro's
+    /// file. Then the function is shown at its begin, and the macro is a frame of its own.
     fn coroutine_frames(
         &mut self,
         name: &str,
@@ -463,11 +463,11 @@ impl Decoder<'_, '_, '_> {
 #[derive(Debug)]
 pub(crate) struct Local<'m> {
     pub(crate) member: &'m Member,
-    /// It is where the body was given it. The compiler lists it there after a move, too.
+    /// Whether the variable is at the offset where the body received it. The compiler lists it there after a move, too.
     pub(crate) is_captured: bool,
 }
 
-/// An async function, block or closure.
+/// Whether the type is the state of an async function, block or closure.
 fn is_coroutine(of: &Type) -> bool {
     of.name.starts_with("{async_") && of.name.contains("_env#")
 }

@@ -1,7 +1,7 @@
 //! The forms of a dump, for people and tools.
 //!
 //! * [`forms`]: JSON, folded stacks, `profile.proto`;
-//! * [`rows`]: tasks as rows of runtime-dump's model, with their stacks, reasons and notes.
+//! * [`rows`]: tasks as rows of runtime-dump's model, with stacks, reasons and notes.
 
 mod forms;
 mod rows;

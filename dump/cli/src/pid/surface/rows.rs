@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub(super) struct Rows {
     /// The number of all tasks, those not selected included.
     pub(super) total: usize,
-    /// What is wrong with the whole process.
+    /// The troubles of the whole process: futurelocks and cycles of waits.
     pub(super) troubles: Vec<String>,
     pub(super) tables: Tables,
     pub(super) rows: Vec<Row>,
@@ -179,7 +179,7 @@ impl Rows {
     }
 }
 
-/// The tasks whose futures are known.
+/// The tasks with known futures, and their chains.
 fn chains_of(dump: &Dump) -> impl Iterator<Item = (&Task, &Chain)> {
     let tasks = dump.tasks.iter().filter(|task| task.id != 0);
     tasks.filter_map(|task| match &task.body {
@@ -188,7 +188,7 @@ fn chains_of(dump: &Dump) -> impl Iterator<Item = (&Task, &Chain)> {
     })
 }
 
-/// A task that is in no list: a blocking closure, unless it is what a worker of tokio's runs in.
+/// A task in no list is a blocking closure, unless a worker of tokio runs in it. Returns the closure as a task.
 fn closure(thread: u32, id: u64, source: &Source) -> Option<Task> {
     const WORKER: &str = "tokio::runtime::scheduler::multi_thread::worker::";
     let frames = task_part(source.thread(thread)?);
