@@ -1,7 +1,7 @@
 //! Pieces of text that several formats share.
 //!
-//! * [`digits`]: numbers;
-//! * [`duration`]: durations;
+//! * [`digits`]: numbers as text;
+//! * [`duration`]: durations as text;
 //! * [`quoted`]: names, quoted where necessary;
 //! * [`single_line`]: texts without line breaks;
 //! * [`stack`]: a stack, with two lines for each frame;

@@ -2,7 +2,7 @@
 //!
 //! In the order of the data:
 //! * [`target`]: memory, threads and registers;
-//! * [`threads`]: stacks;
+//! * [`threads`]: their stacks;
 //! * [`program`]: the program's file, and the file with its debug information, whose types the crate
 //!   `runtime-dump-decode` reads;
 //! * [`view`]: one look at a process or a core file;
