@@ -1,4 +1,5 @@
-//! Execution traces for Perfetto: <https://ui.perfetto.dev> opens the file, and its trace processor answers SQL about it.
+//! Execution traces for Perfetto. <https://ui.perfetto.dev> opens the file, and its trace processor answers SQL
+//! queries about it.
 //!
 //! * A track per thread: its polls, each with the name of the task, and its wakes.
 //! * A track per task: whether the task runs, is ready or waits, with the reason and the stack of a wait. Tasks beyond
