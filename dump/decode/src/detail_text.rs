@@ -4,15 +4,15 @@ use crate::model::{Chain, Channel, ChannelEnd, Detail, End, Frame, Kept, Timer};
 use crate::stacks::reason_of;
 use runtime_dump::naming::reason::Reason;
 
-/// How a chain's details are put into words.
+/// The options of the notes on a chain.
 pub struct Words<'w> {
-    /// The monotonic clock; `None` where it is not known.
+    /// The time of the monotonic clock; `None` where unknown.
     pub now: Option<(i64, u32)>,
-    /// Who may end such a wait.
+    /// Returns the tasks that may end a wait, as text.
     pub others: &'w dyn Fn(&Detail) -> Option<String>,
-    /// Whether notes on a branch say which one it is, by the order of the chain's branches.
+    /// Whether notes on a branch have the branch's number, in the order of the chain's branches.
     pub numbers_branches: bool,
-    /// Which details are told.
+    /// Selects the details that have notes.
     pub tells: &'w dyn Fn(&Detail) -> bool,
 }
 
@@ -25,7 +25,7 @@ impl std::fmt::Debug for Words<'_> {
 }
 
 impl Chain {
-    /// A note for each thing that is known and told, those of branches with their numbers.
+    /// One note for each selected detail.
     pub fn notes(&self, words: &Words<'_>) -> Vec<String> {
         let mut notes = Vec::new();
         push_details(&mut notes, self, words, "");
@@ -187,7 +187,7 @@ pub fn span(nanos: i128) -> String {
 }
 
 fn push_details(notes: &mut Vec<String>, chain: &Chain, words: &Words<'_>, before: &str) {
-    // Room in a channel is told by the channel.
+    // The text of the channel includes the wait for its room.
     let is_of_channel = |detail: &Detail| {
         let Detail::Acquires { semaphore, .. } = detail else {
             return false;

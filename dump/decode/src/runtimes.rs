@@ -35,7 +35,7 @@ struct Inside {
     task: Option<u64>,
 }
 
-/// Whether the word of a task's state says that it waits to be woken.
+/// Whether a task with this state word waits to be woken.
 pub fn waits_by(word: u64) -> bool {
     word & (RUNNING | COMPLETE | NOTIFIED) == 0
 }

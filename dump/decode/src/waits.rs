@@ -16,13 +16,13 @@ const MOST_STEPS: usize = 64;
 #[derive(Debug, Default)]
 pub struct Waits {
     tasks: NumberMap<u64, Task>,
-    /// Tasks that may hold a lock, by its semaphore.
+    /// The tasks that may hold a lock, by its semaphore.
     holders: NumberMap<u64, Vec<u64>>,
-    /// Tasks that have an end of a channel.
+    /// The tasks that have an end of a channel.
     ends: HashMap<(u64, End), Vec<Owner>>,
-    /// Tasks that were given permits and do not take them, by the semaphore.
+    /// The tasks that were given permits and do not take them, by semaphore.
     given: NumberMap<u64, Vec<u64>>,
-    /// How many tasks wait for permits of a semaphore.
+    /// The number of tasks that wait for permits, by semaphore.
     waiting: NumberMap<u64, usize>,
 }
 
@@ -66,8 +66,8 @@ impl Cycle {
         self.steps.iter().map(|(task, _)| *task)
     }
 
-    /// `goroutine 7 waits for the end of goroutine 9; goroutine 9 waits for a message of a channel whose only Sender may be
-    /// with goroutine 7`. `name` gives the names.
+    /// The cycle as text: `goroutine 7 waits for the end of goroutine 9; goroutine 9 waits for a message of a channel
+    /// whose only Sender may be with goroutine 7`. `name` returns the names of tasks.
     pub fn text(&self, name: &dyn Fn(u64) -> String) -> String {
         let next = self.tasks().skip(1).chain(self.tasks().take(1));
         let steps: Vec<String> = self
