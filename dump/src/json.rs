@@ -41,14 +41,14 @@ pub(crate) fn push_strings<'s>(out: &mut Vec<u8>, texts: impl IntoIterator<Item 
     out.push(b']');
 }
 
-/// Appends a key of an object, which has others before it.
+/// Appends the key of a member that is not the first of its object.
 pub(crate) fn push_key(out: &mut Vec<u8>, key: &str) {
     out.extend_from_slice(b", \"");
     out.extend_from_slice(key.as_bytes());
     out.extend_from_slice(b"\": ");
 }
 
-/// Appends `frames`, `frames_elided` and `no_stack`: what the texts say of a stack.
+/// Appends the members `frames`, `frames_elided` and `no_stack`, which describe a stack as the texts do.
 pub(crate) fn push_stack(out: &mut Vec<u8>, stack: Option<&Stack>) {
     let empty = Stack::default();
     let stack = stack.unwrap_or(&empty);

@@ -1,17 +1,18 @@
-//! Models and encoders of task dumps: what a probe saw, as plain owned data, and the formats that Go's tools read.
+//! Models and encoders of task dumps. A dump is plain owned data; the encoders write it in the formats that Go's tools
+//! read.
 //!
 //! In reading order:
 //! * [`stack`]: frames, locations, stacks and the sites that spawned tasks;
-//! * [`naming`]: what functions are called and what waiting in them means;
-//! * [`goroutine`]: one task of a dump, and the dump, in each of its forms;
-//! * [`thread`]: threads, in theirs;
+//! * [`naming`]: the names of functions, and the wait reasons that they stand for;
+//! * [`goroutine`]: one task of a dump, and the forms of a dump;
+//! * [`thread`]: threads, and the forms of a thread dump;
 //! * [`profile`]: values by stack, as Go's profiles and their texts;
 //! * [`schedtrace`]: lines of the scheduler's state;
-//! * [`trace`]: what ran when, as Go's execution trace;
+//! * [`trace`]: events by time, as Go's execution trace;
 //! * [`json`]: pieces of JSON;
-//! * [`source_path`]: paths of source files, as people read them;
+//! * [`source_path`]: short paths of source files;
 //! * `text`: pieces of text;
-//! * [`parse`]: goroutines, threads and counts as text, logs of these, and `profile.proto`, read back, and Go's own.
+//! * [`parse`]: parsers of goroutine, thread and count dumps, of logs of these, and of `profile.proto`, ours and Go's.
 
 pub mod goroutine;
 pub mod json;

@@ -18,35 +18,35 @@
 
 use std::fmt::Write as _;
 
-/// The scheduler of all runtimes at one moment.
+/// The state of the schedulers of all runtimes at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Sched {
     /// Milliseconds since the first line.
     pub since_ms: u64,
-    /// Workers.
+    /// The workers.
     pub procs: Vec<Proc>,
-    /// Threads of the process.
+    /// The number of threads of the process.
     pub threads: u64,
-    /// Threads of blocking pools that have nothing to do.
+    /// The number of idle threads of blocking pools.
     pub idle_threads: u64,
-    /// Tasks in the queues that all workers of a runtime share.
+    /// The number of tasks in the queues that all workers of a runtime share.
     pub queue: u64,
-    /// Threads, with what they run; for the detailed form.
+    /// The threads, each with the task that it runs. Used by the detailed form only.
     pub machines: Vec<Machine>,
-    /// Tasks; for the detailed form.
+    /// The tasks. Used by the detailed form only.
     pub tasks: Vec<Task>,
 }
 
 /// A worker.
 #[derive(Clone, Debug, Default)]
 pub struct Proc {
-    /// It is parked.
+    /// Whether the worker is parked.
     pub is_idle: bool,
-    /// Tasks in its own queue.
+    /// The number of tasks in the worker's own queue.
     pub queue: u64,
-    /// The number of polls of tasks, or else of parks.
+    /// The number of polls of tasks, or the number of parks where polls are not counted.
     pub ticks: u64,
-    /// The kernel's id of its thread.
+    /// The kernel's id of the worker's thread.
     pub thread: Option<u64>,
 }
 
@@ -55,37 +55,37 @@ pub struct Proc {
 pub struct Machine {
     /// The kernel's id.
     pub thread: u64,
-    /// The index of the worker that it is.
+    /// The index of the worker that runs on this thread.
     pub proc: Option<usize>,
-    /// The task that it polls.
+    /// The task that the thread polls.
     pub task: Option<u64>,
-    /// It has no task.
+    /// Whether the thread has no task.
     pub is_blocked: bool,
 }
 
 /// A task.
 #[derive(Clone, Debug)]
 pub struct Task {
-    /// Its id.
+    /// The id.
     pub id: u64,
-    /// What it does.
+    /// The state.
     pub status: Status,
-    /// What it waits for; nothing otherwise.
+    /// The reason of the wait; empty in other states.
     pub reason: String,
-    /// The thread that polls it.
+    /// The thread that polls the task.
     pub thread: Option<u64>,
 }
 
-/// Go's numbers.
+/// The state of a task, with Go's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// Woken, or new.
+    /// The task was woken or is new, and waits for a worker.
     Runnable = 1,
-    /// Being polled.
+    /// The task is being polled.
     Running = 2,
-    /// A closure of the blocking pool that runs.
+    /// A closure that runs on the blocking pool.
     Syscall = 3,
-    /// Waiting to be woken.
+    /// The task waits to be woken.
     Waiting = 4,
 }
 

@@ -1,7 +1,7 @@
-//! Paths of source files, as people read them.
+//! Short paths of source files.
 
-/// A file of cargo's registry, or of the packages that `runtime-dump patch` writes, from its package on:
-/// `tokio-1.54.1/src/sync/mutex.rs`. Others are as they are.
+/// Shortens the path of a file in cargo's registry, or in a package that `runtime-dump patch` wrote: the path begins
+/// with its package, as `tokio-1.54.1/src/sync/mutex.rs`. Other paths are returned unchanged.
 ///
 /// ```
 /// use runtime_dump::source_path::shortened;

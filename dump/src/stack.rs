@@ -1,11 +1,11 @@
-//! Symbolized stacks: what a return address stands for, and how the stacks of one task belong together.
+//! Symbolized stacks: the functions behind a return address, and the relation between the stacks of one task.
 
 use std::sync::Arc;
 
 /// One function at one source line: a physical frame, or a function inlined into it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Frame {
-    /// A readable name (`app::db::get_conn`): no hash, never a parenthesis.
+    /// The readable name (`app::db::get_conn`), without a hash and without parentheses.
     pub function: Arc<str>,
     /// Path of the source file; empty where the binary has no line table.
     pub file: Arc<str>,
@@ -13,7 +13,7 @@ pub struct Frame {
     pub line: u32,
 }
 
-/// What one code address stands for.
+/// One code address and its functions.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Location {
     /// The return address; the call is at `return_address - 1`. Never 0. Synthetic locations lie at or above
@@ -21,50 +21,51 @@ pub struct Location {
     pub return_address: u64,
     /// `return_address - 1` minus the entry of the physical function; `None` where unknown or synthetic.
     pub function_offset: Option<u64>,
-    /// Inlined functions innermost first, the physical function last. Empty: no symbol is known.
+    /// Inlined functions innermost first, the physical function last. Empty where no symbol is known.
     pub frames: Vec<Frame>,
-    /// Scaffolding (a runtime's or the standard library's): present in the address list of every format, its frames
-    /// left out of the texts.
+    /// Whether the location is scaffolding (a runtime's or the standard library's). Scaffolding stays in the address
+    /// list of every format. The texts leave out its frames.
     pub hidden: bool,
 }
 
-/// Addresses from here up are not code: they name synthetic locations (the kernel's half of the address space).
+/// The lowest synthetic address. Synthetic addresses are in the kernel's half of the address space, so none is code.
 pub const SYNTHETIC_BASE: u64 = 0xffff_8000_0000_0000;
 
-/// How a stack that is not the task's only one belongs to the others.
+/// The relation of one stack of a task to its other stacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BranchKind {
-    /// The task waits here too: a branch of `select!`, `join!`, `timeout`.
+    /// The task waits in this stack, too: a branch of `select!`, `join!`, `timeout`.
     Waiting,
-    /// Registered in the same poll; whether the task still waits there cannot be told.
+    /// The waker was registered in the same poll. Whether the task still waits there is unknown.
     AlsoRegistered,
 }
 
 /// The part of one leaf's stack that it does not share with the task's other leaves.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Branch {
-    /// Whether the task waits here.
+    /// The relation to the task's other stacks.
     pub kind: BranchKind,
-    /// Leaf first; ends below the trunk.
+    /// The locations, leaf first, down to the last one above the trunk.
     pub locations: Vec<Arc<Location>>,
 }
 
-/// Where one task is: a trunk that all its leaves share, and a branch for each leaf where there are several.
+/// The stack of one task: a trunk that all its leaves share, and a branch for each leaf where there are several.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Stack {
-    /// Empty: the trunk is the whole stack (one leaf). Otherwise two or more, or one `AlsoRegistered` beside others.
+    /// The branches. Empty with one leaf: the trunk is the whole stack. Otherwise two or more, or one `AlsoRegistered`
+    /// beside others.
     pub branches: Vec<Branch>,
-    /// Leaf first, the task's root last.
+    /// The shared part, leaf first, the task's root last.
     pub trunk: Vec<Arc<Location>>,
-    /// Frames left out in the middle of a stack deeper than the bound, and the index in the trunk before which they
-    /// are missing.
+    /// The gap of a stack deeper than the bound: the index in the trunk of the first location after the gap, and the
+    /// number of missing frames.
     pub elided: Option<(usize, u32)>,
-    /// Why there is no stack, in words ("foreign task: ..."); a stack may be empty only with this set.
+    /// The reason for a missing stack ("foreign task: ..."). Only a stack with a reason may be empty.
     pub missing: Option<Arc<str>>,
 }
 
 impl Stack {
-    /// How the texts name a branch, by its index: `select.branch_1_of_2`, or `also_registered.branch_1_of_2`.
+    /// The name of a branch in the texts, by its index: `select.branch_1_of_2`, or `also_registered.branch_1_of_2`.
     pub(crate) fn branch_name(&self, index: usize) -> String {
         let kind = match self.branches.get(index).map(|branch| branch.kind) {
             Some(BranchKind::AlsoRegistered) => "also_registered",
@@ -74,7 +75,7 @@ impl Stack {
     }
 }
 
-/// Where tasks were spawned.
+/// A source position that spawned tasks.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Site {
     /// The function that called spawn; `None` where unknown.
@@ -92,14 +93,14 @@ pub struct Site {
 /// One executable mapping of the process.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Mapping {
-    /// First address.
+    /// The first address.
     pub start: u64,
-    /// First address behind it.
+    /// The first address after the mapping.
     pub limit: u64,
-    /// Offset of `start` in the file.
+    /// The offset of `start` in the file.
     pub offset: u64,
-    /// Path of the file.
+    /// The path of the file.
     pub file: String,
-    /// GNU build id in lower-case hex; empty where there is none.
+    /// The GNU build id in lower-case hex; empty where there is none.
     pub build_id: String,
 }

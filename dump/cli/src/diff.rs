@@ -1,4 +1,5 @@
-//! `diff`: which stacks more and which fewer tasks have in the second of two dumps. With an exit code for CI.
+//! `diff`: the stacks that have more or fewer tasks in the second of two dumps. The exit code can signal growth, for
+//! CI.
 
 use crate::own_frame::{call, own_frame};
 use crate::refusal::Refusal;
@@ -16,25 +17,30 @@ use std::collections::HashMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-/// `--fail-if-grown`: a stack has.
+/// The exit code of `--fail-if-grown` if a stack has grown.
 const GROWN: u8 = 3;
 
 pub(crate) fn command() -> Command {
     let source = |name: &'static str, help: &'static str| Arg::new(name).required(true).help(help);
-    with_token(Command::new("diff").about("Which stacks more or fewer tasks have in B than in A"))
-        .arg(source(
-            "A",
-            "The earlier one: a URL, HOST:PORT, unix socket or file",
-        ))
-        .arg(source("B", "The later one; asked for the form that A has"))
-        .arg(
-            Arg::new("fail-if-grown")
-                .long("fail-if-grown")
-                .value_name("N")
-                .value_parser(value_parser!(i64).range(1..))
-                .help("Exit code 3 if N tasks more, or above, have a stack"),
-        )
-        .arg(json("An object with the stacks that changed"))
+    with_token(
+        Command::new("diff").about("The stacks that have more or fewer tasks in B than in A"),
+    )
+    .arg(source(
+        "A",
+        "The earlier one: a URL, HOST:PORT, unix socket or file",
+    ))
+    .arg(source(
+        "B",
+        "The later one; a server is asked for the form of A",
+    ))
+    .arg(
+        Arg::new("fail-if-grown")
+            .long("fail-if-grown")
+            .value_name("N")
+            .value_parser(value_parser!(i64).range(1..))
+            .help("Exit code 3 if a stack has at least N tasks more"),
+    )
+    .arg(json("An object with the stacks that changed"))
 }
 
 pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
@@ -68,7 +74,7 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
     ExitCode::from(GROWN)
 }
 
-/// A stack that is not as frequent as before.
+/// A stack with a changed count.
 #[derive(Debug)]
 struct Change {
     frames: Arc<[Frame]>,
@@ -91,7 +97,7 @@ fn changes(matches: &ArgMatches) -> Result<Vec<Change>, Refusal> {
     };
     let (a, b) = (source("A")?, source("B")?);
     let (before, after) = match (a.is_live(), b.is_live()) {
-        // A server can give the form that a file has.
+        // A server is asked for the form of the other dump, because a file has only one form.
         (true, false) => {
             let after = b.dump("")?;
             (a.dump(page_like(&after))?, after)
@@ -106,7 +112,7 @@ fn changes(matches: &ArgMatches) -> Result<Vec<Change>, Refusal> {
     if form(&before) != form(&after) {
         let (of_a, of_b) = (form(&before), form(&after));
         return Err(Refusal::new(format!(
-            "{a} is {of_a}, {b} is {of_b}: frames are written in another way there; take both with the same debug="
+            "{a} is {of_a}, {b} is {of_b}: these forms write frames differently; take both with the same debug="
         )));
     }
     Ok(compare(&before.stacks(), &after.stacks()))
@@ -120,7 +126,7 @@ fn form(parsed: &Parsed) -> &'static str {
     }
 }
 
-/// The page that gives what a dump was made of.
+/// The page that returns a dump in this form.
 fn page_like(parsed: &Parsed) -> &'static str {
     match parsed {
         Parsed::Blocks(_) => "goroutine?debug=2",
@@ -129,7 +135,7 @@ fn page_like(parsed: &Parsed) -> &'static str {
     }
 }
 
-/// The stacks that changed: first those that grew the most, last those that shrank the most.
+/// The stacks with changed counts, from the largest increase to the largest decrease.
 fn compare(before: &[CountedStack], after: &[CountedStack]) -> Vec<Change> {
     let mut changes: HashMap<&Arc<[Frame]>, (i64, i64)> = HashMap::new();
     for stack in before {

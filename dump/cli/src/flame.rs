@@ -1,4 +1,4 @@
-//! `flame`: a profile as a flame graph, its roots at the top: an SVG, or a file of HTML around it.
+//! `flame`: a profile as a flame graph with its roots at the top, as SVG or as HTML that contains the SVG.
 
 use crate::own_frame::{call, is_own};
 use crate::refusal::{Refusal, said};
@@ -22,14 +22,14 @@ const WIDTH: f64 = 1200.0;
 /// The height of one frame.
 const HEIGHT: usize = 18;
 
-/// Frames that are narrower are not drawn, and counted.
+/// The least width of a frame. Narrower frames are counted instead of drawn.
 const NARROWEST: f64 = 0.4;
 
-/// The deepest frame that is drawn.
+/// The most levels that are drawn.
 const DEEPEST: usize = 200;
 
 pub(crate) fn command() -> Command {
-    let command = Command::new("flame").about("A flame graph of what uses the CPU, of another profile, or of a dump: an SVG or a file of HTML, to click and without anything from elsewhere");
+    let command = Command::new("flame").about("A flame graph of CPU time, of another profile, or of a dump: a clickable SVG or HTML file that needs no other files");
     with_source(command)
         .arg(output("The file to write: .svg or .html").required(true))
         .arg(
@@ -37,7 +37,7 @@ pub(crate) fn command() -> Command {
                 .long("page")
                 .value_name("PAGE")
                 .default_value("profile?seconds=5")
-                .help("What a server is asked for: goroutine, heap, block?seconds=10&rate=10000"),
+                .help("The page of a server: goroutine, heap, block?seconds=10&rate=10000"),
         )
 }
 
@@ -101,7 +101,7 @@ struct Picture {
     narrow: usize,
 }
 
-/// Frames below the frames that call them.
+/// Frames below their callers.
 #[derive(Default)]
 struct Node<'s> {
     value: i64,
@@ -111,7 +111,7 @@ struct Node<'s> {
 impl Picture {
     fn of(stacks: &[CountedStack], unit: &str, title: &str) -> Self {
         let mut root = Node::default();
-        // What became less has no width.
+        // Stacks with a negative count have no width.
         for stack in stacks.iter().filter(|stack| stack.count > 0) {
             let mut node = &mut root;
             node.value = node.value.saturating_add(stack.count);
@@ -141,7 +141,7 @@ impl Picture {
         picture
     }
 
-    /// Draws a frame and those that it calls; how deep they go.
+    /// Draws a frame and its callees. Returns the depth of the deepest one.
     fn draw(
         &mut self,
         out: &mut String,
@@ -188,7 +188,7 @@ impl Picture {
     }
 }
 
-/// Warm for calls of the program's own, cool for libraries; a name always has the same.
+/// A warm colour for a call of the program's own, a cool one for a library's. The name determines the colour.
 fn colour(name: &str, frame: Option<&Frame>) -> String {
     let hash = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
@@ -201,7 +201,7 @@ fn colour(name: &str, frame: Option<&Frame>) -> String {
     format!("hsl({hue},75%,{}%)", 70 + hash / 64 % 12)
 }
 
-/// A click makes a frame as wide as all; one on the first row is the way back.
+/// A click widens a frame to the full width. A click on a frame of the first row restores the whole graph.
 const SCRIPT: &str = "
 const all=[...document.querySelectorAll('svg g')];
 const show=(x0,w0)=>{for(const g of all){

@@ -1,5 +1,5 @@
-//! `locks`: which locks something waits for, who has them, and deadlocks. A server tells all of it; a dump of tasks tells what its
-//! remarks say.
+//! `locks`: the locks that tasks wait for, their holders, and deadlocks. A server knows all locks. A dump of tasks
+//! contains the locks in its remarks only.
 
 use crate::own_frame::{call, own_frame};
 use crate::refusal::Refusal;
@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 pub(crate) fn command() -> Command {
-    let command = Command::new("locks").about("The locks that something waits for: who holds them, since when, who waits where; and deadlocks");
+    let command = Command::new("locks").about("The locks with waiters: who holds each, who waits for it, since when and where; and deadlocks");
     with_sources(command).arg(json(
         "An array with a document for each source: the page locks?format=json",
     ))
@@ -74,7 +74,7 @@ fn text(source: &Source) -> Result<String, Refusal> {
     Ok(of_tasks(&tasks::dump(source)?))
 }
 
-/// What the remarks of a dump say: `waits for a Mutex<..> created at .., held by ..`.
+/// The remarks of a dump on locks: `waits for a Mutex<..> created at .., held by ..`.
 fn of_tasks(dump: &Blocks) -> String {
     let mut text = String::new();
     for remark in dump

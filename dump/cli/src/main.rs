@@ -1,10 +1,10 @@
-//! The command `runtime-dump`: the tasks of a service, of a process that was never prepared, and of dumps in files; and what makes
-//! a workspace show all of its tasks by itself.
+//! The command `runtime-dump`. It shows the tasks of a service, of a process without preparation, and of dumps in
+//! files. It also patches a workspace so that all of its tasks are instrumented.
 //!
-//! * [`source`]: where dumps come from: a server, a socket, a file;
+//! * [`source`]: the sources of dumps: a server, a socket, a file;
 //! * [`show`]: tables, colours and the pager;
-//! * [`own_frame`]: which call of a stack is the program's own;
-//! * then a module for each command.
+//! * [`own_frame`]: the program's own call of a stack;
+//! * a module for each command.
 
 mod diff;
 mod flame;
@@ -28,7 +28,7 @@ mod watch;
 use clap::{ArgMatches, Command};
 use std::process::ExitCode;
 
-/// What carries out a command.
+/// The function that runs a command.
 type Run = fn(&ArgMatches) -> ExitCode;
 
 /// The commands, in the order of the help.

@@ -1,8 +1,8 @@
-//! Which call of a stack is the program's own: what a line about a task names.
+//! The program's own call of a stack, by which a line about a task names the stack.
 
 use runtime_dump::stack::Frame;
 
-/// The innermost call of the program's own, or else the innermost call.
+/// The innermost call of the program's own code, or else the innermost call.
 pub(crate) fn own_frame(frames: &[Frame]) -> Option<&Frame> {
     frames
         .iter()
@@ -10,7 +10,7 @@ pub(crate) fn own_frame(frames: &[Frame]) -> Option<&Frame> {
         .or_else(|| frames.first())
 }
 
-/// Whether a call is of the program's own code: its file is of no library.
+/// Whether a call belongs to the program's own code: its file belongs to no library.
 pub(crate) fn is_own(frame: &Frame) -> bool {
     !frame.file.is_empty()
         && !is_pseudo(&frame.function)
@@ -18,7 +18,7 @@ pub(crate) fn is_own(frame: &Frame) -> bool {
         && !is_of_go(&frame.function)
 }
 
-/// Lines that stand for no call.
+/// Whether a line is a pseudo frame.
 fn is_pseudo(function: &str) -> bool {
     [
         "select.branch_",
@@ -31,7 +31,7 @@ fn is_pseudo(function: &str) -> bool {
 }
 
 fn is_of_a_library(file: &str) -> bool {
-    // rustc's own sources, a registry's or a checkout's, and Go's root and modules.
+    // Directories of rustc's sources, of registries and checkouts, and of Go's root and modules.
     const FOLDERS: [&str; 7] = [
         "/rustc/",
         "library/std/",
@@ -44,7 +44,7 @@ fn is_of_a_library(file: &str) -> bool {
     FOLDERS.iter().any(|folder| file.contains(folder)) || begins_with_a_version(file)
 }
 
-/// `tokio-1.54.1/src/..`: the end of a path in a registry.
+/// Whether a path begins like `tokio-1.54.1/src/..`, the end of a path in a registry.
 fn begins_with_a_version(file: &str) -> bool {
     let first = file.split('/').next().unwrap_or_default();
     first.char_indices().any(|(at, c)| {
@@ -60,7 +60,8 @@ fn begins_with_a_version(file: &str) -> bool {
     })
 }
 
-/// Packages of Go's library, wherever its root is: a module's path has a dot, and `main` is the program's.
+/// Whether a function belongs to Go's library, in any root: the paths of modules have a dot, and `main` is the
+/// program's own.
 fn is_of_go(function: &str) -> bool {
     const PACKAGES: [&str; 14] = [
         "runtime.",
@@ -81,13 +82,13 @@ fn is_of_go(function: &str) -> bool {
     PACKAGES.iter().any(|package| function.starts_with(package))
 }
 
-/// The last parts of a path: `src/shop.rs`.
+/// The last parts of a path, as `src/shop.rs`.
 pub(crate) fn short_file(file: &str) -> &str {
     let mut slashes = file.rmatch_indices('/');
     slashes.nth(1).map_or(file, |(at, _)| &file[at + 1..])
 }
 
-/// `FUNCTION FILE:LINE` of a call.
+/// Formats a call as `FUNCTION FILE:LINE`.
 pub(crate) fn call(frame: &Frame) -> String {
     match frame.file.is_empty() {
         true => frame.function.to_string(),

@@ -1,4 +1,4 @@
-//! Why nothing was done: a sentence for the user, with what to do about it where that is known.
+//! The reason why a command did nothing: a sentence for the user, with advice where possible.
 
 use crate::show;
 use std::fmt::{self, Display, Formatter};
@@ -14,18 +14,18 @@ impl Refusal {
         Refusal(sentence.into())
     }
 
-    /// Argument: what was done to the file, as in "cannot write".
+    /// A refusal because of a file. `cannot` is the failed action, as in "cannot write".
     pub fn file(cannot: &str, path: &Path, error: &io::Error) -> Refusal {
         Refusal(format!("cannot {cannot} {}: {error}", path.display()))
     }
 
-    /// Tells it; the exit code that goes with it.
+    /// Prints the refusal. Returns the exit code for it.
     pub fn told(&self) -> ExitCode {
         eprintln!("runtime-dump: {self}");
         ExitCode::FAILURE
     }
 
-    /// The same, and what is the case now.
+    /// The refusal with a consequence added.
     #[must_use]
     pub fn and(self, consequence: &str) -> Refusal {
         Refusal(format!("{}; {consequence}", self.0))
@@ -38,11 +38,11 @@ impl Display for Refusal {
     }
 }
 
-/// Says on standard output what was done, or on standard error why it was not; the exit code that goes with it.
+/// Prints the result on standard output, or the refusal on standard error. Returns the exit code.
 pub fn said(result: Result<String, Refusal>) -> ExitCode {
     match result {
         Ok(message) => {
-            // A reader that has closed the pipe needs no message.
+            // If the reader has closed the pipe, no message is printed.
             show::line(&message);
             ExitCode::SUCCESS
         }

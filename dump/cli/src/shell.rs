@@ -1,4 +1,4 @@
-//! `completions` and `man`: what the command line is, for shells and readers.
+//! `completions` and `man`: the command line, described for shells and readers.
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
@@ -32,7 +32,7 @@ pub(crate) fn run_man(matches: &ArgMatches) -> ExitCode {
     let (page, title) = match matches.get_one::<String>("COMMAND") {
         None => (command, "runtime-dump".to_owned()),
         Some(name) => match command.find_subcommand(name) {
-            // As the file of it would be called.
+            // The title is the name of the subcommand's man page.
             Some(found) => (found.clone(), format!("runtime-dump-{name}")),
             None => {
                 return crate::refusal::Refusal::new(format!("there is no command {name}")).told();
@@ -46,7 +46,7 @@ pub(crate) fn run_man(matches: &ArgMatches) -> ExitCode {
     }
 }
 
-/// A reader that has closed the pipe needs no more.
+/// Prints a text. If the reader has closed the pipe, the rest is dropped.
 fn printed(text: &[u8]) -> ExitCode {
     let _ = io::stdout().lock().write_all(text);
     ExitCode::SUCCESS

@@ -1,4 +1,4 @@
-//! `stacks`: equal stacks once, with how many tasks have each; those of several sources are added.
+//! `stacks`: each distinct stack with the number of its tasks, added up over all sources.
 
 use crate::refusal::Refusal;
 use crate::show;
@@ -17,13 +17,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 pub(crate) fn command() -> Command {
-    let command = Command::new("stacks").about("Equal stacks once, the most frequent first: a leak is at the top. Reads debug=1, debug=2 and profile.proto, Go's too");
+    let command = Command::new("stacks").about("Each distinct stack with its count, the most frequent first: a leak is at the top. Reads debug=1, debug=2 and profile.proto, Go's too");
     with_filters(with_sources(command))
         .arg(
             Arg::new("page")
                 .long("page")
                 .value_name("PAGE")
-                .help("Another page of the server that is a profile: heap?seconds=10, block?seconds=10&rate=10000, mutex, profile?seconds=5"),
+                .help("Another page of the server that has a profile: heap?seconds=10, block?seconds=10&rate=10000, mutex, profile?seconds=5"),
         )
         .arg(json("An array with an object for each stack"))
 }
@@ -38,7 +38,7 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
         return ExitCode::FAILURE;
     }
     let mut remarks = Vec::new();
-    // If the units of the sources differ, the numbers are shown as they are.
+    // If the units of the sources differ, the numbers are shown without a unit.
     let unit = read
         .first()
         .map(|(_, dump)| dump.unit.clone())
@@ -108,7 +108,7 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
     show::print(&text, is_whole)
 }
 
-/// `100 x`, `2.5s`, `1.5MB`
+/// Formats `100 x`, `2.5s`, `1.5MB`.
 pub(crate) fn value(count: i64, unit: &str) -> String {
     let sign = if count < 0 { "-" } else { "" };
     let size = count.unsigned_abs();
@@ -123,7 +123,7 @@ pub(crate) fn value(count: i64, unit: &str) -> String {
     }
 }
 
-/// What the tasks of one stack do, and where they are.
+/// The wait reasons and the sources of the tasks of one stack.
 #[derive(Default)]
 struct States {
     reasons: BTreeMap<String, i64>,
@@ -131,7 +131,7 @@ struct States {
     sources: BTreeMap<String, i64>,
 }
 
-/// `100 x [chan receive], the longest for 2m5s`
+/// Formats `100 x [chan receive], the longest for 2m5s`.
 fn header(count: i64, unit: &str, states: &States) -> String {
     let reasons = match states.reasons.len() {
         0 => String::new(),
@@ -169,12 +169,12 @@ fn header(count: i64, unit: &str, states: &States) -> String {
 /// The stacks of one source.
 struct Dump {
     remarks: Vec<String>,
-    /// Of the counts; empty for tasks.
+    /// The unit of the counts; empty for tasks.
     unit: String,
     stacks: Vec<(Arc<[Frame]>, i64, Option<Doing>)>,
 }
 
-/// What one task does, and nanoseconds since when.
+/// The state or wait reason of a task, and the nanoseconds in it.
 type Doing = (String, Option<u64>);
 
 impl Dump {
@@ -184,7 +184,7 @@ impl Dump {
             .map_or("goroutine?debug=2", String::as_str);
         let mut parsed = source.dump(page)?;
         if let Parsed::Blocks(dump) = &mut parsed {
-            // The limit is one of stacks here.
+            // The limit applies to stacks here, not to tasks.
             Filter::of(matches).without_limit().apply(dump);
             let stacks = dump.blocks.iter().map(|block| {
                 let count = i64::try_from(block.count()).unwrap_or(i64::MAX);

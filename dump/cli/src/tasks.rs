@@ -1,4 +1,4 @@
-//! `tasks`: a line for each task, or its block.
+//! `tasks`: a line or a block for each task.
 
 use crate::own_frame::{own_frame, short_file};
 use crate::refusal::Refusal;
@@ -18,19 +18,19 @@ use serde_json::{Value, json};
 use std::process::ExitCode;
 
 pub(crate) fn command() -> Command {
-    let command = Command::new("tasks").about("Every task: what it waits for, since when, where; of one service, several, or dumps in files (debug=2, Go's too)");
+    let command = Command::new("tasks").about("Every task with its wait reason, waiting time and location; of one service, several, or dumps in files (debug=2, Go's too)");
     with_filters(with_sources(command))
         .arg(Arg::new("full").long("full").short('f').action(ArgAction::SetTrue).help("A block with the stack for each task"))
         .arg(
             Arg::new("leaked")
                 .long("leaked")
                 .action(ArgAction::SetTrue)
-                .help("Only tasks that can never go on: no waker of them is left, or they are in a deadlock or behind one"),
+                .help("Only tasks that can never continue: they have no waker left, or are in a deadlock or behind one"),
         )
         .arg(json("An array with an object for each task: the fields of goroutine?format=json, and its source").conflicts_with("full"))
 }
 
-/// What `tasks` and `stacks` leave out.
+/// Adds the filters of `tasks` and `stacks`.
 pub(crate) fn with_filters(command: Command) -> Command {
     let value = |name: &'static str, value_name: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name(value_name).help(help)
@@ -63,7 +63,7 @@ pub(crate) fn with_filters(command: Command) -> Command {
             value(
                 "limit",
                 "N",
-                "At most N of each source; what is left out is told",
+                "At most N of each source; the number left out is printed",
             )
             .value_parser(value_parser!(usize)),
         )
@@ -94,7 +94,7 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
     show::print(&text, is_whole)
 }
 
-/// The tasks of a source that can never go on.
+/// The tasks of a source that can never continue.
 fn leaked(source: &Source) -> Result<Blocks, Refusal> {
     let mut dump = read(source, "goroutineleak?debug=2")?;
     dump.blocks.retain(|block| block.is_leaked);
@@ -120,7 +120,7 @@ fn read(source: &Source, page: &str) -> Result<Blocks, Refusal> {
     }
 }
 
-/// Which tasks are shown. A server could apply it as well; files have to be filtered here, so both are.
+/// Selects tasks. A server can filter, too, but files have to be filtered here, so all dumps are.
 pub(crate) struct Filter {
     pattern: Option<Regex>,
     states: Vec<String>,
@@ -141,7 +141,7 @@ impl Filter {
         }
     }
 
-    /// The same for as many as there are.
+    /// The filter without its limit.
     pub(crate) fn without_limit(self) -> Self {
         Self {
             limit: usize::MAX,
@@ -149,7 +149,7 @@ impl Filter {
         }
     }
 
-    /// Leaves these, and says how many of those the limit leaves out.
+    /// Removes the other tasks from a dump. Returns the number of selected tasks that the limit leaves out.
     pub(crate) fn apply(&self, dump: &mut Blocks) -> usize {
         dump.blocks.retain(|block| self.keeps(block));
         let left_out = dump.blocks.len().saturating_sub(self.limit);
@@ -189,7 +189,7 @@ fn matches_block(pattern: &Regex, block: &Block) -> bool {
 
 type Read<'s> = [(&'s Source, (Blocks, usize))];
 
-/// What is said of a whole dump, and what the limit left out.
+/// Appends the remarks on a whole dump, and the number of tasks that the limit leaves out.
 fn push_remarks(text: &mut String, read: &Read<'_>, style: Style) {
     for (source, (dump, left_out)) in read {
         let name = if read.len() > 1 {

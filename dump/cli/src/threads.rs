@@ -1,4 +1,4 @@
-//! `threads`: a line for each thread, or its block, and what tokio counts of its workers.
+//! `threads`: a line or a block for each thread, and tokio's counters of its workers.
 
 use crate::own_frame::{call, own_frame};
 use crate::refusal::Refusal;
@@ -16,7 +16,9 @@ use serde_json::json;
 use std::process::ExitCode;
 
 pub(crate) fn command() -> Command {
-    let command = Command::new("threads").about("Every thread: its CPU time, what it does, which task it polls; and the workers of each runtime");
+    let command = Command::new("threads").about(
+        "Every thread with its CPU time, state and polled task; and the workers of each runtime",
+    );
     with_sources(command)
         .arg(
             Arg::new("full")

@@ -1,4 +1,4 @@
-//! `trace`: what ran when, for `go tool trace`.
+//! `trace`: an execution trace, for `go tool trace`.
 
 use crate::refusal::{Refusal, said};
 use crate::show::progress::Progress;
@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 pub(crate) fn command() -> Command {
-    let command =
-        Command::new("trace").about("Writes what runs when for some seconds, for `go tool trace`");
+    let command = Command::new("trace")
+        .about("Writes an execution trace of some seconds, for `go tool trace`");
     with_source(command)
         .arg(output("The file to write").required(true))
         .arg(
@@ -19,7 +19,7 @@ pub(crate) fn command() -> Command {
                 .value_name("N")
                 .default_value("1")
                 .value_parser(value_parser!(u32).range(1..=3600))
-                .help("For how long"),
+                .help("The length of the trace in seconds"),
         )
 }
 
@@ -42,9 +42,7 @@ fn trace(matches: &ArgMatches) -> Result<String, Refusal> {
     drop(progress);
     let bytes = bytes?;
     if !bytes.starts_with(b"go 1.") {
-        return Err(Refusal::new(format!(
-            "{source}: what it answers is no trace"
-        )));
+        return Err(Refusal::new(format!("{source}: the answer is no trace")));
     }
     std::fs::write(path, &bytes).map_err(|error| Refusal::file("write", path, &error))?;
     Ok(format!(

@@ -1,4 +1,4 @@
-//! The commands that ask a service, on a real one: this program, with the probe's server in it.
+//! The commands that query a service, tested against a real one: this program, with the probe's server in it.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use serde_json::Value;
 
 const TOKEN: &str = "a-token-of-this-test-0123456789";
 
-/// A service: ten tasks that wait for a lock, and three servers that tell of it.
+/// A service with ten tasks that wait for a lock, and three servers.
 struct Service {
     open: SocketAddr,
     locked: SocketAddr,
@@ -66,7 +66,7 @@ async fn wait_for(lock: &Mutex<u32>) {
     *lock.lock().await += 1;
 }
 
-/// The command, without what this environment says.
+/// The command, without this process's variables for it.
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_runtime-dump"));
     command
@@ -108,7 +108,7 @@ fn file(name: &str, content: &[u8]) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// What the server says by itself.
+/// The server's answer to a page, without the command.
 fn page(page: &str) -> Vec<u8> {
     use std::io::{Read, Write};
     let mut stream = std::net::TcpStream::connect(SERVICE.open).unwrap();
@@ -166,7 +166,7 @@ async fn drains() {
     while set.join_next().await.is_some() {}
 }
 
-/// The ends that the command tells are read from the text, those of the page from the process.
+/// The command reads awaited ends from the text of a dump. The page reads them from the process.
 #[test]
 fn awaited_ends_are_those_of_the_page() {
     let open = SERVICE.open.to_string();
@@ -221,7 +221,7 @@ fn several_sources_are_one_answer() {
     };
     assert_eq!((of("ask::wait_for"), of("ask::hold")), (40, 4), "{stacks}");
 
-    // What can be read is shown, and the exit code tells that it is not all.
+    // The readable sources are shown, and the exit code reports the other one.
     let output = ask(&["tasks", &dump, "/nowhere/dump.txt"]);
     assert_eq!(output.status.code(), Some(1));
     let output = ask(&[
@@ -310,7 +310,7 @@ fn a_refusal_says_what_to_do() {
         refused(&["locks", &elsewhere])
             .contains("404: there is no page locks: the server is older")
     );
-    // A port that was free just now.
+    // The listener chose this port, and it is dropped, so the port is closed.
     let closed = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -443,7 +443,7 @@ fn a_leak_is_watched_logged_and_drawn() {
         .expect("a row");
     assert!(!still.contains("grows"), "{table}");
 
-    // The loop of a shell writes the same.
+    // A loop in a shell writes the same log.
     let written = std::fs::read_to_string(log).unwrap();
     let by_hand: String = written
         .lines()
@@ -469,7 +469,7 @@ fn a_leak_is_watched_logged_and_drawn() {
             && !html.contains("https:"),
         "{html}"
     );
-    // What is cut off in the middle is left out and told.
+    // A dump that is cut off in the middle is left out and reported.
     let cut = file("cut.log", &written.as_bytes()[..written.len() - 20]);
     assert!(text(&ask(&["watch", &cut])).contains("# 1 dumps of the log are not whole"));
 }
@@ -492,7 +492,7 @@ fn what_is_polled_is_at_the_top() {
     let first = tasks.lines().nth(2).expect("a row");
     assert!(first.contains("ask::ticking"), "{tasks}");
     let rate: f64 = first.split_whitespace().nth(1).unwrap().parse().unwrap();
-    // Sleeps of a millisecond, on a machine that may be busy.
+    // The tasks sleep for a millisecond, on a machine that may be busy.
     assert!(rate > 20.0 && rate < 1001.0, "{tasks}");
     let sites = text(&ask(&["top", &open, "--every", "1s", "--by", "sites"]));
     assert!(
@@ -500,7 +500,7 @@ fn what_is_polled_is_at_the_top() {
         "{sites}"
     );
 
-    // This service has no allocator of the probe's.
+    // This service does not use the probe's allocator.
     assert!(!sites.contains("HEAP"), "{sites}");
     let by_heap = [
         "top", &open, "--every", "1s", "--by", "sites", "--sort", "heap",
@@ -537,7 +537,7 @@ fn a_bundle_has_all_and_no_secret() {
     let bundle = bundle.to_str().unwrap();
     let locked = format!("http://x:{TOKEN}@{}", SERVICE.locked);
     let said = text(&ask(&["record", &locked, "-o", bundle, "--for", "1s"]));
-    // This service has no allocator of the probe's.
+    // This service does not use the probe's allocator.
     assert!(said.contains("1 not there"), "{said}");
     let into = folder.join("bundle");
     let shown = text(&ask(&["open", bundle, "--into", into.to_str().unwrap()]));
@@ -562,7 +562,7 @@ fn a_bundle_has_all_and_no_secret() {
             .is_some_and(|id| id.len() >= 16),
         "{manifest}"
     );
-    // Readers that others wrote: of the file, where they are installed, and of what is in it.
+    // Foreign readers check the file, where they are installed, and its contents.
     let listed = Command::new("tar").args(["--zstd", "-tf", bundle]).output();
     if let Ok(listed) = listed
         .as_ref()
@@ -582,13 +582,13 @@ fn a_bundle_has_all_and_no_secret() {
     assert!(refused(&["open", &file("no.tar.zst", b"no bundle")]).contains("it is no bundle"));
 }
 
-/// A process takes one trace and one CPU profile at a time.
+/// A process takes one trace and one CPU profile at a time, so these tests run one after the other.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits for another task, and uses the CPU. A sleep is no wait for the block profile.
+/// Waits for another task, and uses the CPU. The block profile leaves out sleeps.
 async fn labelled() {
     loop {
         let other = spawn(time::sleep(Duration::from_millis(1)));
@@ -606,7 +606,7 @@ fn a_bundle_is_without_labels_if_that_is_asked() {
     let future = pprof::labels(["tenant", TENANT], labelled());
     let task = SERVICE._runtime.spawn(future);
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-    // The files that have the label.
+    // The names of the files that contain the label.
     let with_it = |name: &str, arguments: &[&str]| {
         let bundle = folder.join(format!("{name}.tar.zst"));
         let bundle = bundle.to_str().unwrap();

@@ -16,7 +16,7 @@ async fn keeps() {
     drop(kept);
 }
 
-/// Allocates 10 MiB each 100 ms, and keeps nothing.
+/// Allocates 10 MiB every 100 ms, and keeps nothing.
 async fn churns() {
     loop {
         drop(std::hint::black_box(vec![1_u8; 10 << 20]));
@@ -41,7 +41,7 @@ fn sites_have_the_bytes_of_their_tasks() {
         .enable_all()
         .build()
         .unwrap();
-    // All that is allocated from now on is known.
+    // Every allocation from now on is recorded.
     pprof::set_mem_profile_rate(1);
     let server = pprof::serve("127.0.0.1:0").unwrap();
     let address = server.local_addr().unwrap().to_string();
@@ -73,7 +73,7 @@ fn sites_have_the_bytes_of_their_tasks() {
     assert!(keeps_at < churns_at, "{text}");
     assert!((64.0..66.0).contains(&kept), "{text}");
     assert!(in_use <= 11.0, "{text}");
-    // A loaded machine sleeps for longer.
+    // On a loaded machine the task sleeps longer.
     assert!((10.0..=111.0).contains(&per_second), "{text}");
 
     let refused = top(&["--sort", "heap", &address]);

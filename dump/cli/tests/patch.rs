@@ -1,5 +1,5 @@
-//! `runtime-dump patch` and `unpatch` on workspaces of real cargo, without a network: what they need is in cargo's cache,
-//! because this repository is built of it. Nothing is compiled here; ci/patch.sh does that.
+//! `runtime-dump patch` and `unpatch` on workspaces of real cargo, without a network. The needed packages are in
+//! cargo's cache, because this repository is built with them. Nothing is compiled here; ci/patch.sh does that.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -20,7 +20,7 @@ fn all_crates_get_our_tokio_and_unpatch_leaves_no_trace() {
     let said = shop.patch();
     assert!(said.starts_with("Patched: tokio 1."), "{said}");
     assert!(shop.read(".cargo/config.toml").starts_with(config));
-    // As CI has it: cargo may write nothing. Below a member, too.
+    // As in CI, cargo may not write the lock file. The second directory is below a member.
     for directory in ["", "members/till/src"] {
         let tokio = shop.tokio(directory);
         assert_eq!(tokio, [shop.root.join(".runtime-probe/tokio/Cargo.toml")]);
@@ -59,7 +59,7 @@ fn the_unstable_flag_stays_until_unpatch_takes_it_out() {
     assert!(shop.patch_with(&["--unstable"]).starts_with("Patched"));
     let after = shop.files();
     assert!(config().contains("tokio_unstable"));
-    // Of a newer runtime-probe: everything is written anew.
+    // The packages look like those of another runtime-probe, so all of them are written again.
     shop.write(".runtime-probe/runtime-probe/src/lib.rs", "");
     assert!(shop.patch().starts_with("Patched"));
     assert_eq!(changes(&after, &shop.files()), "");
@@ -67,7 +67,7 @@ fn the_unstable_flag_stays_until_unpatch_takes_it_out() {
     assert_eq!(changes(&before, &shop.files()), "");
     assert!(!shop.root.join(".cargo").exists());
 
-    // Of a file that was edited since it is known whose it is, also after one more patch.
+    // The origin of the flag is known also after an edit of the file, and after another patch.
     shop.patch_with(&["--unstable"]);
     let edit = "\n[target.'cfg(windows)']\nrustflags = \"-g\"\n";
     shop.write(".cargo/config.toml", &format!("{}{edit}", config()));
@@ -81,7 +81,7 @@ fn the_unstable_flag_stays_until_unpatch_takes_it_out() {
     assert!(left.contains(expected) && left.contains("# Why."), "{left}");
     assert!(!left.contains("tokio_unstable"), "{left}");
 
-    // Who takes it out by hand is not given it again, and who wrote it by hand keeps it.
+    // A flag that the user has removed is not added again. A flag that the user has written stays.
     fs::remove_dir_all(shop.root.join(".cargo")).expect("remove");
     shop.patch_with(&["--unstable"]);
     let without = config().replace("\"--cfg\", \"tokio_unstable\"", "");
@@ -108,7 +108,7 @@ fn flags_from_elsewhere_that_keep_ours_from_its_effect_are_told() {
     let _ = fs::remove_file(&above);
     fs::create_dir_all(&home).expect("create");
     std::os::unix::fs::symlink(cargo_home().join("registry"), home.join("registry")).expect("link");
-    // Compiled with the flag, and not without. Nothing else has to be compiled for it.
+    // This member compiles with the flag only. Nothing else needs to be compiled to test the flag.
     shop.write("members/scale/Cargo.toml", &member("scale", ""));
     shop.write(
         "members/scale/src/lib.rs",
@@ -173,13 +173,13 @@ fn flags_from_elsewhere_that_keep_ours_from_its_effect_are_told() {
         }
         let _ = fs::remove_file(&above);
     }
-    // As where the workspace is in a user's home directory: the same file, found twice.
+    // The file is found twice, as for a workspace in a user's home directory.
     shop.write("../.cargo/config.toml", unix_flags);
     fs::remove_file(home.join("config.toml")).expect("remove");
     std::os::unix::fs::symlink(&above, home.join("config.toml")).expect("link");
     let said = shop.patch();
     assert_eq!(said.matches("cfg(unix)").count(), 1, "{said}");
-    // Without a flag of ours there is nothing that could be without effect.
+    // Without our flag no flag can be without effect.
     shop.unpatch();
     assert!(!shop.patch().contains("Note"));
     let said = shop.patch_with(&["--unstable"]);
@@ -189,12 +189,12 @@ fn flags_from_elsewhere_that_keep_ours_from_its_effect_are_told() {
     );
 }
 
-/// Where flags come from that are not the workspace's.
+/// A source of flags outside of the workspace.
 enum Source<'a> {
     Variable(&'a str),
-    /// The directory above the workspace's.
+    /// The directory above that of the workspace.
     Above,
-    /// That of cargo.
+    /// cargo's home.
     Home,
 }
 
@@ -225,7 +225,7 @@ fn what_was_edited_meanwhile_stays() {
 fn a_tokio_that_moved_is_noticed_and_patched_again() {
     let shop = Workspace::of_two_members("moved");
     shop.patch();
-    // As if a crate needed another one by now: that of the packages does not fit any more.
+    // The graph needs another version of tokio than that of the packages.
     let facade = ".runtime-probe/tokio/Cargo.toml";
     let manifest = shop.read(facade);
     let version = manifest
@@ -239,7 +239,7 @@ fn a_tokio_that_moved_is_noticed_and_patched_again() {
         said.contains("not in force: the graph has tokio 1."),
         "{said}"
     );
-    // What is advised, as it stands there.
+    // The advice is taken as it is printed.
     let (_, advice) = said.split_once("run `runtime-dump ").expect("an advice");
     let (command, _) = advice.split_once('`').expect("a command");
     let path = probe();
@@ -258,20 +258,20 @@ fn a_tokio_that_moved_is_noticed_and_patched_again() {
 fn a_run_that_was_interrupted_is_cleared_up_after() {
     let shop = Workspace::of_two_members("interrupted");
     let before = shop.files();
-    // While the packages were written.
+    // The run ended while it wrote the packages.
     shop.write(".runtime-probe.new/tokio/Cargo.toml", "[pack");
     let said = shop.patch();
     assert!(said.starts_with("An earlier run was interrupted"), "{said}");
     let after = shop.files();
     let place = |name: &str| shop.root.join(name);
 
-    // While the config and the lock file were written.
+    // The run ended while it wrote the config and the lock file.
     shop.write(".cargo/config.toml.runtime-probe-new", "[pa");
     shop.write("Cargo.lock.runtime-probe-new", "");
     assert!(shop.patch().starts_with("Already patched"));
     assert_eq!(changes(&after, &shop.files()), "");
 
-    // While new packages took the place of the old ones: cargo itself builds nothing now.
+    // The run ended between the two renames of the packages. cargo cannot build then.
     fs::rename(place(".runtime-probe"), place(".runtime-probe.old")).expect("rename");
     shop.write(".runtime-probe.new/README.md", "half");
     let said = shop.patch();
@@ -282,7 +282,7 @@ fn a_run_that_was_interrupted_is_cleared_up_after() {
     assert!(shop.unpatch().contains("Unpatched"));
     assert_eq!(changes(&before, &shop.files()), "");
 
-    // Before cargo wrote the lock file, and before the config was written.
+    // The run ended before cargo wrote the lock file, then before the config was written.
     shop.patch();
     let not_locked = || {
         shop.write("Cargo.lock", &before["Cargo.lock"]);
@@ -297,7 +297,7 @@ fn a_run_that_was_interrupted_is_cleared_up_after() {
     assert_eq!(changes(&before, &shop.files()), "");
 }
 
-/// A name, what is done to a workspace, and what is said to that.
+/// A name, a change of a workspace, and the expected message.
 type Case<'a> = (&'a str, &'a dyn Fn(&Workspace), &'a str);
 
 #[test]
@@ -368,7 +368,7 @@ fn a_refusal_says_why_and_changes_nothing() {
             "cannot read",
         ),
         (
-            // The last file that is written cannot be: all the others have to be taken back.
+            // The last file cannot be written, so all others have to be restored.
             "unwritable",
             &|shop| shop.write(".cargo/config.toml.runtime-probe-new/x", ""),
             "cannot write",
@@ -387,7 +387,7 @@ fn a_refusal_says_why_and_changes_nothing() {
 #[test]
 fn a_read_only_directory_is_refused() {
     let shop = Workspace::of_two_members("read_only");
-    // Permissions do not hold root back; a mount does, and only this process sees it.
+    // Permissions do not restrict root, so a read-only mount is used. Only this process sees it.
     let read_only = |command: &str| {
         let mount = "mount --bind . . && mount -o remount,bind,ro . && cd \"$PWD\" && ";
         let script = format!("{mount}{command}");
@@ -463,12 +463,12 @@ fn the_newest_known_tokio_is_the_one_of_our_lock_file() {
 /// A workspace in a directory of its own.
 struct Workspace {
     root: PathBuf,
-    /// What its commands have beside the environment of this process.
+    /// Additional variables for its commands.
     environment: BTreeMap<String, String>,
 }
 
 impl Workspace {
-    /// With a virtual manifest, and a lock file with the versions of this repository's.
+    /// A workspace with a virtual manifest, and a lock file with the versions of this repository.
     fn of_two_members(name: &str) -> Workspace {
         let root = Path::new(env!("CARGO_TARGET_TMPDIR"))
             .join("patch")
@@ -500,7 +500,7 @@ impl Workspace {
         shop
     }
 
-    /// A package called tokio in the workspace's directory, and what depends on it.
+    /// Adds a package called tokio in the workspace's directory, and a dependency on it.
     fn own_tokio(&self, version: &str, dependency: &str) {
         self.write(
             "tokio/Cargo.toml",
@@ -515,7 +515,7 @@ impl Workspace {
     fn lock(&self) {
         let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.lock");
         fs::copy(ours, self.root.join("Cargo.lock")).expect("a lock file");
-        // Takes out what these members do not need.
+        // Removes the packages that these members do not need.
         self.resolve();
     }
 
@@ -534,7 +534,7 @@ impl Workspace {
         self.runtime_dump(&["unpatch", "--offline"], true)
     }
 
-    /// What is said, whatever it is.
+    /// The output of `patch --check`, of a success or a failure.
     fn check(&self) -> String {
         let output = self.run(RUNTIME_DUMP, &["patch", "--check", "--offline"], "");
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
@@ -546,7 +546,8 @@ impl Workspace {
         said
     }
 
-    /// What is said on standard output, or of a failure on standard error. Runs below a member: that the root is found.
+    /// The standard output of the command, or its standard error after a failure. The command runs below a member, to
+    /// test that the root is found.
     fn runtime_dump(&self, arguments: &[&str], succeeds: bool) -> String {
         let output = self.run(RUNTIME_DUMP, arguments, "members/till/src");
         assert_eq!(output.status.success(), succeeds, "{output:?}");
@@ -579,7 +580,7 @@ impl Workspace {
         output.stdout
     }
 
-    /// Whether cargo compiles a member, which it does with the flag only.
+    /// Whether a member compiles, which needs the flag.
     fn has_effect(&self, member: &str) -> bool {
         let target = self.root.join("target");
         let target = target.to_str().expect("text");
@@ -600,7 +601,7 @@ impl Workspace {
         output.status.success()
     }
 
-    /// The manifests of every tokio of the graph, by a cargo that may not write the lock file.
+    /// The manifests of each tokio in the graph. cargo may not write the lock file for this.
     fn tokio(&self, directory: &str) -> Vec<PathBuf> {
         let metadata = self.metadata(&["--locked"], directory);
         let metadata: serde_json::Value = serde_json::from_slice(&metadata).expect("JSON");
@@ -615,7 +616,7 @@ impl Workspace {
         Command::new(program)
             .args(arguments)
             .current_dir(self.root.join(directory))
-            // CI's flags are not the workspace's.
+            // The flags of CI do not belong to the workspace.
             .env_remove("RUSTFLAGS")
             .env_remove("CARGO_ENCODED_RUSTFLAGS")
             .envs(&self.environment)
@@ -638,7 +639,7 @@ impl Workspace {
     }
 }
 
-/// Every file below a directory, by its name.
+/// The files below a directory, by name.
 fn files_of(root: &Path) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
     let mut directories = vec![root.to_owned()];
@@ -658,12 +659,12 @@ fn files_of(root: &Path) -> BTreeMap<String, String> {
 
 const RUNTIME_DUMP: &str = env!("CARGO_BIN_EXE_runtime-dump");
 
-/// Of other platforms cargo has no packages in its cache.
+/// The platform of this machine. cargo has no packages of other platforms in its cache.
 fn host() -> String {
     format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
 }
 
-/// With the cache.
+/// cargo's home, which contains the cache.
 fn cargo_home() -> PathBuf {
     match std::env::var_os("CARGO_HOME") {
         Some(home) => home.into(),
@@ -671,7 +672,7 @@ fn cargo_home() -> PathBuf {
     }
 }
 
-/// The runtime-probe of this repository.
+/// The directory of runtime-probe in this repository.
 fn probe() -> String {
     concat!(env!("CARGO_MANIFEST_DIR"), "/../../runtime-probe").to_owned()
 }
@@ -680,7 +681,7 @@ fn member(name: &str, dependencies: &str) -> String {
     format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\n\n[dependencies]\n{dependencies}\n")
 }
 
-/// Name and version of each package in a lock file.
+/// The name and version of each package in a lock file.
 fn locked(lock: &str) -> BTreeSet<&str> {
     lock.split("[[package]]\n")
         .skip(1)
@@ -693,7 +694,7 @@ fn locked(lock: &str) -> BTreeSet<&str> {
         .collect()
 }
 
-/// The files that are not the same, for people.
+/// The names of the files that differ.
 fn changes(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> String {
     let mut names: Vec<&str> = before
         .keys()

@@ -1,4 +1,4 @@
-//! `runtime-dump pid` on a program of every kind of wait: plain tokio, `debug = 2` in a release build.
+//! `runtime-dump pid` on a program with every kind of wait: plain tokio, built in release with `debug = 2`.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
@@ -88,7 +88,8 @@ fn a_blocking_queue_in_parts_has_the_same_tasks() {
     let waits = Process::start(&waits());
     let one = dump(waits.id(), &[]);
     assert!(one.contains(QUEUED), "{one}");
-    // Which of its two closures the only thread takes first is left to chance there: the one that ends leaves no queue.
+    // The pool's only thread takes either of the two closures first. If it takes the one that ends, the queue is soon
+    // empty.
     let mut processes = (0..50).map(|_| {
         let mut command = Command::new(self::waits());
         Process::of(command.env("TOKIO_UNSTABLE_SHARDED_BLOCKING_QUEUE", "1"))
@@ -109,7 +110,7 @@ fn a_blocking_queue_in_parts_has_the_same_tasks() {
 fn the_target_runs_on_when_the_command_is_killed() {
     let waits = Process::start_with(&waits(), &["400"]);
     let command = env!("CARGO_BIN_EXE_runtime-dump");
-    // The whole of it, from its start to beyond its end.
+    // The kills cover the whole run of the command, from its start to beyond its end.
     let began = Instant::now();
     dump(waits.id(), &[]);
     let whole = began.elapsed();
@@ -142,7 +143,7 @@ fn the_target_runs_on_when_the_command_is_killed() {
 #[test]
 fn a_core_has_the_same_tasks() {
     let core = |name: &str| Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    // Which may go.
+    // The test moves and removes this copy.
     let program = core("waits-of-a-core");
     let _ = std::fs::remove_file(&program);
     std::fs::copy(waits(), &program).unwrap();
@@ -173,7 +174,7 @@ fn a_core_has_the_same_tasks() {
     };
     let (live, dumped) = (stacks(live), stacks(blocks(&dumped).1));
     assert!(live == dumped, "{}", difference(&live, &dumped));
-    // Of another program.
+    // The core file of another program is refused.
     let other = rustc("stranger", "fn main() {}", "2");
     let refused = of(&[file, "--exe", other.to_str().unwrap()]);
     let error = String::from_utf8(refused.stderr).unwrap();
@@ -196,7 +197,7 @@ fn a_core_has_the_same_tasks() {
         &[core("").to_str().unwrap()],
         &["cannot be read: it is a directory"],
     );
-    // Its program is elsewhere.
+    // The program has moved since.
     let moved = core("moved");
     std::fs::rename(&program, &moved).unwrap();
     let is_of = format!("is of {}, which cannot be read", program.display());
@@ -204,7 +205,7 @@ fn a_core_has_the_same_tasks() {
     let found = of(&[file, "--exe", moved.to_str().unwrap()]);
     assert!(found.status.success() && !found.stdout.is_empty());
     std::fs::remove_file(&moved).unwrap();
-    // Without its end, where gcore writes what tells of the program.
+    // The core file lacks its end, where gcore writes the notes on the program.
     let cut = core("cut.core");
     for part in [100_000, 4_000_000] {
         let mut begin = std::fs::File::open(file).unwrap().take(part);
@@ -258,7 +259,7 @@ fn a_second_look_tells_which_tasks_had_no_poll() {
         let idle = blocks.map(|block| block.contains("no trace of a poll in 1s"));
         idle.collect()
     };
-    // A timer that is moved in its wheel looks as if it had been polled.
+    // A timer that moves in its wheel changes like a polled one.
     let still = of("waits::kinds::waits_for_long(...)");
     assert!(still.iter().filter(|idle| **idle).count() >= 5, "{dump}");
     assert_eq!(of("waits::kinds::comes_and_goes(...)"), [false; 10]);
@@ -278,7 +279,7 @@ fn without_a_stop_a_quiet_process_has_the_same_tasks() {
         "{dump}"
     );
     let blocks = blocks(&dump).1;
-    // Without stacks there are no roots, and nothing of a blocking closure.
+    // Without stacks there are no root futures and no blocking closures.
     assert!(blocks.len() >= stopped.len() - 5, "{dump}");
     for kind in ["receives_broadcast", "waits_for_mutex", "sleeps"] {
         assert!(
@@ -293,7 +294,7 @@ fn threads_are_shown_without_any_debug_information() {
     let sleeper = "fn main() { println!(\"ready\"); rests() }
         #[inline(never)] fn rests() { std::thread::sleep(std::time::Duration::from_secs(600)) }";
     let process = Process::start(&rustc("rests", sleeper, "0"));
-    // It may not have come to rest when what it has written is read.
+    // The thread prints `ready` before it sleeps, so the first dump may find it running.
     let thread = format!("\nthread {} [sleeping]:\n", process.id());
     let rests = |text: &str| text.contains(&thread) && text.contains("rests::rests");
     let began = Instant::now();
@@ -324,7 +325,7 @@ fn tasks_are_selected_grouped_and_limited() {
         groups.contains("# 2 tasks, waiting (goroutine "),
         "{groups}"
     );
-    // Below the call that waits is its machinery.
+    // The frames below the call that waits are its machinery.
     assert!(!dump(waits.id(), &[]).contains("batch_semaphore::Acquire"));
     assert!(dump(waits.id(), &["-v"]).contains("tokio::sync::batch_semaphore::Acquire"));
 }
@@ -355,7 +356,7 @@ fn a_stripped_program_is_read_by_its_debug_file() {
         tasks(waits.id(), &debug_file)
     );
     assert!(dump(waits.id(), &debug_file).contains("waits::kinds::sleeps(...)"));
-    // What has no debug information.
+    // These files have no debug information.
     for (file, why) in [
         (&*stripped, "it is stripped"),
         (&*directory, "it is a directory"),
@@ -369,11 +370,11 @@ fn a_stripped_program_is_read_by_its_debug_file() {
         assert!(refused.contains(why), "{refused}");
         assert!(refused.contains("objcopy --only-keep-debug"), "{refused}");
     }
-    // Of another build.
+    // This file is of another build.
     let other = rustc("other", "fn main() {}", "2");
     let refused = refusal(waits.id(), &["--debug-file", other.to_str().unwrap()]);
     assert!(refused.contains("is of another build"), "{refused}");
-    // Found beside it.
+    // The debug file is found beside the program.
     run(Command::new("objcopy")
         .current_dir(&directory)
         .arg("--add-gnu-debuglink=waits.debug")
@@ -400,17 +401,17 @@ fn what_cannot_be_dumped_is_refused_with_the_way_out() {
     );
     let types = refused("2");
     assert!(types.contains("has no tokio"), "{types}");
-    // The largest number that there can be, on a machine of 64 bits.
+    // This process id is above the kernel's limit of 4194304.
     let gone = refusal(4_194_305, &[]);
     assert!(gone.contains("there is no process 4194305"), "{gone}");
 }
 
-/// A program of one page that pauses for ever, by i386's system call of number 29.
+/// A program of one page that pauses for ever, through i386's system call 29.
 #[test]
 fn a_32_bit_process_is_refused() {
     const ADDRESS: u32 = 0x0804_8000;
     const HEADERS: u32 = 52 + 32;
-    // mov eax, 29; int 0x80; and again.
+    // The code is `mov eax, 29; int 0x80` in a loop.
     let code = [0xb8, 29, 0, 0, 0, 0xcd, 0x80, 0xeb, 0xf7];
     let mut bytes = b"\x7fELF\x01\x01\x01".to_vec();
     bytes.resize(16, 0);
@@ -419,7 +420,7 @@ fn a_32_bit_process_is_refused() {
             bytes.extend(&number.to_le_bytes()[..*size]);
         }
     };
-    // An executable of machine 3, and where it begins; its headers.
+    // An executable for machine 3, its entry and its headers.
     push(&[
         (2, 2),
         (3, 2),
@@ -430,7 +431,7 @@ fn a_32_bit_process_is_refused() {
         (0, 4),
     ]);
     push(&[(52, 2), (32, 2), (1, 2), (0, 2), (0, 2), (0, 2)]);
-    // All of the file, readable and executable.
+    // The whole file is readable and executable.
     let size = HEADERS + code.len() as u32;
     push(&[
         (1, 4),
@@ -472,7 +473,7 @@ fn a_program_without_a_runtime_yet_is_refused() {
 #[test]
 fn a_process_that_has_ended_is_refused() {
     let mut ended = Command::new("true").spawn().unwrap();
-    // Its parent has not asked for it yet.
+    // The process stays a zombie until its parent waits for it.
     while std::fs::read_link(format!("/proc/{}/exe", ended.id())).is_ok() {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
@@ -481,7 +482,7 @@ fn a_process_that_has_ended_is_refused() {
     ended.wait().unwrap();
 }
 
-/// Only root can be another user.
+/// Only root can run as another user.
 #[test]
 fn a_process_of_another_user_is_refused() {
     const NOBODY: u32 = 65534;
@@ -530,7 +531,8 @@ fn a_process_that_a_debugger_has_is_refused() {
     assert!(refused.contains("end that first"), "{refused}");
 }
 
-/// What [`a_connection_of_axum_leads_to_the_await_of_its_handler`] looks at, in a process of its own: plain tokio and axum.
+/// The service of [`a_connection_of_axum_leads_to_the_await_of_its_handler`], in a process of its own, with plain tokio
+/// and axum.
 #[test]
 #[ignore = "it is run by another test, and serves until it is ended"]
 fn serves_by_axum() {
@@ -578,18 +580,18 @@ fn a_connection_of_axum_leads_to_the_await_of_its_handler() {
         let places: Vec<_> = chain.iter().map(|frame| block.find(frame)).collect();
         places.is_sorted() && places[0].is_some()
     };
-    // The handler may be between its line and its wait, and the other connection not accepted yet.
+    // The handler may be running before its wait, and the other connection may not be accepted yet.
     let began = Instant::now();
     loop {
         let dump = dump(service.id(), &[]);
         let found = dump.split("\n\n").find(is_in_order);
-        // The other one has no request.
+        // The other connection has no request.
         let of_axum = |block: &&str| block.contains("axum::serve::handle_connection");
         let connections = dump.split("\n\n").filter(of_axum).count();
         if let Some(block) = found
             && connections == 2
         {
-            // Beside it axum waits for its own end.
+            // Beside the handler, axum waits for its own shutdown.
             assert!(block.contains(" [select]:\n"), "{block}");
             assert!(block.contains("branch 1: fires in "), "{block}");
             assert!(block.contains("tests/pid.rs:"), "{block}");
@@ -599,7 +601,7 @@ fn a_connection_of_axum_leads_to_the_await_of_its_handler() {
     }
 }
 
-/// Builds the program once, beside this repository's own output. Other flags than this repository's: plain tokio.
+/// Builds the program once, beside this repository's output. Its flags differ from this repository's: plain tokio.
 fn waits() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let build = || {
@@ -637,7 +639,7 @@ fn run(command: &mut Command) {
     );
 }
 
-/// A process that has said that it is ready, and ends with this.
+/// A process that has printed `ready`. Dropping it ends the process.
 struct Process(Child);
 
 impl Process {
@@ -656,7 +658,7 @@ impl Process {
             .unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let mut line = String::new();
         let mut out = BufReader::new(child.stdout.as_mut().unwrap());
-        // A test program has lines of its own before.
+        // A test program prints other lines first.
         while !line.ends_with("ready\n") {
             assert!(out.read_line(&mut line).unwrap() > 0, "{line}");
         }
@@ -700,7 +702,7 @@ fn refusal(pid: u32, arguments: &[&str]) -> String {
     error
 }
 
-/// What the command says to arguments that it does not take.
+/// The message on invalid arguments.
 fn refusal_of(arguments: &[&str]) -> String {
     let command = env!("CARGO_BIN_EXE_runtime-dump");
     let output = Command::new(command).args(arguments).output().unwrap();
@@ -708,15 +710,15 @@ fn refusal_of(arguments: &[&str]) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
-/// How many tasks the first line says that there are.
+/// The number of tasks by the first line.
 fn tasks(pid: u32, arguments: &[&str]) -> usize {
     let dump = dump(pid, arguments);
     let number = dump.split(' ').nth(1).unwrap();
     number.parse().unwrap()
 }
 
-/// The lines above the first task, and the blocks without what differs between two runs: addresses, ids, times, and what is
-/// not of this program: lines of libraries.
+/// The lines above the first task, and the blocks without the parts that differ between runs: addresses, ids, times,
+/// and lines of libraries.
 fn blocks(dump: &str) -> (Vec<String>, BTreeMap<String, String>) {
     let (head, tasks) = match dump.starts_with('#') {
         true => dump.split_once("\n\n").unwrap(),
@@ -741,7 +743,7 @@ fn blocks(dump: &str) -> (Vec<String>, BTreeMap<String, String>) {
 }
 
 fn plain_line(line: &str) -> String {
-    // A file of the registry begins with its package.
+    // The path of a registry's file begins with its package.
     if let Some((package, file)) = line
         .strip_prefix('\t')
         .and_then(|line| line.split_once('/'))

@@ -1,4 +1,4 @@
-//! What the command shows on a terminal, and what it leaves out where there is none: colours, a pager, a screen of its own.
+//! The output of the command on a terminal, and without one: colours, a pager, a screen of its own.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -14,14 +14,14 @@ use runtime_probe::runtime::Builder;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-/// How long a program on a busy machine may take.
+/// The longest time that a program may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Rows of a terminal that all of a dump fits on, and of one that it does not.
+/// The rows of a terminal on which a whole dump fits, and of one on which it does not.
 const TALL: u16 = 200;
 const SHORT: u16 = 10;
 
-/// A pager that tells which lines went through it.
+/// A pager that marks each line.
 const MARKS: &str = "sed s/^/paged:/";
 
 /// The command on a terminal.
@@ -32,13 +32,13 @@ struct Terminal {
     text: String,
 }
 
-/// What else than the terminal the command is given.
+/// The stream of the command that is not the terminal.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Apart {
     Nothing,
-    /// Its standard input is empty.
+    /// The standard input is empty.
     Input,
-    /// Its standard output goes to a file.
+    /// The standard output is a file.
     Output,
 }
 
@@ -67,14 +67,14 @@ impl Terminal {
             Apart::Output => drop(command.stdout(File::create(output_file()).unwrap())),
         }
         let child = command.spawn().unwrap();
-        // Its copies of the terminal: the end of the last one is the end of what is shown.
+        // The command has copies of the terminal. The output ends when the last copy is closed.
         drop(command);
         let main: OwnedFd = main;
         let mut reader = File::from(main.try_clone().unwrap());
         let (tell, shown) = channel();
         std::thread::spawn(move || {
             let mut bytes = [0; 4096];
-            // The end is an error.
+            // The end of the terminal is an error.
             while let Ok(count @ 1..) = reader.read(&mut bytes) {
                 if tell.send(bytes[..count].to_vec()).is_err() {
                     return;
@@ -89,7 +89,7 @@ impl Terminal {
         }
     }
 
-    /// Waits until the screen has had a text.
+    /// Waits until a text was shown.
     fn until(&mut self, text: &str) {
         let deadline = Instant::now() + PATIENCE;
         while !self.text.contains(text) {
@@ -105,7 +105,7 @@ impl Terminal {
         self.keys.write_all(&[key]).unwrap();
     }
 
-    /// All that was shown, once the command has ended well.
+    /// Waits until the command has succeeded. Returns the whole output.
     fn end(mut self) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -118,7 +118,7 @@ impl Terminal {
         }
         let status = self.child.wait().unwrap();
         assert!(status.success(), "{status}: {}", self.text);
-        // A terminal makes two of an end of a line.
+        // A terminal writes an end of a line as two characters.
         std::mem::take(&mut self.text).replace("\r\n", "\n")
     }
 }
@@ -134,7 +134,7 @@ fn output_file() -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("terminal-output.txt")
 }
 
-/// The command, without what this environment says of terminals.
+/// The command, without this process's variables for terminals.
 fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_runtime-dump"));
     command.args(arguments).env("TERM", "xterm");
@@ -149,19 +149,19 @@ fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     command
 }
 
-/// What it shows on a terminal of so many rows.
+/// The output on a terminal with this number of rows.
 fn on_terminal(arguments: &[&str], environment: &[(&str, &str)], rows: u16) -> String {
     Terminal::start(command(arguments, environment), rows, Apart::Nothing).end()
 }
 
-/// What it writes into a pipe.
+/// The output into a pipe.
 fn in_pipe(arguments: &[&str], environment: &[(&str, &str)]) -> String {
     let output = command(arguments, environment).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A dump of twenty tasks, in a file for one test: they run at the same time.
+/// The path of a dump of twenty tasks. Each test has its own file, because the tests run at the same time.
 fn dump(test: &str) -> String {
     use std::fmt::Write;
     let mut text = String::new();
@@ -176,7 +176,7 @@ fn dump(test: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// The same without the escapes of colours.
+/// Removes the escapes of colours.
 fn without_colours(text: &str) -> String {
     let mut parts = text.split("\x1b[");
     let first = parts.next().unwrap_or_default().to_owned();
@@ -206,7 +206,7 @@ fn colours_are_for_terminals() {
         let coloured = on_terminal(arguments, &[], TALL);
         assert!(coloured.contains("\x1b["), "{arguments:?}: {coloured}");
         assert_eq!(without_colours(&coloured), plain, "{arguments:?}");
-        // Its value is of no account, but an empty one is none.
+        // Any value has the same effect, but an empty value has none.
         for (environment, has_colours) in [
             (("NO_COLOR", "1"), false),
             (("NO_COLOR", "0"), false),
@@ -224,7 +224,7 @@ fn colours_are_for_terminals() {
     }
 }
 
-/// Standard output counts, and no other.
+/// Only the standard output decides.
 #[test]
 fn a_file_has_neither_colours_nor_pages() {
     let arguments = ["tasks", "--full", &dump("file")];
@@ -257,9 +257,9 @@ fn a_pager_is_for_what_is_longer_than_a_terminal() {
     // A pager shows colours.
     assert!(short.contains("\x1b["), "{short}");
     assert_eq!(without_colours(&short).replace("paged:", ""), plain);
-    // A terminal that does not know its size.
+    // The terminal does not report its size.
     assert_eq!(without_colours(&on_terminal(&arguments, &marks, 0)), plain);
-    // None, and one that is not there.
+    // The first pager is empty, the second one does not exist.
     for pager in ["", "/nowhere/to/be/found"] {
         let text = on_terminal(&arguments, &[("PAGER", pager)], SHORT);
         assert_eq!(without_colours(&text), plain, "{pager}");
@@ -275,7 +275,7 @@ fn less_is_told_of_colours_unless_someone_else_tells_it() {
     assert_eq!(on_terminal(&arguments, &own, SHORT), "-M\n");
 }
 
-/// The screen of `top`: the terminal's other one, which is given back.
+/// `top` uses the second screen of the terminal, and restores the first one.
 #[test]
 fn top_draws_on_a_terminal_and_gives_it_back() {
     const BEGINS: &str = "\x1b[?1049h\x1b[?25l";
@@ -289,7 +289,7 @@ fn top_draws_on_a_terminal_and_gives_it_back() {
     let mut top = Terminal::start(command(&arguments, &[]), TALL, Apart::Nothing);
     top.until("POLLS/S");
     top.until("\x1b[1m");
-    // Keys are not shown, and the order is told.
+    // Keys are not echoed, and the order is shown.
     top.press(b's');
     top.until(", by polls: ");
     top.press(b'q');
@@ -303,7 +303,7 @@ fn top_draws_on_a_terminal_and_gives_it_back() {
         Apart::Nothing,
     );
     top.until("POLLS/S");
-    // As ctrl-c does.
+    // The terminal sends this byte for ctrl-c.
     top.press(0x03);
     let text = top.end();
     assert!(text.ends_with(ENDS), "{text:?}");
@@ -311,7 +311,7 @@ fn top_draws_on_a_terminal_and_gives_it_back() {
         assert!(!text.contains(colour), "{text:?}");
     }
 
-    // Without keys it could not be left: a table, once, with colours.
+    // Without keys the screen could not be left, so a table is printed once, with colours.
     let text = Terminal::start(command(&arguments, &[]), TALL, Apart::Input).end();
     assert!(!text.contains(BEGINS), "{text:?}");
     assert_eq!(text.matches("POLLS/S").count(), 1, "{text:?}");

@@ -1,4 +1,4 @@
-//! From a task's future down to what it waits for.
+//! Follows the future of a task down to its leaf.
 
 use super::held;
 use super::kept::{KeptPart, awaits, push_given};
@@ -14,7 +14,7 @@ const UNKNOWN: &str = "the type of the next future is not in the debug informati
 
 const DOUBTFUL: &str = "its details cannot be read";
 
-/// What one task may still cost.
+/// The rest of the budget of one task, and the permits found so far.
 struct Walk<'r, 'm> {
     reader: &'r Reader<'m>,
     bias: u64,
@@ -48,7 +48,7 @@ impl Decoder<'_, '_, '_> {
         chain.kept = walk.kept;
     }
 
-    /// Appends to the chain what is at this place. False: no future is there, or one that has returned.
+    /// Appends the futures at `part` to the chain. Returns false if no future is there, or if the future has returned.
     fn walk(&mut self, walk: &mut Walk<'_, '_>, part: Part, chain: &mut Chain, depth: u32) -> bool {
         let (at, die) = part;
         if walk.nodes == 0 || depth >= walk.budget.depth {
@@ -153,7 +153,8 @@ impl Decoder<'_, '_, '_> {
                 }
                 let found = parts.is_empty() || self.walk_parts(walk, at, parts, chain, depth);
                 if !found {
-                    // `Fuse` and the like are empty when their future has returned. A connection without a request waits.
+                    // Wrappers such as `Fuse` are empty after their future has returned. A connection without a request
+                    // waits.
                     let is_leaf = frame.is_some_and(|frame| {
                         let function = &self.frames[frame as usize].function;
                         !function.starts_with("futures_util::")
@@ -224,7 +225,7 @@ impl Decoder<'_, '_, '_> {
         }
     }
 
-    /// Looks for permits that were given to a future which the async body at `at` keeps.
+    /// Searches for permits that were given to a future which the async body at `at` keeps.
     fn walk_kept(
         &mut self,
         walk: &mut Walk<'_, '_>,
@@ -233,7 +234,7 @@ impl Decoder<'_, '_, '_> {
         body: &[u32],
         depth: u32,
     ) {
-        // What may be no future at all is asked for less.
+        // A guessed place may contain no future, so kept futures are not followed there.
         if self.is_guessing {
             return;
         }
@@ -244,7 +245,7 @@ impl Decoder<'_, '_, '_> {
         }
     }
 
-    /// Parts side by side: one goes on with the chain, several are its branches.
+    /// Follows parts that are polled side by side. A single future continues the chain, several are its branches.
     fn walk_parts(
         &mut self,
         walk: &mut Walk<'_, '_>,
@@ -285,7 +286,7 @@ impl Decoder<'_, '_, '_> {
     }
 }
 
-/// The number of the active variant: `Some(None)` where there is but one.
+/// The number of the active variant. `Some(None)` if there is only one variant.
 fn variant(walk: &Walk<'_, '_>, at: u64, place: Option<(u64, u64)>) -> Option<Option<u128>> {
     match place {
         None => Some(None),

@@ -1,6 +1,6 @@
-//! Ends of tokio's channels among the locals of an async body: its own, borrowed, or in a structure of its own.
+//! The ends of tokio's channels among the locals of an async body: owned, borrowed, or in a structure.
 //!
-//! An end behind an `Arc` or in a collection is not found. A local that was moved may still be listed.
+//! Ends behind an `Arc` or in a collection are not found. A local may still be listed after a move.
 
 use super::Decoder;
 use super::held::Way;
@@ -11,13 +11,13 @@ use crate::debug::index::Die;
 use crate::debug::types::{Enum, Shape};
 use std::rc::Rc;
 
-/// The most ends that are read of one type.
+/// The most ends of one type.
 const MOST_ENDS: usize = 16;
 
 /// The most pointers on the way to an end.
 const MOST_POINTERS: usize = 4;
 
-/// Functions of tokio's channels that wait for the other end.
+/// The functions of tokio's channels that wait for the other end.
 const WAITING: [&str; 8] = [
     "send",
     "reserve",
@@ -81,14 +81,14 @@ const ROWS: &[(&str, Channel, End)] = &[
     ),
 ];
 
-/// Where an end is, and where its channel has what is read of it.
+/// The position of an end, and the offsets in its channel.
 #[derive(Clone, Debug)]
 pub(crate) struct EndPart {
-    /// To the pointer to the channel.
+    /// The way to the pointer to the channel.
     way: Way,
     kind: Channel,
     end: End,
-    /// Offsets from where the pointer leads.
+    /// Whether an async block has captured the end. The offsets below are relative to the channel.
     is_captured: bool,
     semaphore: Option<u64>,
     room: Option<u64>,
@@ -96,7 +96,7 @@ pub(crate) struct EndPart {
 }
 
 impl EndPart {
-    /// Reads it, for a body at `at`.
+    /// Reads the end, in a body at `at`.
     fn read(&self, at: u64, waits: bool, reader: &Reader<'_>) -> Option<ChannelEnd> {
         let (last, pointers) = self.way.split_last()?;
         let mut at = at;
@@ -117,7 +117,7 @@ impl EndPart {
         })
     }
 
-    /// The same end of a type that has this one's `offset` bytes from its beginning.
+    /// This end at an offset, in a type that contains the end's type there.
     fn at(&self, offset: u64) -> Self {
         let mut part = self.clone();
         part.way[0] += offset;
@@ -125,16 +125,16 @@ impl EndPart {
     }
 }
 
-/// The ends that a state of an async body has.
+/// The ends in a state of an async body.
 #[derive(Debug, Default)]
 pub(crate) struct Ends {
     parts: Vec<EndPart>,
-    /// The body is tokio's own function that waits at this channel.
+    /// Whether the body is a function of tokio that waits at these ends.
     waits: bool,
 }
 
 impl Ends {
-    /// Reads them. An end that is met again through a reference is there once.
+    /// Reads the ends. An end that also a reference leads to is added once.
     pub(crate) fn read(&self, at: u64, reader: &Reader<'_>, details: &mut Vec<Detail>) {
         for part in &self.parts {
             if let Some(end) = part.read(at, self.waits, reader) {
@@ -147,7 +147,7 @@ impl Ends {
     }
 }
 
-/// The end of a oneshot channel that is a future.
+/// The end of a oneshot channel that is awaited as a future.
 pub(crate) fn awaited(
     decoder: &mut Decoder<'_, '_, '_>,
     reader: &Reader<'_>,
@@ -158,7 +158,7 @@ pub(crate) fn awaited(
 }
 
 impl Decoder<'_, '_, '_> {
-    /// Of the variables of a state, which begin at `offset`, of the body of this name.
+    /// The ends among the variables of a state, which begin at `offset`. `function` is the name of the async body.
     pub(crate) fn ends(&mut self, offset: u64, locals: &[Local<'_>], function: &str) -> Ends {
         let is_tokios = function
             .trim_start_matches('<')
@@ -181,7 +181,7 @@ impl Decoder<'_, '_, '_> {
         if let Some(known) = self.ends.get(&die) {
             return known.clone();
         }
-        // A type that contains itself has no more ends by that.
+        // A recursive type has no further ends.
         self.ends.insert(die, Rc::new([]));
         let mut found = self.find_ends(die);
         found.truncate(MOST_ENDS);
@@ -222,7 +222,7 @@ impl Decoder<'_, '_, '_> {
         }
     }
 
-    /// Of an `Option` that is empty where the pointer to the channel is 0.
+    /// The ends in an `Option` that is `None` if the pointer to the channel is null.
     fn optional_ends(&mut self, variants: &Enum) -> Vec<EndPart> {
         let (Some((place, _)), [_, _]) = (variants.discriminant, &variants.variants[..]) else {
             return Vec::new();
@@ -236,7 +236,7 @@ impl Decoder<'_, '_, '_> {
         all
     }
 
-    /// A type that is an end itself.
+    /// The end, if the type itself is an end.
     fn end(&self, die: Die, path: &str) -> Option<EndPart> {
         let (_, kind, end) = ROWS.iter().find(|(prefix, ..)| path.starts_with(prefix))?;
         let types = self.types;

@@ -1,4 +1,4 @@
-//! What decodes, and what it learns.
+//! The decoder, and the state that it keeps between dumps.
 
 use crate::channels::EndPart;
 use crate::debug::index::{Die, Poll};
@@ -12,18 +12,18 @@ use crate::seeds;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-/// What bounds a dump.
+/// The bounds of a dump.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
-    /// Tasks of all runtimes.
+    /// The most tasks of all runtimes.
     pub tasks: u64,
-    /// Futures that are looked into for one task.
+    /// The most futures that are followed for one task.
     pub nodes: u32,
-    /// Futures inside each other.
+    /// The most futures nested inside each other.
     pub depth: u32,
-    /// Futures side by side in one.
+    /// The most futures side by side in one future.
     pub children: u64,
-    /// Bytes that are read for all of it.
+    /// The most bytes that are read for the whole dump.
     pub bytes: u64,
 }
 
@@ -39,56 +39,57 @@ impl Default for Budget {
     }
 }
 
-/// How closely tasks are looked at.
+/// The depth of a look at the tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
-    /// All are read as decoding does, so that the memory has what that reads. Only which tasks they were is kept.
+    /// Every task is read as in a decoding, so that a caching memory has the bytes. Only addresses and ids of the tasks
+    /// are kept.
     All,
-    /// As `All` for tasks that no such look has met. Of other tasks only their own memory is read, not what they point to.
+    /// Like `All` for tasks that no earlier look `All` has met. Of the others only the task's own memory is read.
     New,
-    /// All are decoded.
+    /// Every task is decoded.
     Decode,
 }
 
-/// The process as the decoder sees it.
+/// The process, as input of the decoder.
 pub struct Process<'m> {
-    /// Its memory.
+    /// The memory.
     pub memory: &'m dyn Memory,
-    /// What was added to the program's addresses when it was loaded.
+    /// The offset that was added to the program's addresses at load time.
     pub bias: u64,
-    /// How far below a thread's pointer its variables begin.
+    /// The distance of a thread's variables below its thread pointer.
     pub thread_locals: u64,
-    /// Its threads.
+    /// The threads.
     pub threads: &'m [ThreadView],
-    /// Schedulers that may be there beside those of the threads.
+    /// Further schedulers that may exist, beside those of the threads.
     pub seeds: &'m [seeds::Seed],
     /// Whether a later look is compared with this one.
     pub is_traced: bool,
 }
 
-/// A thread as the decoder sees it.
+/// A thread, as input of the decoder.
 #[derive(Clone, Debug)]
 pub struct ThreadView {
-    /// Its number.
+    /// The kernel's id.
     pub tid: u32,
-    /// Of its variables.
+    /// The thread pointer, which the thread-local variables are relative to.
     pub pointer: u64,
-    /// Its frames that are inside `block_on`, the innermost first.
+    /// The frames inside `block_on`, the innermost first.
     pub roots: Vec<RootFrame>,
 }
 
-/// A part of a stack.
+/// A part of a stack that may contain a future.
 #[derive(Clone, Debug)]
 pub struct RootFrame {
-    /// Types of the futures that may be in it.
+    /// The types of futures that may be there.
     pub futures: Vec<Die>,
-    /// Its lowest address.
+    /// The lowest address.
     pub low: u64,
-    /// The first address behind it.
+    /// The first address after the part.
     pub high: u64,
 }
 
-/// Decodes dumps; what it learns of types stays for the next one.
+/// Decodes dumps. Knowledge of types is kept for later dumps.
 pub struct Decoder<'t, 'i, 'd> {
     pub(crate) types: &'t Types<'i, 'd>,
     pub(crate) own_crates: HashSet<String>,
@@ -98,24 +99,24 @@ pub struct Decoder<'t, 'i, 'd> {
     pub(crate) ends: NumberMap<Die, Rc<[EndPart]>>,
     pub(crate) layouts: NumberMap<Die, Option<Rc<Layout>>>,
     pub(crate) any_layout: Option<Rc<Layout>>,
-    /// The types of schedulers, once they are known.
+    /// The types of schedulers and their offsets behind an `Arc`'s counts, after their first use.
     pub(crate) schedulers_behind_arcs: Option<Rc<[(u64, Die)]>>,
-    /// What tasks with these vtables are, in this dump.
+    /// The layouts and types of tasks, by vtable, for this dump.
     pub(crate) vtables: NumberMap<u64, Option<(Rc<Layout>, Poll)>>,
-    /// Tasks that a look at all has met: ids by addresses.
+    /// Ids of the tasks that a look `All` has met, by address.
     pub(crate) met: NumberMap<u64, u64>,
     pub(crate) frames: Vec<Frame>,
     pub(crate) frame_numbers: HashMap<Frame, u32>,
-    /// Addresses of the schedulers of this dump.
+    /// The addresses of the schedulers of this dump.
     pub(crate) schedulers: NumberSet<u64>,
-    /// Whether what is followed may be no future at all.
+    /// Whether the followed place may contain no future.
     pub(crate) is_guessing: bool,
-    /// Types by the addresses of vtables in the file.
+    /// The types of trait objects, by the vtable's address in the file.
     pub(crate) dynamic: NumberMap<u64, Option<Die>>,
 }
 
 impl<'t, 'i, 'd> Decoder<'t, 'i, 'd> {
-    /// A decoder that knows no types yet.
+    /// Starts without any known type.
     pub fn new(types: &'t Types<'i, 'd>) -> Self {
         Self {
             types,
@@ -137,7 +138,7 @@ impl<'t, 'i, 'd> Decoder<'t, 'i, 'd> {
         }
     }
 
-    /// All tasks of all runtimes. A look that keeps none returns none.
+    /// Decodes all tasks of all runtimes. Only `Look::Decode` returns tasks.
     pub fn decode(&mut self, process: &Process<'_>, budget: Budget, look: Look) -> Dump {
         self.vtables.clear();
         let reader = Reader::new(process.memory, budget.bytes);
@@ -148,12 +149,12 @@ impl<'t, 'i, 'd> Decoder<'t, 'i, 'd> {
         dump
     }
 
-    /// What chains point into. It grows with each dump.
+    /// The frames that chains refer to. Each dump adds frames.
     pub fn frames(&self) -> &[Frame] {
         &self.frames
     }
 
-    /// The type of the object that has this vtable, by the vtable's address in the file.
+    /// The type of a trait object, by the address of its vtable in the file.
     pub(crate) fn dynamic_type(&mut self, address: u64) -> Option<Die> {
         if let Some(known) = self.dynamic.get(&address) {
             return *known;

@@ -1,18 +1,18 @@
-//! What is known of a wait beside its stack, in words.
+//! The details of a wait as text. A stack does not contain them.
 
 use crate::model::{Chain, Channel, ChannelEnd, Detail, End, Frame, Kept, Timer};
 use crate::stacks::reason_of;
 use runtime_dump::naming::reason::Reason;
 
-/// How a chain's details are put into words.
+/// The options of the notes on a chain.
 pub struct Words<'w> {
-    /// The monotonic clock; `None` where it is not known.
+    /// The time of the monotonic clock; `None` where unknown.
     pub now: Option<(i64, u32)>,
-    /// Who may end such a wait.
+    /// Returns the tasks that may end a wait, as text.
     pub others: &'w dyn Fn(&Detail) -> Option<String>,
-    /// Whether notes on a branch say which one it is, by the order of the chain's branches.
+    /// Whether notes on a branch have the branch's number, in the order of the chain's branches.
     pub numbers_branches: bool,
-    /// Which details are told.
+    /// Selects the details that have notes.
     pub tells: &'w dyn Fn(&Detail) -> bool,
 }
 
@@ -25,7 +25,7 @@ impl std::fmt::Debug for Words<'_> {
 }
 
 impl Chain {
-    /// A note for each thing that is known and told, those of branches with their numbers.
+    /// One note for each selected detail.
     pub fn notes(&self, words: &Words<'_>) -> Vec<String> {
         let mut notes = Vec::new();
         push_details(&mut notes, self, words, "");
@@ -34,7 +34,7 @@ impl Chain {
 }
 
 impl Detail {
-    /// What it says. Of a timer, when the monotonic clock is at `now`, and nothing where that is not known.
+    /// The detail as text. `now` is the time of the monotonic clock; without it a timer has no text.
     pub fn text(&self, now: Option<(i64, u32)>) -> Option<String> {
         Some(match *self {
             Detail::Fires {
@@ -79,7 +79,7 @@ impl Detail {
 }
 
 impl ChannelEnd {
-    /// What the task waits for; `None` of an end that it only has.
+    /// The wait at this end as text; `None` if the task does not wait at it.
     fn text(&self) -> Option<String> {
         if !self.waits {
             return None;
@@ -112,7 +112,7 @@ impl ChannelEnd {
 }
 
 impl Kept {
-    /// What was given: "room in a channel".
+    /// The thing that was given: "room in a channel".
     pub fn thing(&self, frames: &[Frame]) -> String {
         let (reason, _) = self.call(frames);
         match reason {
@@ -123,12 +123,13 @@ impl Kept {
         }
     }
 
-    /// Whether it is a lock.
+    /// Whether the thing is a lock.
     pub fn is_lock(&self, frames: &[Frame]) -> bool {
         self.call(frames).0.is_lock()
     }
 
-    /// The future that it was given to: ``the future `claim` of shop::claim (tokio::sync::mpsc::bounded::Sender::send)``.
+    /// The future that the permits were given to: ``the future `claim` of shop::claim
+    /// (tokio::sync::mpsc::bounded::Sender::send)``.
     pub fn through(&self, frames: &[Frame]) -> String {
         let name = |number: Option<&u32>| {
             let frame = number.and_then(|number| frames.get(*number as usize));
@@ -143,14 +144,14 @@ impl Kept {
         format!("{future} of {} ({call})", name(self.frames.first()))
     }
 
-    /// The library's call that waited.
+    /// The reason of the wait, and the library's call that waited.
     fn call(&self, frames: &[Frame]) -> (Reason, Option<u32>) {
         let numbers: Vec<u32> = self.frames.iter().rev().copied().collect();
         let (reason, at) = reason_of(frames, &numbers);
         (reason, numbers.get(at).copied())
     }
 
-    /// What it says of the task.
+    /// The note on the task.
     pub fn text(&self, frames: &[Frame]) -> String {
         format!(
             "was given {}, semaphore {:#x}, through {}, which it has not polled since",
@@ -161,7 +162,7 @@ impl Kept {
     }
 }
 
-/// `1 permit`, `3 permits`
+/// Formats `1 permit`, `3 permits`.
 fn counted(permits: u64) -> String {
     match permits {
         1 => "1 permit".into(),
@@ -169,7 +170,7 @@ fn counted(permits: u64) -> String {
     }
 }
 
-/// `3.2s`, `5m3s`, `2h0m3s`.
+/// Formats `3.2s`, `5m3s`, `2h0m3s`.
 pub fn span(nanos: i128) -> String {
     let tenths = nanos / 100_000_000;
     let seconds = tenths / 10;
@@ -186,7 +187,7 @@ pub fn span(nanos: i128) -> String {
 }
 
 fn push_details(notes: &mut Vec<String>, chain: &Chain, words: &Words<'_>, before: &str) {
-    // Room in a channel is told by the channel.
+    // The text of the channel includes the wait for its room.
     let is_of_channel = |detail: &Detail| {
         let Detail::Acquires { semaphore, .. } = detail else {
             return false;
@@ -200,7 +201,7 @@ fn push_details(notes: &mut Vec<String>, chain: &Chain, words: &Words<'_>, befor
             && let Some(text) = detail.text(words.now)
         {
             let note = format!("{before}{text}");
-            // A future and the one inside it may have the same descriptor.
+            // A future and the future inside it may have the same descriptor.
             if !notes.contains(&note) {
                 notes.push(note);
             }
@@ -234,7 +235,7 @@ fn push_details(notes: &mut Vec<String>, chain: &Chain, words: &Words<'_>, befor
     }
 }
 
-/// For each leaf the chains on the way to it, without the outermost.
+/// The chains from each branch to its leaf. The outermost chain is left out.
 fn flatten<'c>(leaves: &mut Vec<Vec<&'c Chain>>, chain: &'c Chain) {
     fn go<'c>(leaves: &mut Vec<Vec<&'c Chain>>, way: &[&'c Chain], chain: &'c Chain) {
         let mut way = way.to_vec();

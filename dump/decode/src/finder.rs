@@ -1,8 +1,8 @@
-//! Where tasks are, by their ids: in the lists of a process that runs on.
+//! Finds tasks by their ids, in the lists of a running process.
 //!
-//! Other threads push and remove tasks meanwhile, so a walk may be led astray at any step. Each task that it meets proves
-//! itself: it has the scheduler whose list this is, and its link back is the way that the walk came. A walk that fails goes
-//! on from the other end, where the oldest tasks are, and is tried again.
+//! Other threads push and remove tasks meanwhile, so a walk may go wrong at any step. Each task on the way is checked:
+//! its scheduler must be that of the list, and its link back must lead to the previous task. After a failed check the
+//! list is walked from its other end, where the oldest tasks are. Then the whole walk is tried again.
 
 use crate::debug::index::Die;
 use crate::layout::AnyTask;
@@ -11,26 +11,26 @@ use crate::numbers::{NumberMap, NumberSet};
 use crate::{Budget, Decoder, Memory};
 use std::rc::Rc;
 
-/// How often the lists of a scheduler are walked.
+/// The most walks along the lists of a scheduler.
 const TRIES: usize = 4;
 
-/// The largest offset in a task that is believed: futures may be large.
+/// The largest accepted offset in a task. Futures may be large.
 const MOST_OFFSET: u64 = 1 << 30;
 
-/// The lists that are looked through, and for what.
+/// A search through the lists of a scheduler.
 struct Hunt<'h, 'm> {
     reader: &'h Reader<'m>,
-    /// What tasks have for their scheduler.
+    /// The scheduler pointer in its tasks.
     scheduler: u64,
     wanted: &'h NumberSet<u64>,
     found: &'h mut NumberMap<u64, u64>,
-    /// Tasks that may still be met.
+    /// The number of tasks that may still be visited.
     left: u64,
-    /// Where scheduler, trailer and id of a task are, by its vtable.
+    /// The offsets of scheduler, trailer and id in a task, by its vtable.
     parts: NumberMap<u64, (u64, u64, u64)>,
 }
 
-/// Which way a list is walked.
+/// The direction of a walk along a list.
 #[derive(Clone, Copy, PartialEq)]
 enum Way {
     Forward,
@@ -38,8 +38,9 @@ enum Way {
 }
 
 impl Decoder<'_, '_, '_> {
-    /// Where the tasks with these ids are, by id: those that are in the lists of schedulers. To each of those one of `words`
-    /// points, as a `tokio::runtime::Handle` does. `renew` makes `memory` forget what it has copied.
+    /// Returns the addresses of the tasks with these ids, as far as they are in the lists of schedulers. Each scheduler
+    /// must have one of `words` as pointer to it, as in a `tokio::runtime::Handle`. `renew` makes `memory` forget its
+    /// copies.
     pub fn locate(
         &mut self,
         memory: &dyn Memory,
@@ -53,7 +54,7 @@ impl Decoder<'_, '_, '_> {
         for word in words.iter().filter(|word| **word != 0) {
             for (offset, of) in types.iter() {
                 for number in 0..TRIES {
-                    // What was copied is good for decoding, too.
+                    // The copies of the last walk are recent enough for decoding.
                     if found.len() == wanted.len() {
                         return found;
                     }
@@ -78,7 +79,7 @@ impl Decoder<'_, '_, '_> {
         found
     }
 
-    /// The types of schedulers and where they are behind their counts; each once, whatever units have it.
+    /// The types of schedulers, with their offsets behind an `Arc`'s counts. A type in several units is returned once.
     fn arcs_of_schedulers(&mut self) -> Rc<[(u64, Die)]> {
         if let Some(known) = &self.schedulers_behind_arcs {
             return known.clone();
@@ -101,12 +102,12 @@ impl Decoder<'_, '_, '_> {
         all
     }
 
-    /// Whether all lists were followed to their ends.
+    /// Walks all lists of a scheduler. Returns whether all were followed to their ends.
     fn hunt(&mut self, (at, of): (u64, Die), hunt: &mut Hunt<'_, '_>) -> bool {
         let Some(any) = self.any_layout() else {
             return true;
         };
-        // Without such offsets in the vtable, tokio is an older one.
+        // Vtables of older versions of tokio lack these offsets.
         let (Some(offsets), vtable) = (any.any, any.vtable) else {
             return true;
         };
@@ -121,14 +122,14 @@ impl Decoder<'_, '_, '_> {
         is_whole
     }
 
-    /// Heads and tails of the lists of a scheduler's tasks.
+    /// The heads and tails of the lists of a scheduler's tasks.
     fn ends_of_lists(&self, at: u64, of: Die, reader: &Reader<'_>) -> Option<Vec<(u64, u64)>> {
         let (heads, _) = self.lists(at, of, reader)?;
         let (tails, _) = self.lists_at(at, of, "tail", reader)?;
         Some(heads.into_iter().zip(tails).collect())
     }
 
-    /// Whether it came to the end.
+    /// Walks a list in one direction. Returns whether the end was reached.
     fn walk_list(from: u64, way: Way, any: AnyTask, vtable: u64, hunt: &mut Hunt<'_, '_>) -> bool {
         let (mut at, mut previous) = (from, 0);
         while at != 0 {
@@ -179,7 +180,7 @@ impl Decoder<'_, '_, '_> {
         true
     }
 
-    /// Where the word of a task's state is. It changes at each poll and each wake.
+    /// The address of a task's state word, which changes at each poll and each wake.
     pub fn state_of(&mut self, address: u64) -> Option<u64> {
         Some(address.wrapping_add(self.any_layout()?.state))
     }

@@ -1,4 +1,4 @@
-//! What a suspended async body has beside the future that it awaits: guards of locks, and the descriptor of what it reads.
+//! Other contents of a suspended async body: guards of locks, and the file descriptor that it reads from.
 
 use super::Decoder;
 use super::memory::Reader;
@@ -10,22 +10,22 @@ use crate::debug::types::{Member, Shape};
 pub(crate) const SEMAPHORE: &str = "tokio::sync::batch_semaphore::Semaphore";
 const DESCRIPTOR: &str = "std::os::fd::owned::OwnedFd";
 
-/// How deep a descriptor is in what owns it.
+/// The most levels between a descriptor and its owner.
 const MOST_DEPTH: usize = 12;
 
-/// A way to a number in memory: offsets, with a pointer between each and the next.
+/// The way to a number in memory: offsets, with a pointer between each offset and the next.
 pub(crate) type Way = Vec<u64>;
 
-/// What to read of a state.
+/// The parts of a state to read.
 #[derive(Debug, Default)]
 pub(crate) struct Held {
-    /// Pointers to the semaphore of a lock, and how far behind what they point to it is.
+    /// The offset of the pointer to a lock, and the offset of the semaphore in the lock.
     locks: Vec<(u64, u64)>,
     descriptor: Option<Way>,
 }
 
 impl Held {
-    /// Reads it.
+    /// Reads the parts, and adds them as details.
     pub(crate) fn read(&self, at: u64, reader: &Reader<'_>, details: &mut Vec<Detail>) {
         let lock = |(pointer, behind): &(u64, u64)| {
             let lock = reader.word(at.wrapping_add(*pointer))?;
@@ -37,7 +37,7 @@ impl Held {
     }
 }
 
-/// The descriptor at the end of a way.
+/// Reads the descriptor at the end of a way.
 pub(crate) fn descriptor_at(way: &[u64], at: u64, reader: &Reader<'_>) -> Option<Detail> {
     let (last, pointers) = way.split_last()?;
     let mut at = at;
@@ -45,13 +45,13 @@ pub(crate) fn descriptor_at(way: &[u64], at: u64, reader: &Reader<'_>) -> Option
         at = reader.word(at.wrapping_add(*offset))?;
     }
     let number = reader.number(at.wrapping_add(*last), 4)? as u32 as i32;
-    // -1 is the place of none.
+    // The number -1 means no descriptor.
     (number >= 0).then_some(Detail::Descriptor(number))
 }
 
 impl Decoder<'_, '_, '_> {
-    /// Of the variables of a state, which begin at `offset`. Only tokio's own futures are asked for a descriptor: another's
-    /// local need not be what it waits for.
+    /// The parts to read of the variables of a state, which begin at `offset`. A descriptor is searched for in tokio's
+    /// own futures only: a local variable of another future may be unrelated to the wait.
     pub(crate) fn held(&self, offset: u64, locals: &[Local<'_>], is_io: bool) -> Held {
         let members = || locals.iter().map(|local| local.member);
         Held {
@@ -73,7 +73,7 @@ impl Decoder<'_, '_, '_> {
         }
     }
 
-    /// A guard or permit of tokio's: its pointer to the lock, and where in that the semaphore is.
+    /// For a guard or permit of tokio, the offset of its pointer to the lock, and the offset of the semaphore there.
     fn guard(&self, die: Die) -> Option<(u64, u64)> {
         let of = self.types.get(die);
         let is_guard = of.path.starts_with("tokio::sync::")
@@ -86,14 +86,14 @@ impl Decoder<'_, '_, '_> {
         }
         members.iter().find_map(|member| {
             let to = self.types.pointee(member.of)?;
-            // What an `Arc` points to begins with its counts.
+            // The offset includes the counts, if the pointer is an `Arc`.
             let (semaphore, _) = self.types.find_type(to, SEMAPHORE)?;
             let (pointer, _) = self.types.peel(member.of);
             Some((member.offset + pointer, semaphore))
         })
     }
 
-    /// The way to a descriptor that is in this type, or behind so many references.
+    /// The way to a descriptor in this type, through at most `references` references and structures.
     pub(crate) fn descriptor(&self, die: Die, references: usize) -> Option<Way> {
         if let Some(offset) = self.descriptor_inside(die, MOST_DEPTH) {
             return Some(vec![offset]);
@@ -122,7 +122,7 @@ impl Decoder<'_, '_, '_> {
             return Some(0);
         }
         let inside = |member: &Member| {
-            // Smaller than a descriptor is nothing that has one.
+            // A type smaller than a descriptor contains none.
             (self.types.get(member.of).size >= 4)
                 .then(|| self.descriptor_inside(member.of, left))
                 .flatten()

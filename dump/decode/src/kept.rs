@@ -1,7 +1,7 @@
-//! Futures that an async body keeps beside the one that it awaits, such as those that `select!` polls by `&mut`.
+//! Futures that an async body keeps beside the awaited one, such as those that `select!` polls by `&mut`.
 //!
-//! The question is whether a semaphore has given such a future permits. tokio wakes the task then. If the task was polled since
-//! and did not poll that future, it keeps the permits from all other waiters: a futurelock.
+//! A semaphore may have given permits to such a future, and tokio has woken the task then. If the task was polled since
+//! and did not poll that future, the permits are lost to all other waiters: a futurelock.
 
 use super::Decoder;
 use super::leaf::{ACQUIRE, SHARED, UNORDERED};
@@ -11,16 +11,16 @@ use crate::debug::index::Die;
 use crate::debug::types::Shape;
 use std::sync::Arc;
 
-/// Where such a future may be.
+/// A part of an async body that may contain such a future.
 #[derive(Debug)]
 pub(crate) struct KeptPart {
-    /// The variable that has it; empty for one that the compiler made.
+    /// The name of the variable; empty for a variable of the compiler's.
     pub(crate) variable: Arc<str>,
     pub(crate) part: Part,
 }
 
 impl Decoder<'_, '_, '_> {
-    /// Of the variables of a state, which begin at `offset`.
+    /// The kept parts among the variables of a state, which begin at `offset`.
     pub(crate) fn kept(&mut self, offset: u64, locals: &[Local<'_>]) -> Vec<KeptPart> {
         locals
             .iter()
@@ -36,12 +36,12 @@ impl Decoder<'_, '_, '_> {
             .collect()
     }
 
-    /// Whether a future of this type may wait for a semaphore, as far as its type tells.
+    /// Whether a future of this type may wait for a semaphore, as far as the type is known.
     fn may_acquire(&mut self, die: Die) -> bool {
         if let Some(known) = self.acquires.get(&die) {
             return *known;
         }
-        // A type that contains itself acquires nothing by that.
+        // A recursive type needs another reason to acquire.
         self.acquires.insert(die, false);
         let may = self.holds_future(die) && self.contains_acquire(die);
         self.acquires.insert(die, may);
@@ -54,7 +54,7 @@ impl Decoder<'_, '_, '_> {
         if path.starts_with(ACQUIRE) {
             return true;
         }
-        // What these lead to is known at run time, or by a list.
+        // The futures behind these types are known at run time only.
         if self.wide_pointer(die).is_some()
             || [UNORDERED, SHARED]
                 .iter()
@@ -81,8 +81,8 @@ impl Decoder<'_, '_, '_> {
     }
 }
 
-/// Adds the futures of a chain that permits were given to. The same future may be met through several variables; one with a name
-/// goes before one without.
+/// Adds the futures of a chain that permits were given to. If several variables lead to the same future, a named
+/// variable is kept.
 pub(crate) fn push_given(into: &mut Vec<Kept>, variable: &Arc<str>, outer: &[u32], chain: &Chain) {
     let frames: Vec<u32> = outer.iter().chain(&chain.frames).copied().collect();
     for detail in &chain.details {
@@ -112,7 +112,7 @@ pub(crate) fn push_given(into: &mut Vec<Kept>, variable: &Arc<str>, outer: &[u32
     }
 }
 
-/// Whether the chain itself leads to that future: it is awaited.
+/// Whether the chain awaits that future.
 pub(crate) fn awaits(chain: &Chain, future: u64) -> bool {
     let is_it =
         |detail: &Detail| matches!(detail, Detail::Given { future: it, .. } if *it == future);

@@ -1,17 +1,17 @@
-//! Where in tokio's structures everything is, by the names of their members.
+//! The layout of tokio's structures, by the names of their members.
 
 use super::Decoder;
 use crate::debug::index::{Die, Poll};
 use crate::debug::types::{POINTER, Shape};
 use std::rc::Rc;
 
-/// Offsets in a task's memory, from its header.
+/// Offsets in a task's memory, relative to its header.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
     pub(crate) size: u64,
     pub(crate) state: u64,
     pub(crate) vtable: u64,
-    /// Of the pointer to the poll function in the vtable.
+    /// The offset of the pointer to the poll function in the vtable.
     pub(crate) poll: u64,
     pub(crate) id: u64,
     /// The future or its result.
@@ -20,24 +20,24 @@ pub(crate) struct Layout {
     pub(crate) prev: u64,
     pub(crate) any: Option<AnyTask>,
     pub(crate) scheduler: Option<(u64, Die)>,
-    /// `None` unless tokio was built to keep it.
+    /// `None` unless tokio was built with spawn locations.
     pub(crate) spawned_at: Option<(u64, Die)>,
 }
 
-/// Where the parts of a task of any type are: its vtable tells it.
+/// The offsets of the parts of a task of any type, from its vtable.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AnyTask {
-    /// In the vtable: the offset of the task's trailer, of its scheduler, of its id.
+    /// The offsets in the vtable of the offsets of the task's trailer, scheduler and id.
     pub(crate) trailer: u64,
     pub(crate) scheduler: u64,
     pub(crate) id: u64,
-    /// In the trailer.
+    /// The offsets in the trailer.
     pub(crate) next: u64,
     pub(crate) prev: u64,
 }
 
 impl Decoder<'_, '_, '_> {
-    /// The layout of the tasks of a poll function.
+    /// The layout of the tasks with this poll function.
     pub(crate) fn layout(&mut self, poll: Poll) -> Option<Rc<Layout>> {
         let cell = self.types.index.cell(poll)?;
         if let Some(known) = self.layouts.get(&cell) {
@@ -88,7 +88,7 @@ impl Decoder<'_, '_, '_> {
         })
     }
 
-    /// The layout of any task: their headers are alike.
+    /// The layout of some task. The headers of all tasks are alike.
     pub(crate) fn any_layout(&mut self) -> Option<Rc<Layout>> {
         if self.any_layout.is_none() {
             let polls: Vec<Poll> = self.types.index.polls.values().flatten().copied().collect();
@@ -97,12 +97,12 @@ impl Decoder<'_, '_, '_> {
         self.any_layout.clone()
     }
 
-    /// A structure of a pointer and a vtable: their offsets.
+    /// The offsets of the pointer and the vtable of a wide pointer.
     pub(crate) fn wide_pointer(&self, die: Die) -> Option<(u64, u64)> {
         self.pair_of(die, "pointer", "vtable")
     }
 
-    /// A structure of a pointer and a length: their offsets, and of what.
+    /// The offsets of the pointer and the length of a slice, and the type of its elements.
     pub(crate) fn slice(&self, die: Die) -> Option<(u64, u64, Die)> {
         let (pointer, length) = self.pair_of(die, "data_ptr", "length")?;
         let (_, of) = self.types.find(die, "data_ptr")?;

@@ -1,4 +1,4 @@
-//! Leaves that are known by name, and what can be read of them. A detail that cannot be read is left out.
+//! Leaves with known names, and their details. An unreadable detail is left out.
 
 use super::Decoder;
 use super::channels;
@@ -6,23 +6,23 @@ use super::memory::Reader;
 use super::model::{Detail, Timer};
 use super::plan::Part;
 
-/// The wait for permits: of semaphores, locks and bounded channels.
+/// The future that waits for permits, of semaphores, locks and bounded channels.
 pub(crate) const ACQUIRE: &str = "tokio::sync::batch_semaphore::Acquire";
 
-/// Its children hang on a list, not in the structure.
+/// A collection of futures, which are in a linked list outside of the structure.
 pub(crate) const UNORDERED: &str = "futures_util::stream::futures_unordered::FuturesUnordered<";
 
-/// Its future is in an `Arc` that all who wait for it have.
+/// A future in an `Arc`, which all of its waiters have.
 pub(crate) const SHARED: &str = "futures_util::future::future::shared::Shared<";
 
 type ReadDetail = fn(&mut Decoder<'_, '_, '_>, &Reader<'_>, u64, Part) -> Option<Detail>;
 
-/// A type of a library.
+/// A known type of a library.
 pub(crate) struct Row {
     prefix: &'static str,
-    /// Nothing inside is followed.
+    /// Whether the type's members are not followed.
     pub(crate) is_leaf: bool,
-    /// Only this member is followed.
+    /// The only member that is followed, if there is one.
     pub(crate) only: Option<&'static str>,
     pub(crate) detail: Option<ReadDetail>,
 }
@@ -61,7 +61,7 @@ const ROWS: &[Row] = &[
     leaf("futures_channel::oneshot::Receiver<", None),
 ];
 
-/// What is known of a type.
+/// The known properties of a type.
 pub(crate) fn row_of(path: &str) -> Option<&'static Row> {
     ROWS.iter().find(|row| path.starts_with(row.prefix))
 }
@@ -73,7 +73,7 @@ fn sleep(
     part: Part,
 ) -> Option<Detail> {
     let (at, die) = part;
-    // A timer knows its runtime: what is none is not of a timer.
+    // A timer has a pointer to its runtime. At a guessed place, another pointer there means that no timer is there.
     if decoder.is_guessing
         && let Some((offset, handle)) = decoder
             .types
@@ -92,7 +92,7 @@ fn timeout(
     (at, die): Part,
 ) -> Option<Detail> {
     let (offset, delay) = decoder.types.find(die, "delay")?;
-    // None, where the deadline is too far off to be one.
+    // A deadline that is too far away has no timer.
     let delay = (at.wrapping_add(offset), delay);
     let delay = decoder.within(delay, "tokio::time::sleep::Sleep", reader)?;
     deadline(decoder, reader, delay, Timer::Timeout)
@@ -137,7 +137,7 @@ fn acquire(
     let (permits, _) = decoder
         .types
         .find(decoder.types.pointee(pointer)?, "permits")?;
-    // The lowest bit says that it is closed.
+    // The lowest bit means that the semaphore is closed.
     let available = reader.word(semaphore.wrapping_add(permits))? >> 1;
     Some(Detail::Acquires {
         semaphore,
@@ -146,7 +146,7 @@ fn acquire(
     })
 }
 
-/// Whether the semaphore has taken it from the queue with all its permits, and it has not been polled since.
+/// Whether the semaphore has removed the future from its queue with all permits, and the future was not polled since.
 fn is_given(decoder: &Decoder<'_, '_, '_>, reader: &Reader<'_>, (at, die): Part) -> Option<bool> {
     let (queued, _) = decoder.types.find(die, "queued")?;
     let (node, of_node) = decoder.types.find(die, "node")?;

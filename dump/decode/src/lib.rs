@@ -1,31 +1,31 @@
 //! The tasks of a tokio process, from its memory and the types in its debug information.
 //!
-//! Nothing in the process needs to be prepared: [`Decoder`] reads through [`Memory`] - another process, a core file, the own
-//! process - and follows each task's future down to what it waits for. The memory may be anything: freed, half written,
-//! hostile. So the decoder is total: nothing that is read is trusted, and each loop has a bound.
+//! The process needs no preparation. [`Decoder`] reads through [`Memory`] (another process, a core file, the own
+//! process) and follows each task's future down to its leaf. The memory may be freed, half written or hostile. So the
+//! decoder is total: it trusts no value that it reads, and each loop has a bound.
 //!
-//! `runtime-dump pid` and the feature `decode` of runtime-probe are made of it. In the order of the data:
+//! `runtime-dump pid` and the feature `decode` of runtime-probe use this crate. In the order of the data:
 //! * `debug`: the types of a program;
 //! * `mapped`: a file, mapped into memory;
 //! * `memory`: numbers and variants from memory, within a bound of bytes;
-//! * `layout`: where in tokio's structures everything is;
+//! * `layout`: the layout of tokio's structures;
 //! * `runtimes`: runtimes and their lists of tasks;
-//! * `list`: a list that a thread may be changing;
-//! * `seeds`: schedulers that no thread is inside of;
-//! * `finder`: tasks by their ids, in a process that runs on;
+//! * `list`: a list that a stopped thread may have been changing;
+//! * `seeds`: schedulers without a thread inside;
+//! * `finder`: tasks by their ids, in a running process;
 //! * `roots`: futures that threads are blocked on;
-//! * `plan`: what to follow in a type, compiled once;
-//! * `chain`: from a task's future down to what it waits for;
-//! * `held`: what an async body has beside what it awaits;
-//! * `channels`: ends of channels that an async body has;
-//! * `kept`: futures that an async body has beside the one that it awaits;
-//! * `leaf`: what is known of a leaf beside its name;
+//! * `plan`: the parts of a type to follow, compiled once;
+//! * `chain`: from a task's future down to its leaf;
+//! * `held`: guards and descriptors in an async body;
+//! * `channels`: ends of channels in an async body;
+//! * `kept`: futures that an async body keeps and does not await;
+//! * `leaf`: the details of known leaves;
 //! * `pool`: blocking closures that wait for a thread;
-//! * `workers`: what a runtime counts of its workers;
-//! * `trace`: what a poll changes;
-//! * [`waits`]: which task waits for which other one;
-//! * `model`: the result, and [`detail_text`]: details in words;
-//! * `stacks`: the same as stacks of runtime-dump's model.
+//! * `workers`: the counters of a runtime's workers;
+//! * `trace`: the memory that a poll changes;
+//! * [`waits`]: the waits of tasks for other tasks;
+//! * `model`: the result, and [`detail_text`]: details as text;
+//! * `stacks`: chains as stacks of runtime-dump's model.
 
 mod chain;
 mod channels;

@@ -1,9 +1,9 @@
-//! A list of tasks, of which a thread that stands still may be changing one place.
+//! A walk along a list of tasks. A stopped thread may have been changing the list at one position.
 //!
-//! tokio changes a list under its lock, so one task at most is being pushed or removed, and one of the two links beside it
-//! is not set yet. Under churn one dump of 36 met that.
+//! tokio changes a list under its lock, so at most one task is being pushed or removed, and one of the two links beside
+//! it may be stale. One of 36 dumps met that while tasks came and went.
 
-/// Where a walk along a list is.
+/// The position of a walk along a list.
 #[derive(Debug, Default)]
 pub(crate) struct ListWalk {
     previous: u64,
@@ -11,19 +11,20 @@ pub(crate) struct ListWalk {
     is_mended: bool,
 }
 
-/// What is next.
+/// The next step of a walk.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// The task that was asked about.
+    /// The task in question is the next one.
     This,
-    /// Another one, which is linked from behind only.
+    /// Another task comes first. Only the link back leads to it.
     First(u64),
-    /// This is no list.
+    /// The memory is no list.
     Broken,
 }
 
 impl ListWalk {
-    /// Of the task at `at`, whose link back is `prev`. `links` has the links back and forward of another task.
+    /// Decides on the task at `at`, whose link back is `prev`. `links` returns the links back and forward of another
+    /// task.
     pub(crate) fn step(
         &mut self,
         at: u64,
@@ -38,7 +39,7 @@ impl ListWalk {
             if prev != 0 && links(prev) == Some((self.previous, at)) {
                 return Step::First(prev);
             }
-            // The link back already leaves out the one before.
+            // The link back skips the previous task, which is being removed.
             if prev != self.before_previous {
                 return Step::Broken;
             }
@@ -54,7 +55,7 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
-    /// Nodes by their numbers: links back and forward. 0 is none; the head is the link forward of 0.
+    /// Nodes by number, with their links back and forward. 0 means none. The head is the forward link of 0.
     #[derive(Clone)]
     struct List(BTreeMap<u64, (u64, u64)>);
 
@@ -113,7 +114,7 @@ mod tests {
             changes.push((node, stores));
         }
         for (node, stores) in changes {
-            // The compiler may exchange the two.
+            // The compiler may reorder the two stores.
             for order in [stores.clone(), stores.into_iter().rev().collect()] {
                 let mut list = list.clone();
                 if node == 5 {

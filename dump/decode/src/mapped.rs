@@ -1,4 +1,4 @@
-//! A file, mapped into memory: of a binary of a gigabyte only the pages that are read take memory.
+//! A file, mapped into memory. Only the pages that are read take memory, also of a binary of a gigabyte.
 
 use memmap2::Mmap;
 use std::fs::File;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct Mapped {
     bytes: Mmap,
-    /// Its path.
+    /// The path.
     pub path: PathBuf,
 }
 
@@ -25,8 +25,8 @@ impl Mapped {
             ));
         }
         #[expect(unsafe_code, reason = "a file may change under a mapping")]
-        // SAFETY: the mapping is private and read as bytes only. A writer to the file could change what is read, which the
-        // readers bear; a truncation ends this process, not the one that is looked at.
+        // SAFETY: the mapping is private and only read as bytes. A writer to the file can change the bytes, which all
+        // readers of them tolerate. A truncation ends this process, not the process that is dumped.
         let bytes = unsafe { Mmap::map(&file)? };
         Ok(Self {
             bytes,

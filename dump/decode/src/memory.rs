@@ -1,14 +1,14 @@
-//! Numbers from memory, within a bound of bytes.
+//! Typed reads of memory, within a bound of bytes.
 
 use std::cell::Cell;
 use std::ops::Range;
 
-/// Bytes that are read at a time.
+/// The number of bytes that are read at a time.
 const CHUNK: usize = 1 << 18;
 
-/// Memory of a process, whatever it is.
+/// The memory of a process, of any kind.
 pub trait Memory {
-    /// Fills `into` with what is at `address`. False: it is not there, and `into` may have changed.
+    /// Fills `into` with the bytes at `address`. Returns false if they are not there; `into` may have changed then.
     fn read(&self, address: u64, into: &mut [u8]) -> bool;
 }
 
@@ -19,7 +19,7 @@ pub struct Chunk<'b> {
 }
 
 impl Chunk<'_> {
-    /// The words in it and their addresses.
+    /// The words of the chunk, with their addresses.
     pub fn words(&self) -> impl Iterator<Item = (u64, u64)> {
         let words = self.bytes.chunks_exact(8).enumerate();
         words.map(|(number, word)| {
@@ -28,7 +28,7 @@ impl Chunk<'_> {
         })
     }
 
-    /// The word at an address, if it is in here.
+    /// The word at an address; `None` if it is not in this chunk.
     pub fn word(&self, address: u64) -> Option<u64> {
         let from = usize::try_from(address.checked_sub(self.start)?).ok()?;
         let bytes = self.bytes.get(from..from.checked_add(8)?)?;
@@ -36,7 +36,7 @@ impl Chunk<'_> {
     }
 }
 
-/// Passes what is in these ranges, a part at a time.
+/// Passes the contents of these ranges, a chunk at a time.
 pub fn each_chunk(memory: &dyn Memory, ranges: &[Range<u64>], mut visit: impl FnMut(&Chunk<'_>)) {
     let mut buffer = vec![0; CHUNK];
     for range in ranges {
@@ -52,7 +52,7 @@ pub fn each_chunk(memory: &dyn Memory, ranges: &[Range<u64>], mut visit: impl Fn
     }
 }
 
-/// Reads until a number of bytes is used up.
+/// Reads memory until a number of bytes is used up.
 pub(crate) struct Reader<'m> {
     memory: &'m dyn Memory,
     bytes_left: Cell<u64>,
@@ -83,21 +83,21 @@ impl<'m> Reader<'m> {
         }
     }
 
-    /// Eight bytes.
+    /// Reads eight bytes.
     pub(crate) fn word(&self, address: u64) -> Option<u64> {
         let mut bytes = [0; 8];
         self.read(address, &mut bytes)
             .then(|| u64::from_le_bytes(bytes))
     }
 
-    /// A number of up to 16 bytes.
+    /// Reads a number of up to 16 bytes.
     pub(crate) fn number(&self, address: u64, size: u64) -> Option<u128> {
         let mut bytes = [0; 16];
         let some = bytes.get_mut(..usize::try_from(size).ok()?)?;
         self.read(address, some).then(|| u128::from_le_bytes(bytes))
     }
 
-    /// A text of at most `most` bytes.
+    /// Reads a text of at most `most` bytes.
     pub(crate) fn text(&self, address: u64, length: u64, most: usize) -> Option<String> {
         let length = usize::try_from(length)
             .ok()

@@ -1,33 +1,33 @@
-//! A dump as plain data.
+//! A decoded dump as plain data.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// All that was found.
+/// A decoded dump.
 #[derive(Debug, Default)]
 pub struct Dump {
     /// Runtimes and `LocalSet`s.
     pub runtimes: Vec<Runtime>,
-    /// Tasks of all of them.
+    /// The tasks of all runtimes.
     pub tasks: Vec<Task>,
-    /// Tasks that are in no list, by the threads that run them: blocking closures, and the workers' own.
+    /// Tasks in no list, with the threads that run them: blocking closures, and the workers' own tasks.
     pub unlisted: Vec<(u32, u64)>,
-    /// What chains point into.
+    /// The frames that chains refer to.
     pub frames: Vec<Frame>,
-    /// Whether reading ended at the bound of bytes.
+    /// Whether reading stopped at the bound of bytes.
     pub out_of_bytes: bool,
 }
 
 impl Dump {
-    /// Notes which waiting tasks were the same in an earlier dump.
+    /// Marks the waiting tasks that were the same in an earlier dump.
     pub fn compare(&mut self, earlier: &Dump, passed: Duration) {
         let key = |task: &Task| (task.address, task.id);
         let is_comparable = |task: &&Task| task.state == State::Waiting && task.trace.is_some();
         let earlier = earlier.tasks.iter().filter(is_comparable);
         let earlier: HashMap<_, _> = earlier.map(|task| (key(task), task)).collect();
         for task in &mut self.tasks {
-            // The chain, too: another task may be joined, whose memory is where the first one's was.
+            // The chains are compared, too: the task may join another task whose memory is at the old address.
             let is_same = |earlier: &&Task| match (&earlier.body, &task.body) {
                 (Body::Chain(one), Body::Chain(other)) => {
                     one.is_same_wait(other) && earlier.trace == task.trace
@@ -44,32 +44,32 @@ impl Dump {
 /// A runtime, or a `LocalSet`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Runtime {
-    /// The address of its scheduler.
+    /// The address of the scheduler.
     pub address: u64,
-    /// What schedules its tasks.
+    /// The kind of the scheduler.
     pub kind: Kind,
-    /// How many tasks it says that it has; `None` where it does not count them.
+    /// The number of tasks by the runtime's own count; `None` if the runtime does not count them.
     pub counted: Option<u64>,
-    /// How many its lists have.
+    /// The number of tasks in the lists.
     pub listed: u64,
     /// Whether the lists could be followed to their ends.
     pub is_whole: bool,
-    /// How many threads are inside.
+    /// The number of threads inside the runtime.
     pub threads: u32,
-    /// Its workers.
+    /// The workers.
     pub workers: Vec<Worker>,
 }
 
-/// What a runtime counts of a worker.
+/// The counters of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Worker {
-    /// How long it has not been parked.
+    /// The time that the worker was not parked.
     pub busy_ns: u64,
-    /// The number of times it was parked.
+    /// The number of times the worker parked.
     pub parks: u64,
 }
 
-/// What schedules the tasks.
+/// The kind of a scheduler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A runtime of several threads.
@@ -78,12 +78,12 @@ pub enum Kind {
     CurrentThread,
     /// A `LocalSet`.
     LocalSet,
-    /// One that this command does not know by name.
+    /// A scheduler of unknown type.
     Other,
 }
 
 impl Kind {
-    /// As the text has it.
+    /// The name in the text.
     pub fn text(self) -> &'static str {
         match self {
             Self::MultiThread => "multi_thread runtime",
@@ -97,71 +97,71 @@ impl Kind {
 /// A task.
 #[derive(Clone, Debug)]
 pub struct Task {
-    /// tokio's id of it; 0 where it cannot be read.
+    /// tokio's id; 0 where it cannot be read.
     pub id: u64,
-    /// Where its memory is; 0 for what has none of its own.
+    /// The address of the task's memory; 0 for a task without memory of its own.
     pub address: u64,
-    /// Index of its runtime.
+    /// The index of the runtime.
     pub runtime: u32,
-    /// What it is doing.
+    /// The state.
     pub state: State,
-    /// It was aborted.
+    /// Whether the task was aborted.
     pub is_cancelled: bool,
-    /// Nothing has a waker of it.
+    /// Whether no waker of the task exists.
     pub has_no_waker: bool,
-    /// The thread that polls it.
+    /// The thread that polls the task.
     pub thread: Option<u32>,
-    /// The thread that is in `block_on` for it.
+    /// The thread whose `block_on` waits for this task.
     pub root_of: Option<u32>,
-    /// What a poll changes, where two looks are compared.
+    /// A hash of the memory that a poll changes, if two looks are compared.
     pub trace: Option<u64>,
-    /// How long ago it was the same.
+    /// The time since the earlier look, if the task was the same then.
     pub unchanged_for: Option<Duration>,
-    /// Where it was spawned, where tokio was built to know.
+    /// The spawn location, if tokio was built with spawn locations.
     pub spawned_at: Option<(Arc<str>, u32, u32)>,
-    /// Where it is.
+    /// The chain of futures.
     pub body: Body,
 }
 
-/// What a task is doing.
+/// The state of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// A thread polls it.
+    /// A thread polls the task.
     Running,
-    /// It was woken, or not polled yet.
+    /// The task was woken, or was not polled yet.
     Runnable,
-    /// It waits to be woken.
+    /// The task waits to be woken.
     Waiting,
-    /// It has ended, and its result is there.
+    /// The task has ended, and its result is kept.
     Complete,
 }
 
-/// Where a task is.
+/// The futures of a task, as far as they could be read.
 #[derive(Clone, Debug)]
 pub enum Body {
-    /// Not polled since this wait began.
+    /// The futures of a task that is not being polled.
     Chain(Chain),
-    /// There is none to show.
+    /// The reason why there is no chain.
     Missing(&'static str),
 }
 
-/// Futures inside each other.
+/// Futures nested inside each other.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Chain {
-    /// The outermost first.
+    /// The frames, the outermost first.
     pub frames: Vec<u32>,
-    /// What is known beside the frames.
+    /// Details beside the frames.
     pub details: Vec<Detail>,
-    /// The innermost polls these side by side; none: it is the leaf.
+    /// The futures that the innermost one polls side by side. Empty: the innermost one is the leaf.
     pub branches: Vec<Chain>,
-    /// Futures beside the chain that permits were given to. Of the whole chain, so empty in a branch.
+    /// Futures beside the chain that permits were given to. They belong to the whole chain, so branches have none.
     pub kept: Vec<Kept>,
-    /// Why it ends before the leaf.
+    /// The reason why the chain ends before its leaf.
     pub cut: Option<&'static str>,
 }
 
 impl Chain {
-    /// Whether it waits at the same place for the same things. Counts that other tasks change do not matter.
+    /// Whether both chains are the same wait. Counts that other tasks change are not compared.
     fn is_same_wait(&self, other: &Chain) -> bool {
         let mut branches = self.branches.iter().zip(&other.branches);
         self.frames == other.frames
@@ -177,7 +177,7 @@ impl Chain {
             && branches.all(|(one, other)| one.is_same_wait(other))
     }
 
-    /// The semaphores that it waits for permits of, in any branch.
+    /// The semaphores that the chain waits for, in all branches.
     pub fn semaphores(&self) -> Vec<u64> {
         let own = self.details.iter().filter_map(|detail| match detail {
             Detail::Acquires { semaphore, .. } => Some(*semaphore),
@@ -188,22 +188,22 @@ impl Chain {
     }
 }
 
-/// A future that an async body keeps and does not await, and that a semaphore gave permits to.
+/// A future that an async body keeps and does not await, and that a semaphore has given permits to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Kept {
-    /// The async body that keeps it, then the future down to its leaf.
+    /// The frames of the async body that keeps the future, then of the future down to its leaf.
     pub frames: Vec<u32>,
-    /// The variable that has it; empty where that is not known.
+    /// The name of the variable; empty where unknown.
     pub variable: Arc<str>,
-    /// The semaphore's address.
+    /// The address of the semaphore.
     pub semaphore: u64,
-    /// How many it was given.
+    /// The number of permits.
     pub permits: u64,
-    /// Where the leaf is.
+    /// The address of the leaf.
     pub future: u64,
 }
 
-/// What is known of a wait beside its place.
+/// A detail of a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Detail {
     /// A timer's deadline by the monotonic clock.
@@ -212,45 +212,45 @@ pub enum Detail {
         what: Timer,
         /// Whole seconds.
         seconds: i64,
-        /// The rest.
+        /// The nanoseconds beside the whole seconds.
         nanos: u32,
     },
-    /// Permits of a semaphore: wanted, and there.
+    /// A wait for permits of a semaphore.
     Acquires {
-        /// Its address.
+        /// The address of the semaphore.
         semaphore: u64,
-        /// Permits.
+        /// The wanted permits.
         wanted: u64,
-        /// Permits.
+        /// The available permits.
         available: u64,
     },
-    /// Permits that a semaphore gave, and that the future has not been polled to take.
+    /// Permits that a semaphore has given to a future, which was not polled since.
     Given {
-        /// Its address.
+        /// The address of the semaphore.
         semaphore: u64,
-        /// Permits.
+        /// The given permits.
         permits: u64,
-        /// Where the future is.
+        /// The address of the future.
         future: u64,
     },
     /// An end of a channel.
     End(ChannelEnd),
     /// A `Notify`.
     Notify(u64),
-    /// The task whose end is waited for; 0 where its id cannot be read.
+    /// The id of the task whose end is awaited; 0 where it cannot be read.
     Joins(u64),
-    /// A guard of the lock with this semaphore is among the locals.
+    /// A guard of the lock with this semaphore is among the locals, so the task may hold the lock.
     MayHold(u64),
     /// A file descriptor.
     Descriptor(i32),
-    /// A blocking closure, for which no thread was free.
+    /// A blocking closure waits for a free thread.
     Queued,
-    /// The future was made, and nothing has polled it yet.
+    /// The future was created and not polled yet.
     NotPolled,
 }
 
 impl Detail {
-    /// Whether both are the same but for counts that other tasks change.
+    /// Whether both details are equal, apart from counts that other tasks change.
     fn is_same(&self, other: &Detail) -> bool {
         match (*self, *other) {
             (
@@ -279,21 +279,21 @@ impl Detail {
 /// An end of one of tokio's channels, among a task's locals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ChannelEnd {
-    /// The channel's address.
+    /// The address of the channel.
     pub channel: u64,
     /// The kind of the channel.
     pub kind: Channel,
-    /// Which end.
+    /// The end, sender or receiver.
     pub end: End,
     /// The semaphore that counts the room in a bounded channel.
     pub semaphore: Option<u64>,
-    /// For how many messages a bounded channel has room.
+    /// The capacity of a bounded channel, in messages.
     pub room: Option<u64>,
-    /// How many senders the channel counts.
+    /// The number of senders, by the channel's own count.
     pub senders: Option<u64>,
-    /// The task waits at this end for the other.
+    /// Whether the task waits at this end for the other one.
     pub waits: bool,
-    /// An async block captured it. The block may have moved it since.
+    /// Whether an async block has captured the end. The block may have moved it since.
     pub is_captured: bool,
 }
 
@@ -302,41 +302,41 @@ pub struct ChannelEnd {
 pub enum Channel {
     /// `mpsc`, bounded or not.
     Mpsc,
-    /// `oneshot`
+    /// `oneshot`.
     Oneshot,
-    /// `watch`
+    /// `watch`.
     Watch,
-    /// `broadcast`
+    /// `broadcast`.
     Broadcast,
 }
 
 /// The ends of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum End {
-    /// What messages are sent through.
+    /// The end that messages are sent through.
     Sender,
-    /// What messages are received from.
+    /// The end that messages are received from.
     Receiver,
 }
 
-/// What a deadline is of.
+/// The kind of a timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Timer {
     /// `sleep` or an interval.
     Sleep,
-    /// What ends another future.
+    /// A timer that ends another future.
     Timeout,
 }
 
-/// A future's function, and the line of the await that it is suspended at.
+/// The function of a future, and the line of the await at which it is suspended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Frame {
-    /// Its readable name.
+    /// The readable name.
     pub function: Arc<str>,
-    /// Empty where unknown.
+    /// The path of the source file; empty where unknown.
     pub file: Arc<str>,
-    /// 0 where unknown.
+    /// The line; 0 where unknown.
     pub line: u32,
-    /// A wrapper that a library puts around a future.
+    /// Whether the future is a library's wrapper around another future.
     pub is_folded: bool,
 }

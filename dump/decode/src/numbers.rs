@@ -1,5 +1,5 @@
-//! Maps and sets by numbers: addresses, entries. std's hasher, which withstands chosen keys, was a sixth of a dump of
-//! 100,000 tasks.
+//! Maps and sets of numbers, such as addresses and entries. std's hasher, which resists chosen keys, took a sixth of
+//! the time of a dump of 100,000 tasks.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -12,7 +12,7 @@ pub type NumberSet<K> = HashSet<K, BuildHasherDefault<NumberHasher>>;
 /// 2^64 divided by the golden ratio.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Multiplies.
+/// A hasher that multiplies.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NumberHasher(u64);
 
@@ -41,7 +41,7 @@ impl Hasher for NumberHasher {
         self.write_u64(number as u64);
     }
 
-    /// The product's upper bits depend on all bits of the number; tables use the lower ones.
+    /// The upper bits of the product depend on all bits of the number, and tables use the lower bits.
     fn finish(&self) -> u64 {
         self.0.rotate_left(32)
     }

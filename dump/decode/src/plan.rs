@@ -1,4 +1,4 @@
-//! What to follow in a type on the way from a future to its leaf, compiled once for each type.
+//! The parts of a type that lead from a future to its leaf, compiled once for each type.
 
 use super::Decoder;
 use super::channels::Ends;
@@ -12,10 +12,10 @@ use runtime_dump::naming::name::readable;
 use runtime_dump::naming::role::{is_macro_file, is_scaffolding};
 use std::rc::Rc;
 
-/// Where a part of a type is, and what it is.
+/// The offset and type of a part.
 pub(crate) type Part = (u64, Die);
 
-/// What to follow.
+/// The parts of a type to follow.
 #[derive(Debug)]
 pub(crate) enum Plan {
     /// An async body.
@@ -23,40 +23,40 @@ pub(crate) enum Plan {
         place: Option<(u64, u64)>,
         states: Vec<CoroutineState>,
     },
-    /// A pointer and a vtable.
+    /// A pointer to a trait object.
     Dynamic {
         pointer: u64,
         vtable: u64,
     },
     Pointer(Die),
-    /// One variant is active.
+    /// An enum with one active variant.
     Variants {
         place: Option<(u64, u64)>,
         variants: Vec<(Option<u128>, Vec<Part>)>,
-        /// Of a type without futures inside.
+        /// The frame of a type without futures inside.
         leaf: Option<u32>,
     },
-    /// The parts are polled side by side; none: it is a leaf.
+    /// A structure whose parts are polled side by side. Without parts it is a leaf.
     Structure {
-        /// To its file descriptor.
+        /// The way to the file descriptor.
         descriptor: Option<Way>,
         frame: Option<u32>,
         row: Option<&'static Row>,
         parts: Vec<Part>,
     },
-    /// A pointer to futures in a row, and how many.
+    /// A pointer to a number of futures in a row.
     Row {
         pointer: u64,
         length: u64,
         each: Die,
     },
-    /// A future behind a pointer that others have, too. It is empty when the future has returned.
+    /// A future behind a shared pointer. The pointer is null after the future has returned.
     Shared {
         frame: u32,
         pointer: u64,
         future: Part,
     },
-    /// Futures in a linked list of tasks of their own.
+    /// Futures in a linked list, each in a task of its own.
     Unordered {
         head: u64,
         next: u64,
@@ -69,16 +69,16 @@ pub(crate) enum Plan {
 pub(crate) struct CoroutineState {
     pub(crate) value: Option<u128>,
     pub(crate) phase: Phase,
-    /// The outermost first.
+    /// The frames, the outermost first.
     pub(crate) frames: Vec<u32>,
-    /// What is awaited.
+    /// The awaited future.
     pub(crate) parts: Vec<Part>,
     pub(crate) held: Held,
     pub(crate) ends: Ends,
     pub(crate) kept: Vec<KeptPart>,
 }
 
-/// Where an async body is.
+/// The phase of an async body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     NotPolled,
@@ -219,7 +219,7 @@ impl Decoder<'_, '_, '_> {
         None
     }
 
-    /// What an `Option` has.
+    /// The offset and type of an `Option`'s payload.
     fn payload(&self, option: Die) -> Option<Part> {
         let Shape::Enum(variants) = &self.types.get(option).shape else {
             return None;
@@ -308,8 +308,8 @@ impl Decoder<'_, '_, '_> {
 
     /// The variables in a state of an async body, without the future that it awaits.
     ///
-    /// An async function moves its arguments to where its own variables are. What is only listed at an argument's first place was
-    /// moved away. A reference leads to what is there for as long as the future.
+    /// An async function moves its arguments to its own variables. An argument that is listed only at its original
+    /// offset was moved away, so it is left out. A reference stays valid as long as the future exists.
     fn locals<'m>(
         &self,
         members: &'m [Member],
@@ -337,8 +337,8 @@ impl Decoder<'_, '_, '_> {
         locals
     }
 
-    /// The function at the line of the await. The await of a macro is in the macro, so the function is at its beginning, and
-    /// the macro is a frame of its own.
+    /// The frame of an async body at the line of its await. For an await inside a macro the line is in the macro's
+    /// file. Then the function is shown at its begin, and the macro is a frame of its own.
     fn coroutine_frames(
         &mut self,
         name: &str,
@@ -364,7 +364,7 @@ impl Decoder<'_, '_, '_> {
         }
     }
 
-    /// The function that a closure or a function's type stands for.
+    /// The frame of a closure's or a function item's type.
     pub(crate) fn closure_frame(&mut self, die: Die) -> u32 {
         let path = self.types.get(die).path.replace("_env#", "#");
         let index = self.types.index;
@@ -384,7 +384,7 @@ impl Decoder<'_, '_, '_> {
         })
     }
 
-    /// A future that is no async body, by its type.
+    /// The frame of a future that is no async body, named by its type.
     fn type_frame(&mut self, of: &Type, is_leaf: bool) -> u32 {
         let function = readable(&of.path);
         let root = function.split("::").next().unwrap_or_default();
@@ -402,12 +402,12 @@ impl Decoder<'_, '_, '_> {
         })
     }
 
-    /// Whether a future can be inside of this type, by value or behind a pointer that owns or borrows it alone.
+    /// Whether this type can contain a future, by value or behind a pointer that owns or exclusively borrows it.
     pub(crate) fn holds_future(&mut self, die: Die) -> bool {
         if let Some(known) = self.holds.get(&die) {
             return *known;
         }
-        // A type that contains itself holds no future by that.
+        // A recursive type needs another reason to hold a future.
         self.holds.insert(die, false);
         let holds = self.looks_like_future(die);
         self.holds.insert(die, holds);
@@ -449,7 +449,7 @@ impl Decoder<'_, '_, '_> {
             Shape::Structure(_) if is_shared(path) => false,
             Shape::Structure(members) => members.iter().any(|member| self.holds_future(member.of)),
             Shape::Pointer(Some(inner)) if is_owner(path) => {
-                // A shared reference leads to what others own, but for what a macro has made for itself.
+                // A shared reference leads to the futures of others, except for one that a macro has made.
                 let is_borrowed = path.starts_with('&') && !path.starts_with("&mut ");
                 let is_tuple = self.types.get(*inner).name.starts_with('(');
                 (!is_borrowed || is_tuple) && self.holds_future(*inner)
@@ -463,26 +463,26 @@ impl Decoder<'_, '_, '_> {
 #[derive(Debug)]
 pub(crate) struct Local<'m> {
     pub(crate) member: &'m Member,
-    /// It is where the body was given it. The compiler lists it there after a move, too.
+    /// Whether the variable is at the offset where the body received it. The compiler lists it there after a move, too.
     pub(crate) is_captured: bool,
 }
 
-/// An async function, block or closure.
+/// Whether the type is the state of an async function, block or closure.
 fn is_coroutine(of: &Type) -> bool {
     of.name.starts_with("{async_") && of.name.contains("_env#")
 }
 
-/// Tuples and closures: what is between a macro and its branches.
+/// Whether the type is a tuple or a closure, which are between a macro and its branches.
 fn is_glue(of: &Type) -> bool {
     !of.path.contains("::") || of.name.starts_with('(') || of.name.starts_with("{closure_env#")
 }
 
-/// A pointer that owns what it points to, or borrows it.
+/// Whether the type is a `Box` or a reference.
 pub(crate) fn is_owner(path: &str) -> bool {
     path.starts_with('&') || path.starts_with("alloc::boxed::Box<")
 }
 
-/// A pointer to what others have, too.
+/// Whether the type is a pointer to shared data.
 fn is_shared(path: &str) -> bool {
     [
         "alloc::sync::",
@@ -495,14 +495,14 @@ fn is_shared(path: &str) -> bool {
     .any(|prefix| path.starts_with(prefix))
 }
 
-/// Futures of tokio that wait for a file descriptor.
+/// Whether the future is one of tokio's that wait for a file descriptor.
 fn is_io(path: &str) -> bool {
     ["tokio::net::", "tokio::io::"]
         .iter()
         .any(|prefix| path.trim_start_matches('<').starts_with(prefix))
 }
 
-/// The macro whose await is in this file.
+/// The macro that contains the awaits of this file; `None` if the file is no macro's.
 fn macro_name(file: &str) -> Option<String> {
     if !is_macro_file(file) {
         return None;

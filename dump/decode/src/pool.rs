@@ -6,7 +6,7 @@ use super::{Budget, Decoder, Process};
 use crate::debug::index::Die;
 use crate::debug::types::Shape;
 
-/// tokio has 16.
+/// The most shards of a queue. tokio has 16.
 const MOST_SHARDS: u64 = 1024;
 
 const LOCKED: &str = "tokio::runtime::blocking::pool::LockedImpl";
@@ -14,7 +14,7 @@ const SHARDED: &str = "tokio::runtime::blocking::sharded::ShardedImpl";
 const SPAWNER: &str = "tokio::runtime::blocking::pool::Spawner";
 
 impl Decoder<'_, '_, '_> {
-    /// The closures in the queue, or queues, of the pool of the scheduler at `at`, in their order.
+    /// The closures in the queues of the blocking pool of the scheduler at `at`, in their order.
     pub(crate) fn queued_closures(
         &mut self,
         at: u64,
@@ -49,13 +49,13 @@ impl Decoder<'_, '_, '_> {
         tasks.map_while(|task| task).collect()
     }
 
-    /// Where the headers of the queue's tasks are.
+    /// The addresses of the headers of the queued tasks.
     fn queue(&self, at: u64, of: Die, reader: &Reader<'_>, budget: Budget) -> Option<Vec<u64>> {
         let types = self.types;
         let (offset, spawner) = types.find_type(of, SPAWNER)?;
         let (inner, arc) = types.find(spawner, "inner")?;
         let (at, of) = self.arc(at.checked_add(offset + inner)?, arc, reader)?;
-        // Newer versions of tokio have two ways.
+        // Newer versions of tokio have two kinds of queues.
         let Some((offset, way)) = types.find(of, "inner_impl") else {
             return self.part_of_queue(at, of, reader, budget);
         };
@@ -73,7 +73,7 @@ impl Decoder<'_, '_, '_> {
         let mut all = Vec::new();
         for shard in 0..number.min(MOST_SHARDS) {
             let at = at.checked_add(offset + shard * size)?;
-            // An empty one has no room yet.
+            // An empty queue may have no memory yet.
             let some = self.part_of_queue(at, each, reader, budget);
             all.extend(some.unwrap_or_default());
         }

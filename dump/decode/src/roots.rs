@@ -1,19 +1,19 @@
 //! Futures that a thread is blocked on.
 //!
-//! The debug information tells their types by the code that the thread is in. It does not tell where they are: the variable
-//! is optimized out, or it is the one from which the future was moved. So each place of the frame is tried, and one counts
-//! where a suspended future is read from it down to its leaf.
+//! The debug information has the types of these futures, by the code address of the thread. It does not have their
+//! addresses: the variable is optimized out, or the future was moved away from it. So each address of the frame is
+//! tried. A future counts if it is suspended and can be read down to its leaf.
 
 use super::memory::Reader;
 use super::model::{Body, Chain, Detail, State, Task};
 use super::{Budget, Decoder, Process, ThreadView};
 use crate::debug::index::Die;
 
-/// The most places that are tried for one thread: 512 KB of stack.
+/// The most addresses that are tried for one thread: 512 KB of stack.
 const MOST_PLACES: u64 = 1 << 16;
 
 impl Decoder<'_, '_, '_> {
-    /// The root of a thread that is in `block_on`; `None` outside of `block_on`.
+    /// The root future of a thread as a task; `None` if the thread is outside of `block_on`.
     pub(crate) fn root(
         &mut self,
         thread: &ThreadView,
@@ -80,7 +80,7 @@ impl Decoder<'_, '_, '_> {
     }
 }
 
-/// Whether a chain was read to its ends, and every future in it has been polled.
+/// Whether a chain was read down to its leaves, and every future in it was polled.
 fn is_sound(chain: &Chain) -> bool {
     chain.cut.is_none()
         && !(chain.frames.is_empty() && chain.branches.is_empty())

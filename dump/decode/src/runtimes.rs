@@ -1,7 +1,7 @@
 //! Runtimes and their tasks.
 //!
-//! A runtime is found by the threads that are inside of it: tokio's context, a thread-local variable. Its lists of tasks are
-//! the truth; memory that looks like a task is not: it may be freed, or a copy.
+//! A runtime is found through the threads that are inside it, by tokio's context, a thread-local variable. Only its
+//! lists of tasks are trusted. Other memory that looks like a task may be freed or a copy.
 
 use super::layout::Layout;
 use super::list::{ListWalk, Step};
@@ -13,7 +13,7 @@ use crate::debug::types::{Enum, Member, Shape};
 use std::collections::HashSet;
 use std::rc::Rc;
 
-/// Bits of a task's state word, of tokio's `runtime/task/state.rs`. Constants have no place in the debug information.
+/// Bits of a task's state word, from tokio's `runtime/task/state.rs`. Constants are not in the debug information.
 const RUNNING: u64 = 1;
 const COMPLETE: u64 = 1 << 1;
 const NOTIFIED: u64 = 1 << 2;
@@ -21,21 +21,21 @@ const JOIN_INTEREST: u64 = 1 << 3;
 const CANCELLED: u64 = 1 << 5;
 const REFERENCES_SHIFT: u32 = 6;
 
-/// The most lists that a runtime has: one for each part of its lock. tokio makes up to 4 for each worker.
+/// The most lists of a runtime. It has one for each part of its lock; tokio makes up to 4 for each worker.
 const MOST_LISTS: u64 = 1 << 16;
 
-/// How deep enums are inside each other between a context and its scheduler.
+/// The most nested enums between a context and its scheduler.
 const MOST_LEVELS: usize = 12;
 
-/// What a thread is inside of.
+/// The runtime and task that a thread is inside of.
 struct Inside {
     thread: u32,
-    /// The scheduler, and its type.
+    /// The address and type of the scheduler.
     scheduler: Option<(u64, Die)>,
     task: Option<u64>,
 }
 
-/// Whether the word of a task's state says that it waits to be woken.
+/// Whether a task with this state word waits to be woken.
 pub fn waits_by(word: u64) -> bool {
     word & (RUNNING | COMPLETE | NOTIFIED) == 0
 }
@@ -130,7 +130,8 @@ impl Decoder<'_, '_, '_> {
                     at = reader.word(at.wrapping_add(layout.next)).unwrap_or(0);
                 }
             }
-            // A list and its count change one after the other. What is only proposed must prove itself.
+            // A list and its count change one after the other, so threads inside may cause a small difference. A
+            // proposed scheduler must match exactly.
             let between = match place < certain {
                 true => process.threads.len() as u64,
                 false => 0,
@@ -171,7 +172,7 @@ impl Decoder<'_, '_, '_> {
         }
     }
 
-    /// The types of schedulers that tasks of this program have.
+    /// The types of the schedulers of this program's tasks.
     pub fn schedulers(&mut self) -> Vec<Die> {
         let polls: Vec<Poll> = self.types.index.polls.values().flatten().copied().collect();
         let mut all: Vec<Die> = polls
@@ -186,7 +187,7 @@ impl Decoder<'_, '_, '_> {
         all
     }
 
-    /// tokio's context of a thread.
+    /// The contents of tokio's context of a thread.
     fn context(&self, thread: u32, variables: u64, reader: &Reader<'_>) -> Option<Inside> {
         let index = self.types.index;
         let (offset, of) = index.contexts.iter().find_map(|variable| {
@@ -212,7 +213,7 @@ impl Decoder<'_, '_, '_> {
         })
     }
 
-    /// Through wrappers and active variants to a type whose path begins so.
+    /// Follows wrappers and active variants down to a type whose path begins with `prefix`.
     pub(crate) fn within(
         &self,
         (at, die): (u64, Die),
@@ -245,7 +246,7 @@ impl Decoder<'_, '_, '_> {
         None
     }
 
-    /// From an optional handle through its variants to what its `Arc` points to.
+    /// Follows an optional handle through its variants, and its `Arc`, to the scheduler.
     pub(crate) fn scheduler(&self, at: u64, of: Die, reader: &Reader<'_>) -> Option<(u64, Die)> {
         let (mut at, mut die) = (at, of);
         for _ in 0..MOST_LEVELS {
@@ -259,7 +260,7 @@ impl Decoder<'_, '_, '_> {
                     (member.offset, member.of)
                 }
                 Shape::Structure(members) => {
-                    // A cell has its flag of borrows beside its value.
+                    // A cell has a borrow flag beside its value.
                     let holds = |die| self.types.find_type(die, "alloc::sync::Arc<").is_some();
                     let value = members.iter().find(|member| {
                         member.name == "value" || member.name == "__0" || holds(member.of)
@@ -274,19 +275,19 @@ impl Decoder<'_, '_, '_> {
         None
     }
 
-    /// What an `Arc` points to.
+    /// The data of an `Arc`.
     pub(crate) fn arc(&self, at: u64, of: Die, reader: &Reader<'_>) -> Option<(u64, Die)> {
         self.behind_arc(reader.word(at)?, of)
     }
 
-    /// What is behind the counts that an `Arc` points to.
+    /// The data after the counts that an `Arc` points to.
     pub(crate) fn behind_arc(&self, pointer: u64, of: Die) -> Option<(u64, Die)> {
         let inner = self.types.pointee(of)?;
         let (offset, data) = self.types.find(inner, "data")?;
         Some((pointer.checked_add(offset)?, data))
     }
 
-    /// Heads of the lists of a scheduler's tasks, and how many tasks it counts.
+    /// The heads of the lists of a scheduler's tasks, and the scheduler's own count of tasks.
     pub(crate) fn lists(
         &self,
         at: u64,
@@ -296,7 +297,7 @@ impl Decoder<'_, '_, '_> {
         self.lists_at(at, of, "head", reader)
     }
 
-    /// The same for one of their ends, `head` or `tail`.
+    /// The ends of the lists, `head` or `tail`, and the scheduler's own count of tasks.
     pub(crate) fn lists_at(
         &self,
         at: u64,
@@ -333,14 +334,14 @@ impl Decoder<'_, '_, '_> {
         Some((vec![head], None))
     }
 
-    /// The links back and forward of the task whose header is here.
+    /// The links back and forward of the task whose header is at `at`.
     fn links(&mut self, at: u64, bias: u64, reader: &Reader<'_>) -> Option<(u64, u64)> {
         let (layout, _) = self.task_at(at, bias, reader)?;
         let word = |offset| reader.word(at.wrapping_add(offset));
         Some((word(layout.prev)?, word(layout.next)?))
     }
 
-    /// The layout of the task whose header is here, and what it is a task of.
+    /// The layout and types of the task whose header is at `at`.
     pub(crate) fn task_at(
         &mut self,
         at: u64,
@@ -357,20 +358,20 @@ impl Decoder<'_, '_, '_> {
         of
     }
 
-    /// What a task is of, by where its vtable has the address of its poll function.
+    /// The layout and types of a task, by the address of the poll function's pointer in its vtable.
     fn task_of(&mut self, at: u64, bias: u64, reader: &Reader<'_>) -> Option<(Rc<Layout>, Poll)> {
         let poll = reader.word(at)?.wrapping_sub(bias);
         let poll = *self.types.index.polls.get(&poll)?.first()?;
         Some((self.layout(poll)?, poll))
     }
 
-    /// The id of the task whose header is here.
+    /// The id of the task whose header is at `at`.
     pub(crate) fn id_of_task(&mut self, at: u64, bias: u64, reader: &Reader<'_>) -> Option<u64> {
         let (layout, _) = self.task_at(at, bias, reader)?;
         reader.word(at.wrapping_add(layout.id))
     }
 
-    /// Reads what a decoding reads of a task.
+    /// Reads all memory of a task that its decoding would read.
     fn touch_task(
         &mut self,
         at: u64,
@@ -394,8 +395,8 @@ impl Decoder<'_, '_, '_> {
         }
     }
 
-    /// The word of its state, and the chain, of the task at this address: if it has this id, a known type, and waits or is
-    /// ready.
+    /// The state word and the chain of the task at this address. Returns `None` unless the task has this id and a known
+    /// type, and is waiting or runnable.
     pub fn waiting_chain(
         &mut self,
         process: &Process<'_>,
@@ -435,7 +436,7 @@ impl Decoder<'_, '_, '_> {
             _ => State::Waiting,
         };
         let references = word >> REFERENCES_SHIFT;
-        // The list has one reference, a JoinHandle another one, and each waker one.
+        // The list has one reference, a `JoinHandle` has another one, and each waker has one.
         let unwakeable = 1 + u64::from(word & JOIN_INTEREST != 0);
         let body = match state {
             State::Running => Body::Missing("it is being polled"),
@@ -502,7 +503,7 @@ impl Decoder<'_, '_, '_> {
         Body::Chain(chain)
     }
 
-    /// `tokio_unstable` keeps the location of the spawn: a pointer to a `Location`.
+    /// The spawn location, which tokio keeps with `tokio_unstable` as a pointer to a `Location`.
     fn spawned_at(
         &self,
         at: u64,
@@ -532,7 +533,7 @@ impl Decoder<'_, '_, '_> {
     }
 }
 
-/// Removes kept futures of a task that was woken and not polled since: its next poll may take their permits.
+/// Removes the kept futures of a task that was woken and not polled since. Its next poll may take their permits.
 fn forget_kept(state: u64, chain: &mut Chain) {
     if state & NOTIFIED != 0 {
         chain.kept.clear();
@@ -548,7 +549,7 @@ fn kind_of(path: &str) -> Kind {
     }
 }
 
-/// What the active variant of the value at `at` is made of.
+/// The contents of the active variant of the value at `at`.
 fn active_member<'e>(of: &'e Enum, at: u64, reader: &Reader<'_>) -> Option<&'e Member> {
     let number = match of.discriminant {
         Some((place, size)) => Some(reader.number(at.checked_add(place)?, size)?),

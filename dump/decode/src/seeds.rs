@@ -1,7 +1,8 @@
-//! Schedulers that no thread is inside of, by the tasks in memory.
+//! Schedulers without a thread inside, found by the tasks in memory.
 //!
-//! Memory that looks like a task may be freed, or a copy from before the task was moved to where it lives. So what is found
-//! only proposes a scheduler, whose lists decide: they must be of one piece, and of the length that it counts.
+//! Memory that looks like a task may be freed, or a copy from before the task was moved to its final address. So such
+//! memory only proposes a scheduler. The scheduler counts if its lists are consistent and have as many tasks as it
+//! counts.
 
 use super::memory::{Memory, Reader, each_chunk};
 use super::{Budget, Decoder};
@@ -9,26 +10,26 @@ use crate::debug::index::{Die, Poll};
 use crate::numbers::NumberMap;
 use std::ops::Range;
 
-/// The most schedulers that are proposed.
+/// The most proposed schedulers.
 const MOST_SEEDS: usize = 4096;
 
-/// The most tasks whose places are kept.
+/// The most tasks whose addresses are kept.
 const MOST_TASKS: usize = 1 << 20;
 
-/// A scheduler, and its type.
+/// The address and type of a scheduler.
 pub type Seed = (u64, Die);
 
-/// What the tasks in memory tell.
+/// The results of a search through memory.
 #[derive(Debug, Default)]
 pub struct Seeds {
-    /// In ascending order of their addresses.
+    /// The proposed schedulers, in ascending order of their addresses.
     pub schedulers: Vec<Seed>,
-    /// Where the tasks seem to be, in ascending order.
+    /// The addresses that look like tasks, in ascending order.
     pub tasks: Vec<u64>,
 }
 
 impl Decoder<'_, '_, '_> {
-    /// Looks for words that are the vtable of a task: of those in `constants`, in `data`.
+    /// Searches `data` for words that point to the vtable of a task. The vtables are found in `constants`.
     pub fn seeds(
         &mut self,
         memory: &dyn Memory,

@@ -7,18 +7,18 @@ use runtime_dump::stack::{self, Branch, BranchKind, Location, SYNTHETIC_BASE, St
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// What a chain tells.
+/// The stack of a chain, and its reasons.
 #[derive(Clone, Debug)]
 pub struct ChainStack {
-    /// The leaf first.
+    /// The stack.
     pub stack: Stack,
-    /// What is waited for.
+    /// The wait reason.
     pub reason: Reason,
-    /// The same in each branch, where there are several.
+    /// The wait reason of each branch; empty without branches.
     pub branches: Vec<Reason>,
 }
 
-/// The parts of a chain that are in its stack, so without its details.
+/// The parts of a chain that its stack shows, without the details.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Shape {
     frames: Vec<u32>,
@@ -38,7 +38,7 @@ impl Shape {
 }
 
 impl Chain {
-    /// Whether both chains have the same [`Shape`]. Costs no allocation.
+    /// Whether both chains have the same [`Shape`]. The comparison allocates nothing.
     pub fn has_shape_of(&self, other: &Chain) -> bool {
         self.frames == other.frames
             && self.cut == other.cut
@@ -51,7 +51,7 @@ impl Chain {
     }
 }
 
-/// Makes stacks; each frame's location once.
+/// Makes stacks. The location of each frame is made once.
 #[derive(Debug)]
 pub struct Stacks<'f> {
     frames: &'f [Frame],
@@ -59,7 +59,7 @@ pub struct Stacks<'f> {
 }
 
 impl<'f> Stacks<'f> {
-    /// Starts with no stacks, for chains that point into these frames.
+    /// Starts without locations, for chains that refer to these frames.
     pub fn new(frames: &'f [Frame]) -> Self {
         Self {
             frames,
@@ -84,7 +84,7 @@ impl<'f> Stacks<'f> {
         location.clone()
     }
 
-    /// The stack of a chain. Verbose: libraries' wrappers and machinery, too.
+    /// The stack of a chain. With `verbose` it includes libraries' wrappers and machinery.
     pub fn stack(&mut self, chain: &Chain, verbose: bool) -> ChainStack {
         let mut leaves = Vec::new();
         for branch in &chain.branches {
@@ -136,7 +136,7 @@ impl<'f> Stacks<'f> {
         }
     }
 
-    /// The leaf first. What is below the call that waits is that call's machinery.
+    /// The locations, leaf first. The frames below the call that waits are hidden as that call's machinery.
     fn path(&mut self, numbers: &[u32], public: usize, verbose: bool) -> Vec<Arc<Location>> {
         numbers
             .iter()
@@ -150,7 +150,7 @@ impl<'f> Stacks<'f> {
     }
 }
 
-/// What the leaf, the first of these, waits for; and which of them is the library's call that waits.
+/// The reason of a wait whose leaf is the first frame, and the index of the library's public call that waits.
 pub(crate) fn reason_of(frames: &[Frame], numbers: &[u32]) -> (Reason, usize) {
     let mut reason = Reason::Unknown;
     let mut public = 0;
@@ -167,7 +167,7 @@ pub(crate) fn reason_of(frames: &[Frame], numbers: &[u32]) -> (Reason, usize) {
     (reason, public)
 }
 
-/// The ways from a branch to each of its leaves, the outermost frame first.
+/// Adds the way from a branch to each of its leaves, the outermost frame first.
 fn push_leaves(leaves: &mut Vec<Vec<u32>>, outer: &[u32], chain: &Chain) {
     let way: Vec<u32> = outer.iter().chain(&chain.frames).copied().collect();
     if chain.branches.is_empty() {

@@ -1,8 +1,8 @@
-//! What a poll of a task changes: the task's memory, and what its future points to. Two looks that find the same have seen
-//! no trace of a poll; which is no proof that there was none.
+//! A hash of the memory that a poll of a task changes: the task's own memory and that behind its pointers. Equal hashes
+//! of two looks mean that no trace of a poll was found. They do not prove that there was no poll.
 //!
-//! The memory of the task alone called 5 of 11 tasks idle that were woken 20 times a second; with what is behind up to three
-//! pointers (the place in a channel, the readiness of a socket, a boxed deadline) it was 1.
+//! With the memory of the task alone, 5 of 11 tasks counted as idle although they were woken 20 times a second. With
+//! the memory behind up to three pointers (the slot of a channel, the readiness of a socket, a boxed deadline) 1 did.
 
 use super::Decoder;
 use super::layout::Layout;
@@ -14,16 +14,16 @@ use std::hash::Hasher;
 
 const MOST_POINTERS: u32 = 3;
 
-/// The most that is read of one value.
+/// The most bytes that are read of one value.
 const MOST_BYTES: u64 = 4096;
 
 /// The most values of one task.
 const MOST_VALUES: u32 = 64;
 
-/// How deep values are inside each other.
+/// The most nested values.
 const MOST_DEPTH: u32 = 12;
 
-/// Shared by all tasks of a runtime, or another task's.
+/// Types that all tasks of a runtime share, or that belong to other tasks.
 const OTHERS: [&str; 6] = [
     "tokio::runtime::scheduler::",
     "tokio::runtime::driver::",
@@ -48,14 +48,14 @@ impl Trace<'_, '_> {
     }
 
     fn add_word(&mut self, at: u64, size: u64) {
-        // A pointer of an empty vector points to no memory in both looks.
+        // The pointer of an empty vector points to unmapped memory, in both looks alike.
         let number = self.reader.number(at, size).unwrap_or(u128::MAX);
         self.hasher.write_u64(number as u64);
     }
 }
 
 impl Decoder<'_, '_, '_> {
-    /// A number that a poll changes, for the most part.
+    /// The hash of a task.
     pub(crate) fn trace(
         &mut self,
         at: u64,
@@ -78,7 +78,7 @@ impl Decoder<'_, '_, '_> {
         trace.hasher.finish()
     }
 
-    /// Adds what the pointers of a value point to.
+    /// Adds the values that the pointers of a value point to.
     fn follow_pointers(
         &mut self,
         trace: &mut Trace<'_, '_>,
@@ -136,7 +136,7 @@ impl Decoder<'_, '_, '_> {
         else {
             return;
         };
-        // Constants do not change, and a future of no size has no memory.
+        // Constants do not change, and a future of size 0 has no memory.
         if is_of_others(&of) || of.size == 0 {
             return;
         }
@@ -146,7 +146,7 @@ impl Decoder<'_, '_, '_> {
     }
 }
 
-/// Whether it changes without this task.
+/// Whether the value can change without a poll of this task.
 fn is_of_others(of: &Type) -> bool {
     let path = of.path.trim_start_matches("alloc::sync::ArcInner<");
     OTHERS.iter().any(|prefix| path.starts_with(prefix))

@@ -1,45 +1,45 @@
-//! Which task waits for which other one: for a lock, for the other end of a channel, for an end.
+//! The waits of tasks for other tasks: for a lock, for the other end of a channel, for the end of a task.
 //!
-//! "May" in these texts: a guard or an end of a channel that was moved can still be listed among an async body's locals.
+//! "May" in these texts: a guard or an end of a channel can still be listed among an async body's locals after a move.
 
 use crate::model::{Chain, ChannelEnd, Detail, End, Frame, Timer};
 use crate::numbers::{NumberMap, NumberSet};
 use std::collections::HashMap;
 
-/// How many tasks are named.
+/// The most tasks that are named.
 const NAMED: usize = 5;
 
-/// The longest way that is followed in search of a cycle.
+/// The most steps of a search for a cycle.
 const MOST_STEPS: usize = 64;
 
 /// The waits of all tasks.
 #[derive(Debug, Default)]
 pub struct Waits {
     tasks: NumberMap<u64, Task>,
-    /// Tasks that may hold a lock, by its semaphore.
+    /// The tasks that may hold a lock, by its semaphore.
     holders: NumberMap<u64, Vec<u64>>,
-    /// Tasks that have an end of a channel.
+    /// The tasks that have an end of a channel.
     ends: HashMap<(u64, End), Vec<Owner>>,
-    /// Tasks that were given permits and do not take them, by the semaphore.
+    /// The tasks that were given permits and do not take them, by semaphore.
     given: NumberMap<u64, Vec<u64>>,
-    /// How many tasks wait for permits of a semaphore.
+    /// The number of tasks that wait for permits, by semaphore.
     waiting: NumberMap<u64, usize>,
 }
 
 #[derive(Debug, Default)]
 struct Task {
     waits: Vec<Wait>,
-    /// The task waits for one thing, and no time limit ends the wait.
+    /// Whether the task has one wait only, without a time limit.
     is_only: bool,
 }
 
-/// What a task waits for.
+/// A wait of a task.
 #[derive(Clone, Copy, Debug)]
 enum Wait {
-    /// Permits of this semaphore.
+    /// A wait for permits of this semaphore.
     Permits(u64),
     Channel(ChannelEnd),
-    /// The end of this task.
+    /// A wait for the end of this task.
     Join(u64),
 }
 
@@ -47,26 +47,27 @@ enum Wait {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Owner {
     task: u64,
-    /// Only as what an async block captured, and may have moved since.
+    /// Whether an async block has only captured the end. The block may have moved it since.
     is_captured: bool,
 }
 
-/// Tasks of which each waits for the next one, and the last one for the first.
+/// Tasks that each wait for the next one, the last one for the first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cycle {
-    /// Each task, and what it waits for: `room in a channel whose Receiver may be with`, said before the next task.
+    /// Each task, and the text that names its wait before the next task: `room in a channel whose Receiver may be
+    /// with`.
     steps: Vec<(u64, &'static str)>,
     is_of_locks: bool,
 }
 
 impl Cycle {
-    /// The tasks in it.
+    /// The tasks of the cycle.
     pub fn tasks(&self) -> impl Iterator<Item = u64> {
         self.steps.iter().map(|(task, _)| *task)
     }
 
-    /// `goroutine 7 waits for the end of goroutine 9; goroutine 9 waits for a message of a channel whose only Sender may be
-    /// with goroutine 7`. `name` gives the names.
+    /// The cycle as text: `goroutine 7 waits for the end of goroutine 9; goroutine 9 waits for a message of a channel
+    /// whose only Sender may be with goroutine 7`. `name` returns the names of tasks.
     pub fn text(&self, name: &dyn Fn(u64) -> String) -> String {
         let next = self.tasks().skip(1).chain(self.tasks().take(1));
         let steps: Vec<String> = self
@@ -84,7 +85,7 @@ impl Cycle {
         steps.join("; ")
     }
 
-    /// The same without what each waits for: `7 waits for 9, 9 waits for 7`.
+    /// The cycle as text without the waits: `7 waits for 9, 9 waits for 7`.
     fn numbers(&self) -> String {
         let next = self.tasks().skip(1).chain(self.tasks().take(1));
         let steps: Vec<String> = self
@@ -97,7 +98,8 @@ impl Cycle {
 }
 
 impl Waits {
-    /// The waits of these tasks. A task that does not wait, `is_waiting` says, only has ends and guards.
+    /// Collects the waits of tasks, given as id, `is_waiting` and chain. A task that does not wait has only ends and
+    /// guards.
     pub fn of<'c>(tasks: impl Iterator<Item = (u64, bool, &'c Chain)>) -> Self {
         let mut waits = Self::default();
         for (id, is_waiting, chain) in tasks {
@@ -158,13 +160,13 @@ impl Waits {
         }
     }
 
-    /// How many tasks wait for permits of a semaphore.
+    /// The number of tasks that wait for permits of a semaphore.
     pub fn waiting_for(&self, semaphore: u64) -> usize {
         self.waiting.get(&semaphore).copied().unwrap_or(0)
     }
 
-    /// Who may let the task `id` go on, where it waits as this detail says: `given to goroutine 7, which has not taken it`,
-    /// `may be held by goroutine 7, 9`, `its Receiver may be with goroutine 7`.
+    /// The tasks that may end the wait `detail` of the task `id`: `given to goroutine 7, which has not taken it`, `may
+    /// be held by goroutine 7, 9`, `its Receiver may be with goroutine 7`.
     pub fn others(&self, detail: &Detail, id: u64) -> Option<String> {
         match detail {
             Detail::Acquires { semaphore, .. } => match self.given.get(semaphore) {
@@ -196,7 +198,7 @@ impl Waits {
         }
     }
 
-    /// The tasks that have the other end. Those that only captured it are left out where others have it.
+    /// The tasks that have the other end. Tasks that have only captured it count if no other task has it.
     fn owners(&self, end: &ChannelEnd) -> Option<Vec<Owner>> {
         let other = match end.end {
             End::Sender => End::Receiver,
@@ -211,7 +213,7 @@ impl Waits {
         })
     }
 
-    /// The tasks that may let the task `id` go on, and what it waits for.
+    /// The tasks that may end a wait of the task `id`, with the text that names the wait.
     fn next(&self, id: u64) -> Vec<(u64, &'static str, Wait)> {
         let mut next = Vec::new();
         let waits = self.tasks.get(&id).map_or(&[][..], |task| &task.waits);
@@ -232,7 +234,8 @@ impl Waits {
                     };
                     match end.end {
                         End::Sender => next.push((owner.task, ROOM, *wait)),
-                        // Any sender may send, also one that is not found. A captured one was often moved to such a place.
+                        // Any sender may send, also a sender that was not found. A captured sender was often moved to
+                        // another task.
                         End::Receiver if owner.is_captured || end.senders.unwrap_or(1) != 1 => {}
                         End::Receiver => next.push((owner.task, MESSAGE, *wait)),
                     }
@@ -273,7 +276,7 @@ impl Waits {
             let was_of_locks = cycle.is_of_locks;
             cycle.steps.push((from, what));
             cycle.is_of_locks &= matches!(wait, Wait::Permits(_));
-            // A task that waits for what it holds itself is one, too.
+            // A task that waits for a lock that it holds itself is a cycle, too.
             if other == to || (seen.insert(other) && self.leads_back(other, to, only, cycle, seen))
             {
                 return true;
@@ -284,8 +287,8 @@ impl Waits {
         false
     }
 
-    /// `may be in a cycle of locks: 7 waits for 9, 9 waits for 7`. A cycle of locks is told of tasks, too, that wait for something
-    /// else beside it.
+    /// The cycle as a note: `may be in a cycle of locks: 7 waits for 9, 9 waits for 7`. A task that waits for something else, too, has a
+    /// note on a cycle of locks only.
     pub fn cycle(&self, id: u64) -> Option<String> {
         let of_locks = || self.cycle_of(id, false).filter(|cycle| cycle.is_of_locks);
         let cycle = self.cycle_of(id, true).or_else(of_locks)?;
@@ -296,7 +299,7 @@ impl Waits {
         Some(format!("may be in a cycle of {of}: {}", cycle.numbers()))
     }
 
-    /// The cycles of tasks that wait for nothing else, and that no time limit ends. Each begins with its lowest number.
+    /// The cycles of tasks that have no other wait and no time limit. Each cycle begins with its lowest id.
     pub fn cycles(&self) -> Vec<Cycle> {
         let mut ids: Vec<u64> = self.tasks.keys().copied().collect();
         ids.sort_unstable();
@@ -313,7 +316,7 @@ impl Waits {
         cycles
     }
 
-    /// For each future that keeps permits from tasks that wait for them, a sentence.
+    /// A sentence for each future that keeps permits from waiting tasks.
     pub fn futurelocks<'c>(
         &self,
         chains: impl Iterator<Item = (u64, &'c Chain)>,
@@ -362,7 +365,7 @@ fn is_single(chain: &Chain) -> bool {
     chain.branches.is_empty() && chain.cut.is_none() && !chain.details.iter().any(is_limit)
 }
 
-/// `7, 9`, or the first of many. With `this`: `goroutine 7, 9`, or `this very task`.
+/// Formats `7, 9`, or the first of many. With `this` the text is `goroutine 7, 9`, or `this very task`.
 fn named(tasks: &[u64], this: Option<u64>) -> String {
     if this.is_some_and(|this| tasks == [this]) {
         return "this very task".into();

@@ -1,4 +1,4 @@
-//! What a runtime counts of its workers, also where it was built without `tokio_unstable`.
+//! The counters of a runtime's workers, also if tokio was built without `tokio_unstable`.
 
 use super::Decoder;
 use super::memory::Reader;
@@ -9,7 +9,7 @@ use crate::debug::index::Die;
 const MOST_WORKERS: u64 = 1024;
 
 impl Decoder<'_, '_, '_> {
-    /// The workers of the scheduler at `at`; none where its counters cannot be read.
+    /// The workers of the scheduler at `at`. Empty if the counters cannot be read.
     pub(crate) fn workers(&self, at: u64, of: Die, reader: &Reader<'_>) -> Vec<Worker> {
         self.try_workers(at, of, reader).unwrap_or_default()
     }
@@ -18,7 +18,7 @@ impl Decoder<'_, '_, '_> {
         let (offset, metrics) = self.types.find(of, "worker_metrics")?;
         let at = at.checked_add(offset)?;
         let Some((pointer, length, each)) = self.slice(metrics) else {
-            // A runtime of one thread has one.
+            // A runtime of one thread has one worker.
             return Some(vec![self.worker(at, metrics, reader)?]);
         };
         let first = reader.word(at.wrapping_add(pointer))?;

@@ -1,4 +1,4 @@
-//! Which channel a task waits at, which task has the other end, and tasks that wait for each other through channels.
+//! The channel that a task waits at, the task with its other end, and deadlocks of tasks through channels.
 #![cfg(tokio_unstable)]
 
 mod served;
@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 
 const LONG: Duration = Duration::from_secs(3600);
 
-/// Spawns as the application does, or as a dependency.
+/// The way that tasks are spawned: by the application or by a dependency.
 #[derive(Clone, Copy)]
 enum Spawn {
     Ours,
@@ -37,7 +37,7 @@ impl Spawn {
         (id.to_string().parse().unwrap(), handle)
     }
 
-    /// As a condition names it.
+    /// The name of a task in a condition.
     fn name(self, id: u64, function: &str) -> String {
         match self {
             Spawn::Ours => format!("goroutine {id} (channels::{function})"),
@@ -50,7 +50,7 @@ struct Inbox {
     from: Receiver<u32>,
 }
 
-/// Waits for room before it takes from its own inbox.
+/// Waits for room in a channel before it receives from its own inbox.
 async fn passes(inbox: Inbox, to: Sender<u32>) {
     let mut inbox = inbox;
     loop {
@@ -100,7 +100,7 @@ fn two_tasks_that_wait_for_room_in_each_others_channels_are_told() {
     }
 }
 
-/// Waits until no dump tells of a deadlock.
+/// Waits until no dump reports a deadlock.
 fn gone(address: std::net::SocketAddr) {
     for _ in 0..300 {
         if !get(address, "goroutine?debug=2").contains("may be a deadlock") {
@@ -115,21 +115,21 @@ async fn writes(mut lines: Receiver<u32>) {
     while lines.recv().await.is_some() {}
 }
 
-/// The writer ends with the last sender, which this function has.
+/// The writer ends when the last sender is dropped. This function keeps the sender.
 async fn closes(lines: Sender<u32>, writer: JoinHandle<()>) {
     lines.send(1).await.unwrap();
     writer.await.unwrap();
     drop(lines);
 }
 
-/// The same, but it does not wait for ever.
+/// Like `closes`, with a time limit.
 async fn closes_in_time(lines: Sender<u32>, writer: JoinHandle<()>) {
     lines.send(1).await.unwrap();
     let _ = timeout(LONG, writer).await;
     drop(lines);
 }
 
-/// What a sender is in is behind an `Arc`: it is not found.
+/// A structure behind an `Arc`, so that its sender is not found.
 struct Shared {
     _lines: Sender<u32>,
 }
@@ -189,17 +189,17 @@ fn waits_that_may_end_are_no_deadlock() {
     let address = serving.local_addr().unwrap();
     let mut tasks = Vec::new();
     let told = runtime.block_on(async {
-        // A time limit.
+        // This wait has a time limit.
         let (sender, receiver) = mpsc::channel(8);
         let writer = tokio::spawn(writes(receiver));
         let limited: u64 = writer.id().to_string().parse().unwrap();
         tasks.push(Spawn::Ours.spawn(closes_in_time(sender, writer)));
-        // A second sender, which is in no task.
+        // This channel has a second sender, which belongs to no task.
         let (sender, receiver) = mpsc::channel(8);
         let elsewhere = sender.clone();
         let writer = tokio::spawn(writes(receiver));
         tasks.push(Spawn::Ours.spawn(closes(sender, writer)));
-        // A sender that was an argument or a captured variable once.
+        // These senders were an argument and a captured variable, and were moved.
         let (sender, receiver) = mpsc::channel(8);
         tasks.push(Spawn::Ours.spawn(moves_the_sender(receiver, sender)));
         let (sender, mut receiver) = mpsc::channel::<u32>(8);
@@ -207,7 +207,7 @@ fn waits_that_may_end_are_no_deadlock() {
             keep_elsewhere(sender);
             while receiver.recv().await.is_some() {}
         }));
-        // Another branch.
+        // This wait has another branch.
         let (sender, mut receiver) = mpsc::channel::<u32>(8);
         tasks.push(Spawn::Ours.spawn(async move {
             tokio::select! {
@@ -219,7 +219,7 @@ fn waits_that_may_end_are_no_deadlock() {
         Box::leak(Box::new(elsewhere));
         limited
     });
-    // The other end is named all the same.
+    // The other end is named in each of these cases.
     let note = format!("its only Sender may be with goroutine {}", tasks[0].0);
     let page = page_with(address, "goroutine?debug=2", &[&note]);
     assert!(
@@ -229,7 +229,7 @@ fn waits_that_may_end_are_no_deadlock() {
     for _ in 0..5 {
         let page = get(address, "goroutine?debug=2");
         assert!(!page.contains("may be a deadlock"), "{page}");
-        // An argument that was moved away is not an end of the function's.
+        // An argument that was moved away does not count as an end of the function.
         let own = format!("goroutine {} [chan receive", tasks[2].0);
         let at = page.find(&own).unwrap();
         let notes = page[..at].lines().last().unwrap();
@@ -302,7 +302,7 @@ fn every_kind_of_channel_has_its_words() {
     }
 }
 
-/// Stages with little room that all work: at each moment many wait for room, and many for a message.
+/// All stages of a pipeline with little room work. At any time many wait for room, and many for a message.
 #[test]
 fn a_pipeline_under_way_is_no_deadlock() {
     let _alone = alone();
@@ -325,7 +325,7 @@ fn a_pipeline_under_way_is_no_deadlock() {
             }
         }));
     }
-    // The last stage feeds the first one, less than there is room for.
+    // This task feeds the first stage from the last one, with fewer messages than there is room for.
     tasks.push(runtime.spawn(async move {
         for number in 0..20 {
             first.send(number).await.unwrap();

@@ -1,4 +1,4 @@
-//! Room in a channel, and permits of a semaphore, that a task was given through a future which it keeps and does not poll.
+//! Capacity of a channel, and permits of a semaphore, given to a future that its task keeps and does not poll.
 #![cfg(tokio_unstable)]
 
 mod served;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{interval, sleep};
 
-/// A channel whose room goes to `claim`, while its task waits for room once more.
+/// Waits for capacity once more, while `claim` gets the next capacity of the channel.
 async fn sends_again(to: mpsc::Sender<u32>) {
     let mut claim = pin!(to.send(0));
     tokio::select! {
@@ -20,7 +20,7 @@ async fn sends_again(to: mpsc::Sender<u32>) {
     }
 }
 
-/// The same, but the future that lost is gone.
+/// Like `sends_again`, but the future that lost is dropped.
 async fn gives_up(to: mpsc::Sender<u32>) {
     tokio::select! {
         _ = to.send(0) => {}
@@ -32,7 +32,7 @@ async fn sends(to: mpsc::Sender<u32>, number: u32) {
     let _ = to.send(number).await;
 }
 
-/// Of a channel without room, a task that waits for it in two ways, and three others that wait.
+/// Spawns tasks that wait for capacity of a full channel: one that waits in two ways, and three others.
 async fn channel<S>(spawn: impl Fn(mpsc::Sender<u32>, u32), first: S) -> mpsc::Receiver<u32>
 where
     S: FnOnce(mpsc::Sender<u32>),
@@ -64,7 +64,7 @@ fn the_task_that_does_not_take_its_room_is_named() {
     let runtime = runtime();
     let serving = pprof::serve("127.0.0.1:0").unwrap();
     let address = serving.local_addr().unwrap();
-    // Tasks of ours, then those of a dependency.
+    // The first pass spawns through the probe, the second one through a dependency.
     for is_ours in [true, false] {
         let (mut receiver, first) = runtime.block_on(async {
             let (told, id) = std::sync::mpsc::channel();
@@ -82,7 +82,7 @@ fn the_task_that_does_not_take_its_room_is_named() {
                 },
             );
             let mut receiver = receiver.await;
-            // The room of this value goes to `claim`, the first in the queue.
+            // The capacity of this value goes to `claim`, the first in the queue.
             assert_eq!(receiver.recv().await, Some(9));
             (receiver, id.recv().unwrap())
         });
@@ -106,7 +106,7 @@ fn the_task_that_does_not_take_its_room_is_named() {
         page_with(address, "goroutine?debug=1", &[&condition]);
         page_with(address, "goroutine?debug=0&format=folded", &[&condition]);
         page_with(address, "ui/", &[THROUGH]);
-        // The end of the channel ends all of them.
+        // The end of the channel ends all senders.
         receiver.close();
         drop(receiver);
         let begun = Instant::now();
@@ -157,7 +157,7 @@ fn a_future_that_is_dropped_takes_nothing_along() {
     }
 }
 
-/// Senders that keep their futures over many polls, and poll them: room is on its way all the time.
+/// Senders that keep their futures over many polls, and poll them: given capacity is always soon taken.
 #[test]
 fn room_on_its_way_is_no_futurelock() {
     let _alone = alone();
@@ -180,7 +180,7 @@ fn room_on_its_way_is_no_futurelock() {
             }
         });
     }
-    // 100 senders and 4 ms for each: all wait for longer than room may be on its way.
+    // Each of the 100 senders waits for about 400 ms, longer than given capacity may stay untaken.
     runtime.spawn(async move {
         while receiver.recv().await.is_some() {
             sleep(Duration::from_millis(4)).await;

@@ -1,4 +1,4 @@
-//! Tasks that plain tokio spawns, decoded in their own process, and the same tasks as the waker sees them.
+//! Tasks that plain tokio spawns, decoded in their own process and compared with the stacks of the waker.
 #![cfg(tokio_unstable)]
 
 use futures_util::StreamExt;
@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 const LONG: Duration = Duration::from_secs(3600);
 
-/// Each kind of wait twice: by the probe's spawn and by tokio's own. Returns the ids of both.
+/// Spawns each kind of wait twice: through the probe's spawn and through tokio's. Returns the ids of both tasks.
 macro_rules! spawn_both {
     ($($kind:ident),* $(,)?) => {
         BTreeMap::from([$((
@@ -180,7 +180,7 @@ async fn collects() {
     children.next().await;
 }
 
-/// A dump has the tasks of all tests that run.
+/// A dump contains the tasks of all running tests, so these tests run one after the other.
 fn alone() -> std::sync::MutexGuard<'static, ()> {
     static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
     ALONE
@@ -224,7 +224,7 @@ fn decoded_stacks_are_those_that_the_waker_sees() {
     });
     let dump = decoded_dump(pairs.values().map(|pair| pair[1]));
     let (kind, [ours, foreign]) = pairs.remove_entry("collects").unwrap();
-    // Its children have wakers of their own, so the waker sees none of them.
+    // The children have wakers of their own, so the waker sees none of them.
     assert!(!dump.task(ours).contains("own_process::sleeps"), "{kind}");
     assert_eq!(
         dump.task(foreign)
@@ -257,7 +257,7 @@ async fn comes_and_goes(number: u64) {
     tokio::task::yield_now().await;
 }
 
-/// Other tasks are spawned, polled and gone while these are read.
+/// Other tasks are spawned, polled and finished during these reads.
 #[test]
 fn under_churn_tasks_that_wait_are_decoded_and_no_other_stack_is_shown() {
     let _alone = alone();
@@ -280,7 +280,7 @@ fn under_churn_tasks_that_wait_are_decoded_and_no_other_stack_is_shown() {
     for _ in 0..20 {
         let dump = Dump::take();
         for id in &waiting {
-            // On a loaded machine there may be no time for it.
+            // On a loaded machine there may be no time to decode the task.
             let task = dump.task(*id);
             let is_right = task.contains("own_process::waits_for_long(...)");
             assert!(is_right || !task.contains("decoded"), "{task}");
@@ -333,7 +333,7 @@ fn decoding_can_be_left_out() {
         refused.contains("invalid value for \"decode\""),
         "{refused}"
     );
-    // Other forms have the same stacks.
+    // The other forms have the same stacks.
     let matching = get(address, "match=waits_for_long&state=sleep");
     assert!(
         matching.contains("own_process::waits_for_long(...)"),
@@ -358,7 +358,7 @@ fn what_decoding_takes() {
         println!("the first: {:?}", began.elapsed());
         let serving = pprof::serve("127.0.0.1:0").unwrap();
         let address = serving.local_addr().unwrap();
-        // In turns: what else the machine does meets both.
+        // The two are measured alternately, so that other load affects both.
         let (mut with, mut without) = (Vec::new(), Vec::new());
         for _ in 0..if tasks <= 1_000 { 200 } else { 15 } {
             for (query, took) in [("decode=1", &mut with), ("decode=0", &mut without)] {
@@ -389,7 +389,7 @@ fn what_decoding_takes() {
     }
 }
 
-/// Of all threads that are alive.
+/// The CPU time of all living threads.
 fn cpu_time() -> Duration {
     let threads = std::fs::read_dir("/proc/self/task").unwrap();
     let nanos = threads.filter_map(|thread| {
@@ -417,7 +417,7 @@ fn runtime(workers: usize) -> runtime_probe::runtime::Runtime {
         .unwrap()
 }
 
-/// `debug=2`.
+/// A dump of `debug=2`.
 struct Dump {
     text: String,
     tasks: BTreeMap<u64, String>,
@@ -429,7 +429,7 @@ impl Dump {
         let mut bytes = Vec::new();
         profile.write_to(&mut bytes, 2).unwrap();
         let text = String::from_utf8(bytes).unwrap();
-        // The remarks of the whole dump stand right above the first task.
+        // The remarks on the whole dump are directly above the first task.
         let is_remark = |line: &str| line.starts_with('#') && line.contains(" foreign tasks are ");
         let tasks: Vec<&str> = text.lines().filter(|line| !is_remark(line)).collect();
         let tasks = tasks.join("\n");
@@ -451,7 +451,8 @@ impl Dump {
     }
 }
 
-/// A dump in which all of these are decoded. The index is made when it is first asked for, and a task may be polled once more.
+/// A dump in which all of these tasks are decoded. The index is built at its first use, and a task may be polled once
+/// more.
 fn decoded_dump(ids: impl Iterator<Item = tokio::task::Id>) -> Dump {
     let ids: Vec<_> = ids.collect();
     let began = Instant::now();
@@ -465,17 +466,17 @@ fn decoded_dump(ids: impl Iterator<Item = tokio::task::Id>) -> Dump {
     }
 }
 
-/// The order of a select's branches differs from poll to poll, and an await of a macro is a line inside the macro in the debug
-/// information.
+/// The functions without their lines. The order of a select's branches differs from poll to poll, and the line of an
+/// await in a macro is inside the macro in the debug information.
 fn functions(shown: &[String]) -> Vec<&String> {
     let mut functions: Vec<_> = shown.iter().filter(|line| !line.contains(".rs:")).collect();
     functions.sort();
     functions
 }
 
-/// What is in the brackets, each leaf, and the functions of this program with their lines. A wrapper that a library puts around a
-/// future is a poll on the waker's stack, and is folded in a chain of futures. A leaf that is no async fn is its type here, and its
-/// poll there.
+/// The text in the brackets, each leaf, and the functions of this program with their lines. A wrapper that a library
+/// puts around a future is a poll on the waker's stack, and is folded in a chain of futures. A leaf that is no async fn
+/// is its type in a chain, and its poll on the waker's stack.
 fn shown(block: &str) -> Vec<String> {
     let mut shown = Vec::new();
     let mut is_leaf = false;
@@ -495,7 +496,7 @@ fn shown(block: &str) -> Vec<String> {
                     shown.push(line[at..end].to_owned());
                 }
             }
-            // Below its line a branch begins with its leaf.
+            // A branch begins with its leaf, on the line below its name.
             _ if line.starts_with("select.branch_") => is_leaf = true,
             _ if is_leaf || own => {
                 let poll = line

@@ -1,7 +1,7 @@
-//! The goroutine dump as JSON, for `jq` and for tools: an object for each task, one a line.
+//! The goroutine dump as JSON, for `jq` and other tools: an object for each task, one a line.
 //!
-//! `runtime-probe/docs/schema/goroutine.json` describes it. A field is never taken away or given another meaning within a
-//! [`VERSION`]; there may be more of them.
+//! `runtime-probe/docs/schema/goroutine.json` describes the document. Within a [`VERSION`] no field is removed or
+//! changes its meaning. New fields may be added.
 
 use std::io::{self, Write};
 
@@ -9,10 +9,10 @@ use crate::goroutine::{Goroutine, Join, Tables};
 use crate::json::{push_key, push_optional, push_stack, push_string, push_strings};
 use crate::text::digits::push_decimal;
 
-/// The number in the field `version`.
+/// The value of the field `version`.
 pub const VERSION: u64 = 1;
 
-/// Text is written out in chunks of this size.
+/// The size of the chunks that are written.
 const CHUNK_BYTES: usize = 64 << 10;
 
 /// Writes a dump, one task after the other.
@@ -52,12 +52,12 @@ pub struct JsonWriter<'t, W: Write> {
     tables: &'t Tables,
     chunk: Vec<u8>,
     is_first: bool,
-    /// Rendered stacks by their index; empty until first used.
+    /// Rendered stacks by their index; empty until their first use.
     stacks: Vec<Box<[u8]>>,
 }
 
 impl<'t, W: Write> JsonWriter<'t, W> {
-    /// Starts a dump whose rows point into `tables`, with remarks on the whole of it.
+    /// Starts a dump whose rows point into `tables`. `remarks` apply to the whole dump.
     pub fn new(out: W, tables: &'t Tables, remarks: &[String]) -> Self {
         let mut chunk = Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 4);
         push_head(&mut chunk, tables.time_ns, remarks);
@@ -74,7 +74,7 @@ impl<'t, W: Write> JsonWriter<'t, W> {
     /// Writes the object of one task.
     ///
     /// # Errors
-    /// Those of the writer.
+    /// Errors of the writer.
     pub fn write(&mut self, goroutine: &Goroutine<'_>) -> io::Result<()> {
         let before: &[u8] = if self.is_first { b"\n" } else { b",\n" };
         self.is_first = false;
@@ -126,7 +126,7 @@ impl<'t, W: Write> JsonWriter<'t, W> {
     /// Writes the rest of the document.
     ///
     /// # Errors
-    /// Those of the writer.
+    /// Errors of the writer.
     pub fn finish(mut self) -> io::Result<()> {
         self.chunk.extend_from_slice(b"\n]}\n");
         self.write_chunk()?;
@@ -152,7 +152,7 @@ impl<'t, W: Write> JsonWriter<'t, W> {
     }
 }
 
-/// Appends what every document of ours begins with.
+/// Appends the begin of every JSON document of this crate.
 pub(crate) fn push_head(out: &mut Vec<u8>, time_ns: i64, remarks: &[String]) {
     out.extend_from_slice(b"{\"version\": ");
     push_decimal(out, VERSION);

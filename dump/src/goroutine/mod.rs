@@ -1,7 +1,7 @@
-//! One task of a dump, in Go's terms a goroutine.
+//! One task of a dump. Go's term is goroutine.
 //!
-//! A dump is tables (stacks, sites) and a row per task that points into them. Rows are handed to the encoders one by
-//! one, so that a dump of a million tasks is never in memory as text.
+//! A dump consists of tables (stacks, sites) and a row per task that points into them. Rows are passed to the encoders
+//! one by one, so the text of a dump of a million tasks is never in memory as a whole.
 //!
 //! * [`text`]: a block of text for each task, Go's `debug=2`;
 //! * [`json`]: an object of JSON for each task;
@@ -13,19 +13,19 @@ pub mod text;
 
 use crate::stack::{Mapping, Site, Stack};
 
-/// What a task is doing.
+/// The state of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum State {
-    /// Being polled, or a blocking closure that runs.
+    /// The task is being polled, or is a blocking closure that runs.
     Running,
-    /// Woken or new, waiting for a worker.
+    /// The task was woken or is new, and waits for a worker.
     Runnable,
-    /// Waiting to be woken.
+    /// The task waits to be woken.
     Waiting,
 }
 
 impl State {
-    /// As the texts have it: `running`, `runnable`, `waiting`.
+    /// The word for the state in the texts: `running`, `runnable`, `waiting`.
     pub fn word(self) -> &'static str {
         match self {
             State::Running => "running",
@@ -40,35 +40,35 @@ impl State {
 pub struct Goroutine<'a> {
     /// tokio's task id, or an id of the probe's own range.
     pub id: u64,
-    /// The task that spawned it.
+    /// The task that spawned this one.
     pub parent: Option<u64>,
-    /// What it is doing.
+    /// The state.
     pub state: State,
-    /// What stands in the brackets of the header: `running`, `runnable`, or the wait reason.
+    /// The text in the brackets of the header: `running`, `runnable`, or the wait reason.
     pub reason: &'a str,
     /// Nanoseconds in this state.
     pub since_ns: u64,
-    /// Completed and current polls.
+    /// The number of polls, the current one included.
     pub polls: u64,
     /// Nanoseconds spent inside polls.
     pub busy_ns: u64,
-    /// The name that the user gave it.
+    /// The name that the user gave the task.
     pub name: Option<&'a str>,
-    /// Keys and values that the user gave it, in the order of the keys.
+    /// The labels that the user gave the task, as keys and values, in the order of the keys.
     pub labels: &'a [(&'a str, &'a str)],
-    /// What else is known ("nothing can wake this task", "on worker tokio-runtime-worker-3"); each one sentence part
-    /// without a line break.
+    /// Further notes ("nothing can wake this task", "on worker tokio-runtime-worker-3"). Each note is a part of a
+    /// sentence, without a line break.
     pub notes: &'a [&'a str],
-    /// The ends that it waits for; the texts have them among the notes.
+    /// The tasks whose ends this task waits for. The texts show them among the notes.
     pub joins: &'a [Join],
     /// Index into [`Tables::stacks`].
     pub stack: u32,
-    /// Index into [`Tables::sites`]; `None` for a task without a spawn (the root of a `block_on`).
+    /// Index into [`Tables::sites`]. `None` for a task that was not spawned (the root of a `block_on`).
     pub site: Option<u32>,
 }
 
 impl<'a> Goroutine<'a> {
-    /// What stands in the brackets: the reason, or the state's word where none is given.
+    /// The text in the brackets: the reason, or the state's word if the reason is empty.
     pub(crate) fn brackets(&self) -> &'a str {
         if self.reason.is_empty() {
             self.state.word()
@@ -78,36 +78,36 @@ impl<'a> Goroutine<'a> {
     }
 }
 
-/// What a task waits for in a `JoinHandle` or a `JoinSet`: the end of others.
+/// A wait for the end of other tasks, through a `JoinHandle` or a `JoinSet`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Join {
-    /// The number of tasks and results in a `JoinSet`, of which any may end the wait; `None` for a `JoinHandle`.
+    /// The number of tasks and results in a `JoinSet`, any of which may end the wait; `None` for a `JoinHandle`.
     pub members: Option<u64>,
-    /// The task, or the first of the set.
+    /// The task, or the first tasks of the set.
     pub tasks: Vec<JoinedTask>,
 }
 
-/// A task whose end another one waits for.
+/// A task whose end another task waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct JoinedTask {
-    /// As [`Goroutine::id`] has it.
+    /// The id, as in [`Goroutine::id`].
     pub id: u64,
-    /// The user's name of the task, or else its future; `None` if the task has ended meanwhile.
+    /// The name that the user gave the task, otherwise the name of its future. `None` if the task has ended.
     pub name: Option<String>,
 }
 
-/// Tasks of one stack, spawned at one place: one block of text for all of them.
+/// Tasks with one stack and one spawn site. The texts have one block for all of them.
 #[derive(Clone, Debug)]
 pub struct Group<'a> {
-    /// The task that is the longest in its state. Its notes are those that all tasks of the group have.
+    /// The task with the longest time in its state. Its notes are the common notes of all tasks of the group.
     pub example: Goroutine<'a>,
-    /// How many there are.
+    /// The number of tasks.
     pub count: u64,
-    /// The tasks that are the longest in their state: id and nanoseconds, the longest first.
+    /// The tasks with the longest times in their states: id and nanoseconds, the longest first.
     pub longest: &'a [(u64, u64)],
 }
 
-/// What the rows of a dump point into.
+/// The tables that the rows of a dump point into.
 #[derive(Clone, Debug, Default)]
 pub struct Tables {
     /// Distinct stacks.
@@ -116,6 +116,6 @@ pub struct Tables {
     pub sites: Vec<Site>,
     /// Executable mappings of the process, the main binary first.
     pub mappings: Vec<Mapping>,
-    /// Wall-clock time of the snapshot, nanoseconds since 1970.
+    /// Wall-clock time of the snapshot, in nanoseconds since 1970.
     pub time_ns: i64,
 }

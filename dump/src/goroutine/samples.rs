@@ -1,8 +1,8 @@
-//! The goroutine profile with a sample for each task, `debug=3`: what pprof can group, focus and filter by.
+//! The goroutine profile with a sample for each task, `debug=3`. pprof can group, focus and filter the tasks.
 //!
-//! A million tasks are a million samples, so the profile is never in memory. Protobuf merges messages that follow each
-//! other. So the tables are written as a first profile, and each sample as a profile of its own, all through one gzip
-//! stream.
+//! A million tasks are a million samples, so the profile is never in memory as a whole. Protobuf merges messages that
+//! follow each other. So the tables are written as a first profile, and each sample as a profile of its own, all
+//! through one gzip stream.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -16,11 +16,11 @@ use crate::profile::address_list::AddressList;
 use crate::profile::builder::{Measure, ProfileBuilder};
 use crate::profile::proto;
 
-/// Bytes of samples that are compressed at a time.
+/// The number of bytes of samples that are compressed at a time.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// The most names and reasons that are remembered, so that the table has them once. A program has some ten reasons. If
-/// each task has its own name, the names beyond this number are written with their tasks.
+/// The most names and reasons that are kept, so that the table has each once. A program has about ten reasons. If each
+/// task has its own name, names beyond this number are written with their tasks.
 const REMEMBERED: usize = 4096;
 
 /// Writes a profile that has a sample for each task, with the labels
@@ -68,11 +68,11 @@ const REMEMBERED: usize = 4096;
 #[must_use = "the last chunk is written by `finish`"]
 pub struct SampleWriter<W: Write> {
     out: GzEncoder<W>,
-    /// Not compressed yet.
+    /// Bytes that are not compressed yet.
     chunk: Vec<u8>,
     /// By index of the stack: the ids of its locations.
     stacks: Vec<Vec<u64>>,
-    /// By index of the site.
+    /// By index of the site: the index of its text.
     sites: Vec<i64>,
     keys: Keys,
     strings: Strings,
@@ -80,8 +80,8 @@ pub struct SampleWriter<W: Write> {
 }
 
 impl<W: Write> SampleWriter<W> {
-    /// Starts a profile whose samples point into `tables`. `comments` are remarks on the whole of it, which
-    /// `go tool pprof -comments` shows.
+    /// Starts a profile whose samples point into `tables`. `comments` are remarks on the whole profile, which `go tool
+    /// pprof -comments` shows.
     pub fn new(out: W, name: &str, tables: &Tables, comments: &[String]) -> Self {
         let measure = Measure {
             kind: name,
@@ -128,7 +128,7 @@ impl<W: Write> SampleWriter<W> {
         writer
     }
 
-    /// For tasks of which no times are known: without the label `wait`.
+    /// Leaves out the label `wait`, for tasks with unknown times.
     pub fn untimed(mut self) -> Self {
         self.is_timed = false;
         self
@@ -137,7 +137,7 @@ impl<W: Write> SampleWriter<W> {
     /// Writes the sample of one task.
     ///
     /// # Errors
-    /// Those of the writer.
+    /// Errors of the writer.
     pub fn write(&mut self, goroutine: &Goroutine<'_>) -> io::Result<()> {
         let keys = self.keys;
         let mut piece = proto::Profile::default();
@@ -177,10 +177,10 @@ impl<W: Write> SampleWriter<W> {
         Ok(())
     }
 
-    /// Writes what is left.
+    /// Writes the last chunk and the end of the gzip stream.
     ///
     /// # Errors
-    /// Those of the writer.
+    /// Errors of the writer.
     pub fn finish(mut self) -> io::Result<()> {
         self.write_chunk()?;
         self.out.finish()?.flush()
@@ -199,7 +199,7 @@ impl<W: Write> SampleWriter<W> {
     }
 }
 
-/// Indices of the labels' keys, and of a unit.
+/// The indices of the labels' keys, and of a unit, in the table of strings.
 #[derive(Clone, Copy, Debug)]
 struct Keys {
     id: i64,
@@ -230,13 +230,13 @@ fn number(key: i64, num: u64, num_unit: i64) -> proto::Label {
 /// The part of the table of strings that grows with the samples.
 #[derive(Debug)]
 struct Strings {
-    /// The index of the next new one.
+    /// The index of the next new string.
     next: i64,
     known: HashMap<String, i64>,
 }
 
 impl Strings {
-    /// The index of a string; a new one goes out with `piece`.
+    /// The index of a string. A new string is added to `piece`.
     fn index(&mut self, text: &str, piece: &mut proto::Profile) -> i64 {
         if let Some(index) = self.known.get(text) {
             return *index;

@@ -1,8 +1,8 @@
 //! The goroutine dump as Go prints it for `debug=2`: a block of text for each task.
 //!
-//! Tasks share stacks and sites: 100,000 tasks of a server have some ten of each. So the text of a stack is rendered
-//! when it is first met and copied from then on; what is left for each task is its header and a few integers. Blocks
-//! go out in chunks, so that a dump of a million tasks is never in memory as text.
+//! Tasks share stacks and sites: 100,000 tasks of a server have about ten of each. So the text of a stack is rendered
+//! at its first use and copied later. Each further task costs its header and a few integers. Blocks are written in
+//! chunks, so the text of a dump of a million tasks is never in memory as a whole.
 
 use std::io::{self, Write};
 
@@ -15,18 +15,18 @@ use crate::text::quoted::push_name;
 use crate::text::single_line::{push_called_function, push_file, push_reason, push_single_line};
 use crate::text::stack::{push_position, push_pseudo_frame, push_stack};
 
-/// Text is written out in chunks of this size: large enough that the calls do not matter, small enough for the
+/// The size of the chunks that are written: large enough to make the number of calls irrelevant, small enough for the
 /// second-level cache.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// The most text of stacks that is kept. Where tasks share stacks it is never reached; where each has its own, keeping
-/// them all would be the whole dump in memory.
+/// The most bytes of stacks that are kept. A program whose tasks share stacks never reaches the bound. If each task had
+/// its own stack, keeping all of them would put the whole dump in memory.
 const KEPT_BYTES: usize = 16 << 20;
 
-/// What the dump shows.
+/// Options of the text.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TextOptions {
-    /// Only what Go prints: no remark above the header.
+    /// Whether only Go's own lines are written, without remarks.
     pub plain: bool,
 }
 
@@ -75,10 +75,10 @@ pub struct TextWriter<'t, W: Write> {
     is_timed: bool,
     chunk: Vec<u8>,
     first: bool,
-    /// By index of the stack; empty where it was not met yet, or not kept.
+    /// By index of the stack; empty where the stack was not used yet or is not kept.
     stacks: Vec<Box<[u8]>>,
     kept_bytes: usize,
-    /// By index of the site.
+    /// By index of the site; `None` until its first use.
     sites: Vec<Option<SiteText>>,
 }
 
@@ -98,7 +98,7 @@ impl<'t, W: Write> TextWriter<'t, W> {
         }
     }
 
-    /// For tasks of which no times and no polls are known: the remarks leave them out.
+    /// Leaves times and polls out of the remarks, for tasks where both are unknown.
     pub fn untimed(mut self) -> Self {
         self.is_timed = false;
         self
@@ -107,7 +107,7 @@ impl<'t, W: Write> TextWriter<'t, W> {
     /// Writes the block of one task. Blocks appear in the order of the calls.
     ///
     /// # Errors
-    /// Those of the writer.
+    /// Errors of the writer.
     pub fn write(&mut self, goroutine: &Goroutine<'_>) -> io::Result<()> {
         self.begin_block();
         if !self.options.plain {
@@ -116,10 +116,11 @@ impl<'t, W: Write> TextWriter<'t, W> {
         self.push_block(goroutine)
     }
 
-    /// Writes one block for several tasks: that of the example, below a line with their number and the longest waits.
+    /// Writes one block for several tasks: the block of the example, below a line with the number of tasks and the
+    /// longest waits.
     ///
     /// # Errors
-    /// Those of the writer.
+    /// Errors of the writer.
     pub fn write_group(&mut self, group: &Group<'_>) -> io::Result<()> {
         self.begin_block();
         if !self.options.plain {
@@ -146,7 +147,7 @@ impl<'t, W: Write> TextWriter<'t, W> {
         }
     }
 
-    /// Writes what is left.
+    /// Writes the last chunk.
     pub fn finish(mut self) -> io::Result<()> {
         self.write_chunk()?;
         self.out.flush()
@@ -158,7 +159,7 @@ impl<'t, W: Write> TextWriter<'t, W> {
         Ok(())
     }
 
-    /// The line above the header: what Go's grammar has no place for.
+    /// Appends the remark, the line above the header. Go's grammar has no place for its contents.
     fn push_remark(&mut self, goroutine: &Goroutine<'_>) {
         let out = &mut self.chunk;
         out.extend_from_slice(b"# ");
@@ -178,7 +179,7 @@ impl<'t, W: Write> TextWriter<'t, W> {
         self.push_end_of_remark(goroutine);
     }
 
-    /// The same for a group: `# 100 tasks, waiting 2m5s (goroutine 7), 3s (goroutine 9), ...`.
+    /// Appends the remark of a group: `# 100 tasks, waiting 2m5s (goroutine 7), 3s (goroutine 9), ...`.
     fn push_group_remark(&mut self, group: &Group<'_>) {
         let out = &mut self.chunk;
         out.extend_from_slice(b"# ");
@@ -274,14 +275,14 @@ impl<'t, W: Write> TextWriter<'t, W> {
     }
 }
 
-/// What the dump says of a site, rendered once.
+/// The rendered texts of a site.
 #[derive(Clone, Debug)]
 struct SiteText {
     /// `, spawned at FILE:LINE:COLUMN`
     spawned_at: Vec<u8>,
     /// `created by FUNCTION`
     created_by: Vec<u8>,
-    /// The end of that line and the line below.
+    /// The end of the line `created by`, and the line after it.
     position: Vec<u8>,
 }
 
@@ -295,7 +296,7 @@ impl SiteText {
         push_decimal(&mut spawned_at, site.column.into());
 
         let mut created_by = b"created by ".to_vec();
-        // What follows the name where the parent is known. A name is whatever the binary calls it.
+        // A known parent follows the name as ` in goroutine N`. A function may have these words in its own name.
         let function = site.function.as_deref().unwrap_or_default();
         let function = function.replace(" in goroutine", " in?goroutine");
         push_called_function(&mut created_by, &function);

@@ -1,9 +1,9 @@
-//! Names of functions, and what they tell: a reason to wait, scaffolding, a library's own.
+//! Names of functions, and their meaning: a wait reason, scaffolding, or a part of a library.
 //!
 //! * [`name`]: from a compiler's symbol to a short name;
-//! * [`mod@module_path`]: a module guessed from its file, where the symbol tells none;
-//! * [`role`]: scaffolding or not, a library's or not;
-//! * [`reason`]: what a leaf waits for.
+//! * [`mod@module_path`]: a module path from a file path, where the symbol has none;
+//! * [`role`]: whether a function is scaffolding, and whether it belongs to a library;
+//! * [`reason`]: the wait reason of a leaf.
 
 pub mod module_path;
 pub mod name;

@@ -1,13 +1,13 @@
-//! A module's path guessed from its file. With `debug = "line-tables-only"` the binary names inlined functions by their
-//! last part only (`recv`, `{async_fn#0}`); their file still tells where they are from.
+//! The path of a module, derived from the path of its file. With `debug = "line-tables-only"` the binary has only the
+//! last part of the names of inlined functions (`recv`, `{async_fn#0}`). Their file still identifies their module.
 
-/// `tokio::sync::mpsc` for `/../tokio-1.54.1/src/sync/mpsc/mod.rs`; `None` for a path of no known shape.
+/// Returns `tokio::sync::mpsc` for `/../tokio-1.54.1/src/sync/mpsc/mod.rs`, and `None` for a path of unknown shape.
 pub fn of_file(file: &str) -> Option<String> {
     let mut parts: Vec<&str> = Vec::new();
     for part in file.split('/') {
         match part {
             "" | "." => {}
-            // From `#[path = "../shop.rs"]`.
+            // Such paths come from `#[path = "../shop.rs"]`.
             ".." if parts.last().is_some_and(|last| *last != "..") => drop(parts.pop()),
             part => parts.push(part),
         }
@@ -25,7 +25,7 @@ pub fn of_file(file: &str) -> Option<String> {
         .map(|index| without_version(parts[index]));
     let mut path: Vec<String> = Vec::new();
     let modules = match (parts[root], below) {
-        // A program of its own: the file, or the folder, is the crate.
+        // A program in `src/bin` is a crate of its own, named by the file or the folder.
         ("src", ["bin", rest @ ..]) => rest,
         ("src", _) => {
             path.push(package.unwrap_or("crate").replace('-', "_"));
@@ -40,7 +40,7 @@ pub fn of_file(file: &str) -> Option<String> {
     Some(path.join("::"))
 }
 
-/// `tokio` for `tokio-1.54.1`. A version alone is the folder's name.
+/// Returns `tokio` for `tokio-1.54.1`. A folder that is only a version keeps its name.
 fn without_version(package: &str) -> &str {
     let version = package.match_indices('-').find(|(at, _)| {
         let mut numbers = package[at + 1..].splitn(3, '.');

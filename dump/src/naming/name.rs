@@ -1,4 +1,4 @@
-//! Readable names: no hash, no generic arguments, an async fn under its own name.
+//! Readable names: without hash and generic arguments, and an async fn under its own name.
 //!
 //! | symbol | name |
 //! |---|---|
@@ -8,22 +8,22 @@
 //! | `a::sink_impl::<impl a::Sink<T> for a::Sender<T>>::poll_ready` | `<a::Sender as a::Sink>::poll_ready` |
 //! | `<alloc::vec::Vec<T> as core::ops::drop::Drop>::drop` | `<alloc::vec::Vec as core::ops::drop::Drop>::drop` |
 //!
-//! The body of an async fn is a closure of the function to the compiler, so one closure is taken off the end. A second
-//! one (an async block in the fn) stays, as `{closure}`.
+//! To the compiler, the body of an async fn is a closure of the function. So one closure is removed from the end. A
+//! second closure (an async block in the fn) stays, as `{closure}`.
 
 use std::borrow::Cow;
 
-/// How functions are named.
+/// The form of function names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Names {
-    /// As [`readable`] has them.
+    /// The form of [`readable`].
     #[default]
     Short,
-    /// As [`full`] has them.
+    /// The form of [`full`].
     Full,
 }
 
-/// A symbol as the compiler means it, without the hash: generic arguments, and an async body as the closure that it is.
+/// The compiler's name of a symbol without the hash, with generic arguments. An async body is shown as a closure.
 pub fn full(symbol: &str) -> String {
     match rustc_demangle::try_demangle(symbol) {
         Ok(name) => format!("{name:#}"),
@@ -31,12 +31,12 @@ pub fn full(symbol: &str) -> String {
     }
 }
 
-/// The readable form of a symbol: mangled or already a path.
+/// The readable form of a symbol, which is mangled or already a path.
 pub fn readable(symbol: &str) -> String {
     shorten(&full(symbol))
 }
 
-/// Whether a path (with its closures) names a closure or an async body, and of which depth.
+/// The depth of the closures and async bodies at the end of a symbol's path; 0 for a plain function.
 pub fn closure_depth(symbol: &str) -> usize {
     let path = full(symbol);
     let bare = without_generics(&without_impl(&path));
@@ -63,7 +63,7 @@ fn shorten(path: &str) -> String {
         }
         name.push_str(segment);
     }
-    // Parentheses are the call in a dump's frame lines.
+    // Parentheses begin the arguments in a dump's frame lines.
     if name.contains(['(', ')']) {
         name = name.replace('(', "{").replace(')', "}");
     }
@@ -100,8 +100,8 @@ fn segments(path: &str) -> Vec<&str> {
     out
 }
 
-/// Removes generic arguments: `Vec<T>` and `f::<T>`. A leading `<T as Trait>` stays, a leading `<T>` loses its
-/// brackets.
+/// Removes generic arguments: `Vec<T>` becomes `Vec`, `f::<T>` becomes `f`. A leading `<T as Trait>` stays, a leading
+/// `<T>` loses its brackets.
 fn without_generics(path: &str) -> String {
     let Some(inside) = path.strip_prefix('<') else {
         return strip(path);
@@ -120,7 +120,7 @@ fn without_generics(path: &str) -> String {
     }
 }
 
-/// Index of the `>` that closes a bracket opened just before `text`.
+/// The index of the `>` that closes a bracket just before `text`.
 fn matching(text: &str) -> Option<usize> {
     let (mut depth, mut before) = (1, 0u8);
     for (at, byte) in text.bytes().enumerate() {
@@ -139,8 +139,8 @@ fn matching(text: &str) -> Option<usize> {
     None
 }
 
-/// An implementation is told by its type, not by the module it stands in: `a::b::<impl Trait for Type>::f` becomes
-/// `<Type as Trait>::f`, and `a::b::<impl Type>::f` becomes `<Type>::f`.
+/// Names an implementation by its type instead of its module: `a::b::<impl Trait for Type>::f` becomes `<Type as
+/// Trait>::f`, and `a::b::<impl Type>::f` becomes `<Type>::f`.
 fn without_impl(path: &str) -> Cow<'_, str> {
     let Some(start) = path.find("<impl ") else {
         return path.into();
@@ -157,7 +157,7 @@ fn without_impl(path: &str) -> Cow<'_, str> {
     }
 }
 
-/// Splits `T as Trait` at the outermost ` as `.
+/// Splits `text` at the outermost occurrence of `word`, as `T as Trait` at ` as `.
 fn split_at<'t>(text: &'t str, word: &str) -> Option<(&'t str, &'t str)> {
     let (mut depth, mut before) = (0usize, 0u8);
     for (at, byte) in text.bytes().enumerate() {
@@ -174,7 +174,7 @@ fn split_at<'t>(text: &'t str, word: &str) -> Option<(&'t str, &'t str)> {
     None
 }
 
-/// Drops every `<..>` (with a `::` before it).
+/// Removes every `<..>`, with a `::` before it.
 fn strip(path: &str) -> String {
     let mut out = String::with_capacity(path.len());
     let mut rest = path;

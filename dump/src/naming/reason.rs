@@ -1,60 +1,60 @@
-//! What a task waits for, told by the frames of its leaf. Go's words stand where the meaning is the same, so that Go's tools
-//! group them; where Go has none, tokio's.
+//! The wait reason of a task, derived from the frames of its leaf. A reason has Go's word where Go has the same kind of
+//! wait, so that Go's tools group it; otherwise it has tokio's.
 
 use super::role::{begins, is_scaffolding, owner};
 use std::sync::LazyLock;
 
-/// What a task waits for.
+/// The reason of a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// A sender, for room or for its receivers.
+    /// A sender waits for capacity or for its receivers.
     ChanSend,
-    /// A receiver, for a message.
+    /// A receiver waits for a message.
     ChanReceive,
-    /// A mutex.
+    /// A wait for a mutex.
     Mutex,
-    /// An `RwLock`, to read.
+    /// A wait to read under an `RwLock`.
     RwLockRead,
-    /// An `RwLock`, to write.
+    /// A wait to write under an `RwLock`.
     RwLockWrite,
-    /// An `RwLock`; the names do not tell a reader from a writer.
+    /// A wait for an `RwLock` whose names do not distinguish readers from writers.
     RwLock,
-    /// Permits of a semaphore.
+    /// A wait for permits of a semaphore.
     Semaphore,
-    /// A `Notify`, an event, a condition variable.
+    /// A wait for a `Notify`, an event or a condition variable.
     Condition,
-    /// A barrier, or a group of tasks.
+    /// A wait for a barrier or a group of tasks.
     WaitGroup,
-    /// The end of a task.
+    /// A wait for the end of a task.
     Join,
-    /// A point in time.
+    /// A wait for a point in time.
     Sleep,
-    /// A socket, a pipe.
+    /// A wait for a socket or a pipe.
     Io,
-    /// A thread of the blocking pool, which has begun with what is waited for or not: files, names, standard streams.
+    /// A wait for the blocking pool, whether its thread has begun the work or not: files, host names, standard streams.
     Pool,
-    /// The end of a process.
+    /// A wait for the end of a process.
     Process,
-    /// A signal.
+    /// A wait for a signal.
     Signal,
-    /// A thread that is parked.
+    /// A parked thread.
     Park,
-    /// Several leaves at once.
+    /// A wait for several leaves at once.
     Select,
-    /// Nothing at all, for ever.
+    /// A wait that never ends.
     Pending,
-    /// It does not wait: it yielded (`yield_now`, an exhausted budget) and is runnable.
+    /// No wait: the task yielded (`yield_now`, an exhausted budget) and is runnable.
     Yield,
-    /// A wrapped future inside the task waits, which is a task of its own.
+    /// A wrapped future inside the task waits. The wrapped future is a task of its own.
     Inner,
-    /// A thread has nothing to do: a worker or a server that waits for work.
+    /// An idle thread: a worker or a server without work.
     Idle,
-    /// The names do not tell.
+    /// The names do not identify the reason.
     Unknown,
 }
 
 impl Reason {
-    /// Its own name; `None` for what is told by a task's state.
+    /// The name of the reason. `None` for reasons that are shown as the task's state.
     fn name(self) -> Option<&'static str> {
         Some(match self {
             Reason::ChanSend => "chan send",
@@ -79,7 +79,7 @@ impl Reason {
         })
     }
 
-    /// As in a dump's brackets.
+    /// The text in a dump's brackets.
     pub fn text(self) -> &'static str {
         match self {
             Reason::Yield => "runnable",
@@ -87,7 +87,7 @@ impl Reason {
         }
     }
 
-    /// Whether it is a wait for a lock, whichever.
+    /// Whether the reason is a wait for a lock of any kind.
     pub fn is_lock(self) -> bool {
         matches!(
             self,
@@ -96,22 +96,22 @@ impl Reason {
     }
 }
 
-/// What kind of waiting a reason is.
+/// The kind of a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sort {
-    /// For another task: what Go's block profile is about.
+    /// A wait for another task, the subject of Go's block profile.
     Contention,
-    /// For a point in time.
+    /// A wait for a point in time.
     Sleep,
-    /// For the world outside of the process.
+    /// A wait for the outside of the process.
     Io,
-    /// Not a wait, or a wait that is counted elsewhere.
+    /// No wait, or a wait that is counted elsewhere.
     None,
-    /// The names do not tell.
+    /// The names do not identify the kind.
     Unknown,
 }
 
-/// The kind of waiting that a leaf's reason is.
+/// Returns the kind of a wait by its reason.
 pub fn sort_of(reason: Reason) -> Sort {
     match reason {
         Reason::Sleep => Sort::Sleep,
@@ -133,18 +133,18 @@ pub fn sort_of(reason: Reason) -> Sort {
     }
 }
 
-/// For room at the peer's.
+/// A wait for the peer to receive.
 const FLOW_CONTROL: Reason = Reason::ChanSend;
 
-/// Prefixes of the functions of leaves, and what waiting there means. The outermost match of the leaf's own libraries
-/// counts: a `watch` waits in a `Notify`, a `Mutex` in a semaphore.
+/// Prefixes of the functions of leaves, with the reason of a wait there. The outermost match within the leaf's own
+/// libraries counts: a `watch` waits in a `Notify`, a `Mutex` in a semaphore.
 const REASONS: &[(&str, Reason)] = &[
     ("tokio::task::yield_now", Reason::Yield),
     ("tokio::task::coop::poll_proceed", Reason::Yield),
     ("tokio::task::coop::register_waker", Reason::Yield),
     ("tokio::task::coop::consume_budget", Reason::Yield),
     ("tokio::runtime::context::defer", Reason::Yield),
-    // Where a worker keeps the wakers of tasks that yielded.
+    // The module in which a worker keeps the wakers of yielded tasks.
     ("tokio::runtime::scheduler", Reason::Yield),
     ("tokio::sync::mpsc::bounded::Sender", Reason::ChanSend),
     (
@@ -159,13 +159,13 @@ const REASONS: &[(&str, Reason)] = &[
     ("tokio::sync::broadcast::Sender", Reason::ChanSend),
     ("tokio::sync::broadcast", Reason::ChanReceive),
     ("tokio::sync::watch::Sender", Reason::ChanSend),
-    // The one async block of that file is in `Sender::closed`.
+    // The only async block of that file is in `Sender::closed`.
     ("tokio::sync::watch::{async block}", Reason::ChanSend),
     ("tokio::sync::watch", Reason::ChanReceive),
     ("tokio::sync::mutex", Reason::Mutex),
     ("tokio::sync::rwlock::RwLock::read", Reason::RwLockRead),
     ("tokio::sync::rwlock::RwLock::write", Reason::RwLockWrite),
-    // Line tables alone do not tell a reader from a writer.
+    // Line tables do not distinguish a reader from a writer.
     ("tokio::sync::rwlock", Reason::RwLock),
     ("tokio::sync::semaphore", Reason::Semaphore),
     ("tokio::sync::batch_semaphore", Reason::Semaphore),
@@ -179,13 +179,13 @@ const REASONS: &[(&str, Reason)] = &[
     ("tokio::time", Reason::Sleep),
     ("tokio::runtime::time", Reason::Sleep),
     ("tokio::runtime::io", Reason::Io),
-    // An operation of io_uring.
+    // Operations of io_uring.
     ("tokio::runtime::driver::op", Reason::Io),
-    // The two that look up names.
+    // The two functions that look up host names.
     ("tokio::net::addr", Reason::Pool),
     ("tokio::net::lookup_host", Reason::Pool),
     ("tokio::net", Reason::Io),
-    // Standard streams.
+    // The standard streams.
     ("tokio::io::blocking", Reason::Pool),
     ("tokio::io", Reason::Io),
     ("tokio::fs", Reason::Pool),
@@ -207,18 +207,18 @@ const REASONS: &[(&str, Reason)] = &[
     ("futures_channel::oneshot::Sender", Reason::ChanSend),
     ("futures_channel::oneshot", Reason::ChanReceive),
     ("futures_util::lock", Reason::Mutex),
-    // Its futures have wakers of its own: how many there are, and what they wait for, is not seen.
+    // The futures have wakers of their own, so their number and their waits are not visible.
     ("futures_util::stream::futures_unordered", Reason::Unknown),
     ("futures_util::future::pending", Reason::Pending),
     ("async_channel::Send", Reason::ChanSend),
-    // Line tables alone do not tell a sender from a receiver.
+    // Line tables do not distinguish a sender from a receiver.
     ("async_channel::poll_with_strategy", Reason::Unknown),
     ("async_channel", Reason::ChanReceive),
     ("event_listener", Reason::Condition),
     ("async_lock::rwlock::futures::Write", Reason::RwLockWrite),
     ("async_lock::rwlock::futures::Upgrade", Reason::RwLockWrite),
     ("async_lock::rwlock::futures::Read", Reason::RwLockRead),
-    // Line tables alone do not tell a reader from a writer.
+    // Line tables do not distinguish a reader from a writer.
     ("async_lock::rwlock", Reason::RwLock),
     ("async_lock::semaphore", Reason::Semaphore),
     ("async_lock::barrier", Reason::WaitGroup),
@@ -230,18 +230,18 @@ const REASONS: &[(&str, Reason)] = &[
     ("flume::async::poll_inner", Reason::ChanReceive),
     ("flume::Shared::recv", Reason::ChanReceive),
     ("flume::recv", Reason::ChanReceive),
-    // `flume::async::poll` from line tables is either.
+    // With line tables only, `flume::async::poll` is a sender or a receiver.
     ("flume", Reason::Unknown),
     ("want::", Reason::Condition),
-    // The connection's task passes on what comes from the peer.
+    // The connection's task forwards the peer's data.
     ("hyper::body::", Reason::Io),
     ("hyper::client::conn::http1::SendRequest", Reason::Io),
     ("hyper::client::conn::http2::SendRequest", Reason::Io),
-    // As line tables alone name the async fns of `SendRequest`; no others of these files wait.
+    // The names of the async fns of `SendRequest` with line tables only. No other async fns of these files wait.
     ("hyper::client::conn::http1::{async", Reason::Io),
     ("hyper::client::conn::http2::{async", Reason::Io),
-    // A sender that exceeds the peer's window, or its limit of streams, waits until the peer's program takes data, as
-    // in a full channel.
+    // A sender beyond the peer's window or limit of streams waits until the peer's program reads data, as in a full
+    // channel.
     ("h2::share::SendStream::poll_capacity", FLOW_CONTROL),
     ("h2::share::poll_capacity", FLOW_CONTROL),
     (
@@ -269,7 +269,7 @@ const REASONS: &[(&str, Reason)] = &[
     ("tokio_tungstenite::", Reason::Io),
 ];
 
-/// The same for what threads wait in.
+/// Prefixes of the functions that threads wait in, with their reasons.
 const THREADS: &[(&str, Reason)] = &[
     ("std::sys::sync::mutex::", Reason::Mutex),
     ("std::sync::poison::mutex::", Reason::Mutex),
@@ -327,7 +327,7 @@ const THREADS: &[(&str, Reason)] = &[
     ("runtime_probe::pprof::", Reason::Idle),
 ];
 
-/// All reasons that tasks wait for and that have a name, in the order of their names.
+/// All reasons of waits of tasks that have a name, in the order of their names.
 pub fn reasons() -> &'static [Reason] {
     static ALL: LazyLock<Vec<Reason>> = LazyLock::new(|| {
         let of_tasks = REASONS.iter().map(|(_, reason)| *reason);
@@ -340,7 +340,7 @@ pub fn reasons() -> &'static [Reason] {
     &ALL
 }
 
-/// What waiting in this function means, if it is a leaf's.
+/// The reason of a wait in this function; `None` if the function is no leaf's.
 pub fn reason_of(function: &str) -> Option<Reason> {
     if function.starts_with("runtime_probe::source::instrumented::prepare") {
         return Some(Reason::Inner);
@@ -361,30 +361,31 @@ pub fn reason_of(function: &str) -> Option<Reason> {
         .map(|(_, reason)| *reason)
 }
 
-/// The reason of a leaf: that of its outermost frame, with exceptions. `outer` is what the frame `function` means.
+/// Combines the reason of a leaf's inner frames with that of the next outer frame. `outer` is the reason of `function`.
+/// The outer reason counts, with exceptions.
 pub fn combine(inner: Reason, outer: Reason, function: &str) -> Reason {
     match (inner, outer) {
-        // A task yields inside some other wait's code.
+        // A task can yield inside the code of another wait.
         (Reason::Yield, _) => Reason::Yield,
-        // A receiver waits in the channel itself; a sender waits in the channel's semaphore.
+        // A receiver waits in the channel itself. A sender waits in the channel's semaphore.
         (Reason::Semaphore | Reason::ChanSend, Reason::ChanReceive) => Reason::ChanSend,
-        // A wait in the `Notify` of such a channel is that of a sender for the end of the receivers. (A receiver of
-        // a `watch` waits in a `Notify`, too.)
+        // A wait in the `Notify` of such a channel: a sender waits for the end of the receivers. A receiver of a
+        // `watch` waits in a `Notify`, too.
         (Reason::Condition, Reason::ChanReceive)
             if function.starts_with("tokio::sync::mpsc")
                 || function.starts_with("tokio::sync::broadcast") =>
         {
             Reason::ChanSend
         }
-        // Reading from standard input, or connecting to a name that is looked up first.
+        // A read of standard input, or a connect that looks up its host name first.
         (Reason::Pool, Reason::Io) => Reason::Pool,
-        // A file, by io_uring.
+        // A file operation through io_uring.
         (Reason::Io, Reason::Pool) => Reason::Io,
-        // A request that was not sent yet waits for those before it.
+        // A request that is not sent yet waits for earlier requests.
         (Reason::Condition, Reason::Io) if function.starts_with("hyper::client") => {
             Reason::Condition
         }
-        // In any function of h2.
+        // A wait for the peer keeps its reason in any function of h2.
         (FLOW_CONTROL, Reason::Io) if function.starts_with("h2::") => FLOW_CONTROL,
         // An unknown outer function keeps the inner reason, except a `Notify` or an event, which is a part of another wait.
         (inner, Reason::Unknown) if inner.name().is_some() && inner != Reason::Condition => inner,
@@ -392,8 +393,8 @@ pub fn combine(inner: Reason, outer: Reason, function: &str) -> Reason {
     }
 }
 
-/// Primitives that tokio builds other waits from: a mutex, a full channel and a `RwLock` wait in the same semaphore. If
-/// the functions around one were inlined and are not known, its wait has no certain reason.
+/// Primitives that tokio builds other waits from. A mutex, a full channel and an `RwLock` wait in the same semaphore.
+/// If the functions around the primitive were inlined and have no names, the reason of the wait is uncertain.
 const PARTS: &[&str] = &[
     "tokio::sync::batch_semaphore",
     "tokio::sync::semaphore",
@@ -401,7 +402,7 @@ const PARTS: &[&str] = &[
     "event_listener",
 ];
 
-/// The reason of a wait in `function`, when nothing is known of the library's functions around it.
+/// The reason of a wait in `function`, where the names of the library's functions around it are unknown.
 pub fn alone(reason: Reason, function: &str) -> Reason {
     if begins(function, PARTS) {
         Reason::Unknown
@@ -410,10 +411,11 @@ pub fn alone(reason: Reason, function: &str) -> Reason {
     }
 }
 
-/// Futures of libraries that poll several futures for their own sake.
+/// Libraries whose futures poll several futures together.
 const TOGETHER: &[&str] = &["futures_util::", "futures_lite::", "futures_concurrency::"];
 
-/// Whether a wrapper polls a caller's future beside a leaf with such a call, for such a reason, that may end it.
+/// Whether a leaf may end the caller's future that a wrapper polls beside it. `call` and `reason` are those of the
+/// leaf.
 pub fn may_end(wrapper: &str, call: &str, reason: Reason) -> bool {
     const TOKENS: &[&str] = &["tokio_util::sync::cancellation_token::"];
     match begins(wrapper, TOKENS) {

@@ -1,15 +1,15 @@
-//! What a frame is for: scaffolding, a library's own, or the user's code.
+//! The role of a frame: scaffolding, a library's own code, or the user's code.
 
 use super::name::readable;
 
-/// Functions between a future and the future that it polls, which do not help the reader of a stack.
+/// Functions between a future and the future that it polls. They do not help the reader of a stack.
 const SCAFFOLDING: &[&str] = &[
     "runtime_probe::",
     "runtime_probe_http::",
     "core::",
     "std::",
     "alloc::",
-    // `__rust_try`: a frame of its own in unoptimized code, under every `catch_unwind`.
+    // Unoptimized code has a frame `__rust_try` under every `catch_unwind`.
     "__rust_",
     "tokio::loom",
     "tokio::macros",
@@ -42,9 +42,9 @@ const SCAFFOLDING: &[&str] = &[
     "http_body_util::combinators::frame",
     "tokio_util::sync::reusable_box",
     "pin_project_lite::",
-    // Where a panic is caught.
+    // The function that catches panics.
     "__rust_try",
-    // Generic code that a linker folded, or blanket implementations: named by a type parameter.
+    // Generic code that a linker folded, and blanket implementations. Their names begin with a type parameter.
     "F as ",
     "P as ",
     "T as ",
@@ -52,7 +52,8 @@ const SCAFFOLDING: &[&str] = &[
     "Fut as ",
 ];
 
-/// Whether everything below a leaf's public call is its own machinery.
+/// Prefixes of functions that belong to libraries. The frames below a leaf's public call are the library's own
+/// machinery.
 const LIBRARIES: &[&str] = &[
     "runtime_probe::",
     "runtime_probe_http::",
@@ -74,7 +75,7 @@ const LIBRARIES: &[&str] = &[
     "concurrent_queue::",
     "flume::",
     "parking_lot",
-    // Its own lock, on parking_lot's parking places.
+    // dashmap's own lock, built on parking_lot's queues.
     "dashmap::lock::",
     "lock_api::",
     "mio::",
@@ -99,7 +100,8 @@ const LIBRARIES: &[&str] = &[
     "Fut as ",
 ];
 
-/// A method of a trait is told by the type that has it: `<tokio::net::TcpStream as ..>` counts as tokio's.
+/// The part of a function's name that identifies its owner. A trait's method belongs to the type that implements the
+/// trait: `<tokio::net::TcpStream as ..>` counts as tokio's.
 pub(super) fn owner(function: &str) -> &str {
     let Some(inside) = function.strip_prefix('<') else {
         return function;
@@ -114,7 +116,7 @@ pub(super) fn begins(function: &str, prefixes: &[&str]) -> bool {
         .any(|prefix| owner(function).starts_with(prefix))
 }
 
-/// Whether the function is plumbing.
+/// Whether the function is scaffolding.
 pub fn is_scaffolding(function: &str) -> bool {
     begins(function, SCAFFOLDING)
 }
@@ -124,22 +126,22 @@ pub fn is_own(function: &str) -> bool {
     begins(function, &["runtime_probe::", "runtime_probe_http::"])
 }
 
-/// Whether a leaf may consist of such functions.
+/// Whether the function belongs to a library, so that a leaf may consist of it.
 pub fn is_library(function: &str) -> bool {
     begins(function, LIBRARIES)
 }
 
-/// Whether it is a function of another language than Rust, by its name: the C library's, for the most part.
+/// Whether the function's name is of another language than Rust, for the most part of C.
 pub fn is_c(function: &str) -> bool {
     !function.contains("::") && !function.starts_with("__rust_")
 }
 
-/// Whether it is where tokio polls a task from, whatever the task: the outermost function that is the task's alone.
+/// Whether tokio polls every task through this function: the outermost function that belongs to one task only.
 pub fn polls_task(function: &str) -> bool {
     owner(function).starts_with("tokio::runtime::task::raw::poll")
 }
 
-/// Whether it is what the C library begins a thread with; it may have no symbols.
+/// Whether the C library begins a thread with this function. The function may lack a symbol.
 pub fn begins_thread(function: &str) -> bool {
     const BEGIN: [&str; 6] = [
         "start_thread",
@@ -152,7 +154,7 @@ pub fn begins_thread(function: &str) -> bool {
     BEGIN.contains(&function) || function.starts_with("__libc_start_") || function.starts_with("0x")
 }
 
-/// Whether tokio puts the function around the future of a task, or around a blocking closure.
+/// Whether the function is tokio's wrapper around the future of a task, or around a blocking closure.
 pub fn is_harness(function: &str) -> bool {
     let owner = owner(function);
     owner.starts_with("tokio::runtime::task::")
@@ -189,12 +191,12 @@ pub fn is_in_scheduler(function: &str) -> bool {
     owner(function).starts_with("tokio::runtime::scheduler::")
 }
 
-/// Whether the function belongs to the blocking pool, from which all threads of a runtime come.
+/// Whether the function belongs to the blocking pool, which starts all threads of a runtime.
 pub fn is_in_blocking_pool(function: &str) -> bool {
     owner(function).starts_with("tokio::runtime::blocking::pool::")
 }
 
-/// The name of a future at the root, from its type. The facade's own stand for tokio's.
+/// The name of a root future, from its type. A type of the facade is shown as tokio's.
 pub fn root_name(type_name: &str) -> String {
     let name = readable(type_name);
     match name.strip_prefix("runtime_probe::") {
@@ -203,8 +205,8 @@ pub fn root_name(type_name: &str) -> String {
     }
 }
 
-/// The type whose end a function is, under its own name, if the compiler made it or `drop` was called. `full` is the name with
-/// generic arguments; `None` within is where they are not known.
+/// The type that a function drops, under its own name, for functions of `drop` and of the compiler's drop glue. `full`
+/// is the name with generic arguments. The inner `None` means that the type is unknown.
 pub fn dropped(full: &str) -> Option<Option<String>> {
     let rest = ["core::ptr::drop_in_place", "core::mem::drop"]
         .iter()
@@ -219,7 +221,7 @@ const BESIDE: &[&str] = &[
     "tokio::time::timeout::",
     "tokio_util::sync::cancellation_token::CancellationToken::run_until_cancelled",
     "tokio_util::sync::cancellation_token::RunUntilCancelled",
-    // As line tables alone name that async fn.
+    // The name of that async fn with line tables only.
     "tokio_util::sync::cancellation_token::{async",
 ];
 
@@ -228,17 +230,18 @@ pub fn is_beside(function: &str) -> bool {
     begins(function, BESIDE)
 }
 
-/// Whether a file holds the code of the macros `select!`, `join!` and the like, tokio's or futures': a frame there has no line that its reader wrote.
+/// Whether a file contains the code of the macros `select!`, `join!` and the like, of tokio or futures. The user did
+/// not write the lines of such a file.
 pub fn is_macro_file(file: &str) -> bool {
     file.contains("/src/macros/") || file.contains("/src/async_await/")
 }
 
-/// Whether a function is nothing but a clock's, such as one library's name for another's timer.
+/// Whether a function is only a timer, such as one library's wrapper for another's timer.
 pub fn is_clock(function: &str) -> bool {
     begins(function, &["hyper_util::rt::tokio::TokioSleep"])
 }
 
-/// Leaves that register before they look whether they are ready.
+/// Leaves that register a waker before they check whether they are ready.
 const REGISTER_FIRST: &[&str] = &[
     "tokio::time::",
     "tokio::runtime::time::",
@@ -248,7 +251,7 @@ const REGISTER_FIRST: &[&str] = &[
     "futures_util::stream::futures_unordered::",
 ];
 
-/// Whether a leaf, by its public call, is one timer of tokio's.
+/// Whether a leaf is a single timer of tokio's, by its public call.
 pub fn is_timer(function: &str) -> bool {
     begins(
         function,
@@ -256,12 +259,12 @@ pub fn is_timer(function: &str) -> bool {
     )
 }
 
-/// Whether a leaf, by its public call, registers although it is ready.
+/// Whether a leaf registers a waker although it is ready, by its public call.
 pub fn registers_when_ready(function: &str) -> bool {
     begins(function, REGISTER_FIRST)
 }
 
-/// The type whose method a function is, as far as its name tells.
+/// The type that a method belongs to, as far as the function's name contains it.
 pub fn type_of(function: &str) -> &str {
     let owner = owner(function);
     match owner.split_once(" as ") {
@@ -283,7 +286,7 @@ pub fn polls_many(function: &str) -> bool {
     begins(function, MANY)
 }
 
-/// Whether a function that polls several futures is known to be of the kind that waits for them together.
+/// Whether a function that polls several futures is of a known kind that waits for all of them.
 pub fn is_poll_fn(function: &str) -> bool {
     let owner = owner(function);
     owner.starts_with("core::future::poll_fn::")

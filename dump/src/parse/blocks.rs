@@ -1,6 +1,7 @@
-//! A block of text for each task or thread, as `debug=2` has them: Go's grammar, with our remarks or without.
+//! Dumps with a block of text for each task or thread, as of `debug=2`: Go's grammar, with or without the probe's
+//! remarks.
 //!
-//! Tasks share stacks, so the text of a stack is read when it is first met and looked up from then on.
+//! Tasks share stacks, so the text of a stack is parsed at its first occurrence and looked up later.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use super::remark::Remark;
 use super::unquoted::take_label;
 use crate::stack::Frame;
 
-/// What a dump has a block for.
+/// The subject of the blocks of a dump.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject {
     /// `goroutine 7 [..]:`
@@ -22,74 +23,74 @@ pub enum Subject {
 /// A dump.
 #[derive(Clone, Debug)]
 pub struct Blocks {
-    /// Tasks or threads; tasks for an empty dump.
+    /// Tasks or threads. The subject of an empty dump is tasks.
     pub subject: Subject,
-    /// Remarks on the whole dump, without the `# `.
+    /// Remarks on the whole dump, without their `# `.
     pub remarks: Vec<String>,
-    /// In their order.
+    /// The blocks, in the order of the text.
     pub blocks: Vec<Block>,
-    /// Lines of tables below the blocks, without the `#`.
+    /// The lines of tables after the blocks, without their `#`.
     pub tables: Vec<String>,
 }
 
-/// One task or thread, or several equal tasks (`group=1`).
+/// The block of a task or thread, or of several equal tasks (`group=1`).
 #[derive(Clone, Debug)]
 pub struct Block {
-    /// The number of the task or thread; for a group, that of the first.
+    /// The id of the task or thread. For a group, the id of its example.
     pub id: u64,
-    /// What stands first in the brackets: the state or the reason of the wait.
+    /// The first text in the brackets: the state or the wait reason.
     pub state: String,
-    /// `(leaked)` stands behind that.
+    /// Whether ` (leaked)` follows the state.
     pub is_leaked: bool,
-    /// Minutes of waiting that the brackets tell.
+    /// The minutes of waiting in the brackets.
     pub minutes: Option<u64>,
-    /// Go's `locked to thread`.
+    /// Whether the brackets have Go's `locked to thread`.
     pub is_locked_to_thread: bool,
-    /// What stands in braces.
+    /// The labels, from the braces.
     pub labels: Vec<(String, String)>,
-    /// What the line above says; Go's dumps have none.
+    /// The remark above the header. Go's dumps have none.
     pub remark: Option<Remark>,
-    /// Where it is.
+    /// The stack.
     pub stack: Arc<BlockStack>,
-    /// What created it.
+    /// The function that created the task or thread.
     pub created_by: Option<CreatedBy>,
 }
 
 impl Block {
-    /// How many tasks it stands for.
+    /// The number of tasks of the block.
     pub fn count(&self) -> u64 {
         self.remark.as_ref().map_or(1, |remark| remark.count)
     }
 
-    /// Nanoseconds in its state, from the remark or from the minutes in the brackets.
+    /// Nanoseconds in the state, from the remark or from the minutes in the brackets.
     pub fn since_ns(&self) -> Option<u64> {
         let told = self.remark.as_ref().and_then(|remark| remark.since_ns);
         told.or_else(|| Some(self.minutes?.saturating_mul(60_000_000_000)))
     }
 }
 
-/// The frames of a block.
+/// The stack of a block.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct BlockStack {
-    /// Leaf first. Blocks of equal text share them.
+    /// The frames, leaf first. Blocks with equal stack text share them.
     pub frames: Arc<[Frame]>,
-    /// The index of the frame below the gap, the number of frames where the gap is the last, and how many are left out; 1 where Go
-    /// does not tell.
+    /// The gap: the index of the frame after it (the number of frames if the gap is at the end), and the number of
+    /// frames left out, 1 where Go does not write the number.
     pub elided: Option<(usize, u64)>,
 }
 
-/// What created a task or a thread.
+/// The function that created a task or a thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreatedBy {
-    /// The call: of the function that spawned, at its place.
+    /// The function that spawned, at the position of the call.
     pub frame: Frame,
-    /// The task or thread that ran it, where it is told.
+    /// The task or thread that ran the function, where the text has it.
     pub parent: Option<u64>,
 }
 
-/// Whether the first lines are those of such a dump.
+/// Whether the first lines are those of a dump of blocks.
 pub(super) fn is_dump(text: &str) -> bool {
-    // Above the first block of a crash stand its message and some registers.
+    // In a crash report, the message and some registers stand above the first block.
     let mut lines = text
         .lines()
         .take(200)
@@ -145,20 +146,20 @@ pub(super) fn parse(text: &str) -> Result<Blocks, ParseError> {
         } else if let Some(cells) = line.strip_prefix("#\t") {
             dump.tables.push(cells.to_owned());
         }
-        // Anything else belongs to the message of a crash.
+        // Other lines belong to the message of a crash.
     }
     dump.remarks.extend(above.map(str::to_owned));
     Ok(dump)
 }
 
-/// The kind, the number, what stands in the brackets, and what stands behind them.
+/// Splits a header into its kind, id, brackets, and the text after the brackets.
 fn header(line: &str) -> Option<(Subject, u64, &str, &str)> {
     let (subject, rest) = match line.strip_prefix("goroutine ") {
         Some(rest) => (Subject::Task, rest),
         None => (Subject::Thread, line.strip_prefix("thread ")?),
     };
     let rest = rest.strip_suffix(':')?;
-    // Go's runtime tells addresses of its own between the number and the brackets.
+    // Go's runtime may write addresses of its own between the id and the brackets.
     let (before, rest) = rest.split_once(" [")?;
     let id = before.split(' ').next()?.parse().ok()?;
     let (brackets, labels) = rest.split_once(']')?;
@@ -190,7 +191,7 @@ fn block(
     let mut end = start;
     let mut count = 0_usize;
     while let Some(line) = lines.peek() {
-        // The name of a function may begin as a remark does; its position follows.
+        // The name of a function may begin like a remark. The next line is then its position.
         let is_call =
             || line.ends_with(')') && lines.second().is_some_and(|line| line.starts_with('\t'));
         if line.is_empty()
@@ -260,7 +261,7 @@ fn read_brackets(block: &mut Block, brackets: &str) {
     block.state = state;
 }
 
-/// ` {route: /order, "two words": "x"}`
+/// Parses ` {route: /order, "two words": "x"}`.
 fn parse_labels(text: &str) -> Vec<(String, String)> {
     let mut labels = Vec::new();
     let Some(mut rest) = text.strip_prefix(" {") else {
@@ -279,7 +280,7 @@ fn parse_labels(text: &str) -> Vec<(String, String)> {
     labels
 }
 
-/// Stacks by their text.
+/// Stacks, by their text.
 #[derive(Default)]
 struct Stacks {
     known: HashMap<String, Arc<BlockStack>>,
@@ -322,7 +323,7 @@ fn missing_position(line: usize) -> ParseError {
     ParseError::Truncated(format!("the call in line {line} has no file below it"))
 }
 
-/// `...51 frames elided...`, or Go's `...additional frames elided...`, which is counted as one.
+/// Parses `...51 frames elided...`. Go's `...additional frames elided...` counts as one frame.
 fn elided(line: &str) -> Option<u64> {
     let count = line
         .strip_prefix("...")?
@@ -331,7 +332,7 @@ fn elided(line: &str) -> Option<u64> {
 }
 
 fn frame(function: &str, position: &str) -> Frame {
-    // ` +0x2f`, and behind it what a crash tells of registers.
+    // The offset ` +0x2f` may be followed by registers, in a crash report.
     let position = position
         .split_once(" +0x")
         .map_or(position, |(position, _)| position);
@@ -348,7 +349,7 @@ fn frame(function: &str, position: &str) -> Frame {
 struct Lines<'t> {
     text: &'t str,
     at: usize,
-    /// Of the line that was given last, from 1 on.
+    /// The number of the last returned line, from 1 on.
     number: usize,
 }
 
@@ -358,7 +359,7 @@ impl<'t> Lines<'t> {
         rest.lines().next()
     }
 
-    /// The one after it.
+    /// The line after the next one, without consuming any.
     fn second(&self) -> Option<&'t str> {
         self.text[self.at..].lines().nth(1)
     }

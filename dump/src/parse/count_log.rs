@@ -1,34 +1,34 @@
-//! A log of count profiles: a line with the date, and below it the text of `debug=1`; then the next.
+//! A log of count profiles: for each profile a line with the date, and the text of `debug=1`.
 //!
-//! It is what `while sleep 1; do date; curl ..; done >> prof.log` leaves.
+//! `while sleep 1; do date; curl ..; done >> prof.log` writes such a log.
 
 use super::counts::{self, Counts};
 use super::{ParseError, date};
 
-/// Counts of several moments.
+/// The counts of several moments.
 #[derive(Clone, Debug)]
 pub struct CountLog {
-    /// In their order.
+    /// The moments, in the order of the text.
     pub samples: Vec<LogSample>,
-    /// How many were left out because they are not whole, as the last one of a log that is being written.
+    /// The number of incomplete entries, which are left out. The last entry of a growing log may be incomplete.
     pub damaged: usize,
 }
 
-/// One moment.
+/// The counts of one moment.
 #[derive(Clone, Debug)]
 pub struct LogSample {
-    /// Nanoseconds since 1970; `None` where the line above is no date that is known.
+    /// Nanoseconds since 1970. `None` if the line above the counts is no known date.
     pub time_ns: Option<i64>,
-    /// What there is.
+    /// The counts.
     pub counts: Counts,
 }
 
-/// How many profiles begin in a text.
+/// The number of profiles in a text.
 pub(super) fn headers(text: &str) -> usize {
     text.lines().filter(|line| counts::is_header(line)).count()
 }
 
-/// Reads a log.
+/// Parses a log.
 pub(super) fn parse(text: &str) -> Result<CountLog, ParseError> {
     let mut starts = Vec::new();
     let mut at = 0;
@@ -69,7 +69,7 @@ pub(super) fn parse(text: &str) -> Result<CountLog, ParseError> {
     }
 }
 
-/// Whether a line is of the dump above, not a date.
+/// Whether a line belongs to the previous profile, and is no date.
 fn is_of_a_stack(line: &str) -> bool {
     line.is_empty() || line.starts_with('#') || line.contains(" @")
 }

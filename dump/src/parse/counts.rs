@@ -1,4 +1,4 @@
-//! Equal stacks with their count, as `debug=1` has them.
+//! Stacks with their counts, as of `debug=1`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,30 +10,30 @@ use crate::stack::Frame;
 /// A count profile.
 #[derive(Clone, Debug)]
 pub struct Counts {
-    /// `goroutine`, `threadcreate`, or any other.
+    /// The name of the profile: `goroutine`, `threadcreate`, or any other.
     pub name: String,
-    /// What the first line says: how many there are.
+    /// The number of records, from the first line.
     pub total: i64,
-    /// Remarks on the whole profile, without the `# `.
+    /// Remarks on the whole profile, without their `# `.
     pub remarks: Vec<String>,
-    /// In their order.
+    /// The groups, in the order of the text.
     pub groups: Vec<CountGroup>,
 }
 
-/// One stack.
+/// One stack with its count.
 #[derive(Clone, Debug)]
 pub struct CountGroup {
-    /// The number of records with this stack; may be negative in a difference.
+    /// The number of records with this stack. Differences have negative numbers, too.
     pub count: i64,
-    /// As they stand there: return addresses, leaf first.
+    /// The return addresses of the text, leaf first.
     pub addresses: Vec<u64>,
-    /// What sets it apart from others of the same stack.
+    /// The labels that distinguish this group from others of the same stack.
     pub labels: Vec<(String, String)>,
-    /// What the comments tell, leaf first; of an address without a comment the address is the function.
+    /// The frames from the comments, leaf first. An address without a comment becomes the name of its function.
     pub frames: Arc<[Frame]>,
 }
 
-/// Whether a line is `NAME profile: total N`.
+/// Whether a line has the form `NAME profile: total N`.
 pub(super) fn is_header(line: &str) -> bool {
     header(line).is_some()
 }
@@ -44,7 +44,7 @@ fn header(line: &str) -> Option<(&str, i64)> {
     Some((name, total.trim_end().parse().ok()?)).filter(|_| named)
 }
 
-/// Reads a count profile.
+/// Parses a count profile.
 pub(super) fn parse(text: &str) -> Result<Counts, ParseError> {
     let mut lines = text.lines().zip(1_usize..).peekable();
     let (name, total) = lines
@@ -96,7 +96,7 @@ pub(super) fn parse(text: &str) -> Result<Counts, ParseError> {
         .groups
         .iter()
         .fold(0_i64, |sum, group| sum.saturating_add(group.count));
-    // The total of a difference is another sum.
+    // The total of a difference is not the sum of the listed counts.
     let is_difference = counts.groups.iter().any(|group| group.count < 0);
     if sum != total && !is_difference {
         return Err(ParseError::Truncated(format!(
@@ -106,7 +106,7 @@ pub(super) fn parse(text: &str) -> Result<Counts, ParseError> {
     Ok(counts)
 }
 
-/// `3 @ 0x10 0x20`
+/// Parses `3 @ 0x10 0x20`.
 fn sample(line: &str) -> Option<(i64, Vec<u64>)> {
     let (count, addresses) = line.split_once(" @")?;
     let address = |text: &str| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok();
@@ -117,7 +117,7 @@ fn sample(line: &str) -> Option<(i64, Vec<u64>)> {
     Some((count.parse().ok()?, addresses))
 }
 
-/// `0xADDR <TAB>.. FUNC+0xOFF <TAB>.. FILE:LINE`
+/// Parses `0xADDR <TAB>.. FUNC+0xOFF <TAB>.. FILE:LINE`.
 fn frame<'t>(cells: &'t str, names: &mut HashMap<&'t str, Arc<str>>) -> Frame {
     let mut cells = cells.split('\t').filter(|cell| !cell.is_empty());
     let address = cells.next().unwrap_or_default();
@@ -145,7 +145,7 @@ fn unknown(address: u64) -> Frame {
     }
 }
 
-/// `"k":"v", "k2":"v2"}`
+/// Parses `"k":"v", "k2":"v2"}`.
 fn parse_labels(text: &str) -> Vec<(String, String)> {
     let mut labels = Vec::new();
     let mut rest = text;

@@ -1,11 +1,11 @@
-//! The date above each dump of a log: RFC 3339, as it is written here, or what `date` prints.
+//! The date above each dump of a log, in RFC 3339 or in the form of `date`.
 
 const DAY: i64 = 86_400;
 const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
 
-/// Nanoseconds since 1970 as `2026-11-29T23:07:10.250Z`.
+/// Formats nanoseconds since 1970 as `2026-11-29T23:07:10.250Z`.
 ///
 /// ```
 /// assert_eq!(runtime_dump::parse::rfc3339(1_795_993_630_250_000_000), "2026-11-29T23:07:10.250Z");
@@ -24,9 +24,9 @@ pub fn rfc3339(time_ns: i64) -> String {
     )
 }
 
-/// Nanoseconds since 1970 of a date: RFC 3339 (`2026-11-29T23:07:10Z`, with a blank for the `T` too), or of `date`
-/// (`Sun Nov 29 23:07:10 UTC 2026`, `Sun 29 Nov 2026 11:07:10 PM CET`). A zone that is only a name is taken for UTC: within a
-/// log all have the same.
+/// Parses a date into nanoseconds since 1970: RFC 3339 (`2026-11-29T23:07:10Z`, also with a blank instead of the `T`),
+/// or the output of `date` (`Sun Nov 29 23:07:10 UTC 2026`, `Sun 29 Nov 2026 11:07:10 PM CET`). A zone that is only a
+/// name is read as UTC, because all dates of a log have the same zone.
 pub(super) fn parse(line: &str) -> Option<i64> {
     let words: Vec<&str> = line
         .split([' ', 'T'])
@@ -38,7 +38,7 @@ pub(super) fn parse(line: &str) -> Option<i64> {
         let zone = words.get(2).copied().unwrap_or_default();
         return at(days, &format!("{time}{zone}"), 0);
     }
-    // `T` also begins words: Tue, Thu, UTC has one inside.
+    // The letter `T` also occurs in words: Tue, Thu, UTC.
     let words: Vec<&str> = line.split_whitespace().collect();
     let month = words.iter().find_map(|word| {
         MONTHS.iter().position(|month| {
@@ -73,7 +73,7 @@ fn iso_date(text: &str) -> Option<i64> {
     (known && parts.next().is_none()).then(|| days(year, month, day))
 }
 
-/// `23:07:10.25+01:00` of a day.
+/// Parses the time `23:07:10.25+01:00` of a day.
 fn at(days: i64, time: &str, more: i64) -> Option<i64> {
     let end = time
         .find(|c: char| !matches!(c, '0'..='9' | ':' | '.'))
@@ -100,7 +100,7 @@ fn at(days: i64, time: &str, more: i64) -> Option<i64> {
     seconds.checked_mul(1_000_000_000)?.checked_add(nanos)
 }
 
-/// `+01:00`, `-0530`; 0 for anything else.
+/// Parses `+01:00` and `-0530` into seconds. Returns 0 for other texts.
 fn zone_seconds(zone: &str) -> i64 {
     let sign = match zone.chars().next() {
         Some('+') => 1,
@@ -120,14 +120,14 @@ fn zone_seconds(zone: &str) -> i64 {
     }
 }
 
-/// Days since 1970 of a date of the Gregorian calendar, whose years begin in March here.
+/// The days since 1970 of a date of the Gregorian calendar. Years begin in March here.
 fn days(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
     year * 365 + year / 4 - year / 100 + year / 400 + day_of_year - 719_468
 }
 
-/// The reverse.
+/// The date of a number of days since 1970.
 fn civil(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);

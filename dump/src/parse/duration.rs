@@ -1,6 +1,7 @@
 //! Durations as the texts have them: `850ns`, `3.25ms`, `2m5.5s`, `26h0m1s`.
 
-/// Nanoseconds of a duration as Go writes it; `None` for anything else, and above 2^64 ns. Fractions of a nanosecond are cut off.
+/// Parses a duration in Go's form into nanoseconds. Returns `None` for other texts and above 2^64 ns. Fractions of a
+/// nanosecond are cut off.
 ///
 /// ```
 /// use runtime_dump::parse::duration_ns;
@@ -33,7 +34,7 @@ pub fn duration_ns(text: &str) -> Option<u64> {
         let (_, unit) = UNITS.iter().find(|(name, _)| *name == unit)?;
         let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
         let whole: u64 = whole.parse().ok()?;
-        // What is behind 18 digits is less than a nanosecond of the longest unit.
+        // Digits after the 18th are less than a nanosecond of the longest unit.
         let digits = fraction.len().min(18);
         let fraction: u64 = fraction.get(..digits)?.parse().ok()?;
         let part =

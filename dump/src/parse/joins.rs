@@ -1,4 +1,4 @@
-//! The ends that a task waits for, in its notes.
+//! The ends of other tasks that a task waits for, from its notes.
 //!
 //! ```text
 //! waits for goroutine 431 (audit_books) to end
@@ -8,8 +8,8 @@
 
 use crate::goroutine::{Join, JoinedTask};
 
-/// Reads them out of [`Remark::notes`](super::remark::Remark::notes). A name is whatever the program calls it, and stands there without
-/// quotation marks.
+/// Parses the joins in [`Remark::notes`](super::remark::Remark::notes). A name comes from the program, and may contain
+/// any character. The notes do not quote names.
 ///
 /// ```
 /// let joins = runtime_dump::parse::joins::joins("on a thread, waits for goroutine 431 (audit_books) to end");
@@ -32,7 +32,7 @@ pub fn joins(notes: &str) -> Vec<Join> {
     joins
 }
 
-/// What stands behind `waits for `, and what follows it.
+/// Parses the text after `waits for `. Returns the join and the remaining text.
 fn join(text: &str) -> Option<(Join, &str)> {
     let Some((members, rest)) = members(text) else {
         let (task, rest) = task(text, &[" to end"])?;
@@ -61,7 +61,7 @@ fn join(text: &str) -> Option<(Join, &str)> {
 
 const GOROUTINE: &str = "goroutine ";
 
-/// How many tasks a set has, and what stands behind the colon.
+/// Parses the number of tasks of a set. Returns the number and the text after the colon.
 fn members(text: &str) -> Option<(u64, &str)> {
     if let Some(rest) = text.strip_prefix("the task of a JoinSet to end: ") {
         return Some((1, rest));
@@ -72,7 +72,7 @@ fn members(text: &str) -> Option<(u64, &str)> {
     Some((count.replace(',', "").parse().ok()?, rest))
 }
 
-/// `goroutine 431 (audit_books)`, before one of `ends` or the end of the text.
+/// Parses `goroutine 431 (audit_books)`, before one of `ends` or the end of the text.
 fn task<'t>(text: &'t str, ends: &[&str]) -> Option<(JoinedTask, &'t str)> {
     let text = text.strip_prefix(GOROUTINE)?;
     let (id, rest) = text.split_at(
@@ -88,8 +88,8 @@ fn task<'t>(text: &'t str, ends: &[&str]) -> Option<(JoinedTask, &'t str)> {
     Some((JoinedTask { id, name }, &named[end + 1..]))
 }
 
-/// Where the parenthesis is that closes a name: that of the name's own depth, or else the first before one of `ends`. Types have
-/// parentheses in them.
+/// The index of the parenthesis that closes a name: the one that matches the opening one, or else the first before one
+/// of `ends`. Names of types contain parentheses.
 fn end_of_name(text: &str, ends: &[&str]) -> Option<usize> {
     let closes = |at: &usize| {
         let rest = &text[at + 1..];
@@ -113,7 +113,7 @@ fn end_of_name(text: &str, ends: &[&str]) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// A task by id and name.
+    /// A task as id and name.
     type Named = (u64, Option<String>);
 
     fn read(notes: &str) -> Vec<(Option<u64>, Vec<Named>)> {

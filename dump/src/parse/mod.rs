@@ -1,14 +1,14 @@
-//! Dumps, read back: the texts of `debug=1` and `debug=2`, a log of them, and `profile.proto`; ours and Go's.
+//! Parsers of dumps: the texts of `debug=1` and `debug=2`, logs of them, and `profile.proto`, ours and Go's.
 //!
-//! Every parser here is a pure function over bytes. It takes time and memory in proportion to them, and never panics.
+//! Every parser is a pure function over bytes. Time and memory are proportional to the input, and no parser panics.
 //!
 //! In reading order:
 //! * [`blocks`]: a block of text for each task or thread, `debug=2`;
-//! * [`remark`]: the line above a block;
-//! * [`joins`]: the ends that a task waits for, in that line;
+//! * [`remark`]: the remark above a block;
+//! * [`joins`]: the ends of tasks that a task waits for, in its remark;
 //! * [`counts`]: equal stacks with their count, `debug=1`;
-//! * [`count_log`]: many of these, each below a date;
-//! * [`stacks`]: the stacks of any dump, with their counts.
+//! * [`count_log`]: several count profiles, each below a date;
+//! * [`stacks`]: the stacks of a dump of any form, with their counts.
 
 pub mod blocks;
 pub mod count_log;
@@ -31,23 +31,23 @@ use counts::Counts;
 pub use date::rfc3339;
 pub use duration::duration_ns;
 
-/// The largest text that is read. A dump of a million tasks has some 500 MB.
+/// The largest text that is read. A dump of a million tasks has about 500 MB.
 pub const MAX_TEXT_BYTES: usize = 1 << 30;
 
-/// What a file or a reply turned out to be.
+/// A parsed file or reply.
 #[derive(Clone, Debug)]
 pub enum Parsed {
-    /// A block for each task or thread.
+    /// A dump with a block for each task or thread.
     Blocks(Blocks),
-    /// Equal stacks with their count.
+    /// Stacks with their counts.
     Counts(Counts),
-    /// Counts of several moments.
+    /// The counts of several moments.
     Log(CountLog),
-    /// Any profile.
+    /// A profile of any kind.
     Profile(Box<Profile>),
 }
 
-/// Reads a dump of any form, which it tells by the first bytes.
+/// Parses a dump of any form. The first bytes determine the form.
 ///
 /// ```
 /// use runtime_dump::parse::{Parsed, parse};
@@ -59,7 +59,7 @@ pub enum Parsed {
 /// ```
 ///
 /// # Errors
-/// [`ParseError`] says what the bytes are instead, or where they end too early.
+/// [`ParseError`] names the form of the bytes, or the missing part.
 pub fn parse(bytes: &[u8]) -> Result<Parsed, ParseError> {
     if bytes.is_empty() {
         return Err(ParseError::Empty);
@@ -70,7 +70,7 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, ParseError> {
     if bytes.len() > MAX_TEXT_BYTES {
         return Err(ParseError::TooLarge);
     }
-    // A name is whatever the program calls it: bytes that are no text are replaced.
+    // A name may have any bytes. Bytes that are no UTF-8 are replaced.
     let text = String::from_utf8_lossy(bytes);
     let headers = count_log::headers(&text);
     if counts::is_header(text.lines().next().unwrap_or_default()) && headers < 2 {
@@ -79,7 +79,8 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, ParseError> {
     if headers > 0 {
         return count_log::parse(&text).map(Parsed::Log);
     }
-    // A profile may be named like another form's first bytes, so this comes after.
+    // The name of a profile may look like another form's first bytes, so the check for other forms comes after the
+    // headers.
     if let Some(form) = other_form(bytes) {
         return Err(ParseError::OtherForm(form));
     }
@@ -100,7 +101,7 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, ParseError> {
 
 fn profile(bytes: &[u8]) -> Result<Parsed, ParseError> {
     let profile = Profile::decode(bytes).map_err(|error| ParseError::Profile(error.to_string()))?;
-    // Any bytes of some shapes are a message with fields that are not known.
+    // Bytes of some shapes decode as a message with unknown fields only.
     if profile.sample_type.is_empty() {
         return Err(ParseError::Profile(
             "a message without sample types".to_owned(),
@@ -109,7 +110,7 @@ fn profile(bytes: &[u8]) -> Result<Parsed, ParseError> {
     Ok(Parsed::Profile(Box::new(profile)))
 }
 
-/// What else a Go tool writes.
+/// The name of another form that Go's tools write.
 fn other_form(bytes: &[u8]) -> Option<&'static str> {
     const FORMS: [(&[u8], &str); 8] = [
         (b"go 1.", "an execution trace: `go tool trace` reads it"),
@@ -137,21 +138,21 @@ fn other_form(bytes: &[u8]) -> Option<&'static str> {
     Some(form)
 }
 
-/// Why bytes are not a dump.
+/// The reason why bytes are not a dump.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ParseError {
-    /// There are none.
+    /// The input is empty.
     Empty,
-    /// Above [`MAX_TEXT_BYTES`].
+    /// The input is larger than [`MAX_TEXT_BYTES`].
     TooLarge,
-    /// Something else that is known.
+    /// The bytes have another known form.
     OtherForm(&'static str),
-    /// Something else, which begins with this.
+    /// The bytes have no known form, and begin with this text.
     NotADump(String),
-    /// A dump that ends too early: what is missing.
+    /// A dump that ends too early, and the missing part.
     Truncated(String),
-    /// A profile that cannot be read, and why.
+    /// A profile that cannot be read, and the reason.
     Profile(String),
 }
 

@@ -1,4 +1,4 @@
-//! The line above a block, which tells what Go's grammar has no place for.
+//! The remark above a block. Go's grammar has no place for its contents.
 //!
 //! ```text
 //! # NAME, waiting 2.5s, polls 3, busy 20us, spawned at src/main.rs:12:9, NOTES
@@ -10,33 +10,33 @@ use super::duration::duration_ns;
 use super::unquoted::take_name;
 use crate::goroutine::State;
 
-/// What a remark says.
+/// A parsed remark.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remark {
-    /// What the program calls it.
+    /// The name that the program gave the task or thread.
     pub name: Option<String>,
-    /// How many tasks the block stands for.
+    /// The number of tasks of the block.
     pub count: u64,
-    /// What it does; `None` for a thread.
+    /// The state; `None` for a thread.
     pub state: Option<State>,
     /// Nanoseconds in that state.
     pub since_ns: Option<u64>,
-    /// Completed and current polls.
+    /// The number of polls, the current one included.
     pub polls: Option<u64>,
     /// Nanoseconds inside polls.
     pub busy_ns: Option<u64>,
     /// CPU time of a thread, in nanoseconds.
     pub cpu_ns: Option<u64>,
-    /// Where it was spawned, `FILE:LINE:COLUMN`.
+    /// The spawn location, `FILE:LINE:COLUMN`.
     pub spawned_at: Option<String>,
-    /// What else is said, as it stands there; a note may have commas.
+    /// The notes as text. A note may contain commas.
     pub notes: String,
 }
 
 impl Remark {
-    /// Reads the line without its `# `; `None` if it is said of something else than a block.
+    /// Parses the line without its `# `. Returns `None` if the line is no remark on a block.
     pub fn parse(line: &str) -> Option<Self> {
-        // A name may read like a state, so the form that says the most is tried first.
+        // A name may look like a state, so the forms with the most parts are tried first.
         let named = take_name(line).and_then(|(name, rest)| Some((name, rest.strip_prefix(", ")?)));
         let with_name = |read: fn(&str) -> Option<Self>| {
             let (name, rest) = named.as_ref()?;
@@ -57,7 +57,7 @@ impl Remark {
     fn new(state: Option<State>, rest: &str) -> Self {
         let rest = rest.strip_prefix(", ").unwrap_or(rest);
         let (spawned_at, notes) = match rest.strip_prefix("spawned at ") {
-            // A path may have commas; the column ends it.
+            // A path may contain commas. The column ends the location.
             Some(at) => match end_of_location(at) {
                 Some(end) => (
                     Some(at[..end].to_owned()),
@@ -81,7 +81,7 @@ impl Remark {
     }
 }
 
-/// `waiting 2.5s, polls 3, busy 20us`, and what follows.
+/// Parses `waiting 2.5s, polls 3, busy 20us` and the rest.
 fn timed(text: &str) -> Option<Remark> {
     let (state, rest) = state(text)?;
     let (since, rest) = rest.strip_prefix(' ')?.split_once(", polls ")?;
@@ -95,7 +95,7 @@ fn timed(text: &str) -> Option<Remark> {
     })
 }
 
-/// `CPU 1.5ms`, or `CPU unknown`.
+/// Parses `CPU 1.5ms` or `CPU unknown`.
 fn thread(text: &str) -> Option<Remark> {
     let rest = text.strip_prefix("CPU ")?;
     let (cpu, rest) = rest.split_at(rest.find(", ").unwrap_or(rest.len()));
@@ -108,7 +108,8 @@ fn thread(text: &str) -> Option<Remark> {
     })
 }
 
-/// `100 tasks, waiting 2m5s (goroutine 7), 3s (goroutine 9), ...`; without times `100 tasks, waiting (goroutine 7, 9, ...)`.
+/// Parses `100 tasks, waiting 2m5s (goroutine 7), 3s (goroutine 9), ...`, or without times `100 tasks, waiting
+/// (goroutine 7, 9, ...)`.
 fn group(text: &str) -> Option<Remark> {
     let (count, rest) = text.split_once(" tasks, ")?;
     let count = count.parse().ok()?;
@@ -137,7 +138,7 @@ fn group(text: &str) -> Option<Remark> {
     })
 }
 
-/// `waiting`, and what follows.
+/// Parses `waiting` and the rest.
 fn untimed(text: &str) -> Option<Remark> {
     let (state, rest) = state(text)?;
     (rest.is_empty() || rest.starts_with(", ")).then(|| Remark::new(Some(state), rest))
@@ -159,7 +160,7 @@ fn end_of_location(text: &str) -> Option<usize> {
     })
 }
 
-/// What is before the number at the end of a text.
+/// The text before the number at its end.
 fn without_number(text: &str) -> Option<&str> {
     let before = text.trim_end_matches(|c: char| c.is_ascii_digit());
     text[before.len()..].parse::<u32>().ok().map(|_| before)

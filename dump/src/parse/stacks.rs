@@ -1,4 +1,4 @@
-//! The stacks of any dump with their counts, so that dumps of different forms can be compared and added.
+//! The stacks of a dump of any form with their counts, so that dumps of different forms can be compared and added.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,17 +9,17 @@ use super::counts::Counts;
 use crate::profile::proto::Profile;
 use crate::stack::Frame;
 
-/// A stack, and how many have it.
+/// A stack with its count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CountedStack {
-    /// Leaf first.
+    /// The frames, leaf first.
     pub frames: Arc<[Frame]>,
-    /// How many; of a profile the sum of the value that pprof shows first.
+    /// The number of tasks or records. For a profile, the sum of the value that pprof shows first.
     pub count: i64,
 }
 
 impl Parsed {
-    /// Each stack once, the most frequent first; for a log, the stacks of the last moment.
+    /// The distinct stacks, the most frequent first. For a log, the stacks of the last moment.
     pub fn stacks(&self) -> Vec<CountedStack> {
         match self {
             Self::Blocks(blocks) => of_blocks(blocks),
@@ -52,7 +52,7 @@ pub fn of_counts(counts: &Counts) -> Vec<CountedStack> {
     )
 }
 
-/// The value that pprof shows first: the one that the profile names, otherwise the last.
+/// The index of the value that pprof shows first: the one that the profile names, otherwise the last.
 pub fn shown_first(profile: &Profile) -> usize {
     let named = profile.string(profile.default_sample_type);
     let is_named = |index: &usize| profile.string(profile.sample_type[*index].r#type) == named;
@@ -62,10 +62,10 @@ pub fn shown_first(profile: &Profile) -> usize {
         .unwrap_or(last)
 }
 
-/// The most frames of a stack: one location can name many functions, and a stack many locations.
+/// The most frames of a stack. A location can have many functions, and a stack many locations.
 const MAX_FRAMES: usize = 4096;
 
-/// The stacks of a profile, with one of its values; the first 4096 frames of each stack.
+/// The stacks of a profile, counted by one of its values. At most 4096 frames of each stack are kept.
 pub fn of_profile(profile: &Profile, measure: usize) -> Vec<CountedStack> {
     let functions: HashMap<u64, (Arc<str>, Arc<str>)> = profile
         .function
@@ -119,7 +119,7 @@ pub fn of_profile(profile: &Profile, measure: usize) -> Vec<CountedStack> {
     }))
 }
 
-/// Each stack once, the most frequent first; equal counts in the order of their frames.
+/// Merges equal stacks. The most frequent comes first; equal counts are in the order of their frames.
 pub fn merged(stacks: impl IntoIterator<Item = (Arc<[Frame]>, i64)>) -> Vec<CountedStack> {
     let mut sums: HashMap<Arc<[Frame]>, i64> = HashMap::new();
     for (frames, count) in stacks {

@@ -1,11 +1,11 @@
-//! Words as dumps have them: bare, or quoted as Go's `strconv.Quote` does.
+//! Words of dumps: bare, or quoted as by Go's `strconv.Quote`.
 
-/// The name at the start of a remark, and what follows it.
+/// Takes the name at the start of a remark. Returns the name and the rest.
 pub(super) fn take_name(text: &str) -> Option<(String, &str)> {
     take(text, |c| is_bare(c) || matches!(c, '-' | ':'))
 }
 
-/// The key or the value of a label, and what follows it.
+/// Takes the key or the value of a label. Returns the word and the rest.
 pub(super) fn take_label(text: &str) -> Option<(String, &str)> {
     take(text, is_bare)
 }
@@ -22,7 +22,7 @@ fn take(text: &str, is_bare: impl Fn(char) -> bool) -> Option<(String, &str)> {
     (!word.is_empty()).then(|| (word.to_owned(), rest))
 }
 
-/// The text up to the closing quotation mark, and what follows that.
+/// Reads up to the closing quotation mark. Returns the text and the rest.
 fn unquote(text: &str) -> Option<(String, &str)> {
     let mut out = String::new();
     let mut chars = text.char_indices();

@@ -1,17 +1,18 @@
 //! The addresses by which a stack is counted.
 //!
-//! Go's count profiles know a stack as one list of addresses and merge equal lists. Every stack here has exactly one
-//! such list, never an empty one (pprof's parsers reject it), and both the text and the binary profile take it from
-//! this file, so that they agree:
+//! Go's count profiles identify a stack by one list of addresses, and merge equal lists. Every stack here has exactly
+//! one such list, which is never empty (pprof's parsers reject an empty list). Text and binary profile both take the
+//! list from this file, so that they agree:
 //!
 //! 1. The list of a stack without branches is its trunk.
-//! 2. That of a stack with branches has all of them below the trunk, in their order, each under a synthetic location that
-//!    says which it is, named as in `debug=2`. So one task is one sample, whose list is told by the trunk and the set of
-//!    branches, and each function in which a branch waits is found. A sample for each branch was rejected: the counts have
-//!    to add up to the number of tasks and are integers, so all branches but one of a lone task would be gone.
-//! 3. Where frames are missing in the middle, the synthetic location `frames elided` stands in the gap. Otherwise a
-//!    graph would show a call that is none.
-//! 4. A stack without locations is one synthetic location, named after the reason that it has none.
+//! 2. The list of a stack with branches has all branches below the trunk, the first one next to the trunk. Each branch
+//!    is below a synthetic location with its number, named as in `debug=2`. So one task is one sample, whose list is
+//!    determined by the trunk and the set of branches. Each function in which a branch waits appears in it. A sample
+//!    for each branch was rejected: counts are integers and have to add up to the number of tasks, so of a single task
+//!    all branches but one would be lost.
+//! 3. A gap in the middle of a stack is the synthetic location `frames elided`. Otherwise a graph would show a call
+//!    that does not exist.
+//! 4. A stack without locations is one synthetic location, named after the reason for the missing stack.
 //!
 //! The addresses of these locations are the same in every process, so that profiles of two processes can be compared.
 
@@ -20,25 +21,25 @@ use std::sync::Arc;
 
 use crate::stack::{Frame, Location, SYNTHETIC_BASE, Stack};
 
-/// From here up lie the synthetic locations of this file; those of a probe MUST lie between [`SYNTHETIC_BASE`] and
-/// here. Otherwise two locations would share an address. The distance of 2^40 is room for every name that a process
-/// can hold.
+/// The base of the synthetic locations of this file. Those of a probe MUST lie between [`SYNTHETIC_BASE`] and this
+/// base. Otherwise two locations could have the same address. The distance of 2^40 is enough for every name that a
+/// process can hold.
 pub const RESERVED_BASE: u64 = SYNTHETIC_BASE + (1 << 40);
 
-/// The locations of branches lie here, each at a hash of its name.
+/// The base of the locations of branches, each at a hash of its name.
 const BRANCHES: u64 = RESERVED_BASE + (2 << 40);
 
-/// Return address of the location `frames elided`.
+/// The return address of the location `frames elided`.
 const ELIDED: u64 = RESERVED_BASE + 0x20;
 
-/// The locations of reasons lie here, each at a hash of its name.
+/// The base of the locations of reasons, each at a hash of its name.
 const REASONS: u64 = RESERVED_BASE + (1 << 40);
 
-/// The most locations in a list: Go's own bound of the stack depth. It keeps the longest line of a text below 20 KiB
-/// (1024 times ` 0x` and 16 digits), where pprof's parser gives up at 64 KiB.
+/// The most locations in a list: Go's own bound of the stack depth. With it the longest line of a text is below 20 KiB
+/// (1024 times ` 0x` and 16 digits). pprof's parser gives up at 64 KiB.
 const MAX_LOCATIONS: usize = 1024;
 
-/// The list of locations that stands for one stack, leaf first.
+/// The list of locations by which one stack is counted, leaf first.
 #[derive(Clone, Debug)]
 pub struct AddressList {
     locations: Vec<Arc<Location>>,
@@ -48,7 +49,7 @@ impl AddressList {
     /// The list of a stack.
     pub fn of(stack: &Stack) -> Self {
         let mut locations = Vec::with_capacity(stack.trunk.len() + 2);
-        // Leaf first: the first branch is next to the trunk.
+        // The order is leaf first, so the first branch is next to the trunk.
         for (index, branch) in stack.branches.iter().enumerate().rev() {
             locations.extend_from_slice(&branch.locations);
             locations.push(named(BRANCHES, &stack.branch_name(index)));
@@ -77,7 +78,7 @@ impl AddressList {
         &self.locations
     }
 
-    /// The list without scaffolding, for people to read; all of it where there is nothing else. Go's rule for texts.
+    /// The list without scaffolding, for people, by Go's rule for texts. A list of scaffolding only stays as it is.
     #[must_use]
     pub fn shown(&self) -> Self {
         let shown = self.locations.iter().filter(|location| !location.hidden);
@@ -88,7 +89,8 @@ impl AddressList {
         Self { locations }
     }
 
-    /// What two equal lists share: the return addresses as the texts print them, each behind a space.
+    /// The key of a list: its return addresses as the texts print them, each after a space. Equal lists have equal
+    /// keys.
     pub(crate) fn key(&self) -> String {
         let mut key = String::new();
         for location in &self.locations {
@@ -98,14 +100,14 @@ impl AddressList {
     }
 }
 
-/// The address of the call, by which pprof knows a location: it subtracts 1 from every address of a text itself, for
-/// synthetic locations too, so that all formats do.
+/// The address of the call, by which pprof identifies a location. pprof subtracts 1 from every address of a text,
+/// synthetic addresses included. All formats therefore do the same.
 pub(crate) fn call_address(location: &Location) -> u64 {
     location.return_address.saturating_sub(1).max(1)
 }
 
-/// The location of a stack that is missing. Reasons that differ only behind a colon ("foreign task: of thread 7")
-/// are of one class.
+/// The location of a missing stack. Reasons that differ only after a colon ("foreign task: of thread 7") share a
+/// location.
 fn reason(text: Option<&str>) -> Arc<Location> {
     let text = text.unwrap_or_default();
     let class = text.split(':').next().unwrap_or(text).trim();
@@ -117,7 +119,7 @@ fn reason(text: Option<&str>) -> Arc<Location> {
     named(REASONS, class)
 }
 
-/// A location that has its address by its name.
+/// A location whose address is a hash of its name.
 fn named(base: u64, function: &str) -> Arc<Location> {
     synthetic(base + u64::from(fnv1a(function)), function)
 }

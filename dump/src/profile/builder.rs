@@ -1,12 +1,14 @@
 //! Builds a `profile.proto`: the tables of strings, functions, locations and mappings, and the samples.
 //!
-//! What pprof makes of a profile depends on details, so they are decided here, for every profile:
+//! These rules are the same for every profile, because pprof depends on them:
 //!
-//! 1. Every location MUST belong to a mapping that says it has functions. Otherwise pprof looks for the binary to
-//!    symbolize it again, and complains where it finds none. The symbols are already all that the process knows.
-//! 2. A function's `system_name` MUST differ from its name; it is left empty. Otherwise pprof takes the name for C++
-//!    and strips what stands in angle brackets: `<TcpStream as AsyncRead>::poll_read` would read `::poll_read`.
-//! 3. Locations MUST have distinct addresses, none 0. Otherwise pprof merges them when it adds or compares profiles.
+//! 1. Every location MUST belong to a mapping whose functions are marked as present. Otherwise pprof looks for the
+//!    binary to symbolize it again, and complains if it finds none. The profile already has all symbols that the
+//!    process has.
+//! 2. A function's `system_name` MUST differ from its name, so it is empty. Otherwise pprof takes the name for C++ and
+//!    removes text in angle brackets: `<TcpStream as AsyncRead>::poll_read` would become `::poll_read`.
+//! 3. Locations MUST have distinct addresses, none of them 0. Otherwise pprof merges them when it adds or compares
+//!    profiles.
 
 use std::collections::HashMap;
 
@@ -16,12 +18,12 @@ use crate::profile::labels::borrowed;
 use crate::profile::proto;
 use crate::stack::{Frame, Location, Mapping};
 
-/// What a value means: what is counted, and in which unit.
+/// The meaning of a value: the counted thing and its unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Measure<'a> {
-    /// What is counted (`goroutine`, `delay`).
+    /// The counted thing (`goroutine`, `delay`).
     pub kind: &'a str,
-    /// In which unit (`count`, `nanoseconds`).
+    /// The unit (`count`, `nanoseconds`).
     pub unit: &'a str,
 }
 
@@ -44,18 +46,18 @@ pub struct ProfileBuilder<'t> {
     mappings: &'t [Mapping],
     profile: proto::Profile,
     strings: HashMap<String, i64>,
-    /// By indices of name and file.
+    /// The functions, by the indices of name and file.
     functions: HashMap<(i64, i64), u64>,
-    /// By call address.
+    /// The locations, by call address.
     locations: HashMap<u64, u64>,
-    /// Index of the sample, by ids of its locations, and keys and values of its labels.
+    /// The index of each sample, by the ids of its locations and its labels.
     samples: HashMap<(Vec<u64>, Labels), usize>,
 }
 
-/// Keys, and values that are texts or numbers; texts are indices of strings.
+/// Labels as key, text and number. Keys and texts are indices of strings.
 type Labels = Vec<(i64, i64, i64)>;
 
-/// What a label of a sample says.
+/// The value of a label of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LabelValue<'a> {
     /// A word, for `-tagfocus=key=word`.
@@ -65,7 +67,7 @@ pub enum LabelValue<'a> {
 }
 
 impl<'t> ProfileBuilder<'t> {
-    /// A profile without samples, each of which will have one value for each measure.
+    /// Starts a profile without samples. Each sample will have one value for each measure.
     pub fn new(mappings: &'t [Mapping], measures: &[Measure<'_>]) -> Self {
         let mut builder = Self {
             mappings,
@@ -96,7 +98,7 @@ impl<'t> ProfileBuilder<'t> {
         builder
     }
 
-    /// How many events one sample stands for.
+    /// Sets the number of events that one sample stands for.
     #[must_use]
     pub fn period(mut self, measure: Measure<'_>, period: i64) -> Self {
         self.profile.period_type = Some(self.value_type(measure));
@@ -104,28 +106,28 @@ impl<'t> ProfileBuilder<'t> {
         self
     }
 
-    /// When the profile was taken (its start, where it took a while), in nanoseconds since 1970.
+    /// Sets the time of the profile, or of its start if it took a while, in nanoseconds since 1970.
     #[must_use]
     pub fn time_ns(mut self, time_ns: i64) -> Self {
         self.profile.time_nanos = time_ns;
         self
     }
 
-    /// How long it was collected; only for profiles of a span of time.
+    /// Sets the length of the collection. Only profiles of a span of time have one.
     #[must_use]
     pub fn duration_ns(mut self, duration_ns: i64) -> Self {
         self.profile.duration_nanos = duration_ns;
         self
     }
 
-    /// The kind of the measure that pprof shows first; without this the last one.
+    /// Sets the kind of the measure that pprof shows first. The default is the last measure.
     #[must_use]
     pub fn default_kind(mut self, kind: &str) -> Self {
         self.profile.default_sample_type = self.string(kind);
         self
     }
 
-    /// A remark on the whole profile, which `go tool pprof -comments` shows.
+    /// Adds a remark on the whole profile, which `go tool pprof -comments` shows.
     #[must_use]
     pub fn comment(mut self, text: &str) -> Self {
         let text = self.string(text);
@@ -133,14 +135,14 @@ impl<'t> ProfileBuilder<'t> {
         self
     }
 
-    /// Adds a sample, or its values to the sample with the same addresses. Values beyond the measures are ignored,
-    /// missing ones are 0.
+    /// Adds a sample. If a sample with the same addresses exists, the values are added to it. Surplus values are
+    /// ignored, missing ones are 0.
     pub fn add(&mut self, list: &AddressList, values: &[i64]) {
         self.add_labeled(list, values, &[]);
     }
 
-    /// The same with labels, keys and values, by which pprof can filter and split (`-tagfocus`, `-tagroot`). Samples with
-    /// other labels are others.
+    /// Adds a sample with labels, by which pprof can filter and split (`-tagfocus`, `-tagroot`). Samples with different
+    /// labels are kept apart.
     pub fn add_labeled(&mut self, list: &AddressList, values: &[i64], labels: &[(&str, &str)]) {
         let labels: Vec<(&str, LabelValue)> = labels
             .iter()
@@ -149,7 +151,7 @@ impl<'t> ProfileBuilder<'t> {
         self.add_with(list, values, &labels);
     }
 
-    /// The same with labels that may be numbers.
+    /// Adds a sample with labels whose values may be numbers.
     pub fn add_with(
         &mut self,
         list: &AddressList,
@@ -190,7 +192,7 @@ impl<'t> ProfileBuilder<'t> {
         }
     }
 
-    /// The profile.
+    /// Returns the profile.
     pub fn build(self) -> proto::Profile {
         self.profile
     }
@@ -209,7 +211,7 @@ impl<'t> ProfileBuilder<'t> {
         self.profile.mapping.push(mapping);
     }
 
-    /// The ids of a list's locations.
+    /// The ids of the locations of a list.
     pub(crate) fn locations(&mut self, list: &AddressList) -> Vec<u64> {
         list.locations()
             .iter()
@@ -246,7 +248,7 @@ impl<'t> ProfileBuilder<'t> {
         id
     }
 
-    /// The mapping of an address; the first for what lies in none, which are mostly synthetic locations.
+    /// The mapping of an address. The first mapping counts for addresses outside of all, which are mostly synthetic.
     fn mapping_index(&self, address: u64) -> usize {
         self.mappings
             .iter()
@@ -295,7 +297,7 @@ impl<'t> ProfileBuilder<'t> {
 }
 
 impl CountProfile {
-    /// The binary form of the profile.
+    /// Converts the profile to its binary form.
     pub fn to_profile(&self, mappings: &[Mapping], time_ns: i64) -> proto::Profile {
         let mut builder = self.builder(mappings).time_ns(time_ns);
         for group in self.stacks().groups() {

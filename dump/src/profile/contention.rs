@@ -1,10 +1,10 @@
-//! A profile of waiting: `block` and `mutex`, how often at each place, and how long in all.
+//! Contention profiles, `block` and `mutex`: the number of waits by stack, and their total time.
 //!
-//! Unlike a count profile it is cumulative, since the start of the process. Its values are estimates where events are
-//! sampled: each kept event stands for several.
+//! Unlike a count profile, a contention profile is cumulative since the start of the process. Its values are estimates
+//! where events are sampled: each kept event stands for several.
 //!
-//! A stack begins with the call that waited, as in Go: what the runtime does below it, and between futures, is left out.
-//! So the flat values of `-top` are those of `Receiver::recv` and its like.
+//! A stack begins with the call that waited, as in Go. The frames of the runtime below that call, and those between
+//! futures, are left out. So the flat values of `-top` are those of functions like `Receiver::recv`.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -19,7 +19,7 @@ use crate::profile::proto;
 use crate::profile::stack_profile::{Group, StackProfile, Values};
 use crate::stack::{Location, Mapping, Stack};
 
-/// What is profiled; the two differ in the first line of their text.
+/// The kind of a contention profile. The two kinds differ in the first line of their text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Waiting, by the stack of the waiter.
@@ -28,22 +28,22 @@ pub enum Kind {
     Mutex,
 }
 
-/// What happened at one place.
+/// The waits of one stack and one reason.
 #[derive(Clone, Copy, Debug)]
 pub struct Contention<'s> {
-    /// Where.
+    /// The stack.
     pub stack: &'s Stack,
-    /// What was waited for, as in a dump's brackets (`chan receive`); becomes the label `reason`. Empty: none.
+    /// The reason, as in a dump's brackets (`chan receive`). It becomes the label `reason`. Empty where there is none.
     pub reason: &'s str,
-    /// Keys and values that the user gave to what waited, in the order of the keys.
+    /// The labels that the user gave to the waiting task or thread, in the order of the keys.
     pub labels: &'s [(&'s str, &'s str)],
-    /// How often.
+    /// The number of waits.
     pub count: f64,
-    /// Nanoseconds of waiting, in all.
+    /// The total time of waiting, in nanoseconds.
     pub delay_ns: f64,
 }
 
-/// Contentions by place and reason, the longest delay first.
+/// Contentions by stack and reason, the longest delay first.
 ///
 /// ```
 /// use runtime_dump::profile::contention::{Contention, ContentionProfile, Kind};
@@ -60,18 +60,18 @@ pub struct Contention<'s> {
 pub struct ContentionProfile {
     kind: Kind,
     stacks: StackProfile<Labels, Waited>,
-    /// The length of the span, for a difference.
+    /// The length of the span, if the profile is a difference.
     duration_ns: Option<i64>,
 }
 
-/// How often, and how long in all.
+/// A number of waits and their total time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Waited {
     count: f64,
     delay_ns: f64,
 }
 
-/// The longest delay first.
+/// The order is by delay, the longest first.
 impl Values for Waited {
     fn add(&mut self, other: &Waited) {
         self.count += other.count;
@@ -88,7 +88,8 @@ impl Values for Waited {
 }
 
 impl Waited {
-    /// Whole events, as Go reports them: at least one, but 0 if there is only a part of an event that still goes on.
+    /// The number of whole events, as Go reports it: at least one for a positive count. A first wait that still goes on
+    /// has a delay and the count 0.
     fn count(&self) -> i64 {
         (self.count as i64).max(i64::from(self.count > 0.0))
     }
@@ -99,7 +100,7 @@ impl Waited {
 }
 
 impl ContentionProfile {
-    /// Adds up what happened at equal places for equal reasons.
+    /// Adds up the waits with equal stacks, reasons and labels.
     pub fn new<'s>(kind: Kind, events: impl IntoIterator<Item = Contention<'s>>) -> Self {
         let records = events.into_iter().map(|event| {
             let waited = Waited {
@@ -115,28 +116,28 @@ impl ContentionProfile {
         }
     }
 
-    /// Adds a remark on the whole profile; every format has a place for it.
+    /// Adds a remark on the whole profile. Every format shows remarks.
     pub fn comment(&mut self, text: impl Into<String>) {
         self.stacks.comment(text);
     }
 
-    /// How many places there are, one for each reason.
+    /// The number of groups, one for each stack, reason and set of labels.
     pub fn len(&self) -> usize {
         self.stacks.groups().len()
     }
 
-    /// Whether there is nothing in it.
+    /// Whether the profile has no groups.
     pub fn is_empty(&self) -> bool {
         self.stacks.groups().is_empty()
     }
 
-    /// The locations of all address lists; a location of several lists comes several times.
+    /// The locations of all address lists. A location of several lists is returned several times.
     pub fn locations(&self) -> impl Iterator<Item = &Location> {
         self.stacks.locations()
     }
 
-    /// Writes the text of `debug=1`. A cycle is a nanosecond. Unlike Go's, the text of a mutex profile says no
-    /// `sampling period`: its values are scaled already, and pprof would scale them once more.
+    /// Writes the text of `debug=1`. A cycle is a nanosecond. Unlike Go's text, that of a mutex profile has no
+    /// `sampling period`: its values are scaled already, and pprof would scale them again.
     pub fn write_text(&self, mut out: impl Write) -> io::Result<()> {
         let mut text = Vec::new();
         text.extend_from_slice(match self.kind {
@@ -164,7 +165,7 @@ impl ContentionProfile {
         out.flush()
     }
 
-    /// The binary form, `debug=0`.
+    /// Converts the profile to its binary form, `debug=0`.
     pub fn to_profile(&self, mappings: &[Mapping], time_ns: i64) -> proto::Profile {
         let mut builder = self.builder(mappings).time_ns(time_ns);
         if let Some(span) = self.duration_ns {
@@ -177,7 +178,7 @@ impl ContentionProfile {
         builder.build()
     }
 
-    /// What happened since `before`, within `duration_ns` nanoseconds, as Go's `seconds=N` has it.
+    /// The waits since `before`, within `duration_ns` nanoseconds, as for Go's `seconds=N`.
     #[must_use]
     pub fn since(&self, before: &ContentionProfile, duration_ns: i64) -> Self {
         let then = before.stacks.groups().iter();
@@ -215,7 +216,7 @@ impl ContentionProfile {
     }
 }
 
-/// The reason of ours comes before a label of the user's that is called so, too.
+/// The labels of a contention. The probe's label `reason` stands before a user's label of the same name.
 fn labels_of(event: &Contention<'_>) -> Labels {
     let mut labels = owned(event.labels);
     if !event.reason.is_empty() {

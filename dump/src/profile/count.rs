@@ -1,15 +1,15 @@
-//! A profile that counts stacks: `goroutine`, `threadcreate`.
+//! A profile with a count by stack: `goroutine`, `threadcreate`.
 //!
-//! What it says: so many records had this stack when the profile was taken. 1000 tasks that wait in one handler are one
-//! line with the count 1000. It is a snapshot, not a rate: a task that waits for an hour counts as much as one that
-//! waits for a millisecond.
+//! The count of a stack is the number of records with this stack at the time of the profile. 1000 tasks that wait in
+//! one handler are one line with the count 1000. The profile is a snapshot, not a rate: a task that waits for an hour
+//! counts as much as one that waits for a millisecond.
 
 use crate::profile::address_list::AddressList;
 use crate::profile::labels::{Labels, owned};
 use crate::profile::stack_profile::StackProfile;
 use crate::stack::{Location, Stack};
 
-/// Counted stacks, in the order of Go's profiles.
+/// Stacks with their counts, in the order of Go's profiles.
 ///
 /// ```
 /// use runtime_dump::profile::count::CountProfile;
@@ -29,15 +29,16 @@ pub struct CountProfile {
 }
 
 impl CountProfile {
-    /// Counts stacks, each of which may come several times and stand for several records.
+    /// Counts stacks. A stack may come several times, and each time stand for several records.
     ///
-    /// pprof takes no white space in the name; it becomes `_`.
+    /// pprof accepts no white space in the name, so white space becomes `_`.
     pub fn new<'s>(name: &str, records: impl IntoIterator<Item = (&'s Stack, u64)>) -> Self {
         let records = records.into_iter();
         Self::labeled(name, records.map(|(stack, count)| (stack, NONE, count)))
     }
 
-    /// The same of records with labels, keys and values in the order of the keys: records of other labels are others.
+    /// Counts stacks with labels, given as keys and values in the order of the keys. Records with different labels are
+    /// kept apart.
     pub fn labeled<'s>(
         name: &str,
         records: impl IntoIterator<Item = (&'s Stack, Pairs<'s>, u64)>,
@@ -50,7 +51,7 @@ impl CountProfile {
         }
     }
 
-    /// The same with the scaffolding of all stacks left out, for forms that people look at.
+    /// The profile without the scaffolding of its stacks, for people.
     #[must_use]
     pub fn shown(&self) -> Self {
         Self {
@@ -59,12 +60,12 @@ impl CountProfile {
         }
     }
 
-    /// Adds a remark on the whole profile; every format has a place for it.
+    /// Adds a remark on the whole profile. Every format shows remarks.
     pub fn comment(&mut self, text: impl Into<String>) {
         self.stacks.comment(text);
     }
 
-    /// Keeps the `most` largest groups. Returns how many groups are left out, and how many records they are.
+    /// Keeps the `most` largest groups. Returns the number of the other groups and the number of their records.
     pub fn truncate(&mut self, most: usize) -> (usize, u64) {
         let left_out = self.stacks.split_off(most);
         let records = left_out
@@ -83,7 +84,7 @@ impl CountProfile {
         self.stacks.total().unwrap_or(0)
     }
 
-    /// The locations of all address lists; a location of several lists comes several times.
+    /// The locations of all address lists. A location of several lists is returned several times.
     pub fn locations(&self) -> impl Iterator<Item = &Location> {
         self.stacks.locations()
     }
@@ -93,7 +94,7 @@ impl CountProfile {
     }
 }
 
-/// Keys and values.
+/// Keys and values of labels.
 type Pairs<'s> = &'s [(&'s str, &'s str)];
 
 const NONE: Pairs<'_> = &[];

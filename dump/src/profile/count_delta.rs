@@ -1,7 +1,7 @@
-//! What changed between two count profiles: Go's `seconds=N`, and as text, which Go has not.
+//! The difference of two count profiles: Go's `seconds=N`, and also as text, which Go does not have.
 //!
-//! A stack that more records have has a positive count, one that fewer have a negative one; the others are left out. pprof
-//! reads the text where nothing became less.
+//! A stack with more records than before has a positive count, a stack with fewer a negative one. Unchanged stacks are
+//! left out. pprof reads the text if no count is negative.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -16,7 +16,7 @@ use crate::stack::{Location, Mapping};
 use crate::text::digits::push_decimal;
 use crate::text::duration::push_duration;
 
-/// The changes, what grew most first.
+/// The changes, the largest increase first.
 ///
 /// ```
 /// use runtime_dump::profile::count::CountProfile;
@@ -40,10 +40,10 @@ pub struct CountDelta {
     duration_ns: i64,
 }
 
-/// What the count of an address list with its labels changed by.
+/// The change of the count of an address list with its labels.
 #[derive(Clone, Debug)]
 struct Change {
-    /// The list as text, as [`AddressList::key`] has it, and the labels.
+    /// The key of the list, as of [`AddressList::key`], and the labels.
     key: (String, Labels),
     list: AddressList,
     by: i64,
@@ -75,12 +75,12 @@ impl CountProfile {
 }
 
 impl CountDelta {
-    /// Whether nothing changed.
+    /// Whether no count changed.
     pub fn is_empty(&self) -> bool {
         self.groups.is_empty()
     }
 
-    /// The same with the scaffolding of all stacks left out, for forms that people look at.
+    /// The difference without the scaffolding of its stacks, for people.
     #[must_use]
     pub fn shown(&self) -> Self {
         let groups = self.groups.iter();
@@ -92,12 +92,12 @@ impl CountDelta {
         }
     }
 
-    /// Adds a remark on the whole of it; every format has a place for it.
+    /// Adds a remark on the whole difference. Every format shows remarks.
     pub fn comment(&mut self, text: impl Into<String>) {
         self.comments.push(text.into());
     }
 
-    /// The locations of all address lists; a location of several lists comes several times.
+    /// The locations of all address lists. A location of several lists is returned several times.
     pub fn locations(&self) -> impl Iterator<Item = &Location> {
         let lists = self.groups.iter().map(|change| change.list.locations());
         lists.flatten().map(|location| &**location)
@@ -106,7 +106,7 @@ impl CountDelta {
     /// Writes the text of `debug=1`, with signed counts.
     ///
     /// # Errors
-    /// Those of the writer.
+    /// Errors of the writer.
     pub fn write_text(&self, mut out: impl Write) -> io::Result<()> {
         let total = self.groups.iter().map(|change| change.by);
         let mut text = format!("{} profile: total ", self.name).into_bytes();
@@ -128,7 +128,7 @@ impl CountDelta {
         out.flush()
     }
 
-    /// The binary form. `time_ns` is when it ended.
+    /// Converts the difference to its binary form. `time_ns` is the time of its end.
     pub fn to_profile(&self, mappings: &[Mapping], time_ns: i64) -> proto::Profile {
         let measure = Measure {
             kind: &self.name,
@@ -147,14 +147,14 @@ impl CountDelta {
     }
 }
 
-/// Appends the line by which a text says that it is about a span of time.
+/// Appends the line with the length of the span.
 pub(crate) fn push_span(text: &mut Vec<u8>, duration_ns: i64) {
     text.extend_from_slice(b"# change within ");
     push_duration(text, duration_ns.unsigned_abs());
     text.push(b'\n');
 }
 
-/// Appends a number with its sign, if that is a minus.
+/// Appends a number, with its sign if the number is negative.
 pub(crate) fn push_signed(text: &mut Vec<u8>, number: i64) {
     if number < 0 {
         text.push(b'-');
@@ -162,7 +162,7 @@ pub(crate) fn push_signed(text: &mut Vec<u8>, number: i64) {
     push_decimal(text, number.unsigned_abs());
 }
 
-/// One change for equal lists with equal labels, without those that come to nothing.
+/// Adds up the changes of equal lists with equal labels. Sums of zero are left out.
 fn added_up(lists: impl Iterator<Item = (AddressList, Labels, i64)>) -> Vec<Change> {
     let mut changes: HashMap<(String, Labels), Change> = HashMap::new();
     for (list, labels, count) in lists {

@@ -1,5 +1,5 @@
 //! Count profiles as Go prints them for `debug=1`: the counted address lists, which pprof's parser reads, and the
-//! frames as comments, which it skips.
+//! frames as comments, which the parser skips.
 
 use std::io::{self, Write};
 
@@ -13,7 +13,7 @@ use crate::text::single_line::{push_file, push_function, push_single_line};
 use crate::text::tabwriter::push_aligned;
 
 /// The most bytes of a function's name, and of a file's. pprof's parser gives up at a line of 64 KiB, comments
-/// included: twice this, 2 * 2 KiB of tabs to align them, and 60 bytes of numbers are 36 KiB.
+/// included. Two names, 2 * 2 KiB of tabs to align them and 60 bytes of numbers are 36 KiB.
 const LONGEST_NAME: usize = 16 << 10;
 
 impl CountProfile {

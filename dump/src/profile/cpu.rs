@@ -1,7 +1,8 @@
-//! A profile of what ran: CPU time by stack, estimated from samples.
+//! A CPU profile: CPU time by stack, estimated from samples.
 //!
-//! A sample stands for one period of CPU time, so a function with 300 of 1000 samples at 100 a second ran for three of ten
-//! seconds. What waits has none. The estimate has the error of counting: 300 samples are 300, give or take 17.
+//! A sample stands for one period of CPU time. A function with 300 of 1000 samples at 100 a second ran for three of ten
+//! seconds. Waiting tasks have no samples. The estimate has the error of counting: 300 samples are accurate to about
+//! 17.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -17,23 +18,23 @@ use crate::profile::stack_profile::{Group, StackProfile, Values};
 use crate::stack::{Location, Mapping, Stack};
 use crate::text::digits::push_decimal;
 
-/// Samples of one stack.
+/// The samples of one stack.
 #[derive(Clone, Copy, Debug)]
 pub struct Ran<'s> {
-    /// What ran.
+    /// The stack.
     pub stack: &'s Stack,
-    /// Keys and values by which pprof can filter and split; in the order of the keys, as Go has them.
+    /// The labels, by which pprof can filter and split, in the order of the keys as in Go.
     pub labels: &'s [(&'s str, &'s str)],
-    /// Periods of CPU time.
+    /// The number of samples, each a period of CPU time.
     pub samples: u64,
 }
 
-/// When a profile was taken.
+/// The time of a profile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
-    /// Its begin, in nanoseconds since 1970.
+    /// The begin, in nanoseconds since 1970.
     pub time_ns: i64,
-    /// How long it took.
+    /// The length, in nanoseconds.
     pub duration_ns: i64,
 }
 
@@ -55,7 +56,7 @@ pub struct CpuProfile {
     stacks: StackProfile<Labels, u64>,
 }
 
-/// Stacks that a text has: what comes beyond is a small part of the time.
+/// The most stacks of a text. Further stacks are a small part of the time.
 pub const MOST_WRITTEN: usize = 100;
 
 impl CpuProfile {
@@ -70,7 +71,7 @@ impl CpuProfile {
         }
     }
 
-    /// The same with the scaffolding of all stacks left out, for forms that people look at.
+    /// The profile without the scaffolding of its stacks, for people.
     #[must_use]
     pub fn shown(&self) -> Self {
         Self {
@@ -79,32 +80,32 @@ impl CpuProfile {
         }
     }
 
-    /// Adds a remark on the whole profile; every format has a place for it.
+    /// Adds a remark on the whole profile. Every format shows remarks.
     pub fn comment(&mut self, text: impl Into<String>) {
         self.stacks.comment(text);
     }
 
-    /// Whether there is nothing in it.
+    /// Whether the profile has no samples.
     pub fn is_empty(&self) -> bool {
         self.stacks.groups().is_empty()
     }
 
-    /// All samples.
+    /// The number of samples.
     pub fn total(&self) -> u64 {
         self.stacks.total().unwrap_or(0)
     }
 
-    /// The locations of all address lists; a location of several lists comes several times.
+    /// The locations of all address lists. A location of several lists is returned several times.
     pub fn locations(&self) -> impl Iterator<Item = &Location> {
         self.stacks.locations()
     }
 
-    /// One group for stacks of the same functions with the same labels, whichever instructions were seen: under the addresses of
-    /// the stack with the most samples, without scaffolding.
+    /// Merges the groups of stacks that have the same functions and labels but different instructions. The merged group
+    /// has the addresses of the stack with the most samples, without scaffolding.
     fn by_function(&self) -> Vec<Group<Labels, u64>> {
         let mut places: HashMap<(String, &Labels), usize> = HashMap::new();
         let mut groups: Vec<Group<Labels, u64>> = Vec::new();
-        // The most samples come first.
+        // The groups are in the order of their samples, the most first.
         for group in self.stacks.groups() {
             let list = group.list.shown();
             let place = places.entry((functions(&list), &group.key.1));
@@ -118,13 +119,13 @@ impl CpuProfile {
                 }),
             }
         }
-        // Stable: equal ones stay in their order.
+        // A stable sort keeps the order of groups with equal counts.
         groups.sort_by_key(|group| Reverse(group.values));
         groups
     }
 
-    /// Writes the text of `debug=1`: that of Go's count profiles, in samples, with stacks of the same functions as one, and no
-    /// more than [`MOST_WRITTEN`] of them. Go itself has none for CPU time.
+    /// Writes the text of `debug=1` in the form of Go's count profiles, with samples as counts. Stacks of the same
+    /// functions are merged, and at most [`MOST_WRITTEN`] are written. Go has no text for CPU time.
     pub fn write_text(&self, mut out: impl Write) -> io::Result<()> {
         let mut text = b"cpu profile: total ".to_vec();
         push_decimal(&mut text, self.total());
@@ -157,7 +158,7 @@ impl CpuProfile {
         out.flush()
     }
 
-    /// The binary form, `debug=0`.
+    /// Converts the profile to its binary form, `debug=0`.
     pub fn to_profile(&self, mappings: &[Mapping], taken: Taken) -> proto::Profile {
         let measure = |kind, unit| Measure { kind, unit };
         let time = measure("cpu", "nanoseconds");
@@ -175,7 +176,7 @@ impl CpuProfile {
     }
 }
 
-/// The functions of a list, or the addresses of those without a name.
+/// The functions of a list. A frame without a name is shown by its address.
 fn functions(list: &AddressList) -> String {
     let mut functions = String::new();
     for location in list.locations() {

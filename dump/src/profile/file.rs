@@ -1,4 +1,4 @@
-//! Profiles as bytes: what `go tool pprof` loads and a server sends.
+//! The bytes of profiles, as `go tool pprof` loads them and a server sends them.
 
 use std::error::Error;
 use std::fmt;
@@ -11,14 +11,15 @@ use prost::Message;
 
 use crate::profile::proto::Profile;
 
-/// The largest profile that is read, before compression. Real ones have a few MiB; a file of 64 KiB can unpack to this.
-/// In memory it can grow: an empty sample has 2 bytes in a file and 72 here, so hostile bytes make 2.3 GiB of this.
+/// The largest profile that is read, before compression. Usual ones have a few MiB; a file of 64 KiB can unpack to this
+/// size. A profile takes more memory when decoded: an empty sample has 2 bytes in a file and 72 in memory, so hostile
+/// bytes of this size take 2.3 GiB.
 pub const MAX_PROFILE_BYTES: usize = 64 << 20;
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 impl Profile {
-    /// The profile as a gzip member, at Go's level of compression, because the profiled program spends the time.
+    /// Encodes the profile as a gzip member, at Go's level of compression: the profiled program spends the time.
     pub fn to_gzip(&self) -> Vec<u8> {
         let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
         let written = gzip
@@ -27,7 +28,7 @@ impl Profile {
         written.expect("writing to a Vec does not fail")
     }
 
-    /// Reads a profile, compressed or not. Never panics, whatever the bytes are.
+    /// Reads a profile, compressed or not. Never panics, on any input.
     pub fn decode(bytes: &[u8]) -> Result<Self, ProfileError> {
         if !bytes.starts_with(&GZIP_MAGIC) {
             return Self::decode_message(bytes);
@@ -49,7 +50,7 @@ impl Profile {
     }
 }
 
-/// Why bytes are not a profile.
+/// The reason why bytes are not a profile.
 #[derive(Debug)]
 pub struct ProfileError(Cause);
 

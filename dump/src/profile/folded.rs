@@ -4,17 +4,17 @@
 //! checkout::main;checkout::chaos::Chaos::leak;tokio::sync::mpsc::bounded::Receiver::recv 100
 //! ```
 //!
-//! Made from [`Profile`], not from any of the models that lead to it: whatever becomes a profile (tasks, waits, locks,
-//! time on a CPU) has its folded form from here.
+//! Folded stacks are made from [`Profile`], so every model that becomes a profile (tasks, waits, locks, CPU time) has a
+//! folded form.
 
 use std::collections::BTreeMap;
 
 use crate::profile::proto::{Location, Profile};
 
-/// The lines, in the order of their stacks. `measure` is the index of the value that counts; stacks that are equal by
-/// their functions are added up, and those of value 0 left out. A delta can have negative values.
+/// The lines, in the order of their stacks. `measure` is the index of the value that is folded. Stacks with equal
+/// functions are added up. Stacks with the value 0 are left out. A difference can have negative values.
 ///
-/// A comment of the profile is a line that begins with `# `, which the readers of the format skip.
+/// A comment of the profile becomes a line that begins with `# `. Readers of the format skip such lines.
 ///
 /// ```
 /// use runtime_dump::profile::address_list::AddressList;
@@ -54,8 +54,8 @@ pub fn fold(profile: &Profile, measure: usize) -> String {
     comments.chain(lines).collect()
 }
 
-/// Appends the frames of a location, the physical function first. The ids are those that a builder of this crate gives
-/// out: an index and one.
+/// Appends the frames of a location, the physical function first. The ids are those of a builder of this crate: an
+/// index plus one.
 fn push_location(stack: &mut String, profile: &Profile, id: u64) {
     let location = usize::try_from(id)
         .ok()
@@ -78,13 +78,14 @@ fn names<'p>(profile: &'p Profile, location: &'p Location) -> impl Iterator<Item
     })
 }
 
-/// Appends a frame, in a form that every reader of the format takes for the same frame.
+/// Appends a frame, in a form that every reader of the format takes for the same frame:
 ///
-/// * What would end a frame, or the line, is replaced: `[u8; 4]` has a semicolon of its own.
-/// * A number that ends a name would be read as a count (`conn 17 3` is the stack `conn` that grew from 17 to 3), so
-///   the blank before it becomes `_`. The first frame is treated like the last, as readers turn stacks around.
-/// * Readers trim lines, and refuse the ones that are out of order afterwards, so names have no blanks at their ends.
-/// * A line that begins with `#` is a comment to them.
+/// * Characters that end a frame or the line are replaced: `[u8; 4]` has a semicolon of its own.
+/// * A reader would take a number at the end of a name for a count (`conn 17 3` is the stack `conn` with a change from
+///   17 to 3), so the blank before it becomes `_`. The first frame is treated like the last, because readers reverse
+///   stacks.
+/// * Readers trim lines, and then refuse lines that are out of order, so names have no blanks at their ends.
+/// * Readers take a line that begins with `#` for a comment.
 fn push_frame(stack: &mut String, name: &str) {
     if !stack.is_empty() {
         stack.push(';');
@@ -116,7 +117,7 @@ fn push_frame(stack: &mut String, name: &str) {
     }
 }
 
-/// Whether some reader takes the word for a count.
+/// Whether any reader takes the word for a count.
 fn is_number(word: &str) -> bool {
     let digits = word.strip_prefix(['-', '+']).unwrap_or(word);
     digits.contains(|c: char| c.is_ascii_digit())

@@ -1,11 +1,11 @@
-//! A profile of allocations: what was allocated by which stack, and what of it is alive. Go's `heap` and `allocs`, which differ
-//! in the value that is shown first.
+//! A profile of allocations by stack: all allocations, and those in use. Go's `heap` and `allocs` are this profile, and
+//! differ in the value that is shown first.
 //!
-//! It is made of samples. An allocation of `size` bytes is sampled with the probability `1 - exp(-size / rate)`, and stands
-//! for one divided by that. The binary form has what the samples stand for; the text has the samples themselves, as Go's, and
-//! `go tool pprof` works out the rest by the rate in its first line.
+//! The profile consists of samples. An allocation of `size` bytes is sampled with the probability `1 - exp(-size /
+//! rate)`. A sample stands for the inverse of that probability. The binary form has the estimates. The text has the
+//! sample counts, like Go's, and `go tool pprof` computes the estimates from the rate in its first line.
 //!
-//! The largest comes first. Go 1.27 has the smallest first.
+//! The groups are in the order of their size, the largest first. Go 1.27 has the smallest first.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -20,29 +20,29 @@ use crate::profile::proto;
 use crate::profile::stack_profile::{Group, StackProfile, Values};
 use crate::stack::{Location, Mapping, Stack};
 
-/// Samples of one stack and of about one size.
+/// The samples of one stack and of one class of sizes.
 #[derive(Clone, Copy, Debug)]
 pub struct Allocated<'s> {
-    /// What allocated.
+    /// The stack that allocated.
     pub stack: &'s Stack,
-    /// Keys and values by which pprof can filter and split; in the order of the keys, as Go has them.
+    /// The labels, by which pprof can filter and split, in the order of the keys as in Go.
     pub labels: &'s [(&'s str, &'s str)],
-    /// Samples of other sizes are kept apart by this; it is shown nowhere.
+    /// The class of sizes, which keeps samples of other sizes apart. Not shown.
     pub size_class: u64,
-    /// Bytes for each sample on average, when these were taken; 1 if every allocation was.
+    /// The average number of bytes between samples at the time of these samples; 1 if every allocation was sampled.
     pub rate: u64,
-    /// All of them.
+    /// All samples.
     pub allocated: Objects,
-    /// Those that were not freed.
+    /// The samples that were not freed.
     pub in_use: Objects,
 }
 
-/// Objects and their bytes, all together.
+/// A number of objects, and their bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Objects {
-    /// How many.
+    /// The number of objects.
     pub objects: u64,
-    /// How large in all.
+    /// The sum of their sizes.
     pub bytes: u64,
 }
 
@@ -69,25 +69,25 @@ pub struct Objects {
 pub struct HeapProfile {
     rate: u64,
     stacks: StackProfile<Key, Sums>,
-    /// The length of the span, for a difference.
+    /// The length of the span, if the profile is a difference.
     duration_ns: Option<i64>,
 }
 
 /// Labels and a class of sizes.
 type Key = (Labels, u64);
 
-/// What samples add up to.
+/// The sums of the samples of a group.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sums {
-    /// What they stand for.
+    /// The estimates.
     allocated: Estimate,
     in_use: Estimate,
-    /// The samples, as if all were taken at the profile's rate.
+    /// The number of samples, as if all were taken at the profile's rate.
     allocated_samples: Estimate,
     in_use_samples: Estimate,
 }
 
-/// Objects and bytes, not all of which were seen.
+/// Estimated objects and bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Estimate {
     objects: f64,
@@ -111,7 +111,7 @@ impl Estimate {
         [self.objects.round() as i64, self.bytes.round() as i64]
     }
 
-    /// The values for a text: below half an object, both are 0. pprof refuses bytes without an object.
+    /// The values for a text. Below half an object both are 0, because pprof refuses bytes without an object.
     fn whole(self) -> [i64; 2] {
         match self.values() {
             [0, _] => [0, 0],
@@ -136,7 +136,7 @@ impl Objects {
         }
     }
 
-    /// What these samples stand for, if one was taken for each `rate` bytes on average.
+    /// The estimate from these samples, at a rate of one sample per `rate` bytes on average.
     pub fn estimated(self, rate: u64) -> Objects {
         let Estimate { objects, bytes } = self.samples().times(self.stand_for(rate));
         Objects {
@@ -145,7 +145,7 @@ impl Objects {
         }
     }
 
-    /// How many allocations of their average size each of these stands for.
+    /// The number of allocations that each of these samples stands for, by their average size.
     fn stand_for(self, rate: u64) -> f64 {
         if rate <= 1 || self.objects == 0 || self.bytes == 0 {
             return 1.0;
@@ -192,7 +192,7 @@ impl Sums {
     }
 }
 
-/// What is most in use first, then what was allocated most.
+/// The order is by the bytes in use, then by the bytes allocated.
 impl Values for Sums {
     fn add(&mut self, other: &Self) {
         self.allocated.add(other.allocated);
@@ -201,7 +201,7 @@ impl Values for Sums {
         self.in_use_samples.add(other.in_use_samples);
     }
 
-    /// What was allocated stays in the profile.
+    /// Allocations stay in the profile after their memory was freed.
     fn is_nothing(&self) -> bool {
         false
     }
@@ -213,7 +213,7 @@ impl Values for Sums {
 }
 
 impl HeapProfile {
-    /// Adds up samples of equal stacks with equal labels. `rate` is the one in force: bytes for each sample on average.
+    /// Adds up samples of equal stacks with equal labels. `rate` is the current one: bytes for each sample on average.
     pub fn new<'s>(rate: u64, samples: impl IntoIterator<Item = Allocated<'s>>) -> Self {
         let records = samples.into_iter().map(|sample| {
             let key = (owned(sample.labels), sample.size_class);
@@ -226,7 +226,7 @@ impl HeapProfile {
         }
     }
 
-    /// What all samples stand for: objects and bytes allocated, objects and bytes in use.
+    /// The estimated totals: objects and bytes allocated, objects and bytes in use.
     pub fn totals(&self) -> [i64; 4] {
         let each = self
             .stacks
@@ -238,22 +238,22 @@ impl HeapProfile {
         })
     }
 
-    /// Adds a remark on the whole profile; every format has a place for it.
+    /// Adds a remark on the whole profile. Every format shows remarks.
     pub fn comment(&mut self, text: impl Into<String>) {
         self.stacks.comment(text);
     }
 
-    /// Whether there is nothing in it.
+    /// Whether the profile has no samples.
     pub fn is_empty(&self) -> bool {
         self.stacks.groups().is_empty()
     }
 
-    /// The locations of all address lists; a location of several lists comes several times.
+    /// The locations of all address lists. A location of several lists is returned several times.
     pub fn locations(&self) -> impl Iterator<Item = &Location> {
         self.stacks.locations()
     }
 
-    /// The same with the scaffolding of all stacks left out, for forms that people look at.
+    /// The profile without the scaffolding of its stacks, for people.
     #[must_use]
     pub fn shown(&self) -> Self {
         HeapProfile {
@@ -262,10 +262,10 @@ impl HeapProfile {
         }
     }
 
-    /// Writes the text of `debug=1`. Go's tools read the samples of it.
+    /// Writes the text of `debug=1`. Go's tools read its samples.
     ///
     /// # Errors
-    /// Those of the writer.
+    /// Errors of the writer.
     pub fn write_text(&self, mem_stats: &MemStats, mut out: impl Write) -> io::Result<()> {
         let (mut allocated, mut in_use) = ([0; 2], [0; 2]);
         for group in self.stacks.groups() {
@@ -278,7 +278,7 @@ impl HeapProfile {
                 sum[1] += bytes;
             }
         }
-        // Without a difference pprof takes it for a text that has no values of what was allocated.
+        // If the allocated and used bytes are equal, pprof takes the text for one without values of allocations.
         if allocated[1] == in_use[1] {
             allocated[1] += 1;
         }
@@ -306,19 +306,20 @@ impl HeapProfile {
         out.flush()
     }
 
-    /// The binary form, `debug=0`, with Go's four values, of which pprof shows the last first: what is in use.
+    /// Converts the profile to its binary form, `debug=0`, with Go's four values. pprof shows the last one first: bytes
+    /// in use.
     pub fn to_profile(&self, mappings: &[Mapping], time_ns: i64) -> proto::Profile {
         self.builder(mappings, time_ns).build()
     }
 
-    /// The same values; pprof shows the allocated bytes first, as in Go's `allocs`.
+    /// Converts the profile to its binary form. pprof shows the allocated bytes first, as in Go's `allocs`.
     pub fn to_allocs_profile(&self, mappings: &[Mapping], time_ns: i64) -> proto::Profile {
         let builder = self.builder(mappings, time_ns);
         builder.default_kind("alloc_space").build()
     }
 
-    /// What changed since `before`, within `duration_ns` nanoseconds, as Go's `seconds=N` has it. What was freed is less than
-    /// nothing.
+    /// The changes since `before`, within `duration_ns` nanoseconds, as for Go's `seconds=N`. Freed memory has negative
+    /// values.
     #[must_use]
     pub fn since(&self, before: &HeapProfile, duration_ns: i64) -> Self {
         let mut groups: HashMap<_, Group<Key, Sums>> = self
@@ -444,7 +445,8 @@ mod tests {
         );
     }
 
-    /// The sum of samples of two rates does not depend on the rate in force. In the text this holds after pprof's scaling.
+    /// The sum of samples of two rates does not depend on the current rate. For the text this is true after pprof's
+    /// scaling.
     #[test]
     fn samples_of_two_rates_add_up() {
         let a = stack("a");

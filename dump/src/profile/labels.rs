@@ -1,11 +1,11 @@
-//! Keys and values that a program gave to what it runs, as Go's `pprof.Labels`; in the order of the keys.
+//! Labels that a program gave to its tasks and threads, like Go's `pprof.Labels`. They are in the order of the keys.
 
 use crate::text::quoted::{push_bare_or_quoted, push_quoted};
 
 /// The labels of one group of a profile.
 pub(crate) type Labels = Vec<(String, String)>;
 
-/// A copy of them.
+/// Copies labels.
 pub(crate) fn owned(labels: &[(&str, &str)]) -> Labels {
     let labels = labels.iter();
     labels
@@ -13,13 +13,13 @@ pub(crate) fn owned(labels: &[(&str, &str)]) -> Labels {
         .collect()
 }
 
-/// What is lent to a builder.
+/// Borrows labels, for a builder.
 pub(crate) fn borrowed(labels: &Labels) -> Vec<(&str, &str)> {
     let labels = labels.iter();
     labels.map(|(key, value)| (&**key, &**value)).collect()
 }
 
-/// Appends the line that a text of counts has below the addresses; nothing, without labels.
+/// Appends the line of labels that a text of counts has below the addresses. Appends nothing without labels.
 pub(crate) fn push_line(out: &mut Vec<u8>, labels: &Labels) {
     if labels.is_empty() {
         return;
@@ -36,7 +36,8 @@ pub(crate) fn push_line(out: &mut Vec<u8>, labels: &Labels) {
     out.extend_from_slice(b"}\n");
 }
 
-/// Appends what the header of a goroutine has behind the brackets, since Go 1.27; nothing, without labels.
+/// Appends the labels after the brackets in the header of a goroutine, as in Go since 1.27. Appends nothing without
+/// labels.
 pub(crate) fn push_in_header(out: &mut Vec<u8>, labels: &[(&str, &str)]) {
     if labels.is_empty() {
         return;

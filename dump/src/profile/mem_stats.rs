@@ -1,36 +1,37 @@
-//! Go's `runtime.MemStats` as the end of the text of `heap`: the names of a runtime with a garbage collector, of which a
-//! program without one has few.
+//! Go's `runtime.MemStats` at the end of the text of `heap`. Most of its fields describe a garbage collector and are 0
+//! in a Rust program.
 
 use std::fmt::Write as _;
 
-/// What an allocator and the system tell, in bytes where nothing else is said. What is `None` is not known, and is written as 0.
+/// Numbers of an allocator and the system, in bytes unless the field says otherwise. `None` means unknown, and is
+/// written as 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemStats {
     /// Bytes in use: `Alloc` and `HeapAlloc`.
     pub in_use: Option<u64>,
-    /// Bytes allocated since the begin.
+    /// Bytes allocated since the start.
     pub total_alloc: Option<u64>,
-    /// Memory of the process that is resident.
+    /// Resident memory of the process.
     pub sys: Option<u64>,
-    /// Allocations since the begin.
+    /// Number of allocations since the start.
     pub mallocs: Option<u64>,
-    /// Of these, freed.
+    /// Number of allocations that were freed.
     pub frees: Option<u64>,
-    /// What the allocator has from the system.
+    /// Bytes that the allocator has from the system.
     pub heap_sys: Option<u64>,
-    /// Of this, what no allocation has.
+    /// Bytes of these that no allocation uses.
     pub heap_idle: Option<u64>,
-    /// Stacks of the threads.
+    /// Bytes of the threads' stacks.
     pub stack: Option<u64>,
-    /// The most that was ever resident.
+    /// The highest resident memory so far.
     pub max_rss: Option<u64>,
 }
 
-/// Go's numbers of pauses.
+/// The number of pauses that Go keeps.
 const PAUSES: usize = 256;
 
 impl MemStats {
-    /// The fields that are known here, under Go's names.
+    /// The fields with known values, under Go's names.
     fn known(&self) -> [(&'static str, Option<u64>); 11] {
         let in_use = self.heap_sys.zip(self.heap_idle);
         let objects = self.mallocs.zip(self.frees);
@@ -55,7 +56,7 @@ impl MemStats {
         ]
     }
 
-    /// Appends it, as comments.
+    /// Appends the fields, as comments.
     pub(crate) fn push(&self, text: &mut Vec<u8>) {
         let known = self.known();
         let value = |name: &str| {

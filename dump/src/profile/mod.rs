@@ -1,17 +1,17 @@
 //! Values by stack: Go's profiles, as `profile.proto` and as text.
 //!
-//! * [`address_list`]: by which addresses a stack is counted;
-//! * `labels`: what a sample is labelled with;
+//! * [`address_list`]: the addresses by which a stack is counted;
+//! * `labels`: the labels of samples;
 //! * `stack_profile`: values by stack and labels;
-//! * [`count`]: how many tasks have which stack, and as text, Go's `debug=1`;
-//! * [`count_delta`]: what that has changed by;
-//! * [`contention`]: how often and how long was waited where, Go's block and mutex profiles;
-//! * [`cpu`]: what ran for how long;
-//! * [`heap`], [`mem_stats`]: what was allocated, and what of it is alive, Go's heap profile;
-//! * [`builder`]: that and any other profile as `profile.proto`, Go's `debug=0`;
+//! * [`count`]: the number of tasks by stack, and its text, Go's `debug=1`;
+//! * [`count_delta`]: the difference of two such profiles;
+//! * [`contention`]: the number of waits and their time by stack, Go's block and mutex profiles;
+//! * [`cpu`]: CPU time by stack;
+//! * [`heap`], [`mem_stats`]: allocations by stack, and those in use, Go's heap profile;
+//! * [`builder`]: any profile as `profile.proto`, Go's `debug=0`;
 //! * [`folded`]: any profile as folded stacks, for flame graphs;
 //! * [`proto`]: the messages of `profile.proto`;
-//! * [`file`](mod@file): their bytes, written and read.
+//! * [`file`](mod@file): encoding and decoding of their bytes.
 
 pub mod address_list;
 pub mod builder;

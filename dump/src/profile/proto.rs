@@ -1,12 +1,13 @@
 //! The messages of pprof's `profile.proto`.
 //!
-//! Written by hand: eight small messages that have not changed in years do not justify a protobuf compiler in every
-//! build. Strings are indices into [`Profile::string_table`]; ids are chosen by the writer and never 0.
+//! The messages are written by hand: eight small messages that have not changed in years do not justify a protobuf
+//! compiler in every build. Strings are indices into [`Profile::string_table`]. Ids are chosen by the writer and are
+//! never 0.
 
 /// A profile: samples, and the tables that they point into.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Profile {
-    /// What the values of each sample mean, in their order.
+    /// The meanings of the values of each sample, in their order.
     #[prost(message, repeated, tag = "1")]
     pub sample_type: Vec<ValueType>,
     /// The samples.
@@ -24,22 +25,22 @@ pub struct Profile {
     /// All strings; the first is empty.
     #[prost(string, repeated, tag = "6")]
     pub string_table: Vec<String>,
-    /// Regular expression of frames to drop, with all that they call.
+    /// A regular expression of frames to drop, with all frames that they call.
     #[prost(int64, tag = "7")]
     pub drop_frames: i64,
-    /// Regular expression of frames to keep though `drop_frames` matches.
+    /// A regular expression of frames to keep although `drop_frames` matches.
     #[prost(int64, tag = "8")]
     pub keep_frames: i64,
-    /// When the profile was taken, in nanoseconds since 1970.
+    /// The time of the profile, in nanoseconds since 1970.
     #[prost(int64, tag = "9")]
     pub time_nanos: i64,
-    /// How long it was collected, in nanoseconds.
+    /// The length of the collection, in nanoseconds.
     #[prost(int64, tag = "10")]
     pub duration_nanos: i64,
-    /// What the period counts.
+    /// The thing that the period counts.
     #[prost(message, optional, tag = "11")]
     pub period_type: Option<ValueType>,
-    /// So many events are one sample.
+    /// The number of events that one sample stands for.
     #[prost(int64, tag = "12")]
     pub period: i64,
     /// Free text.
@@ -48,23 +49,23 @@ pub struct Profile {
     /// The sample type that is shown first.
     #[prost(int64, tag = "14")]
     pub default_sample_type: i64,
-    /// Where the profile is explained.
+    /// The URL of the profile's documentation.
     #[prost(int64, tag = "15")]
     pub doc_url: i64,
 }
 
-/// What a value means.
+/// The meaning of a value.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
 pub struct ValueType {
-    /// What is counted (`goroutine`, `delay`).
+    /// The counted thing (`goroutine`, `delay`).
     #[prost(int64, tag = "1")]
     pub r#type: i64,
-    /// In which unit (`count`, `nanoseconds`).
+    /// The unit (`count`, `nanoseconds`).
     #[prost(int64, tag = "2")]
     pub unit: i64,
 }
 
-/// Values of one stack.
+/// The values of one stack.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Sample {
     /// Ids of the locations, leaf first.
@@ -73,24 +74,24 @@ pub struct Sample {
     /// One value for each sample type.
     #[prost(int64, repeated, tag = "2")]
     pub value: Vec<i64>,
-    /// What sets this sample apart from others of the same stack.
+    /// The labels that distinguish this sample from others of the same stack.
     #[prost(message, repeated, tag = "3")]
     pub label: Vec<Label>,
 }
 
-/// One label of a sample: a text or a number.
+/// One label of a sample, a text or a number.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
 pub struct Label {
     /// The name of the label.
     #[prost(int64, tag = "1")]
     pub key: i64,
-    /// Its text.
+    /// The text.
     #[prost(int64, tag = "2")]
     pub str: i64,
-    /// Its number.
+    /// The number.
     #[prost(int64, tag = "3")]
     pub num: i64,
-    /// The unit of its number.
+    /// The unit of the number.
     #[prost(int64, tag = "4")]
     pub num_unit: i64,
 }
@@ -98,34 +99,34 @@ pub struct Label {
 /// A part of a file that the process has mapped.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
 pub struct Mapping {
-    /// Unique, not 0.
+    /// A unique id, not 0.
     #[prost(uint64, tag = "1")]
     pub id: u64,
-    /// First address.
+    /// The first address.
     #[prost(uint64, tag = "2")]
     pub memory_start: u64,
-    /// First address behind it.
+    /// The first address after the mapping.
     #[prost(uint64, tag = "3")]
     pub memory_limit: u64,
-    /// Offset of the first address in the file.
+    /// The offset of the first address in the file.
     #[prost(uint64, tag = "4")]
     pub file_offset: u64,
-    /// Path of the file.
+    /// The path of the file.
     #[prost(int64, tag = "5")]
     pub filename: i64,
-    /// Build id of the file.
+    /// The build id of the file.
     #[prost(int64, tag = "6")]
     pub build_id: i64,
-    /// Its locations have functions.
+    /// Whether the mapping's locations have functions.
     #[prost(bool, tag = "7")]
     pub has_functions: bool,
-    /// Its locations have files.
+    /// Whether the mapping's locations have files.
     #[prost(bool, tag = "8")]
     pub has_filenames: bool,
-    /// Its locations have lines.
+    /// Whether the mapping's locations have lines.
     #[prost(bool, tag = "9")]
     pub has_line_numbers: bool,
-    /// Its locations have inlined functions.
+    /// Whether the mapping's locations have inlined functions.
     #[prost(bool, tag = "10")]
     pub has_inline_frames: bool,
 }
@@ -133,10 +134,10 @@ pub struct Mapping {
 /// One address.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Location {
-    /// Unique, not 0.
+    /// A unique id, not 0.
     #[prost(uint64, tag = "1")]
     pub id: u64,
-    /// The mapping that it lies in.
+    /// The mapping that contains the location.
     #[prost(uint64, tag = "2")]
     pub mapping_id: u64,
     /// The address of the call.
@@ -145,7 +146,7 @@ pub struct Location {
     /// Inlined functions innermost first, the physical function last.
     #[prost(message, repeated, tag = "4")]
     pub line: Vec<Line>,
-    /// Several locations were folded into this one.
+    /// Whether several locations were folded into this one.
     #[prost(bool, tag = "5")]
     pub is_folded: bool,
 }
@@ -167,7 +168,7 @@ pub struct Line {
 /// One function.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
 pub struct Function {
-    /// Unique, not 0.
+    /// A unique id, not 0.
     #[prost(uint64, tag = "1")]
     pub id: u64,
     /// The readable name.
@@ -176,16 +177,16 @@ pub struct Function {
     /// The name in the symbol table.
     #[prost(int64, tag = "3")]
     pub system_name: i64,
-    /// Path of the source file.
+    /// The path of the source file.
     #[prost(int64, tag = "4")]
     pub filename: i64,
-    /// Line where the function starts; 0 where unknown.
+    /// The line of the function's begin; 0 where unknown.
     #[prost(int64, tag = "5")]
     pub start_line: i64,
 }
 
 impl Profile {
-    /// A string of the table; empty where there is none at this index.
+    /// The string at an index of the table; empty if the index is out of range.
     pub fn string(&self, index: i64) -> &str {
         usize::try_from(index)
             .ok()

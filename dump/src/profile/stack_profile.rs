@@ -1,4 +1,4 @@
-//! Values by stack and labels: what each profile of stacks is made of.
+//! Values by stack and labels, the base of each profile of stacks.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -9,18 +9,18 @@ use crate::profile::address_list::AddressList;
 use crate::profile::builder::ProfileBuilder;
 use crate::stack::{Location, Stack};
 
-/// What is added up for a stack and its labels.
+/// The values that are added up for a stack and its labels.
 pub(crate) trait Values: Clone {
     fn add(&mut self, other: &Self);
 
-    /// Such a group is left out.
+    /// Whether the group is left out.
     fn is_nothing(&self) -> bool;
 
-    /// The order of groups.
+    /// Compares groups for their order.
     fn compare(&self, other: &Self) -> Ordering;
 }
 
-/// A count: the largest first.
+/// The order is by count, the largest first.
 impl Values for u64 {
     fn add(&mut self, other: &u64) {
         *self = self.saturating_add(*other);
@@ -38,13 +38,14 @@ impl Values for u64 {
 /// The values of one address list with the same labels.
 #[derive(Clone, Debug)]
 pub(crate) struct Group<L, V> {
-    /// The list as text, see [`AddressList::key`], and the labels.
+    /// The key of the list, as of [`AddressList::key`], and the labels.
     pub(crate) key: (String, L),
     pub(crate) list: AddressList,
     pub(crate) values: V,
 }
 
-/// Groups in the order of their values, those of equal values in that of their keys, and remarks on the whole.
+/// Groups in the order of their values, and remarks on the whole profile. Groups of equal values are in the order of
+/// their keys.
 #[derive(Clone, Debug)]
 pub(crate) struct StackProfile<L, V> {
     groups: Vec<Group<L, V>>,
@@ -52,12 +53,13 @@ pub(crate) struct StackProfile<L, V> {
 }
 
 impl<L: Clone + Hash + Ord, V: Values> StackProfile<L, V> {
-    /// Adds up the values of equal stacks with equal labels; `list` says by which addresses a stack is counted.
+    /// Adds up the values of equal stacks with equal labels. `list` returns the address list of a stack.
     pub(crate) fn new<'s>(
         records: impl IntoIterator<Item = (&'s Stack, L, V)>,
         list: impl Fn(&Stack) -> AddressList,
     ) -> Self {
-        // First by identity: thousands of records share a stack of the table, and its address list takes a while.
+        // The first pass merges records by the identity of their stacks: thousands of records share a stack of the
+        // table, and an address list takes a while to make.
         let mut distinct: Vec<(&Stack, L, V)> = Vec::new();
         let mut indices: HashMap<(*const Stack, L), usize> = HashMap::new();
         for (stack, labels, values) in records {
@@ -80,7 +82,7 @@ impl<L: Clone + Hash + Ord, V: Values> StackProfile<L, V> {
         }
     }
 
-    /// The same with the scaffolding of all stacks left out, for forms that people look at.
+    /// The profile without the scaffolding of its stacks, for people.
     pub(crate) fn shown(&self) -> Self {
         let groups = self.groups.iter();
         StackProfile {
@@ -92,7 +94,7 @@ impl<L: Clone + Hash + Ord, V: Values> StackProfile<L, V> {
         }
     }
 
-    /// The same remarks on these groups, which are put into order.
+    /// The profile with these groups, which are sorted, and the same remarks.
     pub(crate) fn with(&self, mut groups: Vec<Group<L, V>>) -> Self {
         sort(&mut groups);
         StackProfile {
@@ -118,13 +120,13 @@ impl<L: Clone + Hash + Ord, V: Values> StackProfile<L, V> {
         &self.comments
     }
 
-    /// The locations of all address lists; a location of several lists comes several times.
+    /// The locations of all address lists. A location of several lists is returned several times.
     pub(crate) fn locations(&self) -> impl Iterator<Item = &Location> {
         let lists = self.groups.iter().map(|group| group.list.locations());
         lists.flatten().map(|location| &**location)
     }
 
-    /// Adds the remarks.
+    /// Adds the remarks to a builder.
     pub(crate) fn remark<'t>(&self, builder: ProfileBuilder<'t>) -> ProfileBuilder<'t> {
         let comments = self.comments.iter();
         comments.fold(builder, |builder, comment| builder.comment(comment))
@@ -132,7 +134,7 @@ impl<L: Clone + Hash + Ord, V: Values> StackProfile<L, V> {
 }
 
 impl<L, V: Values> StackProfile<L, V> {
-    /// All values.
+    /// The sum of all values.
     pub(crate) fn total(&self) -> Option<V> {
         let mut groups = self.groups.iter();
         let first = groups.next()?.values.clone();
@@ -143,7 +145,7 @@ impl<L, V: Values> StackProfile<L, V> {
     }
 }
 
-/// One group for equal lists with equal labels, in order.
+/// Merges equal lists with equal labels, and sorts the groups.
 fn group<L: Clone + Hash + Ord, V: Values>(
     listed: impl Iterator<Item = (AddressList, L, V)>,
 ) -> Vec<Group<L, V>> {

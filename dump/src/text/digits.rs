@@ -1,7 +1,7 @@
 //! Integers as text, without `fmt`.
 //!
-//! A dump of 100,000 tasks holds about a million integers, and they are most of what cannot be cached. `write!` takes
-//! about twice as long for each.
+//! A dump of 100,000 tasks holds about a million integers. They are most of the bytes that cannot be cached, and
+//! `write!` takes about twice as long for each.
 
 /// The longest decimal: `u64::MAX` has 20 digits.
 const LONGEST_DECIMAL: usize = 20;
@@ -9,7 +9,7 @@ const LONGEST_DECIMAL: usize = 20;
 /// The longest hexadecimal: 16 digits.
 const LONGEST_HEX: usize = 16;
 
-/// `00` to `99`, so that one division yields two digits.
+/// The pairs `00` to `99`: one division yields two digits.
 static PAIRS: [[u8; 2]; 100] = pairs();
 
 /// Appends `value` in decimal.
@@ -27,13 +27,13 @@ pub(crate) fn push_decimal(out: &mut Vec<u8>, mut value: u64) {
     if end == 2 {
         digits[0] = tens;
     }
-    // A copy of a fixed length is three instructions, one of `length` bytes a call.
+    // A copy of a fixed length takes three instructions. A copy of `length` bytes is a call.
     let start = out.len();
     out.extend_from_slice(&digits);
     out.truncate(start + length);
 }
 
-/// Appends `value` in lower-case hexadecimal behind `0x`, without padding: the only form that pprof's parser takes.
+/// Appends `value` in lower-case hexadecimal after `0x`, without padding, the only form that pprof's parser accepts.
 pub(crate) fn push_hex(out: &mut Vec<u8>, mut value: u64) {
     let mut digits = [0; LONGEST_HEX];
     let mut start = LONGEST_HEX;

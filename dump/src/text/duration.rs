@@ -1,7 +1,7 @@
-//! Durations as a reader wants them: one unit below a minute, at most three decimals.
+//! Durations for readers: one unit below a minute, at most three decimals.
 //!
-//! Decimals are cut, not rounded: a task that waits 59.9996 s has not waited a minute, and the minutes of the header
-//! are cut too.
+//! Decimals are cut, not rounded. A task that waits for 59.9996 s has not waited for a minute. The minutes in the
+//! header are cut, too.
 
 use crate::text::digits::push_decimal;
 
@@ -34,14 +34,14 @@ pub(crate) fn push_duration(out: &mut Vec<u8>, ns: u64) {
     }
 }
 
-/// Appends a duration in one unit, a constant so that the divisions are multiplications.
+/// Appends a duration in one unit. The unit is a constant, so the divisions compile to multiplications.
 fn push_in<const UNIT: u64>(out: &mut Vec<u8>, ns: u64, name: &[u8]) {
     push_decimal(out, ns / UNIT);
     push_thousandths(out, ns % UNIT * 1000 / UNIT);
     out.extend_from_slice(name);
 }
 
-/// Appends `.123` without trailing zeros, nothing for 0.
+/// Appends `.123` without trailing zeros. Appends nothing for 0.
 fn push_thousandths(out: &mut Vec<u8>, thousandths: u64) {
     if thousandths == 0 {
         return;

@@ -1,10 +1,10 @@
-//! Pieces of text that several formats have.
+//! Pieces of text that several formats share.
 //!
-//! * [`digits`]: how numbers are written;
-//! * [`duration`]: how durations are;
-//! * [`quoted`]: names, quoted where they must be;
-//! * [`single_line`]: texts that must not break a line;
-//! * [`stack`]: a stack, a frame for two lines;
+//! * [`digits`]: numbers as text;
+//! * [`duration`]: durations as text;
+//! * [`quoted`]: names, quoted where necessary;
+//! * [`single_line`]: texts without line breaks;
+//! * [`stack`]: a stack, with two lines for each frame;
 //! * [`tabwriter`]: cells in columns.
 
 pub(crate) mod digits;

@@ -1,15 +1,15 @@
 //! Strings in quotation marks as Go's `strconv.Quote` writes them.
 
-/// Appends `name` as it is where it is one plain word, otherwise quoted.
+/// Appends `name` bare if it is one plain word, otherwise quoted.
 ///
-/// Go's dumps quote labels with anything but `[A-Za-z0-9./_]`; `-` and `:` are left bare here too, since the names of
-/// tasks are full of them.
+/// Go's dumps quote labels with any character beside `[A-Za-z0-9./_]`. Here `-` and `:` stay bare, too: names of tasks
+/// are full of them.
 pub(crate) fn push_name(out: &mut Vec<u8>, name: &str) {
     let plain = |byte: u8| is_bare(byte) || matches!(byte, b'-' | b':');
     push_where(out, name, plain);
 }
 
-/// Appends `text` as Go's dumps have a label's key or value.
+/// Appends a label's key or value, bare or quoted as in Go's dumps.
 pub(crate) fn push_bare_or_quoted(out: &mut Vec<u8>, text: &str) {
     push_where(out, text, is_bare);
 }

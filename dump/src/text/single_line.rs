@@ -1,8 +1,8 @@
 //! Foreign text within a line of a dump.
 //!
-//! Every format here is made of lines, and some of brackets. Names, paths and reasons come from the program that is
-//! dumped: a line break in one of them would tear a block apart, so what would break the grammar is replaced. In
-//! practice nothing is; the check is one pass over the bytes.
+//! All formats here consist of lines, and some of brackets. Names, paths and reasons come from the program that is
+//! dumped. A line break in one of them would split a block, so characters that break the grammar are replaced. In
+//! practice none occurs; the check is one pass over the bytes.
 
 use crate::source_path::shortened;
 
@@ -16,7 +16,7 @@ pub(crate) fn push_function(out: &mut Vec<u8>, name: &str) {
     push_single_line(out, or(name, "unknown"));
 }
 
-/// Appends the name of a function of a goroutine dump: the first parenthesis there starts the arguments.
+/// Appends the name of a function of a goroutine dump. Parentheses are replaced: the first one begins the arguments.
 pub(crate) fn push_called_function(out: &mut Vec<u8>, name: &str) {
     push_replaced(out, or(name, "unknown"), |c| match c {
         '(' => '[',
@@ -25,7 +25,8 @@ pub(crate) fn push_called_function(out: &mut Vec<u8>, name: &str) {
     });
 }
 
-/// Appends what stands in the brackets of a goroutine's header: the first closing bracket there ends it.
+/// Appends the text in the brackets of a goroutine's header. Closing brackets are replaced: the first one ends the
+/// text.
 pub(crate) fn push_reason(out: &mut Vec<u8>, reason: &str) {
     push_replaced(out, reason, |c| match c {
         '[' => '(',
@@ -43,7 +44,7 @@ fn or<'a>(text: &'a str, substitute: &'a str) -> &'a str {
     if text.is_empty() { substitute } else { text }
 }
 
-/// Replaces what a terminal or a reader of lines would take for the end of a line, or act on.
+/// Replaces characters that end a line or control a terminal.
 fn printable(c: char) -> char {
     if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
         '?'
@@ -52,10 +53,10 @@ fn printable(c: char) -> char {
     }
 }
 
-/// Appends `text` with each character replaced. `replace` MUST leave printable ASCII as it is, brackets excepted.
-/// Otherwise the pass over the bytes would not see what there is to replace.
+/// Appends `text` with each character passed through `replace`. `replace` MUST return printable ASCII unchanged,
+/// brackets excepted. Otherwise the check of the bytes misses characters to replace.
 fn push_replaced(out: &mut Vec<u8>, text: &str, replace: impl Fn(char) -> char) {
-    // Not `all`, which stops early: without that the compiler checks 16 bytes at a time.
+    // `all` stops early. Without an early stop the compiler checks 16 bytes at a time.
     let unchanged =
         |byte: &u8| matches!(byte, b' '..=b'~') & !matches!(byte, b'(' | b')' | b'[' | b']');
     if text

@@ -1,7 +1,7 @@
 //! A stack in the form of Go's tracebacks: two lines for each frame.
 //!
-//! Go's grammar knows one stack for each goroutine. The branches of a `select!` or `join!` are therefore written one
-//! after the other, each under a pseudo frame that says which it is, and below them what they share.
+//! Go's grammar has one stack for each goroutine. The branches of a `select!` or `join!` are therefore written one
+//! after the other, each under a pseudo frame with the branch's number. The trunk follows the branches.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::stack::{Frame, Location, Stack};
 use crate::text::digits::{push_decimal, push_hex};
 use crate::text::single_line::{push_called_function, push_file};
 
-/// Appends all frames of a stack; nothing for a stack without locations.
+/// Appends all frames of a stack. Appends nothing for a stack without locations.
 pub(crate) fn push_stack(out: &mut Vec<u8>, stack: &Stack) {
     let shown = Shown::of(stack);
     for (index, branch) in stack.branches.iter().enumerate() {
@@ -43,7 +43,7 @@ pub(crate) fn push_stack(out: &mut Vec<u8>, stack: &Stack) {
     }
 }
 
-/// Appends a pseudo frame, which has neither arguments nor an offset.
+/// Appends a pseudo frame, without arguments and without an offset.
 pub(crate) fn push_pseudo_frame(out: &mut Vec<u8>, name: &str, file: &str, line: u32) {
     push_called_function(out, name);
     out.extend_from_slice(b"(...)\n");
@@ -63,7 +63,8 @@ pub(crate) fn push_position(out: &mut Vec<u8>, file: &str, line: u32, offset: Op
     out.push(b'\n');
 }
 
-/// Which locations of a stack are written. Go's rule: scaffolding is left out unless that leaves nothing.
+/// The locations of a stack that are written. By Go's rule scaffolding is left out unless all locations are
+/// scaffolding.
 #[derive(Clone, Copy)]
 pub(crate) enum Shown {
     All,
@@ -89,7 +90,7 @@ impl Shown {
     }
 }
 
-/// Appends the pseudo frame above a branch, at the place where the branches meet.
+/// Appends the pseudo frame above a branch. The position is that of the frame where the branches meet.
 fn push_branch_name(out: &mut Vec<u8>, index: usize, stack: &Stack, shown: Shown) {
     let name = stack.branch_name(index);
     let meeting = stack

@@ -1,13 +1,13 @@
-//! Columns that line up, by the rule of Go's `text/tabwriter` with the parameters of its profiles: minimal width 1,
-//! tab width 8, padding 1, padded with tabs.
+//! Aligned columns, by the rule of Go's `text/tabwriter` with the parameters of Go's profiles: minimal width 1, tab
+//! width 8, padding 1, padded with tabs.
 //!
-//! A cell belongs to a column if a tab ends it, so the last cell of a line belongs to none. A column reaches over
-//! consecutive lines that have it; it is as wide as its longest cell and one more, rounded up to a multiple of 8.
+//! A cell belongs to a column if a tab ends the cell, so the last cell of a line belongs to no column. A column
+//! consists of consecutive lines that have it. Its width is its longest cell plus one, rounded up to a multiple of 8.
 
-/// Where the terminals of Go's authors have their tab stops.
+/// The distance of tab stops.
 const TAB_WIDTH: usize = 8;
 
-/// Appends the lines, their cells padded with tabs.
+/// Appends the lines, with tabs between their cells.
 pub(crate) fn push_aligned(out: &mut Vec<u8>, lines: &[Vec<String>]) {
     let widths = widths(lines);
     for (line, widths) in lines.iter().zip(&widths) {
@@ -22,7 +22,7 @@ pub(crate) fn push_aligned(out: &mut Vec<u8>, lines: &[Vec<String>]) {
     }
 }
 
-/// For each line the width of each of its columns.
+/// The widths of the columns of each line.
 fn widths(lines: &[Vec<String>]) -> Vec<Vec<usize>> {
     let columns = |line: &Vec<String>| line.len().saturating_sub(1);
     let mut widths: Vec<Vec<usize>> = lines.iter().map(|line| vec![0; columns(line)]).collect();

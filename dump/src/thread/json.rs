@@ -1,11 +1,12 @@
-//! Threads as JSON: an object for each, one a line. `runtime-probe/docs/schema/threads.json` describes it.
+//! Threads as JSON: an object for each thread, one a line. `runtime-probe/docs/schema/threads.json` describes the
+//! document.
 
 use crate::goroutine::json::push_head;
 use crate::json::{push_key, push_stack, push_string, push_strings};
 use crate::text::digits::push_decimal;
 use crate::thread::text::Thread;
 
-/// A document with all threads. `time_ns` is when they were looked at, nanoseconds since 1970.
+/// Encodes all threads as one document. `time_ns` is the time of the snapshot, in nanoseconds since 1970.
 ///
 /// ```
 /// use runtime_dump::stack::Stack;

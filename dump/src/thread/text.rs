@@ -1,4 +1,4 @@
-//! Threads as text: a block for each, as a goroutine dump has one for each task, and tables below.
+//! Threads as text: a block for each thread, like the blocks of a goroutine dump, and tables after the blocks.
 //!
 //! ```text
 //! # tokio-rt-worker, CPU 12.5s, runtime payments, polls goroutine 7
@@ -22,19 +22,19 @@ use crate::text::tabwriter::push_aligned;
 /// A thread.
 #[derive(Clone, Debug)]
 pub struct Thread<'a> {
-    /// The kernel's number of it.
+    /// The kernel's id.
     pub id: u32,
-    /// Empty for one without.
+    /// The name; empty where the thread has none.
     pub name: &'a str,
-    /// What stands in the brackets: `running`, `sleeping`.
+    /// The text in the brackets: `running`, `sleeping`.
     pub state: &'a str,
-    /// What it has used of CPUs, in nanoseconds; `None` where the system does not tell.
+    /// The CPU time, in nanoseconds; `None` where unknown.
     pub cpu_ns: Option<u64>,
-    /// What else is known; each one sentence part without a line break.
+    /// Further notes, each a part of a sentence without a line break.
     pub notes: &'a [&'a str],
-    /// Where it is.
+    /// The stack.
     pub stack: &'a Stack,
-    /// The function that created it, and in which thread; `None` where unknown.
+    /// The function that created the thread, and the id of the thread that ran it; `None` where unknown.
     pub created_by: Option<(&'a Frame, u32)>,
 }
 
@@ -67,7 +67,7 @@ pub struct Thread<'a> {
 /// ```
 ///
 /// # Errors
-/// Those of `out`.
+/// Errors of `out`.
 pub fn write_threads<'a>(
     mut out: impl Write,
     threads: impl IntoIterator<Item = Thread<'a>>,
@@ -84,10 +84,10 @@ pub fn write_threads<'a>(
     Ok(())
 }
 
-/// Writes lines of cells as comments, the cells of a column below each other.
+/// Writes lines of cells as comments, with aligned columns.
 ///
 /// # Errors
-/// Those of `out`.
+/// Errors of `out`.
 pub fn write_table(mut out: impl Write, lines: &[Vec<String>]) -> io::Result<()> {
     let mut text = Vec::new();
     let line = |cells: &Vec<String>| {

@@ -1,21 +1,21 @@
-//! Bytes of one generation: batches of events by thread, batches of tables.
+//! Encoding of one generation: batches of events by thread, batches of tables.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-/// Bytes of a batch, at most; a longer one is refused.
+/// The most bytes of a batch. Go's reader refuses longer ones.
 const MOST_BYTES: usize = 65_536;
-/// What an event takes, at most: a byte and six numbers of ten bytes each.
+/// The most bytes of an event: one byte and six numbers of ten bytes each.
 const EVENT_BYTES: usize = 64;
-/// The thread of batches that are no thread's.
+/// The thread of batches that belong to no thread.
 pub(super) const NO_THREAD: u64 = u64::MAX;
-/// The byte that begins a batch.
+/// The first byte of a batch.
 const BATCH: u8 = 1;
-/// The batch with how many units of time a second has, and its only record.
+/// The batch with the number of time units in a second, and the byte of its only record.
 const FREQUENCY: u8 = 8;
 const UNITS_PER_SECOND: u64 = 1_000_000_000;
 
-/// Go's numbers of events, with the arguments after the time.
+/// Go's numbers of events. The comments name the arguments after the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Code {
@@ -38,7 +38,7 @@ pub(super) enum Code {
     /// The proc's sequence number, stack.
     GoSyscallBegin = 22,
     GoSyscallEndBlocked = 24,
-    /// The text; of the goroutine that runs.
+    /// The text. The event applies to the goroutine that runs.
     GoLabel = 39,
     /// User task, its parent, name, stack.
     UserTaskBegin = 40,
@@ -54,7 +54,7 @@ pub(super) enum Code {
     GoStatusStack = 48,
 }
 
-/// Go's numbers of tables.
+/// Tables, with Go's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Structure {
     Stack,
@@ -63,7 +63,7 @@ pub(super) enum Structure {
 }
 
 impl Structure {
-    /// The byte that begins the batch, and the one that begins a record.
+    /// The first byte of the batch, and the first byte of each record.
     fn codes(self) -> (u8, u8) {
         match self {
             Structure::Stack => (2, 3),
@@ -111,13 +111,13 @@ impl Generation {
         generation
     }
 
-    /// Adds an event, later than all before.
+    /// Adds an event, with a time after all earlier events.
     pub(super) fn event(&mut self, at: u64, thread: u64, code: Code, arguments: &[u64]) {
         self.last = at.max(self.last + 1);
         self.put(self.last, thread, code, arguments);
     }
 
-    /// Adds a CPU sample, later than all before: thread, proc, task, stack.
+    /// Adds a CPU sample, with a time after all earlier events. The arguments are thread, proc, task and stack.
     pub(super) fn cpu_sample(&mut self, at: u64, arguments: &[u64]) {
         self.last = at.max(self.last + 1);
         let mut record = Vec::new();
@@ -128,7 +128,8 @@ impl Generation {
         self.structure(Structure::CpuSample, &record);
     }
 
-    /// Adds what was so when the generation began. Before any event.
+    /// Adds a state as of the begin of the generation. MUST be called before any event. Otherwise the times of a batch
+    /// decrease.
     pub(super) fn status(&mut self, thread: u64, code: Code, arguments: &[u64]) {
         self.put(self.began, thread, code, arguments);
     }
@@ -209,7 +210,7 @@ impl Generation {
     }
 }
 
-/// Appends a number, seven bits a byte, the low ones first.
+/// Appends a number, seven bits a byte, the low bits first.
 pub(super) fn put_number(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);

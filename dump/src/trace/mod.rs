@@ -1,9 +1,10 @@
-//! Execution traces: what tasks and threads did, in the order of time, as Go's trace format v2, which `go tool trace` reads, or as
-//! Perfetto's protobuf.
+//! Execution traces: events of tasks and threads by time. The formats are Go's trace format v2, which `go tool trace`
+//! reads, and Perfetto's protobuf.
 //!
-//! A [`Row`] says what a thread did when. A [`TraceFormat`] takes rows in the order of their times. A [`TraceWriter`] writes Go's
-//! generations, each of which can be read without those before, a [`PerfettoWriter`] Perfetto's packets. Rows may be missing (a full buffer drops them): the writer keeps the state of
-//! each task and thread as Go's reader does, and writes what makes the next row possible.
+//! A [`Row`] is one event of a thread with its time. A [`TraceFormat`] takes rows in the order of their times. A
+//! [`TraceWriter`] writes Go's generations, each of which can be read without the earlier ones. A [`PerfettoWriter`]
+//! writes Perfetto's packets. Rows may be missing, because a full buffer drops them. The writer keeps the state of each
+//! task and thread as Go's reader does, and inserts the events that make the next row valid.
 //!
 //! ```
 //! use runtime_dump::stack::Frame;
@@ -29,9 +30,9 @@
 //!
 //! In reading order:
 //! * `row`: events as rows;
-//! * `schedule`: the states of tasks, threads and procs, and what Go's reader wants to be told of their changes;
+//! * `schedule`: the states of tasks, threads and procs, and the events that Go's reader needs for their changes;
 //! * `tables`: texts and stacks by number;
-//! * `generation`: bytes of events, by thread;
+//! * `generation`: encoding of events, by thread;
 //! * `writer`: the file;
 //! * `perfetto`: the same rows as Perfetto's packets.
 
@@ -50,23 +51,23 @@ pub use row::{Event, Outcome, Row, UserEvent, UserWhat};
 pub use tables::{LabelsNumber, StackNumber, TextNumber};
 pub use writer::TraceWriter;
 
-/// Where rows go, in the order of their times.
+/// A format that rows are written in, in the order of their times.
 pub trait TraceFormat {
-    /// The number of a text; of more than 1024 bytes the last ones are kept.
+    /// The number of a text. A text of more than 1024 bytes keeps its last bytes.
     fn text(&mut self, text: &str) -> TextNumber;
 
-    /// The number of a text that does not come again: it is good for the generation that is under way, or begins next. Of more
-    /// than 1024 bytes the first ones are kept.
+    /// The number of a text that is used once. The number is valid for the current or next generation. A text of more
+    /// than 1024 bytes keeps its first bytes.
     fn message(&mut self, text: &str) -> TextNumber;
 
-    /// The number of a stack, leaf first; of more than 128 frames the middle is left out.
+    /// The number of a stack, leaf first. A stack of more than 128 frames loses its middle.
     fn stack(&mut self, frames: &[Frame]) -> StackNumber;
 
-    /// The number of a set of labels, keys and values.
+    /// The number of a set of labels, given as keys and values.
     fn labels(&mut self, labels: &[(&str, &str)]) -> LabelsNumber;
 
-    /// A task that lives when the trace begins; it waits where `waits` says, or is runnable. Ignored once a generation has
-    /// begun.
+    /// Adds a task that is alive when the trace begins. The task waits with the stack `waits`, or is runnable. The call
+    /// is ignored after the first generation has begun.
     fn alive(
         &mut self,
         task: u64,
@@ -75,24 +76,25 @@ pub trait TraceFormat {
         labels: LabelsNumber,
     );
 
-    /// A worker. The first one has the first number.
+    /// Adds a worker. Workers are numbered in the order of the calls.
     fn worker(&mut self, thread: u64);
 
-    /// A thread has ended; ignored outside of a generation.
+    /// Records the end of a thread. The call is ignored outside of a generation.
     fn thread_ended(&mut self, thread: u64);
 
-    /// Begins a generation; ends the one before, if it has not ended.
+    /// Begins a generation, and ends the current one.
     ///
     /// # Errors
-    /// Those of the output.
+    /// Errors of the output.
     fn begin_generation(&mut self, at_ns: u64) -> io::Result<()>;
 
-    /// Adds a row; ignored outside of a generation. A row that lies before the last one is moved behind it.
+    /// Adds a row. The call is ignored outside of a generation. A row with a time before the last one is moved after
+    /// it.
     fn row(&mut self, row: &Row);
 
-    /// Ends the generation, and writes it.
+    /// Ends the generation and writes it.
     ///
     /// # Errors
-    /// Those of the output.
+    /// Errors of the output.
     fn end_generation(&mut self) -> io::Result<()>;
 }

@@ -2,152 +2,156 @@
 
 use super::tables::{LabelsNumber, StackNumber, TextNumber};
 
-/// What a thread did, and when.
+/// An event of a thread, and its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// Nanoseconds since any moment of the past; above 0.
+    /// Nanoseconds since a fixed moment of the past; above 0.
     pub at_ns: u64,
     /// The kernel's id of the thread.
     pub thread: u64,
-    /// What it did.
+    /// The event.
     pub event: Event,
 }
 
-/// What a thread can do. Tasks are numbers above 0 and below 2^63, as in a dump.
+/// An event of a thread. Tasks are numbers above 0 and below 2^63, as in a dump.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// It spawned a task, which is runnable.
+    /// The thread spawns a task, which is runnable.
     Spawn {
         /// The new task.
         task: u64,
-        /// Names the task: the function of the last frame does.
+        /// A stack whose last frame's function is the name of the task.
         name: StackNumber,
-        /// Where it was spawned.
+        /// The stack of the spawn.
         by: StackNumber,
-        /// The labels of its spawner.
+        /// The labels of the spawner.
         labels: LabelsNumber,
     },
-    /// A task has other labels from now on. Go's format shows them from its next poll on, or in this one where that takes none away.
+    /// The labels of a task change. Go's format shows them from the next poll on, or in the current poll if none is
+    /// removed.
     Labels {
         /// The task.
         task: u64,
-        /// All that it has.
+        /// All labels of the task.
         labels: LabelsNumber,
     },
-    /// It begins to poll a task. Polls on one thread nest.
+    /// The thread begins to poll a task. Polls on one thread nest.
     PollBegin {
         /// The task.
         task: u64,
     },
-    /// The poll is over, and so are those inside it.
+    /// The poll ends, and so do the polls inside it.
     PollEnd {
         /// The task.
         task: u64,
-        /// How it ended.
+        /// The result of the poll.
         outcome: Outcome,
     },
-    /// It begins a closure of the blocking pool: shown as a system call, in which no proc is held. [`Event::PollEnd`] ends it.
+    /// The thread begins a closure of the blocking pool. Go's format shows a system call, which holds no proc.
+    /// [`Event::PollEnd`] ends the closure.
     ClosureBegin {
         /// The closure.
         task: u64,
-        /// Of the closure, for the profile of system calls.
+        /// The stack of the closure, for the profile of system calls.
         stack: StackNumber,
     },
-    /// It wakes a task. Counts where the task waits; in a poll it makes the task runnable when the poll ends.
+    /// The thread wakes a task. A wake of a waiting task makes it runnable; a wake during its poll does so when the
+    /// poll ends.
     Wake {
         /// The task that is woken.
         task: u64,
-        /// Of the waker.
+        /// The stack of the waker.
         stack: StackNumber,
     },
-    /// It drops a task that has not finished.
+    /// The thread drops a task that has not finished.
     Drop {
         /// The task.
         task: u64,
     },
-    /// A worker has nothing to do.
+    /// A worker parks: no task is runnable.
     Park,
-    /// A worker has something to do.
+    /// A worker unparks.
     Unpark,
-    /// An event of the program in the task that the thread polls. A thread outside of any task has its own goroutine for it.
+    /// A user event, in the task that the thread polls. A thread outside of any task has its own goroutine for user
+    /// events.
     User(UserEvent),
-    /// The task that it polls blocks it (`block_in_place`): shown as a system call, in which no proc is held. [`Event::InPlaceEnd`] or
-    /// the end of the poll ends it.
+    /// The polled task blocks its thread (`block_in_place`). Go's format shows a system call, which holds no proc.
+    /// [`Event::InPlaceEnd`] or the end of the poll ends it.
     InPlaceBegin,
-    /// The task that it polls goes on as before.
+    /// The end of `block_in_place`: the polled task runs again.
     InPlaceEnd,
-    /// It used the CPU for one more period of a CPU profile.
+    /// The thread has used the CPU for one more period of a CPU profile.
     CpuSample {
-        /// The task that it polls; 0 for none.
+        /// The task that the thread polls; 0 for none.
         task: u64,
-        /// Where it was.
+        /// The stack at the sample.
         stack: StackNumber,
     },
-    /// A number of the process, from now on.
+    /// A counter of the process has a new value.
     Counter {
-        /// Which.
+        /// The name of the counter.
         name: TextNumber,
-        /// Its value. Go's format has no place for it.
+        /// The value. Go's format does not record it.
         value: u64,
     },
 }
 
-/// An event of the program: the tasks, regions and logs of Go's `runtime/trace`.
+/// A user event: a task, region or log of Go's `runtime/trace`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UserEvent {
     /// The user task; 0 for none.
     pub user_task: u64,
-    /// What is said.
+    /// The kind of the event.
     pub what: UserWhat,
-    /// The stack of the task; outside of any task, the name of the thread.
+    /// The stack of the task. Outside of any task, the name of the thread.
     pub stack: StackNumber,
 }
 
-/// What a program can say.
+/// The kind of a user event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UserWhat {
     /// The user task begins.
     TaskBegin {
-        /// The user task around it; 0 for none.
+        /// The user task around this one; 0 for none.
         parent: u64,
-        /// Its name.
+        /// The name.
         name: TextNumber,
     },
-    /// The user task is over.
+    /// The user task ends.
     TaskEnd,
-    /// A part of the task that is polled begins, and goes on over its waits.
+    /// A region of the polled task begins. Regions go on during waits.
     RegionBegin {
-        /// Its name.
+        /// The name.
         name: TextNumber,
     },
-    /// The innermost region of that name is over. Regions of one task that overlap are shown as ones that nest: the inner
-    /// one ends with the outer one, and begins anew.
+    /// The innermost region of this name ends. If regions of one task overlap, the inner one is ended with the outer
+    /// one and begun again, so that they nest.
     RegionEnd {
-        /// Its name.
+        /// The name.
         name: TextNumber,
     },
     /// A message.
     Log {
-        /// What kind of message.
+        /// The category.
         category: TextNumber,
-        /// The text; [`TraceFormat::message`](super::TraceFormat::message) is for texts that do not come again.
+        /// The text; [`TraceFormat::message`](super::TraceFormat::message) is for texts that are used once.
         message: TextNumber,
     },
 }
 
-/// How a poll ended.
+/// The result of a poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The task waits.
     Waits {
-        /// For what: any text; Go's tools know `network`, `sleep`, `sync`, `chan receive` and the like.
+        /// The reason, any text. Go's tools group `network`, `sleep`, `sync`, `chan receive` and the like.
         reason: TextNumber,
-        /// Where.
+        /// The stack of the wait.
         stack: StackNumber,
     },
-    /// The task is runnable again: it was woken in its poll.
+    /// The task is runnable again: a wake arrived during the poll.
     Yields {
-        /// Where.
+        /// The stack.
         stack: StackNumber,
     },
     /// The task has finished, or has panicked.

@@ -1,15 +1,17 @@
-//! The states of tasks, threads and procs as Go's reader keeps them, and the events that change them.
+//! The states of tasks, threads and procs as Go's reader keeps them, and the events that change these states.
 //!
-//! Go's reader takes an event only in the state that it is possible in, and refuses the whole file otherwise. So:
+//! Go's reader accepts an event only in a state that allows it, and otherwise refuses the whole file. So:
 //!
-//! 1. Events MUST be written in one order, with times that only grow. Otherwise the reader takes them in another order than the
-//!    states here were changed in.
-//! 2. Each row first brings about the state that it needs: an unknown task is created, one that waits is woken, a thread without
-//!    a proc gets one. Otherwise a row that was lost would cost the file.
-//! 3. The sequence numbers of tasks and procs begin anew with each generation. MUST be counted by [`Emit`] alone.
+//! 1. Events MUST be written in one order, with times that only grow. Otherwise the reader takes them in another order
+//!    than this module did.
+//! 2. Each row MUST first bring about the state that it needs: an unknown task is created, a waiting task is woken, a
+//!    thread without a proc gets one. Otherwise one lost row makes the file unreadable.
+//! 3. The sequence numbers of tasks and procs begin again in each generation. Each sequenced event MUST take the next
+//!    number. Otherwise the reader refuses the file.
 //!
-//! A task is Go's goroutine, a thread its M, a proc its P. A worker keeps its proc while it is not parked. Another thread has one
-//! while it polls, and a closure of the blocking pool is a system call, for which it needs none.
+//! A task is Go's goroutine, a thread its M, a proc its P. A worker keeps its proc while it is not parked. Another
+//! thread has a proc during polls, and during single events that need one. A closure of the blocking pool is a system
+//! call, which holds no proc.
 
 mod user;
 
@@ -20,15 +22,15 @@ use crate::stack::Frame;
 use std::collections::{BTreeMap, BTreeSet};
 use user::User;
 
-/// The reason of a task that waits for the end of a poll inside its own.
+/// The wait reason of a task during a poll that is nested in its own.
 const POLLS_ANOTHER: &str = "polls another task";
-/// The reason of a task that was woken while it was polled, in Go's words.
+/// The reason of a task that was woken during its poll, in Go's words.
 const YIELDS: &str = "runtime.Gosched";
 
-/// The stack of a wake that was not seen.
+/// The stack of a wake without a recorded stack.
 const UNKNOWN_WAKER: &str = "unknown waker";
 
-/// Go's statuses of goroutines and procs.
+/// The states of goroutines and procs, with Go's numbers.
 const RUNNABLE: u64 = 1;
 const RUNNING: u64 = 2;
 const SYSCALL: u64 = 3;
@@ -44,7 +46,7 @@ enum Status {
     Running,
     /// A closure of the blocking pool.
     Syscall,
-    /// In a poll, inside which its thread polls another task.
+    /// The task's poll is suspended while its thread polls another task inside it.
     Around,
     Waiting,
 }
@@ -52,37 +54,37 @@ enum Status {
 #[derive(Debug)]
 struct Task {
     status: Status,
-    /// The one that polls it, unless it is runnable or waits.
+    /// The thread that polls the task; none while the task is runnable or waits.
     thread: u64,
-    /// How many events of this generation named it in their order.
+    /// The number of sequenced events of this task in this generation.
     sequence: u64,
-    /// It was woken in its poll.
+    /// Whether the task was woken during its current poll.
     woken: bool,
     is_closure: bool,
-    /// It lived when the trace began.
+    /// Whether the task was alive when the trace began.
     is_older: bool,
     name: StackNumber,
-    /// Where it waits, or waited last.
+    /// The stack of the current or last wait.
     stack: StackNumber,
     labels: LabelsNumber,
-    /// Those that Go's reader was told of.
+    /// The labels that Go's reader has.
     shown: LabelsNumber,
 }
 
 #[derive(Debug, Default)]
 struct Thread {
-    /// The tasks that it polls, the innermost last.
+    /// The tasks that the thread polls, the innermost last.
     polls: Vec<u64>,
-    /// The one that runs now.
+    /// The proc that the thread holds.
     proc: Option<u32>,
-    /// A worker's own.
+    /// The proc that belongs to this worker.
     own: Option<u32>,
 }
 
 #[derive(Debug, Default)]
 struct Proc {
     sequence: u64,
-    /// Go's reader knows of it in this generation.
+    /// Whether this generation has the proc's status.
     told: bool,
 }
 
@@ -95,7 +97,7 @@ pub(super) struct Schedule {
     user: User,
 }
 
-/// Where events go.
+/// The destination of events.
 struct Emit<'a> {
     at: u64,
     generation: &'a mut Generation,
@@ -112,7 +114,7 @@ impl Emit<'_> {
         self.tables.used_text(number)
     }
 
-    /// Go's readers before 1.26 overlook a wake without a stack.
+    /// The number of a waker's stack. Go's readers before 1.26 ignore a wake without a stack.
     fn waker(&mut self, stack: StackNumber) -> u64 {
         let stack = match stack == StackNumber::default() {
             true => self.tables.stack(&[Frame {
@@ -142,7 +144,7 @@ impl Task {
         }
     }
 
-    /// Its next sequence number.
+    /// Returns the next sequence number.
     fn next(&mut self) -> u64 {
         self.sequence += 1;
         self.sequence
@@ -150,7 +152,7 @@ impl Task {
 }
 
 impl Schedule {
-    /// A task that lives when the trace begins.
+    /// Adds a task that is alive when the trace begins.
     pub(super) fn alive(
         &mut self,
         task: u64,
@@ -173,7 +175,7 @@ impl Schedule {
         }
     }
 
-    /// A thread that keeps its proc between polls.
+    /// Adds a worker: a thread that keeps its proc between polls.
     pub(super) fn worker(&mut self, thread: u64) {
         let thread = self.threads.entry(thread).or_default();
         if thread.own.is_none() {
@@ -208,7 +210,7 @@ impl Schedule {
         }
     }
 
-    /// Tells the states of all to a generation that begins.
+    /// Writes the states of all procs and tasks to a new generation.
     pub(super) fn begin(&mut self, generation: &mut Generation, tables: &mut Tables) {
         for proc in &mut self.procs {
             *proc = Proc::default();
@@ -221,7 +223,8 @@ impl Schedule {
         }
         for (id, task) in &mut self.tasks {
             task.sequence = 0;
-            // A generation can be read without those before. What was taken away and not told yet is still to be told.
+            // A generation can be read without the earlier ones. A removal of labels that is still to be written is
+            // written later.
             if task.shown == task.labels {
                 task.shown = LabelsNumber::default();
             }
@@ -243,7 +246,7 @@ impl Schedule {
             tables,
         };
         let thread = row.thread;
-        // The number that stands for no thread.
+        // `NO_THREAD` stands for no thread.
         if thread == NO_THREAD {
             return;
         }
@@ -298,7 +301,7 @@ impl Schedule {
         }
     }
 
-    /// Whether it is new.
+    /// Adds a task. Returns whether it is new.
     fn spawn(
         &mut self,
         thread: u64,
@@ -318,8 +321,8 @@ impl Schedule {
         true
     }
 
-    /// Go's viewer calls a whole poll by the labels that its task has at the end. So what only takes labels away, as the end of a
-    /// labelled future does, waits for the next poll.
+    /// Sets the labels of a task. Go's viewer names a whole poll by the labels at its end. A change that only removes
+    /// labels, such as the end of a labelled future, is therefore written at the next poll.
     fn set_labels(&mut self, task: u64, labels: LabelsNumber, emit: &mut Emit<'_>) {
         let Some(known) = self.tasks.get_mut(&task) else {
             return;
@@ -331,7 +334,7 @@ impl Schedule {
         }
     }
 
-    /// Tells of the labels of a task that runs on a thread.
+    /// Writes the labels of a task that runs on a thread.
     fn show_labels(&mut self, thread: u64, task: u64, emit: &mut Emit<'_>) {
         let Some(known) = self.tasks.get_mut(&task) else {
             return;
@@ -345,7 +348,7 @@ impl Schedule {
         emit.event(thread, Code::GoLabel, &[text]);
     }
 
-    /// Makes a task one that can be begun on this thread.
+    /// Makes a task runnable, so that this thread can begin to poll it.
     fn make_runnable(&mut self, thread: u64, task: u64, emit: &mut Emit<'_>) {
         match self.tasks.get(&task).map(|task| (task.status, task.thread)) {
             None => {
@@ -354,7 +357,7 @@ impl Schedule {
             }
             Some((Status::Runnable, _)) => {}
             Some((Status::Waiting, _)) => self.wake(thread, task, StackNumber::default(), emit),
-            // The end of that poll was lost, or the task is polled inside its own poll.
+            // The end of the earlier poll was lost, or the task is polled inside its own poll.
             Some((_, other)) => {
                 self.end_from(other, task, emit);
             }
@@ -431,7 +434,7 @@ impl Schedule {
     fn drop_task(&mut self, thread: u64, task: u64, emit: &mut Emit<'_>) {
         match self.tasks.get(&task).map(|task| task.status) {
             None => {}
-            // Only what runs can end.
+            // Only a running goroutine can end.
             Some(Status::Waiting | Status::Runnable) => {
                 self.poll_begin(thread, task, emit);
                 self.poll_end(thread, task, Outcome::Ends, emit);
@@ -443,13 +446,13 @@ impl Schedule {
         }
     }
 
-    /// Ends all polls of a thread from that of `task` on; it is runnable then.
+    /// Ends the poll of `task` on a thread, and all polls inside it. The task is runnable afterwards.
     fn end_from(&mut self, thread: u64, task: u64, emit: &mut Emit<'_>) {
         let stack = StackNumber::default();
         self.poll_end(thread, task, Outcome::Yields { stack }, emit);
     }
 
-    /// Ends the polls inside the first `outer` ones: their ends were lost.
+    /// Ends the polls inside the first `outer` ones. The rows of their ends were lost.
     fn end_inner(&mut self, thread: u64, outer: usize, emit: &mut Emit<'_>) {
         let polls = |schedule: &Schedule| {
             let known = schedule.threads.get(&thread);
@@ -461,7 +464,7 @@ impl Schedule {
         }
     }
 
-    /// Ends the innermost poll of a thread, and goes on with the one around it.
+    /// Ends the innermost poll of a thread, and resumes the poll around it.
     fn end_innermost(&mut self, thread: u64, outcome: Outcome, emit: &mut Emit<'_>) {
         let polls = self
             .threads
@@ -506,7 +509,7 @@ impl Schedule {
         }
     }
 
-    /// The innermost poll of a thread stands still while another one begins inside it.
+    /// Suspends the innermost poll of a thread, because another one begins inside it.
     fn suspend_outer(&mut self, thread: u64, emit: &mut Emit<'_>) {
         let Some(outer) = self.innermost(thread) else {
             return;
@@ -548,7 +551,7 @@ impl Schedule {
         }
     }
 
-    /// The thread runs `task` on a proc, and gives the proc away.
+    /// Begins a system call of `task` on its thread, and releases the thread's proc.
     fn enter_syscall(&mut self, thread: u64, task: u64, emit: &mut Emit<'_>) {
         let (Some(proc), Some(known)) = (
             self.threads.get(&thread).and_then(|thread| thread.proc),
@@ -570,7 +573,8 @@ impl Schedule {
         self.start_task(thread, task, emit);
     }
 
-    /// Gives the thread a proc, for an event that needs one. What it had is to be handed to [`Schedule::release_proc`].
+    /// Gives the thread a proc, for an event that needs one. The result MUST be passed to [`Schedule::release_proc`].
+    /// Otherwise the thread keeps the proc.
     fn hold_proc(&mut self, thread: u64, emit: &mut Emit<'_>) -> Held {
         if let Some(closure) = self.innermost(thread)
             && self.tasks[&closure].status == Status::Syscall
@@ -628,7 +632,7 @@ impl Schedule {
     }
 }
 
-/// What a thread had before it was given a proc for one event.
+/// The state of a thread before it got a proc for one event.
 enum Held {
     Proc,
     Syscall(u64),
@@ -640,7 +644,7 @@ fn block(thread: u64, reason: TextNumber, stack: StackNumber, emit: &mut Emit<'_
     emit.event(thread, Code::GoBlock, &arguments);
 }
 
-/// Ids are dense: Go's viewer makes a row for each up to the highest.
+/// Takes the id of an unused proc. Ids are dense: Go's viewer draws a row for each id up to the highest.
 fn unused_proc(unused: &mut BTreeSet<u32>, procs: &mut Vec<Proc>) -> u32 {
     unused.pop_first().unwrap_or_else(|| {
         procs.push(Proc::default());
@@ -648,7 +652,7 @@ fn unused_proc(unused: &mut BTreeSet<u32>, procs: &mut Vec<Proc>) -> u32 {
     })
 }
 
-/// Go takes 0 for none, and larger numbers for negative ones.
+/// Whether a number is a valid id. Go reads 0 as none, and numbers from 2^63 on as negative.
 fn is_an_id(task: u64) -> bool {
     task != 0 && task < 1 << 63
 }

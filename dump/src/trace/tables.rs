@@ -1,7 +1,7 @@
-//! Texts and stacks by number. A generation has the texts and stacks that its events refer to.
+//! Texts and stacks by number. Each generation contains the texts and stacks that its events refer to.
 //!
-//! Go's reader knows a frame by its program counter alone, and merges stacks of all generations by these. So each distinct frame
-//! has a number for a program counter, the same in the whole file.
+//! Go's reader identifies a frame by its program counter alone, and merges the stacks of all generations by it. So each
+//! distinct frame has a number as its program counter, the same in the whole file.
 
 use super::generation::{Generation, Structure, put_number};
 use crate::stack::Frame;
@@ -9,9 +9,9 @@ use crate::text::quoted::push_bare_or_quoted;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// A text longer than this makes a file unreadable.
+/// The most bytes of a text. A longer text makes a file unreadable.
 const MOST_BYTES: usize = 1024;
-/// A stack deeper than this does so, too.
+/// The most frames of a stack. A deeper stack makes a file unreadable.
 const MOST_FRAMES: usize = 128;
 
 /// A text of a trace.
@@ -29,11 +29,11 @@ pub(super) type Label = (Box<str>, Box<str>);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct StackNumber(u32);
 
-/// A function and a line: the index into [`Tables::frames`].
+/// The number of a function and a line: an index into [`Tables::frames`], from 1 on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct FrameNumber(u32);
 
-/// A frame with its texts by number.
+/// A frame, with its texts by number.
 pub(super) struct TableFrame {
     pub(super) number: u64,
     pub(super) function: TextNumber,
@@ -47,18 +47,18 @@ pub(super) struct Tables {
     frames: Numbers<(TextNumber, TextNumber, u32)>,
     stacks: Numbers<Box<[FrameNumber]>>,
     labels: Numbers<Box<[Label]>>,
-    /// Of this generation alone.
+    /// The messages of the current generation.
     messages: Vec<Box<str>>,
 }
 
-/// What is said of a task that has no labels any more: Go's validator refuses a label without text.
+/// The text for a task that lost its labels. Go's validator refuses a label without text.
 pub(super) const NO_LABELS: &str = "no labels";
 
-/// The bit of a [`TextNumber`] that is the index of a message.
+/// The bit that marks a [`TextNumber`] as the index of a message.
 const MESSAGE: u32 = 1 << 31;
 
 impl Tables {
-    /// The number of a text. One that is too long is cut at its begin: the end of a function's name tells more.
+    /// The number of a text. A text that is too long keeps its end, because the end of a function's name tells more.
     pub(super) fn text(&mut self, text: &str) -> TextNumber {
         let mut from = text.len().saturating_sub(MOST_BYTES);
         while !text.is_char_boundary(from) {
@@ -69,7 +69,7 @@ impl Tables {
         TextNumber(known.unwrap_or_else(|| self.texts.number(text.into())))
     }
 
-    /// The number of a text of this generation alone. One that is too long is cut at its end.
+    /// The number of a text of the current generation. A text that is too long keeps its begin.
     pub(super) fn message(&mut self, text: &str) -> TextNumber {
         let mut kept = text.len().min(MOST_BYTES);
         while !text.is_char_boundary(kept) {
@@ -80,7 +80,7 @@ impl Tables {
         TextNumber(number)
     }
 
-    /// The number of a stack, leaf first. Of one that is too deep the middle is left out.
+    /// The number of a stack, leaf first. A stack that is too deep loses its middle.
     pub(super) fn stack(&mut self, frames: &[Frame]) -> StackNumber {
         if frames.is_empty() {
             return StackNumber::default();
@@ -133,7 +133,7 @@ impl Tables {
         part.all(|label| whole.contains(label))
     }
 
-    /// The labels of a set as one text, `route: /order, tenant: acme`, whose end is cut off where it is too long.
+    /// The labels of a set as one text, `route: /order, tenant: acme`. A text that is too long loses its end.
     pub(super) fn text_of_labels(&mut self, labels: LabelsNumber) -> TextNumber {
         let mut text = Vec::new();
         for (index, (key, value)) in self.labels_of(labels).iter().enumerate() {
@@ -155,7 +155,7 @@ impl Tables {
         self.text(&text[..kept])
     }
 
-    /// The number of a text, for an event of this generation.
+    /// The number of a text, which is marked as used in this generation.
     pub(super) fn used_text(&mut self, text: TextNumber) -> u64 {
         if text.0 & MESSAGE == 0 {
             return self.texts.used(text.0).into();
@@ -166,12 +166,12 @@ impl Tables {
         }
     }
 
-    /// The same of a stack.
+    /// The number of a stack, which is marked as used in this generation.
     pub(super) fn used_stack(&mut self, stack: StackNumber) -> u64 {
         self.stacks.used(stack.0).into()
     }
 
-    /// A text, and its number, which is not 0.
+    /// A text and its number, which is not 0.
     pub(super) fn text_of(&self, text: TextNumber) -> Option<(u64, &str)> {
         let known: &str = match text.0 & MESSAGE {
             0 => self.texts.items.get((text.0 as usize).checked_sub(1)?)?,
@@ -180,7 +180,7 @@ impl Tables {
         Some((text.0.into(), known))
     }
 
-    /// The frames of a stack, leaf first, and its number; `None` for the one without frames.
+    /// The frames of a stack, leaf first, and its number. `None` for the stack without frames.
     pub(super) fn stack_of(
         &self,
         stack: StackNumber,
@@ -199,18 +199,18 @@ impl Tables {
         Some((stack.0.into(), frames))
     }
 
-    /// The function of the last frame: the name of a task.
+    /// The function of the last frame, which is the name of a task.
     pub(super) fn root_of(&self, stack: StackNumber) -> Option<TextNumber> {
         let (_, frames) = self.stack_of(stack)?;
         frames.last().map(|frame| frame.function)
     }
 
-    /// Messages are those of one generation.
+    /// Removes the messages at the end of a generation.
     pub(super) fn forget_messages(&mut self) {
         self.messages.clear();
     }
 
-    /// Writes what was used since the last time.
+    /// Writes all texts and stacks that were used since the last call.
     pub(super) fn write(&mut self, generation: &mut Generation) {
         let mut record = Vec::new();
         for number in self.stacks.take_used() {
@@ -246,12 +246,12 @@ fn put_text(generation: &mut Generation, record: &mut Vec<u8>, number: u32, text
     generation.structure(Structure::Text, record);
 }
 
-/// Numbers things from 1 on, equal ones alike.
+/// Numbers of distinct items, from 1 on. Equal items have the same number.
 #[derive(Debug)]
 struct Numbers<T> {
     items: Vec<T>,
     number_of: HashMap<T, u32>,
-    /// By index: whether this generation refers to it.
+    /// By index: whether the current generation refers to the item.
     is_used: Vec<bool>,
     used: Vec<u32>,
 }
@@ -279,7 +279,7 @@ impl<T: Clone + Eq + std::hash::Hash> Numbers<T> {
         number
     }
 
-    /// 0 for a number that this does not know.
+    /// Marks a number as used, and returns it. Returns 0 for an unknown number.
     fn used(&mut self, number: u32) -> u32 {
         let Some(is_used) = (number as usize)
             .checked_sub(1)

@@ -8,8 +8,8 @@ use super::tables::{LabelsNumber, StackNumber, Tables, TextNumber};
 use crate::stack::Frame;
 use std::io::{self, Write};
 
-/// The oldest version with stacks of what waits already. Go's readers since 1.23 take it, and lose no more than the last
-/// generation of a file that was cut off.
+/// The oldest format version with stacks of tasks that wait already. Go's readers since 1.23 accept it. From a file
+/// that was cut off they lose only the last generation.
 const HEADER: &[u8; 16] = b"go 1.23 trace\0\0\0";
 
 /// Writes an execution trace in Go's format v2, one generation after another.
@@ -21,7 +21,7 @@ pub struct TraceWriter<W> {
     tables: Tables,
     schedule: Schedule,
     generation: Option<Generation>,
-    /// How many there were.
+    /// The number of generations so far.
     generations: u64,
     /// The time of the last event.
     last: u64,
@@ -31,7 +31,7 @@ impl<W: Write> TraceWriter<W> {
     /// Writes the header.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// Errors of `out`.
     pub fn new(mut out: W) -> io::Result<Self> {
         out.write_all(HEADER)?;
         Ok(TraceWriter {
@@ -44,7 +44,7 @@ impl<W: Write> TraceWriter<W> {
         })
     }
 
-    /// The output.
+    /// Returns the output.
     pub fn into_inner(self) -> W {
         self.out
     }

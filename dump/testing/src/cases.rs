@@ -1,4 +1,4 @@
-//! The dumps that every encoder is tried with: one for each thing that the model can say.
+//! The dumps that every encoder is tested with: one for each feature of the model.
 
 use std::sync::Arc;
 
@@ -9,9 +9,9 @@ use runtime_dump::profile::count::CountProfile;
 use runtime_dump::profile::proto::Profile;
 use runtime_dump::stack::{Branch, BranchKind, Frame, Location, Mapping, Site, Stack};
 
-/// One dump.
+/// A dump with a name, for tests.
 pub struct Case {
-    /// Also the name of its golden file.
+    /// The name, which is also that of the golden file.
     pub name: &'static str,
     pub tables: Tables,
     pub rows: Vec<Goroutine<'static>>,
@@ -105,7 +105,7 @@ fn shared_stack() -> Case {
 }
 
 fn equal_lists() -> Case {
-    // Two stacks of the table, one address list: the branches are not part of it.
+    // Two stacks with the same trunk and different branches. Their address lists differ.
     let mut first = handler();
     first.branches = vec![
         waiting([at(0x9000, "left", "src/a.rs", 1)]),
@@ -451,7 +451,7 @@ fn row(id: u64, stack: u32) -> Goroutine<'static> {
     }
 }
 
-/// A stack as it is usual: a leaf of tokio, an inlined function, the task's own.
+/// A usual stack: a leaf of tokio, an inlined function, and the task's own function.
 fn handler() -> Stack {
     let mut query = (*at(0x1010, "app::db::query::{{closure}}", "src/db.rs", 88)).clone();
     query

@@ -1,4 +1,4 @@
-//! The real `go` command, as the foreign reader of our files.
+//! The real `go` command, as a foreign reader of our files.
 
 use crate::{installed, own};
 use std::ffi::{OsStr, OsString};
@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-/// The path of `go`: of the environment, or what `ci/go.sh` has installed. Without it a test has nothing to do and
-/// says so; in CI that is a failure.
+/// The `go` command: from the environment, or installed by `ci/go.sh`. Without it a test does nothing and prints a
+/// message. In CI a missing command is a failure.
 pub struct Go {
     command: OsString,
     folder: PathBuf,
 }
 
 impl Go {
-    /// `test` names the folder for temporary files.
+    /// Finds the command. `test` names the folder for temporary files.
     pub fn find(test: &str) -> Option<Self> {
         let command = std::env::var_os("PROBE_TEST_GO")
             .or_else(|| installed("go-venv/bin/go").map(OsString::from));
@@ -29,7 +29,7 @@ impl Go {
             );
             return None;
         };
-        // Beside the folder of the tests: `target/debug/deps/PROGRAM` has `target/tmp`.
+        // The folder is beside that of the tests: `target/debug/deps/PROGRAM` has `target/tmp`.
         let program = std::env::current_exe().unwrap();
         let folder = program.ancestors().nth(3).unwrap().join("tmp").join(test);
         fs::create_dir_all(&folder).unwrap();
@@ -43,7 +43,7 @@ impl Go {
         path
     }
 
-    /// What `go tool pprof` prints. It must succeed and have nothing to complain about.
+    /// The output of `go tool pprof`. Panics on a failure and on complaints.
     pub fn pprof(&self, arguments: &[&str], file: &Path) -> Vec<u8> {
         let arguments = arguments.iter().map(OsStr::new).chain([file.as_os_str()]);
         self.run(
@@ -53,12 +53,12 @@ impl Go {
         )
     }
 
-    /// The same as text.
+    /// The output of `go tool pprof` as text.
     pub fn pprof_text(&self, arguments: &[&str], file: &Path) -> String {
         String::from_utf8(self.pprof(arguments, file)).unwrap()
     }
 
-    /// Runs `go`, in the folder for temporary files. It must succeed and have nothing to complain about.
+    /// Runs `go` in the folder for temporary files. Panics on a failure and on complaints.
     pub fn run<'a>(&self, arguments: impl IntoIterator<Item = &'a OsStr>) -> Vec<u8> {
         let arguments: Vec<&OsStr> = arguments.into_iter().collect();
         let output = self.output(arguments.iter().copied());
@@ -85,9 +85,9 @@ impl Go {
     }
 }
 
-/// Go's strict validator of traces, built once for a folder.
+/// Go's strict validator of traces, built once for each folder.
 impl Go {
-    /// What is wrong with these traces by Go's own validator; nothing, if all is well.
+    /// Checks traces by Go's own validator. The error is the validator's message.
     pub fn validate_traces(&self, traces: &[PathBuf]) -> Result<(), String> {
         let output = Command::new(self.trace_validator())
             .args(traces)
@@ -119,7 +119,7 @@ impl Go {
         program
     }
 
-    /// The viewer of `go tool trace`, on an address of loopback, until the process is dropped.
+    /// Starts the viewer of `go tool trace` on a loopback address. Dropping the second value ends its process.
     pub fn trace_viewer(&self, file: &Path) -> (std::net::SocketAddr, impl Drop) {
         struct Viewer(std::process::Child);
         impl Drop for Viewer {
@@ -128,7 +128,7 @@ impl Go {
                 let _ = self.0.wait();
             }
         }
-        // The tool itself: `go tool` would leave it behind when it is ended.
+        // The tool is started directly: `go tool` would leave it running when `go` is killed.
         let tool = self.run(["tool", "-n", "trace"].map(OsStr::new));
         let tool = String::from_utf8(tool).unwrap();
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -152,12 +152,12 @@ impl Go {
         (address, viewer)
     }
 
-    /// `go tool trace` with some options, of a file.
+    /// The output of `go tool trace` with these options.
     pub fn trace(&self, options: &[&str], file: &Path) -> String {
         String::from_utf8_lossy(&self.trace_bytes(options, file)).into_owned()
     }
 
-    /// The same, where that is no text.
+    /// The output of `go tool trace` as bytes.
     pub fn trace_bytes(&self, options: &[&str], file: &Path) -> Vec<u8> {
         let options = options.iter().map(OsStr::new);
         let arguments = ["tool", "trace"].map(OsStr::new).into_iter();

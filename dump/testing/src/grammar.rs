@@ -1,16 +1,16 @@
-//! Readers of the two texts, written from their grammar and not from the encoders. They also read what Go itself
-//! writes (see `go_grammar.rs`), so what they accept is what Go means.
+//! Parsers of the two texts, written from their grammar and independent of the encoders. They also parse Go's own texts
+//! (see `go_grammar.rs`), so they accept Go's real format.
 
-/// What a goroutine dump says of one goroutine.
+/// A parsed block of a goroutine dump.
 #[derive(Debug, Default)]
 pub struct Block {
     pub id: u64,
-    /// The first part of the brackets, with what Go appends in parentheses.
+    /// The first part of the brackets, with Go's addition in parentheses.
     pub state: String,
     pub minutes: Option<u64>,
     pub locked_to_thread: bool,
     pub frames: Vec<FrameText>,
-    /// Index of the frame below the gap, and the number of frames left out.
+    /// The index of the frame after the gap, and the number of frames left out.
     pub elided: Option<(usize, u64)>,
     pub created_by: Option<CreatedBy>,
     /// The lines above the header.
@@ -38,7 +38,7 @@ pub struct Position {
     pub offset: Option<u64>,
 }
 
-/// What a count profile says.
+/// A parsed count profile.
 #[derive(Debug)]
 pub struct Counts {
     pub name: String,
@@ -49,13 +49,13 @@ pub struct Counts {
 #[derive(Debug)]
 pub struct CountGroup {
     pub count: u64,
-    /// As the text has them: return addresses.
+    /// The return addresses, as in the text.
     pub addresses: Vec<u64>,
-    /// The cells of the comments behind `#`.
+    /// The cells of the comments after `#`.
     pub comments: Vec<Vec<String>>,
 }
 
-/// Reads a goroutine dump: `block { "\n" block }`. A dump without a block may say why in lines that begin with `# `.
+/// Parses a goroutine dump: `block { "\n" block }`. A dump without blocks may have lines that begin with `# `.
 pub fn read_goroutines(text: &str) -> Result<Vec<Block>, String> {
     if text.is_empty() {
         return Ok(Vec::new());
@@ -71,7 +71,7 @@ pub fn read_goroutines(text: &str) -> Result<Vec<Block>, String> {
         .collect()
 }
 
-/// Reads a count profile, as strictly as pprof's parser does.
+/// Parses a count profile, as strictly as pprof's parser.
 pub fn read_counts(text: &str) -> Result<Counts, String> {
     let text = text
         .strip_suffix('\n')
@@ -80,7 +80,7 @@ pub fn read_counts(text: &str) -> Result<Counts, String> {
         return Err(format!("a line of {} bytes", line.len()));
     }
     let (header, mut groups) = text.split_once('\n').unwrap_or((text, ""));
-    // Remarks on the whole profile; those of a group have a tab behind the `#`.
+    // Remarks on the whole profile begin with `# `. The frames of a group begin with `#` and a tab.
     while groups.starts_with("# ") {
         groups = groups.split_once('\n').unwrap_or_default().1;
     }
@@ -124,7 +124,7 @@ fn read_block(text: &str) -> Result<Block, String> {
         .next_if_eq(&"\tgoroutine running on other thread; stack unavailable")
         .is_some()
     {
-        // Go's word for a goroutine that it did not stop.
+        // Go appends this word to a goroutine that it did not stop.
     }
     while let Some(line) = lines.next() {
         if let Some((function, arguments)) = as_frame(line) {
@@ -195,20 +195,20 @@ fn read_header(line: &str, block: &mut Block) -> Result<(), String> {
     Ok(())
 }
 
-/// `FUNC "(" args ")"`. Go's names have parentheses themselves (`main.(*Server).run`), its arguments never have.
+/// Parses `FUNC "(" args ")"`. Go's names contain parentheses (`main.(*Server).run`), its arguments do not.
 fn as_frame(line: &str) -> Option<(&str, &str)> {
     let (function, arguments) = line.strip_suffix(')')?.rsplit_once('(')?;
     let argument = |c: char| c.is_ascii_hexdigit() || "x{}_.,? ".contains(c);
     (!function.is_empty() && arguments.chars().all(argument)).then_some((function, arguments))
 }
 
-/// `TAB FILE ":" LINE [" +0x" HEXOFF]`
+/// Parses `TAB FILE ":" LINE [" +0x" HEXOFF]`.
 fn read_position(line: Option<&str>) -> Result<Position, String> {
     let line = line.ok_or("a frame without a position")?;
     let rest = line
         .strip_prefix('\t')
         .ok_or_else(|| format!("position {line:?}"))?;
-    // A file's name may hold ` +` itself; an offset is hexadecimal to the end of the line.
+    // A file's name may contain ` +`. An offset is hexadecimal up to the end of the line.
     let (rest, offset) = match rest.rsplit_once(" +") {
         Some((rest, offset)) if hex(offset).is_ok() => (rest, Some(hex(offset)?)),
         _ => (rest, None),
@@ -244,7 +244,7 @@ fn read_group(text: &str) -> Result<CountGroup, String> {
     }
     let columns: Vec<Vec<(usize, &str)>> = comments.iter().map(|line| columns(line)).collect();
     for pair in columns.windows(2) {
-        // A cell starts where the one above starts, if both lines have a column before it that a tab ends.
+        // A cell starts in the same column as the one above, if both lines have a column before it that a tab ends.
         for (above, below) in pair[0].iter().zip(&pair[1]) {
             if above.0 != below.0 {
                 return Err(format!("cells {above:?} and {below:?} are not aligned"));
@@ -264,7 +264,7 @@ fn read_group(text: &str) -> Result<CountGroup, String> {
     })
 }
 
-/// The cells of a line, and the columns in which they start on a terminal.
+/// The cells of a line, and the terminal columns in which they start.
 fn columns(line: &str) -> Vec<(usize, &str)> {
     let mut cells = Vec::new();
     let mut column = 0;

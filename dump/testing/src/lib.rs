@@ -1,9 +1,9 @@
-//! What tests of several packages read dumps with.
+//! Readers of dumps for the tests of several packages.
 //!
 //! * [`go`]: the real `go` command;
 //! * [`perfetto`]: Perfetto's own messages;
 //! * [`grammar`]: the grammars of Go's texts;
-//! * [`cases`]: dumps with all that an encoder must cope with.
+//! * [`cases`]: dumps with all features that an encoder must handle.
 
 pub mod cases;
 pub mod go;
@@ -12,12 +12,12 @@ pub mod perfetto;
 
 use std::path::{Path, PathBuf};
 
-/// A file of this package's.
+/// The path of a file of this package.
 fn own(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// What a script of `ci` has installed below `target`, if it has.
+/// The path of a file that a script of `ci` has installed below `target`; `None` if the file is missing.
 fn installed(path: &str) -> Option<PathBuf> {
     let path = own("../../target").join(path);
     path.exists().then_some(path)

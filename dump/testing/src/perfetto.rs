@@ -1,4 +1,4 @@
-//! Perfetto's own messages, in Python, as the foreign reader of our files for Perfetto.
+//! Perfetto's own messages, in Python, as a foreign reader of our Perfetto files.
 
 use crate::{installed, own};
 use std::ffi::OsString;
@@ -10,8 +10,8 @@ pub struct Perfetto {
 }
 
 impl Perfetto {
-    /// The Python of the environment, or what `ci/perfetto.sh` has installed. Without it a test has nothing to do and says so; in
-    /// CI that is a failure.
+    /// Finds the Python: from the environment, or installed by `ci/perfetto.sh`. Without it a test does nothing and
+    /// prints a message. In CI a missing Python is a failure.
     pub fn find(test: &str) -> Option<Self> {
         let python = std::env::var_os("PROBE_TEST_PERFETTO")
             .or_else(|| installed("perfetto-venv/bin/python").map(OsString::from));
@@ -27,7 +27,7 @@ impl Perfetto {
         python.map(|python| Self { python })
     }
 
-    /// What is in the last of these files, as JSON; why one of them is refused.
+    /// The contents of the last of these files, as JSON. The error is the reason why a file is refused.
     pub fn read(&self, files: &[PathBuf]) -> Result<String, String> {
         let output = Command::new(&self.python)
             .arg(own("src/read_perfetto.py"))

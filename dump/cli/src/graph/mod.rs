@@ -1,7 +1,7 @@
-//! `graph`: the call graph of a log, or of one dump, with the counts of each frame over time: one file of HTML.
+//! `graph`: the call graph of a log or of one dump, with the counts of each frame over time, as one HTML file.
 //!
-//! * [`tree`]: frames below the frames that call them;
-//! * [`page`]: the file.
+//! * [`tree`]: frames below their callers;
+//! * [`page`]: the HTML.
 
 mod page;
 mod tree;
@@ -18,9 +18,8 @@ use std::process::ExitCode;
 use tree::Tree;
 
 pub(crate) fn command() -> Command {
-    let command = Command::new("graph").about("The call graph of a log of `watch -o`, or of dumps, as one file of HTML: counts over time, to fold and to search");
-    with_sources(command)
-        .arg(output("The file to write; it loads nothing from elsewhere").required(true))
+    let command = Command::new("graph").about("The call graph of a log of `watch -o`, or of dumps, as one HTML file: counts over time, with folding and search");
+    with_sources(command).arg(output("The file to write; it needs no other files").required(true))
 }
 
 pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
@@ -60,7 +59,7 @@ fn graph(matches: &ArgMatches) -> Result<ExitCode, Refusal> {
     })
 }
 
-/// Counts of one moment.
+/// The counts of one moment.
 struct Moment {
     label: String,
     stacks: Vec<CountedStack>,

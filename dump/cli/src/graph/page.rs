@@ -1,4 +1,4 @@
-//! The file: nested `details`, which fold without a script, and a script that searches.
+//! The HTML: nested `details`, which fold without a script, and a script for the search.
 
 use super::tree::{Node, Tree};
 use crate::own_frame::{is_own, short_file};
@@ -6,10 +6,10 @@ use crate::show::markup::escaped;
 use runtime_dump::stack::Frame;
 use std::fmt::Write as _;
 
-/// Frames with a smaller part of all at their most are closed at first.
+/// Frames with a smaller part of the highest count are closed at first.
 const OPEN_FROM: f64 = 0.05;
 
-/// The whole file. Nothing is loaded from elsewhere, and the policy in its head says so to the browser.
+/// The whole file. It loads no other files, and a policy in its head forbids that to the browser.
 pub(super) fn html(title: &str, tree: &Tree) -> String {
     let moments = tree.labels().len();
     let most = (0..moments)
@@ -58,7 +58,7 @@ fn about(tree: &Tree) -> String {
             tree.per_moment()
         );
     }
-    about.push_str(" Each line has the count at the end, its change since the start, the most, and the counts over time. Calls of the program's own are bold.");
+    about.push_str(" Each line has the count at the end, its change since the start, the highest count, and the counts over time. Calls of the program's own are bold.");
     about
 }
 
@@ -105,7 +105,7 @@ fn push_node(page: &mut String, frame: &Frame, node: &Node, moments: usize, most
     page.push_str("</details>\n");
 }
 
-/// Counts over time, as high as their part of the most of all.
+/// A chart of counts over time. Its height is scaled to the highest count of all frames.
 fn chart(counts: &[i64], most: i64) -> String {
     if counts.len() < 2 {
         let width =

@@ -1,31 +1,32 @@
-//! Frames below the frames that call them, with a count for each moment.
+//! Frames below their callers, with a count for each moment.
 
 use runtime_dump::parse::stacks::CountedStack;
 use runtime_dump::stack::Frame;
 use std::collections::HashMap;
 
-/// The moments that are kept. Beyond, two neighbours become one, with the larger count, so that a peak stays.
+/// The most moments that are kept. Above it, each two neighbours are merged with the larger count, so that peaks
+/// remain.
 const MOST_MOMENTS: usize = 240;
 
-/// The deepest frame that is kept: a page of more levels is slow to lay out, and no reader scrolls there.
+/// The most levels that are kept. Deeper pages are slow to lay out, and readers do not scroll that far.
 const DEEPEST: usize = 256;
 
-/// A call graph as a tree: a function that is called by two others is there twice.
+/// A call graph as a tree. A function with two callers occurs twice.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
     labels: Vec<String>,
     root: Node,
     frames: usize,
-    /// The number of moments that are merged into one.
+    /// The number of moments that are merged into each kept one.
     per_moment: usize,
-    /// The number of moments in the last merged one.
+    /// The number of moments in the last kept one.
     in_last: usize,
 }
 
-/// One frame, called by those above.
+/// One frame, below its callers.
 #[derive(Debug, Default)]
 pub(super) struct Node {
-    /// A count for each moment; missing ones at the end are 0.
+    /// The counts by moment. Missing counts at the end are 0.
     counts: Vec<i64>,
     children: HashMap<Frame, Node>,
 }
@@ -69,7 +70,7 @@ impl Tree {
         self.frames
     }
 
-    /// All moments become one for each of these.
+    /// The number of moments that are merged into each kept one.
     pub(super) fn per_moment(&self) -> usize {
         self.per_moment
     }
@@ -87,7 +88,7 @@ impl Node {
         self.counts[at] = self.counts[at].saturating_add(count);
     }
 
-    /// Takes what another tree has at its one moment.
+    /// Adds the counts of another tree, which has one moment.
     fn merge(&mut self, other: Node, at: usize, frames: &mut usize) {
         if self.counts.len() <= at {
             self.counts.resize(at + 1, 0);
@@ -111,12 +112,12 @@ impl Node {
         self.children.values_mut().for_each(Node::halve);
     }
 
-    /// What it had at a moment.
+    /// The count at a moment.
     pub(super) fn at(&self, moment: usize) -> i64 {
         self.counts.get(moment).copied().unwrap_or(0)
     }
 
-    /// The frames that it calls: the largest at any moment first.
+    /// The callees, ordered by their highest count.
     pub(super) fn children(&self) -> Vec<(&Frame, &Node)> {
         let mut children: Vec<_> = self.children.iter().collect();
         children.sort_by_cached_key(|(frame, node)| {

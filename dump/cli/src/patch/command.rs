@@ -15,7 +15,7 @@ pub(crate) fn patch() -> Command {
                         .value_name("DIR")
                         .value_parser(value_parser!(PathBuf))
                         .required_unless_present("check")
-                        .help("Directory of runtime-probe in a checkout: it has the Cargo.toml"),
+                        .help("The directory of runtime-probe in a checkout, with its Cargo.toml"),
                 )
                 .arg(
                     flag("unstable", "Also adds `--cfg tokio_unstable` to the flags; later runs keep it")
@@ -30,7 +30,7 @@ pub(crate) fn patch() -> Command {
 
 pub(crate) fn unpatch() -> Command {
     Command::new("unpatch")
-        .about("Takes the patch back: every file is what it was")
+        .about("Removes the patch: every file is as it was before")
         .arg(offline())
 }
 
@@ -42,7 +42,7 @@ fn flag(name: &'static str, help: &'static str) -> Arg {
 }
 
 fn offline() -> Arg {
-    flag("offline", "Lets cargo use what it has in its cache only")
+    flag("offline", "Lets cargo use its cache only")
 }
 
 pub(crate) fn run_patch(matches: &ArgMatches) -> ExitCode {

@@ -1,21 +1,22 @@
-//! The lines of `.cargo/config.toml` that make cargo use the packages. Pure: text to text. The rest of the file stays as
-//! it was, comments and blanks included.
+//! The lines of `.cargo/config.toml` that make cargo use the packages. The functions are pure, from text to text. The
+//! rest of the file stays unchanged, comments and blanks included.
 
 use crate::refusal::Refusal;
 use std::ops::Range;
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, value};
 
-/// Relative to the directory that `.cargo` is in.
+/// The directory of the packages, relative to the directory that contains `.cargo`.
 pub const DIRECTORY: &str = ".runtime-probe";
 
 const COMMENT: &str = "# Written by `runtime-dump patch`; `runtime-dump unpatch` takes it back.\n";
 const UNSTABLE: [&str; 2] = ["--cfg", "tokio_unstable"];
 
-/// Adds the patches of these packages, and on request the flag. The text must not have them.
+/// Adds the patches of these packages, and the flag if `unstable` is set. The text MUST NOT contain patches of ours.
+/// Otherwise they count as patches of the user's.
 ///
 /// # Errors
 ///
-/// If the file patches one of them already.
+/// Fails if the file already patches one of the packages.
 pub fn with_patch(text: &str, packages: &[&str], unstable: bool) -> Result<String, Refusal> {
     let mut config = parse(text)?;
     let patch = table(config.as_table_mut(), "patch", Heading::Hidden)?;
@@ -50,7 +51,7 @@ pub fn with_patch(text: &str, packages: &[&str], unstable: bool) -> Result<Strin
     Ok(config.to_string())
 }
 
-/// Whether there is a patch of ours.
+/// Whether the text contains a patch of ours.
 pub fn is_patched(text: &str) -> Result<bool, Refusal> {
     let config = parse(text)?;
     let patches = config.get("patch").and_then(|patch| patch.get("crates-io"));
@@ -59,7 +60,7 @@ pub fn is_patched(text: &str) -> Result<bool, Refusal> {
         .is_some_and(|patches| patches.iter().any(|(_, patch)| is_ours(patch))))
 }
 
-/// Whether the flag is among those of `[build]`.
+/// Whether the flags of `[build]` contain the flag.
 pub fn has_flag(text: &str) -> Result<bool, Refusal> {
     let config = parse(text)?;
     let flags = config.get("build").and_then(|build| build.get("rustflags"));
@@ -68,7 +69,7 @@ pub fn has_flag(text: &str) -> Result<bool, Refusal> {
 
 /// # Errors
 ///
-/// If flags for a target stand above those that would be written.
+/// Fails if flags of a target take precedence over `[build]`.
 pub fn accepts_flag(text: &str) -> Result<(), Refusal> {
     match &target_flags(text)?[..] {
         [] => Ok(()),
@@ -82,12 +83,12 @@ pub fn accepts_flag(text: &str) -> Result<(), Refusal> {
 
 /// The flags of a target.
 pub struct TargetFlags {
-    /// A triple or a `cfg(..)`.
+    /// A target triple or a `cfg(..)`.
     pub name: String,
     pub unstable: bool,
 }
 
-/// The flags of every target that has any.
+/// The flags of each target that has flags.
 pub fn target_flags(text: &str) -> Result<Vec<TargetFlags>, Refusal> {
     let config = parse(text)?;
     let targets = config.get("target").and_then(Item::as_table_like);
@@ -103,12 +104,12 @@ pub fn target_flags(text: &str) -> Result<Vec<TargetFlags>, Refusal> {
         .collect())
 }
 
-/// Whether the flag is among these.
+/// Whether these flags contain the flag.
 pub fn is_unstable<'a>(flags: impl Iterator<Item = &'a str>) -> bool {
     place(&flags.collect::<Vec<_>>()).is_some()
 }
 
-/// Takes the flag out of a file that was edited since it was written there.
+/// Removes the flag from a file that was edited after `patch` wrote it.
 pub fn without_flag(text: &str) -> Result<String, Refusal> {
     let mut config = parse(text)?;
     if let Some(build) = config.get_mut("build").and_then(Item::as_table_like_mut)
@@ -130,7 +131,7 @@ pub fn without_flag(text: &str) -> Result<String, Refusal> {
     Ok(config.to_string())
 }
 
-/// Takes the patches out of a file that was edited since.
+/// Removes the patches from a file that was edited after `patch` wrote it.
 pub fn without_patch(text: &str) -> Result<String, Refusal> {
     let mut config = parse(text)?;
     if let Some(patch) = config.get_mut("patch").and_then(Item::as_table_like_mut) {
@@ -178,7 +179,7 @@ fn add_flag(config: &mut DocumentMut) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Flags as cargo takes them: a list, or a text with blanks between them.
+/// The flags as cargo accepts them: a list, or a text separated by blanks.
 fn list(flags: &Item) -> Option<Array> {
     match flags.as_array() {
         Some(flags) => Some(flags.clone()),
@@ -195,13 +196,13 @@ fn texts(flags: &Item) -> Vec<&str> {
     }
 }
 
-/// Each at its place, so one that is no text is an empty one.
+/// The flags as texts. An element that is no text becomes an empty one, so that the indices stay the same.
 fn elements(flags: &Array) -> Vec<&str> {
     let texts = flags.iter().map(toml_edit::Value::as_str);
     texts.map(Option::unwrap_or_default).collect()
 }
 
-/// Where the flag is, in either spelling.
+/// The indices of the flag, in either spelling.
 fn place(flags: &[&str]) -> Option<Range<usize>> {
     let one = |at: usize| flags[at] == "--cfg=tokio_unstable";
     let two = |at: usize| flags.get(at..at + 2) == Some(&UNSTABLE[..]);

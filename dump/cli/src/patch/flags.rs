@@ -1,13 +1,13 @@
-//! What keeps cargo from using the flag that stands in `[build]` of `.cargo/config.toml`.
+//! The settings that keep cargo from using the flag in `[build]` of `.cargo/config.toml`.
 //!
-//! cargo takes its flags from the first of these that is there, and from that alone (held against cargo 1.95 by a test):
-//! 1. `CARGO_ENCODED_RUSTFLAGS`, then `RUSTFLAGS`, which may be empty;
-//! 2. `[target]`, of every config file from the workspace's directory upwards and of cargo's home, and
-//!    `CARGO_TARGET_<TRIPLE>_RUSTFLAGS`: those of the target that is built together, if there are any;
-//! 3. `[build]` of all these files, and `CARGO_BUILD_RUSTFLAGS`, together.
+//! cargo takes its flags from the first existing one of these sources only (a test compares this with cargo 1.95):
+//! 1. `CARGO_ENCODED_RUSTFLAGS`, then `RUSTFLAGS`; both may be empty;
+//! 2. `[target]` in each config file from the workspace's directory upwards and in cargo's home, and
+//!    `CARGO_TARGET_<TRIPLE>_RUSTFLAGS`: the flags of the target that is built, together;
+//! 3. `[build]` in all these files, and `CARGO_BUILD_RUSTFLAGS`, together.
 //!
-//! Which target will be built is not known here, so each that has flags is told. What is set elsewhere, for one build, is
-//! not seen.
+//! The target of the next build is unknown, so the note names each target with flags. Settings for a single build are
+//! unknown, too.
 
 use super::config;
 use std::collections::BTreeSet;
@@ -15,7 +15,7 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// cargo's config in a directory: it still reads the name without the extension, and prefers it.
+/// cargo's config file in a directory. cargo prefers the name without the extension.
 pub fn config_in(directory: &Path) -> PathBuf {
     let old = directory.join("config");
     if old.is_file() {
@@ -25,8 +25,8 @@ pub fn config_in(directory: &Path) -> PathBuf {
     }
 }
 
-/// What is to be said of the flag in the config of the workspace in `root`; nothing if it has none, or that counts. A file
-/// that cannot be read says nothing here: cargo itself refuses it.
+/// The note on a flag without effect, for the workspace in `root`. Empty if the config has no flag, or if the flag has
+/// effect. An unreadable file has no note, because cargo itself refuses it.
 pub fn note(root: &Path) -> String {
     let text = |path: &Path| fs::read_to_string(path).unwrap_or_default();
     let ours = text(&config_in(&root.join(".cargo")));
@@ -61,7 +61,7 @@ pub fn note(root: &Path) -> String {
     )
 }
 
-/// The variable that stands above every config file, and whether the flag is in it.
+/// The variable that takes precedence over every config file, and whether it contains the flag.
 fn variable() -> Option<(&'static str, bool)> {
     let variables = [("CARGO_ENCODED_RUSTFLAGS", '\x1f'), ("RUSTFLAGS", ' ')];
     variables.into_iter().find_map(|(name, separator)| {
@@ -84,7 +84,8 @@ fn target_variables() -> Vec<(String, bool)> {
         .collect()
 }
 
-/// The files that cargo reads in this directory, the nearest first, each once: cargo's home is often above it.
+/// The config files that cargo reads in this directory, the nearest first. Each file is returned once, because cargo's
+/// home is often a parent directory.
 fn config_files(root: &Path) -> Vec<PathBuf> {
     let home = env::var_os("CARGO_HOME")
         .map(PathBuf::from)

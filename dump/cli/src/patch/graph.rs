@@ -1,7 +1,7 @@
-//! What cargo says of a workspace: its root, and the packages in its graph.
+//! A workspace as cargo reports it: its root, and the packages in its graph.
 //!
-//! cargo is asked, rather than Cargo.lock read: features, where a package's source is, and what a `[patch]` comes to are
-//! its to decide.
+//! The command runs cargo instead of reading Cargo.lock, because cargo decides on features, on the directories of
+//! sources and on the effect of a `[patch]`.
 
 use crate::refusal::Refusal;
 use serde_json::Value;
@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// cargo, and how it may come by what it does not have.
+/// The cargo command, and its options.
 pub struct Cargo {
     offline: bool,
-    /// As `--filter-platform` wants it. Without it cargo would download the packages of all platforms.
+    /// The value of `--filter-platform`. Without it cargo would download the packages of all platforms.
     platform: String,
 }
 
@@ -27,17 +27,17 @@ pub enum Lock {
 pub struct Package {
     pub name: String,
     pub version: String,
-    /// None for a directory; otherwise cargo's name for a registry or a repository.
+    /// The registry or repository, by cargo's name; none for a directory.
     pub source: Option<String>,
-    /// Where its Cargo.toml is.
+    /// The directory of the Cargo.toml.
     pub directory: PathBuf,
-    /// Optional dependencies are included.
+    /// The features, with those of optional dependencies.
     pub features: BTreeMap<String, Vec<String>>,
     pub edition: String,
     pub dependencies: Vec<Dependency>,
 }
 
-/// A dependency that is neither for tests nor for a build script.
+/// A dependency of the library, neither for tests nor for a build script.
 #[derive(Clone)]
 pub struct Dependency {
     pub name: String,
@@ -61,13 +61,13 @@ impl Cargo {
         })
     }
 
-    /// The workspace that a directory is in.
+    /// The root of the workspace that contains a directory.
     pub fn workspace_root(&self, directory: &Path) -> Result<PathBuf, Refusal> {
         let metadata = self.metadata(directory, &["--no-deps"])?;
         Ok(PathBuf::from(text(&metadata["workspace_root"])))
     }
 
-    /// The packages of the workspace that a directory is in.
+    /// The packages of the workspace that contains a directory.
     pub fn members(&self, directory: &Path) -> Result<Vec<Package>, Refusal> {
         Ok(packages(&self.metadata(directory, &["--no-deps"])?).collect())
     }
@@ -95,7 +95,7 @@ impl Cargo {
 }
 
 fn cargo() -> Command {
-    // cargo sets it for what it runs.
+    // cargo sets this variable for the programs that it runs.
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
@@ -111,14 +111,14 @@ fn run(command: &mut Command) -> Result<Vec<u8>, Refusal> {
 }
 
 impl Package {
-    /// On crates.io, whatever mirror it comes from.
+    /// Whether the package is from crates.io or a mirror of it.
     pub fn is_on_crates_io(&self) -> bool {
         self.source.as_deref().is_some_and(|source| {
             source.starts_with("registry+") && source.ends_with("/crates.io-index")
         })
     }
 
-    /// Where it is from, for people.
+    /// The origin of the package, for people.
     pub fn origin(&self) -> String {
         match &self.source {
             Some(source) => source.clone(),

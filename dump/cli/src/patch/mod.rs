@@ -1,20 +1,20 @@
 //! `patch`, `patch --check` and `unpatch`.
 //!
-//! What must hold:
-//! 1. `.cargo/config.toml` names packages that are there: it is written when they are in place, and taken back before they
-//!    go. Otherwise cargo refuses to build. Between the two renames that put new packages in the place of old ones nothing
-//!    is there; the next run, of either kind, finds the old ones aside and puts them back.
-//! 2. A refusal leaves every file as it was.
-//! 3. What was there before the first of several patches is what `unpatch` restores, to the byte, unless the file was
-//!    edited since: then only what is ours is taken out.
+//! Invariants:
+//! 1. `.cargo/config.toml` MUST name existing packages only: it is written after them, and restored before they are
+//!    removed. Otherwise cargo refuses to build. Between the two renames that replace old packages by new ones no
+//!    packages exist. If a run ends there, the next `patch` or `unpatch` finds the old ones and puts them back.
+//! 2. A refusal MUST leave every file unchanged.
+//! 3. `unpatch` MUST restore, byte by byte, the files from before the first of several patches. If a file was edited
+//!    since, only our lines are removed from it.
 //!
 //! In reading order:
-//! * [`graph`]: which tokio the workspace has, by cargo's own account;
-//! * [`packages`]: the packages that stand in for it;
+//! * [`graph`]: the tokio of the workspace, as cargo reports it;
+//! * [`packages`]: the packages that replace tokio;
 //! * [`config`]: the lines of `.cargo/config.toml` that make cargo use them;
-//! * [`flags`]: what keeps cargo from using the flag among these;
-//! * [`tree`]: directories that are there as a whole or not at all;
-//! * [`command`]: what the command line says.
+//! * [`flags`]: the settings that keep cargo from using the flag among these lines;
+//! * [`tree`]: directories that exist completely or not at all;
+//! * [`command`]: the command line.
 
 pub(crate) mod command;
 mod config;
@@ -32,19 +32,19 @@ use packages::{
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Newest minor version of tokio 1 whose ways to spawn are all known; a test holds it against Cargo.lock.
+/// The newest minor version of tokio 1 whose functions to spawn are all known. A test compares it with Cargo.lock.
 const NEWEST_KNOWN: u64 = 54;
 
-/// Below the directory of the packages: the files as they were before (`.before`; none if there was none), and as they
-/// were left (`.after`), by which it is seen whether they were edited since.
+/// A directory below that of the packages. It contains the original files (`.before`; missing if there was no file) and
+/// the patched ones (`.after`). A file that differs from the patched one was edited since.
 const UNDO: &str = "undo";
 
-/// In `.runtime-probe.new`, until it is complete.
+/// The extension of `.runtime-probe.new`, the incomplete new packages.
 const IN_THE_MAKING: &str = "new";
-/// In `.runtime-probe.old`, until what replaces it works.
+/// The extension of `.runtime-probe.old`, the replaced packages, until the new ones work.
 const REPLACED: &str = "old";
 
-/// Gives the workspace around the current directory the packages, made of the runtime-probe in `probe`.
+/// Patches the workspace of the current directory with packages made of the runtime-probe in `probe`.
 pub fn patch(probe: &Path, unstable: bool, offline: bool) -> Result<String, Refusal> {
     let cargo = Cargo::new(offline)?;
     let workspace = Workspace::find(&cargo)?;
@@ -97,7 +97,7 @@ pub fn patch(probe: &Path, unstable: bool, offline: bool) -> Result<String, Refu
     ))
 }
 
-/// Tells whether the patch is in force.
+/// Reports whether the patch is in force.
 pub fn check(offline: bool) -> Result<String, Refusal> {
     let cargo = Cargo::new(offline)?;
     let workspace = Workspace::find(&cargo)?;
@@ -132,7 +132,7 @@ pub fn check(offline: bool) -> Result<String, Refusal> {
     )))
 }
 
-/// Takes the patch back.
+/// Removes the patch.
 pub fn unpatch(offline: bool) -> Result<String, Refusal> {
     let cargo = Cargo::new(offline)?;
     let workspace = Workspace::find(&cargo)?;
@@ -166,7 +166,7 @@ pub fn unpatch(offline: bool) -> Result<String, Refusal> {
     };
     tree::replace(&workspace.config_path(), content.as_deref())?;
     if content.is_none() {
-        // Only if nothing else is in it.
+        // The call fails if the directory has other files, which stay.
         let _ = fs::remove_dir(workspace.root.join(".cargo"));
     }
     let lock = tree::read(&workspace.lock_path())?;
@@ -185,7 +185,7 @@ pub fn unpatch(offline: bool) -> Result<String, Refusal> {
     Ok(said.join("\n"))
 }
 
-/// Which packages of crates.io are to be replaced: tokio, and runtime-probe where a package depends on it by name.
+/// The packages of crates.io to replace: tokio, and runtime-probe if a package depends on it by name.
 fn patched_names(workspace: &Workspace, graph: &[Package]) -> Result<Vec<&'static str>, Refusal> {
     let mut names = vec!["tokio"];
     for probe in graph
@@ -239,11 +239,11 @@ fn write_packages(place: &Path, tokio: &Package, probe: &Probe) -> Result<(), Re
     tree::write(&facade.join("src/lib.rs"), FACADE_SOURCE)
 }
 
-/// What is to be said of a tokio that is newer than what this version knows; nothing of others.
+/// The note on a tokio that is newer than this version knows; empty for known versions.
 ///
 /// # Errors
 ///
-/// If it is older than what runtime-probe asks for, or no tokio 1: nothing would compile.
+/// Fails if nothing would compile: the version is older than runtime-probe needs, or is no tokio 1.
 fn note_on(tokio: &Package, probe: &Package) -> Result<String, Refusal> {
     let needed = probe
         .dependencies
@@ -268,7 +268,7 @@ fn note_on(tokio: &Package, probe: &Package) -> Result<String, Refusal> {
     }
 }
 
-/// cargo moves nothing that is in the lock file for what is new in the graph.
+/// Adds advice to a conflict of versions. cargo does not change a locked version for a new package in the graph.
 fn with_advice(refusal: Refusal) -> Refusal {
     let said = refusal.to_string();
     let name = said
@@ -282,14 +282,14 @@ fn with_advice(refusal: Refusal) -> Refusal {
     }
 }
 
-/// Of a version 1.
+/// The minor number of a version 1.x; `None` for other major versions.
 fn minor(version: &str) -> Option<u64> {
     version.strip_prefix("1.")?.split('.').next()?.parse().ok()
 }
 
-/// runtime-probe in a checkout.
+/// The packages of a checkout of runtime-probe.
 struct Probe {
-    /// Itself first, then what it depends on by path.
+    /// runtime-probe first, then its dependencies by path.
     packages: Vec<Package>,
 }
 
@@ -330,7 +330,7 @@ struct Workspace {
     root: PathBuf,
 }
 
-/// What a patch changes beside its own directory.
+/// The files that a patch changes, outside of its own directory.
 struct Files {
     config: Option<Vec<u8>>,
     lock: Option<Vec<u8>>,
@@ -376,7 +376,7 @@ impl Workspace {
         })
     }
 
-    /// Clears up after a run that was interrupted.
+    /// Cleans up after an interrupted run.
     fn recover(&self) -> Result<&'static str, Refusal> {
         let (new, old) = (self.beside(IN_THE_MAKING), self.beside(REPLACED));
         let interrupted = new.exists() || old.exists();
@@ -405,7 +405,7 @@ impl Workspace {
         cargo.graph(&self.root, Lock::Fixed)
     }
 
-    /// The tokio of the graph; of a graph that is patched, the one behind it.
+    /// The original tokio of the graph. In a patched graph this is the package `tokio-upstream`.
     fn tokio(&self, graph: &[Package]) -> Result<Package, Refusal> {
         let found: Vec<&Package> = graph
             .iter()
@@ -448,7 +448,8 @@ impl Workspace {
         }) && tokios.next().is_none()
     }
 
-    /// Writes what `unpatch` needs, and says what the config is to be. A flag that an earlier run put in stays.
+    /// Writes the files that `unpatch` needs. Returns the new text of the config. A flag that an earlier run has added
+    /// stays.
     fn write_undo(&self, new: &Path, names: &[&str], unstable: bool) -> Result<String, Refusal> {
         let now = self.files()?;
         let text = self.config_text()?;
@@ -458,7 +459,7 @@ impl Workspace {
                 Some(config) => config,
                 None => Some(undo.taken_out_of(&text)?.into_bytes()),
             };
-            // A lock file that cargo has written since is nothing to go back behind.
+            // A lock file that cargo has changed since is not restored.
             let lock = undo.lock.restored(now.lock.as_deref()).flatten();
             (config, lock, undo.added_flag()? && config::has_flag(&text)?)
         } else {
@@ -495,7 +496,8 @@ impl Workspace {
         self.keep_lock()
     }
 
-    /// After a run that wrote the config and did not come to the lock file: `--locked` finds that out of date.
+    /// Completes a run that has written the config but not the lock file. `--locked` would find the lock file out of
+    /// date.
     fn complete_lock(&self, cargo: &Cargo) -> Result<(), Refusal> {
         let complete = self.packages().join(UNDO).join("Cargo.lock.after");
         if config::is_patched(&self.config_text()?)? && !complete.exists() {
@@ -505,7 +507,7 @@ impl Workspace {
         Ok(())
     }
 
-    /// The last step.
+    /// Keeps a copy of the patched lock file. This is the last step of a patch.
     fn keep_lock(&self) -> Result<(), Refusal> {
         match tree::read(&self.lock_path())? {
             Some(lock) => tree::write(&self.packages().join(UNDO).join("Cargo.lock.after"), lock),
@@ -529,7 +531,7 @@ impl Workspace {
     }
 }
 
-/// What is known of a file from before.
+/// The original and the patched files.
 struct Undo {
     config: Former,
     lock: Former,
@@ -555,7 +557,7 @@ impl Undo {
         })
     }
 
-    /// Whether the flag came with the patch.
+    /// Whether the patch has added the flag.
     fn added_flag(&self) -> Result<bool, Refusal> {
         let has_flag = |config: &Option<Vec<u8>>| {
             let text = String::from_utf8_lossy(config.as_deref().unwrap_or_default());
@@ -564,7 +566,7 @@ impl Undo {
         Ok(has_flag(&self.config.after)? && !has_flag(&self.config.before)?)
     }
 
-    /// A config that was edited since, without what is ours.
+    /// Removes our lines from a config that was edited since.
     fn taken_out_of(&self, text: &str) -> Result<String, Refusal> {
         let text = config::without_patch(text)?;
         if self.added_flag()? {
@@ -576,7 +578,8 @@ impl Undo {
 }
 
 impl Former {
-    /// What the file was, unless it was changed since: then that is not known.
+    /// The original content of the file. `None` if the file was changed since the patch, so that restoring it would
+    /// lose the change.
     fn restored(&self, now: Option<&[u8]>) -> Option<Option<Vec<u8>>> {
         let known =
             now == self.before.as_deref() || (now.is_some() && now == self.after.as_deref());
@@ -628,7 +631,7 @@ mod tests {
 
     #[test]
     fn a_dependency_that_is_locked_too_old_is_named() {
-        // As cargo 1.95 says it of a lock file with httparse 1.9.5.
+        // The message of cargo 1.95 for a lock file with httparse 1.9.5.
         let said = "cargo says: error: failed to select a version for `httparse`.\n    ... required by package ..";
         let advice = with_advice(Refusal::new(said)).to_string();
         assert!(advice.starts_with(said), "{advice}");

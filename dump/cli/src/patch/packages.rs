@@ -1,25 +1,25 @@
-//! The packages that stand in for tokio, and how they hang together:
+//! The packages that replace tokio, and their dependencies on each other:
 //!
 //! ```text
 //! all crates -> tokio (same version, nothing but features and a `pub use`) -> runtime-probe -> tokio-upstream
 //! ```
 //!
-//! `tokio-upstream` is tokio's own source under another package name; its library is still called `tokio`, so names in
-//! stacks stay. Cargo tells packages apart by name, so with the one name there would be a circle.
+//! `tokio-upstream` is tokio's own source under another package name. Its library is still called `tokio`, so names in
+//! stacks stay the same. cargo distinguishes packages by name: with one name for both there would be a cycle.
 //!
-//! Only manifests are written here. That of runtime-probe is made from what cargo says of it: a checkout's own inherits
-//! from its workspace, which is not there.
+//! This module writes manifests only. runtime-probe's manifest is made from cargo's report, because the checkout's own
+//! manifest inherits from a workspace that does not exist here.
 
 use super::graph::{Dependency, Package};
 use crate::refusal::Refusal;
 use std::collections::BTreeMap;
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, Value, value};
 
-/// Begins every file that is written.
+/// The first line of every written file.
 const HEADER: &str =
     "# Written by `runtime-dump patch`; `runtime-dump unpatch` takes it back. Edits are lost.\n";
 
-/// The tables of a manifest that are there for a package's own development.
+/// The tables of a manifest for the package's own development.
 const DEVELOPMENT: [&str; 5] = [
     "dev-dependencies",
     "dev_dependencies",
@@ -28,7 +28,7 @@ const DEVELOPMENT: [&str; 5] = [
     "example",
 ];
 
-/// tokio's manifest, with the other name. One that has it already stays as it is.
+/// tokio's manifest with the name `tokio-upstream`. A manifest that has this name already stays the same.
 pub fn upstream_manifest(text: &str) -> Result<String, Refusal> {
     let mut manifest: DocumentMut = text
         .trim_start_matches(HEADER)
@@ -50,8 +50,8 @@ pub fn upstream_manifest(text: &str) -> Result<String, Refusal> {
     Ok(format!("{HEADER}{manifest}"))
 }
 
-/// runtime-probe's manifest, or that of a package that is beside it in its checkout: what it says for itself, but that
-/// tokio is `tokio-upstream`, and that what is in the checkout is here.
+/// The manifest of runtime-probe, or of a package beside it in its checkout. Its dependency on tokio becomes
+/// `tokio-upstream`, and paths in the checkout become paths here.
 pub fn probe_manifest(package: &Package, tokio: &Package) -> String {
     let mut manifest = manifest(&package.name, &package.version, &package.edition);
     manifest["features"] = features(&package.features);
@@ -66,17 +66,18 @@ pub fn probe_manifest(package: &Package, tokio: &Package) -> String {
         let name = dependency.rename.as_ref().unwrap_or(&dependency.name);
         table.insert(name, value(requirement(dependency, tokio)));
     }
-    // Warnings are for who works on it: cargo hides them for what comes from a registry, and shows them for these.
+    // Warnings are for developers of the package. cargo hides warnings of registry packages, and would show those of
+    // path packages.
     let lints = implicit_table(implicit_table(manifest.as_table_mut(), "lints"), "rust");
     lints.insert("warnings", value("allow"));
     format!("{HEADER}{manifest}")
 }
 
-/// The feature of runtime-probe by which its `Semaphore` is a type of its own.
+/// The feature of runtime-probe that makes its `Semaphore` a type of its own.
 const SEMAPHORE: &str = "semaphore";
 
-/// The manifest of the package that all crates get. A feature that runtime-probe does not know, one of a newer tokio,
-/// goes to tokio alone.
+/// The manifest of the package `tokio` that all crates get. Features that runtime-probe does not know, as of a newer
+/// tokio, are forwarded to tokio only.
 pub fn facade_manifest(tokio: &Package, probe: &Package) -> String {
     let mut manifest = manifest("tokio", &tokio.version, "2024");
     let forwarded = tokio.features.iter().map(|(name, enabled)| {
@@ -94,7 +95,7 @@ pub fn facade_manifest(tokio: &Package, probe: &Package) -> String {
         if name != "default" {
             all.push(format!("{below}/{name}"));
         }
-        // All crates have the same type, whatever they do with it.
+        // The feature makes `Semaphore` the same type for all crates.
         if name == "sync" && probe.features.contains_key(SEMAPHORE) {
             all.push(format!("runtime-probe/{SEMAPHORE}"));
         }
@@ -114,19 +115,20 @@ pub fn facade_manifest(tokio: &Package, probe: &Package) -> String {
     format!("{HEADER}{manifest}")
 }
 
-/// Called as in cargo's cache, because names of inlined functions are guessed from it.
+/// The directory of tokio's own source. It is named as in cargo's cache, because names of inlined functions depend on
+/// it.
 pub fn upstream_directory(tokio: &Package) -> String {
     format!("tokio-{}", tokio.version)
 }
 
-/// The source of the package that all crates get.
+/// The source of the package `tokio` that all crates get.
 pub const FACADE_SOURCE: &str = "\
 //! tokio, instrumented: see runtime-probe. Written by `runtime-dump patch`; `runtime-dump unpatch` takes it back.
 
 pub use runtime_probe::*;
 ";
 
-/// What stands at the top of the directory of all these.
+/// The README at the top of the directory of packages.
 pub const README: &str = "\
 Written by `runtime-dump patch`, and used through `[patch.crates-io]` in `.cargo/config.toml`: with it every crate of this
 workspace, and of its dependencies, has an instrumented tokio. `runtime-dump unpatch` takes all of it back; `runtime-dump
@@ -145,7 +147,7 @@ fn manifest(name: &str, version: &str, edition: &str) -> DocumentMut {
     manifest["package"]["version"] = value(version);
     manifest["package"]["edition"] = value(edition);
     manifest["package"]["publish"] = value(false);
-    // What there is to build is the library; a checkout has more.
+    // Only the library is built. A checkout has other targets, too.
     for kind in ["autobins", "autoexamples", "autotests", "autobenches"] {
         manifest["package"][kind] = value(false);
     }
@@ -186,7 +188,7 @@ fn requirement(dependency: &Dependency, tokio: &Package) -> InlineTable {
     table
 }
 
-/// A table without a head of its own, as `[target]` above `[target.'cfg(unix)'.dependencies]`.
+/// A table without a header of its own, as `[target]` above `[target.'cfg(unix)'.dependencies]`.
 fn implicit_table<'a>(table: &'a mut Table, key: &str) -> &'a mut Table {
     let item = table.entry(key).or_insert_with(|| {
         let mut table = Table::new();

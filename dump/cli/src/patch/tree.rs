@@ -1,11 +1,11 @@
-//! Files and directories that are there as a whole or not at all: written beside their place, and renamed.
+//! Files and directories that exist completely or not at all: they are written under another name, and renamed.
 
 use crate::refusal::Refusal;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// The content, or none if there is no such file.
+/// The content of a file; `None` if the file does not exist.
 pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Refusal> {
     match fs::read(path) {
         Ok(content) => Ok(Some(content)),
@@ -14,7 +14,7 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Refusal> {
     }
 }
 
-/// Writes a file that no program reads yet, with the directories above it.
+/// Writes a file that no other program reads yet, and creates its parent directories.
 pub fn write(path: &Path, content: impl AsRef<[u8]>) -> Result<(), Refusal> {
     if let Some(above) = path.parent() {
         fs::create_dir_all(above).map_err(|error| Refusal::file("create", above, &error))?;
@@ -22,7 +22,7 @@ pub fn write(path: &Path, content: impl AsRef<[u8]>) -> Result<(), Refusal> {
     fs::write(path, content).map_err(|error| Refusal::file("write", path, &error))
 }
 
-/// Gives a file the content, or takes it away. It is the old one or the new one at all times.
+/// Replaces the content of a file, or removes the file. Readers see the old content or the new one at all times.
 pub fn replace(path: &Path, content: Option<&[u8]>) -> Result<(), Refusal> {
     let Some(content) = content else {
         return match fs::remove_file(path) {
@@ -37,7 +37,7 @@ pub fn replace(path: &Path, content: Option<&[u8]>) -> Result<(), Refusal> {
     rename(&aside, path)
 }
 
-/// Clears up after a [`replace`] that was interrupted. What cannot be removed is told by the next one.
+/// Removes the temporary file of an interrupted [`replace`]. An error is ignored here; the next [`replace`] reports it.
 pub fn forget_replacement(path: &Path) {
     let _ = fs::remove_file(aside(path));
 }
@@ -52,7 +52,7 @@ pub fn rename(from: &Path, to: &Path) -> Result<(), Refusal> {
     fs::rename(from, to).map_err(|error| Refusal::file("write", to, &error))
 }
 
-/// Takes a directory away, if it is there.
+/// Removes a directory, if it exists.
 pub fn remove(path: &Path) -> Result<(), Refusal> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -62,8 +62,8 @@ pub fn remove(path: &Path) -> Result<(), Refusal> {
     }
 }
 
-/// Copies what is in a directory, but for the names to leave out at its top. Permissions are not copied: a registry's
-/// cache may be read-only, and what is made of it must be removable.
+/// Copies the contents of a directory, without the names in `leave_out` at its top. Permissions are not copied: a
+/// registry's cache may be read-only, and the copy must be removable.
 pub fn copy(from: &Path, to: &Path, leave_out: &[&str]) -> Result<(), Refusal> {
     fs::create_dir_all(to).map_err(|error| Refusal::file("create", to, &error))?;
     for entry in entries(from)? {
@@ -82,7 +82,7 @@ pub fn copy(from: &Path, to: &Path, leave_out: &[&str]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether two directories have the same content, but for a name at their top.
+/// Whether two directories have the same content, apart from one name at their top.
 pub fn same(one: &Path, other: &Path, leave_out: &str) -> Result<bool, Refusal> {
     let names = |directory: &Path| -> Result<Vec<_>, Refusal> {
         let mut names: Vec<_> = entries(directory)?

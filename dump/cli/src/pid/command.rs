@@ -17,15 +17,15 @@ pub(crate) fn pid() -> Command {
     };
     with_dump_options(
 Command::new("pid")
-                    .about("Dumps the tasks of a running process that was never prepared: plain tokio, `debug = 2`")
+                    .about("Dumps the tasks of a running process without preparation: plain tokio, `debug = 2`")
                     .arg(
                         Arg::new("PID")
                             .required(true)
                             .value_parser(value_parser!(u32))
-                            .help("Number of the process"),
+                            .help("The process id"),
                     )
                     .arg(
-                        flag("no-stop", "Lets the process run on: approximate, and without stacks of threads")
+                        flag("no-stop", "Does not stop the process: approximate, and without stacks of threads")
                             .conflicts_with("threads"),
                     )
                     .arg(
@@ -34,7 +34,7 @@ Command::new("pid")
                             .value_name("TIME")
                             .value_parser(pause)
                             .conflicts_with("threads")
-                            .help("Looks again after TIME, as in 5s, and says which tasks have no trace of a poll in between"),
+                            .help("Looks again after TIME, as in 5s, and marks the tasks without a trace of a poll in between"),
                     ),
 
     )
@@ -55,7 +55,7 @@ pub(crate) fn core() -> Command {
                     .long("exe")
                     .value_name("FILE")
                     .value_parser(value_parser!(PathBuf))
-                    .help("The program, where it is no more where the core says"),
+                    .help("The program, if it is not at the path that the core file names"),
             ),
     )
 }
@@ -100,7 +100,7 @@ fn run(subject: Subject, matches: &ArgMatches) -> ExitCode {
             form,
         },
     };
-    // A refusal leaves no empty file behind.
+    // The output is collected first, so that a refusal leaves no empty file.
     let mut bytes = Vec::new();
     let dumped = match output {
         None => dump(
@@ -121,7 +121,7 @@ fn run(subject: Subject, matches: &ArgMatches) -> ExitCode {
     }
 }
 
-/// `5s`, `500ms`, `2m`.
+/// Parses `5s`, `500ms`, `2m`.
 fn pause(text: &str) -> Result<Duration, String> {
     let (number, unit) = text.split_at(
         text.find(|c: char| !c.is_ascii_digit())
@@ -154,11 +154,11 @@ fn with_dump_options(command: Command) -> Command {
             "Threads and their stacks instead of tasks; needs no debug information",
         ))
         .arg(flag("plain", "Only what Go prints: no remarks"))
-        .arg(flag("group", "Tasks of one stack in one block"))
+        .arg(flag("group", "One block for all tasks of one stack"))
         .arg(
             flag(
                 "verbose",
-                "Also the wrappers and the machinery of libraries",
+                "Also shows the wrappers and the machinery of libraries",
             )
             .short('v'),
         )
@@ -177,7 +177,7 @@ fn with_dump_options(command: Command) -> Command {
             value(
                 "debug-file",
                 "FILE",
-                "File that has the program's debug information, of the same build",
+                "The file with the program's debug information, of the same build",
             )
             .value_parser(value_parser!(PathBuf)),
         )

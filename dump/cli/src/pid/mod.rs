@@ -1,13 +1,13 @@
-//! `runtime-dump pid PID` and `runtime-dump core FILE`: the tasks of a process that was never prepared.
+//! `runtime-dump pid PID` and `runtime-dump core FILE`: the tasks of a process without preparation.
 //!
 //! In the order of the data:
-//! * [`target`]: memory, threads and registers of the process;
+//! * [`target`]: memory, threads and registers;
 //! * [`threads`]: their stacks;
-//! * [`program`]: its program's file, and the file that has its debug information, whose types the crate
+//! * [`program`]: the program's file, and the file with its debug information, whose types the crate
 //!   `runtime-dump-decode` reads;
-//! * [`view`]: one look at a process or a core with all of these;
-//! * [`surface`]: the tasks as text, JSON, profile;
-//! * [`command`]: what the command line says.
+//! * [`view`]: one look at a process or a core file;
+//! * [`surface`]: the tasks as text, JSON and profile;
+//! * [`command`]: the command lines.
 
 pub(crate) mod command;
 mod program;
@@ -36,13 +36,13 @@ use threads::symbols::Symbols;
 use threads::unwind::{Stack, Unwinder, walk};
 use view::{Seen, View};
 
-/// What is asked for.
+/// The options of a dump.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) subject: Subject,
-    /// The file that has the debug information.
+    /// The file with the debug information.
     pub(crate) debug_file: Option<PathBuf>,
-    /// Threads instead of tasks.
+    /// Whether threads are written instead of tasks.
     pub(crate) threads: bool,
     pub(crate) options: Options,
 }
@@ -52,14 +52,14 @@ pub(crate) struct Request {
 pub(crate) enum Subject {
     Process {
         pid: u32,
-        /// It runs on.
+        /// Whether the process runs on during the dump.
         no_stop: bool,
-        /// How long after the first look a second one is compared with it.
+        /// The time until a second look, which is compared with the first one.
         twice: Option<Duration>,
     },
     Core {
         file: PathBuf,
-        /// The program, where it is not under its name.
+        /// The program, if it is not at its original path.
         exe: Option<PathBuf>,
     },
 }
@@ -195,21 +195,21 @@ fn dump_core(
     }
 }
 
-/// A program, and where its parts are in memory.
+/// A program and its addresses in memory.
 struct Loaded<'l> {
     program: Program,
-    /// What was added to its addresses.
+    /// The offset that was added to the program's addresses at load time.
     bias: u64,
     pid: u32,
     name: PathBuf,
-    /// The file beside which debug files are looked for.
+    /// The file beside which debug files are searched for.
     beside: PathBuf,
     mappings: &'l [Mapping],
     modules: &'l [Module],
 }
 
 impl Loaded<'_> {
-    /// Writes what a look finds. It also says how it was taken.
+    /// Writes the tasks that `look` finds. `look` also returns a description of how they were read.
     fn write_tasks(
         &self,
         request: &Request,
@@ -256,19 +256,19 @@ impl Loaded<'_> {
             threads: self.named(&seen.stacks, names.as_deref()),
         };
         let written = surface::write(&seen.dump, &source, &request.options, out);
-        // This process is about to end, and 100,000 tasks take 30 ms to free.
+        // The process ends soon, and freeing 100,000 tasks takes 30 ms.
         std::mem::forget(seen);
         written.map_err(Refusal::output)
     }
 
-    /// Writes threads and their stacks: what there is without types.
+    /// Writes threads and their stacks, which need no types.
     fn write_threads(
         &self,
         request: &Request,
         stacks: &[Stack],
         out: &mut dyn Write,
     ) -> Result<(), Refusal> {
-        // A debug file gives names; without one the program's symbols do.
+        // Names come from the debug file, or without one from the program's symbols.
         let debug_file = self
             .program
             .debug_file(&self.beside, request.debug_file.as_deref());
@@ -284,7 +284,7 @@ impl Loaded<'_> {
         .map_err(Refusal::output)
     }
 
-    /// Names for what the threads are in.
+    /// The threads, with names for the functions in their stacks.
     fn named(&self, stacks: &[Stack], debug_file: Option<&Path>) -> Vec<surface::Thread> {
         let mut symbols = Symbols::new(self.modules, debug_file, &self.program.file.path);
         let stack = |stack: &Stack| surface::Thread {

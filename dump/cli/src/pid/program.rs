@@ -1,4 +1,5 @@
-//! A program's file, and the file that has its debug information: itself, or one of the same build beside it.
+//! A program's file, and the file with its debug information: the program itself, or a file of the same build beside
+//! it.
 
 use crate::pid::refusal::Refusal;
 use object::elf;
@@ -7,22 +8,22 @@ use object::{Architecture, BinaryFormat, Endianness, Object, ObjectSection};
 use runtime_dump_decode::mapped::Mapped;
 use std::path::{Path, PathBuf};
 
-/// Where distributions keep debug files.
+/// The directory of distributions for debug files.
 const SYSTEM: &str = "/usr/lib/debug";
 
-/// The file of a program, checked to be one that can be read.
+/// The file of a program that this command can read.
 #[derive(Debug)]
 pub(crate) struct Program {
     pub(crate) file: Mapped,
-    /// Where it says that its program headers are.
+    /// The address of the program headers, by the file.
     pub(crate) headers: u64,
-    /// Size and alignment of a thread's variables.
+    /// The size and alignment of a thread's variables.
     pub(crate) thread_locals: (u64, u64),
     pub(crate) build_id: String,
 }
 
 impl Program {
-    /// Reads the headers.
+    /// Reads and checks the headers.
     pub(crate) fn open(path: &Path, shown: &Path) -> Result<Self, Refusal> {
         let file = Mapped::open(path)
             .map_err(|error| Refusal::Unreadable(shown.into(), error.to_string()))?;
@@ -66,7 +67,7 @@ impl Program {
         })
     }
 
-    /// Where the build id is in the file's addresses, and its bytes.
+    /// The address of the build id in the file, and its bytes.
     pub(crate) fn build_id_note(&self) -> Option<(u64, Vec<u8>)> {
         let object = object::File::parse(&*self.file).ok()?;
         let id = object.build_id().ok()??.to_vec();
@@ -75,7 +76,7 @@ impl Program {
         Some((section.address().checked_add(behind as u64)?, id))
     }
 
-    /// The file that has the debug information, which is `None` for the program itself.
+    /// The file with the debug information; `None` for the program itself.
     pub(crate) fn debug_file(
         &self,
         real: &Path,
@@ -110,7 +111,7 @@ impl Program {
         if has_information(&own) {
             return Ok(None);
         }
-        // Without a build id nothing tells that two files belong together.
+        // Without a build id, files cannot be matched to each other.
         let found = self.places(real, &own).into_iter().find_map(|path| {
             let file = Mapped::open(&path).ok()?;
             let object = object::File::parse(&*file).ok()?;
@@ -127,7 +128,7 @@ impl Program {
         }
     }
 
-    /// The package of split debug information, `NAME.dwp`: beside the file that has the rest of it, or beside the program.
+    /// The package of split debug information, `NAME.dwp`, beside the debug file or beside the program.
     pub(crate) fn package(&self, real: &Path, debug_file: Option<&Mapped>) -> Option<Mapped> {
         let files = [debug_file.map(|file| &*file.path), Some(real)];
         files.into_iter().flatten().find_map(|file| {
@@ -137,7 +138,8 @@ impl Program {
         })
     }
 
-    /// gdb's order: by build id, then by the name that `objcopy --add-gnu-debuglink` left.
+    /// The paths to search, in gdb's order: by build id, then by the name that `objcopy --add-gnu-debuglink` has
+    /// written.
     fn places(&self, real: &Path, own: &object::File<'_>) -> Vec<PathBuf> {
         let mut places = Vec::new();
         if let Some((first, rest)) = self.build_id.split_at_checked(2) {
@@ -186,7 +188,7 @@ mod tests {
             std::fs::remove_file(&path).unwrap();
             opened.unwrap_err().to_string()
         };
-        // EI_CLASS, and the lower byte of e_machine.
+        // The indices are those of EI_CLASS and of the lower byte of e_machine.
         let narrow = open("narrow", 4, elf::ELFCLASS32);
         assert!(narrow.contains("32-bit"), "{narrow}");
         let machine = elf::EM_AARCH64 as u8;

@@ -1,20 +1,20 @@
-//! Why there is no dump, and the way out.
+//! The reasons why there is no dump, with advice.
 
 use runtime_dump_decode::debug::unusable::Unusable;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-/// How to build so that there is one.
+/// The advice on how to build.
 const BUILD: &str = "build with `debug = 2` in the profile (CARGO_PROFILE_RELEASE_DEBUG=2); of one build, \
     `objcopy --only-keep-debug APP APP.debug` keeps the debug information beside a stripped program, for --debug-file; \
     --threads shows threads and their stacks without it";
 
-/// How much of a core there is.
+/// The size of an incomplete core file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cut {
     pub(crate) has: u64,
-    /// Bytes that its headers tell of.
+    /// The number of bytes by its headers.
     pub(crate) wanted: u64,
 }
 
@@ -25,28 +25,28 @@ impl fmt::Display for Cut {
     }
 }
 
-/// Why there is no dump.
+/// The reason why there is no dump.
 #[derive(Debug)]
 pub(crate) enum Refusal {
-    /// No such process.
+    /// The process does not exist.
     Gone(u32),
-    /// A process of the kernel.
+    /// The process is one of the kernel's.
     NoProgram(u32),
     /// The kernel does not let this user read the process.
     Denied {
         pid: u32,
-        /// `ptrace_scope` of Yama, where that forbids it.
+        /// The value of Yama's `ptrace_scope`, if it forbids reading.
         yama: Option<u32>,
     },
-    /// One debugger at a time.
+    /// Another debugger traces the process.
     Traced { pid: u32, by: u32 },
-    /// A program that this command does not know how to read.
+    /// The program is of a kind that this command does not support.
     Foreign(&'static str),
-    /// A file that cannot be read.
+    /// The file cannot be read.
     Unreadable(PathBuf, String),
-    /// Neither in the program nor in a debug file.
+    /// Neither the program nor a debug file has debug information.
     NoDebugInformation(PathBuf),
-    /// Functions and lines, but no types.
+    /// The debug information has functions and lines, but no types.
     NoTypes(PathBuf),
     /// The types are in other files.
     Split(PathBuf),
@@ -56,27 +56,27 @@ pub(crate) enum Refusal {
         debug_id: String,
         program_id: String,
     },
-    /// What was named as debug file has no debug information.
+    /// The file named as debug file has no debug information.
     NoDebugFile(PathBuf, String),
     /// The program has no tokio.
     NoTokio(PathBuf),
-    /// The program has tokio, and no thread is inside a runtime.
+    /// The program has tokio, but no thread is inside a runtime.
     NoRuntime(u32),
-    /// A core that does not name its program.
+    /// The core file does not name its program.
     NoProgramOfCore(PathBuf),
-    /// The program of a core, where the core says that it is, cannot be read.
+    /// The program that the core file names cannot be read.
     ProgramOfCore {
         core: PathBuf,
         program: PathBuf,
         why: String,
     },
-    /// A core that lacks what was to be written last.
+    /// The core file lacks its end.
     Cut { core: PathBuf, cut: Cut },
-    /// A core of another build than the program.
+    /// The core file and the program are of different builds.
     OtherProgram { core: PathBuf, program: PathBuf },
-    /// No address space for copies.
+    /// There is no address space for copies.
     NoRoom(String),
-    /// The reader has what it wants.
+    /// The reader of the output has closed it.
     Closed,
     /// The output cannot be written.
     Output(String),
@@ -95,7 +95,7 @@ impl From<Unusable> for Refusal {
 }
 
 impl Refusal {
-    /// Why the output cannot be written.
+    /// The refusal for an error of the output.
     pub(crate) fn output(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::Closed,
@@ -109,7 +109,7 @@ impl fmt::Display for Refusal {
         match self {
             Self::Gone(pid) => write!(
                 f,
-                "there is no process {pid}; `pidof NAME` tells the number of a running program, which inside a container is another one"
+                "there is no process {pid}; `pidof NAME` prints the id of a running program; inside a container the id differs"
             ),
             Self::NoProgram(pid) => write!(
                 f,
@@ -207,9 +207,9 @@ impl fmt::Display for Refusal {
             ),
             Self::NoRoom(why) => write!(
                 f,
-                "1 GiB of address space cannot be had for copies of pages: {why}; `ulimit -v unlimited` lifts a limit"
+                "1 GiB of address space for copies of pages is not available: {why}; `ulimit -v unlimited` lifts a limit"
             ),
-            Self::Closed => f.write_str("the reader of the output has gone"),
+            Self::Closed => f.write_str("the reader of the output has closed it"),
             Self::Output(why) => write!(f, "the dump cannot be written: {why}"),
         }
     }

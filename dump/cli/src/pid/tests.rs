@@ -1,4 +1,4 @@
-//! Whatever the memory has, a dump ends, within its budget.
+//! A dump ends within its budget, on any contents of memory.
 
 use super::surface::{self, Form, Options, Source};
 use proptest::prelude::*;
@@ -13,7 +13,7 @@ use std::process::Command;
 
 const BIAS: u64 = 0x5555_0000_0000;
 
-/// Where the noise can be read.
+/// The end of the readable noise.
 const END: u64 = 1 << 22;
 
 const SMALL: Budget = Budget {
@@ -24,7 +24,7 @@ const SMALL: Budget = Budget {
     bytes: 4 << 20,
 };
 
-/// Words that a decoder goes on with: addresses in the noise, addresses of functions and vtables, small numbers.
+/// Memory of words that lead a decoder on: addresses in the noise, addresses of functions and vtables, small numbers.
 struct Noise {
     seed: u64,
     plausible: Vec<u64>,
@@ -111,7 +111,7 @@ fn any_memory_gives_a_dump_within_the_budget() {
                 decoder.decode(&process, SMALL, look);
             }
             let dump = decoder.decode(&process, SMALL, Look::Decode);
-            // Each list may end with one task that the budget has no more room for.
+            // Each list may end with one task above the budget.
             prop_assert!(dump.tasks.len() as u64 <= SMALL.tasks + 1);
             for task in &dump.tasks {
                 if let Body::Chain(chain) = &task.body {
@@ -144,10 +144,10 @@ fn write(dump: &Dump) {
     }
 }
 
-/// The program of tests/pid.rs.
+/// The test program of tests/pid.rs.
 fn waits() -> PathBuf {
     let here = std::env::current_exe().unwrap();
-    // target/debug/deps/NAME
+    // The path is target/debug/deps/NAME.
     let target = here.ancestors().nth(3).unwrap().join("waits-stable");
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/waits/Cargo.toml");
     let built = Command::new(env!("CARGO"))

@@ -1,4 +1,4 @@
-//! One look at a process or a core file: threads, their stacks, tasks.
+//! One look at a process or a core file: its threads, their stacks, and its tasks.
 
 use super::refusal::Refusal;
 use super::target::Mapping;
@@ -18,29 +18,29 @@ use runtime_dump_decode::{
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-/// The most data that is searched for schedulers that no thread is inside of; 0.8 s of CPU.
+/// The most bytes that are searched for schedulers without a thread inside; 0.8 s of CPU time.
 const MOST_SCANNED: u64 = 1 << 30;
 
-/// If the tasks take longer to read than this, only new tasks are followed while the process stands still.
+/// The time above which a full look is too slow for a stop. Then only new tasks are followed during the stop.
 const LARGE: Duration = Duration::from_millis(100);
 
-/// Code addresses that were not met before. To search for their functions takes milliseconds, too long for a stop.
+/// The treatment of unknown code addresses. The search for their functions takes milliseconds, too long for a stop.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Unknown {
     Search,
     Skip,
 }
 
-/// A dump, and when it was taken.
+/// A dump and its time.
 pub(super) struct Seen {
     pub(super) dump: Dump,
     pub(super) stacks: Vec<Stack>,
-    /// By the monotonic clock; a core file does not tell.
+    /// The time of the monotonic clock; `None` for a core file, which does not contain it.
     pub(super) now: Option<(i64, u32)>,
     pub(super) stopped_for: Duration,
 }
 
-/// What looks.
+/// The state of looks at one process.
 pub(super) struct View<'v, 'i, 'd> {
     bias: u64,
     thread_locals: u64,
@@ -50,7 +50,7 @@ pub(super) struct View<'v, 'i, 'd> {
     index: &'i Index<'d>,
     decoder: Decoder<'v, 'i, 'd>,
     unwinder: Unwinder<'v>,
-    /// Futures of `block_on` by code addresses.
+    /// The futures of `block_on`, by code address.
     blocked_on: NumberMap<u64, Vec<Die>>,
 }
 
@@ -74,10 +74,10 @@ impl<'v, 'i, 'd> View<'v, 'i, 'd> {
         }
     }
 
-    /// Stops the process, copies what there is to decode and lets it run on.
+    /// Stops the process, copies the memory of its tasks and resumes it.
     ///
-    /// What that is, a look at the running process tells, so that most of it is copied in a few calls. Of a process of many
-    /// tasks only the lists are read again while it stands still, and what new tasks point to.
+    /// A look at the running process finds the pages, so that most of them are copied in a few calls. In a process with
+    /// many tasks, only the lists and the memory of new tasks are read again during the stop.
     pub(super) fn look_at_process(&mut self, process: Process) -> Result<Seen, Refusal> {
         let snapshot = Snapshot::new(process.pid)?;
         let stacks = {
@@ -112,7 +112,8 @@ impl<'v, 'i, 'd> View<'v, 'i, 'd> {
         })
     }
 
-    /// The same of a process that runs on. What changes meanwhile is wrong, and threads have no stacks.
+    /// Looks at a process that runs on. Memory that changes meanwhile may be decoded wrongly, and threads have no
+    /// stacks.
     pub(super) fn look_at_running_process(&mut self, process: Process) -> Result<Seen, Refusal> {
         let snapshot = Snapshot::new(process.pid)?;
         let seeds = self.seeds(&process);
@@ -144,7 +145,7 @@ impl<'v, 'i, 'd> View<'v, 'i, 'd> {
         })
     }
 
-    /// A core does not change, so one look is enough.
+    /// Looks at a core file once, because it does not change.
     pub(super) fn look_at_core(&mut self, core: &Core) -> Seen {
         let stacks = walk(core.threads.clone(), &mut self.unwinder, core);
         let seeds = self.seeds(core);
@@ -157,7 +158,7 @@ impl<'v, 'i, 'd> View<'v, 'i, 'd> {
         }
     }
 
-    /// Schedulers that no thread needs to be inside of.
+    /// Schedulers without a thread inside.
     fn seeds(&mut self, memory: &dyn Memory) -> Seeds {
         let data = self.data();
         let constants: Vec<Range<u64>> = self
@@ -169,7 +170,7 @@ impl<'v, 'i, 'd> View<'v, 'i, 'd> {
         self.decoder.seeds(memory, self.bias, &constants, &data)
     }
 
-    /// What is searched: nothing, where that is too much.
+    /// The memory to search; empty if there is too much of it.
     fn data(&self) -> Vec<Range<u64>> {
         let all = self.mappings.iter().filter(|mapping| mapping.is_data);
         let bytes: u64 = all.clone().map(|mapping| mapping.end - mapping.start).sum();
@@ -179,7 +180,7 @@ impl<'v, 'i, 'd> View<'v, 'i, 'd> {
         }
     }
 
-    /// Whether vtables can be in it: it is of the program, and no code.
+    /// Whether the mapping can contain vtables: it belongs to the program, and is no code.
     fn is_constants(&self, mapping: &Mapping) -> bool {
         let program = self
             .mappings

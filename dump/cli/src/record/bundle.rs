@@ -19,7 +19,7 @@ pub(super) fn pack(entries: &[Entry]) -> io::Result<Vec<u8>> {
     for entry in entries {
         let mut header = tar::Header::new_ustar();
         header.set_size(entry.bytes.len() as u64);
-        // What is in it is the owner's only.
+        // The contents may be secret, so only the owner can read the files.
         header.set_mode(0o600);
         tar.append_data(&mut header, &entry.name, &entry.bytes[..])?;
     }
@@ -29,7 +29,7 @@ pub(super) fn pack(entries: &[Entry]) -> io::Result<Vec<u8>> {
     ))
 }
 
-/// Names that are no plain names are refused: what is unpacked goes nowhere else.
+/// Unpacks a bundle. Names that are no plain file names are refused, so that no file is written elsewhere.
 pub(super) fn unpack(bytes: &[u8]) -> io::Result<Vec<Entry>> {
     let zstd = StreamingDecoder::new(bytes).map_err(|error| io::Error::other(error.to_string()))?;
     let mut archive = tar::Archive::new(zstd.take(MOST));

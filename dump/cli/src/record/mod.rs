@@ -1,7 +1,7 @@
-//! `record` and `open`: all that a colleague needs of a service in one file.
+//! `record` and `open`: one file with the state of a service, for a colleague.
 //!
-//! * [`bundle`]: the file, a tar that zstd compressed;
-//! * [`redact`]: what is left of its files without labels.
+//! * [`bundle`]: the file, a tar compressed by zstd;
+//! * [`redact`]: the removal of labels from its files.
 
 mod bundle;
 mod redact;
@@ -23,7 +23,8 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// What is asked before, during and after: the name in the bundle, and the page, in which `{}` is the number of seconds.
+/// The requests before, during and after the recording: the name in the bundle, and the page. `{}` is the number of
+/// seconds.
 const BEFORE: [(&str, &str); 1] = [("before.txt", "goroutine?debug=2")];
 const DURING: [(&str, &str); 6] = [
     ("cpu.pb.gz", "profile?seconds={}"),
@@ -38,16 +39,16 @@ const AFTER: [(&str, &str); 5] = [
     ("leaked.txt", "goroutineleak?debug=1"),
     ("threads.txt", "threads?debug=2"),
     ("locks.txt", "locks"),
-    // The server leaves a token out of it.
+    // The server leaves tokens out of the command line.
     ("cmdline.txt", "cmdline"),
 ];
 
-/// The longest trace: each second is some megabytes.
+/// The longest trace. Each second takes some megabytes.
 const LONGEST_TRACE: u64 = 5;
 
 pub(crate) fn record_command() -> Command {
     let command = Command::new("record").about("Records a service into one file: dumps before and after, profiles and a trace of the time between, threads and locks").after_help(
-        "The token is not in the file, and not in the command line of the service that is. Names and labels of tasks are, and what the program says to a trace: look at it before it goes to others. --without-labels leaves the labels out of all files.",
+        "The file does not contain the token; the service's command line in it does not either. The file contains names and labels of tasks, and the messages that the program writes to a trace: check it before you pass it on. --without-labels removes the labels from all files.",
     );
     with_source(command)
         .arg(output("The file to write, a .tar.zst").required(true))
@@ -62,19 +63,19 @@ pub(crate) fn record_command() -> Command {
                         .filter(|seconds| (1..=3600).contains(seconds))
                         .ok_or("a time from 1s to 1h")
                 })
-                .help("For how long; the trace is of the first 5 s"),
+                .help("The length of the recording; the trace covers the first 5 s"),
         )
         .arg(
             Arg::new("without-labels")
                 .long("without-labels")
                 .action(ArgAction::SetTrue)
-                .help("Leaves out labels: of tasks and threads in dumps, of tasks in the trace, and all of samples in profiles"),
+                .help("Removes the labels of tasks and threads in dumps, of tasks in the trace, and of samples in profiles"),
         )
 }
 
 pub(crate) fn open_command() -> Command {
     Command::new("open")
-        .about("Shows what `record` wrote")
+        .about("Shows a bundle of `record`")
         .arg(Arg::new("FILE").required(true).value_parser(value_parser!(PathBuf)).help("The bundle"))
         .arg(
             Arg::new("into")
@@ -96,7 +97,7 @@ pub(crate) fn run_open(matches: &ArgMatches) -> ExitCode {
     }
 }
 
-/// What a page answered, or why it did not.
+/// The name in the bundle, and the answer of the page or the refusal.
 type Answer = (&'static str, Result<Vec<u8>, Refusal>);
 
 fn record(matches: &ArgMatches) -> Result<String, Refusal> {
@@ -115,7 +116,7 @@ fn record(matches: &ArgMatches) -> Result<String, Refusal> {
 
     let mut answers: Vec<Answer> = Vec::new();
     for (name, page) in BEFORE {
-        // A service that does not answer at all is an error; a page that it does not have is a line of the manifest.
+        // A service that does not answer at all is an error. A missing page is a line of the manifest.
         answers.push((name, Ok(source.bytes(page, Duration::ZERO)?)));
     }
     let progress = Progress::start("recording", Duration::from_secs(seconds));
@@ -170,7 +171,7 @@ fn record(matches: &ArgMatches) -> Result<String, Refusal> {
     ))
 }
 
-/// The pages that collect, all at the same time.
+/// Asks all pages that collect, at the same time.
 fn at_once(source: &Source, seconds: u64, is_redacted: bool) -> Vec<Answer> {
     thread::scope(|scope| {
         let threads = DURING.map(|(name, page)| {
@@ -180,7 +181,7 @@ fn at_once(source: &Source, seconds: u64, is_redacted: bool) -> Vec<Answer> {
                 seconds
             };
             let mut page = page.replace("{}", &seconds.to_string());
-            // Of all other files they are taken here.
+            // The labels of all other files are removed here.
             if is_redacted && name == "trace.out" {
                 page.push_str("&labels=0");
             }
@@ -282,7 +283,7 @@ fn open(matches: &ArgMatches) -> Result<String, Refusal> {
     Ok(text)
 }
 
-/// Tasks before and after by their site, those that became the most first.
+/// The change of the number of tasks by site, from before to after, the largest increase first.
 fn changes(before: &[u8], after: &[u8]) -> String {
     let (Ok(before), Ok(after)) = (parse(before), parse(after)) else {
         return "its dumps cannot be read\n".to_owned();

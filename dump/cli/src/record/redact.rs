@@ -1,13 +1,13 @@
-//! Files of a bundle without the labels of what a program runs: they may name tenants and users.
+//! Removal of labels from the files of a bundle. Labels may name tenants and users.
 
 use runtime_dump::profile::proto::Profile;
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-/// A file of a bundle without labels.
+/// Removes the labels from a file of a bundle.
 ///
 /// # Errors
-/// Why it cannot be told whether it has any.
+/// The reason why a profile cannot be decoded.
 pub(super) fn without_labels(name: &str, bytes: Vec<u8>) -> Result<Vec<u8>, String> {
     if name.ends_with(".pb.gz") {
         let mut profile = Profile::decode(&bytes).map_err(|error| error.to_string())?;
@@ -22,7 +22,8 @@ pub(super) fn without_labels(name: &str, bytes: Vec<u8>) -> Result<Vec<u8>, Stri
     Ok(bytes)
 }
 
-/// Removes the labels of all samples, the server's own too: a program may use their keys. Texts that only labels had are gone.
+/// Removes the labels of all samples, the server's own included, because a program may use their keys. Texts that only
+/// labels used are emptied.
 fn strip(profile: &mut Profile) {
     for sample in &mut profile.sample {
         sample.label.clear();
@@ -51,7 +52,8 @@ fn strip(profile: &mut Profile) {
     }
 }
 
-/// A line of a text: nothing of a line of labels, and the header of a task without those behind its brackets.
+/// Removes the labels from a line: a line of labels becomes empty, the header of a task loses the part after its
+/// brackets.
 fn line(line: &str) -> Cow<'_, str> {
     if line.starts_with("# labels: {") {
         return Cow::Borrowed("");

@@ -1,4 +1,4 @@
-//! A block of a dump, as `debug=2` has it, with the program's own calls set off.
+//! A block of a dump in the form of `debug=2`, with the program's own calls emphasized.
 
 use super::style::{Style, printable};
 use crate::own_frame::is_own;
@@ -6,7 +6,7 @@ use runtime_dump::parse::blocks::{Block, Subject};
 use runtime_dump::stack::Frame;
 use std::fmt::Write as _;
 
-/// Appends a block, and an empty line.
+/// Appends a block and an empty line.
 pub(crate) fn push_block(text: &mut String, block: &Block, subject: Subject, style: Style) {
     if let Some(remark) = &block.remark {
         let mut parts = Vec::new();
@@ -114,7 +114,7 @@ fn labels(labels: &[(String, String)]) -> String {
     format!(" {{{}}}", labels.join(", "))
 }
 
-/// A duration with three significant digits or so: `2.45s`, `12ms`, `3m20s`, `26h0m`.
+/// Formats a duration with about three significant digits: `2.45s`, `12ms`, `3m20s`, `26h0m`.
 pub(crate) fn duration(ns: u64) -> String {
     let unit = |unit: u64, name: &str| {
         let whole = ns / unit;
@@ -139,7 +139,7 @@ pub(crate) fn duration(ns: u64) -> String {
     }
 }
 
-/// A number of bytes, as short as [`duration`].
+/// Formats a number of bytes, as short as [`duration`].
 pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     if bytes < 1024 {
@@ -148,7 +148,7 @@ pub(crate) fn size(bytes: u64) -> String {
     let mut size = bytes as f64 / 1024.0;
     let mut units = UNITS.iter();
     let mut unit = units.next().unwrap_or(&"");
-    // What would be shown as 1024.0 is one of the next unit.
+    // A value that would be shown as 1024.0 moves to the next unit.
     while size >= 1023.95
         && let Some(larger) = units.next()
     {

@@ -1,6 +1,6 @@
-//! Text of others in HTML and SVG.
+//! Foreign text in HTML and SVG.
 
-/// As text, or within a quoted attribute.
+/// Escapes a text for use as content or in a quoted attribute.
 pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {

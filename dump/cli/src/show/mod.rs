@@ -1,4 +1,4 @@
-//! What people see: colours on a terminal, a pager for what is longer than it, tables.
+//! The output for people: colours on a terminal, a pager for text that does not fit on it, tables.
 
 pub(crate) mod block;
 pub(crate) mod markup;
@@ -10,8 +10,8 @@ pub(crate) mod table;
 use std::io::{self, IsTerminal, Write};
 use std::process::{Command, ExitCode, Stdio};
 
-/// Writes text to standard output: through a pager, if that is a terminal and shorter than the text. `is_whole` is whether all
-/// that was asked for is in it.
+/// Writes text to standard output, through a pager if standard output is a terminal and the text does not fit on it.
+/// `is_whole` is false if a part of the requested text is missing; the exit code is that of a failure then.
 pub(crate) fn print(text: &str, is_whole: bool) -> ExitCode {
     let code = if is_whole {
         ExitCode::SUCCESS
@@ -25,7 +25,7 @@ pub(crate) fn print(text: &str, is_whole: bool) -> ExitCode {
     }
     match stdout.lock().write_all(text.as_bytes()) {
         Ok(()) => code,
-        // A reader that has closed the pipe has seen enough.
+        // If the reader has closed the pipe, the rest is dropped.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => code,
         Err(error) => {
             eprintln!("runtime-dump: {error}");
@@ -34,13 +34,13 @@ pub(crate) fn print(text: &str, is_whole: bool) -> ExitCode {
     }
 }
 
-/// Writes a line to standard output; whether there is a reader for it.
+/// Writes a line to standard output. Returns whether it could be written.
 pub(crate) fn line(text: &str) -> bool {
     let mut stdout = io::stdout();
     writeln!(stdout, "{text}").is_ok() && stdout.flush().is_ok()
 }
 
-/// Whether a pager took it.
+/// Shows a text in a pager. Returns whether the pager could be started.
 fn through_pager(text: &str) -> bool {
     let pager = std::env::var("PAGER").unwrap_or_else(|_| "less".to_owned());
     let mut words = pager.split_whitespace();
@@ -50,7 +50,7 @@ fn through_pager(text: &str) -> bool {
     let mut command = Command::new(program);
     command.args(words).stdin(Stdio::piped());
     if std::env::var_os("LESS").is_none() {
-        // Colours, long lines as one, and what is on the screen stays there.
+        // The options keep colours and the screen, cut long lines, and quit if the text fits on one screen.
         command.env("LESS", "-FRSX");
     }
     let Ok(mut child) = command.spawn() else {

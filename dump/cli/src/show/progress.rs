@@ -1,18 +1,18 @@
-//! What takes longer than a second says how far it is, on a terminal only.
+//! The progress of an action that takes longer than a second, on a terminal only.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// While it lives a line of standard error shows the time, from the first second on.
+/// Shows the elapsed time on a line of standard error, from the first second until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Progress {
     thread: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
 impl Progress {
-    /// `expected` is how long it will take.
+    /// Starts the display. `expected` is the expected duration.
     pub(crate) fn start(what: &'static str, expected: Duration) -> Self {
         if !io::stderr().is_terminal() {
             return Self { thread: None };

@@ -1,7 +1,7 @@
-//! A screen that is drawn again and again, and left at `q`.
+//! A screen that is redrawn until the user presses `q`.
 //!
-//! The terminal's own attributes by rustix and a few escapes are all that it takes: ratatui and crossterm would be 30 crates for tables
-//! that exist as text anyway.
+//! The screen consists of the terminal's attributes, set by rustix, and a few escapes. ratatui and crossterm would add
+//! 30 crates for tables that exist as text anyway.
 
 use rustix::termios::{
     LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetwinsize, tcsetattr,
@@ -9,21 +9,21 @@ use rustix::termios::{
 use std::io::{self, IsTerminal, Read, Write};
 use std::time::{Duration, Instant};
 
-/// While it lives the terminal shows it; then what was there before.
+/// A second screen of the terminal. Dropping it restores the first one.
 #[derive(Debug)]
 pub(crate) struct Screen {
     before: Termios,
 }
 
 impl Screen {
-    /// `None` where standard input or output is no terminal.
+    /// Opens the screen. Returns `None` if standard input or output is no terminal.
     pub(crate) fn open() -> Option<Self> {
         if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
             return None;
         }
         let before = tcgetattr(io::stdin()).ok()?;
         let mut raw = before.clone();
-        // Keys come one by one, are not shown, and ctrl-c is one, so that the terminal is given back.
+        // Keys are read one by one and not echoed. ctrl-c is a key, too, so that the terminal is restored.
         raw.local_modes
             .remove(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG);
         // A read ends after 100 ms without a key.
@@ -35,7 +35,7 @@ impl Screen {
         Some(screen)
     }
 
-    /// How many lines it has.
+    /// The number of lines.
     pub(crate) fn rows(&self) -> usize {
         self.size().0
     }
@@ -61,12 +61,12 @@ impl Screen {
         write(&frame);
     }
 
-    /// Waits until then, or for a key that quits: `q`, escape, ctrl-c. Whether it was such a key.
+    /// Waits until `due`, or for a key that quits: `q`, escape, ctrl-c. Returns whether such a key was pressed.
     pub(crate) fn quits_before(&mut self, due: Instant) -> bool {
         self.key_before(due, &[]).is_some()
     }
 
-    /// The same, and for one of some keys; `q` stands for all that quit.
+    /// Waits until `due`, for a key that quits or for one of `keys`. All keys that quit are returned as `q`.
     pub(crate) fn key_before(&mut self, due: Instant, keys: &[u8]) -> Option<u8> {
         loop {
             let mut key = [0];
@@ -74,7 +74,7 @@ impl Screen {
                 Ok(1) if matches!(key[0], b'q' | 0x1b | 0x03) => return Some(b'q'),
                 Ok(1) if keys.contains(&key[0]) => return Some(key[0]),
                 Ok(1) => {}
-                // The end of the terminal looks like no key, and comes at once.
+                // A closed terminal returns immediately without a key.
                 Ok(_) => std::thread::sleep(Duration::from_millis(5)),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => return Some(b'q'),
@@ -93,7 +93,7 @@ impl Drop for Screen {
     }
 }
 
-/// A line of a width; escapes have none.
+/// Cuts a line to a width. Escapes have no width.
 fn cut(line: &str, columns: usize) -> String {
     let mut out = String::new();
     let mut width = 0;

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-/// Which colours there are: all, or none.
+/// The colours of the output: all or none.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Style {
     is_on: bool,
@@ -21,22 +21,22 @@ impl Style {
     #[cfg(test)]
     pub(crate) const NONE: Self = Self { is_on: false };
 
-    /// What a reader looks for first.
+    /// Emphasizes text that readers look for first.
     pub(crate) fn strong(self, text: &str) -> String {
         self.paint("1", text)
     }
 
-    /// What is of a library.
+    /// Dims text of a library.
     pub(crate) fn dim(self, text: &str) -> String {
         self.paint("2", text)
     }
 
-    /// What is wrong.
+    /// Marks an error.
     pub(crate) fn alarm(self, text: &str) -> String {
         self.paint("1;31", text)
     }
 
-    /// A header.
+    /// Marks a header.
     pub(crate) fn header(self, text: &str) -> String {
         self.paint("36", text)
     }
@@ -49,14 +49,14 @@ impl Style {
     }
 }
 
-/// Text of a dump without what a terminal would act on.
+/// Replaces the control characters of a text, which a terminal would act on.
 pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '?' } else { c })
         .collect()
 }
 
-/// The same of several lines, of which tabs stay.
+/// Replaces the control characters of several lines, tabs excepted.
 pub(crate) fn printable_lines(text: &str) -> String {
     text.chars()
         .map(|c| {

@@ -1,8 +1,8 @@
-//! Columns below each other.
+//! Text in columns.
 
 use super::style::Style;
 
-/// A table. The last column is as wide as it is.
+/// A table. The last column is not padded.
 #[derive(Debug)]
 pub(crate) struct Table {
     header: Vec<&'static str>,
@@ -10,7 +10,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// A header that begins with `>` is of a column of numbers, which stand at its right.
+    /// Creates a table. A header that begins with `>` is of a column of numbers, which is aligned to the right.
     pub(crate) fn new(header: &[&'static str]) -> Self {
         Self {
             header: header.to_vec(),
@@ -22,7 +22,7 @@ impl Table {
         self.rows.push(row);
     }
 
-    /// The same with its first rows only.
+    /// The table with its first rows only.
     pub(crate) fn first(mut self, rows: usize) -> Self {
         self.rows.truncate(rows);
         self

@@ -1,4 +1,4 @@
-//! The sources of a command line, and what is read from several at once.
+//! The sources of a command line, and concurrent reads of several sources.
 
 use super::Source;
 use crate::refusal::Refusal;
@@ -7,7 +7,7 @@ use std::env;
 use std::path::PathBuf;
 use std::thread;
 
-/// `SOURCE..` and `--token`.
+/// Adds the arguments `SOURCE..` and `--token`.
 pub(crate) fn with_sources(command: Command) -> Command {
     with_token(command).arg(
         Arg::new("SOURCE")
@@ -16,7 +16,7 @@ pub(crate) fn with_sources(command: Command) -> Command {
     )
 }
 
-/// `SOURCE` and `--token`.
+/// Adds the arguments `SOURCE` and `--token`.
 pub(crate) fn with_source(command: Command) -> Command {
     with_token(command).arg(
         Arg::new("SOURCE")
@@ -24,7 +24,7 @@ pub(crate) fn with_source(command: Command) -> Command {
     )
 }
 
-/// `--token`.
+/// Adds the argument `--token`.
 pub(crate) fn with_token(command: Command) -> Command {
     command.arg(
         Arg::new("token")
@@ -34,7 +34,7 @@ pub(crate) fn with_token(command: Command) -> Command {
     )
 }
 
-/// `--output FILE`, or `-o FILE`.
+/// The argument `--output FILE`, or `-o FILE`.
 pub(crate) fn output(help: &'static str) -> Arg {
     Arg::new("output")
         .long("output")
@@ -44,7 +44,7 @@ pub(crate) fn output(help: &'static str) -> Arg {
         .help(help)
 }
 
-/// `--json`.
+/// The argument `--json`.
 pub(crate) fn json(help: &'static str) -> Arg {
     Arg::new("json")
         .long("json")
@@ -73,7 +73,7 @@ pub(crate) fn source(matches: &ArgMatches) -> Result<Source, Refusal> {
     }
 }
 
-/// A source of a command with `--token`.
+/// A named source of a command with `--token`.
 pub(crate) fn named(matches: &ArgMatches, text: &str) -> Result<Source, Refusal> {
     let token = matches.get_one::<String>("token").cloned();
     let token = token.or_else(|| {
@@ -90,7 +90,8 @@ fn default_url() -> Result<String, Refusal> {
     })
 }
 
-/// What `read` makes of each source, all at the same time, and whether none failed. What fails is told on standard error.
+/// Reads all sources at the same time. Returns the results, and whether none failed. Failures are printed on standard
+/// error.
 pub(crate) fn read_all<T: Send>(
     sources: &[Source],
     read: impl Fn(&Source) -> Result<T, Refusal> + Sync,

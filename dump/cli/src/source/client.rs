@@ -1,4 +1,4 @@
-//! A request to a server, and what to do where it is refused.
+//! A request to a server, and advice where the server refuses it.
 
 use super::MAX_BYTES;
 use super::unix::UnixConnector;
@@ -10,22 +10,22 @@ use std::time::Duration;
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::{Agent, Error};
 
-/// How long a connection may take.
+/// The longest time to connect.
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// A server.
 #[derive(Debug)]
 pub(crate) struct Client {
     agent: Agent,
-    /// For people: without the token.
+    /// The name for messages, without the token.
     name: String,
-    /// The URL of the directory of its pages, with the slash.
+    /// The URL of the directory of the pages, with the final slash.
     pages: String,
     token: Option<String>,
 }
 
 impl Client {
-    /// The server of a URL, which may name a page, too, and have the token as its password.
+    /// The server of a URL. The URL may name a page, and may contain the token as its password.
     pub(super) fn url(url: &str, token: Option<&str>) -> Result<Self, Refusal> {
         let rest = url.strip_prefix("http://").ok_or_else(|| {
             Refusal::new(format!(
@@ -42,7 +42,7 @@ impl Client {
         let password = credentials
             .and_then(|credentials| credentials.split_once(':'))
             .map(|(_, password)| password);
-        // Another page of the same server is as good, and a router may have a prefix of its own.
+        // A URL of another page of the server is accepted. A router may have a prefix of its own.
         let prefix = path
             .split("/debug/pprof")
             .next()
@@ -71,10 +71,10 @@ impl Client {
         &self.name
     }
 
-    /// What a page answers.
+    /// The answer of a page.
     pub(super) fn bytes(&self, page: &str, patience: Duration) -> Result<Vec<u8>, Refusal> {
         let url = match page.strip_prefix('/') {
-            // Beside the directory of the pages.
+            // A page with a leading slash is beside the directory of the pages.
             Some(page) => format!(
                 "{}{page}",
                 self.pages
@@ -101,7 +101,10 @@ impl Client {
             .read_to_vec();
         match status {
             200 => body.map_err(|error| {
-                Refusal::new(format!("{}: the answer broke off: {error}", self.name))
+                Refusal::new(format!(
+                    "{}: the answer ended too early: {error}",
+                    self.name
+                ))
             }),
             _ => Err(self.refused(page, status, &body.unwrap_or_default())),
         }
@@ -127,7 +130,7 @@ impl Client {
                 format!("{name}: no answer in time: is that a server of dumps, and does it run?")
             }
             Error::Io(error) => format!("{name}: {error}"),
-            error => format!("{name}: no answer of HTTP: {error}"),
+            error => format!("{name}: no HTTP answer: {error}"),
         };
         Refusal::new(sentence)
     }
@@ -150,7 +153,7 @@ impl Client {
                 "{name}: 401: the server asks for a token: --token TOKEN, or RUNTIME_DUMP_TOKEN"
             ),
             403 => format!(
-                "{name}: 403: {said}; a tunnel reaches it as on its own machine: `ssh -L 6060:127.0.0.1:6060 HOST`"
+                "{name}: 403: {said}; a tunnel makes the request local: `ssh -L 6060:127.0.0.1:6060 HOST`"
             ),
             404 => format!(
                 "{name}: 404: there is no page {page_name}: the server is older than this command, is no runtime-probe (Go's has \
@@ -168,7 +171,7 @@ fn config() -> ureq::config::Config {
     Agent::config_builder()
         .http_status_as_error(false)
         .timeout_connect(Some(CONNECT))
-        // The address is the user's, and a token goes to nothing else.
+        // The user has given the address. A token must not be sent to another host.
         .proxy(None)
         .max_redirects(0)
         .user_agent(concat!("runtime-dump/", env!("CARGO_PKG_VERSION")))

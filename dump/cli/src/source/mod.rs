@@ -1,6 +1,6 @@
-//! Where dumps come from: a server over TCP or a unix socket, or a file.
+//! The sources of dumps: a server over TCP or a unix socket, or a file.
 //!
-//! * [`client`]: a request and its answer;
+//! * [`client`]: requests and their answers;
 //! * [`unix`]: the transport over a unix socket;
 //! * [`arguments`]: the sources of a command line.
 
@@ -20,13 +20,13 @@ use std::time::Duration;
 /// The most bytes of a reply or a file.
 const MAX_BYTES: u64 = 1 << 30;
 
-/// How long a server may take before the first byte of an answer, above what was asked for.
+/// The longest wait for the first byte of an answer, beside the time that the server collects.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// One source.
+/// A source of dumps.
 #[derive(Debug)]
 pub(crate) struct Source {
-    /// As it was given, without a token.
+    /// The source as the user gave it, without a token.
     name: String,
     kind: Kind,
 }
@@ -39,7 +39,7 @@ enum Kind {
 }
 
 impl Source {
-    /// A URL, `HOST:PORT`, a unix socket, a file, or `-`.
+    /// Parses a URL, `HOST:PORT`, a unix socket, a file, or `-`.
     pub(crate) fn parse(text: &str, token: Option<&str>) -> Result<Self, Refusal> {
         let (name, kind) = if text == "-" {
             ("stdin".to_owned(), Kind::Stdin)
@@ -77,13 +77,13 @@ impl Source {
         Ok(Self { name, kind })
     }
 
-    /// Whether it is a server, which answers anew each time.
+    /// Whether the source is a server, whose answers change.
     pub(crate) fn is_live(&self) -> bool {
         matches!(self.kind, Kind::Server(_))
     }
 
-    /// What a page of the server answers, as `goroutine?debug=2`; or the file, whatever the page is. `for_so_long` is how long the
-    /// server collects before it answers.
+    /// The answer of a page of the server, as `goroutine?debug=2`. A file is returned for every page. `for_so_long` is
+    /// the time that the server collects before it answers.
     pub(crate) fn bytes(&self, page: &str, for_so_long: Duration) -> Result<Vec<u8>, Refusal> {
         let read = |reader: &mut dyn Read| {
             let mut bytes = Vec::new();
@@ -105,7 +105,7 @@ impl Source {
         Ok(bytes)
     }
 
-    /// A dump, of a server by asking for a page.
+    /// The parsed dump. A server is asked for `page`.
     pub(crate) fn dump(&self, page: &str) -> Result<Parsed, Refusal> {
         let bytes = self.bytes(page, span(page))?;
         parse(&bytes).map_err(|error| {
@@ -124,13 +124,13 @@ impl Display for Source {
     }
 }
 
-/// How long a server collects for a page: its parameter `seconds`.
+/// The time that a server collects for a page: its parameter `seconds`.
 pub(crate) fn span(page: &str) -> Duration {
     let (_, query) = page.split_once('?').unwrap_or((page, ""));
     let seconds = query
         .split('&')
         .find_map(|parameter| parameter.strip_prefix("seconds=")?.parse::<f64>().ok());
-    // As long as the server takes at most.
+    // The server accepts at most an hour.
     Duration::from_secs_f64(seconds.unwrap_or(0.0).clamp(0.0, 3600.0))
 }
 

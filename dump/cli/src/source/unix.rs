@@ -8,7 +8,7 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
 };
 
-/// Connects to one socket, whatever the URL is.
+/// Connects to one socket. The host of the URL is ignored.
 #[derive(Debug)]
 pub(super) struct UnixConnector {
     path: PathBuf,
@@ -71,7 +71,7 @@ impl Transport for UnixTransport {
     }
 
     fn is_open(&mut self) -> bool {
-        // A connection is used once: a server in trouble need not keep it.
+        // Each connection is used once, so that a server in trouble need not keep it.
         false
     }
 }

@@ -1,7 +1,7 @@
-//! `top`: tasks, or the sites that spawn them, by what they do in an interval; drawn in place on a terminal.
+//! `top`: tasks or spawn sites, by their activity in an interval. On a terminal the table is redrawn in place.
 //!
-//! * [`tasks`]: from two dumps, the difference of each task;
-//! * [`sites`]: from the page `tasks`, which notes times while it is asked.
+//! * [`tasks`]: the difference of each task between two dumps;
+//! * [`sites`]: from the page `tasks`, which measures times while it collects.
 
 mod sites;
 mod tasks;
@@ -20,10 +20,10 @@ use std::time::{Duration, Instant};
 
 pub(crate) fn command() -> Command {
     let command = Command::new("top")
-        .about("The tasks that are polled the longest and the most often, or the sites that spawn them; drawn in place, q quits")
+        .about("Tasks with the most time in polls or the most polls, or their spawn sites; redrawn in place, q quits")
         .after_help(
-            "BUSY is time inside polls: CPU time, unless a poll blocks its thread; the head has its sum, 100% a core, beside the CPU time of the process. Keys: q quits, t changes between tasks and sites, \
-             s changes the order. Without a terminal it prints a table and ends. Tasks that ended within an interval count at their site only.",
+            "BUSY is time inside polls: CPU time, unless a poll blocks its thread; the head shows its sum, 100% a core, and the CPU time of the process. Keys: q quits, t changes between tasks and sites, \
+             s changes the order. Without a terminal the command prints a table and ends. Tasks that ended within an interval count at their site only.",
         );
     with_source(command)
         .arg(
@@ -36,7 +36,7 @@ pub(crate) fn command() -> Command {
                         .filter(|ns| *ns >= 100_000_000)
                         .ok_or("a time from 100ms on, as in 500ms, 2s, 1m")
                 })
-                .help("How long an interval is; in whole seconds for sites"),
+                .help("The length of an interval; in whole seconds for sites"),
         )
         .arg(
             Arg::new("by")
@@ -44,7 +44,7 @@ pub(crate) fn command() -> Command {
                 .value_name("WHAT")
                 .value_parser(["tasks", "sites"])
                 .default_value("tasks")
-                .help("What has a row"),
+                .help("The rows: tasks, or the sites that spawn them"),
         )
         .arg(
             Arg::new("sort")
@@ -52,7 +52,7 @@ pub(crate) fn command() -> Command {
                 .value_name("ORDER")
                 .value_parser(["busy", "polls", "waits", "alive", "heap"])
                 .default_value("busy")
-                .help("The order: busy, polls, waits; of sites also alive, and heap, where the probe's allocator is the service's"),
+                .help("The order: busy, polls, waits; for sites also alive, and heap if the service uses the probe's allocator"),
         )
         .arg(
             Arg::new("looks")
@@ -63,14 +63,14 @@ pub(crate) fn command() -> Command {
         )
 }
 
-/// The orders, in which the key `s` goes through them.
+/// The orders of rows. The key `s` steps through them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Order {
     Busy,
     Polls,
     Waits,
     Alive,
-    /// Of sites only.
+    /// The heap, of sites only.
     Heap,
 }
 
@@ -83,7 +83,7 @@ impl Order {
         Self::Heap,
     ];
 
-    /// As the server's parameter `sort` has it.
+    /// The value of the server's parameter `sort`.
     fn word(self) -> &'static str {
         match self {
             Self::Busy => "busy",
@@ -94,7 +94,7 @@ impl Order {
         }
     }
 
-    /// The one after it; that of the heap is left out where no row has bytes.
+    /// The next order. The heap is left out if no row has bytes.
     fn next(self, has_bytes: bool) -> Self {
         let at = Self::ALL
             .iter()
@@ -107,24 +107,24 @@ impl Order {
     }
 }
 
-/// What is shown: a line above, and the rows.
+/// The shown text: a line and a table.
 struct View {
     head: String,
     table: Table,
-    /// Rows have bytes of the heap.
+    /// Whether the rows have bytes of the heap.
     has_bytes: bool,
 }
 
-/// What is asked for, which keys change.
+/// The selected rows and order, which keys change.
 struct Choice {
     by_sites: bool,
     order: Order,
-    /// The last rows had bytes of the heap.
+    /// Whether the last rows had bytes of the heap.
     has_bytes: bool,
 }
 
 impl Choice {
-    /// Does what a key asks for; whether there was one.
+    /// Applies a key. Returns whether the key has a meaning.
     fn apply(&mut self, key: Option<u8>) -> bool {
         match key {
             Some(b't') => {
@@ -152,7 +152,7 @@ fn top(matches: &ArgMatches) -> Result<(), Refusal> {
     let source = source(matches)?;
     if !source.is_live() {
         return Err(Refusal::new(format!(
-            "{source}: one moment has no rates: `top` needs a server; two files are compared by `runtime-dump diff`"
+            "{source}: rates need two moments: `top` needs a server; `runtime-dump diff` compares two files"
         )));
     }
     let every = Duration::from_nanos(*matches.get_one("every").expect("it has a default"));
@@ -174,7 +174,7 @@ fn top(matches: &ArgMatches) -> Result<(), Refusal> {
             "--sort heap is an order of sites: give --by sites with it".to_owned(),
         ));
     }
-    // The first look, so that what cannot be asked is told before the terminal changes.
+    // The first look is taken before the terminal changes, so that its errors are readable.
     let mut before = tasks::look(&source)?;
     let mut screen = Screen::open();
     let looks = matches
@@ -217,7 +217,7 @@ fn top(matches: &ArgMatches) -> Result<(), Refusal> {
         match &mut screen {
             Some(screen) => {
                 screen.draw(&format!("{source}, by {order}: {text}"));
-                // Keys that came while the server collected.
+                // Keys that were pressed while the server collected are handled here.
                 match screen.key_before(Instant::now(), b"ts") {
                     Some(b'q') => break,
                     Some(key) => _ = choice.apply(Some(key)),
@@ -236,7 +236,7 @@ fn top(matches: &ArgMatches) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Waits for an interval, or for a key; `None` if it quits.
+/// Waits for an interval or a key. Returns `None` if the key quits.
 #[allow(clippy::option_option, reason = "the outer one is whether to go on")]
 fn pause(every: Duration, screen: &mut Option<Screen>) -> Option<Option<u8>> {
     let due = Instant::now() + every;
@@ -252,7 +252,7 @@ fn pause(every: Duration, screen: &mut Option<Screen>) -> Option<Option<u8>> {
     }
 }
 
-/// What a page of the server says, which is JSON.
+/// The answer of a page of the server, parsed as JSON.
 fn json(source: &Source, page: &str, for_so_long: Duration) -> Result<serde_json::Value, Refusal> {
     let bytes = source.bytes(page, for_so_long)?;
     serde_json::from_slice(&bytes).map_err(|_| {

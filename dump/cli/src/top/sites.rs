@@ -1,4 +1,4 @@
-//! Sites by what their tasks did while the server noted times.
+//! Spawn sites by the activity of their tasks while the server measured.
 
 use super::{Order, View, json};
 use crate::own_frame::short_file;
@@ -10,7 +10,7 @@ use crate::source::Source;
 use serde_json::Value;
 use std::time::Duration;
 
-/// Asks for an interval. The order is the server's: the sums of times that it goes by are not in its answer.
+/// Asks for an interval. The server sorts, because its answer lacks the sums that the order needs.
 pub(super) fn view(source: &Source, every: Duration, order: Order) -> Result<View, Refusal> {
     let seconds = every.as_secs().max(1);
     let document = json(
@@ -21,7 +21,7 @@ pub(super) fn view(source: &Source, every: Duration, order: Order) -> Result<Vie
     Ok(table(&document, seconds))
 }
 
-/// A row for each site of what the server answers.
+/// The table of the server's answer, with a row for each site.
 fn table(document: &Value, seconds: u64) -> View {
     let sites = document["locations"]
         .as_array()

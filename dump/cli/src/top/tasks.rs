@@ -1,4 +1,4 @@
-//! Tasks by what they did between two dumps.
+//! Tasks by their activity between two dumps.
 
 use super::{Order, View, json};
 use crate::own_frame::{own_frame, short_file};
@@ -12,10 +12,10 @@ use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-/// A dump.
+/// A dump and its time.
 pub(super) struct Look {
     at: Instant,
-    /// CPU time of the process so far, where the server tells it.
+    /// The CPU time of the process so far; `None` where the server does not report it.
     cpu_seconds: Option<f64>,
     tasks: HashMap<u64, Task>,
 }
@@ -55,7 +55,7 @@ pub(super) fn look(source: &Source) -> Result<Look, Refusal> {
 fn cpu_seconds(metrics: &str) -> Option<f64> {
     let mut lines = metrics.lines();
     let value = lines.find_map(|line| line.strip_prefix("process_cpu_seconds_total "))?;
-    // A time may follow.
+    // A timestamp may follow.
     value.split(' ').next()?.parse().ok()
 }
 
@@ -91,7 +91,7 @@ fn read(task: &Value) -> Task {
     }
 }
 
-/// What a task waits for that waits for nothing but an end: `goroutine 431`, or `one of 7`.
+/// The joined task of a task that only joins: `goroutine 431`, or `one of 7`.
 fn joined(task: &Value) -> Option<String> {
     let join = task["joins"].get(0).filter(|_| task["reason"] == "join")?;
     match join["members"].as_u64() {
@@ -111,7 +111,7 @@ fn frame(frame: &Value) -> Frame {
     }
 }
 
-/// What each task did from one look to the next.
+/// The activity of each task between two looks.
 pub(super) fn view(before: &Look, now: &Look, order: Order) -> View {
     let seconds = now.at.duration_since(before.at).as_secs_f64().max(1e-3);
     let mut states: BTreeMap<&str, usize> = BTreeMap::new();
@@ -124,7 +124,7 @@ pub(super) fn view(before: &Look, now: &Look, order: Order) -> View {
             .get(id)
             .map_or((0, 0), |before| (before.polls, before.busy_ns));
         busy += task.busy_ns.saturating_sub(busy_ns);
-        // What ended and began anew under a number is not told apart from it; then nothing is negative.
+        // A task may have the id of an ended one. Its differences are cut at 0.
         rows.push((
             *id,
             task,
@@ -223,7 +223,7 @@ mod tests {
         };
         assert_eq!(task("join", of(Value::Null, &[431])), "join goroutine 431");
         assert_eq!(task("join", of(json!(7), &[5, 6])), "join one of 7");
-        // One of several things that it waits for.
+        // The join is one of several waits of a `select!`.
         assert_eq!(task("select", of(Value::Null, &[431])), "select");
         for none in [json!([]), Value::Null, of(Value::Null, &[])] {
             assert_eq!(task("join", none), "join");
@@ -239,7 +239,7 @@ mod tests {
             &[(1, 12, 1_000_000_000), (2, 9, 500_000_000), (3, 1, 0)],
         );
         let view = view(&before, &now, Order::Busy);
-        // 22 polls after 15, a tenth of a second each.
+        // The tasks have 22 polls after 15, each of a tenth of a second.
         let head = "3 tasks: 3 waiting; 2.0s, busy in all 25.0%, CPU of the process 35.0%";
         assert_eq!(view.head, head);
         let text = view.table.text(Style::NONE);

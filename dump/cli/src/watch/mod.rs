@@ -1,4 +1,5 @@
-//! `watch`: how many tasks wait where, again and again: which sites grow. With `-o` what was read is a log.
+//! `watch`: the number of waiting tasks by site over time, and the sites that grow. With `-o` the dumps are written to
+//! a log.
 //!
 //! * [`series`]: counts by site over time.
 
@@ -22,9 +23,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub(crate) fn command() -> Command {
-    let command = Command::new("watch").about("Looks for leaks: which sites have more and more tasks. Reads a log that it wrote, too").after_help(
-        "A site grows if the least count of the last third of the looks is above the largest of the first third, from the sixth look on. \
-         A minute's growth is the slope of the line through all counts. The last 600 looks count.",
+    let command = Command::new("watch").about("Finds leaks: the sites whose tasks become more and more. Also reads a log that it wrote").after_help(
+        "A site grows if the lowest count in the last third of the looks is above the highest in the first third, from the sixth look on. \
+         The growth in a minute is the slope of the least-squares line through all counts. The last 600 looks count.",
     );
     with_source(command)
         .arg(
@@ -37,7 +38,7 @@ pub(crate) fn command() -> Command {
                         .filter(|ns| *ns >= 1_000_000)
                         .ok_or("a time is a number and its unit, as in 500ms, 1s, 1m")
                 })
-                .help("How often it looks"),
+                .help("The time between two looks"),
         )
         .arg(output(
             "Appends each look to a log: a line with the date, below it the text of debug=1",
@@ -73,7 +74,7 @@ fn watch(matches: &ArgMatches) -> Result<ExitCode, Refusal> {
     };
     let looks = matches.get_one::<u64>("looks").copied().unwrap_or(u64::MAX);
     let mut series = Series::default();
-    // What fails at once is wrong; what fails later may be a service that starts again.
+    // A failure of the first look is an error. A later failure may be a service that restarts.
     let mut last = look(&source, &mut log)?;
     let started = Instant::now();
     let mut screen = Screen::open();
@@ -110,7 +111,7 @@ fn watch(matches: &ArgMatches) -> Result<ExitCode, Refusal> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// One look, and its entry in the log.
+/// Takes one dump, and writes it to the log.
 fn look(
     source: &Source,
     log: &mut Option<File>,
@@ -141,7 +142,7 @@ fn now() -> String {
     rfc3339(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }
 
-/// Waits until then; whether a key ended it.
+/// Waits until `due`. Returns whether a key ended the wait.
 fn wait(due: Instant, screen: Option<&mut Screen>) -> bool {
     match screen {
         Some(screen) => screen.quits_before(due),
@@ -166,7 +167,7 @@ fn of_log(source: &Source) -> Result<String, Refusal> {
         .find_map(|sample| sample.time_ns)
         .unwrap_or(0);
     for (index, sample) in log.samples.iter().enumerate() {
-        // A log without dates is one of a look a second.
+        // A log without dates counts as one dump a second.
         let seconds = sample
             .time_ns
             .map_or(index as f64, |time| (time - first) as f64 / 1e9);
@@ -192,7 +193,7 @@ fn table(series: &Series, source: &Source, rows: usize, style: Style) -> String 
     );
     if series.missed > 0 {
         text.push_str(&style.alarm(&format!(
-            "# {} tasks of more sites are not shown\n",
+            "# {} tasks of further sites are not shown\n",
             series.missed
         )));
     }
@@ -218,7 +219,7 @@ fn table(series: &Series, source: &Source, rows: usize, style: Style) -> String 
 }
 
 fn per_minute(site: &Site) -> String {
-    // Less than one in an hour is no change.
+    // Less than one in an hour is shown as no change.
     if site.per_minute.abs() < 1.0 / 60.0 {
         "0".to_owned()
     } else {
@@ -226,7 +227,7 @@ fn per_minute(site: &Site) -> String {
     }
 }
 
-/// One line for a look.
+/// Formats one look as a line.
 fn line(series: &Series, total: i64) -> String {
     let sites = series.sites();
     let growing: Vec<&Site> = sites.iter().filter(|site| site.grows).collect();

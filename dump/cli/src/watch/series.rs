@@ -1,38 +1,38 @@
-//! Counts by site over time: how they move, and whether a site grows.
+//! Counts by site over time: their trend, and whether a site grows.
 
 use crate::own_frame::{call, own_frame};
 use runtime_dump::parse::stacks::CountedStack;
 use std::collections::{HashMap, VecDeque};
 
-/// The moments that are kept: ten minutes of one a second.
+/// The most moments that are kept: ten minutes at one a second.
 const KEPT: usize = 600;
 
-/// The most sites that are kept; what is beyond is counted.
+/// The most sites that are kept. The tasks of further sites are counted only.
 const MOST_SITES: usize = 10_000;
 
 /// The fewest moments for a trend.
 const LEAST: usize = 6;
 
-/// Counts of all sites.
+/// The counts of all sites.
 #[derive(Debug, Default)]
 pub(super) struct Series {
-    /// Seconds, of the moments that are kept.
+    /// The times of the kept moments, in seconds.
     times: VecDeque<f64>,
     sites: HashMap<String, VecDeque<i64>>,
-    /// Counts of sites beyond the most.
+    /// The number of tasks of sites beyond the most.
     pub(super) missed: i64,
 }
 
-/// One site, for a row.
+/// One site as a row.
 #[derive(Clone, Debug)]
 pub(super) struct Site {
     pub(super) name: String,
     pub(super) count: i64,
     /// The change per minute, by the least-squares line through its counts.
     pub(super) per_minute: f64,
-    /// The least of the last third is above the most of the first third.
+    /// Whether the lowest count of the last third is above the highest count of the first third.
     pub(super) grows: bool,
-    /// From 0 to 9, the most of each part of the time.
+    /// The highest count of each part of the time, scaled to 0 to 9.
     pub(super) trend: Vec<u8>,
 }
 
@@ -69,7 +69,7 @@ impl Series {
         self.times.len()
     }
 
-    /// All sites: those that grow first, by their slope, then by count.
+    /// All sites: the growing ones first, by slope, then the others by count.
     pub(super) fn sites(&self) -> Vec<Site> {
         let mut sites: Vec<Site> = self
             .sites

@@ -1,7 +1,7 @@
-//! Where in the debug information everything is that a dump needs, found in one pass.
+//! The index of debug information: the offsets of all entries that a dump needs, found in one pass.
 //!
 //! Most of 1.3 million entries are locals, members and inlined calls. Only their length is read, so 15 MB of
-//! `.debug_info` take 0.1 s. Types are read when they are first met (`types`).
+//! `.debug_info` take 0.1 s. Types are read at their first use (`types`).
 
 use super::unusable::Unusable;
 use crate::numbers::NumberMap;
@@ -18,14 +18,14 @@ pub type Slice<'d> = EndianSlice<'d, LittleEndian>;
 /// An entry, by its offset in `.debug_info`.
 pub type Die = u32;
 
-/// No scope: an entry of the unit itself.
+/// The scope of an entry directly below its unit.
 const TOP: u32 = u32::MAX;
 
-/// The sections of a file, unpacked where they are compressed.
+/// The sections of a file. Compressed sections are unpacked.
 #[derive(Debug)]
 pub struct Sections<'d> {
     own: gimli::DwarfSections<Cow<'d, [u8]>>,
-    /// Of packed split debug information.
+    /// The package of split debug information.
     package: Option<gimli::DwarfPackageSections<Cow<'d, [u8]>>>,
 }
 
@@ -57,7 +57,7 @@ impl<'d> Sections<'d> {
         Ok(Self { own, package })
     }
 
-    /// The memory of the unpacked sections. The other sections stay in their file.
+    /// The memory of the unpacked sections. The other sections stay in the mapped file.
     pub fn bytes(&self) -> usize {
         let mut bytes = 0;
         self.own.borrow(|section| {
@@ -70,7 +70,7 @@ impl<'d> Sections<'d> {
     }
 }
 
-/// Why a package cannot be read.
+/// The reason why a package cannot be read.
 struct LoadError(String);
 
 impl From<object::Error> for LoadError {
@@ -92,43 +92,44 @@ fn section<'d>(object: &object::File<'d>, name: &str) -> object::Result<Cow<'d, 
     }
 }
 
-/// Where everything is.
+/// The index.
 #[derive(Debug)]
 pub struct Index<'d> {
     dwarf: Dwarf<Slice<'d>>,
-    /// What a package has for each unit.
+    /// The debug information in the package, by unit.
     packaged: Vec<Dwarf<Slice<'d>>>,
-    /// In the order of their offsets.
+    /// The units, in the order of their offsets.
     units: Vec<IndexedUnit<'d>>,
     /// Namespaces and types, in the order of their offsets.
     scopes: Vec<Scope<'d>>,
-    /// `tokio::runtime::task::raw::poll<T, S>` by its address. Equal functions of several types may have been merged.
+    /// Functions `tokio::runtime::task::raw::poll<T, S>` by address. Equal functions of several types may have been
+    /// merged.
     pub polls: NumberMap<u64, Vec<Poll>>,
-    /// `tokio::runtime::task::core::Cell<T, S>` by T and S.
+    /// Types `tokio::runtime::task::core::Cell<T, S>` by T and S.
     cells: NumberMap<(Die, Die), Die>,
-    /// The type of a vtable by its address.
+    /// The types of vtables by address.
     pub vtables: NumberMap<u64, Die>,
-    /// Thread-local variables of tokio's context.
+    /// The thread-local variables of tokio's context.
     pub contexts: Vec<ThreadLocal>,
-    /// Bodies of async functions and closures by their own name.
+    /// Bodies of async functions and closures by their own name, without namespaces.
     functions: HashMap<&'d [u8], Vec<Function<'d>>>,
 }
 
-/// A unit of compilation.
+/// A compilation unit.
 #[derive(Debug)]
 struct IndexedUnit<'d> {
-    /// In `.debug_info`; of what comes from a package, behind that, one unit after the other.
+    /// The offset in `.debug_info`. Units of a package have offsets after it, one unit after the other.
     start: Die,
     unit: Unit<Slice<'d>>,
     packaged: Option<Packaged<'d>>,
 }
 
-/// Where a unit of a package comes from.
+/// The origin of a unit of a package.
 #[derive(Debug)]
 struct Packaged<'d> {
-    /// Index of what the package has for it.
+    /// The index of the unit's debug information in the package.
     dwarf: usize,
-    /// What the program has of it: where its code is, and the names of its files.
+    /// The skeleton in the program, which has the code ranges and the file names of the unit.
     skeleton: Unit<Slice<'d>>,
 }
 
@@ -139,7 +140,7 @@ struct Scope<'d> {
     name: &'d [u8],
 }
 
-/// The types of a poll function.
+/// The types of a task's poll function.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Poll {
     /// The type of the future.
@@ -148,12 +149,12 @@ pub struct Poll {
     pub scheduler: Die,
 }
 
-/// A thread-local variable: its type, and where in the block of such variables it is.
+/// A thread-local variable.
 #[derive(Clone, Copy, Debug)]
 pub struct ThreadLocal {
-    /// Its type.
+    /// The type.
     pub of: Die,
-    /// In the block of such variables.
+    /// The offset in the block of thread-local variables.
     pub offset: u64,
 }
 
@@ -161,28 +162,28 @@ pub struct ThreadLocal {
 #[derive(Clone, Copy, Debug)]
 pub struct Function<'d> {
     scope: u32,
-    /// Its symbol.
+    /// The symbol.
     pub linkage_name: Option<&'d [u8]>,
-    /// Where it is declared.
+    /// The position of the declaration.
     pub position: Position,
 }
 
 /// A line of a source file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Position {
-    /// Index of the unit, whose table has the file.
+    /// The index of the unit whose table contains the file.
     unit: u32,
     file: u32,
     /// 0 where unknown.
     pub line: u32,
 }
 
-/// What the entries around one are.
+/// The kind of the enclosing entry.
 #[derive(Clone, Copy, PartialEq)]
 enum Around {
     Unit,
     Namespace,
-    /// Its parameters are wanted.
+    /// A poll function, whose generic parameters are needed.
     Poll(u64),
     Cell(Die),
     Other,
@@ -194,7 +195,7 @@ struct Frame {
     around: Around,
 }
 
-/// Attributes of one entry, those that matter.
+/// The needed attributes of one entry.
 #[derive(Default)]
 struct Attributes<'d> {
     name: Option<&'d [u8]>,
@@ -207,17 +208,17 @@ struct Attributes<'d> {
 }
 
 impl Position {
-    /// A line of one of the files of a unit.
+    /// Constructs a position.
     pub fn new(unit: u32, file: u32, line: u32) -> Self {
         Self { unit, file, line }
     }
 }
 
 impl<'d> Index<'d> {
-    /// Reads all of it, unless what it keeps comes to more than so many bytes.
+    /// Builds the index, if it and the unpacked sections take at most `most_bytes`.
     ///
     /// # Errors
-    /// Why it is of no use.
+    /// The reason why the debug information is unusable.
     pub fn build(
         sections: &'d Sections<'_>,
         path: &Path,
@@ -299,18 +300,18 @@ impl<'d> Index<'d> {
         }
         Err(match () {
             () if is_split => Unusable::Split(path.into()),
-            // Every program has vtables, and with types they are in the debug information.
+            // Every program has vtables. With types, the vtables are in the debug information.
             () if is_rust && index.vtables.is_empty() => Unusable::NoTypes(path.into()),
             () => Unusable::NoTokio(path.into()),
         })
     }
 
-    /// About how much memory it takes, without the sections.
+    /// The approximate memory of the index, without the sections.
     pub fn bytes(&self) -> usize {
         fn map<K, V>(entries: usize) -> usize {
             entries * (size_of::<(K, V)>() + 1)
         }
-        // Abbreviations of a unit, and the header of its table of lines.
+        // The memory of a unit's abbreviations and of the header of its line table.
         const UNIT: usize = 16 << 10;
         let functions = self.functions.values().map(Vec::capacity).sum::<usize>();
         self.units.len() * (size_of::<IndexedUnit<'_>>() + UNIT)
@@ -489,12 +490,12 @@ impl<'d> Index<'d> {
         }
     }
 
-    /// The memory of a task: its header, its future, its scheduler.
+    /// The type of the memory of a task: its header, future and scheduler.
     pub fn cell(&self, poll: Poll) -> Option<Die> {
         self.cells.get(&(poll.future, poll.scheduler)).copied()
     }
 
-    /// The unit that an entry is in, its index, and the entry's offset in it.
+    /// The unit that contains an entry: its index, the unit, and the entry's offset in it.
     pub fn unit_of(&self, die: Die) -> Option<(u32, &Unit<Slice<'d>>, gimli::UnitOffset)> {
         let behind = self.units.partition_point(|unit| unit.start <= die);
         let unit = self.units.get(behind.checked_sub(1)?)?;
@@ -502,13 +503,13 @@ impl<'d> Index<'d> {
         Some((behind as u32 - 1, &unit.unit, offset))
     }
 
-    /// All units by their numbers, and where they begin.
+    /// All units, with their numbers and their offsets.
     pub fn all_units(&self) -> impl Iterator<Item = (u32, Die, &Unit<Slice<'d>>)> {
         let units = self.units.iter().zip(0..);
         units.map(|(unit, number)| (number, unit.start, &unit.unit))
     }
 
-    /// What a unit's attributes refer to.
+    /// The debug information that a unit's attributes refer to.
     pub fn dwarf_of(&self, unit: u32) -> &Dwarf<Slice<'d>> {
         let packaged = self
             .units
@@ -517,7 +518,7 @@ impl<'d> Index<'d> {
         packaged.map_or(&self.dwarf, |packaged| &self.packaged[packaged.dwarf])
     }
 
-    /// Where the code of a unit is.
+    /// The code ranges of a unit.
     pub fn code_of(&self, unit: u32) -> gimli::Result<Vec<Range<u64>>> {
         let Some(of) = self.units.get(unit as usize) else {
             return Ok(Vec::new());
@@ -531,7 +532,7 @@ impl<'d> Index<'d> {
         Ok(code)
     }
 
-    /// The name of a namespace or type with all that it is in.
+    /// The name of a namespace or type, with the names of its scopes.
     pub fn path(&self, die: Die) -> Option<String> {
         let at = self
             .scopes
@@ -547,7 +548,8 @@ impl<'d> Index<'d> {
         Some(names.join("::"))
     }
 
-    /// The body of a coroutine or closure by its type: `{async_fn_env#0}<T>` is of `{async_fn#0}<T>` in the same namespace.
+    /// The body of a coroutine or closure, by its type. `{async_fn_env#0}<T>` belongs to `{async_fn#0}<T>` in the same
+    /// namespace.
     pub fn function(&self, die: Die) -> Option<Function<'d>> {
         let at = self
             .scopes
@@ -559,7 +561,7 @@ impl<'d> Index<'d> {
         let is_same = |function: &&Function<'d>| self.same_path(function.scope, scope.parent);
         let mut same = candidates.iter().filter(is_same);
         let first = *same.next()?;
-        // Of several entries one may have the name only.
+        // Several entries may match. Some have the name only, so an entry with a symbol is preferred.
         let named = candidates
             .iter()
             .filter(is_same)
@@ -615,7 +617,7 @@ impl<'d> Index<'d> {
         Some(path)
     }
 
-    /// The crates whose sources are neither cargo's nor Rust's: the program's own.
+    /// The program's own crates: those whose sources are neither in cargo's directories nor Rust's own.
     pub fn own_crates(&self) -> HashSet<String> {
         let mut own: HashSet<String> = HashSet::new();
         let mut files: HashMap<(u32, u32), bool> = HashMap::new();
@@ -643,10 +645,10 @@ impl<'d> Index<'d> {
     }
 }
 
-/// Names of generic parameters, and what they are.
+/// The names and types of generic parameters.
 type Parameters<'d> = Vec<(&'d [u8], Die)>;
 
-/// What one unit has.
+/// The relevant entries of one unit.
 #[derive(Default)]
 struct Found<'d> {
     scopes: Vec<Scope<'d>>,
@@ -714,7 +716,7 @@ impl<'d> Attributes<'d> {
     }
 }
 
-/// The number of a file, whatever its form.
+/// The number of a file, in any form of the attribute.
 pub fn file_number(value: AttributeValue<Slice<'_>>) -> u32 {
     match value {
         AttributeValue::FileIndex(number) => small(Some(number)),
@@ -722,7 +724,7 @@ pub fn file_number(value: AttributeValue<Slice<'_>>) -> u32 {
     }
 }
 
-/// 0 for what has no place in 32 bits.
+/// A number as 32 bits; 0 if it is missing or too large.
 pub fn small(number: Option<u64>) -> u32 {
     number
         .and_then(|number| u32::try_from(number).ok())
@@ -738,7 +740,7 @@ pub fn reference(value: AttributeValue<Slice<'_>>, unit_start: Die) -> Option<Di
     }
 }
 
-/// Future and scheduler, by the names of the parameters.
+/// The types of future and scheduler, by the names of the parameters.
 fn pair(parameters: &[(&[u8], Die)]) -> Option<(Die, Die)> {
     let named = |name: &[u8]| {
         let found = parameters.iter().find(|(known, _)| *known == name);
@@ -747,7 +749,7 @@ fn pair(parameters: &[(&[u8], Die)]) -> Option<(Die, Die)> {
     Some((named(b"T")?, named(b"S")?))
 }
 
-/// `DW_OP_addr`, `DW_OP_addrx`, `DW_OP_GNU_addr_index`.
+/// Evaluates `DW_OP_addr`, `DW_OP_addrx` or `DW_OP_GNU_addr_index`.
 fn static_address(
     location: &[u8],
     dwarf: &Dwarf<Slice<'_>>,
@@ -760,7 +762,7 @@ fn static_address(
     }
 }
 
-/// The number that an index stands for, and what is behind the index.
+/// The number at an index in the table of addresses, and the bytes after the index.
 fn indexed<'b>(
     bytes: &'b [u8],
     dwarf: &Dwarf<Slice<'_>>,
@@ -773,8 +775,8 @@ fn indexed<'b>(
     Some((dwarf.address(unit, index).ok()?, behind))
 }
 
-/// An offset, then `DW_OP_GNU_push_tls_address` or `DW_OP_form_tls_address`. The offset is `DW_OP_const8u`, `DW_OP_constx` or
-/// `DW_OP_GNU_const_index`.
+/// Evaluates an offset followed by `DW_OP_GNU_push_tls_address` or `DW_OP_form_tls_address`. The offset is
+/// `DW_OP_const8u`, `DW_OP_constx` or `DW_OP_GNU_const_index`.
 fn thread_local_offset(
     location: &[u8],
     dwarf: &Dwarf<Slice<'_>>,

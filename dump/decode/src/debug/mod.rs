@@ -1,9 +1,9 @@
-//! What a program's debug information tells of its types.
+//! The types of a program, from its debug information.
 //!
-//! * [`index`]: where in it everything is, in one pass;
-//! * `roots`: which future a frame of `block_on` is for;
-//! * [`types`]: types, read when they are first needed;
-//! * [`unusable`]: why there is no index.
+//! * [`index`]: the index of the debug information, built in one pass;
+//! * `roots`: the future of a frame of `block_on`;
+//! * [`types`]: types, read at their first use;
+//! * [`unusable`]: the reasons why there is no index.
 
 pub mod index;
 mod roots;

@@ -1,11 +1,11 @@
-//! Which future a frame of `block_on` is for, by the code address.
+//! The future of a frame of `block_on`, by its code address.
 
 use super::index::{Die, Index, Slice, reference};
 use crate::numbers::NumberMap;
 use gimli::DebuggingInformationEntry;
 use std::ops::Range;
 
-/// Where the code of a function is, as an entry has it.
+/// The attributes of an entry that describe the code of a function.
 #[derive(Default)]
 struct Code<'d> {
     begin: Option<u64>,
@@ -30,19 +30,19 @@ impl Code<'_> {
     }
 }
 
-/// From what is inlined to what is defined to what is declared.
+/// The most references from an inlined function to its definition and its declaration.
 const MOST_ORIGINS: usize = 4;
 
 impl<'d> Index<'d> {
-    /// The futures of tokio's `block_on<F>` and the like that each of these addresses of the file is in, inlined ones included,
-    /// the outermost first.
+    /// For each address of the file, the futures of the functions `block_on<F>` of tokio that contain the address.
+    /// Inlined functions are included. The outermost function comes first.
     pub fn blocked_on(&self, addresses: &[u64]) -> NumberMap<u64, Vec<Die>> {
         let mut futures: NumberMap<u64, Vec<Die>> = addresses
             .iter()
             .map(|address| (*address, Vec::new()))
             .collect();
         for (number, start, unit) in self.all_units() {
-            // What cannot be read has no future.
+            // A unit whose code ranges cannot be read has no futures.
             let code = self.code_of(number).unwrap_or_default();
             let is_here = |address: &&u64| code.iter().any(|range| range.contains(address));
             let inside: Vec<u64> = futures.keys().filter(is_here).copied().collect();
@@ -106,7 +106,7 @@ impl<'d> Index<'d> {
         Ok(())
     }
 
-    /// The parameter F of a function `block_on<F>`: of what was inlined, of what is defined, or of what is declared.
+    /// The parameter F of a function `block_on<F>`. The entry, its definition or its declaration has it.
     fn future_of(&self, die: Die) -> Option<Die> {
         let mut die = die;
         for _ in 0..MOST_ORIGINS {

@@ -1,4 +1,4 @@
-//! Types, read when they are first met and kept.
+//! Types, read at their first use and kept.
 
 use super::index::{Die, Index, Position, Slice, file_number, reference, small};
 use crate::numbers::NumberMap;
@@ -6,80 +6,80 @@ use gimli::{AttributeValue, DebuggingInformationEntry, EntriesTreeNode, Unit};
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// Pointers have no size in the debug information.
+/// The size of a pointer. The debug information does not contain it.
 pub const POINTER: u64 = 8;
 
-/// How deep a member is looked for.
+/// The most levels of structures that are searched for a member.
 const MOST_DEPTH: usize = 12;
 
-/// How many structures are looked into for a member.
+/// The most structures that are searched for a member.
 const MOST_STRUCTURES: usize = 400;
 
 /// A type.
 #[derive(Debug)]
 pub struct Type {
-    /// With the namespaces that it is in, and generic arguments.
+    /// The name with namespaces and generic arguments.
     pub path: String,
-    /// Without the namespaces.
+    /// The name without namespaces.
     pub name: String,
-    /// In bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// What it consists of.
+    /// The contents.
     pub shape: Shape,
-    /// Generic parameters.
+    /// The generic parameters.
     pub parameters: Vec<(String, Die)>,
 }
 
-/// What a type consists of.
+/// The contents of a type.
 #[derive(Debug)]
 pub enum Shape {
     /// A number.
     Base,
-    /// Of what; `None` where that has no type.
+    /// The type that the pointer points to; `None` if it is unknown.
     Pointer(Option<Die>),
     /// Members side by side.
     Structure(Vec<Member>),
-    /// One of several variants.
+    /// A type with several variants.
     Enum(Enum),
     /// Elements of one type.
     Array(Option<Die>),
-    /// Of no members: constants, functions, and what could not be read.
+    /// A type without members: a constant, a function, or an unreadable entry.
     Other,
 }
 
 /// A member of a structure.
 #[derive(Clone, Debug)]
 pub struct Member {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// From the beginning of the structure.
+    /// The offset from the start of the structure.
     pub offset: u64,
-    /// Its type.
+    /// The type.
     pub of: Die,
-    /// Where it is declared; of a state of an async body, its await.
+    /// The position of the declaration. For a state of an async body, the position of its await.
     pub position: Position,
 }
 
-/// A type of several variants, of which one is active.
+/// A type with several variants, one of which is active.
 #[derive(Debug)]
 pub struct Enum {
-    /// Where the number of the active variant is, and its size; `None` where there is one variant.
+    /// The offset and size of the number of the active variant. `None` if there is only one variant.
     pub discriminant: Option<(u64, u64)>,
-    /// All of them.
+    /// The variants.
     pub variants: Vec<Variant>,
 }
 
-/// One of the variants.
+/// A variant of an enum.
 #[derive(Debug)]
 pub struct Variant {
-    /// `None`: the one of every other number.
+    /// The number of the variant. `None` for the variant of all other numbers.
     pub value: Option<u128>,
-    /// What it is made of.
+    /// The contents.
     pub member: Member,
 }
 
 impl Enum {
-    /// Which variant has this number.
+    /// The variant with this number, and its index.
     pub fn active(&self, value: Option<u128>) -> Option<(usize, &Variant)> {
         let exact = self
             .variants
@@ -94,23 +94,23 @@ impl Enum {
     }
 }
 
-/// An offset, and what is there.
+/// An offset and the type there.
 type Place = (u64, Die);
 
-/// What is looked for in a type: the address and length of a constant name.
+/// The key of a search in a type: the type, and the address and length of a constant name.
 type Wanted = (Die, *const u8, usize);
 
-/// Types by their entries.
+/// Types by their entries, read at their first use.
 #[derive(Debug)]
 pub struct Types<'i, 'd> {
-    /// Where they are read from.
+    /// The index that the types are read from.
     pub index: &'i Index<'d>,
     known: RefCell<NumberMap<Die, Rc<Type>>>,
     found: RefCell<NumberMap<Wanted, Option<Place>>>,
 }
 
 impl<'i, 'd> Types<'i, 'd> {
-    /// None is read yet.
+    /// Starts without any type read.
     pub fn new(index: &'i Index<'d>) -> Self {
         Self {
             index,
@@ -136,7 +136,7 @@ impl<'i, 'd> Types<'i, 'd> {
         read
     }
 
-    /// A member of this name, here or in the structures inside, the outermost first; and its offset.
+    /// A member with this name and its offset. The search goes through the nested structures, the outermost first.
     pub fn find(&self, die: Die, name: &'static str) -> Option<(u64, Die)> {
         let key = (die, name.as_ptr(), name.len());
         if let Some(known) = self.found.borrow().get(&key) {
@@ -147,7 +147,7 @@ impl<'i, 'd> Types<'i, 'd> {
         found
     }
 
-    /// A member of a type whose path begins so, or the type itself.
+    /// A type whose path begins with `prefix`, and its offset: the type itself or a nested member.
     pub fn find_type(&self, die: Die, prefix: &'static str) -> Option<(u64, Die)> {
         let key = (die, prefix.as_ptr(), prefix.len());
         if let Some(known) = self.found.borrow().get(&key) {
@@ -186,7 +186,7 @@ impl<'i, 'd> Types<'i, 'd> {
         None
     }
 
-    /// What is inside of structures that have one member of any size.
+    /// Removes structures around a single member that has a size. Returns the offset and type of the innermost one.
     pub fn peel(&self, die: Die) -> (u64, Die) {
         let (mut offset, mut die) = (0, die);
         for _ in 0..MOST_DEPTH {
@@ -206,7 +206,7 @@ impl<'i, 'd> Types<'i, 'd> {
         (offset, die)
     }
 
-    /// What a pointer in this type points to: a reference, `Box`, `NonNull`, `Arc`.
+    /// The type that a pointer type points to, for a reference, `Box`, `NonNull` or `Arc`.
     pub fn pointee(&self, die: Die) -> Option<Die> {
         let (_, inner) = self.peel(die);
         match self.get(inner).shape {
@@ -341,7 +341,7 @@ impl<'d> Reader<'_, 'd> {
         })
     }
 
-    /// The size of a number.
+    /// The size of a base type.
     fn size(&self, die: Die) -> u64 {
         let entry = self
             .index
@@ -403,7 +403,7 @@ impl<'d> Reader<'_, 'd> {
     }
 }
 
-/// The number of a variant, of up to 16 bytes, signed or not.
+/// The number of a variant, of up to 16 bytes, signed or unsigned.
 fn constant(value: AttributeValue<Slice<'_>>) -> Option<u128> {
     match value {
         AttributeValue::Sdata(number) => Some(i128::from(number) as u128),

@@ -1,20 +1,21 @@
-//! Why there is no index.
+//! The reasons why there is no index.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// Why debug information is of no use. Each names the file.
+/// The reason why debug information is unusable, with the path of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unusable {
-    /// A file that cannot be read, and why.
+    /// The file cannot be read, for this reason.
     Unreadable(PathBuf, String),
-    /// Functions and lines, but no types.
+    /// The file has functions and lines, but no types.
     NoTypes(PathBuf),
-    /// The types are in other files, which were not given.
+    /// The types are in other files, which were not passed.
     Split(PathBuf),
-    /// No types of tasks of tokio: the program spawns none, or the crates that do have no types, while others have.
+    /// The file has no types of tokio's tasks: the program spawns none, or the crates that spawn have no types, unlike
+    /// others.
     NoTokio(PathBuf),
-    /// What has to be kept of it takes more memory than the caller allows.
+    /// The index takes more memory than the caller allows.
     TooLarge(PathBuf),
 }
 

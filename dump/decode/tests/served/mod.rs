@@ -1,11 +1,11 @@
-//! A runtime of the probe's, and its pages by a plain connection.
+//! A runtime of the probe, and its pages, read through a plain connection.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-/// Two workers.
+/// A runtime with two workers.
 pub fn runtime() -> runtime_probe::runtime::Runtime {
     runtime_probe::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -14,7 +14,7 @@ pub fn runtime() -> runtime_probe::runtime::Runtime {
         .unwrap()
 }
 
-/// A dump has the tasks of all tests that run, so they run one after the other.
+/// A dump contains the tasks of all running tests, so the tests run one after the other.
 pub fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE
@@ -22,7 +22,7 @@ pub fn alone() -> MutexGuard<'static, ()> {
         .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// A page, with its head.
+/// The response of a page, with its head.
 pub fn get(address: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(
@@ -35,7 +35,7 @@ pub fn get(address: SocketAddr, path: &str) -> String {
     reply
 }
 
-/// Asks again while the index of types is being made, and until every line is there.
+/// Asks again until the index of types is ready and every line is there.
 pub fn page_with(address: SocketAddr, path: &str, lines: &[&str]) -> String {
     let begun = Instant::now();
     loop {

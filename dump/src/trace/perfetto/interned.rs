@@ -1,13 +1,13 @@
-//! Texts and stacks by number, as Perfetto has them: the packet that uses one first brings it along.
+//! Texts and stacks by number, as Perfetto has them: the first packet that uses one contains it.
 
 use super::packet::{Callstack, EventName, Frame, InternedData, InternedString, Mapping};
 use crate::trace::tables::{StackNumber, Tables, TextNumber};
 use std::collections::HashSet;
 
-/// The one mapping that all frames are in.
+/// The one mapping of all frames.
 const MAPPING: u64 = 1;
 
-/// What was brought along so far, by kind and number.
+/// The texts and stacks that were written so far, by kind and number.
 #[derive(Debug, Default)]
 pub(super) struct Interned {
     names: HashSet<u64>,
@@ -16,12 +16,12 @@ pub(super) struct Interned {
     frames: HashSet<u64>,
     stacks: HashSet<u64>,
     has_mapping: bool,
-    /// For the next packet.
+    /// The entries for the next packet.
     news: InternedData,
 }
 
 impl Interned {
-    /// What the next packet has to bring along.
+    /// Takes the entries for the next packet.
     pub(super) fn take_news(&mut self) -> Option<InternedData> {
         let news = std::mem::take(&mut self.news);
         (news != InternedData::default()).then_some(news)

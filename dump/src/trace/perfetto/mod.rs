@@ -1,18 +1,19 @@
-//! Execution traces for Perfetto: <https://ui.perfetto.dev> opens the file, and its trace processor answers SQL about it.
+//! Execution traces for Perfetto. <https://ui.perfetto.dev> opens the file, and its trace processor answers SQL
+//! queries about it.
 //!
-//! * A track per thread: its polls, each by the name of the task, and what it wakes.
-//! * A track per task: whether it runs, is ready, or waits for what, with the stack where it waits. Tasks beyond the first
-//!   1,000 have none: the number of living tasks of their name is a counter.
-//! * CPU samples on their thread, numbers of the process as counters.
-//! * A flow from each wake to the poll that it led to.
-//! * The labels of a task as annotations, `labels.KEY`, of what is on its track and of its polls, and an instant on its track where
-//!   they change. Those that a poll itself put in force are annotations of its end.
-//! * Regions of the program's own below their task, user tasks on tracks of their own, logs on the thread.
+//! * A track per thread: its polls, each with the name of the task, and its wakes.
+//! * A track per task: whether the task runs, is ready or waits, with the reason and the stack of a wait. Tasks beyond
+//!   the first 1,000 have no track. They are counted by name, in a counter track.
+//! * CPU samples on their thread, and numbers of the process as counters.
+//! * A flow from each wake to the poll that follows it.
+//! * The labels of a task as annotations `labels.KEY` of its states and polls, and an instant on the task's track where
+//!   they change. Labels that begin during a poll are annotations of the end of that poll.
+//! * User regions on a track below their task, user tasks on tracks of their own, logs on the thread.
 //!
 //! In reading order:
 //! * `packet`: the messages;
-//! * `interned`: texts and stacks, brought along by the packet that uses one first;
-//! * `tracks`: which there are.
+//! * `interned`: texts and stacks, contained in the first packet that uses them;
+//! * `tracks`: the tracks.
 
 mod interned;
 mod packet;
@@ -29,12 +30,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
 use tracks::{Lanes, Owner, Region, Tracks};
 
-/// All packets are of one sequence.
+/// The one sequence of all packets.
 const SEQUENCE: u32 = 1;
 
-/// Writes an execution trace as Perfetto's protobuf, for <https://ui.perfetto.dev> and its trace processor: a track per thread with its
-/// polls, a track per task with its states (beyond 1,000 tasks a counter per name), a flow from each wake to the poll that it led to.
-/// What is written between two calls of [`end_generation`](TraceFormat::end_generation) is in memory, some 40 bytes an event.
+/// Writes an execution trace as Perfetto's protobuf, for <https://ui.perfetto.dev> and its trace processor.
+///
+/// Each thread has a track with its polls. Each of the first 1,000 tasks has a track with its states; the other tasks
+/// are counted by name. A flow leads from each wake to the poll that follows it. The packets between two calls of
+/// [`end_generation`](TraceFormat::end_generation) are kept in memory, about 40 bytes an event.
 ///
 /// ```
 /// use runtime_dump::stack::Frame;
@@ -61,39 +64,39 @@ pub struct PerfettoWriter<W> {
     lanes: Lanes,
     tasks: BTreeMap<u64, Task>,
     threads: HashMap<u64, Vec<u64>>,
-    /// The tracks of user tasks that are under way.
+    /// The tracks of the open user tasks.
     user_tasks: HashMap<u64, u64>,
-    /// By reason: the name of the state.
+    /// The names of wait states, by reason.
     waits: HashMap<TextNumber, TextNumber>,
     last: u64,
-    /// A generation has begun, at any time.
+    /// Whether any generation has begun.
     has_begun: bool,
-    /// A generation is under way.
+    /// Whether a generation is open.
     is_open: bool,
     flows: u64,
 }
 
 #[derive(Debug)]
 struct Task {
-    /// Of its slices; `None` without a stack.
+    /// The name of the task's polls; `None` without a stack.
     title: Option<TextNumber>,
     track: Option<u64>,
     state: State,
-    /// It was woken in its poll.
+    /// Whether the task was woken during its current poll.
     is_woken: bool,
-    /// The wake that the next poll follows.
+    /// The flow of the wake that the next poll follows.
     flow: Option<u64>,
     labels: LabelsNumber,
-    /// It had none when its poll began.
+    /// Whether the task had no labels when its current poll began.
     was_bare: bool,
-    /// The first ones that such a poll put in force.
+    /// The first labels that such a poll set.
     news: LabelsNumber,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Ready,
-    /// On this thread.
+    /// A thread polls the task: this one.
     Polled(u64),
     Waits {
         reason: Option<TextNumber>,
@@ -129,7 +132,7 @@ impl<W: Write> PerfettoWriter<W> {
         writer
     }
 
-    /// The output.
+    /// Returns the output.
     pub fn into_inner(self) -> W {
         self.out
     }
@@ -147,7 +150,7 @@ impl<W: Write> PerfettoWriter<W> {
         .expect("a Vec has room for any message");
     }
 
-    /// Describes the tracks that are new.
+    /// Writes the descriptors of new tracks.
     fn describe(&mut self) {
         while let Some(descriptor) = self.tracks.next_new() {
             self.packet(TracePacket {
@@ -176,7 +179,7 @@ impl<W: Write> PerfettoWriter<W> {
         self.event(Type::SliceEnd, track, TrackEvent::default());
     }
 
-    /// Ends a slice of a poll.
+    /// Ends the current slice of a task's track or of a poll, with the labels that the poll set.
     fn end_poll(&mut self, track: u64, id: u64) {
         let task = self.tasks.get(&id);
         let news = task.map_or_else(LabelsNumber::default, |task| task.news);
@@ -198,7 +201,7 @@ impl<W: Write> PerfettoWriter<W> {
         self.interned.name(text, &self.tables)
     }
 
-    /// A slice of a name.
+    /// Begins a slice with a name.
     fn begin(&mut self, track: u64, text: TextNumber, event: TrackEvent) {
         let name_iid = self.name(text);
         self.event(Type::SliceBegin, track, TrackEvent { name_iid, ..event });
@@ -280,7 +283,7 @@ impl<W: Write> PerfettoWriter<W> {
         self.event(Type::Instant, track, event);
     }
 
-    /// Makes a task known.
+    /// Adds a task.
     fn add(&mut self, id: u64, name: StackNumber, state: State, labels: LabelsNumber) {
         let title = self.tables.root_of(name);
         let track = self.tracks.task(id, text_of(title, &self.tables));
@@ -301,7 +304,7 @@ impl<W: Write> PerfettoWriter<W> {
         }
     }
 
-    /// Changes the count of the tasks of a name that have no track.
+    /// Changes the count of tasks without a track, for one name.
     fn count(&mut self, title: Option<TextNumber>, more: i64) {
         let Some((number, text)) = title.and_then(|title| self.tables.text_of(title)) else {
             return;
@@ -331,7 +334,7 @@ impl<W: Write> PerfettoWriter<W> {
             let unknown = StackNumber::default();
             self.add(id, unknown, State::Ready, LabelsNumber::default());
         }
-        // The end of that poll was lost.
+        // The row of that poll's end was lost.
         if let Some(State::Polled(other)) = self.tasks.get(&id).map(|task| task.state) {
             self.end_polls_from(other, id);
         }
@@ -379,7 +382,7 @@ impl<W: Write> PerfettoWriter<W> {
         }
     }
 
-    /// Ends all polls of a thread from that of a task on: their ends were lost.
+    /// Ends the poll of a task on a thread, and all polls inside it. The rows of their ends were lost.
     fn end_polls_from(&mut self, thread: u64, id: u64) {
         let stack = StackNumber::default();
         self.poll_end(thread, id, Outcome::Yields { stack });
@@ -481,7 +484,7 @@ impl<W: Write> PerfettoWriter<W> {
         }
     }
 
-    /// The innermost poll of a thread blocks it, or does so no longer.
+    /// Shows the begin or the end of `block_in_place` in the innermost poll of a thread.
     fn in_place(&mut self, thread: u64, is_in_place: bool) {
         let task = self.threads.get(&thread).and_then(|polls| polls.last());
         let Some(id) = task.copied() else {
@@ -490,7 +493,7 @@ impl<W: Write> PerfettoWriter<W> {
         let Some(track) = self.tasks.get(&id).and_then(|task| task.track) else {
             return;
         };
-        // What this poll put in force stands at its end.
+        // Labels that this poll set are written at its end.
         let task = self.tasks.get(&id);
         let old = task.filter(|task| task.news == LabelsNumber::default());
         let labels = old.map_or_else(LabelsNumber::default, |task| task.labels);
@@ -545,7 +548,7 @@ impl<W: Write> TraceFormat for PerfettoWriter<W> {
             },
             None => State::Ready,
         };
-        // Their slices begin when the trace does.
+        // The slices of these tasks begin when the trace does.
         self.last = 1;
         self.add(task, name, state, labels);
     }
@@ -627,7 +630,7 @@ impl<W: Write> TraceFormat for PerfettoWriter<W> {
     }
 
     fn end_generation(&mut self) -> io::Result<()> {
-        // What comes between two generations belongs to the next one.
+        // Rows between two generations belong to the next one.
         if !std::mem::take(&mut self.is_open) {
             return Ok(());
         }

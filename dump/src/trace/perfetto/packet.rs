@@ -1,4 +1,4 @@
-//! The messages of Perfetto's `trace_packet.proto` that a trace of tasks has, with Perfetto's names and numbers.
+//! The messages of Perfetto's `trace_packet.proto` that a trace of tasks uses, with Perfetto's names and numbers.
 
 use prost::Message;
 
@@ -25,9 +25,9 @@ pub(super) struct TracePacket {
     pub(super) track_descriptor: Option<TrackDescriptor>,
 }
 
-/// What came before on this sequence is forgotten.
+/// The flag of a packet that clears the state of its sequence.
 pub(super) const STATE_CLEARED: u32 = 1;
-/// The packet needs interned data of packets before it.
+/// The flag of a packet that needs interned data of earlier packets.
 pub(super) const NEEDS_STATE: u32 = 2;
 
 #[derive(Clone, PartialEq, Message)]
@@ -66,7 +66,7 @@ pub(super) struct ThreadDescriptor {
 
 #[derive(Clone, Copy, PartialEq, Message)]
 pub(super) struct CounterDescriptor {
-    /// One of [`Unit`].
+    /// A value of [`Unit`].
     #[prost(enumeration = "Unit", optional, tag = "3")]
     pub(super) unit: Option<i32>,
 }
@@ -82,7 +82,7 @@ pub(super) enum Unit {
 pub(super) struct TrackEvent {
     #[prost(message, repeated, tag = "4")]
     pub(super) debug_annotations: Vec<DebugAnnotation>,
-    /// One of [`Type`].
+    /// A value of [`Type`].
     #[prost(enumeration = "Type", optional, tag = "9")]
     pub(super) r#type: Option<i32>,
     #[prost(uint64, optional, tag = "10")]
@@ -119,7 +119,7 @@ pub(super) struct DebugAnnotation {
     pub(super) name: Option<String>,
 }
 
-/// Each kind has numbers of its own.
+/// Interned texts and stacks. Each kind has its own numbers.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct InternedData {
     #[prost(message, repeated, tag = "2")]
@@ -170,7 +170,7 @@ pub(super) struct Frame {
     pub(super) function_name_id: Option<u64>,
     #[prost(uint64, optional, tag = "3")]
     pub(super) mapping_id: Option<u64>,
-    /// Tells frames of one function apart.
+    /// A number that distinguishes frames of one function.
     #[prost(uint64, optional, tag = "4")]
     pub(super) rel_pc: Option<u64>,
     #[prost(uint64, optional, tag = "5")]
@@ -183,7 +183,7 @@ pub(super) struct Frame {
 pub(super) struct Callstack {
     #[prost(uint64, optional, tag = "1")]
     pub(super) iid: Option<u64>,
-    /// The root first.
+    /// The frames, root first.
     #[prost(uint64, repeated, packed = "false", tag = "2")]
     pub(super) frame_ids: Vec<u64>,
 }

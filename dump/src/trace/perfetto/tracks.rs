@@ -1,4 +1,4 @@
-//! Which tracks there are, and how they hang together.
+//! The tracks of a trace, and their order below each other.
 
 use super::packet::{
     CounterDescriptor, ProcessDescriptor, ThreadDescriptor, TrackDescriptor, Unit,
@@ -6,7 +6,7 @@ use super::packet::{
 use crate::trace::tables::TextNumber;
 use std::collections::{HashMap, HashSet, VecDeque};
 
-/// Tasks that have a track of their own, at most: the viewer draws a line for each.
+/// The most tasks with a track of their own. The viewer draws a line for each.
 const MOST_TASKS: usize = 1000;
 
 const PROCESS: u64 = 1;
@@ -19,17 +19,17 @@ const FIRST_FREE: u64 = 1 << 8;
 #[derive(Debug)]
 pub(super) struct Tracks {
     pid: i32,
-    /// Not described yet.
+    /// Tracks without a written descriptor.
     new: VecDeque<TrackDescriptor>,
     next: u64,
     threads: HashSet<u64>,
     workers: Vec<u64>,
     tasks: usize,
-    /// By number of the name.
+    /// The counter tracks of the process, by the number of the name.
     counters: HashMap<u64, u64>,
-    /// By number of the name: the track, and how many tasks there are.
+    /// The tracks that count tasks, with the current count, by the number of the name.
     counts: HashMap<u64, (u64, i64)>,
-    /// Tracks of user tasks that are over, for the next ones of that name.
+    /// The tracks of ended user tasks, by name. The next user task of the name uses one of them.
     idle: HashMap<String, Vec<u64>>,
     names: HashMap<u64, String>,
 }
@@ -50,7 +50,7 @@ impl Tracks {
         }
     }
 
-    /// What describes the process.
+    /// The descriptor of the process.
     pub(super) fn process(&mut self, name: &str) -> TrackDescriptor {
         for (uuid, name) in [
             (TASKS, "tasks"),
@@ -69,7 +69,7 @@ impl Tracks {
         }
     }
 
-    /// The next one that has to be described.
+    /// Takes the next track that needs a descriptor.
     pub(super) fn next_new(&mut self) -> Option<TrackDescriptor> {
         self.new.pop_front()
     }
@@ -81,7 +81,7 @@ impl Tracks {
         uuid
     }
 
-    /// A thread is a worker: it is called so if it has no track yet.
+    /// Marks a thread as a worker. The name appears only if the thread has no track yet.
     pub(super) fn worker(&mut self, thread: u64) {
         if !self.workers.contains(&thread) {
             self.workers.push(thread);
@@ -125,7 +125,7 @@ impl Tracks {
         track
     }
 
-    /// The track of a number of the process.
+    /// The track of a counter of the process.
     pub(super) fn counter(&mut self, number: u64, name: &str) -> u64 {
         if let Some(known) = self.counters.get(&number) {
             return *known;
@@ -135,7 +135,7 @@ impl Tracks {
         track
     }
 
-    /// The track that counts the tasks of a name without their own track, and their number now.
+    /// Changes the count of tasks without a track, for one name. Returns the track and the new count.
     pub(super) fn count(&mut self, number: u64, name: &str, more: i64) -> (u64, i64) {
         let track = match self.counts.get(&number) {
             Some((track, _)) => *track,
@@ -146,12 +146,12 @@ impl Tracks {
         (track, *count)
     }
 
-    /// For regions below a task or a thread.
+    /// Adds a track for regions below a task or a thread.
     pub(super) fn regions(&mut self, above: Option<u64>) -> u64 {
         self.add(above.unwrap_or(USER_TASKS), "regions")
     }
 
-    /// For a user task: those of one name that follow each other share one.
+    /// The track of a user task. Successive user tasks of one name share a track.
     pub(super) fn user_task(&mut self, name: &str) -> u64 {
         if let Some(idle) = self.idle.get_mut(name).and_then(Vec::pop) {
             return idle;
@@ -177,7 +177,7 @@ fn named(uuid: u64, parent: u64, name: &str) -> TrackDescriptor {
     }
 }
 
-/// What a region is of.
+/// The owner of a region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Owner {
     Task(u64),
@@ -190,12 +190,12 @@ pub(super) struct Region {
     pub(super) name: TextNumber,
 }
 
-/// Tracks of regions, each with one region at a time: regions may overlap.
+/// The tracks of regions. Regions may overlap, so each track has one open region at a time.
 #[derive(Debug, Default)]
 pub(super) struct Lanes(HashMap<Owner, Vec<(u64, Option<Region>)>>);
 
 impl Lanes {
-    /// The track for a region that begins.
+    /// Returns the track for a region that begins.
     pub(super) fn begin(&mut self, owner: Owner, region: Region, new: impl FnOnce() -> u64) -> u64 {
         let lanes = self.0.entry(owner).or_default();
         match lanes.iter_mut().find(|(_, open)| open.is_none()) {
@@ -211,7 +211,7 @@ impl Lanes {
         }
     }
 
-    /// The track of the region that ends, if it is open.
+    /// Returns the track of a region that ends, if the region is open.
     pub(super) fn end(&mut self, owner: Owner, region: Region) -> Option<u64> {
         let lanes = self.0.get_mut(&owner)?.iter_mut().rev();
         let mut open = lanes.filter(|(_, open)| *open == Some(region));
@@ -220,7 +220,7 @@ impl Lanes {
         Some(*track)
     }
 
-    /// The tracks of all that are open.
+    /// Removes an owner, and returns the tracks of its open regions.
     pub(super) fn end_all(&mut self, owner: Owner) -> Vec<u64> {
         let lanes = self.0.remove(&owner).unwrap_or_default();
         let open = lanes.into_iter().filter(|(_, open)| open.is_some());

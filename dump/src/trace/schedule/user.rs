@@ -1,7 +1,7 @@
-//! User tasks, regions and logs: what is open, and what Go's reader wants to be told.
+//! User tasks, regions and logs: the open ones, and the events that Go's reader needs.
 //!
-//! Go's reader takes these events from a running goroutine only. Of regions it takes the end of the innermost one of that
-//! goroutine only, and of user tasks no second begin.
+//! Go's reader accepts these events from a running goroutine only. The end of a region must be that of the innermost
+//! region of the goroutine. A user task must begin only once.
 
 use super::{Emit, Schedule, Status, is_an_id};
 use crate::trace::generation::{Code, NO_THREAD};
@@ -9,16 +9,16 @@ use crate::trace::row::{Outcome, UserEvent, UserWhat};
 use crate::trace::tables::{StackNumber, TextNumber};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The reason of the goroutine of a thread outside of any task.
+/// The wait reason of a thread's own goroutine.
 const OUTSIDE_OF_TASKS: &str = "outside of any task";
-/// The first of the ids of such goroutines, of which each has the thread in it.
+/// The base of the ids of these goroutines. The thread's id is in the lower bits.
 const OUTSIDE: u64 = 1 << 62;
 
-/// What is open.
+/// The open user tasks and regions.
 #[derive(Debug, Default)]
 pub(super) struct User {
     tasks: BTreeSet<u64>,
-    /// By task that is polled: its regions, the innermost last.
+    /// The open regions by polled task, the innermost last.
     regions: BTreeMap<u64, Vec<Region>>,
 }
 
@@ -29,7 +29,7 @@ struct Region {
 }
 
 impl User {
-    /// A task ends with its regions.
+    /// Removes the regions of a task that ends.
     pub(super) fn task_ended(&mut self, task: u64) {
         self.regions.remove(&task);
     }
@@ -41,11 +41,11 @@ impl User {
 
 /// The goroutine that an event of a thread belongs to.
 enum Speaker {
-    /// The task that it polls.
+    /// The task that the thread polls.
     Polled(u64),
-    /// The closure that it runs, or the task that blocks it.
+    /// The closure that the thread runs, or the task that blocks the thread.
     Blocking(u64),
-    /// Its own goroutine.
+    /// The thread's own goroutine.
     Own(u64),
 }
 
@@ -102,7 +102,7 @@ impl Schedule {
     }
 
     fn region_end(&mut self, thread: u64, region: Region, stack: StackNumber, emit: &mut Emit<'_>) {
-        // The own goroutine of a thread is polled while it has a region.
+        // A thread's own goroutine is polled while it has an open region.
         let Some(task) = self.innermost(thread) else {
             return;
         };
@@ -115,7 +115,7 @@ impl Schedule {
                 open.pop();
                 inner
             }
-            // It began before the trace: Go's reader takes the end alone.
+            // The region began before the trace. Go's reader accepts its end alone.
             None if is_older && open.is_empty() => Vec::new(),
             None => return,
         };
@@ -131,7 +131,7 @@ impl Schedule {
         self.spoken(thread, &speaker, stack, emit);
     }
 
-    /// Lets the thread run the task that it polls, or else its own goroutine.
+    /// Makes the thread's polled task run, or else its own goroutine.
     fn speaker(&mut self, thread: u64, name: StackNumber, emit: &mut Emit<'_>) -> Speaker {
         if let Some(task) = self.innermost(thread) {
             if self.tasks[&task].status == Status::Syscall {
@@ -151,7 +151,7 @@ impl Schedule {
         Speaker::Own(own)
     }
 
-    /// Takes back what [`Schedule::speaker`] did.
+    /// Undoes the effect of [`Schedule::speaker`].
     fn spoken(&mut self, thread: u64, speaker: &Speaker, stack: StackNumber, emit: &mut Emit<'_>) {
         match *speaker {
             Speaker::Polled(_) => {}

@@ -1,4 +1,4 @@
-//! The forms that tools read.
+//! The forms for tools.
 
 use super::rows::{Row, Rows};
 use runtime_dump::goroutine::samples::SampleWriter;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 const NAME: &str = "goroutine";
 
-/// `profile.proto` with a sample for each task, for `go tool pprof`.
+/// Writes `profile.proto` with a sample for each task, for `go tool pprof`.
 pub(super) fn write_profile(
     rows: &Rows,
     most: usize,
@@ -26,7 +26,7 @@ pub(super) fn write_profile(
     writer.finish()
 }
 
-/// A line for each stack, the root first, and how many tasks have it.
+/// Writes a line for each stack: its frames, root first, and the number of its tasks.
 pub(super) fn write_folded(rows: &Rows, most: usize, out: &mut dyn Write) -> io::Result<()> {
     let stacks = rows.rows.iter().take(most);
     let stacks = stacks.map(|row| (&rows.tables.stacks[row.stack as usize], 1));
@@ -34,7 +34,7 @@ pub(super) fn write_folded(rows: &Rows, most: usize, out: &mut dyn Write) -> io:
     out.write_all(fold(&profile, 0).as_bytes())
 }
 
-/// An array with an object for each task, one a line.
+/// Writes an array with an object for each task, one a line.
 pub(super) fn write_json(rows: &Rows, most: usize, out: &mut dyn Write) -> io::Result<()> {
     let stacks: Vec<Value> = rows.tables.stacks.iter().map(stack).collect();
     out.write_all(b"[")?;

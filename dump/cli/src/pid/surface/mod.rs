@@ -1,7 +1,7 @@
-//! A dump in the forms that people and tools read.
+//! The forms of a dump, for people and tools.
 //!
 //! * [`forms`]: JSON, folded stacks, `profile.proto`;
-//! * [`rows`]: tasks as rows of runtime-dump's model, with their stacks, reasons and notes.
+//! * [`rows`]: tasks as rows of runtime-dump's model, with stacks, reasons and notes.
 
 mod forms;
 mod rows;
@@ -17,31 +17,31 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-/// How many ids of a group are named.
+/// The most ids of a group that are named.
 const NAMED_IN_GROUP: usize = 3;
 
-/// How many workers of a runtime are shown.
+/// The most workers of a runtime that are shown.
 const WORKERS: usize = 64;
 
-/// What of a dump is shown, and how.
+/// The options of the output.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Options {
-    /// Only what Go prints.
+    /// Whether only Go's own lines are written.
     pub(crate) plain: bool,
-    /// Equal stacks once.
+    /// Whether tasks with equal stacks are written once.
     pub(crate) group: bool,
-    /// Only tasks with this text in a function's name.
+    /// A text that must be in the name of a task's function.
     pub(crate) matches: Option<String>,
-    /// Only tasks with this state or reason.
+    /// The state or reason that a task must have.
     pub(crate) state: Option<String>,
-    /// At most so many blocks.
+    /// The most blocks.
     pub(crate) limit: Option<usize>,
-    /// Libraries' wrappers and machinery, too.
+    /// Whether libraries' wrappers and machinery are included.
     pub(crate) verbose: bool,
     pub(crate) form: Form,
 }
 
-/// The form.
+/// The form of the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Form {
     /// Go's goroutine dump.
@@ -53,35 +53,35 @@ pub(crate) enum Form {
     Profile,
 }
 
-/// What the dump is of.
+/// The process of a dump.
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
-    /// As in `12 tasks of process 7 (app)`.
+    /// The title, as in `12 tasks of process 7 (app)`.
     pub(crate) title: String,
-    /// The monotonic clock; `None` where it is not known.
+    /// The time of the monotonic clock; `None` where unknown.
     pub(crate) now: Option<(i64, u32)>,
     pub(crate) threads: Vec<Thread>,
 }
 
 impl Source {
-    /// A thread by its number.
+    /// The thread with this id.
     fn thread(&self, tid: u32) -> Option<&Thread> {
         self.threads.iter().find(|thread| thread.tid == tid)
     }
 }
 
-/// A thread and where it is.
+/// A thread with its stack.
 #[derive(Clone, Debug)]
 pub(crate) struct Thread {
     pub(crate) tid: u32,
     pub(crate) name: String,
     pub(crate) state: &'static str,
     pub(crate) cpu_ns: Option<u64>,
-    /// The innermost frame first.
+    /// The stack, innermost frame first.
     pub(crate) stack: Vec<Arc<Location>>,
 }
 
-/// Writes threads, a block for each.
+/// Writes a block for each thread.
 pub(crate) fn write_threads(
     threads: &[Thread],
     options: &Options,
@@ -120,7 +120,7 @@ pub(crate) fn write_threads(
     )
 }
 
-/// Writes the dump.
+/// Writes the tasks.
 pub(crate) fn write(
     dump: &Dump,
     source: &Source,
@@ -161,7 +161,7 @@ pub(crate) fn write(
                 .map(|at| (rows.rows[*at].id, 0))
                 .collect();
             let first = &rows.rows[members[0]];
-            // Notes that all have.
+            // The notes that all tasks of the group have.
             let shared: Vec<&str> = first
                 .notes
                 .iter()
@@ -201,7 +201,7 @@ fn goroutine<'r>(row: &'r rows::Row, notes: &'r [&'r str]) -> Goroutine<'r> {
     }
 }
 
-/// What there is, above the first task.
+/// Writes the remarks above the first task.
 fn write_head(dump: &Dump, source: &Source, rows: &Rows, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "# {} tasks of {}", rows.total, source.title)?;
     for trouble in &rows.troubles {

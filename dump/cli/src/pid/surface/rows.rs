@@ -11,17 +11,17 @@ use runtime_dump_decode::waits::Waits;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// The tasks that are shown, and what they point into.
+/// The selected tasks as rows, with the tables that they point into.
 pub(super) struct Rows {
-    /// How many tasks there are, those that are not shown included.
+    /// The number of all tasks, those not selected included.
     pub(super) total: usize,
-    /// What is wrong with the whole process.
+    /// The troubles of the whole process: futurelocks and cycles of waits.
     pub(super) troubles: Vec<String>,
     pub(super) tables: Tables,
     pub(super) rows: Vec<Row>,
 }
 
-/// A task.
+/// A task as a row.
 pub(super) struct Row {
     pub(super) id: u64,
     pub(super) state: State,
@@ -31,7 +31,7 @@ pub(super) struct Row {
     pub(super) site: Option<u32>,
 }
 
-/// A stack and what it tells, by what it is made from.
+/// A stack and its properties, made from a chain once.
 #[derive(Clone)]
 struct Made {
     stack: u32,
@@ -179,7 +179,7 @@ impl Rows {
     }
 }
 
-/// The tasks whose futures are known.
+/// The tasks with known futures, and their chains.
 fn chains_of(dump: &Dump) -> impl Iterator<Item = (&Task, &Chain)> {
     let tasks = dump.tasks.iter().filter(|task| task.id != 0);
     tasks.filter_map(|task| match &task.body {
@@ -188,7 +188,7 @@ fn chains_of(dump: &Dump) -> impl Iterator<Item = (&Task, &Chain)> {
     })
 }
 
-/// A task that is in no list: a blocking closure, unless it is what a worker of tokio's runs in.
+/// A task in no list is a blocking closure, unless a worker of tokio runs in it. Returns the closure as a task.
 fn closure(thread: u32, id: u64, source: &Source) -> Option<Task> {
     const WORKER: &str = "tokio::runtime::scheduler::multi_thread::worker::";
     let frames = task_part(source.thread(thread)?);
@@ -210,9 +210,9 @@ fn closure(thread: u32, id: u64, source: &Source) -> Option<Task> {
     })
 }
 
-/// The frames of the innermost task that a thread runs; none, where it runs none. What polls a task may be inlined into the
-/// same physical frame as the task's own code, or have it inlined. What a task calls of the same modules, to spawn another or
-/// to wake one, is its own.
+/// The frames of the innermost task that a thread runs; empty if it runs none. The function that polls the task may be
+/// inlined into the same physical frame as the task's code, or the task's code into it. Functions of the same modules
+/// that the task calls, to spawn or wake another task, belong to the task.
 fn task_part(thread: &Thread) -> Vec<Arc<Location>> {
     let frames = thread.stack.iter().enumerate().flat_map(|(at, location)| {
         let frames = location.frames.iter().enumerate();
@@ -222,7 +222,7 @@ fn task_part(thread: &Thread) -> Vec<Arc<Location>> {
     for (place, function) in frames {
         end = match role::is_harness(function) {
             true => end.or(Some(place)),
-            // What the harness itself calls.
+            // The function is called by the harness itself.
             false if role::is_scaffolding(function) || function.starts_with("tokio::loom::") => end,
             false => None,
         };
@@ -242,7 +242,7 @@ fn task_part(thread: &Thread) -> Vec<Arc<Location>> {
     Vec::new()
 }
 
-/// Whether it is one of the functions by which a task is polled. The outermost may have jumped to the next.
+/// Whether the function polls tasks. The outermost such function may be missing, because it can jump to the next one.
 fn polls_task(function: &str) -> bool {
     const HARNESS: [&str; 2] = [
         "tokio::runtime::task::harness::",
@@ -251,7 +251,8 @@ fn polls_task(function: &str) -> bool {
     HARNESS.iter().any(|prefix| function.starts_with(prefix)) && function.contains("::poll")
 }
 
-/// A root whose thread is polling it: its future has the await of the wait before, so the thread's stack is what tells.
+/// A root future that its thread is polling. Its memory still has the await of the last wait, so the thread's stack is
+/// shown.
 fn polled_root(task: &Task, source: &Source) -> Option<Task> {
     let tid = task.root_of?;
     let thread = source.thread(tid)?;
@@ -263,8 +264,8 @@ fn polled_root(task: &Task, source: &Source) -> Option<Task> {
     })
 }
 
-/// Whether a thread that is in `block_on` polls that future: it neither waits for it to be woken nor polls a task beside it.
-/// The tasks of a `LocalSet` are polled by the future itself.
+/// Whether a thread in `block_on` polls its root future: the thread neither parks nor polls another task. The tasks of
+/// a `LocalSet` are polled by the root future itself.
 fn is_in_root(thread: &Thread) -> bool {
     let has = |part: &str| {
         let mut frames = thread.stack.iter().flat_map(|location| &location.frames);
@@ -291,7 +292,7 @@ fn task_stack(thread: &Thread, verbose: bool) -> Stack {
     }
 }
 
-/// All of a thread's frames.
+/// All frames of a thread.
 pub(super) fn thread_stack(thread: &Thread, verbose: bool) -> Stack {
     stack_of(&thread.stack, verbose)
 }
@@ -390,7 +391,7 @@ mod tests {
         };
         let own: Vec<String> = part(&stack);
         assert_eq!(own, stack[..4]);
-        // A worker that spawns by itself runs no task.
+        // A worker that spawns a task outside of any poll runs no task.
         assert_eq!(part(&stack[..3]), [""; 0]);
     }
 
@@ -419,7 +420,7 @@ mod tests {
                 ],
                 true,
             ),
-            // Its registers could not be read: nothing is known of it.
+            // The registers of this thread could not be read, so its state is unknown.
             (&[], false),
         ];
         for (functions, polled) in cases {

@@ -1,4 +1,4 @@
-//! A core file: of the kernel, or of gcore.
+//! A core file, written by the kernel or by gcore.
 
 use super::{Mapping, Registers, Thread};
 use crate::pid::refusal::{Cut, Refusal};
@@ -10,10 +10,10 @@ use runtime_dump_decode::mapped::Mapped;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-/// `NT_FILE`: which files are mapped where.
+/// The note `NT_FILE`: the mapped files and their addresses.
 const NT_FILE: u32 = 0x4649_4c45;
 
-/// Words of `pr_reg` in `NT_PRSTATUS`, and where it begins.
+/// The offset of `pr_reg` in `NT_PRSTATUS`, and the indices of registers there.
 const REGISTERS: usize = 112;
 const RBP: usize = 4;
 const RIP: usize = 16;
@@ -24,30 +24,30 @@ const FS_BASE: usize = 21;
 #[derive(Debug)]
 pub(crate) struct Core {
     file: Mapped,
-    /// In the order of their addresses.
+    /// The segments, in the order of their addresses.
     segments: Vec<Segment>,
     pub(crate) mappings: Vec<Mapping>,
-    /// Files whose pages the core leaves out, by their names.
+    /// Mapped files, by name. Their pages replace those that the core file leaves out.
     files: HashMap<String, Mapped>,
     pub(crate) threads: Vec<Thread>,
     pub(crate) pid: u32,
-    /// Where the program headers are in memory.
+    /// The address of the program headers in memory.
     pub(crate) program_headers: u64,
-    /// Where it lacks its end.
+    /// The missing size, if the core file lacks its end.
     pub(crate) cut: Option<Cut>,
 }
 
-/// A part of memory, as far as the core has it.
+/// A part of memory that the core file contains.
 #[derive(Clone, Copy, Debug)]
 struct Segment {
     start: u64,
-    /// Bytes in the core.
+    /// The number of bytes in the core file.
     length: u64,
     offset: u64,
 }
 
 impl Core {
-    /// Reads its notes.
+    /// Reads the notes and segments.
     pub(crate) fn open(path: &Path) -> Result<Self, Refusal> {
         let unreadable = |why: &dyn ToString| Refusal::Unreadable(path.into(), why.to_string());
         let file = Mapped::open(path).map_err(|error| unreadable(&error))?;
@@ -112,7 +112,7 @@ impl Core {
                 path: of.map_or_else(String::new, |file| file.path.clone()),
             });
         }
-        // gcore leaves code out. Of a file that is not in the core the file itself tells what is code.
+        // gcore leaves out code. Of a mapped file that the core file leaves out, the file's own headers show the code.
         for file in &named {
             if !segments
                 .iter()
@@ -154,7 +154,7 @@ impl Core {
         })
     }
 
-    /// The program's name.
+    /// The path of the program.
     pub(crate) fn program_name(&self) -> Option<PathBuf> {
         let at = self.program_headers;
         let has = |mapping: &&Mapping| (mapping.start..mapping.end).contains(&at);
@@ -162,7 +162,7 @@ impl Core {
         (!found.path.is_empty()).then(|| found.path.clone().into())
     }
 
-    /// Takes pages that the core leaves out from the files that were mapped there.
+    /// Opens the mapped files, for pages that the core file leaves out.
     pub(crate) fn fill_from_files(&mut self, program: &Path, exe: &Path) {
         let names: Vec<String> = self
             .mappings
@@ -183,7 +183,7 @@ impl Core {
         }
     }
 
-    /// What the core itself has at an address, as much as `into` takes.
+    /// Copies bytes that the core file contains, at most as many as fit into `into`. Returns their number.
     fn dumped(&self, address: u64, into: &mut [u8]) -> Option<usize> {
         let behind = self
             .segments
@@ -211,7 +211,7 @@ impl Core {
         Some(some)
     }
 
-    /// Whether the core has these bytes at this address, or does not tell.
+    /// Whether the core file has these bytes at this address. True if it does not contain the address.
     pub(crate) fn agrees(&self, address: u64, bytes: &[u8]) -> bool {
         let mut found = vec![0; bytes.len()];
         match self.dumped(address, &mut found) {
@@ -241,7 +241,7 @@ impl Memory for Core {
     }
 }
 
-/// Numbers in a note.
+/// The numbers in a note.
 #[derive(Clone, Copy)]
 struct Words<'n>(&'n [u8]);
 
@@ -279,7 +279,7 @@ fn auxiliary(note: Words<'_>) -> Option<u64> {
         .and_then(|number| note.word(16 * number + 8))
 }
 
-/// A file that was mapped.
+/// A mapped file.
 struct Named {
     start: u64,
     end: u64,

@@ -1,4 +1,4 @@
-//! A process of this machine.
+//! A living process of this machine.
 
 use super::{Mapping, Registers, Thread, sys};
 use crate::pid::refusal::Refusal;
@@ -8,17 +8,17 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// How long a thread may take to stop. One that waits for a disk or a device may take longer, and is left out.
+/// The longest wait for a thread to stop. A thread that waits for a disk or a device may take longer, and is left out.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// A process, by its number.
+/// A process, by its id.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Process {
     pub(crate) pid: u32,
 }
 
 impl Process {
-    /// Fails where there is none.
+    /// Fails if the process does not exist.
     pub(crate) fn find(pid: u32) -> Result<Self, Refusal> {
         let process = Self { pid };
         if !process.path("").exists() {
@@ -27,28 +27,28 @@ impl Process {
         Ok(process)
     }
 
-    /// The file that it runs, also where that was deleted or replaced since.
+    /// The file of the program, readable also after it was deleted or replaced.
     pub(crate) fn program(self) -> PathBuf {
         self.path("exe")
     }
 
-    /// The name of that file.
+    /// The path of the program.
     pub(crate) fn program_name(self) -> Result<PathBuf, Refusal> {
         fs::read_link(self.program()).map_err(|error| match error.kind() {
             ErrorKind::PermissionDenied => self.denied(),
-            // The kernel's own threads have none.
+            // The kernel's own threads have no program.
             ErrorKind::NotFound if self.path("").exists() => Refusal::NoProgram(self.pid),
             _ => Refusal::Gone(self.pid),
         })
     }
 
-    /// The file as the process sees it, in a container of its own.
+    /// The path of a file as the process sees it, also in a container.
     pub(crate) fn file(self, path: &str) -> PathBuf {
         let inside = PathBuf::from(format!("/proc/{}/root{path}", self.pid));
         if inside.exists() { inside } else { path.into() }
     }
 
-    /// The address space.
+    /// The mappings of the address space.
     pub(crate) fn mappings(self) -> Result<Vec<Mapping>, Refusal> {
         let text = fs::read_to_string(self.path("maps")).map_err(|error| match error.kind() {
             ErrorKind::PermissionDenied => self.denied(),
@@ -57,7 +57,7 @@ impl Process {
         Ok(text.lines().filter_map(mapping).collect())
     }
 
-    /// Where the program headers are in memory.
+    /// The address of the program headers in memory.
     pub(crate) fn program_headers(self) -> Result<u64, Refusal> {
         let bytes = fs::read(self.path("auxv")).map_err(|error| match error.kind() {
             ErrorKind::PermissionDenied => self.denied(),
@@ -73,7 +73,7 @@ impl Process {
             .ok_or(Refusal::NoProgram(self.pid))
     }
 
-    /// Fails if the kernel does not allow reading the memory.
+    /// Fails if the kernel does not allow to read the memory.
     pub(crate) fn check_readable(self, address: u64) -> Result<(), Refusal> {
         match sys::try_read(self.pid, address) {
             Err(error) if error.raw_os_error() == Some(libc::EPERM) => Err(self.denied()),
@@ -82,19 +82,19 @@ impl Process {
         }
     }
 
-    /// The threads, which run on, so that nothing is known of their registers.
+    /// The running threads. Their registers are unknown.
     pub(crate) fn threads(self) -> Result<Vec<Thread>, Refusal> {
         let thread = |tid| about(self.pid, tid).thread(tid, None);
         Ok(self.tids()?.into_iter().map(thread).collect())
     }
 
-    /// Stops all threads, until the result is dropped. If this process ends before, the kernel lets them run on.
+    /// Stops all threads until the result is dropped. If this process ends before, the kernel resumes them.
     pub(crate) fn stop(self) -> Result<Stopped, Refusal> {
         let mut stopped = Stopped {
             threads: Vec::new(),
             since: None,
         };
-        // A thread that is not stopped yet may make others.
+        // A running thread may create others, so the list is read until it has no new threads.
         loop {
             let new: Vec<u32> = self
                 .tids()?
@@ -113,7 +113,7 @@ impl Process {
                     Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
                         return Err(self.traced().unwrap_or_else(|| self.denied()));
                     }
-                    // It has ended meanwhile.
+                    // The thread has ended meanwhile.
                     Err(_) => {}
                 }
                 stopped.threads.push(StoppedThread {
@@ -140,7 +140,7 @@ impl Process {
         Ok(tids)
     }
 
-    /// Another debugger.
+    /// The refusal if another debugger traces the process.
     fn traced(self) -> Option<Refusal> {
         let status = fs::read_to_string(self.path("status")).ok()?;
         let tracer = status
@@ -160,7 +160,7 @@ impl Process {
         let yama = yama.and_then(|scope| scope.trim().parse().ok());
         Refusal::Denied {
             pid: self.pid,
-            // 0 asks for no more than the kernel does without it.
+            // The value 0 adds no restriction to the kernel's own.
             yama: yama.filter(|scope| *scope > 0),
         }
     }
@@ -170,30 +170,30 @@ impl Process {
     }
 }
 
-/// Its memory as it is at each moment.
+/// The memory of the running process at the time of each read.
 impl Memory for Process {
     fn read(&self, address: u64, into: &mut [u8]) -> bool {
         sys::read_ranges(self.pid, &[(address, into.len())], into) == into.len()
     }
 }
 
-/// Threads that stand still.
+/// Stopped threads.
 #[derive(Debug)]
 pub(crate) struct Stopped {
     threads: Vec<StoppedThread>,
-    /// When the first of them was asked to stop.
+    /// The time when the first thread was asked to stop.
     since: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct StoppedThread {
     tid: u32,
-    /// Which it was about to take, 0 for none; `None`: it does not stand still.
+    /// The signal to deliver when the thread resumes, 0 for none. `None` if the thread did not stop.
     signal: Option<i32>,
     about: About,
 }
 
-/// What the system tells of a thread.
+/// The kernel's information on a thread.
 #[derive(Clone, Debug)]
 struct About {
     name: String,
@@ -216,7 +216,7 @@ impl About {
 fn about(pid: u32, tid: u32) -> About {
     let read = |name| fs::read_to_string(format!("/proc/{pid}/task/{tid}/{name}")).ok();
     let stat = read("stat").unwrap_or_default();
-    // The name is in parentheses, and may have some itself.
+    // The name is in parentheses, and may contain parentheses.
     let state = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
     About {
         name: read("comm").unwrap_or_default().trim_end().to_owned(),
@@ -232,7 +232,7 @@ fn about(pid: u32, tid: u32) -> About {
 }
 
 impl Stopped {
-    /// The threads and their registers.
+    /// The threads with their registers.
     pub(crate) fn threads(&self) -> Vec<Thread> {
         let thread = |thread: &StoppedThread| {
             let registers = thread.signal.and_then(|_| sys::registers(thread.tid));
@@ -241,7 +241,7 @@ impl Stopped {
         self.threads.iter().map(thread).collect()
     }
 
-    /// Lets them run on. Returns how long they have stood still.
+    /// Resumes the threads. Returns how long they were stopped.
     pub(crate) fn release(self) -> Duration {
         let since = self.since;
         drop(self);
@@ -252,7 +252,7 @@ impl Stopped {
 impl Drop for Stopped {
     fn drop(&mut self) {
         for thread in &self.threads {
-            // A thread that did not stop in time is let go when this process ends.
+            // The kernel releases a thread that did not stop in time when this process ends.
             if let Some(signal) = thread.signal {
                 let _ = sys::detach(thread.tid, signal);
             }
@@ -260,12 +260,12 @@ impl Drop for Stopped {
     }
 }
 
-/// Now, by the clock of tokio's timers.
+/// The time of the clock of tokio's timers.
 pub(crate) fn monotonic() -> (i64, u32) {
     sys::monotonic()
 }
 
-/// A line of `/proc/PID/maps`.
+/// Parses a line of `/proc/PID/maps`.
 fn mapping(line: &str) -> Option<Mapping> {
     let mut rest = line;
     let mut word = || {

@@ -1,9 +1,9 @@
-//! Where memory, mappings, threads and registers come from: a live process or a core file.
+//! The source of memory, mappings, threads and registers: a living process or a core file.
 //!
-//! * [`live`]: a process of this machine: `/proc`, `process_vm_readv`, `ptrace`;
+//! * [`live`]: a living process of this machine, read by `/proc`, `process_vm_readv` and `ptrace`;
 //! * [`core`]: a core file;
-//! * [`snapshot`]: pages of it, copied while it was stopped;
-//! * [`sys`]: the calls of the system, and all of `unsafe`.
+//! * [`snapshot`]: copies of a process's pages, taken while it was stopped;
+//! * [`sys`]: the system calls, with all `unsafe` code.
 
 pub(crate) mod core;
 pub(crate) mod live;
@@ -15,22 +15,22 @@ mod sys;
 pub(crate) struct Mapping {
     pub(crate) start: u64,
     pub(crate) end: u64,
-    /// Of `start` in the file.
+    /// The offset of `start` in the file.
     pub(crate) offset: u64,
     pub(crate) executable: bool,
-    /// Private, writable, of no file: heaps and stacks.
+    /// Whether the mapping is private, writable and without a file, as heaps and stacks are.
     pub(crate) is_data: bool,
-    /// Empty where there is no file.
+    /// The path of the file; empty where there is none.
     pub(crate) path: String,
 }
 
-/// What of a thread's registers matters here.
+/// The registers that unwinding needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Registers {
     pub(crate) pc: u64,
     pub(crate) sp: u64,
     pub(crate) fp: u64,
-    /// Where its thread-local variables are.
+    /// The address of the thread's local variables.
     pub(crate) fs_base: u64,
 }
 
@@ -39,10 +39,10 @@ pub(crate) struct Registers {
 pub(crate) struct Thread {
     pub(crate) tid: u32,
     pub(crate) name: String,
-    /// As the system tells it: running, sleeping.
+    /// The state by the kernel: running, sleeping.
     pub(crate) state: &'static str,
-    /// What it has used of CPUs; `None` where the system does not tell.
+    /// The CPU time; `None` where unknown.
     pub(crate) cpu_ns: Option<u64>,
-    /// `None` where it could not be stopped.
+    /// The registers; `None` if the thread could not be stopped.
     pub(crate) registers: Option<Registers>,
 }

@@ -1,7 +1,7 @@
-//! Pages of a process, each copied once.
+//! Copies of a process's pages. Each page is copied once.
 //!
-//! While the process stands still, a page that is not there yet is fetched when it is first read. Many pages that are known
-//! in advance are fetched in few calls: 14,000 pages one by one took 3 to 7 s, in calls of 1024 ranges 0.05 s.
+//! While the process is stopped, a missing page is fetched at its first read. Pages that are known in advance are
+//! fetched in a few calls: fetching 14,000 pages one by one took 3 to 7 s, in calls of 1024 ranges 0.05 s.
 
 use super::sys::{self, MOST_RANGES};
 use crate::pid::refusal::Refusal;
@@ -12,10 +12,10 @@ use std::cell::RefCell;
 
 const PAGE: usize = 4096;
 
-/// The most that is copied: 1 GiB. More than a process of a million tasks has in them.
+/// The most pages: 1 GiB, more than a process of a million tasks needs.
 const MOST_PAGES: usize = 1 << 18;
 
-/// Pages that one call copies.
+/// The most pages of one call.
 const MOST_AT_ONCE: usize = 1 << 14;
 
 /// Copies of pages.
@@ -25,24 +25,24 @@ pub(crate) struct Snapshot(RefCell<Pages>);
 #[derive(Debug)]
 struct Pages {
     pid: u32,
-    /// Whether pages that are not here are still fetched.
+    /// Whether missing pages are still fetched.
     is_open: bool,
-    /// By number; `None`: it is not mapped.
+    /// The index of each page's copy, by page number. `None` if the page is not mapped.
     places: NumberMap<u64, Option<u32>>,
-    /// Room for pages, of which so many are copies. What is beyond takes no memory.
+    /// The memory for copies, of which `used` pages are taken. The rest takes no physical memory.
     room: MmapMut,
     used: usize,
     last: Option<(u64, u32)>,
 }
 
 impl Snapshot {
-    /// An empty snapshot.
+    /// Creates an empty snapshot.
     pub(crate) fn new(pid: u32) -> Result<Self, Refusal> {
         let mut room = MmapOptions::new();
         let room = room.len(MOST_PAGES * PAGE).no_reserve_swap().map_anon();
         let room = room.map_err(|error| Refusal::NoRoom(error.to_string()))?;
-        // 100,000 tasks are scattered over so much memory that looking up their pages takes as long as reading them. A
-        // system without large pages refuses, and is slower.
+        // The pages of 100,000 tasks are spread over so much memory that the lookup of addresses in it takes as long as
+        // the reads. A system without large pages refuses this advice, and the dump is slower.
         let _ = room.advise(Advice::HugePage);
         Ok(Self(RefCell::new(Pages {
             pid,
@@ -54,7 +54,7 @@ impl Snapshot {
         })))
     }
 
-    /// Copies the pages that these addresses, which ascend, are on.
+    /// Fetches the pages of these addresses, which MUST ascend. Otherwise a page is fetched twice.
     pub(crate) fn fetch(&self, addresses: &[u64]) {
         let mut numbers: Vec<u64> = addresses
             .iter()
@@ -66,8 +66,8 @@ impl Snapshot {
         pages.fetch(&numbers);
     }
 
-    /// Makes room for some pages more, so that the copies below touch no memory of ours for the first time. Returns the
-    /// numbers of the pages that are here.
+    /// Touches memory for some more pages, so that later copies need no new memory from the kernel. Returns the numbers
+    /// of the present pages.
     pub(crate) fn prepare(&self) -> Vec<u64> {
         let inner = &mut *self.0.borrow_mut();
         let here = inner.places.iter();
@@ -84,7 +84,7 @@ impl Snapshot {
         numbers
     }
 
-    /// Copies these pages, whose numbers ascend, instead of all that are here.
+    /// Replaces all copies by copies of these pages, whose numbers ascend.
     pub(crate) fn renew(&self, numbers: &[u64]) {
         let inner = &mut *self.0.borrow_mut();
         inner.places.clear();
@@ -93,14 +93,14 @@ impl Snapshot {
         inner.fetch(numbers);
     }
 
-    /// The process may run again: what is not here is not there.
+    /// Ends fetching before the process runs again. Reads of missing pages fail from now on.
     pub(crate) fn close(&self) {
         self.0.borrow_mut().is_open = false;
     }
 }
 
 impl Pages {
-    /// Of pages that are not here yet.
+    /// Fetches missing pages.
     fn fetch(&mut self, numbers: &[u64]) {
         let room = MOST_PAGES.saturating_sub(self.used);
         let mut rest = &numbers[..numbers.len().min(room)];
@@ -127,7 +127,7 @@ impl Pages {
                 self.places.insert(*number, place);
             }
             self.used += copied;
-            // What stands behind a page that is not mapped comes with the next call.
+            // A call stops at an unmapped page. The pages after it are fetched by the next call.
             if copied < some {
                 self.places.insert(rest[copied], None);
             }
@@ -207,7 +207,7 @@ mod tests {
             let bytes = read(*number, 0).unwrap();
             assert_eq!(bytes[0], at(number * PAGE as u64));
         }
-        // Across two pages that are here, and into one that is not.
+        // The reads cross from one present page to another, and from a present page to a missing one.
         let bytes = read(first, PAGE as u64 - 8).unwrap();
         assert_eq!(bytes[15], at((first + 1) * PAGE as u64));
         assert_eq!(read(first + 1, PAGE as u64 - 8), None);

@@ -1,4 +1,4 @@
-//! The system's calls on another process.
+//! System calls on another process.
 
 #![expect(
     unsafe_code,
@@ -9,11 +9,11 @@ use super::Registers;
 use std::io;
 use std::time::{Duration, Instant};
 
-/// How many ranges one call of `process_vm_readv` takes (UIO_MAXIOV).
+/// The most ranges of one call of `process_vm_readv` (UIO_MAXIOV).
 pub(super) const MOST_RANGES: usize = 1024;
 
-/// Copies ranges, each a start and a length, one behind the other into `into`. Returns how many bytes were copied: those
-/// before the first page that is not there.
+/// Copies ranges, each a start and a length, one after the other into `into`. Returns the number of bytes before the
+/// first unmapped page.
 pub(super) fn read_ranges(pid: u32, ranges: &[(u64, usize)], into: &mut [u8]) -> usize {
     debug_assert!(ranges.len() <= MOST_RANGES);
     let local = libc::iovec {
@@ -27,8 +27,8 @@ pub(super) fn read_ranges(pid: u32, ranges: &[(u64, usize)], into: &mut [u8]) ->
             iov_len: *length,
         })
         .collect();
-    // SAFETY: `local` is `into`, which is borrowed for writing: the kernel writes no more than its length. The ranges of the
-    // other process are only read, and the kernel checks them.
+    // SAFETY: `local` is `into`, which is borrowed for writing, and the kernel writes at most its length. The ranges of
+    // the other process are only read, and the kernel checks them.
     let copied = unsafe {
         libc::process_vm_readv(
             pid as libc::pid_t,
@@ -42,7 +42,7 @@ pub(super) fn read_ranges(pid: u32, ranges: &[(u64, usize)], into: &mut [u8]) ->
     usize::try_from(copied).unwrap_or(0)
 }
 
-/// Whether the process may be read: the error of a read of one byte.
+/// Whether the process may be read, by a read of one byte.
 pub(super) fn try_read(pid: u32, address: u64) -> io::Result<()> {
     match read_ranges(pid, &[(address, 1)], &mut [0]) {
         1 => Ok(()),
@@ -50,7 +50,7 @@ pub(super) fn try_read(pid: u32, address: u64) -> io::Result<()> {
     }
 }
 
-/// Begins to trace a thread, without stopping it.
+/// Starts to trace a thread, without stopping it.
 pub(super) fn seize(tid: u32) -> io::Result<()> {
     ptrace(libc::PTRACE_SEIZE, tid, 0)
 }
@@ -60,7 +60,7 @@ pub(super) fn interrupt(tid: u32) -> io::Result<()> {
     ptrace(libc::PTRACE_INTERRUPT, tid, 0)
 }
 
-/// Lets a stopped thread run on, with the signal that it was about to take.
+/// Resumes a stopped thread, and delivers the signal that was pending for it.
 pub(super) fn detach(tid: u32, signal: i32) -> io::Result<()> {
     ptrace(libc::PTRACE_DETACH, tid, signal as usize)
 }
@@ -81,8 +81,8 @@ fn ptrace(request: libc::c_uint, tid: u32, data: usize) -> io::Result<()> {
     }
 }
 
-/// Waits until a traced thread has stopped. Returns the signal that it was about to take, 0 where there is none; `None`: it
-/// has ended, or does not stop within `patience`.
+/// Waits until a traced thread has stopped. Returns the signal that was pending for it, 0 if there was none. Returns
+/// `None` if the thread has ended or did not stop within `patience`.
 pub(super) fn wait_for_stop(tid: u32, patience: Duration) -> Option<i32> {
     let start = Instant::now();
     loop {
@@ -124,7 +124,7 @@ pub(super) fn registers(tid: u32) -> Option<Registers> {
     if result == -1 {
         return None;
     }
-    // SAFETY: the call has succeeded, so all of it is written.
+    // SAFETY: the call has succeeded, so the kernel has written the whole structure.
     let registers = unsafe { registers.assume_init() };
     Some(Registers {
         pc: registers.rip,
@@ -134,13 +134,13 @@ pub(super) fn registers(tid: u32) -> Option<Registers> {
     })
 }
 
-/// On other processors the command only tells that it does not know them.
+/// Other processors are not supported; the command reports that before this call.
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) fn registers(_: u32) -> Option<Registers> {
     None
 }
 
-/// Now, by the clock of tokio's timers: seconds and nanoseconds.
+/// The time of the clock of tokio's timers, in seconds and nanoseconds.
 pub(super) fn monotonic() -> (i64, u32) {
     let mut now = libc::timespec {
         tv_sec: 0,

@@ -1,9 +1,9 @@
 //! Threads and their stacks.
 //!
-//! * [`modules`]: the program and its libraries, where they are loaded;
-//! * [`pointers`]: where the variables of threads are, without registers;
-//! * [`unwind`]: from registers to frames;
-//! * [`symbols`]: from frames to functions and lines.
+//! * [`modules`]: the program and its libraries, with their addresses;
+//! * [`pointers`]: the thread pointers of running threads;
+//! * [`unwind`]: frames, from registers;
+//! * [`symbols`]: functions and lines, from frames.
 
 pub(crate) mod modules;
 pub(crate) mod pointers;

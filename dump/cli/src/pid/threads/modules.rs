@@ -1,4 +1,4 @@
-//! The program and its libraries, where they are loaded.
+//! The program and its libraries, with their addresses in memory.
 
 use crate::pid::target::Mapping;
 use object::{Object, ObjectSegment};
@@ -6,16 +6,16 @@ use runtime_dump_decode::mapped::Mapped;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// A file with code, and a range of addresses at which it is.
+/// A file with code, and an executable mapping of it.
 #[derive(Debug)]
 pub(crate) struct Module {
     pub(crate) range: Range<u64>,
-    /// What was added to the file's addresses.
+    /// The offset that was added to the file's addresses.
     pub(crate) bias: u64,
     pub(crate) file: Mapped,
 }
 
-/// The modules of a process. A file that cannot be read is left out, and stacks end in it.
+/// The modules of a process. Unreadable files are left out, and stacks end in them.
 pub(crate) fn modules(
     mappings: &[Mapping],
     program: &Path,
@@ -27,7 +27,7 @@ pub(crate) fn modules(
         .filter(|mapping| !mapping.path.is_empty())
         .filter_map(|mapping| {
             let path = match Path::new(&mapping.path) == program {
-                // Also where the file was replaced since.
+                // The program is opened through `exe`, because the file at its path may have been replaced.
                 true => exe.to_owned(),
                 false => open(&mapping.path),
             };
@@ -44,7 +44,8 @@ pub(crate) fn modules(
         .collect()
 }
 
-/// From the segment that the mapping is of. A mapping begins at a page, and so may lie in the segment before, too.
+/// The bias of a mapping, from its segment. A mapping begins at a page, so its begin may belong to the previous
+/// segment.
 fn bias(object: &object::File<'_>, mapping: &Mapping) -> Option<u64> {
     let begins = |offset: u64| offset & !0xfff == mapping.offset;
     let has = |(offset, size): (u64, u64)| {

@@ -1,16 +1,16 @@
-//! Where the variables of threads are, without their registers.
+//! The thread pointers of running threads, whose registers are unknown.
 //!
-//! glibc's descriptor of a thread begins there. It has its own address twice, and the thread's number.
+//! glibc's descriptor of a thread is at the thread pointer. It contains its own address twice, and the thread's id.
 
 use runtime_dump_decode::{Memory, each_chunk};
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// In glibc's `struct pthread` of x86_64: `header.self` and `tid`.
+/// The offsets of `header.self` and `tid` in glibc's `struct pthread` of x86_64.
 const SELF: u64 = 0x10;
 const TID: u64 = 0x2d0;
 
-/// Those of the threads that are found, by number. With another C library there are none.
+/// The thread pointers by thread id, as far as they are found. Other C libraries have no such descriptors.
 pub(crate) fn thread_pointers(
     memory: &dyn Memory,
     data: &[Range<u64>],

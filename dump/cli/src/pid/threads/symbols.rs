@@ -1,4 +1,4 @@
-//! From a frame to its functions and lines, inlined ones included.
+//! The functions and lines of frames, inlined functions included.
 
 use super::modules::Module;
 use super::unwind::Frame;
@@ -11,14 +11,14 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Names of the modules' functions, read when they are first needed.
+/// The names of the modules' functions, read at their first use.
 pub(crate) struct Symbols<'m> {
     modules: Vec<(&'m Module, PathBuf, OnceCell<Option<Loader>>)>,
     known: HashMap<u64, Arc<Location>>,
 }
 
 impl<'m> Symbols<'m> {
-    /// The program's come from its debug file, where it has one.
+    /// Prepares the names. Those of the program come from its debug file, if there is one.
     pub(crate) fn new(modules: &'m [Module], debug_file: Option<&Path>, program: &Path) -> Self {
         let of = |module: &'m Module| {
             let path = match debug_file {
@@ -33,7 +33,7 @@ impl<'m> Symbols<'m> {
         }
     }
 
-    /// What the frame stands for.
+    /// The functions and lines of a frame.
     pub(crate) fn location(&mut self, frame: &Frame) -> Arc<Location> {
         let lookup = frame.lookup();
         if let Some(known) = self.known.get(&lookup) {
@@ -75,7 +75,7 @@ impl<'m> Symbols<'m> {
                 });
             }
         }
-        // The outermost has its full name in the table of symbols.
+        // The symbol table has the full name of the outermost function.
         let symbol = loader.find_symbol_info(probe);
         if let Some(symbol) = symbol {
             let name: Arc<str> = readable(symbol.name()).into();

@@ -1,4 +1,4 @@
-//! From a thread's registers to its frames, by the unwind tables that programs carry for panics.
+//! The frames of a thread, from its registers, by the unwind tables that programs contain for panics.
 
 use super::modules::Module;
 use crate::pid::target::{Registers, Thread};
@@ -13,19 +13,19 @@ const MOST_FRAMES: usize = 512;
 /// The most pages of one stack.
 const MOST_PAGES: usize = 2048;
 
-/// A function that has not returned.
+/// A function call that has not returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Frame {
-    /// Behind the call that has not returned; of the innermost frame the next instruction.
+    /// The return address; for the innermost frame the next instruction.
     pub(crate) pc: u64,
     pub(crate) is_innermost: bool,
-    /// The part of the stack that is the frame's.
+    /// The bounds of the frame on the stack.
     pub(crate) low: u64,
     pub(crate) high: u64,
 }
 
 impl Frame {
-    /// An address of the instruction that has not returned.
+    /// An address inside the current instruction or call.
     pub(crate) fn lookup(&self) -> u64 {
         match self.is_innermost {
             true => self.pc,
@@ -41,7 +41,7 @@ pub(crate) struct Stack {
     pub(crate) frames: Vec<Frame>,
 }
 
-/// The stacks of threads that stand still.
+/// The stacks of stopped threads.
 pub(crate) fn walk(
     threads: Vec<Thread>,
     unwinder: &mut Unwinder<'_>,
@@ -50,7 +50,7 @@ pub(crate) fn walk(
     let stack = |thread: Thread| {
         let registers = thread.registers;
         let frames = registers.map_or_else(Vec::new, |registers| unwinder.walk(registers, memory));
-        // The future that a thread is blocked on may be anywhere in between.
+        // The future that a thread is blocked on may be anywhere between these addresses, so all pages are read.
         if let (Some(first), Some(last)) = (frames.first(), frames.last()) {
             for address in (first.low..last.high).step_by(4096).take(MOST_PAGES) {
                 memory.read(address, &mut [0]);
@@ -69,7 +69,7 @@ pub(crate) struct Unwinder<'m> {
 }
 
 impl<'m> Unwinder<'m> {
-    /// By the tables of these modules.
+    /// Creates an unwinder with the unwind tables of these modules.
     pub(crate) fn new(modules: &'m [Module]) -> Self {
         let mut unwinder = UnwinderX86_64::new();
         for module in modules {
@@ -111,7 +111,8 @@ impl<'m> Unwinder<'m> {
         }
     }
 
-    /// The innermost frame first. Ends where a return address is no code, which is what guesses come to.
+    /// Walks a stack, innermost frame first. The walk ends at a return address that is no code, the usual result of a
+    /// wrong guess.
     pub(crate) fn walk(&mut self, registers: Registers, memory: &dyn Memory) -> Vec<Frame> {
         let mut read = |address: u64| {
             let mut bytes = [0; 8];

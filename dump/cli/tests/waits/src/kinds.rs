@@ -156,7 +156,7 @@ async fn sends() {
     sender.send(2).await.unwrap();
 }
 
-/// The room that its first message leaves goes to the second one, which it polls no more.
+/// The capacity that the first message frees goes to the second send, which is polled no more.
 async fn keeps_room() {
     let (sender, mut receiver) = mpsc::channel(1);
     sender.send(1).await.unwrap();
@@ -277,7 +277,7 @@ async fn copies() {
 }
 
 async fn waits_for_child() {
-    // It ends when this process does, whose end of the pipe it reads.
+    // The child ends with this process, which has the other end of its pipe.
     let mut child = tokio::process::Command::new("cat")
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::null())
@@ -422,7 +422,7 @@ async fn never() {
     std::future::pending::<()>().await;
 }
 
-/// Tasks that come and go: half of them wait, the other half end again and again and begin anew.
+/// Spawns tasks that come and go: half of them wait, the other half end and begin again all the time.
 pub fn spawn_more(number: u32) {
     for _ in 0..number / 2 {
         tokio::spawn(waits_for_long());
@@ -430,7 +430,7 @@ pub fn spawn_more(number: u32) {
     }
 }
 
-/// Tasks that wait: half of them in a future of their own, the other half in a box behind two calls.
+/// Spawns tasks that wait: half of them in a future of their own, the other half in a box behind two calls.
 pub fn spawn_still(number: u32) {
     for _ in 0..number / 2 {
         tokio::spawn(waits_for_long());

@@ -1,8 +1,8 @@
-//! A task in every kind of wait, on plain tokio. Prints `ready` when all of them wait, and stays.
+//! A program with tasks in every kind of wait, on plain tokio. It prints `ready` when all of them wait, and stays.
 //!
-//! Arguments: `none`, for no runtime at all; or how many tasks more come and go, or wait; and how many more only wait.
+//! Arguments: `none` for no runtime, or two numbers of further tasks: those that come and go or wait, and waiting ones.
 //!
-//! Each async fn of `kinds` is one kind; the dump of this process is compared with a golden text.
+//! Each async fn of `kinds` is one kind. The dump of this process is compared with a golden text.
 
 mod kinds;
 
@@ -74,7 +74,7 @@ fn current_thread() {
 
 async fn current_root() {
     tokio::spawn(current_task());
-    // The second one waits for the only thread.
+    // The second closure waits for the only thread.
     tokio::task::spawn_blocking(blocks);
     tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_secs(1)));
     tokio::time::sleep(Duration::from_secs(7200)).await;
