@@ -1,6 +1,6 @@
-//! Base64, as Basic credentials have it.
+//! Base64 of Basic credentials.
 //!
-//! Thirty lines instead of a crate: nothing else here wants it.
+//! Thirty lines instead of a crate: no other module needs it.
 
 /// Decodes the standard alphabet; the padding may be missing. `None` for anything that is not the encoding of bytes.
 pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
@@ -15,7 +15,8 @@ pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
         for &digit in group {
             bits = bits << 6 | u32::from(value(digit)?);
         }
-        // 2 digits hold 12 bits, of which 8 are a byte; 3 hold 18 and 2 bytes. What is left over must be 0.
+        // 2 digits have 12 bits, 8 of them are a byte; 3 digits have 18 bits, which are 2 bytes. The remaining bits
+        // must be 0.
         let bytes = group.len().checked_sub(1).filter(|bytes| *bytes > 0)?;
         let spare = group.len() * 6 - bytes * 8;
         if bits & ((1 << spare) - 1) != 0 {

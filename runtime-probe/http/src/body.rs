@@ -1,8 +1,8 @@
-//! The framing of a request's body, where requests are smuggled if one is careless.
+//! The framing of a request's body. Lenient framing allows request smuggling.
 //!
-//! Whatever two parsers could read in two ways is refused: both lengths at once, a length given twice or with anything
-//! but digits, a coding other than `chunked`, a chunk that does not end where it says. A refusal closes the connection,
-//! so that nothing behind a doubtful body is ever taken for a request.
+//! A body that two parsers could read in two ways is refused: both lengths at once, a length that is given twice or
+//! has anything but digits, a coding other than `chunked`, a chunk that does not end where it says. A refusal closes
+//! the connection, so that no bytes after a doubtful body are taken for a request.
 
 use std::time::Instant;
 
@@ -11,10 +11,10 @@ use super::limits::{MAX_BODY_BYTES, MAX_FRAMING_BYTES};
 use super::refusal::Refusal;
 use super::request::{Request, Version};
 
-/// How the end of a body is told.
+/// How the end of a body is marked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Framing {
-    /// There is none.
+    /// There is no body.
     Empty,
     /// By its length, which is within the limit.
     Length(usize),
@@ -22,7 +22,7 @@ pub(super) enum Framing {
     Chunked,
 }
 
-/// What the headers say of the body. A length beyond the limit is refused before a byte of it is read.
+/// The framing by the headers. A length beyond the limit is refused before a byte of the body is read.
 pub(super) fn framing(request: &Request) -> Result<Framing, Refusal> {
     let mut lengths = request.header_values("content-length");
     let mut codings = request.header_values("transfer-encoding");
@@ -95,12 +95,12 @@ fn read_chunks<S: Source>(
             return Err(bad("a chunk of the body is longer than it says").into());
         }
     }
-    // Trailers: nothing here wants them.
+    // Trailers are ignored.
     while !line(inbox, &mut allowance, deadline)?.is_empty() {}
     Ok(())
 }
 
-/// The size at the begin of a chunk; extensions are ignored, as the standard wants it.
+/// The size at the begin of a chunk. Extensions are ignored, as the standard demands.
 fn chunk_size(line: &[u8]) -> Result<usize, Refusal> {
     let malformed = || bad("the size of a chunk is malformed");
     let line = std::str::from_utf8(line).map_err(|_| malformed())?;
@@ -112,11 +112,11 @@ fn chunk_size(line: &[u8]) -> Result<usize, Refusal> {
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(malformed());
     }
-    // All hexadecimal: only a number too large is left as an error.
+    // All digits are hexadecimal, so the only possible error is a number that is too large.
     usize::from_str_radix(digits, 16).map_err(|_| too_large())
 }
 
-/// Reads a line that ends in CR LF and takes its length off the allowance.
+/// Reads a line that ends in CR LF and subtracts its length from the allowance.
 fn line<S: Source>(
     inbox: &mut Inbox<S>,
     allowance: &mut usize,
@@ -150,7 +150,7 @@ fn line<S: Source>(
     }
 }
 
-/// Appends exactly `count` bytes. The memory grows as they arrive: a length is only a claim.
+/// Appends exactly `count` bytes. The memory grows as they arrive, since the client may announce more than it sends.
 fn take<S: Source>(
     inbox: &mut Inbox<S>,
     count: usize,
@@ -172,7 +172,7 @@ fn take<S: Source>(
     Ok(())
 }
 
-/// What a body beyond the limit gets, whichever server carries it.
+/// The refusal of a body beyond the limit, for every server.
 pub(super) fn too_large() -> Refusal {
     Refusal::new(
         413,

@@ -1,14 +1,14 @@
-//! Whether the one who asked is still there.
+//! Whether the client of a request is still connected.
 //!
-//! A handler that waits (`?seconds=30`) asks now and then, so that the wait ends when no client wants its result any more.
-//! A callback on disconnect was rejected: it would need a thread that watches.
+//! A handler that waits (`?seconds=30`) asks now and then, so that the wait ends when its client is gone. A callback
+//! on disconnect was rejected: it would need a thread that watches.
 
 use std::fmt;
 use std::sync::{Arc, Weak};
 
 use super::socket::Stream;
 
-/// The other end of the connection that a request came by.
+/// The client of a request.
 #[derive(Clone)]
 pub struct Client(Presence);
 
@@ -17,12 +17,12 @@ enum Presence {
     Unknown,
     /// Weak: a handler that keeps a `Client` keeps no socket open.
     Socket(Weak<Stream>),
-    /// Another carrier knows.
+    /// Another carrier tells.
     Told(Arc<dyn Fn() -> bool + Send + Sync>),
 }
 
 impl Client {
-    /// A client of which nothing is known: it never counts as gone.
+    /// A client whose state is not known: it never counts as gone.
     pub fn unknown() -> Self {
         Client(Presence::Unknown)
     }
@@ -31,15 +31,15 @@ impl Client {
         Client(Presence::Socket(Arc::downgrade(socket)))
     }
 
-    /// A client of which another carrier tells whether it is gone.
+    /// A client whose carrier tells whether it is gone.
     pub(crate) fn told(is_gone: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Client(Presence::Told(Arc::new(is_gone)))
     }
 
     /// Whether the client has closed the connection, or only its sending half (Go counts that as gone, too).
     ///
-    /// Does not wait. Bytes that the client sent ahead do not hide a close that comes after them, except on systems that
-    /// do not tell; otherwise one byte would be enough to leave a handler waiting for no client.
+    /// Does not wait. Bytes that the client sent ahead do not hide a close after them, except on systems that do not
+    /// tell. Otherwise one unread byte would keep a handler waiting for a client that is gone.
     pub fn is_gone(&self) -> bool {
         match &self.0 {
             Presence::Unknown => false,

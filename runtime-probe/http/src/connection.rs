@@ -1,7 +1,7 @@
 //! The requests of one connection, one after the other.
 //!
-//! Requests that were sent ahead wait in the inbox. After anything doubtful the connection is closed: where one request
-//! ends and the next begins is never guessed.
+//! Requests that were sent ahead wait in the inbox. After a doubtful request the connection is closed: the end of a
+//! request is never guessed.
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
@@ -24,7 +24,7 @@ use super::request::{Request, Version};
 use super::socket::Stream;
 use super::transmit::{self, Connection, SendBody, Sending, Sent, Told};
 
-/// What all connections of a server share.
+/// The values that all connections of a server share.
 pub(super) struct Service {
     pub limits: Limits,
     pub access: Access,
@@ -49,7 +49,7 @@ impl Service {
 enum End {
     /// At once.
     Drop,
-    /// After a reply, which the client must have the time to read.
+    /// After a reply; the client gets time to read it.
     Linger,
 }
 
@@ -58,15 +58,15 @@ pub(super) fn serve(stream: &Arc<Stream>, permit: &Permit, service: &Service) {
     if let End::Linger = serve_requests(stream, permit, service) {
         linger(stream, service.limits);
     }
-    // The handler may hold the socket open for a moment longer. Fails if the client was first.
+    // The handler may keep the socket open for a moment longer. Fails if the client closed the connection first.
     let _ = stream.shutdown(Shutdown::Both);
 }
 
 fn serve_requests(stream: &Arc<Stream>, permit: &Permit, service: &Service) -> End {
     let limits = service.limits;
-    // Replies are written in one piece: waiting for more to fill a packet is only delay.
+    // Replies are written in one piece, so waiting for more bytes to fill a packet would only delay them.
     let _ = stream.set_nodelay();
-    // Then they are of the size that the system chooses.
+    // On failure the system chooses the sizes.
     let _ = stream.set_send_buffer(SEND_BUFFER_BYTES);
     let Ok(mut outbox) = Outbox::new(stream, permit, limits.write_stall) else {
         return End::Drop;
@@ -77,7 +77,7 @@ fn serve_requests(stream: &Arc<Stream>, permit: &Permit, service: &Service) -> E
         if inbox.unread().is_empty() && inbox.more(first_byte_by).is_err() {
             return End::Drop;
         }
-        // The time of the first head began with the connection.
+        // The time of the first head begins with the connection.
         let head_by = if nth == 1 {
             first_byte_by
         } else {
@@ -104,7 +104,7 @@ fn serve_requests(stream: &Arc<Stream>, permit: &Permit, service: &Service) -> E
     End::Linger
 }
 
-/// Reads one request. An error comes with whether what it is answered with may have a body.
+/// Reads one request. An error has whether its reply may have a body.
 fn receive<S: Source>(
     inbox: &mut Inbox<S>,
     outbox: &mut Outbox<'_>,
@@ -116,7 +116,7 @@ fn receive<S: Source>(
     complete(head, inbox, outbox, service).map_err(|error| (error, body))
 }
 
-/// Judges a request by its head, then reads its body.
+/// Checks a request by its head, then reads its body.
 fn complete<S: Source>(
     request: Request,
     inbox: &mut Inbox<S>,
@@ -132,7 +132,7 @@ fn complete<S: Source>(
             let sentence = "of all expectations only 100-continue can be met";
             return Err(Refusal::new(417, sentence).into());
         }
-        // A client that did not wait for it needs no invitation.
+        // A client that already sends the body needs no `100 Continue`.
         if framing != Framing::Empty && inbox.unread().is_empty() {
             outbox
                 .write_all(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -188,7 +188,7 @@ fn answer(
     }
 }
 
-/// Ends a connection of which no more is read.
+/// Ends a connection that is not read any more.
 fn give_up(outbox: &mut Outbox<'_>, error: ReadError, body: SendBody) -> End {
     let refusal = match error {
         ReadError::Lost => return End::Drop,
@@ -215,7 +215,7 @@ fn wants_keeping(request: &Request) -> bool {
         && !tokens.any(|token| token.trim().eq_ignore_ascii_case("close"))
 }
 
-/// Ends the sending half and drops what the client still sends, within bounds.
+/// Ends the sending half, and reads and drops further bytes of the client, within bounds.
 fn linger(stream: &Stream, limits: Limits) {
     let deadline = Instant::now() + limits.linger_time;
     let mut source = stream;
@@ -231,7 +231,7 @@ fn linger(stream: &Stream, limits: Limits) {
     }
 }
 
-/// Tells a connection that has no permit why it is closed, without waiting for it.
+/// Tells a connection without a permit why it is closed. Does not wait for the client.
 pub(super) fn refuse(mut stream: &Stream) {
     if stream.set_nonblocking(true).is_err() {
         return;
@@ -246,7 +246,8 @@ pub(super) fn refuse(mut stream: &Stream) {
         503,
         "the debugging server is busy: every connection it allows is being answered",
     );
-    // The buffer of a new socket holds it. If not, or if the request has not come yet, a reset has to do.
+    // The buffer of a new socket is large enough for it. If not, or if the request has not arrived yet, the
+    // connection is reset.
     let _ = transmit::send(&mut stream, reply, sending);
     let _ = stream.read(&mut [0; 4096]);
 }

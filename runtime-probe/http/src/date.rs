@@ -9,7 +9,7 @@ const MONTHS: [&str; 12] = [
     "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec", "Jan", "Feb",
 ];
 
-/// The date in the one format that HTTP wants; 1970 for a clock that stands before it.
+/// The date in the format of HTTP; 1970 for a clock that is before it.
 pub(super) fn http_date(time: SystemTime) -> String {
     let seconds = time
         .duration_since(UNIX_EPOCH)

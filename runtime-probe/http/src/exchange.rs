@@ -1,8 +1,8 @@
-//! One request and its reply, for another server than ours: the same checks, handlers and rules, no socket.
+//! One request and its reply, for another server than ours: the same checks, handlers and rules, without a socket.
 //!
-//! What is public of this module is all that such a server needs, in std's types: a router of any framework can mount the
-//! endpoints. A future-shaped interface was rejected: the handlers block, by design, and the owner of an executor knows
-//! best which of its threads may.
+//! The public items of this module are all that such a server needs, with std's types only, so a router of any
+//! framework can mount the endpoints. An async interface was rejected: the handlers block, by design, and the owner
+//! of an executor knows which of its threads may block.
 
 use std::io::{self, Write};
 use std::panic::{self, AssertUnwindSafe};
@@ -16,21 +16,21 @@ use super::reply::{Body, Reply, Stream};
 use super::request::{Method, Request};
 use super::transmit::{CHUNK_BYTES, panic_sentence};
 
-/// What answers requests, and who may ask.
+/// A handler and its access control.
 #[derive(Clone, Debug)]
 pub struct Endpoints {
     access: Access,
     handler: Handler,
 }
 
-/// What answers a request that was let in.
+/// The function that answers admitted requests.
 pub type Handler = fn(&Request) -> Reply;
 
-/// Where a reply goes, piece by piece. Each call may block until there is room for more: that is the back pressure. An
+/// Receives a reply, piece by piece. Each call may block until there is room for more: that is the back pressure. An
 /// error of any call ends the reply: the client is gone, or reads too slowly.
 pub trait Carrier {
-    /// Takes the head, before all else and once. The length is that of the body if it is known; to a `HEAD` too, though
-    /// no body follows.
+    /// Takes the head, once, before all pieces. The length is that of the body, if it is known. A reply to a `HEAD`
+    /// has the length, too, though no body follows.
     ///
     /// # Errors
     /// Any, if the client cannot be reached.
@@ -48,12 +48,12 @@ pub trait Carrier {
     fn send(&mut self, piece: Vec<u8>) -> io::Result<()>;
 }
 
-/// A request that has been judged by its head, and waits for its body and its answer.
+/// A request that was checked by its head, and waits for its body and its answer.
 #[derive(Debug)]
 pub struct Exchange {
     request: Result<Request, Refusal>,
     handler: Handler,
-    /// A `HEAD` wants the head only, of a refusal too.
+    /// `false` for a `HEAD`: only the head is sent, also for a refusal.
     with_body: bool,
 }
 
@@ -63,13 +63,13 @@ impl Endpoints {
         Endpoints { access, handler }
     }
 
-    /// Whether only requests from a loopback address may be passed on.
+    /// Whether only requests from a loopback address may be admitted.
     pub fn is_local(&self) -> bool {
         matches!(self.access, Access::Loopback)
     }
 
-    /// Judges a request by its head. `target` is the path and query, or an absolute `http://` target; a refusal is an
-    /// exchange as well, whose answer says why.
+    /// Checks a request by its head. `target` is the path and query, or an absolute `http://` target. A refusal is an
+    /// exchange as well; its answer says why.
     pub fn open(
         &self,
         method: &str,
@@ -87,7 +87,7 @@ impl Endpoints {
 }
 
 impl Exchange {
-    /// How many bytes of the request's body are wanted, at most; 0 where none is looked at.
+    /// How many bytes of the request's body are needed, at most; 0 if the body is not used.
     pub fn body_limit(&self) -> usize {
         match &self.request {
             Ok(request) if *request.method() == Method::Post => MAX_BODY_BYTES,
@@ -95,7 +95,7 @@ impl Exchange {
         }
     }
 
-    /// The same exchange, after a body that is longer than that, or never came to its end.
+    /// The same exchange, refused because its body is longer than that, or incomplete.
     pub fn body_too_large(self) -> Exchange {
         Exchange {
             request: self.request.and_then(|_| Err(body::too_large())),
@@ -113,12 +113,12 @@ impl Exchange {
         }
     }
 
-    /// Answers, on this thread, which it may keep for as long as the client takes. `is_gone` tells whether the client has
-    /// left: a handler that waits asks now and then. A panic of a handler is an answer with status 500.
+    /// Answers, on this thread, and blocks until the client has taken the reply. `is_gone` tells whether the client
+    /// has left; a handler that waits asks now and then. A panic of a handler is an answer with status 500.
     ///
     /// # Errors
-    /// When the reply broke off: an error of the carrier, or of a handler after the reply had begun. The client MUST NOT be
-    /// given an end of the body then. Otherwise it takes a part for the whole.
+    /// When the reply broke off: an error of the carrier, or of a handler after the reply had begun. The carrier MUST
+    /// NOT send an end of the body then. Otherwise the client takes a part for the whole.
     pub fn answer(
         self,
         body: Vec<u8>,
@@ -152,7 +152,7 @@ fn send(reply: Reply, with_body: bool, carrier: &mut dyn Carrier) -> io::Result<
     }
 }
 
-/// The head waits for the first piece, so that a stream that fails before that is still an honest 500.
+/// The head is sent with the first piece, so a stream that fails before it still gets a 500.
 fn send_stream(
     status: u16,
     headers: Vec<(&'static str, String)>,
@@ -179,10 +179,10 @@ fn send_stream(
     }
 }
 
-/// The writer that a stream is given.
+/// The writer of a stream.
 struct Pieces<'a> {
     carrier: &'a mut dyn Carrier,
-    /// Until it is sent.
+    /// The head, until it is sent.
     head: Option<(u16, Vec<(&'static str, String)>)>,
     piece: Vec<u8>,
 }
@@ -220,7 +220,7 @@ impl Write for Pieces<'_> {
 mod tests {
     use super::*;
 
-    /// Keeps what it is given; fails from the nth piece on.
+    /// Keeps its pieces; fails from the nth piece on.
     #[derive(Default)]
     struct Kept {
         begun: Vec<(u16, Option<usize>)>,
@@ -249,7 +249,7 @@ mod tests {
         }
     }
 
-    /// One page, of which the tests know nothing else.
+    /// A page for these tests.
     fn page(request: &Request) -> Reply {
         match request.path() {
             "/debug/pprof/page" => Reply::text(200, b"a page".to_vec()),

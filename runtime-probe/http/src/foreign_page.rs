@@ -1,16 +1,16 @@
 //! Requests that a web page of another site makes a browser send.
 //!
-//! Such a page does not get to read the answer, but to ask is enough: `fresh=1` wakes tasks, `rate=1` makes every wait cost
-//! more for an hour, and a password that the browser knows goes along. Browsers say of each request what caused it
-//! (`Sec-Fetch-Site`, in all of them since 2023); programs say nothing of the kind and are not concerned.
+//! Such a page cannot read the answer, but the request alone can do harm: `fresh=1` wakes tasks, `rate=1` makes every
+//! wait slower for an hour, and the browser adds a password that it knows. Browsers say in each request what caused
+//! it (`Sec-Fetch-Site`, in all of them since 2023). Other programs do not send this header and are not affected.
 //!
-//! Browsers say it to loopback addresses, `localhost` and https only. At an address that others reach by plain http this does not
-//! help, nor does the token once the browser knows it: there, a tunnel does.
+//! Browsers send the header to loopback addresses, `localhost` and https only. At an address that others reach by
+//! plain http neither this check nor the token (once the browser knows it) protects; a tunnel does.
 
 use super::refusal::Refusal;
 use super::request::Request;
 
-/// Lets in whatever no other site's page has asked for. To follow a link from there is a person's doing, and is let in.
+/// Admits every request that no page of another site caused. A person who follows a link there is admitted, too.
 pub(super) fn admit(request: &Request) -> Result<(), Refusal> {
     let says = |name, what: &str| {
         let mut values = request.header_values(name);

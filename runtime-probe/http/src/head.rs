@@ -1,9 +1,9 @@
 //! From bytes to a request without its body.
 //!
-//! A scan finds the end of the head as its bytes arrive and enforces the bounds; `httparse` then sees each head once.
-//! Parsing again after each read was rejected: a client that sends byte by byte would cost quadratic time. The scan is
-//! stricter than `httparse`: lines end in CR LF and in nothing else. A lone LF or CR is where two parsers on one
-//! connection (a proxy's and ours) come to disagree.
+//! A scan finds the end of the head as its bytes arrive and enforces the bounds. `httparse` then parses each head
+//! once. Parsing again after each read was rejected: a client that sends byte by byte would cost quadratic time. The
+//! scan is stricter than `httparse`: a line ends in CR LF only. With a lone LF or CR two parsers on one connection (a
+//! proxy's and ours) could disagree.
 
 use std::time::Instant;
 
@@ -14,10 +14,10 @@ use super::limits::{MAX_HEAD_BYTES, MAX_HEADERS, MAX_TARGET_BYTES};
 use super::refusal::Refusal;
 use super::request::{Request, Version};
 
-/// What stands in a request line beside the target: a method, ` HTTP/1.1` and blanks, generously.
+/// The bytes of a request line beside the target: a method, ` HTTP/1.1` and blanks, with a margin.
 const REQUEST_LINE_EXTRA: usize = 64;
 
-/// Reads one head and leaves what follows it in the inbox.
+/// Reads one head and leaves the following bytes in the inbox.
 pub(super) fn read<S: Source>(
     inbox: &mut Inbox<S>,
     deadline: Instant,
@@ -37,12 +37,12 @@ pub(super) fn read<S: Source>(
     }
 }
 
-/// How far the end of the head has been looked for.
+/// How far the bytes were searched for the end of the head.
 #[derive(Debug, Default)]
 struct Scan {
-    /// Bytes looked at.
+    /// Bytes that were searched.
     seen: usize,
-    /// The last of them was a CR.
+    /// Whether the last of these bytes is a CR.
     after_cr: bool,
     /// Bytes in the current line.
     line: usize,
@@ -53,13 +53,13 @@ struct Scan {
 enum Part {
     #[default]
     Start,
-    /// An empty line stood before the request line: old clients send one after a body.
+    /// An empty line before the request line: old clients send one after a body.
     RequestLine,
     Headers,
 }
 
 impl Scan {
-    /// Looks at what has arrived since; the length of the head once it is complete.
+    /// Searches the bytes that have arrived since. Returns the length of the head once it is complete.
     fn advance(&mut self, unread: &[u8]) -> Result<Option<usize>, Refusal> {
         for &byte in unread.get(self.seen..).unwrap_or_default() {
             self.seen += 1;

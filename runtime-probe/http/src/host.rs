@@ -1,15 +1,15 @@
-//! Which `Host` is let in.
+//! Which `Host` is admitted.
 //!
-//! A web page can point a name of its own at 127.0.0.1 and then read what is served there as if it were its own (DNS
-//! rebinding). The browser sends that name as `Host`, so on loopback only IP literals and `localhost`, which no foreign
-//! page can take, are let in.
+//! A web page can make its own name point at 127.0.0.1 and then read the answers of this server as its own (DNS
+//! rebinding). The browser sends that name as `Host`. On loopback therefore only IP literals and `localhost`, which
+//! no foreign page can use as its name, are admitted.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::refusal::Refusal;
 use super::request::{Request, Version};
 
-/// Lets in a request whose `Host` (and the authority in its target, if there is one) is an IP literal, `localhost` or
+/// Admits a request whose `Host` (and the authority in its target, if there is one) is an IP literal, `localhost` or
 /// ends in `.localhost`, with or without a port.
 pub(super) fn admit(request: &Request) -> Result<(), Refusal> {
     let host = sole_host(request)?;
@@ -22,7 +22,7 @@ pub(super) fn admit(request: &Request) -> Result<(), Refusal> {
     }
 }
 
-/// The `Host` header. HTTP/1.0 knew none; 1.1 demands exactly one.
+/// The `Host` header. HTTP/1.0 has none; 1.1 demands exactly one.
 fn sole_host(request: &Request) -> Result<Option<&str>, Refusal> {
     let mut hosts = request.header_values("host");
     match (hosts.next(), hosts.next(), request.version()) {
@@ -50,7 +50,7 @@ fn is_port(port: &str) -> bool {
     })
 }
 
-/// `localhost` or a name below it. Resolvers keep these for the machine itself (RFC 6761).
+/// `localhost` or a name below it. Resolvers keep these names for the machine itself (RFC 6761).
 fn is_localhost(name: &str) -> bool {
     let mut labels = name.rsplit('.');
     labels

@@ -1,7 +1,7 @@
-//! Bytes in, under a deadline.
+//! Received bytes, read before a deadline.
 //!
-//! The deadline is a point in time, not a time-out of a read: a client that dribbles a byte a second does not extend it.
-//! The source is a trait, so that the parsers are tested on bytes split at any point, without sockets or clocks.
+//! The deadline is a point in time, not a time-out of a read, so a client that sends one byte a second does not
+//! extend it. The source is a trait, so that tests split bytes at any point, without sockets or clocks.
 
 use std::io::{self, ErrorKind, Read};
 use std::time::{Duration, Instant};
@@ -9,27 +9,27 @@ use std::time::{Duration, Instant};
 use super::refusal::Refusal;
 use super::socket::Stream;
 
-/// What one read asks for: two of them hold a browser's head and leave little behind in an idle connection.
+/// The size of one read. Two reads take a browser's head, and an idle connection keeps little memory.
 const READ_BYTES: usize = 4 * 1024;
 
 /// Why no more of a request can be read.
 #[derive(Debug)]
 pub(super) enum ReadError {
-    /// The client is to be told.
+    /// The client gets a reply with the reason.
     Refused(Refusal),
     /// The deadline has passed.
     Late,
-    /// The client went away.
+    /// The client is gone.
     Lost,
 }
 
-/// Where bytes come from.
+/// A source of bytes.
 pub(super) trait Source {
     /// Reads some bytes, 0 at the end; [`ErrorKind::TimedOut`] once the deadline has passed.
     fn read_before(&mut self, buffer: &mut [u8], deadline: Instant) -> io::Result<usize>;
 }
 
-/// What has been received and not yet understood. Its readers bound its length.
+/// Bytes that were received and not parsed yet. The readers bound their number.
 #[derive(Debug)]
 pub(super) struct Inbox<S> {
     source: S,
@@ -46,7 +46,7 @@ impl<S: Source> Inbox<S> {
         }
     }
 
-    /// The bytes at hand.
+    /// The received bytes.
     pub fn unread(&self) -> &[u8] {
         self.bytes.get(self.consumed..).unwrap_or_default()
     }
@@ -87,7 +87,7 @@ impl Source for &Stream {
             if left.is_zero() {
                 return Err(ErrorKind::TimedOut.into());
             }
-            // A time-out of 0 would mean none.
+            // A time-out of 0 would mean no time-out.
             self.set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
             match self.read(buffer) {
                 Err(error) if is_timeout(&error) || error.kind() == ErrorKind::Interrupted => {}

@@ -1,7 +1,8 @@
-//! Bytes out, at a minimum [pace](super::pace).
+//! Sent bytes, at a minimum [pace](super::pace).
 //!
-//! The time-out of each write is what is left of the pace's: the system takes a part of a chunk at the end of a wait, and with
-//! the whole time for each write a client that reads nothing was seen to stay for one more (31 s instead of 26).
+//! The time-out of each write is the rest of the pace's time. The kernel takes a part of a chunk at the end of a
+//! wait. With the whole time for each write, a client that reads nothing stayed for one more time-out (31 s instead
+//! of 26 s).
 
 use std::io::{self, ErrorKind, Write};
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use super::pace::{Pace, too_slow};
 use super::permits::Permit;
 use super::socket::Stream;
 
-/// What a write takes that does not wait for the client, and more: most writes are not worth a lock.
+/// A write that takes less than this has not waited for the client. Most writes are shorter, and take no lock.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
 /// The writing half of a connection. Once a write has failed all later ones fail at once, so that a closure that
@@ -19,10 +20,10 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub(super) struct Outbox<'a> {
     stream: &'a Stream,
-    /// Is told what is waited for.
+    /// Counts the waits for the client.
     permit: &'a Permit,
     pace: Pace,
-    /// The time-out that the socket has.
+    /// The current time-out of the socket.
     time_out: Duration,
     failed: bool,
 }
@@ -45,7 +46,7 @@ impl Write for Outbox<'_> {
         if self.failed {
             return Err(ErrorKind::BrokenPipe.into());
         }
-        // A time-out of 0 would mean none.
+        // A time-out of 0 would mean no time-out.
         let left = self.pace.left().max(Duration::from_millis(1));
         if left != self.time_out {
             self.stream.set_write_timeout(Some(left))?;

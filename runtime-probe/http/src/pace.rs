@@ -1,14 +1,15 @@
-//! How far behind a client may fall: one rule for the server and for whatever else carries replies.
+//! How far a client may fall behind: one rule for the server and for other carriers of replies.
 //!
-//! The time-out of a socket bounds one write; a client that reads a byte every nine seconds passes it for ever. So the time spent
-//! waiting adds to what a client is behind, and bytes that it takes reduce that by [`MIN_BYTES_PER_SECOND`]. A bound on the whole
-//! reply was rejected: a trace may stream for as long as it was asked to.
+//! The time-out of a socket bounds one write, so a client that reads one byte every nine seconds never meets it.
+//! Therefore a leaky bucket: the time spent waiting adds to the delay of a client, and bytes that it reads reduce the
+//! delay at [`MIN_BYTES_PER_SECOND`]. A bound on the whole reply was rejected: a trace may stream for as long as the
+//! client asked for.
 
 use super::limits::MIN_BYTES_PER_SECOND;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
-/// How far a client is behind. Bytes are no credit for later.
+/// The delay of a client. It never goes below zero: bytes that were read early do not count later.
 #[derive(Debug)]
 pub struct Pace {
     stall: Duration,
@@ -16,7 +17,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// The pace of a client that may be behind by `stall`.
+    /// The pace of a client whose delay may be up to `stall`.
     pub fn new(stall: Duration) -> Pace {
         Pace {
             stall,
@@ -24,15 +25,15 @@ impl Pace {
         }
     }
 
-    /// How much longer the client may be waited for, its bytes aside.
+    /// How much longer to wait for the client if it reads nothing.
     pub fn left(&self) -> Duration {
         self.stall.saturating_sub(self.behind)
     }
 
-    /// Adds a wait, and what the client took after it.
+    /// Adds a wait, and the bytes that the client took after it.
     ///
     /// # Errors
-    /// [`too_slow`], if the client is behind by more than it may be.
+    /// [`too_slow`], if the delay of the client is above the limit.
     pub fn charge(&mut self, taken: usize, waited: Duration) -> io::Result<()> {
         let caught_up = Duration::from_secs_f64(taken as f64 / f64::from(MIN_BYTES_PER_SECOND));
         self.behind = self.behind.saturating_add(waited).saturating_sub(caught_up);
@@ -44,7 +45,7 @@ impl Pace {
     }
 }
 
-/// Why the reply of a client ends that is too far behind.
+/// The error that ends the reply of a client whose delay is above the limit.
 pub fn too_slow() -> io::Error {
     io::Error::new(ErrorKind::TimedOut, "the client reads too slowly")
 }
@@ -53,7 +54,7 @@ pub fn too_slow() -> io::Error {
 mod tests {
     use super::*;
 
-    /// Writes a client takes before it is dropped, up to a thousand.
+    /// The number of such writes before a client is dropped, up to a thousand.
     fn writes(bytes: usize, waited: Duration) -> usize {
         let mut pace = Pace::new(Duration::from_secs(10));
         (0..1000)

@@ -1,16 +1,19 @@
 //! Permits of connections, eviction when they run out, and the threads.
 //!
-//! A thread per connection, made on demand and never more than there are permits. When all permits are taken, the connection
-//! that has waited longest for a request is closed for the newest: half-open and forgotten connections cannot lock a
-//! person out. Where none waits for a request, the one whose client has kept its answer waiting longest is closed, if that
-//! is longer than a stall: readers at a slow pace lock no client out either, and are served as long as there is room. No other
-//! answer is evicted: if all are under way, the newest is refused.
-//! A pool of threads was rejected: an idle debugging port should cost the process one thread.
-//! A new thread waits for those that have given up their permits to end, so there are never more threads than permits.
+//! Each connection has a thread. Threads are started on demand, and there are never more of them than permits. If all
+//! permits are taken, the connection that has waited longest for a request is closed for the newest one, so half-open
+//! and forgotten connections do not lock a person out. If none waits for a request, the connection whose reply has
+//! waited longest for its client is closed, if that is longer than a stall. So slow readers lock no client out
+//! either, and are served as long as there are permits. No other reply is cut off: if all are under way, the newest
+//! connection is refused.
+//! A pool of threads was rejected: an idle debugging port should have one thread.
+//! Before a new thread starts, threads that have given up their permits are joined, so there are never more threads
+//! than permits.
 //!
-//! Under the lock, in this order: 1. a permit is taken and its thread made, 2. the thread moves it between `Waiting` and
-//! `Answering`, 3. an eviction moves it to `Leaving` and wakes the thread by shutting the socket down, 4. the thread gives
-//! it up. A thread that finds its permit `Leaving` MUST NOT answer. Otherwise a reply could be cut off.
+//! Under the lock, in this order: 1. a permit is taken and its thread started, 2. the thread changes the state
+//! between `Waiting` and `Answering`, 3. an eviction sets `Leaving` and wakes the thread by shutting the socket down,
+//! 4. the thread gives the permit up. A thread that finds its permit `Leaving` MUST NOT answer. Otherwise a reply
+//! could be cut off.
 
 use std::cmp::Reverse;
 use std::mem;
@@ -26,7 +29,7 @@ use super::sys::lower_priority;
 /// The name of every thread of the server. Linux shows its first 15 bytes.
 pub(super) const THREAD_NAME: &str = "runtime-probe-http";
 
-/// What became of connections, since the server was bound.
+/// Counts of connections, since the server was bound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Tally {
@@ -36,9 +39,9 @@ pub struct Tally {
     pub evicted: u64,
     /// Connections that found every permit busy.
     pub refused: u64,
-    /// Connections for which no thread could be made.
+    /// Connections for which no thread could be started.
     pub without_thread: u64,
-    /// Failures to accept, above all for want of file descriptors.
+    /// Failures to accept, mostly because file descriptors ran out.
     pub accept_errors: u64,
     /// Panics of handlers and of streams.
     pub panics: u64,
@@ -48,10 +51,10 @@ pub struct Tally {
 #[derive(Debug)]
 pub(super) struct Permits {
     capacity: usize,
-    /// How long an answer may wait for its client before it may be closed for another.
+    /// How long a reply may wait for its client before its connection may be closed for another one.
     stall: Duration,
     room: Mutex<Room>,
-    /// A client left, or the door was closed.
+    /// A client left, or the server closes.
     changed: Condvar,
 }
 
@@ -90,9 +93,9 @@ struct Occupant {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// For a request, or the rest of one, since then.
+    /// Waits for a request, or for the rest of one, since then.
     Waiting(Instant),
-    /// A request. So long did its client keep the answer waiting.
+    /// Answers a request, and its reply has waited for the client for so long.
     Answering(Duration),
     Leaving,
 }
@@ -114,7 +117,8 @@ impl Permits {
         })
     }
 
-    /// Permits a connection and runs it on a thread of its own. Waits for a moment if another one must leave first.
+    /// Takes a permit for a connection and runs it on a thread of its own. Waits for a moment if another connection
+    /// must leave first.
     pub fn admit(
         self: &Arc<Self>,
         stream: &Arc<Stream>,
@@ -122,7 +126,7 @@ impl Permits {
     ) -> Result<(), NotAdmitted> {
         let deadline = Instant::now() + EVICTION_TIME;
         let mut room = self.lock();
-        // A thread that gave up a permit must be gone before there is another: otherwise a crowd that comes and goes has
+        // Threads that gave up a permit must end before a new one starts. Otherwise many short connections would have
         // far more threads than there are permits.
         let ended = mem::take(&mut room.ended);
         drop(room);
@@ -147,9 +151,9 @@ impl Permits {
         let number = room.next_number;
         room.next_number += 1;
         let permits = Arc::clone(self);
-        // The permit is made by the thread: if there is none, nothing is given up under this lock.
+        // The thread makes the permit: if no thread starts, no permit is dropped under this lock.
         let body = move || {
-            // A dump of a hundred thousand tasks keeps a CPU busy for a while that the service may need.
+            // A dump of a hundred thousand tasks keeps a CPU busy that the service may need.
             lower_priority();
             run(&Permit { permits, number });
         };
@@ -180,13 +184,13 @@ impl Permits {
         self.lock().tally
     }
 
-    /// Counts a failure to accept. No client is evicted for it: at the limit of file descriptors `accept` fails even if no
-    /// client connects, and the client that got in is the one that looks for the leak.
+    /// Counts a failure to accept. No client is evicted for it: at the limit of file descriptors `accept` fails even
+    /// if no client connects, and an admitted client may be searching for the leak.
     pub fn accept_failed(&self) {
         self.lock().tally.accept_errors += 1;
     }
 
-    /// Waits, but not beyond the closing of the door; whether it is open still.
+    /// Waits, or until the server closes. Returns whether it is still open.
     pub fn pause(&self, time: Duration) -> bool {
         let deadline = Instant::now() + time;
         let mut room = self.lock();
@@ -204,7 +208,7 @@ impl Permits {
         self.lock().open
     }
 
-    /// Closes the door: waiting connections leave now, answering ones after their reply.
+    /// Closes the server: waiting connections leave now, answering ones after their reply.
     pub fn close(&self) {
         let mut room = self.lock();
         room.open = false;
@@ -212,8 +216,8 @@ impl Permits {
         self.changed.notify_all();
     }
 
-    /// Waits until all have left and joins their threads. Those that are answering get `grace`, then their sockets are
-    /// shut down. A handler that notices neither is left behind: its thread ends when it returns.
+    /// Waits until all connections have left, and joins their threads. Those that are answering get `grace`, then
+    /// their sockets are shut down. A handler that notices neither is left behind: its thread ends when it returns.
     pub fn clear(&self, grace: Duration) {
         let mut room = self.wait_until_empty(self.lock(), grace);
         for occupant in &mut room.occupants {
@@ -254,7 +258,7 @@ impl Permits {
 }
 
 impl Permit {
-    /// A request is complete; whether it may be answered.
+    /// A request is complete. Returns whether it may be answered.
     #[must_use]
     pub fn begin_answer(&self) -> bool {
         self.change(|state, _| match state {
@@ -263,7 +267,7 @@ impl Permit {
         })
     }
 
-    /// The answer had to wait for its client.
+    /// The reply had to wait for its client.
     pub fn count_wait(&self, time: Duration) {
         let _ = self.change(|state, _| match state {
             State::Answering(waited) => Some(State::Answering(waited.saturating_add(time))),
@@ -271,7 +275,7 @@ impl Permit {
         });
     }
 
-    /// The reply is sent; whether the connection may wait for something more.
+    /// The reply is sent. Returns whether the connection may wait for another request.
     #[must_use]
     pub fn end_answer(&self) -> bool {
         self.change(|state, open| match (state, open) {
@@ -311,14 +315,14 @@ impl Drop for Permit {
             .iter()
             .position(|occupant| occupant.number == self.number);
         let own = own.map(|index| room.occupants.swap_remove(index));
-        // Threads that have not ended yet are left to the next connection: this thread must not wait for them.
+        // Threads that have not ended yet are joined by the next connection: this thread must not wait for them.
         let ended = room
             .ended
             .extract_if(.., |thread| thread.is_finished())
             .collect();
         if let Some(Occupant { stream, thread, .. }) = own {
             room.ended.push(thread);
-            // The last holder closes the socket: before a waiter is told that there is a permit.
+            // The last holder closes the socket. That must happen before a waiter learns that there is a permit.
             drop(stream);
         }
         self.permits.changed.notify_all();
@@ -334,7 +338,7 @@ impl Room {
             .any(|occupant| occupant.state == State::Leaving)
     }
 
-    /// Makes the connection that has waited longest leave; whether there was one.
+    /// Evicts the connection that has waited longest for a request. Returns whether there was one.
     fn evict(&mut self) -> bool {
         self.dismiss_first(|state| match state {
             State::Waiting(since) => Some(since),
@@ -342,8 +346,8 @@ impl Room {
         })
     }
 
-    /// Makes the connection leave whose answer has waited longest for its client, and for `stall` at least; whether there
-    /// was one.
+    /// Evicts the connection whose reply has waited longest for its client, if that is at least `stall`. Returns
+    /// whether there was one.
     fn evict_slow(&mut self, stall: Duration) -> bool {
         self.dismiss_first(|state| match state {
             State::Answering(waited) if waited >= stall => Some(Reverse(waited)),
@@ -351,7 +355,8 @@ impl Room {
         })
     }
 
-    /// Makes the connection leave whose state has the least key; whether one has any. Shutting down is no eviction.
+    /// Dismisses the connection whose state has the least key. Returns whether any has a key. A connection that is
+    /// shutting down is not evicted.
     fn dismiss_first<K: Ord>(&mut self, key: impl Fn(State) -> Option<K>) -> bool {
         let mut first: Option<(K, &mut Occupant)> = None;
         for occupant in &mut self.occupants {
@@ -375,15 +380,15 @@ impl Occupant {
     /// Wakes its thread with the end of its connection.
     fn dismiss(&mut self) {
         self.state = State::Leaving;
-        // Fails if the client was first.
+        // Fails if the client closed the connection first.
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 }
 
-/// Each of these has left the lock behind it and is about to end, or has ended.
+/// Each of these threads has released the lock and is about to end, or has ended.
 fn join(ended: Vec<JoinHandle<()>>) {
     for thread in ended {
-        // A panic was counted where it happened.
+        // A panic was counted when it happened.
         let _ = thread.join();
     }
 }

@@ -1,11 +1,11 @@
 //! Percent-decoding, and the parameters of a query string.
 //!
-//! Strict where Go is lax: Go drops a pair that it cannot decode and answers as if it had not been there; here it is a
-//! refusal, since a typo in `seconds` must not silently measure something else. A `;` is an ordinary character.
+//! Stricter than Go: Go drops a pair that it cannot decode and answers without it. Here it is refused, since a typo
+//! in `seconds` must not silently measure something else. A `;` is an ordinary character.
 
 use super::refusal::Refusal;
 
-/// What a `+` stands for.
+/// The meaning of a `+`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Plus {
     /// A plus sign, as in a path.

@@ -1,7 +1,7 @@
-//! Why a request is not answered as it wished: a status and a sentence.
+//! Why a request is refused: a status and a sentence.
 //!
-//! One type for the parser, the checks and the handlers: whatever goes wrong with a request is told to the one who sent
-//! it, in words, and never more than that. An error enum per stage was rejected: only the client reads it.
+//! One type for the parser, the checks and the handlers: every error of a request goes to its client, as a sentence
+//! and nothing more. An error enum for each stage was rejected: only the client reads it.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,15 +1,15 @@
-//! What a handler answers: status, headers and a body that is bytes or a stream.
+//! A reply: status, headers and a body that is bytes or a stream.
 //!
-//! A reply is plain data until it is sent, so that another carrier can take it apart. A stream is a closure that writes,
-//! not an iterator of chunks: the encoders of this crate write.
+//! A reply is plain data until it is sent, so that another carrier can use its parts. A stream is a closure that
+//! writes, not an iterator of chunks, as the encoders of this crate write.
 
 use std::fmt;
 use std::io::{self, Write};
 
 use super::refusal::Refusal;
 
-/// The closure of a streamed body. It runs once, on the thread of the connection; an error of its writer means that the
-/// client went away or stalled, and is to be returned.
+/// The closure of a streamed body. It runs once, on the thread of the connection. An error of its writer means that
+/// the client is gone or stalled; the closure returns that error.
 pub type Stream = Box<dyn FnOnce(&mut dyn Write) -> io::Result<()> + Send>;
 
 /// One reply.
@@ -45,7 +45,7 @@ impl Reply {
         Reply::new(status, "text/plain; charset=utf-8", body)
     }
 
-    /// Plain text, from what writes it into memory.
+    /// Plain text, by a closure that writes it into memory.
     ///
     /// # Errors
     /// 500, if that fails.
@@ -56,12 +56,12 @@ impl Reply {
         Ok(Reply::text(200, text))
     }
 
-    /// A page.
+    /// A page of HTML.
     pub fn html(status: u16, body: impl Into<Body>) -> Self {
         Reply::new(status, "text/html; charset=utf-8", body)
     }
 
-    /// A download under a file name; characters that do not belong in one become `_`.
+    /// A download with a file name; characters that a file name cannot have become `_`.
     pub fn octets(filename: &str, body: impl Into<Body>) -> Self {
         let filename: String = filename
             .chars()
@@ -79,7 +79,7 @@ impl Reply {
         )
     }
 
-    /// An error as `go tool pprof` wants it: it shows the body of a text that carries `X-Go-Pprof`.
+    /// An error for `go tool pprof`: it shows the body of a text with the header `X-Go-Pprof`.
     pub fn error(status: u16, sentence: &str) -> Self {
         Reply::text(status, format!("{sentence}\n")).with_header("X-Go-Pprof", "1")
     }
@@ -89,13 +89,13 @@ impl Reply {
         Reply::text(status, format!("{location}\n")).with_header("Location", location)
     }
 
-    /// What a method gets where only `allowed` are served.
+    /// The reply to a method other than `allowed`.
     pub fn method_not_allowed(allowed: &str) -> Self {
         Reply::text(405, "Method Not Allowed\n").with_header("Allow", allowed)
     }
 
     /// Adds a header. Control characters are left out of its value, so that a value cannot begin another header.
-    /// Headers that frame the message (`Content-Length`, `Transfer-Encoding`, `Connection`) are the sender's business.
+    /// Headers of the framing (`Content-Length`, `Transfer-Encoding`, `Connection`) are added by the sender.
     pub fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         let mut value = value.into();
         value.retain(|c| !c.is_control());
@@ -103,7 +103,7 @@ impl Reply {
         self
     }
 
-    /// The first header of that name, whatever its case.
+    /// The first header of that name, in any case.
     #[cfg(test)]
     pub fn header(&self, name: &str) -> Option<&str> {
         let header = self
@@ -130,7 +130,7 @@ impl From<Refusal> for Reply {
     fn from(refusal: Refusal) -> Self {
         let reply = Reply::error(refusal.status(), refusal.sentence());
         match refusal.status() {
-            // A browser asks for a password; HTTP demands that the ways in are named.
+            // A browser asks for a password. HTTP demands that a 401 names the accepted schemes.
             401 => reply
                 .with_header("WWW-Authenticate", "Basic realm=\"runtime-probe\"")
                 .with_header("WWW-Authenticate", "Bearer realm=\"runtime-probe\""),
@@ -166,7 +166,7 @@ impl fmt::Debug for Body {
     }
 }
 
-/// The words beside a status; no client needs them, yet a status line without them looks broken.
+/// The reason phrase of a status. No client needs it, but a status line without it looks broken.
 pub(crate) fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",

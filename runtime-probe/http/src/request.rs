@@ -1,7 +1,7 @@
 //! A request with its head, parameters and body in memory.
 //!
-//! Everything that can be wrong with a request is found when it is made, so that a handler only meets well-formed ones.
-//! Parameters are strict: a parameter that is given twice is a refusal, since taking either is a guess.
+//! Every error of a request is found when it is made, so that a handler gets well-formed requests only. A parameter
+//! that is given twice is refused, since taking either value would be a guess.
 
 use std::fmt;
 use std::str::FromStr;
@@ -24,31 +24,31 @@ pub struct Request {
     client: Client,
 }
 
-/// The method, as far as this server tells them apart.
+/// The method, of those that this server distinguishes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Method {
     /// `GET`.
     Get,
-    /// `HEAD`: a `GET` of which only the head is sent; a handler treats both alike.
+    /// `HEAD`: a `GET` of which only the head is sent. A handler treats both alike.
     Head,
     /// `POST`.
     Post,
-    /// Any other, by name.
+    /// Any other method, by name.
     Other(String),
 }
 
 /// The version of HTTP that the client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
-    /// No chunks; a connection carries one request.
+    /// Without chunks; a connection has one request.
     Http10,
-    /// Chunks, and connections that are kept.
+    /// With chunks, and connections that are kept.
     Http11,
 }
 
 impl Request {
-    /// A request from its parts, for a carrier other than this crate's server (a router the handlers are mounted in).
-    /// `target` is the path and query as they stood in the request line.
+    /// A request from its parts, for a carrier other than this crate's server (a router in which the handlers are
+    /// mounted). `target` is the path and query of the request line.
     pub fn new(
         method: &str,
         target: &str,
@@ -92,7 +92,7 @@ impl Request {
         Request { body, ..self }
     }
 
-    /// The same request with another client: a carrier that can tell whether its client is there says so by this.
+    /// The same request with another client, for a carrier that can tell whether its client is connected.
     pub fn with_client(self, client: Client) -> Self {
         Request { client, ..self }
     }
@@ -107,7 +107,7 @@ impl Request {
         self.version
     }
 
-    /// The host and port of a target in absolute form (`GET http://host:port/path`), as proxies are asked.
+    /// The host and port of a target in absolute form (`GET http://host:port/path`), which clients send to proxies.
     pub fn authority(&self) -> Option<&str> {
         self.authority.as_deref()
     }
@@ -117,7 +117,7 @@ impl Request {
         &self.path
     }
 
-    /// What stands behind the `?`, as it was sent; empty if there is none.
+    /// The text after the `?`, as it was sent; empty if there is none.
     pub fn raw_query(&self) -> &str {
         &self.raw_query
     }
@@ -144,7 +144,7 @@ impl Request {
         }
     }
 
-    /// A parameter that is a number, if it is there.
+    /// A parameter that is a number, if it is given.
     ///
     /// # Errors
     /// 400 for anything else.
@@ -162,10 +162,10 @@ impl Request {
         }
     }
 
-    /// A parameter that is a number from 1 to `most`, if it is there.
+    /// A parameter that is a number from 1 to `most`, if it is given.
     ///
     /// # Errors
-    /// 400 for anything else, with what it must be.
+    /// 400 for anything else, with the allowed range.
     pub fn up_to<N: FromStr + PartialOrd + From<u8>>(
         &self,
         name: &str,
@@ -186,7 +186,7 @@ impl Request {
         }
     }
 
-    /// A parameter that is 0 or 1; 0 if it is not there.
+    /// A parameter that is 0 or 1; 0 if it is not given.
     ///
     /// # Errors
     /// 400 for anything else.
@@ -200,7 +200,7 @@ impl Request {
         }
     }
 
-    /// The first header of that name, whatever its case. Bytes that are not UTF-8 are replaced.
+    /// The first header of that name, in any case. Bytes that are not UTF-8 are replaced.
     pub fn header(&self, name: &str) -> Option<&str> {
         let header = self
             .headers
@@ -222,13 +222,13 @@ impl Request {
         &self.body
     }
 
-    /// The other end of the connection.
+    /// The client at the other end of the connection.
     pub fn client(&self) -> &Client {
         &self.client
     }
 }
 
-/// Without headers and body: an `Authorization` is a secret.
+/// Without headers and body, as an `Authorization` is a secret.
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
@@ -250,7 +250,7 @@ impl From<&str> for Method {
     }
 }
 
-/// Takes the scheme and authority off a target in absolute form.
+/// Removes the scheme and authority of a target in absolute form.
 fn split_authority(target: &str) -> Result<(Option<&str>, &str), Refusal> {
     if target.starts_with('/') {
         return Ok((None, target));

@@ -1,7 +1,7 @@
-//! The thread that accepts, and shutdown.
+//! The accept thread, and shutdown.
 //!
-//! It blocks in `accept`; for shutdown its listener wakes it. Waking up now and then to look at a flag
-//! was rejected: an idle debugging port should not run at all.
+//! The thread blocks in `accept`; a shutdown wakes it through its listener. Polling a flag was rejected: an idle
+//! debugging port should not run at all.
 
 use std::fmt;
 use std::io;
@@ -25,26 +25,26 @@ pub use super::permits::Tally;
 /// The first pause after a failure to accept; it doubles with each further one.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 
-/// The longest pause: at the limit of file descriptors the server asks once a second for one.
+/// The longest pause: at the limit of file descriptors the server tries once a second.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long a shutdown tries to wake the accept thread; once is enough.
+/// How long a shutdown tries to wake the accept thread; one try is usually enough.
 const WAKE_TIME: Duration = Duration::from_secs(2);
 
-/// A server that is listening. Dropping it shuts it down.
+/// A listening server. Dropping it shuts it down.
 pub struct Server {
     address: Address,
-    /// The accept thread's, and closed when that ends.
+    /// The accept thread owns the listener; it is closed when that thread ends.
     listener: Weak<Listener>,
     permits: Arc<Permits>,
     grace: Duration,
-    /// Taken by a shutdown, and by [`Server::detach`].
+    /// A shutdown takes it, and so does [`Server::detach`].
     accept: Option<JoinHandle<()>>,
 }
 
 impl Server {
-    /// Listens on an address and answers with `handler`, which runs on one thread for each connection. For a name that
-    /// has several addresses the first that is free is taken.
+    /// Listens on an address and answers with `handler`, which runs on one thread for each connection. If a name has
+    /// several addresses, the first free one is used.
     ///
     /// Without a token, an address that is not loopback is refused with [`io::ErrorKind::InvalidInput`]; of several, all
     /// must be loopback.
@@ -74,7 +74,7 @@ impl Server {
         )
     }
 
-    /// The same on a unix socket at `path`, which only this user may connect to. A token is asked for if there is one.
+    /// The same on a unix socket at `path`, which only this user may connect to. A token is demanded if there is one.
     pub fn bind_unix(
         path: &Path,
         token: Option<Token>,
@@ -103,7 +103,7 @@ impl Server {
         })
     }
 
-    /// The address it listens on, with the port that was chosen if port 0 was asked for; a unix socket has none.
+    /// The address that it listens on, with the chosen port if port 0 was given; a unix socket has none.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         match &self.address {
             Address::Tcp(address) => Some(*address),
@@ -119,20 +119,20 @@ impl Server {
         }
     }
 
-    /// What became of connections so far.
+    /// The counts of connections so far.
     pub fn tally(&self) -> Tally {
         self.permits.tally()
     }
 
-    /// Stops accepting, closes idle connections, waits for replies that are being made and joins the threads.
+    /// Stops accepting, closes idle connections, waits for replies under way and joins the threads.
     ///
-    /// It takes at most five seconds. Replies that need longer than two are cut off; a handler that does not come back
-    /// keeps its thread until it does.
+    /// It takes at most five seconds. Replies that need longer than two seconds are cut off. A handler that does not
+    /// return keeps its thread until it does.
     pub fn shutdown(self) {
-        // By being dropped.
+        // Its drop does it.
     }
 
-    /// Lets it run for the life of the process.
+    /// Lets the server run for the life of the process.
     pub fn detach(mut self) {
         self.accept = None;
     }
@@ -147,7 +147,7 @@ impl Server {
             thread::sleep(SHORTEST_PAUSE);
         }
         if accept.is_finished() {
-            // It does not panic; if it did, there is nothing left to do.
+            // The thread does not panic, and there would be nothing left to do if it did.
             let _ = accept.join();
         }
         self.permits.clear(self.grace);
@@ -181,7 +181,7 @@ fn accept(listener: &Listener, permits: &Arc<Permits>, service: &Arc<Service>) {
             }
             // The client was gone before it was accepted.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-            // All others last (no file descriptors, no memory): asking again at once would be a busy loop.
+            // All other errors last (no file descriptors, no memory): a retry at once would be a busy loop.
             Err(_) => {
                 permits.accept_failed();
                 permits.pause(pause);

@@ -1,8 +1,8 @@
-//! A listener and its connections, over TCP or a unix socket: the rest of the server does not tell them apart.
+//! A listener and its connections, over TCP or a unix socket. The rest of the server does not distinguish them.
 //!
-//! A unix socket is a file. One that no process listens on any more, as a killed process leaves it, is replaced; one that
-//! a process answers on is not. Its mode, 0600, says who may connect: a client that connected before the mode was set is
-//! sent away. Of two processes that find the same leftover at the same moment, the later one has the path.
+//! A unix socket is a file. If no process listens on it any more, as after a killed process, it is replaced. If a
+//! process accepts on it, it is not. Its mode, 0600, limits who may connect; a client that connected before the mode
+//! was set is dropped. If two processes find the same leftover at the same moment, the later one gets the path.
 
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
@@ -18,14 +18,14 @@ use super::sys;
 /// How long a listener tries to connect to itself.
 const WAKE_TIME: Duration = Duration::from_millis(10);
 
-/// Where connections come from.
+/// A listening socket.
 #[derive(Debug)]
 pub(super) enum Listener {
     Tcp(TcpListener),
     Unix(UnixListener, SocketFile),
 }
 
-/// What a client connects to.
+/// The address of a listener.
 #[derive(Debug)]
 pub(super) enum Address {
     Tcp(SocketAddr),
@@ -40,7 +40,7 @@ pub(super) enum Stream {
 }
 
 impl Listener {
-    /// Listens on the first of the addresses that is free.
+    /// Listens on the first free address.
     pub fn tcp(addresses: &[SocketAddr]) -> io::Result<Listener> {
         TcpListener::bind(addresses).map(Listener::Tcp)
     }
@@ -78,16 +78,16 @@ impl Listener {
         }
     }
 
-    /// Makes a blocked [`Listener::accept`] return; may have to be repeated.
+    /// Makes a blocked [`Listener::accept`] return. The call may have to be repeated.
     pub fn wake(&self) {
         match self {
-            // Fails if there is no file descriptor left: then the thread is not blocked in `accept` but in a pause.
+            // Fails if there is no file descriptor left. The thread is then in a pause and not in `accept`.
             Listener::Tcp(listener) => {
                 let _ = listener
                     .local_addr()
                     .and_then(|address| TcpStream::connect_timeout(&address, WAKE_TIME));
             }
-            // Its path may be another process's by now.
+            // Another process may have its path by now.
             Listener::Unix(listener, _) => sys::stop_accepting(listener.as_fd()),
         }
     }
@@ -114,7 +114,7 @@ impl SocketFile {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // Not one that another process has put there since.
+        // Only if it is this socket, and not one that another process has put there since.
         let own = fs::symlink_metadata(&self.path)
             .is_ok_and(|found| (found.dev(), found.ino()) == (self.device, self.inode));
         if own {
@@ -124,7 +124,7 @@ impl Drop for SocketFile {
     }
 }
 
-/// Removes a socket on which no process listens.
+/// Removes a socket that no process listens on.
 fn remove_leftover(path: &Path) -> io::Result<()> {
     if !fs::symlink_metadata(path)?.file_type().is_socket() {
         let reason = "the path is taken by something that is not a socket";
@@ -132,7 +132,7 @@ fn remove_leftover(path: &Path) -> io::Result<()> {
     }
     match UnixStream::connect(path) {
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path),
-        // A process accepts there, or would if the queue were not full, or it is not for us to know.
+        // A process accepts there, or its queue is full, or this process may not know.
         _ => {
             let reason = "another process listens on that socket";
             Err(io::Error::new(ErrorKind::AddrInUse, reason))
@@ -169,7 +169,7 @@ impl Stream {
         }
     }
 
-    /// Sends what is written at once. Only TCP would wait for more.
+    /// Sends written bytes at once. Only TCP would wait for more.
     pub fn set_nodelay(&self) -> io::Result<()> {
         match self {
             Stream::Tcp(stream) => stream.set_nodelay(true),
@@ -177,12 +177,13 @@ impl Stream {
         }
     }
 
-    /// Bounds what the system takes before the client has read it; about twice that, with its own bookkeeping.
+    /// Bounds the bytes that the kernel takes before the client has read them; the kernel uses about twice that, with
+    /// its own bookkeeping.
     pub fn set_send_buffer(&self, bytes: usize) -> io::Result<()> {
         sys::set_send_buffer(self.as_fd(), bytes)
     }
 
-    /// Whether the other end has finished sending, or the connection is broken. Does not wait.
+    /// Whether the client has finished sending, or the connection is broken. Does not wait.
     pub fn is_finished(&self) -> bool {
         sys::is_finished(self.as_fd())
     }

@@ -1,11 +1,10 @@
-//! What std has no safe call for: the size of a socket's buffer, a look at it that takes nothing and does not wait, the end of a
-//! listener, and the priority of a thread.
+//! Calls that std has no safe form of: the size of a socket's buffer, the state of a connection without reading or
+//! waiting, the end of a listener, and the priority of a thread.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// Whether the other end has finished sending, or the connection is broken. Does not wait. Bytes that are not read yet
-/// do not hide it.
+/// Whether the client has finished sending, or the connection is broken. Does not wait. Unread bytes do not hide it.
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "std does not poll")]
 pub(crate) fn is_finished(socket: BorrowedFd<'_>) -> bool {
@@ -19,8 +18,8 @@ pub(crate) fn is_finished(socket: BorrowedFd<'_>) -> bool {
     unsafe { libc::poll(&raw mut polled, 1, 0) > 0 }
 }
 
-/// Whether the other end has finished sending, or the connection is broken. Does not wait. Bytes that are not read yet
-/// hide it: only Linux tells.
+/// Whether the client has finished sending, or the connection is broken. Does not wait. Unread bytes hide it: only
+/// Linux tells.
 #[cfg(not(target_os = "linux"))]
 #[expect(unsafe_code, reason = "std peeks TCP only, and waits")]
 pub(crate) fn is_finished(socket: BorrowedFd<'_>) -> bool {
@@ -44,18 +43,20 @@ pub(crate) fn is_finished(socket: BorrowedFd<'_>) -> bool {
     }
 }
 
-/// Makes `accept` on a listener return with an error, now and from now on. Linux does that; elsewhere nothing may happen.
+/// Makes `accept` on a listener return an error, now and later. Linux does that; on other systems the call may have
+/// no effect.
 #[expect(unsafe_code, reason = "std shuts down connections only")]
 pub(crate) fn stop_accepting(listener: BorrowedFd<'_>) {
     // SAFETY: the descriptor is borrowed, so it is open; the call takes no memory.
-    // It fails where a listener cannot be shut down: nothing is to be done about that.
+    // It fails if a listener cannot be shut down. That is ignored, as there is no other way.
     let _ = unsafe { libc::shutdown(listener.as_raw_fd(), libc::SHUT_RDWR) };
 }
 
-/// Sets how many bytes a socket takes before they are sent on. Linux doubles it, for its own bookkeeping, and has a limit.
+/// Sets how many bytes a socket takes before they are sent. Linux doubles the number, for its own bookkeeping, and
+/// has a limit.
 ///
 /// # Errors
-/// What the system says.
+/// The error of the system.
 #[expect(unsafe_code, reason = "std does not set it")]
 pub(crate) fn set_send_buffer(socket: BorrowedFd<'_>, bytes: usize) -> io::Result<()> {
     let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
@@ -76,8 +77,8 @@ pub(crate) fn set_send_buffer(socket: BorrowedFd<'_>, bytes: usize) -> io::Resul
     }
 }
 
-/// Lets other threads of the process run before this one, from now on, where the CPUs do not suffice for all. It still
-/// gets a third of what one of them gets. Where the system has no such thing for threads, nothing happens.
+/// Lets other threads of the process run before this one, from now on, if there are too few CPUs for all. This thread
+/// still gets a third of the share of another one. On systems without a priority for threads nothing happens.
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "std has no priorities")]
 pub(crate) fn lower_priority() {

@@ -1,6 +1,7 @@
 //! The server as a client sees it, on real sockets; the parser on bytes split at any point.
 //!
-//! Times are shortened and only ever asserted from one side, generously: a busy machine must not fail a test.
+//! Times are shortened. Assertions on times have one bound only, with a large margin, so that a busy machine does not
+//! fail a test.
 
 mod bounds;
 mod carrier;
@@ -20,12 +21,13 @@ use super::request::Request;
 use super::server::Server;
 use super::socket::Listener;
 
-/// Longer than anything takes; a test that waits so long has failed.
+/// Longer than any step takes; a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const SHORT: Duration = Duration::from_millis(250);
 
-/// All times short, for tests that wait for their end; that of a head less so, since all must send one in time.
+/// All times are short, for tests that wait for their end. The time for a head is longer, since every request must
+/// send one in time.
 const HASTY: Limits = Limits {
     head_time: Duration::from_secs(2),
     body_time: SHORT,
@@ -46,7 +48,7 @@ fn serve(limits: Limits, handler: impl Fn(&Request) -> Reply + Send + Sync + 'st
     Server::start(listener, service).unwrap()
 }
 
-/// Answers with what it was asked.
+/// Answers with the request.
 fn echo(request: &Request) -> Reply {
     let body = String::from_utf8_lossy(request.body()).into_owned();
     Reply::text(
@@ -55,7 +57,7 @@ fn echo(request: &Request) -> Reply {
     )
 }
 
-/// Writes until that fails.
+/// Writes until a write fails.
 fn endless(out: &mut dyn Write) -> io::Result<()> {
     loop {
         out.write_all(&[b'x'; 4096])?;
@@ -66,7 +68,7 @@ fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")
 }
 
-/// A client that believes nothing it has not read.
+/// A client that checks every byte.
 struct Caller(BufReader<TcpStream>);
 
 #[derive(Debug, PartialEq, Eq)]
@@ -142,7 +144,7 @@ impl Caller {
         Some(line.strip_suffix("\r\n")?.to_owned())
     }
 
-    /// Whether nothing more comes before the end; a reset is an end.
+    /// Whether the connection ends without more bytes; a reset is an end, too.
     fn is_closed(&mut self) -> bool {
         match self.0.read(&mut [0]) {
             Ok(read) => read == 0,

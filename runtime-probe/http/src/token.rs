@@ -1,14 +1,14 @@
-//! The token, in place of the loopback address: a request with it is accepted from any address.
+//! The token, instead of the check for a loopback address: a request with it is accepted from any address.
 //!
-//! It comes as `Authorization: Bearer TOKEN` or as the password of `Basic`, whose user name does not matter, so that
-//! `curl -u x:TOKEN` and `go tool pprof http://x:TOKEN@host` work as they are. Not in the query: that ends up in
-//! histories and in the logs of proxies.
+//! It comes as `Authorization: Bearer TOKEN` or as the password of `Basic` with any user name, so that `curl -u
+//! x:TOKEN` and `go tool pprof http://x:TOKEN@host` work. It is not accepted in the query, which ends up in histories
+//! and in the logs of proxies.
 //!
-//! **It is compared in constant time**: all bytes of what was sent are compared, whatever differs and where, so the time
-//! depends on the length of what was sent and on nothing of the token. A comparison that ends at the first difference
-//! lets a patient client guess byte by byte.
+//! **It is compared in constant time**: all bytes that were sent are compared, so the time depends on their number
+//! only and not on the token. With a comparison that ends at the first difference a patient client could guess byte
+//! by byte.
 //!
-//! **It is never shown.** Its `Debug` hides it, and what the process was started with shows it as asterisks.
+//! **It is never shown.** Its `Debug` hides it, and the command line of the process shows it as asterisks.
 
 use std::fmt;
 use std::hint::black_box;
@@ -21,10 +21,10 @@ use super::request::Request;
 /// 16 random characters of 64 are 96 bits: at a million guesses a second, 10^15 years.
 pub const MIN_TOKEN_BYTES: usize = 16;
 
-/// As Basic it is a third longer, and must leave a head of 16 KiB room for all else.
+/// In Basic it is a third longer. A head of 16 KiB must have room for it and all other headers.
 pub const MAX_TOKEN_BYTES: usize = 1024;
 
-/// All tokens of this process, for [`conceal`]. They are few, and one that was shown once is no secret to others.
+/// All tokens of this process, for [`conceal`]. They are few. A token that is no longer in use is hidden, too.
 static TOKENS: Mutex<Vec<Token>> = Mutex::new(Vec::new());
 
 /// A secret.
@@ -32,7 +32,7 @@ static TOKENS: Mutex<Vec<Token>> = Mutex::new(Vec::new());
 pub struct Token(Arc<str>);
 
 impl Token {
-    /// A token of the right length, in characters that a header can carry; otherwise a sentence that says so.
+    /// A token of the right length, in characters that a header can have; otherwise a sentence that says so.
     pub fn new(text: String) -> Result<Token, &'static str> {
         if text.is_empty() {
             return Err("the token is empty");
@@ -54,7 +54,7 @@ impl Token {
         Ok(token)
     }
 
-    /// Whether a request carries it; if not, the `401` that says how.
+    /// Whether a request has the token; if not, a `401` that says how to send it.
     pub fn admit(&self, request: &Request) -> Result<(), Refusal> {
         let mut headers = request.header_values("authorization");
         let (header, second) = (headers.next(), headers.next());
@@ -82,7 +82,8 @@ impl Token {
         let own = self.0.as_bytes();
         let mut difference = u8::from(own.len() != sent.len());
         for (&sent, &own) in sent.iter().zip(own.iter().cycle()) {
-            // Opaque to the optimizer: it must not find out that there is nothing left to find out.
+            // `black_box` hides the value from the optimizer. Otherwise it could end the loop at the first
+            // difference.
             difference = black_box(difference | (sent ^ own));
         }
         difference == 0
@@ -95,7 +96,7 @@ impl fmt::Debug for Token {
     }
 }
 
-/// The same bytes with asterisks for every token of this process.
+/// The same bytes with asterisks in place of every token of this process.
 pub fn conceal(bytes: &[u8]) -> Vec<u8> {
     let tokens = TOKENS.lock().unwrap_or_else(PoisonError::into_inner);
     let mut concealed = Vec::with_capacity(bytes.len());

@@ -1,9 +1,9 @@
 //! From a reply to bytes.
 //!
-//! A body of known length goes out with `Content-Length`, a stream in chunks; to a client of HTTP/1.0, which knows no
-//! chunks, it ends where the connection does. The head of a stream waits for its first chunk: a stream that fails
-//! before it has filled one still becomes an honest 500. One that fails later is cut off without its last chunk, so that
-//! the client knows that something is missing.
+//! A body of known length is sent with `Content-Length`, a stream in chunks. HTTP/1.0 has no chunks: there a stream
+//! ends with the connection. The head of a stream waits for its first chunk, so a stream that fails before it has
+//! filled one still gets a 500. A stream that fails later is cut off without its last chunk, so the client knows that
+//! bytes are missing.
 
 use std::any::Any;
 use std::io::{self, Write};
@@ -12,7 +12,7 @@ use std::panic::{self, AssertUnwindSafe};
 use super::reply::{Body, Reply, Stream, reason};
 use super::request::{Method, Request, Version};
 
-/// Bytes in a chunk: what a socket takes at once, and far more than the head of a chunk (8 bytes).
+/// Bytes in a chunk: as many as a socket takes at once, and far more than the head of a chunk (8 bytes).
 pub(super) const CHUNK_BYTES: usize = 16 * 1024;
 
 /// Headers that only this file writes.
@@ -25,7 +25,7 @@ pub(super) enum Connection {
     Close,
 }
 
-/// What the bytes of a reply depend on beside the reply.
+/// The facts about a request that shape the bytes of its reply.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sending<'a> {
     pub version: Version,
@@ -34,25 +34,25 @@ pub(super) struct Sending<'a> {
     pub date: &'a str,
 }
 
-/// Whether the body is sent: a HEAD wants only the head.
+/// Whether the body is sent: for a HEAD only the head is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SendBody {
     Yes,
     No,
 }
 
-/// How a reply that could be sent ended.
+/// How a reply ended.
 #[derive(Debug)]
 pub(super) enum Sent {
-    /// All of it.
+    /// All of it was sent.
     Whole(Connection),
-    /// The stream failed, and the connection must be dropped unless the failure was told.
+    /// The stream failed. The connection must be dropped, unless the client was told.
     Failed(Told),
-    /// The same by a panic.
+    /// The stream panicked. The same holds.
     Panicked(Told),
 }
 
-/// Whether the client was sent a reply that says so.
+/// Whether the client got a reply that says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Told {
     Yes,
@@ -69,7 +69,7 @@ impl SendBody {
     }
 }
 
-/// Sends a reply. An error is one of the wire.
+/// Sends a reply. An error is one of the connection.
 pub(super) fn send(wire: &mut dyn Write, reply: Reply, sending: Sending<'_>) -> io::Result<Sent> {
     let (status, headers, body) = reply.into_parts();
     match body {
@@ -80,7 +80,7 @@ pub(super) fn send(wire: &mut dyn Write, reply: Reply, sending: Sending<'_>) -> 
             let framing = length.unwrap_or_default();
             let mut out = head(status, &headers, &framing, connection, sending);
             if sending.body == SendBody::Yes && !bodiless {
-                // Together: the head alone would be a packet of its own.
+                // In one write: the head alone would be a packet of its own.
                 if bytes.len() <= CHUNK_BYTES {
                     out.extend_from_slice(&bytes);
                 } else {
@@ -141,7 +141,7 @@ fn send_stream(
     })
 }
 
-/// What a client is told of a panic.
+/// The text that a client gets about a panic.
 pub(super) fn panic_sentence(panic: &(dyn Any + Send)) -> String {
     let message = panic.downcast_ref::<&str>().copied();
     let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
@@ -176,10 +176,10 @@ fn head(
     out.into_bytes()
 }
 
-/// The writer that a stream is given.
+/// The writer of a stream.
 struct Chunks<'a> {
     wire: &'a mut dyn Write,
-    /// What goes out before the body: the head, until the first chunk.
+    /// Bytes to send before the body: the head, until the first chunk.
     pending: Vec<u8>,
     body: Vec<u8>,
     version: Version,
@@ -188,15 +188,15 @@ struct Chunks<'a> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Nothing has gone out.
+    /// Nothing was sent.
     Untouched,
     Begun,
-    /// The wire failed.
+    /// The connection failed.
     Broken,
 }
 
 impl Chunks<'_> {
-    /// Sends what has been written so far.
+    /// Sends the bytes that were written so far.
     fn send_chunk(&mut self) -> io::Result<()> {
         self.stage();
         self.push()
@@ -210,7 +210,7 @@ impl Chunks<'_> {
         self.push()
     }
 
-    /// Puts the body behind what is pending. No chunk is made of nothing: it would be the last one.
+    /// Appends the body to the pending bytes. A chunk is never empty, as an empty chunk would be the last one.
     fn stage(&mut self) {
         if self.body.is_empty() {
             return;

@@ -1,4 +1,4 @@
-//! What a hostile or forgetful client can take: sizes, times, connections, file descriptors.
+//! The most that a hostile or forgetful client can take: sizes, times, connections, file descriptors.
 
 use std::sync::mpsc;
 use std::sync::{Arc, Barrier};
@@ -84,7 +84,7 @@ fn silence_is_closed_without_a_word() {
     assert!(caller.is_closed());
 }
 
-/// A server whose one reply never ends, and how its writer failed.
+/// A server with one endless reply, and a receiver of its writer's error.
 fn endless_server() -> (Server, mpsc::Receiver<io::ErrorKind>) {
     let (ended, end) = mpsc::channel();
     let server = serve(HASTY, move |_| {
@@ -183,7 +183,7 @@ fn answers_are_not_evicted_and_the_newest_is_refused() {
 fn a_slow_reader_gives_way_and_an_answer_that_is_being_made_does_not() {
     let limits = Limits {
         connections: 2,
-        // So late a busy machine may run the reader.
+        // On a busy machine the reader may run so late.
         write_stall: SHORT * 8,
         ..Limits::STANDARD
     };
@@ -266,7 +266,7 @@ fn many_clients_at_once_are_all_answered() {
     assert_eq!(server.tally().admitted, 32);
 }
 
-/// Runs in a process of its own: the lack of file descriptors would fail every other test.
+/// In a process of its own: the lack of file descriptors would fail every other test.
 #[cfg(unix)]
 #[test]
 fn without_file_descriptors_accept_does_not_spin() {
@@ -296,7 +296,7 @@ fn without_file_descriptors_accept_does_not_spin() {
         .map_while(|_| File::open("/dev/null").ok())
         .collect();
     files.pop();
-    // It is served now if the thread was waiting in `accept`, which takes its descriptor first; else later.
+    // The request is served now if the thread was in `accept`, which takes its descriptor first; otherwise later.
     let mut caller = Caller::connect(&server);
     caller.send(get("/"));
     while server.tally().accept_errors == 0 {

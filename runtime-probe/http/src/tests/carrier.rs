@@ -1,4 +1,4 @@
-//! Replies, kept connections, requests sent ahead, and handlers that go wrong.
+//! Replies, kept connections, requests sent ahead, and faulty handlers.
 
 use std::io::ErrorKind;
 use std::sync::mpsc;
@@ -218,7 +218,7 @@ fn a_handler_that_waits_notices_that_its_client_is_gone() {
     caller.send(get("/wait"));
     drop(caller);
     end.recv_timeout(PATIENCE).unwrap();
-    // What it sent ahead does not hide it, though it is more than the server reads at once.
+    // The bytes that it sent ahead do not hide the close, although they are more than the server reads at once.
     #[cfg(target_os = "linux")]
     {
         Caller::connect(&server).send([&get("/wait"), &*"x".repeat(20_000)].concat());

@@ -5,7 +5,7 @@ use crate::limits::{MAX_BODY_BYTES, MAX_FRAMING_BYTES};
 
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-/// Sends a doubtful request with another behind it: one answer, and the end.
+/// Sends a doubtful request with another one behind it: one answer, and the end.
 fn refused(request: impl AsRef<[u8]>, status: u16) {
     let request = request.as_ref();
     let server = serve(
@@ -178,7 +178,7 @@ fn a_huge_body_is_refused_without_being_read() {
         while sent < HUGE && caller.try_send(&part).is_ok() {
             sent += part.len();
         }
-        // The limits and what the buffers of two sockets hold.
+        // The limits, and the buffers of two sockets.
         assert!(sent < HUGE / 2, "{sent} bytes of it were taken");
         let answer = caller.answer();
         assert_eq!((answer.status, answer.closes()), (413, true));
@@ -194,7 +194,7 @@ fn a_client_that_asks_first_is_told_to_continue() {
         assert_eq!(caller.send(post(&expecting(3), "")).answer().status, 100);
         assert_eq!(caller.send("abc").answer().body, "Post / abc");
     }
-    // Not if it does not wait, or has nothing to send.
+    // No `100 Continue` if the client does not wait for it, or has no body.
     assert_eq!(
         caller.send(post(&expecting(3), "abc")).answer().body,
         "Post / abc"

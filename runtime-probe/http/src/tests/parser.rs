@@ -38,7 +38,7 @@ impl Source for Pieces<'_> {
     }
 }
 
-/// All requests in the bytes, and how they end.
+/// All requests in the bytes, and how the stream ends.
 fn requests(bytes: &[u8], cuts: &[Index]) -> (Vec<Request>, String) {
     let mut inbox = Inbox::new(Pieces::new(bytes, cuts));
     let mut requests = Vec::new();

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::*;
 
-/// A server whose handler holds a token for as long as any thread can still run it.
+/// A server, and a token that its handler holds for as long as any thread can run the handler.
 fn with_token(limits: Limits) -> (Server, Arc<()>) {
     let token = Arc::new(());
     let held = Arc::clone(&token);
@@ -63,7 +63,7 @@ fn a_reply_that_is_being_made_is_finished() {
         },
         move |request| {
             begun.send(()).unwrap();
-            // Until the shutdown has begun to refuse.
+            // Until the shutdown refuses connections.
             std::thread::sleep(SHORT);
             echo(request)
         },
