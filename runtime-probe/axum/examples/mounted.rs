@@ -3,7 +3,7 @@
 //!     cargo run -p runtime-probe-axum --example mounted
 //!     curl 'http://127.0.0.1:8080/wait' & curl 'http://127.0.0.1:8080/debug/pprof/goroutine?debug=2'
 //!
-//! With `TOKEN` in its environment it answers clients that send it: `curl -u x:TOKEN ...`.
+//! With `TOKEN` in its environment it answers only clients that send the token: `curl -u x:TOKEN ...`.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::Request;
 use axum::routing::get;
-// What the rename does for a whole crate.
+// The rename does this for a whole crate.
 use runtime_probe as tokio;
 use tokio::net::TcpListener;
 use tokio::pprof;

@@ -2,8 +2,9 @@
 
 use std::future::Future;
 
-/// Spawns through `runtime_probe::spawn` what hyper spawns by an executor: the streams of a HTTP/2 connection, and the
-/// connections of a client. With `hyper_util::rt::TokioExecutor` these are tasks without a stack. Mirrors that type.
+/// Spawns through `runtime_probe::spawn` the tasks that hyper gives to an executor: the streams of an HTTP/2
+/// connection, and the connections of a client. With `hyper_util::rt::TokioExecutor` these tasks have no stack.
+/// Mirrors that type.
 ///
 /// ```
 /// use runtime_probe_axum::Executor;

@@ -1,4 +1,4 @@
-//! runtime-probe's `/debug/pprof/` in an axum router: for a service that has one port and wants to keep it so.
+//! runtime-probe's `/debug/pprof/` in an axum router: for a service that must keep to one port.
 //!
 //! ```
 //! use axum::Router;
@@ -13,16 +13,19 @@
 //! # }
 //! ```
 //!
-//! The answers are those of the stand-alone server (`RUNTIME_PROBE_LISTEN`), byte for byte. It is the better choice where
-//! a second port can be had: it has threads of its own and **answers when every worker of the runtime is stuck**, which a
-//! router, whose requests arrive through those workers, cannot.
+//! The answers are those of the stand-alone server (`RUNTIME_PROBE_LISTEN`), byte for byte. If a second port is
+//! possible, that server is the better choice: it has threads of its own and **answers when every worker of the
+//! runtime is stuck**. A router cannot, as its requests arrive through those workers.
 //!
-//! The work is done on tokio's blocking threads, 64 at a time at the most: the next request is a 503. A reply goes out as fast
-//! as its client takes it; one that takes nothing for ten seconds, or less than 4 KiB/s for long, or is gone, ends the work.
+//! Replies are written on tokio's blocking threads, at most 64 at a time: the next request gets a 503. A reply goes
+//! out as fast as its client reads. It is broken off if the client reads nothing for ten seconds, reads less than 4
+//! KiB/s for long, or is gone.
 //!
-//! It is the same for a crate with the rename (`tokio = { package = "runtime-probe", .. }`) and for one with plain tokio.
+//! The router works in a crate with the rename (`tokio = { package = "runtime-probe", .. }`) and in one with plain
+//! tokio.
 
-// In reading order: who is let in, how many at once, the reply on its way from a blocking thread, and tasks that hyper spawns.
+// In reading order: access control, the bound on replies, the reply between a blocking thread and hyper, and tasks
+// that hyper spawns.
 mod pipe;
 mod places;
 mod router;

@@ -1,7 +1,8 @@
-//! A reply on its way from a blocking thread, which writes it, to hyper, which polls it.
+//! A reply between a blocking thread, which writes it, and hyper, which polls it.
 //!
-//! A channel of tokio's was rejected: its blocking send waits for as long as the client likes, and a bound on that would
-//! need a runtime with a timer. Here the writer waits on a condition variable, at the pace of the stand-alone server.
+//! A channel of tokio's was rejected: its blocking send waits for as long as the client likes, and a bound on that
+//! wait would need a runtime with a timer. Here the writer waits on a condition variable, at the pace of the
+//! stand-alone server.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -17,10 +18,10 @@ use runtime_probe::pprof::http::Carrier;
 use runtime_probe_http::limits::WRITE_STALL;
 use runtime_probe_http::pace::{Pace, too_slow};
 
-/// Pieces under way: one that hyper sends, one for when it has.
+/// Pieces under way: one that hyper is sending, and the next one.
 const ROOM: usize = 2;
 
-/// A piece at the most. hyper takes one of any size for a client, and keeps it until that has read it.
+/// The largest piece. hyper takes a piece of any size for a client, and keeps it until the client has read it.
 pub(crate) const PIECE_BYTES: usize = 16 * 1024;
 
 /// A status, headers, and the length of the body if it is known.
@@ -52,7 +53,7 @@ struct Shared {
 struct Reply {
     head: Option<Head>,
     pieces: VecDeque<Bytes>,
-    /// The writer is gone, and whether all of the reply is there.
+    /// The writer is gone; says whether the reply is complete.
     end: Option<End>,
     reader_is_gone: bool,
     waker: Option<Waker>,
@@ -69,7 +70,7 @@ impl Shared {
         self.reply.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells the reader, after the lock is released: its waker is an executor's code.
+    /// Wakes the reader, after the lock is released: the reader's waker is code of an executor.
     fn wake(mut reply: MutexGuard<'_, Reply>) {
         let waker = reply.waker.take();
         drop(reply);
@@ -79,7 +80,7 @@ impl Shared {
     }
 }
 
-/// The end of the blocking thread. Dropped before [`Writer::finish`], it breaks the body off.
+/// The end of the blocking thread. If it is dropped without [`Writer::finish`], the body is broken off.
 #[derive(Debug)]
 pub(crate) struct Writer {
     shared: Arc<Shared>,
@@ -87,12 +88,12 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// All of the reply is written.
+    /// The whole reply is written.
     pub fn finish(self) {
         self.shared.lock().end = Some(End::Whole);
     }
 
-    /// Tells whether the reader is gone, also after the writer is.
+    /// Tells whether the reader is gone, also after the writer is dropped.
     pub fn is_gone(&self) -> impl Fn() -> bool + Send + Sync + 'static {
         let shared = Arc::downgrade(&self.shared);
         move || {
@@ -143,7 +144,7 @@ impl Carrier for Writer {
 
     fn send(&mut self, piece: Vec<u8>) -> io::Result<()> {
         let mut pieces = piece.chunks(PIECE_BYTES);
-        // Copies: a part of the whole would keep the whole.
+        // Copies the piece: a slice of the whole would keep the whole in memory.
         pieces.try_for_each(|piece| self.push(Bytes::copy_from_slice(piece)))
     }
 }
@@ -295,7 +296,7 @@ mod tests {
         let (mut writer, mut reader) = pipe();
         writer.pace = Pace::new(Duration::from_millis(500));
         let writer = thread::spawn(move || (0..MANY).try_for_each(|_| writer.send(b"a".to_vec())));
-        // One piece takes less than the stall, twenty take more.
+        // One piece is written in less than the stall, twenty take longer.
         while !writer.is_finished() {
             thread::sleep(Duration::from_millis(25));
             let _ = next(&mut reader);

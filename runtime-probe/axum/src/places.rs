@@ -1,16 +1,16 @@
-//! How many replies may be on their way at once.
+//! How many replies may be under way at once.
 //!
-//! Each holds one of the runtime's blocking threads for as long as its client reads. The service needs those for its own
-//! work: without a bound, slow readers of profiles could take them all.
+//! Each reply occupies one of the runtime's blocking threads for as long as its client reads. The service needs those
+//! threads for its own work: without a bound, slow readers of profiles could occupy them all.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// As many as the stand-alone server has connections, of the 512 threads that a runtime has unless told otherwise.
+/// As many as the stand-alone server has connections, of the 512 blocking threads that a runtime has by default.
 pub(crate) const MOST_AT_ONCE: usize = 64;
 
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
 
-/// Counts a reply until hyper has all of it but the last pieces ([`crate::pipe`]), or it is given up.
+/// Counts a reply until hyper has all but its last pieces ([`crate::pipe`]), or until it is broken off.
 #[derive(Debug)]
 pub(crate) struct Place(());
 
@@ -20,7 +20,7 @@ impl Place {
         let taken = TAKEN.fetch_update(Relaxed, Relaxed, |taken| {
             (taken < MOST_AT_ONCE).then_some(taken + 1)
         });
-        // Lazily: one that is made is dropped, too.
+        // Lazily: a `Place` that is made eagerly would also be dropped, and counted as given up.
         taken.is_ok().then(|| Place(()))
     }
 }

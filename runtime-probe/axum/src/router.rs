@@ -1,4 +1,4 @@
-//! The routes, access control, and the way of a request to a blocking thread and back.
+//! The routes, access control, and a request's way to a blocking thread and back.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,11 +17,12 @@ use crate::pipe::{self, Head, Writer};
 use crate::places::Place;
 
 /// `/debug/pprof/` for this machine: a request must come from a loopback address, and its `Host` must be an IP address or
-/// `localhost`. Mirrors the handlers that importing Go's `net/http/pprof` adds to its default mux, which lets all clients in.
+/// `localhost`. Mirrors the handlers that importing Go's `net/http/pprof` adds to its default mux; Go's handlers
+/// answer all clients.
 ///
-/// Where a request comes from only [`into_make_service_with_connect_info::<SocketAddr>`] tells; without it every request is
-/// refused, with a sentence that says so. Behind a proxy on the same machine all requests come from loopback: use
-/// [`remote_router`] there.
+/// The address of the client comes from [`into_make_service_with_connect_info::<SocketAddr>`]. Without it every
+/// request is refused, with a sentence that says so. Behind a proxy on the same machine all requests come from
+/// loopback: use [`remote_router`] there.
 ///
 /// [`into_make_service_with_connect_info::<SocketAddr>`]: axum::Router::into_make_service_with_connect_info
 ///
@@ -73,12 +74,12 @@ async fn answer(State(endpoints): State<Endpoints>, request: Request) -> Respons
     let (exchange, body) = read(exchange, body).await;
     let (writer, reader) = pipe::pipe();
     match Place::take() {
-        // tokio's own, not the probe's: the reader of a dump does not want to find the dump in it.
+        // tokio's own `spawn_blocking`, not the probe's: a dump should not list itself.
         Some(place) => drop(tokio::task::spawn_blocking(move || {
             write(exchange, body, writer);
             drop(place);
         })),
-        // A refusal is one piece, which no reader has to take for this to return.
+        // A refusal is one piece: this call returns before a reader takes it.
         None => {
             let sentence = "too many replies at once: 64 are being read, try again";
             write(exchange.refuse(503, sentence), body, writer);
@@ -91,16 +92,16 @@ async fn answer(State(endpoints): State<Endpoints>, request: Request) -> Respons
     }
 }
 
-/// Blocks until the client has taken all but the last pieces of the reply, or does so no more.
+/// Blocks until the client has taken all but the last pieces of the reply, or until the reply is broken off.
 fn write(exchange: Exchange, body: Vec<u8>, mut writer: Writer) {
     match exchange.answer(body, writer.is_gone(), &mut writer) {
         Ok(()) => writer.finish(),
-        // Dropped unfinished, it breaks the body off.
+        // Dropping an unfinished writer breaks the body off.
         Err(_) => drop(writer),
     }
 }
 
-/// Lets in who comes from a loopback address.
+/// Admits requests from a loopback address.
 async fn refuse_strangers(exchange: Exchange, parts: &mut Parts) -> Exchange {
     match ConnectInfo::<SocketAddr>::from_request_parts(parts, &()).await {
         Ok(ConnectInfo(peer)) if peer.ip().to_canonical().is_loopback() => exchange,
@@ -116,19 +117,19 @@ async fn refuse_strangers(exchange: Exchange, parts: &mut Parts) -> Exchange {
     }
 }
 
-/// Reads as much of the body as is wanted.
+/// Reads the body, up to the limit.
 async fn read(exchange: Exchange, body: Body) -> (Exchange, Vec<u8>) {
     match exchange.body_limit() {
         0 => (exchange, Vec::new()),
         limit => match to_bytes(body, limit).await {
             Ok(bytes) => (exchange, bytes.into()),
-            // Or the client is gone, and then any answer will do.
+            // If the client is gone instead, the answer does not matter.
             Err(_) => (exchange.body_too_large(), Vec::new()),
         },
     }
 }
 
-/// The target as it stood in the request line; that of HTTP/2 always has an authority, which is its `Host`.
+/// The target as in the request line. A target of HTTP/2 always has an authority, which is its `Host`.
 fn target(uri: &Uri) -> String {
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     match uri.authority() {
@@ -154,7 +155,7 @@ fn headers(parts: &Parts) -> Vec<(String, String)> {
 
 fn response(head: Head, body: Body) -> Response {
     let mut response = Response::new(body);
-    // Neither fails for what the endpoints answer.
+    // Neither conversion fails for answers of the endpoints.
     *response.status_mut() = StatusCode::from_u16(head.status).unwrap_or_default();
     for (name, value) in head.headers {
         if let (Ok(name), Ok(value)) = (
@@ -181,7 +182,7 @@ mod tests {
     use std::sync::{Mutex, PoisonError};
     use std::time::{Duration, Instant};
 
-    /// Places are counted for the process.
+    /// Places are counted for the whole process.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
     async fn ask(page: &str) -> Response {
@@ -224,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_whole_that_is_not_read_keeps_its_place() {
-        /// Each with a stack of its own.
+        /// Each task has a stack of its own.
         const TASKS: usize = 30;
         let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let service = runtime_probe::runtime::Runtime::new().unwrap();
@@ -245,7 +246,7 @@ mod tests {
                 // A reply with a length is made before it is sent.
                 let length = &whole.headers()[header::CONTENT_LENGTH];
                 let length: usize = length.to_str().unwrap().parse().unwrap();
-                // Before, the tasks were on their way, or the last one asked for kept its place for a moment.
+                // Until then the tasks do not wait yet, or the previous request keeps its place for a moment.
                 if whole.status() == 200 && length > 4 * PIECE_BYTES {
                     break whole;
                 }

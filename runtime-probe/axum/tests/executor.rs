@@ -1,4 +1,4 @@
-//! A task that hyper spawns, in a dump: with its stack.
+//! A dump has a task that hyper spawns, with its stack.
 #![cfg(feature = "hyper")]
 
 use std::time::{Duration, Instant};
@@ -27,7 +27,7 @@ fn the_connection_of_a_client_has_a_stack() {
         let response = client.get(url.parse().unwrap()).await.unwrap();
         assert_eq!(response.status(), 200);
         drop(response);
-        // Kept for the next request, it waits for the server to say something.
+        // The connection is kept for the next request, and waits for bytes of the server.
         let begin = Instant::now();
         loop {
             let text = dump();

@@ -11,10 +11,10 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 
-/// Tasks in the dump: some 13 MB of it, more than a window of HTTP/2 and the system's buffers.
+/// Tasks in the dump: some 13 MB of text, more than a window of HTTP/2 and the system's buffers.
 const TASKS: usize = 10_000;
 
-/// Longer than anything takes.
+/// Longer than any step takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The service, and a connection to it.
@@ -63,8 +63,8 @@ fn the_authority_is_the_host() {
     });
 }
 
-/// A dump that is not read yet holds up no other answer of the connection, and is complete when it is read. Another whose
-/// reader has gone ends.
+/// A dump that is not read yet delays no other answer of the connection, and is complete when it is read. A dump
+/// whose reader is gone ends.
 #[test]
 fn a_dump_goes_beside_other_answers() {
     let runtime = runtime_probe::runtime::Runtime::new().unwrap();

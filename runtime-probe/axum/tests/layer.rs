@@ -1,4 +1,4 @@
-//! Requests behind the tower layer, in a dump.
+//! Requests with the tower layer, in a dump.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use runtime_probe::pprof;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// A dump shows the whole process: the requests of the other test, too.
+/// A dump shows the whole process, and so the requests of the other test, too.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 async fn order() -> &'static str {
@@ -25,7 +25,7 @@ async fn price() -> &'static str {
     "7"
 }
 
-/// What the dump says of the entries whose stack, or whose name, has `text`.
+/// The blocks of the dump whose stack or name has `text`.
 fn blocks_with(text: &str) -> Vec<String> {
     let mut dump = Vec::new();
     let profile = pprof::lookup("goroutine").unwrap();
@@ -35,12 +35,12 @@ fn blocks_with(text: &str) -> Vec<String> {
     blocks.map(str::to_owned).collect()
 }
 
-/// The entry of the request that waits in `order`, once there is one.
+/// The entry of the request that waits in `order`, as soon as there is one.
 async fn waiting_order() -> String {
     let begin = Instant::now();
     loop {
         let mut blocks = blocks_with("layer::order(").into_iter();
-        // Before that it is a part of the connection that polls it.
+        // Before its first wait the request is a part of the connection that polls it.
         if let Some(block) = blocks.find(|block| block.contains(" [sleep")) {
             return block;
         }
@@ -81,7 +81,7 @@ fn a_request_is_an_entry_of_its_own() {
             "{block}"
         );
 
-        // One that is answered is gone.
+        // A request that is answered is not listed any more.
         let mut answered = TcpStream::connect(address).await.unwrap();
         answered
             .write_all(b"GET /price HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
@@ -92,7 +92,7 @@ fn a_request_is_an_entry_of_its_own() {
         assert!(answer.ends_with("\r\n\r\n7"), "{answer}");
         assert_eq!(blocks_with("GET /price"), [""; 0]);
 
-        // And so is one whose client leaves.
+        // Neither is a request whose client leaves.
         drop(waiting);
         while !blocks_with("GET /order").is_empty() {
             assert!(begin.elapsed() < Duration::from_secs(30), "it stays");
@@ -114,7 +114,7 @@ fn a_request_names_itself_and_its_connection_leads_to_it() {
             .await
             .unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        // A connection whose task is instrumented, as in an accept loop of one's own.
+        // A connection whose task is instrumented, as in a service's own accept loop.
         let connection = hyper::server::conn::http1::Builder::new()
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
         runtime_probe::spawn(async { connection.await.unwrap() });
@@ -124,7 +124,7 @@ fn a_request_names_itself_and_its_connection_leads_to_it() {
             .unwrap();
         let request = waiting_order().await;
         assert!(request.contains("\"an order\""), "{request}");
-        // The request's stack goes on into the connection that polls it, and says which task that is.
+        // The request's stack continues into the connection that polls it, and names the task of the connection.
         assert!(
             request.contains("<hyper::server::conn::http1::Connection as "),
             "{request}"
@@ -134,7 +134,7 @@ fn a_request_names_itself_and_its_connection_leads_to_it() {
             .and_then(|(_, rest)| rest.lines().next())
             .unwrap_or_else(|| panic!("{request}"));
         let connection = blocks_with(&format!("goroutine {parent} ")).remove(0);
-        // It waits for either: the client to hang up, or the request.
+        // It waits for two things: the end of the request, or that the client hangs up.
         assert!(connection.contains(" [select]:\n"), "{connection}");
         for branch in ["select.branch_1_of_2", "select.branch_2_of_2"] {
             assert!(connection.contains(branch), "{connection}");

@@ -1,4 +1,4 @@
-//! Clients that do not read, and that leave. A process of its own, because it counts the dumps under way.
+//! Clients that do not read, and clients that leave. In a process of its own, because it counts the dumps under way.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -12,14 +12,15 @@ use client::PATIENCE;
 #[path = "../../tests/support/client.rs"]
 mod client;
 
-/// A dump of so many is some 20 MB: more than the system's buffers between a server and a client that does not read.
+/// A dump of so many tasks is some 20 MB: more than the system's buffers between a server and a client that does not
+/// read.
 const TASKS: usize = 100_000;
 
-/// What may be under way at once is counted for the process.
+/// Replies under way are counted for the whole process.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// Four dumps are made at once, so four that are not read keep a fifth from being made for as long as they are under way:
-/// that shows when they end.
+/// Four dumps are made at once. Four unread dumps therefore block a fifth one for as long as they are under way: that
+/// shows when they end.
 #[test]
 fn a_client_that_leaves_ends_its_dump() {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
@@ -37,7 +38,7 @@ fn a_client_that_leaves_ends_its_dump() {
     let begin = Instant::now();
     drop(ask_for_a_dump(server, "503"));
     assert!(begin.elapsed() < Duration::from_secs(5), "too slow to tell");
-    // The service itself goes on, its blocking threads too.
+    // The service itself goes on, and so do its blocking threads.
     assert_eq!(client::get(server, "/debug/pprof/cmdline").status, 200);
     assert_eq!(client::get(server, "/debug/vars").status, 200);
 
@@ -48,7 +49,7 @@ fn a_client_that_leaves_ends_its_dump() {
         assert!(begin.elapsed() < PATIENCE, "it goes on without its client");
         thread::sleep(Duration::from_millis(20));
     }
-    // A client that reads nothing for ten seconds is given up.
+    // A client that reads nothing for ten seconds is dropped.
     assert!(
         begin.elapsed() < Duration::from_secs(8),
         "it was waited for, not ended"
@@ -56,11 +57,11 @@ fn a_client_that_leaves_ends_its_dump() {
     drop(unread);
 }
 
-/// Sixteen profiles of a span may be under way at once, and each of these would be for ten minutes.
+/// At most sixteen profiles of a time span may be under way at once. Each of these would last ten minutes.
 #[test]
 fn a_client_that_leaves_ends_a_long_profile() {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    // Its drop would wait for the profiles of a test that fails.
+    // If the test fails, the drop of the runtime would wait for the profiles.
     let runtime = std::mem::ManuallyDrop::new(tokio::runtime::Runtime::new().unwrap());
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"));
     let listener = listener.unwrap();
@@ -83,13 +84,13 @@ fn a_client_that_leaves_ends_a_long_profile() {
             meanwhile();
         }
     };
-    // Those that came when too many dumps were being made have been refused, and one of our own may have had a place.
+    // Requests during too many dumps have been refused. One request of this test may be among the sixteen.
     wait_for(503, &mut || waiting.push(ask_for_long()));
     drop(waiting);
     wait_for(200, &mut || {});
 }
 
-/// Sends the request and reads the status, and no more.
+/// Sends the request and reads only the status.
 fn ask_for_a_dump(server: SocketAddr, status: &str) -> TcpStream {
     let dump = "GET /debug/pprof/goroutine?debug=2 HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let mut stream = client::connect(server).unwrap();

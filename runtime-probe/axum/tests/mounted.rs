@@ -60,7 +60,7 @@ fn ask(server: SocketAddr, method: &str, path: &str, headers: &str, body: &str) 
 
 const HERE: &str = "Host: localhost\r\n";
 
-/// What a client goes by. The date differs, and hyper writes `Connection` on its own terms.
+/// The headers that matter to a client. The date differs, and hyper decides about `Connection` itself.
 const HEADERS: [&str; 9] = [
     "content-length",
     "transfer-encoding",
@@ -119,7 +119,7 @@ fn the_answers_are_those_of_the_stand_alone_server() {
             assert_alike(&ours, &other, &HEADERS, &what);
             assert_eq!(ours.text(), other.text(), "{what}");
         }
-        // What these show is never twice the same.
+        // The answers of these paths differ between any two requests.
         for (method, path) in [
             ("GET", "/"),
             ("GET", "/goroutine"),
@@ -131,7 +131,7 @@ fn the_answers_are_those_of_the_stand_alone_server() {
             let ours = ask(server, method, path, HERE, "");
             let other = ask(alone, method, path, HERE, "");
             assert_eq!(ours.body.is_empty(), method == "HEAD");
-            // A `Transfer-Encoding` may be left out where no body follows, and is.
+            // A reply without a body has no `Transfer-Encoding`.
             let of_no_length = if method == "HEAD" { 2 } else { 1 };
             let what = format!("{method} {path}");
             assert_alike(&ours, &other, &HEADERS[of_no_length..], &what);

@@ -1,4 +1,4 @@
-//! What tasks of axum and hyper wait for, by the dump.
+//! Reasons of waits of axum's and hyper's tasks, in a dump.
 #![cfg(feature = "hyper")]
 
 use std::convert::Infallible;
@@ -29,7 +29,7 @@ fn blocks() -> Vec<String> {
     text.split("\n\n").map(str::to_owned).collect()
 }
 
-/// The loop polls two futures: what it polled before it took a connection is one of them.
+/// The loop polls two futures: the future that it polled before it took a connection is one of them.
 #[test]
 fn the_loop_that_accepts_has_two_branches_while_requests_come() {
     let runtime = runtime_probe::runtime::Runtime::new().unwrap();
@@ -112,7 +112,7 @@ fn flow_control_is_no_io() {
             let blocks = blocks();
             let sends = |block: &&String| block.contains("h2::share::SendStream::poll_capacity(");
             if let Some(block) = blocks.iter().find(sends) {
-                // Beside it waits who cancels. That the stream is reset is told by the same waker.
+                // The other branch waits for the cancel. A reset of the stream wakes the same waker.
                 assert!(block.contains("select.branch_2_of_2"), "{block}");
                 assert!(!block.contains("poll_reset"), "{block}");
                 break;

@@ -1,6 +1,7 @@
-//! Many tasks for tokio-console: how long a client waits for its first message and for all of them, alone and with nine
-//! others, and what that takes. `cargo run --release -p runtime-probe-console --example crowd -- 100000`; with a second
-//! argument, an address, it goes on for a tokio-console to attach there.
+//! Many tasks for tokio-console: how long a client waits for its first message and for all tasks, alone and with nine
+//! other clients, and how much CPU and memory that takes. `cargo run --release -p runtime-probe-console --example
+//! crowd -- 100000`; with an address as the second argument the service goes on, so that a tokio-console can attach
+//! there.
 
 use std::future::pending;
 use std::net::SocketAddr;
@@ -31,7 +32,7 @@ fn main() -> Result<(), Error> {
 
     let console = Server::new(address.as_deref().unwrap_or("127.0.0.1:0")).serve()?;
     let server = console.local_addr();
-    // Plain tokio, so that the clients are none of the tasks.
+    // Plain tokio, so that the clients are not among the tasks.
     let clients = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -62,7 +63,7 @@ struct Attached {
     bytes: usize,
 }
 
-/// Attaches, and takes messages until it has been told of all tasks.
+/// Attaches, and takes messages until they have all tasks.
 async fn attach(server: SocketAddr, tasks: usize) -> Result<Attached, Error> {
     let mut client = InstrumentClient::connect(format!("http://{server}")).await?;
     let began = Instant::now();
@@ -84,7 +85,7 @@ async fn attach(server: SocketAddr, tasks: usize) -> Result<Attached, Error> {
     })
 }
 
-/// What the process has allocated and written to, in KiB.
+/// The memory of the process that is allocated and was written to, in KiB.
 fn allocated() -> Result<i64, Error> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status

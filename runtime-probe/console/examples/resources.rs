@@ -1,6 +1,6 @@
-//! A bank for tokio-console with what its tasks wait for, which takes tokio's tracing and the feature `subscriber`:
-//! `cargo run --release -p runtime-probe-console --features subscriber --example resources`, then `tokio-console`, and `r`
-//! there for the resources. The argument is another address than tokio-console's own.
+//! A bank for tokio-console, to show resources. It needs tokio's tracing and the feature `subscriber`:
+//! `cargo run --release -p runtime-probe-console --features subscriber --example resources`, then `tokio-console`,
+//! and `r` there for the resources. An argument is an address other than tokio-console's default.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use runtime_probe::{runtime, time};
 use runtime_probe_console::Server;
 use tracing_subscriber::prelude::*;
 
-/// Who wants to be served at a counter.
+/// Customers that wait for a counter.
 const CUSTOMERS: usize = 12;
 
-/// Counters that are open.
+/// Open counters.
 const COUNTERS: usize = 2;
 
 fn main() -> std::io::Result<()> {
@@ -26,7 +26,7 @@ fn main() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Never ends.
+/// Runs for ever.
 async fn bank() {
     let counters = Arc::new(Semaphore::new(COUNTERS));
     let (papers, mut archive) = mpsc::channel::<usize>(4);

@@ -1,9 +1,9 @@
 //! A task in every state, and one for every warning of tokio-console:
-//! `cargo run --release -p runtime-probe-console --example states`, then `tokio-console`. The arguments are other addresses than
-//! tokio-console's own and 127.0.0.1:6060 for dumps.
+//! `cargo run --release -p runtime-probe-console --example states`, then `tokio-console`. Arguments are addresses
+//! other than tokio-console's default and, for dumps, 127.0.0.1:6060.
 //!
-//! A line on the standard input makes the only worker stall: `stalls` runs, `ready` is scheduled and all others are idle until
-//! the next line.
+//! A line on standard input makes the only worker stall until the next line: `stalls` runs, `ready` is scheduled and
+//! all other tasks are idle.
 
 use std::future::poll_fn;
 use std::hint::black_box;
@@ -32,7 +32,7 @@ fn main() -> io::Result<()> {
     spawn("ticks", ticks())?;
     spawn("stalls", stalls(stalling))?;
     spawn("ready", is_woken(readying))?;
-    // Warnings: a future that is large, one that tokio keeps in a box, one without a waker, one that wakes itself.
+    // Warnings: a large future, a future that tokio boxes, a task without a waker, a task that wakes itself.
     spawn("large", holds::<1500>(never.clone()))?;
     spawn("boxed", holds::<20_000>(never.clone()))?;
     spawn("lost", poll_fn(|_| Poll::<()>::Pending))?;
@@ -73,11 +73,11 @@ async fn ticks() {
     }
 }
 
-/// Blocks the thread that polls it, as no task should.
+/// Blocks the thread that polls it, which a task should not do.
 async fn stalls(mut stalling: mpsc::Receiver<(blocking::Sender<()>, blocking::Receiver<()>)>) {
     while let Some((stalled, released)) = stalling.recv().await {
         let _ = stalled.send(());
-        // An error is the release.
+        // An error is the release, too.
         let _ = released.recv();
     }
 }
@@ -92,7 +92,7 @@ async fn holds<const BYTES: usize>(until: Arc<Notify>) {
     black_box(held);
 }
 
-/// In three of four polls.
+/// Wakes itself in three of four polls.
 async fn wakes_itself() {
     loop {
         let mut left = 3;

@@ -1,5 +1,6 @@
-//! Polls, spawns or rounds through a channel, with tokio-console served and no client attached, or not served, for callgrind to
-//! count: `unattended poll|spawn|round COUNT [served]`. What an operation takes is the difference of two counts of them.
+//! Polls, spawns or rounds through a channel, with tokio-console served and no client attached, or not served.
+//! callgrind counts the instructions of `unattended poll|spawn|round COUNT [served]`. The cost of an operation is the
+//! difference of two runs with different counts.
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -34,7 +35,7 @@ fn main() -> Result<(), Error> {
     Ok(())
 }
 
-/// A task that makes itself ready so often, by a waker that it keeps in between.
+/// A task that wakes itself so often, by a waker that it keeps in between.
 async fn spawn_polls(count: u64) -> Result<(), Error> {
     let mut left = count;
     let polls = poll_fn(move |context| {
@@ -48,7 +49,7 @@ async fn spawn_polls(count: u64) -> Result<(), Error> {
     Ok(spawn(polls).await?)
 }
 
-/// Two tasks that hand a number back and forth.
+/// Two tasks that send a number back and forth.
 async fn rounds(count: u64) -> Result<(), Error> {
     let (ping, mut pinged) = mpsc::channel(1);
     let (pong, mut ponged) = mpsc::channel(1);

@@ -1,4 +1,4 @@
-//! One client: what it may send, and when its connection is closed.
+//! One client: its allowed requests, and when its connection is closed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,23 +12,24 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
-/// What each connection of HTTP/2 begins with.
+/// The first bytes of each connection of HTTP/2.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// How long a client has to send that.
+/// How long a client has to send these bytes.
 const GREETING: Duration = Duration::from_secs(5);
 
-/// What a browser or curl gets.
+/// The answer to a browser or curl.
 const REFUSAL: &str = "This is the port of tokio-console, which speaks gRPC. Attach with: tokio-console http://ADDRESS:PORT\n";
 
-/// The largest request that the protocol has is a number in a message of its own, some ten bytes.
+/// The largest request of the protocol is a number in a message of its own, some ten bytes.
 const MOST_REQUEST: usize = 1024;
 
-/// tokio-console has three, for updates, its state and a task's page, and a fourth to pause. Of a page that was left it may keep the
-/// stream for a while, and it stands still while it waits for one.
+/// tokio-console uses three streams, for updates, its state and a task's page, and a fourth to pause. It may keep the
+/// stream of a page that was closed for a while. With too few streams it would stand still while it waits for a free
+/// one.
 const MOST_STREAMS: u32 = 8;
 
-/// Answers a client by `instrument` until it leaves, or until that finds it `too_slow`.
+/// Answers a client by `instrument` until the client leaves, or until `instrument` notifies `too_slow`.
 pub(crate) async fn serve(
     mut stream: TcpStream,
     instrument: InstrumentServer<impl Instrument>,
@@ -61,7 +62,7 @@ pub(crate) async fn serve(
     }
 }
 
-/// Looks at what the client begins with, and leaves it there.
+/// Peeks at the first bytes of a client, and leaves them in the socket.
 async fn speaks_http2(stream: &TcpStream) -> bool {
     let mut greeting = [0; PREFACE.len()];
     loop {
@@ -69,7 +70,7 @@ async fn speaks_http2(stream: &TcpStream) -> bool {
             Ok(0) | Err(_) => return false,
             Ok(length) if greeting[..length] != PREFACE[..length] => return false,
             Ok(length) if length == PREFACE.len() => return true,
-            // Nothing tells when there is more to peek at.
+            // There is no event for more bytes to peek at.
             Ok(_) => sleep(Duration::from_millis(10)).await,
         }
     }

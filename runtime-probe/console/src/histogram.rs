@@ -1,4 +1,4 @@
-//! Lengths as a histogram of the client's library.
+//! Durations as a histogram of the client's library.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer, V2Serializer};
 use runtime_probe::pprof::Distribution;
 
-/// The greatest length that is told from longer ones, in nanoseconds: 18 minutes.
+/// The greatest duration that is distinguished from longer ones, in nanoseconds: 18 minutes.
 const MOST: u64 = 1 << 40;
 
-/// To how many digits: what the counts are exact to.
+/// Significant digits: as exact as the counts.
 const DIGITS: u8 = 2;
 
-/// `None` while there is nothing: an empty histogram has no percentiles.
+/// `None` without any count: an empty histogram has no percentiles.
 pub(crate) fn of(times: &Distribution) -> Option<DurationHistogram> {
     let mut histogram = Histogram::<u64>::new_with_bounds(1, MOST, DIGITS).ok()?;
     let mut longer = 0;

@@ -1,8 +1,8 @@
 //! The requests of one client, and the streams that answer them.
 //!
-//! Each stream is filled by a task of its own through a channel that holds one message, and a message is made when there is
-//! room for it, so what a client does not take is not made. One that takes nothing for too long is hung up on. Of updates,
-//! whose messages are large, a client has one stream.
+//! A task of its own fills each stream through a channel that holds one message. A message is made only when there is
+//! room for it, so nothing is made for a client that does not read. A client that takes no message for too long is
+//! disconnected. A client has at most one stream of updates, as their messages are large.
 
 use std::io;
 use std::pin::Pin;
@@ -27,12 +27,12 @@ use crate::histogram;
 use crate::model::Shared;
 use crate::updates::Updates;
 
-/// A client. Pausing is its own: others go on.
+/// A client. Pausing affects this client only.
 pub(crate) struct Client {
     shared: Arc<Shared>,
     temporality: watch::Sender<Temporality>,
     too_slow: Arc<Notify>,
-    /// Is taken while it is told of updates.
+    /// The permit is taken while the client has a stream of updates.
     updates: Arc<Semaphore>,
 }
 
@@ -124,7 +124,7 @@ impl Instrument for Client {
     }
 }
 
-/// A stream is over when it cannot be sent to, or its client is gone with all that it had.
+/// A stream is over if its client does not take its messages, has left it, or is gone.
 struct Over;
 
 async fn send_updates(
@@ -141,7 +141,7 @@ async fn send_updates(
             live.await.map_err(|_| Over)?;
             let mut round = updates.round(&shared.model());
             loop {
-                // Apart from the wait: the model is not held while a client takes its time.
+                // The lock of the model is taken after the wait, so it is not held while a client takes its time.
                 let room = sender.room().await?;
                 let message = updates.message(&mut round, &shared.model());
                 let Some(message) = message else { break };

@@ -1,8 +1,8 @@
-//! What is known of the tasks, for all clients: who came when, what changed when, who is gone.
+//! The tasks, for all clients: when each was found, changed and missed.
 //!
-//! It is filled by a look at the probe's records, once in a while and only as long as a client is attached; with the last
-//! client all of it goes. A look has a number, and each task the number of the look that found it changed: a client needs
-//! no more than the number of the last look that it has been told of (see [`crate::updates`]).
+//! The model is filled by looks at the probe's records, at an interval, while a client is attached. It is dropped
+//! with the last client. Each look has a number, and each task has the number of the look that found it changed. So a
+//! client only needs the number of the last look whose changes it was sent (see [`crate::updates`]).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,20 +11,20 @@ use std::time::{Duration, Instant, SystemTime};
 use runtime_probe::pprof::{self, ReadyTimeTracking, TaskFacts};
 use tokio::sync::watch;
 
-/// Finished tasks that are kept at the most: 300 B each, so 3 MB.
+/// The most finished tasks that are kept: 300 B each, so 3 MB.
 const MOST_FINISHED: usize = 10_000;
 
-/// A look that is younger than this will do for a client that attaches.
+/// A client that attaches uses the last look if it is younger than this.
 const FRESH: Duration = Duration::from_millis(50);
 
 /// A task.
 #[derive(Debug)]
 pub(crate) struct Known {
     pub(crate) facts: TaskFacts,
-    /// When these facts held.
+    /// When these facts were true.
     pub(crate) at: SystemTime,
     pub(crate) created_at: SystemTime,
-    /// When a look missed it first.
+    /// When a look first missed it.
     pub(crate) dropped_at: Option<SystemTime>,
     /// The number of the look that found it changed.
     pub(crate) changed: u64,
@@ -32,18 +32,18 @@ pub(crate) struct Known {
     found: u64,
 }
 
-/// All of them.
+/// All tasks.
 #[derive(Debug)]
 pub(crate) struct Model {
     pub(crate) tasks: BTreeMap<u64, Known>,
     /// The number of the last look.
     pub(crate) look: u64,
-    /// When that was.
+    /// The time of that look.
     pub(crate) at: SystemTime,
     taken: Option<Instant>,
     /// Tasks that are gone, in the order in which their ends were found.
     finished: VecDeque<u64>,
-    /// How many have been forgotten.
+    /// How many tasks have been forgotten.
     pub(crate) forgotten: u64,
     retention: Duration,
 }
@@ -77,7 +77,7 @@ impl Model {
                 facts: facts.clone(),
             });
             known.found = look;
-            // Missed by one look and found by the next: it was changing hands then.
+            // Missed by one look and found by the next: the first look met it while it changed.
             let back = known.dropped_at.take().is_some();
             if back || differs(&known.facts, &facts) {
                 (known.facts, known.at, known.changed) = (facts, at, look);
@@ -111,19 +111,20 @@ impl Model {
     }
 }
 
-/// Whether there is news in `now`. Time alone is none, nor is a busy time, which is known better from look to look.
+/// Whether `now` has changes to send. The age alone is none. Nor is a busy time, which changes a little while the
+/// estimate of the clock's rate improves.
 fn differs(before: &TaskFacts, now: &TaskFacts) -> bool {
     let of = |facts: &TaskFacts| (facts.polls, facts.state, facts.self_wakes, facts.wakers);
     of(before) != of(now) || before.name.is_none() && now.name.is_some()
 }
 
-/// The model, and who looks at it.
+/// The model, and its clients.
 #[derive(Debug)]
 pub(crate) struct Shared {
     model: Mutex<Model>,
     /// The number of the last look.
     looks: watch::Sender<u64>,
-    /// How long a client may take nothing.
+    /// How long a client may take no message.
     pub(crate) patience: Duration,
 }
 
@@ -140,7 +141,7 @@ impl Shared {
         self.model.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks at the tasks again and again while a client is attached.
+    /// Reads the tasks at an interval, while a client is attached.
     pub(crate) async fn look_every(&self, interval: Duration) {
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -159,7 +160,7 @@ impl Shared {
         self.looks.send_replace(model.look);
     }
 
-    /// A client attaches: it finds a model that has just been made.
+    /// Attaches a client, with a fresh model.
     pub(crate) fn attach(self: &Arc<Self>) -> Attached {
         let attached = Attached {
             looks: Some(self.looks.subscribe()),
@@ -174,7 +175,7 @@ impl Shared {
     }
 }
 
-/// A client that is attached, until this is dropped.
+/// An attached client, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Attached {
     /// `None` only while it is dropped.
@@ -184,7 +185,7 @@ pub(crate) struct Attached {
 }
 
 impl Attached {
-    /// Waits for a look after that of this number.
+    /// Waits for a look after the one with this number.
     pub(crate) async fn look_after(&mut self, seen: u64) {
         if let Some(looks) = &mut self.looks {
             // The sender lives as long as `shared`.
@@ -231,7 +232,7 @@ mod tests {
 
         model.look((1..=last).map(called).collect(), begun);
         assert_eq!(model.tasks.len() as u64, last);
-        // All but the last one end.
+        // All tasks but the last one end.
         model.look(vec![called(last)], begun + second);
         let ended = |known: &&Known| known.dropped_at.is_some();
         assert_eq!(model.tasks.values().filter(ended).count() as u64, KEPT);

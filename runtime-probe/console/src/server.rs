@@ -1,4 +1,4 @@
-//! Where it listens, and the thread that it runs on.
+//! The listener and its thread.
 
 use std::future::Future;
 use std::io;
@@ -19,27 +19,29 @@ use crate::ways::{Way, Ways};
 /// the life of the process. Mirrors `console_subscriber::init`. Short for [`Server::new`] and [`Server::serve`].
 ///
 /// # Errors
-/// [`io::ErrorKind::InvalidInput`] for an address that is not loopback; otherwise what binding says (a port in use).
+/// [`io::ErrorKind::InvalidInput`] for an address that is not loopback; otherwise the error of binding (a port in
+/// use).
 pub fn serve(address: impl ToSocketAddrs) -> io::Result<Serving> {
     Server::new(address).serve()
 }
 
-/// How long finished tasks are kept, see [`Server::retention`]; that of the client itself.
+/// How long finished tasks are kept, see [`Server::retention`]; as long as the client keeps them.
 const DEFAULT_RETENTION: Duration = Duration::from_secs(6);
 
-/// How often the tasks are looked at while a client is attached, see [`Server::interval`]; console-subscriber's.
+/// How often the tasks are read while a client is attached, see [`Server::interval`]; the interval of
+/// console-subscriber.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long a client may take nothing, see [`Server::patience`].
+/// How long a client may take no message, see [`Server::patience`].
 const DEFAULT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The least interval: a look at 100,000 tasks takes some 20 ms.
 const LEAST_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Clients at a time; the next is hung up on.
+/// Clients at a time; the next one is disconnected.
 const MOST_CONNECTIONS: usize = 32;
 
-/// Where `tokio-console` is served, and how.
+/// Settings of a server for `tokio-console`.
 ///
 /// ```
 /// # fn main() -> std::io::Result<()> {
@@ -60,8 +62,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// At an address, which must be loopback unless [`Server::allow_remote`] says otherwise. Port 0 is any free one; the
-    /// client's own default is `127.0.0.1:6669`.
+    /// At an address, which must be loopback unless [`Server::allow_remote`] is called. Port 0 is any free port; the
+    /// client's default is `127.0.0.1:6669`.
     pub fn new(address: impl ToSocketAddrs) -> Server {
         Server {
             addresses: address.to_socket_addrs().map(Iterator::collect),
@@ -72,8 +74,9 @@ impl Server {
         }
     }
 
-    /// Allows any address. The protocol knows no password and no encryption: a client that reaches the port reads names, source
-    /// paths and times of all tasks. A tunnel needs none of it: `ssh -L 6669:127.0.0.1:6669 HOST`.
+    /// Allows any address. The protocol has no password and no encryption: a client that reaches the port reads
+    /// names, source paths and times of all tasks. A tunnel needs no remote address: `ssh -L 6669:127.0.0.1:6669
+    /// HOST`.
     pub fn allow_remote(self) -> Server {
         Server {
             remote: true,
@@ -81,14 +84,14 @@ impl Server {
         }
     }
 
-    /// For how long finished tasks are kept while a client is attached, for later clients; 6 s unless said otherwise.
-    /// 10,000 are kept at the most. With the last client all of them go.
+    /// How long finished tasks are kept while a client is attached, for later clients; the default is 6 s. At most
+    /// 10,000 are kept. When the last client leaves, all are dropped.
     pub fn retention(self, retention: Duration) -> Server {
         Server { retention, ..self }
     }
 
-    /// How often the tasks are looked at while a client is attached: every second unless said otherwise, and 20 times a
-    /// second at the most.
+    /// How often the tasks are read while a client is attached; the default is every second, the most is 20 times a
+    /// second.
     pub fn interval(self, interval: Duration) -> Server {
         Server {
             interval: interval.max(LEAST_INTERVAL),
@@ -96,7 +99,7 @@ impl Server {
         }
     }
 
-    /// How long a client may take nothing of what there is for it before it is hung up on; 10 s unless said otherwise.
+    /// How long a client may leave a message waiting before it is disconnected; the default is 10 s.
     pub fn patience(self, patience: Duration) -> Server {
         Server { patience, ..self }
     }
@@ -104,8 +107,8 @@ impl Server {
     /// Begins to listen.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] for an address that is not loopback, unless that is allowed; otherwise what resolving
-    /// and binding say (a port in use), and what starting a thread says. [`io::ErrorKind::AlreadyExists`] while
+    /// [`io::ErrorKind::InvalidInput`] for an address that is not loopback, unless that is allowed; otherwise the
+    /// error of resolving, of binding (a port in use) or of starting a thread. [`io::ErrorKind::AlreadyExists`] while
     /// `Server::subscriber` (feature `subscriber`) serves in the same process.
     pub fn serve(self) -> io::Result<Serving> {
         let interval = self.interval;
@@ -118,7 +121,8 @@ impl Server {
         })
     }
 
-    /// Listens on a thread of its own, where clients are answered by what `client` makes, and `beside` runs.
+    /// Listens on a thread of its own. The services that `client` makes answer the clients there, and `beside` runs
+    /// there, too.
     pub(crate) fn start<I: Instrument>(
         self,
         way: Way,
@@ -156,7 +160,7 @@ impl Server {
     }
 }
 
-/// A running server. Dropping it stops it and hangs up on its clients.
+/// A running server. Dropping it stops it and disconnects its clients.
 #[derive(Debug)]
 #[must_use = "the server stops when this is dropped"]
 pub struct Serving {
@@ -165,12 +169,12 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// Where it listens; tells the port when it was asked for port 0.
+    /// Where it listens; with the chosen port if port 0 was given.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// Lets it run for the life of the process.
+    /// Lets the server run for the life of the process.
     pub fn detach(mut self) {
         if let Some((stop, _)) = self.running.take() {
             std::mem::forget(stop);
@@ -187,14 +191,14 @@ impl Drop for Serving {
     }
 }
 
-/// The whole life of the thread. A runtime that cannot be built ends it, and clients find the port closed.
+/// The whole run of the thread. If its runtime cannot be built the thread ends, and clients find the port closed.
 fn listen<I: Instrument>(
     listener: TcpListener,
     client: impl Fn(Arc<Notify>) -> InstrumentServer<I>,
     beside: impl Future<Output = ()>,
     stopped: oneshot::Receiver<()>,
 ) {
-    // What is traced here would be about the tracing.
+    // Traces of this thread would be traces of the tracing itself.
     #[cfg(feature = "subscriber")]
     let _untraced = tracing::subscriber::set_default(tracing::subscriber::NoSubscriber::default());
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -231,7 +235,7 @@ async fn accept<I: Instrument>(
                     });
                 }
             }
-            // Out of file descriptors, or the client was gone before it was let in.
+            // No file descriptors are left, or the client was gone before it was accepted.
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
         }
     }

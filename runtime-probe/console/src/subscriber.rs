@@ -1,4 +1,4 @@
-//! The other way: what tokio traces, by console-subscriber, served as everything else is.
+//! The other way: resources and operations from tokio's tracing, by console-subscriber, served by the same server.
 
 use std::io;
 
@@ -11,12 +11,13 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::server::{Server, Serving};
 use crate::ways::Way;
 
-/// A layer of `tracing` that has `tokio-console` show resources and asynchronous operations as well, at `127.0.0.1:6669`, for
-/// the life of the process. It goes beside the layers of the service, and takes nothing from them but what tokio traces.
-/// Mirrors `console_subscriber::spawn`. Short for [`Server::subscriber`] at the client's default address.
+/// A layer of `tracing` with which `tokio-console` also shows resources and asynchronous operations, at
+/// `127.0.0.1:6669`, for the life of the process. It is added beside the layers of the service, and takes only
+/// tokio's traces from them. Mirrors `console_subscriber::spawn`. Short for [`Server::subscriber`] at the client's
+/// default address.
 ///
-/// It costs what console-subscriber costs: with it a spawn takes a hundred times as long and a round through a channel twenty
-/// times, and each task takes some 50 KB. [`serve`](crate::serve) costs none of that, and shows tasks only.
+/// It costs as much as console-subscriber: a spawn takes a hundred times as long, a round through a channel twenty
+/// times, and each task takes some 50 KB. [`serve`](crate::serve) has none of these costs, and shows tasks only.
 ///
 /// # Errors
 /// The errors of [`Server::subscriber`].
@@ -41,13 +42,13 @@ where
 }
 
 impl Server {
-    /// The layer of [`subscriber()`], and what serves here what it sees. [`Server::patience`] does not hold: a client that
-    /// takes nothing for a while misses updates.
+    /// The layer of [`subscriber()`], and a server for its data. [`Server::patience`] does not apply: a client that
+    /// reads nothing for a while misses updates.
     ///
     /// # Errors
-    /// [`io::ErrorKind::AlreadyExists`] while [`Server::serve`] serves in the same process: what it says tells which of the
-    /// two to choose. [`io::ErrorKind::Unsupported`] without `--cfg tokio_unstable`, without which tokio traces nothing.
-    /// Otherwise those of [`Server::serve`].
+    /// [`io::ErrorKind::AlreadyExists`] while [`Server::serve`] serves in the same process; the error says which of
+    /// the two to choose. [`io::ErrorKind::Unsupported`] without `--cfg tokio_unstable`, without which tokio traces
+    /// nothing. Otherwise the errors of [`Server::serve`].
     ///
     /// ```
     /// # #[cfg(tokio_unstable)]
@@ -83,7 +84,7 @@ impl Server {
     }
 }
 
-/// What console-subscriber reads: spans of tokio's, and events about them.
+/// The traces that console-subscriber reads: spans of tokio, and events about them.
 fn is_of_tokio(metadata: &Metadata<'_>) -> bool {
     let of_tokio = metadata.target().starts_with("tokio");
     match metadata.is_event() {

@@ -1,13 +1,15 @@
-//! What one client is told: of each look what changed since the last one, in messages of bounded size.
+//! The updates for one client: the changes of each look since the last one, in messages of bounded size.
 //!
-//! A round begins when there was a look after that of the last round, and walks over the tasks by their ids. It keeps no
-//! copy: between two messages there may be other looks, and the walk goes on in the newer state. What makes that right:
+//! A round begins when there was a look after that of the last round, and walks over the tasks by their ids. It keeps
+//! no copy: there may be looks between two messages, and the walk goes on in the newer state. That is correct by
+//! three rules:
 //!
-//! 1. A task is announced once: `told` has those that were announced and whose end was not. MUST be so; the client lists a
-//!    task twice otherwise.
-//! 2. An end that was found after the round began waits for the next round, which finds it by its number. Otherwise it would
-//!    be told of twice, the second time as of a new task.
-//! 3. A task that was forgotten before its end was told (the client was slow, or paused) is ended by its absence.
+//! 1. A task is announced once: `told` has the tasks that were announced and whose end was not. MUST hold; otherwise
+//!    the client lists a task twice.
+//! 2. An end that was found after the round began waits for the next round, which finds it by its number. Otherwise
+//!    the end would be sent twice, the second time as that of a new task.
+//! 3. A task that was forgotten before its end was sent (the client was slow, or paused) is ended because it is
+//!    missing in the model.
 //!
 //! So a slow client costs no memory but `told`, and gets fewer rounds.
 
@@ -20,24 +22,24 @@ use prost::Message as _;
 use crate::model::{Known, Model};
 use crate::wire;
 
-/// A message is sent when it is as large as this, in bytes: the client takes up to 4 MiB, of which a task with a name and a
-/// path takes 10 KiB at the most. Few messages, as the client draws all of its list after each.
+/// A message is sent when it is as large as this, in bytes. The client takes up to 4 MiB, and a task with a name and
+/// a path takes at most 10 KiB of that. Messages are few, as the client draws its whole list after each.
 const LARGE: usize = (4 << 20) - (64 << 10);
 
-/// The first one: a thousand tasks, so that there is something to see.
+/// The size of the first message: a thousand tasks, so that the client has a screen at once.
 const FIRST: usize = 256 << 10;
 
-/// What surrounds a task and its numbers in a message: two tags, two lengths, and the id once more.
+/// The bytes around a task and its numbers in a message: two tags, two lengths, and the id once more.
 const ENVELOPE: usize = 32;
 
-/// What a client knows.
+/// The state of a client.
 #[derive(Debug, Default)]
 pub(crate) struct Updates {
-    /// Announced, and not ended.
+    /// Tasks that were announced and whose end was not sent.
     told: HashSet<u64>,
-    /// The look up to which it has been told of everything.
+    /// The client has all changes up to this look.
     seen: u64,
-    /// How many had been forgotten by then.
+    /// How many tasks had been forgotten by then.
     forgotten: u64,
     greeted: bool,
 }
@@ -53,12 +55,12 @@ pub(crate) struct Round {
 }
 
 impl Updates {
-    /// The look up to which the client has been told of everything.
+    /// The client has all changes up to this look.
     pub(crate) fn seen(&self) -> u64 {
         self.seen
     }
 
-    /// Begins to tell of what is new.
+    /// Begins a round of the new changes.
     pub(crate) fn round(&self, model: &Model) -> Round {
         Round {
             look: model.look,
@@ -68,7 +70,7 @@ impl Updates {
         }
     }
 
-    /// The next message of a round; `None` at its end. There is one at least, which tells the time.
+    /// The next message of a round; `None` at its end. A round has at least one message, which has the time.
     pub(crate) fn message(&mut self, round: &mut Round, model: &Model) -> Option<Update> {
         let mut message = Message::default();
         let large = if self.greeted { LARGE } else { FIRST };
@@ -88,7 +90,7 @@ impl Updates {
         }
         if round.next.is_none() && model.forgotten != self.forgotten {
             let all = self.end_forgotten(model, &mut message);
-            // If there are more, the walk goes on where there are no tasks.
+            // If more were forgotten, the next message begins at an id without tasks.
             round.next = (!all).then_some(u64::MAX);
         }
         round.begun = true;
@@ -112,7 +114,8 @@ impl Updates {
             return;
         }
         let told = self.told.contains(&id);
-        // One that ended and is not in `told` was told of already, unless this is news.
+        // `known.changed <= self.seen`: nothing has changed since the last round. An ended task that is not in `told`
+        // then had its end sent.
         if (told || ended) && known.changed <= self.seen {
             return;
         }
@@ -130,7 +133,7 @@ impl Updates {
         message.stats.insert(id, stats);
     }
 
-    /// Ends as many as there is room for; whether these were all.
+    /// Ends forgotten tasks, as many as there is room for. Returns whether these were all.
     fn end_forgotten(&mut self, model: &Model, message: &mut Message) -> bool {
         let gone = wire::gone(model.at);
         let room = LARGE.saturating_sub(message.bytes) / (gone.encoded_len() + ENVELOPE);
@@ -145,11 +148,11 @@ impl Updates {
     }
 }
 
-/// A message in the making.
+/// A message that is being filled.
 #[derive(Debug, Default)]
 struct Message {
     tasks: Vec<Task>,
     stats: HashMap<u64, Stats>,
-    /// How large it is.
+    /// Its size so far.
     bytes: usize,
 }

@@ -1,9 +1,9 @@
-//! By which way tokio-console is served in this process: there are two, and one of them will do.
+//! The way by which tokio-console is served in this process. There are two ways, and only one can be open.
 
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Where what is shown comes from.
+/// The source of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
     /// The probe's records.
@@ -16,14 +16,14 @@ pub(crate) enum Way {
     Tracing,
 }
 
-/// The way that is open, and by how many servers.
+/// The open way, and its number of servers.
 static OPEN: Mutex<Option<(Way, usize)>> = Mutex::new(None);
 
 fn open() -> MutexGuard<'static, Option<(Way, usize)>> {
     OPEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Keeps a way open, and the other one shut.
+/// Keeps a way open; the other one cannot be opened meanwhile.
 #[derive(Debug)]
 pub(crate) struct Ways(());
 

@@ -1,4 +1,4 @@
-//! What is known of a task, in the protocol's words.
+//! The facts of a task, in the protocol's types.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,10 +15,10 @@ use crate::model::Known;
 /// All tasks have the same fields, under this number.
 const METADATA: MetaId = MetaId { id: 1 };
 
-/// What tokio is given beside what the user wrote: the probe's record.
+/// The size that the probe adds to the user's future: a pointer to the record.
 const WRAPPER: usize = size_of::<usize>();
 
-/// tokio keeps a future or closure that is larger in a box, also that of a `block_on`: `BOX_FUTURE_THRESHOLD` of tokio 1.54.
+/// tokio boxes a future or closure that is larger, also that of a `block_on`: `BOX_FUTURE_THRESHOLD` of tokio 1.54.
 const BOXED_ABOVE: usize = if cfg!(debug_assertions) { 2048 } else { 16384 };
 
 /// The fields by their index, under the names that the client looks for.
@@ -31,7 +31,7 @@ const FIELDS: [&str; 6] = [
     "original_size.bytes",
 ];
 
-/// What has to be said before the first task.
+/// The description that must precede the first task.
 pub(crate) fn metadata() -> RegisterMetadata {
     RegisterMetadata {
         metadata: vec![NewMetadata {
@@ -48,7 +48,7 @@ pub(crate) fn metadata() -> RegisterMetadata {
     }
 }
 
-/// What does not change.
+/// The facts that do not change.
 pub(crate) fn task(facts: &TaskFacts) -> Task {
     let [original, size] = sizes(facts);
     let values = [
@@ -99,9 +99,9 @@ fn kind(kind: TaskKind) -> &'static str {
     }
 }
 
-/// As the user wrote it, and as tokio keeps it.
+/// The size as the user wrote the future, and as tokio keeps it.
 fn sizes(facts: &TaskFacts) -> [Option<Value>; 2] {
-    // What is a part of another future is kept where that one is.
+    // A wrapped future inside a task is kept where the task is.
     let is_of_its_own = facts.kind != TaskKind::Instrumented;
     let Some(size) = facts.size else {
         return [None, None];
@@ -113,13 +113,14 @@ fn sizes(facts: &TaskFacts) -> [Option<Value>; 2] {
     [size, kept].map(|bytes| Some(Value::U64Val(bytes as u64)))
 }
 
-/// What changes.
+/// The facts that change.
 pub(crate) fn stats(known: &Known) -> Stats {
     let Known { facts, at, .. } = known;
     let back = |ago: Duration| at.checked_sub(ago).unwrap_or(known.created_at);
     let since = back(facts.since);
-    // The client takes a task for running if its last poll began after the last one ended, and for scheduled if it was woken
-    // after the last one began. When that was is not kept once the poll is over; any moment before its end will do.
+    // The client shows a task as running if its last poll began after the last one ended, and as scheduled if it was
+    // woken after the last poll began. The time of the wake is not kept once the poll is over; any moment before the
+    // end of the poll gives the right state.
     let before = |moment: SystemTime| {
         moment
             .checked_sub(Duration::from_nanos(1))
@@ -136,7 +137,7 @@ pub(crate) fn stats(known: &Known) -> Stats {
             .last_wake
             .map(|ago| back(ago).min(started.unwrap_or(since))),
     };
-    // One wake for each poll but the first, which the spawn asked for.
+    // One wake for each poll but the first, which the spawn caused.
     let runnable = facts.state == TaskState::Runnable;
     let wakes = (facts.polls + u64::from(runnable)).saturating_sub(1);
     Stats {
@@ -158,7 +159,7 @@ pub(crate) fn stats(known: &Known) -> Stats {
     }
 }
 
-/// What is left to say of a task that has been forgotten.
+/// The last values of a task that has been forgotten.
 pub(crate) fn gone(at: SystemTime) -> Stats {
     Stats {
         created_at: Some(at.into()),

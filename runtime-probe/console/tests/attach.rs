@@ -1,4 +1,4 @@
-//! What a client is told of the tasks, over real sockets.
+//! The messages that a client gets about the tasks, over real sockets.
 
 use std::future::{pending, poll_fn};
 use std::net::SocketAddr;
@@ -47,7 +47,7 @@ fn facts(id: u64) -> TaskFacts {
     found.expect("a task that is alive")
 }
 
-/// What is known of a task that has been polled so often.
+/// The facts of a task that has been polled so often.
 async fn polled(id: u64, polls: u64) -> TaskFacts {
     let search = async {
         loop {
@@ -67,7 +67,7 @@ fn named(name: &str) -> Builder<'_> {
     Builder::new().name(name)
 }
 
-/// As tokio-console tells a lost waker: polled, not running, not woken since, and no waker is there.
+/// tokio-console's rule for a lost waker: polled, not running, not woken since, and without a waker.
 fn is_lost(stats: &Stats) -> bool {
     let polls = stats.poll_stats.expect("numbers of polls");
     let at = |stamp: Option<prost_types::Timestamp>| {
@@ -111,13 +111,13 @@ async fn a_task_is_what_it_was_spawned_as() {
     for id in [id, blocking] {
         view.until(|view| view.stats[&id].dropped_at).await;
     }
-    // Who attaches now is still told of them.
+    // A client that attaches now still gets them.
     let mut later = View::attach(&mut connect(address).await).await;
     let id = later.until(|view| view.one("waits")).await;
     assert!(later.stats[&id].dropped_at.is_some());
 }
 
-/// As `body`, but larger than what tokio keeps without a box, in a debug build and in any other.
+/// The same future, but larger than tokio keeps without a box, in debug builds and in release builds.
 fn large(body: impl Future<Output = ()>) -> impl Future<Output = ()> {
     let bytes = [0u8; 20 << 10];
     async move {
@@ -151,7 +151,7 @@ async fn kinds_parents_and_boxes_are_told() {
     assert_eq!(view.field(child, "kind").unwrap(), "task");
     let parent = parent.unwrap();
     assert_eq!(view.parents(child), [id_of(&parent)]);
-    // The test itself is a task of plain tokio's.
+    // The test itself is a task of plain tokio.
     assert!(view.parents(id_of(&parent)).is_empty());
     let boxed = size_of::<Box<()>>().to_string();
     assert_eq!(view.field(child, "original_size.bytes"), Some(child_size));
@@ -162,7 +162,7 @@ async fn kinds_parents_and_boxes_are_told() {
     let [root] = view.parents(local)[..] else {
         panic!("{:?}", view.parents(local))
     };
-    // Its number is greater than all of the tasks', and so it may come in a later message.
+    // The root's number is greater than those of all tasks, so it may be in a later message.
     let place = view
         .until(|view| view.tasks.get(&root)?.location.clone())
         .await;
@@ -199,7 +199,8 @@ async fn what_it_did_lies_between_two_looks() {
         "{poll_stats:?}"
     );
     let busy: Duration = poll_stats.busy_time.unwrap().try_into().unwrap();
-    // The clock's rate is known better and better, and that of a young process on a busy machine to a few hundredths.
+    // The estimate of the clock's rate improves with time. In a young process on a busy machine it is off by a few
+    // hundredths.
     assert!(
         busy.as_secs_f64() >= before.busy.as_secs_f64() * 0.95,
         "{busy:?} < {before:?}"
@@ -267,7 +268,7 @@ async fn one_client_pauses_and_the_other_goes_on() {
 
     let task = named("meanwhile").spawn_on(pending::<()>(), service().handle());
     live.until(|view| view.one("meanwhile")).await;
-    // What was under way when it paused has come by then.
+    // Messages that were under way at the pause have arrived by then.
     let came = async {
         loop {
             paused.next().await;
@@ -307,7 +308,7 @@ async fn the_polls_of_a_task_that_is_watched_are_counted() {
     let begun = polled(id, 1).await;
     for more in 1..=20 {
         polls.send(()).unwrap();
-        // One poll each: while it lasts, the next one would be a part of it.
+        // One poll for each message: a message that arrives during a poll would be taken in that poll.
         polled(id, begun.polls + more).await;
     }
     let done = SystemTime::now();
@@ -328,7 +329,7 @@ async fn the_polls_of_a_task_that_is_watched_are_counted() {
     .await
     .expect("in time");
     let after = facts(id);
-    // The last poll is noted by the next one; the first one may have been before the page was opened.
+    // A poll is noted by the next poll. The first poll may have been before the page was opened.
     assert!(
         (19..=after.polls - begun.polls + 1).contains(&histogram.len()),
         "{histogram:?}"
@@ -354,7 +355,7 @@ async fn the_polls_of_a_task_that_is_watched_are_counted() {
     assert!(error.message().contains("no task of that id"), "{error}");
 }
 
-/// A task that is woken again and again by one that keeps their only thread for a while after that.
+/// A task that is woken again and again by a task that occupies their only thread for a while after each wake.
 #[tokio::test]
 async fn how_long_a_task_is_ready_is_told() {
     const KEPT: Duration = Duration::from_millis(10);
@@ -391,7 +392,7 @@ async fn how_long_a_task_is_ready_is_told() {
     let after = polled(id, begun.polls + ROUNDS).await;
     assert_eq!(after.polls, begun.polls + ROUNDS, "a poll for each round");
     let least = KEPT * ROUNDS as u32;
-    // The clock's rate is known better and better.
+    // The estimate of the clock's rate improves with time.
     let most = (after.age - begun.ready - after.busy).mul_f64(1.05);
     let scheduled = after.ready - begun.ready;
     assert!(
@@ -400,7 +401,7 @@ async fn how_long_a_task_is_ready_is_told() {
     );
     let stats = view
         .until(|view| {
-            // The last wake is told before the poll that follows it, with which the ready time ends.
+            // A wake is sent before the poll that follows it; the ready time ends with that poll.
             let polled = |stats: &Stats| {
                 stats
                     .poll_stats
@@ -430,7 +431,7 @@ async fn how_long_a_task_is_ready_is_told() {
         }
     });
     let histogram = histogram.await.expect("in time");
-    // The task may have been spawned after the page was opened, and waited for its first poll.
+    // The task may have been spawned after the page was opened; then the wait for its first poll counts, too.
     assert!(histogram.len() <= ROUNDS + 1, "{histogram:?}");
     let half = Duration::from_nanos(histogram.value_at_quantile(0.5));
     assert!(
@@ -452,7 +453,7 @@ fn another_address_is_refused_unless_it_is_asked_for() {
         "{error}"
     );
     drop(Server::new("0.0.0.0:0").allow_remote().serve().unwrap());
-    // An address of IPv4 in one of IPv6 is what it was, where there is IPv6.
+    // An IPv4 address mapped to IPv6 is treated as the IPv4 address, if there is IPv6.
     let kind = |address| serve(address).map_err(|error| error.kind()).err();
     let refused = Some(std::io::ErrorKind::InvalidInput);
     assert_ne!(kind("[::ffff:127.0.0.1]:0"), refused);

@@ -1,4 +1,4 @@
-//! Ten clients at once, and such as take nothing.
+//! Ten clients at once, and clients that read nothing.
 
 use std::future::pending;
 use std::io::{Read, Write};
@@ -24,20 +24,20 @@ mod view;
 /// Clients at once.
 const CLIENTS: usize = 10;
 
-/// More than the first message takes, where each has the longest name that is kept.
+/// More than fit into the first message, if each has the longest name that is kept.
 const MANY: usize = 700;
 
 /// More than the client takes in one message: 4.5 MB.
 const TOO_MANY: usize = 9_000;
 
-/// One test at a time: all tasks of the process are shown to each client, and all of its memory is looked at.
+/// One test at a time: each client gets all tasks of the process, and the tests measure the memory of the process.
 static ALONE: Mutex<()> = Mutex::new(());
 
 fn name() -> String {
     "x".repeat(256)
 }
 
-/// A service of so many tasks, all of one long name.
+/// A service with so many tasks, all with one long name.
 fn service(tasks: usize) -> Runtime {
     let service = Builder::new_multi_thread()
         .worker_threads(1)
@@ -56,7 +56,7 @@ fn clients() -> tokio::runtime::Runtime {
     clients.enable_all().build().unwrap()
 }
 
-/// Attaches, and takes messages until there were so many tasks.
+/// Attaches, and takes messages until they have so many tasks.
 async fn take_all(server: SocketAddr, tasks: usize) -> View {
     let mut view = View::attach(&mut connect(server).await).await;
     view.until(|view| (view.tasks.len() >= tasks).then_some(()))
@@ -64,7 +64,7 @@ async fn take_all(server: SocketAddr, tasks: usize) -> View {
     view
 }
 
-/// Opens the page of a task, and takes so many messages for it.
+/// Opens the page of a task, and takes so many messages of it.
 async fn take_details(server: SocketAddr, id: u64, messages: usize) {
     let request = TaskDetailsRequest {
         id: Some(id.into()),
@@ -105,7 +105,7 @@ fn ten_clients_and_their_pages_are_none_of_the_tasks() {
             let mut view = take_all(address, CLIENTS).await;
             let mut ids: Vec<u64> = view.tasks.keys().copied().collect();
             ids.sort_unstable();
-            // Two looks while there are pages.
+            // Two looks while the pages are open.
             take_details(address, ids[client], 3).await;
             for _ in 0..3 {
                 view.next().await;
@@ -132,7 +132,7 @@ fn what_one_message_cannot_hold_comes_in_more() {
 
 #[test]
 fn a_connection_has_one_stream_of_updates_and_a_few_others() {
-    /// In all.
+    /// Streams in all.
     const STREAMS: usize = 8;
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let console = Server::new("127.0.0.1:0").serve().unwrap();
@@ -157,7 +157,7 @@ fn a_connection_has_one_stream_of_updates_and_a_few_others() {
         let one_more = timeout(wait, client.watch_state(StateRequest {})).await;
         assert!(one_more.is_err(), "there is room for more");
 
-        // The next ones get in once these have left.
+        // The next clients are admitted once these have left.
         drop((view, others));
         let again = async {
             while let Err(refused) = client.watch_updates(InstrumentRequest {}).await {
@@ -175,7 +175,7 @@ fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
     [&head, payload].concat()
 }
 
-/// Asks for updates, and takes nothing but the head of the first one.
+/// Asks for updates, and reads only the head of the first one.
 fn deaf(server: SocketAddr) -> TcpStream {
     let text = |text: &str| [&[text.len() as u8], text.as_bytes()].concat();
     let headers = [
@@ -220,10 +220,10 @@ fn a_client_that_takes_nothing_is_hung_up_on() {
         let console = console.patience(patience).serve().unwrap();
         let mut deaf = deaf(console.local_addr());
         let begin = Instant::now();
-        // It is alive, and says so.
+        // The connection is alive, as the answer to a ping shows.
         let ping = frame(6, 0, 0, &[0; 8]);
         let is_patient = patience > PATIENCE;
-        // It answers no ping either, for which it would be hung up on after 20 s.
+        // A client that answers no ping either would be disconnected after 20 s.
         let wait = Duration::from_secs(if is_patient { 1 } else { 15 });
         while begin.elapsed() < wait && deaf.write_all(&ping).is_ok() {
             std::thread::sleep(Duration::from_millis(50));
@@ -238,7 +238,7 @@ fn a_client_that_takes_nothing_is_hung_up_on() {
     }
 }
 
-/// What the process has allocated and written to, in KiB.
+/// The memory of the process that is allocated and was written to, in KiB.
 fn allocated() -> i64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status
@@ -251,9 +251,9 @@ fn allocated() -> i64 {
 #[test]
 fn what_clients_do_not_take_is_not_kept_for_them() {
     const TASKS: usize = 100;
-    /// Until the buffers of a connection are full: each update is 25 KB, and the window of a stream is 64 KB.
+    /// Updates until the buffers of a connection are full: each update is 25 KB, and the window of a stream is 64 KB.
     const FULL: usize = 10;
-    /// These, for ten clients, would be 8 MB as they are made.
+    /// So many more updates, for ten clients, would take 8 MB.
     const MORE: usize = 20;
     const MOST_KIB: i64 = 3 << 10;
 
@@ -289,7 +289,7 @@ fn what_clients_do_not_take_is_not_kept_for_them() {
         }
         let more = allocated() - filled;
         assert!(more < MOST_KIB, "{more} KiB more");
-        // There was news of each task in each update.
+        // Each update had changes of each task.
         assert!(polls(&view) - polled >= (TASKS * MORE) as u64);
     });
 }

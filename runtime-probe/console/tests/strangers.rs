@@ -1,4 +1,4 @@
-//! A connection that is not a client's: refused, and the service goes on.
+//! A connection of another protocol is refused, and the service goes on.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -18,11 +18,11 @@ mod view;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-// Why a connection of HTTP/2 is ended.
+// Reasons for the end of an HTTP/2 connection.
 const FRAME_SIZE_ERROR: u32 = 6;
 const ENHANCE_YOUR_CALM: u32 = 11;
 
-/// A frame of them, empty.
+/// An empty SETTINGS frame.
 const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
 
 fn console() -> (Serving, SocketAddr) {
@@ -31,11 +31,11 @@ fn console() -> (Serving, SocketAddr) {
     (console, address)
 }
 
-/// Sends bytes, and reads until it is hung up on.
+/// Sends bytes, and reads until the connection is closed.
 fn send(server: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(server).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    // It may have hung up before all of it is sent.
+    // The server may close the connection before all bytes are sent.
     let _ = stream.write_all(bytes);
     let mut answer = Vec::new();
     if let Err(error) = stream.read_to_end(&mut answer) {
@@ -64,7 +64,7 @@ fn runtime() -> tokio::runtime::Runtime {
     builder.enable_all().build().unwrap()
 }
 
-/// A client is let in, as soon as the strangers' seats are free.
+/// A client is admitted as soon as the connections of the strangers are free.
 fn is_served(server: SocketAddr) {
     let deadline = Instant::now() + PATIENCE;
     runtime().block_on(async {
@@ -101,7 +101,7 @@ fn a_browser_is_told_what_the_port_is_for() {
 #[test]
 fn frames_that_are_too_large_end_the_connection() {
     let (_console, address) = console();
-    // 16 MB of DATA on stream 1, of which no more than the head is ever sent.
+    // A frame that announces 16 MB of DATA on stream 1; only its head is ever sent.
     let frame = [0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 1];
     let answer = send(address, &[PREFACE, &frame].concat());
     assert_eq!(goaway(&answer), Some(FRAME_SIZE_ERROR), "{answer:?}");
@@ -118,7 +118,7 @@ fn frames_that_are_too_large_end_the_connection() {
 fn a_request_that_is_too_long_is_refused() {
     let (_console, address) = console();
     let status = runtime().block_on(async {
-        // The request of another service: a megabyte, which begins as no message of this one does.
+        // A request of another service: a megabyte, whose begin is no message of this service.
         let channel = tonic::transport::Endpoint::new(format!("http://{address}")).unwrap();
         let mut client = tonic::client::Grpc::new(channel.connect().await.unwrap());
         client.ready().await.unwrap();
@@ -156,7 +156,7 @@ fn a_thousand_that_come_and_go_leave_room() {
 #[test]
 fn who_says_nothing_is_hung_up_on() {
     let (_console, address) = console();
-    // More than there are seats for: the rest is hung up on at once, and these after five seconds.
+    // More connections than are allowed: the rest is closed at once, and these after five seconds.
     let silent: Vec<TcpStream> = (0..64)
         .map(|_| TcpStream::connect(address).unwrap())
         .collect();
@@ -180,7 +180,7 @@ fn who_comes_when_all_seats_are_taken_is_hung_up_on() {
             let mut stream = TcpStream::connect(address).unwrap();
             stream.set_read_timeout(Some(PATIENCE)).unwrap();
             stream.write_all(&hello).unwrap();
-            // Its own settings: it has sat down.
+            // The server's own SETTINGS: the connection is admitted.
             stream.read_exact(&mut [0; 9]).unwrap();
             stream
         })

@@ -1,4 +1,4 @@
-//! What tokio traces, by the same server: resources and asynchronous operations; and that one way shuts the other.
+//! tokio's traces, by the same server: resources and asynchronous operations. One way excludes the other.
 #![cfg(tokio_unstable)]
 
 use std::collections::HashMap;
@@ -16,7 +16,7 @@ use view::{PATIENCE, connect};
 #[path = "support/view.rs"]
 mod view;
 
-/// Where tasks wait for a permit that never comes.
+/// Tasks that wait for a permit that never comes.
 fn service(semaphore: &'static Semaphore) -> runtime_probe::runtime::Runtime {
     let service = Builder::new_multi_thread()
         .worker_threads(1)
@@ -54,7 +54,7 @@ fn resources_and_operations_are_shown_and_no_second_way_is_opened() {
         let mut client = connect(serving.local_addr()).await;
         let updates = client.watch_updates(InstrumentRequest {}).await.unwrap();
         let mut updates = updates.into_inner();
-        // By what they are, the numbers of the semaphore and of those who wait for it.
+        // By their kind, the numbers of the semaphore and of the operations that wait for it.
         let (mut resources, mut waiting) = (HashMap::new(), HashMap::new());
         let search = async {
             loop {
@@ -91,7 +91,7 @@ fn resources_and_operations_are_shown_and_no_second_way_is_opened() {
             "{resources:?}"
         );
     });
-    // The service goes before its semaphore's way of being seen.
+    // The service is dropped before the tracing of its semaphore.
     drop(_service);
     drop(serving);
 

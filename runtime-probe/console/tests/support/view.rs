@@ -1,4 +1,5 @@
-//! A client as tokio-console is one: it keeps what it was told, and takes no message that tokio-console would drop.
+//! A client like tokio-console: it keeps the contents of its messages, and accepts no message that tokio-console
+//! would drop.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -11,7 +12,7 @@ use console_api::tasks::{Stats, Task};
 use tonic::Streaming;
 use tonic::transport::Channel;
 
-/// Longer than anything takes; who waits so long has failed.
+/// Longer than any step takes; a test that waits so long has failed.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 pub async fn connect(server: SocketAddr) -> InstrumentClient<Channel> {
@@ -20,7 +21,7 @@ pub async fn connect(server: SocketAddr) -> InstrumentClient<Channel> {
     connected.expect("in time").expect("a connection")
 }
 
-/// What a client was told.
+/// The contents of all messages so far.
 pub struct View {
     updates: Streaming<Update>,
     field_names: Vec<String>,
