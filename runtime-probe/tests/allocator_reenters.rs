@@ -1,5 +1,5 @@
-//! A global allocator that clones, wakes and drops wakers whenever it is called: captures that it starts inside of a
-//! capture are left out, and nothing waits for itself.
+//! A global allocator that clones, wakes and drops wakers in each call. Captures that it starts inside of a capture
+//! are left out, and no code waits for itself.
 
 #![allow(missing_docs, reason = "a test")]
 #![expect(unsafe_code, reason = "an allocator")]
@@ -18,14 +18,14 @@ use std::time::Duration;
 struct Meddling;
 
 thread_local! {
-    /// The waker to meddle with, while it is armed.
+    /// The waker that the allocator uses, while it is armed.
     static ARMED: Cell<*const Waker> = const { Cell::new(null()) };
 }
 
 static MEDDLED: AtomicUsize = AtomicUsize::new(0);
 
 fn meddle() {
-    // Disarmed meanwhile: the allocator's own calls are no test of ours.
+    // Disarmed meanwhile, as the allocator's own calls are not part of the test.
     let waker = ARMED.replace(null());
     // SAFETY: armed only while the waker lives, by `armed`.
     if let Some(waker) = unsafe { waker.as_ref() } {
@@ -154,7 +154,7 @@ fn drive() {
     assert_eq!((result, polls), (300, 300));
     drop(future);
     drop(waker);
-    // Every waker is gone, so the record let go of this one.
+    // All wakers are gone, so the record dropped its reference to this one.
     assert_eq!(Arc::strong_count(&counting), 1);
 }
 
@@ -165,7 +165,7 @@ fn a_meddling_allocator_is_only_a_gap() {
         eprintln!("something waits for itself");
         std::process::abort();
     });
-    // On threads that are not known yet: their tables are made in the first capture.
+    // On threads that the probe does not know yet: their tables are made in the first capture.
     for _ in 0..4 {
         std::thread::spawn(drive).join().unwrap();
     }

@@ -1,4 +1,4 @@
-//! A dump on a thread that the probe does not know yet, under an allocator that wakes a task in every allocation.
+//! A dump on a thread that the probe does not know yet, with an allocator that wakes a task in every allocation.
 
 #![allow(missing_docs, reason = "a test")]
 #![expect(unsafe_code, reason = "a global allocator")]
@@ -16,7 +16,7 @@ thread_local! {
 
 struct Meddling;
 
-// SAFETY: hands everything on to the system's allocator; waking uses no memory that it hands out.
+// SAFETY: passes every call to the system's allocator; waking uses no memory of these calls.
 unsafe impl GlobalAlloc for Meddling {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let waker = ARMED.replace(std::ptr::null());

@@ -1,7 +1,7 @@
-//! The block profile: whose waits count, how long they are, and what they add up to.
+//! The block profile: which waits count, how long they are, and their sums.
 //!
-//! Times are real: a machine that is busy makes waits longer, never shorter. Upper bounds are therefore wide, and lower
-//! ones sharp.
+//! Times are real: a busy machine makes waits longer, never shorter. Upper bounds are therefore wide, and lower
+//! bounds tight.
 #![cfg(feature = "full")]
 
 use std::ops::Range;
@@ -32,7 +32,7 @@ async fn waits_for_the_lock(lock: Arc<AsyncMutex<()>>) {
 
 const HELD: Duration = Duration::from_millis(300);
 
-/// Holds a lock for a while with five waiters. So long have they waited together, at least and at most.
+/// Holds a lock for a while with five waiters. Returns the least and the most time that they have waited together.
 fn hold_a_lock() -> Range<Duration> {
     let runtime = runtime();
     let began = Instant::now();
@@ -64,13 +64,13 @@ fn waits_in(function: &str, reason: &str) {
     }
 }
 
-/// Go's: a lock that is held for a while with five waiters is five contentions of five times the while.
+/// Go's test: a lock that is held for a time with five waiters is five contentions of five times that time.
 #[test]
 fn five_waiters_of_a_lock() {
     let _rate = Rate::of_waits(1);
     let of_the_lock = || {
         let found = samples(&profile("block"), "block::waits_for_the_lock");
-        // With the feature interpose a worker may be seen to wait for the lock inside tokio's.
+        // With the feature `interpose`, waits of a worker for the lock inside tokio's lock may be seen, too.
         let of_threads = "sync.Mutex.Lock, blocks a worker";
         let known = |reason: &String| reason == "sync.Mutex.Lock" || reason == of_threads;
         assert!(found.keys().all(known), "{found:?}");
@@ -216,7 +216,7 @@ fn a_wait_that_began_while_off_does_not_count() {
     pprof::set_block_profile_rate(1);
     let on = Instant::now();
     sender.blocking_send(()).unwrap();
-    // It has taken the first one, and waits for the second.
+    // It has taken the first value, and waits for the second.
     while sender.capacity() == 0 {
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -301,10 +301,10 @@ async fn samples_few(mut receiver: mpsc::Receiver<Instant>, back: mpsc::Sender<(
     }
 }
 
-/// Waits of some hundred microseconds at a rate of one sample a millisecond add up to what a stopwatch says. With 8,000 of
-/// them at least 800 are kept, whose sum deviates by 1 / sqrt(800) = 4 %: 25 % is six of that. The stopwatch runs from
-/// before the wait to before the value that ends it, so that it leaves out the run queue as the profile does; what it has
-/// more, the code around a wait, is a few microseconds in a debug build.
+/// Waits of some hundred microseconds at a rate of one sample a millisecond add up to the total of a stopwatch. Of
+/// 8,000 waits at least 800 are kept. Their sum deviates by 1 / sqrt(800) = 4 %: 25 % is six of that. The stopwatch
+/// runs from before the wait to before the value that ends it, so it leaves out the run queue, as the profile does.
+/// It also measures the code around a wait, a few microseconds in a debug build.
 #[test]
 fn short_waits_add_up() {
     let _rate = Rate::of_waits(1_000_000);
@@ -331,8 +331,9 @@ fn short_waits_add_up() {
     assert!((0.75..1.25).contains(&ratio), "{count} of {ROUNDS}");
 }
 
-/// The same waits, of tasks that are ours and of foreign tasks, add up to the same, but for the time in the run queue: of
-/// foreign tasks it counts, since no hook tells when they are woken. A stopwatch in each task has it in both.
+/// The same waits of our tasks and of foreign tasks have the same total, except for the time in the run queue. For
+/// foreign tasks that time counts, since no hook tells when they are woken. A stopwatch in each task measures it in
+/// both.
 #[cfg(tokio_unstable)]
 #[test]
 fn foreign_tasks_wait_as_long() {
@@ -369,12 +370,12 @@ fn foreign_tasks_wait_as_long() {
         &format!("spawned at runtime-probe/tests/block.rs:{line}"),
     );
     let theirs = theirs["unknown"];
-    // A thread that is held up while it asks for a nap finds the time over: no wait then.
+    // If a thread is delayed before it starts the sleep, the time is over already: then there is no wait.
     let all = TASKS * ROUNDS;
     for count in [ours.0, theirs.0] {
         assert!((all * 95 / 100..=all).contains(&count), "{count} of {all}");
     }
-    // A nap is at least as long as it was meant to be, but for the microseconds between asking for it and the poll's end.
+    // A sleep has at least its length, less the microseconds between its start and the end of the poll.
     let least = NAP * (TASKS * ROUNDS) as u32 * 9 / 10;
     for ((_, delay), time) in [(ours, our_time), (theirs, their_time)] {
         assert!(delay > least && delay < time, "{delay:?} of {time:?}");
@@ -383,7 +384,7 @@ fn foreign_tasks_wait_as_long() {
     assert!(ratio > 0.9, "{theirs:?} of {their_time:?}");
 }
 
-/// A rate for the seconds of one request, and what was there before afterwards.
+/// A rate for the seconds of one request. The rate before is in force again afterwards.
 #[test]
 fn a_rate_for_a_while() {
     const SHORT: Duration = Duration::from_millis(5);
@@ -422,7 +423,7 @@ fn a_rate_for_a_while() {
         rate_is(1);
         let delta = fine.join().unwrap();
         let (rate, at) = (pprof::block_profile_rate(), began.elapsed());
-        // On a machine that is too busy to have answered the one before the other ended, that is not to be seen.
+        // If the machine is too busy to answer one request before the other one ends, this cannot be checked.
         assert!(
             rate == 1 || at > COARSE,
             "the finest holds until the last one ends, not {rate}"
@@ -435,8 +436,8 @@ fn a_rate_for_a_while() {
         coarse.join().unwrap();
     });
     assert_eq!(pprof::block_profile_rate(), 0);
-    // Nothing is added while it is off, and nothing is forgotten.
-    // A wait that was just being counted is in by then.
+    // While the rate is 0 nothing is added, and nothing is forgotten.
+    // A wait that was just being counted has been added by now.
     std::thread::sleep(Duration::from_millis(50));
     let before = profile("block");
     std::thread::sleep(Duration::from_millis(50));
@@ -512,7 +513,7 @@ fn pprof_reads_both_forms_to_the_same_totals() {
     };
     let _rate = Rate::of_waits(1);
     hold_a_lock();
-    // Nothing else goes on, so nothing is added between the two.
+    // The program is idle, so nothing is added between the two.
     pprof::set_block_profile_rate(0);
     let binary = totals(&go, "block");
     assert!(binary.0 >= 5 && binary.1 >= 1_500_000_000, "{binary:?}");

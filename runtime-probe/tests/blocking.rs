@@ -1,4 +1,5 @@
-//! Locks that block their thread: they do what std's do, and the code that made others wait is charged.
+//! Locks that block their thread: they behave as std's do, and the release that made others wait has their time in
+//! the mutex profile.
 #![cfg(all(feature = "full", feature = "lock_api", target_os = "linux"))]
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -35,7 +36,7 @@ mod ours {
     include!("std_locks/scenarios.rs");
 }
 
-/// With every wait watched, and without.
+/// With every wait counted, and without.
 #[test]
 fn they_do_what_those_of_std_do() {
     for fraction in [0, 1] {
@@ -46,14 +47,14 @@ fn they_do_what_those_of_std_do() {
     }
 }
 
-/// What the functions of this file by that name were charged with, in all.
+/// The contentions and the time of all functions of this file with that name.
 fn charged(function: &str) -> (i64, Duration) {
     let found = samples(&profile("mutex"), &format!("blocking::{function}"));
     assert!(found.keys().all(String::is_empty), "a reason: {found:?}");
     found.into_values().next().unwrap_or_default()
 }
 
-/// A thread that does something, and the time since which it has waited in it.
+/// A thread that runs a closure, and since when it has waited in it.
 struct Waiter {
     thread: thread::JoinHandle<()>,
     id: libc::pid_t,
@@ -73,7 +74,7 @@ impl Waiter {
         Waiter { thread, id }
     }
 
-    /// Returns once it sleeps: it has nothing to sleep in but the lock.
+    /// Returns once the thread sleeps: the lock is the only thing that it can sleep in.
     fn is_asleep(&self) {
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
@@ -90,8 +91,8 @@ impl Waiter {
 
 const HELD: Duration = Duration::from_millis(100);
 
-/// Lets five threads wait for a while for what `held` holds. Returns the least and the most that they have waited
-/// together until the release.
+/// Lets five threads wait for a while for the lock of `held`. Returns the least and the most time that they have
+/// waited together until the release.
 fn five_wait<G>(
     held: G,
     waits: impl Fn() + Clone + Send + 'static,
@@ -111,7 +112,7 @@ fn five_wait<G>(
     least..most
 }
 
-/// Functions of their own, so that the stack tells one release from others.
+/// Separate functions, so that the stack distinguishes their releases.
 macro_rules! releases {
     ($($name:ident)*) => {
         $(
@@ -126,7 +127,7 @@ macro_rules! releases {
 
 releases!(unlocks stops_writing stops_reading unlocks_raw stops_writing_raw);
 
-/// As of `sync::Mutex`, and of Go's: one contention, of what the five have waited together.
+/// As for `sync::Mutex`, and as in Go: one contention, with the time of all five waits.
 #[test]
 fn five_waiters_are_one_contention() {
     let _rate = Rate::of_locks(1);
@@ -214,7 +215,7 @@ fn unlocks_too_late<T>(guard: T) {
     std::hint::black_box(());
 }
 
-/// A wait in vain is charged as well: it goes to the next release.
+/// The time of a wait that was given up counts, too: it goes to the next release.
 #[test]
 fn who_gave_up_is_charged_to_the_next_release() {
     let _rate = Rate::of_locks(1);
@@ -245,7 +246,7 @@ fn stops_reading_last<T>(guard: T) {
     std::hint::black_box(());
 }
 
-/// Who wants to write waits for those who read.
+/// A writer waits for readers.
 #[test]
 fn an_upgrade_waits_for_readers() {
     let _rate = Rate::of_locks(1);
@@ -308,13 +309,13 @@ fn a_task_that_unlocks_is_charged() {
     assert!(stack.starts_with(begin), "{stack}");
 }
 
-/// Releases a lock so often, and every time a thread sleeps waiting for it.
+/// Releases a lock so often, each time while a thread sleeps waiting for it.
 fn contend(rounds: u32, release: fn(BlockingGuard<'_, ()>)) {
     static LOCK: Mutex<()> = Mutex::new(());
     static TAKEN: AtomicU32 = AtomicU32::new(0);
     static ASKED: AtomicU32 = AtomicU32::new(0);
     static GOT: AtomicU32 = AtomicU32::new(0);
-    // Neither sleeps but for the lock.
+    // Neither thread sleeps except in the lock.
     let wait_for = |number: &AtomicU32, round| {
         while number.load(Ordering::Acquire) != round {
             thread::yield_now();
@@ -337,7 +338,7 @@ fn contend(rounds: u32, release: fn(BlockingGuard<'_, ()>)) {
         wait_for(&ASKED, round);
         waiter.is_asleep();
         release(held);
-        // Or the lock may be taken again before the waiter has it.
+        // Otherwise the lock may be taken again before the waiter has it.
         wait_for(&GOT, round);
     }
     waiter.thread.join().unwrap();
@@ -349,8 +350,8 @@ fn unlocks_often(guard: BlockingGuard<'_, ()>) {
     std::hint::black_box(1);
 }
 
-/// Of 400 releases one in three is kept: about 133, whose number deviates by sqrt(2 / 400) = 7.1 %; 32 % is more than four
-/// of that.
+/// Of 400 releases one in three is kept: about 133. Their number deviates by sqrt(2 / 400) = 7.1 %; 32 % is more than
+/// four of that.
 #[test]
 fn a_fraction_adds_up() {
     const ROUNDS: u32 = 400;
@@ -368,8 +369,8 @@ fn unlocks_as_ever(guard: BlockingGuard<'_, ()>) {
     std::hint::black_box(2);
 }
 
-/// A release on a thread that polls nothing has a stack down to the thread's first function, and the second time it is
-/// known. With each of these compared with a full walk, none differs.
+/// The stack of a release on a thread that polls nothing reaches down to the thread's first function. The second such
+/// stack is a known path. Each stack is compared with a full walk, and none differs.
 #[test]
 fn a_known_release_walks_no_stack() {
     const ROUNDS: u32 = 100;
@@ -385,7 +386,7 @@ fn a_known_release_walks_no_stack() {
     assert!(after.verified - before.verified >= u64::from(ROUNDS) - 20);
     assert_eq!(after.wrong, before.wrong);
     assert_eq!(charged("unlocks_as_ever").0, i64::from(2 * ROUNDS));
-    // What stands for the root in the probe's own records is no function of the program.
+    // The placeholder of the root in the probe's records is no function of the program.
     let text = get(server(), "/debug/pprof/mutex?format=folded");
     assert!(!text.text().contains("WholeThread"), "{}", text.text());
 }

@@ -1,5 +1,5 @@
-//! Profiles of a span of time hold a thread each: how many there can be, and that they end with their clients. The number
-//! is one for the process, so this is a file of its own.
+//! Profiles of a time span occupy a thread each: how many there can be, and that they end with their clients. The
+//! limit is one for the process, so this is a file of its own.
 #![cfg(feature = "full")]
 
 use std::io::Write;
@@ -15,7 +15,7 @@ mod support {
 
 #[test]
 fn a_client_that_leaves_ends_its_span_and_few_run_at_once() {
-    // A server of its own, whose shutdown is as fast as the slowest reply.
+    // A separate server, as a shutdown waits for the slowest reply.
     let server = pprof::serve("127.0.0.1:0").unwrap();
     let address = server.local_addr().unwrap();
     let ask = || {
@@ -29,7 +29,7 @@ fn a_client_that_leaves_ends_its_span_and_few_run_at_once() {
     let another = "/debug/pprof/goroutine?seconds=1";
     let deadline = Instant::now() + client::PATIENCE;
     let refused = loop {
-        // Time for them to begin; one that came too late to its place is replaced.
+        // Time for them to begin; a thread that starts late is replaced.
         std::thread::sleep(Duration::from_millis(300));
         let answer = get(address, another);
         if answer.status != 200 {

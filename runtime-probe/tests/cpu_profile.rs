@@ -1,7 +1,7 @@
-//! The CPU profile: what runs is in it, by its share; what does not run is not.
+//! The CPU profile: running code is in it, by its share; waiting code is not.
 //!
-//! Shares are compared with what the program itself measured between the same two points: a busy machine gives it less of
-//! the CPU, not other shares.
+//! Shares are compared with the program's own measurement between the same two points: on a busy machine the program
+//! gets less of the CPU, but the shares stay.
 #![cfg(all(feature = "full", target_os = "linux"))]
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -16,8 +16,8 @@ mod support {
     pub mod burning;
 }
 
-/// How far a share of the samples may be from the truth: four standard deviations of counting, which one run in 15,000
-/// exceeds, of half as many samples: a machine that takes the CPU away delivers several at once.
+/// How far a share of the samples may be from the truth: four standard deviations of the count, which one run in
+/// 15,000 exceeds. The number of samples is halved: when the machine takes the CPU away, several arrive at once.
 fn tolerance(share: f64, samples: i64) -> f64 {
     4.0 * (2.0 * share * (1.0 - share) / samples as f64).sqrt()
 }
@@ -49,10 +49,10 @@ fn shares_are_those_that_the_program_measured() {
             names[at]
         );
     }
-    // The functions do what their names say, so a tenth is really seen beside seven.
+    // The functions use the shares of their names, so a tenth can be distinguished from seven.
     assert!(3 * (after[2] - before[2]) < after[0] - before[0]);
 
-    // Next to nothing else ran, and each thread's clock is exact: what is missing is at most a period of each.
+    // Almost nothing else ran, and each thread's clock is exact: at most one period of each thread is missing.
     let whole: i64 = profile.sample.iter().map(|sample| sample.value[1]).sum();
     assert!(
         whole.abs_diff(used as i64) < used / 5 + 100_000_000,
@@ -61,7 +61,7 @@ fn shares_are_those_that_the_program_measured() {
     assert!(!remarks(&profile).contains("in no sample"));
     assert!(all * 10 >= 9 * profile.sample.iter().map(|s| s.value[0]).sum::<i64>());
 
-    // Both tasks, each by the place that spawned it, and nothing that tells of them unless asked.
+    // Both tasks have their spawn site, and no other label unless one is requested.
     let mut sites: Vec<&str> = with_function(&profile, "::burn_seven")
         .filter_map(|sample| label(&profile, sample, "spawned_at"))
         .collect();
@@ -98,11 +98,11 @@ fn only_what_runs_meanwhile_is_in_it() {
     assert_eq!(samples("::burn_after"), 0);
     // It wakes three times a second, for microseconds.
     assert!(samples("::sleeps_all_the_while") <= 1);
-    // 50 periods, and no more than that. What a thread used since the last tick that it saw may be missing: on a machine
-    // that takes the CPU away for long, some of them.
+    // 50 periods at most. The CPU time of a thread since its last tick may be missing. If the machine takes the CPU
+    // away for long, several ticks may be missing.
     let burnt = samples("::burn_thread");
     assert!((25..=52).contains(&burnt), "{burnt}");
-    // The whole stack of the thread, not only what burnt; no task, so no spawn site.
+    // The whole stack of the thread, not only the function that burns. There is no task, so there is no spawn site.
     let mut burning = with_function(&profile, "::burn_thread");
     assert!(burning.all(|sample| label(&profile, sample, "spawned_at").is_none()));
     let in_test = with_function(&profile, "only_what_runs_meanwhile_is_in_it");
@@ -115,9 +115,9 @@ fn threads_that_come_meanwhile_are_in_it() {
     THREAD.store(0, Relaxed);
     NAMED.store(0, Relaxed);
     let profile = profiled(|| {
-        // Found by a look at the list of threads,
+        // A thread that is found in the list of threads,
         let thread = thread::spawn(|| burn_thread(Duration::from_millis(600)));
-        // and known from its first instruction on, by tokio's hook.
+        // and one that is known from its first instruction on, by tokio's hook.
         let runtime = two_workers();
         runtime.block_on(async {
             let task = runtime_probe::spawn(async { burn_named(Duration::from_millis(300)) });
@@ -126,7 +126,8 @@ fn threads_that_come_meanwhile_are_in_it() {
         thread.join().unwrap();
     });
     let samples = |function| samples_in(&profile, function);
-    // Of the first the time until the next look may be missing, too, which a busy machine makes long.
+    // For the first thread the time until the next look at the list may be missing, too. On a busy machine that is
+    // long.
     let (found, known) = (samples("::burn_thread"), samples("::burn_named"));
     assert!((10..=62).contains(&found), "{found}");
     assert!((15..=32).contains(&known), "{known}");
@@ -148,7 +149,7 @@ fn threads_too_short_to_be_found_are_told_by_their_time() {
 #[test]
 fn the_program_does_what_it_did() {
     let _alone = alone();
-    // Sleeps, timed waits and channels are interrupted by signals, and go on.
+    // Sleeps, timed waits and channels are interrupted by signals, and continue.
     static TURNS: AtomicU64 = AtomicU64::new(0);
     let profile = profiled(|| {
         let runtime = Builder::new_multi_thread()

@@ -1,4 +1,4 @@
-//! `/debug/pprof/profile`: its forms, its parameters, and who gets it.
+//! `/debug/pprof/profile`: its forms, its parameters, and access to it.
 #![cfg(all(feature = "full", target_os = "linux"))]
 
 use std::fs;
@@ -32,7 +32,7 @@ fn server() -> SocketAddr {
     })
 }
 
-/// As `profile?...` answers.
+/// The answer to `profile?...`.
 fn fetched(parameters: &str) -> Profile {
     let answer = get(server(), &format!("/debug/pprof/profile?{parameters}"));
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -91,7 +91,7 @@ fn more_hertz_than_the_kernel_ticks_are_weight() {
         "{samples} of {most}"
     );
     let remarks = remarks(&profile);
-    // Whatever the tick is here: a thousand hertz is the most that Linux is built with.
+    // Any tick of the kernel: Linux is built with at most a thousand hertz.
     let ticks_slower = remarks.contains("effective rate: ");
     let points = with_function(&profile, "::burn_thread").count() as i64;
     assert!(ticks_slower || points <= samples, "{remarks}");
@@ -143,12 +143,12 @@ fn forms_and_headers() {
     let folded = folded.text();
     let line = folded.lines().find(|line| line.contains("::burn_seven"));
     let (stack, ns) = line.unwrap().rsplit_once(' ').unwrap();
-    // From the task's root on: which worker polled it, and how, is left out.
+    // From the task's root on: the frames of the worker are left out.
     assert!(stack.contains("burn_in_two_tasks::rounds;"), "{stack}");
     assert!(!stack.contains("std::thread"), "{stack}");
     assert!(ns.parse::<u64>().unwrap() >= 10_000_000, "{folded}");
 
-    // What runs, and of what is around it this crate alone.
+    // Only the frames of this crate and the innermost frame.
     let own = get(
         server(),
         "/debug/pprof/profile?seconds=1&format=folded&crate=cpu_profile_http",
@@ -224,7 +224,7 @@ fn until(condition: &dyn Fn() -> bool) {
     }
 }
 
-/// The names of this process's threads, as the kernel has them.
+/// The names of this process's threads, as the kernel stores them.
 fn threads() -> impl Iterator<Item = String> {
     let tasks = fs::read_dir("/proc/self/task").unwrap();
     tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok())
@@ -239,7 +239,7 @@ fn there_is_one_at_a_time_and_it_ends_with_its_client() {
         server()
     );
     first.write_all(request.as_bytes()).unwrap();
-    // Seen from outside: a second request might come before the first.
+    // By the thread's name: a second request might arrive before the first one.
     until(&|| threads().any(|name| name == "probe-cpu-profi\n"));
     let in_use = "Could not enable CPU profiling: cpu profiling already in use\n";
     let second = || get(server(), "/debug/pprof/profile?seconds=1");
@@ -248,7 +248,7 @@ fn there_is_one_at_a_time_and_it_ends_with_its_client() {
     let error = pprof::start_cpu_profile(io::sink()).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::ResourceBusy);
     assert_eq!(error.to_string(), "cpu profiling already in use");
-    // Nothing was begun, so nothing is ended.
+    // No profile was started, so this stops none.
     pprof::stop_cpu_profile().unwrap();
     assert_eq!(second().text(), in_use);
 

@@ -17,8 +17,8 @@ mod support {
 
 const NAMES: [&str; 3] = ["::burn_seven", "::burn_two", "::burn_one"];
 
-/// Both count samples: how far they may be apart is four standard deviations of both, each with half as many samples as it
-/// says, as a machine that takes the CPU away delivers several at once. One run in 15,000 exceeds that.
+/// Both count samples. The tolerance is four standard deviations of both counts, which one run in 15,000 exceeds.
+/// Each number of samples is halved: when the machine takes the CPU away, several samples arrive at once.
 fn tolerance(share: f64, samples: [u64; 2]) -> f64 {
     let variance = |samples: u64| 2.0 * share * (1.0 - share) / samples as f64;
     4.0 * samples.map(variance).iter().sum::<f64>().sqrt()
@@ -56,7 +56,7 @@ fn perf_sees_the_same_shares() {
     }
 }
 
-/// An error is why perf cannot be asked here: many machines do not let it, and CI has no say in that.
+/// The error says why perf cannot be used here. Many machines forbid it, and a CI job cannot change that.
 fn perf_works() -> Result<(), String> {
     let installed = Command::new("perf").arg("--version").output();
     if installed.is_err() {
@@ -80,7 +80,7 @@ fn perf_works() -> Result<(), String> {
     Err(format!("perf does not work here: {}", said.trim()))
 }
 
-/// Has all threads of this process recorded; returns when that has begun.
+/// Records all threads of this process. Returns when the recording has begun.
 fn record(file: &Path) -> Child {
     let _ = fs::remove_file(file);
     let mut perf = Command::new("perf");
@@ -100,7 +100,7 @@ fn record(file: &Path) -> Child {
     perf.unwrap()
 }
 
-/// By the signal that perf takes for the end of what it was asked for.
+/// Ends the recording by SIGINT, which perf takes as the end.
 #[expect(unsafe_code, reason = "std sends no SIGINT")]
 fn stop(perf: &mut Child) {
     // SAFETY: no memory is involved; the child is not yet waited for, so the number is its own.

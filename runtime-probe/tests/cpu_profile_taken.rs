@@ -1,6 +1,6 @@
-//! Another profiler runs, before ours or meanwhile: the signal stays its own, and what is missing in our profile is said.
+//! Another profiler runs, before ours or meanwhile: it keeps the signal, and our profile says how much it lacks.
 //!
-//! Each case is a process of its own: there is one handler of a signal.
+//! Each case is a process of its own, as a signal has one handler.
 #![cfg(all(feature = "full", target_os = "linux"))]
 #![expect(unsafe_code, reason = "another profiler's handler and timers")]
 
@@ -59,7 +59,7 @@ fn a_profiler_that_puts_our_handler_back_leaves_us_the_rest_and_counts_for_nothi
     holds("restore");
 }
 
-/// Signals of their timer, and others, which they did not ask for.
+/// Signals of the other profiler's timer, and other signals that reach its handler.
 static THEIRS: AtomicU64 = AtomicU64::new(0);
 static OTHERS: AtomicU64 = AtomicU64::new(0);
 
@@ -78,7 +78,7 @@ fn action(handler: libc::sighandler_t) -> libc::sigaction {
     action
 }
 
-/// Returns what was in force.
+/// Returns the action that was in force.
 fn set(action: &libc::sigaction) -> libc::sigaction {
     let mut before = MaybeUninit::uninit();
     // SAFETY: a handler that adds to atomic numbers, or one that was in force; the old action is written by the call.
@@ -91,10 +91,10 @@ fn set(action: &libc::sigaction) -> libc::sigaction {
     }
 }
 
-/// The period of their timer, as of ours.
+/// The period of the other profiler's timer, and of ours.
 const PERIOD: Duration = Duration::from_millis(10);
 
-/// One timer for the process, as most profilers have it; a period of 0 ends it.
+/// One timer for the process, as most profilers have; a period of 0 stops it.
 fn set_timer(period: Duration) {
     let period = libc::timeval {
         tv_sec: 0,
@@ -109,7 +109,7 @@ fn set_timer(period: Duration) {
     assert_eq!(set, 0);
 }
 
-/// Their profile begins. Returns whose handler they replaced.
+/// The other profiler starts. Returns the action that it replaced.
 fn they_begin() -> libc::sigaction {
     let handler = on_signal as extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
     let before = set(&action(handler as libc::sighandler_t));
@@ -117,12 +117,12 @@ fn they_begin() -> libc::sigaction {
     before
 }
 
-/// Burns until they have seen it. Returns how many signals came that they did not ask for.
+/// Burns CPU until the other profiler has seen it. Returns how many other signals its handler got.
 fn burn_for_them() -> u64 {
     let (theirs, others) = (THEIRS.load(Relaxed), OTHERS.load(Relaxed));
     let deadline = Instant::now() + PATIENCE / 2;
     let mut burnt = Duration::ZERO;
-    // Those of a process are not queued, and may have to wait for a thread that sleeps: on a busy machine many are one.
+    // Signals of a process are not queued, and may wait for a sleeping thread: on a busy machine many arrive as one.
     while burnt < 30 * PERIOD || THEIRS.load(Relaxed) < theirs + 5 {
         assert!(Instant::now() < deadline, "their timer does not go on");
         burn_named(10 * PERIOD);
@@ -131,7 +131,7 @@ fn burn_for_them() -> u64 {
     OTHERS.load(Relaxed) - others
 }
 
-/// Ours come for as long as we have not noticed that the handler is theirs.
+/// Our signals arrive until the probe notices that the handler is not ours.
 fn until_they_are_left_alone() {
     let deadline = Instant::now() + PATIENCE / 2;
     while burn_for_them() > 0 {
@@ -158,7 +158,7 @@ fn they_are_first() {
     );
     assert_eq!(burn_for_them(), 0);
 
-    // They are done: then it is free.
+    // The other profiler has stopped, so the signal is free.
     set_timer(Duration::ZERO);
     set(&action(libc::SIG_DFL));
     let profile = profiled(|| burn_after(10 * PERIOD));
@@ -174,7 +174,7 @@ fn they_leave_the_default_action() {
         until_they_are_left_alone();
         set_timer(Duration::ZERO);
         set(&action(libc::SIG_DFL));
-        // Any signal now is the end of the process.
+        // A further signal would end the process.
         burn_after(20 * PERIOD);
     });
     let samples = |function| samples_in(&profile, function);
@@ -196,7 +196,7 @@ fn they_put_ours_back() {
         burn_before(10 * PERIOD);
         let ours = they_begin();
         until_they_are_left_alone();
-        // Their timers go on, now into our handler: the one from before, and one by the clock of the process.
+        // The other timers go on, now with our handler: the timer from before, and one by the clock of the process.
         set(&ours);
         set_timer(PERIOD / 10);
         start_posix_timer(PERIOD / 10);
@@ -205,7 +205,7 @@ fn they_put_ours_back() {
     let samples = |function| samples_in(&profile, function);
     assert!(samples("::burn_before") > 0);
     assert_eq!(samples("::burn_named"), 0);
-    // From when we notice, and a period of ours each.
+    // From the moment when the probe notices, and one period of ours for each.
     let after = samples("::burn_after");
     assert!((10..=62).contains(&after), "{after}");
     assert!(

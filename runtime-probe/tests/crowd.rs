@@ -1,5 +1,5 @@
-//! Ten thousand connections, none of which behaves: the server's threads and memory stay bounded, the application does
-//! not notice, and the next client is answered. A process of its own, because it counts the process's threads.
+//! Ten thousand connections of misbehaving clients: the server's threads and memory stay bounded, the application is
+//! not affected, and the next client is answered. In a process of its own, because it counts the process's threads.
 #![cfg(feature = "full")]
 
 use std::collections::VecDeque;
@@ -21,22 +21,22 @@ mod support {
 
 const CONNECTIONS: usize = 10_000;
 
-/// A dump of so many is some 20 MB: far more than the buffers between a server and a client that does not read.
+/// A dump of so many tasks is some 20 MB: far more than the buffers between a server and a client that does not read.
 const TASKS: usize = 50_000;
 
-/// The server's seats and its accept thread; one that gives up its seat may be on its way out while the next begins.
+/// A thread for each permit, and the accept thread. Two threads that have given up their permits may still be ending.
 const MOST_THREADS: usize = 64 + 1 + 2;
 
-/// What `limits` promises a hostile client at most, twice: an allocator keeps what it once had, per thread.
+/// Twice the bound of `limits` for a hostile client: an allocator keeps freed memory, by thread.
 const MOST_BYTES: usize = 2 * (68 << 20);
 
-/// The ticker rests a millisecond; a machine with one core to spare for all of this is late now and then.
+/// The ticker sleeps a millisecond. A machine with one free core for all of this is late at times.
 const LATEST_TICK: Duration = Duration::from_secs(2);
 
 const INDEX: &str = "/debug/pprof/";
 const DUMP: &str = "/debug/pprof/goroutine?debug=1";
 
-/// What a connection sends, and then no more. None of them ever reads.
+/// The bytes that a connection sends before it stops. No connection ever reads.
 const MANNERS: [&str; 6] = [
     "",
     "GET /debug/pp",
@@ -56,7 +56,7 @@ fn ten_thousand_bad_connections_are_bounded() {
     runtime.spawn(tick(Arc::clone(&ticks)));
     let serving = pprof::serve("127.0.0.1:0").unwrap();
     let server = serving.local_addr().unwrap();
-    // What a dump takes by itself is not what the crowd takes.
+    // The memory of one dump does not count as memory of the crowd.
     assert!(answers_a_person(server, DUMP));
     let resident = resident_bytes();
     ticks.latest_us.store(0, Relaxed);
@@ -72,10 +72,10 @@ fn ten_thousand_bad_connections_are_bounded() {
             crowd.pop_front();
         }
         let mut stream = TcpStream::connect(server).unwrap();
-        // Fails if the server has already sent it away.
+        // Fails if the server has closed the connection already.
         let _ = stream.write_all(MANNERS[number % MANNERS.len()].as_bytes());
         crowd.push_back(stream);
-        // The listener's queue holds 128. A connection that finds it full waits for a second: that is the system's doing.
+        // The listener's queue holds 128. The kernel lets a connection that finds it full wait for a second.
         if number % 32 == 0 {
             while not_yet_accepted(server) > 64 {
                 thread::sleep(Duration::from_millis(1));
@@ -104,12 +104,12 @@ fn ten_thousand_bad_connections_are_bounded() {
     assert!(latest < LATEST_TICK, "a tick was late by {latest:?}");
     println!("{at_once} at once: {threads} threads, {grown} bytes more, a tick late by {latest:?}");
 
-    // Some dumps that are not read are still under way. They end with their clients, and the next one is made.
+    // Some unread dumps are still under way. They end with their clients, and the next dump is made.
     let last = crowd.split_off(crowd.len() - 100);
     drop(crowd);
     assert!(answers_a_person(server, DUMP), "after the crowd");
 
-    // The silence of the rest does not keep the server.
+    // The other silent connections do not delay the shutdown.
     let begin = Instant::now();
     serving.shutdown();
     assert!(
@@ -117,7 +117,7 @@ fn ten_thousand_bad_connections_are_bounded() {
         "{:?}",
         begin.elapsed()
     );
-    // A thread that has ended is in the list for a moment more.
+    // A thread that has ended stays in the list for a moment.
     let begin = Instant::now();
     while server_threads() > 0 {
         assert!(begin.elapsed() < PATIENCE);
@@ -126,8 +126,8 @@ fn ten_thousand_bad_connections_are_bounded() {
     drop(last);
 }
 
-/// Whether a client with some patience gets a page. A crowded server may turn a client away, and four dumps that are
-/// not read keep a fifth from being made; it must not stay so.
+/// Whether a patient client gets a page. A crowded server may reject a client, and four unread dumps block a fifth
+/// one; neither may last.
 fn answers_a_person(server: SocketAddr, page: &str) -> bool {
     let request = format!("GET {page} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     let deadline = Instant::now() + PATIENCE;
@@ -142,7 +142,7 @@ fn answers_a_person(server: SocketAddr, page: &str) -> bool {
 
 #[derive(Default)]
 struct Ticks {
-    /// How late the latest one was.
+    /// The greatest delay so far.
     latest_us: AtomicU64,
 }
 
@@ -156,7 +156,7 @@ async fn tick(ticks: Arc<Ticks>) {
     }
 }
 
-/// The most that was seen.
+/// The greatest values so far.
 #[derive(Default)]
 struct Watched {
     threads: AtomicU64,
@@ -174,10 +174,11 @@ impl Watched {
     }
 }
 
-/// Connections that the kernel has taken and the server has not: of a listening socket (state 0A) the queue of what is received.
+/// Connections that the kernel has accepted and the server has not: the receive queue of the listening socket (state
+/// 0A).
 fn not_yet_accepted(server: SocketAddr) -> usize {
     let port = format!(":{:04X}", server.port());
-    // Those that listen come first, before thousands of connections.
+    // Listening sockets come first, before thousands of connections.
     let sockets = BufReader::new(fs::File::open("/proc/self/net/tcp").unwrap());
     for line in sockets.lines() {
         let line = line.unwrap();
@@ -189,7 +190,7 @@ fn not_yet_accepted(server: SocketAddr) -> usize {
     panic!("no line of the listener");
 }
 
-/// Linux shows 15 bytes of a thread's name. One that ends while it is counted counts for nothing.
+/// Linux shows 15 bytes of a thread's name. A thread that ends while it is counted is ignored.
 fn server_threads() -> usize {
     let threads = fs::read_dir("/proc/self/task").unwrap();
     let names =
@@ -203,7 +204,7 @@ fn resident_bytes() -> usize {
     pages * 4096
 }
 
-/// How many this process may have.
+/// The limit of file descriptors of this process.
 fn file_descriptors() -> usize {
     let limits = fs::read_to_string("/proc/self/limits").unwrap();
     let line = limits

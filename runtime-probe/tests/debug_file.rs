@@ -1,4 +1,5 @@
-//! A stripped binary whose debug file lies beside it, or is named, has names and lines; a file of another build is not taken.
+//! A stripped binary with its debug file beside it, or named by the variable, has names and lines. A file of another
+//! build is not used.
 #![cfg(target_os = "linux")]
 
 use std::path::Path;
@@ -16,12 +17,12 @@ fn run(tool: &str, arguments: &[&Path]) {
     assert!(status.is_ok_and(|status| status.success()), "{tool}");
 }
 
-/// With a blank, so that it is quoted in a dump.
+/// A name with a blank, which a dump quotes.
 fn quoted(name: &str) -> String {
     format!("it waits: {name}")
 }
 
-/// Tasks that wait, with the name that a dump has for it.
+/// Waiting tasks, one of each kind, with their names in the dump.
 fn one_of_each_kind() -> impl Sized {
     use runtime_probe::sync::{Mutex, Notify, RwLock, Semaphore, mpsc, oneshot};
     use runtime_probe::task::{Builder, JoinHandle};
@@ -67,7 +68,7 @@ fn one_of_each_kind() -> impl Sized {
     (sender, answer, far, listener, other)
 }
 
-/// The words in brackets of the task of that name.
+/// The text in brackets of the task with that name.
 fn state_of<'d>(dump: &'d str, name: &str) -> &'d str {
     let (_, task) = dump
         .split_once(&format!("# {:?}, ", quoted(name)))
@@ -153,21 +154,22 @@ fn a_stripped_binary_is_read_by_its_debug_file() {
     for text in [&beside, &named] {
         assert!(text.contains("[sleep"), "{text}");
         assert!(text.contains("time::timeout"), "{text}");
-        // Of libc, whose names are in a file of their own, the functions are read and not the lines.
+        // The names of libc are in a separate debug file: its functions are read, its lines are not.
         let lines: Vec<&str> = text.lines().collect();
         let pairs = lines.windows(2).filter(|pair| pair[1].contains("??:0"));
         let without_line: Vec<&str> = pairs.map(|pair| pair[0]).collect();
         let is_rust = |function: &&str| function.contains("::");
         assert!(!without_line.iter().any(is_rust), "{text}");
     }
-    // A stripped binary knows tokio's primitives by their addresses, and nothing of other futures.
+    // In a stripped binary tokio's primitives are known by their addresses; other futures are not known.
     for (name, state) in [
         ("sleep", "sleep"),
         ("chan receive", "chan receive"),
         ("chan receive, once", "chan receive"),
         ("permit", "semacquire"),
         ("notice", "sync.Cond.Wait"),
-        // Optimized, the two specimens of readiness share no address that is readiness's own.
+        // In an optimized build the two specimens of readiness have no address in common that belongs to readiness
+        // only.
         (
             "IO wait",
             if cfg!(debug_assertions) {
@@ -183,7 +185,7 @@ fn a_stripped_binary_is_read_by_its_debug_file() {
         assert_eq!(state_of(&without, name), state, "{name}: {without}");
     }
     for (name, state) in [("lock", "sync.Mutex.Lock"), ("read", "sync.RWMutex.RLock")] {
-        // Line tables alone do not tell a reader from a writer where both are inlined.
+        // With line tables only, a reader and a writer cannot be distinguished if both are inlined.
         let told = state_of(&beside, name);
         assert!(state.starts_with(told), "{name}: {beside}");
         let learned = state_of(&without, name);

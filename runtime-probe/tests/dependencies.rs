@@ -1,4 +1,4 @@
-//! What the probe brings into a user's build, by cargo's own account.
+//! The dependencies that the probe adds to a user's build, by cargo's own data.
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,7 +26,7 @@ fn nothing_below_the_probe_depends_on_tokio() {
             .filter(|id| graph.normal(id).contains(&tokio))
             .map(|id| &graph.packages[id]["name"])
             .collect();
-        // In a graph where every package's tokio is this crate, each of them would close a circle.
+        // In a graph in which every package's tokio is this crate, each of these would close a dependency cycle.
         assert!(above.is_empty(), "{platform}: {above:?} depend on tokio");
     }
 }
@@ -39,7 +39,7 @@ fn every_feature_of_tokio_is_forwarded() {
             .expect("features")
     };
     let (theirs, ours) = (features("tokio"), features("runtime-probe"));
-    // One that only switches on the dependency of its name; no code here hangs on such a one.
+    // A feature that only switches on the dependency of its name; no code here depends on it.
     let implicit = |name: &str| theirs[name] == [format!("dep:{name}")];
     let mut wrong = Vec::new();
     for name in theirs.keys().filter(|name| *name != "default") {
@@ -51,7 +51,7 @@ fn every_feature_of_tokio_is_forwarded() {
         if !enabled.contains(&forwarded) {
             wrong.push(format!("{name} does not enable {forwarded}"));
         }
-        // What tokio's feature brings along is a feature here too, and code here may hang on it.
+        // A feature that tokio's feature implies must be a feature here, too, as code here may depend on it.
         for implied in closure(&theirs, name).difference(&closure(&ours, name)) {
             if !implicit(implied) {
                 wrong.push(format!("{name} does not enable {implied}, as tokio's does"));
@@ -79,7 +79,7 @@ fn no_dependency_brings_its_defaults() {
     assert!(with_defaults.is_empty(), "{with_defaults:?}");
 }
 
-/// What a user's build takes in: the packages below each of ours that is published.
+/// The packages of a user's build: those below each of our published packages.
 fn taken_in(graph: &Graph) -> BTreeSet<String> {
     const OURS: [&str; 6] = [
         "runtime-dump",
@@ -117,7 +117,7 @@ fn no_dependency_asks_for_a_later_rust() {
     assert!(later.is_empty(), "{later:?}");
 }
 
-/// `deny.toml` says the same to `cargo deny`, of which the licence of a file that a package has may be another.
+/// `deny.toml` has the same rule for `cargo deny`, which also checks the licence of single files.
 #[test]
 fn the_licences_of_dependencies_are_known() {
     const ALLOWED: [&str; 7] = [
@@ -141,7 +141,7 @@ fn the_licences_of_dependencies_are_known() {
             let one = one.trim_matches(['(', ')', ' ']);
             ALLOWED.contains(&one) || (name, one) == EXCEPTION
         };
-        // Of several one may be chosen; what is joined by "AND" has to be allowed in each part.
+        // "OR" lets the user choose one licence; each part of an "AND" must be allowed.
         let parts: Vec<&str> = licence.split(" AND ").collect();
         if !parts.iter().all(|part| part.split(" OR ").any(one)) {
             unknown.push(format!("{name}: {licence}"));

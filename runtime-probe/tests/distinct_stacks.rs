@@ -1,5 +1,4 @@
-//! More ways to a wait than the tables have room for: 100,000 distinct stacks. A process of its own, for the tables stay
-//! full.
+//! 100,000 distinct stacks of waits, more than the tables can hold. In a process of its own, as the tables stay full.
 #![cfg(feature = "full")]
 
 use std::future::Future;
@@ -17,11 +16,10 @@ mod support {
 }
 
 const PATHS: usize = 100_000;
-/// The tables keep that many stacks, as `stack/raw.rs` says.
+/// The tables keep this many stacks, see `stack/raw.rs`.
 const KEPT: u64 = 1 << 16;
 
-/// Waits once, by the way that its number says: a bit decides which of two calls leads on, so each number has a stack of
-/// its own.
+/// Waits once, at a stack that its number determines: each bit chooses one of two calls.
 struct Way {
     number: usize,
     waker: Arc<Mutex<Option<Waker>>>,
@@ -73,7 +71,7 @@ fn a_hundred_thousand_ways_to_wait() {
             while waker.lock().unwrap().is_none() {
                 runtime_probe::task::yield_now().await;
             }
-            // The last ones wait on, to be looked at.
+            // The last ones go on waiting, for the dump.
             if number + 5 < PATHS {
                 waker.lock().unwrap().take().unwrap().wake();
                 task.await.unwrap();
@@ -92,7 +90,7 @@ fn a_hundred_thousand_ways_to_wait() {
         "{counters:?}"
     );
     assert!(counters.evictions > 0, "{counters:?}");
-    // A stack of 20 frames is 160 B, and as a path 400 B; with their places in the tables less than 1 KiB.
+    // A stack of 20 frames takes 160 B, and 400 B as a path; with the table entries less than 1 KiB.
     let grown = resident_kib() - before;
     assert!(grown <= KEPT as usize + (16 << 10), "{grown} KiB");
 
@@ -105,7 +103,7 @@ fn a_hundred_thousand_ways_to_wait() {
         tasks.len(),
         "{text}"
     );
-    // They wait and wake as ever.
+    // Such tasks wait and are woken as usual.
     runtime.block_on(async {
         for (task, waker) in tasks {
             waker.lock().unwrap().take().unwrap().wake();

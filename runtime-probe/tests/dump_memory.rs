@@ -1,4 +1,5 @@
-//! What a dump of many tasks takes: its rows, and little more. A file of its own: the allocator counts for the process.
+//! The memory of a dump of many tasks: its rows, and little more. A file of its own, as the allocator counts for the
+//! process.
 #![cfg(feature = "full")]
 #![expect(unsafe_code, reason = "an allocator that counts")]
 
@@ -11,8 +12,9 @@ use runtime_probe::pprof;
 
 const TASKS: usize = 100_000;
 
-/// A row has 64 bytes, and their table grows by an eighth at a time; names, tables, two chunks and the state of a compressor
-/// are a mebibyte and a half. The profile of that many tasks would be 5 MB more as bytes, and 25 MB as a model.
+/// A row has 64 bytes, and the table of rows grows by an eighth at a time. Names, tables, two chunks and the state of
+/// a compressor take a mebibyte and a half. A profile of that many tasks would take 5 MB more as bytes, and 25 MB as
+/// a model.
 const MOST_BYTES: usize = TASKS * 64 * 9 / 8 + (3 << 19);
 
 static LIVE: AtomicUsize = AtomicUsize::new(0);
@@ -22,11 +24,11 @@ struct Counting;
 
 fn count(more: usize) {
     let live = LIVE.fetch_add(more, Relaxed).wrapping_add(more);
-    // What was allocated before the count began may be freed after.
+    // Memory that was allocated before the count began may be freed after it.
     PEAK.fetch_max(if live > usize::MAX / 2 { 0 } else { live }, Relaxed);
 }
 
-// SAFETY: everything is the system's allocator's; numbers are kept beside it.
+// SAFETY: passes every call to the system's allocator, and counts.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size());
@@ -41,7 +43,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // A large block moves by its pages, not by a copy.
+        // A large block is moved by remapping its pages, not by a copy.
         count(size.wrapping_sub(layout.size()));
         // SAFETY: the caller's promise is passed on.
         unsafe { System.realloc(memory, layout, size) }
@@ -74,7 +76,7 @@ fn a_dump_of_100_000_tasks_holds_its_rows_and_streams_the_rest() {
         runtime.spawn(std::future::pending::<()>());
     }
     let profile = pprof::lookup("goroutine").unwrap();
-    // The last task's first poll. The names are found once for the process, so that is behind us, too.
+    // Until the last task's first poll. Names are resolved once for the process, and that is done by now.
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         let mut text = Vec::new();

@@ -1,5 +1,6 @@
-//! Dumps while tasks come and go by the thousand: each is whole, shows those that stay exactly once, and leaves nothing
-//! behind. For `SPAWN_SECONDS` (default 5). A process of its own: what is measured is the memory of the process.
+//! Dumps while thousands of tasks begin and end: each dump is complete, has every lasting task exactly once, and
+//! keeps no memory. Runs for `SPAWN_SECONDS` (default 5). In a process of its own, as the memory of the process is
+//! measured.
 #![cfg(all(feature = "full", target_os = "linux"))]
 
 use std::collections::HashSet;
@@ -21,23 +22,24 @@ mod support {
     pub mod memory;
 }
 
-/// Tasks that stay.
+/// Lasting tasks.
 const LASTING: usize = 300;
 
-/// Tasks of one storm, which are alive at once for a moment; there are as many storms at once as workers.
+/// Tasks of one storm, all alive at the same time for a moment. There is one storm for each worker.
 const BATCH: usize = 500;
 const STORMS: usize = 2;
 
-/// Those that last, those that come and go, and those that make them.
+/// The lasting tasks, the short tasks, and the storms that spawn them.
 const MOST: usize = LASTING + STORMS * (BATCH + 1);
 
-/// Rounds of dumps, one of each form, however long they take.
+/// Rounds of dumps, one dump of each form, for any length of time.
 const LEAST_ROUNDS: usize = 12;
 
-/// What may come on top after the first rounds: malloc's arenas fill with what dumps took, tables grow by doubling, and
-/// a task that is caught running somewhere else needs the debug information of that place. Of 80 s and nine million tasks 8 MiB
-/// are left, nearly all of them from the first 30 s; on a loaded machine 10 MiB after 5 s. A leak of one record (192 B) in ten tasks
-/// would be as much as this after 900,000 tasks, one of a row (64 B) a dump and task after some 120 dumps.
+/// How much memory may grow after the first rounds: malloc's arenas fill, tables grow by doubling, and a task that
+/// runs at a new place needs the debug information of that place. After 80 s and nine million tasks the growth was 8
+/// MiB, nearly all of it in the first 30 s; on a loaded machine it was 10 MiB after 5 s. A leak of one record (192 B)
+/// in ten tasks would reach this limit after 900,000 tasks, a leak of one row (64 B) for each dump and task after
+/// some 120 dumps.
 const TOLERANCE_KIB: usize = 16 << 10;
 
 static SPAWNED: AtomicUsize = AtomicUsize::new(0);
@@ -90,7 +92,8 @@ async fn lasting() {
     pending::<()>().await;
 }
 
-/// Tasks of three kinds, over and over: such that end in their first poll, wait for each other, or sleep.
+/// Tasks of three kinds, again and again: tasks that end in their first poll, that wait for each other, or that
+/// sleep.
 async fn storm(over: Arc<AtomicBool>) {
     while !over.load(Relaxed) {
         let tasks: Vec<_> = (0..BATCH / 2)

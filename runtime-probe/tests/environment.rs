@@ -1,4 +1,4 @@
-//! What the environment says wrongly is one line on standard error and one on the index page.
+//! A wrong value in the environment is one line on standard error and one on the index page.
 #![cfg(feature = "full")]
 
 use std::collections::BTreeSet;
@@ -12,7 +12,7 @@ mod support {
 
 const INSIDE: &str = "PROBE_TEST_INSIDE";
 
-/// The lines of the probe on standard error, and the index page, of a process with only these variables.
+/// The probe's lines on standard error, and the index page, of a process with only these variables.
 fn told(variables: &[(&str, &str)]) -> (Vec<String>, String) {
     let output = Command::new(env::current_exe().unwrap())
         .args(["--exact", "an_application", "--nocapture"])

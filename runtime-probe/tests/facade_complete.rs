@@ -1,8 +1,9 @@
-//! The facade leaves no way into the runtime uninstrumented.
+//! The facade has no uninstrumented way into the runtime.
 //!
-//! tokio's own source is the list: every public function that takes a future or a closure to run, that hands out a type
-//! which the facade shadows, or that such a type's `Deref` cannot reach, has a namesake in the facade or stands below as
-//! an exception with its reason. A new tokio that adds a way to spawn fails this test.
+//! The list is tokio's own source: each public function that takes a future or a closure to run, that returns a type
+//! which the facade shadows, or that the `Deref` of such a type does not reach, must have a counterpart of the same
+//! name in the facade, or an exception with its reason below. This test fails with a new tokio that adds a way to
+//! spawn.
 
 mod surface;
 mod syntax;
@@ -15,7 +16,7 @@ use syn::punctuated::Punctuated;
 use syn::visit::Visit;
 use syn::{FnArg, GenericParam, Generics, ReturnType, Token, TypeParamBound, WherePredicate};
 
-/// The types that the facade has one of its own of.
+/// The types that the facade replaces by its own.
 const SHADOWED: [&str; 24] = [
     "runtime::Builder",
     "runtime::Handle",
@@ -43,7 +44,7 @@ const SHADOWED: [&str; 24] = [
     "task::join_set::Builder",
 ];
 
-/// The traits whose implementors run.
+/// The traits whose implementors are run.
 const RUNNABLE: [&str; 8] = [
     "AsyncFn",
     "AsyncFnMut",
@@ -60,7 +61,7 @@ const IN_THE_CALLERS_TASK: &str =
 const AT_ONCE: &str = "calls the closure before it returns, or in the caller's own poll";
 const DUMPS: &str = "tokio's own task dump, which the probe never uses";
 
-/// What stays tokio's own.
+/// Functions that stay tokio's own.
 const EXCEPTIONS: &[(&str, &str)] = &[
     ("io::unix::AsyncFd::async_io", AT_ONCE),
     ("io::unix::AsyncFd::async_io_mut", AT_ONCE),
@@ -114,7 +115,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("time::timeout_at", IN_THE_CALLERS_TASK),
 ];
 
-/// Traits of a shadowed type that the facade's needs no `impl` for.
+/// Traits of a shadowed type that the facade's type need not implement.
 const TRAIT_EXCEPTIONS: &[(&str, &str)] = &[
     ("Drop", "the tokio type inside is dropped"),
     ("RefUnwindSafe", "an auto trait, asserted below"),
@@ -123,10 +124,10 @@ const TRAIT_EXCEPTIONS: &[(&str, &str)] = &[
     ("UnwindSafe", "an auto trait, asserted below"),
 ];
 
-/// Traits that a macro gives the guards: asserted below, too.
+/// Traits that a macro implements for the guards; asserted below, too.
 const TRAITS_OF_GUARDS: [&str; 4] = ["Debug", "Deref", "DerefMut", "Display"];
 
-/// Macros in item position whose bodies are not plain items: none makes a public function.
+/// Macros in item position whose bodies are not plain items. None of them makes a public function.
 const UNREAD: &[(&str, &str)] = &[
     ("impl_traits", "trait impls of `io` types"),
     ("mod imp", "platform modules by `#[path]`, all private"),
@@ -137,7 +138,8 @@ const UNREAD: &[(&str, &str)] = &[
     ("writer8", "futures of `AsyncWriteExt`"),
 ];
 
-/// One test of several checks, because reading tokio's source takes seconds and what is read cannot change threads.
+/// One test for several checks, because reading tokio's source takes seconds and the parsed source cannot move
+/// between threads.
 #[test]
 fn the_facade_is_complete() {
     let (theirs, ours) = (tokio(), facade());
@@ -215,7 +217,7 @@ fn shadows_are_called_as_their_originals(theirs: &Crate, ours: &Crate) -> Vec<St
         };
         compared += 1;
         let (mine, mut its) = (Shape::of(shadow), Shape::of(original));
-        // Where it was created is noted of a value of ours.
+        // Our constructors have `track_caller`, to note where a value is created.
         its.track_caller |= mine.track_caller;
         if mine != its {
             wrong.push(format!("{}: {mine:?}, tokio's is {its:?}", shadow.path));
@@ -243,7 +245,7 @@ fn shadowed_types_have_the_traits_of_their_originals(theirs: &Crate, ours: &Crat
     missing
 }
 
-/// Traits that come of themselves, and bounds that a derive would add: that this compiles is the test.
+/// Auto traits, and bounds that a derive would add. The test is that this compiles.
 #[test]
 fn shadowed_types_have_the_auto_traits_of_their_originals() {
     use runtime_probe::runtime::{Builder, Handle, LocalRuntime, Runtime};
@@ -263,7 +265,7 @@ fn shadowed_types_have_the_auto_traits_of_their_originals() {
     fn sendable<T: Send>(_: T) {}
     fn calm<T: Unpin + UnwindSafe + RefUnwindSafe>() {}
     fn shown<T: std::fmt::Debug>() {}
-    /// No trait at all.
+    /// Implements no trait.
     struct Plain;
 
     shared::<Runtime>();
@@ -317,7 +319,7 @@ fn nothing_of_tokio_goes_unread(theirs: &Crate, _: &Crate) -> Vec<String> {
         .collect()
 }
 
-/// Why the facade must have this one; `None` if it need not.
+/// Why the facade must have this function; `None` if it need not.
 fn must_be_shadowed(
     all: &Crate,
     shadowed: &[TypeName],
@@ -343,14 +345,14 @@ fn must_be_shadowed(
     match callable.signature.receiver() {
         None => Some("is called by the type's name"),
         Some(receiver) if receiver.reference.is_none() => Some("takes a shadowed type by value"),
-        // `JoinSet::len`, as an argument of `map`: a `Deref` does not reach it.
+        // `JoinSet::len`, passed to `map`, is not reached by a `Deref`.
         Some(_) => Some("may be called by its path"),
     }
 }
 
 fn takes_something_to_run(callable: &Callable) -> bool {
     let mut runnable: BTreeSet<String> = RUNNABLE.iter().map(|name| (*name).to_owned()).collect();
-    // Parameters that are bounded by such a trait stand for it.
+    // Type parameters that are bounded by such a trait count as runnable.
     runnable.extend(bounded(&callable.outer));
     runnable.extend(bounded(&callable.signature.generics));
     callable
@@ -402,7 +404,7 @@ fn bounded(generics: &Generics) -> Vec<String> {
     inline.chain(listed).collect()
 }
 
-/// What a caller's source depends on.
+/// The properties of a function that a caller's source depends on.
 #[derive(Debug, PartialEq)]
 struct Shape {
     asynchronous: bool,
@@ -422,16 +424,17 @@ impl Shape {
             arguments: signature.inputs.len(),
             receiver: signature.receiver().map(|receiver| {
                 let by_value = receiver.reference.is_none();
-                // `mut self` is the callee's own affair.
+                // `mut self` does not matter to a caller.
                 (by_value, !by_value && receiver.mutability.is_some())
             }),
-            // A constant constructor of ours notes where a lock is created; what it returns is the same.
+            // A const constructor of ours notes where a lock is created; that does not change its signature for
+            // callers.
             track_caller: callable.track_caller || signature.constness.is_some(),
         }
     }
 }
 
-/// Whether it is what an async fn is to its caller.
+/// Whether its result is a future, as that of an async fn.
 fn gives_a_future(output: &ReturnType) -> bool {
     let ReturnType::Type(_, output) = output else {
         return false;
@@ -463,7 +466,7 @@ fn facade() -> Crate {
     Crate::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs"))
 }
 
-/// The source of the tokio that the workspace's lock file names.
+/// The source of the tokio in the workspace's lock file.
 fn tokio() -> Crate {
     let output = Command::new(env!("CARGO"))
         .args([
@@ -473,7 +476,7 @@ fn tokio() -> Crate {
             "1",
             "--filter-platform",
         ])
-        // What other platforms need was perhaps never downloaded.
+        // Dependencies of other platforms may never have been downloaded.
         .arg(format!("{}-unknown-linux-gnu", std::env::consts::ARCH))
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()

@@ -1,4 +1,4 @@
-//! What `pprof::task_facts` says at moments that are easily got wrong.
+//! `pprof::task_facts` at moments that are easy to get wrong.
 #![cfg(feature = "full")]
 
 use std::future::ready;
@@ -11,7 +11,7 @@ use runtime_probe::runtime::{Builder, Runtime};
 use runtime_probe::{task, time};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-/// How long something goes on that is none of the task's business.
+/// A time that does not belong to the task.
 const BEFORE: Duration = Duration::from_millis(500);
 
 fn facts(id: &str) -> TaskFacts {
@@ -33,12 +33,12 @@ fn a_future_that_has_returned_is_no_task_any_more() {
         let mut future = pin!(pprof::instrument(ready(1)));
         assert_eq!(wrapped(), 1);
         assert_eq!(future.as_mut().await, 1);
-        // It is not dropped yet, and nothing will wake it.
+        // The task is not dropped yet, and nothing will wake it.
         assert_eq!(wrapped(), 0);
     });
 }
 
-/// A task that waits for what is sent, on a runtime that no thread drives any more.
+/// A task that waits for a message, on a runtime that no thread drives any more.
 fn stranded() -> (Runtime, String, UnboundedSender<()>) {
     let runtime = Builder::new_current_thread().build().unwrap();
     let (sender, mut receiver) = unbounded_channel();
@@ -50,7 +50,7 @@ fn stranded() -> (Runtime, String, UnboundedSender<()>) {
     (runtime, id, sender)
 }
 
-/// It is runnable since the wake, by the program's own measure of that.
+/// The task has been runnable since the wake, by the program's own clock.
 fn is_runnable_since(id: &str, before_the_wake: Instant) {
     let facts = facts(id);
     assert_eq!(facts.state, TaskState::Runnable);

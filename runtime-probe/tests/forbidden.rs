@@ -1,4 +1,4 @@
-//! System calls that a sandbox forbids are told as that, by a real seccomp filter.
+//! System calls that a sandbox forbids are reported as such, with a real seccomp filter.
 #![cfg(all(target_os = "linux", target_arch = "x86_64", feature = "full"))]
 #![expect(unsafe_code, reason = "installs a filter")]
 
@@ -14,13 +14,14 @@ mod support {
 
 const INSIDE: &str = "PROBE_TEST_FORBIDDEN";
 
-/// Forbids a system call in this thread and in those that it creates from now on: `EPERM`, as container runtimes do.
+/// Forbids a system call in this thread and in threads that it creates from now on: `EPERM`, as container runtimes
+/// do.
 fn forbid(call: libc::c_long) {
     const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
     const IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
     const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
     let step = |code, jt, k| libc::sock_filter { code, jt, jf: 0, k };
-    // The number of the call comes first in the kernel's data. A jump of 0 goes on with the next step.
+    // The number of the system call is the first word of the kernel's data. A jump of 0 continues with the next step.
     let mut steps = [
         step(LOAD, 0, 0),
         libc::sock_filter {
@@ -45,7 +46,7 @@ fn forbid(call: libc::c_long) {
     }
 }
 
-/// A page of a process in which `calls` are forbidden.
+/// A page of a process in which these system calls are forbidden.
 fn page(calls: &[libc::c_long], path: &str) -> String {
     let calls: Vec<String> = calls.iter().map(|call| call.to_string()).collect();
     let output = Command::new(env::current_exe().unwrap())

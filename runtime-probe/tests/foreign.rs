@@ -1,8 +1,8 @@
-//! Tasks that a dependency spawns with plain tokio, on a runtime that our builder made, and the hooks by which they are
-//! seen: the user's own run beside them.
+//! Tasks that a dependency spawns with plain tokio, on a runtime of our builder, and the hooks that show them. The
+//! user's own hooks run as well.
 //!
-//! Not seen, for tokio has no hooks there: what is spawned on a `LocalSet` of tokio's, which dumps say, and closures of the
-//! blocking pool.
+//! Not shown, as tokio has no hooks there: tasks that are spawned on a `LocalSet` of tokio's (dumps say so), and
+//! closures of the blocking pool.
 #![cfg(tokio_unstable)]
 
 mod dump_text;
@@ -38,7 +38,7 @@ fn a_dump_with_a_local_set_says_what_is_not_in_it() {
             "# tasks that dependencies spawn on a LocalSet through plain tokio are in no dump";
         assert!(dump.contains(told), "{dump}");
     });
-    // Other tests have none.
+    // Other tests have no `LocalSet`.
     drop(local);
     assert!(!page_of_goroutines().contains("LocalSet"));
 }
@@ -174,7 +174,7 @@ fn a_hook_that_replaces_ours_is_reported_and_nothing_wrong_is_shown() {
     }
 }
 
-/// tokio keeps one of the hooks with the handle of a closure (but with `test-util`, when it keeps them all).
+/// tokio keeps one of the hooks in the handle of a closure (with `test-util` it keeps all).
 #[test]
 fn a_runtime_that_is_gone_is_not_one_whose_hooks_were_replaced() {
     let runtime = Builder::new_multi_thread()
@@ -231,7 +231,7 @@ fn hooks_make_a_builder_of_tokios_ours() {
         let gate = Arc::new(Notify::new());
         let opened = gate.clone();
         let handle = tokio::spawn(async move { opened.notified().await });
-        // Until then it may be running, and has a stack.
+        // Until then the task may be running, and has a stack.
         become_state(handle.id(), "waiting");
         assert!(foreign(handle.id()).text.contains(WHY_NO_STACK));
         gate.notify_one();
@@ -314,7 +314,7 @@ fn diagnosis() -> String {
 
 #[test]
 fn a_foreign_task_shows_its_state_and_its_spawn_site() {
-    // A worker of its own parks when the poll is over, and then the end of the poll is known.
+    // A runtime with one worker: the worker parks after the poll, so the end of the poll is known.
     let runtime = Builder::new_multi_thread()
         .worker_threads(1)
         .build()
@@ -406,7 +406,7 @@ fn foreign_tasks_of_every_kind_come_and_go() {
                 assert!(task.text.contains(WHY_NO_STACK), "{}", task.text);
             }
             over.into_iter().for_each(become_gone);
-            // Leaving drops the set; the rest waits for the runtime.
+            // Leaving the scope drops the set; the other tasks end with the runtime.
             spawned
         });
         drop(runtime);
@@ -479,7 +479,8 @@ fn polls_and_parents_of_foreign_tasks_are_counted() {
     });
 }
 
-/// Spawns, with plain tokio, a future whose poll lasts until told otherwise, and looks at it meanwhile.
+/// Spawns, with plain tokio, a future whose poll lasts until it is released, and returns its task in a dump
+/// meanwhile.
 fn shown_while_it_runs<F>(future: impl FnOnce(Box<dyn FnOnce() + Send>) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
@@ -510,7 +511,7 @@ fn foreign(id: tokio::task::Id) -> Task {
     dump.0.pop().unwrap()
 }
 
-/// The hook that ends a task comes after its joiner is woken.
+/// tokio's hook at the end of a task runs after the joiner is woken.
 fn become_gone(id: tokio::task::Id) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while Dump::take()
@@ -523,7 +524,7 @@ fn become_gone(id: tokio::task::Id) {
     }
 }
 
-/// The hook that ends a poll comes after the poll, perhaps on another thread.
+/// tokio's hook for the end of a poll runs after the poll, perhaps on another thread.
 fn become_state(id: tokio::task::Id, expected: &str) -> Task {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
@@ -536,7 +537,7 @@ fn become_state(id: tokio::task::Id, expected: &str) -> Task {
     }
 }
 
-/// What stands in the brackets, up to the time.
+/// The text in the brackets, without the time.
 fn state(task: &Task) -> &str {
     let inside = task.text.split('[').nth(1).unwrap_or_default();
     inside.split([']', ',']).next().unwrap_or_default()
@@ -560,11 +561,11 @@ struct Count {
     gone: u32,
 }
 
-/// What a user's hooks saw, by task.
+/// The calls of a user's hooks, by task.
 #[derive(Clone, Default)]
 struct Counts(Arc<Mutex<BTreeMap<String, Count>>>);
 
-/// Sets hooks that count, on a builder or on `Hooks`.
+/// Sets counting hooks, on a builder or on `Hooks`.
 macro_rules! set {
     ($counts:expr, $on:expr) => {{
         let counts = || $counts.clone();

@@ -1,4 +1,4 @@
-//! `fresh=1`: the one thing that makes the probe wake a task. How often tasks are polled is counted here.
+//! `fresh=1`: the only request with which the probe wakes a task. The test counts polls.
 #![cfg(all(feature = "full", target_arch = "x86_64"))]
 #![expect(unsafe_code, reason = "a frame without debug information")]
 
@@ -20,8 +20,8 @@ mod support {
     pub mod client;
 }
 
-// Calls two functions, one after the other, and says nothing in DWARF of where: a stack through it does not tell
-// whether the first call was still waited for when the second was made.
+// Calls two functions, one after the other, without DWARF for the calls. A stack through it does not tell whether the
+// first call was still under way when the second one was made.
 std::arch::global_asm!(
     ".globl one_after_the_other",
     ".type one_after_the_other, @function",
@@ -67,7 +67,7 @@ struct State<'s, 'c, 'n> {
     passed: bool,
 }
 
-/// Registers once, and goes on at once all the same: as the branch of a select that lost.
+/// Registers a waker once, and returns at once, like the branch of a select that lost.
 extern "C" fn pass_by(state: &mut State<'_, '_, '_>) {
     if !state.passed {
         let _ = state.past.as_mut().poll(state.context);
@@ -91,7 +91,7 @@ async fn moved_on(notify: Arc<[Notify; 2]>, polls: Arc<AtomicUsize>) {
             present: present.as_mut(),
             passed,
         };
-        // SAFETY: the function calls what it is given with what it is given, and keeps to the C calling convention.
+        // SAFETY: the function only calls its arguments, by the C calling convention.
         unsafe { one_after_the_other(pass_by, stay, &mut state) };
         passed = state.passed;
         Poll::<()>::Pending
@@ -118,7 +118,7 @@ fn shows_both(block: &Block) -> bool {
     has("also_registered.branch_1_of_2") && has("select.branch_2_of_2")
 }
 
-// One test: it counts polls, and dumps of the whole process.
+// One test: it counts polls, and dumps cover the whole process.
 #[test]
 fn a_task_that_leaves_open_where_it_waits_is_woken_once_and_no_other_is() {
     let runtime = Builder::new_multi_thread()
@@ -152,14 +152,14 @@ fn a_task_that_leaves_open_where_it_waits_is_woken_once_and_no_other_is() {
         assert!(Instant::now() < deadline);
     }
 
-    // Dumps without it wake no task, however many there are.
+    // Dumps without `fresh=1` wake no task.
     for _ in 0..20 {
         let text = dump("");
         assert!(shows_both(&of("::moved_on", &text)), "{text}");
     }
     assert_eq!((polls.load(SeqCst), others.load(SeqCst)), (1, 1));
 
-    // A filter that leaves the task out leaves it alone.
+    // A filter that excludes the task leaves it alone.
     dump("&fresh=1&match=::waits$");
     assert_eq!((polls.load(SeqCst), others.load(SeqCst)), (1, 1));
 
@@ -185,12 +185,12 @@ fn a_task_that_leaves_open_where_it_waits_is_woken_once_and_no_other_is() {
     );
     assert_eq!((polls.load(SeqCst), others.load(SeqCst)), (2, 1));
 
-    // Settled is settled.
+    // A task whose wait is known is not woken again.
     let text = dump("&fresh=1");
     assert!(!text.contains("fresh=1 woke"), "{text}");
     assert_eq!((polls.load(SeqCst), others.load(SeqCst)), (2, 1));
 
-    // Where every worker is stuck the dump says so, soon.
+    // With every worker stuck the dump says so, and soon.
     let stuck = Arc::new(AtomicUsize::new(0));
     let (release, until) = std::sync::mpsc::channel::<()>();
     runtime.spawn(moved_on(notify.clone(), stuck.clone()));
@@ -206,10 +206,10 @@ fn a_task_that_leaves_open_where_it_waits_is_woken_once_and_no_other_is() {
     let began = Instant::now();
     let text = dump("&fresh=1");
     assert!(began.elapsed() < Duration::from_secs(5));
-    // On a slow machine the runtime is said to stand still before.
+    // On a slow machine the line that the runtime stands still may come first.
     let woken = "# fresh=1 woke 1 of the tasks, 1 of which were not polled in time\n";
     assert!(text.contains(woken), "{text}");
-    // It is woken already: once is enough.
+    // The task is woken already, and is not woken again.
     let text = dump("&fresh=1&match=moved_on");
     assert!(!text.contains("fresh=1 woke"), "{text}");
     assert_eq!(stuck.load(SeqCst), 1);

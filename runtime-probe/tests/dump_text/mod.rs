@@ -1,8 +1,8 @@
-//! The text of a dump, read back.
+//! Parses the text of a dump.
 
 use runtime_probe::pprof;
 
-/// A dump's blocks.
+/// The blocks of a dump.
 pub struct Dump(pub Vec<Task>);
 
 pub struct Task {
