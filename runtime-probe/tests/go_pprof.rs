@@ -1,4 +1,4 @@
-//! `go tool pprof` against the server, and Go's own answers beside ours.
+//! `go tool pprof` against the server, and Go's own answers compared with ours.
 #![cfg(feature = "full")]
 
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ mod support {
     pub mod tasks;
 }
 
-/// What `go tool pprof` prints about a URL of ours. All it may have to say beside is where it has the profile from.
+/// The output of `go tool pprof` for a URL of the server. Its other output may only say where the profile comes from.
 fn pprof(go: &Go, options: &[&str], server: SocketAddr, path: &str) -> String {
     let url = format!("http://{server}/debug/pprof/{path}");
     let output = go.output(pprof_arguments(options, &url));
@@ -64,8 +64,8 @@ fn pprof_reads_the_profile_and_its_text() {
     for path in ["goroutine", "goroutine?debug=1"] {
         let top = pprof(&go, &["-top", "-nodecount=1000"], server, path);
         assert!(top.contains("Type: goroutine\n"), "{top}");
-        // A profile names the inlined functions too; a text has one name for an address, and in unoptimized code, as
-        // here, that is all of them.
+        // A profile also names inlined functions. A text has one name for an address; in unoptimized code, as here,
+        // these are all names.
         for name in [
             "go_pprof::support::tasks::kind_chan_receive",
             "tokio::sync::mpsc::bounded::Receiver::recv",
@@ -86,7 +86,7 @@ fn pprof_reads_the_profile_and_its_text() {
             stacks[0].clone()
         };
         assert_eq!(of("::kind_chan_receive").0, 3);
-        // Each branch below the trunk, in one sample.
+        // One sample has each branch below the trunk.
         let selects = of("::kind_select");
         let at = |name: &str| selects.1.iter().position(|frame| frame.ends_with(name));
         let frames = [
@@ -99,7 +99,7 @@ fn pprof_reads_the_profile_and_its_text() {
         assert!(frames.iter().all(Option::is_some), "{selects:?}");
         assert!(frames.is_sorted(), "{selects:?}");
         assert_eq!(selects.0, 1);
-        // It runs: its stack is its thread's.
+        // The task runs: its stack is that of its thread.
         let running = of("::hold_a_worker").1;
         assert!(
             running.iter().any(|f| f.contains("std::sync::mp")),
@@ -128,7 +128,7 @@ fn a_stack_begins_with_the_call_that_waits_and_ends_with_the_tasks_future() {
         for frame in ["runtime_probe::", "core::task::wake::", "atomic_waker"] {
             assert!(!text.contains(frame), "{path}: {frame} in\n{text}");
         }
-        // A sample of `debug=3` has its labels first.
+        // A sample of `debug=3` begins with its labels.
         let text: String = text
             .lines()
             .filter(|line| !line.contains(":  "))
@@ -249,7 +249,7 @@ fn pprof_shows_why_there_is_no_profile() {
     }
 }
 
-/// Requests that Go and we answer alike: status, headers, and the text of an error.
+/// Requests that Go and the probe answer in the same way: status, headers, and the text of an error.
 const ALIKE: [&str; 16] = [
     "GET /debug/pprof/",
     "GET /debug/pprof/goroutine",
@@ -310,7 +310,7 @@ fn go_says_the_same_of_the_same() {
     assert_eq!(head(&pprof(&go, &["-raw"], server, "goroutine")), expected);
 }
 
-/// Our answer as `kinds.go` writes Go's.
+/// Our answer in the format of `kinds.go`.
 fn answer(server: SocketAddr, request: &str) -> String {
     let (method, path) = request.split_once(' ').unwrap();
     let answer = ask(server, method, path, "");
@@ -332,7 +332,7 @@ fn answer(server: SocketAddr, request: &str) -> String {
     line + &format!("|{body:?}\n")
 }
 
-/// What `kind_*` functions do: the name without case and underscores, what stands in the brackets, and the function
+/// The tasks of `kind_*` functions: the name without case and underscores, the text in the brackets, and the function
 /// that started it.
 fn kinds(blocks: &[Block]) -> BTreeMap<(String, String, String), usize> {
     let mut kinds = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! What `/debug/pprof/goroutine` can be asked for, on real sockets.
+//! The parameters of `/debug/pprof/goroutine`, on real sockets.
 #![cfg(feature = "full")]
 
 use std::collections::BTreeSet;
@@ -32,7 +32,7 @@ fn blocks(query: &str) -> (String, Vec<Block>) {
     (text, blocks)
 }
 
-/// The functions of this program's tasks in the dump, by the part of their name behind `kind_`.
+/// The functions of this program's tasks in the dump, by the part of their name after `kind_`.
 fn kinds(blocks: &[Block]) -> Vec<&str> {
     let frames = blocks.iter().flat_map(|block| &block.frames);
     let mut kinds: Vec<&str> = frames
@@ -90,7 +90,7 @@ fn match_is_found_in_functions_and_spawn_locations() {
     let spawn = format!("debug=2&match=support/tasks.rs:{}:", created.line);
     let (text, spawned_there) = blocks(&spawn);
     assert_eq!(kinds(&spawned_there), ["sleep"], "{text}");
-    // The function that spawned it; scaffolding, which no dump shows, is not found.
+    // The function that spawned it. Scaffolding, which no dump shows, is not found.
     assert!(blocks("debug=2&match=start_all").1.len() >= 11);
     assert_eq!(blocks("debug=2&match=Instrumented").1.len(), 0);
     // The name of a task.
@@ -130,7 +130,7 @@ fn state_is_a_word_or_a_reason() {
     }));
     assert!(kinds(&waiting).contains(&"sleep"));
     let (text, some) = blocks("debug=2&state=Sleep,chan%20send&match=kind_");
-    // A branch of the select sleeps.
+    // One branch of the select sleeps.
     assert_eq!(kinds(&some), ["chan_send", "select", "sleep"], "{text}");
     let (_, running) = blocks("debug=2&state=running");
     let roots = running.iter().filter_map(|block| block.frames.last());
@@ -149,7 +149,7 @@ fn state_is_a_word_or_a_reason() {
 fn minwait_is_a_go_duration() {
     application();
     std::thread::sleep(Duration::from_millis(60));
-    // The ticker rests for a millisecond at a time; all others wait for ever.
+    // The ticker sleeps a millisecond at a time; all others wait for ever.
     let (text, long) = blocks("debug=2&minwait=50ms");
     assert!(!text.contains("::tick("), "{text}");
     assert!(kinds(&long).contains(&"sleep"), "{text}");
@@ -177,11 +177,11 @@ fn limit_keeps_the_first_and_says_what_it_leaves_out() {
     let (_, all) = blocks("debug=2&limit=1000000");
     assert!(all[0].remarks.len() == 1, "{:?}", all[0].remarks);
 
-    // Where stacks are listed, it is the most frequent ones that stay.
+    // In a list of stacks the most frequent ones are kept.
     let answer = ask("debug=1&limit=1&match=kind_");
     let counts = grammar::read_counts(answer.text()).unwrap();
     assert_eq!((counts.total, counts.groups.len()), (3, 1));
-    // Of how many there are, each answer counts for itself: tasks come and go.
+    // The total of each answer is its own: tasks begin and end.
     let is_the_remark = |remark: &str| {
         remark.starts_with("8 of ")
             && remark.ends_with(" tasks match match=kind_; limit leaves out 5 stacks of 5 tasks")
@@ -200,7 +200,7 @@ fn equal_stacks_are_one_block() {
     let (text, groups) = blocks("debug=2&group=1&match=kind_");
     let state = |block: &Block| block.state.clone();
     let states: BTreeSet<String> = groups.iter().map(state).collect();
-    // Six kinds, one of which three tasks are of.
+    // Six kinds; three tasks are of one of them.
     assert_eq!((groups.len(), states.len()), (6, 6), "{text}");
     let received = groups
         .iter()
@@ -267,7 +267,7 @@ fn names_can_be_full() {
     assert!(!named("match=kind_chan_receive").contains(&full));
 }
 
-/// As the compiler unrolls a loop.
+/// The same calls, as in a loop that the compiler has unrolled.
 macro_rules! unrolled {
     ($spawn:expr) => {
         [$spawn, $spawn, $spawn]
@@ -369,7 +369,7 @@ fn debug_3_has_a_sample_for_each_task() {
         let spawned = profile.string(label(sample, "spawned").str);
         assert!(spawned.contains("support/tasks.rs:"), "{spawned}");
     }
-    // The longest wait first, as in the text.
+    // The longest wait comes first, as in the text.
     let waits: Vec<i64> = profile
         .sample
         .iter()
@@ -380,7 +380,7 @@ fn debug_3_has_a_sample_for_each_task() {
 
 #[test]
 fn seconds_is_what_changed_meanwhile() {
-    // Tasks that end, and tasks that begin, within the span.
+    // Tasks that end, and tasks that begin, within the seconds.
     async fn ends(gate: runtime_probe::sync::oneshot::Receiver<()>) {
         let _ = gate.await;
     }

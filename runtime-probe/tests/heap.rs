@@ -1,4 +1,4 @@
-//! The profile of the heap: volumes that are known, what is alive, every form, and allocators that make trouble.
+//! The profile of the heap: known volumes, memory in use, every form, and difficult allocators.
 //!
 //! One allocator samples for the whole process, so the tests run one after the other.
 #![cfg(feature = "full")]
@@ -30,7 +30,7 @@ mod support {
 #[global_allocator]
 static HEAP: Allocator = Allocator::system();
 
-/// One test at a time, at a rate of its own.
+/// One test at a time, at its own rate.
 struct AtRate {
     before: i64,
     _alone: MutexGuard<'static, ()>,
@@ -40,7 +40,7 @@ impl AtRate {
     fn of(bytes: i64) -> AtRate {
         static ALONE: Mutex<()> = Mutex::new(());
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-        // Whatever starts the probe starts sampling.
+        // The start of the probe starts sampling.
         server();
         AtRate {
             before: pprof::set_mem_profile_rate(bytes),
@@ -72,7 +72,7 @@ fn label<'p>(profile: &'p Profile, sample: &'p Sample, key: &str) -> Option<(&'p
     Some((profile.string(found.str), found.num))
 }
 
-/// The four values of what a function allocated itself, of about this size.
+/// The four values of a function's own allocations of about this size.
 fn values_of(profile: &Profile, function: &str, size: impl Fn(i64) -> bool) -> [i64; 4] {
     let is_its = |sample: &&Sample| {
         let is_innermost = functions(profile, sample).next() == Some(function);
@@ -118,7 +118,7 @@ fn in_a_box(size: usize) -> Vec<u8> {
 #[inline(never)]
 fn aligned(size: usize) -> Vec<u8> {
     let layout = Layout::from_size_align(size, 64).unwrap();
-    // SAFETY: a block of this layout, which is given back.
+    // SAFETY: a block of this layout, which is freed with it.
     unsafe {
         let block = black_box(std::alloc::alloc(layout));
         assert!(block.addr().is_multiple_of(64));
@@ -127,7 +127,7 @@ fn aligned(size: usize) -> Vec<u8> {
     Vec::new()
 }
 
-/// One of them, by its name.
+/// One of these functions, with its name.
 type Named = (&'static str, fn(usize) -> Vec<u8>);
 
 const ALLOCATE: [Named; 5] = [
@@ -138,9 +138,9 @@ const ALLOCATE: [Named; 5] = [
     ("heap::aligned", aligned),
 ];
 
-/// A sample of 64 bytes at the rate 1024 has the probability 0.061, one of 1000 bytes 0.62. A sum of `n` allocations deviates by
-/// `sqrt((1 - p) / (p n))`: with 280,000 and 11,000 of them by 0.75 %, of which 3 % are four. Larger ones are all
-/// sampled. The rule itself is tested with fixed seeds, beside it.
+/// At rate 1024 a sample of 64 bytes has the probability 0.061, one of 1000 bytes 0.62. A sum of `n` allocations
+/// deviates by `sqrt((1 - p) / (p n))`: with 280,000 and 11,000 allocations by 0.75 %; 3 % is four of that. Larger
+/// allocations are all sampled. The rule itself is tested with fixed seeds, beside its code.
 #[test]
 fn five_functions_and_four_sizes_are_told_as_they_were() {
     let rate = AtRate::of(1024);
@@ -171,7 +171,7 @@ fn five_functions_and_four_sizes_are_told_as_they_were() {
     drop(rate);
 }
 
-/// At rate 1 everything is known, and is what the allocator itself counts.
+/// At rate 1 every allocation is known, and the sums are the allocator's own counts.
 #[test]
 fn what_is_in_use_is_what_was_not_freed() {
     let _rate = AtRate::of(1);
@@ -190,12 +190,12 @@ fn what_is_in_use_is_what_was_not_freed() {
 
     // SAFETY: reads glibc's counters.
     let in_use_by_glibc = || unsafe { libc_in_use() };
-    // What the first answers keep for later ones (names) is there before.
+    // The first answers allocate caches (names) for later ones; that happens here.
     let _ = (in_use_of_all(), in_use_by_glibc());
     let (ours, theirs) = (in_use_of_all(), in_use_by_glibc());
     let more: Vec<Vec<u8>> = (0..4000).map(|_| keeps_some(25_000)).collect();
     let (ours, theirs) = (in_use_of_all() - ours, in_use_by_glibc() - theirs);
-    // glibc counts what it adds to a block, and what the pages above allocate meanwhile.
+    // glibc adds its own bytes to each block, and counts what the answers above allocate.
     let off = ours as f64 / theirs as f64 - 1.0;
     assert!(off.abs() < 0.03, "{ours} of {theirs}");
     drop((kept, more));
@@ -220,7 +220,7 @@ fn in_use_of_all() -> i64 {
         .sum()
 }
 
-/// Of the text's trailer: what glibc tells.
+/// glibc's count of bytes in use.
 unsafe fn libc_in_use() -> i64 {
     let answer = get(server(), "/debug/pprof/heap?debug=1");
     let line = answer
@@ -244,7 +244,7 @@ fn spawns_requests(runtime: &Runtime, handles: &mut Vec<AbortHandle>) {
     handles.extend(requests);
 }
 
-/// The block of a task that has ended lives as long as a handle of it. Fails when the probe keeps a waker of it.
+/// The block of a task that has ended lives as long as its handle. Fails if the probe keeps a waker of it.
 #[test]
 fn a_task_that_has_ended_is_in_use_while_a_handle_of_it_is_kept() {
     let _rate = AtRate::of(1);
@@ -263,7 +263,7 @@ fn a_task_that_has_ended_is_in_use_while_a_handle_of_it_is_kept() {
         let is_one = |sample: &&Sample| {
             let mut names = functions(&profile, sample);
             let bytes = label(&profile, sample, "bytes").unwrap().1 as usize;
-            // Not what the probe keeps of tasks, which has been asked for in the same function.
+            // Not the probe's own memory for tasks, which is allocated in the same function.
             names.any(|name| name == "heap::spawns_requests") && (STATE..2 * STATE).contains(&bytes)
         };
         let alive = profile.sample.iter().filter(is_one);
@@ -271,7 +271,7 @@ fn a_task_that_has_ended_is_in_use_while_a_handle_of_it_is_kept() {
     };
     until(&|| handles.iter().all(AbortHandle::is_finished));
     assert_eq!(runtime.metrics().num_alive_tasks(), 0);
-    // On a loaded machine threads stand still while they have a walker, and some samples have no stack then.
+    // On a loaded machine threads are preempted while they hold a walker, and some samples then have no stack.
     let told = remarks(&profile("heap"));
     let without_stack = told.lines().find_map(|line| {
         let count = line
@@ -295,7 +295,7 @@ fn grows(to: usize) -> Vec<u8> {
     black_box(grown)
 }
 
-/// A reallocation is a free and an allocation, the contents stay, and what fails changes nothing.
+/// A reallocation is a free and an allocation, the contents stay, and a failed one changes nothing.
 #[test]
 fn a_reallocation_moves_the_block() {
     let _rate = AtRate::of(1);
@@ -308,7 +308,7 @@ fn a_reallocation_moves_the_block() {
 
     static REFUSES: Allocator<Refusing> = Allocator::new(Refusing);
     let layout = Layout::from_size_align(500, 8).unwrap();
-    // SAFETY: blocks of this layout, each given back once.
+    // SAFETY: blocks of this layout, each freed once.
     unsafe {
         let block = REFUSES.alloc(layout);
         assert!(REFUSES.realloc(block, layout, 1 << 40).is_null());
@@ -336,7 +336,7 @@ fn a_reallocation_moves_the_block() {
     }
 }
 
-/// Has nothing that is large.
+/// Refuses large allocations.
 struct Refusing;
 
 // SAFETY: System's, or nothing.
@@ -355,7 +355,7 @@ unsafe impl GlobalAlloc for Refusing {
     }
 }
 
-/// An allocator that allocates, through the global one, and starts threads that allocate.
+/// An allocator that allocates through the global one, and starts threads that allocate.
 struct Meddling;
 
 thread_local! {
@@ -384,7 +384,7 @@ unsafe impl GlobalAlloc for Meddling {
     }
 }
 
-/// Allocates in the destructor of a thread-local that is dropped after those of the probe.
+/// Allocates in the destructor of a thread-local that is dropped after the probe's thread-locals.
 struct AtTheEnd;
 
 impl Drop for AtTheEnd {
@@ -399,7 +399,7 @@ fn allocators_that_allocate_and_threads_that_end_are_no_trouble() {
     static MEDDLES_TOO: Allocator<Meddling> = Allocator::new(Meddling);
     let layout = Layout::from_size_align(777, 8).unwrap();
     for _ in 0..20 {
-        // SAFETY: a block of this layout, given back.
+        // SAFETY: a block of this layout, which is freed.
         unsafe { MEDDLES_TOO.dealloc(black_box(MEDDLES_TOO.alloc(layout)), layout) };
     }
     assert_eq!(MEDDLED.load(Ordering::Relaxed), 20);
@@ -411,7 +411,7 @@ fn allocators_that_allocate_and_threads_that_end_are_no_trouble() {
                     static LAST: AtTheEnd = const { AtTheEnd };
                 }
                 LAST.with(|_| ());
-                // The probe's own list of threads, whose destructor runs first.
+                // Creates the probe's thread-locals here, so that their destructors run first.
                 runtime().block_on(async {});
                 std::thread::spawn(|| vec![0u8; 5000]).join().unwrap()
             })
@@ -439,7 +439,7 @@ fn allocators_that_allocate_and_threads_that_end_are_no_trouble() {
     );
 }
 
-/// A child of `fork` goes on to allocate, whatever the other threads were at.
+/// A child of `fork` can still allocate, whatever the other threads did at the time.
 #[test]
 fn a_child_of_fork_allocates() {
     let _rate = AtRate::of(1);
@@ -453,7 +453,7 @@ fn a_child_of_fork_allocates() {
             });
         }
         for _ in 0..20 {
-            // SAFETY: the child calls the allocator and ends; glibc makes its own locks free in a child.
+            // SAFETY: the child calls the allocator and ends; glibc unlocks its own locks in a child.
             let status = unsafe {
                 match fork() {
                     0 => {
@@ -488,7 +488,7 @@ async fn leaks(size: usize) {
     std::mem::forget(black_box(kept));
 }
 
-/// What a task allocates is told by where the task was spawned, its name, and by age.
+/// The allocations of a task are labelled with its spawn site, its name, and the age.
 #[test]
 fn a_sample_knows_its_task() {
     let _rate = AtRate::of(1);
@@ -534,7 +534,7 @@ fn a_sample_knows_its_task() {
 fn go_reads_every_form() {
     let rate = AtRate::of(1 << 10);
     let kept: Vec<Vec<u8>> = (0..5000).map(|_| keeps(600)).collect();
-    // Nothing is added while it is read.
+    // Nothing is added while the profile is read.
     pprof::set_mem_profile_rate(0);
     let (heap, allocs) = (profile("heap"), profile("allocs"));
     let kinds = |profile: &Profile| -> Vec<String> {
@@ -624,7 +624,7 @@ fn go_reads_every_form() {
     assert!(binary.contains("Type: inuse_space"), "{binary}");
     assert!(top(&[], "allocs").contains("Type: alloc_space"));
     let told = of_keeps(&binary);
-    // 5000 of which 44 % are sampled: a deviation of 1.6 %, five of them.
+    // 5000 allocations, of which 44 % are sampled: the deviation is 1.6 %, and this is five of that.
     assert!((told / 3e6 - 1.0).abs() < 0.08, "{told}");
     pprof::set_mem_profile_rate(1 << 10);
     let text = get(server(), "/debug/pprof/heap?debug=1");
@@ -638,7 +638,7 @@ fn go_reads_every_form() {
         text.contains("\n# runtime.MemStats\n# 0 stands for"),
         "{text}"
     );
-    // Without its symbols, which the text has as comments: pprof asks the server for them.
+    // Without the symbols that the text has as comments, pprof asks the server for them.
     let text = of_keeps(&top(&[], "heap?debug=1"));
     assert!((text / told - 1.0).abs() < 0.01, "{text}, {told}");
     drop(kept);
@@ -672,7 +672,8 @@ fn a_leak_is_what_a_difference_shows() {
     });
 }
 
-/// 1 MB/s beside 5 MB/s that are freed, at the default rate told within 30 s: 60 samples. Here in a second, at a 32nd of it.
+/// 1 MB/s that leaks beside 5 MB/s that is freed. At the default rate that shows within 30 s: 60 samples. Here it
+/// takes a second, at a 32nd of the rate.
 #[test]
 fn a_leak_is_what_two_files_differ_in() {
     let _rate = AtRate::of(16 << 10);
@@ -685,7 +686,7 @@ fn a_leak_is_what_two_files_differ_in() {
         std::fs::write(&file, get(server(), "/debug/pprof/heap").body).unwrap();
         file
     };
-    // What the probe keeps to name functions is there from the first answer on.
+    // The probe's memory for names is allocated by the first answer.
     take("leak_before.pb.gz");
     let before = take("leak_before.pb.gz");
     let mut kept = Vec::new();
@@ -712,7 +713,7 @@ fn a_leak_is_what_two_files_differ_in() {
     assert!(first.ends_with("heap::keeps"), "{top}");
     let bytes = first.split_whitespace().next().unwrap();
     let bytes: f64 = bytes.trim_end_matches('B').parse().unwrap();
-    // 46 of 100 blocks are sampled: a deviation of 11 %, five of them.
+    // 46 of 100 blocks are sampled: the deviation is 11 %, and this is five of that.
     assert!((bytes / 1e6 - 1.0).abs() < 0.55, "{top}");
     assert!(!top.contains("in_a_vec"), "{top}");
     drop(kept);
@@ -735,7 +736,7 @@ fn free_memory_is_given_back() {
     assert!(before > after + 20_000, "{told}");
 }
 
-/// What is read by name is what is served.
+/// The lookup by name gives the same profile as the server.
 #[test]
 fn lookup_has_both() {
     let _rate = AtRate::of(1);

@@ -1,4 +1,4 @@
-//! Who has a lock, as the tasks that wait for it say: whichever way it was taken, and never what is not so.
+//! The holder of a lock, as the waiting tasks name it: for every way to take a lock, and never a wrong one.
 #![cfg(feature = "full")]
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ mod support {
     pub mod dump;
 }
 
-/// Each test has types of its own, since all tests of a process are in its dumps.
+/// Each test has types of its own, since a dump has the tasks of all tests.
 macro_rules! value {
     ($name:ident) => {
         #[derive(Debug, Default)]
@@ -24,14 +24,14 @@ macro_rules! value {
     };
 }
 
-/// The line of a dump that has both, when there is one.
+/// The line of a dump that has both words, as soon as there is one.
 fn line_of(lock: &str, words: &str) -> String {
     let has = |line: &&str| line.contains(lock) && line.contains(words);
     let text = until(|text| text.lines().any(|line| has(&line)));
     text.lines().find(has).unwrap().to_owned()
 }
 
-/// The page for programs, and for people, of one lock.
+/// The page of one lock, as JSON and as text.
 #[test]
 fn the_page_of_the_locks() {
     value!(Paged);
@@ -130,12 +130,12 @@ fn the_task_that_took_it_and_what_waits() {
     assert_eq!(text.matches(&holds).count(), 1, "{text}");
     assert!(text.contains(": 3 wait for it, the first for "), "{text}");
 
-    // Once it lets go they take it one after the other, and nothing is said any more.
+    // After the release the waiters take the lock one after the other, and the dump has no line on it any more.
     holder.abort();
     until(|text| !text.contains(name));
 }
 
-/// The one that makes it is cancelled, and the next one makes it.
+/// The task that makes the value is cancelled, and the next one makes it.
 #[test]
 fn the_task_that_makes_a_value() {
     value!(Config);
@@ -155,7 +155,7 @@ fn the_task_that_makes_a_value() {
     let second = wait();
     let by = |id: task::Id| format!("being made by goroutine {id} (holders::the_task_that_makes_");
     line_of("waits for a OnceCell<", &by(first.id()));
-    // The call that the program made, not the one that ours could make in its place.
+    // The call in the program, not the call inside ours.
     assert!(dump().contains("\ntokio::sync::once_cell::OnceCell::get_or_init(...)\n"));
     let makes = line_of("makes the value of a OnceCell<", "1 waits for it");
     assert!(makes.contains("::Config> created at "), "{makes}");
@@ -227,12 +227,13 @@ fn readers_and_a_writer() {
         text.contains(&format!("::Read> created at runtime-probe/tests/holders.rs:{line}, taken for reading by goroutine {reader_id}"
         ))
     });
-    // A read that is over is no holder: the writer has it then.
+    // A reader that has finished is no holder: now the writer has the lock.
     reader.abort();
     until(|text| !text.contains("::Read>"));
 }
 
-/// A task that waited for a lock, let go, and has it again without a wait: since when is not known, and an old time is not told.
+/// A task waited for a lock, released it, and took it again without a wait: since when it holds the lock is not
+/// known, and the old time is not shown.
 #[test]
 fn a_lock_that_was_taken_again_is_not_held_since_the_first_time() {
     value!(Again);
@@ -256,7 +257,7 @@ fn a_lock_that_was_taken_again_is_not_held_since_the_first_time() {
     assert!(!line.contains(" since "), "{line}");
 }
 
-/// While it waited for it, since when it has it is known.
+/// For a holder that waited for the lock, the time since when it has held it is known.
 #[test]
 fn a_lock_that_was_waited_for_is_held_since_then() {
     value!(Since);
@@ -286,16 +287,17 @@ fn a_lock_that_was_waited_for_is_held_since_then() {
         true => value,
         false => value * 1000.0,
     };
-    // To a tenth of what it is written in. In a process's first moments the rate of the counter is known to some percent.
+    // To a tenth of the printed unit. In a process's first moments the rate of the counter is known to some percent
+    // only.
     let most = let_go.elapsed().as_secs_f64() * 1000.0 + 100.0;
     assert!((90.0..most).contains(&ms), "{text}");
-    // And where: there it has waited.
+    // The place is known, too: the task has waited there.
     let place = ", taken at holders::a_lock_that_was_waited_for_is_held_since_then (";
     assert!(text.contains(place), "{text}");
     assert!(text.ends_with(&format!("holders.rs:{line})")), "{text}");
 }
 
-/// A wait that has a way out besides the lock is in no deadlock, though its lock is never released.
+/// A task that waits for a lock or something else is in no deadlock, even if the lock is never released.
 #[test]
 fn a_wait_under_a_time_limit_is_no_deadlock() {
     value!(Limited);
@@ -321,7 +323,7 @@ fn a_wait_under_a_time_limit_is_no_deadlock() {
     );
 }
 
-/// The lock and its future are gone in the wrong order: the future was forgotten, so its entry stays.
+/// The lock is dropped before its future: the future was forgotten, so its entry stays.
 #[test]
 fn a_forgotten_wait_for_a_lock_that_is_gone_is_not_shown() {
     value!(Forgotten);
@@ -334,14 +336,14 @@ fn a_forgotten_wait_for_a_lock_that_is_gone_is_not_shown() {
         std::mem::forget(waits);
     });
     drop(guard);
-    // Elsewhere, and free again.
+    // At another address, and free again.
     let moved = Box::new(lock);
     dump();
     drop(moved);
     assert!(!dump().contains("::Forgotten>"));
 }
 
-/// Polls once; whether it waits.
+/// Polls a future once. Returns whether it waits.
 async fn waits_after_a_poll<F: Future + Unpin>(future: &mut F) -> bool {
     std::future::poll_fn(|context| {
         let waits = std::pin::Pin::new(&mut *future).poll(context).is_pending();
@@ -350,7 +352,7 @@ async fn waits_after_a_poll<F: Future + Unpin>(future: &mut F) -> bool {
     .await
 }
 
-/// Many tasks, many locks, all let go: no entry stays, and no task is said to wait that does not.
+/// Many tasks and many locks, all released: no entry stays, and no task is shown as waiting that does not wait.
 #[test]
 fn nothing_is_left_when_all_have_had_their_locks() {
     value!(Busy);
@@ -369,7 +371,7 @@ fn nothing_is_left_when_all_have_had_their_locks() {
                         task::yield_now().await;
                     }
                     drop(value);
-                    // Some give up.
+                    // Some tasks give up waiting.
                     let limit = Duration::from_micros(50);
                     time::timeout(limit, locks[round % 4].lock()).await.ok();
                 }

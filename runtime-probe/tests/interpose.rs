@@ -1,4 +1,4 @@
-//! Waits of threads, with the feature `interpose`: what is seen, and that nothing else changes.
+//! Waits of threads, with the feature `interpose`: which waits are seen, and that nothing else changes.
 #![cfg(all(feature = "full", feature = "interpose", target_os = "linux"))]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -24,14 +24,14 @@ mod support {
 
 const WHILE: Duration = Duration::from_millis(100);
 
-/// An allocator behind a lock of std's: a thread that allocates while it notes a wait may have to wait again.
+/// An allocator behind a lock of std: a thread that allocates while it notes a wait may have to wait again.
 struct Locked(Mutex<()>);
 
 #[global_allocator]
 static ALLOCATOR: Locked = Locked(Mutex::new(()));
 
 #[expect(unsafe_code, reason = "an allocator")]
-// SAFETY: hands on to the system's.
+// SAFETY: passes every call to the system's allocator.
 unsafe impl GlobalAlloc for Locked {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let _lock = self.0.lock();
@@ -57,7 +57,7 @@ fn waits_in(function: &str) -> BTreeMap<String, (i64, Duration)> {
     samples(&profile("block"), &format!("interpose::{function}"))
 }
 
-/// Tells who is about to wait.
+/// Reports the thread that is about to wait.
 struct Waiter(std::sync::mpsc::Sender<libc::pid_t>);
 
 impl Waiter {
@@ -68,7 +68,7 @@ impl Waiter {
     }
 }
 
-/// Starts something that says so before it waits, and ends its wait a while after it has fallen asleep.
+/// Starts a closure that reports before it waits, and ends its wait some time after it has fallen asleep.
 fn let_wait<T>(start: impl FnOnce(Waiter) -> T, end: impl FnOnce()) -> T {
     let (sender, receiver) = std::sync::mpsc::channel();
     let started = start(Waiter(sender));
@@ -77,7 +77,7 @@ fn let_wait<T>(start: impl FnOnce(Waiter) -> T, end: impl FnOnce()) -> T {
         let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat")).unwrap();
         stat.rsplit(") ").next().unwrap().starts_with('S')
     };
-    // Twice in a row: it may have slept for something else.
+    // Asleep twice in a row: once it may have slept for another reason.
     let mut times = 0;
     while times < 2 {
         times = if asleep() { times + 1 } else { 0 };
@@ -193,7 +193,7 @@ fn the_locks_of_std() {
 
 #[inline(never)]
 fn locks_inside_a_task(mutex: &Mutex<()>) {
-    // Not the same code as that of `locks`, which an optimizer would make one function of.
+    // Other code than that of `locks`, so that the optimizer does not merge the two functions.
     std::hint::black_box(mutex);
     drop(mutex.lock());
 }
@@ -231,7 +231,7 @@ fn the_locks_of_parking_lot() {
     );
     for (function, reason) in [
         ("locks_of_parking_lot", "sync.Mutex.Lock"),
-        // Optimized, readers and writers meet in one function.
+        // In an optimized build readers and writers wait in the same function.
         ("reads_of_parking_lot", "sync.RWMutex"),
     ] {
         let found = waits_in(function);
@@ -242,7 +242,8 @@ fn the_locks_of_parking_lot() {
     }
 }
 
-/// The classic: a lock of std's inside an async task. Everything else on that worker waits, too, and the profile says so.
+/// The classic fault: a lock of std in an async task. All other tasks of that worker wait, too, and the profile says
+/// so.
 #[test]
 fn a_lock_that_blocks_a_worker() {
     async fn holds_up_its_worker(mutex: Arc<Mutex<()>>, waiter: Waiter) {
@@ -261,11 +262,12 @@ fn a_lock_that_blocks_a_worker() {
     let found = waits_in("locks_inside_a_task");
     let reason = "sync.Mutex.Lock, blocks a worker";
     let (count, delay) = found[reason];
-    // To note the wait allocates, and then the allocator's lock may be waited for, too: more than one wait, not of others.
+    // Noting the wait allocates, and may wait for the allocator's lock: there may be more than one wait, but of this
+    // task only.
     assert!(found.len() == 1 && count >= 1, "{found:?}");
     assert!(delay > WHILE, "{delay:?}");
-    // The stack is the task's: it ends at its root. Optimized, the async fn is part of it, under what name depends on the
-    // line tables.
+    // The stack is the task's and ends at its root. In an optimized build the async fn is a part of it, under a name
+    // that depends on the line tables.
     #[cfg(debug_assertions)]
     {
         let around = waits_in("a_lock_that_blocks_a_worker::holds_up_its_worker");
@@ -277,8 +279,8 @@ fn a_lock_that_blocks_a_worker() {
     }
 }
 
-/// A worker, a thread of the blocking pool and a thread in `block_on` that have nothing to do do not contend. For a lock, of
-/// the allocator or of tokio's, they may wait at any time, and that counts.
+/// An idle worker, an idle thread of the blocking pool and an idle thread in `block_on` do not contend. They may wait
+/// for a lock of the allocator or of tokio at any time, and such waits count.
 #[test]
 fn idle_threads_do_not_count() {
     let _rate = at_rate(1);
@@ -317,7 +319,7 @@ fn futex_wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> (i6
     let timeout = timeout
         .as_ref()
         .map_or(std::ptr::null(), std::ptr::from_ref);
-    // SAFETY: a futex wait on a word that lives, with a timeout that lives.
+    // SAFETY: a futex wait on a word and with a timeout that both live through the call.
     let result = unsafe {
         libc::syscall(
             libc::SYS_futex,
@@ -330,7 +332,7 @@ fn futex_wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> (i6
     (result, Error::last_os_error().raw_os_error())
 }
 
-/// Results and `errno` are the kernel's, with a rate and without.
+/// Results and `errno` are the kernel's, with a rate and without one.
 #[test]
 #[expect(unsafe_code, reason = "asks the kernel")]
 fn errors_are_the_kernels() {
@@ -352,7 +354,7 @@ fn errors_are_the_kernels() {
             assert_eq!(Error::last_os_error().raw_os_error(), Some(libc::EBADF));
             assert_eq!(libc::syscall(1 << 20), -1);
             assert_eq!(Error::last_os_error().raw_os_error(), Some(libc::ENOSYS));
-            // Six arguments, the last of which lies on the caller's stack.
+            // Six arguments; the last one is on the caller's stack.
             let page = libc::syscall(
                 libc::SYS_mmap,
                 std::ptr::null::<u8>(),
@@ -398,8 +400,8 @@ fn an_interrupted_wait_says_so() {
     assert_eq!(thread.join().unwrap(), (-1, Some(libc::EINTR)));
 }
 
-/// Threads that come and go and fight, with destructors that wait, over an allocator with a lock: nothing hangs, nothing
-/// is lost, and all of it is counted within the bound.
+/// Threads that begin, end and contend, with destructors that wait, and an allocator with a lock: nothing hangs, no
+/// result is lost, and every wait is counted, within the bound.
 #[test]
 fn a_crowd_of_threads() {
     static SHARED: Mutex<u64> = Mutex::new(0);
@@ -435,7 +437,7 @@ fn a_crowd_of_threads() {
             .into_iter()
             .for_each(|thread| thread.join().unwrap());
     }
-    // Destructors of thread-locals may run after join returns; the last ones are waited for.
+    // Destructors of thread-locals may run after `join` returns, so this waits for the last ones.
     let end = Instant::now() + Duration::from_secs(10);
     let all = THREADS * ROUNDS * 101;
     while *SHARED.lock().unwrap() != all && Instant::now() < end {

@@ -1,4 +1,5 @@
-//! Whose end a task waits for, as a dump says it: of tasks, of closures and of sets, and never one that it does not wait for.
+//! A dump names the task whose end a task waits for: tasks, closures and sets, and never a task that it does not wait
+//! for.
 #![cfg(feature = "full")]
 
 use std::collections::HashSet;
@@ -17,7 +18,7 @@ mod support {
     pub mod dump;
 }
 
-/// The remarks on a task, once they have these words.
+/// The remarks on a task, once they contain these words.
 fn remarks(id: task::Id, words: &str) -> String {
     let block = format!("\ngoroutine {id} [");
     let of = |text: &str| {
@@ -57,7 +58,7 @@ fn tasks_closures_and_sets_are_named() {
     let name = "joins::tasks_closures_and_sets_are_named::awaited";
     let told = format!("waits for goroutine {task_id} ({name}) to end");
     assert!(text.contains(&told), "{text}");
-    // `spawn` of a handle: the wrapper's future is tokio's own.
+    // `spawn` of a handle: the wrapper's future is tokio's own type.
     let text = remarks(blocked.id(), "waits for ");
     let told = format!(
         "waits for goroutine {closure_id} (joins::tasks_closures_and_sets_are_named) to end"
@@ -78,7 +79,7 @@ fn tasks_closures_and_sets_are_named() {
     drains.abort();
 }
 
-/// A handle keeps the waker of the poll in which it was polled last, whose generation comes again every 64 polls.
+/// A handle keeps the waker of its last poll, and the generation of that poll comes again every 64 polls.
 #[test]
 fn a_handle_that_is_not_polled_any_more_is_not_named() {
     let runtime = Runtime::new().unwrap();
@@ -111,12 +112,12 @@ fn a_handle_that_is_not_polled_any_more_is_not_named() {
         assert!(!dump().contains(&format!("waits for goroutine {kept_id} ")));
         again.notify_one();
     }
-    // Neither is the other one: a waker of the task is where none is awaited.
+    // Nor is the other one named: the task's waker is in a handle that it does not await.
     assert!(!dump().contains(&format!("waits for goroutine {awaited_id} ")));
     waits.abort();
 }
 
-/// Each waits for the other, and one for a time only; one of a set ends.
+/// Two tasks wait for each other, one of them with a time limit; and one task of a set can end.
 #[test]
 fn what_goes_on_is_no_deadlock() {
     let runtime = Runtime::new().unwrap();
@@ -149,7 +150,7 @@ fn what_goes_on_is_no_deadlock() {
     drains.abort();
 }
 
-/// Which task waits for the end of which, noted before it does; and a lock for each depth.
+/// Which task waits for the end of which, noted before the wait; and a lock for each depth.
 #[derive(Default)]
 struct Tree {
     waits: std::sync::Mutex<HashSet<(String, String)>>,
@@ -163,7 +164,7 @@ impl Tree {
     }
 }
 
-/// Waits for tasks in all ways, with and without a lock, none of which any of these needs.
+/// Waits for tasks in all ways, with and without holding a lock that no awaited task needs.
 fn grow(tree: Arc<Tree>, depth: usize, seed: u64) -> Pin<Box<dyn Future<Output = ()> + Send>> {
     let random = move |step: u64| {
         let mixed = (seed + step).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -214,7 +215,7 @@ fn grow(tree: Arc<Tree>, depth: usize, seed: u64) -> Pin<Box<dyn Future<Output =
     })
 }
 
-/// For `JOINS_SECONDS`.
+/// Runs for `JOINS_SECONDS`.
 #[test]
 fn what_is_told_of_tasks_that_go_on_is_so() {
     let seconds = std::env::var("JOINS_SECONDS").map_or(3, |text| {
@@ -239,7 +240,7 @@ fn what_is_told_of_tasks_that_go_on_is_so() {
             let Some((before, after)) = awaited.split_once(" to end") else {
                 continue;
             };
-            // One that has ended meanwhile has no name behind its number.
+            // A task that has ended meanwhile has no name after its number.
             let id = |text: &str| text.split([' ', ',']).next().unwrap().to_owned();
             let waiter = id(next.strip_prefix("goroutine ").unwrap());
             let named = format!("{before}{}", after.split(", with ").next().unwrap());

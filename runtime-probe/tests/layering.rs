@@ -1,4 +1,4 @@
-//! The layers of the source, held by a look at every path in it. After Go's `go/build/deps_test.go`.
+//! The layers of the source: a check of every path in it. After Go's `go/build/deps_test.go`.
 
 mod syntax;
 
@@ -10,7 +10,7 @@ use syn::visit::Visit;
 use syn::{Item, Visibility};
 use syntax::{flatten, parse, segments};
 
-/// From the ground up. A module may name itself and what stands before it.
+/// The layers, lowest first. A module may name itself and the modules before it.
 const LAYERS: [&str; 22] = [
     "primitive",
     "clock",
@@ -30,15 +30,15 @@ const LAYERS: [&str; 22] = [
     "profile",
     "pages",
     "duty",
-    // The composition root: it starts the server, so it stands above the surface that it starts.
+    // The composition root: it starts the server, so it is above the pages.
     "pprof",
-    // The facade, one layer of three modules.
+    // The facade: one layer of three modules.
     "runtime",
     "sync",
     "task",
 ];
 
-/// Of each layer those that it names, where it may not name all below it.
+/// Layers that may name only some of the layers below them, and which.
 const SEES: [(&str, &[&str]); 6] = [
     (
         "tally",
@@ -65,74 +65,74 @@ const SEES: [(&str, &[&str]); 6] = [
     ("sampling", &["clock"]),
 ];
 
-/// What the siblings inside `source` know of each other: the user, the used.
+/// The allowed imports between siblings inside `source`: the user, the used.
 const SOURCE_EDGES: [(&str, &str); 46] = [
     ("blocking", "driving"),
-    // A foreign task may have left its thread to closures.
+    // A thread that runs a closure may have run a foreign task before.
     ("blocking", "foreign"),
-    // A closure and a future tell their id by the same handle.
+    // A closure and a future give their id by the same handle.
     ("blocking", "instrumented"),
-    // The end of each is counted by where it was spawned.
+    // The end of each counts at its spawn site.
     ("blocking", "timing"),
-    // What the wrappers and the hooks see is told to the trace, which asks whether a poll is under way.
+    // Wrappers and hooks write their events to the trace, which asks whether a poll is under way.
     ("blocking", "trace"),
     ("blocking", "waker"),
-    // Whose stack it is that a thread was interrupted on.
+    // The task that the interrupted thread polls.
     ("cpu", "polled_task"),
-    // Which task created a thread.
+    // The task that created a thread.
     ("creation", "polled_task"),
-    // The number behind tokio's id.
+    // The number in tokio's id.
     ("driving", "foreign"),
-    // What is spawned has the labels of its spawner.
+    // A spawned task has the labels of its spawner.
     ("foreign", "labels"),
     ("foreign", "timing"),
     ("foreign", "trace"),
-    // The parent of a task that a dependency spawns is the one being polled.
+    // The parent of a foreign task is the task that is being polled.
     ("foreign", "waker"),
-    // A wait inside a poll ends at that poll.
+    // A wait inside a poll has the labels of that poll.
     ("futex", "labels"),
     ("futex", "waker"),
-    // In which task's poll is allocated.
+    // The task in whose poll an allocation happens.
     ("heap", "polled_task"),
-    // What the hooks call.
+    // The hooks call it.
     ("hooks", "cpu"),
     ("hooks", "foreign"),
-    // The workers of a runtime that is left out.
+    // The workers of an untracked runtime.
     ("hooks", "untracked"),
     ("instrumented", "driving"),
     // A wrapper claims the hook's stamp.
     ("instrumented", "foreign"),
-    // Where tokio has a closure.
+    // The address of tokio's task of a closure.
     ("instrumented", "joiners"),
-    // A nested future has those of the poll around it.
+    // A nested future has the labels of the poll around it.
     ("instrumented", "labels"),
     ("instrumented", "timing"),
     ("instrumented", "trace"),
     ("instrumented", "waker"),
-    // The number behind tokio's id.
+    // The number in tokio's id.
     ("joiners", "foreign"),
-    // Whose waker it is.
+    // The task that a waker belongs to.
     ("joiners", "waker"),
-    // What a task has from now on goes to the trace.
+    // A change of a task's labels goes to the trace.
     ("labels", "trace"),
     // Labels are in force for a poll.
     ("labels", "waker"),
-    // The release of a lock is charged in the task that is being polled, under its labels.
+    // The release of a lock counts in the task that is being polled, under its labels.
     ("locks", "labels"),
     ("locks", "waker"),
-    // The number behind tokio's id.
+    // The number in tokio's id.
     ("metrics", "foreign"),
     ("named", "instrumented"),
     ("polled_task", "foreign"),
-    // The labels of what a thread is in the middle of.
+    // The labels in force on a thread.
     ("polled_task", "labels"),
     ("polled_task", "waker"),
-    // A user task is in force for a poll; what is said goes to the trace, and so does the user task of what is spawned.
+    // A user task is in force for a poll. Regions, logs and the user task of a spawned task go to the trace.
     ("regions", "trace"),
     ("regions", "waker"),
-    // Which polls a thread is in the middle of.
+    // The polls that a thread is in.
     ("signal", "waker"),
-    // What waits, and in which locks.
+    // Specimens that wait, and the locks that they wait in.
     ("specimens", "instrumented"),
     ("specimens", "locks"),
     ("timing", "trace"),
@@ -141,16 +141,16 @@ const SOURCE_EDGES: [(&str, &str); 46] = [
     ("waker", "trace"),
 ];
 
-/// Where unsafe code may stand.
+/// The layers that may have unsafe code.
 const UNSAFE: [&str; 6] = ["primitive", "clock", "sys", "stack", "registry", "source"];
 
-/// Who may name tokio; the rest must work when tokio is wedged, and is read without knowing it.
+/// The layers that may name tokio. The others must work when tokio is stuck, and can be read without knowing it.
 const KNOWS_TOKIO: [&str; 5] = ["lib", "source", "runtime", "sync", "task"];
 
-/// Who names the server; what it carries is given to it.
+/// The layers that may name the server; it gets its handler from them.
 const KNOWS_THE_WIRE: [&str; 2] = ["pages", "pprof"];
 
-/// Reads the sources once: reading takes longer than all that is held of them.
+/// Reads the sources once, as reading takes longer than all the checks.
 #[test]
 fn the_source_keeps_its_rules() {
     let sources = sources();
@@ -209,7 +209,7 @@ fn some_layers_see_few_others(sources: &[Source]) -> Vec<String> {
 fn every_module_has_its_layer(sources: &[Source]) -> Vec<String> {
     let modules: BTreeSet<String> = sources.iter().map(Source::layer).collect();
     let listed: BTreeSet<String> = LAYERS.iter().map(|layer| (*layer).to_owned()).collect();
-    // The root, and words.
+    // The root and the guide.
     let root = BTreeSet::from(["lib", "guide"].map(str::to_owned));
     let modules: BTreeSet<String> = modules.difference(&root).cloned().collect();
     modules
@@ -278,8 +278,8 @@ fn few_name(other: &str, layers: &[&str], sources: &[Source]) -> Vec<String> {
     wrong
 }
 
-/// Words that meant several things, or nothing that a reader of tokio knows. What stands for them: wait, busy and ready time; a
-/// permit of something bounded; a site; a stack key; in the place of the pronouns, the client, the thread or the task.
+/// Words that had several meanings, or that no reader of tokio knows. Use instead: wait, busy and ready time; a
+/// permit of a bounded resource; a site; a stack key; and the client, the thread or the task instead of a pronoun.
 const RETIRED: [&str; 12] = [
     "anybody",
     "lap",
@@ -330,7 +330,7 @@ fn names_say_what_things_are(sources: &[Source]) -> Vec<String> {
             wrong.push(format!("{file}: a module called {module}"));
         }
         if file.layer() == "sync" {
-            // The names are tokio's.
+            // tokio's names.
             continue;
         }
         let mut getters = Getters::default();
@@ -365,14 +365,14 @@ impl Source {
             .unwrap_or_else(|| "lib".to_owned())
     }
 
-    /// Every path into the crate, from its root, with its line: `use` and inline, in macros too.
+    /// Every path into the crate, from its root, with its line: in `use` and inline, also in macros.
     fn paths(&self) -> Vec<(Vec<String>, usize)> {
         let mut found = Paths {
             module: self.module.clone(),
             paths: Vec::new(),
         };
         found.visit_file(&self.parsed);
-        // Macros are tokens to the parser, and so are their definitions.
+        // The parser sees macros, and definitions of macros, as tokens.
         found.paths.extend(absolute(self.tokens.clone(), "crate"));
         found.paths
     }
@@ -384,7 +384,7 @@ fn sources() -> Vec<Source> {
     sources
 }
 
-/// The files below a directory, which is named from this package's.
+/// The files below a directory, relative to this package.
 fn sources_of(directory: &str) -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
     rust_files(&root)
@@ -449,7 +449,7 @@ struct Paths {
 }
 
 impl Paths {
-    /// Makes a path start at the root; `None` if it leads into another crate, or is of a local name.
+    /// Makes a path begin at the root; `None` if it belongs to another crate or begins with a local name.
     fn add(&mut self, path: &[String], line: usize) {
         let mut from = self.module.clone();
         let mut rest = path;

@@ -28,7 +28,7 @@ fn text(debug: u32) -> String {
     String::from_utf8(written(debug)).unwrap()
 }
 
-/// Keeps no waker, after a wait that did.
+/// Keeps no waker after a wait that kept one.
 async fn forgets_its_waker() {
     task::yield_now().await;
     poll_fn(|_| Poll::<()>::Pending).await;
@@ -79,14 +79,14 @@ fn tasks_without_a_waker_and_in_a_deadlock() {
     }
     assert!(!counts.contains("goes_on"), "{counts}");
 
-    // As Go: all goroutines, with a mark.
+    // As in Go: all goroutines, with a mark.
     let all = text(2);
     assert_eq!(all.matches(" (leaked)").count(), 4, "{all}");
     assert_eq!(all.matches("[sync.Mutex.Lock (leaked)").count(), 3, "{all}");
     assert_eq!(all.matches("[waiting (leaked)").count(), 1, "{all}");
     let healthy = all.split("\n\n").find(|block| block.contains("goes_on"));
     assert!(healthy.unwrap().contains("[chan receive"), "{all}");
-    // No other dump has it.
+    // No other dump has the mark.
     assert!(!support::dump::dump().contains("(leaked)"));
 
     if let Some(go) = Go::find("goroutineleak by go tool pprof") {
@@ -102,7 +102,7 @@ fn tasks_without_a_waker_and_in_a_deadlock() {
         );
     }
 
-    // What is woken by others is no leak any more.
+    // A task that another task can wake is no leak any more.
     drop(commands);
     runtime.shutdown_background();
 }
@@ -125,7 +125,7 @@ fn a_check_passes_where_all_tasks_end() {
             let began = time::Instant::now();
             let leaks = pprof::leak_check();
             task::spawn(async {}).await.unwrap();
-            // Neither has had its last poll when the check looks.
+            // Neither task has had its last poll at the time of the check.
             task::spawn(pending::<()>()).abort();
             task::spawn(async {
                 for _ in 0..20 {
@@ -141,7 +141,7 @@ fn a_check_passes_where_all_tasks_end() {
     }
 }
 
-/// A handle is ready before tokio takes the task off its list.
+/// A handle is ready before tokio removes the task from its list.
 #[test]
 fn a_task_that_was_joined_is_never_left() {
     let runtime = Builder::new_multi_thread()
@@ -155,7 +155,7 @@ fn a_task_that_was_joined_is_never_left() {
             let leaks = pprof::leak_check();
             for _ in 0..100 {
                 task::spawn(async {}).await.unwrap();
-                // As a dependency spawns it: its record ends in tokio's hook.
+                // Spawned as by a dependency: its record ends in tokio's hook.
                 tokio::spawn(async {}).await.unwrap();
             }
             let began = Instant::now();
@@ -166,7 +166,7 @@ fn a_task_that_was_joined_is_never_left() {
     println!("the slowest check of {JOINS} took {slowest:?}");
 }
 
-/// 100,000 of each kind take 9 s in a debug build, and had no other result.
+/// 100,000 of each kind take 9 s in a debug build, with the same result.
 const JOINS: usize = 20_000;
 
 #[test]
@@ -200,7 +200,7 @@ fn a_check_that_is_dropped_fails_too() {
         });
     };
     assert!(left_behind(dropped).unwrap().contains("goes_on"));
-    // In a test that fails anyway it keeps quiet: a second panic would abort the process.
+    // In a test that fails for another reason the check does not panic: a second panic would abort the process.
     let twice = left_behind(|| {
         let _leaks = runtime.block_on(async {
             let leaks = pprof::leak_check();

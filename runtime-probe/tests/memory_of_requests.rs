@@ -1,5 +1,5 @@
-//! An hour's worth of requests, one a second, without the seconds: the memory of the process does not grow with them.
-//! A process of its own, because that is what is measured.
+//! The requests of an hour, one a second, but without the waiting: the memory of the process does not grow. In a
+//! process of its own, because its memory is measured.
 #![cfg(all(feature = "full", target_os = "linux"))]
 
 use std::time::Duration;
@@ -17,13 +17,13 @@ mod support {
 
 const REQUESTS: usize = 3600;
 
-/// By then every form has been asked for 40 times: names are cached, malloc has its arenas.
+/// By then every form has been requested 40 times: names are cached, and malloc has its arenas.
 const WARM_UP: usize = 600;
 
-/// A thread's stack comes and goes with each connection, and may use any arena: 64 KiB of either are noise. And a dump
-/// catches running tasks anywhere in std and tokio: for each of their files the names are read once, which takes 5 MiB in
-/// 15,000 requests, half of it in the first 3,600. What is leaked with each request shows: a dump of these tasks takes 60 KiB,
-/// a thread's stack 4 KiB, so 12 MiB.
+/// A thread's stack begins and ends with each connection, and may use any arena: 64 KiB of either are noise. A dump
+/// may catch running tasks anywhere in std and tokio. The names of each of their files are read once, which takes 5
+/// MiB in 15,000 requests, half of it in the first 3,600. A leak in each request exceeds this: a dump of these tasks
+/// takes 60 KiB, a thread's stack 4 KiB, so 12 MiB.
 const TOLERANCE_KIB: usize = 6 << 10;
 
 const PAGES: [&str; 15] = [

@@ -5,7 +5,7 @@ use std::io;
 use crate::http::exchange;
 use crate::pages::endpoints::Endpoints;
 
-/// An answer whose head and body agree.
+/// An answer whose head and body are consistent.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Answer {
     pub status: u16,
@@ -15,7 +15,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Whether its body is of that type; a charset may follow.
+    /// Whether its body has that type; a charset may follow.
     pub fn is(&self, content_type: &str) -> bool {
         self.header("Content-Type")
             .is_some_and(|value| value.starts_with(content_type))
@@ -26,13 +26,14 @@ impl Answer {
         header.map(|(_, value)| value.as_str())
     }
 
-    /// The body as text, which it must be.
+    /// The body, which must be text.
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("the body is UTF-8")
     }
 }
 
-/// Asks the HTTP layer, for loopback or for clients with the token. For handlers that wait, the client is gone, so nothing waits.
+/// Asks the HTTP layer, as loopback or with the token. Handlers that wait see a client that is gone, so no request
+/// waits.
 pub fn ask(
     token: Option<&str>,
     method: &str,
@@ -53,7 +54,7 @@ pub fn ask(
     page.checked(method)
 }
 
-/// A refusal has a sentence, in a body that no browser takes for a page.
+/// A refusal has a sentence, in a body that a browser does not treat as a page.
 pub fn assert_refusal(status: u16, body: &str, content_type: Option<&str>) {
     assert_eq!(
         content_type,
@@ -66,7 +67,7 @@ pub fn assert_refusal(status: u16, body: &str, content_type: Option<&str>) {
     assert_sentence(status, sentence);
 }
 
-/// What a refusal says.
+/// The sentence of a refusal.
 pub fn assert_sentence(status: u16, sentence: &str) {
     assert!((400..600).contains(&status), "{status}");
     assert!(
@@ -75,7 +76,7 @@ pub fn assert_sentence(status: u16, sentence: &str) {
     );
 }
 
-/// An answer as it comes in.
+/// An answer while it arrives.
 #[derive(Default)]
 pub struct Page(Option<Answer>);
 
@@ -105,7 +106,7 @@ impl Page {
         }
     }
 
-    /// What holds of every answer.
+    /// Checks that hold for every answer.
     pub fn checked(self, method: &str) -> Answer {
         let answer = self.0.expect("an answer has a head");
         if method != "HEAD" {

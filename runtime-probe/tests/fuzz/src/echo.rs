@@ -1,7 +1,7 @@
-//! A program in which nothing happens, as far as the HTTP layer looks at one: its profiles say how they were asked for.
+//! A stub of a program for the HTTP layer: its profiles only echo the parameters of the request.
 //!
-//! So an answer shows what was understood, two spellings of one request can be compared, and an answer takes a
-//! microsecond. What a profile of a real program looks like is for the target `pages`.
+//! So an answer shows how a request was understood, two spellings of one request can be compared, and an answer takes
+//! a microsecond. The target `pages` tests profiles of a real program.
 
 use crate::profile::selection::Selection;
 use crate::symbol::name::Names;
@@ -10,7 +10,7 @@ use proto::Profile;
 use std::io::{self, Write};
 use std::time::Duration;
 
-/// A profile that says how it was asked for. To compress it would take as long as twenty requests.
+/// A profile that echoes its parameters. Compressing it would take as long as twenty requests.
 pub mod proto {
     #[derive(Clone, Debug, Default)]
     pub struct Profile {
@@ -109,7 +109,7 @@ pub(crate) mod goroutine {
         }
     }
 
-    /// What changed: what was there before.
+    /// A difference; keeps the profile from before.
     pub(crate) struct Change(Profile);
 
     impl Change {
@@ -587,7 +587,7 @@ pub(crate) mod thread_count {
 pub(crate) mod address_names {
     use std::io;
 
-    /// One name of each kind that an answer treats in its own way, and none for odd addresses.
+    /// One name for each kind that answers treat differently, and none for odd addresses.
     pub(crate) fn names(
         addresses: &[u64],
         mut tell: impl FnMut(u64, &str) -> io::Result<()>,

@@ -1,9 +1,11 @@
-//! What the fuzz targets share. `bash ci/fuzz.sh` runs them; a target is a file in `targets`, its seeds are in `seeds`.
+//! The code that the fuzz targets share. `bash ci/fuzz.sh` runs them. A target is a file in `targets`, its seeds are
+//! in `seeds`.
 //!
-//! Where one slow check would hide a fast parser, they are targets of their own. The fast ones see requests alone: the
-//! HTTP layer is included by path, as a module of this crate, and stands on [`echo`], a program whose profiles say how they
-//! were asked for. So there is no snapshot, no symbol, no compressor and no server in them, and nothing of the product is
-//! public for the sake of its tests. The target `pages` asks a program that is one, through the public API.
+//! A slow check has a target of its own, so that it does not slow down the fuzzing of a fast parser. The fast targets
+//! handle requests only: the HTTP layer is included by path, as a module of this crate, and runs on [`echo`], a
+//! program whose profiles echo their parameters. So they have no snapshot, no symbols, no compressor and no server,
+//! and no item of the product is public for its tests only. The target `pages` asks a real program, through the
+//! public API.
 
 #![allow(
     dead_code,
@@ -20,14 +22,14 @@ pub use http::{sent, understood};
 
 mod echo;
 
-// What the HTTP layer knows under this name: the types of dumps are the product's, its profiles are ours.
+// The HTTP layer uses this name: the types of dumps are the product's, its profiles are those of `echo`.
 extern crate self as runtime_dump;
 pub use dump::goroutine;
 
 #[path = "../../../../dump/testing/src/grammar.rs"]
 pub mod grammar;
 
-// What the pages know under this name.
+// The pages use this name.
 extern crate self as runtime_probe_http;
 pub(crate) use http::{access, client, exchange, limits, refusal, reply, request, token};
 
@@ -53,11 +55,11 @@ mod http {
     pub(crate) mod token;
     pub(crate) mod transmit;
 
-    // What these parts show to each other only.
+    // Items that only these modules use.
     #[path = "../../tests/fuzz/src/sent.rs"]
     pub mod sent;
 
-    /// The path of a request's target, and its parameters, if it is one.
+    /// The path and the parameters of a request's target, if it is valid.
     pub fn understood(target: &str) -> Option<(String, Vec<(String, String)>)> {
         let request = request::Request::new("GET", target, Vec::new(), Vec::new()).ok()?;
         Some((request.path().to_owned(), request.params().to_vec()))
@@ -67,7 +69,7 @@ mod http {
 #[path = "../../../src/pages/mod.rs"]
 mod pages;
 
-/// The parameters that the page of a path knows, if it has a list of them.
+/// The parameters of the page of a path, if the page has a list of them.
 pub fn parameters(path: &str) -> Option<&'static [&'static str]> {
     pages::routes::parameters(path.strip_prefix("/debug/pprof/")?)
 }
@@ -79,7 +81,7 @@ pub fn duration(text: &str) -> Option<std::time::Duration> {
 
 #[path = "../../../src/profile"]
 pub mod profile {
-    // What the HTTP layer knows as runtime-dump's.
+    // The HTTP layer uses these as items of runtime-dump.
     pub use crate::echo::{folded, proto};
 
     pub(crate) mod doing;
@@ -129,12 +131,12 @@ mod symbol {
 
 /// The names that a dump may give a function.
 pub fn function_names(symbol: &str) -> [String; 2] {
-    // Asked along with them, of the same symbols.
+    // Called with the same symbols.
     symbol::name::closure_depth(symbol);
     [symbol::name::readable(symbol), symbol::name::full(symbol)]
 }
 
-/// The module that a file is, if its path tells.
+/// The module of a file, if its path tells.
 pub fn module(file: &str) -> Option<String> {
     symbol::module_path::of_file(file)
 }

@@ -1,4 +1,4 @@
-//! Dumps made of arbitrary bytes: what the encoders are given, within what their types promise.
+//! Dumps from arbitrary bytes: valid input for the encoders.
 
 use std::sync::Arc;
 
@@ -109,7 +109,7 @@ pub fn contention(
     Ok(ContentionProfile::new(Kind::Block, events))
 }
 
-/// As many as the bytes want, up to `most`.
+/// As many items as the bytes ask for, up to `most`.
 pub fn several<'u, T>(
     u: &mut Unstructured<'u>,
     most: usize,
@@ -126,12 +126,12 @@ fn optional<'u, T>(
     u.arbitrary::<bool>()?.then(|| one(u)).transpose()
 }
 
-/// Of any size: half of all 64-bit numbers are larger than any time.
+/// A number of any size: half of all 64-bit numbers are larger than any time.
 fn number(u: &mut Unstructured) -> Result<u64> {
     Ok(u.arbitrary::<u64>()? >> u.int_in_range(0..=63)?)
 }
 
-/// A reason never ends in what the header appends itself.
+/// A reason never ends in the text that the header appends.
 fn reason(u: &mut Unstructured) -> Result<String> {
     let mut reason: String = u.arbitrary()?;
     if reason.ends_with(" minutes") || reason.ends_with(", locked to thread") {

@@ -1,4 +1,5 @@
-//! The bytes of a connection, as far as the server's own code sees them: in pieces, up to an end; and the bytes it sends.
+//! The bytes of a connection, for the server's own code: in pieces, up to an end; and the bytes that the server
+//! sends.
 
 use std::io;
 use std::time::{Instant, SystemTime};
@@ -14,7 +15,7 @@ use crate::http::token::Token;
 use crate::http::transmit::{self, Connection, SendBody, Sending};
 use crate::http::{body, head};
 
-/// Which clients a server lets in.
+/// The access control of a server.
 #[derive(Clone, Debug)]
 pub struct Door(Access);
 
@@ -30,27 +31,27 @@ impl Door {
     }
 }
 
-/// What came of a connection's bytes, for a comparison.
+/// The outcome of a connection's bytes, for a comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Received {
     Asked(Asked),
     Refused(u16, String),
-    /// Its end.
+    /// The end of the connection.
     Lost,
 }
 
-/// A request that was let in.
+/// An admitted request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
     pub method: String,
     pub http10: bool,
-    /// With every byte of the path percent-encoded that may be.
+    /// With every byte of the path percent-encoded where that is allowed.
     pub target: String,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
 
-/// Reads requests as a connection does, in pieces of at most so many bytes, up to the end or to what is refused.
+/// Reads requests as a connection does, in pieces of at most so many bytes, up to the end or to a refusal.
 pub fn receive(door: &Door, bytes: &[u8], piece: usize) -> Vec<Received> {
     let mut inbox = Inbox::new(Pieces { rest: bytes, piece });
     let mut all = Vec::new();
@@ -181,7 +182,7 @@ fn on_the_wire(reply: Reply, body: SendBody, version: Version) -> Vec<u8> {
     wire
 }
 
-/// An answer, by a reader that takes nothing but what HTTP/1.1 allows.
+/// An answer, parsed by a reader that accepts only HTTP/1.1.
 struct ReadBack<'w> {
     status: u16,
     headers: Vec<(&'w str, &'w str)>,

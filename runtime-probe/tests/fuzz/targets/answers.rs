@@ -1,7 +1,7 @@
-//! Requests and the bytes of their answers: a client that is let in gets the answer of the interface for other servers, in bytes
-//! that a strict reader takes for just that.
+//! Requests and the bytes of their answers: an admitted client gets the same answer as by the interface for other
+//! servers, and a strict reader parses the bytes as that answer.
 //!
-//! The first byte chooses the door.
+//! The first byte chooses the access control.
 #![no_main]
 
 use fuzz::asked::ask;
@@ -24,7 +24,7 @@ fuzz_target!(|bytes: &[u8]| {
             Received::Refused(status, sentence) => refuse(status, sentence),
             Received::Asked(asked) => {
                 let headers = asked.headers.iter().cloned();
-                // The interface for other servers speaks HTTP/1.1 only, where a request has a Host.
+                // The interface for other servers supports HTTP/1.1 only, in which a request has a Host.
                 let host = asked
                     .http10
                     .then(|| ("host".to_owned(), "localhost".to_owned()));

@@ -1,5 +1,5 @@
-//! Bytes that claim to be a profile: the decoder refuses them or reads them, and what it has read it writes and reads
-//! again unchanged.
+//! Arbitrary bytes as a profile: the decoder refuses them, or decodes them. A decoded profile is encoded and decoded
+//! again without a change.
 #![no_main]
 
 use dump::profile::folded::fold;
@@ -14,7 +14,7 @@ fuzz_target!(|bytes: &[u8]| {
             let again = Profile::decode(&profile.encode_to_vec()).expect("a profile of ours");
             assert_eq!(again, profile);
             for measure in 0..=profile.sample_type.len().min(3) {
-                // `root;...;leaf 12`, and remarks.
+                // Lines of `root;...;leaf 12`, and comments.
                 for line in fold(&profile, measure).lines() {
                     let count = line
                         .rsplit_once(' ')

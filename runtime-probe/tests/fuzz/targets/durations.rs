@@ -1,4 +1,4 @@
-//! Durations as Go writes them, by a reader that was written from Go's documentation and not from ours.
+//! Durations in Go's format, against a reader that was written from Go's documentation.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -40,7 +40,7 @@ fn unit_of(name: &str) -> Option<u128> {
     })
 }
 
-/// None for what is no number, and for what is longer than anything.
+/// `None` for text that is no number, and for a number that is too long.
 fn nanoseconds(digits: &str, unit: u128) -> Option<u128> {
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     if fraction.contains('.') || whole.is_empty() && fraction.is_empty() {
@@ -52,7 +52,7 @@ fn nanoseconds(digits: &str, unit: u128) -> Option<u128> {
         sum = sum * 10 + value(digit)?;
         u64::try_from(sum).ok()?;
     }
-    // What is behind the 18th digit is less than a nanosecond of any unit.
+    // Digits after the 18th are less than a nanosecond in any unit.
     let mut part = 0;
     for digit in fraction
         .chars()

@@ -1,6 +1,6 @@
-//! The pages of a program with tasks: every request ends with an answer of the form that it asks for, or with a sentence.
+//! The pages of a program with tasks: every request ends with an answer in its form, or with a sentence.
 //!
-//! A snapshot and its names for each input: slow. What a request may say is for the target `parameters`.
+//! Each input takes a snapshot and its names, which is slow. The target `parameters` tests the parameters.
 #![no_main]
 
 use dump::profile::proto::Profile;
@@ -20,20 +20,20 @@ static APPLICATION: LazyLock<Runtime> = LazyLock::new(application);
 
 fuzz_target!(|text: &str| {
     LazyLock::force(&APPLICATION);
-    // What a request line cannot carry is for the target `wire`.
+    // Characters that a request line cannot have are tested by the target `wire`.
     let target = format!("/debug/pprof/{}", text.replace([' ', '#'], "+"));
     let answer = ask(&target);
     match answer.status {
         200 => assert_form(&target, &answer),
-        // Who is gone is told so.
+        // A client that is gone gets this answer.
         500 => assert_eq!(answer.text(), "the client went away\n"),
-        // `ui` leads to `ui/`.
+        // `ui` redirects to `ui/`.
         307 | 400 | 404 | 501 => {}
         other => panic!("{other} for {target:?}: {}", answer.text()),
     }
 });
 
-/// For handlers that wait, the client is gone, so nothing waits.
+/// Handlers that wait see a client that is gone, so no request waits.
 fn ask(target: &str) -> Answer {
     let host = [("Host".to_owned(), "localhost".to_owned())];
     let exchange = Endpoints::local().open("GET", target, host);
@@ -84,7 +84,7 @@ fn assert_form(target: &str, answer: &Answer) {
     }
 }
 
-/// Tasks that wait in different ways, one of which has a name that a text stumbles over.
+/// Tasks that wait in different ways, one of them with a name that is hard for a text format.
 fn application() -> Runtime {
     pprof::set_block_profile_rate(1);
     pprof::set_mutex_profile_fraction(1);

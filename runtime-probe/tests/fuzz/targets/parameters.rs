@@ -1,5 +1,5 @@
-//! Paths and parameters: what is written in another way is understood in the same, and what is understood is what may be
-//! said, once.
+//! Paths and parameters: another spelling of a request is understood alike, and only allowed parameters are accepted,
+//! once each.
 #![no_main]
 
 use fuzz::asked::{Answer, ask};
@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::fmt::Write;
 
 fuzz_target!(|text: &str| {
-    // What a request line cannot carry is for the target `wire`.
+    // Characters that a request line cannot have are tested by the target `wire`.
     let text: String = text
         .chars()
         .map(|c| {
@@ -29,10 +29,10 @@ fuzz_target!(|text: &str| {
         answer.text()
     );
     if answer.status == 500 {
-        // Who is gone is told so.
+        // A client that is gone gets this answer.
         assert_eq!(answer.text(), "the client went away\n");
     }
-    // That page takes its query for a list of addresses, as it is; and of what is not there no more can be said.
+    // The page `symbol` takes its query as a list of addresses. A 404 has nothing more to check.
     if page == "symbol" || answer.status == 404 {
         return;
     }
@@ -52,7 +52,7 @@ fn page_of(below: &str) -> Answer {
 }
 
 fn assert_understood(path: &str, query: &str) {
-    // The index has none.
+    // The index has no parameters.
     let known: HashSet<String> = parameters(path)
         .unwrap_or_default()
         .iter()
@@ -66,7 +66,7 @@ fn assert_understood(path: &str, query: &str) {
     }
 }
 
-/// The same with every byte percent-encoded, those of `kept` excepted. An encoding that is none stays one.
+/// The same with every byte percent-encoded, except those of `kept`. An invalid encoding stays invalid.
 fn encoded(text: &str, kept: &str) -> String {
     let mut encoded = String::with_capacity(text.len() * 3);
     let mut rest = text;

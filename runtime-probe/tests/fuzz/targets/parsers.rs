@@ -1,4 +1,4 @@
-//! Lines that claim to be a dump: the parsers refuse them or read them, and every stack of what they have read is there.
+//! Arbitrary lines as a dump: the parsers refuse them, or parse them, and then every stack is complete.
 #![no_main]
 
 use dump::parse::{Parsed, parse};

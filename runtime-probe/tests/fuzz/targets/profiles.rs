@@ -1,5 +1,5 @@
-//! Arbitrary dumps as profiles: whatever a model holds, every profile is whole and can be read. The first
-//! byte chooses the form.
+//! Arbitrary dumps as profiles: for every model the profile is complete and can be decoded. The first byte chooses
+//! the form.
 #![no_main]
 
 use dump::goroutine::Tables;
@@ -16,7 +16,7 @@ fuzz_target!(|bytes: &[u8]| {
     let _ = dump(&mut u);
 });
 
-/// Fails where the bytes end early.
+/// Fails if the bytes are too few.
 fn dump(u: &mut Unstructured) -> Result<()> {
     let form = u.int_in_range(0..=2)?;
     let tables = models::tables(u)?;
@@ -74,7 +74,7 @@ fn contention(u: &mut Unstructured, tables: &Tables, rows: &[Row]) -> Result<()>
     Ok(())
 }
 
-/// Everything that something points to is there, once.
+/// Every reference has its target, exactly once.
 fn assert_whole(profile: &Profile) {
     assert_eq!(profile.string_table.first().map(String::as_str), Some(""));
     for sample in &profile.sample {

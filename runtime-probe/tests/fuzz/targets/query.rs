@@ -1,4 +1,4 @@
-//! The target of a request: what is percent-encoded in it, by a reader that was written from RFC 3986 and not from ours.
+//! The target of a request: its percent-encoding, against a reader that was written from RFC 3986.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

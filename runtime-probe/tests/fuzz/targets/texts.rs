@@ -1,4 +1,4 @@
-//! Arbitrary dumps as text: whatever a model holds, every text keeps its grammar. The first byte chooses the form.
+//! Arbitrary dumps as text: for every model the text follows its grammar. The first byte chooses the form.
 #![no_main]
 
 use dump::goroutine::text::{TextOptions, TextWriter};
@@ -13,7 +13,7 @@ fuzz_target!(|bytes: &[u8]| {
     let _ = dump(&mut u);
 });
 
-/// Fails where the bytes end early.
+/// Fails if the bytes are too few.
 fn dump(u: &mut Unstructured) -> Result<()> {
     let form = u.int_in_range(0..=4)?;
     let tables = models::tables(u)?;

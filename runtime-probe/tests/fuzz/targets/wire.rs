@@ -1,6 +1,8 @@
-//! The bytes of a connection: framing and who is let in. However the bytes arrive, the same comes of them.
+//! The bytes of a connection: framing and access control. The outcome does not depend on the pieces in which the
+//! bytes arrive.
 //!
-//! The first byte chooses the door and the size of the pieces in which the rest arrives: some dozens at most, as more of them
+//! The first byte chooses the access control and the size of the pieces in which the rest arrives: some dozens of
+//! pieces at most, as more pieces only take longer.
 //! only take longer.
 #![no_main]
 

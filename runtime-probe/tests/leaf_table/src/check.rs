@@ -1,24 +1,24 @@
-//! What a dump has to say, given what the binary can tell.
+//! The expected dump, by the detail of the binary's debug information.
 
 use crate::dump::{Dump, Frame, Task};
 use crate::row::{self, Row};
 use std::fmt::Write as _;
 use std::io::{Read, Write as _};
 
-/// What the binary's debug information allows.
+/// The detail of the binary's debug information.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
-    /// Every name, every reason, exactly.
+    /// Every name and every reason, exactly.
     Full,
-    /// Inlined functions by their last part only.
+    /// Only the last part of the names of inlined functions.
     Lines,
     /// No inlined functions.
     Symbols,
-    /// Addresses.
+    /// Addresses only.
     Stripped,
 }
 
-/// Complaints about all rows; none is what one wants.
+/// Complaints about all rows; an empty list is success.
 pub fn all(rows: &[Row], dump: &Dump, detail: Detail) -> Vec<String> {
     let mut complaints = Vec::new();
     for row in rows {
@@ -45,7 +45,8 @@ pub fn all(rows: &[Row], dump: &Dump, detail: Detail) -> Vec<String> {
     complaints
 }
 
-/// Complaints about tasks that yield and go on: they never wait. Of a stripped binary nothing tells that they yielded.
+/// Complaints about tasks that yield and go on: they never wait. In a stripped binary nothing shows that they
+/// yielded.
 pub fn never_waits(rows: &[Row], dump: &Dump, detail: Detail) -> Vec<String> {
     let rows = rows.iter().filter(|row| row.reason == "runnable");
     rows.filter_map(|row| {
@@ -57,7 +58,7 @@ pub fn never_waits(rows: &[Row], dump: &Dump, detail: Detail) -> Vec<String> {
     .collect()
 }
 
-/// Complaints about the other formats and about what the index page says of the binary.
+/// Complaints about the other formats and about the index page's lines on the binary.
 pub fn index_page(detail: Detail) -> Vec<String> {
     let profile = tokio::pprof::lookup("goroutine").expect("the goroutine profile exists");
     for debug in 0..2 {
@@ -123,7 +124,7 @@ impl Checked<'_> {
                 "{never:?} is said of a task that can be woken, or not of one that cannot"
             ));
         }
-        // Caught in the middle of a poll there is only the root.
+        // A task that is caught in a poll has only its root.
         let polled = self.task.reason == "running" && self.row.reason == "runnable";
         match self.detail {
             Detail::Full | Detail::Lines if !polled => wrong.extend(self.frames()),
@@ -148,7 +149,7 @@ impl Checked<'_> {
             || (told == "sync.RWMutex" && right.starts_with("sync.RWMutex."))
             || (told == "running" && right == "runnable");
         let last_of_several = || {
-            // Without names the last registration is taken for the wait: it is one of the waits.
+            // Without names the last registration counts as the wait; it is one of the waits.
             let one_of = |leaf: &&str| {
                 let mut rows = self.rows.iter();
                 rows.any(|row| row.frames == [*leaf] && row.reason == told)
@@ -156,12 +157,12 @@ impl Checked<'_> {
             right == "select" && self.row.frames.iter().any(one_of)
         };
         let part = || {
-            // Of a call that was inlined, the wait inside it is left: `fs::read` waits for a blocking task.
+            // If the call was inlined, only the wait inside it is left: `fs::read` waits for a blocking task.
             let is_leaf = |frame: &Frame| {
                 let mut rows = self.rows.iter();
                 rows.any(|row| row.frames == [&*frame.function] && row.reason == told)
             };
-            // What all of tokio's reading and writing ends in, where the calls that rows have are inlined as well.
+            // All of tokio's reads and writes end in this function, also if the calls of the rows are inlined.
             let is_io = |frame: &Frame| {
                 let io = "tokio::io::poll_evented::PollEvented::poll_";
                 frame.function.starts_with(io) && told == "IO wait"
@@ -178,7 +179,8 @@ impl Checked<'_> {
             }
     }
 
-    /// Of a stripped binary what tokio built the call of, or the last registration of those that end it.
+    /// In a stripped binary: the primitive of tokio in the call, or the last registration of the calls that end the
+    /// task.
     fn is_primitive(&self) -> bool {
         let (told, right) = (&*self.task.reason, self.row.reason);
         let primitives: &[&str] = match (self.row.name, right) {
@@ -194,7 +196,7 @@ impl Checked<'_> {
         primitives.contains(&told)
     }
 
-    /// Whether the row's own frames are all that can be asked for.
+    /// Whether only the row's own frames can be expected.
     fn loosely(&self) -> bool {
         self.detail == Detail::Lines && self.row.frames.first() == Some(&"~")
     }
@@ -203,7 +205,7 @@ impl Checked<'_> {
     fn frames(&self) -> Vec<String> {
         let own = [self.own("inner"), self.own("outer")];
         let right: Vec<&str> = if self.row.name == "pending" {
-            // It registered nowhere, so there is no stack but the root.
+            // The task registered nowhere, so its stack is only the root.
             vec![&own[1]]
         } else {
             let above = self.row.frames.iter().copied();
@@ -225,8 +227,8 @@ impl Checked<'_> {
         }
     }
 
-    /// The same with two branches the other way round: they stand in the order of their calls' addresses, and where each is
-    /// called from a function of its own, that is the compiler's.
+    /// The same with two branches swapped. Branches are ordered by the addresses of their calls; if each is called in
+    /// a function of its own, the compiler chooses that order.
     fn matches_swapped(&self, right: &[&str], shown: &[Frame]) -> bool {
         let ["select.branch", first, "select.branch", second, rest @ ..] = right else {
             return false;
@@ -253,7 +255,7 @@ impl Checked<'_> {
         };
         match (right, shown) {
             ([], []) => true,
-            // Of one crate, or of one that goes with it, as tower_service with tower.
+            // Frames of one crate, or of a crate that belongs to it, as tower_service to tower.
             (["..", public, rest @ ..], _) => (0..shown.len())
                 .take_while(|&at| {
                     let family = krate(public);
@@ -302,7 +304,7 @@ impl Checked<'_> {
         owner.starts_with(module) && (braces || right.ends_with(&format!("::{name}")))
     }
 
-    /// Whether the frame's line is where the row waits.
+    /// Whether the frame's line is the one where the row waits.
     fn is_own_line(&self, frame: &Frame, inner: bool) -> bool {
         let line = |source: &'static str, line: u32| {
             source.lines().nth(line as usize - 1).unwrap_or_default()
@@ -333,7 +335,7 @@ impl Checked<'_> {
         waits && heads.next().is_some_and(header)
     }
 
-    /// The root's name is that of its type: it is there whatever the binary tells.
+    /// The root's name is that of its type: it is known with any debug information.
     fn root(&self) -> Option<String> {
         let right = self.own("outer");
         let shown = self.task.frames.last().map(|frame| &*frame.function);
@@ -358,7 +360,7 @@ impl Checked<'_> {
     }
 }
 
-/// A function of the row's own.
+/// A function of the row itself.
 fn own(row: &Row, function: &str) -> String {
     format!("{}::{}::{function}", row.table, row.name)
 }

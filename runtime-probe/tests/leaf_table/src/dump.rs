@@ -15,7 +15,7 @@ pub struct Task {
     /// The line above the header.
     pub remark: String,
     pub id: u64,
-    /// What the brackets say, without a duration.
+    /// The text in the brackets, without a duration.
     pub reason: String,
     pub frames: Vec<Frame>,
     pub created_by: String,

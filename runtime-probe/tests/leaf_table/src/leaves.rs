@@ -1,4 +1,4 @@
-//! What tokio has to wait in, alone and several at once, and tasks that are not plainly spawned.
+//! Every wait of tokio, alone and several at once, and tasks that are spawned in other ways.
 
 use crate::row::{Row, rows};
 use futures::future::FutureExt;
@@ -11,7 +11,7 @@ use tokio::sync::{
 };
 use tokio::task::JoinSet;
 
-/// The text of this file, for what stands on a line.
+/// The text of this file, to find its lines.
 const SOURCE: &str = include_str!("leaves.rs");
 /// Longer than any run.
 const LONG: Duration = Duration::from_secs(100_000);
@@ -325,7 +325,7 @@ mod block_on_root {
     }
 }
 
-/// What is not a plain `spawn`: each on a thread with a runtime of its own.
+/// Tasks without a plain `spawn`: each on a thread with a runtime of its own.
 pub fn spawn_special() -> Vec<Row> {
     let (tell, told) = std::sync::mpsc::channel();
     std::thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! Channels, locks, streams and tools of other libraries that need no more of tokio than a task.
+//! Channels, locks, streams and tools of other libraries that need only a task of tokio.
 
 use crate::row::rows;
 use futures::future::FutureExt;
@@ -11,7 +11,7 @@ use tokio_util::codec::{Framed, LinesCodec};
 use tokio_util::sync::{CancellationToken, PollSemaphore, PollSender, ReusableBoxFuture};
 use tokio_util::time::DelayQueue;
 
-/// The text of this file, for what stands on a line.
+/// The text of this file, to find its lines.
 const SOURCE: &str = include_str!("libraries.rs");
 /// Longer than any run.
 const LONG: Duration = Duration::from_secs(100_000);

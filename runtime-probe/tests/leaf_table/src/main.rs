@@ -1,10 +1,10 @@
-//! The leaf table: for every public way to wait, a task that waits there inside two async fns of its own, and what a
-//! dump has to say of it. Run by `ci/leaf_table.sh` with one binary per way to build.
+//! The leaf table: for every public way to wait, a task that waits there inside two async fns of its own, and the
+//! expected dump. `ci/leaf_table.sh` runs it with one binary for each kind of build.
 //!
-//! `leaf-table full|lines|symbols|stripped [--print]` says what the binary's debug information allows:
+//! `leaf-table full|lines|symbols|stripped [--print]`, by the detail of the binary's debug information:
 //! * `full`: every name, every reason, exactly;
-//! * `lines`: inlined functions are known by their last part, their files and lines are exact;
-//! * `symbols`: inlined functions are missing; the root and whatever is said of the reason are right;
+//! * `lines`: only the last part of the names of inlined functions, with exact files and lines;
+//! * `symbols`: inlined functions are missing; the root, and the reason if there is one, are right;
 //! * `stripped`: addresses.
 
 mod check;
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
         println!("{}", settled.text);
     }
     let mut report = check::all(&rows, &settled, detail);
-    // What never waits is looked at often: each look may catch it polled or queued.
+    // Tasks that never wait are dumped often, as each dump may catch them polled or queued.
     for _ in 0..200 {
         report.extend(check::never_waits(&rows, &dump::take(), detail));
     }

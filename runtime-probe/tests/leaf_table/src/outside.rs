@@ -1,4 +1,4 @@
-//! What lies outside of the process: tokio's io, fs, process and signal.
+//! Waits for things outside of the process: tokio's io, fs, process and signal.
 
 use crate::row::rows;
 use std::io::PipeReader;
@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
-/// The text of this file, for what stands on a line.
+/// The text of this file, to find its lines.
 const SOURCE: &str = include_str!("outside.rs");
 
 rows! {
@@ -63,12 +63,12 @@ rows! {
         let (_sender, mut receiver) = tokio::net::unix::pipe::pipe().unwrap();
         _ = receiver.read(&mut [0; 9]).await;
     }
-    // ci/leaf_table.sh gives it a standard input that says nothing and does not end.
+    // ci/leaf_table.sh gives the process a standard input that has no bytes and does not end.
     stdin: "blocking pool", ["<tokio::io::util::read::Read as core::future::future::Future>::poll"] {
         _ = tokio::io::stdin().read(&mut [0; 9]).await;
     }
 
-    // tokio::fs: a thread of the blocking pool does what is waited for
+    // tokio::fs: a thread of the blocking pool does the work
     file_open: "blocking pool", ["tokio::fs::file::File::open"] {
         let path = std::env::temp_dir().join(format!("leaf-table-fifo-{}", std::process::id()));
         std::process::Command::new("mkfifo").arg(&path).status().unwrap();

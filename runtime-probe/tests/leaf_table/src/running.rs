@@ -1,11 +1,12 @@
-//! Tasks that do not wait: each keeps a thread, and the dump shows where, from the function that keeps it up to the task.
+//! Tasks that do not wait: each occupies a thread, and the dump shows the stack from the innermost function to the
+//! task.
 
 use crate::check::Detail;
 use crate::dump::{self, Task};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-/// Complaints about what a dump says of them.
+/// Complaints about these tasks in a dump.
 pub fn complaints(detail: Detail) -> Vec<String> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -22,7 +23,7 @@ pub fn complaints(detail: Detail) -> Vec<String> {
             runtime.spawn_blocking(|| sleeps(black_box(3))).id(),
         ),
     ];
-    // They keep their threads to the end of the process.
+    // The tasks occupy their threads to the end of the process.
     std::mem::forget(runtime);
     let mut complaints = Vec::new();
     for (name, id) in rows {
@@ -45,7 +46,7 @@ pub fn complaints(detail: Detail) -> Vec<String> {
     complaints
 }
 
-/// What is wrong with the block of a task.
+/// The complaint about the block of a task, if there is one.
 fn wrong(name: &str, task: &Task, detail: Detail) -> Option<String> {
     let functions: Vec<&str> = task.frames.iter().map(|frame| &*frame.function).collect();
     let at = |function: &str| functions.iter().position(|known| *known == function);
@@ -61,17 +62,17 @@ fn wrong(name: &str, task: &Task, detail: Detail) -> Option<String> {
         return Some("the walk got lost".to_owned());
     }
     if detail == Detail::Stripped {
-        // The functions of this file are not inlined, so they are as many addresses; below the last stands the task's name.
+        // The functions of this file are not inlined, so each has an address; below the last one is the task's name.
         let addresses = functions
             .iter()
             .filter(|function| function.starts_with("0x"));
         let (found, expected) = (addresses.count(), if name == "closure" { 3 } else { 4 });
         return (found < expected).then(|| format!("{found} frames"));
     }
-    // The outermost of that name: what it has `deep` call may go by it, too.
+    // The outermost frame of that name: the function that `deep` calls may have the same name.
     let inner = functions.iter().rposition(|known| *known == function);
     let deep = at("leaf_table::running::deep");
-    // The innermost is `deep`, three times, and then who called it.
+    // The innermost is `deep`, three times, and then its caller.
     if inner.is_none() || deep.is_none() || inner <= deep {
         return Some("not in the function that keeps the thread".to_owned());
     }

@@ -1,4 +1,4 @@
-//! What services are made of: hyper's connections on both sides, tower's queues, web sockets.
+//! The parts of services: hyper's connections on both sides, tower's queues, web sockets.
 
 use crate::leaves::tcp_pair;
 use crate::row::rows;
@@ -18,7 +18,7 @@ use tower::buffer::Buffer;
 use tower::limit::ConcurrencyLimit;
 use tower::{Service, ServiceExt};
 
-/// The text of this file, for what stands on a line.
+/// The text of this file, to find its lines.
 const SOURCE: &str = include_str!("services.rs");
 
 rows! {
@@ -87,7 +87,7 @@ rows! {
         "<tokio::sync::oneshot::Receiver as core::future::future::Future>::poll",
         "<tower::buffer::future::ResponseFuture as core::future::future::Future>::poll",
     ] {
-        // A service that is never ready for a call: the buffer keeps it.
+        // A service that is never ready for a call, so the buffer keeps the call.
         let full = ConcurrencyLimit::new(tower::service_fn(never), 0);
         let mut buffer = Buffer::new(full, 9);
         let call = buffer.ready().await.unwrap().call(());
@@ -106,7 +106,7 @@ rows! {
     ] {
         let (here, _there) = tcp_pair().await;
         let mut socket = WebSocketStream::from_raw_socket(here, Role::Server, None).await;
-        // It has the waker of this poll already, and would not clone it again.
+        // The socket has the waker of this poll already, and would not clone it again.
         tokio::task::yield_now().await;
         socket.next().await;
     }
@@ -126,7 +126,7 @@ async fn client() -> (SendRequest<Empty<Bytes>>, TcpStream) {
     (sender, there)
 }
 
-/// Of a request that announces more than it brings; tasks hold both ends of its connection.
+/// The body of a request that announces more bytes than it sends; tasks keep both ends of its connection.
 async fn request_body() -> Incoming {
     let (here, mut there) = tcp_pair().await;
     let (tell, told) = tokio::sync::oneshot::channel();
@@ -143,7 +143,7 @@ async fn request_body() -> Incoming {
     let request = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n";
     there.write_all(request).await.unwrap();
     let body = told.await.unwrap();
-    // As long as the client's end is open.
+    // For as long as the client's end is open.
     tokio::spawn(async move {
         let _there = there;
         std::future::pending::<()>().await

@@ -1,10 +1,10 @@
-//! The table of who created the threads: an entry is one thread's, and goes with it.
+//! The table of the creators of threads: an entry belongs to one thread, and ends with it.
 
 use crate::registry::births::Births;
 use loom::sync::Arc;
 use loom::thread;
 
-/// A thread that is created, runs and ends. Both words are its number, so that an entry of two threads shows.
+/// A thread that is created, runs and ends. Both words are its number, so that an entry mixed from two threads shows.
 fn live(births: &Births<1, 2>, tid: u32) -> bool {
     let Some(slot) = births.announce([u64::from(tid); 2].into_iter()) else {
         return false;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Wake, Waker};
 
-/// Its counters are std's: they are no part of what loom explores.
+/// Its counters are std's atomics: loom does not explore them.
 #[derive(Debug, Default)]
 pub(crate) struct Counting {
     wakes: AtomicUsize,

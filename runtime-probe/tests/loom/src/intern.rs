@@ -1,13 +1,13 @@
-//! The table of distinct values: equal values are one value, whichever thread comes first.
+//! The table of distinct values: equal values get one entry, whichever thread inserts first.
 
 use crate::stack::intern::Intern;
 use loom::sync::Arc;
 use loom::thread;
 
-/// A value whose content is a plain write: loom sees a reader that is not ordered after it.
+/// A value with plain content: loom finds a reader that is not ordered after the write.
 struct Plain(loom::cell::UnsafeCell<u32>);
 
-// SAFETY: written only before the table publishes the value; loom checks just that.
+// SAFETY: written only before the table publishes the value; loom checks exactly that.
 unsafe impl Sync for Plain {}
 
 fn of(table: &Intern<Plain, 1>, value: u32) -> &'static Plain {

@@ -1,7 +1,7 @@
 //! Every interleaving of the lock-free parts, within loom's bound on preemptions. `bash ci/loom.sh` runs it.
 //!
-//! The crate's statics need const constructors, which loom's atomics do not have. So this includes the files under test
-//! by path, as modules of a crate of its own; `crate::primitive` gives them loom's types.
+//! The crate's statics need const constructors, which loom's atomics do not have. So this crate includes the files
+//! under test by path, as its own modules, and `crate::primitive` gives them loom's types.
 
 #![cfg(probe_loom)]
 #![allow(
@@ -15,7 +15,7 @@
 #[path = "../../../src/primitive.rs"]
 mod primitive;
 
-/// Numbers of sets, without the sets.
+/// Numbers of label sets, without the sets.
 mod labels {
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub(crate) struct LabelSet(u16);
@@ -42,7 +42,7 @@ mod stack {
     pub(crate) mod intern;
     pub(crate) mod word_lists;
 
-    /// What a record points to; the real ones are interned in statics.
+    /// Stand-ins for the types that a record points to; the real ones are interned in statics.
     pub(crate) mod raw {
         #[derive(Debug)]
         pub(crate) struct FutureMeta;
@@ -76,7 +76,7 @@ mod registry {
 
     use task::{Kind, Record, Spawn};
 
-    /// What the slab does with a record, without the slab.
+    /// A free record, as the slab has them.
     pub(crate) fn free() -> Record {
         Record::free()
     }

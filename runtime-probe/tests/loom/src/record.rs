@@ -1,7 +1,7 @@
 //! A task's record: references, wakes against polls, and readers against all others.
 //!
-//! A view reads some twenty words, each of them before or after each write that races with it: where a whole record is
-//! written meanwhile, there are more executions than there is time for. Those scenarios stop after [`ENOUGH`].
+//! A view reads some twenty words, each before or after each write that races with it. If a whole record is written
+//! meanwhile, there are too many executions to explore. Those scenarios stop after [`ENOUGH`].
 
 use crate::counting_waker::{alive, counting};
 use crate::labels::LabelSet;
@@ -21,7 +21,7 @@ fn task() -> Arc<Record> {
     record
 }
 
-/// What a wrapper's first poll does before, and a poll that begins and ends at `stamp`.
+/// The steps of a wrapper before its first poll, and a poll that begins and ends at `stamp`.
 fn first_poll(record: &Record, waker: &Waker) {
     record.prepare(waker);
     poll(record, 1);
@@ -33,7 +33,7 @@ fn poll(record: &Record, stamp: u32) {
     record.end_poll(poll, u64::from(stamp), u64::from(stamp));
 }
 
-/// What a waker's `wake` does, but for giving back the reference.
+/// The steps of a waker's `wake`, except for the drop of the reference.
 fn wake_by_ref(record: &Record) {
     record.note_wake(false, || 5, || Waking::Unknown);
     // SAFETY: the caller's reference came from a poll.
@@ -47,7 +47,7 @@ fn the_last_reference_and_no_other_empties_the_slot() {
         let (counting, waker) = counting();
         first_poll(&record, &waker);
         drop(waker);
-        // Two wakers of ours are out.
+        // Two wakers of the record exist.
         record.retain();
         record.retain();
         let waking = thread::spawn({
@@ -96,7 +96,8 @@ fn a_reader_holds_the_task_it_saw_or_none() {
         let own = release(&record);
         let mut second = None;
         if own {
-            // The record is another task's, whose spawner counts as long as no other thread can know it.
+            // The record belongs to another task now. Its spawner counts without atomics as long as no other thread
+            // can know the record.
             open(&record, Kind::Task, 2, None, 0);
             record.retain_unshared();
             let (counting, waker) = counting();
@@ -164,7 +165,7 @@ fn a_wake_is_followed_by_a_poll_and_a_runnable_task_is_queued() {
                 wake_by_ref(&record);
             }
         });
-        // The first poll, and another one if the first was woken for.
+        // The first poll, and another one if the first poll was woken.
         let mut seen = false;
         for stamp in 1..=2 {
             queue.0.swap(false, Ordering::AcqRel);
@@ -180,7 +181,7 @@ fn a_wake_is_followed_by_a_poll_and_a_runnable_task_is_queued() {
         let queued = queue.0.load(Ordering::Acquire);
         assert!(seen || queued, "a lost wake-up");
         let view = record.view().unwrap();
-        // The stamp may be of a poll before (and then the poll that follows corrects it), never of one to come.
+        // The stamp may be that of an earlier poll (the next poll then corrects it), never of a later one.
         assert!(view.woken.is_none() || queued);
     });
 }
@@ -197,7 +198,7 @@ fn wakes_in_a_row_without_a_poll_between_are_runnable() {
                 let record = record.clone();
                 thread::spawn(move || {
                     wake_by_ref(&record);
-                    // A task that has been woken says so.
+                    // A task that has been woken is shown as woken.
                     assert!(record.view().unwrap().woken.is_some());
                 })
             })
@@ -245,7 +246,7 @@ fn assert_of_one_owner(record: &Record) {
     }
 }
 
-/// A reader without the fence that it needs is found in the first tenth of a second.
+/// Without the reader's fence loom finds the fault in the first tenth of a second.
 const ENOUGH: Duration = Duration::from_secs(12);
 
 fn for_a_while(f: impl Fn() + Send + Sync + 'static) {

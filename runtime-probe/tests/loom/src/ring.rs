@@ -1,10 +1,11 @@
-//! The ring between signal handlers and their reader: every entry whole, none twice, what is lost counted.
+//! The ring between signal handlers and their reader: every entry is complete, no entry is read twice, and lost
+//! entries are counted.
 
 use crate::events::ring::Ring;
 use loom::sync::Arc;
 use loom::thread;
 
-/// Both words are the same, so that an entry of two writers shows.
+/// Both words are the same, so that an entry mixed from two writers shows.
 fn write(ring: &Ring<2>, value: u64) {
     ring.push([value, value].into_iter());
 }

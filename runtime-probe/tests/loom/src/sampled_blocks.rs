@@ -19,7 +19,7 @@ fn numbered(number: u32) -> Block {
     }
 }
 
-/// Two threads want the same slot; each gets its own block back.
+/// Two threads insert into the same slot; each gets its own block back.
 #[test]
 fn two_threads_never_get_one_slot() {
     loom::model(|| {
@@ -37,7 +37,7 @@ fn two_threads_never_get_one_slot() {
     });
 }
 
-/// An address that is freed and sampled again has the words of one of its blocks, never of both.
+/// The words of an address that is freed and sampled again are those of one of its blocks, never mixed.
 #[test]
 fn a_reader_never_mixes_two_blocks() {
     loom::model(|| {

@@ -1,4 +1,4 @@
-//! Slots that are taken and given back by several threads: none is two owners' at once.
+//! Slots that several threads take and give back: no slot has two owners at once.
 
 use crate::registry::shelf::{Shelf, Slot};
 use loom::sync::atomic::{AtomicU32, Ordering};
@@ -26,7 +26,7 @@ fn use_one(shelf: &'static Shelf<Used>) {
     let Some((number, slot)) = shelf.take() else {
         panic!("two threads use three slots at most");
     };
-    // Relaxed: what the owner before wrote is seen by the exchange that gave the slot.
+    // Relaxed: the exchange that gave the slot orders the writes of the owner before.
     assert_eq!(slot.owners.load(Ordering::Relaxed), 0);
     slot.owners.store(1, Ordering::Relaxed);
     slot.owners.store(0, Ordering::Relaxed);
@@ -46,7 +46,7 @@ fn a_slot_has_one_owner() {
     });
 }
 
-/// The head is the same number again after two others took and gave it: the count beside it tells.
+/// The head has the same number again after two other threads took it and gave it back; the count beside it differs.
 #[test]
 fn a_head_that_came_back_is_another() {
     loom::model(|| {

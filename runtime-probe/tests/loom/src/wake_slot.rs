@@ -1,4 +1,4 @@
-//! The slot of the task's own waker: no reader meets a writer, and no wake goes astray.
+//! The slot of the task's own waker: no reader overlaps a writer, and no wake is lost.
 
 use crate::counting_waker::{alive, counting};
 use crate::registry::wake_slot::{WakeSlot, Written};

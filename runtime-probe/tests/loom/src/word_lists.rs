@@ -1,4 +1,4 @@
-//! Lists that two threads enter at once.
+//! Lists that two threads insert at once.
 
 use crate::primitive::{AtomicU64, Ordering};
 use crate::stack::word_lists::WordLists;
@@ -10,7 +10,7 @@ fn lists() -> Arc<WordLists> {
     Arc::new(WordLists::new(zeros(4), zeros(16)))
 }
 
-/// Equal lists are one, whose sums lose nothing; a reader finds whole lists only.
+/// Equal lists are one list, whose sums lose nothing; a reader finds only complete lists.
 #[test]
 fn equal_lists_of_two_threads_are_one() {
     loom::model(|| {
@@ -34,7 +34,7 @@ fn equal_lists_of_two_threads_are_one() {
     });
 }
 
-/// Different lists at one place of the index are both found again.
+/// Two different lists with the same index are both found again.
 #[test]
 fn different_lists_of_two_threads_are_two() {
     loom::model(|| {
