@@ -89,7 +89,7 @@ const SOURCE_EDGES: [(&str, &str); 46] = [
     ("foreign", "trace"),
     // The parent of a foreign task is the task that is being polled.
     ("foreign", "waker"),
-    // A wait inside a poll has the labels of that poll.
+    // The stack of a wait inside a poll ends at that poll, and the wait has its labels.
     ("futex", "labels"),
     ("futex", "waker"),
     // The task in whose poll an allocation happens.

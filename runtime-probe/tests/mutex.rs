@@ -1,7 +1,7 @@
-//! The mutex profile: who is charged for which waiting, and with how much.
+//! The mutex profile: which release has the time of which waits, and how much.
 //!
-//! Times are real: a machine that is busy makes waits longer, never shorter. Upper bounds are therefore wide, and lower
-//! ones sharp.
+//! Times are real: a busy machine makes waits longer, never shorter. Upper bounds are therefore wide, and lower
+//! bounds tight.
 #![cfg(feature = "full")]
 
 use std::ffi::OsStr;
@@ -27,14 +27,14 @@ mod support {
     pub mod rate;
 }
 
-/// What the function was charged with, in all.
+/// The contentions and the time of a function, in all.
 fn charged(profile: &Profile, function: &str) -> (i64, Duration) {
     let found = samples(profile, function);
     assert!(found.keys().all(String::is_empty), "a reason: {found:?}");
     found.into_values().next().unwrap_or_default()
 }
 
-/// What the function was charged with in the meantime.
+/// The contentions and the time of a function in the meantime.
 struct Since(&'static str, (i64, Duration));
 
 impl Since {
@@ -54,7 +54,7 @@ async fn waits_its_turn(lock: Arc<Mutex<()>>) {
     drop(lock.lock().await);
 }
 
-/// Returns how long it took all waiters to get the lock once it was released.
+/// Returns how long all waiters took to get the lock after the release.
 async fn holds_a_lock(waiters: usize) -> Duration {
     let lock = Arc::new(Mutex::new(()));
     let held = lock.lock().await;
@@ -71,7 +71,7 @@ async fn holds_a_lock(waiters: usize) -> Duration {
     released.elapsed()
 }
 
-/// A function of its own, so that the stack tells this release from others.
+/// A separate function, so that the stack distinguishes this release.
 #[inline(never)]
 fn releases<T>(guard: T) {
     drop(guard);
@@ -84,8 +84,8 @@ async fn all_wait(function: &str, reason: &str, waiters: usize) {
     }
 }
 
-/// Go's: one contention of five times the while at the unlock, five of together as much where the waiters wait, and the
-/// unlocks that follow cost next to nothing.
+/// Go's rule: one contention of five times the holding time at the unlock. The five waits together have the same time
+/// where they wait. The following unlocks have almost none.
 #[test]
 fn five_waiters_of_a_lock_are_one_contention() {
     let _rate = Rate::of_locks(1);
@@ -121,7 +121,7 @@ fn five_waiters_of_a_lock_are_one_contention() {
     );
 }
 
-/// As one line, however long: what a dump says of the holder of a lock.
+/// The text of a dump about the holder of a lock, as one line.
 async fn told_of_the_holder(kind: &str) -> String {
     loop {
         let mut text = Vec::new();
@@ -148,7 +148,7 @@ async fn waits_for_it(lock: Arc<RwLock<[u8; 7]>>) {
     let _held = lock.read().await;
 }
 
-/// With a rate, each lock notes where it is taken, also by what did not wait for it; after that it does not.
+/// With a rate, each lock notes where it is taken, also without a wait. Without a rate it does not.
 #[test]
 fn where_a_lock_was_taken() {
     let runtime = runtime();
@@ -175,7 +175,7 @@ fn where_a_lock_was_taken() {
     assert!(!without.contains("taken at"), "{without}");
 }
 
-/// Go's own profiles of the same: as many contentions, of as long, in functions of the same names.
+/// Go's own profiles of the same program: as many contentions, with the same times, in functions of the same names.
 #[test]
 fn go_says_the_same_of_five_waiters() {
     let Some(go) = Go::find("go_contention") else {
@@ -191,7 +191,7 @@ fn go_says_the_same_of_five_waiters() {
         let found = samples(&Profile::decode(&bytes).unwrap(), function);
         found.into_values().next().unwrap_or_default()
     };
-    // The bounds that `five_waiters_of_a_lock_are_one_contention` has for ours.
+    // The same bounds as in `five_waiters_of_a_lock_are_one_contention` for ours.
     let (count, delay) = theirs("mutex", "main.releases");
     assert_eq!(count, 1);
     assert!(delay > HELD * 4 && delay < most, "{delay:?}");
@@ -231,7 +231,7 @@ async fn gives_up(lock: Arc<Mutex<()>>) {
     assert!(timeout(HELD, lock.lock()).await.is_err());
 }
 
-/// No task waits any more when the lock is released, but one had to.
+/// No task waits any more when the lock is released, but one had waited.
 #[test]
 fn who_gave_up_is_charged_to_the_next_release() {
     let _rate = Rate::of_locks(1);
@@ -250,7 +250,7 @@ fn who_gave_up_is_charged_to_the_next_release() {
     });
     let (count, delay) = release.charged();
     assert_eq!(count, 1);
-    // Its time ran from a little before it was in the queue.
+    // Its time began a little before it was in the queue.
     assert!(delay > HELD / 2 && delay < waited, "{delay:?}");
 }
 
@@ -324,7 +324,7 @@ fn releases_first<T>(guard: T) {
     std::hint::black_box(());
 }
 
-/// Each reader is charged with what was waited since the release before.
+/// The release of each reader has the time that was waited since the release before.
 #[test]
 fn a_writer_waits_for_each_of_two_readers() {
     let _rate = Rate::of_locks(1);
@@ -349,7 +349,7 @@ fn a_writer_waits_for_each_of_two_readers() {
     let (count, two) = second.charged();
     assert_eq!(count, 1);
     assert!(one >= HELD && two >= HELD * 2, "{one:?}, {two:?}");
-    // Nothing twice: there was one waiter.
+    // No time counts twice: there was one waiter.
     assert!(one + two < began.elapsed(), "{one:?}, {two:?}");
 }
 
@@ -359,7 +359,7 @@ fn thread_of_its_own<T>(guard: T) {
     releases(guard);
 }
 
-/// No task is there to end the stack at, so it goes to the thread's beginning.
+/// There is no task at which the stack could end, so it goes to the thread's first function.
 #[test]
 fn an_owned_guard_is_charged_where_it_is_dropped() {
     let _rate = Rate::of_locks(1);
@@ -382,7 +382,7 @@ fn an_owned_guard_is_charged_where_it_is_dropped() {
     assert!(delay >= HELD && delay < began.elapsed(), "{delay:?}");
 }
 
-/// Threads wait, too: `blocking_lock`.
+/// Threads wait, too, in `blocking_lock`.
 #[test]
 fn a_thread_that_waits_counts() {
     let _rate = Rate::of_locks(1);
@@ -405,7 +405,7 @@ fn a_thread_that_waits_counts() {
     });
     let (count, delay) = release.charged();
     assert_eq!(count, 1);
-    // Half of it for the way from asking into the queue.
+    // Half of the time is allowed for the way into the queue.
     assert!(delay > waited / 2 && delay < began.elapsed(), "{delay:?}");
 }
 
@@ -445,8 +445,8 @@ async fn takes_turns(lock: Arc<Mutex<u32>>, rounds: u32) {
     }
 }
 
-/// Of 40,000 releases, all but a few of which have a waiter, one in 20 is kept: about 2,000, whose number deviates
-/// by sqrt(19 / 40,000) = 2.2 %; 10 % is more than four of that.
+/// Of 40,000 releases, almost all with a waiter, one in 20 is kept: about 2,000. Their number deviates by sqrt(19 /
+/// 40,000) = 2.2 %; 10 % is more than four of that.
 #[test]
 fn a_fraction_adds_up() {
     const TASKS: u32 = 4;
@@ -477,7 +477,7 @@ async fn goes_on_for_ever() {
     takes_turns(lock, u32::MAX).await;
 }
 
-/// A fraction for the seconds of one request, and what was there before afterwards.
+/// A fraction for the seconds of one request. The fraction before is in force again afterwards.
 #[test]
 fn a_fraction_for_a_while() {
     let _rate = Rate::of_locks(0);
@@ -505,7 +505,7 @@ fn a_fraction_for_a_while() {
         assert!(delta.duration_nanos >= 1_000_000_000);
         coarse.join().unwrap();
     });
-    // A release that was just being counted is in by then.
+    // A release that was just being counted has been added by now.
     std::thread::sleep(Duration::from_millis(50));
     let turns = Since::now("mutex::takes_turns");
     std::thread::sleep(Duration::from_millis(50));
@@ -560,7 +560,7 @@ fn pprof_reads_both_forms_to_the_same_totals() {
     let Some(go) = Go::find("pprof_reads_mutex") else {
         return;
     };
-    // Not 1: Go's own text is scaled twice by its readers.
+    // Not 1: readers of Go's own text scale it twice.
     let fraction = Rate::of_locks(2);
     let runtime = Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
@@ -569,7 +569,7 @@ fn pprof_reads_both_forms_to_the_same_totals() {
         takes_turns(lock, 1000).await;
         other.await.unwrap();
     });
-    // Nothing else goes on, so nothing is added between the two.
+    // The program is idle, so nothing is added between the two.
     pprof::set_mutex_profile_fraction(0);
     let binary = totals(&go, "mutex");
     assert!(binary.0 >= 500 && binary.1 > 0, "{binary:?}");
@@ -591,7 +591,7 @@ fn folded_stacks_have_the_delay_and_lookup_finds_it() {
     let (_, delay) = line.rsplit_once(' ').unwrap();
     assert!(delay.parse::<u128>().unwrap() >= HELD.as_nanos(), "{line}");
     let text = get(server(), "/debug/pprof/mutex?format=folded&crate=other");
-    // The unlock alone: no frame is of that crate.
+    // Only the unlock is left: no other frame belongs to that crate.
     let found = text
         .text()
         .lines()
@@ -605,7 +605,7 @@ fn folded_stacks_have_the_delay_and_lookup_finds_it() {
     assert!(count >= 1);
 }
 
-/// A lock that is free takes from the coop budget as tokio's does: a task that only locks lets others run.
+/// Taking a free lock uses the coop budget as tokio's lock does: a task that only locks lets other tasks run.
 #[test]
 fn locking_gives_way() {
     let runtime = Builder::new_current_thread().build().unwrap();

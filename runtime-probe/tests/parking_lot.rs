@@ -45,7 +45,7 @@ fn threads_in_each_lock_are_among_the_waits_that_go_on() {
     assert_eq!(pprof::block_profile_rate(), 0);
     let runtime = runtime();
     let held = (MUTEX.lock(), LOCK.write(), READ.read());
-    // One of the two workers; the others block no worker.
+    // One of the two workers; the other threads block no worker.
     runtime.spawn(async { wants_the_mutex() });
     runtime.spawn_blocking(wants_to_read);
     let threads = [wants_to_write, wants_a_notice].map(std::thread::spawn);

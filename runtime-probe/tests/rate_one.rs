@@ -1,6 +1,5 @@
-//! Every wait and every release counted, under load, for as long as one likes (`RATE_ONE_SECONDS`): no task is forgotten,
-//! memory does not grow, and what has been added up is never less than before. A process of its own: the memory is the
-//! process's, and so is the rate.
+//! Every wait and every release is counted, under load, for `RATE_ONE_SECONDS`: no task loses a wake-up, memory does
+//! not grow, and sums never shrink. In a process of its own, as memory and rates are the process's.
 #![cfg(all(feature = "full", target_os = "linux"))]
 
 use std::collections::BTreeMap;
@@ -23,17 +22,17 @@ mod support {
     pub mod memory;
 }
 
-/// What may come on top once everything has happened a few times: malloc keeps an arena a thread, and reading a profile
-/// takes what the last one took or a little more. A leak of a byte in each wait would be some megabytes in the short form,
-/// hundreds of them in ten minutes.
+/// How much memory may grow after the warm-up: malloc keeps an arena for each thread, and reading a profile takes as
+/// much as the last one or a little more. A leak of a byte in each wait would be some megabytes in the short form,
+/// hundreds of megabytes in ten minutes.
 const TOLERANCE_KIB: usize = 4 << 10;
 
-/// A task that has not come any further for so long has lost a wake-up.
+/// A task that has not advanced for so long has lost a wake-up.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 static STOPPED: AtomicBool = AtomicBool::new(false);
 
-/// How often a task or a thread has got what it waited for.
+/// How often a task or a thread has got the result that it waited for.
 type Rounds = Arc<AtomicU64>;
 
 fn goes_on(rounds: &Rounds) -> bool {
@@ -41,7 +40,7 @@ fn goes_on(rounds: &Rounds) -> bool {
     !STOPPED.load(Relaxed)
 }
 
-/// The tasks, and how far each of them is.
+/// The tasks, and the rounds of each.
 struct Load {
     runtime: Runtime,
     tasks: Vec<(&'static str, JoinHandle<()>)>,
@@ -70,7 +69,7 @@ impl Load {
         self.threads.push(thread::spawn(move || thread(rounds)));
     }
 
-    /// Waits until each of them has got what it waited for once more. Returns what all have got since the start.
+    /// Waits until each of them has advanced once more. Returns the rounds of all since the start.
     fn everybody_comes_on(&self) -> u64 {
         for (name, rounds) in &self.rounds {
             let (before, deadline) = (rounds.load(Relaxed), Instant::now() + PATIENCE);
@@ -192,7 +191,7 @@ async fn notifies(notify: Arc<Notify>, rounds: Rounds) {
     }
 }
 
-/// Short-lived tasks, and answers that never come because no task sends.
+/// Short-lived tasks, and answers that never come because the sender is dropped.
 async fn spawns(semaphore: Arc<Semaphore>, rounds: Rounds) {
     while goes_on(&rounds) {
         let (sender, receiver) = oneshot::channel::<()>();
@@ -207,7 +206,7 @@ async fn spawns(semaphore: Arc<Semaphore>, rounds: Rounds) {
     }
 }
 
-/// Wrapped futures in a task, which have wakers of their own, and wait for each other.
+/// Wrapped futures in a task, with wakers of their own, that wait for each other.
 async fn joins(rounds: Rounds) {
     while goes_on(&rounds) {
         let barrier = Barrier::new(3);
@@ -223,7 +222,7 @@ fn locks(lock: &blocking::Mutex<u64>, rounds: &Rounds) {
         thread::sleep(Duration::from_micros(200));
         *held += 1;
         drop(held);
-        // Or the other one never gets it.
+        // Otherwise the other task never gets it.
         thread::sleep(Duration::from_micros(50));
     }
 }
@@ -231,7 +230,7 @@ fn locks(lock: &blocking::Mutex<u64>, rounds: &Rounds) {
 /// Contentions and nanoseconds by profile and sample.
 type Sums = BTreeMap<(&'static str, String), [i64; 2]>;
 
-/// As read now.
+/// The current sums.
 fn sums() -> Sums {
     let mut sums = BTreeMap::new();
     for name in ["block", "mutex"] {

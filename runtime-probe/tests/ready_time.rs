@@ -1,5 +1,5 @@
-//! How long tasks are ready and not polled, and that it is summed up only while they are asked for. A process of its own, as
-//! one that asks switches it on for all.
+//! Ready times, and that they are added up only while a reader asks for them. In a process of its own, as one reader
+//! switches it on for all tasks.
 #![cfg(feature = "full")]
 
 use std::sync::mpsc;
@@ -10,7 +10,7 @@ use runtime_probe::pprof::{self, TaskFacts, TaskState};
 use runtime_probe::runtime::Builder;
 use runtime_probe::task;
 
-/// How long the only thread is kept from a task that is ready.
+/// How long the only thread is kept busy while a task is ready.
 const KEPT: Duration = Duration::from_millis(20);
 
 fn facts(id: task::Id) -> TaskFacts {
@@ -33,7 +33,7 @@ fn they_are_summed_up_while_they_are_asked_for() {
             task::yield_now().await;
             let after = facts(late.id());
             assert_eq!(after.polls, before.polls + 1);
-            // The clock's rate is known better and better, so a sum may even shrink.
+            // The estimate of the clock's rate improves, so a sum may even shrink.
             let grown = after.ready.saturating_sub(before.ready);
             (grown, after.age)
         };

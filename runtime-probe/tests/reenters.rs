@@ -1,4 +1,4 @@
-//! Wakers of others whose `clone`, `wake` or `drop` come back into the probe.
+//! Foreign wakers whose `clone`, `wake` or `drop` call back into the probe.
 
 #![allow(missing_docs, reason = "a test")]
 #![expect(unsafe_code, reason = "a waker by hand")]
@@ -11,14 +11,14 @@ use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use std::time::Duration;
 
 thread_local! {
-    /// A waker of ours that the waker by hand wakes whenever it is cloned.
+    /// A waker of the probe that the hand-written waker wakes in each clone.
     static INNER: RefCell<Option<Waker>> = const { RefCell::new(None) };
 }
 
 static WAKES: AtomicUsize = AtomicUsize::new(0);
 
 fn reenter() {
-    // Taken out, so that it comes back once.
+    // Taken out, so that it is called only once.
     if let Some(inner) = INNER.with(|inner| inner.take()) {
         inner.wake_by_ref();
         INNER.with(|cell| cell.replace(Some(inner)));
@@ -41,7 +41,7 @@ static VTABLE: RawWakerVTable = RawWakerVTable::new(
     |_| reenter(),
 );
 
-/// What a tracing subscriber that reacts to tokio's waker events does, among others.
+/// A tracing subscriber that reacts to tokio's waker events does this, for example.
 #[test]
 fn a_waker_that_wakes_when_it_is_cloned() {
     std::thread::spawn(|| {
@@ -93,7 +93,7 @@ fn a_wake_of_a_nested_future_is_no_registration_of_the_task() {
         for _ in 0..5 {
             runtime_probe::task::yield_now().await;
         }
-        // One poll more than the send asked for would be a wake too many.
+        // One poll more than the send caused would be a wake too many.
         let mut text = Vec::new();
         let profile = pprof::lookup("goroutine").expect("there is one");
         profile

@@ -1,5 +1,5 @@
-//! The server for others than a browser on the same machine: with a token, and on a unix socket. Real clients: curl and
-//! `go tool pprof`.
+//! The server for other clients than a browser on the same machine: with a token, and on a unix socket. Real clients:
+//! curl and `go tool pprof`.
 #![cfg(feature = "full")]
 
 use std::ffi::OsStr;
@@ -23,7 +23,7 @@ mod support {
 const TOKEN: &str = "correct-horse-battery-staple";
 
 fn with_token() -> (Serving, SocketAddr) {
-    // A runtime with a task that waits, so that there is something to show.
+    // A runtime with a waiting task, so that a dump is not empty.
     let runtime = runtime_probe::runtime::Runtime::new().unwrap();
     runtime.spawn(a_task_to_be_seen());
     std::mem::forget(runtime);
@@ -91,7 +91,7 @@ fn nothing_shows_the_token() {
         "{debug}"
     );
 
-    // A process that is told the token by an argument, as in `--token=...`, in every page it has.
+    // A process that gets the token by an argument, as in `--token=...`; no page shows it.
     let child = start(
         &["--skip", TOKEN],
         &[
@@ -147,7 +147,7 @@ fn go_tool_pprof_sends_it_as_a_password() {
         return;
     };
     let (_serving, server) = with_token();
-    // The text has no names for inlined functions; it is `symbol` that pprof asks, with the password too.
+    // The text has no names for inlined functions; pprof asks `symbol` for them, with the password too.
     for path in ["goroutine", "goroutine?debug=1"] {
         let url = format!("http://x:{TOKEN}@{server}/debug/pprof/{path}");
         let output = go.output(["tool", "pprof", "-top", &url].map(OsStr::new));
@@ -179,7 +179,7 @@ fn a_unix_socket_is_for_its_user_and_goes_with_its_server() {
     assert_eq!(serving.url(), format!("unix:{}", path.display()));
 
     assert_eq!(get_over(&path, "localhost").status, 200);
-    // A tunnel may put a browser before it, and a page of some other site may know of that.
+    // A tunnel may make it reachable for a browser, and a page of another site may use that.
     assert_eq!(get_over(&path, "evil.com").status, 403);
     let asked = "localhost\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors";
     assert_eq!(get_over(&path, asked).status, 403);
@@ -217,11 +217,11 @@ fn a_unix_socket_asks_for_the_token_if_there_is_one() {
 #[test]
 fn a_leftover_socket_is_replaced_and_nothing_else_is() {
     let path = scratch("leftover");
-    // What a killed process leaves behind.
+    // The socket file that a killed process leaves.
     drop(UnixListener::bind(&path).unwrap());
     let serving = pprof::Server::unix(&path).serve().unwrap();
     assert_eq!(get_over(&path, "localhost").status, 200);
-    // Another process has replaced it since: that one is not ours to remove.
+    // Another process has replaced it since, so it must not be removed.
     fs::remove_file(&path).unwrap();
     let successor = UnixListener::bind(&path).unwrap();
     serving.shutdown();
@@ -311,7 +311,7 @@ fn the_environment_says_all_of_it_and_errors_are_one_line() {
     }
 }
 
-/// The environment is read by another process: this test, started again with this variable.
+/// The environment is read by another process: this test binary, started again with this variable.
 const INSIDE: &str = "PROBE_TEST_INSIDE";
 
 #[test]
@@ -327,11 +327,11 @@ struct Application {
     child: Child,
     stderr: BufReader<std::process::ChildStderr>,
     first_line: String,
-    /// What it listens on.
+    /// The address that it listens on.
     server: Option<String>,
 }
 
-/// Starts it and reads the one line that it says about its server.
+/// Starts it and reads its one line about the server.
 fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Application {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args([
@@ -364,7 +364,7 @@ fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Application {
 }
 
 impl Application {
-    /// Lets it end; all that it has said on standard error.
+    /// Ends it. Returns its standard error.
     fn end(mut self) -> String {
         drop(self.child.stdin.take());
         let mut said = self.first_line;
@@ -383,7 +383,7 @@ fn get_over(path: &Path, host: &str) -> Answer {
     client::answer(&mut stream).unwrap()
 }
 
-/// A path for a socket, short enough for one, where there is nothing.
+/// An unused path that is short enough for a socket.
 fn scratch(name: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("rp-{}-{name}", std::process::id()));
     let _ = fs::remove_file(&path);
@@ -394,7 +394,7 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// Without curl a test that asks with it has nothing to do and says so; in CI that is a failure.
+/// Without curl a test that needs it does nothing and says so; in CI that is a failure.
 fn has_curl() -> bool {
     let found = Command::new("curl").arg("--version").output().is_ok();
     assert!(found || std::env::var_os("CI").is_none(), "no curl");

@@ -1,4 +1,4 @@
-//! Running tasks have stacks: those of their threads, asked by a signal, from the innermost function to the task's root.
+//! Running tasks have the stacks of their threads, asked by a signal, from the innermost function to the task's root.
 #![cfg(target_os = "linux")]
 
 mod dump_text;
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Keeps threads busy, in one way or another, until it is told.
+/// Keeps threads busy, in one way or another, until it is opened.
 #[derive(Default)]
 struct Gate {
     open: AtomicBool,
@@ -28,7 +28,7 @@ impl Gate {
     }
 }
 
-/// Opens it even if the test fails: the runtime's drop waits for its threads.
+/// Opens the gate even if the test fails: the runtime's drop waits for its threads.
 struct OpenAtLast(Arc<Gate>);
 
 impl Drop for OpenAtLast {
@@ -76,7 +76,7 @@ fn runtimes() -> [Runtime; 2] {
         .map(|mut builder| builder.worker_threads(2).enable_all().build().unwrap())
 }
 
-/// A gate, and workers to keep with it. It is opened before the runtime goes.
+/// A gate, and workers that it keeps busy. The gate is opened before the runtime is dropped.
 fn workers(count: usize) -> (Arc<Gate>, Runtime, OpenAtLast) {
     let gate = Arc::new(Gate::default());
     let runtime = Builder::new_multi_thread()
@@ -87,7 +87,7 @@ fn workers(count: usize) -> (Arc<Gate>, Runtime, OpenAtLast) {
     (gate, runtime, last)
 }
 
-/// The block of a task, as soon as it says what a test waits for.
+/// The block of a task, as soon as its text is as expected.
 fn block(id: impl ToString, says: impl Fn(&str) -> bool) -> String {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
@@ -130,7 +130,7 @@ fn a_task_that_keeps_a_worker_shows_where_though_all_workers_are_kept() {
             runtime.spawn(napping(Arc::clone(&gate))).id(),
             runtime.spawn(waiting(Arc::clone(&gate))).id(),
         ];
-        // Drives a current-thread runtime; of the other kind it is one thread more.
+        // Drives a current-thread runtime; for the other kind it is one more thread.
         let driver = std::thread::spawn({
             let gate = Arc::clone(&gate);
             move || {
@@ -141,7 +141,7 @@ fn a_task_that_keeps_a_worker_shows_where_though_all_workers_are_kept() {
                 });
             }
         });
-        // The tasks that are polled show; the others wait for a worker.
+        // Tasks that are being polled have stacks; the others wait for a worker.
         let expected = [
             ("burn", "burning"),
             ("nap", "napping"),
@@ -313,12 +313,12 @@ fn a_thread_that_no_signal_wakes_says_so_and_delays_no_other() {
     let task = runtime.spawn(async move { vforks(&reader) });
     let text = block(task.id(), |text| text.contains("in uninterruptible sleep"));
     assert!(text.contains("no stack: "), "{text}");
-    // The same dump shows the others; and the next one, for which the signal of the first is still there.
+    // The same dump has the other tasks; so has the next one, although the first signal is still pending.
     let text = block(other, |text| text.contains("::wait_for"));
     assert!(is_whole(&text, "::waiting"), "{text}");
     let text = block(task.id(), |text| text.contains("no stack: "));
     assert!(text.contains("in uninterruptible sleep"), "{text}");
-    // Then its handler runs, for no asker.
+    // Then its handler runs, without an asker.
     drop(end);
     runtime.block_on(task).unwrap();
 }
@@ -332,7 +332,7 @@ impl Drop for EndOfVfork {
     }
 }
 
-/// Waits for a child as for a disk: nothing but the child's end, or one's own, ends it.
+/// Waits for a child, uninterruptible as a wait for a disk: only the end of the child, or of this process, ends it.
 #[expect(unsafe_code, reason = "std has no vfork")]
 fn vforks(end: &PipeReader) {
     let (end, mut byte) = (end.as_raw_fd(), 0u8);

@@ -1,4 +1,4 @@
-//! Several runtimes in one process: a dump says of each task which one polls it, and says nothing where there is one.
+//! Several runtimes in one process: a dump names the runtime that polls each task. With one runtime it names none.
 //!
 //! The list of runtimes is the process's, so this is one test.
 
@@ -21,7 +21,8 @@ fn each_task_says_its_runtime_where_there_are_several() {
     let first = on_a_worker(&alone);
     assert_eq!(runtime_of(&first), None);
 
-    // By its own name, whatever its threads are called; by that of its threads; by its number; and of the other kind.
+    // Named by its own name, whatever its threads are called; by the name of its threads; by its number; and one of
+    // the other kind.
     let both = Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("both-threads")
@@ -48,10 +49,10 @@ fn each_task_says_its_runtime_where_there_are_several() {
     one_inside_the_other(&both, &unnamed);
     a_closure(&both, "both");
 
-    // Threads of one are another's afterwards.
+    // Threads of one runtime are another runtime's afterwards.
     in_a_root(&threads, "threads");
 
-    // A builder of tokio's, before and after the runtime has come to rest for the first time.
+    // A builder of tokio, with hooks, before and after the first time that the runtime is idle.
     let mut plain = tokio::runtime::Builder::new_current_thread();
     pprof::Hooks::new()
         .runtime_name("hooked")
@@ -69,7 +70,7 @@ fn each_task_says_its_runtime_where_there_are_several() {
     hooked.block_on(async { task::spawn_blocking(|| ()).await.unwrap() });
     let after = hooked.block_on(spawned());
     assert_eq!(runtime_of(&after.id().to_string()), Some("hooked".into()));
-    // A handle to a task keeps what tokio keeps of its runtime.
+    // A task's handle keeps the part of its runtime that tokio keeps.
     drop((before, after, plain, hooked));
     drop((both, threads, unnamed, local));
     assert_eq!(runtime_of(&first), None, "one is left");
@@ -88,7 +89,7 @@ fn on_a_worker(runtime: &Runtime) -> String {
     handle.id().to_string()
 }
 
-/// The root, tasks, and tasks of a set in one of our `block_on`.
+/// The root, tasks, and tasks of a set, in a `block_on` of ours.
 fn in_a_root(runtime: &Runtime, name: &str) {
     let expected = Some(name.to_owned());
     let set = LocalSet::new();
@@ -114,7 +115,7 @@ fn in_a_root(runtime: &Runtime, name: &str) {
     });
 }
 
-/// The same where the thread was not told.
+/// The same in a `block_on` of tokio, of which the thread has no note.
 fn in_a_root_of_tokio(runtime: &Runtime, name: &str) {
     let plain: &tokio::runtime::Runtime = runtime;
     plain.block_on(async {
@@ -130,7 +131,7 @@ fn in_a_local_root(runtime: &LocalRuntime, name: &str) {
     assert_eq!(runtime_of(&handle.id().to_string()), Some(name.to_owned()));
 }
 
-/// A worker that drives another runtime inside a poll is its own again afterwards.
+/// A worker that drives another runtime inside a poll belongs to its own runtime again afterwards.
 fn one_inside_the_other(outer: &Runtime, inner: &Runtime) {
     let nested = inner.handle().clone();
     let (inside, outside) = outer.block_on(async move {
@@ -177,7 +178,7 @@ fn runtime_of(id: &str) -> Option<String> {
     said(Dump::take().task(id))
 }
 
-/// What the line above the header says.
+/// The text of the line above the header.
 fn said(task: &Task) -> Option<String> {
     let remark = task
         .text

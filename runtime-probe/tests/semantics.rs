@@ -1,5 +1,5 @@
-//! The probe changes nothing but what can be seen: `semantics/behaviour.rs` holds for tokio and for the probe, and what
-//! the dump says of the tasks is what their handles say.
+//! The probe changes no behaviour: `semantics/behaviour.rs` holds for tokio and for the probe, and a dump agrees with
+//! the handles of the tasks.
 #![allow(
     clippy::duplicate_mod,
     reason = "the same source, once for each of two libraries"
@@ -37,7 +37,7 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::sync::mpsc;
 
-/// Where roots' ids begin.
+/// The first id of a root.
 const FIRST_ROOT: u64 = 9_000_000_000_000_001;
 
 #[test]
@@ -238,7 +238,7 @@ fn a_named_task_is_one_as_any_other() {
         assert!(aborted.await.unwrap_err().is_cancelled());
         let closure = named().spawn_blocking(|| 43).unwrap();
         assert_eq!(closure.await.unwrap(), 43);
-        // Its stack is that of its own future; what holds the name is not in it.
+        // The stack is that of its own future; the wrapper with the name is not in it.
         let waiting = named().spawn(pending::<()>()).unwrap();
         task::yield_now().await;
         let dump = Dump::take();
@@ -320,7 +320,7 @@ fn a_task_is_gone_from_the_dump_when_it_is_gone() {
             .filter(|task| ids.contains(&task.id.to_string()))
             .collect();
         assert!(left.is_empty(), "{}", left[0].text);
-        // A task that waits when its runtime goes.
+        // A task that waits when its runtime is dropped.
         let handle = runtime.spawn(pending::<()>());
         Dump::take().task(&handle.id().to_string());
         drop(runtime);
@@ -343,7 +343,7 @@ fn switched_off_it_lists_nothing_and_works() {
     in_a_process_of_its_own("child::everything_runs_unseen", "off");
 }
 
-/// What runs in processes of their own, one test each.
+/// Tests that run in processes of their own.
 mod child {
     use super::*;
 
@@ -353,7 +353,7 @@ mod child {
         for behaviour in probe::ALL {
             behaviour();
         }
-        // Threads of runtimes that were shut down in the background may still be at it.
+        // Threads of runtimes that were shut down in the background may still be running.
         for _ in 0..1000 {
             if Dump::take().0.is_empty() {
                 break;
@@ -390,7 +390,7 @@ mod child {
                 gate.open();
             });
         }
-        // Rates, however they are asked for, change nothing.
+        // Rates change no behaviour, whatever sets them.
         pprof::set_block_profile_rate(1);
         assert_eq!(pprof::block_profile_rate(), 0);
         for fraction in [1, 2, -1] {
@@ -451,7 +451,7 @@ impl Gate {
         let (opens, is_open) = mpsc::channel();
         self.0.borrow_mut().push(opens);
         move || {
-            // Opening is hanging up.
+            // Dropping the sender opens it.
             let _ = is_open.recv();
         }
     }

@@ -1,4 +1,4 @@
-//! What has the permits of a semaphore, as the tasks that wait for some say.
+//! The holders of the permits of a semaphore, as the waiting tasks name them.
 #![cfg(all(feature = "full", feature = "semaphore"))]
 
 use std::future::{Future, pending};
@@ -66,7 +66,7 @@ fn the_tasks_that_have_its_permits_and_what_waits() {
     until(|text| !text.contains(&created));
 }
 
-/// tokio gives a call for many permits those that are free one by one, and counts these as taken.
+/// tokio gives a call for many permits the free ones one by one, and counts these as taken.
 #[test]
 fn a_call_for_many_keeps_what_is_free() {
     let runtime = Runtime::new().unwrap();
@@ -102,7 +102,7 @@ fn a_call_for_many_keeps_what_is_free() {
     runtime.block_on(never).unwrap();
 }
 
-/// A guard may have more permits than one call can ask for, once others are merged into it.
+/// A guard may have more permits than one call can ask for, after other guards are merged into it.
 #[test]
 fn guards_of_more_permits_than_a_call_takes() {
     const HALF: u32 = 3_000_000_000;
@@ -120,7 +120,8 @@ fn guards_of_more_permits_than_a_call_takes() {
     assert_eq!(semaphore.available_permits(), 2 * HALF as usize);
 }
 
-/// Permits that were forgotten and never added again: nothing has them, and the dump says what forgot some last.
+/// Permits that were forgotten and never added again: no task has them, and the dump names the last task that forgot
+/// some.
 #[test]
 fn permits_that_leaked() {
     let runtime = Runtime::new().unwrap();
@@ -147,7 +148,7 @@ fn permits_that_leaked() {
     runtime.block_on(waiter).unwrap();
 }
 
-/// All permits are held by tasks that wait for the same ones.
+/// All permits are held by tasks that wait for permits of the same semaphore.
 #[test]
 fn a_knot_is_a_deadlock() {
     let runtime = Runtime::new().unwrap();
@@ -169,7 +170,7 @@ fn a_knot_is_a_deadlock() {
     until(|text| !text.contains(&created));
 }
 
-/// One holder that goes on is enough: no deadlock is told.
+/// If one holder can go on, no deadlock is reported.
 #[test]
 fn a_holder_that_goes_on_unties_it() {
     let runtime = Runtime::new().unwrap();
@@ -226,7 +227,7 @@ fn a_futurelock() {
 
 #[test]
 fn what_tokio_promises() {
-    // A word for the entry that tells what has them.
+    // One word more, for the entry of the holder.
     assert_eq!(
         size_of::<OwnedSemaphorePermit>(),
         size_of::<tokio::sync::OwnedSemaphorePermit>() + size_of::<usize>()
@@ -255,7 +256,7 @@ fn what_tokio_promises() {
     assert!(semaphore.is_closed());
 }
 
-/// Each step of both, as their answers are compared.
+/// A step that both semaphores take; their answers are compared.
 #[derive(Clone, Debug)]
 enum Step {
     Take(u32),
@@ -282,7 +283,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// Beside tokio's own, step by step.
+    /// Compared with tokio's own semaphore, step by step.
     #[test]
     fn it_is_tokios(first in 0..5usize, steps in proptest::collection::vec(step(), 0..60)) {
         let ours = Arc::new(Semaphore::new(first));
@@ -329,7 +330,7 @@ proptest! {
                 }
                 Step::ForgetFree(count) => prop_assert_eq!(ours.forget_permits(count), theirs.forget_permits(count)),
                 Step::Poll(count) => {
-                    // Pending futures are dropped: they give back what they had been given.
+                    // Pending futures are dropped and give their permits back.
                     let mut context = Context::from_waker(Waker::noop());
                     let our = pin!(ours.acquire_many(count)).poll(&mut context);
                     let their = pin!(theirs.acquire_many(count)).poll(&mut context);

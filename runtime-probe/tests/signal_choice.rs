@@ -1,5 +1,5 @@
-//! The signal by which threads are asked: chosen among those without a handler, by name on request, and given up when
-//! another handler replaces ours. All of it is one per process.
+//! The signal for asking threads: chosen among those without a handler, set by number on request, and given up when
+//! another handler replaces ours. There is one for the process.
 #![cfg(target_os = "linux")]
 #![expect(unsafe_code, reason = "handles signals as another library would")]
 
@@ -33,7 +33,7 @@ fn busy() {
     }
 }
 
-/// The block of the one task that runs, as soon as it says this.
+/// The block of the one task that runs, as soon as it contains this text.
 fn running(says: &str) -> String {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
@@ -61,7 +61,7 @@ fn what_others_handle_is_theirs() {
     runtime.spawn(async { busy() });
     running(BUSY);
 
-    // Ours is the one before; another library takes it.
+    // Our signal is the one before; another library installs a handler for it.
     handle(last - 1);
     let text = running("no stack: ");
     assert!(
@@ -130,7 +130,7 @@ fn child_of_the_environment() {
     let asked = loop {
         let asked = pprof::testing::thread_stack(std::process::id());
         let kind = asked.as_ref().map_err(|error| error.kind());
-        // A main thread that is short of time may be in the middle of making this one.
+        // The main thread may be slow, and in the middle of starting this one.
         if matches!(kind, Ok(_) | Err(ErrorKind::Unsupported)) || Instant::now() > deadline {
             break asked;
         }

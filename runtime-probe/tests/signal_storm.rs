@@ -1,7 +1,7 @@
-//! Threads are asked for their stacks all the time, under every kind of load: nothing crashes, nothing hangs, no result
-//! differs, and the handler allocates nothing.
+//! Threads are asked for their stacks all the time, under every kind of load: nothing crashes, nothing hangs, no
+//! result differs, and the handler allocates nothing.
 //!
-//! `STORM_SIGNALS=3600000` is an hour of a thousand a second; without it the storm takes some seconds.
+//! `STORM_SIGNALS=3600000` is an hour with a thousand signals a second; without it the storm takes some seconds.
 #![cfg(all(target_os = "linux", feature = "full"))]
 #![expect(
     unsafe_code,
@@ -24,10 +24,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use support::forbidding::Forbidding;
 
-/// What threads are asked by, so that this test can tell whether it runs in a handler.
+/// The signal for asking threads; this test uses it to find out whether it runs in a handler.
 const SIGNAL: i32 = 41;
 
-/// There its signal is masked.
+/// In a handler its signal is masked.
 fn is_in_handler() -> bool {
     // SAFETY: a mask on this stack, filled by the call.
     unsafe {
@@ -45,7 +45,7 @@ static ALLOCATOR: Forbidding = Forbidding {
 
 static OVER: AtomicBool = AtomicBool::new(false);
 
-/// A load goes round until the storm is over, and counts its rounds; each round checks its own result.
+/// A load repeats until the storm is over, and counts its rounds; each round checks its own result.
 struct Load {
     name: &'static str,
     rounds: Arc<AtomicU64>,
@@ -60,7 +60,8 @@ fn load(name: &'static str, mut round: impl FnMut() + Send + 'static) -> Load {
         while !OVER.load(Ordering::Relaxed) {
             round();
             counted.fetch_add(1, Ordering::Relaxed);
-            // An asker waits for a thread that waits for a CPU: with loads that never rest it would ask ten times less.
+            // The asker waits for a thread that waits for a CPU. Without this pause of the loads it would ask ten
+            // times less.
             thread::sleep(Duration::from_micros(300));
         }
     });
@@ -77,7 +78,7 @@ fn a_storm_of_signals_changes_nothing() {
     let signals = signals.map(|number| number.parse::<u64>().expect("STORM_SIGNALS is a number"));
     pprof::testing::set_capture_verification(true);
     pprof::set_stack_signal(SIGNAL).unwrap();
-    // Panics are a load here; a test that fails says why by its join.
+    // Panics are one of the loads; a failure of the test shows in its join.
     let default = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         if info.payload().downcast_ref::<Expected>().is_none() {
@@ -111,7 +112,7 @@ fn a_storm_of_signals_changes_nothing() {
             eprintln!("{storm:?}");
         }
     }
-    // On a machine that has no time for it the loads get theirs.
+    // A slow machine gets more time for the loads.
     let patience = Instant::now() + Duration::from_secs(8);
     let idle = |loads: &[Load]| {
         let mut loads = loads.iter();
@@ -140,15 +141,15 @@ fn a_storm_of_signals_changes_nothing() {
     assert!(counters.verified > 0 && counters.wrong == 0, "{counters:?}");
 }
 
-/// Asks every thread of the process in turn.
+/// Asks every thread of the process, one after the other.
 #[derive(Debug, Default)]
 struct Storm {
     captured: u64,
     frames: u64,
-    /// It had ended.
+    /// Threads that had ended.
     gone: u64,
     late: u64,
-    /// Being created, a thread blocks all signals.
+    /// Threads that block all signals, as new threads do at first.
     blocked: u64,
     other: u64,
 }
@@ -202,12 +203,12 @@ fn locks(shared: &(Mutex<u64>, parking_lot::Mutex<u64>)) {
     for _ in 0..1000 {
         let mut mutex = shared.0.lock().unwrap();
         *mutex += 1;
-        // Under the other, so the two stay equal.
+        // Inside of the other lock, so that the two stay equal.
         *shared.1.lock() += 1;
     }
 }
 
-/// What a load panics with.
+/// The payload of the loads' panics.
 struct Expected(u32);
 
 fn panics() {
@@ -243,7 +244,7 @@ fn churns() {
     assert!(sums.eq(expected));
 }
 
-/// Modules that come and go. Now and then a dump looks for new ones, and replaces the tables that handlers walk by.
+/// Loads and unloads modules. At times a dump looks for new modules and replaces the tables that handlers walk by.
 fn loads_libraries() -> impl FnMut() + Send {
     let mut round = 0;
     move || {
@@ -265,14 +266,14 @@ fn loads_libraries() -> impl FnMut() + Send {
     }
 }
 
-/// `nanosleep`, which no signal handler lets go on: std calls it again.
+/// `nanosleep`, which a signal handler interrupts: std calls it again.
 fn naps() {
     let began = Instant::now();
     thread::sleep(Duration::from_millis(20));
     assert!(began.elapsed() >= Duration::from_millis(20));
 }
 
-/// A futex with a time-out, the same.
+/// A futex with a time-out, which is called again, too.
 fn waits() {
     let (mutex, condvar) = (Mutex::new(()), Condvar::new());
     let began = Instant::now();
@@ -284,14 +285,14 @@ fn waits() {
     assert!(timeout.timed_out() && began.elapsed() >= Duration::from_millis(20));
 }
 
-/// Blocking reads and writes, which go on.
+/// Blocking reads and writes, which the kernel restarts.
 fn talks() -> impl FnMut() + Send {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut one = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (mut other, _) = listener.accept().unwrap();
     thread::spawn(move || {
         let mut byte = [0];
-        // `read`, not `read_exact`, which would call again.
+        // `read`, not `read_exact`, which would call `read` again.
         while other.read(&mut byte).expect("a read goes on") == 1 {
             thread::sleep(Duration::from_millis(1));
             assert_eq!(other.write(&byte).expect("a write goes on"), 1);
@@ -398,7 +399,7 @@ fn the_guard_of_the_storm_knows_a_handler() {
     }
     static IN_HANDLER: AtomicBool = AtomicBool::new(false);
     assert!(!is_in_handler());
-    // Another signal, during which that one is masked as it is in its own handler.
+    // Another signal, during which the probe's signal is masked as in its own handler.
     // SAFETY: an action whose handler makes one system call and one store.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();

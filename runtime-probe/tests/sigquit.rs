@@ -1,4 +1,4 @@
-//! `SIGQUIT`: the dump on standard error, of a process whose workers are all stuck; and what becomes of the process.
+//! `SIGQUIT`: the dump on standard error, of a process whose workers are all stuck; and whether the process goes on.
 #![cfg(all(feature = "full", target_os = "linux"))]
 
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -13,7 +13,7 @@ mod support {
     pub mod application;
 }
 
-/// Tells the process of its own what to do.
+/// The variable that tells the other process what to do.
 const HOW: &str = "SIGQUIT_TEST";
 
 #[test]
@@ -37,7 +37,7 @@ fn an_application() {
     runtime.block_on(std::future::pending::<()>());
 }
 
-/// Every worker there is.
+/// Blocks every worker.
 #[inline(never)]
 fn sticks() {
     eprintln!("ready");
@@ -62,7 +62,8 @@ impl Application {
         Application::start_with(libc::SIG_DFL, variable, value)
     }
 
-    /// With the signal as its parent process leaves it: this test may itself run in the background of a shell.
+    /// With the default action of the signal: this test may itself run in the background of a shell, which ignores
+    /// it.
     #[expect(unsafe_code, reason = "sets what the child inherits")]
     fn start_with(action: libc::sighandler_t, variable: &str, value: &str) -> Application {
         let mut command = Application::command();

@@ -1,5 +1,5 @@
-//! Readers that take a byte a second of a large dump: they hold no more than they may, are sent away in the end, and
-//! neither the application nor other readers wait for them. A process of its own: its threads are counted.
+//! Clients that read a byte a second of a large dump: their memory is bounded, they are dropped in the end, and
+//! neither the application nor other clients wait for them. In a process of its own, as its threads are counted.
 #![cfg(all(feature = "full", target_os = "linux"))]
 
 use std::fs;
@@ -18,18 +18,18 @@ mod support {
     pub mod memory;
 }
 
-/// A dump of so many is some 15 MB: far more than the buffers between a server and a client that hardly reads.
+/// A dump of so many tasks is some 15 MB: far more than the buffers between a server and a client that hardly reads.
 const TASKS: usize = 40_000;
 
 /// As many as there may be dumps at once.
 const READERS: usize = 4;
 
-/// A reader may stand still for 10 s. What the systems' buffers take counts as read, and when the reader's makes room after the
-/// first 10 s that makes it 21 s; a busy machine may take a while longer to notice.
+/// A reader may read nothing for 10 s. Bytes in kernel buffers count as read. If the reader's buffer gets room after
+/// the first 10 s, that makes 21 s; a busy machine may take longer to notice.
 const SENT_AWAY_AFTER: Duration = Duration::from_secs(45);
 
-/// Each dump has 64 bytes a task, and a quarter of that again while its table grows. The rest are names of what runs for the first
-/// time, and malloc's arenas: 15 MiB in all on a quiet machine, 21 MiB on a loaded one.
+/// Each dump has 64 bytes for each task, and a quarter more while its table grows. The rest is for names that are
+/// resolved for the first time, and malloc's arenas: 15 MiB in all on a quiet machine, 21 MiB on a loaded one.
 const MOST_KIB: usize = READERS * TASKS * 80 / 1024 + (12 << 10);
 
 const DUMP: &str = "/debug/pprof/goroutine?debug=2";
@@ -42,7 +42,7 @@ fn readers_of_a_byte_a_second_are_bounded() {
     }
     let latest_us = Arc::new(AtomicU64::new(0));
     runtime.spawn(tick(Arc::clone(&latest_us)));
-    // As late as this is a thread that has nothing to do with it, on this machine.
+    // The delay of a thread that has nothing to do with the dumps, on this machine.
     let machine_us = Arc::new(AtomicU64::new(0));
     let machine = Arc::clone(&machine_us);
     thread::spawn(move || {
@@ -54,7 +54,7 @@ fn readers_of_a_byte_a_second_are_bounded() {
     });
     let serving = pprof::serve("127.0.0.1:0").unwrap();
     let server = serving.local_addr().unwrap();
-    // Names are found and caches filled once for the process.
+    // Names are resolved and caches filled once for the process.
     assert!(client::get(server, DUMP).body.len() > 8 << 20);
     let resident_kib = memory::resident_kib();
     latest_us.store(0, Relaxed);
@@ -74,7 +74,7 @@ fn readers_of_a_byte_a_second_are_bounded() {
             })
         })
         .collect();
-    // All of them are being answered.
+    // All readers are being answered.
     while server_threads() < 1 + READERS {
         assert!(began.elapsed() < client::PATIENCE);
         thread::sleep(Duration::from_millis(10));
@@ -89,7 +89,7 @@ fn readers_of_a_byte_a_second_are_bounded() {
         "{:?}",
         asked.elapsed()
     );
-    // One dump too many is told so; it does not wait for the slow ones.
+    // A dump too many is refused; it does not wait for the slow readers.
     let refused = client::get(server, DUMP);
     assert_eq!(refused.status, 503);
     assert!(refused.text().contains("too many dumps at once"));
@@ -114,7 +114,7 @@ fn readers_of_a_byte_a_second_are_bounded() {
     );
     assert_eq!(client::get(server, DUMP).status, 200);
 
-    // Those that read on, and slowly, are served, and one of them ends for a further client.
+    // Readers that go on reading slowly are served, and one of them is cut off for a further client.
     let served = Arc::new(AtomicU64::new(0));
     let readers_of_kilobytes: Vec<_> = (0..READERS)
         .map(|_| {
@@ -142,7 +142,7 @@ fn readers_of_a_byte_a_second_are_bounded() {
     while client::get(server, DUMP).status != 200 {
         assert!(began.elapsed() < SENT_AWAY_AFTER);
     }
-    // The first of them had been served for a moment.
+    // The first reader had been served for a moment.
     assert!(
         began.elapsed() >= Duration::from_secs(5),
         "{:?}",
@@ -175,7 +175,7 @@ async fn tick(latest_us: Arc<AtomicU64>) {
     }
 }
 
-/// Linux shows 15 bytes of a thread's name. One that ends while it is counted counts for nothing.
+/// Linux shows 15 bytes of a thread's name. A thread that ends while it is counted is ignored.
 fn server_threads() -> usize {
     let threads = fs::read_dir("/proc/self/task").unwrap();
     let names =

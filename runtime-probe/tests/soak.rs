@@ -1,5 +1,5 @@
-//! Ten million short tasks leave nothing behind (`SOAK_TASKS`; fewer in a debug build). A process of its own: what is
-//! measured is the memory of the process.
+//! Ten million short tasks leave no memory behind (`SOAK_TASKS`; fewer in a debug build). In a process of its own, as
+//! its memory is measured.
 
 #![cfg(all(feature = "full", target_os = "linux"))]
 #![allow(missing_docs, reason = "a test")]
@@ -12,12 +12,12 @@ mod support {
     pub mod memory;
 }
 
-/// A batch is alive at once.
+/// Tasks that are alive at once.
 const BATCH: usize = 1000;
-/// What may come on top after the warm-up. Records come in chunks of 48 KiB and threads keep up to two magazines of
-/// them (24 KiB), tables of stacks and of threads grow by doubling, and malloc keeps an arena a thread: all of that is
-/// bounded by what is alive at once, and has been reached in the warm-up but for a few hundred KiB. A leak of one
-/// record (192 B) in a hundred tasks would be 19 MB, of one byte a task 10 MB.
+/// How much memory may grow after the warm-up. Records come in chunks of 48 KiB, threads keep up to two magazines of
+/// them (24 KiB), tables of stacks and of threads grow by doubling, and malloc keeps an arena for each thread. All of
+/// that is bounded by the tasks that are alive at once, and all but a few hundred KiB is reached in the warm-up. A
+/// leak of one record (192 B) in a hundred tasks would be 19 MB, of one byte a task 10 MB.
 const TOLERANCE_KIB: usize = 4 << 10;
 
 #[test]
@@ -53,11 +53,11 @@ fn ten_million_tasks_leave_nothing_behind() {
     );
     let counters = pprof::capture_counters();
     assert_eq!(counters.overflowed, 0);
-    // Every task takes one of a handful of paths.
+    // Every task takes one of a few paths.
     assert!(counters.stacks < 100, "{counters:?}");
 }
 
-/// `tasks` tasks, in turns on each runtime: half of them end in their first poll, half wait once.
+/// `tasks` tasks, alternating between the runtimes: half of them end in their first poll, half wait once.
 fn run(runtimes: &[Runtime], tasks: usize) {
     for batch in 0..tasks.div_ceil(BATCH) {
         let runtime = &runtimes[batch % runtimes.len()];

@@ -1,4 +1,4 @@
-//! A runtime whose timers and I/O stand still says so; one that has a worker left for them does not.
+//! A runtime whose timers and I/O stand still says so; a runtime with a worker that drives them does not.
 #![cfg(all(feature = "full", target_os = "linux"))]
 
 use runtime_probe::runtime::{Builder, Handle, Runtime};
@@ -36,7 +36,7 @@ async fn blink(period: Duration) {
     }
 }
 
-/// A long poll in a runtime without timers and I/O is a long poll, and nothing else.
+/// A long poll in a runtime without timers and I/O is reported as a long poll only.
 #[test]
 fn a_runtime_without_timers_and_io_does_not_stand_still() {
     let bare = Builder::new_multi_thread()
@@ -64,12 +64,13 @@ fn it_is_told_while_no_worker_is_left_for_timers() {
         .name("still")
         .build()
         .unwrap();
-    // One that is woken just before the worker blocks is runnable from then on: of one with a long period that is unlikely.
+    // A task that is woken just before the worker blocks is runnable from then on. For a task with a long period that
+    // is unlikely.
     for period in [5, 101, 307] {
         runtime.spawn(blink(Duration::from_millis(period)));
     }
     let first = block(&runtime);
-    // A task from outside wakes the other worker, which has the timers from then on.
+    // A wake from outside wakes the other worker, which drives the timers from then on.
     runtime.spawn(async {});
     let began = Instant::now();
     let mut told = 0;
@@ -93,7 +94,8 @@ fn it_is_told_while_no_worker_is_left_for_timers() {
     until(|text| !text.contains(TOLD) && !text.contains("its deadline may be past"));
 }
 
-/// tokio hands a worker over by the blocking pool. Fails when a call of `block_in_place` counts as a worker that goes on.
+/// tokio hands a worker over through the blocking pool. Fails if a call of `block_in_place` counts as a worker that
+/// goes on.
 #[test]
 fn a_worker_that_no_thread_of_the_pool_takes_over_is_none_for_timers() {
     let runtime = Builder::new_multi_thread()
@@ -112,7 +114,7 @@ fn a_worker_that_no_thread_of_the_pool_takes_over_is_none_for_timers() {
         task::block_in_place(|| wait.recv().ok());
     });
     until(|text| text.contains(told));
-    // A thread of the pool is free, and takes the worker over.
+    // A thread of the pool is free, and takes over the worker.
     drop(release_closure);
     until(|text| !text.contains(told));
     drop(release);
@@ -135,7 +137,7 @@ impl Wake for Lasting {
     }
 }
 
-/// Has the driver of a runtime wake that, soon. The timer MUST be kept as long.
+/// The driver of a runtime soon wakes that waker. The timer MUST be kept as long.
 fn wake_by_timer(runtime: &Handle, waker: &Arc<Lasting>) -> Pin<Box<time::Sleep>> {
     let _entered = runtime.enter();
     let mut timer = Box::pin(time::sleep(Duration::from_millis(20)));
@@ -145,7 +147,7 @@ fn wake_by_timer(runtime: &Handle, waker: &Arc<Lasting>) -> Pin<Box<time::Sleep>
     timer
 }
 
-/// Fails when what other workers do counts: the driver is with the one in the wake.
+/// Fails if the other workers count: the worker in the wake has the driver.
 #[test]
 fn a_wake_by_the_driver_is_told_though_another_worker_goes_on() {
     for computes in [false, true] {
@@ -180,7 +182,7 @@ fn a_runtime_of_one_thread_may_be_in_a_wake_too() {
     let mut builder = Builder::new_current_thread();
     let runtime = builder.enable_time().name("one").build().unwrap();
     let told = "# timers and I/O of runtime one stand still since ";
-    // It has no I/O, so it sleeps in a futex as a waker may: for long, and it is not told.
+    // The runtime has no I/O, so its thread sleeps in a futex, as a waker may. It sleeps long, and is not reported.
     let waker = Arc::new(Lasting {
         released: AtomicBool::new(false),
         computes: false,
@@ -239,7 +241,7 @@ fn a_task_of_a_runtime_that_is_in_no_block_on_says_so() {
     let text =
         until(|text| text.contains("its runtime has one thread and is in no block_on since"));
     assert!(text.contains("standstill::left_behind("), "{text}");
-    // It is run again.
+    // The runtime is run again.
     runtime.block_on(runtime_probe::task::yield_now());
 }
 
@@ -256,7 +258,7 @@ fn a_wrapped_future_that_is_not_polled_says_so() {
     let (wake, woken) = oneshot::channel::<()>();
     runtime.spawn(async move {
         let mut inside = Box::pin(pprof::instrument(left_behind(woken)));
-        // Once, and never again: the fault.
+        // It wakes once, and never again: the fault.
         std::future::poll_fn(|context| {
             assert!(inside.as_mut().poll(context).is_pending());
             std::task::Poll::Ready(())

@@ -1,8 +1,9 @@
-//! Everything at once, for `STRESS_SECONDS` (default 5): no wake-up is lost, results are exact, and every known path
-//! that a capture took is the path that a full walk finds.
+//! All features at once, for `STRESS_SECONDS` (default 5): no wake-up is lost, results are exact, and every known
+//! path that a capture used is the path of a full walk.
 //!
-//! Two runtimes are built, loaded and dropped over and over, one of each flavour, while threads outside of both wake
-//! tasks and one thread takes dumps all the time. When nothing moves for 20 s, a watchdog prints a dump and gives up.
+//! Two runtimes, one of each flavour, are built, loaded and dropped again and again. Meanwhile threads outside of
+//! both wake tasks, and one thread takes dumps all the time. If nothing advances for 20 s, a watchdog prints a dump
+//! and fails the test.
 
 #![cfg(feature = "full")]
 #![allow(missing_docs, reason = "a test")]
@@ -19,9 +20,9 @@ use std::sync::{Arc, Mutex as StdMutex, mpsc as std_mpsc};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// Verification is a switch of the process, so the two runs take turns.
+/// Verification is a switch of the process, so the two runs exclude each other.
 static TURN: StdMutex<()> = StdMutex::new(());
-/// Counts what has been finished, by any task or thread.
+/// Counts finished steps of tasks and threads.
 static PROGRESS: AtomicU64 = AtomicU64::new(0);
 
 #[test]
@@ -33,8 +34,8 @@ fn every_known_path_is_the_walked_path() {
     let after = pprof::capture_counters();
     eprintln!("{after:?}");
     assert_eq!(after.wrong, 0, "{after:?}");
-    // A tenth of what a busy machine comes to. Under valgrind there is no time for as many: the script that runs it there
-    // says how many are enough.
+    // A tenth of the number on a busy machine. valgrind is too slow for that many: the script that runs it sets the
+    // number.
     let enough = std::env::var("STRESS_VERIFIED").map_or(10_000, |text| {
         text.parse()
             .expect("STRESS_VERIFIED is a number of captures")
@@ -84,7 +85,7 @@ fn run() {
             }
         }
     });
-    // Runtimes are gone, so are their tasks; wakers that others still hold list no task.
+    // The runtimes are gone, and so are their tasks; wakers that are still kept elsewhere list no task.
     assert_eq!(profile().count(), 0);
 }
 
@@ -117,13 +118,13 @@ fn dump(done: &AtomicBool) {
             .expect("a Vec takes everything");
         assert!(!out.is_empty());
         dumps += 1;
-        // On two cores: leave the tasks some.
+        // With two cores, leave CPU time to the tasks.
         std::thread::sleep(Duration::from_millis(2));
     }
     assert!(dumps > 0);
 }
 
-/// A runtime's whole life, a fraction of a second. Dropped while some of its tasks wait for ever.
+/// The life of a runtime, a fraction of a second. It is dropped while some of its tasks wait for ever.
 fn one_runtime(multi: bool, seed: u64) {
     let mut builder = if multi {
         Builder::new_multi_thread()
@@ -178,7 +179,7 @@ async fn everything(seed: u64, outside: Outside) {
     assert_eq!(finished, 33);
 }
 
-/// A thread that belongs to no runtime: it sends what it is given, and wakes wakers, as late as it can be.
+/// A thread outside of the runtimes: it sends values and wakes wakers, as late as possible.
 #[derive(Clone)]
 struct Outside {
     jobs: std_mpsc::Sender<Box<dyn FnOnce() + Send>>,
@@ -379,7 +380,7 @@ async fn block_in_place(outside: Outside) {
     }
 }
 
-/// A future that is polled in one task, then in another: only the last one's waker counts.
+/// A future that is polled in one task, then in another one: only the waker of the last one counts.
 async fn moved(outside: Outside, count: u64) {
     for number in 0..count {
         let (to, from) = oneshot::channel();
@@ -409,7 +410,7 @@ async fn moved(outside: Outside, count: u64) {
     }
 }
 
-/// A leaf that leaves a waker behind in each poll; another thread wakes them all, some of them long after.
+/// A leaf that leaves a waker behind in each poll; another thread wakes them all, some of them much later.
 struct Litters {
     outside: Outside,
     left: usize,
@@ -446,7 +447,7 @@ async fn late_wakes(outside: Outside) {
     }
 }
 
-/// Counts how often it is dropped.
+/// Counts its drops.
 struct Dropped(Arc<AtomicUsize>);
 
 impl Drop for Dropped {
@@ -489,7 +490,7 @@ async fn abort_storm(count: usize) {
     assert_eq!(semaphore.available_permits(), 1);
 }
 
-/// Many ways to one leaf: boxed recursion of every depth, and frames that realign their stack.
+/// Many stacks to one leaf: boxed recursion of every depth, and frames that realign the stack.
 async fn depths(most: u32) {
     fn deep(depth: u32) -> Pin<Box<dyn Future<Output = u32> + Send>> {
         Box::pin(async move {

@@ -1,4 +1,4 @@
-//! `/debug/pprof/tasks`: tasks by spawn location, their counts, and how long their polls, waits and delays are.
+//! `/debug/pprof/tasks`: tasks by spawn location, their counts, and histograms of their polls, waits and delays.
 
 #![cfg(feature = "full")]
 
@@ -33,13 +33,13 @@ fn ask(page: &str) -> Answer {
     get(server, &format!("/debug/pprof/{page}"))
 }
 
-/// Whether times are noted is of the whole process: one test at a time.
+/// The histograms are switched on for the whole process: one test at a time.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What the page says of the line.
+/// The row of a line on the page.
 fn of_line(page: &str, line: u32) -> Option<Value> {
     let answer = ask(page);
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -55,7 +55,7 @@ fn of_line(page: &str, line: u32) -> Option<Value> {
     .cloned()
 }
 
-/// Asks until it is so.
+/// Asks until the row is as expected.
 fn until(line: u32, is_so: impl Fn(&Value) -> bool) -> Value {
     let began = Instant::now();
     loop {
@@ -77,11 +77,12 @@ fn numbers(row: &Value, names: &[&str]) -> Vec<u64> {
     names.iter().map(number).collect()
 }
 
-/// A length that lies between two that the program has measured.
+/// A duration between two durations that the program has measured.
 #[derive(Clone, Copy)]
 struct Between(Duration, Duration);
 
-/// The percentiles are between those of the shorter and those of the longer ones, but for the 3 % that they are known to.
+/// The percentiles are between those of the shorter and those of the longer durations, except for their 3 % of
+/// resolution.
 fn assert_between(name: &str, summary: &Value, measured: &[Between]) {
     let mut least: Vec<_> = measured.iter().map(|between| between.0).collect();
     let mut most: Vec<_> = measured.iter().map(|between| between.1).collect();
@@ -92,7 +93,7 @@ fn assert_between(name: &str, summary: &Value, measured: &[Between]) {
     for (quantile, per_cent) in [("p50", 50), ("p90", 90), ("p99", 99), ("max", 100)] {
         let at = (count * per_cent).div_ceil(100) - 1;
         let said = summary[quantile].as_f64().unwrap();
-        // Beside the 3 %, what the two clocks differ by.
+        // Beside the 3 %, the difference of the two clocks.
         let (least, most) = (least[at].as_nanos() as f64, most[at].as_nanos() as f64);
         assert!(
             said >= least * 0.96 - 200.0 && said <= most * 1.04 + 200.0,
@@ -112,7 +113,7 @@ fn burn(length: Duration) {
 fn percentiles_are_between_what_the_program_measures_inside_and_outside() {
     let _alone = alone();
     pprof::set_task_histograms(true);
-    // What happens inside of a poll, between two stamps.
+    // Times inside of a poll, between two stamps.
     let inside: Arc<Mutex<Vec<(Instant, Instant)>>> = Arc::default();
     let kept: Arc<Mutex<Option<Waker>>> = Arc::default();
     let future = {
@@ -149,14 +150,14 @@ fn percentiles_are_between_what_the_program_measures_inside_and_outside() {
         woken = Some((before, after));
         thread::sleep(Duration::from_micros(100 * (round % 3)));
     }
-    // The last wake is followed by no poll. The first delay, since the birth, was not measured.
+    // No poll follows the last wake. The first delay, since the spawn, was not measured.
     waits.pop();
     let row = of_line("tasks", line).unwrap();
     assert_between("poll", &row["poll_ns"], &polls);
     assert_between("wait", &row["wait_ns"], &waits);
     let born = row["delay_ns"]["count"].as_u64().unwrap();
     assert_eq!(born, delays.len() as u64 + 1);
-    // One more, shorter than all or longer than all: the others move by one at the most.
+    // One more, shorter or longer than all others: it moves the others by one at most.
     delays.push(Between(Duration::ZERO, Duration::MAX / 4));
     assert_between("delay", &row["delay_ns"], &delays);
     assert_eq!(numbers(&row, &["alive", "spawned", "polls"]), [1, 1, 40]);
@@ -216,7 +217,7 @@ fn tasks_are_counted_by_how_they_end_without_any_times() {
     assert_eq!(row["kind"], "task");
     assert_eq!(row["polls"], polls.load(Ordering::Relaxed));
     assert_eq!(row["poll_ns"], Value::Null);
-    // That a runtime is dropped by a panic is no panic of its tasks.
+    // A runtime that is dropped by a panic does not make its tasks panic.
     let dropping = thread::spawn(move || {
         let _runtime = runtime;
         std::panic::resume_unwind(Box::new(()));
@@ -284,7 +285,7 @@ fn tasks_of_dependencies_are_counted() {
     pprof::set_task_histograms(false);
 }
 
-/// A spawn that is passed as a function is, as the compiler tells, on a line of std's, which all such spawns share.
+/// A spawn that is passed as a function has a line of std as its location, which all such spawns share.
 #[test]
 fn tasks_of_a_line_of_std_are_apart_by_their_futures() {
     async fn order() {
@@ -350,12 +351,12 @@ fn a_span_notes_for_as_long_as_it_lasts() {
     );
     assert_eq!(row["spawned"], 0);
 
-    // It is off again: what was noted stays, nothing is added.
+    // It is off again: the counts stay, nothing is added.
     let noted = of_line("tasks", line).unwrap();
     until(line, |row| row["polls"].as_u64() > Some(after + 10));
     let later = of_line("tasks", line).unwrap();
     assert_eq!(noted["poll_ns"]["count"], later["poll_ns"]["count"]);
-    // And a second span has nothing of what happened between the two.
+    // A second span has nothing that happened between the two.
     let row = of_line("tasks?seconds=1", line).unwrap();
     let longest = numbers(&row["poll_ns"], &["max"])[0];
     assert!(longest < 900_000_000, "a poll of the time between: {row:#}");

@@ -1,4 +1,4 @@
-//! More spawn locations than `/debug/pprof/tasks` keeps apart: the rest is counted, under a name.
+//! More spawn locations than `/debug/pprof/tasks` keeps apart: the rest is counted in one row.
 
 use runtime_probe::pprof::http::{Carrier, Endpoints};
 use runtime_probe::pprof::{self, Instrumented};
@@ -7,7 +7,7 @@ use std::future::{Future, Ready, ready};
 use std::io;
 use std::task::{Context, Waker};
 
-/// Each call is a place of its own.
+/// Each call is a location of its own.
 #[track_caller]
 fn x() -> Instrumented<Ready<()>> {
     pprof::instrument(ready(()))

@@ -1,4 +1,4 @@
-//! Who created a thread, with the feature `interpose`: what is told, and that creating one is what it was.
+//! The creators of threads, with the feature `interpose`: the answers, and that creating a thread works as before.
 #![cfg(all(feature = "full", feature = "interpose", target_os = "linux"))]
 #![expect(unsafe_code, reason = "an allocator, and threads by libc's own call")]
 
@@ -22,7 +22,7 @@ use support::client::get;
 use support::forbidding::Forbidding;
 
 thread_local! {
-    /// A thread that said it would not allocate.
+    /// Whether this thread must not allocate.
     static FORBIDDEN: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -32,7 +32,7 @@ static ALLOCATOR: Forbidding = Forbidding {
     told: "creating a thread allocates\n",
 };
 
-/// The probe's, which a thread was there before.
+/// The probe's server. One thread is created before it.
 fn server() -> SocketAddr {
     static SERVER: OnceLock<SocketAddr> = OnceLock::new();
     *SERVER.get_or_init(|| {
@@ -59,7 +59,7 @@ fn ask(page: &str) -> String {
     answer.text().to_owned()
 }
 
-/// The block of a thread by its name.
+/// The block of the thread with that name.
 fn block(text: &str, name: &str) -> String {
     let start = format!("# {name}, CPU ");
     let mut blocks = text.split("\n\n");
@@ -67,7 +67,7 @@ fn block(text: &str, name: &str) -> String {
     block.unwrap_or_else(|| panic!("{name}: {text}")).to_owned()
 }
 
-/// A thread that is there until the channel is closed; it has its name when this returns.
+/// A thread that runs until the channel is closed; it has its name when this returns.
 #[inline(never)]
 fn starts_a_thread(name: &str, over: Receiver<()>) -> JoinHandle<()> {
     let (started, starts) = mpsc::channel();
@@ -129,7 +129,7 @@ fn starts_five() -> (Vec<Sender<()>>, Vec<JoinHandle<()>>) {
     (0..5).map(one).unzip()
 }
 
-/// Go's `threadcreate`: how many threads that are alive each stack created.
+/// As Go's `threadcreate`: how many threads alive each stack created.
 #[test]
 fn threads_are_counted_by_who_created_them() {
     server();
@@ -153,7 +153,7 @@ fn threads_are_counted_by_who_created_them() {
     threads
         .into_iter()
         .for_each(|thread| thread.join().unwrap());
-    // A thread may be joined before its last destructor.
+    // A thread may be joined before its last destructor has run.
     let patience = Instant::now() + Duration::from_secs(10);
     while let Some(group) = five() {
         assert!(Instant::now() < patience, "{group}");
@@ -223,7 +223,7 @@ fn what_is_not_known_is_said() {
 }
 
 unsafe extern "C-unwind" {
-    // The C crate has them for functions through which `pthread_exit` may not unwind.
+    // The crate libc declares them with functions through which `pthread_exit` may not unwind.
     fn pthread_create(
         thread: *mut libc::pthread_t,
         attributes: *const libc::pthread_attr_t,
@@ -271,8 +271,8 @@ fn result_of(thread: libc::pthread_t) -> usize {
     result.addr()
 }
 
-/// More threads than the table has room for, one after the other: each gives its place back, however it ends, and so does
-/// one that could not be created. Creating one allocates nothing but what libc does.
+/// More threads than the table can hold, one after the other: each gives its entry back, however it ends, and so does
+/// a thread that could not be created. Creating a thread allocates only what libc allocates.
 #[test]
 fn results_are_libcs_and_places_come_back() {
     server();
@@ -289,7 +289,7 @@ fn results_are_libcs_and_places_come_back() {
         // SAFETY: the thread's own errno.
         unsafe { *libc::__errno_location() = 77 };
         assert_eq!(create(&impossible, returns), Err(libc::EAGAIN));
-        // What libc leaves there: that of the memory which it did not get.
+        // The error that libc leaves there: it did not get the memory.
         assert_eq!(
             std::io::Error::last_os_error().raw_os_error(),
             Some(libc::ENOMEM)

@@ -1,4 +1,4 @@
-//! The pages of threads: every thread of the process, where it is, and what tokio counts of its workers.
+//! The pages of threads: the stack of every thread of the process, and tokio's counts of its workers.
 #![cfg(target_os = "linux")]
 
 mod support {
@@ -32,7 +32,7 @@ fn waits_in_a_channel(wait: Receiver<()>) {
     let _ = wait.recv();
 }
 
-/// As the kernel has the name.
+/// The name as the kernel stores it.
 const NAMED: &str = "# \"a name longer t\", CPU ";
 const WAITS: &str = "threads::waits_in_a_channel(...)\n";
 
@@ -71,7 +71,7 @@ fn every_thread_has_a_block() {
         ends.starts_with("threads::"),
         "without what begins a thread: {block}"
     );
-    // As many as there are: threads of this test come and go, so one of the page's own.
+    // As many as there are: threads of this test begin and end, so the page's own number counts.
     let ids = blocks(&text).filter_map(|block| block.split("\nthread ").nth(1)?.split(' ').next());
     let ids: Vec<u32> = ids.map(|id| id.parse().unwrap()).collect();
     assert!(ids.contains(&std::process::id()), "{ids:?}");
@@ -109,7 +109,7 @@ fn equal_stacks_are_counted() {
     let lines: Vec<&str> = own.text().lines().filter(|line| has_own(line)).collect();
     assert!(!lines.is_empty(), "{}", own.text());
     for line in lines {
-        // The innermost may be of another crate.
+        // The innermost function may be of another crate.
         let (outer, _) = line.rsplit_once(';').unwrap();
         let mut frames = outer.split(';');
         assert!(frames.all(|frame| frame.starts_with("threads::")), "{line}");
@@ -181,7 +181,7 @@ fn tokios_numbers_stand_below() {
     assert!(!text.contains("runtime counted"), "{text}");
 }
 
-/// A poll that goes on where its worker was handed over is in no worker's line.
+/// A poll that goes on after its worker was handed over is in no worker's row.
 #[test]
 fn a_poll_that_has_handed_its_worker_over_has_a_line() {
     let runtime = Builder::new_multi_thread()

@@ -82,7 +82,7 @@ async fn blocks_in_place_30_ms() {
     }
 }
 
-/// Half of the time.
+/// Burns CPU for half of the time.
 async fn burns_10_ms() {
     loop {
         let began = Instant::now();
@@ -158,14 +158,14 @@ fn take(go: &Go, server: SocketAddr, path: &str, name: &str) -> PathBuf {
 #[derive(Clone, Debug)]
 struct Change {
     at_ms: f64,
-    /// The task in which it happened; 0 for none.
+    /// The task in whose poll it happened; 0 for none.
     by: u64,
     from: String,
     to: String,
     reason: String,
 }
 
-/// By task: what `go tool trace -d=parsed` says of it, and its name.
+/// By task: the changes that `go tool trace -d=parsed` prints, and its name.
 struct Parsed {
     changes: BTreeMap<u64, Vec<Change>>,
     names: BTreeMap<u64, String>,
@@ -183,7 +183,7 @@ impl Parsed {
             let states = line.split(' ').find(|word| word.contains("->")).unwrap();
             let (from, to) = states.split_once("->").unwrap();
             let list: &mut Vec<Change> = changes.entry(id).or_default();
-            // What a later part of the trace begins with.
+            // The status of a task at the begin of a later part of the trace.
             if from == to {
                 continue;
             }
@@ -224,7 +224,7 @@ impl Parsed {
         ids[0]
     }
 
-    /// How many tasks there were when the trace began, and when it ended.
+    /// The number of tasks at the begin of the trace, and at its end.
     fn tasks(&self) -> (usize, usize) {
         let (changes, others) = (self.changes.values(), self.changes.values());
         let begin = changes.filter(|changes| changes[0].from == "Undetermined");
@@ -232,7 +232,7 @@ impl Parsed {
         (begin.count(), end.count())
     }
 
-    /// How long each whole wait of a task for a reason was, milliseconds, and which task ended it.
+    /// Each complete wait of a task for a reason: its length in milliseconds, and the task that ended it.
     fn waits(&self, id: u64, reason: &str) -> Vec<(f64, u64)> {
         let pairs = self.changes[&id].windows(2);
         pairs
@@ -243,7 +243,8 @@ impl Parsed {
     }
 }
 
-/// Timers of tokio's count whole milliseconds, rounded up, and a loaded machine runs late: most are as long as they should be.
+/// tokio's timers count whole milliseconds, rounded up, and a loaded machine is late: most waits have the expected
+/// length.
 fn assert_most(waits: &[(f64, u64)], ms: f64) {
     let right = waits
         .iter()
@@ -253,7 +254,7 @@ fn assert_most(waits: &[(f64, u64)], ms: f64) {
         all >= 5 && right * 2 > all,
         "{right} of {all} are {ms} ms: {waits:?}"
     );
-    // A thread that is preempted in the poll, behind its look at the clock, has waited less.
+    // A thread that is preempted in the poll, after it has read the clock, has waited less.
     let short = waits.iter().filter(|(wait, _)| *wait < ms - 1.0).count();
     assert!(
         short * 5 <= all,
@@ -294,7 +295,7 @@ fn a_known_schedule_is_in_the_trace() {
         .ids("runs_closures::{closure} at ")
         .flat_map(|id| {
             let changes = &parsed.changes[&id];
-            // Not one that ran when the trace began.
+            // Not a task that ran when the trace began.
             if changes[0].from != "NotExist" {
                 return None;
             }
@@ -313,7 +314,7 @@ fn a_known_schedule_is_in_the_trace() {
         .map(|pair| (pair[1].at_ms - pair[0].at_ms, 0))
         .collect();
     assert_most(&in_place, 30.0);
-    // Each wait is ended by the thread that ran the closure.
+    // The thread that ran the closure ends each wait.
     assert_most(
         &parsed.waits(parsed.one("trace::runs_closures at "), "join"),
         30.0,
@@ -322,7 +323,7 @@ fn a_known_schedule_is_in_the_trace() {
     let socket = parsed.one("trace::sends_over_a_socket at ");
     let network = parsed.waits(socket, "network");
     assert!(network.len() > 50, "{network:?}");
-    // What was aborted is gone.
+    // An aborted task is gone.
     let aborted = parsed.ids("Pending at ").filter(|id| {
         let last = parsed.changes[id].last();
         last.is_some_and(|last| last.to == "NotExist")
@@ -350,7 +351,8 @@ async fn second_of_two(to: mpsc::Sender<()>, mut from: mpsc::Receiver<()>) {
     while from.recv().await.is_some() && to.send(()).await.is_ok() {}
 }
 
-/// Polls of some hundred nanoseconds, on two workers: their begins are stamps that other threads' wakes come close to.
+/// Polls of some hundred nanoseconds, on two workers. The stamps at their begins are close to the wakes of other
+/// threads.
 #[test]
 fn a_wake_is_before_the_poll_that_it_leads_to() {
     let Some(go) = Go::find("trace_order") else {
@@ -369,7 +371,7 @@ fn a_wake_is_before_the_poll_that_it_leads_to() {
     for (id, other) in [(ids[0], ids[1]), (ids[1], ids[0])] {
         let waits = parsed.waits(id, "chan receive");
         assert!(waits.len() > 200, "{}", waits.len());
-        // A thread that is preempted between its clock and its entry for 2 ms comes too late with a wake.
+        // A thread that is preempted for 2 ms between reading the clock and writing its entry writes a wake too late.
         let by_other = waits.iter().filter(|(_, by)| *by == other).count();
         assert!(
             by_other * 100 >= waits.len() * 99,
@@ -401,7 +403,7 @@ fn a_trace_and_a_block_profile_agree() {
     );
     let block = go.file("block.pb.gz", &block.join().unwrap());
     let parsed = Parsed::read(&go.trace(&["-d=parsed"], &file));
-    // As in Go, a sleep is no wait for the block profile.
+    // As in Go, the block profile does not count a sleep as a wait.
     for (task, reason, leaf) in [
         ("waits_for_the_lock", "sync.Mutex.Lock", "Mutex::lock"),
         ("waits_for_the_lock", "chan receive", "Receiver::recv"),
@@ -424,7 +426,7 @@ fn a_trace_and_a_block_profile_agree() {
             number.unwrap_or_else(|| panic!("{top}"))
         };
         let of_block = number("delay", "-unit=ms") / number("contentions", "-unit=count");
-        // On a loaded machine the two do not begin and end together.
+        // On a loaded machine the two do not begin and end at the same time.
         assert!(
             waits.len() > 10 && (of_trace / of_block - 1.0).abs() < 0.25,
             "{task}, {reason}: {of_trace} ms in the trace, {of_block} ms in the profile"
@@ -466,7 +468,7 @@ fn a_trace_has_the_samples_of_a_cpu_profile() {
     let digits = |c: char| !c.is_ascii_digit();
     let in_profile = in_profile.and_then(|rest| rest.split(digits).next()?.parse::<f64>().ok());
     let in_profile = in_profile.unwrap_or_else(|| panic!("{top}"));
-    // 1.5 s of 2 s, and some more where they begin late.
+    // 1.5 s of 2 s, and a little more if they begin late.
     assert!(
         in_trace > 10.0 && in_trace > in_profile * 0.4 && in_trace <= in_profile,
         "{in_trace} in the trace, {in_profile} in the profile"
@@ -529,7 +531,7 @@ fn there_is_one_trace_at_a_time_and_it_ends_with_its_client() {
     let mut first = connect(server).unwrap();
     let request = format!("GET /debug/pprof/trace?seconds=60 HTTP/1.1\r\nHost: {server}\r\n\r\n");
     std::io::Write::write_all(&mut first, request.as_bytes()).unwrap();
-    // It comes while it is taken.
+    // The reply arrives while the trace is taken.
     let mut head = [0; 12];
     std::io::Read::read_exact(&mut first, &mut head).unwrap();
     assert_eq!(&head, b"HTTP/1.1 200");
@@ -594,7 +596,7 @@ fn what_was_there_before_has_a_state() {
         .collect();
     assert_eq!(running.len(), 1, "{:?}", parsed.names);
     assert_eq!(running[0].to, "Running");
-    // From the begin on.
+    // It runs from the begin on.
     assert!(running[0].at_ms < 100.0, "{running:?}");
     let sleeps = parsed.waits(parsed.one("trace::sleeps_10_ms at "), "sleep");
     assert!(sleeps.len() > 10, "{sleeps:?}");
@@ -632,13 +634,13 @@ fn the_flight_recorder_has_the_last_seconds() {
             .len()
             > 30
     );
-    // What has ended has its name.
+    // A task that has ended has its name.
     assert!(
         parsed.ids("runs_closures::{closure} at ").count() > 10,
         "{:?}",
         parsed.names
     );
-    // By HTTP, and beside a trace.
+    // Over HTTP, and beside a trace.
     take(&go, server, "trace?last=1", "last.trace");
     take(&go, server, "trace?seconds=0.2", "beside.trace");
     assert_eq!(
@@ -696,7 +698,7 @@ fn the_watchdog_writes_what_the_flight_recorder_has() {
     let listening = application.until("listening on ");
     let address = listening.rsplit_once("http://").unwrap().1;
     let address = address.split('/').next().unwrap().parse().unwrap();
-    // The second one has a whole poll in its past.
+    // The second recording has a complete poll.
     application.until(", the last seconds in ");
     let text = application.until(", the last seconds in ");
     let line = text.lines().last().unwrap();
@@ -714,7 +716,7 @@ fn the_watchdog_writes_what_the_flight_recorder_has() {
         .fold(0.0, f64::max);
     assert!(longest > 299.0, "{longest} ms");
     take(&go, address, "trace?last=1", "last.trace");
-    // There are no more than ten.
+    // At most ten files are kept.
     let deadline = Instant::now() + Duration::from_secs(60);
     let traces = || {
         let files = std::fs::read_dir(&directory).unwrap();
@@ -764,7 +766,8 @@ fn lines_of_the_schedulers_state_are_written() {
     assert!(heap.contains("ms: rss=") && heap.contains(" KiB"), "{heap}");
 }
 
-/// A request: two regions in its own task, one of them over a wait; one in a child; one in a closure; and logs.
+/// A request: two regions in its own task, one of them with a wait inside; one in a child; one in a closure; and
+/// logs.
 async fn answers() {
     pprof::trace::region("read", sleep(Duration::from_millis(20))).await;
     let child = spawn(async {
@@ -799,7 +802,7 @@ fn user_tasks_have_their_regions_and_logs() {
             pprof::trace::task("request", answers()).await;
         }
     });
-    // It begins before the trace, and is aborted in a region.
+    // A user task that begins before the trace, and is aborted in a region.
     let old = runtime.spawn(pprof::trace::task("old", async {
         sleep(Duration::from_millis(300)).await;
         pprof::trace::region("of an old task", std::future::pending::<()>()).await;
@@ -818,7 +821,7 @@ fn user_tasks_have_their_regions_and_logs() {
     thread.join().unwrap();
     go.trace(&["-d=wire"], &file);
     let text = go.trace(&["-d=parsed"], &file);
-    // Whole requests: what began in the trace, and ended there.
+    // Complete requests: those that began and ended in the trace.
     let requests = said(&text, "TaskBegin", "request");
     assert!(requests.len() > 5, "{text}");
     let whole = |id: &str| text.contains(&format!(" ID={id} "));
@@ -843,7 +846,7 @@ fn user_tasks_have_their_regions_and_logs() {
             names
         };
         assert_eq!(names("RegionBegin"), names("RegionEnd"));
-        // The second one begins anew if the first one ends before it.
+        // If the first region ends before the second one, the second one begins again.
         let mut regions = names("RegionBegin");
         regions.dedup();
         let expected = ["first", "in a child", "in a closure", "read", "second"];
@@ -854,10 +857,10 @@ fn user_tasks_have_their_regions_and_logs() {
         assert!(logs.contains(&format!("Message=\"{kept}\"")), "{logs}");
         assert!(logs.contains("Message=\"é\""), "{logs}");
     }
-    // A region lasts over its waits.
+    // A region includes its waits.
     let reads: Vec<(f64, u64)> = region_times(&text, "read");
     assert_most(&reads, 20.0);
-    // What began before has a name that says so.
+    // A user task that began before the trace has a name that says so.
     assert_eq!(
         said(&text, "TaskBegin", "old (began before the trace)").len(),
         1
@@ -867,7 +870,7 @@ fn user_tasks_have_their_regions_and_logs() {
         said(&text, "TaskEnd", "old (began before the trace)").len(),
         1
     );
-    // A thread outside of any task.
+    // A thread outside of all tasks.
     let outside = region_times(&text, "outside of tasks");
     assert!(
         outside.len() == 1 && (19.0..).contains(&outside[0].0),
@@ -908,7 +911,7 @@ fn user_tasks_have_their_regions_and_logs() {
     }
 }
 
-/// One request after another, and a pause, each under labels of its own.
+/// One request after another, and a pause, each with its own labels.
 async fn serves() {
     loop {
         pprof::labels(["route", "/a"], sleep(Duration::from_millis(4))).await;
@@ -943,7 +946,7 @@ fn start_labelled(runtime: &Runtime) {
     runtime.spawn(pprof::labels(["tenant", "asleep"], never()));
     runtime.spawn(async {
         loop {
-            // Of one poll, at whose end the labels are taken away.
+            // A future of one poll; its labels are removed at the end of that poll.
             spawn(pprof::labels(["kind", "short"], ends_at_once()));
             sleep(Duration::from_millis(5)).await;
         }
@@ -952,7 +955,7 @@ fn start_labelled(runtime: &Runtime) {
     std::thread::sleep(Duration::from_millis(100));
 }
 
-/// By task: the labels that `go tool trace -d=parsed` tells, in their order.
+/// By task: its labels as `go tool trace -d=parsed` prints them, in order.
 fn labels_told(text: &str) -> BTreeMap<u64, Vec<&str>> {
     let mut told: BTreeMap<u64, Vec<&str>> = BTreeMap::new();
     for line in text.lines().filter(|line| line.contains(" Label=")) {
@@ -969,7 +972,7 @@ fn assert_labels(text: &str) {
     let parsed = Parsed::read(text);
     let told = labels_told(text);
     let of = |id: u64| told.get(&id).cloned().unwrap_or_default();
-    // A part of a trace can be read without those before, so each part tells them.
+    // Each part of a trace can be read without the parts before, so each part repeats them.
     let old = of(parsed.one("trace::sleeps_10_ms at "));
     assert!(!old.is_empty(), "{told:?}");
     assert!(old.iter().all(|label| *label == "tenant: old"), "{old:?}");
@@ -1004,7 +1007,7 @@ fn assert_labels(text: &str) {
             assert!(labels.iter().all(|told| *told == label), "{labels:?}");
         }
     }
-    // Go's format has no place for labels of what does not run.
+    // In Go's format only a running goroutine can have labels.
     assert_eq!(of(parsed.one("trace::never at ")), [""; 0]);
     assert_eq!(of(parsed.one("trace::sleeps_50_ms at ")), [""; 0]);
 }
@@ -1020,7 +1023,7 @@ fn labels_are_in_the_trace() {
     let file = take(&go, server(), "trace?seconds=1.5", "labels.trace");
     go.trace(&["-d=wire"], &file);
     assert_labels(&go.trace(&["-d=parsed"], &file));
-    // They stand behind the names in the timeline.
+    // The timeline shows them after the names.
     let (viewer, _viewer) = go.trace_viewer(&file);
     let timeline = get(viewer, "/jsontrace?view=proc");
     for (name, label) in [
@@ -1032,7 +1035,7 @@ fn labels_are_in_the_trace() {
         let is_it = |text: &str| text.contains(name) && text.contains(&format!(" ({label})\""));
         assert!(names.any(is_it), "no {name} ({label})");
     }
-    // What a future of one poll takes away at its end is not told.
+    // The removal of labels at the end of a future of one poll is not written.
     assert!(!timeline.text().contains("no labels"));
 
     let server = server();
@@ -1068,7 +1071,7 @@ fn perfetto_has_labels_as_annotations() {
     let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("labels.pftrace");
     std::fs::write(&file, &answer.body).unwrap();
     let read: serde_json::Value = serde_json::from_str(&perfetto.read(&[file]).unwrap()).unwrap();
-    // Of the slices of a task's track, or of its polls, those of a name: a label of each.
+    // For slices with this name on a task's track, or for its polls: a label of each.
     let values = |kind: &str, task: &str, name: &str, key: &str| -> Vec<String> {
         let rows = read[kind].as_array().unwrap().iter();
         let of_task = rows.filter(|row| {
@@ -1093,7 +1096,7 @@ fn perfetto_has_labels_as_annotations() {
         );
     };
     let tenant = "labels.tenant";
-    // What it waits for when the trace begins, and as long as it lasts.
+    // The wait of the task when the trace begins, which lasts to its end.
     all(values("slices", "never", "waits", tenant), "asleep");
     all(
         values("slices", "sleeps_10_ms", "waits: sleep", tenant),
@@ -1157,7 +1160,7 @@ fn perfetto_reads_the_same() {
     let slices = read["slices"].as_array().unwrap();
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
 
-    // What a task waits for is on its own track, with the stack.
+    // The waits of a task are on its own track, with the stack.
     let waits = |task: &str, state: &str| -> Vec<(f64, u64)> {
         let of_task = slices.iter().filter(|slice| {
             let track = text(&track_of(slice)["name"]);
@@ -1166,7 +1169,7 @@ fn perfetto_reads_the_same() {
         of_task
             .filter_map(|slice| {
                 let stack = slice["stack"].as_array().unwrap();
-                // Those that waited when the trace began have no reason.
+                // Waits that began before the trace have no reason.
                 assert_eq!(stack[0], *format!("trace::{task}"), "{slice}");
                 let [begin, end] = ["begin", "end"].map(|side| slice[side].as_f64());
                 Some(((end? - begin?) / 1e6, 0))
@@ -1188,12 +1191,12 @@ fn perfetto_reads_the_same() {
         });
     assert!(counters.count() >= 2);
 
-    // Its polls are on the threads, and a flow leads to each from its wake.
+    // Its polls are on the threads' tracks, and a flow leads from each wake to its poll.
     let workers = tracks.values().filter(|track| {
         let name = text(&track["name"]);
         name.starts_with("worker ") && track["tid"].as_u64() > Some(0)
     });
-    // A worker that is given away is another thread's.
+    // A worker that `block_in_place` hands over gets another thread.
     assert!(workers.count() >= 2);
     let polls = slices.iter().filter(|slice| {
         let name = text(&slice["name"]);
@@ -1233,13 +1236,13 @@ fn perfetto_reads_the_same() {
     assert_eq!(get(server, "/debug/pprof/trace?format=go").status, 400);
 }
 
-/// A word of a line that `go tool trace -d=parsed` writes.
+/// A word of a line of `go tool trace -d=parsed`.
 fn word<'l>(line: &'l str, key: &str) -> &'l str {
     let word = line.split(' ').find_map(|word| word.strip_prefix(key));
     word.unwrap_or_default()
 }
 
-/// Events of user tasks, regions and logs of some name.
+/// Events of user tasks, regions and logs with a name.
 fn said(text: &str, kind: &str, name: &str) -> Vec<String> {
     let (kind, name) = (format!(" {kind} "), format!("=\"{name}\""));
     let lines = text.lines();
@@ -1249,7 +1252,7 @@ fn said(text: &str, kind: &str, name: &str) -> Vec<String> {
         .collect()
 }
 
-/// How long each region of a name lasted, milliseconds; regions of one user task do not overlap.
+/// How long each region with a name lasted, in milliseconds; regions of one user task do not overlap.
 fn region_times(text: &str, name: &str) -> Vec<(f64, u64)> {
     let ms = |line: &str| word(line, "Time=").parse::<f64>().unwrap() / 1e6;
     let ends = said(text, "RegionEnd", name);

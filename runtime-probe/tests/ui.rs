@@ -1,4 +1,4 @@
-//! The pages to look at: what a client without scripts gets, and what a browser makes of it.
+//! The pages for a browser: without scripts, and in a real browser.
 #![cfg(feature = "ui")]
 
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ mod support {
     pub mod client;
 }
 
-/// All pages, with parameters that each of them has.
+/// All pages, with parameters that they have.
 const PAGES: [&str; 11] = [
     "",
     "locks",
@@ -35,18 +35,18 @@ const PAGES: [&str; 11] = [
     "timeline",
 ];
 
-/// What would be markup, or end an attribute, if it were not escaped.
+/// Text that would be markup, or end an attribute, if it were not escaped.
 const HOSTILE: &str =
     "</code><script>alert(1)</script><img src=x onerror='alert(2)'>\" onmouseover=\"alert(3)";
 
 struct Application {
     server: SocketAddr,
-    /// Of the task with the hostile name.
+    /// The task with the hostile name.
     task: u64,
     _runtime: Runtime,
 }
 
-/// A type whose name has what would be markup.
+/// A type whose name contains markup.
 struct Tagged<T>(#[allow(dead_code, reason = "its name counts")] T);
 
 async fn hostile(lock: Arc<Mutex<Tagged<&'static str>>>) {
@@ -60,7 +60,7 @@ async fn ticks() {
     }
 }
 
-/// Holds its worker for 50 ms now and then, and wakes a task at the end.
+/// Occupies its worker for 50 ms at times, and wakes a task at the end.
 async fn burns(done: Arc<Notify>) {
     loop {
         runtime_probe::time::sleep(Duration::from_millis(200)).await;
@@ -112,7 +112,7 @@ fn application() -> &'static Application {
             task: task.id().to_string().parse().unwrap(),
             _runtime: runtime,
         };
-        // Until all have been polled, and wait.
+        // Until all tasks have been polled, and wait.
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             let dump = get(address, "/debug/pprof/goroutine?debug=2");
@@ -158,7 +158,7 @@ fn assert_page(answer: &Answer, status: u16) {
     assert_nested(text);
 }
 
-/// Each element ends, in the order in which they began.
+/// Checks that each element ends, and that elements are nested correctly.
 #[track_caller]
 fn assert_nested(html: &str) {
     const VOID: [&str; 6] = ["br", "img", "input", "link", "meta", "!DOCTYPE"];
@@ -175,7 +175,7 @@ fn assert_nested(html: &str) {
     assert!(open.is_empty(), "{open:?}");
 }
 
-/// The links of a page to others of these, as a browser sends them.
+/// The links of a page to other pages of the UI, as a browser sends them.
 fn links(html: &str) -> Vec<String> {
     let parts = html.split("href=\"").skip(1);
     let links = parts.filter_map(|part| Some(part.split_once('"')?.0.replace("&amp;", "&")));
@@ -192,7 +192,7 @@ fn every_page_is_whole_without_scripts_and_its_links_lead_somewhere() {
     }
     known.sort();
     known.dedup();
-    // Of a past that another test's may take the place of.
+    // Links to a recording, which other tests may replace.
     known.retain(|link| !link.contains("past="));
     assert!(known.len() > 20, "{known:?}");
     for link in known {
@@ -232,7 +232,7 @@ fn what_comes_from_the_process_is_escaped() {
         "{}",
         answer.text()
     );
-    // And what the request had.
+    // The parameters of the request.
     for name in ["tasks?match=%3Cb%3E%22", "tasks?state=waiting&crate=a%22b"] {
         let text = page(name);
         assert!(!text.text().contains("<b>\""), "{}", text.text());
@@ -328,11 +328,11 @@ fn lists_come_in_pages() {
     assert!(first.text().contains("page 1 of 3"), "{}", first.text());
     let last = page("tasks?group=task&match=Pending&page=3");
     assert_eq!(rows(&last), 20);
-    // Equal ones are one row.
+    // Equal tasks are one row.
     assert_eq!(rows(&page("tasks?match=Pending")), 1);
 }
 
-/// Takes a profile, and tells its number.
+/// Takes a profile. Returns its number.
 #[track_caller]
 fn take(query: &str) -> String {
     let answer = page(&format!("take?{query}"));
@@ -359,7 +359,7 @@ fn a_profile_is_taken_once_and_looked_at_from_all_sides() {
     assert!(all[0].starts_with("all\n1"), "{all:?}");
     let is_hostile = |text: &&str| text.starts_with("ui::hostile\n4 tasks, ");
     assert!(all.iter().any(is_hostile), "{all:?}");
-    // Each box is a link that zooms; what is beside the box is not shown then.
+    // Each box is a link that zooms; the boxes beside it are not shown then.
     let zoom = links(flame.text())
         .into_iter()
         .filter(|link| link.contains("zoom="));
@@ -414,7 +414,7 @@ fn the_timeline_has_what_was_polled_and_its_parts() {
     );
     assert!(text.matches("class=\"lane\"").count() >= 2, "{text}");
     assert!(text.contains("<path class=\"t"), "{text}");
-    // Other tests look at newer pasts meanwhile.
+    // Other tests open newer recordings meanwhile.
     let part = links(text)
         .into_iter()
         .find(|link| link.contains("past="))
@@ -426,7 +426,7 @@ fn the_timeline_has_what_was_polled_and_its_parts() {
     assert_page(&page("timeline?from=4000000000&length=0"), 200);
 }
 
-/// The address of the page of a long poll of `burns`. Other tests look at newer pasts meanwhile.
+/// The address of the page of a long poll of `burns`. Other tests open newer recordings meanwhile.
 fn one_poll() -> String {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
@@ -468,7 +468,7 @@ fn a_poll_has_what_woke_it_and_what_it_woke() {
     ] {
         assert!(card.contains(part), "no {part}: {card}");
     }
-    // In the lanes: the poll, where it was woken, where the other one begins.
+    // In the lanes: the poll, the wake of its task, and the begin of the poll that it woke.
     assert_eq!(text.matches("aria-current=\"true\"").count(), 1);
     assert!(text.contains("class=\"mark woken\""), "{text}");
     assert!(text.contains("class=\"mark wakes\""), "{text}");
@@ -492,7 +492,7 @@ fn a_browser_draws_wakes_as_arrows() {
             assert!(dom.matches("class=\"head\"").count() >= 2, "{dom}");
             return;
         }
-        // That past may be gone.
+        // The recording may be gone.
         assert!(Instant::now() < deadline, "{dom}");
     }
 }
@@ -633,11 +633,11 @@ fn the_pages_are_let_in_and_kept_out_as_all_others() {
         assert_eq!(asked(path, &by_another_site).status, 403, "{path}");
     }
     assert_page(&asked("", &token), 200);
-    // What a browser sends: no link has the token.
+    // Links as a browser sends them: none has the token.
     assert!(!asked("", &token).text().contains(TOKEN));
 }
 
-/// Debian's Chromium, where it is installed.
+/// Debian's Chromium, if it is installed.
 fn chromium() -> Option<Command> {
     let mut command = Command::new("chromium");
     let is_there = command
@@ -647,7 +647,7 @@ fn chromium() -> Option<Command> {
     is_there.then(|| Command::new("chromium"))
 }
 
-/// What a browser has made of a page, its script run.
+/// A page in the browser, after its script has run.
 fn browsed(name: &str) -> Option<String> {
     let mut chromium = chromium()?;
     static RUNS: AtomicUsize = AtomicUsize::new(0);
@@ -686,11 +686,11 @@ fn a_browser_runs_our_script_and_no_other() {
         eprintln!("skipped: no chromium");
         return;
     };
-    // The script has filled its tools in, so the policy lets it run; the row that the address names is open.
+    // The script has added its tools, so the policy allows it; the row in the address is open.
     assert!(page.contains("aria-pressed=\"false\""), "{page}");
     let row = format!("<details class=\"row\" id=\"task-{task}\" open=\"\">");
     assert!(page.contains(&row), "{page}");
-    // The browser read the name as text.
+    // The browser treats the name as text.
     assert!(!page.contains("<img src=\"x\""), "{page}");
     assert!(
         page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"),

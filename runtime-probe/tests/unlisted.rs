@@ -1,4 +1,4 @@
-//! Tasks that no dump lists: what dependencies spawn through plain tokio, where nothing tells of it but tokio's own count.
+//! Tasks that no dump lists: those that dependencies spawn through plain tokio and that only tokio's own count shows.
 #![cfg(feature = "full")]
 
 mod support {
@@ -15,10 +15,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-/// What is alive in one test would be counted in the other.
+/// Tasks alive in one test would be counted in the other.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// A runtime of ours that is not told what others spawn, with `tokio_unstable` or without.
+/// A runtime of ours without hooks for foreign tasks, with `tokio_unstable` or without.
 fn blind() -> Runtime {
     let mut builder = Builder::new_multi_thread();
     builder.worker_threads(2).enable_all();
@@ -92,7 +92,7 @@ fn what_is_listed_is_not_said_to_be_missing_whatever_comes_and_goes() {
         .unwrap();
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        // Tasks of a `LocalSet` are in no count of tokio's, and closures and roots are not, either.
+        // Tasks of a `LocalSet`, closures and roots are in no count of tokio's.
         scope.spawn(|| {
             let local = LocalSet::new();
             for _ in 0..100 {
@@ -105,7 +105,7 @@ fn what_is_listed_is_not_said_to_be_missing_whatever_comes_and_goes() {
                     }
                     runtime_probe::task::spawn_blocking(|| ()).await.unwrap();
                     spawn(async { vec![0u8; 1 << 20] }).await.unwrap();
-                    // Of plain tokio: the handle is ready before tokio's hook has told of the end.
+                    // For plain tokio: the handle is ready before tokio's hook has reported the end.
                     #[cfg(tokio_unstable)]
                     for _ in 0..20 {
                         tokio::spawn(async {}).await.unwrap();

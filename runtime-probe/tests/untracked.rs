@@ -1,4 +1,4 @@
-//! What a thread that is left out begins is nowhere to be seen; what others begin is.
+//! Tasks of an untracked thread are in no dump and no page; tasks of other threads are.
 
 use runtime_probe::pprof::{self, TaskFacts, TaskKind, TaskState};
 use runtime_probe::runtime::Builder;
@@ -7,7 +7,7 @@ use std::panic::Location;
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// Longer than anything takes; who waits so long has failed.
+/// Longer than any step takes; a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The tasks that were spawned in this file, from `first` to `last`.
@@ -47,7 +47,7 @@ fn a_runtime_that_is_left_out_is_not_listed() {
                     child.abort();
                 });
             });
-            // From here on it is as before.
+            // From here on the thread is tracked again.
             let runtime = Builder::new_current_thread().build().unwrap();
             runtime.block_on(async { spawned_between(first, line!() + 1).len() })
         });
@@ -119,7 +119,7 @@ fn a_task_has_the_facts_of_its_spawn_and_of_its_polls() {
                 .iter()
                 .any(|task| task.id == root && task.kind == TaskKind::BlockOn)
         );
-        // The first poll of each leaf wakes the task, and so does the second, which goes on to wait.
+        // The first poll of each leaf wakes the task. So does the second poll, which then waits.
         assert_eq!(
             (facts.polls, facts.self_wakes, facts.wakers),
             (4, 3, Some(0))

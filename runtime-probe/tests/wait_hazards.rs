@@ -1,4 +1,5 @@
-//! What leaves of tokio and others do that makes a stack for every wait hard, a test each. What makes each fail stands above it.
+//! Behaviour of leaves of tokio and of other crates that makes it hard to have a stack for every wait, with a test
+//! for each. The comment above a test says when it fails.
 #![cfg(all(feature = "full", target_os = "linux"))]
 
 use futures_util::FutureExt;
@@ -27,7 +28,7 @@ const FEW: u64 = 20;
 const FROZEN: &str = "a leaf wakes the waker it replaces";
 const LOST: &str = "nothing can wake this task";
 
-// What a dump says of one task.
+// Reading one task's block of a dump.
 
 #[derive(Clone, Debug, Default)]
 struct Block {
@@ -63,11 +64,11 @@ impl Block {
 fn dump() -> Vec<Block> {
     let mut bytes = Vec::new();
     if let Some(profile) = pprof::lookup("goroutine") {
-        // A Vec takes everything.
+        // A write to a Vec does not fail.
         _ = profile.write_to(&mut bytes, 2);
     }
     let text = String::from_utf8_lossy(&bytes);
-    // The head of the dump is in front of the first block, and may name others.
+    // The head of the dump is before the first block, and may name other tasks.
     let block = |text: &str| Block {
         id: text
             .lines()
@@ -83,7 +84,7 @@ fn id<T>(task: &JoinHandle<T>) -> u64 {
     task.id().to_string().parse().unwrap_or(0)
 }
 
-/// The first dump of a task in which it is as it should be; an error with the last dump after ten seconds.
+/// The first dump in which a task is as expected; after ten seconds an error with the last dump.
 fn when(id: u64, is: impl Fn(&Block) -> bool) -> Result<Block, Box<dyn Error>> {
     let end = Instant::now() + Duration::from_secs(10);
     loop {
@@ -108,7 +109,7 @@ fn runtime(workers: usize) -> Result<Runtime, Box<dyn Error>> {
     Ok(builder.worker_threads(workers).enable_all().build()?)
 }
 
-/// Watches a task that should be idle for a second.
+/// Checks a task for a second in which it should be idle.
 fn idle_second(id: u64) -> Result<Block, Box<dyn Error>> {
     thread::sleep(Duration::from_secs(1));
     let block = when(id, |block| block.id == id)?;
@@ -123,7 +124,7 @@ fn want_is_not_polled_for_ever() -> Outcome {
     let runtime = runtime(2)?;
     let (mut giver, _taker) = want::new();
     let task = runtime.spawn(async move {
-        // The sleep brings the second poll, in which `want` replaces the first one's waker.
+        // The sleep causes the second poll, in which `want` replaces the waker of the first one.
         let wanted = poll_fn(|context| giver.poll_want(context));
         _ = runtime_probe::join!(wanted, short_sleep());
     });
@@ -147,14 +148,14 @@ fn ready_of_hyper_is_not_polled_for_ever() -> Outcome {
         runtime_probe::spawn(connection);
         sender.ready().await?;
         let _answer = sender.send_request(hyper::Request::new(String::new()));
-        // One request at a time: this waits until the answer is there.
+        // One request at a time: this waits for the answer.
         let (ready, ()) = runtime_probe::join!(sender.ready(), short_sleep());
         ready?;
         Ok::<_, Box<dyn Error + Send + Sync>>(())
     });
     let block = idle_second(id(&task))?;
-    // Where it is seen to wait depends on when it was frozen: if that was in the first `ready`, the second one holds the
-    // waker already and does not register. The mark says so.
+    // The place of the wait depends on the time of the freeze. If that was in the first `ready`, the second one has
+    // the waker already and does not register. The mark says so.
     assert!(block.says(FROZEN), "{}", block.text);
     drop(server);
     Ok(())
@@ -183,7 +184,8 @@ fn a_leaf_that_wakes_what_it_replaces_is_not_polled_for_ever() -> Outcome {
     Ok(())
 }
 
-/// Fails when a poll of a frozen task forgets the leaves of those before, which do not register again: the sleep does.
+/// Fails if a poll of a frozen task drops the leaves of earlier polls, which do not register again: the sleep is such
+/// a leaf.
 #[test]
 fn a_leaf_that_a_frozen_task_waits_in_stays_in_sight() -> Outcome {
     async fn sleeps() {
@@ -203,7 +205,7 @@ fn a_leaf_that_a_frozen_task_waits_in_stays_in_sight() -> Outcome {
     Ok(())
 }
 
-/// Fails when a thread that captures for the first time forgets the leaves of the polls before.
+/// Fails if a thread that captures for the first time drops the leaves of earlier polls.
 #[test]
 fn a_frozen_task_that_comes_to_another_thread_stays_in_sight() -> Outcome {
     const POLLS: usize = 6;
@@ -244,7 +246,7 @@ fn a_frozen_task_that_comes_to_another_thread_stays_in_sight() -> Outcome {
     Ok(())
 }
 
-/// What a frozen task waited for before it went on is past.
+/// The waits of a frozen task before it went on are over.
 #[test]
 fn a_frozen_task_goes_on() -> Outcome {
     let runtime = runtime(2)?;
@@ -265,14 +267,14 @@ fn a_frozen_task_goes_on() -> Outcome {
     Ok(())
 }
 
-/// Freezing needs a run of such polls: a task that sends to itself now and then keeps its generations.
+/// A freeze needs several such polls in a row: a task that sends to itself now and then keeps its generations.
 #[test]
 fn a_task_that_wakes_itself_now_and_then_is_not_frozen() -> Outcome {
     let runtime = runtime(2)?;
     let task = runtime.spawn(async {
         let (sender, mut receiver) = mpsc::unbounded_channel();
         for round in 0..20 {
-            // The handler wakes what the receiver registered in an earlier poll.
+            // The handler wakes the waker that the receiver registered in an earlier poll.
             runtime_probe::select! {
                 biased;
                 () = short_sleep() => drop(sender.send(round)),
@@ -296,7 +298,7 @@ async fn short_sleep() {
 
 // Registrations.
 
-/// Fails when every registration of a poll counts as a wait.
+/// Fails if every registration of a poll counts as a wait.
 #[test]
 fn a_registration_that_is_past_is_no_wait() -> Outcome {
     let runtime = runtime(2)?;
@@ -323,7 +325,7 @@ fn a_registration_that_is_past_is_no_wait() -> Outcome {
     Ok(())
 }
 
-/// A leaf that keeps its waker in a place where others reach it.
+/// A leaf whose waker is in a place that other threads can reach.
 #[derive(Clone, Default)]
 struct Knock(Arc<std::sync::Mutex<Option<Waker>>>);
 
@@ -343,7 +345,8 @@ impl Knock {
     }
 }
 
-/// Fails with two generations: the leaf that sat out one poll holds a waker that looks like the next but one's.
+/// Fails with two generations: the waker of a leaf that was not polled once looks like one of the second poll after
+/// it.
 #[test]
 fn a_leaf_that_sat_out_a_poll_registers_again() -> Outcome {
     let runtime = runtime(2)?;
@@ -378,7 +381,7 @@ fn a_leaf_that_sat_out_a_poll_registers_again() -> Outcome {
     Ok(())
 }
 
-/// Fails when clones carry another generation than what they were cloned from, or when polls share one.
+/// Fails if a clone has another generation than its original, or if two polls have the same one.
 #[test]
 fn a_clone_will_wake_and_the_next_polls_waker_is_another() -> Outcome {
     let runtime = runtime(2)?;
@@ -403,7 +406,7 @@ fn a_clone_will_wake_and_the_next_polls_waker_is_another() -> Outcome {
     });
     for _ in 0..5 {
         assert_eq!(told.recv_timeout(Duration::from_secs(10))?, (true, true));
-        // The leaf is registered right after it told.
+        // The leaf registers right after it has told.
         while knock.0.lock().map_err(|_| "poisoned")?.is_none() {
             thread::yield_now();
         }
@@ -412,12 +415,12 @@ fn a_clone_will_wake_and_the_next_polls_waker_is_another() -> Outcome {
     Ok(())
 }
 
-// Runnable is not waiting.
+// A runnable task does not wait.
 
-/// Keeps the only worker busy until it is dropped, from the moment the spawning task's poll ends.
+/// Occupies the only worker until it is dropped, from the end of the spawning task's poll on.
 fn hog() -> Hog {
     let (end, ended) = std_mpsc::channel::<()>();
-    // A task that a worker's own task spawns is the next that the worker runs.
+    // A task that a worker's own task spawns runs next on that worker.
     runtime_probe::spawn(async move { _ = ended.recv() });
     Hog(end)
 }
@@ -425,7 +428,7 @@ fn hog() -> Hog {
 type Hogs = std_mpsc::Receiver<Hog>;
 struct Hog(#[expect(dead_code, reason = "ends the task when dropped")] std_mpsc::Sender<()>);
 
-/// Fails when a wake is stamped for the poll after the one it happened in.
+/// Fails if a wake is stamped for the poll after the one in which it happened.
 #[test]
 fn a_wake_from_another_thread_during_a_poll_leaves_it_runnable() -> Outcome {
     let (tell, hogs): (_, Hogs) = std_mpsc::channel();
@@ -452,7 +455,7 @@ fn a_wake_from_another_thread_during_a_poll_leaves_it_runnable() -> Outcome {
     Ok(())
 }
 
-/// What a poll wakes, and then keeps waiting, is in none of tokio's queues, and an idle worker does not take it.
+/// A task that a long poll has woken is in none of tokio's queues, and an idle worker does not take it.
 #[test]
 fn a_task_that_a_long_poll_woke_is_runnable() -> Outcome {
     let runtime = runtime(2)?;
@@ -476,7 +479,7 @@ fn a_task_that_a_long_poll_woke_is_runnable() -> Outcome {
     Ok(())
 }
 
-/// Fails when tokio's deferred wakes count as waits: it registers the waker and wakes it when the worker has time.
+/// Fails if tokio's deferred wakes count as waits: tokio registers the waker and wakes it when the worker has time.
 #[test]
 fn yield_now_and_an_exhausted_budget_are_runnable() -> Outcome {
     let (tell, hogs): (_, Hogs) = std_mpsc::channel();
@@ -512,7 +515,7 @@ fn yield_now_and_an_exhausted_budget_are_runnable() -> Outcome {
 
 // Lost wakers.
 
-/// Fails when wakers are not counted.
+/// Fails if wakers are not counted.
 #[test]
 fn a_task_whose_waker_was_dropped_is_said_to_be_lost() -> Outcome {
     let runtime = runtime(2)?;
@@ -527,7 +530,7 @@ fn a_task_whose_waker_was_dropped_is_said_to_be_lost() -> Outcome {
     Ok(())
 }
 
-/// Fails when the waker that a nested future keeps of the task around it counts as one that may still wake it.
+/// Fails if the waker of the surrounding task that a nested future keeps counts as one that may still wake that task.
 #[test]
 fn a_task_whose_waker_only_a_dead_future_holds_is_lost() -> Outcome {
     let runtime = runtime(2)?;
@@ -549,7 +552,7 @@ fn nested_in(parent: u64) -> Vec<Block> {
     all
 }
 
-/// Fails without entries of their own: such a set gives its children wakers of its own, and the stack ends there.
+/// Fails without separate entries: such a set gives its children wakers of its own, and the stack ends there.
 #[test]
 fn wrapped_children_of_a_set_are_entries() -> Outcome {
     async fn child(notify: Arc<Notify>) {
@@ -580,7 +583,7 @@ fn wrapped_children_of_a_set_are_entries() -> Outcome {
     Ok(())
 }
 
-/// Fails when the two stacks are not joined.
+/// Fails if the two stacks are not joined.
 #[test]
 fn a_wrapped_futures_stack_goes_on_in_the_task_around_it() -> Outcome {
     async fn outer(receiver: oneshot::Receiver<()>) {
@@ -607,7 +610,7 @@ fn a_wrapped_futures_stack_goes_on_in_the_task_around_it() -> Outcome {
     Ok(())
 }
 
-/// Fails when the current entry is reset after a poll instead of by a guard.
+/// Fails if the current entry is reset after a poll and not by a guard.
 #[test]
 fn a_panic_in_a_wrapped_future_restores_the_task_around_it() -> Outcome {
     let runtime = runtime(2)?;
@@ -648,9 +651,9 @@ async fn leave_id(id: u64) -> u64 {
     id
 }
 
-// Wakers that outlive what they wake.
+// Wakers that outlive their task.
 
-/// Fails (under a sanitizer, or by a crash) when a record is given back while wakers are out.
+/// Fails (with a sanitizer, or by a crash) if a record is given back while wakers of it exist.
 #[test]
 fn a_waker_is_harmless_after_its_task_and_its_runtime() -> Outcome {
     fn use_up(waker: &Waker) {
@@ -672,7 +675,7 @@ fn a_waker_is_harmless_after_its_task_and_its_runtime() -> Outcome {
         dump().iter().all(|block| block.id != task_id),
         "a task that is over is in the dump"
     );
-    // Records are used again: a late wake must not reach the next owner.
+    // Records are reused: a late wake must not reach the next task.
     let spawn_many = async { [(); 64].map(|()| id(&runtime_probe::spawn(long_sleep()))) };
     let many = runtime.block_on(runtime.spawn(spawn_many))?;
     for next in many {
@@ -690,7 +693,7 @@ fn a_waker_is_harmless_after_its_task_and_its_runtime() -> Outcome {
     Ok(())
 }
 
-/// Fails when capturing or counting touches a thread-local that is gone.
+/// Fails if capturing or counting uses a thread-local that is gone.
 #[test]
 fn a_waker_is_harmless_while_its_thread_is_torn_down() -> Outcome {
     struct UsedAtTheEnd(Waker);
@@ -698,7 +701,7 @@ fn a_waker_is_harmless_while_its_thread_is_torn_down() -> Outcome {
         fn drop(&mut self) {
             self.0.wake_by_ref();
             self.0.clone().wake();
-            // A capture on a thread whose cells are gone.
+            // A capture on a thread whose thread-locals are gone.
             let leaf = poll_fn(|context| {
                 drop(context.waker().clone());
                 Poll::Ready(())
@@ -721,7 +724,7 @@ fn a_waker_is_harmless_while_its_thread_is_torn_down() -> Outcome {
     let waker = told.recv_timeout(Duration::from_secs(10))?;
     let first = thread::spawn(move || {
         LAST.with(|last| last.borrow_mut().push(UsedAtTheEnd(waker)));
-        // On this thread the probe's own thread-locals come later, so they go first.
+        // On this thread the probe's thread-locals are created later, so they are dropped first.
         _ = Builder::new_current_thread().build().map(|runtime| {
             runtime.block_on(pprof::instrument(runtime_probe::task::yield_now()));
         });
@@ -729,13 +732,13 @@ fn a_waker_is_harmless_while_its_thread_is_torn_down() -> Outcome {
     assert!(first.join().is_ok());
     told.recv_timeout(Duration::from_secs(10))?;
     drop(told);
-    // The waker of the second poll was dropped with the channel: nothing can wake it, and the dump says so.
+    // The waker of the second poll was dropped with the channel. Nothing can wake the task, and the dump says so.
     let block = when(id(&task), |block| block.id == 0 || block.says(LOST))?;
     assert!(block.id == 0 || waits(&block), "{}", block.text);
     Ok(())
 }
 
-// Who spawned it.
+// The spawning function and task.
 
 /// Fails without the address of the spawning function, or without the current entry.
 #[test]
@@ -760,7 +763,7 @@ fn created_by_names_the_function_and_the_parent() -> Outcome {
 
 // Futures that move, and roots that move.
 
-/// Fails when a record keeps the first waker that it is polled with: the wake goes to the task it was in before.
+/// Fails if a record keeps its first waker: the wake then goes to the task in which the future was before.
 #[test]
 fn a_future_that_moved_to_another_task_wakes_that_one() -> Outcome {
     type Boxed = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -797,7 +800,7 @@ impl Wake for Counting {
     }
 }
 
-/// Fails when the slot of the task's own waker is read while it is written, or written too late.
+/// Fails if the slot of the task's own waker is read during a write, or written too late.
 #[test]
 fn a_wake_reaches_the_waker_of_the_last_poll_while_it_changes() -> Outcome {
     let knock = Knock::default();
@@ -842,7 +845,7 @@ fn a_wake_reaches_the_waker_of_the_last_poll_while_it_changes() -> Outcome {
     Ok(())
 }
 
-/// A current-thread runtime hands its core from one `block_on` to the next, and the root's waker changes with it.
+/// A current-thread runtime hands its core from one `block_on` to the next one, and the waker of the root changes.
 #[test]
 fn no_message_is_lost_while_the_root_of_a_block_on_moves() -> Outcome {
     const MESSAGES: u64 = 2_000;

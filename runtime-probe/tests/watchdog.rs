@@ -1,6 +1,6 @@
-//! The watchdog: what it tells of, in a process of its own whose standard error is read; and what it leaves behind.
+//! The watchdog: its warnings, on the standard error of another process; and the files that it writes.
 //!
-//! Without `tracing`, which would take the messages elsewhere.
+//! Without the feature `tracing`, which would redirect the messages.
 #![cfg(all(feature = "full", target_os = "linux", not(feature = "tracing")))]
 
 use std::fs;
@@ -19,10 +19,10 @@ mod support {
     pub mod application;
 }
 
-/// What a busy machine does to a poll is shorter.
+/// Longer than a busy machine delays a poll.
 const LIMIT: Duration = Duration::from_millis(500);
 
-/// A program without a fault; here a busy machine must not make one, so its limit is longer.
+/// A program without a fault. A busy machine must not look like one, so its limit is longer.
 const WELL: &str = "well";
 
 #[test]
@@ -83,7 +83,7 @@ fn an_application() {
             thread::sleep(PATIENCE);
         }
         WELL => {
-            // What waits, and what is there to block, may do so for ever; and polls may last, if not too long.
+            // Waiting tasks, and closures that may block, may do so for ever. Polls may last, if not too long.
             for _ in 0..300 {
                 runtime.spawn(leaked());
             }
@@ -94,23 +94,23 @@ fn an_application() {
                     runtime_probe::task::yield_now().await;
                 }
             });
-            // It looks every second: from the third time on all of them have lasted longer than the limit.
+            // The watchdog looks every second: from the third look on all of them have lasted longer than the limit.
             thread::sleep(11 * LIMIT);
             eprintln!("so far");
         }
         "leaks" => {
-            // The oldest of all, and not to blame.
+            // The oldest task, which is not the fault.
             runtime.spawn(std::future::pending::<()>());
             for batch in 0.. {
                 for _ in 0..30 {
                     runtime.spawn(leaked());
                 }
-                // Requests come and go: all tasks together become fewer again and again.
+                // Requests begin and end: the number of all tasks goes down again and again.
                 for _ in 0..(batch % 10) * 100 {
                     runtime.spawn(async { sleep(Duration::from_millis(50)).await });
                 }
                 eprintln!("batch {batch}");
-                // Several in the time between two counts.
+                // Several between two counts.
                 thread::sleep(Duration::from_millis(20));
             }
         }
@@ -123,7 +123,7 @@ fn an_application() {
     });
 }
 
-/// A current-thread runtime that no thread drives, with a task that is ready.
+/// A current-thread runtime that no thread drives, with a ready task.
 fn starve() -> Runtime {
     let runtime = Builder::new_current_thread().build().unwrap();
     let (sender, receiver) = oneshot::channel::<()>();
@@ -163,7 +163,7 @@ impl Application {
         Application::spawn(command.envs(environment.iter().copied()))
     }
 
-    /// What comes within a while.
+    /// The lines that arrive within a time.
     fn meanwhile(&self, time: Duration) -> String {
         thread::sleep(time);
         self.stderr.try_iter().map(|line| line + "\n").collect()
@@ -205,7 +205,7 @@ fn a_second_culprit_is_told_at_once_and_is_the_innermost_task() {
         "{id}: {stack}"
     );
     assert!(stack.contains("watchdog::blocks_locally(...)"), "{stack}");
-    // The root around it is none of its own, and a closure of the pool is there to block.
+    // The root around it is not reported separately, and a closure of the pool is allowed to block.
     let more = application.meanwhile(3 * LIMIT);
     assert!(!more.contains("a poll of"), "{more}");
     assert!(!(first + &stack + &more).contains("[blocking"));
@@ -282,7 +282,7 @@ fn the_environment_starts_it_and_is_told_what_it_got_wrong() {
     assert!(told("1us").contains("a watchdog needs a limit of a millisecond or more"));
 }
 
-/// A directory that goes with the test.
+/// A directory that is removed with the test.
 struct Directory(PathBuf);
 
 impl Directory {
@@ -320,7 +320,7 @@ fn dumps_are_kept_few_and_short() {
         let name = format!("runtime-probe-{}-{}.txt", application.child.id(), at + 1);
         assert!(told.contains(&name), "{told}");
     }
-    // The third is told as well, and leaves no file.
+    // The third one is reported as well, without a file.
     let third = application.until("runtime-probe: a poll of goroutine ");
     assert!(
         !third.lines().last().unwrap().contains("all tasks are in"),
@@ -341,14 +341,14 @@ fn a_dump_of_a_process_before_is_kept() {
     let path = directory.0.to_str().unwrap();
     let application = Application::start("blocks again", &[("WATCHDOG_TEST_DIR", path)]);
     let name = |number| format!("runtime-probe-{}-{number}.txt", application.child.id());
-    // Long before the first alarm.
+    // Long before the first warning.
     let kept = directory.0.join(name(1));
     fs::write(&kept, "kept").unwrap();
     let told = application.until("; all tasks are in ");
     assert!(told.contains(&name(2)), "{told}");
     assert!(!told.contains("no dump in"), "{told}");
     assert_eq!(fs::read_to_string(kept).unwrap(), "kept");
-    // Two are all there may be.
+    // At most two files are written.
     let told = application.until("runtime-probe: a poll of goroutine ");
     assert!(
         !told.lines().last().unwrap().contains("all tasks are in"),
@@ -363,7 +363,7 @@ fn a_limit_that_is_none_is_refused() {
     assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
 }
 
-/// Waits for a counter that is above `before`.
+/// Waits until a counter is above `before`.
 fn until_above(before: u64, counter: fn() -> u64) {
     let deadline = Instant::now() + PATIENCE;
     while counter() <= before {
@@ -384,7 +384,7 @@ fn what_is_found_is_counted_by_its_kind() {
         .worker_threads(1)
         .build()
         .unwrap();
-    // The second is not told, as the first was just now, and counts.
+    // The second one is not reported, as the first one was just now, but counts.
     for before in [long_polls(), long_polls() + 1] {
         // Dropped, also by a failure, it ends the poll: the runtime waits for its worker.
         let (going_on, over) = mpsc::channel::<()>();
@@ -399,7 +399,7 @@ fn what_is_found_is_counted_by_its_kind() {
 
     let late = late_runtimes();
     let starving = starve();
-    // No task is polled from here on.
+    // From here on no task is polled.
     let long = long_polls();
     until_above(late, late_runtimes);
     assert_eq!((long_polls(), growths()), (long, 0));

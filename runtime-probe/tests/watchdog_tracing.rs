@@ -1,4 +1,4 @@
-//! With the feature `tracing` the watchdog's message is a warning of it, with a target to filter by.
+//! With the feature `tracing` the watchdog's message is a warning of `tracing`, with a target for filters.
 #![cfg(all(feature = "full", feature = "tracing", target_os = "linux"))]
 
 use std::fmt::Debug;
@@ -12,12 +12,12 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-/// Longer than anything takes; who waits so long has failed.
+/// Longer than any step takes; a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const LIMIT: Duration = Duration::from_millis(200);
 
-/// Hands on the watchdog's events.
+/// Forwards the watchdog's events.
 struct Hears(Sender<(Level, String)>);
 
 impl Subscriber for Hears {
@@ -74,7 +74,7 @@ fn a_message_is_one_warning() {
         message.contains("watchdog_tracing::blocks(...)"),
         "{message}"
     );
-    // It goes on, and was told. The runtime has no timers and no I/O that could stand still meanwhile.
+    // The poll goes on, and was reported. The runtime has no timers and no I/O that could stand still meanwhile.
     thread::sleep(3 * LIMIT);
     let more: Vec<String> = hears.try_iter().map(|(_, message)| message).collect();
     assert!(more.is_empty(), "{more:?}");

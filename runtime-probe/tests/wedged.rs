@@ -15,8 +15,8 @@ use support::client::get;
 
 const WAITING: usize = 10_000;
 
-/// What a dump takes at the very most, on a machine that does ten other things: a second is what it gives all threads that it
-/// asks; writing takes a build without optimization a fifth of a second, if it has a CPU for itself. A client waits for 30 s.
+/// The most that a dump may take, on a machine that runs ten other programs. It waits a second in all for the threads
+/// that it asks. In a build without optimization writing takes a fifth of a second of CPU. A client waits for 30 s.
 const DEADLINE: Duration = Duration::from_secs(25);
 
 #[inline(never)]
@@ -66,7 +66,7 @@ fn a_dump_shows_where_every_worker_is_stuck() {
         });
         reached.wait();
 
-        // They have got past the barrier, and not all of them into the lock.
+        // They have passed the barrier, but not all of them are in the lock yet.
         let patience = Instant::now() + Duration::from_secs(20);
         loop {
             let asked = Instant::now();
@@ -113,7 +113,7 @@ fn a_thread_that_sleeps_answers_at_once() {
         "fastest {:?}, median {:?}, slowest {:?}",
         took[0], took[150], took[299]
     );
-    // Without the bell an answer would be noticed after five milliseconds.
+    // Without the eventfd an answer would be noticed only after five milliseconds.
     assert!(took[0] < Duration::from_millis(3), "{:?}", took[0]);
     drop(done);
     sleeping.join().unwrap();

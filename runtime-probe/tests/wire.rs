@@ -1,4 +1,4 @@
-//! The endpoints as a client sees them, on real sockets, with an application behind them that must not notice.
+//! The endpoints from the view of a client, on real sockets, with an application that must not be affected.
 #![cfg(feature = "full")]
 
 use std::collections::VecDeque;
@@ -19,7 +19,7 @@ mod support {
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// An error as `go tool pprof` wants it: one sentence, marked.
+/// An error in the form for `go tool pprof`: one sentence, marked.
 #[track_caller]
 fn assert_refused(answer: &Answer, status: u16, sentence: &str) {
     assert_eq!(answer.text(), format!("{sentence}\n"));
@@ -66,7 +66,7 @@ fn the_index_has_counts_links_and_a_diagnosis() {
     }
     let says_what_is_missing = page.contains("<li>built without --cfg tokio_unstable: ");
     assert_eq!(says_what_is_missing, !cfg!(tokio_unstable));
-    // Every link of the page leads somewhere.
+    // Every link of the page has a target.
     for link in page.split(['\'', '"']).filter(|part| {
         part.starts_with("goroutine") || part.starts_with("cmdline") || *part == "symbol"
     }) {
@@ -183,7 +183,7 @@ fn a_plain_dump_is_what_go_would_write() {
 
 #[test]
 fn a_slash_too_few_or_too_many_leads_on() {
-    // To the index relative, so that they lead there below any path that a router is nested at.
+    // The links to the index are relative, so that they work below any path at which a router is nested.
     for (path, location) in [
         ("/debug/pprof", "pprof/"),
         ("/", "debug/pprof/"),
@@ -379,7 +379,7 @@ fn a_post_of_100_megabytes_is_refused_unread() {
         stream.write_all(head.as_bytes()).unwrap();
         let mut writer = stream.try_clone().unwrap();
         let chunked = head.contains("chunked");
-        // Writes until the server hangs up.
+        // Writes until the server closes the connection.
         let writer = std::thread::spawn(move || {
             let block = vec![b'+'; 64 << 10];
             for _ in 0..LENGTH / block.len() {
@@ -399,7 +399,7 @@ fn a_post_of_100_megabytes_is_refused_unread() {
         assert!(writer.join().unwrap().is_err(), "all of it was read");
         drop(stream);
     }
-    // The bound is 1 MiB a connection; other tests run beside this one.
+    // The bound is 1 MiB for each connection; other tests run at the same time.
     let grown = resident_bytes().saturating_sub(before);
     assert!(grown < 50 << 20, "{grown} bytes more");
     application.wait_for_ticks(20);
@@ -408,13 +408,13 @@ fn a_post_of_100_megabytes_is_refused_unread() {
 #[test]
 fn half_open_connections_do_not_hold_the_application_or_the_server() {
     let application = application();
-    // A server of its own: a crowd evicts clients that wait, the other tests' requests too.
+    // A separate server: a crowd evicts waiting clients, also requests of the other tests.
     let crowded = pprof::serve("127.0.0.1:0").unwrap();
     let server = crowded.local_addr().unwrap();
     let mut open = VecDeque::new();
     for number in 0..1000 {
         let mut stream = client::connect(server).unwrap();
-        // Some say nothing, some stop in their head, some in their body. Those of before may be evicted meanwhile.
+        // Some send nothing, some stop in their head, some in their body. Earlier ones may be evicted meanwhile.
         let part = [
             "",
             "GET /debug/pp",
@@ -422,7 +422,7 @@ fn half_open_connections_do_not_hold_the_application_or_the_server() {
         ];
         let _ = stream.write_all(part[number % part.len()].as_bytes());
         open.push_back(stream);
-        // As many as most systems allow a process to have open, with room for the other tests.
+        // As many files as most systems allow a process to have open, less some for the other tests.
         if open.len() > 400 {
             open.pop_front();
         }
@@ -435,7 +435,7 @@ fn half_open_connections_do_not_hold_the_application_or_the_server() {
     assert!(threads < 200, "{threads} threads");
 }
 
-/// A server that is crowded may turn a caller away, with a reply or by a reset; it must not stay so.
+/// A crowded server may refuse a client, with a reply or by a reset; that must not last.
 fn patiently(server: SocketAddr, path: &str) -> Answer {
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     for _ in 0..100 {
@@ -467,10 +467,10 @@ fn nanoseconds(duration: &str) -> u64 {
     ((minutes * 60.0 + seconds.parse::<f64>().unwrap()) * unit).round() as u64
 }
 
-/// The environment is read by another process: this test, started again with this variable.
+/// The environment is read by another process: this test binary, started again with this variable.
 const INSIDE: &str = "PROBE_TEST_INSIDE";
 
-/// What the other process does: builds two runtimes, runs a task on each, and ends with its standard input.
+/// The other process: it builds two runtimes, runs a task on each, and ends with its standard input.
 #[test]
 fn an_application_in_a_process_of_its_own() {
     if std::env::var_os(INSIDE).is_none() {
@@ -480,7 +480,7 @@ fn an_application_in_a_process_of_its_own() {
         let runtime = runtime_probe::runtime::Runtime::new().unwrap();
         let task = runtime.spawn(async { 42 });
         assert_eq!(runtime.block_on(task).unwrap(), 42);
-        // A task that is there to be seen.
+        // A task that a dump can show.
         runtime.spawn(std::future::pending::<()>());
         std::mem::forget(runtime);
     }
@@ -506,7 +506,7 @@ fn start(environment: &[(&str, &str)]) -> Child {
         .unwrap()
 }
 
-/// Lets it end; what it has said on standard output and on standard error.
+/// Ends it. Returns its standard output and its standard error.
 fn end(child: Child) -> (String, String) {
     let output = child.wait_with_output().unwrap();
     let stdout = String::from_utf8(output.stdout).unwrap();

@@ -22,7 +22,7 @@ async fn opens_in_a_task(profile: Profile, socket: u64) -> bool {
     profile.add(socket)
 }
 
-/// With two values that a thread added and one that a task did.
+/// A profile with two values that a thread added and one that a task added.
 fn connections() -> Profile {
     static PROFILE: OnceLock<Profile> = OnceLock::new();
     *PROFILE.get_or_init(|| {
@@ -60,7 +60,7 @@ fn values_are_counted_by_the_stack_that_added_them() {
     };
     assert!(first(two).contains("::opens_in_a_thread+0x"), "{text}");
     assert!(first(one).contains("::opens_in_a_task"), "{text}");
-    // A task's stack ends with the task, a thread's where the thread began.
+    // A task's stack ends at the task, a thread's at the thread's first function.
     assert!(
         two.contains("values_are_counted") || two.contains("__rust_begin_short_backtrace"),
         "{text}"

@@ -11,7 +11,7 @@ use crate::burning::alone;
 use crate::{go_pprof, page};
 use runtime_dump_testing::go::Go;
 
-/// Every allocation is sampled while it lives.
+/// Samples every allocation while it lives.
 struct All(i64);
 
 impl All {
@@ -39,7 +39,7 @@ fn allocations_are_counted_by_label() {
     let kept = crate::runtime().block_on(async {
         let order = pprof::labels(["route", "/order"], async {
             let own = keeps_some(70_001);
-            // What it spawns has its labels.
+            // A task that it spawns has its labels.
             let inherited = tokio::spawn(async { keeps_some(20_001) });
             [own, inherited.await.unwrap()]
         });
@@ -95,7 +95,7 @@ fn spawns_idle(runtime: &crate::Runtime) {
     runtime.spawn(idle());
 }
 
-/// What the pages to look at say of the tasks `leaks` and `frees`.
+/// Checks the UI's rows of the tasks `leaks` and `frees`.
 fn ui_has_them() {
     let text = page("ui/tasks?group=site&sort=heap");
     let rows: Vec<&str> = text.split("<details class=\"row\"").skip(1).collect();
@@ -125,7 +125,7 @@ fn ui_has_them() {
     is(cell(frees), "", "1.");
     let order = "sort=heap\" aria-current=\"true\">Heap in use</a>";
     assert!(text.contains(order), "{text}");
-    // Other lists have none, and the way there does not ask for it.
+    // The other lists have no such column, and the links to them do not ask for it.
     for (group, label) in [("stack", "Equal stacks"), ("task", "One by one")] {
         let link = text.split("<a href=\"").find(|link| link.contains(label));
         assert!(!link.unwrap().contains("sort=heap"), "{group}: {text}");
@@ -166,7 +166,7 @@ fn spawn_locations_have_the_bytes_of_their_tasks() {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     });
-    // A task's own memory is its spawner's; what a worker's queue grows by in its poll is its own.
+    // A task's own memory counts for its spawner; the growth of a worker's queue in its poll counts for the task.
     let is = |row: &Value, name: &str, bytes: u64| {
         let told = row[name].as_u64().unwrap();
         assert!(
@@ -188,7 +188,7 @@ fn spawn_locations_have_the_bytes_of_their_tasks() {
     };
     assert!(of("::leaks") < of("::frees"), "{text}");
     assert!(blocks[of("::leaks")].contains("\nheap: 3,"), "{text}");
-    // One line in two places of the code.
+    // One line that spawns at two places of the code.
     spawns_idle(&runtime);
     spawns_idle(&runtime);
     ui_has_them();
@@ -217,12 +217,12 @@ fn the_heap_has_families() {
         "runtime_probe_heap_allocated_bytes_total ",
     ];
     let before = families.map(number);
-    // Which the system gives, and no page of it is touched.
+    // The system gives this memory, and no page of it is touched.
     let kept = black_box(vec![0u8; 256 << 20]);
     let with = families.map(number);
     drop(kept);
     let after = families.map(number);
-    // Other tests have ended, and the server's own memory is small beside it.
+    // Other tests have ended, and the server's own memory is small in comparison.
     let is_near = |change: f64, mib: f64| (change / (1 << 20) as f64 - mib).abs() < 24.0;
     assert!(is_near(with[0] - before[0], 256.0), "{before:?} {with:?}");
     assert!(is_near(after[0] - before[0], 0.0), "{before:?} {after:?}");

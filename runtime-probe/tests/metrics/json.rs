@@ -1,4 +1,4 @@
-//! The forms for tools, held against their schemas by a validator of JSON Schema: Python's `jsonschema`.
+//! The JSON forms, checked against their schemas by a validator of JSON Schema: Python's `jsonschema`.
 
 use std::future::pending;
 use std::io::Write;
@@ -13,7 +13,8 @@ use crate::burning::alone;
 use crate::client::get;
 use crate::page;
 
-/// Refuses a document that its schema does not describe, a schema that is none, and a field that the schema does not name.
+/// Refuses a document that its schema does not describe, an invalid schema, and a field that the schema does not
+/// name.
 const VALIDATE: &str = "
 import json, sys
 from jsonschema import Draft202012Validator
@@ -29,7 +30,7 @@ Draft202012Validator.check_schema(schema)
 Draft202012Validator(closed(schema)).validate(json.load(sys.stdin))
 ";
 
-/// Whether the validator accepts a document; `None` where there is no validator.
+/// Whether the validator accepts a document; `None` without a validator.
 fn accepts(schema: &str, document: &str) -> Option<Result<(), String>> {
     let python = |arguments: &[&str], stdin: &str| {
         let mut child = Command::new("python3")
@@ -162,7 +163,7 @@ fn documents_are_what_their_schemas_say() {
         assert!(ids.len() == 5 && ids.is_sorted(), "{set}");
         let name = "metrics::json::waits_in_a_set";
         assert!(tasks.iter().all(|task| task["name"] == name), "{set}");
-        // Filters are those of the other forms.
+        // The filters are the same as in the other forms.
         let some = page("goroutine?format=json&match=waits_as_json&limit=1");
         assert_valid("goroutine", &some);
         let some: Value = serde_json::from_str(&some).unwrap();
@@ -185,7 +186,7 @@ fn documents_are_what_their_schemas_say() {
             assert_valid("tasks", &page(path));
         }
     });
-    // The validator finds what is wrong.
+    // The validator finds errors.
     if let Some(wrong) = accepts("goroutine", r#"{"version": 1, "goroutines": []}"#) {
         assert!(
             wrong

@@ -17,7 +17,7 @@ use runtime_dump_testing::go::Go;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// The header of the block that has a function in it, behind the number.
+/// The header of the block with this function, after the number.
 fn header(dump: &str, function: &str) -> String {
     let mut blocks = dump.split("\n\n").filter(|block| {
         let frame = format!("::{function}(...)\n");
@@ -93,9 +93,9 @@ fn a_task_has_the_labels_of_its_spawner_and_its_own() {
         );
         assert!(of("bystander_waits").ends_with("]:"), "{dump}");
         assert!(of("waits_after").ends_with("]:"), "{dump}");
-        // No frame of the probe's.
+        // The stack has no frame of the probe.
         assert!(!dump.contains("Labeled"), "{dump}");
-        // What stays of Go's format.
+        // `plain=1` keeps the labels, as they are a part of Go's format.
         let plain = page("goroutine?debug=2&plain=1");
         assert!(header(&plain, "waits_labeled").ends_with("{route: /order, tenant: \"a b\"}:"));
     });
@@ -245,7 +245,7 @@ fn waits_and_contentions_are_counted_by_label() {
     let Some(go) = Go::find("contention_labels") else {
         return;
     };
-    // A wait is as long as it was, whatever the machine does besides; 180 ms lie between the two.
+    // A wait has its length on any machine; 180 ms are between the two lengths.
     let tags = go_pprof(&go, &["-tags", "-unit=ms"], "block");
     assert!(
         tags.contains(": /slow") && tags.contains(": /quick"),
@@ -325,7 +325,7 @@ fn cpu_time_is_counted_by_label() {
         }
         routes
     };
-    // 20 samples each at 100 Hz; a loaded machine may keep some of them. Which label they have is exact.
+    // 20 samples each at 100 Hz; a loaded machine may lose some. The label of each sample is exact.
     for (function, route) in [
         ("::burn_seven", Some("/beside")),
         ("::burn_two", None),
@@ -351,14 +351,14 @@ fn cpu_time_is_counted_by_label() {
 
 #[test]
 fn without_a_label_nothing_changes() {
-    // A label whose set is empty is none.
+    // A label with an empty set is no label.
     let runtime = crate::runtime();
     assert_eq!(runtime.block_on(pprof::labels([], ready(7))), 7);
 }
 
 #[test]
 fn more_sets_than_are_kept_are_one() {
-    // In a process of its own: sets are never forgotten.
+    // In a process of its own, as sets are never forgotten.
     let child = Command::new(std::env::current_exe().unwrap())
         .args([
             "labels::a_process_of_many_sets",
@@ -389,7 +389,7 @@ fn a_process_of_many_sets() {
                 one_of_many(),
             ));
         }
-        // Each has been polled.
+        // Each task has been polled.
         let mut text = String::new();
         while !text.starts_with("goroutine profile: total 5000\n") {
             settled().await;
@@ -397,7 +397,7 @@ fn a_process_of_many_sets() {
         }
         let beyond = "\n# labels: {\"labels\":\"more than 4095 sets, or 16 in one\"}\n";
         assert!(text.contains(beyond), "{}", &text[..2_000]);
-        // Those that are kept, and the rest as one.
+        // The stacks that are kept, and the rest as one.
         assert!(text.contains("\n905 @ 0x"), "{}", &text[..2_000]);
         assert_eq!(text.matches("\n# labels: {").count(), 4096);
     });

@@ -1,4 +1,4 @@
-//! What a program tells of itself: labels, profiles of its own, variables, metrics; and the forms for tools.
+//! Data that a program adds: labels, profiles of its own, variables, metrics; and the JSON forms.
 #![cfg(all(feature = "full", target_os = "linux"))]
 
 use std::ffi::OsStr;
@@ -46,14 +46,14 @@ fn runtime() -> Runtime {
     builder.worker_threads(2).enable_all().build().unwrap()
 }
 
-/// A page, which must be there.
+/// A page, with status 200.
 fn page(path: &str) -> String {
     let answer = get(server(), &format!("/debug/pprof/{path}"));
     assert_eq!(answer.status, 200, "{path}: {}", answer.text());
     answer.text().to_owned()
 }
 
-/// What `go tool pprof` prints about a page.
+/// The output of `go tool pprof` for a page.
 fn go_pprof(go: &Go, options: &[&str], path: &str) -> String {
     let url = format!("http://{}/debug/pprof/{path}", server());
     let words = ["tool", "pprof"].iter().chain(options).copied();

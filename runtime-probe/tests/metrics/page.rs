@@ -31,7 +31,7 @@ fn metrics(accept: &str) -> Answer {
 
 const OPEN_METRICS: &str = "application/openmetrics-text;version=1.0.0";
 
-/// Whether a program of Prometheus' is there; in CI it must be.
+/// Whether a program of Prometheus is installed; in CI it must be.
 fn is_there(program: &str) -> bool {
     let found = Command::new(program).arg("--version").output();
     let is_there = found.is_ok_and(|output| output.status.success());
@@ -94,7 +94,7 @@ fn a_client_gets_the_format_that_it_prefers() {
     }
 }
 
-/// A Prometheus that scrapes the server of this process, ended with this.
+/// A Prometheus that scrapes the server of this process; dropping it ends it.
 struct Prometheus {
     child: Child,
     address: std::net::SocketAddr,
@@ -118,7 +118,7 @@ impl Prometheus {
             server()
         );
         fs::write(&config, yaml).unwrap();
-        // Free a moment ago; Prometheus itself does not tell which port it was given.
+        // A port that was free a moment ago; Prometheus does not print the port that it was given.
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = free.local_addr().unwrap();
         drop(free);
@@ -157,7 +157,7 @@ impl Prometheus {
         series.iter().map(value).collect()
     }
 
-    /// Asks until the answer is this.
+    /// Queries until the answer is this.
     fn expect(&self, query: &str, values: &[f64]) {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -209,7 +209,7 @@ fn prometheus_has_what_the_service_counts() {
     });
 }
 
-/// A line of a sample as Prometheus knows its series: labels in order, empty ones left out.
+/// The series of a sample's line, as in Prometheus: labels in order, without empty ones.
 fn series(line: &str) -> (&str, BTreeMap<&str, &str>) {
     let Some((name, rest)) = line.split_once('{') else {
         return (line.split(' ').next().unwrap(), BTreeMap::new());
@@ -218,7 +218,7 @@ fn series(line: &str) -> (&str, BTreeMap<&str, &str>) {
     let mut rest = rest;
     while let Some((label, value)) = rest.split_once("=\"") {
         let mut end = value.match_indices('"').map(|(at, _)| at);
-        // One that is escaped has an odd number of backslashes before it.
+        // An escaped quote has an odd number of backslashes before it.
         let escaped = |at: &usize| value[..*at].len() - value[..*at].trim_end_matches('\\').len();
         let end = end.find(|at| escaped(at) % 2 == 0).unwrap();
         if end > 0 {
@@ -243,12 +243,12 @@ async fn of_a_type<T>(value: T) {
     drop(value);
 }
 
-/// At one place, whatever the type.
+/// Spawns at one place, for any type.
 fn spawn_typed<T: Send + 'static>(runtime: &tokio::runtime::Runtime, value: T) {
     runtime.spawn(of_a_type(value));
 }
 
-/// Prometheus stores the first of two and says nothing of the other.
+/// Prometheus stores the first of two equal series and does not report the other one.
 #[test]
 fn no_series_stands_twice() {
     let _alone = alone();
@@ -263,7 +263,8 @@ fn no_series_stands_twice() {
             .enable_all();
         builder.name("twice").build().unwrap()
     };
-    // Two runtimes of one name, two tasks of one line whose types have one readable name, and one line that spawns for both runtimes.
+    // Two runtimes with one name, two tasks of one line whose types have the same readable name, and one line that
+    // spawns on both runtimes.
     let runtimes = [named(), named(), crate::runtime(), crate::runtime()];
     for runtime in &runtimes {
         spawn_typed(runtime, 1_u8);
@@ -279,7 +280,7 @@ fn no_series_stands_twice() {
             assert!(seen.insert(series(line)), "twice: {line}\n{}", page.text());
         }
         let of = |family: &str| seen.iter().filter(|(name, _)| *name == family).count();
-        // What is to be merged is there.
+        // The series that must be merged exist.
         assert!(
             of("tokio_workers") >= 2 && of("runtime_probe_tasks_alive") >= 2,
             "{seen:?}"
@@ -290,7 +291,7 @@ fn no_series_stands_twice() {
     pprof::set_mutex_profile_fraction(0);
 }
 
-/// The delay begins at the wake, and a timer wakes when a worker looks at the driver.
+/// The delay begins at the wake, and a timer wakes its task when a worker looks at the driver.
 #[test]
 fn a_late_driver_is_in_no_delay() {
     let _alone = alone();
@@ -303,7 +304,7 @@ fn a_late_driver_is_in_no_delay() {
     let timed_at = format!("page.rs:{}:", line!() - 1);
     let told = runtime.spawn(async move { receive.recv().await.unwrap() });
     let told_at = format!("page.rs:{}:", line!() - 1);
-    // Both wait before the worker is blocked.
+    // Both tasks wait before the worker is blocked.
     runtime
         .block_on(runtime.spawn(async { tokio::task::yield_now().await }))
         .unwrap();
@@ -359,7 +360,7 @@ fn alert_rules_and_queries_are_those_of_the_page() {
     let alerts = fs::read_to_string(monitoring().join("alerts.yml")).unwrap();
     let queries = queries();
     assert!(queries.len() > 10);
-    // Every family that they name is there, while there is something in it.
+    // Every family in the queries exists, while it has values.
     pprof::set_task_histograms(true);
     let runtime = crate::runtime();
     let page = runtime.block_on(async {

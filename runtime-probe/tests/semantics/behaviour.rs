@@ -1,5 +1,5 @@
-//! What tokio promises, as tests that know only the name `tokio`. `semantics.rs` compiles them twice: with tokio itself
-//! under that name, and with the probe.
+//! Tokio's documented behaviour, as tests that use only the name `tokio`. `semantics.rs` compiles them twice: with
+//! tokio itself under that name, and with the probe.
 
 use super::tokio;
 use std::any::Any;
@@ -17,7 +17,7 @@ use tokio::runtime::{Builder, Handle, LocalRuntime, Runtime};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::{JoinSet, LocalSet};
 
-/// All of them, for a process that wants to run them one after the other.
+/// All tests, for a process that runs them one after the other.
 pub const ALL: &[fn()] = &[
     a_panic_reaches_who_joins,
     an_aborted_task_is_dropped,
@@ -46,12 +46,12 @@ pub const ALL: &[fn()] = &[
     it_shows_itself,
 ];
 
-/// How often something was dropped.
+/// Counts drops.
 #[derive(Clone, Default)]
 struct Drops(Arc<AtomicUsize>);
 
 impl Drops {
-    /// To be held by what is to be dropped.
+    /// A value whose drop counts.
     fn one(&self) -> impl Drop + Send + use<> {
         struct One(Drops);
         impl Drop for One {
@@ -66,7 +66,7 @@ impl Drops {
         self.0.load(SeqCst)
     }
 
-    /// Waits, for those that drop on another thread.
+    /// Waits for the count, as values may be dropped on another thread.
     fn become_count(&self, expected: usize) {
         eventually(|| self.count() == expected);
     }
@@ -96,7 +96,7 @@ fn flavours() -> [Runtime; 2] {
     [current_thread(), multi_thread()]
 }
 
-/// A panic as the author of the code that caused it sees it.
+/// A panic as the user sees it: its message and its place.
 #[derive(Debug, PartialEq)]
 struct Panicked {
     message: String,
@@ -104,7 +104,7 @@ struct Panicked {
     here: bool,
 }
 
-/// Runs something that must panic.
+/// Runs a closure that must panic.
 fn panicked<R>(f: impl FnOnce() -> R) -> Panicked {
     thread_local! {
         static LAST: RefCell<Option<(bool, u32)>> = const { RefCell::new(None) };
@@ -264,7 +264,7 @@ fn a_shutdown_drops_every_future() {
             }));
         }
         runtime.block_on(tokio::task::yield_now());
-        // These may never be polled.
+        // These tasks may never be polled.
         for _ in 0..50 {
             let held = drops.one();
             handles.push(runtime.spawn(async move {
@@ -411,7 +411,7 @@ fn ids_are_the_tasks_own() {
 
 #[test]
 fn wakers_wake() {
-    /// Wakes itself some times, each in another way.
+    /// Wakes itself several times, each time in another way.
     struct Restless {
         polls: u32,
         kept: Option<Waker>,
@@ -427,7 +427,7 @@ fn wakers_wake() {
                 1 => waker.wake_by_ref(),
                 2 => waker.clone().wake(),
                 3 => self.kept = Some(waker.clone()),
-                // A second wake of the same poll is no second poll.
+                // A second wake of the same poll causes no second poll.
                 4 => (0..3).for_each(|_| waker.wake_by_ref()),
                 polls => return Poll::Ready(polls),
             }
@@ -607,7 +607,7 @@ fn local_sets_run() {
             tokio::task::spawn_local(add(1000)).await.unwrap();
         }));
         local.spawn_local(add(10_000));
-        // The set as a future ends when all its tasks have.
+        // The set, as a future, ends when all its tasks have ended.
         runtime.block_on(local);
         assert_eq!(*count.borrow(), 11_111);
 
@@ -747,7 +747,7 @@ fn handles_block() {
     for runtime in flavours() {
         let handle = runtime.handle().clone();
         let joined = std::thread::spawn(move || {
-            // On a current-thread runtime that no thread drives, so only what needs no driver.
+            // On a current-thread runtime that no thread drives, so the future must not need the driver.
             handle.block_on(async { 21 }) * 2
         });
         assert_eq!(joined.join().unwrap(), 42);
@@ -840,10 +840,10 @@ fn panics_point_at_the_caller() {
     at!(GLOBAL, builder.global_queue_interval(0));
 }
 
-/// What `Debug` says, by type; `semantics.rs` compares the two.
+/// The text of `Debug`, by type; `semantics.rs` compares the two.
 pub fn shown() -> [String; 4] {
     let shown = format!("{:?}", current_thread().handle());
-    // Beyond the name come addresses and counts.
+    // After the name come addresses and counts.
     let name = |text: String| {
         text.split([' ', '{', '('])
             .next()

@@ -1,12 +1,12 @@
-// What can be seen of a lock that blocks its thread, as rows of a name and what comes out. Included twice: with `Mutex`,
-// `RwLock` and their guards in scope, once std's and once ours.
+// Observable behaviour of a lock that blocks its thread, as rows of a name and a result. Included twice: with std's
+// `Mutex`, `RwLock` and guards in scope, and with ours.
 
 use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 
-/// What it is about, and what comes out.
+/// A name, and a function that returns the result.
 type Scenario = (&'static str, fn() -> String);
 
 pub const SCENARIOS: &[Scenario] = &[
@@ -201,7 +201,7 @@ fn poisoned(value: u8) -> Mutex<u8> {
     lock
 }
 
-/// That this compiles is the test.
+/// The test is that this compiles.
 #[allow(dead_code, reason = "compiled, not run")]
 fn auto_traits() {
     use std::cell::Cell;

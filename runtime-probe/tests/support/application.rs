@@ -1,4 +1,4 @@
-//! This very test binary as a process of its own, whose standard error is read: its ignored test `an_application`.
+//! This test binary as a separate process, whose standard error is read: its ignored test `an_application`.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Longer than anything takes; who waits so long has failed.
+/// Longer than any step takes; a test that waits so long has failed.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The process, killed at the end of a test at the latest.
@@ -16,7 +16,7 @@ pub struct Application {
 }
 
 impl Application {
-    /// What starts it, with an environment to be added.
+    /// The command that starts it; a test adds the environment.
     pub fn command() -> Command {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command
@@ -42,7 +42,7 @@ impl Application {
         }
     }
 
-    /// Lines up to one that has `end` in it.
+    /// The lines up to one that contains `end`.
     pub fn until(&self, end: &str) -> String {
         let mut text = String::new();
         let deadline = Instant::now() + PATIENCE;

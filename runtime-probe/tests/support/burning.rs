@@ -1,4 +1,4 @@
-//! Functions that use the CPU, and know for how long.
+//! Functions that use the CPU, and measure how much.
 
 use std::hint::black_box;
 use std::io::{self, Write};
@@ -31,7 +31,7 @@ fn cpu_ns(clock: libc::clockid_t) -> u64 {
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
-/// Some 50 µs: the clock, which is a system call, takes next to nothing beside it.
+/// Burns some 50 µs. Reading the clock, which is a system call, is short in comparison.
 #[inline(always)]
 fn work() {
     let mut x = 1u64;
@@ -44,7 +44,7 @@ fn work() {
 macro_rules! burners {
     ($($(#[$attribute:meta])* $name:ident $spent:ident;)*) => {
         $(
-            /// What the function of nearly the same name has used, in nanoseconds.
+            /// The CPU time of the function with nearly the same name, in nanoseconds.
             pub static $spent: AtomicU64 = AtomicU64::new(0);
 
             $(#[$attribute])*
@@ -72,7 +72,7 @@ burners! {
     burn_thread THREAD;
 }
 
-/// 70, 20 and 10 of a hundred, in rounds whose length is none of the sampling period's.
+/// 70, 20 and 10 of a hundred, in rounds whose length is no multiple of the sampling period.
 pub fn burn_round(round: u32) {
     let part = Duration::from_micros(300 + u64::from(round.wrapping_mul(2_654_435_761) >> 22));
     burn_seven(part * 7);
@@ -80,13 +80,13 @@ pub fn burn_round(round: u32) {
     burn_one(part);
 }
 
-/// There is one profile at a time.
+/// Only one CPU profile can run at a time.
 pub fn alone() -> MutexGuard<'static, ()> {
     static ONE: Mutex<()> = Mutex::new(());
     ONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A runtime whose workers are called so.
+/// A runtime whose workers have that name.
 pub fn two_workers() -> Runtime {
     Builder::new_multi_thread()
         .worker_threads(2)
@@ -95,7 +95,7 @@ pub fn two_workers() -> Runtime {
         .unwrap()
 }
 
-/// Two tasks that burn until told to stop, on two workers; from two places.
+/// Two tasks that burn until they are stopped, on two workers, spawned at two places.
 pub fn burn_in_two_tasks(runtime: &Runtime, stop: &'static AtomicBool) -> Stop {
     async fn rounds(stop: &'static AtomicBool) {
         let mut round = 0;
@@ -110,7 +110,7 @@ pub fn burn_in_two_tasks(runtime: &Runtime, stop: &'static AtomicBool) -> Stop {
     Stop(stop)
 }
 
-/// Set at the end of a test, however it ends.
+/// Set at the end of a test, also when it fails.
 pub struct Stop(pub &'static AtomicBool);
 
 impl Drop for Stop {
@@ -119,7 +119,7 @@ impl Drop for Stop {
     }
 }
 
-/// Waits until the process has used so much more of the CPU.
+/// Waits until the process has used so much more CPU time.
 pub fn wait_for_cpu(more: Duration) {
     let (began, deadline) = (process_cpu_ns(), Instant::now() + Duration::from_secs(60));
     while u128::from(process_cpu_ns() - began) < more.as_nanos() {
@@ -128,7 +128,7 @@ pub fn wait_for_cpu(more: Duration) {
     }
 }
 
-/// Memory to write to, for a test that keeps another handle to it.
+/// A buffer to write to, for a test that keeps another handle to it.
 #[derive(Clone, Default)]
 struct Shared(Arc<Mutex<Vec<u8>>>);
 
@@ -142,7 +142,7 @@ impl Write for Shared {
     }
 }
 
-/// The profile of what happens meanwhile.
+/// The CPU profile of a closure.
 pub fn profiled(meanwhile: impl FnOnce()) -> Profile {
     let out = Shared::default();
     pprof::start_cpu_profile(out.clone()).unwrap();
@@ -152,7 +152,7 @@ pub fn profiled(meanwhile: impl FnOnce()) -> Profile {
     Profile::decode(&bytes).unwrap()
 }
 
-/// The samples whose stack has a function whose name ends so.
+/// The samples whose stack has a function whose name has this end.
 pub fn with_function<'p>(
     profile: &'p Profile,
     function: &'p str,
@@ -170,14 +170,14 @@ pub fn with_function<'p>(
     })
 }
 
-/// How many samples those are.
+/// The number of these samples.
 pub fn samples_in(profile: &Profile, function: &str) -> i64 {
     with_function(profile, function)
         .map(|sample| sample.value[0])
         .sum()
 }
 
-/// The value of a label, if the sample has it.
+/// The value of a label, if the sample has the label.
 pub fn label<'p>(profile: &'p Profile, sample: &Sample, key: &str) -> Option<&'p str> {
     let label = sample
         .label
@@ -186,7 +186,7 @@ pub fn label<'p>(profile: &'p Profile, sample: &Sample, key: &str) -> Option<&'p
     Some(profile.string(label.str))
 }
 
-/// The remarks on it, a line each.
+/// The comments of a profile, a line each.
 pub fn remarks(profile: &Profile) -> String {
     let remarks = profile.comment.iter().map(|remark| profile.string(*remark));
     remarks.collect::<Vec<_>>().join("\n")

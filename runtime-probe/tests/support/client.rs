@@ -1,10 +1,10 @@
-//! A client that sends what it is told, byte for byte, and takes answers apart.
+//! A client that sends exact bytes, and parses answers.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Longer than anything takes; who waits so long has failed.
+/// Longer than any step takes; a test that waits so long has failed.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// An answer.

@@ -1,4 +1,4 @@
-//! What tests of the block and of the mutex profile share.
+//! Code that the tests of the block profile and of the mutex profile share.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -31,7 +31,7 @@ pub fn server() -> SocketAddr {
     })
 }
 
-/// What the server answers below `/debug/pprof/`.
+/// The server's answer below `/debug/pprof/`.
 pub fn profile(path: &str) -> Profile {
     let answer = get(server(), &format!("/debug/pprof/{path}"));
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -74,7 +74,7 @@ pub fn waiting_in(function: &str, reason: &str) -> usize {
     text.split("\n\n").filter(waits).count()
 }
 
-/// Contentions and nanoseconds of a page in all, as `go tool pprof` reads it.
+/// The contentions and nanoseconds of a page in all, as `go tool pprof` reads it.
 pub fn totals(go: &Go, path: &str) -> (i64, i64) {
     let url = format!("http://{}/debug/pprof/{path}", server());
     let output = go.output(["tool", "pprof", "-raw", &url].map(OsStr::new));

@@ -1,9 +1,9 @@
-//! The dump of this very process, `debug=2`.
+//! The dump of this process, `debug=2`.
 
 use runtime_probe::pprof;
 use std::time::{Duration, Instant};
 
-/// As of now.
+/// The current dump.
 pub fn dump() -> String {
     let mut text = Vec::new();
     let goroutine = pprof::lookup("goroutine").unwrap();
@@ -11,7 +11,7 @@ pub fn dump() -> String {
     String::from_utf8(text).unwrap()
 }
 
-/// The first one that is as it should be. Panics if none is for longer than anything here takes.
+/// The first dump that is as expected. Panics if there is none for longer than any step takes.
 #[track_caller]
 pub fn until(is: impl Fn(&str) -> bool) -> String {
     let deadline = Instant::now() + Duration::from_secs(30);

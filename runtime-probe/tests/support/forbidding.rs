@@ -1,19 +1,19 @@
-//! An allocator that ends the process where nothing may be allocated: a test cannot catch what happens in a handler.
+//! An allocator that ends the process if allocating is forbidden: a test cannot catch a panic in a signal handler.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
 /// The system's allocator for all other calls.
 pub struct Forbidding {
-    /// Asked before each call, on its thread.
+    /// Called before each allocation, on its thread.
     pub is_forbidden: fn() -> bool,
-    /// The last words, on standard error.
+    /// The message on standard error.
     pub told: &'static str,
 }
 
 impl Forbidding {
     fn check(&self) {
         if (self.is_forbidden)() {
-            // SAFETY: bytes that live through the call; abort is what is wanted.
+            // SAFETY: the bytes live through the call; the abort is intended.
             unsafe {
                 libc::write(2, self.told.as_ptr().cast(), self.told.len());
                 libc::abort();
@@ -22,7 +22,7 @@ impl Forbidding {
     }
 }
 
-// SAFETY: System's, or no return at all.
+// SAFETY: the system's allocator, or no return at all.
 unsafe impl GlobalAlloc for Forbidding {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         self.check();

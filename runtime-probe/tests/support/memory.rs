@@ -1,6 +1,6 @@
-//! What the process has in memory.
+//! The memory of the process.
 
-/// KiB of memory, as the kernel counts them.
+/// Resident memory in KiB, as the kernel counts it.
 pub fn resident_kib() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").expect("this is Linux");
     status

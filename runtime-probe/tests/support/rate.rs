@@ -1,4 +1,4 @@
-//! What the profiles of waits and of locks count, for the length of a test.
+//! The rates of the block and mutex profiles, for the length of a test.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

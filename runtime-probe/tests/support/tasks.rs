@@ -11,7 +11,7 @@ use runtime_probe::sync::{Mutex, mpsc};
 use runtime_probe::time::{interval, sleep};
 use runtime_probe::{pprof, spawn};
 
-/// How many tasks of each kind there are, by what stands in the brackets.
+/// How many tasks there are of each kind, by the text in the brackets.
 pub const KINDS: [(&str, usize); 6] = [
     ("IO wait", 1),
     ("chan receive", 3),
@@ -29,7 +29,7 @@ pub struct Application {
 }
 
 impl Application {
-    /// Waits until its ticker, which rests a millisecond at a time, has ticked some times more.
+    /// Waits until its ticker, which sleeps a millisecond at a time, has ticked some times more.
     pub fn wait_for_ticks(&self, more: u64) {
         let goal = self.ticks.load(Relaxed) + more;
         let deadline = Instant::now() + Duration::from_secs(30);
@@ -65,7 +65,7 @@ pub fn application() -> &'static Application {
 }
 
 async fn start_all(ticks: Arc<AtomicU64>) {
-    // Keeps every other end for ever: what waits, waits.
+    // Keeps the other end for ever, so that the task waits for ever.
     fn keep<T>(end: T) {
         std::mem::forget(end);
     }

@@ -1,8 +1,10 @@
-//! What a crate offers, read from its source: which functions and methods can be named from outside, under which paths.
+//! The public API of a crate, read from its source: the functions and methods that can be named from outside, and
+//! under which paths.
 //!
-//! rustdoc's JSON would tell the same, but needs a nightly compiler and sees one set of features at a time. Here every
-//! `cfg` counts as on, and so do the bodies of macros that only wrap items in one (tokio's `cfg_rt!` and its like).
-//! Not seen: items that any other macro makes. Those macros are listed in [`Crate::unread`], for a test to judge.
+//! rustdoc's JSON has the same data, but needs a nightly compiler and covers one set of features at a time. Here
+//! every `cfg` counts as on, and so do the bodies of macros that only wrap items in one (tokio's `cfg_rt!` and
+//! similar ones). Items that any other macro makes are missing. Those macros are listed in [`Crate::unread`], for a
+//! test to judge.
 
 use crate::syntax::{flatten, parse, segments};
 use std::cell::RefCell;
@@ -18,7 +20,7 @@ pub struct Crate {
     modules: BTreeMap<ModulePath, Module>,
     /// Names of macros in item position whose bodies could not be read as items.
     pub unread: BTreeSet<String>,
-    /// What [`Crate::lookup`] found.
+    /// The results of [`Crate::lookup`].
     known: RefCell<HashMap<(ModulePath, String), Vec<Definition>>>,
 }
 
@@ -28,16 +30,16 @@ pub struct Callable {
     /// `task::JoinSet::spawn`.
     pub path: String,
     pub signature: Signature,
-    /// Of the `impl` around it.
+    /// The generics of the `impl` around it.
     pub outer: Generics,
     /// The type that it is a method of.
     pub owner: Option<TypeName>,
     pub track_caller: bool,
-    /// Where its types are looked up.
+    /// The module in which its types are looked up.
     module: ModulePath,
 }
 
-/// Where a type is defined, whichever path leads to it.
+/// The definition of a type, whichever path leads to it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TypeName(ModulePath, String);
 
@@ -155,7 +157,7 @@ impl Crate {
             })
     }
 
-    /// The traits that a type implements by a block of its own, and those it derives.
+    /// The traits that a type implements in its own `impl` blocks, and those it derives.
     pub fn traits_of(&self, name: &TypeName) -> BTreeSet<String> {
         let impls = self.impls();
         let implemented = impls
@@ -198,7 +200,7 @@ impl Crate {
             })
     }
 
-    /// All `impl` blocks by the type they are for, with the module they stand in.
+    /// All `impl` blocks by their type, with their module.
     fn impls(&self) -> BTreeMap<TypeName, Vec<(&ModulePath, &syn::ItemImpl)>> {
         let mut impls: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (path, module) in &self.modules {
@@ -216,7 +218,7 @@ impl Crate {
         impls
     }
 
-    /// Everything that can be named from outside, with the name.
+    /// All public items, with their names.
     fn public(&self) -> BTreeSet<(String, Definition)> {
         let mut found = BTreeSet::new();
         self.walk(&Vec::new(), &[], &mut found);
@@ -253,7 +255,7 @@ impl Crate {
         let mut globs = Vec::new();
         for item in module.uses.iter().filter(|item| item.public) {
             for definition in self.resolve(at, &item.path, 0) {
-                // A private module of the same name as a function stays behind.
+                // A private module with the same name as a function is not reexported.
                 let private =
                     matches!(&definition, Definition::Module(path) if !self.is_public(path));
                 match (&item.name, definition) {
@@ -278,7 +280,7 @@ impl Crate {
         })
     }
 
-    /// What a path means in a module; nothing for what another crate defines.
+    /// The definitions of a path in a module; empty for items of another crate.
     fn resolve(&self, at: &[String], path: &[String], depth: usize) -> Vec<Definition> {
         let (Some((first, rest)), true) = (path.split_first(), depth < 12) else {
             return Vec::new();
@@ -347,7 +349,7 @@ impl Crate {
                 }
             }
         }
-        // Deeper down it may be the limit that ended the search, in a circle of globs.
+        // At a greater depth the limit may have ended the search, in a cycle of globs.
         if depth < 6 {
             self.known.borrow_mut().insert(key, found.clone());
         }
@@ -422,7 +424,7 @@ impl Crate {
             .last()
             .map(|segment| segment.ident.to_string())
             .unwrap_or_default();
-        // loom's stand-ins are no API.
+        // loom's stand-ins are not part of the API.
         if matches!(name.as_str(), "macro_rules" | "cfg_loom" | "compile_error") {
             return;
         }
@@ -463,7 +465,7 @@ fn is_public(visibility: &Visibility) -> bool {
     matches!(visibility, Visibility::Public(_))
 }
 
-/// `#[cfg(test)]` and loom's stand-ins are no API.
+/// `#[cfg(test)]` and loom's stand-ins are not part of the API.
 fn is_test(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         attribute.path().is_ident("cfg")
@@ -530,7 +532,7 @@ fn unwrapped(items: Vec<ImplItem>, unread: &mut BTreeSet<String>) -> Vec<ImplIte
     flat
 }
 
-/// The body of our own `forward!` and `hooks!`: heads of methods of `Builder`.
+/// The body of our macros `forward!` and `hooks!`: heads of methods of `Builder`.
 struct Forwarded(syn::ItemImpl);
 
 impl Parse for Forwarded {

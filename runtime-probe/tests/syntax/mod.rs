@@ -1,4 +1,4 @@
-//! The source as `syn` reads it.
+//! The source as `syn` parses it.
 
 use std::path::Path;
 use syn::UseTree;
@@ -17,7 +17,7 @@ pub fn segments(path: &syn::Path) -> Vec<String> {
         .collect()
 }
 
-/// Calls `leaf` with the path and the new name (`None` for a glob) of everything that a use tree brings in.
+/// Calls `leaf` with the path and the new name (`None` for a glob) of each item of a use tree.
 pub fn flatten(
     tree: &UseTree,
     prefix: &mut Vec<String>,
