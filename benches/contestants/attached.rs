@@ -1,4 +1,4 @@
-//! tokio's runtime builder, for a contestant that must be told of each runtime: what it builds goes through `crate::build`.
+//! tokio's runtime builder, for a contestant that must be told of each runtime: `build` goes through `crate::build`.
 
 pub use upstream::runtime::Runtime;
 
@@ -28,7 +28,7 @@ impl Builder {
         self
     }
 
-    /// The runtime; called once a builder, as what the builder held is in it.
+    /// The runtime. Called once for each builder, as the runtime takes the builder's state.
     pub fn build(&mut self) -> std::io::Result<Runtime> {
         let builder = std::mem::replace(
             &mut self.0,

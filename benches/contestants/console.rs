@@ -1,4 +1,4 @@
-//! A console for tokio-console in a contestant, and a client attached to it where the harness names one.
+//! A console for tokio-console in a contestant, and an attached client if the harness names one.
 
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -8,7 +8,7 @@ use std::sync::Once;
 /// The program of the client.
 const CLIENT: &str = "CONTESTANT_CONSOLE_CLIENT";
 
-/// Has the console served, by `serve`, when the first runtime is built; returns when the client has its first message.
+/// Serves the console by `serve` when the first runtime is built. Returns when the client has its first message.
 pub fn once(serve: impl FnOnce(SocketAddr)) {
     static SERVED: Once = Once::new();
     SERVED.call_once(|| {
@@ -20,7 +20,7 @@ pub fn once(serve: impl FnOnce(SocketAddr)) {
     });
 }
 
-/// Known before the console listens: console-subscriber does not tell its own.
+/// Chosen before the console listens, as console-subscriber does not tell its address.
 fn free_address() -> std::io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }

@@ -1,4 +1,4 @@
-//! The committed instruction counts: plain text, `name value` a line, `#` for remarks.
+//! The committed instruction counts: plain text, a line `name value` each, `#` for comments.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,31 +6,32 @@ use std::path::{Path, PathBuf};
 
 use crate::Error;
 
-/// Instructions an operation, by name.
+/// Instructions for each operation, by name.
 #[derive(Debug, Default, PartialEq)]
 pub struct Baseline {
     counts: BTreeMap<String, f64>,
 }
 
-/// What a count is to the baseline's.
+/// A count compared with the baseline.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Standing {
     Near,
-    /// Above by more than the tolerance.
+    /// Higher by more than the tolerance.
     Worse,
-    /// Below by more than the tolerance: worth a new baseline.
+    /// Lower by more than the tolerance: a reason for a new baseline.
     Better,
     /// The baseline has no such name.
     Unknown,
 }
 
-/// How far a count may be off: another build of the same source moves it by a percent or two. That of a spawn depends on which of the allocator's ways its blocks happen to take: a
-/// change elsewhere that moves them was seen to cost 200 of 3,400 instructions.
+/// How far a count may differ. Another build of the same source changes it by a percent or two. The count of a spawn
+/// also depends on the paths that its blocks take through the allocator: a change elsewhere that moved the blocks
+/// cost 200 of 3,400 instructions.
 fn tolerance(name: &str) -> f64 {
     if name.contains("spawn") { 0.12 } else { 0.05 }
 }
 
-/// Where the baseline of this architecture is.
+/// The path of this architecture's baseline.
 pub fn path() -> PathBuf {
     let file = format!("{}.txt", std::env::consts::ARCH);
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -39,7 +40,7 @@ pub fn path() -> PathBuf {
 }
 
 impl Baseline {
-    /// Empty where there is no such file yet.
+    /// Empty if there is no such file yet.
     pub fn load(path: &Path) -> Result<Self, Error> {
         match std::fs::read_to_string(path) {
             Ok(text) => {
@@ -50,7 +51,7 @@ impl Baseline {
         }
     }
 
-    /// Writes the file with a remark at its head.
+    /// Writes the file with a comment at its head.
     pub fn save(&self, path: &Path, remark: &str) -> Result<(), Error> {
         path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
         let remark: String = remark.lines().map(|line| format!("# {line}\n")).collect();
@@ -102,7 +103,7 @@ impl fmt::Display for Baseline {
 }
 
 impl Standing {
-    /// Whether the run fails by it.
+    /// Whether the run fails because of it.
     pub fn fails(self) -> bool {
         matches!(self, Self::Worse | Self::Unknown)
     }

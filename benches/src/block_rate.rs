@@ -1,5 +1,5 @@
-//! What it costs to count waits: channels and a lock with a block profile rate, against the same program with the rate off,
-//! here and in Go.
+//! The cost of counting waits: channels and a lock with a block profile rate, against the same program with the rate
+//! off, for the probe and for Go.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::golang::Go;
 use crate::options::Options;
 use crate::workload::WORKLOADS;
 
-/// What the table shows.
+/// The text above the table.
 pub const EXPLANATION: &str = "\
 Channel ping-pong and a contended lock with `RUNTIME_PROBE_BLOCK_RATE` at so many nanoseconds, and in Go with `runtime.SetBlockProfileRate` at the \
 same; `against off` is to the same program with the rate off, in the same round. Go's own slowdown is there for orientation.";
@@ -19,7 +19,7 @@ same; `against off` is to the same program with the rate off, in the same round.
 /// The block profile rate of the probe; the Go contestant reads the same name.
 const BLOCK_RATE: &str = "RUNTIME_PROBE_BLOCK_RATE";
 
-/// Nanoseconds blocked to a sample: one wait in some thousands, in some dozens, every wait.
+/// Nanoseconds of waiting for each sample: about one wait in some thousands, one in some dozens, every wait.
 const RATES: &[(u64, Budget)] = &[
     (1_000_000, Budget::BLOCK_RATE_1_000_000),
     (10_000, Budget::BLOCK_RATE_10_000),
@@ -45,7 +45,7 @@ pub fn run(
     Ok(rows)
 }
 
-/// One program with the rate off, then at each rate; only ours has budgets.
+/// One program with the rate off, then at each rate; only the probe has budgets.
 fn at_every_rate<'a>(name: &str, program: &'a Path, ours: bool) -> Vec<Runner<'a>> {
     let off = format!("{name}, off");
     let mut runners = vec![Runner {

@@ -1,10 +1,10 @@
-//! What the probe may cost: limits that are the same on every machine where they can be (a ratio, a difference to bare),
-//! and times of a machine with two cores where they cannot.
+//! The probe's budgets. Where possible they are limits that hold on every machine (a ratio, a difference to bare);
+//! the others are times of a machine with two cores.
 
 use std::fmt;
 use std::time::Duration;
 
-/// What a workload may cost, against bare tokio in the same round.
+/// The limit of a workload, against bare tokio in the same round.
 #[derive(Clone, Copy)]
 pub enum Budget {
     /// At most this much more, in the metric's unit.
@@ -17,40 +17,41 @@ pub enum Budget {
     PartOfDial9(f64),
 }
 
-/// What is judged: medians of what each round's value is to bare's of the same round.
+/// The values that a budget is checked against: medians of each round's ratio or difference to bare tokio.
 #[derive(Clone, Copy)]
 pub struct Measured {
     pub ratio: f64,
     pub added: f64,
-    /// What dial9 added.
+    /// The difference that dial9 adds.
     pub dial9_added: Option<f64>,
 }
 
-/// What one dump may cost.
+/// The limits of one dump.
 #[derive(Clone, Copy)]
 pub struct DumpBudget {
     pub time: DumpTime,
-    /// How much later a 1 ms ticker in the dumped process may be than without a dump, beside busy CPUs or idle ones.
+    /// How much greater the delay of a 1 ms ticker in the dumped process may be than without a dump, with busy CPUs
+    /// or idle ones.
     pub stall: Option<Duration>,
-    /// The peak of anonymous memory above what the process had.
+    /// The peak of anonymous memory above the memory before.
     pub peak_bytes: Option<u64>,
 }
 
 #[derive(Clone, Copy)]
 pub enum DumpTime {
-    /// At most this part of what Go's dump of as many goroutines takes in the same run.
+    /// At most this part of the time of Go's dump of as many goroutines in the same run.
     PartOfGo(f64),
-    /// Where Go's is not taken.
+    /// A time limit, for dumps that Go does not take.
     Within(Duration),
 }
 
-/// What is judged of one form of dump.
+/// The values of one form of dump that a budget is checked against.
 #[derive(Clone, Copy)]
 pub struct MeasuredDump {
     pub time: Duration,
-    /// Go's of the same form and as many.
+    /// The time of Go's dump of the same form and as many goroutines.
     pub go_time: Option<Duration>,
-    /// How much later the ticker was than without.
+    /// How much greater the delay of the ticker was than without a dump.
     pub added_stall: Duration,
     pub peak_bytes: u64,
 }
@@ -59,7 +60,7 @@ pub struct MeasuredDump {
 pub enum Verdict {
     Within,
     Over,
-    /// There is a budget, and nothing to judge by it.
+    /// There is a budget, but no measurement.
     NotMeasured,
 }
 
@@ -68,28 +69,28 @@ impl Budget {
     pub const SPAWN: Self = Self::PartOfDial9(0.3);
     pub const PING_PONG: Self = Self::PartOfDial9(0.2);
     pub const ECHO: Self = Self::PartOfDial9(0.5);
-    /// Instructions, against bare tokio's.
+    /// Instructions, against bare tokio.
     pub const POLL_INSTRUCTIONS: Self = Self::AtMostTimes(1.55);
     pub const SPAWN_INSTRUCTIONS: Self = Self::AtMostTimes(1.33);
     pub const PING_PONG_INSTRUCTIONS: Self = Self::AtMostTimes(1.22);
-    /// With a block profile rate against the rate off: a wait of 1 ms, of 10 us, every wait is counted.
+    /// With a block profile rate against the rate off: waits of 1 ms, of 10 us, and every wait are counted.
     pub const BLOCK_RATE_1_000_000: Self = Self::AtMostTimes(1.2);
     pub const BLOCK_RATE_10_000: Self = Self::AtMostTimes(1.2);
     pub const BLOCK_RATE_1: Self = Self::AtMostTimes(1.3);
-    /// With a flight recorder against none: 1.25 to 1.3 were measured, more where the clock is slower.
+    /// With a flight recorder against none: 1.25 to 1.3 were measured, more with a slower clock.
     pub const FLIGHT_RECORDER: Self = Self::AtMostTimes(1.4);
     /// With a CPU profile of 100 Hz against none: a fiftieth at most.
     pub const CPU_PROFILE_PER_SECOND: Self = Self::AtLeastTimes(0.98);
     pub const CPU_PROFILE_PER_OP: Self = Self::AtMostTimes(1.02);
-    /// The probe's allocator at its default rate against the one inside: 64 bytes, and a program that does more.
+    /// The probe's allocator at its default rate against the one inside: 64 bytes, and a program that does more work.
     pub const MALLOC: Self = Self::AtMostTimes(1.05);
     pub const ALLOCATING: Self = Self::AtMostTimes(1.02);
-    /// Nanoseconds a sample with its stack, and a poll with labels.
+    /// Nanoseconds for a sample with its stack, and for a poll with labels.
     pub const SAMPLE: Self = Self::Added(2_000.0);
     pub const LABEL: Self = Self::Added(20.0);
     /// A dump of foreign tasks with their stacks against one without.
     pub const DECODED_DUMP: Self = Self::AtMostTimes(2.0);
-    /// Bytes a waiting task.
+    /// Bytes for each waiting task.
     pub const MEMORY: Self = Self::Added(256.0);
     /// Crates in a user's build.
     pub const CRATES: Self = Self::Added(40.0);
@@ -111,7 +112,7 @@ impl Budget {
 }
 
 impl DumpBudget {
-    /// The budget of `goroutine?debug=N` of so many tasks, where there is one.
+    /// The budget of `goroutine?debug=N` for so many tasks, if there is one.
     pub fn of(tasks: u64, debug: u8) -> Option<Self> {
         let stall = Some(Duration::from_millis(3));
         match (tasks, debug) {

@@ -1,4 +1,4 @@
-//! The workloads in turns: A B C, B C A, ... so that a busy moment meets every contestant alike.
+//! The workloads in a changing order: A B C, B C A, ... so that a disturbance affects every contestant alike.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::statistics::Quartiles;
 use crate::table::Table;
 use crate::workload::{Metric, Workload};
 
-/// What the table shows.
+/// The text above the table.
 pub const EXPLANATION: &str = "\
 Each round runs every contestant once, in turns. `absolute` is the median of the rounds; `against bare` and `difference` are \
 medians of what each round's value is to bare's of the same round, with the middle half of the rounds in brackets. \
@@ -22,10 +22,10 @@ tokio's spawns, whose wakes it does not see), `console` (console-subscriber, no 
 console connected) and Go are there for orientation. All but `pingpong-mt` and `echo` run on one CPU, background threads \
 included.";
 
-/// The contestant that some budgets are a part of.
+/// The contestant on which some budgets depend.
 const DIAL9: &str = "dial9";
 
-/// The part of a run's operations that tells how many fit.
+/// The part of a run's operations that is tried first, to see how many fit.
 const TRIAL_PART: u64 = 20;
 
 /// One contestant's rounds of one workload.
@@ -39,13 +39,13 @@ pub struct Row {
     pub verdict: Option<Verdict>,
 }
 
-/// To the runner that this one is compared with.
+/// Values relative to the runner that this one is compared with.
 struct Relative {
     ratio: Quartiles,
     difference: Quartiles,
 }
 
-/// A program that runs a workload, and how.
+/// A program that runs a workload, with its settings.
 pub struct Runner<'a> {
     pub name: String,
     pub program: &'a Path,
@@ -74,7 +74,7 @@ pub fn run(
     Ok(rows)
 }
 
-/// Runs one workload with these runners, in turns.
+/// Runs one workload with these runners, in a changing order.
 pub fn in_turns(
     workload: &Workload,
     runners: &[Runner<'_>],
@@ -85,7 +85,7 @@ pub fn in_turns(
     Ok(evaluate(workload, runners, &rounds))
 }
 
-/// The rows in markdown; `against` names what ratios are against. Who is absent is in it, with the reason.
+/// The rows in markdown; `against` names the base of the ratios. Absent contestants are listed with the reason.
 pub fn table<'a>(
     rows: &[Row],
     against: &str,
@@ -160,7 +160,7 @@ fn rounds(
     Ok(values)
 }
 
-/// Operations of one run: the workload's, or as many as fit.
+/// The operations of one run: the workload's number, or as many as fit.
 fn operations(workload: &Workload, runner: &Runner<'_>, options: &Options) -> Result<u64, Error> {
     let all = workload.ops(options.quick);
     let trial = runner.run(workload, all / TRIAL_PART)?;
@@ -256,7 +256,7 @@ mod tests {
             runner("dial9", Some("bare"), None),
             runner("go", None, None),
         ];
-        // The machine was twice as slow in the second round and three times in the third: the ratio stays.
+        // The machine was twice as slow in the second round and three times in the third: the ratio does not change.
         let values = [
             vec![40.0, 80.0, 120.0],
             vec![50.0, 100.0, 150.0],

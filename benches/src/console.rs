@@ -1,4 +1,4 @@
-//! What a console costs that is served and one that is attached, and histograms of tasks: against bare tokio.
+//! The cost of a served console, of an attached client, and of histograms of tasks: against bare tokio.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::options::Options;
 use crate::run::Setting;
 use crate::workload::WORKLOADS;
 
-/// What the table shows.
+/// The text above the table.
 pub const EXPLANATION: &str = "\
 `runtime-probe-console` and console-subscriber (`console`), each served with no client attached and with one that takes all \
 it is told, in a process of its own on any CPU. `probe` is without a console; `histograms` is `probe` with \
@@ -19,15 +19,15 @@ seen the tasks. All but `echo` run on one CPU, the console's thread included.";
 /// console-subscriber's contestant.
 pub const RIVAL: &str = "console";
 
-/// What is measured in tasks: a poll, a spawn, a wake, a service under load, and memory.
+/// The workloads: a poll, a spawn, a wake, a service under load, and memory.
 const MEASURED: [&str; 5] = ["poll", "spawn", "pingpong", "echo", "memory"];
 
-/// Tells the contestants which client to attach.
+/// The variable that names the client to attach.
 const CLIENT: &str = "CONTESTANT_CONSOLE_CLIENT";
 
 const HISTOGRAMS: &str = "RUNTIME_PROBE_TASK_HISTOGRAMS";
 
-/// Runs them in turns.
+/// Runs them in a changing order.
 pub fn run(field: &Field, options: &Options) -> Result<Vec<Row>, Error> {
     let named = |name| {
         let mut built = field.built.iter();

@@ -1,8 +1,9 @@
-//! The programs that are compared: packages below `benches/contestants`, each built alone.
+//! The compared programs: packages below `benches/contestants`, each built alone.
 //!
-//! Cargo unifies features within a workspace and within one build; a contestant must have no more of tokio than it asked for.
-//! Each build gets its flags from here and nothing from `.cargo/config.toml`. Bare and the probe have the versions of the
-//! workspace's lock file; a rival has a lock file of its own, committed, with the same tokio in it.
+//! Cargo unifies features within a workspace and within one build, but a contestant must only have the features of
+//! tokio that it asks for. Each build gets its flags from here and none from `.cargo/config.toml`. Bare tokio and the
+//! probe have the versions of the workspace's lock file. A rival has a lock file of its own, committed, with the same
+//! tokio.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,10 +16,10 @@ use crate::table::Table;
 use crate::workload;
 use crate::{Error, build_dir, workspace};
 
-/// What today's probe is compared with by `--before`.
+/// The commit that `--before` compares today's probe with.
 pub const BEFORE: &str = "139564c";
 
-/// Who takes part in this run, and who would have.
+/// The contestants of this run, and the absent ones.
 pub struct Field {
     pub built: Vec<Contestant>,
     pub absent: Vec<Absent>,
@@ -30,7 +31,7 @@ pub struct Contestant {
     pub program: PathBuf,
 }
 
-/// A rival that takes no part, and why.
+/// An absent rival, and the reason.
 #[derive(Clone)]
 pub struct Absent {
     pub entry: &'static Entry,
@@ -43,12 +44,12 @@ pub struct Entry {
     pub name: &'static str,
     /// Its folder in `benches/contestants`.
     package: &'static str,
-    /// A feature of the package, where it is built with one.
+    /// The feature of the package that it is built with, if any.
     feature: Option<&'static str>,
     pub role: Role,
-    /// One `--cfg` flag, where there is one.
+    /// Its `--cfg` flag, if any.
     cfg: Option<&'static str>,
-    /// Built with frame pointers, where it unwinds by them.
+    /// Built with frame pointers, if it unwinds by them.
     frame_pointers: bool,
     /// The contestant that its ratios are against: bare tokio with the same flags.
     pub against: Option<&'static str>,
@@ -56,29 +57,30 @@ pub struct Entry {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Role {
-    /// Plain tokio: what ratios are against.
+    /// Plain tokio: the base of the ratios.
     Bare,
-    /// The probe: what budgets are for.
+    /// The probe, which has budgets.
     Probe,
-    /// The probe of commit [`BEFORE`] with today's workloads, where it is asked for. The run goes on without it.
+    /// The probe of commit [`BEFORE`] with today's workloads, on request. The run goes on without it.
     Before,
-    /// The probe under sources and manifest of `bare`, by `runtime-dump patch`. The budgets are the same; dumps and profiles
-    /// are what the probe's are.
+    /// The probe with the sources and the manifest of `bare`, by `runtime-dump patch`. It has the same budgets; its
+    /// dumps and profiles are those of the probe.
     Patched,
-    /// Another way to watch a runtime, for orientation. The run goes on without it.
+    /// Another way to observe a runtime, for orientation. The run goes on without it.
     Rival,
-    /// Another way to sample CPU time, beside a CPU profile of the probe's only. The run goes on without it.
+    /// Another way to sample CPU time, compared only with a CPU profile of the probe. The run goes on without it.
     Sampler,
-    /// The probe with its console for tokio-console, beside console-subscriber only.
+    /// The probe with its console for tokio-console, compared only with console-subscriber.
     Console,
-    /// A global allocator of several. The run goes on without it, unless it is the probe's or what that is compared with.
+    /// One of several global allocators. The run goes on without it, unless it is the probe's or the one that is its
+    /// base.
     Allocator,
-    /// The probe that decodes foreign tasks, in dumps of those only.
+    /// The probe that decodes foreign tasks, for dumps of such tasks only.
     Decoding,
 }
 
 impl Role {
-    /// Whether it takes part in what is compared with bare tokio, and not only in a group of rows.
+    /// Whether it is compared with bare tokio in all workloads, and not only in a group of rows.
     pub fn is_always_compared(self) -> bool {
         !matches!(
             self,
@@ -91,12 +93,12 @@ impl Role {
         self.has_own_lock() || matches!(self, Role::Before | Role::Allocator)
     }
 
-    /// Whether it is another project's, with a lock file of its own.
+    /// Whether it is a package of another project, with a lock file of its own.
     fn has_own_lock(self) -> bool {
         matches!(self, Role::Rival | Role::Sampler)
     }
 
-    /// Whether it must not cost more than the budgets say.
+    /// Whether its costs have budgets.
     pub fn has_budgets(self) -> bool {
         matches!(self, Role::Probe | Role::Patched)
     }
@@ -271,7 +273,7 @@ const ENTRIES: &[Entry] = &[
 /// What the table of crates shows.
 pub const CRATES_EXPLANATION: &str = "Packages that a build of the contestant compiles for itself, build scripts and macros included, the contestant not.";
 
-/// Builds every contestant that has a row in what is to run. One of ours that does not build ends the run; a rival is left out.
+/// Builds every contestant with a row in this run. If one of ours does not build the run ends; a rival is left out.
 pub fn build_wanted(options: &Options) -> Result<Field, Error> {
     build_those(ENTRIES.iter().filter(|entry| match entry.role {
         Role::Sampler => options.wants(workload::CPU_PROFILE),
@@ -285,7 +287,7 @@ pub fn build_wanted(options: &Options) -> Result<Field, Error> {
     }))
 }
 
-/// Builds those of the given names.
+/// Builds the contestants with these names.
 pub fn build(names: &[&str]) -> Result<Field, Error> {
     build_those(ENTRIES.iter().filter(|entry| names.contains(&entry.name)))
 }
@@ -310,7 +312,8 @@ fn build_those(entries: impl Iterator<Item = &'static Entry>) -> Result<Field, E
     Ok(Field { built, absent })
 }
 
-/// The crates above bare tokio's, and whether the probe is within its budget, by the rename and by the patch.
+/// The crates that are added to bare tokio's, and whether the probe is within its budget, with the rename and with
+/// the patch.
 pub fn crates(field: &Field) -> Result<(Table, Vec<Verdict>), Error> {
     let mut table = Table::new(&["contestant", "crates", "above bare", "budget", "verdict"]);
     let mut bare = None;
@@ -366,9 +369,9 @@ impl Contestant {
         self.entry.cfg.is_some()
     }
 
-    /// A rival's own lock file may have another tokio than bare's, and then a ratio would compare tokios.
+    /// A rival's lock file may have another tokio than bare's. Then a ratio would compare two versions of tokio.
     fn has_the_tokio_of(self, bare: Option<&Self>) -> Result<Self, Error> {
-        // Most of these have none.
+        // Most of these do not use tokio.
         if self.entry.role == Role::Allocator {
             return Ok(self);
         }
@@ -426,7 +429,7 @@ impl Entry {
         })
     }
 
-    /// The patch is of a directory, and of what lies below it: it has one of its own.
+    /// A patch applies to a directory and everything below it, so the contestant has a directory of its own.
     fn copy_sources(&self) -> Result<(), Error> {
         let copy = self.copy();
         if copy.exists() {
@@ -438,7 +441,8 @@ impl Entry {
         succeed(Command::new("cp").arg("-r").args(sources).arg(&copy))
     }
 
-    /// The repository as of [`BEFORE`], with today's workloads: once, as each file's time decides what cargo builds again.
+    /// The repository at [`BEFORE`], with today's workloads. Copied only once, as cargo decides by file times what to
+    /// build again.
     fn check_out(&self) -> Result<(), Error> {
         let copy = self.copy();
         let marker = copy.join(BEFORE);
@@ -467,9 +471,10 @@ impl Entry {
         succeed(&mut cp)
     }
 
-    /// What the user of a service does.
+    /// Patches the copy, as a user of a service does.
     fn patch(&self) -> Result<(), Error> {
-        // Leaves in the lock file, as it was copied, what is needed: the patch lets cargo write nothing before it has looked.
+        // Reduces the copied lock file to the needed packages first: the patch does not let cargo change it before
+        // its own checks.
         self.tree(&["--depth", "0"])?;
         let mut runtime_dump = cargo("run", &workspace());
         runtime_dump
@@ -480,12 +485,12 @@ impl Entry {
         succeed(&mut runtime_dump)
     }
 
-    /// Whether what it is built of is not shown by another entry already.
+    /// Whether its set of crates differs from those of all other entries.
     fn is_a_set_of_crates(&self) -> bool {
         self.cfg.is_some() && self.feature.is_none() && self.role.is_always_compared()
     }
 
-    /// `--cfg` flags as people write them.
+    /// `--cfg` flags as on a command line.
     pub fn flags(&self) -> String {
         let cfg = self
             .cfg
@@ -535,9 +540,9 @@ impl Entry {
             flags.push("-Cforce-frame-pointers=yes");
         }
         command
-            // Where a patch is looked for.
+            // The directory in which cargo looks for a patch.
             .current_dir(self.folder())
-            // Set, even when empty, it takes the place of every other source of flags.
+            // This variable, even when empty, replaces every other source of flags.
             .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
             .env_remove("RUSTFLAGS")
             .env_remove("CARGO_TARGET_DIR");
@@ -556,7 +561,7 @@ impl Entry {
         .join(self.package)
     }
 
-    /// Where the sources of one are that is patched, or of another commit.
+    /// The directory of the sources of a contestant that is patched, or of another commit.
     fn copy(&self) -> PathBuf {
         build_dir(self.name).join("sources")
     }
@@ -575,7 +580,7 @@ fn cargo(subcommand: &str, folder: &Path) -> Command {
     command
 }
 
-/// A line of `cargo tree`, which names the directory of a package that is in one.
+/// A line of `cargo tree` without the directory of a path package.
 fn without_directory(line: &str) -> String {
     let parts = line
         .split_once(" (")
@@ -585,7 +590,7 @@ fn without_directory(line: &str) -> String {
     })
 }
 
-/// The output of one that fails is the reason.
+/// Runs a command. If it fails, its output is the error.
 fn succeed(command: &mut Command) -> Result<(), Error> {
     let output = command.output()?;
     if output.status.success() {

@@ -1,4 +1,4 @@
-//! What it costs to sample CPU time: workloads under a CPU profile of 100 Hz, against the same program without.
+//! The cost of sampling CPU time: workloads with a CPU profile of 100 Hz, against the same program without one.
 
 use crate::Error;
 use crate::budget::Budget;
@@ -8,7 +8,7 @@ use crate::options::Options;
 use crate::run;
 use crate::workload::{Metric, WORKLOADS};
 
-/// What the table shows.
+/// The text above the table.
 pub const EXPLANATION: &str = "\
 Workloads while `pprof::start_cpu_profile` samples all threads, 100 times for each second of CPU time; `against off` is to the same program \
 without a profile, in the same round. `pprof-rs` and `dial9-cpu` (its CPU sampler \
@@ -17,10 +17,10 @@ alone) are there for orientation.";
 /// A task that computes and waits, tasks on two threads, and a service under load.
 const MEASURED: [&str; 3] = ["poll", "pingpong-mt", "echo"];
 
-/// Tells the contestant.
+/// The variable that switches the profile on in the contestant.
 const VARIABLE: &str = "CONTESTANT_CPU_PROFILE";
 
-/// Runs them in turns. A sampler that does not run here is absent.
+/// Runs them in a changing order. A sampler that does not run here is absent.
 pub fn run(field: &Field, options: &Options) -> Result<(Vec<Row>, Vec<Absent>), Error> {
     let sampling = || Some((VARIABLE, "1".to_owned()));
     let measured = || {

@@ -1,4 +1,4 @@
-//! What it costs a dump that foreign tasks have the stacks of their futures.
+//! The cost of stacks of foreign tasks in a dump.
 
 use std::time::{Duration, Instant};
 
@@ -11,17 +11,17 @@ use crate::options::Options;
 use crate::statistics::Quartiles;
 use crate::table::Table;
 
-/// What the table shows.
+/// The text above the table.
 pub const EXPLANATION: &str = "\
 `GET /debug/pprof/goroutine?debug=2` of a process whose tasks plain tokio spawned, on the probe's runtimes, with the feature \
 `decode` and `debug = 2`. Each round takes the dump with `decode=0` and with `decode=1`, in turns; `ratio` is the median of \
 what the second is to the first of the same round, with the middle half of the rounds in brackets. `first` is the process's \
 first dump with decoding, after the index was made. `decoded` counts the tasks that have a stack of the application's.";
 
-/// Foreign tasks, and the budget where there is one.
+/// Numbers of foreign tasks, and the budget if there is one.
 const SIZES: &[(u64, Option<Budget>)] = &[(1_000, Some(Budget::DECODED_DUMP)), (100_000, None)];
 
-/// Rounds of small dumps, which are short; of large ones there are as many as of any comparison.
+/// Rounds of small dumps, which are short. Large dumps have as many rounds as any comparison.
 const ROUNDS: usize = 101;
 const QUICK_ROUNDS: usize = 11;
 
@@ -78,7 +78,7 @@ fn measure(
     };
     let began = Instant::now();
     let (first, body) = loop {
-        // A dump that finds no index yet says so.
+        // A dump without the index says so.
         if let Ok((time, body)) = dump(1)
             && contains(&body, "foreign tasks are decoded")
         {

@@ -1,4 +1,4 @@
-//! What a dump costs, and what it costs the process meanwhile.
+//! The cost of a dump: its time, and the delay and memory of the dumped process.
 
 use std::fmt;
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::statistics::Quartiles;
 use crate::table::Table;
 use crate::workload;
 
-/// What the table shows.
+/// The text above the table.
 pub const EXPLANATION: &str = "\
 `GET /debug/pprof/goroutine?debug=N` over a plain socket on loopback, of a process whose tasks wait in channels and sleeps, \
 eight calls deep, on two workers. `first` is the first reply of the process in this form, `time` the median of those after it, \
@@ -28,16 +28,17 @@ length, `busy` beside two processes that only keep the CPUs busy, at the nice va
 what the machine itself does to a ticker; a dump may add to the worse of them. `peak` is how far a dump raised the anonymous memory \
 (`RssAnon`, sampled every 2 ms).";
 
-/// The numbers of waiting tasks of which all contestants dump.
+/// The numbers of waiting tasks that all contestants dump.
 const TASKS: &[u64] = &[1_000, 100_000];
 
-/// Of which the probe alone dumps: Go's runs for minutes, over and over into a larger buffer, and is cut off in the end.
+/// The number of waiting tasks that only the probe dumps. Go's dump takes minutes, as it starts again with a larger
+/// buffer several times, and is cut off in the end.
 const MILLION: u64 = 1_000_000;
 
 /// The forms of a dump: every task by itself, equal stacks counted, the binary profile.
 const FORMS: &[u8] = &[2, 1, 0];
 
-/// Dumps of each form, and the time after which a slow one is not repeated any more.
+/// Dumps of each form, and the total time after which a slow form is not repeated.
 const GETS: usize = 6;
 const QUICK_GETS: usize = 3;
 const ENOUGH: Duration = Duration::from_secs(10);
@@ -45,12 +46,12 @@ const ENOUGH: Duration = Duration::from_secs(10);
 /// How long a server may take until it listens.
 const SERVER_WAIT: Duration = Duration::from_secs(2);
 
-/// The ticker is watched without a dump for as long as a dump takes, but no longer than this.
+/// The ticker is also watched without a dump, for as long as a dump takes, but no longer than this.
 const WATCH: Duration = Duration::from_secs(2);
 
 const GO: &str = "go";
 
-/// A function of the held call chain, as each language names it.
+/// A function of the tasks' call chain; its name has this text in each language.
 const APP_FRAME: &str = "checkout";
 
 /// One form of dump of one process.
@@ -61,7 +62,7 @@ pub struct Row {
     /// The measurement, or why there is none.
     outcome: Result<Cost, String>,
     budget: Option<DumpBudget>,
-    /// What Go's took.
+    /// The time of Go's dump.
     go_time: Option<Duration>,
 }
 
@@ -71,27 +72,27 @@ struct Cost {
     bytes: usize,
     content: Option<Content>,
     stall: Stall,
-    /// The ticker without a dump, on idle CPUs and on busy ones.
+    /// The delay of the ticker without a dump, on idle CPUs and on busy ones.
     idle: Stall,
     busy: Stall,
     peak_bytes: u64,
 }
 
-/// How late the ticker was at worst, in several stretches of time.
+/// The greatest delays of the ticker, in several stretches of time.
 #[derive(Clone, Copy, Default)]
 struct Stall {
     median: Duration,
     longest: Duration,
 }
 
-/// What a dump in text holds.
+/// The contents of a text dump.
 #[derive(Debug, PartialEq)]
 struct Content {
     tasks: usize,
     app_frames: bool,
 }
 
-/// Dumps every contestant that serves dumps, of the numbers of tasks that the options want.
+/// Dumps the tasks of every contestant that serves dumps, for the numbers of tasks in the options.
 pub fn run(
     contestants: &[Contestant],
     go: Option<&Go>,
@@ -112,7 +113,7 @@ pub fn run(
         }
         compare_with_go(&mut rows);
     }
-    // One build is enough: what differs between them is not in the dump.
+    // One build is enough: the builds do not differ in their dumps.
     if let Some(&(name, program)) = probes.first().filter(|_| options.wants(workload::MILLION)) {
         rows.extend(dump(name, program, MILLION, options)?);
     }
@@ -194,7 +195,7 @@ pub fn table(rows: &[Row]) -> Table {
 }
 
 impl Row {
-    /// `None` where there is no budget.
+    /// `None` without a budget.
     pub fn verdict(&self) -> Option<Verdict> {
         let budget = self.budget?;
         let Ok(cost) = &self.outcome else {
@@ -235,7 +236,7 @@ fn dump(
             Ok(()) => measure(&mut hold, &mut client, debug, gets)?,
             Err(reason) => Err(reason.clone()),
         };
-        // Go's own numbers are the yardstick, not what is judged.
+        // Go's own numbers are the base and have no budget.
         let budget = DumpBudget::of(tasks, debug).filter(|_| contestant != GO);
         rows.push(Row {
             contestant,
@@ -293,7 +294,7 @@ fn measure(
     };
     let idle = without()?;
     let busy = {
-        // A server, which is nice, and a client.
+        // One at the nice value of the server, one at that of the client.
         let _busy = [Busy::start(5)?, Busy::start(0)?];
         without()?
     };
@@ -335,7 +336,7 @@ impl fmt::Display for Stall {
     }
 }
 
-/// A process that does nothing as fast as it can, while this lives.
+/// A process that only uses the CPU, while this lives.
 struct Busy(Child);
 
 impl Busy {

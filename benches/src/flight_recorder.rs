@@ -1,4 +1,4 @@
-//! What it costs to keep the last seconds: the ping-pongs and a poll with the flight recorder on, against the same program without.
+//! The cost of a flight recorder: the ping-pongs and a poll with it, against the same program without one.
 
 use crate::Error;
 use crate::budget::Budget;
@@ -8,19 +8,19 @@ use crate::options::Options;
 use crate::run::Setting;
 use crate::workload::WORKLOADS;
 
-/// What the table shows.
+/// The text above the table.
 pub const EXPLANATION: &str = "\
 Channel ping-pong and a poll with `RUNTIME_PROBE_FLIGHT_RECORDER=10s`; `against off` is to the same program without it, in the same \
 round. On one CPU the recorder's own thread takes its time from the workload.";
 
-/// The workloads, and what each may cost.
+/// The workloads, and their budgets.
 const RECORDED: &[(&str, Option<Budget>)] = &[
     ("poll", None),
     ("pingpong", Some(Budget::FLIGHT_RECORDER)),
     ("pingpong-mt", Some(Budget::FLIGHT_RECORDER)),
 ];
 
-/// Ten seconds of the past are kept.
+/// The recorder keeps ten seconds.
 pub fn setting() -> Setting {
     ("RUNTIME_PROBE_FLIGHT_RECORDER", "10s".to_owned())
 }

@@ -1,4 +1,4 @@
-//! The Go contestant: goroutines and `net/http/pprof`, the measure of what a dump should be.
+//! The Go contestant: goroutines and `net/http/pprof`, the reference for dumps.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,11 +8,11 @@ use crate::{Error, build_dir, workspace};
 /// The Go contestant, built.
 pub struct Go {
     pub program: PathBuf,
-    /// What `go version` says.
+    /// The output of `go version`.
     pub version: String,
 }
 
-/// Builds it, or says why there are no Go rows. Looks in `$GO`, then asks `ci/go.sh`, then `PATH`.
+/// Builds it, or says why there are no Go rows. Looks for `$GO`, then asks `ci/go.sh`, then searches `PATH`.
 pub fn build() -> Result<Go, Error> {
     let (go, version) = toolchain()?;
     let target = build_dir("go");
@@ -60,7 +60,7 @@ fn toolchain() -> Result<(PathBuf, String), Error> {
     Ok((go, version))
 }
 
-/// This toolchain and no other, and nothing from the network: the contestant uses the standard library alone.
+/// Only this toolchain, and no network: the contestant uses the standard library only.
 fn command(go: &Path) -> Command {
     let mut command = Command::new(go);
     command

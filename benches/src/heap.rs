@@ -1,4 +1,5 @@
-//! What allocators that sample cost, and labels: against the same program with the allocator inside, or without labels.
+//! The cost of sampling allocators, and of labels: against the same program with the inner allocator, or without
+//! labels.
 
 use crate::Error;
 use crate::budget::Budget;
@@ -7,14 +8,14 @@ use crate::contestant::{Absent, Field, Role};
 use crate::options::Options;
 use crate::workload::Workload;
 
-/// What the table shows.
+/// The text above the table.
 pub const EXPLANATION: &str = "\
 Programs that differ in their global allocator: the system's, the probe's around it, dial9's around it (liveset on), jemalloc \
 without and with its profiling (`lg_prof_sample:19`); each with a sample for each 512 KiB. `malloc` allocates and frees 64 \
 bytes, `json` parses, changes and writes small documents. `sample` is `malloc` twenty calls deep with each allocation sampled. \
 `label` polls a future, without labels and with two: each poll puts them in force and takes them out again.";
 
-/// The system's.
+/// The system's allocator.
 const BARE: &str = "heap-system";
 const OURS: &str = "heap-probe";
 const JEMALLOC: &str = "heap-jemalloc";
@@ -26,10 +27,10 @@ const WORKLOADS: [Workload; 3] = [
 ];
 const LABEL: Workload = Workload::one_cpu("label", 2_000_000, Some(Budget::LABEL));
 
-/// Tells the contestant to use labels.
+/// The variable that switches labels on in the contestant.
 const LABELS: &str = "CONTESTANT_LABELS";
 
-/// Runs them in turns. An allocator that does not build is absent.
+/// Runs them in a changing order. An allocator that does not build is absent.
 pub fn run(field: &Field, options: &Options) -> Result<(Vec<Row>, Vec<Absent>), Error> {
     let of_heap = |role| role == Role::Allocator;
     let built = || field.built.iter().filter(|one| of_heap(one.entry.role));

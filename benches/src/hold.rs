@@ -1,4 +1,4 @@
-//! A contestant that holds waiting tasks, as a child process: started, asked for its longest stall, and ended.
+//! A contestant that keeps waiting tasks, as a child process: started, asked for its longest stall, and ended.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -12,10 +12,10 @@ use crate::run;
 
 pub struct Hold {
     child: Child,
-    /// `None` once it is told to end.
+    /// `None` after it was told to end.
     stdin: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
-    /// Where it serves its dumps.
+    /// The address of its dumps.
     pub address: SocketAddr,
 }
 
@@ -25,7 +25,7 @@ impl Hold {
         let address = free_address()?;
         let mut command = Command::new(program);
         run::isolate(&mut command);
-        // The probe takes its address from the environment, Go its from the command line.
+        // The probe takes its address from the environment, Go from the command line.
         command.env("RUNTIME_PROBE_LISTEN", address.to_string());
         command.args(["hold", &tasks.to_string(), &address.to_string()]);
         let mut child = command
@@ -46,7 +46,7 @@ impl Hold {
         }
     }
 
-    /// The longest that the ticker was late since the last call.
+    /// The greatest delay of the ticker since the last call.
     pub fn take_longest_stall(&mut self) -> Result<Duration, Error> {
         let stdin = self.stdin.as_mut().ok_or("it has been told to end")?;
         stdin.write_all(b"\n")?;
@@ -73,14 +73,14 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        // The end of its stdin asks it to end; a process that is stuck does not listen.
+        // The end of its stdin asks the process to end. A stuck process does not notice.
         drop(self.stdin.take());
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// A port that is free now. Another program may take it before the child does: then its dumps fail, and the rows say so.
+/// A port that is free now. If another program takes it before the child does, the dumps fail, and the rows say so.
 fn free_address() -> Result<SocketAddr, Error> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }

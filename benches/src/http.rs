@@ -1,4 +1,4 @@
-//! The least of an HTTP client: GETs, each on a fresh connection, the whole reply, timed.
+//! A minimal HTTP client: GETs, each on a new connection, the whole reply, timed.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -10,14 +10,15 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 /// Asks one server.
 pub struct Client {
     address: SocketAddr,
-    /// The last reply as it came. Kept: to map memory for a gigabyte takes as long as a good part of what is measured.
+    /// The bytes of the last reply. The buffer is kept, as mapping memory for a gigabyte takes a large part of the
+    /// measured time.
     raw: Vec<u8>,
 }
 
 pub struct Reply {
     pub status: u16,
     pub body: Vec<u8>,
-    /// From before the connection is made to the last byte.
+    /// From before the connection to the last byte.
     pub time: Duration,
 }
 
@@ -29,7 +30,7 @@ impl Client {
         }
     }
 
-    /// Fetches `path`; an error says what went wrong with the connection or the reply's form.
+    /// Fetches `path`. An error is of the connection or of the reply's form.
     pub fn get(&mut self, path: &str) -> Result<Reply, String> {
         let start = Instant::now();
         self.exchange(path).map_err(|error| error.to_string())?;

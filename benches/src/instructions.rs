@@ -1,7 +1,8 @@
-//! Instructions an operation, counted by callgrind.
+//! Instructions for each operation, counted by callgrind.
 //!
-//! A workload runs twice, with two counts of operations: what is the same in both (start-up, warm-up) falls out of
-//! (I(N2) - I(N1)) / (N2 - N1). Counts of one binary repeat to a fraction of a percent, whatever else the machine does.
+//! A workload runs twice, with two counts of operations. The instructions that both runs have in common (start-up,
+//! warm-up) cancel out in (I(N2) - I(N1)) / (N2 - N1). Counts of one binary repeat to a fraction of a percent, on any
+//! load of the machine.
 
 use std::path::Path;
 use std::process::Command;
@@ -18,7 +19,7 @@ const EXPLANATION: &str = "\
 Instructions in user space an operation, from two runs under callgrind with different numbers of operations. `baseline` is \
 the committed count; a count more than 5 % above it fails the run, 12 % for spawns, and so does one that is over its budget.";
 
-/// Only what runs on one thread: with two, the counts depend on which of them waits.
+/// Workloads of one thread only: with two, the counts depend on which of them waits.
 const WORKLOADS: &[Counted] = &[
     Counted {
         name: "poll",
@@ -48,7 +49,8 @@ const WORKLOADS: &[Counted] = &[
         budget: None,
         is_recorded: false,
     },
-    // No budget: where the allocator's blocks come to lie moves the count of one binary from 3,320 to 3,670. The batch has one.
+    // No budget: the addresses of the allocator's blocks change the count of one binary from 3,320 to 3,670. The
+    // batch has a budget.
     Counted {
         name: "spawn",
         few: 2_000,
@@ -95,7 +97,7 @@ const WORKLOADS: &[Counted] = &[
 
 const CONTESTANTS: &[&str] = &["bare", "probe"];
 
-/// By `--before`.
+/// With `--before`.
 const BEFORE: &str = "probe-before";
 
 struct Counted {
@@ -103,11 +105,11 @@ struct Counted {
     few: u64,
     many: u64,
     budget: Option<Budget>,
-    /// The probe's flight recorder is on; bare tokio has none, and runs as it is.
+    /// The probe's flight recorder is on. Bare tokio has none, and runs unchanged.
     is_recorded: bool,
 }
 
-/// Counts and compares; `false` where a count is above the baseline, or not in it.
+/// Counts and compares; `false` if a count is above the baseline, or not in it.
 pub fn run(options: &Options) -> Result<bool, Error> {
     if Command::new("valgrind").arg("--version").output().is_err() {
         return Err("instruction counts need valgrind".into());
@@ -144,7 +146,7 @@ pub fn run(options: &Options) -> Result<bool, Error> {
             eprintln!("counting {name}");
             let count = workload.instructions_per_op(contestant)?;
             let before = baseline.get(&name);
-            // What is kept of the probe is today's.
+            // Only counts of today's probe go into the baseline.
             let is_kept = contestant.entry.role != Role::Before;
             let standing = is_kept.then(|| baseline.standing(&name, count));
             let budget = workload
@@ -246,7 +248,7 @@ impl Counted {
     }
 }
 
-/// The profile's sum over all threads.
+/// The sum of the profile over all threads.
 fn read_total(profile: &Path) -> Result<u64, Error> {
     let text = std::fs::read_to_string(profile)?;
     total(&text).ok_or_else(|| format!("{}: no totals", profile.display()).into())

@@ -1,4 +1,4 @@
-//! What the numbers were measured on and with.
+//! The machine and the tools of the measurements.
 
 use std::fs;
 use std::process::Command;

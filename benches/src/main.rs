@@ -1,22 +1,23 @@
-//! What the probe costs, measured side by side with bare tokio, with dial9 and console-subscriber, and with Go.
+//! The cost of the probe, compared with bare tokio, with dial9 and console-subscriber, and with Go.
 //!
-//! `cargo run --release -p benches` builds the contestants, runs them in turns and prints ratios against bare, next to the
-//! budgets. `cargo run --release -p benches -- instructions` counts instructions under valgrind instead: these barely vary
-//! from run to run, so that a regression of a few percent shows on a busy machine. `-- --help` lists the options.
+//! `cargo run --release -p benches` builds the contestants, runs them one after the other in rounds and prints ratios
+//! to bare tokio, next to the budgets. `cargo run --release -p benches -- instructions` counts instructions under
+//! valgrind instead. These counts barely vary from run to run, so a regression of a few percent shows on a busy
+//! machine, too. `-- --help` lists the options.
 //!
 //! * [`options`] - the command line
-//! * [`contestant`], [`golang`] - who takes part, and how each is built
-//! * [`machine`] - what it all runs on
-//! * [`workload`], [`budget`] - what is measured, and how much it may cost
+//! * [`contestant`], [`golang`] - the contestants, and how each is built
+//! * [`machine`] - the machine and the tools
+//! * [`workload`], [`budget`] - the workloads, and their limits
 //! * [`run`] - one process, one value
 //! * [`statistics`], [`comparison`] - interleaved rounds to medians and ratios
-//! * [`block_rate`], [`flight_recorder`], [`cpu_profile`], [`console`] - the same workloads with waits counted, with the last
-//!   seconds kept, with CPU time sampled, with consoles attached
+//! * [`block_rate`], [`flight_recorder`], [`cpu_profile`], [`console`] - the same workloads with waits counted, with
+//!   a flight recorder, with CPU time sampled, with consoles attached
 //! * [`hold`], [`memory`], [`http`], [`dump`] - dumps of a process with many waiting tasks
 //! * [`heap`] - allocators, and labels
-//! * [`decode`] - the same where the tasks are foreign
+//! * [`decode`] - dumps of foreign tasks
 //! * [`instructions`], [`baseline`] - instruction counts against the committed ones
-//! * [`table`], [`record`] - text for people
+//! * [`table`], [`record`] - the report
 
 use std::process::ExitCode;
 
@@ -49,7 +50,7 @@ use contestant::Absent;
 use options::{Mode, Options};
 use record::Record;
 
-/// Why a run cannot go on: a sentence for the person at the terminal.
+/// Why a run cannot go on, as a sentence.
 type Error = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
@@ -78,7 +79,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The whole comparison; `false` where `--strict` is on and a budget is not kept.
+/// The whole comparison; `false` if `--strict` is on and a budget is exceeded.
 fn compare(options: &Options) -> Result<bool, Error> {
     let field = contestant::build_wanted(options)?;
     let contestants = &field.built;
@@ -167,13 +168,13 @@ fn compare(options: &Options) -> Result<bool, Error> {
     Ok(over + missing == 0 || !options.strict)
 }
 
-/// Where the workspace lies.
+/// The directory of the workspace.
 fn workspace() -> std::path::PathBuf {
     let benches = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     benches.parent().unwrap_or(benches).to_path_buf()
 }
 
-/// The contestants' own build output, apart from the workspace's.
+/// The build output of a contestant, separate from the workspace's.
 fn build_dir(contestant: &str) -> std::path::PathBuf {
     workspace().join("target/bench").join(contestant)
 }

@@ -1,8 +1,8 @@
-//! How far a process's anonymous memory rises while something happens to it.
+//! The growth of a process's anonymous memory during an operation.
 //!
-//! What the kernel keeps a peak of (`VmHWM`) is all resident memory, and so counts the pages of the program's own file that
-//! a first look at its debug information brings in: the page cache, shared and free to go. Of `RssAnon`, what the process
-//! allocated, there is no peak, so it is sampled. A rise between two samples is missed.
+//! The kernel's peak (`VmHWM`) counts all resident memory, and so the pages of the program's own file that the first
+//! use of its debug information reads: page cache, shared and reclaimable. For `RssAnon`, the memory that the process
+//! allocated, the kernel keeps no peak, so it is sampled. A peak between two samples is missed.
 
 use std::fs;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use std::time::Duration;
 
 use crate::Error;
 
-/// Between two samples. One takes some 20 us, which is 1 % of a CPU.
+/// The time between two samples. A sample takes some 20 us, which is 1 % of a CPU.
 const PERIOD: Duration = Duration::from_millis(2);
 
 /// A thread that samples a process.
 pub struct Watch {
     before: u64,
     done: Arc<AtomicBool>,
-    /// Ends with the highest sample.
+    /// Its result is the highest sample.
     sampler: JoinHandle<u64>,
 }
 
@@ -46,7 +46,7 @@ impl Watch {
         })
     }
 
-    /// Ends it: by how many bytes the highest sample is above what there was at the start.
+    /// Ends it. Returns by how many bytes the highest sample is above the start.
     pub fn growth(self) -> Result<u64, Error> {
         self.done.store(true, Relaxed);
         let highest = self.sampler.join().map_err(|_| "the sampler panicked")?;

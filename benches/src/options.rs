@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use crate::{contestant, workload};
 
-/// What the run is asked to do.
+/// The options of a run.
 #[derive(Debug, PartialEq)]
 pub struct Options {
     pub mode: Mode,
-    /// Few short rounds: to see that everything works, not to judge numbers.
+    /// Few short rounds: a test that everything works, not a measurement.
     pub quick: bool,
-    /// Rounds of the comparison, where not the default.
+    /// Rounds of the comparison, if not the default.
     rounds: Option<usize>,
     /// The names to run; empty for all.
     only: Vec<String>,
@@ -20,7 +20,7 @@ pub struct Options {
     pub before: bool,
     /// Rewrite the baseline of the instruction counts.
     pub bless: bool,
-    /// Where to write the record.
+    /// The file for the record.
     pub record: Option<PathBuf>,
 }
 
@@ -31,7 +31,7 @@ pub enum Mode {
     Help,
 }
 
-/// An odd number, so that the median is a run that took place.
+/// An odd number, so that the median is one of the runs.
 const DEFAULT_ROUNDS: usize = 11;
 const QUICK_ROUNDS: usize = 3;
 
@@ -85,7 +85,7 @@ impl Options {
         self.only.is_empty() || self.only.iter().any(|only| only == name)
     }
 
-    /// Whether anything beside these is to run.
+    /// Whether the run has any other name than these.
     pub fn wants_others_than(&self, names: &[&str]) -> bool {
         self.only.is_empty() || self.only.iter().any(|only| !names.contains(&&**only))
     }

@@ -1,4 +1,4 @@
-//! What a run found, printed as it comes and, with `--record`, written to a file as a dated record.
+//! The results of a run, printed as they come and, with `--record`, written to a file as a dated record.
 
 use std::fs;
 use std::path::PathBuf;

@@ -11,7 +11,7 @@ use crate::workload::{Placement, Workload};
 /// A variable of the contestant's environment, and its value.
 pub type Setting = (&'static str, String);
 
-/// Runs the workload once and returns the metric's value as the report shows it.
+/// Runs the workload once and returns the metric's value in the report's unit.
 pub fn once(
     program: &Path,
     workload: &Workload,
@@ -46,7 +46,8 @@ pub fn once(
     Ok(workload.metric.value(value))
 }
 
-/// Nothing of the caller's environment changes what a contestant does: all have their defaults, the probe no server.
+/// Removes variables of the caller's environment that change a contestant: all have their defaults, and the probe no
+/// server.
 pub fn isolate(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name
@@ -58,10 +59,10 @@ pub fn isolate(command: &mut Command) {
     }
 }
 
-/// What the contestants are configured by.
+/// Prefixes of variables that configure contestants.
 const PREFIXES: &[&str] = &["RUNTIME_PROBE", "TOKIO_", "DIAL9_", "RUST_LOG", "GO"];
 
-/// The program on one CPU where `taskset` is there, as it is otherwise.
+/// The program on one CPU if `taskset` works, otherwise unpinned.
 fn pinned(program: &Path) -> Command {
     let Some(cpu) = PINNED_CPU.as_deref() else {
         return Command::new(program);
@@ -71,7 +72,7 @@ fn pinned(program: &Path) -> Command {
     command
 }
 
-/// `None` where there is no `taskset` that works here.
+/// `None` without a working `taskset`.
 static PINNED_CPU: LazyLock<Option<String>> = LazyLock::new(|| {
     let cpu = machine::pinned_cpu()?;
     let trial = Command::new("taskset")

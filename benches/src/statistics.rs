@@ -1,6 +1,6 @@
-//! Medians: a busy neighbour spoils some rounds, never the middle one of many.
+//! Medians: other load disturbs some rounds, but not the middle one of many.
 
-/// The middle of the rounds, and how far the middle half of them reaches.
+/// The median of the rounds, and the range of the middle half of them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quartiles {
     pub low: f64,
@@ -9,7 +9,7 @@ pub struct Quartiles {
 }
 
 impl Quartiles {
-    /// Of at least one value.
+    /// The median of at least one value.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Self {
         let mut sorted: Vec<f64> = values.into_iter().collect();
         assert!(!sorted.is_empty(), "quartiles of no values");
@@ -22,7 +22,7 @@ impl Quartiles {
     }
 }
 
-/// Between two values, the mean weighted by how near each is.
+/// Between two values, the mean weighted by distance.
 fn quantile(sorted: &[f64], fraction: f64) -> f64 {
     let position = fraction * (sorted.len() - 1) as f64;
     let (below, above) = (

@@ -1,4 +1,4 @@
-//! What is measured: the table of workloads, as `contestants/workload` names them.
+//! The table of workloads, by their names in `contestants/workload`.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use crate::budget::Budget;
 /// A workload that each contestant runs for one value.
 pub struct Workload {
     pub name: &'static str,
-    /// What the value is.
+    /// The unit of the value.
     pub metric: Metric,
     /// Operations of one run, a few tenths of a second with bare tokio; a slow contestant runs fewer.
     ops: u64,
-    /// Where the run takes place.
+    /// The CPUs of the run.
     pub placement: Placement,
-    /// What the probe may cost here.
+    /// The limit for the probe.
     pub budget: Option<Budget>,
     /// Whether the Go contestant knows it.
     pub in_go: bool,
@@ -31,13 +31,13 @@ pub enum Metric {
 
 #[derive(Clone, Copy, PartialEq)]
 pub enum Placement {
-    /// One thread: pinned to one CPU, so that the scheduler does not move it about.
+    /// One thread: pinned to one CPU, so that the scheduler does not move it.
     OneCpu,
     /// Several threads: left to the scheduler.
     AllCpus,
 }
 
-/// A run is about this long at most, and this large: who takes a hundred times as much does fewer operations.
+/// About the longest run. A contestant that takes a hundred times as long does fewer operations.
 const LONGEST_RUN: Duration = Duration::from_secs(1);
 const LARGEST_RUN_BYTES: f64 = (1_u64 << 30) as f64;
 
@@ -117,7 +117,7 @@ impl Workload {
     /// Operations of one run.
     pub fn ops(&self, quick: bool) -> u64 {
         match self.metric {
-            // A table that doubles is half empty at other counts: memory is a matter of this one.
+            // A table that grows by doubling is half empty at other counts, so memory is measured at this count only.
             Metric::BytesPerTask => self.ops,
             _ if quick => self.ops / 10,
             _ => self.ops,

@@ -1,11 +1,11 @@
-//! What it costs to put labels in force: a future that is polled again and again, with labels and without.
+//! The cost of putting labels in force: a future that is polled again and again, with labels and without.
 
 use runtime_probe::pprof;
 use std::future::{Future, poll_fn};
 use std::task::Poll;
 use std::time::Instant;
 
-/// With `CONTESTANT_LABELS` each poll puts two in force and takes them out again.
+/// With `CONTESTANT_LABELS` each poll puts two labels in force and removes them at its end.
 pub fn polls(ops: u64) -> f64 {
     match std::env::var_os("CONTESTANT_LABELS") {
         None => run(ops, |yields| yields),

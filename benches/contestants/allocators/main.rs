@@ -1,4 +1,5 @@
-//! What an allocator costs: `contestant NAME [COUNT]` runs one workload and prints one line, `NAME metric=value ops=count`.
+//! The cost of an allocator: `contestant NAME [COUNT]` runs one workload and prints one line, `NAME metric=value
+//! ops=count`.
 
 use std::hint::black_box;
 use std::process::ExitCode;

@@ -9,7 +9,7 @@ mod imp {
     #[global_allocator]
     static HEAP: Allocator = Allocator::system();
 
-    /// Starts it.
+    /// Starts the profiler.
     pub fn start() {
         drop(std::hint::black_box(Box::new(0)));
         pprof::set_mem_profile_rate(512 << 10);
@@ -31,7 +31,7 @@ mod imp {
     #[unsafe(export_name = "_rjem_malloc_conf")]
     pub static CONFIGURATION: &[u8; 45] = b"prof:true,prof_active:true,lg_prof_sample:19\0";
 
-    /// It has started.
+    /// The profiler has started.
     pub fn start() {}
 
     /// Its rate is fixed when it starts.
@@ -46,7 +46,7 @@ mod imp {
     #[global_allocator]
     static HEAP: Dial9Allocator = Dial9Allocator::system();
 
-    /// Starts it; it ends with what is returned.
+    /// Starts the profiler; it ends when the returned value is dropped.
     pub fn start() -> impl Sized {
         let buffer = MemoryBuffer::new(64 << 20).expect("memory");
         let recorder: Recorder = dial9::recorder(buffer).build();
@@ -62,7 +62,7 @@ mod imp {
 
 #[cfg(not(any(feature = "probe", feature = "jemalloc", feature = "dial9")))]
 mod imp {
-    /// There is none.
+    /// There is no profiler.
     pub fn start() {}
 
     /// There are no samples.

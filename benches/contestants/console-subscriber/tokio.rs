@@ -1,6 +1,6 @@
-//! tokio as the workloads know it, watched by console-subscriber.
+//! tokio for the workloads, watched by console-subscriber.
 //!
-//! Its README's setup, but for the port: any free one, as another program may have its own.
+//! The setup of its README, except for the port: any free one, as another program may have one of its own.
 
 pub use upstream::{io, net, spawn, sync, task, time};
 

@@ -1,6 +1,7 @@
-//! tokio as the workloads know it, and dial9's CPU sampler where they ask for a CPU profile.
+//! tokio for the workloads, with dial9's CPU sampler for those that ask for a CPU profile.
 //!
-//! Its timers on each thread's CPU time, as ours, and no runtime attached. A program has to track its threads itself.
+//! Like the probe it has timers on each thread's CPU time. No runtime is attached. A program has to track its threads
+//! itself.
 
 use std::sync::OnceLock;
 
@@ -10,7 +11,7 @@ pub use upstream::{io, net, spawn, sync, task, time};
 #[path = "../attached.rs"]
 pub mod runtime;
 
-/// While it is there, what it samples goes into memory.
+/// While it exists, it records the samples in memory.
 static RECORDER: OnceLock<Recorder> = OnceLock::new();
 
 fn build(mut builder: upstream::runtime::Builder) -> std::io::Result<runtime::Runtime> {
@@ -24,20 +25,20 @@ fn build(mut builder: upstream::runtime::Builder) -> std::io::Result<runtime::Ru
     builder.build()
 }
 
-/// What the workloads ask for a CPU profile.
+/// The API that the workloads use for a CPU profile.
 pub mod pprof {
     use std::io::{self, Write};
 
     use dial9::MemoryBuffer;
     use dial9::cpu::{CpuProfiler, CpuProfilingConfig};
 
-    /// More than a run of some seconds has samples.
+    /// More than the samples of a run of some seconds.
     const BYTES: u64 = 16 << 20;
 
-    /// Begins a profile of 100 Hz, of this thread and of the runtimes to come, that ends with the process.
+    /// Begins a profile of 100 Hz, of this thread and of later runtimes, which ends with the process.
     ///
     /// # Errors
-    /// dial9's.
+    /// dial9's errors.
     pub fn start_cpu_profile(_: impl Write) -> io::Result<()> {
         let config = CpuProfilingConfig::with_ctimer_backend().frequency_hz(100);
         let sampler = CpuProfiler::start(config)?;

@@ -1,7 +1,8 @@
-//! tokio as the workloads know it, recorded by dial9.
+//! tokio for the workloads, recorded by dial9.
 //!
-//! Its README's setup: a recorder that writes to disk, the runtime attached to it, tasks spawned by `dial9::spawn`, so that
-//! their wakes are recorded too; with the feature `hooks` by tokio's. None of its profilers is on.
+//! The setup of its README: a recorder that writes to disk, the runtime attached to it, tasks spawned by
+//! `dial9::spawn`, so that their wakes are recorded, too; with the feature `hooks`, tasks spawned by tokio. None of
+//! its profilers is on.
 
 use std::fs;
 use std::path::PathBuf;
@@ -25,7 +26,7 @@ fn build(builder: upstream::runtime::Builder) -> std::io::Result<runtime::Runtim
     static RECORDER: OnceLock<Recorder> = OnceLock::new();
     let recorder = RECORDER.get_or_init(|| {
         let traces = traces();
-        // What the run before left.
+        // Removes the files of the run before.
         let _ = fs::remove_dir_all(&traces);
         let buffer = DiskBuffer::builder()
             .base_path(traces)

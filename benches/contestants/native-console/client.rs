@@ -1,5 +1,5 @@
-//! `client ADDRESS`: attaches as tokio-console does, says `attached` with the first message, and takes all others until the
-//! service ends.
+//! `client ADDRESS`: attaches as tokio-console does, prints `attached` with the first message, and reads all others
+//! until the service ends.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use upstream::time;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// The time that a console may need to listen.
+/// How often the client tries to connect until the console listens.
 const TRIES: u32 = 500;
 const BETWEEN_TRIES: Duration = Duration::from_millis(10);
 
@@ -40,7 +40,7 @@ async fn watch(address: String) -> Result<(), Error> {
     Ok(())
 }
 
-/// A console is somewhere else than the service. Where `taskset` does not work they share the CPU.
+/// A console usually runs on another machine. Where `taskset` does not work, client and service share the CPU.
 fn leave_the_pinned_cpu() {
     let own = std::process::id().to_string();
     let mut taskset = std::process::Command::new("taskset");

@@ -1,4 +1,4 @@
-//! The probe as the workloads know tokio, with its console served.
+//! The probe under tokio's name for the workloads, with its console served.
 
 pub use upstream::{io, net, spawn, sync, task, time};
 

@@ -1,8 +1,8 @@
-//! tokio as the workloads know it, and pprof-rs where they ask for a CPU profile.
+//! tokio for the workloads, with pprof-rs for those that ask for a CPU profile.
 
 pub use upstream::{io, net, runtime, spawn, sync, task, time};
 
-/// What the workloads ask for a CPU profile.
+/// The API that the workloads use for a CPU profile.
 pub mod pprof {
     use std::io::{self, Write};
 
@@ -10,7 +10,7 @@ pub mod pprof {
     pub fn start_cpu_profile(_: impl Write) -> io::Result<()> {
         let guard = ::pprof::ProfilerGuardBuilder::default()
             .frequency(100)
-            // As its README has it: unwinding there may deadlock.
+            // As in its README: unwinding these libraries may deadlock.
             .blocklist(&["libc", "libgcc", "pthread", "vdso"])
             .build();
         std::mem::forget(guard.map_err(io::Error::other)?);

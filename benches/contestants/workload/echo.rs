@@ -17,7 +17,7 @@ const WARM_UP: u64 = 5_000;
 /// Bytes of a request and of its answer.
 const MESSAGE_LEN: usize = 64;
 
-/// Requests and answers on a runtime of two workers; the count is rounded up to a whole number a connection.
+/// Requests and answers on a runtime of two workers; the count is rounded up to a whole number for each connection.
 pub fn loopback(requests: u64) -> Line {
     let runtime = runtimes::multi_thread();
     let each = requests.div_ceil(CONNECTIONS);

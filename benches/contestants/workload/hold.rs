@@ -1,8 +1,8 @@
 //! A process for dumps to read: many tasks that wait, and a ticker that notices when the runtime stands still.
 //!
-//! It prints `ready` once every task waits. From then on each line on stdin is answered with `stall_ns=N`, the longest that
-//! the ticker was late since the line before, and the end of stdin ends the process. The probe serves the dumps by itself,
-//! where `RUNTIME_PROBE_LISTEN` says.
+//! It prints `ready` once every task waits. Then it answers each line on stdin with `stall_ns=N`, the greatest delay
+//! of the ticker since the line before; the end of stdin ends the process. The probe serves the dumps at the address
+//! of `RUNTIME_PROBE_LISTEN`.
 
 use std::io::BufRead;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use chain::Wait;
 /// Longer than any run: the tasks that sleep do not wake.
 const SLEEP: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Tasks between two rests of the spawner, so that the others run into their waits meanwhile.
+/// Tasks between two pauses of the spawner, in which the spawned tasks reach their waits.
 const BURST: u64 = 1_000;
 
 /// Holds `tasks` waiting tasks until stdin ends.
@@ -33,12 +33,12 @@ pub fn run(tasks: u64) {
     for _ in std::io::stdin().lock().lines() {
         println!("stall_ns={}", ticker.take_longest_stall().as_nanos());
     }
-    // Dropping that many tasks one by one is nothing to wait for.
+    // Skips the drop of so many tasks, which takes long.
     std::mem::forget(held);
     runtime.shutdown_background();
 }
 
-/// What the tasks wait for: as long as it lives, none of them wakes.
+/// The other ends of the waits: while they live, no task wakes.
 #[derive(Default)]
 struct Held {
     channels: Vec<mpsc::Sender<()>>,
@@ -74,7 +74,7 @@ async fn hold(tasks: u64, ticker: Arc<Ticker>) -> Held {
     held
 }
 
-/// Sleeps a millisecond at a time and keeps how late it was at worst.
+/// Sleeps a millisecond at a time and keeps its greatest delay.
 #[derive(Default)]
 struct Ticker {
     ticks: AtomicU64,

@@ -1,4 +1,4 @@
-//! Locks without waiters: what the mutex profile costs where there is nothing to profile.
+//! Locks without waiters: the cost of the mutex profile without any contention.
 
 use std::hint::black_box;
 #[cfg(not(feature = "blocking"))]
@@ -28,7 +28,7 @@ pub fn of_tasks(locks: u64) -> Line {
     Line::time(elapsed, locks)
 }
 
-/// std's `lock()`, or what stands in for it, and the release.
+/// std's `lock()`, or its counterpart, and the release.
 pub fn of_threads(locks: u64) -> Line {
     lock_often(WARM_UP);
     Line::time(lock_often(locks), locks)

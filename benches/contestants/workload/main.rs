@@ -1,8 +1,8 @@
 //! The workloads that every contestant runs: one source, built once against tokio and once against the probe.
 //!
-//! `contestant NAME [COUNT]` runs one workload and prints one line, `NAME metric=value ops=count`. Each workload warms up by a
-//! fixed count first, so that the work of a run is start-up + COUNT x operation: the instruction counts rely on it.
-//! `contestant hold COUNT` is the odd one out: it holds that many waiting tasks for the dumps, see [`hold`].
+//! `contestant NAME [COUNT]` runs one workload and prints one line, `NAME metric=value ops=count`. Each workload
+//! warms up by a fixed count first, so that the work of a run is start-up + COUNT x operation: the instruction counts
+//! rely on it. `contestant hold COUNT` differs: it keeps that many waiting tasks for the dumps, see [`hold`].
 
 use std::process::ExitCode;
 
@@ -20,7 +20,7 @@ mod wake;
 
 use report::Line;
 
-/// A workload by its name: what it runs, and how many operations where the command line names no count.
+/// A workload by its name, and its number of operations if the command line has no count.
 struct Workload {
     name: &'static str,
     run: fn(u64) -> Line,

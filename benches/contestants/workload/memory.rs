@@ -1,8 +1,8 @@
-//! Resident memory of a live task that waits in a oneshot, the oneshot itself and the sender's slot in a `Vec` included:
-//! what they take is the same for every contestant and falls out of the difference.
+//! Resident memory of a live task that waits in a oneshot, including the oneshot and the sender's entry in a `Vec`:
+//! these are the same for every contestant and cancel out in the difference.
 //!
-//! tokio rounds a task up to 128 bytes, so that eight bytes more cost nothing or 128, depending on the future's size. The
-//! tasks therefore have futures of all sizes between two such steps, equally often.
+//! tokio rounds a task up to 128 bytes, so eight bytes more cost either nothing or 128, depending on the future's
+//! size. The tasks therefore have futures of all sizes between two such steps, equally often.
 
 use std::fs;
 use std::hint::black_box;
@@ -14,16 +14,16 @@ use tokio::sync::oneshot;
 use crate::report::Line;
 use crate::runtimes;
 
-/// Tasks that wait before the first reading: whatever is set up once is not charged to the measured tasks.
+/// Tasks that wait before the first reading, so that one-time allocations do not count for the measured tasks.
 const WARM_UP: u64 = 2_000;
 
-/// Tasks between two rests of the spawner: the run queue stays short, so that its memory does not count.
+/// Tasks between two pauses of the spawner: the run queue stays short, so that its memory does not count.
 const BURST: u64 = 500;
 
-/// An attached console looks at the tasks every second: by now it has.
+/// An attached console reads the tasks every second: by now it has.
 const LOOKED_AT: Duration = Duration::from_secs(4);
 
-/// Resident bytes a waiting task.
+/// Resident bytes for each waiting task.
 pub fn waiting_tasks(tasks: u64) -> Line {
     let runtime = runtimes::current_thread();
     let (before, after) = runtime.block_on(async {
@@ -41,7 +41,7 @@ pub fn waiting_tasks(tasks: u64) -> Line {
     Line::memory(after.saturating_sub(before), tasks)
 }
 
-/// Spawns the tasks and lets each of them run into its wait.
+/// Spawns the tasks and lets each of them reach its wait.
 async fn spawn_waiting(tasks: u64, senders: &mut Vec<oneshot::Sender<()>>) {
     for number in 1..=tasks {
         let (sender, receiver) = oneshot::channel();
@@ -53,13 +53,13 @@ async fn spawn_waiting(tasks: u64, senders: &mut Vec<oneshot::Sender<()>>) {
     }
 }
 
-/// Spawns a task whose future is `number % 16` words larger than need be.
+/// Spawns a task whose future is `number % 16` words larger than necessary.
 fn spawn_of_size(number: u64, receiver: oneshot::Receiver<()>) {
     fn spawn<const WORDS: usize>(receiver: oneshot::Receiver<()>) {
         tokio::spawn(async move {
             let padding = [0_u64; WORDS];
             let received = receiver.await.ok();
-            // Used after the wait, so it is a part of the future.
+            // It is used after the wait, so it is a part of the future.
             black_box(&padding);
             received
         });
@@ -85,8 +85,8 @@ fn spawn_of_size(number: u64, receiver: oneshot::Receiver<()>) {
     SIZES[(number % SIZES.len() as u64) as usize](receiver);
 }
 
-/// The `Rss` of `/proc/self/smaps_rollup`: it walks the page tables. `statm` reads counters which the kernel updates in
-/// batches, and in pages whose size it does not tell.
+/// The `Rss` of `/proc/self/smaps_rollup`, which walks the page tables. `statm` reads counters that the kernel
+/// updates in batches, in pages of unknown size.
 fn resident_bytes() -> u64 {
     let rollup = fs::read_to_string("/proc/self/smaps_rollup").expect("/proc/self/smaps_rollup");
     let kib = rollup

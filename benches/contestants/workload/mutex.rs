@@ -1,4 +1,4 @@
-//! A lock that two tasks fight for: its holder yields, so that the other one runs into it and waits.
+//! A contended lock: its holder yields, so that the other task finds it locked and waits.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use crate::runtimes;
 
 const WARM_UP: u64 = 10_000;
 
-/// Both tasks on one thread; the count is of both.
+/// Both tasks on one thread; the count covers both.
 pub fn one_thread(locks: u64) -> Line {
     let runtime = runtimes::current_thread();
     Line::time(runtimes::timed(&runtime, WARM_UP, locks, contend), locks)

@@ -1,4 +1,4 @@
-//! Two tasks that hand a message back and forth over a pair of channels: the waits, wakes and polls of real leaves.
+//! Two tasks that send a message back and forth over a pair of channels: the waits, wakes and polls of real leaves.
 
 use std::time::{Duration, Instant};
 

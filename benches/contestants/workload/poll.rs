@@ -1,4 +1,4 @@
-//! The price of one poll that ends in `Pending`: a task that makes itself ready again, over and over.
+//! The cost of one poll that ends in `Pending`: a task that wakes itself again and again.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,7 +10,8 @@ use crate::runtimes;
 
 const WARM_UP: u64 = 10_000;
 
-/// The leaf clones the waker into its own state and wakes that clone, as nearly every leaf that waits does: poll, clone and wake.
+/// The leaf clones the waker into its own state and wakes that clone, as nearly every waiting leaf does: poll, clone
+/// and wake.
 pub fn stored(polls: u64) -> Line {
     let runtime = runtimes::current_thread();
     let elapsed = runtimes::timed(&runtime, WARM_UP, polls, async |count| {
@@ -25,7 +26,7 @@ pub fn stored(polls: u64) -> Line {
     Line::time(elapsed, polls)
 }
 
-/// The leaf wakes by reference and clones nothing: poll and wake alone.
+/// The leaf wakes by reference and clones nothing: poll and wake only.
 pub fn by_ref(polls: u64) -> Line {
     let runtime = runtimes::current_thread();
     let elapsed = runtimes::timed(&runtime, WARM_UP, polls, async |count| {

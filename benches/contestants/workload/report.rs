@@ -1,9 +1,9 @@
-//! What a workload prints: `metric=value ops=count`.
+//! The output line of a workload: `metric=value ops=count`.
 
 use std::fmt;
 use std::time::Duration;
 
-/// One measured value, with the number of operations that it is the mean of.
+/// One measured value, and the number of operations of which it is the mean.
 pub struct Line {
     metric: &'static str,
     value: f64,
@@ -11,7 +11,7 @@ pub struct Line {
 }
 
 impl Line {
-    /// Nanoseconds an operation.
+    /// Nanoseconds for each operation.
     pub fn time(elapsed: Duration, ops: u64) -> Self {
         Self {
             metric: "ns_per_op",
@@ -20,7 +20,7 @@ impl Line {
         }
     }
 
-    /// Bytes a task.
+    /// Bytes for each task.
     pub fn memory(bytes: u64, tasks: u64) -> Self {
         Self {
             metric: "bytes_per_task",

@@ -27,7 +27,7 @@ pub fn multi_thread() -> Runtime {
 
 /// Runs `workload(warm_up)`, then `workload(ops)`, each as a task of its own, and returns the second one's time.
 ///
-/// The task tells its own time: what it prepares before it starts its clock is not in it.
+/// The task measures its own time, without its preparations.
 pub fn timed<W, F>(runtime: &Runtime, warm_up: u64, ops: u64, workload: W) -> Duration
 where
     W: Fn(u64) -> F,

@@ -1,4 +1,4 @@
-//! The price of a task from `spawn` to its `JoinHandle`'s answer.
+//! The cost of a task from `spawn` to the result of its `JoinHandle`.
 
 use std::hint::black_box;
 use std::time::Instant;

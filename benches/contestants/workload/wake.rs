@@ -1,4 +1,4 @@
-//! The waker's two operations by themselves, within one poll: what `poll` is made of.
+//! The two operations of a waker by themselves, within one poll: the parts of `poll`.
 
 use std::future::poll_fn;
 use std::hint::black_box;
@@ -10,7 +10,7 @@ use crate::runtimes;
 
 const WARM_UP: u64 = 10_000;
 
-/// Wakes a task that is already woken, through one clone.
+/// Wakes a task that is woken already, through one clone.
 pub fn wake_again(wakes: u64) -> Line {
     let runtime = runtimes::current_thread();
     let elapsed = runtimes::timed(&runtime, WARM_UP, wakes, async |count| {

@@ -1,7 +1,7 @@
 //! An application's call chain, eight async functions deep, with a wait at its end.
 //!
-//! Every second call goes through a boxed `dyn Future`, as code with traits and layers does: the optimizer folds a plain
-//! `.await` into its caller, a boxed one stays a frame on the stack.
+//! Every second call goes through a boxed `dyn Future`, as in code with traits and layers. The optimizer inlines a
+//! plain `.await` into its caller; a boxed one keeps its frame on the stack.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-/// What a task waits in.
+/// The wait at the end of a task's call chain.
 pub enum Wait {
     Channel(mpsc::Receiver<()>),
     Oneshot(oneshot::Receiver<()>),
