@@ -2,8 +2,8 @@
 //!
 //!     cargo test -p examples --test rename_paused
 //!
-//! The clock moves on only when every task waits for it, so each length is exact: a probe that kept the runtime awake or
-//! asleep would show. `ci/rename.sh` compares the output with plain tokio's.
+//! The paused clock advances only when every task waits for it, so each duration is exact: a probe that kept the runtime awake or
+//! asleep would change the output. `ci/rename.sh` compares it with plain tokio's.
 
 use std::future::pending;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! `cargo bench -- --profile-time 5` leaves `target/criterion/{total,bargains}/profile/cpu.pb.gz`.
+//! `cargo bench -- --profile-time 5` writes `target/criterion/{total,bargains}/profile/cpu.pb.gz`.
 
 use std::hint::black_box;
 

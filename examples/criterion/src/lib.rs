@@ -1,4 +1,4 @@
-//! What is measured: a shop that counts its orders, two ways.
+//! The measured functions: a shop that counts its orders, in two ways.
 
 /// Adds up prices.
 #[inline(never)]
@@ -8,7 +8,7 @@ pub fn total(prices: &[u64]) -> u64 {
         .fold(0, |sum, price| sum.rotate_left(1).wrapping_add(*price))
 }
 
-/// Counts how many are cheaper than the one before.
+/// Counts the prices that are lower than the one before.
 #[inline(never)]
 pub fn bargains(prices: &[u64]) -> usize {
     prices.windows(2).filter(|pair| pair[1] < pair[0]).count()

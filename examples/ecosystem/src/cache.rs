@@ -4,7 +4,7 @@ use crate::Outcome;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client};
 
-/// The worker, when the server has answered.
+/// Starts the worker, once the server has answered.
 pub async fn start(url: &str) -> Outcome {
     let patient = AsyncConnectionConfig::new().set_response_timeout(None);
     let client = Client::open(url)?;

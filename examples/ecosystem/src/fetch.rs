@@ -3,7 +3,7 @@
 use crate::Outcome;
 use std::net::SocketAddr;
 
-/// One customer who is served, and one who waits for more than there is.
+/// One customer that is served, and one that asks for more than there is.
 pub async fn start(shop: SocketAddr) -> Outcome {
     let client = reqwest::Client::new();
     assert_eq!(buy(client.clone(), shop, 1).await?, "1 of it");

@@ -1,4 +1,4 @@
-//! tonic: a warehouse and its client, with messages by prost and a service by hand, so that no protoc is needed. The
+//! tonic: a warehouse and its client, with messages by prost and a service written by hand, so that no protoc is needed. The
 //! tasks of the connections are tonic's; the layer lists their calls.
 
 use crate::Outcome;
@@ -14,14 +14,14 @@ use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 
-/// A number of things.
+/// A number of items.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Items {
     #[prost(uint64, tag = "1")]
     count: u64,
 }
 
-/// A warehouse, a call that it answers, and one that it does not.
+/// A warehouse, a call that it answers, and a call that it does not answer.
 pub async fn start() -> Outcome {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
@@ -88,7 +88,7 @@ impl UnaryService<Items> for Reserve {
     }
 }
 
-/// No supplier delivers more than a few.
+/// The supplier never delivers more than a few items, so a larger call waits for ever.
 async fn restock(items: Items) -> Result<Response<Items>, Status> {
     if items.count > 10 {
         let (_truck, mut delivery) = tokio::sync::mpsc::channel::<Items>(1);

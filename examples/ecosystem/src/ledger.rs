@@ -7,7 +7,7 @@ use sqlx::sqlite::SqlitePoolOptions;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// Two who book: one never ends its transaction, the other waits for the connection.
+/// Two bookings: one never ends its transaction, the other one waits for the connection.
 pub async fn start() -> Outcome {
     let options = SqlitePoolOptions::new().max_connections(1);
     let options = options.acquire_timeout(Duration::from_secs(100_000));

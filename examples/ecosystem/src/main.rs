@@ -1,6 +1,5 @@
-//! A small service on each of the libraries that most services are made of, with the probe under tokio's name: the one
-//! line in Cargo.toml. Each answers, and then has a request that waits for ever; ci/ecosystem.sh reads in a dump where.
-//!
+//! A small service on each library that most services use, with the probe under tokio's name by one line in Cargo.toml. Each
+//! answers a request, and then has one that waits for ever; ci/ecosystem.sh checks in a dump where.
 //!     cd examples/ecosystem && REDIS=redis://127.0.0.1:6379 cargo run
 //!
 //! Without `REDIS` there is no redis service.
@@ -14,7 +13,7 @@ mod wire;
 
 use std::error::Error;
 
-/// What fails in a service ends the program.
+/// An error in a service ends the program.
 type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
 #[tokio::main]

@@ -1,4 +1,4 @@
-//! axum: a shop that is asked for goods. The tasks of its connections are axum's; the layer lists their requests.
+//! axum: a shop with requests for goods. The tasks of its connections are axum's; the layer lists their requests.
 
 use crate::Outcome;
 use axum::Router;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-/// Serves the shop, and says where.
+/// Serves the shop. Returns its address.
 pub async fn start() -> Outcome<SocketAddr> {
     let name = |request: &Request| format!("{} {}", request.method(), request.uri().path());
     let shelf = Arc::new(Semaphore::new(1));

@@ -1,4 +1,4 @@
-//! hyper on its own, both sides: each connection is a task of ours, so it has its stack.
+//! hyper alone, on both sides: each connection is a task of this program, so it has a stack.
 
 use crate::Outcome;
 use http_body_util::{BodyExt, Empty, Full};
@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// A server, a client that is answered, and one that waits for the news.
+/// A server, a client that gets an answer, and one that waits for the news.
 pub async fn start() -> Outcome {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;

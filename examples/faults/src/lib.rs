@@ -1,8 +1,8 @@
-//! What the programs of src/bin have in common: each has one fault, and runs without it when it is told to.
+//! Shared by the programs of src/bin: each has one fault, and runs without it with the argument `repaired`.
 
 use std::env;
 
-/// Whether the program is to run as it is once its fault is mended: an argument `repaired`.
+/// Whether the program runs without its fault: with the argument `repaired`.
 pub fn repaired() -> bool {
     env::args().any(|argument| argument == "repaired")
 }

@@ -1,9 +1,9 @@
-//! axum and tower layers beside the rename: a program for plain tokio that runs the same on both.
+//! axum and tower layers with the rename: a program for plain tokio that runs the same on both.
 //!
 //!     cargo run -p examples --bin rename_axum
 //!
-//! It serves three routes behind a concurrency limit and a timeout, is its own client over TCP, checks what it got and
-//! shuts the server down with `tokio::select!`. `ci/rename.sh` compares its output with plain tokio's.
+//! It serves three routes with a concurrency limit and a timeout, is its own client over TCP, checks the answers and shuts the
+//! server down with `tokio::select!`. `ci/rename.sh` compares its output with plain tokio's.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -25,7 +25,7 @@ use tower::ServiceBuilder;
 use tower::limit::ConcurrencyLimitLayer;
 use tower::timeout::TimeoutLayer;
 
-/// What the concurrency limit lets through at a time.
+/// Requests that the concurrency limit allows at a time.
 const LIMIT: usize = 2;
 
 /// A multiple of the limit: the requests to `/pair` complete in pairs.
@@ -80,7 +80,7 @@ async fn main() -> std::io::Result<()> {
     Ok(())
 }
 
-/// The routes, each behind a limit of its own and a timeout.
+/// The routes, each with its own limit and a timeout.
 fn app(pairs: Arc<Pairs>) -> Router {
     let layers = ServiceBuilder::new()
         .layer(HandleErrorLayer::new(timed_out))
@@ -98,7 +98,7 @@ async fn timed_out(error: BoxError) -> (StatusCode, String) {
     (StatusCode::GATEWAY_TIMEOUT, error.to_string())
 }
 
-/// Completes when another request is inside as well.
+/// Completes when another request is in it as well.
 async fn pair(State(pairs): State<Arc<Pairs>>) -> &'static str {
     let inside = pairs.inside.fetch_add(1, SeqCst) + 1;
     pairs.most.fetch_max(inside, SeqCst);
@@ -124,7 +124,7 @@ impl Pairs {
     }
 }
 
-/// One request on a connection of its own; answers the status code and the body.
+/// One request on a connection of its own; returns the status code and the body.
 async fn request(addr: SocketAddr, path: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(addr).await?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n");

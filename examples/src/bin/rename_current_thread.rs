@@ -16,7 +16,7 @@ use tokio::time::{Instant, interval, sleep, timeout};
 const TEMPERATURES: [i32; 6] = [18, 19, 21, 24, 22, 19];
 const TOO_WARM: i32 = 22;
 
-/// What the controller tells all rooms.
+/// The message of the controller to all listeners.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Heating {
     On,
@@ -62,7 +62,7 @@ async fn thermostat() {
     assert_eq!(heard.len(), 2);
 }
 
-/// The sensor: publishes each temperature and lets the controller look at it before the next one.
+/// The sensor: publishes each temperature and waits until the controller has read it.
 async fn measure(temperature: watch::Sender<i32>) {
     let mut every = interval(Duration::from_millis(5));
     for degrees in TEMPERATURES {
@@ -72,7 +72,7 @@ async fn measure(temperature: watch::Sender<i32>) {
     }
 }
 
-/// The controller: announces a decision when it is another one than before; answers what it has seen.
+/// The controller: announces each new decision; returns the temperatures that it has read.
 async fn control(
     mut readings: watch::Receiver<i32>,
     decisions: broadcast::Sender<Heating>,
@@ -105,7 +105,7 @@ async fn listen(
     (name, heard)
 }
 
-/// Local tasks share an `Rc` and take turns: none begins the second round before all had their first.
+/// Local tasks share an `Rc` and alternate: none begins its second round before all have finished the first.
 async fn not_send() {
     let diary = Rc::new(RefCell::new(Vec::new()));
     let tasks: Vec<_> = (0..3)

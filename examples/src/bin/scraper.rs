@@ -1,15 +1,15 @@
-//! Scrapes a program for a while as Grafana Alloy and Parca do, both at once, and checks what they check:
+//! Scrapes a program for a while as Grafana Alloy and Parca do, both at once, and makes the same checks:
 //!
 //! ```text
 //! cargo run --release -p examples --bin scraper -- 127.0.0.1:6060 60
 //! ```
 //!
-//! * Parca takes a profile only if it is whole: an empty first string, ids in sequence, nothing that points nowhere.
-//! * Alloy makes a series of each set of addresses and labels. `block` and `mutex` are cumulative; it takes differences
-//!   itself, so no value may ever fall, and no series vanish.
-//! * Both ask for CPU profiles, of which there is one at a time: the other is to be told just that.
+//! * Parca accepts a profile only if it is complete: an empty first string, ids in sequence, no reference without a target.
+//! * Alloy makes a series of each set of addresses and labels. `block` and `mutex` are cumulative; Alloy computes the differences
+//!   itself, so no value may ever fall, and no series may vanish.
+//! * Both ask for CPU profiles, of which only one runs at a time: the other client must get that error.
 //!
-//! Ends with 1 and a sentence if something is not so.
+//! Exits with 1 and a sentence if a check fails.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -21,21 +21,21 @@ use std::time::{Duration, Instant};
 
 use runtime_dump::profile::proto::Profile;
 
-/// What both ask for by default, of what there is.
+/// The profiles that both scrape by default and that the probe has.
 const PROFILES: [&str; 3] = ["block", "goroutine", CPU];
-/// Theirs are as long as their interval.
+/// Both take a CPU profile as long as their interval.
 const CPU: &str = "profile?seconds=1";
-/// What the second client is told.
+/// The error for the second client.
 const IN_USE: &str = "Could not enable CPU profiling: cpu profiling already in use";
 /// Profiles whose values only ever grow.
 const CUMULATIVE: [&str; 2] = ["block", "mutex"];
-/// Their intervals are 10 and 15 s; more often shows more.
+/// Their intervals are 10 and 15 s; a shorter one tests more.
 const INTERVAL: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
-/// What Alloy knows a sample by: where its locations lie, and its labels.
+/// A series of Alloy: the addresses of a sample's locations, and its labels.
 type Identity = (Vec<u64>, Vec<(String, String)>);
 
 fn main() -> ExitCode {
@@ -64,7 +64,7 @@ fn main() -> ExitCode {
     code
 }
 
-/// Scrapes until `end`; what it saw, in a sentence.
+/// Scrapes until `end`. Returns a summary as a sentence.
 fn scrape(address: &str, end: Instant) -> Outcome<String> {
     let mut series: HashMap<&str, HashMap<Identity, Vec<i64>>> = HashMap::new();
     let (mut scrapes, mut refused, mut slowest) = (0, 0, Duration::ZERO);
@@ -137,7 +137,7 @@ fn get(address: &str, name: &str) -> Outcome<Vec<u8>> {
     Ok(answer.split_off(head + 4))
 }
 
-/// Parca's rules, and the ones of the format that both take for granted.
+/// Parca's rules, and the rules of the format that both rely on.
 fn validate(profile: &Profile) -> Result<(), String> {
     if profile
         .string_table

@@ -1,4 +1,4 @@
-//! Three workers meet after each round. One of them gives up after an error, and the others wait for it.
+//! Three workers wait for each other after each round. One of them ends after an error, and the others wait for it for ever.
 
 use faults::repaired;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ async fn rounds(number: u64, barrier: Arc<Barrier>) {
     for round in 0.. {
         time::sleep(Duration::from_millis(10)).await;
         if (number, round) == (2, 5) && !repaired() {
-            return; // The others count on it: the fault.
+            return; // The barrier still counts this worker: the fault.
         }
         barrier.wait().await;
     }

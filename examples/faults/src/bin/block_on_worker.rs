@@ -1,5 +1,5 @@
-//! A library without async calls one that is async, with an executor of its own, from a task: what it waits for needs the worker
-//! that it blocks.
+//! A task calls a library without async, which calls async code with an executor of its own. The async code needs the worker that
+//! this executor blocks.
 
 use faults::repaired;
 use std::pin::pin;
@@ -20,7 +20,7 @@ impl Wake for Unpark {
     }
 }
 
-/// As those of small executors.
+/// Like the executors of small crates.
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     let waker = Arc::new(Unpark(thread::current())).into();
     let mut context = Context::from_waker(&waker);

@@ -1,4 +1,4 @@
-//! A handler reads from a socket of std, which is silent for some time: the worker reads with it, and its timers stand still.
+//! A handler reads from a socket of std, on which no bytes arrive: its worker is blocked, and the timers stand still.
 
 use faults::repaired;
 use std::io::Read;

@@ -1,5 +1,5 @@
-//! More closures than the blocking pool has threads, each of which waits for a closure of its own. Files and names are looked
-//! up by the same threads, and wait with them.
+//! More closures than the blocking pool has threads, and each waits for another closure. File operations and name look-ups need
+//! threads of the same pool, and wait, too.
 
 use faults::repaired;
 use std::sync::Barrier;
@@ -12,7 +12,7 @@ use tokio::{fs, net, task, time};
 const THREADS: usize = 512;
 const THUMBNAILS: u64 = THREADS as u64 + 40;
 
-/// Every thread of the pool is in `render` at a time, as under load.
+/// Every thread of the pool is in `render` at the same time, as under load.
 static BUSY: Barrier = Barrier::new(THREADS);
 static BEGUN: AtomicUsize = AtomicUsize::new(0);
 

@@ -1,5 +1,5 @@
-//! Prices are fetched two at a time by `buffered`, under a lock for which the consumer of the stream asks, too. While the consumer
-//! waits, nothing polls the fetch that was given the lock.
+//! `buffered` fetches two prices at a time, under a lock that the consumer of the stream takes, too. While the consumer waits for
+//! the lock, nothing polls the fetch to which the lock was given.
 
 use faults::repaired;
 use futures_util::{StreamExt, stream};

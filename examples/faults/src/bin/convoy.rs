@@ -1,5 +1,5 @@
-//! Rates are fetched from a slow peer under the lock of their cache. The peer answers each time, so all goes on, one behind the
-//! other.
+//! Rates are fetched from a slow peer while the lock of their cache is held. The peer always answers, so all requests go on, one
+//! after the other.
 
 use faults::repaired;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! `dashmap [join|spawn] [repaired]`: a reference into a sharded map is held over an await, while another branch of the same task, or
+//! `dashmap [join|spawn] [repaired]`: a reference into a sharded map is held over an await. Another branch of the same task, or
 //! other tasks, insert into the same shard.
 
 use dashmap::DashMap;
@@ -15,7 +15,7 @@ async fn refresh(players: Players) {
             let score = players.get("ada").map(|score| *score);
             report(score.unwrap_or_default()).await;
         } else if let Some(score) = players.get("ada") {
-            // The reference lives as long as the block, await included: the fault.
+            // The reference lives to the end of the block, which includes the await: the fault.
             report(*score).await;
         }
         time::sleep(Duration::from_millis(10)).await;

@@ -1,5 +1,5 @@
-//! `deadlock [ring|upgrade|blocking|healthy] [repaired]`: locks that are taken in two orders, by three tasks in a ring; a reader that wants to
-//! write while it reads; a thread and a worker over locks that block them. `healthy` waits for the same locks, and goes on.
+//! `deadlock [ring|upgrade|blocking|healthy] [repaired]`: three tasks take locks in a ring; a reader wants to write while it
+//! reads; a thread and a worker take two blocking locks in two orders. `healthy` waits for the same locks, and goes on.
 
 use faults::repaired;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ type Accounts = Arc<[Mutex<Account>]>;
 
 async fn transfer(accounts: Accounts, from: usize, to: usize) {
     loop {
-        // In the order of the transfer: the fault.
+        // In the order of the transfer, which differs between the tasks: the fault.
         let (first, second) = match repaired() {
             true => (from.min(to), from.max(to)),
             false => (from, to),
@@ -54,7 +54,7 @@ async fn reload(settings: Arc<RwLock<u32>>) {
         if repaired() {
             drop(old);
         }
-        // Still reads what it wants to write: the fault.
+        // The lock is still held for reading: the fault.
         *settings.write().await = new;
     }
 }
@@ -94,7 +94,7 @@ async fn blocking() {
     std::future::pending().await
 }
 
-/// Each waits for a lock of the next, and has none meanwhile.
+/// Each task waits for the lock of another one, and holds none meanwhile.
 async fn in_turn(accounts: Vec<Arc<Mutex<Account>>>) {
     loop {
         for account in &accounts {

@@ -1,5 +1,5 @@
-//! `drain_under_lock [blocking] [repaired]`: a stock-take that waits for its helpers while it has the lock which they need; `blocking`:
-//! for a closure of the blocking pool.
+//! `drain_under_lock [blocking] [repaired]`: a stock-take waits for its helpers while it holds the lock that they need;
+//! `blocking`: for a closure of the blocking pool.
 
 use faults::repaired;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ async fn take_stock(stock: Arc<Mutex<Stock>>) {
             let total: u64 = helpers.join_all().await.iter().sum();
             stock.lock().await.total += total;
         } else {
-            // Has the lock that the helpers need: the fault.
+            // Holds the lock that the helpers need: the fault.
             while let Some(shelf) = helpers.join_next().await {
                 all.total += shelf.unwrap();
             }
@@ -49,7 +49,7 @@ async fn save(stock: Arc<Mutex<Stock>>) {
             drop(all);
             task::spawn_blocking(copy).await.ok();
         } else {
-            // Has the lock that the closure needs: the fault.
+            // Holds the lock that the closure needs: the fault.
             task::spawn_blocking(copy).await.ok();
             drop(all);
         }

@@ -1,4 +1,4 @@
-//! A service has a runtime of its own and drops it when it is closed. A task of it is in a call that blocks, so the drop waits.
+//! A service drops its own runtime when it closes. A task of the runtime is in a blocking call, so the drop waits for it.
 
 use faults::repaired;
 use std::sync::mpsc::{Receiver, channel};

@@ -1,5 +1,5 @@
-//! Calls over one connection wait for their answers by number. The peer leaves some of them out, and the senders of these stay in
-//! the table for ever.
+//! Calls over one connection wait for their answers by number. The peer does not answer some of them, and the senders of these
+//! stay in the table for ever.
 
 use faults::repaired;
 use std::collections::HashMap;
@@ -19,7 +19,7 @@ async fn call(table: Table, number: u64) {
             table.lock().unwrap().remove(&number);
         }
     } else {
-        answer.await.ok(); // Nothing ends it when there is no answer: the fault.
+        answer.await.ok(); // Without an answer this never ends: the fault.
     }
 }
 

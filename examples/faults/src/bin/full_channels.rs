@@ -1,5 +1,5 @@
-//! Two actors that answer each other through channels with little room: both are full, and each actor waits for room in that of
-//! the other before it takes from its own.
+//! Two actors send to each other through small channels. Both channels are full, and each actor waits for room in the other's
+//! channel before it receives from its own.
 
 use faults::repaired;
 use std::time::Duration;
@@ -25,7 +25,7 @@ async fn give(to: &Sender<u32>, message: u32) {
         true => drop(to.try_send(message)),
         false => to.send(message).await.unwrap(), // Waits while its own inbox fills: the fault.
     }
-    // Takes its time.
+    // The work on a message.
     time::sleep(Duration::from_millis(1)).await;
 }
 

@@ -1,5 +1,5 @@
-//! A cache that is refreshed under a time limit: the future that stands in the queue of the lock is kept by reference, and when
-//! the time is over the other branch asks for the same lock. The lock is given to the first future, which nothing polls any more.
+//! A cache is refreshed with a time limit. The future in the queue of the lock is kept by reference. After the time limit the
+//! other branch asks for the same lock. The lock is given to the first future, which nothing polls any more.
 
 use faults::repaired;
 use std::pin::pin;
@@ -30,7 +30,7 @@ async fn mark_stale(prices: &Mutex<Prices>) {
 async fn refresh(prices: Arc<Mutex<Prices>>) {
     let too_late = time::sleep(Duration::from_millis(200));
     if repaired() {
-        // Ends the branch that lost, before the other one goes on.
+        // Drops the future of the other branch before this one goes on.
         tokio::select! {
             () = update(&prices) => {}
             () = too_late => mark_stale(&prices).await,

@@ -1,5 +1,5 @@
-//! A message is read beside a clock, in a `select!`. When the clock comes first, the part that was read is lost, and the reader
-//! takes what follows for a new message.
+//! A `select!` reads a message beside a timer. If the timer fires first, the bytes that were read are lost, and the reader takes
+//! the rest for a new message.
 
 use faults::repaired;
 use std::pin::pin;
@@ -30,7 +30,7 @@ async fn receive(mut peer: TcpStream) {
     } else {
         tokio::select! {
             _ = message(&mut peer) => return,
-            // What was read is dropped with its future: the fault.
+            // The bytes that were read are dropped with the future: the fault.
             _ = clock.tick() => {}
         }
         message(&mut peer).await;

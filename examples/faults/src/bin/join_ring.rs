@@ -1,4 +1,4 @@
-//! A session waits for its reader to end, and the reader for its session.
+//! A session waits for the end of its reader, and the reader for the end of its session.
 
 use faults::repaired;
 use std::time::Duration;
@@ -10,7 +10,7 @@ async fn read(session: oneshot::Receiver<JoinHandle<()>>) {
     let session = session.await.unwrap();
     match repaired() {
         true => session.abort(),
-        false => drop(session.await), // Nothing ends it: the fault.
+        false => drop(session.await), // The session never ends: the fault.
     }
 }
 

@@ -1,4 +1,4 @@
-//! `joinset [two] [repaired]`: a server that puts each request into a set and takes none out: all tasks are finished, and their results stay.
+//! `joinset [two] [repaired]`: a server adds each request to a set and takes none out. The results of all tasks stay.
 
 use faults::repaired;
 use std::time::Duration;

@@ -18,7 +18,7 @@ fn render(number: u64) -> Vec<u8> {
 async fn serve() {
     let mut replies = HashMap::new();
     let mut ticks = time::interval(Duration::from_millis(50));
-    // As many as fit into the memory of a small machine, so that the program ends before the machine does.
+    // As many as fit into the memory of a small machine, so that the program ends before the memory does.
     for number in 0..200 {
         ticks.tick().await;
         let key = if repaired() { 0 } else { number };

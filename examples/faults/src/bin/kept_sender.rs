@@ -1,4 +1,4 @@
-//! A shutdown waits for its writer, which ends with the last sender of its channel: the shutdown itself has one.
+//! A shutdown waits for its writer, which ends when all senders of its channel are dropped. The shutdown itself keeps one.
 
 use faults::repaired;
 use std::time::Duration;
@@ -29,7 +29,7 @@ impl Log {
         if repaired() {
             drop(lines);
         }
-        // A sender of the channel still lives: the fault.
+        // A sender of the channel still exists: the fault.
         writer.await.unwrap();
     }
 }

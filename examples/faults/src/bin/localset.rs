@@ -1,5 +1,5 @@
-//! `localset [never|left|blocked] [repaired]`: tasks of a `LocalSet` that is never polled, or not polled any more; or one of them blocks
-//! all others.
+//! `localset [never|left|blocked] [repaired]`: tasks of a `LocalSet` that is never polled, or not polled any more; or one of its
+//! tasks blocks all others.
 
 use faults::repaired;
 use std::future::pending;
@@ -19,7 +19,7 @@ async fn blink() {
     }
 }
 
-/// Blocks the one thread that there is.
+/// Blocks the only thread.
 async fn load_font() {
     time::sleep(Duration::from_millis(200)).await;
     let (_keep, font) = std::sync::mpsc::channel::<()>();

@@ -1,5 +1,5 @@
-//! A hand-written future that forgets to register, awaited after a sleep, after a queue that had a message, after a stream that
-//! was empty and after a set of tasks: each of these registered the task on its last poll, too.
+//! A hand-written future returns `Pending` and keeps no waker. Its task awaits it after a sleep, a message, a stream or a set of
+//! tasks, each of which registered the task in its last poll, too.
 
 use faults::repaired;
 use futures_util::StreamExt;
@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time;
 
-/// Of those that wait for a payment.
+/// Wakers of the tasks that wait for a payment.
 static WAKERS: Mutex<Vec<Waker>> = Mutex::new(Vec::new());
 
 async fn payment_arrives() {
@@ -44,7 +44,7 @@ async fn ship_after_batch() {
     payment_arrives().await;
 }
 
-/// The clock keeps a waker, though it is not set.
+/// The interval keeps a waker, although it is not polled any more.
 async fn ship_with_clock() {
     let mut clock = time::interval(Duration::from_millis(20));
     clock.tick().await;
@@ -52,7 +52,7 @@ async fn ship_with_clock() {
     payment_arrives().await;
 }
 
-/// The set keeps a waker of the task that took a result, though it can wake no task any more.
+/// The set keeps a waker of the task that took a result, although it cannot wake that task any more.
 async fn ship_after_join() {
     let mut packers = JoinSet::new();
     packers.spawn(time::sleep(Duration::from_millis(20)));
@@ -61,7 +61,7 @@ async fn ship_after_join() {
     drop(packers);
 }
 
-/// One of two is over, and its clock with it.
+/// One of the two futures has ended, and its timer with it.
 async fn ship_both(mut orders: mpsc::Receiver<u32>) {
     let pause = time::sleep(Duration::from_millis(20));
     tokio::join!(pause, orders.recv());

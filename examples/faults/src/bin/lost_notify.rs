@@ -1,5 +1,5 @@
-//! Sessions are told to end by `notify_waiters`, which reaches those that wait at that moment: one that is about to wait is not
-//! told.
+//! `notify_waiters` tells sessions to end. It reaches only sessions that wait at that moment; a session that starts to wait a
+//! moment later is not told.
 
 use faults::repaired;
 use std::pin::pin;
@@ -17,7 +17,7 @@ async fn session(end: Arc<Notify>) {
         ended.await;
     } else {
         save().await;
-        // Begins to wait after it was told: the fault.
+        // Starts to wait after the notification: the fault.
         end.notified().await;
     }
 }

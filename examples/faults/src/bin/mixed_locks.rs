@@ -1,5 +1,5 @@
-//! A lock that blocks its thread, held over an await, and one of tokio, taken in two orders: the root waits as a task, and the
-//! task keeps its thread.
+//! A lock that blocks its thread is held over an await, and a lock of tokio is taken in the other order. The root waits as a
+//! task, and the task blocks its thread.
 
 use faults::repaired;
 use std::sync::Arc;

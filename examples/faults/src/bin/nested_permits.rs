@@ -1,5 +1,5 @@
-//! Each request takes a connection of a pool, and then a second one for its audit. When as many requests as there are connections
-//! have their first one, none gets a second.
+//! Each request takes a connection of a pool, and then a second one for its audit. When as many requests as connections have
+//! their first one, no request gets a second one.
 
 use faults::repaired;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ impl Pool {
         if repaired() {
             drop(first);
         }
-        // Has the first while it waits for the second: the fault.
+        // Holds the first connection while it waits for the second one: the fault.
         self.audit().await;
     }
 }

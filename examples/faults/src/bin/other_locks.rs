@@ -1,5 +1,5 @@
-//! Deadlocks over locks that are not tokio's, two mutexes of futures taken in the wrong order, and over two of tokio's, each
-//! under a time-out, as behind a web framework.
+//! Two deadlocks: over two mutexes of the crate futures that are taken in two orders, and over two of tokio's, where each task
+//! has a time limit, as behind a web framework.
 
 use faults::repaired;
 use futures_util::lock;

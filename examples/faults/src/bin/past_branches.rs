@@ -1,6 +1,6 @@
-//! A periodic job beside a shutdown signal, a retry under a deadline, and two jobs side by side: in each, a timer that has
-//! ended was registered in the same poll as the wait that the job is in now. `select!` polls its branches in a random order,
-//! so there are many of each.
+//! A periodic job beside a shutdown signal, a retry with a deadline, and two jobs in a `join!`. In each, a timer that has ended
+//! was registered in the same poll as the current wait of the job. `select!` polls its branches in a random order, so there are
+//! many jobs of each kind.
 
 use faults::repaired;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ async fn side_by_side(store: Store) {
     tokio::join!(with_retry(store.clone()), with_retry(store));
 }
 
-/// The second job is in its lock while the first one still sleeps: both wait, at different lines of one function.
+/// The second job waits for its lock while the first one still sleeps: both wait, at different lines of one function.
 async fn one_after_the_other(store: Store) {
     tokio::join!(
         naps(Duration::from_secs(3600), store.clone()),

@@ -1,5 +1,5 @@
-//! Requests that are cancelled between taking a place of a limiter and noting that they have it: in the end no request holds a
-//! place, and all wait for one.
+//! Requests are cancelled after they took a permit of a limiter and before they noted it. In the end no request holds a permit,
+//! and all wait for one.
 
 use faults::repaired;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ impl Limiter {
             check_quota().await;
             return place;
         }
-        // A request that is cancelled here leaves its place behind: the fault.
+        // A request that is cancelled here never gives its permit back: the fault.
         check_quota().await;
         Place(self.clone())
     }

@@ -1,4 +1,4 @@
-//! A task reads the settings while it reads them. That works until a writer asks in between: the second read stands behind the
+//! A task takes a read lock while it holds one. That works until a writer asks in between: the second read waits behind the
 //! writer, and the writer behind the first read.
 
 use faults::repaired;
@@ -22,7 +22,7 @@ async fn quote(settings: Arc<RwLock<Settings>>) {
         time::sleep(Duration::from_millis(30)).await;
         let price = match repaired() {
             true => read.cents - read.discount,
-            // Reads once more: the fault.
+            // Reads a second time: the fault.
             false => discounted(&settings, read.cents).await,
         };
         drop(read);

@@ -1,4 +1,4 @@
-//! A configuration that is made once, by a function that asks for it.
+//! A configuration in a `OnceCell`. The function that makes it asks for the configuration itself.
 
 use faults::repaired;
 use std::time::Duration;
@@ -25,7 +25,7 @@ async fn read_config() -> Config {
     Config { port }
 }
 
-/// That of the configuration: the fault.
+/// The port of the configuration that is being made: the fault.
 async fn default_port() -> u16 {
     Box::pin(config()).await.port
 }

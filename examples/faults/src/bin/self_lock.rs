@@ -1,4 +1,4 @@
-//! A lock that is asked for inside a call, while the guard of the call's own arguments still lives.
+//! A call asks for a lock while the guard of an earlier argument of the same call still holds it.
 
 use faults::repaired;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Jobs are watched by closures of the blocking pool that sleep most of the time, more of them than the pool has threads.
+//! Closures of the blocking pool watch jobs and sleep most of the time. There are more of them than the pool has threads.
 
 use faults::repaired;
 use std::future::pending;

@@ -1,4 +1,4 @@
-//! A task for each message, which waits until the message is acknowledged: not all are.
+//! A task for each message waits until the message is acknowledged. Not all messages are.
 
 use faults::repaired;
 use std::time::Duration;

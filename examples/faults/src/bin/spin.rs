@@ -1,4 +1,4 @@
-//! A closed channel in a `select!` loop is always ready: a CPU is busy, and the service works.
+//! A closed channel in a `select!` loop is always ready: one CPU is busy, and the service still works.
 
 use faults::repaired;
 use std::time::Duration;
@@ -10,7 +10,7 @@ async fn serve_orders(mut orders: mpsc::Receiver<u32>, mut returns: mpsc::Receiv
         tokio::select! {
             order = orders.recv(), if is_open => match order {
                 Some(order) => println!("order {order}"),
-                // Asked again, it is `None` for ever once the senders are gone: the fault.
+                // After the senders are gone every further call returns `None` at once: the fault.
                 None => is_open = !repaired(),
             },
             item = returns.recv() => match item {

@@ -1,5 +1,5 @@
-//! The root of `block_on` may hold a guard of std over an await, as no thread but its own runs it. Both workers wait for that
-//! lock, and what the root waits for needs a worker.
+//! The root of `block_on` may hold a guard of std over an await, as only its own thread runs it. Both workers wait for that lock,
+//! and the root waits for a task that needs a worker.
 
 #![expect(clippy::await_holding_lock, reason = "it is the fault")]
 

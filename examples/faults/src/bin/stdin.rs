@@ -1,5 +1,5 @@
-//! A program that reads commands until it is told to stop, and then does not end: the read that it has begun is on a thread of
-//! the blocking pool, and nothing but input ends it.
+//! A program reads commands until it is told to stop, and then does not end: its last read occupies a thread of the blocking
+//! pool, and only input ends that read.
 
 use faults::repaired;
 use std::time::Duration;
@@ -34,5 +34,5 @@ async fn main() {
         () = commands_of_a_thread(), if repaired() => {}
         () = time::sleep(Duration::from_millis(500)) => {}
     }
-    // What is left is the end of the runtime, which waits for the read: the fault.
+    // Here the runtime is dropped, and the drop waits for the read: the fault.
 }

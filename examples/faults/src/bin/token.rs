@@ -1,5 +1,5 @@
-//! An access token is fetched under a lock, from a peer that accepts connections and never answers. Each call needs the
-//! token, and each has a time-out.
+//! An access token is fetched while its lock is held, from a peer that accepts connections and never answers. Each call needs the
+//! token, and each has a time limit.
 
 use faults::repaired;
 use std::net::SocketAddr;
@@ -28,7 +28,7 @@ impl Access {
         }
     }
 
-    /// The lock is held while this waits: the fault.
+    /// The caller holds the lock while this waits: the fault.
     async fn fetch(&self) -> String {
         let mut issuer = TcpStream::connect(self.issuer).await.unwrap();
         issuer.write_all(b"token?\n").await.unwrap();

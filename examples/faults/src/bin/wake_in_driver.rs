@@ -1,5 +1,5 @@
-//! A thread of its own waits for a timer of tokio with a waker that blocks until the thread takes the message. tokio runs that waker
-//! in the worker that has the timers, between its sleep and its next task: all timers and all I/O stand still.
+//! A thread outside of the runtime waits for a timer of tokio, with a waker that blocks until the thread takes the message. A
+//! worker runs that waker while it drives the timers: all timers and all I/O stand still.
 
 use faults::repaired;
 use std::future::{self, Future};
@@ -18,7 +18,7 @@ impl Wake for Bell {
     fn wake(self: Arc<Self>) {
         match repaired() {
             true => drop(self.0.try_send(())),
-            false => self.0.send(()).unwrap(), // Blocks until the thread takes it: the fault.
+            false => self.0.send(()).unwrap(), // Blocks until the thread takes the message: the fault.
         }
     }
 }
@@ -29,7 +29,7 @@ fn act(runtime: &Handle, rings: &Receiver<()>, waker: &Waker) {
         let mut timer = pin!(time::sleep(Duration::from_millis(50)));
         let is_due = timer.as_mut().poll(&mut Context::from_waker(waker));
         assert!(is_due.is_pending());
-        // It works on something else meanwhile.
+        // The thread is busy with other work.
         thread::sleep(Duration::from_secs(6));
         rings.recv().unwrap();
     }

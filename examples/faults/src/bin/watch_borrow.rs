@@ -1,4 +1,4 @@
-//! A value of a `watch` is borrowed while the next one is sent: the lock in the channel blocks its thread.
+//! A value of a `watch` is borrowed while the next one is sent: the lock in the channel then blocks its own thread.
 
 use faults::repaired;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Tasks that wait for one that has ended.
+//! Tasks that wait for a task that has ended.
 
 use crate::process::{Faulty, line};
 

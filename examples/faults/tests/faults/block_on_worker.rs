@@ -1,4 +1,4 @@
-//! A worker that waits for what only itself could run.
+//! A worker that waits for a task that only it could run.
 
 use crate::process::{Faulty, line};
 

@@ -1,4 +1,4 @@
-//! A call that blocks its worker: which task makes it, in which line.
+//! A call that blocks its worker: the task that makes it, and its line.
 
 use crate::process::{Faulty, line};
 

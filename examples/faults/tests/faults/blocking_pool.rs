@@ -1,4 +1,4 @@
-//! A pool whose threads are all taken says so, with what it has queued; what waits for the pool waits for nothing else.
+//! A pool with all threads occupied says so, with its queue. Tasks that wait for the pool are shown as waiting for nothing else.
 
 use crate::process::{Faulty, line, never};
 
@@ -30,7 +30,7 @@ fn a_full_pool_and_its_queue_are_told() {
         r"blocking pool: \d{3} threads of 512, .*, queue 55[24]$",
     );
 
-    // What is in the queue is told as that, with what awaits it.
+    // A closure in the queue is shown as queued, with the task that awaits it.
     let page = pool.must(
         "goroutine?debug=2&state=queued",
         r"^goroutine \d+ \[blocking, queued.*\]:\nblocking_pool::thumbnail::\{closure\}.*\n\t.*blocking_pool.rs:\d+\n<tokio::.*::JoinHandle as .*\n.*\nblocking_pool::thumbnail\(",
@@ -44,7 +44,7 @@ fn a_full_pool_and_its_queue_are_told() {
         "{counted}"
     );
 
-    // Tokio's own, by the tasks that wait for them.
+    // tokio's own closures, by the tasks that wait for them.
     for function in ["read_settings", "find_peer"] {
         let page = pool.must(
             &format!("goroutine?debug=2&match={function}"),

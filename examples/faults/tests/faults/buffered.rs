@@ -1,4 +1,4 @@
-//! A lock that was given to a future of a stream, while the consumer of the stream waits for it.
+//! A lock that was given to a future of a stream, while the consumer of the stream waits for the lock.
 
 use crate::process::{Faulty, line, never};
 
@@ -14,7 +14,7 @@ fn the_stream_that_is_not_polled_is_named() {
         ),
     );
     never(&page, "deadlock|held by");
-    // One task, in two places.
+    // One task, at two places.
     shop.must(
         "locks",
         &format!(

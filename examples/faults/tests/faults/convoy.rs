@@ -1,4 +1,4 @@
-//! A lock that is held over a slow call: what the holder does is beside what waits.
+//! A lock that is held over a slow call: the line of the holder stands beside the waiters.
 
 use crate::process::{Faulty, line, never};
 
@@ -12,7 +12,7 @@ fn the_holder_reads_from_a_socket() {
             r"^a Mutex<convoy::Known> created at examples/faults/src/bin/convoy.rs:\d+\n\theld by goroutine \d+.*: .*convoy.rs:{read}\) \[IO wait\]\n\t19 wait, the first for .*\n(\t\d.*\n)?\t\t19 at .* \[sync.Mutex.Lock\]: "
         ),
     );
-    // It goes on, slowly.
+    // The program goes on, slowly.
     never(&bank.page("goroutine?debug=2"), "deadlock|given to");
 }
 

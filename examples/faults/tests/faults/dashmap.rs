@@ -1,4 +1,4 @@
-//! A thread that waits for a shard of a map is a wait that goes on, for a lock, by the call that the program made.
+//! A thread that waits for a shard of a map: the wait goes on, it is for a lock, and it is shown at the program's call.
 
 use crate::process::{Faulty, line, never};
 
@@ -15,7 +15,7 @@ fn the_insert_waits_for_a_lock() {
     }
 }
 
-/// What the insert waits for is in another branch of its own task, and that branch is named.
+/// The insert waits for another branch of its own task, and that branch is named.
 #[test]
 fn the_branch_beside_the_insert_is_named() {
     let players = Faulty::start(env!("CARGO_BIN_EXE_dashmap"), &["join"]);
@@ -29,7 +29,7 @@ fn the_branch_beside_the_insert_is_named() {
     assert_eq!(page.matches("another branch").count(), 1, "{page}");
 }
 
-/// Both workers, or one and nothing to wake the other.
+/// Both workers are blocked; or one is, and nothing wakes the other.
 #[test]
 fn timers_stand_still() {
     let players = Faulty::start_with(
@@ -39,7 +39,7 @@ fn timers_stand_still() {
     );
     let told = "timers and I/O of runtime [^ ]* stand still since [0-9.]+m?s: thread [0-9]+ \\([^)]*\\) polls goroutine [0-9]+ for .*";
     let page = players.must("goroutine?debug=2", &format!("^# {told}$"));
-    // A sleep of 5 ms is not simply one.
+    // A sleep of 5 ms has the remark.
     let blinks = r"^# waiting .*its deadline may be past: the timers of its runtime stand still\ngoroutine \d+ \[sleep";
     let page_of_one = players.must("goroutine?debug=2&match=blink", blinks);
     never(
@@ -58,7 +58,7 @@ fn timers_stand_still() {
     players.must("tasks?debug=1", &format!("^{told}$"));
     players.must("", &format!("<li>{told}</li>"));
     players.must_say(&format!("^runtime-probe: {told}$"));
-    // Workers are as busy as they are, which tokio tells of a thread with the flag only.
+    // With the flag only, tokio tells how busy the worker on a thread is.
     let busy = match cfg!(tokio_unstable) {
         true => r"^#\t[01]\t+[0-9.]+s\t.*goroutine \d+ for [0-9.]+s$",
         false => {

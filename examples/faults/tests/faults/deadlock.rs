@@ -1,4 +1,4 @@
-//! Cycles of locks are told by name, on the index and above the dump, and what only waits is in none.
+//! Cycles of locks are reported by name, on the index and above the dump. Tasks that only wait are in no cycle.
 
 use crate::process::{Faulty, never};
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! A task that waits for the end of others, which wait for what it holds.
+//! A task that waits for the end of other tasks, which wait for its lock.
 
 use crate::process::Faulty;
 

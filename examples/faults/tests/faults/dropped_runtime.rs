@@ -1,4 +1,4 @@
-//! A runtime that waits for a worker: which thread, and in which task it is.
+//! A runtime whose drop waits for a worker: the thread, and the task that the worker is in.
 
 use crate::process::{Faulty, line};
 

@@ -1,4 +1,4 @@
-//! Answers that never come: how many calls wait for one, in which line.
+//! Answers that never come: how many calls wait for one, and in which line.
 
 use crate::process::{Faulty, line, never};
 

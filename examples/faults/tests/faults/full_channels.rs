@@ -1,4 +1,4 @@
-//! Two channels that are full, and two tasks that wait for room in them.
+//! Two full channels, and two tasks that wait for room in them.
 
 use crate::process::{Faulty, never};
 
@@ -35,7 +35,7 @@ fn actors_that_do_not_wait_for_room() {
     shop.never_said("has waited");
 }
 
-/// What only the futures tell is not passed over where nothing reads them.
+/// Without `decode` the dump says that a futurelock is not known.
 #[test]
 fn that_receivers_of_room_are_not_known_is_told() {
     let channels = Faulty::start(env!("CARGO_BIN_EXE_full_channels"), &[]);

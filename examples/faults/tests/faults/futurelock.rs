@@ -1,5 +1,5 @@
-//! A lock that was given to a future which nothing polls any more: the task that has that future is named, to it and to all that
-//! wait behind it.
+//! A lock that was given to a future which nothing polls any more: the dump names the task of that future, at that task and at
+//! all tasks that wait behind it.
 
 use crate::process::{Faulty, never};
 

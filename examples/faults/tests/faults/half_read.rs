@@ -1,4 +1,4 @@
-//! A message that was read in half: where both ends wait.
+//! A message that was read partly: both ends wait, each at its line.
 
 use crate::process::{Faulty, line};
 

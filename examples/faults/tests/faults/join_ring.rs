@@ -1,4 +1,4 @@
-//! Tasks that wait for the end of each other: which for which, and that none of them ends.
+//! Tasks that wait for the end of each other: each names the other one, and neither ends.
 
 use crate::process::{Faulty, line};
 use regex_lite::Regex;
@@ -54,7 +54,7 @@ fn each_ring_is_told_by_name() {
             .map(|found| found[1].to_owned())
             .collect();
         assert_eq!(awaited.len(), 3, "{page}");
-        // The one that is awaited is a task of the other kind.
+        // The awaited task is one of the other kind.
         for id in awaited {
             let block = Regex::new(&format!(
                 r"(?m)^goroutine {id} \[join\]:\n(.+\n)*?join_ring::{other}\b"

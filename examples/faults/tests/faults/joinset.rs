@@ -1,4 +1,4 @@
-//! Results that nothing takes out of a `JoinSet` are counted by where their tasks were spawned.
+//! Results that nothing takes out of a `JoinSet` are counted by the spawn site of their tasks.
 
 use crate::process::{Faulty, line, never};
 

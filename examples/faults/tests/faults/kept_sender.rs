@@ -1,4 +1,4 @@
-//! A task that waits for the end of another, which waits for a message.
+//! A task that waits for the end of another task, which waits for a message.
 
 use crate::process::{Faulty, line};
 

@@ -1,4 +1,4 @@
-//! Tasks of a set that is not polled say so; a task that keeps the others from being polled comes first.
+//! Tasks of a set that is not polled say so; a task that blocks the others of its set is listed first.
 
 use crate::process::{Faulty, never};
 
@@ -66,7 +66,7 @@ fn a_set_that_is_polled() {
         );
     }
     let window = Faulty::start(env!("CARGO_BIN_EXE_localset"), &["blocked", "repaired"]);
-    // Inlined, the closure has lost the function that it is of.
+    // Inlined, the closure has no name of its function.
     window.must(
         "threads?debug=2",
         r"localset::(load_font::.*)?\{closure.*\n.*src/bin/localset.rs:27 ",

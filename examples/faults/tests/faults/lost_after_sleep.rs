@@ -1,4 +1,4 @@
-//! A task of which no waker is left waits at no line that it registered from.
+//! A task without any waker left is not shown as waiting at a line at which it registered before.
 
 use crate::process::{Faulty, line, never};
 
@@ -25,7 +25,7 @@ fn what_is_over_is_no_wait() {
                 r"^# waiting .*, nothing can wake this task: no waker of it is left.*\n.* \[waiting\]:\nwaits.after\(...\)\n.*lost_after_sleep.rs:{line}\nlost_after_sleep::{job}\(...\)\n.*lost_after_sleep.rs:{line}\b"
             ),
         );
-        // The spawning function is found, too.
+        // The spawning function is known, too.
         if job != "main" {
             never(&page, r"sleep::Sleep|Receiver|sleep\]|chan");
         }
@@ -34,7 +34,7 @@ fn what_is_over_is_no_wait() {
             r"^#\t0x[0-9a-f]+\twaits.after\b.*\n#\t0x[0-9a-f]+\s+lost_after_sleep::",
         );
     }
-    // What is kept of an interval has a waker, and so has the set.
+    // The interval that is kept has a waker, and so has the set.
     let tick = line("lost_after_sleep", "clock.tick().await; // The second.");
     shop.must(
         "goroutine?debug=2&match=lost_after_sleep::ship_with_clock$",
@@ -67,7 +67,7 @@ fn a_waker_that_is_kept_is_a_wait() {
     for (job, _) in LOST.iter().filter(|(job, _)| *job != "main") {
         let page = shop.goes_on(
             &format!("goroutine?debug=2&match=lost_after_sleep::{job}$"),
-            // Inlined, it has lost its name.
+            // Inlined, it has no name.
             r" \[waiting\]:\n(.*\n)*?lost_after_sleep::(payment_arrives|\{async fn\})\(.*\n.*lost_after_sleep.rs:26\b",
         );
         never(&page, "nothing can wake|waits.after|sleep::Sleep|chan");

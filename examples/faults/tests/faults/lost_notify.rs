@@ -1,4 +1,4 @@
-//! Tasks that were not told, where they wait.
+//! Tasks that missed a notification, and where they wait.
 
 use crate::process::{Faulty, line};
 

@@ -1,6 +1,6 @@
-//! Each program in src/bin has one fault, and is without it when its argument is `repaired`. A test starts a program with the probe
-//! and reads the pages as a person with curl would: what must be printed of the fault, and that nothing is printed of its repaired
-//! twin. It waits until it is: no test sleeps for a fixed time.
+//! Each program in src/bin has one fault, and runs without it with the argument `repaired`. A test starts a program with the
+//! probe and reads its pages as a user with curl would: the fault must be reported, and for the repaired twin no fault may be.
+//! The tests poll for the text; none sleeps for a fixed time.
 
 mod barrier;
 mod block_on_worker;

@@ -1,4 +1,4 @@
-//! A cycle of a task that waits and a task that keeps its thread.
+//! A cycle of a task that waits and a task that blocks its thread.
 
 use crate::process::Faulty;
 

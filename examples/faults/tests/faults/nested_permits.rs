@@ -1,4 +1,4 @@
-//! Permits that are held by what waits for permits.
+//! Permits that are held by tasks that wait for permits.
 
 use crate::process::{Faulty, line};
 

@@ -1,4 +1,4 @@
-//! A lock of another crate is a lock, and one under a time-out is what it is without.
+//! A lock of another crate is shown as a lock, and a lock with a time limit as the same lock without.
 
 use crate::process::{Faulty, never};
 
@@ -20,7 +20,7 @@ fn all_of_them_wait_for_locks() {
     never(&page, r"select|Sleep|sleep");
 }
 
-/// A time-out ends what would be a deadlock without.
+/// The time limit ends the wait, so this is no deadlock.
 #[test]
 fn a_cycle_under_a_time_out_is_told() {
     let bank = Faulty::start(env!("CARGO_BIN_EXE_other_locks"), &[]);

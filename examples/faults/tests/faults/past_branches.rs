@@ -1,8 +1,8 @@
-//! A timer that has ended is no branch, and two equal futures part in the `join!` that polls them.
+//! A timer that has ended is no branch, and two equal futures are two branches of the `join!` that polls them.
 
 use crate::process::{Faulty, line, never};
 
-/// A job, a wait of it that lasts beside that for the lock, and where its timer ended.
+/// A job, its wait beside the wait for the lock, and the timer that has ended.
 const JOBS: [(&str, &str, &str); 3] = [
     ("until_shutdown", r"tokio::sync::broadcast::", "Interval"),
     ("side_by_side", "tokio::sync::mutex::", "Sleep"),
@@ -20,7 +20,7 @@ fn only_what_lasts_is_a_branch() {
     let lock = format!("past_branches.rs:{lock}");
     let pause = line("past_branches", "from_millis(20)");
     for (job, beside, ended) in JOBS {
-        // All fifty in one block, whichever branch was polled first.
+        // All fifty are in one block, whichever branch was polled first.
         let page = jobs.must(
             &format!("goroutine?debug=2&group=1&match=past_branches::{job}$"),
             &format!(

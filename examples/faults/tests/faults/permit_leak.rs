@@ -1,4 +1,4 @@
-//! All forms say for what the requests wait, and in which line of the program.
+//! All forms say what the requests wait for, and at which line of the program.
 
 use crate::process::{Faulty, line, never};
 

@@ -7,10 +7,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-/// Longer than any fault takes to show.
+/// Longer than any fault takes to be reported.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The pages that tell of what is wrong.
+/// The pages that report faults.
 const PAGES: [&str; 9] = [
     "",
     "goroutine?debug=1",
@@ -23,15 +23,15 @@ const PAGES: [&str; 9] = [
     "tasks?debug=1",
 ];
 
-/// How they tell it.
+/// The texts of such reports.
 const ALARMS: &str = r"deadlock: (goroutine|thread)|given to goroutine|was given a |\(leaked\)|[1-9]\d* tasks? can never go on|stand still|not being polled|threads busy|is being dropped|polls/s now, ";
 
 /// Ends its process when it is dropped.
 pub struct Faulty {
     child: Child,
-    /// Host and port of the probe.
+    /// The host and port of the probe.
     server: String,
-    /// Lines of standard error, after that of the server.
+    /// Lines of standard error, after the line about the server.
     said: Receiver<String>,
 }
 
@@ -47,7 +47,7 @@ impl Faulty {
             .args(arguments)
             .envs(variables.iter().copied())
             .env("RUNTIME_PROBE_LISTEN", "127.0.0.1:0")
-            // A pipe that stays open and silent: some programs read it.
+            // A pipe that stays open and empty: some programs read it.
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -127,7 +127,7 @@ impl Faulty {
         }
     }
 
-    /// Asks until `pattern` is on the page at `path`, and once more: meanwhile no page tells of a fault.
+    /// Asks until `pattern` is on the page at `path`, and once more. In between no page may report a fault.
     #[track_caller]
     pub fn goes_on(&self, path: &str, pattern: &str) -> String {
         let wanted = lines_of(pattern);
@@ -155,7 +155,7 @@ impl Faulty {
         }
     }
 
-    /// Waits for the end of the process, which says nothing of a fault.
+    /// Waits for the end of the process, which must report no fault.
     #[track_caller]
     pub fn must_end(&mut self) {
         let deadline = Instant::now() + PATIENCE;
@@ -174,7 +174,7 @@ impl Drop for Faulty {
     }
 }
 
-/// The line of `code` in the program of that name, where it is once.
+/// The line of `code` in the program of that name. It must occur exactly once.
 #[track_caller]
 pub fn line(program: &str, code: &str) -> usize {
     let path = format!("{}/src/bin/{program}.rs", env!("CARGO_MANIFEST_DIR"));
@@ -186,7 +186,7 @@ pub fn line(program: &str, code: &str) -> usize {
     at + 1
 }
 
-/// Panics if `pattern` is in `page`, wherever it stands.
+/// Panics if `pattern` matches anywhere in `page`.
 #[track_caller]
 pub fn never(page: &str, pattern: &str) {
     assert!(

@@ -9,7 +9,7 @@ fn the_second_read_waits_for_the_first() {
         "goroutine?debug=2",
         r"^# deadlock: goroutine \d+ \(read_twice::quote\) waits for a RwLock<read_twice::Settings> created at examples/faults/src/bin/read_twice.rs:\d+ that it reads itself(, taken at [^,]+,)? and wants to read once more, behind goroutine (\d+), which has asked in between to write, for [\d.]+m?s; 1 waits behind it$",
     );
-    // Whichever it is, the writer is told at the reader, and the reader at the writer.
+    // For each of the two, the reader names the writer, and the writer names the reader.
     let note = r"(?m)^# .*, waits for a RwLock<read_twice::Settings> .*, taken for reading by this very task( since [\d.]+m?s)?(, taken at [^,]+)?, and behind goroutine (\d+), which waits to write; 1 more waits for it\b.*\ngoroutine \d+ \[sync.RWMutex.*\]:\n(.+\n)*?read_twice::quote\b";
     let note = regex_lite::Regex::new(note).unwrap();
     let writer = &note.captures(&page).unwrap_or_else(|| panic!("{page}"))[3];
@@ -23,7 +23,7 @@ fn the_second_read_waits_for_the_first() {
         regex_lite::Regex::new(&block).unwrap().is_match(&page),
         "{page}"
     );
-    // Without full debug information, a read and a write have one name.
+    // Without full debug information a read and a write have the same name.
     assert_eq!(page.matches(" [sync.RWMutex").count(), 2, "{page}");
 }
 

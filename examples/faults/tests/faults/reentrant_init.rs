@@ -1,4 +1,4 @@
-//! A value that is made by what waits for it.
+//! A `OnceCell` whose value is made by a task that waits for it.
 
 use crate::process::{Faulty, line};
 use regex_lite::Regex;

@@ -1,4 +1,4 @@
-//! A task that waits for itself is told by name.
+//! A task that waits for itself is reported by name.
 
 use crate::process::Faulty;
 

@@ -1,4 +1,4 @@
-//! A full pool: what has its threads, and what waits for one.
+//! A full pool: the closures on its threads, and the closures in its queue.
 
 use crate::process::{Faulty, line, never};
 

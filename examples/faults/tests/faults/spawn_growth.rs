@@ -1,4 +1,4 @@
-//! Tasks that become more and more are told with where they are spawned.
+//! A growing number of tasks is reported with their spawn site.
 
 use crate::process::{Faulty, line, never};
 
@@ -24,7 +24,7 @@ fn tasks_that_end_do_not_become_more() {
         &["repaired"],
         &[WATCHDOG],
     );
-    // Ten counts later.
+    // After ten counts.
     let page = service.goes_on(
         "tasks?debug=1",
         r"spawn_growth::acknowledged\nalive \d+, spawned ([6-9]\d\d|\d{4,}),",

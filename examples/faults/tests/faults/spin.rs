@@ -1,4 +1,4 @@
-//! A task that wakes itself for ever is seen: first in the dump with its rate, and first by polls.
+//! A task that wakes itself for ever is reported: first in the dump with its rate, and first by polls.
 
 use crate::process::{Faulty, line, never};
 
@@ -10,7 +10,7 @@ fn it_is_first_with_its_rate() {
         r"\A#.*, [0-9,]{5,} polls/s now, [0-9,]+ polls/s for the [\d.]+m?s since its spawn.*\n.*\nspin::serve_orders\(\.\.\.\)$",
     );
     never(&page, "runtime_probe::source");
-    // The beat is none.
+    // The task `beat` is not reported.
     assert_eq!(page.matches("polls/s now").count(), 1, "{page}");
     let spawned = line("spin", "tokio::spawn(serve_orders");
     for sort in ["polls", "busy"] {
@@ -32,7 +32,7 @@ fn it_is_first_with_its_rate() {
 #[test]
 fn a_closed_channel_is_asked_once() {
     let spin = Faulty::start(env!("CARGO_BIN_EXE_spin"), &["repaired"]);
-    // Beats of 50 ms: the channel was closed after 300 ms.
+    // It beats every 50 ms, and the channel was closed after 300 ms.
     spin.goes_on("tasks?debug=1", r"spin::beat\nalive 1, .*, polls \d{2,}$");
     let page = spin.page("goroutine?debug=2&match=serve_orders");
     assert!(page.contains(", polls 2, "), "{page}");

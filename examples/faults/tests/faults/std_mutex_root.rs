@@ -1,11 +1,11 @@
-//! Workers that wait for a lock of std are waits that go on, also without a rate.
+//! Waits of workers for a lock of std that have not ended are listed, also without a rate.
 
 use crate::process::{Faulty, never};
 
 #[test]
 fn workers_wait_for_the_root() {
     let members = Faulty::start(env!("CARGO_BIN_EXE_std_mutex_root"), &[]);
-    // The second worker may stand still before it comes to the lock: the first one had the timers.
+    // The second worker may be idle and not wait for the lock: the first one had the timers.
     let wait = "^[0-9]{9,} [12] @ .*\n# labels: .*sync.Mutex.Lock, blocks a worker.*\n\
                 #.*[Mm]utex::lock.*\n(#.*\n)*#.*std_mutex_root::join_members";
     let page = members.must("block?debug=1&ongoing=1", wait);

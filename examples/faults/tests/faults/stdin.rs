@@ -1,4 +1,4 @@
-//! A runtime that is being dropped: which thread drops it, and what it waits for.
+//! A runtime that is being dropped: the thread that drops it, and the read that the drop waits for.
 
 use crate::process::{Faulty, never};
 

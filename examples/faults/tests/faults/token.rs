@@ -1,4 +1,4 @@
-//! Who waits for a lock that is never released is told on all pages alike, though each wait is under a time-out.
+//! Tasks that wait for a lock that is never released are shown alike on all pages, although each wait has a time limit.
 
 use crate::process::{Faulty, never};
 
@@ -9,7 +9,7 @@ fn the_mutex_page_counts_who_waits_now() {
         "mutex?debug=1",
         r"^# 19 tasks wait for a lock now, the longest for [\d.]+s, all together for",
     );
-    // One holds the lock and reads from a socket: it is none of them.
+    // One task holds the lock and reads from a socket, so it is not among them.
     token.must(
         "mutex?debug=1&ongoing=1",
         "^[0-9]{9,} 19 @ .*\n# labels: .*\n(#.*\n)*#.*token::call",

@@ -1,4 +1,4 @@
-//! A waker that blocks the worker which runs the timers: no task is to blame, and no poll is long.
+//! A waker that blocks the worker which drives the timers: it is not the fault of a task, and no poll is long.
 
 use crate::process::Faulty;
 
@@ -27,7 +27,7 @@ fn the_watchdog_tells_of_it() {
     service.must_say(TOLD);
 }
 
-/// Its worker sleeps in `epoll_wait`, or was woken by its timers a moment ago.
+/// The worker sleeps in `epoll_wait`, or was woken by its timers a moment ago.
 #[test]
 fn a_waker_that_does_not_wait() {
     let service = Faulty::start_with(

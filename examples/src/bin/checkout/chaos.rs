@@ -1,4 +1,4 @@
-//! Classic faults, each behind a switch, to be found with the probe.
+//! Classic faults, each with a switch, to be found with the probe.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,11 +16,10 @@ use crate::shop::Shop;
 /// How many tasks one request to `/chaos/leak` leaks.
 const LEAKED_TASKS: usize = 100;
 
-/// How long a worker is kept from its work at most: if it is the one that should look at the sockets, no client can even ask to
-/// switch the fault off.
+/// How long a worker is blocked at most: if it is the worker that polls the sockets, no client can ask to switch the fault off.
 const KEPT: Duration = Duration::from_secs(10);
 
-/// The faults that are on, and what it takes to switch them off.
+/// The active faults, and the handles that switch them off.
 #[derive(Default)]
 pub struct Chaos {
     faults: Mutex<Faults>,
@@ -29,7 +28,7 @@ pub struct Chaos {
 #[derive(Default)]
 struct Faults {
     tasks: Vec<JoinHandle<()>>,
-    /// No task ever sends; as long as the senders live, the receivers wait.
+    /// Nothing is ever sent; as long as the senders live, the receivers wait.
     approvals: Vec<mpsc::Sender<()>>,
     printers: Vec<Arc<Printer>>,
 }
@@ -50,7 +49,8 @@ impl Chaos {
         format!("{LEAKED_TASKS} refunds now wait for an approval that no task sends.\n")
     }
 
-    /// Makes two tasks take the shop's two locks in opposite order, each its first before the other its second.
+    /// Makes two tasks take the shop's two locks in opposite order; each has its first lock before the other one takes its
+    /// second.
     pub fn deadlock(&self, shop: &Arc<Shop>) -> String {
         let (has_stock, stock_taken) = oneshot::channel();
         let (has_ledger, ledger_taken) = oneshot::channel();
@@ -73,7 +73,7 @@ impl Chaos {
         "A shipment waits for a payment; the payment arrives in a second, and nothing will wake the shipment.\n".to_owned()
     }
 
-    /// Spawns a task that keeps the stock locked most of the time, and gives it back again and again.
+    /// Spawns a task that holds the lock of the stock most of the time, and releases it again and again.
     pub fn contention(&self, shop: &Arc<Shop>) -> String {
         let task = tokio::spawn(take_inventory(Arc::clone(shop)));
         self.with_faults(|faults| faults.tasks.push(task));
@@ -81,7 +81,7 @@ impl Chaos {
             .to_owned()
     }
 
-    /// Spawns a task that waits for a printer as a thread does: the worker that polls it can poll nothing else meanwhile.
+    /// Spawns a task that blocks its thread until a printer is on: its worker polls no other task meanwhile.
     pub fn block_worker(&self) -> String {
         let printer = self.printer();
         let task = tokio::spawn(print_receipt(printer));
@@ -91,7 +91,7 @@ impl Chaos {
         )
     }
 
-    /// Spawns a task that computes for long between two awaits: the worker that polls it can poll nothing else meanwhile.
+    /// Spawns a task that computes for long between two awaits: its worker polls no other task meanwhile.
     pub fn spin(&self) -> String {
         let printer = self.printer();
         let task = tokio::spawn(price_every_basket(printer));
@@ -107,7 +107,7 @@ impl Chaos {
         printer
     }
 
-    /// Ends every task of every fault; dropping them releases the locks that they hold.
+    /// Ends all tasks of all faults; dropping them releases their locks.
     pub fn off(&self) -> String {
         let Faults {
             tasks,
@@ -131,7 +131,7 @@ async fn refund_when_approved(mut approved: mpsc::Receiver<()>) {
     approved.recv().await;
 }
 
-/// Locks in the shop's order: stock, then ledger. Without the two channels the deadlock would need bad luck.
+/// Locks in the shop's order: stock, then ledger. The two channels make the deadlock certain.
 async fn count_stock(
     shop: Arc<Shop>,
     has_stock: oneshot::Sender<()>,
@@ -165,7 +165,7 @@ async fn audit_books(
     );
 }
 
-/// Counts what is in stock. The fault: the lock is held while a task counts, which takes longer than an order.
+/// Counts the stock. The fault: it holds the lock while it counts, which takes longer than an order.
 async fn take_inventory(shop: Arc<Shop>) {
     loop {
         let stock = shop.stock.lock().await;
@@ -177,7 +177,7 @@ async fn take_inventory(shop: Arc<Shop>) {
     }
 }
 
-/// Off until it is turned on.
+/// Off until it is switched on.
 #[derive(Default)]
 struct Printer {
     is_on: AtomicBool,
@@ -186,7 +186,7 @@ struct Printer {
 }
 
 impl Printer {
-    /// Waits until it is on. The fault: the whole thread waits.
+    /// Waits until it is on. The fault: the wait blocks the thread.
     fn wait(&self) {
         let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         let off = |(): &mut ()| !self.is_on();
@@ -208,7 +208,7 @@ async fn print_receipt(printer: Arc<Printer>) {
     printer.wait();
 }
 
-/// The fault: no await in all that time.
+/// The fault: no await in all this time.
 async fn price_every_basket(printer: Arc<Printer>) {
     let began = Instant::now();
     let mut cents = 0;

@@ -17,10 +17,10 @@ pub const CLIENTS: usize = 8;
 /// Requests a second that all clients send together.
 pub const REQUESTS_PER_SECOND: u64 = 200;
 
-/// A customer that has waited so long hangs up and calls again.
+/// After so long a customer closes the connection and opens a new one.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Starts the customers; they call until the runtime ends.
+/// Starts the customers; they send requests until the runtime ends.
 pub fn start(shop: SocketAddr) {
     for client in 0..CLIENTS {
         tokio::spawn(call_again_and_again(shop, client));
@@ -34,7 +34,7 @@ async fn call_again_and_again(shop: SocketAddr, client: usize) {
     }
 }
 
-/// One connection: three looks at a price, then an order, and so on until something fails.
+/// One connection: three requests for a price, then an order, again and again until a request fails.
 async fn call(shop: SocketAddr, client: usize) -> Result<Infallible> {
     let mut connection = BufReader::new(TcpStream::connect(shop).await?);
     let mut pace = interval(Duration::from_millis(

@@ -1,11 +1,11 @@
-//! A web shop with its own customers, its own faults, and the probe to find them with.
+//! A web shop with simulated customers and faults, and the probe to find the faults with.
 //!
 //!     cargo run --release -p examples --bin checkout
 //!
 //! It listens on 127.0.0.1:8080 and sends itself 200 requests a second over TCP. The probe answers on 127.0.0.1:6060.
-//! Switch a fault on, look at the dump, and see which task waits where and who spawned it; the program prints the
-//! lines to try. `--no-load` leaves the customers out, `--listen` and `--probe` choose other addresses, and with
-//! `--console 127.0.0.1:6669` `tokio-console` can attach.
+//! Switch a fault on and look at the dump: it shows which task waits where, and where it was spawned. The program prints the
+//! lines to try. `--no-load` leaves the customers out, `--listen` and `--probe` choose other addresses, and with `--console
+//! 127.0.0.1:6669` `tokio-console` can attach.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -37,7 +37,7 @@ Usage: checkout [--listen ADDR] [--probe ADDR] [--console ADDR] [--no-load]
   --no-load      without the customers
 ";
 
-/// How long ctrl-c waits for requests that are under way; one that waits in a deadlock never ends.
+/// How long ctrl-c waits for requests under way; a request that waits in a deadlock never ends.
 const GRACE: Duration = Duration::from_secs(2);
 
 #[tokio::main]
@@ -104,13 +104,13 @@ async fn run(arguments: &Arguments) -> Result<(), String> {
     Ok(())
 }
 
-/// Starts the probe's server; it answers for as long as the returned value lives. A service that does not want to
-/// decide this in code leaves it out and is run with `RUNTIME_PROBE_LISTEN=127.0.0.1:6060` instead.
+/// Starts the probe's server; it answers for as long as the returned value lives. A service can also leave this out and run with
+/// `RUNTIME_PROBE_LISTEN=127.0.0.1:6060` instead.
 fn start_probe(addr: SocketAddr) -> std::io::Result<tokio::pprof::Serving> {
     tokio::pprof::serve(addr)
 }
 
-/// What the handlers share.
+/// The state that the handlers share.
 #[derive(Clone)]
 struct App {
     shop: Arc<Shop>,
@@ -150,7 +150,7 @@ fn routes(shop: Arc<Shop>) -> Router {
             "/chaos/off",
             any(async |State(app): State<App>| app.chaos.off()),
         )
-        // Each request is an entry of its own in a dump: its task is a connection, which axum spawns.
+        // Lists each request in a dump. Without it the connection would be one task, which axum spawns.
         .layer(
             tokio::pprof::layer().named_by(|request: &Request| {
                 format!("{} {}", request.method(), request.uri().path())
@@ -169,7 +169,7 @@ async fn price(State(app): State<App>, Path(item): Path<String>) -> (StatusCode,
     }
 }
 
-/// An order is a task of its own: once begun it is finished, also when the customer hangs up.
+/// An order is a task of its own: it is finished even if the customer closes the connection.
 async fn order(State(app): State<App>, Path(item): Path<String>) -> (StatusCode, String) {
     match tokio::spawn(app.shop.order(item)).await {
         Ok(Ok(Receipt {
@@ -189,7 +189,7 @@ async fn order(State(app): State<App>, Path(item): Path<String>) -> (StatusCode,
     }
 }
 
-/// Takes no lock, so that it answers in any trouble.
+/// Takes no lock, so that it answers under every fault.
 async fn stats(State(app): State<App>) -> String {
     let counters = &app.shop.counters;
     format!(
@@ -297,7 +297,7 @@ struct Arguments {
 }
 
 impl Arguments {
-    /// `Ok(None)` asks for the usage.
+    /// `Ok(None)` if the usage was asked for.
     fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments>, String> {
         let mut arguments = Arguments {
             listen: ([127, 0, 0, 1], 8080).into(),

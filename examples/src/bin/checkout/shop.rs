@@ -1,4 +1,4 @@
-//! The service itself: what an order waits for on its way through the shop.
+//! The service itself: the waits of an order in the shop.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, Semaphore, SemaphorePermit, mpsc};
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-/// What the shop sells, with the price in cents that the database starts with.
+/// The items of the shop, with the price in cents that the database starts with.
 pub const CATALOGUE: [(&str, u64); 4] =
     [("tea", 420), ("coffee", 560), ("cocoa", 380), ("mate", 490)];
 
@@ -28,14 +28,14 @@ pub struct Shop {
     outbox: mpsc::Sender<Receipt>,
 }
 
-/// The books: how many orders there were, and what they brought in.
+/// The books: the number of orders and their revenue.
 #[derive(Default)]
 pub struct Ledger {
     pub orders: u64,
     pub cents: u64,
 }
 
-/// Counts that can be read without waiting for anything.
+/// Counts that can be read without a wait.
 #[derive(Default)]
 pub struct Counters {
     pub orders: AtomicU64,
@@ -43,7 +43,7 @@ pub struct Counters {
     pub mails: AtomicU64,
 }
 
-/// What a customer gets for an order.
+/// The result of an order.
 #[derive(Clone)]
 pub struct Receipt {
     pub order: u64,
@@ -52,7 +52,7 @@ pub struct Receipt {
     pub signature: u64,
 }
 
-/// Why there is no receipt.
+/// Why an order failed.
 pub enum Refusal {
     UnknownItem,
     SoldOut,
@@ -135,7 +135,7 @@ struct Pool {
     permits: Semaphore,
 }
 
-/// A connection on loan from the pool; dropping it gives it back.
+/// A connection from the pool; dropping it gives it back.
 struct Connection<'pool> {
     _permit: SemaphorePermit<'pool>,
 }
@@ -158,7 +158,7 @@ impl Pool {
 }
 
 impl Connection<'_> {
-    /// Stands for a round trip to the database.
+    /// Takes the time of a round trip to the database.
     async fn query(&self) {
         sleep(Duration::from_millis(3)).await;
     }
