@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Type-checks the probe for aarch64, where rustup cannot give the target's standard library: Debian's rustc-web and its
-# arm64 standard library are unpacked below target/. apt's lists are there too, so that nothing on the machine is installed,
-# replaced or configured.
+# Type-checks the probe for aarch64, without rustup's standard library for the target: Debian's rustc-web and its arm64
+# standard library are unpacked below target/. apt's lists are there, too, so nothing on the machine is installed, replaced
+# or configured.
 #
 #   ci/aarch64.sh          needs apt-get and dpkg-deb of Debian 12, amd64
 set -euo pipefail
@@ -14,7 +14,7 @@ root=$into/root
 own=(-o "Dir::State=$into/apt" -o Dir::State::status=/dev/null -o "Dir::Cache=$into/apt/cache"
     -o APT::Architectures::=amd64 -o APT::Architectures::=arm64 -o Debug::NoLocking=1 -o APT::Sandbox::User=root)
 
-# Arguments: a package, how the name of one of its dependencies begins. Prints that name.
+# Arguments: a package, the begin of the name of one of its dependencies. Prints the full name.
 dependency() {
     apt-cache "${own[@]}" depends "$1" | sed -n "s/^ *Depends: \($2[^ ]*\).*/\1/p" | sed -n 1p
 }
@@ -26,7 +26,8 @@ if ! [ -e "$into/unpacked" ]; then
     apt-get -qq "${own[@]}" update
     library=$(dependency libstd-rust-web-dev libstd-rust-web-)
     llvm=$(dependency "$library" libllvm)
-    # The compiler is of the machine, the standard library of both: build scripts and macros run here.
+    # The compiler is the machine's; the standard libraries of both targets are there, as build scripts and macros run on
+    # this machine.
     (
         cd "$into/debs"
         apt-get -qq "${own[@]}" download rustc-web "$library" "$llvm" libstd-rust-web-dev libstd-rust-web-dev:arm64
@@ -39,7 +40,7 @@ if ! [ -e "$into/unpacked" ]; then
 fi
 
 export RUSTC=$root/usr/bin/rustc LD_LIBRARY_PATH=$root/usr/lib/x86_64-linux-gnu
-# A workspace's compiler wrapper or another toolchain's documentation tool has no part in this.
+# Without a workspace's compiler wrapper or another toolchain's documentation tool.
 unset RUSTC_WRAPPER RUSTC_WORKSPACE_WRAPPER
 "$RUSTC" --version
 for flags in '' '--cfg tokio_unstable'; do

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The shop of the README: starts it, breaks it in each of its ways, and finds every fault in the dump. Argument: --release,
-# if the build should be one, or the directory of programs that are built.
+# The shop of the README: starts it, switches on each of its faults, and finds every fault in the dump. Argument: --release,
+# for a release build, or a directory with built programs.
 #
-# It is built as a project of its own would be: without the flags of .cargo/config.toml.
+# It is built like a project of a user: without the flags of .cargo/config.toml.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -15,7 +15,7 @@ else
     [ $# != 0 ] || programs+=debug
 fi
 out=$(mktemp -d)
-# Made here: the shell in the background may come to it later than the one that looks.
+# Made here: the shell in the background may open it later than the reader.
 : > "$out/stdout"
 RUNTIME_PROBE_BLOCK_RATE=10000 RUNTIME_PROBE_MUTEX_FRACTION=1 \
     "$programs/checkout" --listen 127.0.0.1:0 --probe 127.0.0.1:0 > "$out/stdout" 2> "$out/stderr" &
@@ -40,7 +40,7 @@ read -r shop probe <<< "$addresses"
 ask() { curl --silent --show-error --fail --max-time 10 "$@"; }
 dump() { ask "http://$probe/debug/pprof/goroutine?debug=$1" > "$out/dump"; }
 
-# Arguments: what it is, how often a line must match at least, the pattern.
+# Arguments: a description, the least number of matching lines, the pattern.
 find_in_dump() {
     local count
     count=$(grep -cE "$3" "$out/dump" || true)
@@ -48,7 +48,7 @@ find_in_dump() {
     echo "checkout.sh: $1"
 }
 
-# Arguments: a path of the shop, a fault; then as find_in_dump, with debug=$3. Asks until the fault shows.
+# Arguments: a path of the shop, a fault; then those of find_in_dump, with debug=$3. Asks until the fault is in the dump.
 break_it() {
     ask "http://$shop$1" > /dev/null
     local tries=0
@@ -60,7 +60,7 @@ break_it() {
     find_in_dump "$2" "$4" "$5"
 }
 
-# Arguments: what it is, a pattern of the summary's. All pages to look at answer, and the summary says what is wrong.
+# Arguments: a description, a pattern for the summary. All pages of the UI answer, and the summary reports the fault.
 look() {
     local page
     for page in locks tasks 'tasks?group=site' 'tasks?group=task&sort=since' profiles timeline ''; do
@@ -107,7 +107,7 @@ ask "http://$shop/chaos/off" > /dev/null
 
 break_it /chaos/block-worker "the blocked worker: its task" 2 1 '^checkout::chaos::print_receipt\(\.\.\.\)$'
 find_in_dump "the blocked worker: the call that blocks it" 1 '^checkout::chaos::Printer::wait\(\.\.\.\)$'
-# The worker that is kept may be the one that should look at the sockets, until it is let go.
+# The worker that is blocked may be the one that drives the sockets, until it is released.
 ask --max-time 40 "http://$shop/chaos/off" > /dev/null
 
 look "what no dump lists: on the summary" '>Unlisted tasks</a>'

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The real tokio-console in a terminal of tmux, on the shop of the README: what is on the screen is read, and must be what the
-# probe's own dumps say. Then on a service that stands still, with a task in each state and one for each warning. And on a bank
-# that is served from tokio's tracing: what its tasks wait for.
+# The real tokio-console in a terminal of tmux, on the shop of the README: its screen must agree with the probe's own dumps.
+# Then on a service that stands still, with a task in each state and one for each warning. And on a bank that is served from
+# tokio's tracing: the waits of its tasks.
 #
-# Each value of the list is held against two dumps, one from before and one from after, by console_between.py. The screens
-# stay in target/console. TOKIO_CONSOLE=PATH uses a tokio-console that is there already.
+# console_between.py compares each value of the list with two dumps, one from before and one from after. The screens stay in
+# target/console. TOKIO_CONSOLE=PATH uses an installed tokio-console.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -12,7 +12,7 @@ version=0.1.14
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 console=${TOKIO_CONSOLE:-$target/tokio-console/bin/tokio-console}
 if ! "$console" --version 2> /dev/null | grep -qx "tokio-console $version"; then
-    # Not with our flags: it is a program of its own.
+    # Without our flags, as it is a separate program.
     RUSTFLAGS='' cargo install --quiet --locked tokio-console --version "$version" \
         --root "$target/tokio-console" --target-dir "$target/tokio-console/build"
     console=$target/tokio-console/bin/tokio-console
@@ -67,24 +67,24 @@ detach() { tmux -u -S "$server" kill-server; }
 
 ask() { curl --silent --show-error --fail --max-time 20 "$@"; }
 
-# "id polls" of each row of the list, from the top: the id comes before the state, the polls before the kind.
+# "id polls" of each row of the list, from the top: the id is before the state, the polls are before the kind.
 listed() {
     sed -nE 's/^│.* ([0-9]+) +(▶|⏫|⏸|⏹).* ([0-9]+) +(task|block_on|blocking|local) .*/\1 \3/p' "$out/screen"
 }
 rows() { listed | sort; }
 dump() { ask "http://$probe/debug/pprof/goroutine?debug=2"; }
-# "id polls" of each task of a dump. A root has a number of the probe's own.
+# "id polls" of each task of a dump. The number of a root is the probe's own.
 polls() {
     sed -nE '/^# /{s/.* polls ([0-9]+).*/\1/;h};/^goroutine /{s/^goroutine ([0-9]+) .*/\1/;G;s/\n/ /p}' "$1" | sort
 }
-# Whether all of the screen is as new as the dump: each task in both was polled as often as there, or more.
+# Whether the whole screen is as new as the dump: each task in both has at least as many polls on the screen.
 is_as_new_as() {
     look
     [ "$(join <(rows) <(polls "$1") | wc -l)" -ge 5 ] &&
         join <(rows) <(polls "$1") | awk '$2 < $3 { late = 1 } END { exit late }'
 }
-# Arguments: as for console_between.py, from LEAST on. Repeated by who calls it: a screen may be older than the dump before it
-# though no task shows that by its polls.
+# Arguments: those of console_between.py, from LEAST on. The caller repeats it: a screen may be older than the dump before it
+# although no task's polls show that.
 lies_between() {
     dump > "$out/before"
     local tries=0
@@ -104,12 +104,12 @@ keep list
 within 60 "each value lies between what two dumps say" lies_between 15 idle
 keep between
 
-# Argument: what sort takes, so that nothing is out of order.
+# Argument: the options of sort with which the list is in order.
 is_sorted() {
     look
     [ "$(listed | wc -l)" -ge 5 ] && listed | cut -d ' ' -f 2 | sort --check=quiet "$@"
 }
-# From the total time to the polls.
+# The columns from the total time to the polls.
 keys l l l l
 within 30 "sorted by polls, the most first" is_sorted -n -r
 keep sorted
@@ -118,7 +118,7 @@ within 30 "and the other way round" is_sorted -n
 keys i
 within 30 "and back" is_sorted -n -r
 
-# The task at the top is one that goes on.
+# The task at the top is a running one.
 keys Down Enter
 within 30 "a task's page" shows 'Poll Times Percentiles'
 within 30 "with its histogram" shows '│p50: [0-9.]+(ns|µs|ms)'
@@ -128,7 +128,7 @@ keys Escape
 
 keys Space
 within 30 "it pauses" shows 'CONNECTED\) PAUSED'
-# What was under way has come.
+# Messages that were under way have arrived.
 sleep 1
 look
 listed > "$out/paused"
@@ -147,7 +147,7 @@ within 30 "a task that never yields is warned of" shows '1 tasks have never yiel
 keep warnings
 
 stop_service
-# While it waits to connect it draws nothing unless a key is pressed.
+# While the client waits for a connection it draws only after a key is pressed.
 misses_the_shop() { keys k && shows 'RECONNECTING'; }
 within 30 "the shop is gone" misses_the_shop
 start_shop "$address"
@@ -168,11 +168,12 @@ for warning in 'woken themselves over 50% of the time' 'lost their wakers' 'boxe
     within 30 "a warning" shows "1 tasks (have |have been )?$warning"
 done
 keep states
-# Long enough for the client to call it a task that never yields, was it not polled before; and to be seen in what follows.
+# Long enough for the client to call it a task that never yields, unless it was polled before; and long enough for the next
+# checks.
 sleep 3
 echo >&3
 within 30 "it goes on" shows ' ready .* task '
-# What it was scheduled for is kept when it is not any more.
+# Its scheduled time is kept after it has ended.
 within 60 "and each value still lies between two dumps" lies_between 8 idle
 within 10 "with the time that one was scheduled for" shows ' ready +[0-9ms]+ +[0-9.]+(ns|µs|ms) +([3-9]|[1-9][0-9])s '
 keep scheduled
@@ -195,13 +196,13 @@ within 30 "its tasks are there" shows 'resources\.rs:[0-9]+'
 keys r
 within 30 "its counters among the resources" shows 'Semaphore .*console/examples/resources\.rs:[0-9]+'
 keep resources
-# The oldest first, so that what comes and goes is below.
+# The oldest tasks first, so that short tasks are below.
 keys i
 chooses_the_counters() { keys Down && shows '>>.* Semaphore .*resources\.rs'; }
 within 30 "the counters are chosen" chooses_the_counters
 keys Enter
 within 30 "the counters' page" shows 'Type: .*Semaphore'
-# Two of its twelve customers are served. The others wait for several seconds each, one operation each.
+# Two of its twelve customers are served. The others wait several seconds each, with one operation each.
 waiting() { look && [ "$(grep -cE 'Semaphore::acquire .* permits_obtained=0 ' "$out/screen")" -ge 10 ]; }
 within 30 "with the ten who wait for one" waiting
 keep resource

@@ -1,9 +1,9 @@
-"""Holds what tokio-console shows of each task against two goroutine dumps, one from before and one from after.
+"""Compares the values of each task in tokio-console with two goroutine dumps, one from before and one from after.
 
 Usage: console_between.py BEFORE SCREEN AFTER AGE LEAST [STATE..]
 
-AGE is how many seconds the service has run at the most, LEAST how many tasks there must be in all three at least. Each STATE
-(running, scheduled, idle) must have been held against the dumps for some task. Prints what does not lie between.
+AGE is the most seconds that the service has run, LEAST the least number of tasks that all three must have. Each STATE (running,
+scheduled, idle) must have been compared for some task. Prints each value that is not between those of the dumps.
 """
 
 import re
@@ -13,12 +13,12 @@ UNITS = {"ns": 1, "us": 1e3, "µs": 1e3, "ms": 1e6, "s": 1e9, "m": 60e9, "h": 36
 PART = re.compile(r"([0-9.]+)(ns|us|µs|ms|s|m|h)")
 STATES = {"▶": "running", "⏫": "scheduled", "⏸": "idle", "⏹": "completed"}
 KINDS = {"root of a block_on": "block_on"}
-# How well the clock's rate is known: that of a young process on a busy machine to a few hundredths, and better and better.
+# The error of the clock's rate: a few hundredths in a young process on a busy machine, and less later.
 RATE = 0.05
 
 
 def duration(text):
-    """In nanoseconds: what it says, and what its last digit stands for."""
+    """In nanoseconds: the value, and the unit of its last digit."""
     parts = PART.findall(text)
     assert parts and "".join(map("".join, parts)) == text, text
     number, unit = parts[-1]
@@ -27,7 +27,7 @@ def duration(text):
 
 
 def dump(path):
-    """Of each task by its id: state, since when, polls, busy, location, kind, name."""
+    """Each task by its id: state, since when, polls, busy, location, kind, name."""
     line = re.compile(
         r"# (?:(?P<name>\w+), )?(?P<state>running|runnable|waiting) (?P<since>[^,]+), polls (?P<polls>\d+), "
         r"busy (?P<busy>[^,]+), spawned at (?P<location>[^,]+)(?P<more>.*)"
@@ -47,7 +47,7 @@ def dump(path):
 
 
 def screen(path):
-    """The same of the rows of the list."""
+    """The same for the rows of the list."""
     row = re.compile(
         r"│.*? (?P<id>\d+) +(?P<state>[▶⏫⏸⏹])\S* +(?:(?P<name>[a-z]\w*) +)?(?P<total>\S+) +(?P<busy>\S+) +"
         r"(?P<sched>\S+) +(?P<idle>\S+) +(?P<polls>\d+) +(?P<kind>task|block_on|blocking|local) +(?P<location>\S+) .*"
@@ -59,7 +59,7 @@ def screen(path):
 def complaints(row, before, after, age, held):
     def within(what, least, shown, most):
         value, digit = duration(shown)
-        # Rounded to the next one; minutes are cut off.
+        # Shown values are rounded to the nearest digit; minutes are cut off.
         if not least * (1 - RATE) - digit <= value <= most * (1 + RATE) + digit:
             yield f"{what} {shown}, and not between {least / 1e6} ms and {most / 1e6} ms"
 
@@ -68,18 +68,18 @@ def complaints(row, before, after, age, held):
     for what in ("kind", "name"):
         if row[what] != before[what]:
             yield f"{what} {row[what]}, and not {before[what]}"
-    # The client shortens what is before the package.
+    # The client shortens the path before the package.
     if not before["location"].endswith(row["location"].removeprefix("<cargo>/")):
         yield f"location {row['location']}, and not {before['location']}"
     yield from within("busy", before["busy"], row["busy"], after["busy"])
-    # As old as what is known of it, and no older than the service.
+    # At least as old as its own times, and no older than the service.
     yield from within("total", max(before["since"], before["busy"]), row["total"], age)
     names = ("busy", "sched", "idle")
     parts = [duration(row[name]) for name in names]
     total, digit = duration(row["total"])
     if abs(sum(value for value, _ in parts) - total) > sum(digit for _, digit in parts) + digit:
         yield f"total {row['total']}, and not the sum of {[row[name] for name in names]}"
-    # One that did nothing between the dumps was on the screen what it is in both.
+    # A task that did nothing between the dumps has the same state on the screen.
     if before["polls"] != after["polls"] or before["state"] != after["state"]:
         return
     state = {"running": "running", "runnable": "scheduled", "waiting": "idle"}[before["state"]]

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# CPU profiles of criterion's benchmarks, with criterion itself: builds examples/criterion, runs it as a user would, and lets
-# `go tool pprof` read in each benchmark's profile where its time went.
+# CPU profiles of criterion's benchmarks, with criterion itself: builds examples/criterion, runs it as a user would, and
+# checks with `go tool pprof` which functions each benchmark's profile has.
 #
-# By hand: the build takes a minute and a half of CPU time. The tests hold the same with a trait of criterion's shape.
+# Run by hand, as the build takes a minute and a half of CPU time. The tests check the same with a trait like criterion's.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,7 +18,7 @@ cargo bench --quiet --locked --manifest-path examples/criterion/Cargo.toml -- --
 for name in total bargains; do
     profile=$target/criterion/$name/profile/cpu.pb.gz
     top=$(GOTOOLCHAIN=local "$go" tool pprof -top -cum "$profile" 2> /dev/null)
-    # With 100 samples a second, more than half of two seconds.
+    # At 100 samples a second, more than half of two seconds.
     awk -v wanted="criterion_example::$name" '
         index($0, wanted) { if ($5 + 0 > 50) found = 1 }
         END { exit !found }' <<< "$top" || {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The probe under services of the ecosystem: builds examples/ecosystem, in which `tokio` is this crate, runs it, and reads
-# in a dump where each of its services waits. Every one has answered before.
+# The probe with services of the ecosystem: builds examples/ecosystem, in which `tokio` is this crate, runs it, and checks in
+# a dump where each of its services waits. Each has answered a request before.
 #
 # The redis service needs a redis-server; without one it is left out, and the last line says so.
 set -euo pipefail

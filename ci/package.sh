@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What would be published: each package can be packed without a warning, with a README and the texts of its licenses, and
-# docs.rs can build its documentation by the settings in its manifest.
+# The packages as they would be published: each can be packed without a warning, with a README and the texts of its licenses,
+# and docs.rs can build its documentation with the settings in its manifest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -28,7 +28,7 @@ done
 for manifest in $(git ls-files '*Cargo.toml'); do
     grep -q '^\[package.metadata.docs.rs\]$' "$manifest" || continue
     echo "package.sh: documentation of $manifest"
-    # A list on one line, below the settings' head.
+    # A list on one line, below the header of the settings.
     features=$(sed -n '/^\[package.metadata.docs.rs\]$/,/^$/s/^features = \[\(.*\)\]$/\1/p' "$manifest" | tr -d '" ')
     RUSTFLAGS='--cfg tokio_unstable' RUSTDOCFLAGS='--cfg tokio_unstable -D warnings' CARGO_TARGET_DIR=$target/docs.rs \
         cargo doc --no-deps --manifest-path "$manifest" --features "$features"

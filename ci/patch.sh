@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Whole-graph mode on services that are plain tokio's: a copy of examples/ecosystem, and of the shop of the README, without the
-# rename and without what only the probe has, is patched and built. In the dumps every task of axum, hyper, tonic, reqwest, sqlx
-# and redis has a stack and a spawn location inside the library, and none is foreign. Then the patch is taken back.
+# Whole-graph mode on services of plain tokio: a copy of examples/ecosystem, and of the shop of the README, without the
+# rename and without the probe's own API, is patched and built. In the dumps every task of axum, hyper, tonic, reqwest, sqlx
+# and redis has a stack and a spawn location inside the library, and none is foreign. Then the patch is removed.
 #
 # The redis service needs a redis-server; without one it is left out, and the output says so.
 set -euo pipefail
@@ -10,9 +10,9 @@ cd "$(dirname "$0")/.."
 root=$PWD
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 work=$target/patch
-# The directory of ci/ecosystem.sh, where the crates that do not depend on tokio are built already.
+# The directory of ci/ecosystem.sh, in which the crates that do not depend on tokio are built already.
 build=$target/ecosystem
-# The patch says which flags count.
+# The patch decides about the flags.
 unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
 source ci/services.sh
 
@@ -22,7 +22,7 @@ runtime_dump=$target/debug/runtime-dump
 mkdir -p "$work"
 copy_plain_services "$work/service"
 cd "$work/service"
-# Only what the rename brought leaves the lock file.
+# Only the packages of the rename leave the lock file.
 cargo tree --quiet > /dev/null
 before=$(find . -type f -exec sha256sum {} + | sort -k 2)
 
@@ -35,14 +35,14 @@ echo "patch.sh: built in $((SECONDS - began)) s"
 start_redis
 RUNTIME_PROBE_LISTEN=unix:$work/socket start_services 'all have answered' "$build/debug/ecosystem"
 
-# Arguments: whose tasks, and the socket to ask.
+# Arguments: the library whose tasks are checked, and the socket of the probe.
 dump() {
     await_tasks --unix-socket "$2" 'http://localhost/debug/pprof/goroutine?debug=2&frames=all'
     echo "patch.sh: $1: $(grep -c '^goroutine ' "$work/dump") tasks, none of them foreign"
 }
 
 expect() {
-    # Where the library spawns it, and a function of the library on its stack.
+    # The spawn location in the library, and a function of the library on the stack.
     task "axum's connection" 'axum-' 'ecosystem::web::goods' '<hyper::server::conn::http1::UpgradeableConnection' 'created by axum::serve::handle_connection'
     task "reqwest's connection" 'hyper-util-' '<hyper::client::conn::http1::upgrades::UpgradeableConnection'
     task "hyper-util's idle connections" 'hyper-util-' 'hyper_util::client::legacy::pool::IdleTask::run'
@@ -56,7 +56,7 @@ expect() {
 
 dump "the services$skipped" "$work/socket"
 
-# With its customers.
+# With its simulated customers.
 RUNTIME_PROBE_LISTEN=unix:$work/shop start_services 'chaos/off' "$build/debug/checkout" --listen 127.0.0.1:0
 
 expect() {

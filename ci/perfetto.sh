@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Prints the path of a Python that has Perfetto's own messages, with which the tests read our files for Perfetto; installs it
-# under target/ if need be.
+# Prints the path of a Python with Perfetto's own messages, with which the tests read our files for Perfetto; installs it
+# under target/ if it is missing.
 #
 #     PYTHON=$(bash ci/perfetto.sh)
 set -euo pipefail

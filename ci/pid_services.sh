@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# `runtime-dump pid` on services that nothing was prepared in: a copy of examples/ecosystem, and of the shop of the README, on
-# plain tokio is built at debug = 2. In the dumps each connection of axum, hyper, tonic, reqwest, sqlx and redis leads down to
-# the handler or to what it waits for; of the shop under load with its faults on, 100 dumps have every task.
+# `runtime-dump pid` on unprepared services: a copy of examples/ecosystem, and of the shop of the README, on plain tokio is
+# built at debug = 2. In the dumps each connection of axum, hyper, tonic, reqwest, sqlx and redis leads down to the handler
+# or to the leaf that it waits for. For the shop under load with its faults on, 100 dumps have every task.
 #
 # The redis service needs a redis-server; without one it is left out, and the output says so.
 set -euo pipefail
@@ -18,15 +18,15 @@ cargo build --quiet --release -p runtime-dump-cli
 runtime_dump=$target/release/runtime-dump
 copy_plain_services "$work/service"
 cd "$work/service"
-# Only what the rename brought leaves the lock file.
+# Only the packages of the rename leave the lock file.
 cargo tree --quiet > /dev/null
 began=$SECONDS
-# Lines alone are what the profile has; without --cfg tokio_unstable, as most services are built.
+# The profile has line tables only; built without --cfg tokio_unstable, as most services are.
 CARGO_TARGET_DIR=$build CARGO_PROFILE_DEV_DEBUG=2 RUSTFLAGS='' cargo build --quiet --locked
 cd "$root"
 echo "pid_services.sh: built in $((SECONDS - began)) s"
 
-# Not one chain ends before its leaf.
+# No chain ends before its leaf.
 is_whole() {
     ! grep -nE 'could not be followed|cannot be read|is not in the debug information|beyond the bound|places on the stack' "$work/dump" > "$work/cuts" || {
         cat "$work/cuts" "$work/dump" >&2

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the program of every kind of wait (dump/cli/tests/waits) in the ways that decide what its debug information looks
-# like, and dumps each: `runtime-dump pid` has to show the same tasks as of the usual build.
+# Builds the program with every kind of wait (dump/cli/tests/waits) in the ways that change its debug information, and dumps
+# each: `runtime-dump pid` must show the same tasks as for the usual build.
 #
 #   ci/pid_ways.sh           all ways
 #   ci/pid_ways.sh NAME..    only these, by the first word of a row below
@@ -14,7 +14,7 @@ command=$(realpath "${CARGO_TARGET_DIR:-target}/release/runtime-dump")
 ways=("$@") failed=() pid=
 trap '[ -z "$pid" ] || kill "$pid"' EXIT
 
-# Arguments: a name, a version of tokio or "newest", then cargo's settings. Each way is built once; what is kept is the program.
+# Arguments: a name, a version of tokio or "newest", then cargo's settings. Each way is built once, and its program is kept.
 build() {
     local name=$1 tokio=$2 into=$target/$1
     shift 2
@@ -29,8 +29,9 @@ build() {
     rm -rf "$into/build"
 }
 
-# The tasks without what differs between two runs and two versions: numbers, addresses, times, lines of libraries. Where the
-# root of a block_on is on its thread's stack may be ambiguous, so it is left out; and std's functions, which may be inlined.
+# The tasks without the parts that differ between two runs and two versions: numbers, addresses, times, lines of libraries.
+# The position of a block_on's root on the stack of its thread may be ambiguous, so it is left out; so are std's functions,
+# which may be inlined.
 plain() {
     grep -v '^#' | grep -v '^goroutine' | grep -v '^	' | grep -v '^std::' | sed 's/0x[0-9a-f]*/0x../g' |
         awk 'BEGIN { RS = ""; FS = "\n" } /waits::/ && !/waits::root/ { gsub("\n", " < "); print }' | sort
@@ -42,7 +43,7 @@ row() {
     local began=$SECONDS
     build "$@"
     local out=$target/$name/out
-    # Made here: the shell in the background may come to it later than the one that looks.
+    # Made here: the shell in the background may open it later than the reader.
     : > "$out.ready"
     "$target/$name/waits" > "$out.ready" &
     pid=$!
@@ -62,9 +63,9 @@ row() {
 }
 
 row newest newest
-# The oldest tokio that is tried.
+# The oldest tokio that is tested.
 row oldest 1.47.1
-# What rustc writes for Linux is DWARF 4.
+# rustc writes DWARF 4 for Linux by default.
 row dwarf5 newest RUSTFLAGS=-Cdwarf-version=5
 row lto newest CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1 CARGO_PROFILE_RELEASE_PANIC=abort
 row packed newest CARGO_PROFILE_RELEASE_SPLIT_DEBUGINFO=packed

@@ -1,6 +1,6 @@
-# Sourced by scripts that build programs of ours with plain tokio: the functions that make a workspace of its own for them.
+# Sourced by scripts that build programs of ours with plain tokio: the functions that make a separate workspace for them.
 
-# The version of tokio in the root's lock file, which names one.
+# The version of tokio in the root's lock file, which has exactly one.
 locked_tokio() {
     local tokio
     tokio=$(awk '/^name = /{name=$3} /^version = / && name=="\"tokio\""{print $3}' Cargo.lock | tr -d '"')
@@ -8,8 +8,8 @@ locked_tokio() {
     echo "$tokio"
 }
 
-# Arguments: a directory, the path of the one member, which is below it already. The workspace has the root's manifest and lock
-# file, and the member tokio in place of the probe: so versions, features and flags are the same too.
+# Arguments: a directory, the path of the one member, which is below it already. The workspace has the root's manifest and
+# lock file, and the member has tokio in place of the probe, so versions, features and flags are the same.
 plain_workspace() {
     local tokio
     tokio=$(locked_tokio)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What has to hold before a version is published, and the commands that publish it, which a person runs.
+# The checks before a version is published, and the commands that publish it, which a person runs.
 #
 #   ci/release.sh VERSION              every check, of both tiers
 #   ci/release.sh VERSION --checked    without them: they passed on this commit
@@ -18,7 +18,7 @@ version=${1:-}
 [ -z "$(git status --porcelain)" ] || refuse "there are changes that are not committed"
 stated=$(sed -n '/^\[workspace.package\]/,/^$/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 [ "$stated" = "$version" ] || refuse "Cargo.toml says $stated"
-# Packages of ours name each other by version.
+# Our packages name each other by version.
 while read -r line; do
     [[ $line == *"version = \"$version\""* ]] || refuse "Cargo.toml: $line"
 done < <(grep -E '^runtime-(dump|probe)[a-z-]* = \{ path' Cargo.toml)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The rename changes nothing but what can be seen: the rename_* programs of examples/ are built and run with
-# `tokio = { package = "runtime-probe" }`, then the same sources with plain tokio, and both must print the same.
+# The rename changes no output: the rename_* programs of examples/ are built and run with `tokio = { package =
+# "runtime-probe" }`, then the same sources with plain tokio, and both must print the same.
 # The plain build is a workspace of its own in target/rename-plain.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -18,15 +18,15 @@ rm -rf "$plain/examples" "$plain/Cargo.toml" "$plain/Cargo.lock"
 mkdir -p "$plain/examples/src/bin" "$plain/examples/tests"
 for bin in "${bins[@]}"; do cp "examples/src/bin/$bin.rs" "$plain/examples/src/bin/"; done
 cp "examples/tests/$test.rs" "$plain/examples/tests/"
-# What reads profiles is none of the programs, and neither is the shop, which needs more of the probe than they do.
+# Programs that read profiles are left out, and so is the shop, which uses more of the probe's API.
 sed -E '/^runtime-(dump|probe-console)|^ *\{ name = "(checkout|scraper)"/d; /^tokio = /s/, "(metrics|tower)"//g' examples/Cargo.toml > "$plain/examples/Cargo.toml"
 plain_workspace "$plain" examples
 
-# Arguments: the workspace, its target directory, where the output goes.
+# Arguments: the workspace, its target directory, the file for the output.
 run() {
     local manifest=$1/Cargo.toml output=$3
     export CARGO_TARGET_DIR=$2
-    # Runs from the root in both cases, so that .cargo/config.toml counts for both.
+    # Runs from the root in both cases, so that .cargo/config.toml applies to both.
     cargo build --quiet --manifest-path "$manifest" -p examples "${bins[@]/#/--bin=}"
     cargo test --quiet --manifest-path "$manifest" -p examples --test "$test" --no-run
     {
@@ -36,7 +36,7 @@ run() {
             "$CARGO_TARGET_DIR/debug/$bin"
         done
         echo "== $test"
-        # One thread keeps the order; backtraces and the run's length are the only things that may differ.
+        # One thread keeps the order; only backtraces and the run's length may differ.
         RUST_BACKTRACE=0 cargo test --quiet --manifest-path "$manifest" -p examples --test "$test" \
             -- --nocapture --test-threads=1 --format=pretty 2> "$output.stderr" | sed 's/; finished in .*//' ||
             { cat "$output.stderr" >&2; return 1; }

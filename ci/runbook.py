@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Holds runtime-probe/docs/runbook.md against the programs with the faults that it names.
+"""Checks the commands of runtime-probe/docs/runbook.md on the programs with the faults that it names.
 
-Each `<!-- run: PROGRAM [PATH] -->` starts a program with the probe on a unix socket (of the shop, PATH switches a fault on). The command
-behind `$` below is run on it until each line below that is in its answer, at most 60 s. Numbers, durations and the spaces between columns do
-not count. With an argument only the sections whose program has that name. Four sections run side by side: most of their time is waiting."""
+Each `<!-- run: PROGRAM [PATH] -->` starts a program with the probe on a unix socket (for the shop, PATH switches a fault on). The command
+after `$` is run on it until its answer has each line of the section, for at most 60 s. Numbers, durations and the spaces between columns
+are ignored. With an argument only the sections of that program are run. Four sections run at a time: most of their time is waiting."""
 
 import concurrent.futures
 import os
@@ -22,7 +22,7 @@ SECTION = re.compile(r"<!-- run: (\S+)(?: (\S+))? -->\n```text\n\$ (.+)\n((?:.*\
 
 
 class Wrong(Exception):
-    """What a section says is not so."""
+    """A section is wrong."""
 
 
 def general(line):

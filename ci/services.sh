@@ -1,5 +1,6 @@
 # Sourced by ci/ecosystem.sh, ci/patch.sh and ci/pid_services.sh: the services of examples/ecosystem, a redis-server for one
-# of them, and what a dump must have of their tasks. `work` is a directory of the script; what is started here ends with it.
+# of them, and the expected lines of their tasks in a dump. `work` is a directory of the script; processes that are started
+# here end with the script.
 # shellcheck shell=bash
 
 started=()
@@ -13,15 +14,15 @@ fail() {
     exit 1
 }
 
-# Copies the services, and the shop of the README, without the rename and without what only the probe has: plain tokio's.
-# The shop needs nothing that they do not need. Argument: the directory that is made.
+# Copies the services, and the shop of the README, without the rename and without the probe's own API, so for plain tokio.
+# The shop needs no other dependencies than the services. Argument: the directory for the copy.
 copy_plain_services() {
     rm -rf "$1"
     cp -r examples/ecosystem "$1"
     rm -rf "$1/target"
     mkdir "$1/src/bin"
     cp -r examples/src/bin/checkout "$1/src/bin/"
-    # Whatever is of the probe has to go: a server of it, its layer, its names of requests.
+    # Every use of the probe's API is removed: its server, its layer, its names of requests.
     sed -i 's|^tokio = .*|tokio = { version = "1.54", features = ["full"] }|' "$1/Cargo.toml"
     sed -i '/let name = |request/d; /\.layer(tokio::pprof/s/\.layer(.*)//; s/{Path, Request, State}/{Path, State}/' "$1/src/web.rs"
     sed -i '/\.layer(tokio::pprof/s/\.layer(.*);/;/' "$1/src/grpc.rs"
@@ -51,11 +52,11 @@ start_redis() {
     export REDIS=redis+unix://$work/redis
 }
 
-# Arguments: a pattern of a line that is printed when all is up, the program, its arguments.
+# Arguments: a pattern of a line that is printed when all services are up, the program, its arguments.
 start_services() {
     local pattern=$1
     shift
-    # Made here: the shell in the background may come to it later than the one that looks.
+    # Made here: the shell in the background may open it later than the reader.
     : > "$work/output"
     "$@" > "$work/output" 2> "$work/errors" &
     started+=($!)
@@ -68,7 +69,7 @@ start_services() {
     fail "the services did not start"
 }
 
-# For `expect`. Arguments: what it is, then texts that one task of the dump has, in this order.
+# For `expect`. Arguments: a description, then texts that one task of the dump has, in this order.
 task() {
     local what=$1 texts
     shift
@@ -87,7 +88,7 @@ task() {
     missing+="  $what: $(printf ' %s ..' "$@")"$'\n'
 }
 
-# Takes dumps until one has every task that the script's `expect` asks for. Arguments: curl's.
+# Takes dumps until one has every task of the script's `expect`. Arguments: those of curl.
 await_tasks() {
     await_tasks_of curl --silent --show-error --fail --max-time 10 "$@"
 }

@@ -1,4 +1,4 @@
-# Sourced by scripts that read what programs show on a terminal of tmux. Takes $target; screens are kept in target/NAME.
+# Sourced by scripts that read the screens of programs on a terminal of tmux. Uses $target; screens are kept in target/NAME.
 # The script's service, if it starts one, is $service_pid, with its output in $out/stdout and $out/stderr.
 
 script=$(basename "$0")
@@ -23,7 +23,7 @@ fail() {
     exit 1
 }
 
-# Arguments: how many seconds at most, what is waited for, a command that succeeds then.
+# Arguments: the most seconds, a description, a command that succeeds when the condition holds.
 within() {
     local seconds=$1 what=$2 end=$((SECONDS + $1))
     shift 2
@@ -34,7 +34,7 @@ within() {
     echo "$script: $what"
 }
 
-# The addresses of the shop of the README and of its probe, once it has said them.
+# The addresses of the shop of the README and of its probe, once the shop has printed them.
 shop_and_probe() {
     sed -n 's/^The shop listens on \([0-9.:]*\), the probe on \([0-9.:]*\);.*/\1 \2/p' "$out/stdout"
 }

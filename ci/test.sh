@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Every check, in one command. By hand a check whose tool is missing is skipped, and the summary says so; with CI in the
-# environment what is missing is installed, and what cannot be is a failure. Ends with "N passed, M failed".
+# Every check, in one command. In a run by hand a check whose tool is missing is skipped, and the summary says so. With CI in
+# the environment missing tools are installed, and a tool that cannot be installed is a failure. Ends with "N passed, M
+# failed".
 #
 #   ci/test.sh              the commit tier: what every change has to pass
 #   ci/test.sh --since REV  those of its steps whose inputs differ from REV's
@@ -8,23 +9,23 @@
 #   ci/test.sh NAME..       single steps, of either tier
 #   ci/test.sh --list       the table of the steps
 #
-# RUSTFLAGS in the environment stands for what .cargo/config.toml says. Steps with other flags build in a directory of
-# their own below target: what cargo builds for two sets of flags in one directory does not replace each other, but the
-# programs that scripts start by path would.
+# RUSTFLAGS in the environment replaces the flags of .cargo/config.toml. Steps with other flags build in a directory of their
+# own below target: cargo keeps the libraries of two sets of flags in one directory, but the programs that scripts start by
+# path would replace each other.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 unset CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR RUSTFLAGS CARGO_ENCODED_RUSTFLAGS RUSTDOCFLAGS "${!RUNTIME_PROBE@}"
-# The same inputs for the property tests in every run: what fails here fails on every machine. New ones by hand.
+# The same inputs for the property tests in every run, so that a failure here is one on every machine. Set it for new inputs.
 export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-20261121}
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
-# A machine that builds everything once has no use for what makes a second build faster: a third of the disk.
+# A machine that builds everything once does not need incremental files: a third of the disk.
 [ -z "${CI:-}" ] || export CARGO_INCREMENTAL=0
 
 probe_features=runtime-probe/full,runtime-probe/test-util,runtime-probe/tower,runtime-probe/lock_api
 features=$probe_features,runtime-probe/decode,runtime-probe-axum/hyper
-# Always the same ones together: cargo unites their features, so each other choice compiles tokio and what is above it anew.
+# Always these packages together: cargo unifies their features, so another choice compiles tokio and its dependents again.
 packages=(-p runtime-dump -p runtime-dump-decode -p runtime-probe -p runtime-probe-http -p runtime-probe-axum -p runtime-probe-console -p runtime-dump-cli -p examples -p faults)
-# What a build of ours may have beside them, and where the probe behaves otherwise with those.
+# Other features of our packages, and the tests whose outcome they change.
 other_features=runtime-probe/flamegraph,runtime-probe/interpose,runtime-probe/tracing,runtime-probe/semaphore
 other_tests=(goroutine_parameters interpose threadcreate block watchdog_tracing semaphore)
 # Tests whose outcome depends on --cfg tokio_unstable.
@@ -147,7 +148,7 @@ run() {
     echo "<== $step: $took s"
 }
 
-# Argument: what of this step cannot be done, and why. A failure in CI.
+# Argument: the part of this step that cannot be done, and why. A failure in CI.
 lacks() {
     if [ -n "${CI:-}" ]; then
         echo "test.sh: $step: $1" >&2
@@ -163,19 +164,19 @@ skip() {
     step_skipped=1
 }
 
-# Argument: what no machine can be asked for, and the summary says.
+# Argument: a check that no machine is required to be able to do; the summary names it.
 note() {
     notes+=("$step: $1")
     echo "test.sh: $step: $1"
 }
 
-# Arguments: what steps built for themselves, in target. In CI it goes when they are done, so that the disk has to hold one of
-# them at a time; by hand it stays, and the next run is faster.
+# Arguments: the directories in target that steps built for themselves. In CI they are removed after the steps, so that the
+# disk has only one of them at a time. In a run by hand they stay, and the next run is faster.
 done_with() {
     [ -z "${CI:-}" ] || rm -rf "${@/#/target/}"
 }
 
-# Without the flags of .cargo/config.toml, here and in what is started from here.
+# Without the flags of .cargo/config.toml, here and in programs that are started from here.
 stable() {
     RUSTFLAGS='' CARGO_TARGET_DIR=$PWD/target/stable "$@"
 }
@@ -200,14 +201,14 @@ component() {
         { [ -n "${CI:-}" ] && rustup component add "$1" && cargo "$2" --version > /dev/null; }
 }
 
-# What the tests ask beside cargo: Go's tools, Perfetto's messages, perf, against which one test holds our CPU profile, Prometheus,
-# a browser, a validator of JSON Schema.
+# The tools of the tests besides cargo: Go's tools, Perfetto's messages, perf, with which one test compares our CPU profile,
+# Prometheus, a browser, a validator of JSON Schema.
 peers() {
     if [ -z "${PROBE_TEST_GO:-}" ]; then
         if need python3-venv python3 -c 'import ensurepip, venv' && PROBE_TEST_GO=$(bash ci/go.sh); then
             export PROBE_TEST_GO
             "$PROBE_TEST_GO" version
-            # Go compiles its tools when they are first asked for: once here, not in each test that waits for it.
+            # Go compiles its tools at their first use: once here, and not in each test that waits for them.
             "$PROBE_TEST_GO" tool -n pprof
         else
             lacks "no go command, so no test of ours asks it"
@@ -238,7 +239,7 @@ format() {
     # Packages that are built alone are not in the workspace.
     while read -r manifest; do
         cargo fmt --manifest-path "$manifest" --check
-        # A lock file that is behind what its package depends on stops a build with --locked, which a step of the release tier is.
+        # An outdated lock file stops a build with --locked; a step of the release tier has such a build.
         [ ! -e "${manifest%toml}lock" ] || cargo update --workspace --locked --quiet --manifest-path "$manifest"
     done < <(find benches/contestants dump/cli/tests examples/criterion examples/ecosystem runtime-probe/tests -name Cargo.toml -not -path '*/target/*')
 }
@@ -253,7 +254,7 @@ lint_other() {
     cargo clippy -p runtime-probe --lib "${other_tests[@]/#/--test=}" --features "$probe_features,$other_features" -- -D warnings
 }
 
-# Only where `cfg(tokio_unstable)` occurs: the dependencies of the rest take longer than all of ours.
+# Only packages in which `cfg(tokio_unstable)` occurs: the dependencies of the others take longer to build than all of ours.
 lint_stable() {
     component clippy clippy || { skip "no clippy"; return; }
     cargo clippy -p runtime-probe --lib "${flag_tests[@]/#/--test=}" --features "${probe_features%,*}" -- -D warnings
@@ -261,7 +262,7 @@ lint_stable() {
 
 documentation() {
     RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --features "$features"
-    # The links between private modules, too.
+    # Also the links between private modules.
     RUSTDOCFLAGS='-D warnings' cargo doc "${packages[@]:0:14}" --no-deps --features "$features" --document-private-items
     done_with doc
 }
@@ -269,10 +270,10 @@ documentation() {
 # Whether the compiler had warnings, as `warning: `runtime-probe` (lib) generated 1 warning`.
 warned() { grep '^warning: .* generated [0-9]* warning' target/test.log; }
 
-# Arguments: those of cargo test. What fails is run once more, one test at a time: a neighbour on a shared machine can hold
-# up a test of threads and clocks for longer than it has patience, and a fault fails both times. The summary names it.
-# cargo-nextest, where it is present, runs tests of several programs side by side, all but the examples in comments: one
-# more than there are processors, because a third of their time is waiting.
+# Arguments: those of cargo test. Failed tests are run once more, one at a time: other load on a shared machine can delay a test of
+# threads and clocks beyond its time limit, and a real fault fails both times. The summary names such a test.
+# cargo-nextest, if installed, runs tests of several programs at the same time, all but the examples in comments: one more
+# than there are processors, because a third of their time is waiting.
 nextest=
 ! cargo nextest --version > /dev/null 2>&1 || nextest=$(($(nproc) + 1))
 cargo_test() {
@@ -280,7 +281,7 @@ cargo_test() {
     mkdir -p target
     if [ -n "$nextest" ]; then
         if ! cargo nextest run --no-fail-fast --no-tests=pass --test-threads "$nextest" "$@" 2>&1 | tee "$log"; then
-            # As nextest lists them at the end; nothing there where the build failed.
+            # As nextest lists them at the end; empty if the build failed.
             mapfile -t failed < <(sed -n '/^ *Summary \[/,$s/^ *\(FAIL\|TIMEOUT\|SIG[A-Z]*\|ABORT\|LEAK-FAIL\) \[[^]]*\] \(([^)]*) \)\?\([^ ]*\) \([^ ]*\).*/\3 \4/p' "$log" | sort -u)
             [ ${#failed[@]} -gt 0 ]
             failed_once+=("${failed[@]}")
@@ -292,13 +293,13 @@ cargo_test() {
         return
     fi
     cargo test --no-fail-fast "$@" 2>&1 | tee "$log" && return
-    # As cargo lists them at the end; nothing there where the build failed.
+    # As cargo lists them at the end; empty if the build failed.
     mapfile -t failed < <(sed -n 's/^    `\(-p .*\)`$/\1/p' "$log")
     [ ${#failed[@]} -gt 0 ]
     mapfile -t -O "${#failed_once[@]}" failed_once < <(sed -n 's/^test \(.*\) \.\.\. FAILED$/\1/p' "$log")
     for target in "${failed[@]}"; do
         echo "test.sh: once more, one at a time: $target"
-        # Words of cargo's: a package, and a target of it.
+        # Words for cargo: a package, and a target of it.
         # shellcheck disable=SC2086
         cargo test "$@" $target -- --test-threads=1
     done
@@ -315,14 +316,14 @@ test_other() {
     ! warned
 }
 
-# With a test of the examples, so that the programs of the step checkout are built by the same set of features.
+# With a test of the examples, so that the programs of the step checkout are built with the same set of features.
 stable_builds=(-p runtime-probe -p examples --features "$probe_features" "${flag_tests[@]/#/--test=}" --test=rename_paused)
 test_flag() {
     cargo_test "${stable_builds[@]}"
     ! warned
 }
 
-# No registry has toolchains: rustup may have it already, or fetch it from where its own come from.
+# No registry has toolchains: rustup may have it already, or fetch it from its own server.
 oldest_rust() {
     local oldest
     oldest=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
@@ -358,7 +359,7 @@ package() {
     done_with docs.rs package
 }
 
-# A program of its own, not a library: installed in target where it is missing, in CI.
+# A program, not a library: installed in target if it is missing, in CI.
 licences() {
     local into=target/cargo-deny
     export PATH=$PWD/$into/bin:$PATH
@@ -369,7 +370,7 @@ licences() {
     cargo deny --all-features --exclude-dev --exclude examples --exclude faults --exclude benches check licenses bans sources
 }
 
-# The ways that are left out (debug = 1 and 2, LTO, panic=abort, ..) take three times as long again: by hand.
+# The other ways (debug = 1 and 2, LTO, panic=abort, ..) take three times as long again: run them by hand.
 leaf_table() {
     bash ci/leaf_table.sh devfull lines packed debug0 strip
     done_with leaf-table
@@ -402,7 +403,7 @@ console() {
 
 runbook() {
     need python3 python3 --version || { skip "no python3"; return; }
-    # Tests bring the programs of their packages, by the same set of features as in the step tests.
+    # Tests build the programs of their packages, with the same set of features as in the step tests.
     cargo test --quiet --no-run "${packages[@]}" --features "$features" --test=ask --test=faults --test=rename_paused
     python3 ci/runbook.py
 }
@@ -413,7 +414,7 @@ top() {
     bash ci/top.sh
 }
 
-# tokio's tests of what the facade shadows; the others, and those of other crates, by hand.
+# tokio's tests of the shadowed items. The others, and those of other crates, are run by hand.
 upstream() {
     QUICK=1 bash ci/upstream.sh tokio async_send_sync join_handle_panic rt_basic rt_handle rt_handle_block_on rt_local \
         rt_metrics sync_mutex sync_mutex_owned sync_once_cell sync_rwlock sync_semaphore sync_semaphore_owned task_abort task_blocking task_builder task_hooks task_id \
@@ -450,7 +451,7 @@ aarch64() {
     done_with aarch64
 }
 
-# Argument: the index of a step. Whether one of its inputs differs from those of the revision, new files included.
+# Argument: the index of a step. Whether one of its inputs differs from the revision, new files included.
 changed() {
     local paths=(ci/test.sh) word
     for word in ${inputs[$1]}; do
@@ -482,7 +483,7 @@ for at in "${!names[@]}"; do
 done
 step=
 
-# Arguments: a heading, then what is under it.
+# Arguments: a heading, then the lines below it.
 section() {
     local heading=$1
     shift

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The oldest tokio that Cargo.toml allows, and the newest there is, where they are not the one that Cargo.lock names: that
-# one is what every other check uses. In a copy, because cargo has one lock file.
+# The oldest tokio that Cargo.toml allows, and the newest one, unless they are the one in Cargo.lock, which every other check
+# uses. In a copy, because cargo has one lock file.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,7 +15,7 @@ locked() {
     sed -n '/^name = "tokio"$/{n;s/version = "\(.*\)"/\1/p}' Cargo.lock
 }
 
-# The same in both: what a task does, what the hooks tell, what is served. New ways to spawn show in the newest only.
+# The tests for both: the state of a task, the hooks, the served pages. New ways to spawn are tested with the newest only.
 check() {
     local version
     version=$(locked)
@@ -25,7 +25,7 @@ check() {
         return
     fi
     shift
-    # A target directory for both, as the dependencies are the same but for tokio.
+    # One target directory for both, as only tokio differs.
     CARGO_TARGET_DIR=$target/tokio_versions cargo test --package runtime-probe --features full,test-util \
         --test semantics --test foreign --test runtimes --test wire "$@"
     RUSTFLAGS='' CARGO_TARGET_DIR=$target/tokio_versions/stable cargo check --package runtime-probe --features full,test-util

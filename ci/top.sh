@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# `runtime-dump top` and `watch` on a terminal of tmux, on the shop of the README: what is on the screen is read. The screens stay in
-# target/top.
+# `runtime-dump top` and `watch` on a terminal of tmux, on the shop of the README; the script reads their screens. The
+# screens stay in target/top.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

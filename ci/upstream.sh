@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
-# What the patch changes in a crate's own tests: ci/upstream.sh CRATE [TEST..]
+# The effect of the patch on a crate's own tests: ci/upstream.sh CRATE [TEST..]
 #
-# Takes the crate from cargo's registry, builds its tests twice, on plain tokio and on a graph that is patched by
-# `runtime-dump patch`, runs both and prints each test whose outcome is not the same. A test that fails on either side is
-# run again, alone, five times on both: so that one which holds by luck is told from one that the patch breaks.
+# Takes the crate from cargo's registry, builds its tests twice, on plain tokio and on a graph patched by `runtime-dump
+# patch`, runs both and prints each test whose outcome differs. A test that fails on either side is run again, alone, five
+# times on both, to distinguish a flaky test from one that the patch breaks.
 # Arguments after the crate are test binaries (`rt_common`, or `lib` for those in its source); without any, all of them.
 #
-# Exit code 1 if a test passes less than half as often under the patch, but for those that `known` explains. By hand, with the
+# Exit code 1 if a test passes less than half as often with the patch, except for those in `known`. Run by hand, with the
 # result in benches/records; CI runs a part of tokio's. Environment: STABLE=1 leaves out `--cfg tokio_unstable`, JOBS is
-# cargo's -j, and QUICK=1 leaves out plain tokio, on which all tests are supposed to pass: their crates' own CI sees to it.
+# cargo's -j, and QUICK=1 leaves out plain tokio, on which all tests should pass in their crates' own CI.
 #
-# Left out in all: documentation tests (they compile what the others run), benchmarks, tests of other platforms, and what a
-# crate does not ship: those of its repository that need more than its package has.
+# Always left out: documentation tests (they compile the same code as the others), benchmarks, tests of other platforms, and
+# tests that need files of the crate's repository that its package does not have.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# Crate, version, features, and whether its dependencies are those of the lock file that it ships, or the newest: some ship
-# one that does not build, and many that are built of the same are built sooner.
+# Crate, version, features, and whether its dependencies are those of its own lock file, or the newest: some lock files do
+# not build, and crates that share dependencies build faster.
 crates='
 tokio             locked  shipped full,test-util,tracing
 tokio-stream      0.1.19  shipped full
@@ -35,14 +35,14 @@ tonic             0.14.9  newest  default,deflate,gzip
 tower             0.5.3   newest  full,log
 '
 
-# Crate, test, and why it cannot be as on plain tokio.
+# Crate, test, and why its outcome must differ from plain tokio.
 known='
 tokio tracing_task::task_spawn_creates_span a poll of ours clones the waker, and with the feature `tracing` tokio tells of each clone
 tokio tracing_task::task_spawn_sizes_recorded the wrapper is part of the size
 tokio tracing_task::task_big_spawn_sizes_recorded the wrapper is part of the size
 '
 
-# They ask hosts on the internet, or read files that h2 does not ship.
+# They ask hosts on the internet, or read files that h2's package does not have.
 left_out='--skip io_driver_fd_count --skip io_driver_ready_count --skip test_socks_v5_with_locally_resolved_domain_works
     --skip hpack::test::fixture'
 
@@ -61,7 +61,7 @@ export CARGO_TARGET_DIR=$target CARGO_INCREMENTAL=0
 cargo build --quiet --locked -p runtime-dump-cli
 runtime_dump=$target/debug/runtime-dump
 
-# What both sides have in common is built once, without debug information: some hundred programs.
+# The dependencies of both sides are built once, without debug information: some hundred programs.
 export CARGO_TARGET_DIR=$target/upstream/build CARGO_PROFILE_DEV_DEBUG=0 CARGO_TERM_COLOR=never
 export RUSTFLAGS='--cfg tokio_unstable' RUST_BACKTRACE=0
 [[ ! ${STABLE-} ]] || RUSTFLAGS=
@@ -81,7 +81,7 @@ unpack() {
     cd "$place"
     printf '\n[workspace]\n' >> Cargo.toml
     if [[ $name == tokio ]]; then
-        # Its tests alone, in a package that depends on tokio as others do: a package that is tokio cannot be patched.
+        # Its tests only, in a package that depends on tokio as others do: a package that is tokio itself cannot be patched.
         rm -r src
         mkdir src
         : > src/lib.rs
@@ -94,7 +94,7 @@ unpack() {
     [[ $1 == plain ]] || "$runtime_dump" patch --path "$root/runtime-probe" > /dev/null
 }
 
-# What none of the selected tests names is not built for them.
+# Programs that none of the selected tests uses are not built.
 leave_out_unused() {
     local sources=() test dependency
     [[ ! -d tests/support ]] || sources+=(tests/support)
@@ -128,7 +128,7 @@ build() {
     sed -n 's|^ *Executable \(unittests \)\?\([^ ]*\).* (\(.*\))$|\2 \3|p' build.log | sed 's|^src/lib.rs |lib |; s|^tests/||; s|\.rs /| /|; s|/main /| /|'
 }
 
-# Arguments: a test program's name, the program. A line for each test: its name, and what came of it.
+# Arguments: a test program's name, the program. A line for each test: its name and its outcome.
 run() {
     local program=$1 executable=$2 test
     # shellcheck disable=SC2086
@@ -137,13 +137,13 @@ run() {
         sed -nE "s/^test (.*) \.\.\. (ok|FAILED|ignored).*/$program::\1 \2/p" "$program.log" | sed 's/ - should panic / /'
         return
     fi
-    # A test binary that crashes or hangs does not say in which test.
+    # The output of a test binary that crashes or hangs does not name the test.
     "$executable" $left_out --list --format terse | sed -n 's/: test$//p' | while read -r test; do
         if passes "$executable" "$test"; then echo "$program::$test ok"; else echo "$program::$test FAILED"; fi
     done
 }
 
-# Arguments: a program, a test of it, which is run alone.
+# Arguments: a program, one of its tests, which is run alone.
 passes() {
     timeout -k 5 60 "$1" --exact "$2" > alone.log 2>&1 < /dev/null
 }
@@ -159,7 +159,8 @@ all() {
     done < programs | LC_ALL=C sort -u > outcomes
 }
 
-# Arguments: a side, a test. How often of five times it passes, alone. Where it was not built it is supposed to.
+# Arguments: a side, a test. Prints how often of five times it passes, alone. If that side was not built it counts as
+# passing.
 again() {
     local program=${2%%::*} test=${2#*::} executable passed=0
     cd "$work/$1"

@@ -1,9 +1,9 @@
-# Sourced by scripts that print the path of a program of a Python package: a pinned version is the same by hand and in CI, and
-# nothing outside of target/ changes.
+# Sourced by scripts that print the path of a program of a Python package: the pinned version is the same by hand and in CI,
+# and nothing outside of target/ changes.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-# Arguments: the name of the environment in target, what it must have, packages. Installs them unless `installed` succeeds.
+# Arguments: the name of the environment in target, a required file, packages. Installs them unless `installed` succeeds.
 venv() {
     local name=$1 what=$2 venv=$root/target/$1
     shift 2
