@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// wait is what a held goroutine waits in: a receive, a select, a sleep.
+// wait is the wait of a held goroutine: a receive, a select, a sleep.
 type wait struct {
 	kind    int
 	channel chan struct{}
@@ -17,7 +17,7 @@ const sleep = 24 * time.Hour
 var (
 	// waiting counts the goroutines that have reached their wait.
 	waiting atomic.Int64
-	// never is what the select's other branch waits for.
+	// never is the channel of the select's other branch.
 	never = make(chan struct{})
 )
 

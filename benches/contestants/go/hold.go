@@ -36,7 +36,7 @@ func hold(goroutines int, address string) {
 
 const period = time.Millisecond
 
-// ticker sleeps a millisecond at a time and keeps how late it was at worst.
+// ticker sleeps a millisecond at a time and keeps its greatest delay.
 type ticker struct {
 	ticks, longestStall atomic.Int64
 }

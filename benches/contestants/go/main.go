@@ -3,7 +3,7 @@
 //	contestant pingpong|pingpong-mt|mutex [COUNT]
 //	contestant hold COUNT ADDRESS
 //
-// RUNTIME_PROBE_BLOCK_RATE is the block profile's rate, off where it is not set.
+// RUNTIME_PROBE_BLOCK_RATE is the block profile's rate; without it the profile is off.
 package main
 
 import (
@@ -13,7 +13,7 @@ import (
 	"strconv"
 )
 
-// blockRate sets the block profile's rate in nanoseconds, by the name that the probe knows it by.
+// blockRate sets the block profile's rate in nanoseconds, from the variable that the probe reads, too.
 const blockRate = "RUNTIME_PROBE_BLOCK_RATE"
 
 const (

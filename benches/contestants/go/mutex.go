@@ -9,7 +9,7 @@ import (
 
 const mutexWarmUp = 10_000
 
-// contended has two goroutines fight for a lock: its holder yields, so that the other one runs into it and waits.
+// contended lets two goroutines contend for a lock: its holder yields, so that the other one finds it locked and waits.
 func contended(name string, locks int) {
 	contend(mutexWarmUp)
 	elapsed := contend(locks)

@@ -7,7 +7,7 @@ import (
 
 const pingPongWarmUp = 10_000
 
-// pingPong has two goroutines hand a number back and forth over two unbuffered channels.
+// pingPong lets two goroutines send a number back and forth over two unbuffered channels.
 func pingPong(name string, rounds int) {
 	exchange(pingPongWarmUp)
 	elapsed := exchange(rounds)

@@ -1,4 +1,4 @@
-// A lock that is held for a while with five waiters, and what Go's block and mutex profiles say of it. The argument is the
+// A lock that is held for a while with five waiters, and Go's block and mutex profiles of it. The argument is the
 // folder for both, as profile.proto.
 package main
 
@@ -31,7 +31,7 @@ func main() {
 	for range 5 {
 		done.Go(func() { waits_its_turn(&lock) })
 	}
-	// There is no telling from outside whether all of them wait.
+	// From outside it is not known whether all of them wait.
 	time.Sleep(held)
 	releases(&lock)
 	done.Wait()

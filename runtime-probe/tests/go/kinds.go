@@ -1,5 +1,5 @@
-// Starts the goroutines that support/tasks.rs starts as tasks, and tells what Go says about them: the dumps go into the
-// folder that is named first, and for each request that is named behind it a line goes to standard output.
+// Starts the same goroutines as the tasks of support/tasks.rs, and writes Go's answers about them: the dumps go into the
+// folder of the first argument, and for each request of the further arguments a line goes to standard output.
 package main
 
 import (
