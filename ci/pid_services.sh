@@ -34,7 +34,7 @@ is_whole() {
     }
 }
 
-# So many lines above the dump tell of one.
+# Arguments: how many deadlocks the dump must report, and a description.
 told_deadlocks() {
     [[ $(grep --count '^# may be a deadlock: ' "$work/dump") == "$1" ]] || {
         cat "$work/dump" >&2
@@ -64,7 +64,7 @@ expect() {
 }
 await_tasks_of "$runtime_dump" pid "${started[-1]}"
 is_whole "the services"
-# Libraries keep many channels. One call of the service's own waits for a message of a sender that it has itself.
+# Libraries keep many channels without a deadlock. One call of the service waits for a message whose sender it keeps itself.
 told_deadlocks 1 "the services"
 echo "pid_services.sh: the services$skipped: $(grep -c '^goroutine ' "$work/dump") tasks, each down to its leaf"
 
