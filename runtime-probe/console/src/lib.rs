@@ -27,8 +27,7 @@
 //! |---|---|
 //! | id, name, kind, location, parent, size | as tokio has them; a task that a dependency spawned by plain tokio has no size, and is listed with `--cfg tokio_unstable` |
 //! | polls, busy | exact, up to the last look before the task ended |
-//! | scheduled | exact while a client is attached; earlier scheduled time counts as idle, and so does that of a
-//! dependency's task |
+//! | scheduled | exact while a client is attached; earlier scheduled time counts as idle, and so does that of a dependency's task |
 //! | wakes | those that led to a poll; several wakes before one poll count once |
 //! | self-wakes | polls in which the task woke itself |
 //! | wakers | how many there are now, shown as the number of clones; the number of drops is 0 |

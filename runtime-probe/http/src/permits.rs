@@ -10,10 +10,13 @@
 //! Before a new thread starts, threads that have given up their permits are joined, so there are never more threads
 //! than permits.
 //!
-//! Under the lock, in this order: 1. a permit is taken and its thread started, 2. the thread changes the state
-//! between `Waiting` and `Answering`, 3. an eviction sets `Leaving` and wakes the thread by shutting the socket down,
-//! 4. the thread gives the permit up. A thread that finds its permit `Leaving` MUST NOT answer. Otherwise a reply
-//! could be cut off.
+//! Under the lock, in this order:
+//! 1. a permit is taken and its thread started,
+//! 2. the thread changes the state between `Waiting` and `Answering`,
+//! 3. an eviction sets `Leaving` and wakes the thread by shutting the socket down,
+//! 4. the thread gives the permit up.
+//!
+//! A thread that finds its permit `Leaving` MUST NOT answer. Otherwise a reply could be cut off.
 
 use std::cmp::Reverse;
 use std::mem;
