@@ -79,6 +79,6 @@ async fn main() {
     tokio::spawn(ship_after_join());
     let (_keep, orders) = mpsc::channel(1);
     tokio::spawn(ship_both(orders));
-    time::sleep(Duration::from_millis(20)).await; // The last timer of main.
+    time::sleep(Duration::from_millis(20)).await; // The last one of main.
     pending::<()>().await;
 }
