@@ -150,7 +150,7 @@ fn routes(shop: Arc<Shop>) -> Router {
             "/chaos/off",
             any(async |State(app): State<App>| app.chaos.off()),
         )
-        // Lists each request in a dump. Without it the connection would be one task, which axum spawns.
+        // Each request is an entry of its own in a dump. Without the layer it is a part of its connection, which axum spawns.
         .layer(
             tokio::pprof::layer().named_by(|request: &Request| {
                 format!("{} {}", request.method(), request.uri().path())
