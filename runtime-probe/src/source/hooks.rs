@@ -6,6 +6,7 @@ use super::untracked;
 use crate::primitive::Ordering;
 use crate::registry::runtimes::{Installed, Runtime};
 use crate::registry::threads::{self, Role};
+use crate::stack::own::OwnStack;
 use crate::sys::own_memory;
 use std::sync::Arc;
 #[cfg(tokio_unstable)]
@@ -158,6 +159,7 @@ impl Hooks {
             slot.set_role(Role::Pool);
             learn_id(&ours);
             cpu::thread_starts();
+            OwnStack::here().learn_bounds();
             start.iter().for_each(|start| start());
         });
         let (park, ours) = (self.thread_park.clone(), hook("on_thread_park"));

@@ -145,6 +145,7 @@ fn start_first() -> bool {
         futex::install();
         // At the start, because the first capture may happen inside of a leaf's lock.
         crate::stack::unwind::refresh();
+        crate::stack::own::OwnStack::here().learn_bounds();
         signal::start();
         heap::start();
         #[cfg(all(

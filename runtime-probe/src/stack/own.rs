@@ -3,6 +3,7 @@
 //! It is one thread-local, because in a library each access to a thread-local is a call that clobbers registers. Code
 //! that runs for every wait accesses it once, at its begin, when it has no values in registers.
 
+use crate::sys::thread;
 use std::cell::Cell;
 use std::ptr::null;
 
@@ -10,8 +11,8 @@ use std::ptr::null;
 pub(crate) struct OwnStack {
     /// The frame of the innermost poll of ours on this thread, made by `source::waker`; null outside of any.
     pub(crate) innermost: Cell<*const ()>,
-    /// The lower bound of the thread's own stack. Both bounds are set at the first capture. They are 0 before it, after
-    /// the last capture, and if the system does not tell.
+    /// The lower bound of the thread's own stack. Both bounds are set at the start of a runtime's thread, or at the first
+    /// capture. They are 0 before that, after the last capture, and if the system does not tell.
     low: Cell<usize>,
     high: Cell<usize>,
 }
@@ -54,8 +55,30 @@ impl OwnStack {
         self.high.get()
     }
 
+    /// The part of the stack from `sp` on; empty if `sp` is not on the thread's own stack, or its bounds are not known.
+    pub(crate) fn from(&self, sp: usize) -> OwnPart {
+        let (low, high) = (self.low.get(), self.high.get());
+        match low <= sp && sp < high {
+            true => OwnPart { low, sp, high },
+            false => OwnPart {
+                low: 0,
+                sp: 0,
+                high: 0,
+            },
+        }
+    }
+
+    /// Asks the system for the bounds, if they are not known. Not for signal handlers and allocators.
+    pub(crate) fn learn_bounds(&self) {
+        if self.high.get() == 0
+            && let Some(bounds) = thread::stack_bounds()
+        {
+            self.set_bounds(bounds);
+        }
+    }
+
     /// Sets the bounds.
-    pub(crate) fn set_bounds(&self, bounds: std::ops::Range<usize>) {
+    fn set_bounds(&self, bounds: std::ops::Range<usize>) {
         self.low.set(bounds.start);
         self.high.set(bounds.end);
     }
@@ -63,5 +86,31 @@ impl OwnStack {
     /// Resets the bounds.
     pub(crate) fn forget_bounds(&self) {
         self.set_bounds(0..0);
+    }
+}
+
+/// What a thread's own stack has from a stack pointer on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OwnPart {
+    low: usize,
+    sp: usize,
+    high: usize,
+}
+
+impl OwnPart {
+    /// The word at this address, if it lies there. Async-signal-safe.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "reads this thread's stack")]
+    pub(crate) fn word(&self, address: usize) -> Option<usize> {
+        let is_here = self.sp <= address
+            && address <= self.high.saturating_sub(size_of::<usize>())
+            && address.is_multiple_of(size_of::<usize>());
+        // SAFETY: aligned, and between a stack pointer of this thread and the end of its stack, all of which is mapped.
+        (is_here && self.high != 0).then(|| unsafe { (address as *const usize).read_volatile() })
+    }
+
+    /// How many bytes lie below it; `None` if the bounds are not known.
+    pub(crate) fn room(&self) -> Option<usize> {
+        (self.high != 0).then(|| self.sp - self.low)
     }
 }

@@ -16,7 +16,6 @@ use super::raw::{End, FutureMeta, RawStack, WaitSet};
 use super::signature;
 use super::unwind::{self, Slot};
 use crate::primitive::{AtomicU64, Ordering};
-use crate::sys::thread;
 use std::cell::{Cell, UnsafeCell};
 use std::iter;
 use std::sync::atomic::AtomicBool;
@@ -166,7 +165,7 @@ fn make() -> Option<*mut Capturer> {
     }
     // On a thread that is being torn down this stays set, because no capturer will be made.
     OWNER.try_with(|_| ()).ok()?;
-    let bounds = thread::stack_bounds().unwrap_or(0..0);
+    OwnStack::here().learn_bounds();
     let inner = Inner {
         // Made on the heap directly: this thread's stack may be small.
         sets: iter::repeat_with(|| [const { None }; WAYS])
@@ -181,7 +180,6 @@ fn make() -> Option<*mut Capturer> {
         inner: UnsafeCell::new(inner),
     }));
     CAPTURER.with(|cell| cell.set(capturer));
-    OwnStack::here().set_bounds(bounds);
     MAKING.with(|making| making.set(false));
     Some(capturer)
 }
