@@ -43,16 +43,18 @@ impl Detail {
                 nanos,
             } => {
                 let (now, now_nanos) = now?;
-                let left = (i128::from(seconds) - i128::from(now)) * 1_000_000_000
-                    + i128::from(nanos)
-                    - i128::from(now_nanos);
+                let at = |seconds: i64, nanos: u32| {
+                    let seconds = seconds.saturating_mul(1_000_000_000);
+                    seconds.saturating_add(i64::from(nanos))
+                };
+                let left = at(seconds, nanos).saturating_sub(at(now, now_nanos));
                 let verb = match what {
                     Timer::Sleep => "fires",
                     Timer::Timeout => "times out",
                 };
                 match left {
-                    0.. => format!("{verb} in {}", span(left)),
-                    _ => format!("{verb} since {}", span(-left)),
+                    0.. => format!("{verb} in {}", span(left.unsigned_abs())),
+                    _ => format!("{verb} since {}", span(left.unsigned_abs())),
                 }
             }
             Detail::Acquires {
@@ -171,7 +173,7 @@ fn counted(permits: u64) -> String {
 }
 
 /// Formats `3.2s`, `5m3s`, `2h0m3s`.
-pub fn span(nanos: i128) -> String {
+pub fn span(nanos: u64) -> String {
     let tenths = nanos / 100_000_000;
     let seconds = tenths / 10;
     match seconds {

@@ -109,7 +109,9 @@ impl Waits {
                 waits.given.entry(kept.semaphore).or_default().push(id);
             }
             task.is_only = is_waiting && task.waits.len() == 1 && is_single(chain);
-            waits.tasks.insert(id, task);
+            if !task.waits.is_empty() {
+                waits.tasks.insert(id, task);
+            }
         }
         for task in waits.tasks.values() {
             for semaphore in task.waits.iter().filter_map(Wait::semaphore) {

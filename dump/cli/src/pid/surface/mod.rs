@@ -214,7 +214,7 @@ fn write_head(dump: &Dump, source: &Source, rows: &Rows, out: &mut impl Write) -
     for (number, runtime) in dump.runtimes.iter().enumerate() {
         writeln!(out, "# runtime {}: {}", number + 1, line_of(runtime))?;
         for (number, worker) in runtime.workers.iter().take(WORKERS).enumerate() {
-            let busy = span(worker.busy_ns.into());
+            let busy = span(worker.busy_ns);
             let parks = worker.parks;
             writeln!(
                 out,
