@@ -9,6 +9,7 @@ use super::model::{Channel, ChannelEnd, Detail, End};
 use super::plan::Local;
 use crate::debug::index::Die;
 use crate::debug::types::{Enum, Shape};
+use std::num::NonZeroU64;
 use std::rc::Rc;
 
 /// The most ends of one type.
@@ -104,14 +105,21 @@ impl EndPart {
             at = reader.word(at.wrapping_add(*offset))?;
         }
         let channel = reader.word(at.wrapping_add(*last))?;
-        let word = |offset: u64| reader.word(channel.wrapping_add(offset));
+        let number = |offset: Option<u64>| {
+            let offset = offset.filter(|_| waits)?;
+            reader.word(channel.wrapping_add(offset))
+        };
         (channel != 0).then(|| ChannelEnd {
             channel,
             kind: self.kind,
             end: self.end,
-            semaphore: self.semaphore.map(|offset| channel.wrapping_add(offset)),
-            room: self.room.and_then(word),
-            senders: self.senders.and_then(word),
+            // The rest is of the wait alone.
+            semaphore: self
+                .semaphore
+                .filter(|_| waits)
+                .and_then(|offset| NonZeroU64::new(channel.wrapping_add(offset))),
+            room: number(self.room).and_then(NonZeroU64::new),
+            senders: number(self.senders).map(|senders| u32::try_from(senders).unwrap_or(u32::MAX)),
             waits,
             is_captured: self.is_captured,
         })

@@ -2,7 +2,9 @@
 
 use crate::model::{Chain, Channel, ChannelEnd, Detail, End, Frame, Kept, Timer};
 use crate::stacks::reason_of;
+use crate::waits::is_of;
 use runtime_dump::naming::reason::Reason;
+use std::num::NonZeroU64;
 
 /// The options of the notes on a chain.
 pub struct Words<'w> {
@@ -100,7 +102,7 @@ impl ChannelEnd {
                 format!("waits for a change of channel {channel:#x}")
             }
         };
-        match (self.end, self.room, self.senders) {
+        match (self.end, self.room.map(NonZeroU64::get), self.senders) {
             (End::Sender, Some(1), _) => text += ", which has room for 1 message",
             (End::Sender, Some(room), _) => {
                 text += &format!(", which has room for {room} messages")
@@ -194,9 +196,10 @@ fn push_details(notes: &mut Vec<String>, chain: &Chain, words: &Words<'_>, befor
         let Detail::Acquires { semaphore, .. } = detail else {
             return false;
         };
-        chain.details.iter().any(|other| {
-            matches!(other, Detail::End(end) if end.waits && end.semaphore == Some(*semaphore))
-        })
+        chain
+            .details
+            .iter()
+            .any(|other| matches!(other, Detail::End(end) if is_of(*end, *semaphore)))
     };
     for detail in chain.details.iter().filter(|detail| (words.tells)(detail)) {
         if !is_of_channel(detail)

@@ -1,6 +1,7 @@
 //! A decoded dump as plain data.
 
 use std::collections::HashMap;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -286,11 +287,11 @@ pub struct ChannelEnd {
     /// The end, sender or receiver.
     pub end: End,
     /// The semaphore that counts the room in a bounded channel.
-    pub semaphore: Option<u64>,
+    pub semaphore: Option<NonZeroU64>,
     /// The capacity of a bounded channel, in messages.
-    pub room: Option<u64>,
+    pub room: Option<NonZeroU64>,
     /// The number of senders, by the channel's own count.
-    pub senders: Option<u64>,
+    pub senders: Option<u32>,
     /// Whether the task waits at this end for the other one.
     pub waits: bool,
     /// Whether an async block has captured the end. The block may have moved it since.
@@ -311,7 +312,7 @@ pub enum Channel {
 }
 
 /// The ends of a channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum End {
     /// The end that messages are sent through.
     Sender,

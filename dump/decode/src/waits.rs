@@ -4,7 +4,7 @@
 
 use crate::model::{Chain, ChannelEnd, Detail, End, Frame, Timer};
 use crate::numbers::{NumberMap, NumberSet};
-use std::collections::HashMap;
+use std::num::NonZeroU64;
 
 /// The most tasks that are named.
 const NAMED: usize = 5;
@@ -18,8 +18,8 @@ pub struct Waits {
     tasks: NumberMap<u64, Task>,
     /// The tasks that may hold a lock, by its semaphore.
     holders: NumberMap<u64, Vec<u64>>,
-    /// The tasks that have an end of a channel.
-    ends: HashMap<(u64, End), Vec<Owner>>,
+    /// The tasks that have an end of a channel, sorted by channel and end; each once.
+    ends: Vec<(u64, End, Owner)>,
     /// The tasks that were given permits and do not take them, by semaphore.
     given: NumberMap<u64, Vec<u64>>,
     /// The number of tasks that wait for permits, by semaphore.
@@ -44,7 +44,7 @@ enum Wait {
 }
 
 /// A task that has an end of a channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Owner {
     task: u64,
     /// Whether an async block has only captured the end. The block may have moved it since.
@@ -110,9 +110,15 @@ impl Waits {
             }
             task.is_only = is_waiting && task.waits.len() == 1 && is_single(chain);
             if !task.waits.is_empty() {
+                task.waits.shrink_to_fit();
                 waits.tasks.insert(id, task);
             }
         }
+        waits.ends.sort_unstable();
+        // An end that is not captured stands before one that is.
+        waits
+            .ends
+            .dedup_by_key(|(channel, end, owner)| (*channel, *end, owner.task));
         for task in waits.tasks.values() {
             for semaphore in task.waits.iter().filter_map(Wait::semaphore) {
                 *waits.waiting.entry(semaphore).or_default() += 1;
@@ -124,7 +130,7 @@ impl Waits {
     fn add(&mut self, id: u64, chain: &Chain, task: &mut Task) {
         let channel_of = |semaphore: u64| {
             chain.details.iter().find_map(|detail| match detail {
-                Detail::End(end) if end.waits && end.semaphore == Some(semaphore) => Some(*end),
+                Detail::End(end) if is_of(*end, semaphore) => Some(*end),
                 _ => None,
             })
         };
@@ -144,14 +150,11 @@ impl Waits {
                     if end.waits && end.end == End::Receiver {
                         task.waits.push(Wait::Channel(end));
                     }
-                    let owners = self.ends.entry((end.channel, end.end)).or_default();
-                    match owners.iter_mut().find(|owner| owner.task == id) {
-                        Some(owner) => owner.is_captured &= end.is_captured,
-                        None => owners.push(Owner {
-                            task: id,
-                            is_captured: end.is_captured,
-                        }),
-                    }
+                    let owner = Owner {
+                        task: id,
+                        is_captured: end.is_captured,
+                    };
+                    self.ends.push((end.channel, end.end, owner));
                 }
                 Detail::Joins(other) if other != 0 => task.waits.push(Wait::Join(other)),
                 _ => {}
@@ -183,13 +186,16 @@ impl Waits {
                 }
             },
             Detail::End(end) if end.waits => {
-                let owners = self.owners(end)?;
+                let owners = self.owners(end);
                 let owners: Vec<u64> = owners.iter().map(|owner| owner.task).collect();
+                if owners.is_empty() {
+                    return None;
+                }
                 let which = match (end.end, end.senders) {
                     (End::Sender, _) => "its Receiver".to_owned(),
                     (End::Receiver, Some(1)) => "its only Sender".to_owned(),
                     (End::Receiver, None) => "its Sender".to_owned(),
-                    (End::Receiver, Some(senders)) if senders == owners.len() as u64 => {
+                    (End::Receiver, Some(senders)) if senders as usize == owners.len() => {
                         "its Senders".to_owned()
                     }
                     (End::Receiver, Some(_)) => "Senders of it".to_owned(),
@@ -201,18 +207,24 @@ impl Waits {
     }
 
     /// The tasks that have the other end. Tasks that have only captured it count if no other task has it.
-    fn owners(&self, end: &ChannelEnd) -> Option<Vec<Owner>> {
+    fn owners(&self, end: &ChannelEnd) -> Vec<Owner> {
         let other = match end.end {
             End::Sender => End::Receiver,
             End::Receiver => End::Sender,
         };
-        let owners = self.ends.get(&(end.channel, other))?;
+        let key = (end.channel, other);
+        let first = self
+            .ends
+            .partition_point(|(channel, end, _)| (*channel, *end) < key);
+        let all = self.ends[first..].iter();
+        let all = all.take_while(|(channel, end, _)| (*channel, *end) == key);
+        let owners: Vec<Owner> = all.map(|(.., owner)| *owner).collect();
         let certain = owners.iter().filter(|owner| !owner.is_captured);
         let certain: Vec<Owner> = certain.copied().collect();
-        Some(match certain.is_empty() {
-            true => owners.clone(),
+        match certain.is_empty() {
+            true => owners,
             false => certain,
-        })
+        }
     }
 
     /// The tasks that may end a wait of the task `id`, with the text that names the wait.
@@ -230,7 +242,7 @@ impl Waits {
                 }
                 Wait::Join(_) => {}
                 Wait::Channel(end) => {
-                    let owners = self.owners(end).unwrap_or_default();
+                    let owners = self.owners(end);
                     let [owner] = &owners[..] else {
                         continue;
                     };
@@ -347,10 +359,15 @@ impl Wait {
     fn semaphore(&self) -> Option<u64> {
         match self {
             Wait::Permits(semaphore) => Some(*semaphore),
-            Wait::Channel(end) if end.end == End::Sender => end.semaphore,
+            Wait::Channel(end) if end.end == End::Sender => end.semaphore.map(NonZeroU64::get),
             Wait::Channel(_) | Wait::Join(_) => None,
         }
     }
+}
+
+/// Whether the wait for room at this end is a wait for this semaphore.
+pub(crate) fn is_of(end: ChannelEnd, semaphore: u64) -> bool {
+    end.waits && end.semaphore.map(NonZeroU64::get) == Some(semaphore)
 }
 
 /// Whether the chain has one leaf, and no time limit on the way to it.
