@@ -20,7 +20,7 @@ impl AddressFilter {
     #[inline(always)]
     fn counter(&self, address: usize) -> &AtomicU8 {
         // Addresses that differ by a multiple of 64 MiB mostly have different counters.
-        &self.0[((address >> 6) ^ (address >> 23)) % COUNTERS]
+        &self.0[((address ^ (address >> 17)) >> 6) % COUNTERS]
     }
 
     /// Whether a sampled block may begin there. Relaxed: the asking thread got the address from the thread that sampled

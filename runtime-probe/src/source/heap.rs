@@ -105,10 +105,11 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Allocator<A> {
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // SAFETY: the caller's contract.
-        let inner = move || unsafe { self.inner.dealloc(block, layout) };
-        match FILTER.may_have(block.addr()) {
-            true => freed(block.addr(), layout.size(), inner),
-            false => inner(),
+        unsafe {
+            match FILTER.may_have(block.addr()) {
+                true => freed(&self.inner, block, layout),
+                false => self.inner.dealloc(block, layout),
+            }
         }
     }
 
@@ -319,14 +320,19 @@ fn take(address: usize) -> Option<Block> {
 }
 
 /// A free of a block that may be sampled.
+///
+/// # Safety
+/// As [`GlobalAlloc::dealloc`].
 #[cold]
 #[inline(never)]
-fn freed(address: usize, size: usize, free: impl FnOnce()) {
+#[expect(unsafe_code, reason = "an allocator")]
+unsafe fn freed<A: GlobalAlloc>(inner: &A, block: *mut u8, layout: Layout) {
     // Before the block's memory is another thread's.
-    if let (Some(block), Some(tables)) = (take(address), tables()) {
-        tables.allocations.freed(block.site, size);
+    if let (Some(block), Some(tables)) = (take(block.addr()), tables()) {
+        tables.allocations.freed(block.site, layout.size());
     }
-    free();
+    // SAFETY: the caller's contract.
+    unsafe { inner.dealloc(block, layout) }
 }
 
 /// A reallocation of a block that may be sampled, or at which a sample may be due. The old block counts as freed, unless the
