@@ -3,16 +3,17 @@
 use super::condensed::Crates;
 use super::conditions::{self, Condition};
 use super::contended::Contended;
-#[cfg(feature = "decode")]
-use super::diagnosis::HANDED_OVER_NS;
-#[cfg(not(feature = "decode"))]
-use super::diagnosis::NO_DECODE;
-use super::diagnosis::{LONG_FOR_PERMITS_NS, OFF, unknown_permits};
+use super::diagnosis::OFF;
 #[cfg(feature = "decode")]
 use super::given_permits::{GivenPermits, Permits};
 use super::named::NamedProfile;
 use super::ongoing::{Key, Look, Ongoing, Wait, key, labels_of};
+#[cfg(not(feature = "decode"))]
+use super::permit_waits::NO_DECODE;
+use super::permit_waits::{LONG_FOR_PERMITS_NS, unknown_permits};
 use crate::demand::Demand;
+#[cfg(feature = "decode")]
+use crate::snapshot::futurelocks::HANDED_OVER_NS;
 #[cfg(feature = "decode")]
 use crate::snapshot::locks::Locks;
 use crate::snapshot::tasks::Tasks;

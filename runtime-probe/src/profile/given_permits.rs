@@ -6,9 +6,9 @@
 //! its way to its next poll.
 
 use super::decoded::question;
-use super::diagnosis::HANDED_OVER_NS;
 use super::held_locks::{goroutine, name, wait};
 use super::selection::grouped;
+use crate::snapshot::futurelocks::HANDED_OVER_NS;
 use crate::snapshot::tasks::{Row, Tasks};
 use crate::snapshot::unpolled::Unpolled;
 use crate::symbol::own_futures::{Answer, Found, Given, ask};

@@ -4,11 +4,7 @@ use super::awaited::Awaited;
 use super::conditions::{self, Condition};
 #[cfg(feature = "decode")]
 use super::decoded::{Decoded, Decoding};
-#[cfg(feature = "decode")]
-use super::diagnosis::HANDED_OVER_NS;
-#[cfg(not(feature = "decode"))]
-use super::diagnosis::NO_DECODE;
-use super::diagnosis::{LONG_FOR_PERMITS_NS, count_unlisted, is_for_permits, unknown_permits};
+use super::diagnosis::count_unlisted;
 use super::doing::{Does, Doing};
 #[cfg(feature = "decode")]
 use super::given_permits::Permits;
@@ -19,6 +15,9 @@ use super::leaf_stacks::{Assembled, assemble, synthetic};
 use super::leaks::Leaked;
 use super::mappings::mappings;
 use super::named::NamedProfile;
+#[cfg(not(feature = "decode"))]
+use super::permit_waits::NO_DECODE;
+use super::permit_waits::{LONG_FOR_PERMITS_NS, is_for_permits, unknown_permits};
 use super::selection::{Finder, Leaks, Selection, grouped};
 use super::thread_stacks::{self, Walked, of_foreign, of_task};
 use crate::ask::settle::{Settling, settle};
@@ -27,6 +26,8 @@ use crate::registry::locks::Who;
 use crate::registry::names::NameNumber;
 use crate::registry::task::{Kind, Waking};
 use crate::registry::threads::ThreadNumber;
+#[cfg(feature = "decode")]
+use crate::snapshot::futurelocks::HANDED_OVER_NS;
 use crate::snapshot::joins::Joins;
 use crate::snapshot::locks::Locks;
 use crate::snapshot::rates::{Rate, Rates};

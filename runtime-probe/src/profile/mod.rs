@@ -13,6 +13,7 @@
 //! * [`idle`]: why a ready task is not polled;
 //! * [`condensed`]: stacks with fewer frames;
 //! * `decoded`: stacks of foreign tasks, from their futures;
+//! * `permit_waits`: waits for permits of tokio's semaphores;
 //! * `given_permits`: permits of tokio's semaphores that a task was granted and does not take;
 //! * [`goroutine`]: the goroutine dump: all tasks with their stacks;
 //! * [`goroutine_forms`]: the forms of that dump;
@@ -91,6 +92,7 @@ pub(crate) mod overview;
 #[cfg(feature = "ui")]
 pub(crate) mod own_code;
 mod parting;
+mod permit_waits;
 #[cfg(feature = "rt")]
 pub(crate) mod sched;
 pub(crate) mod selection;

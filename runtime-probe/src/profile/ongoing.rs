@@ -5,9 +5,9 @@
 //! most that long. The wait of a thread outside of both is unknown, and counted as 0.
 
 use super::condensed::Crates;
-use super::diagnosis::is_for_permits;
 use super::goroutine::{missing, spawned};
 use super::leaf_stacks::assemble;
+use super::permit_waits::is_for_permits;
 use super::thread_stacks::of_waiting;
 use crate::labels::LabelSet;
 use crate::registry::task::Kind;

@@ -12,8 +12,8 @@ use crate::stack::raw::WaitSet;
 use std::collections::HashMap;
 use std::panic::Location;
 
-/// A healthy waiter takes a granted lock within this time.
-const HANDED_OVER_NS: u64 = 100_000_000;
+/// A healthy waiter takes a granted lock, or granted permits, within this time.
+pub(crate) const HANDED_OVER_NS: u64 = 100_000_000;
 
 /// A lock that its grantee does not take.
 #[derive(Debug)]
