@@ -483,11 +483,11 @@ impl Schedule {
             return;
         };
         known.thread = NO_THREAD;
-        let woken = std::mem::take(&mut known.woken);
+        let (woken, name) = (std::mem::take(&mut known.woken), known.name);
         match outcome {
             Outcome::Ends => {
                 self.tasks.remove(&task);
-                self.user.task_ended(task);
+                self.end_regions(thread, task, name, emit);
                 emit.event(thread, Code::GoDestroy, &[]);
             }
             Outcome::Waits { reason, stack } if !woken => {
