@@ -383,7 +383,15 @@ impl Parts {
 
     /// The events up to [`LATE`] before now.
     pub(crate) fn take(&mut self, scale: &Scale) -> Part {
-        let until = clock::ticks().saturating_sub(scale.ticks(LATE.as_nanos() as u64));
+        self.take_until(clock::ticks().saturating_sub(scale.ticks(LATE.as_nanos() as u64)))
+    }
+
+    /// All events: no part follows that later ones could be in.
+    pub(crate) fn take_all(mut self) -> Part {
+        self.take_until(clock::ticks())
+    }
+
+    fn take_until(&mut self, until: Ticks) -> Part {
         // The sort is stable: events of one thread at one time keep their order.
         self.pending.sort_by_key(|happened| happened.at);
         let later = self

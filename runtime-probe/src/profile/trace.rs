@@ -113,7 +113,7 @@ pub(crate) fn write_past(
     let start = Start::take();
     let mut parts = Parts::default();
     parts.add_rounds(past.rounds.iter().map(|round| &**round), past.since);
-    let part = parts.take(&Scale::now());
+    let part = parts.take_all();
     let start = start.back_at(past.since, &part.happened);
     let user = User::of_past(&part.happened);
     let writer = format.writer(out)?;
