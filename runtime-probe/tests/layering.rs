@@ -132,6 +132,11 @@ const SOURCE_EDGES: [(&str, &str); 50] = [
     ("regions", "waker"),
     // The polls that a thread is in.
     ("signal", "waker"),
+    // Whether a foreign task enters a span, the user task in force, the entry in the trace, and the registrations of the poll.
+    ("spans", "polled_task"),
+    ("spans", "regions"),
+    ("spans", "trace"),
+    ("spans", "waker"),
     // Specimens that wait, and the locks that they wait in.
     ("specimens", "instrumented"),
     ("specimens", "locks"),
