@@ -292,6 +292,11 @@ impl Schedule {
                 ];
                 emit.generation.cpu_sample(emit.at, &arguments);
             }
+            Event::HeapInUse { bytes } => {
+                let held = self.hold_proc(thread, &mut emit);
+                emit.event(thread, Code::HeapAlloc, &[bytes]);
+                self.release_proc(thread, held, &mut emit);
+            }
             Event::Counter { .. } => {}
             Event::User(event) => {
                 if user::can_speak(thread) {

@@ -106,6 +106,7 @@ fn write(steps: &[Step], trace: &mut dyn TraceFormat) {
                     14 => Event::InPlaceBegin,
                     15 => Event::InPlaceEnd,
                     16 => Event::CpuSample { task, stack },
+                    17 if task == 0 => Event::HeapInUse { bytes: after },
                     17 => Event::Counter {
                         name: reason,
                         value: task,

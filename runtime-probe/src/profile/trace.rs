@@ -455,15 +455,18 @@ impl<'w> Trace<'w> {
     }
 
     fn counters(&mut self, counters: &Counters, scale: &Scale) {
-        let numbers = [
+        let mut events = Vec::new();
+        events.extend(counters.heap_bytes.map(|bytes| Event::HeapInUse { bytes }));
+        for (name, value) in [
             ("memory (RSS), bytes", counters.resident_bytes),
             ("tasks in shared queues", Some(counters.queued)),
-        ];
-        for (name, value) in numbers {
-            let Some(value) = value else { continue };
+        ] {
             let name = self.writer.text(name);
-            let thread = u64::from(std::process::id());
-            self.row(counters.at, thread, Event::Counter { name, value }, scale);
+            events.extend(value.map(|value| Event::Counter { name, value }));
+        }
+        let thread = u64::from(std::process::id());
+        for event in events {
+            self.row(counters.at, thread, event, scale);
         }
     }
 
