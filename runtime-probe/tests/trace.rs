@@ -968,6 +968,40 @@ fn user_tasks_have_their_regions_and_logs() {
     }
 }
 
+#[test]
+fn a_lock_that_blocks_its_thread_is_a_region() {
+    let Some(go) = Go::find("trace_blocked") else {
+        return;
+    };
+    let _alone = alone();
+    let runtime = runtime();
+    let recorder = FlightRecorder::new().start().unwrap();
+    let lock = Arc::new(runtime_probe::sync::blocking::Mutex::new(()));
+    for _ in 0..5 {
+        let held = lock.lock().unwrap();
+        let waiting = Arc::clone(&lock);
+        let task = runtime.spawn(async move { drop(waiting.lock().unwrap()) });
+        let waiting = Arc::clone(&lock);
+        let thread = std::thread::spawn(move || drop(waiting.lock().unwrap()));
+        std::thread::sleep(Duration::from_millis(20));
+        drop(held);
+        runtime.block_on(task).unwrap();
+        thread.join().unwrap();
+        // A lock that is free blocks no thread.
+        drop(lock.lock().unwrap());
+    }
+    let mut bytes = Vec::new();
+    recorder.write_to(&mut bytes).unwrap();
+    let file = go.file("blocked.trace", &bytes);
+    go.validate_traces(std::slice::from_ref(&file)).unwrap();
+    let text = go.trace(&["-d=parsed"], &file);
+    // Of the task, and of the thread outside of any. Either of them may come when the lock is free again.
+    let blocked = region_times(&text, "thread blocked by a lock");
+    assert!((6..=10).contains(&blocked.len()), "{blocked:?}");
+    let long = blocked.iter().filter(|(blocked, _)| *blocked > 10.0);
+    assert!(long.count() >= 6, "{blocked:?}");
+}
+
 /// One request after another, and a pause, each with its own labels.
 async fn serves() {
     loop {
