@@ -7,7 +7,7 @@
 
 use super::polled_task::PolledTask;
 use super::regions::{self, StaticText};
-use super::trace::{self, SpanStep, Step};
+use super::trace::{self, MOST_REGISTRATIONS, SpanStep, Step};
 use super::waker;
 use crate::clock;
 use crate::demand::Demand;
@@ -27,9 +27,9 @@ use tracing_subscriber::registry::LookupSpan;
 /// last, waits included. A task that exits the span while it waits inside of it, and drops the future, ends the region
 /// when the span is closed.
 ///
-/// In a task of a dependency that the probe does not poll, and below an executor with wakers of its own (as
-/// `FuturesUnordered`), each poll is a region. On a thread outside of any task, the thread is shown as a goroutine.
-/// Spans of tokio's own are left out.
+/// In a task of a dependency that the probe does not poll, a region ends when its span is closed. Below an executor with
+/// wakers of its own (as `FuturesUnordered`), each poll is a region. On a thread outside of any task, the thread is
+/// shown as a goroutine. Spans of tokio's own are left out.
 ///
 /// The regions are those of [`trace`](crate::pprof::trace) and of the flight recorder. While neither runs, a span that is entered,
 /// exited or closed costs this layer one load.
@@ -100,11 +100,13 @@ fn step(step: Step, id: &Id, metadata: Option<&'static Metadata<'static>>) {
         return;
     }
     let (slot, mut now) = (threads::slot(), clock::ticks());
-    let mut is_in_a_poll = waker::is_polling();
+    let (mut is_in_a_poll, mut registrations) = (waker::is_polling(), waker::registrations());
     if !is_in_a_poll {
         let (polled, _) = PolledTask::here();
         is_in_a_poll = polled.spawned_at().is_some();
         if is_in_a_poll {
+            // A foreign task registers with wakers of tokio's.
+            registrations = MOST_REGISTRATIONS;
             // An order by time must have the begin of the poll first.
             now = now.max(slot.foreign_since.load(Ordering::Relaxed) + trace::UNIT);
         } else if slot.runtime.load(Ordering::Relaxed) != 0 {
@@ -118,7 +120,7 @@ fn step(step: Step, id: &Id, metadata: Option<&'static Metadata<'static>>) {
         span: id.into_u64(),
         name: StaticText::new(metadata.name()),
         user_task: regions::current().id,
-        registrations: waker::registrations(),
+        registrations,
         is_in_a_poll,
     };
     trace::span(slot, now, &step);

@@ -77,9 +77,9 @@ impl Spans {
             }
             (Step::Exit, Some((at, known))) => {
                 known.entered = known.entered.saturating_sub(1);
-                let full = step.registrations >= MOST_REGISTRATIONS;
+                let is_unknown = step.registrations >= MOST_REGISTRATIONS;
                 let waits = matches!(inside, Inside::Task(_))
-                    && (step.registrations > known.registrations || full);
+                    && (step.registrations > known.registrations || is_unknown);
                 match known.entered == 0 && !waits {
                     true => Region::Ends {
                         user_task: open.remove(at).user_task,

@@ -116,7 +116,8 @@ pub(crate) struct SpanStep {
     pub(crate) name: StaticText,
     /// The id of the user task in force; 0 for none.
     pub(crate) user_task: u64,
-    /// How many registrations the poll has made so far, up to [`MOST_REGISTRATIONS`].
+    /// How many registrations the poll has made so far. [`MOST_REGISTRATIONS`] stands for more, and for a number that is
+    /// not known.
     pub(crate) registrations: u16,
     /// Whether the thread polls a task.
     pub(crate) is_in_a_poll: bool,
