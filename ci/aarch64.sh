@@ -46,6 +46,6 @@ unset RUSTC_WRAPPER RUSTC_WORKSPACE_WRAPPER
 for flags in '' '--cfg tokio_unstable'; do
     echo "== RUSTFLAGS='$flags'"
     RUSTFLAGS="$flags -Dwarnings" CARGO_TARGET_DIR=$into/check \
-        cargo check --quiet --target "$target" -p runtime-probe --features full,test-util,tower,lock_api --lib --tests
+        cargo check --quiet --target "$target" -p runtime-probe --features full,test-util,tower,tracing-subscriber,lock_api --lib --tests
 done
 echo "aarch64.sh: runtime-probe is well typed for $target"

@@ -16,11 +16,11 @@ mapfile -t alone < <(sed -n '/^\[features\]/,/^\[d/s/^\([a-z0-9_-]*\) = .*/\1/p'
 together=(
     rt,fs rt,macros rt,net rt,parking_lot rt,process rt,signal rt,sync rt,test-util rt,time
     rt-multi-thread,macros rt-multi-thread,time rt-multi-thread,net macros,sync time,sync
-    full full,test-util,decode,flamegraph,interpose,lock_api,metrics,semaphore,tower,tracing
+    full full,test-util,decode,flamegraph,interpose,lock_api,metrics,semaphore,tower,tracing,tracing-subscriber
 )
 unstable_together=(
     rt,schedule-latency rt,taskdump rt,tracing rt,fs,sync,io-uring rt-multi-thread,tracing,taskdump
-    full,test-util,io-uring,schedule-latency,taskdump,decode,flamegraph,interpose,lock_api,metrics,semaphore,tower,tracing
+    full,test-util,io-uring,schedule-latency,taskdump,decode,flamegraph,interpose,lock_api,metrics,semaphore,tower,tracing,tracing-subscriber
 )
 
 # A target directory for each set of flags, as a change of flags rebuilds everything. RUSTFLAGS replaces the flags of

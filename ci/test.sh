@@ -21,7 +21,7 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
 # A machine that builds everything once does not need incremental files: a third of the disk.
 [ -z "${CI:-}" ] || export CARGO_INCREMENTAL=0
 
-probe_features=runtime-probe/full,runtime-probe/test-util,runtime-probe/tower,runtime-probe/lock_api
+probe_features=runtime-probe/full,runtime-probe/test-util,runtime-probe/tower,runtime-probe/tracing-subscriber,runtime-probe/lock_api
 features=$probe_features,runtime-probe/decode,runtime-probe-axum/hyper
 # Always these packages together: cargo unifies their features, so another choice compiles tokio and its dependents again.
 packages=(-p runtime-dump -p runtime-dump-decode -p runtime-probe -p runtime-probe-http -p runtime-probe-axum -p runtime-probe-console -p runtime-dump-cli -p examples -p faults)

@@ -29,6 +29,7 @@ pub mod endpoints {}
 #[doc = include_str!("../docs/environment.md")]
 pub mod environment {}
 
+/// [endpoints-spans-in-a-trace]: mod@endpoints#spans-in-a-trace
 /// [examples-ecosystem]: https://github.com/runtime-probe/runtime-probe/tree/main/examples/ecosystem
 /// [setup-patch-the-whole-graph]: mod@setup#patch-the-whole-graph
 /// [benches-records-2026-11-22-upstream]: https://github.com/runtime-probe/runtime-probe/tree/main/benches/records/2026-11-22-upstream.md

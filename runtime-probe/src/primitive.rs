@@ -12,6 +12,50 @@ pub(crate) use loom::sync::{
     atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
 };
 
+#[cfg(not(probe_loom))]
+pub(crate) use crossbeam_queue::ArrayQueue;
+
+/// In place of crossbeam's queue, which loom does not see into: up to four numbers, 16 bits each, the first one lowest.
+/// What happened before a push happens before the pop of that number.
+#[cfg(probe_loom)]
+#[derive(Debug)]
+pub(crate) struct ArrayQueue<T>(AtomicU64, std::marker::PhantomData<T>);
+
+#[cfg(probe_loom)]
+impl ArrayQueue<u32> {
+    pub(crate) fn new(most: usize) -> Self {
+        assert!(most <= 4);
+        ArrayQueue(AtomicU64::new(0), std::marker::PhantomData)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        Self::count(self.0.load(Ordering::Acquire)) as usize
+    }
+
+    pub(crate) fn push(&self, number: u32) -> Result<(), u32> {
+        let push = |queue| {
+            assert!(number != 0 && Self::count(queue) < 4);
+            Some(queue | u64::from(number) << (16 * Self::count(queue)))
+        };
+        let pushed = self
+            .0
+            .fetch_update(Ordering::Release, Ordering::Relaxed, push);
+        pushed.map(drop).map_err(|_| number)
+    }
+
+    pub(crate) fn pop(&self) -> Option<u32> {
+        let pop = |queue| (queue != 0).then_some(queue >> 16);
+        let popped = self
+            .0
+            .fetch_update(Ordering::Acquire, Ordering::Acquire, pop);
+        popped.ok().map(|queue| queue as u16 as u32)
+    }
+
+    fn count(queue: u64) -> u32 {
+        (u64::BITS - queue.leading_zeros()).div_ceil(16)
+    }
+}
+
 /// loom's `UnsafeCell` interface (access by closure) over either cell.
 #[derive(Debug)]
 pub(crate) struct UnsafeCell<T>(

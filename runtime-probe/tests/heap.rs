@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use runtime_dump::profile::proto::{Profile, Sample};
 use runtime_dump_testing::go::Go;
-use runtime_probe::pprof::{self, heap::Allocator};
+use runtime_probe::pprof::{self, heap::Allocator, trace};
 use runtime_probe::runtime::Runtime;
 use runtime_probe::task::AbortHandle;
 use support::client::{PATIENCE, get};
@@ -751,4 +751,43 @@ fn lookup_has_both() {
     drop(kept);
     assert_eq!(pprof::set_mem_profile_rate(-1), 1);
     assert!(Path::new("/proc/self/status").exists());
+}
+
+/// The heap in use, as Go's reader finds it in a trace of a block that is allocated and freed.
+fn heap_in_trace(go: &Go) -> Vec<u64> {
+    let recorder = trace::FlightRecorder::new().start().unwrap();
+    let held: Vec<u8> = vec![1; 64 << 20];
+    std::thread::sleep(Duration::from_millis(1200));
+    drop(black_box(held));
+    std::thread::sleep(Duration::from_millis(1200));
+    let mut bytes = Vec::new();
+    recorder.write_to(&mut bytes).unwrap();
+    let file = go.file("heap.trace", &bytes);
+    go.validate_traces(std::slice::from_ref(&file)).unwrap();
+    let parsed = go.trace(&["-d=parsed"], &file);
+    let value = |line: &str| {
+        let (_, value) = line.split_once("Uint64(").unwrap();
+        value.split(')').next().unwrap().parse().unwrap()
+    };
+    parsed
+        .lines()
+        .filter(|line| line.contains("/memory/classes/heap/objects:bytes"))
+        .map(value)
+        .collect()
+}
+
+#[test]
+fn a_trace_has_the_heap_in_use() {
+    let Some(go) = Go::find("heap_trace") else {
+        return;
+    };
+    let _at_rate = AtRate::of(512 << 10);
+    let values = heap_in_trace(&go);
+    // Twice a second, and less on a loaded machine.
+    assert!(values.len() >= 2, "{values:?}");
+    let most = values.iter().max().unwrap();
+    let last = values.last().unwrap();
+    // A block so much larger than the rate is always sampled, and stands for itself.
+    let freed = most - last;
+    assert!((63 << 20..66 << 20).contains(&freed), "{values:?}");
 }

@@ -66,7 +66,7 @@ const SEES: [(&str, &[&str]); 6] = [
 ];
 
 /// The allowed imports between siblings inside `source`: the user, the used.
-const SOURCE_EDGES: [(&str, &str); 46] = [
+const SOURCE_EDGES: [(&str, &str); 51] = [
     ("blocking", "driving"),
     // A thread that runs a closure may have run a foreign task before.
     ("blocking", "foreign"),
@@ -119,6 +119,8 @@ const SOURCE_EDGES: [(&str, &str); 46] = [
     ("labels", "waker"),
     // The release of a lock counts in the task that is being polled, under its labels.
     ("locks", "labels"),
+    // A thread that waits for a lock is in a region of a trace.
+    ("locks", "regions"),
     ("locks", "waker"),
     // The number in tokio's id.
     ("metrics", "foreign"),
@@ -132,6 +134,11 @@ const SOURCE_EDGES: [(&str, &str); 46] = [
     ("regions", "waker"),
     // The polls that a thread is in.
     ("signal", "waker"),
+    // Whether a foreign task enters a span, the user task in force, the entry in the trace, and the registrations of the poll.
+    ("spans", "polled_task"),
+    ("spans", "regions"),
+    ("spans", "trace"),
+    ("spans", "waker"),
     // Specimens that wait, and the locks that they wait in.
     ("specimens", "instrumented"),
     ("specimens", "locks"),

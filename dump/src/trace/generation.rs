@@ -38,6 +38,8 @@ pub(super) enum Code {
     /// The proc's sequence number, stack.
     GoSyscallBegin = 22,
     GoSyscallEndBlocked = 24,
+    /// Bytes.
+    HeapAlloc = 37,
     /// The text. The event applies to the goroutine that runs.
     GoLabel = 39,
     /// User task, its parent, name, stack.

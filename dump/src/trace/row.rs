@@ -87,6 +87,11 @@ pub enum Event {
         /// The stack at the sample.
         stack: StackNumber,
     },
+    /// The memory of the process that is allocated and not freed has a new size. Go's timeline shows it as the heap.
+    HeapInUse {
+        /// The size.
+        bytes: u64,
+    },
     /// A counter of the process has a new value.
     Counter {
         /// The name of the counter.

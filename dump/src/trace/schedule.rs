@@ -292,6 +292,11 @@ impl Schedule {
                 ];
                 emit.generation.cpu_sample(emit.at, &arguments);
             }
+            Event::HeapInUse { bytes } => {
+                let held = self.hold_proc(thread, &mut emit);
+                emit.event(thread, Code::HeapAlloc, &[bytes]);
+                self.release_proc(thread, held, &mut emit);
+            }
             Event::Counter { .. } => {}
             Event::User(event) => {
                 if user::can_speak(thread) {
@@ -483,11 +488,11 @@ impl Schedule {
             return;
         };
         known.thread = NO_THREAD;
-        let woken = std::mem::take(&mut known.woken);
+        let (woken, name) = (std::mem::take(&mut known.woken), known.name);
         match outcome {
             Outcome::Ends => {
                 self.tasks.remove(&task);
-                self.user.task_ended(task);
+                self.end_regions(thread, task, name, emit);
                 emit.event(thread, Code::GoDestroy, &[]);
             }
             Outcome::Waits { reason, stack } if !woken => {

@@ -106,6 +106,7 @@ fn write(steps: &[Step], trace: &mut dyn TraceFormat) {
                     14 => Event::InPlaceBegin,
                     15 => Event::InPlaceEnd,
                     16 => Event::CpuSample { task, stack },
+                    17 if task == 0 => Event::HeapInUse { bytes: after },
                     17 => Event::Counter {
                         name: reason,
                         value: task,
@@ -407,4 +408,95 @@ fn a_task_is_shown_with_its_waits() {
     }
     let sync = go.trace(&["-pprof=sync"], &file);
     assert!(!sync.is_empty());
+}
+
+#[test]
+fn regions_end_with_their_task_and_outlive_a_park() {
+    let Some(go) = Go::find("traces_regions") else {
+        return;
+    };
+    let mut trace = TraceWriter::new(Vec::new()).unwrap();
+    let stack = trace.stack(&[frame("app::task")]);
+    let [outer, inner, around] = ["outer", "inner", "around"].map(|name| trace.text(name));
+    let user = |what| {
+        Event::User(UserEvent {
+            user_task: 0,
+            what,
+            stack,
+        })
+    };
+    let begin = |name| user(UserWhat::RegionBegin { name });
+    let end = |name| user(UserWhat::RegionEnd { name });
+    trace.alive(10, stack, None, LabelsNumber::default());
+    trace.alive(11, stack, Some(stack), LabelsNumber::default());
+    trace.begin_generation(1).unwrap();
+    let waits = Outcome::Waits {
+        reason: trace.text("sleep"),
+        stack,
+    };
+    for (at_ns, thread, event) in [
+        // One that finishes, and one that is dropped while it waits.
+        (2, 100, Event::PollBegin { task: 10 }),
+        (3, 100, begin(outer)),
+        (4, 100, begin(inner)),
+        (
+            5,
+            100,
+            Event::PollEnd {
+                task: 10,
+                outcome: Outcome::Ends,
+            },
+        ),
+        (6, 100, Event::PollBegin { task: 11 }),
+        (7, 100, begin(outer)),
+        (
+            8,
+            100,
+            Event::PollEnd {
+                task: 11,
+                outcome: waits,
+            },
+        ),
+        (9, 101, Event::Drop { task: 11 }),
+        // A thread outside of any task, which runs a runtime inside of its region.
+        (10, 102, begin(around)),
+        (11, 102, Event::Park),
+        (12, 102, Event::Unpark),
+        (13, 102, end(around)),
+        // Nothing is left that could end.
+        (14, 102, end(around)),
+        (15, 100, end(outer)),
+    ] {
+        trace.row(&Row {
+            at_ns,
+            thread,
+            event,
+        });
+    }
+    trace.end_generation().unwrap();
+    let file = go.file("regions.trace", &trace.into_inner());
+    go.validate_traces(std::slice::from_ref(&file)).unwrap();
+    let parsed = go.trace(&["-d=parsed"], &file);
+    let regions: Vec<String> = parsed
+        .lines()
+        .filter(|line| line.contains(" Region"))
+        .map(|line| {
+            let word = |key| line.split(' ').find_map(|word| word.strip_prefix(key));
+            let name = line.split('"').nth(1).unwrap();
+            let goroutine: u64 = word("G=").unwrap().parse().unwrap();
+            let kind = word("Region").unwrap();
+            format!("{kind} {name} of {}", goroutine % (1 << 62))
+        })
+        .collect();
+    let expected = [
+        "Begin outer of 10",
+        "Begin inner of 10",
+        "End inner of 10",
+        "End outer of 10",
+        "Begin outer of 11",
+        "End outer of 11",
+        "Begin around of 102",
+        "End around of 102",
+    ];
+    assert_eq!(regions, expected);
 }

@@ -11,8 +11,11 @@ use crate::registry::slab;
 use crate::registry::task::View;
 use crate::registry::threads::{self, Role, Thread};
 use crate::source::cpu::Sample;
+use crate::source::heap;
 use crate::source::trace::{self, Happened, What};
 use crate::sys::status_file::StatusFile;
+use crate::tally::allocations::Sum;
+use runtime_dump::profile::heap::Objects;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
@@ -39,6 +42,8 @@ pub(crate) struct Round {
 pub(crate) struct Counters {
     pub(crate) at: Ticks,
     pub(crate) resident_bytes: Option<u64>,
+    /// Estimated from samples, with the probe's allocator.
+    pub(crate) heap_bytes: Option<u64>,
     /// Tasks in the queues that the workers of a runtime share.
     pub(crate) queued: u64,
 }
@@ -52,9 +57,19 @@ impl Counters {
         Counters {
             at: clock::ticks(),
             resident_bytes: StatusFile::read().bytes("VmRSS:"),
+            heap_bytes: heap_bytes(),
             queued: queued(),
         }
     }
+}
+
+fn heap_bytes() -> Option<u64> {
+    let in_use = heap::in_use()?.into_iter();
+    let bytes = in_use.map(|(rate, Sum { objects, bytes })| {
+        let samples = Objects { objects, bytes };
+        samples.estimated(rate).bytes
+    });
+    Some(bytes.sum())
 }
 
 #[cfg(feature = "rt")]
@@ -383,7 +398,15 @@ impl Parts {
 
     /// The events up to [`LATE`] before now.
     pub(crate) fn take(&mut self, scale: &Scale) -> Part {
-        let until = clock::ticks().saturating_sub(scale.ticks(LATE.as_nanos() as u64));
+        self.take_until(clock::ticks().saturating_sub(scale.ticks(LATE.as_nanos() as u64)))
+    }
+
+    /// All events: no part follows that later ones could be in.
+    pub(crate) fn take_all(mut self) -> Part {
+        self.take_until(clock::ticks())
+    }
+
+    fn take_until(&mut self, until: Ticks) -> Part {
         // The sort is stable: events of one thread at one time keep their order.
         self.pending.sort_by_key(|happened| happened.at);
         let later = self

@@ -22,20 +22,19 @@
 //!
 //! Rejected: one queue for all words. All threads would contend for it with every event.
 
-use crate::primitive::{AtomicU32, AtomicU64, Ordering};
-use crossbeam_queue::ArrayQueue;
+use crate::primitive::{ArrayQueue, AtomicU32, AtomicU64, Ordering};
 use std::cell::Cell;
 use std::sync::OnceLock;
 
 /// The chunks of execution traces. Made for the first trace and never freed: a thread may be writing.
 pub(crate) static TRACE: OnceLock<Chunks> = OnceLock::new();
 
-/// Words of a chunk: 64 KiB, some 8,000 events.
-const WORDS: usize = 8192;
+/// Words of a chunk: 64 KiB, some 8,000 events. Under loom, two events.
+const WORDS: usize = if cfg!(probe_loom) { 3 } else { 8192 };
 /// The most chunks: 64 MiB. They are made when they are needed, and kept for the next trace.
-const MOST: usize = 1024;
+const MOST: usize = if cfg!(probe_loom) { 3 } else { 1024 };
 /// How many empty chunks the reader provides at each look: enough for 4 threads for 80 ms at 3 M events a second.
-const STOCK: usize = 128;
+const STOCK: usize = if cfg!(probe_loom) { 2 } else { 128 };
 
 /// Bits of the time since the previous entry.
 const DELTA: u32 = 16;
@@ -97,8 +96,9 @@ impl<'c> Writer<'c> {
 pub(crate) struct Chunks {
     chunks: Box<[OnceLock<Chunk>]>,
     made: AtomicU32,
-    empty: ArrayQueue<ChunkNumber>,
-    full: ArrayQueue<ChunkNumber>,
+    /// Numbers of chunks; also the next one.
+    empty: ArrayQueue<u32>,
+    full: ArrayQueue<u32>,
 }
 
 impl Chunks {
@@ -129,7 +129,7 @@ impl Chunks {
         entry: &Entry,
         more: usize,
     ) -> bool {
-        let Some(next) = self.empty.pop() else {
+        let Some(next) = self.empty.pop().map(ChunkNumber) else {
             return false;
         };
         let Some(chunk) = self.chunk(next) else {
@@ -149,13 +149,13 @@ impl Chunks {
         let number = ChunkNumber(at.swap(0, Ordering::Relaxed));
         if number != ChunkNumber::default() {
             // The queue has room for all chunks.
-            let _ = self.full.push(number);
+            let _ = self.full.push(number.0);
         }
     }
 
     /// The next chunk that was handed in. The reader gives it back by [`Chunks::empty`].
     pub(crate) fn next_full(&self) -> Option<ChunkNumber> {
-        self.full.pop()
+        self.full.pop().map(ChunkNumber)
     }
 
     /// The thread of a chunk, and its words beyond the first `read`.
@@ -175,7 +175,7 @@ impl Chunks {
         if let Some(chunk) = self.chunk(number) {
             chunk.len.store(0, Ordering::Relaxed);
             chunk.last.store(0, Ordering::Relaxed);
-            let _ = self.empty.push(number);
+            let _ = self.empty.push(number.0);
         }
     }
 
@@ -195,7 +195,7 @@ impl Chunks {
                 words,
             });
             self.made.store(index as u32 + 1, Ordering::Relaxed);
-            let _ = self.empty.push(ChunkNumber(index as u32 + 1));
+            let _ = self.empty.push(index as u32 + 1);
         }
     }
 }

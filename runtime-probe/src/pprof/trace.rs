@@ -9,6 +9,8 @@ use crate::pages::go_duration;
 use crate::profile::trace::{Format, Labels, write_past};
 use crate::source;
 pub use crate::source::regions::{Region, RegionScope, Tasked};
+#[cfg(feature = "tracing-subscriber")]
+pub use crate::source::spans::SpanLayer;
 use std::future::Future;
 use std::io::{self, Write};
 use std::time::Duration;

@@ -7,6 +7,7 @@
 mod ids;
 mod naming;
 mod said;
+mod spans;
 mod start;
 
 use crate::ask::flight::Past;
@@ -21,6 +22,7 @@ use runtime_dump::trace::{
     Event, LabelsNumber, Outcome, PerfettoWriter, Row, StackNumber, TraceFormat, TraceWriter,
 };
 use said::User;
+use spans::Spans;
 use start::{Begun, Start};
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Write};
@@ -113,7 +115,7 @@ pub(crate) fn write_past(
     let start = Start::take();
     let mut parts = Parts::default();
     parts.add_rounds(past.rounds.iter().map(|round| &**round), past.since);
-    let part = parts.take(&Scale::now());
+    let part = parts.take_all();
     let start = start.back_at(past.since, &part.happened);
     let user = User::of_past(&part.happened);
     let writer = format.writer(out)?;
@@ -136,6 +138,7 @@ struct Trace<'w> {
     /// The initial states, until the first generation has begun.
     start: Option<Start>,
     user: User,
+    spans: Spans,
 }
 
 #[derive(Clone, Copy)]
@@ -171,6 +174,7 @@ impl<'w> Trace<'w> {
             ended: BTreeSet::new(),
             start: Some(start),
             user,
+            spans: Spans::default(),
         }
     }
 
@@ -178,6 +182,7 @@ impl<'w> Trace<'w> {
     fn write_generation(&mut self, part: &Part) -> io::Result<()> {
         let scale = Scale::now();
         let ids = ids::of_spawns(&part.happened);
+        let no_ends = spans::exits_before_a_drop(&part.happened);
         self.follow_workers();
         let first = match self.start.take() {
             Some(start) => self.begin(start, &part.happened, &ids, &scale)?,
@@ -200,7 +205,10 @@ impl<'w> Trace<'w> {
                 // The threads fill chunks meanwhile.
                 trace::collect(trace::Which::Full);
             }
-            self.happened(happened, *id, &scale);
+            match no_ends.contains(&at) {
+                false => self.happened(happened, *id, &scale),
+                true => self.happened(&spans::as_a_wait(happened), *id, &scale),
+            }
         }
         samples.for_each(|sample| self.cpu_sample(sample, &scale));
         counters.for_each(|counters| self.counters(counters, &scale));
@@ -388,6 +396,9 @@ impl<'w> Trace<'w> {
             What::PollEnd(ended) => {
                 let polls = self.polls.entry(thread).or_default();
                 if let Some(polled) = polls.pop() {
+                    if matches!(ended, Ended::Finished) {
+                        self.spans.task_ends(polled.task.id);
+                    }
                     let outcome = self.outcome(ended, polled.task);
                     let task = polled.task.id;
                     self.row(at, thread, Event::PollEnd { task, outcome }, scale);
@@ -419,6 +430,7 @@ impl<'w> Trace<'w> {
             }
             What::Dropped { record, .. } => {
                 if let Some(task) = self.tasks.remove(&record) {
+                    self.spans.task_ends(task.id);
                     self.row(at, thread, Event::Drop { task: task.id }, scale);
                 }
             }
@@ -443,15 +455,18 @@ impl<'w> Trace<'w> {
     }
 
     fn counters(&mut self, counters: &Counters, scale: &Scale) {
-        let numbers = [
+        let mut events = Vec::new();
+        events.extend(counters.heap_bytes.map(|bytes| Event::HeapInUse { bytes }));
+        for (name, value) in [
             ("memory (RSS), bytes", counters.resident_bytes),
             ("tasks in shared queues", Some(counters.queued)),
-        ];
-        for (name, value) in numbers {
-            let Some(value) = value else { continue };
+        ] {
             let name = self.writer.text(name);
-            let thread = u64::from(std::process::id());
-            self.row(counters.at, thread, Event::Counter { name, value }, scale);
+            events.extend(value.map(|value| Event::Counter { name, value }));
+        }
+        let thread = u64::from(std::process::id());
+        for event in events {
+            self.row(counters.at, thread, event, scale);
         }
     }
 
@@ -459,6 +474,7 @@ impl<'w> Trace<'w> {
         if !inside {
             self.end_older(happened, scale);
         }
+        self.spans.poll_begins(task.id);
         let polls = self.polls.entry(happened.thread.into()).or_default();
         polls.push(Polled {
             task,

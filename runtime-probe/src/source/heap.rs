@@ -460,6 +460,12 @@ pub(crate) struct Sampled {
     pub(crate) freed: Sum,
 }
 
+/// Of each site the sampling rate, and the samples that are allocated and not freed; `None` if nothing is sampled.
+pub(crate) fn in_use() -> Option<Vec<(u64, Sum)>> {
+    let tables = tables().filter(|_| is_installed() && rate() != 0)?;
+    Some(tables.allocations.in_use().collect())
+}
+
 /// All sites, in no particular order.
 pub(crate) fn totals() -> Vec<Sampled> {
     let all = tables().map(|tables| tables.allocations.totals().map(sampled).collect());

@@ -12,6 +12,7 @@
 //! * [`cpu`]: samples of each thread by its CPU time;
 //! * [`trace`]: the entries of execution traces;
 //! * [`regions`]: user tasks, regions and logs of the program;
+//! * `spans`: spans of the crate `tracing` as regions, with the feature `tracing-subscriber`;
 //! * [`timing`]: times of polls and of tasks, by spawn location;
 //! * [`instrumented`]: the wrapper around a future;
 //! * [`blocking`]: the wrapper around a closure of the blocking pool;
@@ -52,6 +53,8 @@ pub(crate) mod named;
 pub(crate) mod polled_task;
 pub(crate) mod regions;
 pub(crate) mod signal;
+#[cfg(feature = "tracing-subscriber")]
+pub(crate) mod spans;
 #[cfg(feature = "rt")]
 pub(crate) mod specimens;
 mod timing;

@@ -26,7 +26,7 @@ pub(crate) struct StaticText(u64);
 const ADDRESS: u32 = 48;
 
 impl StaticText {
-    fn new(text: &'static str) -> Self {
+    pub(super) fn new(text: &'static str) -> Self {
         let length = text.len().min(usize::from(u16::MAX));
         let length = (0..=length).rev().find(|at| text.is_char_boundary(*at));
         match text.as_ptr().addr() as u64 {

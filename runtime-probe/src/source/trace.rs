@@ -22,13 +22,15 @@ use crate::registry::task::{GENERATIONS, Kind, Record, Spawn, TOLD_AT_ITS_END, V
 use crate::registry::threads::{self, Slot};
 use crate::stack::raw::WaitSet;
 
-pub(crate) use said::{Said, Text};
+#[cfg(feature = "tracing-subscriber")]
+pub(super) use said::span;
+pub(crate) use said::{MOST_REGISTRATIONS, Said, SpanStep, Step, Text};
 pub(super) use said::{log, said};
 
 /// A tick of the counter of x86_64 is a third of a nanosecond. 32 ticks are a unit of 10 ns, so the delta of an entry
 /// can be 0.7 ms. Other counters are slower.
 const UNIT_SHIFT: u32 = if cfg!(target_arch = "x86_64") { 5 } else { 0 };
-const UNIT: Ticks = 1 << UNIT_SHIFT;
+pub(super) const UNIT: Ticks = 1 << UNIT_SHIFT;
 
 /// A record's address without its lowest bits, which are 0.
 const RECORD_SHIFT: u32 = GENERATIONS.trailing_zeros();

@@ -159,6 +159,13 @@ pub(super) fn current_poll() -> (u64, Option<&'static WaitSet>) {
     })
 }
 
+/// How many registrations the poll under way on this thread has made so far; 0 outside of any.
+#[cfg(feature = "tracing-subscriber")]
+pub(super) fn registrations() -> u16 {
+    let waits = current().and_then(Record::waits_of_this_poll);
+    waits.map_or(0, |waits| waits.len)
+}
+
 /// The record of the task that runs on this thread.
 #[inline(always)]
 #[expect(unsafe_code, reason = "reads the current poll's frame")]

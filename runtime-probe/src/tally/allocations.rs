@@ -212,6 +212,24 @@ impl Allocations {
         })
     }
 
+    /// Of each site the rate, and what is allocated and not freed.
+    pub(crate) fn in_use(&self) -> impl Iterator<Item = (u64, Sum)> {
+        self.sites.all().filter_map(|site| {
+            let rate = *self.sites.words(site).get(2)?;
+            let sums = self.sites.sums(site);
+            // As in `totals`.
+            let [freed, allocated] = [2, 0].map(|at| Sum {
+                objects: sums[at].load(Ordering::Acquire),
+                bytes: sums[at + 1].load(Ordering::Acquire),
+            });
+            let in_use = Sum {
+                objects: allocated.objects.saturating_sub(freed.objects),
+                bytes: allocated.bytes.saturating_sub(freed.bytes),
+            };
+            Some((rate, in_use))
+        })
+    }
+
     /// How many samples have no stack for want of room, and how many are lost.
     pub(crate) fn losses(&self) -> (u64, u64) {
         let load = |count: &AtomicU64| count.load(Ordering::Relaxed);

@@ -32,6 +32,8 @@ use tracks::{Lanes, Owner, Region, Tracks};
 
 /// The one sequence of all packets.
 const SEQUENCE: u32 = 1;
+/// The counter of [`Event::HeapInUse`].
+const HEAP_IN_USE: &str = "heap in use, bytes";
 
 /// Writes an execution trace as Perfetto's protobuf, for <https://ui.perfetto.dev> and its trace processor.
 ///
@@ -312,6 +314,19 @@ impl<W: Write> PerfettoWriter<W> {
         let (track, value) = self.tracks.count(number, text, more);
         let event = TrackEvent {
             counter_value: Some(value),
+            ..TrackEvent::default()
+        };
+        self.event(Type::Counter, track, event);
+    }
+
+    /// Sets a counter of the process.
+    fn counter(&mut self, name: TextNumber, value: u64) {
+        let Some((number, text)) = self.tables.text_of(name) else {
+            return;
+        };
+        let track = self.tracks.counter(number, text);
+        let event = TrackEvent {
+            counter_value: i64::try_from(value).ok(),
             ..TrackEvent::default()
         };
         self.event(Type::Counter, track, event);
@@ -615,17 +630,11 @@ impl<W: Write> TraceFormat for PerfettoWriter<W> {
                 let track = self.tracks.thread(thread);
                 self.event(Type::Instant, track, event);
             }
-            Event::Counter { name, value } => {
-                let Some((number, text)) = self.tables.text_of(name) else {
-                    return;
-                };
-                let track = self.tracks.counter(number, text);
-                let event = TrackEvent {
-                    counter_value: i64::try_from(value).ok(),
-                    ..TrackEvent::default()
-                };
-                self.event(Type::Counter, track, event);
+            Event::HeapInUse { bytes } => {
+                let name = self.tables.text(HEAP_IN_USE);
+                self.counter(name, bytes);
             }
+            Event::Counter { name, value } => self.counter(name, value),
         }
     }
 

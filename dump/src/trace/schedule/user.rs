@@ -29,11 +29,6 @@ struct Region {
 }
 
 impl User {
-    /// Removes the regions of a task that ends.
-    pub(super) fn task_ended(&mut self, task: u64) {
-        self.regions.remove(&task);
-    }
-
     fn has_open(&self, task: u64) -> bool {
         self.regions.get(&task).is_some_and(|open| !open.is_empty())
     }
@@ -102,8 +97,10 @@ impl Schedule {
     }
 
     fn region_end(&mut self, thread: u64, region: Region, stack: StackNumber, emit: &mut Emit<'_>) {
-        // A thread's own goroutine is polled while it has an open region.
-        let Some(task) = self.innermost(thread) else {
+        // A thread's own goroutine is polled while it has an open region, unless the thread has parked inside of that.
+        let own = OUTSIDE | thread;
+        let own = self.user.has_open(own).then_some(own);
+        let Some(task) = self.innermost(thread).or(own) else {
             return;
         };
         let is_older = self.tasks.get(&task).is_some_and(|known| known.is_older);
@@ -129,6 +126,20 @@ impl Schedule {
         }
         self.user.regions.entry(task).or_default().extend(inner);
         self.spoken(thread, &speaker, stack, emit);
+    }
+
+    /// Ends the regions of a task that runs on the thread and ends.
+    pub(super) fn end_regions(
+        &mut self,
+        thread: u64,
+        task: u64,
+        stack: StackNumber,
+        emit: &mut Emit<'_>,
+    ) {
+        let open = self.user.regions.remove(&task).unwrap_or_default();
+        for region in open.iter().rev() {
+            region.emit(thread, Code::UserRegionEnd, stack, emit);
+        }
     }
 
     /// Makes the thread's polled task run, or else its own goroutine.

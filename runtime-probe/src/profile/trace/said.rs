@@ -60,6 +60,11 @@ impl User {
         self.spawns.remove(&thread).map(|task| task.id)
     }
 
+    /// Whether the user task has a row, or 0 is asked for.
+    pub(super) fn is_told(&self, id: u64) -> bool {
+        id == 0 || id >= self.news || self.told.contains(&id)
+    }
+
     /// Whether this is the first event of a user task that began before the trace.
     fn is_first_of_older(&mut self, task: UserTask) -> bool {
         task.id != 0 && task.id < self.news && self.told.insert(task.id)
@@ -119,6 +124,7 @@ impl Trace<'_> {
                     self.row(happened.at, thread, event, scale);
                 }
             }
+            Said::Span(step) => self.span(happened, &step, scale),
         }
     }
 
@@ -163,7 +169,7 @@ impl Trace<'_> {
     }
 
     /// This user task; if it is 0, the one that the thread's task inherited.
-    fn or_inherited(&self, thread: u64, user_task: u64) -> u64 {
+    pub(super) fn or_inherited(&self, thread: u64, user_task: u64) -> u64 {
         match user_task {
             0 => self.inherited(thread),
             known => known,
@@ -178,7 +184,13 @@ impl Trace<'_> {
             .map_or(0, |polled| polled.task.user_task)
     }
 
-    fn say(&mut self, happened: &Happened, user_task: u64, what: UserWhat, scale: &Scale) {
+    pub(super) fn say(
+        &mut self,
+        happened: &Happened,
+        user_task: u64,
+        what: UserWhat,
+        scale: &Scale,
+    ) {
         let event = Event::User(UserEvent {
             user_task,
             what,

@@ -26,10 +26,15 @@ enum Saying {
     Spawns,
     /// The labels of a task, the new set below the old one, in place of the user task. The record.
     Labels,
+    /// The name, the id of the span; also the next two. Above the user task: the registrations of the poll so far, and
+    /// whether there is a poll.
+    SpanEnter,
+    SpanExit,
+    SpanClose,
 }
 
 impl Saying {
-    const ALL: [Saying; 8] = [
+    const ALL: [Saying; 11] = [
         Saying::TaskBegin,
         Saying::TaskEnd,
         Saying::RegionBegin,
@@ -38,6 +43,9 @@ impl Saying {
         Saying::Text,
         Saying::Spawns,
         Saying::Labels,
+        Saying::SpanEnter,
+        Saying::SpanExit,
+        Saying::SpanClose,
     ];
 }
 
@@ -51,6 +59,12 @@ const PART_SHIFT: u32 = 16;
 const LAST_PART: u64 = 1 << 8;
 /// The old set of labels lies above the new one.
 const BEFORE_SHIFT: u32 = 16;
+/// The registrations of a poll lie above the user task of a span.
+const REGISTRATIONS_SHIFT: u32 = 34;
+const USER_TASK_OF_SPAN: u64 = (1 << REGISTRATIONS_SHIFT) - 1;
+const IN_A_POLL: u64 = 1 << 39;
+/// The most registrations that a step of a span tells.
+pub(crate) const MOST_REGISTRATIONS: u16 = 31;
 
 /// An event of the program. Texts of variable length are separate.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +96,31 @@ pub(crate) enum Said {
         before: LabelSet,
         now: LabelSet,
     },
+    Span(SpanStep),
+}
+
+/// What happens to a span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Enter,
+    Exit,
+    Close,
+}
+
+/// A step of a span of the crate `tracing`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SpanStep {
+    pub(crate) step: Step,
+    /// The subscriber's id of the span.
+    pub(crate) span: u64,
+    pub(crate) name: StaticText,
+    /// The id of the user task in force; 0 for none.
+    pub(crate) user_task: u64,
+    /// How many registrations the poll has made so far. [`MOST_REGISTRATIONS`] stands for more, and for a number that is
+    /// not known.
+    pub(crate) registrations: u16,
+    /// Whether the thread polls a task.
+    pub(crate) is_in_a_poll: bool,
 }
 
 /// A part of a text.
@@ -112,6 +151,21 @@ pub(super) fn labels(slot: &Slot, at: Ticks, record: u64, before: LabelSet, now:
     say(slot, at, Saying::Labels, sets, [record, 0]);
 }
 
+/// Writes a step of a span.
+#[cfg(feature = "tracing-subscriber")]
+pub(in crate::source) fn span(slot: &Slot, at: Ticks, step: &SpanStep) {
+    let saying = match step.step {
+        Step::Enter => Saying::SpanEnter,
+        Step::Exit => Saying::SpanExit,
+        Step::Close => Saying::SpanClose,
+    };
+    let registrations = step.registrations.min(MOST_REGISTRATIONS);
+    let low = step.user_task & USER_TASK_OF_SPAN
+        | u64::from(registrations) << REGISTRATIONS_SHIFT
+        | if step.is_in_a_poll { IN_A_POLL } else { 0 };
+    say(slot, at, saying, low, [step.name.word(), step.span]);
+}
+
 fn say(slot: &Slot, at: Ticks, saying: Saying, low: u64, more: [u64; MOST_MORE]) {
     let payload = (saying as u64) << SAYING_SHIFT | low & USER_TASK;
     write(slot, at, Code::Said, payload, more);
@@ -134,7 +188,11 @@ pub(in crate::source) fn said(said: Said) {
             let more = [name.word(), task.name.word()];
             (Saying::RegionEnd, task, more)
         }
-        Said::Log { .. } | Said::Text(_) | Said::Spawns(_) | Said::Labels { .. } => return,
+        Said::Log { .. }
+        | Said::Text(_)
+        | Said::Spawns(_)
+        | Said::Labels { .. }
+        | Said::Span(_) => return,
     };
     say(threads::slot(), clock::ticks(), saying, task.id, more);
 }
@@ -176,6 +234,16 @@ impl Said {
             name: StaticText::of_word(name),
         };
         let name = StaticText::of_word(first);
+        let span = |step| {
+            Said::Span(SpanStep {
+                step,
+                span: second,
+                name,
+                user_task: low & USER_TASK_OF_SPAN,
+                registrations: (low >> REGISTRATIONS_SHIFT) as u16 & MOST_REGISTRATIONS,
+                is_in_a_poll: low & IN_A_POLL != 0,
+            })
+        };
         let index = (entry.payload >> SAYING_SHIFT) as usize;
         Some(match Saying::ALL.get(index)? {
             Saying::TaskBegin => Said::TaskBegin {
@@ -213,6 +281,9 @@ impl Said {
                 before: LabelSet::of_number((low >> BEFORE_SHIFT) as u16),
                 now: LabelSet::of_number(low as u16),
             },
+            Saying::SpanEnter => span(Step::Enter),
+            Saying::SpanExit => span(Step::Exit),
+            Saying::SpanClose => span(Step::Close),
         })
     }
 }

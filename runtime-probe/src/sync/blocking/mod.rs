@@ -2,7 +2,8 @@
 //!
 //! The time of waiters counts at the code that releases the lock, as with the locks of [`sync`](super), see
 //! [`set_mutex_profile_fraction`](crate::pprof::set_mutex_profile_fraction). Poisoning, results and everything else are
-//! std's, whose lock is inside. A lock without waiters stores its holder, and costs one load more.
+//! std's, whose lock is inside. A lock without waiters stores its holder, and costs one load more. In an execution
+//! trace, a thread that waits for one of these locks is in a region `thread blocked by a lock`.
 //!
 //! ```
 //! # mod before {

@@ -100,10 +100,12 @@ mod registry {
 
 #[path = "../../../src/events"]
 mod events {
+    pub(crate) mod chunks;
     pub(crate) mod ring;
 }
 
 mod births;
+mod chunks;
 mod counting_waker;
 mod intern;
 mod record;
