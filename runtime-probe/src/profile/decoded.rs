@@ -18,6 +18,8 @@ use std::sync::Arc;
 /// The most waiting tasks of the probe's own that are read beside the foreign ones, so that a dump does not take many times as long.
 const MOST_OWN: usize = 10_000;
 
+const BUSY: &str = "other dumps are being decoded";
+
 /// What the futures of waiting tasks tell.
 #[derive(Debug, Default)]
 pub(super) struct Decoded {
@@ -44,10 +46,9 @@ impl Decoding {
     pub(super) fn begin(tasks: &Tasks, all: bool) -> Option<Self> {
         let foreign = Unpolled::foreign(tasks);
         let ids: NumberSet<u64> = foreign.ids().collect();
-        let waiting = Unpolled::waiting(tasks);
-        let is_of_all = all && waiting.len() <= ids.len() + MOST_OWN;
+        let is_of_all = all && Unpolled::count_waiting(tasks) <= ids.len() + MOST_OWN;
         let waiting = match is_of_all {
-            true => foreign.and(&waiting),
+            true => foreign.and(&Unpolled::waiting(tasks)),
             false => foreign,
         };
         (waiting.len() > 0).then(|| Decoding {
@@ -72,25 +73,24 @@ impl Decoded {
             asked,
         } = decoding;
         let all = grouped(foreign.len() as u64);
-        let without = |why: String| {
-            let remark = match foreign.is_empty() {
-                true => None,
-                false => Some(format!("{all} foreign tasks are not decoded: {why}")),
-            };
-            Self {
-                remark,
-                ..Self::default()
-            }
+        let without = |of_foreign: &str, of_others: Option<&str>| Self {
+            remark: match foreign.is_empty() {
+                true => of_others.map(|why| format!("channels are not named: {why}")),
+                false => Some(format!("{all} foreign tasks are not decoded: {of_foreign}")),
+            },
+            ..Self::default()
         };
         let mut found = match asked.answer() {
             Answer::Found(found) => found,
             Answer::Reading => {
                 return without(
-                    "the debug information is being read; a later dump has their stacks".to_owned(),
+                    "the debug information is being read; a later dump has their stacks",
+                    Some("the debug information is being read; a later dump names them"),
                 );
             }
-            Answer::Busy => return without("other dumps are being decoded".to_owned()),
-            Answer::Unusable(why) => return without(why),
+            Answer::Busy => return without(BUSY, Some(BUSY)),
+            // Most programs have no types.
+            Answer::Unusable(why) => return without(&why, None),
         };
         for made in &mut found.stacks {
             made.stack = with_own_addresses(&made.stack);

@@ -1,6 +1,6 @@
 //! Waiting tasks, and which of them were not polled since.
 
-use super::tasks::{State, Tasks, foreign_running, known};
+use super::tasks::{Row, State, Tasks, foreign_running, known};
 use crate::registry::slab;
 use crate::registry::task::Kind;
 use crate::registry::threads;
@@ -22,12 +22,12 @@ impl Unpolled {
 
     /// All waiting tasks of a snapshot.
     pub(crate) fn waiting(tasks: &Tasks) -> Self {
-        let rows = tasks.rows.iter().filter(|row| {
-            let key = &tasks.stack_keys[row.stack_key as usize];
-            key.state == State::Waiting
-                && matches!(key.kind, Kind::Task | Kind::Local | Kind::Foreign)
-        });
-        Self(rows.map(|row| (row.id, row.polls)).collect())
+        Self(waiting(tasks).map(|row| (row.id, row.polls)).collect())
+    }
+
+    /// The number of waiting tasks of a snapshot.
+    pub(crate) fn count_waiting(tasks: &Tasks) -> usize {
+        waiting(tasks).count()
     }
 
     /// With the tasks of another one.
@@ -70,4 +70,11 @@ impl Unpolled {
     pub(crate) fn contains(&self, id: u64) -> bool {
         self.0.contains_key(&id)
     }
+}
+
+fn waiting(tasks: &Tasks) -> impl Iterator<Item = &Row> {
+    tasks.rows.iter().filter(|row| {
+        let key = &tasks.stack_keys[row.stack_key as usize];
+        key.state == State::Waiting && matches!(key.kind, Kind::Task | Kind::Local | Kind::Foreign)
+    })
 }

@@ -161,8 +161,7 @@ impl Asked {
     }
 }
 
-/// Has the decoding thread find where these tasks wait. Waits half a second for the index where it is being made and foreign
-/// tasks are asked for.
+/// Has the decoding thread find where these tasks wait. Waits half a second for the index where it is being made.
 pub(crate) fn ask(question: Question) -> Asked {
     let mut state = lock();
     if matches!(*state, State::Idle) {
@@ -172,11 +171,7 @@ pub(crate) fn ask(question: Question) -> Asked {
         };
     }
     let is_reading = |state: &mut State| matches!(state, State::Reading);
-    let patience = match question.foreign.is_empty() {
-        true => Duration::ZERO,
-        false => FIRST_WAIT,
-    };
-    let waited = CHANGED.wait_timeout_while(state, patience, is_reading);
+    let waited = CHANGED.wait_timeout_while(state, FIRST_WAIT, is_reading);
     let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
     let jobs = match &*state {
         State::Idle | State::Reading => return Asked::Not(Answer::Reading),
