@@ -2,7 +2,7 @@
 
 use crate::source;
 use crate::source::signal::Unavailable;
-use crate::stack::{raw, template};
+use crate::stack::{template, wait_set};
 use crate::sys::signal::InstallError;
 use std::io;
 use std::sync::atomic::Ordering;
@@ -64,7 +64,7 @@ pub struct CaptureCounters {
 /// Reads the counters.
 pub fn capture_counters() -> CaptureCounters {
     let counters = &template::COUNTERS;
-    let (stacks, _, overflowed) = raw::table_sizes();
+    let (stacks, _, overflowed) = wait_set::table_sizes();
     CaptureCounters {
         walks: counters.walks.load(Ordering::Relaxed),
         evictions: counters.evictions.load(Ordering::Relaxed),

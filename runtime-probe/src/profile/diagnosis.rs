@@ -8,7 +8,7 @@ use crate::registry::runtimes::{self, Replaced};
 use crate::registry::slab;
 use crate::snapshot::tasks;
 use crate::source::{self, signal};
-use crate::stack::{raw, template, unwind};
+use crate::stack::{template, unwind, wait_set};
 use crate::symbol::resolver::{Detail, resolver};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -107,7 +107,7 @@ impl Diagnosis {
             unhooked,
             all: tasks,
         } = tasks::counts();
-        let (stacks, _, overflowed) = raw::table_sizes();
+        let (stacks, _, overflowed) = wait_set::table_sizes();
         Diagnosis {
             on: source::is_on(),
             patched: is_patched(),

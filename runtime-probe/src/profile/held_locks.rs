@@ -6,7 +6,7 @@ use crate::registry::locks::Who;
 use crate::snapshot::futurelocks::Futurelock;
 use crate::snapshot::locks::{Lock, LockNumber, Locks, Permits, Waiter};
 use crate::snapshot::tasks::{Row, State, Tasks};
-use crate::stack::raw::WaitSet;
+use crate::stack::wait_set::WaitSet;
 use crate::symbol::resolver::Resolver;
 use runtime_dump::naming::role::root_name;
 use runtime_dump::source_path::shortened;

@@ -9,7 +9,8 @@
 use super::leaves::{Leaves, Registration};
 use super::parting::Parting;
 use crate::snapshot::remaining::Remaining;
-use crate::stack::raw::{End, FutureMeta, RawStack, WaitSet};
+use crate::stack::raw::{End, FutureMeta, RawStack};
+use crate::stack::wait_set::WaitSet;
 use crate::symbol::name::Names;
 use crate::symbol::reason::{self, Reason};
 use crate::symbol::resolver::{Code, Resolver};

@@ -4,7 +4,7 @@
 use super::leaf_stacks::{Assembled, assemble};
 use crate::snapshot::remaining::Remaining;
 use crate::snapshot::waits;
-use crate::stack::raw::WaitSet;
+use crate::stack::wait_set::WaitSet;
 use crate::symbol::name::Names;
 use crate::symbol::reason::{Reason, Sort, sort_of};
 use crate::symbol::resolver::resolver;

@@ -13,7 +13,7 @@ use crate::registry::task::Kind;
 use crate::snapshot::locks;
 use crate::snapshot::tasks::{Row, State};
 use crate::source;
-use crate::stack::raw;
+use crate::stack::wait_set;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -110,7 +110,7 @@ fn of_condition(condition: &Condition) -> Trouble {
 fn losses() -> impl Iterator<Item = String> {
     [
         (
-            raw::table_sizes().2,
+            wait_set::table_sizes().2,
             "captures of stacks: the tables are full",
         ),
         (

@@ -140,7 +140,10 @@ fn probe() -> Value {
         (
             "losses",
             map([
-                ("stack_overflow", int(crate::stack::raw::table_sizes().2)),
+                (
+                    "stack_overflow",
+                    int(crate::stack::wait_set::table_sizes().2),
+                ),
                 ("cpu_sample", int(crate::source::cpu::lost())),
             ]),
         ),

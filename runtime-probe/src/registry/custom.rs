@@ -1,7 +1,7 @@
 //! Profiles of the program's own: the stack that added each value that was not removed.
 
 use crate::primitive::{Ordering, lock};
-use crate::stack::raw::WaitSet;
+use crate::stack::wait_set::WaitSet;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::atomic::AtomicU64;

@@ -12,7 +12,7 @@
 use super::shelf::{Shelf, Slot};
 use crate::clock::Ticks;
 use crate::primitive::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
-use crate::stack::raw::WaitSet;
+use crate::stack::wait_set::WaitSet;
 use std::num::NonZeroU32;
 use std::panic::Location;
 use std::ptr::{from_ref, null_mut};

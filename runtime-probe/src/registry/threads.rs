@@ -2,7 +2,7 @@
 
 use crate::events::chunks::{Entry, TRACE, Writer};
 use crate::primitive::{self, AtomicU32, AtomicU64, Ordering};
-use crate::stack::raw::WaitSet;
+use crate::stack::wait_set::WaitSet;
 use crate::sys::thread;
 use std::cell::Cell;
 use std::collections::HashMap;

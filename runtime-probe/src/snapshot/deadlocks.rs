@@ -13,7 +13,7 @@ use super::tasks::{Row, StackKey, State, Tasks, known};
 use crate::clock::Scale;
 use crate::registry::locks::Who;
 use crate::registry::slab;
-use crate::stack::raw::WaitSet;
+use crate::stack::wait_set::WaitSet;
 use std::collections::{HashMap, HashSet};
 use std::panic::Location;
 use std::sync::Arc;

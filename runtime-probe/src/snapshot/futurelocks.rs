@@ -8,7 +8,7 @@
 use super::locks::{Lock, LockNumber, Locks, Waiter};
 use super::tasks::{Row, State, Tasks};
 use crate::registry::locks::Who;
-use crate::stack::raw::WaitSet;
+use crate::stack::wait_set::WaitSet;
 use std::collections::HashMap;
 use std::panic::Location;
 

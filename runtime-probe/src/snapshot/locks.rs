@@ -3,7 +3,7 @@
 use crate::clock::Scale;
 use crate::registry::locks::{self, LockType, LockView, WaiterView, Who};
 use crate::registry::permits::{self, HolderView};
-use crate::stack::raw::WaitSet;
+use crate::stack::wait_set::WaitSet;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::panic::Location;
 

@@ -5,7 +5,7 @@ use super::tasks::known;
 use crate::clock::Scale;
 use crate::registry::slab;
 use crate::registry::task::Kind;
-use crate::stack::raw::WaitSet;
+use crate::stack::wait_set::WaitSet;
 use crate::tally::waits::{self, WaitSite, WaitSites};
 use std::collections::HashMap;
 use std::time::Duration;

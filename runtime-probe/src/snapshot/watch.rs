@@ -7,7 +7,7 @@ use crate::clock::{Scale, Ticks};
 use crate::registry::runtimes::RuntimeNumber;
 use crate::registry::task::{Kind, View, Waking};
 use crate::registry::{join_sets, slab};
-use crate::stack::raw::WaitSet;
+use crate::stack::wait_set::WaitSet;
 use std::collections::{BTreeMap, HashMap};
 use std::panic::Location;
 use std::time::Duration;

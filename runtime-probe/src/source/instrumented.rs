@@ -12,9 +12,9 @@ use crate::registry::slab::RecordRef;
 use crate::registry::task::{EndedWait, Kind, PollFlags, PollNumber, Spawn};
 use crate::registry::threads::{self, Slot};
 use crate::sampling::Weight;
-#[cfg(feature = "rt")]
-use crate::stack::raw::WaitSet;
 use crate::stack::raw::{FutureMeta, HasMeta};
+#[cfg(feature = "rt")]
+use crate::stack::wait_set::WaitSet;
 use crate::tally::waits::{BLOCK, How, WaitSite};
 use std::future::Future;
 use std::pin::Pin;

@@ -64,7 +64,7 @@ pub(crate) mod waker;
 
 use crate::environment;
 use crate::registry::task::Spawn;
-use crate::stack::raw::WaitSet;
+use crate::stack::wait_set::WaitSet;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
@@ -143,7 +143,7 @@ fn start_first() -> bool {
     if !off {
         environment::check();
         crate::clock::init();
-        crate::stack::raw::WaitSet::init();
+        crate::stack::wait_set::WaitSet::init();
         #[cfg(all(feature = "interpose", target_os = "linux"))]
         futex::install();
         // At the start, because the first capture may happen inside of a leaf's lock.

@@ -20,7 +20,7 @@ use crate::registry::sites::Site;
 use crate::registry::slab::RecordRef;
 use crate::registry::task::{GENERATIONS, Kind, Record, Spawn, TOLD_AT_ITS_END, View};
 use crate::registry::threads::{self, Slot};
-use crate::stack::raw::WaitSet;
+use crate::stack::wait_set::WaitSet;
 
 #[cfg(feature = "tracing-subscriber")]
 pub(super) use said::span;

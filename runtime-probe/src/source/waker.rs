@@ -24,8 +24,9 @@ use crate::registry::task::{
 use crate::registry::threads::{self, Slot};
 use crate::stack::anchor::{Anchor, here};
 use crate::stack::own::OwnStack;
-use crate::stack::raw::{FutureMeta, HasMeta, WaitSet};
+use crate::stack::raw::{FutureMeta, HasMeta};
 use crate::stack::template::{self, AnchorFrame, WholeThread};
+use crate::stack::wait_set::WaitSet;
 use crate::tally::waits::{How, WaitSite};
 #[cfg(feature = "sync")]
 use std::cell::Cell;

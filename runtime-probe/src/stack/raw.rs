@@ -1,9 +1,7 @@
-//! A captured stack, and the set of stacks of one poll.
+//! A captured stack.
 
 use super::intern::{Intern, mix};
-use super::path::Path;
-use crate::primitive::{AtomicPtr, AtomicU64, Ordering};
-use std::sync::OnceLock;
+use crate::primitive::{AtomicU64, Ordering};
 
 /// The properties of a type of futures. One per type; each codegen unit may have a copy.
 #[derive(Debug)]
@@ -49,7 +47,7 @@ impl<F> HasMeta for F {
 /// A stack of a future: return addresses from the leaf up to the poll of the wrapper.
 #[derive(Debug)]
 pub(crate) struct RawStack {
-    hash: u64,
+    pub(super) hash: u64,
     /// The future at the root.
     pub(crate) root: &'static FutureMeta,
     /// Leaf first. The first lies in the waker's own clone, the last in the wrapper's poll.
@@ -80,20 +78,24 @@ pub(crate) enum End {
 /// The most distinct stacks: at 40 frames each 320 B, so 21 MB. A program has as many as there are paths through its
 /// code to a wait; a service of 300,000 lines had less than 2,000.
 const MOST_STACKS: usize = 1 << 16;
-/// The most distinct sets: 64 B each with its node, so 16 MB.
-const MOST_SETS: usize = 1 << 18;
-/// The most registrations of one poll. A further one replaces its predecessor, and sets a mark.
-pub(crate) const MOST_WAITS: u16 = 32;
 
 static STACKS: Intern<RawStack, { 1 << 13 }> = Intern::new(MOST_STACKS);
-static SETS: Intern<WaitSet, { 1 << 13 }> = Intern::new(MOST_SETS);
-static UNKEPT: OnceLock<Option<&'static WaitSet>> = OnceLock::new();
 /// Captures for which a table was full.
 static OVERFLOW: AtomicU64 = AtomicU64::new(0);
 
-/// (distinct stacks, distinct sets, captures lost to full tables)
-pub(crate) fn table_sizes() -> (usize, usize, u64) {
-    (STACKS.len(), SETS.len(), OVERFLOW.load(Ordering::Relaxed))
+/// The number of distinct stacks.
+pub(super) fn count() -> usize {
+    STACKS.len()
+}
+
+/// The number of captures lost to full tables.
+pub(super) fn lost() -> u64 {
+    OVERFLOW.load(Ordering::Relaxed)
+}
+
+/// Counts a capture for which a table was full.
+pub(super) fn note_lost() {
+    OVERFLOW.fetch_add(1, Ordering::Relaxed);
 }
 
 impl RawStack {
@@ -123,125 +125,9 @@ impl RawStack {
             end,
         });
         if stack.is_none() {
-            OVERFLOW.fetch_add(1, Ordering::Relaxed);
+            note_lost();
         }
         stack
-    }
-}
-
-/// The stacks of the registrations of one poll. It is a list that shares its beginning with other lists, so the task's
-/// record needs only one pointer.
-#[derive(Debug)]
-pub(crate) struct WaitSet {
-    /// The earlier registrations of the same poll.
-    pub(crate) earlier: Option<&'static WaitSet>,
-    /// The stack of the last registration.
-    pub(crate) last: &'static RawStack,
-    /// How many registrations the list holds.
-    pub(crate) len: u16,
-    /// Whether there were more registrations than are kept.
-    pub(crate) overflowed: bool,
-    /// Whether later polls begin with this list: see [`WaitSet::carried`].
-    carried: bool,
-    /// The path to the last registration, once it is known. Only in sets of one: see [`WaitSet::path`].
-    path: AtomicPtr<Path>,
-}
-
-impl WaitSet {
-    /// `earlier` and then `last`. `None` if the table is full.
-    pub(crate) fn push(
-        earlier: Option<&'static WaitSet>,
-        last: &'static RawStack,
-    ) -> Option<&'static WaitSet> {
-        // The same leaf again (a loop that registers in each iteration) adds nothing.
-        if let Some(set) = earlier
-            && std::ptr::eq(set.last, last)
-        {
-            return earlier;
-        }
-        let (earlier, overflowed) = match earlier {
-            Some(full) if full.len >= MOST_WAITS => (full.earlier, true),
-            other => (other, other.is_some_and(|set| set.overflowed)),
-        };
-        WaitSet {
-            earlier,
-            last,
-            len: earlier.map_or(0, |set| set.len) + 1,
-            overflowed,
-            carried: false,
-            path: AtomicPtr::new(std::ptr::null_mut()),
-        }
-        .intern()
-    }
-
-    fn intern(self) -> Option<&'static WaitSet> {
-        let earlier = self.earlier.map(std::ptr::from_ref);
-        let (last, marks) = (self.last, (self.overflowed, self.carried));
-        let hash = mix(earlier.map_or(0, |set| set as u64), last.hash);
-        let same = |other: &WaitSet| {
-            std::ptr::eq(other.last, last)
-                && other.earlier.map(std::ptr::from_ref) == earlier
-                && (other.overflowed, other.carried) == marks
-        };
-        let set = SETS.intern(hash, same, || self);
-        if set.is_none() {
-            OVERFLOW.fetch_add(1, Ordering::Relaxed);
-        }
-        set
-    }
-
-    /// Makes [`WaitSet::unkept`] at the start, while there is room.
-    pub(crate) fn init() {
-        UNKEPT.get_or_init(|| {
-            let stack = RawStack::intern(<() as HasMeta>::META, &[], 0, End::Unkept)?;
-            WaitSet::push(None, stack)
-        });
-    }
-
-    /// The placeholder for a registration that the tables have no room for.
-    pub(crate) fn unkept() -> Option<&'static WaitSet> {
-        *UNKEPT.get()?
-    }
-
-    /// The list that the next poll of a frozen task begins with: its leaves hold the same waker and do not register
-    /// again. It is the list of the first such poll. Later polls add their registrations to it, so the lists do not
-    /// grow with the task's history.
-    pub(crate) fn carried(&'static self) -> Option<&'static WaitSet> {
-        std::iter::successors(Some(self), |set| set.earlier)
-            .find(|set| set.carried)
-            .or_else(|| {
-                WaitSet {
-                    earlier: self.earlier,
-                    last: self.last,
-                    len: self.len,
-                    overflowed: self.overflowed,
-                    carried: true,
-                    path: AtomicPtr::new(std::ptr::null_mut()),
-                }
-                .intern()
-            })
-    }
-
-    /// The path to the only registration of the set: the task's next poll most likely takes it again.
-    #[inline(always)]
-    #[expect(unsafe_code, reason = "reads a pointer to an interned path")]
-    pub(crate) fn path(&self) -> Option<&'static Path> {
-        // SAFETY: null or from `set_path`, and interned paths live for ever.
-        unsafe { self.path.load(Ordering::Acquire).as_ref() }
-    }
-
-    /// Sets the path; any of several will do. Does nothing if the path does not lead to the set's only stack.
-    pub(crate) fn set_path(&self, path: &'static Path) {
-        if self.earlier.is_none() && std::ptr::eq(self.last, path.stack) {
-            let path = std::ptr::from_ref(path).cast_mut();
-            // Release: a thread that loads the pointer sees the path.
-            self.path.store(path, Ordering::Release);
-        }
-    }
-
-    /// The stacks, last registration first.
-    pub(crate) fn stacks(&'static self) -> impl Iterator<Item = &'static RawStack> {
-        std::iter::successors(Some(self), |set| set.earlier).map(|set| set.last)
     }
 }
 
@@ -257,41 +143,5 @@ mod tests {
     fn equal_stacks_are_one() {
         assert!(std::ptr::eq(stack(1), stack(1)));
         assert!(!std::ptr::eq(stack(1), stack(2)));
-    }
-
-    #[test]
-    fn sets_keep_the_order_and_the_last() {
-        let two = WaitSet::push(WaitSet::push(None, stack(1)), stack(2)).unwrap();
-        let leaves: Vec<usize> = two.stacks().map(|stack| stack.pcs[0]).collect();
-        assert_eq!(leaves, [2, 1]);
-        assert!(
-            std::ptr::eq(WaitSet::push(Some(two), stack(2)).unwrap(), two),
-            "the same leaf again adds nothing"
-        );
-    }
-
-    #[test]
-    fn what_is_carried_does_not_grow() {
-        let first = WaitSet::push(WaitSet::push(None, stack(1)), stack(2)).unwrap();
-        let carried = first.carried().unwrap();
-        assert!(!std::ptr::eq(carried, first));
-        for leaf in 3..100 {
-            let set = WaitSet::push(Some(carried), stack(leaf)).unwrap();
-            assert_eq!(set.stacks().count(), 3);
-            assert!(std::ptr::eq(set.carried().unwrap(), carried));
-        }
-    }
-
-    #[test]
-    fn a_full_set_keeps_the_first_and_the_last() {
-        let mut set = None;
-        for leaf in 1..1000 {
-            set = WaitSet::push(set, stack(leaf));
-        }
-        let set = set.unwrap();
-        let leaves: Vec<usize> = set.stacks().map(|stack| stack.pcs[0]).collect();
-        assert_eq!(leaves.len(), usize::from(MOST_WAITS));
-        assert_eq!((leaves[0], *leaves.last().unwrap()), (999, 1));
-        assert!(set.overflowed);
     }
 }

@@ -10,7 +10,7 @@ use crate::labels::LabelSet;
 use crate::primitive::{AtomicU64, Ordering};
 use crate::sampling::Weight;
 use crate::stack::intern::{Intern, mix};
-use crate::stack::raw::WaitSet;
+use crate::stack::wait_set::WaitSet;
 use std::panic::Location;
 
 /// At most this many sites are kept apart: 80 B each, so 5 MB.

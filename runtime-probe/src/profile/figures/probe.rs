@@ -5,7 +5,7 @@ use crate::demand::Demand;
 use crate::primitive::Ordering;
 use crate::snapshot::waits::{self, Waited};
 use crate::source::cpu;
-use crate::stack::{raw, template};
+use crate::stack::{template, wait_set};
 use crate::tally::findings;
 
 pub(super) fn families() -> Vec<Family> {
@@ -57,7 +57,7 @@ pub(super) fn families() -> Vec<Family> {
         "runtime_probe_losses",
         "What the probe could not keep: stacks beyond its tables, stacks inside of a capture, samples of the CPU profile",
     );
-    let (_, _, overflowed) = raw::table_sizes();
+    let (_, _, overflowed) = wait_set::table_sizes();
     let reentered = template::COUNTERS.reentered.load(Ordering::Relaxed);
     for (kind, count) in [
         ("stack_overflow", overflowed),

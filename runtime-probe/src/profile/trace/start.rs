@@ -10,7 +10,7 @@ use crate::labels::LabelSet;
 use crate::registry::task::{Kind, Spawn, View, Waking};
 use crate::snapshot::state::{Doing, State};
 use crate::source::trace::{Ended, Happened, RecordName, Said, What};
-use crate::stack::raw::WaitSet;
+use crate::stack::wait_set::WaitSet;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The states of all tasks.

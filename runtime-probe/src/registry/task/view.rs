@@ -12,7 +12,8 @@ use crate::primitive::{AtomicU64, Ordering, fence};
 use crate::registry::names::NameNumber;
 use crate::registry::runtimes::RuntimeNumber;
 use crate::registry::threads::ThreadNumber;
-use crate::stack::raw::{FutureMeta, WaitSet};
+use crate::stack::raw::FutureMeta;
+use crate::stack::wait_set::WaitSet;
 use std::panic::Location;
 
 /// A copy of a record, of one piece.

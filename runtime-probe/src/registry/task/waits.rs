@@ -3,7 +3,7 @@
 use super::flags::FROZEN;
 use super::{Kind, Record};
 use crate::primitive::Ordering;
-use crate::stack::raw::WaitSet;
+use crate::stack::wait_set::WaitSet;
 
 /// The lowest bit of `waits_poll`: the poll's one registration repeats that of an earlier poll. The bits above are the
 /// poll's number, as in the phase, so that clones of wakers have little to compute.

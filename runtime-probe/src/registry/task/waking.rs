@@ -5,7 +5,7 @@ use super::{Kind, Record};
 use crate::clock::Ticks;
 use crate::primitive::Ordering;
 use crate::registry::threads::ThreadNumber;
-use crate::stack::raw::WaitSet;
+use crate::stack::wait_set::WaitSet;
 
 /// The number of generations of a waker: as many as fit into the low bits of a pointer to a record.
 pub(crate) const GENERATIONS: usize = align_of::<Record>();

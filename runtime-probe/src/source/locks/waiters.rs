@@ -17,7 +17,7 @@ use crate::demand;
 use crate::primitive::{AtomicPtr, AtomicU32, AtomicU64, Mutex, Ordering, lock};
 use crate::registry::locks::{self, Holding, LockNumber, LockType, SHARED, Waiter};
 use crate::source::{self, labels, waker};
-use crate::stack::raw::WaitSet;
+use crate::stack::wait_set::WaitSet;
 use crate::tally::waits::{MUTEX, WaitSite};
 use std::future::Future;
 use std::marker::PhantomData;

@@ -1,0 +1,181 @@
+//! The set of stacks of one poll.
+
+use super::intern::{Intern, mix};
+use super::path::Path;
+use super::raw::{self, End, HasMeta, RawStack};
+use crate::primitive::{AtomicPtr, Ordering};
+use std::sync::OnceLock;
+
+/// The most distinct sets: 64 B each with its node, so 16 MB.
+const MOST_SETS: usize = 1 << 18;
+/// The most registrations of one poll. A further one replaces its predecessor, and sets a mark.
+pub(crate) const MOST_WAITS: u16 = 32;
+
+static SETS: Intern<WaitSet, { 1 << 13 }> = Intern::new(MOST_SETS);
+static UNKEPT: OnceLock<Option<&'static WaitSet>> = OnceLock::new();
+
+/// (distinct stacks, distinct sets, captures lost to full tables)
+pub(crate) fn table_sizes() -> (usize, usize, u64) {
+    (raw::count(), SETS.len(), raw::lost())
+}
+
+/// The stacks of the registrations of one poll. It is a list that shares its beginning with other lists, so the task's
+/// record needs only one pointer.
+#[derive(Debug)]
+pub(crate) struct WaitSet {
+    /// The earlier registrations of the same poll.
+    pub(crate) earlier: Option<&'static WaitSet>,
+    /// The stack of the last registration.
+    pub(crate) last: &'static RawStack,
+    /// How many registrations the list holds.
+    pub(crate) len: u16,
+    /// Whether there were more registrations than are kept.
+    pub(crate) overflowed: bool,
+    /// Whether later polls begin with this list: see [`WaitSet::carried`].
+    carried: bool,
+    /// The path to the last registration, once it is known. Only in sets of one: see [`WaitSet::path`].
+    path: AtomicPtr<Path>,
+}
+
+impl WaitSet {
+    /// `earlier` and then `last`. `None` if the table is full.
+    pub(crate) fn push(
+        earlier: Option<&'static WaitSet>,
+        last: &'static RawStack,
+    ) -> Option<&'static WaitSet> {
+        // The same leaf again (a loop that registers in each iteration) adds nothing.
+        if let Some(set) = earlier
+            && std::ptr::eq(set.last, last)
+        {
+            return earlier;
+        }
+        let (earlier, overflowed) = match earlier {
+            Some(full) if full.len >= MOST_WAITS => (full.earlier, true),
+            other => (other, other.is_some_and(|set| set.overflowed)),
+        };
+        WaitSet {
+            earlier,
+            last,
+            len: earlier.map_or(0, |set| set.len) + 1,
+            overflowed,
+            carried: false,
+            path: AtomicPtr::new(std::ptr::null_mut()),
+        }
+        .intern()
+    }
+
+    fn intern(self) -> Option<&'static WaitSet> {
+        let earlier = self.earlier.map(std::ptr::from_ref);
+        let (last, marks) = (self.last, (self.overflowed, self.carried));
+        let hash = mix(earlier.map_or(0, |set| set as u64), last.hash);
+        let same = |other: &WaitSet| {
+            std::ptr::eq(other.last, last)
+                && other.earlier.map(std::ptr::from_ref) == earlier
+                && (other.overflowed, other.carried) == marks
+        };
+        let set = SETS.intern(hash, same, || self);
+        if set.is_none() {
+            raw::note_lost();
+        }
+        set
+    }
+
+    /// Makes [`WaitSet::unkept`] at the start, while there is room.
+    pub(crate) fn init() {
+        UNKEPT.get_or_init(|| {
+            let stack = RawStack::intern(<() as HasMeta>::META, &[], 0, End::Unkept)?;
+            WaitSet::push(None, stack)
+        });
+    }
+
+    /// The placeholder for a registration that the tables have no room for.
+    pub(crate) fn unkept() -> Option<&'static WaitSet> {
+        *UNKEPT.get()?
+    }
+
+    /// The list that the next poll of a frozen task begins with: its leaves hold the same waker and do not register
+    /// again. It is the list of the first such poll. Later polls add their registrations to it, so the lists do not
+    /// grow with the task's history.
+    pub(crate) fn carried(&'static self) -> Option<&'static WaitSet> {
+        std::iter::successors(Some(self), |set| set.earlier)
+            .find(|set| set.carried)
+            .or_else(|| {
+                WaitSet {
+                    earlier: self.earlier,
+                    last: self.last,
+                    len: self.len,
+                    overflowed: self.overflowed,
+                    carried: true,
+                    path: AtomicPtr::new(std::ptr::null_mut()),
+                }
+                .intern()
+            })
+    }
+
+    /// The path to the only registration of the set: the task's next poll most likely takes it again.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "reads a pointer to an interned path")]
+    pub(crate) fn path(&self) -> Option<&'static Path> {
+        // SAFETY: null or from `set_path`, and interned paths live for ever.
+        unsafe { self.path.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// Sets the path; any of several will do. Does nothing if the path does not lead to the set's only stack.
+    pub(crate) fn set_path(&self, path: &'static Path) {
+        if self.earlier.is_none() && std::ptr::eq(self.last, path.stack) {
+            let path = std::ptr::from_ref(path).cast_mut();
+            // Release: a thread that loads the pointer sees the path.
+            self.path.store(path, Ordering::Release);
+        }
+    }
+
+    /// The stacks, last registration first.
+    pub(crate) fn stacks(&'static self) -> impl Iterator<Item = &'static RawStack> {
+        std::iter::successors(Some(self), |set| set.earlier).map(|set| set.last)
+    }
+}
+
+#[cfg(all(test, not(probe_loom)))]
+mod tests {
+    use super::*;
+
+    fn stack(leaf: usize) -> &'static RawStack {
+        RawStack::intern(<() as HasMeta>::META, &[leaf, 2, 3], 0, End::Root).unwrap()
+    }
+
+    #[test]
+    fn sets_keep_the_order_and_the_last() {
+        let two = WaitSet::push(WaitSet::push(None, stack(1)), stack(2)).unwrap();
+        let leaves: Vec<usize> = two.stacks().map(|stack| stack.pcs[0]).collect();
+        assert_eq!(leaves, [2, 1]);
+        assert!(
+            std::ptr::eq(WaitSet::push(Some(two), stack(2)).unwrap(), two),
+            "the same leaf again adds nothing"
+        );
+    }
+
+    #[test]
+    fn what_is_carried_does_not_grow() {
+        let first = WaitSet::push(WaitSet::push(None, stack(1)), stack(2)).unwrap();
+        let carried = first.carried().unwrap();
+        assert!(!std::ptr::eq(carried, first));
+        for leaf in 3..100 {
+            let set = WaitSet::push(Some(carried), stack(leaf)).unwrap();
+            assert_eq!(set.stacks().count(), 3);
+            assert!(std::ptr::eq(set.carried().unwrap(), carried));
+        }
+    }
+
+    #[test]
+    fn a_full_set_keeps_the_first_and_the_last() {
+        let mut set = None;
+        for leaf in 1..1000 {
+            set = WaitSet::push(set, stack(leaf));
+        }
+        let set = set.unwrap();
+        let leaves: Vec<usize> = set.stacks().map(|stack| stack.pcs[0]).collect();
+        assert_eq!(leaves.len(), usize::from(MOST_WAITS));
+        assert_eq!((leaves[0], *leaves.last().unwrap()), (999, 1));
+        assert!(set.overflowed);
+    }
+}
