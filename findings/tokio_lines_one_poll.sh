@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # tokio 1.54.1 with tokio-util 0.7.20: how many lines a task reads from a connection within one poll.
 #
-# Guess: 128. tokio ends a poll after 128 operations that were ready, and a line of `next_line().await` is one, as a message of `recv().await` is.
+# Guess: 128. tokio ends a poll after 128 operations that were ready, and `lines.next_line().await` is one, as `receiver.recv().await` is.
 # Reality: what counts is the read below it. A line that is in the buffer already is free, so a poll has up to 128 buffers of 8 KiB. A peer
 # has sent 1 MiB, lines of 15 bytes:
 #
@@ -13,7 +13,7 @@
 #
 # Why it matters: line protocols, log shippers and framed messages of a few bytes are read so. One client that has sent ahead keeps a worker
 # for tens of thousands of messages at a time, 0.7 s at 10 us each, and the tasks that wait for the worker wait for all of them. The code
-# has an `.await` for each line, so a reader of the code does not look there for a long poll. `tokio::task::consume_budget().await` for each message bounds it.
+# has an `.await` for each line, so a long poll is not looked for there. `tokio::task::consume_budget().await` at each message bounds it.
 set -euo pipefail
 command -v cargo > /dev/null || { echo "tokio_lines_one_poll.sh: needs cargo" >&2; exit 2; }
 work=$(mktemp -d)
