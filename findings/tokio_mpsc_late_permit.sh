@@ -2,9 +2,9 @@
 # tokio 1.54.1, `mpsc::Sender::reserve`: a permit that is used after the receiver is gone.
 #
 # Guess: the message is dropped, as `send` gives it back with an error. With it goes the `oneshot::Sender` for the answer, so the
-# one who asks gets `RecvError` at once and knows that nobody answers.
+# caller that waits for the answer gets `RecvError` at once.
 # Reality: `Permit::send` returns nothing, so it cannot fail, and the message stays in the channel until the last sender of it is dropped.
-# An actor has ended; a request with a oneshot for its answer, sent in four ways, and what its caller sees:
+# An actor has ended; a request with a oneshot for its answer, sent in several ways, and what its caller sees:
 #
 #     sent by                                                     caller, waiting for the answer
 #     `send`                                                      RecvError at once
