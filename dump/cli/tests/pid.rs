@@ -505,6 +505,18 @@ fn a_process_of_another_user_is_refused() {
 }
 
 #[test]
+fn a_thread_that_does_not_stop_is_left_out() {
+    let waits = Process::start_with(&waits(), &["0", "0", "starts"]);
+    let threads = dump(waits.id(), &["--threads"]);
+    assert!(threads.contains(" [disk sleep]:\n"), "{threads}");
+    // A dump stops the process twice, so the first stop must release the thread.
+    for _ in 0..2 {
+        let dump = dump(waits.id(), &[]);
+        assert!(dump.contains("waits::kinds::sleeps(...)"), "{dump}");
+    }
+}
+
+#[test]
 fn a_process_that_a_debugger_has_is_refused() {
     let waits = Process::start(&waits());
     let gdb = Command::new("gdb")

@@ -5,10 +5,13 @@ use crate::pid::refusal::Refusal;
 use runtime_dump_decode::Memory;
 use std::fs;
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// The longest wait for a thread to stop. A thread that waits for a disk or a device may take longer, and is left out.
+/// The longest wait for the threads to stop. A thread that waits for a disk or a device, or starts a program, may take longer,
+/// and is left out.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A process, by its id.
@@ -89,24 +92,44 @@ impl Process {
     }
 
     /// Stops all threads until the result is dropped. If this process ends before, the kernel resumes them.
+    ///
+    /// The tracer is a thread of its own, because a thread that did not stop cannot be detached: the kernel releases it when its
+    /// tracer ends. A thread that stays traced stops later, for as long as this process runs, and cannot be traced a second time.
     pub(crate) fn stop(self) -> Result<Stopped, Refusal> {
+        let (tell, told) = mpsc::channel();
+        let (hold, held) = mpsc::channel();
+        let tracer = thread::spawn(move || {
+            let mut traced = Traced::default();
+            let result = self.trace(&mut traced);
+            let _ = tell.send(result.map(|()| (traced.threads(), traced.since)));
+            let _ = held.recv();
+        });
         let mut stopped = Stopped {
             threads: Vec::new(),
             since: None,
+            hold: Some(hold),
+            tracer: Some(tracer),
         };
+        (stopped.threads, stopped.since) =
+            told.recv().expect("the tracer sends before it waits")?;
+        Ok(stopped)
+    }
+
+    fn trace(self, traced: &mut Traced) -> Result<(), Refusal> {
         // A running thread may create others, so the list is read until it has no new threads.
         loop {
             let new: Vec<u32> = self
                 .tids()?
                 .into_iter()
-                .filter(|tid| stopped.threads.iter().all(|thread| thread.tid != *tid))
+                .filter(|tid| traced.threads.iter().all(|thread| thread.tid != *tid))
                 .collect();
             if new.is_empty() {
-                break;
+                return Ok(());
             }
             let abouts: Vec<About> = new.iter().map(|tid| about(self.pid, *tid)).collect();
             let mut seized = Vec::new();
-            stopped.since.get_or_insert_with(Instant::now);
+            let begin = Instant::now();
+            traced.since.get_or_insert(begin);
             for (tid, about) in new.into_iter().zip(abouts) {
                 match sys::seize(tid).and_then(|()| sys::interrupt(tid)) {
                     Ok(()) => seized.push(tid),
@@ -116,19 +139,19 @@ impl Process {
                     // The thread has ended meanwhile.
                     Err(_) => {}
                 }
-                stopped.threads.push(StoppedThread {
+                traced.threads.push(TracedThread {
                     tid,
                     signal: None,
                     about,
                 });
             }
-            for thread in &mut stopped.threads {
+            for thread in &mut traced.threads {
                 if seized.contains(&thread.tid) {
-                    thread.signal = sys::wait_for_stop(thread.tid, PATIENCE);
+                    let patience = PATIENCE.saturating_sub(begin.elapsed());
+                    thread.signal = sys::wait_for_stop(thread.tid, patience);
                 }
             }
         }
-        Ok(stopped)
     }
 
     fn tids(self) -> Result<Vec<u32>, Refusal> {
@@ -142,14 +165,8 @@ impl Process {
 
     /// The refusal if another debugger traces the process.
     fn traced(self) -> Option<Refusal> {
-        let status = fs::read_to_string(self.path("status")).ok()?;
-        let tracer = status
-            .lines()
-            .find_map(|line| line.strip_prefix("TracerPid:"))?;
-        match tracer.trim().parse() {
-            Ok(0) | Err(_) => None,
-            Ok(by) => Some(Refusal::Traced { pid: self.pid, by }),
-        }
+        let by = tracer_of(self.path("status"))?;
+        Some(Refusal::Traced { pid: self.pid, by })
     }
 
     fn denied(self) -> Refusal {
@@ -180,13 +197,23 @@ impl Memory for Process {
 /// Stopped threads.
 #[derive(Debug)]
 pub(crate) struct Stopped {
-    threads: Vec<StoppedThread>,
+    threads: Vec<Thread>,
     /// The time when the first thread was asked to stop.
+    since: Option<Instant>,
+    /// The tracer resumes the threads when this is dropped.
+    hold: Option<mpsc::Sender<()>>,
+    tracer: Option<JoinHandle<()>>,
+}
+
+/// The threads that a thread of this process traces.
+#[derive(Debug, Default)]
+struct Traced {
+    threads: Vec<TracedThread>,
     since: Option<Instant>,
 }
 
 #[derive(Debug)]
-struct StoppedThread {
+struct TracedThread {
     tid: u32,
     /// The signal to deliver when the thread resumes, 0 for none. `None` if the thread did not stop.
     signal: Option<i32>,
@@ -231,14 +258,19 @@ fn about(pid: u32, tid: u32) -> About {
     }
 }
 
+/// The id of the tracer in a `status` file.
+fn tracer_of(status: impl AsRef<Path>) -> Option<u32> {
+    let status = fs::read_to_string(status).ok()?;
+    let tracer = status
+        .lines()
+        .find_map(|line| line.strip_prefix("TracerPid:"))?;
+    tracer.trim().parse().ok().filter(|by| *by != 0)
+}
+
 impl Stopped {
     /// The threads with their registers.
     pub(crate) fn threads(&self) -> Vec<Thread> {
-        let thread = |thread: &StoppedThread| {
-            let registers = thread.signal.and_then(|_| sys::registers(thread.tid));
-            thread.about.clone().thread(thread.tid, registers)
-        };
-        self.threads.iter().map(thread).collect()
+        self.threads.clone()
     }
 
     /// Resumes the threads. Returns how long they were stopped.
@@ -251,8 +283,36 @@ impl Stopped {
 
 impl Drop for Stopped {
     fn drop(&mut self) {
+        self.hold = None;
+        if let Some(tracer) = self.tracer.take() {
+            let _ = tracer.join();
+        }
+        // The kernel releases the threads that did not stop shortly after the tracer can be joined.
+        let begin = Instant::now();
+        let left_out = |thread: &&Thread| thread.registers.is_none();
+        for thread in self.threads.iter().filter(left_out) {
+            while tracer_of(format!("/proc/{}/status", thread.tid)).is_some()
+                && begin.elapsed() < PATIENCE
+            {
+                thread::sleep(Duration::from_micros(100));
+            }
+        }
+    }
+}
+
+impl Traced {
+    fn threads(&self) -> Vec<Thread> {
+        let thread = |thread: &TracedThread| {
+            let registers = thread.signal.and_then(|_| sys::registers(thread.tid));
+            thread.about.clone().thread(thread.tid, registers)
+        };
+        self.threads.iter().map(thread).collect()
+    }
+}
+
+impl Drop for Traced {
+    fn drop(&mut self) {
         for thread in &self.threads {
-            // The kernel releases a thread that did not stop in time when this process ends.
             if let Some(signal) = thread.signal {
                 let _ = sys::detach(thread.tid, signal);
             }

@@ -1,6 +1,7 @@
 //! A program with tasks in every kind of wait, on plain tokio. It prints `ready` when all of them wait, and stays.
 //!
-//! Arguments: `none` for no runtime, or two numbers of further tasks: those that come and go or wait, and waiting ones.
+//! Arguments: `none` for no runtime, or two numbers of further tasks: those that come and go or wait, and waiting ones. `starts`
+//! after the numbers adds a thread that starts a program.
 //!
 //! Each async fn of `kinds` is one kind. The dump of this process is compared with a golden text.
 
@@ -22,6 +23,9 @@ fn main() {
         .name("local".into())
         .spawn(local_set)
         .unwrap();
+    if std::env::args().any(|argument| argument == "starts") {
+        std::thread::spawn(starts_a_program);
+    }
     std::thread::Builder::new()
         .name("current".into())
         .spawn(current_thread)
@@ -86,4 +90,20 @@ fn blocks() {
 
 async fn current_task() {
     tokio::time::sleep(Duration::from_secs(3600)).await;
+}
+
+/// Waits as `Command::spawn` does for a program on a slow disk. No signal and no debugger stops the thread in this wait.
+fn starts_a_program() {
+    unsafe extern "C" {
+        fn vfork() -> i32;
+        fn sleep(seconds: u32) -> u32;
+        fn _exit(status: i32) -> !;
+    }
+    // SAFETY: the child touches no memory but its stack, on which this thread needs nothing afterwards, and does not return.
+    unsafe {
+        if vfork() == 0 {
+            sleep(30);
+            _exit(0)
+        }
+    }
 }
