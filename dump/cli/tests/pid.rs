@@ -9,6 +9,9 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+#[path = "pid/containers.rs"]
+mod containers;
+
 #[test]
 fn every_kind_of_wait_is_shown_down_to_its_leaf() {
     let waits = Process::start(&waits());
