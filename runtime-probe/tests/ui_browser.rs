@@ -383,8 +383,20 @@ fn all_pages_are_readable_in_both_schemes() {
             "document.querySelectorAll('details').forEach((details) => { details.open = true; })",
         );
         assert_sound(&mut browser, page);
+        let cramped = browser.value("cramped()");
+        assert_eq!(
+            cramped.as_array().map(Vec::len),
+            Some(0),
+            "{page}: {cramped:#}"
+        );
         // On a narrow window nothing is cut off at the side.
         browser.size(390, 844);
+        let cramped = browser.value("cramped()");
+        assert_eq!(
+            cramped.as_array().map(Vec::len),
+            Some(0),
+            "{page}: {cramped:#}"
+        );
         let wide = browser.value("wide()");
         assert_eq!(wide.as_array().map(Vec::len), Some(0), "{page}: {wide:#}");
         assert_sound(&mut browser, page);

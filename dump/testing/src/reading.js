@@ -16,6 +16,15 @@ const wide = () => visible("body *").filter((element) => {
   return element.getBoundingClientRect().right > innerWidth + 0.5;
 }).map((element) => element.outerHTML.slice(0, 150));
 
+/** Visible cards whose text begins at their border, or that touch the next card. */
+const cramped = () => visible(".card").filter((card) => {
+  const next = card.nextElementSibling;
+  const box = card.getBoundingClientRect();
+  const below = next && next.getBoundingClientRect();
+  const touches = below && below.left < box.right && below.top >= box.top && below.top < box.bottom + 6;
+  return touches || parseFloat(getComputedStyle(card).paddingLeft) < 8;
+}).map((element) => element.outerHTML.slice(0, 150));
+
 /** The middle of the first visible element that matches, with a text in it, scrolled into the window. */
 const middle = (selector, text) => {
   const element = visible(selector).find((element) => element.textContent.includes(text));

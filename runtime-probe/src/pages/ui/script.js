@@ -262,7 +262,7 @@
 
   /** Arrows of the poll that is pointed at: from the wake to the poll that it led to. */
   function arrows(poll) {
-    const lanes = poll.closest(".lanes");
+    const lanes = poll.closest(".tracks");
     const svg = (name, attributes) => {
       const element = document.createElementNS(poll.namespaceURI, name);
       for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
@@ -291,7 +291,7 @@
     const target = event && event.target.closest && event.target.closest("a[data-arrows]");
     const poll = target || document.querySelector("a[data-arrows][aria-current]");
     all(".arrows").forEach((old) => old.remove());
-    if (poll) poll.closest(".lanes").append(arrows(poll));
+    if (poll) poll.closest(".tracks").append(arrows(poll));
   }
   for (const name of ["pointerover", "focusin"]) document.addEventListener(name, point);
   addEventListener("resize", () => point());
