@@ -56,11 +56,28 @@ async fn follows(done: Arc<Notify>) {
     }
 }
 
+/// Two of these with the locks the other way around wait for each other.
+async fn takes_both(first: Arc<Mutex<()>>, second: Arc<Mutex<()>>) {
+    let _first = first.lock().await;
+    runtime_probe::time::sleep(Duration::from_millis(200)).await;
+    let _second = second.lock().await;
+}
+
+/// No waker of this task is left.
+async fn is_lost() {
+    std::future::poll_fn(|_| std::task::Poll::<()>::Pending).await;
+}
+
+/// Is in one poll until the end.
+async fn is_stuck() {
+    std::thread::sleep(Duration::from_secs(3600));
+}
+
 fn application() -> &'static Application {
     static APPLICATION: OnceLock<Application> = OnceLock::new();
     APPLICATION.get_or_init(|| {
         let runtime = Builder::new_multi_thread()
-            .worker_threads(2)
+            .worker_threads(3)
             .enable_all()
             .build()
             .unwrap();
@@ -80,6 +97,12 @@ fn application() -> &'static Application {
                 _ => drop(runtime.spawn(serves())),
             }
         }
+        let locks = [(); 2].map(|()| Arc::new(Mutex::new(())));
+        let [one, other] = &locks;
+        runtime.spawn(takes_both(one.clone(), other.clone()));
+        runtime.spawn(takes_both(other.clone(), one.clone()));
+        runtime.spawn(is_lost());
+        runtime.spawn(is_stuck());
         let done = Arc::new(Notify::new());
         runtime.spawn(burns(done.clone()));
         runtime.spawn(follows(done));
@@ -103,6 +126,7 @@ fn open(browser: &mut Browser, page: &str) {
     let began = Instant::now();
     browser.open(&address(page));
     let took = began.elapsed();
+    eprintln!("{page:40} {took:>10.1?}");
     assert!(took < SLOWEST, "{page}: {took:?}");
 }
 
@@ -368,16 +392,27 @@ fn all_pages_are_readable_in_both_schemes() {
     let Some(mut browser) = Browser::start("all_pages_are_readable_in_both_schemes") else {
         return;
     };
+    // With every kind of trouble that a page has a colour for.
+    browser.open(&address(""));
+    let troubles = browser.text("document.querySelector('.troubles').innerText");
+    for trouble in ["Deadlock", "Stuck poll", "Lost task"] {
+        assert!(troubles.contains(trouble), "{troubles}");
+    }
+    open(&mut browser, "tasks?match=takes_both&group=task");
+    let task = browser.text("visible('.row')[0].id");
+    let task = task.strip_prefix("task-").unwrap().to_owned();
     for page in [
         "",
         "tasks",
         "tasks?group=site",
         "tasks?match=waits_for_a_lock",
+        "tasks?state=running",
+        "task?id=TASK",
         "locks",
         "profiles",
         "timeline",
     ] {
-        open(&mut browser, page);
+        open(&mut browser, &page.replace("TASK", &task));
         // Everything that a page can show.
         browser.value(
             "document.querySelectorAll('details').forEach((details) => { details.open = true; })",
@@ -401,6 +436,61 @@ fn all_pages_are_readable_in_both_schemes() {
         assert_eq!(wide.as_array().map(Vec::len), Some(0), "{page}: {wide:#}");
         assert_sound(&mut browser, page);
         browser.size(1280, 900);
+    }
+}
+
+#[test]
+fn a_poll_that_is_pointed_at_has_arrows() {
+    let Some(mut browser) = Browser::start("a_poll_that_is_pointed_at_has_arrows") else {
+        return;
+    };
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let polls = "a[data-arrows~='0'], a[data-arrows~='1'], a[data-arrows~='2']";
+    loop {
+        open(&mut browser, "timeline");
+        if browser.visible(polls) > 0 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "no poll with a wake");
+    }
+    assert_eq!(browser.visible(".arrows"), 0);
+    browser.point(polls, "");
+    assert_eq!(browser.visible(".arrows"), 1);
+    assert!(browser.visible(".arrows .head") >= 1);
+    // The arrows are inside of the lanes.
+    let inside = "((inner, outer) => inner.top >= outer.top - 30 && inner.bottom <= outer.bottom)(visible('.arrows .head')[0].getBoundingClientRect(), visible('.tracks')[0].getBoundingClientRect())";
+    assert_eq!(browser.value(inside), true);
+    // A click chooses the poll, and its card says what it woke.
+    browser.follow(polls, "");
+    assert!(
+        browser
+            .text("document.getElementById('poll').innerText")
+            .contains("oken")
+    );
+    assert_eq!(browser.visible(".arrows"), 1);
+    assert_sound(&mut browser, "a poll");
+}
+
+#[test]
+fn a_page_that_does_not_exist_says_so() {
+    let Some(mut browser) = Browser::start("a_page_that_does_not_exist_says_so") else {
+        return;
+    };
+    browser.open(&address("nothing"));
+    assert!(
+        browser
+            .text("visible('[role=alert]')[0].innerText")
+            .contains("no such page")
+    );
+    let complaints = browser.complaints();
+    // The browser itself notes the status.
+    assert!(
+        complaints.iter().all(|complaint| complaint.contains("404")),
+        "{complaints:#?}"
+    );
+    for is_dark in [false, true] {
+        browser.dark(is_dark);
+        assert_eq!(browser.unreadable(), [""; 0]);
     }
 }
 

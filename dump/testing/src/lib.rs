@@ -4,7 +4,7 @@
 //! * [`perfetto`]: Perfetto's own messages;
 //! * [`grammar`]: the grammars of Go's texts;
 //! * [`cases`]: dumps with all features that an encoder must handle;
-//! * [`browser`]: Chromium.
+//! * [`browser`]: pages in Chromium.
 
 pub mod browser;
 pub mod cases;
