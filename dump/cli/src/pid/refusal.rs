@@ -183,8 +183,8 @@ impl fmt::Display for Refusal {
             ),
             Self::NoTokio(path) => write!(
                 f,
-                "{} has no types of tokio's tasks; is it the right process? If it is, its dependencies have no debug information: \
-                 build them with `debug = 2`, too",
+                "{} has no types of tokio's tasks: it spawns none (is it the right process?), or its dependencies were built \
+                 without `debug = 2`",
                 path.display()
             ),
             Self::NoRuntime(pid) => write!(
