@@ -105,7 +105,8 @@ fn push_node(page: &mut String, frame: &Frame, node: &Node, moments: usize, most
     page.push_str("</details>\n");
 }
 
-/// A chart of counts over time. Its height is scaled to the highest count of all frames.
+/// A chart of counts over time, scaled to the frame's own highest count. Of a single moment it is a bar, scaled to the highest
+/// count of all frames.
 fn chart(counts: &[i64], most: i64) -> String {
     if counts.len() < 2 {
         let width =
