@@ -111,8 +111,12 @@ impl Container {
 
 impl Drop for Container {
     fn drop(&mut self) {
-        // The end of process 1 ends its namespace.
-        let _ = self.process.0.kill();
+        // The end of process 1 ends its namespace. With a user namespace it does not end with `unshare`.
+        let kill = Command::new("sh")
+            .args(["-c", "kill -9 \"$1\"", "sh", &self.pid.to_string()])
+            .status();
+        assert!(kill.unwrap().success() || std::thread::panicking());
+        let _ = self.process.0.wait();
     }
 }
 
