@@ -68,5 +68,6 @@ pub mod troubleshooting {}
 /// [ui-locks]: https://github.com/runtime-probe/runtime-probe/raw/main/runtime-probe/docs/ui/locks.png
 /// [ui-flame]: https://github.com/runtime-probe/runtime-probe/raw/main/runtime-probe/docs/ui/flame.png
 /// [ui-timeline]: https://github.com/runtime-probe/runtime-probe/raw/main/runtime-probe/docs/ui/timeline.png
+/// [ui-timeline-dark]: https://github.com/runtime-probe/runtime-probe/raw/main/runtime-probe/docs/ui/timeline-dark.png
 #[doc = include_str!("../docs/ui.md")]
 pub mod ui {}

@@ -72,11 +72,7 @@ fn flame(matches: &ArgMatches) -> Result<String, Refusal> {
         .extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case("html"));
     let file = if is_html {
-        format!(
-            "<!DOCTYPE html>\n<meta charset=\"utf-8\"><title>{}</title>\n{}",
-            escaped(&what),
-            picture.svg
-        )
+        html(&what, &picture.svg)
     } else {
         picture.svg
     };
@@ -92,6 +88,19 @@ fn flame(matches: &ArgMatches) -> Result<String, Refusal> {
         what,
         picture.drawn
     ))
+}
+
+/// The page of a picture. It loads no other files, and a policy in its head forbids that to the browser.
+fn html(title: &str, svg: &str) -> String {
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n\
+         <title>{title}</title>\n<style>{PAGE_STYLE}</style></head><body>\n<h1>{title}</h1>\n\
+         <p id=\"tools\" hidden><label>Search <input id=\"search\" type=\"search\" autocomplete=\"off\"></label> \
+         <button id=\"all\" type=\"button\">Show all</button> <span id=\"found\" role=\"status\"></span></p>\n\
+         {svg}<script>{PAGE_SCRIPT}</script>\n</body></html>\n",
+        title = escaped(title),
+    )
 }
 
 struct Picture {
@@ -135,7 +144,7 @@ impl Picture {
         let height = (depth + 2) * HEIGHT;
         picture.svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"100%\" font-family=\"monospace\" font-size=\"12\">\n\
-             <title>{}</title>\n<style>rect{{stroke:#fff;stroke-width:.5}}g{{cursor:pointer}}text{{pointer-events:none}}</style>\n{frames}<script><![CDATA[{SCRIPT}]]></script>\n</svg>\n",
+             <title>{}</title>\n<style>rect{{stroke:#fff;stroke-width:.5}}g{{cursor:pointer}}text{{pointer-events:none}}g:focus-visible{{outline:none}}g:focus-visible rect,.hit rect{{stroke:#000;stroke-width:2}}.miss rect{{fill:#e8e8e8}}</style>\n{frames}<script><![CDATA[{SCRIPT}]]></script>\n</svg>\n",
             escaped(title)
         );
         picture
@@ -166,7 +175,7 @@ impl Picture {
         };
         let _ = writeln!(
             out,
-            "<g data-x=\"{x:.2}\" data-w=\"{width:.2}\"><title>{} ({}, {:.1}%)</title><rect x=\"{x:.2}\" y=\"{y}\" width=\"{width:.2}\" height=\"{HEIGHT}\" fill=\"{}\"/>\
+            "<g tabindex=\"0\" role=\"button\" data-x=\"{x:.2}\" data-w=\"{width:.2}\"><title>{} ({}, {:.1}%)</title><rect x=\"{x:.2}\" y=\"{y}\" width=\"{width:.2}\" height=\"{HEIGHT}\" fill=\"{}\"/>\
              <text x=\"{:.2}\" y=\"{}\" data-n=\"{}\">{}</text></g>",
             escaped(name),
             value(node.value, unit),
@@ -201,7 +210,8 @@ fn colour(name: &str, frame: Option<&Frame>) -> String {
     format!("hsl({hue},75%,{}%)", 70 + hash / 64 % 12)
 }
 
-/// A click widens a frame to the full width. A click on a frame of the first row restores the whole graph.
+/// A click or Enter widens a frame to the full width. Escape, or a click on the frame of the first row, restores the whole
+/// graph.
 const SCRIPT: &str = "
 const all=[...document.querySelectorAll('svg g')];
 const show=(x0,w0)=>{for(const g of all){
@@ -212,7 +222,37 @@ const show=(x0,w0)=>{for(const g of all){
  rect.setAttribute('x',nx);rect.setAttribute('width',nw);text.setAttribute('x',nx+3);
  text.textContent=letters<3?'':text.dataset.n.slice(0,letters);
 }};
-for(const g of all)g.addEventListener('click',()=>show(+g.dataset.x,+g.dataset.w));
+for(const g of all){
+ const zoom=()=>show(+g.dataset.x,+g.dataset.w);
+ g.addEventListener('click',zoom);
+ g.addEventListener('keydown',event=>{if(event.key==='Enter'||event.key===' '){event.preventDefault();zoom()}});
+}
+addEventListener('keydown',event=>{if(event.key==='Escape')show(0,1200)});
+";
+
+const PAGE_STYLE: &str = "
+:root{color-scheme:light dark}body{font:14px/1.5 system-ui,sans-serif;margin:1rem}h1{font-size:1.2rem;overflow-wrap:anywhere}";
+
+/// The search. Frames follow their callers, so a frame that begins inside of the last match is below it.
+const PAGE_SCRIPT: &str = "
+const search=document.getElementById('search'),found=document.getElementById('found');
+search.addEventListener('input',()=>{
+ const text=search.value.toLowerCase();
+ let finds=name=>name.toLowerCase().includes(text);
+ try{const pattern=new RegExp(search.value,'i');finds=name=>pattern.test(name)}catch{}
+ let sum=0,end=0;
+ for(const g of all){
+  const hit=text!==''&&finds(g.querySelector('text').dataset.n);
+  g.classList.toggle('hit',hit);
+  g.classList.toggle('miss',text!==''&&!hit);
+  if(!hit||+g.dataset.x<end-.01)continue;
+  sum+=+g.dataset.w;
+  end=+g.dataset.x+ +g.dataset.w;
+ }
+ found.textContent=text===''?'':(sum/12).toFixed(1)+' % is in or below frames that match';
+});
+document.getElementById('all').addEventListener('click',()=>show(0,1200));
+document.getElementById('tools').hidden=false;
 ";
 
 #[cfg(test)]

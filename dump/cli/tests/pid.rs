@@ -9,6 +9,9 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+#[path = "pid/containers.rs"]
+mod containers;
+
 #[test]
 fn every_kind_of_wait_is_shown_down_to_its_leaf() {
     let waits = Process::start(&waits());
@@ -400,7 +403,7 @@ fn what_cannot_be_dumped_is_refused_with_the_way_out() {
         "{lines}"
     );
     let types = refused("2");
-    assert!(types.contains("has no tokio"), "{types}");
+    assert!(types.contains("has no types of tokio's tasks"), "{types}");
     // This process id is above the kernel's limit of 4194304.
     let gone = refusal(4_194_305, &[]);
     assert!(gone.contains("there is no process 4194305"), "{gone}");

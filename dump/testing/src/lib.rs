@@ -1,10 +1,12 @@
-//! Readers of dumps for the tests of several packages.
+//! Readers of dumps for the tests of several packages, and of pages.
 //!
 //! * [`go`]: the real `go` command;
 //! * [`perfetto`]: Perfetto's own messages;
 //! * [`grammar`]: the grammars of Go's texts;
-//! * [`cases`]: dumps with all features that an encoder must handle.
+//! * [`cases`]: dumps with all features that an encoder must handle;
+//! * [`browser`]: pages in Chromium.
 
+pub mod browser;
 pub mod cases;
 pub mod go;
 pub mod grammar;

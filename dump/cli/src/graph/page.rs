@@ -23,7 +23,7 @@ pub(super) fn html(title: &str, tree: &Tree) -> String {
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n\
          <title>{title}</title>\n<style>{STYLE}</style></head><body>\n<h1>{title}</h1>\n<p>{}</p>\n\
-         <p><label>Search <input id=\"search\" type=\"search\" autocomplete=\"off\"></label> <span id=\"found\" role=\"status\"></span>\n\
+         <p id=\"tools\" hidden><label>Search <input id=\"search\" type=\"search\" autocomplete=\"off\" title=\"Enter: the next one\"></label> <span id=\"found\" role=\"status\"></span>\n\
          <button id=\"open\" type=\"button\">Open all</button> <button id=\"close\" type=\"button\">Close all</button></p>\n<main>\n",
         about(tree),
         title = escaped(title),
@@ -105,7 +105,8 @@ fn push_node(page: &mut String, frame: &Frame, node: &Node, moments: usize, most
     page.push_str("</details>\n");
 }
 
-/// A chart of counts over time. Its height is scaled to the highest count of all frames.
+/// A chart of counts over time, scaled to the frame's own highest count. Of a single moment it is a bar, scaled to the highest
+/// count of all frames.
 fn chart(counts: &[i64], most: i64) -> String {
     if counts.len() < 2 {
         let width =
@@ -142,25 +143,37 @@ summary{cursor:pointer}summary,.leaf{white-space:nowrap}
 .n{display:inline-block;min-width:4.5em;text-align:right;font-variant-numeric:tabular-nums}
 .more{color:var(--more)}.less{color:var(--less)}.at{color:var(--dim)}
 svg{vertical-align:middle;margin-left:.5em}polyline{fill:none;stroke:var(--line)}rect{fill:var(--line)}
-.own{font-weight:bold}.hit{outline:2px solid var(--line)}";
+.own{font-weight:bold}.hit{outline:1px solid var(--line);outline-offset:-1px}.now{outline-width:3px;outline-offset:-3px}
+#tools{position:sticky;top:0;left:0;padding:.4rem 0;background:Canvas}#tools[hidden]{display:none}summary,.leaf{scroll-margin:4rem 1rem}";
 
 const SCRIPT: &str = "
-const all=[...document.querySelectorAll('summary,.leaf')];
+const all=[...document.querySelectorAll('summary,.leaf')].map(line=>[line,line.textContent.toLowerCase()]);
 const search=document.getElementById('search'),found=document.getElementById('found');
+let hits=[],now=-1;
+const go=to=>{
+ if(hits[now])hits[now].classList.remove('now');
+ now=to;
+ if(!hits[now])return;
+ hits[now].classList.add('now');
+ hits[now].scrollIntoView({block:'nearest'});
+};
 search.addEventListener('input',()=>{
- const text=search.value.toLowerCase();let hits=0;
- for(const line of all){
-  const hit=text!==''&&line.textContent.toLowerCase().includes(text);
-  line.classList.toggle('hit',hit);
-  if(!hit)continue;
-  if(hits++===0)line.scrollIntoView({block:'nearest'});
-  for(let up=line.parentElement.closest('details');up;up=up.parentElement.closest('details'))up.open=true;
+ const text=search.value.toLowerCase();
+ go(-1);
+ for(const hit of hits)hit.classList.remove('hit');
+ hits=text===''?[]:all.filter(([,words])=>words.includes(text)).map(([line])=>line);
+ for(const line of hits){
+  line.classList.add('hit');
+  for(let up=line.parentElement.closest('details');up&&!up.open;up=up.parentElement.closest('details'))up.open=true;
  }
- found.textContent=text===''?'':hits+' found';
+ if(hits[0])hits[0].scrollIntoView({block:'nearest'});
+ found.textContent=text===''?'':hits.length+' found';
 });
+search.addEventListener('keydown',event=>{if(event.key==='Enter'&&hits.length)go((now+(event.shiftKey?hits.length-1:1))%hits.length)});
 const fold=open=>()=>document.querySelectorAll('details').forEach(node=>{node.open=open});
 document.getElementById('open').addEventListener('click',fold(true));
 document.getElementById('close').addEventListener('click',fold(false));
+document.getElementById('tools').hidden=false;
 ";
 
 #[cfg(test)]

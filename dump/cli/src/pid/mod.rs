@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 pub(crate) use surface::{Form, Options};
 use target::Mapping;
 use target::core::Core;
-use target::live::Process;
+use target::live::{DELETED, Process};
 use target::snapshot::Snapshot;
 use threads::modules::{Module, modules};
 use threads::symbols::Symbols;
@@ -89,14 +89,17 @@ fn dump_process(
     let headers = process.program_headers()?;
     process.check_readable(headers)?;
     let mappings = process.mappings()?;
-    let modules = modules(&mappings, &name, &process.program(), |path| {
-        process.file(path)
+    let modules = modules(&mappings, &name, &process.program(), |mapping| {
+        process.mapped_file(mapping)
     });
+    let path = name.to_string_lossy();
+    let path = path.strip_suffix(DELETED).unwrap_or(&path);
     let loaded = Loaded {
         bias: headers.wrapping_sub(program.headers),
         program,
         pid,
-        beside: process.file(&name.to_string_lossy()),
+        root: process.file("/"),
+        beside: process.file(path),
         name,
         mappings: &mappings,
         modules: &modules,
@@ -166,12 +169,15 @@ fn dump_core(
     let name = name.unwrap_or_else(|| exe.clone());
     core.fill_from_files(&name, &exe);
     let core = core;
-    let modules = modules(&core.mappings, &name, &exe, |path| path.into());
+    let modules = modules(&core.mappings, &name, &exe, |mapping| {
+        PathBuf::from(&mapping.path)
+    });
     let loaded = Loaded {
         program,
         bias,
         pid: core.pid,
         name,
+        root: PathBuf::from("/"),
         beside: exe,
         mappings: &core.mappings,
         modules: &modules,
@@ -202,6 +208,8 @@ struct Loaded<'l> {
     bias: u64,
     pid: u32,
     name: PathBuf,
+    /// The root directory of the process, as a path for this command.
+    root: PathBuf,
     /// The file beside which debug files are searched for.
     beside: PathBuf,
     mappings: &'l [Mapping],
@@ -218,7 +226,7 @@ impl Loaded<'_> {
     ) -> Result<(), Refusal> {
         let debug_file = self
             .program
-            .debug_file(&self.beside, request.debug_file.as_deref())
+            .debug_file(&self.root, &self.beside, request.debug_file.as_deref())
             .map_err(|refusal| match refusal {
                 Refusal::NoDebugInformation(_) => Refusal::NoDebugInformation(self.name.clone()),
                 other => other,
@@ -269,9 +277,9 @@ impl Loaded<'_> {
         out: &mut dyn Write,
     ) -> Result<(), Refusal> {
         // Names come from the debug file, or without one from the program's symbols.
-        let debug_file = self
-            .program
-            .debug_file(&self.beside, request.debug_file.as_deref());
+        let debug_file =
+            self.program
+                .debug_file(&self.root, &self.beside, request.debug_file.as_deref());
         let debug_file = match debug_file {
             Err(refusal) if request.debug_file.is_some() => return Err(refusal),
             other => other.ok().flatten(),

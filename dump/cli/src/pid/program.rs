@@ -9,7 +9,7 @@ use runtime_dump_decode::mapped::Mapped;
 use std::path::{Path, PathBuf};
 
 /// The directory of distributions for debug files.
-const SYSTEM: &str = "/usr/lib/debug";
+const SYSTEM: &str = "usr/lib/debug";
 
 /// The file of a program that this command can read.
 #[derive(Debug)]
@@ -76,9 +76,11 @@ impl Program {
         Some((section.address().checked_add(behind as u64)?, id))
     }
 
-    /// The file with the debug information; `None` for the program itself.
+    /// The file with the debug information; `None` for the program itself. `real` is the program's path for this command,
+    /// below `root`, the root directory of its process.
     pub(crate) fn debug_file(
         &self,
+        root: &Path,
         real: &Path,
         named: Option<&Path>,
     ) -> Result<Option<Mapped>, Refusal> {
@@ -112,7 +114,7 @@ impl Program {
             return Ok(None);
         }
         // Without a build id, files cannot be matched to each other.
-        let found = self.places(real, &own).into_iter().find_map(|path| {
+        let found = self.places(root, real, &own).into_iter().find_map(|path| {
             let file = Mapped::open(&path).ok()?;
             let object = object::File::parse(&*file).ok()?;
             let fits = !self.build_id.is_empty()
@@ -139,19 +141,21 @@ impl Program {
     }
 
     /// The paths to search, in gdb's order: by build id, then by the name that `objcopy --add-gnu-debuglink` has
-    /// written.
-    fn places(&self, real: &Path, own: &object::File<'_>) -> Vec<PathBuf> {
+    /// written. The process's own root comes before the one of this command.
+    fn places(&self, root: &Path, real: &Path, own: &object::File<'_>) -> Vec<PathBuf> {
+        let systems = [root.join(SYSTEM), Path::new("/").join(SYSTEM)];
         let mut places = Vec::new();
         if let Some((first, rest)) = self.build_id.split_at_checked(2) {
-            places.push(format!("{SYSTEM}/.build-id/{first}/{rest}.debug").into());
+            let name = format!(".build-id/{first}/{rest}.debug");
+            places.extend(systems.iter().map(|system| system.join(&name)));
         }
         let link = own.gnu_debuglink().ok().flatten();
         let link = link.and_then(|(name, _)| std::str::from_utf8(name).ok());
         if let (Some(link), Some(directory)) = (link, real.parent()) {
             places.push(directory.join(link));
             places.push(directory.join(".debug").join(link));
-            let below = directory.strip_prefix("/").unwrap_or(directory);
-            places.push(Path::new(SYSTEM).join(below).join(link));
+            let below = directory.strip_prefix(root).unwrap_or(directory);
+            places.extend(systems.iter().map(|system| system.join(below).join(link)));
         }
         places
     }

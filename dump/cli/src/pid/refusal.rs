@@ -30,6 +30,8 @@ impl fmt::Display for Cut {
 pub(crate) enum Refusal {
     /// The process does not exist.
     Gone(u32),
+    /// `/proc` is missing, or is of another PID namespace than this command.
+    OtherProc(u32),
     /// The process is one of the kernel's.
     NoProgram(u32),
     /// The kernel does not let this user read the process.
@@ -111,6 +113,11 @@ impl fmt::Display for Refusal {
                 f,
                 "there is no process {pid}; `pidof NAME` prints the id of a running program; inside a container the id differs"
             ),
+            Self::OtherProc(pid) => write!(
+                f,
+                "/proc is missing or has the process ids of another PID namespace, so that {pid} means two processes; mount one of \
+                 this namespace: `unshare --mount sh -c 'mount -t proc proc /proc && runtime-dump pid {pid}'`"
+            ),
             Self::NoProgram(pid) => write!(
                 f,
                 "process {pid} runs no program: it is one of the kernel's, or has just ended"
@@ -176,7 +183,8 @@ impl fmt::Display for Refusal {
             ),
             Self::NoTokio(path) => write!(
                 f,
-                "{} has no tokio that spawns tasks; is it the right process?",
+                "{} has no types of tokio's tasks: it spawns none (is it the right process?), or its dependencies were built \
+                 without `debug = 2`",
                 path.display()
             ),
             Self::NoRuntime(pid) => write!(
@@ -225,6 +233,7 @@ mod tests {
         let denied = |yama| Refusal::Denied { pid: 7, yama };
         let cases = [
             (Refusal::Gone(7), "pidof"),
+            (Refusal::OtherProc(7), "mount -t proc"),
             (Refusal::NoProgram(7), "the kernel's"),
             (denied(None), "CAP_SYS_PTRACE"),
             (denied(Some(1)), "kernel.yama.ptrace_scope=0"),

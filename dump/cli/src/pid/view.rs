@@ -118,7 +118,8 @@ impl<'v, 'i, 'd> View<'v, 'i, 'd> {
         let snapshot = Snapshot::new(process.pid)?;
         let seeds = self.seeds(&process);
         let threads = process.threads()?;
-        let tids: Vec<u32> = threads.iter().map(|thread| thread.tid).collect();
+        let tids = threads.iter().map(|thread| thread.tid);
+        let tids = tids.map(|tid| (process.tid_inside(tid), tid)).collect();
         let pointers = thread_pointers(&process, &self.data(), &tids);
         let view = |(tid, pointer)| ThreadView {
             tid,

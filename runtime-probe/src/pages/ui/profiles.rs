@@ -134,7 +134,7 @@ pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
         });
         let taken = kept::all();
         html.tag("section")
-            .class("card")
+            .class("card scroll")
             .with(|html| list(html, &taken));
     }))
 }

@@ -25,13 +25,29 @@
     return (around ? around.id : "") + " " + all("details", inside).indexOf(details);
   }
 
+  /** What has the focus inside of the page: the entry around it, and where it leads. */
+  function focus() {
+    const element = document.activeElement;
+    if (!element || !main().contains(element)) return null;
+    const entry = element.closest("details[id]");
+    return { id: entry && entry.id, address: element.getAttribute("href") };
+  }
+
+  /** Gives the focus to what has taken the place of an element, or else to the picture. */
+  function refocus({ id, address }) {
+    const entry = id && document.getElementById(id);
+    const link = address && all("a", main()).find((other) => other.getAttribute("href") === address);
+    const next = (entry && entry.querySelector("summary")) || link || main().querySelector("#picture a");
+    if (next) next.focus();
+  }
+
   /** Puts what another page has in the place of what this one has. A form stays, with what is typed in it. */
   function replace(page) {
     const fresh = page.getElementById("main");
     if (!fresh) return;
     const open = openDetails();
     const kept = main().querySelector(FORM);
-    const focused = document.activeElement && document.activeElement.closest("details[id]");
+    const focused = focus();
     const form = fresh.querySelector(FORM);
     for (const child of [...main().children]) {
       if (child !== kept) child.remove();
@@ -45,8 +61,7 @@
     for (const details of all("details", main())) {
       if (open.has(nameOf(details))) details.open = true;
     }
-    const again = focused && document.getElementById(focused.id);
-    if (again && document.activeElement === document.body) again.querySelector("summary").focus();
+    if (focused && document.activeElement === document.body) refocus(focused);
     document.title = page.title;
     enhance();
   }
@@ -247,7 +262,7 @@
 
   /** Arrows of the poll that is pointed at: from the wake to the poll that it led to. */
   function arrows(poll) {
-    const lanes = poll.closest(".lanes");
+    const lanes = poll.closest(".tracks");
     const svg = (name, attributes) => {
       const element = document.createElementNS(poll.namespaceURI, name);
       for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
@@ -276,7 +291,7 @@
     const target = event && event.target.closest && event.target.closest("a[data-arrows]");
     const poll = target || document.querySelector("a[data-arrows][aria-current]");
     all(".arrows").forEach((old) => old.remove());
-    if (poll) poll.closest(".lanes").append(arrows(poll));
+    if (poll) poll.closest(".tracks").append(arrows(poll));
   }
   for (const name of ["pointerover", "focusin"]) document.addEventListener(name, point);
   addEventListener("resize", () => point());

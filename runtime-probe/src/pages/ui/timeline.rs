@@ -90,7 +90,7 @@ pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
             ));
         }
         zoom(html, &view);
-        html.tag("section").class("card lanes").with(|html| {
+        html.tag("section").class("card tracks").with(|html| {
             axis(html, window);
             for lane in 0..timeline.lanes.len().min(MOST_LANES) {
                 draw(html, &view, lane);
@@ -103,8 +103,9 @@ pub(super) fn answer(request: &Request) -> Result<Reply, Refusal> {
             }
         });
         one(html, &view);
-        longest(html, &view);
+        // It also says which colour is which spawn site.
         sites(html, &timeline);
+        longest(html, &view);
     }))
 }
 

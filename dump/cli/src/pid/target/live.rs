@@ -21,8 +21,12 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Fails if the process does not exist.
+    /// Fails if the process does not exist, or if `/proc` has the numbers of another PID namespace than the system calls
+    /// of this command. Otherwise the command would read the maps of one process and the memory of another.
     pub(crate) fn find(pid: u32) -> Result<Self, Refusal> {
+        if !Path::new("/proc/self").exists() || numbers("/proc/self/status").len() > 1 {
+            return Err(Refusal::OtherProc(pid));
+        }
         let process = Self { pid };
         if !process.path("").exists() {
             return Err(Refusal::Gone(pid));
@@ -45,10 +49,37 @@ impl Process {
         })
     }
 
-    /// The path of a file as the process sees it, also in a container.
+    /// The path for this command of a file that the process sees at `path`. In a container the process has a root of its
+    /// own, and another file may be at that path outside.
     pub(crate) fn file(self, path: &str) -> PathBuf {
-        let inside = PathBuf::from(format!("/proc/{}/root{path}", self.pid));
-        if inside.exists() { inside } else { path.into() }
+        if self.has_our_mounts() {
+            return path.into();
+        }
+        let mut inside = self.path("root").into_os_string();
+        inside.push(path);
+        inside.into()
+    }
+
+    /// The path for this command of a mapped file. A file that was deleted or replaced since is read through its mapping,
+    /// which needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN; the file that is at its path now may be of another build.
+    pub(crate) fn mapped_file(self, mapping: &Mapping) -> PathBuf {
+        let path = self.file(&mapping.path);
+        if !mapping.path.ends_with(DELETED) && path.exists() {
+            return path;
+        }
+        self.path(&format!("map_files/{:x}-{:x}", mapping.start, mapping.end))
+    }
+
+    /// Whether paths mean the same for the process and for this command.
+    fn has_our_mounts(self) -> bool {
+        let of = |process: &str| fs::read_link(format!("/proc/{process}/ns/mnt")).ok();
+        of("self").is_some_and(|own| of(&self.pid.to_string()) == Some(own))
+    }
+
+    /// The id of a thread as the process itself sees it. In a container it is another one than outside.
+    pub(crate) fn tid_inside(self, tid: u32) -> u32 {
+        let numbers = numbers(&format!("/proc/{}/task/{tid}/status", self.pid));
+        numbers.last().copied().unwrap_or(tid)
     }
 
     /// The mappings of the address space.
@@ -192,6 +223,18 @@ impl Memory for Process {
     fn read(&self, address: u64, into: &mut [u8]) -> bool {
         sys::read_ranges(self.pid, &[(address, into.len())], into) == into.len()
     }
+}
+
+/// What the kernel appends to the path of a file that was deleted or replaced.
+pub(crate) const DELETED: &str = " (deleted)";
+
+/// The ids of a process or thread: by the PID namespace of `/proc`, and by each namespace inside it down to its own.
+/// Empty if the file is missing, or the kernel has no PID namespaces.
+fn numbers(status: &str) -> Vec<u32> {
+    let text = fs::read_to_string(status).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    let numbers = line.unwrap_or_default().split_whitespace();
+    numbers.filter_map(|number| number.parse().ok()).collect()
 }
 
 /// Stopped threads.
@@ -345,7 +388,7 @@ fn mapping(line: &str) -> Option<Mapping> {
         executable: flags.contains('x'),
         is_data: flags.starts_with("rw") && flags.ends_with('p') && inode == "0",
         path: if path.starts_with('/') {
-            path.trim_end_matches(" (deleted)").to_owned()
+            path.to_owned()
         } else {
             String::new()
         },
@@ -362,7 +405,10 @@ mod tests {
         assert!(heap.is_data && heap.path.is_empty() && (heap.start, heap.end) == (0x7f00, 0x8f00));
         let text = mapping("10-20 r-xp 00001000 fe:00 17    /srv/my app (deleted)").unwrap();
         assert!(text.executable && !text.is_data);
-        assert_eq!((text.path.as_str(), text.offset), ("/srv/my app", 0x1000));
+        assert_eq!(
+            (text.path.as_str(), text.offset),
+            ("/srv/my app (deleted)", 0x1000)
+        );
         assert_eq!(mapping("nonsense"), None);
     }
 }

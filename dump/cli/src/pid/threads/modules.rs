@@ -20,7 +20,7 @@ pub(crate) fn modules(
     mappings: &[Mapping],
     program: &Path,
     exe: &Path,
-    open: impl Fn(&str) -> PathBuf,
+    open: impl Fn(&Mapping) -> PathBuf,
 ) -> Vec<Module> {
     let executable = mappings.iter().filter(|mapping| mapping.executable);
     executable
@@ -29,7 +29,7 @@ pub(crate) fn modules(
             let path = match Path::new(&mapping.path) == program {
                 // The program is opened through `exe`, because the file at its path may have been replaced.
                 true => exe.to_owned(),
-                false => open(&mapping.path),
+                false => open(mapping),
             };
             let file = Mapped::open(&path).ok()?;
             let object = object::File::parse(&*file).ok()?;

@@ -10,11 +10,12 @@ use std::ops::Range;
 const SELF: u64 = 0x10;
 const TID: u64 = 0x2d0;
 
-/// The thread pointers by thread id, as far as they are found. Other C libraries have no such descriptors.
+/// The thread pointers by thread id, as far as they are found. Other C libraries have no such descriptors. `tids` has the
+/// thread ids by those that the process itself sees, which its descriptors contain.
 pub(crate) fn thread_pointers(
     memory: &dyn Memory,
     data: &[Range<u64>],
-    tids: &[u32],
+    tids: &HashMap<u32, u32>,
 ) -> HashMap<u32, u64> {
     let word = |at: u64| {
         let mut bytes = [0; 8];
@@ -29,8 +30,8 @@ pub(crate) fn thread_pointers(
                 continue;
             }
             let tid = word(at.wrapping_add(TID)).map(|word| word as u32);
-            if let Some(tid) = tid.filter(|tid| tids.contains(tid)) {
-                pointers.insert(tid, at);
+            if let Some(tid) = tid.and_then(|tid| tids.get(&tid)) {
+                pointers.insert(*tid, at);
             }
         }
     });
