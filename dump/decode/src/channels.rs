@@ -3,6 +3,7 @@
 //! Ends behind an `Arc` or in a collection are not found. A local may still be listed after a move.
 
 use super::Decoder;
+use super::elsewhere::Elsewhere;
 use super::held::Way;
 use super::memory::Reader;
 use super::model::{Channel, ChannelEnd, Detail, End};
@@ -33,7 +34,7 @@ const WAITING: [&str; 8] = [
 /// What is inside of these is not the task's alone, or is tokio's own.
 const OPAQUE: [&str; 3] = ["alloc::sync::", "alloc::rc::", "tokio::sync::"];
 
-const ROWS: &[(&str, Channel, End)] = &[
+const ROWS: &[Row] = &[
     (
         "tokio::sync::mpsc::bounded::Sender<",
         Channel::Mpsc,
@@ -82,6 +83,17 @@ const ROWS: &[(&str, Channel, End)] = &[
     ),
 ];
 
+type Row = (&'static str, Channel, End);
+
+fn row_of(path: &str) -> Option<&'static Row> {
+    ROWS.iter().find(|(prefix, ..)| path.starts_with(prefix))
+}
+
+/// Whether the type is an end of a channel.
+pub(crate) fn is_end(path: &str) -> bool {
+    row_of(path).is_some()
+}
+
 /// The position of an end, and the offsets in its channel.
 #[derive(Clone, Debug)]
 pub(crate) struct EndPart {
@@ -91,6 +103,8 @@ pub(crate) struct EndPart {
     end: End,
     /// Whether an async block has captured the end. The offsets below are relative to the channel.
     is_captured: bool,
+    /// Whether the program has ends of this type where the decoder does not look.
+    is_elsewhere: bool,
     semaphore: Option<u64>,
     room: Option<u64>,
     senders: Option<u64>,
@@ -122,6 +136,7 @@ impl EndPart {
             senders: number(self.senders).map(|senders| u32::try_from(senders).unwrap_or(u32::MAX)),
             waits,
             is_captured: self.is_captured,
+            is_elsewhere: self.is_elsewhere,
         })
     }
 
@@ -245,8 +260,8 @@ impl Decoder<'_, '_, '_> {
     }
 
     /// The end, if the type itself is an end.
-    fn end(&self, die: Die, path: &str) -> Option<EndPart> {
-        let (_, kind, end) = ROWS.iter().find(|(prefix, ..)| path.starts_with(prefix))?;
+    fn end(&mut self, die: Die, path: &str) -> Option<EndPart> {
+        let (_, kind, end) = row_of(path)?;
         let types = self.types;
         let place = types
             .find(die, "inner")
@@ -263,11 +278,13 @@ impl Decoder<'_, '_, '_> {
         let channel = types.pointee(pointer)?;
         let (peeled, _) = types.peel(pointer);
         let number = |name| types.find(channel, name).map(|(offset, _)| offset);
+        let elsewhere = self.elsewhere.get_or_insert_with(|| Elsewhere::of(types));
         Some(EndPart {
             way: vec![offset + peeled],
             kind: *kind,
             end: *end,
             is_captured: false,
+            is_elsewhere: elsewhere.has(path),
             semaphore: types
                 .find_type(channel, super::held::SEMAPHORE)
                 .map(|(offset, _)| offset),

@@ -3,6 +3,7 @@
 use crate::channels::EndPart;
 use crate::debug::index::{Die, Poll};
 use crate::debug::types::Types;
+use crate::elsewhere::Elsewhere;
 use crate::layout::Layout;
 use crate::memory::{Memory, Reader};
 use crate::model::{Dump, Frame};
@@ -97,6 +98,8 @@ pub struct Decoder<'t, 'i, 'd> {
     pub(crate) holds: NumberMap<Die, bool>,
     pub(crate) acquires: NumberMap<Die, bool>,
     pub(crate) ends: NumberMap<Die, Rc<[EndPart]>>,
+    /// The types of ends that may be where the decoder does not look, after their first use.
+    pub(crate) elsewhere: Option<Elsewhere>,
     pub(crate) layouts: NumberMap<Die, Option<Rc<Layout>>>,
     pub(crate) any_layout: Option<Rc<Layout>>,
     /// The types of schedulers and their offsets behind an `Arc`'s counts, after their first use.
@@ -125,6 +128,7 @@ impl<'t, 'i, 'd> Decoder<'t, 'i, 'd> {
             holds: NumberMap::default(),
             acquires: NumberMap::default(),
             ends: NumberMap::default(),
+            elsewhere: None,
             layouts: NumberMap::default(),
             any_layout: None,
             schedulers_behind_arcs: None,
@@ -160,13 +164,8 @@ impl<'t, 'i, 'd> Decoder<'t, 'i, 'd> {
             return *known;
         }
         let index = self.types.index;
-        let found = index.vtables.get(&address).and_then(|die| {
-            let (_, unit, offset) = index.unit_of(*die)?;
-            let start = die - u32::try_from(offset.0).ok()?;
-            let entry = unit.entry(offset).ok()?;
-            let containing = entry.attr_value(gimli::DW_AT_containing_type)?;
-            crate::debug::index::reference(containing, start)
-        });
+        let vtable = index.vtables.get(&address);
+        let found = vtable.and_then(|vtable| index.implementor(*vtable));
         self.dynamic.insert(address, found);
         found
     }

@@ -32,6 +32,7 @@ mod channels;
 pub mod debug;
 mod decoder;
 pub mod detail_text;
+mod elsewhere;
 mod finder;
 mod held;
 mod kept;

@@ -296,6 +296,8 @@ pub struct ChannelEnd {
     pub waits: bool,
     /// Whether an async block has captured the end. The block may have moved it since.
     pub is_captured: bool,
+    /// Whether the program has ends of this type where the decoder does not look.
+    pub is_elsewhere: bool,
 }
 
 /// The kinds of channels.

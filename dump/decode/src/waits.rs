@@ -49,6 +49,8 @@ struct Owner {
     task: u64,
     /// Whether an async block has only captured the end. The block may have moved it since.
     is_captured: bool,
+    /// Whether the program has ends of this type where the decoder does not look. The end may have been moved there.
+    is_elsewhere: bool,
 }
 
 /// Tasks that each wait for the next one, the last one for the first.
@@ -153,6 +155,7 @@ impl Waits {
                     let owner = Owner {
                         task: id,
                         is_captured: end.is_captured,
+                        is_elsewhere: end.is_elsewhere,
                     };
                     self.ends.push((end.channel, end.end, owner));
                 }
@@ -206,7 +209,7 @@ impl Waits {
         }
     }
 
-    /// The tasks that have the other end. Tasks that have only captured it count if no other task has it.
+    /// The tasks that have the other end.
     fn owners(&self, end: &ChannelEnd) -> Vec<Owner> {
         let other = match end.end {
             End::Sender => End::Receiver,
@@ -218,13 +221,7 @@ impl Waits {
             .partition_point(|(channel, end, _)| (*channel, *end) < key);
         let all = self.ends[first..].iter();
         let all = all.take_while(|(channel, end, _)| (*channel, *end) == key);
-        let owners: Vec<Owner> = all.map(|(.., owner)| *owner).collect();
-        let certain = owners.iter().filter(|owner| !owner.is_captured);
-        let certain: Vec<Owner> = certain.copied().collect();
-        match certain.is_empty() {
-            true => owners,
-            false => certain,
-        }
+        all.map(|(.., owner)| *owner).collect()
     }
 
     /// The tasks that may end a wait of the task `id`, with the text that names the wait.
@@ -243,7 +240,9 @@ impl Waits {
                 Wait::Join(_) => {}
                 Wait::Channel(end) => {
                     let owners = self.owners(end);
-                    let [owner] = &owners[..] else {
+                    // A variable that was borrowed is listed after a move, so a second owner may be the one that has the
+                    // end, as may a place that is not read.
+                    let [owner @ Owner { is_elsewhere: false, .. }] = &owners[..] else {
                         continue;
                     };
                     match end.end {

@@ -532,6 +532,20 @@ impl<'d> Index<'d> {
         Ok(code)
     }
 
+    /// The types and namespaces whose own name, without namespaces, is wanted.
+    pub(crate) fn named(&self, is_wanted: fn(&[u8]) -> bool) -> impl Iterator<Item = Die> {
+        let wanted = self.scopes.iter().filter(move |scope| is_wanted(scope.name));
+        wanted.map(|scope| scope.die)
+    }
+
+    /// The type that a vtable's type belongs to.
+    pub(crate) fn implementor(&self, vtable: Die) -> Option<Die> {
+        let (_, unit, offset) = self.unit_of(vtable)?;
+        let start = vtable - u32::try_from(offset.0).ok()?;
+        let entry = unit.entry(offset).ok()?;
+        reference(entry.attr_value(gimli::DW_AT_containing_type)?, start)
+    }
+
     /// The name of a namespace or type, with the names of its scopes.
     pub fn path(&self, die: Die) -> Option<String> {
         let at = self

@@ -215,7 +215,8 @@ impl<'i, 'd> Types<'i, 'd> {
         }
     }
 
-    fn read(&self, die: Die) -> Option<Type> {
+    /// Reads a type that is not kept.
+    pub(crate) fn read(&self, die: Die) -> Option<Type> {
         let (number, unit, offset) = self.index.unit_of(die)?;
         let start = die - u32::try_from(offset.0).ok()?;
         let mut tree = unit.entries_tree(Some(offset)).ok()?;
