@@ -41,6 +41,8 @@ impl Decoder<'_, '_, '_> {
             budget,
             kept: Vec::new(),
         };
+        let ends = self.ends_of(future);
+        ends.read(at, walk.reader, &mut chain.details);
         if !self.walk(&mut walk, (at, future), chain, 0) && chain.frames.is_empty() {
             chain.cut = Some("its future has returned");
         }
@@ -73,6 +75,7 @@ impl Decoder<'_, '_, '_> {
                     Phase::NotPolled => {
                         chain.frames.extend(&state.frames);
                         chain.details.push(Detail::NotPolled);
+                        state.ends.read(at, walk.reader, &mut chain.details);
                         true
                     }
                     Phase::Suspended => {
@@ -95,7 +98,11 @@ impl Decoder<'_, '_, '_> {
                     return true;
                 };
                 match self.dynamic_type(vtable.wrapping_sub(walk.bias)) {
-                    Some(die) => self.walk(walk, (pointer, die), chain, depth + 1),
+                    Some(die) => {
+                        let ends = self.ends_of(die);
+                        ends.read(pointer, walk.reader, &mut chain.details);
+                        self.walk(walk, (pointer, die), chain, depth + 1)
+                    }
                     None => {
                         chain.cut = Some(UNKNOWN);
                         true

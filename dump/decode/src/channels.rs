@@ -9,12 +9,12 @@ use super::memory::Reader;
 use super::model::{Channel, ChannelEnd, Detail, End};
 use super::plan::Local;
 use crate::debug::index::Die;
-use crate::debug::types::{Enum, Shape};
+use crate::debug::types::{Enum, Member, Shape};
 use std::num::NonZeroU64;
 use std::rc::Rc;
 
 /// The most ends of one type.
-const MOST_ENDS: usize = 16;
+const MOST_ENDS: usize = 64;
 
 /// The most pointers on the way to an end.
 const MOST_POINTERS: usize = 4;
@@ -181,8 +181,15 @@ pub(crate) fn awaited(
 }
 
 impl Decoder<'_, '_, '_> {
-    /// The ends among the variables of a state, which begin at `offset`. `function` is the name of the async body.
-    pub(crate) fn ends(&mut self, offset: u64, locals: &[Local<'_>], function: &str) -> Ends {
+    /// The ends among the variables of a state, which begin at `offset`, and in the awaited future. `function` is the name of the
+    /// async body.
+    pub(crate) fn ends(
+        &mut self,
+        offset: u64,
+        locals: &[Local<'_>],
+        awaitee: Option<&Member>,
+        function: &str,
+    ) -> Ends {
         let is_tokios = function
             .trim_start_matches('<')
             .starts_with("tokio::sync::");
@@ -195,8 +202,34 @@ impl Decoder<'_, '_, '_> {
                 ..part.at(offset + local.member.offset)
             }));
         }
+        if let Some(awaitee) = awaitee.filter(|_| !is_tokios) {
+            let found = self.ends_in(awaitee.of);
+            parts.extend(found.iter().map(|part| part.at(offset + awaitee.offset)));
+        }
         parts.truncate(MOST_ENDS);
         Ends { parts, waits }
+    }
+
+    /// The ends that an async body has before its first poll. It has moved none of them.
+    pub(crate) fn first_ends(&mut self, offset: u64, captures: &[Member]) -> Ends {
+        let mut parts = Vec::new();
+        for member in captures {
+            let found = self.ends_in(member.of);
+            parts.extend(found.iter().map(|part| part.at(offset + member.offset)));
+        }
+        parts.truncate(MOST_ENDS);
+        Ends {
+            parts,
+            waits: false,
+        }
+    }
+
+    /// The ends in a future that is no async body.
+    pub(crate) fn ends_of(&mut self, future: Die) -> Ends {
+        Ends {
+            parts: self.ends_in(future).to_vec(),
+            waits: false,
+        }
     }
 
     /// The ends in a type.

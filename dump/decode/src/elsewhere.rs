@@ -1,5 +1,5 @@
 //! The types of channels' ends that a program may keep where the decoder does not look: in closures, behind shared pointers,
-//! in collections, in statics and in trait objects.
+//! in collections, in statics, in trait objects, and in enums and arrays of async bodies.
 //!
 //! A variable that was borrowed before it was moved is listed to the end of its scope. If a thread's closure or a map has
 //! the end since, the variable looks like its only owner. Of types that are in no such place, it is the only owner.
@@ -46,33 +46,54 @@ impl Elsewhere {
     pub(crate) fn of(types: &Types<'_, '_>) -> Self {
         let index = types.index;
         let mut paths = HashSet::new();
-        let mut seen: NumberSet<Die> = NumberSet::default();
-        let mut next: Vec<Die> = Vec::new();
+        // A type inside of a place, and one that may be read.
+        let mut seen: [NumberSet<Die>; 2] = Default::default();
+        let mut next: Vec<(Die, bool)> = Vec::new();
         for place in index.named(is_place) {
             let Some(of) = types.read(place) else { continue };
-            next.extend(of.parameters.iter().map(|(_, die)| *die));
+            next.extend(of.parameters.iter().map(|(_, die)| (*die, true)));
         }
-        next.extend(index.named(is_closure));
-        next.extend(index.named(is_vtable).filter_map(|vtable| index.implementor(vtable)));
-        while let Some(die) = next.pop() {
-            if !seen.insert(die) {
+        next.extend(index.named(is_closure).map(|closure| (closure, true)));
+        let objects = index.named(is_vtable);
+        let objects = objects.filter_map(|vtable| index.implementor(vtable));
+        next.extend(objects.map(|object| (object, true)));
+        for body in index.named(is_body) {
+            let Some(Shape::Enum(states)) = types.read(body).map(|of| of.shape) else {
+                continue;
+            };
+            next.extend(states.variants.iter().map(|state| (state.member.of, false)));
+        }
+        while let Some((die, is_hidden)) = next.pop() {
+            if !seen[usize::from(is_hidden)].insert(die) {
                 continue;
             }
             let Some(of) = types.read(die) else { continue };
             if is_end(&of.path) {
-                paths.insert(of.path);
+                if is_hidden {
+                    paths.insert(of.path);
+                }
                 continue;
             }
-            // The locals of async bodies are read.
-            if of.name.starts_with("{async_") {
+            if is_body(of.name.as_bytes()) {
                 continue;
             }
             match of.shape {
-                Shape::Structure(members) => next.extend(members.iter().map(|member| member.of)),
-                Shape::Enum(variants) => {
-                    next.extend(variants.variants.iter().map(|variant| variant.member.of));
+                Shape::Structure(members) => {
+                    next.extend(members.iter().map(|member| (member.of, is_hidden)));
                 }
-                Shape::Array(Some(each)) => next.push(each),
+                Shape::Enum(variants) => {
+                    // An end in an `Option` is read, what else an enum contains is not.
+                    let payload = |die| types.find(die, "__0").map(|(_, of)| of);
+                    let is_read = !is_hidden
+                        && of.name.starts_with("Option<")
+                        && variants.variants.iter().all(|variant| {
+                            let payload = payload(variant.member.of);
+                            payload.is_none_or(|of| is_end(&types.get(of).path))
+                        });
+                    let variants = variants.variants.iter();
+                    next.extend(variants.map(|variant| (variant.member.of, !is_read)));
+                }
+                Shape::Array(Some(each)) => next.push((each, true)),
                 _ => {}
             }
         }
@@ -87,6 +108,11 @@ impl Elsewhere {
 
 fn is_place(name: &[u8]) -> bool {
     PLACES.iter().any(|place| name.starts_with(place))
+}
+
+/// Whether the type is an async body, whose locals are read.
+fn is_body(name: &[u8]) -> bool {
+    name.starts_with(b"{async_")
 }
 
 fn is_closure(name: &[u8]) -> bool {

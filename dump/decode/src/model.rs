@@ -122,6 +122,8 @@ pub struct Task {
     pub spawned_at: Option<(Arc<str>, u32, u32)>,
     /// The chain of futures.
     pub body: Body,
+    /// If a thread polls the task, the ends of channels that it had before the poll.
+    pub ends: Option<Box<Chain>>,
 }
 
 /// The state of a task.
@@ -162,6 +164,26 @@ pub struct Chain {
 }
 
 impl Chain {
+    /// A chain without frames, of the ends of channels only. The task waits at none of them.
+    pub fn only_ends(&self) -> Chain {
+        let mut chain = Chain::default();
+        self.add_ends(&mut chain.details);
+        chain
+    }
+
+    fn add_ends(&self, into: &mut Vec<Detail>) {
+        into.extend(self.details.iter().filter_map(|detail| match detail {
+            Detail::End(end) => Some(Detail::End(ChannelEnd {
+                waits: false,
+                ..*end
+            })),
+            _ => None,
+        }));
+        for branch in &self.branches {
+            branch.add_ends(into);
+        }
+    }
+
     /// Whether both chains are the same wait. Counts that other tasks change are not compared.
     fn is_same_wait(&self, other: &Chain) -> bool {
         let mut branches = self.branches.iter().zip(&other.branches);

@@ -287,7 +287,16 @@ impl Decoder<'_, '_, '_> {
                 };
                 let offset = variant.member.offset;
                 let held = self.held(offset, &locals, is_io);
-                let ends = self.ends(offset, &locals, &name);
+                let ends = match (&inner.shape, phase) {
+                    (Shape::Structure(members), Phase::Suspended) => {
+                        let awaitee = members.iter().find(|member| member.name == "__awaitee");
+                        self.ends(offset, &locals, awaitee, &name)
+                    }
+                    (Shape::Structure(members), Phase::NotPolled) => {
+                        self.first_ends(offset, members)
+                    }
+                    _ => Ends::default(),
+                };
                 let kept = self.kept(offset, &locals);
                 CoroutineState {
                     held,

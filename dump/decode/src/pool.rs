@@ -42,6 +42,7 @@ impl Decoder<'_, '_, '_> {
                 root_of: None,
                 trace: None,
                 unchanged_for: None,
+                ends: None,
                 spawned_at: None,
                 body: Body::Chain(chain),
             })

@@ -74,6 +74,7 @@ impl Decoder<'_, '_, '_> {
             root_of: Some(thread.tid),
             trace: None,
             unchanged_for: None,
+            ends: None,
             spawned_at: None,
             body,
         })

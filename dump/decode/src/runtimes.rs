@@ -396,7 +396,7 @@ impl Decoder<'_, '_, '_> {
     }
 
     /// The state word and the chain of the task at this address. Returns `None` unless the task has this id and a known
-    /// type, and is waiting or runnable.
+    /// type, and has not ended. Of a task that is being polled only the ends of channels before the poll are returned.
     pub fn waiting_chain(
         &mut self,
         process: &Process<'_>,
@@ -408,10 +408,11 @@ impl Decoder<'_, '_, '_> {
         let (layout, poll) = self.task_at(address, process.bias, &reader)?;
         let word = |offset| reader.word(address.wrapping_add(offset));
         let (state, known) = (word(layout.state)?, word(layout.id)?);
-        if known != id || state & (RUNNING | COMPLETE) != 0 {
+        if known != id || state & COMPLETE != 0 {
             return None;
         }
         match self.body(address, &layout, poll, process.bias, &reader, budget) {
+            Body::Chain(chain) if state & RUNNING != 0 => Some((state, chain.only_ends())),
             Body::Chain(mut chain) => {
                 forget_kept(state, &mut chain);
                 Some((state, chain))
@@ -449,6 +450,13 @@ impl Decoder<'_, '_, '_> {
                 body
             }
         };
+        let ends = match state {
+            State::Running => match self.body(at, layout, poll, process.bias, reader, budget) {
+                Body::Chain(chain) => Some(Box::new(chain.only_ends())),
+                Body::Missing(_) => None,
+            },
+            _ => None,
+        };
         let trace = (process.is_traced && matches!(body, Body::Chain(_)))
             .then(|| self.trace(at, layout, poll, process.bias, reader));
         Task {
@@ -464,6 +472,7 @@ impl Decoder<'_, '_, '_> {
             unchanged_for: None,
             spawned_at: self.spawned_at(at, layout, reader),
             body,
+            ends,
         }
     }
 

@@ -284,6 +284,8 @@ fn look(
     let now = monotonic::now();
     let mut found = Found::default();
     let mut seen: Vec<Seen> = Vec::with_capacity(places.len());
+    // The ends of channels of tasks that are being polled.
+    let mut polled: Vec<(u64, Chain)> = Vec::new();
     for (number, (at, id)) in places.iter().enumerate() {
         if number.is_multiple_of(CLOCK_EVERY) && Instant::now() > until {
             found.left_out = places.len() - number;
@@ -292,13 +294,15 @@ fn look(
         if let Some((word, chain)) = decoder.waiting_chain(&process, *at, *id, BUDGET)
             && let Some(place) = decoder.state_of(*at)
             && let Ok(place) = usize::try_from(place)
-            && !(chain.frames.is_empty() && chain.branches.is_empty())
         {
-            seen.push(Seen {
-                id: *id,
-                state: (place, word),
-                chain,
-            });
+            match chain.frames.is_empty() && chain.branches.is_empty() {
+                true => polled.push((*id, chain)),
+                false => seen.push(Seen {
+                    id: *id,
+                    state: (place, word),
+                    chain,
+                }),
+            }
         }
     }
     let places: Vec<usize> = seen.iter().map(|seen| seen.state.0).collect();
@@ -307,12 +311,17 @@ fn look(
     let mut words = words.into_iter();
     seen.retain(|seen| {
         let now = words.next().flatten();
-        now.is_some_and(|[word]| word as u64 == seen.state.1)
+        let is_same = now.is_some_and(|[word]| word as u64 == seen.state.1);
+        if !is_same {
+            polled.push((seen.id, seen.chain.only_ends()));
+        }
+        is_same
     });
-    let waits = Waits::of(seen.iter().map(|seen| {
+    let waiting = seen.iter().map(|seen| {
         let (_, word) = seen.state;
         (seen.id, waits_by(word), &seen.chain)
-    }));
+    });
+    let waits = Waits::of(waiting.chain(polled.iter().map(|(id, chain)| (*id, false, chain))));
     found.cycles = waits.cycles();
     let mut stacks = Stacks::new(decoder.frames());
     let mut made: HashMap<Shape, usize, BuildHasherDefault<NumberHasher>> = HashMap::default();

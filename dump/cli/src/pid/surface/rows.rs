@@ -51,10 +51,17 @@ impl Rows {
         let mut chains: HashMap<Shape, Made> = HashMap::new();
         let mut missing: HashMap<&'static str, u32> = HashMap::new();
         let mut sites: HashMap<(Arc<str>, u32, u32), u32> = HashMap::new();
-        let waits = Waits::of(chains_of(dump).map(|(task, chain)| {
+        let waiting = chains_of(dump).map(|(task, chain)| {
             let is_waiting = task.state == TaskState::Waiting;
             (task.id, is_waiting, chain)
-        }));
+        });
+        let polled = dump.tasks.iter();
+        let polled =
+            polled.filter_map(|task| task.ends.as_deref().map(|ends| (task.id, false, ends)));
+        // Roots of `block_on` have no id of their own.
+        let roots: Vec<Chain> = dump.tasks.iter().filter_map(ends_of_root).collect();
+        let roots = roots.iter().map(|ends| (0, false, ends));
+        let waits = Waits::of(waiting.chain(polled).chain(roots));
         let cycles = waits.cycles();
         let cycles = cycles.iter().map(|cycle| {
             format!(
@@ -180,6 +187,14 @@ impl Rows {
 }
 
 /// The tasks with known futures, and their chains.
+/// The ends of channels that a root of `block_on` has.
+fn ends_of_root(task: &Task) -> Option<Chain> {
+    match &task.body {
+        Body::Chain(chain) if task.id == 0 => Some(chain.only_ends()),
+        _ => None,
+    }
+}
+
 fn chains_of(dump: &Dump) -> impl Iterator<Item = (&Task, &Chain)> {
     let tasks = dump.tasks.iter().filter(|task| task.id != 0);
     tasks.filter_map(|task| match &task.body {
@@ -205,6 +220,7 @@ fn closure(thread: u32, id: u64, source: &Source) -> Option<Task> {
         root_of: None,
         trace: None,
         unchanged_for: None,
+        ends: None,
         spawned_at: None,
         body: Body::Missing("it is a blocking closure"),
     })
