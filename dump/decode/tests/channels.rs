@@ -6,7 +6,10 @@ mod served;
 use runtime_probe::pprof;
 use served::{alone, get, page_with, runtime};
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::sync::{broadcast, oneshot, watch};
@@ -131,10 +134,10 @@ async fn closes_in_time(lines: Sender<u32>, writer: JoinHandle<()>) {
 
 /// A structure behind an `Arc`, so that its sender is not found.
 struct Shared {
-    _lines: Sender<u32>,
+    _lines: Sender<u64>,
 }
 
-fn keep_elsewhere(sender: Sender<u32>) {
+fn keep_elsewhere(sender: Sender<u64>) {
     let shared = Arc::new(Shared { _lines: sender });
     std::thread::spawn(move || {
         std::thread::sleep(LONG);
@@ -142,7 +145,7 @@ fn keep_elsewhere(sender: Sender<u32>) {
     });
 }
 
-async fn moves_the_sender(mut lines: Receiver<u32>, sender: Sender<u32>) {
+async fn moves_the_sender(mut lines: Receiver<u64>, sender: Sender<u64>) {
     keep_elsewhere(sender);
     while lines.recv().await.is_some() {}
 }
@@ -181,6 +184,128 @@ fn a_task_that_waits_for_a_message_of_its_own_joiner_is_told() {
     }
 }
 
+/// A worker has the only sender in a variable that the block captured.
+async fn has_a_worker() {
+    let (sender, mut receiver) = mpsc::channel::<u8>(8);
+    let of_worker = sender.clone();
+    tokio::spawn(async move {
+        sleep(LONG).await;
+        let _ = of_worker.send(1).await;
+    });
+    drop(sender);
+    while receiver.recv().await.is_some() {}
+}
+
+/// The sender was lent before it was moved to a thread.
+async fn has_a_thread() {
+    let (sender, mut receiver) = mpsc::channel::<u64>(8);
+    sender.send(1).await.unwrap();
+    keep_elsewhere(sender);
+    while receiver.recv().await.is_some() {}
+}
+
+static IS_BUSY: AtomicBool = AtomicBool::new(true);
+
+async fn is_busy(sender: Sender<i8>) {
+    while IS_BUSY.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let _ = sender.send(1).await;
+}
+
+/// The task with the sender is being polled.
+async fn has_a_busy_worker() {
+    let (sender, mut receiver) = mpsc::channel::<i8>(8);
+    sender.send(1).await.unwrap();
+    tokio::spawn(is_busy(sender));
+    while receiver.recv().await.is_some() {}
+}
+
+/// A future that is no async body.
+struct Sink<'s> {
+    _sender: Sender<i16>,
+    sleeps: Pin<Box<dyn Future<Output = ()> + Send + 's>>,
+}
+
+impl Future for Sink<'_> {
+    type Output = ();
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        self.sleeps.as_mut().poll(context)
+    }
+}
+
+/// A future that is no async body has the sender.
+async fn has_a_sink() {
+    let (sender, mut receiver) = mpsc::channel::<i16>(8);
+    sender.send(1).await.unwrap();
+    let sink = Sink {
+        _sender: sender,
+        sleeps: Box::pin(sleep(LONG)),
+    };
+    tokio::spawn(async move { sink.await });
+    while receiver.recv().await.is_some() {}
+}
+
+/// An end in an enum, which is not read.
+#[derive(Debug)]
+enum Kept {
+    Sender(Sender<i32>),
+    Number(u64),
+    Text(String),
+}
+
+async fn keeps(kept: Kept) {
+    sleep(LONG).await;
+    drop(kept);
+}
+
+async fn has_a_keeper(number: u64) {
+    let (sender, mut receiver) = mpsc::channel::<i32>(8);
+    sender.send(1).await.unwrap();
+    let kept = match number {
+        0 => Kept::Sender(sender),
+        1 => Kept::Text(String::new()),
+        _ => Kept::Number(number),
+    };
+    tokio::spawn(keeps(kept));
+    while receiver.recv().await.is_some() {}
+}
+
+#[test]
+fn a_sender_that_was_lent_before_it_was_moved_is_no_deadlock() {
+    let _alone = alone();
+    let runtime = runtime();
+    let serving = pprof::serve("127.0.0.1:0").unwrap();
+    let address = serving.local_addr().unwrap();
+    for spawn in [Spawn::Ours, Spawn::Foreign] {
+        IS_BUSY.store(true, Ordering::Relaxed);
+        let tasks = runtime.block_on(async {
+            [
+                spawn.spawn(has_a_worker()),
+                spawn.spawn(has_a_thread()),
+                spawn.spawn(has_a_busy_worker()),
+                spawn.spawn(has_a_sink()),
+                spawn.spawn(has_a_keeper(0)),
+            ]
+        });
+        let waits: Vec<String> = tasks
+            .iter()
+            .map(|(id, _)| format!("goroutine {id} [chan receive"))
+            .collect();
+        let waits: Vec<&str> = waits.iter().map(String::as_str).collect();
+        page_with(address, "goroutine?debug=2", &waits);
+        for _ in 0..5 {
+            let page = get(address, "goroutine?debug=2");
+            assert!(!page.contains("may be a deadlock"), "{page}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        IS_BUSY.store(false, Ordering::Relaxed);
+        for (_, task) in tasks {
+            task.abort();
+        }
+    }
+}
+
 #[test]
 fn waits_that_may_end_are_no_deadlock() {
     let _alone = alone();
@@ -202,7 +327,7 @@ fn waits_that_may_end_are_no_deadlock() {
         // These senders were an argument and a captured variable, and were moved.
         let (sender, receiver) = mpsc::channel(8);
         tasks.push(Spawn::Ours.spawn(moves_the_sender(receiver, sender)));
-        let (sender, mut receiver) = mpsc::channel::<u32>(8);
+        let (sender, mut receiver) = mpsc::channel::<u64>(8);
         tasks.push(Spawn::Foreign.spawn(async move {
             keep_elsewhere(sender);
             while receiver.recv().await.is_some() {}
