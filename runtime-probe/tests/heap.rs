@@ -384,6 +384,72 @@ unsafe impl GlobalAlloc for Meddling {
     }
 }
 
+/// An allocator that keeps a note on each of its blocks in a block of the global one.
+struct Noting;
+
+#[inline(never)]
+fn note() -> *mut u8 {
+    // SAFETY: not of size zero.
+    black_box(unsafe { HEAP.alloc(NOTE) })
+}
+
+const NOTE: Layout = Layout::new::<[u8; 16]>();
+
+// SAFETY: System's, with a detour that returns.
+unsafe impl GlobalAlloc for Noting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: this function made it.
+        unsafe { HEAP.dealloc(note(), NOTE) };
+        // SAFETY: passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: passed on.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+/// A block of 1 MB is sampled at a rate of 64 KB with a probability of almost 1, a note of 16 bytes with 1/4096. So of 300
+/// notes fewer than 5 are sampled, in all but one of 10^6 runs.
+#[test]
+fn a_block_that_is_due_is_sampled_itself_not_a_block_of_its_allocator() {
+    let _rate = AtRate::of(64 << 10);
+    static NOTES: Allocator<Noting> = Allocator::new(Noting);
+    let layout = Layout::from_size_align(1 << 20, 8).unwrap();
+    for round in 0..300 {
+        // SAFETY: a block of this layout, which is freed.
+        unsafe {
+            match round % 2 {
+                0 => NOTES.dealloc(noted(&NOTES, layout), layout),
+                _ => {
+                    let small = NOTES.alloc(NOTE);
+                    NOTES.dealloc(renoted(&NOTES, small, layout.size()), layout);
+                }
+            }
+        }
+    }
+    let profile = profile("allocs");
+    for function in ["heap::noted", "heap::renoted"] {
+        let [blocks, ..] = flat(&profile, function);
+        assert!((145..=155).contains(&blocks), "{function}: {blocks}");
+    }
+    let [notes, ..] = flat(&profile, "heap::note");
+    assert!(notes < 5 * 4096, "{notes}");
+}
+
+#[inline(never)]
+fn noted(notes: &Allocator<Noting>, layout: Layout) -> *mut u8 {
+    // SAFETY: not of size zero.
+    black_box(unsafe { notes.alloc(layout) })
+}
+
+#[inline(never)]
+fn renoted(notes: &Allocator<Noting>, block: *mut u8, size: usize) -> *mut u8 {
+    // SAFETY: the block was allocated with this layout.
+    black_box(unsafe { notes.realloc(block, NOTE, size) })
+}
+
 /// Allocates in the destructor of a thread-local that is dropped after the probe's thread-locals.
 struct AtTheEnd;
 

@@ -82,9 +82,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Allocator<A> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if passes(layout.size()) {
             // SAFETY: the caller's contract.
-            return looked::<A>(layout.size(), None, move || unsafe {
-                self.inner.alloc(layout)
-            });
+            return looked::<A>(layout.size(), move || unsafe { self.inner.alloc(layout) });
         }
         // SAFETY: the caller's contract.
         unsafe { self.inner.alloc(layout) }
@@ -94,7 +92,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Allocator<A> {
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         if passes(layout.size()) {
             // SAFETY: the caller's contract.
-            return looked::<A>(layout.size(), None, move || unsafe {
+            return looked::<A>(layout.size(), move || unsafe {
                 self.inner.alloc_zeroed(layout)
             });
         }
@@ -177,26 +175,35 @@ fn passes(size: usize) -> bool {
     OWN.with(|own| own.countdown.pass(size))
 }
 
-/// An allocation at which a sample may be due, or the rate may have changed.
+/// An allocation at which a sample may be due, or the rate may have changed. The decision is made before the inner call: an
+/// inner allocator that allocates from this one counts these blocks on their own.
 #[cold]
 #[inline(never)]
-fn looked<A>(size: usize, born: Option<u32>, allocate: impl FnOnce() -> *mut u8) -> *mut u8 {
+fn looked<A>(size: usize, allocate: impl FnOnce() -> *mut u8) -> *mut u8 {
+    let sampled = look::<A>(size);
     let block = allocate();
-    look::<A>(block, size, born);
+    if let Some(rate) = sampled {
+        record(block, size, rate, None);
+    }
     block
 }
 
-fn look<A>(block: *mut u8, size: usize, born: Option<u32>) {
+/// Returns the rate at which the allocation that was counted last is sampled, if it is.
+fn look<A>(size: usize) -> Option<u64> {
     if INNER.load(Ordering::Relaxed).is_null() {
         let name: fn() -> &'static str = std::any::type_name::<A>;
         INNER.store(name as *mut (), Ordering::Relaxed);
     }
+    let rate = RATE.load(Ordering::Relaxed);
+    OWN.with(|own| own.countdown.look(size, rate, sampling::random))
+}
+
+/// Records a sampled block, unless its allocation failed.
+fn record(block: *mut u8, size: usize, rate: u64, born: Option<u32>) {
+    if block.is_null() {
+        return;
+    }
     OWN.with(|own| {
-        let rate = RATE.load(Ordering::Relaxed);
-        let sampled = own.countdown.look(size, rate, sampling::random);
-        let Some(rate) = sampled.filter(|_| !block.is_null()) else {
-            return;
-        };
         // The inner allocator may use this one itself, and a signal handler may allocate although it must not.
         if own.inside.replace(true) {
             REENTERED.fetch_add(1, Ordering::Relaxed);
@@ -353,6 +360,7 @@ unsafe fn moved<A: GlobalAlloc>(
     let (address, size) = (block.addr(), layout.size());
     // Before the block's memory is another thread's.
     let before = FILTER.may_have(address).then(|| take(address)).flatten();
+    let sampled = if is_due { look::<A>(new_size) } else { None };
     // SAFETY: the caller's contract.
     let new = unsafe { inner.realloc(block, layout, new_size) };
     if let (Some(before), Some(tables)) = (before, tables()) {
@@ -361,8 +369,8 @@ unsafe fn moved<A: GlobalAlloc>(
             false => tables.allocations.freed(before.site, size),
         }
     }
-    if is_due {
-        look::<A>(new, new_size, before.map(|before| before.born));
+    if let Some(rate) = sampled {
+        record(new, new_size, rate, before.map(|before| before.born));
     }
     new
 }
