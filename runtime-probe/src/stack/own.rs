@@ -5,7 +5,9 @@
 
 use crate::sys::thread;
 use std::cell::Cell;
+use std::ops::Range;
 use std::ptr::null;
+use std::sync::atomic::{Ordering, compiler_fence};
 
 /// The state of a thread.
 pub(crate) struct OwnStack {
@@ -73,20 +75,30 @@ impl OwnStack {
         if self.high.get() == 0
             && let Some(bounds) = thread::stack_bounds()
         {
-            self.set_bounds(bounds);
+            self.low.set(lowest(&bounds));
+            // A signal handler that sees the upper bound sees the lower one, too.
+            compiler_fence(Ordering::SeqCst);
+            self.high.set(bounds.end);
         }
-    }
-
-    /// Sets the bounds.
-    fn set_bounds(&self, bounds: std::ops::Range<usize>) {
-        self.low.set(bounds.start);
-        self.high.set(bounds.end);
     }
 
     /// Resets the bounds.
     pub(crate) fn forget_bounds(&self) {
-        self.set_bounds(0..0);
+        self.high.set(0);
+        // A signal handler never sees an upper bound without the lower one: any stack below it would be the thread's own.
+        compiler_fence(Ordering::SeqCst);
+        self.low.set(0);
     }
+}
+
+/// The most of a stack that counts as the thread's own. Without a limit on the main thread's stack, the system says that it
+/// reaches down to the mapping below it, terabytes away. The heap grows into that range, and so do the stacks that
+/// coroutine libraries allocate there.
+const MOST: usize = 1 << 30;
+
+/// The lower bound of the stack with these bounds.
+fn lowest(bounds: &Range<usize>) -> usize {
+    bounds.start.max(bounds.end.saturating_sub(MOST))
 }
 
 /// What a thread's own stack has from a stack pointer on.
@@ -112,5 +124,43 @@ impl OwnPart {
     /// How many bytes lie below it; `None` if the bounds are not known.
     pub(crate) fn room(&self) -> Option<usize> {
         (self.high != 0).then(|| self.sp - self.low)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stack_without_a_limit_does_not_contain_the_heap() {
+        // As seen on Linux under `ulimit -s unlimited`.
+        let main = 0x5637_0f45_3000..0x7ffd_e7e5_7000;
+        assert_eq!(lowest(&main), main.end - MOST);
+        let thread = 0x7f14_0733_4000..0x7f14_0753_4000;
+        assert_eq!(lowest(&thread), thread.start);
+        assert_eq!(lowest(&(0..4096)), 0);
+    }
+
+    #[test]
+    fn words_are_read_up_to_the_end_and_no_further() {
+        let words = [1usize, 2, 3, 4];
+        let sp = words.as_ptr().addr();
+        let own = OwnStack {
+            innermost: Cell::new(null()),
+            low: Cell::new(sp - 64),
+            high: Cell::new(sp + size_of_val(&words)),
+        };
+        let part = own.from(sp);
+        assert_eq!(part.word(sp), Some(1));
+        assert_eq!(part.word(sp + 24), Some(4));
+        assert_eq!(part.room(), Some(64));
+        for outside in [sp - 8, sp + 1, sp + 25, sp + 32, usize::MAX - 7, 0] {
+            assert_eq!(part.word(outside), None);
+        }
+        own.forget_bounds();
+        assert_eq!(own.from(sp).word(sp), None);
+        assert_eq!(own.from(sp).room(), None);
+        // No stack at the lowest addresses is taken for this one.
+        assert_eq!(own.from(0).word(0), None);
     }
 }
