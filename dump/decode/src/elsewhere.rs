@@ -50,7 +50,9 @@ impl Elsewhere {
         let mut seen: [NumberSet<Die>; 2] = Default::default();
         let mut next: Vec<(Die, bool)> = Vec::new();
         for place in index.named(is_place) {
-            let Some(of) = types.read(place) else { continue };
+            let Some(of) = types.read(place) else {
+                continue;
+            };
             next.extend(of.parameters.iter().map(|(_, die)| (*die, true)));
         }
         next.extend(index.named(is_closure).map(|closure| (closure, true)));

@@ -68,6 +68,11 @@ impl Cycle {
         self.steps.iter().map(|(task, _)| *task)
     }
 
+    /// Whether all of its waits are for locks.
+    pub fn is_of_locks(&self) -> bool {
+        self.is_of_locks
+    }
+
     /// The cycle as text: `goroutine 7 waits for the end of goroutine 9; goroutine 9 waits for a message of a channel
     /// whose only Sender may be with goroutine 7`. `name` returns the names of tasks.
     pub fn text(&self, name: &dyn Fn(u64) -> String) -> String {
@@ -242,7 +247,13 @@ impl Waits {
                     let owners = self.owners(end);
                     // A variable that was borrowed is listed after a move, so a second owner may be the one that has the
                     // end, as may a place that is not read.
-                    let [owner @ Owner { is_elsewhere: false, .. }] = &owners[..] else {
+                    let [
+                        owner @ Owner {
+                            is_elsewhere: false,
+                            ..
+                        },
+                    ] = &owners[..]
+                    else {
                         continue;
                     };
                     match end.end {

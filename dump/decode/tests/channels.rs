@@ -204,20 +204,27 @@ async fn has_a_thread() {
     while receiver.recv().await.is_some() {}
 }
 
-static IS_BUSY: AtomicBool = AtomicBool::new(true);
+/// A thread is busy with a task until this is dropped.
+struct Busy(Arc<AtomicBool>);
 
-async fn is_busy(sender: Sender<i8>) {
-    while IS_BUSY.load(Ordering::Relaxed) {
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+async fn is_busy(sender: Sender<i8>, until_false: Arc<AtomicBool>) {
+    while until_false.load(Ordering::Relaxed) {
         std::thread::sleep(Duration::from_millis(1));
     }
     let _ = sender.send(1).await;
 }
 
 /// The task with the sender is being polled.
-async fn has_a_busy_worker() {
+async fn has_a_busy_worker(until_false: Arc<AtomicBool>) {
     let (sender, mut receiver) = mpsc::channel::<i8>(8);
     sender.send(1).await.unwrap();
-    tokio::spawn(is_busy(sender));
+    tokio::spawn(is_busy(sender, until_false));
     while receiver.recv().await.is_some() {}
 }
 
@@ -247,7 +254,6 @@ async fn has_a_sink() {
 }
 
 /// An end in an enum, which is not read.
-#[derive(Debug)]
 enum Kept {
     Sender(Sender<i32>),
     Number(u64),
@@ -256,7 +262,11 @@ enum Kept {
 
 async fn keeps(kept: Kept) {
     sleep(LONG).await;
-    drop(kept);
+    match kept {
+        Kept::Sender(sender) => drop(sender),
+        Kept::Number(number) => println!("{number}"),
+        Kept::Text(text) => println!("{text}"),
+    }
 }
 
 async fn has_a_keeper(number: u64) {
@@ -278,12 +288,12 @@ fn a_sender_that_was_lent_before_it_was_moved_is_no_deadlock() {
     let serving = pprof::serve("127.0.0.1:0").unwrap();
     let address = serving.local_addr().unwrap();
     for spawn in [Spawn::Ours, Spawn::Foreign] {
-        IS_BUSY.store(true, Ordering::Relaxed);
+        let busy = Busy(Arc::new(AtomicBool::new(true)));
         let tasks = runtime.block_on(async {
             [
                 spawn.spawn(has_a_worker()),
                 spawn.spawn(has_a_thread()),
-                spawn.spawn(has_a_busy_worker()),
+                spawn.spawn(has_a_busy_worker(busy.0.clone())),
                 spawn.spawn(has_a_sink()),
                 spawn.spawn(has_a_keeper(0)),
             ]
@@ -299,7 +309,7 @@ fn a_sender_that_was_lent_before_it_was_moved_is_no_deadlock() {
             assert!(!page.contains("may be a deadlock"), "{page}");
             std::thread::sleep(Duration::from_millis(20));
         }
-        IS_BUSY.store(false, Ordering::Relaxed);
+        drop(busy);
         for (_, task) in tasks {
             task.abort();
         }

@@ -7,7 +7,7 @@ use super::leaf_stacks::synthetic;
 use super::selection::grouped;
 use crate::registry::runtimes;
 use crate::snapshot::tasks::Tasks;
-use crate::snapshot::unpolled::Unpolled;
+use crate::snapshot::unpolled::{self, Unpolled};
 use crate::symbol::own_futures::{Answer, Asked, Found, Question, Wait, ask};
 use runtime_dump::stack::{Branch, Location, Stack};
 use runtime_dump_decode::numbers::NumberSet;
@@ -52,9 +52,18 @@ impl Decoding {
             false => foreign,
         };
         (waiting.len() > 0).then(|| Decoding {
-            asked: ask(Question {
-                foreign: ids.clone(),
-                ..question(&waiting)
+            asked: ask({
+                let mut question = question(&waiting);
+                if is_of_all {
+                    // An end of a channel may be with a task that runs.
+                    question
+                        .ids
+                        .extend(unpolled::polled_or_ready(tasks, &waiting));
+                }
+                Question {
+                    foreign: ids.clone(),
+                    ..question
+                }
             }),
             waiting,
             foreign: ids,
@@ -118,9 +127,12 @@ impl Decoded {
         }
     }
 
-    /// The tasks that wait for each other, as far as their futures tell. None was polled meanwhile.
+    /// The tasks that wait for each other, as far as their futures tell. None was polled meanwhile. A task that was not read
+    /// may have an end of a channel, so cycles through channels need all tasks.
     pub(super) fn cycles(&self) -> impl Iterator<Item = &Cycle> {
+        let is_whole = self.is_of_all && self.found.left_out == 0;
         let cycles = self.found.cycles.iter();
+        let cycles = cycles.filter(move |cycle| is_whole || cycle.is_of_locks());
         cycles.filter(|cycle| cycle.tasks().all(|id| self.still.contains(id)))
     }
 

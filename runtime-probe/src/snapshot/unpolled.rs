@@ -72,6 +72,17 @@ impl Unpolled {
     }
 }
 
+/// The tasks of a snapshot that run or are ready, except for those in `known`.
+pub(crate) fn polled_or_ready(tasks: &Tasks, known: &Unpolled) -> impl Iterator<Item = u64> {
+    let rows = tasks.rows.iter().filter(|row| {
+        let key = &tasks.stack_keys[row.stack_key as usize];
+        matches!(key.state, State::Running | State::Runnable)
+            && matches!(key.kind, Kind::Task | Kind::Local | Kind::Foreign)
+            && !known.contains(row.id)
+    });
+    rows.map(|row| row.id)
+}
+
 fn waiting(tasks: &Tasks) -> impl Iterator<Item = &Row> {
     tasks.rows.iter().filter(|row| {
         let key = &tasks.stack_keys[row.stack_key as usize];

@@ -534,7 +534,10 @@ impl<'d> Index<'d> {
 
     /// The types and namespaces whose own name, without namespaces, is wanted.
     pub(crate) fn named(&self, is_wanted: fn(&[u8]) -> bool) -> impl Iterator<Item = Die> {
-        let wanted = self.scopes.iter().filter(move |scope| is_wanted(scope.name));
+        let wanted = self
+            .scopes
+            .iter()
+            .filter(move |scope| is_wanted(scope.name));
         wanted.map(|scope| scope.die)
     }
 
