@@ -249,7 +249,10 @@ async fn has_a_sink() {
         _sender: sender,
         sleeps: Box::pin(sleep(LONG)),
     };
-    tokio::spawn(async move { sink.await });
+    tokio::spawn(async move {
+        sink.await;
+        sleep(LONG).await;
+    });
     while receiver.recv().await.is_some() {}
 }
 
