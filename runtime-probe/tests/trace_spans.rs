@@ -279,9 +279,9 @@ fn a_span_that_does_not_wait_is_a_region_each_time_that_it_is_entered() {
     drop(runtime);
     let regions = Regions::of(&recorder, &go);
     assert!(regions.open.is_empty() && regions.older.is_empty());
-    regions.expect("step", 10, ms(2), 3.0);
-    regions.expect("first", 5, ms(1), 2.0);
-    regions.expect("again", 5, ms(1), 2.0);
+    regions.expect("step", 10, ms(2), LATE_MS);
+    regions.expect("first", 5, ms(1), LATE_MS);
+    regions.expect("again", 5, ms(1), LATE_MS);
     // The inner one ends with the outer one, and begins anew.
     let second = regions.all("second");
     assert_eq!(second.len(), 10, "{second:?}");
