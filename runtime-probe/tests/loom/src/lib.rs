@@ -46,6 +46,9 @@ mod stack {
     pub(crate) mod raw {
         #[derive(Debug)]
         pub(crate) struct FutureMeta;
+    }
+
+    pub(crate) mod wait_set {
         #[derive(Debug)]
         pub(crate) struct WaitSet(pub(crate) u64);
     }
