@@ -40,7 +40,11 @@ pub(crate) enum Condition {
     },
     /// Tasks that may wait for each other: each has an end of a channel, or a lock, among its locals that the one before it waits for.
     #[cfg(feature = "decode")]
-    MayDeadlock { tasks: Vec<u64>, text: String },
+    MayDeadlock {
+        #[cfg_attr(not(feature = "ui"), expect(dead_code, reason = "for the pages"))]
+        first: Option<u64>,
+        text: String,
+    },
     /// A futurelock of permits of tokio's own semaphores, such as room in a channel.
     #[cfg(feature = "decode")]
     GivenPermits(GivenPermits),

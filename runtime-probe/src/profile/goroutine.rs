@@ -9,6 +9,8 @@ use super::doing::{Does, Doing};
 #[cfg(feature = "decode")]
 use super::given_permits::Permits;
 use super::goroutine_forms::Lines;
+#[cfg(feature = "decode")]
+use super::held_locks;
 use super::held_locks::{HeldLocks, place};
 use super::idle;
 use super::leaf_stacks::{Assembled, assemble, synthetic};
@@ -372,15 +374,15 @@ impl Goroutines {
         let known: HashSet<Who> = members.map(|member| member.who).collect();
         let rows: HashMap<u64, &Row> = self.tasks.rows.iter().map(|row| (row.id, row)).collect();
         let name = |id| match rows.get(&id) {
-            Some(row) => self.with_name(row),
-            None => format!("goroutine {id}"),
+            Some(row) => held_locks::goroutine(id, held_locks::name(&self.tasks, row).as_deref()),
+            None => held_locks::goroutine(id, None),
         };
         let new = self.decoded.cycles().filter(|cycle| {
             let mut tasks = cycle.tasks();
             !tasks.all(|id| known.contains(&Who::Task(id)))
         });
         let found = new.map(|cycle| Condition::MayDeadlock {
-            tasks: cycle.tasks().collect(),
+            first: cycle.tasks().next(),
             text: cycle.text(&name),
         });
         let found: Vec<_> = found.collect();

@@ -99,7 +99,7 @@ fn of_condition(condition: &Condition) -> Trouble {
             #[cfg(feature = "decode")]
             Condition::GivenPermits(given) => Some(given.task),
             #[cfg(feature = "decode")]
-            Condition::MayDeadlock { tasks, .. } => tasks.first().copied(),
+            Condition::MayDeadlock { first, .. } => *first,
             _ => None,
         },
         text: condition.text(),
