@@ -101,10 +101,11 @@ pub(crate) struct EndPart {
     way: Way,
     kind: Channel,
     end: End,
-    /// Whether an async block has captured the end. The offsets below are relative to the channel.
+    /// Whether an async block has captured the end.
     is_captured: bool,
     /// Whether the program has ends of this type where the decoder does not look.
     is_elsewhere: bool,
+    /// The offset of the semaphore in the channel, as the next two.
     semaphore: Option<u64>,
     room: Option<u64>,
     senders: Option<u64>,
@@ -151,7 +152,7 @@ impl EndPart {
 /// The ends in a state of an async body.
 #[derive(Debug, Default)]
 pub(crate) struct Ends {
-    parts: Vec<EndPart>,
+    parts: Rc<[EndPart]>,
     /// Whether the body is a function of tokio that waits at these ends.
     waits: bool,
 }
@@ -159,7 +160,7 @@ pub(crate) struct Ends {
 impl Ends {
     /// Reads the ends. An end that also a reference leads to is added once.
     pub(crate) fn read(&self, at: u64, reader: &Reader<'_>, details: &mut Vec<Detail>) {
-        for part in &self.parts {
+        for part in &*self.parts {
             if let Some(end) = part.read(at, self.waits, reader) {
                 let detail = Detail::End(end);
                 if !details.contains(&detail) {
@@ -194,40 +195,45 @@ impl Decoder<'_, '_, '_> {
             .trim_start_matches('<')
             .starts_with("tokio::sync::");
         let waits = is_tokios && function.split("::").any(|part| WAITING.contains(&part));
-        let mut parts = Vec::new();
-        for local in locals {
-            let found = self.ends_in(local.member.of);
-            parts.extend(found.iter().map(|part| EndPart {
-                is_captured: local.is_captured,
-                ..part.at(offset + local.member.offset)
-            }));
+        let locals = locals.iter().map(|local| (local.member, local.is_captured));
+        let awaitee = awaitee.filter(|_| !is_tokios).map(|member| (member, false));
+        Ends {
+            parts: self.ends_among(offset, locals.chain(awaitee)),
+            waits,
         }
-        if let Some(awaitee) = awaitee.filter(|_| !is_tokios) {
-            let found = self.ends_in(awaitee.of);
-            parts.extend(found.iter().map(|part| part.at(offset + awaitee.offset)));
-        }
-        parts.truncate(MOST_ENDS);
-        Ends { parts, waits }
     }
 
     /// The ends that an async body has before its first poll. It has moved none of them.
     pub(crate) fn first_ends(&mut self, offset: u64, captures: &[Member]) -> Ends {
-        let mut parts = Vec::new();
-        for member in captures {
-            let found = self.ends_in(member.of);
-            parts.extend(found.iter().map(|part| part.at(offset + member.offset)));
-        }
-        parts.truncate(MOST_ENDS);
+        let captures = captures.iter().map(|member| (member, false));
         Ends {
-            parts,
+            parts: self.ends_among(offset, captures),
             waits: false,
         }
+    }
+
+    /// The ends in members of a state that begins at `offset`. Each member comes with `is_captured`.
+    fn ends_among<'m>(
+        &mut self,
+        offset: u64,
+        members: impl Iterator<Item = (&'m Member, bool)>,
+    ) -> Rc<[EndPart]> {
+        let mut parts = Vec::new();
+        for (member, is_captured) in members {
+            let found = self.ends_in(member.of);
+            parts.extend(found.iter().map(|part| EndPart {
+                is_captured,
+                ..part.at(offset + member.offset)
+            }));
+        }
+        parts.truncate(MOST_ENDS);
+        parts.into()
     }
 
     /// The ends in a future that is no async body.
     pub(crate) fn ends_of(&mut self, future: Die) -> Ends {
         Ends {
-            parts: self.ends_in(future).to_vec(),
+            parts: self.ends_in(future),
             waits: false,
         }
     }
@@ -300,12 +306,8 @@ impl Decoder<'_, '_, '_> {
             .find(die, "inner")
             .or_else(|| types.find(die, "shared"));
         let (mut offset, mut pointer) = place?;
-        if let Shape::Enum(variants) = &types.get(pointer).shape {
-            let payload = variants.variants.iter().find_map(|variant| {
-                let (inner, of) = types.find(variant.member.of, "__0")?;
-                Some((variant.member.offset + inner, of))
-            });
-            let (inner, of) = payload?;
+        if let Shape::Enum(_) = &types.get(pointer).shape {
+            let (inner, of) = self.payload(pointer)?;
             (offset, pointer) = (offset + inner, of);
         }
         let channel = types.pointee(pointer)?;

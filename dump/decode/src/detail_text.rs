@@ -8,7 +8,7 @@ use std::num::NonZeroU64;
 
 /// The options of the notes on a chain.
 pub struct Words<'w> {
-    /// The time of the monotonic clock; `None` where unknown.
+    /// The time of the monotonic clock, in seconds and nanoseconds; `None` where unknown.
     pub now: Option<(i64, u32)>,
     /// Returns the tasks that may end a wait, as text.
     pub others: &'w dyn Fn(&Detail) -> Option<String>,

@@ -55,4 +55,4 @@ mod workers;
 
 pub use decoder::{Budget, Decoder, Look, Process, RootFrame, ThreadView};
 pub use memory::{Memory, each_chunk};
-pub use runtimes::waits_by;
+pub use runtimes::is_waiting;

@@ -220,7 +220,7 @@ impl Decoder<'_, '_, '_> {
     }
 
     /// The offset and type of an `Option`'s payload.
-    fn payload(&self, option: Die) -> Option<Part> {
+    pub(crate) fn payload(&self, option: Die) -> Option<Part> {
         let Shape::Enum(variants) = &self.types.get(option).shape else {
             return None;
         };
@@ -237,25 +237,18 @@ impl Decoder<'_, '_, '_> {
             Some(symbol) => readable(&String::from_utf8_lossy(symbol)),
             None => readable(&of.path.replace("_env#", "#")),
         };
-        let begin = variants
+        let unresumed = variants
             .variants
             .iter()
-            .find(|variant| self.types.get(variant.member.of).name == "Unresumed")
-            .map(|variant| variant.member.position);
+            .find(|variant| self.types.get(variant.member.of).name == "Unresumed");
         let declared = function
             .map(|function| function.position)
             .filter(|position| position.line > 0)
-            .or(begin);
+            .or(unresumed.map(|variant| variant.member.position));
+        let unresumed = unresumed.map(|variant| self.types.get(variant.member.of));
+        let captures = unresumed.as_deref().map_or(&[][..], members_of);
         let is_io = is_io(&name);
         let is_function = of.name.starts_with("{async_fn_env");
-        let unresumed = variants.variants.iter().find_map(|variant| {
-            let inner = self.types.get(variant.member.of);
-            (inner.name == "Unresumed").then_some(inner)
-        });
-        let captures = match unresumed.as_deref().map(|inner| &inner.shape) {
-            Some(Shape::Structure(members)) => members.clone(),
-            _ => Vec::new(),
-        };
         let states = variants
             .variants
             .iter()
@@ -267,35 +260,21 @@ impl Decoder<'_, '_, '_> {
                     _ => Phase::Suspended,
                 };
                 let frames = self.coroutine_frames(&name, variant.member.position, declared);
-                let parts = match (&inner.shape, phase) {
-                    (Shape::Structure(members), Phase::Suspended) => {
-                        let awaitee = members.iter().find(|member| member.name == "__awaitee");
-                        match awaitee {
-                            Some(awaitee) => {
-                                vec![(variant.member.offset + awaitee.offset, awaitee.of)]
-                            }
-                            None => Vec::new(),
-                        }
-                    }
-                    _ => Vec::new(),
-                };
-                let locals = match (&inner.shape, phase) {
-                    (Shape::Structure(members), Phase::Suspended) => {
-                        self.locals(members, &captures, is_function)
-                    }
-                    _ => Vec::new(),
-                };
                 let offset = variant.member.offset;
+                let members = members_of(&inner);
+                let (locals, awaitee) = match phase {
+                    Phase::Suspended => (
+                        self.locals(members, captures, is_function),
+                        members.iter().find(|member| member.name == "__awaitee"),
+                    ),
+                    Phase::NotPolled | Phase::Over => (Vec::new(), None),
+                };
+                let parts = awaitee.map(|awaitee| (offset + awaitee.offset, awaitee.of));
                 let held = self.held(offset, &locals, is_io);
-                let ends = match (&inner.shape, phase) {
-                    (Shape::Structure(members), Phase::Suspended) => {
-                        let awaitee = members.iter().find(|member| member.name == "__awaitee");
-                        self.ends(offset, &locals, awaitee, &name)
-                    }
-                    (Shape::Structure(members), Phase::NotPolled) => {
-                        self.first_ends(offset, members)
-                    }
-                    _ => Ends::default(),
+                let ends = match phase {
+                    Phase::Suspended => self.ends(offset, &locals, awaitee, &name),
+                    Phase::NotPolled => self.first_ends(offset, members),
+                    Phase::Over => Ends::default(),
                 };
                 let kept = self.kept(offset, &locals);
                 CoroutineState {
@@ -305,7 +284,7 @@ impl Decoder<'_, '_, '_> {
                     value: variant.value,
                     phase,
                     frames,
-                    parts,
+                    parts: parts.into_iter().collect(),
                 }
             })
             .collect();
@@ -474,6 +453,14 @@ pub(crate) struct Local<'m> {
     pub(crate) member: &'m Member,
     /// Whether the variable is at the offset where the body received it. The compiler lists it there after a move, too.
     pub(crate) is_captured: bool,
+}
+
+/// The members of a structure. Another type has none.
+fn members_of(of: &Type) -> &[Member] {
+    match &of.shape {
+        Shape::Structure(members) => members,
+        _ => &[],
+    }
 }
 
 /// Whether the type is the state of an async function, block or closure.

@@ -36,7 +36,7 @@ struct Inside {
 }
 
 /// Whether a task with this state word waits to be woken.
-pub fn waits_by(word: u64) -> bool {
+pub fn is_waiting(word: u64) -> bool {
     word & (RUNNING | COMPLETE | NOTIFIED) == 0
 }
 

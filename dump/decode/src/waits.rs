@@ -64,7 +64,7 @@ pub struct Cycle {
 
 impl Cycle {
     /// The tasks of the cycle.
-    pub fn tasks(&self) -> impl Iterator<Item = u64> {
+    pub fn tasks(&self) -> impl Iterator<Item = u64> + Clone {
         self.steps.iter().map(|(task, _)| *task)
     }
 
@@ -76,31 +76,29 @@ impl Cycle {
     /// The cycle as text: `goroutine 7 waits for the end of goroutine 9; goroutine 9 waits for a message of a channel
     /// whose only Sender may be with goroutine 7`. `name` returns the names of tasks.
     pub fn text(&self, name: &dyn Fn(u64) -> String) -> String {
-        let next = self.tasks().skip(1).chain(self.tasks().take(1));
-        let steps: Vec<String> = self
-            .steps
-            .iter()
-            .zip(next)
-            .map(|((task, what), next)| {
-                let other = match next == *task {
-                    true => "that very task".to_owned(),
-                    false => name(next),
-                };
-                format!("{} waits for {what} {other}", name(*task))
-            })
-            .collect();
-        steps.join("; ")
+        let steps = self.with_next().map(|(task, what, next)| {
+            let other = match next == task {
+                true => "that very task".to_owned(),
+                false => name(next),
+            };
+            format!("{} waits for {what} {other}", name(task))
+        });
+        steps.collect::<Vec<_>>().join("; ")
     }
 
     /// The cycle as text without the waits: `7 waits for 9, 9 waits for 7`.
     fn numbers(&self) -> String {
-        let next = self.tasks().skip(1).chain(self.tasks().take(1));
-        let steps: Vec<String> = self
-            .tasks()
-            .zip(next)
-            .map(|(task, next)| format!("{task} waits for {next}"))
-            .collect();
-        steps.join(", ")
+        let steps = self
+            .with_next()
+            .map(|(task, _, next)| format!("{task} waits for {next}"));
+        steps.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Each step with the next task.
+    fn with_next(&self) -> impl Iterator<Item = (u64, &'static str, u64)> {
+        let next = self.tasks().cycle().skip(1);
+        let steps = self.steps.iter().zip(next);
+        steps.map(|((task, what), next)| (*task, *what, next))
     }
 }
 
@@ -271,6 +269,8 @@ impl Waits {
 
     /// The cycle that a task may be in.
     fn cycle_of(&self, id: u64, only: bool) -> Option<Cycle> {
+        // Most tasks wait for no other one.
+        self.tasks.get(&id)?;
         let mut cycle = Cycle {
             steps: Vec::new(),
             is_of_locks: true,

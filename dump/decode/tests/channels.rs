@@ -65,7 +65,7 @@ async fn passes(inbox: Inbox, to: Sender<u32>) {
 #[test]
 fn two_tasks_that_wait_for_room_in_each_others_channels_are_told() {
     let _alone = alone();
-    let runtime = runtime();
+    let runtime = runtime(2);
     let serving = pprof::serve("127.0.0.1:0").unwrap();
     let address = serving.local_addr().unwrap();
     for spawn in [Spawn::Ours, Spawn::Foreign] {
@@ -153,7 +153,7 @@ async fn moves_the_sender(mut lines: Receiver<u64>, sender: Sender<u64>) {
 #[test]
 fn a_task_that_waits_for_a_message_of_its_own_joiner_is_told() {
     let _alone = alone();
-    let runtime = runtime();
+    let runtime = runtime(2);
     let serving = pprof::serve("127.0.0.1:0").unwrap();
     let address = serving.local_addr().unwrap();
     for spawn in [Spawn::Ours, Spawn::Foreign] {
@@ -287,7 +287,7 @@ async fn has_a_keeper(number: u64) {
 #[test]
 fn a_sender_that_was_lent_before_it_was_moved_is_no_deadlock() {
     let _alone = alone();
-    let runtime = runtime();
+    let runtime = runtime(2);
     let serving = pprof::serve("127.0.0.1:0").unwrap();
     let address = serving.local_addr().unwrap();
     for spawn in [Spawn::Ours, Spawn::Foreign] {
@@ -322,7 +322,7 @@ fn a_sender_that_was_lent_before_it_was_moved_is_no_deadlock() {
 #[test]
 fn waits_that_may_end_are_no_deadlock() {
     let _alone = alone();
-    let runtime = runtime();
+    let runtime = runtime(2);
     let serving = pprof::serve("127.0.0.1:0").unwrap();
     let address = serving.local_addr().unwrap();
     let mut tasks = Vec::new();
@@ -409,7 +409,7 @@ async fn tells(to: broadcast::Sender<u32>) {
 #[test]
 fn every_kind_of_channel_has_its_words() {
     let _alone = alone();
-    let runtime = runtime();
+    let runtime = runtime(2);
     let serving = pprof::serve("127.0.0.1:0").unwrap();
     let address = serving.local_addr().unwrap();
     for spawn in [Spawn::Ours, Spawn::Foreign] {
@@ -444,7 +444,7 @@ fn every_kind_of_channel_has_its_words() {
 #[test]
 fn a_pipeline_under_way_is_no_deadlock() {
     let _alone = alone();
-    let runtime = runtime();
+    let runtime = runtime(2);
     let serving = pprof::serve("127.0.0.1:0").unwrap();
     let address = serving.local_addr().unwrap();
     let (first, mut from) = mpsc::channel(1);

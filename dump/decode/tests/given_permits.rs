@@ -61,7 +61,7 @@ const THROUGH: &str = "was given room in a channel through the future `claim` of
 #[test]
 fn the_task_that_does_not_take_its_room_is_named() {
     let _alone = alone();
-    let runtime = runtime();
+    let runtime = runtime(2);
     let serving = pprof::serve("127.0.0.1:0").unwrap();
     let address = serving.local_addr().unwrap();
     // The first pass spawns through the probe, the second one through a dependency.
@@ -119,7 +119,7 @@ fn the_task_that_does_not_take_its_room_is_named() {
 #[test]
 fn permits_of_a_semaphore_are_told_by_their_number() {
     let _alone = alone();
-    let runtime = runtime();
+    let runtime = runtime(2);
     let serving = pprof::serve("127.0.0.1:0").unwrap();
     let limit = Arc::new(Semaphore::new(2));
     runtime.block_on(async {
@@ -141,7 +141,7 @@ fn permits_of_a_semaphore_are_told_by_their_number() {
 #[test]
 fn a_future_that_is_dropped_takes_nothing_along() {
     let _alone = alone();
-    let runtime = runtime();
+    let runtime = runtime(2);
     let serving = pprof::serve("127.0.0.1:0").unwrap();
     let address = serving.local_addr().unwrap();
     let mut receiver = runtime.block_on(channel(
@@ -161,7 +161,7 @@ fn a_future_that_is_dropped_takes_nothing_along() {
 #[test]
 fn room_on_its_way_is_no_futurelock() {
     let _alone = alone();
-    let runtime = runtime();
+    let runtime = runtime(2);
     let serving = pprof::serve("127.0.0.1:0").unwrap();
     let address = serving.local_addr().unwrap();
     let (sender, mut receiver) = mpsc::channel(1);

@@ -1,12 +1,15 @@
 //! Tasks that plain tokio spawns, decoded in their own process and compared with the stacks of the waker.
 #![cfg(tokio_unstable)]
 
+#[expect(dead_code, reason = "pages are asked once here")]
+mod served;
+
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use runtime_probe::pprof;
+use served::{alone, runtime};
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::io::{Read, Write};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -178,14 +181,6 @@ async fn collects() {
     children.push(sleeps());
     children.push(sleeps());
     children.next().await;
-}
-
-/// A dump contains the tasks of all running tests, so these tests run one after the other.
-fn alone() -> std::sync::MutexGuard<'static, ()> {
-    static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    ALONE
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 #[test]
@@ -400,21 +395,7 @@ fn cpu_time() -> Duration {
 }
 
 fn get(address: std::net::SocketAddr, query: &str) -> String {
-    let mut stream = std::net::TcpStream::connect(address).unwrap();
-    let path = format!("/debug/pprof/goroutine?debug=2&{query}");
-    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut reply = String::new();
-    stream.read_to_string(&mut reply).unwrap();
-    reply
-}
-
-fn runtime(workers: usize) -> runtime_probe::runtime::Runtime {
-    runtime_probe::runtime::Builder::new_multi_thread()
-        .worker_threads(workers)
-        .enable_all()
-        .build()
-        .unwrap()
+    served::get(address, &format!("goroutine?debug=2&{query}"))
 }
 
 /// A dump of `debug=2`.

@@ -51,23 +51,22 @@ impl Decoding {
             true => foreign.and(&Unpolled::waiting(tasks)),
             false => foreign,
         };
-        (waiting.len() > 0).then(|| Decoding {
-            asked: ask({
-                let mut question = question(&waiting);
-                if is_of_all {
-                    // An end of a channel may be with a task that runs.
-                    question
-                        .ids
-                        .extend(unpolled::polled_or_ready(tasks, &waiting));
-                }
-                Question {
-                    foreign: ids.clone(),
-                    ..question
-                }
-            }),
-            waiting,
-            foreign: ids,
-            is_of_all,
+        (waiting.len() > 0).then(|| {
+            let mut question = Question {
+                foreign: ids.clone(),
+                ..question(&waiting)
+            };
+            if is_of_all {
+                // An end of a channel may be with a task that runs.
+                let others = unpolled::polled_or_ready(tasks, &waiting);
+                question.ids.extend(others);
+            }
+            Decoding {
+                asked: ask(question),
+                waiting,
+                foreign: ids,
+                is_of_all,
+            }
         })
     }
 }

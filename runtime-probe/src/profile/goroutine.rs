@@ -370,6 +370,9 @@ impl Goroutines {
     /// Adds the tasks that wait for each other as their futures tell, but for deadlocks that the probe knows by itself.
     #[cfg(feature = "decode")]
     fn find_cycles(&mut self) {
+        if self.decoded.cycles().next().is_none() {
+            return;
+        }
         let members = conditions::deadlocks(&self.conditions).flat_map(|one| &one.members);
         let known: HashSet<Who> = members.map(|member| member.who).collect();
         let rows: HashMap<u64, &Row> = self.tasks.rows.iter().map(|row| (row.id, row)).collect();

@@ -1,6 +1,6 @@
 //! Waiting tasks, and which of them were not polled since.
 
-use super::tasks::{Row, State, Tasks, foreign_running, known};
+use super::tasks::{Row, StackKey, State, Tasks, foreign_running, known};
 use crate::registry::slab;
 use crate::registry::task::Kind;
 use crate::registry::threads;
@@ -13,8 +13,7 @@ pub(crate) struct Unpolled(NumberMap<u64, u64>);
 impl Unpolled {
     /// The foreign tasks of a snapshot that wait or are ready.
     pub(crate) fn foreign(tasks: &Tasks) -> Self {
-        let rows = tasks.rows.iter().filter(|row| {
-            let key = &tasks.stack_keys[row.stack_key as usize];
+        let rows = rows_with(tasks, |key| {
             key.kind == Kind::Foreign && matches!(key.state, State::Waiting | State::Runnable)
         });
         Self(rows.map(|row| (row.id, row.polls)).collect())
@@ -74,18 +73,23 @@ impl Unpolled {
 
 /// The tasks of a snapshot that run or are ready, except for those in `known`.
 pub(crate) fn polled_or_ready(tasks: &Tasks, known: &Unpolled) -> impl Iterator<Item = u64> {
-    let rows = tasks.rows.iter().filter(|row| {
-        let key = &tasks.stack_keys[row.stack_key as usize];
-        matches!(key.state, State::Running | State::Runnable)
-            && matches!(key.kind, Kind::Task | Kind::Local | Kind::Foreign)
-            && !known.contains(row.id)
+    let rows = rows_with(tasks, |key| {
+        matches!(key.state, State::Running | State::Runnable) && is_task(key)
     });
-    rows.map(|row| row.id)
+    let ids = rows.map(|row| row.id);
+    ids.filter(|id| !known.contains(*id))
 }
 
 fn waiting(tasks: &Tasks) -> impl Iterator<Item = &Row> {
-    tasks.rows.iter().filter(|row| {
-        let key = &tasks.stack_keys[row.stack_key as usize];
-        key.state == State::Waiting && matches!(key.kind, Kind::Task | Kind::Local | Kind::Foreign)
-    })
+    rows_with(tasks, |key| key.state == State::Waiting && is_task(key))
+}
+
+fn rows_with(tasks: &Tasks, is_wanted: fn(&StackKey) -> bool) -> impl Iterator<Item = &Row> {
+    let rows = tasks.rows.iter();
+    rows.filter(move |row| is_wanted(&tasks.stack_keys[row.stack_key as usize]))
+}
+
+/// Whether tokio polls it as a task.
+fn is_task(key: &StackKey) -> bool {
+    matches!(key.kind, Kind::Task | Kind::Local | Kind::Foreign)
 }

@@ -21,7 +21,7 @@ use runtime_dump_decode::model::{Chain, Detail};
 use runtime_dump_decode::numbers::{NumberHasher, NumberMap, NumberSet};
 use runtime_dump_decode::stacks::{ChainStack, Shape, Stacks};
 use runtime_dump_decode::waits::{Cycle, Waits};
-use runtime_dump_decode::{Budget, Decoder, Process, waits_by};
+use runtime_dump_decode::{Budget, Decoder, Process, is_waiting};
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::path::{Path, PathBuf};
@@ -319,7 +319,7 @@ fn look(
     });
     let waiting = seen.iter().map(|seen| {
         let (_, word) = seen.state;
-        (seen.id, waits_by(word), &seen.chain)
+        (seen.id, is_waiting(word), &seen.chain)
     });
     let waits = Waits::of(waiting.chain(polled.iter().map(|(id, chain)| (*id, false, chain))));
     found.cycles = waits.cycles();

@@ -189,13 +189,7 @@ impl Allocations {
                 _ => None,
             };
             let (head, pcs) = stack.split_at(stack.len().min(HEAD));
-            let sums = self.sites.sums(site);
-            // The freed ones first: a block is allocated before it is freed.
-            let sum = |at: usize| Sum {
-                objects: sums[at].load(Ordering::Acquire),
-                bytes: sums[at + 1].load(Ordering::Acquire),
-            };
-            let (freed, allocated) = (sum(2), sum(0));
+            let (allocated, freed) = self.sums(site);
             Some(Total {
                 site: site.0,
                 root: head.first().copied().unwrap_or(0),
@@ -212,16 +206,23 @@ impl Allocations {
         })
     }
 
+    /// What a site has allocated, and what was freed of that.
+    fn sums(&self, site: ListNumber) -> (Sum, Sum) {
+        let sums = self.sites.sums(site);
+        let sum = |at: usize| Sum {
+            objects: sums[at].load(Ordering::Acquire),
+            bytes: sums[at + 1].load(Ordering::Acquire),
+        };
+        // The freed ones first: a block is allocated before it is freed.
+        let freed = sum(2);
+        (sum(0), freed)
+    }
+
     /// Of each site the rate, and what is allocated and not freed.
     pub(crate) fn in_use(&self) -> impl Iterator<Item = (u64, Sum)> {
         self.sites.all().filter_map(|site| {
             let rate = *self.sites.words(site).get(2)?;
-            let sums = self.sites.sums(site);
-            // As in `totals`.
-            let [freed, allocated] = [2, 0].map(|at| Sum {
-                objects: sums[at].load(Ordering::Acquire),
-                bytes: sums[at + 1].load(Ordering::Acquire),
-            });
+            let (allocated, freed) = self.sums(site);
             let in_use = Sum {
                 objects: allocated.objects.saturating_sub(freed.objects),
                 bytes: allocated.bytes.saturating_sub(freed.bytes),

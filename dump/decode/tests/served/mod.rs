@@ -5,10 +5,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-/// A runtime with two workers.
-pub fn runtime() -> runtime_probe::runtime::Runtime {
+/// A runtime of the probe's with so many workers.
+pub fn runtime(workers: usize) -> runtime_probe::runtime::Runtime {
     runtime_probe::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(workers)
         .enable_all()
         .build()
         .unwrap()
