@@ -11,9 +11,9 @@ use crate::workload::Workload;
 /// The text above the table.
 pub const EXPLANATION: &str = "\
 Programs that differ in their global allocator: the system's, the probe's around it, dial9's around it (liveset on), jemalloc \
-without and with its profiling (`lg_prof_sample:19`); each with a sample for each 512 KiB. `malloc` allocates and frees 64 \
-bytes, `json` parses, changes and writes small documents. `sample` is `malloc` twenty calls deep with each allocation sampled. \
-`label` polls a future, without labels and with two: each poll puts them in force and takes them out again.";
+without and with its profiling (`lg_prof_sample:19`); each with a sample for each 512 KiB. Each process has had a second thread, and its blocks lie elsewhere \
+in each run. `malloc` allocates and frees 64 bytes among 64 others, `json` parses, changes and writes small documents. `sample` \
+allocates and frees 64 bytes twenty calls deep, with each allocation sampled. `label` polls a future, without labels and with two: each poll puts them in force and takes them out again.";
 
 /// The system's allocator.
 const BARE: &str = "heap-system";

@@ -77,8 +77,10 @@ impl<A> Allocator<A> {
 #[expect(unsafe_code, reason = "an allocator")]
 // SAFETY: the blocks are the inner allocator's, and its functions get the caller's arguments.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for Allocator<A> {
-    // The common path is counted first and ends with a jump to the inner allocator.
-    #[inline]
+    // The common path is counted first and ends with a jump to the inner allocator. These functions MUST stay out of their
+    // callers: inside of them they made std's and serde's own functions too large to be inlined, and a program that reads
+    // and writes small JSON documents took 1.13 times as long as with the inner allocator, where it takes 1.01 times.
+    #[inline(never)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if passes(layout.size()) {
             // SAFETY: the caller's contract.
@@ -88,7 +90,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Allocator<A> {
         unsafe { self.inner.alloc(layout) }
     }
 
-    #[inline]
+    #[inline(never)]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         if passes(layout.size()) {
             // SAFETY: the caller's contract.
@@ -100,7 +102,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Allocator<A> {
         unsafe { self.inner.alloc_zeroed(layout) }
     }
 
-    #[inline]
+    #[inline(never)]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // SAFETY: the caller's contract.
         unsafe {
@@ -111,7 +113,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Allocator<A> {
         }
     }
 
-    #[inline]
+    #[inline(never)]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         let is_due = passes(new_size);
         // SAFETY: the caller's contract.
