@@ -1,6 +1,7 @@
-//! The ends of tokio's channels among the locals of an async body: owned, borrowed, or in a structure.
+//! The ends of tokio's channels among the locals of an async body: owned, borrowed, shared, or in a structure. A `Notify` counts as
+//! the sender of a channel, and a future that waits for it as the receiver.
 //!
-//! Ends behind an `Arc` or in a collection are not found. A local may still be listed after a move.
+//! Ends in a collection are not found. A local may still be listed after a move.
 
 use super::Decoder;
 use super::elsewhere::Elsewhere;
@@ -9,7 +10,7 @@ use super::memory::Reader;
 use super::model::{Channel, ChannelEnd, Detail, End};
 use super::plan::Local;
 use crate::debug::index::Die;
-use crate::debug::types::{Enum, Member, Shape};
+use crate::debug::types::{Enum, Member, Shape, Types};
 use std::num::NonZeroU64;
 use std::rc::Rc;
 
@@ -17,7 +18,7 @@ use std::rc::Rc;
 const MOST_ENDS: usize = 64;
 
 /// The most pointers on the way to an end.
-const MOST_POINTERS: usize = 4;
+const MOST_POINTERS: usize = 5;
 
 /// The functions of tokio's channels that wait for the other end.
 const WAITING: [&str; 8] = [
@@ -31,8 +32,16 @@ const WAITING: [&str; 8] = [
     "wait_for",
 ];
 
-/// What is inside of these is not the task's alone, or is tokio's own.
+/// Pointers that share their value.
+const SHARING: [&str; 2] = ["alloc::sync::Arc<", "alloc::rc::Rc<"];
+
+/// Locks of tokio, with a value inside.
+const LOCKS: [&str; 2] = ["tokio::sync::mutex::Mutex<", "tokio::sync::rwlock::RwLock<"];
+
+/// What is inside of these is tokio's own, or may be gone.
 const OPAQUE: [&str; 3] = ["alloc::sync::", "alloc::rc::", "tokio::sync::"];
+
+const NOTIFY: &str = "tokio::sync::notify::Notify";
 
 const ROWS: &[Row] = &[
     (
@@ -81,6 +90,17 @@ const ROWS: &[Row] = &[
         Channel::Broadcast,
         End::Receiver,
     ),
+    (NOTIFY, Channel::Notify, End::Sender),
+    (
+        "tokio::sync::notify::Notified",
+        Channel::Notify,
+        End::Receiver,
+    ),
+    (
+        "tokio::sync::notify::OwnedNotified",
+        Channel::Notify,
+        End::Receiver,
+    ),
 ];
 
 type Row = (&'static str, Channel, End);
@@ -97,7 +117,7 @@ pub(crate) fn is_end(path: &str) -> bool {
 /// The position of an end, and the offsets in its channel.
 #[derive(Clone, Debug)]
 pub(crate) struct EndPart {
-    /// The way to the pointer to the channel.
+    /// The way to the channel.
     way: Way,
     kind: Channel,
     end: End,
@@ -118,13 +138,15 @@ impl EndPart {
         let mut at = at;
         for offset in pointers {
             at = reader.word(at.wrapping_add(*offset))?;
+            // An `Option` without a value.
+            (at != 0).then_some(())?;
         }
-        let channel = reader.word(at.wrapping_add(*last))?;
+        let channel = at.wrapping_add(*last);
         let number = |offset: Option<u64>| {
             let offset = offset.filter(|_| waits)?;
             reader.word(channel.wrapping_add(offset))
         };
-        (channel != 0).then(|| ChannelEnd {
+        Some(ChannelEnd {
             channel,
             kind: self.kind,
             end: self.end,
@@ -171,7 +193,7 @@ impl Ends {
     }
 }
 
-/// The end of a oneshot channel that is awaited as a future.
+/// The end of a channel that is awaited as a future.
 pub(crate) fn awaited(
     decoder: &mut Decoder<'_, '_, '_>,
     reader: &Reader<'_>,
@@ -257,10 +279,10 @@ impl Decoder<'_, '_, '_> {
         if let Some(end) = self.end(die, &of.path) {
             return vec![end];
         }
+        let is_of = |paths: &[&str]| paths.iter().any(|path| of.path.starts_with(path));
         match &of.shape {
-            Shape::Structure(_) if OPAQUE.iter().any(|path| of.path.starts_with(path)) => {
-                Vec::new()
-            }
+            Shape::Structure(_) if is_of(&SHARING) => self.shared_ends(die).unwrap_or_default(),
+            Shape::Structure(_) if is_of(&OPAQUE) && !is_of(&LOCKS) => Vec::new(),
             Shape::Structure(members) => {
                 let mut all = Vec::new();
                 for member in members {
@@ -270,18 +292,20 @@ impl Decoder<'_, '_, '_> {
                 all
             }
             Shape::Pointer(Some(inner)) if super::plan::is_owner(&of.path) => {
-                let found = self.ends_in(*inner);
-                let short = found.iter().filter(|part| part.way.len() <= MOST_POINTERS);
-                let behind = short.map(|part| {
-                    let mut part = part.clone();
-                    part.way.insert(0, 0);
-                    part
-                });
-                behind.collect()
+                behind(0, &self.ends_in(*inner), 0)
             }
             Shape::Enum(variants) => self.optional_ends(variants),
             _ => Vec::new(),
         }
+    }
+
+    /// The ends in the value of an `Arc` or `Rc`.
+    fn shared_ends(&mut self, die: Die) -> Option<Vec<EndPart>> {
+        let types = self.types;
+        let counted = types.pointee(die)?;
+        let (place, value) = value_of(types, counted)?;
+        let (pointer, _) = types.peel(die);
+        Some(behind(pointer, &self.ends_in(value), place))
     }
 
     /// The ends in an `Option` that is `None` if the pointer to the channel is null.
@@ -293,7 +317,7 @@ impl Decoder<'_, '_, '_> {
         for variant in &variants.variants {
             let found = self.ends_in(variant.member.of);
             let found = found.iter().map(|part| part.at(variant.member.offset));
-            all.extend(found.filter(|part| part.way[..] == [place]));
+            all.extend(found.filter(|part| part.way.len() > 1 && part.way[0] == place));
         }
         all
     }
@@ -302,6 +326,23 @@ impl Decoder<'_, '_, '_> {
     fn end(&mut self, die: Die, path: &str) -> Option<EndPart> {
         let (_, kind, end) = row_of(path)?;
         let types = self.types;
+        if *kind == Channel::Notify {
+            let way = match end {
+                End::Sender => vec![0],
+                End::Receiver => way_to_notify(types, die)?,
+            };
+            return Some(EndPart {
+                way,
+                kind: *kind,
+                end: *end,
+                is_captured: false,
+                // No cycle goes through it.
+                is_elsewhere: true,
+                semaphore: None,
+                room: None,
+                senders: None,
+            });
+        }
         let place = types
             .find(die, "inner")
             .or_else(|| types.find(die, "shared"));
@@ -315,7 +356,7 @@ impl Decoder<'_, '_, '_> {
         let number = |name| types.find(channel, name).map(|(offset, _)| offset);
         let elsewhere = self.elsewhere.get_or_insert_with(|| Elsewhere::of(types));
         Some(EndPart {
-            way: vec![offset + peeled],
+            way: vec![offset + peeled, 0],
             kind: *kind,
             end: *end,
             is_captured: false,
@@ -328,8 +369,36 @@ impl Decoder<'_, '_, '_> {
                 Channel::Mpsc => number("tx_count"),
                 Channel::Watch => number("ref_count_tx"),
                 Channel::Broadcast => number("num_tx"),
-                Channel::Oneshot => None,
+                Channel::Oneshot | Channel::Notify => None,
             },
         })
     }
+}
+
+/// The ends that a type has at `place`, seen from a pointer at `pointer` to a value of this type.
+fn behind(pointer: u64, ends: &[EndPart], place: u64) -> Vec<EndPart> {
+    let short = ends.iter().filter(|part| part.way.len() <= MOST_POINTERS);
+    let behind = short.map(|part| {
+        let mut part = part.at(place);
+        part.way.insert(0, pointer);
+        part
+    });
+    behind.collect()
+}
+
+/// The value beside the counts of an `Arc` or `Rc`, and its offset.
+fn value_of(types: &Types<'_, '_>, counted: Die) -> Option<(u64, Die)> {
+    match &types.get(counted).name {
+        name if name.starts_with("ArcInner<") => types.find(counted, "data"),
+        name if name.starts_with("RcInner<") => types.find(counted, "value"),
+        _ => None,
+    }
+}
+
+/// The way from a future that waits for a `Notify` to that `Notify`.
+fn way_to_notify(types: &Types<'_, '_>, die: Die) -> Option<Way> {
+    let (offset, pointer) = types.find(die, "notify")?;
+    let (peeled, _) = types.peel(pointer);
+    let place = value_of(types, types.pointee(pointer)?).map_or(0, |(place, _)| place);
+    Some(vec![offset + peeled, place])
 }

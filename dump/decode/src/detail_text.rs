@@ -71,7 +71,6 @@ impl Detail {
                 counted(permits)
             ),
             Detail::End(end) => return end.text(),
-            Detail::Notify(address) => format!("waits for Notify {address:#x}"),
             Detail::Joins(0) => return None,
             Detail::Joins(id) => format!("joins goroutine {id}"),
             Detail::MayHold(semaphore) => format!("may hold semaphore {semaphore:#x}"),
@@ -101,6 +100,7 @@ impl ChannelEnd {
             (End::Receiver, Channel::Watch) => {
                 format!("waits for a change of channel {channel:#x}")
             }
+            (End::Receiver, Channel::Notify) => format!("waits for Notify {channel:#x}"),
         };
         match (self.end, self.room.map(NonZeroU64::get), self.senders) {
             (End::Sender, Some(1), _) => text += ", which has room for 1 message",

@@ -51,9 +51,9 @@ const ROWS: &[Row] = &[
         detail: Some(timeout),
     },
     leaf(ACQUIRE, Some(acquire)),
-    leaf("tokio::sync::notify::Notified", Some(notified)),
-    leaf("tokio::sync::notify::OwnedNotified", None),
-    leaf("tokio::sync::oneshot::Receiver<", Some(oneshot)),
+    leaf("tokio::sync::notify::Notified", Some(end)),
+    leaf("tokio::sync::notify::OwnedNotified", Some(end)),
+    leaf("tokio::sync::oneshot::Receiver<", Some(end)),
     leaf("tokio::runtime::task::join::JoinHandle<", Some(join)),
     leaf("tokio::runtime::io::scheduled_io::Readiness", None),
     leaf("core::future::pending::Pending<", None),
@@ -155,17 +155,7 @@ fn is_given(decoder: &Decoder<'_, '_, '_>, reader: &Reader<'_>, (at, die): Part)
     Some(is_queued && reader.word(at.wrapping_add(node + missing))? == 0)
 }
 
-fn notified(
-    decoder: &mut Decoder<'_, '_, '_>,
-    reader: &Reader<'_>,
-    _: u64,
-    (at, die): Part,
-) -> Option<Detail> {
-    let (offset, _) = decoder.types.find(die, "notify")?;
-    reader.word(at.wrapping_add(offset)).map(Detail::Notify)
-}
-
-fn oneshot(
+fn end(
     decoder: &mut Decoder<'_, '_, '_>,
     reader: &Reader<'_>,
     _: u64,

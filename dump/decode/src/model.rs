@@ -258,8 +258,6 @@ pub enum Detail {
     },
     /// An end of a channel.
     End(ChannelEnd),
-    /// A `Notify`.
-    Notify(u64),
     /// The id of the task whose end is awaited; 0 where it cannot be read.
     Joins(u64),
     /// A guard of the lock with this semaphore is among the locals, so the task may hold the lock.
@@ -333,6 +331,8 @@ pub enum Channel {
     Watch,
     /// `broadcast`.
     Broadcast,
+    /// A `Notify`: each task that has it may be the sender.
+    Notify,
 }
 
 /// The ends of a channel.

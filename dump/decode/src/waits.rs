@@ -2,7 +2,7 @@
 //!
 //! "May" in these texts: a guard or an end of a channel can still be listed among an async body's locals after a move.
 
-use crate::model::{Chain, ChannelEnd, Detail, End, Frame, Timer};
+use crate::model::{Chain, Channel, ChannelEnd, Detail, End, Frame, Timer};
 use crate::numbers::{NumberMap, NumberSet};
 use std::num::NonZeroU64;
 
@@ -177,7 +177,8 @@ impl Waits {
     }
 
     /// The tasks that may end the wait `detail` of the task `id`: `given to goroutine 7, which has not taken it`, `may
-    /// be held by goroutine 7, 9`, `its Receiver may be with goroutine 7`.
+    /// be held by goroutine 7, 9`, `its Receiver may be with goroutine 7`,
+    /// `goroutine 7 may notify it`.
     pub fn others(&self, detail: &Detail, id: u64) -> Option<String> {
         match detail {
             Detail::Acquires { semaphore, .. } => match self.given.get(semaphore) {
@@ -191,6 +192,11 @@ impl Waits {
                     Some(format!("may be held by goroutine {}", named(holders, None)))
                 }
             },
+            Detail::End(end) if end.waits && end.kind == Channel::Notify => {
+                let others = self.notifiers(end);
+                (!others.is_empty())
+                    .then(|| format!("goroutine {} may notify it", named(&others, None)))
+            }
             Detail::End(end) if end.waits => {
                 let owners = self.owners(end);
                 let owners: Vec<u64> = owners.iter().map(|owner| owner.task).collect();
@@ -227,6 +233,17 @@ impl Waits {
         all.map(|(.., owner)| *owner).collect()
     }
 
+    /// The tasks with a `Notify` that do not wait for it themselves.
+    fn notifiers(&self, end: &ChannelEnd) -> Vec<u64> {
+        let waiting = self.owners(&ChannelEnd {
+            end: End::Sender,
+            ..*end
+        });
+        let waits = |task| waiting.iter().any(|owner| owner.task == task);
+        let all = self.owners(end).into_iter().map(|owner| owner.task);
+        all.filter(|task| !waits(*task)).collect()
+    }
+
     /// The tasks that may end a wait of the task `id`, with the text that names the wait.
     fn next(&self, id: u64) -> Vec<(u64, &'static str, Wait)> {
         let mut next = Vec::new();
@@ -241,6 +258,8 @@ impl Waits {
                     next.push((*to, "the end of", *wait));
                 }
                 Wait::Join(_) => {}
+                // Any task that has it may notify it, and so may a task that was not found.
+                Wait::Channel(end) if end.kind == Channel::Notify => {}
                 Wait::Channel(end) => {
                     let owners = self.owners(end);
                     // A variable that was borrowed is listed after a move, so a second owner may be the one that has the

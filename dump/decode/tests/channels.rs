@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::mpsc::{self, Receiver, Sender};
-use tokio::sync::{broadcast, oneshot, watch};
+use tokio::sync::{Notify, broadcast, oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{sleep, timeout};
 
@@ -132,7 +132,7 @@ async fn closes_in_time(lines: Sender<u32>, writer: JoinHandle<()>) {
     drop(lines);
 }
 
-/// A structure behind an `Arc`, so that its sender is not found.
+/// A structure that a thread has behind an `Arc`, so that its sender is not found.
 struct Shared {
     _lines: Sender<u64>,
 }
@@ -434,6 +434,94 @@ fn every_kind_of_channel_has_its_words() {
                 "{line}"
             );
         }
+        for (_, task) in tasks {
+            task.abort();
+        }
+    }
+}
+
+/// What several tasks share.
+struct State {
+    hurry: Notify,
+    lines: std::sync::Mutex<Option<Sender<u16>>>,
+    numbers: tokio::sync::Mutex<Receiver<u16>>,
+}
+
+async fn hurries(state: Arc<State>) {
+    state.hurry.notified().await;
+}
+
+async fn hurries_owned(hurry: Arc<Notify>) {
+    hurry.notified_owned().await;
+}
+
+async fn calls(hurry: Arc<Notify>) {
+    sleep(LONG).await;
+    hurry.notify_one();
+}
+
+async fn has(state: Arc<State>) {
+    sleep(LONG).await;
+    state.hurry.notify_waiters();
+    drop(state.lines.lock().unwrap().take());
+}
+
+async fn counts(state: Arc<State>) {
+    let mut numbers = state.numbers.lock().await;
+    while numbers.recv().await.is_some() {}
+}
+
+#[test]
+fn the_tasks_with_a_notify_or_a_shared_end_are_named() {
+    let _alone = alone();
+    let runtime = runtime(2);
+    let serving = pprof::serve("127.0.0.1:0").unwrap();
+    let address = serving.local_addr().unwrap();
+    for spawn in [Spawn::Ours, Spawn::Foreign] {
+        let (sender, receiver) = mpsc::channel(8);
+        let state = Arc::new(State {
+            hurry: Notify::new(),
+            lines: std::sync::Mutex::new(Some(sender)),
+            numbers: tokio::sync::Mutex::new(receiver),
+        });
+        let (single, lonely) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let _of_no_task = lonely.clone();
+        let tasks = runtime.block_on(async {
+            [
+                spawn.spawn(has(state.clone())),
+                spawn.spawn(hurries(state.clone())),
+                spawn.spawn(hurries(state.clone())),
+                spawn.spawn(counts(state.clone())),
+                spawn.spawn(calls(single.clone())),
+                spawn.spawn(hurries_owned(single)),
+                spawn.spawn(hurries_owned(lonely)),
+            ]
+        });
+        let ids = tasks.each_ref().map(|(id, _)| *id);
+        let [has, first, second, counts, calls, owned, lonely] = ids;
+        let may_notify = format!("goroutine {has}, {counts} may notify it");
+        let calls = format!("goroutine {calls} may notify it");
+        let senders =
+            format!("its only Sender may be with goroutine {has}, {first}, {second}, {counts}");
+        let page = page_with(
+            address,
+            "goroutine?debug=2",
+            &[&may_notify, &calls, &senders],
+        );
+        // The notes stand above the header of their task.
+        let notes = |id: u64, reason: &str| {
+            let header = page.find(&format!("goroutine {id} [{reason}")).unwrap();
+            page[..header].rsplit("\n\n").next().unwrap()
+        };
+        for id in [first, second] {
+            assert!(notes(id, "sync.Cond.Wait").contains(&may_notify), "{page}");
+        }
+        assert!(notes(owned, "sync.Cond.Wait").contains(&calls), "{page}");
+        let lonely = notes(lonely, "sync.Cond.Wait");
+        assert!(lonely.contains("waits for Notify 0x"), "{lonely}");
+        assert!(!lonely.contains("may notify it"), "{lonely}");
+        assert!(notes(counts, "chan receive").contains(&senders), "{page}");
+        assert!(!page.contains("may be a deadlock"), "{page}");
         for (_, task) in tasks {
             task.abort();
         }
