@@ -85,10 +85,18 @@ pub(crate) fn local_sets(count: usize) -> Option<&'static str> {
     )
 }
 
-/// How many tasks no dump lists, by tokio's count of live tasks.
+/// How many tasks no dump lists, by tokio's count of live tasks. May wait some milliseconds, to be sure.
 pub(crate) fn count_unlisted() -> u64 {
     #[cfg(feature = "rt")]
     return crate::snapshot::unlisted::count();
+    #[cfg(not(feature = "rt"))]
+    0
+}
+
+/// The same without a wait: a task that is just being spawned may count.
+pub(crate) fn count_unlisted_at_once() -> u64 {
+    #[cfg(feature = "rt")]
+    return crate::snapshot::unlisted::look();
     #[cfg(not(feature = "rt"))]
     0
 }

@@ -124,7 +124,7 @@ fn tasks() -> Value {
         ("panicked", sum(|row| row.panicked)),
         ("polls", sum(|row| row.polls)),
         ("sites", int(sites.rows.len() as u64)),
-        ("unlisted", int(super::diagnosis::count_unlisted())),
+        ("unlisted", int(super::diagnosis::count_unlisted_at_once())),
     ])
 }
 

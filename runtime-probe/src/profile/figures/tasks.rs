@@ -1,7 +1,7 @@
 //! Tasks by spawn site, by kind and by the type of their future.
 
 use super::{Family, Number, Type, Unit};
-use crate::profile::diagnosis::count_unlisted;
+use crate::profile::diagnosis::count_unlisted_at_once;
 use crate::profile::sites::short_name;
 use crate::snapshot::sites::{self, SiteRow, Sites};
 use crate::symbol::role;
@@ -79,7 +79,7 @@ pub(super) fn families() -> Vec<Family> {
         "runtime_probe_tasks_unlisted",
         "Tasks that tokio counts and that are in no other family",
     );
-    let unlisted = unlisted.with(Some(Number::Whole(count_unlisted())));
+    let unlisted = unlisted.with(Some(Number::Whole(count_unlisted_at_once())));
     let counts = [alive, spawned, finished, panicked, polls, unlisted];
     counts.into_iter().chain(times).collect()
 }
