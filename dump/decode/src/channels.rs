@@ -6,6 +6,7 @@
 use super::Decoder;
 use super::elsewhere::Elsewhere;
 use super::held::Way;
+use super::inbox::{Inbox, MessagePart, in_variants};
 use super::memory::Reader;
 use super::model::{Channel, ChannelEnd, Detail, End};
 use super::plan::Local;
@@ -19,6 +20,9 @@ const MOST_ENDS: usize = 64;
 
 /// The most pointers on the way to an end.
 const MOST_POINTERS: usize = 5;
+
+/// The most levels of a message's type.
+const MOST_DEPTH: u32 = 8;
 
 /// The functions of tokio's channels that wait for the other end.
 const WAITING: [&str; 8] = [
@@ -114,11 +118,54 @@ pub(crate) fn is_end(path: &str) -> bool {
     row_of(path).is_some()
 }
 
+/// A place behind pointers, seen from a place in memory.
+#[derive(Clone, Debug)]
+pub(crate) struct Behind(Way);
+
+impl Behind {
+    /// The place at an offset.
+    pub(crate) fn here(offset: u64) -> Self {
+        Self(vec![offset])
+    }
+
+    /// The same place, seen from a place that is `offset` bytes lower.
+    pub(crate) fn shift(&mut self, offset: u64) {
+        self.0[0] += offset;
+    }
+
+    /// The same place, seen from a place that has a pointer at `offset`.
+    pub(crate) fn push_pointer(&mut self, offset: u64) {
+        self.0.insert(0, offset);
+    }
+
+    /// The address; `None` if a pointer on the way is null or unreadable.
+    pub(crate) fn address(&self, at: u64, reader: &Reader<'_>) -> Option<u64> {
+        let (last, pointers) = self.0.split_last()?;
+        let mut at = at;
+        for offset in pointers {
+            // An `Option` without a value has a null pointer.
+            at = reader
+                .word(at.wrapping_add(*offset))
+                .filter(|to| *to != 0)?;
+        }
+        Some(at.wrapping_add(*last))
+    }
+
+    /// Whether the first pointer on the way is at `offset`.
+    fn begins_at(&self, offset: u64) -> bool {
+        self.0.len() > 1 && self.0[0] == offset
+    }
+
+    fn pointers(&self) -> usize {
+        self.0.len() - 1
+    }
+}
+
 /// The position of an end, and the offsets in its channel.
 #[derive(Clone, Debug)]
 pub(crate) struct EndPart {
-    /// The way to the channel.
-    way: Way,
+    /// The place of the channel.
+    way: Behind,
     kind: Channel,
     end: End,
     /// Whether an async block has captured the end.
@@ -129,19 +176,14 @@ pub(crate) struct EndPart {
     semaphore: Option<u64>,
     room: Option<u64>,
     senders: Option<u64>,
+    /// The messages of a receiver, if they have ends.
+    inbox: Option<Rc<Inbox>>,
 }
 
 impl EndPart {
     /// Reads the end, in a body at `at`.
     fn read(&self, at: u64, waits: bool, reader: &Reader<'_>) -> Option<ChannelEnd> {
-        let (last, pointers) = self.way.split_last()?;
-        let mut at = at;
-        for offset in pointers {
-            at = reader.word(at.wrapping_add(*offset))?;
-            // An `Option` without a value.
-            (at != 0).then_some(())?;
-        }
-        let channel = at.wrapping_add(*last);
+        let channel = self.way.address(at, reader)?;
         let number = |offset: Option<u64>| {
             let offset = offset.filter(|_| waits)?;
             reader.word(channel.wrapping_add(offset))
@@ -160,13 +202,37 @@ impl EndPart {
             waits,
             is_captured: self.is_captured,
             is_elsewhere: self.is_elsewhere,
+            is_unreceived: false,
         })
     }
 
+    /// Reads the end in a message at `at`, which `receiver` has not received.
+    pub(crate) fn read_unreceived(
+        &self,
+        at: u64,
+        receiver: &EndPart,
+        reader: &Reader<'_>,
+    ) -> Option<Detail> {
+        let end = self.read(at, false, reader)?;
+        Some(Detail::End(ChannelEnd {
+            is_unreceived: true,
+            is_captured: receiver.is_captured,
+            is_elsewhere: receiver.is_elsewhere,
+            ..end
+        }))
+    }
+
     /// This end at an offset, in a type that contains the end's type there.
-    fn at(&self, offset: u64) -> Self {
+    pub(crate) fn at(&self, offset: u64) -> Self {
         let mut part = self.clone();
-        part.way[0] += offset;
+        part.way.shift(offset);
+        part
+    }
+
+    /// This end behind a pointer at an offset.
+    pub(crate) fn behind(&self, pointer: u64) -> Self {
+        let mut part = self.clone();
+        part.way.push_pointer(pointer);
         part
     }
 }
@@ -183,11 +249,16 @@ impl Ends {
     /// Reads the ends. An end that also a reference leads to is added once.
     pub(crate) fn read(&self, at: u64, reader: &Reader<'_>, details: &mut Vec<Detail>) {
         for part in &*self.parts {
-            if let Some(end) = part.read(at, self.waits, reader) {
-                let detail = Detail::End(end);
-                if !details.contains(&detail) {
-                    details.push(detail);
-                }
+            let Some(end) = part.read(at, self.waits, reader) else {
+                continue;
+            };
+            let detail = Detail::End(end);
+            if details.contains(&detail) {
+                continue;
+            }
+            details.push(detail);
+            if let Some(inbox) = part.inbox.as_ref().filter(|_| !self.waits) {
+                inbox.read(end.channel, part, reader, details);
             }
         }
     }
@@ -317,7 +388,7 @@ impl Decoder<'_, '_, '_> {
         for variant in &variants.variants {
             let found = self.ends_in(variant.member.of);
             let found = found.iter().map(|part| part.at(variant.member.offset));
-            all.extend(found.filter(|part| part.way.len() > 1 && part.way[0] == place));
+            all.extend(found.filter(|part| part.way.begins_at(place)));
         }
         all
     }
@@ -328,7 +399,7 @@ impl Decoder<'_, '_, '_> {
         let types = self.types;
         if *kind == Channel::Notify {
             let way = match end {
-                End::Sender => vec![0],
+                End::Sender => Behind::here(0),
                 End::Receiver => way_to_notify(types, die)?,
             };
             return Some(EndPart {
@@ -341,6 +412,7 @@ impl Decoder<'_, '_, '_> {
                 semaphore: None,
                 room: None,
                 senders: None,
+                inbox: None,
             });
         }
         let place = types
@@ -355,8 +427,10 @@ impl Decoder<'_, '_, '_> {
         let (peeled, _) = types.peel(pointer);
         let number = |name| types.find(channel, name).map(|(offset, _)| offset);
         let elsewhere = self.elsewhere.get_or_insert_with(|| Elsewhere::of(types));
+        let mut way = Behind::here(0);
+        way.push_pointer(offset + peeled);
         Some(EndPart {
-            way: vec![offset + peeled, 0],
+            way,
             kind: *kind,
             end: *end,
             is_captured: false,
@@ -371,19 +445,60 @@ impl Decoder<'_, '_, '_> {
                 Channel::Broadcast => number("num_tx"),
                 Channel::Oneshot | Channel::Notify => None,
             },
+            inbox: self.inbox(channel, *kind, *end),
         })
+    }
+
+    /// The unreceived messages of a receiver. Ends in messages have none.
+    fn inbox(&mut self, channel: Die, kind: Channel, end: End) -> Option<Rc<Inbox>> {
+        if (kind, end) != (Channel::Mpsc, End::Receiver) || self.is_in_message {
+            return None;
+        }
+        self.is_in_message = true;
+        let inbox = Inbox::of(self.types, channel, |message| {
+            self.message_parts(message, MOST_DEPTH)
+        });
+        self.is_in_message = false;
+        inbox.map(Rc::new)
+    }
+
+    /// The ends in a message, in structures, enums and boxes.
+    fn message_parts(&mut self, die: Die, depth: u32) -> Vec<MessagePart> {
+        let Some(left) = depth.checked_sub(1) else {
+            return Vec::new();
+        };
+        let types = self.types;
+        let of = types.get(die);
+        if is_end(&of.path) && of.path != NOTIFY {
+            let end = self.end(die, &of.path);
+            return end.map(MessagePart::always).into_iter().collect();
+        }
+        let is_opaque = OPAQUE.iter().any(|path| of.path.starts_with(path));
+        match &of.shape {
+            Shape::Structure(members) if !is_opaque => {
+                let members = members.iter();
+                let parts = members.flat_map(|member| {
+                    let parts = self.message_parts(member.of, left);
+                    parts.into_iter().map(|part| part.at(member.offset))
+                });
+                parts.collect()
+            }
+            Shape::Enum(_) => in_variants(types, die, |of| self.message_parts(of, left)),
+            Shape::Pointer(Some(inner)) if of.path.starts_with("alloc::boxed::Box<") => {
+                let parts = self.message_parts(*inner, left).into_iter();
+                parts.map(MessagePart::behind_pointer).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 }
 
 /// The ends that a type has at `place`, seen from a pointer at `pointer` to a value of this type.
 fn behind(pointer: u64, ends: &[EndPart], place: u64) -> Vec<EndPart> {
-    let short = ends.iter().filter(|part| part.way.len() <= MOST_POINTERS);
-    let behind = short.map(|part| {
-        let mut part = part.at(place);
-        part.way.insert(0, pointer);
-        part
-    });
-    behind.collect()
+    let short = ends
+        .iter()
+        .filter(|part| part.way.pointers() < MOST_POINTERS);
+    short.map(|part| part.at(place).behind(pointer)).collect()
 }
 
 /// The value beside the counts of an `Arc` or `Rc`, and its offset.
@@ -396,9 +511,11 @@ fn value_of(types: &Types<'_, '_>, counted: Die) -> Option<(u64, Die)> {
 }
 
 /// The way from a future that waits for a `Notify` to that `Notify`.
-fn way_to_notify(types: &Types<'_, '_>, die: Die) -> Option<Way> {
+fn way_to_notify(types: &Types<'_, '_>, die: Die) -> Option<Behind> {
     let (offset, pointer) = types.find(die, "notify")?;
     let (peeled, _) = types.peel(pointer);
     let place = value_of(types, types.pointee(pointer)?).map_or(0, |(place, _)| place);
-    Some(vec![offset + peeled, place])
+    let mut way = Behind::here(place);
+    way.push_pointer(offset + peeled);
+    Some(way)
 }

@@ -98,6 +98,8 @@ pub struct Decoder<'t, 'i, 'd> {
     pub(crate) holds: NumberMap<Die, bool>,
     pub(crate) acquires: NumberMap<Die, bool>,
     pub(crate) ends: NumberMap<Die, Rc<[EndPart]>>,
+    /// Whether the ends in a message are being found.
+    pub(crate) is_in_message: bool,
     /// The types of ends that may be where the decoder does not look, after their first use.
     pub(crate) elsewhere: Option<Elsewhere>,
     pub(crate) layouts: NumberMap<Die, Option<Rc<Layout>>>,
@@ -128,6 +130,7 @@ impl<'t, 'i, 'd> Decoder<'t, 'i, 'd> {
             holds: NumberMap::default(),
             acquires: NumberMap::default(),
             ends: NumberMap::default(),
+            is_in_message: false,
             elsewhere: None,
             layouts: NumberMap::default(),
             any_layout: None,

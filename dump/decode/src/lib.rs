@@ -18,6 +18,7 @@
 //! * `chain`: from a task's future down to its leaf;
 //! * `held`: guards and descriptors in an async body;
 //! * `channels`: ends of channels in an async body;
+//! * `inbox`: ends of channels in messages that were not received;
 //! * `kept`: futures that an async body keeps and does not await;
 //! * `leaf`: the details of known leaves;
 //! * `pool`: blocking closures that wait for a thread;
@@ -35,6 +36,7 @@ pub mod detail_text;
 mod elsewhere;
 mod finder;
 mod held;
+mod inbox;
 mod kept;
 mod layout;
 mod leaf;

@@ -318,6 +318,8 @@ pub struct ChannelEnd {
     pub is_captured: bool,
     /// Whether the program has ends of this type where the decoder does not look.
     pub is_elsewhere: bool,
+    /// Whether the end is in a message that the task has not received. The two values above are the receiver's then.
+    pub is_unreceived: bool,
 }
 
 /// The kinds of channels.

@@ -47,6 +47,8 @@ enum Wait {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Owner {
     task: u64,
+    /// Whether the end is a variable or part of one. If not, it is in a message that the task has not received.
+    is_local: bool,
     /// Whether an async block has only captured the end. The block may have moved it since.
     is_captured: bool,
     /// Whether the program has ends of this type where the decoder does not look. The end may have been moved there.
@@ -120,7 +122,7 @@ impl Waits {
             }
         }
         waits.ends.sort_unstable();
-        // An end that is not captured stands before one that is.
+        // An end that is not captured stands before one that is, and an end in a message before both.
         waits
             .ends
             .dedup_by_key(|(channel, end, owner)| (*channel, *end, owner.task));
@@ -157,6 +159,7 @@ impl Waits {
                     }
                     let owner = Owner {
                         task: id,
+                        is_local: !end.is_unreceived,
                         is_captured: end.is_captured,
                         is_elsewhere: end.is_elsewhere,
                     };
@@ -199,6 +202,7 @@ impl Waits {
             }
             Detail::End(end) if end.waits => {
                 let owners = self.owners(end);
+                let is_local = owners.iter().any(|owner| owner.is_local);
                 let owners: Vec<u64> = owners.iter().map(|owner| owner.task).collect();
                 if owners.is_empty() {
                     return None;
@@ -212,13 +216,21 @@ impl Waits {
                     }
                     (End::Receiver, Some(_)) => "Senders of it".to_owned(),
                 };
-                Some(format!("{which} may be with {}", named(&owners, Some(id))))
+                let has = if owners.len() == 1 { "has" } else { "have" };
+                let owners = named(&owners, Some(id));
+                Some(match is_local {
+                    true => format!("{which} may be with {owners}"),
+                    false => {
+                        format!("{which} may be in a message that {owners} {has} not received")
+                    }
+                })
             }
             _ => None,
         }
     }
 
-    /// The tasks that have the other end.
+    /// The tasks that have the other end. If it is in a message, these are the tasks with the message only: a variable
+    /// with the same end was moved into it.
     fn owners(&self, end: &ChannelEnd) -> Vec<Owner> {
         let other = match end.end {
             End::Sender => End::Receiver,
@@ -230,7 +242,11 @@ impl Waits {
             .partition_point(|(channel, end, _)| (*channel, *end) < key);
         let all = self.ends[first..].iter();
         let all = all.take_while(|(channel, end, _)| (*channel, *end) == key);
-        all.map(|(.., owner)| *owner).collect()
+        let mut all: Vec<Owner> = all.map(|(.., owner)| *owner).collect();
+        if end.senders.unwrap_or(1) == 1 && all.iter().any(|owner| !owner.is_local) {
+            all.retain(|owner| !owner.is_local);
+        }
+        all
     }
 
     /// The tasks with a `Notify` that do not wait for it themselves.
@@ -278,6 +294,9 @@ impl Waits {
                         // Any sender may send, also a sender that was not found. A captured sender was often moved to
                         // another task.
                         End::Receiver if owner.is_captured || end.senders.unwrap_or(1) != 1 => {}
+                        End::Receiver if !owner.is_local => {
+                            next.push((owner.task, UNRECEIVED, *wait));
+                        }
                         End::Receiver => next.push((owner.task, MESSAGE, *wait)),
                     }
                 }
@@ -382,6 +401,7 @@ impl Waits {
 }
 
 const ROOM: &str = "room in a channel whose Receiver may be with";
+const UNRECEIVED: &str = "a message of a channel whose only Sender may be in a message for";
 const MESSAGE: &str = "a message of a channel whose only Sender may be with";
 
 impl Wait {

@@ -440,6 +440,106 @@ fn every_kind_of_channel_has_its_words() {
     }
 }
 
+/// A message for an actor.
+enum Message {
+    Add(u64),
+    Ask {
+        name: String,
+        answer: oneshot::Sender<u64>,
+    },
+    Later(Box<Message>),
+}
+
+/// An actor that asks another one, or itself, before it receives.
+async fn actor(mut inbox: Receiver<Message>, of: Sender<Message>, is_boxed: bool) {
+    let mut sum = 0;
+    let (answer, value) = oneshot::channel();
+    let ask = Message::Ask {
+        name: "sum".into(),
+        answer,
+    };
+    of.send(Message::Add(1)).await.ok();
+    let ask = match is_boxed {
+        true => Message::Later(Box::new(ask)),
+        false => ask,
+    };
+    of.send(ask).await.ok();
+    sum += value.await.unwrap_or(0);
+    while let Some(message) = inbox.recv().await {
+        let message = match message {
+            Message::Later(message) => *message,
+            message => message,
+        };
+        match message {
+            Message::Add(number) => sum += number,
+            Message::Ask { name, answer } => {
+                assert!(!name.is_empty());
+                let _ = answer.send(sum);
+            }
+            Message::Later(_) => {}
+        }
+    }
+}
+
+/// An actor that does something else before it receives.
+async fn busy_actor(inbox: Receiver<Message>) {
+    sleep(LONG).await;
+    drop(inbox);
+}
+
+#[test]
+fn actors_that_ask_themselves_or_each_other_are_told() {
+    let _alone = alone();
+    let runtime = runtime(2);
+    let serving = pprof::serve("127.0.0.1:0").unwrap();
+    let address = serving.local_addr().unwrap();
+    for spawn in [Spawn::Ours, Spawn::Foreign] {
+        for is_boxed in [false, true] {
+            let (of_one, one) = mpsc::channel(40);
+            let (of_other, other) = mpsc::channel(40);
+            let (of_alone, itself) = mpsc::channel(40);
+            let (of_busy, busy) = mpsc::channel(40);
+            let (_of_asker, asker) = mpsc::channel(40);
+            let tasks = runtime.block_on(async {
+                // The unread messages are in two blocks of the channel.
+                for number in 0..31 {
+                    of_alone.send(Message::Add(number)).await.unwrap();
+                }
+                [
+                    spawn.spawn(actor(one, of_other, is_boxed)),
+                    spawn.spawn(actor(other, of_one, is_boxed)),
+                    spawn.spawn(actor(itself, of_alone, is_boxed)),
+                    spawn.spawn(busy_actor(busy)),
+                    spawn.spawn(actor(asker, of_busy, is_boxed)),
+                ]
+            });
+            let [one, other, itself, busy, _] = tasks.each_ref().map(|(id, _)| *id);
+            let [first, second, lonely] = [one, other, itself].map(|id| spawn.name(id, "actor"));
+            let waits =
+                "waits for a message of a channel whose only Sender may be in a message for";
+            let page = page_with(
+                address,
+                "goroutine?debug=2",
+                &[
+                    &format!(
+                        "# may be a deadlock: {first} {waits} {second}; {second} {waits} {first}\n"
+                    ),
+                    &format!("# may be a deadlock: {lonely} {waits} that very task\n"),
+                    &format!(
+                        "its Sender may be in a message that goroutine {busy} has not received"
+                    ),
+                    "its Sender may be in a message that this very task has not received",
+                ],
+            );
+            assert_eq!(page.matches("may be a deadlock").count(), 2, "{page}");
+            for (_, task) in &tasks {
+                task.abort();
+            }
+            gone(address);
+        }
+    }
+}
+
 /// What several tasks share.
 struct State {
     hurry: Notify,
