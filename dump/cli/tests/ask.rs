@@ -303,7 +303,7 @@ fn a_refusal_says_what_to_do() {
     );
     assert!(
         refused(&["tasks", &locked, "--token", "another-token-0123456789"])
-            .contains("401: the token is not the server's")
+            .contains("401: the server has a different token")
     );
     let elsewhere = format!("http://{}/elsewhere/", SERVICE.open);
     assert!(
@@ -471,7 +471,7 @@ fn a_leak_is_watched_logged_and_drawn() {
     );
     // A dump that is cut off in the middle is left out and reported.
     let cut = file("cut.log", &written.as_bytes()[..written.len() - 20]);
-    assert!(text(&ask(&["watch", &cut])).contains("# 1 dumps of the log are not whole"));
+    assert!(text(&ask(&["watch", &cut])).contains("# 1 dump of the log is incomplete"));
 }
 
 async fn ticking() {

@@ -12,7 +12,7 @@ const TOO_MANY: &str = "futures beyond the bound are left out";
 const UNREADABLE: &str = "the memory of the next future cannot be read";
 const UNKNOWN: &str = "the type of the next future is not in the debug information";
 
-const DOUBTFUL: &str = "its details cannot be read";
+const DOUBTFUL: &str = "the details of its wait are unreadable";
 
 /// The rest of the budget of one task, and the permits found so far.
 struct Walk<'r, 'm> {

@@ -58,7 +58,7 @@ impl Decoder<'_, '_, '_> {
         self.is_guessing = false;
         let body = match found {
             Some(_) if is_ambiguous => {
-                Body::Missing("several places on the stack of its thread look like its future")
+                Body::Missing("several places on its thread's stack may be its future")
             }
             Some(chain) => Body::Chain(chain),
             None => Body::Missing("its future is not found on the stack of its thread"),

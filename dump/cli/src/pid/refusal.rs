@@ -189,7 +189,7 @@ impl fmt::Display for Refusal {
             ),
             Self::NoRuntime(pid) => write!(
                 f,
-                "process {pid} has tokio, but none of its threads is inside a runtime; has it started one, or ended it?"
+                "process {pid} has tokio, but none of its threads is inside a runtime: no runtime was started, or it has ended"
             ),
             Self::NoProgramOfCore(core) => write!(
                 f,

@@ -148,7 +148,7 @@ impl Client {
         let said = printable(&said);
         let page_name = page.split('?').next().unwrap_or(page);
         Refusal::new(match status {
-            401 if self.token.is_some() => format!("{name}: 401: the token is not the server's"),
+            401 if self.token.is_some() => format!("{name}: 401: the server has a different token"),
             401 => format!(
                 "{name}: 401: the server asks for a token: --token TOKEN, or RUNTIME_DUMP_TOKEN"
             ),

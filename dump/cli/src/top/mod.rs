@@ -171,7 +171,7 @@ fn top(matches: &ArgMatches) -> Result<(), Refusal> {
     };
     if choice.order == Order::Heap && !choice.by_sites {
         return Err(Refusal::new(
-            "--sort heap is an order of sites: give --by sites with it".to_owned(),
+            "--sort heap orders sites: add --by sites".to_owned(),
         ));
     }
     // The first look is taken before the terminal changes, so that its errors are readable.

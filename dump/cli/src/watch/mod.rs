@@ -175,10 +175,10 @@ fn of_log(source: &Source) -> Result<String, Refusal> {
     }
     let mut text = table(&series, source, usize::MAX, Style::of_stdout());
     if log.damaged > 0 {
-        text.push_str(&format!(
-            "# {} dumps of the log are not whole, and left out\n",
-            log.damaged
-        ));
+        text.push_str(&match log.damaged {
+            1 => "# 1 dump of the log is incomplete and is left out\n".to_owned(),
+            many => format!("# {many} dumps of the log are incomplete and are left out\n"),
+        });
     }
     Ok(text)
 }

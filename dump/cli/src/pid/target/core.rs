@@ -60,7 +60,7 @@ impl Core {
         let endian = header.endian().map_err(|error| unreadable(&error))?;
         if header.e_type(endian) != elf::ET_CORE {
             return Err(unreadable(
-                &"it is no core file, which `gcore PID` or the kernel writes",
+                &"it is not a core file; `gcore PID` or the kernel writes one",
             ));
         }
         if header.e_machine(endian) != elf::EM_X86_64 {
