@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use runtime_probe::pprof;
+use runtime_probe::runtime::{Builder, Runtime};
 use runtime_probe::sync::{Mutex, OnceCell, OwnedMutexGuard, RwLock, oneshot};
-use runtime_probe::{runtime::Runtime, task, time};
+use runtime_probe::{task, time};
 use support::client::get;
 use support::dump::{dump, until};
 
@@ -132,6 +133,47 @@ fn the_task_that_took_it_and_what_waits() {
 
     // After the release the waiters take the lock one after the other, and the dump has no line on it any more.
     holder.abort();
+    until(|text| !text.contains(name));
+}
+
+/// `lock()` without coop budget takes a free lock and returns `Pending`. The task has no guard until its next poll.
+#[test]
+fn the_task_that_took_it_without_budget() {
+    value!(Ledger);
+    let runtime = Builder::new_current_thread().build().unwrap();
+    let lock = Arc::new(Mutex::new(Ledger::default()));
+    let takes = Arc::clone(&lock);
+    let first = runtime.spawn(async move {
+        for _ in 0..128 {
+            task::consume_budget().await;
+        }
+        drop(takes.lock().await);
+    });
+    let (go_on, goes_on) = std::sync::mpsc::channel();
+    let keeps_the_thread = runtime.spawn(async move { goes_on.recv().unwrap() });
+    let (first_id, thread) = (
+        first.id(),
+        std::thread::spawn(move || {
+            runtime.block_on(async {
+                keeps_the_thread.await.unwrap();
+                first.await.unwrap();
+            });
+        }),
+    );
+    let name = "Mutex<holders::the_task_that_took_it_without_budget::Ledger>";
+    let waits = format!("waits for a {name} created at runtime-probe/tests/holders.rs:");
+    until(|text| text.matches(&waits).count() == 1);
+    assert!(lock.try_lock().is_err());
+
+    let other = Runtime::new().unwrap();
+    other.spawn(async move { drop(lock.lock().await) });
+    let line = line_of(name, &format!(", on its way to goroutine {first_id}; "));
+    assert!(line.ends_with("; 1 more waits for it"), "{line}");
+    let own = line_of(name, ", on its way to this very task; ");
+    assert!(own.starts_with("# runnable "), "{own}");
+
+    go_on.send(()).unwrap();
+    thread.join().unwrap();
     until(|text| !text.contains(name));
 }
 

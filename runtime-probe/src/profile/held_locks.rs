@@ -116,7 +116,17 @@ impl HeldLocks {
             );
         }
         self.held_by(lock, 0, &thread)
-            .unwrap_or_else(|| "on its way to the next that waits".to_owned())
+            .unwrap_or_else(|| self.on_its_way(lock, 0, &thread))
+    }
+
+    /// A lock without a holder is its first waiter's, which takes it at its next poll. A task whose coop budget is used up gets a free
+    /// lock so, too: tokio's lock is taken before the budget is asked for, and `lock()` returns `Pending`.
+    fn on_its_way(&self, lock: &Lock, task: u64, thread: &impl Fn(u32) -> String) -> String {
+        match lock.waiters.first().map(|first| first.who) {
+            Some(Who::Task(id)) if id == task => "on its way to this very task".to_owned(),
+            Some(first) => format!("on its way to {}", self.who(first, thread)),
+            None => "on its way to the next that waits".to_owned(),
+        }
     }
 
     /// The notes on a task. `thread` returns the name of a thread.
@@ -157,7 +167,11 @@ impl HeldLocks {
                 ": it was given to goroutine {id}, which has been polled since without taking it"
             )),
             None => {
-                if let Some(held) = self.held_by(lock, task, thread) {
+                let held = self.held_by(lock, task, thread);
+                // Waiters for a finished value block no others.
+                if let Some(held) = held
+                    .or_else(|| (!lock.what.is_once).then(|| self.on_its_way(lock, task, thread)))
+                {
                     text.push_str(&format!(", {held}"));
                 }
                 if lock.is_shared
