@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# tokio 1.54.1: a task that calls `lock()` with its budget used up.
+# tokio 1.54.1, and 1.53.1 beside it: a task that calls `lock()` with its budget used up.
 #
 # Guess: a task yields after 128 operations that were ready, and has done nothing of the next one by then. As long as `lock()` returns
 # Pending the task does not have the lock.
-# Reality: the call takes the free lock first and asks for budget after it. Without budget it returns Pending and keeps the lock, without a
-# guard, until the task is polled again. One worker polls a task that calls after a number of operations, and then another one for 300 ms.
-# What a thread sees in the middle of these:
+# Reality: so it was. Since 1.54 the call takes the free lock first and asks for budget after it. Without budget it returns Pending and keeps
+# the lock, without a guard, until the task is polled again. One worker polls a task that calls after a number of operations, and then
+# another one for 300 ms. What a thread sees in the middle of these:
 #
-#     call, its object free                 after 100 operations       after 128 operations
-#     Mutex::lock                           returned, not free         pending, not free
-#     RwLock::read, RwLock::write           returned, not free         pending, not free
-#     Semaphore::acquire_many, of all       returned, none left        pending, none left
-#     mpsc::Sender::reserve, of one         returned, capacity 0       pending, capacity 0
+#     call, its object free                 after 100 operations    after 128, 1.53.1    after 128, 1.54.1
+#     Mutex::lock                           returned, not free      pending, free        pending, not free
+#     RwLock::read, RwLock::write           returned, not free      pending, free        pending, not free
+#     Semaphore::acquire_many, of all       returned, none left     pending, all left    pending, none left
+#     mpsc::Sender::reserve, of one         returned, capacity 0    pending, capacity 1  pending, capacity 0
 #
 # `select! { biased; busy, mutex.lock() }`, the first branch never out of work for 500 ms: the lock is free, no guard is ever made, and
 # another task's `lock()` waits for all of the 500 ms.
@@ -27,13 +27,13 @@ trap 'rm -rf "$work"' EXIT
 cd "$work"
 
 mkdir -p held/src
-cat > held/Cargo.toml <<'TOML'
+cat > Cargo.toml <<'TOML'
 [package]
 name = "held"
 version = "0.0.0"
 edition = "2024"
 [dependencies]
-tokio = { version = "=1.54.1", features = ["macros", "rt-multi-thread", "sync", "time"] }
+tokio = { version = "=VERSION", features = ["macros", "rt-multi-thread", "sync", "time"] }
 [workspace]
 TOML
 cat > held/src/main.rs <<'RS'
@@ -106,18 +106,15 @@ fn main() {
     println!("select {branch} free {free}, locked after 500 ms {late}");
 }
 RS
-cargo run --quiet --manifest-path held/Cargo.toml --target-dir target > seen
+for version in 1.53.1 1.54.1; do
+    sed "s/VERSION/$version/" Cargo.toml > held/Cargo.toml
+    rm -f held/Cargo.lock
+    cargo run --quiet --manifest-path held/Cargo.toml --target-dir target | sed "s/^/$version /"
+done > seen
 cat seen
-diff seen - <<'TXT' || { echo "changed: a call without budget leaves its object alone" >&2; exit 1; }
-100 lock returned free false
-100 read returned free false
-100 write returned free false
-100 acquire_many returned free false
-100 reserve returned free false
-128 lock pending free false
-128 read pending free false
-128 write pending free false
-128 acquire_many pending free false
-128 reserve pending free false
-select busy free false, locked after 500 ms true
-TXT
+for version in 1.53.1 1.54.1; do
+    for name in lock read write acquire_many reserve; do echo "$version 100 $name returned free false"; done
+    if [ $version = 1.53.1 ]; then free=true late=false; else free=false late=true; fi
+    for name in lock read write acquire_many reserve; do echo "$version 128 $name pending free $free"; done
+    echo "$version select busy free $free, locked after 500 ms $late"
+done | diff seen - || { echo "changed: what a call without budget does to its object" >&2; exit 1; }
