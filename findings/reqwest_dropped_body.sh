@@ -8,7 +8,7 @@
 #
 #     body                                            status only    body read
 #     100 bytes                                       1              1 to 3
-#     20,000 bytes                                    1              1 to 3
+#     20,000 bytes                                    1 or 2         1 to 3
 #     100,000 bytes                                   20             1 to 3
 #     100 bytes, which come 100 ms after the head     20             1 to 3
 #

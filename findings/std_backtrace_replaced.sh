@@ -4,8 +4,8 @@
 # Guess: a running program keeps its file, whatever becomes of the name: `/proc/self/exe` opens it, and gdb and perf read it there. So a
 # backtrace after a deployment is as good as before it.
 # Reality: std asks for the name of the file, which then ends in " (deleted)", and opens nothing. Each frame is `<unknown>`, also where
-# the symbol table would do, and no error says why. A backtrace from before does not help, unless it was printed. The first frame
-# of one program, run as ./app:
+# the symbol table would do, and no error says why. After one that was printed before, all later ones are whole. The first frame of a
+# program, run as ./app:
 #
 #     while it runs                                first backtrace after it    one was printed before it
 #     nothing                                      app::charge, main.rs:7      app::charge, main.rs:7

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# tokio 1.54.1, and 1.53.1 beside it, `Mutex`: two tasks of one worker that lock, count and unlock in a loop, with nothing to wait for in between.
+# tokio 1.54.1, and 1.53.1 beside it, `Mutex`: two tasks of one worker that lock, count and unlock in a loop, and wait for nothing else.
 #
 # Guess: one worker polls one task at a time, and no guard lives across an `.await`, so the mutex is always free. A poll is 128 locks
 # long, as for one task.

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # tracing 0.1.44 with tracing-subscriber 0.3.23 and tokio 1.54.1: how often the span of a future is entered.
 #
-# Guess: once for each poll; that is how `Instrumented` and `#[instrument]` are described. A future that was never polled never enters its
-# span.
-# Reality: once more, when the future is dropped, and with the thread that drops it. tokio's own span of a task, `runtime.spawn`, which
+# Guess: once for each poll. The documentation of `instrument` names the drop as well, that of `#[instrument]` does not; but a future that
+# has returned Ready has nothing left to drop, and one that was never polled has done nothing.
+# Reality: once more for each future, when it is dropped, by the thread that drops it. tokio's own span of a task, `runtime.spawn`, which
 # tokio-console is fed by, is one of these:
 #
 #     future                                          polls    enters
