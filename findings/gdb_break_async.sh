@@ -59,10 +59,10 @@ fn main() {
 }
 RS
 rustc --version
-gdb --version | head -1
+gdb --version | sed -n 1p
 stops() { # PROGRAM PLACE
     gdb -batch -nx -ex "set breakpoint pending off" -ex "break $2" -ex "ignore 1 1000000" -ex run -ex "info breakpoints" "$1" 2>&1 |
-        sed -nE 's/^Function .* not defined\.$/none/p; s/.*already hit ([0-9]+) times?.*/\1/p' | head -1
+        sed -nE 's/^Function .* not defined\.$/none/p; s/.*already hit ([0-9]+) times?.*/\1/p' | sed -n 1p
 }
 rustc --edition 2024 -g main.rs --crate-name shop -o debug
 rustc --edition 2024 -g -O main.rs --crate-name shop -o release

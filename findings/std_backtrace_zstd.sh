@@ -42,7 +42,8 @@ rustc --version
 for kind in none zlib zstd; do
     rustc --edition 2024 -O -g main.rs --crate-name app -C link-arg=-Wl,--compress-debug-sections=$kind -o app
     echo "$kind .debug_info $((16#$(readelf -SW app | sed -nE 's/.* \.debug_info +PROGBITS +[0-9a-f]+ [0-9a-f]+ ([0-9a-f]+) .*/\1/p'))) bytes" >&2
-    shown=$(./app | sed -nE '/app::main/q; s/^ *[0-9]+: (app::.*)/\1/p; s/^ *at .*(main.rs:[0-9]+).*/\1/p' | tr '\n' ' ')
+    ./app > backtrace
+    shown=$(sed -nE '/app::main/q; s/^ *[0-9]+: (app::.*)/\1/p; s/^ *at .*(main.rs:[0-9]+).*/\1/p' backtrace | tr '\n' ' ')
     echo "$kind: ${shown% }"
 done > seen
 cat seen
