@@ -27,7 +27,7 @@ features=$probe_features,runtime-probe/decode,runtime-probe-axum/hyper
 packages=(-p runtime-dump -p runtime-dump-decode -p runtime-probe -p runtime-probe-http -p runtime-probe-axum -p runtime-probe-console -p runtime-dump-cli -p examples -p faults)
 # Other features of our packages, and the tests whose outcome they change.
 other_features=runtime-probe/flamegraph,runtime-probe/interpose,runtime-probe/tracing,runtime-probe/semaphore
-other_tests=(goroutine_parameters interpose threadcreate block watchdog_tracing semaphore)
+other_tests=(goroutine_parameters interpose threadcreate block watchdog_tracing semaphore trace_blocked)
 # Tests whose outcome depends on --cfg tokio_unstable.
 flag_tests=(facts running runtimes threads unlisted wire)
 

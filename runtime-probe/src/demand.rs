@@ -185,8 +185,8 @@ impl Demand {
         // Release: a poll that sees the word sees [`SINCE`] and the recording.
         WORD.store(before & !self.bits() | bits, Ordering::Release);
         #[cfg(all(feature = "interpose", target_os = "linux"))]
-        if self == Demand::Waits {
-            crate::sys::futex::set_watched(bits != 0);
+        if matches!(self, Demand::Waits | Demand::Trace) {
+            crate::sys::futex::set_watched(WORD.load(Ordering::Relaxed) & !TIMES != 0);
         }
     }
 }

@@ -66,7 +66,7 @@ const SEES: [(&str, &[&str]); 6] = [
 ];
 
 /// The allowed imports between siblings inside `source`: the user, the used.
-const SOURCE_EDGES: [(&str, &str); 51] = [
+const SOURCE_EDGES: [(&str, &str); 53] = [
     ("blocking", "driving"),
     // A thread that runs a closure may have run a foreign task before.
     ("blocking", "foreign"),
@@ -91,6 +91,8 @@ const SOURCE_EDGES: [(&str, &str); 51] = [
     ("foreign", "waker"),
     // The stack of a wait inside a poll ends at that poll, and the wait has its labels.
     ("futex", "labels"),
+    // A thread that waits is in a region of a trace.
+    ("futex", "trace"),
     ("futex", "waker"),
     // The task in whose poll an allocation happens.
     ("heap", "polled_task"),
@@ -144,6 +146,8 @@ const SOURCE_EDGES: [(&str, &str); 51] = [
     ("specimens", "locks"),
     ("timing", "trace"),
     ("trace", "regions"),
+    // A thread that is left out has no entries of waits.
+    ("trace", "untracked"),
     ("trace", "waker"),
     ("waker", "trace"),
 ];

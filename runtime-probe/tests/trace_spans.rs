@@ -10,12 +10,12 @@ use runtime_probe::sync::{Mutex, Notify};
 use runtime_probe::task::{self, LocalSet};
 use runtime_probe::time::sleep;
 use runtime_probe::{pprof, select, spawn};
-use std::collections::BTreeMap;
 use std::future::pending;
 use std::sync::{Arc, MutexGuard, Once, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 use support::client::get;
+use support::regions::{LATE_MS, Region, Regions};
 use tracing::level_filters::LevelFilter;
 use tracing::{Instrument, debug_span, info_span, instrument};
 use tracing_subscriber::Layer;
@@ -24,6 +24,7 @@ use tracing_subscriber::prelude::*;
 mod support {
     #[allow(dead_code, reason = "other tests need more")]
     pub mod client;
+    pub mod regions;
 }
 
 /// There is one recorder at a time, and one subscriber for all tests.
@@ -47,120 +48,8 @@ fn recorder() -> trace::Recorder {
     recorder.max_bytes(1 << 30).start().unwrap()
 }
 
-/// What a loaded machine may make of one region.
-const LATE_MS: f64 = 10_000.0;
-
 const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
-}
-
-/// A region that has ended, by the trace.
-#[derive(Clone, Debug)]
-struct Region {
-    name: String,
-    /// The goroutine.
-    by: u64,
-    begin_ms: f64,
-    end_ms: f64,
-    user_task: String,
-}
-
-impl Region {
-    fn length_ms(&self) -> f64 {
-        self.end_ms - self.begin_ms
-    }
-
-    fn is_within(&self, outer: &Region) -> bool {
-        self.by == outer.by && self.begin_ms >= outer.begin_ms && self.end_ms <= outer.end_ms
-    }
-}
-
-/// The regions of a trace.
-struct Regions {
-    ended: Vec<Region>,
-    /// The names of those that did not end.
-    open: Vec<String>,
-    /// Ends without a begin.
-    older: Vec<String>,
-}
-
-impl Regions {
-    /// Of what a recorder has, which Go's validator accepts.
-    fn of(recorder: &trace::Recorder, go: &Go) -> Regions {
-        let mut bytes = Vec::new();
-        recorder.write_to(&mut bytes).unwrap();
-        let file = go.file("spans.trace", &bytes);
-        go.validate_traces(std::slice::from_ref(&file)).unwrap();
-        Regions::read(&go.trace(&["-d=parsed"], &file))
-    }
-
-    fn read(text: &str) -> Regions {
-        let (mut ended, mut older) = (Vec::new(), Vec::new());
-        let mut open: BTreeMap<u64, Vec<Region>> = BTreeMap::new();
-        for line in text.lines() {
-            let word = |key| {
-                let word = line.split(' ').find_map(|word| word.strip_prefix(key));
-                word.unwrap_or_default()
-            };
-            let (begins, ends) = (line.contains(" RegionBegin "), line.contains(" RegionEnd "));
-            if !begins && !ends {
-                continue;
-            }
-            let name = line.split('"').nth(1).unwrap().to_owned();
-            let by = word("G=").parse().unwrap();
-            let at_ms = word("Time=").parse::<f64>().unwrap() / 1e6;
-            let open = open.entry(by).or_default();
-            if begins {
-                open.push(Region {
-                    name,
-                    by,
-                    begin_ms: at_ms,
-                    end_ms: f64::NAN,
-                    user_task: word("Task=").to_owned(),
-                });
-                continue;
-            }
-            match open.pop() {
-                Some(region) => {
-                    assert_eq!(region.name, name, "{line}");
-                    let end_ms = at_ms;
-                    ended.push(Region { end_ms, ..region });
-                }
-                None => older.push(name),
-            }
-        }
-        let open = open.into_values().flatten();
-        Regions {
-            ended,
-            open: open.map(|region| region.name).collect(),
-            older,
-        }
-    }
-
-    fn all(&self, name: &str) -> Vec<Region> {
-        let regions = self.ended.iter();
-        regions
-            .filter(|region| region.name == name)
-            .cloned()
-            .collect()
-    }
-
-    /// So many regions of that name, each at least so long, and most no longer than `most_ms`.
-    #[track_caller]
-    fn expect(&self, name: &str, count: usize, at_least: Duration, most_ms: f64) -> Vec<Region> {
-        let regions = self.all(name);
-        assert_eq!(regions.len(), count, "{name}: {regions:?}");
-        let least_ms = at_least.as_secs_f64() * 1e3;
-        // Timers count whole milliseconds. A thread that is preempted behind its look at the clock has waited less.
-        let long = regions
-            .iter()
-            .filter(|region| region.length_ms() > least_ms - 1.0);
-        let short = regions.iter().filter(|region| region.length_ms() < most_ms);
-        assert_eq!(long.count(), count, "{name}: {regions:?}");
-        // A loaded machine runs late.
-        assert!(short.count() * 2 >= count, "{name}: {regions:?}");
-        regions
-    }
 }
 
 #[instrument]

@@ -129,6 +129,16 @@ pub enum UserWhat {
         /// The name.
         name: TextNumber,
     },
+    /// The thread begins to wait for another one. That is a region until [`UserWhat::RegionEnd`] of this name. A task that the thread
+    /// polls goes on to run, by Go's states. Outside of any task, the thread waits.
+    Blocks {
+        /// The name.
+        name: TextNumber,
+        /// The reason of the wait.
+        reason: TextNumber,
+        /// The stack of the thread.
+        at: StackNumber,
+    },
     /// The innermost region of this name ends. If regions of one task overlap, the inner one is ended with the outer
     /// one and begun again, so that they nest.
     RegionEnd {

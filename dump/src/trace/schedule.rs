@@ -221,6 +221,17 @@ impl Schedule {
                 generation.status(*id, Code::ProcStatus, &[proc.into(), PROC_RUNNING]);
             }
         }
+        // Go's validator demands the status of each proc in the first generation. A thread that is no worker, and does nothing
+        // until later, takes the spare one.
+        if self.unused.is_empty() {
+            let spare = unused_proc(&mut self.unused, &mut self.procs);
+            self.unused.insert(spare);
+        }
+        for (proc, state) in self.procs.iter_mut().enumerate() {
+            if !std::mem::replace(&mut state.told, true) {
+                generation.status(NO_THREAD, Code::ProcStatus, &[proc as u64, PROC_IDLE]);
+            }
+        }
         for (id, task) in &mut self.tasks {
             task.sequence = 0;
             // A generation can be read without the earlier ones. A removal of labels that is still to be written is

@@ -93,6 +93,11 @@ fn write(steps: &[Step], trace: &mut dyn TraceFormat) {
                             what: match kind {
                                 9 => UserWhat::TaskBegin { parent, name },
                                 10 => UserWhat::TaskEnd,
+                                11 if after.is_multiple_of(2) => UserWhat::Blocks {
+                                    name,
+                                    reason,
+                                    at: stack,
+                                },
                                 11 => UserWhat::RegionBegin { name },
                                 12 => UserWhat::RegionEnd { name },
                                 _ => UserWhat::Log {
@@ -434,6 +439,11 @@ fn regions_end_with_their_task_and_outlive_a_park() {
         reason: trace.text("sleep"),
         stack,
     };
+    let blocks = user(UserWhat::Blocks {
+        name: inner,
+        reason: trace.text("sync.Mutex.Lock"),
+        at: stack,
+    });
     for (at_ns, thread, event) in [
         // One that finishes, and one that is dropped while it waits.
         (2, 100, Event::PollBegin { task: 10 }),
@@ -463,6 +473,11 @@ fn regions_end_with_their_task_and_outlive_a_park() {
         (11, 102, Event::Park),
         (12, 102, Event::Unpark),
         (13, 102, end(around)),
+        // One that waits for another thread, inside of a region.
+        (13, 103, begin(outer)),
+        (13, 103, blocks),
+        (14, 103, end(inner)),
+        (14, 103, end(outer)),
         // Nothing is left that could end.
         (14, 102, end(around)),
         (15, 100, end(outer)),
@@ -497,6 +512,14 @@ fn regions_end_with_their_task_and_outlive_a_park() {
         "End outer of 11",
         "Begin around of 102",
         "End around of 102",
+        "Begin outer of 103",
+        "Begin inner of 103",
+        "End inner of 103",
+        "End outer of 103",
     ];
     assert_eq!(regions, expected);
+    let waits = parsed.lines().filter(|line| {
+        line.contains("Running->Waiting") && line.contains("Reason=\"sync.Mutex.Lock\"")
+    });
+    assert_eq!(waits.count(), 1, "{parsed}");
 }

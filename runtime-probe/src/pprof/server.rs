@@ -2,6 +2,9 @@
 
 use crate::pages::routes;
 use crate::source;
+use crate::sys::own_thread;
+use runtime_probe_http::reply::Reply;
+use runtime_probe_http::request::Request;
 use runtime_probe_http::server;
 use runtime_probe_http::token::Token;
 use std::io;
@@ -97,11 +100,17 @@ impl Server {
         // The creators of threads are recorded from here on.
         source::start();
         match self.address? {
-            Address::Tcp(addresses) => server::Server::bind(&addresses, token, routes::answer),
-            Address::Unix(path) => server::Server::bind_unix(&path, token, routes::answer),
+            Address::Tcp(addresses) => server::Server::bind(&addresses, token, answer),
+            Address::Unix(path) => server::Server::bind_unix(&path, token, answer),
         }
         .map(Serving)
     }
+}
+
+/// Answers on a thread of the server.
+fn answer(request: &Request) -> Reply {
+    own_thread::adopt();
+    routes::answer(request)
 }
 
 /// A running HTTP server. It stops when this is dropped.

@@ -4,6 +4,7 @@
 //! A task is named by its future and its spawn location. Its first state is that of its record when the trace began,
 //! with the changes until all records were read.
 
+mod blocked;
 mod ids;
 mod naming;
 mod said;
@@ -19,7 +20,8 @@ use crate::source::trace::{Ended, Happened, RecordName, What};
 use crate::symbol::resolver::resolver;
 use naming::Naming;
 use runtime_dump::trace::{
-    Event, LabelsNumber, Outcome, PerfettoWriter, Row, StackNumber, TraceFormat, TraceWriter,
+    Event, LabelsNumber, Outcome, PerfettoWriter, Row, StackNumber, TextNumber, TraceFormat,
+    TraceWriter,
 };
 use said::User;
 use spans::Spans;
@@ -139,6 +141,8 @@ struct Trace<'w> {
     start: Option<Start>,
     user: User,
     spans: Spans,
+    /// By thread that waits for another one: the name of its region.
+    blocked: HashMap<u32, TextNumber>,
 }
 
 #[derive(Clone, Copy)]
@@ -175,6 +179,7 @@ impl<'w> Trace<'w> {
             start: Some(start),
             user,
             spans: Spans::default(),
+            blocked: HashMap::new(),
         }
     }
 
@@ -183,6 +188,7 @@ impl<'w> Trace<'w> {
         let scale = Scale::now();
         let ids = ids::of_spawns(&part.happened);
         let no_ends = spans::exits_before_a_drop(&part.happened);
+        let blocks = blocked::ends(&part.happened);
         self.follow_workers();
         let first = match self.start.take() {
             Some(start) => self.begin(start, &part.happened, &ids, &scale)?,
@@ -205,9 +211,10 @@ impl<'w> Trace<'w> {
                 // The threads fill chunks meanwhile.
                 trace::collect(trace::Which::Full);
             }
-            match no_ends.contains(&at) {
-                false => self.happened(happened, *id, &scale),
-                true => self.happened(&spans::as_a_wait(happened), *id, &scale),
+            match (blocks.get(&at), no_ends.contains(&at)) {
+                (Some(end), _) => self.blocks(happened, Some(*end), &scale),
+                (None, false) => self.happened(happened, *id, &scale),
+                (None, true) => self.happened(&spans::as_a_wait(happened), *id, &scale),
             }
         }
         samples.for_each(|sample| self.cpu_sample(sample, &scale));
@@ -307,6 +314,7 @@ impl<'w> Trace<'w> {
         let alive = trace::thread_ids();
         for ended in std::mem::take(&mut self.ended).difference(&alive) {
             self.polls.remove(&(*ended).into());
+            self.blocked.remove(ended);
             self.writer.thread_ended((*ended).into());
         }
         self.ended = self.threads.difference(&alive).copied().collect();

@@ -26,7 +26,7 @@ pub(crate) mod permits;
 pub(crate) mod raw;
 mod waiters;
 
-use super::regions::RegionScope;
+use super::regions::ThreadBlocked;
 use crate::registry::locks::LockType;
 use held::{Exclusive, Held, Shared};
 use mode::{Access, Mode, Reader, Sole};
@@ -36,10 +36,6 @@ use std::panic::Location;
 use std::sync::Arc;
 use tokio::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 use waiters::{Typed, Wait, Waiters, Waiting};
-
-/// The region of an execution trace in which a thread waits for a lock. A task whose thread it is does not wait by
-/// Go's states, since its poll goes on.
-const BLOCKED: &str = "thread blocked by a lock";
 
 /// A value and its gate.
 pub(crate) struct Guarded<G, T: ?Sized> {
@@ -162,7 +158,7 @@ impl<G: ?Sized> Door<G> {
     ) -> R {
         let mut wait = Wait::new::<M>(&self.waiters);
         wait.begin(Self::TYPE);
-        let blocked = RegionScope::new(BLOCKED);
+        let blocked = ThreadBlocked::new();
         let result = block(&self.gate);
         drop(blocked);
         if is_in(&result) {

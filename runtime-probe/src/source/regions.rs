@@ -9,6 +9,8 @@
 
 use super::trace::{self, Said};
 use super::waker;
+#[cfg(feature = "sync")]
+use crate::clock;
 use crate::demand::Demand;
 use crate::primitive::{AtomicU64, Ordering};
 use std::cell::Cell;
@@ -282,6 +284,46 @@ impl Drop for RegionScope {
     fn drop(&mut self) {
         self.open.end();
     }
+}
+
+/// The name of the region in which a thread waits for a lock. A task whose thread it is does not wait by Go's states, since
+/// its poll goes on.
+pub(crate) const THREAD_BLOCKED: &str = "thread blocked by a lock";
+
+/// A wait of this thread for a lock of ours, until this is dropped.
+#[cfg(feature = "sync")]
+pub(super) struct ThreadBlocked {
+    is_told: bool,
+}
+
+#[cfg(feature = "sync")]
+impl ThreadBlocked {
+    pub(super) fn new() -> Self {
+        IS_BLOCKED.with(|is_blocked| is_blocked.set(true));
+        let is_told = Demand::Trace.is_on() && trace::blocks_at_a_lock();
+        ThreadBlocked { is_told }
+    }
+}
+
+#[cfg(feature = "sync")]
+impl Drop for ThreadBlocked {
+    fn drop(&mut self) {
+        IS_BLOCKED.with(|is_blocked| is_blocked.set(false));
+        if self.is_told {
+            trace::unblocks(clock::ticks(), None, true);
+        }
+    }
+}
+
+#[cfg(any(feature = "sync", all(feature = "interpose", target_os = "linux")))]
+thread_local! {
+    static IS_BLOCKED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the thread is in a [`ThreadBlocked`]: the waits of the lock inside are parts of it.
+#[cfg(all(feature = "interpose", target_os = "linux"))]
+pub(super) fn is_thread_blocked() -> bool {
+    IS_BLOCKED.with(Cell::get)
 }
 
 /// Writes a log.

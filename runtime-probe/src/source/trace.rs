@@ -19,12 +19,16 @@ use crate::primitive::{AtomicU64, Ordering};
 use crate::registry::sites::Site;
 use crate::registry::slab::RecordRef;
 use crate::registry::task::{GENERATIONS, Kind, Record, Spawn, TOLD_AT_ITS_END, View};
+#[cfg(all(feature = "interpose", target_os = "linux"))]
+use crate::registry::threads::ThreadNumber;
 use crate::registry::threads::{self, Slot};
 use crate::stack::wait_set::WaitSet;
+#[cfg(all(feature = "interpose", target_os = "linux"))]
+use crate::sys::own_thread;
 
 #[cfg(feature = "tracing-subscriber")]
 pub(super) use said::span;
-pub(crate) use said::{MOST_REGISTRATIONS, Said, SpanStep, Step, Text};
+pub(crate) use said::{By, MOST_REGISTRATIONS, Said, SpanStep, Step, Text};
 pub(super) use said::{log, said};
 
 /// A tick of the counter of x86_64 is a third of a nanosecond. 32 ticks are a unit of 10 ns, so the delta of an entry
@@ -305,6 +309,58 @@ fn note_in_place(is_in_place: u64) {
         let slot = threads::slot();
         write(slot, clock::ticks(), Code::InPlace, is_in_place, [0; 2]);
     }
+}
+
+/// Writes that this thread is about to wait for another one, unless it is idle. Returns whether it did. It does not lock,
+/// allocate or wait.
+#[cfg(all(feature = "interpose", target_os = "linux"))]
+#[cold]
+pub(super) fn blocks(at: Ticks) -> bool {
+    let is_left_out = || {
+        !super::is_on()
+            || super::untracked::is_here()
+            || own_thread::is_here()
+            || regions::is_thread_blocked()
+    };
+    let slot = threads::if_listed().filter(|slot| slot.number() != ThreadNumber::default());
+    let Some(slot) = slot.filter(|_| Demand::Trace.is_on() && !is_left_out()) else {
+        return false;
+    };
+    let is_in_a_poll = is_in_a_poll(slot);
+    // Between polls, a thread of a runtime waits for work.
+    if !is_in_a_poll && slot.runtime.load(Ordering::Relaxed) != 0 {
+        return false;
+    }
+    // An order by time must have the begin of the poll first.
+    let at = match slot.foreign.load(Ordering::Relaxed) {
+        0 => at,
+        _ => at.max(slot.foreign_since.load(Ordering::Relaxed) + UNIT),
+    };
+    said::blocks(slot, at, is_in_a_poll, By::Any);
+    true
+}
+
+/// Writes that this thread waits for a lock of ours. Returns whether it did.
+#[cfg(feature = "sync")]
+#[cold]
+pub(super) fn blocks_at_a_lock() -> bool {
+    super::start_here() && {
+        let slot = threads::slot();
+        said::blocks(slot, clock::ticks(), is_in_a_poll(slot), By::Lock);
+        true
+    }
+}
+
+/// Whether the thread polls a task, or runs a closure.
+#[cfg(any(feature = "sync", all(feature = "interpose", target_os = "linux")))]
+fn is_in_a_poll(slot: &Slot) -> bool {
+    slot.foreign.load(Ordering::Relaxed) != 0 || waker::is_polling()
+}
+
+/// Writes the end of such a wait, with its stack if it is known. `is_wait`: otherwise there was nothing to wait for.
+#[cfg(any(feature = "sync", all(feature = "interpose", target_os = "linux")))]
+pub(super) fn unblocks(at: Ticks, waits: Option<&'static WaitSet>, is_wait: bool) {
+    said::unblocks(threads::slot(), at, waits, is_wait);
 }
 
 /// Writes a park.

@@ -7,16 +7,55 @@
 //! One call differs from libc's: `SYS_clone` with a stack. Its second return is onto a stack without this function's
 //! frame; libc's function has no frame.
 //!
-//! MUST: the result and `errno` are the kernel's, whatever the watcher does; nothing is called before the system call;
-//! and a wait that no profile asks about costs three comparisons.
+//! MUST: the result and `errno` are the kernel's, whatever the watcher does; and a wait that neither a profile nor a trace
+//! asks about costs three comparisons.
 
 use crate::clock::{self, Ticks};
 use std::ffi::{c_int, c_long};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Called with begin and end of a wait, on the thread that waited.
-type Watcher = fn(Ticks, Ticks);
+/// What is called around a wait, on the thread that waits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Watcher {
+    /// Before the wait, with the time. Returns whether the end is to be told, however the call ends. It MUST NOT lock,
+    /// allocate or wait: the thread is already in the queue of a lock, which may be the allocator's.
+    pub(crate) begins: fn(Ticks) -> bool,
+    pub(crate) ends: fn(&Wait),
+}
+
+/// A wait that has ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wait {
+    pub(crate) began: Ticks,
+    pub(crate) ended: Ticks,
+    pub(crate) end: End,
+    /// What [`Watcher::begins`] returned.
+    pub(crate) is_begun: bool,
+}
+
+/// How a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The thread waited, and is in no queue any more.
+    Waited,
+    /// No other thread ended the wait, and the thread is still in parking_lot's own queue, since parking_lot waits with
+    /// `FUTEX_WAIT`. The watcher MUST NOT lock, allocate or wait.
+    InQueue,
+    /// The value had changed before: no wait. The watcher MUST NOT lock, allocate or wait, as in the case before.
+    AtOnce,
+}
+
+impl End {
+    fn of(result: isize, operation: c_int) -> Self {
+        match result {
+            0 => End::Waited,
+            _ if result == -(libc::EAGAIN as isize) => End::AtOnce,
+            _ if operation == libc::FUTEX_WAIT_BITSET => End::Waited,
+            _ => End::InQueue,
+        }
+    }
+}
 
 static WATCHER: OnceLock<Watcher> = OnceLock::new();
 static WATCHED: AtomicBool = AtomicBool::new(false);
@@ -61,18 +100,24 @@ pub unsafe extern "C" fn syscall(
         && matches!(operation, libc::FUTEX_WAIT | libc::FUTEX_WAIT_BITSET);
     let result = if is_wait && WATCHED.load(Ordering::Relaxed) {
         let began = clock::ticks();
+        let watcher = WATCHER.get();
+        let is_begun = watcher.is_some_and(|watcher| (watcher.begins)(began));
         // SAFETY: the caller's system call.
         let result = unsafe { call(number, arguments) };
-        // `EAGAIN`, a value that had changed before, is no wait. parking_lot, which waits with `FUTEX_WAIT`, is still
-        // in its own queue after a wait that no other thread ended: there the watcher must not wait for parking_lot's
-        // locks.
-        let told = result == 0
-            || operation == libc::FUTEX_WAIT_BITSET && result != -(libc::EAGAIN as isize);
-        if told && let Some(watcher) = WATCHER.get() {
+        let end = End::of(result, operation);
+        if (is_begun || end == End::Waited)
+            && let Some(watcher) = watcher
+        {
+            let wait = Wait {
+                began,
+                ended: clock::ticks(),
+                end,
+                is_begun,
+            };
             // SAFETY: the thread's own `errno`, which a call that succeeds leaves alone.
             unsafe {
                 let errno = *libc::__errno_location();
-                watcher(began, clock::ticks());
+                (watcher.ends)(&wait);
                 *libc::__errno_location() = errno;
             }
         }

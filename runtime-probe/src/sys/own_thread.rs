@@ -2,6 +2,7 @@
 
 use super::thread;
 use crate::primitive::{AtomicU32, Ordering};
+use std::cell::Cell;
 use std::io;
 use std::thread::{Builder, JoinHandle};
 
@@ -22,6 +23,21 @@ pub(crate) fn spawn<T: Send + 'static>(
     })
 }
 
+thread_local! {
+    static IS_OWN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Makes this thread one of the probe's until it ends, if another crate started it.
+pub(crate) fn adopt() {
+    IS_OWN.with(|is_own| is_own.set(true));
+}
+
+/// Whether this thread is one of the probe's.
+#[cfg(all(feature = "interpose", target_os = "linux"))]
+pub(crate) fn is_here() -> bool {
+    IS_OWN.with(Cell::get)
+}
+
 /// Whether this is the id of a thread of the probe.
 pub(crate) fn is(id: u32) -> bool {
     IDS.iter().any(|own| own.load(Ordering::Relaxed) == id)
@@ -31,6 +47,7 @@ struct Listed(Option<&'static AtomicU32>);
 
 impl Listed {
     fn new() -> Self {
+        adopt();
         let id = thread::id();
         let taken = IDS.iter().find(|own| {
             own.compare_exchange(0, id, Ordering::Relaxed, Ordering::Relaxed)

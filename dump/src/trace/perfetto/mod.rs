@@ -472,7 +472,7 @@ impl<W: Write> PerfettoWriter<W> {
                     self.tracks.user_task_ended(track);
                 }
             }
-            UserWhat::RegionBegin { name } => {
+            UserWhat::RegionBegin { name } | UserWhat::Blocks { name, .. } => {
                 let above = match owner {
                     Owner::Task(task) => self.tasks.get(&task).and_then(|task| task.track),
                     Owner::Thread(thread) => Some(self.tracks.thread(thread)),

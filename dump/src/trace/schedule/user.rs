@@ -75,12 +75,19 @@ impl Schedule {
                 }
             }
             UserWhat::RegionBegin { name } => {
-                let speaker = self.speaker(thread, stack, emit);
                 let region = Region { user_task, name };
-                let open = self.user.regions.entry(speaker.task()).or_default();
-                open.push(region);
-                region.emit(thread, Code::UserRegionBegin, stack, emit);
+                let speaker = self.region_begin(thread, region, stack, stack, emit);
                 self.spoken(thread, &speaker, stack, emit);
+            }
+            UserWhat::Blocks { name, reason, at } => {
+                let region = Region { user_task, name };
+                match self.region_begin(thread, region, stack, at, emit) {
+                    Speaker::Own(own) => {
+                        let stack = at;
+                        self.poll_end(thread, own, Outcome::Waits { reason, stack }, emit);
+                    }
+                    speaker => self.spoken(thread, &speaker, stack, emit),
+                }
             }
             UserWhat::RegionEnd { name } => {
                 self.region_end(thread, Region { user_task, name }, stack, emit);
@@ -94,6 +101,22 @@ impl Schedule {
                 self.spoken(thread, &speaker, stack, emit);
             }
         }
+    }
+
+    /// `name` is the stack for the thread's own goroutine.
+    fn region_begin(
+        &mut self,
+        thread: u64,
+        region: Region,
+        name: StackNumber,
+        at: StackNumber,
+        emit: &mut Emit<'_>,
+    ) -> Speaker {
+        let speaker = self.speaker(thread, name, emit);
+        let open = self.user.regions.entry(speaker.task()).or_default();
+        open.push(region);
+        region.emit(thread, Code::UserRegionBegin, at, emit);
+        speaker
     }
 
     fn region_end(&mut self, thread: u64, region: Region, stack: StackNumber, emit: &mut Emit<'_>) {

@@ -59,6 +59,7 @@ impl SpawnedAt {
 /// The reason and the stack of a wait.
 #[derive(Clone, Copy)]
 pub(super) struct Wait {
+    pub(super) of: Reason,
     pub(super) reason: TextNumber,
     pub(super) stack: StackNumber,
     /// Whether the task yields (`yield_now` and the like), so it is runnable.
@@ -157,6 +158,7 @@ impl Naming {
                 known => known.text(),
             };
             Wait {
+                of: found.reason,
                 reason: writer.text(reason),
                 stack: writer.stack(&frames(&found.stack)),
                 is_a_yield: found.reason == Reason::Yield,

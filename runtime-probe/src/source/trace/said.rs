@@ -1,11 +1,12 @@
 //! User tasks, regions and logs, as entries.
 
-use super::{Code, RecordName, write};
+use super::{Code, POINTER_SHIFT, RecordName, write};
 use crate::clock::{self, Ticks};
 use crate::events::chunks::{Entry, MOST_MORE};
 use crate::labels::LabelSet;
 use crate::registry::threads::{self, Slot};
 use crate::source::regions::{StaticText, UserTask};
+use crate::stack::wait_set::WaitSet;
 
 /// The kind of an entry of [`Code::Said`], in bits 40 to 43. The lower bits are the id of a user task. The further
 /// words are listed at each kind.
@@ -31,10 +32,14 @@ enum Saying {
     SpanEnter,
     SpanExit,
     SpanClose,
+    /// The thread waits for another one. In place of the user task: whether it polls a task, whether it waits for a lock of ours.
+    Blocks,
+    /// The end of that. In place of the user task: whether it was a wait. The stack, as a set of registrations.
+    Unblocks,
 }
 
 impl Saying {
-    const ALL: [Saying; 11] = [
+    const ALL: [Saying; 13] = [
         Saying::TaskBegin,
         Saying::TaskEnd,
         Saying::RegionBegin,
@@ -46,6 +51,8 @@ impl Saying {
         Saying::SpanEnter,
         Saying::SpanExit,
         Saying::SpanClose,
+        Saying::Blocks,
+        Saying::Unblocks,
     ];
 }
 
@@ -65,6 +72,20 @@ const USER_TASK_OF_SPAN: u64 = (1 << REGISTRATIONS_SHIFT) - 1;
 const IN_A_POLL: u64 = 1 << 39;
 /// The most registrations that a step of a span tells.
 pub(crate) const MOST_REGISTRATIONS: u16 = 31;
+
+/// Bits in place of the user task.
+const BLOCKED_POLL: u64 = 1;
+const WAITED: u64 = 1 << 1;
+const BY_A_LOCK: u64 = 1 << 2;
+
+/// What a thread waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    /// The end of the wait tells.
+    Any,
+    /// A lock of ours.
+    Lock,
+}
 
 /// An event of the program. Texts of variable length are separate.
 #[derive(Clone, Copy, Debug)]
@@ -97,6 +118,18 @@ pub(crate) enum Said {
         now: LabelSet,
     },
     Span(SpanStep),
+    /// The thread begins to wait for another one.
+    Blocks {
+        is_in_a_poll: bool,
+        by: By,
+    },
+    /// The thread goes on.
+    Unblocks {
+        /// Where it waited, if that is known.
+        waits: Option<&'static WaitSet>,
+        /// Whether it waited at all.
+        is_wait: bool,
+    },
 }
 
 /// What happens to a span.
@@ -151,6 +184,22 @@ pub(super) fn labels(slot: &Slot, at: Ticks, record: u64, before: LabelSet, now:
     say(slot, at, Saying::Labels, sets, [record, 0]);
 }
 
+/// Writes that the thread begins to wait for another one.
+#[cfg(any(feature = "sync", all(feature = "interpose", target_os = "linux")))]
+pub(super) fn blocks(slot: &Slot, at: Ticks, is_in_a_poll: bool, by: By) {
+    let in_a_poll = if is_in_a_poll { BLOCKED_POLL } else { 0 };
+    let by = if by == By::Lock { BY_A_LOCK } else { 0 };
+    say(slot, at, Saying::Blocks, in_a_poll | by, [0; MOST_MORE]);
+}
+
+/// Writes that the thread goes on.
+#[cfg(any(feature = "sync", all(feature = "interpose", target_os = "linux")))]
+pub(super) fn unblocks(slot: &Slot, at: Ticks, waits: Option<&'static WaitSet>, is_wait: bool) {
+    let waited = if is_wait { WAITED } else { 0 };
+    let more = [super::pointer(waits), 0];
+    say(slot, at, Saying::Unblocks, waited, more);
+}
+
 /// Writes a step of a span.
 #[cfg(feature = "tracing-subscriber")]
 pub(in crate::source) fn span(slot: &Slot, at: Ticks, step: &SpanStep) {
@@ -192,7 +241,9 @@ pub(in crate::source) fn said(said: Said) {
         | Said::Text(_)
         | Said::Spawns(_)
         | Said::Labels { .. }
-        | Said::Span(_) => return,
+        | Said::Span(_)
+        | Said::Blocks { .. }
+        | Said::Unblocks { .. } => return,
     };
     say(threads::slot(), clock::ticks(), saying, task.id, more);
 }
@@ -226,6 +277,7 @@ pub(in crate::source) fn log(task: UserTask, category: StaticText, message: &str
 }
 
 impl Said {
+    #[expect(unsafe_code, reason = "an interned set comes back as an address")]
     pub(super) fn read(entry: &Entry) -> Option<Said> {
         let [first, second] = entry.more;
         let low = entry.payload & USER_TASK;
@@ -284,6 +336,22 @@ impl Said {
             Saying::SpanEnter => span(Step::Enter),
             Saying::SpanExit => span(Step::Exit),
             Saying::SpanClose => span(Step::Close),
+            Saying::Blocks => Said::Blocks {
+                is_in_a_poll: low & BLOCKED_POLL != 0,
+                by: match low & BY_A_LOCK {
+                    0 => By::Any,
+                    _ => By::Lock,
+                },
+            },
+            Saying::Unblocks => {
+                let waits = (first << POINTER_SHIFT) as *const WaitSet;
+                Said::Unblocks {
+                    // SAFETY: 0, or the address of an interned set, which lives for ever; only `unblocks` writes
+                    // entries of this kind.
+                    waits: unsafe { waits.as_ref() },
+                    is_wait: low & WAITED != 0,
+                }
+            }
         })
     }
 }
