@@ -73,6 +73,7 @@ async fn query() {
 }
 
 const REQUESTS: usize = 10;
+const ROUNDS: usize = 5;
 
 #[test]
 fn an_instrumented_function_is_one_region_with_its_waits() {
@@ -219,11 +220,6 @@ fn spans_that_overlap_in_a_task_have_their_times() {
             drop(lock.lock().instrument(free.clone()).await);
             sleep(ms(10)).await;
         }
-        // Wakers of another executor: by polls.
-        let mut unordered: FuturesUnordered<_> = (0..3)
-            .map(|_| sleep(ms(4)).instrument(info_span!("unordered")))
-            .collect();
-        while unordered.next().await.is_some() {}
     });
     runtime.block_on(handle).unwrap();
     drop(runtime);
@@ -240,8 +236,76 @@ fn spans_that_overlap_in_a_task_have_their_times() {
     // A machine that is held up between the poll and the drop shows both.
     let free = regions.all("free").len();
     assert!((5..8).contains(&free), "{free}");
-    let unordered = regions.all("unordered");
-    assert!(unordered.len() >= 3, "{unordered:?}");
+}
+
+/// The children have wakers of their own, so where they wait is not known. Their polls are recognized by the stack.
+#[test]
+fn a_child_of_an_unordered_set_is_one_region_with_its_waits() {
+    let Some(go) = Go::find("trace_spans_unordered") else {
+        return;
+    };
+    let _alone = alone();
+    let recorder = recorder();
+    let runtime = runtime();
+    let handle = runtime.spawn(async {
+        let child = |times| async move {
+            for _ in 0..times {
+                sleep(ms(4)).await;
+                info_span!("in child").in_scope(|| spins(ms(1)));
+            }
+            sleep(ms(10)).await;
+        };
+        let mut unordered = FuturesUnordered::new();
+        for times in 0..ROUNDS {
+            unordered.push(child(times).instrument(info_span!("unordered")));
+        }
+        while unordered.next().await.is_some() {
+            // By hand, of a span that is kept, and behind a registration of the set.
+            info_span!("between").in_scope(|| spins(ms(1)));
+        }
+        let stream = futures_util::stream::iter(0..ROUNDS).map(child);
+        let stream = stream.map(|child| child.instrument(info_span!("buffered")));
+        let mut stream = stream.buffer_unordered(2);
+        while stream.next().await.is_some() {}
+        // More children than have regions over their waits.
+        let many = (0..400).map(|_| async {
+            sleep(ms(10)).await;
+            sleep(ms(10)).await;
+        });
+        futures_util::future::join_all(many.map(|child| child.instrument(info_span!("many"))))
+            .await;
+        // Children that are dropped while they wait.
+        let mut dropped = FuturesUnordered::new();
+        for _ in 0..ROUNDS {
+            dropped.push(sleep(ms(60_000)).instrument(info_span!("dropped")));
+        }
+        let _ = tokio::time::timeout(ms(5), dropped.next()).await;
+        drop(dropped);
+        sleep(ms(30)).await;
+    });
+    runtime.block_on(handle).unwrap();
+    drop(runtime);
+    let regions = Regions::of(&recorder, &go);
+    assert!(regions.open.is_empty() && regions.older.is_empty());
+    // From 0 to 4 times 5 ms, and 10 ms. Regions of one name that overlap may have exchanged their ends: Go's regions nest.
+    let children =
+        ["unordered", "buffered"].map(|name| regions.expect(name, ROUNDS, ms(4), LATE_MS));
+    for children in children {
+        let sum: f64 = children.iter().map(Region::length_ms).sum();
+        assert!((98.0..300.0).contains(&sum), "{children:?}");
+    }
+    let in_child = 2 * (ROUNDS - 1) * ROUNDS / 2;
+    regions.expect("in child", in_child, ms(1), 60.0);
+    regions.expect("between", ROUNDS, ms(1), 60.0);
+    let many = regions.all("many");
+    let long = many.iter().filter(|region| region.length_ms() > 18.0);
+    assert!((200..=257).contains(&long.count()), "{}", many.len());
+    assert!(many.len() > 400, "the others are by polls: {}", many.len());
+    let dropped = regions.expect("dropped", ROUNDS, ms(4), LATE_MS);
+    assert!(
+        dropped.iter().all(|region| region.length_ms() < 25.0),
+        "{dropped:?}"
+    );
 }
 
 async fn notified_by(notify: Arc<Notify>) {

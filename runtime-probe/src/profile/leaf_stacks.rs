@@ -140,6 +140,12 @@ fn expand_raw(raw: &'static RawStack, resolver: &mut Resolver) -> Vec<Step> {
     )
 }
 
+/// The functions of a raw stack, leaf first.
+pub(super) fn functions(raw: &'static RawStack, resolver: &mut Resolver) -> Vec<Arc<str>> {
+    let steps = expand_raw(raw, resolver).into_iter();
+    steps.map(|step| step.frame.function).collect()
+}
+
 /// The innermost function of the application in the stack of a registration.
 pub(super) fn own_frame(raw: &'static RawStack, resolver: &mut Resolver) -> Option<Frame> {
     own_step(&expand_raw(raw, resolver)).map(|step| step.frame.clone())

@@ -187,7 +187,8 @@ impl<'w> Trace<'w> {
     fn write_generation(&mut self, part: &Part) -> io::Result<()> {
         let scale = Scale::now();
         let ids = ids::of_spawns(&part.happened);
-        let no_ends = spans::exits_before_a_drop(&part.happened);
+        let mut no_ends = spans::exits_before_a_drop(&part.happened);
+        no_ends.extend(self.exits_of_children(&part.happened));
         let blocks = blocked::ends(&part.happened);
         self.follow_workers();
         let first = match self.start.take() {

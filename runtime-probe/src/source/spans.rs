@@ -13,6 +13,7 @@ use crate::clock;
 use crate::demand::Demand;
 use crate::primitive::Ordering;
 use crate::registry::threads;
+use std::cell::Cell;
 use tracing::span::Id;
 use tracing::{Metadata, Subscriber};
 use tracing_subscriber::Layer;
@@ -27,8 +28,9 @@ use tracing_subscriber::registry::LookupSpan;
 /// last, waits included. A task that exits the span while it waits inside of it, and drops the future, ends the region
 /// when the span is closed.
 ///
-/// In a task of a dependency that the probe does not poll, a region ends when its span is closed. Below an executor with
-/// wakers of its own (as `FuturesUnordered`), each poll is a region. On a thread outside of any task, the thread is
+/// In a task of a dependency that the probe does not poll, a region ends when its span is closed. A future in a
+/// `FuturesUnordered` (`buffer_unordered`, `join_all` and so on) is one region, too, as long as the binary has function names; below other executors
+/// with wakers of their own, each poll is a region. On a thread outside of any task, the thread is
 /// shown as a goroutine. Spans of tokio's own are left out.
 ///
 /// The regions are those of [`trace`](crate::pprof::trace) and of the flight recorder. While neither runs, a span that is entered,
@@ -86,6 +88,23 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for SpanLayer {
     }
 }
 
+thread_local! {
+    /// The registrations of the poll at the last enter of a span on this thread.
+    static ENTERED_AT: Cell<u16> = const { Cell::new(0) };
+}
+
+/// Whether the trace needs the stack of this step to tell a future that waits from one that is done: an exit without a
+/// registration since any enter. The future may have registered with the waker of another executor. If there is one since the last enter, there is
+/// one since the enter of this span, too.
+fn place_matters(step: Step, registrations: u16) -> bool {
+    match step {
+        Step::Enter => ENTERED_AT.with(|entered_at| entered_at.set(registrations)),
+        Step::Exit => return registrations <= ENTERED_AT.with(Cell::get),
+        Step::Close => {}
+    }
+    false
+}
+
 /// The spans that tokio makes around its own tasks and operations, with its feature `tracing`.
 const OF_TOKIO: &str = "tokio::";
 
@@ -100,8 +119,9 @@ fn step(step: Step, id: &Id, metadata: Option<&'static Metadata<'static>>) {
         return;
     }
     let (slot, mut now) = (threads::slot(), clock::ticks());
-    let (mut is_in_a_poll, mut registrations) = (waker::is_polling(), waker::registrations());
-    if !is_in_a_poll {
+    let is_own = waker::is_polling();
+    let (mut is_in_a_poll, mut registrations) = (is_own, waker::registrations());
+    if !is_own {
         let (polled, _) = PolledTask::here();
         is_in_a_poll = polled.spawned_at().is_some();
         if is_in_a_poll {
@@ -114,6 +134,9 @@ fn step(step: Step, id: &Id, metadata: Option<&'static Metadata<'static>>) {
             // that, which is no part of any task.
             return;
         }
+    }
+    if is_own && place_matters(step, registrations) {
+        trace::span_place(slot, now, waker::wait_site().waits);
     }
     let step = SpanStep {
         step,

@@ -27,7 +27,7 @@ use crate::stack::wait_set::WaitSet;
 use crate::sys::own_thread;
 
 #[cfg(feature = "tracing-subscriber")]
-pub(super) use said::span;
+pub(super) use said::{span, span_place};
 pub(crate) use said::{By, MOST_REGISTRATIONS, Said, SpanStep, Step, Text};
 pub(super) use said::{log, said};
 

@@ -3,9 +3,10 @@
 use super::Labels;
 use crate::ask::trace_session as trace;
 use crate::labels::LabelSet;
+use crate::profile::condensed::crate_of;
 use crate::profile::cpu;
 use crate::profile::goroutine::named;
-use crate::profile::leaf_stacks::assemble;
+use crate::profile::leaf_stacks::{assemble, functions};
 use crate::registry::sites::Site;
 use crate::registry::task::Spawn;
 use crate::snapshot::remaining::Remaining;
@@ -21,6 +22,7 @@ use runtime_dump::source_path::shortened;
 use runtime_dump::stack::{Frame, Stack};
 use runtime_dump::trace::{LabelsNumber, StackNumber, TextNumber, TraceFormat};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// `go tool trace` finds the waits of its network profile by this word.
 const NETWORK: &str = "network";
@@ -76,6 +78,8 @@ pub(super) struct Naming {
     threads: HashMap<u32, StackNumber>,
     with_labels: Labels,
     labels: HashMap<LabelSet, LabelsNumber>,
+    /// By the address of the stack of a span's exit: whether it is that of an instrumented future in a `FuturesUnordered`.
+    children: HashMap<usize, bool>,
     /// By return addresses and the future at the root.
     samples: HashMap<(Box<[usize]>, usize), StackNumber>,
 }
@@ -178,6 +182,15 @@ impl Naming {
         }
     }
 
+    /// Whether a span is exited at the end of a poll of an instrumented future, inside of a poll of `FuturesUnordered`.
+    pub(super) fn is_of_a_child(&mut self, place: &'static WaitSet) -> bool {
+        let key = std::ptr::from_ref(place).addr();
+        *self
+            .children
+            .entry(key)
+            .or_insert_with(|| is_of_a_child(&functions(place.last, &mut resolver())))
+    }
+
     /// The stack of a CPU sample.
     pub(super) fn sample(&mut self, sample: &Sample, writer: &mut dyn TraceFormat) -> StackNumber {
         let polled = &sample.polled;
@@ -230,6 +243,31 @@ impl Naming {
             line: 0,
         }])
     }
+}
+
+/// The crates between a span's exit and the function that exits it.
+const OF_SPANS: [&str; 7] = [
+    "tracing",
+    "tracing_core",
+    "tracing_subscriber",
+    "core",
+    "alloc",
+    "std",
+    "runtime_probe",
+];
+
+/// The functions of the stack, leaf first. Without debug information, an inlined function is not among them.
+fn is_of_a_child(functions: &[Arc<str>]) -> bool {
+    let polls =
+        |function: &str| function.contains("tracing::instrument::") && function.ends_with("::poll");
+    let is_of_spans = |function: &str| OF_SPANS.contains(&crate_of(function));
+    let exits = functions
+        .iter()
+        .position(|function| polls(function) || !is_of_spans(function));
+    exits.is_some_and(|at| {
+        let mut outer = functions[at..].iter();
+        polls(&functions[at]) && outer.any(|function| function.contains("::futures_unordered::"))
+    })
 }
 
 /// The shown frames of a stack, leaf first. A stack with branches is shown as a frame "select" and the shared trunk,

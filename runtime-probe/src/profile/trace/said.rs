@@ -125,6 +125,8 @@ impl Trace<'_> {
                 }
             }
             Said::Span(step) => self.span(happened, &step, scale),
+            // Of the step that follows.
+            Said::SpanPlace(_) => {}
             Said::Blocks { .. } => self.blocks(happened, None, scale),
             Said::Unblocks { .. } => self.unblocks(happened, scale),
         }

@@ -6,6 +6,7 @@
 use super::Trace;
 use crate::clock::{Scale, Ticks};
 use crate::source::trace::{Happened, MOST_REGISTRATIONS, Said, SpanStep, Step, What};
+use crate::stack::wait_set::WaitSet;
 use runtime_dump::trace::UserWhat;
 use std::collections::{HashMap, HashSet};
 
@@ -33,6 +34,10 @@ pub(super) struct Spans {
     open: HashMap<Inside, Vec<Open>>,
 }
 
+/// The most regions of a task that go on over waits of which the probe knows nothing. The steps of a task look through its open
+/// regions, and Perfetto's viewer has a track for each. Beyond it, each poll is a region.
+const MOST_OPEN: usize = 256;
+
 /// What a step makes of the region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Region {
@@ -57,6 +62,7 @@ impl Spans {
 
     fn step(&mut self, inside: Inside, step: &SpanStep, user_task: u64) -> Region {
         let open = self.open.entry(inside).or_default();
+        let count = open.len();
         let known = open.iter().rposition(|known| known.span == step.span);
         let region = match (step.step, known.map(|at| (at, &mut open[at]))) {
             (Step::Enter, Some((_, known))) => {
@@ -80,7 +86,8 @@ impl Spans {
                 let is_unknown = step.registrations >= MOST_REGISTRATIONS;
                 let waits = matches!(inside, Inside::Task(_))
                     && (step.registrations > known.registrations || is_unknown);
-                match known.entered == 0 && !waits {
+                let is_full = is_unknown && count > MOST_OPEN;
+                match known.entered == 0 && (!waits || is_full) {
                     true => Region::Ends {
                         user_task: open.remove(at).user_task,
                     },
@@ -130,6 +137,33 @@ impl Trace<'_> {
     }
 }
 
+impl Trace<'_> {
+    /// The indices of the exits of instrumented futures in a `FuturesUnordered`. Such a future registers with a waker of
+    /// that, so it is not known whether it waits. It is dropped, and its span closed, when it has finished. So the exits are no ends.
+    pub(super) fn exits_of_children(&mut self, happened: &[Happened]) -> Vec<usize> {
+        let mut places: HashMap<u32, &'static WaitSet> = HashMap::new();
+        let mut exits = Vec::new();
+        for (index, happened) in happened.iter().enumerate() {
+            match happened.what {
+                What::Said(Said::SpanPlace(Some(place))) => {
+                    places.insert(happened.thread, place);
+                }
+                What::Said(Said::Span(step)) => {
+                    let place = places.remove(&happened.thread);
+                    let place = place.filter(|_| step.step == Step::Exit);
+                    exits.extend(
+                        place
+                            .filter(|place| self.names.is_of_a_child(place))
+                            .map(|_| index),
+                    );
+                }
+                _ => {}
+            }
+        }
+        exits
+    }
+}
+
 /// An instrumented future that has finished is dropped inside of its span, which is entered once more for that: in the
 /// poll that it finished in, with nothing between. That is a part of the same region.
 ///
@@ -139,6 +173,9 @@ pub(super) fn exits_before_a_drop(happened: &[Happened]) -> HashSet<usize> {
     let mut threads: HashMap<u32, Seen> = HashMap::new();
     for (index, happened) in happened.iter().enumerate() {
         let What::Said(Said::Span(step)) = happened.what else {
+            if let What::Said(Said::SpanPlace(_)) = happened.what {
+                continue;
+            }
             if let Some(seen) = threads.get_mut(&happened.thread) {
                 seen.exited = None;
                 if matches!(

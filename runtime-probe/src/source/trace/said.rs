@@ -36,10 +36,12 @@ enum Saying {
     Blocks,
     /// The end of that. In place of the user task: whether it was a wait. The stack, as a set of registrations.
     Unblocks,
+    /// The stack of the step of a span that follows, as a set of registrations.
+    SpanPlace,
 }
 
 impl Saying {
-    const ALL: [Saying; 13] = [
+    const ALL: [Saying; 14] = [
         Saying::TaskBegin,
         Saying::TaskEnd,
         Saying::RegionBegin,
@@ -53,6 +55,7 @@ impl Saying {
         Saying::SpanClose,
         Saying::Blocks,
         Saying::Unblocks,
+        Saying::SpanPlace,
     ];
 }
 
@@ -118,6 +121,8 @@ pub(crate) enum Said {
         now: LabelSet,
     },
     Span(SpanStep),
+    /// The stack of the thread's step that follows.
+    SpanPlace(Option<&'static WaitSet>),
     /// The thread begins to wait for another one.
     Blocks {
         is_in_a_poll: bool,
@@ -215,6 +220,12 @@ pub(in crate::source) fn span(slot: &Slot, at: Ticks, step: &SpanStep) {
     say(slot, at, saying, low, [step.name.word(), step.span]);
 }
 
+/// Writes the stack of the step that follows.
+#[cfg(feature = "tracing-subscriber")]
+pub(in crate::source) fn span_place(slot: &Slot, at: Ticks, waits: Option<&'static WaitSet>) {
+    say(slot, at, Saying::SpanPlace, 0, [super::pointer(waits), 0]);
+}
+
 fn say(slot: &Slot, at: Ticks, saying: Saying, low: u64, more: [u64; MOST_MORE]) {
     let payload = (saying as u64) << SAYING_SHIFT | low & USER_TASK;
     write(slot, at, Code::Said, payload, more);
@@ -242,6 +253,7 @@ pub(in crate::source) fn said(said: Said) {
         | Said::Spawns(_)
         | Said::Labels { .. }
         | Said::Span(_)
+        | Said::SpanPlace(_)
         | Said::Blocks { .. }
         | Said::Unblocks { .. } => return,
     };
@@ -286,6 +298,12 @@ impl Said {
             name: StaticText::of_word(name),
         };
         let name = StaticText::of_word(first);
+        let waits = || {
+            let waits = (first << POINTER_SHIFT) as *const WaitSet;
+            // SAFETY: 0, or the address of an interned set, which lives for ever; only this file writes entries of
+            // these kinds.
+            unsafe { waits.as_ref() }
+        };
         let span = |step| {
             Said::Span(SpanStep {
                 step,
@@ -343,15 +361,11 @@ impl Said {
                     _ => By::Lock,
                 },
             },
-            Saying::Unblocks => {
-                let waits = (first << POINTER_SHIFT) as *const WaitSet;
-                Said::Unblocks {
-                    // SAFETY: 0, or the address of an interned set, which lives for ever; only `unblocks` writes
-                    // entries of this kind.
-                    waits: unsafe { waits.as_ref() },
-                    is_wait: low & WAITED != 0,
-                }
-            }
+            Saying::Unblocks => Said::Unblocks {
+                waits: waits(),
+                is_wait: low & WAITED != 0,
+            },
+            Saying::SpanPlace => Said::SpanPlace(waits()),
         })
     }
 }
