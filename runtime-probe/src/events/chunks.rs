@@ -57,6 +57,25 @@ pub(crate) struct Entry {
     pub(crate) more: [u64; MOST_MORE],
 }
 
+impl Entry {
+    /// The first word, without the time. The payload MUST be at most [`MOST_PAYLOAD`]. Otherwise it changes the time.
+    #[inline(always)]
+    pub(crate) fn first(kind: u8, payload: u64) -> u64 {
+        debug_assert!(payload <= MOST_PAYLOAD);
+        u64::from(kind) << KIND_SHIFT | payload
+    }
+
+    /// The entry of one word.
+    pub(crate) fn of_first(at: u64, first: u64) -> Self {
+        Entry {
+            at,
+            kind: (first >> KIND_SHIFT) as u8,
+            payload: first & MOST_PAYLOAD,
+            more: [0; MOST_MORE],
+        }
+    }
+}
+
 /// The most words of an entry beside the first.
 pub(crate) const MOST_MORE: usize = 2;
 
@@ -250,9 +269,39 @@ impl Mark {
 }
 
 impl Chunk {
+    /// Appends an entry of one word, made by [`Entry::first`], if there is room. Returns whether there was. Most
+    /// entries are of this kind, and their parts stay in registers.
+    #[inline(always)]
+    pub(crate) fn append_word(&self, at: u64, first: u64) -> bool {
+        let len = self.len.load(Ordering::Relaxed) as usize;
+        let Some([place, second]) = self.words.get(len..len + 2) else {
+            return false;
+        };
+        let last = self.last.load(Ordering::Relaxed);
+        // An entry with an older time gets the time of the last one.
+        let at = at.max(last);
+        let delta = at - last;
+        let used = if delta >> DELTA == 0 {
+            place.store(first | delta << PAYLOAD, Ordering::Relaxed);
+            1
+        } else {
+            place.store(at & ((1 << KIND_SHIFT) - 1), Ordering::Relaxed);
+            second.store(first, Ordering::Relaxed);
+            2
+        };
+        self.last.store(at, Ordering::Relaxed);
+        // Release: pairs with the Acquire in `words`.
+        self.len.store((len + used) as u32, Ordering::Release);
+        true
+    }
+
     /// Appends an entry with `more` further words if there is room. Returns whether there was.
     #[inline(always)]
     pub(crate) fn append(&self, entry: &Entry, more: usize) -> bool {
+        let first = Entry::first(entry.kind, entry.payload & MOST_PAYLOAD);
+        if more == 0 {
+            return self.append_word(entry.at, first);
+        }
         let len = self.len.load(Ordering::Relaxed) as usize;
         // One word more, for a moment.
         let Some(room) = self.words.get(len..len + 2 + more) else {
@@ -268,7 +317,6 @@ impl Chunk {
                 place.store(word, Ordering::Relaxed);
             }
         };
-        let first = u64::from(entry.kind) << KIND_SHIFT | entry.payload & MOST_PAYLOAD;
         let mut used = 1 + more;
         if delta >> DELTA == 0 {
             put(first | delta << PAYLOAD);

@@ -183,9 +183,18 @@ pub(crate) fn append(slot: &Slot, entry: &Entry, more: usize) -> bool {
     chunk.is_some_and(|chunk| chunk.append(entry, more)) || append_to_next(slot, entry, more)
 }
 
+/// Appends an entry of one word to this thread's chunk. Returns whether there was room; otherwise [`append_to_next`]
+/// has to do it.
+#[inline(always)]
+pub(crate) fn append_word(at: u64, first: u64) -> bool {
+    let chunk = WRITER.with(Writer::chunk);
+    chunk.is_some_and(|chunk| chunk.append_word(at, first))
+}
+
+/// Appends an entry to a new chunk. Returns whether there was one.
 #[cold]
 #[inline(never)]
-fn append_to_next(slot: &Slot, entry: &Entry, more: usize) -> bool {
+pub(crate) fn append_to_next(slot: &Slot, entry: &Entry, more: usize) -> bool {
     // All unlisted threads share one slot, so they write no entries.
     let chunks = TRACE
         .get()

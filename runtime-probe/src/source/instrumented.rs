@@ -122,12 +122,13 @@ fn start(
         note_last(record, slot);
     }
     let began = begin(record, slot, poll_flags);
+    let generation = record.generation(poll, poll_flags);
     Start {
         began: match Demand::Trace.is_on() {
             true => trace::poll_begin(record, slot, began),
             false => began,
         },
-        generation: record.generation(poll, poll_flags),
+        generation,
     }
 }
 

@@ -26,10 +26,10 @@ use crate::stack::wait_set::WaitSet;
 #[cfg(all(feature = "interpose", target_os = "linux"))]
 use crate::sys::own_thread;
 
-#[cfg(feature = "tracing-subscriber")]
-pub(super) use said::{span, span_place};
 pub(crate) use said::{By, MOST_REGISTRATIONS, Said, SpanStep, Step, Text};
 pub(super) use said::{log, said};
+#[cfg(feature = "tracing-subscriber")]
+pub(super) use said::{span, span_place};
 
 /// A tick of the counter of x86_64 is a third of a nanosecond. 32 ticks are a unit of 10 ns, so the delta of an entry
 /// can be 0.7 ms. Other counters are slower.
@@ -129,6 +129,29 @@ fn append(slot: &Slot, at: Ticks, code: Code, payload: u64, more: [u64; MOST_MOR
     }
 }
 
+/// The same for an entry of one word. The last act of its callers: then they keep no registers for the rare case.
+#[inline(always)]
+fn write_word(slot: &Slot, at: Ticks, code: Code, payload: u64) {
+    debug_assert_eq!(code.more(), 0);
+    write_first(slot, at, Entry::first(code as u8, payload));
+}
+
+#[inline(always)]
+fn write_first(slot: &Slot, at: Ticks, first: u64) {
+    let at = at >> UNIT_SHIFT;
+    if !threads::append_word(at, first) {
+        write_to_next(slot, at, first);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn write_to_next(slot: &Slot, at: u64, first: u64) {
+    if !threads::append_to_next(slot, &Entry::of_first(at, first), 0) {
+        count_lost();
+    }
+}
+
 #[cold]
 fn count_lost() {
     LOST.fetch_add(1, Ordering::Relaxed);
@@ -160,7 +183,7 @@ pub(super) fn poll_begin(record: &Record, slot: &Slot, began: Ticks) -> Ticks {
     let inside = if waker::is_polling() { INSIDE } else { 0 };
     match record.poll() {
         0 => first_poll_begin(record, slot, began, inside),
-        _ => write(slot, began, Code::PollBegin, name(record) | inside, [0; 2]),
+        _ => write_word(slot, began, Code::PollBegin, name(record) | inside),
     }
     began | TOLD_AT_ITS_END
 }
@@ -195,9 +218,13 @@ pub(super) fn closure_begin(record: &Record, slot: &Slot, now: Ticks) -> Ticks {
     now | TOLD_AT_ITS_END
 }
 
-/// Writes the end of a traced poll, before the record has it.
+/// The entry of the end of a traced poll.
+#[derive(Clone, Copy)]
+pub(super) struct PollEnd(u64);
+
+/// The end of a traced poll, which has to be made before the record has it.
 #[inline(always)]
-pub(super) fn poll_end(record: &Record, slot: &Slot, now: Ticks) {
+pub(super) fn end_of_poll(record: &Record) -> PollEnd {
     // A closure is closed when it returns.
     let is_over = record.is_closed() || std::thread::panicking() || record.kind() == Kind::Blocking;
     let (code, waits) = match record.is_woken() {
@@ -205,16 +232,23 @@ pub(super) fn poll_end(record: &Record, slot: &Slot, now: Ticks) {
         true => (Code::PollYields, record.waits_of_this_poll()),
         false => (Code::PollWaits, record.waits_of_this_poll()),
     };
-    append(slot, now, code, pointer(waits), [0; 2], 0);
+    PollEnd(Entry::first(code as u8, pointer(waits)))
 }
 
-/// Writes the wake of a waiting task. Returns its time.
-pub(super) fn wake(record: &Record, slot: &Slot) -> Ticks {
-    let now = clock::ticks();
-    if Demand::Trace.is_on() && record.kind() != Kind::Nested {
-        write(slot, now, Code::Wake, name(record), [0; 2]);
+impl PollEnd {
+    /// Writes the end.
+    #[inline(always)]
+    pub(super) fn write(self, slot: &Slot, now: Ticks) {
+        write_first(slot, now, self.0);
     }
-    now
+}
+
+/// Writes the wake of a waiting task, at a time that was read before.
+#[inline(always)]
+pub(super) fn wake(record: &Record, slot: &Slot, now: Ticks) {
+    if Demand::Trace.is_on() && record.kind() != Kind::Nested {
+        write_word(slot, now, Code::Wake, name(record));
+    }
 }
 
 /// Writes the spawn of a task or closure, before tokio owns it.
@@ -311,8 +345,8 @@ fn note_in_place(is_in_place: u64) {
     }
 }
 
-/// Writes that this thread is about to wait for another one, unless it is idle. Returns whether it did. It does not lock,
-/// allocate or wait.
+/// Writes that this thread is about to wait for another one, unless it is idle. Returns whether it did. It does not
+/// lock, allocate or wait.
 #[cfg(all(feature = "interpose", target_os = "linux"))]
 #[cold]
 pub(super) fn blocks(at: Ticks) -> bool {

@@ -97,11 +97,12 @@ impl Drop for Entered<'_> {
 #[cold]
 #[inline(never)]
 fn end_and_tell(record: &Record, slot: &Slot, began: clock::Ticks, now: clock::Ticks) {
-    if began & TOLD_AT_ITS_END != 0 {
-        trace::poll_end(record, slot, now);
-    }
+    let end = (began & TOLD_AT_ITS_END != 0).then(|| trace::end_of_poll(record));
     let length = now.saturating_sub(began & !TOLD_AT_ITS_END);
     record.end_poll(record.poll_under_way(), length, now);
+    if let Some(end) = end {
+        end.write(slot, now);
+    }
 }
 
 /// The innermost poll of ours on this thread; null outside of any.
@@ -499,8 +500,9 @@ fn note_wake_closely(
     if poll.record().kind() == Kind::Blocking {
         return note_wake_elsewhere(record, Some(poll), consumed);
     }
-    let at = trace::wake(record, poll.slot);
+    let at = clock::ticks();
     record.note_first_wake(phase, consumed, at, by, false);
+    trace::wake(record, poll.slot, at);
 }
 
 /// A wake outside of any poll, or by a closure.
@@ -517,7 +519,9 @@ fn note_wake_elsewhere(record: &Record, poll: Option<&PollFrame>, consumed: bool
                 slot.stamp_wake(clock::ticks());
             }
             if demand::any() {
-                return trace::wake(record, slot);
+                let now = clock::ticks();
+                trace::wake(record, slot, now);
+                return now;
             }
             slot.now.load(Ordering::Relaxed)
         },
