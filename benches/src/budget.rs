@@ -79,6 +79,8 @@ impl Budget {
     pub const BLOCK_RATE_1: Self = Self::AtMostTimes(1.3);
     /// With a flight recorder against none: 1.25 to 1.3 were measured, more with a slower clock.
     pub const FLIGHT_RECORDER: Self = Self::AtMostTimes(1.4);
+    /// With a flight recorder against bare tokio.
+    pub const RECORDED: Self = Self::PartOfDial9(0.25);
     /// With a CPU profile of 100 Hz against none: a fiftieth at most.
     pub const CPU_PROFILE_PER_SECOND: Self = Self::AtLeastTimes(0.98);
     pub const CPU_PROFILE_PER_OP: Self = Self::AtMostTimes(1.02);

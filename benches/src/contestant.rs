@@ -77,6 +77,8 @@ pub enum Role {
     Allocator,
     /// The probe that decodes foreign tasks, for dumps of such tasks only.
     Decoding,
+    /// A recorder of traces. The run goes on without dial9's.
+    Tracing,
 }
 
 impl Role {
@@ -84,13 +86,13 @@ impl Role {
     pub fn is_always_compared(self) -> bool {
         !matches!(
             self,
-            Role::Sampler | Role::Console | Role::Decoding | Role::Allocator
+            Role::Sampler | Role::Console | Role::Decoding | Role::Allocator | Role::Tracing
         )
     }
 
     /// Whether the run goes on without it.
     fn is_dispensable(self) -> bool {
-        self.has_own_lock() || matches!(self, Role::Before | Role::Allocator)
+        self.has_own_lock() || matches!(self, Role::Before | Role::Allocator | Role::Tracing)
     }
 
     /// Whether it is a package of another project, with a lock file of its own.
@@ -206,6 +208,24 @@ const ENTRIES: &[Entry] = &[
         against: None,
     },
     Entry {
+        name: "traces",
+        package: "traces",
+        feature: None,
+        role: Role::Tracing,
+        cfg: Some("tokio_unstable"),
+        frame_pointers: false,
+        against: None,
+    },
+    Entry {
+        name: "traces-dial9",
+        package: "traces",
+        feature: Some("dial9"),
+        role: Role::Tracing,
+        cfg: Some("tokio_unstable"),
+        frame_pointers: false,
+        against: None,
+    },
+    Entry {
         name: "heap-system",
         package: "allocators",
         feature: None,
@@ -279,10 +299,18 @@ pub fn build_wanted(options: &Options) -> Result<Field, Error> {
         Role::Sampler => options.wants(workload::CPU_PROFILE),
         Role::Console => options.wants(workload::CONSOLE),
         Role::Decoding => options.wants(workload::DECODE),
+        Role::Tracing => options.wants(workload::RECORDERS) || options.wants(workload::SPANS),
         Role::Allocator => options.wants(workload::HEAP),
         Role::Before => options.before,
         Role::Bare | Role::Probe | Role::Patched | Role::Rival => {
-            options.wants_others_than(&[workload::DECODE, workload::HEAP])
+            let few = [
+                workload::DECODE,
+                workload::HEAP,
+                workload::RECORDERS,
+                workload::SPANS,
+            ];
+            let is_recorded = workload::RECORDED_CONTESTANTS.contains(&entry.name);
+            options.wants_others_than(&few) || is_recorded && options.wants(workload::RECORDERS)
         }
     }))
 }
@@ -412,6 +440,7 @@ impl Entry {
             .arg(&target)
             .args(["--message-format", "short"])
             .args(self.feature.map(|feature| format!("--features={feature}")))
+            .args(self.has_other_defaults().then_some("--no-default-features"))
             .output()?;
         if !output.status.success() {
             let messages = String::from_utf8_lossy(&output.stderr);
@@ -483,6 +512,11 @@ impl Entry {
             .args(["patch", "--path"])
             .arg(workspace().join("runtime-probe"));
         succeed(&mut runtime_dump)
+    }
+
+    /// Whether its feature stands in place of the default ones.
+    fn has_other_defaults(&self) -> bool {
+        self.role == Role::Tracing && self.feature.is_some()
     }
 
     /// Whether its set of crates differs from those of all other entries.

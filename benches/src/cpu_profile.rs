@@ -56,7 +56,8 @@ pub fn run(field: &Field, options: &Options) -> Result<(Vec<Row>, Vec<Absent>), 
             | Role::Rival
             | Role::Console
             | Role::Decoding
-            | Role::Allocator => {}
+            | Role::Allocator
+            | Role::Tracing => {}
         }
     }
     let mut rows = Vec::new();

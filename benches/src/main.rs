@@ -13,6 +13,7 @@
 //! * [`statistics`], [`comparison`] - interleaved rounds to medians and ratios
 //! * [`block_rate`], [`flight_recorder`], [`cpu_profile`], [`console`] - the same workloads with waits counted, with
 //!   a flight recorder, with CPU time sampled, with consoles attached
+//! * [`recorders`] - recorders of traces, and spans
 //! * [`hold`], [`memory`], [`http`], [`dump`] - dumps of a process with many waiting tasks
 //! * [`heap`] - allocators, and labels
 //! * [`decode`] - dumps of foreign tasks
@@ -40,6 +41,7 @@ mod machine;
 mod memory;
 mod options;
 mod record;
+mod recorders;
 mod run;
 mod statistics;
 mod table;
@@ -115,6 +117,19 @@ fn compare(options: &Options) -> Result<bool, Error> {
         let rows = flight_recorder::run(contestants, options)?;
         verdicts.extend(rows.iter().filter_map(|row| row.verdict));
         record.table(&comparison::table(&rows, "off", &[]));
+    }
+    if options.wants(workload::RECORDERS) {
+        record.section("Recorders of traces", recorders::EXPLANATION);
+        let rows = recorders::run(contestants, options)?;
+        verdicts.extend(rows.iter().filter_map(|row| row.verdict));
+        record.table(&comparison::table(&rows, "bare", &[]));
+        record.paragraph(recorders::CONTENTS_EXPLANATION);
+        record.table(&recorders::contents(contestants)?);
+    }
+    if options.wants(workload::SPANS) {
+        record.section("Spans in traces", recorders::SPANS_EXPLANATION);
+        let rows = recorders::spans(contestants, options)?;
+        record.table(&comparison::table(&rows, "another layer", &[]));
     }
     if options.wants(workload::CPU_PROFILE) {
         record.section("CPU profile", cpu_profile::EXPLANATION);

@@ -18,24 +18,11 @@ pub fn once(
     ops: u64,
     setting: Option<&Setting>,
 ) -> Result<f64, Error> {
-    let mut command = match workload.placement {
+    let command = match workload.placement {
         Placement::OneCpu => pinned(program),
         Placement::AllCpus => Command::new(program),
     };
-    isolate(&mut command);
-    command.envs(setting.map(|(name, value)| (name, value)));
-    let output = command.arg(workload.name).arg(ops.to_string()).output()?;
-    if !output.status.success() {
-        let why = String::from_utf8_lossy(&output.stderr);
-        return Err(format!(
-            "{} {}: {}\n{why}",
-            program.display(),
-            workload.name,
-            output.status
-        )
-        .into());
-    }
-    let answer = String::from_utf8(output.stdout)?;
+    let answer = answer(command, workload.name, ops, setting)?;
     let value = value_of(&answer, workload.metric.key()).ok_or_else(|| {
         format!(
             "{}: no {} in {answer:?}",
@@ -44,6 +31,36 @@ pub fn once(
         )
     })?;
     Ok(workload.metric.value(value))
+}
+
+/// Runs the workload on all CPUs, and returns its values by their keys.
+pub fn values(
+    program: &Path,
+    workload: &str,
+    ops: u64,
+) -> Result<impl Fn(&str) -> Option<f64>, Error> {
+    let answer = answer(Command::new(program), workload, ops, None)?;
+    Ok(move |key: &str| value_of(&answer, key))
+}
+
+/// The line that a contestant prints.
+fn answer(
+    mut command: Command,
+    workload: &str,
+    ops: u64,
+    setting: Option<&Setting>,
+) -> Result<String, Error> {
+    isolate(&mut command);
+    command.envs(setting.map(|(name, value)| (name, value)));
+    let output = command.arg(workload).arg(ops.to_string()).output()?;
+    match output.status.success() {
+        true => Ok(String::from_utf8(output.stdout)?),
+        false => {
+            let why = String::from_utf8_lossy(&output.stderr);
+            let program = command.get_program().display();
+            Err(format!("{program} {workload}: {}\n{why}", output.status).into())
+        }
+    }
 }
 
 /// Removes variables of the caller's environment that change a contestant: all have their defaults, and the probe no

@@ -65,6 +65,15 @@ pub const HEAP: &str = "heap";
 /// The group of rows about dumps of foreign tasks, a name for `--only`.
 pub const DECODE: &str = "decode";
 
+/// The group of rows about recorders of traces, a name for `--only`.
+pub const RECORDERS: &str = "recorders";
+
+/// Those that recorders are compared with, and among.
+pub const RECORDED_CONTESTANTS: [&str; 3] = ["bare", "dial9", "probe"];
+
+/// The group of rows about spans in traces, a name for `--only`.
+pub const SPANS: &str = "spans";
+
 /// The row about dependencies, a name for `--only`.
 pub const CRATES: &str = "crates";
 
@@ -173,6 +182,8 @@ pub fn names() -> impl Iterator<Item = &'static str> {
         MILLION,
         DECODE,
         HEAP,
+        RECORDERS,
+        SPANS,
         CRATES,
     ])
 }
