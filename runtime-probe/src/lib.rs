@@ -63,9 +63,10 @@
 //! The probe's own features are `decode` (stacks of tasks that dependencies spawn, from their futures), `flamegraph`
 //! (`format=flamegraph`), `lock_api` (`sync::blocking::Watched`), `metrics` (`/metrics`), `tower` (`pprof::layer()`),
 //! `tracing-subscriber` (`pprof::trace::SpanLayer`, spans as regions of traces), `ui` (`/debug/pprof/ui/`, HTML pages;
-//! part of `full`) and `interpose`. With `interpose` the block profile and traces have the waits of threads for the locks
-//! of std and parking_lot, and `threadcreate` has the creators of threads. It defines the symbols `syscall` and `pthread_create`. So it is not for a statically linked program, nor for a global allocator
-//! that waits for such a lock while it holds another one.
+//! part of `full`) and `interpose`. With `interpose` the block profile and traces have the waits of threads for the
+//! locks of std and parking_lot, and `threadcreate` has the creators of threads. It defines the symbols `syscall` and
+//! `pthread_create`. So it is not for a statically linked program, nor for a global allocator that waits for such a
+//! lock while it holds another one.
 //!
 //! `--cfg tokio_unstable` (in `RUSTFLAGS`, as tokio requires it) adds the tasks that dependencies spawn through plain
 //! tokio: their state, their wait and their spawn location. They have a stack only if the feature `decode` is on and

@@ -1,5 +1,5 @@
-//! Waits of threads for locks of std and parking_lot in execution traces, with the feature `interpose`: read by `go tool
-//! trace`, checked by Go's own validator, and by Perfetto's own reader.
+//! Waits of threads for locks of std and parking_lot in execution traces, with the feature `interpose`: read by `go
+//! tool trace`, checked by Go's own validator, and by Perfetto's own reader.
 #![cfg(all(feature = "full", feature = "interpose", target_os = "linux"))]
 
 use runtime_dump_testing::go::Go;
@@ -43,7 +43,8 @@ fn blocked(regions: &Regions) -> Vec<Region> {
     blocked.cloned().collect()
 }
 
-/// Those of them that waited for the whole hold. Short waits for locks of an allocator or of tokio may be there at any time.
+/// Those of them that waited for the whole hold. Short waits for locks of an allocator or of tokio may be there at any
+/// time.
 fn long(regions: &Regions) -> Vec<Region> {
     let mut long = blocked(regions);
     long.retain(|region| region.length_ms() > 15.0);

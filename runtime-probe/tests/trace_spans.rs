@@ -287,7 +287,8 @@ fn a_child_of_an_unordered_set_is_one_region_with_its_waits() {
     drop(runtime);
     let regions = Regions::of(&recorder, &go);
     assert!(regions.open.is_empty() && regions.older.is_empty());
-    // From 0 to 4 times 5 ms, and 10 ms. Regions of one name that overlap may have exchanged their ends: Go's regions nest.
+    // From 0 to 4 times 5 ms, and 10 ms. Regions of one name that overlap may have exchanged their ends: Go's regions
+    // nest.
     let children =
         ["unordered", "buffered"].map(|name| regions.expect(name, ROUNDS, ms(4), LATE_MS));
     for children in children {

@@ -129,8 +129,8 @@ pub enum UserWhat {
         /// The name.
         name: TextNumber,
     },
-    /// The thread begins to wait for another one. That is a region until [`UserWhat::RegionEnd`] of this name. A task that the thread
-    /// polls goes on to run, by Go's states. Outside of any task, the thread waits.
+    /// The thread begins to wait for another one. That is a region until [`UserWhat::RegionEnd`] of this name. A task
+    /// that the thread polls goes on to run, by Go's states. Outside of any task, the thread waits.
     Blocks {
         /// The name.
         name: TextNumber,

@@ -221,8 +221,8 @@ impl Schedule {
                 generation.status(*id, Code::ProcStatus, &[proc.into(), PROC_RUNNING]);
             }
         }
-        // Go's validator demands the status of each proc in the first generation. A thread that is no worker, and does nothing
-        // until later, takes the spare one.
+        // Go's validator demands the status of each proc in the first generation. A thread that is no worker, and does
+        // nothing until later, takes the spare one.
         if self.unused.is_empty() {
             let spare = unused_proc(&mut self.unused, &mut self.procs);
             self.unused.insert(spare);

@@ -5,8 +5,8 @@
 //! capture does, see [`super::waker`]. One case is not supported: recording a wait may allocate, so an allocator must
 //! not wait for a second std lock while it holds its own. The feature's documentation says so.
 //!
-//! For an execution trace, the begin is written before the wait: a thread that waits for ever is in the trace. That is a store
-//! into the chunk of the thread. The stack is captured after the wait, and is in the entry of the end.
+//! For an execution trace, the begin is written before the wait: a thread that waits for ever is in the trace. That is
+//! a store into the chunk of the thread. The stack is captured after the wait, and is in the entry of the end.
 
 use super::{labels, trace, waker};
 use crate::clock::Ticks;

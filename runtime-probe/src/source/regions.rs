@@ -286,8 +286,8 @@ impl Drop for RegionScope {
     }
 }
 
-/// The name of the region in which a thread waits for a lock. A task whose thread it is does not wait by Go's states, since
-/// its poll goes on.
+/// The name of the region in which a thread waits for a lock. A task whose thread it is does not wait by Go's states,
+/// since its poll goes on.
 pub(crate) const THREAD_BLOCKED: &str = "thread blocked by a lock";
 
 /// A wait of this thread for a lock of ours, until this is dropped.

@@ -29,9 +29,9 @@ use tracing_subscriber::registry::LookupSpan;
 /// when the span is closed.
 ///
 /// In a task of a dependency that the probe does not poll, a region ends when its span is closed. A future in a
-/// `FuturesUnordered` (`buffer_unordered`, `join_all` and so on) is one region, too, as long as the binary has function names; below other executors
-/// with wakers of their own, each poll is a region. On a thread outside of any task, the thread is
-/// shown as a goroutine. Spans of tokio's own are left out.
+/// `FuturesUnordered` (`buffer_unordered`, `join_all` and so on) is one region, too, as long as the binary has function
+/// names; below other executors with wakers of their own, each poll is a region. On a thread outside of any task, the
+/// thread is shown as a goroutine. Spans of tokio's own are left out.
 ///
 /// The regions are those of [`trace`](crate::pprof::trace) and of the flight recorder. While neither runs, a span that is entered,
 /// exited or closed costs this layer one load.
@@ -93,14 +93,16 @@ thread_local! {
     static ENTERED_AT: Cell<u16> = const { Cell::new(0) };
 }
 
-/// Whether the trace needs the stack of this step to tell a future that waits from one that is done: an exit without a
-/// registration since any enter. The future may have registered with the waker of another executor. If there is one since the last enter, there is
-/// one since the enter of this span, too.
+/// Whether the trace needs the stack of this step to tell a future that waits from one that is done. It does at an exit
+/// without a registration since the last enter: if there is one since then, there is one since the enter of this span,
+/// too. And only if the poll has registered somewhere before: a `FuturesUnordered` registers before it polls a child.
 fn place_matters(step: Step, registrations: u16) -> bool {
     match step {
         Step::Enter => ENTERED_AT.with(|entered_at| entered_at.set(registrations)),
-        Step::Exit => return registrations <= ENTERED_AT.with(Cell::get),
-        Step::Close => {}
+        Step::Exit if registrations > 0 => {
+            return registrations <= ENTERED_AT.with(Cell::get);
+        }
+        Step::Exit | Step::Close => {}
     }
     false
 }

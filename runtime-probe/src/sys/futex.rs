@@ -7,8 +7,8 @@
 //! One call differs from libc's: `SYS_clone` with a stack. Its second return is onto a stack without this function's
 //! frame; libc's function has no frame.
 //!
-//! MUST: the result and `errno` are the kernel's, whatever the watcher does; and a wait that neither a profile nor a trace
-//! asks about costs three comparisons.
+//! MUST: the result and `errno` are the kernel's, whatever the watcher does; and a wait that neither a profile nor a
+//! trace asks about costs three comparisons.
 
 use crate::clock::{self, Ticks};
 use std::ffi::{c_int, c_long};

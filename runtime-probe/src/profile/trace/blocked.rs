@@ -1,7 +1,7 @@
 //! Threads that wait for other threads, as regions.
 //!
-//! A region has its name from its begin on. The entry of a wait's end has the stack, so the begin of a wait takes its name from
-//! its end, if that is written in the same part.
+//! A region has its name from its begin on. The entry of a wait's end has the stack, so the begin of a wait takes its
+//! name from its end, if that is written in the same part.
 
 use super::{Trace, naming};
 use crate::clock::Scale;

@@ -78,7 +78,8 @@ pub(super) struct Naming {
     threads: HashMap<u32, StackNumber>,
     with_labels: Labels,
     labels: HashMap<LabelSet, LabelsNumber>,
-    /// By the address of the stack of a span's exit: whether it is that of an instrumented future in a `FuturesUnordered`.
+    /// By the address of the stack of a span's exit: whether it is that of an instrumented future in a
+    /// `FuturesUnordered`.
     children: HashMap<usize, bool>,
     /// By return addresses and the future at the root.
     samples: HashMap<(Box<[usize]>, usize), StackNumber>,

@@ -34,8 +34,8 @@ pub(super) struct Spans {
     open: HashMap<Inside, Vec<Open>>,
 }
 
-/// The most regions of a task that go on over waits of which the probe knows nothing. The steps of a task look through its open
-/// regions, and Perfetto's viewer has a track for each. Beyond it, each poll is a region.
+/// The most regions of a task that go on over waits of which the probe knows nothing. The steps of a task look through
+/// its open regions, and Perfetto's viewer has a track for each. Beyond it, each poll is a region.
 const MOST_OPEN: usize = 256;
 
 /// What a step makes of the region.
@@ -138,8 +138,9 @@ impl Trace<'_> {
 }
 
 impl Trace<'_> {
-    /// The indices of the exits of instrumented futures in a `FuturesUnordered`. Such a future registers with a waker of
-    /// that, so it is not known whether it waits. It is dropped, and its span closed, when it has finished. So the exits are no ends.
+    /// The indices of the exits of instrumented futures in a `FuturesUnordered`. Such a future registers with a waker
+    /// of that, so it is not known whether it waits. It is dropped, and its span closed, when it has finished. So the
+    /// exits are no ends.
     pub(super) fn exits_of_children(&mut self, happened: &[Happened]) -> Vec<usize> {
         let mut places: HashMap<u32, &'static WaitSet> = HashMap::new();
         let mut exits = Vec::new();

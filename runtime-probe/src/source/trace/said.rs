@@ -32,7 +32,8 @@ enum Saying {
     SpanEnter,
     SpanExit,
     SpanClose,
-    /// The thread waits for another one. In place of the user task: whether it polls a task, whether it waits for a lock of ours.
+    /// The thread waits for another one. In place of the user task: whether it polls a task, whether it waits for a
+    /// lock of ours.
     Blocks,
     /// The end of that. In place of the user task: whether it was a wait. The stack, as a set of registrations.
     Unblocks,
