@@ -138,7 +138,7 @@ fn of_runtimes(all: &[(String, &RuntimeNumbers)]) -> Vec<Family> {
         ),
         (
             "tokio_budget_forced_yields",
-            "tokio: tasks that had used up their budget",
+            "tokio: operations that took the last of a task's budget; not each of them yields",
             |of| of.forced_yields,
         ),
     ];
