@@ -2,6 +2,7 @@
 
 use crate::own_frame::{call, is_own};
 use crate::refusal::{Refusal, said};
+use crate::show::inline::{Inline, beginning};
 use crate::show::markup::escaped;
 use crate::show::progress::Progress;
 use crate::source::arguments::{output, source, with_source};
@@ -90,16 +91,13 @@ fn flame(matches: &ArgMatches) -> Result<String, Refusal> {
     ))
 }
 
-/// The page of a picture. It loads no other files, and a policy in its head forbids that to the browser.
+/// The page of a picture.
 fn html(title: &str, svg: &str) -> String {
     format!(
-        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n\
-         <title>{title}</title>\n<style>{PAGE_STYLE}</style></head><body>\n<h1>{title}</h1>\n\
-         <p id=\"tools\" hidden><label>Search <input id=\"search\" type=\"search\" autocomplete=\"off\"></label> \
+        "{}<p id=\"tools\" hidden><label>Search <input id=\"search\" type=\"search\" autocomplete=\"off\"></label> \
          <button id=\"all\" type=\"button\">Show all</button> <span id=\"found\" role=\"status\"></span></p>\n\
          {svg}<script>{PAGE_SCRIPT}</script>\n</body></html>\n",
-        title = escaped(title),
+        beginning(title, &PAGE_STYLE, &[&STYLE], &[&SCRIPT, &PAGE_SCRIPT]),
     )
 }
 
@@ -144,7 +142,7 @@ impl Picture {
         let height = (depth + 2) * HEIGHT;
         picture.svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"100%\" font-family=\"monospace\" font-size=\"12\">\n\
-             <title>{}</title>\n<style>rect{{stroke:#fff;stroke-width:.5}}g{{cursor:pointer}}text{{pointer-events:none}}g:focus-visible{{outline:none}}g:focus-visible rect,.hit rect{{stroke:#000;stroke-width:2}}.miss rect{{fill:#e8e8e8}}</style>\n{frames}<script><![CDATA[{SCRIPT}]]></script>\n</svg>\n",
+             <title>{}</title>\n<style>{STYLE}</style>\n{frames}<script><![CDATA[{SCRIPT}]]></script>\n</svg>\n",
             escaped(title)
         );
         picture
@@ -210,9 +208,17 @@ fn colour(name: &str, frame: Option<&Frame>) -> String {
     format!("hsl({hue},75%,{}%)", 70 + hash / 64 % 12)
 }
 
+/// The look of the picture.
+static STYLE: Inline = Inline {
+    sha256: "lhYRJm9wbHjcphAC5qSoYq5CHEHhilnzNwN0PpLqsw8=",
+    text: "rect{stroke:#fff;stroke-width:.5}g{cursor:pointer}text{pointer-events:none}g:focus-visible{outline:none}g:focus-visible rect,.hit rect{stroke:#000;stroke-width:2}.miss rect{fill:#e8e8e8}",
+};
+
 /// A click or Enter widens a frame to the full width. Escape, or a click on the frame of the first row, restores the whole
 /// graph.
-const SCRIPT: &str = "
+static SCRIPT: Inline = Inline {
+    sha256: "vtQlgpRCKlR3SKlbpul32DwcHv5M37Nczon0qkI7o0Y=",
+    text: "
 const all=[...document.querySelectorAll('svg g')];
 const show=(x0,w0)=>{for(const g of all){
  const x=+g.dataset.x,w=+g.dataset.w,[rect,text]=[g.querySelector('rect'),g.querySelector('text')];
@@ -228,13 +234,19 @@ for(const g of all){
  g.addEventListener('keydown',event=>{if(event.key==='Enter'||event.key===' '){event.preventDefault();zoom()}});
 }
 addEventListener('keydown',event=>{if(event.key==='Escape')show(0,1200)});
-";
+",
+};
 
-const PAGE_STYLE: &str = "
-:root{color-scheme:light dark}body{font:14px/1.5 system-ui,sans-serif;margin:1rem}h1{font-size:1.2rem;overflow-wrap:anywhere}";
+static PAGE_STYLE: Inline = Inline {
+    sha256: "h95pXxdi/t5HoAVRdHQDFDQkdyC2TvD1QdVPytECYyk=",
+    text: "
+:root{color-scheme:light dark}body{font:14px/1.5 system-ui,sans-serif;margin:1rem}h1{font-size:1.2rem;overflow-wrap:anywhere}",
+};
 
 /// The search. Frames follow their callers, so a frame that begins inside of the last match is below it.
-const PAGE_SCRIPT: &str = "
+static PAGE_SCRIPT: Inline = Inline {
+    sha256: "wFmeA/WHcx7dNcEePLBlrhc3PcnwHGN7XPwyXKF0jvM=",
+    text: "
 const search=document.getElementById('search'),found=document.getElementById('found');
 search.addEventListener('input',()=>{
  const text=search.value.toLowerCase();
@@ -253,7 +265,8 @@ search.addEventListener('input',()=>{
 });
 document.getElementById('all').addEventListener('click',()=>show(0,1200));
 document.getElementById('tools').hidden=false;
-";
+",
+};
 
 #[cfg(test)]
 mod tests {

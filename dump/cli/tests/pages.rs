@@ -279,3 +279,36 @@ fn a_picture_alone_is_zoomed_by_clicks_and_keys() {
     assert_eq!(browser.number(shown), 46.0);
     assert!(browser.complaints().is_empty());
 }
+
+#[test]
+fn only_the_scripts_and_styles_of_the_page_are_allowed() {
+    let Some(mut browser) = Browser::start("only_the_scripts_and_styles_of_the_page_are_allowed")
+    else {
+        return;
+    };
+    for (command, log) in [("graph", log()), ("flame", last_moment())] {
+        let name = format!("{command}_with_foreign_code.html");
+        let address = page(command, &log, &name);
+        let file = folder().join(&name);
+        let written = std::fs::read_to_string(&file).unwrap();
+        let foreign = "<script>document.title='ran'</script><style>h1{display:none}</style>\
+                       <img src=x onerror=\"document.title='ran'\">";
+        let with_foreign = written.replace("</h1>\n", &format!("</h1>\n{foreign}"));
+        assert_ne!(with_foreign, written);
+        std::fs::write(&file, with_foreign).unwrap();
+        browser.open(&address);
+        let complaints = browser.complaints();
+        for directive in ["script-src", "style-src", "img-src"] {
+            assert!(
+                complaints
+                    .iter()
+                    .any(|complaint| complaint.contains(directive)),
+                "{directive}: {complaints:#?}"
+            );
+        }
+        assert_ne!(browser.text("document.title"), "ran");
+        assert_eq!(browser.visible("h1"), 1);
+        // The page's own script ran.
+        assert_eq!(browser.visible("input"), 1);
+    }
+}

@@ -2,6 +2,7 @@
 
 use super::tree::{Node, Tree};
 use crate::own_frame::{is_own, short_file};
+use crate::show::inline::{Inline, beginning};
 use crate::show::markup::escaped;
 use runtime_dump::stack::Frame;
 use std::fmt::Write as _;
@@ -9,7 +10,7 @@ use std::fmt::Write as _;
 /// Frames with a smaller part of the highest count are closed at first.
 const OPEN_FROM: f64 = 0.05;
 
-/// The whole file. It loads no other files, and a policy in its head forbids that to the browser.
+/// The whole file.
 pub(super) fn html(title: &str, tree: &Tree) -> String {
     let moments = tree.labels().len();
     let most = (0..moments)
@@ -17,16 +18,13 @@ pub(super) fn html(title: &str, tree: &Tree) -> String {
         .max()
         .unwrap_or(0)
         .max(1);
-    let mut page = String::new();
+    let mut page = beginning(title, &STYLE, &[], &[&SCRIPT]);
     let _ = write!(
         page,
-        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n\
-         <title>{title}</title>\n<style>{STYLE}</style></head><body>\n<h1>{title}</h1>\n<p>{}</p>\n\
+        "<p>{}</p>\n\
          <p id=\"tools\" hidden><label>Search <input id=\"search\" type=\"search\" autocomplete=\"off\" title=\"Enter: the next one\"></label> <span id=\"found\" role=\"status\"></span>\n\
          <button id=\"open\" type=\"button\">Open all</button> <button id=\"close\" type=\"button\">Close all</button></p>\n<main>\n",
-        about(tree),
-        title = escaped(title),
+        about(tree)
     );
     for (frame, node) in tree.root().children() {
         push_node(&mut page, frame, node, moments, most);
@@ -134,7 +132,9 @@ fn chart(counts: &[i64], most: i64) -> String {
     )
 }
 
-const STYLE: &str = "
+static STYLE: Inline = Inline {
+    sha256: "Vl+pYh2PaT4H6UXhroG1CfJpSEgdhiGhqEgbFOu0wbI=",
+    text: "
 :root{color-scheme:light dark;--dim:#555;--more:#b00020;--less:#00632b;--line:#1f5fbf}
 @media(prefers-color-scheme:dark){:root{--dim:#b0b0b0;--more:#ff8a80;--less:#7fd99a;--line:#8ab4ff}}
 body{font:14px/1.5 system-ui,sans-serif;margin:1rem}h1{font-size:1.2rem}
@@ -144,9 +144,12 @@ summary{cursor:pointer}summary,.leaf{white-space:nowrap}
 .more{color:var(--more)}.less{color:var(--less)}.at{color:var(--dim)}
 svg{vertical-align:middle;margin-left:.5em}polyline{fill:none;stroke:var(--line)}rect{fill:var(--line)}
 .own{font-weight:bold}.hit{outline:1px solid var(--line);outline-offset:-1px}.now{outline-width:3px;outline-offset:-3px}
-#tools{position:sticky;top:0;left:0;padding:.4rem 0;background:Canvas}#tools[hidden]{display:none}summary,.leaf{scroll-margin:4rem 1rem}";
+#tools{position:sticky;top:0;left:0;padding:.4rem 0;background:Canvas}#tools[hidden]{display:none}summary,.leaf{scroll-margin:4rem 1rem}",
+};
 
-const SCRIPT: &str = "
+static SCRIPT: Inline = Inline {
+    sha256: "7mhbKoothHf6O7i2ogmtImmKOakdBUgejC2btMYds/Q=",
+    text: "
 const all=[...document.querySelectorAll('summary,.leaf')].map(line=>[line,line.textContent.toLowerCase()]);
 const search=document.getElementById('search'),found=document.getElementById('found');
 let hits=[],now=-1;
@@ -174,7 +177,8 @@ const fold=open=>()=>document.querySelectorAll('details').forEach(node=>{node.op
 document.getElementById('open').addEventListener('click',fold(true));
 document.getElementById('close').addEventListener('click',fold(false));
 document.getElementById('tools').hidden=false;
-";
+",
+};
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,7 @@
 //! The output for people: colours on a terminal, a pager for text that does not fit on it, tables.
 
 pub(crate) mod block;
+pub(crate) mod inline;
 pub(crate) mod markup;
 pub(crate) mod progress;
 pub(crate) mod screen;
