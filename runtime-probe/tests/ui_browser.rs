@@ -182,6 +182,9 @@ fn a_hundred_thousand_tasks_are_turned_over_and_filtered() {
         first
     );
     browser.follow(".pager a", "Last");
+    // Also a number of six digits is on one line with its mark.
+    let lines = "Math.max(...visible('.row .count').map((count) => count.getBoundingClientRect().height / parseFloat(getComputedStyle(count).lineHeight)))";
+    assert!(browser.number(lines) < 1.5);
     assert!(browser.text(pager).contains("First"));
     assert!(!browser.text(pager).contains("Next"));
 

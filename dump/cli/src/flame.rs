@@ -237,10 +237,12 @@ addEventListener('keydown',event=>{if(event.key==='Escape')show(0,1200)});
 ",
 };
 
+/// The look of the page. In a dark scheme, frames that do not match are dark: they would outshine those that match.
 static PAGE_STYLE: Inline = Inline {
-    sha256: "h95pXxdi/t5HoAVRdHQDFDQkdyC2TvD1QdVPytECYyk=",
+    sha256: "0naDFu5G8SswjOUbT06H5xwFOTvf2czQPz8Z794ahoQ=",
     text: "
-:root{color-scheme:light dark}body{font:14px/1.5 system-ui,sans-serif;margin:1rem}h1{font-size:1.2rem;overflow-wrap:anywhere}",
+:root{color-scheme:light dark}body{font:14px/1.5 system-ui,sans-serif;margin:1rem}h1{font-size:1.2rem;overflow-wrap:anywhere}
+@media(prefers-color-scheme:dark){svg rect{stroke:#121212}svg g:focus-visible rect,svg .hit rect{stroke:#fff}svg .miss rect{fill:#2c2c2c;stroke:#6b6b6b}svg .miss text{fill:#d0d0d0}svg .miss:focus-visible rect{stroke:#fff}}",
 };
 
 /// The search. Frames follow their callers, so a frame that begins inside of the last match is below it.

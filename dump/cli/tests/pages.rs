@@ -243,6 +243,11 @@ fn a_flame_graph_is_zoomed_and_searched() {
     );
     assert_eq!(browser.visible(".hit"), 3);
     assert_sound(&mut browser);
+    // In a dark scheme the frames that do not match are dark.
+    browser.dark(true);
+    let fill = "getComputedStyle(document.querySelector('.miss rect')).fill";
+    assert_eq!(browser.text(fill), "rgb(44, 44, 44)");
+    browser.dark(false);
     // Half a pattern is text.
     browser.types("(");
     assert_eq!(

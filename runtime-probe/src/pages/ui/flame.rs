@@ -3,7 +3,7 @@
 
 use super::html::Html;
 use super::kept::{Taken, Unit};
-use super::quantity::{Bytes, Time};
+use super::quantity::{Bytes, Count, Time};
 use crate::profile::condensed::crate_of;
 use crate::profile::selection::{Finder, grouped};
 use std::collections::BTreeMap;
@@ -330,7 +330,7 @@ pub(super) fn valued(unit: Unit, value: i64) -> String {
     match unit {
         Unit::Nanoseconds => format!("{sign}{}", Time(size)),
         Unit::Bytes => format!("{sign}{}", Bytes(size)),
-        Unit::Tasks => format!("{sign}{} tasks", grouped(size)),
+        Unit::Tasks => format!("{sign}{}", Count(size, "task")),
     }
 }
 

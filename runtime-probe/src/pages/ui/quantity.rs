@@ -1,8 +1,9 @@
 //! Times and sizes with units.
 
+use crate::profile::selection::grouped;
 use std::fmt::{self, Display, Formatter};
 
-/// Nanoseconds: `350 ns`, `1.5 ms`, `12.0 s`, `4 min 05 s`, `3 h 20 min`, `2 d 4 h`.
+/// Nanoseconds: `0 s`, `350 ns`, `1.5 ms`, `12.0 s`, `4 min 05 s`, `3 h 20 min`, `2 d 4 h`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Time(pub(super) u64);
 
@@ -12,7 +13,8 @@ impl Display for Time {
         let of = |unit: u64| self.0 as f64 / unit as f64;
         let seconds = self.0 / SECOND;
         match self.0 {
-            0..1_000 => write!(f, "{} ns", self.0),
+            0 => f.write_str("0 s"),
+            1..1_000 => write!(f, "{} ns", self.0),
             1_000..1_000_000 => write!(f, "{:.1} \u{b5}s", of(1_000)),
             1_000_000..SECOND => write!(f, "{:.1} ms", of(1_000_000)),
             _ if seconds < 60 => write!(f, "{:.1} s", of(SECOND)),
@@ -49,6 +51,17 @@ impl Display for Bytes {
     }
 }
 
+/// A number of things: `1 poll`, `1,234 polls`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Count(pub(super) u64, pub(super) &'static str);
+
+impl Display for Count {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let plural = if self.0 == 1 { "" } else { "s" };
+        write!(f, "{} {}{plural}", grouped(self.0), self.1)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,6 +69,7 @@ mod tests {
     #[test]
     fn times_have_two_units_at_the_most() {
         for (ns, text) in [
+            (0, "0 s"),
             (350, "350 ns"),
             (1_500_000, "1.5 ms"),
             (12_040_000_000, "12.0 s"),
@@ -64,6 +78,13 @@ mod tests {
             (187_200_000_000_000, "2 d 4 h"),
         ] {
             assert_eq!(Time(ns).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn one_thing_is_not_many() {
+        for (number, text) in [(0, "0 polls"), (1, "1 poll"), (1_234, "1,234 polls")] {
+            assert_eq!(Count(number, "poll").to_string(), text);
         }
     }
 

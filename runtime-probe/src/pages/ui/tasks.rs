@@ -2,7 +2,7 @@
 //! its stack.
 
 use super::html::{Html, link};
-use super::quantity::{Bytes, Time};
+use super::quantity::{Bytes, Count, Time};
 use super::shell::{self, Tab};
 use super::words::{choice, place, remarks, sentence, stack, state, task_link};
 use crate::pages::dump_permit::DumpPermit;
@@ -258,17 +258,21 @@ impl<'r> Query<'r> {
             .attr("role", "status")
             .with(|html| {
                 match wanted == all {
-                    true => html.text(format_args!("{} tasks", grouped(all))),
+                    true => html.text(Count(all, "task")),
                     false => html.text(format_args!(
-                        "{} of {} tasks",
+                        "{} of {}",
                         grouped(wanted),
-                        grouped(all)
+                        Count(all, "task")
                     )),
                 };
-                let entries = grouped(table.entries().len() as u64);
+                let entries = table.entries().len() as u64;
                 match self.group.0 {
-                    GroupBy::Stack => html.text(format_args!(" with {entries} different stacks")),
-                    GroupBy::Site => html.text(format_args!(" of {entries} spawn sites")),
+                    GroupBy::Stack => {
+                        html.text(format_args!(" with {}", Count(entries, "different stack")))
+                    }
+                    GroupBy::Site => {
+                        html.text(format_args!(" of {}", Count(entries, "spawn site")))
+                    }
                     GroupBy::Task => html.text(""),
                 };
                 for (name, text) in [("stack", "one stack only"), ("site", "one spawn site only")] {
@@ -328,8 +332,8 @@ impl<'r> Query<'r> {
                     html.tag("span").class("number times").with(|html| {
                         html.tag("span").class("time").text(Time(entry.longest_ns));
                         html.tag("small").text(format_args!(
-                            "{} polls, {}",
-                            grouped(entry.polls),
+                            "{}, {}",
+                            Count(entry.polls, "poll"),
                             Time(entry.busy_ns)
                         ));
                     });

@@ -1,6 +1,7 @@
 //! Parts that several pages have: links to tasks, states, stacks.
 
 use super::html::{Html, link};
+use super::quantity::Count;
 use crate::profile::task_table::{Line, StackView};
 use runtime_dump::goroutine::State;
 use std::fmt::Display;
@@ -81,13 +82,8 @@ pub(super) fn remarks(html: &mut Html, on: &str, remarks: &[String]) {
         .attr("id", "remarks")
         .with(|html| {
             html.tag("summary").text(format_args!(
-                "{} {} on {on}",
-                remarks.len(),
-                if remarks.len() == 1 {
-                    "remark"
-                } else {
-                    "remarks"
-                }
+                "{} on {on}",
+                Count(remarks.len() as u64, "remark")
             ));
             for remark in remarks {
                 html.tag("p").with(|html| sentence(html, remark));
