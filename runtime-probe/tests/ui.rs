@@ -386,7 +386,7 @@ fn a_profile_is_taken_once_and_looked_at_from_all_sides() {
         "table?profile={number}&search=ui::hostile$&sort=cum"
     ));
     assert_page(&table, 200);
-    assert!(table.text().contains("1 functions."), "{}", table.text());
+    assert!(table.text().contains("1 function."), "{}", table.text());
     assert!(table.text().contains(">4 tasks</td>"), "{}", table.text());
     for path in [
         format!("flame?profile={number}&search=("),

@@ -88,16 +88,19 @@ pub(crate) fn short_file(file: &str) -> &str {
     slashes.nth(1).map_or(file, |(at, _)| &file[at + 1..])
 }
 
+/// Formats the place of a call as `FILE:LINE`. Of a call without a file it is empty.
+pub(crate) fn place(frame: &Frame) -> String {
+    match frame.file.is_empty() {
+        true => String::new(),
+        false => format!("{}:{}", short_file(&frame.file), frame.line),
+    }
+}
+
 /// Formats a call as `FUNCTION FILE:LINE`.
 pub(crate) fn call(frame: &Frame) -> String {
     match frame.file.is_empty() {
         true => frame.function.to_string(),
-        false => format!(
-            "{} {}:{}",
-            frame.function,
-            short_file(&frame.file),
-            frame.line
-        ),
+        false => format!("{} {}", frame.function, place(frame)),
     }
 }
 

@@ -1,21 +1,22 @@
 //! `tasks`: a line or a block for each task.
 
-use crate::own_frame::{own_frame, short_file};
+use crate::own_frame::{own_frame, place};
 use crate::refusal::Refusal;
 use crate::show;
 use crate::show::block::{duration, push_block};
 use crate::show::style::{Style, printable};
 use crate::show::table::Table;
 use crate::source::Source;
-use crate::source::arguments::{json, read_all, sources, with_sources};
+use crate::source::arguments::{json, read_all, sources, time, with_sources};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use regex_lite::Regex;
 use runtime_dump::goroutine::Join;
+use runtime_dump::parse::Parsed;
 use runtime_dump::parse::blocks::{Block, Blocks, Subject};
 use runtime_dump::parse::joins::joins;
-use runtime_dump::parse::{Parsed, duration_ns};
 use serde_json::{Value, json};
 use std::process::ExitCode;
+use std::time::Duration;
 
 pub(crate) fn command() -> Command {
     let command = Command::new("tasks").about("Every task with its wait reason, waiting time and location; of one service, several, or dumps in files (debug=2, Go's too)");
@@ -55,9 +56,7 @@ pub(crate) fn with_filters(command: Command) -> Command {
                 "TIME",
                 "Only tasks that have been in their state for TIME: 10s, 1m30s",
             )
-            .value_parser(|text: &str| {
-                duration_ns(text).ok_or("a time is a number and its unit, as in 300ms, 10s, 1m30s")
-            }),
+            .value_parser(time),
         )
         .arg(
             value(
@@ -124,7 +123,7 @@ fn read(source: &Source, page: &str) -> Result<Blocks, Refusal> {
 pub(crate) struct Filter {
     pattern: Option<Regex>,
     states: Vec<String>,
-    min_wait_ns: u64,
+    min_wait: Duration,
     limit: usize,
 }
 
@@ -136,7 +135,7 @@ impl Filter {
         Self {
             pattern: matches.get_one::<Regex>("match").cloned(),
             states: states.unwrap_or_default(),
-            min_wait_ns: matches.get_one("minwait").copied().unwrap_or(0),
+            min_wait: matches.get_one("minwait").copied().unwrap_or_default(),
             limit: matches.get_one("limit").copied().unwrap_or(usize::MAX),
         }
     }
@@ -168,7 +167,7 @@ impl Filter {
                 .states
                 .iter()
                 .any(|wanted| *wanted == block.state || Some(&**wanted) == state);
-        let for_long = self.min_wait_ns == 0 || block.since_ns().unwrap_or(0) >= self.min_wait_ns;
+        let for_long = Duration::from_nanos(block.since_ns().unwrap_or(0)) >= self.min_wait;
         in_state
             && for_long
             && self
@@ -275,9 +274,7 @@ fn row(block: &Block) -> Vec<String> {
         ),
         or_dash(remark.and_then(|remark| remark.busy_ns).map(duration)),
         printable(&task),
-        printable(&or_dash(frame.filter(|frame| !frame.file.is_empty()).map(
-            |frame| format!("{}:{}", short_file(&frame.file), frame.line),
-        ))),
+        printable(&or_dash(frame.map(place).filter(|place| !place.is_empty()))),
     ]
 }
 

@@ -1,7 +1,7 @@
 //! The HTML: nested `details`, which fold without a script, and a script for the search.
 
 use super::tree::{Node, Tree};
-use crate::own_frame::{is_own, short_file};
+use crate::own_frame::{is_own, place};
 use crate::show::inline::{Inline, beginning};
 use crate::show::markup::escaped;
 use runtime_dump::stack::Frame;
@@ -73,13 +73,9 @@ fn push_node(page: &mut String, frame: &Frame, node: &Node, moments: usize, most
     } else {
         ""
     };
-    let place = match frame.file.is_empty() {
-        true => String::new(),
-        false => format!(
-            " <span class=\"at\">{}:{}</span>",
-            escaped(short_file(&frame.file)),
-            frame.line
-        ),
+    let place = match place(frame) {
+        place if place.is_empty() => place,
+        place => format!(" <span class=\"at\">{}</span>", escaped(&place)),
     };
     let own = if is_own(frame) { " class=\"own\"" } else { "" };
     let change = match last - first {

@@ -2,11 +2,11 @@
 
 use super::refusal::Refusal;
 use super::{Form, Options, Request, Subject, dump};
+use crate::source::arguments::time;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use std::io::BufWriter;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 pub(crate) fn pid() -> Command {
     let flag = |name, help| {
@@ -32,7 +32,7 @@ Command::new("pid")
                         Arg::new("twice")
                             .long("twice")
                             .value_name("TIME")
-                            .value_parser(pause)
+                            .value_parser(time)
                             .conflicts_with("threads")
                             .help("Looks again after TIME, as in 5s, and marks the tasks without a trace of a poll in between"),
                     ),
@@ -119,24 +119,6 @@ fn run(subject: Subject, matches: &ArgMatches) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Parses `5s`, `500ms`, `2m`.
-fn pause(text: &str) -> Result<Duration, String> {
-    let (number, unit) = text.split_at(
-        text.find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(text.len()),
-    );
-    let millis = match unit {
-        "ms" => 1,
-        "s" => 1000,
-        "m" => 60_000,
-        _ => return Err("a time is a number and its unit, ms, s or m, as in 5s".to_owned()),
-    };
-    let number: u32 = number
-        .parse()
-        .map_err(|_| "a time begins with a number, as in 5s".to_owned())?;
-    Ok(Duration::from_millis(u64::from(number) * millis))
 }
 
 fn with_dump_options(command: Command) -> Command {

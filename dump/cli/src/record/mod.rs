@@ -12,10 +12,10 @@ use crate::show;
 use crate::show::progress::Progress;
 use crate::show::style::printable;
 use crate::source::Source;
-use crate::source::arguments::{output, source, with_source};
+use crate::source::arguments::{output, source, time_in, with_source};
 use bundle::{Entry, pack, unpack};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use runtime_dump::parse::{Parsed, duration_ns, parse, rfc3339};
+use runtime_dump::parse::{Parsed, parse, rfc3339};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -57,12 +57,10 @@ pub(crate) fn record_command() -> Command {
                 .long("for")
                 .value_name("TIME")
                 .default_value("30s")
-                .value_parser(|text: &str| {
-                    duration_ns(text)
-                        .map(|ns| ns / 1_000_000_000)
-                        .filter(|seconds| (1..=3600).contains(seconds))
-                        .ok_or("a time from 1s to 1h")
-                })
+                .value_parser(time_in(
+                    Duration::from_secs(1)..=Duration::from_secs(3600),
+                    "a time from 1s to 1h",
+                ))
                 .help("The length of the recording; the trace covers the first 5 s"),
         )
         .arg(
@@ -108,7 +106,8 @@ fn record(matches: &ArgMatches) -> Result<String, Refusal> {
         )));
     }
     let path: &PathBuf = matches.get_one("output").expect("clap asks for it");
-    let seconds: u64 = *matches.get_one("for").expect("it has a default");
+    let span: &Duration = matches.get_one("for").expect("it has a default");
+    let seconds = span.as_secs();
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

@@ -3,9 +3,12 @@
 use super::Source;
 use crate::refusal::Refusal;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use runtime_dump::parse::duration_ns;
 use std::env;
+use std::ops::RangeBounds;
 use std::path::PathBuf;
 use std::thread;
+use std::time::Duration;
 
 /// Adds the arguments `SOURCE..` and `--token`.
 pub(crate) fn with_sources(command: Command) -> Command {
@@ -50,6 +53,23 @@ pub(crate) fn json(help: &'static str) -> Arg {
         .long("json")
         .action(ArgAction::SetTrue)
         .help(help)
+}
+
+/// Parses a time, as `500ms`, `10s` or `1m30s`.
+pub(crate) fn time(text: &str) -> Result<Duration, &'static str> {
+    let time = duration_ns(text).map(Duration::from_nanos);
+    time.ok_or("a time is a number and its unit, as in 500ms, 10s, 1m30s")
+}
+
+/// Parses a time in a range. `otherwise` is the error for a time outside of it.
+pub(crate) fn time_in(
+    range: impl RangeBounds<Duration> + Clone,
+    otherwise: &'static str,
+) -> impl Fn(&str) -> Result<Duration, &'static str> + Clone {
+    move |text| match time(text)? {
+        time if range.contains(&time) => Ok(time),
+        _ => Err(otherwise),
+    }
 }
 
 /// The sources of a command with [`with_sources`].

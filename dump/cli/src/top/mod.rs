@@ -12,9 +12,8 @@ use crate::show::screen::Screen;
 use crate::show::style::{Style, printable};
 use crate::show::table::Table;
 use crate::source::Source;
-use crate::source::arguments::{source, with_source};
+use crate::source::arguments::{source, time_in, with_source};
 use clap::{Arg, ArgMatches, Command, value_parser};
-use runtime_dump::parse::duration_ns;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -31,11 +30,10 @@ pub(crate) fn command() -> Command {
                 .long("every")
                 .value_name("TIME")
                 .default_value("2s")
-                .value_parser(|text: &str| {
-                    duration_ns(text)
-                        .filter(|ns| *ns >= 100_000_000)
-                        .ok_or("a time from 100ms on, as in 500ms, 2s, 1m")
-                })
+                .value_parser(time_in(
+                    Duration::from_millis(100)..,
+                    "a time from 100ms on, as in 500ms, 2s, 1m",
+                ))
                 .help("The length of an interval; in whole seconds for sites"),
         )
         .arg(
@@ -155,7 +153,7 @@ fn top(matches: &ArgMatches) -> Result<(), Refusal> {
             "{source}: rates need two moments: `top` needs a server; `runtime-dump diff` compares two files"
         )));
     }
-    let every = Duration::from_nanos(*matches.get_one("every").expect("it has a default"));
+    let every: Duration = *matches.get_one("every").expect("it has a default");
     let is = |name: &str, value: &str| {
         matches
             .get_one::<String>(name)

@@ -1,7 +1,7 @@
 //! Tasks by their activity between two dumps.
 
 use super::{Order, View, json};
-use crate::own_frame::{own_frame, short_file};
+use crate::own_frame::{own_frame, place};
 use crate::refusal::Refusal;
 use crate::show::block::duration;
 use crate::show::style::printable;
@@ -77,9 +77,6 @@ fn read(task: &Value) -> Task {
         name if name.is_empty() => function,
         name => format!("{name} ({function})"),
     };
-    let place = own
-        .filter(|frame| !frame.file.is_empty())
-        .map(|frame| format!("{}:{}", short_file(&frame.file), frame.line));
     Task {
         state: text("state"),
         reason: joined(task).map_or_else(|| text("reason"), |joined| format!("join {joined}")),
@@ -87,7 +84,7 @@ fn read(task: &Value) -> Task {
         polls: number("polls"),
         busy_ns: number("busy_ns"),
         name,
-        place: place.unwrap_or_default(),
+        place: own.map(place).unwrap_or_default(),
     }
 }
 

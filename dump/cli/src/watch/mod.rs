@@ -11,10 +11,10 @@ use crate::show::screen::Screen;
 use crate::show::style::{Style, printable};
 use crate::show::table::Table;
 use crate::source::Source;
-use crate::source::arguments::{output, source, with_source};
+use crate::source::arguments::{output, source, time_in, with_source};
 use clap::{Arg, ArgMatches, Command, value_parser};
 use runtime_dump::parse::stacks::of_counts;
-use runtime_dump::parse::{Parsed, duration_ns, parse, rfc3339};
+use runtime_dump::parse::{Parsed, parse, rfc3339};
 use series::{Series, Site};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -33,11 +33,10 @@ pub(crate) fn command() -> Command {
                 .long("every")
                 .value_name("TIME")
                 .default_value("1s")
-                .value_parser(|text: &str| {
-                    duration_ns(text)
-                        .filter(|ns| *ns >= 1_000_000)
-                        .ok_or("a time is a number and its unit, as in 500ms, 1s, 1m")
-                })
+                .value_parser(time_in(
+                    Duration::from_millis(1)..,
+                    "a time from 1ms on, as in 500ms, 1s, 1m",
+                ))
                 .help("The time between two looks"),
         )
         .arg(output(
@@ -64,7 +63,7 @@ fn watch(matches: &ArgMatches) -> Result<ExitCode, Refusal> {
     if !source.is_live() {
         return Ok(show::print(&of_log(&source)?, true));
     }
-    let every = Duration::from_nanos(*matches.get_one("every").expect("it has a default"));
+    let every: Duration = *matches.get_one("every").expect("it has a default");
     let mut log = match matches.get_one::<PathBuf>("output") {
         Some(path) => {
             let file = OpenOptions::new().create(true).append(true).open(path);

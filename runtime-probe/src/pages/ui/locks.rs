@@ -1,5 +1,6 @@
 //! The page of the locks with waiters, and of the deadlocks.
 
+use super::columns::{Column, heads};
 use super::html::Html;
 use super::quantity::Time;
 use super::shell::{self, Tab};
@@ -162,16 +163,14 @@ fn card(html: &mut Html, lock: &LockCard) {
         });
     });
     html.tag("table").attr("data-sortable", "").with(|html| {
-        html.tag("thead").with(|html| {
-            html.tag("tr").with(|html| {
-                html.tag("th")
-                    .class("number")
-                    .attr("scope", "col")
-                    .text("Waiters");
-                html.tag("th").attr("scope", "col").text("Wait at");
-                html.tag("th").attr("scope", "col").text("They are");
-            });
-        });
+        heads(
+            html,
+            [
+                Column::number("Waiters"),
+                Column::text("Wait at"),
+                Column::text("They are"),
+            ],
+        );
         html.tag("tbody").with(|html| {
             for (at, waiters) in &lock.places {
                 html.tag("tr").with(|html| {

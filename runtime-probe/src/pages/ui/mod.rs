@@ -6,11 +6,13 @@
 //! * [`shell`]: the frame of all pages, and the headers of replies;
 //! * [`assets`]: stylesheet, script and icon;
 //! * [`words`]: parts of pages: links to tasks, states, stacks;
+//! * [`columns`]: the heads of tables;
 //! * [`kept`]: profiles that were taken for these pages;
 //! * [`flame`]: flame graphs;
 //! * [`summary`], [`tasks`], [`task`], [`locks`], [`profiles`], [`picture`], [`timeline`]: the pages.
 
 mod assets;
+mod columns;
 mod flame;
 mod html;
 mod kept;

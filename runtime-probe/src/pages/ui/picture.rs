@@ -1,15 +1,16 @@
 //! The pages of a kept profile: as a flame graph and as a table. It can be searched, zoomed, inverted, and compared
 //! with an earlier one.
 
+use super::columns::{Column, heads};
 use super::flame::{Drawn, Graph, valued};
 use super::html::{Html, link};
 use super::kept::{self, Taken};
 use super::profiles::span;
-use super::quantity::Time;
+use super::quantity::{Count, Time};
 use super::shell::{self, Tab};
 use super::words::{bar, choice, remarks};
 use crate::pages::routes::only;
-use crate::profile::selection::{Selection, grouped};
+use crate::profile::selection::Selection;
 use runtime_probe_http::refusal::Refusal;
 use runtime_probe_http::reply::Reply;
 use runtime_probe_http::request::Request;
@@ -145,8 +146,8 @@ pub(super) fn table(request: &Request) -> Result<Reply, Refusal> {
     Ok(shell::still(Tab::Profiles, &query.title(), |html| {
         query.head(html);
         html.tag("p").class("note").text(format_args!(
-            "{} functions{}. Flat is what a function uses itself, cum with all that it calls.",
-            grouped(rows.len() as u64),
+            "{}{}. Flat is what a function uses itself, cum with all that it calls.",
+            Count(rows.len() as u64, "function"),
             match rows.len() > MOST_ROWS {
                 true => format!(", the first {MOST_ROWS} of which are shown"),
                 false => String::new(),
@@ -350,25 +351,20 @@ impl<'r> Query<'r> {
             .attr("data-sortable", "")
             .class("functions")
             .with(|html| {
-                html.tag("thead").with(|html| {
-                    html.tag("tr").with(|html| {
-                        let mut head = |name: &str, sorts: bool| {
-                            html.tag("th")
-                                .class("number")
-                                .attr("scope", "col")
-                                .maybe("aria-sort", sorts.then_some("descending"))
-                                .text(name);
-                        };
-                        head("Flat", !by_cum);
-                        head("Flat %", false);
-                        head("Cum", by_cum);
-                        head("Cum %", false);
-                        if self.base.is_some() {
-                            head("Cum change", false);
-                        }
-                        html.tag("th").attr("scope", "col").text("Function");
-                    });
-                });
+                let change = self.base.is_some().then_some(Column::number("Cum change"));
+                let values = [
+                    Column::number("Flat").descending(!by_cum),
+                    Column::number("Flat %"),
+                    Column::number("Cum").descending(by_cum),
+                    Column::number("Cum %"),
+                ];
+                heads(
+                    html,
+                    values
+                        .into_iter()
+                        .chain(change)
+                        .chain([Column::text("Function")]),
+                );
                 html.tag("tbody").attr("data-rows", "").with(|html| {
                     for (name, row) in rows {
                         html.tag("tr").with(|html| {

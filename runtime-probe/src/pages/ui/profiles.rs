@@ -1,6 +1,7 @@
 //! The page of the profiles: forms that take one, and a list of those that were taken. A profile is made by its own
 //! page (`/debug/pprof/NAME`), with the parameters of that page.
 
+use super::columns::{Column, heads};
 use super::flame::valued;
 use super::html::{Html, link};
 use super::kept::{self, Kind, Taken, Unit};
@@ -200,24 +201,16 @@ fn list(html: &mut Html, taken: &[std::sync::Arc<Taken>]) {
         return;
     }
     html.tag("table").attr("data-sortable", "").with(|html| {
-        html.tag("thead").with(|html| {
-            html.tag("tr").with(|html| {
-                html.tag("th").attr("scope", "col").text("Profile");
-                html.tag("th").attr("scope", "col").text("Of");
-                html.tag("th")
-                    .attr("scope", "col")
-                    .class("number")
-                    .text("Total");
-                html.tag("th")
-                    .attr("scope", "col")
-                    .class("number")
-                    .text("Taken");
-                html.tag("th")
-                    .attr("scope", "col")
-                    .attr("data-unsorted", "")
-                    .text("Look at");
-            });
-        });
+        heads(
+            html,
+            [
+                Column::text("Profile"),
+                Column::text("Of"),
+                Column::number("Total"),
+                Column::number("Taken"),
+                Column::text("Look at").unsorted(),
+            ],
+        );
         html.tag("tbody").with(|html| {
             for one in taken {
                 html.tag("tr").with(|html| row(html, one, taken));

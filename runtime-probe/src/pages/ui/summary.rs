@@ -1,7 +1,8 @@
 //! The first page: the troubles, the tasks by state, the workers, and the resources of the process.
 
+use super::columns::{Column, heads};
 use super::html::{Html, link};
-use super::quantity::{Bytes, Time};
+use super::quantity::{Bytes, Count, Time};
 use super::shell::{self, Tab};
 use super::words::{bar, class_of, fact, fact_of, sentence, state, task_link};
 use crate::pages::dump_permit::DumpPermit;
@@ -166,23 +167,15 @@ fn states(html: &mut Html, overview: &Overview) {
     }
     whole(html, &overview.states, overview.tasks);
     html.tag("table").with(|html| {
-        html.tag("thead").with(|html| {
-            html.tag("tr").with(|html| {
-                html.tag("th").attr("scope", "col").text("State");
-                html.tag("th")
-                    .attr("scope", "col")
-                    .class("number")
-                    .text("Tasks");
-                html.tag("th")
-                    .attr("scope", "col")
-                    .class("wide")
-                    .text("Part");
-                html.tag("th")
-                    .attr("scope", "col")
-                    .class("number")
-                    .text("Longest");
-            });
-        });
+        heads(
+            html,
+            [
+                Column::text("State"),
+                Column::number("Tasks"),
+                Column::text("Part").wide(),
+                Column::number("Longest"),
+            ],
+        );
         html.tag("tbody").with(|html| {
             for count in &overview.states {
                 html.tag("tr").with(|html| {
@@ -263,9 +256,9 @@ fn lanes(html: &mut Html, runtime: &RuntimeLanes, process: &Process) {
         .text(format_args!("Runtime {}", runtime.name));
     html.tag("p").class("note").with(|html| {
         html.text(format_args!(
-            "{}, {} workers; global queue {}; blocking pool: {} closures run, {} are queued",
+            "{}, {}; global queue {}; blocking pool: {} closures run, {} are queued",
             runtime.flavor,
-            runtime.workers.len(),
+            Count(runtime.workers.len() as u64, "worker"),
             grouped(runtime.global_queue),
             grouped(runtime.blocking.0 as u64),
             grouped(runtime.blocking.1 as u64)

@@ -1,8 +1,9 @@
 //! The page of the flight recorder's events: the polls of each thread in the last seconds, in the colour of the spawn
 //! site.
 
+use super::columns::{Column, heads};
 use super::html::{Html, link};
-use super::quantity::Time;
+use super::quantity::{Count, Time};
 use super::shell::{self, Tab};
 use super::words::task_link;
 use crate::pages::dump_permit::DumpPermit;
@@ -364,9 +365,9 @@ fn draw(html: &mut Html, view: &View<'_>, number: usize) {
             &lane.name
         });
         html.text(format_args!(
-            " {}, {} polls, {:.1} % busy",
+            " {}, {}, {:.1} % busy",
             lane.thread,
-            grouped(shown.len() as u64),
+            Count(shown.len() as u64, "poll"),
             100.0 * busy as f64 / window.length as f64
         ));
     });
@@ -508,19 +509,14 @@ fn sites(html: &mut Html, timeline: &Timeline) {
     html.tag("section").class("card scroll").with(|html| {
         html.tag("h2").text("What was polled");
         html.tag("table").attr("data-sortable", "").with(|html| {
-            html.tag("thead").with(|html| {
-                html.tag("tr").with(|html| {
-                    html.tag("th")
-                        .class("number")
-                        .attr("scope", "col")
-                        .text("Time");
-                    html.tag("th")
-                        .class("number")
-                        .attr("scope", "col")
-                        .text("Polls");
-                    html.tag("th").attr("scope", "col").text("Task");
-                });
-            });
+            heads(
+                html,
+                [
+                    Column::number("Time"),
+                    Column::number("Polls"),
+                    Column::text("Task"),
+                ],
+            );
             html.tag("tbody").with(|html| {
                 for (at, site) in timeline.sites.iter().enumerate().take(40) {
                     html.tag("tr").with(|html| {
@@ -677,19 +673,16 @@ fn longest(html: &mut Html, view: &View<'_>) {
     html.tag("section").class("card scroll").with(|html| {
         html.tag("h2").text("The longest polls");
         html.tag("table").attr("data-sortable", "").with(|html| {
-            html.tag("thead").with(|html| {
-                html.tag("tr").with(|html| {
-                    for name in ["Lasts", "Before the end", "Thread"] {
-                        html.tag("th")
-                            .class("number")
-                            .attr("scope", "col")
-                            .text(name);
-                    }
-                    for name in ["Task", "Made ready by"] {
-                        html.tag("th").attr("scope", "col").text(name);
-                    }
-                });
-            });
+            heads(
+                html,
+                [
+                    Column::number("Lasts"),
+                    Column::number("Before the end"),
+                    Column::number("Thread"),
+                    Column::text("Task"),
+                    Column::text("Made ready by"),
+                ],
+            );
             html.tag("tbody").with(|html| {
                 for (chosen, lane, poll) in polls {
                     let lasts = poll.until_ns - poll.from_ns;
