@@ -485,6 +485,29 @@ fn a_process_that_has_ended_is_refused() {
     ended.wait().unwrap();
 }
 
+#[test]
+fn of_a_shell_the_programs_that_it_has_started_are_named() {
+    // The shell stays, as it has a command left.
+    let shell = Process::of(Command::new("sh").args(["-c", "\"$0\"; true"]).arg(waits()));
+    let children = format!("/proc/{0}/task/{0}/children", shell.id());
+    let child = std::fs::read_to_string(children).unwrap();
+    let child: u32 = child.trim().parse().unwrap();
+    let outputs = [shell.id(), child].map(|pid| runtime_dump(pid, &[]));
+    // The end of a shell does not end its child.
+    let kill = Command::new("kill").arg(child.to_string()).status();
+    assert!(kill.unwrap().success());
+    let [refused, dumped] = outputs.map(|output| {
+        let (text, error) = (output.stdout, output.stderr);
+        String::from_utf8([text, error].concat()).unwrap()
+    });
+    assert!(
+        refused.contains("has no debug information")
+            && refused.contains(&format!("it has started {child} (waits")),
+        "{refused}"
+    );
+    assert!(dumped.contains("waits::kinds::sleeps(...)"), "{dumped}");
+}
+
 /// Only root can run as another user.
 #[test]
 fn a_process_of_another_user_is_refused() {

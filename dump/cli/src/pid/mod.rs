@@ -71,8 +71,25 @@ pub(crate) fn dump(request: &Request, out: &mut dyn Write) -> Result<(), Refusal
             pid,
             no_stop,
             twice,
-        } => dump_process(request, *pid, *no_stop, *twice, out),
+        } => dump_process(request, *pid, *no_stop, *twice, out).map_err(|why| match why {
+            Refusal::NoDebugInformation(_) | Refusal::NoTypes(_) | Refusal::NoTokio(_) => {
+                of_parent(why, *pid)
+            }
+            why => why,
+        }),
         Subject::Core { file, exe } => dump_core(request, file, exe.as_deref(), out),
+    }
+}
+
+/// The refusal with the processes that the process has started: a shell may have started the program.
+fn of_parent(why: Refusal, pid: u32) -> Refusal {
+    let children = Process::find(pid).map_or_else(|_| Vec::new(), Process::children);
+    if children.is_empty() {
+        return why;
+    }
+    Refusal::Parent {
+        why: Box::new(why),
+        children,
     }
 }
 

@@ -64,6 +64,12 @@ pub(crate) enum Refusal {
     NoTokio(PathBuf),
     /// The program has tokio, but no thread is inside a runtime.
     NoRuntime(u32),
+    /// There is no dump of a process that has started others. In a container process 1 can be a shell.
+    Parent {
+        why: Box<Refusal>,
+        /// Ids and names of the processes that it has started.
+        children: Vec<(u32, String)>,
+    },
     /// The core file does not name its program.
     NoProgramOfCore(PathBuf),
     /// The program that the core file names cannot be read.
@@ -125,7 +131,7 @@ impl fmt::Display for Refusal {
             Self::Denied { pid, yama: None } => write!(
                 f,
                 "process {pid} may not be read by this user; run as its user, as root, or with CAP_SYS_PTRACE \
-                 (`setcap cap_sys_ptrace=ep` on this command; in a container `--cap-add SYS_PTRACE`)"
+                 (`setcap cap_sys_ptrace=ep` on this command; in a container `--cap-add SYS_PTRACE`; in Kubernetes `kubectl debug --profile=general`)"
             ),
             Self::Denied { pid, yama: Some(3) } => write!(
                 f,
@@ -191,6 +197,13 @@ impl fmt::Display for Refusal {
                 f,
                 "process {pid} has tokio, but none of its threads is inside a runtime: no runtime was started, or it has ended"
             ),
+            Self::Parent { why, children } => {
+                write!(f, "{why}; it has started")?;
+                for (at, (pid, name)) in children.iter().enumerate() {
+                    write!(f, "{} {pid} ({name})", if at == 0 { "" } else { "," })?;
+                }
+                f.write_str(": one of these may be the service")
+            }
             Self::NoProgramOfCore(core) => write!(
                 f,
                 "{} does not name its program; give it by --exe",
@@ -236,6 +249,7 @@ mod tests {
             (Refusal::OtherProc(7), "mount -t proc"),
             (Refusal::NoProgram(7), "the kernel's"),
             (denied(None), "CAP_SYS_PTRACE"),
+            (denied(None), "kubectl debug --profile=general"),
             (denied(Some(1)), "kernel.yama.ptrace_scope=0"),
             (denied(Some(2)), "setcap cap_sys_ptrace=ep"),
             (denied(Some(3)), "take a core file"),
@@ -267,6 +281,13 @@ mod tests {
             ),
             (Refusal::NoTokio(path()), "is it the right process?"),
             (Refusal::NoRuntime(7), "has it started one"),
+            (
+                Refusal::Parent {
+                    why: Box::new(Refusal::NoDebugInformation(path())),
+                    children: vec![(8, "app".into()), (9, "sleep".into())],
+                },
+                "it has started 8 (app), 9 (sleep): one of these",
+            ),
             (Refusal::NoProgramOfCore(path()), "--exe"),
             (Refusal::NoRoom("no memory".into()), "ulimit -v"),
         ];

@@ -2,6 +2,7 @@
 
 use super::{Mapping, Registers, Thread, sys};
 use crate::pid::refusal::Refusal;
+use crate::show::style::printable;
 use runtime_dump_decode::Memory;
 use std::fs;
 use std::io::ErrorKind;
@@ -13,6 +14,9 @@ use std::time::{Duration, Instant};
 /// The longest wait for the threads to stop. A thread that waits for a disk or a device, or starts a program, may take longer,
 /// and is left out.
 const PATIENCE: Duration = Duration::from_millis(500);
+
+/// The most processes in an error message.
+const MOST_CHILDREN: usize = 8;
 
 /// A process, by its id.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +51,25 @@ impl Process {
             ErrorKind::NotFound if self.path("").exists() => Refusal::NoProgram(self.pid),
             _ => Refusal::Gone(self.pid),
         })
+    }
+
+    /// The processes that this one has started and that run, with their names: the first [`MOST_CHILDREN`].
+    pub(crate) fn children(self) -> Vec<(u32, String)> {
+        // Each thread has a list of those that it has started.
+        let tids = self.tids().unwrap_or_default().into_iter();
+        let lists = tids
+            .filter_map(|tid| fs::read_to_string(self.path(&format!("task/{tid}/children"))).ok());
+        let pids: Vec<u32> = lists
+            .flat_map(|list| {
+                let pids = list.split_whitespace();
+                pids.filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()
+            })
+            .collect();
+        let named = pids.into_iter().filter_map(|pid| {
+            let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+            Some((pid, printable(name.trim_end())))
+        });
+        named.take(MOST_CHILDREN).collect()
     }
 
     /// The path for this command of a file that the process sees at `path`. In a container the process has a root of its
