@@ -7,10 +7,9 @@ use crate::show::markup::escaped;
 use crate::show::progress::Progress;
 use crate::source::arguments::{output, source, with_source};
 use crate::source::span;
-use crate::stacks::value;
+use crate::stacks::{unit, value};
 use clap::{Arg, ArgMatches, Command};
-use runtime_dump::parse::Parsed;
-use runtime_dump::parse::stacks::{CountedStack, shown_first};
+use runtime_dump::parse::stacks::CountedStack;
 use runtime_dump::stack::Frame;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -56,13 +55,7 @@ fn flame(matches: &ArgMatches) -> Result<String, Refusal> {
     let parsed = source.dump(page);
     drop(progress);
     let parsed = parsed?;
-    let unit = match &parsed {
-        Parsed::Profile(profile) => profile
-            .sample_type
-            .get(shown_first(profile))
-            .map_or("", |measure| profile.string(measure.unit)),
-        _ => "",
-    };
+    let unit = unit(&parsed);
     let what = if source.is_live() {
         format!("{source} {page}")
     } else {

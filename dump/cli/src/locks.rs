@@ -41,7 +41,7 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
     let mut shown = String::new();
     for (source, text) in &read {
         if read.len() > 1 {
-            shown.push_str(&style.strong(&format!("==> {source} <==\n")));
+            shown.push_str(&style.heading(source));
         }
         for line in printable_lines(text).lines() {
             let line = match line {

@@ -108,6 +108,17 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
     show::print(&text, is_whole)
 }
 
+/// The unit of the counts; empty for tasks.
+pub(crate) fn unit(parsed: &Parsed) -> &str {
+    match parsed {
+        Parsed::Profile(profile) => {
+            let measure = profile.sample_type.get(shown_first(profile));
+            measure.map_or("", |measure| profile.string(measure.unit))
+        }
+        _ => "",
+    }
+}
+
 /// Formats `100 x`, `2.5s`, `1.5MB`.
 pub(crate) fn value(count: i64, unit: &str) -> String {
     let sign = if count < 0 { "-" } else { "" };
@@ -227,14 +238,7 @@ impl Dump {
                     .collect()
             }
         };
-        let unit = match &parsed {
-            Parsed::Profile(profile) => {
-                let measure = profile.sample_type.get(shown_first(profile));
-                measure.map_or("", |measure| profile.string(measure.unit))
-            }
-            _ => "",
-        };
-        let unit = unit.to_owned();
+        let unit = unit(&parsed).to_owned();
         let stacks = parsed
             .stacks()
             .into_iter()

@@ -215,8 +215,7 @@ fn full_text(read: &Read<'_>, style: Style) -> String {
     push_remarks(&mut text, read, style);
     for (source, (dump, _)) in read {
         if read.len() > 1 {
-            text.push_str(&style.strong(&format!("==> {source} <==")));
-            text.push('\n');
+            text.push_str(&style.heading(source));
         }
         for block in &dump.blocks {
             push_block(&mut text, block, Subject::Task, style);

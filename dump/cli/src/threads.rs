@@ -46,7 +46,7 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
     let mut text = String::new();
     for (source, dump) in &read {
         if read.len() > 1 {
-            text.push_str(&style.strong(&format!("==> {source} <==\n")));
+            text.push_str(&style.heading(source));
         }
         for remark in &dump.remarks {
             text.push_str(&style.alarm(&printable(&format!("# {remark}"))));

@@ -194,7 +194,7 @@ fn a_core_has_the_same_tasks() {
     };
     refused_as(
         &[other.to_str().unwrap()],
-        &["it is no core file", "gcore PID"],
+        &["it is not a core file", "gcore PID"],
     );
     refused_as(
         &[core("").to_str().unwrap()],
@@ -269,7 +269,7 @@ fn a_second_look_tells_which_tasks_had_no_poll() {
     assert_eq!(of("waits::kinds::receives(...)"), [true]);
     assert_eq!(of("waits::kinds::reads_lines(...)"), [true]);
     let refused = refusal_of(&["pid", "1", "--twice", "soon"]);
-    assert!(refused.contains("as in 5s"), "{refused}");
+    assert!(refused.contains("as in 500ms"), "{refused}");
 }
 
 #[test]

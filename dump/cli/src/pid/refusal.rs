@@ -280,7 +280,7 @@ mod tests {
                 "ulimit -c unlimited",
             ),
             (Refusal::NoTokio(path()), "is it the right process?"),
-            (Refusal::NoRuntime(7), "has it started one"),
+            (Refusal::NoRuntime(7), "no runtime was started"),
             (
                 Refusal::Parent {
                     why: Box::new(Refusal::NoDebugInformation(path())),

@@ -1,5 +1,6 @@
 //! Colours, on a terminal only.
 
+use std::fmt::Display;
 use std::io::IsTerminal;
 
 /// The colours of the output: all or none.
@@ -24,6 +25,11 @@ impl Style {
     /// Emphasizes text that readers look for first.
     pub(crate) fn strong(self, text: &str) -> String {
         self.paint("1", text)
+    }
+
+    /// The line above what belongs to one of several sources.
+    pub(crate) fn heading(self, source: impl Display) -> String {
+        format!("{}\n", self.strong(&format!("==> {source} <==")))
     }
 
     /// Dims text of a library.

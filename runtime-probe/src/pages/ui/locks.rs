@@ -4,7 +4,7 @@ use super::columns::{Column, heads};
 use super::html::Html;
 use super::quantity::Time;
 use super::shell::{self, Tab};
-use super::words::{located, place, sentence};
+use super::words::{fact_with, located, place, sentence};
 use crate::pages::dump_permit::DumpPermit;
 use crate::pages::routes::only;
 use crate::profile::conditions::Wants;
@@ -137,12 +137,7 @@ fn card(html: &mut Html, lock: &LockCard) {
         html.tag("code").text(&lock.type_name);
     });
     html.tag("dl").class("facts").with(|html| {
-        let mut row = |name: &str, value: &dyn Fn(&mut Html)| {
-            html.tag("div").with(|html| {
-                html.tag("dt").text(name);
-                html.tag("dd").with(|html| value(html));
-            });
-        };
+        let mut row = |name: &str, value: &dyn Fn(&mut Html)| fact_with(html, name, value);
         if let Some(created) = &lock.created {
             row("Created at", &|html| place(html, created));
         }

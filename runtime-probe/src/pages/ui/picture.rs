@@ -8,7 +8,7 @@ use super::kept::{self, Taken};
 use super::profiles::span;
 use super::quantity::{Count, Time};
 use super::shell::{self, Tab};
-use super::words::{bar, choice, remarks};
+use super::words::{bar, choice, remarks, swatch};
 use crate::pages::routes::only;
 use crate::profile::selection::Selection;
 use runtime_probe_http::refusal::Refusal;
@@ -84,7 +84,7 @@ pub(super) fn flame(request: &Request) -> Result<Reply, Refusal> {
 }
 
 fn legend(html: &mut Html, has_base: bool) {
-    let colours: &[(&str, &str)] = match has_base {
+    let colours: &[(&'static str, &str)] = match has_base {
         true => &[
             ("more much", "at least twice as much"),
             ("more", "more than before"),
@@ -102,19 +102,7 @@ fn legend(html: &mut Html, has_base: bool) {
     html.tag("p").class("legend").with(|html| {
         for (class, text) in colours {
             html.tag("span").class("swatch").with(|html| {
-                html.tag("svg")
-                    .class("flame")
-                    .attr("width", 14)
-                    .attr("height", 14)
-                    .attr("aria-hidden", "true")
-                    .with(|html| {
-                        html.tag("rect")
-                            .attr("class", class)
-                            .attr("width", 14)
-                            .attr("height", 14)
-                            .attr("rx", 3)
-                            .text("");
-                    });
+                swatch(html, "flame", class);
                 html.text(text);
             });
         }

@@ -4,7 +4,7 @@
 use super::html::{Html, link};
 use super::quantity::{Bytes, Count, Time};
 use super::shell::{self, Tab};
-use super::words::{choice, place, remarks, sentence, stack, state, task_link};
+use super::words::{choice, fact_with, place, remarks, sentence, stack, state, task_link};
 use crate::pages::dump_permit::DumpPermit;
 use crate::pages::goroutine::selection;
 use crate::pages::routes::only;
@@ -473,12 +473,7 @@ fn on_heap(html: &mut Html, heap: Heap) {
 /// The facts about a task, beside its stack.
 pub(super) fn about(html: &mut Html, view: &TaskView<'_>, stands_for_others: bool) {
     html.tag("dl").class("facts").with(|html| {
-        let mut row = |name: &str, value: &dyn Fn(&mut Html)| {
-            html.tag("div").with(|html| {
-                html.tag("dt").text(name);
-                html.tag("dd").with(|html| value(html));
-            });
-        };
+        let mut row = |name: &str, value: &dyn Fn(&mut Html)| fact_with(html, name, value);
         row(
             if stands_for_others { "Longest" } else { "Task" },
             &|html| {

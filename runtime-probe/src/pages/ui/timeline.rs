@@ -5,7 +5,7 @@ use super::columns::{Column, heads};
 use super::html::{Html, link};
 use super::quantity::{Count, Time};
 use super::shell::{self, Tab};
-use super::words::task_link;
+use super::words::{swatch, task_link};
 use crate::pages::dump_permit::DumpPermit;
 use crate::pages::routes::only;
 use crate::primitive;
@@ -529,19 +529,7 @@ fn sites(html: &mut Html, timeline: &Timeline) {
                             .attr("data-v", site.polls)
                             .text(grouped(site.polls));
                         html.tag("td").with(|html| {
-                            html.tag("svg")
-                                .class("timeline swatch")
-                                .attr("width", 14)
-                                .attr("height", 14)
-                                .attr("aria-hidden", "true")
-                                .with(|html| {
-                                    html.tag("rect")
-                                        .class(class_of(at as u32))
-                                        .attr("width", 14)
-                                        .attr("height", 14)
-                                        .attr("rx", 3)
-                                        .text("");
-                                });
+                            swatch(html, "timeline swatch", class_of(at as u32));
                             html.tag("code").text(&site.name);
                         });
                     });

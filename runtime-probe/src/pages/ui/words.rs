@@ -150,13 +150,35 @@ pub(super) fn fact(html: &mut Html, name: &str, value: impl Display) {
 
 /// A name, its value, and the whole that the value is a part of.
 pub(super) fn fact_of(html: &mut Html, name: &str, value: impl Display, of: impl Display) {
+    fact_with(html, name, |html| {
+        html.text(value);
+        html.tag("small").text(of);
+    });
+}
+
+/// A name and what is written for it.
+pub(super) fn fact_with(html: &mut Html, name: &str, value: impl FnOnce(&mut Html)) {
     html.tag("div").with(|html| {
         html.tag("dt").text(name);
-        html.tag("dd").with(|html| {
-            html.text(value);
-            html.tag("small").text(of);
-        });
+        html.tag("dd").with(value);
     });
+}
+
+/// A square in a colour of a picture, for its legend.
+pub(super) fn swatch(html: &mut Html, picture: &'static str, colour: &'static str) {
+    html.tag("svg")
+        .class(picture)
+        .attr("width", 14)
+        .attr("height", 14)
+        .attr("aria-hidden", "true")
+        .with(|html| {
+            html.tag("rect")
+                .class(colour)
+                .attr("width", 14)
+                .attr("height", 14)
+                .attr("rx", 3)
+                .text("");
+        });
 }
 
 /// A bar of which a part is filled, in thousandths.
