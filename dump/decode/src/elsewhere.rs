@@ -1,4 +1,4 @@
-//! The types of channels' ends that a program may keep where the decoder does not look: in closures, behind shared pointers,
+//! The types of channels' ends that a program may keep where the decoder does not look: in closures and their futures, behind shared pointers,
 //! in collections, in statics, in trait objects, and in enums and arrays of async bodies.
 //!
 //! A variable that was borrowed before it was moved is listed to the end of its scope. If a thread's closure or a map has
@@ -35,6 +35,28 @@ const PLACES: [&[u8]; 20] = [
     b"LazyCell<",
 ];
 
+/// Crates whose closures have futures that become tasks. Any other closure with a future may block a thread on it, and the
+/// futures of such threads are not read in the own process.
+const SPAWNING: [&str; 6] = [
+    "tokio::",
+    "runtime_probe",
+    "futures_util::",
+    "core::",
+    "alloc::",
+    "std::",
+];
+
+/// The kinds of places, by what is read there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Sight {
+    /// Ends are read.
+    Read,
+    /// Ends are not read, but async bodies are.
+    Hidden,
+    /// Nothing is read.
+    HiddenWithFutures,
+}
+
 /// The paths of the types.
 #[derive(Debug)]
 pub(crate) struct Elsewhere {
@@ -46,27 +68,41 @@ impl Elsewhere {
     pub(crate) fn of(types: &Types<'_, '_>) -> Self {
         let index = types.index;
         let mut paths = HashSet::new();
-        // A type inside of a place, and one that may be read.
-        let mut seen: [NumberSet<Die>; 2] = Default::default();
-        let mut next: Vec<(Die, bool)> = Vec::new();
+        let mut seen: [NumberSet<Die>; 3] = Default::default();
+        let mut next: Vec<(Die, Sight)> = Vec::new();
         for place in index.named(is_place) {
             let Some(of) = types.read(place) else {
                 continue;
             };
-            next.extend(of.parameters.iter().map(|(_, die)| (*die, true)));
+            next.extend(of.parameters.iter().map(|(_, die)| (*die, Sight::Hidden)));
         }
-        next.extend(index.named(is_closure).map(|closure| (closure, true)));
+        for closure in index.named(is_closure) {
+            let path = index.path(closure).unwrap_or_default();
+            let spawns = SPAWNING.iter().any(|root| path.starts_with(root));
+            let sight = if spawns {
+                Sight::Hidden
+            } else {
+                Sight::HiddenWithFutures
+            };
+            next.push((closure, sight));
+        }
         let objects = index.named(is_vtable);
         let objects = objects.filter_map(|vtable| index.implementor(vtable));
-        next.extend(objects.map(|object| (object, true)));
+        next.extend(objects.map(|object| (object, Sight::Hidden)));
         for body in index.named(is_body) {
             let Some(Shape::Enum(states)) = types.read(body).map(|of| of.shape) else {
                 continue;
             };
-            next.extend(states.variants.iter().map(|state| (state.member.of, false)));
+            next.extend(
+                states
+                    .variants
+                    .iter()
+                    .map(|state| (state.member.of, Sight::Read)),
+            );
         }
-        while let Some((die, is_hidden)) = next.pop() {
-            if !seen[usize::from(is_hidden)].insert(die) {
+        while let Some((die, sight)) = next.pop() {
+            let is_hidden = sight != Sight::Read;
+            if !seen[sight as usize].insert(die) {
                 continue;
             }
             let Some(of) = types.read(die) else { continue };
@@ -76,12 +112,12 @@ impl Elsewhere {
                 }
                 continue;
             }
-            if is_body(of.name.as_bytes()) {
+            if is_body(of.name.as_bytes()) && sight != Sight::HiddenWithFutures {
                 continue;
             }
             match of.shape {
                 Shape::Structure(members) => {
-                    next.extend(members.iter().map(|member| (member.of, is_hidden)));
+                    next.extend(members.iter().map(|member| (member.of, sight)));
                 }
                 Shape::Enum(variants) => {
                     // An end in an `Option` is read, what else an enum contains is not.
@@ -93,9 +129,13 @@ impl Elsewhere {
                             payload.is_none_or(|of| is_end(&types.get(of).path))
                         });
                     let variants = variants.variants.iter();
-                    next.extend(variants.map(|variant| (variant.member.of, !is_read)));
+                    let sight = match sight {
+                        Sight::Read if !is_read => Sight::Hidden,
+                        sight => sight,
+                    };
+                    next.extend(variants.map(|variant| (variant.member.of, sight)));
                 }
-                Shape::Array(Some(each)) => next.push((each, true)),
+                Shape::Array(Some(each)) => next.push((each, sight.max(Sight::Hidden))),
                 _ => {}
             }
         }
