@@ -42,7 +42,8 @@ impl Decoder<'_, '_, '_> {
             kept: Vec::new(),
         };
         let ends = self.ends_of(future);
-        ends.read(at, walk.reader, &mut chain.details);
+        let inboxes = &mut self.inboxes;
+        ends.read(at, walk.reader, &mut chain.details, inboxes);
         if !self.walk(&mut walk, (at, future), chain, 0) && chain.frames.is_empty() {
             chain.cut = Some("its future has returned");
         }
@@ -75,13 +76,17 @@ impl Decoder<'_, '_, '_> {
                     Phase::NotPolled => {
                         chain.frames.extend(&state.frames);
                         chain.details.push(Detail::NotPolled);
-                        state.ends.read(at, walk.reader, &mut chain.details);
+                        let inboxes = &mut self.inboxes;
+                        let ends = &state.ends;
+                        ends.read(at, walk.reader, &mut chain.details, inboxes);
                         true
                     }
                     Phase::Suspended => {
                         chain.frames.extend(&state.frames);
                         state.held.read(at, walk.reader, &mut chain.details);
-                        state.ends.read(at, walk.reader, &mut chain.details);
+                        let inboxes = &mut self.inboxes;
+                        let ends = &state.ends;
+                        ends.read(at, walk.reader, &mut chain.details, inboxes);
                         self.walk_parts(walk, at, &state.parts, chain, depth);
                         for kept in &state.kept {
                             self.walk_kept(walk, at, kept, &state.frames, depth);
@@ -100,7 +105,8 @@ impl Decoder<'_, '_, '_> {
                 match self.dynamic_type(vtable.wrapping_sub(walk.bias)) {
                     Some(die) => {
                         let ends = self.ends_of(die);
-                        ends.read(pointer, walk.reader, &mut chain.details);
+                        let inboxes = &mut self.inboxes;
+                        ends.read(pointer, walk.reader, &mut chain.details, inboxes);
                         self.walk(walk, (pointer, die), chain, depth + 1)
                     }
                     None => {
@@ -141,9 +147,13 @@ impl Decoder<'_, '_, '_> {
                 frame,
                 row,
                 parts,
+                polls_more,
             } => {
                 let before = chain.frames.len();
                 chain.frames.extend(frame);
+                if *polls_more {
+                    chain.details.push(Detail::PollsMore);
+                }
                 if let Some(way) = descriptor {
                     chain
                         .details

@@ -6,7 +6,7 @@
 use super::Decoder;
 use super::elsewhere::Elsewhere;
 use super::held::Way;
-use super::inbox::{Inbox, MessagePart, in_variants};
+use super::inbox::{Contents, Inbox, Inboxes};
 use super::memory::Reader;
 use super::model::{Channel, ChannelEnd, Detail, End};
 use super::plan::Local;
@@ -21,8 +21,11 @@ const MOST_ENDS: usize = 64;
 /// The most pointers on the way to an end.
 const MOST_POINTERS: usize = 5;
 
-/// The most levels of a message's type.
-const MOST_DEPTH: u32 = 8;
+/// The most levels of a message's type. If the type has too many parts, a smaller number is tried next.
+const MOST_DEPTHS: [u32; 3] = [12, 8, 5];
+
+/// The most parts of a message's type. A type counts as often as it is a part of another one.
+const MOST_PARTS: u32 = 50_000;
 
 /// The functions of tokio's channels that wait for the other end.
 const WAITING: [&str; 8] = [
@@ -176,13 +179,14 @@ pub(crate) struct EndPart {
     semaphore: Option<u64>,
     room: Option<u64>,
     senders: Option<u64>,
+    weak_senders: Option<u64>,
     /// The messages of a receiver, if they have ends.
     inbox: Option<Rc<Inbox>>,
 }
 
 impl EndPart {
-    /// Reads the end, in a body at `at`.
-    fn read(&self, at: u64, waits: bool, reader: &Reader<'_>) -> Option<ChannelEnd> {
+    /// Reads the end, in a body or message at `at`. `waits` says whether the task waits at it.
+    pub(crate) fn read(&self, at: u64, waits: bool, reader: &Reader<'_>) -> Option<ChannelEnd> {
         let channel = self.way.address(at, reader)?;
         let number = |offset: Option<u64>| {
             let offset = offset.filter(|_| waits)?;
@@ -199,27 +203,11 @@ impl EndPart {
                 .and_then(|offset| NonZeroU64::new(channel.wrapping_add(offset))),
             room: number(self.room).and_then(NonZeroU64::new),
             senders: number(self.senders).map(|senders| u32::try_from(senders).unwrap_or(u32::MAX)),
+            has_weak_senders: number(self.weak_senders).is_some_and(|senders| senders != 0),
             waits,
             is_captured: self.is_captured,
             is_elsewhere: self.is_elsewhere,
-            is_unreceived: false,
         })
-    }
-
-    /// Reads the end in a message at `at`, which `receiver` has not received.
-    pub(crate) fn read_unreceived(
-        &self,
-        at: u64,
-        receiver: &EndPart,
-        reader: &Reader<'_>,
-    ) -> Option<Detail> {
-        let end = self.read(at, false, reader)?;
-        Some(Detail::End(ChannelEnd {
-            is_unreceived: true,
-            is_captured: receiver.is_captured,
-            is_elsewhere: receiver.is_elsewhere,
-            ..end
-        }))
     }
 
     /// This end at an offset, in a type that contains the end's type there.
@@ -246,8 +234,14 @@ pub(crate) struct Ends {
 }
 
 impl Ends {
-    /// Reads the ends. An end that also a reference leads to is added once.
-    pub(crate) fn read(&self, at: u64, reader: &Reader<'_>, details: &mut Vec<Detail>) {
+    /// Reads the ends, and the messages of receivers. An end that also a reference leads to is added once.
+    pub(crate) fn read(
+        &self,
+        at: u64,
+        reader: &Reader<'_>,
+        details: &mut Vec<Detail>,
+        inboxes: &mut Inboxes,
+    ) {
         for part in &*self.parts {
             let Some(end) = part.read(at, self.waits, reader) else {
                 continue;
@@ -258,7 +252,7 @@ impl Ends {
             }
             details.push(detail);
             if let Some(inbox) = part.inbox.as_ref().filter(|_| !self.waits) {
-                inbox.read(end.channel, part, reader, details);
+                inbox.read(end.channel, reader, inboxes);
             }
         }
     }
@@ -412,6 +406,7 @@ impl Decoder<'_, '_, '_> {
                 semaphore: None,
                 room: None,
                 senders: None,
+                weak_senders: None,
                 inbox: None,
             });
         }
@@ -445,6 +440,11 @@ impl Decoder<'_, '_, '_> {
                 Channel::Broadcast => number("num_tx"),
                 Channel::Oneshot | Channel::Notify => None,
             },
+            weak_senders: match kind {
+                Channel::Mpsc => number("tx_weak_count"),
+                Channel::Broadcast => number("num_weak_tx"),
+                Channel::Watch | Channel::Oneshot | Channel::Notify => None,
+            },
             inbox: self.inbox(channel, *kind, *end),
         })
     }
@@ -456,39 +456,59 @@ impl Decoder<'_, '_, '_> {
         }
         self.is_in_message = true;
         let inbox = Inbox::of(self.types, channel, |message| {
-            self.message_parts(message, MOST_DEPTH)
+            let mut found = Contents::default();
+            for depth in MOST_DEPTHS {
+                let mut parts_left = MOST_PARTS;
+                found = self.contents(message, depth, &mut parts_left);
+                if parts_left > 0 {
+                    break;
+                }
+            }
+            found
         });
         self.is_in_message = false;
         inbox.map(Rc::new)
     }
 
-    /// The ends in a message, in structures, enums and boxes.
-    fn message_parts(&mut self, die: Die, depth: u32) -> Vec<MessagePart> {
-        let Some(left) = depth.checked_sub(1) else {
-            return Vec::new();
+    /// Whether a future of this type has a receiver that it polls by itself.
+    pub(crate) fn has_receiver(&mut self, future: Die) -> bool {
+        let ends = self.ends_in(future);
+        let is_polled = |end: &EndPart| {
+            let kinds = [Channel::Mpsc, Channel::Watch, Channel::Broadcast];
+            end.end == End::Receiver && kinds.contains(&end.kind)
         };
+        ends.iter().any(is_polled)
+    }
+
+    /// The ends in a message, in structures, enums and boxes. A future in a message has none.
+    fn contents(&mut self, die: Die, depth: u32, parts_left: &mut u32) -> Contents {
+        let (Some(left), Some(others)) = (depth.checked_sub(1), parts_left.checked_sub(1)) else {
+            return Contents::default();
+        };
+        *parts_left = others;
         let types = self.types;
         let of = types.get(die);
         if is_end(&of.path) && of.path != NOTIFY {
             let end = self.end(die, &of.path);
-            return end.map(MessagePart::always).into_iter().collect();
+            return end.map(Contents::end).unwrap_or_default();
         }
         let is_opaque = OPAQUE.iter().any(|path| of.path.starts_with(path));
         match &of.shape {
             Shape::Structure(members) if !is_opaque => {
-                let members = members.iter();
-                let parts = members.flat_map(|member| {
-                    let parts = self.message_parts(member.of, left);
-                    parts.into_iter().map(|part| part.at(member.offset))
-                });
-                parts.collect()
+                let mut all = Contents::default();
+                for member in members {
+                    all.add(self.contents(member.of, left, parts_left), member.offset);
+                }
+                all
             }
-            Shape::Enum(_) => in_variants(types, die, |of| self.message_parts(of, left)),
+            Shape::Enum(_) if super::plan::is_coroutine(&of) => Contents::default(),
+            Shape::Enum(of) => {
+                Contents::of_enum(of, |variant| self.contents(variant, left, parts_left))
+            }
             Shape::Pointer(Some(inner)) if of.path.starts_with("alloc::boxed::Box<") => {
-                let parts = self.message_parts(*inner, left).into_iter();
-                parts.map(MessagePart::behind_pointer).collect()
+                self.contents(*inner, left, parts_left).behind_pointer()
             }
-            _ => Vec::new(),
+            _ => Contents::default(),
         }
     }
 }

@@ -4,9 +4,10 @@ use crate::channels::EndPart;
 use crate::debug::index::{Die, Poll};
 use crate::debug::types::Types;
 use crate::elsewhere::Elsewhere;
+use crate::inbox::Inboxes;
 use crate::layout::Layout;
 use crate::memory::{Memory, Reader};
-use crate::model::{Dump, Frame};
+use crate::model::{Dump, Frame, Unreceived};
 use crate::numbers::{NumberMap, NumberSet};
 use crate::plan::Plan;
 use crate::seeds;
@@ -98,6 +99,8 @@ pub struct Decoder<'t, 'i, 'd> {
     pub(crate) holds: NumberMap<Die, bool>,
     pub(crate) acquires: NumberMap<Die, bool>,
     pub(crate) ends: NumberMap<Die, Rc<[EndPart]>>,
+    /// The messages that were read for this dump.
+    pub(crate) inboxes: Inboxes,
     /// Whether the ends in a message are being found.
     pub(crate) is_in_message: bool,
     /// The types of ends that may be where the decoder does not look, after their first use.
@@ -130,6 +133,7 @@ impl<'t, 'i, 'd> Decoder<'t, 'i, 'd> {
             holds: NumberMap::default(),
             acquires: NumberMap::default(),
             ends: NumberMap::default(),
+            inboxes: Inboxes::default(),
             is_in_message: false,
             elsewhere: None,
             layouts: NumberMap::default(),
@@ -148,12 +152,19 @@ impl<'t, 'i, 'd> Decoder<'t, 'i, 'd> {
     /// Decodes all tasks of all runtimes. Only `Look::Decode` returns tasks.
     pub fn decode(&mut self, process: &Process<'_>, budget: Budget, look: Look) -> Dump {
         self.vtables.clear();
+        self.inboxes = Inboxes::default();
         let reader = Reader::new(process.memory, budget.bytes);
         let mut dump = Dump::default();
         self.find_tasks(process, &reader, budget, look, &mut dump);
         dump.out_of_bytes = reader.is_exhausted();
+        dump.unreceived = self.take_unreceived();
         dump.frames = self.frames.clone();
         dump
+    }
+
+    /// The ends of channels in messages that were not received, of the tasks that were decoded since the last call.
+    pub fn take_unreceived(&mut self) -> Vec<Unreceived> {
+        std::mem::take(&mut self.inboxes).unreceived
     }
 
     /// The frames that chains refer to. Each dump adds frames.

@@ -3,13 +3,16 @@
 //!
 //! A message is alive until its receiver takes it, so an end in it was certainly not moved. An actor that asks itself waits
 //! for an answer whose sender is in its own inbox.
+//!
+//! The messages belong to the channel. So a channel is read once in a dump, by way of the first task that has its receiver:
+//! ten thousand tasks may share one receiver.
 
 use super::channels::{Behind, EndPart};
 use super::memory::Reader;
-use super::model::Detail;
+use super::model::{ChannelEnd, Unreceived};
+use super::numbers::NumberSet;
 use crate::debug::index::Die;
-use crate::debug::types::{Shape, Types};
-use std::rc::Rc;
+use crate::debug::types::{Enum, Types};
 
 /// The most messages that are read.
 const MOST_MESSAGES: u64 = 128;
@@ -17,8 +20,14 @@ const MOST_MESSAGES: u64 = 128;
 /// The most blocks of messages up to the first unread one: received ones, which are not yet freed.
 const MOST_BLOCKS: u32 = 64;
 
-/// The most ends of one type of messages.
-const MOST_ENDS: usize = 16;
+/// The inboxes of a dump.
+#[derive(Debug, Default)]
+pub(crate) struct Inboxes {
+    /// The channels that were read.
+    known: NumberSet<u64>,
+    /// The ends in their messages.
+    pub(crate) unreceived: Vec<Unreceived>,
+}
 
 /// The offsets in a channel and in its blocks of messages.
 #[derive(Debug)]
@@ -30,7 +39,7 @@ pub(crate) struct Inbox {
     block: Block,
     /// The size of a message.
     size: u64,
-    parts: Vec<MessagePart>,
+    contents: Contents,
 }
 
 /// The offsets in a block.
@@ -46,36 +55,20 @@ struct Block {
     slots: u64,
 }
 
-/// An end in a message.
-#[derive(Clone, Debug)]
-pub(crate) struct MessagePart {
-    end: EndPart,
-    /// The variants that the enums around it have to be in.
-    variants: Vec<VariantPart>,
+/// The ends in a message, or in a part of it.
+#[derive(Debug, Default)]
+pub(crate) struct Contents {
+    ends: Vec<EndPart>,
+    enums: Vec<EnumPart>,
 }
 
-/// A variant of an enum.
-#[derive(Clone, Debug)]
-struct VariantPart {
-    /// The place and size of the variant's number.
+/// An enum in a message. Only the ends of its active variant are there.
+#[derive(Debug)]
+struct EnumPart {
     place: Behind,
-    size: u64,
-    /// The number; `None` for the variant of all numbers but `others`.
-    number: Option<u128>,
-    others: Rc<[u128]>,
-}
-
-impl VariantPart {
-    fn is_active(&self, at: u64, reader: &Reader<'_>) -> bool {
-        let number = self
-            .place
-            .address(at, reader)
-            .and_then(|place| reader.number(place, self.size));
-        number.is_some_and(|number| match self.number {
-            Some(wanted) => number == wanted,
-            None => !self.others.contains(&number),
-        })
-    }
+    /// The offset and size of the number of the active variant, in the enum.
+    discriminant: Option<(u64, u64)>,
+    variants: Vec<(Option<u128>, Contents)>,
 }
 
 impl Inbox {
@@ -83,7 +76,7 @@ impl Inbox {
     pub(crate) fn of(
         types: &Types<'_, '_>,
         channel: Die,
-        find: impl FnOnce(Die) -> Vec<MessagePart>,
+        find: impl FnOnce(Die) -> Contents,
     ) -> Option<Self> {
         let (received, of) = types.find(channel, "rx_fields")?;
         let (index, _) = types.find(of, "index")?;
@@ -98,9 +91,8 @@ impl Inbox {
         let slots = types.get(all).size.checked_div(size)?;
         // The flags above the bits of the slots have to fit in, too.
         (slots.is_power_of_two() && slots < 63).then_some(())?;
-        let mut parts = find(message);
-        parts.truncate(MOST_ENDS);
-        (!parts.is_empty()).then_some(Self {
+        let contents = find(message);
+        (!contents.is_empty()).then_some(Self {
             index: received + index,
             head: received + head,
             block: Block {
@@ -111,28 +103,23 @@ impl Inbox {
                 slots,
             },
             size,
-            parts,
+            contents,
         })
     }
 
-    /// Reads the ends in the messages of the channel at `channel`, whose receiver is `receiver`.
-    pub(crate) fn read(
-        &self,
-        channel: u64,
-        receiver: &EndPart,
-        reader: &Reader<'_>,
-        details: &mut Vec<Detail>,
-    ) {
-        // What cannot be read has no ends.
-        let _ = self.try_read(channel, receiver, reader, details);
+    /// Reads the ends in the messages of the channel at `channel`, once in a dump.
+    pub(crate) fn read(&self, channel: u64, reader: &Reader<'_>, inboxes: &mut Inboxes) {
+        if inboxes.known.insert(channel) {
+            // What cannot be read has no ends.
+            let _ = self.try_read(channel, reader, &mut inboxes.unreceived);
+        }
     }
 
     fn try_read(
         &self,
         channel: u64,
-        receiver: &EndPart,
         reader: &Reader<'_>,
-        details: &mut Vec<Detail>,
+        unreceived: &mut Vec<Unreceived>,
     ) -> Option<()> {
         let Block {
             start,
@@ -149,6 +136,13 @@ impl Inbox {
             blocks += 1;
             block = word(block, next).filter(|_| blocks < MOST_BLOCKS)?;
         }
+        let mut add = |end: ChannelEnd| {
+            unreceived.push(Unreceived {
+                channel: end.channel,
+                end: end.end,
+                inbox: channel,
+            });
+        };
         for number in first..first.saturating_add(MOST_MESSAGES) {
             let slot = number % slots;
             if slot == 0 && number != first {
@@ -157,76 +151,89 @@ impl Inbox {
             if word(block, ready)? >> slot & 1 == 0 {
                 return None;
             }
-            let message = block.wrapping_add(values + slot * self.size);
-            for part in &self.parts {
-                if part
-                    .variants
-                    .iter()
-                    .all(|variant| variant.is_active(message, reader))
-                    && let Some(end) = part.end.read_unreceived(message, receiver, reader)
-                    && !details.contains(&end)
-                {
-                    details.push(end);
-                }
-            }
+            let message = block.wrapping_add(values.wrapping_add(slot.wrapping_mul(self.size)));
+            self.contents.read(message, reader, &mut add);
         }
         Some(())
     }
 }
 
-impl MessagePart {
-    /// An end that is in each message.
-    pub(crate) fn always(end: EndPart) -> Self {
+impl Contents {
+    /// An end that is always there.
+    pub(crate) fn end(end: EndPart) -> Self {
         Self {
-            end,
-            variants: Vec::new(),
+            ends: vec![end],
+            enums: Vec::new(),
         }
     }
 
-    /// This end in a type that contains its type at `offset`.
-    pub(crate) fn at(mut self, offset: u64) -> Self {
-        self.end = self.end.at(offset);
-        for variant in &mut self.variants {
-            variant.place.shift(offset);
+    /// The contents of an enum. `find` returns the contents of a variant.
+    pub(crate) fn of_enum(of: &Enum, mut find: impl FnMut(Die) -> Self) -> Self {
+        let variants = of.variants.iter().map(|variant| {
+            let mut contents = Self::default();
+            contents.add(find(variant.member.of), variant.member.offset);
+            (variant.value, contents)
+        });
+        let variants: Vec<_> = variants.collect();
+        if variants.iter().all(|(_, contents)| contents.is_empty()) {
+            return Self::default();
         }
-        self
+        Self {
+            ends: Vec::new(),
+            enums: vec![EnumPart {
+                place: Behind::here(0),
+                discriminant: of.discriminant,
+                variants,
+            }],
+        }
     }
 
-    /// This end behind a pointer.
+    /// Adds the contents of a member at `offset`.
+    pub(crate) fn add(&mut self, member: Self, offset: u64) {
+        let ends = member.ends.iter().map(|end| end.at(offset));
+        self.ends.extend(ends);
+        self.enums.extend(member.enums.into_iter().map(|mut of| {
+            of.place.shift(offset);
+            of
+        }));
+    }
+
+    /// These contents behind a pointer.
     pub(crate) fn behind_pointer(mut self) -> Self {
-        self.end = self.end.behind(0);
-        for variant in &mut self.variants {
-            variant.place.push_pointer(0);
+        self.ends = self.ends.iter().map(|end| end.behind(0)).collect();
+        for of in &mut self.enums {
+            of.place.push_pointer(0);
         }
         self
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ends.is_empty() && self.enums.is_empty()
+    }
+
+    fn read(&self, at: u64, reader: &Reader<'_>, add: &mut impl FnMut(ChannelEnd)) {
+        let ends = self.ends.iter();
+        ends.filter_map(|end| end.read(at, false, reader))
+            .for_each(&mut *add);
+        for of in &self.enums {
+            if let Some(at) = of.place.address(at, reader)
+                && let Some(contents) = of.active(at, reader)
+            {
+                contents.read(at, reader, add);
+            }
+        }
     }
 }
 
-/// Collects the ends of an enum, each with its variant. `find` returns the ends of a type.
-pub(crate) fn in_variants(
-    types: &Types<'_, '_>,
-    die: Die,
-    mut find: impl FnMut(Die) -> Vec<MessagePart>,
-) -> Vec<MessagePart> {
-    let of = types.get(die);
-    let Shape::Enum(all) = &of.shape else {
-        return Vec::new();
-    };
-    let others: Rc<[u128]> = all.variants.iter().filter_map(|one| one.value).collect();
-    let mut found = Vec::new();
-    for variant in &all.variants {
-        for part in find(variant.member.of) {
-            let mut part = part.at(variant.member.offset);
-            if let Some((place, size)) = all.discriminant {
-                part.variants.push(VariantPart {
-                    place: Behind::here(place),
-                    size,
-                    number: variant.value,
-                    others: others.clone(),
-                });
-            }
-            found.push(part);
-        }
+impl EnumPart {
+    /// The contents of the active variant of the enum at `at`.
+    fn active(&self, at: u64, reader: &Reader<'_>) -> Option<&Contents> {
+        let number = match self.discriminant {
+            Some((offset, size)) => Some(reader.number(at.wrapping_add(offset), size)?),
+            None => None,
+        };
+        let with = |wanted| self.variants.iter().find(|(value, _)| *value == wanted);
+        let (_, contents) = with(number).or_else(|| with(None))?;
+        Some(contents)
     }
-    found
 }

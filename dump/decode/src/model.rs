@@ -16,6 +16,8 @@ pub struct Dump {
     pub unlisted: Vec<(u32, u64)>,
     /// The frames that chains refer to.
     pub frames: Vec<Frame>,
+    /// The ends of channels in messages that were not received.
+    pub unreceived: Vec<Unreceived>,
     /// Whether reading stopped at the bound of bytes.
     pub out_of_bytes: bool,
 }
@@ -184,18 +186,24 @@ impl Chain {
         }
     }
 
-    /// Whether both chains are the same wait. Counts that other tasks change are not compared.
+    /// Whether both chains are the same wait. Counts that other tasks change are not compared, nor are ends at which the
+    /// task does not wait: other tasks change what is shared.
     fn is_same_wait(&self, other: &Chain) -> bool {
         let mut branches = self.branches.iter().zip(&other.branches);
+        let is_compared = |detail: &&Detail| !matches!(detail, Detail::End(end) if !end.waits);
+        let details = |chain: &'_ Chain| {
+            let all = chain.details.iter().filter(is_compared);
+            all.copied().collect::<Vec<_>>()
+        };
+        let (own, others) = (details(self), details(other));
         self.frames == other.frames
             && self.cut == other.cut
             && self.kept == other.kept
-            && self.details.len() == other.details.len()
+            && own.len() == others.len()
             && self.branches.len() == other.branches.len()
-            && self
-                .details
+            && own
                 .iter()
-                .zip(&other.details)
+                .zip(&others)
                 .all(|(one, other)| one.is_same(other))
             && branches.all(|(one, other)| one.is_same_wait(other))
     }
@@ -268,6 +276,8 @@ pub enum Detail {
     Queued,
     /// The future was created and not polled yet.
     NotPolled,
+    /// The future is no async body, and may poll more than the futures that are part of it.
+    PollsMore,
 }
 
 impl Detail {
@@ -289,6 +299,7 @@ impl Detail {
             (Detail::End(one), Detail::End(other)) => {
                 ChannelEnd {
                     senders: other.senders,
+                    has_weak_senders: other.has_weak_senders,
                     ..one
                 } == other
             }
@@ -312,14 +323,25 @@ pub struct ChannelEnd {
     pub room: Option<NonZeroU64>,
     /// The number of senders, by the channel's own count.
     pub senders: Option<u32>,
+    /// Whether the channel has a `WeakSender`, which another `Sender` may be made from.
+    pub has_weak_senders: bool,
     /// Whether the task waits at this end for the other one.
     pub waits: bool,
     /// Whether an async block has captured the end. The block may have moved it since.
     pub is_captured: bool,
     /// Whether the program has ends of this type where the decoder does not look.
     pub is_elsewhere: bool,
-    /// Whether the end is in a message that the task has not received. The two values above are the receiver's then.
-    pub is_unreceived: bool,
+}
+
+/// An end of a channel in a message that was not received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unreceived {
+    /// The address of the channel.
+    pub channel: u64,
+    /// The end.
+    pub end: End,
+    /// The address of the channel that the message is in.
+    pub inbox: u64,
 }
 
 /// The kinds of channels.

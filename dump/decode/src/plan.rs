@@ -43,6 +43,8 @@ pub(crate) enum Plan {
         frame: Option<u32>,
         row: Option<&'static Row>,
         parts: Vec<Part>,
+        /// Whether the future may poll more than its parts.
+        polls_more: bool,
     },
     /// A pointer to a number of futures in a row.
     Row {
@@ -161,11 +163,13 @@ impl Decoder<'_, '_, '_> {
                 let descriptor = (is_io(&of.path) && parts.is_empty())
                     .then(|| self.descriptor(die, 3))
                     .flatten();
+                let polls_more = !parts.is_empty() && row.is_none() && self.polls_more(die, &of);
                 Plan::Structure {
                     descriptor,
                     frame,
                     row,
                     parts,
+                    polls_more,
                 }
             }
             _ => Plan::Structure {
@@ -173,8 +177,32 @@ impl Decoder<'_, '_, '_> {
                 frame: Some(self.type_frame(&of, true)),
                 row: None,
                 parts: Vec::new(),
+                polls_more: false,
             },
         }
+    }
+
+    /// Whether a structure with futures may poll more than these: a receiver, or what the function of a `poll_fn` borrows.
+    fn polls_more(&mut self, die: Die, of: &Type) -> bool {
+        if of.path.starts_with("tokio::") {
+            return false;
+        }
+        if !is_poll_fn(&of.path) {
+            return self.has_receiver(die);
+        }
+        let Some((_, function)) = of.parameters.first() else {
+            return false;
+        };
+        let declared = self.types.index.function(*function);
+        let file = declared.map(|function| self.types.index.file(function.position));
+        let environment = self.types.get(*function);
+        let is_librarys = environment.path.starts_with("tokio::")
+            || file.is_some_and(|file| is_macro_file(&file));
+        !is_librarys
+            && members_of(&environment).iter().any(|member| {
+                let is_borrowed = self.types.get(member.of).path.starts_with("&mut ");
+                is_borrowed && !self.holds_future(member.of)
+            })
     }
 
     fn parts(&mut self, members: &[Member]) -> Vec<Part> {
@@ -419,9 +447,7 @@ impl Decoder<'_, '_, '_> {
         if leaf::row_of(path).is_some() || has_plan.iter().any(|prefix| path.starts_with(prefix)) {
             return true;
         }
-        if path.starts_with("core::future::poll_fn::PollFn<")
-            || path.starts_with("futures_util::future::poll_fn::PollFn<")
-        {
+        if is_poll_fn(path) {
             return true;
         }
         if path.starts_with("alloc::vec::Vec<") {
@@ -463,8 +489,14 @@ fn members_of(of: &Type) -> &[Member] {
     }
 }
 
+/// Whether the future is made of a function.
+fn is_poll_fn(path: &str) -> bool {
+    path.starts_with("core::future::poll_fn::PollFn<")
+        || path.starts_with("futures_util::future::poll_fn::PollFn<")
+}
+
 /// Whether the type is the state of an async function, block or closure.
-fn is_coroutine(of: &Type) -> bool {
+pub(crate) fn is_coroutine(of: &Type) -> bool {
     of.name.starts_with("{async_") && of.name.contains("_env#")
 }
 

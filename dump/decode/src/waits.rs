@@ -2,8 +2,9 @@
 //!
 //! "May" in these texts: a guard or an end of a channel can still be listed among an async body's locals after a move.
 
-use crate::model::{Chain, Channel, ChannelEnd, Detail, End, Frame, Timer};
+use crate::model::{Chain, Channel, ChannelEnd, Detail, End, Frame, Timer, Unreceived};
 use crate::numbers::{NumberMap, NumberSet};
+use std::borrow::Cow;
 use std::num::NonZeroU64;
 
 /// The most tasks that are named.
@@ -19,7 +20,11 @@ pub struct Waits {
     /// The tasks that may hold a lock, by its semaphore.
     holders: NumberMap<u64, Vec<u64>>,
     /// The tasks that have an end of a channel, sorted by channel and end; each once.
-    ends: Vec<(u64, End, Owner)>,
+    ends: Vec<Owned>,
+    /// The ends in messages, sorted; each once.
+    unreceived: Vec<Unreceived>,
+    /// The tasks that have a `Notify` and do not wait for it themselves, sorted by `Notify`; each once.
+    notifiers: Vec<(u64, u64)>,
     /// The tasks that were given permits and do not take them, by semaphore.
     given: NumberMap<u64, Vec<u64>>,
     /// The number of tasks that wait for permits, by semaphore.
@@ -47,12 +52,22 @@ enum Wait {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Owner {
     task: u64,
-    /// Whether the end is a variable or part of one. If not, it is in a message that the task has not received.
-    is_local: bool,
     /// Whether an async block has only captured the end. The block may have moved it since.
     is_captured: bool,
     /// Whether the program has ends of this type where the decoder does not look. The end may have been moved there.
     is_elsewhere: bool,
+}
+
+/// The address of a channel, the end, and a task that has it.
+type Owned = (u64, End, Owner);
+
+/// The tasks that may have an end.
+#[derive(Debug)]
+struct Owners<'w> {
+    /// The tasks with the end in a variable.
+    with_locals: &'w [Owned],
+    /// The tasks whose unreceived messages have the end.
+    with_messages: Cow<'w, [Owned]>,
 }
 
 /// Tasks that each wait for the next one, the last one for the first.
@@ -107,8 +122,14 @@ impl Cycle {
 impl Waits {
     /// Collects the waits of tasks, given as id, `is_waiting` and chain. A task that does not wait has only ends and
     /// guards.
-    pub fn of<'c>(tasks: impl Iterator<Item = (u64, bool, &'c Chain)>) -> Self {
-        let mut waits = Self::default();
+    pub fn of<'c>(
+        tasks: impl Iterator<Item = (u64, bool, &'c Chain)>,
+        unreceived: Vec<Unreceived>,
+    ) -> Self {
+        let mut waits = Self {
+            unreceived,
+            ..Self::default()
+        };
         for (id, is_waiting, chain) in tasks {
             let mut task = Task::default();
             waits.add(id, chain, &mut task);
@@ -121,11 +142,23 @@ impl Waits {
                 waits.tasks.insert(id, task);
             }
         }
+        waits.unreceived.sort_unstable();
+        waits.unreceived.dedup();
         waits.ends.sort_unstable();
-        // An end that is not captured stands before one that is, and an end in a message before both.
+        // An end that is not captured stands before one that is.
         waits
             .ends
             .dedup_by_key(|(channel, end, owner)| (*channel, *end, owner.task));
+        waits.notifiers.sort_unstable();
+        waits.notifiers.dedup();
+        let mut notifiers = std::mem::take(&mut waits.notifiers);
+        notifiers.retain(|(notify, task)| {
+            let waiting = waits.with((*notify, End::Receiver));
+            waiting
+                .binary_search_by_key(task, |(.., owner)| owner.task)
+                .is_err()
+        });
+        waits.notifiers = notifiers;
         for task in waits.tasks.values() {
             for semaphore in task.waits.iter().filter_map(Wait::semaphore) {
                 *waits.waiting.entry(semaphore).or_default() += 1;
@@ -159,11 +192,13 @@ impl Waits {
                     }
                     let owner = Owner {
                         task: id,
-                        is_local: !end.is_unreceived,
                         is_captured: end.is_captured,
                         is_elsewhere: end.is_elsewhere,
                     };
-                    self.ends.push((end.channel, end.end, owner));
+                    match (end.kind, end.end) {
+                        (Channel::Notify, End::Sender) => self.notifiers.push((end.channel, id)),
+                        _ => self.ends.push((end.channel, end.end, owner)),
+                    }
                 }
                 Detail::Joins(other) if other != 0 => task.waits.push(Wait::Join(other)),
                 _ => {}
@@ -196,68 +231,55 @@ impl Waits {
                 }
             },
             Detail::End(end) if end.waits && end.kind == Channel::Notify => {
-                let others = self.notifiers(end);
-                (!others.is_empty())
-                    .then(|| format!("goroutine {} may notify it", named(&others, None)))
+                let tasks = self.notifiers(end.channel);
+                (!tasks.is_empty())
+                    .then(|| format!("goroutine {} may notify it", named(tasks, None)))
             }
-            Detail::End(end) if end.waits => {
-                let owners = self.owners(end);
-                let is_local = owners.iter().any(|owner| owner.is_local);
-                let owners: Vec<u64> = owners.iter().map(|owner| owner.task).collect();
-                if owners.is_empty() {
-                    return None;
-                }
-                let which = match (end.end, end.senders) {
-                    (End::Sender, _) => "its Receiver".to_owned(),
-                    (End::Receiver, Some(1)) => "its only Sender".to_owned(),
-                    (End::Receiver, None) => "its Sender".to_owned(),
-                    (End::Receiver, Some(senders)) if senders as usize == owners.len() => {
-                        "its Senders".to_owned()
-                    }
-                    (End::Receiver, Some(_)) => "Senders of it".to_owned(),
-                };
-                let has = if owners.len() == 1 { "has" } else { "have" };
-                let owners = named(&owners, Some(id));
-                Some(match is_local {
-                    true => format!("{which} may be with {owners}"),
-                    false => {
-                        format!("{which} may be in a message that {owners} {has} not received")
-                    }
-                })
-            }
+            Detail::End(end) if end.waits => self.owners(end).text(end, id),
             _ => None,
         }
     }
 
-    /// The tasks that have the other end. If it is in a message, these are the tasks with the message only: a variable
-    /// with the same end was moved into it.
-    fn owners(&self, end: &ChannelEnd) -> Vec<Owner> {
+    /// The tasks that have this end of a channel in a variable.
+    fn with(&self, key: (u64, End)) -> &[Owned] {
+        group(&self.ends, key, |(channel, end, _)| (*channel, *end))
+    }
+
+    /// The tasks with a `Notify` that do not wait for it themselves, each behind the address of the `Notify`.
+    fn notifiers(&self, notify: u64) -> &[(u64, u64)] {
+        group(&self.notifiers, notify, |(notify, _)| *notify)
+    }
+
+    /// The tasks that have the other end. If the other end is in a message and there is no second one, these are the tasks
+    /// with the message only: a variable with the same end was moved into it.
+    fn owners(&self, end: &ChannelEnd) -> Owners<'_> {
         let other = match end.end {
             End::Sender => End::Receiver,
             End::Receiver => End::Sender,
         };
         let key = (end.channel, other);
-        let first = self
-            .ends
-            .partition_point(|(channel, end, _)| (*channel, *end) < key);
-        let all = self.ends[first..].iter();
-        let all = all.take_while(|(channel, end, _)| (*channel, *end) == key);
-        let mut all: Vec<Owner> = all.map(|(.., owner)| *owner).collect();
-        if end.senders.unwrap_or(1) == 1 && all.iter().any(|owner| !owner.is_local) {
-            all.retain(|owner| !owner.is_local);
+        let unreceived = group(&self.unreceived, key, |one| (one.channel, one.end));
+        let with_messages = match unreceived {
+            [] => Cow::default(),
+            [only] => self.with((only.inbox, End::Receiver)).into(),
+            several => {
+                let all = several
+                    .iter()
+                    .flat_map(|one| self.with((one.inbox, End::Receiver)));
+                let mut all = all.copied().collect::<Vec<_>>();
+                all.sort_unstable_by_key(|(.., owner)| *owner);
+                all.dedup_by_key(|(.., owner)| owner.task);
+                all.into()
+            }
+        };
+        let is_unique = other == End::Receiver || end.senders.unwrap_or(1) == 1;
+        Owners {
+            with_locals: match is_unique && !with_messages.is_empty() {
+                true => &[],
+                false => self.with(key),
+            },
+            with_messages,
         }
-        all
-    }
-
-    /// The tasks with a `Notify` that do not wait for it themselves.
-    fn notifiers(&self, end: &ChannelEnd) -> Vec<u64> {
-        let waiting = self.owners(&ChannelEnd {
-            end: End::Sender,
-            ..*end
-        });
-        let waits = |task| waiting.iter().any(|owner| owner.task == task);
-        let all = self.owners(end).into_iter().map(|owner| owner.task);
-        all.filter(|task| !waits(*task)).collect()
     }
 
     /// The tasks that may end a wait of the task `id`, with the text that names the wait.
@@ -277,27 +299,29 @@ impl Waits {
                 // Any task that has it may notify it, and so may a task that was not found.
                 Wait::Channel(end) if end.kind == Channel::Notify => {}
                 Wait::Channel(end) => {
-                    let owners = self.owners(end);
+                    // Any sender may send, also a sender that was not found.
+                    let has_more = end.has_weak_senders || end.senders.unwrap_or(1) != 1;
+                    if end.end == End::Receiver && has_more {
+                        continue;
+                    }
                     // A variable that was borrowed is listed after a move, so a second owner may be the one that has the
                     // end, as may a place that is not read.
-                    let [
-                        owner @ Owner {
-                            is_elsewhere: false,
-                            ..
-                        },
-                    ] = &owners[..]
-                    else {
-                        continue;
+                    let owners = self.owners(end);
+                    let (owner, is_local) = match (owners.with_locals, &*owners.with_messages) {
+                        ([(.., owner)], []) => (owner, true),
+                        ([], [(.., owner)]) => (owner, false),
+                        _ => continue,
                     };
-                    match end.end {
-                        End::Sender => next.push((owner.task, ROOM, *wait)),
-                        // Any sender may send, also a sender that was not found. A captured sender was often moved to
-                        // another task.
-                        End::Receiver if owner.is_captured || end.senders.unwrap_or(1) != 1 => {}
-                        End::Receiver if !owner.is_local => {
-                            next.push((owner.task, UNRECEIVED, *wait));
-                        }
-                        End::Receiver => next.push((owner.task, MESSAGE, *wait)),
+                    if owner.is_elsewhere {
+                        continue;
+                    }
+                    match (end.end, is_local) {
+                        (End::Sender, true) => next.push((owner.task, ROOM, *wait)),
+                        (End::Sender, false) => next.push((owner.task, ROOM_UNRECEIVED, *wait)),
+                        (End::Receiver, false) => next.push((owner.task, UNRECEIVED, *wait)),
+                        // A captured sender was often moved to another task.
+                        (End::Receiver, true) if owner.is_captured => {}
+                        (End::Receiver, true) => next.push((owner.task, MESSAGE, *wait)),
                     }
                 }
             }
@@ -401,8 +425,71 @@ impl Waits {
 }
 
 const ROOM: &str = "room in a channel whose Receiver may be with";
+const ROOM_UNRECEIVED: &str = "room in a channel whose Receiver may be in a message for";
 const UNRECEIVED: &str = "a message of a channel whose only Sender may be in a message for";
 const MESSAGE: &str = "a message of a channel whose only Sender may be with";
+
+impl Owners<'_> {
+    /// The tasks as text, for the task `id`, which waits at `end`.
+    fn text(&self, end: &ChannelEnd, id: u64) -> Option<String> {
+        let count = self.with_locals.len() + self.with_messages.len();
+        let which = match (end.end, end.senders) {
+            (End::Sender, _) => "its Receiver",
+            (End::Receiver, Some(1)) => "its only Sender",
+            (End::Receiver, None) => "its Sender",
+            (End::Receiver, Some(senders)) if senders as usize == count => "its Senders",
+            (End::Receiver, Some(_)) => "Senders of it",
+        };
+        let has = match self.with_messages.len() {
+            1 => "has",
+            _ => "have",
+        };
+        let locals = || named(self.with_locals, Some(id));
+        let messages = || named(&self.with_messages, Some(id));
+        let place = match (self.with_locals, &*self.with_messages) {
+            ([], []) => return None,
+            (_, []) => format!("with {}", locals()),
+            ([], _) => format!("in a message that {} {has} not received", messages()),
+            _ => format!(
+                "with {} and in a message that {} {has} not received",
+                locals(),
+                messages()
+            ),
+        };
+        Some(format!("{which} may be {place}"))
+    }
+}
+
+/// The rows with this key, of rows that are sorted by it.
+fn group<T, K: Ord>(rows: &[T], key: K, key_of: impl Fn(&T) -> K) -> &[T] {
+    let first = rows.partition_point(|row| key_of(row) < key);
+    let rows = &rows[first..];
+    let after = rows.partition_point(|row| key_of(row) <= key);
+    &rows[..after]
+}
+
+/// A row that names a task.
+trait Named {
+    fn task(&self) -> u64;
+}
+
+impl Named for u64 {
+    fn task(&self) -> u64 {
+        *self
+    }
+}
+
+impl Named for Owned {
+    fn task(&self) -> u64 {
+        self.2.task
+    }
+}
+
+impl Named for (u64, u64) {
+    fn task(&self) -> u64 {
+        self.1
+    }
+}
 
 impl Wait {
     fn semaphore(&self) -> Option<u64> {
@@ -419,26 +506,30 @@ pub(crate) fn is_of(end: ChannelEnd, semaphore: u64) -> bool {
     end.waits && end.semaphore.map(NonZeroU64::get) == Some(semaphore)
 }
 
-/// Whether the chain has one leaf, and no time limit on the way to it.
+/// Whether the chain has one leaf, and on the way to it neither a time limit nor a future that may poll more.
 fn is_single(chain: &Chain) -> bool {
     let is_limit = |detail: &Detail| {
         matches!(
             detail,
-            Detail::Fires {
-                what: Timer::Timeout,
-                ..
-            }
+            Detail::PollsMore
+                | Detail::Fires {
+                    what: Timer::Timeout,
+                    ..
+                }
         )
     };
     chain.branches.is_empty() && chain.cut.is_none() && !chain.details.iter().any(is_limit)
 }
 
 /// Formats `7, 9`, or the first of many. With `this` the text is `goroutine 7, 9`, or `this very task`.
-fn named(tasks: &[u64], this: Option<u64>) -> String {
-    if this.is_some_and(|this| tasks == [this]) {
+fn named<T: Named>(tasks: &[T], this: Option<u64>) -> String {
+    if let ([only], Some(this)) = (tasks, this)
+        && only.task() == this
+    {
         return "this very task".into();
     }
-    let first: Vec<String> = tasks.iter().take(NAMED).map(u64::to_string).collect();
+    let first = tasks.iter().take(NAMED).map(|task| task.task().to_string());
+    let first = first.collect::<Vec<_>>();
     let more = if tasks.len() > NAMED { ", ..." } else { "" };
     let before = if this.is_some() { "goroutine " } else { "" };
     format!("{before}{}{more}", first.join(", "))

@@ -673,3 +673,450 @@ fn a_pipeline_under_way_is_no_deadlock() {
         task.abort();
     }
 }
+
+/// A message. Each number is a type of its own, so that no other case has an end of the same type.
+#[derive(Debug)]
+#[expect(dead_code, reason = "a message that no test looks into")]
+struct Of<const CASE: u32>(u8);
+
+async fn holds<T: Send>(held: T) {
+    sleep(LONG).await;
+    drop(held);
+}
+
+/// Blocks a thread on a future. The thread's closure has the future, but no end of its own.
+fn block_a_thread_on(future: impl Future<Output = ()> + Send + 'static) {
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        runtime.unwrap().block_on(future);
+    });
+}
+
+async fn has_a_thread_that_is_blocked() {
+    let (sender, mut receiver) = mpsc::channel::<Of<1>>(8);
+    sender.send(Of(1)).await.unwrap();
+    block_a_thread_on(holds(sender));
+    while receiver.recv().await.is_some() {}
+}
+
+struct Request<const CASE: u32> {
+    answer: oneshot::Sender<Of<CASE>>,
+}
+
+fn serves_on_a_thread<const CASE: u32>(requests: std::sync::mpsc::Receiver<Request<CASE>>) {
+    for request in requests {
+        std::thread::sleep(LONG);
+        let _ = request.answer.send(Of(0));
+    }
+}
+
+/// The request is in a bounded channel of std's, or with the thread that serves it.
+async fn asks_a_thread(requests: std::sync::mpsc::SyncSender<Request<2>>) {
+    let (answer, value) = oneshot::channel();
+    assert!(!answer.is_closed());
+    requests.send(Request { answer }).unwrap();
+    let _ = value.await;
+}
+
+/// A future that is written by hand: it waits for commands, too.
+async fn supervises(
+    mut commands: Receiver<Of<3>>,
+    lines: Sender<Of<4>>,
+    mut worker: JoinHandle<()>,
+) {
+    lines.send(Of(0)).await.unwrap();
+    std::future::poll_fn(|context| {
+        if commands.poll_recv(context).is_ready() {
+            return Poll::Ready(());
+        }
+        Pin::new(&mut worker).poll(context).map(|_| ())
+    })
+    .await;
+    drop(lines);
+}
+
+async fn drains<T: Send>(mut lines: Receiver<T>) {
+    while lines.recv().await.is_some() {}
+}
+
+/// Like `supervises`, as a structure.
+struct Supervisor {
+    commands: Receiver<Of<5>>,
+    worker: JoinHandle<()>,
+}
+
+impl Future for Supervisor {
+    type Output = ();
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if self.commands.poll_recv(context).is_ready() {
+            return Poll::Ready(());
+        }
+        Pin::new(&mut self.worker).poll(context).map(|_| ())
+    }
+}
+
+async fn awaits_a_supervisor(
+    commands: Receiver<Of<5>>,
+    lines: Sender<Of<6>>,
+    worker: JoinHandle<()>,
+) {
+    lines.send(Of(0)).await.unwrap();
+    Supervisor { commands, worker }.await;
+    drop(lines);
+}
+
+/// The only Sender is lent, and a task without an end of its own can make a second one from a weak one.
+async fn keeps_the_last_one(lines: Sender<Of<7>>, worker: JoinHandle<()>) {
+    lines.send(Of(0)).await.unwrap();
+    worker.await.unwrap();
+    drop(lines);
+}
+
+/// Keeps each answer for later, with its request's number.
+async fn answers_later(mut requests: Receiver<Request<8>>) {
+    let mut pending = std::collections::HashMap::new();
+    while let Some(request) = requests.recv().await {
+        assert!(!request.answer.is_closed());
+        pending.insert(pending.len(), request.answer);
+    }
+}
+
+/// Gives each request to a task of its own.
+async fn has_helpers(mut requests: Receiver<Request<9>>) {
+    while let Some(request) = requests.recv().await {
+        assert!(!request.answer.is_closed());
+        tokio::spawn(async move {
+            sleep(LONG).await;
+            let _ = request.answer.send(Of(0));
+        });
+    }
+}
+
+/// Forwards each request.
+async fn forwards(mut requests: Receiver<Request<10>>, to: Sender<Request<10>>) {
+    while let Some(request) = requests.recv().await {
+        assert!(!request.answer.is_closed());
+        let _ = to.send(request).await;
+    }
+}
+
+async fn asks_for<const CASE: u32>(of: Sender<Request<CASE>>) {
+    let (answer, value) = oneshot::channel();
+    assert!(!answer.is_closed());
+    assert!(of.send(Request { answer }).await.is_ok());
+    let _ = value.await;
+}
+
+#[test]
+fn services_at_work_are_no_deadlock() {
+    let _alone = alone();
+    let runtime = runtime(2);
+    let serving = pprof::serve("127.0.0.1:0").unwrap();
+    let address = serving.local_addr().unwrap();
+    for spawn in [Spawn::Ours, Spawn::Foreign] {
+        let mut tasks = Vec::new();
+        let (to_thread, requests) = std::sync::mpsc::sync_channel(8);
+        std::thread::spawn(move || serves_on_a_thread(requests));
+        let (_to_supervisor, commands) = mpsc::channel(8);
+        let (_to_other, of_other) = mpsc::channel(8);
+        let (last, from_last) = mpsc::channel(8);
+        let _weak = last.downgrade();
+        runtime.block_on(async {
+            tasks.push(spawn.spawn(has_a_thread_that_is_blocked()));
+            tasks.push(spawn.spawn(asks_a_thread(to_thread)));
+            let (sender, receiver) = mpsc::channel(8);
+            let worker = tokio::spawn(drains(receiver));
+            tasks.push(spawn.spawn(supervises(commands, sender, worker)));
+            let (sender, receiver) = mpsc::channel(8);
+            let worker = tokio::spawn(drains(receiver));
+            tasks.push(spawn.spawn(awaits_a_supervisor(of_other, sender, worker)));
+            let worker = tokio::spawn(drains(from_last));
+            tasks.push(spawn.spawn(keeps_the_last_one(last, worker)));
+            let (sender, receiver) = mpsc::channel(8);
+            tasks.push(spawn.spawn(answers_later(receiver)));
+            tasks.push(spawn.spawn(asks_for(sender)));
+            let (sender, receiver) = mpsc::channel(8);
+            tasks.push(spawn.spawn(has_helpers(receiver)));
+            tasks.push(spawn.spawn(asks_for(sender)));
+            let (sender, receiver) = mpsc::channel(8);
+            let (next, last) = mpsc::channel(8);
+            tasks.push(spawn.spawn(holds(last)));
+            tasks.push(spawn.spawn(forwards(receiver, next)));
+            tasks.push(spawn.spawn(asks_for(sender)));
+        });
+        let waits: Vec<String> = tasks
+            .iter()
+            .map(|(id, _)| format!("goroutine {id} ["))
+            .collect();
+        let mut waits: Vec<&str> = waits.iter().map(String::as_str).collect();
+        let last = tasks[9].0;
+        let forwarded =
+            format!("its Sender may be in a message that goroutine {last} has not received");
+        waits.push(&forwarded);
+        page_with(address, "goroutine?debug=2", &waits);
+        for _ in 0..5 {
+            let page = get(address, "goroutine?debug=2");
+            let told: Vec<&str> = page
+                .lines()
+                .filter(|line| line.contains("may be a deadlock"))
+                .collect();
+            assert!(told.is_empty(), "{told:#?}\n{page}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        for (_, task) in tasks {
+            task.abort();
+        }
+    }
+}
+
+/// The requests of an actor with many of them.
+macro_rules! requests {
+    ($($name:ident)*) => {
+        #[expect(dead_code, reason = "only the last variant is sent")]
+        enum Many {
+            $($name { number: u64, answer: Option<oneshot::Sender<Of<20>>> },)*
+            Nested(Box<Nested>),
+        }
+
+        impl Many {
+            fn answer(self) -> Option<oneshot::Sender<Of<20>>> {
+                match self {
+                    $(Many::$name { number, answer } => {
+                        assert_eq!(number, 1);
+                        answer
+                    })*
+                    Many::Nested(nested) => match *nested {
+                        Nested::Empty => None,
+                        Nested::Of(many) => many.answer(),
+                    },
+                }
+            }
+        }
+    };
+}
+
+requests! { A B C D E F G H I J K L M N O P Q R S T U V W X Y Z }
+
+enum Nested {
+    Empty,
+    Of(Many),
+}
+
+fn many(is_nested: bool) -> (Many, oneshot::Receiver<Of<20>>) {
+    let (answer, value) = oneshot::channel();
+    let answer = Some(answer);
+    let many = Many::Z { number: 1, answer };
+    match is_nested {
+        true => (Many::Nested(Box::new(Nested::Of(many))), value),
+        false => (many, value),
+    }
+}
+
+/// An actor in an async block, which asks itself.
+fn asks_itself(
+    mut inbox: Receiver<Many>,
+    of: Sender<Many>,
+    is_nested: bool,
+) -> impl Future<Output = ()> + Send {
+    async move {
+        let empty = Many::Nested(Box::new(Nested::Empty));
+        assert!(of.send(empty).await.is_ok());
+        let (ask, value) = many(is_nested);
+        assert!(of.send(ask).await.is_ok());
+        drop(value.await);
+        while let Some(many) = inbox.recv().await {
+            drop(many.answer());
+        }
+    }
+}
+
+/// Waits for room in a channel whose Receiver is in its own inbox.
+async fn subscribes(mut inbox: Receiver<Receiver<Of<21>>>, to: Sender<Receiver<Of<21>>>) {
+    let (sender, receiver) = mpsc::channel(1);
+    assert!(to.send(receiver).await.is_ok());
+    assert!(sender.send(Of(0)).await.is_ok());
+    assert!(sender.send(Of(1)).await.is_ok());
+    while let Some(mut receiver) = inbox.recv().await {
+        receiver.recv().await;
+    }
+}
+
+#[test]
+fn actors_in_async_blocks_with_many_requests_are_told() {
+    let _alone = alone();
+    let runtime = runtime(2);
+    let serving = pprof::serve("127.0.0.1:0").unwrap();
+    let address = serving.local_addr().unwrap();
+    for spawn in [Spawn::Ours, Spawn::Foreign] {
+        let (of_one, one) = mpsc::channel(8);
+        let (of_nested, nested) = mpsc::channel(8);
+        let (of_subscriber, subscriber) = mpsc::channel(8);
+        let tasks = runtime.block_on(async {
+            [
+                spawn.spawn(asks_itself(one, of_one, false)),
+                spawn.spawn(asks_itself(nested, of_nested, true)),
+                spawn.spawn(subscribes(subscriber, of_subscriber)),
+            ]
+        });
+        let name = |at: usize, function: &str| spawn.name(tasks[at].0, function);
+        let asks = |at| {
+            format!(
+                "# may be a deadlock: {} waits for a message of a channel whose only Sender may be in a message for that very task\n",
+                name(at, "asks_itself")
+            )
+        };
+        let subscribes = format!(
+            "# may be a deadlock: {} waits for room in a channel whose Receiver may be in a message for that very task\n",
+            name(2, "subscribes")
+        );
+        page_with(
+            address,
+            "goroutine?debug=2",
+            &[
+                &asks(0),
+                &asks(1),
+                &subscribes,
+                "its Receiver may be in a message that this very task has not received",
+            ],
+        );
+        for (_, task) in &tasks {
+            task.abort();
+        }
+        gone(address);
+    }
+}
+
+/// Workers that share a Receiver.
+async fn works(jobs: Arc<tokio::sync::Mutex<Receiver<Request<22>>>>) {
+    sleep(LONG).await;
+    drop(jobs.lock().await.recv().await);
+}
+
+async fn listens_twice(mut to: Receiver<Of<23>>) {
+    while to.recv().await.is_some() {}
+}
+
+async fn takes_senders(inbox: Receiver<Sender<Of<23>>>) {
+    sleep(LONG).await;
+    drop(inbox);
+}
+
+#[test]
+fn all_tasks_that_may_receive_a_message_are_named() {
+    let _alone = alone();
+    let runtime = runtime(2);
+    let serving = pprof::serve("127.0.0.1:0").unwrap();
+    let address = serving.local_addr().unwrap();
+    for spawn in [Spawn::Ours, Spawn::Foreign] {
+        let (of_pool, jobs) = mpsc::channel(8);
+        let jobs = Arc::new(tokio::sync::Mutex::new(jobs));
+        let (sender, receiver) = mpsc::channel(8);
+        let (to_keeper, of_keeper) = mpsc::channel(8);
+        to_keeper.try_send(sender.clone()).unwrap();
+        let tasks = runtime.block_on(async {
+            [
+                spawn.spawn(works(jobs.clone())),
+                spawn.spawn(works(jobs.clone())),
+                spawn.spawn(asks_for(of_pool)),
+                spawn.spawn(listens_twice(receiver)),
+                spawn.spawn(holds(sender)),
+                spawn.spawn(takes_senders(of_keeper)),
+            ]
+        });
+        let [one, other, _, _, holds, keeper] = tasks.each_ref().map(|(id, _)| *id);
+        page_with(
+            address,
+            "goroutine?debug=2",
+            &[
+                &format!(
+                    "its Sender may be in a message that goroutine {one}, {other} have not received"
+                ),
+                &format!(
+                    "its Senders may be with goroutine {holds} and in a message that goroutine {keeper} has not received"
+                ),
+            ],
+        );
+        for (_, task) in &tasks {
+            task.abort();
+        }
+    }
+}
+
+/// Many ends and one `Notify`, which all tasks share.
+struct Wide {
+    stop: Notify,
+    ends: [Option<Sender<Of<24>>>; 1],
+    more: Lines,
+    jobs: tokio::sync::Mutex<Receiver<Request<25>>>,
+}
+
+struct Lines {
+    first: [Sender<Of<24>>; 0],
+    a: Sender<Of<24>>,
+    b: watch::Sender<u32>,
+    c: watch::Receiver<u32>,
+    d: broadcast::Sender<u32>,
+}
+
+async fn waits_to_stop(wide: Arc<Wide>) {
+    wide.stop.notified().await;
+    assert!(wide.ends.len() + wide.more.first.len() == 1);
+    drop(wide.more.a.clone());
+    drop((
+        wide.more.b.subscribe(),
+        wide.more.c.clone(),
+        wide.more.d.clone(),
+    ));
+    drop(wide.jobs.lock().await);
+}
+
+#[test]
+fn ten_thousand_tasks_that_share_ends_and_a_notify_are_read_in_seconds() {
+    const TASKS: usize = 10_000;
+    let _alone = alone();
+    let runtime = runtime(2);
+    let serving = pprof::serve("127.0.0.1:0").unwrap();
+    let address = serving.local_addr().unwrap();
+    let (_, idle) = runtime.block_on(async { Spawn::Foreign.spawn(holds(0)) });
+    let decoded = "1 of 1 foreign tasks are decoded";
+    page_with(address, "goroutine?debug=2", &[decoded]);
+    idle.abort();
+    let (of_pool, jobs) = mpsc::channel(200);
+    let (b, c) = watch::channel(0);
+    let wide = Arc::new(Wide {
+        stop: Notify::new(),
+        ends: [None],
+        more: Lines {
+            first: [],
+            a: mpsc::channel(8).0,
+            b,
+            c,
+            d: broadcast::channel(8).0,
+        },
+        jobs: tokio::sync::Mutex::new(jobs),
+    });
+    let mut tasks = Vec::new();
+    runtime.block_on(async {
+        for _ in 0..150 {
+            tasks.push(Spawn::Foreign.spawn(asks_for(of_pool.clone())));
+        }
+        for _ in 0..TASKS {
+            tasks.push(Spawn::Foreign.spawn(waits_to_stop(wide.clone())));
+        }
+        sleep(Duration::from_secs(1)).await;
+    });
+    let begun = std::time::Instant::now();
+    let page = page_with(
+        address,
+        "goroutine?debug=2",
+        &["have not received", "waits for Notify 0x"],
+    );
+    println!("{:?}", begun.elapsed());
+    assert!(!page.contains("may notify it"));
+    assert!(!page.contains("may be a deadlock"));
+    for (_, task) in &tasks {
+        task.abort();
+    }
+}

@@ -267,6 +267,7 @@ fn look(
     bias: u64,
 ) -> Found {
     pages.renew();
+    decoder.take_unreceived();
     let wanted: NumberSet<u64> = question.ids.iter().copied().collect();
     let places = decoder.locate(pages, &|| pages.renew(), &question.handles, &wanted, BUDGET);
     // Neighbours in memory share pages.
@@ -321,7 +322,8 @@ fn look(
         let (_, word) = seen.state;
         (seen.id, is_waiting(word), &seen.chain)
     });
-    let waits = Waits::of(waiting.chain(polled.iter().map(|(id, chain)| (*id, false, chain))));
+    let polled = polled.iter().map(|(id, chain)| (*id, false, chain));
+    let waits = Waits::of(waiting.chain(polled), decoder.take_unreceived());
     found.cycles = waits.cycles();
     let mut stacks = Stacks::new(decoder.frames());
     let mut made: HashMap<Shape, usize, BuildHasherDefault<NumberHasher>> = HashMap::default();
