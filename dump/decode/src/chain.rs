@@ -89,7 +89,7 @@ impl Decoder<'_, '_, '_> {
                         ends.read(at, walk.reader, &mut chain.details, inboxes);
                         self.walk_parts(walk, at, &state.parts, chain, depth);
                         for kept in &state.kept {
-                            self.walk_kept(walk, at, kept, &state.frames, depth);
+                            self.walk_kept(walk, at, kept, &state.frames, chain, depth);
                         }
                         true
                     }
@@ -242,13 +242,14 @@ impl Decoder<'_, '_, '_> {
         }
     }
 
-    /// Searches for permits that were given to a future which the async body at `at` keeps.
+    /// Searches a future which the async body at `at` keeps for permits that were given to it, and for ends of channels.
     fn walk_kept(
         &mut self,
         walk: &mut Walk<'_, '_>,
         at: u64,
         kept: &KeptPart,
         body: &[u32],
+        chain: &mut Chain,
         depth: u32,
     ) {
         // A guessed place may contain no future, so kept futures are not followed there.
@@ -257,8 +258,16 @@ impl Decoder<'_, '_, '_> {
         }
         let (offset, die) = kept.part;
         let mut beside = Chain::default();
-        if self.walk(walk, (at.wrapping_add(offset), die), &mut beside, depth + 1) {
+        if !self.walk(walk, (at.wrapping_add(offset), die), &mut beside, depth + 1) {
+            return;
+        }
+        if kept.may_acquire {
             push_given(&mut walk.kept, &kept.variable, body, &beside);
+        }
+        for end in beside.only_ends().details {
+            if !chain.details.contains(&end) {
+                chain.details.push(end);
+            }
         }
     }
 

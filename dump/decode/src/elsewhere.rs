@@ -11,8 +11,8 @@ use crate::numbers::NumberSet;
 use std::collections::HashSet;
 
 /// Generic types that keep their parameters where the decoder does not look, by the beginning of the name. A `Block` is a part of
-/// an `mpsc` channel, with messages that were not yet received.
-const PLACES: [&[u8]; 20] = [
+/// an `mpsc` channel, with messages that were not yet received. A `JoinHandle` leads to the result of a task that has ended.
+const PLACES: [&[u8]; 21] = [
     b"ArcInner<",
     b"RcInner<",
     b"RcBox<",
@@ -33,6 +33,7 @@ const PLACES: [&[u8]; 20] = [
     b"LazyLock<",
     b"Lazy<",
     b"LazyCell<",
+    b"JoinHandle<",
 ];
 
 /// Crates whose closures have futures that become tasks. Any other closure with a future may block a thread on it, and the

@@ -2,9 +2,11 @@
 //!
 //! A semaphore may have given permits to such a future, and tokio has woken the task then. If the task was polled since
 //! and did not poll that future, the permits are lost to all other waiters: a futurelock.
+//!
+//! Such a future may have the end of a channel, too, which its task then has.
 
 use super::Decoder;
-use super::leaf::{ACQUIRE, SHARED, UNORDERED};
+use super::leaf::{ACQUIRE, SHARED, UNORDERED, row_of};
 use super::model::{Chain, Detail, Kept};
 use super::plan::{Local, Part, is_owner};
 use crate::debug::index::Die;
@@ -17,23 +19,35 @@ pub(crate) struct KeptPart {
     /// The name of the variable; empty for a variable of the compiler's.
     pub(crate) variable: Arc<str>,
     pub(crate) part: Part,
+    /// Whether a future in it may wait for a semaphore. If not, only the ends of channels in it are read.
+    pub(crate) may_acquire: bool,
 }
 
 impl Decoder<'_, '_, '_> {
     /// The kept parts among the variables of a state, which begin at `offset`.
     pub(crate) fn kept(&mut self, offset: u64, locals: &[Local<'_>]) -> Vec<KeptPart> {
-        locals
-            .iter()
-            .map(|local| local.member)
-            .filter(|member| self.may_acquire(member.of))
-            .map(|member| KeptPart {
-                variable: match member.name.starts_with("__") {
-                    true => "".into(),
-                    false => member.name.as_str().into(),
-                },
-                part: (offset + member.offset, member.of),
-            })
-            .collect()
+        let members = locals.iter().map(|local| local.member);
+        let mut kept = Vec::new();
+        for member in members {
+            let may_acquire = self.may_acquire(member.of);
+            if may_acquire || self.has_async_body(member.of) {
+                kept.push(KeptPart {
+                    variable: match member.name.starts_with("__") {
+                        true => "".into(),
+                        false => member.name.as_str().into(),
+                    },
+                    part: (offset + member.offset, member.of),
+                    may_acquire,
+                });
+            }
+        }
+        kept
+    }
+
+    /// Whether the type is a future that is more than a known leaf, so that it may have ends of channels.
+    fn has_async_body(&mut self, die: Die) -> bool {
+        let of = self.types.get(die);
+        self.holds_future(die) && !row_of(&of.path).is_some_and(|row| row.is_leaf)
     }
 
     /// Whether a future of this type may wait for a semaphore, as far as the type is known.

@@ -55,6 +55,14 @@ const ROWS: &[Row] = &[
     leaf("tokio::sync::notify::OwnedNotified", Some(end)),
     leaf("tokio::sync::oneshot::Receiver<", Some(end)),
     leaf("tokio::runtime::task::join::JoinHandle<", Some(join)),
+    leaf(
+        "futures_util::stream::stream::next::Next<tokio_stream::wrappers::mpsc_",
+        Some(end),
+    ),
+    leaf(
+        "tokio_stream::stream_ext::next::Next<tokio_stream::wrappers::mpsc_",
+        Some(end),
+    ),
     leaf("tokio::runtime::io::scheduled_io::Readiness", None),
     leaf("core::future::pending::Pending<", None),
     leaf("futures_util::future::pending::Pending<", None),

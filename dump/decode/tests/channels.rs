@@ -3,6 +3,7 @@
 
 mod served;
 
+use futures_util::StreamExt;
 use runtime_probe::pprof;
 use served::{alone, get, page_with, runtime};
 use std::future::Future;
@@ -15,6 +16,7 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::sync::{Notify, broadcast, oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{sleep, timeout};
+use tokio_stream::wrappers::{ReceiverStream, UnboundedReceiverStream};
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -809,6 +811,37 @@ async fn asks_for<const CASE: u32>(of: Sender<Request<CASE>>) {
     let _ = value.await;
 }
 
+/// Returns the Sender, which is in the result of a task that has ended until this is joined.
+async fn gives_back(sender: Sender<Of<11>>) -> Sender<Of<11>> {
+    sender
+}
+
+async fn joins_later(giver: JoinHandle<Sender<Of<11>>>) {
+    sleep(LONG).await;
+    let _ = giver.await.unwrap().send(Of(0)).await;
+}
+
+async fn has_a_giver() {
+    let (sender, mut receiver) = mpsc::channel(8);
+    sender.send(Of(0)).await.unwrap();
+    let giver = tokio::spawn(gives_back(sender));
+    tokio::spawn(joins_later(giver));
+    while receiver.recv().await.is_some() {}
+}
+
+/// Keeps a future, and awaits it later.
+async fn delays(future: impl Future<Output = ()> + Send) {
+    sleep(LONG).await;
+    future.await;
+}
+
+async fn has_a_delayed_holder() {
+    let (sender, mut receiver) = mpsc::channel::<Of<12>>(8);
+    sender.send(Of(0)).await.unwrap();
+    tokio::spawn(delays(holds(sender)));
+    while receiver.recv().await.is_some() {}
+}
+
 #[test]
 fn services_at_work_are_no_deadlock() {
     let _alone = alone();
@@ -834,6 +867,8 @@ fn services_at_work_are_no_deadlock() {
             tasks.push(spawn.spawn(awaits_a_supervisor(of_other, sender, worker)));
             let worker = tokio::spawn(drains(from_last));
             tasks.push(spawn.spawn(keeps_the_last_one(last, worker)));
+            tasks.push(spawn.spawn(has_a_giver()));
+            tasks.push(spawn.spawn(has_a_delayed_holder()));
             let (sender, receiver) = mpsc::channel(8);
             tasks.push(spawn.spawn(answers_later(receiver)));
             tasks.push(spawn.spawn(asks_for(sender)));
@@ -851,7 +886,7 @@ fn services_at_work_are_no_deadlock() {
             .map(|(id, _)| format!("goroutine {id} ["))
             .collect();
         let mut waits: Vec<&str> = waits.iter().map(String::as_str).collect();
-        let last = tasks[9].0;
+        let last = tasks[11].0;
         let forwarded =
             format!("its Sender may be in a message that goroutine {last} has not received");
         waits.push(&forwarded);
@@ -982,6 +1017,66 @@ fn actors_in_async_blocks_with_many_requests_are_told() {
             ],
         );
         for (_, task) in &tasks {
+            task.abort();
+        }
+        gone(address);
+    }
+}
+
+/// Receives by a stream.
+async fn streams(mut lines: ReceiverStream<Of<30>>) {
+    while lines.next().await.is_some() {}
+}
+
+async fn streams_unbounded(lines: mpsc::UnboundedReceiver<Of<31>>) {
+    let mut lines = UnboundedReceiverStream::new(lines);
+    while tokio_stream::StreamExt::next(&mut lines).await.is_some() {}
+}
+
+/// The writer ends when the last sender is dropped. This function keeps the sender.
+async fn ends<T: Send>(lines: Sender<T>, writer: JoinHandle<()>) {
+    assert!(!lines.is_closed());
+    writer.await.unwrap();
+    drop(lines);
+}
+
+async fn ends_unbounded<T: Send>(lines: mpsc::UnboundedSender<T>, writer: JoinHandle<()>) {
+    assert!(!lines.is_closed());
+    writer.await.unwrap();
+    drop(lines);
+}
+
+#[test]
+fn a_wait_for_a_stream_of_messages_is_a_wait_for_a_message() {
+    let _alone = alone();
+    let runtime = runtime(2);
+    let serving = pprof::serve("127.0.0.1:0").unwrap();
+    let address = serving.local_addr().unwrap();
+    for spawn in [Spawn::Ours, Spawn::Foreign] {
+        let tasks = runtime.block_on(async {
+            let (sender, receiver) = mpsc::channel(8);
+            let writer = tokio::spawn(streams(ReceiverStream::new(receiver)));
+            let (unbounded, receiver) = mpsc::unbounded_channel();
+            let other = tokio::spawn(streams_unbounded(receiver));
+            [
+                (writer.id(), spawn.spawn(ends(sender, writer))),
+                (other.id(), spawn.spawn(ends_unbounded(unbounded, other))),
+            ]
+        });
+        let conditions = [(0, "ends"), (1, "ends_unbounded")].map(|(at, function)| {
+            let (writer, (id, _)) = &tasks[at];
+            let ends = spawn.name(*id, function);
+            format!(
+                "# may be a deadlock: goroutine {writer} waits for a message of a channel whose only Sender may be with {ends}; {ends} \
+                 waits for the end of goroutine {writer}\n"
+            )
+        });
+        page_with(
+            address,
+            "goroutine?debug=2",
+            &[&conditions[0], &conditions[1]],
+        );
+        for (_, (_, task)) in &tasks {
             task.abort();
         }
         gone(address);
