@@ -1,5 +1,5 @@
-//! The types of channels' ends that a program may keep where the decoder does not look: in closures and their futures, behind shared pointers,
-//! in collections, in statics, in trait objects, and in enums and arrays of async bodies.
+//! The types of channels' ends that a program may keep where the decoder does not look: in closures and queues, also in the futures
+//! there, behind shared pointers, in collections, in statics, in trait objects, and in enums and arrays of async bodies.
 //!
 //! A variable that was borrowed before it was moved is listed to the end of its scope. If a thread's closure or a map has
 //! the end since, the variable looks like its only owner. Of types that are in no such place, it is the only owner.
@@ -10,13 +10,20 @@ use crate::debug::types::{Shape, Types};
 use crate::numbers::NumberSet;
 use std::collections::HashSet;
 
-/// Generic types that keep their parameters where the decoder does not look, by the beginning of the name. A `Block` is a part of
-/// an `mpsc` channel, with messages that were not yet received. A `JoinHandle` leads to the result of a task that has ended.
-const PLACES: [&[u8]; 21] = [
+/// Generic types that keep their parameters where the decoder does not look, by the beginning of the name. A `JoinHandle`
+/// leads to the result of a task that has ended. The futures in these are followed where a task awaits them.
+const PLACES: [&[u8]; 6] = [
     b"ArcInner<",
     b"RcInner<",
     b"RcBox<",
     b"Vec<",
+    b"Cell<",
+    b"JoinHandle<",
+];
+
+/// The same of types whose futures are not followed either. A `Block` is a part of an `mpsc` channel, with messages that were not
+/// yet received.
+const QUEUES: [&[u8]; 15] = [
     b"VecDeque<",
     b"LinkedList<",
     b"BinaryHeap<",
@@ -24,7 +31,6 @@ const PLACES: [&[u8]; 21] = [
     b"RawTable<",
     b"Block<",
     b"Slab<",
-    b"Cell<",
     b"RefCell<",
     b"Mutex<",
     b"RwLock<",
@@ -33,7 +39,6 @@ const PLACES: [&[u8]; 21] = [
     b"LazyLock<",
     b"Lazy<",
     b"LazyCell<",
-    b"JoinHandle<",
 ];
 
 /// Crates whose closures have futures that become tasks. Any other closure with a future may block a thread on it, and the
@@ -71,11 +76,15 @@ impl Elsewhere {
         let mut paths = HashSet::new();
         let mut seen: [NumberSet<Die>; 3] = Default::default();
         let mut next: Vec<(Die, Sight)> = Vec::new();
-        for place in index.named(is_place) {
+        for place in index.named(|name| begins(name, &PLACES) || begins(name, &QUEUES)) {
             let Some(of) = types.read(place) else {
                 continue;
             };
-            next.extend(of.parameters.iter().map(|(_, die)| (*die, Sight::Hidden)));
+            let sight = match begins(of.name.as_bytes(), &QUEUES) {
+                true => Sight::HiddenWithFutures,
+                false => Sight::Hidden,
+            };
+            next.extend(of.parameters.iter().map(|(_, die)| (*die, sight)));
         }
         for closure in index.named(is_closure) {
             let path = index.path(closure).unwrap_or_default();
@@ -87,9 +96,11 @@ impl Elsewhere {
             };
             next.push((closure, sight));
         }
-        let objects = index.named(is_vtable);
-        let objects = objects.filter_map(|vtable| index.implementor(vtable));
-        next.extend(objects.map(|object| (object, Sight::Hidden)));
+        let objects = || {
+            let objects = index.named(is_vtable);
+            objects.filter_map(|vtable| index.implementor(vtable))
+        };
+        next.extend(objects().map(|object| (object, Sight::Hidden)));
         for body in index.named(is_body) {
             let Some(Shape::Enum(states)) = types.read(body).map(|of| of.shape) else {
                 continue;
@@ -101,6 +112,8 @@ impl Elsewhere {
                     .map(|state| (state.member.of, Sight::Read)),
             );
         }
+        // Whether trait objects that are futures may be where futures are not followed.
+        let mut has_boxed_futures = false;
         while let Some((die, sight)) = next.pop() {
             let is_hidden = sight != Sight::Read;
             if !seen[sight as usize].insert(die) {
@@ -112,6 +125,11 @@ impl Elsewhere {
                     paths.insert(of.path);
                 }
                 continue;
+            }
+            if sight == Sight::HiddenWithFutures && is_boxed_future(&of.path) && !has_boxed_futures
+            {
+                has_boxed_futures = true;
+                next.extend(objects().map(|object| (object, Sight::HiddenWithFutures)));
             }
             if is_body(of.name.as_bytes()) && sight != Sight::HiddenWithFutures {
                 continue;
@@ -149,8 +167,12 @@ impl Elsewhere {
     }
 }
 
-fn is_place(name: &[u8]) -> bool {
-    PLACES.iter().any(|place| name.starts_with(place))
+fn begins(name: &[u8], prefixes: &[&[u8]]) -> bool {
+    prefixes.iter().any(|prefix| name.starts_with(prefix))
+}
+
+fn is_boxed_future(path: &str) -> bool {
+    path.starts_with("alloc::boxed::Box<") && path.contains("dyn core::future::future::Future<")
 }
 
 /// Whether the type is an async body, whose locals are read.

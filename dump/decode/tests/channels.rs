@@ -842,6 +842,17 @@ async fn has_a_delayed_holder() {
     while receiver.recv().await.is_some() {}
 }
 
+type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Gives a future to a queue of jobs.
+async fn has_a_job(jobs: Sender<Job>) {
+    let (sender, mut receiver) = mpsc::channel::<Of<13>>(8);
+    sender.send(Of(0)).await.unwrap();
+    let job: Job = Box::pin(holds(sender));
+    assert!(jobs.send(job).await.is_ok());
+    while receiver.recv().await.is_some() {}
+}
+
 #[test]
 fn services_at_work_are_no_deadlock() {
     let _alone = alone();
@@ -854,6 +865,7 @@ fn services_at_work_are_no_deadlock() {
         std::thread::spawn(move || serves_on_a_thread(requests));
         let (_to_supervisor, commands) = mpsc::channel(8);
         let (_to_other, of_other) = mpsc::channel(8);
+        let (to_jobs, _jobs) = mpsc::channel(8);
         let (last, from_last) = mpsc::channel(8);
         let _weak = last.downgrade();
         runtime.block_on(async {
@@ -868,6 +880,7 @@ fn services_at_work_are_no_deadlock() {
             let worker = tokio::spawn(drains(from_last));
             tasks.push(spawn.spawn(keeps_the_last_one(last, worker)));
             tasks.push(spawn.spawn(has_a_giver()));
+            tasks.push(spawn.spawn(has_a_job(to_jobs)));
             tasks.push(spawn.spawn(has_a_delayed_holder()));
             let (sender, receiver) = mpsc::channel(8);
             tasks.push(spawn.spawn(answers_later(receiver)));
@@ -886,7 +899,7 @@ fn services_at_work_are_no_deadlock() {
             .map(|(id, _)| format!("goroutine {id} ["))
             .collect();
         let mut waits: Vec<&str> = waits.iter().map(String::as_str).collect();
-        let last = tasks[11].0;
+        let last = tasks[12].0;
         let forwarded =
             format!("its Sender may be in a message that goroutine {last} has not received");
         waits.push(&forwarded);
@@ -950,6 +963,10 @@ fn many(is_nested: bool) -> (Many, oneshot::Receiver<Of<20>>) {
 }
 
 /// An actor in an async block, which asks itself.
+#[expect(
+    clippy::manual_async_fn,
+    reason = "the block has captured the Receiver"
+)]
 fn asks_itself(
     mut inbox: Receiver<Many>,
     of: Sender<Many>,
