@@ -10,15 +10,14 @@ use crate::debug::types::{Shape, Types};
 use crate::numbers::NumberSet;
 use std::collections::HashSet;
 
-/// Generic types that keep their parameters where the decoder does not look, by the beginning of the name. A `JoinHandle`
-/// leads to the result of a task that has ended. The futures in these are followed where a task awaits them.
-const PLACES: [&[u8]; 6] = [
+/// Generic types that keep their parameters where the decoder does not look, by the beginning of the name. The futures
+/// in these are followed where a task awaits them.
+const PLACES: [&[u8]; 5] = [
     b"ArcInner<",
     b"RcInner<",
     b"RcBox<",
     b"Vec<",
     b"Cell<",
-    b"JoinHandle<",
 ];
 
 /// The same of types whose futures are not followed either. A `Block` is a part of an `mpsc` channel, with messages that were not
