@@ -12,13 +12,7 @@ use std::collections::HashSet;
 
 /// Generic types that keep their parameters where the decoder does not look, by the beginning of the name. The futures
 /// in these are followed where a task awaits them.
-const PLACES: [&[u8]; 5] = [
-    b"ArcInner<",
-    b"RcInner<",
-    b"RcBox<",
-    b"Vec<",
-    b"Cell<",
-];
+const PLACES: [&[u8]; 5] = [b"ArcInner<", b"RcInner<", b"RcBox<", b"Vec<", b"Cell<"];
 
 /// The same of types whose futures are not followed either. A `Block` is a part of an `mpsc` channel, with messages that were not
 /// yet received.

@@ -1219,13 +1219,12 @@ fn ten_thousand_tasks_that_share_ends_and_a_notify_are_read_in_seconds() {
         }
         sleep(Duration::from_secs(1)).await;
     });
-    let begun = std::time::Instant::now();
+    // Decoding for each task anew, or comparing all of them for each note, takes more than the 30 s that this waits.
     let page = page_with(
         address,
         "goroutine?debug=2",
         &["have not received", "waits for Notify 0x"],
     );
-    println!("{:?}", begun.elapsed());
     assert!(!page.contains("may notify it"));
     assert!(!page.contains("may be a deadlock"));
     for (_, task) in &tasks {
