@@ -187,7 +187,8 @@ impl Waits {
                     task.waits.push(channel.unwrap_or(Wait::Permits(semaphore)));
                 }
                 Detail::End(end) => {
-                    if end.waits && end.end == End::Receiver {
+                    // A wait for a `Notify` leads nowhere, and may be a part of a wait for a channel.
+                    if end.waits && end.end == End::Receiver && end.kind != Channel::Notify {
                         task.waits.push(Wait::Channel(end));
                     }
                     let owner = Owner {
@@ -296,8 +297,6 @@ impl Waits {
                     next.push((*to, "the end of", *wait));
                 }
                 Wait::Join(_) => {}
-                // Any task that has it may notify it, and so may a task that was not found.
-                Wait::Channel(end) if end.kind == Channel::Notify => {}
                 Wait::Channel(end) => {
                     // Any sender may send, also a sender that was not found.
                     let has_more = end.has_weak_senders || end.senders.unwrap_or(1) != 1;
