@@ -1,9 +1,12 @@
 //! What is switched on: permanently, or for as long as a [`Lease`] lives.
 //!
-//! A poll loads one word ([`any`]), which says what is on. While nothing is on, that load is the only cost of a poll.
+//! One word says what is on. A poll loads it only if its thread's slot says that anything is ([`Slot::is_plain`]).
+//!
+//! [`Slot::is_plain`]: threads::Slot::is_plain
 
 use crate::clock::{Scale, Ticks};
 use crate::primitive::{self, AtomicU64, Ordering};
+use crate::registry::threads;
 use crate::sampling::{self, Weight};
 use crate::tally::task_times;
 use std::sync::atomic::AtomicI64;
@@ -183,7 +186,11 @@ impl Demand {
             Demand::PollTimes | Demand::ReadyTimes | Demand::Trace => self.bits(),
         };
         // Release: a poll that sees the word sees [`SINCE`] and the recording.
-        WORD.store(before & !self.bits() | bits, Ordering::Release);
+        let word = before & !self.bits() | bits;
+        WORD.store(word, Ordering::Release);
+        if (word == 0) != (before == 0) {
+            threads::set_demanded(word != 0);
+        }
         #[cfg(all(feature = "interpose", target_os = "linux"))]
         if matches!(self, Demand::Waits | Demand::Trace) {
             crate::sys::futex::set_watched(WORD.load(Ordering::Relaxed) & !TIMES != 0);

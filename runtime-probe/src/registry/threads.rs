@@ -44,10 +44,13 @@ pub(crate) enum Role {
 /// The state of a thread that other threads read, in memory that outlives the thread (slots are reused).
 ///
 /// Aligned, so that no two threads write to one cache line: every poll writes to it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct Slot {
     number: AtomicU32,
+    /// Why polls on this thread, apart from `foreign`, and wakes have more to do than usual: [`DEMANDED`], [`UNKNOWN`] and
+    /// [`IN_A_CLOSURE`].
+    reasons: AtomicU64,
     /// The task of the last poll that a hook reported and no wrapper claimed; 0 for none.
     pub(crate) foreign: AtomicU64,
     /// When that poll began.
@@ -69,7 +72,61 @@ pub(crate) struct Slot {
     kept: AtomicU64,
 }
 
+/// A bit of [`Slot::reasons`]: something is switched on that concerns polls. Each thread has a copy, because a poll reads its
+/// thread's slot anyway.
+const DEMANDED: u64 = 1;
+
+/// The same: the thread has no slot yet.
+const UNKNOWN: u64 = 2;
+
+/// The same: the thread runs a closure of the blocking pool, which may run for an hour. So the thread's last stamp is no
+/// substitute for the time.
+const IN_A_CLOSURE: u64 = 4;
+
 impl Slot {
+    const fn new(reasons: u64) -> Self {
+        Slot {
+            number: AtomicU32::new(0),
+            reasons: AtomicU64::new(reasons),
+            foreign: AtomicU64::new(0),
+            foreign_since: AtomicU64::new(0),
+            now: AtomicU64::new(0),
+            ended: AtomicU64::new(0),
+            runtime: AtomicU32::new(0),
+            role: AtomicU32::new(0),
+            trace_chunk: AtomicU32::new(0),
+            kept_for: AtomicU64::new(0),
+            kept: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether a poll of a task of ours on this thread has nothing else to do.
+    #[inline(always)]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.reasons.load(Ordering::Relaxed) | self.foreign.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether a wake on this thread has more to do than usual.
+    #[inline(always)]
+    pub(crate) fn has_reasons(&self) -> bool {
+        self.reasons.load(Ordering::Relaxed) != 0
+    }
+
+    /// The thread runs a closure of the blocking pool for as long as the result lives.
+    #[cfg(feature = "rt")]
+    pub(crate) fn runs_a_closure(&'static self) -> impl Drop {
+        struct Running(&'static Slot, u64);
+        impl Drop for Running {
+            fn drop(&mut self) {
+                let Running(slot, before) = self;
+                slot.reasons
+                    .fetch_and(!IN_A_CLOSURE | *before, Ordering::Relaxed);
+            }
+        }
+        let before = self.reasons.fetch_or(IN_A_CLOSURE, Ordering::Relaxed);
+        Running(self, before & IN_A_CLOSURE)
+    }
+
     /// The thread's number.
     #[inline(always)]
     pub(crate) fn number(&self) -> ThreadNumber {
@@ -126,29 +183,22 @@ struct Table {
     last: u32,
     alive: HashMap<u32, (Thread, &'static Slot)>,
     unused: Vec<&'static Slot>,
+    /// The reasons of all threads in the list.
+    reasons: u64,
 }
 
 static TABLE: Mutex<Option<Table>> = Mutex::new(None);
-/// The slot of threads that are being listed, or are unlisted again.
-static UNLISTED: Slot = Slot {
-    number: AtomicU32::new(0),
-    foreign: AtomicU64::new(0),
-    foreign_since: AtomicU64::new(0),
-    now: AtomicU64::new(0),
-    ended: AtomicU64::new(0),
-    runtime: AtomicU32::new(0),
-    role: AtomicU32::new(0),
-    trace_chunk: AtomicU32::new(0),
-    kept_for: AtomicU64::new(0),
-    kept: AtomicU64::new(0),
-};
+/// The slot of threads that are being listed, or are unlisted again. It is no plain one, because nothing tells it of demands.
+static UNLISTED: Slot = Slot::new(DEMANDED);
+/// The slot of threads that were never listed.
+static NEVER_LISTED: Slot = Slot::new(UNKNOWN);
 
 /// Unlists the thread when it ends.
 struct Own(Cell<Option<&'static Slot>>);
 
 impl Drop for Own {
     fn drop(&mut self) {
-        SLOT.with(|cell| cell.set(Some(&UNLISTED)));
+        SLOT.with(|cell| cell.set(&UNLISTED));
         let Some(slot) = self.0.get() else { return };
         if let Some(chunks) = TRACE.get() {
             WRITER.with(|writer| chunks.hand_in(writer, &slot.trace_chunk));
@@ -169,7 +219,7 @@ fn lock() -> std::sync::MutexGuard<'static, Option<Table>> {
 
 thread_local! {
     /// No destructor: one load on the hot path.
-    static SLOT: Cell<Option<&'static Slot>> = const { Cell::new(None) };
+    static SLOT: Cell<&'static Slot> = const { Cell::new(&NEVER_LISTED) };
     static OWN: Own = const { Own(Cell::new(None)) };
     /// The chunk for this thread's trace entries. No destructor, too.
     static WRITER: Writer<'static> = const { Writer::new() };
@@ -209,15 +259,38 @@ pub(crate) fn append_to_next(slot: &Slot, entry: &Entry, more: usize) -> bool {
 /// This thread's slot. The first call of a thread lists it.
 #[inline(always)]
 pub(crate) fn slot() -> &'static Slot {
-    match SLOT.with(Cell::get) {
-        Some(slot) => slot,
-        None => enlist(),
+    let slot = slot_so_far();
+    match std::ptr::eq(slot, &NEVER_LISTED) {
+        false => slot,
+        true => enlist(),
     }
+}
+
+/// This thread's slot. If the thread was never listed, one that is not plain, which MUST NOT be written.
+#[inline(always)]
+pub(crate) fn slot_so_far() -> &'static Slot {
+    SLOT.with(Cell::get)
 }
 
 /// This thread's slot, if it has one. Async-signal-safe.
 pub(crate) fn if_listed() -> Option<&'static Slot> {
-    SLOT.with(Cell::get)
+    let slot = slot_so_far();
+    (!std::ptr::eq(slot, &NEVER_LISTED)).then_some(slot)
+}
+
+/// Tells all threads whether anything is switched on that concerns polls.
+pub(crate) fn set_demanded(is_on: bool) {
+    // Lists this thread first, as in `alive`.
+    slot();
+    let mut table = lock();
+    let table = table.get_or_insert_with(Table::default);
+    table.reasons = if is_on { DEMANDED } else { 0 };
+    for (_, slot) in table.alive.values() {
+        match is_on {
+            true => slot.reasons.fetch_or(DEMANDED, Ordering::Relaxed),
+            false => slot.reasons.fetch_and(!DEMANDED, Ordering::Relaxed),
+        };
+    }
 }
 
 /// This thread's number.
@@ -231,7 +304,7 @@ pub(crate) fn current() -> ThreadNumber {
 fn enlist() -> &'static Slot {
     // A thread that is being torn down is not listed, because nothing would unlist it. Code that is called from here
     // and calls `slot` (an allocator that wakes tasks) finds that slot, too.
-    SLOT.with(|cell| cell.set(Some(&UNLISTED)));
+    SLOT.with(|cell| cell.set(&UNLISTED));
     let Ok(()) = OWN.try_with(|_| ()) else {
         return &UNLISTED;
     };
@@ -247,12 +320,13 @@ fn enlist() -> &'static Slot {
     let slot = table
         .unused
         .pop()
-        .unwrap_or_else(|| Box::leak(Box::default()));
+        .unwrap_or_else(|| Box::leak(Box::new(Slot::new(0))));
     slot.number.store(table.last, Ordering::Relaxed);
+    slot.reasons.store(table.reasons, Ordering::Relaxed);
     slot.now.store(crate::clock::ticks(), Ordering::Relaxed);
     table.alive.insert(table.last, (thread, slot));
     let _ = OWN.try_with(|own| own.0.set(Some(slot)));
-    SLOT.with(|cell| cell.set(Some(slot)));
+    SLOT.with(|cell| cell.set(slot));
     slot
 }
 

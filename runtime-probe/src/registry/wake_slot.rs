@@ -98,9 +98,7 @@ impl WakeSlot {
         match how {
             Written::Once => self.waker.with(|slot| {
                 // SAFETY: written before this reader existed, and never again while readers exist.
-                if let Some(waker) = unsafe { &*slot } {
-                    waker.wake_by_ref();
-                }
+                unsafe { (*slot).as_ref().unwrap_unchecked() }.wake_by_ref();
             }),
             // SAFETY: the contract of this function.
             Written::Often => unsafe { self.wake_often() },

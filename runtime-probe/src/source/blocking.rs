@@ -50,7 +50,7 @@ where
             super::foreign::between_polls();
             // The thread may have been a worker before.
             threads::slot().set_role(Role::Pool);
-            waker::run(&record.0, meta, closure)
+            waker::run(&record.0, closure)
         }
         None => closure(),
     };

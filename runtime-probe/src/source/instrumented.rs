@@ -9,7 +9,7 @@ use crate::demand::{self, Demand};
 use crate::primitive::Ordering;
 use crate::registry::local_sets;
 use crate::registry::slab::RecordRef;
-use crate::registry::task::{EndedWait, Kind, PollFlags, PollNumber, Spawn};
+use crate::registry::task::{EndedWait, Kind, PollFlags, Record, Spawn};
 use crate::registry::threads::{self, Slot};
 use crate::sampling::Weight;
 use crate::stack::raw::{FutureMeta, HasMeta};
@@ -85,36 +85,48 @@ impl<F: Future> Future for Instrumented<F> {
         let Some(record) = record else {
             return future.poll(context);
         };
-        let (slot, poll, poll_flags) = (threads::slot(), record.next_poll(), record.poll_flags());
-        let start = match poll_flags.is_plain() && !demand::any() {
-            true => Start {
-                began: begin_top(record, slot),
-                generation: poll.generation(),
-            },
-            false => start(record, poll, poll_flags, slot, context),
-        };
-        waker::poll(
+        let slot = threads::slot_so_far();
+        let (record, slot, poll, began, generation, table) =
+            match record.poll_flags().is_plain() && slot.is_plain() {
+                true => {
+                    let poll = record.next_poll();
+                    let began = slot.now.load(Ordering::Relaxed).max(record.ready_at());
+                    let record: &Record = record;
+                    let generation = poll.generation();
+                    (record, slot, poll, began, generation, &waker::WRITTEN_ONCE)
+                }
+                false => {
+                    let Start {
+                        record,
+                        slot,
+                        poll,
+                        began,
+                        generation,
+                        table,
+                    } = start(context, record);
+                    (record, slot, poll, began, generation, table)
+                }
+            };
+        let start = Start {
             record,
-            poll,
-            <F as HasMeta>::META,
             slot,
-            start,
-            |context| future.poll(context),
-            Poll::is_ready,
-        )
+            poll,
+            began,
+            generation,
+            table,
+        };
+        waker::poll(start, |context| future.poll(context), Poll::is_ready)
     }
 }
 
 /// The begin of a poll that needs more than the plain way.
+///
+/// It returns what the plain way has at hand as well. Otherwise that would be kept in registers beyond this call, which the
+/// plain way would have to save.
 #[cold]
 #[inline(never)]
-fn start(
-    record: &RecordRef,
-    poll: PollNumber,
-    poll_flags: PollFlags,
-    slot: &'static Slot,
-    context: &Context<'_>,
-) -> Start {
+fn start<'r>(context: &Context<'_>, record: &'r RecordRef) -> Start<'r> {
+    let (slot, poll, poll_flags) = (threads::slot(), record.next_poll(), record.poll_flags());
     if poll_flags.needs_preparing() {
         prepare(record, slot, context);
     }
@@ -122,13 +134,20 @@ fn start(
         note_last(record, slot);
     }
     let began = begin(record, slot, poll_flags);
-    let generation = record.generation(poll, poll_flags);
+    let began = match Demand::Trace.is_on() {
+        true => trace::poll_begin(record, slot, began),
+        false => began,
+    };
     Start {
-        began: match Demand::Trace.is_on() {
-            true => trace::poll_begin(record, slot, began),
-            false => began,
+        record,
+        slot,
+        poll,
+        began,
+        generation: record.generation(poll, poll_flags),
+        table: match poll_flags.is_top() {
+            true => &waker::WRITTEN_ONCE,
+            false => &waker::WRITTEN_OFTEN,
         },
-        generation,
     }
 }
 
@@ -196,21 +215,15 @@ fn note_last(record: &RecordRef, slot: &'static Slot) {
 /// The begin of the poll.
 fn begin(record: &RecordRef, slot: &Slot, poll_flags: PollFlags) -> Ticks {
     if poll_flags.is_top() {
-        begin_top(record, slot)
+        #[cfg(feature = "rt")]
+        super::foreign::claim(slot, record);
+        slot.now.load(Ordering::Relaxed).max(record.ready_at())
     } else {
         // The thread's last stamp is too old: the thread slept, or another part of the task was polled.
         let now = clock::ticks();
         slot.now.store(now, Ordering::Relaxed);
         now
     }
-}
-
-/// The same for a spawned task.
-#[inline(always)]
-fn begin_top(record: &RecordRef, slot: &Slot) -> Ticks {
-    #[cfg(feature = "rt")]
-    super::foreign::claim(slot, record);
-    slot.now.load(Ordering::Relaxed).max(record.ready_at())
 }
 
 #[cold]

@@ -5,8 +5,9 @@
 //!
 //! The data pointer is the record's address; its low bits hold the poll's generation. Each poll has another generation,
 //! so `will_wake` is false for a waker that a leaf still holds: the leaf clones again, and every wait is seen. There is
-//! one vtable. Rejected: several vtables instead of generations. A leaf that was not polled once looked registered at
-//! the next poll, and a linker may merge equal vtables.
+//! one vtable for each way in which a record's slot is written, so that a wake need not ask for it. Rejected: several
+//! vtables instead of generations. A leaf that was not polled once looked registered at the next poll, and a linker may
+//! merge equal vtables.
 //!
 //! Allowed here: the record's atomics, this thread's cells, a capture. Forbidden: allocating on the known path,
 //! blocking, panicking, calling the user's code except for the task's own waker.
@@ -19,7 +20,7 @@ use crate::primitive::Ordering;
 use crate::registry::locks::Who;
 use crate::registry::slab::RecordRef;
 use crate::registry::task::{
-    GENERATIONS, Kind, PollNumber, Record, TOLD_AT_ITS_END, Waking, WokenPhase,
+    GENERATIONS, Kind, PollNumber, Record, TOLD_AT_ITS_END, Waking, Written,
 };
 use crate::registry::threads::{self, Slot};
 use crate::stack::anchor::{Anchor, here};
@@ -35,13 +36,26 @@ use std::ptr::null;
 use std::sync::atomic::compiler_fence;
 use std::task::{Context, RawWaker, RawWakerVTable, Waker};
 
-static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
+/// Of records whose slot is written once.
+pub(super) static WRITTEN_ONCE: RawWakerVTable =
+    RawWakerVTable::new(clone::<ONCE>, wake::<ONCE>, wake_by_ref::<ONCE>, drop_waker);
+
+/// Of records whose slot is written often.
+pub(super) static WRITTEN_OFTEN: RawWakerVTable = RawWakerVTable::new(
+    clone::<OFTEN>,
+    wake::<OFTEN>,
+    wake_by_ref::<OFTEN>,
+    drop_waker,
+);
+
+const ONCE: bool = false;
+const OFTEN: bool = true;
 
 /// A poll, as a local of the wrapper's `poll`. Its address is the root at which a capture ends.
 struct PollFrame {
-    /// The poll's waker data: record and generation. A closure has no waker, and the generation 0.
-    data: *const (),
-    meta: &'static FutureMeta,
+    /// The poll's waker. Its data is the record with the generation. A closure's is never handed out, and has the
+    /// generation 0. It owns no reference and is never dropped: the wrapper's reference outlives the poll.
+    waker: ManuallyDrop<Waker>,
     outer: *const PollFrame,
     /// The thread's slot.
     slot: &'static Slot,
@@ -49,16 +63,46 @@ struct PollFrame {
 
 impl PollFrame {
     #[inline(always)]
+    #[expect(unsafe_code, reason = "makes a waker")]
+    fn new(
+        record: &Record,
+        generation: usize,
+        table: &'static RawWakerVTable,
+        own: &OwnStack,
+        slot: &'static Slot,
+    ) -> Self {
+        // `map_addr` would take three instructions more.
+        let address = std::ptr::from_ref(record).expose_provenance();
+        let data = std::ptr::without_provenance(address | generation);
+        PollFrame {
+            // SAFETY: the vtable is made for such data.
+            waker: ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(data, table)) }),
+            outer: innermost(own),
+            slot,
+        }
+    }
+
+    #[inline(always)]
+    fn data(&self) -> usize {
+        self.waker.data().addr()
+    }
+
+    #[inline(always)]
     #[expect(unsafe_code, reason = "records live for ever")]
     fn record<'a>(&self) -> &'a Record {
-        // SAFETY: `poll` and `run` make frames of a record's address.
-        unsafe { record_of(self.data) }
+        // SAFETY: `new` makes the data of a record's address.
+        unsafe { record_of(self.waker.data()) }
+    }
+
+    /// The future or closure that is polled.
+    fn meta(&self) -> &'static FutureMeta {
+        self.record().meta().unwrap_or(<() as HasMeta>::META)
     }
 
     /// A number that no other poll has for a long time.
     #[inline(always)]
     fn mark(&self) -> u64 {
-        self.data.addr() as u64 ^ self.record().poll() << 48
+        self.data() as u64 ^ self.record().poll() << 48
     }
 }
 
@@ -85,9 +129,9 @@ impl Drop for Entered<'_> {
         slot.now.store(now, Ordering::Relaxed);
         let record = self.0.record();
         // Only this thread has written both since the begin of the poll.
-        let (began, poll) = (record.since(), record.poll_under_way());
+        let began = record.since();
         match now.checked_sub(began) {
-            Some(length) => record.end_poll(poll, length, now),
+            Some(length) => record.end_poll(length, now),
             None => end_and_tell(record, slot, began, now),
         }
     }
@@ -99,7 +143,7 @@ impl Drop for Entered<'_> {
 fn end_and_tell(record: &Record, slot: &Slot, began: clock::Ticks, now: clock::Ticks) {
     let end = (began & TOLD_AT_ITS_END != 0).then(|| trace::end_of_poll(record));
     let length = now.saturating_sub(began & !TOLD_AT_ITS_END);
-    record.end_poll(record.poll_under_way(), length, now);
+    record.end_poll(length, now);
     if let Some(end) = end {
         end.write(slot, now);
     }
@@ -124,7 +168,7 @@ pub(crate) fn current_task() -> u64 {
 pub(super) fn under_way<'a>() -> (usize, Option<&'a Record>) {
     // SAFETY: as in `current`.
     match unsafe { innermost(OwnStack::here()).as_ref() } {
-        Some(frame) => (frame.data.addr(), Some(frame.record())),
+        Some(frame) => (frame.data(), Some(frame.record())),
         None => (0, None),
     }
 }
@@ -224,7 +268,7 @@ fn root() -> Option<(usize, &'static FutureMeta)> {
         {
             frame = outer;
         }
-        Some((std::ptr::from_ref(frame).addr(), frame.meta))
+        Some((std::ptr::from_ref(frame).addr(), frame.meta()))
     }
 }
 
@@ -259,7 +303,7 @@ pub(crate) fn interrupted() -> impl Iterator<Item = Interrupted> {
         Interrupted {
             record,
             poll: record.poll(),
-            meta: at.meta,
+            meta: at.meta(),
             root: std::ptr::from_ref(at).addr(),
             waits: record.last_waits(),
             before: at.slot.kept_waits(at.mark()),
@@ -272,44 +316,35 @@ pub(super) fn is_polling() -> bool {
     !innermost(OwnStack::here()).is_null()
 }
 
-/// The parameters of a poll.
+/// A poll that is about to begin.
 #[derive(Clone, Copy)]
-pub(super) struct Start {
+pub(super) struct Start<'r> {
+    pub(super) record: &'r Record,
+    /// The thread's slot.
+    pub(super) slot: &'static Slot,
+    pub(super) poll: PollNumber,
     pub(super) began: clock::Ticks,
     /// The generation of the waker.
     pub(super) generation: usize,
+    /// Its vtable: [`WRITTEN_ONCE`] or [`WRITTEN_OFTEN`], by the record.
+    pub(super) table: &'static RawWakerVTable,
 }
 
-/// Runs a poll on the thread of `slot`: calls `inner` with a waker of this record and generation. The record must have
-/// been prepared if it needs that. If `is_over`, the record is closed at once: until the future is dropped, it would be
-/// a task that nothing can wake.
+/// Runs a poll: calls `inner` with a waker of this record and generation. The record must have been prepared if it needs
+/// that. If `is_over`, the record is closed at once: until the future is dropped, it would be a task that nothing can
+/// wake.
 #[inline(always)]
-#[expect(unsafe_code, reason = "makes a waker")]
 pub(super) fn poll<R>(
-    record: &Record,
-    poll: PollNumber,
-    meta: &'static FutureMeta,
-    slot: &'static Slot,
-    start: Start,
+    start: Start<'_>,
     inner: impl FnOnce(&mut Context<'_>) -> R,
     is_over: impl FnOnce(&R) -> bool,
 ) -> R {
-    record.begin_poll(poll, slot.number(), start.began);
-    // `map_addr` would take three instructions more.
-    let address = std::ptr::from_ref(record).expose_provenance();
-    let data = std::ptr::without_provenance(address | start.generation);
+    let (record, slot) = (start.record, start.slot);
+    record.begin_poll(start.poll, slot.number(), start.began);
     let own = OwnStack::here();
-    let frame = PollFrame {
-        data,
-        meta,
-        outer: innermost(own),
-        slot,
-    };
+    let frame = PollFrame::new(record, start.generation, start.table, own, slot);
     let entered = Entered::new(own, &frame);
-    // SAFETY: the vtable is made for such data. The waker owns no reference and is never dropped. It borrows the
-    // wrapper's reference, which outlives the poll.
-    let waker = ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(data, &VTABLE)) });
-    let result = inner(&mut Context::from_waker(&waker));
+    let result = inner(&mut Context::from_waker(&entered.0.waker));
     if is_over(&result) {
         entered.0.record().close();
     }
@@ -326,24 +361,16 @@ pub(super) fn note_outer(record: &Record) {
 // Never inlined, as the wrapper's poll: otherwise tokio's poll of the closure would be taken for the closure's root.
 #[cfg(feature = "rt")]
 #[inline(never)]
-pub(super) fn run<R>(
-    record: &RecordRef,
-    meta: &'static FutureMeta,
-    inner: impl FnOnce() -> R,
-) -> R {
+pub(super) fn run<R>(record: &RecordRef, inner: impl FnOnce() -> R) -> R {
     let (slot, mut began) = (threads::slot(), clock::ticks());
     slot.now.store(began, Ordering::Relaxed);
     if demand::any() {
         began = trace::closure_begin(record, slot, began);
     }
     record.begin_poll(record.next_poll(), slot.number(), began);
+    let _busy = slot.runs_a_closure();
     let own = OwnStack::here();
-    let frame = PollFrame {
-        data: std::ptr::without_provenance(record.as_ptr().expose_provenance()),
-        meta,
-        outer: innermost(own),
-        slot,
-    };
+    let frame = PollFrame::new(record, 0, &WRITTEN_ONCE, own, slot);
     let _entered = Entered::new(own, &frame);
     let result = inner();
     record.close();
@@ -365,85 +392,110 @@ unsafe fn record_of<'a>(data: *const ()) -> &'a Record {
 /// (address of the record, generation) of a waker's two words, if it is ours.
 #[cfg(feature = "rt")]
 pub(super) fn record_and_generation(data: usize, table: usize) -> Option<(usize, usize)> {
-    let is_ours = table == (&raw const VTABLE).addr();
+    let is_ours = [&raw const WRITTEN_ONCE, &raw const WRITTEN_OFTEN]
+        .iter()
+        .any(|ours| ours.addr() == table);
     is_ours.then_some((data & !(GENERATIONS - 1), data & (GENERATIONS - 1)))
 }
 
-static CLONE_FRAME: AnchorFrame = AnchorFrame::new();
+/// Of [`clone`], by how the slot is written.
+static CLONE_FRAMES: [AnchorFrame; 2] = [AnchorFrame::new(), AnchorFrame::new()];
 
 /// A leaf clones the waker. It is a registration if the polling thread does so, during the poll that the waker belongs
 /// to. Any other clone only counts a reference.
 #[inline(never)]
 #[expect(unsafe_code, reason = "a waker's vtable")]
-unsafe fn clone(data: *const ()) -> RawWaker {
+unsafe fn clone<const SLOT: bool>(data: *const ()) -> RawWaker {
     // First: see `stack::own`.
-    let own = OwnStack::here();
+    let frame = innermost(OwnStack::here());
     // SAFETY: called through the vtable, so `data` is ours.
     let record = unsafe { record_of(data) };
     record.retain();
-    let frame = innermost(own);
     // SAFETY: null or a frame further up on this stack, see `current`.
     if let Some(poll) = unsafe { frame.as_ref() }
-        && poll.data.addr() == data.addr()
+        && poll.data() == data.addr()
     {
         let anchor = here!();
         let repeats = record.last_waits().is_some_and(|last| {
             // SAFETY: this function took the anchor just now, and the frame is a local of a poll further up.
-            unsafe { template::repeats(own, &anchor, frame.addr(), last) }
+            unsafe { template::repeats(&anchor, last) }
         });
         if repeats {
             record.repeat_waits();
         } else {
             let Anchor { pc, sp, fp } = anchor;
             // SAFETY: the same, and this function is still running while that one does.
-            unsafe { register(poll, pc, sp, fp) };
+            unsafe { register::<SLOT>(poll, pc, sp, fp) };
         }
     }
-    RawWaker::new(data, &VTABLE)
+    RawWaker::new(data, table::<SLOT>())
 }
 
-/// A registration that is not the only one of its poll, or does not repeat that of the previous poll. The anchor is
+#[inline(always)]
+const fn table<const SLOT: bool>() -> &'static RawWakerVTable {
+    match SLOT {
+        ONCE => &WRITTEN_ONCE,
+        OFTEN => &WRITTEN_OFTEN,
+    }
+}
+
+/// How the slot is written.
+#[inline(always)]
+const fn written<const SLOT: bool>() -> Written {
+    match SLOT {
+        ONCE => Written::Once,
+        OFTEN => Written::Often,
+    }
+}
+
+/// A registration that is not the only one of its poll, or does not repeat that of the previous poll by a fixed path. The anchor is
 /// passed in registers, so that [`clone`] needs no memory for it.
 ///
 /// # Safety
 /// [`clone`] took the anchor, and `poll` is a local further up on this stack.
 #[inline(never)]
 #[expect(unsafe_code, reason = "captures")]
-unsafe fn register(poll: &PollFrame, pc: usize, sp: usize, fp: usize) {
+unsafe fn register<const SLOT: bool>(poll: &PollFrame, pc: usize, sp: usize, fp: usize) {
     let record = poll.record();
-    let of_this_poll = record.waits_of_this_poll();
+    let (anchor, root) = (Anchor { pc, sp, fp }, std::ptr::from_ref(poll).addr());
     let last = record.last_waits();
+    // SAFETY: by this function's own contract.
+    if last.is_some_and(|last| unsafe { template::repeats_loosely(&anchor, root, last) }) {
+        return record.repeat_waits();
+    }
+    let of_this_poll = record.waits_of_this_poll();
     if of_this_poll.is_none() {
         poll.slot.keep_waits(poll.mark(), last);
     }
     let earlier = of_this_poll.or_else(|| template::carried(record.waits_to_carry()?));
-    let (anchor, root) = (Anchor { pc, sp, fp }, std::ptr::from_ref(poll).addr());
+    let frame = &CLONE_FRAMES[usize::from(SLOT)];
     // SAFETY: by this function's own contract.
-    let waits = unsafe { template::capture(&CLONE_FRAME, anchor, root, poll.meta, earlier, last) };
+    let waits = unsafe { template::capture(frame, anchor, root, poll.meta(), earlier, last) };
     record.set_waits(waits);
 }
 
 #[expect(unsafe_code, reason = "a waker's vtable")]
-unsafe fn wake(data: *const ()) {
+unsafe fn wake<const SLOT: bool>(data: *const ()) {
     // First: see `stack::own`.
     let own = OwnStack::here();
-    // SAFETY: called through the vtable, which owns a reference. It is dropped with `record`.
+    // SAFETY: called through the vtable, which owns a reference. It is dropped with `record`. The slot is written as the
+    // vtable says.
     unsafe {
         let record = RecordRef::from_raw(record_of(data));
         note_wake(own, &record, data, true);
-        record.wake();
+        record.wake_through(written::<SLOT>());
     }
 }
 
 #[expect(unsafe_code, reason = "a waker's vtable")]
-unsafe fn wake_by_ref(data: *const ()) {
+unsafe fn wake_by_ref<const SLOT: bool>(data: *const ()) {
     let own = OwnStack::here();
     // SAFETY: called through the vtable; the caller's waker holds a reference (or is the poll's own), so the record
-    // was polled.
+    // was polled. The slot is written as the vtable says.
     unsafe {
         let record = record_of(data);
         note_wake(own, record, data, false);
-        record.wake();
+        record.wake_through(written::<SLOT>());
     }
 }
 
@@ -457,52 +509,62 @@ unsafe fn drop_waker(data: *const ()) {
 #[expect(unsafe_code, reason = "reads the current poll's frame")]
 fn note_wake(own: &OwnStack, record: &Record, data: *const (), consumed: bool) {
     // SAFETY: null or a frame further up on this stack, see `current`.
-    let poll = unsafe { innermost(own).as_ref() };
-    // Wakers of one record differ by less than this.
-    let distance = poll.map_or(usize::MAX, |poll| poll.data.addr() ^ data.addr());
+    let Some(poll) = (unsafe { innermost(own).as_ref() }) else {
+        return note_wake_elsewhere(record, None, consumed);
+    };
+    let distance = poll.data() ^ data.addr();
+    let waking = poll.record();
+    let by = waking.id();
+    // Wakers of one record differ by less than the number of generations.
+    if distance.wrapping_sub(1) < GENERATIONS - 1 || by == 0 {
+        return note_wake_closely(record, poll, data, consumed);
+    }
+    let Some(phase) = record.phase_to_wake() else {
+        return;
+    };
+    if phase.is_polling() {
+        // The task becomes runnable at the end of that poll, which has a timestamp anyway.
+        record.note_first_wake(phase, consumed, 0, by, distance == 0);
+    } else if !poll.slot.has_reasons() {
+        // Inside a poll, the thread's last stamp (the begin of that poll) is used: the clock costs more than the rest
+        // of a wake. It is read only if a profile needs the time of the wait.
+        let at = poll.slot.now.load(Ordering::Relaxed);
+        record.note_first_wake(phase, consumed, at, by, false);
+    } else {
+        note_wake_closely(record, poll, data, consumed);
+    }
+}
+
+/// A wake inside a poll: of a waiting task, if its time is needed; by a closure; by a task without an id; through a waker of an older
+/// generation.
+#[cold]
+#[inline(never)]
+fn note_wake_closely(record: &Record, poll: &PollFrame, data: *const (), consumed: bool) {
+    let distance = poll.data() ^ data.addr();
     if distance.wrapping_sub(1) < GENERATIONS - 1 {
         record.note_stale_self_wake();
     }
     let Some(phase) = record.phase_to_wake() else {
         return;
     };
-    let Some(poll) = poll else {
-        return note_wake_elsewhere(record, None, consumed);
-    };
     let waking = poll.record();
+    if !phase.is_polling() && waking.kind() == Kind::Blocking {
+        return note_wake_elsewhere(record, Some(poll), consumed);
+    }
     let by = match waking.id() {
         0 => Waking::Thread(poll.slot.number()),
         id => Waking::Task(id),
     };
-    if phase.is_polling() {
-        // The task becomes runnable at the end of that poll, which has a timestamp anyway.
-        record.note_first_wake(phase, consumed, 0, by, distance < GENERATIONS);
-    } else if !demand::any() && waking.kind() != Kind::Blocking {
-        // Inside a poll, the thread's last stamp (the begin of that poll) is used: the clock costs more than the rest
-        // of a wake. It is read only if a profile needs the time of the wait.
-        let at = poll.slot.now.load(Ordering::Relaxed);
-        record.note_first_wake(phase, consumed, at, by, false);
-    } else {
-        note_wake_closely(record, phase, poll, consumed, by);
+    let at = match phase.is_polling() {
+        true => 0,
+        false if demand::any() => clock::ticks(),
+        false => poll.slot.now.load(Ordering::Relaxed),
+    };
+    let by_itself = phase.is_polling() && distance < GENERATIONS;
+    record.note_first_wake(phase, consumed, at, by.pack(), by_itself);
+    if !phase.is_polling() && demand::any() {
+        trace::wake(record, poll.slot, at);
     }
-}
-
-/// A wake of a waiting task inside a poll, if its time is needed, or if a closure wakes.
-#[cold]
-#[inline(never)]
-fn note_wake_closely(
-    record: &Record,
-    phase: WokenPhase,
-    poll: &PollFrame,
-    consumed: bool,
-    by: Waking,
-) {
-    if poll.record().kind() == Kind::Blocking {
-        return note_wake_elsewhere(record, Some(poll), consumed);
-    }
-    let at = clock::ticks();
-    record.note_first_wake(phase, consumed, at, by, false);
-    trace::wake(record, poll.slot, at);
 }
 
 /// A wake outside of any poll, or by a closure.

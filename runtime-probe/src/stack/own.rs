@@ -46,12 +46,6 @@ impl OwnStack {
         self.low.get() <= sp && sp < root && root < self.high.get()
     }
 
-    /// The same if `root` is known to lie above `sp`.
-    #[inline(always)]
-    pub(crate) fn holds_both(&self, sp: usize, root: usize) -> bool {
-        self.low.get() <= sp && root < self.high.get()
-    }
-
     /// The upper bound; 0 if not known.
     pub(crate) fn high(&self) -> usize {
         self.high.get()

@@ -52,6 +52,11 @@ pub(crate) static COUNTERS: Counters = Counters {
 
 static VERIFY: AtomicBool = AtomicBool::new(false);
 
+#[inline(always)]
+fn is_verifying() -> bool {
+    cfg!(feature = "test-util") && VERIFY.load(Ordering::Relaxed)
+}
+
 /// Compares every hit with a full walk from now on (slow; for tests).
 #[cfg(feature = "test-util")]
 pub(crate) fn set_verify(on: bool) {
@@ -195,29 +200,39 @@ fn capturer() -> Option<*mut Capturer> {
     }
 }
 
-/// Whether the current registration repeats the only one of `last`.
+/// Whether the current registration repeats the only one of `last`, by a path of fixed frames.
 ///
 /// # Safety
 /// As for [`capture`].
 #[inline(always)]
 #[expect(unsafe_code, reason = "passes its own contract on")]
-pub(crate) unsafe fn repeats(own: &OwnStack, anchor: &Anchor, root: usize, last: &WaitSet) -> bool {
+pub(crate) unsafe fn repeats(anchor: &Anchor, last: &WaitSet) -> bool {
+    // SAFETY: the caller took the anchor, at the path's instruction.
+    let path = last.fixed_path(anchor.pc);
+    path.is_some_and(|path| unsafe { path.words_match(anchor) }) && !is_verifying()
+}
+
+/// The same by any other path.
+///
+/// # Safety
+/// As for [`capture`].
+#[expect(unsafe_code, reason = "passes its own contract on")]
+pub(crate) unsafe fn repeats_loosely(anchor: &Anchor, root: usize, last: &WaitSet) -> bool {
     // SAFETY: passed on.
-    let taken = unsafe { takes_path_of(own, anchor, root, last) };
-    taken && !VERIFY.load(Ordering::Relaxed)
+    let repeats = unsafe { takes_loose_path(anchor, root, last) };
+    repeats && !is_verifying()
 }
 
 /// # Safety
 /// As for [`capture`].
-#[inline(always)]
 #[expect(unsafe_code, reason = "reads this thread's stack")]
-unsafe fn takes_path_of(own: &OwnStack, anchor: &Anchor, root: usize, last: &WaitSet) -> bool {
-    // SAFETY: both are on this thread's own stack, and the caller took the anchor. No path is as deep as the address
-    // space, so a root with the path's depth lies above the anchor.
-    own.holds_both(anchor.sp, root)
-        && last
-            .path()
-            .is_some_and(|path| unsafe { path.is_taken(anchor, root.wrapping_sub(anchor.sp)) })
+unsafe fn takes_loose_path(anchor: &Anchor, root: usize, last: &WaitSet) -> bool {
+    let path = last.loose_path(anchor.pc);
+    // SAFETY: both are on this thread's own stack, and the caller took the anchor.
+    path.is_some_and(|path| {
+        OwnStack::here().holds(anchor.sp, root)
+            && unsafe { path.is_taken(anchor, root - anchor.sp) }
+    })
 }
 
 /// The set for the current registration: `earlier` and the stack from `anchor` up to the stack address `root`. If the
@@ -244,7 +259,7 @@ pub(crate) unsafe fn capture(
         && OwnStack::here().holds(anchor.sp, root)
         // SAFETY: not busy, so there is no other reference to `inner`. This one ends with the call.
         && let Some(template) = unsafe { known(&*capturer.inner.get(), frame, &anchor, root, meta) }
-        && !VERIFY.load(Ordering::Relaxed)
+        && !is_verifying()
     {
         if same(template.earlier.get(), earlier) {
             return template.set.get();
@@ -358,7 +373,11 @@ unsafe fn walk(
     let (inner, hit, repeated) = unsafe {
         let hit = known(&*capturer.inner.get(), frame, &anchor, root, meta);
         let hit = hit.map(|template| template.path.stack);
-        let repeated = last.filter(|last| takes_path_of(own, &anchor, root, last));
+        let repeated = last.filter(|last| {
+            let path = last.fixed_path(anchor.pc);
+            path.is_some_and(|path| path.words_match(&anchor))
+                || takes_loose_path(&anchor, root, last)
+        });
         (&mut *capturer.inner.get(), hit, repeated)
     };
     let high = own.high();
@@ -396,13 +415,14 @@ unsafe fn walk(
         .iter()
         .map(|slot| Some((slot.offset? as usize, slot.pc)))
         .collect();
+    let is_fixed = scratch.iter().all(|slot| slot.is_fixed);
     if let (Some(slots), End::Root | End::Thread, 0) = (slots, end, elided)
         && let Some(&(offset, first)) = slots.first()
     {
         frame.learn(&anchor, offset);
         let depth = root - anchor.sp;
         if frame.offset(&anchor) == Some(offset)
-            && let Some(path) = Path::intern(&anchor, depth, &slots, stack)
+            && let Some(path) = Path::intern(&anchor, depth, &slots, is_fixed, stack)
         {
             if let Some(set) = set {
                 set.set_path(path);

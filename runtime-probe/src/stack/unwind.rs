@@ -57,6 +57,9 @@ pub(crate) struct Slot {
     pub(crate) offset: Option<u32>,
     /// The return address.
     pub(crate) pc: usize,
+    /// Whether the frame that it returns from has one size whenever it is called from there: by the tables, the frame's end
+    /// depends on the stack pointer alone. A frame that realigns its stack, or allocates on it, is found by another register.
+    pub(crate) is_fixed: bool,
 }
 
 /// The current tables. Replaced after modules were loaded. Replaced tables are never freed, because a walk may be using
@@ -258,12 +261,15 @@ impl Tables {
             fp: anchor.fp,
             lr: anchor.pc,
         };
-        let slot = |return_address, low, high, read: &mut _| {
-            let offset = slot_of(return_address, low, high, read)
+        let slot = |frame: &Frame, cache: &mut Cache, read: &mut _| {
+            let offset = slot_of(frame.return_address, frame.low, frame.high, read)
                 .map(|slot| (slot - anchor.sp as u64) as u32);
+            let mut bare = with_stack_pointer_alone(&frame.registers);
+            let unwound = self.unwinder.unwind_frame(frame.at, &mut bare, cache, read);
             visit(Slot {
                 offset,
-                pc: return_address as usize,
+                pc: frame.return_address as usize,
+                is_fixed: unwound.is_ok() && bare.sp() == frame.high,
             });
             ControlFlow::Continue(())
         };
@@ -281,12 +287,13 @@ impl Tables {
         read: &mut impl FnMut(u64) -> Result<u64, ()>,
         visit: &mut impl FnMut(usize, usize) -> ControlFlow<()>,
     ) -> End {
-        let frame =
-            |return_address, _, high, _: &mut _| visit(return_address as usize, high as usize);
+        let frame = |frame: &Frame, _: &mut SignalCache, _: &mut _| {
+            visit(frame.return_address as usize, frame.high as usize)
+        };
         self.follow(&self.in_signals, registers, root, cache, read, frame)
     }
 
-    /// The walk. The arguments of `frame` are a return address, begin and end of the frame below it, and `read`.
+    /// The walk.
     fn follow<P: AllocationPolicy, R: FnMut(u64) -> Result<u64, ()>>(
         &self,
         unwinder: &UnwinderOf<Bytes, P>,
@@ -294,13 +301,14 @@ impl Tables {
         root: usize,
         cache: &mut CacheOf<P>,
         read: &mut R,
-        mut frame: impl FnMut(u64, u64, u64, &mut R) -> ControlFlow<()>,
+        mut visit: impl FnMut(&Frame, &mut CacheOf<P>, &mut R) -> ControlFlow<()>,
     ) -> End {
         let mut regs = unwound(registers);
         let mut at = FrameAddress::from_instruction_pointer(registers.pc as u64);
         let mut sp = registers.sp as u64;
         let mut first = true;
         loop {
+            let before = regs;
             let return_address = match unwinder.unwind_frame(at, &mut regs, cache, read) {
                 Ok(Some(return_address)) => return_address,
                 // By the tables, this function has no caller.
@@ -319,7 +327,14 @@ impl Tables {
             if !advanced || !self.is_code(return_address.wrapping_sub(1)) {
                 return End::Lost;
             }
-            if frame(return_address, sp, above, read).is_break() {
+            let frame = Frame {
+                at,
+                registers: before,
+                return_address,
+                low: sp,
+                high: above,
+            };
+            if visit(&frame, cache, read).is_break() {
                 return End::Lost;
             }
             (sp, first) = (above, false);
@@ -329,6 +344,30 @@ impl Tables {
             at = next;
         }
     }
+}
+
+/// A frame that was left.
+struct Frame {
+    at: FrameAddress,
+    /// Inside of it.
+    registers: Regs,
+    return_address: u64,
+    low: u64,
+    high: u64,
+}
+
+/// These registers, of which only instruction and stack pointer have their values.
+#[cfg(not(target_arch = "aarch64"))]
+fn with_stack_pointer_alone(registers: &Regs) -> Regs {
+    Regs::new(registers.ip(), registers.sp(), 0)
+}
+
+/// The same, with the link register.
+#[cfg(target_arch = "aarch64")]
+fn with_stack_pointer_alone(registers: &Regs) -> Regs {
+    let mut bare = *registers;
+    bare.set_fp(0);
+    bare
 }
 
 /// The registers for framehop.

@@ -3,13 +3,16 @@
 use super::intern::{Intern, mix};
 use super::path::Path;
 use super::raw::{self, End, HasMeta, RawStack};
-use crate::primitive::{AtomicPtr, Ordering};
+use crate::primitive::{AtomicPtr, AtomicUsize, Ordering};
 use std::sync::OnceLock;
 
 /// The most distinct sets: 64 B each with its node, so 16 MB.
 const MOST_SETS: usize = 1 << 18;
 /// The most registrations of one poll. A further one replaces its predecessor, and sets a mark.
 pub(crate) const MOST_WAITS: u16 = 32;
+
+/// Where no path begins: no instruction has this address, nor its complement.
+const NOWHERE: usize = 1;
 
 static SETS: Intern<WaitSet, { 1 << 13 }> = Intern::new(MOST_SETS);
 static UNKEPT: OnceLock<Option<&'static WaitSet>> = OnceLock::new();
@@ -33,8 +36,10 @@ pub(crate) struct WaitSet {
     pub(crate) overflowed: bool,
     /// Whether later polls begin with this list: see [`WaitSet::carried`].
     carried: bool,
-    /// The path to the last registration, once it is known. Only in sets of one: see [`WaitSet::path`].
+    /// The path to the last registration, once it is known. Only in sets of one: see [`WaitSet::fixed_path`].
     path: AtomicPtr<Path>,
+    /// The instruction at which it begins; the complement if the path is not fixed.
+    start: AtomicUsize,
 }
 
 impl WaitSet {
@@ -60,6 +65,7 @@ impl WaitSet {
             overflowed,
             carried: false,
             path: AtomicPtr::new(std::ptr::null_mut()),
+            start: AtomicUsize::new(NOWHERE),
         }
         .intern()
     }
@@ -107,25 +113,55 @@ impl WaitSet {
                     overflowed: self.overflowed,
                     carried: true,
                     path: AtomicPtr::new(std::ptr::null_mut()),
+                    start: AtomicUsize::new(NOWHERE),
                 }
                 .intern()
             })
     }
 
-    /// The path to the only registration of the set: the task's next poll most likely takes it again.
+    /// The path to the only registration of the set, if it is fixed and begins at the instruction `anchor`. The task's next
+    /// poll most likely takes it again.
     #[inline(always)]
-    #[expect(unsafe_code, reason = "reads a pointer to an interned path")]
-    pub(crate) fn path(&self) -> Option<&'static Path> {
-        // SAFETY: null or from `set_path`, and interned paths live for ever.
-        unsafe { self.path.load(Ordering::Acquire).as_ref() }
+    pub(crate) fn fixed_path(&self, anchor: usize) -> Option<&'static Path> {
+        self.path_from(anchor)
     }
 
-    /// Sets the path; any of several will do. Does nothing if the path does not lead to the set's only stack.
+    /// The same if it is not fixed.
+    pub(crate) fn loose_path(&self, anchor: usize) -> Option<&'static Path> {
+        self.path_from(!anchor)
+    }
+
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "reads a pointer to an interned path")]
+    fn path_from(&self, start: usize) -> Option<&'static Path> {
+        // Acquire: pairs with the Release in `set_path`.
+        if self.start.load(Ordering::Acquire) != start {
+            return None;
+        }
+        // SAFETY: `set_path` sets the path before its start, and neither again. Interned paths live for ever.
+        Some(unsafe { &*self.path.load(Ordering::Relaxed) })
+    }
+
+    /// Sets the path, unless there is one. Does nothing if the path does not lead to the set's only stack.
     pub(crate) fn set_path(&self, path: &'static Path) {
-        if self.earlier.is_none() && std::ptr::eq(self.last, path.stack) {
-            let path = std::ptr::from_ref(path).cast_mut();
-            // Release: a thread that loads the pointer sees the path.
-            self.path.store(path, Ordering::Release);
+        if self.earlier.is_some() || !std::ptr::eq(self.last, path.stack) {
+            return;
+        }
+        let new = std::ptr::from_ref(path).cast_mut();
+        let set = self.path.compare_exchange(
+            std::ptr::null_mut(),
+            new,
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
+        if set.is_ok() {
+            // No address of code is the complement of another one.
+            let start = match path.is_fixed {
+                true => path.anchor,
+                false => !path.anchor,
+            };
+            // Release: a thread that loads this sees the path.
+            self.start.store(start, Ordering::Release);
         }
     }
 

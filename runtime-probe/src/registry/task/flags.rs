@@ -14,8 +14,8 @@ pub(super) const CLOSED: u64 = 1 << 9;
 /// The slot is [`Written::Often`].
 pub(super) const OFTEN: u64 = 1 << 10;
 
-/// The slot has been written.
-pub(super) const PREPARED: u64 = 1 << 11;
+/// The slot was not written yet.
+pub(super) const UNPREPARED: u64 = 1 << 11;
 
 /// Low bits of `flags`: the kind.
 pub(super) const KIND: u64 = 0xff;
@@ -35,13 +35,13 @@ impl PollFlags {
     /// whose waker may change.
     #[inline(always)]
     pub(crate) fn needs_preparing(self) -> bool {
-        self.0 & (PREPARED | OFTEN) != PREPARED
+        self.0 & (UNPREPARED | OFTEN) != 0
     }
 
     /// Whether the poll needs no preparation, and the generation of its waker is the poll's.
     #[inline(always)]
     pub(crate) fn is_plain(self) -> bool {
-        self.0 & (PREPARED | OFTEN | FROZEN) == PREPARED
+        self.0 & (UNPREPARED | OFTEN | FROZEN) == 0
     }
 
     /// Whether the task's wakers keep their generation.

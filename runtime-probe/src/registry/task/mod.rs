@@ -34,21 +34,23 @@ mod view;
 mod waits;
 mod waking;
 
-use super::wake_slot::{WakeSlot, Written};
+use super::wake_slot::WakeSlot;
+pub(crate) use super::wake_slot::Written;
 use crate::clock::Ticks;
 use crate::labels::LabelSet;
 use crate::primitive::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use crate::stack::raw::FutureMeta;
 use crate::stack::wait_set::WaitSet;
-use flags::OFTEN;
 pub(crate) use flags::PollFlags;
+use flags::{OFTEN, UNPREPARED};
+use phase::IDLE;
 pub(crate) use phase::{PollNumber, TOLD_AT_ITS_END};
 use references::counted;
 use std::panic::Location;
 #[cfg(feature = "rt")]
 pub(crate) use view::TokioTask;
 pub(crate) use view::View;
-pub(crate) use waking::{EndedWait, GENERATIONS, Waking, WokenPhase};
+pub(crate) use waking::{EndedWait, GENERATIONS, Waking};
 
 /// The kind of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -125,8 +127,9 @@ pub(crate) struct Record {
     /// The last poll in which the task woke itself through a waker of an older generation, and how many such polls
     /// there were in a row.
     stale_wakes: AtomicU32,
-    /// Upper half: the thread. Lower half: the low bits of the number of its poll.
-    worker: AtomicU64,
+    /// The thread of the last poll, and a mark outside of polls.
+    worker: AtomicU32,
+    unused: AtomicU32,
     flags: AtomicU64,
     id: AtomicU64,
     woken_by: AtomicU64,
@@ -160,7 +163,8 @@ impl Record {
             version: AtomicU32::new(0),
             self_wakes: AtomicU32::new(0),
             stale_wakes: AtomicU32::new(0),
-            worker: AtomicU64::new(0),
+            worker: AtomicU32::new(IDLE),
+            unused: AtomicU32::new(0),
             flags: AtomicU64::new(0),
             id: AtomicU64::new(0),
             woken_by: AtomicU64::new(0),
@@ -200,13 +204,14 @@ impl Record {
         set(&self.delay, 0);
         self.self_wakes.store(0, Ordering::Relaxed);
         self.stale_wakes.store(0, Ordering::Relaxed);
-        self.worker.store(0, Ordering::Relaxed);
+        self.worker.store(IDLE, Ordering::Relaxed);
         let often = if kind.written() == Written::Often {
             OFTEN
         } else {
             0
         };
-        self.flags.store(kind as u64 | often, Ordering::Relaxed);
+        self.flags
+            .store(kind as u64 | often | UNPREPARED, Ordering::Relaxed);
         set(&self.id, id);
         set(&self.woken_by, 0);
         let (parent, location, pc) = match spawn {

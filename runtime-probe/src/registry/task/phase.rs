@@ -1,7 +1,7 @@
 //! The polls of a task: begin, end, number and length.
 
 use super::Record;
-use super::flags::{CLOSED, PREPARED, PollFlags};
+use super::flags::{CLOSED, PollFlags, UNPREPARED};
 use super::waking::GENERATIONS;
 use crate::clock::Ticks;
 use crate::primitive::{Ordering, fence};
@@ -25,10 +25,8 @@ impl PollNumber {
     }
 }
 
-#[inline(always)]
-fn worker_word(thread: ThreadNumber, poll: u64) -> u64 {
-    u64::from(thread.0) << 32 | poll & 0xffff_ffff
-}
+/// A bit in the number of a record's thread: no poll of the task has a stamp of its begin.
+pub(super) const IDLE: u32 = 1 << 31;
 
 impl Record {
     /// The number of the current poll, or of the last one.
@@ -50,32 +48,28 @@ impl Record {
         unsafe { self.slot.set(self.written(), waker) }
         // Only the poller writes flags, so a store loses nothing.
         let flags = self.flags.load(Ordering::Relaxed);
-        self.flags.store(flags | PREPARED, Ordering::Relaxed);
+        self.flags.store(flags & !UNPREPARED, Ordering::Relaxed);
     }
 
     /// The poll that is about to begin. Only the polling thread.
     #[inline(always)]
     pub(crate) fn next_poll(&self) -> PollNumber {
-        PollNumber((self.phase.load(Ordering::Relaxed) | 1) + 2)
-    }
-
-    /// The poll under way. Only the polling thread.
-    #[inline(always)]
-    pub(crate) fn poll_under_way(&self) -> PollNumber {
-        PollNumber(self.phase.load(Ordering::Relaxed))
+        let phase = self.phase.load(Ordering::Relaxed);
+        debug_assert!(phase.is_multiple_of(2), "polled inside of its own poll");
+        PollNumber(phase + 3)
     }
 
     /// Begins a poll on `thread`.
     #[inline(always)]
     pub(crate) fn begin_poll(&self, poll: PollNumber, thread: ThreadNumber, now: Ticks) {
         let PollNumber(phase) = poll;
-        self.phase.store(phase, Ordering::Relaxed);
+        // Release: a reader that sees this phase sees the IDLE of the last one's end.
+        self.phase.store(phase, Ordering::Release);
         // Readers must see the odd phase before any field of this poll.
         fence(Ordering::Release);
         self.since.store(now, Ordering::Relaxed);
-        // Release: a reader that sees this poll's number here sees its stamp.
-        self.worker
-            .store(worker_word(thread, phase >> 1), Ordering::Release);
+        // Release: a reader that sees the number without IDLE sees this poll's stamp.
+        self.worker.store(thread.0, Ordering::Release);
     }
 
     /// The generation of a poll's waker: the poll's number, unless the record is frozen.
@@ -89,13 +83,16 @@ impl Record {
 
     /// Ends a poll of this length.
     #[inline(always)]
-    pub(crate) fn end_poll(&self, poll: PollNumber, length: Ticks, now: Ticks) {
+    pub(crate) fn end_poll(&self, length: Ticks, now: Ticks) {
         // `since` is written first: a reader between the two stores misses the poll instead of counting it twice.
         self.since.store(now, Ordering::Relaxed);
         let busy = self.busy.load(Ordering::Relaxed) + length;
         self.busy.store(busy, Ordering::Relaxed);
+        let worker = self.worker.load(Ordering::Relaxed) | IDLE;
+        self.worker.store(worker, Ordering::Relaxed);
         // Release: a reader that sees the even phase sees this poll's fields.
-        self.phase.store(poll.0 & !1, Ordering::Release);
+        self.phase
+            .store(self.phase.load(Ordering::Relaxed) - 1, Ordering::Release);
     }
 
     /// Whether the poll under way has finished the task. Only the polling thread.
@@ -130,8 +127,7 @@ impl Record {
             self.busy.load(Ordering::Relaxed) + length,
             Ordering::Relaxed,
         );
-        self.worker
-            .store(worker_word(thread, (phase + 2) >> 1), Ordering::Relaxed);
+        self.worker.store(thread.0 | IDLE, Ordering::Relaxed);
         self.since.store(now, Ordering::Relaxed);
         self.phase.store(phase + 2, Ordering::Release);
     }

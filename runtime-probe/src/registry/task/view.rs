@@ -2,7 +2,7 @@
 
 use super::flags::{CLOSED, FROZEN, KIND, NAME_SHIFT, RUNTIME_SHIFT};
 use super::labels::{address_of, labels_of};
-use super::phase::TOLD_AT_ITS_END;
+use super::phase::{IDLE, TOLD_AT_ITS_END};
 use super::waits::{REPEATED, is_of, poll_mark};
 use super::waking::{ALONE, GENERATION};
 use super::{Kind, Record, Waking};
@@ -113,17 +113,17 @@ impl Record {
                 polls,
                 polling: phase & 1 == 1,
                 // A poll with no timestamp yet has just begun.
-                since: if phase & 1 == 1 && worker as u32 != polls as u32 {
+                since: if phase & 1 == 1 && worker & IDLE != 0 {
                     Ticks::MAX
                 } else {
                     load(&self.since) & !TOLD_AT_ITS_END
                 },
-                woken: (woken == polls).then(|| (wake_at, Waking::unpack(woken_by))),
+                woken: (woken == polls).then(|| (wake_at, Waking::unpack(woken_by >> 1))),
                 wake_at,
                 self_wakes: u64::from(self.self_wakes.load(Ordering::Relaxed) / (GENERATION + 1)),
                 busy: load(&self.busy),
                 delay: load(&self.delay),
-                worker: ThreadNumber((worker >> 32) as u32),
+                worker: ThreadNumber(worker & !IDLE),
                 // SAFETY: null or an interned set; those live for ever.
                 waits: unsafe { self.waits.load(Ordering::Relaxed).as_ref() },
                 waits_are_new: is_of(waits_poll, polls),

@@ -32,7 +32,7 @@ impl Record {
     #[inline(always)]
     pub(crate) fn repeat_waits(&self) {
         // The phase is odd during a poll, which is the bit REPEATED.
-        let repeated = self.phase.load(Ordering::Relaxed) as u32 | REPEATED;
+        let repeated = self.phase.load(Ordering::Relaxed) as u32;
         let before = self.waits_poll.load(Ordering::Relaxed);
         // A further registration in the same poll clears the bit.
         let again = u32::from(before ^ repeated <= REPEATED);

@@ -5,6 +5,7 @@ use super::{Kind, Record};
 use crate::clock::Ticks;
 use crate::primitive::Ordering;
 use crate::registry::threads::ThreadNumber;
+use crate::registry::wake_slot::Written;
 use crate::stack::wait_set::WaitSet;
 
 /// The number of generations of a waker: as many as fit into the low bits of a pointer to a record.
@@ -18,7 +19,7 @@ const FREEZE_AFTER: u32 = 3;
 /// The bits of `self_wakes` with the generation.
 pub(super) const GENERATION: u32 = GENERATIONS as u32 - 1;
 
-/// The source of a wake. Packed: a task is its id, a thread is its number with the top bit set, and unknown is 0.
+/// The source of a wake. Packed: a task is its id, a thread is its number with [`THREAD`], and unknown is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waking {
     Unknown,
@@ -26,23 +27,23 @@ pub(crate) enum Waking {
     Thread(ThreadNumber),
 }
 
-const THREAD: u64 = 1 << 63;
+/// Ids of tasks are below.
+const THREAD: u64 = 1 << 62;
 
-/// A bit of `woken_by`: the wake came through the only waker that existed.
-pub(super) const ALONE: u64 = 1 << 62;
+/// A bit of `woken_by`: the wake came through the only waker that existed. The bits above are the packed source.
+pub(super) const ALONE: u64 = 1;
 
 impl Waking {
     pub(crate) fn pack(self) -> u64 {
         match self {
             Waking::Unknown => 0,
-            // Ids of tasks never reach the two top bits.
             Waking::Task(id) => id,
             Waking::Thread(number) => u64::from(number.0) | THREAD,
         }
     }
 
     pub(crate) fn unpack(word: u64) -> Self {
-        match word & !ALONE {
+        match word {
             0 => Waking::Unknown,
             word if word & THREAD != 0 => Waking::Thread(ThreadNumber(word as u32)),
             id => Waking::Task(id),
@@ -145,7 +146,7 @@ impl Record {
             let at = if phase.is_polling() { 0 } else { now() };
             let by = by();
             let by_itself = phase.is_polling() && by == Waking::Task(self.id());
-            self.note_first_wake(phase, consumed, at, by, by_itself);
+            self.note_first_wake(phase, consumed, at, by.pack(), by_itself);
         }
     }
 
@@ -157,14 +158,15 @@ impl Record {
         is_first.then_some(WokenPhase(phase))
     }
 
-    /// Records the first wake of a phase. `at` is 0 during a poll. `by_itself`: the wake came from inside that poll.
+    /// Records the first wake of a phase. `at` is 0 during a poll, and `by` is packed. `by_itself`: the wake came from inside
+    /// that poll.
     #[inline(always)]
     pub(crate) fn note_first_wake(
         &self,
         phase: WokenPhase,
         consumed: bool,
         at: Ticks,
-        by: Waking,
+        by: u64,
         by_itself: bool,
     ) {
         self.wake_at.store(at, Ordering::Relaxed);
@@ -174,7 +176,7 @@ impl Record {
         // The wrapper holds the other reference.
         let alone = consumed && self.refs.load(Ordering::Relaxed) as u32 == 2;
         let alone = if alone { ALONE } else { 0 };
-        self.woken_by.store(by.pack() | alone, Ordering::Relaxed);
+        self.woken_by.store(by << 1 | alone, Ordering::Relaxed);
         // Release: a reader that sees this poll's number sees its stamp.
         self.woken.store(phase.0 >> 1, Ordering::Release);
     }
@@ -216,10 +218,21 @@ impl Record {
     /// # Safety
     /// The caller holds a reference that came from a poll of this record, or that [`Record::retain_for`] gave for a view
     /// of a finished poll.
-    #[inline(always)]
     #[expect(unsafe_code, reason = "reads the waker slot")]
     pub(crate) unsafe fn wake(&self) {
+        // SAFETY: by this function's own contract.
+        unsafe { self.wake_through(self.written()) }
+    }
+
+    /// The same if it is known how the slot of this record is written.
+    ///
+    /// # Safety
+    /// As for [`Record::wake`], and `written` is what the record has.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "reads the waker slot")]
+    pub(crate) unsafe fn wake_through(&self, written: Written) {
+        debug_assert_eq!(written, self.written());
         // SAFETY: the reference came from a poll, which wrote the slot before.
-        unsafe { self.slot.wake(self.written()) }
+        unsafe { self.slot.wake(written) }
     }
 }
