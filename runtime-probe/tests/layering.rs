@@ -47,7 +47,7 @@ const SEES: [(&str, &[&str]); 6] = [
     ("events", &["primitive"]),
     (
         "demand",
-        &["clock", "primitive", "sampling", "sys", "tally"],
+        &["clock", "primitive", "registry", "sampling", "sys", "tally"],
     ),
     ("symbol", &["environment", "primitive", "source", "sys"]),
     (

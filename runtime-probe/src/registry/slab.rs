@@ -83,7 +83,8 @@ unsafe impl Send for RecordRef {}
 unsafe impl Sync for RecordRef {}
 
 impl RecordRef {
-    /// A new task's record.
+    /// A new task's record. Inlined into each spawn: of the arguments most are known there.
+    #[inline(always)]
     pub(crate) fn new(
         kind: Kind,
         id: u64,
@@ -96,13 +97,6 @@ impl RecordRef {
         #[expect(unsafe_code, reason = "records live for ever")]
         unsafe { record.as_ref() }.open(kind, id, spawn, meta, now);
         RecordRef(record)
-    }
-
-    /// The address of the record, a multiple of its alignment.
-    #[cfg(feature = "rt")]
-    #[inline(always)]
-    pub(crate) fn as_ptr(&self) -> *const Record {
-        self.0.as_ptr()
     }
 
     /// Another reference, while no other thread knows the record.
@@ -278,6 +272,7 @@ fn hand_in(magazine: Magazine) {
 
 /// A magazine with at least one record.
 #[cold]
+#[inline(never)]
 #[expect(unsafe_code, reason = "free lists link records by pointer")]
 fn refill() -> Magazine {
     let head = {

@@ -57,6 +57,23 @@ impl WakeSlot {
         }
     }
 
+    /// The same with [`Written::Once`], if the slot was not written yet.
+    ///
+    /// # Safety
+    /// As for [`WakeSlot::set`], and the slot is empty.
+    #[cfg(feature = "rt")]
+    #[inline(always)]
+    #[expect(
+        unsafe_code,
+        reason = "the slot is shared by rules that only the record knows"
+    )]
+    pub(crate) unsafe fn set_first(&self, waker: &Waker) {
+        let waker = waker.clone();
+        // SAFETY: no reader yet. The slot is empty, so nothing has to be dropped.
+        self.waker
+            .with_mut(|slot| unsafe { std::ptr::write(slot, Some(waker)) });
+    }
+
     /// # Safety
     /// As for [`WakeSlot::set`] with [`Written::Often`].
     #[inline(never)]

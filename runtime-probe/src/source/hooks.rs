@@ -178,17 +178,22 @@ impl Hooks {
         });
         #[cfg(tokio_unstable)]
         {
-            let (spawn, ours) = (self.task_spawn.clone(), hook("on_task_spawn"));
-            builder.on_task_spawn(move |meta| {
-                if !foreign::is_our_spawn() {
-                    foreign::on_spawn(number(meta.id()), meta.spawned_at(), &ours.runtime);
-                }
-                if let Some(spawn) = &spawn {
+            // A separate closure without the user's hook keeps each of these fast.
+            let ours = hook("on_task_spawn");
+            match self.task_spawn.clone() {
+                None => builder.on_task_spawn(move |meta| {
+                    if !foreign::is_our_spawn() {
+                        foreign::on_spawn(number(meta.id()), meta.spawned_at(), &ours.runtime);
+                    }
+                }),
+                Some(spawn) => builder.on_task_spawn(move |meta| {
+                    if !foreign::is_our_spawn() {
+                        foreign::on_spawn(number(meta.id()), meta.spawned_at(), &ours.runtime);
+                    }
                     spawn(meta);
-                }
-            });
+                }),
+            };
             let (poll, ours) = (self.before_task_poll.clone(), hook("on_before_task_poll"));
-            // A separate closure without the user's hook keeps the hook before a poll fast.
             match (poll, driver) {
                 (None, Driver::Ours) => builder.on_before_task_poll(move |meta| {
                     let _held = &ours;
@@ -200,12 +205,18 @@ impl Hooks {
                     poll.iter().for_each(|poll| poll(meta));
                 }),
             };
-            let (terminate, ours) = (self.task_terminate.clone(), hook("on_task_terminate"));
-            builder.on_task_terminate(move |meta| {
-                let _held = &ours;
-                foreign::on_terminate(number(meta.id()));
-                terminate.iter().for_each(|terminate| terminate(meta));
-            });
+            let ours = hook("on_task_terminate");
+            match self.task_terminate.clone() {
+                None => builder.on_task_terminate(move |meta| {
+                    let _held = &ours;
+                    foreign::on_terminate(number(meta.id()));
+                }),
+                Some(terminate) => builder.on_task_terminate(move |meta| {
+                    let _held = &ours;
+                    foreign::on_terminate(number(meta.id()));
+                    terminate(meta);
+                }),
+            };
         }
     }
 

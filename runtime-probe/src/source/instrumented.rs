@@ -6,10 +6,11 @@ use super::waker::Start;
 use super::{labels, timing, trace, waker};
 use crate::clock::{self, Ticks};
 use crate::demand::{self, Demand};
+use crate::labels::LabelSet;
 use crate::primitive::Ordering;
 use crate::registry::local_sets;
 use crate::registry::slab::RecordRef;
-use crate::registry::task::{EndedWait, Kind, PollFlags, Record, Spawn};
+use crate::registry::task::{EndedWait, Kind, PollFlags, PollNumber, Record, Spawn};
 use crate::registry::threads::{self, Slot};
 use crate::sampling::Weight;
 use crate::stack::raw::{FutureMeta, HasMeta};
@@ -17,6 +18,7 @@ use crate::stack::raw::{FutureMeta, HasMeta};
 use crate::stack::wait_set::WaitSet;
 use crate::tally::waits::{BLOCK, How, WaitSite};
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -44,7 +46,14 @@ impl<F> Instrumented<F> {
         let meta = <F as HasMeta>::META;
         let record = match super::is_plainly_on() {
             true => Some(RecordRef::new(kind, id, spawn, Some(meta), clock::ticks())),
-            false => new_record(kind, id, spawn, meta),
+            // In pieces, so that the spawn is in no memory.
+            false => new_record(
+                (kind, id, meta),
+                spawn.map(|spawn| spawn.location),
+                spawn.map_or(0, |spawn| spawn.pc),
+                spawn.map_or(0, |spawn| spawn.parent),
+                spawn.map_or(LabelSet::NONE, |spawn| spawn.labels),
+            ),
         };
         if kind == Kind::Local
             && let Some(record) = &record
@@ -126,7 +135,56 @@ impl<F: Future> Future for Instrumented<F> {
 #[cold]
 #[inline(never)]
 fn start<'r>(context: &Context<'_>, record: &'r RecordRef) -> Start<'r> {
-    let (slot, poll, poll_flags) = (threads::slot(), record.next_poll(), record.poll_flags());
+    let (slot, poll_flags) = (threads::slot(), record.poll_flags());
+    #[cfg(feature = "rt")]
+    if poll_flags.is_first() && slot.is_plain() {
+        return start_first(context, record, slot);
+    }
+    start_closely(context, record, slot, poll_flags)
+}
+
+/// The first poll of a task, with nothing switched on.
+#[cfg(feature = "rt")]
+#[inline(always)]
+#[expect(unsafe_code, reason = "writes the waker slot")]
+fn start_first<'r>(context: &Context<'_>, record: &'r Record, slot: &'static Slot) -> Start<'r> {
+    // SAFETY: the flags say that the slot is written once, and was not written yet.
+    unsafe { record.prepare_first(context.waker()) };
+    // Whatever else is needed is read after that, which calls tokio.
+    record.set_runtime(super::driving::of_thread(slot));
+    learn_id(record);
+    let poll = PollNumber::FIRST;
+    Start {
+        record,
+        slot,
+        poll,
+        // Nothing could wake it before.
+        began: slot.now.load(Ordering::Relaxed).max(record.since()),
+        generation: poll.generation(),
+        table: &waker::WRITTEN_ONCE,
+    }
+}
+
+/// The spawner may not have set the id yet.
+#[cfg(feature = "rt")]
+#[inline(always)]
+fn learn_id(record: &Record) {
+    if record.id() == 0
+        && let Some(id) = tokio::task::try_id()
+    {
+        record.set_id(super::foreign::number(id));
+    }
+}
+
+/// The begin of any other poll.
+#[inline(never)]
+fn start_closely<'r>(
+    context: &Context<'_>,
+    record: &'r RecordRef,
+    slot: &'static Slot,
+    poll_flags: PollFlags,
+) -> Start<'r> {
+    let poll = record.next_poll();
     if poll_flags.needs_preparing() {
         prepare(record, slot, context);
     }
@@ -171,11 +229,7 @@ fn prepare(
         #[cfg(feature = "rt")]
         Kind::Task | Kind::Local => {
             record.set_runtime(super::driving::of_thread(slot));
-            if record.id() == 0
-                && let Some(id) = tokio::task::try_id()
-            {
-                record.set_id(super::foreign::number(id));
-            }
+            learn_id(record);
         }
         _ => {}
     }
@@ -186,11 +240,18 @@ fn prepare(
 #[cold]
 #[inline(never)]
 fn new_record(
-    kind: Kind,
-    id: u64,
-    spawn: Option<Spawn>,
-    meta: &'static FutureMeta,
+    (kind, id, meta): (Kind, u64, &'static FutureMeta),
+    location: Option<&'static Location<'static>>,
+    pc: usize,
+    parent: u64,
+    labels: LabelSet,
 ) -> Option<RecordRef> {
+    let spawn = location.map(|location| Spawn {
+        location,
+        pc,
+        parent,
+        labels,
+    });
     let now = clock::ticks();
     let record = super::start_here().then(|| RecordRef::new(kind, id, spawn, Some(meta), now))?;
     trace::spawn(&record, now);

@@ -46,13 +46,29 @@ fn settle(record: &Record) -> Option<Ticks> {
 /// Ends a task and closes its record. Called once for each task, whether it returned, panicked or was dropped.
 #[inline(never)]
 pub(super) fn note_end(record: &Record) {
+    let slot = threads::slot_so_far();
+    if slot.has_reasons() || std::thread::panicking() {
+        return end_closely(record);
+    }
+    let Some(known) = TASKS.known(site(record)) else {
+        return end_closely(record);
+    };
+    leaves_tokio(record, slot);
+    // Closed before it is counted: see `note_foreign_end`.
+    record.close();
+    known.note_end(slot.number().0, record.poll());
+}
+
+/// The same if something is switched on, in a panic, and for the first task of its site.
+#[cold]
+#[inline(never)]
+fn end_closely(record: &Record) {
     if demand::any() {
         note_last_poll(record);
     }
     end(record);
 }
 
-#[cold]
 fn note_last_poll(record: &Record) {
     trace::dropped(record);
     if Demand::TaskTimes.is_on() {
@@ -113,7 +129,7 @@ pub(super) fn note_start(start: Option<(SpawnSite, PollStart)>) {
 #[cfg(feature = "rt")]
 pub(super) fn note_foreign_end(record: &Record) {
     trace::dropped(record);
-    leaves_tokio(threads::slot());
+    leaves_tokio(record, threads::slot());
     // Closed before it is counted: a reader misses the task for a moment instead of counting it twice.
     record.close();
     TASKS.note_end(site(record), threads::current().0, record.poll(), false);
@@ -124,9 +140,7 @@ fn end(record: &Record) {
     let (polls, site) = (record.poll(), site(record));
     // If the task panicked, the thread's last stamp is the end of its poll. Otherwise the task belongs to a runtime
     // that a panic drops.
-    if matches!(record.kind(), Kind::Task | Kind::Local) {
-        leaves_tokio(slot);
-    }
+    leaves_tokio(record, slot);
     let panicked =
         std::thread::panicking() && polls > 0 && record.since() == slot.now.load(Ordering::Relaxed);
     record.close();
@@ -134,15 +148,19 @@ fn end(record: &Record) {
 }
 
 /// tokio will remove a task from its list soon, on this thread.
-fn leaves_tokio(slot: &Slot) {
-    let now = slot.now.load(Ordering::Relaxed);
-    slot.ended.store(now, Ordering::Relaxed);
+#[inline(always)]
+fn leaves_tokio(record: &Record, slot: &Slot) {
+    if matches!(record.kind(), Kind::Task | Kind::Local | Kind::Foreign) {
+        let now = slot.now.load(Ordering::Relaxed);
+        slot.ended.store(now, Ordering::Relaxed);
+    }
 }
 
+#[inline(always)]
 fn site(record: &Record) -> SpawnSite {
     SpawnSite {
         location: record.location(),
-        kind: record.kind() as u8,
+        kind: record.kind_number(),
         future: record.meta(),
     }
 }

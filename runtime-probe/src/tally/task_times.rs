@@ -53,6 +53,14 @@ impl SpawnSite {
             .map_or(0, |meta| std::ptr::from_ref(meta).addr());
         (address, self.kind, future)
     }
+
+    #[inline(always)]
+    fn hash(&self) -> u64 {
+        let (address, kind, future) = self.key();
+        let hash = mix(address as u64 ^ u64::from(kind) << 56, future as u64);
+        // The upper bits are the better ones.
+        hash ^ hash >> 32
+    }
 }
 
 /// The times that are known when a poll begins.
@@ -93,7 +101,7 @@ impl Ends {
 
 /// A site in the table.
 #[derive(Debug)]
-struct Entry {
+pub(crate) struct Entry {
     site: SpawnSite,
     ends: [Ends; GROUPS],
 }
@@ -104,6 +112,17 @@ impl Entry {
             site,
             ends: [const { Ends::new() }; GROUPS],
         }
+    }
+}
+
+impl Entry {
+    /// Counts the end of a task that did not panic, on that thread, after so many polls.
+    #[inline(always)]
+    pub(crate) fn note_end(&self, thread: u32, polls: u64) {
+        let ends = &self.ends[thread as usize % GROUPS];
+        // Release: a reader that counts this end also sees the thread's earlier writes.
+        ends.finished.fetch_add(1, Ordering::Release);
+        ends.polls.fetch_add(polls, Ordering::Relaxed);
     }
 }
 
@@ -148,13 +167,9 @@ impl TaskTimes {
     }
 
     fn entry(&self, site: SpawnSite) -> &Entry {
-        let (address, kind, future) = site.key();
-        let hash = mix(address as u64 ^ u64::from(kind) << 56, future as u64);
-        // The upper bits are the better ones.
-        let hash = hash ^ hash >> 32;
         self.sites
             .intern(
-                hash,
+                site.hash(),
                 |entry| entry.site.key() == site.key(),
                 || Entry::new(site),
             )
@@ -163,13 +178,19 @@ impl TaskTimes {
 
     /// Counts the end of a task, on that thread, after so many polls.
     pub(crate) fn note_end(&self, site: SpawnSite, thread: u32, polls: u64, panicked: bool) {
-        let ends = &self.entry(site).ends[thread as usize % GROUPS];
-        // Release: a reader that counts this end also sees the thread's earlier writes.
-        ends.finished.fetch_add(1, Ordering::Release);
-        ends.polls.fetch_add(polls, Ordering::Relaxed);
+        let entry = self.entry(site);
+        entry.note_end(thread, polls);
         if panicked {
+            let ends = &entry.ends[thread as usize % GROUPS];
             ends.panicked.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// The entry of a site, if there is one.
+    #[inline(always)]
+    pub(crate) fn known(&self, site: SpawnSite) -> Option<&Entry> {
+        self.sites
+            .known(site.hash(), |entry| entry.site.key() == site.key())
     }
 
     /// Counts the times of a poll that begins, or of a task that ended.

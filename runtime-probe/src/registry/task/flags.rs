@@ -38,6 +38,12 @@ impl PollFlags {
         self.0 & (UNPREPARED | OFTEN) != 0
     }
 
+    /// Whether it is the first poll of a task, and nothing else is to be considered.
+    #[inline(always)]
+    pub(crate) fn is_first(self) -> bool {
+        self.0 & (UNPREPARED | OFTEN | FROZEN) == UNPREPARED
+    }
+
     /// Whether the poll needs no preparation, and the generation of its waker is the poll's.
     #[inline(always)]
     pub(crate) fn is_plain(self) -> bool {
@@ -68,6 +74,7 @@ impl Record {
 
     /// Sets the runtime that polls the task. Only the polling thread, once; or the spawner, before the first poll.
     #[cfg(any(feature = "rt", probe_loom))]
+    #[inline(always)]
     pub(crate) fn set_runtime(&self, runtime: RuntimeNumber) {
         let flags = self.flags.load(Ordering::Relaxed);
         self.flags.store(
@@ -102,7 +109,14 @@ impl Record {
         }
     }
 
+    /// [`Record::kind`], as a number.
+    #[inline(always)]
+    pub(crate) fn kind_number(&self) -> u8 {
+        (self.flags.load(Ordering::Relaxed) & KIND) as u8
+    }
+
     /// Marks the task as ended, though wakers may still exist. Readers leave it out from now on.
+    #[inline(always)]
     pub(crate) fn close(&self) {
         // Only the poller writes flags, and the thread that drops the task is the only one that could poll it.
         let flags = self.flags.load(Ordering::Relaxed);

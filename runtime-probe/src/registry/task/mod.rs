@@ -179,6 +179,7 @@ impl Record {
     }
 
     /// Makes a free record that of a task, with one reference.
+    #[inline(always)]
     pub(in crate::registry) fn open(
         &self,
         kind: Kind,

@@ -18,6 +18,10 @@ pub(crate) const TOLD_AT_ITS_END: Ticks = 1 << 63;
 pub(crate) struct PollNumber(u64);
 
 impl PollNumber {
+    /// The first poll of a task.
+    #[cfg(feature = "rt")]
+    pub(crate) const FIRST: PollNumber = PollNumber(3);
+
     /// The generation of the poll's waker, unless the record is frozen.
     #[inline(always)]
     pub(crate) fn generation(self) -> usize {
@@ -46,6 +50,21 @@ impl Record {
         // SAFETY: the poller calls this before its poll. With `Once` it is the first poll: no waker of this record
         // exists yet, and a later one is ordered by the transfer to its thread.
         unsafe { self.slot.set(self.written(), waker) }
+        // Only the poller writes flags, so a store loses nothing.
+        let flags = self.flags.load(Ordering::Relaxed);
+        self.flags.store(flags & !UNPREPARED, Ordering::Relaxed);
+    }
+
+    /// The same before the first poll of a task.
+    ///
+    /// # Safety
+    /// The record's slot is written once, and was not written yet.
+    #[cfg(feature = "rt")]
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "writes the waker slot")]
+    pub(crate) unsafe fn prepare_first(&self, waker: &Waker) {
+        // SAFETY: no waker of this record exists yet, and a later one is ordered by the transfer to its thread.
+        unsafe { self.slot.set_first(waker) }
         // Only the poller writes flags, so a store loses nothing.
         let flags = self.flags.load(Ordering::Relaxed);
         self.flags.store(flags & !UNPREPARED, Ordering::Relaxed);
